@@ -1,0 +1,100 @@
+package drift
+
+import "time"
+
+// State says whether a report may be decided on.
+type State string
+
+// The states of a report. Only StateOK is evidence; every other state makes a policy hold with a reason.
+const (
+	StateOK           State = "ok"
+	StateNoRelease    State = "no_release"   // nothing is deployed yet
+	StateUnscored     State = "unscored"     // held-out texts wait for the classifier's answer
+	StateInsufficient State = "insufficient" // fewer scored items than evaluate.min_items
+	StateAsleep       State = "asleep"       // the service does not answer and may (serving.asleep: ok)
+	StateError        State = "error"        // the service or a source is broken; Detail says how
+)
+
+// Report is what is known about a model's accuracy at one instant: counts first, figures derived from them.
+// Shares and accuracies are fractions in [0, 1]; differences called points are percentage points.
+type Report struct {
+	Model   string    `json:"model"`
+	At      time.Time `json:"at"`
+	Release string    `json:"release,omitempty"` // digest of the release that was judged
+	Target  string    `json:"target"`            // the gating target
+	State   State     `json:"state"`
+	Detail  string    `json:"detail,omitempty"`
+	Seq     int64     `json:"seq"` // last label change that is in the figures
+
+	HeldOut  int     `json:"held_out"` // held-out items that count for this release
+	Scored   int     `json:"scored"`   // of them, with an answer of this release
+	Correct  int     `json:"correct"`
+	Leaked   int     `json:"leaked"` // held-out items this release trained on: never counted
+	Accuracy float64 `json:"accuracy"`
+	Low      float64 `json:"low"`  // Wilson 95 %
+	High     float64 `json:"high"` // Wilson 95 %
+
+	Majority float64    `json:"majority"` // share of the most frequent label: what a constant answer scores
+	MacroF1  float64    `json:"macro_f1"`
+	Balanced float64    `json:"balanced_accuracy"`
+	Kappa    float64    `json:"kappa"`
+	MCC      float64    `json:"mcc"`
+	Category []Category `json:"categories"`
+
+	Baseline *Baseline `json:"baseline,omitempty"`
+	// Drop is Baseline.Accuracy - Accuracy in points; 0 without a baseline.
+	Drop        float64 `json:"drop"`
+	MacroF1Drop float64 `json:"macro_f1_drop"` // points
+
+	Relabels Relabels `json:"relabels"`
+	NewItems NewItems `json:"new_items"`
+	Labels   Labels   `json:"labels"`
+}
+
+// Category is one label's row of the confusion matrix.
+type Category struct {
+	Name      string  `json:"name"`
+	Support   int     `json:"support"`   // held-out items that carry the label
+	Predicted int     `json:"predicted"` // held-out items answered with it
+	Correct   int     `json:"correct"`
+	Precision float64 `json:"precision"`
+	Recall    float64 `json:"recall"`
+	F1        float64 `json:"f1"`
+}
+
+// Baseline is what the release scored when it was promoted.
+type Baseline struct {
+	Accuracy float64   `json:"accuracy"`
+	MacroF1  float64   `json:"macro_f1"`
+	N        int       `json:"n"`
+	Correct  int       `json:"correct"`
+	At       time.Time `json:"at"`
+}
+
+// Relabels is the paired stream: held-out items already judged whose label was corrected since the baseline.
+type Relabels struct {
+	RightToWrong int     `json:"right_to_wrong"`
+	WrongToRight int     `json:"wrong_to_right"`
+	P            float64 `json:"p"` // exact one-sided sign test, P(Bin(b+c, 1/2) >= b); 1 when there are none
+	Authors      int     `json:"authors"`
+}
+
+// NewItems is the error stream of held-out items that arrived since the baseline, watched by an e-CUSUM.
+type NewItems struct {
+	N       int     `json:"n"`
+	Errors  int     `json:"errors"`
+	E       float64 `json:"e"`     // current e-value
+	Bound   float64 `json:"bound"` // labels per false alarm that the policy allows; 0 = not configured
+	Alarmed bool    `json:"alarmed"`
+}
+
+// Labels counts all label changes, held-out or not, since the release was trained.
+type Labels struct {
+	Items   int            `json:"items"`   // labelled items now
+	Changed int            `json:"changed"` // items changed by others than retraind since the training snapshot
+	Share   float64        `json:"share"`   // Changed / Items
+	New     map[string]int `json:"new,omitempty"`      // categories the release never saw in training, with examples now
+	Gone    []string       `json:"vanished,omitempty"` // categories it saw that no item carries any more
+	PSI     float64        `json:"psi"`                // population stability index of the label mix against the training snapshot
+	Rate    float64        `json:"rate"`               // held-out labels a day, over the last 30 days
+}

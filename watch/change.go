@@ -1,0 +1,76 @@
+package watch
+
+import (
+	"context"
+	"iter"
+	"time"
+)
+
+// Op is what happened to an item.
+type Op string
+
+// The operations. A truncate or a lost position is not an Op: the source reads the whole table again (Sink.Replace).
+const (
+	OpPut    Op = "put"    // the item was inserted, or its text changed: Text is set
+	OpLabel  Op = "label"  // only its labels changed: Text is nil
+	OpDelete Op = "delete" // it is gone
+)
+
+// Labels maps a target's name to the item's canonical label; a target that is null is absent.
+// Sets are canonical JSON arrays of sorted strings, booleans "true" and "false".
+type Labels map[string]string
+
+// Item is one labelled row as it stands now.
+type Item struct {
+	ID     string            // the key as text; composite keys as a JSON array
+	Text   map[string]string // text columns by name, e.g. {"title": …, "content": …}
+	Labels Labels
+	At     time.Time
+}
+
+// Change is one item's change as committed by one write.
+type Change struct {
+	// Key names the change in its source for ever, e.g. "xid:seq"; storing the same key twice has no effect.
+	Key    string
+	Op     Op
+	Item   string
+	Text   map[string]string // the item's current text; only with OpPut
+	Old    Labels            // nil with an insert
+	New    Labels            // nil with a delete
+	At     time.Time
+	Author string // who wrote it, as far as the source knows
+	Origin string // "" for people and applications; "retraind:<run>" for retraind's own writes
+}
+
+// Sink stores what a source read. Each call is one transaction that also moves the source's cursor, so that a change
+// is stored exactly when the cursor has passed it. Implemented by the daemon; safe for use by one source at a time.
+type Sink interface {
+	// Cursor returns the stored position of the source, "" before the first read.
+	Cursor(ctx context.Context, source string) (string, error)
+	// Append stores changes in order and moves the cursor.
+	Append(ctx context.Context, source string, changes []Change, cursor string) error
+	// Replace makes the items exactly those of the sequence (missing ones are deleted) and moves the cursor. The
+	// sequence is read once, in one pass; an error in it aborts the transaction.
+	Replace(ctx context.Context, source string, items iter.Seq2[Item, error], cursor string) error
+}
+
+// Source is a place where label changes come from.
+type Source interface {
+	// Name is the cursor's name, e.g. "postgres".
+	Name() string
+	// Run reads and follows until ctx ends. It returns only ctx's error or a permanent fault; passing trouble is
+	// reported through Health and retried with back-off.
+	Run(ctx context.Context) error
+	// Health says how the source is right now; safe for concurrent use.
+	Health() Health
+}
+
+// Health is the condition of a source, for the status sentence, metrics and doctor.
+type Health struct {
+	Up    bool      `json:"up"`
+	Since time.Time `json:"since"`
+	// Error is the last trouble in one sentence with cause and cure; empty while up.
+	Error string `json:"error,omitempty"`
+	// LastEvent is when the last change arrived.
+	LastEvent time.Time `json:"last_event,omitzero"`
+}

@@ -1,0 +1,79 @@
+package store
+
+import "time"
+
+// Report is one stored report; Body is its JSON.
+type Report struct {
+	N        int64
+	Model    string
+	At       time.Time
+	Seq      int64
+	State    string
+	Accuracy float64
+	Body     string
+}
+
+// AddReport appends a report.
+func (t *Tx) AddReport(r Report) error {
+	return t.exec(`insert into reports (model, at, seq, state, accuracy, body) values (?, ?, ?, ?, ?, ?)`, r.Model, stamp(r.At), r.Seq, r.State, r.Accuracy, r.Body)
+}
+
+// Reports returns the newest reports of a model since a time, oldest first.
+func (t *Tx) Reports(model string, since time.Time, limit int) ([]Report, error) {
+	var out []Report
+	err := t.each(`select n, model, at, seq, state, accuracy, body from
+		(select * from reports where model = ? and at >= ? order by n desc limit ?) order by n`, []any{model, stamp(since), limit}, func(scan func(...any) error) error {
+		var r Report
+		var at string
+		if err := scan(&r.N, &r.Model, &at, &r.Seq, &r.State, &r.Accuracy, &r.Body); err != nil {
+			return err
+		}
+		r.At = unstamp(at)
+		out = append(out, r)
+		return nil
+	})
+	return out, err
+}
+
+// PruneReports deletes reports before a time, but never a model's newest.
+func (t *Tx) PruneReports(before time.Time) error {
+	return t.exec(`delete from reports where at < ? and n not in (select max(n) from reports group by model)`, stamp(before))
+}
+
+// Decision is one stored decision; Body is its JSON. Run is set when it started one.
+type Decision struct {
+	N       int64
+	Model   string
+	At      time.Time
+	Verdict string
+	Reason  string
+	Run     string
+	Body    string
+}
+
+// AddDecision appends a decision and returns its number.
+func (t *Tx) AddDecision(d Decision) (int64, error) {
+	res, err := t.tx.ExecContext(t.ctx, `insert into decisions (model, at, verdict, reason, run, body) values (?, ?, ?, ?, ?, ?)`, d.Model, stamp(d.At), d.Verdict, d.Reason, d.Run, d.Body)
+	if err != nil {
+		return 0, err
+	}
+	return res.LastInsertId()
+}
+
+// Decisions returns the newest decisions of a model not after a time, newest first; with a run, those that started it.
+func (t *Tx) Decisions(model, run string, until time.Time, limit int) ([]Decision, error) {
+	var out []Decision
+	err := t.each(`select n, model, at, verdict, reason, run, body from decisions
+		where (model = ? or ? = '') and (run = ? or ? = '') and at <= ? order by n desc limit ?`,
+		[]any{model, model, run, run, stamp(until), limit}, func(scan func(...any) error) error {
+			var d Decision
+			var at string
+			if err := scan(&d.N, &d.Model, &at, &d.Verdict, &d.Reason, &d.Run, &d.Body); err != nil {
+				return err
+			}
+			d.At = unstamp(at)
+			out = append(out, d)
+			return nil
+		})
+	return out, err
+}

@@ -1,0 +1,196 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"iter"
+	"time"
+)
+
+// Cursor returns a source's position, "" before its first read.
+func (t *Tx) Cursor(model, source string) (string, error) {
+	var p string
+	err := t.tx.QueryRowContext(t.ctx, `select position from cursors where model = ? and source = ?`, model, source).Scan(&p)
+	if noRows(err) == ErrNotFound {
+		return "", nil
+	}
+	return p, err
+}
+
+// SetCursor moves a source's position.
+func (t *Tx) SetCursor(model, source, position string) error {
+	return t.exec(`insert into cursors (model, source, position) values (?, ?, ?)
+		on conflict (model, source) do update set position = excluded.position`, model, source, position)
+}
+
+// Item is one labelled row as last seen. Text is kept for held-out items alone.
+type Item struct {
+	ID       string
+	Heldout  bool
+	TextHash string
+	Text     map[string]string
+	Labels   map[string]string
+}
+
+// Item returns one item, ErrNotFound if it was never seen or is gone.
+func (t *Tx) Item(model, id string) (Item, error) {
+	it := Item{ID: id}
+	var text, labels string
+	err := t.tx.QueryRowContext(t.ctx, `select heldout, text_hash, text, labels from items where model = ? and id = ?`, model, id).
+		Scan(&it.Heldout, &it.TextHash, &text, &labels)
+	if err != nil {
+		return it, noRows(err)
+	}
+	return it, decode2(text, &it.Text, labels, &it.Labels)
+}
+
+// PutItem stores an item; sweep marks it as seen by the full read of that number.
+func (t *Tx) PutItem(model string, it Item, sweep int64) error {
+	text := "null"
+	if it.Heldout {
+		text = encode(it.Text)
+	}
+	return t.exec(`insert into items (model, id, heldout, text_hash, text, labels, sweep) values (?, ?, ?, ?, ?, ?, ?)
+		on conflict (model, id) do update set text_hash = excluded.text_hash, text = excluded.text, labels = excluded.labels, sweep = excluded.sweep`,
+		model, it.ID, it.Heldout, it.TextHash, text, encode(it.Labels), sweep)
+}
+
+// TouchItem marks an unchanged item as seen by a full read.
+func (t *Tx) TouchItem(model, id string, sweep int64) error {
+	return t.exec(`update items set sweep = ? where model = ? and id = ?`, sweep, model, id)
+}
+
+// DeleteItem forgets an item.
+func (t *Tx) DeleteItem(model, id string) error {
+	return t.exec(`delete from items where model = ? and id = ?`, model, id)
+}
+
+// Unswept lists the ids that the full read of that number has not seen.
+func (t *Tx) Unswept(model string, sweep int64) ([]string, error) {
+	var ids []string
+	err := t.each(`select id from items where model = ? and sweep <> ?`, []any{model, sweep}, func(scan func(...any) error) error {
+		var id string
+		if err := scan(&id); err != nil {
+			return err
+		}
+		ids = append(ids, id)
+		return nil
+	})
+	return ids, err
+}
+
+// LastSweep is the highest number a full read of the model has used.
+func (t *Tx) LastSweep(model string) (int64, error) {
+	var n int64
+	err := t.tx.QueryRowContext(t.ctx, `select coalesce(max(sweep), 0) from items where model = ?`, model).Scan(&n)
+	return n, err
+}
+
+// HeldOut yields the held-out items, by id.
+func (t *Tx) HeldOut(model string) iter.Seq2[Item, error] { return t.items(model, "and heldout = 1") }
+
+// Items yields all items, by id.
+func (t *Tx) Items(model string) iter.Seq2[Item, error] { return t.items(model, "") }
+
+func (t *Tx) items(model, where string) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		stop := fmt.Errorf("stop")
+		err := t.each(`select id, heldout, text_hash, text, labels from items where model = ? `+where+` order by id`, []any{model}, func(scan func(...any) error) error {
+			var it Item
+			var text, labels string
+			if err := scan(&it.ID, &it.Heldout, &it.TextHash, &text, &labels); err != nil {
+				return err
+			}
+			if err := decode2(text, &it.Text, labels, &it.Labels); err != nil {
+				return err
+			}
+			if !yield(it, nil) {
+				return stop
+			}
+			return nil
+		})
+		if err != nil && err != stop {
+			yield(Item{}, err)
+		}
+	}
+}
+
+// Change is one stored label change.
+type Change struct {
+	N        int64 // order of storage; 0 before it is stored
+	Source   string
+	Key      string
+	Op       string
+	Item     string
+	Heldout  bool
+	TextHash string
+	Old, New map[string]string
+	At       time.Time
+	Author   string
+	Origin   string
+}
+
+// AddChange stores a change once; it reports whether it was new.
+func (t *Tx) AddChange(model string, c Change, now time.Time) (bool, error) {
+	res, err := t.tx.ExecContext(t.ctx, `insert into changes (model, source, key, op, item, heldout, text_hash, old, new, at, author, origin, stored)
+		values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (model, source, key) do nothing`,
+		model, c.Source, c.Key, c.Op, c.Item, c.Heldout, c.TextHash, encode(c.Old), encode(c.New), stamp(c.At), c.Author, c.Origin, stamp(now))
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n == 1, err
+}
+
+// Changes returns up to limit changes after n, in order.
+func (t *Tx) Changes(model string, after int64, limit int) ([]Change, error) {
+	var out []Change
+	err := t.each(`select n, source, key, op, item, heldout, text_hash, old, new, at, author, origin from changes
+		where model = ? and n > ? order by n limit ?`, []any{model, after, limit}, func(scan func(...any) error) error {
+		var c Change
+		var old, new, at string
+		if err := scan(&c.N, &c.Source, &c.Key, &c.Op, &c.Item, &c.Heldout, &c.TextHash, &old, &new, &at, &c.Author, &c.Origin); err != nil {
+			return err
+		}
+		c.At = unstamp(at)
+		out = append(out, c)
+		last := &out[len(out)-1]
+		return decode2(old, &last.Old, new, &last.New)
+	})
+	return out, err
+}
+
+// CountChanges counts the stored changes of a model, and those of people among them.
+func (t *Tx) CountChanges(model string) (all, byPeople int64, err error) {
+	err = t.tx.QueryRowContext(t.ctx, `select count(*), coalesce(sum(origin = ''), 0) from changes where model = ?`, model).Scan(&all, &byPeople)
+	return all, byPeople, err
+}
+
+// ChangedSince counts the distinct items that others than retraind changed after n.
+func (t *Tx) ChangedSince(model string, after int64) (int, error) {
+	var n int
+	err := t.tx.QueryRowContext(t.ctx, `select count(distinct item) from changes where model = ? and n > ? and origin = ''`, model, after).Scan(&n)
+	return n, err
+}
+
+// LastChange is the number of the model's newest change, 0 if there is none.
+func (t *Tx) LastChange(model string) (int64, error) {
+	var n int64
+	err := t.tx.QueryRowContext(t.ctx, `select coalesce(max(n), 0) from changes where model = ?`, model).Scan(&n)
+	return n, err
+}
+
+func encode(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("store: " + err.Error()) // only maps of strings and our own records come here
+	}
+	return string(b)
+}
+
+func decode2(a string, av any, b string, bv any) error {
+	if err := json.Unmarshal([]byte(a), av); err != nil {
+		return err
+	}
+	return json.Unmarshal([]byte(b), bv)
+}

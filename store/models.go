@@ -1,0 +1,80 @@
+package store
+
+import "fmt"
+
+// Model is what is durable about one model under watch, beside its rows elsewhere. The JSON fields belong to the
+// daemon; the store does not look into them.
+type Model struct {
+	Name     string
+	Champion string // digest of the serving release, "" before the first
+	Previous string // digest it replaced
+	Applied  int64  // last change the monitor has counted
+	Monitor  string // JSON: state of the sequential tests
+	Baseline string // JSON: what the champion scored when it was promoted
+	Info     string // digest of all labels now
+	Intent   string // JSON: the armed decision that waits
+	Force    string // JSON: the forced retrain that waits
+	Hold     string // why nothing may be started, as JSON
+}
+
+// Model returns a model's row; one that was never written is the zero row with its name.
+func (t *Tx) Model(name string) (Model, error) {
+	m := Model{Name: name}
+	err := t.tx.QueryRowContext(t.ctx, `select champion, previous, applied, monitor, baseline, info, intent, force, hold from models where model = ?`, name).
+		Scan(&m.Champion, &m.Previous, &m.Applied, &m.Monitor, &m.Baseline, &m.Info, &m.Intent, &m.Force, &m.Hold)
+	if noRows(err) == ErrNotFound {
+		return m, nil
+	}
+	return m, err
+}
+
+// ModelField names a column that UpdateModel may write.
+type ModelField string
+
+// The fields of a model that are written on their own; each writer owns its own.
+const (
+	Champion ModelField = "champion"
+	Previous ModelField = "previous"
+	Applied  ModelField = "applied"
+	Monitor  ModelField = "monitor"
+	Baseline ModelField = "baseline"
+	Info     ModelField = "info"
+	Intent   ModelField = "intent"
+	Force    ModelField = "force"
+	Hold     ModelField = "hold"
+)
+
+// SetModel writes one field and leaves the others alone: the loop, a run and a command write different fields at the
+// same time.
+func (t *Tx) SetModel(name string, field ModelField, value any) error {
+	return t.exec(fmt.Sprintf(`insert into models (model, %[1]s) values (?, ?) on conflict (model) do update set %[1]s = excluded.%[1]s`, field), name, value)
+}
+
+// Prediction is one cached answer of one release.
+type Prediction struct {
+	Item     string
+	TextHash string
+	Answers  map[string]string
+}
+
+// PutPrediction caches an answer.
+func (t *Tx) PutPrediction(model, release string, p Prediction) error {
+	return t.exec(`insert into predictions (model, release, item, text_hash, answers) values (?, ?, ?, ?, ?)
+		on conflict do update set answers = excluded.answers`, model, release, p.Item, p.TextHash, encode(p.Answers))
+}
+
+// Predictions calls f for each cached answer of a release.
+func (t *Tx) Predictions(model, release string, f func(Prediction)) error {
+	return t.each(`select item, text_hash, answers from predictions where model = ? and release = ?`, []any{model, release}, func(scan func(...any) error) error {
+		var p Prediction
+		var answers string
+		if err := scan(&p.Item, &p.TextHash, &answers); err != nil {
+			return err
+		}
+		if err := decode2(answers, &p.Answers, "null", new(any)); err != nil {
+			return err
+		}
+		f(p)
+		return nil
+	})
+}

@@ -1,0 +1,35 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+)
+
+// exec runs a statement whose count of rows does not matter.
+func (t *Tx) exec(query string, args ...any) error {
+	_, err := t.tx.ExecContext(t.ctx, query, args...)
+	return err
+}
+
+// each calls f for each row.
+func (t *Tx) each(query string, args []any, f func(scan func(...any) error) error) error {
+	rows, err := t.tx.QueryContext(t.ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := f(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// noRows turns the driver's "no rows" into ErrNotFound.
+func noRows(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNotFound
+	}
+	return err
+}

@@ -1,0 +1,74 @@
+package store
+
+import "time"
+
+// Release is one trained artifact of a model. Its files lie in Path and are never touched by the store.
+type Release struct {
+	Digest  string // sha256:… over its files
+	Model   string
+	Run     string
+	Path    string
+	Seq     int64  // last label change in its training data
+	Info    string // digest of all labels at its export
+	Labels  string // JSON: how many training items carried each label
+	Metrics string // JSON: what the gate measured
+	State   string // candidate, champion, previous, rejected, rolled_back, retired
+	Created time.Time
+}
+
+// PutRelease stores a release or changes its metrics and state.
+func (t *Tx) PutRelease(r Release) error {
+	return t.exec(`insert into releases (digest, model, run, path, seq, info, labels, metrics, state, created) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		on conflict (digest) do update set metrics = excluded.metrics, state = excluded.state`,
+		r.Digest, r.Model, r.Run, r.Path, r.Seq, r.Info, r.Labels, r.Metrics, r.State, stamp(r.Created))
+}
+
+// SetReleaseState moves a release on in its life.
+func (t *Tx) SetReleaseState(digest, state string) error {
+	return t.exec(`update releases set state = ? where digest = ?`, state, digest)
+}
+
+const releaseColumns = `select digest, model, run, path, seq, info, labels, metrics, state, created from releases `
+
+// Release returns one release by digest.
+func (t *Tx) Release(digest string) (Release, error) {
+	rs, err := t.releases(releaseColumns+`where digest = ?`, digest)
+	if err == nil && len(rs) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Release{}, err
+	}
+	return rs[0], nil
+}
+
+// Releases lists a model's releases, newest first.
+func (t *Tx) Releases(model string, limit int) ([]Release, error) {
+	return t.releases(releaseColumns+`where model = ? order by created desc, digest limit ?`, model, limit)
+}
+
+func (t *Tx) releases(query string, args ...any) ([]Release, error) {
+	var out []Release
+	err := t.each(query, args, func(scan func(...any) error) error {
+		var r Release
+		var created string
+		if err := scan(&r.Digest, &r.Model, &r.Run, &r.Path, &r.Seq, &r.Info, &r.Labels, &r.Metrics, &r.State, &created); err != nil {
+			return err
+		}
+		r.Created = unstamp(created)
+		out = append(out, r)
+		return nil
+	})
+	return out, err
+}
+
+// AddDeploy records that a run is about to make a release serve ("deploy") or to bring the former back ("rollback").
+// It reports whether this is the first time: a step that is entered again finds its row.
+func (t *Tx) AddDeploy(model, release, run, kind string, now time.Time) (bool, error) {
+	res, err := t.tx.ExecContext(t.ctx, `insert into deploys (model, release, run, kind, at) values (?, ?, ?, ?, ?) on conflict do nothing`, model, release, run, kind, stamp(now))
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n == 1, err
+}

@@ -1,0 +1,141 @@
+package store
+
+import "time"
+
+// Run is one retraining. Plan is fixed when it is created; Outcome is empty until it has ended.
+type Run struct {
+	ID       string
+	Model    string
+	Pipeline string
+	Trigger  string // why it was started, one sentence
+	Forced   bool
+	State    string // queued, running, ended
+	Outcome  string // promoted, rejected, rolled_back, failed, cancelled, blocked
+	Reason   string
+	Info     string // digest of all labels when it was decided
+	Plan     string // JSON
+	Result   string // JSON
+	Cancel   string // who asked to cancel it and why
+	Created  time.Time
+	Started  time.Time
+	Ended    time.Time
+}
+
+// AddRun stores a new run once; it reports whether the id was new.
+func (t *Tx) AddRun(r Run) (bool, error) {
+	res, err := t.tx.ExecContext(t.ctx, `insert into runs (id, model, pipeline, trigger, forced, state, info, plan, created) values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		on conflict (id) do nothing`, r.ID, r.Model, r.Pipeline, r.Trigger, r.Forced, r.State, r.Info, r.Plan, stamp(r.Created))
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n == 1, err
+}
+
+// StartRun marks a run as running, at its first start only.
+func (t *Tx) StartRun(id string, now time.Time) (bool, error) {
+	res, err := t.tx.ExecContext(t.ctx, `update runs set state = 'running', started = ? where id = ? and state = 'queued'`, stamp(now), id)
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n == 1, err
+}
+
+// EndRun writes a run's outcome, once: it reports false when the run had already ended.
+func (t *Tx) EndRun(id, outcome, reason, result string, now time.Time) (bool, error) {
+	res, err := t.tx.ExecContext(t.ctx, `update runs set state = 'ended', outcome = ?, reason = ?, result = ?, ended = ? where id = ? and state <> 'ended'`,
+		outcome, reason, result, stamp(now), id)
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n == 1, err
+}
+
+// CancelRun records the wish to cancel a run that has not ended; ErrNotFound otherwise.
+func (t *Tx) CancelRun(id, by string) error {
+	res, err := t.tx.ExecContext(t.ctx, `update runs set cancel = ? where id = ? and state <> 'ended'`, by, id)
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return ErrNotFound
+	}
+	return nil
+}
+
+const runColumns = `select id, model, pipeline, trigger, forced, state, outcome, reason, info, plan, result, cancel, created, started, ended from runs `
+
+// Run returns one run by its id or by a unique end of it.
+func (t *Tx) Run(id string) (Run, error) {
+	rs, err := t.runs(runColumns+`where id = ? or (length(?) >= 4 and id like '%' || ?) order by id = ? desc limit 2`, id, id, id, id)
+	if err != nil {
+		return Run{}, err
+	}
+	if len(rs) == 0 || (len(rs) == 2 && rs[0].ID != id) {
+		return Run{}, ErrNotFound
+	}
+	return rs[0], nil
+}
+
+// Runs lists runs, newest first; of all models when model is "".
+func (t *Tx) Runs(model string, limit int) ([]Run, error) {
+	return t.runs(runColumns+`where model = ? or ? = '' order by created desc, id desc limit ?`, model, model, limit)
+}
+
+// OpenRuns lists the runs that have not ended, oldest first.
+func (t *Tx) OpenRuns() ([]Run, error) {
+	return t.runs(runColumns + `where state <> 'ended' order by created, id`)
+}
+
+func (t *Tx) runs(query string, args ...any) ([]Run, error) {
+	var out []Run
+	err := t.each(query, args, func(scan func(...any) error) error {
+		var r Run
+		var created, started, ended string
+		if err := scan(&r.ID, &r.Model, &r.Pipeline, &r.Trigger, &r.Forced, &r.State, &r.Outcome, &r.Reason, &r.Info, &r.Plan, &r.Result, &r.Cancel, &created, &started, &ended); err != nil {
+			return err
+		}
+		r.Created, r.Started, r.Ended = unstamp(created), unstamp(started), unstamp(ended)
+		out = append(out, r)
+		return nil
+	})
+	return out, err
+}
+
+// Step is one attempt of one action of a run; Ord is the action's place in the run's journal.
+type Step struct {
+	Run     string
+	Ord     int
+	Name    string
+	Attempt int
+	Kind    string
+	State   string // running, ok, or the class of its failure
+	Detail  string
+	Started time.Time
+	Ended   time.Time
+}
+
+// PutStep stores the begin or end of a step; entering one again keeps its first start.
+func (t *Tx) PutStep(s Step) error {
+	return t.exec(`insert into steps (run, ord, name, attempt, kind, state, detail, started, ended) values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		on conflict (run, ord, attempt) do update set state = excluded.state, detail = excluded.detail, ended = excluded.ended`,
+		s.Run, s.Ord, s.Name, s.Attempt, s.Kind, s.State, s.Detail, stamp(s.Started), stamp(s.Ended))
+}
+
+// Steps lists a run's steps in the order they were begun.
+func (t *Tx) Steps(run string) ([]Step, error) {
+	var out []Step
+	err := t.each(`select run, ord, name, attempt, kind, state, detail, started, ended from steps where run = ? order by ord, attempt`, []any{run}, func(scan func(...any) error) error {
+		var s Step
+		var started, ended string
+		if err := scan(&s.Run, &s.Ord, &s.Name, &s.Attempt, &s.Kind, &s.State, &s.Detail, &started, &ended); err != nil {
+			return err
+		}
+		s.Started, s.Ended = unstamp(started), unstamp(ended)
+		out = append(out, s)
+		return nil
+	})
+	return out, err
+}

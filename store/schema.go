@@ -1,0 +1,116 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// migrations are applied in order; PRAGMA user_version counts them. Never edit one that was released: add the next.
+var migrations = []string{`
+create table models (
+	model     text primary key,
+	champion  text not null default '', -- digest of the release that serves
+	previous  text not null default '',
+	applied   integer not null default 0, -- last change the monitor has counted
+	monitor   text not null default '',   -- state of its sequential tests
+	baseline  text not null default '',
+	info      text not null default '',   -- digest of all labels now: equal means no new information
+	intent    text not null default '',   -- the armed decision that waits, if any
+	force     text not null default '',   -- a forced retrain that waits, if any
+	hold      text not null default ''    -- why nothing may be started, if so
+) strict;
+create table cursors (
+	model text not null, source text not null, position text not null,
+	primary key (model, source)
+) strict;
+create table items (
+	model text not null, id text not null,
+	heldout integer not null,    -- decided once, when the item was first seen
+	text_hash text not null,
+	text text not null,          -- JSON; kept for held-out items alone
+	labels text not null,        -- JSON
+	sweep integer not null default 0,
+	primary key (model, id)
+) strict, without rowid;
+create index items_heldout on items (model, heldout) where heldout = 1;
+create table changes (
+	n integer primary key autoincrement,
+	model text not null, source text not null, key text not null,
+	op text not null, item text not null, heldout integer not null, text_hash text not null,
+	old text not null, new text not null, at text not null, author text not null, origin text not null,
+	stored text not null
+) strict;
+create unique index changes_key on changes (model, source, key);
+create index changes_item on changes (model, item, n);
+create table predictions (
+	model text not null, release text not null, item text not null, text_hash text not null, answers text not null,
+	primary key (model, release, item, text_hash)
+) strict, without rowid;
+create table releases (
+	digest text primary key,
+	model text not null, run text not null, path text not null, seq integer not null, info text not null,
+	labels text not null, metrics text not null, state text not null, created text not null
+) strict;
+create index releases_model on releases (model, created);
+create table deploys (
+	n integer primary key autoincrement,
+	model text not null, release text not null, run text not null, kind text not null, at text not null,
+	unique (run, release, kind)
+) strict;
+create table reports (
+	n integer primary key autoincrement,
+	model text not null, at text not null, seq integer not null, state text not null, accuracy real not null, body text not null
+) strict;
+create index reports_model on reports (model, n);
+create table decisions (
+	n integer primary key autoincrement,
+	model text not null, at text not null, verdict text not null, reason text not null, run text not null default '', body text not null
+) strict;
+create index decisions_model on decisions (model, n);
+create table runs (
+	id text primary key,
+	model text not null, pipeline text not null, trigger text not null, forced integer not null,
+	state text not null, outcome text not null default '', reason text not null default '',
+	info text not null, plan text not null, result text not null default '',
+	cancel text not null default '',
+	created text not null, started text not null default '', ended text not null default ''
+) strict;
+create index runs_model on runs (model, created);
+create table steps (
+	run text not null references runs (id), ord integer not null, name text not null, attempt integer not null,
+	kind text not null, state text not null, detail text not null default '',
+	started text not null, ended text not null default '',
+	primary key (run, ord, attempt)
+) strict;
+create table outbox (
+	n integer primary key autoincrement,
+	id text not null unique, kind text not null, model text not null, subject text not null, key text not null, body text not null,
+	created text not null, published text not null default ''
+) strict;
+create index outbox_waiting on outbox (n) where published = '';
+`}
+
+func migrate(ctx context.Context, db *sql.DB) error {
+	var version int
+	if err := db.QueryRowContext(ctx, "pragma user_version").Scan(&version); err != nil {
+		return err
+	}
+	if version > len(migrations) {
+		return fmt.Errorf("the store was written by a newer retraind (schema %d, this one knows %d): install that version again, or restore the copy made before the upgrade", version, len(migrations))
+	}
+	for ; version < len(migrations); version++ {
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, migrations[version]+fmt.Sprintf("\npragma user_version = %d;", version+1)); err != nil {
+			_ = tx.Rollback()
+			return fmt.Errorf("schema %d: %w", version+1, err)
+		}
+		if err := tx.Commit(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

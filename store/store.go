@@ -1,0 +1,223 @@
+// Package store is retraind's memory: label changes, items, predictions, reports, decisions, runs, releases and the
+// outbox of notifications, in one SQLite file.
+//
+// It owns the schema and every statement on it. All writing goes through Update, one transaction that is on disk
+// (synchronous=FULL) when it returns, so that a state change and the notification of it are one thing. A Store is safe
+// for concurrent use: one writer at a time, readers beside it. It knows rows, not meanings: what a report or a plan
+// says is its writer's business and is kept as JSON. It never deletes a release's files and never talks to a network.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	_ "modernc.org/sqlite" // the "sqlite" driver
+
+	"github.com/retraind/retraind/internal/faults"
+)
+
+// ErrNotFound says that no such row exists.
+var ErrNotFound = errors.New("not found")
+
+// LockedError says that another process holds the state directory.
+type LockedError struct {
+	Dir string
+	PID string // of the holder, when it could be read
+}
+
+func (e *LockedError) Error() string {
+	who := "another retraind"
+	if e.PID != "" {
+		who += " (pid " + e.PID + ")"
+	}
+	return fmt.Sprintf("state directory %s is in use by %s: stop that one, or give this one a `state:` of its own", e.Dir, who)
+}
+
+// Store is an open state directory. Close it to release the lock.
+type Store struct {
+	dir   string
+	write *sql.DB // one connection
+	read  *sql.DB
+	lock  *os.File
+
+	mu       sync.Mutex
+	onOutbox []func() // called after a commit that added notifications; guarded by mu
+}
+
+// Open opens or creates the store in dir and takes its lock. A state that is a PostgreSQL address is refused: several
+// hosts sharing runs is not part of this version.
+func Open(ctx context.Context, dir string) (*Store, error) {
+	if strings.HasPrefix(dir, "postgres://") || strings.HasPrefix(dir, "postgresql://") {
+		return nil, errors.New("state: a PostgreSQL address is not supported by this version: give a directory on a local disk, such as /var/lib/retraind")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("state directory: %w: create it and give it to the user that runs retraind, or set `state:` to a directory that is writable", err)
+	}
+	lock, err := takeLock(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{dir: dir, lock: lock}
+	if err := s.open(ctx); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("open store in %s: %w", dir, explain(err))
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) error {
+	path := filepath.Join(s.dir, "retraind.db")
+	var err error
+	if s.write, err = openDB(path); err != nil {
+		return err
+	}
+	s.write.SetMaxOpenConns(1)
+	if err := migrate(ctx, s.write); err != nil {
+		return err
+	}
+	if s.read, err = openDB(path); err != nil {
+		return err
+	}
+	s.read.SetMaxOpenConns(4)
+	return nil
+}
+
+// OpenEngine opens the workflow engine's database beside the store, with every commit on disk before it is answered.
+// The caller closes it.
+func (s *Store) OpenEngine() (*sql.DB, error) {
+	return openDB(filepath.Join(s.dir, "engine.db"))
+}
+
+func openDB(path string) (*sql.DB, error) {
+	// _txlock=immediate: a transaction that will write takes the lock at its start and never fails in the middle.
+	return sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(on)&_txlock=immediate")
+}
+
+func takeLock(dir string) (*os.File, error) {
+	path := filepath.Join(dir, "lock")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("state directory %s: %w: it must be writable by the user that runs retraind", dir, err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		pid, _ := os.ReadFile(path)
+		f.Close()
+		return nil, &LockedError{Dir: dir, PID: strings.TrimSpace(string(pid))}
+	}
+	if err := f.Truncate(0); err == nil {
+		_, _ = f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0) // only for the message above
+	}
+	return f, nil
+}
+
+// Dir is the state directory.
+func (s *Store) Dir() string { return s.dir }
+
+// Close releases the databases and the lock.
+func (s *Store) Close() error {
+	var errs []error
+	for _, db := range []*sql.DB{s.read, s.write} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(append(errs, s.lock.Close())...)
+}
+
+// OnOutbox registers a function called after each commit that added notifications. It must not block.
+func (s *Store) OnOutbox(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onOutbox = append(s.onOutbox, f)
+}
+
+// Tx is one transaction; its methods are the statements, grouped in a file per kind of row.
+type Tx struct {
+	ctx      context.Context
+	tx       *sql.Tx
+	notified bool
+}
+
+// Update runs f in one transaction. When it returns nil the change is on disk; otherwise nothing happened. The name
+// says what is written, for errors and for the crash tests.
+func (s *Store) Update(ctx context.Context, name string, f func(*Tx) error) error {
+	faults.Point("write:" + name)
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, explain(err))
+	}
+	t := &Tx{ctx: ctx, tx: tx}
+	if err := f(t); err != nil {
+		_ = tx.Rollback()
+		return fmt.Errorf("%s: %w", name, explain(err))
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("%s: %w", name, explain(err))
+	}
+	faults.Point("written:" + name)
+	if t.notified {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, f := range s.onOutbox {
+			f()
+		}
+	}
+	return nil
+}
+
+// View runs f over one consistent state without keeping writers waiting.
+func (s *Store) View(ctx context.Context, f func(*Tx) error) error {
+	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return fmt.Errorf("read store: %w", explain(err))
+	}
+	defer tx.Rollback() //nolint:errcheck // nothing was written
+	if err := f(&Tx{ctx: ctx, tx: tx}); err != nil {
+		return explain(err)
+	}
+	return nil
+}
+
+// explain adds the cure to the faults that an operator can mend.
+func explain(err error) error {
+	switch msg := err.Error(); {
+	case errors.Is(err, sql.ErrNoRows):
+		return ErrNotFound
+	case strings.Contains(msg, "(13)"), strings.Contains(msg, "disk is full"):
+		return fmt.Errorf("%w: the disk is full; nothing was lost: free some space and retraind goes on by itself", err)
+	case strings.Contains(msg, "(8)"), strings.Contains(msg, "readonly database"):
+		return fmt.Errorf("%w: the state directory is not writable: check its owner and that the file system is not mounted read-only", err)
+	case strings.Contains(msg, "(14)"):
+		return fmt.Errorf("%w: the database file cannot be opened: check the owner and permissions of the state directory", err)
+	case strings.Contains(msg, "(26)"), strings.Contains(msg, "(11)"):
+		return fmt.Errorf("%w: the database file is damaged: restore it from a backup, or move it away to begin anew", err)
+	}
+	return err
+}
+
+const timeFormat = "2006-01-02T15:04:05.000000Z"
+
+// stamp writes a time so that text order is time order; the zero time is "".
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(timeFormat)
+}
+
+// unstamp reads what stamp wrote.
+func unstamp(s string) time.Time {
+	t, err := time.Parse(timeFormat, s)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}

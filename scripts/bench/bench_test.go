@@ -1,0 +1,121 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const output = `goos: linux
+pkg: example
+BenchmarkExport/ours-2         	      10	 100 ns/op	  2000 rows/s	  16 B/op
+BenchmarkExport/naive-2        	      10	 400 ns/op	  1000 rows/s
+BenchmarkPlain                 	 1000000	 1.5 ns/op
+Benchmark is a word in a log line
+PASS
+`
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	got, err := parse(strings.NewReader(output))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := metrics{
+		"BenchmarkExport/ours":  {"ns/op": 100, "rows/s": 2000, "B/op": 16},
+		"BenchmarkExport/naive": {"ns/op": 400, "rows/s": 1000},
+		"BenchmarkPlain":        {"ns/op": 1.5},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestResult(t *testing.T) {
+	t.Parallel()
+	m, err := parse(strings.NewReader(output))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name string
+		row  row
+		want string // JSON, or the error
+	}{
+		{
+			"floor for a ratio",
+			row{Name: "r", Bench: "BenchmarkExport/ours", Peer: "BenchmarkExport/naive", Metric: "rows/s", Goal: 1.5, GoalIsRatio: true, MoreIsWell: true},
+			`{"name":"r","value":2000,"unit":"rows/s","peer":1000,"ratio":2,"goal":1.5,"met":true}`,
+		},
+		{
+			"ceiling missed",
+			row{Name: "r", Bench: "BenchmarkPlain", Metric: "ns/op", Goal: 1},
+			`{"name":"r","value":1.5,"unit":"ns/op","peer":null,"ratio":null,"goal":1,"met":false}`,
+		},
+		{
+			"no goal",
+			row{Name: "r", Bench: "BenchmarkPlain", Metric: "ns/op"},
+			`{"name":"r","value":1.5,"unit":"ns/op","peer":null,"ratio":null,"goal":null,"met":null}`,
+		},
+		{
+			"did not run",
+			row{Name: "r", Bench: "BenchmarkGone", Metric: "ns/op"},
+			`row "r": BenchmarkGone did not run; there are BenchmarkExport/naive, BenchmarkExport/ours, BenchmarkPlain`,
+		},
+		{
+			"metric missing",
+			row{Name: "r", Bench: "BenchmarkPlain", Metric: "rows/s"},
+			`row "r": BenchmarkPlain reports no "rows/s", only ns/op`,
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			res, err := tc.row.result(m)
+			got, merr := json.Marshal(res)
+			if merr != nil {
+				t.Fatal(merr)
+			}
+			if err != nil {
+				got = []byte(err.Error())
+			}
+			if diff := cmp.Diff(tc.want, string(got)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestPattern(t *testing.T) {
+	t.Parallel()
+	list := []row{
+		{Package: "./a", Bench: "BenchmarkX/one", Peer: "BenchmarkY"},
+		{Package: "./b", Bench: "BenchmarkZ"},
+		{Package: "./a", Bench: "BenchmarkX/two"},
+	}
+	if got, want := pattern(list, "./a"), "^(BenchmarkX|BenchmarkY)$"; got != want {
+		t.Errorf("pattern: got %s, want %s", got, want)
+	}
+	if diff := cmp.Diff([]string{"./a", "./b"}, packages(list)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// The table of rows itself must be well-formed: no name twice, no row without its parts.
+func TestRows(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, r := range rows {
+		if r.Name == "" || r.Metric == "" || !strings.HasPrefix(r.Package, "./") || !strings.HasPrefix(r.Bench, "Benchmark") {
+			t.Errorf("row is incomplete: %+v", r)
+		}
+		if seen[r.Name] {
+			t.Errorf("two rows are named %q", r.Name)
+		}
+		seen[r.Name] = true
+		if r.GoalIsRatio && r.Peer == "" {
+			t.Errorf("row %q has a goal for a ratio but no peer", r.Name)
+		}
+	}
+}

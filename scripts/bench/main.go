@@ -1,0 +1,90 @@
+// Command bench runs the benchmarks of rows.go and reports them: one table for a person, bench.json for a machine.
+//
+// It runs `go test -bench` itself, one package after the other so that measurements do not disturb each other. A row whose
+// benchmark did not run or did not report its metric is an error, never an empty cell.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+)
+
+func main() {
+	if err := run(context.Background(), os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	out := flags.String("o", "bench.json", "write the rows as JSON to this `file`")
+	benchtime := flags.String("benchtime", "1s", "as of go test")
+	only := flags.String("only", "", "measure only this `package`, e.g. ./drift; no file is written")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+
+	var results []result
+	for _, pkg := range packages(rows) {
+		if *only != "" && pkg != *only {
+			continue
+		}
+		fmt.Fprintln(stderr, "==", pkg)
+		measured, err := measure(ctx, pkg, pattern(rows, pkg), *benchtime)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			if r.Package != pkg {
+				continue
+			}
+			got, err := r.result(measured)
+			if err != nil {
+				return err
+			}
+			results = append(results, got)
+		}
+	}
+	if err := table(stdout, results); err != nil {
+		return err
+	}
+	if *only != "" {
+		return nil
+	}
+	data, err := json.MarshalIndent(results, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(*out, append(data, '\n'), 0o644)
+}
+
+// measure runs one package's benchmarks and returns every metric they reported.
+func measure(ctx context.Context, pkg, pattern, benchtime string) (metrics, error) {
+	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", pattern, "-benchtime", benchtime, "-benchmem", pkg)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("go test -bench %s %s: %w\n%s%s", pattern, pkg, err, stdout.String(), stderr.String())
+	}
+	return parse(&stdout)
+}
+
+// packages lists the packages in the order of their first row.
+func packages(rows []row) []string {
+	var list []string
+	for _, r := range rows {
+		if !slices.Contains(list, r.Package) {
+			list = append(list, r.Package)
+		}
+	}
+	return list
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// metrics maps a benchmark's full name to what it reported, by unit.
+type metrics map[string]map[string]float64
+
+// get returns one figure and says what there is when it is missing.
+func (m metrics) get(bench, metric string) (float64, error) {
+	units, ok := m[bench]
+	if !ok {
+		return 0, fmt.Errorf("%s did not run; there are %s", bench, strings.Join(slices.Sorted(maps.Keys(m)), ", "))
+	}
+	v, ok := units[metric]
+	if !ok {
+		return 0, fmt.Errorf("%s reports no %q, only %s", bench, metric, strings.Join(slices.Sorted(maps.Keys(units)), ", "))
+	}
+	return v, nil
+}
+
+// processors is the "-8" that go test appends to a benchmark's name when GOMAXPROCS is not 1.
+var processors = regexp.MustCompile(`-\d+$`)
+
+// parse reads go test's benchmark lines: name, iterations, then pairs of value and unit.
+func parse(r io.Reader) (metrics, error) {
+	m := metrics{}
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 4 || !strings.HasPrefix(fields[0], "Benchmark") {
+			continue
+		}
+		if _, err := strconv.Atoi(fields[1]); err != nil {
+			continue // a log line that happens to start with the word
+		}
+		name := processors.ReplaceAllString(fields[0], "")
+		m[name] = map[string]float64{}
+		for i := 2; i+1 < len(fields); i += 2 {
+			v, err := strconv.ParseFloat(fields[i], 64)
+			if err != nil {
+				return nil, fmt.Errorf("parse %q: %w", lines.Text(), err)
+			}
+			m[name][fields[i+1]] = v
+		}
+	}
+	return m, lines.Err()
+}

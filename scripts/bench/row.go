@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// row says what one line of the report is made of.
+type row struct {
+	Name    string // what is measured, in words
+	Package string // e.g. "./drift"
+	Bench   string // benchmark with sub-benchmarks, e.g. "BenchmarkApply/1000000"
+	Metric  string // as go test prints it: "ns/op", "B/op", or one of b.ReportMetric; also the unit shown
+	// Peer is another benchmark of the same package that reports the same metric: what we are compared with.
+	Peer string
+	// Goal is the bound for the value, or for the ratio to the peer when GoalIsRatio is set; 0 states none.
+	Goal        float64
+	GoalIsRatio bool
+	MoreIsWell  bool // a rate: the goal is a floor; otherwise it is a ceiling
+}
+
+// result is one entry of bench.json.
+type result struct {
+	Name  string   `json:"name"`
+	Value float64  `json:"value"`
+	Unit  string   `json:"unit"`
+	Peer  *float64 `json:"peer"`
+	Ratio *float64 `json:"ratio"`
+	Goal  *float64 `json:"goal"`
+	Met   *bool    `json:"met"`
+}
+
+// result looks the row's figures up. The ratio is value / peer.
+func (r row) result(m metrics) (result, error) {
+	value, err := m.get(r.Bench, r.Metric)
+	if err != nil {
+		return result{}, fmt.Errorf("row %q: %w", r.Name, err)
+	}
+	res := result{Name: r.Name, Value: value, Unit: r.Metric}
+	judged := value
+	if r.Peer != "" {
+		peer, err := m.get(r.Peer, r.Metric)
+		if err != nil {
+			return result{}, fmt.Errorf("row %q: peer: %w", r.Name, err)
+		}
+		ratio := value / peer
+		res.Peer, res.Ratio = &peer, &ratio
+		if r.GoalIsRatio {
+			judged = ratio
+		}
+	}
+	if r.Goal != 0 {
+		met := judged <= r.Goal
+		if r.MoreIsWell {
+			met = judged >= r.Goal
+		}
+		res.Goal, res.Met = &r.Goal, &met
+	}
+	return res, nil
+}
+
+// pattern is the -bench expression that runs a package's rows and their peers, each whole top-level benchmark once.
+func pattern(rows []row, pkg string) string {
+	var names []string
+	for _, r := range rows {
+		for _, bench := range []string{r.Bench, r.Peer} {
+			top, _, _ := strings.Cut(bench, "/")
+			if r.Package == pkg && top != "" && !slices.Contains(names, regexp.QuoteMeta(top)) {
+				names = append(names, regexp.QuoteMeta(top))
+			}
+		}
+	}
+	return "^(" + strings.Join(names, "|") + ")$"
+}
+
+// table prints the results for a person.
+func table(w io.Writer, results []result) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(tw, "WHAT\tVALUE\tUNIT\tPEER\tRATIO\tGOAL\tMET")
+	for _, r := range results {
+		met := "-"
+		if r.Met != nil {
+			met = map[bool]string{true: "yes", false: "NO"}[*r.Met]
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, figure(&r.Value), r.Unit, figure(r.Peer), figure(r.Ratio), figure(r.Goal), met)
+	}
+	return tw.Flush()
+}
+
+// figure prints four significant digits without an exponent for the sizes that occur; "-" for none.
+func figure(v *float64) string {
+	switch {
+	case v == nil:
+		return "-"
+	case *v >= 1000 || *v <= -1000:
+		return fmt.Sprintf("%.0f", *v)
+	default:
+		return fmt.Sprintf("%.4g", *v)
+	}
+}

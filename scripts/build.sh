@@ -1,0 +1,15 @@
+#!/bin/sh
+# Builds bin/retraind. With a C compiler it can ask NVIDIA's library about GPUs; without one it is built all the same and
+# says so when a GPU step is configured.
+set -eu
+. "$(dirname "$0")/env.sh"
+
+if [ -z "${CGO_ENABLED-}" ]; then
+	if command -v gcc >/dev/null 2>&1; then CGO_ENABLED=1; else CGO_ENABLED=0; fi
+fi
+export CGO_ENABLED
+
+if [ ! -x bin/retraind ]; then
+	echo "Building bin/retraind (the first build takes about two minutes) …" >&2
+fi
+go build -trimpath -o bin/retraind ./cmd/retraind

@@ -1,0 +1,38 @@
+#!/bin/sh
+# Puts the binary, the units and their company in place. Nothing is started, no configuration is touched.
+#   DESTDIR   a root to install below, for packaging
+set -eu
+. "$(dirname "$0")/env.sh"
+scripts/build.sh
+
+dest=${DESTDIR-}
+put() { install -D -m "$1" "$2" "$dest$3"; }
+
+put 0755 bin/retraind /usr/local/bin/retraind
+for unit in systemd/files/*.service; do
+	put 0644 "$unit" "/etc/systemd/system/${unit##*/}"
+done
+put 0644 systemd/files/retraind.sysusers /usr/lib/sysusers.d/retraind.conf
+put 0644 systemd/files/retraind.tmpfiles /usr/lib/tmpfiles.d/retraind.conf
+put 0644 systemd/files/49-retraind.rules /etc/polkit-1/rules.d/49-retraind.rules
+
+completion() {
+	mkdir -p "$dest${2%/*}"
+	bin/retraind completion "$1" >"$dest$2"
+}
+completion bash /usr/share/bash-completion/completions/retraind
+completion zsh /usr/share/zsh/vendor-completions/_retraind
+completion fish /usr/share/fish/vendor_completions.d/retraind.fish
+
+if [ -z "$dest" ] && [ -d /run/systemd/system ]; then
+	systemd-sysusers retraind.conf
+	systemd-tmpfiles --create retraind.conf
+	systemctl daemon-reload
+fi
+
+cat <<'NEXT'
+Installed. Next:
+    retraind init /etc/retraind         a commented configuration and the SQL for the label table
+    retraind check                      says what is wrong with it, and what its numbers mean
+    systemctl enable --now retraind
+NEXT

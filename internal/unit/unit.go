@@ -1,0 +1,79 @@
+// Package unit holds the scalars of the configuration that carry a unit: durations, shares, points, sizes, rates and
+// times of day.
+//
+// It owns their text form, which is the same in YAML, JSON and messages: what String prints, UnmarshalText accepts.
+// Everything here is a plain value, safe to copy and to share. It never guesses: a number without its unit is an
+// error that says what to write instead.
+package unit
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Error says why a text is not a value of its type and what to write instead.
+type Error struct {
+	Message string // names the bad text: "\"30\" has no unit"
+	Hint    string // the cure: "write 30s, 30m or 30h"
+}
+
+// Error joins message and cure.
+func (e *Error) Error() string {
+	if e.Hint == "" {
+		return e.Message
+	}
+	return e.Message + ": " + e.Hint
+}
+
+func bad(hint, format string, args ...any) error {
+	return &Error{Message: fmt.Sprintf(format, args...), Hint: hint}
+}
+
+// decimal is the only way to write a number: no sign, no exponent, no octal-looking zeros, no digit separators.
+var decimal = regexp.MustCompile(`^(0|[1-9][0-9]*)(\.[0-9]+)?$`)
+
+// number parses a plain decimal and explains the usual slips; write shows the form wanted, with "%s" for the number,
+// example stands in where the text has no number that could be kept.
+func number(text, num, write, example string) (float64, error) {
+	cure := func(n string) string { return "write " + fmt.Sprintf(write, n) }
+	switch low := strings.ToLower(strings.TrimLeft(num, "+-.")); {
+	case low == "nan" || low == "inf" || low == "infinity":
+		return 0, bad(example, "%s is not a finite number", quote(text))
+	case strings.HasPrefix(num, "-"):
+		return 0, bad(cure(strings.TrimSpace(num[1:])), "%s is negative", quote(text))
+	case strings.Contains(num, ",") && decimal.MatchString(strings.Replace(num, ",", ".", 1)):
+		return 0, bad(cure(strings.Replace(num, ",", ".", 1)), "%s has a decimal comma", quote(text))
+	case strings.HasPrefix(num, ".") && decimal.MatchString("0"+num):
+		return 0, bad(cure("0"+num), "%s has no digit before the point", quote(text))
+	case strings.HasPrefix(num, "0") && decimal.MatchString(trimZeros(num)):
+		if !decimal.MatchString(num) {
+			return 0, bad(cure(trimZeros(num)), "%s has leading zeros", quote(text))
+		}
+	case !decimal.MatchString(num):
+		return 0, bad(example, "%s is not a number", quote(text))
+	}
+	v, err := strconv.ParseFloat(num, 64)
+	if err != nil { // out of range: the grammar has been checked
+		return 0, bad("", "%s is too large", quote(text))
+	}
+	return v, nil
+}
+
+func trimZeros(num string) string {
+	num = strings.TrimLeft(num, "0")
+	if num == "" || num[0] == '.' {
+		return "0" + num
+	}
+	return num
+}
+
+// quote shows a text in a message, cut so that no message can grow without bound.
+func quote(text string) string {
+	const most = 60
+	if len(text) > most {
+		return strconv.Quote(text[:most]) + "…"
+	}
+	return strconv.Quote(text)
+}

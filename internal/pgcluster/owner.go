@@ -1,0 +1,43 @@
+package pgcluster
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+	"syscall"
+)
+
+// socketRoom is how long a directory's name may be so that "/.s.PGSQL.5432" still fits into a socket address.
+const socketRoom = 90
+
+// serverOwner returns whom the server runs as: nil for this process's own user; as root, whom PostgreSQL refuses,
+// the user postgres or nobody.
+func serverOwner() (*syscall.Credential, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, errUID := strconv.ParseUint(u.Uid, 10, 32)
+		gid, errGID := strconv.ParseUint(u.Gid, 10, 32)
+		if err := errors.Join(errUID, errGID); err != nil {
+			return nil, fmt.Errorf("start postgresql: user %s: %w", name, err)
+		}
+		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+	}
+	return nil, errors.New("start postgresql: it refuses to run as root, and there is neither a user postgres nor nobody")
+}
+
+// shortTempDir makes a directory whose name leaves room for the socket's.
+func shortTempDir() (string, error) {
+	base := os.TempDir()
+	if len(base)+len("/rt-pg-0123456789") > socketRoom {
+		base = "/tmp"
+	}
+	return os.MkdirTemp(base, "rt-pg-")
+}

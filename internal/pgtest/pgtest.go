@@ -1,0 +1,118 @@
+// Package pgtest gives tests a real PostgreSQL: one private cluster per test binary, one database per test.
+//
+// It owns the test binary's shared cluster, started at the first use and stopped by Main. Its functions may be called
+// from parallel tests. It is never linked into the program and never connects to a server that it did not start.
+package pgtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/retraind/retraind/internal/pgcluster"
+)
+
+// shared is the test binary's cluster. A test binary has no other place that outlives its tests.
+var shared struct {
+	once      sync.Once
+	cluster   *pgcluster.Cluster
+	err       error
+	mu        sync.Mutex // guards the fields below, and CREATE DATABASE, which refuses a template in use
+	databases int
+	templates map[string]string // SQL -> name of the database in which it was run
+}
+
+// Main runs the tests and stops the shared cluster: func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }.
+func Main(m *testing.M) int {
+	code := m.Run()
+	if shared.cluster != nil {
+		if err := shared.cluster.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "pgtest:", err)
+			code = max(code, 1)
+		}
+	}
+	return code
+}
+
+// Cluster starts a cluster for this test alone, for tests that kill or restart it.
+func Cluster(t testing.TB, options pgcluster.Options) *pgcluster.Cluster {
+	t.Helper()
+	cluster, err := pgcluster.Start(context.Background(), options)
+	require(t, err)
+	t.Cleanup(func() {
+		if err := cluster.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return cluster
+}
+
+// Database creates a database on the shared cluster, runs the SQL texts in it and returns its connection string.
+// Equal texts are run once, in a template that is copied.
+func Database(t testing.TB, sql ...string) string {
+	t.Helper()
+	shared.once.Do(func() { shared.cluster, shared.err = pgcluster.Start(context.Background(), pgcluster.Options{}) })
+	require(t, shared.err)
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	template := "template1"
+	if len(sql) > 0 {
+		key := fmt.Sprint(sql)
+		if shared.templates[key] == "" {
+			name := create(t, template)
+			run(t, shared.cluster.DSN(name), sql...)
+			if shared.templates == nil {
+				shared.templates = map[string]string{}
+			}
+			shared.templates[key] = name
+		}
+		template = shared.templates[key]
+	}
+	return shared.cluster.DSN(create(t, template))
+}
+
+// Shared returns the shared cluster, which must have been started by Database, for its other roles and databases.
+func Shared() *pgcluster.Cluster { return shared.cluster }
+
+// create copies template into a new database; shared.mu is held.
+func create(t testing.TB, template string) string {
+	t.Helper()
+	shared.databases++
+	name := fmt.Sprintf("test_%d", shared.databases)
+	run(t, shared.cluster.DSN("postgres"), fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", name, template))
+	return name
+}
+
+// run executes SQL texts on a connection of their own.
+func run(t testing.TB, dsn string, sql ...string) {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range sql {
+		if _, err = conn.PgConn().Exec(ctx, text).ReadAll(); err != nil {
+			break
+		}
+	}
+	if err := errors.Join(err, conn.Close(ctx)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// require stops the test: as failed, or as skipped where PostgreSQL is not installed and nobody promised that it is.
+func require(t testing.TB, err error) {
+	t.Helper()
+	switch {
+	case errors.Is(err, pgcluster.ErrNoBinaries) && os.Getenv("CI") != "true":
+		t.Skip(err)
+	case err != nil:
+		t.Fatal(err)
+	}
+}

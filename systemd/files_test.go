@@ -1,0 +1,92 @@
+package systemd_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/retraind/retraind/systemd"
+)
+
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	files, err := systemd.Files("/opt/retraind/bin/retraind")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var places []string
+	for _, f := range files {
+		places = append(places, f.Path)
+		if strings.Contains(f.Text, systemd.Binary) {
+			t.Errorf("%s still names %s", f.Name, systemd.Binary)
+		}
+		if strings.HasSuffix(f.Name, ".service") && !strings.Contains(f.Text, "\nExecStart=/opt/retraind/bin/retraind ") {
+			t.Errorf("%s does not start the program it was made for", f.Name)
+		}
+	}
+	want := []string{
+		"/etc/polkit-1/rules.d/49-retraind.rules",
+		"/etc/systemd/system/retraind-classifier@.service",
+		"/etc/systemd/system/retraind-step@.service",
+		"/etc/systemd/system/retraind.service",
+		"/usr/lib/sysusers.d/retraind.conf",
+		"/usr/lib/tmpfiles.d/retraind.conf",
+	}
+	if diff := cmp.Diff(want, places); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestFilesRefuseBadPaths(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{"", "retraind", "/opt/my programs/retraind", "/opt/%h/retraind", "/x\nUser=root"} {
+		if _, err := systemd.Files(bad); err == nil {
+			t.Errorf("Files(%q) gave no error", bad)
+		}
+	}
+}
+
+// Every unit loads without a warning, and stays as closed as it is now. The bound is systemd-analyze's exposure times ten:
+// what a trained model's unit needs (the GPU, the network, its own files) cannot be taken away.
+func TestUnitsVerify(t *testing.T) {
+	t.Parallel()
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip("systemd-analyze is not installed (apt-get install systemd)")
+	}
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "retraind") // verify wants every program to exist
+	if err := os.WriteFile(binary, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	files, err := systemd.Files(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	threshold := map[string]string{"retraind.service": "20", "retraind-step@.service": "20", "retraind-classifier@.service": "12"}
+	for _, f := range files {
+		if !strings.HasSuffix(f.Name, ".service") {
+			continue
+		}
+		path := filepath.Join(dir, f.Name)
+		if err := os.WriteFile(path, []byte(f.Text), f.Mode); err != nil {
+			t.Fatal(err)
+		}
+		verify := exec.Command(analyze, "verify", path)
+		verify.Env = append(os.Environ(), "LC_ALL=C")
+		// Findings about the host's other units name other files.
+		if out, err := verify.CombinedOutput(); err != nil || strings.Contains(string(out), f.Name) {
+			t.Errorf("verify %s: %v\n%s", f.Name, err, out)
+		}
+		if out, err := exec.Command(analyze, "security", "--offline=true", "--threshold="+threshold[f.Name], path).CombinedOutput(); err != nil {
+			t.Errorf("%s is more exposed than %s: %v\n%s", f.Name, threshold[f.Name], err, out)
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package systemd
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Notifier tells the service manager how the daemon is (sd_notify(3)).
+type Notifier struct {
+	addr *net.UnixAddr // nil: nobody listens
+	env  Environment
+}
+
+// Environment is what systemd hands to a service; os.Getenv fits.
+type Environment func(name string) string
+
+// NewNotifier returns a Notifier for the socket that the environment names. Without NOTIFY_SOCKET it is silent.
+func NewNotifier(env Environment) *Notifier {
+	n := &Notifier{env: env}
+	// A leading @ is the abstract namespace, which package net spells the same way.
+	if path := env("NOTIFY_SOCKET"); strings.HasPrefix(path, "/") || strings.HasPrefix(path, "@") {
+		n.addr = &net.UnixAddr{Name: path, Net: "unixgram"}
+	}
+	return n
+}
+
+// Enabled says whether a service manager listens.
+func (n *Notifier) Enabled() bool { return n.addr != nil }
+
+// Ready ends the start or a reload: the service answers now.
+func (n *Notifier) Ready(status string) error { return n.send("READY=1", statusLine(status)) }
+
+// Reloading begins a reload; Ready must follow. The time stamp lets systemd tell this reload from an older one, and
+// without it a unit of Type=notify-reload would wait in vain.
+func (n *Notifier) Reloading(status string) error {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return fmt.Errorf("notify systemd: read monotonic clock: %w", err)
+	}
+	return n.send("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", now.Nano()/1000), statusLine(status))
+}
+
+// Status shows one sentence in `systemctl status`.
+func (n *Notifier) Status(status string) error { return n.send(statusLine(status)) }
+
+// Stopping begins the shutdown.
+func (n *Notifier) Stopping(status string) error { return n.send("STOPPING=1", statusLine(status)) }
+
+// Extend asks for at least d more before a start, a stop or a run-time limit counts as failed; repeat it while the work goes on.
+func (n *Notifier) Extend(d time.Duration) error {
+	return n.send(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", d.Microseconds()))
+}
+
+// send writes one datagram. It dials anew each time: the manager's socket outlives a re-execution of the manager, a connection
+// might not.
+func (n *Notifier) send(lines ...string) error {
+	if n.addr == nil {
+		return nil
+	}
+	conn, err := net.DialUnix("unixgram", nil, n.addr)
+	if err != nil {
+		return fmt.Errorf("notify systemd: %w", err)
+	}
+	defer conn.Close()
+	if err := conn.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+		return fmt.Errorf("notify systemd: %w", err)
+	}
+	if _, err := conn.Write([]byte(strings.Join(lines, "\n"))); err != nil {
+		return fmt.Errorf("notify systemd: %w", err)
+	}
+	return nil
+}
+
+// statusLine keeps a status to one line, so that nothing in it can pass for another assignment.
+func statusLine(status string) string {
+	return "STATUS=" + strings.Join(strings.Fields(status), " ")
+}

@@ -90,9 +90,9 @@ type NewItems struct {
 
 // Labels counts all label changes, held-out or not, since the release was trained.
 type Labels struct {
-	Items   int            `json:"items"`   // labelled items now
-	Changed int            `json:"changed"` // items changed by others than retraind since the training snapshot
-	Share   float64        `json:"share"`   // Changed / Items
+	Items   int            `json:"items"`              // labelled items now
+	Changed int            `json:"changed"`            // items changed by others than retraind since the training snapshot
+	Share   float64        `json:"share"`              // Changed / Items
 	New     map[string]int `json:"new,omitempty"`      // categories the release never saw in training, with examples now
 	Gone    []string       `json:"vanished,omitempty"` // categories it saw that no item carries any more
 	PSI     float64        `json:"psi"`                // population stability index of the label mix against the training snapshot

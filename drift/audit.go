@@ -1,0 +1,88 @@
+package drift
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+)
+
+// Audit computes every counter again from the items and returns the first difference. A difference is a fault of this
+// program, never of the data: raise an alarm and Reset.
+func (m *Monitor) Audit() error {
+	fresh := make([]*board, len(m.boards))
+	for t, b := range m.boards {
+		fresh[t] = &board{target: b.target, values: b.values, members: b.members, rows: b.rows,
+			tallies: make([]tally, len(b.tallies)), pairs: map[[2]int32]int{}}
+	}
+	var want counts
+	mix := map[int32]int{}
+	unscored := map[int32]struct{}{}
+	used := 0
+	for i := range m.entries {
+		e, slot := &m.entries[i], int32(i)
+		if !e.used {
+			continue
+		}
+		used++
+		if got, ok := m.slots[e.id]; !ok || got != slot {
+			return fmt.Errorf("audit %s: item %q is not where the index says", m.opts.Model, e.id)
+		}
+		scorable := e.heldout && !e.leaked
+		if gate := m.labels[m.at(slot, 0)]; gate != none {
+			want.labelled++
+			if e.changed {
+				want.changed++
+			}
+			if scorable {
+				want.heldOut++
+			} else if e.heldout {
+				want.leaked++
+			} else {
+				mix[gate]++
+			}
+		}
+		for t, b := range fresh {
+			label := m.labels[m.at(slot, t)]
+			switch {
+			case label == none || !scorable:
+			case e.answered:
+				b.count(label, m.answers[m.at(slot, t)], 1)
+			default:
+				unscored[slot] = struct{}{}
+			}
+		}
+	}
+	if used != len(m.slots) {
+		return fmt.Errorf("audit %s: %d items, %d in the index", m.opts.Model, used, len(m.slots))
+	}
+	if want != m.counts {
+		return fmt.Errorf("audit %s: counters %+v, recomputed %+v", m.opts.Model, m.counts, want)
+	}
+	if !maps.Equal(mix, m.mix) {
+		return fmt.Errorf("audit %s: the label mix differs", m.opts.Model)
+	}
+	if !maps.Equal(unscored, m.unscored) {
+		return fmt.Errorf("audit %s: %d texts wait for answers, recomputed %d", m.opts.Model, len(m.unscored), len(unscored))
+	}
+	for t, b := range m.boards {
+		if err := b.differs(fresh[t]); err != nil {
+			return fmt.Errorf("audit %s: target %s: %w", m.opts.Model, b.target.Name, err)
+		}
+	}
+	return nil
+}
+
+func (b *board) differs(want *board) error {
+	if b.n != want.n || b.correct != want.correct {
+		return fmt.Errorf("%d of %d correct, recomputed %d of %d", b.correct, b.n, want.correct, want.n)
+	}
+	for i, t := range b.tallies {
+		if t != want.tallies[i] {
+			return fmt.Errorf("category %d counts %+v, recomputed %+v", i, t, want.tallies[i])
+		}
+	}
+	if !maps.Equal(b.pairs, want.pairs) {
+		return errors.New("the confusion matrix differs")
+	}
+	return nil
+}

@@ -1,0 +1,40 @@
+package drift
+
+import "time"
+
+// rateDays is the period over which the label rate is measured.
+const rateDays = 30
+
+// days counts held-out labels by calendar day (UTC).
+type days struct {
+	count       map[int64]int
+	first, last int64
+}
+
+func dayOf(t time.Time) int64 { return t.Unix() / 86400 }
+
+// add counts one label; a time that was never set says nothing.
+func (d *days) add(at time.Time) {
+	if at.IsZero() || at.Unix() <= 0 {
+		return
+	}
+	day := dayOf(at)
+	if d.count == nil {
+		d.count = map[int64]int{}
+		d.first, d.last = day, day
+	}
+	d.first, d.last = min(d.first, day), max(d.last, day)
+	d.count[day]++
+}
+
+// rate is labels a day over the last 30 days, or over the days since the first label where that is shorter.
+func (d *days) rate(today int64) float64 {
+	if d.count == nil || today < d.first {
+		return 0
+	}
+	sum := 0
+	for day := today - rateDays + 1; day <= today; day++ {
+		sum += d.count[day]
+	}
+	return float64(sum) / float64(min(rateDays, today-d.first+1))
+}

@@ -1,0 +1,121 @@
+package drift
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// Report says what is known now. It costs a few microseconds, whatever the number of items.
+func (m *Monitor) Report(now time.Time) Report {
+	b := m.boards[0]
+	s := b.scores()
+	r := Report{
+		Model: m.opts.Model, At: now, Release: m.release.Digest, Target: b.target.Name, Seq: m.seq,
+		HeldOut: m.counts.heldOut, Leaked: m.counts.leaked, Scored: s.N, Correct: s.Correct,
+		Accuracy: s.Accuracy, Majority: s.Majority, MacroF1: s.MacroF1, Balanced: s.Balanced, Kappa: s.Kappa, MCC: s.MCC,
+		Category: b.categories(),
+	}
+	r.Low, r.High = Wilson(s.Correct, s.N)
+	if base := m.release.Baseline; base != nil {
+		kept := *base
+		r.Baseline = &kept
+		r.Drop = points(base.Accuracy - s.Accuracy)
+		r.MacroF1Drop = points(base.MacroF1 - s.MacroF1)
+	}
+	t := &m.tests
+	r.Relabels = Relabels{
+		RightToWrong: t.rightToWrong, WrongToRight: t.wrongToRight,
+		P: SignTest(t.rightToWrong, t.wrongToRight), Authors: len(t.authors),
+	}
+	r.NewItems = NewItems{
+		N: t.arrivals.N, Errors: t.arrivals.Errs, E: t.arrivals.E(),
+		Bound: m.bound(dayOf(now)), Alarmed: t.alarmed,
+	}
+	r.Labels = m.labelFigures(now)
+	r.State, r.Detail = m.state(s)
+	return r
+}
+
+// Scores returns the figures and the table of one target, gating or not.
+func (m *Monitor) Scores(target string) (Scores, []Category, bool) {
+	for _, b := range m.boards {
+		if b.target.Name == target {
+			return b.scores(), b.categories(), true
+		}
+	}
+	return Scores{}, nil, false
+}
+
+// state says whether the figures may be decided on, and if not, why in one sentence.
+func (m *Monitor) state(s Scores) (State, string) {
+	waiting := len(m.unscored)
+	switch {
+	case m.release.Digest == "":
+		return StateNoRelease, "no release is deployed yet"
+	case waiting > 0 && errors.Is(m.trouble, ErrAsleep):
+		return StateAsleep, fmt.Sprintf("%d of %d held-out texts wait for the classifier, which is asleep: %v", waiting, m.counts.heldOut, m.trouble)
+	case waiting > 0 && m.trouble != nil:
+		return StateError, m.trouble.Error()
+	case waiting > 0:
+		return StateUnscored, fmt.Sprintf("%d of %d held-out texts wait for the classifier's answer", waiting, m.counts.heldOut)
+	case s.N == 0 && m.counts.leaked > 0:
+		return StateInsufficient, fmt.Sprintf("all %d held-out items were in this release's training", m.counts.leaked)
+	case s.N == 0:
+		return StateInsufficient, "the held-out set is empty"
+	case s.N < m.opts.MinItems:
+		return StateInsufficient, fmt.Sprintf("%d scored held-out items are fewer than the %d that evaluate.min_items asks for", s.N, m.opts.MinItems)
+	}
+	return StateOK, ""
+}
+
+// labelFigures counts the labels against the training snapshot. New counts the examples that a training would see, so
+// outside the held-out set; PSI compares the same population.
+func (m *Monitor) labelFigures(now time.Time) Labels {
+	l := Labels{
+		Items: m.counts.labelled, Changed: m.counts.changed,
+		Share: share(m.counts.changed, m.counts.labelled), Rate: m.days.rate(dayOf(now)),
+	}
+	then := m.release.TrainLabels
+	if len(then) == 0 {
+		return l
+	}
+	mix := m.labelMix()
+	for name, n := range mix {
+		if then[name] == 0 {
+			if l.New == nil {
+				l.New = map[string]int{}
+			}
+			l.New[name] = n
+		}
+	}
+	for name, n := range then {
+		if n > 0 && mix[name] == 0 && !m.carried(name) {
+			l.Gone = append(l.Gone, name)
+		}
+	}
+	slices.Sort(l.Gone)
+	l.PSI = PSI(then, mix)
+	return l
+}
+
+// labelMix is the mix of the gating target's labels outside the held-out set.
+func (m *Monitor) labelMix() map[string]int {
+	mix := make(map[string]int, len(m.mix))
+	for label, n := range m.mix {
+		mix[m.boards[0].values.list[label]] = n
+	}
+	return mix
+}
+
+// carried says whether a scored held-out item has the label.
+func (m *Monitor) carried(name string) bool {
+	b := m.boards[0]
+	v, ok := b.values.index[name]
+	return ok && b.target.Kind != KindSet && b.tallies[v].support > 0
+}
+
+// points turns a difference of fractions into percentage points, rounded so that 0.83-0.80 is 3 and not 2.9999999999999996.
+func points(d float64) float64 { return math.Round(d*1e11) / 1e9 }

@@ -1,0 +1,139 @@
+package drift
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"hash"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// HeldoutConfig says which items are kept out of every training, to judge releases by.
+type HeldoutConfig struct {
+	// Share of the groups that is held out, between 0 and 50%; default 15%.
+	Share unit.Percent `yaml:"share"`
+	// Group names the text columns whose normalised text decides, so that duplicates fall together; default: all of them.
+	Group []string `yaml:"group"`
+	// SaltFile holds the secret that the hash is keyed with; it is created once. Changing it voids all comparisons.
+	SaltFile string `yaml:"salt_file"`
+}
+
+// DefaultHeldoutShare is the share that is held out where the configuration names none.
+const DefaultHeldoutShare = 0.15
+
+// WithDefaults fills what was left out.
+func (c HeldoutConfig) WithDefaults() HeldoutConfig {
+	if c.Share == 0 {
+		c.Share = DefaultHeldoutShare
+	}
+	return c
+}
+
+// Validate finds faults; call it after WithDefaults.
+func (c HeldoutConfig) Validate() check.Problems {
+	var p check.Problems
+	if s := float64(c.Share); !(s > 0 && s <= 0.5) { // written so that NaN fails too
+		p.Errorf("share", "hold out between 1% and 50%; 15% is usual", "held-out share %v is not above 0 and at most 50%%", c.Share)
+	}
+	seen := map[string]bool{}
+	for _, column := range c.Group {
+		switch {
+		case strings.TrimSpace(column) == "":
+			p.Errorf("group", "name a text column, or leave the list out to use all of them", "empty column name")
+		case seen[column]:
+			p.Errorf("group", "name it once", "column %q is named twice", column)
+		}
+		seen[column] = true
+	}
+	return p
+}
+
+// Membership decides which groups are held out. The decision depends on the salt and the group key alone, never on a
+// label, so that it stays the same under relabelling, growth, deletion and a new export. Safe for concurrent use.
+type Membership struct {
+	share float64
+	macs  *sync.Pool // of hash.Hash keyed with the salt: keying costs as much as hashing
+}
+
+// NewMembership returns the membership for a salt and a share in [0, 1].
+func NewMembership(salt []byte, share float64) Membership {
+	key := slices.Clone(salt)
+	return Membership{share: share, macs: &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+}
+
+// Heldout says whether a group is held out: HMAC-SHA256(salt, key), its first 8 bytes as a fraction of 2^64, is below
+// the share.
+func (m Membership) Heldout(groupKey string) bool {
+	mac := m.macs.Get().(hash.Hash)
+	defer m.macs.Put(mac)
+	mac.Reset()
+	mac.Write([]byte(groupKey)) // a hash never fails to write
+	var sum [sha256.Size]byte
+	fraction := float64(binary.BigEndian.Uint64(mac.Sum(sum[:0]))) / math.Exp2(64)
+	return fraction < m.share
+}
+
+// GroupKey is the text by which items fall together: NFC, lower case, white space collapsed, of the named columns or of
+// all of them in the order of their names. Items that differ only in such detail are duplicates to a classifier.
+func GroupKey(text map[string]string, columns []string) string {
+	if len(columns) == 0 {
+		columns = slices.Sorted(maps.Keys(text))
+	}
+	var b strings.Builder
+	for i, column := range columns {
+		if i > 0 {
+			b.WriteByte('\x1f') // so that "a b"+"c" is not "a"+"b c"
+		}
+		writeNormal(&b, text[column])
+	}
+	return b.String()
+}
+
+// writeNormal appends s normalised as GroupKey says; invalid UTF-8 becomes U+FFFD.
+func writeNormal(b *strings.Builder, s string) {
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\uFFFD")
+	}
+	gap := false
+	start := b.Len()
+	for _, r := range norm.NFC.String(s) {
+		if unicode.IsSpace(r) {
+			gap = true
+			continue
+		}
+		if gap && b.Len() > start {
+			b.WriteByte(' ')
+		}
+		gap = false
+		b.WriteRune(unicode.ToLower(r))
+	}
+}
+
+// TextHash names an item's text, exactly as it stands: the first 16 bytes of a SHA-256 over column names and contents,
+// in hex. A cached answer belongs to one text hash, so that an edited text is asked about again.
+func TextHash(text map[string]string) string {
+	h := sha256.New()
+	var size [8]byte
+	part := func(s string) {
+		binary.BigEndian.PutUint64(size[:], uint64(len(s)))
+		h.Write(size[:])
+		h.Write([]byte(s))
+	}
+	for _, column := range slices.Sorted(maps.Keys(text)) {
+		part(column)
+		part(text[column])
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}

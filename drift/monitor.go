@@ -1,0 +1,354 @@
+package drift
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+)
+
+// entry is one item. Its labels and answers lie beside it in Monitor, one number a target.
+type entry struct {
+	id   string
+	hash [16]byte
+	seq  int64
+	// where it stands
+	used, heldout, leaked, answered, changed bool
+	// judged: in the baseline, or given to the new-item test; a correction of its label is then paired evidence.
+	// waiting: labelled since the baseline, in the queue of the new-item test.
+	judged, waiting bool
+}
+
+// Monitor keeps the figures of one model's release exact under changes, each in constant time. It is owned by one
+// goroutine. Rebuild it with Reset at start and after each promotion, then RestoreState and replay the changes since.
+type Monitor struct {
+	opts    Options
+	release Release
+	boards  []*board
+
+	entries []entry
+	free    []int32
+	slots   map[string]int32
+	labels  []int32 // slot*len(boards)+target; none = no label
+	answers []int32
+
+	unscored map[int32]struct{}
+	counts   counts
+	mix      map[int32]int // gating label -> items outside the held-out set: what a training would see
+
+	seq     int64 // last change that is in the counters
+	tests   tests
+	days    days
+	trouble error
+}
+
+// counts are the plain numbers.
+type counts struct {
+	labelled int // items with a label of the gating target
+	changed  int // of them, touched by others since the training snapshot
+	heldOut  int // held-out, labelled, not leaked
+	leaked   int // held-out and labelled, but seen in training
+}
+
+// NewMonitor returns a Monitor without a release; with no targets it judges one called label.
+func NewMonitor(opts Options) *Monitor {
+	if len(opts.Targets) == 0 {
+		opts.Targets = ServingConfig{}.List()
+	}
+	m := &Monitor{opts: opts}
+	m.Reset(Release{}, nil)
+	return m
+}
+
+// Reset starts anew for a release with the items as they stand. All labelled ones are taken to be in the baseline;
+// RestoreState afterwards says which are not. The sequence is read once.
+func (m *Monitor) Reset(release Release, items iter.Seq[Item]) {
+	m.release = release
+	m.boards = nil
+	for _, t := range m.opts.Targets {
+		m.boards = append(m.boards, newBoard(t))
+	}
+	m.entries, m.free, m.labels, m.answers = nil, nil, nil, nil
+	m.slots = map[string]int32{}
+	m.unscored = map[int32]struct{}{}
+	m.counts = counts{}
+	m.mix = map[int32]int{}
+	m.days = days{}
+	m.seq = release.BaselineSeq
+	m.trouble = nil
+	m.tests = m.newTests()
+	if items == nil {
+		return
+	}
+	for item := range items {
+		slot := m.slot(item.ID)
+		m.take(slot)
+		m.fill(slot, item)
+		m.entries[slot].changed = !item.Own && item.Seq > release.TrainedSeq
+		m.entries[slot].judged = m.labelled(slot)
+		m.give(slot)
+		if item.Heldout && m.labelled(slot) {
+			m.days.add(item.At)
+		}
+		m.seq = max(m.seq, item.Seq)
+	}
+	m.tests.replayed = m.seq
+}
+
+// Put takes an item that was inserted or whose text changed.
+func (m *Monitor) Put(item Item) {
+	m.seq = max(m.seq, item.Seq)
+	slot, known := m.slots[item.ID]
+	if !known {
+		slot = m.slot(item.ID)
+	}
+	before := none
+	if known && !item.Inserted {
+		before = m.oldLabel(slot, item.Old)
+	}
+	m.take(slot)
+	m.fill(slot, item)
+	e := &m.entries[slot]
+	e.changed = e.changed || !item.Own && item.Seq > m.release.TrainedSeq
+	m.give(slot)
+	m.observe(slot, before, item.Own, item.Author, item.At, item.Seq)
+}
+
+// Label takes a change of labels. An unknown item is ignored: a label without a text cannot be scored, and the text's
+// own change follows or has been deleted since.
+func (m *Monitor) Label(c Change) {
+	m.seq = max(m.seq, c.Seq)
+	slot, known := m.slots[c.Item]
+	if !known {
+		return
+	}
+	before := m.oldLabel(slot, c.Old)
+	m.take(slot)
+	for t, b := range m.boards {
+		m.labels[m.at(slot, t)] = b.label(c.New)
+	}
+	e := &m.entries[slot]
+	e.seq = max(e.seq, c.Seq)
+	e.changed = e.changed || !c.Own && c.Seq > m.release.TrainedSeq
+	m.give(slot)
+	m.observe(slot, before, c.Own, c.Author, c.At, c.Seq)
+}
+
+// Delete takes an item away.
+func (m *Monitor) Delete(id string, seq int64) {
+	m.seq = max(m.seq, seq)
+	slot, known := m.slots[id]
+	if !known {
+		return
+	}
+	m.take(slot)
+	if m.entries[slot].judged && m.entries[slot].heldout {
+		m.tests.done[id] = struct{}{}
+	}
+	delete(m.slots, id)
+	m.entries[slot] = entry{}
+	m.free = append(m.free, slot)
+	m.tests.pass(seq)
+	m.feed()
+}
+
+// Answer takes the release's answer for a text. An answer for a text that has changed meanwhile, or for an item that is
+// gone, is dropped and reported as false.
+func (m *Monitor) Answer(item, textHash string, answers Answers) bool {
+	slot, known := m.slots[item]
+	if !known || m.entries[slot].hash != packHash(textHash) {
+		return false
+	}
+	m.take(slot)
+	ok := m.answer(slot, answers)
+	m.give(slot)
+	m.feed()
+	return ok
+}
+
+// Unscored lists the held-out texts without an answer, in the order of their last change. It costs as much as there are.
+func (m *Monitor) Unscored() []Unscored {
+	slots := make([]int32, 0, len(m.unscored))
+	for slot := range m.unscored {
+		slots = append(slots, slot)
+	}
+	slices.SortFunc(slots, func(a, b int32) int {
+		x, y := &m.entries[a], &m.entries[b]
+		if x.seq != y.seq {
+			if x.seq < y.seq {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(x.id, y.id)
+	})
+	out := make([]Unscored, len(slots))
+	for i, slot := range slots {
+		out[i] = Unscored{m.entries[slot].id, unpackHash(m.entries[slot].hash)}
+	}
+	return out
+}
+
+// Service says how the last attempt to score went: nil, an error that wraps ErrAsleep, or another one. It matters to the
+// report only while texts wait for answers: figures that need none are exact whether the service is up or not.
+func (m *Monitor) Service(err error) { m.trouble = err }
+
+// Seq is the last change that is in the counters.
+func (m *Monitor) Seq() int64 { return m.seq }
+
+// Release is the release that is judged.
+func (m *Monitor) Release() Release { return m.release }
+
+// Rebase makes the present figures the baseline, and all present items part of it: the sequential tests start anew.
+// It is refused while texts are unscored, because a baseline over some of them would be one of the easy ones.
+func (m *Monitor) Rebase(now time.Time) (Baseline, error) {
+	s := m.boards[0].scores()
+	switch {
+	case m.release.Digest == "":
+		return Baseline{}, errors.New("take a baseline: there is no release")
+	case len(m.unscored) > 0:
+		return Baseline{}, errors.New("take a baseline: held-out texts still wait for the classifier's answer")
+	}
+	b := Baseline{Accuracy: s.Accuracy, MacroF1: s.MacroF1, N: s.N, Correct: s.Correct, At: now}
+	m.release.Baseline, m.release.BaselineSeq = &b, m.seq
+	m.tests = m.newTests()
+	m.tests.replayed = m.seq
+	for slot := range m.entries {
+		e := &m.entries[slot]
+		e.waiting, e.judged = false, e.used && m.labelled(int32(slot))
+	}
+	return b, nil
+}
+
+// slot finds or makes the place of an item.
+func (m *Monitor) slot(id string) int32 {
+	if slot, ok := m.slots[id]; ok {
+		return slot
+	}
+	var slot int32
+	if n := len(m.free); n > 0 {
+		slot, m.free = m.free[n-1], m.free[:n-1]
+	} else {
+		slot = int32(len(m.entries))
+		m.entries = append(m.entries, entry{})
+		for range m.boards {
+			m.labels = append(m.labels, none)
+			m.answers = append(m.answers, none)
+		}
+	}
+	for t := range m.boards {
+		m.labels[m.at(slot, t)], m.answers[m.at(slot, t)] = none, none
+	}
+	m.entries[slot] = entry{id: id, used: true}
+	m.slots[id] = slot
+	return slot
+}
+
+func (m *Monitor) at(slot int32, target int) int { return int(slot)*len(m.boards) + target }
+
+// labelled says whether an item carries a label of the gating target.
+func (m *Monitor) labelled(slot int32) bool { return m.labels[m.at(slot, 0)] != none }
+
+// fill writes an item into its place; the caller has taken it out of the counters.
+func (m *Monitor) fill(slot int32, item Item) {
+	e := &m.entries[slot]
+	hash := packHash(item.TextHash)
+	e.heldout, e.seq = item.Heldout, max(e.seq, item.Seq)
+	e.leaked = item.Heldout && m.release.TrainedOn != nil && m.release.TrainedOn(item.ID, item.TextHash)
+	for t, b := range m.boards {
+		m.labels[m.at(slot, t)] = b.label(item.Labels)
+	}
+	if e.answered && e.hash == hash {
+		return
+	}
+	e.hash, e.answered = hash, false
+	if item.Heldout && m.release.Cached != nil {
+		if answers, ok := m.release.Cached(item.ID, item.TextHash); ok {
+			m.answer(slot, answers)
+		}
+	}
+}
+
+// answer writes answers into an item's place; it is whole only when every target has one.
+func (m *Monitor) answer(slot int32, answers Answers) bool {
+	for t, b := range m.boards {
+		v, ok := answers[b.target.Name]
+		if !ok {
+			return false
+		}
+		m.answers[m.at(slot, t)] = b.value(v)
+	}
+	m.entries[slot].answered = true
+	return true
+}
+
+// take removes an item from every counter, give adds it as it stands: between the two, anything about it may change.
+func (m *Monitor) take(slot int32) { m.count(slot, -1) }
+func (m *Monitor) give(slot int32) { m.count(slot, 1) }
+
+func (m *Monitor) count(slot int32, by int) {
+	e := &m.entries[slot]
+	gate := m.labels[m.at(slot, 0)]
+	if gate != none {
+		m.counts.labelled += by
+		if e.changed {
+			m.counts.changed += by
+		}
+		switch {
+		case !e.heldout:
+			if m.mix[gate] += by; m.mix[gate] == 0 {
+				delete(m.mix, gate)
+			}
+		case e.leaked:
+			m.counts.leaked += by
+		default:
+			m.counts.heldOut += by
+		}
+	}
+	if !e.heldout || e.leaked {
+		return
+	}
+	wants := false
+	for t, b := range m.boards {
+		label := m.labels[m.at(slot, t)]
+		if label == none {
+			continue
+		}
+		wants = true
+		if e.answered {
+			b.count(label, m.answers[m.at(slot, t)], by)
+		}
+	}
+	if wants && !e.answered {
+		if by > 0 {
+			m.unscored[slot] = struct{}{}
+		} else {
+			delete(m.unscored, slot)
+		}
+	}
+}
+
+// oldLabel is the gating label before a change: as the change says, or as the Monitor has it.
+func (m *Monitor) oldLabel(slot int32, old map[string]string) int32 {
+	if old == nil {
+		return m.labels[m.at(slot, 0)]
+	}
+	return m.boards[0].label(old)
+}
+
+// packHash keeps 16 bytes of a text hash; TextHash's own 32 hex digits fit exactly.
+func packHash(s string) (packed [16]byte) {
+	if len(s) == 32 {
+		if _, err := hex.Decode(packed[:], []byte(s)); err == nil {
+			return packed
+		}
+	}
+	sum := sha256.Sum256([]byte(s))
+	copy(packed[:], sum[:])
+	return packed
+}
+
+func unpackHash(packed [16]byte) string { return hex.EncodeToString(packed[:]) }

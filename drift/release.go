@@ -1,0 +1,67 @@
+package drift
+
+import (
+	"time"
+
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// Options are what a Monitor is built with.
+type Options struct {
+	Model   string
+	Targets []Target // the first gates
+	// MinItems is the number of scored held-out items below which nothing is concluded.
+	MinItems int
+	// DropPoints is the drop that the new-item test tolerates, in points.
+	DropPoints float64
+	// FalseRetrains is the promise that the new-item test keeps; zero switches its alarm off.
+	FalseRetrains unit.Rate
+}
+
+// Release is what the Monitor must know about the release that it judges.
+type Release struct {
+	Digest string
+	// TrainedOn says whether the release saw an item, or its text, in training; nil where nothing is known.
+	TrainedOn func(item, textHash string) bool
+	// TrainedSeq is the last label change in its training snapshot.
+	TrainedSeq int64
+	// TrainLabels is the mix of the gating target's labels in its training snapshot; nil where it is not known.
+	TrainLabels map[string]int
+	// Baseline is what it scored when it was promoted; nil until Rebase.
+	Baseline *Baseline
+	// BaselineSeq is the last label change in the baseline.
+	BaselineSeq int64
+	// Cached returns a stored answer of this release; nil when there are none.
+	Cached func(item, textHash string) (Answers, bool)
+}
+
+// Item is a labelled item as it stands after a change.
+type Item struct {
+	ID       string
+	Heldout  bool
+	TextHash string
+	Labels   map[string]string // canonical values by target; a null one is absent
+	// Old holds the labels before the change where they are known. Nil together with Inserted false means: ask the Monitor.
+	Old map[string]string
+	// Inserted marks the change that made the item, so that a replay after a restart knows it for new.
+	Inserted bool
+	Own      bool // retraind itself wrote it: counted, but never evidence
+	Author   string
+	At       time.Time
+	Seq      int64 // of the last change; grows in commit order
+}
+
+// Change is a change of an item's labels alone.
+type Change struct {
+	Item     string
+	Old, New map[string]string // Old nil: ask the Monitor
+	Own      bool
+	Author   string
+	At       time.Time
+	Seq      int64
+}
+
+// Unscored is a held-out text that waits for the classifier's answer.
+type Unscored struct {
+	Item, TextHash string
+}

@@ -1,0 +1,268 @@
+package drift
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// ErrAsleep marks a service that cannot be reached, or that answers without a model: nobody is there to be wrong.
+var ErrAsleep = errors.New("the classifier does not answer")
+
+// ErrService marks a service that answers, but not as configured.
+var ErrService = errors.New("the classifier's answer cannot be used")
+
+// maxAnswer caps what is read of one answer.
+const maxAnswer = 1 << 20
+
+// giveUpAfter is the number of texts in a row that may fail before the rest is not asked about.
+const giveUpAfter = 8
+
+// Text is a text to be classified.
+type Text struct {
+	Item   string
+	Hash   string
+	Fields map[string]string // text columns by name
+}
+
+// Answer is what the service said about one text.
+type Answer struct {
+	Values     Answers
+	Confidence float64 // 0 when the service tells none
+	Release    string  // digest of the release that answered, when the answer has it beside the first target
+	Took       time.Duration
+}
+
+// Scorer asks a classifier over HTTP. Safe for concurrent use; it keeps its connections.
+type Scorer struct {
+	config  ServingConfig
+	targets []Target
+	client  *http.Client
+}
+
+// NewScorer returns a scorer for a configuration that has been validated.
+func NewScorer(config ServingConfig) *Scorer {
+	config = config.WithDefaults()
+	transport := &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: min(10*time.Second, config.Timeout.D())}).DialContext,
+		MaxIdleConns:          config.Concurrency + 1,
+		MaxIdleConnsPerHost:   config.Concurrency + 1, // one beside for Health; fewer would dial again for every text
+		IdleConnTimeout:       90 * time.Second,
+		ResponseHeaderTimeout: config.Timeout.D(),
+	}
+	return &Scorer{config: config, targets: config.List(), client: &http.Client{Transport: transport, Timeout: config.Timeout.D()}}
+}
+
+// Close drops idle connections.
+func (s *Scorer) Close() { s.client.CloseIdleConnections() }
+
+// Score asks about texts, several at a time, and calls got once for each answer, one call at a time and in no order.
+// What was answered before an error stays given. The error is nil when every text was answered; it wraps ErrAsleep when
+// the service is away, ErrService when it answers in a way that cannot be used. A text that fails does not keep the
+// others from being asked, until several in a row have failed.
+func (s *Scorer) Score(ctx context.Context, texts []Text, got func(Text, Answer)) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var (
+		mu     sync.Mutex // guards the rest, and serialises got
+		next   int
+		failed int
+		inARow int
+		first  error
+		wg     sync.WaitGroup
+	)
+	worker := func() {
+		defer wg.Done()
+		for {
+			mu.Lock()
+			if next >= len(texts) || ctx.Err() != nil {
+				mu.Unlock()
+				return
+			}
+			text := texts[next]
+			next++
+			mu.Unlock()
+
+			answer, err := s.classify(ctx, text)
+
+			mu.Lock()
+			switch {
+			case err == nil:
+				inARow = 0
+				got(text, answer)
+			case ctx.Err() != nil: // a consequence, not a cause
+			default:
+				failed++
+				inARow++
+				if first == nil || errors.Is(err, ErrAsleep) && !errors.Is(first, ErrAsleep) {
+					first = err
+				}
+				if errors.Is(err, ErrAsleep) || inARow >= giveUpAfter {
+					stop(err)
+				}
+			}
+			mu.Unlock()
+		}
+	}
+	for range min(s.config.Concurrency, len(texts)) {
+		wg.Add(1)
+		go worker()
+	}
+	wg.Wait()
+	switch {
+	case first != nil && failed > 1:
+		return fmt.Errorf("score: %d of %d texts failed, the first: %w", failed, len(texts), first)
+	case first != nil:
+		return fmt.Errorf("score: %w", first)
+	case ctx.Err() != nil:
+		return fmt.Errorf("score: %w", context.Cause(ctx))
+	}
+	return nil
+}
+
+// classify asks about one text.
+func (s *Scorer) classify(ctx context.Context, text Text) (Answer, error) {
+	fields := make(map[string]string, len(text.Fields))
+	for column, value := range text.Fields {
+		if field, ok := s.config.Fields[column]; ok {
+			column = field
+		}
+		fields[column] = value
+	}
+	body, err := json.Marshal(fields)
+	if err != nil {
+		return Answer{}, fmt.Errorf("item %s: %w", text.Item, err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.config.Classify, bytes.NewReader(body))
+	if err != nil {
+		return Answer{}, fmt.Errorf("ask %s: %w", s.config.Classify, err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	start := time.Now()
+	status, answer, err := s.do(req)
+	if err != nil {
+		return Answer{}, err
+	}
+	out := Answer{Took: time.Since(start)}
+	if status != http.StatusOK {
+		return Answer{}, statusError(s.config.Classify, status, answer, "item "+text.Item)
+	}
+	out.Values, out.Confidence, err = ParseAnswer(s.targets, answer)
+	if err != nil {
+		return Answer{}, &ServiceError{URL: s.config.Classify, About: "item " + text.Item, Cause: err}
+	}
+	out.Release = answerRelease(answer, s.config.HealthRelease)
+	return out, nil
+}
+
+// do sends a request and reads the whole answer, so that the connection can be used again.
+func (s *Scorer) do(req *http.Request) (int, []byte, error) {
+	url := req.URL.Redacted()
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return 0, nil, transportError(req.Context(), url, err, s.config.Timeout.D())
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return 0, nil, transportError(req.Context(), url, err, s.config.Timeout.D())
+	}
+	if len(body) > maxAnswer {
+		return 0, nil, &ServiceError{URL: url, Cause: fmt.Errorf("the answer is larger than %d bytes", maxAnswer)}
+	}
+	return resp.StatusCode, body, nil
+}
+
+func answerRelease(body []byte, path string) string {
+	var object map[string]any
+	if json.Unmarshal(body, &object) != nil {
+		return ""
+	}
+	v, _ := lookup(object, path)
+	release, _ := v.(string)
+	return release
+}
+
+// transportError tells away (asleep) from slow (a fault) from cancelled (ours).
+func transportError(ctx context.Context, url string, err error, timeout time.Duration) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("ask %s: %w", url, context.Cause(ctx))
+	}
+	var dns *net.DNSError
+	var network net.Error
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w: nothing listens at %s; start the service or correct serving.classify", ErrAsleep, url)
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTDOWN):
+		return fmt.Errorf("%w: no way to the host of %s; is it switched off?", ErrAsleep, url)
+	case errors.As(err, &dns):
+		return fmt.Errorf("%w: the host of %s is not known (%v); correct the URL or the name service", ErrAsleep, url, dns.Err)
+	case isDial(err):
+		return fmt.Errorf("%w: no connection to %s: %v", ErrAsleep, url, rootCause(err))
+	case errors.As(err, &network) && network.Timeout():
+		return &ServiceError{URL: url, Cause: fmt.Errorf("no answer within %v: the service is overloaded or hangs; raise serving.timeout or lower serving.concurrency", timeout)}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return &ServiceError{URL: url, Cause: fmt.Errorf("the service closed the connection in the middle of an answer (%v): did it crash or restart?", rootCause(err))}
+	}
+	return &ServiceError{URL: url, Cause: rootCause(err)}
+}
+
+func isDial(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+func rootCause(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
+
+// statusError tells "no model is loaded" from a fault.
+func statusError(url string, status int, body []byte, about string) error {
+	if status == http.StatusServiceUnavailable {
+		return fmt.Errorf("%w: %s says 503 %s: no model is loaded, or it is starting", ErrAsleep, url, excerpt(body))
+	}
+	hint := "look at the service's log"
+	switch {
+	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
+		hint = "is the URL right?"
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		hint = "the service asks for a login"
+	case status >= 400 && status < 500:
+		hint = "does the service expect other field names? see serving.fields"
+	}
+	return &ServiceError{URL: url, Status: status, About: about,
+		Cause: fmt.Errorf("status %d %s: %s", status, excerpt(body), hint)}
+}
+
+// ServiceError is an answer that cannot be used, with the cause and what to look at.
+type ServiceError struct {
+	URL    string
+	Status int    // HTTP status, 0 when there was none
+	About  string // which item, when it concerns one
+	Cause  error
+}
+
+func (e *ServiceError) Error() string {
+	if e.About != "" {
+		return fmt.Sprintf("%s at %s: %v", e.About, e.URL, e.Cause)
+	}
+	return fmt.Sprintf("%s: %v", e.URL, e.Cause)
+}
+
+// Unwrap makes errors.Is(err, ErrService) true.
+func (e *ServiceError) Unwrap() []error { return []error{ErrService, e.Cause} }

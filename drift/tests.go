@@ -1,0 +1,193 @@
+package drift
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// minBound keeps the alarm bound away from values that a handful of errors reaches, whatever the label rate.
+const minBound = 20
+
+// tests is the sequential evidence since the baseline. Everything in it depends on the order of changes, so it is
+// stored, not rebuilt.
+type tests struct {
+	seq      int64 // last change that is in the tests
+	replayed int64 // changes up to here may be given again: what the Monitor remembers is newer than they are
+
+	rightToWrong, wrongToRight int
+	authors                    map[string]struct{}
+
+	arrivals ECUSUM
+	alarmed  bool
+	queue    []string            // items that wait for their turn, in commit order
+	done     map[string]struct{} // items that had their turn, and judged ones that are gone: no item counts twice
+}
+
+func (m *Monitor) newTests() tests {
+	t := tests{seq: m.release.BaselineSeq, authors: map[string]struct{}{}, done: map[string]struct{}{}}
+	if b := m.release.Baseline; b != nil {
+		t.arrivals = NewECUSUM(m.toleratedError(*b))
+	}
+	return t
+}
+
+// toleratedError is the error rate that nothing-has-changed may have: the baseline's plus the configured drop, and at
+// least what the baseline's own uncertainty allows, because a lucky baseline must not become an alarm.
+func (m *Monitor) toleratedError(b Baseline) float64 {
+	low, _ := Wilson(b.Correct, b.N)
+	return max(1-b.Accuracy+m.opts.DropPoints/100, 1-low)
+}
+
+// pass notes that the tests have seen a change.
+func (t *tests) pass(seq int64) { t.seq = max(t.seq, seq) }
+
+// observe gives one label change to the tests: a first label to the arrivals, a correction to the paired stream.
+func (m *Monitor) observe(slot int32, before int32, own bool, author string, at time.Time, seq int64) {
+	t := &m.tests
+	if seq <= t.seq {
+		return // a replay of what the stored state already holds
+	}
+	t.pass(seq)
+	defer m.feed()
+
+	e := &m.entries[slot]
+	now := m.labels[m.at(slot, 0)]
+	first := before == none && now != none
+	if first && e.heldout {
+		m.days.add(at)
+	}
+	if m.release.Baseline == nil || !e.heldout || e.leaked {
+		e.judged, e.waiting = now != none, false
+		return
+	}
+	_, done := t.done[e.id]
+	switch {
+	case first && own:
+		e.judged = true
+	case first && !done && !e.waiting && (!e.judged || seq <= t.replayed):
+		e.judged, e.waiting = false, true
+		t.queue = append(t.queue, e.id)
+	case first && done:
+		e.judged = true
+	case e.judged && e.answered && !own && before != none && now != none && before != now:
+		answer := m.answers[m.at(slot, 0)]
+		switch {
+		case before == answer:
+			t.rightToWrong++
+		case now == answer:
+			t.wrongToRight++
+		default:
+			return // wrong before and after
+		}
+		t.authors[author] = struct{}{}
+	}
+}
+
+// feed gives arrived items to the test in commit order. One that has no answer yet holds up those behind it: an order
+// that depended on the answers would void the promise.
+func (m *Monitor) feed() {
+	t := &m.tests
+	for len(t.queue) > 0 {
+		id := t.queue[0]
+		if slot, known := m.slots[id]; known && m.entries[slot].waiting {
+			e := &m.entries[slot]
+			label := m.labels[m.at(slot, 0)]
+			if label != none && e.heldout && !e.leaked {
+				if !e.answered {
+					return
+				}
+				t.arrivals.Add(label != m.answers[m.at(slot, 0)])
+				t.done[id] = struct{}{}
+				e.judged = true
+				bound := m.bound(m.days.last)
+				t.alarmed = t.alarmed || bound > 0 && t.arrivals.E() >= bound
+			}
+			e.waiting = false
+		}
+		t.queue = t.queue[1:]
+	}
+	t.queue = nil
+}
+
+// bound is the e-value that keeps the promise: as many held-out labels as arrive in the time in which one false
+// retrain is allowed; 0 when no promise is configured.
+func (m *Monitor) bound(today int64) float64 {
+	r := m.opts.FalseRetrains
+	if r.Count <= 0 || r.Per <= 0 {
+		return 0
+	}
+	period := time.Duration(r.Per).Hours() / 24 / float64(r.Count)
+	return max(minBound, m.days.rate(today)*period)
+}
+
+// storedTests is the JSON form of tests.
+type storedTests struct {
+	Release      string   `json:"release"`
+	Seq          int64    `json:"seq"`
+	RightToWrong int      `json:"right_to_wrong"`
+	WrongToRight int      `json:"wrong_to_right"`
+	Authors      []string `json:"authors,omitempty"`
+	Arrivals     ECUSUM   `json:"arrivals"`
+	Alarmed      bool     `json:"alarmed,omitempty"`
+	Queue        []string `json:"queue,omitempty"`
+	Done         []string `json:"done,omitempty"`
+}
+
+// State returns the sequential tests as JSON, to be stored with the sequence number that TestedSeq returns.
+func (m *Monitor) State() ([]byte, error) {
+	t := &m.tests
+	b, err := json.Marshal(storedTests{
+		Release: m.release.Digest, Seq: t.seq, RightToWrong: t.rightToWrong, WrongToRight: t.wrongToRight,
+		Authors: slices.Sorted(maps.Keys(t.authors)), Arrivals: t.arrivals, Alarmed: t.alarmed,
+		Queue: t.queue, Done: slices.Sorted(maps.Keys(t.done)),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store sequential tests: %w", err)
+	}
+	return b, nil
+}
+
+// TestedSeq is the last change that the sequential tests have seen. After RestoreState give the Monitor every change
+// above it again, in order: the counters are set, not added to, so that a change given twice moves nothing twice.
+func (m *Monitor) TestedSeq() int64 { return m.tests.seq }
+
+// RestoreState continues stored tests; call it after Reset for the same release. A state of another release, or one that
+// cannot be right, is refused and changes nothing. A test against another tolerated rate (the configured drop has
+// changed) starts anew.
+func (m *Monitor) RestoreState(state []byte) error {
+	var s storedTests
+	if err := json.Unmarshal(state, &s); err != nil {
+		return fmt.Errorf("restore sequential tests: %w", err)
+	}
+	if s.Release != m.release.Digest {
+		return fmt.Errorf("restore sequential tests: the state is of release %q, not of %q", s.Release, m.release.Digest)
+	}
+	if s.RightToWrong < 0 || s.WrongToRight < 0 || s.Arrivals.N < 0 || s.Arrivals.Errs < 0 || s.Arrivals.Errs > s.Arrivals.N {
+		return fmt.Errorf("restore sequential tests: the state has impossible counts")
+	}
+	t := m.newTests()
+	t.replayed = m.tests.replayed
+	t.seq = max(t.seq, s.Seq)
+	t.rightToWrong, t.wrongToRight = s.RightToWrong, s.WrongToRight
+	for _, a := range s.Authors {
+		t.authors[a] = struct{}{}
+	}
+	if t.arrivals.valid(s.Arrivals) {
+		t.arrivals, t.alarmed = s.Arrivals, s.Alarmed
+	}
+	for _, id := range s.Done {
+		t.done[id] = struct{}{}
+	}
+	for _, id := range s.Queue {
+		if slot, known := m.slots[id]; known {
+			m.entries[slot].waiting, m.entries[slot].judged = true, false
+		}
+	}
+	t.queue = s.Queue
+	m.tests = t
+	m.feed()
+	return nil
+}

@@ -1,0 +1,192 @@
+package strictyaml
+
+import (
+	"encoding"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+var (
+	textType   = reflect.TypeFor[encoding.TextUnmarshaler]()
+	formerType = reflect.TypeFor[Former]()
+)
+
+func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textType) }
+
+// value decodes one node into a settable value.
+func (d *decoder) value(n *yaml.Node, path string, into reflect.Value, depth int) {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if d.exhausted(n, path, depth) {
+		return
+	}
+	t := into.Type()
+	if n.Style&yaml.TaggedStyle != 0 {
+		d.fail(n, path, "remove it; the type is known", "%s: the tag %s is not used here", last(path), n.Tag)
+		return
+	}
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" {
+		d.null(n, path, into)
+		return
+	}
+	if reflect.PointerTo(t).Implements(formerType) {
+		d.form(n, path, into, depth)
+		return
+	}
+	if isText(t) {
+		d.text(n, path, into)
+		return
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		fresh := into
+		if into.IsNil() {
+			fresh = newValue(t.Elem()).Addr()
+		}
+		d.value(n, path, fresh.Elem(), depth)
+		into.Set(fresh)
+	case reflect.Struct, reflect.Map:
+		if n.Kind != yaml.MappingNode {
+			d.wrong(n, path, "keys with values", d.keysHint(t))
+			return
+		}
+		d.mapping(n, path, into, depth)
+	case reflect.Slice:
+		d.list(n, path, into, depth)
+	default:
+		d.scalar(n, path, into)
+	}
+}
+
+// exhausted bounds the work that anchors can cause; it is said once.
+func (d *decoder) exhausted(n *yaml.Node, path string, depth int) bool {
+	d.visited++
+	if d.visited <= maxNodes && depth <= maxDepth {
+		return false
+	}
+	if !d.gaveUp {
+		d.fail(n, path, "check that no anchor contains itself", "values are nested too deeply or repeated too often")
+	}
+	d.gaveUp = true
+	return true
+}
+
+// newValue makes a value with its defaults.
+func newValue(t reflect.Type) reflect.Value {
+	v := reflect.New(t)
+	if def, ok := v.Interface().(Defaulter); ok {
+		def.SetDefaults()
+	}
+	return v.Elem()
+}
+
+// null tells a written null, which switches an optional value off, from a key that was left without a value.
+func (d *decoder) null(n *yaml.Node, path string, into reflect.Value) {
+	hint := "write its value, or leave the key out"
+	switch into.Kind() {
+	case reflect.Pointer, reflect.Map, reflect.Slice:
+		if n.Value != "" {
+			into.SetZero()
+			return
+		}
+	case reflect.Struct:
+		if keys := d.keysHint(into.Type()); keys != "" {
+			hint = keys
+		}
+	}
+	at := d.doc.positions[path]
+	d.add(Problem{Line: at.line, Column: at.column, Path: path, Message: last(path) + " has no value", Hint: hint})
+}
+
+func (d *decoder) keysHint(t reflect.Type) string {
+	if t.Kind() != reflect.Struct || isText(t) {
+		return ""
+	}
+	return "the keys here are " + strings.Join(d.fieldsOf(t).keys, ", ")
+}
+
+// form lets the type choose what a scalar, a list or a mapping is decoded into.
+func (d *decoder) form(n *yaml.Node, path string, into reflect.Value, depth int) {
+	former := into.Addr().Interface().(Former)
+	name := formOf(n)
+	part := former.YAMLForm(name)
+	if part == nil {
+		var allowed []string
+		for _, f := range []string{"scalar", "list", "mapping"} {
+			if former.YAMLForm(f) != nil {
+				allowed = append(allowed, formWords[f])
+			}
+		}
+		d.wrong(n, path, strings.Join(allowed, " or "), "")
+		return
+	}
+	target := reflect.ValueOf(part).Elem()
+	if reflect.PointerTo(target.Type()).Implements(formerType) {
+		panic(fmt.Sprintf("strictyaml: the %s form of %s is a Former itself", name, into.Type()))
+	}
+	d.value(n, path, target, depth)
+}
+
+var formWords = map[string]string{"scalar": "a single value", "list": "a list", "mapping": "keys with values"}
+
+func formOf(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "mapping"
+	case yaml.SequenceNode:
+		return "list"
+	}
+	return "scalar"
+}
+
+func (d *decoder) list(n *yaml.Node, path string, into reflect.Value, depth int) {
+	if n.Kind != yaml.SequenceNode {
+		hint := "write each entry on a line of its own after \"- \""
+		if n.Kind == yaml.ScalarNode {
+			hint = "write [" + cutValue(n.Value) + "]"
+		}
+		d.wrong(n, path, "a list", hint)
+		return
+	}
+	out := reflect.MakeSlice(into.Type(), len(n.Content), len(n.Content))
+	for i, entry := range n.Content {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		d.place(at, nil, entry)
+		v := newValue(into.Type().Elem())
+		d.value(entry, at, v, depth+1)
+		out.Index(i).Set(v)
+	}
+	into.Set(out)
+}
+
+// wrong reports a value of another type than the one that is expected.
+func (d *decoder) wrong(n *yaml.Node, path, expected, hint string) {
+	d.fail(n, path, hint, "%s: expected %s, found %s", last(path), expected, describe(n))
+}
+
+func describe(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "keys with values"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	switch n.ShortTag() {
+	case "!!null":
+		return "nothing"
+	case "!!bool", "!!int", "!!float":
+		return n.Value
+	}
+	return fmt.Sprintf("the text %q", cutValue(n.Value))
+}
+
+func cutValue(s string) string {
+	if runes := []rune(s); len(runes) > 60 {
+		return string(runes[:60]) + "…"
+	}
+	return s
+}

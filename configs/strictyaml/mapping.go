@@ -1,0 +1,143 @@
+package strictyaml
+
+import (
+	"reflect"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+type entry struct{ key, value *yaml.Node }
+
+// entries lists a mapping's keys, its own first, then those merged by "<<" that it does not set itself. Repeated keys
+// are reported.
+func (d *decoder) entries(n *yaml.Node, path string, depth int) []entry {
+	var own, merged []entry
+	seen := map[string]*yaml.Node{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		for key.Kind == yaml.AliasNode {
+			key = key.Alias
+		}
+		switch {
+		case key.Kind != yaml.ScalarNode:
+			d.fail(key, path, "write a plain word", "a key is %s", describe(key))
+			continue
+		case key.ShortTag() == "!!merge":
+			merged = append(merged, d.merge(value, path, depth)...)
+			continue
+		case hasForbidden(key.Value):
+			d.fail(key, path, "remove it", "a key with a control character: %q", cutValue(key.Value))
+			continue
+		}
+		if first, dup := seen[key.Value]; dup {
+			d.fail(key, join(path, key.Value), "remove one of them", "duplicate key %q, first on line %d", cutValue(key.Value), first.Line)
+			continue
+		}
+		seen[key.Value] = key
+		own = append(own, entry{key, value})
+	}
+	for _, e := range merged {
+		if _, set := seen[e.key.Value]; !set {
+			seen[e.key.Value] = e.key
+			own = append(own, e)
+		}
+	}
+	return own
+}
+
+// merge reads the value of "<<": a mapping or a list of mappings, of which the earlier wins.
+func (d *decoder) merge(n *yaml.Node, path string, depth int) []entry {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if d.exhausted(n, path, depth) {
+		return nil
+	}
+	switch n.Kind {
+	case yaml.MappingNode:
+		return d.entries(n, path, depth+1)
+	case yaml.SequenceNode:
+		var all []entry
+		for _, one := range n.Content {
+			all = append(all, d.merge(one, path, depth+1)...)
+		}
+		return all
+	}
+	d.fail(n, path, "write <<: *name", "\"<<\" merges keys, but this is %s", describe(n))
+	return nil
+}
+
+// mapping decodes keys into a struct or a map.
+func (d *decoder) mapping(n *yaml.Node, path string, into reflect.Value, depth int) {
+	top := d.extensions
+	d.extensions = false
+	found := d.entries(n, path, depth)
+	if into.Kind() == reflect.Map {
+		d.names(found, path, into, depth, nil)
+		return
+	}
+	set := d.fieldsOf(into.Type())
+	var other []entry
+	exact := map[string]int{}
+	for _, e := range found {
+		exact[e.key.Value] = e.key.Line
+	}
+	for _, e := range found {
+		index, known := set.byKey[e.key.Value]
+		at := join(path, e.key.Value)
+		switch lower := strings.ToLower(e.key.Value); {
+		case known:
+			d.place(at, e.key, e.value)
+			d.value(e.value, at, into.FieldByIndex(index), depth+1)
+		case top && strings.HasPrefix(e.key.Value, "x-"):
+		case set.rest != nil:
+			other = append(other, e)
+		case set.byKey[lower] != nil && exact[lower] != 0:
+			d.fail(e.key, at, "remove one of them", "duplicate key %q, on line %d as %q", cutValue(e.key.Value), exact[lower], lower)
+		default:
+			d.fail(e.key, at, d.unknownHint(e.key.Value, set, into.Type()), "unknown key %q", cutValue(e.key.Value))
+		}
+	}
+	if other != nil {
+		d.names(other, path, into.FieldByIndex(set.rest), depth, set.keys)
+	}
+}
+
+// names decodes entries whose keys the user chose. Beside fixed keys, a name close to one of them is likely a slip.
+func (d *decoder) names(found []entry, path string, into reflect.Value, depth int, fixed []string) {
+	if into.Type().Key().Kind() != reflect.String {
+		panic("strictyaml: " + into.Type().String() + ": map keys must be strings")
+	}
+	if into.IsNil() {
+		into.Set(reflect.MakeMapWithSize(into.Type(), len(found)))
+	}
+	folded := map[string]*yaml.Node{}
+	for _, e := range found {
+		name := e.key.Value
+		at := join(path, name)
+		if name == "" {
+			d.fail(e.key, at, "write a name", "an empty key")
+			continue
+		}
+		if near := Nearest(name, fixed); near != "" && len(near) > 3 && !quoted(e.key) {
+			d.warn(e.key, at, "put it in quotes if the name is meant", "%q is read as a name of your own; did you mean the key %q?", cutValue(name), near)
+		}
+		if first := folded[strings.ToLower(name)]; first != nil {
+			d.warn(e.key, at, "rename one of them if the same was meant", "%q and %q on line %d differ only in capitals", cutValue(name), cutValue(first.Value), first.Line)
+		}
+		folded[strings.ToLower(name)] = e.key
+		d.place(at, e.key, e.value)
+		key := reflect.ValueOf(name).Convert(into.Type().Key())
+		v := newValue(into.Type().Elem())
+		d.value(e.value, at, v, depth+1)
+		into.SetMapIndex(key, v)
+	}
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}

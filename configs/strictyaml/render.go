@@ -1,0 +1,131 @@
+package strictyaml
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Render prints each problem with the lines around it and a caret below the fault, then the count. source is the text
+// that was decoded.
+func (ps Problems) Render(w io.Writer, source []byte) error {
+	var b strings.Builder
+	lines := bytes.Split(bytes.TrimPrefix(source, []byte("\ufeff")), []byte("\n"))
+	for _, p := range ps {
+		severity := "error"
+		if p.Warning {
+			severity = "warning"
+		}
+		fmt.Fprintf(&b, "%s  %s  %s\n", p.place(), severity, p.text())
+		excerpt(&b, lines, p)
+	}
+	warnings := len(ps) - ps.Errors()
+	switch {
+	case warnings == 0:
+		fmt.Fprintln(&b, count(ps.Errors(), "error"))
+	case ps.Errors() == 0:
+		fmt.Fprintln(&b, count(warnings, "warning"))
+	default:
+		fmt.Fprintf(&b, "%s, %s\n", count(ps.Errors(), "error"), count(warnings, "warning"))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// excerpt prints the line of the problem with its neighbours and a caret line.
+func excerpt(b *strings.Builder, lines [][]byte, p Problem) {
+	if p.Line < 1 || p.Line > len(lines) {
+		return
+	}
+	for n := p.Line - 1; n <= p.Line+1; n++ {
+		if n < 1 || n > len(lines) || (n > p.Line && n == len(lines) && len(lines[n-1]) == 0) {
+			continue
+		}
+		text := printable(lines[n-1])
+		shift := 0
+		if n == p.Line && p.Column > 1 {
+			text, shift = scroll(text, p.Column-1)
+		}
+		text = cut(text)
+		b.WriteString(strings.TrimRight(fmt.Sprintf("%6d | %s", n, text), " ") + "\n")
+		if n == p.Line && p.Column > 0 {
+			at := p.Column - 1 - shift
+			fmt.Fprintf(b, "       | %s%s\n", strings.Repeat(" ", at), strings.Repeat("^", width([]rune(text), at)))
+		}
+	}
+}
+
+const lineWidth = 110
+
+// scroll drops the start of a line so long that the caret would be out of sight.
+func scroll(text string, at int) (string, int) {
+	runes := []rune(text)
+	if at < lineWidth-20 || at >= len(runes) {
+		return text, 0
+	}
+	drop := at - 20
+	return "…" + string(runes[drop+1:]), drop
+}
+
+func cut(text string) string {
+	if utf8.RuneCountInString(text) <= lineWidth {
+		return text
+	}
+	return string([]rune(text)[:lineWidth]) + "…"
+}
+
+// printable makes every character one column wide and harmless for a terminal, so that the caret stands below its
+// place.
+func printable(line []byte) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t':
+			return ' '
+		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r):
+			return utf8.RuneError
+		}
+		return r
+	}, strings.TrimSuffix(string(line), "\r"))
+}
+
+// width is how many characters the value or key that starts at a column takes up.
+func width(line []rune, at int) int {
+	if at >= len(line) {
+		return 1
+	}
+	rest := line[at:]
+	switch first := rest[0]; first {
+	case '{', '[', '-', '|', '>', ' ':
+		if first != '-' || len(rest) == 1 || rest[1] == ' ' {
+			return 1
+		}
+	case '"', '\'':
+		for i := 1; i < len(rest); i++ {
+			if rest[i] == first {
+				return i + 1
+			}
+		}
+	}
+	end := len(rest)
+	for i, r := range rest {
+		next := ' '
+		if i+1 < len(rest) {
+			next = rest[i+1]
+		}
+		if (r == ':' || r == ',') && (next == ' ' || next == '}' || next == ']') || r == '}' || r == ']' || r == ' ' && next == '#' {
+			end = i
+			break
+		}
+	}
+	return max(1, len([]rune(strings.TrimRight(string(rest[:end]), " "))))
+}

@@ -1,0 +1,126 @@
+// Package strictyaml decodes a YAML file into Go structs and says everything that is wrong with it at once.
+//
+// It owns the reading of configuration text: the node tree, the positions of values, and the messages with file, line,
+// column, excerpt and cure. Types are matched by their yaml tags; a type may implement encoding.TextUnmarshaler (a
+// scalar with a unit), Former (more than one way to write it) or Defaulter. A Decode keeps no state and may run
+// beside others. It never guesses a type, expands variables, reads a file, or ignores a key it does not know.
+//
+// What YAML offers and a configuration needs is kept: anchors, aliases, merge keys (<<) and, at the top level, keys
+// that start with x- as a place for anchors.
+package strictyaml
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Limits of a configuration file. They are far above any real one and keep hostile input cheap.
+const (
+	maxBytes    = 1 << 20
+	maxDepth    = 64
+	maxNodes    = 200_000 // values visited, aliases counted each time they are used
+	maxProblems = 100
+)
+
+// Former is implemented, on the pointer, by a type that may be written in more than one way. The argument is "scalar",
+// "list" or "mapping"; the answer is a pointer that is decoded into, usually to a part of the receiver, or nil where
+// that form is not allowed. The answer must not be a Former itself.
+type Former interface {
+	YAMLForm(form string) any
+}
+
+// Defaulter is implemented, on the pointer, by a type whose keys have defaults. It is called when Decode makes a new
+// value (an entry of a map or list, the target of a pointer) before its keys are read; a struct that is a plain field
+// is filled by whoever holds it.
+type Defaulter interface {
+	SetDefaults()
+}
+
+// Decode reads data over into, a pointer to a struct, whose values so far are the defaults. file only names the data
+// in messages. The error is of type Problems, ordered by position; after one, into is partly filled and not for use.
+// The document is there whenever the text could be parsed, also beside an error.
+func Decode(file string, data []byte, into any) (*Document, error) {
+	target := reflect.ValueOf(into)
+	if target.Kind() != reflect.Pointer || target.IsNil() || target.Elem().Kind() != reflect.Struct {
+		panic(fmt.Sprintf("strictyaml: Decode wants a pointer to a struct, not %T", into))
+	}
+	d := &decoder{
+		doc:    &Document{File: file, Source: data, positions: map[string]position{"": {1, 1}}},
+		fields: map[reflect.Type]*fieldSet{},
+		said:   map[spot]bool{},
+		root:   target.Elem().Type(),
+	}
+	text, problem := checkText(data)
+	if problem == nil {
+		var root *yaml.Node
+		root, problem = parse(text)
+		if problem == nil {
+			d.top(root, target.Elem())
+		}
+	}
+	if problem != nil {
+		d.problems = append(d.problems, *problem)
+		d.doc = nil
+	}
+	for i := range d.problems {
+		d.problems[i].File = file
+	}
+	d.problems.sort()
+	if d.problems.Errors() > 0 {
+		return d.doc, d.problems
+	}
+	d.doc.Warnings = d.problems
+	return d.doc, nil
+}
+
+// top checks what is special about the outermost mapping.
+func (d *decoder) top(root *yaml.Node, target reflect.Value) {
+	if root.Kind == yaml.AliasNode || root.Kind != yaml.MappingNode {
+		d.fail(root, "", "a list of keys with values is expected here, as in \"version: 1\"",
+			"the file holds %s instead of keys", describe(root))
+		return
+	}
+	d.extensions = true
+	d.mapping(root, "", target, 0)
+}
+
+type decoder struct {
+	doc        *Document
+	problems   Problems
+	fields     map[reflect.Type]*fieldSet
+	root       reflect.Type
+	said       map[spot]bool
+	visited    int
+	gaveUp     bool
+	extensions bool // keys starting with x- are skipped: only for the outermost mapping
+}
+
+func (d *decoder) fail(at *yaml.Node, path, hint, format string, args ...any) {
+	d.add(Problem{Line: at.Line, Column: at.Column, Path: path, Message: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+func (d *decoder) warn(at *yaml.Node, path, hint, format string, args ...any) {
+	d.add(Problem{Line: at.Line, Column: at.Column, Path: path, Message: fmt.Sprintf(format, args...), Hint: hint, Warning: true})
+}
+
+// add keeps one problem for each place: what an alias repeats is said once.
+func (d *decoder) add(p Problem) {
+	at := spot{p.Line, p.Column, p.Warning}
+	if len(d.problems) < maxProblems && !d.said[at] {
+		d.said[at] = true
+		d.problems = append(d.problems, p)
+	}
+}
+
+type spot struct {
+	line, column int
+	warning      bool
+}
+
+// last is the part of a path that messages start with: the key, or "key[2]".
+func last(path string) string {
+	return path[strings.LastIndexByte(path, '.')+1:]
+}

@@ -1,0 +1,90 @@
+package strictyaml
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// checkText refuses what no configuration holds before the parser sees it, and returns the text without a byte order
+// mark.
+func checkText(data []byte) ([]byte, *Problem) {
+	if len(data) > maxBytes {
+		return nil, &Problem{Message: fmt.Sprintf("the file is too large: %d bytes", len(data)), Hint: "a configuration has at most 1 MiB; is this the right file?"}
+	}
+	if bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
+		return nil, &Problem{Line: 1, Column: 1, Message: "the file is UTF-16", Hint: "save it as UTF-8"}
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	line, column := 1, 1
+	for i := 0; i < len(data); {
+		r, size := utf8.DecodeRune(data[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return nil, &Problem{Line: line, Column: column, Message: fmt.Sprintf("byte 0x%02x is not UTF-8", data[i]), Hint: "save the file as UTF-8"}
+		case forbidden(r), r == '\r' && !bytes.HasPrefix(data[i+1:], []byte("\n")):
+			return nil, &Problem{Line: line, Column: column, Message: fmt.Sprintf("%s in the file", character(r)), Hint: "remove it"}
+		}
+		i += size
+		if r == '\n' {
+			line, column = line+1, 1
+		} else {
+			column++
+		}
+	}
+	return data, nil
+}
+
+// forbidden tells control characters and those that reorder text on the screen: what is read must be what is seen.
+func forbidden(r rune) bool {
+	switch {
+	case r == '\n' || r == '\t' || r == '\r':
+		return false
+	case r < 0x20, r >= 0x7f && r <= 0x9f:
+		return true
+	}
+	return r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0xfeff
+}
+
+func character(r rune) string {
+	switch {
+	case r == 0:
+		return "a NUL character"
+	case r == 0xfeff:
+		return "a second byte order mark"
+	case r > 0x9f:
+		return fmt.Sprintf("an invisible character that breaks or reorders lines (U+%04X)", r)
+	}
+	return fmt.Sprintf("a control character (U+%04X)", r)
+}
+
+// parse reads the one document of the text.
+func parse(text []byte) (*yaml.Node, *Problem) {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var doc, second yaml.Node
+	switch err := decoder.Decode(&doc); {
+	case errors.Is(err, io.EOF):
+		return nil, emptyFile()
+	case err != nil:
+		return nil, syntax(text, err)
+	}
+	root := doc.Content[0]
+	switch err := decoder.Decode(&second); {
+	case err == nil:
+		return nil, &Problem{Line: max(second.Line, 1), Column: max(second.Column, 1), Message: "the file holds more than one document", Hint: "remove the \"---\" line, or put the second document into a file of its own"}
+	case !errors.Is(err, io.EOF):
+		return nil, syntax(text, err)
+	}
+	if root.Kind == yaml.ScalarNode && root.ShortTag() == "!!null" {
+		return nil, emptyFile()
+	}
+	return root, nil
+}
+
+func emptyFile() *Problem {
+	return &Problem{Line: 1, Column: 1, Message: "the file holds no configuration", Hint: "retraind init writes a commented one"}
+}

@@ -16,10 +16,11 @@ type Release struct {
 	Created time.Time
 }
 
-// PutRelease stores a release or changes its metrics and state.
+// PutRelease stores a release. The same artifact trained again is the same release, found where it lies now.
 func (t *Tx) PutRelease(r Release) error {
 	return t.exec(`insert into releases (digest, model, run, path, seq, info, labels, metrics, state, created) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		on conflict (digest) do update set metrics = excluded.metrics, state = excluded.state`,
+		on conflict (digest) do update set run = excluded.run, path = excluded.path, seq = excluded.seq, info = excluded.info,
+		labels = excluded.labels, metrics = excluded.metrics, state = excluded.state`,
 		r.Digest, r.Model, r.Run, r.Path, r.Seq, r.Info, r.Labels, r.Metrics, r.State, stamp(r.Created))
 }
 

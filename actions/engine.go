@@ -1,0 +1,102 @@
+package actions
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/dbos-inc/dbos-transact-golang/dbos"
+	_ "github.com/dbos-inc/dbos-transact-golang/dbos/driver/sqlite" // the engine's dialect for SQLite
+
+	"github.com/retraind/retraind/internal/faults"
+)
+
+// workflowVersion is pinned: the engine takes up only runs of its own version, and an upgraded binary must take up
+// those of the one before. Change it only with a change of Next that old journals do not survive.
+const workflowVersion = "1"
+
+const queueName = "runs"
+
+// queuePoll is how soon a queued run is seen.
+const queuePoll = 250 * time.Millisecond
+
+// Engine runs plans as durable workflows: a run that was under way when the process died goes on at the action it was
+// in. Safe for concurrent use.
+type Engine struct {
+	dbos     dbos.Context
+	queue    dbos.Queue
+	executor *Executor
+	run      dbos.Workflow[Plan, Result]
+}
+
+// NewEngine opens the engine on its own database, which must commit with synchronous=FULL. Nothing runs before Launch.
+func NewEngine(ctx context.Context, db *sql.DB, executor *Executor, host string, log *slog.Logger) (*Engine, error) {
+	// The engine's context outlives ctx: it is stopped by Shutdown, in its place in the order of the teardown.
+	d, err := dbos.NewContext(context.WithoutCancel(ctx), dbos.Config{
+		AppName: "retraind", SQLiteSystemDB: db, ApplicationVersion: workflowVersion, ExecutorID: host,
+		Logger: log.With("component", "engine"),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("workflow engine: %w", err)
+	}
+	e := &Engine{dbos: d, executor: executor}
+	e.run = e.workflow
+	dbos.RegisterWorkflow(d, e.run, dbos.WithWorkflowName("run"), dbos.WithMaxRecoveryAttempts(1_000_000))
+	return e, nil
+}
+
+// Launch begins to execute, first of all the runs that a former process left.
+func (e *Engine) Launch() error {
+	if err := dbos.Launch(e.dbos); err != nil {
+		return fmt.Errorf("workflow engine: %w", err)
+	}
+	q, err := dbos.RegisterQueue(e.dbos, queueName, dbos.WithWorkerConcurrency(1), dbos.WithQueueBasePollingInterval(queuePoll))
+	if err != nil {
+		return fmt.Errorf("workflow engine: %w", err)
+	}
+	e.queue = q
+	return nil
+}
+
+// Submit hands a plan over. Handing over the same run again has no effect; a model's second run while one is open is
+// refused by the engine, and by the caller before.
+func (e *Engine) Submit(p Plan) error {
+	_, err := dbos.RunWorkflow(e.dbos, e.run, p, dbos.WithWorkflowID(p.Run), dbos.WithQueue(e.queue), dbos.WithDeduplicationID(p.Model))
+	switch {
+	case errors.Is(err, dbos.ErrQueueDeduplicated):
+		return nil // the former run of the model is just ending: the caller submits again
+	case err != nil:
+		return fmt.Errorf("submit run %s: %w", p.Run, err)
+	}
+	faults.Point("submitted")
+	return nil
+}
+
+// Shutdown stops executing. Actions under way are interrupted without a record and entered again by the next process;
+// commands go on by themselves.
+func (e *Engine) Shutdown(patience time.Duration) error { return dbos.Shutdown(e.dbos, patience) }
+
+// workflow is the whole of a run: ask Next, execute, record, again. It has no state but its journal.
+func (e *Engine) workflow(ctx dbos.Context, p Plan) (Result, error) {
+	var done []Outcome
+	for {
+		a, more := Next(p, done)
+		if !more {
+			return Result{}, nil
+		}
+		out, err := dbos.RunAsStep(ctx, func(ctx context.Context) (Outcome, error) {
+			return e.executor.Execute(ctx, p, a, done)
+		}, dbos.WithStepName(title(p, a)))
+		if err != nil {
+			return Result{}, err
+		}
+		faults.Point("recorded:" + title(p, a))
+		done = append(done, out)
+		if a.Kind == ActFinish {
+			return a.Result, nil
+		}
+	}
+}

@@ -1,0 +1,227 @@
+package actions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/faults"
+	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/store"
+)
+
+// Source gives the labelled rows of a model as they stand, with their sides. Implemented by the daemon.
+type Source interface {
+	Rows(ctx context.Context, model string) iter.Seq2[Row, error]
+}
+
+// GPU waits until the GPU is free for a step and holds it. Implemented over package gpu by the daemon.
+type GPU interface {
+	// Acquire returns the variables that the step needs (CUDA_VISIBLE_DEVICES) and the function that lets go. A
+	// *BlockedError says who holds the GPU.
+	Acquire(ctx context.Context, model string) (env map[string]string, release func(), err error)
+}
+
+// BlockedError says that a safety rule forbids to go on.
+type BlockedError struct{ Reason string }
+
+func (e *BlockedError) Error() string { return e.Reason }
+
+// Executor performs the actions of runs. Every action may be entered twice.
+type Executor struct {
+	Store  *store.Store
+	Runner runner.Runner
+	Source Source
+	GPU    GPU // nil: steps that need one are blocked
+	Host   string
+	Log    *slog.Logger
+	// Ended is called after a run has ended.
+	Ended func(model string)
+}
+
+func now() time.Time { return time.Now().UTC() }
+
+// Execute performs one action and records it. Its error is never about the action (that is the Outcome) but about this
+// process: it is stopping, and the action is entered again by the next one.
+func (x *Executor) Execute(ctx context.Context, p Plan, a Action, done []Outcome) (Outcome, error) {
+	log := x.Log.With("model", p.Model, "run_id", p.Run, "step", title(p, a), "attempt", a.Attempt)
+	if a.Kind == ActFinish {
+		return Outcome{Kind: a.Kind, Attempt: a.Attempt, Class: ClassOK}, x.finish(ctx, p, a, done, log)
+	}
+	if err := x.begin(ctx, p, a); err != nil {
+		return Outcome{}, err
+	}
+	faults.Point("begun:" + title(p, a))
+	out, err := x.perform(ctx, p, a, done)
+	if err != nil {
+		return Outcome{}, err
+	}
+	out.Kind, out.Step, out.Attempt = a.Kind, a.Step, a.Attempt
+	if err := x.end(ctx, p, a, out); err != nil {
+		return Outcome{}, err
+	}
+	level := slog.LevelInfo
+	if out.Class != ClassOK {
+		level = slog.LevelWarn
+	}
+	log.Log(ctx, level, "step ended", "class", out.Class, "detail", out.Detail)
+	return out, nil
+}
+
+// perform does the work of an action.
+func (x *Executor) perform(ctx context.Context, p Plan, a Action, done []Outcome) (Outcome, error) {
+	if a.Kind == ActProve {
+		return x.proveFormer(ctx, p)
+	}
+	step := p.Steps[a.Step]
+	if a.Kind == ActUndo {
+		if step.Do == DoRelease {
+			return x.unrelease(ctx, p)
+		}
+		return x.command(ctx, p, a, step, step.Undo)
+	}
+	if by, err := x.cancelled(ctx, p); err != nil || by != "" {
+		return Outcome{Class: ClassCancelled, Detail: "cancelled by " + by}, err
+	}
+	ctx, stop := context.WithTimeoutCause(ctx, step.Timeout, errTimeout)
+	defer stop()
+	var out Outcome
+	var err error
+	switch step.Do {
+	case DoExport:
+		out, err = x.export(ctx, p)
+	case DoGate:
+		out, err = x.gate(ctx, p, done)
+	case DoRelease:
+		out, err = x.release(ctx, p, done)
+	case DoVerify:
+		out, err = x.verify(ctx, p, done)
+	default:
+		out, err = x.commandWithGPU(ctx, p, a, step)
+	}
+	if errors.Is(err, errTimeout) {
+		return Outcome{Class: ClassTimeout, Detail: fmt.Sprintf("not done after its timeout of %s", step.Timeout)}, nil
+	}
+	return out, err
+}
+
+var errTimeout = errors.New("the step's time is up")
+
+// failed turns an error of the work into an outcome, unless it says that this process or the step's time ends.
+func failed(ctx context.Context, class Class, err error) (Outcome, error) {
+	if ctx.Err() != nil {
+		return Outcome{}, context.Cause(ctx)
+	}
+	return Outcome{Class: class, Detail: err.Error()}, nil
+}
+
+func (x *Executor) cancelled(ctx context.Context, p Plan) (string, error) {
+	var by string
+	err := x.durably(ctx, func() error {
+		return x.Store.View(ctx, func(t *store.Tx) error {
+			r, err := t.Run(p.Run)
+			by = r.Cancel
+			return err
+		})
+	})
+	return by, err
+}
+
+// begin records that an action is under way.
+func (x *Executor) begin(ctx context.Context, p Plan, a Action) error {
+	return x.durably(ctx, func() error {
+		return x.Store.Update(ctx, "step begins", func(t *store.Tx) error {
+			if _, err := t.StartRun(p.Run, now()); err != nil {
+				return err
+			}
+			return t.PutStep(store.Step{Run: p.Run, Ord: a.Ord, Name: title(p, a), Attempt: a.Attempt, Kind: string(a.Kind), State: "running", Started: now()})
+		})
+	})
+}
+
+// end records how an action ended, with its notification, once.
+func (x *Executor) end(ctx context.Context, p Plan, a Action, out Outcome) error {
+	return x.durably(ctx, func() error {
+		return x.Store.Update(ctx, "step ends", func(t *store.Tx) error {
+			steps, err := t.Steps(p.Run)
+			if err != nil {
+				return err
+			}
+			var began time.Time
+			for _, s := range steps {
+				if s.Ord == a.Ord {
+					if s.State != "running" {
+						return nil // recorded by a process that died before the engine heard of it
+					}
+					began = s.Started
+				}
+			}
+			if err := t.PutStep(store.Step{Run: p.Run, Ord: a.Ord, Name: title(p, a), Attempt: a.Attempt, Kind: string(a.Kind), State: string(out.Class), Detail: out.Detail, Started: began, Ended: now()}); err != nil {
+				return err
+			}
+			return x.notify(t, notify.RunStep, p.Model, p.Run, notify.Step{
+				Run: p.Run, Step: title(p, a), Index: a.Step + 1, Of: len(p.Steps), State: string(out.Class), Attempt: a.Attempt, Seconds: now().Sub(began).Seconds(), Detail: out.Detail,
+			})
+		})
+	})
+}
+
+// notify adds an event to the state change it belongs to.
+func (x *Executor) notify(t *store.Tx, kind notify.Kind, model, run string, data any) error {
+	return Notify(t, x.Host, kind, model, run, data)
+}
+
+// Notify wraps an event and puts it into the outbox, in the transaction of the state change it tells of.
+func Notify(t *store.Tx, host string, kind notify.Kind, model, run string, data any) error {
+	e, err := notify.New(kind, model, run, data, now())
+	if err != nil {
+		return err
+	}
+	body, err := notify.Encode(e, host)
+	if err != nil {
+		return err
+	}
+	return t.Notify(store.Notification{ID: e.ID, Kind: string(kind), Model: model, Subject: notify.Subject(model, kind), Key: e.Key, Body: body, Created: e.At})
+}
+
+// durably repeats a write until it succeeds or this process ends: a full disk stops a run, it does not fail it.
+func (x *Executor) durably(ctx context.Context, write func() error) error {
+	var last string
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := write()
+		if err != nil && ctx.Err() == nil && err.Error() != last {
+			last = err.Error()
+			x.Log.Error("the store refuses a write; trying again", "err", err)
+		}
+		return struct{}{}, err
+	}, backoff.WithMaxElapsedTime(0))
+	if ctx.Err() != nil && err != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// title names an action in the journal.
+func title(p Plan, a Action) string {
+	switch a.Kind {
+	case ActDo:
+		return p.Steps[a.Step].Name
+	case ActUndo:
+		return "undo " + p.Steps[a.Step].Name
+	}
+	return string(a.Kind)
+}
+
+func (p Plan) dataDir() string    { return filepath.Join(p.RunDir, "data") }
+func (p Plan) releaseDir() string { return filepath.Join(p.ModelDir, "releases", p.Run) }
+func (p Plan) targets() []drift.Target {
+	return p.Serving.List()
+}

@@ -1,0 +1,95 @@
+package actions
+
+import "time"
+
+// Facts are what a step found out, kept with its outcome for later steps, for the run's result and for people.
+type Facts struct {
+	Export *ExportFacts `json:"export,omitempty"`
+	Gate   *GateFacts   `json:"gate,omitempty"`
+	Verify *VerifyFacts `json:"verify,omitempty"`
+}
+
+// ExportFacts describes one export; it is also the manifest beside the files.
+type ExportFacts struct {
+	Items      int            `json:"items"`      // labelled items written
+	Train      int            `json:"train"`      // of them for training
+	Test       int            `json:"test"`       // of them held out
+	Unlabelled int            `json:"unlabelled"` // rows without a label: left out
+	Labels     map[string]int `json:"labels"`     // training items by label of the gating target
+	Seq        int64          `json:"seq"`        // last label change that is surely in the export
+	Info       string         `json:"info"`       // fingerprint of the exported state
+	At         time.Time      `json:"at"`
+}
+
+// GateFacts is the comparison of candidate and champion on one frozen snapshot of the held-out set. Accuracies are
+// fractions, differences points.
+type GateFacts struct {
+	Release   string     `json:"release"` // digest of the candidate
+	Seq       int64      `json:"seq"`     // last label change in the snapshot
+	N         int        `json:"n"`       // held-out items that both answered
+	Candidate Score      `json:"candidate"`
+	Champion  *Score     `json:"champion,omitempty"` // nil before the first release
+	Wins      int        `json:"wins"`               // only the candidate is right
+	Losses    int        `json:"losses"`             // only the champion is right
+	Gate      Gate       `json:"gate"`
+	Margin    float64    `json:"margin"`
+	Bound     float64    `json:"bound"` // not_worse: lower 95 % bound of the difference in points
+	P         float64    `json:"p"`     // better: one-sided exact McNemar
+	Majority  float64    `json:"majority"`
+	Worse     []Category `json:"worse,omitempty"` // categories that lose more recall than the floor allows
+	// Differ are the items that the two answer differently: the proof of the deployment asks about them.
+	Differ int `json:"differ"`
+}
+
+// Score is one side of the comparison.
+type Score struct {
+	Correct  int     `json:"correct"`
+	Accuracy float64 `json:"accuracy"`
+	Low      float64 `json:"low"`  // Wilson 95 %
+	High     float64 `json:"high"` // Wilson 95 %
+	MacroF1  float64 `json:"macro_f1"`
+}
+
+// Category is one category's recall on both sides.
+type Category struct {
+	Name      string  `json:"name"`
+	Support   int     `json:"support"`
+	Champion  float64 `json:"champion"`
+	Candidate float64 `json:"candidate"`
+	P         float64 `json:"p"`
+}
+
+// VerifyFacts is the proof of what is served.
+type VerifyFacts struct {
+	Release  string  `json:"release"`   // digest that must be served
+	Health   string  `json:"health"`    // digest that the health answer names, "" if it names none
+	Probed   int     `json:"probed"`    // items asked
+	Agreed   int     `json:"agreed"`    // answers as the artifact gave offline
+	Differ   int     `json:"differ"`    // of the items asked, those that the former release answers otherwise
+	AsFormer int     `json:"as_former"` // of those, answered as the former release
+	Smoke    int     `json:"smoke"`     // smoke cases asked
+	SmokeBad int     `json:"smoke_bad"` // and answered otherwise than expected
+	P95      float64 `json:"p95_ms"`    // 95th percentile of an answer's time
+	Tries    int     `json:"tries"`     // how often it was asked until it was proved or time was up
+	Seconds  float64 `json:"seconds"`   // from the first question to the last
+}
+
+// find returns the newest facts of a kind in a run's journal.
+func find[T any](done []Outcome, pick func(Facts) *T) *T {
+	for i := len(done) - 1; i >= 0; i-- {
+		if f := pick(done[i].Facts); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+func exported(done []Outcome) *ExportFacts {
+	return find(done, func(f Facts) *ExportFacts { return f.Export })
+}
+
+func gated(done []Outcome) *GateFacts { return find(done, func(f Facts) *GateFacts { return f.Gate }) }
+
+func verified(done []Outcome) *VerifyFacts {
+	return find(done, func(f Facts) *VerifyFacts { return f.Verify })
+}

@@ -1,0 +1,223 @@
+package actions
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/faults"
+	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/store"
+)
+
+// Champion is what is kept about the release that serves, beside its row: the figures it was promoted with.
+type Champion struct {
+	Baseline drift.Baseline `json:"baseline"`
+	Seq      int64          `json:"seq"` // last label change in the baseline
+}
+
+// Summary is a run's result as stored and shown.
+type Summary struct {
+	Result  Result       `json:"result"`
+	Release string       `json:"release,omitempty"` // the candidate
+	Serving string       `json:"serving,omitempty"` // what serves after the run
+	Export  *ExportFacts `json:"export,omitempty"`
+	Gate    *GateFacts   `json:"gate,omitempty"`
+	Verify  *VerifyFacts `json:"verify,omitempty"`
+}
+
+// finish writes a run's outcome, the champion, and the notifications, in one transaction and once.
+func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome, log *slog.Logger) error {
+	sum := Summary{Result: a.Result, Serving: p.Champion, Export: exported(done), Gate: gated(done), Verify: verified(done)}
+	if sum.Gate != nil {
+		sum.Release = sum.Gate.Release
+	}
+	promoted := a.Result.Outcome == Promoted && released(p)
+	if promoted {
+		sum.Serving = sum.Release
+		sum.Result.Reason = gateReason(done)
+	}
+	var size int64
+	if r, err := ReadRelease(p.releaseDir()); err == nil {
+		size = r.Bytes
+	}
+	err := x.durably(ctx, func() error {
+		return x.Store.Update(ctx, "run ends", func(t *store.Tx) error {
+			first, err := t.EndRun(p.Run, string(sum.Result.Outcome), sum.Result.Reason, mustJSON(sum), now())
+			if err != nil || !first {
+				return err
+			}
+			if sum.Result.Hold {
+				if err := t.SetModel(p.Model, store.Hold, mustJSON(map[string]string{"reason": sum.Result.Reason, "by": "run " + p.Run})); err != nil {
+					return err
+				}
+			}
+			if promoted {
+				err = x.promote(t, p, sum, size)
+			} else {
+				err = x.refuse(t, p, sum)
+			}
+			if err != nil {
+				return err
+			}
+			run, err := t.Run(p.Run)
+			if err != nil {
+				return err
+			}
+			return x.notify(t, notify.RunFinished, p.Model, p.Run, notify.Finished{Run: p.Run, Outcome: string(sum.Result.Outcome), Reason: sum.Result.Reason, Release: sum.Serving, Seconds: run.Ended.Sub(run.Started).Seconds()})
+		})
+	})
+	if err != nil {
+		return err
+	}
+	faults.Point("finished")
+	log.Info("run ended", "outcome", sum.Result.Outcome, "reason", sum.Result.Reason)
+	x.prune(ctx, p, log)
+	if x.Ended != nil {
+		x.Ended(p.Model)
+	}
+	return nil
+}
+
+// released says whether the plan deploys at all: a pipeline may end before.
+func released(p Plan) bool {
+	for _, s := range p.Steps {
+		if s.Do == DoRelease {
+			return true
+		}
+	}
+	return false
+}
+
+func gateReason(done []Outcome) string {
+	for i := len(done) - 1; i >= 0; i-- {
+		if done[i].Facts.Gate != nil {
+			return done[i].Detail
+		}
+	}
+	return "all steps succeeded"
+}
+
+func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
+	g := sum.Gate
+	champion := Champion{Seq: g.Seq, Baseline: drift.Baseline{Accuracy: g.Candidate.Accuracy, MacroF1: g.Candidate.MacroF1, N: g.N, Correct: g.Candidate.Correct, At: now()}}
+	for field, value := range map[store.ModelField]any{store.Champion: sum.Release, store.Previous: p.Champion, store.Baseline: mustJSON(champion)} {
+		if err := t.SetModel(p.Model, field, value); err != nil {
+			return err
+		}
+	}
+	if p.Champion != "" {
+		if err := t.SetReleaseState(p.Champion, "previous"); err != nil {
+			return err
+		}
+	}
+	if err := t.SetReleaseState(sum.Release, "champion"); err != nil {
+		return err
+	}
+	return x.notify(t, notify.ModelDeployed, p.Model, p.Run, notify.Deployed{
+		Model: p.Model, Release: sum.Release, Previous: p.Champion,
+		Artifact: notify.Artifact{URI: "file://" + p.releaseDir(), SHA256: sum.Release, Size: size},
+		Before:   metrics(g.Champion, g.N), After: metrics(&g.Candidate, g.N),
+		LabelWatermark: exportSeq(sum.Export), Reason: p.Trigger, Run: p.Run,
+	})
+}
+
+// refuse tells of a candidate that did not become the champion, if there was one.
+func (x *Executor) refuse(t *store.Tx, p Plan, sum Summary) error {
+	if sum.Release == "" || sum.Release == p.Champion {
+		return nil
+	}
+	state := "rejected"
+	if sum.Result.Outcome == RolledBack {
+		state = "rolled_back"
+	}
+	if err := t.SetReleaseState(sum.Release, state); err != nil {
+		return err
+	}
+	if sum.Result.Outcome == RolledBack {
+		r, err := t.Release(p.Champion)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		return x.notify(t, notify.ModelRolledBack, p.Model, p.Run, notify.RolledBack{
+			Model: p.Model, Release: p.Champion, Failed: sum.Release, Artifact: notify.Artifact{URI: "file://" + r.Path, SHA256: p.Champion}, Reason: sum.Result.Reason, Run: p.Run,
+		})
+	}
+	if sum.Result.Outcome != Rejected {
+		return nil
+	}
+	return x.notify(t, notify.ModelRejected, p.Model, p.Run, notify.Rejected{
+		Model: p.Model, Release: sum.Release, Champion: p.Champion, Before: metrics(sum.Gate.Champion, sum.Gate.N), After: metrics(&sum.Gate.Candidate, sum.Gate.N),
+		Gates: []notify.Gate{{Name: string(sum.Gate.Gate), Verdict: "fail", Detail: sum.Result.Reason}}, Reason: sum.Result.Reason, Run: p.Run,
+	})
+}
+
+func metrics(s *Score, n int) *notify.Metrics {
+	if s == nil {
+		return nil
+	}
+	return &notify.Metrics{Accuracy: s.Accuracy, Low: s.Low, High: s.High, MacroF1: s.MacroF1, N: n}
+}
+
+func exportSeq(e *ExportFacts) int64 {
+	if e == nil {
+		return 0
+	}
+	return e.Seq
+}
+
+// How many releases and run directories of a model stay on disk beside those in use.
+const (
+	keepReleases = 5
+	keepRuns     = 20
+)
+
+// prune removes the files of old releases and runs, never those of a release that serves or did so last.
+func (x *Executor) prune(ctx context.Context, p Plan, log *slog.Logger) {
+	var releases []store.Release
+	var runs []store.Run
+	var model store.Model
+	err := x.Store.View(ctx, func(t *store.Tx) (err error) {
+		if model, err = t.Model(p.Model); err != nil {
+			return err
+		}
+		if releases, err = t.Releases(p.Model, 1000); err != nil {
+			return err
+		}
+		runs, err = t.Runs(p.Model, 1000)
+		return err
+	})
+	if err != nil {
+		log.Warn("old releases stay on disk", "err", err)
+		return
+	}
+	for i, r := range releases {
+		if i < keepReleases || r.Digest == model.Champion || r.Digest == model.Previous {
+			continue
+		}
+		if err := os.RemoveAll(r.Path); err != nil {
+			log.Warn("old release stays on disk", "release", Short(r.Digest), "err", err)
+		}
+	}
+	for i, r := range runs {
+		if i < keepRuns || r.State != "ended" {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(filepath.Dir(p.RunDir), r.ID)); err != nil {
+			log.Warn("old run stays on disk", "run_id", r.ID, "err", err)
+		}
+	}
+}
+
+// ReadSummary reads a stored run's result.
+func ReadSummary(result string) (Summary, error) {
+	var s Summary
+	if result == "" {
+		return s, nil
+	}
+	return s, json.Unmarshal([]byte(result), &s)
+}

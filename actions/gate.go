@@ -1,0 +1,207 @@
+package actions
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/retraind/retraind/drift"
+)
+
+// gateAlpha is the one-sided level of the gates: one bad promotion in twenty of those at the very margin.
+const gateAlpha = 0.05
+
+// Prediction is one line of predictions.jsonl, what the artifact answers offline to a held-out text.
+type Prediction struct {
+	ID       string        `json:"id"`
+	TextHash string        `json:"text_hash"`
+	Answers  drift.Answers `json:"answers"`
+}
+
+// answers maps (item, text hash) to an answer.
+type answers map[[2]string]drift.Answers
+
+// readPredictions reads the artifact's own answers to test.jsonl. Training writes them, because only it knows how to
+// ask the artifact before it serves.
+func readPredictions(releaseDir string) (answers, error) {
+	path := filepath.Join(releaseDir, predictionsFile)
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("the training left no %s in $RETRAIND_RELEASE_DIR: it must answer each line of $RETRAIND_DATA_DIR/test.jsonl with {\"id\", \"text_hash\", \"answers\"}", predictionsFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	out := answers{}
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20)
+	for n := 1; lines.Scan(); n++ {
+		var p Prediction
+		if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", path, n, err)
+		}
+		if p.ID == "" || p.TextHash == "" || len(p.Answers) == 0 {
+			return nil, fmt.Errorf("%s:%d: id, text_hash and answers are required", path, n)
+		}
+		out[[2]string{p.ID, p.TextHash}] = p.Answers
+	}
+	return out, lines.Err()
+}
+
+// compare scores candidate and champion on the held-out items that both have answered; champion is nil before the first
+// release. The items are one frozen snapshot: both are judged by the same labels.
+func compare(targets []drift.Target, items []drift.Item, candidate, champion answers) GateFacts {
+	gate := targets[0].Name
+	var common []drift.Item
+	var f GateFacts
+	for _, it := range items {
+		key := [2]string{it.ID, it.TextHash}
+		label, labelled := it.Labels[gate]
+		mine, ok := candidate[key]
+		if !labelled || !ok {
+			continue
+		}
+		if champion != nil {
+			theirs, ok := champion[key]
+			if !ok {
+				continue
+			}
+			right, wasRight := mine[gate] == label, theirs[gate] == label
+			switch {
+			case right && !wasRight:
+				f.Wins++
+			case !right && wasRight:
+				f.Losses++
+			}
+			if mine[gate] != theirs[gate] {
+				f.Differ++
+			}
+		}
+		common = append(common, it)
+	}
+	f.N = len(common)
+	cand := scored(targets, common, candidate)
+	f.Candidate = score(cand)
+	f.Majority = cand.Report(now()).Majority
+	if champion != nil {
+		champ := scored(targets, common, champion)
+		s := score(champ)
+		f.Champion = &s
+		f.Worse = lostRecall(gate, common, candidate, champion)
+	}
+	return f
+}
+
+// scored fills a monitor with the items and one side's answers, so that both sides are scored by the code that scores
+// the deployed model.
+func scored(targets []drift.Target, items []drift.Item, by answers) *drift.Monitor {
+	m := drift.NewMonitor(drift.Options{Targets: targets})
+	m.Reset(drift.Release{Digest: "compared", Cached: func(item, hash string) (drift.Answers, bool) {
+		a, ok := by[[2]string{item, hash}]
+		return a, ok
+	}}, slices.Values(items))
+	return m
+}
+
+func score(m *drift.Monitor) Score {
+	r := m.Report(now())
+	return Score{Correct: r.Correct, Accuracy: r.Accuracy, Low: r.Low, High: r.High, MacroF1: r.MacroF1}
+}
+
+// lostRecall compares the recall of each category on both sides, with the exact one-sided test of the paired items.
+func lostRecall(gate string, items []drift.Item, candidate, champion answers) []Category {
+	type tally struct{ support, mine, theirs, wins, losses int }
+	per := map[string]*tally{}
+	for _, it := range items {
+		key, label := [2]string{it.ID, it.TextHash}, it.Labels[gate]
+		t := per[label]
+		if t == nil {
+			t = &tally{}
+			per[label] = t
+		}
+		t.support++
+		right, wasRight := candidate[key][gate] == label, champion[key][gate] == label
+		if right {
+			t.mine++
+		}
+		if wasRight {
+			t.theirs++
+		}
+		if right && !wasRight {
+			t.wins++
+		}
+		if !right && wasRight {
+			t.losses++
+		}
+	}
+	var out []Category
+	for _, name := range slices.Sorted(maps.Keys(per)) {
+		t := per[name]
+		n := float64(t.support)
+		out = append(out, Category{Name: name, Support: t.support, Champion: float64(t.theirs) / n, Candidate: float64(t.mine) / n, P: drift.SignTest(t.losses, t.wins)})
+	}
+	return out
+}
+
+// judge applies the rule of promotion to the comparison. It is pure.
+func judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, Class, string) {
+	f.Gate, f.Margin = c.Gate, float64(c.Margin)
+	categories := f.Worse
+	f.Worse = nil
+	switch {
+	case f.N == 0:
+		return f, ClassFailed, "no held-out item has an answer of the candidate: do the ids and texts in predictions.jsonl come from this run's test.jsonl?"
+	case f.Release == champion && champion != "":
+		return f, ClassRejected, "the training gave the very artifact that serves already: nothing would change"
+	case f.Champion == nil:
+		if f.Candidate.Accuracy <= f.Majority {
+			return f, ClassRejected, fmt.Sprintf("the first release answers %.1f %% of %d held-out items right, no better than always the most frequent label (%.1f %%)", 100*f.Candidate.Accuracy, f.N, 100*f.Majority)
+		}
+		return f, ClassOK, fmt.Sprintf("first release: %.1f %% of %d held-out items right", 100*f.Candidate.Accuracy, f.N)
+	}
+	both := fmt.Sprintf("candidate %.1f %%, champion %.1f %% of %d held-out items (only the candidate is right on %d, only the champion on %d)",
+		100*f.Candidate.Accuracy, 100*f.Champion.Accuracy, f.N, f.Wins, f.Losses)
+	// Bonferroni over the categories: one of many small ones must not look bad by chance.
+	for _, cat := range categories {
+		if 100*(cat.Champion-cat.Candidate) > float64(c.CategoryFloor) && cat.P < gateAlpha/float64(len(categories)) {
+			f.Worse = append(f.Worse, cat)
+		}
+	}
+	if len(f.Worse) > 0 {
+		w := f.Worse[0]
+		return f, ClassRejected, fmt.Sprintf("category %q would lose recall: %.0f %% to %.0f %% of %d items, more than the %v points allowed; %s", w.Name, 100*w.Champion, 100*w.Candidate, w.Support, c.CategoryFloor, both)
+	}
+	f.P = drift.NewMcNemar(f.Wins, f.Losses).Better
+	ni := drift.NonInferior(f.Wins, f.Losses, f.N, float64(c.Margin)/100, gateAlpha)
+	f.Bound = 100 * ni.Lower
+	switch c.Gate {
+	case GateBetter:
+		if f.P < gateAlpha {
+			return f, ClassOK, fmt.Sprintf("better: %s, p = %.3g", both, f.P)
+		}
+		if f.Wins <= f.Losses {
+			return f, ClassRejected, fmt.Sprintf("not better: %s", both)
+		}
+		return f, ClassInconclusive, fmt.Sprintf("not surely better (p = %.2g, needs < %v): %s; the champion stays", f.P, gateAlpha, both)
+	case GatePoint:
+		if f.Wins >= f.Losses {
+			return f, ClassOK, "at least as good: " + both
+		}
+		return f, ClassRejected, "worse: " + both
+	}
+	if ni.Pass {
+		return f, ClassOK, fmt.Sprintf("not worse: %s; the difference is above %+.1f points with 95 %% confidence", both, f.Bound)
+	}
+	// The mirrored bound: the most that the candidate can be better by.
+	upper := -drift.NonInferior(f.Losses, f.Wins, f.N, 0, gateAlpha).Lower
+	if upper < -float64(c.Margin)/100 || f.Losses > f.Wins {
+		return f, ClassRejected, fmt.Sprintf("worse: %s; the difference may be %+.1f points, allowed are -%v", both, f.Bound, c.Margin)
+	}
+	return f, ClassInconclusive, fmt.Sprintf("too little evidence that it is not worse by more than %v points: %s; the difference may be %+.1f points; the champion stays", c.Margin, both, f.Bound)
+}

@@ -1,0 +1,212 @@
+package actions
+
+import "slices"
+
+// ActionKind is what a run does next.
+type ActionKind string
+
+// The kinds of actions.
+const (
+	ActDo     ActionKind = "do"     // a step of the pipeline
+	ActUndo   ActionKind = "undo"   // take a step back
+	ActProve  ActionKind = "prove"  // prove that the former release serves again
+	ActFinish ActionKind = "finish" // write the outcome
+)
+
+// Action is one thing to do. Ord counts the actions of a run from 0.
+type Action struct {
+	Ord     int
+	Kind    ActionKind
+	Step    int // index into Plan.Steps; for ActDo and ActUndo
+	Attempt int // from 1
+	Result  Result
+}
+
+// Class says how an action ended.
+type Class string
+
+// The classes. Those of a command are the runner's.
+const (
+	ClassOK           Class = "ok"
+	ClassFailed       Class = "failed"
+	ClassTimeout      Class = "timeout"
+	ClassKilled       Class = "killed"
+	ClassNotStarted   Class = "not_started"
+	ClassUnknown      Class = "unknown"
+	ClassGPUOOM       Class = "gpu_oom"
+	ClassDiskFull     Class = "disk_full"
+	ClassRejected     Class = "rejected"     // the gate says no
+	ClassInconclusive Class = "inconclusive" // the gate cannot tell: the champion stays
+	ClassNotProved    Class = "not_proved"   // the service does not answer as the release
+	ClassBlocked      Class = "blocked"      // a safety rule forbids to go on
+	ClassCancelled    Class = "cancelled"
+)
+
+// Outcome is the record of an action that has ended.
+type Outcome struct {
+	Kind    ActionKind `json:"kind"`
+	Step    int        `json:"step"`
+	Attempt int        `json:"attempt"`
+	Class   Class      `json:"class"`
+	Detail  string     `json:"detail,omitempty"` // one sentence for people
+	Facts   Facts      `json:"facts,omitzero"`
+}
+
+// Result is how a run ends.
+type Result struct {
+	Outcome RunOutcome `json:"outcome"`
+	Reason  string     `json:"reason"`
+	Step    string     `json:"step,omitempty"` // the step that decided it
+	// Hold says that the serving state could not be proved: no further run until a person has looked.
+	Hold bool `json:"hold,omitempty"`
+}
+
+// RunOutcome is the one word that remains of a run.
+type RunOutcome string
+
+// The outcomes.
+const (
+	Promoted   RunOutcome = "promoted"
+	Rejected   RunOutcome = "rejected"
+	RolledBack RunOutcome = "rolled_back"
+	Failed     RunOutcome = "failed"
+	Cancelled  RunOutcome = "cancelled"
+	Blocked    RunOutcome = "blocked"
+)
+
+// undoAttempts bounds how often taking a step back is tried.
+const undoAttempts = 3
+
+// Next says what a run does after the actions recorded so far; it reports false when the run is done. It is pure, so
+// that a run resumes after any crash exactly where its journal ends.
+//
+// Steps go forward until one fails for good. Then those begun are taken back, the one that failed included, since it
+// may have had half of its effect. If a release was begun, what serves now must be proved. Finish comes last, always,
+// and once.
+func Next(p Plan, done []Outcome) (Action, bool) {
+	m := machine{plan: p, attempt: 1}
+	for _, o := range done {
+		m.apply(o)
+	}
+	a, ok := m.next()
+	a.Ord = len(done)
+	return a, ok
+}
+
+// machine is the state of a run, computed from its journal.
+type machine struct {
+	plan     Plan
+	at       int // step that is next or under way, while going forward
+	attempt  int
+	begun    []int // steps with something to take back
+	cause    *Outcome
+	back     []int // steps still to take back, first next
+	released bool  // a release was begun
+	proved   bool  // the proof after taking back has been tried
+	badBack  string
+	finished bool
+}
+
+func (m *machine) apply(o Outcome) {
+	switch o.Kind {
+	case ActDo:
+		m.applyStep(o)
+	case ActUndo:
+		if o.Class != ClassOK && m.attempt < undoAttempts {
+			m.attempt++
+			return
+		}
+		if o.Class != ClassOK {
+			m.badBack = "step " + m.plan.Steps[o.Step].Name + " could not be taken back: " + o.Detail
+		}
+		m.back, m.attempt = m.back[1:], 1
+	case ActProve:
+		m.proved = true
+		if o.Class != ClassOK {
+			m.badBack = o.Detail
+		}
+	case ActFinish:
+		m.finished = true
+	}
+}
+
+func (m *machine) applyStep(o Outcome) {
+	step := m.plan.Steps[o.Step]
+	if o.Class != ClassOK && m.again(step, o.Class) {
+		m.attempt++
+		return
+	}
+	m.attempt = 1
+	m.released = m.released || step.Do == DoRelease
+	if step.Do == DoRelease || len(step.Undo) > 0 {
+		m.begun = append(m.begun, o.Step)
+	}
+	if o.Class == ClassOK {
+		m.at++
+		return
+	}
+	m.cause = &o
+	m.back = m.backwards()
+}
+
+// backwards orders what must be taken back: the release first, so that a command which restarts the service finds the
+// former release in `current`; then the commands, the last one first.
+func (m *machine) backwards() []int {
+	back := slices.Clone(m.begun)
+	slices.Reverse(back)
+	if i := slices.IndexFunc(back, func(s int) bool { return m.plan.Steps[s].Do == DoRelease }); i > 0 {
+		release := back[i]
+		back = append([]int{release}, slices.Delete(back, i, i+1)...)
+	}
+	return back
+}
+
+// again says whether a step is tried once more.
+func (m *machine) again(step Step, class Class) bool {
+	switch class {
+	case ClassFailed, ClassTimeout, ClassKilled, ClassNotStarted, ClassNotProved:
+		return m.attempt <= step.Retries
+	case ClassUnknown: // its supervisor was lost: not the command's fault, and no danger where it is pure
+		return step.Kind == KindPure && m.attempt <= step.Retries+3
+	case ClassGPUOOM:
+		return m.attempt <= max(1, step.Retries)
+	}
+	return false
+}
+
+func (m *machine) next() (Action, bool) {
+	switch {
+	case m.finished:
+		return Action{}, false
+	case m.cause == nil && m.at < len(m.plan.Steps):
+		return Action{Kind: ActDo, Step: m.at, Attempt: m.attempt}, true
+	case len(m.back) > 0:
+		return Action{Kind: ActUndo, Step: m.back[0], Attempt: m.attempt}, true
+	case m.cause != nil && m.released && !m.proved:
+		return Action{Kind: ActProve, Attempt: 1}, true
+	}
+	return Action{Kind: ActFinish, Attempt: 1, Result: m.result()}, true
+}
+
+func (m *machine) result() Result {
+	if m.cause == nil {
+		return Result{Outcome: Promoted, Reason: "all steps succeeded"}
+	}
+	r := Result{Outcome: Failed, Reason: m.cause.Detail, Step: m.plan.Steps[m.cause.Step].Name}
+	switch m.cause.Class {
+	case ClassRejected, ClassInconclusive:
+		r.Outcome = Rejected
+	case ClassCancelled:
+		r.Outcome = Cancelled
+	case ClassBlocked:
+		r.Outcome = Blocked
+	}
+	if m.released && r.Outcome != Cancelled {
+		r.Outcome = RolledBack
+	}
+	if m.badBack != "" {
+		r.Outcome, r.Hold = Failed, true
+		r.Reason += "; and " + m.badBack
+	}
+	return r
+}

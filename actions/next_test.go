@@ -1,0 +1,144 @@
+package actions
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func testPlan() Plan {
+	return Plan{Run: "r", Model: "m", Steps: []Step{
+		{Name: "export", Do: DoExport, Kind: KindPure, Retries: 1},
+		{Name: "quiesce", Argv: []string{"x"}, Undo: []string{"y"}, Kind: KindOnce},
+		{Name: "train", Argv: []string{"x"}, Kind: KindPure},
+		{Name: "gate", Do: DoGate, Kind: KindPure},
+		{Name: "release", Do: DoRelease, Kind: KindPure},
+		{Name: "restart", Argv: []string{"x"}, Undo: []string{"x"}, Kind: KindOnce},
+		{Name: "verify", Do: DoVerify, Kind: KindPure},
+	}}
+}
+
+// play runs the rule with an oracle for outcomes and returns the actions as words.
+func play(t *testing.T, p Plan, class func(Action) Class) (acts []string, result Result) {
+	t.Helper()
+	var done []Outcome
+	for range 200 {
+		a, more := Next(p, done)
+		if !more {
+			return acts, result
+		}
+		name := ""
+		if a.Kind == ActDo || a.Kind == ActUndo {
+			name = p.Steps[a.Step].Name
+		}
+		acts = append(acts, fmt.Sprintf("%s %s %d", a.Kind, name, a.Attempt))
+		o := Outcome{Kind: a.Kind, Step: a.Step, Attempt: a.Attempt, Class: class(a), Detail: "because"}
+		if a.Kind == ActFinish {
+			result, o.Class = a.Result, ClassOK
+		}
+		done = append(done, o)
+	}
+	t.Fatalf("the run does not end: %v", acts)
+	return nil, Result{}
+}
+
+func TestNextWays(t *testing.T) {
+	t.Parallel()
+	at := func(step string, class Class) func(Action) Class {
+		p := testPlan()
+		return func(a Action) Class {
+			if a.Kind == ActDo && p.Steps[a.Step].Name == step {
+				return class
+			}
+			return ClassOK
+		}
+	}
+	for _, c := range []struct {
+		name    string
+		class   func(Action) Class
+		outcome RunOutcome
+		tail    []string // the actions after the first failing one
+	}{
+		{"all well", at("", ""), Promoted, []string{"finish  1"}},
+		{"export fails twice", at("export", ClassFailed), Failed, []string{"do export 2", "finish  1"}},
+		{"gate rejects", at("gate", ClassRejected), Rejected, []string{"undo quiesce 1", "finish  1"}},
+		{"gate cannot tell", at("gate", ClassInconclusive), Rejected, []string{"undo quiesce 1", "finish  1"}},
+		{"lost in a once step", at("quiesce", ClassUnknown), Failed, []string{"undo quiesce 1", "finish  1"}},
+		{"old model served", at("verify", ClassNotProved), RolledBack, []string{"undo release 1", "undo restart 1", "undo quiesce 1", "prove  1", "finish  1"}},
+		{"restart fails", at("restart", ClassFailed), RolledBack, []string{"undo release 1", "undo restart 1", "undo quiesce 1", "prove  1", "finish  1"}},
+		{"cancelled in training", at("train", ClassCancelled), Cancelled, []string{"undo quiesce 1", "finish  1"}},
+		{"blocked", at("train", ClassBlocked), Blocked, []string{"undo quiesce 1", "finish  1"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			acts, result := play(t, testPlan(), c.class)
+			if result.Outcome != c.outcome {
+				t.Errorf("outcome %q, want %q", result.Outcome, c.outcome)
+			}
+			if tail := acts[len(acts)-len(c.tail):]; !slices.Equal(tail, c.tail) {
+				t.Error(cmp.Diff(c.tail, tail))
+			}
+		})
+	}
+}
+
+func TestRollbackThatFailsHolds(t *testing.T) {
+	t.Parallel()
+	_, result := play(t, testPlan(), func(a Action) Class {
+		if a.Kind == ActDo && a.Step == 6 || a.Kind == ActProve {
+			return ClassNotProved
+		}
+		return ClassOK
+	})
+	want := Result{Outcome: Failed, Reason: "because; and because", Step: "verify", Hold: true}
+	if diff := cmp.Diff(want, result); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestNextSimulated plays 10^5 runs with random outcomes, each journal cut and resumed at every place by construction
+// (Next sees nothing but the journal), and checks what must hold of every run.
+func TestNextSimulated(t *testing.T) {
+	t.Parallel()
+	classes := []Class{ClassFailed, ClassTimeout, ClassKilled, ClassNotStarted, ClassUnknown, ClassGPUOOM, ClassDiskFull, ClassRejected, ClassInconclusive, ClassNotProved, ClassBlocked, ClassCancelled}
+	p := testPlan()
+	for seed := range uint64(100_000) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		serving, finished, gateOK, proofs := "old", 0, false, 0
+		_, result := play(t, p, func(a Action) Class {
+			class := ClassOK
+			if rng.IntN(4) == 0 {
+				class = classes[rng.IntN(len(classes))]
+			}
+			switch {
+			case a.Kind == ActFinish:
+				finished++
+			case a.Kind == ActProve:
+				proofs++
+			case a.Kind == ActDo && p.Steps[a.Step].Do == DoGate:
+				gateOK = class == ClassOK
+			case a.Kind == ActDo && p.Steps[a.Step].Do == DoRelease:
+				if !gateOK {
+					t.Fatalf("seed %d: released without the gate", seed)
+				}
+				serving = "new" // even when it failed: half of its effect may have happened
+			case a.Kind == ActUndo && p.Steps[a.Step].Do == DoRelease && class == ClassOK:
+				serving = "old"
+			}
+			return class
+		})
+		switch {
+		case finished != 1:
+			t.Fatalf("seed %d: finished %d times", seed, finished)
+		case result.Outcome == Promoted && serving != "new":
+			t.Fatalf("seed %d: promoted, but %s serves", seed, serving)
+		case result.Outcome != Promoted && serving == "new" && !result.Hold:
+			t.Fatalf("seed %d: %s with the new release serving, and nobody told", seed, result.Outcome)
+		case result.Outcome == RolledBack && proofs != 1:
+			t.Fatalf("seed %d: rolled back without a proof", seed)
+		}
+	}
+}

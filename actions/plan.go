@@ -1,0 +1,79 @@
+package actions
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/retraind/retraind/drift"
+)
+
+// Plan is everything a run needs to know, fixed when the run is created: a reload of the configuration, an upgrade or a
+// restart changes nothing of it. It is the workflow's input.
+type Plan struct {
+	Run      string              `json:"run"`
+	Model    string              `json:"model"`
+	Pipeline string              `json:"pipeline"`
+	Trigger  string              `json:"trigger"` // why, in one sentence
+	Forced   bool                `json:"forced"`
+	Policy   string              `json:"policy"`   // digest of the policy that decided
+	Decision int64               `json:"decision"` // number of the decision
+	Created  time.Time           `json:"created"`
+	Champion string              `json:"champion"` // digest of the release that serves now; "" before the first
+	Steps    []Step              `json:"steps"`
+	Promote  PromoteConfig       `json:"promote"`
+	Serving  drift.ServingConfig `json:"serving"`
+	// ModelDir holds `current` and releases/; RunDir is this run's own.
+	ModelDir string `json:"model_dir"`
+	RunDir   string `json:"run_dir"`
+}
+
+// Step is one resolved step.
+type Step struct {
+	Name    string            `json:"name"`
+	Do      Builtin           `json:"do,omitempty"`
+	Argv    []string          `json:"argv,omitempty"`
+	Undo    []string          `json:"undo,omitempty"`
+	Dir     string            `json:"dir,omitempty"`
+	Env     map[string]string `json:"env,omitempty"`
+	Timeout time.Duration     `json:"timeout"`
+	Retries int               `json:"retries"`
+	Kind    StepKind          `json:"kind"`
+	GPU     bool              `json:"gpu,omitempty"`
+}
+
+// Resolve turns a configured pipeline into steps. self is the path of this binary.
+func Resolve(pipeline []StepConfig, self string) []Step {
+	steps := make([]Step, 0, len(pipeline))
+	for _, c := range pipeline {
+		s := Step{Name: c.Title(), Do: c.Do, Dir: c.Dir, Env: c.Env, Timeout: c.Timeout.D(), Retries: c.Retries, Kind: c.Kind, GPU: c.GPU}
+		s.Argv, s.Undo = command(c.Exec, c.Shell, self), command(c.Undo, c.Shell, self)
+		if s.Kind == "" {
+			s.Kind = KindOnce
+		}
+		if s.Do != "" {
+			s.Kind = KindPure // the built-in steps find their own traces
+		}
+		if s.Timeout == 0 {
+			s.Timeout = 12 * time.Hour
+			if s.Do != "" {
+				s.Timeout = 10 * time.Minute
+			}
+		}
+		steps = append(steps, s)
+	}
+	return steps
+}
+
+func command(argv []string, shell bool, self string) []string {
+	switch {
+	case len(argv) == 0:
+		return nil
+	case shell:
+		return []string{"/bin/sh", "-c", argv[0]}
+	case argv[0] == "retraind":
+		return append([]string{self}, argv[1:]...)
+	}
+	return argv
+}
+
+func index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }

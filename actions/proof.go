@@ -1,0 +1,171 @@
+package actions
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/drift"
+)
+
+// maxProbes bounds how many texts a proof asks about; those on which the two releases differ come first.
+const maxProbes = 400
+
+// probe is one question of a proof: what the wanted release answers, and what the former one did.
+type probe struct {
+	text   drift.Text
+	want   string
+	former string // "" when unknown
+}
+
+func (p probe) differs() bool { return p.former != "" && p.former != p.want }
+
+// probes chooses the questions: a release is proved where it answers otherwise than the former one.
+func probes(targets []drift.Target, items []heldItem, want, former answers) []probe {
+	gate := targets[0].Name
+	var out []probe
+	for _, it := range items {
+		key := [2]string{it.ID, it.TextHash}
+		w, ok := want[key]
+		if !ok {
+			continue
+		}
+		out = append(out, probe{text: drift.Text{Item: it.ID, Hash: it.TextHash, Fields: it.Text}, want: w[gate], former: former[key][gate]})
+	}
+	slices.SortStableFunc(out, func(a, b probe) int {
+		switch {
+		case a.differs() == b.differs():
+			return cmp.Compare(a.text.Hash, b.text.Hash) // by hash: a fair sample of the rest
+		case a.differs():
+			return -1
+		}
+		return 1
+	})
+	return out[:min(len(out), maxProbes)]
+}
+
+// proof asks the service until it answers as the release, or time is up.
+type proof struct {
+	scorer  *drift.Scorer
+	gate    string
+	promote PromoteConfig
+	release string // digest
+	probes  []probe
+	smoke   []Smoke
+}
+
+// run returns the last try's facts and why they do not prove the release; "" when they do.
+func (p proof) run(ctx context.Context) (VerifyFacts, string, error) {
+	start := time.Now()
+	wait := 50 * time.Millisecond
+	for tries := 1; ; tries++ {
+		facts, why := p.once(ctx)
+		facts.Tries, facts.Seconds = tries, time.Since(start).Seconds()
+		if ctx.Err() != nil {
+			return facts, why, context.Cause(ctx)
+		}
+		if why == "" || time.Since(start)+wait > p.promote.VerifyWithin.D() {
+			return facts, why, nil
+		}
+		select {
+		case <-ctx.Done():
+			return facts, why, context.Cause(ctx)
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, 5*time.Second)
+	}
+}
+
+func (p proof) once(ctx context.Context) (VerifyFacts, string) {
+	f := VerifyFacts{Release: p.release}
+	health, err := p.scorer.Health(ctx)
+	if err != nil {
+		return f, err.Error()
+	}
+	f.Health = health.Release
+	// The cheap question first: while the service names another release, hundreds of texts would say the same.
+	ask := p.probes
+	if f.Health != "" && f.Health != p.release {
+		ask = ask[:min(len(ask), 40)]
+	}
+	byItem := make(map[string]probe, len(ask))
+	texts := make([]drift.Text, 0, len(ask))
+	for _, pr := range ask {
+		byItem[pr.text.Item] = pr
+		texts = append(texts, pr.text)
+	}
+	var took []float64
+	wrong := map[string]int{}
+	err = p.scorer.Score(ctx, texts, func(t drift.Text, a drift.Answer) {
+		pr := byItem[t.Item]
+		got := a.Values[p.gate]
+		f.Probed++
+		took = append(took, float64(a.Took.Microseconds())/1000)
+		if pr.differs() {
+			f.Differ++
+			if got == pr.former {
+				f.AsFormer++
+			}
+		}
+		if got == pr.want {
+			f.Agreed++
+		} else {
+			wrong[fmt.Sprintf("%q instead of %q", got, pr.want)]++
+		}
+	})
+	if err != nil {
+		return f, err.Error()
+	}
+	if len(took) > 0 {
+		slices.Sort(took)
+		f.P95 = took[min(len(took)-1, len(took)*95/100)]
+	}
+	if why := p.askSmoke(ctx, &f); why != "" {
+		return f, why
+	}
+	return f, p.judge(f, wrong)
+}
+
+func (p proof) askSmoke(ctx context.Context, f *VerifyFacts) string {
+	texts := make([]drift.Text, len(p.smoke))
+	for i, s := range p.smoke {
+		texts[i] = drift.Text{Item: fmt.Sprint(i), Fields: s.Text}
+	}
+	bad := ""
+	err := p.scorer.Score(ctx, texts, func(t drift.Text, a drift.Answer) {
+		f.Smoke++
+		var i int
+		_, _ = fmt.Sscan(t.Item, &i)
+		if got := a.Values[p.gate]; got != p.smoke[i].Expect {
+			f.SmokeBad++
+			bad = fmt.Sprintf("smoke case %d is answered %q, expected %q", i+1, got, p.smoke[i].Expect)
+		}
+	})
+	if err != nil {
+		return err.Error()
+	}
+	return bad
+}
+
+func (p proof) judge(f VerifyFacts, wrong map[string]int) string {
+	switch {
+	case f.Differ > 0 && f.AsFormer == f.Differ:
+		return fmt.Sprintf("the service still answers as the former release on all %d of %d probed items where the two differ: it has not loaded %s; does it read its model only at start?", f.Differ, f.Probed, Short(p.release))
+	case f.Health != "" && f.Health != p.release:
+		return fmt.Sprintf("the service's health names release %s, not %s", Short(f.Health), Short(p.release))
+	case f.Probed > 0 && float64(f.Agreed) < float64(p.promote.Parity)*float64(f.Probed):
+		names := slices.SortedFunc(maps.Keys(wrong), func(a, b string) int { return cmp.Or(-cmp.Compare(wrong[a], wrong[b]), cmp.Compare(a, b)) })
+		return fmt.Sprintf("parity: %d of %d answers are as the artifact gave offline, needed are %v; most often %s", f.Agreed, f.Probed, p.promote.Parity, strings.Join(names[:min(2, len(names))], ", "))
+	case f.Differ > 0 && f.AsFormer > 0 && float64(f.AsFormer) > (1-float64(p.promote.Parity))*float64(f.Probed):
+		return fmt.Sprintf("%d of %d answers that should differ are still the former release's: do several processes serve, and one of them the old model?", f.AsFormer, f.Differ)
+	case f.Probed == 0 && f.Health == "":
+		return "nothing proves what is served: no held-out item can be asked about, and the health answer names no release; set serving.health_release or label more items"
+	case p.promote.MaxLatency > 0 && f.P95 > float64(p.promote.MaxLatency.D().Microseconds())/1000:
+		return fmt.Sprintf("95 %% of the answers take %.0f ms or less, allowed are %v", f.P95, p.promote.MaxLatency)
+	}
+	return ""
+}

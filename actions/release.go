@@ -1,0 +1,192 @@
+package actions
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/google/renameio/v2"
+)
+
+// Release is the manifest of a trained artifact, release.json in its directory. The digest is over its files, so a
+// release is what it is wherever it lies.
+type Release struct {
+	Digest  string    `json:"digest"` // "sha256:" and the hash over path and hash of each file, in order
+	Model   string    `json:"model"`
+	Run     string    `json:"run"`
+	Created time.Time `json:"created"`
+	Files   []File    `json:"files"`
+	Bytes   int64     `json:"bytes"`
+}
+
+// File is one file of a release.
+type File struct {
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"`
+	Bytes  int64  `json:"bytes"`
+}
+
+const (
+	manifestFile    = "release.json"
+	predictionsFile = "predictions.jsonl"
+	maxReleaseFiles = 10_000
+)
+
+// Seal computes a release's digest and writes its manifest. Sealing it again gives the same.
+func Seal(dir, model, run string, now time.Time) (Release, error) {
+	r, err := digest(dir)
+	if err != nil {
+		return r, err
+	}
+	if len(r.Files) == 0 {
+		return r, fmt.Errorf("release directory %s is empty: the pipeline's training must write the artifact to $RETRAIND_RELEASE_DIR", dir)
+	}
+	r.Model, r.Run, r.Created = model, run, now.UTC()
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return r, err
+	}
+	if err := renameio.WriteFile(filepath.Join(dir, manifestFile), append(b, '\n'), 0o644); err != nil {
+		return r, err
+	}
+	return r, syncDir(dir)
+}
+
+// ReadRelease reads a sealed release and checks every file against its manifest.
+func ReadRelease(dir string) (Release, error) {
+	var want Release
+	b, err := os.ReadFile(filepath.Join(dir, manifestFile))
+	if err != nil {
+		return want, fmt.Errorf("release %s: %w", dir, err)
+	}
+	if err := json.Unmarshal(b, &want); err != nil {
+		return want, fmt.Errorf("release %s: %s: %w", dir, manifestFile, err)
+	}
+	have, err := digest(dir)
+	if err != nil {
+		return want, err
+	}
+	if have.Digest != want.Digest {
+		return want, fmt.Errorf("release %s: its files have digest %s, its manifest says %s: it was changed after it was sealed", dir, Short(have.Digest), Short(want.Digest))
+	}
+	return want, nil
+}
+
+// digest walks a release directory inside an os.Root: links and devices are refused, not followed.
+func digest(dir string) (Release, error) {
+	var r Release
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return r, fmt.Errorf("release: %w", err)
+	}
+	defer root.Close()
+	err = fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || path == manifestFile {
+			return err
+		}
+		if !d.Type().IsRegular() {
+			return fmt.Errorf("%s is not a regular file: a release must hold its own files, no links", path)
+		}
+		if len(r.Files) == maxReleaseFiles {
+			return fmt.Errorf("more than %d files", maxReleaseFiles)
+		}
+		f, err := hashFile(root, path)
+		r.Files = append(r.Files, f)
+		r.Bytes += f.Bytes
+		return err
+	})
+	if err != nil {
+		return r, fmt.Errorf("release %s: %w", dir, err)
+	}
+	slices.SortFunc(r.Files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
+	h := sha256.New()
+	for _, f := range r.Files {
+		fmt.Fprintf(h, "%s\x00%s\n", f.Path, f.SHA256)
+	}
+	r.Digest = "sha256:" + hex.EncodeToString(h.Sum(nil))
+	return r, nil
+}
+
+func hashFile(root *os.Root, path string) (File, error) {
+	f, err := root.Open(path)
+	if err != nil {
+		return File{}, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	if err != nil {
+		return File{}, err
+	}
+	// A power cut after `current` names this release must not leave a hole in it.
+	if err := f.Sync(); err != nil && !errors.Is(err, os.ErrInvalid) {
+		return File{}, err
+	}
+	return File{Path: path, SHA256: hex.EncodeToString(h.Sum(nil)), Bytes: n}, nil
+}
+
+// Short is the display form of a digest: its first 12 hex digits.
+func Short(digest string) string {
+	const skip = len("sha256:")
+	if len(digest) < skip+12 {
+		return digest
+	}
+	return digest[skip : skip+12]
+}
+
+// CurrentLink is the link that names the release to serve.
+func CurrentLink(modelDir string) string { return filepath.Join(modelDir, "current") }
+
+// current returns the directory that `current` names, "" when there is none.
+func current(modelDir string) (string, error) {
+	target, err := os.Readlink(CurrentLink(modelDir))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	if !filepath.IsAbs(target) {
+		target = filepath.Join(modelDir, target)
+	}
+	return target, nil
+}
+
+// point makes `current` name dir, atomically; with dir "" it takes the link away.
+func point(modelDir, dir string) error {
+	now, err := current(modelDir)
+	if err != nil || now == dir {
+		return err
+	}
+	if dir == "" {
+		err = os.Remove(CurrentLink(modelDir))
+	} else {
+		rel, relErr := filepath.Rel(modelDir, dir)
+		if relErr != nil {
+			return relErr
+		}
+		err = renameio.Symlink(rel, CurrentLink(modelDir))
+	}
+	if err != nil {
+		return err
+	}
+	return syncDir(modelDir)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,88 @@
+package runner
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// AttemptVar names the environment variable that marks every process of an attempt, so that leftovers are found even
+// when their supervisor is gone.
+const AttemptVar = "RETRAIND_ATTEMPT"
+
+// killDescendants kills all children of this process until none is left; being a subreaper, that is everything the
+// command started, whatever session it is in.
+func killDescendants() {
+	for range 200 {
+		pids := children(os.Getpid())
+		if len(pids) == 0 {
+			return
+		}
+		for _, pid := range pids {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		reap()
+	}
+}
+
+// reap collects the ended children, waiting a moment for those that die just now.
+func reap() {
+	deadline := time.Now().Add(50 * time.Millisecond)
+	for time.Now().Before(deadline) {
+		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
+		if err != nil || pid < 0 {
+			return
+		}
+		if pid == 0 {
+			<-time.After(time.Millisecond)
+		}
+	}
+}
+
+func children(pid int) []int {
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, task := range tasks {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, task.Name()))
+		if err != nil {
+			continue
+		}
+		for _, f := range strings.Fields(string(b)) {
+			if n, err := strconv.Atoi(f); err == nil {
+				pids = append(pids, n)
+			}
+		}
+	}
+	return pids
+}
+
+// killLeftovers kills every process that carries the attempt's mark, in rounds, since each may be starting others.
+func killLeftovers(id string) {
+	mark := []byte(AttemptVar + "=" + id + "\x00")
+	for range 20 {
+		found := 0
+		procs, _ := os.ReadDir("/proc")
+		for _, p := range procs {
+			pid, err := strconv.Atoi(p.Name())
+			if err != nil || pid == os.Getpid() {
+				continue
+			}
+			env, err := os.ReadFile("/proc/" + p.Name() + "/environ")
+			if err == nil && bytes.Contains(append(env, 0), mark) {
+				found++
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+		if found == 0 {
+			return
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}

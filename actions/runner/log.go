@@ -1,0 +1,103 @@
+package runner
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"unicode"
+)
+
+// capped keeps the head and the tail of a command's output in a file of bounded size. The command is never slowed
+// down or ended by it: what does not fit, or cannot be written, is dropped.
+type capped struct {
+	mu      sync.Mutex
+	f       *os.File
+	head    int64 // bytes that may still be written directly
+	max     int   // size of the tail
+	ring    []byte
+	dropped int64
+	err     error
+}
+
+func newCapped(path string, limit int64) (*capped, error) {
+	if limit <= 0 {
+		limit = 64 << 20
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	tail := min(limit/2, 1<<20)
+	return &capped{f: f, head: limit - tail, max: int(tail)}, nil
+}
+
+// Write implements io.Writer; it never fails.
+func (c *capped) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := len(p)
+	if c.head > 0 {
+		k := min(int64(len(p)), c.head)
+		if _, err := c.f.Write(p[:k]); err != nil && c.err == nil {
+			c.err = err
+		}
+		c.head -= k
+		c.keep(p[:k], false)
+		p = p[k:]
+	}
+	c.keep(p, true)
+	return n, nil
+}
+
+// keep remembers the last max bytes; over says that they are not in the file yet.
+func (c *capped) keep(p []byte, over bool) {
+	if over {
+		c.dropped += int64(len(p))
+	}
+	c.ring = append(c.ring, p...)
+	if len(c.ring) > 2*c.max {
+		c.ring = append(c.ring[:0], c.ring[len(c.ring)-c.max:]...)
+	}
+}
+
+func (c *capped) tail() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return string(c.ring[max(0, len(c.ring)-4096):])
+}
+
+// lastLine is the last line with text in it, without control characters.
+func (c *capped) lastLine() string {
+	lines := strings.Split(strings.TrimSpace(c.tail()), "\n")
+	line := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == unicode.ReplacementChar {
+			return -1
+		}
+		return r
+	}, lines[len(lines)-1])
+	if len(line) > 300 {
+		line = line[:300] + " …"
+	}
+	return line
+}
+
+// Close writes the tail, if the output was longer than its head, and closes the file.
+func (c *capped) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dropped > 0 {
+		tail := c.ring[max(0, len(c.ring)-c.max):]
+		if int64(len(tail)) > c.dropped {
+			tail = tail[int64(len(tail))-c.dropped:]
+		}
+		fmt.Fprintf(c.f, "\n[retraind: %d bytes left out]\n", c.dropped-int64(len(tail)))
+		if _, err := c.f.Write(tail); err != nil && c.err == nil {
+			c.err = err
+		}
+	}
+	if err := c.f.Close(); err != nil && c.err == nil {
+		c.err = err
+	}
+	return c.err
+}

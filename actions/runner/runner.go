@@ -1,0 +1,115 @@
+// Package runner runs one command of a step so that it outlives the daemon.
+//
+// A command belongs to an attempt directory. The daemon writes spec.json there and starts a supervisor (the shim:
+// `retraind exec-step DIR`) in a session of its own. The shim holds a lock while it lives, claims the attempt once and
+// for all, runs the command, kills whatever it leaves behind and writes exit.json atomically. A daemon that comes back
+// re-attaches to the live shim or reads its record; it never starts the command a second time. A shim that is gone
+// without a record is ClassUnknown: leftovers are killed and the caller decides by the step's kind.
+//
+// A Runner is safe for concurrent use on different attempts. It never uses a shell by itself and passes nothing of the
+// daemon's environment but PATH, HOME, LANG and TZ.
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/renameio/v2"
+)
+
+// Runner runs attempts. Implementations: Shim; they share one conformance test.
+type Runner interface {
+	// Run starts the attempt's command, or re-attaches to it, and waits for its end. When ctx ends first the command
+	// goes on and Run returns ctx's cause. The error is never about the command: that is Exit.
+	Run(ctx context.Context, spec Spec) (Exit, error)
+	// Kill ends the attempt's command, if it lives, with everything it started.
+	Kill(spec Spec) error
+}
+
+// Spec is one attempt of one command. It is written to Dir/spec.json before the start and never changes.
+type Spec struct {
+	Dir     string        `json:"dir"`     // attempt directory, absolute
+	ID      string        `json:"id"`      // "<run>/<step>/a<attempt>": unique for ever
+	Argv    []string      `json:"argv"`    // program and arguments, no shell
+	Env     []string      `json:"env"`     // KEY=value, complete
+	Cwd     string        `json:"cwd"`     // working directory
+	Timeout time.Duration `json:"timeout"` // 0 = none
+	Grace   time.Duration `json:"grace"`   // between TERM and KILL at the timeout; 0 = 10 s
+	LogCap  int64         `json:"log_cap"` // bytes of output kept, head and tail; 0 = 64 MiB
+}
+
+// Class says how a command ended.
+type Class string
+
+// The classes of an exit.
+const (
+	ClassOK       Class = "ok"
+	ClassFailed   Class = "failed"    // exit status other than 0
+	ClassTimeout  Class = "timeout"   // killed by us after Spec.Timeout
+	ClassKilled   Class = "killed"    // ended by a signal that was not ours
+	ClassDiskFull Class = "disk_full" // failed, and its output says that no space is left
+	ClassGPUOOM   Class = "gpu_oom"   // failed, and its output says that the GPU's memory did not suffice
+	ClassUnknown  Class = "unknown"   // the supervisor is gone without a record
+	ClassNoStart  Class = "not_started"
+)
+
+// Exit is the record of an ended attempt, kept in Dir/exit.json.
+type Exit struct {
+	Class   Class     `json:"class"`
+	Code    int       `json:"code"`
+	Signal  string    `json:"signal,omitempty"`
+	Detail  string    `json:"detail,omitempty"` // one sentence, with the last line of output where it helps
+	Started time.Time `json:"started"`
+	Ended   time.Time `json:"ended"`
+}
+
+func specFile(dir string) string  { return filepath.Join(dir, "spec.json") }
+func lockFile(dir string) string  { return filepath.Join(dir, "lock") }
+func claimFile(dir string) string { return filepath.Join(dir, "claimed") }
+func exitFile(dir string) string  { return filepath.Join(dir, "exit.json") }
+
+// LogFile is where an attempt's output is kept.
+func LogFile(dir string) string { return filepath.Join(dir, "out.log") }
+
+// ProgressFile is where a command may write how far it is: a share and a word, "0.42 epoch 5/12".
+func ProgressFile(dir string) string { return filepath.Join(dir, "progress") }
+
+// ReadExit returns the record of an ended attempt; it reports false while there is none.
+func ReadExit(dir string) (Exit, bool, error) {
+	var e Exit
+	b, err := os.ReadFile(exitFile(dir))
+	if os.IsNotExist(err) {
+		return e, false, nil
+	}
+	if err != nil {
+		return e, false, err
+	}
+	if err := json.Unmarshal(b, &e); err != nil {
+		return e, false, fmt.Errorf("read %s: %w", exitFile(dir), err)
+	}
+	return e, true, nil
+}
+
+func writeJSON(path string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if err := renameio.WriteFile(path, append(b, '\n'), 0o600); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,166 @@
+package runner
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func stopFile(dir string) string { return filepath.Join(dir, "stop") }
+
+// Supervise is the life of a shim: lock, claim, run, clean up, record. It returns an error only when the attempt
+// could not even be claimed; how the command ended is in the record.
+func Supervise(dir string) error {
+	lock, err := os.OpenFile(lockFile(dir), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("lock %s: %w", dir, err)
+	}
+	claim, err := os.OpenFile(claimFile(dir), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return nil // another supervisor has had this attempt
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(claim, "%d\n", os.Getpid())
+	if err := errors.Join(claim.Sync(), claim.Close(), syncDir(dir)); err != nil {
+		return err
+	}
+	var spec Spec
+	b, err := os.ReadFile(specFile(dir))
+	if err == nil {
+		err = json.Unmarshal(b, &spec)
+	}
+	if err != nil {
+		return writeJSON(exitFile(dir), Exit{Class: ClassNoStart, Code: -1, Detail: err.Error(), Started: time.Now(), Ended: time.Now()})
+	}
+	// Orphans of the command become our children, so that none can hide in a session of its own.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	exit := supervise(spec)
+	killDescendants()
+	return writeJSON(exitFile(dir), exit)
+}
+
+func supervise(spec Spec) Exit {
+	exit := Exit{Started: time.Now().UTC()}
+	log, err := newCapped(LogFile(spec.Dir), spec.LogCap)
+	if err != nil {
+		return noStart(exit, err)
+	}
+	cmd := exec.Command(spec.Argv[0], spec.Argv[1:]...)
+	cmd.Env, cmd.Dir = spec.Env, spec.Cwd
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.WaitDelay = 2 * time.Second // a child that keeps the pipe open must not keep us waiting
+	if cmd.Err == nil {
+		err = cmd.Start()
+	} else {
+		err = cmd.Err
+	}
+	if err != nil {
+		_ = log.Close()
+		return noStart(exit, err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	stopped, err := watch(spec, cmd.Process.Pid, done)
+	exit.Ended = time.Now().UTC()
+	logErr := log.Close()
+	exit.Class, exit.Code = ClassOK, 0
+	if state := cmd.ProcessState; state != nil && !state.Success() {
+		exit.Class, exit.Code = ClassFailed, state.ExitCode()
+		if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+			exit.Class, exit.Signal = ClassKilled, ws.Signal().String()
+		}
+	} else if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
+		exit.Class, exit.Code, exit.Detail = ClassFailed, -1, err.Error()
+	}
+	last := log.lastLine()
+	switch {
+	case stopped != "":
+		exit.Class, exit.Detail = stopped, "stopped by retraind"
+		if stopped == ClassTimeout {
+			exit.Detail = fmt.Sprintf("not done after its timeout of %s", spec.Timeout)
+		}
+	case exit.Class == ClassFailed:
+		exit.Class = classify(log.tail())
+		exit.Detail = fmt.Sprintf("exit status %d: %s", exit.Code, last)
+	case exit.Class == ClassKilled:
+		exit.Detail = "ended by signal " + exit.Signal
+	}
+	if logErr != nil && exit.Class == ClassOK {
+		exit.Detail = "its output could not be kept: " + logErr.Error()
+	}
+	return exit
+}
+
+func noStart(exit Exit, err error) Exit {
+	exit.Class, exit.Code, exit.Ended = ClassNoStart, -1, time.Now().UTC()
+	exit.Detail = err.Error()
+	if errors.Is(err, exec.ErrNotFound) {
+		exit.Detail += ": give the absolute path, or install the program where PATH finds it"
+	}
+	return exit
+}
+
+// watch waits for the command, its timeout or the wish to stop it; it returns the class when we ended it.
+func watch(spec Spec, pid int, done chan error) (Class, error) {
+	var deadline <-chan time.Time
+	if spec.Timeout > 0 {
+		deadline = time.After(spec.Timeout)
+	}
+	tick := time.NewTicker(4 * poll)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			return "", err
+		case <-deadline:
+			return ClassTimeout, stop(spec, pid, done)
+		case <-tick.C:
+			if _, err := os.Stat(stopFile(spec.Dir)); err == nil {
+				return ClassKilled, stop(spec, pid, done)
+			}
+		}
+	}
+}
+
+func stop(spec Spec, pid int, done chan error) error {
+	grace := spec.Grace
+	if grace == 0 {
+		grace = 10 * time.Second
+	}
+	_ = syscall.Kill(-pid, syscall.SIGTERM)
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(grace):
+	}
+	killDescendants()
+	return <-done
+}
+
+// classify reads the cause of a failure from the end of the output, where training frameworks write it.
+func classify(tail string) Class {
+	low := strings.ToLower(tail)
+	switch {
+	case strings.Contains(low, "no space left on device"):
+		return ClassDiskFull
+	case strings.Contains(low, "cuda out of memory"), strings.Contains(low, "cuda error: out of memory"), strings.Contains(low, "torch.outofmemoryerror"), strings.Contains(low, "cublas_status_alloc_failed"):
+		return ClassGPUOOM
+	}
+	return ClassFailed
+}

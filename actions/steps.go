@@ -1,0 +1,277 @@
+package actions
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/faults"
+	"github.com/retraind/retraind/store"
+)
+
+// export writes the training and test files. Entered again it writes them anew.
+func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
+	var seq int64
+	var before map[string]int
+	err := x.Store.View(ctx, func(t *store.Tx) error {
+		var err error
+		if seq, err = t.LastChange(p.Model); err != nil {
+			return err
+		}
+		if p.Champion == "" || p.Forced {
+			return nil
+		}
+		r, err := t.Release(p.Champion)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err == nil {
+			err = json.Unmarshal([]byte(r.Labels), &before)
+		}
+		return err
+	})
+	if err != nil {
+		return failed(ctx, ClassFailed, err)
+	}
+	facts, err := Export(ctx, p.dataDir(), p.targets()[0].Name, x.Source.Rows(ctx, p.Model))
+	if err != nil {
+		return failed(ctx, ClassFailed, err)
+	}
+	facts.Seq = seq // read before the rows: what came in between counts as new, never as trained on
+	if err := CheckExport(facts, before); err != nil {
+		return Outcome{Class: ClassFailed, Detail: err.Error(), Facts: Facts{Export: &facts}}, nil
+	}
+	if err := os.MkdirAll(p.releaseDir(), 0o755); err != nil {
+		return failed(ctx, ClassFailed, err)
+	}
+	detail := fmt.Sprintf("%d items to train on, %d held out, %d categories", facts.Train, facts.Test, len(facts.Labels))
+	return Outcome{Class: ClassOK, Detail: detail, Facts: Facts{Export: &facts}}, nil
+}
+
+// heldItem is a held-out item with its text.
+type heldItem struct {
+	drift.Item
+	Text map[string]string
+}
+
+// snapshot is one consistent state of what the gate and the proofs need.
+type snapshot struct {
+	items    []heldItem
+	champion answers // nil before the first release
+	seq      int64
+}
+
+func (x *Executor) snapshot(ctx context.Context, p Plan) (snapshot, error) {
+	var s snapshot
+	err := x.Store.View(ctx, func(t *store.Tx) error {
+		for it, err := range t.HeldOut(p.Model) {
+			if err != nil {
+				return err
+			}
+			s.items = append(s.items, heldItem{Item: drift.Item{ID: it.ID, Heldout: true, TextHash: it.TextHash, Labels: it.Labels}, Text: it.Text})
+		}
+		var err error
+		if s.seq, err = t.LastChange(p.Model); err != nil || p.Champion == "" {
+			return err
+		}
+		s.champion, err = cached(t, p.Model, p.Champion)
+		return err
+	})
+	return s, err
+}
+
+func cached(t *store.Tx, model, release string) (answers, error) {
+	out := answers{}
+	err := t.Predictions(model, release, func(pr store.Prediction) {
+		out[[2]string{pr.Item, pr.TextHash}] = pr.Answers
+	})
+	return out, err
+}
+
+// gate seals the candidate and compares it with the champion on one frozen snapshot.
+func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, error) {
+	r, err := Seal(p.releaseDir(), p.Model, p.Run, now())
+	if err != nil {
+		return failed(ctx, ClassFailed, err)
+	}
+	faults.Point("sealed")
+	mine, err := readPredictions(p.releaseDir())
+	if err != nil {
+		return failed(ctx, ClassFailed, err)
+	}
+	s, err := x.snapshot(ctx, p)
+	if err != nil {
+		return failed(ctx, ClassFailed, err)
+	}
+	items := make([]drift.Item, len(s.items))
+	for i, it := range s.items {
+		items[i] = it.Item
+	}
+	facts := compare(p.targets(), items, mine, s.champion)
+	facts.Release, facts.Seq = r.Digest, s.seq
+	facts, class, why := judge(p.Promote, facts, p.Champion)
+	out := Outcome{Class: class, Detail: why, Facts: Facts{Gate: &facts}}
+	if r.Digest == p.Champion {
+		return out, nil // the champion's own row and answers stay as they are
+	}
+	return out, x.keepCandidate(ctx, p, r, facts, exported(done), mine)
+}
+
+// keepCandidate stores the candidate with its offline answers: once it serves, they are what it is watched by.
+func (x *Executor) keepCandidate(ctx context.Context, p Plan, r Release, gate GateFacts, export *ExportFacts, mine answers) error {
+	if export == nil {
+		export = &ExportFacts{} // a pipeline without an export: nothing is known about its training data
+	}
+	row := store.Release{Digest: r.Digest, Model: p.Model, Run: p.Run, Path: p.releaseDir(), Seq: export.Seq, Info: export.Info,
+		Labels: mustJSON(export.Labels), Metrics: mustJSON(gate), State: "candidate", Created: now()}
+	return x.durably(ctx, func() error {
+		return x.Store.Update(ctx, "candidate", func(t *store.Tx) error {
+			if err := t.PutRelease(row); err != nil {
+				return err
+			}
+			for key, a := range mine {
+				if err := t.PutPrediction(p.Model, r.Digest, store.Prediction{Item: key[0], TextHash: key[1], Answers: a}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// release makes `current` name the candidate. Entered again it finds the link where it should be.
+func (x *Executor) release(ctx context.Context, p Plan, done []Outcome) (Outcome, error) {
+	gate := gated(done)
+	r, err := ReadRelease(p.releaseDir())
+	if err != nil {
+		return failed(ctx, ClassFailed, err)
+	}
+	if gate == nil || gate.Release != r.Digest {
+		return Outcome{Class: ClassFailed, Detail: fmt.Sprintf("release %s is not the one that passed the gate: it was changed in between", Short(r.Digest))}, nil
+	}
+	err = x.durably(ctx, func() error {
+		return x.Store.Update(ctx, "deploy", func(t *store.Tx) error {
+			_, err := t.AddDeploy(p.Model, r.Digest, p.Run, "deploy", now())
+			return err
+		})
+	})
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := point(p.ModelDir, p.releaseDir()); err != nil {
+		return failed(ctx, ClassFailed, err)
+	}
+	faults.Point("deployed")
+	return Outcome{Class: ClassOK, Detail: "current is " + Short(r.Digest)}, nil
+}
+
+// verify proves that the service answers as the candidate.
+func (x *Executor) verify(ctx context.Context, p Plan, done []Outcome) (Outcome, error) {
+	gate := gated(done)
+	if gate == nil {
+		return Outcome{Class: ClassFailed, Detail: "there is no gate's record to verify against"}, nil
+	}
+	var want answers
+	s, err := x.snapshot(ctx, p)
+	if err == nil {
+		err = x.Store.View(ctx, func(t *store.Tx) (err error) {
+			want, err = cached(t, p.Model, gate.Release)
+			return err
+		})
+	}
+	if err != nil {
+		return failed(ctx, ClassFailed, err)
+	}
+	return x.prove(ctx, p, gate.Release, probes(p.targets(), s.items, want, s.champion), p.Promote.Smoke)
+}
+
+// unrelease makes `current` name what it named before the run: the champion, or nothing.
+func (x *Executor) unrelease(ctx context.Context, p Plan) (Outcome, error) {
+	dir, err := x.championDir(ctx, p)
+	if err != nil {
+		return failed(ctx, ClassFailed, err)
+	}
+	if dir != "" {
+		if _, err := ReadRelease(dir); err != nil {
+			return failed(ctx, ClassFailed, fmt.Errorf("the former release is damaged, current stays as it is: %w", err))
+		}
+	}
+	if err := x.durably(ctx, func() error {
+		return x.Store.Update(ctx, "rollback", func(t *store.Tx) error {
+			_, err := t.AddDeploy(p.Model, p.Champion, p.Run, "rollback", now())
+			return err
+		})
+	}); err != nil {
+		return Outcome{}, err
+	}
+	if err := point(p.ModelDir, dir); err != nil {
+		return failed(ctx, ClassFailed, err)
+	}
+	faults.Point("rolled back")
+	if dir == "" {
+		return Outcome{Class: ClassOK, Detail: "current is taken away: there was no release before"}, nil
+	}
+	return Outcome{Class: ClassOK, Detail: "current is " + Short(p.Champion) + " again"}, nil
+}
+
+func (x *Executor) championDir(ctx context.Context, p Plan) (string, error) {
+	if p.Champion == "" {
+		return "", nil
+	}
+	var dir string
+	err := x.Store.View(ctx, func(t *store.Tx) error {
+		r, err := t.Release(p.Champion)
+		dir = r.Path
+		return err
+	})
+	return dir, err
+}
+
+// proveFormer proves, after taking back, that the former release serves.
+func (x *Executor) proveFormer(ctx context.Context, p Plan) (Outcome, error) {
+	if p.Champion == "" {
+		return Outcome{Class: ClassOK, Detail: "there was no release before: nothing to prove"}, nil
+	}
+	s, err := x.snapshot(ctx, p)
+	if err != nil {
+		return failed(ctx, ClassFailed, err)
+	}
+	// Where it differs from the refused candidate shows best that the candidate is gone.
+	var refused answers
+	if r, err := ReadRelease(p.releaseDir()); err == nil {
+		err = x.Store.View(ctx, func(t *store.Tx) (err error) {
+			refused, err = cached(t, p.Model, r.Digest)
+			return err
+		})
+		if err != nil {
+			return failed(ctx, ClassFailed, err)
+		}
+	}
+	return x.prove(ctx, p, p.Champion, probes(p.targets(), s.items, s.champion, refused), nil)
+}
+
+func (x *Executor) prove(ctx context.Context, p Plan, release string, ask []probe, smoke []Smoke) (Outcome, error) {
+	scorer := drift.NewScorer(p.Serving)
+	defer scorer.Close()
+	pr := proof{scorer: scorer, gate: p.targets()[0].Name, promote: p.Promote, release: release, probes: ask, smoke: smoke}
+	facts, why, err := pr.run(ctx)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if why != "" {
+		return Outcome{Class: ClassNotProved, Detail: why, Facts: Facts{Verify: &facts}}, nil
+	}
+	return Outcome{Class: ClassOK, Facts: Facts{Verify: &facts}, Detail: fmt.Sprintf("%s serves: %d of %d answers as the artifact gave offline, %d of them where the former release answers otherwise",
+		Short(release), facts.Agreed, facts.Probed, facts.Differ)}, nil
+}
+
+func mustJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("actions: " + err.Error()) // only our own records come here
+	}
+	return string(b)
+}

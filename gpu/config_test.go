@@ -1,0 +1,36 @@
+package gpu_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	minute := unit.Duration(time.Minute)
+	for _, tc := range []struct {
+		name   string
+		config gpu.Config
+		want   []string
+	}{
+		{"defaults", gpu.Config{Free: 20 * gib}, nil},
+		{"nothing", gpu.Config{}, []string{"free: no free GPU memory is asked for"}},
+		{"a typing error", gpu.Config{Free: 20 << 50}, []string{"free: 20480TiB is more memory than any GPU has"}},
+		{"impatient", gpu.Config{Free: gib, StableFor: minute, Wait: minute}, []string{"wait: waiting 1m can never see memory free for 1m"}},
+		{"negative", gpu.Config{Free: gib, StableFor: -minute, Wait: minute}, []string{"stable_for: negative duration -1m"}},
+		{"names", gpu.Config{Free: gib, Ignore: []string{"Xorg", " ", "Xorg"}}, []string{"ignore: empty program name", `ignore: "Xorg" is named twice`}},
+	} {
+		var got []string
+		for _, p := range tc.config.WithDefaults().Validate() {
+			got = append(got, p.Path+": "+p.Message)
+		}
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%s: %s", tc.name, diff)
+		}
+	}
+}

@@ -1,0 +1,212 @@
+package gpu_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+const gib = 1 << 30
+
+func config() gpu.Config {
+	return gpu.Config{Free: 20 * gib, StableFor: unit.Duration(30 * time.Second), Wait: unit.Duration(10 * time.Minute), Ignore: []string{"Xorg"}}
+}
+
+// card is a 24 GiB device.
+func card(index int, freeGiB float64, processes ...gpu.Process) gpu.Device {
+	free := uint64(freeGiB * gib)
+	return gpu.Device{
+		Index: index, UUID: []string{"GPU-aaaa", "GPU-bbbb"}[index], Name: "RTX 4090",
+		Total: gpu.Bytes(24 * gib), Used: gpu.Bytes(24*gib - free), Free: gpu.Bytes(free), Processes: processes,
+	}
+}
+
+var (
+	epoch  = time.Date(2026, 11, 22, 22, 0, 0, 0, time.UTC)
+	ollama = gpu.Process{PID: 4711, Name: "ollama", Used: gpu.Bytes(18 * gib), Holder: gpu.Holder{Unit: "ollama.service"}}
+	xorg   = gpu.Process{PID: 99, Name: "Xorg", Used: gpu.Bytes(gib / 2), Holder: gpu.Holder{Unit: "gdm.service"}}
+)
+
+// sample is one row of a story: at some second the inventory says something, and the gate answers.
+type sample struct {
+	at      int
+	devices []gpu.Device
+	err     error
+	want    gpu.Result
+	text    string
+}
+
+func TestGate(t *testing.T) {
+	t.Parallel()
+	one := func(d gpu.Device) []gpu.Device { return []gpu.Device{d} }
+	unknown := card(0, 24)
+	unknown.Free = gpu.Reading{State: gpu.Failed, Detail: "Unknown Error"}
+	unified := card(0, 24)
+	unified.Free = gpu.Reading{State: gpu.Unsupported}
+	hidden := card(0, 4)
+	hidden.ProcessError = "the driver has no list of compute processes"
+	for name, story := range map[string][]sample{
+		"free all the time": {
+			{0, one(card(0, 23)), nil, gpu.Waiting, "GPU 0 has 23.0 GiB free, for 0s of 30s"},
+			{15, one(card(0, 23)), nil, gpu.Waiting, "GPU 0 has 23.0 GiB free, for 15s of 30s"},
+			{30, one(card(0, 22)), nil, gpu.Open, "GPU 0 has 22.0 GiB free, for 30s"},
+			{31, one(card(0, 1)), nil, gpu.Open, "GPU 0 has 22.0 GiB free, for 30s"}, // final
+		},
+		"two samples prove nothing, however far apart": {
+			{0, one(card(0, 23)), nil, gpu.Waiting, "for 0s"},
+			{300, one(card(0, 23)), nil, gpu.Waiting, "for 5m0s"},
+			{301, one(card(0, 23)), nil, gpu.Open, "for 5m1s"},
+		},
+		"a holder comes back": {
+			{0, one(card(0, 23)), nil, gpu.Waiting, ""},
+			{29, one(card(0, 23)), nil, gpu.Waiting, ""},
+			{30, one(card(0, 5, xorg, ollama)), nil, gpu.Waiting, "GPU 0 has 5.0 GiB free, needs 20.0 GiB: held by ollama of ollama.service, pid 4711, 18.0 GiB"},
+			{40, one(card(0, 23)), nil, gpu.Waiting, "for 0s"},
+			{55, one(card(0, 23)), nil, gpu.Waiting, "for 15s"},
+			{70, one(card(0, 23)), nil, gpu.Open, "for 30s"},
+		},
+		"a probe that fails breaks the stretch": {
+			{0, one(card(0, 23)), nil, gpu.Waiting, ""},
+			{15, one(card(0, 23)), nil, gpu.Waiting, ""},
+			{29, nil, &gpu.ProbeError{Fault: gpu.FaultHang, Detail: "no answer within 5s"}, gpu.Waiting, "cannot tell what is free: ask NVIDIA's driver: no answer within 5s"},
+			{31, one(card(0, 23)), nil, gpu.Waiting, "for 0s"},
+		},
+		"unknown is not free":     {{0, one(unknown), nil, gpu.Waiting, "GPU 0: free memory is unknown (Unknown Error)"}, {600, one(unknown), nil, gpu.Shut, "gave up after 10m: GPU 0: free memory is unknown"}},
+		"unsupported is not free": {{0, one(unified), nil, gpu.Waiting, "not supported by this device"}, {60, one(unified), nil, gpu.Waiting, ""}, {99, one(unified), nil, gpu.Waiting, ""}},
+		"no holder to name":       {{0, one(hidden), nil, gpu.Waiting, "the holder is not known (the driver has no list of compute processes)"}},
+		"no GPU":                  {{0, nil, nil, gpu.Waiting, "this machine has no GPU"}},
+		"the second device is free": {
+			{0, []gpu.Device{card(0, 4, ollama), card(1, 23)}, nil, gpu.Waiting, "GPU 1 has 23.0 GiB free"},
+			{15, []gpu.Device{card(0, 4, ollama), card(1, 23)}, nil, gpu.Waiting, ""},
+			{30, []gpu.Device{card(0, 4, ollama), card(1, 23)}, nil, gpu.Open, "GPU 1"},
+		},
+		"two devices in turn never add up": {
+			{0, []gpu.Device{card(0, 23), card(1, 2)}, nil, gpu.Waiting, ""},
+			{15, []gpu.Device{card(0, 2), card(1, 23)}, nil, gpu.Waiting, ""},
+			{30, []gpu.Device{card(0, 23), card(1, 2)}, nil, gpu.Waiting, ""},
+			{45, []gpu.Device{card(0, 2), card(1, 23)}, nil, gpu.Waiting, ""},
+		},
+		"a device that vanished starts anew": {
+			{0, one(card(0, 23)), nil, gpu.Waiting, ""},
+			{15, nil, nil, gpu.Waiting, ""},
+			{30, one(card(0, 23)), nil, gpu.Waiting, "for 0s"},
+		},
+		"fails closed with the holder's name": {
+			{0, one(card(0, 4, ollama)), nil, gpu.Waiting, ""},
+			{600, one(card(0, 4, ollama)), nil, gpu.Shut, "gave up after 10m: GPU 0 has 4.0 GiB free, needs 20.0 GiB: held by ollama of ollama.service"},
+			{700, one(card(0, 23)), nil, gpu.Shut, "gave up"}, // final
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			gate := gpu.NewGate(config(), epoch)
+			for _, s := range story {
+				v := gate.Sample(epoch.Add(time.Duration(s.at)*time.Second), s.devices, s.err)
+				if v.Result != s.want || !strings.Contains(v.Text, s.text) {
+					t.Errorf("at %d s: got %s %q, want %s %q", s.at, v.Result, v.Text, s.want, s.text)
+				}
+				if strings.Contains(v.Text, "Xorg") {
+					t.Errorf("at %d s: an ignored program is blamed: %s", s.at, v.Text)
+				}
+			}
+		})
+	}
+}
+
+// Whatever the samples, an open gate means: the last ones showed this device free, without a gap, for stable_for.
+func TestGateOpensOnlyAfterAStretch(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		gate := gpu.NewGate(config(), epoch)
+		now := epoch
+		freeSince := map[string]time.Time{}
+		for range rapid.IntRange(1, 60).Draw(t, "samples") {
+			now = now.Add(time.Duration(rapid.IntRange(1, 20).Draw(t, "pause")) * time.Second)
+			var devices []gpu.Device
+			var err error
+			if rapid.IntRange(0, 9).Draw(t, "fails") == 0 {
+				err = errors.New("broken")
+				clear(freeSince)
+			} else {
+				for index := range 2 {
+					d := card(index, rapid.SampledFrom([]float64{1, 19.9, 20, 23, 23, 23}).Draw(t, "free"))
+					if devices = append(devices, d); d.Free.Size < 20*gib {
+						delete(freeSince, d.UUID)
+					} else if _, ok := freeSince[d.UUID]; !ok {
+						freeSince[d.UUID] = now
+					}
+				}
+			}
+			v := gate.Sample(now, devices, err)
+			if v.Result == gpu.Open {
+				since, ok := freeSince[v.UUID]
+				if !ok || now.Sub(since) < 30*time.Second {
+					t.Fatalf("opened %s, free only since %s before", v.UUID, now.Sub(since))
+				}
+				return
+			}
+			if v.Result == gpu.Shut {
+				return
+			}
+		}
+	})
+}
+
+// inventory is a fake of one function.
+type inventory func(ctx context.Context) ([]gpu.Device, error)
+
+func (f inventory) Devices(ctx context.Context) ([]gpu.Device, error) { return f(ctx) }
+
+func TestWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		inv := inventory(func(context.Context) ([]gpu.Device, error) {
+			if time.Since(start) < 2*time.Minute {
+				return []gpu.Device{card(0, 4, ollama)}, nil
+			}
+			return []gpu.Device{card(0, 23)}, nil
+		})
+		var told []string
+		v, err := gpu.Wait(t.Context(), inv, config(), func(v gpu.Verdict) { told = append(told, v.Text) })
+		if err != nil || v.Result != gpu.Open {
+			t.Fatalf("got %+v, %v", v, err)
+		}
+		if waited := time.Since(start); waited < 150*time.Second || waited > 165*time.Second {
+			t.Errorf("waited %s, want two and a half minutes", waited)
+		}
+		if len(told) < 2 || !strings.Contains(told[0], "held by ollama") || told[1] == told[0] {
+			t.Errorf("reports: %q", told)
+		}
+	})
+}
+
+func TestWaitEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		stopping := errors.New("stopping")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Minute, func() { cancel(stopping) })
+		inv := inventory(func(context.Context) ([]gpu.Device, error) { return nil, nil })
+		if _, err := gpu.Wait(ctx, inv, config(), nil); !errors.Is(err, stopping) {
+			t.Errorf("got %v, want the context's cause", err)
+		}
+	})
+}
+
+func BenchmarkGate(b *testing.B) {
+	gate := gpu.NewGate(config(), epoch)
+	devices := []gpu.Device{card(0, 4, ollama, xorg), card(1, 5, ollama)}
+	b.ReportAllocs()
+	for b.Loop() {
+		gate.Sample(epoch, devices, nil)
+	}
+}

@@ -1,0 +1,6 @@
+// Package nvml asks NVIDIA's management library about the GPUs.
+//
+// It owns the only use of that library, and runs only in the short-lived child `retraind gpu-probe`: a driver that lacks a
+// function, or was replaced under a running process, ends the process that calls it. Inventory is for one goroutine. The
+// package never changes anything on a device. Without cgo it answers that it was not built.
+package nvml

@@ -1,0 +1,23 @@
+//go:build !cgo || !linux
+
+package nvml
+
+import (
+	"context"
+
+	"github.com/retraind/retraind/gpu"
+)
+
+// Inventory stands for the library in a binary that was built without it.
+type Inventory struct{}
+
+// New returns an inventory that can only say that it was not built.
+func New() Inventory { return Inventory{} }
+
+// Devices implements gpu.Inventory.
+func (Inventory) Devices(context.Context) ([]gpu.Device, error) {
+	return nil, &gpu.ProbeError{
+		Fault:  gpu.FaultNotBuilt,
+		Detail: "this retraind was built without cgo and cannot use NVIDIA's library: build it with gcc installed",
+	}
+}

@@ -1,0 +1,131 @@
+package gpu
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// child returns a probe whose child is a shell script.
+func child(script string) *Probe {
+	return &Probe{Command: []string{"/bin/sh", "-c", script}, Proc: fstest.MapFS{
+		"42/comm": {Data: []byte("ollama\n")}, "42/cgroup": {Data: []byte("0::/system.slice/ollama.service\n")},
+	}}
+}
+
+type fixed struct {
+	devices []Device
+	err     error
+}
+
+func (f fixed) Devices(context.Context) ([]Device, error) { return f.devices, f.err }
+
+func sample() []Device {
+	return []Device{{
+		Index: 0, UUID: "GPU-aaaa", Name: "RTX 4090", Total: Bytes(24 << 30), Used: Bytes(20<<30 + 1), Free: Bytes(4<<30 - 1),
+		Processes: []Process{{PID: 42, Used: Bytes(18 << 30)}, {PID: 43, Used: Reading{State: Unsupported}}},
+	}}
+}
+
+func TestProbeReadsWhatTheChildAnswers(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	if code := Answer(t.Context(), &out, fixed{devices: sample()}); code != 0 {
+		t.Fatalf("Answer: exit status %d", code)
+	}
+	p := child("cat <<'EOF'\n" + out.String() + "EOF")
+	got, err := p.Devices(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := sample()
+	want[0].Processes[0].Name, want[0].Processes[0].Unit = "ollama", "ollama.service"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestProbeFaults(t *testing.T) {
+	t.Parallel()
+	var lost bytes.Buffer
+	if code := Answer(t.Context(), &lost, fixed{err: &ProbeError{FaultLost, "read memory of GPU 0: GPU is lost"}}); code != 1 {
+		t.Fatalf("Answer with a fault: exit status %d", code)
+	}
+	if !json.Valid(lost.Bytes()) {
+		t.Fatalf("not JSON: %s", lost.String())
+	}
+	for _, tc := range []struct {
+		name  string
+		probe *Probe
+		fault Fault
+		text  string
+	}{
+		{"lost", child("cat <<'EOF'\n" + lost.String() + "EOF\nexit 1"), FaultLost, "GPU is lost"},
+		{"symbol missing", child("echo retraind: symbol lookup error: undefined symbol: nvmlDeviceGetCount >&2; exit 127"), FaultMismatch, "undefined symbol: nvmlDeviceGetCount"},
+		{"crash", child("kill -SEGV $$"), FaultFailed, "segmentation fault"},
+		{"garbage", child("echo GPU 0 is fine"), FaultFailed, "is not JSON"},
+		{"silence", child(":"), FaultFailed, "is not JSON"},
+		{"no program", &Probe{Command: []string{"/nonexistent/retraind", "gpu-probe"}}, FaultFailed, "start /nonexistent/retraind gpu-probe"},
+		{"empty success with status", child("echo '{\"devices\":[]}'; exit 3"), FaultFailed, "exit status 3"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			devices, err := tc.probe.Devices(t.Context())
+			var probe *ProbeError
+			if !errors.As(err, &probe) || probe.Fault != tc.fault || !strings.Contains(err.Error(), tc.text) || devices != nil {
+				t.Errorf("got %v, %#v; want %s with %q", devices, err, tc.fault, tc.text)
+			}
+		})
+	}
+}
+
+func TestProbeHangs(t *testing.T) {
+	t.Parallel()
+	p := child("sleep 1000 & wait") // the grandchild keeps the pipe: it must go too
+	p.Deadline = 100 * time.Millisecond
+	started := time.Now()
+	_, err := p.Devices(t.Context())
+	var probe *ProbeError
+	if !errors.As(err, &probe) || probe.Fault != FaultHang {
+		t.Fatalf("got %v, want a hang", err)
+	}
+	if took := time.Since(started); took > 5*time.Second {
+		t.Errorf("took %s", took)
+	}
+	if p.stuck != nil {
+		t.Error("the child was killed and still counts as stuck")
+	}
+}
+
+func TestProbeStartsNoSecondChildWhileOneIsStuck(t *testing.T) {
+	t.Parallel()
+	p := child("echo '{\"devices\":[]}'")
+	gone := make(chan struct{})
+	p.stuck = gone // as after a child in an uninterruptible call, which no test can make
+	_, err := p.Devices(t.Context())
+	var probe *ProbeError
+	if !errors.As(err, &probe) || probe.Fault != FaultHang || !strings.Contains(probe.Detail, "still hangs") {
+		t.Errorf("got %v, want a hang", err)
+	}
+	close(gone)
+	if devices, err := p.Devices(t.Context()); err != nil || len(devices) != 0 {
+		t.Errorf("after it went: %v, %v", devices, err)
+	}
+}
+
+func TestProbeEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stopping := errors.New("stopping")
+	cancel(stopping)
+	if _, err := child("sleep 1000").Devices(ctx); !errors.Is(err, stopping) {
+		t.Errorf("got %v", err)
+	}
+}

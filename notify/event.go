@@ -1,9 +1,25 @@
+// Package notify tells the world what retraind did: the catalogue of events, their CloudEvents envelope, the embedded
+// NATS server and the drain that carries the outbox into JetStream.
+//
+// It owns the stream RETRAIND_EVENTS and the bucket retraind_models; it never changes their limits once they exist.
+// Encoding is pure; Broker and Drain are safe for concurrent use. It never decides anything, never reads the store by
+// itself (the Outbox is given to it), and a run never waits for it.
 package notify
 
 import (
+	"crypto/rand"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
 	"time"
+
+	"github.com/oklog/ulid/v2"
 )
+
+// Daemon stands in the place of a model's name in events of the daemon itself.
+const Daemon = "_daemon"
 
 // Event is one notification before it is wrapped into its CloudEvents envelope.
 type Event struct {
@@ -15,4 +31,47 @@ type Event struct {
 	Data  json.RawMessage // one of the catalogue's data types
 	// Key, when set, is the entry of the retraind_models bucket that gets the same document ("<model>.current").
 	Key string
+}
+
+// New makes an event with an id of its own. data must be of the kind's type in the catalogue.
+func New(kind Kind, model, run string, data any, at time.Time) (Event, error) {
+	entry, ok := Lookup(kind)
+	if !ok {
+		return Event{}, fmt.Errorf("event %q: no such kind", kind)
+	}
+	if want, got := reflect.TypeOf(entry.Data), reflect.TypeOf(data); want != got {
+		return Event{}, fmt.Errorf("event %s: its data is a %v, not a %v", kind, want, got)
+	}
+	if err := checkModel(model); err != nil {
+		return Event{}, fmt.Errorf("event %s: %w", kind, err)
+	}
+	body, err := json.Marshal(data)
+	if err != nil {
+		return Event{}, fmt.Errorf("event %s: %w", kind, err)
+	}
+	id, err := ulid.New(ulid.Timestamp(at), rand.Reader)
+	if err != nil {
+		return Event{}, fmt.Errorf("event %s: %w", kind, err)
+	}
+	e := Event{ID: id.String(), Kind: kind, Model: model, Run: run, At: at.UTC(), Data: body}
+	if entry.Entry != "" {
+		e.Key = model + "." + entry.Entry
+	}
+	return e, nil
+}
+
+// Subject is the NATS subject of an event.
+func Subject(model string, kind Kind) string { return "retraind.evt.v1." + model + "." + string(kind) }
+
+var modelName = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
+
+// checkModel keeps names with dots, blanks or wildcards out of subjects and bucket keys: nats.go takes "a..b" silently.
+func checkModel(name string) error {
+	switch {
+	case name == "":
+		return errors.New("no model")
+	case !modelName.MatchString(name):
+		return fmt.Errorf("model %q: a name has 1 to 32 of a-z, 0-9, _ and -", name)
+	}
+	return nil
 }

@@ -1,0 +1,73 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// The names of what retraind keeps in JetStream.
+const (
+	Stream = "RETRAIND_EVENTS"
+	Bucket = "retraind_models"
+)
+
+const subjects = "retraind.evt.v1.>"
+
+// streamConfig is the stream as it is created. The duplicate window is as long as an outage is expected to last at
+// most, since the outbox may send an event again after it.
+func streamConfig() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: Stream, Description: "What retraind did", Subjects: []string{subjects},
+		Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld,
+		MaxAge: 90 * 24 * time.Hour, MaxMsgsPerSubject: 1000, MaxMsgs: -1, MaxBytes: -1, MaxMsgSize: -1,
+		Duplicates: 24 * time.Hour, AllowDirect: true,
+	}
+}
+
+// Assets creates the stream and the bucket where they are missing. What exists stays as its operator set it; it is an
+// error only when events could not be stored in it.
+func Assets(ctx context.Context, js jetstream.JetStream, log *slog.Logger) (jetstream.KeyValue, error) {
+	stream, err := js.Stream(ctx, Stream)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		if _, err := js.CreateStream(ctx, streamConfig()); err != nil {
+			return nil, fmt.Errorf("create stream %s: %w", Stream, err)
+		}
+	case err != nil:
+		return nil, fmt.Errorf("look up stream %s: %w", Stream, err)
+	default:
+		if err := compatible(stream.CachedInfo().Config, log); err != nil {
+			return nil, err
+		}
+	}
+	bucket, err := js.KeyValue(ctx, Bucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		bucket, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket: Bucket, Description: "What each model serves now", History: 20, Storage: jetstream.FileStorage,
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("bucket %s: %w", Bucket, err)
+	}
+	return bucket, nil
+}
+
+// compatible accepts every limit that an operator may have chosen, and says where it is lower than ours.
+func compatible(have jetstream.StreamConfig, log *slog.Logger) error {
+	if !slices.Contains(have.Subjects, subjects) {
+		return fmt.Errorf("stream %s exists with the subjects %v and not %s (add it, or rename that stream)", Stream, have.Subjects, subjects)
+	}
+	if have.NoAck {
+		return fmt.Errorf("stream %s exists with no_ack, so that nobody knows what is stored (switch it off)", Stream)
+	}
+	if want := streamConfig(); have.Duplicates < want.Duplicates || have.MaxAge > 0 && have.MaxAge < want.MaxAge {
+		log.Info("stream has other limits than retraind's own", "stream", Stream, "duplicate_window", have.Duplicates, "max_age", have.MaxAge)
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package notify
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// RandomPort makes the embedded server choose a free port.
+const RandomPort = -1
+
+// Options say how the embedded server runs.
+type Options struct {
+	Dir  string // for JetStream's files; must exist or be creatable
+	Host string // address to listen on, "127.0.0.1" when empty
+	Port int    // 0: do not listen, clients inside the process only; RandomPort: any free one
+	Name string // server name, e.g. the host's
+	Log  *slog.Logger
+}
+
+// EmbeddedOptions returns the options of a configuration that UsesEmbedded.
+func (c *Config) EmbeddedOptions(dir, name string, log *slog.Logger) (Options, error) {
+	host, port, err := c.listenAddress()
+	return Options{Dir: dir, Host: host, Port: port, Name: name, Log: log}, err
+}
+
+// Broker is a NATS server with JetStream inside this process.
+type Broker struct {
+	server *server.Server
+	conn   *nats.Conn
+}
+
+// StartEmbedded starts a server and connects to it inside the process. The caller must Shutdown it.
+func StartEmbedded(o Options) (*Broker, error) {
+	if o.Host == "" {
+		o.Host = "127.0.0.1"
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("start nats: %w", err)
+	}
+	if o.Port > 0 {
+		// Asked first, because the server would only log it and go on without a port.
+		probe, err := net.Listen("tcp", net.JoinHostPort(o.Host, strconv.Itoa(o.Port)))
+		if err != nil {
+			return nil, listenFault(o, err)
+		}
+		if err := probe.Close(); err != nil {
+			return nil, listenFault(o, err)
+		}
+	}
+	s, err := server.NewServer(&server.Options{
+		ServerName: o.Name, Host: o.Host, Port: o.Port, DontListen: o.Port == 0,
+		JetStream: true, StoreDir: o.Dir, NoSigs: true, NoSystemAccount: false,
+		// Events are few and must survive a power failure, because the outbox forgets them once they are acknowledged.
+		SyncAlways:         true,
+		JetStreamMaxMemory: 32 << 20, JetStreamMaxStore: 1 << 30,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start nats: %w", err)
+	}
+	log := &serverLog{log: o.Log.With("component", "nats")}
+	s.SetLoggerV2(log, false, false, false)
+	s.Start()
+	if log.fatal.Load() != nil || !s.ReadyForConnections(10*time.Second) {
+		s.Shutdown()
+		s.WaitForShutdown()
+		cause := "it is not ready after 10s"
+		if text := log.fatal.Load(); text != nil {
+			cause = *text
+		}
+		return nil, fmt.Errorf("start nats: %s", cause)
+	}
+	conn, err := nats.Connect("", append(settings(o.Name), nats.InProcessServer(s))...)
+	if err != nil {
+		s.Shutdown()
+		s.WaitForShutdown()
+		return nil, fmt.Errorf("start nats: connect inside the process: %w", err)
+	}
+	return &Broker{server: s, conn: conn}, nil
+}
+
+// Conn is the connection inside the process. It belongs to the broker and is closed by Shutdown.
+func (b *Broker) Conn() *nats.Conn { return b.conn }
+
+// URL is the address for other programs, "" when the server does not listen.
+func (b *Broker) URL() string {
+	if addr, ok := b.server.Addr().(*net.TCPAddr); ok {
+		return "nats://" + addr.String()
+	}
+	return ""
+}
+
+// Shutdown closes the connection and ends the server; its files are complete when it returns.
+func (b *Broker) Shutdown() {
+	b.conn.Close()
+	b.server.Shutdown()
+	b.server.WaitForShutdown()
+}
+
+// listenFault tells which address cannot be had, and what to do.
+func listenFault(o Options, err error) error {
+	address := net.JoinHostPort(o.Host, strconv.Itoa(o.Port))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("start nats: %s is taken by another program (set nats.listen to a free port, or nats.url to the server that runs there): %w", address, err)
+	}
+	return fmt.Errorf("start nats: cannot listen on %s (correct nats.listen): %w", address, err)
+}
+
+// serverLog carries the server's log into slog and keeps its last fatal message.
+type serverLog struct {
+	log   *slog.Logger
+	fatal atomic.Pointer[string]
+}
+
+func (l *serverLog) Noticef(f string, v ...any) { l.log.Debug(fmt.Sprintf(f, v...)) }
+func (l *serverLog) Warnf(f string, v ...any)   { l.log.Warn(fmt.Sprintf(f, v...)) }
+func (l *serverLog) Errorf(f string, v ...any)  { l.log.Error(fmt.Sprintf(f, v...)) }
+func (l *serverLog) Debugf(f string, v ...any)  {}
+func (l *serverLog) Tracef(f string, v ...any)  {}
+
+func (l *serverLog) Fatalf(f string, v ...any) {
+	text := fmt.Sprintf(f, v...)
+	l.fatal.Store(&text)
+	l.log.Error(text)
+}

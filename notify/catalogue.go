@@ -1,0 +1,67 @@
+package notify
+
+// Kind names what happened, "<noun>.<verb>". It is the end of the NATS subject and the middle of the CloudEvents type.
+type Kind string
+
+// The kinds of events.
+const (
+	ModelDeployed   Kind = "model.deployed"
+	ModelRejected   Kind = "model.rejected"
+	ModelRolledBack Kind = "model.rolled_back"
+	RunScheduled    Kind = "run.scheduled"
+	RunStarted      Kind = "run.started"
+	RunStep         Kind = "run.step"
+	RunFinished     Kind = "run.finished"
+	LabelsReceived  Kind = "labels.received"
+	DriftMeasured   Kind = "drift.measured"
+	DriftTripped    Kind = "drift.tripped"
+	DriftCleared    Kind = "drift.cleared"
+	DecisionMade    Kind = "decision.made"
+	ConfigReloaded  Kind = "config.reloaded"
+	ConfigRejected  Kind = "config.rejected"
+	DaemonStarted   Kind = "daemon.started"
+	DaemonStopping  Kind = "daemon.stopping"
+)
+
+// Entry is a line of the catalogue.
+type Entry struct {
+	Kind Kind
+	// Data is a zero value of the type of the event's data.
+	Data any
+	// Entry is the part of the model's entry in the bucket retraind_models that gets the document, or "".
+	Entry string
+	// When says in one sentence when the event is sent.
+	When string
+}
+
+// Catalogue lists every kind, in the order of the documentation.
+func Catalogue() []Entry {
+	return []Entry{
+		{ModelDeployed, Deployed{}, "current", "A release serves, and what it serves was proved."},
+		{ModelRejected, Rejected{}, "candidate", "A gate refused a candidate; the champion stays."},
+		{ModelRolledBack, RolledBack{}, "current", "A deployed release was taken back; an earlier one serves again, and that was proved."},
+		{RunScheduled, Scheduled{}, "", "A retraining was decided and waits for its window, budget or GPU."},
+		{RunStarted, Started{}, "", "A run began."},
+		{RunStep, Step{}, "", "A step of a run began or ended."},
+		{RunFinished, Finished{}, "", "A run ended, whatever its outcome."},
+		{LabelsReceived, Labels{}, "", "Label changes were stored; many changes make one event."},
+		{DriftMeasured, Drift{}, "", "The accuracy was evaluated."},
+		{DriftTripped, Drift{}, "", "A condition of the policy became true."},
+		{DriftCleared, Drift{}, "", "No condition of the policy is true any more."},
+		{DecisionMade, Decision{}, "", "The policy's verdict changed."},
+		{ConfigReloaded, Reloaded{}, "", "A new configuration is in force."},
+		{ConfigRejected, Refused{}, "", "A new configuration was refused; the old one stays."},
+		{DaemonStarted, Up{}, "", "The daemon is ready."},
+		{DaemonStopping, Stopping{}, "", "The daemon is about to end."},
+	}
+}
+
+// Lookup finds a kind's line.
+func Lookup(kind Kind) (Entry, bool) {
+	for _, e := range Catalogue() {
+		if e.Kind == kind {
+			return e, true
+		}
+	}
+	return Entry{}, false
+}

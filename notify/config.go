@@ -1,0 +1,109 @@
+package notify
+
+import (
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/retraind/retraind/internal/check"
+)
+
+// DefaultListen is where the embedded server listens.
+const DefaultListen = "127.0.0.1:4222"
+
+// ListenNone keeps the embedded server inside the process.
+const ListenNone = "none"
+
+// Config is the nats section: an embedded server, or the address of one that runs elsewhere.
+type Config struct {
+	// Embedded starts a NATS server inside the daemon; it is the default without url.
+	Embedded *bool `yaml:"embedded"`
+	// Listen is where the embedded server listens, 127.0.0.1:4222 when not set; "none" keeps it inside the process.
+	Listen string `yaml:"listen"`
+	// URL is the address of another server, nats://host:4222; several are separated by commas.
+	URL string `yaml:"url"`
+	// CredentialsFile is the .creds file for url.
+	CredentialsFile string `yaml:"credentials_file"`
+	// TLS are the certificates for url.
+	TLS *TLS `yaml:"tls"`
+}
+
+// TLS names certificate files.
+type TLS struct {
+	// CAFile holds the certificates that the server's is checked with; the system's when not set.
+	CAFile string `yaml:"ca_file"`
+	// CertFile is the client's certificate.
+	CertFile string `yaml:"cert_file"`
+	// KeyFile is the client's key.
+	KeyFile string `yaml:"key_file"`
+}
+
+// UsesEmbedded tells whether the daemon starts its own server.
+func (c *Config) UsesEmbedded() bool { return c.URL == "" }
+
+// Validate reports every fault that shows without connecting.
+func (c *Config) Validate() check.Problems {
+	var found check.Problems
+	embedded := c.Embedded != nil && *c.Embedded
+	switch {
+	case embedded && c.URL != "":
+		found.Errorf("embedded", "keep embedded: true or url", "both an embedded server and a url")
+	case c.Embedded != nil && !*c.Embedded && c.URL == "":
+		found.Errorf("url", "name the server, nats://host:4222, or write embedded: true", "no embedded server and no url")
+	}
+	if c.Listen != "" && c.URL != "" {
+		found.Errorf("listen", "remove it; it belongs to the embedded server", "listen has no meaning with url")
+	}
+	if _, _, err := c.listenAddress(); err != nil {
+		found.Errorf("listen", "write 127.0.0.1:4222 or none", "%q is not an address: %s", c.Listen, err)
+	}
+	for i, text := range strings.Split(c.URL, ",") {
+		if c.URL == "" {
+			break
+		}
+		u, err := url.Parse(strings.TrimSpace(text))
+		switch {
+		case err != nil:
+			// The error repeats the text, which may hold a password.
+			found.Errorf("url", "write nats://host:4222", "address %d is not a URL", i+1)
+		case u.Scheme != "nats" && u.Scheme != "tls" && u.Scheme != "ws" && u.Scheme != "wss" || u.Hostname() == "":
+			found.Errorf("url", "write nats://host:4222", "%q is not the address of a NATS server", u.Redacted())
+		}
+	}
+	if c.URL == "" && c.CredentialsFile != "" {
+		found.Errorf("credentials_file", "add url", "credentials without a url")
+	}
+	if c.TLS != nil {
+		if c.URL == "" {
+			found.Errorf("tls", "add url", "certificates without a url")
+		}
+		if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
+			found.Errorf("tls.cert_file", "set both or none", "one of cert_file and key_file is missing")
+		}
+	}
+	return found
+}
+
+// listenAddress returns the embedded server's host and port; port 0 means that it does not listen.
+func (c *Config) listenAddress() (host string, port int, err error) {
+	switch c.Listen {
+	case ListenNone:
+		return "", 0, nil
+	case "":
+		return c.split(DefaultListen)
+	}
+	return c.split(c.Listen)
+}
+
+func (c *Config) split(address string) (string, int, error) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, err
+	}
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err == nil && port == 0 {
+		err = strconv.ErrRange
+	}
+	return host, int(port), err
+}

@@ -1,0 +1,64 @@
+package notify
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Connect opens a connection to the server of a configuration with a url. It returns an error only for what waiting
+// does not mend, such as a missing credentials file: while the server is away the connection is in the state
+// RECONNECTING, and start-up goes on.
+func Connect(c *Config, name string, log *slog.Logger) (*nats.Conn, error) {
+	options := append(settings(name), nats.RetryOnFailedConnect(true),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				log.Warn("nats disconnected", "err", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) { log.Info("nats connected", "url", nc.ConnectedUrlRedacted()) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { log.Error("nats refused", "err", err) }),
+		nats.ClosedHandler(func(nc *nats.Conn) {
+			if err := nc.LastError(); err != nil {
+				log.Error("nats connection closed", "err", err)
+			}
+		}),
+	)
+	if c.CredentialsFile != "" {
+		if _, err := os.ReadFile(c.CredentialsFile); err != nil {
+			return nil, fmt.Errorf("connect to nats: credentials_file: %w", err)
+		}
+		options = append(options, nats.UserCredentials(c.CredentialsFile))
+	}
+	if c.TLS != nil {
+		if c.TLS.CAFile != "" {
+			options = append(options, nats.RootCAs(c.TLS.CAFile))
+		}
+		if c.TLS.CertFile != "" {
+			options = append(options, nats.ClientCert(c.TLS.CertFile, c.TLS.KeyFile))
+		}
+		options = append(options, nats.Secure())
+	}
+	conn, err := nats.Connect(c.URL, options...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to nats: %w", err)
+	}
+	return conn, nil
+}
+
+// settings are what every connection has: it never gives up, and buffers nothing, because the outbox is the buffer.
+func settings(name string) []nats.Option {
+	return []nats.Option{
+		nats.Name(name),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(time.Second),
+		nats.ReconnectJitter(time.Second, 5*time.Second),
+		nats.ReconnectBufSize(-1),
+		nats.PingInterval(20 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		nats.DrainTimeout(5 * time.Second),
+	}
+}

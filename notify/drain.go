@@ -1,0 +1,237 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// OutboxEntry is a document that waits to be published.
+type OutboxEntry struct {
+	ID      string // becomes Nats-Msg-Id
+	Subject string
+	Body    []byte
+	Key     string // entry of the bucket that gets the same document, or ""
+}
+
+// Outbox is where state changes leave their events. Implemented by the daemon over its store.
+type Outbox interface {
+	// Pending returns up to limit unpublished entries, the oldest first.
+	Pending(ctx context.Context, limit int) ([]OutboxEntry, error)
+	// MarkPublished marks entries that the stream acknowledged.
+	MarkPublished(ctx context.Context, ids []string) error
+}
+
+// Health is the condition of the drain, for the status sentence, metrics and doctor.
+type Health struct {
+	Up    bool      `json:"up"`
+	Since time.Time `json:"since"`
+	// Error is the last trouble in one sentence; empty while up.
+	Error string `json:"error,omitempty"`
+	// Published counts acknowledged events since the start.
+	Published int64 `json:"published"`
+	// LastPublished is when the last one was acknowledged.
+	LastPublished time.Time `json:"last_published,omitzero"`
+}
+
+const (
+	batchSize  = 64
+	ackTimeout = 5 * time.Second
+	// lookEvery is the safety net: entries that nobody poked for leave after it.
+	lookEvery = 30 * time.Second
+)
+
+// Drain carries the outbox into JetStream, in order, each entry at least once.
+type Drain struct {
+	outbox Outbox
+	conn   *nats.Conn
+	log    *slog.Logger
+	poke   chan struct{}
+
+	mu     sync.Mutex // guards health
+	health Health
+}
+
+// NewDrain returns a drain that publishes on conn, which stays the caller's.
+func NewDrain(outbox Outbox, conn *nats.Conn, log *slog.Logger) *Drain {
+	return &Drain{outbox: outbox, conn: conn, log: log.With("component", "drain"), poke: make(chan struct{}, 1),
+		health: Health{Since: time.Now(), Error: "not started"}}
+}
+
+// Poke says that the outbox may have new entries. It never blocks.
+func (d *Drain) Poke() {
+	select {
+	case d.poke <- struct{}{}:
+	default:
+	}
+}
+
+// Health is safe for concurrent use.
+func (d *Drain) Health() Health {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.health
+}
+
+// Run publishes until ctx ends and returns its cause. Trouble is retried for ever.
+func (d *Drain) Run(ctx context.Context) error {
+	js, err := jetstream.New(d.conn)
+	if err != nil {
+		return fmt.Errorf("drain: %w", err)
+	}
+	// The reconnect is a reason to try at once instead of waiting for the back-off.
+	connected := d.conn.StatusChanged(nats.CONNECTED)
+	defer d.conn.RemoveStatusListener(connected)
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = 100*time.Millisecond, 10*time.Second
+	var bucket jetstream.KeyValue
+	for {
+		wait := lookEvery
+		if bucket == nil {
+			bucket, err = d.assets(ctx, js)
+		}
+		if err == nil {
+			err = d.flush(ctx, js, bucket)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		d.report(err)
+		if err != nil {
+			// Looked up again, since the server may be another one now.
+			bucket, err, wait = nil, nil, pause.NextBackOff()
+		} else {
+			pause.Reset()
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return context.Cause(ctx)
+		case <-connected:
+		case <-timer.C:
+		case <-d.pokes(bucket != nil):
+		}
+		timer.Stop()
+	}
+}
+
+// pokes are only listened to while all is well: a busy outbox must not defeat the back-off.
+func (d *Drain) pokes(well bool) <-chan struct{} {
+	if well {
+		return d.poke
+	}
+	return nil
+}
+
+func (d *Drain) assets(ctx context.Context, js jetstream.JetStream) (jetstream.KeyValue, error) {
+	if status := d.conn.Status(); status != nats.CONNECTED {
+		return nil, fmt.Errorf("nats is %s", strings.ToLower(status.String()))
+	}
+	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
+	defer cancel()
+	return Assets(ctx, js, d.log)
+}
+
+// flush publishes until the outbox is empty.
+func (d *Drain) flush(ctx context.Context, js jetstream.JetStream, bucket jetstream.KeyValue) error {
+	for {
+		entries, err := d.outbox.Pending(ctx, batchSize)
+		if err != nil {
+			return fmt.Errorf("read the outbox: %w", err)
+		}
+		var done []string
+		for _, e := range entries {
+			if err = d.publish(ctx, js, bucket, e); err != nil {
+				break
+			}
+			done = append(done, e.ID)
+		}
+		if len(done) > 0 {
+			if err := d.outbox.MarkPublished(ctx, done); err != nil {
+				return fmt.Errorf("mark the outbox: %w", err)
+			}
+			d.count(len(done))
+		}
+		if err != nil || len(entries) < batchSize {
+			return err
+		}
+	}
+}
+
+// publish sends one entry and waits until it is stored. Sending it again does no harm: the stream drops the double
+// within its duplicate window, and the bucket is only written when it holds something else.
+func (d *Drain) publish(ctx context.Context, js jetstream.JetStream, bucket jetstream.KeyValue, e OutboxEntry) error {
+	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
+	defer cancel()
+	msg := nats.NewMsg(e.Subject)
+	msg.Data = e.Body
+	msg.Header.Set("Content-Type", ContentType)
+	if _, err := js.PublishMsg(ctx, msg, jetstream.WithMsgID(e.ID), jetstream.WithExpectStream(Stream)); err != nil {
+		return fmt.Errorf("publish %s: %w", e.Subject, err)
+	}
+	if e.Key == "" {
+		return nil
+	}
+	if err := put(ctx, bucket, e); err != nil {
+		return fmt.Errorf("bucket entry %s: %w", e.Key, err)
+	}
+	return nil
+}
+
+// put writes the document into the bucket; what "<model>.current" held before becomes "<model>.previous".
+func put(ctx context.Context, bucket jetstream.KeyValue, e OutboxEntry) error {
+	old, err := bucket.Get(ctx, e.Key)
+	switch {
+	case errors.Is(err, jetstream.ErrKeyNotFound):
+	case err != nil:
+		return err
+	case string(old.Value()) == string(e.Body):
+		return nil
+	default:
+		if model, current := strings.CutSuffix(e.Key, ".current"); current {
+			if _, err := bucket.Put(ctx, model+".previous", old.Value()); err != nil {
+				return err
+			}
+		}
+	}
+	_, err = bucket.Put(ctx, e.Key, e.Body)
+	return err
+}
+
+// report keeps the health and logs trouble when it changes.
+func (d *Drain) report(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if d.health.Up == (err == nil) && d.health.Error == text {
+		return
+	}
+	if d.health.Up != (err == nil) {
+		d.health.Since = time.Now()
+	}
+	if err != nil {
+		d.log.Warn("events wait in the outbox", "err", err)
+	} else {
+		d.log.Info("events flow")
+	}
+	d.health.Up, d.health.Error = err == nil, text
+}
+
+func (d *Drain) count(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.health.Published += int64(n)
+	d.health.LastPublished = time.Now()
+}

@@ -135,7 +135,7 @@ func (c PromoteConfig) Validate() check.Problems {
 	}
 	for i, s := range c.Smoke {
 		if len(s.Text) == 0 || s.Expect == "" {
-			p.Errorf(index("smoke", i), "give text: {column: …} and expect:", "a smoke case needs a text and an expected answer")
+			p.Errorf(check.Index("smoke", i), "give text: {column: …} and expect:", "a smoke case needs a text and an expected answer")
 		}
 	}
 	return p
@@ -162,7 +162,7 @@ func ValidatePipeline(steps []StepConfig) check.Problems {
 	}
 	seen, at := map[string]int{}, map[Builtin]int{}
 	for i, s := range steps {
-		here := index("", i)
+		here := check.Index("", i)
 		name := s.Title()
 		switch {
 		case s.Do == "" && len(s.Exec) == 0:
@@ -202,7 +202,7 @@ func ValidatePipeline(steps []StepConfig) check.Problems {
 			a, okA := at[earlier]
 			b, okB := at[later]
 			if okA && okB && a > b {
-				p.Errorf(index("", b), "put it after "+string(earlier), "%s comes before %s", later, earlier)
+				p.Errorf(check.Index("", b), "put it after "+string(earlier), "%s comes before %s", later, earlier)
 			}
 		}
 	}

@@ -1,7 +1,6 @@
 package actions
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/retraind/retraind/drift"
@@ -75,5 +74,3 @@ func command(argv []string, shell bool, self string) []string {
 	}
 	return argv
 }
-
-func index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }

@@ -30,14 +30,16 @@ type Item struct {
 	TextHash string
 	Text     map[string]string
 	Labels   map[string]string
+	Seq      int64 // its last change
+	Own      bool  // that change was retraind's own
 }
 
 // Item returns one item, ErrNotFound if it was never seen or is gone.
 func (t *Tx) Item(model, id string) (Item, error) {
 	it := Item{ID: id}
 	var text, labels string
-	err := t.tx.QueryRowContext(t.ctx, `select heldout, text_hash, text, labels from items where model = ? and id = ?`, model, id).
-		Scan(&it.Heldout, &it.TextHash, &text, &labels)
+	err := t.tx.QueryRowContext(t.ctx, `select heldout, text_hash, text, labels, seq, own from items where model = ? and id = ?`, model, id).
+		Scan(&it.Heldout, &it.TextHash, &text, &labels, &it.Seq, &it.Own)
 	if err != nil {
 		return it, noRows(err)
 	}
@@ -50,9 +52,10 @@ func (t *Tx) PutItem(model string, it Item, sweep int64) error {
 	if it.Heldout {
 		text = encode(it.Text)
 	}
-	return t.exec(`insert into items (model, id, heldout, text_hash, text, labels, sweep) values (?, ?, ?, ?, ?, ?, ?)
-		on conflict (model, id) do update set text_hash = excluded.text_hash, text = excluded.text, labels = excluded.labels, sweep = excluded.sweep`,
-		model, it.ID, it.Heldout, it.TextHash, text, encode(it.Labels), sweep)
+	return t.exec(`insert into items (model, id, heldout, text_hash, text, labels, seq, own, sweep) values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		on conflict (model, id) do update set text_hash = excluded.text_hash, text = excluded.text, labels = excluded.labels,
+		seq = excluded.seq, own = excluded.own, sweep = excluded.sweep`,
+		model, it.ID, it.Heldout, it.TextHash, text, encode(it.Labels), it.Seq, it.Own, sweep)
 }
 
 // TouchItem marks an unchanged item as seen by a full read.
@@ -95,10 +98,10 @@ func (t *Tx) Items(model string) iter.Seq2[Item, error] { return t.items(model, 
 func (t *Tx) items(model, where string) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		stop := fmt.Errorf("stop")
-		err := t.each(`select id, heldout, text_hash, text, labels from items where model = ? `+where+` order by id`, []any{model}, func(scan func(...any) error) error {
+		err := t.each(`select id, heldout, text_hash, text, labels, seq, own from items where model = ? `+where+` order by id`, []any{model}, func(scan func(...any) error) error {
 			var it Item
 			var text, labels string
-			if err := scan(&it.ID, &it.Heldout, &it.TextHash, &text, &labels); err != nil {
+			if err := scan(&it.ID, &it.Heldout, &it.TextHash, &text, &labels, &it.Seq, &it.Own); err != nil {
 				return err
 			}
 			if err := decode2(text, &it.Text, labels, &it.Labels); err != nil {
@@ -130,16 +133,27 @@ type Change struct {
 	Origin   string
 }
 
-// AddChange stores a change once; it reports whether it was new.
-func (t *Tx) AddChange(model string, c Change, now time.Time) (bool, error) {
+// AddChange stores a change once and returns its number, 0 when it was stored before.
+func (t *Tx) AddChange(model string, c Change, now time.Time) (int64, error) {
 	res, err := t.tx.ExecContext(t.ctx, `insert into changes (model, source, key, op, item, heldout, text_hash, old, new, at, author, origin, stored)
 		values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (model, source, key) do nothing`,
 		model, c.Source, c.Key, c.Op, c.Item, c.Heldout, c.TextHash, encode(c.Old), encode(c.New), stamp(c.At), c.Author, c.Origin, stamp(now))
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	n, err := res.RowsAffected()
-	return n == 1, err
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return 0, err
+	}
+	return res.LastInsertId()
+}
+
+// Side says of an item whether it is held out, and whether it is known at all.
+func (t *Tx) Side(model, id string) (heldout, known bool, err error) {
+	err = t.tx.QueryRowContext(t.ctx, `select heldout from items where model = ? and id = ?`, model, id).Scan(&heldout)
+	if noRows(err) == ErrNotFound {
+		return false, false, nil
+	}
+	return heldout, err == nil, err
 }
 
 // Changes returns up to limit changes after n, in order.

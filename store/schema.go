@@ -30,7 +30,9 @@ create table items (
 	text_hash text not null,
 	text text not null,          -- JSON; kept for held-out items alone
 	labels text not null,        -- JSON
-	sweep integer not null default 0,
+	seq integer not null,        -- its last change
+	own integer not null,        -- that change was retraind's own
+	sweep integer not null,      -- the last full read that saw it
 	primary key (model, id)
 ) strict, without rowid;
 create index items_heldout on items (model, heldout) where heldout = 1;

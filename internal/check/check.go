@@ -45,3 +45,6 @@ func (p *Problems) Under(path string, nested Problems) {
 		*p = append(*p, n)
 	}
 }
+
+// Index is the path of a list's element.
+func Index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }

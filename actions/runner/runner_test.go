@@ -1,0 +1,270 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestMain lets the test binary be its own supervisor.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "exec-step" {
+		if err := Supervise(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func setup(t *testing.T) Runner {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Shim{Self: []string{self, "exec-step"}}
+}
+
+func spec(t *testing.T, script string) Spec {
+	t.Helper()
+	dir := t.TempDir()
+	id := "run/" + t.Name() + "/a1"
+	return Spec{Dir: filepath.Join(dir, "a1"), ID: id, Argv: []string{"/bin/sh", "-c", script}, Cwd: dir,
+		Env: append(BaseEnv(), AttemptVar+"="+id, "OUT="+dir), Grace: 200 * time.Millisecond}
+}
+
+// eventually waits for a condition that another process brings about.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not seen within 20 s: %s", what)
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func alive(t *testing.T, pidFile string) bool {
+	t.Helper()
+	b, err := os.ReadFile(pidFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && !strings.Contains(string(stat), ") Z ")
+}
+
+func TestExits(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, script string
+		class        Class
+		code         int
+		detail       string
+	}{
+		{"ok", "echo fine", ClassOK, 0, ""},
+		{"failed", "echo one; echo the reason >&2; exit 3", ClassFailed, 3, "exit status 3: the reason"},
+		{"signal", "kill -SEGV $$", ClassKilled, -1, "ended by signal segmentation fault"},
+		{"disk full", "echo 'write: No space left on device'; exit 1", ClassDiskFull, 1, "No space left"},
+		{"gpu", "echo 'torch.OutOfMemoryError: CUDA out of memory.'; exit 1", ClassGPUOOM, 1, "out of memory"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			exit, err := setup(t).Run(t.Context(), spec(t, c.script))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if exit.Class != c.class || exit.Code != c.code || !strings.Contains(exit.Detail, c.detail) {
+				t.Errorf("got %+v, want %s %d with %q", exit, c.class, c.code, c.detail)
+			}
+		})
+	}
+}
+
+func TestMissingProgram(t *testing.T) {
+	t.Parallel()
+	s := spec(t, "")
+	s.Argv = []string{"no-such-program"}
+	exit, err := setup(t).Run(t.Context(), s)
+	if err != nil || exit.Class != ClassNoStart || !strings.Contains(exit.Detail, "absolute path") {
+		t.Errorf("got %+v, %v", exit, err)
+	}
+}
+
+func TestTimeoutKillsEverything(t *testing.T) {
+	t.Parallel()
+	s := spec(t, `trap '' TERM; setsid sh -c 'echo $$ >$OUT/escaped; exec sleep 1000' & sleep 1000`)
+	s.Timeout = time.Second
+	exit, err := setup(t).Run(t.Context(), s)
+	if err != nil || exit.Class != ClassTimeout {
+		t.Fatalf("got %+v, %v", exit, err)
+	}
+	eventually(t, "the end of a process in a session of its own", func() bool { return !alive(t, filepath.Join(s.Cwd, "escaped")) })
+}
+
+func TestReattach(t *testing.T) {
+	t.Parallel()
+	s := spec(t, `echo begun >>$OUT/begun; until [ -e $OUT/go ]; do sleep 0.02; done; exit 7`)
+	ctx, stop := context.WithCancelCause(t.Context())
+	gone := errors.New("the daemon is stopping")
+	first := make(chan error, 1)
+	r := setup(t)
+	go func() { _, err := r.Run(ctx, s); first <- err }()
+	eventually(t, "the command's start", func() bool { return exists(filepath.Join(s.Cwd, "begun")) })
+	stop(gone)
+	if err := <-first; !errors.Is(err, gone) {
+		t.Fatalf("got %v, want the cause", err)
+	}
+	second := make(chan Exit, 1)
+	go func() {
+		exit, err := setup(t).Run(context.Background(), s)
+		if err != nil {
+			t.Error(err)
+		}
+		second <- exit
+	}()
+	if err := os.WriteFile(filepath.Join(s.Cwd, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if exit := <-second; exit.Class != ClassFailed || exit.Code != 7 {
+		t.Errorf("got %+v", exit)
+	}
+	begun, err := os.ReadFile(filepath.Join(s.Cwd, "begun"))
+	if err != nil || strings.Count(string(begun), "begun") != 1 {
+		t.Errorf("started more than once: %q, %v", begun, err)
+	}
+}
+
+func TestSupervisorKilled(t *testing.T) {
+	t.Parallel()
+	s := spec(t, `echo $$ >$OUT/pid; exec sleep 1000`)
+	r := setup(t)
+	end := make(chan Exit, 1)
+	go func() {
+		exit, err := r.Run(context.Background(), s)
+		if err != nil {
+			t.Error(err)
+		}
+		end <- exit
+	}()
+	pidFile := filepath.Join(s.Cwd, "pid")
+	eventually(t, "the command's start", func() bool { b, _ := os.ReadFile(pidFile); return len(b) > 1 })
+	claim, err := os.ReadFile(claimFile(s.Dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shim, err := strconv.Atoi(strings.TrimSpace(string(claim)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(shim, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if exit := <-end; exit.Class != ClassUnknown {
+		t.Errorf("got %+v", exit)
+	}
+	eventually(t, "the end of what it left", func() bool { return !alive(t, pidFile) })
+	if again, err := r.Run(t.Context(), s); err != nil || again.Class != ClassUnknown {
+		t.Errorf("asked again: %+v, %v", again, err)
+	}
+}
+
+func TestKill(t *testing.T) {
+	t.Parallel()
+	s := spec(t, `echo $$ >$OUT/pid; exec sleep 1000`)
+	r := setup(t)
+	end := make(chan Exit, 1)
+	go func() {
+		exit, err := r.Run(context.Background(), s)
+		if err != nil {
+			t.Error(err)
+		}
+		end <- exit
+	}()
+	eventually(t, "the command's start", func() bool { return exists(filepath.Join(s.Cwd, "pid")) })
+	if err := r.Kill(s); err != nil {
+		t.Fatal(err)
+	}
+	if exit := <-end; exit.Class != ClassKilled {
+		t.Errorf("got %+v", exit)
+	}
+}
+
+func TestTwoSupervisorsOneClaim(t *testing.T) {
+	t.Parallel()
+	s := spec(t, `echo begun >>$OUT/begun`)
+	r := setup(t)
+	ends := make(chan Exit, 8)
+	for range cap(ends) {
+		go func() {
+			exit, err := r.Run(context.Background(), s)
+			if err != nil {
+				t.Error(err)
+			}
+			ends <- exit
+		}()
+	}
+	for range cap(ends) {
+		if exit := <-ends; exit.Class != ClassOK {
+			t.Errorf("got %+v", exit)
+		}
+	}
+	begun, err := os.ReadFile(filepath.Join(s.Cwd, "begun"))
+	if err != nil || string(begun) != "begun\n" {
+		t.Errorf("begun %q, %v", begun, err)
+	}
+}
+
+func TestLogKeepsHeadAndTail(t *testing.T) {
+	t.Parallel()
+	s := spec(t, `echo head; i=0; while [ $i -lt 3000 ]; do echo "line $i xxxxxxxxxxxxxxxxxxxx"; i=$((i+1)); done; echo tail`)
+	s.LogCap = 8 << 10
+	if exit, err := setup(t).Run(t.Context(), s); err != nil || exit.Class != ClassOK {
+		t.Fatalf("got %+v, %v", exit, err)
+	}
+	b, err := os.ReadFile(LogFile(s.Dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := string(b)
+	if !strings.HasPrefix(log, "head\n") || !strings.HasSuffix(log, "tail\n") || !strings.Contains(log, "bytes left out") || len(log) > 9<<10 {
+		t.Errorf("%d bytes: %.80q … %.80q", len(log), log, log[max(0, len(log)-80):])
+	}
+}
+
+func TestEnvironmentIsClean(t *testing.T) {
+	t.Setenv("SECRET_OF_THE_DAEMON", "x")
+	t.Setenv("NOTIFY_SOCKET", "/nowhere")
+	s := spec(t, `env >$OUT/env`)
+	if exit, err := setup(t).Run(t.Context(), s); err != nil || exit.Class != ClassOK {
+		t.Fatalf("got %+v, %v", exit, err)
+	}
+	b, err := os.ReadFile(filepath.Join(s.Cwd, "env"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"SECRET_OF_THE_DAEMON", "NOTIFY_SOCKET"} {
+		if strings.Contains(string(b), bad) {
+			t.Errorf("%s reached the command", bad)
+		}
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/retraind/retraind/internal/check"
 )
 
 type entry struct{ key, value *yaml.Node }
@@ -120,7 +122,7 @@ func (d *decoder) names(found []entry, path string, into reflect.Value, depth in
 			d.fail(e.key, at, "write a name", "an empty key")
 			continue
 		}
-		if near := Nearest(name, fixed); near != "" && len(near) > 3 && !quoted(e.key) {
+		if near := check.Nearest(name, fixed); near != "" && len(near) > 3 && !quoted(e.key) {
 			d.warn(e.key, at, "put it in quotes if the name is meant", "%q is read as a name of your own; did you mean the key %q?", cutValue(name), near)
 		}
 		if first := folded[strings.ToLower(name)]; first != nil {

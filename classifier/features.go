@@ -1,0 +1,234 @@
+package classifier
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+const (
+	dims    = 768     // features that the regression sees
+	buckets = 1 << 17 // document frequencies are kept per bucket of n-grams, before they are folded into dims
+	// maxText is how much of an item is read: later text adds nothing to a category and a 10 MB item must not stop the
+	// service.
+	maxText = 64 << 10
+	minGram = 3
+	maxGram = 5
+)
+
+// vector is a sparse row: indices ascending, values of Euclidean length 1 (or no entries at all).
+type vector struct {
+	index []uint16
+	value []float32
+}
+
+// vectorizer turns texts into vectors. It holds scratch space: one goroutine at a time.
+type vectorizer struct {
+	weights []float32 // by bucket; 0 = not used
+
+	grams  []gram // distinct n-grams of the text in order of first appearance
+	table  []int32
+	runes  []rune
+	starts []int // byte offset of each rune of the padded word
+	word   []byte
+	dense  [dims]float32
+	touch  [dims]bool
+}
+
+type gram struct {
+	hash  uint64
+	count int32
+}
+
+func newVectorizer(weights []float32) *vectorizer { return &vectorizer{weights: weights} }
+
+// textOf joins an item's fields in the order of their names.
+func textOf(fields map[string]string) string {
+	if len(fields) == 1 {
+		for _, v := range fields {
+			return v
+		}
+	}
+	var b strings.Builder
+	for i, name := range slices.Sorted(maps.Keys(fields)) {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(fields[name])
+	}
+	return b.String()
+}
+
+const (
+	fnvOffset = 14695981039346656037
+	fnvPrime  = 1099511628211
+)
+
+func fnv(seed uint64, b []byte) uint64 {
+	h := seed
+	for _, c := range b {
+		h = (h ^ uint64(c)) * fnvPrime
+	}
+	return h
+}
+
+// mix spreads FNV's weak high bits (the finalizer of splitmix64).
+func mix(h uint64) uint64 {
+	h ^= h >> 30
+	h *= 0xbf58476d1ce4e5b9
+	h ^= h >> 27
+	h *= 0x94d049bb133111eb
+	return h ^ h>>31
+}
+
+// Seeds keep the three kinds of n-grams apart.
+const (
+	seedWord = fnvOffset ^ 0x57
+	seedPair = fnvOffset ^ 0x50ab
+	seedChar = fnvOffset ^ 0xc4a3
+)
+
+// collect finds the distinct n-grams of a text: words, pairs of neighbouring words, and 3 to 5 characters within a word
+// with its borders.
+func (v *vectorizer) collect(text string) {
+	if len(text) > maxText {
+		text = text[:maxText]
+	}
+	if !norm.NFC.IsNormalString(text) {
+		text = norm.NFC.String(text)
+	}
+	v.grams = v.grams[:0]
+	if len(v.table) == 0 {
+		v.table = make([]int32, 1024)
+	}
+	clear(v.table)
+	v.runes = v.runes[:0]
+	var previous uint64
+	for _, r := range text {
+		if r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r)) {
+			v.runes = append(v.runes, unicode.ToLower(r))
+			continue
+		}
+		previous = v.endWord(previous)
+	}
+	v.endWord(previous)
+}
+
+// endWord adds the n-grams of the word in runes, if there is one, and returns its hash.
+func (v *vectorizer) endWord(previous uint64) uint64 {
+	n := len(v.runes)
+	if n == 0 {
+		return previous
+	}
+	v.word = append(v.word[:0], '_')
+	v.starts = append(v.starts[:0], 0)
+	for _, r := range v.runes {
+		v.starts = append(v.starts, len(v.word))
+		v.word = utf8.AppendRune(v.word, r)
+	}
+	v.starts = append(v.starts, len(v.word))
+	v.word = append(v.word, '_')
+	v.starts = append(v.starts, len(v.word))
+	v.runes = v.runes[:0]
+
+	hash := fnv(seedWord, v.word)
+	v.add(mix(hash))
+	if previous != 0 {
+		v.add(mix(seedPair ^ previous*3 ^ hash))
+	}
+	const longest = 64 // a longer "word" is a URL or noise
+	last := min(n+2, longest)
+	for i := 0; i+minGram <= last; i++ {
+		for size := minGram; size <= maxGram && i+size <= last; size++ {
+			v.add(mix(fnv(seedChar, v.word[v.starts[i]:v.starts[i+size]])))
+		}
+	}
+	return hash
+}
+
+// add counts one occurrence in an open-addressed table.
+func (v *vectorizer) add(hash uint64) {
+	mask := uint64(len(v.table) - 1)
+	for i := hash & mask; ; i = (i + 1) & mask {
+		k := v.table[i]
+		if k == 0 {
+			v.grams = append(v.grams, gram{hash, 1})
+			v.table[i] = int32(len(v.grams))
+			if 2*len(v.grams) > len(v.table) {
+				v.grow()
+			}
+			return
+		}
+		if v.grams[k-1].hash == hash {
+			v.grams[k-1].count++
+			return
+		}
+	}
+}
+
+func (v *vectorizer) grow() {
+	v.table = make([]int32, 2*len(v.table))
+	mask := uint64(len(v.table) - 1)
+	for n, g := range v.grams {
+		i := g.hash & mask
+		for v.table[i] != 0 {
+			i = (i + 1) & mask
+		}
+		v.table[i] = int32(n + 1)
+	}
+}
+
+func bucketOf(hash uint64) int { return int(hash >> 47) } // the top 17 bits
+
+// fold returns the text's vector in out, which is reused.
+func (v *vectorizer) fold(text string, out *vector) {
+	v.collect(text)
+	for _, g := range v.grams {
+		w := v.weights[bucketOf(g.hash)]
+		if w == 0 {
+			continue
+		}
+		x := w * logCount(g.count)
+		if g.hash&(1<<40) != 0 { // the sign makes collisions cancel instead of adding up
+			x = -x
+		}
+		d := (g.hash & 0xffffffff) * dims >> 32
+		v.dense[d] += x
+		v.touch[d] = true
+	}
+	out.index, out.value = out.index[:0], out.value[:0]
+	var square float64
+	for d := range v.dense {
+		if !v.touch[d] {
+			continue
+		}
+		if x := v.dense[d]; x != 0 {
+			out.index = append(out.index, uint16(d))
+			out.value = append(out.value, x)
+			square += float64(x) * float64(x)
+		}
+		v.dense[d], v.touch[d] = 0, false
+	}
+	if square > 0 {
+		scale := float32(1 / math.Sqrt(square))
+		for i := range out.value {
+			out.value[i] *= scale
+		}
+	}
+}
+
+// logCount dampens repetition. Most n-grams occur once or twice, where no logarithm is needed.
+func logCount(n int32) float32 {
+	switch n {
+	case 1:
+		return 1
+	case 2:
+		return 1 + math.Ln2
+	}
+	return float32(1 + math.Log(float64(n)))
+}

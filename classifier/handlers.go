@@ -1,0 +1,145 @@
+package classifier
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+const (
+	maxBody  = 16 << 20
+	maxBatch = 10_000
+)
+
+// Result is the answer to one text.
+type Result struct {
+	Label      string  `json:"label"`
+	Confidence float64 `json:"confidence"`
+	Release    string  `json:"release"`
+}
+
+type health struct {
+	Status     string    `json:"status"`
+	Release    string    `json:"release,omitempty"`
+	Categories []string  `json:"categories,omitempty"`
+	Examples   int       `json:"examples,omitempty"`
+	LoadedAt   time.Time `json:"loaded_at,omitzero"`
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /health", s.health)
+	mux.HandleFunc("POST /classify", s.classify)
+	mux.HandleFunc("POST /classify/batch", s.batch)
+	for path, method := range map[string]string{"/health": "GET", "/classify": "POST", "/classify/batch": "POST"} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Allow", method)
+			fail(w, http.StatusMethodNotAllowed, fmt.Sprintf("%s takes %s, not %s", path, method, r.Method))
+		})
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		fail(w, http.StatusNotFound, fmt.Sprintf("no such path %s; there are GET /health, POST /classify and POST /classify/batch", strconv.Quote(r.URL.Path)))
+	})
+	return mux
+}
+
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
+	c := s.current.Load()
+	if c == nil {
+		write(w, http.StatusServiceUnavailable, health{Status: "no model"})
+		return
+	}
+	write(w, http.StatusOK, health{"ok", c.digest, c.model.Categories, c.model.Examples, c.at})
+}
+
+func (s *Server) classify(w http.ResponseWriter, r *http.Request) {
+	c := s.current.Load() // once: the answer and its release are of one model
+	if c == nil {
+		fail(w, http.StatusServiceUnavailable, "no model is loaded")
+		return
+	}
+	var fields map[string]string
+	if status, err := decodeBody(w, r, &fields); err != nil {
+		fail(w, status, err.Error())
+		return
+	}
+	if len(fields) == 0 {
+		fail(w, http.StatusBadRequest, `no text: send {"title": "…", "content": "…"}`)
+		return
+	}
+	write(w, http.StatusOK, c.result(fields))
+}
+
+func (s *Server) batch(w http.ResponseWriter, r *http.Request) {
+	c := s.current.Load()
+	if c == nil {
+		fail(w, http.StatusServiceUnavailable, "no model is loaded")
+		return
+	}
+	var request struct {
+		Items []map[string]string `json:"items"`
+	}
+	if status, err := decodeBody(w, r, &request); err != nil {
+		fail(w, status, err.Error())
+		return
+	}
+	if len(request.Items) > maxBatch {
+		fail(w, http.StatusBadRequest, fmt.Sprintf("%d items are more than the %d of one request", len(request.Items), maxBatch))
+		return
+	}
+	results := make([]Result, len(request.Items))
+	for i, fields := range request.Items {
+		if len(fields) == 0 {
+			fail(w, http.StatusBadRequest, fmt.Sprintf("items[%d] has no text", i))
+			return
+		}
+		if r.Context().Err() != nil {
+			return // nobody waits for the rest
+		}
+		results[i] = c.result(fields)
+	}
+	write(w, http.StatusOK, struct {
+		Results []Result `json:"results"`
+	}{results})
+}
+
+func (c *loaded) result(fields map[string]string) Result {
+	label, confidence := c.model.Classify(fields)
+	return Result{label, confidence, c.digest}
+}
+
+func decodeBody(w http.ResponseWriter, r *http.Request, into any) (int, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return http.StatusRequestEntityTooLarge, fmt.Errorf("the body is larger than %d bytes", maxBody)
+	case err != nil:
+		return http.StatusBadRequest, fmt.Errorf("read the body: %w", err)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return http.StatusBadRequest, fmt.Errorf("the body is not the JSON that is expected: %w", err)
+	}
+	return http.StatusOK, nil
+}
+
+func write(w http.ResponseWriter, status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		status, b = http.StatusInternalServerError, []byte(`{"error":"the answer cannot be encoded"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)+1))
+	w.WriteHeader(status)
+	w.Write(append(b, '\n')) // an error here means that the client has left
+}
+
+func fail(w http.ResponseWriter, status int, reason string) {
+	write(w, status, struct {
+		Error string `json:"error"`
+	}{reason})
+}

@@ -1,0 +1,136 @@
+package classifier
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ReleaseFile is the file in a release directory that names its digest.
+const ReleaseFile = "release.json"
+
+// loaded is a model as it is served.
+type loaded struct {
+	model  *Model
+	digest string
+	dir    string // what the served path pointed to
+	at     time.Time
+}
+
+// ServerOptions of NewServer.
+type ServerOptions struct {
+	// Dir is the served release directory: a symlink such as current that is switched from release to release, or a
+	// plain directory.
+	Dir    string
+	Logger *slog.Logger
+}
+
+// Server answers /health, /classify and /classify/batch from one release directory. Safe for concurrent use.
+type Server struct {
+	dir     string
+	log     *slog.Logger
+	current atomic.Pointer[loaded]
+	reload  sync.Mutex // one Reload at a time
+	handler http.Handler
+}
+
+// NewServer returns a server without a model: call Reload. Until it succeeds, requests are answered with 503.
+func NewServer(opts ServerOptions) *Server {
+	s := &Server{dir: opts.Dir, log: opts.Logger}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.handler = s.routes()
+	return s
+}
+
+// ServeHTTP answers one request with the model that is current when it begins.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Release is the digest of the release that is served, or "".
+func (s *Server) Release() string {
+	if c := s.current.Load(); c != nil {
+		return c.digest
+	}
+	return ""
+}
+
+// Reload loads the release that the directory points to now and serves it from the next request on. On an error the
+// present model stays.
+func (s *Server) Reload() error {
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	dir, err := filepath.EvalSymlinks(s.dir)
+	if err != nil {
+		return fmt.Errorf("reload: %w; is a release deployed?", err)
+	}
+	// Everything is read below the resolved directory, so that a switch in the middle cannot mix two releases.
+	digest, err := readDigest(dir)
+	if err != nil {
+		return fmt.Errorf("reload: %w", err)
+	}
+	model, err := Load(dir)
+	if err != nil {
+		return fmt.Errorf("reload: %w", err)
+	}
+	s.current.Store(&loaded{model: model, digest: digest, dir: dir, at: time.Now()})
+	s.log.Info("model loaded", "release", digest, "categories", len(model.Categories))
+	return nil
+}
+
+// readDigest reads the release's own name.
+func readDigest(dir string) (string, error) {
+	path := filepath.Join(dir, ReleaseFile)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read release: %w", err)
+	}
+	var release struct {
+		Digest string `json:"digest"`
+	}
+	if err := json.Unmarshal(b, &release); err != nil {
+		return "", fmt.Errorf("read release %s: %w", path, err)
+	}
+	if release.Digest == "" {
+		return "", fmt.Errorf("read release %s: it has no digest", path)
+	}
+	return release.Digest, nil
+}
+
+// drain is how long requests in flight may take to end after the context has.
+const drain = 5 * time.Second
+
+// Serve answers on the listener until ctx ends, then lets requests in flight finish. It returns nil after such an end.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       2 * time.Minute, // longer than a scorer keeps its connections, so that it is the one that closes
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	done := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		defer cancel()
+		done <- server.Shutdown(stop)
+	}()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve classifier: %w", err)
+	}
+	if err := <-done; err != nil {
+		return fmt.Errorf("stop classifier: %w", errors.Join(err, server.Close()))
+	}
+	return nil
+}

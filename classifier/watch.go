@@ -1,0 +1,74 @@
+package classifier
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// poll is the safety net under the file watch, which can miss events (network file systems, a replaced parent).
+const poll = 2 * time.Second
+
+// Watch reloads whenever the served directory points elsewhere, until ctx ends. A release that cannot be loaded is
+// logged once and the present model stays; it is tried again at each poll, because it may still be in the making. Leave
+// Watch out for a service that reads its model only at start.
+func (s *Server) Watch(ctx context.Context) error {
+	var events <-chan fsnotify.Event
+	var faults <-chan error
+	watcher, err := fsnotify.NewWatcher()
+	if err == nil {
+		defer watcher.Close()
+		// The parent, not the link: a watch on the link itself goes blind when the link is replaced.
+		if err = watcher.Add(filepath.Dir(s.dir)); err == nil {
+			events, faults = watcher.Events, watcher.Errors
+		}
+	}
+	if err != nil {
+		s.log.Warn("no file watch, polling only", "err", fmt.Errorf("watch %s: %w", filepath.Dir(s.dir), err))
+	}
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	complaint := ""
+	for {
+		complaint = s.follow(complaint)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case e, ok := <-events:
+			if !ok {
+				events = nil
+			}
+			if filepath.Base(e.Name) != filepath.Base(s.dir) {
+				continue
+			}
+		case err, ok := <-faults:
+			if !ok {
+				faults = nil
+				continue
+			}
+			s.log.Warn("file watch", "err", err)
+		case <-tick.C:
+		}
+	}
+}
+
+// follow reloads if the directory points elsewhere than the model that is served; it returns the present complaint.
+func (s *Server) follow(complaint string) string {
+	dir, err := filepath.EvalSymlinks(s.dir)
+	if c := s.current.Load(); err == nil && c != nil && c.dir == dir {
+		return ""
+	}
+	if err == nil {
+		err = s.Reload()
+	}
+	if err == nil {
+		return ""
+	}
+	if err.Error() != complaint {
+		s.log.Warn("no new model, the present one stays", "err", err, "release", s.Release())
+	}
+	return err.Error()
+}

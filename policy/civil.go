@@ -1,0 +1,58 @@
+package policy
+
+import "time"
+
+// date is a day of the calendar, counted from 1970-01-01.
+type date int
+
+func dateOf(y int, m time.Month, d int) date {
+	return date(time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Unix() / 86400)
+}
+
+// dateAt is the local date at an instant.
+func dateAt(t time.Time, loc *time.Location) date {
+	_, offset := t.In(loc).Zone()
+	return date(floorDiv(t.Unix()+int64(offset), 86400))
+}
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}
+
+func (d date) weekday() time.Weekday { return time.Weekday((int(d)%7 + 7 + 4) % 7) }
+
+func (d date) String() string { return time.Unix(int64(d)*86400, 0).UTC().Format(time.DateOnly) }
+
+func parseDate(text string) (date, error) {
+	t, err := time.Parse(time.DateOnly, text)
+	return date(floorDiv(t.Unix(), 86400)), err
+}
+
+// instant is when the local clock shows a time of day on a date. Where the clock shows it twice, the first time; where
+// it jumps over it, the instant of the jump, which is the next one that exists.
+func (d date) instant(second int, loc *time.Location) time.Time {
+	wall := int64(d)*86400 + int64(second)
+	const widest = 26 * 3600 // no place is further from UTC
+	missed := false          // the offset so far puts it behind its own end
+	for t := time.Unix(wall-widest, 0).In(loc); ; {
+		_, offset := t.Zone()
+		start, end := t.ZoneBounds()
+		at := time.Unix(wall-int64(offset), 0).In(loc)
+		switch {
+		case missed && at.Before(start):
+			return start
+		case end.IsZero() || at.Before(end):
+			return at
+		}
+		missed, t = true, end
+	}
+}
+
+// exists is false for the few dates that a place skipped when it moved across the date line.
+func (d date) exists(loc *time.Location) bool {
+	return d.instant(0, loc).Before((d + 1).instant(0, loc))
+}

@@ -1,0 +1,92 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// Options are what Compile needs beside the configuration.
+type Options struct {
+	// ReadFile gives the content of a calendar file named in quiet_hours; it may be nil where none is.
+	ReadFile func(name string) ([]byte, error)
+}
+
+// Policy is a compiled configuration.
+type Policy struct {
+	config   Config
+	retrain  []named
+	urgent   []named
+	windows  *Windows
+	schedule Schedule
+	digest   string
+}
+
+// Compile checks a configuration and prepares it for decisions in the time zone loc. The error is of type *Invalid
+// with paths from where the configuration stands.
+func Compile(cfg Config, loc *time.Location, opts Options) (*Policy, error) {
+	if found := cfg.Validate(loc); hasErrors(found) {
+		return nil, &Invalid{found}
+	}
+	p := &Policy{config: cfg}
+	var err error
+	if p.retrain, err = cfg.RetrainWhen.conditions("retrain_when"); err != nil {
+		return nil, fmt.Errorf("policy retrain_when: %w", err)
+	}
+	if p.urgent, err = cfg.UrgentWhen.conditions("urgent_when"); err != nil {
+		return nil, fmt.Errorf("policy urgent_when: %w", err)
+	}
+	if p.windows, err = NewWindows(cfg.QuietHours, loc, opts.ReadFile); err != nil {
+		return nil, err
+	}
+	if cfg.Evaluate.Schedule != "" {
+		if p.schedule, err = ParseSchedule(cfg.Evaluate.Schedule, loc); err != nil {
+			return nil, fmt.Errorf("policy evaluate: %w", err)
+		}
+	}
+	p.digest, err = digest(cfg, p.windows)
+	return p, err
+}
+
+// digest names everything that a decision depends on: the configuration in a canonical form, the time zone, and the
+// dates that calendars brought in.
+func digest(cfg Config, w *Windows) (string, error) {
+	doc, err := json.Marshal(struct {
+		Format int
+		Config Config
+		Zone   string
+		Except []date
+	}{1, cfg, w.loc.String(), w.except})
+	if err != nil {
+		return "", fmt.Errorf("policy digest: %w", err)
+	}
+	sum := sha256.Sum256(doc)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// Digest is the SHA-256 of the effective configuration in hexadecimal: two policies with the same digest decide alike.
+func (p *Policy) Digest() string { return p.digest }
+
+// Config is what was compiled.
+func (p *Policy) Config() Config { return p.config }
+
+// Windows are the quiet hours.
+func (p *Policy) Windows() *Windows { return p.windows }
+
+// Scheduled is the first evaluation after t that evaluate.schedule asks for, zero without a schedule.
+func (p *Policy) Scheduled(t time.Time) time.Time { return p.schedule.Next(t) }
+
+// FalseRetrains is how often the test on arriving items may trip although nothing changed, and the drop in points
+// that it must tell from nothing; zero without an accuracy_drop.
+func (c Config) FalseRetrains() (unit.Rate, unit.Points) {
+	for _, d := range []*AccuracyDrop{c.RetrainWhen.AccuracyDrop, c.UrgentWhen.AccuracyDrop} {
+		if d != nil {
+			return d.FalseRetrains, d.Points
+		}
+	}
+	return unit.Rate{}, 0
+}

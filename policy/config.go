@@ -1,0 +1,125 @@
+package policy
+
+import (
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// Config is the part of a model's configuration that decides about retraining.
+type Config struct {
+	// Evaluate says how often the accuracy is judged.
+	Evaluate Evaluate `yaml:"evaluate"`
+	// RetrainWhen lists the conditions of which any one arms a retrain.
+	RetrainWhen Conditions `yaml:"retrain_when"`
+	// UrgentWhen lists conditions of which any one arms a retrain that need not wait for quiet hours.
+	UrgentWhen Conditions `yaml:"urgent_when"`
+	// Limits keep retrains apart.
+	Limits Limits `yaml:"limits"`
+	// QuietHours are the windows in which a run may start and must fit; without any, every hour is quiet.
+	QuietHours []QuietHours `yaml:"quiet_hours"`
+}
+
+// Evaluate says when a report is made and decided on.
+type Evaluate struct {
+	// Every is the longest time between two evaluations; 0s leaves them to changes and the schedule.
+	Every unit.Duration `yaml:"every"`
+	// AfterChanges is the number of label changes that cause an evaluation without further waiting; 0 waits for max_wait.
+	AfterChanges int `yaml:"after_changes"`
+	// Debounce is how long no further change may come before changes are evaluated.
+	Debounce unit.Duration `yaml:"debounce"`
+	// MaxWait is the longest time that changes wait for their evaluation, however many follow.
+	MaxWait unit.Duration `yaml:"max_wait"`
+	// MinItems is the number of scored held-out items below which nothing is concluded.
+	MinItems int `yaml:"min_items"`
+	// Schedule adds evaluations at fixed times: a cron line of five fields in the configured time zone.
+	Schedule string `yaml:"schedule"`
+}
+
+// Conditions are named thresholds. Each one that is given is judged on its own; any one that trips is enough.
+type Conditions struct {
+	// AccuracyBelow trips when the accuracy on the held-out items falls below it.
+	AccuracyBelow *unit.Percent `yaml:"accuracy_below"`
+	// AccuracyDrop trips when the accuracy fell since the promotion, and by more than chance.
+	AccuracyDrop *AccuracyDrop `yaml:"accuracy_drop"`
+	// MacroF1Drop trips when the mean F1 of the categories fell since the promotion: accuracy is blind to rare ones.
+	MacroF1Drop *MacroF1Drop `yaml:"macro_f1_drop"`
+	// CategoryRecallBelow trips when too little of one category is recognised.
+	CategoryRecallBelow *CategoryRecall `yaml:"category_recall_below"`
+	// LabelChanges trips when enough labels were changed by people since the training.
+	LabelChanges *LabelChanges `yaml:"label_changes"`
+	// NewCategory trips when a category that the release never saw has enough examples to be learnt.
+	NewCategory *NewCategory `yaml:"new_category"`
+	// LabelShift trips when the mix of labels moved away from the one trained on.
+	LabelShift *LabelShift `yaml:"label_shift"`
+	// MaxAge trips when the release is older.
+	MaxAge *unit.Duration `yaml:"max_age"`
+	// When is an expression over the same numbers that trips when it is true, such as: drop > 0.02 and changed > 100.
+	When string `yaml:"when"`
+}
+
+// AccuracyDrop is a fall in accuracy that is not chance.
+type AccuracyDrop struct {
+	// Points is the smallest fall that matters, in percentage points.
+	Points unit.Points `yaml:"points"`
+	// FalseRetrains is how often the test on newly arriving items may trip although nothing changed.
+	FalseRetrains unit.Rate `yaml:"false_retrains"`
+}
+
+// MacroF1Drop is a fall in macro-F1.
+type MacroF1Drop struct {
+	// Points is the fall that trips, in percentage points.
+	Points unit.Points `yaml:"points"`
+}
+
+// CategoryRecall is a floor for the recall of categories. Beside the keys here, a category's name sets its own floor.
+type CategoryRecall struct {
+	// All is the floor of every category without one of its own.
+	All *unit.Percent `yaml:"all"`
+	// MinItems is the number of held-out items below which a category is not judged.
+	MinItems int `yaml:"min_items"`
+	// Category holds the floors of named categories.
+	Category map[string]unit.Percent `yaml:",inline"`
+}
+
+// LabelChanges counts items whose label people changed; both bounds must be reached where both are given.
+type LabelChanges struct {
+	// Share of all labelled items.
+	Share *unit.Percent `yaml:"share"`
+	// AtLeast is the least number of items.
+	AtLeast int `yaml:"at_least"`
+}
+
+// NewCategory waits for examples of a category that is new.
+type NewCategory struct {
+	// Examples of one new category that trip it. Ten teach a classifier next to nothing, twenty to forty do.
+	Examples int `yaml:"examples"`
+}
+
+// LabelShift bounds the population stability index of the label mix.
+type LabelShift struct {
+	// PSI that trips: 0.1 is a slight, 0.2 a clear, 0.5 a drastic shift.
+	PSI float64 `yaml:"psi"`
+}
+
+// Limits keep retrains apart, whatever the conditions say.
+type Limits struct {
+	// Cooldown is the least time between the end of a run and the start of the next.
+	Cooldown unit.Duration `yaml:"cooldown"`
+	// Budget is how many runs may start in a rolling period; an empty text sets no budget.
+	Budget unit.Rate `yaml:"budget"`
+	// Breaker is the number of runs in a row without a promotion after which nothing starts until labels change; 0 never stops.
+	Breaker int `yaml:"breaker"`
+}
+
+// QuietHours is one entry of the list: a daily window, whole days, or dates on which no window starts.
+type QuietHours struct {
+	// Days on which the window starts: mon-fri, "sat,sun"; every day when left out.
+	Days Days `yaml:"days"`
+	// From is the wall-clock time at which the window opens.
+	From *unit.Clock `yaml:"from"`
+	// To is the wall-clock time at which it closes, on the next day if it is not later than from.
+	To *unit.Clock `yaml:"to"`
+	// AllDay opens the window from midnight to midnight.
+	AllDay bool `yaml:"all_day"`
+	// Except lists dates (2026-12-24) and calendar files (holidays.ics) on whose days no window of any entry starts.
+	Except []string `yaml:"except"`
+}

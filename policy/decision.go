@@ -1,0 +1,128 @@
+package policy
+
+import (
+	"time"
+)
+
+// Verdict is what a decision comes to.
+type Verdict string
+
+// The verdicts. Retrain with something in Blocked is an armed decision: it waits as data until nothing blocks it.
+const (
+	VerdictHold         Verdict = "hold"
+	VerdictRetrain      Verdict = "retrain"
+	VerdictInconclusive Verdict = "inconclusive"
+)
+
+// State is what a condition says about the model.
+type State string
+
+// The states of a condition: the model passes, it fails (the condition trips), or there is too little to tell.
+const (
+	StatePass         State = "pass"
+	StateFail         State = "fail"
+	StateInconclusive State = "inconclusive"
+)
+
+// Reason says why there is no action. The list is closed: records and metric labels use nothing else.
+type Reason string
+
+// The reasons. Those from gpu_held on are found by other packages, which name them with these words.
+const (
+	ReasonNothingTripped   Reason = "nothing_tripped"
+	ReasonInsufficientData Reason = "insufficient_data"
+	ReasonServiceAsleep    Reason = "service_asleep"
+	ReasonEvaluationFailed Reason = "evaluation_failed"
+	ReasonRunActive        Reason = "run_active"
+	ReasonHeld             Reason = "held"
+	ReasonBreakerOpen      Reason = "breaker_open"
+	ReasonNoNewInformation Reason = "no_new_information"
+	ReasonCooldown         Reason = "cooldown"
+	ReasonBudget           Reason = "budget"
+	ReasonWindowClosed     Reason = "window_closed"
+	ReasonWindowTooShort   Reason = "window_too_short"
+
+	ReasonGPUHeld          Reason = "gpu_held"
+	ReasonNotWorse         Reason = "not_worse"
+	ReasonSelfOrigin       Reason = "self_origin"
+	ReasonSuspiciousLabels Reason = "suspicious_labels"
+)
+
+// Reasons lists all of them.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonNothingTripped, ReasonInsufficientData, ReasonServiceAsleep, ReasonEvaluationFailed, ReasonRunActive, ReasonHeld,
+		ReasonBreakerOpen, ReasonNoNewInformation, ReasonCooldown, ReasonBudget, ReasonWindowClosed, ReasonWindowTooShort,
+		ReasonGPUHeld, ReasonNotWorse, ReasonSelfOrigin, ReasonSuspiciousLabels,
+	}
+}
+
+// Decision is a verdict over one report with everything that led to it.
+type Decision struct {
+	At      time.Time `json:"at"`
+	Model   string    `json:"model"`
+	Verdict Verdict   `json:"verdict"`
+	// Urgent: need not wait for quiet hours.
+	Urgent bool `json:"urgent,omitempty"`
+	// Forced: a person asked for it; thresholds and limits were not asked.
+	Forced bool `json:"forced,omitempty"`
+	// Reason is empty exactly when a retrain may start now, else the first thing in its way.
+	Reason Reason `json:"reason,omitempty"`
+	// Text is the decision in one sentence.
+	Text       string      `json:"text"`
+	Conditions []Condition `json:"conditions"`
+	// Blocked lists everything that keeps a retrain from starting now, whether or not one is wanted.
+	Blocked      []Blocker `json:"blocked,omitempty"`
+	PolicyDigest string    `json:"policy_digest"`
+	Release      string    `json:"release,omitempty"`
+	Seq          int64     `json:"seq"` // last label change in the report
+	// WindowNext is when the quiet hours open next; zero where they are open now or never close.
+	WindowNext time.Time `json:"window_next,omitzero"`
+}
+
+// Start says that a retrain may start now.
+func (d Decision) Start() bool { return d.Verdict == VerdictRetrain && len(d.Blocked) == 0 }
+
+// Armed says that a retrain is wanted and waits.
+func (d Decision) Armed() bool { return d.Verdict == VerdictRetrain && len(d.Blocked) > 0 }
+
+// Condition is one threshold as it was judged. Value and Bound are in Unit; Distance is how far the value is from
+// tripping, negative beyond the bound.
+type Condition struct {
+	Name   string `json:"name"`   // "accuracy_below", "category_recall_below.sport"
+	Config string `json:"config"` // where it is configured: "retrain_when.accuracy_below"
+	State  State  `json:"state"`
+	// Tripped: it calls for a retrain.
+	Tripped bool `json:"tripped"`
+	// Breached: the value is beyond the bound, though the evidence may not suffice.
+	Breached bool    `json:"breached,omitempty"`
+	Value    float64 `json:"value"`
+	Bound    float64 `json:"bound"`
+	Distance float64 `json:"distance"`
+	// Unit is share (a fraction), points, labels, items, psi, hours, or empty for a yes or no.
+	Unit Unit `json:"unit,omitempty"`
+	// Labels is how many more labels of the kind that hurts would trip it, 0 if tripped, -1 where that cannot be told.
+	Labels int    `json:"labels"`
+	Text   string `json:"text"`
+}
+
+// Unit is what a condition's numbers count.
+type Unit string
+
+// The units.
+const (
+	UnitShare  Unit = "share"
+	UnitPoints Unit = "points"
+	UnitLabels Unit = "labels"
+	UnitPSI    Unit = "psi"
+	UnitHours  Unit = "hours"
+	UnitNone   Unit = ""
+)
+
+// Blocker is one thing that keeps a retrain from starting.
+type Blocker struct {
+	Reason Reason `json:"reason"`
+	// Until is when it ends by itself; zero where it needs an event: new labels, a person, the end of a run.
+	Until time.Time `json:"until,omitzero"`
+	Text  string    `json:"text"`
+}

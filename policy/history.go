@@ -1,0 +1,54 @@
+package policy
+
+import "time"
+
+// Outcome is how a run ended.
+type Outcome string
+
+// The outcomes of a run.
+const (
+	OutcomePromoted   Outcome = "promoted"
+	OutcomeRejected   Outcome = "rejected"
+	OutcomeRolledBack Outcome = "rolled_back"
+	OutcomeFailed     Outcome = "failed"
+	OutcomeCancelled  Outcome = "cancelled"
+	OutcomeBlocked    Outcome = "blocked"
+)
+
+// RunFact is what a decision needs to know about an earlier run.
+type RunFact struct {
+	ID      string
+	Started time.Time
+	Ended   time.Time // zero while it runs
+	Outcome Outcome
+	Forced  bool
+	Info    string // digest of the labels it trained on
+}
+
+// Hold keeps runs from starting.
+type Hold struct {
+	By     string
+	Reason string
+	Since  time.Time
+	Until  time.Time // zero: until somebody ends it
+}
+
+// Force is a person's request to retrain now.
+type Force struct {
+	By     string
+	Reason string
+}
+
+// History is what happened before, as the store knows it.
+type History struct {
+	Runs   []RunFact // newest first
+	Info   string    // digest of the labels as they are now; empty where unknown
+	Active string    // id of a run of this model that has not ended
+	Held   *Hold     // this model
+	Paused *Hold     // the whole daemon
+	Force  *Force
+	// Needs is how long a run is expected to take, the 90th percentile of earlier ones; 0 where unknown.
+	Needs time.Duration
+	// Reserve is the time that must remain in a window to bring stopped services back.
+	Reserve time.Duration
+}

@@ -1,0 +1,180 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// NewWindows compiles quiet hours. read gives the content of the calendar files they name; it may be nil where there
+// are none.
+func NewWindows(list []QuietHours, loc *time.Location, read func(name string) ([]byte, error)) (*Windows, error) {
+	if found := validateQuietHours(list); hasErrors(found) {
+		return nil, &Invalid{found}
+	}
+	w := &Windows{loc: loc}
+	for i, q := range list {
+		switch {
+		case len(q.Except) > 0:
+			if err := w.addExceptions(i, q.Except, read); err != nil {
+				return nil, err
+			}
+		case q.AllDay:
+			w.rules = append(w.rules, rule{q.Days, 0, 86400})
+		default:
+			r := rule{q.Days, int(*q.From), int(*q.To)}
+			if r.to < r.from {
+				r.to += 86400
+			}
+			w.rules = append(w.rules, r)
+		}
+	}
+	slices.Sort(w.except)
+	w.except = slices.Compact(w.except)
+	if len(w.rules) == 0 && len(w.except) > 0 { // every day but these
+		w.rules = []rule{{everyDay, 0, 86400}}
+	}
+	return w, nil
+}
+
+func (w *Windows) addExceptions(entry int, names []string, read func(string) ([]byte, error)) error {
+	for i, name := range names {
+		if d, err := parseDate(name); err == nil {
+			w.except = append(w.except, d)
+			continue
+		}
+		invalid := func(format string, args ...any) error {
+			var p check.Problems
+			p.Errorf(check.Index(check.Index("quiet_hours", entry)+".except", i), "", format, args...)
+			return &Invalid{p}
+		}
+		if read == nil {
+			return invalid("calendar %s: there is nothing to read it with", name)
+		}
+		data, err := read(name)
+		if err != nil {
+			return invalid("calendar %s: %v", name, err)
+		}
+		dates, err := parseICS(data)
+		if err != nil {
+			return invalid("calendar %s: %v", name, err)
+		}
+		w.except = append(w.except, dates...)
+	}
+	return nil
+}
+
+// Invalid is a configuration that cannot be compiled.
+type Invalid struct {
+	Problems check.Problems
+}
+
+// Error names the first problem.
+func (e *Invalid) Error() string {
+	for _, p := range e.Problems {
+		if !p.Warning {
+			text := p.Path + ": " + p.Message
+			if p.Hint != "" {
+				text += " (" + p.Hint + ")"
+			}
+			return "policy " + text
+		}
+	}
+	return "policy: invalid"
+}
+
+func hasErrors(found check.Problems) bool {
+	return slices.ContainsFunc(found, func(p check.Problem) bool { return !p.Warning })
+}
+
+func validateQuietHours(list []QuietHours) check.Problems {
+	var p check.Problems
+	for i, q := range list {
+		p.Under(check.Index("quiet_hours", i), q.validate())
+	}
+	return p
+}
+
+func (q QuietHours) validate() check.Problems {
+	var p check.Problems
+	const example = `write {days: mon-fri, from: "22:00", to: "06:00"}`
+	window := q.From != nil || q.To != nil || q.AllDay
+	switch {
+	case len(q.Except) > 0 && (window || q.Days != 0):
+		p.Errorf("except", "make it an entry of its own", "exceptions stand beside a window, but they hold for every window")
+	case len(q.Except) > 0:
+		for i, name := range q.Except {
+			p.Under(check.Index("except", i), validateException(name))
+		}
+	case !window:
+		p.Errorf("", example+" or {days: sat, all_day: true}", "an entry without a window")
+	case q.AllDay && (q.From != nil || q.To != nil):
+		p.Errorf("all_day", "remove all_day, or from and to", "all_day leaves nothing for from and to to say")
+	case q.AllDay:
+	case q.From == nil:
+		p.Errorf("", example, "to without from")
+	case q.To == nil:
+		p.Errorf("", example, "from without to")
+	case *q.From == *q.To:
+		p.Errorf("to", "write all_day: true for a whole day", "the window ends when it starts, at %s", q.To)
+	}
+	for _, edge := range []struct {
+		name string
+		at   *unit.Clock
+	}{{"from", q.From}, {"to", q.To}} {
+		if edge.at != nil && (*edge.at < 0 || *edge.at >= 86400) {
+			p.Errorf(edge.name, example, "%d is not a second of the day", *edge.at)
+		}
+	}
+	return p
+}
+
+func validateException(name string) check.Problems {
+	var p check.Problems
+	_, err := parseDate(name)
+	switch {
+	case err == nil:
+	case strings.HasSuffix(strings.ToLower(name), ".ics"):
+	case len(name) == 10 && name[4] == '-':
+		p.Errorf("", "write it as 2026-12-24", "%q is no day of the calendar", name)
+	default:
+		if t, err := time.Parse("2.1.2006", name); err == nil {
+			p.Errorf("", "write "+t.Format(time.DateOnly), "%q is not a date here", name)
+			break
+		}
+		p.Errorf("", "write a date as 2026-12-24, or the name of a calendar file that ends in .ics", "%q is neither a date nor a calendar", cutText(name))
+	}
+	return p
+}
+
+func cutText(s string) string {
+	if r := []rune(s); len(r) > 60 {
+		return string(r[:60]) + "…"
+	}
+	return s
+}
+
+// neverOpens says whether five years have no opening.
+func (w *Windows) neverOpens(now time.Time) bool {
+	return !w.Always() && !w.Contains(now) && len(w.Next(now, 1)) == 0
+}
+
+// Describe is the rules in words, as "mon-fri 22:00-06:00, sat,sun all day".
+func (w *Windows) Describe() string {
+	if w.Always() {
+		return "always"
+	}
+	parts := make([]string, len(w.rules))
+	for i, r := range w.rules {
+		if r.from == 0 && r.to == 86400 {
+			parts[i] = fmt.Sprintf("%s all day", r.days)
+			continue
+		}
+		parts[i] = fmt.Sprintf("%s %s-%s", r.days, unit.Clock(r.from), unit.Clock(r.to%86400))
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,167 @@
+package policy
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// RenderOptions say how a decision is shown.
+type RenderOptions struct {
+	// Location is the zone of the times shown; nil means UTC.
+	Location *time.Location
+	// Line gives the line of a configuration path, for "line 14" behind a condition; nil leaves it out.
+	Line func(path string) (line int, ok bool)
+}
+
+// Render prints the answer to "why" as a sentence and a table: first what would cause a retrain, with yes where it does,
+// then what has to allow it, with NO where it does not.
+func (d Decision) Render(w io.Writer, opts RenderOptions) error {
+	if opts.Location == nil {
+		opts.Location = time.UTC
+	}
+	var b strings.Builder
+	head := "NOT retraining"
+	switch {
+	case d.Start():
+		head = "RETRAINING"
+	case d.Armed():
+		head = "WAITING to retrain"
+	case d.Verdict == VerdictInconclusive:
+		head = "UNDECIDED"
+	}
+	fmt.Fprintf(&b, "%s  %s at %s\n", d.Model, head, d.At.In(opts.Location).Format("2006-01-02 15:04:05 MST"))
+	fmt.Fprintf(&b, "%s.\n", strings.TrimSuffix(upperFirst(d.Text), "."))
+	table(&b, "\nAny one of these calls for a retrain:", d.conditionRows(opts))
+	table(&b, "\nAll of these must allow it:", d.blockerRows(opts))
+	if !d.WindowNext.IsZero() {
+		fmt.Fprintf(&b, "\nQuiet hours open %s, in %s.\n", localTime(d.WindowNext, d.At.Add(-366*day), opts.Location), span(d.WindowNext.Sub(d.At)))
+	}
+	if d.Armed() && !d.Forced {
+		fmt.Fprintf(&b, "Start it now anyway:  retraind trigger %s\n", d.Model)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (d Decision) conditionRows(opts RenderOptions) [][]string {
+	var rows [][]string
+	for _, c := range d.Conditions {
+		mark := "no"
+		switch {
+		case c.Tripped:
+			mark = "yes"
+		case c.State == StateInconclusive:
+			mark = "?"
+		}
+		where := ""
+		if opts.Line != nil && c.Config != "" {
+			if line, ok := opts.Line(c.Config); ok {
+				where = "line " + strconv.Itoa(line)
+			}
+		}
+		rows = append(rows, []string{mark, strings.TrimPrefix(than(c.Config == "", c.Name, c.Config), "retrain_when."), c.Text, c.distance(), where})
+	}
+	return rows
+}
+
+// distance is how far a condition is from tripping, in its own unit and in labels.
+func (c Condition) distance() string {
+	if c.Tripped || c.Unit == UnitNone {
+		return ""
+	}
+	var parts []string
+	if c.Distance > 0 {
+		text := ""
+		switch c.Unit {
+		case UnitShare:
+			text = points(c.Distance * 100)
+		case UnitPoints:
+			text = points(c.Distance)
+		case UnitPSI:
+			text = number(c.Distance, 3)
+		case UnitHours:
+			text = span(time.Duration(c.Distance * float64(time.Hour)))
+		}
+		if text != "" {
+			parts = append(parts, text+" to go")
+		}
+	}
+	if c.Labels > 0 {
+		parts = append(parts, distanceLabels(&c))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// blockerRows lists every limit, also those that allow it, so that the table has the same rows every time.
+func (d Decision) blockerRows(opts RenderOptions) [][]string {
+	groups := []struct {
+		name    string
+		reasons []Reason
+		fine    string
+	}{
+		{"no other run", []Reason{ReasonRunActive}, "none is active"},
+		{"not held", []Reason{ReasonHeld}, "neither held nor paused"},
+		{"breaker", []Reason{ReasonBreakerOpen}, "closed"},
+		{"new information", []Reason{ReasonNoNewInformation}, "nothing was rejected on these labels"},
+		{"cooldown", []Reason{ReasonCooldown}, "over"},
+		{"budget", []Reason{ReasonBudget}, "not spent"},
+		{"quiet hours", []Reason{ReasonWindowClosed, ReasonWindowTooShort}, "open"},
+	}
+	var rows [][]string
+	for i, g := range groups {
+		row := []string{"yes", g.name, g.fine, "", ""}
+		switch {
+		case d.Forced && i >= 2:
+			row[2] = "not asked: forced"
+		case d.Urgent && i == len(groups)-1:
+			row[2] = "not asked: urgent"
+		}
+		for _, b := range d.Blocked {
+			for _, reason := range g.reasons {
+				if b.Reason != reason {
+					continue
+				}
+				row[0], row[2] = "NO", b.Text
+				if !b.Until.IsZero() {
+					row[3] = "in " + span(b.Until.Sub(d.At))
+				}
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// table prints rows of one width per column; empty columns at the end take no room.
+func table(b *strings.Builder, title string, rows [][]string) {
+	if len(rows) == 0 {
+		return
+	}
+	width := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			width[i] = max(width[i], utf8.RuneCountInString(cell))
+		}
+	}
+	b.WriteString(title + "\n")
+	for _, row := range rows {
+		line := ""
+		for i, cell := range row {
+			if width[i] > 0 {
+				line += "  " + cell + strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell))
+			}
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+}
+
+func upperFirst(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}

@@ -1,0 +1,187 @@
+package policy
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// Validate finds everything that could not work: rules that cannot be judged, limits that nothing can pass, windows
+// that never open. loc is the configured time zone. Calendar files are read by Compile alone.
+func (c Config) Validate(loc *time.Location) check.Problems {
+	var p check.Problems
+	p.Under("evaluate", c.Evaluate.validate(loc))
+	if c.RetrainWhen.empty() && c.UrgentWhen.empty() {
+		p.Errorf("retrain_when", "write at least one, such as accuracy_drop: {points: 3}", "no condition: nothing could ever cause a retrain")
+	}
+	p.Under("retrain_when", c.RetrainWhen.validate())
+	p.Under("urgent_when", c.UrgentWhen.validate())
+	if a, b := c.UrgentWhen.AccuracyBelow, c.RetrainWhen.AccuracyBelow; a != nil && b != nil && *a >= *b {
+		p.Warnf("urgent_when.accuracy_below", "set it lower", "%s is not below retrain_when's %s: every such retrain would leave quiet hours", *a, *b)
+	}
+	p.Under("limits", c.Limits.validate())
+	p.Under("", validateQuietHours(c.QuietHours))
+	if !hasErrors(validateQuietHours(c.QuietHours)) {
+		// Without the dates of calendars: they can only close more days, which Compile is too late to complain about.
+		none := func(string) ([]byte, error) { return []byte("BEGIN:VEVENT\nEND:VEVENT\n"), nil }
+		if w, err := NewWindows(c.QuietHours, loc, none); err == nil && w.neverOpens(time.Date(2026, 1, 1, 0, 0, 0, 0, loc)) {
+			p.Errorf("quiet_hours", "check the days and the exceptions", "no window opens in five years")
+		}
+	}
+	return p
+}
+
+func (e Evaluate) validate(loc *time.Location) check.Problems {
+	var p check.Problems
+	notNegative(&p, "every", e.Every)
+	notNegative(&p, "debounce", e.Debounce)
+	notNegative(&p, "max_wait", e.MaxWait)
+	switch {
+	case e.Every > 0 && e.Every < unit.Duration(time.Second):
+		p.Errorf("every", "write 1m or more", "%s between evaluations is too short", e.Every)
+	case e.MaxWait < e.Debounce:
+		p.Errorf("max_wait", "make it as long as debounce at least", "max_wait %s ends before debounce %s", e.MaxWait, e.Debounce)
+	}
+	if e.AfterChanges < 0 {
+		p.Errorf("after_changes", "write 25, or 0 to wait for max_wait", "%d changes are impossible", e.AfterChanges)
+	}
+	if e.MinItems < 1 {
+		p.Errorf("min_items", "write 200; nothing can be said about no items", "%d items are too few", e.MinItems)
+	}
+	if e.Schedule != "" {
+		if _, err := ParseSchedule(e.Schedule, loc); err != nil {
+			found(&p, "schedule", err)
+		}
+	}
+	return p
+}
+
+func (c Conditions) empty() bool {
+	return c.AccuracyBelow == nil && c.AccuracyDrop == nil && c.MacroF1Drop == nil && c.CategoryRecallBelow == nil && c.LabelChanges == nil &&
+		c.NewCategory == nil && c.LabelShift == nil && c.MaxAge == nil && c.When == ""
+}
+
+func (c Conditions) validate() check.Problems {
+	var p check.Problems
+	if c.AccuracyBelow != nil {
+		isShare(&p, "accuracy_below", *c.AccuracyBelow)
+		if *c.AccuracyBelow == 0 {
+			p.Warnf("accuracy_below", "write 85%, or remove it", "an accuracy is never below 0%%")
+		}
+	}
+	if d := c.AccuracyDrop; d != nil {
+		isPoints(&p, "accuracy_drop.points", d.Points)
+		if !d.FalseRetrains.IsZero() {
+			isRate(&p, "accuracy_drop.false_retrains", d.FalseRetrains, "write 1 per 180d")
+		}
+	}
+	if c.MacroF1Drop != nil {
+		isPoints(&p, "macro_f1_drop.points", c.MacroF1Drop.Points)
+	}
+	if rc := c.CategoryRecallBelow; rc != nil {
+		if rc.All == nil && len(rc.Category) == 0 {
+			p.Errorf("category_recall_below", "write all: 70%, or a category's name with its floor", "no category has a floor")
+		}
+		if rc.MinItems < 1 {
+			p.Errorf("category_recall_below.min_items", "write 30; fewer items make a recall a matter of luck", "%d items are too few", rc.MinItems)
+		}
+		if rc.All != nil {
+			isShare(&p, "category_recall_below.all", *rc.All)
+		}
+		for name, floor := range rc.Category {
+			isShare(&p, "category_recall_below."+name, floor)
+		}
+	}
+	if l := c.LabelChanges; l != nil {
+		if l.Share != nil {
+			isShare(&p, "label_changes.share", *l.Share)
+		}
+		switch {
+		case l.AtLeast < 0:
+			p.Errorf("label_changes.at_least", "write 50", "%d labels are impossible", l.AtLeast)
+		case l.AtLeast == 0 && (l.Share == nil || *l.Share == 0):
+			p.Errorf("label_changes", "write share: 10%, or at_least: 50", "it would trip without any change")
+		}
+	}
+	if n := c.NewCategory; n != nil {
+		switch {
+		case n.Examples < 1:
+			p.Errorf("new_category.examples", "write 20", "%d examples teach nothing", n.Examples)
+		case n.Examples < 20:
+			p.Warnf("new_category.examples", "write 20 or more", "%d examples of a new category are too few to learn it", n.Examples)
+		}
+	}
+	if l := c.LabelShift; l != nil && !(l.PSI > 0 && !math.IsInf(l.PSI, 0)) {
+		p.Errorf("label_shift.psi", "write 0.2 for a clear shift", "%v is not a bound for a PSI", l.PSI)
+	}
+	if c.MaxAge != nil && *c.MaxAge <= 0 {
+		p.Errorf("max_age", "write 90d, or remove it", "%s would retrain without end", *c.MaxAge)
+	}
+	if c.When != "" {
+		if _, err := compileWhen(c.When); err != nil {
+			found(&p, "when", err)
+		}
+	}
+	slices.SortStableFunc(p, func(a, b check.Problem) int { // a map has no order
+		switch {
+		case a.Path < b.Path:
+			return -1
+		case a.Path > b.Path:
+			return 1
+		}
+		return 0
+	})
+	return p
+}
+
+func (l Limits) validate() check.Problems {
+	var p check.Problems
+	notNegative(&p, "cooldown", l.Cooldown)
+	if !l.Budget.IsZero() {
+		isRate(&p, "budget", l.Budget, "write 3 per 7d; to stop retraining for a while use retraind pause")
+	}
+	if l.Breaker < 0 {
+		p.Errorf("breaker", "write 3, or 0 for none", "%d runs are impossible", l.Breaker)
+	}
+	return p
+}
+
+func notNegative(p *check.Problems, path string, d unit.Duration) {
+	if d < 0 {
+		p.Errorf(path, "write a duration without a sign", "%s is negative", d)
+	}
+}
+
+func isShare(p *check.Problems, path string, s unit.Percent) {
+	if !(s >= 0 && s <= 1) {
+		p.Errorf(path, "write 85% or 0.85", "%v is not a share of the whole", float64(s))
+	}
+}
+
+func isPoints(p *check.Problems, path string, v unit.Points) {
+	if !(v >= 0 && v <= 100) {
+		p.Errorf(path, "write 3", "%v is not a number of points", float64(v))
+	}
+}
+
+func isRate(p *check.Problems, path string, r unit.Rate, hint string) {
+	switch {
+	case r.Count < 0 || r.Per < 0:
+		p.Errorf(path, hint, "%s is negative", r)
+	case r.Count == 0 || r.Per == 0:
+		p.Errorf(path, hint, "%q allows nothing, ever", r.String())
+	}
+}
+
+// found adds an error that carries its own cure.
+func found(p *check.Problems, path string, err error) {
+	if e := new(unit.Error); errors.As(err, &e) {
+		p.Errorf(path, e.Hint, "%s", e.Message)
+		return
+	}
+	p.Errorf(path, "", "%v", err)
+}

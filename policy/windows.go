@@ -1,0 +1,176 @@
+package policy
+
+import (
+	"slices"
+	"sort"
+	"sync/atomic"
+	"time"
+)
+
+// Interval is a span of time, Start included and End not. An End of zero means that it never ends.
+type Interval struct {
+	Start time.Time `json:"start"`
+	End   time.Time `json:"end,omitzero"`
+}
+
+// Length is the real duration, which differs from the wall clock's in the nights when the clocks change; 0 for an
+// interval that never ends.
+func (i Interval) Length() time.Duration {
+	if i.End.IsZero() {
+		return 0
+	}
+	return i.End.Sub(i.Start)
+}
+
+// Fits says whether d is over before the interval ends, when it begins at t.
+func (i Interval) Fits(t time.Time, d time.Duration) bool {
+	return i.End.IsZero() || !t.Add(d).After(i.End)
+}
+
+// Windows are compiled quiet hours. A window belongs to the day on which it starts and runs from the wall-clock time
+// from to the wall-clock time to:
+//
+//   - an edge that the clock jumps over in spring moves to the instant of the jump; a window that lies wholly in the
+//     jump starts there and keeps its length;
+//   - an edge that the clock shows twice in autumn is taken the first time, so that a window opens once a day;
+//   - so 22:00-06:00 lasts seven real hours in the one night and nine in the other;
+//   - windows that overlap or touch are one.
+//
+// Windows are immutable; what is cached inside is only computed anew, never different.
+type Windows struct {
+	loc    *time.Location
+	rules  []rule
+	except []date // sorted
+	cache  atomic.Pointer[block]
+}
+
+// rule is one daily window.
+type rule struct {
+	days     Days
+	from, to int // seconds since the midnight at which the day starts; from < to, and to may lie on the next day
+}
+
+// block holds the merged windows around a span of days, for quick answers about any instant in it.
+type block struct {
+	first, last date // answers are exact for local dates from first to last
+	list        []Interval
+}
+
+const (
+	blockDays = 32
+	// horizon is how far windows that touch are joined to one; a window longer than this looks cut off there.
+	horizon = 16
+	// searchDays is how far ahead an opening is looked for: five years.
+	searchDays = 5*365 + 2
+)
+
+// Always says that there is no restriction.
+func (w *Windows) Always() bool { return len(w.rules) == 0 }
+
+// Location is the time zone of the wall clock.
+func (w *Windows) Location() *time.Location { return w.loc }
+
+// Contains says whether a run may start at t.
+func (w *Windows) Contains(t time.Time) bool {
+	_, ok := w.Current(t)
+	return ok
+}
+
+// Current is the window that t lies in, joined with those that touch it up to two weeks away.
+func (w *Windows) Current(t time.Time) (Interval, bool) {
+	if w.Always() {
+		return Interval{Start: t}, true
+	}
+	list := w.around(t).list
+	i := after(list, t)
+	if i > 0 && t.Before(list[i-1].End) {
+		return list[i-1], true
+	}
+	return Interval{}, false
+}
+
+// Next lists the next n openings after t, without the window that is open now; fewer where the next five years have
+// fewer.
+func (w *Windows) Next(t time.Time, n int) []Interval {
+	if w.Always() || n <= 0 {
+		return nil
+	}
+	if list := w.around(t).list; n == 1 {
+		// The last of a block may be cut off at its edge.
+		if i := after(list, t); i < len(list)-1 {
+			return []Interval{list[i]}
+		}
+	}
+	var out []Interval
+	today, first := dateAt(t, w.loc), 0
+	// One more than asked for: the last one found may still be joined to what follows.
+	for from := today - 2; from < today+searchDays && len(out) <= first+n; from += blockDays {
+		out = merge(append(out, w.between(from, from+blockDays-1)...))
+		first = after(out, t)
+	}
+	return out[first:min(first+n, len(out))]
+}
+
+// after is the index of the first interval that starts after t.
+func after(list []Interval, t time.Time) int {
+	return sort.Search(len(list), func(i int) bool { return list[i].Start.After(t) })
+}
+
+// around is the block that t lies in.
+func (w *Windows) around(t time.Time) *block {
+	d := dateAt(t, w.loc)
+	if b := w.cache.Load(); b != nil && d >= b.first && d <= b.last {
+		return b
+	}
+	first := date(floorDiv(int64(d), blockDays) * blockDays)
+	b := &block{first: first, last: first + blockDays - 1}
+	b.list = merge(w.between(b.first-horizon, b.last+horizon))
+	w.cache.Store(b)
+	return b
+}
+
+// between lists the windows that start on the dates from first to last.
+func (w *Windows) between(first, last date) []Interval {
+	var list []Interval
+	for d := first; d <= last; d++ {
+		if _, closed := slices.BinarySearch(w.except, d); closed {
+			continue
+		}
+		for _, r := range w.rules {
+			if i, ok := r.on(d, w.loc); ok {
+				list = append(list, i)
+			}
+		}
+	}
+	return list
+}
+
+func (r rule) on(d date, loc *time.Location) (Interval, bool) {
+	if !r.days.Has(d.weekday()) {
+		return Interval{}, false
+	}
+	i := Interval{Start: d.instant(r.from, loc), End: d.instant(r.to, loc)}
+	if dateAt(i.Start, loc) != d && !d.exists(loc) {
+		return Interval{}, false
+	}
+	if !i.Start.Before(i.End) {
+		i.End = i.Start.Add(time.Duration(r.to-r.from) * time.Second)
+	}
+	return i, true
+}
+
+// merge sorts intervals and joins those that overlap or touch.
+func merge(list []Interval) []Interval {
+	slices.SortFunc(list, func(a, b Interval) int { return a.Start.Compare(b.Start) })
+	out := list[:0]
+	for _, i := range list {
+		if n := len(out); n > 0 && !i.Start.After(out[n-1].End) {
+			if i.End.After(out[n-1].End) {
+				out[n-1].End = i.End
+			}
+			continue
+		}
+		out = append(out, i)
+	}
+	return out
+}

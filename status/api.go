@@ -1,0 +1,133 @@
+package status
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// maxBody bounds a request's body.
+const maxBody = 64 << 10
+
+// API is the control socket's handler: JSON over HTTP, versioned by path.
+func API(backend Backend, log *slog.Logger) http.Handler {
+	a := api{backend, log}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", answer(func(r *http.Request) (any, error) { return backend.Snapshot(r.Context()) }))
+	mux.HandleFunc("GET /v1/models/{model}/explain", answer(func(r *http.Request) (any, error) {
+		return backend.Explain(r.Context(), r.PathValue("model"), r.FormValue("run"))
+	}))
+	mux.HandleFunc("GET /v1/models/{model}/history", answer(a.history))
+	mux.HandleFunc("GET /v1/models/{model}/releases", answer(func(r *http.Request) (any, error) {
+		return backend.Releases(r.Context(), r.PathValue("model"))
+	}))
+	mux.HandleFunc("GET /v1/runs", answer(a.runs))
+	mux.HandleFunc("GET /v1/runs/{run}", answer(func(r *http.Request) (any, error) { return backend.Run(r.Context(), r.PathValue("run")) }))
+	mux.HandleFunc("GET /v1/events", events(backend))
+	mux.HandleFunc("POST /v1/models/{model}/trigger", answer(a.trigger))
+	mux.HandleFunc("POST /v1/models/{model}/evaluate", answer(func(r *http.Request) (any, error) {
+		a.audit(r)
+		return backend.Evaluate(r.Context(), r.PathValue("model"))
+	}))
+	mux.HandleFunc("POST /v1/runs/{run}/cancel", answer(func(r *http.Request) (any, error) {
+		by := a.audit(r)
+		return struct{}{}, backend.Cancel(r.Context(), r.PathValue("run"), by)
+	}))
+	mux.HandleFunc("POST /v1/reload", answer(func(r *http.Request) (any, error) {
+		a.audit(r)
+		return struct{}{}, backend.Reload(r.Context())
+	}))
+	return mux
+}
+
+type api struct {
+	backend Backend
+	log     *slog.Logger
+}
+
+// errBadRequest is a request that no client of ours makes.
+var errBadRequest = errors.New("bad request")
+
+// answer turns a function into a handler that writes its value, or its error, as JSON.
+func answer(f func(*http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		v, err := f(r)
+		if err != nil {
+			writeError(w, err)
+			return
+		}
+		writeJSON(w, http.StatusOK, v)
+	}
+}
+
+func (a api) history(r *http.Request) (any, error) {
+	since, err := time.Parse(time.RFC3339, r.FormValue("since"))
+	if err != nil {
+		return nil, fmt.Errorf("%w: since: %w", errBadRequest, err)
+	}
+	return a.backend.History(r.Context(), r.PathValue("model"), since)
+}
+
+func (a api) runs(r *http.Request) (any, error) {
+	limit, err := strconv.Atoi(r.FormValue("limit"))
+	if err != nil || limit < 1 {
+		return nil, fmt.Errorf("%w: limit %q: want a number above 0", errBadRequest, r.FormValue("limit"))
+	}
+	return a.backend.Runs(r.Context(), r.FormValue("model"), limit)
+}
+
+func (a api) trigger(r *http.Request) (any, error) {
+	var request Request
+	if err := json.NewDecoder(r.Body).Decode(&request); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: %w", errBadRequest, err)
+	}
+	request.By = a.audit(r)
+	return a.backend.Trigger(r.Context(), r.PathValue("model"), request)
+}
+
+// audit leaves a trace of who asked for a change and returns the name.
+func (a api) audit(r *http.Request) string {
+	by := "somebody"
+	if peer, ok := peerOf(r.Context()); ok {
+		by = peer.String()
+	}
+	a.log.LogAttrs(context.WithoutCancel(r.Context()), slog.LevelInfo, "request on the control socket", slog.String("request", r.URL.Path), slog.String("by", by))
+	return by
+}
+
+// failure is an error on its way through the socket.
+type failure struct {
+	Kind    string `json:"kind"` // not_found, refused, bad_request, failed
+	Message string `json:"message"`
+}
+
+func writeError(w http.ResponseWriter, err error) {
+	f, code := failure{"failed", err.Error()}, http.StatusInternalServerError
+	switch {
+	case errors.Is(err, ErrNotFound):
+		f.Kind, code = "not_found", http.StatusNotFound
+	case errors.Is(err, ErrRefused):
+		f.Kind, code = "refused", http.StatusForbidden
+	case errors.Is(err, errBadRequest):
+		f.Kind, code = "bad_request", http.StatusBadRequest
+	}
+	writeJSON(w, code, map[string]failure{"error": f})
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		code, data = http.StatusInternalServerError, []byte(`{"error":{"kind":"failed","message":"the answer cannot be written as JSON"}}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	w.Write(append(data, '\n')) //nolint:errcheck // a client that left needs no answer
+}

@@ -1,0 +1,49 @@
+package status
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/policy"
+)
+
+// Errors that a Backend wraps and that a Client returns wrapped, so that errors.Is works on both sides of the socket.
+var (
+	// ErrUnreachable: no daemon answers on the socket.
+	ErrUnreachable = errors.New("daemon not reachable")
+	// ErrNotFound: there is no such model, run or release.
+	ErrNotFound = errors.New("not found")
+	// ErrRefused: a safety rule stands against it, or the caller may not.
+	ErrRefused = errors.New("refused")
+)
+
+// Reader is what the faces show. A run is named by its id or by the end of it.
+type Reader interface {
+	Snapshot(ctx context.Context) (Status, error)
+	// Explain returns the model's last decision, or the one that led to a run.
+	Explain(ctx context.Context, model, run string) (policy.Decision, error)
+	// History returns the evaluations since a time, oldest first.
+	History(ctx context.Context, model string, since time.Time) ([]Point, error)
+	// Runs returns the newest runs first; model "" means all.
+	Runs(ctx context.Context, model string, limit int) ([]Run, error)
+	Run(ctx context.Context, id string) (Run, error)
+	// Releases returns the newest releases first.
+	Releases(ctx context.Context, model string) ([]Release, error)
+	// Subscribe follows the events from now on. The channel is closed when ctx ends, or when the reader is too slow.
+	Subscribe(ctx context.Context) <-chan Event
+}
+
+// Backend is the daemon behind the socket.
+type Backend interface {
+	Reader
+	// Trigger starts a retraining now; it skips thresholds, cooldown and quiet hours, never a safety rule.
+	Trigger(ctx context.Context, model string, r Request) (Triggered, error)
+	// Evaluate measures the model now.
+	Evaluate(ctx context.Context, model string) (drift.Report, error)
+	// Cancel ends a run at its next safe point.
+	Cancel(ctx context.Context, run, by string) error
+	// Reload reads the configuration again; the error says why the old one stays.
+	Reload(ctx context.Context) error
+}

@@ -1,0 +1,185 @@
+package status
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/policy"
+)
+
+// Client asks a running daemon through its control socket.
+type Client struct {
+	path string
+	http *http.Client
+}
+
+var _ Backend = (*Client)(nil)
+
+// NewClient returns a client for the socket; it connects with the first question.
+func NewClient(path string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}
+	return &Client{path: path, http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
+}
+
+// Close lets go of idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Snapshot implements Reader.
+func (c *Client) Snapshot(ctx context.Context) (s Status, err error) {
+	return s, c.get(ctx, "/v1/status", nil, &s)
+}
+
+// Explain implements Reader.
+func (c *Client) Explain(ctx context.Context, model, run string) (d policy.Decision, err error) {
+	return d, c.get(ctx, "/v1/models/"+url.PathEscape(model)+"/explain", url.Values{"run": {run}}, &d)
+}
+
+// History implements Reader.
+func (c *Client) History(ctx context.Context, model string, since time.Time) (p []Point, err error) {
+	return p, c.get(ctx, "/v1/models/"+url.PathEscape(model)+"/history", url.Values{"since": {since.Format(time.RFC3339)}}, &p)
+}
+
+// Runs implements Reader.
+func (c *Client) Runs(ctx context.Context, model string, limit int) (r []Run, err error) {
+	return r, c.get(ctx, "/v1/runs", url.Values{"model": {model}, "limit": {strconv.Itoa(limit)}}, &r)
+}
+
+// Run implements Reader.
+func (c *Client) Run(ctx context.Context, id string) (r Run, err error) {
+	return r, c.get(ctx, "/v1/runs/"+url.PathEscape(id), nil, &r)
+}
+
+// Releases implements Reader.
+func (c *Client) Releases(ctx context.Context, model string) (r []Release, err error) {
+	return r, c.get(ctx, "/v1/models/"+url.PathEscape(model)+"/releases", nil, &r)
+}
+
+// Subscribe implements Reader. The channel is closed when the daemon goes away, too.
+func (c *Client) Subscribe(ctx context.Context) <-chan Event {
+	feed := make(chan Event)
+	go func() {
+		defer close(feed)
+		resp, err := c.do(ctx, http.MethodGet, "/v1/events", nil, nil)
+		if err != nil {
+			return
+		}
+		defer resp.Body.Close()
+		readEvents(ctx, resp.Body, feed)
+	}()
+	return feed
+}
+
+// Trigger implements Backend. Request.By is ignored: the daemon sees who asks.
+func (c *Client) Trigger(ctx context.Context, model string, r Request) (t Triggered, err error) {
+	return t, c.post(ctx, "/v1/models/"+url.PathEscape(model)+"/trigger", r, &t)
+}
+
+// Evaluate implements Backend.
+func (c *Client) Evaluate(ctx context.Context, model string) (r drift.Report, err error) {
+	return r, c.post(ctx, "/v1/models/"+url.PathEscape(model)+"/evaluate", nil, &r)
+}
+
+// Cancel implements Backend. by is ignored: the daemon sees who asks.
+func (c *Client) Cancel(ctx context.Context, run, _ string) error {
+	return c.post(ctx, "/v1/runs/"+url.PathEscape(run)+"/cancel", nil, nil)
+}
+
+// Reload implements Backend.
+func (c *Client) Reload(ctx context.Context) error { return c.post(ctx, "/v1/reload", nil, nil) }
+
+func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {
+	return c.ask(ctx, http.MethodGet, path, query, nil, into)
+}
+
+func (c *Client) post(ctx context.Context, path string, body, into any) error {
+	return c.ask(ctx, http.MethodPost, path, nil, body, into)
+}
+
+func (c *Client) ask(ctx context.Context, method, path string, query url.Values, body, into any) error {
+	resp, err := c.do(ctx, method, path, query, body)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if into == nil {
+		return nil
+	}
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		return fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	return nil
+}
+
+// do sends a request and turns every answer but a success into an error.
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, body any) (*http.Response, error) {
+	var data []byte
+	if body != nil {
+		var err error
+		if data, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://retraind"+path+"?"+query.Encode(), bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.unreachable(ctx, err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	return nil, readError(resp)
+}
+
+// unreachable tells the reasons apart for which no daemon answered.
+func (c *Client) unreachable(ctx context.Context, err error) error {
+	var op *net.OpError
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: no permission for %s: become a member of the daemon's group (adduser NAME retraind), or use sudo", ErrUnreachable, c.path)
+	case errors.As(err, &op) && op.Op == "dial":
+		return fmt.Errorf("%w: nothing answers on %s: is it running? (systemctl status retraind)", ErrUnreachable, c.path)
+	default:
+		return fmt.Errorf("%w: %s: %w", ErrUnreachable, c.path, err)
+	}
+}
+
+// remoteError is the daemon's own sentence, with the kind that errors.Is finds.
+type remoteError struct {
+	kind    error
+	message string
+}
+
+func (e *remoteError) Error() string { return e.message }
+func (e *remoteError) Unwrap() error { return e.kind }
+
+func readError(resp *http.Response) error {
+	var body struct {
+		Error failure `json:"error"`
+	}
+	data, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	if json.Unmarshal(data, &body) != nil || body.Error.Message == "" {
+		return fmt.Errorf("the daemon answered %s: %.200q", resp.Status, data)
+	}
+	kinds := map[string]error{"not_found": ErrNotFound, "refused": ErrRefused, "bad_request": errBadRequest}
+	return &remoteError{kinds[body.Error.Kind], body.Error.Message}
+}

@@ -1,0 +1,75 @@
+package status
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// heartbeat keeps a silent stream of events open through whatever sits in between, and finds clients that are gone.
+const heartbeat = 15 * time.Second
+
+// events streams what happens as server-sent events.
+func events(backend Reader) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		if err := control.SetReadDeadline(time.Time{}); err != nil { // the stream outlives the server's ReadTimeout
+			writeError(w, fmt.Errorf("stream events: %w", err))
+			return
+		}
+		feed := backend.Subscribe(r.Context())
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("Cache-Control", "no-store")
+		io.WriteString(w, "retry: 2000\n\n") //nolint:errcheck // the flush below finds a client that left
+		tick := time.NewTicker(heartbeat)
+		defer tick.Stop()
+		for {
+			if err := control.Flush(); err != nil {
+				return
+			}
+			select {
+			case <-r.Context().Done():
+				return
+			case <-tick.C:
+				io.WriteString(w, ":\n\n") //nolint:errcheck // as above
+			case e, ok := <-feed:
+				if !ok {
+					return
+				}
+				data, err := json.Marshal(e)
+				if err != nil {
+					continue // an event whose data is not JSON helps nobody
+				}
+				fmt.Fprintf(w, "id: %s\nevent: retraind\ndata: %s\n\n", oneLine(e.ID), data)
+			}
+		}
+	}
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// readEvents is the client's side: it sends each event until the stream or ctx ends.
+func readEvents(ctx context.Context, stream io.Reader, into chan<- Event) {
+	lines := bufio.NewScanner(stream)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		var e Event
+		if json.Unmarshal([]byte(data), &e) != nil {
+			continue
+		}
+		select {
+		case into <- e:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package status
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/policy"
+)
+
+type explainView struct {
+	Verdict   string
+	Text      string
+	Rows      []rowView
+	BlockedBy string
+	Blocked   []string
+	At        timeView
+}
+
+// rowView is one condition with what it stands at.
+type rowView struct {
+	Class, Mark, Name, Note string
+	Value, Bound, Distance  string
+}
+
+// explain shows the last decision; a model that was never decided on has none.
+func (p page) explain(ctx context.Context, now time.Time, model string) (*explainView, error) {
+	d, err := p.backend.Explain(ctx, model, "")
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil //nolint:nilnil // a page without the section, not a fault
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newExplainView(now, d), nil
+}
+
+func newExplainView(now time.Time, d policy.Decision) *explainView {
+	v := &explainView{Verdict: string(d.Verdict), Text: capital(d.Text), At: newTime(now, d.At)}
+	for _, c := range d.Conditions {
+		v.Rows = append(v.Rows, newRow(c))
+	}
+	for _, b := range d.Blocked {
+		text := capital(b.Text)
+		if at := clock(now, b.Until); at.Text != "" {
+			text += " (until " + at.Text + ")"
+		}
+		v.Blocked = append(v.Blocked, text)
+	}
+	v.BlockedBy = "Were one called for, it could not start now:"
+	if d.Armed() {
+		v.BlockedBy = "It waits because:"
+	}
+	return v
+}
+
+// newRow tells the three answers apart: a condition that trips, one that does not, and one that cannot be judged yet.
+func newRow(c policy.Condition) rowView {
+	r := rowView{
+		Class: "no", Mark: "no", Name: strings.ReplaceAll(c.Name, "_", " "), Note: c.Text,
+		Value: amount(c.Value, c.Unit), Bound: amount(c.Bound, c.Unit), Distance: distance(c),
+	}
+	switch {
+	case c.Tripped:
+		r.Class, r.Mark = "yes", "yes"
+	case c.State == policy.StateInconclusive:
+		r.Class, r.Mark = "unknown", "open"
+	}
+	if c.Unit == policy.UnitNone {
+		r.Value, r.Bound = "", ""
+	}
+	return r
+}
+
+// amount prints a figure in its unit.
+func amount(f float64, unit policy.Unit) string {
+	switch unit {
+	case policy.UnitShare:
+		return percent(f)
+	case policy.UnitPoints:
+		return strconv.FormatFloat(f, 'f', 1, 64) + " pts"
+	case policy.UnitHours:
+		return rough(time.Duration(f * float64(time.Hour)))
+	case policy.UnitPSI:
+		return strconv.FormatFloat(f, 'f', 3, 64)
+	default:
+		return strconv.FormatFloat(f, 'f', -1, 64)
+	}
+}
+
+// distance says how far a condition is from tripping, in labels where the policy could tell.
+func distance(c policy.Condition) string {
+	switch {
+	case c.Tripped:
+		return "tripped"
+	case c.Labels > 0:
+		return plural(c.Labels, "label")
+	case c.Unit == policy.UnitNone:
+		return ""
+	case c.Distance < 0:
+		return "beyond, not yet sure"
+	case c.Unit == policy.UnitShare:
+		return fmt.Sprintf("%.1f pts", 100*c.Distance)
+	default:
+		return amount(c.Distance, c.Unit)
+	}
+}

@@ -1,0 +1,180 @@
+package status
+
+import (
+	"context"
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics is the daemon's own registry. What can be read at any time comes from a snapshot when it is scraped; what only
+// happens once is counted by whoever does it, since this process started.
+type Metrics struct {
+	registry  *prometheus.Registry
+	decisions *prometheus.CounterVec
+	runs      *prometheus.CounterVec
+	runTime   *prometheus.HistogramVec
+	stepTime  *prometheus.HistogramVec
+}
+
+// runBuckets reach from seconds to the five hours of a relabelling with training.
+var runBuckets = []float64{1, 5, 15, 60, 300, 900, 1800, 3600, 2 * 3600, 4 * 3600, 8 * 3600}
+
+// NewMetrics returns the registry of one daemon.
+func NewMetrics(backend Reader, version string) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "retraind_decisions_total", Help: "Verdicts of the policy, by reason.",
+		}, []string{"model", "decision", "reason"}),
+		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "retraind_runs_total", Help: "Runs that ended, by outcome.",
+		}, []string{"model", "result"}),
+		runTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "retraind_run_seconds", Help: "How long runs took, from start to outcome.", Buckets: runBuckets,
+		}, []string{"model"}),
+		stepTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "retraind_step_seconds", Help: "How long steps took.", Buckets: runBuckets,
+		}, []string{"model", "step"}),
+	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "retraind_build_info", Help: "Always 1; the labels say what runs.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
+	})
+	build.Set(1)
+	m.registry.MustRegister(build, m.decisions, m.runs, m.runTime, m.stepTime, snapshots{backend},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Decided counts a verdict.
+func (m *Metrics) Decided(model, verdict, reason string) {
+	m.decisions.WithLabelValues(model, verdict, reason).Inc()
+}
+
+// RunEnded counts a run's outcome and its time.
+func (m *Metrics) RunEnded(model, outcome string, took time.Duration) {
+	m.runs.WithLabelValues(model, outcome).Inc()
+	m.runTime.WithLabelValues(model).Observe(took.Seconds())
+}
+
+// StepEnded counts a step's time.
+func (m *Metrics) StepEnded(model, step string, took time.Duration) {
+	m.stepTime.WithLabelValues(model, step).Observe(took.Seconds())
+}
+
+// Handler answers a scrape. A snapshot that fails is an answer 500, not a page without the figures.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError})
+}
+
+// gauge describes one figure of a snapshot.
+func gauge(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("retraind_"+name, help, labels, nil)
+}
+
+// The figures of a snapshot. Accuracies are fractions in [0, 1].
+var (
+	descReload     = gauge("config_last_reload_successful", "1 if the configuration on disk is in force, 0 if the last reload was refused.")
+	descReloadTime = gauge("config_last_reload_success_timestamp_seconds", "When the configuration in force was loaded.")
+	descOutbox     = gauge("outbox_pending", "Notifications that NATS has not taken yet.")
+	descAccuracy   = gauge("accuracy", "Accuracy of the deployed release on held-out items.", "model")
+	descLow        = gauge("accuracy_low", "Lower bound of the 95 % interval of the accuracy.", "model")
+	descHigh       = gauge("accuracy_high", "Upper bound of the 95 % interval of the accuracy.", "model")
+	descBaseline   = gauge("accuracy_baseline", "Accuracy of the deployed release when it was promoted.", "model")
+	descDrop       = gauge("accuracy_drop_points", "Percentage points lost since the promotion.", "model")
+	descMacroF1    = gauge("macro_f1", "Mean F1 over the categories.", "model")
+	descHeldout    = gauge("heldout_items", "Held-out items that have an answer of the deployed release.", "model")
+	descPending    = gauge("labels_pending", "Items whose label people changed since the training.", "model")
+	descReport     = gauge("report_timestamp_seconds", "When the accuracy was last evaluated.", "model")
+	descReportOK   = gauge("report_ok", "1 if the last evaluation may be decided on.", "model", "state")
+	descSource     = gauge("source_up", "1 if the source of labels can be read.", "model", "source")
+	descSourceTime = gauge("source_last_event_timestamp_seconds", "When the source last delivered a change.", "model", "source")
+	descActive     = gauge("run_active", "1 while a run is in progress.", "model")
+	descWindow     = gauge("window_open", "1 while quiet hours let a run start.", "model")
+	descNext       = gauge("next_window_timestamp_seconds", "When quiet hours open next; absent while they are open.", "model")
+)
+
+// snapshots turns a Status into gauges when it is scraped.
+type snapshots struct{ backend Reader }
+
+// Describe implements prometheus.Collector.
+func (snapshots) Describe(into chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		descReload, descReloadTime, descOutbox, descAccuracy, descLow, descHigh, descBaseline, descDrop, descMacroF1, descHeldout,
+		descPending, descReport, descReportOK, descSource, descSourceTime, descActive, descWindow, descNext,
+	} {
+		into <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c snapshots) Collect(into chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	s, err := c.backend.Snapshot(ctx)
+	if err != nil {
+		into <- prometheus.NewInvalidMetric(descReload, err)
+		return
+	}
+	put := func(d *prometheus.Desc, value float64, labels ...string) {
+		into <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	put(descReload, one(s.Config.Problem == ""))
+	put(descReloadTime, seconds(s.Config.Loaded))
+	put(descOutbox, float64(s.OutboxPending))
+	for _, m := range s.Models {
+		collectModel(m, put)
+	}
+}
+
+func collectModel(m Model, put func(d *prometheus.Desc, value float64, labels ...string)) {
+	put(descActive, one(m.Active != nil), m.Name)
+	put(descWindow, one(m.Window.Open), m.Name)
+	if !m.Window.Open && !m.Window.Changes.IsZero() {
+		put(descNext, seconds(m.Window.Changes), m.Name)
+	}
+	for _, s := range m.Sources {
+		put(descSource, one(s.Up), m.Name, s.Name)
+		if !s.LastEvent.IsZero() {
+			put(descSourceTime, seconds(s.LastEvent), m.Name, s.Name)
+		}
+	}
+	r := m.Report
+	if r == nil {
+		return
+	}
+	put(descReport, seconds(r.At), m.Name)
+	put(descReportOK, one(r.State == "ok"), m.Name, string(r.State))
+	put(descHeldout, float64(r.Scored), m.Name)
+	put(descPending, float64(r.Labels.Changed), m.Name)
+	if r.Scored == 0 {
+		return // no figure is better than 0 %
+	}
+	put(descAccuracy, r.Accuracy, m.Name)
+	put(descLow, r.Low, m.Name)
+	put(descHigh, r.High, m.Name)
+	put(descMacroF1, r.MacroF1, m.Name)
+	if b := r.Baseline; b != nil {
+		put(descBaseline, b.Accuracy, m.Name)
+		put(descDrop, r.Drop, m.Name)
+	}
+}
+
+func one(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func seconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
+}

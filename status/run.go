@@ -1,0 +1,107 @@
+package status
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Run is one retraining as shown.
+type Run struct {
+	ID       string `json:"id"`
+	Model    string `json:"model"`
+	Pipeline string `json:"pipeline"`
+	Trigger  string `json:"trigger"` // why, in one sentence
+	Forced   bool   `json:"forced,omitempty"`
+	State    string `json:"state"`             // queued, running, ended
+	Outcome  string `json:"outcome,omitempty"` // promoted, rejected, rolled_back, failed, cancelled, blocked
+	Reason   string `json:"reason,omitempty"`
+	// Release is the candidate, once there is one.
+	Release  string    `json:"release,omitempty"`
+	Accuracy *Compared `json:"accuracy,omitempty"`
+	Created  time.Time `json:"created"`
+	Started  time.Time `json:"started,omitzero"`
+	Ended    time.Time `json:"ended,omitzero"`
+	Steps    []Step    `json:"steps,omitempty"`
+}
+
+// Compared is champion and candidate on the same held-out items. Fractions in [0, 1].
+type Compared struct {
+	Before *float64 `json:"before,omitempty"` // nil: there was no champion
+	After  float64  `json:"after"`
+	Low    float64  `json:"low"`  // 95 % interval of After
+	High   float64  `json:"high"` // 95 % interval of After
+	N      int      `json:"n"`
+}
+
+// Step is one attempt of one step of a run. A step that waits has no Started.
+type Step struct {
+	Name    string    `json:"name"`
+	Kind    string    `json:"kind,omitempty"`
+	Attempt int       `json:"attempt,omitempty"`
+	State   string    `json:"state"` // waiting, running, ok, or the class of its failure
+	Detail  string    `json:"detail,omitempty"`
+	Started time.Time `json:"started,omitzero"`
+	Ended   time.Time `json:"ended,omitzero"`
+	// Progress is the share that is done, as the step itself says; nil when it does not.
+	Progress *float64 `json:"progress,omitempty"`
+}
+
+// Seconds is how long the step took, or takes by now.
+func (s Step) Seconds(now time.Time) float64 { return span(s.Started, s.Ended, now).Seconds() }
+
+// Took is how long the run took, or takes by now.
+func (r Run) Took(now time.Time) time.Duration { return span(r.Started, r.Ended, now) }
+
+func span(from, to, now time.Time) time.Duration {
+	switch {
+	case from.IsZero():
+		return 0
+	case to.IsZero():
+		return max(0, now.Sub(from))
+	default:
+		return max(0, to.Sub(from))
+	}
+}
+
+// Release is one trained artifact of a model as shown.
+type Release struct {
+	Digest   string    `json:"digest"`
+	Run      string    `json:"run"`
+	State    string    `json:"state"` // candidate, champion, previous, rejected, rolled_back, retired
+	Created  time.Time `json:"created"`
+	Accuracy *Compared `json:"accuracy,omitempty"` // as its gate measured it
+}
+
+// Point is one evaluation in a model's history.
+type Point struct {
+	At       time.Time `json:"at"`
+	Release  string    `json:"release,omitempty"`
+	Accuracy float64   `json:"accuracy"`
+	Low      float64   `json:"low"`
+	High     float64   `json:"high"`
+	N        int       `json:"n"`
+}
+
+// Event tells that something changed, for whoever follows the daemon live.
+type Event struct {
+	ID    string          `json:"id"`
+	Kind  string          `json:"kind"` // as in the catalogue of package notify, e.g. "model.deployed"
+	Model string          `json:"model,omitempty"`
+	Run   string          `json:"run,omitempty"`
+	At    time.Time       `json:"at"`
+	Data  json.RawMessage `json:"data,omitempty"`
+}
+
+// Request asks for a retraining.
+type Request struct {
+	Reason   string `json:"reason,omitempty"`
+	Pipeline string `json:"pipeline,omitempty"` // "" = default
+	// By is who asks. On the socket the server fills it in from the peer's credentials.
+	By string `json:"by,omitempty"`
+}
+
+// Triggered is the answer to a Request.
+type Triggered struct {
+	Run  string `json:"run"`
+	Text string `json:"text"` // what happens now, in one sentence
+}

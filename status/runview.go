@@ -1,0 +1,166 @@
+package status
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+)
+
+type runView struct {
+	ID, Trigger, Reason, Pipeline string
+	Class                         string // outcome, or state while there is none
+	Label                         string
+	Took                          string
+	Now                           string // what goes on, for a run in progress
+	At                            timeView
+	Bar                           barView
+	Steps                         []stepView
+}
+
+type stepView struct {
+	Name, State, Class, Took, Detail string
+}
+
+func newRunView(now time.Time, r Run) runView {
+	v := runView{
+		ID: r.ID, Trigger: capital(r.Trigger), Reason: capital(r.Reason), Pipeline: r.Pipeline,
+		Class: r.Outcome, At: newTime(now, latest(r)), Bar: newBar(now, r),
+	}
+	if v.Class == "" {
+		v.Class = r.State
+	}
+	v.Label = strings.ReplaceAll(v.Class, "_", " ")
+	if !r.Started.IsZero() {
+		v.Took = rough(r.Took(now))
+	}
+	for i, s := range r.Steps {
+		step := stepView{Name: s.Name, State: s.State, Class: tone(s.State), Detail: s.Detail}
+		if !s.Started.IsZero() {
+			step.Took = rough(time.Duration(s.Seconds(now) * float64(time.Second)))
+		}
+		if s.Attempt > 1 {
+			step.Name += fmt.Sprintf(", attempt %d", s.Attempt)
+		}
+		v.Steps = append(v.Steps, step)
+		if s.State == "running" {
+			v.Now = fmt.Sprintf("step %d of %d: %s", i+1, len(r.Steps), s.Name)
+			if s.Progress != nil && *s.Progress >= 0 && *s.Progress <= 1 {
+				v.Now += fmt.Sprintf(", %.0f %%", 100**s.Progress)
+			}
+			if s.Detail != "" {
+				v.Now += ", " + s.Detail
+			}
+		}
+	}
+	return v
+}
+
+// latest is the last thing that happened to a run.
+func latest(r Run) time.Time {
+	for _, t := range []time.Time{r.Ended, r.Started, r.Created} {
+		if !t.IsZero() {
+			return t
+		}
+	}
+	return time.Time{}
+}
+
+// tone names the colour of a step's state: the classes of failure share one.
+func tone(state string) string {
+	switch state {
+	case "ok", "running", "waiting":
+		return state
+	default:
+		return "bad"
+	}
+}
+
+// barView is a run's time line: one segment per step, as wide as it took.
+type barView struct {
+	Label    string
+	Segments []segmentView
+}
+
+type segmentView struct {
+	X, W  string // percent
+	Class string
+	Title string
+}
+
+// least is the width below which a segment could not be seen, in percent.
+const least = 0.8
+
+func newBar(now time.Time, r Run) barView {
+	var bar barView
+	seconds := make([]float64, len(r.Steps))
+	total, known := 0.0, 0
+	for i, s := range r.Steps {
+		if seconds[i] = s.Seconds(now); !s.Started.IsZero() {
+			total += seconds[i]
+			known++
+		}
+	}
+	// Steps to come have no length yet: each is drawn as long as the mean of those that have one.
+	for i, s := range r.Steps {
+		if s.Started.IsZero() && r.Outcome == "" {
+			seconds[i] = math.Max(total, 1) / math.Max(float64(known), 1)
+		}
+	}
+	widths := shares(seconds)
+	x := 0.0
+	var said []string
+	for i, s := range r.Steps {
+		title := s.Name + ": " + s.State
+		if !s.Started.IsZero() {
+			title += ", " + rough(time.Duration(s.Seconds(now)*float64(time.Second)))
+		}
+		said = append(said, title)
+		bar.Segments = append(bar.Segments, segmentView{X: decimal(x), W: decimal(widths[i]), Class: tone(s.State), Title: title})
+		x += widths[i]
+	}
+	bar.Label = strings.Join(said, "; ")
+	if bar.Label == "" {
+		bar.Label = "no step has begun"
+	}
+	return bar
+}
+
+// shares turns lengths into percent of their sum, none below least, together 100.
+func shares(lengths []float64) []float64 {
+	sum := 0.0
+	for _, l := range lengths {
+		sum += l
+	}
+	out := make([]float64, len(lengths))
+	total := 0.0
+	for i, l := range lengths {
+		if sum > 0 {
+			out[i] = 100 * l / sum
+		}
+		out[i] = math.Max(out[i], least)
+		total += out[i]
+	}
+	for i := range out {
+		out[i] *= 100 / total
+	}
+	return out
+}
+
+// decimal prints a coordinate; two places are finer than a screen.
+func decimal(f float64) string {
+	return strings.TrimRight(strings.TrimRight(fmt.Sprintf("%.2f", f), "0"), ".")
+}
+
+type releaseView struct {
+	Digest, Short, State, Class, Accuracy, Range string
+	At                                           timeView
+}
+
+func newReleaseView(now time.Time, r Release) releaseView {
+	v := releaseView{Digest: r.Digest, Short: digest(r.Digest), State: strings.ReplaceAll(r.State, "_", " "), Class: r.State, At: newTime(now, r.Created), Accuracy: "not measured"}
+	if a := r.Accuracy; a != nil {
+		v.Accuracy, v.Range = percent(a.After), interval(a.Low, a.High)
+	}
+	return v
+}

@@ -1,0 +1,76 @@
+package status
+
+import (
+	"time"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/watch"
+)
+
+// Status is the daemon at one instant. Times carry the zone that people are shown.
+type Status struct {
+	At      time.Time `json:"at"`
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	Config  Config    `json:"config"`
+	Models  []Model   `json:"models"`
+	// OutboxPending counts notifications that NATS has not taken yet.
+	OutboxPending int `json:"outbox_pending"`
+}
+
+// Config is the state of the configuration in force.
+type Config struct {
+	Path   string    `json:"path"`
+	Digest string    `json:"digest"`
+	Loaded time.Time `json:"loaded"`
+	// Problem is why the last reload was refused; empty when the file on disk is in force.
+	Problem string `json:"problem,omitempty"`
+	// RestartNeeded names keys that changed and take effect at the next start.
+	RestartNeeded []string `json:"restart_needed,omitempty"`
+}
+
+// Phase is what a model's watch is doing, in one word; Model.Sentence says the same with figures.
+type Phase string
+
+// The phases, from quiet to loud.
+const (
+	Watching Phase = "watching" // nothing to do
+	Asleep   Phase = "asleep"   // the service is away and may be
+	Armed    Phase = "armed"    // a retrain is decided and waits for its window, budget or GPU
+	Running  Phase = "running"  // a run is in progress
+	Held     Phase = "held"     // something stands in the way that a person must clear
+	Broken   Phase = "broken"   // a source, the service or the state cannot be relied on
+)
+
+// Model is one model under watch.
+type Model struct {
+	Name  string `json:"name"`
+	Phase Phase  `json:"phase"`
+	// Sentence is the state for a person: "waiting for quiet hours, which open 22:00 CET (in 4h12m)".
+	Sentence string `json:"sentence"`
+	// Release is the digest of what serves, empty before the first; Deployed is since when.
+	Release  string    `json:"release,omitempty"`
+	Deployed time.Time `json:"deployed,omitzero"`
+	// Report is the last evaluation: accuracy, interval, baseline, counts. Nil before the first.
+	Report *drift.Report `json:"report,omitempty"`
+	// Floor is the accuracy below which the policy retrains; 0 where it names none.
+	Floor     float64   `json:"floor,omitempty"`
+	Active    *Run      `json:"active,omitempty"`
+	Last      *Run      `json:"last,omitempty"` // the last run that ended
+	NextCheck time.Time `json:"next_check,omitzero"`
+	Window    Window    `json:"window"`
+	Sources   []Source  `json:"sources"`
+}
+
+// Window says whether a run may start now.
+type Window struct {
+	Open bool `json:"open"`
+	// Changes is when it closes or opens next; zero when it never does.
+	Changes time.Time `json:"changes,omitzero"`
+}
+
+// Source is one place where labels come from.
+type Source struct {
+	Name string `json:"name"`
+	watch.Health
+}

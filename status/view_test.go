@@ -1,0 +1,208 @@
+package status
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/policy"
+)
+
+func TestFigures(t *testing.T) {
+	t.Parallel()
+	for got, want := range map[string]string{
+		percent(0.87134):                              "87.1 %",
+		percent(1):                                    "100.0 %",
+		percent(math.NaN()):                           "not a number",
+		interval(0.85, 0.889):                         "85.0 to 88.9 %",
+		count(7):                                      "7",
+		count(1204):                                   "1,204",
+		count(-14195):                                 "-14,195",
+		count(1000000):                                "1,000,000",
+		plural(1, "item"):                             "1 item",
+		plural(0, "item"):                             "0 items",
+		rough(340 * time.Millisecond):                 "340 ms",
+		rough(4200 * time.Millisecond):                "4.2 s",
+		rough(42 * time.Second):                       "42 s",
+		rough(250 * time.Second):                      "4 min 10 s",
+		rough(4*time.Hour + 12*time.Minute):           "4 h 12 min",
+		rough(3 * time.Hour):                          "3 h",
+		rough(9 * day):                                "9 d",
+		coarse(90 * time.Second):                      "1 min",
+		coarse(-3 * time.Hour):                        "3 h",
+		digest("sha256:7f3a9c41d2e85b60aa11"):         "7f3a9c41d2e8",
+		digest("short"):                               "short",
+		digest(""):                                    "",
+		newTime(now, now).Text:                        "now",
+		newTime(now, ago(-5*time.Minute)).Text:        "in 5 min",
+		newTime(now, time.Time{}).Text:                "",
+		clock(now, now.UTC()).Text:                    "Sun 22 Nov, 17:48 CET",
+		window(now, Window{Open: true}):               "runs may start at any time",
+		window(now, Window{}):                         "quiet hours never open",
+		window(now, Window{Open: true, Changes: now}): "quiet hours until Sun 22 Nov, 17:48 CET",
+		amount(2160, policy.UnitHours):                "90 d",
+		amount(0.2134, policy.UnitPSI):                "0.213",
+		amount(412, policy.UnitLabels):                "412",
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestRows(t *testing.T) {
+	t.Parallel()
+	for want, c := range map[string]policy.Condition{
+		"yes tripped":               {Tripped: true, State: policy.StateFail, Distance: -1, Unit: policy.UnitPoints},
+		"no 29 labels":              {State: policy.StatePass, Labels: 29, Distance: 0.02, Unit: policy.UnitShare},
+		"no 2.1 pts":                {State: policy.StatePass, Labels: -1, Distance: 0.021, Unit: policy.UnitShare},
+		"open beyond, not yet sure": {State: policy.StateInconclusive, Breached: true, Labels: -1, Distance: -0.1, Unit: policy.UnitShare},
+		"no ":                       {State: policy.StatePass, Labels: -1},
+	} {
+		if r := newRow(c); r.Mark+" "+r.Distance != want {
+			t.Errorf("got %q, want %q", r.Mark+" "+r.Distance, want)
+		}
+	}
+}
+
+func TestBaseline(t *testing.T) {
+	t.Parallel()
+	b := &drift.Baseline{Accuracy: 0.9}
+	for want, r := range map[string]drift.Report{
+		"no baseline/":                   {Scored: 10},
+		"90.0 %/4.1 points lost since":   {Scored: 10, Baseline: b, Drop: 4.1},
+		"90.0 %/1.0 points gained since": {Scored: 10, Baseline: b, Drop: -1},
+		"90.0 %/unchanged since":         {Scored: 10, Baseline: b, Drop: 0.01},
+		"90.0 %/":                        {Baseline: b},
+	} {
+		if f := baseline(r); f.Value+"/"+f.Note != want {
+			t.Errorf("got %q, want %q", f.Value+"/"+f.Note, want)
+		}
+	}
+}
+
+// The segments of a bar fill it exactly, in order, and none is too thin to see.
+func TestBarFills(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var r Run
+		at := ago(10 * time.Hour)
+		for _, s := range rapid.SliceOfN(rapid.IntRange(0, 20000), 1, 30).Draw(t, "seconds") {
+			end := at.Add(time.Duration(s) * time.Second)
+			r.Steps = append(r.Steps, Step{Name: "s", State: "ok", Started: at, Ended: end})
+			at = end
+		}
+		bar := newBar(now, r)
+		if len(bar.Segments) != len(r.Steps) {
+			t.Fatalf("%d segments for %d steps", len(bar.Segments), len(r.Steps))
+		}
+		x := 0.0
+		for i, s := range bar.Segments {
+			if got := number(t, s.X); math.Abs(got-x) > 0.02*float64(i+1) {
+				t.Fatalf("segment %d begins at %v, the one before ends at %v", i, got, x)
+			}
+			w := number(t, s.W)
+			if w < 0.5 {
+				t.Fatalf("segment %d is %v %% wide", i, w)
+			}
+			x = number(t, s.X) + w
+		}
+		if math.Abs(x-100) > 0.5 {
+			t.Fatalf("the bar ends at %v %%", x)
+		}
+	})
+}
+
+type fataler interface{ Fatal(args ...any) }
+
+func number(t fataler, text string) float64 {
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// Whatever was measured, everything is drawn inside, the lines are few, and no figure is not a number.
+func TestChartStaysInside(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var points []Point
+		at := ago(time.Duration(rapid.IntRange(1, 40*24*60).Draw(t, "minutes")) * time.Minute)
+		for range rapid.IntRange(0, 700).Draw(t, "points") {
+			a := rapid.Float64Range(0, 1).Draw(t, "accuracy")
+			if rapid.IntRange(0, 20).Draw(t, "broken") == 0 {
+				a = math.NaN()
+			}
+			points = append(points, Point{At: at, Accuracy: a, Low: math.Max(0, a-0.02), High: math.Min(1, a+0.02), N: 100})
+			if at = at.Add(time.Duration(rapid.IntRange(1, 3600).Draw(t, "pause")) * time.Second); at.After(now) {
+				break
+			}
+		}
+		m := Model{Floor: rapid.SampledFrom([]float64{0, 0.85, 1}).Draw(t, "floor")}
+		c := newChart(now, m, points, nil)
+		if !c.Shown {
+			for _, p := range points {
+				if !math.IsNaN(p.Accuracy) {
+					t.Fatal("points, but no chart")
+				}
+			}
+			return
+		}
+		if len(c.Y) < 2 || len(c.Y) > 8 || len(c.X) > 8 {
+			t.Fatalf("%d lines, %d times", len(c.Y), len(c.X))
+		}
+		for _, tick := range append(c.Y, c.X...) {
+			if v := number(t, tick.At); v < 0 || v > 100 {
+				t.Fatalf("tick %q at %v %%", tick.Text, v)
+			}
+		}
+		coordinates := strings.FieldsFunc(c.Line+c.Band, func(r rune) bool { return strings.ContainsRune("MLZ,", r) })
+		if len(coordinates) > 6*(maxPoints+1) {
+			t.Fatalf("%d coordinates", len(coordinates))
+		}
+		for _, text := range coordinates {
+			if v := number(t, text); !(v >= -1 && v <= 1001) {
+				t.Fatalf("coordinate %v", v)
+			}
+		}
+	})
+}
+
+// The newest evaluation is always drawn, however many there are.
+func TestThinKeepsTheLast(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 299, 300, 301, 1000, 12345} {
+		points := make([]Point, n)
+		for i := range points {
+			points[i] = Point{At: ago(time.Duration(n-i) * time.Second), N: 1, Accuracy: float64(i)}
+		}
+		got := thin(points)
+		if len(got) > maxPoints || got[len(got)-1] != points[n-1] {
+			t.Errorf("%d points: kept %d, the last is %v", n, len(got), got[len(got)-1])
+		}
+	}
+}
+
+// Around the change of the clocks, days on the axis are days of the calendar.
+func TestDaysOfTheCalendar(t *testing.T) {
+	t.Parallel()
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Skip("this machine has no time zones (apt-get install tzdata)")
+	}
+	s := scale{from: time.Date(2026, 10, 23, 12, 0, 0, 0, berlin), to: time.Date(2026, 10, 27, 12, 0, 0, 0, berlin)}
+	var got []string
+	for _, tick := range s.xTicks(berlin) {
+		got = append(got, tick.Text)
+	}
+	if diff := cmp.Diff([]string{"24 Oct", "25 Oct", "26 Oct", "27 Oct"}, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,3 +1,10 @@
+// Package watch brings label changes from where people make them to the daemon: each committed change in effect exactly
+// once, whatever restarts in between.
+//
+// It owns the capture SQL (schema retraind in the watched database), the reading of the outbox, whole-table reads and
+// export, and the folding of pokes. A source's Run is one goroutine with one connection of its own; Health, Retry and
+// the Coalescer are safe for concurrent use. It never writes to the watched tables, never acts on the content of a
+// notification, and keeps no truth in memory: everything is re-read from the cursor that its Sink stored.
 package watch
 
 import (

@@ -1,0 +1,129 @@
+package watch
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/retraind/retraind/internal/pgtest"
+)
+
+func TestCapture(t *testing.T) {
+	t.Parallel()
+	b := setup(t, itemsSQL, itemsConfig)
+	for _, c := range []struct {
+		sql  string
+		want []string
+	}{
+		{`INSERT INTO items VALUES (1, 'a', 'x', 'sport', now(), 'anna'), (2, 'b', 'y', NULL, now(), NULL)`,
+			[]string{`insert 1 -> {"label": "sport"} text by anna `, `insert 2 -> {"label": null} text by postgres `}},
+		{`INSERT INTO items SELECT * FROM items WHERE false`, nil},
+		{`UPDATE items SET category = 'politik', updated_by = 'bert' WHERE id = 1`,
+			[]string{`update 1 {"label": "sport"} -> {"label": "politik"} by bert `}},
+		{`UPDATE items SET title = 'aa', updated_by = 'carl' WHERE id = 1`,
+			[]string{`update 1 {"label": "politik"} -> {"label": "politik"} text by carl `}},
+		{`UPDATE items SET views = views + 1, updated_at = now(), updated_by = 'nobody'`, nil},
+		{`UPDATE items SET category = category, title = title`, nil},
+		{`UPDATE items SET category = NULL, content = NULL WHERE id = 1`,
+			[]string{`update 1 {"label": "politik"} -> {"label": null} text by nobody `}},
+		{`UPDATE items SET id = 3 WHERE id = 1`,
+			[]string{`delete 1 {"label": null} -> by nobody `, `insert 3 -> {"label": null} text by nobody `}},
+		{`INSERT INTO items (id, category) VALUES (2, 'z'), (4, 'w') ON CONFLICT (id) DO UPDATE SET category = excluded.category`,
+			[]string{`update 2 {"label": null} -> {"label": "z"} by nobody `, `insert 4 -> {"label": "w"} text by postgres `}},
+		{`BEGIN; SET LOCAL retraind.author = 'reviewer'; SET LOCAL retraind.origin = 'retraind:r_7'; UPDATE items SET category = 'q' WHERE id = 2; COMMIT`,
+			[]string{`update 2 {"label": "z"} -> {"label": "q"} by reviewer retraind:r_7`}},
+		{`SET application_name = 'retraind:r_8'; DELETE FROM items WHERE id IN (2, 4); SET application_name = 'psql'`,
+			[]string{`delete 2 {"label": "q"} -> by postgres retraind:r_8`, `delete 4 {"label": "w"} -> by postgres retraind:r_8`}},
+		{`DELETE FROM items WHERE id = 99`, nil},
+		{`BEGIN; UPDATE items SET category = 'gone'; ROLLBACK`, nil},
+		{`TRUNCATE items`, []string{`truncate -> by postgres `}},
+	} {
+		b.exec(`DELETE FROM retraind.outbox`)
+		if _, err := b.conn.PgConn().Exec(t.Context(), c.sql).ReadAll(); err != nil {
+			t.Fatalf("%s: %v", c.sql, err)
+		}
+		got := b.outbox()
+		if diff := cmp.Diff(sorted(c.want), sorted(got)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.sql, diff)
+		}
+	}
+}
+
+func TestMigrationRunsAgainAndIsUndone(t *testing.T) {
+	t.Parallel()
+	b := setup(t, itemsSQL, itemsConfig)
+	b.exec(`INSERT INTO items (id, category) VALUES (1, 'a')`)
+	for _, text := range []func(string, *Postgres) (string, error){Migration, Migration, Down, Down2, Migration} {
+		sql, err := text("m", b.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.conn.PgConn().Exec(t.Context(), sql).ReadAll(); err != nil {
+			t.Fatalf("%v\n%s", err, sql)
+		}
+	}
+	b.exec(`UPDATE items SET category = 'b'`)
+	if diff := cmp.Diff([]string{`update 1 {"label": "a"} -> {"label": "b"} by postgres `}, b.outbox()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Down2 checks what Down left: nothing.
+func Down2(string, *Postgres) (string, error) {
+	return `DO $$ BEGIN
+		IF EXISTS (SELECT FROM pg_namespace WHERE nspname = 'retraind') THEN RAISE 'the schema is still there'; END IF;
+		IF EXISTS (SELECT FROM pg_trigger WHERE tgname LIKE 'retraind%') THEN RAISE 'a trigger is still there'; END IF;
+	END $$`, nil
+}
+
+func TestTwoModelsShareTheOutbox(t *testing.T) {
+	t.Parallel()
+	first := itemsConfig("host=x")
+	second := itemsConfig("host=x").WithTargets(map[string]string{"top": "views > 10", "cat": "category"})
+	a, err := Migration("a", first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, err := Migration("z", second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dsn := pgtest.Database(t, itemsSQL, a, z)
+	b := &bundle{t: t, conn: connect(t, dsn)}
+	b.exec(`INSERT INTO items (id, category) VALUES (1, 'x')`)
+	b.exec(`UPDATE items SET views = 11`) // a label of z only
+	b.exec(`UPDATE items SET views = 12`) // of neither
+	want := []string{`insert 1 -> {"cat": "x", "top": false} text by postgres `, `insert 1 -> {"label": "x"} text by postgres `,
+		`update 1 {"cat": "x", "top": false} -> {"cat": "x", "top": true} by postgres `}
+	if diff := cmp.Diff(sorted(want), sorted(b.outbox())); diff != "" {
+		t.Error(diff)
+	}
+	down, err := Down("a", first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.conn.PgConn().Exec(t.Context(), down).ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+	b.exec(`UPDATE items SET category = 'y'`)
+	if got := b.outbox(); len(got) != 3 {
+		t.Errorf("after a was removed the outbox has %q", got)
+	}
+}
+
+func TestABrokenExpressionIsRefusedByTheMigration(t *testing.T) {
+	t.Parallel()
+	b := setup(t, itemsSQL, itemsConfig)
+	b.exec(`INSERT INTO items (id, category) VALUES (1, 'x')`)
+	for _, expression := range []string{"no_such + 1", "upper(category, 1)", "category::int"} {
+		sql, err := Migration("m", b.cfg.WithTargets(map[string]string{"t": expression}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.conn.PgConn().Exec(t.Context(), sql).ReadAll(); err == nil {
+			t.Errorf("%s was installed", expression)
+		}
+		b.exec(`ROLLBACK`)
+	}
+	b.exec(`UPDATE items SET category = 'still works'`)
+}

@@ -1,0 +1,85 @@
+package watch
+
+import (
+	"sync"
+	"time"
+)
+
+// Coalescer folds pokes: it fires when none came for Wait, at the latest MaxWait after the first, or at once when
+// MaxEvents were counted. So a burst costs one evaluation and a steady trickle cannot starve it. It keeps a number,
+// not the events. The zero values of MaxWait and MaxEvents mean no bound; a zero Wait fires at each poke.
+type Coalescer struct {
+	wait, maxWait time.Duration
+	maxEvents     int
+	fired         chan struct{}
+
+	mu      sync.Mutex // guards the fields below
+	count   int        // events since it last fired
+	first   time.Time  // when the first of them came
+	timer   *time.Timer
+	epoch   int // tells a timer that was overtaken from the one that counts
+	stopped bool
+}
+
+// NewCoalescer returns a Coalescer that has nothing to tell.
+func NewCoalescer(wait, maxWait time.Duration, maxEvents int) *Coalescer {
+	return &Coalescer{wait: wait, maxWait: maxWait, maxEvents: maxEvents, fired: make(chan struct{}, 1)}
+}
+
+// C receives one value per firing; firings that nobody fetched are one.
+func (c *Coalescer) C() <-chan struct{} { return c.fired }
+
+// Poke reports n events. It never blocks and is safe for concurrent use.
+func (c *Coalescer) Poke(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped || n <= 0 {
+		return
+	}
+	now := time.Now()
+	if c.count == 0 {
+		c.first = now
+	}
+	c.count += n
+	if c.wait <= 0 || c.maxEvents > 0 && c.count >= c.maxEvents {
+		c.fire()
+		return
+	}
+	delay := c.wait
+	if c.maxWait > 0 {
+		delay = min(delay, max(0, c.first.Add(c.maxWait).Sub(now)))
+	}
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	c.epoch++
+	epoch := c.epoch
+	c.timer = time.AfterFunc(delay, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.epoch == epoch && c.count > 0 {
+			c.fire()
+		}
+	})
+}
+
+// Stop ends the timer; later pokes are ignored.
+func (c *Coalescer) Stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = true
+	c.epoch++
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+}
+
+// fire tells the reader; mu is held.
+func (c *Coalescer) fire() {
+	c.count = 0
+	c.epoch++
+	select {
+	case c.fired <- struct{}{}:
+	default: // the reader has not fetched the last one, which stands for this one too
+	}
+}

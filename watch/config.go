@@ -1,0 +1,193 @@
+package watch
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/invopop/jsonschema"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// Config is the labels section of a model: where its label changes come from.
+type Config struct {
+	// Postgres is the table in which people correct labels.
+	Postgres *Postgres `yaml:"postgres"`
+}
+
+// Validate reports every fault of the section.
+func (c *Config) Validate() check.Problems {
+	var found check.Problems
+	if c.Postgres == nil {
+		found.Errorf("", "add postgres: {dsn_file: …, table: …, id: …, text: […], label: …}", "no source of labels")
+		return found
+	}
+	found.Under("postgres", c.Postgres.Validate())
+	return found
+}
+
+// DefaultTarget is the name of the only target where label is set and targets is not.
+const DefaultTarget = "label"
+
+// DefaultPoll is how often a sleeping source looks by itself, in case a ring was lost.
+const DefaultPoll = 30 * time.Second
+
+// Postgres is a watched table. Names of tables and columns are written as they are, without SQL's folding to lower
+// case; double quotes are needed only around a name that contains a dot.
+type Postgres struct {
+	// DSN is the connection string; prefer dsn_file when it holds a password.
+	DSN string `yaml:"dsn"`
+	// DSNFile is a file with the connection string, read again at each connect.
+	DSNFile string `yaml:"dsn_file"`
+	// Table is the table with the labels, "items" or "public.items".
+	Table string `yaml:"table"`
+	// ID is the column that identifies an item, or the list of columns of a composite key.
+	ID Columns `yaml:"id"`
+	// Text lists the columns that are sent to the classifier.
+	Text Columns `yaml:"text"`
+	// Label is the column with the label, or an SQL expression over the row's columns.
+	Label string `yaml:"label"`
+	// Targets names several labels, each a column or an SQL expression; instead of label.
+	Targets map[string]string `yaml:"targets"`
+	// Author is a column that says who wrote the row last; without it the database user is named.
+	Author string `yaml:"author"`
+	// UpdatedAt is a column that says when the row was last written.
+	UpdatedAt string `yaml:"updated_at"`
+	// Poll is how often a sleeping source looks by itself, in case a ring was lost; 30s when not set.
+	Poll unit.Duration `yaml:"poll"`
+}
+
+// Validate reports every fault that shows without asking the server; Check asks it.
+func (c *Postgres) Validate() check.Problems {
+	var found check.Problems
+	switch {
+	case c.DSN == "" && c.DSNFile == "":
+		found.Errorf("dsn_file", `name a file that holds "postgres://user:password@host/database"`, "no connection string")
+	case c.DSN != "" && c.DSNFile != "":
+		found.Errorf("dsn", "keep one of the two", "both dsn and dsn_file are set")
+	case c.DSN != "":
+		if _, err := pgx.ParseConfig(c.DSN); err != nil {
+			found.Errorf("dsn", `write "postgres://user:password@host/database" or "host=… dbname=…"`, "not a connection string: %s", redact(err))
+		}
+	}
+	if c.Table == "" {
+		found.Errorf("table", "name the table with the labels", "no table")
+	} else if _, err := parseTable(c.Table); err != nil {
+		found.Errorf("table", `write table or schema.table`, "%s", err)
+	}
+	checkColumns(&found, "id", c.ID, "name the key column, or the list of a composite key's columns")
+	checkColumns(&found, "text", c.Text, "list the columns that are sent to the classifier")
+	switch {
+	case c.Label == "" && len(c.Targets) == 0:
+		found.Errorf("label", "name the label's column", "no label")
+	case c.Label != "" && len(c.Targets) > 0:
+		found.Errorf("label", "keep one of the two", "both label and targets are set")
+	}
+	for _, target := range c.targets() {
+		path := "label"
+		if c.Label == "" {
+			path = "targets." + target.name
+		}
+		if err := checkExpression(target.source); err != nil {
+			found.Errorf(path, "write a column or an SQL expression", "%q: %s", target.source, err)
+		}
+	}
+	for path, column := range map[string]string{"author": c.Author, "updated_at": c.UpdatedAt} {
+		if err := checkName(column); column != "" && err != nil {
+			found.Errorf(path, "name a column", "%s", err)
+		}
+	}
+	if c.Poll < 0 || c.Poll > 0 && c.Poll.D() < 10*time.Millisecond {
+		found.Errorf("poll", "write 30s", "%s is too short", c.Poll)
+	}
+	return found
+}
+
+// checkColumns reports a missing, doubled or impossible name.
+func checkColumns(found *check.Problems, path string, names Columns, hint string) {
+	if len(names) == 0 {
+		found.Errorf(path, hint, "no column")
+	}
+	for i, name := range names {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if err := checkName(name); err != nil {
+			found.Errorf(at, hint, "%s", err)
+		}
+		if slices.Contains(names[:i], name) {
+			found.Errorf(at, "remove one", "column %q is named twice", name)
+		}
+	}
+}
+
+// target is one label of an item: its name and the column or expression it comes from.
+type target struct{ name, source string }
+
+// targets returns the labels in a fixed order.
+func (c *Postgres) targets() []target {
+	if c.Label != "" {
+		return []target{{DefaultTarget, c.Label}}
+	}
+	list := make([]target, 0, len(c.Targets))
+	for _, name := range slices.Sorted(maps.Keys(c.Targets)) {
+		list = append(list, target{name, c.Targets[name]})
+	}
+	return list
+}
+
+// WithTargets returns a copy that reads the named labels, each a column or an SQL expression, instead of its own.
+func (c Postgres) WithTargets(sources map[string]string) *Postgres {
+	c.Label, c.Targets = "", maps.Clone(sources)
+	return &c
+}
+
+// poll returns the interval of the safety net.
+func (c *Postgres) poll() time.Duration {
+	if c.Poll == 0 {
+		return DefaultPoll
+	}
+	return c.Poll.D()
+}
+
+// connString returns the connection string, from its file where one is named.
+func (c *Postgres) connString() (string, error) {
+	if c.DSNFile == "" {
+		return c.DSN, nil
+	}
+	text, err := os.ReadFile(c.DSNFile)
+	if err != nil {
+		return "", fmt.Errorf("read the connection string: %w", err)
+	}
+	dsn := strings.TrimSpace(string(text))
+	if dsn == "" {
+		return "", fmt.Errorf("read the connection string: %s is empty", c.DSNFile)
+	}
+	return dsn, nil
+}
+
+// Columns is one column or a list of them.
+type Columns []string
+
+// YAMLForm lets a single column be written without brackets.
+func (c *Columns) YAMLForm(form string) any {
+	switch form {
+	case "scalar":
+		*c = make(Columns, 1)
+		return &(*c)[0]
+	case "list":
+		return (*[]string)(c)
+	}
+	return nil
+}
+
+// JSONSchema describes both forms.
+func (Columns) JSONSchema() *jsonschema.Schema {
+	one := uint64(1)
+	name := &jsonschema.Schema{Type: "string", MinLength: &one}
+	return &jsonschema.Schema{OneOf: []*jsonschema.Schema{name, {Type: "array", Items: name, MinItems: &one}}}
+}

@@ -1,0 +1,121 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Fault is trouble with a source, told so that an operator can mend it.
+type Fault struct {
+	Cause string // one sentence: what is wrong
+	Cure  string // what to do; may be empty
+	// Permanent marks what does not mend itself by waiting; it is retried rarely.
+	Permanent bool
+	Err       error
+}
+
+func (f *Fault) Error() string {
+	if f.Cure == "" {
+		return f.Cause
+	}
+	return f.Cause + " (" + f.Cure + ")"
+}
+
+func (f *Fault) Unwrap() error { return f.Err }
+
+// permanentClasses are SQLSTATEs, or their first two digits, that waiting does not mend.
+var permanentClasses = []string{"28", "3D000", "3F000", "42", "0A000"}
+
+// explain turns an error of a connection or query into a Fault. Faults and context errors pass unchanged.
+func explain(cfg *Postgres, err error) error {
+	var fault *Fault
+	if err == nil || errors.As(err, &fault) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	where := "PostgreSQL"
+	user, database := "", ""
+	if dsn, readErr := cfg.connString(); readErr == nil {
+		if c, parseErr := pgx.ParseConfig(dsn); parseErr == nil {
+			where = fmt.Sprintf("PostgreSQL at %s", address(c))
+			user, database = c.User, c.Database
+		}
+	}
+	var server *pgconn.PgError
+	if errors.As(err, &server) {
+		fault = &Fault{Err: err}
+		for _, class := range permanentClasses {
+			fault.Permanent = fault.Permanent || strings.HasPrefix(server.Code, class)
+		}
+		switch server.Code {
+		case "28P01":
+			fault.Cause = fmt.Sprintf("%s refused the password of user %q", where, user)
+			fault.Cure = "correct it in " + cfg.dsnPlace()
+		case "28000":
+			fault.Cause = fmt.Sprintf("%s refused user %q: %s", where, user, server.Message)
+			fault.Cure = "correct the user in " + cfg.dsnPlace() + " or allow it in pg_hba.conf"
+		case "3D000":
+			fault.Cause = fmt.Sprintf("%s has no database %q", where, database)
+			fault.Cure = "correct its name in " + cfg.dsnPlace()
+		case "42501":
+			fault.Cause = fmt.Sprintf("user %q may not read what retraind needs: %s", user, server.Message)
+			fault.Cure = "run the GRANT script of retraind init"
+		case "42P01", "3F000":
+			fault.Cause = fmt.Sprintf("database %q misses a table: %s", database, server.Message)
+			fault.Cure = "correct labels.postgres.table, or run the SQL of retraind init"
+		case "42703":
+			fault.Cause = fmt.Sprintf("table %s misses a column: %s", cfg.Table, server.Message)
+			fault.Cure = "correct the column names under labels.postgres"
+		case "25006":
+			fault.Cause = where + " is a standby, which cannot LISTEN"
+			fault.Cure = "name the primary, or all hosts with target_session_attrs=read-write"
+		case "53300":
+			fault.Cause = where + " has no free connection"
+			fault.Cure = "raise max_connections or the role's connection limit"
+		case "57P01", "57P02", "57P03":
+			fault.Cause = where + " is stopping or starting"
+		default:
+			fault.Cause = fmt.Sprintf("%s: %s (SQLSTATE %s)", where, server.Message, server.Code)
+		}
+		return fault
+	}
+	var parse *pgconn.ParseConfigError
+	var network *net.OpError
+	switch {
+	case errors.As(err, &parse):
+		return &Fault{Cause: "not a connection string: " + redact(err), Cure: "correct " + cfg.dsnPlace(), Permanent: true, Err: err}
+	case errors.Is(err, fs.ErrNotExist) && cfg.DSNFile != "" && where == "PostgreSQL":
+		return &Fault{Cause: fmt.Sprintf("dsn_file %s does not exist", cfg.DSNFile), Cure: "write the connection string into it", Permanent: true, Err: err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &Fault{Cause: where + " does not answer", Cure: "is the server up and the network open?", Err: err}
+	case errors.As(err, &network):
+		return &Fault{Cause: fmt.Sprintf("cannot reach %s: %s", where, network.Err), Cure: "is the server running?", Err: err}
+	}
+	return &Fault{Cause: where + ": " + redact(err), Err: err}
+}
+
+// dsnPlace names the configuration key that holds the connection string.
+func (c *Postgres) dsnPlace() string {
+	if c.DSNFile != "" {
+		return c.DSNFile
+	}
+	return "labels.postgres.dsn"
+}
+
+func address(c *pgx.ConnConfig) string {
+	if strings.HasPrefix(c.Host, "/") {
+		return c.Host
+	}
+	return net.JoinHostPort(c.Host, fmt.Sprint(c.Port))
+}
+
+// redact returns the error's text on one line. pgx masks passwords itself in the strings that it cannot parse.
+func redact(err error) string {
+	return strings.Join(strings.Fields(err.Error()), " ")
+}

@@ -1,0 +1,267 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/retraind/retraind/internal/check"
+)
+
+const runInit = "run the SQL that retraind init wrote, as the table's owner"
+
+// Check asks the server whether a model's table can be followed: for check, doctor and init. The paths of its findings
+// are keys of the postgres section.
+func Check(ctx context.Context, model string, cfg *Postgres) check.Problems {
+	var found check.Problems
+	fail := func(path string, err error) {
+		var fault *Fault
+		hint := ""
+		if errors.As(err, &fault) {
+			hint, err = fault.Cure, errors.New(fault.Cause)
+		}
+		found.Errorf(path, hint, "%s", redact(err))
+	}
+	schema, err := newSchema(model, cfg)
+	if err != nil {
+		fail("", err)
+		return found
+	}
+	conn, err := dial(ctx, cfg)
+	if err != nil {
+		path := "dsn"
+		if cfg.DSNFile != "" {
+			path = "dsn_file"
+		}
+		fail(path, err)
+		return found
+	}
+	problems, _, err := inspect(ctx, conn, schema)
+	found = append(found, problems...)
+	if err = errors.Join(err, conn.Close(ctx)); err != nil {
+		fail("", explain(cfg, err))
+	}
+	return found
+}
+
+// inspect compares what is configured with what the server has. It returns the SQL types of the key columns too, and
+// an error only when it could not ask.
+func inspect(ctx context.Context, conn *pgx.Conn, s *schema) (found check.Problems, keyTypes []string, err error) {
+	var version int
+	if err := conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
+		return nil, nil, err
+	}
+	if version < 130000 {
+		found.Errorf("dsn", "use PostgreSQL 13 or newer", "the server is PostgreSQL %d", version/10000)
+		return found, nil, nil
+	}
+	columns, stop, err := s.findTable(ctx, conn, &found)
+	if err != nil || stop {
+		return found, nil, err
+	}
+	s.findColumns(columns, &found)
+	if len(found) > 0 {
+		return found, nil, nil
+	}
+	for _, column := range s.cfg.ID {
+		keyTypes = append(keyTypes, columns[column])
+	}
+	for _, probe := range []func(context.Context, *pgx.Conn, *check.Problems) error{s.findExpressions, s.findTriggers, s.findRights, s.findKey} {
+		if err := probe(ctx, conn, &found); err != nil {
+			return found, nil, err
+		}
+	}
+	return found, keyTypes, nil
+}
+
+// findTable returns the table's columns with their types.
+func (s *schema) findTable(ctx context.Context, conn *pgx.Conn, found *check.Problems) (columns map[string]string, stop bool, err error) {
+	var kind string
+	err = conn.QueryRow(ctx, `SELECT c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`, s.ident[0], s.ident[1]).Scan(&kind)
+	if errors.Is(err, pgx.ErrNoRows) {
+		hint := "correct labels.postgres.table"
+		var others []string
+		rows, err := conn.Query(ctx, `SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+			WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'retraind')
+			ORDER BY n.nspname <> $1, c.relname LIMIT 8`, s.ident[0])
+		if err == nil {
+			others, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		}
+		if err != nil {
+			return nil, true, err
+		}
+		if len(others) > 0 {
+			hint += "; there are " + strings.Join(others, ", ")
+		}
+		found.Errorf("table", hint, "database %q has no table %s", conn.Config().Database, strings.Join(s.ident, "."))
+		return nil, true, nil
+	}
+	if err != nil {
+		return nil, true, err
+	}
+	if word := map[string]string{"v": "a view", "m": "a materialized view", "f": "a foreign table"}[kind]; word != "" {
+		found.Errorf("table", "name the table that it takes its rows from", "%s is %s, on which label changes cannot be recorded", strings.Join(s.ident, "."), word)
+		return nil, true, nil
+	}
+	rows, err := conn.Query(ctx, `SELECT a.attname::text, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a
+		WHERE a.attrelid = $1::text::regclass AND a.attnum > 0 AND NOT a.attisdropped`, s.table)
+	if err != nil {
+		return nil, true, err
+	}
+	columns = map[string]string{}
+	var name, sqlType string
+	_, err = pgx.ForEachRow(rows, []any{&name, &sqlType}, func() error {
+		columns[name] = sqlType
+		return nil
+	})
+	return columns, false, err
+}
+
+// findColumns reports configured columns that the table does not have.
+func (s *schema) findColumns(columns map[string]string, found *check.Problems) {
+	names := make([]string, 0, len(columns))
+	for name := range columns {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	want := func(path, column string) {
+		if _, ok := columns[column]; !ok && column != "" {
+			found.Errorf(path, "its columns are "+strings.Join(names, ", "), "table %s has no column %q", strings.Join(s.ident, "."), column)
+		}
+	}
+	for _, column := range s.cfg.ID {
+		want("id", column)
+	}
+	for _, column := range s.cfg.Text {
+		want("text", column)
+	}
+	for _, t := range s.cfg.targets() {
+		if plain.MatchString(t.source) {
+			want(s.labelPath(t), t.source)
+		}
+	}
+	want("author", s.cfg.Author)
+	want("updated_at", s.cfg.UpdatedAt)
+}
+
+func (s *schema) labelPath(t target) string {
+	if s.cfg.Label != "" {
+		return "label"
+	}
+	return "targets." + t.name
+}
+
+// findExpressions lets the server parse the label expressions.
+func (s *schema) findExpressions(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
+	for _, t := range s.cfg.targets() {
+		if plain.MatchString(t.source) {
+			continue
+		}
+		_, err := conn.Prepare(ctx, "", "SELECT to_jsonb(("+t.source+")) FROM "+s.table)
+		var server *pgconn.PgError
+		if errors.As(err, &server) {
+			found.Errorf(s.labelPath(t), "it must be an SQL expression over the columns of the table", "%q: %s", t.source, server.Message)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// findTriggers reports triggers that are missing, switched off, or of another configuration.
+func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
+	table := strings.Join(s.ident, ".")
+	var installed bool
+	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'retraind' AND c.relname = 'outbox')").Scan(&installed); err != nil {
+		return err
+	}
+	if !installed {
+		found.Errorf("table", runInit, "database %q does not record label changes yet: it has no table retraind.outbox", conn.Config().Database)
+		return nil
+	}
+	var missing, disabled []string
+	for _, event := range events {
+		var enabled string
+		err := conn.QueryRow(ctx, "SELECT tgenabled::text FROM pg_trigger WHERE tgrelid = $1::text::regclass AND tgname = $2", s.table, "retraind_"+s.model+"_"+event).Scan(&enabled)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			missing = append(missing, event)
+		case err != nil:
+			return err
+		case enabled != "O" && enabled != "A":
+			disabled = append(disabled, event)
+		}
+	}
+	if len(missing) > 0 {
+		found.Errorf("table", runInit, "table %s has no trigger of retraind for %s", table, strings.Join(missing, ", "))
+		return nil
+	}
+	if len(disabled) > 0 {
+		found.Errorf("table", fmt.Sprintf("ALTER TABLE %s ENABLE TRIGGER ALL", s.table), "the trigger of table %s for %s is disabled", table, strings.Join(disabled, ", "))
+		return nil
+	}
+	if err := may(ctx, conn, found, "SELECT has_schema_privilege('retraind', 'USAGE') AND has_table_privilege('retraind.sources', 'SELECT') AND has_table_privilege('retraind.outbox', 'SELECT')", "read the tables of the schema retraind"); err != nil || len(*found) > 0 {
+		return err
+	}
+	var definition string
+	err := conn.QueryRow(ctx, "SELECT definition FROM retraind.sources WHERE source = $1", s.model).Scan(&definition)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows) || err == nil && definition != s.definition():
+		found.Errorf("table", runInit, "the triggers of table %s belong to another configuration of %s", table, s.model)
+	case err != nil:
+		return err
+	}
+	return nil
+}
+
+// findRights reports what the connection's user may not read.
+func (s *schema) findRights(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
+	if err := may(ctx, conn, found, "SELECT has_schema_privilege($1, 'USAGE')", "use the schema "+s.ident[0], s.ident[0]); err != nil || len(*found) > 0 {
+		return err
+	}
+	columns := append(append(Columns{s.cfg.UpdatedAt}, s.cfg.ID...), s.cfg.Text...)
+	for _, t := range s.cfg.targets() {
+		if plain.MatchString(t.source) {
+			columns = append(columns, t.source)
+		}
+	}
+	for _, column := range columns {
+		if column == "" {
+			continue
+		}
+		if err := may(ctx, conn, found, "SELECT has_column_privilege($1::text, $2::text, 'SELECT')", fmt.Sprintf("read column %q of table %s", column, strings.Join(s.ident, ".")), s.table, column); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// may adds a finding when the server answers no.
+func may(ctx context.Context, conn *pgx.Conn, found *check.Problems, question, right string, args ...any) error {
+	var yes bool
+	if err := conn.QueryRow(ctx, question, args...).Scan(&yes); err != nil {
+		return err
+	}
+	if !yes {
+		found.Errorf("table", "run the GRANT script of retraind init", "user %q may not %s", conn.Config().User, right)
+	}
+	return nil
+}
+
+// findKey warns when nothing keeps two rows from having one key.
+func (s *schema) findKey(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
+	var unique bool
+	err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = $1::text::regclass AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL
+		AND (SELECT bool_and(a.attname = ANY ($2::text[])) FROM unnest(i.indkey[0:i.indnkeyatts - 1]) k JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k))`,
+		s.table, []string(s.cfg.ID)).Scan(&unique)
+	if err == nil && !unique {
+		found.Warnf("id", "add a primary key or a unique index", "nothing keeps two rows of %s from having the same %s", strings.Join(s.ident, "."), strings.Join(s.cfg.ID, ", "))
+	}
+	return err
+}

@@ -1,0 +1,143 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// PostgresSource follows the label changes of one table. It implements Source.
+type PostgresSource struct {
+	model  string
+	cfg    *Postgres
+	schema *schema
+	sink   Sink
+	poke   func(n int)
+	log    *slog.Logger
+	retry  chan struct{}
+
+	mu     sync.Mutex // guards health
+	health Health
+}
+
+var _ Source = (*PostgresSource)(nil)
+
+// NewPostgres returns the source of a model's table. poke is called after each stored batch with the number of
+// changes; it must not block.
+func NewPostgres(model string, cfg *Postgres, sink Sink, poke func(n int), log *slog.Logger) (*PostgresSource, error) {
+	schema, err := newSchema(model, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &PostgresSource{
+		model: model, cfg: cfg, schema: schema, sink: sink, poke: poke,
+		log: log.With("component", "watch", "model", model, "source", "postgres"), retry: make(chan struct{}, 1),
+		health: Health{Since: time.Now(), Error: "not connected yet"},
+	}, nil
+}
+
+// Name implements Source.
+func (s *PostgresSource) Name() string { return "postgres" }
+
+// Health implements Source.
+func (s *PostgresSource) Health() Health {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.health
+}
+
+// Retry makes a source that waits after trouble try again now.
+func (s *PostgresSource) Retry() {
+	select {
+	case s.retry <- struct{}{}:
+	default:
+	}
+}
+
+// Probe connects once and reports as a *Fault whatever would keep Run from following the table.
+func (s *PostgresSource) Probe(ctx context.Context) error {
+	session, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	session.close()
+	return nil
+}
+
+// permanentPause is how long the source rests after trouble that waiting does not mend.
+const permanentPause = 5 * time.Minute
+
+// Run implements Source. It ends with ctx only.
+func (s *PostgresSource) Run(ctx context.Context) error {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 5*time.Second
+	for {
+		err := s.follow(ctx, pause.Reset)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		s.down(err)
+		wait := pause.NextBackOff()
+		var fault *Fault
+		if errors.As(err, &fault) && fault.Permanent {
+			wait = permanentPause
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-s.retry:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// follow lives as long as one connection. well is called once the source is up.
+func (s *PostgresSource) follow(ctx context.Context, well func()) error {
+	session, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer session.close()
+	if err := session.resume(ctx); err != nil {
+		return explain(s.cfg, err)
+	}
+	s.up()
+	well()
+	return explain(s.cfg, session.listen(ctx))
+}
+
+func (s *PostgresSource) up() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.health.Up {
+		s.log.Info("following label changes", "table", s.schema.table)
+		s.health = Health{Up: true, Since: time.Now(), LastEvent: s.health.LastEvent}
+	}
+}
+
+// down keeps the trouble for Health and logs it when it is another than before.
+func (s *PostgresSource) down(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.health.Up {
+		s.health.Up, s.health.Since = false, time.Now()
+	}
+	if text := redact(err); s.health.Error != text {
+		s.health.Error = text
+		s.log.Warn("label changes wait in the database", "err", text)
+	}
+}
+
+func (s *PostgresSource) arrived(n int) {
+	s.mu.Lock()
+	s.health.LastEvent = time.Now()
+	s.mu.Unlock()
+	if s.poke != nil {
+		s.poke(n)
+	}
+}

@@ -1,0 +1,39 @@
+package watch
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	// Rows stay this long after they were read, for other readers and for people who look for a fault.
+	keepRows   = time.Hour
+	pruneEvery = 10 * time.Minute
+)
+
+// prune removes what was read long ago. It is a convenience of the database: failing at it is told, and stops nothing.
+func (c *session) prune(ctx context.Context) error {
+	if time.Since(c.pruned) < pruneEvery {
+		return nil
+	}
+	c.pruned = time.Now()
+	seen, err := parseSnapshot(c.at.Snapshot)
+	if err != nil {
+		return err
+	}
+	// The role is read-only by default.
+	err = pgx.BeginTxFunc(ctx, c.conn, pgx.TxOptions{AccessMode: pgx.ReadWrite}, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "SELECT retraind.prune($1, $2::text::xid8, now() - $3::interval)", c.model, strconv.FormatUint(seen.oldest, 10), keepRows)
+		return err
+	})
+	if err != nil && c.conn.IsClosed() {
+		return err
+	}
+	if err != nil {
+		c.log.Warn("the outbox is not pruned and grows", "err", explain(c.cfg, err))
+	}
+	return nil
+}

@@ -1,0 +1,185 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// batchRows bounds the memory of a round and the size of the sink's transactions.
+const batchRows = 2000
+
+// roundQuery reads what became visible since the last snapshot: rows of transactions that ran then or started later.
+// They come in the order of seq. For one item that is the order in which its row was written, because seq is drawn
+// while the row is locked; and whoever sees a write also sees the one before it, so rounds keep that order too.
+// Transaction ids would not: one that waits for a row lock may have a lower id than the one that it waits for.
+// The text is joined in the same snapshot.
+func (c *session) roundQuery() string {
+	var text []string
+	for _, column := range c.cfg.Text {
+		text = append(text, "t."+ident(column)+"::text")
+	}
+	rest := ""
+	if c.at.Upto != "" {
+		rest = " AND seq > $4::bigint AND pg_visible_in_snapshot(xid, $5::text::pg_snapshot)"
+	}
+	return fmt.Sprintf(`SELECT s::text, b.xid::text, b.seq, b.op, coalesce(b.item, ''), b.old::text, b.new::text, coalesce(b.author, ''), coalesce(b.origin, ''), b.at, t.*
+FROM pg_current_snapshot() AS s CROSS JOIN (
+  SELECT * FROM (
+    SELECT * FROM retraind.outbox WHERE source = $1 AND xid >= $2::text::xid8
+    UNION ALL
+    SELECT * FROM retraind.outbox WHERE source = $1 AND xid = ANY ($3::text[]::xid8[])
+  ) AS u WHERE true%s ORDER BY seq
+) AS b LEFT JOIN LATERAL (
+  SELECT true AS present, %s FROM %s AS t WHERE (b.op = 'insert' OR b.text_changed) AND %s LIMIT 1
+) AS t ON true
+ORDER BY b.seq`, rest, strings.Join(text, ", "), c.schema.table, c.byKey("t", "b.item"))
+}
+
+// byKey compares the key columns of a row with a key's text, in the columns' own types so that their index is used.
+func (c *session) byKey(row, key string) string {
+	if len(c.cfg.ID) == 1 {
+		return fmt.Sprintf("%s.%s = %s::%s", row, ident(c.cfg.ID[0]), key, c.keyTypes[0])
+	}
+	parts := make([]string, len(c.cfg.ID))
+	for i, column := range c.cfg.ID {
+		parts[i] = fmt.Sprintf("%s.%s = (%s::jsonb ->> %d)::%s", row, ident(column), key, i, c.keyTypes[i])
+	}
+	return strings.Join(parts, " AND ")
+}
+
+// line is a row of the outbox with the item's present text.
+type line struct {
+	snapshot, xid  string
+	seq            int64
+	op, item       string
+	old, new       *string
+	author, origin string
+	at             time.Time
+	present        *bool // nil when the item is gone, or its text was not asked for
+	text           []*string
+}
+
+// round reads what became visible since the last one and returns how many rows that were.
+func (c *session) round(ctx context.Context) (total int, err error) {
+	seen, err := parseSnapshot(c.at.Snapshot)
+	if err != nil {
+		return 0, err
+	}
+	args := []any{c.model, strconv.FormatUint(seen.next, 10), seen.running}
+	if c.at.Upto != "" {
+		args = append(args, c.at.Seq, c.at.Upto)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	rows, err := c.conn.Query(ctx, c.roundQuery(), args...)
+	if err != nil {
+		return 0, err
+	}
+	truncated, err := c.take(ctx, rows, &total)
+	if err != nil {
+		cancel() // so that Close need not read what nobody wants
+	}
+	rows.Close()
+	if err == nil {
+		err = rows.Err()
+	}
+	switch {
+	case err != nil:
+		return total, err
+	case truncated:
+		return total, c.readAll(ctx, "the table was truncated")
+	}
+	return total, nil
+}
+
+// take stores a round's rows in batches; the last one moves the cursor to the round's end. A truncate ends the round.
+func (c *session) take(ctx context.Context, rows pgx.Rows, total *int) (truncated bool, err error) {
+	next := c.at
+	var batch []Change
+	inBatch := 0
+	for rows.Next() {
+		l := line{text: make([]*string, len(c.cfg.Text))}
+		into := []any{&l.snapshot, &l.xid, &l.seq, &l.op, &l.item, &l.old, &l.new, &l.author, &l.origin, &l.at, &l.present}
+		for i := range l.text {
+			into = append(into, &l.text[i])
+		}
+		if err := rows.Scan(into...); err != nil {
+			return false, err
+		}
+		if next.Upto == "" {
+			next.Upto = l.snapshot
+		}
+		*total++
+		if l.op == "truncate" {
+			return true, c.store(ctx, batch, next)
+		}
+		change, relevant, err := c.change(&l)
+		if err != nil {
+			return false, fmt.Errorf("outbox row %s:%d: %w", l.xid, l.seq, err)
+		}
+		if relevant {
+			batch = append(batch, change)
+		}
+		next.Seq = l.seq
+		if inBatch++; inBatch == batchRows {
+			if err := c.store(ctx, batch, next); err != nil {
+				return false, err
+			}
+			batch, inBatch = nil, 0
+		}
+	}
+	if err := rows.Err(); err != nil || next.Upto == "" {
+		return false, err
+	}
+	next.Snapshot, next.Upto, next.Seq = next.Upto, "", 0
+	return false, c.store(ctx, batch, next)
+}
+
+// store gives changes to the sink with the cursor behind them.
+func (c *session) store(ctx context.Context, changes []Change, next position) error {
+	if err := c.sink.Append(ctx, c.Name(), changes, next.String()); err != nil {
+		return fmt.Errorf("store label changes: %w", err)
+	}
+	c.at = next
+	if len(changes) > 0 {
+		c.arrived(len(changes))
+	}
+	return nil
+}
+
+// change turns a row into a Change, or says that it is none. An item that is gone by now has no text any more: its
+// insert is left out, since its delete follows.
+func (c *session) change(l *line) (Change, bool, error) {
+	old, err := parseLabels(l.old)
+	if err != nil {
+		return Change{}, false, err
+	}
+	now, err := parseLabels(l.new)
+	if err != nil {
+		return Change{}, false, err
+	}
+	change := Change{Key: c.at.key(l.xid, l.seq), Item: l.item, Old: old, New: now, At: l.at.UTC(), Author: l.author, Origin: l.origin}
+	switch {
+	case l.item == "":
+		return Change{}, false, nil // a row without a key cannot be followed
+	case l.op == "delete":
+		change.Op = OpDelete
+	case l.present != nil:
+		change.Op, change.Text = OpPut, make(map[string]string, len(l.text))
+		for i, column := range c.cfg.Text {
+			if l.text[i] != nil {
+				change.Text[column] = *l.text[i]
+			}
+		}
+	case l.op == "insert" || same(old, now):
+		return Change{}, false, nil
+	default:
+		change.Op = OpLabel
+	}
+	return change, true, nil
+}

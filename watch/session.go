@@ -1,0 +1,154 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	connectTimeout = 5 * time.Second
+	// pingEvery and pingTimeout together are less than the 10 s within which a dead peer must be noticed.
+	pingEvery   = 4 * time.Second
+	pingTimeout = 4 * time.Second
+)
+
+// session is one connection with what was learned about its server.
+type session struct {
+	*PostgresSource
+	conn     *pgx.Conn
+	at       position // where reading stands; its identity is the server's
+	keyTypes []string // SQL types of the key columns
+	locked   bool     // whether this session holds the doorbell's lock
+	pruned   time.Time
+}
+
+// dial opens a connection with a pinned search_path and a dead peer noticed early.
+func dial(ctx context.Context, cfg *Postgres) (*pgx.Conn, error) {
+	dsn, err := cfg.connString()
+	if err != nil {
+		return nil, explain(cfg, err)
+	}
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, explain(cfg, err)
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTimeout
+	}
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "retraind"
+	}
+	dialer := &net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: time.Second, Count: 3},
+		Control:         userTimeout,
+	}
+	config.DialFunc = dialer.DialContext
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, explain(cfg, err)
+	}
+	// As a statement, since poolers refuse them as start-up parameters. A role's time limit for statements would cut
+	// off a long backlog.
+	if _, err := conn.Exec(ctx, "SELECT set_config('search_path', 'pg_catalog', false), set_config('statement_timeout', '0', false)"); err != nil {
+		return nil, errors.Join(explain(cfg, err), conn.Close(ctx))
+	}
+	return conn, nil
+}
+
+// userTimeout bounds how long written data may stay unacknowledged; keepalive only covers an idle connection.
+func userTimeout(network, _ string, raw syscall.RawConn) error {
+	if network == "unix" {
+		return nil
+	}
+	var failed error
+	err := raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 5000)
+	})
+	return errors.Join(err, failed)
+}
+
+// connect opens a session, proves that the table can be followed, and listens.
+func (s *PostgresSource) connect(ctx context.Context) (*session, error) {
+	conn, err := dial(ctx, s.cfg)
+	if err != nil {
+		return nil, err
+	}
+	c := &session{PostgresSource: s, conn: conn}
+	if err := c.prepare(ctx); err != nil {
+		c.close()
+		return nil, explain(s.cfg, err)
+	}
+	return c, nil
+}
+
+func (c *session) prepare(ctx context.Context) error {
+	found, types, err := inspect(ctx, c.conn, c.schema)
+	if err != nil {
+		return err
+	}
+	for _, p := range found {
+		if !p.Warning {
+			return &Fault{Cause: p.Message, Cure: p.Hint, Permanent: true}
+		}
+	}
+	c.keyTypes = types
+	// LISTEN comes before the first read, so that what is committed between the two rings.
+	if _, err := c.conn.Exec(ctx, "LISTEN "+ident(channel(c.model))); err != nil {
+		return err
+	}
+	c.at.Definition = c.schema.definition()
+	// The timeline of the last checkpoint is old right after a promotion; the name of the current WAL file is not.
+	return c.conn.QueryRow(ctx, `SELECT (pg_control_system()).system_identifier::text,
+		('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int, 'retraind.outbox'::regclass::oid`).
+		Scan(&c.at.System, &c.at.Timeline, &c.at.Outbox)
+}
+
+// close ends the connection; the server then releases the doorbell's lock.
+func (c *session) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := c.conn.Close(ctx); err != nil {
+		c.log.Debug("close the connection", "err", err)
+	}
+}
+
+// resume finds where to read on; where that is not possible the whole table is read.
+func (c *session) resume(ctx context.Context) error {
+	text, err := c.sink.Cursor(ctx, c.Name())
+	if err != nil {
+		return fmt.Errorf("read the cursor: %w", err)
+	}
+	if text == "" {
+		return c.readAll(ctx, "nothing was read yet")
+	}
+	stored, err := parsePosition(text)
+	if err != nil {
+		return c.readAll(ctx, err.Error())
+	}
+	var next, pruned string
+	err = c.conn.QueryRow(ctx, `SELECT pg_snapshot_xmax(pg_current_snapshot())::text,
+		coalesce((SELECT pruned::text FROM retraind.sources WHERE source = $1), '0')`, c.model).Scan(&next, &pruned)
+	if err != nil {
+		return err
+	}
+	nextXID, err := parseXID(next)
+	if err != nil {
+		return err
+	}
+	prunedXID, err := parseXID(pruned)
+	if err != nil {
+		return err
+	}
+	if reason := stored.lost(c.at, nextXID, prunedXID); reason != "" {
+		return c.readAll(ctx, reason)
+	}
+	c.at = stored
+	return nil
+}

@@ -1,0 +1,252 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/retraind/retraind/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+const itemsSQL = `CREATE TABLE public.items (id int PRIMARY KEY, title text, content text, category text, updated_at timestamptz DEFAULT now(), updated_by text, views int DEFAULT 0)`
+
+// itemsConfig is the configuration of itemsSQL's table.
+func itemsConfig(dsn string) *Postgres {
+	return &Postgres{DSN: dsn, Table: "items", ID: Columns{"id"}, Text: Columns{"title", "content"}, Label: "category", Author: "updated_by", UpdatedAt: "updated_at"}
+}
+
+// memory is a Sink in memory: what the table looks like to the daemon.
+type memory struct {
+	mu      sync.Mutex
+	items   map[string]Item
+	changes []Change
+	keys    map[string]bool
+	cursor  string
+	full    int      // whole-table reads
+	faults  []string // what a sink must never see
+	changed chan struct{}
+}
+
+func newMemory() *memory {
+	return &memory{items: map[string]Item{}, keys: map[string]bool{}, changed: make(chan struct{}, 1)}
+}
+
+func (m *memory) Cursor(context.Context, string) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.cursor, nil
+}
+
+func (m *memory) Append(_ context.Context, _ string, changes []Change, cursor string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range changes {
+		if m.keys[c.Key] {
+			m.faults = append(m.faults, "change "+c.Key+" came twice")
+		}
+		m.keys[c.Key] = true
+		old, known := m.items[c.Item]
+		if c.Old != nil && known && !same(c.Old, old.Labels) {
+			m.faults = append(m.faults, fmt.Sprintf("change %s of item %s starts at %v, the item has %v", c.Key, c.Item, c.Old, old.Labels))
+		}
+		switch c.Op {
+		case OpDelete:
+			delete(m.items, c.Item)
+		case OpPut:
+			m.items[c.Item] = Item{ID: c.Item, Text: c.Text, Labels: c.New}
+		case OpLabel:
+			old.ID, old.Labels = c.Item, c.New
+			m.items[c.Item] = old
+		}
+		m.changes = append(m.changes, c)
+	}
+	m.cursor = cursor
+	m.tell()
+	return nil
+}
+
+func (m *memory) Replace(_ context.Context, _ string, items iter.Seq2[Item, error], cursor string) error {
+	fresh := map[string]Item{}
+	for it, err := range items {
+		if err != nil {
+			return err
+		}
+		fresh[it.ID] = Item{ID: it.ID, Text: it.Text, Labels: it.Labels}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.items, m.cursor = fresh, cursor
+	m.full++
+	m.tell()
+	return nil
+}
+
+func (m *memory) tell() {
+	select {
+	case m.changed <- struct{}{}:
+	default:
+	}
+}
+
+// snapshot copies the items.
+func (m *memory) snapshot() map[string]Item {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.items)
+}
+
+func (m *memory) log() []Change {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append([]Change(nil), m.changes...)
+}
+
+// until waits for a condition over the sink.
+func (m *memory) until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		m.mu.Lock()
+		done := ok()
+		m.mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case <-m.changed:
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// equalsTable waits until the sink holds what the table holds, and checks that nothing impossible came.
+func (m *memory) equalsTable(t *testing.T, model string, cfg *Postgres) {
+	t.Helper()
+	want := map[string]Item{}
+	for it, err := range Export(t.Context(), model, cfg) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		it.At = time.Time{}
+		want[it.ID] = it
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for diff := "?"; diff != ""; {
+		diff = cmp.Diff(want, m.snapshot())
+		if diff != "" && time.Now().After(deadline) {
+			t.Fatalf("the sink is not the table (-table +sink):\n%.3000s", diff)
+		}
+		select {
+		case <-m.changed:
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, fault := range m.faults[:min(3, len(m.faults))] {
+		t.Error(fault)
+	}
+}
+
+// bundle is a watched database with its sink.
+type bundle struct {
+	t    *testing.T
+	cfg  *Postgres
+	sink *memory
+	conn *pgx.Conn
+}
+
+// setup creates a table, installs the capture and connects as the application.
+func setup(t *testing.T, tableSQL string, configure func(dsn string) *Postgres) *bundle {
+	t.Helper()
+	migration, err := Migration("m", configure("host=x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dsn := pgtest.Database(t, tableSQL, migration)
+	return &bundle{t: t, cfg: configure(dsn), sink: newMemory(), conn: connect(t, dsn)}
+}
+
+func connect(t *testing.T, dsn string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := conn.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return conn
+}
+
+// start runs the source until the test ends or stop is called.
+func (b *bundle) start() (source *PostgresSource, stop func()) {
+	b.t.Helper()
+	source, err := NewPostgres("m", b.cfg, b.sink, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- source.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			b.t.Errorf("Run ended with %v", err)
+		}
+	})
+	b.t.Cleanup(stop)
+	return source, stop
+}
+
+// ready waits for the first whole-table read.
+func (b *bundle) ready() {
+	b.t.Helper()
+	b.sink.until(b.t, "the whole table", func() bool { return b.sink.full > 0 })
+}
+
+func (b *bundle) exec(sql string, args ...any) {
+	b.t.Helper()
+	if _, err := b.conn.Exec(b.t.Context(), sql, args...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// outbox returns what the triggers wrote, in order.
+func (b *bundle) outbox() []string {
+	b.t.Helper()
+	rows, err := b.conn.Query(b.t.Context(), `SELECT concat_ws(' ', op, item, old::text, '->', new::text, CASE WHEN text_changed THEN 'text' END, 'by ' || author, origin) FROM retraind.outbox ORDER BY xid, seq`)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return lines
+}
+
+func sorted(lines []string) []string {
+	out := append([]string(nil), lines...)
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,205 @@
+package watch
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash/fnv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// lockClass is the first half of the doorbell's advisory lock, "rtrd"; the second half is the source's own.
+const lockClass = 0x72747264
+
+// lockObject is the second half of a source's advisory lock.
+func lockObject(source string) int32 {
+	h := fnv.New32a()
+	h.Write([]byte(source)) // never fails
+	return int32(h.Sum32())
+}
+
+// channel is where a source's doorbell rings.
+func channel(source string) string { return "retraind_" + source }
+
+// shared is what all watched tables of a database have in common. seq must be drawn one by one: an item's changes are
+// ordered by it, across sessions.
+const shared = `CREATE SCHEMA IF NOT EXISTS retraind;
+
+-- One row per label change, written in the transaction that made it.
+CREATE TABLE IF NOT EXISTS retraind.outbox (
+  source       text NOT NULL,
+  xid          xid8 NOT NULL DEFAULT pg_current_xact_id(),
+  seq          bigint GENERATED ALWAYS AS IDENTITY,
+  op           text NOT NULL,
+  item         text,
+  old          jsonb,
+  new          jsonb,
+  text_changed boolean NOT NULL DEFAULT false,
+  author       text,
+  origin       text,
+  at           timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (source, xid, seq)
+);
+
+-- One row per watched table: which triggers it has, and how far the outbox was pruned.
+CREATE TABLE IF NOT EXISTS retraind.sources (
+  source     text PRIMARY KEY,
+  definition text NOT NULL,
+  pruned     xid8 NOT NULL DEFAULT '0'
+);
+
+-- Removes what was read: rows before the transaction and older than the instant.
+CREATE OR REPLACE FUNCTION retraind.prune(source text, before xid8, older timestamptz) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $retraind$
+DECLARE
+  gone bigint;
+  last xid8;
+BEGIN
+  WITH d AS (
+    DELETE FROM retraind.outbox o WHERE o.source = prune.source AND o.xid < before AND o.at < older RETURNING o.xid
+  ) SELECT count(*), max(d.xid::text::numeric)::text::xid8 INTO gone, last FROM d;
+  IF gone > 0 THEN
+    UPDATE retraind.sources s SET pruned = last WHERE s.source = prune.source AND s.pruned < last;
+  END IF;
+  RETURN gone;
+END $retraind$;
+REVOKE ALL ON FUNCTION retraind.prune(text, xid8, timestamptz) FROM PUBLIC;
+`
+
+// Migration returns the SQL that makes the database record every label change of a model's table. It may be run
+// again, also after the configuration changed. The tables' owner must run it, in the watched database.
+func Migration(model string, cfg *Postgres) (string, error) {
+	s, err := newSchema(model, cfg)
+	if err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	fmt.Fprintf(&out, "-- retraind: record the label changes of %s for the model %s.\n", s.table, model)
+	out.WriteString("-- Undo with the output of: retraind init sql --down\n\nBEGIN;\n")
+	out.WriteString("-- Rather give up than make the table's writers queue behind this.\nSET LOCAL lock_timeout = '5s';\n")
+	out.WriteString("SET LOCAL search_path = pg_catalog, pg_temp;\n\n")
+	out.WriteString(s.rehearsal())
+	out.WriteString(shared)
+	out.WriteString("\n")
+	out.WriteString(s.triggers())
+	fmt.Fprintf(&out, "\nINSERT INTO retraind.sources AS s (source, definition) VALUES (%s, %s)\n"+
+		"ON CONFLICT (source) DO UPDATE SET definition = excluded.definition;\n\nCOMMIT;\n", literal(model), literal(s.definition()))
+	return out.String(), nil
+}
+
+// Down returns the SQL that removes what Migration made for a model, and the schema once no model uses it.
+func Down(model string, cfg *Postgres) (string, error) {
+	s, err := newSchema(model, cfg)
+	if err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	fmt.Fprintf(&out, "-- retraind: stop recording the label changes of %s for the model %s.\n\nBEGIN;\n\n", s.table, model)
+	for _, event := range events {
+		fmt.Fprintf(&out, "DROP TRIGGER IF EXISTS %s ON %s;\n", s.trigger(event), s.table)
+		fmt.Fprintf(&out, "DROP FUNCTION IF EXISTS %s();\n", s.function(event))
+	}
+	fmt.Fprintf(&out, `
+DELETE FROM retraind.outbox WHERE source = %[1]s;
+DELETE FROM retraind.sources WHERE source = %[1]s;
+
+DO $retraind$
+BEGIN
+  IF NOT EXISTS (SELECT FROM retraind.sources) THEN
+    DROP FUNCTION retraind.prune(text, xid8, timestamptz);
+    DROP TABLE retraind.outbox, retraind.sources;
+    DROP SCHEMA retraind;
+  END IF;
+END $retraind$;
+
+COMMIT;
+`, literal(model))
+	return out.String(), nil
+}
+
+// events are the statements that have a trigger each: transition tables allow no trigger for several.
+var events = []string{"insert", "update", "delete", "truncate"}
+
+// schema renders the parts of a model's SQL.
+type schema struct {
+	model string
+	cfg   *Postgres
+	ident pgx.Identifier
+	table string // quoted
+}
+
+func newSchema(model string, cfg *Postgres) (*schema, error) {
+	if err := checkName("retraind_" + model + "_truncate"); err != nil {
+		return nil, fmt.Errorf("model %q: %w", model, err)
+	}
+	for _, p := range cfg.Validate() {
+		// Where the table lies is not the SQL's business.
+		if !p.Warning && p.Path != "dsn" && p.Path != "dsn_file" {
+			return nil, fmt.Errorf("labels.postgres.%s: %s", p.Path, p.Message)
+		}
+	}
+	name, err := parseTable(cfg.Table)
+	if err != nil {
+		return nil, err
+	}
+	return &schema{model: model, cfg: cfg, ident: name, table: name.Sanitize()}, nil
+}
+
+func (s *schema) trigger(event string) string  { return ident("retraind_" + s.model + "_" + event) }
+func (s *schema) function(event string) string { return ident("retraind", s.model+"_"+event) }
+
+// definition is the digest of what the triggers record. Migration stores it, so that triggers of another configuration
+// are found; it does not change with the way in which the SQL is written.
+func (s *schema) definition() string {
+	h := sha256.New()
+	// Lengths keep lists apart: writing to a hash never fails.
+	fmt.Fprintf(h, "%q %q %q %q", []string(s.ident), s.cfg.ID, s.cfg.Text, s.cfg.Author)
+	for _, t := range s.cfg.targets() {
+		fmt.Fprintf(h, " %q=%q", t.name, t.source)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// rehearsal evaluates what the triggers will, over some rows. A label expression that fails would otherwise make the
+// application's own writes fail.
+func (s *schema) rehearsal() string {
+	parts := []string{s.key("r"), s.labels("r")}
+	for _, column := range append(Columns{s.cfg.Author}, s.cfg.Text...) {
+		if column != "" {
+			parts = append(parts, "r."+ident(column)+"::text")
+		}
+	}
+	return fmt.Sprintf("DO $retraind$ BEGIN\n  PERFORM %s\n  FROM (SELECT * FROM %s LIMIT 1000) AS r;\nEND $retraind$;\n\n", strings.Join(parts, ", "), s.table)
+}
+
+// key is a row's identity as text.
+func (s *schema) key(row string) string {
+	if len(s.cfg.ID) == 1 {
+		return row + "." + ident(s.cfg.ID[0]) + "::text"
+	}
+	parts := make([]string, len(s.cfg.ID))
+	for i, column := range s.cfg.ID {
+		parts[i] = row + "." + ident(column)
+	}
+	return "jsonb_build_array(" + strings.Join(parts, ", ") + ")::text"
+}
+
+// value is one label of a row as jsonb. An expression is evaluated over a subquery of the row, so that its bare
+// column names mean that row.
+func value(row string, t target) string {
+	if plain.MatchString(t.source) {
+		return "to_jsonb(" + row + "." + ident(t.source) + ")"
+	}
+	return "(SELECT to_jsonb((" + t.source + ")) FROM (SELECT " + row + ".*) AS retraind_row)"
+}
+
+// labels is a row's labels as one jsonb object.
+func (s *schema) labels(row string) string {
+	var parts []string
+	for _, t := range s.cfg.targets() {
+		parts = append(parts, literal(t.name)+", "+value(row, t))
+	}
+	return "jsonb_build_object(" + strings.Join(parts, ", ") + ")"
+}

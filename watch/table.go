@@ -1,0 +1,164 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// tableQuery selects key, labels, time and text of every row. All columns are text, so that their bytes are taken as
+// they come.
+func (s *schema) tableQuery() string {
+	at := "NULL::text"
+	if s.cfg.UpdatedAt != "" {
+		at = `to_char(r.` + ident(s.cfg.UpdatedAt) + `::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.USZ')`
+	}
+	columns := []string{s.key("r"), s.labels("r") + "::text", at}
+	for _, column := range s.cfg.Text {
+		columns = append(columns, "r."+ident(column)+"::text")
+	}
+	return fmt.Sprintf("SELECT %s FROM %s AS r", strings.Join(columns, ", "), s.table)
+}
+
+// rows streams the table through tx, one row in memory at a time. Its reader may stop early, which costs the
+// connection, since the server would send the rest otherwise.
+func (s *schema) rows(ctx context.Context, tx pgx.Tx) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		result, err := tx.Query(ctx, s.tableQuery())
+		if err != nil {
+			yield(Item{}, err)
+			return
+		}
+		// In this order: cancelled first, Close need not read what nobody wants.
+		defer result.Close()
+		defer cancel()
+		for result.Next() {
+			item, err := s.item(result.RawValues())
+			if err != nil {
+				yield(Item{}, err)
+				return
+			}
+			if item.ID != "" && !yield(item, nil) {
+				return
+			}
+		}
+		if err := result.Err(); err != nil {
+			yield(Item{}, err)
+		}
+	}
+}
+
+// item copies a row out of the connection's buffer.
+func (s *schema) item(raw [][]byte) (Item, error) {
+	item := Item{ID: string(raw[0]), Text: make(map[string]string, len(s.cfg.Text))}
+	text := string(raw[1])
+	var err error
+	if item.Labels, err = parseLabels(&text); err != nil {
+		return Item{}, fmt.Errorf("row %s: %w", item.ID, err)
+	}
+	if raw[2] != nil {
+		if item.At, err = time.Parse(time.RFC3339, string(raw[2])); err != nil {
+			return Item{}, fmt.Errorf("row %s: %w", item.ID, err)
+		}
+	}
+	for i, column := range s.cfg.Text {
+		if value := raw[3+i]; value != nil {
+			item.Text[column] = string(value)
+		}
+	}
+	return item, nil
+}
+
+// oneSnapshot is a transaction that sees the table as it was at its first statement.
+var oneSnapshot = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+
+// readAll gives the whole table to the sink, with its snapshot as the cursor: the next round reads exactly what the
+// table did not hold.
+func (c *session) readAll(ctx context.Context, reason string) error {
+	c.log.Info("reading the whole table", "reason", reason)
+	tx, err := c.conn.BeginTx(ctx, oneSnapshot)
+	if err != nil {
+		return err
+	}
+	// The connection is given up after any error, and with it the transaction.
+	next := c.at
+	next.Upto, next.Seq = "", 0
+	if err := tx.QueryRow(ctx, "SELECT pg_current_snapshot()::text").Scan(&next.Snapshot); err != nil {
+		return err
+	}
+	count := 0
+	var failed error // of the reading, apart from the sink's own
+	items := func(yield func(Item, error) bool) {
+		for item, err := range c.schema.rows(ctx, tx) {
+			failed = err
+			count++
+			if !yield(item, err) {
+				return
+			}
+		}
+	}
+	if err := c.sink.Replace(ctx, c.Name(), items, next.String()); err != nil {
+		if failed != nil {
+			return failed
+		}
+		return fmt.Errorf("store the table: %w", err)
+	}
+	if failed != nil {
+		return failed
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return err
+	}
+	c.at = next
+	c.arrived(max(1, count))
+	return nil
+}
+
+// Export streams the table as it is at one instant over a connection of its own, in constant memory, for a training's
+// data. An error ends the sequence.
+func Export(ctx context.Context, model string, cfg *Postgres) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		schema, err := newSchema(model, cfg)
+		if err != nil {
+			yield(Item{}, err)
+			return
+		}
+		conn, err := dial(ctx, cfg)
+		if err != nil {
+			yield(Item{}, err)
+			return
+		}
+		stopped := false
+		err = func() error {
+			tx, err := conn.BeginTx(ctx, oneSnapshot)
+			if err != nil {
+				return err
+			}
+			for item, err := range schema.rows(ctx, tx) {
+				if err != nil {
+					return err
+				}
+				if stopped = !yield(item, nil); stopped {
+					return nil
+				}
+			}
+			return tx.Commit(ctx)
+		}()
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		// After a complete read nothing can be lost by a connection that does not close well.
+		if closed := conn.Close(closing); err != nil {
+			err = errors.Join(explain(cfg, err), closed)
+		}
+		if err != nil && !stopped {
+			yield(Item{}, err)
+		}
+	}
+}

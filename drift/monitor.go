@@ -17,9 +17,9 @@ type entry struct {
 	seq  int64
 	// where it stands
 	used, heldout, leaked, answered, changed bool
-	// judged: in the baseline, or given to the new-item test; a correction of its label is then paired evidence.
-	// waiting: labelled since the baseline, in the queue of the new-item test.
-	judged, waiting bool
+	// waiting: labelled since the baseline and in the queue of the new-item test. Every other labelled item is in the
+	// baseline or has had its turn, so that a correction of its label is paired evidence.
+	waiting bool
 }
 
 // Monitor keeps the figures of one model's release exact under changes, each in constant time. It is owned by one
@@ -88,7 +88,6 @@ func (m *Monitor) Reset(release Release, items iter.Seq[Item]) {
 		m.take(slot)
 		m.fill(slot, item)
 		m.entries[slot].changed = !item.Own && item.Seq > release.TrainedSeq
-		m.entries[slot].judged = m.labelled(slot)
 		m.give(slot)
 		if item.Heldout && m.labelled(slot) {
 			m.days.add(item.At)
@@ -106,7 +105,7 @@ func (m *Monitor) Put(item Item) {
 		slot = m.slot(item.ID)
 	}
 	before := none
-	if known && !item.Inserted {
+	if !item.Inserted && (known || item.Old != nil) {
 		before = m.oldLabel(slot, item.Old)
 	}
 	m.take(slot)
@@ -145,7 +144,7 @@ func (m *Monitor) Delete(id string, seq int64) {
 		return
 	}
 	m.take(slot)
-	if m.entries[slot].judged && m.entries[slot].heldout {
+	if e := &m.entries[slot]; e.heldout && !e.waiting && m.labelled(slot) {
 		m.tests.done[id] = struct{}{}
 	}
 	delete(m.slots, id)
@@ -217,8 +216,7 @@ func (m *Monitor) Rebase(now time.Time) (Baseline, error) {
 	m.tests = m.newTests()
 	m.tests.replayed = m.seq
 	for slot := range m.entries {
-		e := &m.entries[slot]
-		e.waiting, e.judged = false, e.used && m.labelled(int32(slot))
+		m.entries[slot].waiting = false
 	}
 	return b, nil
 }

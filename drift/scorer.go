@@ -147,6 +147,9 @@ func (s *Scorer) classify(ctx context.Context, text Text) (Answer, error) {
 		return Answer{}, fmt.Errorf("ask %s: %w", s.config.Classify, err)
 	}
 	req.Header.Set("Content-Type", "application/json")
+	// Present but empty: net/http may then send again on a fresh connection when an idle one turns out to be closed, and
+	// nothing goes over the wire. Asking for a classification twice does no harm.
+	req.Header["Idempotency-Key"] = []string{}
 	start := time.Now()
 	status, answer, err := s.do(req)
 	if err != nil {

@@ -23,7 +23,7 @@ type tests struct {
 	arrivals ECUSUM
 	alarmed  bool
 	queue    []string            // items that wait for their turn, in commit order
-	done     map[string]struct{} // items that had their turn, and judged ones that are gone: no item counts twice
+	done     map[string]struct{} // items that had their turn, and judged ones that are gone or lost their label: none counts twice
 }
 
 func (m *Monitor) newTests() tests {
@@ -60,19 +60,18 @@ func (m *Monitor) observe(slot int32, before int32, own bool, author string, at 
 		m.days.add(at)
 	}
 	if m.release.Baseline == nil || !e.heldout || e.leaked {
-		e.judged, e.waiting = now != none, false
+		e.waiting = false
 		return
 	}
 	_, done := t.done[e.id]
 	switch {
-	case first && own:
-		e.judged = true
-	case first && !done && !e.waiting && (!e.judged || seq <= t.replayed):
-		e.judged, e.waiting = false, true
+	case e.waiting: // it will be judged by the label that it has when its turn comes
+	case first && !own && !done:
+		e.waiting = true
 		t.queue = append(t.queue, e.id)
-	case first && done:
-		e.judged = true
-	case e.judged && e.answered && !own && before != none && now != none && before != now:
+	case before != none && now == none: // withdrawn; another label later is no arrival
+		t.done[e.id] = struct{}{}
+	case before != none && before != now && e.answered && !own:
 		answer := m.answers[m.at(slot, 0)]
 		switch {
 		case before == answer:
@@ -101,7 +100,6 @@ func (m *Monitor) feed() {
 				}
 				t.arrivals.Add(label != m.answers[m.at(slot, 0)])
 				t.done[id] = struct{}{}
-				e.judged = true
 				bound := m.bound(m.days.last)
 				t.alarmed = t.alarmed || bound > 0 && t.arrivals.E() >= bound
 			}
@@ -183,11 +181,12 @@ func (m *Monitor) RestoreState(state []byte) error {
 	}
 	for _, id := range s.Queue {
 		if slot, known := m.slots[id]; known {
-			m.entries[slot].waiting, m.entries[slot].judged = true, false
+			m.entries[slot].waiting = true
 		}
 	}
 	t.queue = s.Queue
 	m.tests = t
+	m.seq = max(m.seq, t.seq)
 	m.feed()
 	return nil
 }

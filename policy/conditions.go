@@ -147,23 +147,25 @@ func (a accuracyDrop) missing(r *drift.Report) int {
 	if k < 0 {
 		return -1
 	}
-	for low, high := k, r.Correct; ; {
-		if _, ok := evidence(r, low); ok {
-			return low
+	low, high := k-1, k // low is too few; high is tried, in growing steps, because the answer is mostly near k
+	for step := 1; ; step *= 2 {
+		if _, ok := evidence(r, high); ok {
+			break
 		}
-		if _, ok := evidence(r, high); !ok {
+		if high == r.Correct {
 			return -1
 		}
-		for high-low > 1 { // low is too few, high enough
-			middle := (low + high) / 2
-			if _, ok := evidence(r, middle); ok {
-				high = middle
-			} else {
-				low = middle
-			}
-		}
-		return high
+		low, high = high, min(high+step, r.Correct)
 	}
+	for high-low > 1 {
+		middle := (low + high) / 2
+		if _, ok := evidence(r, middle); ok {
+			high = middle
+		} else {
+			low = middle
+		}
+	}
+	return high
 }
 
 type macroF1Drop struct{ points float64 }
@@ -214,16 +216,16 @@ func (a recallBelow) judge(r *drift.Report, _ time.Time, c *Condition) {
 	case worst != nil && (below > 0 || small == nil):
 		c.Labels = a.missing(worst)
 		c.settle(worst.Recall, a.bound, false, worst.Recall < a.bound, true)
-		c.Text = "recall of " + worst.Name + " is " + share(worst.Recall) + " of " + strconv.Itoa(worst.Support) + than(c.Tripped, ", below ", ", not below ") + share(a.bound)
+		c.Text = "recall of " + label(worst.Name) + " is " + share(worst.Recall) + " of " + strconv.Itoa(worst.Support) + than(c.Tripped, ", below ", ", not below ") + share(a.bound)
 		if below > 1 {
 			c.Text += ", and " + strconv.Itoa(below-1) + " more below"
 		}
 	case small != nil:
 		c.Labels = -1
 		c.settle(small.Recall, a.bound, false, true, false)
-		c.Text = "recall of " + small.Name + " is " + share(small.Recall) + ", but only " + strconv.Itoa(small.Support) + " of " + strconv.Itoa(a.min) + " held-out items have it"
+		c.Text = "recall of " + label(small.Name) + " is " + share(small.Recall) + ", but only " + strconv.Itoa(small.Support) + " of " + strconv.Itoa(a.min) + " held-out items have it"
 	case a.only != "":
-		c.unknown(a.bound, "no held-out item is labelled "+a.only)
+		c.unknown(a.bound, "no held-out item is labelled "+label(a.only))
 	default:
 		c.unknown(a.bound, "no category has enough held-out items")
 	}
@@ -298,7 +300,7 @@ func (n newCategory) judge(r *drift.Report, _ time.Time, c *Condition) {
 		c.Text = "no category is new"
 		return
 	}
-	c.Text = "the new category " + name + " has " + plural(most, "example") + than(c.Tripped, ", at least ", "; wanted are ") + strconv.Itoa(n.examples)
+	c.Text = "the new category " + label(name) + " has " + plural(most, "example") + than(c.Tripped, ", at least ", "; wanted are ") + strconv.Itoa(n.examples)
 }
 
 type labelShift struct{ psi float64 }

@@ -64,12 +64,12 @@ func (p *Policy) verdict(d *Decision, r *drift.Report, h History) {
 	}
 	if f := h.Force; f != nil {
 		d.Forced = true
-		text := "forced by " + f.By
+		text := "forced by " + label(f.By)
 		if f.By == "" {
 			text = "forced"
 		}
 		if f.Reason != "" {
-			text += ": " + f.Reason
+			text += ": " + label(f.Reason)
 		}
 		call("forced", text)
 	}
@@ -164,7 +164,7 @@ func stateText(r *drift.Report) string {
 		text = "unknown state " + string(r.State)
 	}
 	if r.Detail != "" {
-		text += ": " + r.Detail
+		text += ": " + label(r.Detail)
 	}
 	return text
 }

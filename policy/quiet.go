@@ -151,13 +151,6 @@ func validateException(name string) check.Problems {
 	return p
 }
 
-func cutText(s string) string {
-	if r := []rune(s); len(r) > 60 {
-		return string(r[:60]) + "…"
-	}
-	return s
-}
-
 // neverOpens says whether five years have no opening.
 func (w *Windows) neverOpens(now time.Time) bool {
 	return !w.Always() && !w.Contains(now) && len(w.Next(now, 1)) == 0

@@ -1,23 +1,40 @@
 package policy
 
 import (
+	"math"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // Small pieces of sentences. They avoid fmt: a decision is made in microseconds, and backtests make millions.
 
-func share(f float64) string { return strconv.FormatFloat(f*100, 'f', 1, 64) + "%" }
+func share(f float64) string { return tenths(f*100, true) + "%" }
 
 func points(f float64) string {
-	text := strconv.FormatFloat(f, 'f', 1, 64)
-	if text == "1.0" {
-		return "1 point"
+	if text := tenths(f, false); text != "1" {
+		return text + " points"
 	}
-	if n := len(text); text[n-2:] == ".0" {
-		text = text[:n-2]
+	return "1 point"
+}
+
+// tenths prints one decimal, whole numbers without it unless they are wanted.
+func tenths(f float64, always bool) string {
+	rounded := math.Round(f * 10)
+	if !(math.Abs(rounded) < 1e15) {
+		return strconv.FormatFloat(f, 'g', 4, 64)
 	}
-	return text + " points"
+	var buffer [24]byte
+	n, out := int64(rounded), buffer[:0]
+	if n < 0 {
+		n, out = -n, append(out, '-')
+	}
+	out = strconv.AppendInt(out, n/10, 10)
+	if always || n%10 != 0 {
+		out = append(out, '.', byte('0'+n%10))
+	}
+	return string(out)
 }
 
 func number(f float64, digits int) string { return strconv.FormatFloat(f, 'f', digits, 64) }
@@ -32,7 +49,7 @@ func than(yes bool, a, b string) string {
 // change says where a figure went since the promotion; drop is positive for a fall.
 func change(what string, drop float64) string {
 	switch text := points(drop); {
-	case text == "0 points" || text == "-0 points":
+	case text == "0 points":
 		return what + " is as at the promotion"
 	case drop < 0:
 		return what + " rose by " + points(-drop)
@@ -68,4 +85,27 @@ func span(d time.Duration) string {
 		}
 	}
 	return strconv.Itoa(int(d/day)) + "d"
+}
+
+// label shows a category's name, which comes from data, on one line and at a sane length.
+func label(name string) string {
+	if strings.IndexFunc(name, unicode.IsControl) >= 0 {
+		name = strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return unicode.ReplacementChar
+			}
+			return r
+		}, name)
+	}
+	return cutText(name)
+}
+
+func cutText(s string) string {
+	if len(s) <= 60 {
+		return s
+	}
+	if r := []rune(s); len(r) > 60 {
+		return string(r[:60]) + "…"
+	}
+	return s
 }

@@ -20,8 +20,8 @@ const module = "github.com/retraind/retraind"
 // level orders the rooms: a package imports only rooms of a lower level, and its own sub-packages.
 var level = map[string]int{
 	"internal/check": 0, "internal/unit": 0,
-	"classifier": 1, "drift": 1, "gpu": 1, "store": 1, "systemd": 1,
-	"policy": 2, "watch": 2, "notify": 2,
+	"drift": 1, "gpu": 1, "store": 1, "systemd": 1,
+	"classifier": 2, "policy": 2, "watch": 2, "notify": 2,
 	"actions": 3,
 	"configs": 4, "status": 4,
 	"internal/daemon": 5,

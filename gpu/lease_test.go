@@ -36,7 +36,7 @@ func TestLease(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer again.Release()
+	defer func() { _ = again.Release() }()
 	for _, bad := range []string{"", "../GPU", "GPU aaaa"} {
 		if _, err := leases.TryAcquire(bad, "r_3"); err == nil || errors.Is(err, gpu.ErrLeased) {
 			t.Errorf("lease of %q: got %v", bad, err)
@@ -64,7 +64,7 @@ func TestLeaseIsNotInherited(t *testing.T) {
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer child.Wait()
+	defer func() { _ = child.Wait() }()
 	defer stdin.Close()
 	if err := lease.Release(); err != nil {
 		t.Fatal(err)

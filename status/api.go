@@ -129,5 +129,5 @@ func writeJSON(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
-	w.Write(append(data, '\n')) //nolint:errcheck // a client that left needs no answer
+	w.Write(append(data, '\n')) // a client that left needs no answer
 }

@@ -95,7 +95,7 @@ func (p page) show(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Write(out.Bytes()) //nolint:errcheck // a client that left needs no answer
+	w.Write(out.Bytes()) // a client that left needs no answer
 }
 
 // render writes the page whole, so that a fault in the middle never leaves half of one.

@@ -14,6 +14,7 @@ type runView struct {
 	Took                          string
 	Now                           string // what goes on, for a run in progress
 	At                            timeView
+	Ended                         bool
 	Bar                           barView
 	Steps                         []stepView
 }
@@ -25,14 +26,18 @@ type stepView struct {
 func newRunView(now time.Time, r Run) runView {
 	v := runView{
 		ID: r.ID, Trigger: capital(r.Trigger), Reason: capital(r.Reason), Pipeline: r.Pipeline,
-		Class: r.Outcome, At: newTime(now, latest(r)), Bar: newBar(now, r),
+		Class: r.Outcome, At: newTime(now, latest(r)), Ended: !r.Ended.IsZero(), Bar: newBar(now, r),
 	}
 	if v.Class == "" {
 		v.Class = r.State
 	}
 	v.Label = strings.ReplaceAll(v.Class, "_", " ")
-	if !r.Started.IsZero() {
-		v.Took = rough(r.Took(now))
+	switch {
+	case r.Started.IsZero():
+	case r.Ended.IsZero():
+		v.Took = "for " + rough(r.Took(now))
+	default:
+		v.Took = "took " + rough(r.Took(now))
 	}
 	for i, s := range r.Steps {
 		step := stepView{Name: s.Name, State: s.State, Class: tone(s.State), Detail: s.Detail}

@@ -2,6 +2,7 @@ package systemd
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strconv"
 	"sync/atomic"
@@ -45,7 +46,7 @@ func TestWatchdogFollowsProgress(t *testing.T) {
 		}
 
 		cancel()
-		if err := <-done; err != context.Canceled {
+		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("Run: %v", err)
 		}
 	})

@@ -25,7 +25,7 @@ const childVar = "RETRAIND_TEST_GPU_PROBE"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childVar) != "" {
-		os.Exit(gpu.Answer(context.Background(), os.Stdout, nvml.New()))
+		os.Exit(gpu.Answer(context.Background(), os.Stdout, nvml.Inventory{}))
 	}
 	os.Exit(m.Run())
 }

@@ -13,20 +13,21 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// Inventory implements gpu.Inventory with the library that is installed on this host.
+// Inventory implements gpu.Inventory with the library that is installed on this host. Its zero value is ready for use; the
+// library is loaded with the first question.
 type Inventory struct {
-	lib binding.Interface
+	lib binding.Interface // nil: the host's
 }
-
-// New returns the host's inventory; the library is loaded with the first question.
-func New() Inventory { return Inventory{lib: binding.New()} }
 
 // Devices implements gpu.Inventory. Names of processes are left to who asked: only the daemon sees the host's /proc.
 func (i Inventory) Devices(context.Context) ([]gpu.Device, error) {
+	if i.lib == nil {
+		i.lib = binding.New()
+	}
 	if ret := i.lib.Init(); ret != binding.SUCCESS {
 		return nil, i.fault("begin", ret)
 	}
-	defer i.lib.Shutdown()
+	defer func() { _ = i.lib.Shutdown() }() // the child ends anyway
 	count, ret := i.lib.DeviceGetCount()
 	if ret != binding.SUCCESS {
 		return nil, i.fault("count devices", ret)

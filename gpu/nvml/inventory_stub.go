@@ -11,9 +11,6 @@ import (
 // Inventory stands for the library in a binary that was built without it.
 type Inventory struct{}
 
-// New returns an inventory that can only say that it was not built.
-func New() Inventory { return Inventory{} }
-
 // Devices implements gpu.Inventory.
 func (Inventory) Devices(context.Context) ([]gpu.Device, error) {
 	return nil, &gpu.ProbeError{

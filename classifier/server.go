@@ -1,12 +1,9 @@
 package classifier
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -104,33 +101,4 @@ func readDigest(dir string) (string, error) {
 		return "", fmt.Errorf("read release %s: it has no digest", path)
 	}
 	return release.Digest, nil
-}
-
-// drain is how long requests in flight may take to end after the context has.
-const drain = 5 * time.Second
-
-// Serve answers on the listener until ctx ends, then lets requests in flight finish. It returns nil after such an end.
-func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	server := &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       time.Minute,
-		WriteTimeout:      time.Minute,
-		IdleTimeout:       2 * time.Minute, // longer than a scorer keeps its connections, so that it is the one that closes
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
-	}
-	done := make(chan error, 1)
-	go func() {
-		<-ctx.Done()
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
-		defer cancel()
-		done <- server.Shutdown(stop)
-	}()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve classifier: %w", err)
-	}
-	if err := <-done; err != nil {
-		return fmt.Errorf("stop classifier: %w", errors.Join(err, server.Close()))
-	}
-	return nil
 }

@@ -31,9 +31,8 @@ func (s *Server) Watch(ctx context.Context) error {
 	}
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
-	complaint := ""
+	complaint := s.follow("")
 	for {
-		complaint = s.follow(complaint)
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -41,16 +40,17 @@ func (s *Server) Watch(ctx context.Context) error {
 			if !ok {
 				events = nil
 			}
-			if filepath.Base(e.Name) != filepath.Base(s.dir) {
-				continue
+			if filepath.Base(e.Name) == filepath.Base(s.dir) {
+				complaint = s.follow(complaint)
 			}
 		case err, ok := <-faults:
-			if !ok {
+			if ok {
+				s.log.Warn("file watch", "err", err)
+			} else {
 				faults = nil
-				continue
 			}
-			s.log.Warn("file watch", "err", err)
 		case <-tick.C:
+			complaint = s.follow(complaint)
 		}
 	}
 }

@@ -34,11 +34,14 @@ func (p *Policy) judge(r *drift.Report, now time.Time) []Condition {
 				n.judge(r, now, c)
 				continue
 			}
-			c.unknown(0, "not judged: "+stateText(r))
+			c.unknown(0, notJudged+stateText(r))
 		}
 	}
 	return list
 }
+
+// notJudged starts the text of a condition that waits for a report that is whole.
+const notJudged = "not judged: "
 
 func (p *Policy) verdict(d *Decision, r *drift.Report, h History) {
 	call := func(name, text string) {
@@ -153,7 +156,7 @@ func stateText(r *drift.Report) string {
 	case drift.StateUnscored:
 		text = "held-out texts wait for the classifier's answer"
 	case drift.StateInsufficient:
-		text = "only " + plural(r.Scored, "held-out item") + " scored"
+		text = "only " + plural(r.Scored, "held-out item") + than(r.Scored == 1, " is scored", " are scored")
 	case drift.StateAsleep:
 		text = "the classifier does not answer, and it may sleep"
 	case drift.StateError:

@@ -40,13 +40,21 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	if !d.WindowNext.IsZero() {
 		fmt.Fprintf(&b, "\nQuiet hours open %s, in %s.\n", localTime(d.WindowNext, d.At.Add(-366*day), opts.Location), span(d.WindowNext.Sub(d.At)))
 	}
-	if d.Armed() && !d.Forced {
-		fmt.Fprintf(&b, "Start it now anyway:  retraind trigger %s\n", d.Model)
+	if d.Armed() {
+		switch d.Reason {
+		case ReasonRunActive:
+		case ReasonHeld:
+			fmt.Fprintf(&b, "Let it go on:  retraind resume %s\n", d.Model)
+		default:
+			fmt.Fprintf(&b, "Start it now anyway:  retraind trigger %s\n", d.Model)
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
+// conditionRows shows each condition's value, bound and distance, and below it the whole sentence where it is more than
+// these.
 func (d Decision) conditionRows(opts RenderOptions) [][]string {
 	var rows [][]string
 	for _, c := range d.Conditions {
@@ -63,9 +71,39 @@ func (d Decision) conditionRows(opts RenderOptions) [][]string {
 				where = "line " + strconv.Itoa(line)
 			}
 		}
-		rows = append(rows, []string{mark, strings.TrimPrefix(than(c.Config == "", c.Name, c.Config), "retrain_when."), c.Text, c.distance(), where})
+		name := strings.TrimPrefix(than(c.Config == "", c.Name, c.Config), "retrain_when.")
+		judged := c.State != StateInconclusive || c.Breached
+		switch {
+		case c.Unit == UnitNone:
+			rows = append(rows, []string{mark, name, c.Text, "", "", where})
+			continue
+		case !judged:
+			rows = append(rows, []string{mark, name, "unknown", "", "", where})
+		default:
+			edge := than(strings.Contains(c.Name, "_below"), "trips below ", "trips at ")
+			rows = append(rows, []string{mark, name, c.Unit.text(c.Value), edge + c.Unit.text(c.Bound), c.distance(), where})
+		}
+		if judged && mark != "no" || !judged && !strings.HasPrefix(c.Text, notJudged) {
+			rows = append(rows, []string{"", "", c.Text})
+		}
 	}
 	return rows
+}
+
+func (u Unit) text(v float64) string {
+	switch u {
+	case UnitShare:
+		return share(v)
+	case UnitPoints:
+		return points(v)
+	case UnitLabels:
+		return plural(int(v), "label")
+	case UnitPSI:
+		return "PSI " + number(v, 3)
+	case UnitHours:
+		return span(time.Duration(v * float64(time.Hour)))
+	}
+	return number(v, -1)
 }
 
 // distance is how far a condition is from tripping, in its own unit and in labels.
@@ -74,21 +112,12 @@ func (c Condition) distance() string {
 		return ""
 	}
 	var parts []string
-	if c.Distance > 0 {
-		text := ""
-		switch c.Unit {
-		case UnitShare:
-			text = points(c.Distance * 100)
-		case UnitPoints:
-			text = points(c.Distance)
-		case UnitPSI:
-			text = number(c.Distance, 3)
-		case UnitHours:
-			text = span(time.Duration(c.Distance * float64(time.Hour)))
+	if c.Distance > 0 && c.Unit != UnitLabels {
+		unit, distance := c.Unit, c.Distance
+		if unit == UnitShare {
+			unit, distance = UnitPoints, distance*100
 		}
-		if text != "" {
-			parts = append(parts, text+" to go")
-		}
+		parts = append(parts, strings.TrimPrefix(unit.text(distance), "PSI ")+" to go")
 	}
 	if c.Labels > 0 {
 		parts = append(parts, distanceLabels(&c))
@@ -125,7 +154,7 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 				if b.Reason != reason {
 					continue
 				}
-				row[0], row[2] = "NO", b.Text
+				row[0], row[2] = "NO", strings.TrimPrefix(b.Text, g.name+" ")
 				if !b.Until.IsZero() {
 					row[3] = "in " + span(b.Until.Sub(d.At))
 				}
@@ -136,7 +165,8 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 	return rows
 }
 
-// table prints rows of one width per column; empty columns at the end take no room.
+// table prints rows of one width per column; empty columns take no room, and a row that stops at its third cell is a
+// remark that may run over the columns behind it.
 func table(b *strings.Builder, title string, rows [][]string) {
 	if len(rows) == 0 {
 		return
@@ -144,15 +174,17 @@ func table(b *strings.Builder, title string, rows [][]string) {
 	width := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {
-			width[i] = max(width[i], utf8.RuneCountInString(cell))
+			if free := i == 2 && (len(row) == 3 || strings.Join(row[3:], "") == ""); !free {
+				width[i] = max(width[i], utf8.RuneCountInString(cell))
+			}
 		}
 	}
 	b.WriteString(title + "\n")
 	for _, row := range rows {
 		line := ""
 		for i, cell := range row {
-			if width[i] > 0 {
-				line += "  " + cell + strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell))
+			if width[i] > 0 || cell != "" {
+				line += "  " + cell + strings.Repeat(" ", max(0, width[i]-utf8.RuneCountInString(cell)))
 			}
 		}
 		b.WriteString(strings.TrimRight(line, " ") + "\n")

@@ -1,0 +1,155 @@
+package policy_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/policy"
+)
+
+// Random months under random limits: whatever happens, no run starts that a rule forbids, and one that nothing forbids
+// does. The rules are checked here by counting through everything that ever happened, not the way Decide does it.
+func TestRandomHistories(t *testing.T) {
+	t.Parallel()
+	report := healthy(t)
+	rapid.Check(t, func(t *rapid.T) {
+		loc, err := time.LoadLocation(rapid.SampledFrom(zones).Draw(t, "zone"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := policy.Defaults()
+		c.RetrainWhen.AccuracyBelow = pct(0.85)
+		c.UrgentWhen.AccuracyBelow = pct(0.5)
+		c.Limits = policy.Limits{
+			Cooldown: unit.Duration(rapid.IntRange(0, 72).Draw(t, "cooldown")) * unit.Duration(hour),
+			Budget:   unit.Rate{Count: rapid.IntRange(1, 4).Draw(t, "budget"), Per: unit.Duration(rapid.IntRange(1, 10).Draw(t, "days")) * unit.Duration(day)},
+			Breaker:  rapid.IntRange(0, 3).Draw(t, "breaker"),
+		}
+		from, to := unit.Clock(rapid.IntRange(0, 23).Draw(t, "from")*3600), unit.Clock(rapid.IntRange(0, 23).Draw(t, "to")*3600+900)
+		c.QuietHours = []policy.QuietHours{{Days: policy.Days(rapid.IntRange(0, 127).Draw(t, "weekdays")), From: &from, To: &to}}
+		p, err := policy.Compile(c, loc, policy.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &model{t: t, report: report, c: c, w: p.Windows(), now: time.Date(2027, 3, 20, 0, 0, 0, 0, time.UTC)}
+		for range 400 {
+			m.step(p)
+		}
+	})
+}
+
+type model struct {
+	t      *rapid.T
+	report drift.Report
+	c      policy.Config
+	w      *policy.Windows
+	now    time.Time
+	info   int
+	runs   []policy.RunFact // newest first
+	active bool
+	ends   time.Time
+}
+
+func (m *model) step(p *policy.Policy) {
+	m.now = m.now.Add(time.Duration(rapid.IntRange(1, 300).Draw(m.t, "minutes")) * time.Minute)
+	if m.active && !m.now.Before(m.ends) {
+		m.active = false
+		m.runs[0].Ended = m.ends
+		m.runs[0].Outcome = rapid.SampledFrom([]policy.Outcome{
+			policy.OutcomePromoted, policy.OutcomeRejected, policy.OutcomeRejected, policy.OutcomeRolledBack, policy.OutcomeFailed, policy.OutcomeCancelled, policy.OutcomeBlocked,
+		}).Draw(m.t, "outcome")
+	}
+	if rapid.IntRange(0, 5).Draw(m.t, "labels") == 0 {
+		m.info++
+	}
+	r := wrong(m.report, rapid.SampledFrom([]int{0, 20, 20, 20, 150}).Draw(m.t, "wrong"))
+	h := policy.History{Runs: m.runs, Info: fmt.Sprint(m.info), Needs: time.Duration(rapid.IntRange(0, 5).Draw(m.t, "needs")) * hour}
+	if m.active {
+		h.Active = m.runs[0].ID
+	}
+	if rapid.IntRange(0, 19).Draw(m.t, "hold") == 0 {
+		h.Held = &policy.Hold{}
+	}
+	if rapid.IntRange(0, 19).Draw(m.t, "force") == 0 {
+		h.Force = &policy.Force{By: "ann"}
+	}
+	d := p.Decide(r, h, m.now)
+	sound(m.t, d)
+	forbidden := m.forbidden(d, h)
+	wanted := r.Accuracy < 0.85 || h.Force != nil
+	switch {
+	case d.Start() && forbidden != "":
+		m.t.Fatalf("%s: started, though %s (%s)", m.now, forbidden, d.Text)
+	case d.Start() && !wanted:
+		m.t.Fatalf("%s: started for nothing (%s)", m.now, d.Text)
+	case !d.Start() && wanted && forbidden == "":
+		m.t.Fatalf("%s: did not start, though nothing forbids it: %s", m.now, d.Text)
+	case d.Start():
+		m.active = true
+		m.ends = m.now.Add(time.Duration(rapid.IntRange(1, 600).Draw(m.t, "length")) * time.Minute)
+		run := policy.RunFact{ID: fmt.Sprintf("r%d", len(m.runs)), Started: m.now, Info: h.Info, Forced: h.Force != nil}
+		m.runs = append([]policy.RunFact{run}, m.runs...)
+	}
+}
+
+// forbidden names a rule that forbids a start now.
+func (m *model) forbidden(d policy.Decision, h policy.History) string {
+	switch {
+	case m.active:
+		return "a run is active"
+	case h.Held != nil:
+		return "it is held"
+	case h.Force != nil:
+		return ""
+	}
+	limits := m.c.Limits
+	inPeriod := 0
+	for _, run := range m.runs {
+		if m.now.Sub(run.Ended) < limits.Cooldown.D() {
+			return "a run ended within the cooldown"
+		}
+		if m.now.Sub(run.Started) < limits.Budget.Per.D() {
+			inPeriod++
+		}
+	}
+	if inPeriod >= limits.Budget.Count {
+		return "the budget is spent"
+	}
+	streak, last, lastRejected, promotedSince := 0, "", "", false
+	for i := len(m.runs) - 1; i >= 0; i-- { // oldest first, as it happened
+		switch run := m.runs[i]; run.Outcome {
+		case policy.OutcomePromoted:
+			streak, promotedSince = 0, true
+		case policy.OutcomeRejected:
+			streak, last, lastRejected, promotedSince = streak+1, run.Info, run.Info, false
+		case policy.OutcomeFailed, policy.OutcomeRolledBack:
+			streak, last = streak+1, run.Info
+		}
+	}
+	switch {
+	case limits.Breaker > 0 && streak >= limits.Breaker && last == h.Info:
+		return "the breaker is open"
+	case lastRejected != "" && !promotedSince && lastRejected == h.Info:
+		return "these labels were rejected"
+	case d.Urgent:
+		return ""
+	}
+	if !m.w.Contains(m.now) {
+		return "the quiet hours are over"
+	}
+	// It must fit: every minute of the run lies in the window.
+	for at := m.now; at.Before(m.now.Add(h.Needs)); at = at.Add(15 * time.Minute) {
+		if !m.w.Contains(at) {
+			return "it does not fit"
+		}
+	}
+	if h.Needs > 0 && !m.w.Contains(m.now.Add(h.Needs-time.Nanosecond)) {
+		return "it does not fit"
+	}
+	return ""
+}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/vm"
 
@@ -95,12 +96,13 @@ func compileWhen(text string) (*vm.Program, error) {
 		return nil, &unit.Error{Message: fmt.Sprintf("the expression has %d characters", len(text)), Hint: fmt.Sprintf("%d are the most", longest)}
 	}
 	program, err := expr.Compile(text,
-		expr.Env(numbers{}), expr.AsBool(), expr.MaxNodes(200), expr.DisableAllBuiltins(),
+		expr.Env(numbers{}), expr.AsBool(), expr.MaxNodes(200), expr.Optimize(false), expr.DisableAllBuiltins(),
 		expr.EnableBuiltin("abs"), expr.EnableBuiltin("min"), expr.EnableBuiltin("max"))
 	if err == nil {
-		// A range makes a list of any length out of two numbers; no rule needs one.
-		if strings.Contains(text, "..") {
-			return nil, &unit.Error{Message: fmt.Sprintf("%q uses a range", cutText(text)), Hint: "compare numbers with <, <=, >, >= and =="}
+		root, check := program.Node(), plainWords{}
+		ast.Walk(&root, &check)
+		if check.refused != "" {
+			return nil, &unit.Error{Message: fmt.Sprintf("%q uses %s", cutText(text), check.refused), Hint: whenHint}
 		}
 		return program, nil
 	}
@@ -119,5 +121,32 @@ func compileWhen(text string) (*vm.Program, error) {
 		return nil, &unit.Error{Message: fmt.Sprintf("%q is a number (%s), not a yes or no", cutText(text), m[1]), Hint: "compare it, as in " + cutText(text) + " > 0.05"}
 	}
 	line, _, _ := strings.Cut(message, "\n")
-	return nil, &unit.Error{Message: fmt.Sprintf("%q: %s", cutText(text), line), Hint: "write comparisons joined by and, or, not, as in drop > 0.02 and changed > 100"}
+	return nil, &unit.Error{Message: fmt.Sprintf("%q: %s", cutText(text), line), Hint: whenHint}
+}
+
+const whenHint = "write comparisons joined by and, or, not, as in drop > 0.02 and changed > 100"
+
+// plainWords refuses whatever of the language could loop or is not about numbers and yes or no: lists, ranges,
+// closures, texts, variables.
+type plainWords struct{ refused string }
+
+// Visit looks at one node of the expression.
+func (p *plainWords) Visit(node *ast.Node) {
+	switch n := (*node).(type) {
+	case *ast.BoolNode, *ast.IntegerNode, *ast.FloatNode, *ast.IdentifierNode, *ast.UnaryNode, *ast.ConditionalNode:
+	case *ast.BuiltinNode:
+		if n.Name != "abs" && n.Name != "min" && n.Name != "max" {
+			p.refused = "the function " + n.Name
+		}
+	case *ast.BinaryNode:
+		switch n.Operator {
+		case "+", "-", "*", "/", "%", "^", "**", "<", "<=", ">", ">=", "==", "!=", "and", "or", "&&", "||":
+		default:
+			p.refused = "the operator " + n.Operator
+		}
+	case *ast.StringNode:
+		p.refused = "a text"
+	default:
+		p.refused = "more than numbers and comparisons"
+	}
 }

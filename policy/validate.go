@@ -40,10 +40,10 @@ func (e Evaluate) validate(loc *time.Location) check.Problems {
 	notNegative(&p, "every", e.Every)
 	notNegative(&p, "debounce", e.Debounce)
 	notNegative(&p, "max_wait", e.MaxWait)
-	switch {
-	case e.Every > 0 && e.Every < unit.Duration(time.Second):
+	if e.Every > 0 && e.Every < unit.Duration(time.Second) {
 		p.Errorf("every", "write 1m or more", "%s between evaluations is too short", e.Every)
-	case e.MaxWait < e.Debounce:
+	}
+	if e.MaxWait < e.Debounce {
 		p.Errorf("max_wait", "make it as long as debounce at least", "max_wait %s ends before debounce %s", e.MaxWait, e.Debounce)
 	}
 	if e.AfterChanges < 0 {

@@ -18,13 +18,34 @@ func (d *days) add(at time.Time) {
 	if at.IsZero() || at.Unix() <= 0 {
 		return
 	}
-	day := dayOf(at)
+	d.set(dayOf(at), d.count[dayOf(at)]+1)
+}
+
+func (d *days) set(day int64, n int) {
 	if d.count == nil {
 		d.count = map[int64]int{}
 		d.first, d.last = day, day
 	}
 	d.first, d.last = min(d.first, day), max(d.last, day)
-	d.count[day]++
+	d.count[day] = n
+}
+
+// recent is what the rate of the last day needs, and the first day.
+func (d *days) recent() map[int64]int {
+	out := map[int64]int{}
+	for day, n := range d.count {
+		if day > d.last-rateDays || day == d.first {
+			out[day] = n
+		}
+	}
+	return out
+}
+
+// merge takes stored counts; where both know a day, the larger one is the more complete.
+func (d *days) merge(stored map[int64]int) {
+	for day, n := range stored {
+		d.set(day, max(n, d.count[day]))
+	}
 }
 
 // rate is labels a day over the last 30 days, or over the days since the first label where that is shorter.

@@ -316,6 +316,35 @@ func TestSetsAreScoredWholeAndByMember(t *testing.T) {
 	}
 }
 
+func TestBoundSurvivesARestart(t *testing.T) {
+	t.Parallel()
+	opts := drift.Options{FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * 24 * time.Hour)}}
+	b := setup(t, opts, []string{"a"}, []string{"a"})
+	b.rebase(t)
+	for day := range 40 { // 4 a day for 40 days
+		for i := range 4 {
+			b.seq++
+			b.Put(drift.Item{ID: fmt.Sprint(day, ".", i), Heldout: true, TextHash: hash("x"), Labels: label("a"), Inserted: true,
+				At: noon.AddDate(0, 0, day), Seq: b.seq})
+		}
+	}
+	now := noon.AddDate(0, 0, 39)
+	before := b.Report(now)
+	near(t, "rate", before.Labels.Rate, 4, 1e-12)
+	near(t, "bound", before.NewItems.Bound, 720, 1e-9)
+	state, err := b.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := drift.NewMonitor(opts)
+	again.Reset(b.Release(), nil) // as if the store did not know when labels were set
+	near(t, "bound without a rate", again.Report(now).NewItems.Bound, 180, 1e-9)
+	if err := again.RestoreState(state); err != nil {
+		t.Fatal(err)
+	}
+	near(t, "bound after the restart", again.Report(now).NewItems.Bound, 720, 1e-9)
+}
+
 func TestStateOfAnotherReleaseIsRefused(t *testing.T) {
 	t.Parallel()
 	b := setup(t, drift.Options{}, []string{"a"}, []string{"a"})

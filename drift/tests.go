@@ -8,8 +8,12 @@ import (
 	"time"
 )
 
-// minBound keeps the alarm bound away from values that a handful of errors reaches, whatever the label rate.
-const minBound = 20
+// minBound keeps the alarm bound away from values that a handful of errors reaches, and minRate (labels a day) does so
+// where the measured rate is next to nothing: the promise is then kept with room to spare.
+const (
+	minBound = 20
+	minRate  = 1
+)
 
 // tests is the sequential evidence since the baseline. Everything in it depends on the order of changes, so it is
 // stored, not rebuilt.
@@ -118,7 +122,7 @@ func (m *Monitor) bound(today int64) float64 {
 		return 0
 	}
 	period := time.Duration(r.Per).Hours() / 24 / float64(r.Count)
-	return max(minBound, m.days.rate(today)*period)
+	return max(minBound, max(minRate, m.days.rate(today))*period)
 }
 
 // storedTests is the JSON form of tests.
@@ -132,6 +136,8 @@ type storedTests struct {
 	Alarmed      bool     `json:"alarmed,omitempty"`
 	Queue        []string `json:"queue,omitempty"`
 	Done         []string `json:"done,omitempty"`
+
+	Days map[int64]int `json:"days,omitempty"` // held-out labels by day: the bound depends on their rate
 }
 
 // State returns the sequential tests as JSON, to be stored with the sequence number that TestedSeq returns.
@@ -140,7 +146,7 @@ func (m *Monitor) State() ([]byte, error) {
 	b, err := json.Marshal(storedTests{
 		Release: m.release.Digest, Seq: t.seq, RightToWrong: t.rightToWrong, WrongToRight: t.wrongToRight,
 		Authors: slices.Sorted(maps.Keys(t.authors)), Arrivals: t.arrivals, Alarmed: t.alarmed,
-		Queue: t.queue, Done: slices.Sorted(maps.Keys(t.done)),
+		Queue: t.queue, Done: slices.Sorted(maps.Keys(t.done)), Days: m.days.recent(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("store sequential tests: %w", err)
@@ -186,6 +192,7 @@ func (m *Monitor) RestoreState(state []byte) error {
 	}
 	t.queue = s.Queue
 	m.tests = t
+	m.days.merge(s.Days)
 	m.seq = max(m.seq, t.seq)
 	m.feed()
 	return nil

@@ -1,0 +1,163 @@
+package policy
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/retraind/retraind/drift"
+)
+
+type accuracyBelow struct{ bound float64 }
+
+func (a accuracyBelow) judge(r *drift.Report, _ time.Time, c *Condition) {
+	c.Labels = fewest(float64(r.Correct)-a.bound*float64(r.Scored), r.Correct, func(k int) bool {
+		return float64(r.Correct-k)/float64(r.Scored) < a.bound
+	})
+	c.settle(r.Accuracy, a.bound, false, r.Accuracy < a.bound, true)
+	c.Text = "accuracy is " + share(r.Accuracy) + than(c.Tripped, ", below ", ", not below ") + share(a.bound)
+}
+
+type accuracyDrop struct{ points float64 }
+
+func (a accuracyDrop) judge(r *drift.Report, _ time.Time, c *Condition) {
+	if r.Baseline == nil {
+		c.unknown(a.points, "nothing is known about the accuracy at the promotion")
+		return
+	}
+	breached := r.Drop >= a.points && r.Drop > 0
+	kind, convinced := "", false
+	if breached {
+		kind, convinced = evidence(r, 0)
+	}
+	if !breached || !convinced {
+		c.Labels = a.missing(r)
+	}
+	c.settle(r.Drop, a.points, true, breached, convinced)
+	switch {
+	case convinced:
+		c.Text = "accuracy fell by " + points(r.Drop) + ", at least " + points(a.points) + ": " + evidenceText(kind, r)
+	case breached:
+		c.Text = "accuracy fell by " + points(r.Drop) + ", but that is too little evidence: it may be chance"
+	default:
+		c.Text = change("accuracy", r.Drop) + ", less than " + points(a.points)
+	}
+}
+
+// missing is how many more corrections from right to wrong would trip it.
+func (a accuracyDrop) missing(r *drift.Report) int {
+	enough := r.Baseline.Accuracy - a.points/100
+	k := fewest(float64(r.Correct)-enough*float64(r.Scored), r.Correct, func(k int) bool {
+		drop := (r.Baseline.Accuracy - float64(r.Correct-k)/float64(r.Scored)) * 100
+		return drop >= a.points && drop > 0
+	})
+	if k < 0 {
+		return -1
+	}
+	low, high := k-1, k // low is too few; high is tried, in growing steps, because the answer is mostly near k
+	for step := 1; ; step *= 2 {
+		if _, ok := evidence(r, high); ok {
+			break
+		}
+		if high == r.Correct {
+			return -1
+		}
+		low, high = high, min(high+step, r.Correct)
+	}
+	for high-low > 1 {
+		middle := (low + high) / 2
+		if _, ok := evidence(r, middle); ok {
+			high = middle
+		} else {
+			low = middle
+		}
+	}
+	return high
+}
+
+type macroF1Drop struct{ points float64 }
+
+func (m macroF1Drop) judge(r *drift.Report, _ time.Time, c *Condition) {
+	c.Labels = -1
+	if r.Baseline == nil {
+		c.unknown(m.points, "nothing is known about the macro-F1 at the promotion")
+		return
+	}
+	c.settle(r.MacroF1Drop, m.points, true, r.MacroF1Drop >= m.points && r.MacroF1Drop > 0, true)
+	c.Text = change("macro-F1", r.MacroF1Drop) + than(c.Tripped, ", at least ", ", less than ") + points(m.points)
+}
+
+// recallBelow judges one category, or the worst of all that have no floor of their own.
+type recallBelow struct {
+	bound float64
+	min   int
+	only  string
+	but   []string // sorted
+}
+
+func (a recallBelow) judge(r *drift.Report, _ time.Time, c *Condition) {
+	var worst, small *drift.Category
+	below := 0
+	for i := range r.Category {
+		k := &r.Category[i]
+		if a.only != "" && k.Name != a.only || k.Support == 0 {
+			continue
+		}
+		if _, own := slices.BinarySearch(a.but, k.Name); own {
+			continue
+		}
+		if k.Support < a.min {
+			if k.Recall < a.bound && (small == nil || k.Recall < small.Recall) {
+				small = k
+			}
+			continue
+		}
+		if k.Recall < a.bound {
+			below++
+		}
+		if worst == nil || k.Recall < worst.Recall {
+			worst = k
+		}
+	}
+	switch {
+	case worst != nil && (below > 0 || small == nil):
+		c.Labels = a.missing(worst)
+		c.settle(worst.Recall, a.bound, false, worst.Recall < a.bound, true)
+		c.Text = "recall of " + label(worst.Name) + " is " + share(worst.Recall) + " of " + strconv.Itoa(worst.Support) + than(c.Tripped, ", below ", ", not below ") + share(a.bound)
+		if below > 1 {
+			c.Text += ", and " + strconv.Itoa(below-1) + " more below"
+		}
+	case small != nil:
+		c.Labels = -1
+		c.settle(small.Recall, a.bound, false, true, false)
+		c.Text = "recall of " + label(small.Name) + " is " + share(small.Recall) + ", but only " + strconv.Itoa(small.Support) + " of " + strconv.Itoa(a.min) + " held-out items have it"
+	case a.only != "":
+		c.unknown(a.bound, "no held-out item is labelled "+label(a.only))
+	default:
+		c.unknown(a.bound, "no category has enough held-out items")
+	}
+}
+
+// missing is the least number of label corrections that push the recall below the bound: new items of the category
+// that are answered wrongly, or right ones that move to another category.
+func (a recallBelow) missing(k *drift.Category) int {
+	correct, support := float64(k.Correct), float64(k.Support)
+	if a.bound <= 0 {
+		return -1
+	}
+	gained := int(math.Floor(correct/a.bound-support)) + 1
+	for gained > 0 && correct/(support+float64(gained-1)) < a.bound {
+		gained--
+	}
+	for correct/(support+float64(gained)) >= a.bound {
+		gained++
+	}
+	lost := fewest((correct-a.bound*support)/max(1-a.bound, 1e-9), k.Correct, func(n int) bool {
+		return n < k.Support && float64(k.Correct-n)/float64(k.Support-n) < a.bound
+	})
+	if lost >= 0 {
+		return min(gained, lost)
+	}
+	return gained
+}

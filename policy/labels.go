@@ -1,0 +1,103 @@
+package policy
+
+import (
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/expr-lang/expr/vm"
+
+	"github.com/retraind/retraind/drift"
+)
+
+type labelChanges struct {
+	byShare bool
+	share   float64
+	atLeast int
+}
+
+func (l labelChanges) judge(r *drift.Report, _ time.Time, c *Condition) {
+	changed, items := r.Labels.Changed, r.Labels.Items
+	enough := changed >= l.atLeast
+	if l.byShare {
+		need := max(l.atLeast, int(math.Ceil(l.share*float64(items)-1e-9)))
+		c.Labels = max(0, need-changed)
+		enough = enough && r.Labels.Share >= l.share && changed > 0
+		c.settle(r.Labels.Share, l.share, true, enough, true)
+	} else {
+		c.Labels = max(0, l.atLeast-changed)
+		c.settle(float64(changed), float64(l.atLeast), true, enough, true)
+	}
+	c.Text = strconv.Itoa(changed) + " of " + strconv.Itoa(items) + " labels changed since the training"
+	switch {
+	case enough:
+		c.Text += ", enough"
+	case l.byShare && l.atLeast > 0:
+		c.Text += "; " + share(l.share) + " and " + strconv.Itoa(l.atLeast) + " are wanted"
+	case l.byShare:
+		c.Text += "; " + share(l.share) + " are wanted"
+	default:
+		c.Text += "; " + strconv.Itoa(l.atLeast) + " are wanted"
+	}
+}
+
+type newCategory struct{ examples int }
+
+func (n newCategory) judge(r *drift.Report, _ time.Time, c *Condition) {
+	name, most := "", 0
+	for k, examples := range r.Labels.New {
+		if examples > most || examples == most && k < name {
+			name, most = k, examples
+		}
+	}
+	c.Labels = max(0, n.examples-most)
+	c.settle(float64(most), float64(n.examples), true, most >= n.examples, true)
+	if most == 0 {
+		c.Text = "no category is new"
+		return
+	}
+	c.Text = "the new category " + label(name) + " has " + plural(most, "example") + than(c.Tripped, ", at least ", "; wanted are ") + strconv.Itoa(n.examples)
+}
+
+type labelShift struct{ psi float64 }
+
+func (l labelShift) judge(r *drift.Report, _ time.Time, c *Condition) {
+	c.Labels = -1
+	c.settle(r.Labels.PSI, l.psi, true, r.Labels.PSI >= l.psi, true)
+	c.Text = "the mix of labels moved by a PSI of " + number(r.Labels.PSI, 3) + than(c.Tripped, ", at least ", ", less than ") + number(l.psi, -1)
+}
+
+type maxAge struct{ most time.Duration }
+
+func (m maxAge) judge(r *drift.Report, now time.Time, c *Condition) {
+	c.Labels = -1
+	if r.Baseline == nil || r.Baseline.At.IsZero() {
+		c.unknown(m.most.Hours(), "nothing is known about the time of the promotion")
+		return
+	}
+	age := max(0, now.Sub(r.Baseline.At))
+	c.settle(age.Hours(), m.most.Hours(), true, age >= m.most, true)
+	c.Text = "the release is " + span(age) + " old" + than(c.Tripped, ", at least ", ", less than ") + span(m.most)
+}
+
+type when struct {
+	text    string
+	program *vm.Program
+}
+
+func (w *when) judge(r *drift.Report, now time.Time, c *Condition) {
+	c.Labels = -1
+	machine := vm.VM{MemoryBudget: 1000}
+	out, err := machine.Run(w.program, numbersOf(r, now))
+	answer, ok := out.(bool)
+	if err != nil || !ok {
+		c.unknown(1, "the expression could not be evaluated")
+		return
+	}
+	value := 0.0
+	if answer {
+		value = 1
+	}
+	c.settle(value, 1, true, answer, true)
+	c.Text = cutText(w.text) + than(answer, " is true", " is false")
+}

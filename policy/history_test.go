@@ -37,7 +37,7 @@ func TestRandomHistories(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := &model{t: t, report: report, c: c, w: p.Windows(), now: time.Date(2027, 3, 20, 0, 0, 0, 0, time.UTC)}
-		for range 400 {
+		for range 150 {
 			m.step(p)
 		}
 	})

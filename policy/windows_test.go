@@ -163,13 +163,13 @@ func TestWindowsAgainstOracle(t *testing.T) {
 	})
 }
 
-// Every change of the clocks in every zone over five years, with windows that have their edges right there.
+// Every change of the clocks in every zone over three years, with windows that have their edges right there.
 func TestEveryClockChange(t *testing.T) {
 	t.Parallel()
 	changes := 0
 	for _, name := range zones {
 		loc := zone(t, name)
-		at := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+		at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 		for {
 			_, change := at.In(loc).ZoneBounds()
 			if change.IsZero() || change.Year() > 2028 {
@@ -190,7 +190,7 @@ func TestEveryClockChange(t *testing.T) {
 			}
 		}
 	}
-	if changes < 100 {
+	if changes < 60 {
 		t.Errorf("only %d changes of the clocks seen", changes)
 	}
 }

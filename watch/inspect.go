@@ -82,7 +82,8 @@ func inspect(ctx context.Context, conn *pgx.Conn, s *schema) (found check.Proble
 // findTable returns the table's columns with their types.
 func (s *schema) findTable(ctx context.Context, conn *pgx.Conn, found *check.Problems) (columns map[string]string, stop bool, err error) {
 	var kind string
-	err = conn.QueryRow(ctx, `SELECT c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+	err = conn.QueryRow(ctx, `SELECT CASE WHEN c.relkind <> 'r' THEN c.relkind::text WHEN EXISTS (SELECT FROM pg_inherits WHERE c.oid IN (inhparent, inhrelid)) THEN 'i' ELSE 'r' END
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`, s.ident[0], s.ident[1]).Scan(&kind)
 	if errors.Is(err, pgx.ErrNoRows) {
 		hint := "correct labels.postgres.table"
@@ -105,8 +106,8 @@ func (s *schema) findTable(ctx context.Context, conn *pgx.Conn, found *check.Pro
 	if err != nil {
 		return nil, true, err
 	}
-	if word := map[string]string{"v": "a view", "m": "a materialized view", "f": "a foreign table"}[kind]; word != "" {
-		found.Errorf("table", "name the table that it takes its rows from", "%s is %s, on which label changes cannot be recorded", strings.Join(s.ident, "."), word)
+	if word := map[string]string{"v": "a view", "m": "a materialized view", "f": "a foreign table", "p": "a partitioned table", "i": "part of a partitioning or inheritance"}[kind]; word != "" {
+		found.Errorf("table", "name an ordinary table that holds the labels", "%s is %s, on which label changes cannot be recorded", strings.Join(s.ident, "."), word)
 		return nil, true, nil
 	}
 	rows, err := conn.Query(ctx, `SELECT a.attname::text, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a

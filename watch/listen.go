@@ -2,7 +2,12 @@ package watch
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const (
@@ -13,19 +18,15 @@ const (
 	// What may have been written without a ring is looked for at these intervals.
 	restlessMin = 5 * time.Millisecond
 	restlessMax = time.Second
+	// lockPatience is how long the listener waits for writers that rang to end their transactions.
+	lockPatience = "20ms"
 )
 
 // listen follows the outbox until ctx ends or the connection breaks.
 func (c *session) listen(ctx context.Context) error {
 	for {
-		n, err := c.awake(ctx)
-		if err != nil {
+		if err := c.awake(ctx); err != nil {
 			return err
-		}
-		for n > 0 {
-			if n, err = c.linger(ctx); err != nil {
-				return err
-			}
 		}
 		if err := c.prune(ctx); err != nil {
 			return err
@@ -36,40 +37,61 @@ func (c *session) listen(ctx context.Context) error {
 	}
 }
 
-// awake takes the doorbell's lock, so that nobody rings, and reads.
-func (c *session) awake(ctx context.Context) (int, error) {
-	if err := c.lock(ctx); err != nil {
-		return 0, err
+// awake reads until nothing came for some steps, with the doorbell's lock as soon as the writers that rang are done.
+func (c *session) awake(ctx context.Context) error {
+	if _, err := c.round(ctx); err != nil {
+		return err
 	}
-	return c.round(ctx)
+	for idle := 0; idle < lingerSteps; idle++ {
+		if err := c.lock(ctx); err != nil {
+			return err
+		}
+		n, err := c.round(ctx)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			idle = -1
+		}
+		if err := pause(ctx, lingerStep); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// lock takes the doorbell's lock if it is free. A writer that rang holds it until its transaction ends, and so does
-// another listener of the source while it is awake; they are not waited for.
+// lock takes the doorbell's lock alone. Waiting for it keeps new writers from ringing; a writer whose transaction lasts
+// is not waited for long, and then writers go on ringing.
 func (c *session) lock(ctx context.Context) error {
 	if c.locked {
 		return nil
 	}
-	return c.conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1, $2)", lockClass, lockObject(c.model)).Scan(&c.locked)
-}
-
-// linger reads until nothing came for some steps.
-func (c *session) linger(ctx context.Context) (int, error) {
-	for range lingerSteps {
-		if err := pause(ctx, lingerStep); err != nil {
-			return 0, err
-		}
-		if n, err := c.round(ctx); err != nil || n > 0 {
-			return n, err
-		}
+	var patience string
+	var void any
+	err := c.conn.QueryRow(ctx, "SELECT set_config('lock_timeout', $3, true), pg_advisory_lock($1, $2)",
+		lockClass, lockObject(c.model), lockPatience).Scan(&patience, &void)
+	var server *pgconn.PgError
+	if errors.As(err, &server) && server.Code == "55P03" {
+		return nil
 	}
-	return 0, nil
+	c.locked = err == nil
+	return err
 }
 
-// asleep gives the lock back, reads what was committed meanwhile, and waits for a ring. Three kinds of rows come
-// without one: of transactions that found the lock taken and commit later; of transactions that found it taken by
-// somebody else; and of those whose ringer rolled back. The first two are looked for until they cannot exist any more,
-// the third at each poll.
+// foreign tells whether another listener holds the lock: a second daemon, or what the server has left of an earlier
+// connection of ours. While it does, nobody rings for us.
+func (c *session) foreign(ctx context.Context) (bool, error) {
+	var shared bool
+	err := c.conn.QueryRow(ctx, "SELECT pg_try_advisory_lock_shared($1, $2)", lockClass, lockObject(c.model)).Scan(&shared)
+	if err != nil || !shared {
+		return true, err
+	}
+	_, err = c.conn.Exec(ctx, "SELECT pg_advisory_unlock_shared($1, $2)", lockClass, lockObject(c.model))
+	return false, err
+}
+
+// asleep gives the lock back, reads what was committed meanwhile, and waits for a ring. Transactions that found the
+// lock taken and commit later do not ring, so they are looked for until none can be left.
 func (c *session) asleep(ctx context.Context) error {
 	foreign := !c.locked
 	if c.locked {
@@ -78,54 +100,59 @@ func (c *session) asleep(ctx context.Context) error {
 		}
 		c.locked = false
 	}
-	f, n, err := c.look(ctx)
-	if err != nil || n > 0 {
-		return err
-	}
-	silent := f.next // transactions below it may have found the lock taken
+	var silent []string // transactions that may have found the lock taken
 	restless := restlessMin
 	polled := time.Now()
-	for {
-		unsettled := foreign || f.oldest < silent
-		wait := min(pingEvery, time.Until(polled.Add(c.cfg.poll())))
-		if unsettled {
-			wait = min(wait, restless)
-			restless = min(2*restless, restlessMax)
+	for first := true; ; first = false {
+		wasForeign := foreign
+		if foreign {
+			var err error
+			if foreign, err = c.foreign(ctx); err != nil {
+				return err
+			}
 		}
-		rung, err := c.ring(ctx, wait)
-		if err != nil || rung {
+		writers, n, err := c.look(ctx)
+		if err != nil || n > 0 {
 			return err
 		}
-		if !unsettled && time.Since(polled) < c.cfg.poll() {
+		if first || wasForeign {
+			silent = writers
+		}
+		silent = slices.DeleteFunc(silent, func(writer string) bool { return !slices.Contains(writers, writer) })
+		for unsettled := foreign || len(silent) > 0; ; {
+			wait := min(pingEvery, time.Until(polled.Add(c.cfg.poll())))
+			if unsettled {
+				wait = min(wait, restless)
+				restless = min(2*restless, restlessMax)
+			}
+			if rung, err := c.ring(ctx, wait); err != nil || rung {
+				return err
+			}
+			if unsettled || time.Since(polled) >= c.cfg.poll() {
+				break
+			}
 			if err := c.ping(ctx); err != nil {
 				return err
 			}
-			continue
 		}
 		polled = time.Now()
-		if f, n, err = c.look(ctx); err != nil || n > 0 {
-			return err
-		}
-		if foreign {
-			if err := c.lock(ctx); err != nil || c.locked {
-				return err // now it can be given back in order
-			}
-		}
 	}
 }
 
-// look reads everything that can be read, and returns which transactions ran before that.
-func (c *session) look(ctx context.Context) (snapshot, int, error) {
-	var text string
-	if err := c.conn.QueryRow(ctx, "SELECT pg_current_snapshot()::text").Scan(&text); err != nil {
-		return snapshot{}, 0, err
-	}
-	before, err := parseSnapshot(text)
+// look reads everything that can be read, and returns the transactions that were writing to the outbox before that.
+// They hold its table lock from before they try the doorbell until they end. Their ids would not tell: a snapshot does
+// not name running transactions that are younger than the last one that ended.
+func (c *session) look(ctx context.Context) (writers []string, n int, err error) {
+	rows, err := c.conn.Query(ctx, `SELECT DISTINCT virtualtransaction FROM pg_locks WHERE locktype = 'relation' AND mode = 'RowExclusiveLock'
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND relation = 'retraind.outbox'::regclass`)
 	if err != nil {
-		return snapshot{}, 0, err
+		return nil, 0, err
 	}
-	n, err := c.round(ctx)
-	return before, n, err
+	if writers, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		return nil, 0, err
+	}
+	n, err = c.round(ctx)
+	return writers, n, err
 }
 
 // ring waits for a notification. Its payload is not looked at: anybody may send one, and it only says "look".

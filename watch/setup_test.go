@@ -214,7 +214,12 @@ func (b *bundle) start() (source *PostgresSource, stop func()) {
 			b.t.Errorf("Run ended with %v", err)
 		}
 	})
-	b.t.Cleanup(stop)
+	b.t.Cleanup(func() {
+		stop()
+		if h := source.Health(); b.t.Failed() && !h.Up {
+			b.t.Logf("the source is down: %s", h.Error)
+		}
+	})
 	return source, stop
 }
 
@@ -249,4 +254,8 @@ func sorted(lines []string) []string {
 	out := append([]string(nil), lines...)
 	slices.Sort(out)
 	return out
+}
+
+func timeout(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(t.Context(), d)
 }

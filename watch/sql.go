@@ -171,7 +171,16 @@ func (s *schema) rehearsal() string {
 			parts = append(parts, "r."+ident(column)+"::text")
 		}
 	}
-	return fmt.Sprintf("DO $retraind$ BEGIN\n  PERFORM %s\n  FROM (SELECT * FROM %s LIMIT 1000) AS r;\nEND $retraind$;\n\n", strings.Join(parts, ", "), s.table)
+	return fmt.Sprintf(`DO $retraind$ BEGIN
+  IF EXISTS (SELECT FROM pg_class WHERE oid = %[1]s::regclass AND relkind <> 'r')
+    OR EXISTS (SELECT FROM pg_inherits WHERE %[1]s::regclass IN (inhparent, inhrelid)) THEN
+    RAISE 'retraind records label changes of ordinary tables only, not of views, foreign or partitioned tables or inheritance: %%', %[1]s;
+  END IF;
+  PERFORM %[2]s
+  FROM (SELECT * FROM %[3]s LIMIT 1000) AS r;
+END $retraind$;
+
+`, literal(s.table), strings.Join(parts, ", "), s.table)
 }
 
 // key is a row's identity as text.
@@ -197,9 +206,24 @@ func value(row string, t target) string {
 
 // labels is a row's labels as one jsonb object.
 func (s *schema) labels(row string) string {
+	return s.object(func(t target) string { return value(row, t) })
+}
+
+// ownLabels is the same for the only row in scope. It reads no other columns than the expressions name, which is all
+// that a reader may have been granted.
+func (s *schema) ownLabels() string {
+	return s.object(func(t target) string {
+		if plain.MatchString(t.source) {
+			return "to_jsonb(" + ident(t.source) + ")"
+		}
+		return "to_jsonb((" + t.source + "))"
+	})
+}
+
+func (s *schema) object(value func(target) string) string {
 	var parts []string
 	for _, t := range s.cfg.targets() {
-		parts = append(parts, literal(t.name)+", "+value(row, t))
+		parts = append(parts, literal(t.name)+", "+value(t))
 	}
 	return "jsonb_build_object(" + strings.Join(parts, ", ") + ")"
 }

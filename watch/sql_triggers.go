@@ -73,9 +73,10 @@ func differ(columns []string) string {
 // body is a trigger function's text between $retraind$.
 func (s *schema) body(event string) string {
 	source := literal(s.model)
-	// The doorbell: while the listener is awake it holds the lock, so nobody rings and commits do not queue for NOTIFY.
-	// While it sleeps one writer gets the lock and rings; the others go free.
-	ring := fmt.Sprintf("IF pg_try_advisory_xact_lock(%d, %d) THEN PERFORM pg_notify(%s, ''); END IF;",
+	// The doorbell: while the listener is awake it holds the lock alone, so nobody rings and commits do not queue for
+	// NOTIFY. While it sleeps the lock is free, and whoever writes shares it and rings. (One ringer for all would be
+	// cheaper, but its transaction may last, or roll back, while the others' changes wait for its ring.)
+	ring := fmt.Sprintf("IF pg_try_advisory_xact_lock_shared(%d, %d) THEN PERFORM pg_notify(%s, ''); END IF;",
 		lockClass, lockObject(s.model), literal(channel(s.model)))
 	const into = "INSERT INTO retraind.outbox (source, op, item, old, new, text_changed, author, origin)"
 	switch event {

@@ -18,7 +18,7 @@ func (s *schema) tableQuery() string {
 	if s.cfg.UpdatedAt != "" {
 		at = `to_char(r.` + ident(s.cfg.UpdatedAt) + `::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.USZ')`
 	}
-	columns := []string{s.key("r"), s.labels("r") + "::text", at}
+	columns := []string{s.key("r"), s.ownLabels() + "::text", at}
 	for _, column := range s.cfg.Text {
 		columns = append(columns, "r."+ident(column)+"::text")
 	}

@@ -33,8 +33,9 @@ var sideways = map[string][]string{}
 
 // landlords says which rooms alone may import a library, in code that reaches the binary.
 var landlords = map[string][]string{
-	"github.com/jackc/pgx":                           {"watch", "store", "internal/pgtest"},
-	"github.com/nats-io/nats.go":                     {"watch", "notify", "status", "internal/daemon", "internal/natstest"},
+	// internal/demo plays the user's own programs: the one that edits labels and the one that subscribes.
+	"github.com/jackc/pgx":                           {"watch", "store", "internal/pgtest", "internal/demo"},
+	"github.com/nats-io/nats.go":                     {"watch", "notify", "status", "internal/daemon", "internal/natstest", "internal/demo"},
 	"github.com/NVIDIA/go-nvml":                      {"gpu/nvml"},
 	"github.com/spf13/viper":                         {"configs"},
 	"go.yaml.in/yaml":                                {"configs/strictyaml"},

@@ -23,6 +23,10 @@ func (x *Executor) commandWithGPU(ctx context.Context, p Plan, a Action, step St
 	if !step.GPU {
 		return x.command(ctx, p, a, step, step.Argv)
 	}
+	// A command that is under way already holds its memory: to wait for it to be free would be to wait for its end.
+	if runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt)) {
+		return x.command(ctx, p, a, step, step.Argv)
+	}
 	if x.GPU == nil {
 		return Outcome{Class: ClassBlocked, Detail: "the step needs a GPU and none is configured: set gpu: for the model"}, nil
 	}

@@ -105,7 +105,8 @@ func gateReason(done []Outcome) string {
 func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 	g := sum.Gate
 	champion := Champion{Seq: g.Seq, Baseline: drift.Baseline{Accuracy: g.Candidate.Accuracy, MacroF1: g.Candidate.MacroF1, N: g.N, Correct: g.Candidate.Correct, At: now()}}
-	for field, value := range map[store.ModelField]any{store.Champion: sum.Release, store.Previous: p.Champion, store.Baseline: mustJSON(champion)} {
+	// The monitor's tests begin anew at the gate's snapshot: what changed since is evidence about the new release.
+	for field, value := range map[store.ModelField]any{store.Champion: sum.Release, store.Previous: p.Champion, store.Baseline: mustJSON(champion), store.Monitor: ""} {
 		if err := t.SetModel(p.Model, field, value); err != nil {
 			return err
 		}

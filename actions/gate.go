@@ -175,7 +175,7 @@ func judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, Class, str
 	}
 	if len(f.Worse) > 0 {
 		w := f.Worse[0]
-		return f, ClassRejected, fmt.Sprintf("category %q would lose recall: %.0f %% to %.0f %% of %d items, more than the %v points allowed; %s", w.Name, 100*w.Champion, 100*w.Candidate, w.Support, c.CategoryFloor, both)
+		return f, ClassRejected, fmt.Sprintf("category %q would lose recall: %.0f %% to %.0f %% of %d items, more than the %g points allowed; %s", w.Name, 100*w.Champion, 100*w.Candidate, w.Support, float64(c.CategoryFloor), both)
 	}
 	f.P = drift.NewMcNemar(f.Wins, f.Losses).Better
 	ni := drift.NonInferior(f.Wins, f.Losses, f.N, float64(c.Margin)/100, gateAlpha)
@@ -201,7 +201,7 @@ func judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, Class, str
 	// The mirrored bound: the most that the candidate can be better by.
 	upper := -drift.NonInferior(f.Losses, f.Wins, f.N, 0, gateAlpha).Lower
 	if upper < -float64(c.Margin)/100 || f.Losses > f.Wins {
-		return f, ClassRejected, fmt.Sprintf("worse: %s; the difference may be %+.1f points, allowed are -%v", both, f.Bound, c.Margin)
+		return f, ClassRejected, fmt.Sprintf("worse: %s; the difference may be %+.1f points, allowed is -%g", both, f.Bound, f.Margin)
 	}
-	return f, ClassInconclusive, fmt.Sprintf("too little evidence that it is not worse by more than %v points: %s; the difference may be %+.1f points; the champion stays", c.Margin, both, f.Bound)
+	return f, ClassInconclusive, fmt.Sprintf("too little evidence that it is not worse by more than %g points: %s; the difference may be %+.1f points; the champion stays", f.Margin, both, f.Bound)
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,12 +17,13 @@ const (
 	drain = 5 * time.Second
 	// silence is how long a connection that never sent anything may keep the server from ending: clients dial ahead, and
 	// net/http would wait five seconds for each such connection.
-	silence = 300 * time.Millisecond
+	silence = time.Second
 )
 
 // Serve answers on the listener until ctx ends, then lets requests in flight finish. It returns nil after such an end.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	silent := &connections{open: map[net.Conn]struct{}{}}
+	counted := &countedListener{Listener: listener}
 	server := &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -42,9 +44,13 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		defer cancel()
 		closing := time.AfterFunc(silence, silent.close)
 		defer closing.Stop()
-		done <- server.Shutdown(stop)
+		err := server.Shutdown(stop)
+		if waitErr := counted.wait(stop); err == nil {
+			err = waitErr
+		}
+		done <- err
 	}()
-	err := server.Serve(listener)
+	err := server.Serve(counted)
 	close(ended)
 	stopped := <-done
 	if !errors.Is(err, http.ErrServerClosed) {
@@ -78,4 +84,46 @@ func (c *connections) close() {
 	for conn := range c.open {
 		conn.Close() // nothing was asked on it, so nobody waits for an answer
 	}
+}
+
+// countedListener knows how many of its connections are open. net/http's Shutdown overlooks one that was accepted but
+// not yet taken note of; another process may go on accepting from the same socket, so such a client would find its
+// request cut off.
+type countedListener struct {
+	net.Listener
+	open atomic.Int64
+}
+
+func (l *countedListener) Accept() (net.Conn, error) {
+	l.open.Add(1) // before the kernel hands one over: there is no moment in which it is not counted
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		l.open.Add(-1)
+		return nil, err
+	}
+	return &countedConn{Conn: conn, done: sync.OnceFunc(func() { l.open.Add(-1) })}, nil
+}
+
+// wait returns once every connection is closed.
+func (l *countedListener) wait(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for l.open.Load() > 0 {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+type countedConn struct {
+	net.Conn
+	done func()
+}
+
+func (c *countedConn) Close() error {
+	defer c.done()
+	return c.Conn.Close()
 }

@@ -2,7 +2,6 @@ package classifier
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 	"time"
 
@@ -21,13 +20,14 @@ func (s *Server) Watch(ctx context.Context) error {
 	watcher, err := fsnotify.NewWatcher()
 	if err == nil {
 		defer watcher.Close()
-		// The parent, not the link: a watch on the link itself goes blind when the link is replaced.
-		if err = watcher.Add(filepath.Dir(s.dir)); err == nil {
-			events, faults = watcher.Events, watcher.Errors
-		}
+		events, faults = watcher.Events, watcher.Errors
 	}
-	if err != nil {
-		s.log.Warn("no file watch, polling only", "err", fmt.Errorf("watch %s: %w", filepath.Dir(s.dir), err))
+	// The parent, not the link: a watch on the link itself goes blind when the link is replaced. A parent that is not
+	// there yet is tried again at each poll.
+	parent := filepath.Dir(s.dir)
+	watched := watcher != nil && watcher.Add(parent) == nil
+	if !watched {
+		s.log.Warn("no file watch yet, polling", "dir", parent)
 	}
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
@@ -50,6 +50,7 @@ func (s *Server) Watch(ctx context.Context) error {
 				faults = nil
 			}
 		case <-tick.C:
+			watched = watched || watcher != nil && watcher.Add(parent) == nil
 			complaint = s.follow(complaint)
 		}
 	}

@@ -32,17 +32,19 @@ type Item struct {
 	Labels   map[string]string
 	Seq      int64 // its last change
 	Own      bool  // that change was retraind's own
+	At       time.Time
 }
 
 // Item returns one item, ErrNotFound if it was never seen or is gone.
 func (t *Tx) Item(model, id string) (Item, error) {
 	it := Item{ID: id}
-	var text, labels string
-	err := t.tx.QueryRowContext(t.ctx, `select heldout, text_hash, text, labels, seq, own from items where model = ? and id = ?`, model, id).
-		Scan(&it.Heldout, &it.TextHash, &text, &labels, &it.Seq, &it.Own)
+	var text, labels, at string
+	err := t.tx.QueryRowContext(t.ctx, `select heldout, text_hash, text, labels, seq, own, at from items where model = ? and id = ?`, model, id).
+		Scan(&it.Heldout, &it.TextHash, &text, &labels, &it.Seq, &it.Own, &at)
 	if err != nil {
 		return it, noRows(err)
 	}
+	it.At = unstamp(at)
 	return it, decode2(text, &it.Text, labels, &it.Labels)
 }
 
@@ -52,10 +54,10 @@ func (t *Tx) PutItem(model string, it Item, sweep int64) error {
 	if it.Heldout {
 		text = encode(it.Text)
 	}
-	return t.exec(`insert into items (model, id, heldout, text_hash, text, labels, seq, own, sweep) values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+	return t.exec(`insert into items (model, id, heldout, text_hash, text, labels, seq, own, at, sweep) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		on conflict (model, id) do update set text_hash = excluded.text_hash, text = excluded.text, labels = excluded.labels,
-		seq = excluded.seq, own = excluded.own, sweep = excluded.sweep`,
-		model, it.ID, it.Heldout, it.TextHash, text, encode(it.Labels), it.Seq, it.Own, sweep)
+		seq = excluded.seq, own = excluded.own, at = excluded.at, sweep = excluded.sweep`,
+		model, it.ID, it.Heldout, it.TextHash, text, encode(it.Labels), it.Seq, it.Own, stamp(it.At), sweep)
 }
 
 // TouchItem marks an unchanged item as seen by a full read.
@@ -98,12 +100,13 @@ func (t *Tx) Items(model string) iter.Seq2[Item, error] { return t.items(model, 
 func (t *Tx) items(model, where string) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		stop := fmt.Errorf("stop")
-		err := t.each(`select id, heldout, text_hash, text, labels, seq, own from items where model = ? `+where+` order by id`, []any{model}, func(scan func(...any) error) error {
+		err := t.each(`select id, heldout, text_hash, text, labels, seq, own, at from items where model = ? `+where+` order by id`, []any{model}, func(scan func(...any) error) error {
 			var it Item
-			var text, labels string
-			if err := scan(&it.ID, &it.Heldout, &it.TextHash, &text, &labels, &it.Seq, &it.Own); err != nil {
+			var text, labels, at string
+			if err := scan(&it.ID, &it.Heldout, &it.TextHash, &text, &labels, &it.Seq, &it.Own, &at); err != nil {
 				return err
 			}
+			it.At = unstamp(at)
 			if err := decode2(text, &it.Text, labels, &it.Labels); err != nil {
 				return err
 			}

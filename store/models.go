@@ -8,7 +8,7 @@ type Model struct {
 	Name     string
 	Champion string // digest of the serving release, "" before the first
 	Previous string // digest it replaced
-	Applied  int64  // last change the monitor has counted
+	Applied  int64  // last change that an evaluation has told of
 	Monitor  string // JSON: state of the sequential tests
 	Baseline string // JSON: what the champion scored when it was promoted
 	Info     string // digest of all labels now

@@ -12,7 +12,7 @@ create table models (
 	model     text primary key,
 	champion  text not null default '', -- digest of the release that serves
 	previous  text not null default '',
-	applied   integer not null default 0, -- last change the monitor has counted
+	applied   integer not null default 0, -- last change that an evaluation has told of
 	monitor   text not null default '',   -- state of its sequential tests
 	baseline  text not null default '',
 	info      text not null default '',   -- digest of all labels now: equal means no new information
@@ -32,6 +32,7 @@ create table items (
 	labels text not null,        -- JSON
 	seq integer not null,        -- its last change
 	own integer not null,        -- that change was retraind's own
+	at text not null,
 	sweep integer not null,      -- the last full read that saw it
 	primary key (model, id)
 ) strict, without rowid;

@@ -90,6 +90,20 @@ func (s *Store) open(ctx context.Context) error {
 	return nil
 }
 
+// OpenReader opens an existing store for View alone, beside the daemon that holds it. The error wraps os.ErrNotExist
+// when there is none.
+func OpenReader(dir string) (*Store, error) {
+	path := filepath.Join(dir, "retraind.db")
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	db, err := openDB(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{dir: dir, read: db}, nil
+}
+
 // OpenEngine opens the workflow engine's database beside the store, with every commit on disk before it is answered.
 // The caller closes it.
 func (s *Store) OpenEngine() (*sql.DB, error) {
@@ -129,7 +143,10 @@ func (s *Store) Close() error {
 			errs = append(errs, db.Close())
 		}
 	}
-	return errors.Join(append(errs, s.lock.Close())...)
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // OnOutbox registers a function called after each commit that added notifications. It must not block.

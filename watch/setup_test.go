@@ -19,6 +19,8 @@ import (
 	"github.com/retraind/retraind/internal/pgtest"
 )
 
+var discard = slog.New(slog.DiscardHandler)
+
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 const itemsSQL = `CREATE TABLE public.items (id int PRIMARY KEY, title text, content text, category text, updated_at timestamptz DEFAULT now(), updated_by text, views int DEFAULT 0)`
@@ -201,7 +203,7 @@ func connect(t *testing.T, dsn string) *pgx.Conn {
 // start runs the source until the test ends or stop is called.
 func (b *bundle) start() (source *PostgresSource, stop func()) {
 	b.t.Helper()
-	source, err := NewPostgres("m", b.cfg, b.sink, nil, slog.New(slog.DiscardHandler))
+	source, err := NewPostgres("m", b.cfg, b.sink, nil, discard)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -72,6 +72,12 @@ func lockFile(dir string) string  { return filepath.Join(dir, "lock") }
 func claimFile(dir string) string { return filepath.Join(dir, "claimed") }
 func exitFile(dir string) string  { return filepath.Join(dir, "exit.json") }
 
+// Claimed says whether an attempt's command was ever begun.
+func Claimed(dir string) bool {
+	_, err := os.Stat(claimFile(dir))
+	return err == nil
+}
+
 // LogFile is where an attempt's output is kept.
 func LogFile(dir string) string { return filepath.Join(dir, "out.log") }
 

@@ -45,7 +45,7 @@ func (s Shim) Run(ctx context.Context, spec Spec) (Exit, error) {
 // start starts the supervisor unless the attempt was claimed before. Two daemons that race here start two supervisors,
 // of which one wins the claim and the other leaves without a trace.
 func (s Shim) start(spec Spec) error {
-	if _, err := os.Stat(claimFile(spec.Dir)); err == nil {
+	if Claimed(spec.Dir) {
 		return nil
 	}
 	if err := os.MkdirAll(spec.Dir, 0o700); err != nil {
@@ -69,7 +69,7 @@ func (s Shim) start(spec Spec) error {
 func waitClaim(spec Spec, pid int) error {
 	deadline := time.Now().Add(20 * time.Second)
 	for {
-		if _, err := os.Stat(claimFile(spec.Dir)); err == nil {
+		if Claimed(spec.Dir) {
 			return nil
 		}
 		if time.Now().After(deadline) {

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/configs/strictyaml"
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/watch"
+)
+
+// onlinePatience bounds how long a check waits for a server.
+const onlinePatience = 10 * time.Second
+
+func newCheck(a *app) *cobra.Command {
+	var offline, strict bool
+	cmd := &cobra.Command{
+		Use:   "check [FILE]",
+		Short: "Check a configuration: its keys and values, and what it names",
+		Long: `Check a configuration: every key, value and unit, with file, line and column of each problem, and
+then, unless --offline, that the databases, tables, triggers and classifiers it names answer.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				a.config = args[0]
+			}
+			found, loaded, err := a.check(cmd, offline)
+			if err != nil {
+				return err
+			}
+			return a.showFindings(found, loaded, strict)
+		},
+	}
+	cmd.Flags().BoolVar(&offline, "offline", false, "look only at the file")
+	cmd.Flags().BoolVar(&strict, "strict", false, "exit 3 when there are warnings")
+	return cmd
+}
+
+// check collects what is wrong; an error means that it could not be checked.
+func (a *app) check(cmd *cobra.Command, offline bool) (strictyaml.Problems, *configs.Loaded, error) {
+	l, _, err := a.load(cmd)
+	var bad *configs.InvalidError
+	if errors.As(err, &bad) {
+		return bad.Problems, &configs.Loaded{Path: bad.Path, Source: bad.Source}, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	found := l.Warnings
+	if offline {
+		return found, l, nil
+	}
+	ctx, stop := context.WithTimeout(context.Background(), onlinePatience)
+	defer stop()
+	var online check.Problems
+	for _, name := range l.File.Names() {
+		m := l.File.Models[name]
+		online.Under("models."+name+".labels.postgres", watch.Check(ctx, name, m.Labels.Postgres))
+		online.Under("models."+name+".serving", checkServing(ctx, m.Serving))
+	}
+	located, err := l.Locate(online)
+	return append(found, located...), l, err
+}
+
+// checkServing asks the classifier how it is; one that is not there yet is a warning, since the first run deploys it.
+func checkServing(ctx context.Context, c drift.ServingConfig) check.Problems {
+	var p check.Problems
+	s := drift.NewScorer(c)
+	defer s.Close()
+	info, err := s.Health(ctx)
+	switch {
+	case errors.Is(err, drift.ErrAsleep):
+		p.Warnf("health", "start the service; before the first release this is as it should be", "%v", err)
+	case err != nil:
+		p.Errorf("health", "", "%v", err)
+	case info.Release == "":
+		p.Warnf("health", "let the answer name the release, and set health_release to its path: then a deployment is proved faster", "the health answer has no field %q", c.WithDefaults().HealthRelease)
+	}
+	return p
+}
+
+func (a *app) showFindings(found strictyaml.Problems, l *configs.Loaded, strict bool) error {
+	if a.json {
+		if found == nil {
+			found = strictyaml.Problems{}
+		}
+		if err := a.printJSON(map[string]any{"file": l.Path, "ok": found.Errors() == 0, "problems": found}); err != nil {
+			return err
+		}
+	} else if len(found) > 0 {
+		if err := found.Render(a.stdout, l.Source); err != nil {
+			return err
+		}
+	}
+	switch {
+	case found.Errors() > 0:
+		return silent(exitFailed)
+	case strict && len(found) > 0:
+		return silent(exitNo)
+	}
+	if !a.json && len(found) == 0 {
+		fmt.Fprintf(a.stdout, "%s is valid: %s\n", l.Path, describe(l.File))
+	}
+	return nil
+}
+
+// describe says in one line what a file sets up.
+func describe(f *configs.File) string {
+	names := f.Names()
+	plural := "models"
+	if len(names) == 1 {
+		plural = "model"
+	}
+	return fmt.Sprintf("%d %s (%s), times in %s, state in %s", len(names), plural, strings.Join(names, ", "), f.Timezone, f.State)
+}

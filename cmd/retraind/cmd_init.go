@@ -1,0 +1,191 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/systemd"
+	"github.com/retraind/retraind/watch"
+)
+
+func newInit(a *app) *cobra.Command {
+	var e configs.Example
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "init [DIR]",
+		Short: "Write a commented configuration, the SQL for the label table and the unit files",
+		Long: `Write retraind.yaml, retraind.sql and the systemd files into a directory (default: this one).
+
+Nothing that exists is overwritten without --force. The SQL is run once by the table's owner; it can be
+printed again for the configuration as it stands with: retraind init sql`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			dir := "."
+			if len(args) == 1 {
+				dir = args[0]
+			}
+			return a.init(dir, e, force)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&e.Model, "model", "relevance", "name of the model")
+	f.StringVar(&e.DSN, "dsn-file", "pg-dsn", "file that will hold the connection string")
+	f.StringVar(&e.Table, "table", "public.items", "table with the labels")
+	f.StringVar(&e.ID, "id", "id", "its key column")
+	f.StringSliceVar(&e.Text, "text", []string{"title", "content"}, "its text columns")
+	f.StringVar(&e.Label, "label", "category", "its label column")
+	f.StringVar(&e.State, "state", "/var/lib/retraind", "state directory")
+	f.BoolVar(&force, "force", false, "overwrite files that exist")
+	cmd.AddCommand(newInitSQL(a), newInitSystemd(a))
+	return cmd
+}
+
+func (a *app) init(dir string, e configs.Example, force bool) error {
+	text := e.Render()
+	l, err := configs.Parse(filepath.Join(dir, "retraind.yaml"), []byte(text))
+	if err != nil {
+		return err // a flag that does not fit: the message shows the line it made
+	}
+	sql, err := migrations(l.File, "", "retraind")
+	if err != nil {
+		return err
+	}
+	me, err := self()
+	if err != nil {
+		return err
+	}
+	units, err := systemd.Files(me)
+	if err != nil {
+		return err
+	}
+	files := map[string]string{"retraind.yaml": text, "retraind.sql": sql}
+	for _, u := range units {
+		files[filepath.Join("systemd", u.Name)] = u.Text
+	}
+	names := make([]string, 0, len(files))
+	for name := range files {
+		names = append(names, name)
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil && !force {
+			return fail(exitNo, "%s exists already: nothing was written; --force overwrites it", filepath.Join(dir, name))
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, []byte(files[name]), 0o644); err != nil {
+			return err
+		}
+	}
+	if a.json {
+		return a.printJSON(map[string]any{"dir": dir, "files": names})
+	}
+	fmt.Fprintf(a.stdout, `wrote %s to %s
+
+next:
+  1. put the connection string into %s (mode 0600)
+  2. let the table's owner run: psql DATABASE -f %s
+  3. retraind check -c %s
+  4. retraind run -c %s, and beside it the classifier it names
+`, strings.Join(names, ", "), dir, filepath.Join(dir, e.DSN), filepath.Join(dir, "retraind.sql"), filepath.Join(dir, "retraind.yaml"), filepath.Join(dir, "retraind.yaml"))
+	return nil
+}
+
+// migrations is the SQL of all models, or of one, with the grants for the daemon's role.
+func migrations(f *configs.File, model, role string) (string, error) {
+	var b strings.Builder
+	for _, name := range f.Names() {
+		if model != "" && name != model {
+			continue
+		}
+		pg := f.Models[name].Labels.Postgres
+		sql, err := watch.Migration(name, pg)
+		if err != nil {
+			return "", err
+		}
+		b.WriteString(sql)
+		if role == "" {
+			continue
+		}
+		grants, err := watch.Grants(name, pg, role)
+		if err != nil {
+			return "", err
+		}
+		b.WriteString("\n" + grants)
+	}
+	return b.String(), nil
+}
+
+func newInitSQL(a *app) *cobra.Command {
+	var down bool
+	var model, role string
+	cmd := &cobra.Command{
+		Use: "sql", Short: "Print the SQL that makes the label tables of the configuration tell about changes", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			l, _, err := a.load(cmd)
+			if err != nil {
+				return err
+			}
+			if _, ok := l.File.Models[model]; model != "" && !ok {
+				return fail(exitNotFound, "no model %q is configured", model)
+			}
+			if !down {
+				sql, err := migrations(l.File, model, role)
+				if err == nil {
+					fmt.Fprint(a.stdout, sql)
+				}
+				return err
+			}
+			for _, name := range l.File.Names() {
+				if model != "" && name != model {
+					continue
+				}
+				sql, err := watch.Down(name, l.File.Models[name].Labels.Postgres)
+				if err != nil {
+					return err
+				}
+				fmt.Fprint(a.stdout, sql)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&down, "down", false, "print the SQL that removes it again")
+	cmd.Flags().StringVar(&model, "model", "", "only this model")
+	cmd.Flags().StringVar(&role, "role", "retraind", "role that the daemon logs in as; empty prints no grants")
+	return cmd
+}
+
+func newInitSystemd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "systemd", Short: "Print the unit files, with the paths they belong to", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			me, err := self()
+			if err != nil {
+				return err
+			}
+			files, err := systemd.Files(me)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(files)
+			}
+			for _, f := range files {
+				fmt.Fprintf(a.stdout, "# %s\n%s\n", f.Path, f.Text)
+			}
+			return nil
+		},
+	}
+}

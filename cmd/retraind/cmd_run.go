@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/internal/daemon"
+	"github.com/retraind/retraind/systemd"
+)
+
+func newRun(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "run",
+		Aliases: []string{"serve"},
+		Short:   "Run the daemon in the foreground",
+		Long: `Run the daemon in the foreground.
+
+Signals:  HUP   read the configuration again; a bad one is refused and the old one stays
+          USR1  retrain now: skips thresholds, cooldown and quiet hours, never a safety rule
+          USR2  evaluate now
+          TERM  stop: takes nothing new, lets the work in flight end or detaches from it
+          TERM  a second time: stop at once; a training goes on by itself and is taken up again`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.run(cmd) },
+	}
+	configs.Flags(cmd.Flags())
+	return cmd
+}
+
+func (a *app) run(cmd *cobra.Command) error {
+	loaded, settings, err := a.load(cmd)
+	if err != nil {
+		var bad *configs.InvalidError
+		if errors.As(err, &bad) {
+			_ = bad.Render(a.stderr)
+			return silent(exitConfig)
+		}
+		return &coded{code: exitConfig, err: err}
+	}
+	log, err := newLogger(a.stderr, settings)
+	if err != nil {
+		return err
+	}
+	for _, w := range loaded.Warnings {
+		log.Warn(w.Message, "at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column), "hint", w.Hint)
+	}
+	me, err := self()
+	if err != nil {
+		return err
+	}
+	o := daemon.Options{
+		Loaded: loaded, Self: me, Version: version().Version, Log: log, Notifier: systemd.NewNotifier(os.Getenv),
+		Reread: func() (*configs.Loaded, error) {
+			l, _, err := a.load(cmd)
+			return l, err
+		},
+	}
+	soft, stopSoft := context.WithCancelCause(context.Background())
+	defer stopSoft(nil)
+	hard, stopHard := context.WithCancel(context.Background())
+	defer stopHard()
+	o.Hard = hard
+	defer translate(&o, func() { stopSoft(daemon.ErrStopped) }, stopHard)()
+	return daemon.Run(soft, o)
+}
+
+// translate turns signals into channels and contexts; it returns the function that ends it. Each channel holds one
+// signal: a thousand of them are one.
+func translate(o *daemon.Options, soft, hard func()) func() {
+	on := func(sig ...os.Signal) chan os.Signal {
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, sig...)
+		return c
+	}
+	stop := on(syscall.SIGTERM, syscall.SIGINT)
+	pokes := map[chan os.Signal]chan struct{}{}
+	channel := func(sig os.Signal) <-chan struct{} {
+		c := make(chan struct{}, 1)
+		pokes[on(sig)] = c
+		return c
+	}
+	o.Reload, o.Force, o.Evaluate = channel(syscall.SIGHUP), channel(syscall.SIGUSR1), channel(syscall.SIGUSR2)
+	for from, to := range pokes {
+		go func() {
+			for range from {
+				select {
+				case to <- struct{}{}:
+				default:
+				}
+			}
+		}()
+	}
+	go func() {
+		first := true
+		for range stop {
+			if first {
+				soft()
+			} else {
+				hard()
+			}
+			first = false
+		}
+	}()
+	return func() {
+		signal.Stop(stop)
+		close(stop)
+		for from := range pokes {
+			signal.Stop(from)
+			close(from)
+		}
+	}
+}
+
+// newLogger writes text to a person and under systemd, with the level where journald looks for it, or JSON.
+func newLogger(w io.Writer, s configs.Settings) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		return nil, err
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	if s.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts)), nil
+	}
+	if os.Getenv("JOURNAL_STREAM") != "" {
+		opts.ReplaceAttr = func(groups []string, attr slog.Attr) slog.Attr {
+			if len(groups) == 0 && attr.Key == slog.TimeKey {
+				return slog.Attr{} // the journal has its own
+			}
+			return attr
+		}
+	}
+	return slog.New(slog.NewTextHandler(w, opts)), nil
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/retraind/retraind/classifier"
+	"github.com/retraind/retraind/configs"
+)
+
+func newServe(a *app) *cobra.Command {
+	var listen, model string
+	var watch bool
+	cmd := &cobra.Command{
+		Use:   "serve-classifier",
+		Short: "Serve a model of the embedded classifier: GET /health, POST /classify",
+		Long: `Serve a model of the embedded classifier over HTTP: GET /health, POST /classify, POST /classify/batch.
+
+The model directory is usually the link "current" that a run switches; the server follows it
+without failing a request. With --watch=false it reads its model only at start, as many services do.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if model == "" {
+				return fail(exitUsage, "--model is needed: the directory of a release, or the link that names it")
+			}
+			log, err := newLogger(a.stderr, configs.Settings{LogLevel: "info", LogFormat: "auto"})
+			if err != nil {
+				return err
+			}
+			listener, err := openListener(listen)
+			if err != nil {
+				return err
+			}
+			server := classifier.NewServer(classifier.ServerOptions{Dir: model, Logger: log})
+			if err := server.Reload(); err != nil {
+				log.Warn("no model is served yet", "err", err)
+			}
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+			defer stop()
+			if watch {
+				go func() {
+					if err := server.Watch(ctx); err != nil && ctx.Err() == nil {
+						log.Error("the link is not followed any more", "err", err)
+					}
+				}()
+			}
+			log.Info("serving", "address", listener.Addr().String(), "model", model, "watch", watch)
+			return server.Serve(ctx, listener)
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8082", "address, or fd:N for an inherited listening socket")
+	cmd.Flags().StringVar(&model, "model", "", "directory of a release, or the link `current` of a model")
+	cmd.Flags().BoolVar(&watch, "watch", true, "follow the link to another release")
+	return cmd
+}
+
+// openListener opens an address or takes over a listening socket that the parent opened.
+func openListener(address string) (net.Listener, error) {
+	number, inherited := strings.CutPrefix(address, "fd:")
+	if !inherited {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return nil, fmt.Errorf("listen: %w: choose another address with --listen", err)
+		}
+		return l, nil
+	}
+	fd, err := strconv.Atoi(number)
+	if err != nil || fd < 3 {
+		return nil, fail(exitUsage, "--listen %s: write fd: and the number of an inherited socket, 3 or more", address)
+	}
+	f := os.NewFile(uintptr(fd), address)
+	defer f.Close()
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	return l, nil
+}

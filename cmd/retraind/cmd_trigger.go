@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/retraind/retraind/status"
+)
+
+func newTrigger(a *app) *cobra.Command {
+	var r status.Request
+	var wait bool
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "trigger MODEL",
+		Short: "Retrain now: skips thresholds, cooldown and quiet hours, never a safety rule",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c := a.client(cmd)
+			defer c.Close()
+			ctx, stop := context.WithTimeoutCause(context.Background(), timeout, errGaveUp)
+			defer stop()
+			t, err := c.Trigger(ctx, args[0], r)
+			if err != nil {
+				return err
+			}
+			if !wait || t.Run == "" {
+				if a.json {
+					return a.printJSON(t)
+				}
+				fmt.Fprintln(a.stdout, t.Text)
+				return nil
+			}
+			return a.waitRun(ctx, c, t.Run)
+		},
+	}
+	cmd.Flags().StringVar(&r.Reason, "reason", "", "why, for the records")
+	cmd.Flags().StringVar(&r.Pipeline, "pipeline", "", "pipeline to run (default: default)")
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait for the run's end; exit 7 when the new model was not kept")
+	cmd.Flags().DurationVar(&timeout, "timeout", 12*time.Hour, "how long to wait; exit 8 after it")
+	return cmd
+}
+
+var errGaveUp = errors.New("gave up waiting")
+
+// waitRun follows a run to its end and turns its outcome into the exit code.
+func (a *app) waitRun(ctx context.Context, c *status.Client, id string) error {
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		r, err := c.Run(ctx, id)
+		if err == nil && r.State == "ended" {
+			if a.json {
+				err = a.printJSON(r)
+			} else {
+				showRun(a.stdout, r, time.Now())
+			}
+			if err == nil && r.Outcome != "promoted" {
+				return silent(exitNotPromoted)
+			}
+			return err
+		}
+		if err != nil && ctx.Err() == nil && !errors.Is(err, status.ErrUnreachable) { // a daemon that restarts comes back
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fail(exitGaveUp, "gave up waiting for run %s; it goes on: retraind runs show %s", shortRun(id), shortRun(id))
+		case <-tick.C:
+		}
+	}
+}

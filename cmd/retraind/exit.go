@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/watch"
+)
+
+// The exit codes, the same for every command. Unknown ones mean failure.
+const (
+	exitOK          = 0
+	exitFailed      = 1   // it did not work
+	exitUsage       = 2   // wrong flags or arguments
+	exitNo          = 3   // it worked, and the answer is no, or there are findings
+	exitUnreachable = 4   // no daemon answers
+	exitRefused     = 5   // a safety rule stands against it
+	exitNotFound    = 6   // no such model, run or release
+	exitNotPromoted = 7   // the run ended, the new model was not kept
+	exitGaveUp      = 8   // gave up waiting
+	exitConfig      = 78  // the daemon's configuration is bad
+	exitInterrupted = 130 // Ctrl-C
+)
+
+// coded is an error with an exit code of its own.
+type coded struct {
+	code  int
+	err   error
+	quiet bool // the reason was printed already
+}
+
+func (e *coded) Error() string { return e.err.Error() }
+func (e *coded) Unwrap() error { return e.err }
+
+// fail gives an error an exit code.
+func fail(code int, format string, args ...any) error {
+	return &coded{code: code, err: fmt.Errorf(format, args...)}
+}
+
+// silent ends with a code without another word.
+func silent(code int) error { return &coded{code: code, err: errors.New("reported"), quiet: true} }
+
+// exitCode prints an error the way people can act on it and chooses the code.
+func exitCode(err error, stderr io.Writer) int {
+	if err == nil {
+		return exitOK
+	}
+	var c *coded
+	var bad *configs.InvalidError
+	code := exitFailed
+	switch {
+	case errors.As(err, &c):
+		code = c.code
+	case errors.Is(err, status.ErrUnreachable):
+		code = exitUnreachable
+	case errors.Is(err, status.ErrRefused):
+		code = exitRefused
+	case errors.Is(err, status.ErrNotFound):
+		code = exitNotFound
+	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+		code = exitInterrupted
+	}
+	switch {
+	case c != nil && c.quiet, code == exitInterrupted:
+	case errors.As(err, &bad):
+		_ = bad.Render(stderr)
+	default:
+		fmt.Fprintln(stderr, "retraind:", explainFault(err))
+	}
+	return code
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// explainFault puts cause and cure of a source's fault on lines of their own.
+func explainFault(err error) string {
+	var f *watch.Fault
+	if errors.As(err, &f) && f.Cure != "" {
+		return f.Cause + "\n  fix: " + f.Cure
+	}
+	return err.Error()
+}

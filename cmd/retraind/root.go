@@ -1,0 +1,135 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/status"
+)
+
+// app is what every command needs: the streams and the global flags.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+
+	config string // --config
+	socket string // --socket
+	json   bool   // --json
+}
+
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "retraind",
+		Short: "Keep a deployed text classifier accurate",
+		Long: `retraind watches label changes, knows how accurate the deployed classifier still is on
+held-out items, and when a policy trips it retrains in quiet hours, deploys, proves what
+is served, rolls back if it is worse, and tells everyone on NATS.
+
+Begin with:  retraind demo            the whole job on this machine, in under a minute
+             retraind init            a commented configuration, the SQL and the unit
+
+Exit codes:  0 ok   1 failed   2 usage   3 "no" or findings   4 daemon not reachable
+             5 refused by a safety rule   6 no such thing   7 ended without promotion
+             8 gave up waiting   78 bad configuration at start   130 interrupted`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fail(exitUsage, "%w; see `%s --help`", err, cmd.CommandPath())
+	})
+	flags := root.PersistentFlags()
+	flags.StringVarP(&a.config, "config", "c", "", "configuration file (default $RETRAIND_CONFIG, ./retraind.yaml, /etc/retraind/retraind.yaml)")
+	flags.StringVar(&a.socket, "socket", "", "the daemon's control socket (default: as the configuration says)")
+	flags.BoolVar(&a.json, "json", false, "print JSON instead of text")
+	root.AddCommand(
+		newRun(a), newDemo(a), newInit(a), newCheck(a), newStatus(a), newExplain(a), newTrigger(a), newRuns(a), newModels(a),
+		newExport(a), newTrain(a), newServe(a), newGPU(a), newVersion(a), newExecStep(a), newGPUProbe(a),
+	)
+	for _, c := range root.Commands() {
+		usageErrors(c)
+	}
+	return root
+}
+
+// usageErrors gives wrong arguments the exit code of wrong usage.
+func usageErrors(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return fail(exitUsage, "%w; see `%s --help`", err, cmd.CommandPath())
+			}
+			return nil
+		}
+	}
+	for _, c := range cmd.Commands() {
+		usageErrors(c)
+	}
+}
+
+// configPath is the file to use: named, by variable, here, or the system's.
+func (a *app) configPath() string {
+	if a.config != "" {
+		return a.config
+	}
+	if env := os.Getenv("RETRAIND_CONFIG"); env != "" {
+		return env
+	}
+	if _, err := os.Stat("retraind.yaml"); err == nil {
+		return "retraind.yaml"
+	}
+	return "/etc/retraind/retraind.yaml"
+}
+
+// load reads the configuration with the flags and variables laid over it.
+func (a *app) load(cmd *cobra.Command) (*configs.Loaded, configs.Settings, error) {
+	l, err := configs.Load(a.configPath())
+	if err != nil {
+		return nil, configs.Settings{}, err
+	}
+	s, err := l.File.Overlay(cmd.Flags())
+	return l, s, err
+}
+
+// client finds the daemon: by flag, by variable, by the configuration, or where a packaged one is.
+func (a *app) client(cmd *cobra.Command) *status.Client {
+	path := a.socket
+	if path == "" {
+		path = os.Getenv("RETRAIND_SOCKET")
+	}
+	if path == "" {
+		if l, _, err := a.load(cmd); err == nil {
+			path = l.File.Socket
+		}
+	}
+	if path == "" {
+		path = "/run/retraind/retraind.sock"
+	}
+	return status.NewClient(path)
+}
+
+// printJSON writes one document.
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.stdout)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// self is the path of this binary, for the processes that it starts.
+func self() (string, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(path)
+}

@@ -1,0 +1,28 @@
+package configs
+
+import (
+	_ "embed"
+	"strings"
+)
+
+//go:embed example.yaml
+var example string
+
+// Example is the commented configuration that `retraind init` writes, for a model and the columns of its table.
+type Example struct {
+	Model string
+	DSN   string // connection string, or a path with File set
+	Table string
+	ID    string
+	Text  []string
+	Label string
+	State string
+}
+
+// Render fills the example in.
+func (e Example) Render() string {
+	return strings.NewReplacer(
+		"{{model}}", e.Model, "{{dsn}}", e.DSN, "{{table}}", e.Table, "{{id}}", e.ID,
+		"{{text}}", "["+strings.Join(e.Text, ", ")+"]", "{{label}}", e.Label, "{{state}}", e.State,
+	).Replace(example)
+}

@@ -1,0 +1,215 @@
+// Package configs is the configuration file as a whole: its shape, its strict loading, and the daemon's own settings.
+//
+// It owns the top level and composes the Config structs that the other packages own with their defaults and Validate.
+// Files are decoded by strictyaml, never by viper; viper overlays environment and flags on the few scalar daemon
+// settings and nothing else. A loaded File is never changed afterwards, so that it may be shared. The package never
+// watches a file and never connects anywhere.
+package configs
+
+import (
+	"cmp"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/watch"
+)
+
+// File is a whole configuration.
+type File struct {
+	// Version of the file's format: 1.
+	Version int `yaml:"version"`
+	// Timezone of quiet hours and of times shown, an IANA name such as Europe/Berlin; default UTC.
+	Timezone string `yaml:"timezone"`
+	// State is the directory where retraind keeps everything it must not forget; default /var/lib/retraind.
+	State string `yaml:"state"`
+	// Listen is the loopback address of the status page and the metrics, or off; default 127.0.0.1:7420.
+	Listen string `yaml:"listen"`
+	// Socket is the Unix socket of the command line; default retraind.sock in $RUNTIME_DIRECTORY or in the state directory.
+	Socket string `yaml:"socket"`
+	// NATS is where events are published; default: a broker inside this process.
+	NATS notify.Config `yaml:"nats"`
+	// Models are the deployed classifiers under watch, by name.
+	Models map[string]*Model `yaml:"models"`
+
+	dir string // of the file: relative paths start here
+	loc *time.Location
+}
+
+// Model is one deployed classifier under watch.
+type Model struct {
+	// Labels says where label changes come from.
+	Labels watch.Config `yaml:"labels"`
+	// Heldout says which items never train.
+	Heldout drift.HeldoutConfig `yaml:"heldout"`
+	// Serving says how the deployed classifier is asked.
+	Serving drift.ServingConfig `yaml:"serving"`
+	// The rules: evaluate, retrain_when, urgent_when, limits and quiet_hours.
+	Policy policy.Config `yaml:",inline"`
+	// GPU says how much of it must be free for the steps that need it.
+	GPU *gpu.Config `yaml:"gpu"`
+	// Pipeline lists the steps of a run, by the pipeline's name; default trains the embedded classifier.
+	Pipeline map[string][]actions.StepConfig `yaml:"pipeline"`
+	// Promote says when a candidate may replace the champion.
+	Promote actions.PromoteConfig `yaml:"promote"`
+}
+
+// SetDefaults makes the policy's defaults those of a new entry.
+func (m *Model) SetDefaults() { m.Policy = policy.Defaults() }
+
+const (
+	defaultState  = "/var/lib/retraind"
+	defaultListen = "127.0.0.1:7420"
+)
+
+// DefaultPipeline is the name of the pipeline that a policy starts.
+const DefaultPipeline = "default"
+
+func (f *File) withDefaults() {
+	if f.Timezone == "" {
+		f.Timezone = "UTC"
+	}
+	if f.State == "" {
+		f.State = defaultState
+	}
+	if f.Listen == "" {
+		f.Listen = defaultListen
+	}
+	f.State = f.abs(f.State)
+	f.NATS.CredentialsFile = f.abs(f.NATS.CredentialsFile)
+	if t := f.NATS.TLS; t != nil {
+		t.CAFile, t.CertFile, t.KeyFile = f.abs(t.CAFile), f.abs(t.CertFile), f.abs(t.KeyFile)
+	}
+	for name, m := range f.Models {
+		if m == nil {
+			m = &Model{}
+			m.SetDefaults()
+			f.Models[name] = m
+		}
+		m.withDefaults(f)
+	}
+}
+
+func (m *Model) withDefaults(f *File) {
+	m.Heldout = m.Heldout.WithDefaults()
+	m.Heldout.SaltFile = f.abs(m.Heldout.SaltFile)
+	m.Serving = m.Serving.WithDefaults()
+	m.Promote = m.Promote.WithDefaults()
+	if len(m.Pipeline) == 0 {
+		m.Pipeline = map[string][]actions.StepConfig{DefaultPipeline: actions.DefaultPipeline()}
+	}
+	for _, steps := range m.Pipeline {
+		for i := range steps {
+			steps[i].Dir = f.abs(steps[i].Dir)
+		}
+	}
+	if m.GPU != nil {
+		g := m.GPU.WithDefaults()
+		m.GPU = &g
+	}
+	if pg := m.Labels.Postgres; pg != nil {
+		pg.DSNFile = f.abs(pg.DSNFile)
+		if columns := m.labelColumns(pg); columns != nil {
+			m.Labels.Postgres = pg.WithTargets(columns)
+		}
+	}
+}
+
+// labelColumns pairs the serving targets with their columns: each its own, or the source's. Nil leaves the source as it
+// is, with a complaint in Validate.
+func (m *Model) labelColumns(pg *watch.Postgres) map[string]string {
+	out := map[string]string{}
+	for name, t := range m.Serving.Targets {
+		column := cmp.Or(t.Label, pg.Targets[name], pg.Label)
+		if column == "" {
+			return nil
+		}
+		out[name] = column
+	}
+	return out
+}
+
+// abs resolves a relative path against the file's directory; an empty one stays empty.
+func (f *File) abs(path string) string {
+	if path == "" || filepath.IsAbs(path) || f.dir == "" {
+		return path
+	}
+	return filepath.Join(f.dir, path)
+}
+
+// Location is the file's time zone.
+func (f *File) Location() *time.Location { return f.loc }
+
+// Names lists the models in order.
+func (f *File) Names() []string { return slices.Sorted(maps.Keys(f.Models)) }
+
+var modelName = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
+
+func (f *File) validate() check.Problems {
+	var p check.Problems
+	if f.Version != 1 {
+		p.Errorf("version", "write version: 1", "unknown version %d", f.Version)
+	}
+	loc, err := time.LoadLocation(f.Timezone)
+	if err != nil || f.Timezone == "Local" {
+		p.Errorf("timezone", "write an IANA name such as Europe/Berlin or UTC", "unknown time zone %q", f.Timezone)
+		loc = time.UTC
+	}
+	f.loc = loc
+	p.Under("nats", f.NATS.Validate())
+	if len(f.Models) == 0 {
+		p.Errorf("models", "add an entry; `retraind init` writes a commented example", "no model is configured")
+	}
+	for _, name := range f.Names() {
+		here := "models." + name
+		if !modelName.MatchString(name) {
+			p.Errorf(here, "use a-z, 0-9, - and _, at most 32", "%q cannot name a model", name)
+		}
+		p.Under(here, f.Models[name].validate(loc))
+	}
+	return p
+}
+
+func (m *Model) validate(loc *time.Location) check.Problems {
+	var p check.Problems
+	p.Under("labels", m.Labels.Validate())
+	p.Under("heldout", m.Heldout.Validate())
+	p.Under("serving", m.Serving.Validate())
+	p.Under("", m.Policy.Validate(loc))
+	p.Under("promote", m.Promote.Validate())
+	if m.GPU != nil {
+		p.Under("gpu", m.GPU.Validate())
+	}
+	if _, ok := m.Pipeline[DefaultPipeline]; !ok {
+		p.Errorf("pipeline", "name one of them default", "no pipeline named default: the policy would have nothing to start")
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Pipeline)) {
+		p.Under("pipeline."+name, actions.ValidatePipeline(m.Pipeline[name]))
+		for _, s := range m.Pipeline[name] {
+			if s.GPU && m.GPU == nil {
+				p.Errorf("pipeline."+name, "add gpu: {free: 20GiB} to the model", "step %q needs the GPU, but the model does not say how much of it", s.Title())
+			}
+		}
+	}
+	if pg := m.Labels.Postgres; pg != nil {
+		for _, name := range slices.Sorted(maps.Keys(m.Serving.Targets)) {
+			if len(pg.Targets) > 0 && pg.Targets[name] == "" {
+				p.Errorf("serving.targets."+name, "add label: with a column or an SQL expression", "nothing says which column holds the label of target %q", name)
+			}
+		}
+		for i, column := range m.Heldout.Group {
+			if !slices.Contains(pg.Text, column) {
+				p.Errorf(check.Index("heldout.group", i), "name one of labels.postgres.text", "%q is not a text column", column)
+			}
+		}
+	}
+	return p
+}

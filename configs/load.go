@@ -1,0 +1,127 @@
+package configs
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/retraind/retraind/configs/strictyaml"
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/policy"
+)
+
+// maxFile caps what is read as a configuration.
+const maxFile = 1 << 20
+
+// Loaded is a file with everything that was found in it.
+type Loaded struct {
+	File     *File
+	Path     string
+	Digest   string // "sha256:" and the hash of the text
+	Source   []byte
+	Warnings strictyaml.Problems
+
+	doc *strictyaml.Document
+}
+
+// Locate gives findings that were made later, such as by asking a server, their place in the file.
+func (l *Loaded) Locate(found check.Problems) (strictyaml.Problems, error) {
+	if l.doc == nil {
+		return nil, errors.New("the configuration was not parsed")
+	}
+	return l.doc.Locate(found), nil
+}
+
+// InvalidError says that a file cannot be used, with every problem and its place.
+type InvalidError struct {
+	Path     string
+	Source   []byte
+	Problems strictyaml.Problems
+}
+
+func (e *InvalidError) Error() string { return e.Problems.Error() }
+
+// Render prints the problems with their lines and a caret.
+func (e *InvalidError) Render(w io.Writer) error { return e.Problems.Render(w, e.Source) }
+
+// Load reads, decodes and validates a configuration file. The error is an *InvalidError when the file could be read.
+func Load(path string) (*Loaded, error) {
+	source, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, source)
+}
+
+// Parse decodes and validates a configuration whose text is already there; path gives relative paths their start.
+func Parse(path string, source []byte) (*Loaded, error) {
+	sum := sha256.Sum256(source)
+	l := &Loaded{Path: path, Source: source, Digest: "sha256:" + hex.EncodeToString(sum[:]), File: &File{}}
+	doc, err := strictyaml.Decode(path, source, l.File)
+	if err != nil {
+		var found strictyaml.Problems
+		if !errors.As(err, &found) {
+			return nil, err
+		}
+		return nil, &InvalidError{Path: path, Source: source, Problems: found}
+	}
+	if l.File.dir, err = filepath.Abs(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	l.File.withDefaults()
+	found := append(doc.Warnings, doc.Locate(l.File.validate())...)
+	if found.Errors() == 0 {
+		found = append(found, doc.Locate(l.File.compile())...)
+	}
+	if found.Errors() > 0 {
+		return nil, &InvalidError{Path: path, Source: source, Problems: found}
+	}
+	l.Warnings, l.doc = found, doc
+	return l, nil
+}
+
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("configuration %s does not exist: write one with `retraind init`, or name another with --config", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("configuration %s is not a regular file", path)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	return b, nil
+}
+
+// compile finds what shows only when the files that the policies name are read.
+func (f *File) compile() check.Problems {
+	var p check.Problems
+	for _, name := range f.Names() {
+		_, err := f.Policy(name)
+		var invalid *policy.Invalid
+		switch {
+		case errors.As(err, &invalid):
+			p.Under("models."+name, invalid.Problems)
+		case err != nil:
+			p.Errorf("models."+name, "", "%v", err)
+		}
+	}
+	return p
+}
+
+// Policy compiles a model's rules. Files that they name, such as holidays, are read relative to the configuration.
+func (f *File) Policy(model string) (*policy.Policy, error) {
+	return policy.Compile(f.Models[model].Policy, f.loc, policy.Options{ReadFile: func(name string) ([]byte, error) { return os.ReadFile(f.abs(name)) }})
+}

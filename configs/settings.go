@@ -1,0 +1,76 @@
+package configs
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+)
+
+// Settings are the scalar settings of the daemon as a process. They come, the first that is there, from a flag, from a
+// RETRAIND_ variable, from the configuration file, or are defaults. Nothing else of a configuration may be overlaid.
+type Settings struct {
+	State     string
+	Listen    string
+	Socket    string
+	LogLevel  string
+	LogFormat string
+}
+
+// Flags adds the flags of the settings.
+func Flags(flags *pflag.FlagSet) {
+	flags.String("state", "", "state directory (overrides the file's)")
+	flags.String("listen", "", "loopback address of page and metrics, or off (overrides the file's)")
+	flags.String("socket", "", "Unix socket of the command line (overrides the file's)")
+	flags.String("log-level", "", "debug, info, warn or error")
+	flags.String("log-format", "", "text or json")
+}
+
+// Overlay computes the settings and writes state, listen and socket back into the file. flags may be nil.
+func (f *File) Overlay(flags *pflag.FlagSet) (Settings, error) {
+	v := viper.New()
+	v.SetEnvPrefix("RETRAIND")
+	v.SetEnvKeyReplacer(strings.NewReplacer("-", "_"))
+	v.AutomaticEnv()
+	defaults := map[string]string{"state": f.State, "listen": f.Listen, "socket": f.Socket, "log-level": "info", "log-format": "auto"}
+	for key, value := range defaults {
+		v.SetDefault(key, value)
+		if flags != nil && flags.Lookup(key) != nil {
+			if err := v.BindPFlag(key, flags.Lookup(key)); err != nil {
+				return Settings{}, err
+			}
+		}
+	}
+	s := Settings{State: v.GetString("state"), Listen: v.GetString("listen"), Socket: v.GetString("socket"), LogLevel: v.GetString("log-level"), LogFormat: v.GetString("log-format")}
+	for key, value := range map[string]*string{"state": &s.State, "listen": &s.Listen} {
+		if *value == "" { // an empty flag does not override
+			*value = defaults[key]
+		}
+	}
+	if s.Socket == "" {
+		s.Socket = defaultSocket(s.State)
+	}
+	switch s.LogLevel {
+	case "debug", "info", "warn", "error":
+	default:
+		return s, fmt.Errorf("log-level %q: write debug, info, warn or error", s.LogLevel)
+	}
+	switch s.LogFormat {
+	case "auto", "text", "json":
+	default:
+		return s, fmt.Errorf("log-format %q: write text or json", s.LogFormat)
+	}
+	f.State, f.Listen, f.Socket = s.State, s.Listen, s.Socket
+	return s, nil
+}
+
+// defaultSocket is where systemd made a directory for it, or in the state directory.
+func defaultSocket(state string) string {
+	if dir := os.Getenv("RUNTIME_DIRECTORY"); dir != "" {
+		return filepath.Join(strings.Split(dir, ":")[0], "retraind.sock")
+	}
+	return filepath.Join(state, "retraind.sock")
+}

@@ -1,0 +1,57 @@
+package daemon
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/store"
+)
+
+// outbox is the store's outbox as the drain sees it.
+type outbox struct{ store *store.Store }
+
+// Pending implements notify.Outbox.
+func (o outbox) Pending(ctx context.Context, limit int) ([]notify.OutboxEntry, error) {
+	var out []notify.OutboxEntry
+	err := o.store.View(ctx, func(t *store.Tx) error {
+		waiting, err := t.Waiting(limit)
+		for _, n := range waiting {
+			out = append(out, notify.OutboxEntry{ID: n.ID, Subject: n.Subject, Body: n.Body, Key: n.Key})
+		}
+		return err
+	})
+	return out, err
+}
+
+// MarkPublished implements notify.Outbox.
+func (o outbox) MarkPublished(ctx context.Context, ids []string) error {
+	return o.store.Update(ctx, "published", func(t *store.Tx) error { return t.Published(ids, time.Now()) })
+}
+
+// connectBroker starts the embedded broker or connects to the configured one. An address that is taken is an error;
+// a broker elsewhere that is away is not: events wait in the outbox.
+func (d *Daemon) connectBroker(down *teardown) (*nats.Conn, error) {
+	c := &d.loaded.Load().File.NATS
+	name := "retraind/" + d.host + "/" + d.version
+	if !c.UsesEmbedded() {
+		nc, err := notify.Connect(c, name, d.log)
+		if err == nil {
+			down.add("nats", 5*time.Second, func(context.Context) error { nc.Close(); return nil })
+		}
+		return nc, err
+	}
+	o, err := c.EmbeddedOptions(filepath.Join(d.store.Dir(), "nats"), d.host, d.log.With("component", "broker"))
+	if err != nil {
+		return nil, err
+	}
+	broker, err := notify.StartEmbedded(o)
+	if err != nil {
+		return nil, err
+	}
+	down.add("broker", 10*time.Second, func(context.Context) error { broker.Shutdown(); return nil })
+	return broker.Conn(), nil
+}

@@ -1,0 +1,285 @@
+// Package daemon assembles retraind: it is the only package that knows every other one.
+//
+// It owns the order of start and stop, the loop of each model (keeper), reloads, and what the faces are told. A Daemon
+// is a value; several can live in one process with states of their own. It reads no flags, installs no signal handlers
+// and prints nothing: cmd translates those into channels and contexts.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/store"
+	"github.com/retraind/retraind/systemd"
+)
+
+// Options are what a daemon is made of.
+type Options struct {
+	Loaded   *configs.Loaded
+	Reread   func() (*configs.Loaded, error) // reads the configuration again, overlays included
+	Self     string                          // path of this binary, for the supervisors of steps
+	Version  string
+	Log      *slog.Logger
+	Notifier *systemd.Notifier
+	// Signals from outside; each channel of size 1. Nil channels never fire.
+	Reload, Force, Evaluate <-chan struct{}
+	// Hard ends the patience of a stop: a second TERM. Nil waits for the teardown's own limits.
+	Hard context.Context
+	// Ready is called once the daemon serves; may be nil.
+	Ready func()
+}
+
+// Daemon is one running retraind.
+type Daemon struct {
+	o        Options
+	log      *slog.Logger
+	self     string
+	host     string
+	version  string
+	started  time.Time
+	loaded   atomic.Pointer[configs.Loaded]
+	reloads  reloads
+	store    *store.Store
+	engine   *actions.Engine
+	drain    *notify.Drain
+	keepers  map[string]*keeper
+	feed     *feed
+	heart    *heart
+	watchdog *systemd.Watchdog
+}
+
+// stopPatience bounds how long a soft stop waits for the work in flight.
+const stopPatience = 25 * time.Second
+
+// ErrStopped is the cause of a stop that was asked for.
+var ErrStopped = errors.New("asked to stop")
+
+// Run runs a daemon until ctx ends. It returns nil after a stop that was asked for, and an error when it could not
+// start or had to give up.
+func Run(ctx context.Context, o Options) (err error) {
+	host, hostErr := os.Hostname()
+	if hostErr != nil {
+		host = "localhost"
+	}
+	if o.Hard == nil {
+		o.Hard = context.Background()
+	}
+	d := &Daemon{o: o, log: o.Log, self: o.Self, host: host, version: o.Version, started: time.Now(), keepers: map[string]*keeper{}}
+	d.loaded.Store(o.Loaded)
+	d.reloads.loaded = d.started
+	down := &teardown{log: d.log}
+	defer func() {
+		_ = d.o.Notifier.Stopping("stopping")
+		err = errors.Join(err, down.run(o.Hard))
+	}()
+	intake, work, err := d.assemble(ctx, down)
+	if err != nil {
+		return err
+	}
+	return d.serve(ctx, intake, work)
+}
+
+// loop is a part of the daemon that runs until its context ends.
+type loop struct {
+	name string
+	run  func(context.Context) error
+}
+
+// assemble opens everything that may fail, in the order in which things need each other.
+func (d *Daemon) assemble(ctx context.Context, down *teardown) (intake, work []loop, err error) {
+	file := d.loaded.Load().File
+	if d.store, err = store.Open(ctx, file.State); err != nil {
+		return nil, nil, err
+	}
+	down.add("store", 10*time.Second, func(context.Context) error { return d.store.Close() })
+
+	nc, err := d.connectBroker(down)
+	if err != nil {
+		return nil, nil, err
+	}
+	d.drain = notify.NewDrain(outbox{d.store}, nc, d.log)
+	d.feed = newFeed(d.store)
+	d.store.OnOutbox(d.drain.Poke)
+	d.store.OnOutbox(d.feed.poke)
+
+	if err := d.openEngine(ctx, down); err != nil {
+		return nil, nil, err
+	}
+	names := file.Names()
+	d.watchdog = d.o.Notifier.NewWatchdog()
+	d.heart = newHeart(d.watchdog.Progress, names)
+	for _, name := range names {
+		r, err := newRules(file, name)
+		if err != nil {
+			return nil, nil, err
+		}
+		k, err := d.newKeeper(name, r)
+		if err != nil {
+			return nil, nil, fmt.Errorf("model %s: %w", name, err)
+		}
+		if err := k.firstContact(ctx); err != nil {
+			return nil, nil, fmt.Errorf("model %s: %w", name, err)
+		}
+		k.beat = func() { d.heart.beat(name) }
+		d.keepers[name] = k
+		intake = append(intake, loop{"labels of " + name, k.source.Run})
+		work = append(work, loop{"model " + name, k.run})
+	}
+	work = append(work, loop{"outbox", d.drain.Run}, loop{"feed", d.feed.run}, loop{"watchdog", d.watchdog.Run}, loop{"housekeeping", d.housekeep})
+	intake = append(intake, loop{"signals", d.signals})
+	faces, err := d.faces(file)
+	return append(intake, faces...), work, err
+}
+
+func newRules(file *configs.File, name string) (*rules, error) {
+	p, err := file.Policy(name)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", name, err)
+	}
+	return &rules{model: file.Models[name], policy: p, loc: file.Location()}, nil
+}
+
+func (d *Daemon) openEngine(ctx context.Context, down *teardown) error {
+	db, err := d.store.OpenEngine()
+	if err != nil {
+		return err
+	}
+	down.add("engine database", 5*time.Second, func(context.Context) error { return db.Close() })
+	executor := &actions.Executor{
+		Store: d.store, Runner: runner.Shim{Self: []string{d.self, "exec-step"}}, Source: d, GPU: d.gpu(), Host: d.host, Log: d.log,
+		Ended: func(model string) {
+			if k, ok := d.keeper(model); ok {
+				poke(k.runEnded)
+			}
+		},
+	}
+	d.engine, err = actions.NewEngine(ctx, db, executor, d.host, d.log)
+	if err != nil {
+		return err
+	}
+	down.add("runs", stopPatience, func(context.Context) error { return d.engine.Shutdown(stopPatience - time.Second) })
+	return nil
+}
+
+// serve launches everything and waits. On a stop the intake ends first, so that nothing new comes while the work is
+// brought to its end.
+func (d *Daemon) serve(ctx context.Context, intake, work []loop) error {
+	if err := d.engine.Launch(); err != nil {
+		return err
+	}
+	if err := d.announce(ctx); err != nil {
+		return err
+	}
+	workCtx, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stopWork(nil)
+	workers, workCtx := errgroup.WithContext(workCtx)
+	takers, takeCtx := errgroup.WithContext(ctx)
+	context.AfterFunc(workCtx, func() { // work that gives up takes the intake with it
+		if !errors.Is(context.Cause(workCtx), ErrStopped) {
+			d.log.Debug("work ended", "err", context.Cause(workCtx))
+		}
+	})
+	for _, l := range work {
+		workers.Go(func() error { return named(l, l.run(workCtx)) })
+	}
+	for _, l := range intake {
+		takers.Go(func() error { return named(l, l.run(takeCtx)) })
+	}
+	if d.o.Ready != nil {
+		d.o.Ready()
+	}
+	_ = d.o.Notifier.Ready(d.sentence())
+	d.log.Info("ready", "version", d.version, "models", slices.Sorted(maps.Keys(d.keepers)), "config", d.loaded.Load().Path)
+	err := takers.Wait()
+	d.farewell()
+	stopWork(ErrStopped)
+	err = errors.Join(err, workers.Wait())
+	if ctx.Err() != nil && !hasRealError(err) {
+		return nil
+	}
+	return err
+}
+
+// named says which loop gave up; the end of its context is no fault.
+func named(l loop, err error) error {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, ErrStopped) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", l.name, err)
+}
+
+func hasRealError(err error) bool {
+	if err == nil {
+		return false
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return slices.ContainsFunc(joined.Unwrap(), hasRealError)
+	}
+	return !errors.Is(err, context.Canceled) && !errors.Is(err, ErrStopped)
+}
+
+// announce records the start, with its notification.
+func (d *Daemon) announce(ctx context.Context) error {
+	l := d.loaded.Load()
+	return d.store.Update(ctx, "daemon starts", func(t *store.Tx) error {
+		return actions.Notify(t, d.host, notify.DaemonStarted, daemonModel, "", notify.Up{Version: d.version, Models: l.File.Names(), Digest: l.Digest})
+	})
+}
+
+// farewell records the stop and gives the outbox a moment to leave.
+func (d *Daemon) farewell() {
+	ctx, stop := context.WithTimeout(context.Background(), 2*time.Second)
+	defer stop()
+	err := d.store.Update(ctx, "daemon stops", func(t *store.Tx) error {
+		return actions.Notify(t, d.host, notify.DaemonStopping, daemonModel, "", notify.Stopping{Cause: "asked to stop"})
+	})
+	if err != nil {
+		d.log.Warn("the stop could not be announced", "err", err)
+		return
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var waiting int
+		if err := d.store.View(ctx, func(t *store.Tx) (err error) { waiting, err = t.CountWaiting(); return err }); err != nil || waiting == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done(): // they leave after the next start
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// daemonModel stands for the model in events of the daemon itself.
+const daemonModel = "_daemon"
+
+func (d *Daemon) keeper(model string) (*keeper, bool) {
+	k, ok := d.keepers[model]
+	return k, ok
+}
+
+func (d *Daemon) modelDir(model string) string { return filepath.Join(d.store.Dir(), "models", model) }
+
+// beatEvery is how often each loop must go round for the watchdog.
+func (d *Daemon) beatEvery() time.Duration {
+	if i := d.watchdog.Interval(); i > 0 {
+		return max(i/4, 10*time.Millisecond)
+	}
+	return 10 * time.Second
+}

@@ -1,0 +1,46 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"github.com/retraind/retraind/store"
+)
+
+const (
+	housekeepEvery = 5 * time.Second
+	keepReports    = 400 * 24 * time.Hour
+	keepOutbox     = 30 * 24 * time.Hour
+)
+
+// housekeep keeps the status sentence current and, once a day, the store small.
+func (d *Daemon) housekeep(ctx context.Context) error {
+	tick := time.NewTicker(housekeepEvery)
+	defer tick.Stop()
+	var pruned time.Time
+	last := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+		if s := d.sentence(); s != last {
+			last = s
+			_ = d.o.Notifier.Status(s)
+		}
+		if time.Since(pruned) < 24*time.Hour {
+			continue
+		}
+		pruned = time.Now()
+		err := d.store.Update(ctx, "prune", func(t *store.Tx) error {
+			if err := t.PruneReports(pruned.Add(-keepReports)); err != nil {
+				return err
+			}
+			return t.PruneOutbox(pruned.Add(-keepOutbox))
+		})
+		if err != nil && ctx.Err() == nil {
+			d.log.Warn("old records could not be removed", "err", err)
+		}
+	}
+}

@@ -1,0 +1,262 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
+	"github.com/retraind/retraind/watch"
+)
+
+// keeper watches one model: one goroutine that evaluates when something pokes it, decides, and starts runs. What it
+// knows is in the store; its monitor and caches are rebuilt from there.
+type keeper struct {
+	name   string
+	d      *Daemon
+	log    *slog.Logger
+	coal   *watch.Coalescer
+	sink   *sink
+	source *watch.PostgresSource
+
+	evaluate chan struct{}          // evaluate now
+	ask      chan chan drift.Report // evaluate now and tell
+	runEnded chan struct{}          // a run of this model ended
+	rules    chan *rules            // a new configuration
+
+	rule    *rules // owned by the loop
+	monitor *drift.Monitor
+	after   int64 // last change that was given to the monitor
+	scorer  *drift.Scorer
+	beat    func()
+
+	mu   sync.Mutex // guards view
+	view view
+}
+
+// rules is what a reload may exchange.
+type rules struct {
+	model  *configs.Model
+	policy *policy.Policy
+	loc    *time.Location
+}
+
+// view is what the faces show of a keeper.
+type view struct {
+	report   *drift.Report
+	decision *policy.Decision
+	next     time.Time
+	windows  *policy.Windows
+	floor    float64
+	trouble  string
+}
+
+func (d *Daemon) newKeeper(name string, r *rules) (*keeper, error) {
+	k := &keeper{
+		name: name, d: d, log: d.log.With("model", name), rule: r,
+		evaluate: make(chan struct{}, 1), ask: make(chan chan drift.Report), runEnded: make(chan struct{}, 1), rules: make(chan *rules, 1),
+	}
+	salt, err := readSalt(saltPath(d.store.Dir(), name, r.model))
+	if err != nil {
+		return nil, err
+	}
+	k.coal = watch.NewCoalescer(r.model.Policy.Evaluate.Debounce.D(), r.model.Policy.Evaluate.MaxWait.D(), r.model.Policy.Evaluate.AfterChanges)
+	k.sink = &sink{store: d.store, model: name, group: r.model.Heldout.Group, membership: drift.NewMembership(salt, r.model.Heldout.Share.F())}
+	k.source, err = watch.NewPostgres(name, r.model.Labels.Postgres, k.sink, k.coal.Poke, d.log)
+	if err != nil {
+		return nil, err
+	}
+	k.setView(func(v *view) { v.windows, v.floor = r.policy.Windows(), floor(r.model.Policy) })
+	return k, nil
+}
+
+// firstContact proves, before anything was ever read, that the source is as configured: a wrong password should fail the
+// start. Later it may be away, and the daemon waits for it.
+func (k *keeper) firstContact(ctx context.Context) error {
+	position, err := k.sink.Cursor(ctx, k.source.Name())
+	if err != nil || position != "" {
+		return err
+	}
+	ctx, stop := context.WithTimeout(ctx, 15*time.Second)
+	defer stop()
+	return k.source.Probe(ctx)
+}
+
+// poke makes the loop evaluate soon; it never blocks.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (k *keeper) setView(f func(*view)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f(&k.view)
+}
+
+func (k *keeper) look() view {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.view
+}
+
+// run is the loop. It returns only ctx's cause: trouble is shown and tried again.
+func (k *keeper) run(ctx context.Context) error {
+	k.scorer = drift.NewScorer(k.rule.model.Serving)
+	defer func() { k.scorer.Close() }()
+	tick := time.NewTicker(k.d.beatEvery())
+	defer tick.Stop()
+	due := time.NewTimer(0)
+	defer due.Stop()
+	force := true // the first evaluation after a start is recorded whatever it says
+	for {
+		k.beat()
+		var tell chan drift.Report
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+			continue
+		case <-due.C:
+		case <-k.coal.C():
+		case <-k.evaluate:
+			force = true
+		case tell = <-k.ask:
+			force = true
+		case <-k.runEnded:
+			k.monitor = nil
+			force = true
+		case r := <-k.rules:
+			k.rule = r
+			k.scorer.Close()
+			k.scorer = drift.NewScorer(r.model.Serving)
+			k.monitor = nil
+			force = true
+			k.setView(func(v *view) { v.windows, v.floor = r.policy.Windows(), floor(r.model.Policy) })
+		}
+		next, err := k.round(ctx, force)
+		if err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			k.complain(err)
+			next = time.Now().Add(10 * time.Second)
+		} else {
+			force = false
+			k.complain(nil)
+		}
+		if tell != nil {
+			if r := k.look().report; r != nil && err == nil {
+				tell <- *r
+			}
+			close(tell)
+		}
+		k.setView(func(v *view) { v.next = next })
+		due.Reset(max(time.Until(next), 10*time.Millisecond))
+	}
+}
+
+// complain logs trouble when it changes.
+func (k *keeper) complain(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if text == k.view.trouble {
+		return
+	}
+	if err != nil {
+		k.log.Error("evaluation failed; trying again", "err", err)
+	} else {
+		k.log.Info("evaluation works again")
+	}
+	k.view.trouble = text
+}
+
+// load rebuilds the monitor from the store: items as they stand, cached answers, the tests' state.
+func (k *keeper) load(ctx context.Context) error {
+	falseRetrains, points := k.rule.model.Policy.FalseRetrains()
+	m := drift.NewMonitor(drift.Options{Model: k.name, Targets: k.rule.model.Serving.List(), MinItems: k.rule.model.Policy.Evaluate.MinItems,
+		DropPoints: points.F(), FalseRetrains: falseRetrains})
+	err := k.d.store.View(ctx, func(t *store.Tx) error {
+		row, err := t.Model(k.name)
+		if err != nil {
+			return err
+		}
+		release := drift.Release{Digest: row.Champion}
+		if row.Champion != "" {
+			if release, err = champion(t, row); err != nil {
+				return err
+			}
+		}
+		var broken error
+		m.Reset(release, func(yield func(drift.Item) bool) {
+			for it, err := range t.Items(k.name) {
+				if err != nil {
+					broken = err
+					return
+				}
+				if !yield(drift.Item{ID: it.ID, Heldout: it.Heldout, TextHash: it.TextHash, Labels: it.Labels, Own: it.Own, At: it.At, Seq: it.Seq}) {
+					return
+				}
+			}
+		})
+		if broken != nil {
+			return broken
+		}
+		if row.Monitor != "" {
+			if err := m.RestoreState([]byte(row.Monitor)); err != nil {
+				k.log.Warn("the sequential tests start anew", "err", err)
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		k.monitor, k.after = m, m.TestedSeq()
+	}
+	return err
+}
+
+// champion is what the monitor must know of the serving release.
+func champion(t *store.Tx, row store.Model) (drift.Release, error) {
+	r, err := t.Release(row.Champion)
+	if err != nil {
+		return drift.Release{}, err
+	}
+	var c actions.Champion
+	if err := json.Unmarshal([]byte(row.Baseline), &c); err != nil {
+		return drift.Release{}, err
+	}
+	out := drift.Release{Digest: row.Champion, TrainedSeq: r.Seq, Baseline: &c.Baseline, BaselineSeq: c.Seq}
+	if err := json.Unmarshal([]byte(r.Labels), &out.TrainLabels); err != nil {
+		return drift.Release{}, err
+	}
+	cached := map[[2]string]drift.Answers{}
+	err = t.Predictions(row.Name, row.Champion, func(p store.Prediction) {
+		cached[[2]string{p.Item, p.TextHash}] = maps.Clone(p.Answers)
+	})
+	out.Cached = func(item, hash string) (drift.Answers, bool) {
+		a, ok := cached[[2]string{item, hash}]
+		return a, ok
+	}
+	return out, err
+}
+
+// floor is the accuracy below which the policy retrains, 0 where it names none.
+func floor(c policy.Config) float64 {
+	if b := c.RetrainWhen.AccuracyBelow; b != nil {
+		return b.F()
+	}
+	return 0
+}

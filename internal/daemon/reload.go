@@ -1,0 +1,143 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/configs/strictyaml"
+	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/store"
+)
+
+// reloads remembers how the last reload went.
+type reloads struct {
+	one sync.Mutex // one reload at a time
+
+	mu      sync.Mutex // guards the rest
+	loaded  time.Time
+	problem string
+	cold    []string // keys that changed and need a restart
+}
+
+// reload reads the configuration again. Everything that can fail comes first; then the new one is in force in every
+// part. On any error the old one stays, and every face says so.
+func (d *Daemon) reload(ctx context.Context, why string) error {
+	d.reloads.one.Lock()
+	defer d.reloads.one.Unlock()
+	old := d.loaded.Load()
+	next, err := d.o.Reread()
+	if err == nil && next.Digest == old.Digest && !d.refusedLast() {
+		return nil // a signal and the file's own change tell of the same edit
+	}
+	var cold []string
+	if err == nil {
+		cold, err = d.adopt(old, next)
+	}
+	d.reloads.mu.Lock()
+	if err != nil {
+		d.reloads.problem = err.Error()
+	} else {
+		d.reloads.problem, d.reloads.loaded, d.reloads.cold = "", time.Now(), cold
+	}
+	d.reloads.mu.Unlock()
+	if err != nil {
+		d.log.Error("configuration refused, the old one stays", "why", why, "err", err)
+		d.tell(ctx, notify.ConfigRejected, notify.Refused{Problems: problemLines(err), Digest: old.Digest})
+		return fmt.Errorf("configuration refused, the old one stays: %w", err)
+	}
+	d.log.Info("configuration in force", "why", why, "config_digest", next.Digest, "restart_needed", cold)
+	d.tell(ctx, notify.ConfigReloaded, notify.Reloaded{Digest: next.Digest, RestartNeeded: cold})
+	return nil
+}
+
+// refusedLast says whether the configuration in force is another one than the last that was read.
+func (d *Daemon) refusedLast() bool {
+	d.reloads.mu.Lock()
+	defer d.reloads.mu.Unlock()
+	return d.reloads.problem != ""
+}
+
+// adopt prepares the new configuration completely and then swaps. What cannot change while the daemon runs keeps its
+// old value and is named.
+func (d *Daemon) adopt(old, next *configs.Loaded) ([]string, error) {
+	cold := keepCold(old.File, next.File)
+	fresh := map[string]*rules{}
+	for name := range d.keepers {
+		r, err := newRules(next.File, name)
+		if err != nil {
+			return nil, err
+		}
+		fresh[name] = r
+	}
+	d.loaded.Store(next)
+	_ = d.o.Notifier.Reloading("reloading")
+	for name, k := range d.keepers {
+		select { // a newer configuration replaces one that the loop has not taken yet
+		case <-k.rules:
+		default:
+		}
+		k.rules <- fresh[name]
+	}
+	_ = d.o.Notifier.Ready(d.sentence())
+	return cold, nil
+}
+
+// keepCold puts the old values of everything that needs a restart into the new file and names what differed.
+func keepCold(old, next *configs.File) []string {
+	var cold []string
+	keep := func(key string, same bool, restore func()) {
+		if !same {
+			cold = append(cold, key)
+			restore()
+		}
+	}
+	keep("state", old.State == next.State, func() { next.State = old.State })
+	keep("listen", old.Listen == next.Listen, func() { next.Listen = old.Listen })
+	keep("socket", old.Socket == next.Socket, func() { next.Socket = old.Socket })
+	keep("nats", reflect.DeepEqual(old.NATS, next.NATS), func() { next.NATS = old.NATS })
+	for name, was := range old.Models {
+		is, ok := next.Models[name]
+		if !ok {
+			keep("models."+name, false, func() { next.Models[name] = was })
+			continue
+		}
+		here := "models." + name + "."
+		keep(here+"labels", reflect.DeepEqual(was.Labels, is.Labels), func() { is.Labels = was.Labels })
+		keep(here+"heldout", reflect.DeepEqual(was.Heldout, is.Heldout), func() { is.Heldout = was.Heldout })
+		keep(here+"serving.targets", reflect.DeepEqual(was.Serving.Targets, is.Serving.Targets), func() { is.Serving.Targets, is.Serving.Gate = was.Serving.Targets, was.Serving.Gate })
+	}
+	for name := range next.Models {
+		if _, ok := old.Models[name]; !ok {
+			keep("models."+name, false, func() { delete(next.Models, name) })
+		}
+	}
+	return cold
+}
+
+// tell publishes an event of the daemon itself; that it could not be stored must not fail what it tells of.
+func (d *Daemon) tell(ctx context.Context, kind notify.Kind, data any) {
+	err := d.store.Update(ctx, "daemon event", func(t *store.Tx) error {
+		return actions.Notify(t, d.host, kind, daemonModel, "", data)
+	})
+	if err != nil && ctx.Err() == nil {
+		d.log.Error("an event could not be recorded", "kind", kind, "err", err)
+	}
+}
+
+func problemLines(err error) []string {
+	var bad *configs.InvalidError
+	if !errors.As(err, &bad) {
+		return []string{err.Error()}
+	}
+	var lines []string
+	for _, p := range bad.Problems {
+		lines = append(lines, strictyaml.Problem.Error(p))
+	}
+	return lines
+}

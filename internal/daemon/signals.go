@@ -1,0 +1,47 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/retraind/retraind/store"
+)
+
+// signals carries out what comes in from outside: reload, force, evaluate, and a configuration file that changed.
+func (d *Daemon) signals(ctx context.Context) error {
+	changed := watchFile(ctx, d.loaded.Load().Path, d.loaded.Load().Digest, d.log)
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-d.o.Reload:
+			_ = d.reload(ctx, "SIGHUP") // logged and shown by reload itself
+		case <-changed:
+			_ = d.reload(ctx, "the file changed")
+		case <-d.o.Force:
+			for name, k := range d.keepers {
+				if err := k.demand(ctx, force{By: "SIGUSR1", At: time.Now().UTC()}); err != nil {
+					d.log.Error("the forced retrain could not be recorded", "model", name, "err", err)
+				}
+			}
+		case <-d.o.Evaluate:
+			for _, k := range d.keepers {
+				poke(k.evaluate)
+			}
+		}
+	}
+}
+
+// demand records a forced retrain, so that a crash does not forget it, and makes the loop look at once.
+func (k *keeper) demand(ctx context.Context, f force) error {
+	err := k.d.store.Update(ctx, "forced", func(t *store.Tx) error {
+		return t.SetModel(k.name, store.Force, mustJSON(f))
+	})
+	if err != nil {
+		return fmt.Errorf("force %s: %w", k.name, err)
+	}
+	k.log.Info("a retrain is demanded", "by", f.By, "reason", f.Reason)
+	poke(k.evaluate)
+	return nil
+}

@@ -1,0 +1,171 @@
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
+)
+
+// historyRuns is how many runs the policy looks back on.
+const historyRuns = 100
+
+// force is a retrain that somebody demanded, as kept in the store until its run is created.
+type force struct {
+	By       string    `json:"by"`
+	Reason   string    `json:"reason"`
+	Pipeline string    `json:"pipeline,omitempty"`
+	At       time.Time `json:"at"`
+}
+
+// history gathers what the policy must know beside the report, and hands a run that the engine has not got yet over to
+// it again.
+func (k *keeper) history(ctx context.Context) (policy.History, error) {
+	var h policy.History
+	var queued *actions.Plan
+	err := k.d.store.View(ctx, func(t *store.Tx) error {
+		row, err := t.Model(k.name)
+		if err != nil {
+			return err
+		}
+		h.Info = row.Info
+		if row.Force != "" {
+			var f force
+			if err := json.Unmarshal([]byte(row.Force), &f); err != nil {
+				return err
+			}
+			h.Force = &policy.Force{By: f.By, Reason: f.Reason}
+		}
+		if row.Hold != "" {
+			var hold struct{ Reason, By string }
+			if err := json.Unmarshal([]byte(row.Hold), &hold); err != nil {
+				return err
+			}
+			h.Held = &policy.Hold{By: hold.By, Reason: hold.Reason}
+		}
+		runs, err := t.Runs(k.name, historyRuns)
+		if err != nil {
+			return err
+		}
+		var took []time.Duration
+		for _, r := range runs {
+			if r.State != "ended" {
+				h.Active = r.ID
+				if r.State == "queued" {
+					queued = &actions.Plan{}
+					if err := json.Unmarshal([]byte(r.Plan), queued); err != nil {
+						return err
+					}
+				}
+				continue
+			}
+			started := r.Started
+			if started.IsZero() {
+				started = r.Created
+			}
+			h.Runs = append(h.Runs, policy.RunFact{ID: r.ID, Started: started, Ended: r.Ended, Outcome: policy.Outcome(r.Outcome), Forced: r.Forced, Info: r.Info})
+			if r.Outcome == string(actions.Promoted) {
+				took = append(took, r.Ended.Sub(started))
+			}
+		}
+		h.Needs = percentile90(took)
+		return nil
+	})
+	if err == nil && queued != nil {
+		err = k.d.engine.Submit(*queued)
+	}
+	return h, err
+}
+
+// percentile90 is the time that nine of ten runs kept; 0 when there were none.
+func percentile90(took []time.Duration) time.Duration {
+	if len(took) == 0 {
+		return 0
+	}
+	slices.Sort(took)
+	return took[min(len(took)-1, len(took)*9/10)]
+}
+
+// pipeline is the one that is to run next.
+func (k *keeper) pipeline(row store.Model) string {
+	var f force
+	if row.Force != "" && json.Unmarshal([]byte(row.Force), &f) == nil && f.Pipeline != "" {
+		return f.Pipeline
+	}
+	return configs.DefaultPipeline
+}
+
+// start creates the run that a decision asks for, with its plan fixed, and hands it to the engine.
+func (k *keeper) start(ctx context.Context, d policy.Decision, h policy.History) error {
+	var plan actions.Plan
+	created := false
+	err := k.d.store.Update(ctx, "run begins", func(t *store.Tx) error {
+		open, err := t.OpenRuns()
+		if err != nil {
+			return err
+		}
+		if created = !slices.ContainsFunc(open, func(r store.Run) bool { return r.Model == k.name }); !created {
+			return nil
+		}
+		row, err := t.Model(k.name)
+		if err != nil {
+			return err
+		}
+		if plan, err = k.plan(row, d, h); err != nil {
+			return err
+		}
+		n, err := t.AddDecision(store.Decision{Model: k.name, At: d.At, Verdict: string(d.Verdict), Reason: string(d.Reason), Run: plan.Run, Body: mustJSON(d)})
+		if err != nil {
+			return err
+		}
+		plan.Decision = n
+		if _, err := t.AddRun(store.Run{ID: plan.Run, Model: k.name, Pipeline: plan.Pipeline, Trigger: plan.Trigger, Forced: plan.Forced, State: "queued", Info: row.Info, Plan: mustJSON(plan), Created: plan.Created}); err != nil {
+			return err
+		}
+		for _, field := range []store.ModelField{store.Intent, store.Force} {
+			if err := t.SetModel(k.name, field, ""); err != nil {
+				return err
+			}
+		}
+		names := make([]string, len(plan.Steps))
+		for i, s := range plan.Steps {
+			names[i] = s.Name
+		}
+		return k.notify(t, notify.RunStarted, plan.Run, notify.Started{Run: plan.Run, Pipeline: plan.Pipeline, Reason: plan.Trigger, Steps: names})
+	})
+	if err != nil || !created {
+		return err
+	}
+	k.log.Info("run begins", "run_id", plan.Run, "reason", plan.Trigger)
+	return k.d.engine.Submit(plan)
+}
+
+func (k *keeper) plan(row store.Model, d policy.Decision, h policy.History) (actions.Plan, error) {
+	pipeline := k.pipeline(row)
+	steps, ok := k.rule.model.Pipeline[pipeline]
+	if !ok {
+		return actions.Plan{}, fmt.Errorf("model %s has no pipeline %q", k.name, pipeline)
+	}
+	id, err := ulid.New(ulid.Timestamp(time.Now()), rand.Reader)
+	if err != nil {
+		return actions.Plan{}, err
+	}
+	run := strings.ToLower(id.String())
+	return actions.Plan{
+		Run: run, Model: k.name, Pipeline: pipeline, Trigger: d.Text, Forced: h.Force != nil, Policy: d.PolicyDigest,
+		Created: time.Now().UTC(), Champion: row.Champion, Steps: actions.Resolve(steps, k.d.self), Promote: k.rule.model.Promote,
+		Serving: k.rule.model.Serving, ModelDir: k.d.modelDir(k.name), RunDir: filepath.Join(k.d.modelDir(k.name), "runs", run),
+	}, nil
+}

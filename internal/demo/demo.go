@@ -1,0 +1,231 @@
+// Package demo plays retraind's whole job on one machine, in under a minute.
+//
+// It owns the story: a table of labelled texts in a private PostgreSQL, people who correct labels in it, an author who
+// shuffles them, a classifier service with clients that never stop asking, and a subscriber. It plays the user's side
+// alone: the daemon is a process of its own with an ordinary configuration file, driven by files, signals, SQL and its
+// control socket, and nothing in it knows about the demo. One Play at a time in a process.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/status"
+)
+
+// Options of a demo.
+type Options struct {
+	Self string // path of this binary
+	Data string // JSON lines to use instead of generated texts
+	Seed uint64
+	Keep bool      // leave everything running at the end, until ctx ends
+	Out  io.Writer // where it is shown; nil shows nothing
+	Live bool      // Out is a terminal
+}
+
+// budget bounds how long a single wait of the story may take.
+const budget = 40 * time.Second
+
+// Play plays the story and says what happened. The error is about what kept it from being played; whether it ended as
+// it must is in the Result.
+func Play(ctx context.Context, o Options) (Result, error) {
+	start := time.Now()
+	s, err := newStory(o.Data, o.Seed)
+	if err != nil {
+		return Result{}, err
+	}
+	dir, err := os.MkdirTemp("", "retraind-demo-")
+	if err != nil {
+		return Result{}, err
+	}
+	// The database's own user must reach its socket, not our files: the directory itself stays closed.
+	w := &world{self: o.Self, dir: dir, story: s}
+	stage := newStage(o, w, start)
+	defer stage.close()
+	result := Result{Items: len(s.items)}
+	err = play(ctx, w, stage)
+	if err == nil {
+		err = settle(ctx, w, &result)
+	}
+	result.Seconds = time.Since(start).Seconds()
+	stage.close()
+	if err == nil && o.Keep && o.Out != nil {
+		stage.ending(result)
+		keep(ctx, o.Out, w)
+		return result, w.close()
+	}
+	if err != nil && w.daemon != nil {
+		err = fmt.Errorf("%w\nthe daemon's last words:\n%s", err, w.daemon.log.tail())
+	}
+	err = errors.Join(err, w.close())
+	if err == nil {
+		stage.ending(result)
+	}
+	return result, err
+}
+
+// play is the story in four scenes.
+func play(ctx context.Context, w *world, st *stage) error {
+	st.scene("setting up", "")
+	if err := w.build(ctx, st.note); err != nil {
+		return err
+	}
+	var err error
+	if w.listener, err = listen(w.natsURL, st.told); err != nil {
+		return fmt.Errorf("subscribe: %w", err)
+	}
+	st.follow(ctx)
+
+	st.scene("the first release", "nothing is deployed yet: kill -USR1 demands a retrain")
+	if err := w.daemon.signal(syscall.SIGUSR1); err != nil {
+		return err
+	}
+	if _, err := w.awaitRun(ctx, 1); err != nil {
+		return err
+	}
+	w.startClients()
+
+	first, second := w.story.pairs[0], w.story.pairs[1]
+	corrections := w.story.split(first)
+	st.scene("act 1: labels are corrected", fmt.Sprintf("annotators tell %q from %q: %d corrections in 30 transactions", first.from, first.into, len(corrections)))
+	if err := w.act(ctx, 2, "anna", corrections, 30); err != nil {
+		return err
+	}
+
+	poison, cure := w.story.poison(7)
+	st.scene("act 2: labels are poisoned", fmt.Sprintf("mallory shuffles %d labels", len(poison)))
+	if err := w.act(ctx, 3, "mallory", poison, 30); err != nil {
+		return err
+	}
+	st.note("the labels are put right again")
+	if err := w.db.edit(ctx, "anna", cure, 20, 500*time.Millisecond); err != nil {
+		return err
+	}
+
+	corrections = w.story.split(second)
+	st.scene("act 3: a deploy that serves the old model", fmt.Sprintf("%d more corrections (%q from %q), and the service now reads its model only at start", len(corrections), second.from, second.into))
+	if err := w.exchangeService(ctx, false); err != nil {
+		return err
+	}
+	return w.act(ctx, 4, "anna", corrections, 30)
+}
+
+// act opens a window in some seconds, makes label changes, and waits for the run that they cause.
+func (w *world) act(ctx context.Context, run int, author string, changes []change, transactions int) error {
+	if err := w.openWindow(5 * time.Second); err != nil {
+		return err
+	}
+	if err := w.db.edit(ctx, author, changes, transactions, 2*time.Second); err != nil {
+		return err
+	}
+	if _, err := w.awaitRun(ctx, run); err != nil {
+		return err
+	}
+	return w.closeWindow() // what these labels still ask for waits for another night
+}
+
+// awaitRun waits for the end of the n-th run.
+func (w *world) awaitRun(ctx context.Context, n int) (status.Run, error) {
+	ctx, stop := context.WithTimeoutCause(ctx, budget, fmt.Errorf("run %d did not end within %s", n, budget))
+	defer stop()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		runs, err := w.client.Runs(ctx, modelName, 50)
+		if err == nil && len(runs) >= n && runs[len(runs)-n].State == "ended" {
+			return runs[len(runs)-n], nil
+		}
+		select {
+		case <-ctx.Done():
+			return status.Run{}, context.Cause(ctx)
+		case <-w.daemon.done:
+			return status.Run{}, errors.New("the daemon ended")
+		case <-tick.C:
+		}
+	}
+}
+
+// settle stops the clients and gathers what happened, once the last event has arrived.
+func settle(ctx context.Context, w *world, r *Result) error {
+	w.stopAsk()
+	w.stopAsk = nil
+	ctx, stop := context.WithTimeout(ctx, 5*time.Second)
+	defer stop()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		runs, err := w.client.Runs(ctx, modelName, 50)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		now := Result{Items: r.Items, LabelChanges: w.db.changed.Load(), Requests: w.asker.requests.Load(), FailedRequests: w.asker.failed.Load()}
+		now.judge(runs, w.listener.received())
+		if now.FailedRequests > 0 {
+			now.problem("the first failed request: %s", w.asker.firstFailure())
+		}
+		*r = now
+		if r.OK {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil // what is missing by now is missing
+		case <-tick.C:
+		}
+	}
+}
+
+// headline is an event in a few words, "" for those that only fill the screen.
+func headline(e notify.Event) string {
+	switch e.Kind {
+	case notify.DriftTripped:
+		d, _ := notify.Unpack[notify.Drift](e)
+		if d.Now == nil {
+			return "a condition trips"
+		}
+		return fmt.Sprintf("a condition trips: accuracy %.1f %% of %d", 100*d.Now.Accuracy, d.Now.N)
+	case notify.DriftCleared:
+		return "no condition holds any more"
+	case notify.RunScheduled:
+		d, _ := notify.Unpack[notify.Scheduled](e)
+		return "a retrain is armed; it waits: " + d.Waits
+	case notify.RunStarted:
+		d, _ := notify.Unpack[notify.Started](e)
+		return "run " + short(d.Run) + " begins: " + d.Reason
+	case notify.RunFinished:
+		d, _ := notify.Unpack[notify.Finished](e)
+		return fmt.Sprintf("run %s %s after %.1f s", short(d.Run), d.Outcome, d.Seconds)
+	case notify.ModelDeployed:
+		d, _ := notify.Unpack[notify.Deployed](e)
+		return fmt.Sprintf("release %.12s serves: accuracy %.1f %% of %d", trim(d.Release), 100*d.After.Accuracy, d.After.N)
+	case notify.ModelRejected:
+		d, _ := notify.Unpack[notify.Rejected](e)
+		return "refused: " + d.Reason
+	case notify.ModelRolledBack:
+		d, _ := notify.Unpack[notify.RolledBack](e)
+		return "rolled back: " + d.Reason
+	case notify.ConfigReloaded:
+		return "the configuration was read again"
+	case notify.ConfigRejected:
+		return "a configuration was refused"
+	}
+	return ""
+}
+
+func short(id string) string { return id[max(0, len(id)-8):] }
+
+func trim(digest string) string {
+	if len(digest) > 7 && digest[:7] == "sha256:" {
+		return digest[7:]
+	}
+	return digest
+}

@@ -1,0 +1,102 @@
+package demo
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/status"
+)
+
+// Result is what happened, with figures.
+type Result struct {
+	OK             bool     `json:"ok"`
+	Seconds        float64  `json:"seconds"`
+	Items          int      `json:"items"`
+	LabelChanges   int64    `json:"label_changes"` // rows that people changed
+	Counted        int64    `json:"label_changes_counted"`
+	Requests       int64    `json:"requests"`
+	FailedRequests int64    `json:"failed_requests"`
+	Runs           []Run    `json:"runs"`
+	Events         []Event  `json:"events"`
+	Problems       []string `json:"problems,omitempty"`
+}
+
+// Run is one run's outcome.
+type Run struct {
+	ID       string    `json:"id"`
+	Outcome  string    `json:"outcome"`
+	Reason   string    `json:"reason"`
+	Accuracy *Accuracy `json:"accuracy,omitempty"`
+	Seconds  float64   `json:"seconds"`
+}
+
+// Accuracy is champion and candidate on the same held-out items, as fractions.
+type Accuracy struct {
+	Before *float64 `json:"before"` // nil: there was no release
+	After  float64  `json:"after"`
+	N      int      `json:"n"`
+	Low    float64  `json:"low"`
+	High   float64  `json:"high"`
+}
+
+// Event is one event as the subscriber received it.
+type Event struct {
+	Type string `json:"type"`
+	ID   string `json:"id"`
+}
+
+func (r *Result) problem(format string, args ...any) {
+	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
+}
+
+// outcomes is how the story must end.
+var outcomes = []string{"promoted", "promoted", "rejected", "rolled_back"}
+
+// judge checks that all of it really happened.
+func (r *Result) judge(runs []status.Run, events []notify.Event) {
+	for _, run := range slices.Backward(runs) { // newest first
+		out := Run{ID: run.ID, Outcome: run.Outcome, Reason: run.Reason, Seconds: run.Ended.Sub(run.Created).Seconds()}
+		if c := run.Accuracy; c != nil {
+			out.Accuracy = &Accuracy{Before: c.Before, After: c.After, N: c.N, Low: c.Low, High: c.High}
+		}
+		r.Runs = append(r.Runs, out)
+	}
+	kinds := map[notify.Kind]int{}
+	for _, e := range events {
+		kinds[e.Kind]++
+		r.Events = append(r.Events, Event{Type: notify.Type(e.Kind), ID: e.ID})
+		if e.Kind == notify.LabelsReceived {
+			if l, err := notify.Unpack[notify.Labels](e); err == nil {
+				r.Counted += int64(l.Changes)
+			}
+		}
+	}
+	r.Counted -= int64(r.Items) // the first read of the table
+	for i, want := range outcomes {
+		switch {
+		case i >= len(r.Runs):
+			r.problem("run %d did not happen: expected %s", i+1, want)
+		case r.Runs[i].Outcome != want:
+			r.problem("run %d ended as %s, expected %s: %s", i+1, r.Runs[i].Outcome, want, r.Runs[i].Reason)
+		}
+	}
+	if len(r.Runs) > len(outcomes) {
+		r.problem("%d runs happened, expected %d", len(r.Runs), len(outcomes))
+	}
+	for kind, want := range map[notify.Kind]int{notify.ModelDeployed: 2, notify.ModelRejected: 1, notify.ModelRolledBack: 1} {
+		if kinds[kind] != want {
+			r.problem("the subscriber received %s %d times, expected %d", kind, kinds[kind], want)
+		}
+	}
+	if r.Counted != r.LabelChanges {
+		r.problem("%d label changes were made, %d were counted", r.LabelChanges, r.Counted)
+	}
+	if r.FailedRequests > 0 {
+		r.problem("%d of %d requests to /classify failed", r.FailedRequests, r.Requests)
+	}
+	if r.Requests == 0 {
+		r.problem("nobody asked the classifier")
+	}
+	r.OK = len(r.Problems) == 0
+}

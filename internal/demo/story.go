@@ -1,0 +1,155 @@
+package demo
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+
+	"github.com/retraind/retraind/internal/demo/news"
+)
+
+// Item is one labelled text of the story. Label is the truth.
+type Item struct {
+	ID      string `json:"id"`
+	Title   string `json:"title"`
+	Content string `json:"content"`
+	Label   string `json:"label"`
+}
+
+// pair is two categories of which one is filed under the other's name until it is corrected.
+type pair struct{ into, from string }
+
+// story is the items and what will happen to their labels.
+type story struct {
+	items   []Item
+	pairs   [2]pair // split in the first and in the third act
+	share   float64 // of the items that are held out
+	minimum int     // scored held-out items below which nothing is decided
+}
+
+const (
+	demoItems    = 2000
+	wantHeldOut  = 300  // enough for an interval of about four points
+	maxHeldOut   = 0.3  // and never more than this share
+	defaultShare = 0.15 // of a large table
+	poisonShare  = 0.45 // of all items get a shuffled label in the second act
+)
+
+// newStory tells the story with generated texts, or with those of a file.
+func newStory(file string, seed uint64) (story, error) {
+	s := story{}
+	if file == "" {
+		for _, it := range news.Generate(seed, demoItems) {
+			s.items = append(s.items, Item{ID: it.ID, Title: it.Title, Content: it.Content, Label: it.Label})
+		}
+		p := news.Pairs()
+		s.pairs = [2]pair{{p[0].Into, p[0].From}, {p[1].Into, p[1].From}}
+	} else {
+		var err error
+		if s.items, err = readItems(file); err != nil {
+			return s, err
+		}
+		if s.pairs, err = choosePairs(s.items); err != nil {
+			return s, fmt.Errorf("%s: %w", file, err)
+		}
+	}
+	s.share = min(maxHeldOut, max(defaultShare, float64(wantHeldOut)/float64(len(s.items))))
+	s.minimum = min(200, int(s.share*float64(len(s.items))*0.7))
+	return s, nil
+}
+
+// readItems reads JSON lines {id, title, content, label}.
+func readItems(file string) ([]Item, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("demo data: %w", err)
+	}
+	defer f.Close()
+	var items []Item
+	seen := map[string]bool{}
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 16<<20)
+	for n := 1; lines.Scan(); n++ {
+		var it Item
+		if err := json.Unmarshal(lines.Bytes(), &it); err != nil {
+			return nil, fmt.Errorf("demo data: %s:%d: %w: each line is {\"id\", \"title\", \"content\", \"label\"}", file, n, err)
+		}
+		switch {
+		case it.ID == "" || it.Label == "":
+			return nil, fmt.Errorf("demo data: %s:%d: id and label are needed", file, n)
+		case seen[it.ID]:
+			return nil, fmt.Errorf("demo data: %s:%d: id %q stands twice", file, n, it.ID)
+		}
+		seen[it.ID] = true
+		items = append(items, it)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("demo data: %s: %w", file, err)
+	}
+	if len(items) < 300 {
+		return nil, fmt.Errorf("demo data: %s has %d items: the story needs at least 300", file, len(items))
+	}
+	return items, nil
+}
+
+// choosePairs takes the four commonest categories: a split of two of them moves the accuracy by enough to be seen.
+func choosePairs(items []Item) ([2]pair, error) {
+	count := map[string]int{}
+	for _, it := range items {
+		count[it.Label]++
+	}
+	names := slices.SortedFunc(maps.Keys(count), func(a, b string) int { return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b)) })
+	if len(names) < 5 {
+		return [2]pair{}, fmt.Errorf("%d categories: the story needs at least 5", len(names))
+	}
+	return [2]pair{{names[0], names[1]}, {names[2], names[3]}}, nil
+}
+
+// before is an item's label at the start, when annotators had not told the pairs apart.
+func (s story) before(it Item) string {
+	for _, p := range s.pairs {
+		if it.Label == p.from {
+			return p.into
+		}
+	}
+	return it.Label
+}
+
+// change is one row's new label.
+type change struct{ id, label string }
+
+// split are the corrections that restore the truth of one pair.
+func (s story) split(p pair) []change {
+	var out []change
+	for _, it := range s.items {
+		if it.Label == p.from {
+			out = append(out, change{it.ID, it.Label})
+		}
+	}
+	return out
+}
+
+// poison gives a share of the items the label of another one, as the table stands after the first act; the second list
+// takes it back.
+func (s story) poison(seed uint64) (poison, cure []change) {
+	rng := rand.New(rand.NewPCG(seed, 2))
+	label := func(it Item) string {
+		if it.Label == s.pairs[1].from {
+			return s.pairs[1].into // not corrected yet
+		}
+		return it.Label
+	}
+	for _, i := range rng.Perm(len(s.items))[:int(poisonShare*float64(len(s.items)))] {
+		it, other := s.items[i], s.items[rng.IntN(len(s.items))]
+		if label(it) != label(other) {
+			poison = append(poison, change{it.ID, label(other)})
+			cure = append(cure, change{it.ID, label(it)})
+		}
+	}
+	return poison, cure
+}

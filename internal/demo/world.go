@@ -1,0 +1,235 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/retraind/retraind/status"
+)
+
+const modelName = "news"
+
+// world is everything that runs during the demo, each part as a user has it: a database, a daemon with its
+// configuration file, a classifier service, its clients, and a subscriber.
+type world struct {
+	self     string
+	dir      string
+	story    story
+	db       *database
+	socket   *net.TCPListener // the classifier's, held open so that a restart fails no request
+	address  string
+	service  *child
+	daemon   *child
+	client   *status.Client
+	asker    *asker
+	stopAsk  func()
+	natsURL  string
+	page     string
+	listener *listener
+}
+
+func (w *world) config() string { return filepath.Join(w.dir, "retraind.yaml") }
+func (w *world) state() string  { return filepath.Join(w.dir, "state") }
+
+// build starts everything but the classifier's clients.
+func (w *world) build(ctx context.Context, say func(string)) (err error) {
+	say("starting a private PostgreSQL")
+	if w.db, err = openDatabase(ctx); err != nil {
+		return err
+	}
+	if err := w.db.fill(ctx, w.story); err != nil {
+		return fmt.Errorf("fill the table: %w", err)
+	}
+	if w.socket, err = net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}); err != nil {
+		return err
+	}
+	w.address = w.socket.Addr().String()
+	ports, err := freePorts(2)
+	if err != nil {
+		return err
+	}
+	w.natsURL, w.page = ports[0], ports[1]
+	// No window is open yet: the first retraining is demanded, and the acts open theirs.
+	if err := w.writeConfig(time.Now().UTC().Add(farAway)); err != nil {
+		return err
+	}
+	say("preparing the table: retraind init sql")
+	sql, err := w.output(ctx, "init", "sql", "--config", w.config(), "--role", daemonRole)
+	if err != nil {
+		return err
+	}
+	if err := w.db.run(ctx, sql); err != nil {
+		return fmt.Errorf("run the migration: %w", err)
+	}
+	say("starting the daemon and the classifier service")
+	if w.daemon, err = startChild(ctx, "daemon", filepath.Join(w.dir, "daemon.log"), "msg=ready", nil, w.self, "run", "--config", w.config()); err != nil {
+		return err
+	}
+	if w.service, err = w.startService(ctx, true); err != nil {
+		return err
+	}
+	w.client = status.NewClient(filepath.Join(w.state(), "retraind.sock"))
+	w.natsURL = "nats://" + w.natsURL
+	return nil
+}
+
+// writeConfig writes the configuration with quiet hours that open at a time, for two hours.
+func (w *world) writeConfig(opens time.Time) error {
+	text := fmt.Sprintf(`# Written by retraind demo.
+version: 1
+timezone: UTC
+state: %s
+listen: %s
+nats: {embedded: true, listen: %q}
+models:
+  %s:
+    labels:
+      postgres:
+        dsn: %q
+        table: items
+        id: id
+        text: [title, content]
+        label: category
+        author: updated_by
+        updated_at: updated_at
+    heldout: {share: %.1f%%}
+    serving:
+      classify: http://%s/classify
+      health: http://%s/health
+    evaluate: {every: 1m, after_changes: 0, debounce: 150ms, max_wait: 300ms, min_items: %d}
+    retrain_when:
+      accuracy_drop: {points: 3, false_retrains: 1 per 180d}
+      new_category: {examples: 20}
+    limits: {cooldown: 2s, budget: 20 per 1d, breaker: 10}
+    quiet_hours:
+      - {from: %q, to: %q}
+    promote: {gate: not_worse, margin: 1, parity: 99.5%%, verify_within: 3s}
+`, w.state(), w.page, w.natsURLListen(), modelName, w.dsn(), 100*w.story.share, w.address, w.address, w.story.minimum, opens.Format("15:04:05"), opens.Add(2*time.Hour).Format("15:04:05"))
+	tmp := w.config() + ".new"
+	if err := os.WriteFile(tmp, []byte(text), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, w.config())
+}
+
+func (w *world) natsURLListen() string {
+	if len(w.natsURL) > 7 && w.natsURL[:7] == "nats://" {
+		return w.natsURL[7:]
+	}
+	return w.natsURL
+}
+
+// dsn is the daemon's own login, with the few rights that the migration granted.
+func (w *world) dsn() string {
+	return fmt.Sprintf("host=%s user=%s dbname=%s", w.db.cluster.Dir(), daemonRole, databaseName)
+}
+
+// openWindow makes quiet hours open some time from now and tells the daemon, as an operator would.
+func (w *world) openWindow(in time.Duration) error {
+	if err := w.writeConfig(time.Now().UTC().Add(in).Truncate(time.Second)); err != nil {
+		return err
+	}
+	return w.daemon.signal(syscall.SIGHUP)
+}
+
+// farAway is when a window opens that is not to open during the demo.
+const farAway = 12 * time.Hour
+
+func (w *world) closeWindow() error { return w.openWindow(farAway) }
+
+// startService starts a classifier process on the shared socket. With watch it follows the link `current`.
+func (w *world) startService(ctx context.Context, watch bool) (*child, error) {
+	f, err := w.socket.File()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return startChild(ctx, "classifier", filepath.Join(w.dir, "classifier.log"), "msg=serving", []*os.File{f},
+		w.self, "serve-classifier", "--listen", "fd:3", "--model", filepath.Join(w.state(), "models", modelName, "current"), fmt.Sprintf("--watch=%t", watch))
+}
+
+// exchangeService replaces the classifier process without a failed request: both accept from one socket for a moment.
+func (w *world) exchangeService(ctx context.Context, watch bool) error {
+	next, err := w.startService(ctx, watch)
+	if err != nil {
+		return err
+	}
+	old := w.service
+	w.service = next
+	return old.stop()
+}
+
+// startClients begins to ask the classifier.
+func (w *world) startClients() {
+	ctx, stop := context.WithCancel(context.Background())
+	w.asker = &asker{url: "http://" + w.address + "/classify", items: w.story.items}
+	done := make(chan struct{})
+	go func() { defer close(done); w.asker.run(ctx) }()
+	w.stopAsk = func() { stop(); <-done }
+}
+
+// output runs this program and returns what it prints.
+func (w *world) output(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, w.self, args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("retraind %s: %w: %s", args[0], err, stderr.String())
+	}
+	return string(out), nil
+}
+
+// close stops everything, the clients first.
+func (w *world) close() error {
+	var errs []error
+	if w.stopAsk != nil {
+		w.stopAsk()
+	}
+	if w.listener != nil {
+		w.listener.close()
+	}
+	for _, c := range []*child{w.daemon, w.service} {
+		if c != nil {
+			errs = append(errs, c.stop())
+		}
+	}
+	if w.client != nil {
+		w.client.Close()
+	}
+	if w.socket != nil {
+		errs = append(errs, w.socket.Close())
+	}
+	if w.db != nil {
+		errs = append(errs, w.db.close())
+	}
+	return errors.Join(append(errs, os.RemoveAll(w.dir))...)
+}
+
+// freePorts finds loopback addresses that nobody uses now.
+func freePorts(n int) ([]string, error) {
+	var out []string
+	var open []net.Listener
+	defer func() {
+		for _, l := range open {
+			l.Close()
+		}
+	}()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		open = append(open, l)
+		out = append(out, l.Addr().String())
+	}
+	return out, nil
+}

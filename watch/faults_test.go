@@ -1,0 +1,212 @@
+package watch
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/pgcluster"
+	"github.com/retraind/retraind/internal/pgtest"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// golden compares text with testdata/name.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+func render(found check.Problems) string {
+	var out strings.Builder
+	for _, p := range found {
+		fmt.Fprintf(&out, "%s: %s\n    %s\n", p.Path, p.Message, p.Hint)
+	}
+	return out.String()
+}
+
+// TestMessages pins what Check says about each fault, and that a source refuses to follow with the same words.
+func TestMessages(t *testing.T) {
+	t.Parallel()
+	migration, err := Migration("m", itemsConfig("host=x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := []struct {
+		name   string
+		spoil  string // SQL
+		config func(*Postgres)
+	}{
+		{"unknown database", "", func(c *Postgres) { c.DSN = strings.Replace(c.DSN, "dbname='", "dbname='no_", 1) }},
+		{"unknown user", "", func(c *Postgres) { c.DSN = strings.Replace(c.DSN, "user=postgres", "user=nobody_here", 1) }},
+		{"no server", "", func(c *Postgres) { c.DSN = "host=/nowhere dbname=x user=u" }},
+		{"refused", "", func(c *Postgres) { c.DSN = "postgres://u:secret@127.0.0.1:1/x" }},
+		{"dsn file missing", "", func(c *Postgres) { c.DSN, c.DSNFile = "", "/nowhere/dsn" }},
+		{"table missing", "", func(c *Postgres) { c.Table = "itmes" }},
+		{"schema missing", "", func(c *Postgres) { c.Table = "app.items" }},
+		{"view", "CREATE VIEW v AS SELECT * FROM items", func(c *Postgres) { c.Table = "v" }},
+		{"partitioned", "CREATE TABLE p (LIKE items) PARTITION BY RANGE (id)", func(c *Postgres) { c.Table = "p" }},
+		{"columns missing", "", func(c *Postgres) { c.Label, c.Text[1], c.UpdatedAt = "categroy", "Content", "changed" }},
+		{"expression", "", func(c *Postgres) { *c = *c.WithTargets(map[string]string{"relevant": "prio <> 'none'"}) }},
+		{"not installed", "DROP SCHEMA retraind CASCADE", nil},
+		{"trigger missing", "DROP TRIGGER retraind_m_update ON items; DROP TRIGGER retraind_m_delete ON items", nil},
+		{"trigger disabled", "ALTER TABLE items DISABLE TRIGGER retraind_m_insert", nil},
+		{"other configuration", "", func(c *Postgres) { c.Text = Columns{"title"} }},
+		{"no rights", "CREATE ROLE messages_poor LOGIN", func(c *Postgres) { c.DSN = strings.Replace(c.DSN, "user=postgres", "user=messages_poor", 1) }},
+		{"few rights", "CREATE ROLE messages_less LOGIN; GRANT USAGE ON SCHEMA retraind TO messages_less; GRANT SELECT ON ALL TABLES IN SCHEMA retraind TO messages_less; GRANT SELECT (id, title) ON items TO messages_less",
+			func(c *Postgres) { c.DSN = strings.Replace(c.DSN, "user=postgres", "user=messages_less", 1) }},
+		{"no unique key", "ALTER TABLE items DROP CONSTRAINT items_pkey", nil},
+	}
+	var out strings.Builder
+	for _, c := range cases {
+		dsn := pgtest.Database(t, itemsSQL, migration)
+		cfg := itemsConfig(dsn)
+		if c.spoil != "" {
+			if _, err := connect(t, dsn).PgConn().Exec(t.Context(), c.spoil).ReadAll(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c.config != nil {
+			c.config(cfg)
+		}
+		found := Check(t.Context(), "m", cfg)
+		said := render(found)
+		said = strings.ReplaceAll(said, pgtest.Shared().Dir(), "SOCKETDIR")
+		name := dsn[strings.LastIndex(dsn, "test_"):]
+		said = strings.ReplaceAll(said, strings.TrimSuffix(name, "'"), "DATABASE")
+		fmt.Fprintf(&out, "## %s\n%s\n", c.name, said)
+
+		b := &bundle{t: t, cfg: cfg, sink: newMemory()}
+		source, stop := b.start()
+		if c.name == "no unique key" { // only a warning
+			b.ready()
+		} else {
+			b.sink.until(t, "the trouble", func() bool { return source.Health().Error != "not connected yet" })
+			if h := source.Health(); h.Up || len(found) == 0 || !strings.Contains(h.Error, found[0].Message) {
+				t.Errorf("%s: health %+v", c.name, h)
+			}
+		}
+		stop()
+	}
+	golden(t, "messages.txt", out.String())
+	if strings.Contains(out.String(), "secret") {
+		t.Error("the password is in a message")
+	}
+}
+
+func TestWrongPassword(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Cluster(t, pgcluster.Options{Passwords: true})
+	cfg := itemsConfig(strings.Replace(cluster.DSN("postgres"), "password=postgres", "password=hunter2", 1))
+	var out strings.Builder
+	out.WriteString(render(Check(t.Context(), "m", cfg)))
+	cfg.DSNFile = filepath.Join(t.TempDir(), "dsn")
+	if err := os.WriteFile(cfg.DSNFile, []byte(cfg.DSN+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg.DSN = ""
+	source, err := NewPostgres("m", cfg, newMemory(), nil, discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(&out, "%v\n", source.Probe(t.Context()))
+	text := strings.ReplaceAll(strings.ReplaceAll(out.String(), cluster.Dir(), "SOCKETDIR"), cfg.DSNFile, "DSNFILE")
+	golden(t, "password.txt", text)
+	if strings.Contains(text, "hunter2") {
+		t.Error("the password is in a message")
+	}
+}
+
+// TestRetryAfterAPermanentFault: the source rests for minutes, but not when it is told that the fault is mended.
+func TestRetryAfterAPermanentFault(t *testing.T) {
+	t.Parallel()
+	b := setup(t, itemsSQL, itemsConfig)
+	b.exec(`ALTER TABLE items DISABLE TRIGGER retraind_m_update`)
+	source, _ := b.start()
+	b.sink.until(t, "the trouble", func() bool { return strings.Contains(source.Health().Error, "is disabled") })
+	b.exec(`ALTER TABLE items ENABLE TRIGGER retraind_m_update`)
+	source.Retry()
+	b.ready()
+	b.sink.until(t, "health", func() bool { return source.Health().Up })
+}
+
+// TestServerKilledWhileOthersWrite kills the server with SIGKILL under the writers and the listener.
+func TestServerKilledWhileOthersWrite(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Cluster(t, pgcluster.Options{})
+	cfg := itemsConfig(cluster.DSN("postgres"))
+	migration, err := Migration("m", cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := connect(t, cfg.DSN).PgConn().Exec(t.Context(), itemsSQL+";"+migration).ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+	b := &bundle{t: t, cfg: cfg, sink: newMemory()}
+	source, _ := b.start()
+	b.ready()
+	stop := make(chan struct{})
+	writers := write(t, cfg.DSN, 3, 1e6, stop)
+	for kill := range 5 {
+		b.sink.until(t, "changes", func() bool { return len(b.sink.changes) > 100*(kill+1) })
+		if err := cluster.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		b.sink.until(t, "the outage to be noticed", func() bool { return !source.Health().Up })
+		if err := cluster.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.sink.until(t, "the source to be back", func() bool { return source.Health().Up })
+	}
+	close(stop)
+	writers.Wait()
+	b.sink.equalsTable(t, "m", cfg)
+	if b.sink.full != 1 {
+		t.Errorf("the whole table was read %d times", b.sink.full)
+	}
+	if h := source.Health(); time.Since(h.LastEvent) > time.Minute || h.Error != "" {
+		t.Errorf("health %+v", h)
+	}
+}
+
+func TestServerAwayAtTheStart(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Cluster(t, pgcluster.Options{})
+	cfg := itemsConfig(cluster.DSN("postgres"))
+	migration, err := Migration("m", cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := connect(t, cfg.DSN).PgConn().Exec(t.Context(), itemsSQL+";"+migration).ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	b := &bundle{t: t, cfg: cfg, sink: newMemory()}
+	source, _ := b.start()
+	b.sink.until(t, "the trouble", func() bool { return strings.Contains(source.Health().Error, "cannot reach PostgreSQL at") })
+	if err := cluster.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.ready()
+}

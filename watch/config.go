@@ -98,10 +98,11 @@ func (c *Postgres) Validate() check.Problems {
 			found.Errorf(path, "write a column or an SQL expression", "%q: %s", target.source, err)
 		}
 	}
-	for path, column := range map[string]string{"author": c.Author, "updated_at": c.UpdatedAt} {
-		if err := checkName(column); column != "" && err != nil {
-			found.Errorf(path, "name a column", "%s", err)
-		}
+	if err := checkName(c.Author); c.Author != "" && err != nil {
+		found.Errorf("author", "name a column", "%s", err)
+	}
+	if err := checkName(c.UpdatedAt); c.UpdatedAt != "" && err != nil {
+		found.Errorf("updated_at", "name a column", "%s", err)
 	}
 	if c.Poll < 0 || c.Poll > 0 && c.Poll.D() < 10*time.Millisecond {
 		found.Errorf("poll", "write 30s", "%s is too short", c.Poll)

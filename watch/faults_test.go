@@ -77,8 +77,12 @@ func TestMessages(t *testing.T) {
 		{"no unique key", "ALTER TABLE items DROP CONSTRAINT items_pkey", nil},
 	}
 	var out strings.Builder
+	clean := pgtest.Database(t, itemsSQL, migration)
 	for _, c := range cases {
-		dsn := pgtest.Database(t, itemsSQL, migration)
+		dsn := clean
+		if c.spoil != "" {
+			dsn = pgtest.Database(t, itemsSQL, migration)
+		}
 		cfg := itemsConfig(dsn)
 		if c.spoil != "" {
 			if _, err := connect(t, dsn).PgConn().Exec(t.Context(), c.spoil).ReadAll(); err != nil {
@@ -161,8 +165,15 @@ func TestServerKilledWhileOthersWrite(t *testing.T) {
 	if _, err := connect(t, cfg.DSN).PgConn().Exec(t.Context(), itemsSQL+";"+migration).ReadAll(); err != nil {
 		t.Fatal(err)
 	}
+	if err := cluster.Kill(); err != nil { // it is away at the start, too
+		t.Fatal(err)
+	}
 	b := &bundle{t: t, cfg: cfg, sink: newMemory()}
 	source, _ := b.start()
+	b.sink.until(t, "the trouble", func() bool { return strings.Contains(source.Health().Error, "cannot reach PostgreSQL at") })
+	if err := cluster.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	b.ready()
 	stop := make(chan struct{})
 	writers := write(t, cfg.DSN, 3, 1e6, stop)
@@ -186,27 +197,4 @@ func TestServerKilledWhileOthersWrite(t *testing.T) {
 	if h := source.Health(); time.Since(h.LastEvent) > time.Minute || h.Error != "" {
 		t.Errorf("health %+v", h)
 	}
-}
-
-func TestServerAwayAtTheStart(t *testing.T) {
-	t.Parallel()
-	cluster := pgtest.Cluster(t, pgcluster.Options{})
-	cfg := itemsConfig(cluster.DSN("postgres"))
-	migration, err := Migration("m", cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := connect(t, cfg.DSN).PgConn().Exec(t.Context(), itemsSQL+";"+migration).ReadAll(); err != nil {
-		t.Fatal(err)
-	}
-	if err := cluster.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	b := &bundle{t: t, cfg: cfg, sink: newMemory()}
-	source, _ := b.start()
-	b.sink.until(t, "the trouble", func() bool { return strings.Contains(source.Health().Error, "cannot reach PostgreSQL at") })
-	if err := cluster.Restart(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	b.ready()
 }

@@ -58,7 +58,7 @@ func TestExportStopsEarlyAndReportsFaults(t *testing.T) {
 	}
 }
 
-// TestExportKeepsNothing reads 30 MB and looks at the heap on the way.
+// TestExportKeepsNothing reads 30 MB and looks at the heap on the way. It is not parallel, since the heap is everybody's.
 func TestExportKeepsNothing(t *testing.T) {
 	b := setup(t, itemsSQL, itemsConfig)
 	b.exec(`INSERT INTO items (id, title, content) SELECT g, repeat('x', 1000), repeat('y', 1000) FROM generate_series(1, 15000) g`)

@@ -72,7 +72,7 @@ type PromoteConfig struct {
 	Gate Gate `yaml:"gate"`
 	// Margin is how many points a candidate may be worse by under not_worse; default 1.
 	Margin unit.Points `yaml:"margin"`
-	// CategoryFloor refuses a candidate that loses more than so many points of recall in a category, beyond chance; default 5.
+	// CategoryFloor refuses a candidate that loses more than so many points of recall and of F1 in a category, beyond chance; default 5.
 	CategoryFloor unit.Points `yaml:"category_floor"`
 	// Parity is the share of probed items that the service must answer as the artifact did offline; default 99.5%.
 	Parity unit.Percent `yaml:"parity"`

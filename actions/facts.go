@@ -36,7 +36,7 @@ type GateFacts struct {
 	Bound     float64    `json:"bound"` // not_worse: lower 95 % bound of the difference in points
 	P         float64    `json:"p"`     // better: one-sided exact McNemar
 	Majority  float64    `json:"majority"`
-	Worse     []Category `json:"worse,omitempty"` // categories that lose more recall than the floor allows
+	Worse     []Category `json:"worse,omitempty"` // categories that lose more than the floor allows
 	// Differ are the items that the two answer differently: the proof of the deployment asks about them.
 	Differ int `json:"differ"`
 }
@@ -50,13 +50,15 @@ type Score struct {
 	MacroF1  float64 `json:"macro_f1"`
 }
 
-// Category is one category's recall on both sides.
+// Category is one category's recall and F1 on both sides; P is the chance of the recall's fall by chance alone.
 type Category struct {
-	Name      string  `json:"name"`
-	Support   int     `json:"support"`
-	Champion  float64 `json:"champion"`
-	Candidate float64 `json:"candidate"`
-	P         float64 `json:"p"`
+	Name        string  `json:"name"`
+	Support     int     `json:"support"`
+	Champion    float64 `json:"champion"`
+	Candidate   float64 `json:"candidate"`
+	ChampionF1  float64 `json:"champion_f1"`
+	CandidateF1 float64 `json:"candidate_f1"`
+	P           float64 `json:"p"`
 }
 
 // VerifyFacts is the proof of what is served.

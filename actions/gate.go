@@ -93,7 +93,7 @@ func compare(targets []drift.Target, items []drift.Item, candidate, champion ans
 		champ := scored(targets, common, champion)
 		s := score(champ)
 		f.Champion = &s
-		f.Worse = lostRecall(gate, common, candidate, champion)
+		f.Worse = perCategory(gate, common, candidate, champion, f1s(cand, gate), f1s(champ, gate))
 	}
 	return f
 }
@@ -114,8 +114,19 @@ func score(m *drift.Monitor) Score {
 	return Score{Correct: r.Correct, Accuracy: r.Accuracy, Low: r.Low, High: r.High, MacroF1: r.MacroF1}
 }
 
-// lostRecall compares the recall of each category on both sides, with the exact one-sided test of the paired items.
-func lostRecall(gate string, items []drift.Item, candidate, champion answers) []Category {
+// f1s are the F1 values of a target's categories.
+func f1s(m *drift.Monitor, target string) map[string]float64 {
+	_, categories, _ := m.Scores(target)
+	out := map[string]float64{}
+	for _, c := range categories {
+		out[c.Name] = c.F1
+	}
+	return out
+}
+
+// perCategory compares each category on both sides: its recall with the exact one-sided test of the paired items, and
+// its F1.
+func perCategory(gate string, items []drift.Item, candidate, champion answers, mine, theirs map[string]float64) []Category {
 	type tally struct{ support, mine, theirs, wins, losses int }
 	per := map[string]*tally{}
 	for _, it := range items {
@@ -144,7 +155,8 @@ func lostRecall(gate string, items []drift.Item, candidate, champion answers) []
 	for _, name := range slices.Sorted(maps.Keys(per)) {
 		t := per[name]
 		n := float64(t.support)
-		out = append(out, Category{Name: name, Support: t.support, Champion: float64(t.theirs) / n, Candidate: float64(t.mine) / n, P: drift.SignTest(t.losses, t.wins)})
+		out = append(out, Category{Name: name, Support: t.support, Champion: float64(t.theirs) / n, Candidate: float64(t.mine) / n,
+			ChampionF1: theirs[name], CandidateF1: mine[name], P: drift.SignTest(t.losses, t.wins)})
 	}
 	return out
 }
@@ -167,15 +179,18 @@ func judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, Class, str
 	}
 	both := fmt.Sprintf("candidate %.1f %%, champion %.1f %% of %d held-out items (only the candidate is right on %d, only the champion on %d)",
 		100*f.Candidate.Accuracy, 100*f.Champion.Accuracy, f.N, f.Wins, f.Losses)
+	// A category is worse when it is found less often and F1 says that fewer false finds do not make up for it: a champion
+	// that files a new category under its parent finds all of the parent, and so would anything that always answers it.
 	// Bonferroni over the categories: one of many small ones must not look bad by chance.
 	for _, cat := range categories {
-		if 100*(cat.Champion-cat.Candidate) > float64(c.CategoryFloor) && cat.P < gateAlpha/float64(len(categories)) {
+		lost, lostF1 := 100*(cat.Champion-cat.Candidate), 100*(cat.ChampionF1-cat.CandidateF1)
+		if min(lost, lostF1) > float64(c.CategoryFloor) && cat.P < gateAlpha/float64(len(categories)) {
 			f.Worse = append(f.Worse, cat)
 		}
 	}
 	if len(f.Worse) > 0 {
 		w := f.Worse[0]
-		return f, ClassRejected, fmt.Sprintf("category %q would lose recall: %.0f %% to %.0f %% of %d items, more than the %g points allowed; %s", w.Name, 100*w.Champion, 100*w.Candidate, w.Support, float64(c.CategoryFloor), both)
+		return f, ClassRejected, fmt.Sprintf("category %q would be lost: recall %.0f %% to %.0f %% of %d items, F1 %.0f to %.0f, more than the %g points allowed; %s", w.Name, 100*w.Champion, 100*w.Candidate, w.Support, 100*w.ChampionF1, 100*w.CandidateF1, float64(c.CategoryFloor), both)
 	}
 	f.P = drift.NewMcNemar(f.Wins, f.Losses).Better
 	ni := drift.NonInferior(f.Wins, f.Losses, f.N, float64(c.Margin)/100, gateAlpha)

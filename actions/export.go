@@ -23,11 +23,12 @@ type Row struct {
 	Heldout bool
 }
 
-// Example is one line of train.jsonl and test.jsonl.
+// Example is one line of train.jsonl and test.jsonl. A training copies id and text_hash into its predictions.
 type Example struct {
-	ID     string            `json:"id"`
-	Text   map[string]string `json:"text"`
-	Labels map[string]string `json:"labels"`
+	ID       string            `json:"id"`
+	TextHash string            `json:"text_hash"`
+	Text     map[string]string `json:"text"`
+	Labels   map[string]string `json:"labels"`
 }
 
 // shrinkGuard is the share by which an export may be smaller than the champion's before it is taken for broken.
@@ -78,7 +79,7 @@ func Export(ctx context.Context, dir, target string, rows iter.Seq2[Row, error])
 			facts.Labels[label]++
 			trained = append(trained, hash)
 		}
-		if err := out.encode(Example{ID: row.ID, Text: row.Text, Labels: row.Labels}); err != nil {
+		if err := out.encode(Example{ID: row.ID, TextHash: hash, Text: row.Text, Labels: row.Labels}); err != nil {
 			return facts, fmt.Errorf("export: %w", err)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/retraind/retraind/internal/faults"
 )
 
 // poll is how often a waiting daemon looks for the end of a command that may take hours.
@@ -27,6 +29,7 @@ func (s Shim) Run(ctx context.Context, spec Spec) (Exit, error) {
 	if err := s.start(spec); err != nil {
 		return Exit{}, err
 	}
+	faults.Point("under way")
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	for {
@@ -54,6 +57,7 @@ func (s Shim) start(spec Spec) error {
 	if err := writeJSON(specFile(spec.Dir), spec); err != nil {
 		return fmt.Errorf("start %s: %w", spec.ID, err)
 	}
+	faults.Point("specified")
 	cmd := exec.Command(s.Self[0], append(s.Self[1:len(s.Self):len(s.Self)], spec.Dir)...)
 	cmd.Env = baseEnv()
 	cmd.Dir = "/"
@@ -61,6 +65,7 @@ func (s Shim) start(spec Spec) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start supervisor of %s: %w", spec.ID, err)
 	}
+	faults.Point("supervised")
 	go cmd.Wait() //nolint:errcheck // only to reap it; its word is exit.json
 	return waitClaim(spec, cmd.Process.Pid)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/retraind/retraind/internal/faults"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/store"
 )
@@ -24,6 +25,9 @@ func (o outbox) Pending(ctx context.Context, limit int) ([]notify.OutboxEntry, e
 		}
 		return err
 	})
+	if len(out) > 0 {
+		faults.Point("publish")
+	}
 	return out, err
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/internal/faults"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/systemd"
@@ -106,6 +107,7 @@ func (d *Daemon) assemble(ctx context.Context, down *teardown) (intake, work []l
 		return nil, nil, err
 	}
 	down.add("store", 10*time.Second, func(context.Context) error { return d.store.Close() })
+	faults.Point("opened")
 
 	nc, err := d.connectBroker(down)
 	if err != nil {
@@ -178,9 +180,11 @@ func (d *Daemon) openEngine(ctx context.Context, down *teardown) error {
 // serve launches everything and waits. On a stop the intake ends first, so that nothing new comes while the work is
 // brought to its end.
 func (d *Daemon) serve(ctx context.Context, intake, work []loop) error {
+	faults.Point("assembled")
 	if err := d.engine.Launch(); err != nil {
 		return err
 	}
+	faults.Point("launched")
 	if err := d.announce(ctx); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/configs/strictyaml"
+	"github.com/retraind/retraind/internal/faults"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/store"
 )
@@ -75,6 +76,7 @@ func (d *Daemon) adopt(old, next *configs.Loaded) ([]string, error) {
 		}
 		fresh[name] = r
 	}
+	faults.Point("reload:read")
 	d.loaded.Store(next)
 	_ = d.o.Notifier.Reloading("reloading")
 	for name, k := range d.keepers {
@@ -85,6 +87,7 @@ func (d *Daemon) adopt(old, next *configs.Loaded) ([]string, error) {
 		k.rules <- fresh[name]
 	}
 	_ = d.o.Notifier.Ready(d.sentence())
+	faults.Point("reload:swapped")
 	return cold, nil
 }
 

@@ -4,159 +4,159 @@ import "time"
 
 // Metrics is an accuracy with what it stands on. Shares are fractions in [0, 1].
 type Metrics struct {
-	Accuracy float64 `json:"accuracy"`
-	Low      float64 `json:"low"`  // 95 % interval
-	High     float64 `json:"high"` // 95 % interval
-	MacroF1  float64 `json:"macro_f1,omitempty"`
-	N        int     `json:"n"` // held-out items
+	Accuracy float64 `json:"accuracy"`           // share of right answers
+	Low      float64 `json:"low"`                // 95 % interval
+	High     float64 `json:"high"`               // 95 % interval
+	MacroF1  float64 `json:"macro_f1,omitempty"` // mean F1 of the categories
+	N        int     `json:"n"`                  // held-out items
 }
 
 // Artifact says where a release's files are and how to check them.
 type Artifact struct {
-	URI    string `json:"uri"`
-	SHA256 string `json:"sha256"`
-	Size   int64  `json:"size"` // bytes
+	URI    string `json:"uri"`    // directory, as file://
+	SHA256 string `json:"sha256"` // digest over its files
+	Size   int64  `json:"size"`   // bytes
 }
 
 // Deployed answers a subscriber's questions about a deploy alone. Release is what serves now.
 type Deployed struct {
-	Model    string   `json:"model"`
-	Release  string   `json:"release"`
-	Previous string   `json:"previous,omitempty"`
-	Artifact Artifact `json:"artifact"`
+	Model    string   `json:"model"`              // name of the model
+	Release  string   `json:"release"`            // digest of what serves now
+	Previous string   `json:"previous,omitempty"` // digest of what it replaced
+	Artifact Artifact `json:"artifact"`           // where its files are
 	// Before is the previous release on the same held-out items; absent with a first release.
 	Before *Metrics `json:"before,omitempty"`
-	After  *Metrics `json:"after,omitempty"`
+	After  *Metrics `json:"after,omitempty"` // the release on the held-out items
 	// LabelWatermark is the last label change that the release knows.
 	LabelWatermark int64  `json:"label_watermark"`
-	Reason         string `json:"reason"`
-	Run            string `json:"run"`
+	Reason         string `json:"reason"`             // why it was trained, in one sentence
+	Run            string `json:"run"`                // id of the run
 	Rollback       string `json:"rollback,omitempty"` // the command that takes it back
 }
 
 // Gate is one check of a candidate.
 type Gate struct {
-	Name    string `json:"name"`
-	Verdict string `json:"verdict"` // pass, fail, inconclusive, error
-	Detail  string `json:"detail,omitempty"`
+	Name    string `json:"name"`             // not_worse, better or point
+	Verdict string `json:"verdict"`          // pass, fail, inconclusive, error
+	Detail  string `json:"detail,omitempty"` // the figures, in one sentence
 }
 
 // Rejected tells why a candidate did not become the champion.
 type Rejected struct {
-	Model    string   `json:"model"`
-	Release  string   `json:"release"`  // the candidate
-	Champion string   `json:"champion"` // what serves on
-	Before   *Metrics `json:"before,omitempty"`
-	After    *Metrics `json:"after,omitempty"`
-	Gates    []Gate   `json:"gates,omitempty"`
-	Reason   string   `json:"reason"`
-	Run      string   `json:"run"`
+	Model    string   `json:"model"`            // name of the model
+	Release  string   `json:"release"`          // the candidate
+	Champion string   `json:"champion"`         // what serves on
+	Before   *Metrics `json:"before,omitempty"` // the champion on the held-out items
+	After    *Metrics `json:"after,omitempty"`  // the candidate on the same items
+	Gates    []Gate   `json:"gates,omitempty"`  // the checks that decided
+	Reason   string   `json:"reason"`           // why it was refused, in one sentence
+	Run      string   `json:"run"`              // id of the run
 }
 
 // RolledBack tells that an earlier release serves again. Release is what serves now, as in Deployed.
 type RolledBack struct {
-	Model    string   `json:"model"`
-	Release  string   `json:"release"`
-	Failed   string   `json:"failed"` // the release that was taken back
-	Artifact Artifact `json:"artifact"`
-	Reason   string   `json:"reason"`
-	Run      string   `json:"run"`
+	Model    string   `json:"model"`    // name of the model
+	Release  string   `json:"release"`  // digest of what serves again
+	Failed   string   `json:"failed"`   // the release that was taken back
+	Artifact Artifact `json:"artifact"` // where its files are
+	Reason   string   `json:"reason"`   // why it was taken back, in one sentence
+	Run      string   `json:"run"`      // id of the run
 }
 
 // Scheduled tells when a run may start.
 type Scheduled struct {
-	Run       string    `json:"run,omitempty"`
-	Pipeline  string    `json:"pipeline"`
-	Reason    string    `json:"reason"`
-	NotBefore time.Time `json:"not_before,omitzero"`
-	Waits     string    `json:"waits,omitempty"` // what it waits for
+	Run       string    `json:"run,omitempty"`       // id of the run, once there is one
+	Pipeline  string    `json:"pipeline"`            // name of the pipeline
+	Reason    string    `json:"reason"`              // why, in one sentence
+	NotBefore time.Time `json:"not_before,omitzero"` // when it may start; absent where that needs an event
+	Waits     string    `json:"waits,omitempty"`     // what it waits for
 }
 
 // Started names the steps of a run.
 type Started struct {
-	Run      string   `json:"run"`
-	Pipeline string   `json:"pipeline"`
-	Reason   string   `json:"reason"`
-	Steps    []string `json:"steps"`
+	Run      string   `json:"run"`      // id of the run
+	Pipeline string   `json:"pipeline"` // name of the pipeline
+	Reason   string   `json:"reason"`   // why, in one sentence
+	Steps    []string `json:"steps"`    // names of the steps, in order
 }
 
-// Step is a step's beginning or end.
+// Step is the end of a step.
 type Step struct {
-	Run     string  `json:"run"`
-	Step    string  `json:"step"`
-	Index   int     `json:"index"` // from 1
-	Of      int     `json:"of"`
-	State   string  `json:"state"` // started, ok, failed, timeout, killed, gpu_oom, disk_full, unknown
-	Attempt int     `json:"attempt,omitempty"`
-	Seconds float64 `json:"seconds,omitempty"`
-	Detail  string  `json:"detail,omitempty"`
+	Run     string  `json:"run"`               // id of the run
+	Step    string  `json:"step"`              // name of the step
+	Index   int     `json:"index"`             // from 1
+	Of      int     `json:"of"`                // how many steps the run has
+	State   string  `json:"state"`             // ok, or how it failed: failed, timeout, killed, not_started, unknown, gpu_oom, disk_full, rejected, inconclusive, not_proved, blocked, cancelled
+	Attempt int     `json:"attempt,omitempty"` // from 1
+	Seconds float64 `json:"seconds,omitempty"` // how long it took
+	Detail  string  `json:"detail,omitempty"`  // in one sentence
 }
 
 // Finished is a run's outcome.
 type Finished struct {
-	Run     string  `json:"run"`
-	Outcome string  `json:"outcome"` // promoted, rejected, rolled_back, failed, cancelled, blocked
-	Reason  string  `json:"reason"`
+	Run     string  `json:"run"`               // id of the run
+	Outcome string  `json:"outcome"`           // promoted, rejected, rolled_back, failed, cancelled, blocked
+	Reason  string  `json:"reason"`            // in one sentence
 	Release string  `json:"release,omitempty"` // what serves now
-	Seconds float64 `json:"seconds"`
+	Seconds float64 `json:"seconds"`           // from its first step to its end
 }
 
 // Labels counts what a source delivered.
 type Labels struct {
-	Source    string `json:"source"`
-	Changes   int    `json:"changes"`
-	Own       int    `json:"own,omitempty"` // of them, written by retraind's own runs
-	Watermark int64  `json:"label_watermark"`
+	Source    string `json:"source"`          // postgres
+	Changes   int    `json:"changes"`         // how many since the last such event
+	Own       int    `json:"own,omitempty"`   // of them, written by retraind's own runs
+	Watermark int64  `json:"label_watermark"` // number of the last change
 }
 
 // Condition is one rule of the policy with its figures.
 type Condition struct {
-	Name  string  `json:"name"`
-	Value float64 `json:"value"`
-	Bound float64 `json:"bound"`
-	True  bool    `json:"true"`
+	Name  string  `json:"name"`           // as in retrain_when and urgent_when
+	Value float64 `json:"value"`          // what was measured
+	Bound float64 `json:"bound"`          // where it trips
+	True  bool    `json:"true"`           // whether it trips
 	Text  string  `json:"text,omitempty"` // the same for people
 }
 
 // Drift is an evaluation.
 type Drift struct {
-	Release    string      `json:"release"`
-	State      string      `json:"state"`
-	Now        *Metrics    `json:"now,omitempty"`
-	Baseline   *Metrics    `json:"baseline,omitempty"`
-	Drop       float64     `json:"drop"` // percentage points
-	Conditions []Condition `json:"conditions,omitempty"`
-	Watermark  int64       `json:"label_watermark"`
+	Release    string      `json:"release"`              // digest of what was judged
+	State      string      `json:"state"`                // ok, no_release, unscored, insufficient, asleep, error
+	Now        *Metrics    `json:"now,omitempty"`        // the figures of this evaluation
+	Baseline   *Metrics    `json:"baseline,omitempty"`   // the figures at the promotion
+	Drop       float64     `json:"drop"`                 // percentage points
+	Conditions []Condition `json:"conditions,omitempty"` // every rule with its figures
+	Watermark  int64       `json:"label_watermark"`      // number of the last change in the figures
 }
 
 // Decision is the policy's verdict.
 type Decision struct {
-	Verdict    string      `json:"verdict"` // hold, retrain, inconclusive
-	Reasons    []string    `json:"reasons"`
-	Conditions []Condition `json:"conditions,omitempty"`
-	Digest     string      `json:"policy_digest"`
+	Verdict    string      `json:"verdict"`              // hold, retrain, inconclusive
+	Reasons    []string    `json:"reasons"`              // why nothing starts, from the closed list of reasons
+	Conditions []Condition `json:"conditions,omitempty"` // every rule with its figures
+	Digest     string      `json:"policy_digest"`        // digest of the policy that decided
 }
 
 // Reloaded names the configuration in force.
 type Reloaded struct {
-	Digest        string   `json:"config_digest"`
+	Digest        string   `json:"config_digest"`            // digest of the file in force
 	RestartNeeded []string `json:"restart_needed,omitempty"` // keys that take effect at the next start
 }
 
 // Refused says what was wrong with a configuration.
 type Refused struct {
-	Problems []string `json:"problems"`
+	Problems []string `json:"problems"`      // each with its place in the file
 	Digest   string   `json:"config_digest"` // the one that stays
 }
 
 // Up describes the daemon that is ready.
 type Up struct {
-	Version string   `json:"version"`
-	Models  []string `json:"models"`
-	Digest  string   `json:"config_digest"`
+	Version string   `json:"version"`       // of retraind
+	Models  []string `json:"models"`        // names of the models under watch
+	Digest  string   `json:"config_digest"` // digest of the file in force
 }
 
 // Stopping says why the daemon ends.
 type Stopping struct {
-	Cause string `json:"cause"`
+	Cause string `json:"cause"` // in one sentence
 }

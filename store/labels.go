@@ -84,10 +84,20 @@ func (t *Tx) Unswept(model string, sweep int64) ([]string, error) {
 	return ids, err
 }
 
-// LastSweep is the highest number a full read of the model has used.
+// LastSweep is the number of the model's newest full read, 0 before the first.
 func (t *Tx) LastSweep(model string) (int64, error) {
 	var n int64
-	err := t.tx.QueryRowContext(t.ctx, `select coalesce(max(sweep), 0) from items where model = ?`, model).Scan(&n)
+	err := t.tx.QueryRowContext(t.ctx, `select sweep from models where model = ?`, model).Scan(&n)
+	if noRows(err) == ErrNotFound {
+		return 0, nil
+	}
+	return n, err
+}
+
+// NextSweep numbers a full read. The numbers name changes for ever, so they go on counting when all items are gone.
+func (t *Tx) NextSweep(model string) (int64, error) {
+	var n int64
+	err := t.tx.QueryRowContext(t.ctx, `insert into models (model, sweep) values (?, 1) on conflict (model) do update set sweep = sweep + 1 returning sweep`, model).Scan(&n)
 	return n, err
 }
 
@@ -175,19 +185,6 @@ func (t *Tx) Changes(model string, after int64, limit int) ([]Change, error) {
 		return decode2(old, &last.Old, new, &last.New)
 	})
 	return out, err
-}
-
-// CountChanges counts the stored changes of a model, and those of people among them.
-func (t *Tx) CountChanges(model string) (all, byPeople int64, err error) {
-	err = t.tx.QueryRowContext(t.ctx, `select count(*), coalesce(sum(origin = ''), 0) from changes where model = ?`, model).Scan(&all, &byPeople)
-	return all, byPeople, err
-}
-
-// ChangedSince counts the distinct items that others than retraind changed after n.
-func (t *Tx) ChangedSince(model string, after int64) (int, error) {
-	var n int
-	err := t.tx.QueryRowContext(t.ctx, `select count(distinct item) from changes where model = ? and n > ? and origin = ''`, model, after).Scan(&n)
-	return n, err
 }
 
 // LastChange is the number of the model's newest change, 0 if there is none.

@@ -63,6 +63,11 @@ func (t *Tx) PutPrediction(model, release string, p Prediction) error {
 		on conflict do update set answers = excluded.answers`, model, release, p.Item, p.TextHash, encode(p.Answers))
 }
 
+// DropPredictions forgets the answers of a release whose files are gone.
+func (t *Tx) DropPredictions(model, release string) error {
+	return t.exec(`delete from predictions where model = ? and release = ?`, model, release)
+}
+
 // Predictions calls f for each cached answer of a release.
 func (t *Tx) Predictions(model, release string, f func(Prediction)) error {
 	return t.each(`select item, text_hash, answers from predictions where model = ? and release = ?`, []any{model, release}, func(scan func(...any) error) error {

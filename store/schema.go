@@ -18,7 +18,8 @@ create table models (
 	info      text not null default '',   -- digest of all labels now: equal means no new information
 	intent    text not null default '',   -- the armed decision that waits, if any
 	force     text not null default '',   -- a forced retrain that waits, if any
-	hold      text not null default ''    -- why nothing may be started, if so
+	hold      text not null default '',   -- why nothing may be started, if so
+	sweep     integer not null default 0  -- number of the newest full read
 ) strict;
 create table cursors (
 	model text not null, source text not null, position text not null,
@@ -45,7 +46,7 @@ create table changes (
 	stored text not null
 ) strict;
 create unique index changes_key on changes (model, source, key);
-create index changes_item on changes (model, item, n);
+create index changes_model on changes (model, n);
 create table predictions (
 	model text not null, release text not null, item text not null, text_hash text not null, answers text not null,
 	primary key (model, release, item, text_hash)
@@ -94,13 +95,32 @@ create table outbox (
 create index outbox_waiting on outbox (n) where published = '';
 `}
 
+// readable refuses a store whose schema is not the one that this binary reads.
+func readable(db *sql.DB) error {
+	var version int
+	if err := db.QueryRow("pragma user_version").Scan(&version); err != nil {
+		return err
+	}
+	switch {
+	case version > len(migrations):
+		return newer(version)
+	case version < len(migrations):
+		return fmt.Errorf("the store has schema %d, this retraind reads %d: start `retraind run` of this version once, it brings the store up to date", version, len(migrations))
+	}
+	return nil
+}
+
+func newer(version int) error {
+	return fmt.Errorf("the store was written by a newer retraind (schema %d, this one knows %d): install that version again, or restore a backup from before the upgrade", version, len(migrations))
+}
+
 func migrate(ctx context.Context, db *sql.DB) error {
 	var version int
 	if err := db.QueryRowContext(ctx, "pragma user_version").Scan(&version); err != nil {
 		return err
 	}
 	if version > len(migrations) {
-		return fmt.Errorf("the store was written by a newer retraind (schema %d, this one knows %d): install that version again, or restore the copy made before the upgrade", version, len(migrations))
+		return newer(version)
 	}
 	for ; version < len(migrations); version++ {
 		tx, err := db.BeginTx(ctx, nil)

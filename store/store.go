@@ -19,7 +19,8 @@ import (
 	"syscall"
 	"time"
 
-	_ "modernc.org/sqlite" // the "sqlite" driver
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/retraind/retraind/internal/faults"
 )
@@ -101,6 +102,10 @@ func OpenReader(dir string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := readable(db); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("open store in %s: %w", dir, explain(err))
+	}
 	return &Store{dir: dir, read: db}, nil
 }
 
@@ -171,9 +176,9 @@ func (s *Store) Update(ctx context.Context, name string, f func(*Tx) error) erro
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, explain(err))
 	}
+	defer tx.Rollback() //nolint:errcheck // nothing after a commit; else f failed or panicked, and the writer must be free again
 	t := &Tx{ctx: ctx, tx: tx}
 	if err := f(t); err != nil {
-		_ = tx.Rollback()
 		return fmt.Errorf("%s: %w", name, explain(err))
 	}
 	if err := tx.Commit(); err != nil {
@@ -205,20 +210,30 @@ func (s *Store) View(ctx context.Context, f func(*Tx) error) error {
 
 // explain adds the cure to the faults that an operator can mend.
 func explain(err error) error {
-	switch msg := err.Error(); {
-	case errors.Is(err, sql.ErrNoRows):
+	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound
-	case strings.Contains(msg, "(13)"), strings.Contains(msg, "disk is full"):
-		return fmt.Errorf("%w: the disk is full; nothing was lost: free some space and retraind goes on by itself", err)
-	case strings.Contains(msg, "(8)"), strings.Contains(msg, "readonly database"):
+	}
+	var fault *sqlite.Error
+	if !errors.As(err, &fault) {
+		return err
+	}
+	if fault.Code() == sqlite3.SQLITE_IOERR_SHMSIZE { // no room for the index of the log: seen where the disk is full to the last page
+		return fmt.Errorf("%w: %s", err, diskFull)
+	}
+	switch fault.Code() & 0xff { // the upper bytes say where
+	case sqlite3.SQLITE_FULL:
+		return fmt.Errorf("%w: %s", err, diskFull)
+	case sqlite3.SQLITE_READONLY:
 		return fmt.Errorf("%w: the state directory is not writable: check its owner and that the file system is not mounted read-only", err)
-	case strings.Contains(msg, "(14)"):
+	case sqlite3.SQLITE_CANTOPEN:
 		return fmt.Errorf("%w: the database file cannot be opened: check the owner and permissions of the state directory", err)
-	case strings.Contains(msg, "(26)"), strings.Contains(msg, "(11)"):
+	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
 		return fmt.Errorf("%w: the database file is damaged: restore it from a backup, or move it away to begin anew", err)
 	}
 	return err
 }
+
+const diskFull = "the disk is full; nothing was lost: free some space and retraind goes on by itself"
 
 const timeFormat = "2006-01-02T15:04:05.000000Z"
 

@@ -60,7 +60,9 @@ func (s *sink) Replace(ctx context.Context, source string, items iter.Seq2[watch
 		if err != nil {
 			return err
 		}
-		w.sweep++
+		if w.sweep, err = t.NextSweep(s.model); err != nil {
+			return err
+		}
 		for it, err := range items {
 			if err != nil {
 				return err

@@ -1,0 +1,50 @@
+package store_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/retraind/retraind/store"
+)
+
+func TestReleases(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	one := store.Release{Digest: "sha256:1", Model: "m", Run: "r1", Path: "/p/r1", Seq: 1, Info: "i", Labels: "{}", Metrics: "{}", State: "candidate", Created: noon}
+	two := one
+	two.Digest, two.Run, two.Path, two.Created = "sha256:2", "r2", "/p/r2", noon.Add(time.Hour)
+	update(t, s, func(tx *store.Tx) error {
+		return errors.Join(tx.PutRelease(one), tx.PutRelease(two), tx.SetReleaseState("sha256:1", "champion"))
+	})
+	one.State = "champion"
+	list := func() []store.Release {
+		return view(t, s, func(tx *store.Tx) ([]store.Release, error) { return tx.Releases("m", 10) })
+	}
+	if diff := cmp.Diff([]store.Release{two, one}, list()); diff != "" {
+		t.Error(diff)
+	}
+	// The same artifact trained again is the same release, found where it lies now.
+	again := one
+	again.Run, again.Path, again.State, again.Created = "r3", "/p/r3", "candidate", noon.Add(2*time.Hour)
+	update(t, s, func(tx *store.Tx) error { return tx.PutRelease(again) })
+	again.Created = noon
+	if got := view(t, s, func(tx *store.Tx) (store.Release, error) { return tx.Release("sha256:1") }); got != again {
+		t.Error(cmp.Diff(again, got))
+	}
+	err := s.View(t.Context(), func(tx *store.Tx) error { _, err := tx.Release("sha256:3"); return err })
+	if !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("an unknown release: %v", err)
+	}
+	for i, want := range []bool{true, false} {
+		update(t, s, func(tx *store.Tx) error {
+			first, err := tx.AddDeploy("m", "sha256:1", "r1", "deploy", noon)
+			if first != want {
+				t.Errorf("deploy %d is the first: %v", i, first)
+			}
+			return err
+		})
+	}
+}

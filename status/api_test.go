@@ -145,7 +145,7 @@ func TestClientTellsErrorsApart(t *testing.T) {
 func TestWhoAsksIsSeenNotSaid(t *testing.T) {
 	t.Parallel()
 	var asked Request
-	var cancelled string
+	var cancelled, resumed string
 	backend := storied()
 	backend.trigger = func(_ context.Context, _ string, r Request) (Triggered, error) {
 		asked = r
@@ -153,6 +153,10 @@ func TestWhoAsksIsSeenNotSaid(t *testing.T) {
 	}
 	backend.cancel = func(_ context.Context, run, by string) error {
 		cancelled = run + " by " + by
+		return nil
+	}
+	backend.resume = func(_ context.Context, model, by string) error {
+		resumed = model + " by " + by
 		return nil
 	}
 	client, _ := daemon(t, backend)
@@ -166,6 +170,9 @@ func TestWhoAsksIsSeenNotSaid(t *testing.T) {
 	}
 	if err := client.Cancel(t.Context(), "01KB", "the queen"); err != nil || !strings.HasPrefix(cancelled, "01KB by ") || !strings.HasSuffix(cancelled, me) {
 		t.Errorf("got %q, %v", cancelled, err)
+	}
+	if err := client.Resume(t.Context(), "relevance", "the queen"); err != nil || !strings.HasPrefix(resumed, "relevance by ") || !strings.HasSuffix(resumed, me) {
+		t.Errorf("got %q, %v", resumed, err)
 	}
 }
 

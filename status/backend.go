@@ -44,6 +44,8 @@ type Backend interface {
 	Evaluate(ctx context.Context, model string) (drift.Report, error)
 	// Cancel ends a run at its next safe point.
 	Cancel(ctx context.Context, run, by string) error
+	// Resume takes the hold off a model, once a person has looked at what serves.
+	Resume(ctx context.Context, model, by string) error
 	// Reload reads the configuration again; the error says why the old one stays.
 	Reload(ctx context.Context) error
 }

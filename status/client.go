@@ -98,6 +98,11 @@ func (c *Client) Cancel(ctx context.Context, run, _ string) error {
 	return c.post(ctx, "/v1/runs/"+url.PathEscape(run)+"/cancel", nil, nil)
 }
 
+// Resume implements Backend. by is ignored: the daemon sees who asks.
+func (c *Client) Resume(ctx context.Context, model, _ string) error {
+	return c.post(ctx, "/v1/models/"+url.PathEscape(model)+"/resume", nil, nil)
+}
+
 // Reload implements Backend.
 func (c *Client) Reload(ctx context.Context) error { return c.post(ctx, "/v1/reload", nil, nil) }
 

@@ -23,6 +23,7 @@ type fake struct {
 	trigger   func(ctx context.Context, model string, r Request) (Triggered, error)
 	evaluate  func(ctx context.Context, model string) (drift.Report, error)
 	cancel    func(ctx context.Context, run, by string) error
+	resume    func(ctx context.Context, model, by string) error
 	reload    func(context.Context) error
 }
 
@@ -88,6 +89,9 @@ func (f fake) Evaluate(ctx context.Context, model string) (drift.Report, error) 
 }
 
 func (f fake) Cancel(ctx context.Context, run, by string) error { return f.cancel(ctx, run, by) }
+func (f fake) Resume(ctx context.Context, model, by string) error {
+	return f.resume(ctx, model, by)
+}
 
 func (f fake) Reload(ctx context.Context) error { return f.reload(ctx) }
 

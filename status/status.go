@@ -36,7 +36,7 @@ type Phase string
 const (
 	Watching Phase = "watching" // nothing to do
 	Asleep   Phase = "asleep"   // the service is away and may be
-	Armed    Phase = "armed"    // a retrain is decided and waits for its window, budget or GPU
+	Armed    Phase = "armed"    // a retrain is decided and waits: for quiet hours, cooldown, budget or a person
 	Running  Phase = "running"  // a run is in progress
 	Held     Phase = "held"     // something stands in the way that a person must clear
 	Broken   Phase = "broken"   // a source, the service or the state cannot be relied on

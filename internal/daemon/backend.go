@@ -278,5 +278,29 @@ func (b backend) Cancel(ctx context.Context, run, by string) error {
 	return err
 }
 
+// Resume implements status.Backend.
+func (b backend) Resume(ctx context.Context, model, by string) error {
+	k, err := b.keeper(model)
+	if err != nil {
+		return err
+	}
+	err = b.d.store.Update(ctx, "resume", func(t *store.Tx) error {
+		row, err := t.Model(model)
+		if err == nil && row.Hold == "" {
+			return fmt.Errorf("%w: model %s is not held", status.ErrRefused, model)
+		}
+		if err != nil {
+			return err
+		}
+		return t.SetModel(model, store.Hold, "")
+	})
+	if err != nil {
+		return err
+	}
+	k.log.Info("the hold is taken off", "by", by)
+	poke(k.evaluate)
+	return nil
+}
+
 // Reload implements status.Backend.
 func (b backend) Reload(ctx context.Context) error { return b.d.reload(ctx, "asked for") }

@@ -28,7 +28,9 @@ func (d *Daemon) faces(file *configs.File) ([]loop, error) {
 	if file.Listen == "off" {
 		return loops, nil
 	}
-	page, err := status.Page(b, status.NewMetrics(b, d.version), d.log)
+	metrics := status.NewMetrics(b, d.version)
+	d.feed.count = counter(metrics)
+	page, err := status.Page(b, metrics, d.log)
 	if err != nil {
 		return nil, err
 	}

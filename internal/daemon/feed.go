@@ -13,6 +13,7 @@ import (
 type feed struct {
 	store *store.Store
 	wake  chan struct{}
+	count func(notify.Event) // nil counts nothing; set before run
 
 	mu        sync.Mutex
 	followers map[chan status.Event]struct{} // guarded by mu
@@ -47,6 +48,9 @@ func (f *feed) run(ctx context.Context) error {
 		for _, n := range news {
 			after = n.N
 			if e, err := notify.Decode(n.Body); err == nil {
+				if f.count != nil {
+					f.count(e)
+				}
 				f.send(status.Event{ID: e.ID, Kind: string(e.Kind), Model: e.Model, Run: e.Run, At: e.At, Data: e.Data})
 			}
 		}

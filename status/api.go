@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -121,6 +122,9 @@ func writeError(w http.ResponseWriter, err error) {
 		f.Kind, code = "refused", http.StatusForbidden
 	case errors.Is(err, errBadRequest):
 		f.Kind, code = "bad_request", http.StatusBadRequest
+	}
+	for _, kind := range []error{ErrNotFound, ErrRefused, errBadRequest} { // the kind is told apart: once is enough
+		f.Message = strings.TrimPrefix(f.Message, kind.Error()+": ")
 	}
 	writeJSON(w, code, map[string]failure{"error": f})
 }

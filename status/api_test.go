@@ -126,8 +126,8 @@ func TestClientTellsErrorsApart(t *testing.T) {
 		text string
 	}{
 		{notFound, ErrNotFound, `run "../x y": not found`},
-		{refused, ErrRefused, "refused: run 01KB4W8R2M is active"},
-		{badRequest, errBadRequest, `bad request: limit "-1": want a number above 0`},
+		{refused, ErrRefused, "run 01KB4W8R2M is active"},
+		{badRequest, errBadRequest, `limit "-1": want a number above 0`},
 		{client.Reload(ctx), nil, "retraind.yaml:7:3: unknown key"},
 		{unreachable, ErrUnreachable, "systemctl status retraind"},
 		{left, context.Canceled, "context canceled"},

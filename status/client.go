@@ -40,7 +40,13 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Snapshot implements Reader.
 func (c *Client) Snapshot(ctx context.Context) (s Status, err error) {
-	return s, c.get(ctx, "/v1/status", nil, &s)
+	if err := c.get(ctx, "/v1/status", nil, &s); err != nil {
+		return s, err
+	}
+	if loc, err := time.LoadLocation(s.Timezone); err == nil {
+		s.At = s.At.In(loc)
+	}
+	return s, nil
 }
 
 // Explain implements Reader.

@@ -9,11 +9,13 @@ import (
 
 // Status is the daemon at one instant. Times carry the zone that people are shown.
 type Status struct {
-	At      time.Time `json:"at"`
-	Version string    `json:"version"`
-	Started time.Time `json:"started"`
-	Config  Config    `json:"config"`
-	Models  []Model   `json:"models"`
+	At time.Time `json:"at"`
+	// Timezone is the zone of At by its name, which a time in JSON does not carry.
+	Timezone string    `json:"timezone"`
+	Version  string    `json:"version"`
+	Started  time.Time `json:"started"`
+	Config   Config    `json:"config"`
+	Models   []Model   `json:"models"`
 	// OutboxPending counts notifications that NATS has not taken yet.
 	OutboxPending int `json:"outbox_pending"`
 }

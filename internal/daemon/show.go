@@ -79,7 +79,7 @@ func (b backend) Snapshot(ctx context.Context) (status.Status, error) {
 	d := b.d
 	l := d.loaded.Load()
 	now := time.Now().In(l.File.Location())
-	out := status.Status{At: now, Version: d.version, Started: d.started, Config: status.Config{Path: l.Path, Digest: l.Digest}}
+	out := status.Status{At: now, Timezone: l.File.Timezone, Version: d.version, Started: d.started, Config: status.Config{Path: l.Path, Digest: l.Digest}}
 	d.reloads.mu.Lock()
 	out.Config.Loaded, out.Config.Problem, out.Config.RestartNeeded = d.reloads.loaded, d.reloads.problem, d.reloads.cold
 	d.reloads.mu.Unlock()

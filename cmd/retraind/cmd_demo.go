@@ -29,7 +29,7 @@ Needs PostgreSQL's server binaries and nothing else. Exit 0 only if all of it re
 			if !a.json {
 				o.Out, o.Live = a.stdout, isTerminal(a.stdout)
 			}
-			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 			defer stop()
 			r, err := demo.Play(ctx, o)
 			if ctx.Err() != nil && !r.OK {

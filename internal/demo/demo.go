@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -197,6 +198,9 @@ func headline(e notify.Event) string {
 		return "no condition holds any more"
 	case notify.RunScheduled:
 		d, _ := notify.Unpack[notify.Scheduled](e)
+		if strings.HasPrefix(d.Waits, "cooldown") {
+			return "" // seconds, here
+		}
 		return "a retrain is armed; it waits: " + d.Waits
 	case notify.RunStarted:
 		d, _ := notify.Unpack[notify.Started](e)

@@ -2,7 +2,9 @@ package demo
 
 import (
 	"fmt"
+	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,7 +118,7 @@ func (s *stage) chart(wide int) string {
 		mid, low, high = append(mid, 100*p.Accuracy), append(low, 100*p.Low), append(high, 100*p.High)
 	}
 	return asciigraph.PlotMany([][]float64{low, high, mid}, asciigraph.Height(chartHeight), asciigraph.Precision(0),
-		asciigraph.SeriesColors(asciigraph.DimGray, asciigraph.DimGray, asciigraph.Cyan), asciigraph.LowerBound(0), asciigraph.UpperBound(100))
+		asciigraph.SeriesColors(asciigraph.DimGray, asciigraph.DimGray, asciigraph.Cyan), asciigraph.LowerBound(math.Floor((slices.Min(low)-1)/10)*10), asciigraph.UpperBound(100))
 }
 
 // steps draws the steps of the run that is under way, or of the last one.

@@ -25,6 +25,7 @@ type stage struct {
 	act    string
 	what   string
 	lines  []line
+	waits  string // what an armed retrain was last said to wait for
 	model  *status.Model
 	series []status.Point
 	drawn  int // lines of the last picture
@@ -65,7 +66,14 @@ func (s *stage) note(text string) { s.say("", text) }
 
 // told is the subscriber's callback.
 func (s *stage) told(e notify.Event) {
-	if text := headline(e); text != "" {
+	text := headline(e)
+	s.mu.Lock()
+	again := e.Kind == notify.RunScheduled && text == s.waits // it waits for the same, with newer labels
+	if e.Kind == notify.RunScheduled {
+		s.waits = text
+	}
+	s.mu.Unlock()
+	if text != "" && !again {
 		s.say(string(e.Kind), text)
 	}
 }

@@ -12,11 +12,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/actions/runner"
-	"github.com/retraind/retraind/store"
 )
-
-// cancelPoll is how often a running command is checked for the wish to cancel its run.
-const cancelPoll = 500 * time.Millisecond
 
 // commandWithGPU runs a step's command, with the GPU held if it needs one.
 func (x *Executor) commandWithGPU(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
@@ -30,13 +26,9 @@ func (x *Executor) commandWithGPU(ctx context.Context, p Plan, a Action, step St
 	if x.GPU == nil {
 		return Outcome{Class: ClassBlocked, Detail: "the step needs a GPU and none is configured: set gpu: for the model"}, nil
 	}
-	env, release, err := x.GPU.Acquire(ctx, p.Model)
-	var blocked *BlockedError
-	if errors.As(err, &blocked) {
-		return Outcome{Class: ClassBlocked, Detail: blocked.Reason}, nil
-	}
-	if err != nil {
-		return failed(ctx, ClassFailed, err)
+	env, release, out, err := x.acquire(ctx, p, step)
+	if err != nil || release == nil {
+		return out, err
 	}
 	defer release()
 	step.Env = maps.Clone(step.Env)
@@ -47,29 +39,35 @@ func (x *Executor) commandWithGPU(ctx context.Context, p Plan, a Action, step St
 	return x.command(ctx, p, a, step, step.Argv)
 }
 
+// acquire waits for the GPU; without it, it returns the step's outcome and no release.
+func (x *Executor) acquire(ctx context.Context, p Plan, step Step) (env map[string]string, release func(), out Outcome, err error) {
+	ctx, stop := x.bounded(ctx, p, step)
+	defer stop()
+	env, release, err = x.GPU.Acquire(ctx, p.Model)
+	if err == nil {
+		return env, release, out, nil
+	}
+	var blocked *BlockedError
+	if errors.As(err, &blocked) {
+		return nil, nil, Outcome{Class: ClassBlocked, Detail: blocked.Reason}, nil
+	}
+	out, err = failed(ctx, ClassFailed, err)
+	out, err = ended(step, out, err)
+	return nil, nil, out, err
+}
+
 // command runs a step's command, or re-attaches to it after a restart.
 func (x *Executor) command(ctx context.Context, p Plan, a Action, step Step, argv []string) (Outcome, error) {
 	spec, err := x.spec(p, a, step, argv)
 	if err != nil {
 		return failed(ctx, ClassFailed, err)
 	}
-	watched, stop := context.WithCancel(ctx)
-	defer stop()
-	cancelled := make(chan string, 1)
-	if a.Kind == ActDo {
-		go x.watchCancel(watched, p, spec, cancelled)
-	}
-	exit, err := x.Runner.Run(withoutTimeout(ctx), spec)
-	stop()
+	exit, cancelled, err := x.runCommand(ctx, p, a, spec)
 	if err != nil {
 		return failed(ctx, ClassFailed, err)
 	}
-	select {
-	case by := <-cancelled:
-		if exit.Class != runner.ClassOK {
-			return Outcome{Class: ClassCancelled, Detail: "cancelled by " + by}, nil
-		}
-	default:
+	if cancelled != nil && exit.Class != runner.ClassOK {
+		return cancelledBy(cancelled.by), nil
 	}
 	out := Outcome{Class: Class(exit.Class), Detail: exit.Detail}
 	if out.Class == ClassOK && out.Detail == "" {
@@ -81,50 +79,32 @@ func (x *Executor) command(ctx context.Context, p Plan, a Action, step Step, arg
 	return out, nil
 }
 
-// withoutTimeout keeps the end of the process but not the step's own time: the supervisor enforces that, also while no
-// daemon is there.
-func withoutTimeout(ctx context.Context) context.Context {
-	out, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	context.AfterFunc(ctx, func() {
-		if cause := context.Cause(ctx); !errors.Is(cause, errTimeout) {
-			stop(cause)
-		}
-	})
-	return out
-}
-
-// watchCancel ends the command when somebody cancels the run.
-func (x *Executor) watchCancel(ctx context.Context, p Plan, spec runner.Spec, cancelled chan<- string) {
-	tick := time.NewTicker(cancelPoll)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		var by string
-		err := x.Store.View(ctx, func(t *store.Tx) error {
-			r, err := t.Run(p.Run)
-			by = r.Cancel
-			return err
-		})
-		if err != nil || by == "" {
-			continue
-		}
-		cancelled <- by
-		if err := x.Runner.Kill(spec); err != nil {
-			x.Log.Error("cancelled command could not be ended", "run_id", p.Run, "step", spec.ID, "err", err)
-		}
-		return
+// runCommand waits for the command's end; when somebody cancels the run, it brings that end about. The step's time is
+// the supervisor's to enforce, also while no daemon is there.
+func (x *Executor) runCommand(ctx context.Context, p Plan, a Action, spec runner.Spec) (runner.Exit, *cancelledError, error) {
+	if a.Kind == ActUndo {
+		exit, err := x.Runner.Run(ctx, spec)
+		return exit, nil, err
 	}
+	watched, stop := x.untilCancelled(ctx, p)
+	defer stop()
+	exit, err := x.Runner.Run(watched, spec)
+	var cancelled *cancelledError
+	if !errors.As(err, &cancelled) {
+		return exit, nil, err
+	}
+	if err := x.durably(ctx, func() error { return x.Runner.Kill(spec) }); err != nil {
+		return exit, cancelled, err
+	}
+	exit, err = x.Runner.Run(ctx, spec)
+	return exit, cancelled, err
 }
 
 // spec fixes one attempt of a command.
 func (x *Executor) spec(p Plan, a Action, step Step, argv []string) (runner.Spec, error) {
 	name := step.Name
 	if a.Kind == ActUndo {
-		name = "undo-" + name
+		name = undoPrefix + name
 	}
 	dir := AttemptDir(p.RunDir, name, a.Attempt)
 	work := filepath.Join(dir, "work")

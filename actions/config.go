@@ -4,6 +4,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/retraind/retraind/internal/check"
@@ -130,6 +131,9 @@ func (c PromoteConfig) Validate() check.Problems {
 	if c.Parity < 0.5 {
 		p.Errorf("parity", "99.5% is usual", "parity %v would let a service pass that answers mostly otherwise than its artifact", c.Parity)
 	}
+	if c.MaxLatency < 0 {
+		p.Errorf("max_latency", "write a duration such as 300ms, or leave it out", "%v is negative", c.MaxLatency)
+	}
 	if c.VerifyWithin < 0 {
 		p.Errorf("verify_within", "write a duration such as 2m", "%v is negative", c.VerifyWithin)
 	}
@@ -152,6 +156,9 @@ func DefaultPipeline() []StepConfig {
 	}
 }
 
+// undoPrefix begins the directory of an undo command; it is that of the step otherwise.
+const undoPrefix = "undo-"
+
 var stepName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
 
 // ValidatePipeline finds faults of one pipeline.
@@ -169,14 +176,19 @@ func ValidatePipeline(steps []StepConfig) check.Problems {
 			p.Errorf(here, "write do: export|gate|release|verify, or exec: [program, argument]", "the step does nothing")
 		case s.Do != "" && len(s.Exec) > 0:
 			p.Errorf(here+".exec", "make it two steps", "a step is either do or exec, not both")
+		case name == "": // it names the directory that the command's record is kept in
+			p.Errorf(here, "add name: with one or two words, such as train", "the command has no name")
 		}
 		switch s.Do {
 		case "", DoExport, DoGate, DoRelease, DoVerify:
 		default:
 			p.Errorf(here+".do", "write export, gate, release or verify", "unknown built-in step %q", s.Do)
 		}
-		if name != "" && !stepName.MatchString(name) {
+		switch {
+		case name != "" && !stepName.MatchString(name):
 			p.Errorf(here+".name", "use a-z, 0-9, - and _, at most 32", "%q cannot name a step", name)
+		case strings.HasPrefix(name, undoPrefix):
+			p.Errorf(here+".name", "choose another name", "%q: names that begin with %s are those of the undo commands", name, undoPrefix)
 		}
 		if first, twice := seen[name]; twice && name != "" {
 			p.Errorf(here+".name", "give each step a name of its own", "step %q stands already at place %d", name, first+1)
@@ -211,14 +223,20 @@ func ValidatePipeline(steps []StepConfig) check.Problems {
 
 func validateCommand(p *check.Problems, here string, s StepConfig) {
 	if s.Do != "" {
-		for key, set := range map[string]bool{"undo": len(s.Undo) > 0, "shell": s.Shell, "dir": s.Dir != "", "env": len(s.Env) > 0, "kind": s.Kind != ""} {
-			if set {
-				p.Errorf(here+"."+key, "remove it", "%s belongs to a command, not to a built-in step", key)
+		for _, key := range []struct {
+			name string
+			set  bool
+		}{{"undo", len(s.Undo) > 0}, {"shell", s.Shell}, {"dir", s.Dir != ""}, {"env", len(s.Env) > 0}, {"kind", s.Kind != ""}, {"gpu", s.GPU}} {
+			if key.set {
+				p.Errorf(here+"."+key.name, "remove it", "%s belongs to a command, not to a built-in step", key.name)
 			}
 		}
 	}
 	if s.Shell && len(s.Exec) != 1 {
 		p.Errorf(here+".exec", "write one string, or leave shell out", "shell: true takes exactly one argument")
+	}
+	if s.Shell && len(s.Undo) > 1 {
+		p.Errorf(here+".undo", "write one string, or leave shell out", "shell: true takes exactly one argument, in undo as well")
 	}
 	if s.Kind != "" && s.Kind != KindPure && s.Kind != KindOnce {
 		p.Errorf(here+".kind", "write pure or once", "unknown kind %q", s.Kind)
@@ -234,13 +252,18 @@ func validateCommand(p *check.Problems, here string, s StepConfig) {
 			p.Errorf(here+".env."+name, "use letters, digits and _", "%q cannot name a variable", name)
 		}
 	}
-	for i, a := range append(slices.Clone(s.Exec), s.Undo...) {
-		if slices.Contains([]byte(a), 0) {
-			p.Errorf(here+".exec", "remove the NUL character", "argument %d has a NUL character", i)
+	for _, command := range []struct {
+		key  string
+		argv []string
+	}{{"exec", s.Exec}, {"undo", s.Undo}} {
+		for i, a := range command.argv {
+			if strings.ContainsRune(a, 0) {
+				p.Errorf(check.Index(here+"."+command.key, i), "remove the NUL character", "argument %d has a NUL character", i)
+			}
 		}
-	}
-	if len(s.Exec) > 0 && s.Exec[0] == "" {
-		p.Errorf(here+".exec", "name a program", "the program is empty")
+		if len(command.argv) > 0 && command.argv[0] == "" {
+			p.Errorf(here+"."+command.key, "name a program", "the program is empty")
+		}
 	}
 }
 

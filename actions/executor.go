@@ -2,11 +2,11 @@ package actions
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -88,32 +88,38 @@ func (x *Executor) perform(ctx context.Context, p Plan, a Action, done []Outcome
 		}
 		return x.command(ctx, p, a, step, step.Undo)
 	}
-	if by, err := x.cancelled(ctx, p); err != nil || by != "" {
-		return Outcome{Class: ClassCancelled, Detail: "cancelled by " + by}, err
+	return x.doStep(ctx, p, a, done)
+}
+
+// doStep does one step of the pipeline, unless somebody has cancelled the run.
+func (x *Executor) doStep(ctx context.Context, p Plan, a Action, done []Outcome) (Outcome, error) {
+	step := p.Steps[a.Step]
+	// A command that a former process has begun must be ended and waited for before anything is taken back.
+	begun := step.Do == "" && runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt))
+	if by, err := x.cancelled(ctx, p); err != nil || by != "" && !begun {
+		return cancelledBy(by), err
 	}
-	ctx, stop := context.WithTimeoutCause(ctx, step.Timeout, errTimeout)
+	if step.Do == "" {
+		return x.commandWithGPU(ctx, p, a, step)
+	}
+	bounded, stop := x.bounded(ctx, p, step)
 	defer stop()
 	var out Outcome
 	var err error
 	switch step.Do {
 	case DoExport:
-		out, err = x.export(ctx, p)
+		out, err = x.export(bounded, p)
 	case DoGate:
-		out, err = x.gate(ctx, p, done)
+		out, err = x.gate(bounded, p, done)
 	case DoRelease:
-		out, err = x.release(ctx, p, done)
+		out, err = x.release(bounded, p, done)
 	case DoVerify:
-		out, err = x.verify(ctx, p, done)
+		out, err = x.verify(bounded, p, done)
 	default:
-		out, err = x.commandWithGPU(ctx, p, a, step)
+		out = Outcome{Class: ClassFailed, Detail: fmt.Sprintf("this version has no built-in step %q", step.Do)}
 	}
-	if errors.Is(err, errTimeout) {
-		return Outcome{Class: ClassTimeout, Detail: fmt.Sprintf("not done after its timeout of %s", step.Timeout)}, nil
-	}
-	return out, err
+	return ended(step, out, err)
 }
-
-var errTimeout = errors.New("the step's time is up")
 
 // failed turns an error of the work into an outcome, unless it says that this process or the step's time ends.
 func failed(ctx context.Context, class Class, err error) (Outcome, error) {
@@ -123,22 +129,13 @@ func failed(ctx context.Context, class Class, err error) (Outcome, error) {
 	return Outcome{Class: class, Detail: err.Error()}, nil
 }
 
-func (x *Executor) cancelled(ctx context.Context, p Plan) (string, error) {
-	var by string
-	err := x.durably(ctx, func() error {
-		return x.Store.View(ctx, func(t *store.Tx) error {
-			r, err := t.Run(p.Run)
-			by = r.Cancel
-			return err
-		})
-	})
-	return by, err
-}
-
-// begin records that an action is under way.
+// begin records that an action is under way, when it is entered first.
 func (x *Executor) begin(ctx context.Context, p Plan, a Action) error {
 	return x.durably(ctx, func() error {
 		return x.Store.Update(ctx, "step begins", func(t *store.Tx) error {
+			if _, known, err := stepOf(t, p, a); err != nil || known {
+				return err // entered again: what was recorded stays
+			}
 			if _, err := t.StartRun(p.Run, now()); err != nil {
 				return err
 			}
@@ -147,23 +144,24 @@ func (x *Executor) begin(ctx context.Context, p Plan, a Action) error {
 	})
 }
 
+func stepOf(t *store.Tx, p Plan, a Action) (store.Step, bool, error) {
+	steps, err := t.Steps(p.Run)
+	i := slices.IndexFunc(steps, func(s store.Step) bool { return s.Ord == a.Ord })
+	if err != nil || i < 0 {
+		return store.Step{}, false, err
+	}
+	return steps[i], true, nil
+}
+
 // end records how an action ended, with its notification, once.
 func (x *Executor) end(ctx context.Context, p Plan, a Action, out Outcome) error {
 	return x.durably(ctx, func() error {
 		return x.Store.Update(ctx, "step ends", func(t *store.Tx) error {
-			steps, err := t.Steps(p.Run)
-			if err != nil {
-				return err
+			s, _, err := stepOf(t, p, a)
+			if err != nil || s.State == string(out.Class) {
+				return err // told already, by a process that died before the engine heard of it
 			}
-			var began time.Time
-			for _, s := range steps {
-				if s.Ord == a.Ord {
-					if s.State != "running" {
-						return nil // recorded by a process that died before the engine heard of it
-					}
-					began = s.Started
-				}
-			}
+			began := s.Started
 			if err := t.PutStep(store.Step{Run: p.Run, Ord: a.Ord, Name: title(p, a), Attempt: a.Attempt, Kind: string(a.Kind), State: string(out.Class), Detail: out.Detail, Started: began, Ended: now()}); err != nil {
 				return err
 			}
@@ -199,7 +197,7 @@ func (x *Executor) durably(ctx context.Context, write func() error) error {
 		err := write()
 		if err != nil && ctx.Err() == nil && err.Error() != last {
 			last = err.Error()
-			x.Log.Error("the store refuses a write; trying again", "err", err)
+			x.Log.Error("it cannot be written; trying again", "err", err)
 		}
 		return struct{}{}, err
 	}, backoff.WithMaxElapsedTime(0))

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -33,6 +35,9 @@ type Example struct {
 
 // shrinkGuard is the share by which an export may be smaller than the champion's before it is taken for broken.
 const shrinkGuard = 0.20
+
+// lostCategory is how many training items of the champion's export make a category that cannot vanish by corrections.
+const lostCategory = 20
 
 // Export writes the rows to dir/train.jsonl and dir/test.jsonl with a manifest, all of them complete or none. Target
 // names the gating target; rows without its label are counted and left out.
@@ -99,7 +104,8 @@ func Export(ctx context.Context, dir, target string, rows iter.Seq2[Row, error])
 	return facts, renameio.WriteFile(filepath.Join(dir, "manifest.json"), append(b, '\n'), 0o600)
 }
 
-// CheckExport refuses an export that cannot be right: empty, one-sided, or much smaller than the one before.
+// CheckExport refuses an export that cannot be right: empty, one-sided, much smaller than the one before, or without one
+// of its categories.
 func CheckExport(facts ExportFacts, before map[string]int) error {
 	switch {
 	case facts.Items == 0:
@@ -117,6 +123,11 @@ func CheckExport(facts ExportFacts, before map[string]int) error {
 	}
 	if float64(facts.Train) < (1-shrinkGuard)*float64(was) {
 		return fmt.Errorf("the export has %d training items, the champion's had %d: a loss of more than %.0f %% is taken for a broken source; if it is right, force the retrain", facts.Train, was, 100*shrinkGuard)
+	}
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if n := before[name]; n >= lostCategory && facts.Labels[name] == 0 {
+			return fmt.Errorf("category %q had %d training items in the champion's export and has none now: this is taken for a broken source; if it is right, force the retrain", name, n)
+		}
 	}
 	return nil
 }

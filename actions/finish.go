@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"os"
-	"path/filepath"
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/faults"
@@ -104,10 +102,19 @@ func gateReason(done []Outcome) string {
 
 func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 	g := sum.Gate
+	before, err := t.Model(p.Model)
+	if err != nil {
+		return err
+	}
 	champion := Champion{Seq: g.Seq, Baseline: drift.Baseline{Accuracy: g.Candidate.Accuracy, MacroF1: g.Candidate.MacroF1, N: g.N, Correct: g.Candidate.Correct, At: now()}}
 	// The monitor's tests begin anew at the gate's snapshot: what changed since is evidence about the new release.
 	for field, value := range map[store.ModelField]any{store.Champion: sum.Release, store.Previous: p.Champion, store.Baseline: mustJSON(champion), store.Monitor: ""} {
 		if err := t.SetModel(p.Model, field, value); err != nil {
+			return err
+		}
+	}
+	if before.Previous != "" && before.Previous != sum.Release {
+		if err := t.SetReleaseState(before.Previous, "retired"); err != nil {
 			return err
 		}
 	}
@@ -129,7 +136,7 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 
 // refuse tells of a candidate that did not become the champion, if there was one.
 func (x *Executor) refuse(t *store.Tx, p Plan, sum Summary) error {
-	if sum.Release == "" || sum.Release == p.Champion {
+	if sum.Release == "" || sum.Release == p.Champion || sum.Result.Outcome == Promoted { // a pipeline without a release
 		return nil
 	}
 	state := "rejected"
@@ -169,49 +176,6 @@ func exportSeq(e *ExportFacts) int64 {
 		return 0
 	}
 	return e.Seq
-}
-
-// How many releases and run directories of a model stay on disk beside those in use.
-const (
-	keepReleases = 5
-	keepRuns     = 20
-)
-
-// prune removes the files of old releases and runs, never those of a release that serves or did so last.
-func (x *Executor) prune(ctx context.Context, p Plan, log *slog.Logger) {
-	var releases []store.Release
-	var runs []store.Run
-	var model store.Model
-	err := x.Store.View(ctx, func(t *store.Tx) (err error) {
-		if model, err = t.Model(p.Model); err != nil {
-			return err
-		}
-		if releases, err = t.Releases(p.Model, 1000); err != nil {
-			return err
-		}
-		runs, err = t.Runs(p.Model, 1000)
-		return err
-	})
-	if err != nil {
-		log.Warn("old releases stay on disk", "err", err)
-		return
-	}
-	for i, r := range releases {
-		if i < keepReleases || r.Digest == model.Champion || r.Digest == model.Previous {
-			continue
-		}
-		if err := os.RemoveAll(r.Path); err != nil {
-			log.Warn("old release stays on disk", "release", Short(r.Digest), "err", err)
-		}
-	}
-	for i, r := range runs {
-		if i < keepRuns || r.State != "ended" {
-			continue
-		}
-		if err := os.RemoveAll(filepath.Join(filepath.Dir(p.RunDir), r.ID)); err != nil {
-			log.Warn("old run stays on disk", "run_id", r.ID, "err", err)
-		}
-	}
 }
 
 // ReadSummary reads a stored run's result.

@@ -27,8 +27,8 @@ type Prediction struct {
 type answers map[[2]string]drift.Answers
 
 // readPredictions reads the artifact's own answers to test.jsonl. Training writes them, because only it knows how to
-// ask the artifact before it serves.
-func readPredictions(releaseDir string) (answers, error) {
+// ask the artifact before it serves. An answer without the gating target is an error, never a wrong answer.
+func readPredictions(releaseDir, target string) (answers, error) {
 	path := filepath.Join(releaseDir, predictionsFile)
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -41,7 +41,8 @@ func readPredictions(releaseDir string) (answers, error) {
 	out := answers{}
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
-	for n := 1; lines.Scan(); n++ {
+	n := 1
+	for ; lines.Scan(); n++ {
 		var p Prediction
 		if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", path, n, err)
@@ -49,9 +50,23 @@ func readPredictions(releaseDir string) (answers, error) {
 		if p.ID == "" || p.TextHash == "" || len(p.Answers) == 0 {
 			return nil, fmt.Errorf("%s:%d: id, text_hash and answers are required", path, n)
 		}
+		if _, ok := p.Answers[target]; !ok {
+			return nil, fmt.Errorf("%s:%d: answers has no %q, the target that decides", path, n, target)
+		}
 		out[[2]string{p.ID, p.TextHash}] = p.Answers
 	}
-	return out, lines.Err()
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s:%d: %w", path, n, err)
+	}
+	return out, nil
+}
+
+// answersAll refuses a candidate that has answered a part of the test set only: it would be judged by that part.
+func answersAll(mine answers, export *ExportFacts) error {
+	if export == nil || len(mine) >= export.Test {
+		return nil
+	}
+	return fmt.Errorf("%s answers %d of the %d lines of test.jsonl: was it cut off?", predictionsFile, len(mine), export.Test)
 }
 
 // compare scores candidate and champion on the held-out items that both have answered; champion is nil before the first
@@ -168,7 +183,7 @@ func judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, Class, str
 	f.Worse = nil
 	switch {
 	case f.N == 0:
-		return f, ClassFailed, "no held-out item has an answer of the candidate: do the ids and texts in predictions.jsonl come from this run's test.jsonl?"
+		return f, ClassFailed, "no held-out item has an answer of the candidate" + andChampion(f) + ": do the ids and texts in predictions.jsonl come from this run's test.jsonl?"
 	case f.Release == champion && champion != "":
 		return f, ClassRejected, "the training gave the very artifact that serves already: nothing would change"
 	case f.Champion == nil:
@@ -219,4 +234,11 @@ func judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, Class, str
 		return f, ClassRejected, fmt.Sprintf("worse: %s; the difference may be %+.1f points, allowed is -%g", both, f.Bound, f.Margin)
 	}
 	return f, ClassInconclusive, fmt.Sprintf("too little evidence that it is not worse by more than %g points: %s; the difference may be %+.1f points; the champion stays", f.Margin, both, f.Bound)
+}
+
+func andChampion(f GateFacts) string {
+	if f.Champion == nil {
+		return ""
+	}
+	return " and one of the champion"
 }

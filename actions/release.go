@@ -58,7 +58,7 @@ func Seal(dir, model, run string, now time.Time) (Release, error) {
 	if err := renameio.WriteFile(filepath.Join(dir, manifestFile), append(b, '\n'), 0o644); err != nil {
 		return r, err
 	}
-	return r, syncDir(dir)
+	return r, syncTree(dir)
 }
 
 // ReadRelease reads a sealed release and checks every file against its manifest.
@@ -180,6 +180,17 @@ func point(modelDir, dir string) error {
 		return err
 	}
 	return syncDir(modelDir)
+}
+
+// syncTree makes the names durable as digest does the contents: those of the release's directories and its own.
+func syncTree(dir string) error {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		return syncDir(path)
+	})
+	return errors.Join(err, syncDir(filepath.Dir(dir)))
 }
 
 func syncDir(dir string) error {

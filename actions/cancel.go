@@ -1,0 +1,85 @@
+package actions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/retraind/retraind/store"
+)
+
+// cancelPoll is how often the wish to cancel a run is looked for while a step is under way.
+const cancelPoll = 500 * time.Millisecond
+
+// errTimeout is the cause of a context whose step has used up its time.
+var errTimeout = errors.New("the step's time is up")
+
+// cancelledError is the cause of a context whose run somebody has cancelled.
+type cancelledError struct{ by string }
+
+func (e *cancelledError) Error() string { return "cancelled by " + e.by }
+
+func cancelledBy(by string) Outcome {
+	return Outcome{Class: ClassCancelled, Detail: (&cancelledError{by}).Error()}
+}
+
+// cancelled returns who has cancelled the run, "" if nobody has.
+func (x *Executor) cancelled(ctx context.Context, p Plan) (string, error) {
+	var by string
+	err := x.durably(ctx, func() (err error) {
+		by, err = x.wish(ctx, p)
+		return err
+	})
+	return by, err
+}
+
+func (x *Executor) wish(ctx context.Context, p Plan) (string, error) {
+	var by string
+	err := x.Store.View(ctx, func(t *store.Tx) error {
+		r, err := t.Run(p.Run)
+		by = r.Cancel
+		return err
+	})
+	return by, err
+}
+
+// untilCancelled returns a context that ends with a *cancelledError as soon as somebody cancels the run.
+func (x *Executor) untilCancelled(ctx context.Context, p Plan) (context.Context, context.CancelFunc) {
+	ctx, end := context.WithCancelCause(ctx)
+	go func() {
+		tick := time.NewTicker(cancelPoll)
+		defer tick.Stop()
+		for {
+			if by, err := x.wish(ctx, p); err == nil && by != "" {
+				end(&cancelledError{by})
+				return
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return ctx, func() { end(nil) }
+}
+
+// bounded returns a context that also ends, with errTimeout, when the step's time is up.
+func (x *Executor) bounded(ctx context.Context, p Plan, step Step) (context.Context, context.CancelFunc) {
+	watched, unwatch := x.untilCancelled(ctx, p)
+	timed, stop := context.WithTimeoutCause(watched, step.Timeout, errTimeout)
+	return timed, func() { stop(); unwatch() }
+}
+
+// ended turns the end of a bounded context into the step's outcome.
+func ended(step Step, out Outcome, err error) (Outcome, error) {
+	var cancelled *cancelledError
+	switch {
+	case errors.Is(err, errTimeout):
+		return Outcome{Class: ClassTimeout, Detail: fmt.Sprintf("not done after its timeout of %s", step.Timeout)}, nil
+	case errors.As(err, &cancelled):
+		return cancelledBy(cancelled.by), nil
+	}
+	return out, err
+}

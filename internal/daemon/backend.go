@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/retraind/retraind/actions"
@@ -23,7 +24,7 @@ var _ status.Backend = backend{}
 func (b backend) keeper(model string) (*keeper, error) {
 	k, ok := b.d.keeper(model)
 	if !ok {
-		return nil, fmt.Errorf("%w: no model %q is configured", status.ErrNotFound, model)
+		return nil, fmt.Errorf("%w: no model %q is configured; configured: %s", status.ErrNotFound, model, strings.Join(b.d.loaded.Load().File.Names(), ", "))
 	}
 	return k, nil
 }
@@ -59,7 +60,7 @@ func (b backend) Explain(ctx context.Context, model, run string) (policy.Decisio
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		if run != "" {
-			return out, fmt.Errorf("%w: no run %q", status.ErrNotFound, run)
+			return out, fmt.Errorf("%w: run %q has no decision on record", status.ErrNotFound, run)
 		}
 		return out, fmt.Errorf("%w: model %s has not been evaluated yet", status.ErrNotFound, model)
 	}
@@ -125,7 +126,7 @@ func (b backend) Run(ctx context.Context, id string) (status.Run, error) {
 		return err
 	})
 	if errors.Is(err, store.ErrNotFound) {
-		return out, fmt.Errorf("%w: no run %q, or several end so", status.ErrNotFound, id)
+		return out, fmt.Errorf("%w: no run's id ends in %q, or those of several do; see: retraind runs list", status.ErrNotFound, id)
 	}
 	return out, err
 }
@@ -273,7 +274,7 @@ func (b backend) Cancel(ctx context.Context, run, by string) error {
 		return t.CancelRun(r.ID, by)
 	})
 	if errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("%w: no run %q, or several end so", status.ErrNotFound, run)
+		return fmt.Errorf("%w: no run's id ends in %q, or those of several do; see: retraind runs list", status.ErrNotFound, run)
 	}
 	return err
 }

@@ -28,8 +28,10 @@ type markView struct{ At, Run, Class, Title string }
 
 type dotView struct{ X, Y, Title string }
 
-// The plot's place in the drawing, in percent from the top; below it stand the times.
+// The plot's place in the drawing, in percent from the top and the left; below it stand the times, beside it the
+// percentages.
 const (
+	plotLeft   = 6.0
 	plotTop    = 6.0
 	plotBottom = 88.0
 	maxPoints  = 300
@@ -43,7 +45,7 @@ type scale struct {
 }
 
 func (s scale) x(t time.Time) float64 {
-	return 100 * float64(t.Sub(s.from)) / float64(s.to.Sub(s.from))
+	return plotLeft + (100-plotLeft)*float64(t.Sub(s.from))/float64(s.to.Sub(s.from))
 }
 
 func (s scale) y(accuracy float64) float64 {
@@ -189,7 +191,7 @@ func (s scale) xTicks(zone *time.Location) []tickView {
 	}
 	var ticks []tickView
 	for days := 0; !at.After(s.to); {
-		if x := s.x(at); x >= 4 && x <= 100 { // further left it would lie under the percentages
+		if x := s.x(at); x >= plotLeft && x <= 100 {
 			anchor := "middle"
 			if x > 96 {
 				anchor = "end"

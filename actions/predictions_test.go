@@ -1,0 +1,135 @@
+package actions
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/retraind/retraind/drift"
+)
+
+const goodLine = `{"id":"1","text_hash":"h","answers":{"label":"a"}}` + "\n"
+
+func TestReadPredictions(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeText(t, filepath.Join(dir, predictionsFile), goodLine+`{"id":"2","text_hash":"h","answers":{"label":"b","other":"c"},"confidence":0.9}`)
+	got, err := readPredictions(dir, "label")
+	want := answers{{"1", "h"}: drift.Answers{"label": "a"}, {"2", "h"}: drift.Answers{"label": "b", "other": "c"}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+}
+
+func TestBadPredictionsAreNamedByLine(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, text, want string }{
+		{"none", "", ""},
+		{"not JSON", goodLine + "{\n", predictionsFile + ":2: unexpected end of JSON input"},
+		{"an empty line", goodLine + "\n" + goodLine, predictionsFile + ":2: "},
+		{"another type", goodLine + goodLine + `{"id":7}` + "\n", predictionsFile + ":3: json: cannot unmarshal number"},
+		{"no id", `{"text_hash":"h","answers":{"label":"a"}}`, predictionsFile + ":1: id, text_hash and answers are required"},
+		{"no hash", `{"id":"1","answers":{"label":"a"}}`, predictionsFile + ":1: id, text_hash and answers are required"},
+		{"no answers", goodLine + `{"id":"1","text_hash":"h","answers":{}}`, predictionsFile + ":2: id, text_hash and answers are required"},
+		{"another target", `{"id":"1","text_hash":"h","answers":{"other":"a"}}`, predictionsFile + `:1: answers has no "label", the target that decides`},
+		{"too long a line", goodLine + strings.Repeat("x", 2<<20), predictionsFile + ":2: bufio.Scanner: token too long"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			writeText(t, filepath.Join(dir, predictionsFile), c.text)
+			_, err := readPredictions(dir, "label")
+			if c.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), filepath.Join(dir, c.want)) {
+				t.Errorf("got %v, want …%s", err, c.want)
+			}
+		})
+	}
+	_, err := readPredictions(t.TempDir(), "label")
+	if err == nil || !strings.Contains(err.Error(), "the training left no predictions.jsonl in $RETRAIND_RELEASE_DIR: it must answer each line") {
+		t.Errorf("without the file: %v", err)
+	}
+}
+
+func TestPartialPredictionsAreRefused(t *testing.T) {
+	t.Parallel()
+	two := answers{{"1", "h"}: nil, {"2", "h"}: nil}
+	for test, want := range map[int]string{2: "", 1: "", 3: "predictions.jsonl answers 2 of the 3 lines of test.jsonl: was it cut off?"} {
+		got := ""
+		if err := answersAll(two, &ExportFacts{Test: test}); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("of %d: %q", test, got)
+		}
+	}
+	if err := answersAll(two, nil); err != nil {
+		t.Errorf("a pipeline without an export: %v", err)
+	}
+}
+
+// FuzzReadPredictions: whatever a training leaves behind is read or refused, with its place.
+func FuzzReadPredictions(f *testing.F) {
+	for _, seed := range []string{goodLine, goodLine + goodLine, "{", "null\n", "[]", "\x00\xff", `{"id":1e9}`, `{"answers":{"label":null},"id":"1","text_hash":"h"}`} {
+		f.Add([]byte(seed))
+	}
+	dir := f.TempDir()
+	path := filepath.Join(dir, predictionsFile)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := readPredictions(dir, "label")
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), path+":") {
+				t.Errorf("no place in: %v", err)
+			}
+			return
+		}
+		for key, a := range got {
+			if _, ok := a["label"]; !ok || key[0] == "" || key[1] == "" {
+				t.Errorf("taken: %v %v", key, a)
+			}
+		}
+	})
+}
+
+// FuzzReadRelease: no manifest makes a directory a release that was not sealed so.
+func FuzzReadRelease(f *testing.F) {
+	dir := f.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "model"), []byte("weights"), 0o600); err != nil {
+		f.Fatal(err)
+	}
+	sealed, err := Seal(dir, "m", "r", time.Unix(0, 0))
+	if err != nil {
+		f.Fatal(err)
+	}
+	good, err := os.ReadFile(filepath.Join(dir, manifestFile))
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range [][]byte{good, good[:len(good)/2], []byte("null"), []byte(`{"digest":"sha256:00"}`), []byte(`{"digest":7}`), {}} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if err := os.WriteFile(filepath.Join(dir, manifestFile), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, err := ReadRelease(dir)
+		if err == nil && r.Digest != sealed.Digest {
+			t.Errorf("taken for %q", r.Digest)
+		}
+		if err != nil && !strings.Contains(err.Error(), "release "+dir) {
+			t.Errorf("no place in: %v", err)
+		}
+	})
+}

@@ -1,0 +1,105 @@
+package actions
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/classifier"
+	"github.com/retraind/retraind/drift"
+)
+
+// TestMain lets the test binary be what a run starts: the supervisor of a command, and a training.
+func TestMain(m *testing.M) {
+	var err error
+	switch {
+	case len(os.Args) == 3 && os.Args[1] == "exec-step":
+		err = runner.Supervise(os.Args[2])
+	case len(os.Args) == 3 && os.Args[1] == "fake-train":
+		err = fakeTrain(os.Args[2])
+	default:
+		os.Exit(m.Run())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// fakeTrain leaves an artifact that answers the first tenths of each ten test texts rightly. Like a real training it
+// knows nothing but its environment.
+func fakeTrain(tenths string) error {
+	right, err := strconv.Atoi(tenths)
+	if err != nil {
+		return err
+	}
+	test, err := classifier.ReadExamples(filepath.Join(os.Getenv("RETRAIND_DATA_DIR"), "test.jsonl"), os.Getenv("RETRAIND_TARGET"))
+	if err != nil {
+		return err
+	}
+	out := os.Getenv("RETRAIND_RELEASE_DIR")
+	f, err := os.Create(filepath.Join(out, predictionsFile))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	model := map[string]string{}
+	for i, e := range test {
+		answer := e.Labels["label"]
+		if i%10 >= right {
+			answer = "wrong by " + tenths
+		}
+		model[e.Text["title"]] = answer
+		line, err := json.Marshal(Prediction{ID: e.ID, TextHash: drift.TextHash(e.Text), Answers: drift.Answers{"label": answer}})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(f, "%s\n", line)
+	}
+	b, err := json.Marshal(model)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(out, "model.json"), b, 0o644)
+}
+
+// eventually waits for a condition that another goroutine or process brings about.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not seen within 30 s: %s", what)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func readText(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func writeText(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -36,6 +36,16 @@ func (l *Loaded) Locate(found check.Problems) (strictyaml.Problems, error) {
 	return l.doc.Locate(found), nil
 }
 
+// Line is the line on which the value of a path stands, such as "models.news.limits.cooldown". It is not ok for a value
+// that the file leaves to its default.
+func (l *Loaded) Line(path string) (line int, ok bool) {
+	if l.doc == nil {
+		return 0, false
+	}
+	line, _, ok = l.doc.Position(path)
+	return line, ok
+}
+
 // InvalidError says that a file cannot be used, with every problem and its place.
 type InvalidError struct {
 	Path     string

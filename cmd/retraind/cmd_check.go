@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -35,7 +34,7 @@ then, unless --offline, that the databases, tables, triggers and classifiers it 
 			if err != nil {
 				return err
 			}
-			return a.showFindings(found, loaded, strict)
+			return a.showFindings(found, loaded, offline, strict)
 		},
 	}
 	cmd.Flags().BoolVar(&offline, "offline", false, "look only at the file")
@@ -77,16 +76,16 @@ func checkServing(ctx context.Context, c drift.ServingConfig) check.Problems {
 	info, err := s.Health(ctx)
 	switch {
 	case errors.Is(err, drift.ErrAsleep):
-		p.Warnf("health", "start the service; before the first release this is as it should be", "%v", err)
+		p.Warnf("health", "before the first release this is as it should be", "%s", strings.TrimPrefix(err.Error(), "health: "))
 	case err != nil:
-		p.Errorf("health", "", "%v", err)
+		p.Errorf("health", "", "%s", strings.TrimPrefix(err.Error(), "health: "))
 	case info.Release == "":
 		p.Warnf("health", "let the answer name the release, and set health_release to its path: then a deployment is proved faster", "the health answer has no field %q", c.WithDefaults().HealthRelease)
 	}
 	return p
 }
 
-func (a *app) showFindings(found strictyaml.Problems, l *configs.Loaded, strict bool) error {
+func (a *app) showFindings(found strictyaml.Problems, l *configs.Loaded, offline, strict bool) error {
 	if a.json {
 		if found == nil {
 			found = strictyaml.Problems{}
@@ -94,9 +93,16 @@ func (a *app) showFindings(found strictyaml.Problems, l *configs.Loaded, strict 
 		if err := a.printJSON(map[string]any{"file": l.Path, "ok": found.Errors() == 0, "problems": found}); err != nil {
 			return err
 		}
-	} else if len(found) > 0 {
-		if err := found.Render(a.stdout, l.Source); err != nil {
-			return err
+	} else {
+		if len(found) > 0 {
+			if err := found.Render(a.stdout, l.Source); err != nil {
+				return err
+			}
+		}
+		if found.Errors() == 0 {
+			if err := describe(newPage(a.stdout), l, offline, time.Now()); err != nil {
+				return err
+			}
 		}
 	}
 	switch {
@@ -105,18 +111,5 @@ func (a *app) showFindings(found strictyaml.Problems, l *configs.Loaded, strict 
 	case strict && len(found) > 0:
 		return silent(exitNo)
 	}
-	if !a.json && len(found) == 0 {
-		fmt.Fprintf(a.stdout, "%s is valid: %s\n", l.Path, describe(l.File))
-	}
 	return nil
-}
-
-// describe says in one line what a file sets up.
-func describe(f *configs.File) string {
-	names := f.Names()
-	plural := "models"
-	if len(names) == 1 {
-		plural = "model"
-	}
-	return fmt.Sprintf("%d %s (%s), times in %s, state in %s", len(names), plural, strings.Join(names, ", "), f.Timezone, f.State)
 }

@@ -30,7 +30,7 @@ train.jsonl. Works with and without a running daemon.`,
 			defer stop()
 			facts, err := daemon.Export(ctx, l.File, args[0], out)
 			if errors.Is(err, store.ErrNotFound) {
-				return fail(exitNotFound, "no model %q is configured", args[0])
+				return noModel(args[0], l.File.Names())
 			}
 			if err != nil {
 				return err

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"charm.land/lipgloss/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/retraind/retraind/gpu"
@@ -30,16 +29,20 @@ func newGPU(a *app) *cobra.Command {
 				fmt.Fprintln(a.stdout, "this machine has no GPU")
 				return nil
 			}
-			t := newTable("gpu", "name", "free", "of", "held by")
-			for _, d := range devices {
-				holders := make([]string, len(d.Processes))
-				for i, p := range d.Processes {
-					holders[i] = p.String()
-				}
-				t.Row(fmt.Sprint(d.Index), d.Name, d.Free.String(), d.Total.String(), strings.Join(holders, "; "))
-			}
-			_, err = lipgloss.Fprintln(a.stdout, t)
-			return err
+			return showGPUs(newPage(a.stdout), devices)
 		},
 	}
+}
+
+func showGPUs(p *page, devices []gpu.Device) error {
+	var rows [][]string
+	for _, d := range devices {
+		holders := make([]string, len(d.Processes))
+		for i, holder := range d.Processes {
+			holders[i] = holder.String()
+		}
+		rows = append(rows, []string{fmt.Sprint(d.Index), d.Name, d.Free.String(), d.Total.String(), strings.Join(holders, "; ")})
+	}
+	p.table(0, []string{"gpu", "name", "free", "of", "held by"}, rows...)
+	return p.print()
 }

@@ -27,10 +27,13 @@ func newInit(a *app) *cobra.Command {
 Nothing that exists is overwritten without --force. The SQL is run once by the table's owner; it can be
 printed again for the configuration as it stands with: retraind init sql`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) == 1 {
 				dir = args[0]
+				if err := mistyped(cmd, dir); err != nil {
+					return err
+				}
 			}
 			return a.init(dir, e, force)
 		},
@@ -139,7 +142,7 @@ func newInitSQL(a *app) *cobra.Command {
 				return err
 			}
 			if _, ok := l.File.Models[model]; model != "" && !ok {
-				return fail(exitNotFound, "no model %q is configured", model)
+				return noModel(model, l.File.Names())
 			}
 			if !down {
 				sql, err := migrations(l.File, model, role)

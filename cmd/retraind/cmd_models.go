@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
-	"charm.land/lipgloss/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/retraind/retraind/actions"
@@ -23,20 +23,7 @@ func newModels(a *app) *cobra.Command {
 		if a.json {
 			return a.printJSON(s.Models)
 		}
-		t := newTable("model", "phase", "release", "deployed", "accuracy", "held-out")
-		for _, m := range s.Models {
-			accuracy, n := "", ""
-			if m.Report != nil && m.Report.Scored > 0 {
-				accuracy, n = fmt.Sprintf("%.1f %%", 100*m.Report.Accuracy), fmt.Sprint(m.Report.Scored)
-			}
-			release, deployed := "none", ""
-			if m.Release != "" {
-				release, deployed = actions.Short(m.Release), when(m.Deployed, s.At)
-			}
-			t.Row(m.Name, string(m.Phase), release, deployed, accuracy, n)
-		}
-		_, err = lipgloss.Fprintln(a.stdout, t)
-		return err
+		return showModels(newPage(a.stdout), s)
 	}
 	cmd := &cobra.Command{Use: "models", Short: "List models and their releases", Args: cobra.NoArgs, RunE: list}
 	cmd.AddCommand(
@@ -44,6 +31,23 @@ func newModels(a *app) *cobra.Command {
 		newModelsShow(a),
 	)
 	return cmd
+}
+
+func showModels(p *page, s status.Status) error {
+	var rows [][]string
+	for _, m := range s.Models {
+		accuracy, n := "", ""
+		if m.Report != nil && m.Report.Scored > 0 {
+			accuracy, n = fmt.Sprintf("%.1f %%", 100*m.Report.Accuracy), count(m.Report.Scored)
+		}
+		release, deployed := "none", ""
+		if m.Release != "" {
+			release, deployed = actions.Short(m.Release), ago(m.Deployed, s.At)
+		}
+		rows = append(rows, []string{m.Name, coloured(phaseColour[m.Phase], string(m.Phase)), release, deployed, accuracy, n})
+	}
+	p.table(0, []string{"model", "phase", "release", "deployed", "accuracy", "held-out"}, rows...)
+	return p.print()
 }
 
 func newModelsShow(a *app) *cobra.Command {
@@ -62,20 +66,28 @@ func newModelsShow(a *app) *cobra.Command {
 				}
 				return a.printJSON(releases)
 			}
-			if len(releases) == 0 {
-				fmt.Fprintln(a.stdout, "no release yet; retraind trigger", args[0], "trains the first")
-				return nil
-			}
-			t := newTable("release", "state", "made", "run", "accuracy at its gate")
-			for _, r := range releases {
-				accuracy := ""
-				if r.Accuracy != nil {
-					accuracy = fmt.Sprintf("%.1f %% of %d", 100*r.Accuracy.After, r.Accuracy.N)
-				}
-				t.Row(actions.Short(r.Digest), r.State, when(r.Created, time.Now()), shortRun(r.Run), accuracy)
-			}
-			_, err = lipgloss.Fprintln(a.stdout, t)
-			return err
+			return showReleases(newPage(a.stdout), args[0], releases, time.Now())
 		},
 	}
+}
+
+func showReleases(p *page, model string, releases []status.Release, now time.Time) error {
+	if len(releases) == 0 {
+		p.line("no release yet; train the first with: retraind trigger "+model, 0)
+		return p.print()
+	}
+	var rows [][]string
+	for _, r := range releases {
+		accuracy := ""
+		if c := r.Accuracy; c != nil {
+			accuracy = fmt.Sprintf("%.1f %% of %s (%.1f to %.1f)", 100*c.After, count(c.N), 100*c.Low, 100*c.High)
+		}
+		state := strings.ReplaceAll(r.State, "_", " ")
+		if r.State == "champion" {
+			state = coloured("2", state)
+		}
+		rows = append(rows, []string{actions.Short(r.Digest), state, ago(r.Created, now), shortRun(r.Run), accuracy})
+	}
+	p.table(0, []string{"release", "state", "made", "run", "accuracy at its gate"}, rows...)
+	return p.print()
 }

@@ -40,10 +40,9 @@ Signals:  HUP   read the configuration again; a bad one is refused and the old o
 func (a *app) run(cmd *cobra.Command) error {
 	loaded, settings, err := a.load(cmd)
 	if err != nil {
-		var bad *configs.InvalidError
-		if errors.As(err, &bad) {
-			_ = bad.Render(a.stderr)
-			return silent(exitConfig)
+		var usage *coded
+		if errors.As(err, &usage) {
+			return err
 		}
 		return &coded{code: exitConfig, err: err}
 	}

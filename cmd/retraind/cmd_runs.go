@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"charm.land/lipgloss/v2"
-	"charm.land/lipgloss/v2/table"
 	"github.com/spf13/cobra"
 
 	"github.com/retraind/retraind/actions"
@@ -19,10 +16,13 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
+const manyRuns = 20
+
 func newRuns(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "runs", Short: "List, show, follow and cancel runs", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.listRuns(cmd, "", 20) },
+		Use: "runs", Short: "List, show and cancel runs, and print their output", Args: cobra.NoArgs,
+		Long: `List, show and cancel runs, and print their output. A run is named by its id or by the last characters of it.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.listRuns(cmd, "", manyRuns) },
 	}
 	cmd.AddCommand(newRunsList(a), newRunsShow(a), newRunsLogs(a), newRunsCancel(a))
 	return cmd
@@ -33,14 +33,13 @@ func newRunsList(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list [MODEL]", Short: "List the newest runs", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			model := ""
-			if len(args) == 1 {
-				model = args[0]
+			if limit < 1 {
+				return fail(exitUsage, "--number %d: write a number from 1 on", limit)
 			}
-			return a.listRuns(cmd, model, limit)
+			return a.listRuns(cmd, strings.Join(args, ""), limit)
 		},
 	}
-	cmd.Flags().IntVarP(&limit, "number", "n", 20, "how many")
+	cmd.Flags().IntVarP(&limit, "number", "n", manyRuns, "how many")
 	return cmd
 }
 
@@ -57,48 +56,7 @@ func (a *app) listRuns(cmd *cobra.Command, model string, limit int) error {
 		}
 		return a.printJSON(runs)
 	}
-	if len(runs) == 0 {
-		fmt.Fprintln(a.stdout, "no run yet")
-		return nil
-	}
-	t := newTable("run", "model", "began", "took", "outcome", "reason")
-	for _, r := range runs {
-		t.Row(shortRun(r.ID), r.Model, when(r.Created, time.Now()), r.Took(time.Now()).Round(time.Second).String(), outcome(r), cut(r.Reason, 70))
-	}
-	_, err = lipgloss.Fprintln(a.stdout, t)
-	return err
-}
-
-// newTable is the look of every table.
-func newTable(headers ...string) *table.Table {
-	return table.New().Border(lipgloss.HiddenBorder()).BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).
-		Headers(headers...).StyleFunc(func(row, _ int) lipgloss.Style {
-		s := lipgloss.NewStyle().PaddingRight(1)
-		if row == table.HeaderRow {
-			s = s.Faint(true)
-		}
-		return s
-	})
-}
-
-func outcome(r status.Run) string {
-	word, colour := r.Outcome, "3"
-	switch r.Outcome {
-	case "":
-		word, colour = r.State, "6"
-	case "promoted":
-		colour = "2"
-	case "failed", "rolled_back":
-		colour = "1"
-	}
-	return lipgloss.NewStyle().Foreground(lipgloss.Color(colour)).Render(word)
-}
-
-func cut(s string, n int) string {
-	if r := []rune(s); len(r) > n {
-		return string(r[:n-1]) + "…"
-	}
-	return s
+	return showRuns(newPage(a.stdout), runs, time.Now())
 }
 
 func newRunsShow(a *app) *cobra.Command {
@@ -111,46 +69,21 @@ func newRunsShow(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if a.json {
-				return a.printJSON(r)
-			}
-			return showRun(a.stdout, r, time.Now())
+			return a.showRun(context.Background(), c, r)
 		},
 	}
 }
 
-func showRun(w io.Writer, r status.Run, now time.Time) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "run %s of %s  %s\n", r.ID, r.Model, outcome(r))
-	fmt.Fprintf(&b, "  why      %s\n", r.Trigger)
-	if r.Reason != "" {
-		fmt.Fprintf(&b, "  result   %s\n", r.Reason)
+// showRun prints a run with its times in the daemon's zone.
+func (a *app) showRun(ctx context.Context, c *status.Client, r status.Run) error {
+	if a.json {
+		return a.printJSON(r)
 	}
-	if c := r.Accuracy; c != nil {
-		before := "no release before"
-		if c.Before != nil {
-			before = fmt.Sprintf("%.1f %% before", 100**c.Before)
-		}
-		fmt.Fprintf(&b, "  accuracy %.1f %% (95 %% interval %.1f to %.1f) of %d held-out items, %s\n", 100*c.After, 100*c.Low, 100*c.High, c.N, before)
+	now := time.Now()
+	if s, err := c.Snapshot(ctx); err == nil {
+		now = s.At
 	}
-	if r.Release != "" {
-		fmt.Fprintf(&b, "  release  %s\n", actions.Short(r.Release))
-	}
-	t := newTable("step", "took", "state", "")
-	for _, s := range r.Steps {
-		took := ""
-		if !s.Started.IsZero() {
-			took = fmt.Sprintf("%.1f s", s.Seconds(now))
-		}
-		name := s.Name
-		if s.Attempt > 1 {
-			name += fmt.Sprintf(" (%d)", s.Attempt)
-		}
-		t.Row("  "+name, took, s.State, cut(s.Detail, 90))
-	}
-	b.WriteString(t.String() + "\n")
-	_, err := lipgloss.Fprint(w, b.String())
-	return err
+	return showRun(newPage(a.stdout), r, now)
 }
 
 func newRunsLogs(a *app) *cobra.Command {
@@ -175,8 +108,15 @@ func newRunsLogs(a *app) *cobra.Command {
 	return cmd
 }
 
+// output is what one attempt of a step printed.
+type output struct {
+	Step    string `json:"step"`
+	Attempt int    `json:"attempt"`
+	Text    string `json:"text"`
+}
+
 func (a *app) printLogs(state string, r status.Run, step string) error {
-	found := false
+	var found []output
 	for _, s := range r.Steps {
 		name := strings.Replace(s.Name, "undo ", "undo-", 1)
 		if step != "" && s.Name != step {
@@ -190,11 +130,23 @@ func (a *app) printLogs(state string, r status.Run, step string) error {
 		if err != nil {
 			return err
 		}
-		found = true
-		fmt.Fprintf(a.stdout, "==> %s, attempt %d <==\n%s", s.Name, s.Attempt, b)
+		found = append(found, output{s.Name, s.Attempt, string(b)})
 	}
-	if !found {
-		return fail(exitNotFound, "run %s has no output of commands%s", shortRun(r.ID), map[bool]string{true: " in step " + step}[step != ""])
+	if len(found) == 0 {
+		where := ""
+		if step != "" {
+			where = " in step " + step
+		}
+		return fail(exitNotFound, "run %s has no output of commands%s", shortRun(r.ID), where)
+	}
+	if a.json {
+		return a.printJSON(found)
+	}
+	for _, o := range found {
+		fmt.Fprintf(a.stdout, "==> %s, attempt %d <==\n%s", o.Step, o.Attempt, o.Text)
+		if !strings.HasSuffix(o.Text, "\n") {
+			fmt.Fprintln(a.stdout)
+		}
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,8 +24,10 @@ func newTrigger(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c := a.client(cmd)
 			defer c.Close()
-			ctx, stop := context.WithTimeoutCause(context.Background(), timeout, errGaveUp)
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
+			ctx, end := context.WithTimeoutCause(ctx, timeout, errGaveUp)
+			defer end()
 			t, err := c.Trigger(ctx, args[0], r)
 			if err != nil {
 				return err
@@ -54,11 +58,7 @@ func (a *app) waitRun(ctx context.Context, c *status.Client, id string) error {
 	for {
 		r, err := c.Run(ctx, id)
 		if err == nil && r.State == "ended" {
-			if a.json {
-				err = a.printJSON(r)
-			} else {
-				showRun(a.stdout, r, time.Now())
-			}
+			err = a.showRun(ctx, c, r)
 			if err == nil && r.Outcome != "promoted" {
 				return silent(exitNotPromoted)
 			}
@@ -69,6 +69,10 @@ func (a *app) waitRun(ctx context.Context, c *status.Client, id string) error {
 		}
 		select {
 		case <-ctx.Done():
+			if !errors.Is(context.Cause(ctx), errGaveUp) {
+				fmt.Fprintf(a.stderr, "run %s goes on: retraind runs show %[1]s\n", shortRun(id))
+				return errInterrupted
+			}
 			return fail(exitGaveUp, "gave up waiting for run %s; it goes on: retraind runs show %s", shortRun(id), shortRun(id))
 		case <-tick.C:
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/status"
@@ -43,6 +44,11 @@ func fail(code int, format string, args ...any) error {
 
 // silent ends with a code without another word.
 func silent(code int) error { return &coded{code: code, err: errors.New("reported"), quiet: true} }
+
+// noModel names the models that there are.
+func noModel(name string, all []string) error {
+	return fail(exitNotFound, "no model %q is configured; configured: %s", name, strings.Join(all, ", "))
+}
 
 // exitCode prints an error the way people can act on it and chooses the code.
 func exitCode(err error, stderr io.Writer) int {

@@ -8,6 +8,7 @@ package main
 import (
 	"io"
 	"os"
+	_ "time/tzdata" // zones of quiet hours, also on a machine that has none
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

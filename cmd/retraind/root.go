@@ -44,36 +44,16 @@ Exit codes:  0 ok   1 failed   2 usage   3 "no" or findings   4 daemon not reach
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fail(exitUsage, "%w; see `%s --help`", err, cmd.CommandPath())
-	})
 	flags := root.PersistentFlags()
 	flags.StringVarP(&a.config, "config", "c", "", "configuration file (default $RETRAIND_CONFIG, ./retraind.yaml, /etc/retraind/retraind.yaml)")
 	flags.StringVar(&a.socket, "socket", "", "the daemon's control socket (default: as the configuration says)")
 	flags.BoolVar(&a.json, "json", false, "print JSON instead of text")
 	root.AddCommand(
-		newRun(a), newDemo(a), newInit(a), newCheck(a), newStatus(a), newExplain(a), newTrigger(a), newRuns(a), newModels(a),
+		newRun(a), newDemo(a), newInit(a), newCheck(a), newStatus(a), newExplain(a), newTrigger(a), newResume(a), newRuns(a), newModels(a),
 		newExport(a), newTrain(a), newServe(a), newGPU(a), newVersion(a), newExecStep(a), newGPUProbe(a),
 	)
-	for _, c := range root.Commands() {
-		usageErrors(c)
-	}
+	usageErrors(root)
 	return root
-}
-
-// usageErrors gives wrong arguments the exit code of wrong usage.
-func usageErrors(cmd *cobra.Command) {
-	if check := cmd.Args; check != nil {
-		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return fail(exitUsage, "%w; see `%s --help`", err, cmd.CommandPath())
-			}
-			return nil
-		}
-	}
-	for _, c := range cmd.Commands() {
-		usageErrors(c)
-	}
 }
 
 // configPath is the file to use: named, by variable, here, or the system's.
@@ -97,7 +77,10 @@ func (a *app) load(cmd *cobra.Command) (*configs.Loaded, configs.Settings, error
 		return nil, configs.Settings{}, err
 	}
 	s, err := l.File.Overlay(cmd.Flags())
-	return l, s, err
+	if err != nil { // not the file's fault, but that of a flag or a variable
+		return nil, s, fail(exitUsage, "%w", err)
+	}
+	return l, s, nil
 }
 
 // client finds the daemon: by flag, by variable, by the configuration, or where a packaged one is.
@@ -107,14 +90,26 @@ func (a *app) client(cmd *cobra.Command) *status.Client {
 		path = os.Getenv("RETRAIND_SOCKET")
 	}
 	if path == "" {
-		if l, _, err := a.load(cmd); err == nil {
-			path = l.File.Socket
-		}
-	}
-	if path == "" {
-		path = "/run/retraind/retraind.sock"
+		path = a.findSocket(cmd)
 	}
 	return status.NewClient(path)
+}
+
+// findSocket looks where the configuration says. A daemon under systemd has its socket in the runtime directory, which
+// only the daemon is told of: where nothing is at the first place, the second one counts.
+func (a *app) findSocket(cmd *cobra.Command) string {
+	const packaged = "/run/retraind/retraind.sock"
+	l, _, err := a.load(cmd)
+	if err != nil {
+		return packaged
+	}
+	if _, err := os.Stat(l.File.Socket); err == nil {
+		return l.File.Socket
+	}
+	if _, err := os.Stat(packaged); err == nil {
+		return packaged
+	}
+	return l.File.Socket
 }
 
 // printJSON writes one document.

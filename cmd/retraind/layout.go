@@ -1,0 +1,140 @@
+package main
+
+import (
+	"io"
+	"os"
+	"strings"
+
+	"charm.land/lipgloss/v2"
+	"golang.org/x/term"
+)
+
+const (
+	pageWidth = 100 // of what is not a terminal, so that a mail or a ticket shows it as it was
+	minWidth  = 60
+	maxWidth  = 140
+	gap       = 2 // between two columns
+	keyWidth  = 10
+)
+
+// page collects text for people: fields and tables of one width, long texts broken between words. Colours are there
+// until print, which drops them where nobody can see them.
+type page struct {
+	out   io.Writer
+	width int
+	b     strings.Builder
+}
+
+func newPage(out io.Writer) *page {
+	p := &page{out: out, width: pageWidth}
+	if f, ok := out.(*os.File); ok {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
+			p.width = min(max(w, minWidth), maxWidth)
+		}
+	}
+	return p
+}
+
+func (p *page) print() error {
+	_, err := lipgloss.Fprint(p.out, p.b.String())
+	return err
+}
+
+// line adds a line with an indent for what does not fit.
+func (p *page) line(text string, indent int) {
+	for i, part := range wrap(text, p.width, indent) {
+		if i > 0 {
+			p.b.WriteString(strings.Repeat(" ", indent))
+		}
+		p.b.WriteString(part + "\n")
+	}
+}
+
+// field adds a name and its text, the texts of all fields below each other.
+func (p *page) field(name, text string) {
+	p.line("  "+pad(name, keyWidth)+text, 2+keyWidth)
+}
+
+// table adds aligned columns, indented; the last column is broken into lines where it is too long. Rows without any
+// text in a column take no room for it.
+func (p *page) table(indent int, headers []string, rows ...[]string) {
+	used := make([]int, len(headers))
+	for _, row := range rows {
+		for i, cell := range row {
+			if cell != "" {
+				used[i] = max(used[i], lipgloss.Width(cell), lipgloss.Width(headers[i]))
+			}
+		}
+	}
+	faint := make([]string, len(headers))
+	for i, h := range headers {
+		faint[i] = lipgloss.NewStyle().Faint(true).Render(h)
+	}
+	for _, row := range append([][]string{faint}, rows...) {
+		text, left := strings.Repeat(" ", indent), indent
+		for i, cell := range row {
+			switch {
+			case used[i] == 0:
+			case i == len(row)-1:
+				text += cell
+			default:
+				text += pad(cell, used[i]+gap)
+				left += used[i] + gap
+			}
+		}
+		p.line(text, left)
+	}
+}
+
+// pad fills a text that may have colours up to a width.
+func pad(text string, width int) string {
+	return text + strings.Repeat(" ", max(0, width-lipgloss.Width(text)))
+}
+
+// wrap breaks a text between words; the lines after the first are narrower by the indent. A word that is longer than a
+// line stays whole: a broken path cannot be copied.
+func wrap(text string, width, indent int) []string {
+	text = strings.TrimRight(text, " ")
+	var lines []string
+	for room := width; ; room = width - indent {
+		cut := breakAt(text, room, indent*boolInt(len(lines) == 0))
+		if cut < 0 {
+			return append(lines, text)
+		}
+		lines = append(lines, strings.TrimRight(text[:cut], " "))
+		text = strings.TrimLeft(text[cut:], " ")
+	}
+}
+
+// breakAt is the byte of the last space within room columns and after the indent, else the first one behind them; -1
+// where the text needs no break or has no place for one.
+func breakAt(text string, room, indent int) int {
+	if lipgloss.Width(text) <= room {
+		return -1
+	}
+	best := -1
+	for i, r := range text {
+		if r != ' ' || strings.TrimSpace(text[:i]) == "" {
+			continue
+		}
+		at := lipgloss.Width(text[:i])
+		if at < indent {
+			continue
+		}
+		if at > room {
+			if best < 0 {
+				best = i
+			}
+			break
+		}
+		best = i
+	}
+	return best
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// volatile is what differs from run to run, with what stands for it. Order matters: the longer comes first.
+var volatile = []struct {
+	find *regexp.Regexp
+	put  string
+}{
+	{regexp.MustCompile(`\b01[0-9a-hjkmnp-tv-z]{24}\b`), "RUN"},
+	{regexp.MustCompile(`sha256:[0-9a-f]{64}`), "DIGEST"},
+	{regexp.MustCompile(`\b[0-9a-f]{64}\b`), "DIGEST"},
+	{regexp.MustCompile(`\b[0-9a-f]{12}\b`), "DIGEST"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`), "TIME"},
+	{regexp.MustCompile(`\b((Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?(\d{4}-\d\d-\d\d )?\d\d:\d\d(:\d\d)? (UTC|CET|CEST)\b`), "TIME"},
+	{regexp.MustCompile(`\b\d+(\.\d+)? (ms|s|min|h|d)( \d+ (s|min|h))? ago\b`), "AGO"},
+	{regexp.MustCompile(`\(in [^)]+\)`), "(in SPAN)"},
+	{regexp.MustCompile(`\b\d+(\.\d+)? (ms|s)\b|\b\d+ (min|h|d)( \d+ (s|min|h))?\b`), "SPAN"},
+	{regexp.MustCompile(`pid \d+`), "pid PID"},
+	{regexp.MustCompile(`127\.0\.0\.1:\d{5}\b`), "ADDRESS"},
+	{regexp.MustCompile(`\bgo1\.\d+(\.\d+)?\b`), "GO"},
+}
+
+// columns is the room between two columns, which depends on what is in them. That they stand below each other is for
+// the tests of what is shown, with fixed figures.
+var columns = regexp.MustCompile(`(\S) {2,}(\S)`)
+
+// normal makes what differs from run to run alike, so that the rest can be compared.
+func normal(ts *testscript.TestScript, text string) string {
+	for _, name := range []string{"PGDIR", "WORK"} {
+		if v := ts.Getenv(name); v != "" {
+			text = strings.ReplaceAll(text, v, "$"+name)
+		}
+	}
+	if v := ts.Getenv("PGDATABASE"); strings.HasPrefix(v, "test_") {
+		text = strings.ReplaceAll(text, v, "DATABASE")
+	}
+	for _, name := range []string{"CLASSIFIER", "NATS", "PAGE"} { // before all addresses become one
+		if v := ts.Getenv(name); v != "" {
+			text = strings.ReplaceAll(text, v, "$"+name)
+		}
+	}
+	runs, err := filepath.Glob(filepath.Join(ts.Getenv("STATE"), "models", "*", "runs", "*"))
+	ts.Check(err)
+	for _, run := range runs {
+		id := filepath.Base(run)
+		text = strings.ReplaceAll(text, id, "RUN")
+		text = strings.ReplaceAll(text, shortRun(id), "RUN")
+	}
+	for _, v := range volatile {
+		text = v.find.ReplaceAllString(text, v.put)
+	}
+	return columns.ReplaceAllString(text, "$1  $2")
+}

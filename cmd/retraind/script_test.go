@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/retraind/retraind/internal/pgtest"
+)
+
+// tests stops the shared PostgreSQL when the scripts are done.
+type tests struct{ *testing.M }
+
+func (t tests) Run() int { return pgtest.Main(t.M) }
+
+// In scripts this binary is also the program: its supervisors and probes start it again by that name.
+func TestMain(m *testing.M) {
+	testscript.Main(tests{m}, map[string]func(){"retraind": main})
+}
+
+// TestScripts runs the real program the way a user does; see testdata/script/README for the commands of the scripts.
+// RETRAIND_UPDATE=1 writes what is printed now into the scripts, for a person to read and to accept.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       os.Getenv("RETRAIND_UPDATE") != "",
+		Setup:               setupScript,
+		Condition:           condition,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": cmdExits, "config": cmdConfig, "edit": cmdEdit,
+			"postgres": cmdPostgres, "sql": cmdSQL, "items": cmdItems,
+			"classifier": cmdClassifier, "port": cmdPort,
+			"start": cmdStart, "stop": cmdStop, "signal": cmdSignal, "awaits": cmdAwaits, "eventually": cmdEventually,
+		},
+	})
+}
+
+// world is what one script has started.
+type world struct {
+	t         testing.TB
+	dsn       string // administrator's
+	cluster   cluster
+	processes map[string]*process
+	service   *service
+}
+
+type worldKey struct{}
+
+func of(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
+
+func setupScript(env *testscript.Env) error {
+	t, ok := env.T().(testing.TB)
+	if !ok {
+		return fmt.Errorf("the scripts run in %T, which is no testing.TB", env.T())
+	}
+	w := &world{t: t, processes: map[string]*process{}}
+	env.Values[worldKey{}] = w
+	env.Defer(w.close)
+	env.Setenv("HOME", env.WorkDir)
+	env.Setenv("TZ", "UTC")
+	env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))
+	zone, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		return err
+	}
+	// A window that is neither open nor near, at whatever hour the tests run.
+	env.Setenv("LATER", time.Now().In(zone).Add(6*time.Hour).Format("15:04"))
+	env.Setenv("STILL_LATER", time.Now().In(zone).Add(8*time.Hour).Format("15:04"))
+	for _, name := range []string{"NO_COLOR", "RUNTIME_DIRECTORY", "JOURNAL_STREAM", "NOTIFY_SOCKET"} {
+		env.Setenv(name, "")
+	}
+	return nil
+}
+
+// condition answers [race], and [mount] where a script may have a mount namespace of its own.
+func condition(name string) (bool, error) {
+	switch name {
+	case "race":
+		return raceEnabled, nil
+	case "mount":
+		return os.Geteuid() == 0 && exec.Command("unshare", "-m", "true").Run() == nil, nil
+	}
+	return false, fmt.Errorf("unknown condition %q", name)
+}
+
+// close ends what is still running, the daemon before the database.
+func (w *world) close() {
+	for name, p := range w.processes {
+		if code := p.stop(); code != 0 && code != signalled {
+			w.t.Errorf("%s ended with status %d:\n%s", name, code, p.log.String())
+		}
+	}
+	if w.service != nil {
+		w.service.Close()
+	}
+}
+
+// expand fills in the script's variables.
+func expand(ts *testscript.TestScript, text string) string {
+	return os.Expand(text, func(name string) string {
+		if name == "$" {
+			return "$"
+		}
+		return ts.Getenv(name)
+	})
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/retraind/retraind/internal/demo/news"
+	"github.com/retraind/retraind/internal/pgcluster"
+	"github.com/retraind/retraind/internal/pgtest"
+)
+
+// cluster is a script's own PostgreSQL, nil where it uses the shared one.
+type cluster interface {
+	Kill() error
+	Restart(context.Context) error
+}
+
+// cmdPostgres brings a database: "postgres" one on the shared server, "postgres own" a server, "postgres passwords" a
+// server that asks for them, "postgres kill" and "postgres restart" for an own one. It sets DSN, PGDIR and PGDATABASE.
+func cmdPostgres(ts *testscript.TestScript, neg bool, args []string) {
+	w, what := of(ts), strings.Join(args, " ")
+	switch what {
+	case "":
+		w.dsn = pgtest.Database(w.t)
+		ts.Setenv("PGDIR", pgtest.Shared().Dir())
+	case "own", "passwords":
+		c := pgtest.Cluster(w.t, pgcluster.Options{Passwords: what == "passwords"})
+		w.cluster, w.dsn = c, c.DSN("postgres")
+		ts.Setenv("PGDIR", c.Dir())
+	case "kill":
+		ts.Check(w.cluster.Kill())
+		return
+	case "restart":
+		ts.Check(w.cluster.Restart(context.Background()))
+		return
+	default:
+		ts.Fatalf("usage: postgres [own|passwords|kill|restart]")
+	}
+	config, err := pgconn.ParseConfig(w.dsn)
+	ts.Check(err)
+	ts.Setenv("PGDATABASE", config.Database)
+	ts.Setenv("DSN", w.dsn)
+}
+
+// cmdSQL runs SQL as the administrator: a text, a file that ends in .sql, or "stdout", which the last program printed.
+func cmdSQL(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: sql TEXT|FILE.sql|stdout")
+	}
+	text := args[0]
+	if strings.HasSuffix(text, ".sql") || text == "stdout" {
+		text = ts.ReadFile(text)
+	}
+	ts.Check(query(of(ts).dsn, text))
+}
+
+func query(dsn, text string) error {
+	ctx, stop := context.WithTimeout(context.Background(), patience)
+	defer stop()
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	_, err = conn.PgConn().Exec(ctx, text).ReadAll()
+	return errors.Join(err, conn.Close(ctx))
+}
+
+// cmdItems makes the table public.items with N labelled texts: items 600.
+func cmdItems(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: items N")
+	}
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	ts.Check(query(of(ts).dsn, `CREATE TABLE public.items (id text PRIMARY KEY, title text NOT NULL, content text NOT NULL, category text)`))
+	ctx, stop := context.WithTimeout(context.Background(), patience)
+	defer stop()
+	conn, err := pgx.Connect(ctx, of(ts).dsn)
+	ts.Check(err)
+	defer conn.Close(ctx)
+	var rows [][]any
+	for _, it := range news.Generate(1, n) {
+		rows = append(rows, []any{it.ID, it.Title, it.Content, it.Label})
+	}
+	_, err = conn.CopyFrom(ctx, pgx.Identifier{"public", "items"}, []string{"id", "title", "content", "category"}, pgx.CopyFromRows(rows))
+	ts.Check(err)
+}
+
+// cmdConfig writes retraind.yaml as most scripts need it.
+func cmdConfig(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: config")
+	}
+	text, err := os.ReadFile(filepath.Join(dir(ts), "retraind.yaml"))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("retraind.yaml"), []byte(expand(ts, string(text))), 0o600))
+}
+
+// dir is where this package's test data lie.
+func dir(ts *testscript.TestScript) string {
+	wd, err := os.Getwd() // of the test binary, not of the script
+	ts.Check(err)
+	return filepath.Join(wd, "testdata")
+}
+
+// cmdEdit replaces the only occurrence of a text in a file: edit retraind.yaml 'share: 15%' 'share: 0%'. Variables in
+// the new text are filled in.
+func cmdEdit(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: edit FILE OLD NEW")
+	}
+	text := ts.ReadFile(args[0])
+	if n := strings.Count(text, args[1]); n != 1 {
+		ts.Fatalf("%q stands %d times in %s", args[1], n, args[0])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, args[1], expand(ts, strings.ReplaceAll(args[2], `\n`, "\n")), 1)), 0o600))
+}
+
+// cmdPort sets a variable to a loopback address: "port X" a free one, "port X taken" one on which somebody listens.
+func cmdPort(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: port NAME [taken]")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Setenv(args[0], l.Addr().String())
+	if len(args) == 2 {
+		ts.Defer(func() { _ = l.Close() })
+		return
+	}
+	ts.Check(l.Close())
+}
+
+// service is a classifier that behaves as a script wants.
+type service struct {
+	*http.Server
+	mode atomic.Value
+	hang chan struct{}
+}
+
+// cmdClassifier starts a classifier of a kind, or changes it: "ok" answers Sport, "slow" never answers, "500", "text"
+// answers no JSON, "nofield" answers without the label. It sets CLASSIFIER.
+func cmdClassifier(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: classifier ok|slow|500|text|nofield")
+	}
+	w := of(ts)
+	if w.service != nil {
+		w.service.mode.Store(args[0])
+		return
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	s := &service{hang: make(chan struct{})}
+	s.mode.Store(args[0])
+	s.Server = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
+	go func() { _ = s.Serve(l) }()
+	w.service = s
+	ts.Defer(func() { close(s.hang) })
+	ts.Setenv("CLASSIFIER", l.Addr().String())
+}
+
+func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch s.mode.Load() {
+	case "slow":
+		select {
+		case <-s.hang:
+		case <-r.Context().Done():
+		}
+	case "500":
+		http.Error(w, "CUDA error: out of memory", http.StatusInternalServerError)
+	case "text":
+		fmt.Fprintln(w, "<html>It works!</html>")
+	case "nofield":
+		fmt.Fprintln(w, `{"prediction": "Sport", "release": "1"}`)
+	default:
+		fmt.Fprintln(w, `{"label": "Sport", "status": "ok", "release": "1"}`)
+	}
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/policy"
+)
+
+// describe says what a valid file sets up, so that a person sees whether it is what was meant.
+func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
+	f := l.File
+	p.line(l.Path+" is valid", 0)
+	for _, name := range f.Names() {
+		m := f.Models[name]
+		p.line("", 0)
+		p.line("  model "+bold(name), 4)
+		p.field("labels", fmt.Sprintf("table %s in PostgreSQL, %s of the items held out", m.Labels.Postgres.Table, m.Heldout.Share))
+		p.field("serving", m.Serving.Classify)
+		p.field("retrains", cmp.Or(strings.Join(conditions(m.Policy.RetrainWhen), ", "), "only when told to"))
+		if urgent := conditions(m.Policy.UrgentWhen); len(urgent) > 0 {
+			p.field("", "at any hour: "+strings.Join(urgent, ", "))
+		}
+		p.field("limits", fmt.Sprintf("%s, %s apart", m.Policy.Limits.Budget, m.Policy.Limits.Cooldown))
+		rules, err := f.Policy(name)
+		if err != nil {
+			return err
+		}
+		for i, text := range openings(rules.Windows(), now) {
+			p.field([]string{"window", "", ""}[i], text)
+		}
+		var steps []string
+		for _, s := range m.Pipeline[configs.DefaultPipeline] {
+			steps = append(steps, s.Title())
+		}
+		p.field("run", strings.Join(steps, ", "))
+	}
+	p.line("", 0)
+	p.field("state", f.State)
+	p.field("page", f.Listen)
+	broker := "a broker inside retraind, at " + cmp.Or(f.NATS.Listen, "127.0.0.1:4222")
+	if !f.NATS.UsesEmbedded() {
+		broker = f.NATS.URL
+	}
+	p.field("nats", broker)
+	p.field("times", "in "+f.Timezone)
+	if offline {
+		p.field("not asked", "databases and classifiers (--offline)")
+	} else {
+		p.field("asked", "every database and classifier that it names")
+	}
+	return p.print()
+}
+
+// conditions lists the keys of those that are set.
+func conditions(c policy.Conditions) []string {
+	var keys []string
+	v := reflect.ValueOf(c)
+	for i := range v.NumField() {
+		if !v.Field(i).IsZero() {
+			keys = append(keys, v.Type().Field(i).Tag.Get("yaml"))
+		}
+	}
+	return keys
+}
+
+// openings are the next three windows: a rule that crosses midnight, or a change of the clocks, shows in them.
+func openings(w *policy.Windows, now time.Time) []string {
+	if w.Always() {
+		return []string{"always open: no quiet hours are set"}
+	}
+	now = now.In(w.Location())
+	var out []string
+	if open, ok := w.Current(now); ok {
+		out = append(out, "open until "+clock(open.End, now))
+	}
+	for _, next := range w.Next(now, 3-len(out)) {
+		out = append(out, fmt.Sprintf("%s for %s", next.Start.In(w.Location()).Format("Mon 2006-01-02 15:04 MST"), span(next.Length())))
+	}
+	if len(out) == 0 {
+		return []string{"never opens"}
+	}
+	return out
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/status"
+)
+
+// outcome is how a run ended, or what it is doing, with a colour for a glance.
+func outcome(r status.Run) string {
+	word, colour := strings.ReplaceAll(r.Outcome, "_", " "), "3"
+	switch r.Outcome {
+	case "":
+		word, colour = r.State, "6"
+	case "promoted":
+		colour = "2"
+	case "failed", "rolled_back":
+		colour = "1"
+	}
+	return coloured(colour, word)
+}
+
+func showRuns(p *page, runs []status.Run, now time.Time) error {
+	if len(runs) == 0 {
+		p.line("no run yet", 0)
+		return p.print()
+	}
+	const others = 60 // columns before the reason
+	rows := make([][]string, len(runs))
+	for i, r := range runs {
+		reason := r.Reason
+		if reason == "" {
+			reason = r.Trigger
+		}
+		rows[i] = []string{shortRun(r.ID), r.Model, ago(r.Created, now), span(r.Took(now)), outcome(r), cut(reason, max(30, p.width-others))}
+	}
+	p.table(0, []string{"run", "model", "began", "took", "outcome", "reason"}, rows...)
+	return p.print()
+}
+
+func showRun(p *page, r status.Run, now time.Time) error {
+	p.line(fmt.Sprintf("run %s of %s  %s", r.ID, bold(r.Model), outcome(r)), 4)
+	p.field("why", r.Trigger)
+	if r.Reason != "" {
+		p.field("result", r.Reason)
+	}
+	if c := r.Accuracy; c != nil {
+		before := "; there was no release before"
+		if c.Before != nil {
+			before = fmt.Sprintf("; before %.1f %%", 100**c.Before)
+		}
+		p.field("accuracy", fmt.Sprintf("%.1f %% of %s held-out items (95 %% interval %.1f to %.1f)%s", 100*c.After, count(c.N), 100*c.Low, 100*c.High, before))
+	}
+	if r.Release != "" {
+		p.field("release", actions.Short(r.Release))
+	}
+	took := ", goes on for "
+	if r.State == "ended" {
+		took = ", took "
+	}
+	p.field("began", clock(r.Created, now)+" ("+ago(r.Created, now)+")"+took+span(r.Took(now)))
+	p.line("", 0)
+	rows := make([][]string, len(r.Steps))
+	for i, s := range r.Steps {
+		rows[i] = stepRow(s, now)
+	}
+	p.table(2, []string{"step", "took", "state", ""}, rows...)
+	return p.print()
+}
+
+func stepRow(s status.Step, now time.Time) []string {
+	took, state, name := "", s.State, s.Name
+	if !s.Started.IsZero() {
+		took = span(time.Duration(s.Seconds(now) * float64(time.Second)))
+	}
+	switch s.State {
+	case "ok":
+		state = coloured("2", state)
+	case "running":
+		if s.Progress != nil {
+			state += fmt.Sprintf(" %.0f %%", 100**s.Progress)
+		}
+		state = coloured("6", state)
+	case "waiting":
+	default:
+		state = coloured("1", strings.ReplaceAll(state, "_", " "))
+	}
+	if s.Attempt > 1 {
+		name += fmt.Sprintf(" (attempt %d)", s.Attempt)
+	}
+	return []string{name, took, state, s.Detail}
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"charm.land/lipgloss/v2"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/status"
+)
+
+var phaseColour = map[status.Phase]string{
+	status.Watching: "2", status.Asleep: "4", status.Armed: "3", status.Running: "6", status.Held: "1", status.Broken: "1",
+}
+
+func bold(s string) string { return lipgloss.NewStyle().Bold(true).Render(s) }
+
+func coloured(n, s string) string {
+	return lipgloss.NewStyle().Foreground(lipgloss.Color(n)).Render(s)
+}
+
+// showStatus is one screen: for each model the loudest thing first.
+func showStatus(p *page, s status.Status) error {
+	for _, m := range s.Models {
+		p.showModel(m, s.At)
+		p.line("", 0)
+	}
+	state := "valid"
+	switch {
+	case s.Config.Problem != "":
+		state = coloured("1", "the file as it is now was REFUSED") + ", this one stays in force: retraind check says why"
+	case len(s.Config.RestartNeeded) > 0:
+		state = "restart needed for " + strings.Join(s.Config.RestartNeeded, ", ")
+	}
+	p.field("config", fmt.Sprintf("%s, read %s, %s", s.Config.Path, clock(s.Config.Loaded, s.At), state))
+	if s.OutboxPending > 0 {
+		p.field("events", plural(s.OutboxPending, "event")+" wait until NATS takes them")
+	}
+	p.field("daemon", fmt.Sprintf("version %s, up for %s", s.Version, span(s.At.Sub(s.Started))))
+	return p.print()
+}
+
+func (p *page) showModel(m status.Model, now time.Time) {
+	phase := lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Color(phaseColour[m.Phase])).Render(strings.ToUpper(string(m.Phase)))
+	p.line(bold(m.Name)+"  "+phase+"  "+m.Sentence, 4)
+	if m.Active != nil {
+		p.field("run", activeSentence(*m.Active, now))
+	}
+	if r := m.Report; r != nil {
+		p.showAccuracy(*r, m.Floor)
+	}
+	if m.Release == "" {
+		p.field("release", "none yet")
+	} else {
+		p.field("release", fmt.Sprintf("%s, deployed %s", actions.Short(m.Release), ago(m.Deployed, now)))
+	}
+	if r := m.Report; r != nil {
+		text := plural(r.Labels.Items, "item")
+		if m.Release != "" {
+			text += fmt.Sprintf(", %s changed since the training (%.1f %%)", count(r.Labels.Changed), 100*r.Labels.Share)
+		}
+		p.field("labels", text)
+	}
+	for _, src := range m.Sources {
+		state := "followed for " + span(now.Sub(src.Since))
+		if !src.Up {
+			state = coloured("1", "AWAY") + " for " + span(now.Sub(src.Since))
+			if src.Error == "" {
+				state = "not connected yet"
+			}
+		}
+		p.field("source", src.Name+", "+state)
+	}
+	if m.Last != nil {
+		p.field("last run", fmt.Sprintf("%s %s %s: %s", shortRun(m.Last.ID), outcome(*m.Last), ago(m.Last.Ended, now), m.Last.Reason))
+	}
+	p.field("window", windowSentence(m.Window, now))
+	if m.Active == nil && !m.NextCheck.IsZero() {
+		p.field("next look", clock(m.NextCheck, now)+", or as soon as labels change")
+	}
+}
+
+// showAccuracy gives the figure its interval, what it was, and what it would be worth without any model.
+func (p *page) showAccuracy(r drift.Report, floor float64) {
+	if r.Scored == 0 {
+		if r.State != drift.StateNoRelease {
+			p.field("accuracy", "unknown: "+r.Detail)
+		}
+		return
+	}
+	figure := fmt.Sprintf("%.1f %%", 100*r.Accuracy)
+	if r.Accuracy < floor {
+		figure = coloured("1", figure)
+	}
+	p.field("accuracy", fmt.Sprintf("%s of %s held-out items (95 %% interval %.1f to %.1f)", figure, count(r.Scored), 100*r.Low, 100*r.High))
+	beside := fmt.Sprintf("always the commonest label %.1f %%", 100*r.Majority)
+	if r.Baseline != nil {
+		beside = fmt.Sprintf("when promoted %.1f %%, ", 100*r.Baseline.Accuracy) + beside
+	}
+	p.field("", beside)
+	if worst, ok := weakest(r.Category); ok {
+		p.field("", fmt.Sprintf("weakest category %s: %d of %d recognised", worst.Name, worst.Correct, worst.Support))
+	}
+	if r.State != drift.StateOK {
+		p.field("", r.Detail)
+	}
+}
+
+// weakest is the category of which the smallest share is recognised, where there is enough to tell.
+func weakest(all []drift.Category) (worst drift.Category, ok bool) {
+	const enough = 5
+	for _, c := range all {
+		if c.Support >= enough && (!ok || c.Recall < worst.Recall) {
+			worst, ok = c, true
+		}
+	}
+	return worst, ok
+}
+
+func activeSentence(r status.Run, now time.Time) string {
+	for i, s := range r.Steps {
+		if s.State != "running" {
+			continue
+		}
+		text := fmt.Sprintf("%s, step %d of %d: %s for %s", shortRun(r.ID), i+1, len(r.Steps), s.Name, span(now.Sub(s.Started)))
+		if s.Progress != nil {
+			text += fmt.Sprintf(", %.0f %% done", 100**s.Progress)
+		}
+		return text
+	}
+	return shortRun(r.ID) + " begins"
+}
+
+func windowSentence(w status.Window, now time.Time) string {
+	switch {
+	case w.Open && w.Changes.IsZero():
+		return "always open"
+	case w.Open:
+		return "open until " + clock(w.Changes, now)
+	case w.Changes.IsZero():
+		return "closed, and never opens"
+	}
+	return fmt.Sprintf("closed, opens %s (in %s)", clock(w.Changes, now), span(w.Changes.Sub(now)))
+}

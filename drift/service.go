@@ -26,7 +26,7 @@ func transportError(ctx context.Context, url string, err error, timeout time.Dur
 	var network net.Error
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%w: nothing listens at %s; start the service or correct serving.classify", ErrAsleep, url)
+		return fmt.Errorf("%w: nothing listens at %s; start the service, or correct its URL under serving", ErrAsleep, url)
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTDOWN):
 		return fmt.Errorf("%w: no way to the host of %s; is it switched off?", ErrAsleep, url)
 	case errors.As(err, &dns):

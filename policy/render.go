@@ -17,6 +17,17 @@ type RenderOptions struct {
 	Line func(path string) (line int, ok bool)
 }
 
+// line tells where a rule stands in the file.
+func (o RenderOptions) line(config string) string {
+	if o.Line == nil || config == "" {
+		return ""
+	}
+	if line, ok := o.Line(config); ok {
+		return "line " + strconv.Itoa(line)
+	}
+	return ""
+}
+
 // Render prints the answer to "why" as a sentence and a table: first what would cause a retrain, with yes where it does,
 // then what has to allow it, with NO where it does not.
 func (d Decision) Render(w io.Writer, opts RenderOptions) error {
@@ -33,7 +44,7 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	case d.Verdict == VerdictInconclusive:
 		head = "UNDECIDED"
 	}
-	fmt.Fprintf(&b, "%s  %s at %s\n", d.Model, head, d.At.In(opts.Location).Format("2006-01-02 15:04:05 MST"))
+	fmt.Fprintf(&b, "%s  %s, as of %s\n", d.Model, head, d.At.In(opts.Location).Format("2006-01-02 15:04:05 MST"))
 	fmt.Fprintf(&b, "%s.\n", strings.TrimSuffix(upperFirst(d.Text), "."))
 	table(&b, "\nAny one of these calls for a retrain:", d.conditionRows(opts))
 	table(&b, "\nAll of these must allow it:", d.blockerRows(opts))
@@ -65,12 +76,7 @@ func (d Decision) conditionRows(opts RenderOptions) [][]string {
 		case c.State == StateInconclusive:
 			mark = "?"
 		}
-		where := ""
-		if opts.Line != nil && c.Config != "" {
-			if line, ok := opts.Line(c.Config); ok {
-				where = "line " + strconv.Itoa(line)
-			}
-		}
+		where := opts.line(c.Config)
 		name := strings.TrimPrefix(than(c.Config == "", c.Name, c.Config), "retrain_when.")
 		judged := c.State != StateInconclusive || c.Breached
 		switch {
@@ -131,18 +137,19 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 		name    string
 		reasons []Reason
 		fine    string
+		config  string
 	}{
-		{"no other run", []Reason{ReasonRunActive}, "none is active"},
-		{"not held", []Reason{ReasonHeld}, "neither held nor paused"},
-		{"breaker", []Reason{ReasonBreakerOpen}, "closed"},
-		{"new information", []Reason{ReasonNoNewInformation}, "nothing was rejected on these labels"},
-		{"cooldown", []Reason{ReasonCooldown}, "over"},
-		{"budget", []Reason{ReasonBudget}, "not spent"},
-		{"quiet hours", []Reason{ReasonWindowClosed, ReasonWindowTooShort}, "open"},
+		{"no other run", []Reason{ReasonRunActive}, "none is active", ""},
+		{"not held", []Reason{ReasonHeld}, "neither held nor paused", ""},
+		{"breaker", []Reason{ReasonBreakerOpen}, "closed", "limits.breaker"},
+		{"new information", []Reason{ReasonNoNewInformation}, "nothing was rejected on these labels", ""},
+		{"cooldown", []Reason{ReasonCooldown}, "over", "limits.cooldown"},
+		{"budget", []Reason{ReasonBudget}, "not spent", "limits.budget"},
+		{"quiet hours", []Reason{ReasonWindowClosed, ReasonWindowTooShort}, "open", "quiet_hours"},
 	}
 	var rows [][]string
 	for i, g := range groups {
-		row := []string{"yes", g.name, g.fine, "", ""}
+		row := []string{"yes", g.name, g.fine, "", opts.line(g.config)}
 		switch {
 		case d.Forced && i >= 2:
 			row[2] = "not asked: forced"

@@ -104,7 +104,7 @@ func TestMessages(t *testing.T) {
 		if c.name == "no unique key" { // only a warning
 			b.ready()
 		} else {
-			b.sink.until(t, "the trouble", func() bool { return source.Health().Error != "not connected yet" })
+			b.sink.until(t, "the trouble", func() bool { return source.Health().Error != "" })
 			if h := source.Health(); h.Up || len(found) == 0 || !strings.Contains(h.Error, found[0].Message) {
 				t.Errorf("%s: health %+v", c.name, h)
 			}

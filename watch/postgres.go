@@ -36,7 +36,7 @@ func NewPostgres(model string, cfg *Postgres, sink Sink, poke func(n int), log *
 	return &PostgresSource{
 		model: model, cfg: cfg, schema: schema, sink: sink, poke: poke,
 		log: log.With("component", "watch", "model", model, "source", "postgres"), retry: make(chan struct{}, 1),
-		health: Health{Since: time.Now(), Error: "not connected yet"},
+		health: Health{Since: time.Now()},
 	}, nil
 }
 

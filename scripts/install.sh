@@ -14,7 +14,6 @@ for unit in systemd/files/*.service; do
 done
 put 0644 systemd/files/retraind.sysusers /usr/lib/sysusers.d/retraind.conf
 put 0644 systemd/files/retraind.tmpfiles /usr/lib/tmpfiles.d/retraind.conf
-put 0644 systemd/files/49-retraind.rules /etc/polkit-1/rules.d/49-retraind.rules
 
 completion() {
 	mkdir -p "$dest${2%/*}"

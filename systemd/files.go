@@ -26,7 +26,6 @@ type File struct {
 var places = map[string]string{
 	"retraind.sysusers": "/usr/lib/sysusers.d/retraind.conf",
 	"retraind.tmpfiles": "/usr/lib/tmpfiles.d/retraind.conf",
-	"49-retraind.rules": "/etc/polkit-1/rules.d/49-retraind.rules",
 }
 
 // Files returns the shipped files, made for a program at the given absolute path.

@@ -29,9 +29,7 @@ func TestFiles(t *testing.T) {
 		}
 	}
 	want := []string{
-		"/etc/polkit-1/rules.d/49-retraind.rules",
 		"/etc/systemd/system/retraind-classifier@.service",
-		"/etc/systemd/system/retraind-step@.service",
 		"/etc/systemd/system/retraind.service",
 		"/usr/lib/sysusers.d/retraind.conf",
 		"/usr/lib/tmpfiles.d/retraind.conf",
@@ -70,7 +68,7 @@ func TestUnitsVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	threshold := map[string]string{"retraind.service": "20", "retraind-step@.service": "20", "retraind-classifier@.service": "12"}
+	threshold := map[string]string{"retraind.service": "20", "retraind-classifier@.service": "12"}
 	for _, f := range files {
 		if !strings.HasSuffix(f.Name, ".service") {
 			continue

@@ -1,0 +1,354 @@
+package main
+
+import (
+	"encoding"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+type object = map[string]any
+
+// minimal is a configuration that writes little and opens every section, so that what the loader fills in shows.
+func minimal() object {
+	return object{
+		"version": 1,
+		"nats":    object{},
+		"models": object{"example": object{
+			"labels":  object{"postgres": object{"dsn": "host=localhost", "table": "items", "id": "id", "text": []any{"title"}, "label": "category"}},
+			"heldout": object{},
+			"serving": object{"classify": "http://localhost/classify", "health": "http://localhost/health"},
+			"retrain_when": object{
+				"accuracy_drop": object{}, "macro_f1_drop": object{}, "category_recall_below": object{"all": "70%"},
+				"label_changes": object{}, "new_category": object{}, "label_shift": object{},
+			},
+			"gpu":     object{"free": "1GiB"},
+			"promote": object{},
+		}},
+	}
+}
+
+func parse(o object) (*configs.Loaded, error) {
+	text, err := json.Marshal(o) // JSON is YAML
+	if err != nil {
+		return nil, err
+	}
+	return configs.Parse("example.yaml", text)
+}
+
+// reference renders the table.
+type reference struct {
+	src      *sources
+	required map[string]bool
+	rows     []row
+}
+
+func configuration(src *sources) (string, error) {
+	loaded, err := parse(minimal())
+	if err != nil {
+		return "", fmt.Errorf("the minimal configuration: %w", err)
+	}
+	r := &reference{src: src, required: map[string]bool{}}
+	if err := r.findRequired(nil); err != nil {
+		return "", err
+	}
+	if err := r.fields("", reflect.ValueOf(*loaded.File)); err != nil {
+		return "", err
+	}
+	return r.tables(), nil
+}
+
+// row is one key.
+type row struct{ path, kind, standard, text string }
+
+// tables renders the rows: one table for the top of the file, and one for each section of a model.
+func (r *reference) tables() string {
+	var b strings.Builder
+	heading := "-"
+	for _, row := range r.rows {
+		key, inModel := strings.CutPrefix(row.path, "models.NAME.")
+		section, _, deep := strings.Cut(key, ".")
+		section, _, _ = strings.Cut(section, "[")
+		want := "The top of the file"
+		if inModel {
+			want = "models.NAME." + section
+		}
+		if want != heading {
+			if heading != "-" {
+				b.WriteString("\n")
+			}
+			heading = want
+			if inModel {
+				want = "`" + want + "`"
+			}
+			fmt.Fprintf(&b, "### %s\n\n", want)
+			if inModel && !deep { // the section itself: its sentence stands above its table
+				b.WriteString(strings.ReplaceAll(row.text, `\|`, "|"))
+				if row.standard == "required" {
+					b.WriteString(" Required.")
+				}
+				b.WriteString("\n")
+				if row.path == "models.NAME.urgent_when" {
+					b.WriteString("The keys are those of `retrain_when`.\n")
+				}
+				b.WriteString("\n")
+				if row.path == "models.NAME.urgent_when" {
+					continue
+				}
+			}
+			b.WriteString("| key | type | default | meaning |\n|---|---|---|---|\n")
+			if inModel && !deep {
+				continue
+			}
+		}
+		if inModel {
+			_, rest, _ := strings.Cut(row.path, section)
+			key = strings.TrimPrefix(rest, ".")
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", key, row.kind, row.standard, row.text)
+	}
+	return strings.TrimRight(b.String(), "\n") + "\n"
+}
+
+// findRequired leaves out one key of the minimal configuration after the other: what cannot be loaded then is required.
+func (r *reference) findRequired(path []string) error {
+	at := minimal()
+	for _, key := range path {
+		at = at[key].(object)
+	}
+	for key, value := range at {
+		here := append(slices.Clone(path), key)
+		without := minimal()
+		parent := without
+		for _, k := range path {
+			parent = parent[k].(object)
+		}
+		delete(parent, key)
+		_, err := parse(without)
+		var invalid *configs.InvalidError
+		if err != nil && !errors.As(err, &invalid) {
+			return err
+		}
+		if key != "example" && key != "all" { // a name of ours; one floor of several possible ones
+			r.required[shown(here)] = err != nil
+		}
+		if _, ok := value.(object); ok {
+			if err := r.findRequired(here); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// shown writes a path with placeholders for names.
+func shown(path []string) string {
+	out := ""
+	for i, key := range path {
+		if i == 1 && path[0] == "models" {
+			key = "NAME"
+		}
+		out = join(out, key)
+	}
+	return out
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// fields adds a row for each key of a struct and walks into sections.
+func (r *reference) fields(path string, v reflect.Value) error {
+	docs, err := r.src.fields(v.Type())
+	if err != nil {
+		return err
+	}
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		name, inline := strings.CutSuffix(f.Tag.Get("yaml"), ",inline")
+		value := v.Field(i)
+		switch {
+		case !f.IsExported() || name == "-":
+			continue
+		case inline && value.Kind() == reflect.Struct:
+			if err := r.fields(path, value); err != nil {
+				return err
+			}
+			continue
+		case inline:
+			name = "CATEGORY"
+		case name == "":
+			return fmt.Errorf("%s.%s has no yaml tag", v.Type(), f.Name)
+		}
+		here := join(path, name)
+		if docs[f.Name] == "" {
+			return fmt.Errorf("%s.%s (%s) has no comment", v.Type(), f.Name, here)
+		}
+		if err := r.key(here, f, value, prose(f.Name, docs[f.Name])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// key adds one row, and those below it.
+func (r *reference) key(path string, f reflect.StructField, v reflect.Value, text string) error {
+	kind, err := r.kind(f.Type)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	standard := ""
+	switch {
+	case r.required[path]:
+		standard = "required" + alternative(path)
+	case kind != "section" && !v.IsZero() && !written(path):
+		standard = "`" + cell(plain(v)) + "`"
+	}
+	r.rows = append(r.rows, row{path, kind, standard, text})
+	t := f.Type
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch {
+	case isText(t) || isFormer(t):
+	case t.Kind() == reflect.Struct:
+		below := reflect.New(t).Elem()
+		for v.Kind() == reflect.Pointer && !v.IsNil() {
+			v = v.Elem()
+		}
+		if v.Kind() == reflect.Struct {
+			below = v
+		}
+		if path == "models.NAME.urgent_when" { // the same keys as retrain_when
+			return nil
+		}
+		return r.fields(path, below)
+	case t.Kind() == reflect.Map && t.Elem().Kind() == reflect.Pointer:
+		return r.fields(path+".NAME", v.MapIndex(reflect.ValueOf("example")).Elem())
+	case t.Kind() == reflect.Map && t.Elem().Kind() == reflect.Struct:
+		return r.fields(path+".NAME", reflect.New(t.Elem()).Elem())
+	case t.Kind() == reflect.Map && t.Elem().Kind() == reflect.Slice && t.Elem().Elem().Kind() == reflect.Struct:
+		return r.fields(path+".NAME[]", reflect.New(t.Elem().Elem()).Elem())
+	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct && !isText(t.Elem()):
+		return r.fields(path+"[]", reflect.New(t.Elem()).Elem())
+	}
+	return nil
+}
+
+// alternative names the key that may stand instead of a required one.
+func alternative(path string) string {
+	switch path {
+	case "models.NAME.labels.postgres.dsn":
+		return ", or `dsn_file`"
+	case "models.NAME.labels.postgres.label":
+		return ", or `targets`"
+	}
+	return ""
+}
+
+// written says that the value is the minimal configuration's own and no default.
+func written(path string) bool {
+	return slices.Contains([]string{
+		"models.NAME.retrain_when.category_recall_below.all", "models.NAME.labels.postgres.dsn", "models.NAME.labels.postgres.targets",
+		"models.NAME.pipeline", "models.NAME.serving.targets", "models.NAME.serving.gate", "models",
+	}, path)
+}
+
+var textType = reflect.TypeFor[encoding.TextUnmarshaler]()
+
+func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textType) }
+
+type former interface{ YAMLForm(string) any }
+
+func isFormer(t reflect.Type) bool { return reflect.PointerTo(t).Implements(reflect.TypeFor[former]()) }
+
+// kind names a type for people.
+func (r *reference) kind(t reflect.Type) (string, error) {
+	if t.Kind() == reflect.Pointer {
+		return r.kind(t.Elem())
+	}
+	switch t {
+	case reflect.TypeFor[unit.Duration]():
+		return "duration", nil
+	case reflect.TypeFor[unit.Percent]():
+		return "share", nil
+	case reflect.TypeFor[unit.Points]():
+		return "points", nil
+	case reflect.TypeFor[unit.Rate]():
+		return "rate", nil
+	case reflect.TypeFor[unit.Size]():
+		return "size", nil
+	case reflect.TypeFor[unit.Clock]():
+		return "time of day", nil
+	case reflect.TypeFor[actions.StepConfig]():
+		return "step", nil
+	}
+	switch {
+	case t.Name() == "Days" && isText(t):
+		return "days", nil
+	case t.Name() == "Columns" && isFormer(t):
+		return "text or list of text", nil
+	case isText(t) || isFormer(t):
+		return "", fmt.Errorf("type %s has no name for people yet", t)
+	}
+	switch t.Kind() {
+	case reflect.String:
+		if t.PkgPath() == "" {
+			return "text", nil
+		}
+		values, err := r.src.values(t)
+		if len(values) == 0 {
+			return "text", err
+		}
+		return "`" + strings.Join(values, "`, `") + "`", err
+	case reflect.Int, reflect.Int64:
+		return "whole number", nil
+	case reflect.Float64:
+		return "number", nil
+	case reflect.Bool:
+		return "`true`, `false`", nil
+	case reflect.Struct:
+		return "section", nil
+	case reflect.Map:
+		below, err := r.kind(t.Elem())
+		return "names with " + plural(below), err
+	case reflect.Slice:
+		below, err := r.kind(t.Elem())
+		return "list of " + plural(below), err
+	}
+	return "", fmt.Errorf("type %s has no name for people yet", t)
+}
+
+func plural(kind string) string {
+	switch kind {
+	case "section", "step", "share":
+		return kind + "s"
+	case "list of steps":
+		return "lists of steps"
+	}
+	return kind
+}
+
+// plain writes a default as it would stand in the file.
+func plain(v reflect.Value) string {
+	for v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
+		text, err := m.MarshalText()
+		if err == nil {
+			return string(text)
+		}
+	}
+	return fmt.Sprint(v.Interface())
+}

@@ -1,0 +1,79 @@
+// Command docs writes the reference tables of docs/: configuration keys, events and metrics, from the code that defines
+// them.
+//
+//	go run ./scripts/docs
+//
+// It owns the parts of the documents between the marks "<!-- generated: NAME -->" and "<!-- end -->" and leaves the rest
+// alone. It runs in one goroutine from the repository's root. A test fails when the committed documents are not what it
+// writes.
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+)
+
+func main() {
+	if err := write("."); err != nil {
+		fmt.Fprintln(os.Stderr, "docs:", err)
+		os.Exit(1)
+	}
+}
+
+// write brings every document below root up to date.
+func write(root string) error {
+	fresh, err := render(root)
+	if err != nil {
+		return err
+	}
+	for path, text := range fresh {
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var section = regexp.MustCompile(`(?s)(<!-- generated: ([a-z]+) -->\n).*?(<!-- end -->)`)
+
+// render returns the documents that have generated parts, with these parts as they must be.
+func render(root string) (map[string][]byte, error) {
+	src := newSources(root)
+	parts := map[string]func(*sources) (string, error){"configuration": configuration, "events": events, "metrics": metrics}
+	paths, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]byte{}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		if !section.Match(text) {
+			continue
+		}
+		var failed error
+		fresh := section.ReplaceAllFunc(text, func(found []byte) []byte {
+			m := section.FindSubmatch(found)
+			part, ok := parts[string(m[2])]
+			if !ok {
+				failed = fmt.Errorf("%s: nothing is generated under the name %s", path, m[2])
+				return found
+			}
+			body, err := part(src)
+			if err != nil {
+				failed = fmt.Errorf("%s: %s: %w", path, m[2], err)
+			}
+			return bytes.Join([][]byte{m[1], []byte("\n" + body + "\n"), m[3]}, nil)
+		})
+		if failed != nil {
+			return nil, failed
+		}
+		out[path] = fresh
+	}
+	return out, nil
+}

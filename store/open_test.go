@@ -240,6 +240,32 @@ func TestEngineDatabaseCommitsToDisk(t *testing.T) {
 	}
 }
 
+// A name with a meaning in an address must not cut the path off, nor the settings behind it.
+func TestDirectoryOfAnyName(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"one#two", "one?mode=memory", "50%20", "a b&c", "größe"} {
+		dir := filepath.Join(t.TempDir(), name)
+		s := openIn(t, dir)
+		update(t, s, func(tx *store.Tx) error { return tx.SetModel("m", store.Champion, "x") })
+		engine, err := s.OpenEngine()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var mode string
+		if err := engine.QueryRow("pragma journal_mode").Scan(&mode); err != nil || mode != "wal" {
+			t.Errorf("%s: journal mode %q, %v", name, mode, err)
+		}
+		if err := engine.Close(); err != nil {
+			t.Error(err)
+		}
+		for _, file := range []string{"retraind.db", "engine.db"} {
+			if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
 // prepared makes a store in dir and runs a statement on it.
 func prepared(t *testing.T, dir, statement string) string {
 	t.Helper()

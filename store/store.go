@@ -12,6 +12,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -117,7 +118,9 @@ func (s *Store) OpenEngine() (*sql.DB, error) {
 
 func openDB(path string) (*sql.DB, error) {
 	// _txlock=immediate: a transaction that will write takes the lock at its start and never fails in the middle.
-	return sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(on)&_txlock=immediate")
+	// The path is escaped: an unescaped # or ? in it would end it, and the settings with it.
+	name := (&url.URL{Scheme: "file", OmitHost: true, Path: path}).String()
+	return sql.Open("sqlite", name+"?_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(on)&_txlock=immediate")
 }
 
 func takeLock(dir string) (*os.File, error) {

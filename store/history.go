@@ -35,11 +35,6 @@ func (t *Tx) Reports(model string, since time.Time, limit int) ([]Report, error)
 	return out, err
 }
 
-// PruneReports deletes reports before a time, but never a model's newest.
-func (t *Tx) PruneReports(before time.Time) error {
-	return t.exec(`delete from reports where at < ? and n not in (select max(n) from reports group by model)`, stamp(before))
-}
-
 // Decision is one stored decision; Body is its JSON. Run is set when it started one.
 type Decision struct {
 	N       int64

@@ -35,11 +35,11 @@ func TestReportsAndPruning(t *testing.T) {
 	if got := days(at(1), 2); !slices.Equal(got, []int64{2, 3}) {
 		t.Errorf("the newest two since: %v", got)
 	}
-	update(t, s, func(tx *store.Tx) error { return tx.PruneReports(at(2)) })
+	update(t, s, func(tx *store.Tx) error { return tx.PruneHistory(at(2), at(2)) })
 	if got := days(time.Time{}, 10); !slices.Equal(got, []int64{2, 3}) {
 		t.Errorf("after pruning: %v", got)
 	}
-	update(t, s, func(tx *store.Tx) error { return tx.PruneReports(at(100)) })
+	update(t, s, func(tx *store.Tx) error { return tx.PruneHistory(at(100), at(100)) })
 	if got := days(time.Time{}, 10); !slices.Equal(got, []int64{3}) {
 		t.Errorf("a model's newest report stays: %v", got)
 	}
@@ -92,7 +92,7 @@ func TestTimesKeepTheirOrder(t *testing.T) {
 		}
 		defer func() {
 			_ = s.Update(t.Context(), "clean", func(tx *store.Tx) error {
-				return errors.Join(tx.AddReport(store.Report{Model: model, At: time.UnixMicro(0), Body: "{}"}), tx.PruneReports(time.UnixMicro(5e15)))
+				return errors.Join(tx.AddReport(store.Report{Model: model, At: time.UnixMicro(0), Body: "{}"}), tx.PruneHistory(time.UnixMicro(5e15), time.UnixMicro(5e15)))
 			})
 		}()
 		var found []store.Report

@@ -191,12 +191,11 @@ func (d *Daemon) serve(ctx context.Context, intake, work []loop) error {
 	workCtx, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stopWork(nil)
 	workers, workCtx := errgroup.WithContext(workCtx)
-	takers, takeCtx := errgroup.WithContext(ctx)
-	context.AfterFunc(workCtx, func() { // work that gives up takes the intake with it
-		if !errors.Is(context.Cause(workCtx), ErrStopped) {
-			d.log.Debug("work ended", "err", context.Cause(workCtx))
-		}
-	})
+	takeCtx, stopTake := context.WithCancelCause(ctx)
+	defer stopTake(nil)
+	takers, takeCtx := errgroup.WithContext(takeCtx)
+	// Work that gives up takes the intake with it: half a daemon would look like a whole one.
+	context.AfterFunc(workCtx, func() { stopTake(context.Cause(workCtx)) })
 	for _, l := range work {
 		workers.Go(func() error { return named(l, l.run(workCtx)) })
 	}

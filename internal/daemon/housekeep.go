@@ -9,7 +9,9 @@ import (
 
 const (
 	housekeepEvery = 5 * time.Second
-	keepReports    = 400 * 24 * time.Hour
+	keepAll        = 7 * 24 * time.Hour   // every report and decision; older ones are thinned to one an hour
+	keepThinned    = 400 * 24 * time.Hour // and so long
+	keepChanges    = 90 * 24 * time.Hour  // label changes that are in the champion's baseline
 	keepOutbox     = 30 * 24 * time.Hour
 )
 
@@ -34,7 +36,10 @@ func (d *Daemon) housekeep(ctx context.Context) error {
 		}
 		pruned = time.Now()
 		err := d.store.Update(ctx, "prune", func(t *store.Tx) error {
-			if err := t.PruneReports(pruned.Add(-keepReports)); err != nil {
+			if err := t.PruneHistory(pruned.Add(-keepAll), pruned.Add(-keepThinned)); err != nil {
+				return err
+			}
+			if err := t.PruneChanges(pruned.Add(-keepChanges)); err != nil {
 				return err
 			}
 			return t.PruneOutbox(pruned.Add(-keepOutbox))

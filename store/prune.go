@@ -1,0 +1,27 @@
+package store
+
+import "time"
+
+// PruneHistory thins reports and decisions from before thin to the last one of each hour, and deletes those from before
+// gone. A model's newest report, and the decisions that began a run, stay for ever.
+func (t *Tx) PruneHistory(thin, gone time.Time) error {
+	const hour = `substr(at, 1, 13)`
+	for _, statement := range []string{
+		`delete from reports where at < ?1 and n not in (select max(n) from reports group by model)
+			and (at < ?2 or n not in (select max(n) from reports where at < ?1 group by model, ` + hour + `))`,
+		`delete from decisions where at < ?1 and run = ''
+			and (at < ?2 or n not in (select max(n) from decisions where at < ?1 group by model, ` + hour + `))`,
+	} {
+		if err := t.exec(statement, stamp(thin), stamp(gone)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PruneChanges deletes label changes stored before a time that nothing needs any more: those that an evaluation has
+// told of and that are in the training snapshot of the release that serves.
+func (t *Tx) PruneChanges(before time.Time) error {
+	return t.exec(`delete from changes where stored < ? and n <= (
+		select min(m.applied, r.seq) from models m join releases r on r.digest = m.champion where m.model = changes.model)`, stamp(before))
+}

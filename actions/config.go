@@ -232,7 +232,7 @@ func validateCommand(p *check.Problems, here string, s StepConfig) {
 			}
 		}
 	}
-	if s.Shell && len(s.Exec) != 1 {
+	if s.Do == "" && s.Shell && len(s.Exec) != 1 {
 		p.Errorf(here+".exec", "write one string, or leave shell out", "shell: true takes exactly one argument")
 	}
 	if s.Shell && len(s.Undo) > 1 {
@@ -250,6 +250,9 @@ func validateCommand(p *check.Problems, here string, s StepConfig) {
 	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
 		if !envName.MatchString(name) {
 			p.Errorf(here+".env."+name, "use letters, digits and _", "%q cannot name a variable", name)
+		}
+		if strings.HasPrefix(name, "RETRAIND_") { // its own mark on the processes it starts is among them
+			p.Errorf(here+".env."+name, "choose another name", "variables that begin with RETRAIND_ are set by retraind")
 		}
 	}
 	for _, command := range []struct {

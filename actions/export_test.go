@@ -1,0 +1,262 @@
+package actions
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/watch"
+)
+
+func row(id, title, label string, heldout bool) Row {
+	labels := watch.Labels{}
+	if label != "" {
+		labels["label"] = label
+	}
+	return Row{Item: watch.Item{ID: id, Text: map[string]string{"title": title}, Labels: labels}, Heldout: heldout}
+}
+
+func rows(list ...Row) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		for _, r := range list {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+func lines[T any](t testing.TB, path string) (out []T) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		var v T
+		if err := json.Unmarshal([]byte(line), &v); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+func entries(t testing.TB, dir string) (names []string) {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func TestExport(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "run", "data")
+	all := []Row{row("1", "Wölfe & <Lämmer>", "a", false), row("2", "zwei", "b", false), row("3", "drei", "a", true), row("4", "vier", "", false), row("5", "fünf", "a", false), row("6", "sechs", "", true)}
+	got, err := Export(t.Context(), dir, "label", rows(all...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := ExportFacts{Items: 4, Train: 3, Test: 1, Unlabelled: 2, Labels: map[string]int{"a": 2, "b": 1}}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(ExportFacts{}, "At", "Info")); diff != "" {
+		t.Error(diff)
+	}
+	if names := entries(t, dir); !slices.Equal(names, []string{"manifest.json", "test.jsonl", "train.jsonl"}) {
+		t.Errorf("files %v", names)
+	}
+	hash := func(title string) string { return drift.TextHash(map[string]string{"title": title}) }
+	train := `{"id":"1","text_hash":"` + hash("Wölfe & <Lämmer>") + `","text":{"title":"Wölfe & <Lämmer>"},"labels":{"label":"a"}}
+{"id":"2","text_hash":"` + hash("zwei") + `","text":{"title":"zwei"},"labels":{"label":"b"}}
+{"id":"5","text_hash":"` + hash("fünf") + `","text":{"title":"fünf"},"labels":{"label":"a"}}
+`
+	if diff := cmp.Diff(train, readText(t, filepath.Join(dir, "train.jsonl"))); diff != "" {
+		t.Error(diff)
+	}
+	if test := lines[Example](t, filepath.Join(dir, "test.jsonl")); len(test) != 1 || test[0].ID != "3" {
+		t.Errorf("test.jsonl: %+v", test)
+	}
+	var manifest ExportFacts
+	if err := json.Unmarshal([]byte(readText(t, filepath.Join(dir, "manifest.json"))), &manifest); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(got, manifest); diff != "" {
+		t.Error("the manifest says otherwise: ", diff)
+	}
+}
+
+// The fingerprint is that of the state, whatever order the rows come in, and sees each label: "no new information"
+// rests on it.
+func TestExportFingerprint(t *testing.T) {
+	t.Parallel()
+	all := []Row{row("1", "eins", "a", false), row("2", "zwei", "b", true), row("3", "drei", "", false)}
+	info := func(list ...Row) string {
+		f, err := Export(t.Context(), t.TempDir(), "label", rows(list...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f.Info
+	}
+	same := info(all...)
+	if got := info(all[2], all[0], all[1]); got != same {
+		t.Error("it depends on the order")
+	}
+	for what, change := range map[string]func(*Row){
+		"a label":        func(r *Row) { r.Labels = watch.Labels{"label": "c"} },
+		"a text":         func(r *Row) { r.Text = map[string]string{"title": "other"} },
+		"another target": func(r *Row) { r.Labels = watch.Labels{"label": r.Labels["label"], "second": "x"} },
+		"an id":          func(r *Row) { r.ID = "9" },
+	} {
+		for i := range all {
+			changed := slices.Clone(all)
+			change(&changed[i])
+			if info(changed...) == same {
+				t.Errorf("%s of row %d changed unseen", what, i+1)
+			}
+		}
+	}
+}
+
+func TestHeldOutTextIsNeverTrainedOn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, list := range [][]Row{
+		{row("1", "same", "a", false), row("2", "same", "b", true)},
+		{row("2", "same", "b", true), row("1", "same", "a", false)},
+	} {
+		if _, err := Export(t.Context(), dir, "label", rows(list...)); err == nil || !strings.Contains(err.Error(), "a held-out text is also a training text: the group columns tell duplicates apart; name the text columns in heldout.group") {
+			t.Errorf("got %v", err)
+		}
+	}
+	if names := entries(t, dir); len(names) != 0 {
+		t.Errorf("it left %v", names)
+	}
+	// What is not trained on does no harm.
+	if _, err := Export(t.Context(), dir, "label", rows(row("1", "same", "", false), row("2", "same", "b", true))); err != nil {
+		t.Error(err)
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		drawn := rapid.SliceOf(rapid.Custom(func(rt *rapid.T) Row {
+			return row("", rapid.StringMatching(`[a-c]{1,2}`).Draw(rt, "title"), rapid.SampledFrom([]string{"", "x", "y"}).Draw(rt, "label"), rapid.Bool().Draw(rt, "heldout"))
+		})).Draw(rt, "rows")
+		for i := range drawn {
+			drawn[i].ID = fmt.Sprint(i)
+		}
+		into := filepath.Join(dir, "drawn")
+		defer os.RemoveAll(into)
+		if _, err := Export(t.Context(), into, "label", rows(drawn...)); err != nil {
+			if len(entries(t, into)) > 0 {
+				rt.Fatal("a refused export left files")
+			}
+			return
+		}
+		tested := map[string]bool{}
+		for _, e := range lines[Example](t, filepath.Join(into, "test.jsonl")) {
+			tested[e.Text["title"]] = true
+		}
+		for _, e := range lines[Example](t, filepath.Join(into, "train.jsonl")) {
+			if tested[e.Text["title"]] {
+				rt.Fatalf("%q is in both", e.Text["title"])
+			}
+		}
+	})
+}
+
+func TestBrokenExportsLeaveNothingHalf(t *testing.T) {
+	t.Parallel()
+	gone := errors.New("connection lost")
+	stopping := errors.New("stopping")
+	for name, c := range map[string]struct {
+		rows func(stop context.CancelCauseFunc) iter.Seq2[Row, error]
+		want error
+	}{
+		"the source breaks off": {func(context.CancelCauseFunc) iter.Seq2[Row, error] {
+			return func(yield func(Row, error) bool) {
+				_ = yield(row("1", "eins", "a", false), nil) && yield(Row{}, gone)
+			}
+		}, gone},
+		"the daemon stops": {func(stop context.CancelCauseFunc) iter.Seq2[Row, error] {
+			return func(yield func(Row, error) bool) {
+				for i := 0; yield(row(fmt.Sprint(i), fmt.Sprint(i), "a", false), nil); i++ {
+					if i == 100 {
+						stop(stopping)
+					}
+				}
+			}
+		}, stopping},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if _, err := Export(t.Context(), dir, "label", rows(row("0", "before", "a", false), row("1", "also", "b", true))); err != nil {
+				t.Fatal(err)
+			}
+			before := readText(t, filepath.Join(dir, "train.jsonl"))
+			ctx, stop := context.WithCancelCause(t.Context())
+			if _, err := Export(ctx, dir, "label", c.rows(stop)); !errors.Is(err, c.want) {
+				t.Errorf("got %v", err)
+			}
+			if names := entries(t, dir); !slices.Equal(names, []string{"manifest.json", "test.jsonl", "train.jsonl"}) {
+				t.Errorf("files %v", names)
+			}
+			if readText(t, filepath.Join(dir, "train.jsonl")) != before {
+				t.Error("the former export is damaged")
+			}
+		})
+	}
+}
+
+func TestCheckExport(t *testing.T) {
+	t.Parallel()
+	labels := func(counts ...int) map[string]int {
+		out := map[string]int{}
+		for i, n := range counts {
+			out[string(rune('a'+i))] = n
+		}
+		return out
+	}
+	for _, c := range []struct {
+		name   string
+		facts  ExportFacts
+		before map[string]int
+		want   string
+	}{
+		{"fine", ExportFacts{Items: 120, Train: 100, Test: 20, Labels: labels(50, 50)}, labels(50, 50), ""},
+		{"the first", ExportFacts{Items: 3, Train: 2, Test: 1, Labels: labels(1, 1)}, nil, ""},
+		{"empty", ExportFacts{Unlabelled: 7}, nil, "the export is empty: no row carries a label; check labels.postgres.table and labels.postgres.label"},
+		{"nothing held out", ExportFacts{Items: 9, Train: 9, Labels: labels(4, 5)}, nil, "no item of 9 is held out: raise heldout.share, or label more items"},
+		{"all held out", ExportFacts{Items: 9, Test: 9}, nil, "all 9 items are held out: lower heldout.share"},
+		{"one category", ExportFacts{Items: 9, Train: 8, Test: 1, Labels: labels(8)}, nil, "the training items carry one category only: a classifier needs at least two"},
+		{"a fifth less", ExportFacts{Items: 90, Train: 80, Test: 10, Labels: labels(40, 40)}, labels(50, 50), ""},
+		{"more than a fifth less", ExportFacts{Items: 89, Train: 79, Test: 10, Labels: labels(40, 39)}, labels(50, 50), "the export has 79 training items, the champion's had 100: a loss of more than 20 % is taken for a broken source; if it is right, force the retrain"},
+		{"a category lost", ExportFacts{Items: 210, Train: 200, Test: 10, Labels: labels(100, 100)}, labels(100, 80, 20), `category "c" had 20 training items in the champion's export and has none now: this is taken for a broken source; if it is right, force the retrain`},
+		{"a misspelt category corrected", ExportFacts{Items: 210, Train: 200, Test: 10, Labels: labels(100, 100)}, labels(100, 81, 19), ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			got := ""
+			if err := CheckExport(c.facts, c.before); err != nil {
+				got = err.Error()
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}

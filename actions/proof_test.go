@@ -1,0 +1,285 @@
+package actions
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// service is a classifier behind HTTP whose manners a test chooses.
+type service struct {
+	health func() (int, any)
+	answer func(title string) (int, any)
+}
+
+func (s *service) start(t *testing.T) drift.ServingConfig {
+	t.Helper()
+	write := func(w http.ResponseWriter, status int, v any) {
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(v)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
+		status, v := s.health()
+		write(w, status, v)
+	})
+	mux.HandleFunc("POST /classify", func(w http.ResponseWriter, r *http.Request) {
+		var text map[string]string
+		if err := json.NewDecoder(r.Body).Decode(&text); err != nil {
+			write(w, http.StatusBadRequest, err.Error())
+			return
+		}
+		status, v := s.answer(text["title"])
+		write(w, status, v)
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return drift.ServingConfig{Classify: server.URL + "/classify", Health: server.URL + "/health", Timeout: unit.Duration(5 * time.Second)}.WithDefaults()
+}
+
+const (
+	newDigest = "sha256:1111111111111111"
+	oldDigest = "sha256:0000000000000000"
+)
+
+func says(v any) func() (int, any) { return func() (int, any) { return 200, v } }
+func label(l string) (int, any)    { return 200, map[string]string{"label": l} }
+func titled(i int) string          { return fmt.Sprint("text ", i) }
+func newAnswer(i int) string       { return fmt.Sprint("new ", i%3) }
+func index(t string) (i int)       { _, _ = fmt.Sscanf(t, "text %d", &i); return i }
+func as(f func(i int) string) func(string) (int, any) {
+	return func(t string) (int, any) { return label(f(index(t))) }
+}
+
+// asked are n probes; on the first differ of them the former release answered otherwise.
+func asked(n, differ int) []probe {
+	items := make([]heldItem, n)
+	want, former := answers{}, answers{}
+	for i := range n {
+		text := map[string]string{"title": titled(i)}
+		items[i] = heldItem{Item: drift.Item{ID: fmt.Sprint(i), Heldout: true, TextHash: drift.TextHash(text), Labels: map[string]string{"label": "x"}}, Text: text}
+		key := [2]string{items[i].ID, items[i].TextHash}
+		want[key] = drift.Answers{"label": newAnswer(i)}
+		former[key] = drift.Answers{"label": newAnswer(i)}
+		if i < differ {
+			former[key] = drift.Answers{"label": "old"}
+		}
+	}
+	return probes([]drift.Target{{Name: "label"}}, items, want, former)
+}
+
+func oldAnswer(differ int) func(int) string {
+	return func(i int) string {
+		if i < differ {
+			return "old"
+		}
+		return newAnswer(i)
+	}
+}
+
+func TestProofs(t *testing.T) {
+	t.Parallel()
+	named := func(digest string) func() (int, any) {
+		return says(map[string]string{"status": "ok", "release": digest})
+	}
+	nameless := says(map[string]string{"status": "ok"})
+	var every atomic.Int64
+	alternating := func(t string) (int, any) { // two processes behind one address
+		if every.Add(1)%2 == 0 {
+			return label(oldAnswer(200)(index(t)))
+		}
+		return label(newAnswer(index(t)))
+	}
+	var few atomic.Int64
+	alternatingFew := func(t string) (int, any) {
+		if few.Add(1)%2 == 0 {
+			return label(oldAnswer(1)(index(t)))
+		}
+		return label(newAnswer(index(t)))
+	}
+	var slow atomic.Int64
+	smoke := []Smoke{{Text: map[string]string{"title": "text 0"}, Expect: "new 0"}, {Text: map[string]string{"title": "text 1"}, Expect: "sport"}}
+	for _, c := range []struct {
+		name    string
+		service service
+		probes  []probe
+		promote PromoteConfig
+		smoke   []Smoke
+		want    string // "" = proved
+		check   func(VerifyFacts) bool
+	}{
+		{"right", service{health: named(newDigest), answer: as(newAnswer)}, asked(300, 40), PromoteConfig{}, smoke[:1], "",
+			func(f VerifyFacts) bool {
+				return f.Probed == 300 && f.Agreed == 300 && f.Differ == 40 && f.AsFormer == 0 && f.Smoke == 1 && f.SmokeBad == 0 && f.Tries == 1 && f.Health == newDigest
+			}},
+		{"right, and the health tells no release", service{health: nameless, answer: as(newAnswer)}, asked(50, 10), PromoteConfig{}, nil, "", nil},
+		{"the old model", service{health: nameless, answer: as(oldAnswer(40))}, asked(300, 40), PromoteConfig{}, smoke,
+			"the service still answers as the former release on all 40 of 300 probed items where the two differ: it has not loaded 111111111111; does it read its model only at start?", nil},
+		{"the old model, under the new name", service{health: named(newDigest), answer: as(oldAnswer(3))}, asked(300, 3), PromoteConfig{}, nil,
+			"the service still answers as the former release on all 20 of 317 probed items", func(f VerifyFacts) bool { return f.Differ == 20 }},
+		{"the old model, by its own name", service{health: named(oldDigest), answer: as(oldAnswer(300))}, asked(300, 300), PromoteConfig{}, nil,
+			"the service still answers as the former release on all 40 of 40 probed items", func(f VerifyFacts) bool { return f.Probed == 40 }},
+		{"another release", service{health: named("sha256:2222222222222222"), answer: as(newAnswer)}, asked(60, 10), PromoteConfig{}, nil,
+			"the service's health names release 222222222222, not 111111111111", nil},
+		{"two processes, one of them old", service{health: nameless, answer: alternating}, asked(400, 200), PromoteConfig{}, nil,
+			"answers that should differ are still the former release's: do several processes serve, and one of them the old model?", nil},
+		{"two processes, and one text that tells", service{health: named(newDigest), answer: alternatingFew}, asked(400, 1), PromoteConfig{}, nil,
+			"of 20 answers that should differ are still the former release's", nil},
+		{"a wrong label map", service{health: nameless, answer: as(func(i int) string { return newAnswer(i + 1) })}, asked(90, 9), PromoteConfig{}, nil,
+			`parity: 0 of 101 answers are as the artifact gave offline, needed are 99.5%; most often "new `, nil},
+		{"parity just held", service{health: nameless, answer: as(func(i int) string {
+			if i == 399 {
+				return "odd"
+			}
+			return newAnswer(i)
+		})}, asked(400, 100), PromoteConfig{Parity: .9975}, nil, "", func(f VerifyFacts) bool { return f.Agreed == 399 }},
+		{"parity just missed", service{health: nameless, answer: as(func(i int) string {
+			if i >= 398 {
+				return "odd"
+			}
+			return newAnswer(i)
+		})}, asked(400, 100), PromoteConfig{Parity: .9975}, nil, `parity: 398 of 400 answers are as the artifact gave offline, needed are 99.75%; most often "odd" instead of "new `, nil},
+		{"a smoke case is wrong", service{health: nameless, answer: as(newAnswer)}, asked(50, 10), PromoteConfig{}, smoke,
+			`smoke case 2 is answered "new 1", expected "sport"`, func(f VerifyFacts) bool { return f.Smoke == 2 && f.SmokeBad == 1 }},
+		{"too slow", service{health: nameless, answer: func(t string) (int, any) {
+			if slow.Add(1)%8 == 0 {
+				<-time.After(30 * time.Millisecond)
+			}
+			return label(newAnswer(index(t)))
+		}}, asked(100, 10), PromoteConfig{MaxLatency: unit.Duration(20 * time.Millisecond)}, nil, "95 % of the answers take ", func(f VerifyFacts) bool { return f.P95 >= 30 }},
+		{"fast enough", service{health: nameless, answer: as(newAnswer)}, asked(100, 10), PromoteConfig{MaxLatency: unit.Duration(5 * time.Second)}, nil, "", nil},
+		{"broken", service{health: nameless, answer: func(string) (int, any) { return 500, "Traceback" }}, asked(100, 10), PromoteConfig{}, nil, "500", nil},
+		{"another field", service{health: nameless, answer: func(string) (int, any) { return 200, map[string]string{"kategorie": "x"} }}, asked(100, 10), PromoteConfig{}, nil,
+			`the answer has no field "label" (it has kategorie)`, nil},
+		{"unwell", service{health: func() (int, any) { return 503, map[string]string{"status": "no model"} }, answer: as(newAnswer)}, asked(100, 10), PromoteConfig{}, nil, "503",
+			func(f VerifyFacts) bool { return f.Probed == 0 }},
+		{"nothing to ask about, but a name", service{health: named(newDigest), answer: as(newAnswer)}, nil, PromoteConfig{}, nil, "", nil},
+		{"nothing to ask about", service{health: nameless, answer: as(newAnswer)}, nil, PromoteConfig{}, smoke[:1], "nothing proves what is served", nil},
+		{"the first release", service{health: nameless, answer: as(newAnswer)}, asked(50, 0), PromoteConfig{}, nil, "", func(f VerifyFacts) bool { return f.Probed == 50 && f.Differ == 0 }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			promote := c.promote
+			promote.VerifyWithin = 1 // one try
+			scorer := drift.NewScorer(c.service.start(t))
+			defer scorer.Close()
+			facts, why, err := proof{scorer: scorer, gate: "label", promote: promote.WithDefaults(), release: newDigest, probes: c.probes, smoke: c.smoke}.run(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (why == "") != (c.want == "") || !strings.Contains(why, c.want) {
+				t.Errorf("got  %q\nwant %q\n%+v", why, c.want, facts)
+			}
+			if c.check != nil && !c.check(facts) {
+				t.Errorf("facts %+v", facts)
+			}
+		})
+	}
+}
+
+func TestProofWaitsForASlowStart(t *testing.T) {
+	t.Parallel()
+	var tries atomic.Int64
+	loaded := func() bool { return tries.Load() > 3 }
+	s := service{
+		health: func() (int, any) {
+			if tries.Add(1); tries.Load() < 3 {
+				return 503, "starting"
+			}
+			return 200, map[string]string{"status": "ok"}
+		},
+		answer: func(t string) (int, any) {
+			if !loaded() {
+				return label("old")
+			}
+			return label(newAnswer(index(t)))
+		},
+	}
+	scorer := drift.NewScorer(s.start(t))
+	defer scorer.Close()
+	facts, why, err := proof{scorer: scorer, gate: "label", promote: PromoteConfig{}.WithDefaults(), release: newDigest, probes: asked(30, 30)}.run(t.Context())
+	if why != "" || err != nil || facts.Tries != 4 || facts.Seconds <= 0 {
+		t.Errorf("%q, %v, %+v", why, err, facts)
+	}
+}
+
+func TestProofGivesUpInTime(t *testing.T) {
+	t.Parallel()
+	s := service{health: says(map[string]string{"status": "ok"}), answer: as(oldAnswer(10))}
+	scorer := drift.NewScorer(s.start(t))
+	defer scorer.Close()
+	start := time.Now()
+	facts, why, err := proof{scorer: scorer, gate: "label", promote: PromoteConfig{VerifyWithin: unit.Duration(300 * time.Millisecond)}.WithDefaults(), release: newDigest, probes: asked(30, 10)}.run(t.Context())
+	if why == "" || err != nil || facts.Tries < 2 {
+		t.Errorf("%q, %v, %+v", why, err, facts)
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+func TestProofOfAServiceThatIsAway(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.NotFoundHandler())
+	url := server.URL
+	server.Close() // nobody listens there any more
+	scorer := drift.NewScorer(drift.ServingConfig{Classify: url, Health: url}.WithDefaults())
+	defer scorer.Close()
+	p := proof{scorer: scorer, gate: "label", promote: PromoteConfig{VerifyWithin: 1}.WithDefaults(), release: newDigest, probes: asked(3, 1)}
+	if _, why, err := p.run(t.Context()); !strings.Contains(why, "nothing listens at ") || err != nil {
+		t.Errorf("%q, %v", why, err)
+	}
+	stopping := errors.New("stopping")
+	ctx, stop := context.WithCancelCause(t.Context())
+	stop(stopping)
+	if _, _, err := p.run(ctx); !errors.Is(err, stopping) {
+		t.Errorf("a stopping daemon: %v", err)
+	}
+}
+
+func TestProbes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ n, differ, want, wantDiffer int }{
+		{0, 0, 0, 0},
+		{10, 0, 10, 0},
+		{10, 10, 20, 20}, // each twice
+		{50, 1, 69, 20},
+		{50, 19, 51, 20},
+		{50, 20, 50, 20},
+		{1000, 30, 400, 30},
+		{1000, 900, 400, 400},
+		{1000, 3, 417, 20},
+	} {
+		got := asked(c.n, c.differ)
+		differ := 0
+		for _, p := range got {
+			if p.differs() {
+				differ++
+			}
+		}
+		if len(got) != c.want || differ != c.wantDiffer {
+			t.Errorf("%d items, %d differ: %d probes, %d differ; want %d, %d", c.n, c.differ, len(got), differ, c.want, c.wantDiffer)
+		}
+	}
+	// The rest is a sample by hash, the same each time.
+	a, b := asked(1000, 30), asked(1000, 30)
+	if !slices.EqualFunc(a, b, func(a, b probe) bool { return a.text.Hash == b.text.Hash }) {
+		t.Error("the sample changes")
+	}
+	// What the wanted release was never asked about proves nothing.
+	items := []heldItem{{Item: drift.Item{ID: "1", TextHash: "h"}}}
+	if got := probes([]drift.Target{{Name: "label"}}, items, answers{}, nil); len(got) != 0 {
+		t.Errorf("got %+v", got)
+	}
+}

@@ -1,0 +1,80 @@
+//go:build !race
+
+package crashtest
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// atOnce is how many stories are played at the same time: each is five processes.
+const atOnce = 2
+
+// later are points that matter again when there is something to lose: in the second run, with a champion that serves.
+// Of the steps' journal writes each belongs to another step.
+var later = map[ending][]string{
+	promoted: {
+		"write:step ends#2", "written:step ends#3", "written:step ends#4", "write:step begins#5", "under way#2", "sealed#2", "written:candidate#2",
+		"written:step ends#8", "written:deploy#2", "deployed#2", "recorded:release#2", "written:step ends#10", "write:run ends#2", "written:run ends#2",
+		"recorded:finish#2", "written:changes#2", "write:published#3", "written:evaluation#3",
+	},
+	rejected:   {"recorded:gate#2", "write:run ends#2", "written:run ends#2", "finished#2"},
+	rolledBack: {"deployed#2", "begun:verify#2", "recorded:verify#2", "write:run ends#2", "written:run ends#2"},
+}
+
+// again are pairs: what comes back is killed in the middle of coming back.
+var again = [][]string{
+	{"written:run begins", "launched"},
+	{"submitted", "opened"},
+	{"under way", "recorded:train"},
+	{"written:deploy#2", "deployed"},
+	{"deployed#2", "begun:release"},
+	{"finished#2", "write:daemon starts"},
+}
+
+// TestCrash kills the daemon at each point that a story passes, starts it again, lets the story end, and judges what
+// is left.
+func TestCrash(t *testing.T) {
+	t.Parallel()
+	stage := make(chan struct{}, atOnce)
+	play := func(name string, end ending, at ...string) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stage <- struct{}{}
+			defer func() { <-stage }()
+			s := newStory(t, end, at...)
+			check(t, s.play())
+			if s.died() != len(at) {
+				t.Fatalf("killed %d times at %v", s.died(), at)
+			}
+			s.judge()
+		})
+	}
+	var all []string
+	for _, end := range []ending{promoted, rejected, rolledBack} {
+		var points []string
+		t.Run(string(end)+"/undisturbed", func(t *testing.T) {
+			s := newStory(t, end)
+			check(t, s.play())
+			s.judge()
+			points = s.passed()
+		})
+		if len(points) < 50 && !t.Failed() {
+			t.Errorf("a story that ends %s passes only %d points: %v", end, len(points), points)
+		}
+		for _, name := range points {
+			if !slices.Contains(all, name) {
+				all = append(all, name)
+				play(string(end)+"/"+name, end, name)
+			}
+		}
+		for _, name := range later[end] {
+			play(string(end)+"/"+name, end, name)
+		}
+	}
+	for _, pair := range again {
+		play("twice/"+strings.Join(pair, ", "), promoted, pair...)
+	}
+	t.Logf("%d points", len(all))
+}

@@ -1,0 +1,249 @@
+//go:build !race
+
+package crashtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/store"
+)
+
+// patience is the one deadline of a story. It takes about two seconds; a machine that is busy otherwise needs more.
+const patience = 90 * time.Second
+
+// story is one play from an empty state to the end of the second run.
+type story struct {
+	place
+	*guardian
+	ctx     context.Context
+	t       *testing.T
+	ending  ending
+	service *service
+	witness *witness
+	sub     *subscriber
+	db      *pgx.Conn
+	made    int // label changes made by people
+}
+
+// told counts the stories, so that each has a loopback address of its own: a daemon that comes back must find its
+// broker's port free, and ports that the kernel gives out are not.
+var told atomic.Int32
+
+func newStory(t *testing.T, end ending, at ...string) *story {
+	t.Helper()
+	ctx, fail := context.WithCancelCause(t.Context())
+	ctx, stop := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the story is not over after %s", patience))
+	t.Cleanup(stop)
+	self, err := os.Executable()
+	check(t, err)
+	p := place{dir: t.TempDir(), dsn: database(t), program: program(t), helper: self}
+	p.salt = filepath.Join(p.dir, "salt")
+	check(t, os.WriteFile(p.salt, []byte("pepper\n"), 0o600))
+	n := told.Add(1)
+	p.broker = fmt.Sprintf("127.%d.%d.%d:4222", 64+os.Getpid()>>8&63, os.Getpid()&255, n)
+	s := &story{place: p, ctx: ctx, t: t, ending: end}
+	s.service = &service{place: p}
+	s.service.socket, err = net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	check(t, err)
+	s.classify = s.service.socket.Addr().String()
+	s.service.place = s.place
+	s.guardian = &guardian{place: s.place, at: at, client: status.NewClient(filepath.Join(s.state(), "retraind.sock")), fail: fail}
+	s.db, err = pgx.Connect(ctx, p.dsn)
+	check(t, err)
+	s.sub, err = subscribe(p.broker)
+	check(t, err)
+	check(t, os.MkdirAll(filepath.Join(s.state(), "models", model), 0o700)) // for the classifier's file watch
+	s.witness = observe(s.state())
+	t.Cleanup(func() {
+		s.kill()
+		s.service.stop()
+		s.witness.close()
+		s.sub.conn.Close()
+		s.client.Close()
+		_ = s.db.Close(context.Background())
+		_ = s.service.socket.Close()
+		killLeftovers(s.state())
+	})
+	return s
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// play is the story. Nothing in it knows where the daemon will die.
+func (s *story) play() error {
+	if err := errors.Join(s.write(false), s.begin(), s.service.start(true)); err != nil {
+		return err
+	}
+	steps := []struct {
+		what string
+		do   func() error
+	}{
+		{"everything is read", func() error { return s.upto(items) }},
+		{"a first release is demanded", s.demand},
+		{"the first run", func() error { return s.ended(1) }},
+		{"labels change", s.correct},
+		{"the changes are read", func() error { return s.upto(items + s.made) }},
+		{"quiet hours begin", s.open},
+		{"the second run", func() error { return s.ended(2) }},
+		{"rest", s.rest},
+		{"stop", func() error { return s.stop(s.ctx) }},
+	}
+	for _, step := range steps {
+		if err := step.do(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", step.what, err, tail(s.log(), 6000))
+		}
+	}
+	s.service.stop()
+	s.witness.close()
+	return nil
+}
+
+// model asks the daemon, whichever process it is, until the answer is as wanted.
+func (s *story) model(what string, ok func(status.Status, status.Model) bool) error {
+	return until(s.ctx, what, func() (bool, error) {
+		snap, err := s.client.Snapshot(s.ctx)
+		if err != nil {
+			return false, err
+		}
+		if len(snap.Models) != 1 {
+			return false, fmt.Errorf("%d models", len(snap.Models))
+		}
+		if ok(snap, snap.Models[0]) {
+			return true, nil
+		}
+		return false, errors.New(snap.Models[0].Sentence)
+	})
+}
+
+// upto waits until so many label changes are in the figures.
+func (s *story) upto(changes int) error {
+	return s.model(fmt.Sprintf("%d label changes", changes), func(_ status.Status, m status.Model) bool {
+		return m.Report != nil && m.Report.Seq == int64(changes)
+	})
+}
+
+// demand forces the first run, once: after a crash the store says whether the demand was heard.
+func (s *story) demand() error {
+	return until(s.ctx, "the demand to be heard", func() (bool, error) {
+		cmd, err := s.serving(s.ctx)
+		if err != nil {
+			return false, err
+		}
+		// The process that was asked before is dead: what it did not write down it will not do.
+		if heard, err := s.heard(); err != nil || heard {
+			return heard, err
+		}
+		_, asked := s.client.Trigger(s.ctx, model, status.Request{Reason: "the story begins"})
+		if asked == nil {
+			return true, nil
+		}
+		return false, errors.Join(asked, until(s.ctx, "another process", func() (bool, error) { return s.process() != cmd, nil }))
+	})
+}
+
+func (s *story) heard() (heard bool, err error) {
+	r, err := store.OpenReader(s.state())
+	if err != nil {
+		return false, err
+	}
+	defer r.Close()
+	err = r.View(s.ctx, func(t *store.Tx) error {
+		runs, err := t.Runs(model, 1)
+		if err != nil {
+			return err
+		}
+		row, err := t.Model(model)
+		heard = len(runs) > 0 || row.Force != ""
+		return err
+	})
+	return heard, err
+}
+
+// ended waits until so many runs have ended and the monitor judges what serves now.
+func (s *story) ended(runs int) error {
+	return until(s.ctx, fmt.Sprintf("the end of %d runs", runs), func() (bool, error) {
+		list, err := s.client.Runs(s.ctx, model, 10)
+		if err != nil {
+			return false, err
+		}
+		if len(list) > runs {
+			return false, fmt.Errorf("%d runs instead of %d", len(list), runs)
+		}
+		return len(list) == runs && list[0].State == "ended", nil
+	})
+}
+
+// correct edits the table as people do.
+func (s *story) correct() error {
+	if s.ending == rolledBack { // a service that reads its model only at start
+		s.service.stop()
+		if err := s.service.start(false); err != nil {
+			return err
+		}
+	}
+	e := split()
+	if s.ending == rejected {
+		e = poison()
+	}
+	for _, statements := range e.transactions {
+		tx, err := s.db.Begin(s.ctx)
+		if err != nil {
+			return err
+		}
+		for _, sql := range statements {
+			if _, err := tx.Exec(s.ctx, sql); err != nil {
+				return fmt.Errorf("%s: %w", sql, err)
+			}
+		}
+		if err := tx.Commit(s.ctx); err != nil {
+			return err
+		}
+	}
+	s.made = e.changes
+	return nil
+}
+
+// open gives the daemon a configuration without quiet hours. It may die of it and read it at its start.
+func (s *story) open() error {
+	snap, err := s.client.Snapshot(s.ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.write(true); err != nil {
+		return err
+	}
+	if err := s.signal(s.ctx, syscall.SIGHUP); err != nil {
+		return err
+	}
+	return s.model("the new configuration", func(now status.Status, _ status.Model) bool { return now.Config.Digest != snap.Config.Digest })
+}
+
+// rest waits until everything is told and the figures are those of what serves.
+func (s *story) rest() error {
+	return s.model("rest", func(now status.Status, m status.Model) bool {
+		current, err := os.Readlink(actions.CurrentLink(filepath.Join(s.state(), "models", model)))
+		if err != nil {
+			return false
+		}
+		r, err := actions.ReadRelease(filepath.Join(s.state(), "models", model, current))
+		return err == nil && now.OutboxPending == 0 && m.Active == nil && m.Release == r.Digest && m.Report != nil && m.Report.Release == m.Release && m.Report.Seq == int64(items+s.made)
+	})
+}

@@ -1,0 +1,389 @@
+//go:build !race
+
+package crashtest
+
+import (
+	"bytes"
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/store"
+)
+
+// evidence is what a story leaves behind.
+type evidence struct {
+	t *testing.T
+	s *story
+
+	runs      []store.Run // the oldest first
+	model     store.Model
+	outbox    []store.Notification
+	byKind    map[notify.Kind][]notify.Event
+	changes   int64
+	stored    map[string]string // item -> text hash and label
+	releases  []store.Release
+	deploys   [][3]string // run, release, kind
+	openSteps int
+	pending   int // workflows that the engine would go on with
+}
+
+// judge compares what was done with what is left.
+func (s *story) judge() {
+	s.t.Helper()
+	e := s.read()
+	e.runsEndOnce()
+	e.deploysOnce()
+	e.currentIsWhole()
+	e.changesCounted()
+	e.eventsPublished()
+	e.trainedOnce()
+	e.nothingLeft()
+}
+
+// read opens the state as the next daemon would.
+func (s *story) read() *evidence {
+	s.t.Helper()
+	e := &evidence{t: s.t, s: s, byKind: map[notify.Kind][]notify.Event{}, stored: map[string]string{}}
+	db, err := store.Open(s.ctx, s.state())
+	check(s.t, err)
+	defer db.Close()
+	check(s.t, db.View(s.ctx, func(t *store.Tx) (err error) {
+		if e.runs, err = t.Runs(model, 100); err != nil {
+			return err
+		}
+		slices.Reverse(e.runs)
+		if e.model, err = t.Model(model); err != nil {
+			return err
+		}
+		if e.outbox, err = t.Notifications(0, 10_000); err != nil {
+			return err
+		}
+		if e.releases, err = t.Releases(model, 100); err != nil {
+			return err
+		}
+		for it, err := range t.Items(model) {
+			if err != nil {
+				return err
+			}
+			e.stored[it.ID] = it.TextHash + " " + it.Labels["label"]
+		}
+		return nil
+	}))
+	for _, n := range e.outbox {
+		event, err := notify.Decode(n.Body)
+		check(s.t, err)
+		e.byKind[event.Kind] = append(e.byKind[event.Kind], event)
+	}
+	raw, err := sql.Open("sqlite", filepath.Join(s.state(), "retraind.db"))
+	check(s.t, err)
+	defer raw.Close()
+	check(s.t, raw.QueryRowContext(s.ctx, `select count(*) from changes`).Scan(&e.changes))
+	rows, err := raw.QueryContext(s.ctx, `select run, release, kind from deploys order by n`)
+	check(s.t, err)
+	defer rows.Close()
+	for rows.Next() {
+		var d [3]string
+		check(s.t, rows.Scan(&d[0], &d[1], &d[2]))
+		e.deploys = append(e.deploys, d)
+	}
+	check(s.t, rows.Err())
+	check(s.t, raw.QueryRowContext(s.ctx, `select count(*) from steps where state = 'running'`).Scan(&e.openSteps))
+	engine, err := db.OpenEngine()
+	check(s.t, err)
+	defer engine.Close()
+	check(s.t, engine.QueryRowContext(s.ctx, `select count(*) from workflow_status where status in ('PENDING', 'ENQUEUED')`).Scan(&e.pending))
+	return e
+}
+
+// runsEndOnce: each run has one outcome, was announced once and finished once.
+func (e *evidence) runsEndOnce() {
+	e.t.Helper()
+	want := []string{string(promoted), string(e.s.ending)}
+	var outcomes, finished []string
+	for _, r := range e.runs {
+		if r.State != "ended" {
+			e.t.Errorf("run %s is %s", r.ID, r.State)
+		}
+		outcomes = append(outcomes, r.Outcome)
+	}
+	if diff := cmp.Diff(want, outcomes); diff != "" {
+		e.t.Fatalf("outcomes of the runs (-want +got):\n%s\n%v", diff, e.runs)
+	}
+	started := map[string]int{}
+	for _, event := range e.byKind[notify.RunStarted] {
+		started[event.Run]++
+	}
+	ends := map[string]int{}
+	for _, event := range e.byKind[notify.RunFinished] {
+		data, err := notify.Unpack[notify.Finished](event)
+		check(e.t, err)
+		finished = append(finished, data.Outcome)
+		ends[event.Run]++
+	}
+	if diff := cmp.Diff(want, finished); diff != "" {
+		e.t.Errorf("run.finished events (-want +got):\n%s", diff)
+	}
+	for _, r := range e.runs {
+		if started[r.ID] != 1 || ends[r.ID] != 1 {
+			e.t.Errorf("run %s was announced %d times and finished %d times", r.ID, started[r.ID], ends[r.ID])
+		}
+	}
+	if e.openSteps != 0 || e.pending != 0 {
+		e.t.Errorf("%d steps are recorded as running, the engine would go on with %d workflows", e.openSteps, e.pending)
+	}
+}
+
+// deploysOnce: each run made its release serve once, and was taken back once if it was.
+func (e *evidence) deploysOnce() {
+	e.t.Helper()
+	first, second := e.released(0), e.released(1)
+	want := [][3]string{{e.runs[0].ID, first, "deploy"}}
+	serving := []string{first}
+	kinds := map[notify.Kind]int{notify.ModelDeployed: 1, notify.ModelRejected: 0, notify.ModelRolledBack: 0}
+	switch e.s.ending {
+	case promoted:
+		want = append(want, [3]string{e.runs[1].ID, second, "deploy"})
+		serving = append(serving, second)
+		kinds[notify.ModelDeployed] = 2
+	case rejected:
+		kinds[notify.ModelRejected] = 1
+	case rolledBack:
+		want = append(want, [3]string{e.runs[1].ID, second, "deploy"}, [3]string{e.runs[1].ID, first, "rollback"})
+		serving = append(serving, second, first)
+		kinds[notify.ModelRolledBack] = 1
+	}
+	if diff := cmp.Diff(want, e.deploys); diff != "" {
+		e.t.Errorf("deploys (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(serving, e.s.witness.seen); diff != "" {
+		e.t.Errorf("what `current` named, in order (-want +got):\n%s", diff)
+	}
+	for kind, n := range kinds {
+		if got := len(e.byKind[kind]); got != n {
+			e.t.Errorf("%d events %s, want %d", got, kind, n)
+		}
+	}
+	if champion := serving[len(serving)-1]; e.model.Champion != champion || e.model.Hold != "" {
+		e.t.Errorf("champion %s, hold %q; want %s and none", e.model.Champion, e.model.Hold, champion)
+	}
+}
+
+// released is the release that a run made.
+func (e *evidence) released(run int) string {
+	e.t.Helper()
+	for _, r := range e.releases {
+		if r.Run == e.runs[run].ID {
+			return r.Digest
+		}
+	}
+	e.t.Fatalf("run %s left no release", e.runs[run].ID)
+	return ""
+}
+
+// currentIsWhole: at every look `current` named a complete release, and at the end it names the champion.
+func (e *evidence) currentIsWhole() {
+	e.t.Helper()
+	w := e.s.witness
+	if w.err != nil {
+		e.t.Error(w.err)
+	}
+	if w.looks < 10 {
+		e.t.Errorf("`current` was looked at %d times only", w.looks)
+	}
+	if len(w.seen) > 0 && w.seen[len(w.seen)-1] != e.model.Champion {
+		e.t.Errorf("`current` is %s, the champion %s", w.seen[len(w.seen)-1], e.model.Champion)
+	}
+}
+
+// changesCounted: the store holds the table, and each change of people was stored once and told once.
+func (e *evidence) changesCounted() {
+	e.t.Helper()
+	table := map[string]string{}
+	rows, err := e.s.db.Query(e.s.ctx, `select id, title, content, category from items`)
+	check(e.t, err)
+	defer rows.Close()
+	for rows.Next() {
+		var id, title, content, category string
+		check(e.t, rows.Scan(&id, &title, &content, &category))
+		table[id] = drift.TextHash(map[string]string{"title": title, "content": content}) + " " + category
+	}
+	check(e.t, rows.Err())
+	if diff := cmp.Diff(table, e.stored); diff != "" {
+		e.t.Errorf("stored items (-table +store):\n%s", diff)
+	}
+	want := int64(items + e.s.made)
+	if e.changes != want {
+		e.t.Errorf("%d label changes are stored, %d were made", e.changes, want)
+	}
+	var toldOf int64
+	for _, event := range e.byKind[notify.LabelsReceived] {
+		data, err := notify.Unpack[notify.Labels](event)
+		check(e.t, err)
+		toldOf += int64(data.Changes)
+	}
+	if toldOf != want {
+		e.t.Errorf("the events labels.received tell of %d changes, %d were made", toldOf, want)
+	}
+}
+
+// eventsPublished: the stream holds every document of the outbox, once and in order, and a subscriber that was there
+// got what the outbox says.
+func (e *evidence) eventsPublished() {
+	e.t.Helper()
+	outbox := map[string]string{}
+	var ids []string
+	for _, n := range e.outbox {
+		outbox[n.ID] = string(n.Body)
+		if n.Published.IsZero() {
+			if n.Kind != string(notify.DaemonStopping) { // the last word may wait for the next start
+				e.t.Errorf("event %s %s was never published", n.ID, n.Kind)
+			}
+			continue
+		}
+		ids = append(ids, n.ID)
+	}
+	var stored []string
+	for id, body := range e.stream() {
+		if body != outbox[id] {
+			e.t.Errorf("event %s is another document in the stream than in the outbox", id)
+		}
+		stored = append(stored, id)
+	}
+	if diff := cmp.Diff(ids, stored); diff != "" {
+		e.t.Errorf("ids (-outbox +stream):\n%s", diff)
+	}
+	e.s.sub.mu.Lock()
+	defer e.s.sub.mu.Unlock()
+	for _, err := range e.s.sub.errs {
+		e.t.Error(err)
+	}
+	for id, body := range e.s.sub.bodies {
+		if outbox[id] != body {
+			e.t.Errorf("the subscriber got event %s, which is not in the outbox so", id)
+		}
+	}
+	if len(e.s.sub.bodies) == 0 {
+		e.t.Error("the subscriber heard nothing")
+	}
+}
+
+// stream reads the broker's files after the daemon's end: message id and document, in order.
+func (e *evidence) stream() func(yield func(id, body string) bool) {
+	e.t.Helper()
+	broker, err := notify.StartEmbedded(notify.Options{Dir: filepath.Join(e.s.state(), "nats"), Name: "crashtest"})
+	check(e.t, err)
+	defer broker.Shutdown()
+	js, err := jetstream.New(broker.Conn())
+	check(e.t, err)
+	stream, err := js.Stream(e.s.ctx, notify.Stream)
+	check(e.t, err)
+	state := stream.CachedInfo().State
+	var list [][2]string
+	for n := state.FirstSeq; n <= state.LastSeq && state.Msgs > 0; n++ {
+		m, err := stream.GetMsg(e.s.ctx, n)
+		check(e.t, err)
+		list = append(list, [2]string{m.Header.Get(jetstream.MsgIDHeader), string(m.Data)})
+	}
+	return func(yield func(id, body string) bool) {
+		for _, m := range list {
+			if !yield(m[0], m[1]) {
+				return
+			}
+		}
+	}
+}
+
+// trainedOnce: no two trainings at the same time, no attempt begun twice, and no run that trained more often than the
+// story says.
+func (e *evidence) trainedOnce() {
+	e.t.Helper()
+	b, err := os.ReadFile(filepath.Join(e.s.dir, "train.log"))
+	check(e.t, err)
+	starts := map[string]int{}
+	for _, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
+		f := strings.Fields(line)
+		if len(f) != 3 || f[0] != "start" {
+			e.t.Errorf("training log: %s", line)
+			continue
+		}
+		starts[f[1]]++
+	}
+	want := map[string]int{}
+	for _, r := range e.runs {
+		want[r.ID+"/train/a1"] = 1
+	}
+	if diff := cmp.Diff(want, starts); diff != "" {
+		e.t.Errorf("starts of the trainings (-want +got):\n%s", diff)
+	}
+}
+
+// nothingLeft: no process of the story is alive.
+func (e *evidence) nothingLeft() {
+	e.t.Helper()
+	if left := processes(e.s.state()); len(left) > 0 {
+		e.t.Errorf("processes left behind: %v", left)
+	}
+	r, err := actions.ReadRelease(filepath.Join(e.s.state(), "models", model, "releases", e.runs[0].ID))
+	if err != nil || r.Digest != e.released(0) {
+		e.t.Errorf("the first release is %s, %v", r.Digest, err)
+	}
+}
+
+// processes finds whatever carries a path of the state directory in its arguments or environment, by pid.
+func processes(state string) map[int]string {
+	found := map[int]string{}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return found
+	}
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		args, _ := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline"))
+		env, _ := os.ReadFile(filepath.Join("/proc", entry.Name(), "environ"))
+		if bytes.Contains(args, []byte(state)) || bytes.Contains(env, []byte(state)) {
+			found[pid] = string(bytes.ReplaceAll(args, []byte{0}, []byte{' '}))
+		}
+	}
+	return found
+}
+
+// killLeftovers keeps a failed story from leaving anything on the machine.
+func killLeftovers(state string) {
+	for pid := range processes(state) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+// passed lists the points that the first process of a story passed, each once, in order.
+func (s *story) passed() []string {
+	s.t.Helper()
+	b, err := os.ReadFile(s.points(0))
+	check(s.t, err)
+	var names []string
+	for _, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
+		name, _, ok := strings.Cut(line, "#")
+		if !ok {
+			s.t.Fatal(fmt.Errorf("point %q", line))
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,9 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/configs"
-	"github.com/retraind/retraind/internal/unit"
 )
 
 type object = map[string]any
@@ -63,58 +60,6 @@ func configuration(src *sources) (string, error) {
 		return "", err
 	}
 	return r.tables(), nil
-}
-
-// row is one key.
-type row struct{ path, kind, standard, text string }
-
-// tables renders the rows: one table for the top of the file, and one for each section of a model.
-func (r *reference) tables() string {
-	var b strings.Builder
-	heading := "-"
-	for _, row := range r.rows {
-		key, inModel := strings.CutPrefix(row.path, "models.NAME.")
-		section, _, deep := strings.Cut(key, ".")
-		section, _, _ = strings.Cut(section, "[")
-		want := "The top of the file"
-		if inModel {
-			want = "models.NAME." + section
-		}
-		if want != heading {
-			if heading != "-" {
-				b.WriteString("\n")
-			}
-			heading = want
-			if inModel {
-				want = "`" + want + "`"
-			}
-			fmt.Fprintf(&b, "### %s\n\n", want)
-			if inModel && !deep { // the section itself: its sentence stands above its table
-				b.WriteString(strings.ReplaceAll(row.text, `\|`, "|"))
-				if row.standard == "required" {
-					b.WriteString(" Required.")
-				}
-				b.WriteString("\n")
-				if row.path == "models.NAME.urgent_when" {
-					b.WriteString("The keys are those of `retrain_when`.\n")
-				}
-				b.WriteString("\n")
-				if row.path == "models.NAME.urgent_when" {
-					continue
-				}
-			}
-			b.WriteString("| key | type | default | meaning |\n|---|---|---|---|\n")
-			if inModel && !deep {
-				continue
-			}
-		}
-		if inModel {
-			_, rest, _ := strings.Cut(row.path, section)
-			key = strings.TrimPrefix(rest, ".")
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", key, row.kind, row.standard, row.text)
-	}
-	return strings.TrimRight(b.String(), "\n") + "\n"
 }
 
 // findRequired leaves out one key of the minimal configuration after the other: what cannot be loaded then is required.
@@ -229,7 +174,7 @@ func (r *reference) key(path string, f reflect.StructField, v reflect.Value, tex
 		if v.Kind() == reflect.Struct {
 			below = v
 		}
-		if path == "models.NAME.urgent_when" { // the same keys as retrain_when
+		if path == urgentPath {
 			return nil
 		}
 		return r.fields(path, below)
@@ -262,93 +207,4 @@ func written(path string) bool {
 		"models.NAME.retrain_when.category_recall_below.all", "models.NAME.labels.postgres.dsn", "models.NAME.labels.postgres.targets",
 		"models.NAME.pipeline", "models.NAME.serving.targets", "models.NAME.serving.gate", "models",
 	}, path)
-}
-
-var textType = reflect.TypeFor[encoding.TextUnmarshaler]()
-
-func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textType) }
-
-type former interface{ YAMLForm(string) any }
-
-func isFormer(t reflect.Type) bool { return reflect.PointerTo(t).Implements(reflect.TypeFor[former]()) }
-
-// kind names a type for people.
-func (r *reference) kind(t reflect.Type) (string, error) {
-	if t.Kind() == reflect.Pointer {
-		return r.kind(t.Elem())
-	}
-	switch t {
-	case reflect.TypeFor[unit.Duration]():
-		return "duration", nil
-	case reflect.TypeFor[unit.Percent]():
-		return "share", nil
-	case reflect.TypeFor[unit.Points]():
-		return "points", nil
-	case reflect.TypeFor[unit.Rate]():
-		return "rate", nil
-	case reflect.TypeFor[unit.Size]():
-		return "size", nil
-	case reflect.TypeFor[unit.Clock]():
-		return "time of day", nil
-	case reflect.TypeFor[actions.StepConfig]():
-		return "step", nil
-	}
-	switch {
-	case t.Name() == "Days" && isText(t):
-		return "days", nil
-	case t.Name() == "Columns" && isFormer(t):
-		return "text or list of text", nil
-	case isText(t) || isFormer(t):
-		return "", fmt.Errorf("type %s has no name for people yet", t)
-	}
-	switch t.Kind() {
-	case reflect.String:
-		if t.PkgPath() == "" {
-			return "text", nil
-		}
-		values, err := r.src.values(t)
-		if len(values) == 0 {
-			return "text", err
-		}
-		return "`" + strings.Join(values, "`, `") + "`", err
-	case reflect.Int, reflect.Int64:
-		return "whole number", nil
-	case reflect.Float64:
-		return "number", nil
-	case reflect.Bool:
-		return "`true`, `false`", nil
-	case reflect.Struct:
-		return "section", nil
-	case reflect.Map:
-		below, err := r.kind(t.Elem())
-		return "names with " + plural(below), err
-	case reflect.Slice:
-		below, err := r.kind(t.Elem())
-		return "list of " + plural(below), err
-	}
-	return "", fmt.Errorf("type %s has no name for people yet", t)
-}
-
-func plural(kind string) string {
-	switch kind {
-	case "section", "step", "share":
-		return kind + "s"
-	case "list of steps":
-		return "lists of steps"
-	}
-	return kind
-}
-
-// plain writes a default as it would stand in the file.
-func plain(v reflect.Value) string {
-	for v.Kind() == reflect.Pointer {
-		v = v.Elem()
-	}
-	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
-		text, err := m.MarshalText()
-		if err == nil {
-			return string(text)
-		}
-	}
-	return fmt.Sprint(v.Interface())
 }

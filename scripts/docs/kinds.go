@@ -1,0 +1,100 @@
+package main
+
+import (
+	"encoding"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+var textType = reflect.TypeFor[encoding.TextUnmarshaler]()
+
+func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textType) }
+
+type former interface{ YAMLForm(string) any }
+
+func isFormer(t reflect.Type) bool { return reflect.PointerTo(t).Implements(reflect.TypeFor[former]()) }
+
+// kind names a type for people.
+func (r *reference) kind(t reflect.Type) (string, error) {
+	if t.Kind() == reflect.Pointer {
+		return r.kind(t.Elem())
+	}
+	switch t {
+	case reflect.TypeFor[unit.Duration]():
+		return "duration", nil
+	case reflect.TypeFor[unit.Percent]():
+		return "share", nil
+	case reflect.TypeFor[unit.Points]():
+		return "points", nil
+	case reflect.TypeFor[unit.Rate]():
+		return "rate", nil
+	case reflect.TypeFor[unit.Size]():
+		return "size", nil
+	case reflect.TypeFor[unit.Clock]():
+		return "time of day", nil
+	case reflect.TypeFor[actions.StepConfig]():
+		return "step", nil
+	}
+	switch {
+	case t.Name() == "Days" && isText(t):
+		return "days", nil
+	case t.Name() == "Columns" && isFormer(t):
+		return "text or list of text", nil
+	case isText(t) || isFormer(t):
+		return "", fmt.Errorf("type %s has no name for people yet", t)
+	}
+	switch t.Kind() {
+	case reflect.String:
+		if t.PkgPath() == "" {
+			return "text", nil
+		}
+		values, err := r.src.values(t)
+		if len(values) == 0 {
+			return "text", err
+		}
+		return "`" + strings.Join(values, "`, `") + "`", err
+	case reflect.Int, reflect.Int64:
+		return "whole number", nil
+	case reflect.Float64:
+		return "number", nil
+	case reflect.Bool:
+		return "`true`, `false`", nil
+	case reflect.Struct:
+		return "section", nil
+	case reflect.Map:
+		below, err := r.kind(t.Elem())
+		return "names with " + plural(below), err
+	case reflect.Slice:
+		below, err := r.kind(t.Elem())
+		return "list of " + plural(below), err
+	}
+	return "", fmt.Errorf("type %s has no name for people yet", t)
+}
+
+func plural(kind string) string {
+	switch kind {
+	case "section", "step", "share":
+		return kind + "s"
+	case "list of steps":
+		return "lists of steps"
+	}
+	return kind
+}
+
+// plain writes a default as it would stand in the file.
+func plain(v reflect.Value) string {
+	for v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
+		text, err := m.MarshalText()
+		if err == nil {
+			return string(text)
+		}
+	}
+	return fmt.Sprint(v.Interface())
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// row is one key.
+type row struct{ path, kind, standard, text string }
+
+const (
+	modelPath  = "models.NAME."
+	urgentPath = modelPath + "urgent_when" // has the same keys as retrain_when
+	tableHead  = "| key | type | default | meaning |\n|---|---|---|---|\n"
+)
+
+// tables renders the rows: one table for the top of the file, and one for each section of a model, whose own row becomes
+// the sentence above it.
+func (r *reference) tables() string {
+	var b strings.Builder
+	b.WriteString("### The top of the file\n\n" + tableHead)
+	for _, row := range r.rows {
+		key, inModel := strings.CutPrefix(row.path, modelPath)
+		if inModel && !strings.ContainsAny(key, ".[") {
+			b.WriteString("\n" + opening(row))
+			continue
+		}
+		if inModel {
+			end := strings.IndexAny(key, ".[")
+			key = strings.TrimPrefix(key[end:], ".")
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", key, row.kind, row.standard, row.text)
+	}
+	return b.String()
+}
+
+// opening is what stands above the table of a model's section.
+func opening(section row) string {
+	text := strings.ReplaceAll(section.text, `\|`, "|")
+	if section.standard != "" {
+		text += " Required."
+	}
+	head := "\n" + tableHead
+	if section.path == urgentPath {
+		text, head = text+" The keys are those of `retrain_when`.", ""
+	}
+	return fmt.Sprintf("### `%s`\n\n%s\n%s", section.path, text, head)
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -49,6 +50,9 @@ func (m *Monitor) Scores(target string) (Scores, []Category, bool) {
 	return Scores{}, nil, false
 }
 
+// plain is a scorer's error for people: that it scored is what they are told of anyway.
+func plain(err error) string { return strings.TrimPrefix(err.Error(), "score: ") }
+
 // state says whether the figures may be decided on, and if not, why in one sentence.
 func (m *Monitor) state(s Scores) (State, string) {
 	waiting := len(m.unscored)
@@ -56,9 +60,9 @@ func (m *Monitor) state(s Scores) (State, string) {
 	case m.release.Digest == "":
 		return StateNoRelease, "no release is deployed yet"
 	case waiting > 0 && errors.Is(m.trouble, ErrAsleep):
-		return StateAsleep, fmt.Sprintf("%d of %d held-out texts wait for the classifier, which is asleep: %v", waiting, m.counts.heldOut, m.trouble)
+		return StateAsleep, fmt.Sprintf("%d of %d held-out texts wait: %s", waiting, m.counts.heldOut, plain(m.trouble))
 	case waiting > 0 && m.trouble != nil:
-		return StateError, m.trouble.Error()
+		return StateError, fmt.Sprintf("%d of %d held-out texts wait: %s", waiting, m.counts.heldOut, plain(m.trouble))
 	case waiting > 0:
 		return StateUnscored, fmt.Sprintf("%d of %d held-out texts wait for the classifier's answer", waiting, m.counts.heldOut)
 	case s.N == 0 && m.counts.leaked > 0:

@@ -168,7 +168,7 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: no permission for %s: become a member of the daemon's group (adduser NAME retraind), or use sudo", ErrUnreachable, c.path)
 	case errors.As(err, &op) && op.Op == "dial":
-		return fmt.Errorf("%w: nothing answers on %s: is it running? (systemctl status retraind)", ErrUnreachable, c.path)
+		return fmt.Errorf("%w: nothing answers on %s: is it running? (systemctl status retraind; --config or --socket name another)", ErrUnreachable, c.path)
 	default:
 		return fmt.Errorf("%w: %s: %w", ErrUnreachable, c.path, err)
 	}

@@ -60,6 +60,9 @@ func explain(cfg *Postgres, err error) error {
 		case "28000":
 			fault.Cause = fmt.Sprintf("%s refused user %q: %s", where, user, server.Message)
 			fault.Cure = "correct the user in " + cfg.dsnPlace() + " or allow it in pg_hba.conf"
+			if strings.Contains(server.Message, "does not exist") {
+				fault.Cure = "correct the user in " + cfg.dsnPlace() + ", or run the SQL of retraind init, which makes the role retraind"
+			}
 		case "3D000":
 			fault.Cause = fmt.Sprintf("%s has no database %q", where, database)
 			fault.Cure = "correct its name in " + cfg.dsnPlace()

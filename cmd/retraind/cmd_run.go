@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -38,6 +39,10 @@ Signals:  HUP   read the configuration again; a bad one is refused and the old o
 }
 
 func (a *app) run(cmd *cobra.Command) error {
+	var err error
+	if a.config, err = filepath.Abs(a.configPath()); err != nil { // other programs are told where it is
+		return err
+	}
 	loaded, settings, err := a.load(cmd)
 	if err != nil {
 		var usage *coded

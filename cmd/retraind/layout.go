@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"charm.land/lipgloss/v2"
@@ -27,6 +28,9 @@ type page struct {
 
 func newPage(out io.Writer) *page {
 	p := &page{out: out, width: pageWidth}
+	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n >= minWidth {
+		p.width = n
+	}
 	if f, ok := out.(*os.File); ok {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
 			p.width = min(max(w, minWidth), maxWidth)
@@ -68,7 +72,9 @@ func (p *page) table(indent int, headers []string, rows ...[]string) {
 	}
 	faint := make([]string, len(headers))
 	for i, h := range headers {
-		faint[i] = lipgloss.NewStyle().Faint(true).Render(h)
+		if h != "" {
+			faint[i] = lipgloss.NewStyle().Faint(true).Render(h)
+		}
 	}
 	for _, row := range append([][]string{faint}, rows...) {
 		text, left := strings.Repeat(" ", indent), indent

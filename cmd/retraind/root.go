@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -99,17 +100,21 @@ func (a *app) client(cmd *cobra.Command) *status.Client {
 // only the daemon is told of: where nothing is at the first place, the second one counts.
 func (a *app) findSocket(cmd *cobra.Command) string {
 	const packaged = "/run/retraind/retraind.sock"
+	named := packaged
 	l, _, err := a.load(cmd)
-	if err != nil {
-		return packaged
+	var bad *configs.InvalidError
+	switch {
+	case err == nil:
+		named = l.File.Socket
+	case errors.As(err, &bad): // the daemon goes on with what the file said before
+		named = bad.Socket()
 	}
-	if _, err := os.Stat(l.File.Socket); err == nil {
-		return l.File.Socket
+	for _, path := range []string{named, packaged} {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
 	}
-	if _, err := os.Stat(packaged); err == nil {
-		return packaged
-	}
-	return l.File.Socket
+	return named
 }
 
 // printJSON writes one document.

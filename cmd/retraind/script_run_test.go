@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"regexp"
@@ -93,7 +94,7 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 func environment(ts *testscript.TestScript) []string {
 	env := []string{"PATH=" + ts.Getenv("PATH")}
 	for _, name := range []string{
-		"HOME", "TZ", "STATE", "NO_COLOR", "RETRAIND_CONFIG", "RETRAIND_SOCKET", "RETRAIND_LISTEN", "RETRAIND_STATE", "RETRAIND_LOG_LEVEL",
+		"HOME", "TZ", "STATE", "COLUMNS", "NO_COLOR", "RETRAIND_CONFIG", "RETRAIND_SOCKET", "RETRAIND_LISTEN", "RETRAIND_STATE", "RETRAIND_LOG_LEVEL",
 	} {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
@@ -151,13 +152,14 @@ func running(ts *testscript.TestScript, name string) *process {
 	return p
 }
 
-// cmdStop ends a program and wants its exit code: stop daemon 0. Its log lies in the file err.
-func cmdStop(ts *testscript.TestScript, neg bool, args []string) {
+// cmdEnds asks a program to end and wants its exit code: ends daemon 0. Its log lies in the file err.
+func cmdEnds(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
-		ts.Fatalf("usage: stop NAME CODE")
+		ts.Fatalf("usage: ends NAME CODE")
 	}
 	p := running(ts, args[0])
 	code := p.stop()
+	delete(of(ts).processes, args[0])
 	ts.Check(os.WriteFile(ts.MkAbs("err"), []byte(normal(ts, p.log.String())), 0o600))
 	if strconv.Itoa(code) != args[1] {
 		ts.Fatalf("%s ended with %d, want %s:\n%s", args[0], code, args[1], p.log.String())
@@ -191,15 +193,21 @@ func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
 	defer stop()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
+	program, err := exec.LookPath(args[1])
+	ts.Check(err)
 	for {
-		_ = ts.Exec(args[1], args[2:]...)
-		if got := ts.ReadFile("stdout") + ts.ReadFile("stderr"); want.MatchString(got) {
-			ts.Check(os.WriteFile(ts.MkAbs("out"), []byte(normal(ts, ts.ReadFile("stdout"))), 0o600))
+		cmd := exec.CommandContext(ctx, program, args[2:]...)
+		cmd.Dir, cmd.Env = ts.MkAbs("."), environment(ts)
+		var out, both bytes.Buffer
+		cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, &both), &both
+		_ = cmd.Run() // what it prints says whether it is as it should be
+		if want.MatchString(both.String()) {
+			ts.Check(os.WriteFile(ts.MkAbs("out"), []byte(normal(ts, out.String())), 0o600))
 			return
 		}
 		select {
 		case <-ctx.Done():
-			ts.Fatalf("%s did not print %q, but:\n%s%s", strings.Join(args[1:], " "), args[0], ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+			ts.Fatalf("%s did not print %q, but:\n%s", strings.Join(args[1:], " "), args[0], both.String())
 		case <-tick.C:
 		}
 	}

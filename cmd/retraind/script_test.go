@@ -35,10 +35,10 @@ func TestScripts(t *testing.T) {
 		Setup:               setupScript,
 		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExits, "config": cmdConfig, "edit": cmdEdit,
+			"exits": cmdExits, "config": cmdConfig, "edit": cmdEdit, "expand": cmdExpand,
 			"postgres": cmdPostgres, "sql": cmdSQL, "items": cmdItems,
 			"classifier": cmdClassifier, "port": cmdPort,
-			"start": cmdStart, "stop": cmdStop, "signal": cmdSignal, "awaits": cmdAwaits, "eventually": cmdEventually,
+			"start": cmdStart, "ends": cmdEnds, "signal": cmdSignal, "awaits": cmdAwaits, "eventually": cmdEventually,
 		},
 	})
 }
@@ -66,6 +66,7 @@ func setupScript(env *testscript.Env) error {
 	env.Defer(w.close)
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("TZ", "UTC")
+	env.Setenv("COLUMNS", "300") // where a line breaks depends on what differs from run to run
 	env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))
 	zone, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -107,6 +108,8 @@ func cmdConfig(ts *testscript.TestScript, neg bool, args []string) {
 	text, err := os.ReadFile(filepath.Join(dir(ts), "retraind.yaml"))
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs("retraind.yaml"), []byte(expand(ts, string(text))), 0o600))
+	// The same items are held out each time.
+	ts.Check(os.WriteFile(ts.MkAbs("split-salt"), []byte("a salt for scripts\n"), 0o600))
 }
 
 // dir is where this package's test data lie.
@@ -127,6 +130,14 @@ func cmdEdit(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%q stands %d times in %s", args[1], n, args[0])
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, args[1], expand(ts, strings.ReplaceAll(args[2], `\n`, "\n")), 1)), 0o600))
+}
+
+// cmdExpand copies a file with the script's variables filled in: expand dsn pg-dsn.
+func cmdExpand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: expand FROM TO")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(expand(ts, ts.ReadFile(args[0]))), 0o600))
 }
 
 // cmdPort sets a variable to a loopback address: "port X" a free one, "port X taken" one on which somebody listens.
@@ -152,7 +163,7 @@ type service struct {
 }
 
 // cmdClassifier starts a classifier of a kind, or changes it: "ok" answers Sport, "slow" never answers, "500", "text"
-// answers no JSON, "nofield" answers without the label. It sets CLASSIFIER.
+// answers no JSON, "nofield" answers without the label. It listens at $CLASSIFIER, which it sets where it is not.
 func cmdClassifier(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: classifier ok|slow|500|text|nofield")
@@ -162,7 +173,7 @@ func cmdClassifier(ts *testscript.TestScript, neg bool, args []string) {
 		w.service.mode.Store(args[0])
 		return
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", cmp.Or(ts.Getenv("CLASSIFIER"), "127.0.0.1:0"))
 	ts.Check(err)
 	s := &service{hang: make(chan struct{})}
 	s.mode.Store(args[0])

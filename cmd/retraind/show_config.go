@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/policy"
 )
 
@@ -42,11 +43,7 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 	p.line("", 0)
 	p.field("state", f.State)
 	p.field("page", f.Listen)
-	broker := "a broker inside retraind, at " + cmp.Or(f.NATS.Listen, "127.0.0.1:4222")
-	if !f.NATS.UsesEmbedded() {
-		broker = f.NATS.URL
-	}
-	p.field("nats", broker)
+	p.field("nats", broker(f.NATS))
 	p.field("times", "in "+f.Timezone)
 	if offline {
 		p.field("not asked", "databases and classifiers (--offline)")
@@ -54,6 +51,16 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 		p.field("asked", "every database and classifier that it names")
 	}
 	return p.print()
+}
+
+func broker(c notify.Config) string {
+	switch {
+	case !c.UsesEmbedded():
+		return "the server at " + c.URL
+	case c.Listen == notify.ListenNone:
+		return "a server inside retraind, for itself alone"
+	}
+	return "a server inside retraind, at " + cmp.Or(c.Listen, notify.DefaultListen)
 }
 
 // conditions lists the keys of those that are set.

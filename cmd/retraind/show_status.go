@@ -50,7 +50,7 @@ func (p *page) showModel(m status.Model, now time.Time) {
 		p.field("run", activeSentence(*m.Active, now))
 	}
 	if r := m.Report; r != nil {
-		p.showAccuracy(*r, m.Floor)
+		p.showAccuracy(*r, m.Floor, m.Sentence)
 	}
 	if m.Release == "" {
 		p.field("release", "none yet")
@@ -84,7 +84,7 @@ func (p *page) showModel(m status.Model, now time.Time) {
 }
 
 // showAccuracy gives the figure its interval, what it was, and what it would be worth without any model.
-func (p *page) showAccuracy(r drift.Report, floor float64) {
+func (p *page) showAccuracy(r drift.Report, floor float64, said string) {
 	if r.Scored == 0 {
 		if r.State != drift.StateNoRelease {
 			p.field("accuracy", "unknown: "+r.Detail)
@@ -104,7 +104,7 @@ func (p *page) showAccuracy(r drift.Report, floor float64) {
 	if worst, ok := weakest(r.Category); ok {
 		p.field("", fmt.Sprintf("weakest category %s: %d of %d recognised", worst.Name, worst.Correct, worst.Support))
 	}
-	if r.State != drift.StateOK {
+	if r.State != drift.StateOK && !strings.Contains(said, r.Detail) {
 		p.field("", r.Detail)
 	}
 }

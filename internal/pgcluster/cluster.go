@@ -59,7 +59,7 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := shortTempDir()
+	dir, err := shortTempDir(owner)
 	if err != nil {
 		return nil, fmt.Errorf("start postgresql: %w", err)
 	}

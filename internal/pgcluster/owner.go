@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 )
@@ -33,11 +34,27 @@ func serverOwner() (*syscall.Credential, error) {
 	return nil, errors.New("start postgresql: it refuses to run as root, and there is neither a user postgres nor nobody")
 }
 
-// shortTempDir makes a directory whose name leaves room for the socket's.
-func shortTempDir() (string, error) {
+// shortTempDir makes a directory whose name leaves room for the socket's, and which the server's owner can reach.
+func shortTempDir(owner *syscall.Credential) (string, error) {
 	base := os.TempDir()
-	if len(base)+len("/rt-pg-0123456789") > socketRoom {
+	if len(base)+len("/rt-pg-0123456789") > socketRoom || owner != nil && !open(base) {
 		base = "/tmp"
 	}
 	return os.MkdirTemp(base, "rt-pg-")
+}
+
+// open tells whether everybody may pass through a directory and all above it.
+func open(dir string) bool {
+	dir, err := filepath.Abs(dir)
+	for err == nil {
+		var info os.FileInfo
+		if info, err = os.Stat(dir); err == nil && info.Mode()&0o001 == 0 {
+			return false
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	return err == nil
 }

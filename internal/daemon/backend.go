@@ -246,7 +246,7 @@ func (b backend) Evaluate(ctx context.Context, model string) (drift.Report, erro
 	}
 	tell := make(chan drift.Report, 1)
 	select {
-	case k.ask <- tell:
+	case k.tell <- tell:
 	case <-ctx.Done():
 		return drift.Report{}, context.Cause(ctx)
 	}

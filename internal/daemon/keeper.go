@@ -27,13 +27,14 @@ type keeper struct {
 	source *watch.PostgresSource
 
 	evaluate chan struct{}          // evaluate now
-	ask      chan chan drift.Report // evaluate now and tell
+	tell     chan chan drift.Report // evaluate now and tell
 	runEnded chan struct{}          // a run of this model ended
 	rules    chan *rules            // a new configuration
 
 	rule    *rules // owned by the loop
 	monitor *drift.Monitor
-	after   int64 // last change that was given to the monitor
+	after   int64            // last change that was given to the monitor
+	last    *policy.Decision // the last one that was recorded, also by a former process
 	scorer  *drift.Scorer
 	beat    func()
 
@@ -61,7 +62,7 @@ type view struct {
 func (d *Daemon) newKeeper(name string, r *rules) (*keeper, error) {
 	k := &keeper{
 		name: name, d: d, log: d.log.With("model", name), rule: r,
-		evaluate: make(chan struct{}, 1), ask: make(chan chan drift.Report), runEnded: make(chan struct{}, 1), rules: make(chan *rules, 1),
+		evaluate: make(chan struct{}, 1), tell: make(chan chan drift.Report), runEnded: make(chan struct{}, 1), rules: make(chan *rules, 1),
 	}
 	salt, err := readSalt(saltPath(d.store.Dir(), name, r.model))
 	if err != nil {
@@ -130,7 +131,7 @@ func (k *keeper) run(ctx context.Context) error {
 		case <-k.coal.C():
 		case <-k.evaluate:
 			force = true
-		case tell = <-k.ask:
+		case tell = <-k.tell:
 			force = true
 		case <-k.runEnded:
 			k.monitor = nil
@@ -187,8 +188,10 @@ func (k *keeper) complain(err error) {
 // load rebuilds the monitor from the store: items as they stand, cached answers, the tests' state.
 func (k *keeper) load(ctx context.Context) error {
 	falseRetrains, points := k.rule.model.Policy.FalseRetrains()
-	m := drift.NewMonitor(drift.Options{Model: k.name, Targets: k.rule.model.Serving.List(), MinItems: k.rule.model.Policy.Evaluate.MinItems,
-		DropPoints: points.F(), FalseRetrains: falseRetrains})
+	m := drift.NewMonitor(drift.Options{
+		Model: k.name, Targets: k.rule.model.Serving.List(), MinItems: k.rule.model.Policy.Evaluate.MinItems,
+		DropPoints: points.F(), FalseRetrains: falseRetrains,
+	})
 	err := k.d.store.View(ctx, func(t *store.Tx) error {
 		row, err := t.Model(k.name)
 		if err != nil {
@@ -215,6 +218,11 @@ func (k *keeper) load(ctx context.Context) error {
 		if broken != nil {
 			return broken
 		}
+		if k.last == nil {
+			if k.last, err = lastDecision(t, k.name); err != nil {
+				return err
+			}
+		}
 		if row.Monitor != "" {
 			if err := m.RestoreState([]byte(row.Monitor)); err != nil {
 				k.log.Warn("the sequential tests start anew", "err", err)
@@ -226,6 +234,17 @@ func (k *keeper) load(ctx context.Context) error {
 		k.monitor, k.after = m, m.TestedSeq()
 	}
 	return err
+}
+
+// lastDecision is what was decided last, nil before the first time: what was told already is not told again after a
+// restart, and what has changed meanwhile is.
+func lastDecision(t *store.Tx, model string) (*policy.Decision, error) {
+	found, err := t.Decisions(model, "", time.Now().Add(24*time.Hour), 1)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	d := &policy.Decision{}
+	return d, json.Unmarshal([]byte(found[0].Body), d)
 }
 
 // champion is what the monitor must know of the serving release.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/retraind/retraind/actions"
@@ -15,12 +16,21 @@ import (
 
 const (
 	replayBatch = 2000 // changes given to the monitor between two heartbeats
-	scoreBatch  = 500  // texts asked about between two heartbeats
+	scoreBatch  = 500  // texts asked about at a time
+	// silences is how many time-outs of the classifier the loop waits for an answer before it counts as hanging itself.
+	silences = 10
+	// handOverEvery is how soon a queued run is handed to the engine again, which refuses it while it ends the former one.
+	handOverEvery = time.Second
 )
 
 // round is one turn of the loop: replay new changes, score unseen texts, report, decide, record, and start a run if
 // that is the verdict. It returns when the next turn is due at the latest.
-func (k *keeper) round(ctx context.Context, record bool) (time.Time, error) {
+func (k *keeper) round(ctx context.Context, record bool) (next time.Time, err error) {
+	defer func() {
+		if err != nil {
+			k.monitor = nil // it has seen changes that nothing was written down about: they must be given to it again
+		}
+	}()
 	if k.monitor == nil {
 		if err := k.load(ctx); err != nil {
 			return time.Time{}, err
@@ -29,7 +39,6 @@ func (k *keeper) round(ctx context.Context, record bool) (time.Time, error) {
 	before := k.monitor.Seq()
 	changes, own, err := k.replay(ctx)
 	if err != nil {
-		k.monitor = nil // half a replay must not be taken for a whole one
 		return time.Time{}, err
 	}
 	scored, err := k.score(ctx)
@@ -38,12 +47,12 @@ func (k *keeper) round(ctx context.Context, record bool) (time.Time, error) {
 	}
 	now := time.Now().UTC()
 	report := k.monitor.Report(now)
-	h, err := k.history(ctx)
+	h, queued, err := k.history(ctx)
 	if err != nil {
 		return time.Time{}, err
 	}
 	d := k.rule.policy.Decide(report, h, now)
-	last := k.look().decision
+	last := k.last
 	edge := last == nil || essence(*last) != essence(d)
 	k.setView(func(v *view) { v.report, v.decision = &report, &d })
 	if record || edge || scored > 0 || k.monitor.Seq() != before {
@@ -55,13 +64,19 @@ func (k *keeper) round(ctx context.Context, record bool) (time.Time, error) {
 		if err != nil {
 			return time.Time{}, err
 		}
+		k.last = &d
 	}
 	if d.Verdict == policy.VerdictRetrain && len(d.Blocked) == 0 {
 		if err := k.start(ctx, d, h); err != nil {
 			return time.Time{}, err
 		}
+		queued = true
 	}
-	return k.nextTurn(now, report, d), nil
+	next = k.nextTurn(now, report, d)
+	if soon := now.Add(handOverEvery); queued && soon.Before(next) {
+		next = soon
+	}
+	return next, nil
 }
 
 // replay gives the monitor the changes that its tests have not seen, and counts those that nobody was told of: after a
@@ -105,8 +120,10 @@ func (k *keeper) apply(c store.Change) {
 	case "label":
 		k.monitor.Label(drift.Change{Item: c.Item, Old: c.Old, New: c.New, Own: isOwn(c), Author: c.Author, At: c.At, Seq: c.N})
 	default:
-		k.monitor.Put(drift.Item{ID: c.Item, Heldout: c.Heldout, TextHash: c.TextHash, Labels: c.New, Old: c.Old, Inserted: c.Old == nil,
-			Own: isOwn(c), Author: c.Author, At: c.At, Seq: c.N})
+		k.monitor.Put(drift.Item{
+			ID: c.Item, Heldout: c.Heldout, TextHash: c.TextHash, Labels: c.New, Old: c.Old, Inserted: c.Old == nil,
+			Own: isOwn(c), Author: c.Author, At: c.At, Seq: c.N,
+		})
 	}
 }
 
@@ -132,7 +149,7 @@ func (k *keeper) score(ctx context.Context) (int, error) {
 			return scored, err
 		}
 		var got []store.Prediction
-		serr := k.scorer.Score(ctx, texts, func(t drift.Text, a drift.Answer) {
+		serr := k.ask(ctx, texts, func(t drift.Text, a drift.Answer) {
 			if a.Release != "" && a.Release != release {
 				return // another release answers just now: its answers say nothing about the champion
 			}
@@ -159,12 +176,42 @@ func (k *keeper) score(ctx context.Context) (int, error) {
 		scored += len(got)
 		k.beat()
 		if serr != nil {
+			if !k.rule.model.Serving.MayBeAsleep() {
+				serr = errors.New(serr.Error()) // away is a fault here, whatever it is elsewhere
+			}
 			k.monitor.Service(serr)
 			k.log.Warn("held-out texts wait for the classifier", "waiting", len(waiting)+len(batch)-len(got), "err", serr)
 			return scored, nil
 		}
 	}
 	return scored, nil
+}
+
+// ask asks the classifier and lets the heart beat meanwhile: a service that is slow must not pass for a loop that hangs.
+// The waiting has an end, after which the heart stops as for any other loop.
+func (k *keeper) ask(ctx context.Context, texts []drift.Text, got func(drift.Text, drift.Answer)) error {
+	patience := silences * k.rule.model.Serving.Timeout.D()
+	var heard atomic.Int64 // since start
+	start := time.Now()
+	done := make(chan error, 1)
+	go func() {
+		done <- k.scorer.Score(ctx, texts, func(t drift.Text, a drift.Answer) {
+			heard.Store(int64(time.Since(start)))
+			got(t, a)
+		})
+	}()
+	tick := time.NewTicker(k.d.beatEvery())
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-tick.C:
+			if time.Since(start)-time.Duration(heard.Load()) < patience {
+				k.beat()
+			}
+		}
+	}
 }
 
 func (k *keeper) texts(ctx context.Context, waiting []drift.Unscored) ([]drift.Text, error) {

@@ -31,11 +31,10 @@ type force struct {
 }
 
 // history gathers what the policy must know beside the report, and hands a run that the engine has not got yet over to
-// it again.
-func (k *keeper) history(ctx context.Context) (policy.History, error) {
-	var h policy.History
-	var queued *actions.Plan
-	err := k.d.store.View(ctx, func(t *store.Tx) error {
+// it again; queued says that there is one.
+func (k *keeper) history(ctx context.Context) (h policy.History, queued bool, err error) {
+	var plan *actions.Plan
+	err = k.d.store.View(ctx, func(t *store.Tx) error {
 		row, err := t.Model(k.name)
 		if err != nil {
 			return err
@@ -64,8 +63,8 @@ func (k *keeper) history(ctx context.Context) (policy.History, error) {
 			if r.State != "ended" {
 				h.Active = r.ID
 				if r.State == "queued" {
-					queued = &actions.Plan{}
-					if err := json.Unmarshal([]byte(r.Plan), queued); err != nil {
+					plan = &actions.Plan{}
+					if err := json.Unmarshal([]byte(r.Plan), plan); err != nil {
 						return err
 					}
 				}
@@ -83,10 +82,10 @@ func (k *keeper) history(ctx context.Context) (policy.History, error) {
 		h.Needs = percentile90(took)
 		return nil
 	})
-	if err == nil && queued != nil {
-		err = k.d.engine.Submit(*queued)
+	if err == nil && plan != nil {
+		err = k.d.engine.Submit(*plan)
 	}
-	return h, err
+	return h, plan != nil, err
 }
 
 // percentile90 is the time that nine of ten runs kept; 0 when there were none.

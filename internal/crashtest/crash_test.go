@@ -54,13 +54,14 @@ func TestCrash(t *testing.T) {
 	var all []string
 	for _, end := range []ending{promoted, rejected, rolledBack} {
 		var points []string
+		played := false // not if -run leaves it out
 		t.Run(string(end)+"/undisturbed", func(t *testing.T) {
 			s := newStory(t, end)
 			check(t, s.play())
 			s.judge()
-			points = s.passed()
+			points, played = s.passed(), true
 		})
-		if len(points) < 50 && !t.Failed() {
+		if played && len(points) < 50 {
 			t.Errorf("a story that ends %s passes only %d points: %v", end, len(points), points)
 		}
 		for _, name := range points {

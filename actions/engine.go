@@ -61,18 +61,27 @@ func (e *Engine) Launch() error {
 	return nil
 }
 
-// Submit hands a plan over. Handing over the same run again has no effect; a model's second run while one is open is
-// refused by the engine, and by the caller before.
+// submitPatience is how long Submit waits for the model's former run to leave the queue: it does so a moment after it
+// has told of its end.
+const submitPatience = 2 * time.Second
+
+// Submit hands a plan over. Handing over the same run again has no effect. While another run of the model is open it is
+// an error: the caller hands over again.
 func (e *Engine) Submit(p Plan) error {
-	_, err := dbos.RunWorkflow(e.dbos, e.run, p, dbos.WithWorkflowID(p.Run), dbos.WithQueue(e.queue), dbos.WithDeduplicationID(p.Model))
-	switch {
-	case errors.Is(err, dbos.ErrQueueDeduplicated):
-		return nil // the former run of the model is just ending: the caller submits again
-	case err != nil:
-		return fmt.Errorf("submit run %s: %w", p.Run, err)
+	wait := time.NewTicker(10 * time.Millisecond)
+	defer wait.Stop()
+	for start := time.Now(); ; <-wait.C {
+		_, err := dbos.RunWorkflow(e.dbos, e.run, p, dbos.WithWorkflowID(p.Run), dbos.WithQueue(e.queue), dbos.WithDeduplicationID(p.Model))
+		switch {
+		case err == nil:
+			faults.Point("submitted")
+			return nil
+		case !errors.Is(err, dbos.ErrQueueDeduplicated):
+			return fmt.Errorf("submit run %s: %w", p.Run, err)
+		case time.Since(start) > submitPatience:
+			return fmt.Errorf("submit run %s: another run of model %s is still open: %w", p.Run, p.Model, err)
+		}
 	}
-	faults.Point("submitted")
-	return nil
 }
 
 // Shutdown stops executing. Actions under way are interrupted without a record and entered again by the next process;

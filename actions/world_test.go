@@ -1,0 +1,358 @@
+package actions
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/store"
+	"github.com/retraind/retraind/watch"
+)
+
+// world is everything a run touches: a store, the engine on its SQLite file, a source, a service that serves `current`,
+// and commands that are real processes.
+type world struct {
+	t        *testing.T
+	self     string
+	dir      string // the model's directory
+	store    *store.Store
+	source   *fakeSource
+	executor *Executor
+	engine   *Engine
+	served   *served
+	promote  PromoteConfig
+	runs     int
+}
+
+type fakeSource struct {
+	list []Row
+	err  error
+}
+
+func (s *fakeSource) Rows(context.Context, string) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		for _, r := range s.list {
+			if !yield(r, nil) {
+				return
+			}
+		}
+		if s.err != nil {
+			yield(Row{}, s.err)
+		}
+	}
+}
+
+// served is a classifier that reads the fake training's model.json from `current`: at each request, or only once.
+type served struct {
+	dir string
+
+	mu    sync.Mutex
+	stuck bool              // it reads its model only at start; guarded by mu, like the rest
+	model map[string]string // what it has read
+	name  string            // digest of what it has read
+}
+
+func (s *served) load() error {
+	b, err := os.ReadFile(filepath.Join(CurrentLink(s.dir), "model.json"))
+	if err != nil {
+		return err
+	}
+	s.model = map[string]string{}
+	if err := json.Unmarshal(b, &s.model); err != nil {
+		return err
+	}
+	var r Release
+	if b, err = os.ReadFile(filepath.Join(CurrentLink(s.dir), manifestFile)); err == nil {
+		err = json.Unmarshal(b, &r)
+	}
+	s.name = r.Digest
+	return err
+}
+
+func (s *served) fresh() error {
+	if _, err := os.Stat(filepath.Join(s.dir, "mute")); err == nil {
+		return errors.New("broken")
+	}
+	if s.stuck && s.model != nil {
+		return nil
+	}
+	return s.load()
+}
+
+func (s *served) setStuck(stuck bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stuck = stuck
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	s, err := store.Open(t.Context(), filepath.Join(dir, "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, self: self, dir: filepath.Join(dir, "state", "models", "m"), store: s, promote: PromoteConfig{VerifyWithin: unit.Duration(10 * time.Second)}}
+	w.served = &served{dir: w.dir}
+	w.source = &fakeSource{}
+	for i := range 260 {
+		w.source.list = append(w.source.list, row(fmt.Sprint(i), titled(i), fmt.Sprint("category ", i%3), i < 60))
+	}
+	w.update(func(tx *store.Tx) error {
+		for _, r := range w.source.list {
+			it := store.Item{ID: r.ID, Heldout: r.Heldout, TextHash: drift.TextHash(r.Text), Text: r.Text, Labels: r.Labels, At: sealedAt}
+			if err := tx.PutItem("m", it, 1); err != nil {
+				return err
+			}
+			if _, err := tx.AddChange("m", store.Change{Source: "s", Key: r.ID, Op: string(watch.OpPut), Item: r.ID, New: r.Labels, At: sealedAt}, sealedAt); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	w.executor = &Executor{Store: s, Runner: runner.Shim{Self: []string{self, "exec-step"}}, Source: w.source, Host: "host", Log: slog.New(slog.DiscardHandler)}
+	t.Cleanup(func() {
+		w.stop()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	w.start()
+	return w
+}
+
+// start starts a daemon's engine; stop ends it as a soft stop does, while commands go on.
+func (w *world) start() {
+	w.t.Helper()
+	db, err := w.store.OpenEngine()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { closeDB(w.t, db) })
+	w.engine, err = NewEngine(w.t.Context(), db, w.executor, "host", slog.New(slog.DiscardHandler))
+	if err == nil {
+		err = w.engine.Launch()
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func closeDB(t *testing.T, db *sql.DB) {
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func (w *world) stop() {
+	if w.engine == nil {
+		return
+	}
+	if err := w.engine.Shutdown(10 * time.Second); err != nil {
+		w.t.Error(err)
+	}
+	w.engine = nil
+}
+
+func (w *world) update(f func(*store.Tx) error) {
+	w.t.Helper()
+	if err := w.store.Update(context.Background(), "test", f); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) view(f func(*store.Tx) error) {
+	w.t.Helper()
+	if err := w.store.View(context.Background(), f); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// train is the step of a training whose answers are right in so many tenths.
+func (w *world) train(tenths int) StepConfig {
+	return StepConfig{Name: "train", Exec: []string{w.self, "fake-train", fmt.Sprint(tenths)}, Kind: KindPure}
+}
+
+func sh(name, script string) StepConfig {
+	return StepConfig{Name: name, Exec: []string{script}, Shell: true, Kind: KindOnce}
+}
+
+// pipeline is the default one around a training.
+func pipeline(train StepConfig, extra ...StepConfig) []StepConfig {
+	steps := []StepConfig{{Do: DoExport}, train, {Do: DoGate}, {Do: DoRelease}}
+	return append(append(steps, extra...), StepConfig{Do: DoVerify})
+}
+
+// submit creates a run and hands it over.
+func (w *world) submit(steps []StepConfig) Plan {
+	w.t.Helper()
+	w.runs++
+	p := w.plan(steps)
+	w.add(p)
+	if err := w.engine.Submit(p); err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+func (w *world) add(p Plan) {
+	w.t.Helper()
+	w.update(func(tx *store.Tx) error {
+		_, err := tx.AddRun(store.Run{ID: p.Run, Model: "m", Pipeline: "default", Trigger: p.Trigger, State: "queued", Plan: mustJSON(p), Created: p.Created})
+		return err
+	})
+}
+
+func (w *world) plan(steps []StepConfig) Plan {
+	serving := w.serving()
+	run := fmt.Sprintf("run%04d", w.runs)
+	return Plan{Run: run, Model: "m", Pipeline: "default", Trigger: "because", Created: now(), Champion: w.model().Champion, Steps: Resolve(steps, "/no/retraind"),
+		Promote: w.promote.WithDefaults(), Serving: serving, ModelDir: w.dir, RunDir: filepath.Join(w.dir, "runs", run)}
+}
+
+func (w *world) serving() drift.ServingConfig {
+	w.t.Helper()
+	s := w.served
+	svc := service{
+		health: func() (int, any) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if err := s.fresh(); err != nil {
+				return 503, err.Error()
+			}
+			return 200, map[string]string{"status": "ok", "release": s.name}
+		},
+		answer: func(title string) (int, any) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if err := s.fresh(); err != nil {
+				return 503, err.Error()
+			}
+			return 200, map[string]string{"label": s.model[title], "release": s.name}
+		},
+	}
+	return svc.start(w.t)
+}
+
+// run does a run to its end.
+func (w *world) run(steps []StepConfig) store.Run {
+	w.t.Helper()
+	return w.await(w.submit(steps))
+}
+
+func (w *world) await(p Plan) (r store.Run) {
+	w.t.Helper()
+	eventually(w.t, "the end of "+p.Run, func() bool {
+		r = w.look(p)
+		return r.State == "ended"
+	})
+	return r
+}
+
+func (w *world) look(p Plan) (r store.Run) {
+	w.t.Helper()
+	w.view(func(tx *store.Tx) (err error) { r, err = tx.Run(p.Run); return err })
+	return r
+}
+
+func (w *world) model() (m store.Model) {
+	w.t.Helper()
+	w.view(func(tx *store.Tx) (err error) { m, err = tx.Model("m"); return err })
+	return m
+}
+
+func (w *world) release(digest string) (r store.Release) {
+	w.t.Helper()
+	w.view(func(tx *store.Tx) (err error) { r, err = tx.Release(digest); return err })
+	return r
+}
+
+// steps are a run's actions with their ends, in order.
+func (w *world) steps(run string) (out []string) {
+	w.t.Helper()
+	w.view(func(tx *store.Tx) error {
+		steps, err := tx.Steps(run)
+		for _, s := range steps {
+			out = append(out, s.Name+" "+s.State)
+		}
+		return err
+	})
+	return out
+}
+
+// events are the kinds of a run's notifications, in order; each must have an id of its own.
+func (w *world) events(run string) (kinds []string) {
+	w.t.Helper()
+	ids := map[string]bool{}
+	w.view(func(tx *store.Tx) error {
+		all, err := tx.Notifications(0, 10_000)
+		for _, n := range all {
+			if ids[n.ID] {
+				w.t.Errorf("id %s twice", n.ID)
+			}
+			ids[n.ID] = true
+			if strings.Contains(string(n.Body), `"`+run+`"`) {
+				kinds = append(kinds, n.Kind)
+			}
+		}
+		return err
+	})
+	return kinds
+}
+
+// serves checks that `current` names a whole release of that digest, "" for none.
+func (w *world) serves(digest string) {
+	w.t.Helper()
+	dir, err := current(w.dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	got := ""
+	if dir != "" {
+		r, err := ReadRelease(dir)
+		if err != nil {
+			w.t.Error(err)
+		}
+		got = r.Digest
+	}
+	if got != digest {
+		w.t.Errorf("current is %q, want %q", Short(got), Short(digest))
+	}
+}
+
+// champion promotes a first release.
+func (w *world) champion() string {
+	w.t.Helper()
+	if r := w.run(pipeline(w.train(7))); r.Outcome != string(Promoted) {
+		w.t.Fatalf("the first run has %s: %s", r.Outcome, r.Reason)
+	}
+	return w.model().Champion
+}
+
+func (w *world) ends(r store.Run, outcome RunOutcome, reason string, steps ...string) {
+	w.t.Helper()
+	if r.Outcome != string(outcome) || !strings.Contains(r.Reason, reason) {
+		w.t.Errorf("the run has %s: %s\nwant %s: …%s", r.Outcome, r.Reason, outcome, reason)
+	}
+	if got := w.steps(r.ID); !slices.Equal(got, steps) {
+		w.t.Errorf("steps %q\nwant  %q", got, steps)
+	}
+}

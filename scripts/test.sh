@@ -1,6 +1,7 @@
 #!/bin/sh
 # Everything that must hold before a change is taken: format, vet, staticcheck, a tidy module, both cgo variants, and
-# every test once, under the race detector. The plain run that a second pass would add finds nothing more, and costs minutes.
+# every test once, under the race detector but for the crash tests. The plain run that a second pass would add finds
+# nothing more, and costs minutes.
 set -eu
 "$(dirname "$0")/setup.sh" postgres gcc systemd-analyze
 . "$(dirname "$0")/env.sh"
@@ -32,6 +33,10 @@ go vet ./...
 
 step staticcheck
 tool staticcheck ./...
+
+# Not under the race detector: the processes that matter here are the program's own, which has no detector in it.
+step crash at every point
+go test -timeout 9m ./internal/crashtest
 
 step test
 exec go test -race -timeout 9m ./...

@@ -35,7 +35,8 @@ type story struct {
 	witness *witness
 	sub     *subscriber
 	db      *pgx.Conn
-	made    int // label changes made by people
+	made    int      // label changes made by people
+	again   []string // attempts at training in the first run that the story causes beside the first
 }
 
 // told counts the stories, so that each has a loopback address of its own: a daemon that comes back must find its

@@ -108,7 +108,7 @@ func (s *story) read() *evidence {
 	return e
 }
 
-// runsEndOnce: each run has one outcome, was announced once and finished once.
+// runsEndOnce: each run has one outcome, was announced once and finished once, and the policy tripped and cleared in turn.
 func (e *evidence) runsEndOnce() {
 	e.t.Helper()
 	want := []string{string(promoted), string(e.s.ending)}
@@ -139,6 +139,15 @@ func (e *evidence) runsEndOnce() {
 	for _, r := range e.runs {
 		if started[r.ID] != 1 || ends[r.ID] != 1 {
 			e.t.Errorf("run %s was announced %d times and finished %d times", r.ID, started[r.ID], ends[r.ID])
+		}
+	}
+	was := notify.DriftCleared
+	for _, n := range e.outbox {
+		if kind := notify.Kind(n.Kind); kind == notify.DriftTripped || kind == notify.DriftCleared {
+			if kind == was {
+				e.t.Errorf("%s was told twice in a row", kind)
+			}
+			was = kind
 		}
 	}
 	if e.openSteps != 0 || e.pending != 0 {
@@ -306,8 +315,8 @@ func (e *evidence) stream() func(yield func(id, body string) bool) {
 	}
 }
 
-// trainedOnce: no two trainings at the same time, no attempt begun twice, and no run that trained more often than the
-// story says.
+// trainedOnce: no two trainings at the same time, no attempt begun twice, and no further attempt but those that the
+// story knows of.
 func (e *evidence) trainedOnce() {
 	e.t.Helper()
 	b, err := os.ReadFile(filepath.Join(e.s.dir, "train.log"))
@@ -324,6 +333,9 @@ func (e *evidence) trainedOnce() {
 	want := map[string]int{}
 	for _, r := range e.runs {
 		want[r.ID+"/train/a1"] = 1
+	}
+	for _, attempt := range e.s.again {
+		want[e.runs[0].ID+"/train/"+attempt] = 1
 	}
 	if diff := cmp.Diff(want, starts); diff != "" {
 		e.t.Errorf("starts of the trainings (-want +got):\n%s", diff)

@@ -57,7 +57,7 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 			if promoted {
 				err = x.promote(t, p, sum, size)
 			} else {
-				err = x.refuse(t, p, sum)
+				err = x.refuse(t, p, sum, done)
 			}
 			if err != nil {
 				return err
@@ -135,7 +135,7 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 }
 
 // refuse tells of a candidate that did not become the champion, if there was one.
-func (x *Executor) refuse(t *store.Tx, p Plan, sum Summary) error {
+func (x *Executor) refuse(t *store.Tx, p Plan, sum Summary, done []Outcome) error {
 	if sum.Release == "" || sum.Release == p.Champion || sum.Result.Outcome == Promoted { // a pipeline without a release
 		return nil
 	}
@@ -160,8 +160,22 @@ func (x *Executor) refuse(t *store.Tx, p Plan, sum Summary) error {
 	}
 	return x.notify(t, notify.ModelRejected, p.Model, p.Run, notify.Rejected{
 		Model: p.Model, Release: sum.Release, Champion: p.Champion, Before: metrics(sum.Gate.Champion, sum.Gate.N), After: metrics(&sum.Gate.Candidate, sum.Gate.N),
-		Gates: []notify.Gate{{Name: string(sum.Gate.Gate), Verdict: "fail", Detail: sum.Result.Reason}}, Reason: sum.Result.Reason, Run: p.Run,
+		Gates: []notify.Gate{verdict(*sum.Gate, done, sum.Result.Reason)}, Reason: sum.Result.Reason, Run: p.Run,
 	})
+}
+
+// verdict names the check that refused the candidate.
+func verdict(g GateFacts, done []Outcome, why string) notify.Gate {
+	out := notify.Gate{Name: string(g.Gate), Verdict: "fail", Detail: why}
+	for _, o := range done {
+		if o.Class == ClassInconclusive {
+			out.Verdict = "inconclusive"
+		}
+	}
+	if len(g.Worse) > 0 {
+		out.Name = "category_floor"
+	}
+	return out
 }
 
 func metrics(s *Score, n int) *notify.Metrics {

@@ -201,8 +201,8 @@ func (m *machine) result() Result {
 	case ClassBlocked:
 		r.Outcome = Blocked
 	}
-	if m.released && r.Outcome != Cancelled {
-		r.Outcome = RolledBack
+	if m.released && m.plan.Champion != "" && r.Outcome != Cancelled {
+		r.Outcome = RolledBack // without a release before there is nothing to roll back to: the run has failed
 	}
 	if m.badBack != "" {
 		r.Outcome, r.Hold = Failed, true

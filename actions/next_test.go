@@ -10,7 +10,7 @@ import (
 )
 
 func testPlan() Plan {
-	return Plan{Run: "r", Model: "m", Steps: []Step{
+	return Plan{Run: "r", Model: "m", Champion: "sha256:old", Steps: []Step{
 		{Name: "export", Do: DoExport, Kind: KindPure, Retries: 1},
 		{Name: "quiesce", Argv: []string{"x"}, Undo: []string{"y"}, Kind: KindOnce},
 		{Name: "train", Argv: []string{"x"}, Kind: KindPure},

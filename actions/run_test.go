@@ -161,14 +161,14 @@ func TestRolledBack(t *testing.T) {
 	}
 }
 
-// The first release has none before it: taking it back leaves nothing served.
-func TestFirstReleaseRolledBack(t *testing.T) {
+// Before the first release there is nothing to roll back to: the run has failed, and nothing serves.
+func TestFirstReleaseNotProved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.promote.VerifyWithin = unit.Duration(200 * time.Millisecond)
 	w.promote.Smoke = []Smoke{{Text: map[string]string{"title": titled(0)}, Expect: "never"}}
 	r := w.run(pipeline(w.train(7)))
-	w.ends(r, RolledBack, `smoke case 1 is answered "category 0", expected "never"`,
+	w.ends(r, Failed, `smoke case 1 is answered "category 0", expected "never"`,
 		"export ok", "train ok", "gate ok", "release ok", "verify not_proved", "undo release ok", "prove ok")
 	w.serves("")
 	if m := w.model(); m.Champion != "" {
@@ -266,7 +266,7 @@ func TestTimeouts(t *testing.T) {
 	verify := pipeline(w.train(7))
 	verify[4].Timeout = unit.Duration(300 * time.Millisecond)
 	w.promote.Smoke = []Smoke{{Text: map[string]string{"title": titled(0)}, Expect: "never"}}
-	w.ends(w.run(verify), RolledBack, "not done after its timeout of 300ms", "export ok", "train ok", "gate ok", "release ok", "verify timeout", "undo release ok", "prove ok")
+	w.ends(w.run(verify), Failed, "not done after its timeout of 300ms", "export ok", "train ok", "gate ok", "release ok", "verify timeout", "undo release ok", "prove ok")
 }
 
 func TestRetries(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"time"
 )
 
 // maxCategories bounds the memory of a training: 2^17 counters of four bytes a category.
@@ -43,7 +42,6 @@ type Metrics struct {
 	Epochs     int            `json:"epochs"`
 	Loss       float64        `json:"loss"`           // of the last pass
 	Fit        float64        `json:"train_accuracy"` // accuracy on the training examples while learning them
-	Seconds    float64        `json:"seconds"`
 	TestItems  int            `json:"test_items"`
 	TestRight  int            `json:"test_correct"`
 	Accuracy   float64        `json:"accuracy"` // on the test examples; 0 without any
@@ -53,7 +51,6 @@ type Metrics struct {
 // Train learns a model. The same examples in the same order with the same options give the same model, bit by bit, on
 // any number of cores.
 func Train(examples []Example, opts Options, progress func(Progress)) (*Model, Metrics, error) {
-	start := time.Now()
 	opts = opts.withDefaults()
 	if progress == nil {
 		progress = func(Progress) {}
@@ -97,7 +94,7 @@ func Train(examples []Example, opts Options, progress func(Progress)) (*Model, M
 	loss, right := m.fit(rows, labels, opts, progress)
 	return m, Metrics{
 		Examples: len(examples), Categories: counts, Epochs: opts.Epochs, Loss: loss,
-		Fit: float64(right) / float64(len(examples)), Seconds: time.Since(start).Seconds(),
+		Fit: float64(right) / float64(len(examples)),
 	}, nil
 }
 

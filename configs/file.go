@@ -8,10 +8,14 @@ package configs
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
+	"net"
+	"net/netip"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/retraind/retraind/actions"
@@ -164,6 +168,9 @@ func (f *File) validate() check.Problems {
 		loc = time.UTC
 	}
 	f.loc = loc
+	if err := checkListen(f.Listen); err != nil {
+		p.Errorf("listen", "write a loopback address such as 127.0.0.1:7420, or off; to reach it from elsewhere put a proxy with a login in front", "%v", err)
+	}
 	p.Under("nats", f.NATS.Validate())
 	if len(f.Models) == 0 {
 		p.Errorf("models", "add an entry; `retraind init` writes a commented example", "no model is configured")
@@ -212,4 +219,23 @@ func (m *Model) validate(loc *time.Location) check.Problems {
 		}
 	}
 	return p
+}
+
+// checkListen refuses an address that others could reach: the page has no login.
+func checkListen(address string) error {
+	if address == "off" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q is not an address with a port", address)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("%q has no port between 1 and 65535", address)
+	}
+	ip, err := netip.ParseAddr(host)
+	if host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		return fmt.Errorf("%q is not a loopback address: everyone who reaches it could read the page", address)
+	}
+	return nil
 }

@@ -26,7 +26,7 @@ func Flags(flags *pflag.FlagSet) {
 	flags.String("listen", "", "loopback address of page and metrics, or off (overrides the file's)")
 	flags.String("socket", "", "Unix socket of the command line (overrides the file's)")
 	flags.String("log-level", "", "debug, info, warn or error")
-	flags.String("log-format", "", "text or json")
+	flags.String("log-format", "", "auto, text or json (default auto: text)")
 }
 
 // Overlay computes the settings and writes state, listen and socket back into the file. flags may be nil.
@@ -61,7 +61,7 @@ func (f *File) Overlay(flags *pflag.FlagSet) (Settings, error) {
 	switch s.LogFormat {
 	case "auto", "text", "json":
 	default:
-		return s, fmt.Errorf("log-format %q: write text or json", s.LogFormat)
+		return s, fmt.Errorf("log-format %q: write auto, text or json", s.LogFormat)
 	}
 	f.State, f.Listen, f.Socket = s.State, s.Listen, s.Socket
 	return s, nil

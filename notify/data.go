@@ -29,9 +29,8 @@ type Deployed struct {
 	After  *Metrics `json:"after,omitempty"` // the release on the held-out items
 	// LabelWatermark is the last label change that the release knows.
 	LabelWatermark int64  `json:"label_watermark"`
-	Reason         string `json:"reason"`             // why it was trained, in one sentence
-	Run            string `json:"run"`                // id of the run
-	Rollback       string `json:"rollback,omitempty"` // the command that takes it back
+	Reason         string `json:"reason"` // why it was trained, in one sentence
+	Run            string `json:"run"`    // id of the run
 }
 
 // Gate is one check of a candidate.

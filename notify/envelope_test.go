@@ -21,7 +21,7 @@ func TestRoundTrip(t *testing.T) {
 		Model: "relevance", Release: "sha256:bb", Previous: "sha256:aa",
 		Artifact: notify.Artifact{URI: "file:///releases/bb", SHA256: "bb", Size: 12},
 		Before:   &notify.Metrics{Accuracy: 0.8, Low: 0.7, High: 0.9, N: 300}, After: &notify.Metrics{Accuracy: 0.9, N: 300},
-		LabelWatermark: 99, Reason: "accuracy_below", Run: "r_1", Rollback: "retraind models rollback relevance",
+		LabelWatermark: 99, Reason: "accuracy_below", Run: "r_1",
 	}
 	e, err := notify.New(notify.ModelDeployed, "relevance", "r_1", data, instant.In(time.FixedZone("", 3600)))
 	if err != nil {

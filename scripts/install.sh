@@ -32,6 +32,6 @@ fi
 cat <<'NEXT'
 Installed. Next:
     retraind init /etc/retraind         a commented configuration and the SQL for the label table
-    retraind check                      says what is wrong with it, and what its numbers mean
+    retraind check                      says what is wrong with it, and what it sets up
     systemctl enable --now retraind
 NEXT

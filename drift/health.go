@@ -18,22 +18,28 @@ type HealthInfo struct {
 func (s *Scorer) Health(ctx context.Context) (HealthInfo, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.config.Health, nil)
 	if err != nil {
-		return HealthInfo{}, fmt.Errorf("health: %w", err)
+		return HealthInfo{}, err
 	}
 	status, body, err := s.do(req)
 	if err != nil {
-		return HealthInfo{}, fmt.Errorf("health: %w", err)
+		return HealthInfo{}, err
 	}
 	info := HealthInfo{Raw: excerpt(body)}
 	if status != http.StatusOK {
-		return info, fmt.Errorf("health: %w", statusError(s.config.Health, status, body, ""))
+		return info, statusError(s.config.Health, status, body, "")
 	}
 	var object map[string]any
 	if err := json.Unmarshal(body, &object); err != nil || object == nil {
-		return info, fmt.Errorf("health: %w", &ServiceError{URL: s.config.Health, Status: status,
-			Cause: fmt.Errorf("the answer is not a JSON object: %s", info.Raw)})
+		return info, &ServiceError{URL: s.config.Health, Status: status, Cause: fmt.Errorf("the answer is not a JSON object: %s", info.Raw)}
 	}
 	info.OK = true
-	info.Release = answerRelease(body, s.config.HealthRelease)
+	info.Release = releaseIn(object, s.config.HealthRelease)
 	return info, nil
+}
+
+// releaseIn finds the digest of a release in a service's answer.
+func releaseIn(object map[string]any, path string) string {
+	v, _ := lookup(object, path)
+	release, _ := v.(string)
+	return release
 }

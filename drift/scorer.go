@@ -124,14 +124,7 @@ func (s *Scorer) Score(ctx context.Context, texts []Text, got func(Text, Answer)
 
 // classify asks about one text.
 func (s *Scorer) classify(ctx context.Context, text Text) (Answer, error) {
-	fields := make(map[string]string, len(text.Fields))
-	for column, value := range text.Fields {
-		if field, ok := s.config.Fields[column]; ok {
-			column = field
-		}
-		fields[column] = value
-	}
-	body, err := json.Marshal(fields)
+	body, err := json.Marshal(s.renamed(text.Fields))
 	if err != nil {
 		return Answer{}, fmt.Errorf("item %s: %w", text.Item, err)
 	}
@@ -152,38 +145,45 @@ func (s *Scorer) classify(ctx context.Context, text Text) (Answer, error) {
 	if status != http.StatusOK {
 		return Answer{}, statusError(s.config.Classify, status, answer, "item "+text.Item)
 	}
-	out.Values, out.Confidence, err = ParseAnswer(s.targets, answer)
+	object, err := decodeAnswer(answer)
+	if err == nil {
+		out.Values, out.Confidence, err = readAnswer(s.targets, object)
+	}
 	if err != nil {
 		return Answer{}, &ServiceError{URL: s.config.Classify, About: "item " + text.Item, Cause: err}
 	}
-	out.Release = answerRelease(answer, s.config.HealthRelease)
+	out.Release = releaseIn(object, s.config.HealthRelease)
 	return out, nil
+}
+
+// renamed gives the text columns the names that the service knows them by.
+func (s *Scorer) renamed(columns map[string]string) map[string]string {
+	if len(s.config.Fields) == 0 && columns != nil {
+		return columns
+	}
+	fields := make(map[string]string, len(columns))
+	for column, value := range columns {
+		if field, ok := s.config.Fields[column]; ok {
+			column = field
+		}
+		fields[column] = value
+	}
+	return fields
 }
 
 // do sends a request and reads the whole answer, so that the connection can be used again.
 func (s *Scorer) do(req *http.Request) (int, []byte, error) {
-	url := req.URL.Redacted()
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return 0, nil, transportError(req.Context(), url, err, s.config.Timeout.D())
+		return 0, nil, transportError(req.Context(), req.URL.Redacted(), err, s.config.Timeout.D())
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return 0, nil, transportError(req.Context(), url, err, s.config.Timeout.D())
+		return 0, nil, transportError(req.Context(), req.URL.Redacted(), err, s.config.Timeout.D())
 	}
 	if len(body) > maxAnswer {
-		return 0, nil, &ServiceError{URL: url, Cause: fmt.Errorf("the answer is larger than %d bytes", maxAnswer)}
+		return 0, nil, &ServiceError{URL: req.URL.Redacted(), Cause: fmt.Errorf("the answer is larger than %d bytes", maxAnswer)}
 	}
 	return resp.StatusCode, body, nil
-}
-
-func answerRelease(body []byte, path string) string {
-	var object map[string]any
-	if json.Unmarshal(body, &object) != nil {
-		return ""
-	}
-	v, _ := lookup(object, path)
-	release, _ := v.(string)
-	return release
 }

@@ -45,12 +45,24 @@ type Answers map[string]string
 // answer did contain, never a wrong answer. The confidence is the number in [0, 1] beside the first target's answer
 // (named "confidence" or "<field>_confidence"), or 0 where there is none.
 func ParseAnswer(targets []Target, body []byte) (Answers, float64, error) {
+	answer, err := decodeAnswer(body)
+	if err != nil {
+		return nil, 0, err
+	}
+	return readAnswer(targets, answer)
+}
+
+func decodeAnswer(body []byte) (map[string]any, error) {
 	var answer map[string]any
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber() // a category may be a large number; float64 would change it
 	if err := dec.Decode(&answer); err != nil || answer == nil {
-		return nil, 0, fmt.Errorf("the answer is not a JSON object: %s", excerpt(body))
+		return nil, fmt.Errorf("the answer is not a JSON object: %s", excerpt(body))
 	}
+	return answer, nil
+}
+
+func readAnswer(targets []Target, answer map[string]any) (Answers, float64, error) {
 	out := make(Answers, len(targets))
 	for _, t := range targets {
 		v, ok := lookup(answer, t.path())
@@ -209,7 +221,7 @@ func show(v any) string {
 func excerpt(body []byte) string {
 	const most = 200
 	cut := ""
-	if len(body) > most {
+	if body = bytes.TrimSpace(body); len(body) > most {
 		body, cut = body[:most], "…"
 	}
 	if len(body) == 0 {

@@ -166,8 +166,8 @@ func stateText(r *drift.Report) string {
 	default:
 		text = "unknown state " + string(r.State)
 	}
-	if r.Detail != "" {
-		text += ": " + label(r.Detail)
+	if r.Detail != "" { // says the same with cause and cure
+		return oneLine(r.Detail, 400)
 	}
 	return text
 }

@@ -87,25 +87,33 @@ func span(d time.Duration) string {
 	return strconv.Itoa(int(d/day)) + "d"
 }
 
+// nameLength is how much of a name or an expression is shown.
+const nameLength = 60
+
 // label shows a category's name, which comes from data, on one line and at a sane length.
-func label(name string) string {
-	if strings.IndexFunc(name, unicode.IsControl) >= 0 {
-		name = strings.Map(func(r rune) rune {
+func label(name string) string { return oneLine(name, nameLength) }
+
+// oneLine replaces what would break the line, and cuts what is longer than anybody reads.
+func oneLine(s string, most int) string {
+	if strings.IndexFunc(s, unicode.IsControl) >= 0 {
+		s = strings.Map(func(r rune) rune {
 			if unicode.IsControl(r) {
 				return unicode.ReplacementChar
 			}
 			return r
-		}, name)
+		}, s)
 	}
-	return cutText(name)
+	return cutTo(s, most)
 }
 
-func cutText(s string) string {
-	if len(s) <= 60 {
+func cutText(s string) string { return cutTo(s, nameLength) }
+
+func cutTo(s string, most int) string {
+	if len(s) <= most {
 		return s
 	}
-	if r := []rune(s); len(r) > 60 {
-		return string(r[:60]) + "…"
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
 	}
 	return s
 }

@@ -166,7 +166,7 @@ func (c *Postgres) connString() (string, error) {
 	}
 	dsn := strings.TrimSpace(string(text))
 	if dsn == "" {
-		return "", fmt.Errorf("read the connection string: %s is empty", c.DSNFile)
+		return "", &Fault{Cause: fmt.Sprintf("dsn_file %s is empty", c.DSNFile), Cure: "write the connection string into it", Permanent: true}
 	}
 	return dsn, nil
 }

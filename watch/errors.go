@@ -68,7 +68,7 @@ func explain(cfg *Postgres, err error) error {
 			fault.Cure = "correct its name in " + cfg.dsnPlace()
 		case "42501":
 			fault.Cause = fmt.Sprintf("user %q may not read what retraind needs: %s", user, server.Message)
-			fault.Cure = "run the GRANT script of retraind init"
+			fault.Cure = grantHint(user)
 		case "42P01", "3F000":
 			fault.Cause = fmt.Sprintf("database %q misses a table: %s", database, server.Message)
 			fault.Cure = "correct labels.postgres.table, or run the SQL of retraind init"
@@ -109,6 +109,11 @@ func (c *Postgres) dsnPlace() string {
 		return c.DSNFile
 	}
 	return "labels.postgres.dsn"
+}
+
+// grantHint tells how a user gets the rights that retraind needs.
+func grantHint(user string) string {
+	return fmt.Sprintf("run what `retraind init sql --role %s` prints, as the table's owner", user)
 }
 
 func address(c *pgx.ConnConfig) string {

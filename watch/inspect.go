@@ -133,14 +133,18 @@ func (s *schema) findColumns(columns map[string]string, found *check.Problems) {
 	slices.Sort(names)
 	want := func(path, column string) {
 		if _, ok := columns[column]; !ok && column != "" {
-			found.Errorf(path, "its columns are "+strings.Join(names, ", "), "table %s has no column %q", strings.Join(s.ident, "."), column)
+			hint := "its columns are " + strings.Join(names, ", ")
+			if near := check.Nearest(column, names); near != "" {
+				hint = fmt.Sprintf("did you mean %q? %s", near, hint)
+			}
+			found.Errorf(path, hint, "table %s has no column %q", strings.Join(s.ident, "."), column)
 		}
 	}
-	for _, column := range s.cfg.ID {
-		want("id", column)
+	for i, column := range s.cfg.ID {
+		want(check.Index("id", i), column)
 	}
-	for _, column := range s.cfg.Text {
-		want("text", column)
+	for i, column := range s.cfg.Text {
+		want(check.Index("text", i), column)
 	}
 	for _, t := range s.cfg.targets() {
 		if plain.MatchString(t.source) {
@@ -204,7 +208,7 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 		return nil
 	}
 	if len(disabled) > 0 {
-		found.Errorf("table", fmt.Sprintf("ALTER TABLE %s ENABLE TRIGGER ALL", s.table), "the trigger of table %s for %s is disabled", table, strings.Join(disabled, ", "))
+		found.Errorf("table", fmt.Sprintf("ALTER TABLE %s ENABLE TRIGGER retraind_%s_%s", s.table, s.model, disabled[0]), "the trigger of table %s for %s is disabled", table, strings.Join(disabled, ", "))
 		return nil
 	}
 	if err := may(ctx, conn, found, "SELECT has_schema_privilege('retraind', 'USAGE') AND has_table_privilege('retraind.sources', 'SELECT') AND has_table_privilege('retraind.outbox', 'SELECT')", "read the tables of the schema retraind"); err != nil || len(*found) > 0 {
@@ -250,7 +254,7 @@ func may(ctx context.Context, conn *pgx.Conn, found *check.Problems, question, r
 		return err
 	}
 	if !yes {
-		found.Errorf("table", "run the GRANT script of retraind init", "user %q may not %s", conn.Config().User, right)
+		found.Errorf("table", grantHint(conn.Config().User), "user %q may not %s", conn.Config().User, right)
 	}
 	return nil
 }

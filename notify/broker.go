@@ -113,10 +113,21 @@ func (b *Broker) Shutdown() {
 func listenFault(o Options, err error) error {
 	address := net.JoinHostPort(o.Host, strconv.Itoa(o.Port))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("start nats: %s is taken by another program (set nats.listen to a free port, or nats.url to the server that runs there): %w", address, err)
+		return &takenError{address, err}
 	}
 	return fmt.Errorf("start nats: cannot listen on %s (correct nats.listen): %w", address, err)
 }
+
+// takenError spares people the kernel's words, which say the same.
+type takenError struct {
+	address string
+	cause   error
+}
+
+func (e *takenError) Error() string {
+	return fmt.Sprintf("start nats: %s is taken by another program (set nats.listen to a free port, or nats.url to the server that runs there)", e.address)
+}
+func (e *takenError) Unwrap() error { return e.cause }
 
 // serverLog carries the server's log into slog and keeps its last fatal message.
 type serverLog struct {

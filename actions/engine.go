@@ -37,7 +37,7 @@ func NewEngine(ctx context.Context, db *sql.DB, executor *Executor, host string,
 	// The engine's context outlives ctx: it is stopped by Shutdown, in its place in the order of the teardown.
 	d, err := dbos.NewContext(context.WithoutCancel(ctx), dbos.Config{
 		AppName: "retraind", SQLiteSystemDB: db, ApplicationVersion: workflowVersion, ExecutorID: host,
-		Logger: log.With("component", "engine"),
+		Logger: slog.New(quieter{log.Handler()}).With("component", "engine"),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("workflow engine: %w", err)

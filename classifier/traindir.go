@@ -38,6 +38,9 @@ type Prediction struct {
 func TrainDir(dataDir, releaseDir string, opts Options, progress func(Progress)) (Metrics, error) {
 	opts = opts.withDefaults()
 	train, err := ReadExamples(filepath.Join(dataDir, TrainFile), opts.Target)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Metrics{}, fmt.Errorf("train: there is no %s: write it with `retraind export`, or correct --data", filepath.Join(dataDir, TrainFile))
+	}
 	if err != nil {
 		return Metrics{}, fmt.Errorf("train: %w", err)
 	}

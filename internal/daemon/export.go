@@ -29,6 +29,7 @@ func Export(ctx context.Context, file *configs.File, model, dir string) (actions
 	membership := drift.NewMembership(salt, m.Heldout.Share.F())
 	rows := watch.Export(ctx, model, m.Labels.Postgres)
 	target := m.Serving.List()[0].Name
+	rows = labelled(rows, target)
 	s, err := store.OpenReader(file.State)
 	if errors.Is(err, os.ErrNotExist) { // never run: membership alone decides
 		return actions.Export(ctx, dir, target, func(yield func(actions.Row, error) bool) {
@@ -44,6 +45,23 @@ func Export(ctx context.Context, file *configs.File, model, dir string) (actions
 	}
 	defer s.Close()
 	return actions.Export(ctx, dir, target, sided(ctx, s, model, membership, m.Heldout.Group, rows))
+}
+
+// labelled ends rows of which none carries a label with an error, so that an earlier export stays.
+func labelled(rows iter.Seq2[watch.Item, error], target string) iter.Seq2[watch.Item, error] {
+	return func(yield func(watch.Item, error) bool) {
+		n, some := 0, false
+		for it, err := range rows {
+			_, ok := it.Labels[target]
+			n, some = n+1, some || ok || err != nil
+			if !yield(it, err) {
+				return
+			}
+		}
+		if !some {
+			yield(watch.Item{}, fmt.Errorf("none of %d rows carries a label: nothing was written; check labels.postgres.table and labels.postgres.label", n))
+		}
+	}
 }
 
 func saltPath(state, model string, m *configs.Model) string {

@@ -39,7 +39,18 @@ func (d *Daemon) faces(file *configs.File) ([]loop, error) {
 		return nil, fmt.Errorf("listen: %s is taken by another program: set listen: to a free loopback address, or to off", file.Listen)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listen: %w: set listen: to a loopback address such as 127.0.0.1:7420, or to off", err)
+		return nil, fmt.Errorf("listen: cannot use %s: %w: set listen: to a loopback address such as 127.0.0.1:7420, or to off", file.Listen, innermost(err))
 	}
 	return append(loops, loop{"page", func(ctx context.Context) error { return status.Serve(ctx, listener, page, d.log) }}), nil
+}
+
+// innermost is the kernel's word, without the names of the calls that led to it.
+func innermost(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -76,9 +75,9 @@ func checkServing(ctx context.Context, c drift.ServingConfig) check.Problems {
 	info, err := s.Health(ctx)
 	switch {
 	case errors.Is(err, drift.ErrAsleep):
-		p.Warnf("health", "before the first release this is as it should be", "%s", strings.TrimPrefix(err.Error(), "health: "))
+		p.Warnf("health", "before the first release this is as it should be", "%v", err)
 	case err != nil:
-		p.Errorf("health", "", "%s", strings.TrimPrefix(err.Error(), "health: "))
+		p.Errorf("health", "", "%v", err)
 	case info.Release == "":
 		p.Warnf("health", "let the answer name the release, and set health_release to its path: then a deployment is proved faster", "the health answer has no field %q", c.WithDefaults().HealthRelease)
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,16 +75,15 @@ func (a *app) init(dir string, e configs.Example, force bool) error {
 	for _, u := range units {
 		files[filepath.Join("systemd", u.Name)] = u.Text
 	}
-	names := make([]string, 0, len(files))
-	for name := range files {
-		names = append(names, name)
-		if _, err := os.Stat(filepath.Join(dir, name)); err == nil && !force {
-			return fail(exitNo, "%s exists already: nothing was written; --force overwrites it", filepath.Join(dir, name))
+	names := slices.Sorted(maps.Keys(files))
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		if _, err := os.Stat(path); err == nil && !force {
+			return fail(exitNo, "%s exists already: nothing was written; --force overwrites it", path)
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	slices.Sort(names)
 	for _, name := range names {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -95,15 +96,34 @@ func (a *app) init(dir string, e configs.Example, force bool) error {
 	if a.json {
 		return a.printJSON(map[string]any{"dir": dir, "files": names})
 	}
-	fmt.Fprintf(a.stdout, `wrote %s to %s
-
-next:
-  1. put the connection string into %s (mode 0600)
-  2. let the table's owner run: psql DATABASE -f %s
-  3. retraind check -c %s
-  4. retraind run -c %s, and beside it the classifier it names
-`, strings.Join(names, ", "), dir, filepath.Join(dir, e.DSN), filepath.Join(dir, "retraind.sql"), filepath.Join(dir, "retraind.yaml"), filepath.Join(dir, "retraind.yaml"))
+	a.nextSteps(dir, names, l.File.Models[e.Model], e)
 	return nil
+}
+
+// nextSteps can be followed to the letter.
+func (a *app) nextSteps(dir string, names []string, m *configs.Model, e configs.Example) {
+	config := filepath.Join(dir, "retraind.yaml")
+	fmt.Fprintf(a.stdout, "wrote to %s:\n", dir)
+	for _, name := range names {
+		fmt.Fprintf(a.stdout, "  %s\n", name)
+	}
+	listen := "127.0.0.1:8082"
+	if u, err := url.Parse(m.Serving.Classify); err == nil {
+		listen = u.Host
+	}
+	fmt.Fprintf(a.stdout, `
+next, in this order:
+  1. as the table's owner, in its database: psql -f %s
+     and a password for the new role:       \password retraind
+  2. write postgres://retraind:PASSWORD@HOST/DATABASE into %s (mode 0600)
+  3. see that all fits:                     retraind check %s
+  4. run the daemon:                        retraind run -c %[3]s
+     and beside it the classifier:          retraind serve-classifier --listen %[4]s --model %[5]s
+  5. train the first release now:           retraind trigger %[6]s --wait -c %[3]s
+     or wait for the quiet hours; then:     retraind status -c %[3]s
+
+The files under systemd/ make services of step 4; `+"`retraind init systemd`"+` prints where each belongs.
+`, filepath.Join(dir, "retraind.sql"), m.Labels.Postgres.DSNFile, config, listen, filepath.Join(e.State, "models", e.Model, "current"), e.Model)
 }
 
 // migrations is the SQL of all models, or of one, with the grants for the daemon's role.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -67,8 +68,11 @@ func openListener(address string) (net.Listener, error) {
 	number, inherited := strings.CutPrefix(address, "fd:")
 	if !inherited {
 		l, err := net.Listen("tcp", address)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return nil, fmt.Errorf("%s is taken by another program: choose another address with --listen", address)
+		}
 		if err != nil {
-			return nil, fmt.Errorf("listen: %w: choose another address with --listen", err)
+			return nil, fmt.Errorf("%w: choose another address with --listen", err)
 		}
 		return l, nil
 	}

@@ -15,7 +15,7 @@ const (
 	minWidth  = 60
 	maxWidth  = 140
 	gap       = 2 // between two columns
-	keyWidth  = 10
+	keyWidth  = 11
 )
 
 // page collects text for people: fields and tables of one width, long texts broken between words. Colours are there

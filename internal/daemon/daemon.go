@@ -171,7 +171,7 @@ func (d *Daemon) openEngine(ctx context.Context, down *teardown) error {
 	}
 	d.engine, err = actions.NewEngine(ctx, db, executor, d.host, d.log)
 	if err != nil {
-		return err
+		return fmt.Errorf("state directory %s: %w", d.store.Dir(), store.Explain(err))
 	}
 	down.add("runs", stopPatience, func(context.Context) error { return d.engine.Shutdown(stopPatience - time.Second) })
 	return nil
@@ -207,10 +207,10 @@ func (d *Daemon) serve(ctx context.Context, intake, work []loop) error {
 	}
 	_ = d.o.Notifier.Ready(d.sentence())
 	d.log.Info("ready", "version", d.version, "models", slices.Sorted(maps.Keys(d.keepers)), "config", d.loaded.Load().Path)
-	err := takers.Wait()
+	err := named(loop{name: "intake"}, within(d.o.Hard, 0, takers.Wait))
 	d.farewell()
 	stopWork(ErrStopped)
-	err = errors.Join(err, workers.Wait())
+	err = errors.Join(err, named(loop{name: "work"}, within(d.o.Hard, 0, workers.Wait)))
 	if ctx.Err() != nil && !hasRealError(err) {
 		return nil
 	}
@@ -245,7 +245,7 @@ func (d *Daemon) announce(ctx context.Context) error {
 
 // farewell records the stop and gives the outbox a moment to leave.
 func (d *Daemon) farewell() {
-	ctx, stop := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, stop := context.WithTimeout(d.o.Hard, 2*time.Second)
 	defer stop()
 	err := d.store.Update(ctx, "daemon stops", func(t *store.Tx) error {
 		return actions.Notify(t, d.host, notify.DaemonStopping, daemonModel, "", notify.Stopping{Cause: "asked to stop"})

@@ -24,6 +24,12 @@ func (t *teardown) add(name string, patience time.Duration, f func(context.Conte
 	t.steps = append(t.steps, closing{name, patience, f})
 }
 
+// hurry is what each part of a stop may still take once the patience was ended by a second signal: enough to close what
+// is well.
+const hurry = 500 * time.Millisecond
+
+var errHurried = errors.New("not done when a second signal ended the patience")
+
 // run closes everything; a step that does not end in time is left behind with an error. When hard ends, so does
 // patience.
 func (t *teardown) run(hard context.Context) error {
@@ -32,18 +38,39 @@ func (t *teardown) run(hard context.Context) error {
 		step := t.steps[len(t.steps)-1]
 		t.steps = t.steps[:len(t.steps)-1]
 		ctx, stop := context.WithTimeout(hard, step.patience)
-		done := make(chan error, 1)
-		go func() { done <- step.close(ctx) }()
-		select {
-		case err := <-done:
-			if err != nil {
-				errs = append(errs, fmt.Errorf("close %s: %w", step.name, err))
-			}
-		case <-ctx.Done():
-			errs = append(errs, fmt.Errorf("close %s: not done after %s", step.name, step.patience))
-		}
+		err := within(hard, step.patience, func() error { return step.close(ctx) })
 		stop()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", step.name, err))
+		}
 		t.log.Debug("closed", "component", step.name)
 	}
 	return errors.Join(errs...)
+}
+
+// within waits for f as long as patience lasts, 0 for as long as it takes; once hard has ended only a moment more.
+func within(hard context.Context, patience time.Duration, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	var late <-chan time.Time
+	if patience > 0 {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-late:
+		return fmt.Errorf("not done after %s", patience)
+	case <-hard.Done():
+	}
+	timer := time.NewTimer(hurry)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return errHurried
+	}
 }

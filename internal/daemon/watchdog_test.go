@@ -1,0 +1,154 @@
+package daemon_test
+
+import (
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/systemd"
+)
+
+// manager is a service manager that listens, with a watchdog of 200 ms.
+type manager struct {
+	*systemd.Notifier
+	pings, other chan string
+}
+
+const watchdogInterval = 200 * time.Millisecond
+
+func manage(t *testing.T, w *world) *manager {
+	t.Helper()
+	path := filepath.Join(w.dir, "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	m := &manager{pings: make(chan string, 1), other: make(chan string, 100)}
+	m.Notifier = systemd.NewNotifier(func(name string) string {
+		return map[string]string{"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "200000"}[name]
+	})
+	go func() {
+		buffer := make([]byte, 64<<10)
+		for {
+			n, err := conn.Read(buffer)
+			if err != nil {
+				return
+			}
+			to, text := m.other, string(buffer[:n])
+			if strings.Contains(text, "WATCHDOG=1") {
+				to = m.pings
+			}
+			select {
+			case to <- text:
+			default:
+			}
+		}
+	}()
+	return m
+}
+
+// alive waits for some pings.
+func (m *manager) alive(t *testing.T, n int) {
+	t.Helper()
+	late := time.After(patience)
+	for range n {
+		select {
+		case <-m.pings:
+		case <-late:
+			t.Fatal("the watchdog is not fed")
+		}
+	}
+}
+
+// silent waits until no ping has come for longer than the interval: then systemd would act.
+func (m *manager) silent(t *testing.T) {
+	t.Helper()
+	late := time.After(patience)
+	for {
+		select {
+		case <-m.pings:
+		case <-late:
+			t.Fatal("the watchdog is fed although the loop hangs")
+		case <-time.After(3 * watchdogInterval):
+			return
+		}
+	}
+}
+
+// said waits for a message to the manager.
+func (m *manager) said(t *testing.T, want string) {
+	t.Helper()
+	late := time.After(patience)
+	for {
+		select {
+		case text := <-m.other:
+			if strings.Contains(text, want) {
+				return
+			}
+		case <-late:
+			t.Fatalf("systemd never heard %s", want)
+		}
+	}
+}
+
+func (w *world) watched() (*running, *manager) {
+	w.t.Helper()
+	m := manage(w.t, w)
+	r, ready := w.begin(m.Notifier)
+	select {
+	case <-ready:
+	case <-r.done:
+		w.t.Fatal(r.err)
+	}
+	return r, m
+}
+
+// The watchdog is fed by the loop: where that hangs, here on a database that another process holds, it goes hungry.
+func TestWatchdogGoesHungryWithTheLoop(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.hours = closed()
+	r, m := w.watched()
+	m.said(t, "READY=1")
+	r.model("the table to be read", func(m status.Model) bool { return m.Report != nil && m.Report.Seq == items })
+	m.alive(t, 5)
+	release := w.occupy()
+	r.evaluate <- struct{}{}
+	m.silent(t)
+	release()
+	m.alive(t, 5)
+	r.stop()
+	m.said(t, "STOPPING=1")
+}
+
+// A classifier that is slow is no loop that hangs.
+func TestWatchdogIsFedWhileTheClassifierIsSlow(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	r, m := w.watched()
+	r.first()
+	asked, gone := make(chan struct{}, 1), make(chan struct{})
+	slow := http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+		select {
+		case <-gone:
+		case <-req.Context().Done():
+		}
+		rw.WriteHeader(http.StatusInternalServerError)
+	})
+	w.service.fault.Store(&slow)
+	w.sql(heldOut(t, 1))
+	<-asked
+	m.alive(t, 20) // some seconds more than the interval
+	w.service.fault.Store(nil)
+	close(gone)
+	r.model("the answer", func(m status.Model) bool { return m.Report.Seq == items+1 && m.Report.State == "ok" })
+}

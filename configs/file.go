@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/retraind/retraind/actions"
@@ -87,7 +88,9 @@ func (f *File) withDefaults() {
 	if f.Listen == "" {
 		f.Listen = defaultListen
 	}
-	f.State = f.abs(f.State)
+	if !strings.Contains(f.State, "://") { // an address is refused in validate, as it was written
+		f.State = f.abs(f.State)
+	}
 	f.NATS.CredentialsFile = f.abs(f.NATS.CredentialsFile)
 	if t := f.NATS.TLS; t != nil {
 		t.CAFile, t.CertFile, t.KeyFile = f.abs(t.CAFile), f.abs(t.CertFile), f.abs(t.KeyFile)
@@ -168,6 +171,9 @@ func (f *File) validate() check.Problems {
 		loc = time.UTC
 	}
 	f.loc = loc
+	if strings.Contains(f.State, "://") {
+		p.Errorf("state", "give a directory on a local disk, such as "+defaultState, "a database as the state is not supported by this version")
+	}
 	if err := checkListen(f.Listen); err != nil {
 		p.Errorf("listen", "write a loopback address such as 127.0.0.1:7420, or off; to reach it from elsewhere put a proxy with a login in front", "%v", err)
 	}

@@ -53,15 +53,20 @@ func (f *File) Overlay(flags *pflag.FlagSet) (Settings, error) {
 	if s.Socket == "" {
 		s.Socket = defaultSocket(s.State)
 	}
+	if s.Listen != defaults["listen"] { // the file's own was judged with its place
+		if err := checkListen(s.Listen); err != nil {
+			return s, fmt.Errorf("listen: %w: write a loopback address such as 127.0.0.1:7420, or off", err)
+		}
+	}
 	switch s.LogLevel {
 	case "debug", "info", "warn", "error":
 	default:
-		return s, fmt.Errorf("log-level %q: write debug, info, warn or error", s.LogLevel)
+		return s, fmt.Errorf("log level %q: write debug, info, warn or error", s.LogLevel)
 	}
 	switch s.LogFormat {
 	case "auto", "text", "json":
 	default:
-		return s, fmt.Errorf("log-format %q: write auto, text or json", s.LogFormat)
+		return s, fmt.Errorf("log format %q: write auto, text or json", s.LogFormat)
 	}
 	f.State, f.Listen, f.Socket = s.State, s.Listen, s.Socket
 	return s, nil

@@ -110,6 +110,15 @@ func OpenReader(dir string) (*Store, error) {
 	return &Store{dir: dir, read: db}, nil
 }
 
+// Explain is explain for whoever uses the engine's database: a fault of the disk without the words of all that met it.
+func Explain(err error) error {
+	var fault *sqlite.Error
+	if errors.As(err, &fault) {
+		return explain(fault)
+	}
+	return err
+}
+
 // OpenEngine opens the workflow engine's database beside the store, with every commit on disk before it is answered.
 // The caller closes it.
 func (s *Store) OpenEngine() (*sql.DB, error) {

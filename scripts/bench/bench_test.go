@@ -12,6 +12,8 @@ const output = `goos: linux
 pkg: example
 BenchmarkExport/ours-2         	      10	 100 ns/op	  2000 rows/s	  16 B/op
 BenchmarkExport/naive-2        	      10	 400 ns/op	  1000 rows/s
+BenchmarkExport/ours-2         	      10	 110 ns/op	  1900 rows/s	  16 B/op
+BenchmarkPlain                 	 1000000	 1.7 ns/op
 BenchmarkPlain                 	 1000000	 1.5 ns/op
 Benchmark is a word in a log line
 PASS
@@ -46,13 +48,18 @@ func TestResult(t *testing.T) {
 	}{
 		{
 			"floor for a ratio",
-			row{Name: "r", Bench: "BenchmarkExport/ours", Peer: "BenchmarkExport/naive", Metric: "rows/s", Goal: 1.5, GoalIsRatio: true, MoreIsWell: true},
+			row{Name: "r", Bench: "BenchmarkExport/ours", Peer: "BenchmarkExport/naive", Metric: "rows/s", Goal: new(1.5), GoalIsRatio: true, MoreIsWell: true},
 			`{"name":"r","value":2000,"unit":"rows/s","peer":1000,"ratio":2,"goal":1.5,"met":true}`,
 		},
 		{
 			"ceiling missed",
-			row{Name: "r", Bench: "BenchmarkPlain", Metric: "ns/op", Goal: 1},
+			row{Name: "r", Bench: "BenchmarkPlain", Metric: "ns/op", Goal: new(1.0)},
 			`{"name":"r","value":1.5,"unit":"ns/op","peer":null,"ratio":null,"goal":1,"met":false}`,
+		},
+		{
+			"nothing at all is the goal",
+			row{Name: "r", Bench: "BenchmarkExport/ours", Metric: "B/op", Goal: new(0.0)},
+			`{"name":"r","value":16,"unit":"B/op","peer":null,"ratio":null,"goal":0,"met":false}`,
 		},
 		{
 			"no goal",

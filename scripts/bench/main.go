@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 )
 
 func main() {
@@ -27,7 +28,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	out := flags.String("o", "bench.json", "write the rows as JSON to this `file`")
-	benchtime := flags.String("benchtime", "1s", "as of go test")
+	benchtime := flags.String("benchtime", "300ms", "as of go test")
+	count := flags.Int("count", 3, "runs of each benchmark; the best one counts")
 	only := flags.String("only", "", "measure only this `package`, e.g. ./drift; no file is written")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -39,7 +41,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			continue
 		}
 		fmt.Fprintln(stderr, "==", pkg)
-		measured, err := measure(ctx, pkg, pattern(rows, pkg), *benchtime)
+		measured, err := measure(ctx, pkg, pattern(rows, pkg), *benchtime, *count)
 		if err != nil {
 			return err
 		}
@@ -68,8 +70,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 }
 
 // measure runs one package's benchmarks and returns every metric they reported.
-func measure(ctx context.Context, pkg, pattern, benchtime string) (metrics, error) {
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", pattern, "-benchtime", benchtime, "-benchmem", pkg)
+func measure(ctx context.Context, pkg, pattern, benchtime string, count int) (metrics, error) {
+	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", pattern, "-benchtime", benchtime, "-count", strconv.Itoa(count), "-benchmem", pkg)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

@@ -17,8 +17,8 @@ type row struct {
 	Metric  string // as go test prints it: "ns/op", "B/op", or one of b.ReportMetric; also the unit shown
 	// Peer is another benchmark of the same package that reports the same metric: what we are compared with.
 	Peer string
-	// Goal is the bound for the value, or for the ratio to the peer when GoalIsRatio is set; 0 states none.
-	Goal        float64
+	// Goal is the bound for the value, or for the ratio to the peer when GoalIsRatio is set; nil states none.
+	Goal        *float64
 	GoalIsRatio bool
 	MoreIsWell  bool // a rate: the goal is a floor; otherwise it is a ceiling
 }
@@ -53,12 +53,12 @@ func (r row) result(m metrics) (result, error) {
 			judged = ratio
 		}
 	}
-	if r.Goal != 0 {
-		met := judged <= r.Goal
+	if r.Goal != nil {
+		met := judged <= *r.Goal
 		if r.MoreIsWell {
-			met = judged >= r.Goal
+			met = judged >= *r.Goal
 		}
-		res.Goal, res.Met = &r.Goal, &met
+		res.Goal, res.Met = r.Goal, &met
 	}
 	return res, nil
 }

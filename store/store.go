@@ -116,6 +116,9 @@ func Explain(err error) error {
 	if errors.As(err, &fault) {
 		return explain(fault)
 	}
+	if strings.Contains(err.Error(), "disk is full (13)") { // the engine's migrations keep only the text
+		return errors.New(diskFull)
+	}
 	return err
 }
 

@@ -24,6 +24,9 @@ var volatile = []struct {
 	{regexp.MustCompile(`\b\d+(\.\d+)? (ms|s)\b|\b\d+ (min|h|d)( \d+ (s|min|h))?\b`), "SPAN"},
 	{regexp.MustCompile(`\w+ \(uid \d+, pid \d+\)`), "USER"},
 	{regexp.MustCompile(`pid \d+`), "pid PID"},
+	{regexp.MustCompile(`\d+ of 17 texts failed, the first: item more\d+`), "N of 17 texts failed, the first: item X"}, // they are asked together
+	{regexp.MustCompile(`(?m)^( +window +).*(\n +TIME for SPAN)*`), "${1}WINDOWS"},
+	{regexp.MustCompile(`"\d\d:\d\d"`), `"HH:MM"`},
 	{regexp.MustCompile(`127\.0\.0\.1:\d{5}\b`), "ADDRESS"},
 	{regexp.MustCompile(`\bgo1\.\d+(\.\d+)?\b`), "GO"},
 }

@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 		Setup:               setupScript,
 		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExits, "config": cmdConfig, "edit": cmdEdit, "expand": cmdExpand,
+			"exits": cmdExits, "config": cmdConfig, "edit": cmdEdit, "run-id": cmdRunID, "expand": cmdExpand,
 			"postgres": cmdPostgres, "sql": cmdSQL, "items": cmdItems,
 			"classifier": cmdClassifier, "port": cmdPort,
 			"start": cmdStart, "ends": cmdEnds, "signal": cmdSignal, "awaits": cmdAwaits, "eventually": cmdEventually,

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -138,6 +139,19 @@ func cmdExpand(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: expand FROM TO")
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(expand(ts, ts.ReadFile(args[0]))), 0o600))
+}
+
+// cmdRunID sets RUN to the short id of a model's newest run.
+func cmdRunID(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: run-id MODEL")
+	}
+	runs, err := filepath.Glob(filepath.Join(ts.Getenv("STATE"), "models", args[0], "runs", "*"))
+	ts.Check(err)
+	if len(runs) == 0 {
+		ts.Fatalf("no run of %s has begun", args[0])
+	}
+	ts.Setenv("RUN", shortRun(slices.Max(runs)))
 }
 
 // cmdPort sets a variable to a loopback address: "port X" a free one, "port X taken" one on which somebody listens.

@@ -263,16 +263,21 @@ func (b backend) Evaluate(ctx context.Context, model string) (drift.Report, erro
 
 // Cancel implements status.Backend.
 func (b backend) Cancel(ctx context.Context, run, by string) error {
+	var refused error
 	err := b.d.store.Update(ctx, "cancel", func(t *store.Tx) error {
 		r, err := t.Run(run)
 		if err != nil {
 			return err
 		}
 		if r.State == "ended" {
-			return fmt.Errorf("%w: run %s has ended already: %s", status.ErrRefused, r.ID, r.Outcome)
+			refused = fmt.Errorf("%w: run %s has ended already: %s", status.ErrRefused, r.ID, r.Outcome)
+			return nil
 		}
 		return t.CancelRun(r.ID, by)
 	})
+	if err == nil && refused != nil {
+		return refused
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("%w: no run's id ends in %q, or those of several do; see: retraind runs list", status.ErrNotFound, run)
 	}

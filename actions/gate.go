@@ -170,8 +170,10 @@ func perCategory(gate string, items []drift.Item, candidate, champion answers, m
 	for _, name := range slices.Sorted(maps.Keys(per)) {
 		t := per[name]
 		n := float64(t.support)
-		out = append(out, Category{Name: name, Support: t.support, Champion: float64(t.theirs) / n, Candidate: float64(t.mine) / n,
-			ChampionF1: theirs[name], CandidateF1: mine[name], P: drift.SignTest(t.losses, t.wins)})
+		out = append(out, Category{
+			Name: name, Support: t.support, Champion: float64(t.theirs) / n, Candidate: float64(t.mine) / n,
+			ChampionF1: theirs[name], CandidateF1: mine[name], P: drift.SignTest(t.losses, t.wins),
+		})
 	}
 	return out
 }

@@ -17,9 +17,11 @@ func promote(gate Gate) PromoteConfig { return PromoteConfig{Gate: gate}.WithDef
 // facts are those of a comparison with so many discordant items of n; 80 % of the others are right on both sides.
 func facts(n, wins, losses int) GateFacts {
 	both := (n - wins - losses) * 8 / 10
-	return GateFacts{Release: "sha256:new", N: n, Wins: wins, Losses: losses, Majority: .3,
+	return GateFacts{
+		Release: "sha256:new", N: n, Wins: wins, Losses: losses, Majority: .3,
 		Candidate: Score{Correct: both + wins, Accuracy: float64(both+wins) / float64(n)},
-		Champion:  &Score{Correct: both + losses, Accuracy: float64(both+losses) / float64(n)}}
+		Champion:  &Score{Correct: both + losses, Accuracy: float64(both+losses) / float64(n)},
+	}
 }
 
 // The figures were computed apart from the code: p of McNemar as a sum of binomial coefficients over 2^(b+c), the Wald

@@ -119,25 +119,73 @@ func TestProofs(t *testing.T) {
 		want    string // "" = proved
 		check   func(VerifyFacts) bool
 	}{
-		{"right", service{health: named(newDigest), answer: as(newAnswer)}, asked(300, 40), PromoteConfig{}, smoke[:1], "",
+		{
+			"right",
+			service{health: named(newDigest), answer: as(newAnswer)},
+			asked(300, 40),
+			PromoteConfig{},
+			smoke[:1], "",
 			func(f VerifyFacts) bool {
 				return f.Probed == 300 && f.Agreed == 300 && f.Differ == 40 && f.AsFormer == 0 && f.Smoke == 1 && f.SmokeBad == 0 && f.Tries == 1 && f.Health == newDigest
-			}},
+			},
+		},
 		{"right, and the health tells no release", service{health: nameless, answer: as(newAnswer)}, asked(50, 10), PromoteConfig{}, nil, "", nil},
-		{"the old model", service{health: nameless, answer: as(oldAnswer(40))}, asked(300, 40), PromoteConfig{}, smoke,
-			"the service still answers as the former release on all 40 of 300 probed items where the two differ: it has not loaded 111111111111; does it read its model only at start?", nil},
-		{"the old model, under the new name", service{health: named(newDigest), answer: as(oldAnswer(3))}, asked(300, 3), PromoteConfig{}, nil,
-			"the service still answers as the former release on all 20 of 317 probed items", func(f VerifyFacts) bool { return f.Differ == 20 }},
-		{"the old model, by its own name", service{health: named(oldDigest), answer: as(oldAnswer(300))}, asked(300, 300), PromoteConfig{}, nil,
-			"the service still answers as the former release on all 40 of 40 probed items", func(f VerifyFacts) bool { return f.Probed == 40 }},
-		{"another release", service{health: named("sha256:2222222222222222"), answer: as(newAnswer)}, asked(60, 10), PromoteConfig{}, nil,
-			"the service's health names release 222222222222, not 111111111111", nil},
-		{"two processes, one of them old", service{health: nameless, answer: alternating}, asked(400, 200), PromoteConfig{}, nil,
-			"answers that should differ are still the former release's: do several processes serve, and one of them the old model?", nil},
-		{"two processes, and one text that tells", service{health: named(newDigest), answer: alternatingFew}, asked(400, 1), PromoteConfig{}, nil,
-			"of 20 answers that should differ are still the former release's", nil},
-		{"a wrong label map", service{health: nameless, answer: as(func(i int) string { return newAnswer(i + 1) })}, asked(90, 9), PromoteConfig{}, nil,
-			`parity: 0 of 101 answers are as the artifact gave offline, needed are 99.5%; most often "new `, nil},
+		{
+			"the old model",
+			service{health: nameless, answer: as(oldAnswer(40))},
+			asked(300, 40),
+			PromoteConfig{},
+			smoke,
+			"the service still answers as the former release on all 40 of 300 probed items where the two differ: it has not loaded 111111111111; does it read its model only at start?", nil,
+		},
+		{
+			"the old model, under the new name",
+			service{health: named(newDigest), answer: as(oldAnswer(3))},
+			asked(300, 3),
+			PromoteConfig{},
+			nil,
+			"the service still answers as the former release on all 20 of 317 probed items", func(f VerifyFacts) bool { return f.Differ == 20 },
+		},
+		{
+			"the old model, by its own name",
+			service{health: named(oldDigest), answer: as(oldAnswer(300))},
+			asked(300, 300),
+			PromoteConfig{},
+			nil,
+			"the service still answers as the former release on all 40 of 40 probed items", func(f VerifyFacts) bool { return f.Probed == 40 },
+		},
+		{
+			"another release",
+			service{health: named("sha256:2222222222222222"), answer: as(newAnswer)},
+			asked(60, 10),
+			PromoteConfig{},
+			nil,
+			"the service's health names release 222222222222, not 111111111111", nil,
+		},
+		{
+			"two processes, one of them old",
+			service{health: nameless, answer: alternating},
+			asked(400, 200),
+			PromoteConfig{},
+			nil,
+			"answers that should differ are still the former release's: do several processes serve, and one of them the old model?", nil,
+		},
+		{
+			"two processes, and one text that tells",
+			service{health: named(newDigest), answer: alternatingFew},
+			asked(400, 1),
+			PromoteConfig{},
+			nil,
+			"of 20 answers that should differ are still the former release's", nil,
+		},
+		{
+			"a wrong label map",
+			service{health: nameless, answer: as(func(i int) string { return newAnswer(i + 1) })},
+			asked(90, 9),
+			PromoteConfig{},
+			nil,
+			`parity: 0 of 101 answers are as the artifact gave offline, needed are 99.5%; most often "new `, nil,
+		},
 		{"parity just held", service{health: nameless, answer: as(func(i int) string {
 			if i == 399 {
 				return "odd"
@@ -150,8 +198,14 @@ func TestProofs(t *testing.T) {
 			}
 			return newAnswer(i)
 		})}, asked(400, 100), PromoteConfig{Parity: .9975}, nil, `parity: 398 of 400 answers are as the artifact gave offline, needed are 99.75%; most often "odd" instead of "new `, nil},
-		{"a smoke case is wrong", service{health: nameless, answer: as(newAnswer)}, asked(50, 10), PromoteConfig{}, smoke,
-			`smoke case 2 is answered "new 1", expected "sport"`, func(f VerifyFacts) bool { return f.Smoke == 2 && f.SmokeBad == 1 }},
+		{
+			"a smoke case is wrong",
+			service{health: nameless, answer: as(newAnswer)},
+			asked(50, 10),
+			PromoteConfig{},
+			smoke,
+			`smoke case 2 is answered "new 1", expected "sport"`, func(f VerifyFacts) bool { return f.Smoke == 2 && f.SmokeBad == 1 },
+		},
 		{"too slow", service{health: nameless, answer: func(t string) (int, any) {
 			if slow.Add(1)%8 == 0 {
 				<-time.After(30 * time.Millisecond)
@@ -160,10 +214,22 @@ func TestProofs(t *testing.T) {
 		}}, asked(100, 10), PromoteConfig{MaxLatency: unit.Duration(20 * time.Millisecond)}, nil, "95 % of the answers take ", func(f VerifyFacts) bool { return f.P95 >= 30 }},
 		{"fast enough", service{health: nameless, answer: as(newAnswer)}, asked(100, 10), PromoteConfig{MaxLatency: unit.Duration(5 * time.Second)}, nil, "", nil},
 		{"broken", service{health: nameless, answer: func(string) (int, any) { return 500, "Traceback" }}, asked(100, 10), PromoteConfig{}, nil, "500", nil},
-		{"another field", service{health: nameless, answer: func(string) (int, any) { return 200, map[string]string{"kategorie": "x"} }}, asked(100, 10), PromoteConfig{}, nil,
-			`the answer has no field "label" (it has kategorie)`, nil},
-		{"unwell", service{health: func() (int, any) { return 503, map[string]string{"status": "no model"} }, answer: as(newAnswer)}, asked(100, 10), PromoteConfig{}, nil, "503",
-			func(f VerifyFacts) bool { return f.Probed == 0 }},
+		{
+			"another field",
+			service{health: nameless, answer: func(string) (int, any) { return 200, map[string]string{"kategorie": "x"} }},
+			asked(100, 10),
+			PromoteConfig{},
+			nil,
+			`the answer has no field "label" (it has kategorie)`, nil,
+		},
+		{
+			"unwell",
+			service{health: func() (int, any) { return 503, map[string]string{"status": "no model"} }, answer: as(newAnswer)},
+			asked(100, 10),
+			PromoteConfig{},
+			nil, "503",
+			func(f VerifyFacts) bool { return f.Probed == 0 },
+		},
 		{"nothing to ask about, but a name", service{health: named(newDigest), answer: as(newAnswer)}, nil, PromoteConfig{}, nil, "", nil},
 		{"nothing to ask about", service{health: nameless, answer: as(newAnswer)}, nil, PromoteConfig{}, smoke[:1], "nothing proves what is served", nil},
 		{"the first release", service{health: nameless, answer: as(newAnswer)}, asked(50, 0), PromoteConfig{}, nil, "", func(f VerifyFacts) bool { return f.Probed == 50 && f.Differ == 0 }},

@@ -449,10 +449,12 @@ func TestEnvironmentOfAStep(t *testing.T) {
 	r := w.run([]StepConfig{probe})
 	dir := AttemptDir(filepath.Join(w.dir, "runs", r.ID), "probe", 1)
 	out := readText(t, runner.LogFile(dir))
-	for _, want := range []string{"RETRAIND_RUN=" + r.ID, "RETRAIND_STEP=probe", "RETRAIND_MODEL=m", "RETRAIND_PIPELINE=default", "RETRAIND_TARGET=label", "RETRAIND_CHAMPION=",
+	for _, want := range []string{
+		"RETRAIND_RUN=" + r.ID, "RETRAIND_STEP=probe", "RETRAIND_MODEL=m", "RETRAIND_PIPELINE=default", "RETRAIND_TARGET=label", "RETRAIND_CHAMPION=",
 		"RETRAIND_DATA_DIR=" + filepath.Join(w.dir, "runs", r.ID, "data"), "RETRAIND_RELEASE_DIR=" + filepath.Join(w.dir, "releases", r.ID), "RETRAIND_MODEL_DIR=" + w.dir,
 		"RETRAIND_CURRENT=" + CurrentLink(w.dir), "RETRAIND_IDEMPOTENCY_KEY=" + r.ID + "/probe", "RETRAIND_ORIGIN=retraind:" + r.ID, "RETRAIND_PROGRESS=" + runner.ProgressFile(dir),
-		"LANG=de_DE", "EXTRA=a b", filepath.Join(dir, "work")} {
+		"LANG=de_DE", "EXTRA=a b", filepath.Join(dir, "work"),
+	} {
 		if !slices.Contains(strings.Split(out, "\n"), want) {
 			t.Errorf("%q is not in the environment:\n%s", want, out)
 		}

@@ -128,8 +128,10 @@ func (x *Executor) keepCandidate(ctx context.Context, p Plan, r Release, gate Ga
 	if export == nil {
 		export = &ExportFacts{} // a pipeline without an export: nothing is known about its training data
 	}
-	row := store.Release{Digest: r.Digest, Model: p.Model, Run: p.Run, Path: p.releaseDir(), Seq: export.Seq, Info: export.Info,
-		Labels: mustJSON(export.Labels), Metrics: mustJSON(gate), State: "candidate", Created: now()}
+	row := store.Release{
+		Digest: r.Digest, Model: p.Model, Run: p.Run, Path: p.releaseDir(), Seq: export.Seq, Info: export.Info,
+		Labels: mustJSON(export.Labels), Metrics: mustJSON(gate), State: "candidate", Created: now(),
+	}
 	return x.durably(ctx, func() error {
 		return x.Store.Update(ctx, "candidate", func(t *store.Tx) error {
 			if err := t.PutRelease(row); err != nil {

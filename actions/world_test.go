@@ -224,8 +224,10 @@ func (w *world) add(p Plan) {
 func (w *world) plan(steps []StepConfig) Plan {
 	serving := w.serving()
 	run := fmt.Sprintf("run%04d", w.runs)
-	return Plan{Run: run, Model: "m", Pipeline: "default", Trigger: "because", Created: now(), Champion: w.model().Champion, Steps: Resolve(steps, "/no/retraind"),
-		Promote: w.promote.WithDefaults(), Serving: serving, ModelDir: w.dir, RunDir: filepath.Join(w.dir, "runs", run)}
+	return Plan{
+		Run: run, Model: "m", Pipeline: "default", Trigger: "because", Created: now(), Champion: w.model().Champion, Steps: Resolve(steps, "/no/retraind"),
+		Promote: w.promote.WithDefaults(), Serving: serving, ModelDir: w.dir, RunDir: filepath.Join(w.dir, "runs", run),
+	}
 }
 
 func (w *world) serving() drift.ServingConfig {

@@ -149,7 +149,8 @@ func TestAnyTextIsClassified(t *testing.T) {
 	check := func(t interface {
 		Helper()
 		Fatalf(string, ...any)
-	}, fields map[string]string) {
+	}, fields map[string]string,
+	) {
 		t.Helper()
 		label, confidence, probs := m.Predict(fields)
 		sum := 0.0

@@ -11,8 +11,10 @@ import (
 func (m *Monitor) Audit() error {
 	fresh := make([]*board, len(m.boards))
 	for t, b := range m.boards {
-		fresh[t] = &board{target: b.target, values: b.values, members: b.members, rows: b.rows,
-			tallies: make([]tally, len(b.tallies)), pairs: map[[2]int32]int{}}
+		fresh[t] = &board{
+			target: b.target, values: b.values, members: b.members, rows: b.rows,
+			tallies: make([]tally, len(b.tallies)), pairs: map[[2]int32]int{},
+		}
 	}
 	var want counts
 	mix := map[int32]int{}

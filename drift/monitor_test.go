@@ -73,19 +73,23 @@ func TestScoresAsScikitLearn(t *testing.T) {
 		accuracy, f1, balanced, kappa, mcc float64
 	}{
 		"f1_score": {
-			[]string{"0", "1", "2", "0", "1", "2"}, []string{"0", "2", "1", "0", "0", "1"},
+			[]string{"0", "1", "2", "0", "1", "2"},
+			[]string{"0", "2", "1", "0", "0", "1"},
 			1. / 3, 0.8 / 3, 1. / 3, 0, 0,
 		},
 		"cohen_kappa_score": {
-			[]string{"negative", "positive", "negative", "neutral", "positive"}, []string{"negative", "positive", "negative", "neutral", "negative"},
+			[]string{"negative", "positive", "negative", "neutral", "positive"},
+			[]string{"negative", "positive", "negative", "neutral", "negative"},
 			.8, (0.8 + 1 + 2./3) / 3, 2.5 / 3, .6875, 11 / math.Sqrt(16*14),
 		},
 		"balanced_accuracy_score": {
-			[]string{"0", "1", "0", "0", "1", "0"}, []string{"0", "1", "0", "0", "0", "1"},
+			[]string{"0", "1", "0", "0", "1", "0"},
+			[]string{"0", "1", "0", "0", "0", "1"},
 			4. / 6, (0.75 + 0.5) / 2, .625, .25, .25,
 		},
 		"matthews_corrcoef": {
-			[]string{"1", "1", "1", "-1"}, []string{"1", "-1", "1", "1"},
+			[]string{"1", "1", "1", "-1"},
+			[]string{"1", "-1", "1", "1"},
 			.5, (2. / 3) / 2, 1. / 3, -1. / 3, -1. / 3,
 		},
 		"one category, all right": {[]string{"a", "a"}, []string{"a", "a"}, 1, 1, 1, 0, 0},
@@ -324,8 +328,10 @@ func TestBoundSurvivesARestart(t *testing.T) {
 	for day := range 40 { // 4 a day for 40 days
 		for i := range 4 {
 			b.seq++
-			b.Put(drift.Item{ID: fmt.Sprint(day, ".", i), Heldout: true, TextHash: hash("x"), Labels: label("a"), Inserted: true,
-				At: noon.AddDate(0, 0, day), Seq: b.seq})
+			b.Put(drift.Item{
+				ID: fmt.Sprint(day, ".", i), Heldout: true, TextHash: hash("x"), Labels: label("a"), Inserted: true,
+				At: noon.AddDate(0, 0, day), Seq: b.seq,
+			})
 		}
 	}
 	now := noon.AddDate(0, 0, 39)

@@ -70,8 +70,10 @@ func statusError(url string, status int, body []byte, about string) error {
 	case status >= 400 && status < 500:
 		hint = "does the service expect other field names? see serving.fields"
 	}
-	return &ServiceError{URL: url, Status: status, About: about,
-		Cause: fmt.Errorf("status %d %s: %s", status, excerpt(body), hint)}
+	return &ServiceError{
+		URL: url, Status: status, About: about,
+		Cause: fmt.Errorf("status %d %s: %s", status, excerpt(body), hint),
+	}
 }
 
 // ServiceError is an answer that cannot be used, with the cause and what to look at.

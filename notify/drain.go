@@ -62,8 +62,10 @@ type Drain struct {
 
 // NewDrain returns a drain that publishes on conn, which stays the caller's.
 func NewDrain(outbox Outbox, conn *nats.Conn, log *slog.Logger) *Drain {
-	return &Drain{outbox: outbox, conn: conn, log: log.With("component", "drain"), poke: make(chan struct{}, 1),
-		health: Health{Since: time.Now(), Error: "not started"}}
+	return &Drain{
+		outbox: outbox, conn: conn, log: log.With("component", "drain"), poke: make(chan struct{}, 1),
+		health: Health{Since: time.Now(), Error: "not started"},
+	}
 }
 
 // Poke says that the outbox may have new entries. It never blocks.

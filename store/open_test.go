@@ -86,8 +86,10 @@ func TestOpenRefuses(t *testing.T) {
 		prepare func(t *testing.T, dir string) string // returns the directory to open
 		want    []string
 	}{
-		{"a PostgreSQL address", func(*testing.T, string) string { return "postgres://host/db" },
-			[]string{"state: a PostgreSQL address is not supported by this version"}},
+		{
+			"a PostgreSQL address", func(*testing.T, string) string { return "postgres://host/db" },
+			[]string{"state: a PostgreSQL address is not supported by this version"},
+		},
 		{"a newer schema", func(t *testing.T, dir string) string {
 			return prepared(t, dir, "pragma user_version = 99")
 		}, []string{"open store in", "written by a newer retraind (schema 99, this one knows 1)", "install that version again"}},

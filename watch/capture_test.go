@@ -15,25 +15,41 @@ func TestCapture(t *testing.T) {
 		sql  string
 		want []string
 	}{
-		{`INSERT INTO items VALUES (1, 'a', 'x', 'sport', now(), 'anna'), (2, 'b', 'y', NULL, now(), NULL)`,
-			[]string{`insert 1 -> {"label": "sport"} text by anna `, `insert 2 -> {"label": null} text by postgres `}},
+		{
+			`INSERT INTO items VALUES (1, 'a', 'x', 'sport', now(), 'anna'), (2, 'b', 'y', NULL, now(), NULL)`,
+			[]string{`insert 1 -> {"label": "sport"} text by anna `, `insert 2 -> {"label": null} text by postgres `},
+		},
 		{`INSERT INTO items SELECT * FROM items WHERE false`, nil},
-		{`UPDATE items SET category = 'politik', updated_by = 'bert' WHERE id = 1`,
-			[]string{`update 1 {"label": "sport"} -> {"label": "politik"} by bert `}},
-		{`UPDATE items SET title = 'aa', updated_by = 'carl' WHERE id = 1`,
-			[]string{`update 1 {"label": "politik"} -> {"label": "politik"} text by carl `}},
+		{
+			`UPDATE items SET category = 'politik', updated_by = 'bert' WHERE id = 1`,
+			[]string{`update 1 {"label": "sport"} -> {"label": "politik"} by bert `},
+		},
+		{
+			`UPDATE items SET title = 'aa', updated_by = 'carl' WHERE id = 1`,
+			[]string{`update 1 {"label": "politik"} -> {"label": "politik"} text by carl `},
+		},
 		{`UPDATE items SET views = views + 1, updated_at = now(), updated_by = 'nobody'`, nil},
 		{`UPDATE items SET category = category, title = title`, nil},
-		{`UPDATE items SET category = NULL, content = NULL WHERE id = 1`,
-			[]string{`update 1 {"label": "politik"} -> {"label": null} text by nobody `}},
-		{`UPDATE items SET id = 3 WHERE id = 1`,
-			[]string{`delete 1 {"label": null} -> by nobody `, `insert 3 -> {"label": null} text by nobody `}},
-		{`INSERT INTO items (id, category) VALUES (2, 'z'), (4, 'w') ON CONFLICT (id) DO UPDATE SET category = excluded.category`,
-			[]string{`update 2 {"label": null} -> {"label": "z"} by nobody `, `insert 4 -> {"label": "w"} text by postgres `}},
-		{`BEGIN; SET LOCAL retraind.author = 'reviewer'; SET LOCAL retraind.origin = 'retraind:r_7'; UPDATE items SET category = 'q' WHERE id = 2; COMMIT`,
-			[]string{`update 2 {"label": "z"} -> {"label": "q"} by reviewer retraind:r_7`}},
-		{`SET application_name = 'retraind:r_8'; DELETE FROM items WHERE id IN (2, 4); SET application_name = 'psql'`,
-			[]string{`delete 2 {"label": "q"} -> by postgres retraind:r_8`, `delete 4 {"label": "w"} -> by postgres retraind:r_8`}},
+		{
+			`UPDATE items SET category = NULL, content = NULL WHERE id = 1`,
+			[]string{`update 1 {"label": "politik"} -> {"label": null} text by nobody `},
+		},
+		{
+			`UPDATE items SET id = 3 WHERE id = 1`,
+			[]string{`delete 1 {"label": null} -> by nobody `, `insert 3 -> {"label": null} text by nobody `},
+		},
+		{
+			`INSERT INTO items (id, category) VALUES (2, 'z'), (4, 'w') ON CONFLICT (id) DO UPDATE SET category = excluded.category`,
+			[]string{`update 2 {"label": null} -> {"label": "z"} by nobody `, `insert 4 -> {"label": "w"} text by postgres `},
+		},
+		{
+			`BEGIN; SET LOCAL retraind.author = 'reviewer'; SET LOCAL retraind.origin = 'retraind:r_7'; UPDATE items SET category = 'q' WHERE id = 2; COMMIT`,
+			[]string{`update 2 {"label": "z"} -> {"label": "q"} by reviewer retraind:r_7`},
+		},
+		{
+			`SET application_name = 'retraind:r_8'; DELETE FROM items WHERE id IN (2, 4); SET application_name = 'psql'`,
+			[]string{`delete 2 {"label": "q"} -> by postgres retraind:r_8`, `delete 4 {"label": "w"} -> by postgres retraind:r_8`},
+		},
 		{`DELETE FROM items WHERE id = 99`, nil},
 		{`BEGIN; UPDATE items SET category = 'gone'; ROLLBACK`, nil},
 		{`TRUNCATE items`, []string{`truncate -> by postgres `}},
@@ -93,8 +109,10 @@ func TestTwoModelsShareTheOutbox(t *testing.T) {
 	b.exec(`INSERT INTO items (id, category) VALUES (1, 'x')`)
 	b.exec(`UPDATE items SET views = 11`) // a label of z only
 	b.exec(`UPDATE items SET views = 12`) // of neither
-	want := []string{`insert 1 -> {"cat": "x", "top": false} text by postgres `, `insert 1 -> {"label": "x"} text by postgres `,
-		`update 1 {"cat": "x", "top": false} -> {"cat": "x", "top": true} by postgres `}
+	want := []string{
+		`insert 1 -> {"cat": "x", "top": false} text by postgres `, `insert 1 -> {"label": "x"} text by postgres `,
+		`update 1 {"cat": "x", "top": false} -> {"cat": "x", "top": true} by postgres `,
+	}
 	if diff := cmp.Diff(sorted(want), sorted(b.outbox())); diff != "" {
 		t.Error(diff)
 	}

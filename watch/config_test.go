@@ -114,8 +114,10 @@ func TestCanonicalLabels(t *testing.T) {
 // TestSQL pins the texts that people are asked to run.
 func TestSQL(t *testing.T) {
 	t.Parallel()
-	cfg := &Postgres{DSN: "host=x", Table: "app.items", ID: Columns{"id"}, Text: Columns{"title", "content"}, Author: "updated_by",
-		Targets: map[string]string{"priority": "priority", "relevant": "priority <> 'none'"}}
+	cfg := &Postgres{
+		DSN: "host=x", Table: "app.items", ID: Columns{"id"}, Text: Columns{"title", "content"}, Author: "updated_by",
+		Targets: map[string]string{"priority": "priority", "relevant": "priority <> 'none'"},
+	}
 	for name, text := range map[string]func() (string, error){
 		"migration.sql": func() (string, error) { return Migration("relevance", cfg) },
 		"down.sql":      func() (string, error) { return Down("relevance", cfg) },

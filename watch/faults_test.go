@@ -72,8 +72,10 @@ func TestMessages(t *testing.T) {
 		{"trigger disabled", "ALTER TABLE items DISABLE TRIGGER retraind_m_insert", nil},
 		{"other configuration", "", func(c *Postgres) { c.Text = Columns{"title"} }},
 		{"no rights", "CREATE ROLE messages_poor LOGIN", func(c *Postgres) { c.DSN = strings.Replace(c.DSN, "user=postgres", "user=messages_poor", 1) }},
-		{"few rights", "CREATE ROLE messages_less LOGIN; GRANT USAGE ON SCHEMA retraind TO messages_less; GRANT SELECT ON ALL TABLES IN SCHEMA retraind TO messages_less; GRANT SELECT (id, title) ON items TO messages_less",
-			func(c *Postgres) { c.DSN = strings.Replace(c.DSN, "user=postgres", "user=messages_less", 1) }},
+		{
+			"few rights", "CREATE ROLE messages_less LOGIN; GRANT USAGE ON SCHEMA retraind TO messages_less; GRANT SELECT ON ALL TABLES IN SCHEMA retraind TO messages_less; GRANT SELECT (id, title) ON items TO messages_less",
+			func(c *Postgres) { c.DSN = strings.Replace(c.DSN, "user=postgres", "user=messages_less", 1) },
+		},
 		{"no unique key", "ALTER TABLE items DROP CONSTRAINT items_pkey", nil},
 	}
 	var out strings.Builder

@@ -30,8 +30,10 @@ var shapes = map[string]struct {
 	},
 	"odd names": {
 		table: `CREATE SCHEMA "My Schema"; CREATE TABLE "My Schema"."Select.""Me""" ("ID" int PRIMARY KEY, "user" text, "Änderung" text, found text, "a'b" text)`,
-		cfg: Postgres{Table: `"My Schema"."Select.""Me"""`, ID: Columns{"ID"}, Text: Columns{"user", "a'b"}, Author: "Änderung",
-			Targets: map[string]string{"it's": "found", `b\s`: `"user" || '\'`}},
+		cfg: Postgres{
+			Table: `"My Schema"."Select.""Me"""`, ID: Columns{"ID"}, Text: Columns{"user", "a'b"}, Author: "Änderung",
+			Targets: map[string]string{"it's": "found", `b\s`: `"user" || '\'`},
+		},
 		writes: []string{`INSERT INTO "My Schema"."Select.""Me""" VALUES (1, 'u', 'anna', 'f', 'q')`, `UPDATE "My Schema"."Select.""Me""" SET found = 'g'`},
 		want:   map[string]Labels{"1": {"it's": "g", `b\s`: `u\`}},
 	},
@@ -44,7 +46,8 @@ var shapes = map[string]struct {
 	"label types": {
 		table: `CREATE TYPE mood AS ENUM ('ok', 'bad'); CREATE TABLE items (id int PRIMARY KEY, txt text, flag bool, n numeric, tags text[], doc json, m mood, nothing text)`,
 		cfg: Postgres{Table: "items", ID: Columns{"id"}, Text: Columns{"txt"}, Targets: map[string]string{
-			"flag": "flag", "n": "n", "tags": "tags", "doc": "doc", "m": "m", "nothing": "nothing", "relevant": "m <> 'bad'"}},
+			"flag": "flag", "n": "n", "tags": "tags", "doc": "doc", "m": "m", "nothing": "nothing", "relevant": "m <> 'bad'",
+		}},
 		writes: []string{`INSERT INTO items VALUES (1, 't', true, 1.50, '{}', '["b", "a", "b", null, 1]', 'ok')`, `UPDATE items SET tags = '{z,"a b"}', m = 'bad'`},
 		want:   map[string]Labels{"1": {"flag": "true", "n": "1.50", "tags": `["a b","z"]`, "doc": `["1","a","b"]`, "m": "bad", "relevant": "false"}},
 	},

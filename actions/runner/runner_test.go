@@ -38,8 +38,10 @@ func spec(t *testing.T, script string) Spec {
 	t.Helper()
 	dir := t.TempDir()
 	id := "run/" + t.Name() + "/a1"
-	return Spec{Dir: filepath.Join(dir, "a1"), ID: id, Argv: []string{"/bin/sh", "-c", script}, Cwd: dir,
-		Env: append(BaseEnv(), AttemptVar+"="+id, "OUT="+dir), Grace: 200 * time.Millisecond}
+	return Spec{
+		Dir: filepath.Join(dir, "a1"), ID: id, Argv: []string{"/bin/sh", "-c", script}, Cwd: dir,
+		Env: append(BaseEnv(), AttemptVar+"="+id, "OUT="+dir), Grace: 200 * time.Millisecond,
+	}
 }
 
 // eventually waits for a condition that another process brings about.

@@ -59,9 +59,16 @@ func (p *page) field(name, text string) {
 	p.line("  "+pad(name, keyWidth)+text, 2+keyWidth)
 }
 
-// table adds aligned columns, indented; the last column is broken into lines where it is too long. Rows without any
-// text in a column take no room for it.
+// table adds aligned columns, indented; the last column is broken into lines where it is too long. A column without any
+// text takes no room.
 func (p *page) table(indent int, headers []string, rows ...[]string) {
+	p.columns(indent, false, headers, rows)
+}
+
+// list is a table with one line for each row: what does not fit into the last column is cut.
+func (p *page) list(headers []string, rows ...[]string) { p.columns(0, true, headers, rows) }
+
+func (p *page) columns(indent int, oneLine bool, headers []string, rows [][]string) {
 	used := make([]int, len(headers))
 	for _, row := range rows {
 		for i, cell := range row {
@@ -81,6 +88,8 @@ func (p *page) table(indent int, headers []string, rows ...[]string) {
 		for i, cell := range row {
 			switch {
 			case used[i] == 0:
+			case i == len(row)-1 && oneLine:
+				text += cut(cell, max(minWidth/2, p.width-left))
 			case i == len(row)-1:
 				text += cell
 			default:

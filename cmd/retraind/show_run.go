@@ -28,16 +28,15 @@ func showRuns(p *page, runs []status.Run, now time.Time) error {
 		p.line("no run yet", 0)
 		return p.print()
 	}
-	const others = 60 // columns before the reason
 	rows := make([][]string, len(runs))
 	for i, r := range runs {
 		reason := r.Reason
 		if reason == "" {
 			reason = r.Trigger
 		}
-		rows[i] = []string{shortRun(r.ID), r.Model, ago(r.Created, now), span(r.Took(now)), outcome(r), cut(reason, max(30, p.width-others))}
+		rows[i] = []string{shortRun(r.ID), r.Model, ago(r.Created, now), span(r.Took(now)), outcome(r), reason}
 	}
-	p.table(0, []string{"run", "model", "began", "took", "outcome", "reason"}, rows...)
+	p.list([]string{"run", "model", "began", "took", "outcome", "reason"}, rows...)
 	return p.print()
 }
 

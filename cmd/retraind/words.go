@@ -20,7 +20,16 @@ func ago(t, now time.Time) string {
 	if t.IsZero() {
 		return "at an unknown time"
 	}
-	return span(now.Sub(t)) + " ago"
+	switch d := max(now.Sub(t), 0); {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s ago", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%d d ago", int(d.Hours())/24)
+	}
 }
 
 // span writes a duration with the two units that matter.

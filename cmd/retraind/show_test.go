@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/watch"
+)
+
+// golden compares what a person sees with testdata/shown/NAME. RETRAIND_UPDATE=1 writes it anew.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", "shown", name)
+	if os.Getenv("RETRAIND_UPDATE") != "" {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(got), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", name, diff)
+	}
+}
+
+const (
+	champion = "sha256:87ec9b231a07eddf573f9f3c8d0d0a3de8fa43ed992b65b97dc59436b1c11bdf"
+	former   = "sha256:08d3f8919026eddf573f9f3c8d0d0a3de8fa43ed992b65b97dc59436b1c11bdf"
+)
+
+// now is a Wednesday evening in Berlin.
+func now(t *testing.T) time.Time {
+	t.Helper()
+	zone, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return time.Date(2026, 11, 18, 17, 48, 20, 0, zone)
+}
+
+func before(t *testing.T, d time.Duration) time.Time { return now(t).Add(-d) }
+
+func fraction(f float64) *float64 { return &f }
+
+// promoted, inProgress and rolledBack are runs as they end or do not.
+func promoted(t *testing.T) status.Run {
+	start := before(t, 9*24*time.Hour)
+	return status.Run{
+		ID: "01kb4w8r2m7v2c2p3r5qn3yn38", Model: "relevance", Pipeline: "default", Trigger: "retraining: the new category Netz has 25 examples, at least 20",
+		State: "ended", Outcome: "promoted", Reason: "not worse: candidate 92.3 %, champion 83.9 % of 1,204 held-out items; the difference is above +5.6 points with 95 % confidence",
+		Release: champion, Accuracy: &status.Compared{Before: fraction(0.839), After: 0.923, Low: 0.907, High: 0.937, N: 1204},
+		Created: start, Started: start.Add(time.Second), Ended: start.Add(38 * time.Minute),
+		Steps: []status.Step{
+			{Name: "export", Kind: "do", Attempt: 1, State: "ok", Detail: "12,406 items to train on, 1,204 held out, 14 categories", Started: start.Add(time.Second), Ended: start.Add(3 * time.Second)},
+			{Name: "train", Kind: "do", Attempt: 1, State: "gpu_oom", Detail: "train: CUDA out of memory; its output: /var/lib/retraind/models/relevance/runs/01kb4w8r2m7v2c2p3r5qn3yn38/steps/train/a1/output.log", Started: start.Add(3 * time.Second), Ended: start.Add(2 * time.Minute)},
+			{Name: "train", Kind: "do", Attempt: 2, State: "ok", Detail: "exit status 0 after 35m", Started: start.Add(2 * time.Minute), Ended: start.Add(37 * time.Minute)},
+			{Name: "verify", Kind: "do", Attempt: 1, State: "ok", Started: start.Add(37 * time.Minute), Ended: start.Add(38 * time.Minute)},
+		},
+	}
+}
+
+func inProgress(t *testing.T) status.Run {
+	start := before(t, 125*time.Second)
+	return status.Run{
+		ID: "01kb4w8r2m7v2c2p3rcodcrmtdt0", Model: "relevance", Pipeline: "default", Trigger: "retraining: accuracy fell by 8 points, at least 3 points", Forced: false,
+		State: "running", Created: start, Started: start,
+		Steps: []status.Step{
+			{Name: "export", Attempt: 1, State: "ok", Detail: "12,406 items to train on, 1,204 held out, 14 categories", Started: start, Ended: start.Add(2 * time.Second)},
+			{Name: "train", Attempt: 1, State: "running", Started: start.Add(2 * time.Second), Progress: fraction(0.45)},
+			{Name: "gate", State: "waiting"},
+		},
+	}
+}
+
+func rolledBack(t *testing.T) status.Run {
+	start := before(t, 26*time.Hour)
+	return status.Run{
+		ID: "01kb4w8r2m7v2c2p3r2e1vf3e5", Model: "relevance", Pipeline: "default", Trigger: "retraining: forced by SIGUSR1", Forced: true, State: "ended", Outcome: "rolled_back",
+		Reason:  "the service still answers as the former release on all 22 of 40 probed items where the two differ: it has not loaded 113aada7d514; does it read its model only at start?",
+		Created: start, Started: start, Ended: start.Add(3 * time.Second),
+	}
+}
+
+func report(t *testing.T) *drift.Report {
+	return &drift.Report{
+		Model: "relevance", At: before(t, time.Minute), Release: champion, State: drift.StateOK, HeldOut: 1204, Scored: 1204, Correct: 1049,
+		Accuracy: 0.871, Low: 0.851, High: 0.889, Majority: 0.312, Baseline: &drift.Baseline{Accuracy: 0.923, N: 1204},
+		Category: []drift.Category{{Name: "Sport", Support: 210, Correct: 199, Recall: 0.948}, {Name: "Netz", Support: 40, Correct: 12, Recall: 0.3}, {Name: "rare", Support: 2}},
+		Labels:   drift.Labels{Items: 14195, Changed: 412, Share: 0.029},
+	}
+}
+
+// armed is a model that waits, with everything a status can say of one in peace.
+func armed(t *testing.T) status.Model {
+	last := promoted(t)
+	return status.Model{
+		Name: "relevance", Phase: status.Armed, Sentence: "a retrain is due (accuracy fell by 5.2 points, at least 3 points) and waits: quiet hours from 22:00 CET",
+		Release: champion, Deployed: before(t, 9*24*time.Hour), Report: report(t), Floor: 0.85, Last: &last, NextCheck: now(t).Add(47 * time.Minute),
+		Window:  status.Window{Changes: time.Date(2026, 11, 18, 22, 0, 0, 0, now(t).Location())},
+		Sources: []status.Source{{Name: "postgres", Health: watch.Health{Up: true, Since: before(t, 75*time.Hour)}}},
+	}
+}
+
+func snapshot(t *testing.T, models ...status.Model) status.Status {
+	return status.Status{
+		At: now(t), Version: "0.1.0", Started: before(t, 75*time.Hour), Models: models,
+		Config: status.Config{Path: "/etc/retraind/retraind.yaml", Loaded: before(t, 75*time.Hour)},
+	}
+}
+
+// broken is the same model when everything goes wrong at once.
+func broken(t *testing.T) status.Model {
+	m := armed(t)
+	m.Name, m.Phase = "intent", status.Broken
+	m.Sentence = `labels cannot be followed: cannot reach PostgreSQL at db.example.org:5432: connect: connection refused (is the server running?)`
+	m.Sources[0].Health = watch.Health{Since: before(t, 7*time.Minute), Error: "cannot reach PostgreSQL"}
+	m.Report.State, m.Report.Detail = drift.StateError, "17 of 220 held-out texts wait: status 500"
+	m.Report.Accuracy = 0.712
+	last := rolledBack(t)
+	m.Last = &last
+	m.Window = status.Window{Open: true, Changes: time.Date(2026, 11, 19, 6, 0, 0, 0, now(t).Location())}
+	return m
+}
+
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	fresh := status.Model{Name: "fresh", Phase: status.Armed, Sentence: "a retrain is due (no release is deployed yet) and waits: quiet hours from 22:00 CET", Sources: []status.Source{{Name: "postgres"}}}
+	busy := armed(t)
+	active := inProgress(t)
+	busy.Phase, busy.Sentence, busy.Active = status.Running, "run dcrmtdt0 is in step train: retraining: accuracy fell by 8 points, at least 3 points", &active
+	busy.Window = status.Window{Open: true}
+	troubled := snapshot(t, broken(t), fresh)
+	troubled.Config.Problem, troubled.OutboxPending = "retraind.yaml:7:3: unknown key", 1234
+	cold := snapshot(t, busy)
+	cold.Config.RestartNeeded = []string{"listen", "models.relevance.labels"}
+	for name, s := range map[string]status.Status{"status-armed": snapshot(t, armed(t)), "status-broken": troubled, "status-running": cold} {
+		var out bytes.Buffer
+		if err := showStatus(newPage(&out), s); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name, out.String())
+	}
+}
+
+func TestRuns(t *testing.T) {
+	t.Parallel()
+	var list, none, one, progress bytes.Buffer
+	for _, err := range []error{
+		showRuns(newPage(&list), []status.Run{inProgress(t), rolledBack(t), promoted(t)}, now(t)),
+		showRuns(newPage(&none), nil, now(t)),
+		showRun(newPage(&one), promoted(t), now(t)),
+		showRun(newPage(&progress), inProgress(t), now(t)),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	golden(t, "runs", list.String())
+	golden(t, "runs-none", none.String())
+	golden(t, "run-promoted", one.String())
+	golden(t, "run-running", progress.String())
+}
+
+func TestModels(t *testing.T) {
+	t.Parallel()
+	var models, releases, gpus bytes.Buffer
+	for _, err := range []error{
+		showModels(newPage(&models), snapshot(t, armed(t), broken(t), status.Model{Name: "fresh", Phase: status.Watching})),
+		showReleases(newPage(&releases), "relevance", []status.Release{
+			{Digest: champion, Run: promoted(t).ID, State: "champion", Created: before(t, 9*24*time.Hour), Accuracy: promoted(t).Accuracy},
+			{Digest: former, Run: rolledBack(t).ID, State: "rolled_back", Created: before(t, 12*24*time.Hour)},
+		}, now(t)),
+		showGPUs(newPage(&gpus), []gpu.Device{
+			{Index: 0, Name: "NVIDIA H200", Free: gpu.Bytes(61 * gib), Total: gpu.Bytes(139 * gib), Processes: []gpu.Process{{PID: 77, Name: "ollama", Used: gpu.Bytes(58 * gib)}}},
+			{Index: 1, Name: "NVIDIA H200", Free: gpu.Bytes(139 * gib), Total: gpu.Bytes(139 * gib)},
+		}),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	golden(t, "models", models.String())
+	golden(t, "releases", releases.String())
+	golden(t, "gpus", gpus.String())
+}
+
+const gib = 1 << 30

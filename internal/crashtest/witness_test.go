@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -116,16 +115,4 @@ func (s *subscriber) receive(m *nats.Msg) {
 		}
 	}
 	s.bodies[e.ID] = string(m.Data)
-}
-
-// received returns the ids so far.
-func (s *subscriber) received() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ids := make([]string, 0, len(s.bodies))
-	for id := range s.bodies {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
 }

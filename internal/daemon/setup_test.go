@@ -222,7 +222,6 @@ type running struct {
 	hard     context.CancelFunc
 	done     chan struct{}
 	err      error // valid once done is closed
-	stopped  bool
 }
 
 // begin runs a daemon; ready is closed once it serves.

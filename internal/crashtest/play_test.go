@@ -45,12 +45,12 @@ var told atomic.Int32
 
 func newStory(t *testing.T, end ending, at ...string) *story {
 	t.Helper()
-	ctx, fail := context.WithCancelCause(t.Context())
-	ctx, stop := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the story is not over after %s", patience))
-	t.Cleanup(stop)
 	self, err := os.Executable()
 	check(t, err)
 	p := place{dir: t.TempDir(), dsn: database(t), program: program(t), helper: self}
+	ctx, fail := context.WithCancelCause(t.Context())
+	ctx, stop := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the story is not over after %s", patience))
+	t.Cleanup(stop)
 	p.salt = filepath.Join(p.dir, "salt")
 	check(t, os.WriteFile(p.salt, []byte("pepper\n"), 0o600))
 	n := told.Add(1)

@@ -113,6 +113,7 @@ type world struct {
 
 	state    string
 	nats     string // the value of nats:
+	timeout  string // of the classifier
 	serving  string // more keys of serving
 	hours    string // quiet_hours, "" for always
 	evaluate string
@@ -124,7 +125,7 @@ type world struct {
 func setup(t *testing.T) *world {
 	t.Helper()
 	w := &world{
-		t: t, dir: t.TempDir(), service: serve(t), nats: "{embedded: true, listen: none}", listen: "off",
+		t: t, dir: t.TempDir(), service: serve(t), nats: "{embedded: true, listen: none}", listen: "off", timeout: "5s",
 		evaluate: "{every: 1h, after_changes: 0, debounce: 10ms, max_wait: 20ms, min_items: 10}", when: "{accuracy_below: 30%}",
 	}
 	w.state = filepath.Join(w.dir, "state")
@@ -144,7 +145,7 @@ func database(t *testing.T) string {
 
 func migration(t *testing.T) string {
 	t.Helper()
-	w := world{t: t, dir: "/nowhere", dsn: "host=/nowhere", service: &service{address: "127.0.0.1:1"}, nats: "{embedded: true}", evaluate: "{every: 1h}", when: "{max_age: 1d}", listen: "off"}
+	w := world{t: t, dir: "/nowhere", dsn: "host=/nowhere", service: &service{address: "127.0.0.1:1"}, nats: "{embedded: true}", evaluate: "{every: 1h}", timeout: "5s", when: "{max_age: 1d}", listen: "off"}
 	l, err := configs.Parse("retraind.yaml", []byte(w.config()))
 	if err != nil {
 		t.Fatal(err)
@@ -173,13 +174,13 @@ models:
   %s:
     labels: {postgres: {dsn: %q, table: items, id: id, text: [content], label: category}}
     heldout: {share: 30%%, salt_file: %q}
-    serving: {classify: "http://%s/classify", health: "http://%s/health", timeout: 5s%s}
+    serving: {classify: "http://%s/classify", health: "http://%s/health", timeout: %s%s}
     evaluate: %s
     retrain_when: %s
     limits: {cooldown: 0s, budget: "", breaker: 0}%s
     pipeline: {default: %s}
     promote: {gate: not_worse, margin: 20, verify_within: 5s}
-`, w.state, w.listen, w.nats, model, w.dsn, filepath.Join(w.dir, "salt"), w.service.address, w.service.address, w.serving, w.evaluate, w.when, hours, steps)
+`, w.state, w.listen, w.nats, model, w.dsn, filepath.Join(w.dir, "salt"), w.service.address, w.service.address, w.timeout, w.serving, w.evaluate, w.when, hours, steps)
 }
 
 // usual is the usual pipeline, with more steps before the training.

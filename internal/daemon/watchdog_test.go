@@ -130,6 +130,7 @@ func TestWatchdogGoesHungryWithTheLoop(t *testing.T) {
 func TestWatchdogIsFedWhileTheClassifierIsSlow(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
+	w.timeout = "5m"
 	r, m := w.watched()
 	r.first()
 	asked, gone := make(chan struct{}, 1), make(chan struct{})
@@ -147,7 +148,7 @@ func TestWatchdogIsFedWhileTheClassifierIsSlow(t *testing.T) {
 	w.service.fault.Store(&slow)
 	w.sql(heldOut(t, 1))
 	<-asked
-	m.alive(t, 20) // some seconds more than the interval
+	m.alive(t, 20) // some intervals
 	w.service.fault.Store(nil)
 	close(gone)
 	r.model("the answer", func(m status.Model) bool { return m.Report.Seq == items+1 && m.Report.State == "ok" })

@@ -1,0 +1,91 @@
+package actions
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// fakeGPU is a GPU of function fields.
+type fakeGPU struct {
+	acquire func(ctx context.Context) (map[string]string, func(), error)
+}
+
+func (g fakeGPU) Acquire(ctx context.Context, _ string) (map[string]string, func(), error) {
+	return g.acquire(ctx)
+}
+
+func TestGPU(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	train := sh("train", "echo $CUDA_VISIBLE_DEVICES >$RETRAIND_MODEL_DIR/devices; exec "+w.self+" fake-train 7")
+	train.GPU = true
+	w.ends(w.run(pipeline(train)), Blocked, "the step needs a GPU and none is configured: set gpu: for the model", "export ok", "train blocked")
+
+	w.executor.GPU = fakeGPU{func(context.Context) (map[string]string, func(), error) {
+		return nil, nil, &BlockedError{Reason: "GPU-1 is held by ollama (pid 7)"}
+	}}
+	r := w.run(pipeline(train))
+	w.ends(r, Blocked, "GPU-1 is held by ollama (pid 7)", "export ok", "train blocked")
+	if exists(filepath.Join(w.dir, "devices")) {
+		t.Error("the command ran all the same")
+	}
+
+	w.executor.GPU = fakeGPU{func(context.Context) (map[string]string, func(), error) {
+		return nil, nil, errors.New("driver is broken")
+	}}
+	w.ends(w.run(pipeline(train)), Failed, "driver is broken", "export ok", "train failed")
+
+	waiting := make(chan struct{}, 1)
+	w.executor.GPU = fakeGPU{func(ctx context.Context) (map[string]string, func(), error) {
+		waiting <- struct{}{}
+		<-ctx.Done()
+		return nil, nil, context.Cause(ctx)
+	}}
+	p := w.submit(pipeline(train))
+	<-waiting
+	w.cancel(p)
+	w.ends(w.await(p), Cancelled, "cancelled by anna", "export ok", "train cancelled")
+
+	short := train
+	short.Timeout = unit.Duration(50 * time.Millisecond)
+	p = w.submit(pipeline(short))
+	<-waiting
+	w.ends(w.await(p), Failed, "not done after its timeout of 50ms", "export ok", "train timeout")
+
+	released := 0
+	w.executor.GPU = fakeGPU{func(context.Context) (map[string]string, func(), error) {
+		return map[string]string{"CUDA_VISIBLE_DEVICES": "GPU-1"}, func() { released++ }, nil
+	}}
+	w.ends(w.run(pipeline(train)), Promoted, "first release", goodSteps...)
+	if got := readText(t, filepath.Join(w.dir, "devices")); got != "GPU-1\n" || released != 1 {
+		t.Errorf("devices %q, let go %d times", got, released)
+	}
+}
+
+func TestEnvironmentOfAStep(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	probe := sh("probe", "env; pwd; exit 1")
+	probe.Env = map[string]string{"LANG": "de_DE", "EXTRA": "a b"}
+	r := w.run([]StepConfig{probe})
+	dir := AttemptDir(filepath.Join(w.dir, "runs", r.ID), "probe", 1)
+	out := readText(t, runner.LogFile(dir))
+	for _, want := range []string{
+		"RETRAIND_RUN=" + r.ID, "RETRAIND_STEP=probe", "RETRAIND_MODEL=m", "RETRAIND_PIPELINE=default", "RETRAIND_TARGET=label", "RETRAIND_CHAMPION=",
+		"RETRAIND_DATA_DIR=" + filepath.Join(w.dir, "runs", r.ID, "data"), "RETRAIND_RELEASE_DIR=" + filepath.Join(w.dir, "releases", r.ID), "RETRAIND_MODEL_DIR=" + w.dir,
+		"RETRAIND_CURRENT=" + CurrentLink(w.dir), "RETRAIND_IDEMPOTENCY_KEY=" + r.ID + "/probe", "RETRAIND_ORIGIN=retraind:" + r.ID, "RETRAIND_PROGRESS=" + runner.ProgressFile(dir),
+		"LANG=de_DE", "EXTRA=a b", filepath.Join(dir, "work"),
+	} {
+		if !slices.Contains(strings.Split(out, "\n"), want) {
+			t.Errorf("%q is not in the environment:\n%s", want, out)
+		}
+	}
+}

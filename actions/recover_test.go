@@ -1,0 +1,275 @@
+package actions
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/store"
+)
+
+// killSupervisor loses a command's supervisor, as a crash of the machine would.
+func killSupervisor(t *testing.T, dir string) {
+	t.Helper()
+	var pid int
+	if _, err := fmt.Sscan(readText(t, filepath.Join(dir, "claimed")), &pid); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestUnknownOutcomes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	champion := w.champion()
+
+	// Of a command that must not run twice: the run goes back.
+	restart := sh("restart", "touch $RETRAIND_MODEL_DIR/restarting; sleep 1000")
+	restart.Undo = []string{"touch $RETRAIND_MODEL_DIR/undone"}
+	p := w.submit(pipeline(w.train(10), restart))
+	eventually(t, "the restart", func() bool { return exists(filepath.Join(w.dir, "restarting")) })
+	killSupervisor(t, AttemptDir(p.RunDir, "restart", 1))
+	w.ends(w.await(p), RolledBack, "restart: its supervisor ended without a record",
+		"export ok", "train ok", "gate ok", "release ok", "restart unknown", "undo release ok", "undo restart ok", "prove ok")
+	w.serves(champion)
+	if !exists(filepath.Join(w.dir, "undone")) {
+		t.Error("the command was not taken back")
+	}
+
+	// Of one that may: it runs again, in a directory of its own.
+	train := sh("train", "if mkdir $RETRAIND_MODEL_DIR/once; then sleep 1000; fi; exec "+w.self+" fake-train 10")
+	train.Kind = KindPure
+	p = w.submit(pipeline(train))
+	eventually(t, "the training", func() bool { return exists(filepath.Join(w.dir, "once")) })
+	killSupervisor(t, AttemptDir(p.RunDir, "train", 1))
+	w.ends(w.await(p), Promoted, "not worse", "export ok", "train unknown", "train ok", "gate ok", "release ok", "verify ok")
+}
+
+func (w *world) cancel(p Plan) {
+	w.t.Helper()
+	w.update(func(tx *store.Tx) error { return tx.CancelRun(p.Run, "anna") })
+}
+
+func TestCancelDuringACommand(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	train := sh("train", "echo $$ >$RETRAIND_MODEL_DIR/pid; sleep 1000")
+	train.Undo = []string{"kill -0 $(cat $RETRAIND_MODEL_DIR/pid) 2>/dev/null && echo alive >$RETRAIND_MODEL_DIR/undo || echo gone >$RETRAIND_MODEL_DIR/undo"}
+	p := w.submit(pipeline(train))
+	pid := filepath.Join(w.dir, "pid")
+	eventually(t, "the training", func() bool { return exists(pid) })
+	w.cancel(p)
+	r := w.await(p)
+	w.ends(r, Cancelled, "cancelled by anna", "export ok", "train cancelled", "undo train ok")
+	if got := readText(t, filepath.Join(w.dir, "undo")); got != "gone\n" {
+		t.Errorf("when it was taken back the command was %s", got)
+	}
+	if events := w.events(r.ID); events[len(events)-1] != "run.finished" {
+		t.Errorf("events %v", events)
+	}
+}
+
+// Cancelled while no daemon was there: the command that still runs is ended before anything is taken back.
+func TestCancelWhileTheDaemonIsAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	train := sh("train", "echo $$ >$RETRAIND_MODEL_DIR/pid; sleep 1000")
+	train.Undo = []string{"kill -0 $(cat $RETRAIND_MODEL_DIR/pid) 2>/dev/null && echo alive >$RETRAIND_MODEL_DIR/undo || echo gone >$RETRAIND_MODEL_DIR/undo"}
+	p := w.submit(pipeline(train))
+	eventually(t, "the training", func() bool { return exists(filepath.Join(w.dir, "pid")) })
+	w.stop()
+	w.cancel(p)
+	w.start()
+	w.ends(w.await(p), Cancelled, "cancelled by anna", "export ok", "train cancelled", "undo train ok")
+	if got := readText(t, filepath.Join(w.dir, "undo")); got != "gone\n" {
+		t.Errorf("when it was taken back the command was %s", got)
+	}
+}
+
+func TestCancelBeforeItsTurn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first := w.submit(pipeline(sh("train", "while [ ! -e $RETRAIND_MODEL_DIR/go ]; do sleep 0.02; done; exec "+w.self+" fake-train 7")))
+	w.cancel(first)
+	w.ends(w.await(first), Cancelled, "cancelled by anna", w.steps(first.Run)...)
+	w.serves("")
+}
+
+// A deployment that is cancelled while it is proved goes back.
+func TestCancelDuringTheProof(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	champion := w.champion()
+	w.promote.Smoke = []Smoke{{Text: map[string]string{"title": titled(0)}, Expect: "never"}} // it would try for ten seconds
+	p := w.submit(pipeline(w.train(10)))
+	eventually(t, "the proof", func() bool { return slices.Contains(w.steps(p.Run), "verify running") })
+	w.cancel(p)
+	w.ends(w.await(p), Cancelled, "cancelled by anna", "export ok", "train ok", "gate ok", "release ok", "verify cancelled", "undo release ok", "prove ok")
+	w.serves(champion)
+}
+
+// A daemon that restarts in the middle of a command finds it again; the command runs once.
+func TestRestartInTheMiddleOfACommand(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.submit(pipeline(sh("train", "echo $$ >>$RETRAIND_MODEL_DIR/starts; while [ ! -e $RETRAIND_MODEL_DIR/go ]; do sleep 0.02; done; exec "+w.self+" fake-train 7")))
+	starts := filepath.Join(w.dir, "starts")
+	eventually(t, "the training", func() bool { return exists(starts) })
+	for range 2 {
+		w.stop()
+		if r := w.look(p); r.State != "running" || r.Outcome != "" {
+			t.Fatalf("after a stop the run is %s, %s", r.State, r.Outcome)
+		}
+		w.start()
+	}
+	writeText(t, filepath.Join(w.dir, "go"), "")
+	w.ends(w.await(p), Promoted, "first release", goodSteps...)
+	if got := strings.Count(readText(t, starts), "\n"); got != 1 {
+		t.Errorf("the training was started %d times", got)
+	}
+	want := []string{"run.step", "run.step", "run.step", "run.step", "run.step", "model.deployed", "run.finished"}
+	if diff := cmp.Diff(want, w.events(p.Run)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A command that ended while no daemon was there is not run again.
+func TestCommandEndsWhileTheDaemonIsAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.submit(pipeline(sh("train", "echo $$ >>$RETRAIND_MODEL_DIR/starts; while [ ! -e $RETRAIND_MODEL_DIR/go ]; do sleep 0.02; done; exec "+w.self+" fake-train 7")))
+	eventually(t, "the training", func() bool { return exists(filepath.Join(w.dir, "starts")) })
+	w.stop()
+	writeText(t, filepath.Join(w.dir, "go"), "")
+	eventually(t, "its record", func() bool {
+		_, ok, err := runner.ReadExit(AttemptDir(p.RunDir, "train", 1))
+		return ok && err == nil
+	})
+	w.start()
+	w.ends(w.await(p), Promoted, "first release", goodSteps...)
+}
+
+// Submitting a run again, as the loop does after a restart, starts no second one; a run of the model that is still open
+// keeps the next waiting.
+func TestSubmitTwice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	hold := sh("train", "echo x >>$RETRAIND_MODEL_DIR/starts; while [ ! -e $RETRAIND_MODEL_DIR/go ]; do sleep 0.02; done; exec "+w.self+" fake-train 7")
+	p := w.submit(pipeline(hold))
+	for range 3 {
+		if err := w.engine.Submit(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.runs++
+	next := w.plan(pipeline(w.train(10)))
+	w.add(next)
+	eventually(t, "the training", func() bool { return exists(filepath.Join(w.dir, "starts")) })
+	if err := w.engine.Submit(next); err == nil || !strings.Contains(err.Error(), "another run of model m is still open") {
+		t.Errorf("two runs of one model at once: %v", err)
+	}
+	writeText(t, filepath.Join(w.dir, "go"), "")
+	w.ends(w.await(p), Promoted, "first release", goodSteps...)
+	if err := w.engine.Submit(p); err != nil {
+		t.Fatal(err)
+	}
+	next.Champion = w.model().Champion
+	if err := w.engine.Submit(next); err != nil { // at once: the first is just leaving the queue
+		t.Fatal(err)
+	}
+	w.ends(w.await(next), Promoted, "not worse", goodSteps...)
+	if got := strings.Count(readText(t, filepath.Join(w.dir, "starts")), "\n"); got != 1 {
+		t.Errorf("the first was started %d times", got)
+	}
+}
+
+// A crash between an action's record in the store and the engine's own makes the action be entered again: it is told of
+// once.
+func TestActionsMayBeEnteredTwice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.runs++
+	p := w.plan(pipeline(w.train(7)))
+	w.update(func(tx *store.Tx) error {
+		_, err := tx.AddRun(store.Run{ID: p.Run, Model: "m", State: "queued", Plan: "{}", Created: p.Created})
+		return err
+	})
+	var done []Outcome
+	for {
+		a, more := Next(p, done)
+		if !more {
+			break
+		}
+		var outs [2]Outcome
+		for i := range outs {
+			out, err := w.executor.Execute(t.Context(), p, a, done)
+			if err != nil {
+				t.Fatal(err)
+			}
+			outs[i] = out
+		}
+		if outs[0].Class != outs[1].Class || outs[0].Detail != outs[1].Detail {
+			t.Errorf("%s: first %+v, then %+v", title(p, a), outs[0], outs[1])
+		}
+		done = append(done, outs[1])
+	}
+	if r := w.look(p); r.Outcome != string(Promoted) {
+		t.Errorf("%s: %s", r.Outcome, r.Reason)
+	}
+	want := []string{"run.step", "run.step", "run.step", "run.step", "run.step", "model.deployed", "run.finished"}
+	if diff := cmp.Diff(want, w.events(p.Run)); diff != "" {
+		t.Error(diff)
+	}
+	w.serves(w.model().Champion)
+}
+
+func TestOldFilesAreRemoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.promote.VerifyWithin = unit.Duration(5 * time.Second)
+	champion := w.champion() // run0001
+	kept := func(sub string) []string { return entries(t, filepath.Join(w.dir, sub)) }
+	for i := range 3 { // refused ones: run0002 … run0004
+		w.ends(w.run(pipeline(w.train(i+2))), Rejected, "would be lost", "export ok", "train ok", "gate rejected")
+	}
+	for range 4 { // these leave half an artifact: run0005 … run0008
+		w.run(pipeline(sh("train", "echo half >$RETRAIND_RELEASE_DIR/half; exit 1")))
+	}
+	if got := kept("releases"); len(got) != 8 {
+		t.Errorf("releases %v", got)
+	}
+	for i := range 3 { // run0009 … run0011: the half artifacts of run0005 and run0006 go, and the two oldest refused ones
+		w.run(pipeline(sh("train", fmt.Sprintf("sed 's/wrong/%d/' $RETRAIND_CURRENT/predictions.jsonl >$RETRAIND_RELEASE_DIR/predictions.jsonl; sed -i '/\"label\":\"%d/!s/category ./no/' $RETRAIND_RELEASE_DIR/predictions.jsonl; echo %d >$RETRAIND_RELEASE_DIR/model.json", i, i, i))))
+	}
+	w.serves(champion)
+	want := []string{"run0001", "run0003", "run0004", "run0007", "run0008", "run0009", "run0010", "run0011"}
+	eventually(t, "the old releases gone", func() bool { return slices.Equal(kept("releases"), want) }) // a moment after the run has ended
+	if n := len(kept("runs")); n != 11 {
+		t.Errorf("%d directories of runs", n)
+	}
+	refused := ""
+	w.view(func(tx *store.Tx) error {
+		all, err := tx.Releases("m", 100)
+		for _, r := range all {
+			if r.Run == "run0002" {
+				refused = r.Digest
+			}
+		}
+		return err
+	})
+	n := 0
+	w.view(func(tx *store.Tx) error { return tx.Predictions("m", refused, func(store.Prediction) { n++ }) })
+	if refused == "" || n != 0 {
+		t.Errorf("%d answers of the removed release %q are still cached", n, refused)
+	}
+}

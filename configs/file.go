@@ -162,7 +162,11 @@ var modelName = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
 
 func (f *File) validate() check.Problems {
 	var p check.Problems
-	if f.Version != 1 {
+	switch f.Version {
+	case 1:
+	case 0:
+		p.Errorf("version", "write version: 1 at the top", "nothing says which version of the format this is")
+	default:
 		p.Errorf("version", "write version: 1", "unknown version %d", f.Version)
 	}
 	loc, err := time.LoadLocation(f.Timezone)

@@ -159,5 +159,11 @@ func (f *File) compile() check.Problems {
 
 // Policy compiles a model's rules. Files that they name, such as holidays, are read relative to the configuration.
 func (f *File) Policy(model string) (*policy.Policy, error) {
-	return policy.Compile(f.Models[model].Policy, f.loc, policy.Options{ReadFile: func(name string) ([]byte, error) { return os.ReadFile(f.abs(name)) }})
+	return policy.Compile(f.Models[model].Policy, f.loc, policy.Options{ReadFile: func(name string) ([]byte, error) {
+		b, err := os.ReadFile(f.abs(name))
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("there is no file %s", f.abs(name))
+		}
+		return b, err
+	}})
 }

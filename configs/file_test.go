@@ -1,0 +1,129 @@
+package configs_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/retraind/retraind/configs"
+)
+
+// Each file in testdata/bad is named after its fault; beside it lies what a person is told. RETRAIND_UPDATE=1 writes
+// that anew.
+func TestBadFiles(t *testing.T) {
+	t.Parallel()
+	paths, err := filepath.Glob("testdata/bad/*.yaml")
+	if err != nil || len(paths) < 20 {
+		t.Fatalf("%d files found: %v", len(paths), err)
+	}
+	for _, path := range paths {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".yaml"), func(t *testing.T) {
+			t.Parallel()
+			source, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = configs.Parse(filepath.Join("/etc/retraind", filepath.Base(path)), source)
+			var bad *configs.InvalidError
+			if !errors.As(err, &bad) {
+				t.Fatalf("got %v, want an InvalidError", err)
+			}
+			var out bytes.Buffer
+			if err := bad.Render(&out); err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range bad.Problems {
+				if p.Line == 0 || p.Column == 0 {
+					t.Errorf("%q has no place", p.Message)
+				}
+			}
+			golden := strings.TrimSuffix(path, ".yaml") + ".golden"
+			if os.Getenv("RETRAIND_UPDATE") != "" {
+				if err := os.WriteFile(golden, out.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), out.String()); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// What is left out gets its default, in every section.
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	l := load(t, strings.Replace(good, "timezone: Europe/Berlin\nstate: state\n", "", 1))
+	f, m := l.File, l.File.Models["news"]
+	for name, got := range map[string][2]any{
+		"timezone":  {f.Timezone, "UTC"},
+		"state":     {f.State, "/var/lib/retraind"},
+		"listen":    {f.Listen, "127.0.0.1:7420"},
+		"broker":    {f.NATS.UsesEmbedded(), true},
+		"share":     {m.Heldout.Share.F(), 0.15},
+		"gate":      {m.Serving.Gate, "label"},
+		"min_items": {m.Policy.Evaluate.MinItems, 200},
+		"margin":    {m.Promote.Margin.F(), 1.0},
+		"steps":     {len(m.Pipeline[configs.DefaultPipeline]), 5},
+		"zone":      {f.Location().String(), "UTC"},
+		"warnings":  {len(l.Warnings), 0},
+	} {
+		if got[0] != got[1] {
+			t.Errorf("%s is %v, want %v", name, got[0], got[1])
+		}
+	}
+}
+
+// Relative paths start at the file, wherever the program was started; an absolute one and an empty one stay.
+func TestPathsStartAtTheFile(t *testing.T) {
+	t.Parallel()
+	l := load(t, strings.NewReplacer(
+		"state: state", "state: state\nnats: {url: nats://host:4222, credentials_file: creds/nats, tls: {ca_file: ca.pem, cert_file: /etc/cert.pem, key_file: key.pem}}",
+		"    serving:", "    heldout: {salt_file: salt}\n    pipeline:\n      default:\n        - {name: a, exec: [x], dir: work}\n        - {name: b, exec: [x]}\n    serving:",
+	).Replace(good))
+	dir, m := filepath.Dir(l.Path), l.File.Models["news"]
+	got := []string{
+		l.File.State, l.File.NATS.CredentialsFile, l.File.NATS.TLS.CAFile, l.File.NATS.TLS.CertFile, l.File.NATS.TLS.KeyFile,
+		m.Heldout.SaltFile, m.Labels.Postgres.DSNFile, m.Pipeline["default"][0].Dir, m.Pipeline["default"][1].Dir,
+	}
+	in := func(name string) string { return filepath.Join(dir, name) }
+	want := []string{in("state"), in("creds/nats"), in("ca.pem"), "/etc/cert.pem", in("key.pem"), in("salt"), in("pg-dsn"), in("work"), ""}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// A target reads the column it names, else the source's; both ways mean the same to the database.
+func TestTargetsFindTheirColumns(t *testing.T) {
+	t.Parallel()
+	l := load(t, changed(t, "    retrain_when:", "      gate: topic\n      targets:\n        topic: {answer: label}\n        tone: {answer: tone, label: tone}\n    retrain_when:"))
+	if diff := cmp.Diff(map[string]string{"topic": "category", "tone": "tone"}, l.File.Models["news"].Labels.Postgres.Targets); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// What init writes loads as it is, for any names that a table may have.
+func TestExampleLoads(t *testing.T) {
+	t.Parallel()
+	for _, e := range []configs.Example{
+		{Model: "relevance", DSN: "pg-dsn", Table: "public.items", ID: "id", Text: []string{"title", "content"}, Label: "category", State: "/var/lib/retraind"},
+		{Model: "a-1_b", DSN: "/run/credentials/pg", Table: "Items", ID: "item key", Text: []string{"Text"}, Label: "label", State: "state"},
+	} {
+		l := load(t, e.Render())
+		if diff := cmp.Diff([]string{e.Model}, l.File.Names()); diff != "" || len(l.Warnings) != 0 {
+			t.Errorf("%s: %s, warnings %v", e.Model, diff, l.Warnings)
+		}
+		if got := l.File.Models[e.Model].Labels.Postgres; got.Table != e.Table || got.ID[0] != e.ID || !cmp.Equal([]string(got.Text), e.Text) {
+			t.Errorf("%s: got %+v", e.Model, got)
+		}
+	}
+}

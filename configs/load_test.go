@@ -1,0 +1,116 @@
+package configs_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/internal/check"
+)
+
+func TestLoadTellsWhatIsNoFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if _, err := configs.Load(filepath.Join(dir, "none.yaml")); err == nil || !strings.Contains(err.Error(), "does not exist: write one with `retraind init`") {
+		t.Errorf("missing: %v", err)
+	}
+	if _, err := configs.Load(dir); err == nil || !strings.Contains(err.Error(), "is not a regular file") {
+		t.Errorf("directory: %v", err)
+	}
+	if _, err := configs.Load("/dev/zero"); err == nil || !strings.Contains(err.Error(), "is not a regular file") {
+		t.Errorf("device: %v", err)
+	}
+	huge := write(t, good+"#"+strings.Repeat("x", 2<<20))
+	if _, err := configs.Load(huge); err == nil || !strings.Contains(err.Error(), "a configuration has at most 1 MiB") {
+		t.Errorf("huge: %v", err)
+	}
+}
+
+// The digest is of the text: a comment makes another one, another path does not.
+func TestDigest(t *testing.T) {
+	t.Parallel()
+	one, same, other := load(t, good), load(t, good), load(t, good+"# x\n")
+	if one.Digest != same.Digest || one.Digest == other.Digest || !strings.HasPrefix(one.Digest, "sha256:") {
+		t.Errorf("%s, %s, %s", one.Digest, same.Digest, other.Digest)
+	}
+}
+
+func TestLineAndLocate(t *testing.T) {
+	t.Parallel()
+	l := load(t, good)
+	for path, want := range map[string]int{
+		"models.news.retrain_when.accuracy_below": 12, "models.news.limits.cooldown": 13, "models.news.quiet_hours": 14, "models.news.limits.breaker": 0,
+	} {
+		if got, ok := l.Line(path); got != want || ok != (want > 0) {
+			t.Errorf("%s: line %d, %t; want %d", path, got, ok, want)
+		}
+	}
+	var found check.Problems
+	found.Errorf("models.news.labels.postgres.table", "", "no such table")
+	found.Warnf("models.news.serving.timeout", "", "not in the file")
+	located, err := l.Locate(found)
+	if err != nil || len(located) != 2 || located[0].Line != 7 || located[1].Line != 8 {
+		t.Errorf("got %v, %v", located, err)
+	}
+	if _, err := (&configs.Loaded{}).Locate(found); err == nil {
+		t.Error("a file that was not parsed has places")
+	}
+}
+
+// A problem that does not stop the load is told of.
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	l := load(t, good+"    promote: {gate: point}\n")
+	if len(l.Warnings) != 1 || !strings.Contains(l.Warnings[0].Message, "gate point promotes") || l.Warnings[0].Line != 16 {
+		t.Errorf("got %v", l.Warnings)
+	}
+}
+
+// Holidays are read when the file is, so that a missing one is found then.
+func TestHolidays(t *testing.T) {
+	t.Parallel()
+	text := good + "      - {except: [holidays.ics]}\n"
+	path := write(t, text)
+	_, err := configs.Load(path)
+	var bad *configs.InvalidError
+	if !errors.As(err, &bad) || !strings.Contains(err.Error(), "holidays.ics") || bad.Problems[0].Line != 16 {
+		t.Fatalf("missing: %v", err)
+	}
+	ics := "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART;VALUE=DATE:20261224\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "holidays.ics"), []byte(ics), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := configs.Load(path); err != nil {
+		t.Error(err)
+	}
+}
+
+// The daemon that still goes by an earlier text is found, whatever the file has become.
+func TestInvalidFileStillTellsTheSocket(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ text, want string }{
+		{"state: here\nmodels: {", "here/retraind.sock"},
+		{"state: \"/abs\" # why\nnonsense: [", "/abs/retraind.sock"},
+		{"socket: '/run/x.sock'\nstate: here\nmodels: {}\n", "/run/x.sock"},
+		{"version: 1\nmodels:\n  a:\n    state: elsewhere\n", "/var/lib/retraind/retraind.sock"},
+		{"\x00", "/var/lib/retraind/retraind.sock"},
+	} {
+		path := write(t, c.text)
+		_, err := configs.Load(path)
+		var bad *configs.InvalidError
+		if !errors.As(err, &bad) {
+			t.Errorf("%q: %v", c.text, err)
+			continue
+		}
+		want := c.want
+		if !filepath.IsAbs(want) {
+			want = filepath.Join(filepath.Dir(path), want)
+		}
+		if got := bad.Socket(); got != want {
+			t.Errorf("%q: %s, want %s", c.text, got, want)
+		}
+	}
+}

@@ -35,8 +35,8 @@ step staticcheck
 tool staticcheck ./...
 
 # Not under the race detector: the processes that matter here are the program's own, which has no detector in it.
-step crash at every point
-go test -timeout 9m ./internal/crashtest
+step crash at every point, and every command
+go test -p 1 -timeout 9m ./internal/crashtest ./cmd/retraind
 
 step test
 exec go test -race -timeout 9m ./...

@@ -24,6 +24,7 @@ func (g fakeGPU) Acquire(ctx context.Context, _ string) (map[string]string, func
 
 func TestGPU(t *testing.T) {
 	t.Parallel()
+	outcomesOnly(t)
 	w := newWorld(t)
 	train := sh("train", "echo $CUDA_VISIBLE_DEVICES >$RETRAIND_MODEL_DIR/devices; exec "+w.self+" fake-train 7")
 	train.GPU = true
@@ -72,6 +73,7 @@ func TestGPU(t *testing.T) {
 
 func TestEnvironmentOfAStep(t *testing.T) {
 	t.Parallel()
+	outcomesOnly(t)
 	w := newWorld(t)
 	probe := sh("probe", "env; pwd; exit 1")
 	probe.Env = map[string]string{"LANG": "de_DE", "EXTRA": "a b"}

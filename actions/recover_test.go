@@ -7,12 +7,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retraind/retraind/actions/runner"
-	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/store"
 )
 
@@ -30,6 +28,7 @@ func killSupervisor(t *testing.T, dir string) {
 
 func TestUnknownOutcomes(t *testing.T) {
 	t.Parallel()
+	outcomesOnly(t)
 	w := newWorld(t)
 	champion := w.champion()
 
@@ -82,6 +81,7 @@ func TestCancelDuringACommand(t *testing.T) {
 // Cancelled while no daemon was there: the command that still runs is ended before anything is taken back.
 func TestCancelWhileTheDaemonIsAway(t *testing.T) {
 	t.Parallel()
+	outcomesOnly(t)
 	w := newWorld(t)
 	train := sh("train", "echo $$ >$RETRAIND_MODEL_DIR/pid; sleep 1000")
 	train.Undo = []string{"kill -0 $(cat $RETRAIND_MODEL_DIR/pid) 2>/dev/null && echo alive >$RETRAIND_MODEL_DIR/undo || echo gone >$RETRAIND_MODEL_DIR/undo"}
@@ -98,6 +98,7 @@ func TestCancelWhileTheDaemonIsAway(t *testing.T) {
 
 func TestCancelBeforeItsTurn(t *testing.T) {
 	t.Parallel()
+	outcomesOnly(t)
 	w := newWorld(t)
 	first := w.submit(pipeline(sh("train", "while [ ! -e $RETRAIND_MODEL_DIR/go ]; do sleep 0.02; done; exec "+w.self+" fake-train 7")))
 	w.cancel(first)
@@ -108,6 +109,7 @@ func TestCancelBeforeItsTurn(t *testing.T) {
 // A deployment that is cancelled while it is proved goes back.
 func TestCancelDuringTheProof(t *testing.T) {
 	t.Parallel()
+	outcomesOnly(t)
 	w := newWorld(t)
 	champion := w.champion()
 	w.promote.Smoke = []Smoke{{Text: map[string]string{"title": titled(0)}, Expect: "never"}} // it would try for ten seconds
@@ -146,6 +148,7 @@ func TestRestartInTheMiddleOfACommand(t *testing.T) {
 // A command that ended while no daemon was there is not run again.
 func TestCommandEndsWhileTheDaemonIsAway(t *testing.T) {
 	t.Parallel()
+	outcomesOnly(t)
 	w := newWorld(t)
 	p := w.submit(pipeline(sh("train", "echo $$ >>$RETRAIND_MODEL_DIR/starts; while [ ! -e $RETRAIND_MODEL_DIR/go ]; do sleep 0.02; done; exec "+w.self+" fake-train 7")))
 	eventually(t, "the training", func() bool { return exists(filepath.Join(w.dir, "starts")) })
@@ -197,6 +200,7 @@ func TestSubmitTwice(t *testing.T) {
 // once.
 func TestActionsMayBeEnteredTwice(t *testing.T) {
 	t.Parallel()
+	outcomesOnly(t)
 	w := newWorld(t)
 	w.runs++
 	p := w.plan(pipeline(w.train(7)))
@@ -231,45 +235,4 @@ func TestActionsMayBeEnteredTwice(t *testing.T) {
 		t.Error(diff)
 	}
 	w.serves(w.model().Champion)
-}
-
-func TestOldFilesAreRemoved(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.promote.VerifyWithin = unit.Duration(5 * time.Second)
-	champion := w.champion() // run0001
-	kept := func(sub string) []string { return entries(t, filepath.Join(w.dir, sub)) }
-	for i := range 3 { // refused ones: run0002 … run0004
-		w.ends(w.run(pipeline(w.train(i+2))), Rejected, "would be lost", "export ok", "train ok", "gate rejected")
-	}
-	for range 4 { // these leave half an artifact: run0005 … run0008
-		w.run(pipeline(sh("train", "echo half >$RETRAIND_RELEASE_DIR/half; exit 1")))
-	}
-	if got := kept("releases"); len(got) != 8 {
-		t.Errorf("releases %v", got)
-	}
-	for i := range 3 { // run0009 … run0011: the half artifacts of run0005 and run0006 go, and the two oldest refused ones
-		w.run(pipeline(sh("train", fmt.Sprintf("sed 's/wrong/%d/' $RETRAIND_CURRENT/predictions.jsonl >$RETRAIND_RELEASE_DIR/predictions.jsonl; sed -i '/\"label\":\"%d/!s/category ./no/' $RETRAIND_RELEASE_DIR/predictions.jsonl; echo %d >$RETRAIND_RELEASE_DIR/model.json", i, i, i))))
-	}
-	w.serves(champion)
-	want := []string{"run0001", "run0003", "run0004", "run0007", "run0008", "run0009", "run0010", "run0011"}
-	eventually(t, "the old releases gone", func() bool { return slices.Equal(kept("releases"), want) }) // a moment after the run has ended
-	if n := len(kept("runs")); n != 11 {
-		t.Errorf("%d directories of runs", n)
-	}
-	refused := ""
-	w.view(func(tx *store.Tx) error {
-		all, err := tx.Releases("m", 100)
-		for _, r := range all {
-			if r.Run == "run0002" {
-				refused = r.Digest
-			}
-		}
-		return err
-	})
-	n := 0
-	w.view(func(tx *store.Tx) error { return tx.Predictions("m", refused, func(store.Prediction) { n++ }) })
-	if refused == "" || n != 0 {
-		t.Errorf("%d answers of the removed release %q are still cached", n, refused)
-	}
 }

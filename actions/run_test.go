@@ -79,6 +79,7 @@ func TestPromoted(t *testing.T) {
 // The same artifact as one that was refused before is judged anew, under its old name.
 func TestSameArtifactAsARefusedOne(t *testing.T) {
 	t.Parallel()
+	outcomesOnly(t)
 	w := newWorld(t)
 	first := w.champion()
 	w.ends(w.run(pipeline(w.train(5))), Rejected, "worse", "export ok", "train ok", "gate rejected")
@@ -100,6 +101,7 @@ func TestSameArtifactAsARefusedOne(t *testing.T) {
 
 func TestRejected(t *testing.T) {
 	t.Parallel()
+	outcomesOnly(t)
 	w := newWorld(t)
 	champion := w.champion()
 	undone := filepath.Join(w.dir, "undone")
@@ -124,6 +126,7 @@ func TestRejected(t *testing.T) {
 // A deploy that serves the old model is found out and taken back, the release before the commands.
 func TestRolledBack(t *testing.T) {
 	t.Parallel()
+	outcomesOnly(t)
 	w := newWorld(t)
 	champion := w.champion()
 	if r := w.run(pipeline(w.train(7))); r.Outcome != string(Rejected) {
@@ -161,6 +164,7 @@ func TestRolledBack(t *testing.T) {
 // Before the first release there is nothing to roll back to: the run has failed, and nothing serves.
 func TestFirstReleaseNotProved(t *testing.T) {
 	t.Parallel()
+	outcomesOnly(t)
 	w := newWorld(t)
 	w.promote.VerifyWithin = unit.Duration(200 * time.Millisecond)
 	w.promote.Smoke = []Smoke{{Text: map[string]string{"title": titled(0)}, Expect: "never"}}
@@ -176,6 +180,7 @@ func TestFirstReleaseNotProved(t *testing.T) {
 // When even the former release cannot be proved, nothing is started until a person has looked.
 func TestRollbackThatCannotBeProvedHolds(t *testing.T) {
 	t.Parallel()
+	outcomesOnly(t)
 	for _, c := range []struct{ name, breaks, want string }{
 		{"its files are damaged", "echo junk >>$RETRAIND_MODEL_DIR/releases/run0001/model.json; false", "break: exit status 1: ; its output: "},
 		{"the service is broken", "touch $RETRAIND_MODEL_DIR/mute", "the classifier"},
@@ -201,6 +206,7 @@ func TestRollbackThatCannotBeProvedHolds(t *testing.T) {
 
 func TestFailedCommandNamesItsOutput(t *testing.T) {
 	t.Parallel()
+	outcomesOnly(t)
 	w := newWorld(t)
 	r := w.run(pipeline(sh("train", "echo epoch 1; echo 'ValueError: no such column' >&2; exit 3")))
 	out := runner.LogFile(AttemptDir(filepath.Join(w.dir, "runs", r.ID), "train", 1))
@@ -213,6 +219,7 @@ func TestFailedCommandNamesItsOutput(t *testing.T) {
 
 func TestBadTrainings(t *testing.T) {
 	t.Parallel()
+	outcomesOnly(t)
 	for _, c := range []struct{ name, script, want string }{
 		{"leaves nothing", "true", "is empty: the pipeline's training must write the artifact to $RETRAIND_RELEASE_DIR"},
 		{"answers nothing", "echo x >$RETRAIND_RELEASE_DIR/model", "the training left no predictions.jsonl"},
@@ -232,6 +239,7 @@ func TestBadTrainings(t *testing.T) {
 // What was gated is what is released: a change in between is noticed.
 func TestArtifactChangedAfterTheGate(t *testing.T) {
 	t.Parallel()
+	outcomesOnly(t)
 	w := newWorld(t)
 	champion := w.champion()
 	meddle := sh("meddle", "echo more >>$RETRAIND_RELEASE_DIR/model.json")
@@ -244,6 +252,7 @@ func TestArtifactChangedAfterTheGate(t *testing.T) {
 
 func TestBrokenExportFailsBeforeTraining(t *testing.T) {
 	t.Parallel()
+	outcomesOnly(t)
 	w := newWorld(t)
 	w.champion()
 	whole := w.source.list
@@ -255,6 +264,7 @@ func TestBrokenExportFailsBeforeTraining(t *testing.T) {
 
 func TestTimeouts(t *testing.T) {
 	t.Parallel()
+	outcomesOnly(t)
 	w := newWorld(t)
 	long := sh("train", "sleep 1000")
 	long.Timeout = unit.Duration(300 * time.Millisecond)
@@ -268,6 +278,7 @@ func TestTimeouts(t *testing.T) {
 
 func TestRetries(t *testing.T) {
 	t.Parallel()
+	outcomesOnly(t)
 	w := newWorld(t)
 	flaky := sh("train", "echo attempt >>$RETRAIND_MODEL_DIR/tries; test $(wc -l <$RETRAIND_MODEL_DIR/tries) -ge 3 && exec "+w.self+" fake-train 7")
 	flaky.Retries = 2

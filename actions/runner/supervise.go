@@ -23,6 +23,7 @@ func Supervise(dir string) error {
 	if err != nil {
 		return err
 	}
+	defer lock.Close() // also keeps the garbage collector from closing it, which would let go of the lock in the middle
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("lock %s: %w", dir, err)
 	}

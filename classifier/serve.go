@@ -22,7 +22,7 @@ const (
 
 // Serve answers on the listener until ctx ends, then lets requests in flight finish. It returns nil after such an end.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	silent := &connections{open: map[net.Conn]struct{}{}}
+	silent := &connections{since: map[net.Conn]time.Time{}}
 	counted := &countedListener{Listener: listener}
 	server := &http.Server{
 		Handler:           s,
@@ -42,8 +42,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		}
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 		defer cancel()
-		closing := time.AfterFunc(silence, silent.close)
-		defer closing.Stop()
+		go silent.hangUp(stop)
 		err := server.Shutdown(stop)
 		if waitErr := counted.wait(stop); err == nil {
 			err = waitErr
@@ -64,25 +63,38 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 
 // connections are those that have not sent anything yet.
 type connections struct {
-	mu   sync.Mutex
-	open map[net.Conn]struct{} // guarded by mu
+	mu    sync.Mutex
+	since map[net.Conn]time.Time // guarded by mu
 }
 
 func (c *connections) track(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if state == http.StateNew {
-		c.open[conn] = struct{}{}
+		c.since[conn] = time.Now()
 	} else {
-		delete(c.open, conn)
+		delete(c.since, conn)
 	}
 }
 
-func (c *connections) close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for conn := range c.open {
-		conn.Close() // nothing was asked on it, so nobody waits for an answer
+// hangUp closes, until ctx ends, those that have been silent for long. One that came in at the last moment has its time
+// too: its request may be on the way.
+func (c *connections) hangUp(ctx context.Context) {
+	tick := time.NewTicker(silence / 10)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		c.mu.Lock()
+		for conn, since := range c.since {
+			if time.Since(since) >= silence {
+				conn.Close() // nothing was asked on it, so nobody waits for an answer
+			}
+		}
+		c.mu.Unlock()
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/internal/pgtest"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
 )
@@ -74,11 +75,27 @@ func newStory(t *testing.T, end ending, at ...string) *story {
 		s.witness.close()
 		s.sub.conn.Close()
 		s.client.Close()
-		_ = s.db.Close(context.Background())
+		s.drop()
 		_ = s.service.socket.Close()
 		killLeftovers(s.state())
 	})
 	return s
+}
+
+// drop gives the disk back: a hundred stories are as many databases.
+func (s *story) drop() {
+	ctx := context.Background()
+	name := s.db.Config().Database
+	_ = s.db.Close(ctx)
+	admin, err := pgx.Connect(ctx, pgtest.Shared().DSN("postgres"))
+	if err != nil {
+		s.t.Error(err)
+		return
+	}
+	defer admin.Close(ctx)
+	if _, err := admin.Exec(ctx, "drop database "+pgx.Identifier{name}.Sanitize()+" with (force)"); err != nil {
+		s.t.Error(err)
+	}
 }
 
 func check(t *testing.T, err error) {
@@ -204,7 +221,7 @@ func (s *story) correct() error {
 	if s.ending == rejected {
 		e = poison()
 	}
-	for _, statements := range e.transactions {
+	for i, statements := range e.transactions {
 		tx, err := s.db.Begin(s.ctx)
 		if err != nil {
 			return err
@@ -216,6 +233,11 @@ func (s *story) correct() error {
 		}
 		if err := tx.Commit(s.ctx); err != nil {
 			return err
+		}
+		if i == 0 { // the others come while it is at work, and are read in some batch after this one
+			if err := s.upto(items + e.first); err != nil {
+				return err
+			}
 		}
 	}
 	s.made = e.changes

@@ -71,6 +71,7 @@ func tableSQL() string {
 type edits struct {
 	transactions [][]string
 	changes      int
+	first        int // of them in the first transaction
 }
 
 const newItems = 8
@@ -94,7 +95,7 @@ func split() edits {
 		[]string{"delete from items where id = '0-0'", "update items set content = content || ' noch ein wort' where id = '1-0'"},
 		[]string{"update items set category = category where id = '1-1'"}, // changes nothing
 	)
-	e.changes = perTopic + newItems + 2
+	e.changes, e.first = perTopic+newItems+2, 10
 	return e
 }
 
@@ -111,6 +112,7 @@ func poison() edits {
 		}
 		e.transactions = append(e.transactions, tx)
 	}
+	e.first = len(e.transactions[0])
 	return e
 }
 

@@ -193,6 +193,8 @@ func (m *machine) result() Result {
 		return Result{Outcome: Promoted, Reason: "all steps succeeded"}
 	}
 	r := Result{Outcome: Failed, Reason: m.cause.Detail, Step: m.plan.Steps[m.cause.Step].Name}
+	// Nobody knows what a command did that may not be run again: a person has to look before the next run.
+	r.Hold = m.cause.Class == ClassUnknown && m.plan.Steps[m.cause.Step].Kind == KindOnce
 	switch m.cause.Class {
 	case ClassRejected, ClassInconclusive:
 		r.Outcome = Rejected

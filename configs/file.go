@@ -67,8 +67,11 @@ type Model struct {
 	Promote actions.PromoteConfig `yaml:"promote"`
 }
 
-// SetDefaults makes the policy's defaults those of a new entry.
-func (m *Model) SetDefaults() { m.Policy = policy.Defaults() }
+// SetDefaults makes the defaults of the policy and of the promotion those of a new entry: a zero that is written counts.
+func (m *Model) SetDefaults() {
+	m.Policy = policy.Defaults()
+	m.Promote = actions.PromoteConfig{}.WithDefaults()
+}
 
 const (
 	defaultState  = "/var/lib/retraind"
@@ -109,7 +112,6 @@ func (m *Model) withDefaults(f *File) {
 	m.Heldout = m.Heldout.WithDefaults()
 	m.Heldout.SaltFile = f.abs(m.Heldout.SaltFile)
 	m.Serving = m.Serving.WithDefaults()
-	m.Promote = m.Promote.WithDefaults()
 	if len(m.Pipeline) == 0 {
 		m.Pipeline = map[string][]actions.StepConfig{DefaultPipeline: actions.DefaultPipeline()}
 	}

@@ -37,7 +37,7 @@ func showRun(t *store.Tx, r store.Run) (status.Run, error) {
 		seen[s.Name] = true
 		shown := status.Step{Name: s.Name, Kind: s.Kind, Attempt: s.Attempt, State: s.State, Detail: s.Detail, Started: s.Started, Ended: s.Ended}
 		if s.State == "running" {
-			shown.Progress = progress(actions.AttemptDir(plan.RunDir, s.Name, s.Attempt))
+			shown.Progress = progress(actions.AttemptDir(plan.RunDir, strings.Replace(s.Name, "undo ", "undo-", 1), s.Attempt))
 		}
 		out.Steps = append(out.Steps, shown)
 	}

@@ -117,12 +117,13 @@ func play(ctx context.Context, w *world, st *stage) error {
 	return w.act(ctx, 4, "anna", corrections, 30)
 }
 
-// act opens a window in some seconds, makes label changes, and waits for the run that they cause.
+// act makes label changes, opens a window in some seconds, and waits for the run that they cause. The window comes
+// last, so that the run knows all of the labels on a slow machine too.
 func (w *world) act(ctx context.Context, run int, author string, changes []change, transactions int) error {
-	if err := w.openWindow(5 * time.Second); err != nil {
+	if err := w.db.edit(ctx, author, changes, transactions, 2*time.Second); err != nil {
 		return err
 	}
-	if err := w.db.edit(ctx, author, changes, transactions, 2*time.Second); err != nil {
+	if err := w.openWindow(3 * time.Second); err != nil {
 		return err
 	}
 	if _, err := w.awaitRun(ctx, run); err != nil {
@@ -156,7 +157,7 @@ func (w *world) awaitRun(ctx context.Context, n int) (status.Run, error) {
 func settle(ctx context.Context, w *world, r *Result) error {
 	w.stopAsk()
 	w.stopAsk = nil
-	ctx, stop := context.WithTimeout(ctx, 5*time.Second)
+	ctx, stop := context.WithTimeout(ctx, 15*time.Second)
 	defer stop()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

@@ -29,6 +29,9 @@ func newTrigger(a *app) *cobra.Command {
 			ctx, end := context.WithTimeoutCause(ctx, timeout, errGaveUp)
 			defer end()
 			t, err := c.Trigger(ctx, args[0], r)
+			if errors.Is(err, errGaveUp) {
+				return fail(exitGaveUp, "gave up waiting for the daemon's answer; the retrain may begin all the same: retraind runs list")
+			}
 			if err != nil {
 				return err
 			}

@@ -198,8 +198,9 @@ func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
 	for {
 		cmd := exec.CommandContext(ctx, program, args[2:]...)
 		cmd.Dir, cmd.Env = ts.MkAbs("."), environment(ts)
-		var out, both bytes.Buffer
-		cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, &both), &both
+		var out bytes.Buffer
+		both := &lockedBuffer{}
+		cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, both), both
 		_ = cmd.Run() // what it prints says whether it is as it should be
 		if want.MatchString(both.String()) {
 			ts.Check(os.WriteFile(ts.MkAbs("out"), []byte(normal(ts, out.String())), 0o600))

@@ -50,7 +50,7 @@ func TestWrapKeepsEverything(t *testing.T) {
 				room -= indent
 			}
 			if utf8.RuneCountInString(line) > room && strings.Count(line, " ") > 0 {
-				if i > 0 || strings.IndexByte(line, ' ') > indent { // before the indent nothing is broken
+				if i > 0 || utf8.RuneCountInString(line[:strings.IndexByte(line, ' ')]) >= indent { // before the indent nothing is broken
 					t.Fatalf("%q is longer than %d", line, room)
 				}
 			}

@@ -27,7 +27,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`\d+ of 17 texts failed, the first: item more\d+`), "N of 17 texts failed, the first: item X"}, // they are asked together
 	{regexp.MustCompile(`(?m)^( +window +).*(\n +TIME for SPAN)*`), "${1}WINDOWS"},
 	{regexp.MustCompile(`(?m)^ +events +\d+ events? wait until NATS takes them\n`), ""}, // for a moment after each change
-	{regexp.MustCompile(`\^{2,}`), "^^^"}, // as long as what it stands below
+	{regexp.MustCompile(`\^{2,}`), "^^^"},                                               // as long as what it stands below
 	{regexp.MustCompile(`"\d\d:\d\d"`), `"HH:MM"`},
 	{regexp.MustCompile(`127\.0\.0\.1:\d{5}\b`), "ADDRESS"},
 	{regexp.MustCompile(`\bgo1\.\d+(\.\d+)?\b`), "GO"},

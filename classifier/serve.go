@@ -38,25 +38,24 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	go func() {
 		select {
 		case <-ctx.Done():
-		case <-ended: // the listener failed: there is nothing to wait for
+		case <-ended: // the listener failed: what is under way is still answered
 		}
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 		defer cancel()
+		// Not by Shutdown: from that call on net/http hangs up on a request that it has read but not yet begun to answer.
+		server.SetKeepAlivesEnabled(false)
+		go counted.Close() // it may wait for an Accept that is under way
 		go silent.hangUp(stop)
-		err := server.Shutdown(stop)
-		if waitErr := counted.wait(stop); err == nil {
-			err = waitErr
-		}
-		done <- err
+		done <- counted.wait(stop)
 	}()
 	err := server.Serve(counted)
 	close(ended)
 	stopped := <-done
-	if !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve classifier: %w", err)
+	if closeErr := server.Close(); stopped != nil {
+		return fmt.Errorf("stop classifier: %w", errors.Join(stopped, closeErr))
 	}
-	if stopped != nil {
-		return fmt.Errorf("stop classifier: %w", errors.Join(stopped, server.Close()))
+	if ctx.Err() == nil {
+		return fmt.Errorf("serve classifier: %w", err)
 	}
 	return nil
 }
@@ -98,9 +97,8 @@ func (c *connections) hangUp(ctx context.Context) {
 	}
 }
 
-// countedListener knows how many of its connections are open. net/http's Shutdown overlooks one that was accepted but
-// not yet taken note of; another process may go on accepting from the same socket, so such a client would find its
-// request cut off.
+// countedListener knows how many of its connections are open, also one that was accepted but of which net/http has not
+// yet taken note. Another process may go on accepting from the same socket, so no client must find its request cut off.
 type countedListener struct {
 	net.Listener
 	open atomic.Int64

@@ -13,8 +13,10 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -376,5 +378,78 @@ func TestServeLetsRequestsFinish(t *testing.T) {
 	}
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// A service is replaced by another one on the same socket, again and again, while clients ask: none finds its request
+// cut off.
+func TestExchangeFailsNoRequest(t *testing.T) {
+	t.Parallel()
+	dir := newSite(t).release("one", 1)
+	socket, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	begin := func() (end func() error) {
+		f, err := socket.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		l, err := net.FileListener(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := classifier.NewServer(classifier.ServerOptions{Dir: dir})
+		if err := s.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- s.Serve(ctx, l) }()
+		return func() error { stop(); return <-done }
+	}
+	end := begin()
+	var asked, failed atomic.Int64
+	leave := make(chan struct{})
+	var clients sync.WaitGroup
+	for range 4 {
+		client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+		clients.Go(func() {
+			for {
+				select {
+				case <-leave:
+					return
+				default:
+				}
+				resp, err := client.Post("http://"+socket.Addr().String()+"/classify", "application/json", strings.NewReader(`{"title": "Tor"}`))
+				asked.Add(1)
+				if err != nil {
+					failed.Add(1)
+					t.Log(err)
+					continue
+				}
+				resp.Body.Close()
+			}
+		})
+	}
+	for range 40 {
+		next := begin()
+		for from := asked.Load(); asked.Load() < from+8; { // both accept for a while
+			runtime.Gosched()
+		}
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+		end = next
+	}
+	close(leave)
+	clients.Wait()
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+	if failed.Load() > 0 {
+		t.Errorf("%d of %d requests failed", failed.Load(), asked.Load())
 	}
 }

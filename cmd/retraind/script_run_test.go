@@ -51,7 +51,8 @@ type process struct {
 	cmd  *exec.Cmd
 	log  *lockedBuffer
 	done chan struct{}
-	code int // valid once done is closed
+	code int  // valid once done is closed
+	told bool // to end, by a signal
 }
 
 // signalled is the code of a program that a signal ended.
@@ -132,7 +133,7 @@ func (p *process) ended() bool {
 
 // stop asks it to end, as systemd does.
 func (p *process) stop() int {
-	if !p.ended() {
+	if !p.ended() && !p.told {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	}
 	select {
@@ -172,7 +173,9 @@ func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 || signals[args[1]] == 0 {
 		ts.Fatalf("usage: signal NAME HUP|USR1|USR2|TERM|INT|KILL")
 	}
-	ts.Check(running(ts, args[0]).cmd.Process.Signal(signals[args[1]]))
+	p := running(ts, args[0])
+	ts.Check(p.cmd.Process.Signal(signals[args[1]]))
+	p.told = p.told || args[1] == "INT" || args[1] == "TERM" || args[1] == "KILL"
 }
 
 // cmdAwaits waits until a program's log matches: awaits daemon 'msg="configuration refused'.

@@ -187,9 +187,7 @@ func TestSubmitTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	next.Champion = w.model().Champion
-	if err := w.engine.Submit(next); err != nil { // at once: the first is just leaving the queue
-		t.Fatal(err)
-	}
+	w.handOver(next)
 	w.ends(w.await(next), Promoted, "not worse", goodSteps...)
 	if got := strings.Count(readText(t, filepath.Join(w.dir, "starts")), "\n"); got != 1 {
 		t.Errorf("the first was started %d times", got)

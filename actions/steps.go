@@ -41,8 +41,8 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 		return failed(ctx, ClassFailed, err)
 	}
 	facts.Seq = seq // read before the rows: what came in between counts as new, never as trained on
-	if err := CheckExport(facts, before); err != nil {
-		return Outcome{Class: ClassFailed, Detail: err.Error(), Facts: Facts{Export: &facts}}, nil
+	if refused := CheckExport(facts, before); refused != nil {
+		return Outcome{Class: ClassFailed, Detail: refused.Error(), Facts: Facts{Export: &facts}}, nil //nolint:nilerr // a refusal is an outcome, not a fault
 	}
 	if err := os.MkdirAll(p.releaseDir(), 0o755); err != nil {
 		return failed(ctx, ClassFailed, err)

@@ -162,7 +162,7 @@ func TestBrokenReleaseKeepsTheOldModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, damage := range map[string]func(dir string){
-		"cut off model": func(dir string) { os.Truncate(filepath.Join(dir, classifier.FileName), 1000) },
+		"cut off model": func(dir string) { _ = os.Truncate(filepath.Join(dir, classifier.FileName), 1000) },
 		"no model":      func(dir string) { os.Remove(filepath.Join(dir, classifier.FileName)) },
 		"no release":    func(dir string) { os.Remove(filepath.Join(dir, classifier.ReleaseFile)) },
 		"no digest":     func(dir string) { write(t, filepath.Join(dir, classifier.ReleaseFile), "{}") },
@@ -235,7 +235,7 @@ func TestSwapUnderLoadFailsNoRequest(t *testing.T) {
 				var result classifier.Result
 				err = json.NewDecoder(resp.Body).Decode(&result)
 				resp.Body.Close()
-				if err != nil || resp.StatusCode != 200 || result.Label != "Sport" {
+				if err != nil || resp.StatusCode != http.StatusOK || result.Label != "Sport" {
 					t.Errorf("%d %+v %v", resp.StatusCode, result, err)
 					return
 				}
@@ -291,7 +291,7 @@ func TestWatchWaitsForTheFirstReleaseAndOutlivesABrokenOne(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
 	defer stop()
 	watched := make(chan struct{})
-	go func() { s.Watch(ctx); close(watched) }()
+	go func() { _ = s.Watch(ctx); close(watched) }()
 	eventually := func(what string, ok func() bool) {
 		t.Helper()
 		tick := time.NewTicker(5 * time.Millisecond)

@@ -81,7 +81,7 @@ func (m *Model) predictFile(path string, test []Example, target string, metrics 
 	if err != nil {
 		return err
 	}
-	defer f.Cleanup()
+	defer func() { _ = f.Cleanup() }() // nothing is left to clean up after the replace
 	w := bufio.NewWriter(f)
 	enc := json.NewEncoder(w)
 	support, predicted, right := map[string]int{}, map[string]int{}, map[string]int{}

@@ -38,7 +38,7 @@ func (w *world) figures() (scored, correct, heldOut, leaked, unscored int, f1, b
 	var pairs []pair
 	for id, item := range w.items {
 		truth, ok := item.Labels["label"]
-		if !item.Heldout || !ok && !(item.Heldout && !leaks(id, "")) {
+		if !item.Heldout || !ok && leaks(id, "") {
 			continue
 		}
 		if leaks(id, "") {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -206,9 +207,12 @@ func TestHalfTheResultsAreKept(t *testing.T) {
 	// Every third text fails: the others are asked all the same.
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		var fields map[string]string
-		json.NewDecoder(r.Body).Decode(&fields)
-		var n int
-		if fmt.Sscanf(fields["title"], "t%d", &n); n%3 == 0 {
+		err := json.NewDecoder(r.Body).Decode(&fields)
+		n, bad := strconv.Atoi(strings.TrimPrefix(fields["title"], "t"))
+		if err != nil || bad != nil {
+			t.Errorf("asked %v: %v, %v", fields, err, bad)
+		}
+		if n%3 == 0 {
 			http.Error(w, "no", http.StatusInternalServerError)
 			return
 		}

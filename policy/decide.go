@@ -149,7 +149,7 @@ func distanceLabels(c *Condition) string {
 }
 
 func stateText(r *drift.Report) string {
-	text := ""
+	var text string
 	switch r.State {
 	case drift.StateNoRelease:
 		return "no release is deployed yet"

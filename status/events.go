@@ -25,7 +25,7 @@ func events(backend Reader) http.HandlerFunc {
 		feed := backend.Subscribe(r.Context())
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.Header().Set("Cache-Control", "no-store")
-		io.WriteString(w, "retry: 2000\n\n") //nolint:errcheck // the flush below finds a client that left
+		io.WriteString(w, "retry: 2000\n\n") // the flush below finds a client that left
 		tick := time.NewTicker(heartbeat)
 		defer tick.Stop()
 		for {
@@ -36,7 +36,7 @@ func events(backend Reader) http.HandlerFunc {
 			case <-r.Context().Done():
 				return
 			case <-tick.C:
-				io.WriteString(w, ":\n\n") //nolint:errcheck // as above
+				io.WriteString(w, ":\n\n")
 			case e, ok := <-feed:
 				if !ok {
 					return

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -11,7 +12,7 @@ import (
 func (t *Tx) Cursor(model, source string) (string, error) {
 	var p string
 	err := t.tx.QueryRowContext(t.ctx, `select position from cursors where model = ? and source = ?`, model, source).Scan(&p)
-	if noRows(err) == ErrNotFound {
+	if errors.Is(noRows(err), ErrNotFound) {
 		return "", nil
 	}
 	return p, err
@@ -88,7 +89,7 @@ func (t *Tx) Unswept(model string, sweep int64) ([]string, error) {
 func (t *Tx) LastSweep(model string) (int64, error) {
 	var n int64
 	err := t.tx.QueryRowContext(t.ctx, `select sweep from models where model = ?`, model).Scan(&n)
-	if noRows(err) == ErrNotFound {
+	if errors.Is(noRows(err), ErrNotFound) {
 		return 0, nil
 	}
 	return n, err
@@ -125,7 +126,7 @@ func (t *Tx) items(model, where string) iter.Seq2[Item, error] {
 			}
 			return nil
 		})
-		if err != nil && err != stop {
+		if err != nil && !errors.Is(err, stop) {
 			yield(Item{}, err)
 		}
 	}
@@ -163,7 +164,7 @@ func (t *Tx) AddChange(model string, c Change, now time.Time) (int64, error) {
 // Side says of an item whether it is held out, and whether it is known at all.
 func (t *Tx) Side(model, id string) (heldout, known bool, err error) {
 	err = t.tx.QueryRowContext(t.ctx, `select heldout from items where model = ? and id = ?`, model, id).Scan(&heldout)
-	if noRows(err) == ErrNotFound {
+	if errors.Is(noRows(err), ErrNotFound) {
 		return false, false, nil
 	}
 	return heldout, err == nil, err

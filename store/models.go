@@ -1,6 +1,9 @@
 package store
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Model is what is durable about one model under watch, beside its rows elsewhere. The JSON fields belong to the
 // daemon; the store does not look into them.
@@ -22,7 +25,7 @@ func (t *Tx) Model(name string) (Model, error) {
 	m := Model{Name: name}
 	err := t.tx.QueryRowContext(t.ctx, `select champion, previous, applied, monitor, baseline, info, intent, force, hold from models where model = ?`, name).
 		Scan(&m.Champion, &m.Previous, &m.Applied, &m.Monitor, &m.Baseline, &m.Info, &m.Intent, &m.Force, &m.Hold)
-	if noRows(err) == ErrNotFound {
+	if errors.Is(noRows(err), ErrNotFound) {
 		return m, nil
 	}
 	return m, err

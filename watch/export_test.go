@@ -36,7 +36,10 @@ func TestExportStopsEarlyAndReportsFaults(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, itemsConfig)
 	b.exec(`INSERT INTO items (id, title) SELECT g, repeat('x', 1000) FROM generate_series(1, 20000) g`)
-	for range Export(t.Context(), "m", b.cfg) {
+	for _, err := range Export(t.Context(), "m", b.cfg) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		break
 	}
 	b.sink.until(t, "the connection to end", func() bool {

@@ -45,7 +45,8 @@ func parseTable(text string) (pgx.Identifier, error) {
 	var parts pgx.Identifier
 	rest := text
 	for {
-		part, after, quoted := "", "", false
+		var part, after string
+		quoted := false
 		if strings.HasPrefix(rest, `"`) {
 			quoted = true
 			i := 1

@@ -56,7 +56,7 @@ func (a *app) run(cmd *cobra.Command) error {
 		return err
 	}
 	for _, w := range loaded.Warnings {
-		log.Warn(w.Message, "at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column), "hint", w.Hint)
+		log.Warn("configuration", "at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column), "cause", w.Message, "hint", w.Hint)
 	}
 	me, err := self()
 	if err != nil {

@@ -284,7 +284,7 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		if doc != nil {
-			doc.Locate(check.Problems{{Path: "models.a[1].b", Message: "x"}})
+			_ = doc.Locate(check.Problems{{Path: "models.a[1].b", Message: "x"}})
 		}
 	})
 }

@@ -133,7 +133,7 @@ func (d Duration) String() string {
 		if n := t / u.size; n > 0 {
 			b.WriteString(strconv.FormatInt(int64(n), 10))
 			b.WriteString(u.name)
-			t -= n * u.size
+			t -= n * u.size //nolint:durationcheck // n is a count
 		}
 	}
 	return b.String()

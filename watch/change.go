@@ -42,7 +42,7 @@ type Change struct {
 	Op     Op
 	Item   string
 	Text   map[string]string // the item's current text; only with OpPut
-	Old    Labels            // nil with an insert
+	Old    Labels            // nil with an insert, and where the source does not see it: the sink's own last one is right then
 	New    Labels            // nil with a delete
 	At     time.Time
 	Author string // who wrote it, as far as the source knows
@@ -78,6 +78,8 @@ type Health struct {
 	Since time.Time `json:"since"`
 	// Error is the last trouble in one sentence with cause and cure; empty while up.
 	Error string `json:"error,omitempty"`
+	// Notice is what people should know although the source is up: why the whole table was read again, what is late.
+	Notice string `json:"notice,omitempty"`
 	// LastEvent is when the last change arrived.
 	LastEvent time.Time `json:"last_event,omitzero"`
 }

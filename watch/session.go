@@ -29,8 +29,8 @@ type session struct {
 	pruned   time.Time
 }
 
-// dial opens a connection with a pinned search_path and a dead peer noticed early.
-func dial(ctx context.Context, cfg *Postgres) (*pgx.Conn, error) {
+// connConfig reads the connection string; a dead peer is noticed early.
+func connConfig(cfg *Postgres) (*pgx.ConnConfig, error) {
 	dsn, err := cfg.connString()
 	if err != nil {
 		return nil, explain(cfg, err)
@@ -50,6 +50,15 @@ func dial(ctx context.Context, cfg *Postgres) (*pgx.Conn, error) {
 		Control:         userTimeout,
 	}
 	config.DialFunc = dialer.DialContext
+	return config, nil
+}
+
+// dial opens a connection with a pinned search_path.
+func dial(ctx context.Context, cfg *Postgres) (*pgx.Conn, error) {
+	config, err := connConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, explain(cfg, err)

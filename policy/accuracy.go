@@ -12,10 +12,15 @@ import (
 type accuracyBelow struct{ bound float64 }
 
 func (a accuracyBelow) judge(r *drift.Report, _ time.Time, c *Condition) {
-	c.Labels = fewest(float64(r.Correct)-a.bound*float64(r.Scored), r.Correct, func(k int) bool {
-		return float64(r.Correct-k)/float64(r.Scored) < a.bound
-	})
 	c.settle(r.Accuracy, a.bound, false, r.Accuracy < a.bound, true)
+}
+
+func (a accuracyBelow) tell(r *drift.Report, _ time.Time, c *Condition) {
+	c.missing(func() int {
+		return fewest(float64(r.Correct)-a.bound*float64(r.Scored), r.Correct, func(k int) bool {
+			return float64(r.Correct-k)/float64(r.Scored) < a.bound
+		})
+	})
 	c.Text = "accuracy is " + share(r.Accuracy) + than(c.Tripped, ", below ", ", not below ") + share(a.bound)
 }
 
@@ -23,22 +28,27 @@ type accuracyDrop struct{ points float64 }
 
 func (a accuracyDrop) judge(r *drift.Report, _ time.Time, c *Condition) {
 	if r.Baseline == nil {
-		c.unknown(a.points, "nothing is known about the accuracy at the promotion")
+		c.unknown(a.points)
 		return
 	}
-	breached := r.Drop >= a.points && r.Drop > 0
-	kind, convinced := "", false
+	breached, convinced := r.Drop >= a.points && r.Drop > 0, false
 	if breached {
-		kind, convinced = evidence(r, 0)
-	}
-	if !breached || !convinced {
-		c.Labels = a.missing(r)
+		_, convinced = evidence(r, 0)
 	}
 	c.settle(r.Drop, a.points, true, breached, convinced)
+}
+
+func (a accuracyDrop) tell(r *drift.Report, _ time.Time, c *Condition) {
+	if r.Baseline == nil {
+		c.Labels, c.Text = -1, "nothing is known about the accuracy at the promotion"
+		return
+	}
+	c.missing(func() int { return a.missing(r) })
 	switch {
-	case convinced:
+	case c.Tripped:
+		kind, _ := evidence(r, 0)
 		c.Text = "accuracy fell by " + points(r.Drop) + ", at least " + points(a.points) + ": " + evidenceText(kind, r)
-	case breached:
+	case c.Breached:
 		c.Text = "accuracy fell by " + points(r.Drop) + ", but that is too little evidence: it may be chance"
 	default:
 		c.Text = change("accuracy", r.Drop) + ", less than " + points(a.points)
@@ -79,12 +89,19 @@ func (a accuracyDrop) missing(r *drift.Report) int {
 type macroF1Drop struct{ points float64 }
 
 func (m macroF1Drop) judge(r *drift.Report, _ time.Time, c *Condition) {
-	c.Labels = -1
 	if r.Baseline == nil {
-		c.unknown(m.points, "nothing is known about the macro-F1 at the promotion")
+		c.unknown(m.points)
 		return
 	}
 	c.settle(r.MacroF1Drop, m.points, true, r.MacroF1Drop >= m.points && r.MacroF1Drop > 0, true)
+}
+
+func (m macroF1Drop) tell(r *drift.Report, _ time.Time, c *Condition) {
+	c.missing(nil)
+	if r.Baseline == nil {
+		c.Text = "nothing is known about the macro-F1 at the promotion"
+		return
+	}
 	c.Text = change("macro-F1", r.MacroF1Drop) + than(c.Tripped, ", at least ", ", less than ") + points(m.points)
 }
 
@@ -96,9 +113,9 @@ type recallBelow struct {
 	but   []string // sorted
 }
 
-func (a recallBelow) judge(r *drift.Report, _ time.Time, c *Condition) {
-	var worst, small *drift.Category
-	below := 0
+// find is the worst category that has enough items, the worst of those below the floor that have too few, and how many
+// with enough items are below it.
+func (a recallBelow) find(r *drift.Report) (worst, small *drift.Category, below int) {
 	for i := range r.Category {
 		k := &r.Category[i]
 		if a.only != "" && k.Name != a.only || k.Support == 0 {
@@ -120,22 +137,39 @@ func (a recallBelow) judge(r *drift.Report, _ time.Time, c *Condition) {
 			worst = k
 		}
 	}
-	switch {
-	case worst != nil && (below > 0 || small == nil):
-		c.Labels = a.missing(worst)
+	if worst != nil && (below > 0 || small == nil) {
+		small = nil
+	}
+	return worst, small, below
+}
+
+func (a recallBelow) judge(r *drift.Report, _ time.Time, c *Condition) {
+	switch worst, small, _ := a.find(r); {
+	case small != nil:
+		c.settle(small.Recall, a.bound, false, true, false)
+	case worst != nil:
 		c.settle(worst.Recall, a.bound, false, worst.Recall < a.bound, true)
+	default:
+		c.unknown(a.bound)
+	}
+}
+
+func (a recallBelow) tell(r *drift.Report, _ time.Time, c *Condition) {
+	worst, small, below := a.find(r)
+	switch {
+	case small != nil:
+		c.missing(nil)
+		c.Text = "recall of " + label(small.Name) + " is " + share(small.Recall) + ", but only " + strconv.Itoa(small.Support) + " of " + strconv.Itoa(a.min) + " held-out items have it"
+	case worst != nil:
+		c.missing(func() int { return a.missing(worst) })
 		c.Text = "recall of " + label(worst.Name) + " is " + share(worst.Recall) + " of " + strconv.Itoa(worst.Support) + than(c.Tripped, ", below ", ", not below ") + share(a.bound)
 		if below > 1 {
 			c.Text += ", and " + strconv.Itoa(below-1) + " more below"
 		}
-	case small != nil:
-		c.Labels = -1
-		c.settle(small.Recall, a.bound, false, true, false)
-		c.Text = "recall of " + label(small.Name) + " is " + share(small.Recall) + ", but only " + strconv.Itoa(small.Support) + " of " + strconv.Itoa(a.min) + " held-out items have it"
 	case a.only != "":
-		c.unknown(a.bound, "no held-out item is labelled "+label(a.only))
+		c.Labels, c.Text = -1, "no held-out item is labelled "+label(a.only)
 	default:
-		c.unknown(a.bound, "no category has enough held-out items")
+		c.Labels, c.Text = -1, "no category has enough held-out items"
 	}
 }
 

@@ -4,33 +4,35 @@ import (
 	"time"
 )
 
-// block lists what keeps a retrain from starting now.
-func (p *Policy) block(d *Decision, h History, now time.Time) {
-	add := func(reason Reason, until time.Time, text string) {
-		d.Blocked = append(d.Blocked, Blocker{Reason: reason, Until: until, Text: text})
-	}
+// block lists what keeps a retrain from starting now; without words where only the verdict counts.
+func (p *Policy) block(d *Decision, h *History, now time.Time, words bool) {
 	if h.Active != "" {
-		add(ReasonRunActive, time.Time{}, "run "+h.Active+" is not over")
+		d.blocked(words, ReasonRunActive, time.Time{}, func() string { return "run " + h.Active + " is not over" })
 	}
-	p.blockHolds(h, now, add)
+	p.blockHold(d, h.Held, "held", now, words)
+	p.blockHold(d, h.Paused, "paused", now, words)
 	if d.Forced {
 		return
 	}
-	p.blockRuns(h, now, add)
-	p.blockWindow(d, h, now, add)
+	p.blockRuns(d, h, now, words)
+	p.blockWindow(d, h, now, words)
 }
 
-type addBlocker func(reason Reason, until time.Time, text string)
+// blocked adds a blocker; its text costs more than all the rest.
+func (d *Decision) blocked(words bool, reason Reason, until time.Time, text func() string) {
+	b := Blocker{Reason: reason, Until: until}
+	if words {
+		b.Text = text()
+	}
+	d.Blocked = append(d.Blocked, b)
+}
 
-func (p *Policy) blockHolds(h History, now time.Time, add addBlocker) {
-	for _, hold := range []struct {
-		*Hold
-		what string
-	}{{h.Held, "held"}, {h.Paused, "paused"}} {
-		if hold.Hold == nil || !hold.Until.IsZero() && !now.Before(hold.Until) {
-			continue
-		}
-		text := hold.what
+func (p *Policy) blockHold(d *Decision, hold *Hold, what string, now time.Time, words bool) {
+	if hold == nil || !hold.Until.IsZero() && !now.Before(hold.Until) {
+		return
+	}
+	d.blocked(words, ReasonHeld, hold.Until, func() string {
+		text := what
 		if hold.By != "" {
 			text += " by " + hold.By
 		}
@@ -40,32 +42,38 @@ func (p *Policy) blockHolds(h History, now time.Time, add addBlocker) {
 		if hold.Reason != "" {
 			text += ": " + hold.Reason
 		}
-		add(ReasonHeld, hold.Until, text)
-	}
+		return text
+	})
 }
 
 // blockRuns asks the runs before: breaker, new information, cooldown, budget.
-func (p *Policy) blockRuns(h History, now time.Time, add addBlocker) {
+func (p *Policy) blockRuns(d *Decision, h *History, now time.Time, words bool) {
 	limits := &p.config.Limits
 	if n, open := breakerOpen(h, limits.Breaker); open {
-		add(ReasonBreakerOpen, time.Time{}, plural(n, "run")+" in a row came to nothing; new labels are awaited")
+		d.blocked(words, ReasonBreakerOpen, time.Time{}, func() string {
+			return plural(n, "run") + " in a row came to nothing; new labels are awaited"
+		})
 	}
 	if id, same := rejectedOn(h); same {
-		add(ReasonNoNewInformation, time.Time{}, "the labels are those on which run "+id+" was rejected")
+		d.blocked(words, ReasonNoNewInformation, time.Time{}, func() string {
+			return "the labels are those on which run " + id + " was rejected"
+		})
 	}
 	if until := cooledDown(h, limits.Cooldown.D()); now.Before(until) {
-		add(ReasonCooldown, until, "cooldown until "+p.local(until, now))
+		d.blocked(words, ReasonCooldown, until, func() string { return "cooldown until " + p.local(until, now) })
 	}
 	if b := limits.Budget; b.Count > 0 {
 		if until, spent := budgetSpent(h, b.Count, b.Per.D(), now); spent {
-			add(ReasonBudget, until, "the budget of "+b.String()+" is spent until "+p.local(until, now))
+			d.blocked(words, ReasonBudget, until, func() string {
+				return "the budget of " + b.String() + " is spent until " + p.local(until, now)
+			})
 		}
 	}
 }
 
 // breakerOpen counts the latest runs that ended without a promotion. The breaker half-opens when labels have changed
 // since the last of them: one run may try, and closes it again if it fails, for then the labels are its own.
-func breakerOpen(h History, most int) (n int, open bool) {
+func breakerOpen(h *History, most int) (n int, open bool) {
 	if most <= 0 {
 		return 0, false
 	}
@@ -88,7 +96,7 @@ func breakerOpen(h History, most int) (n int, open bool) {
 func sameInfo(then, now string) bool { return then == now || now == "" || then == "" }
 
 // rejectedOn finds the last rejected run, unless a promotion came after it.
-func rejectedOn(h History) (id string, same bool) {
+func rejectedOn(h *History) (id string, same bool) {
 	for i := range h.Runs {
 		switch run := &h.Runs[i]; run.Outcome {
 		case OutcomePromoted:
@@ -102,7 +110,7 @@ func rejectedOn(h History) (id string, same bool) {
 
 // cooledDown is when the cooldown after the last run is over. It counts from the run's end, so that a long run does not
 // eat it up, and after every outcome: a run that failed at once would else be tried again at once.
-func cooledDown(h History, cooldown time.Duration) time.Time {
+func cooledDown(h *History, cooldown time.Duration) time.Time {
 	var last time.Time
 	for i := range h.Runs {
 		end := h.Runs[i].Ended
@@ -120,7 +128,7 @@ func cooledDown(h History, cooldown time.Duration) time.Time {
 }
 
 // budgetSpent counts the runs that started in the period that ends now.
-func budgetSpent(h History, most int, per time.Duration, now time.Time) (until time.Time, spent bool) {
+func budgetSpent(h *History, most int, per time.Duration, now time.Time) (until time.Time, spent bool) {
 	started := 0
 	for i := range h.Runs { // newest first
 		at := h.Runs[i].Started
@@ -137,7 +145,7 @@ func budgetSpent(h History, most int, per time.Duration, now time.Time) (until t
 // openings looked at for one that is long enough.
 const openings = 60
 
-func (p *Policy) blockWindow(d *Decision, h History, now time.Time, add addBlocker) {
+func (p *Policy) blockWindow(d *Decision, h *History, now time.Time, words bool) {
 	if p.windows.Always() {
 		return
 	}
@@ -150,28 +158,41 @@ func (p *Policy) blockWindow(d *Decision, h History, now time.Time, add addBlock
 	if d.Urgent {
 		return
 	}
-	needs := h.Needs + h.Reserve
+	needs := h.Needs + p.config.Limits.Reserve.D()
 	switch {
 	case open && current.Fits(now, needs):
 	case open:
-		text := "a run needs " + span(needs) + " and the quiet hours end in " + span(current.End.Sub(now))
-		if next, ok := p.fitting(now, needs); ok {
-			add(ReasonWindowTooShort, next, text+"; they are long enough on "+p.local(next, now))
-			return
-		}
-		add(ReasonWindowTooShort, time.Time{}, text+"; none of the next ones is long enough")
+		next, ok := p.fitting(now, needs)
+		d.blocked(words, ReasonWindowTooShort, next, func() string {
+			text := p.needs(h) + " and the quiet hours end in " + span(current.End.Sub(now))
+			if ok {
+				return text + "; they are long enough on " + p.local(next, now)
+			}
+			return text + "; none of the next ones is long enough"
+		})
 	case d.WindowNext.IsZero():
-		add(ReasonWindowClosed, time.Time{}, "no quiet hours come")
+		d.blocked(words, ReasonWindowClosed, time.Time{}, func() string { return "no quiet hours come" })
 	default:
-		next, ok := d.WindowNext, true
-		if needs > 0 {
-			next, ok = p.fitting(now, needs)
-		}
+		next, ok := p.fitting(now, needs)
 		if !ok {
-			add(ReasonWindowTooShort, time.Time{}, "a run needs "+span(needs)+" and no quiet hours are that long")
+			d.blocked(words, ReasonWindowTooShort, time.Time{}, func() string {
+				return p.needs(h) + " and no quiet hours are that long"
+			})
 			return
 		}
-		add(ReasonWindowClosed, next, "quiet hours from "+p.local(next, now))
+		d.blocked(words, ReasonWindowClosed, next, func() string { return "quiet hours from " + p.local(next, now) })
+	}
+}
+
+// needs says how long the quiet hours must be: the run as expected, and the reserve.
+func (p *Policy) needs(h *History) string {
+	switch reserve := p.config.Limits.Reserve.D(); {
+	case reserve == 0:
+		return "a run needs " + span(h.Needs)
+	case h.Needs == 0:
+		return span(reserve) + " must remain to bring back what a run stops"
+	default:
+		return "a run needs " + span(h.Needs+reserve) + " (" + span(reserve) + " in reserve)"
 	}
 }
 

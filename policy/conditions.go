@@ -8,9 +8,11 @@ import (
 	"github.com/retraind/retraind/drift"
 )
 
-// condition is one compiled threshold. judge fills in everything but Name, Config and what settle derives.
+// condition is one compiled threshold. judge settles the figures and the state, without a word: a backtest asks it a
+// million times a second. tell adds to what was settled the labels that are missing, and the sentence.
 type condition interface {
 	judge(r *drift.Report, now time.Time, c *Condition)
+	tell(r *drift.Report, now time.Time, c *Condition)
 }
 
 type named struct {
@@ -85,7 +87,7 @@ func (c *Condition) settle(value, bound float64, high, breached, convinced bool)
 	c.Tripped = breached && convinced
 	switch {
 	case c.Tripped:
-		c.State, c.Labels = StateFail, 0
+		c.State = StateFail
 	case breached:
 		c.State = StateInconclusive
 	default:
@@ -94,8 +96,18 @@ func (c *Condition) settle(value, bound float64, high, breached, convinced bool)
 }
 
 // unknown says that there is nothing to judge.
-func (c *Condition) unknown(bound float64, text string) {
-	c.State, c.Bound, c.Labels, c.Text = StateInconclusive, bound, -1, text
+func (c *Condition) unknown(bound float64) { c.State, c.Bound = StateInconclusive, bound }
+
+// missing sets how many more labels would trip the condition; how is nil where that cannot be told.
+func (c *Condition) missing(how func() int) {
+	switch {
+	case c.Tripped:
+		c.Labels = 0
+	case how == nil:
+		c.Labels = -1
+	default:
+		c.Labels = how()
+	}
 }
 
 // fewest is the smallest k in [0, most] for which reached holds, near an estimate of it; -1 where none is. reached

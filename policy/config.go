@@ -108,6 +108,8 @@ type Limits struct {
 	Budget unit.Rate `yaml:"budget"`
 	// Breaker is the number of runs in a row without a promotion after which nothing starts until labels change; 0 never stops.
 	Breaker int `yaml:"breaker"`
+	// Reserve is the time that must remain of the quiet hours after the expected end of a run, to bring back what it stopped.
+	Reserve unit.Duration `yaml:"reserve"`
 }
 
 // QuietHours is one entry of the list: a daily window, whole days, or dates on which no window starts.

@@ -13,51 +13,57 @@ import (
 // is listed in Blocked, in the order in which people would want to know. A forced retrain skips thresholds, breaker,
 // budget, cooldown and quiet hours, but never another run or a hold; an urgent one skips quiet hours alone.
 func (p *Policy) Decide(r drift.Report, h History, now time.Time) Decision {
-	d := Decision{At: now, Model: r.Model, Verdict: VerdictHold, PolicyDigest: p.digest, Release: r.Release, Seq: r.Seq}
-	d.Conditions = p.judge(&r, now)
-	p.verdict(&d, &r, h)
-	p.block(&d, h, now)
-	d.Reason, d.Text = p.reason(&d, &r)
+	d := Decision{At: now, Model: r.Model, PolicyDigest: p.digest, Release: r.Release, Seq: r.Seq}
+	d.Conditions = make([]Condition, 0, len(p.retrain)+len(p.urgent)+2)
+	p.judge(&d, &r, &h, now)
+	p.tell(&d, &r, &h, now)
+	p.block(&d, &h, now, true)
+	d.Reason = d.reason(&r)
+	d.Text = d.sentence(&r)
 	return d
 }
 
-// judge evaluates every condition; figures of a report that is not whole are not evidence.
-func (p *Policy) judge(r *drift.Report, now time.Time) []Condition {
-	list := make([]Condition, 0, len(p.retrain)+len(p.urgent)+1)
-	whole := r.State == drift.StateOK && r.Scored > 0
-	for _, group := range [][]named{p.retrain, p.urgent} {
-		for i := range group {
-			n := &group[i]
-			list = append(list, Condition{Name: n.name, Config: n.config, Unit: n.unit})
-			c := &list[len(list)-1]
-			if whole {
-				n.judge(r, now, c)
-				continue
-			}
-			c.unknown(0, notJudged+stateText(r))
-		}
+// redecide is Decide without words, for a backtest: conditions, verdict, reason, and until when what blocks a retrain
+// does so. What blocks is asked only where a retrain is wanted. It fills a Decision that was used before, so that nothing
+// is allocated.
+func (p *Policy) redecide(d *Decision, r *drift.Report, h *History, now time.Time) {
+	*d = Decision{At: now, Conditions: d.Conditions[:0], Blocked: d.Blocked[:0], Release: r.Release, Seq: r.Seq}
+	p.judge(d, r, h, now)
+	if d.Verdict == VerdictRetrain {
+		p.block(d, h, now, false)
 	}
-	return list
+	d.Reason = d.reason(r)
 }
 
-// notJudged starts the text of a condition that waits for a report that is whole.
-const notJudged = "not judged: "
+// The names of what calls for a retrain beside the conditions of the configuration.
+const (
+	nameForced    = "forced"
+	nameNoRelease = "no_release"
+)
 
-func (p *Policy) verdict(d *Decision, r *drift.Report, h History) {
-	call := func(name, text string) {
-		first := Condition{Name: name, Config: "", State: StateFail, Tripped: true, Breached: true, Value: 1, Bound: 1, Text: text}
-		d.Conditions = append([]Condition{first}, d.Conditions...)
-		d.Verdict = VerdictRetrain
+// judge settles every condition and the verdict. Figures of a report that is not whole are not evidence.
+func (p *Policy) judge(d *Decision, r *drift.Report, h *History, now time.Time) {
+	d.Verdict = VerdictHold
+	if d.Forced = h.Force != nil; d.Forced {
+		d.Conditions = append(d.Conditions, calling(nameForced))
 	}
 	if r.State == drift.StateNoRelease {
-		call("no_release", "no release is deployed yet")
+		d.Conditions = append(d.Conditions, calling(nameNoRelease))
+	}
+	whole := r.State == drift.StateOK && r.Scored > 0
+	for i := range p.retrain {
+		p.retrain[i].add(d, r, now, whole)
+	}
+	conditions := len(d.Conditions)
+	for i := range p.urgent {
+		p.urgent[i].add(d, r, now, whole)
 	}
 	for i := range d.Conditions {
 		c := &d.Conditions[i]
 		switch {
 		case c.Tripped:
 			d.Verdict = VerdictRetrain
-			d.Urgent = d.Urgent || strings.HasPrefix(c.Config, "urgent_when.")
+			d.Urgent = d.Urgent || i >= conditions
 		case c.State == StateInconclusive && c.Breached && d.Verdict == VerdictHold:
 			d.Verdict = VerdictInconclusive
 		}
@@ -65,46 +71,99 @@ func (p *Policy) verdict(d *Decision, r *drift.Report, h History) {
 	if d.Verdict == VerdictHold && (r.State == drift.StateUnscored || r.State == drift.StateInsufficient || r.State == drift.StateOK && r.Scored == 0) {
 		d.Verdict = VerdictInconclusive
 	}
-	if f := h.Force; f != nil {
-		d.Forced = true
-		text := "forced by " + label(f.By)
-		if f.By == "" {
-			text = "forced"
+}
+
+// calling is a condition of ours that holds.
+func calling(name string) Condition {
+	return Condition{Name: name, State: StateFail, Tripped: true, Breached: true, Value: 1, Bound: 1}
+}
+
+// add judges one condition of the configuration.
+func (n *named) add(d *Decision, r *drift.Report, now time.Time, whole bool) {
+	d.Conditions = append(d.Conditions, Condition{Name: n.name, Config: n.config, Unit: n.unit})
+	c := &d.Conditions[len(d.Conditions)-1]
+	if !whole {
+		c.unknown(0)
+		return
+	}
+	n.judge(r, now, c)
+}
+
+// notJudged starts the text of a condition that waits for a report that is whole.
+const notJudged = "not judged: "
+
+// tell puts each condition that was judged into words.
+func (p *Policy) tell(d *Decision, r *drift.Report, h *History, now time.Time) {
+	ours := len(d.Conditions) - len(p.retrain) - len(p.urgent)
+	for i := range ours {
+		switch c := &d.Conditions[i]; {
+		case c.Name == nameNoRelease:
+			c.Text = "no release is deployed yet"
+		default:
+			c.Text = h.Force.text()
 		}
-		if f.Reason != "" {
-			text += ": " + label(f.Reason)
+	}
+	whole := r.State == drift.StateOK && r.Scored > 0
+	for i := range d.Conditions[ours:] {
+		c := &d.Conditions[ours+i]
+		switch {
+		case !whole:
+			c.Labels, c.Text = -1, notJudged+stateText(r)
+		case i < len(p.retrain):
+			p.retrain[i].tell(r, now, c)
+		default:
+			p.urgent[i-len(p.retrain)].tell(r, now, c)
 		}
-		call("forced", text)
 	}
 }
 
-// reason says why nothing starts, and all of it in a sentence.
-func (p *Policy) reason(d *Decision, r *drift.Report) (Reason, string) {
-	if d.Verdict == VerdictRetrain {
-		why := d.cause()
-		switch {
-		case len(d.Blocked) == 0:
-			return "", "retraining: " + why
-		default:
-			first := d.Blocked[0]
-			return first.Reason, "a retrain is due (" + why + ") and waits: " + first.Text
-		}
+func (f *Force) text() string {
+	text := "forced by " + label(f.By)
+	if f.By == "" {
+		text = "forced"
 	}
+	if f.Reason != "" {
+		text += ": " + label(f.Reason)
+	}
+	return text
+}
+
+// reason says why nothing starts, empty where a run may.
+func (d *Decision) reason(r *drift.Report) Reason {
 	switch {
+	case d.Verdict == VerdictRetrain && len(d.Blocked) == 0:
+		return ""
+	case d.Verdict == VerdictRetrain:
+		return d.Blocked[0].Reason
 	case r.State == drift.StateAsleep:
-		return ReasonServiceAsleep, "nothing is decided: " + stateText(r)
+		return ReasonServiceAsleep
 	case r.State == drift.StateError:
-		return ReasonEvaluationFailed, "nothing is decided: " + stateText(r)
-	case r.State != drift.StateOK || r.Scored == 0:
-		return ReasonInsufficientData, "nothing can be concluded: " + stateText(r)
+		return ReasonEvaluationFailed
+	case r.State != drift.StateOK, r.Scored == 0, d.Verdict == VerdictInconclusive:
+		return ReasonInsufficientData
+	}
+	return ReasonNothingTripped
+}
+
+// sentence says all of it in one.
+func (d *Decision) sentence(r *drift.Report) string {
+	switch {
+	case d.Start():
+		return "retraining: " + d.cause()
+	case d.Armed():
+		return "a retrain is due (" + d.cause() + ") and waits: " + d.Blocked[0].Text
+	case r.State == drift.StateAsleep, r.State == drift.StateError:
+		return "nothing is decided: " + stateText(r)
+	case r.State != drift.StateOK, r.Scored == 0:
+		return "nothing can be concluded: " + stateText(r)
 	case d.Verdict == VerdictInconclusive:
-		for _, c := range d.Conditions {
-			if c.Breached {
-				return ReasonInsufficientData, "nothing can be concluded: " + c.Text
+		for i := range d.Conditions {
+			if d.Conditions[i].Breached {
+				return "nothing can be concluded: " + d.Conditions[i].Text
 			}
 		}
 	}
-	return ReasonNothingTripped, "no retrain is needed: " + d.nearest()
+	return "no retrain is needed: " + d.nearest()
 }
 
 // cause is the first condition that tripped, and how many more did.

@@ -224,14 +224,15 @@ func TestBlockers(t *testing.T) {
 		{"cancelled runs do not count", policy.History{Info: "x", Runs: []policy.RunFact{run(7*day, policy.OutcomeCancelled, "x"), run(8*day, policy.OutcomeFailed, "x"), run(9*day, policy.OutcomeFailed, "x")}}, nil, time.Time{}},
 		{"nothing new", policy.History{Info: "x", Runs: []policy.RunFact{run(8*day, policy.OutcomeRejected, "x")}}, []policy.Reason{policy.ReasonNoNewInformation}, time.Time{}},
 		{"something new", policy.History{Info: "y", Runs: []policy.RunFact{run(8*day, policy.OutcomeRejected, "x")}}, nil, time.Time{}},
-		{"fits", policy.History{Needs: 6 * hour, Reserve: hour}, nil, time.Time{}},
-		{"too short", policy.History{Needs: 6 * hour, Reserve: hour + time.Second}, []policy.Reason{policy.ReasonWindowTooShort}, time.Date(2026, 11, 19, 22, 0, 0, 0, loc)},
+		{"fits", policy.History{Needs: 6 * hour}, nil, time.Time{}},
+		{"too short", policy.History{Needs: 6*hour + time.Second}, []policy.Reason{policy.ReasonWindowTooShort}, time.Date(2026, 11, 19, 22, 0, 0, 0, loc)},
 		{"waits for the weekend", policy.History{Needs: 20 * hour}, []policy.Reason{policy.ReasonWindowTooShort}, time.Date(2026, 11, 20, 22, 0, 0, 0, loc)},
 		{"never fits", policy.History{Needs: 60 * hour}, []policy.Reason{policy.ReasonWindowTooShort}, time.Time{}},
 	} {
-		p := compile(t, config(t), loc)
+		rules := config(t)
+		rules.Limits.Reserve = unit.Duration(hour)
 		r := wrong(healthy(t), 20)
-		d := p.Decide(r, c.history, now)
+		d := compile(t, rules, loc).Decide(r, c.history, now)
 		if diff := cmp.Diff(c.want, reasons(d)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 			continue

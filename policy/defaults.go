@@ -23,6 +23,7 @@ func Defaults() Config {
 			Cooldown: unit.Duration(day),
 			Budget:   unit.Rate{Count: 3, Per: unit.Duration(7 * day)},
 			Breaker:  3,
+			Reserve:  unit.Duration(5 * time.Minute),
 		},
 	}
 }

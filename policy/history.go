@@ -47,8 +47,6 @@ type History struct {
 	Held   *Hold     // this model
 	Paused *Hold     // the whole daemon
 	Force  *Force
-	// Needs is how long a run is expected to take, the 90th percentile of earlier ones; 0 where unknown.
+	// Needs is how long the next run is expected to take; 0 where unknown.
 	Needs time.Duration
-	// Reserve is the time that must remain in a window to bring stopped services back.
-	Reserve time.Duration
 }

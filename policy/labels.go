@@ -17,20 +17,27 @@ type labelChanges struct {
 }
 
 func (l labelChanges) judge(r *drift.Report, _ time.Time, c *Condition) {
-	changed, items := r.Labels.Changed, r.Labels.Items
+	changed := r.Labels.Changed
 	enough := changed >= l.atLeast
 	if l.byShare {
-		need := max(l.atLeast, int(math.Ceil(l.share*float64(items)-1e-9)))
-		c.Labels = max(0, need-changed)
 		enough = enough && r.Labels.Share >= l.share && changed > 0
 		c.settle(r.Labels.Share, l.share, true, enough, true)
-	} else {
-		c.Labels = max(0, l.atLeast-changed)
-		c.settle(float64(changed), float64(l.atLeast), true, enough, true)
+		return
 	}
+	c.settle(float64(changed), float64(l.atLeast), true, enough, true)
+}
+
+func (l labelChanges) tell(r *drift.Report, _ time.Time, c *Condition) {
+	changed, items := r.Labels.Changed, r.Labels.Items
+	c.missing(func() int {
+		if l.byShare {
+			return max(0, max(l.atLeast, int(math.Ceil(l.share*float64(items)-1e-9)))-changed)
+		}
+		return max(0, l.atLeast-changed)
+	})
 	c.Text = strconv.Itoa(changed) + " of " + strconv.Itoa(items) + " labels changed since the training"
 	switch {
-	case enough:
+	case c.Breached:
 		c.Text += ", enough"
 	case l.byShare && l.atLeast > 0:
 		c.Text += "; " + share(l.share) + " and " + strconv.Itoa(l.atLeast) + " are wanted"
@@ -43,15 +50,24 @@ func (l labelChanges) judge(r *drift.Report, _ time.Time, c *Condition) {
 
 type newCategory struct{ examples int }
 
-func (n newCategory) judge(r *drift.Report, _ time.Time, c *Condition) {
-	name, most := "", 0
+// most is the new category with the most examples.
+func (n newCategory) most(r *drift.Report) (name string, most int) {
 	for k, examples := range r.Labels.New {
 		if examples > most || examples == most && k < name {
 			name, most = k, examples
 		}
 	}
-	c.Labels = max(0, n.examples-most)
+	return name, most
+}
+
+func (n newCategory) judge(r *drift.Report, _ time.Time, c *Condition) {
+	_, most := n.most(r)
 	c.settle(float64(most), float64(n.examples), true, most >= n.examples, true)
+}
+
+func (n newCategory) tell(r *drift.Report, _ time.Time, c *Condition) {
+	name, most := n.most(r)
+	c.missing(func() int { return max(0, n.examples-most) })
 	if most == 0 {
 		c.Text = "no category is new"
 		return
@@ -62,21 +78,32 @@ func (n newCategory) judge(r *drift.Report, _ time.Time, c *Condition) {
 type labelShift struct{ psi float64 }
 
 func (l labelShift) judge(r *drift.Report, _ time.Time, c *Condition) {
-	c.Labels = -1
 	c.settle(r.Labels.PSI, l.psi, true, r.Labels.PSI >= l.psi, true)
+}
+
+func (l labelShift) tell(r *drift.Report, _ time.Time, c *Condition) {
+	c.missing(nil)
 	c.Text = "the mix of labels moved by a PSI of " + number(r.Labels.PSI, 3) + than(c.Tripped, ", at least ", ", less than ") + number(l.psi, -1)
 }
 
 type maxAge struct{ most time.Duration }
 
 func (m maxAge) judge(r *drift.Report, now time.Time, c *Condition) {
-	c.Labels = -1
 	if r.Baseline == nil || r.Baseline.At.IsZero() {
-		c.unknown(m.most.Hours(), "nothing is known about the time of the promotion")
+		c.unknown(m.most.Hours())
 		return
 	}
 	age := max(0, now.Sub(r.Baseline.At))
 	c.settle(age.Hours(), m.most.Hours(), true, age >= m.most, true)
+}
+
+func (m maxAge) tell(r *drift.Report, now time.Time, c *Condition) {
+	c.missing(nil)
+	if r.Baseline == nil || r.Baseline.At.IsZero() {
+		c.Text = "nothing is known about the time of the promotion"
+		return
+	}
+	age := max(0, now.Sub(r.Baseline.At))
 	c.Text = "the release is " + span(age) + " old" + than(c.Tripped, ", at least ", ", less than ") + span(m.most)
 }
 
@@ -86,12 +113,11 @@ type when struct {
 }
 
 func (w *when) judge(r *drift.Report, now time.Time, c *Condition) {
-	c.Labels = -1
 	machine := vm.VM{MemoryBudget: 1000}
 	out, err := machine.Run(w.program, numbersOf(r, now))
 	answer, ok := out.(bool)
 	if err != nil || !ok {
-		c.unknown(1, "the expression could not be evaluated")
+		c.unknown(1)
 		return
 	}
 	value := 0.0
@@ -99,5 +125,12 @@ func (w *when) judge(r *drift.Report, now time.Time, c *Condition) {
 		value = 1
 	}
 	c.settle(value, 1, true, answer, true)
-	c.Text = cutText(w.text) + than(answer, " is true", " is false")
+}
+
+func (w *when) tell(_ *drift.Report, _ time.Time, c *Condition) {
+	c.missing(nil)
+	c.Text = cutText(w.text) + than(c.Breached, " is true", " is false")
+	if c.State == StateInconclusive && !c.Breached {
+		c.Text = "the expression could not be evaluated"
+	}
 }

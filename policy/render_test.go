@@ -62,7 +62,7 @@ func TestExplainTexts(t *testing.T) {
 		"hold":              {healthy(t), policy.History{}, now},
 		"waiting_window":    {wrong(healthy(t), 20), policy.History{}, now},
 		"waiting_limits":    {split, policy.History{Info: "x", Runs: spent, Held: &policy.Hold{By: "ann", Reason: "demo day", Until: now.Add(3 * hour)}}, now},
-		"waiting_too_short": {split, policy.History{Needs: 5 * hour, Reserve: 150 * time.Minute}, night},
+		"waiting_too_short": {split, policy.History{Needs: 7 * hour}, night},
 		"start":             {split, policy.History{Needs: 5 * hour}, night},
 		"urgent":            {wrong(healthy(t), 80), policy.History{}, now},
 		"forced":            {healthy(t), policy.History{Force: &policy.Force{By: "ann", Reason: "new tokenizer"}, Runs: spent}, now},

@@ -144,6 +144,7 @@ func (l Limits) validate() check.Problems {
 	if !l.Budget.IsZero() {
 		isRate(&p, "budget", l.Budget, "write 3 per 7d; to stop retraining for a while use retraind pause")
 	}
+	notNegative(&p, "reserve", l.Reserve)
 	if l.Breaker < 0 {
 		p.Errorf("breaker", "write 3, or 0 for none", "%d runs are impossible", l.Breaker)
 	}

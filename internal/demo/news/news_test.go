@@ -1,3 +1,7 @@
+//go:build !race
+
+// The trainer has its race tests in its own package; here it only costs twenty times as much.
+
 package news_test
 
 import (

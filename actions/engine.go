@@ -42,6 +42,7 @@ func NewEngine(ctx context.Context, db *sql.DB, executor *Executor, host string,
 	if err != nil {
 		return nil, fmt.Errorf("workflow engine: %w", err)
 	}
+	faults.Point("engine")
 	e := &Engine{dbos: d, executor: executor}
 	e.run = e.workflow
 	dbos.RegisterWorkflow(d, e.run, dbos.WithWorkflowName("run"), dbos.WithMaxRecoveryAttempts(1_000_000))

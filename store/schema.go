@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+
+	"github.com/retraind/retraind/internal/faults"
 )
 
 // migrations are applied in order; PRAGMA user_version counts them. Never edit one that was released: add the next.
@@ -131,9 +133,11 @@ func migrate(ctx context.Context, db *sql.DB) error {
 			_ = tx.Rollback()
 			return fmt.Errorf("schema %d: %w", version+1, err)
 		}
+		faults.Point("migrating")
 		if err := tx.Commit(); err != nil {
 			return err
 		}
+		faults.Point("migrated")
 	}
 	return nil
 }

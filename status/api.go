@@ -38,15 +38,15 @@ func API(backend Backend, log *slog.Logger) http.Handler {
 	}))
 	mux.HandleFunc("POST /v1/models/{model}/resume", answer(func(r *http.Request) (any, error) {
 		by := a.audit(r)
-		return struct{}{}, backend.Resume(r.Context(), r.PathValue("model"), by)
+		return struct{}{}, backend.Resume(ordered(r), r.PathValue("model"), by)
 	}))
 	mux.HandleFunc("POST /v1/runs/{run}/cancel", answer(func(r *http.Request) (any, error) {
 		by := a.audit(r)
-		return struct{}{}, backend.Cancel(r.Context(), r.PathValue("run"), by)
+		return struct{}{}, backend.Cancel(ordered(r), r.PathValue("run"), by)
 	}))
 	mux.HandleFunc("POST /v1/reload", answer(func(r *http.Request) (any, error) {
 		a.audit(r)
-		return struct{}{}, backend.Reload(r.Context())
+		return struct{}{}, backend.Reload(ordered(r))
 	}))
 	return mux
 }
@@ -94,8 +94,12 @@ func (a api) trigger(r *http.Request) (any, error) {
 		return nil, fmt.Errorf("%w: %w", errBadRequest, err)
 	}
 	request.By = a.audit(r)
-	return a.backend.Trigger(r.Context(), r.PathValue("model"), request)
+	return a.backend.Trigger(ordered(r), r.PathValue("model"), request)
 }
+
+// ordered is the context of an order: once it has been read it is carried out, also if the client hangs up before the
+// answer.
+func ordered(r *http.Request) context.Context { return context.WithoutCancel(r.Context()) }
 
 // audit leaves a trace of who asked for a change and returns the name.
 func (a api) audit(r *http.Request) string {

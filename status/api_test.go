@@ -330,3 +330,29 @@ func TestLargeRequestsAreRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// An order that was read is carried out, also if the client hangs up before the answer.
+func TestOrderOutlivesItsClient(t *testing.T) {
+	t.Parallel()
+	hangUp := make(chan func(), 1)
+	carriedOut := make(chan error, 1)
+	backend := storied()
+	backend.trigger = func(ctx context.Context, _ string, _ Request) (Triggered, error) {
+		(<-hangUp)()
+		select {
+		case <-ctx.Done():
+		case <-time.After(200 * time.Millisecond): // in which the server notices
+		}
+		carriedOut <- ctx.Err()
+		return Triggered{}, nil
+	}
+	client, _ := daemon(t, backend)
+	ctx, cancel := context.WithCancel(t.Context())
+	hangUp <- cancel
+	if _, err := client.Trigger(ctx, "relevance", Request{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("the client got %v", err)
+	}
+	if err := <-carriedOut; err != nil {
+		t.Errorf("the order ended with its client: %v", err)
+	}
+}

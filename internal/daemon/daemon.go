@@ -185,7 +185,7 @@ func (d *Daemon) serve(ctx context.Context, intake, work []loop) error {
 		return err
 	}
 	faults.Point("launched")
-	if err := d.announce(ctx); err != nil {
+	if err := errors.Join(d.announce(ctx), d.handOver(ctx)); err != nil {
 		return err
 	}
 	workCtx, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))

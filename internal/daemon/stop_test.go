@@ -15,17 +15,18 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// A soft stop lets a training go on by itself; the next daemon waits for the same process. So does a hard one.
+// A soft stop lets a training go on by itself; the next daemon waits for the same process. So does a hard one, and so
+// does a daemon that finds the engine's database gone.
 func TestTrainingOutlivesTheDaemon(t *testing.T) {
 	t.Parallel()
-	for _, hard := range []bool{false, true} {
-		t.Run(fmt.Sprintf("hard=%t", hard), func(t *testing.T) {
+	for name, how := range map[string]struct{ hard, lost bool }{"soft": {}, "hard": {hard: true}, "engine lost": {lost: true}} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := setup(t)
 			release := w.hold()
 			r := w.start()
 			pid := w.training(1)
-			if hard {
+			if how.hard {
 				r.hard()
 			}
 			r.soft(nil)
@@ -35,6 +36,17 @@ func TestTrainingOutlivesTheDaemon(t *testing.T) {
 			}
 			if err := syscall.Kill(pid, 0); err != nil {
 				t.Fatalf("the training ended with the daemon: %v", err)
+			}
+			if how.lost {
+				files, err := filepath.Glob(filepath.Join(w.state, "engine.db*"))
+				if err != nil || len(files) == 0 {
+					t.Fatal(files, err)
+				}
+				for _, file := range files {
+					if err := os.Remove(file); err != nil {
+						t.Fatal(err)
+					}
+				}
 			}
 			r = w.start()
 			r.model("the run to be shown again", func(m status.Model) bool {

@@ -92,9 +92,10 @@ models:
 			whole++
 		} else {
 			parts++
-			if strings.HasPrefix(text, "when:") {
+			switch {
+			case strings.HasPrefix(text, "when:"):
 				text = "retrain_when:\n  " + text
-			} else {
+			case !strings.HasPrefix(text, "retrain_when:"):
 				text = "retrain_when: {max_age: 90d}\n" + text
 			}
 			text = frame + "    " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n    ") + "\n"
@@ -281,7 +282,7 @@ func TestWordsAreExplained(t *testing.T) {
 			t.Errorf("docs/operations.md does not name the end %q of a step", word)
 		}
 	}
-	unused := []policy.Reason{policy.ReasonGPUHeld, policy.ReasonNotWorse, policy.ReasonSelfOrigin, policy.ReasonSuspiciousLabels}
+	unused := []policy.Reason{policy.ReasonSuspiciousLabels}
 	for _, reason := range policy.Reasons() {
 		if slices.Contains(unused, reason) {
 			if !strings.Contains(all["docs/operations.md"], "`"+string(reason)+"`") {

@@ -49,7 +49,7 @@ func (x *Executor) acquire(ctx context.Context, p Plan, step Step) (env map[stri
 	}
 	var blocked *BlockedError
 	if errors.As(err, &blocked) {
-		return nil, nil, Outcome{Class: ClassBlocked, Detail: blocked.Reason}, nil
+		return nil, nil, Outcome{Class: ClassBlocked, Detail: blocked.Reason, Why: blocked.Why}, nil
 	}
 	out, err = failed(ctx, ClassFailed, err)
 	out, err = ended(step, out, err)

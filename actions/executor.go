@@ -15,6 +15,7 @@ import (
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/faults"
 	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
 )
 
@@ -31,7 +32,10 @@ type GPU interface {
 }
 
 // BlockedError says that a safety rule forbids to go on.
-type BlockedError struct{ Reason string }
+type BlockedError struct {
+	Reason string        // in one sentence
+	Why    policy.Reason // gpu_held where it is held; empty where the configuration is at fault
+}
 
 func (e *BlockedError) Error() string { return e.Reason }
 

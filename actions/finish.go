@@ -66,7 +66,7 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 			if err != nil {
 				return err
 			}
-			return x.notify(t, notify.RunFinished, p.Model, p.Run, notify.Finished{Run: p.Run, Outcome: string(sum.Result.Outcome), Reason: sum.Result.Reason, Release: sum.Serving, Seconds: run.Ended.Sub(run.Started).Seconds()})
+			return x.notify(t, notify.RunFinished, p.Model, p.Run, notify.Finished{Run: p.Run, Outcome: string(sum.Result.Outcome), Reason: sum.Result.Reason, Why: string(sum.Result.Why), Release: sum.Serving, Seconds: run.Ended.Sub(run.Started).Seconds()})
 		})
 	})
 	if err != nil {

@@ -1,6 +1,10 @@
 package actions
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/retraind/retraind/policy"
+)
 
 // ActionKind is what a run does next.
 type ActionKind string
@@ -44,19 +48,23 @@ const (
 
 // Outcome is the record of an action that has ended.
 type Outcome struct {
-	Kind    ActionKind `json:"kind"`
-	Step    int        `json:"step"`
-	Attempt int        `json:"attempt"`
-	Class   Class      `json:"class"`
-	Detail  string     `json:"detail,omitempty"` // one sentence for people
-	Facts   Facts      `json:"facts,omitzero"`
+	Kind    ActionKind    `json:"kind"`
+	Step    int           `json:"step"`
+	Attempt int           `json:"attempt"`
+	Class   Class         `json:"class"`
+	Detail  string        `json:"detail,omitempty"` // one sentence for people
+	Why     policy.Reason `json:"why,omitempty"`    // of a step that was blocked
+	Facts   Facts         `json:"facts,omitzero"`
 }
 
 // Result is how a run ends.
 type Result struct {
 	Outcome RunOutcome `json:"outcome"`
 	Reason  string     `json:"reason"`
-	Step    string     `json:"step,omitempty"` // the step that decided it
+	// Why is the reason of a run that did nothing: not_worse where the gate kept the champion, gpu_held where it did not
+	// get the GPU.
+	Why  policy.Reason `json:"why,omitempty"`
+	Step string        `json:"step,omitempty"` // the step that decided it
 	// Hold says that the serving state could not be proved: no further run until a person has looked.
 	Hold bool `json:"hold,omitempty"`
 }
@@ -197,11 +205,11 @@ func (m *machine) result() Result {
 	r.Hold = m.cause.Class == ClassUnknown && m.plan.Steps[m.cause.Step].Kind == KindOnce
 	switch m.cause.Class {
 	case ClassRejected, ClassInconclusive:
-		r.Outcome = Rejected
+		r.Outcome, r.Why = Rejected, policy.ReasonNotWorse
 	case ClassCancelled:
 		r.Outcome = Cancelled
 	case ClassBlocked:
-		r.Outcome = Blocked
+		r.Outcome, r.Why = Blocked, m.cause.Why
 	}
 	if m.released && m.plan.Champion != "" && r.Outcome != Cancelled {
 		r.Outcome = RolledBack // without a release before there is nothing to roll back to: the run has failed

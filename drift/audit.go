@@ -32,8 +32,11 @@ func (m *Monitor) Audit() error {
 		scorable := e.heldout && !e.leaked
 		if gate := m.labels[m.at(slot, 0)]; gate != none {
 			want.labelled++
-			if e.changed {
+			switch {
+			case e.changed:
 				want.changed++
+			case e.own:
+				want.own++
 			}
 			if scorable {
 				want.heldOut++

@@ -79,7 +79,7 @@ func (m *Monitor) state(s Scores) (State, string) {
 // outside the held-out set; PSI compares the same population.
 func (m *Monitor) labelFigures(now time.Time) Labels {
 	l := Labels{
-		Items: m.counts.labelled, Changed: m.counts.changed,
+		Items: m.counts.labelled, Changed: m.counts.changed, Own: m.counts.own,
 		Share: share(m.counts.changed, m.counts.labelled), Rate: m.days.rate(dayOf(now)),
 	}
 	then := m.release.TrainLabels

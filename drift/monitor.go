@@ -14,7 +14,7 @@ type entry struct {
 	hash [16]byte
 	seq  int64
 	// where it stands
-	used, heldout, leaked, answered, changed bool
+	used, heldout, leaked, answered, changed, own bool
 	// waiting: labelled since the baseline and in the queue of the new-item test. Every other labelled item is in the
 	// baseline or has had its turn, so that a correction of its label is paired evidence.
 	waiting bool
@@ -47,6 +47,7 @@ type Monitor struct {
 type counts struct {
 	labelled int // items with a label of the gating target
 	changed  int // of them, touched by others since the training snapshot
+	own      int // of them, touched since by retraind alone
 	heldOut  int // held-out, labelled, not leaked
 	leaked   int // held-out and labelled, but seen in training
 }
@@ -85,7 +86,8 @@ func (m *Monitor) Reset(release Release, items iter.Seq[Item]) {
 		slot := m.slot(item.ID)
 		m.take(slot)
 		m.fill(slot, item)
-		m.entries[slot].changed = !item.Own && item.Seq > release.TrainedSeq
+		e := &m.entries[slot]
+		e.changed, e.own = !item.Own && item.Seq > release.TrainedSeq, item.Own && item.Seq > release.TrainedSeq
 		m.give(slot)
 		if item.Heldout && m.labelled(slot) {
 			m.days.add(item.At)
@@ -110,6 +112,7 @@ func (m *Monitor) Put(item Item) {
 	m.fill(slot, item)
 	e := &m.entries[slot]
 	e.changed = e.changed || !item.Own && item.Seq > m.release.TrainedSeq
+	e.own = e.own || item.Own && item.Seq > m.release.TrainedSeq
 	m.give(slot)
 	m.observe(slot, before, item.Own, item.Author, item.At, item.Seq)
 }
@@ -130,6 +133,7 @@ func (m *Monitor) Label(c Change) {
 	e := &m.entries[slot]
 	e.seq = max(e.seq, c.Seq)
 	e.changed = e.changed || !c.Own && c.Seq > m.release.TrainedSeq
+	e.own = e.own || c.Own && c.Seq > m.release.TrainedSeq
 	m.give(slot)
 	m.observe(slot, before, c.Own, c.Author, c.At, c.Seq)
 }

@@ -92,6 +92,7 @@ type NewItems struct {
 type Labels struct {
 	Items   int            `json:"items"`              // labelled items now
 	Changed int            `json:"changed"`            // items changed by others than retraind since the training snapshot
+	Own     int            `json:"own,omitempty"`      // items that only retraind changed since: shown, never evidence
 	Share   float64        `json:"share"`              // Changed / Items
 	New     map[string]int `json:"new,omitempty"`      // categories the release never saw in training, with examples now
 	Gone    []string       `json:"vanished,omitempty"` // categories it saw that no item carries any more

@@ -76,8 +76,11 @@ func (m *Monitor) count(slot int32, by int) {
 	gate := m.labels[m.at(slot, 0)]
 	if gate != none {
 		m.counts.labelled += by
-		if e.changed {
+		switch {
+		case e.changed:
 			m.counts.changed += by
+		case e.own:
+			m.counts.own += by
 		}
 		switch {
 		case !e.heldout:

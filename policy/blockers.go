@@ -9,11 +9,12 @@ func (p *Policy) block(d *Decision, h *History, now time.Time, words bool) {
 	if h.Active != "" {
 		d.blocked(words, ReasonRunActive, time.Time{}, func() string { return "run " + h.Active + " is not over" })
 	}
-	p.blockHold(d, h.Held, "held", now, words)
-	p.blockHold(d, h.Paused, "paused", now, words)
-	if d.Forced {
+	p.blockHold(d, h.Held, ReasonHeld, "held", now, words)
+	if d.Forced { // a pause stops what would start by itself, not a person
 		return
 	}
+	p.blockHold(d, h.Paused, ReasonPaused, "paused", now, words)
+	p.blockHold(d, h.Stopped, ReasonPaused, "every model is paused", now, words)
 	p.blockRuns(d, h, now, words)
 	p.blockWindow(d, h, now, words)
 }
@@ -27,11 +28,11 @@ func (d *Decision) blocked(words bool, reason Reason, until time.Time, text func
 	d.Blocked = append(d.Blocked, b)
 }
 
-func (p *Policy) blockHold(d *Decision, hold *Hold, what string, now time.Time, words bool) {
-	if hold == nil || !hold.Until.IsZero() && !now.Before(hold.Until) {
+func (p *Policy) blockHold(d *Decision, hold *Hold, reason Reason, what string, now time.Time, words bool) {
+	if !hold.Holds(now) {
 		return
 	}
-	d.blocked(words, ReasonHeld, hold.Until, func() string {
+	d.blocked(words, reason, hold.Until, func() string {
 		text := what
 		if hold.By != "" {
 			text += " by " + hold.By
@@ -59,7 +60,13 @@ func (p *Policy) blockRuns(d *Decision, h *History, now time.Time, words bool) {
 			return "the labels are those on which run " + id + " was rejected"
 		})
 	}
-	if until := cooledDown(h, limits.Cooldown.D()); now.Before(until) {
+	switch until, run := cooledDown(h, limits.Cooldown.D()); {
+	case !now.Before(until):
+	case run.Outcome == OutcomeBlocked && run.Why == ReasonGPUHeld:
+		d.blocked(words, ReasonGPUHeld, until, func() string {
+			return "run " + run.ID + " did not get the GPU: " + run.Text + "; it is tried again from " + p.local(until, now)
+		})
+	default:
 		d.blocked(words, ReasonCooldown, until, func() string { return "cooldown until " + p.local(until, now) })
 	}
 	if b := limits.Budget; b.Count > 0 {
@@ -108,9 +115,9 @@ func rejectedOn(h *History) (id string, same bool) {
 	return "", false
 }
 
-// cooledDown is when the cooldown after the last run is over. It counts from the run's end, so that a long run does not
-// eat it up, and after every outcome: a run that failed at once would else be tried again at once.
-func cooledDown(h *History, cooldown time.Duration) time.Time {
+// cooledDown is when the cooldown after the last run is over, and that run. It counts from the run's end, so that a long
+// run does not eat it up, and after every outcome: a run that failed at once would else be tried again at once.
+func cooledDown(h *History, cooldown time.Duration) (until time.Time, run *RunFact) {
 	var last time.Time
 	for i := range h.Runs {
 		end := h.Runs[i].Ended
@@ -118,13 +125,13 @@ func cooledDown(h *History, cooldown time.Duration) time.Time {
 			end = h.Runs[i].Started
 		}
 		if end.After(last) {
-			last = end
+			last, run = end, &h.Runs[i]
 		}
 	}
-	if last.IsZero() {
-		return last
+	if run == nil {
+		return last, nil
 	}
-	return last.Add(cooldown)
+	return last.Add(cooldown), run
 }
 
 // budgetSpent counts the runs that started in the period that ends now.

@@ -18,23 +18,24 @@ type condition interface {
 type named struct {
 	name, config string
 	unit         Unit
+	sustain
 	condition
 }
 
 // conditions compiles what is configured, in the order of the configuration's keys.
 func (cfg *Conditions) conditions(under string) ([]named, error) {
 	var list []named
-	add := func(name string, unit Unit, c condition) {
-		list = append(list, named{name, under + "." + name, unit, c})
+	add := func(name string, unit Unit, s sustain, c condition) {
+		list = append(list, named{name, under + "." + name, unit, s, c})
 	}
 	if cfg.AccuracyBelow != nil {
-		add("accuracy_below", UnitShare, accuracyBelow{cfg.AccuracyBelow.F()})
+		add("accuracy_below", UnitShare, lasting(cfg.AccuracyBelow.For, cfg.AccuracyBelow.Margin.F()/100), accuracyBelow{cfg.AccuracyBelow.Share.F()})
 	}
 	if cfg.AccuracyDrop != nil {
-		add("accuracy_drop", UnitPoints, accuracyDrop{cfg.AccuracyDrop.Points.F()})
+		add("accuracy_drop", UnitPoints, lasting(cfg.AccuracyDrop.For, cfg.AccuracyDrop.Margin.F()), accuracyDrop{cfg.AccuracyDrop.Points.F()})
 	}
 	if cfg.MacroF1Drop != nil {
-		add("macro_f1_drop", UnitPoints, macroF1Drop{cfg.MacroF1Drop.Points.F()})
+		add("macro_f1_drop", UnitPoints, lasting(cfg.MacroF1Drop.For, cfg.MacroF1Drop.Margin.F()), macroF1Drop{cfg.MacroF1Drop.Points.F()})
 	}
 	if rc := cfg.CategoryRecallBelow; rc != nil {
 		names := make([]string, 0, len(rc.Category))
@@ -42,11 +43,12 @@ func (cfg *Conditions) conditions(under string) ([]named, error) {
 			names = append(names, name)
 		}
 		slices.Sort(names)
+		s := lasting(rc.For, rc.Margin.F()/100)
 		if rc.All != nil {
-			add("category_recall_below.all", UnitShare, recallBelow{bound: rc.All.F(), min: rc.MinItems, but: names})
+			add("category_recall_below.all", UnitShare, s, recallBelow{bound: rc.All.F(), min: rc.MinItems, but: names})
 		}
 		for _, name := range names {
-			add("category_recall_below."+name, UnitShare, recallBelow{bound: rc.Category[name].F(), min: rc.MinItems, only: name})
+			add("category_recall_below."+name, UnitShare, s, recallBelow{bound: rc.Category[name].F(), min: rc.MinItems, only: name})
 		}
 	}
 	if cfg.LabelChanges != nil {
@@ -55,23 +57,23 @@ func (cfg *Conditions) conditions(under string) ([]named, error) {
 		if cfg.LabelChanges.Share != nil {
 			c.byShare, c.share, unit = true, cfg.LabelChanges.Share.F(), UnitShare
 		}
-		add("label_changes", unit, c)
+		add("label_changes", unit, lasting(cfg.LabelChanges.For, 0), c)
 	}
 	if cfg.NewCategory != nil {
-		add("new_category", UnitLabels, newCategory{cfg.NewCategory.Examples})
+		add("new_category", UnitLabels, lasting(cfg.NewCategory.For, 0), newCategory{cfg.NewCategory.Examples})
 	}
 	if cfg.LabelShift != nil {
-		add("label_shift", UnitPSI, labelShift{cfg.LabelShift.PSI})
+		add("label_shift", UnitPSI, lasting(cfg.LabelShift.For, cfg.LabelShift.Margin), labelShift{cfg.LabelShift.PSI})
 	}
 	if cfg.MaxAge != nil {
-		add("max_age", UnitHours, maxAge{cfg.MaxAge.D()})
+		add("max_age", UnitHours, sustain{}, maxAge{cfg.MaxAge.D()})
 	}
-	if cfg.When != "" {
-		program, err := compileWhen(cfg.When)
+	if cfg.When != nil && cfg.When.Expression != "" {
+		program, err := compileWhen(cfg.When.Expression)
 		if err != nil {
 			return nil, err
 		}
-		add("when", UnitNone, &when{text: cfg.When, program: program})
+		add("when", UnitNone, lasting(cfg.When.For, 0), &when{text: cfg.When.Expression, program: program})
 	}
 	return list, nil
 }

@@ -36,8 +36,8 @@ type Evaluate struct {
 
 // Conditions are named thresholds. Each one that is given is judged on its own; any one that trips is enough.
 type Conditions struct {
-	// AccuracyBelow trips when the accuracy on the held-out items falls below it.
-	AccuracyBelow *unit.Percent `yaml:"accuracy_below"`
+	// AccuracyBelow trips when the accuracy on the held-out items falls below it: 85%, or {share: 85%, for: 6h, margin: 1}.
+	AccuracyBelow *AccuracyBelow `yaml:"accuracy_below"`
 	// AccuracyDrop trips when the accuracy fell since the promotion, and by more than chance.
 	AccuracyDrop *AccuracyDrop `yaml:"accuracy_drop"`
 	// MacroF1Drop trips when the mean F1 of the categories fell since the promotion: accuracy is blind to rare ones.
@@ -53,7 +53,17 @@ type Conditions struct {
 	// MaxAge trips when the release is older.
 	MaxAge *unit.Duration `yaml:"max_age"`
 	// When is an expression over the same numbers that trips when it is true, such as: drop > 0.02 and changed > 100.
-	When string `yaml:"when"`
+	When *When `yaml:"when"`
+}
+
+// AccuracyBelow is a floor for the accuracy. It may be written as the share alone.
+type AccuracyBelow struct {
+	// Share of right answers below which it trips.
+	Share unit.Percent `yaml:"share"`
+	// For is how long the accuracy must stay below before it trips.
+	For unit.Duration `yaml:"for"`
+	// Margin is how many percentage points above the floor the accuracy must rise before a condition that tripped clears.
+	Margin unit.Points `yaml:"margin"`
 }
 
 // AccuracyDrop is a fall in accuracy that is not chance.
@@ -62,12 +72,20 @@ type AccuracyDrop struct {
 	Points unit.Points `yaml:"points"`
 	// FalseRetrains is how often the test on newly arriving items may trip although nothing changed.
 	FalseRetrains unit.Rate `yaml:"false_retrains"`
+	// For is how long the fall must last before it trips.
+	For unit.Duration `yaml:"for"`
+	// Margin is how many percentage points less the fall must be before a condition that tripped clears.
+	Margin unit.Points `yaml:"margin"`
 }
 
 // MacroF1Drop is a fall in macro-F1.
 type MacroF1Drop struct {
 	// Points is the fall that trips, in percentage points.
 	Points unit.Points `yaml:"points"`
+	// For is how long the fall must last before it trips.
+	For unit.Duration `yaml:"for"`
+	// Margin is how many percentage points less the fall must be before a condition that tripped clears.
+	Margin unit.Points `yaml:"margin"`
 }
 
 // CategoryRecall is a floor for the recall of categories. Beside the keys here, a category's name sets its own floor.
@@ -76,6 +94,10 @@ type CategoryRecall struct {
 	All *unit.Percent `yaml:"all"`
 	// MinItems is the number of held-out items below which a category is not judged.
 	MinItems int `yaml:"min_items"`
+	// For is how long a recall must stay below before it trips.
+	For unit.Duration `yaml:"for"`
+	// Margin is how many percentage points above the floor a recall must rise before a condition that tripped clears.
+	Margin unit.Points `yaml:"margin"`
 	// Category holds the floors of named categories.
 	Category map[string]unit.Percent `yaml:",inline"`
 }
@@ -86,18 +108,34 @@ type LabelChanges struct {
 	Share *unit.Percent `yaml:"share"`
 	// AtLeast is the least number of items.
 	AtLeast int `yaml:"at_least"`
+	// For is how long they must be enough before it trips, so that people can end what they are correcting.
+	For unit.Duration `yaml:"for"`
 }
 
 // NewCategory waits for examples of a category that is new.
 type NewCategory struct {
 	// Examples of one new category that trip it. Ten teach a classifier next to nothing, twenty to forty do.
 	Examples int `yaml:"examples"`
+	// For is how long they must be enough before it trips.
+	For unit.Duration `yaml:"for"`
 }
 
 // LabelShift bounds the population stability index of the label mix.
 type LabelShift struct {
 	// PSI that trips: 0.1 is a slight, 0.2 a clear, 0.5 a drastic shift.
 	PSI float64 `yaml:"psi"`
+	// For is how long the shift must last before it trips.
+	For unit.Duration `yaml:"for"`
+	// Margin is how much less the index must be before a condition that tripped clears.
+	Margin float64 `yaml:"margin"`
+}
+
+// When is a condition of one's own. It may be written as the expression alone.
+type When struct {
+	// Expression over the numbers of the report that must come out as true or false.
+	Expression string `yaml:"expression"`
+	// For is how long it must stay true before it trips.
+	For unit.Duration `yaml:"for"`
 }
 
 // Limits keep retrains apart, whatever the conditions say.

@@ -61,7 +61,7 @@ func TestExampleConfiguration(t *testing.T) {
 	want := config(t)
 	want.Evaluate.Schedule = "30 2 * * MON"
 	want.RetrainWhen.CategoryRecallBelow.Category = map[string]unit.Percent{"Sport": 0.8}
-	want.RetrainWhen.When = "drop > 0.02 and changed > 100"
+	want.RetrainWhen.When = &policy.When{Expression: "drop > 0.02 and changed > 100"}
 	want.QuietHours = append(want.QuietHours, policy.QuietHours{Except: []string{"2026-12-24", "holidays.ics"}})
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -139,7 +139,7 @@ func TestBadPolicies(t *testing.T) {
 func TestNeverOpens(t *testing.T) {
 	t.Parallel()
 	c := policy.Defaults()
-	c.RetrainWhen.AccuracyBelow = pct(0.85)
+	c.RetrainWhen.AccuracyBelow = below(0.85)
 	var names []string
 	for d := time.Date(2025, 12, 1, 0, 0, 0, 0, time.UTC); d.Year() < 2032; d = d.Add(day) {
 		names = append(names, d.Format(time.DateOnly))
@@ -227,8 +227,8 @@ func FuzzQuietHours(f *testing.F) {
 			}
 		}
 		c := policy.Defaults()
-		c.RetrainWhen.AccuracyBelow = pct(0.5)
-		c.RetrainWhen.When = text
+		c.RetrainWhen.AccuracyBelow = below(0.5)
+		c.RetrainWhen.When = &policy.When{Expression: text}
 		c.QuietHours = []policy.QuietHours{{Except: []string{text}}}
 		if p, err := policy.Compile(c, loc, policy.Options{ReadFile: read}); err == nil {
 			p.Decide(report, policy.History{}, now)

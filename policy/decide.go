@@ -11,28 +11,29 @@ import (
 //
 // Any tripped condition calls for a retrain; a model without a release calls for its first one. What stands in the way
 // is listed in Blocked, in the order in which people would want to know. A forced retrain skips thresholds, breaker,
-// budget, cooldown and quiet hours, but never another run or a hold; an urgent one skips quiet hours alone.
+// budget, cooldown, quiet hours and a pause, which only stops what would start by itself, but never another run or a
+// hold; an urgent one skips quiet hours alone.
 func (p *Policy) Decide(r drift.Report, h History, now time.Time) Decision {
 	d := Decision{At: now, Model: r.Model, PolicyDigest: p.digest, Release: r.Release, Seq: r.Seq}
 	d.Conditions = make([]Condition, 0, len(p.retrain)+len(p.urgent)+2)
 	p.judge(&d, &r, &h, now)
 	p.tell(&d, &r, &h, now)
 	p.block(&d, &h, now, true)
-	d.Reason = d.reason(&r)
-	d.Text = d.sentence(&r)
+	d.Reason = p.reason(&d, &r)
+	d.Text = p.sentence(&d, &r)
 	return d
 }
 
 // redecide is Decide without words, for a backtest: conditions, verdict, reason, and until when what blocks a retrain
 // does so. What blocks is asked only where a retrain is wanted. It fills a Decision that was used before, so that nothing
-// is allocated.
+// is allocated; h.Last must be another one.
 func (p *Policy) redecide(d *Decision, r *drift.Report, h *History, now time.Time) {
-	*d = Decision{At: now, Conditions: d.Conditions[:0], Blocked: d.Blocked[:0], Release: r.Release, Seq: r.Seq}
+	*d = Decision{At: now, Conditions: d.Conditions[:0], Blocked: d.Blocked[:0], PolicyDigest: p.digest, Release: r.Release, Seq: r.Seq}
 	p.judge(d, r, h, now)
 	if d.Verdict == VerdictRetrain {
 		p.block(d, h, now, false)
 	}
-	d.Reason = d.reason(r)
+	d.Reason = p.reason(d, r)
 }
 
 // The names of what calls for a retrain beside the conditions of the configuration.
@@ -51,12 +52,13 @@ func (p *Policy) judge(d *Decision, r *drift.Report, h *History, now time.Time) 
 		d.Conditions = append(d.Conditions, calling(nameNoRelease))
 	}
 	whole := r.State == drift.StateOK && r.Scored > 0
+	past := p.memory(h.Last, r.Release)
 	for i := range p.retrain {
-		p.retrain[i].add(d, r, now, whole)
+		p.retrain[i].add(d, r, now, whole, &past)
 	}
 	conditions := len(d.Conditions)
 	for i := range p.urgent {
-		p.urgent[i].add(d, r, now, whole)
+		p.urgent[i].add(d, r, now, whole, &past)
 	}
 	for i := range d.Conditions {
 		c := &d.Conditions[i]
@@ -64,7 +66,7 @@ func (p *Policy) judge(d *Decision, r *drift.Report, h *History, now time.Time) 
 		case c.Tripped:
 			d.Verdict = VerdictRetrain
 			d.Urgent = d.Urgent || i >= conditions
-		case c.State == StateInconclusive && c.Breached && d.Verdict == VerdictHold:
+		case c.State == StateInconclusive && c.Breached && c.Trips.IsZero() && d.Verdict == VerdictHold:
 			d.Verdict = VerdictInconclusive
 		}
 	}
@@ -79,14 +81,15 @@ func calling(name string) Condition {
 }
 
 // add judges one condition of the configuration.
-func (n *named) add(d *Decision, r *drift.Report, now time.Time, whole bool) {
+func (n *named) add(d *Decision, r *drift.Report, now time.Time, whole bool, past *memory) {
 	d.Conditions = append(d.Conditions, Condition{Name: n.name, Config: n.config, Unit: n.unit})
 	c := &d.Conditions[len(d.Conditions)-1]
-	if !whole {
+	if whole {
+		n.judge(r, now, c)
+	} else {
 		c.unknown(0)
-		return
 	}
-	n.judge(r, now, c)
+	n.hold(c, past.of(c), now)
 }
 
 // notJudged starts the text of a condition that waits for a report that is whole.
@@ -129,7 +132,7 @@ func (f *Force) text() string {
 }
 
 // reason says why nothing starts, empty where a run may.
-func (d *Decision) reason(r *drift.Report) Reason {
+func (p *Policy) reason(d *Decision, r *drift.Report) Reason {
 	switch {
 	case d.Verdict == VerdictRetrain && len(d.Blocked) == 0:
 		return ""
@@ -141,12 +144,14 @@ func (d *Decision) reason(r *drift.Report) Reason {
 		return ReasonEvaluationFailed
 	case r.State != drift.StateOK, r.Scored == 0, d.Verdict == VerdictInconclusive:
 		return ReasonInsufficientData
+	case p.ownChanges(r):
+		return ReasonSelfOrigin
 	}
 	return ReasonNothingTripped
 }
 
 // sentence says all of it in one.
-func (d *Decision) sentence(r *drift.Report) string {
+func (p *Policy) sentence(d *Decision, r *drift.Report) string {
 	switch {
 	case d.Start():
 		return "retraining: " + d.cause()
@@ -158,10 +163,12 @@ func (d *Decision) sentence(r *drift.Report) string {
 		return "nothing can be concluded: " + stateText(r)
 	case d.Verdict == VerdictInconclusive:
 		for i := range d.Conditions {
-			if d.Conditions[i].Breached {
+			if d.Conditions[i].Breached && d.Conditions[i].Trips.IsZero() {
 				return "nothing can be concluded: " + d.Conditions[i].Text
 			}
 		}
+	case d.Reason == ReasonSelfOrigin:
+		return "no retrain is needed: " + ownText(r)
 	}
 	return "no retrain is needed: " + d.nearest()
 }
@@ -187,6 +194,14 @@ func (d *Decision) cause() string {
 // nearest says which condition needs the fewest labels to trip.
 func (d *Decision) nearest() string {
 	var best *Condition
+	for i := range d.Conditions {
+		if c := &d.Conditions[i]; !c.Trips.IsZero() && (best == nil || c.Trips.Before(best.Trips)) {
+			best = c
+		}
+	}
+	if best != nil {
+		return best.Text
+	}
 	for i := range d.Conditions {
 		if c := &d.Conditions[i]; c.Labels > 0 && (best == nil || c.Labels < best.Labels) {
 			best = c

@@ -210,7 +210,7 @@ func TestBlockers(t *testing.T) {
 		{"held", policy.History{Held: &policy.Hold{By: "ann"}}, []policy.Reason{policy.ReasonHeld}, time.Time{}},
 		{"held until", policy.History{Held: &policy.Hold{Until: now.Add(hour)}}, []policy.Reason{policy.ReasonHeld}, now.Add(hour)},
 		{"hold is over", policy.History{Held: &policy.Hold{Until: now}}, nil, time.Time{}},
-		{"paused", policy.History{Paused: &policy.Hold{}}, []policy.Reason{policy.ReasonHeld}, time.Time{}},
+		{"paused", policy.History{Paused: &policy.Hold{}}, []policy.Reason{policy.ReasonPaused}, time.Time{}},
 		{"cooldown", policy.History{Runs: []policy.RunFact{run(23*hour, policy.OutcomePromoted, "a")}}, []policy.Reason{policy.ReasonCooldown}, now.Add(hour)},
 		{"cooldown counts from the end", policy.History{Runs: []policy.RunFact{{Started: now.Add(-30 * hour), Ended: now.Add(-2 * hour), Outcome: policy.OutcomePromoted}}}, []policy.Reason{policy.ReasonCooldown}, now.Add(22 * hour)},
 		{"cooldown over", policy.History{Runs: []policy.RunFact{run(24*hour, policy.OutcomePromoted, "a")}}, nil, time.Time{}},
@@ -286,8 +286,66 @@ func TestForce(t *testing.T) {
 		}
 	}
 	busy.Active, busy.Held, busy.Paused = "r9", &policy.Hold{By: "bob"}, &policy.Hold{}
-	if d := p.Decide(healthy(t), busy, noon(t)); !slices.Equal(reasons(d), []policy.Reason{policy.ReasonRunActive, policy.ReasonHeld, policy.ReasonHeld}) {
+	if d := p.Decide(healthy(t), busy, noon(t)); !slices.Equal(reasons(d), []policy.Reason{policy.ReasonRunActive, policy.ReasonHeld}) {
 		t.Errorf("blocked by %v", reasons(d))
+	}
+	busy.Active, busy.Held = "", nil
+	if d := p.Decide(healthy(t), busy, noon(t)); !d.Start() {
+		t.Errorf("a pause stops a person: %v", reasons(d))
+	}
+}
+
+// A pause stops what would start by itself, one of the model as one of all, until it ends.
+func TestPause(t *testing.T) {
+	t.Parallel()
+	c := config(t)
+	c.QuietHours = nil
+	p := compile(t, c, zone(t, "Europe/Berlin"))
+	bad := wrong(healthy(t), 80) // urgent
+	now := noon(t)
+	pause := &policy.Hold{By: "ann", Reason: "labelling week", Since: now.Add(-hour), Until: now.Add(2 * hour)}
+	for name, h := range map[string]policy.History{"paused by ann until 14:00 CET: labelling week": {Paused: pause}, "every model is paused by ann until 14:00 CET: labelling week": {Stopped: pause}} {
+		d := p.Decide(bad, h, now)
+		if d.Verdict != policy.VerdictRetrain || d.Start() || d.Reason != policy.ReasonPaused || d.Blocked[0].Text != name || !d.Blocked[0].Until.Equal(pause.Until) {
+			t.Errorf("%s: %s %+v", d.Reason, d.Text, d.Blocked)
+		}
+		if d := p.Decide(bad, h, pause.Until); !d.Start() {
+			t.Errorf("after the pause: %s", d.Text)
+		}
+	}
+}
+
+// A run that did not get the GPU did nothing: what is waited for has that name.
+func TestGPUHeld(t *testing.T) {
+	t.Parallel()
+	c := config(t)
+	c.QuietHours = nil
+	p := compile(t, c, zone(t, "Europe/Berlin"))
+	now := noon(t)
+	h := policy.History{Info: "x", Runs: []policy.RunFact{{ID: "r7", Started: now.Add(-3 * hour), Ended: now.Add(-hour), Outcome: policy.OutcomeBlocked, Why: policy.ReasonGPUHeld, Text: "Xorg (pid 7) holds 3 GiB"}}}
+	d := p.Decide(wrong(healthy(t), 30), h, now)
+	if d.Reason != policy.ReasonGPUHeld || !d.Blocked[0].Until.Equal(now.Add(23*hour)) || d.Blocked[0].Text != "run r7 did not get the GPU: Xorg (pid 7) holds 3 GiB; it is tried again from Thu 2026-11-19 11:00 CET" {
+		t.Errorf("%s: %+v", d.Reason, d.Blocked)
+	}
+	h.Runs[0].Why = ""
+	if d := p.Decide(wrong(healthy(t), 30), h, now); d.Reason != policy.ReasonCooldown {
+		t.Errorf("%s: %+v", d.Reason, d.Blocked)
+	}
+}
+
+// A relabelling never causes the next one, and says so.
+func TestSelfOrigin(t *testing.T) {
+	t.Parallel()
+	p := compile(t, config(t), zone(t, "Europe/Berlin"))
+	r := healthy(t)
+	r.Labels.Own = 500
+	d := p.Decide(r, policy.History{}, noon(t))
+	if want := "no retrain is needed: 540 of 2000 labels changed since the training, but 500 of them were written by retraind's own runs, which never count"; d.Verdict != policy.VerdictHold || d.Reason != policy.ReasonSelfOrigin || d.Text != want {
+		t.Errorf("%s %s: %s", d.Verdict, d.Reason, d.Text)
+	}
+	r.Labels.Own = 100 // not enough even with them
+	if d := p.Decide(r, policy.History{}, noon(t)); d.Reason != policy.ReasonNothingTripped {
+		t.Errorf("%s: %s", d.Reason, d.Text)
 	}
 }
 
@@ -304,7 +362,7 @@ func TestWhen(t *testing.T) {
 		"true":                                                   true,
 	} {
 		c := policy.Defaults()
-		c.RetrainWhen.When = text
+		c.RetrainWhen.When = &policy.When{Expression: text}
 		d := compile(t, c, time.UTC).Decide(healthy(t), policy.History{}, noon(t))
 		if (d.Verdict == policy.VerdictRetrain) != want {
 			t.Errorf("%s: %s (%s)", text, d.Verdict, d.Text)
@@ -328,7 +386,7 @@ func TestDigest(t *testing.T) {
 	}
 	note("another zone", compile(t, config(t), zone(t, "Europe/Berlin")))
 	c := config(t)
-	c.RetrainWhen.AccuracyBelow = pct(0.86)
+	c.RetrainWhen.AccuracyBelow = below(0.86)
 	note("another bound", compile(t, c, time.UTC))
 	c = config(t)
 	c.Limits.Budget = unit.Rate{Count: 4, Per: c.Limits.Budget.Per}

@@ -35,6 +35,7 @@ const (
 	ReasonEvaluationFailed Reason = "evaluation_failed"
 	ReasonRunActive        Reason = "run_active"
 	ReasonHeld             Reason = "held"
+	ReasonPaused           Reason = "paused"
 	ReasonBreakerOpen      Reason = "breaker_open"
 	ReasonNoNewInformation Reason = "no_new_information"
 	ReasonCooldown         Reason = "cooldown"
@@ -51,7 +52,7 @@ const (
 // Reasons lists all of them.
 func Reasons() []Reason {
 	return []Reason{
-		ReasonNothingTripped, ReasonInsufficientData, ReasonServiceAsleep, ReasonEvaluationFailed, ReasonRunActive, ReasonHeld,
+		ReasonNothingTripped, ReasonInsufficientData, ReasonServiceAsleep, ReasonEvaluationFailed, ReasonRunActive, ReasonHeld, ReasonPaused,
 		ReasonBreakerOpen, ReasonNoNewInformation, ReasonCooldown, ReasonBudget, ReasonWindowClosed, ReasonWindowTooShort,
 		ReasonGPUHeld, ReasonNotWorse, ReasonSelfOrigin, ReasonSuspiciousLabels,
 	}
@@ -102,8 +103,14 @@ type Condition struct {
 	// Unit is share (a fraction), points, labels, items, psi, hours, or empty for a yes or no.
 	Unit Unit `json:"unit,omitempty"`
 	// Labels is how many more labels of the kind that hurts would trip it, 0 if tripped, -1 where that cannot be told.
-	Labels int    `json:"labels"`
-	Text   string `json:"text"`
+	Labels int `json:"labels"`
+	// Since is when it was first seen beyond its bound, without a break; zero where it is not.
+	Since time.Time `json:"since,omitzero"`
+	// Trips is when it trips if the breach lasts; zero where it does not wait for that.
+	Trips time.Time `json:"trips,omitzero"`
+	// Latched: it tripped, and clears only beyond its margin.
+	Latched bool   `json:"latched,omitempty"`
+	Text    string `json:"text"`
 }
 
 // Unit is what a condition's numbers count.

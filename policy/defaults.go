@@ -36,6 +36,9 @@ func (a *AccuracyDrop) SetDefaults() {
 	*a = AccuracyDrop{Points: 3, FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * day)}}
 }
 
+// SetDefaults: no floor, which Validate refuses: one has to be written.
+func (a *AccuracyBelow) SetDefaults() { a.Share = -1 }
+
 // SetDefaults: five points.
 func (m *MacroF1Drop) SetDefaults() { m.Points = 5 }
 

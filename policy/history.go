@@ -23,6 +23,8 @@ type RunFact struct {
 	Outcome Outcome
 	Forced  bool
 	Info    string // digest of the labels it trained on
+	Why     Reason // of a run that was blocked: gpu_held where it did not get the GPU
+	Text    string // how it ended, in one sentence
 }
 
 // Hold keeps runs from starting.
@@ -33,6 +35,11 @@ type Hold struct {
 	Until  time.Time // zero: until somebody ends it
 }
 
+// Holds says whether it keeps runs from starting now; nil does not.
+func (h *Hold) Holds(now time.Time) bool {
+	return h != nil && (h.Until.IsZero() || now.Before(h.Until))
+}
+
 // Force is a person's request to retrain now.
 type Force struct {
 	By     string
@@ -41,12 +48,16 @@ type Force struct {
 
 // History is what happened before, as the store knows it.
 type History struct {
-	Runs   []RunFact // newest first
-	Info   string    // digest of the labels as they are now; empty where unknown
-	Active string    // id of a run of this model that has not ended
-	Held   *Hold     // this model
-	Paused *Hold     // the whole daemon
-	Force  *Force
+	Runs    []RunFact // newest first
+	Info    string    // digest of the labels as they are now; empty where unknown
+	Active  string    // id of a run of this model that has not ended
+	Held    *Hold     // this model, for safety: until a person has looked
+	Paused  *Hold     // this model: no run starts by itself
+	Stopped *Hold     // every model: no run starts by itself
+	Force   *Force
+	// Last is the decision before. Its conditions say since when they are breached, and which clear only beyond their
+	// margin; nil starts anew.
+	Last *Decision
 	// Needs is how long the next run is expected to take; 0 where unknown.
 	Needs time.Duration
 }

@@ -24,8 +24,8 @@ func TestRandomHistories(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := policy.Defaults()
-		c.RetrainWhen.AccuracyBelow = pct(0.85)
-		c.UrgentWhen.AccuracyBelow = pct(0.5)
+		c.RetrainWhen.AccuracyBelow = below(0.85)
+		c.UrgentWhen.AccuracyBelow = below(0.5)
 		c.Limits = policy.Limits{
 			Cooldown: unit.Duration(rapid.IntRange(0, 72).Draw(t, "cooldown")) * unit.Duration(hour),
 			Budget:   unit.Rate{Count: rapid.IntRange(1, 4).Draw(t, "budget"), Per: unit.Duration(rapid.IntRange(1, 10).Draw(t, "days")) * unit.Duration(day)},

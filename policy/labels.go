@@ -18,9 +18,9 @@ type labelChanges struct {
 
 func (l labelChanges) judge(r *drift.Report, _ time.Time, c *Condition) {
 	changed := r.Labels.Changed
-	enough := changed >= l.atLeast
+	enough := changed >= l.atLeast && changed > 0
 	if l.byShare {
-		enough = enough && r.Labels.Share >= l.share && changed > 0
+		enough = enough && r.Labels.Share >= l.share
 		c.settle(r.Labels.Share, l.share, true, enough, true)
 		return
 	}
@@ -31,9 +31,9 @@ func (l labelChanges) tell(r *drift.Report, _ time.Time, c *Condition) {
 	changed, items := r.Labels.Changed, r.Labels.Items
 	c.missing(func() int {
 		if l.byShare {
-			return max(0, max(l.atLeast, int(math.Ceil(l.share*float64(items)-1e-9)))-changed)
+			return max(0, max(l.atLeast, 1, int(math.Ceil(l.share*float64(items)-1e-9)))-changed)
 		}
-		return max(0, l.atLeast-changed)
+		return max(0, max(l.atLeast, 1)-changed)
 	})
 	c.Text = strconv.Itoa(changed) + " of " + strconv.Itoa(items) + " labels changed since the training"
 	switch {
@@ -62,12 +62,12 @@ func (n newCategory) most(r *drift.Report) (name string, most int) {
 
 func (n newCategory) judge(r *drift.Report, _ time.Time, c *Condition) {
 	_, most := n.most(r)
-	c.settle(float64(most), float64(n.examples), true, most >= n.examples, true)
+	c.settle(float64(most), float64(n.examples), true, most >= n.examples && most > 0, true)
 }
 
 func (n newCategory) tell(r *drift.Report, _ time.Time, c *Condition) {
 	name, most := n.most(r)
-	c.missing(func() int { return max(0, n.examples-most) })
+	c.missing(func() int { return max(0, max(n.examples, 1)-most) })
 	if most == 0 {
 		c.Text = "no category is new"
 		return
@@ -78,7 +78,7 @@ func (n newCategory) tell(r *drift.Report, _ time.Time, c *Condition) {
 type labelShift struct{ psi float64 }
 
 func (l labelShift) judge(r *drift.Report, _ time.Time, c *Condition) {
-	c.settle(r.Labels.PSI, l.psi, true, r.Labels.PSI >= l.psi, true)
+	c.settle(r.Labels.PSI, l.psi, true, r.Labels.PSI >= l.psi && r.Labels.PSI > 0, true)
 }
 
 func (l labelShift) tell(r *drift.Report, _ time.Time, c *Condition) {

@@ -54,7 +54,7 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	if d.Armed() {
 		switch d.Reason {
 		case ReasonRunActive:
-		case ReasonHeld:
+		case ReasonHeld, ReasonPaused:
 			fmt.Fprintf(&b, "Let it go on:  retraind resume %s\n", d.Model)
 		default:
 			fmt.Fprintf(&b, "Start it now anyway:  retraind trigger %s\n", d.Model)
@@ -140,10 +140,11 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 		config  string
 	}{
 		{"no other run", []Reason{ReasonRunActive}, "none is active", ""},
-		{"not held", []Reason{ReasonHeld}, "neither held nor paused", ""},
+		{"not held", []Reason{ReasonHeld}, "nothing holds it", ""},
+		{"not paused", []Reason{ReasonPaused}, "nobody paused it", ""},
 		{"breaker", []Reason{ReasonBreakerOpen}, "closed", "limits.breaker"},
 		{"new information", []Reason{ReasonNoNewInformation}, "nothing was rejected on these labels", ""},
-		{"cooldown", []Reason{ReasonCooldown}, "over", "limits.cooldown"},
+		{"cooldown", []Reason{ReasonCooldown, ReasonGPUHeld}, "over", "limits.cooldown"},
 		{"budget", []Reason{ReasonBudget}, "not spent", "limits.budget"},
 		{"quiet hours", []Reason{ReasonWindowClosed, ReasonWindowTooShort}, "open", "quiet_hours"},
 	}

@@ -25,6 +25,8 @@ func zone(t testing.TB, name string) *time.Location {
 
 func pct(f float64) *unit.Percent { p := unit.Percent(f); return &p }
 
+func below(f float64) *policy.AccuracyBelow { return &policy.AccuracyBelow{Share: unit.Percent(f)} }
+
 func clock(t testing.TB, text string) *unit.Clock {
 	t.Helper()
 	var c unit.Clock
@@ -53,7 +55,7 @@ func config(t testing.TB) policy.Config {
 	c := policy.Defaults()
 	maxAge := unit.Duration(90 * day)
 	c.RetrainWhen = policy.Conditions{
-		AccuracyBelow:       pct(0.85),
+		AccuracyBelow:       below(0.85),
 		AccuracyDrop:        &policy.AccuracyDrop{Points: 3, FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * day)}},
 		MacroF1Drop:         &policy.MacroF1Drop{Points: 5},
 		CategoryRecallBelow: &policy.CategoryRecall{All: pct(0.7), MinItems: 30},
@@ -62,7 +64,7 @@ func config(t testing.TB) policy.Config {
 		LabelShift:          &policy.LabelShift{PSI: 0.2},
 		MaxAge:              &maxAge,
 	}
-	c.UrgentWhen.AccuracyBelow = pct(0.7)
+	c.UrgentWhen.AccuracyBelow = below(0.7)
 	c.QuietHours = night(t)
 	return c
 }

@@ -20,8 +20,8 @@ func (c Config) Validate(loc *time.Location) check.Problems {
 	}
 	p.Under("retrain_when", c.RetrainWhen.validate())
 	p.Under("urgent_when", c.UrgentWhen.validate())
-	if a, b := c.UrgentWhen.AccuracyBelow, c.RetrainWhen.AccuracyBelow; a != nil && b != nil && *a >= *b {
-		p.Warnf("urgent_when.accuracy_below", "set it lower", "%s is not below retrain_when's %s: every such retrain would leave quiet hours", *a, *b)
+	if a, b := c.UrgentWhen.AccuracyBelow, c.RetrainWhen.AccuracyBelow; a != nil && b != nil && a.Share >= b.Share {
+		p.Warnf("urgent_when.accuracy_below", "set it lower", "%s is not below retrain_when's %s: every such retrain would leave quiet hours", a.Share, b.Share)
 	}
 	p.Under("limits", c.Limits.validate())
 	p.Under("", validateQuietHours(c.QuietHours))
@@ -62,15 +62,22 @@ func (e Evaluate) validate(loc *time.Location) check.Problems {
 
 func (c Conditions) empty() bool {
 	return c.AccuracyBelow == nil && c.AccuracyDrop == nil && c.MacroF1Drop == nil && c.CategoryRecallBelow == nil && c.LabelChanges == nil &&
-		c.NewCategory == nil && c.LabelShift == nil && c.MaxAge == nil && c.When == ""
+		c.NewCategory == nil && c.LabelShift == nil && c.MaxAge == nil && (c.When == nil || c.When.Expression == "")
 }
 
 func (c Conditions) validate() check.Problems {
 	var p check.Problems
 	if c.AccuracyBelow != nil {
-		isShare(&p, "accuracy_below", *c.AccuracyBelow)
-		if *c.AccuracyBelow == 0 {
+		switch share := c.AccuracyBelow.Share; {
+		case share < 0:
+			p.Errorf("accuracy_below", "add share: 85%, or write accuracy_below: 85%", "no accuracy to stay above")
+		case share == 0:
 			p.Warnf("accuracy_below", "write 85%, or remove it", "an accuracy is never below 0%%")
+		default:
+			isShare(&p, "accuracy_below", share)
+		}
+		if top := c.AccuracyBelow.Share.F()*100 + c.AccuracyBelow.Margin.F(); c.AccuracyBelow.Margin > 0 && top >= 100 {
+			p.Errorf("accuracy_below.margin", "write a smaller margin, such as 1", "the floor with its margin is at %s: once it tripped, nothing could clear it", share(top/100))
 		}
 	}
 	if d := c.AccuracyDrop; d != nil {
@@ -92,39 +99,60 @@ func (c Conditions) validate() check.Problems {
 		if rc.All != nil {
 			isShare(&p, "category_recall_below.all", *rc.All)
 		}
+		highest := unit.Percent(0)
+		if rc.All != nil {
+			highest = *rc.All
+		}
 		for name, floor := range rc.Category {
 			isShare(&p, "category_recall_below."+name, floor)
+			highest = max(highest, floor)
+		}
+		if top := highest.F()*100 + rc.Margin.F(); rc.Margin > 0 && top >= 100 {
+			p.Errorf("category_recall_below.margin", "write a smaller margin, such as 1", "the highest floor with its margin is at %s: once it tripped, nothing could clear it", share(top/100))
 		}
 	}
 	if l := c.LabelChanges; l != nil {
 		if l.Share != nil {
 			isShare(&p, "label_changes.share", *l.Share)
 		}
-		switch {
-		case l.AtLeast < 0:
-			p.Errorf("label_changes.at_least", "write 50", "%d labels are impossible", l.AtLeast)
-		case l.AtLeast == 0 && (l.Share == nil || *l.Share == 0):
-			p.Errorf("label_changes", "write share: 10%, or at_least: 50", "it would trip without any change")
+		if l.AtLeast < 0 {
+			p.Errorf("label_changes.at_least", "write 50, or 0 for any change", "%d labels are impossible", l.AtLeast)
 		}
 	}
 	if n := c.NewCategory; n != nil {
 		switch {
-		case n.Examples < 1:
-			p.Errorf("new_category.examples", "write 20", "%d examples teach nothing", n.Examples)
+		case n.Examples < 0:
+			p.Errorf("new_category.examples", "write 20", "%d examples are impossible", n.Examples)
 		case n.Examples < 20:
 			p.Warnf("new_category.examples", "write 20 or more", "%d examples of a new category are too few to learn it", n.Examples)
 		}
 	}
-	if l := c.LabelShift; l != nil && !(l.PSI > 0 && !math.IsInf(l.PSI, 0)) {
-		p.Errorf("label_shift.psi", "write 0.2 for a clear shift", "%v is not a bound for a PSI", l.PSI)
+	if l := c.LabelShift; l != nil {
+		if !(l.PSI >= 0 && !math.IsInf(l.PSI, 0)) {
+			p.Errorf("label_shift.psi", "write 0.2 for a clear shift", "%v is not a bound for a PSI", l.PSI)
+		}
+		if !(l.Margin >= 0 && (l.Margin < l.PSI || l.Margin == 0)) {
+			p.Errorf("label_shift.margin", "write one below psi, such as 0.05", "with a margin of %v below a psi of %v nothing could clear it", l.Margin, l.PSI)
+		}
 	}
-	if c.MaxAge != nil && *c.MaxAge <= 0 {
-		p.Errorf("max_age", "write 90d, or remove it", "%s would retrain without end", *c.MaxAge)
+	if c.MaxAge != nil {
+		switch {
+		case *c.MaxAge < 0:
+			p.Errorf("max_age", "write 90d, or remove it", "%s is negative", *c.MaxAge)
+		case *c.MaxAge == 0:
+			p.Warnf("max_age", "write 90d, or remove it", "every release is older than %s: it retrains whenever the limits let it", *c.MaxAge)
+		}
 	}
-	if c.When != "" {
-		if _, err := compileWhen(c.When); err != nil {
+	if c.When != nil && c.When.Expression == "" && c.When.For != 0 {
+		p.Errorf("when", "add expression: drop > 0.02, or remove it", "no expression")
+	}
+	if c.When != nil && c.When.Expression != "" {
+		if _, err := compileWhen(c.When.Expression); err != nil {
 			found(&p, "when", err)
 		}
+	}
+	for key, d := range c.sustained() {
+		notNegative(&p, key+".for", d)
 	}
 	slices.SortStableFunc(p, func(a, b check.Problem) int { // a map has no order
 		switch {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/policy"
 )
 
 // gpuGate lets steps onto the GPU: it waits until one is free for long enough and leases it.
@@ -33,7 +34,7 @@ func (g *gpuGate) Acquire(ctx context.Context, model string) (map[string]string,
 			return nil, nil, err
 		}
 		if v.Result != gpu.Open {
-			return nil, nil, &actions.BlockedError{Reason: "the GPU is not free: " + v.Text}
+			return nil, nil, &actions.BlockedError{Reason: "the GPU is not free: " + v.Text, Why: policy.ReasonGPUHeld}
 		}
 		lease, err := g.leases.TryAcquire(v.UUID, model)
 		if errors.Is(err, gpu.ErrLeased) {

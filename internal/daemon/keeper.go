@@ -35,6 +35,7 @@ type keeper struct {
 	monitor *drift.Monitor
 	after   int64            // last change that was given to the monitor
 	last    *policy.Decision // the last one that was recorded, also by a former process
+	before  *policy.Decision // the one before, recorded or not: what conditions remember is in it
 	scorer  *drift.Scorer
 	beat    func()
 
@@ -222,6 +223,7 @@ func (k *keeper) load(ctx context.Context) error {
 			if k.last, err = lastDecision(t, k.name); err != nil {
 				return err
 			}
+			k.before = k.last
 		}
 		if row.Monitor != "" {
 			if err := m.RestoreState([]byte(row.Monitor)); err != nil {
@@ -275,7 +277,7 @@ func champion(t *store.Tx, row store.Model) (drift.Release, error) {
 // floor is the accuracy below which the policy retrains, 0 where it names none.
 func floor(c policy.Config) float64 {
 	if b := c.RetrainWhen.AccuracyBelow; b != nil {
-		return b.F()
+		return b.Share.F()
 	}
 	return 0
 }

@@ -52,6 +52,7 @@ func (k *keeper) round(ctx context.Context, record bool) (next time.Time, err er
 		return time.Time{}, err
 	}
 	d := k.rule.policy.Decide(report, h, now)
+	k.before = &d
 	last := k.last
 	edge := last == nil || essence(*last) != essence(d)
 	k.setView(func(v *view) { v.report, v.decision = &report, &d })
@@ -358,6 +359,7 @@ func essence(d policy.Decision) string {
 	type short struct {
 		Verdict, Reason string
 		Tripped         []string
+		Pending         []string // breached, but not for long enough
 		Blocked         []string
 		Policy, Release string
 	}
@@ -365,6 +367,9 @@ func essence(d policy.Decision) string {
 	for _, c := range d.Conditions {
 		if c.Tripped {
 			s.Tripped = append(s.Tripped, c.Name)
+		}
+		if !c.Trips.IsZero() {
+			s.Pending = append(s.Pending, c.Name)
 		}
 	}
 	return mustJSON(s)
@@ -385,6 +390,9 @@ func (k *keeper) nextTurn(now time.Time, r drift.Report, d policy.Decision) time
 	earlier(k.rule.policy.Scheduled(now))
 	for _, b := range d.Blocked {
 		earlier(b.Until)
+	}
+	for _, c := range d.Conditions {
+		earlier(c.Trips)
 	}
 	if r.State == drift.StateAsleep || r.State == drift.StateError || r.State == drift.StateUnscored {
 		earlier(now.Add(min(max(e.MaxWait.D(), time.Second), time.Minute)))

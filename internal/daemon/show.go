@@ -23,7 +23,7 @@ func showRun(t *store.Tx, r store.Run) (status.Run, error) {
 	if err != nil {
 		return out, fmt.Errorf("run %s: %w", r.ID, err)
 	}
-	out.Release, out.Accuracy = sum.Release, compared(sum.Gate)
+	out.Release, out.Accuracy, out.Why = sum.Release, compared(sum.Gate), string(sum.Result.Why)
 	var plan actions.Plan
 	if err := json.Unmarshal([]byte(r.Plan), &plan); err != nil {
 		return out, fmt.Errorf("run %s: %w", r.ID, err)

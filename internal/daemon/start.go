@@ -34,6 +34,7 @@ type force struct {
 // it again; queued says that there is one.
 func (k *keeper) history(ctx context.Context) (h policy.History, queued bool, err error) {
 	var plan *actions.Plan
+	h.Last = k.before
 	err = k.d.store.View(ctx, func(t *store.Tx) error {
 		row, err := t.Model(k.name)
 		if err != nil {
@@ -74,7 +75,15 @@ func (k *keeper) history(ctx context.Context) (h policy.History, queued bool, er
 			if started.IsZero() {
 				started = r.Created
 			}
-			h.Runs = append(h.Runs, policy.RunFact{ID: r.ID, Started: started, Ended: r.Ended, Outcome: policy.Outcome(r.Outcome), Forced: r.Forced, Info: r.Info})
+			fact := policy.RunFact{ID: r.ID, Started: started, Ended: r.Ended, Outcome: policy.Outcome(r.Outcome), Forced: r.Forced, Info: r.Info, Text: r.Reason}
+			if fact.Outcome == policy.OutcomeBlocked {
+				sum, err := actions.ReadSummary(r.Result)
+				if err != nil {
+					return err
+				}
+				fact.Why = sum.Result.Why
+			}
+			h.Runs = append(h.Runs, fact)
 			if r.Outcome == string(actions.Promoted) {
 				took = append(took, r.Ended.Sub(started))
 			}

@@ -23,7 +23,7 @@ func minimal() object {
 			"heldout": object{},
 			"serving": object{"classify": "http://localhost/classify", "health": "http://localhost/health"},
 			"retrain_when": object{
-				"accuracy_drop": object{}, "macro_f1_drop": object{}, "category_recall_below": object{"all": "70%"},
+				"accuracy_below": object{"share": "85%"}, "when": object{"expression": "drop > 0.02"}, "accuracy_drop": object{}, "macro_f1_drop": object{}, "category_recall_below": object{"all": "70%"},
 				"label_changes": object{}, "new_category": object{}, "label_shift": object{},
 			},
 			"gpu":     object{"free": "1GiB"},
@@ -156,7 +156,7 @@ func (r *reference) key(path string, f reflect.StructField, v reflect.Value, tex
 	switch {
 	case r.required[path]:
 		standard = "required" + alternative(path)
-	case kind != "section" && !v.IsZero() && !written(path):
+	case !strings.HasSuffix(kind, "section") && !v.IsZero() && !written(path):
 		standard = "`" + cell(plain(v)) + "`"
 	}
 	r.rows = append(r.rows, row{path, kind, standard, text})
@@ -165,7 +165,7 @@ func (r *reference) key(path string, f reflect.StructField, v reflect.Value, tex
 		t = t.Elem()
 	}
 	switch {
-	case isText(t) || isFormer(t):
+	case isText(t) || isFormer(t) && !isShort(t):
 	case t.Kind() == reflect.Struct:
 		below := reflect.New(t).Elem()
 		for v.Kind() == reflect.Pointer && !v.IsNil() {
@@ -204,7 +204,7 @@ func alternative(path string) string {
 // written says that the value is the minimal configuration's own and no default.
 func written(path string) bool {
 	return slices.Contains([]string{
-		"models.NAME.retrain_when.category_recall_below.all", "models.NAME.labels.postgres.dsn", "models.NAME.labels.postgres.targets",
+		"models.NAME.retrain_when.category_recall_below.all", "models.NAME.retrain_when.accuracy_below.share", "models.NAME.retrain_when.when.expression", "models.NAME.labels.postgres.dsn", "models.NAME.labels.postgres.targets",
 		"models.NAME.pipeline", "models.NAME.serving.targets", "models.NAME.serving.gate", "models",
 	}, path)
 }

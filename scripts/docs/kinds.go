@@ -18,6 +18,19 @@ type former interface{ YAMLForm(string) any }
 
 func isFormer(t reflect.Type) bool { return reflect.PointerTo(t).Implements(reflect.TypeFor[former]()) }
 
+// isShort tells a section that may be written as one of its values alone.
+func isShort(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && isFormer(t) && scalarForm(t) != nil && scalarForm(t).Kind() != reflect.Struct && t != reflect.TypeFor[actions.StepConfig]()
+}
+
+func scalarForm(t reflect.Type) reflect.Type {
+	part := reflect.New(t).Interface().(former).YAMLForm("scalar")
+	if part == nil {
+		return nil
+	}
+	return reflect.TypeOf(part).Elem()
+}
+
 // kind names a type for people.
 func (r *reference) kind(t reflect.Type) (string, error) {
 	if t.Kind() == reflect.Pointer {
@@ -44,6 +57,9 @@ func (r *reference) kind(t reflect.Type) (string, error) {
 		return "days", nil
 	case t.Name() == "Columns" && isFormer(t):
 		return "text or list of text", nil
+	case isShort(t):
+		short, err := r.kind(scalarForm(t))
+		return short + " or section", err
 	case isText(t) || isFormer(t):
 		return "", fmt.Errorf("type %s has no name for people yet", t)
 	}

@@ -1,0 +1,136 @@
+package policy
+
+import (
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// sustain keeps a condition from flapping: how long a breach must last before it trips, and how far beyond the bound
+// the value must come back before it clears, in the condition's own unit. What it needs to know of the past is in the
+// conditions of the decision before.
+type sustain struct {
+	lasts  time.Duration
+	margin float64
+}
+
+func lasting(d unit.Duration, margin float64) sustain { return sustain{d.D(), margin} }
+
+// hold settles a judged condition by what it was in the decision before; nil where there is none to go by.
+//
+// A condition that cannot be judged now keeps what is remembered of it: a service that sleeps neither confirms a breach
+// nor ends it.
+func (s *sustain) hold(c, before *Condition, now time.Time) {
+	var since time.Time
+	latched := false
+	if before != nil {
+		since, latched = before.Since, before.Latched
+	}
+	switch {
+	case c.State == StateInconclusive && !c.Breached:
+		c.Since, c.Latched = since, latched
+	case latched && !c.Tripped && c.Distance < s.margin:
+		c.Tripped, c.Latched, c.State, c.Since = true, true, StateFail, since
+	case c.Tripped:
+		c.Since, c.Latched = now, s.margin > 0
+		if !since.IsZero() && since.Before(now) {
+			c.Since = since
+		}
+		if !latched && now.Sub(c.Since) < s.lasts {
+			c.Tripped, c.Latched, c.State, c.Trips = false, false, StateInconclusive, c.Since.Add(s.lasts)
+		}
+	}
+}
+
+// tell puts a condition into words: what its figures say, and what keeps it from following them.
+func (n *named) tell(r *drift.Report, now time.Time, c *Condition) {
+	if n.lasts == 0 && n.margin == 0 {
+		n.condition.tell(r, now, c)
+		return
+	}
+	figures := Condition{Name: c.Name, Config: c.Config, Unit: c.Unit}
+	n.judge(r, now, &figures)
+	n.condition.tell(r, now, &figures)
+	c.Text, c.Labels = figures.Text, figures.Labels
+	switch {
+	case !c.Trips.IsZero():
+		c.Text += ", for " + span(now.Sub(c.Since)) + "; it trips after " + span(n.lasts)
+	case c.Tripped && !figures.Tripped:
+		c.Labels = 0
+		c.Text += "; it tripped before and clears at " + c.clears(n.margin)
+	}
+}
+
+// clears is the value at which a condition that tripped is over.
+func (c *Condition) clears(margin float64) string {
+	if strings.Contains(c.Name, "_below") {
+		return c.Unit.text(c.Bound + margin)
+	}
+	return c.Unit.text(c.Bound - margin)
+}
+
+// memory is what the decision before says, if it was about the same release.
+type memory struct {
+	last *Decision
+	same bool // by the same policy
+	next int  // the conditions of one policy come in one order
+}
+
+func (p *Policy) memory(last *Decision, release string) memory {
+	if last == nil || last.Release != release {
+		return memory{}
+	}
+	return memory{last: last, same: last.PolicyDigest == p.digest}
+}
+
+// of finds a condition in the decision before, if its rule was the same: an edit elsewhere forgets nothing.
+func (m *memory) of(c *Condition) *Condition {
+	if m.last == nil {
+		return nil
+	}
+	for i := range m.last.Conditions {
+		at := (m.next + i) % len(m.last.Conditions)
+		was := &m.last.Conditions[at]
+		if was.Config != c.Config {
+			continue
+		}
+		m.next = at + 1
+		if m.same || was.Bound == c.Bound && was.Unit == c.Unit && c.Unit != UnitNone {
+			return was
+		}
+		return nil
+	}
+	return nil
+}
+
+// sustained lists the times for which conditions must last, by key.
+func (c Conditions) sustained() map[string]unit.Duration {
+	all := map[string]unit.Duration{}
+	if c.AccuracyBelow != nil {
+		all["accuracy_below"] = c.AccuracyBelow.For
+	}
+	if c.AccuracyDrop != nil {
+		all["accuracy_drop"] = c.AccuracyDrop.For
+	}
+	if c.MacroF1Drop != nil {
+		all["macro_f1_drop"] = c.MacroF1Drop.For
+	}
+	if c.CategoryRecallBelow != nil {
+		all["category_recall_below"] = c.CategoryRecallBelow.For
+	}
+	if c.LabelChanges != nil {
+		all["label_changes"] = c.LabelChanges.For
+	}
+	if c.NewCategory != nil {
+		all["new_category"] = c.NewCategory.For
+	}
+	if c.LabelShift != nil {
+		all["label_shift"] = c.LabelShift.For
+	}
+	if c.When != nil {
+		all["when"] = c.When.For
+	}
+	return all
+}

@@ -1,6 +1,10 @@
 package actions
 
-import "time"
+import (
+	"time"
+
+	"github.com/retraind/retraind/drift"
+)
 
 // Facts are what a step found out, kept with its outcome for later steps, for the run's result and for people.
 type Facts struct {
@@ -37,6 +41,8 @@ type GateFacts struct {
 	P         float64    `json:"p"`     // better: one-sided exact McNemar
 	Majority  float64    `json:"majority"`
 	Worse     []Category `json:"worse,omitempty"` // categories that lose more than the floor allows
+	// Missed is how often the candidate missed each category: what its new items are compared with later.
+	Missed map[string]drift.Run `json:"missed,omitempty"`
 	// Differ are the items that the two answer differently: the proof of the deployment asks about them.
 	Differ int `json:"differ"`
 }

@@ -106,7 +106,7 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 	if err != nil {
 		return err
 	}
-	champion := Champion{Seq: g.Seq, Baseline: drift.Baseline{Accuracy: g.Candidate.Accuracy, MacroF1: g.Candidate.MacroF1, N: g.N, Correct: g.Candidate.Correct, At: now()}}
+	champion := Champion{Seq: g.Seq, Baseline: drift.Baseline{Accuracy: g.Candidate.Accuracy, MacroF1: g.Candidate.MacroF1, N: g.N, Correct: g.Candidate.Correct, At: now(), Category: g.Missed}}
 	// The monitor's tests begin anew at the gate's snapshot: what changed since is evidence about the new release.
 	for field, value := range map[store.ModelField]any{store.Champion: sum.Release, store.Previous: p.Champion, store.Baseline: mustJSON(champion), store.Monitor: ""} {
 		if err := t.SetModel(p.Model, field, value); err != nil {

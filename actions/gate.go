@@ -103,6 +103,8 @@ func compare(targets []drift.Target, items []drift.Item, candidate, champion ans
 	f.N = len(common)
 	cand := scored(targets, common, candidate)
 	f.Candidate = score(cand)
+	_, categories, _ := cand.Scores(gate)
+	f.Missed = drift.Missed(categories)
 	f.Majority = cand.Report(now()).Majority
 	if champion != nil {
 		champ := scored(targets, common, champion)

@@ -178,6 +178,9 @@ func TestCompare(t *testing.T) {
 		{Name: "a", Support: 3, Champion: 2. / 3, Candidate: 2. / 3, ChampionF1: .8, CandidateF1: .8, P: .75},   // 1 win, 1 loss: P(Bin(2,1/2) >= 1)
 		{Name: "b", Support: 3, Champion: 1. / 3, Candidate: 2. / 3, ChampionF1: .4, CandidateF1: 2. / 3, P: 1}, // 1 win, no loss
 	}
+	if diff := cmp.Diff(map[string]drift.Run{"a": {N: 3, Errs: 1}, "b": {N: 3, Errs: 1}}, f.Missed); diff != "" {
+		t.Errorf("missed: %s", diff)
+	}
 	if diff := cmp.Diff(want, f.Worse, cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) < 1e-9 })); diff != "" {
 		t.Error(diff)
 	}

@@ -144,3 +144,22 @@ func (b *board) categories() []Category {
 	})
 	return out
 }
+
+// category numbers a row of the table by its name, name is the way back.
+func (b *board) category(name string) int32 {
+	if b.target.Kind != KindSet {
+		return b.value(name)
+	}
+	c := b.rows.number(name)
+	for len(b.tallies) < len(b.rows.list) {
+		b.tallies = append(b.tallies, tally{})
+	}
+	return c
+}
+
+func (b *board) name(category int32) string {
+	if b.target.Kind == KindSet {
+		return b.rows.list[category]
+	}
+	return b.values.list[category]
+}

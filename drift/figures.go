@@ -20,6 +20,7 @@ func (m *Monitor) Report(now time.Time) Report {
 		Category: b.categories(),
 	}
 	r.Low, r.High = Wilson(s.Correct, s.N)
+	r.AnytimeLow, r.AnytimeHigh = ConfidenceSequence(s.Correct, s.N, 0.95)
 	if base := m.release.Baseline; base != nil {
 		kept := *base
 		r.Baseline = &kept
@@ -33,7 +34,8 @@ func (m *Monitor) Report(now time.Time) Report {
 	}
 	r.NewItems = NewItems{
 		N: t.arrivals.N, Errors: t.arrivals.Errs, E: t.arrivals.E(),
-		Bound: m.bound(dayOf(now)), Alarmed: t.alarmed,
+		Bound: m.bound(m.opts.FalseRetrains, dayOf(now)), Alarmed: t.alarmed, Test: m.opts.Test,
+		Since: t.arrivals.Since(), Drop: m.newDrop(), Category: m.categoryStreams(dayOf(now)),
 	}
 	r.Labels = m.labelFigures(now)
 	r.State, r.Detail = m.state(s)

@@ -213,7 +213,7 @@ func (m *Monitor) Rebase(now time.Time) (Baseline, error) {
 	case len(m.unscored) > 0:
 		return Baseline{}, errors.New("take a baseline: held-out texts still wait for the classifier's answer")
 	}
-	b := Baseline{Accuracy: s.Accuracy, MacroF1: s.MacroF1, N: s.N, Correct: s.Correct, At: now}
+	b := Baseline{Accuracy: s.Accuracy, MacroF1: s.MacroF1, N: s.N, Correct: s.Correct, At: now, Category: Missed(m.boards[0].categories())}
 	m.release.Baseline, m.release.BaselineSeq = &b, m.seq
 	m.tests = m.newTests()
 	m.tests.replayed = m.seq

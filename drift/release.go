@@ -12,10 +12,24 @@ type Options struct {
 	Targets []Target // the first gates
 	// MinItems is the number of scored held-out items below which nothing is concluded.
 	MinItems int
-	// DropPoints is the drop that the new-item test tolerates, in points.
+	// DropPoints is the least rise of the error among new items that matters, in points.
 	DropPoints float64
 	// FalseRetrains is the promise that the new-item test keeps; zero switches its alarm off.
 	FalseRetrains unit.Rate
+	// Test names the test of new items; empty is the e-CUSUM.
+	Test Test
+	// Categories configures the tests of new items by category; the zero value switches them off.
+	Categories CategoryTests
+}
+
+// CategoryTests configures one e-CUSUM for each category of the gating target.
+type CategoryTests struct {
+	// DropPoints is the least fall of a category's recall that matters, in points.
+	DropPoints float64
+	// FalseRetrains is the promise that all of them keep together.
+	FalseRetrains unit.Rate
+	// MinItems is the number of items in the baseline below which a category is not tested.
+	MinItems int
 }
 
 // Release is what the Monitor must know about the release that it judges.

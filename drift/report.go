@@ -33,6 +33,9 @@ type Report struct {
 	Accuracy float64 `json:"accuracy"`
 	Low      float64 `json:"low"`  // Wilson 95 %
 	High     float64 `json:"high"` // Wilson 95 %
+	// The interval that holds at every look at once, 95 %: what a band over time may be drawn from.
+	AnytimeLow  float64 `json:"anytime_low"`
+	AnytimeHigh float64 `json:"anytime_high"`
 
 	Majority float64    `json:"majority"` // share of the most frequent label: what a constant answer scores
 	MacroF1  float64    `json:"macro_f1"`
@@ -69,6 +72,8 @@ type Baseline struct {
 	N        int       `json:"n"`
 	Correct  int       `json:"correct"`
 	At       time.Time `json:"at"`
+	// Category is how often each category was asked for and missed.
+	Category map[string]Run `json:"categories,omitempty"`
 }
 
 // Relabels is the paired stream: held-out items already judged whose label was corrected since the baseline.
@@ -79,12 +84,33 @@ type Relabels struct {
 	Authors      int     `json:"authors"`
 }
 
-// NewItems is the error stream of held-out items that arrived since the baseline, watched by an e-CUSUM.
+// NewItems is the error stream of held-out items that arrived since the baseline, watched by an e-CUSUM or by the test
+// that the policy names.
 type NewItems struct {
 	N       int     `json:"n"`
 	Errors  int     `json:"errors"`
 	E       float64 `json:"e"`     // current e-value
 	Bound   float64 `json:"bound"` // labels per false alarm that the policy allows; 0 = not configured
+	Alarmed bool    `json:"alarmed"`
+	Test    Test    `json:"test,omitempty"` // empty: the e-CUSUM
+	// Since is the stretch that speaks most for a rise, and Drop its error less the baseline's, in points; after an alarm
+	// Drop stays what it was at its largest.
+	Since Run     `json:"since"`
+	Drop  float64 `json:"drop"`
+
+	Category []NewInCategory `json:"categories,omitempty"` // those that are tested, by name
+}
+
+// NewInCategory is the stream of one category: new items that carry it, and those of them that were answered otherwise.
+type NewInCategory struct {
+	Name    string  `json:"name"`
+	N       int     `json:"n"`
+	Errors  int     `json:"errors"`
+	Recall  float64 `json:"recall"` // in the baseline
+	E       float64 `json:"e"`
+	Bound   float64 `json:"bound"`
+	Since   Run     `json:"since"`
+	Drop    float64 `json:"drop"` // of the recall, in points
 	Alarmed bool    `json:"alarmed"`
 }
 

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/retraind/retraind/internal/unit"
 )
 
 // minBound keeps the alarm bound away from values that a handful of errors reaches, and minRate (labels a day) does so
@@ -24,25 +26,24 @@ type tests struct {
 	rightToWrong, wrongToRight int
 	authors                    map[string]struct{}
 
-	arrivals ECUSUM
-	alarmed  bool
-	queue    []string            // items that wait for their turn, in commit order
-	done     map[string]struct{} // items that had their turn, and judged ones that are gone or lost their label: none counts twice
+	arrivals   ECUSUM
+	named      Sequential // instead of arrivals, where the options name another test
+	alarmed    bool
+	rise       float64                 // the largest rise in points while the test was above its bound
+	categories map[int32]*categoryTest // by value of the gating target
+
+	queue []string            // items that wait for their turn, in commit order
+	done  map[string]struct{} // items that had their turn, and judged ones that are gone or lost their label: none counts twice
 }
 
 func (m *Monitor) newTests() tests {
 	t := tests{seq: m.release.BaselineSeq, authors: map[string]struct{}{}, done: map[string]struct{}{}}
 	if b := m.release.Baseline; b != nil {
-		t.arrivals = NewECUSUM(m.toleratedError(*b))
+		t.arrivals = NewECUSUM(ToleratedError(b.Correct, b.N))
+		t.named = NewSequential(m.opts.Test)
+		t.categories = m.newCategoryTests(*b)
 	}
 	return t
-}
-
-// toleratedError is the error rate that nothing-has-changed may have: the baseline's plus the configured drop, and at
-// least what the baseline's own uncertainty allows, because a lucky baseline must not become an alarm.
-func (m *Monitor) toleratedError(b Baseline) float64 {
-	low, _ := Wilson(b.Correct, b.N)
-	return max(1-b.Accuracy+m.opts.DropPoints/100, 1-low)
 }
 
 // pass notes that the tests have seen a change.
@@ -102,10 +103,8 @@ func (m *Monitor) feed() {
 				if !e.answered {
 					return
 				}
-				t.arrivals.Add(label != m.answers[m.at(slot, 0)])
+				m.judge(label, m.answers[m.at(slot, 0)])
 				t.done[id] = struct{}{}
-				bound := m.bound(m.days.last)
-				t.alarmed = t.alarmed || bound > 0 && t.arrivals.E() >= bound
 			}
 			e.waiting = false
 		}
@@ -114,10 +113,44 @@ func (m *Monitor) feed() {
 	t.queue = nil
 }
 
-// bound is the e-value that keeps the promise: as many held-out labels as arrive in the time in which one false
-// retrain is allowed; 0 when no promise is configured.
-func (m *Monitor) bound(today int64) float64 {
-	r := m.opts.FalseRetrains
+// judge gives one arrived item to the tests.
+func (m *Monitor) judge(label, answer int32) {
+	t := &m.tests
+	wrong := label != answer
+	t.arrivals.Add(wrong)
+	over := false
+	if t.named != nil {
+		over = t.named.Add(wrong)
+	} else if bound := m.bound(m.opts.FalseRetrains, m.days.last); bound > 0 {
+		over = t.arrivals.E() >= bound
+	}
+	if rise := m.risen(); over && rise >= m.opts.DropPoints {
+		t.alarmed, t.rise = true, max(t.rise, rise)
+	}
+	m.judgeCategories(label, answer)
+}
+
+// newDrop is what the report shows: after an alarm the rise that caused it, so that the alarm does not fade.
+func (m *Monitor) newDrop() float64 {
+	if m.tests.alarmed {
+		return m.tests.rise
+	}
+	return m.risen()
+}
+
+// risen is by how many points more of the arrived items are wrong than at the promotion, since the rise began as far as
+// the tests can tell; 0 without a baseline or without an arrival.
+func (m *Monitor) risen() float64 {
+	b, since := m.release.Baseline, m.tests.arrivals.Since()
+	if b == nil || since.N == 0 {
+		return 0
+	}
+	return points(since.Rate() - share(b.N-b.Correct, b.N))
+}
+
+// bound is the e-value that keeps a promise: as many held-out labels as arrive in the time in which one false retrain
+// is allowed; 0 when no promise is configured.
+func (m *Monitor) bound(r unit.Rate, today int64) float64 {
 	if r.Count <= 0 || r.Per <= 0 {
 		return 0
 	}
@@ -134,8 +167,13 @@ type storedTests struct {
 	Authors      []string `json:"authors,omitempty"`
 	Arrivals     ECUSUM   `json:"arrivals"`
 	Alarmed      bool     `json:"alarmed,omitempty"`
+	Rise         float64  `json:"rise,omitempty"`
 	Queue        []string `json:"queue,omitempty"`
 	Done         []string `json:"done,omitempty"`
+
+	Test       Test                          `json:"test,omitempty"`
+	Named      json.RawMessage               `json:"named,omitempty"` // of Test
+	Categories map[string]storedCategoryTest `json:"categories,omitempty"`
 
 	Days map[int64]int `json:"days,omitempty"` // held-out labels by day: the bound depends on their rate
 }
@@ -143,10 +181,18 @@ type storedTests struct {
 // State returns the sequential tests as JSON, to be stored with the sequence number that TestedSeq returns.
 func (m *Monitor) State() ([]byte, error) {
 	t := &m.tests
+	var named json.RawMessage
+	if t.named != nil {
+		var err error
+		if named, err = json.Marshal(t.named); err != nil {
+			return nil, fmt.Errorf("store sequential tests: %w", err)
+		}
+	}
 	b, err := json.Marshal(storedTests{
 		Release: m.release.Digest, Seq: t.seq, RightToWrong: t.rightToWrong, WrongToRight: t.wrongToRight,
-		Authors: slices.Sorted(maps.Keys(t.authors)), Arrivals: t.arrivals, Alarmed: t.alarmed,
+		Authors: slices.Sorted(maps.Keys(t.authors)), Arrivals: t.arrivals, Alarmed: t.alarmed, Rise: t.rise,
 		Queue: t.queue, Done: slices.Sorted(maps.Keys(t.done)), Days: m.days.recent(),
+		Test: m.opts.Test, Named: named, Categories: m.storeCategories(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("store sequential tests: %w", err)
@@ -159,8 +205,8 @@ func (m *Monitor) State() ([]byte, error) {
 func (m *Monitor) TestedSeq() int64 { return m.tests.seq }
 
 // RestoreState continues stored tests; call it after Reset for the same release. A state of another release, or one that
-// cannot be right, is refused and changes nothing. A test against another tolerated rate (the configured drop has
-// changed) starts anew.
+// cannot be right, is refused and changes nothing. A test that was configured otherwise starts anew: another name, or
+// another rate that it tolerates.
 func (m *Monitor) RestoreState(state []byte) error {
 	var s storedTests
 	if err := json.Unmarshal(state, &s); err != nil {
@@ -179,9 +225,16 @@ func (m *Monitor) RestoreState(state []byte) error {
 	for _, a := range s.Authors {
 		t.authors[a] = struct{}{}
 	}
-	if t.arrivals.valid(s.Arrivals) {
-		t.arrivals, t.alarmed = s.Arrivals, s.Alarmed
+	same := t.arrivals.continues(s.Arrivals)
+	if m.opts.Test != s.Test {
+		same = false
+	} else if t.named != nil {
+		t.named, same = restoreSequential(m.opts.Test, s.Named)
 	}
+	if same && s.Alarmed {
+		t.alarmed, t.rise = true, s.Rise
+	}
+	m.restoreCategories(t.categories, s.Categories)
 	for _, id := range s.Done {
 		t.done[id] = struct{}{}
 	}

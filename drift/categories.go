@@ -1,0 +1,142 @@
+package drift
+
+import (
+	"maps"
+	"slices"
+)
+
+// categoryTest is the e-CUSUM of one category: an observation is a new item that carries it, an error one that was not
+// answered with it.
+type categoryTest struct {
+	test    ECUSUM
+	base    Run
+	alarmed bool
+	fall    float64 // the largest fall of the recall in points while the test was above its bound
+}
+
+// storedCategoryTest is its JSON form.
+type storedCategoryTest struct {
+	Test    ECUSUM  `json:"test"`
+	Alarmed bool    `json:"alarmed,omitempty"`
+	Fall    float64 `json:"fall,omitempty"`
+}
+
+// Missed is how often each category that occurs was asked for and missed.
+func Missed(categories []Category) map[string]Run {
+	out := map[string]Run{}
+	for _, c := range categories {
+		if c.Support > 0 {
+			out[c.Name] = Run{N: c.Support, Errs: c.Support - c.Correct}
+		}
+	}
+	return out
+}
+
+// newCategoryTests starts a test for each category that the baseline knows well enough; nil when none is configured.
+func (m *Monitor) newCategoryTests(b Baseline) map[int32]*categoryTest {
+	o := m.opts.Categories
+	if o.FalseRetrains.IsZero() || len(m.boards) == 0 {
+		return nil
+	}
+	tests := map[int32]*categoryTest{}
+	for _, name := range slices.Sorted(maps.Keys(b.Category)) {
+		if base := b.Category[name]; base.N >= max(o.MinItems, 1) && isRun(base) {
+			tests[m.boards[0].category(name)] = &categoryTest{test: NewECUSUM(ToleratedError(base.N-base.Errs, base.N)), base: base}
+		}
+	}
+	return tests
+}
+
+// judgeCategories gives one arrived item to the tests of its categories.
+func (m *Monitor) judgeCategories(label, answer int32) {
+	if len(m.tests.categories) == 0 {
+		return
+	}
+	b := m.boards[0]
+	if b.target.Kind != KindSet {
+		m.judgeCategory(label, label != answer)
+		return
+	}
+	for _, c := range b.members[label] {
+		m.judgeCategory(c, !slices.Contains(b.members[answer], c))
+	}
+}
+
+func (m *Monitor) judgeCategory(category int32, missed bool) {
+	c := m.tests.categories[category]
+	if c == nil {
+		return
+	}
+	c.test.Add(missed)
+	if bound := m.categoryBound(m.days.last); bound == 0 || c.test.E() < bound {
+		return
+	}
+	if fall := c.fell(); fall >= m.opts.Categories.DropPoints {
+		c.alarmed, c.fall = true, max(c.fall, fall)
+	}
+}
+
+// categoryBound is the bound of each category's test: Bonferroni over the categories that are tested, so that all of
+// them together keep the promise.
+func (m *Monitor) categoryBound(today int64) float64 {
+	return m.bound(m.opts.Categories.FalseRetrains, today) * float64(len(m.tests.categories))
+}
+
+// drop is what the report shows: after an alarm the fall that caused it.
+func (c *categoryTest) drop() float64 {
+	if c.alarmed {
+		return c.fall
+	}
+	return c.fell()
+}
+
+// fell is by how many points the recall fell, since the fall began as far as the test can tell.
+func (c *categoryTest) fell() float64 {
+	since := c.test.Since()
+	if since.N == 0 {
+		return 0
+	}
+	return points(since.Rate() - c.base.Rate())
+}
+
+// categoryStreams is what the report shows of them, by name.
+func (m *Monitor) categoryStreams(today int64) []NewInCategory {
+	if len(m.tests.categories) == 0 {
+		return nil
+	}
+	bound := m.categoryBound(today)
+	out := make([]NewInCategory, 0, len(m.tests.categories))
+	for v, c := range m.tests.categories {
+		out = append(out, NewInCategory{
+			Name: m.boards[0].name(v), N: c.test.N, Errors: c.test.Errs, Recall: 1 - c.base.Rate(),
+			E: c.test.E(), Bound: bound, Since: c.test.Since(), Drop: c.drop(), Alarmed: c.alarmed,
+		})
+	}
+	slices.SortFunc(out, func(a, b NewInCategory) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	return out
+}
+
+func (m *Monitor) storeCategories() map[string]storedCategoryTest {
+	if len(m.tests.categories) == 0 {
+		return nil
+	}
+	out := make(map[string]storedCategoryTest, len(m.tests.categories))
+	for v, c := range m.tests.categories {
+		out[m.boards[0].name(v)] = storedCategoryTest{Test: c.test, Alarmed: c.alarmed, Fall: c.fall}
+	}
+	return out
+}
+
+// restoreCategories continues those tests whose stored state fits.
+func (m *Monitor) restoreCategories(tests map[int32]*categoryTest, stored map[string]storedCategoryTest) {
+	for v, c := range tests {
+		if s, ok := stored[m.boards[0].name(v)]; ok && c.test.continues(s.Test) {
+			c.alarmed, c.fall = s.Alarmed, s.Fall
+		}
+	}
+}

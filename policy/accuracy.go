@@ -31,11 +31,16 @@ func (a accuracyDrop) judge(r *drift.Report, _ time.Time, c *Condition) {
 		c.unknown(a.points)
 		return
 	}
-	breached, convinced := r.Drop >= a.points && r.Drop > 0, false
-	if breached {
-		_, convinced = evidence(r, 0)
+	fell, rose := r.Drop >= a.points && r.Drop > 0, arrived(r, a.points)
+	value := r.Drop
+	if rose {
+		value = max(value, r.NewItems.Drop)
 	}
-	c.settle(r.Drop, a.points, true, breached, convinced)
+	convinced := rose
+	if fell && !rose {
+		_, convinced = evidence(r, a.points, 0)
+	}
+	c.settle(value, a.points, true, fell || rose, convinced)
 }
 
 func (a accuracyDrop) tell(r *drift.Report, _ time.Time, c *Condition) {
@@ -45,8 +50,10 @@ func (a accuracyDrop) tell(r *drift.Report, _ time.Time, c *Condition) {
 	}
 	c.missing(func() int { return a.missing(r) })
 	switch {
+	case c.Tripped && r.Drop < a.points:
+		c.Text = "newly arrived items are answered wrongly " + points(r.NewItems.Drop) + " more often than at the promotion, at least " + points(a.points) + ": " + evidenceText("arrivals", r)
 	case c.Tripped:
-		kind, _ := evidence(r, 0)
+		kind, _ := evidence(r, a.points, 0)
 		c.Text = "accuracy fell by " + points(r.Drop) + ", at least " + points(a.points) + ": " + evidenceText(kind, r)
 	case c.Breached:
 		c.Text = "accuracy fell by " + points(r.Drop) + ", but that is too little evidence: it may be chance"
@@ -67,7 +74,7 @@ func (a accuracyDrop) missing(r *drift.Report) int {
 	}
 	low, high := k-1, k // low is too few; high is tried, in growing steps, because the answer is mostly near k
 	for step := 1; ; step *= 2 {
-		if _, ok := evidence(r, high); ok {
+		if _, ok := evidence(r, a.points, high); ok {
 			break
 		}
 		if high == r.Correct {
@@ -77,7 +84,7 @@ func (a accuracyDrop) missing(r *drift.Report) int {
 	}
 	for high-low > 1 {
 		middle := (low + high) / 2
-		if _, ok := evidence(r, middle); ok {
+		if _, ok := evidence(r, a.points, middle); ok {
 			high = middle
 		} else {
 			low = middle

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/drift"
 )
 
 // Options are what Compile needs beside the configuration.
@@ -80,13 +80,20 @@ func (p *Policy) Windows() *Windows { return p.windows }
 // Scheduled is the first evaluation after t that evaluate.schedule asks for, zero without a schedule.
 func (p *Policy) Scheduled(t time.Time) time.Time { return p.schedule.Next(t) }
 
-// FalseRetrains is how often the test on arriving items may trip although nothing changed, and the drop in points
-// that it must tell from nothing; zero without an accuracy_drop.
-func (c Config) FalseRetrains() (unit.Rate, unit.Points) {
-	for _, d := range []*AccuracyDrop{c.RetrainWhen.AccuracyDrop, c.UrgentWhen.AccuracyDrop} {
-		if d != nil {
-			return d.FalseRetrains, d.Points
+// Tests fills in what a monitor must know of the policy: the tests of newly arriving items, and how few held-out items
+// say nothing. Where a condition stands under both retrain_when and urgent_when, the first one's test runs for both.
+func (c Config) Tests(o drift.Options) drift.Options {
+	o.MinItems = c.Evaluate.MinItems
+	for _, w := range []Conditions{c.UrgentWhen, c.RetrainWhen} {
+		if d := w.AccuracyDrop; d != nil {
+			o.DropPoints, o.FalseRetrains, o.Test = d.Points.F(), d.FalseRetrains, d.Test
+		}
+		if d := w.CategoryRecallDrop; d != nil {
+			o.Categories = drift.CategoryTests{DropPoints: d.Points.F(), FalseRetrains: d.FalseRetrains, MinItems: d.MinItems}
 		}
 	}
-	return unit.Rate{}, 0
+	if o.Test == drift.TestECUSUM {
+		o.Test = ""
+	}
+	return o
 }

@@ -51,6 +51,9 @@ func (cfg *Conditions) conditions(under string) ([]named, error) {
 			add("category_recall_below."+name, UnitShare, s, recallBelow{bound: rc.Category[name].F(), min: rc.MinItems, only: name})
 		}
 	}
+	if cfg.CategoryRecallDrop != nil {
+		add("category_recall_drop", UnitPoints, sustain{}, recallDrop{cfg.CategoryRecallDrop.Points.F()})
+	}
 	if cfg.LabelChanges != nil {
 		c := labelChanges{atLeast: cfg.LabelChanges.AtLeast}
 		unit := UnitLabels

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/unit"
 )
 
@@ -44,6 +45,8 @@ type Conditions struct {
 	MacroF1Drop *MacroF1Drop `yaml:"macro_f1_drop"`
 	// CategoryRecallBelow trips when too little of one category is recognised.
 	CategoryRecallBelow *CategoryRecall `yaml:"category_recall_below"`
+	// CategoryRecallDrop trips when new items of one category are recognised less often than at the promotion.
+	CategoryRecallDrop *CategoryRecallDrop `yaml:"category_recall_drop"`
 	// LabelChanges trips when enough labels were changed by people since the training.
 	LabelChanges *LabelChanges `yaml:"label_changes"`
 	// NewCategory trips when a category that the release never saw has enough examples to be learnt.
@@ -72,6 +75,8 @@ type AccuracyDrop struct {
 	Points unit.Points `yaml:"points"`
 	// FalseRetrains is how often the test on newly arriving items may trip although nothing changed.
 	FalseRetrains unit.Rate `yaml:"false_retrains"`
+	// Test is the test on newly arriving items: ecusum, which keeps false_retrains, or adwin, ddm, page_hinkley, which keep no promise.
+	Test drift.Test `yaml:"test"`
 	// For is how long the fall must last before it trips.
 	For unit.Duration `yaml:"for"`
 	// Margin is how many percentage points less the fall must be before a condition that tripped clears.
@@ -100,6 +105,16 @@ type CategoryRecall struct {
 	Margin unit.Points `yaml:"margin"`
 	// Category holds the floors of named categories.
 	Category map[string]unit.Percent `yaml:",inline"`
+}
+
+// CategoryRecallDrop is a fall in the recall of one category that is not chance, found among newly arriving items.
+type CategoryRecallDrop struct {
+	// Points is the smallest fall that matters, in percentage points.
+	Points unit.Points `yaml:"points"`
+	// FalseRetrains is how often the tests of all categories together may trip although nothing changed.
+	FalseRetrains unit.Rate `yaml:"false_retrains"`
+	// MinItems is the number of held-out items at the promotion below which a category is not tested.
+	MinItems int `yaml:"min_items"`
 }
 
 // LabelChanges counts items whose label people changed; both bounds must be reached where both are given.

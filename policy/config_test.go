@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retraind/retraind/configs/strictyaml"
+	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/policy"
 )
@@ -87,20 +88,21 @@ func TestExampleConfiguration(t *testing.T) {
 	if got := p.Scheduled(time.Date(2026, 11, 18, 12, 0, 0, 0, loc)); !got.Equal(time.Date(2026, 11, 23, 2, 30, 0, 0, loc)) {
 		t.Errorf("scheduled at %s", got)
 	}
-	if rate, points := c.FalseRetrains(); rate.String() != "1 per 180d" || points != 3 {
-		t.Errorf("false retrains %s at %s", rate, points)
+	if o := c.Tests(drift.Options{Model: "m"}); o.FalseRetrains.String() != "1 per 180d" || o.DropPoints != 3 || o.Model != "m" || o.Test != "" {
+		t.Errorf("tests %+v", o)
 	}
 }
 
 // A condition that is written without its numbers has those of the defaults.
 func TestConditionDefaults(t *testing.T) {
 	t.Parallel()
-	c, _, problems := decode(t, "f.yaml", "retrain_when: {accuracy_drop: {}, macro_f1_drop: {}, label_changes: {share: 10%}, new_category: {}, label_shift: {}, category_recall_below: {all: 70%}}\n")
+	c, _, problems := decode(t, "f.yaml", "retrain_when: {accuracy_drop: {}, macro_f1_drop: {}, label_changes: {share: 10%}, new_category: {}, label_shift: {}, category_recall_below: {all: 70%}, category_recall_drop: {}}\n")
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
 	want := config(t).RetrainWhen
 	want.AccuracyBelow, want.MaxAge = nil, nil
+	want.CategoryRecallDrop = &policy.CategoryRecallDrop{Points: 10, FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * day)}, MinItems: 30}
 	if diff := cmp.Diff(want, c.RetrainWhen); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

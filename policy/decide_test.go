@@ -56,7 +56,12 @@ func TestConditions(t *testing.T) {
 		}, nil},
 		{"too few corrections", func(r *drift.Report) { r.Drop = 3; r.Relabels = drift.Relabels{RightToWrong: 9, P: 0.002} }, nil},
 		{"corrections without a drop", func(r *drift.Report) { r.Drop = 2.9; r.Relabels = drift.Relabels{RightToWrong: 30, P: 1e-9} }, nil},
-		{"drop and arrivals", func(r *drift.Report) { r.Drop = 3; r.NewItems = drift.NewItems{N: 50, Errors: 20, Alarmed: true} }, []string{"accuracy_drop"}},
+		{"drop and arrivals", func(r *drift.Report) {
+			r.Drop = 3
+			r.NewItems = drift.NewItems{N: 50, Errors: 20, Drop: 31, Alarmed: true}
+		}, []string{"accuracy_drop"}},
+		{"arrivals before the accuracy shows it", func(r *drift.Report) { r.NewItems = drift.NewItems{N: 50, Errors: 20, Drop: 31, Alarmed: true} }, []string{"accuracy_drop"}},
+		{"arrivals that rose too little", func(r *drift.Report) { r.NewItems = drift.NewItems{N: 5000, Errors: 600, Drop: 2.9, Alarmed: true} }, nil},
 		{"drop as two samples", func(r *drift.Report) { r.Drop = 12; r.Correct = 237 }, []string{"accuracy_drop"}},
 		{"no baseline", func(r *drift.Report) { r.Baseline, r.Drop = nil, 12 }, nil},
 		{"macro-F1", func(r *drift.Report) { r.MacroF1Drop = 5 }, []string{"macro_f1_drop"}},

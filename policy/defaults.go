@@ -3,6 +3,7 @@ package policy
 import (
 	"time"
 
+	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/unit"
 )
 
@@ -32,8 +33,10 @@ func Defaults() Config {
 func (c *Config) SetDefaults() { *c = Defaults() }
 
 // SetDefaults: three points, and one false retrain in half a year.
-func (a *AccuracyDrop) SetDefaults() {
-	*a = AccuracyDrop{Points: 3, FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * day)}}
+func (a *AccuracyDrop) SetDefaults() { *a = a.defaults() }
+
+func (AccuracyDrop) defaults() AccuracyDrop {
+	return AccuracyDrop{Points: 3, FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * day)}, Test: drift.TestECUSUM}
 }
 
 // SetDefaults: no floor, which Validate refuses: one has to be written.
@@ -44,6 +47,11 @@ func (m *MacroF1Drop) SetDefaults() { m.Points = 5 }
 
 // SetDefaults: categories with fewer than 30 held-out items are not judged.
 func (c *CategoryRecall) SetDefaults() { c.MinItems = 30 }
+
+// SetDefaults: ten points in a category with 30 items or more, and one false retrain in half a year.
+func (c *CategoryRecallDrop) SetDefaults() {
+	*c = CategoryRecallDrop{Points: 10, FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * day)}, MinItems: 30}
+}
 
 // SetDefaults: at least 50 items.
 func (l *LabelChanges) SetDefaults() { l.AtLeast = 50 }

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/internal/unit"
 )
@@ -61,7 +63,7 @@ func (e Evaluate) validate(loc *time.Location) check.Problems {
 }
 
 func (c Conditions) empty() bool {
-	return c.AccuracyBelow == nil && c.AccuracyDrop == nil && c.MacroF1Drop == nil && c.CategoryRecallBelow == nil && c.LabelChanges == nil &&
+	return c.AccuracyBelow == nil && c.AccuracyDrop == nil && c.MacroF1Drop == nil && c.CategoryRecallBelow == nil && c.CategoryRecallDrop == nil && c.LabelChanges == nil &&
 		c.NewCategory == nil && c.LabelShift == nil && c.MaxAge == nil && (c.When == nil || c.When.Expression == "")
 }
 
@@ -84,6 +86,19 @@ func (c Conditions) validate() check.Problems {
 		isPoints(&p, "accuracy_drop.points", d.Points)
 		if !d.FalseRetrains.IsZero() {
 			isRate(&p, "accuracy_drop.false_retrains", d.FalseRetrains, "write 1 per 180d")
+		}
+		if !d.Test.Known() {
+			names := make([]string, 0, len(drift.TestNames()))
+			for _, name := range drift.TestNames() {
+				names = append(names, string(name))
+			}
+			hint := "one of " + strings.Join(names, ", ")
+			if near := check.Nearest(string(d.Test), names); near != "" {
+				hint = "did you mean " + near + "? " + hint
+			}
+			p.Errorf("accuracy_drop.test", hint, "no test is called %q", string(d.Test))
+		} else if !d.Test.Promises() && d.FalseRetrains != (AccuracyDrop{}).defaults().FalseRetrains {
+			p.Warnf("accuracy_drop.false_retrains", "leave it out, or write test: ecusum", "%s knows no such promise: how often it trips by chance is not bounded", d.Test)
 		}
 	}
 	if c.MacroF1Drop != nil {
@@ -109,6 +124,13 @@ func (c Conditions) validate() check.Problems {
 		}
 		if top := highest.F()*100 + rc.Margin.F(); rc.Margin > 0 && top >= 100 {
 			p.Errorf("category_recall_below.margin", "write a smaller margin, such as 1", "the highest floor with its margin is at %s: once it tripped, nothing could clear it", share(top/100))
+		}
+	}
+	if d := c.CategoryRecallDrop; d != nil {
+		isPoints(&p, "category_recall_drop.points", d.Points)
+		isRate(&p, "category_recall_drop.false_retrains", d.FalseRetrains, "write 1 per 180d")
+		if d.MinItems < 1 {
+			p.Errorf("category_recall_drop.min_items", "write 30; what fewer items say about a recall is a matter of luck", "%d items are too few", d.MinItems)
 		}
 	}
 	if l := c.LabelChanges; l != nil {

@@ -188,11 +188,7 @@ func (k *keeper) complain(err error) {
 
 // load rebuilds the monitor from the store: items as they stand, cached answers, the tests' state.
 func (k *keeper) load(ctx context.Context) error {
-	falseRetrains, points := k.rule.model.Policy.FalseRetrains()
-	m := drift.NewMonitor(drift.Options{
-		Model: k.name, Targets: k.rule.model.Serving.List(), MinItems: k.rule.model.Policy.Evaluate.MinItems,
-		DropPoints: points.F(), FalseRetrains: falseRetrains,
-	})
+	m := drift.NewMonitor(k.rule.model.Policy.Tests(drift.Options{Model: k.name, Targets: k.rule.model.Serving.List()}))
 	err := k.d.store.View(ctx, func(t *store.Tx) error {
 		row, err := t.Model(k.name)
 		if err != nil {

@@ -24,7 +24,7 @@ func minimal() object {
 			"serving": object{"classify": "http://localhost/classify", "health": "http://localhost/health"},
 			"retrain_when": object{
 				"accuracy_below": object{"share": "85%"}, "when": object{"expression": "drop > 0.02"}, "accuracy_drop": object{}, "macro_f1_drop": object{}, "category_recall_below": object{"all": "70%"},
-				"label_changes": object{}, "new_category": object{}, "label_shift": object{},
+				"category_recall_drop": object{}, "label_changes": object{}, "new_category": object{}, "label_shift": object{},
 			},
 			"gpu":     object{"free": "1GiB"},
 			"promote": object{},

@@ -29,6 +29,8 @@ type StepConfig struct {
 	Env map[string]string `yaml:"env"`
 	// Timeout ends the step; default 12h for commands, 10m for built-in steps.
 	Timeout unit.Duration `yaml:"timeout"`
+	// Expect is how long the step should take, until earlier runs say so; a run starts only where it fits into the quiet hours.
+	Expect unit.Duration `yaml:"expect"`
 	// Retries is how often a failed step is tried again; default 0.
 	Retries int `yaml:"retries"`
 	// Kind says what may be done when the step's outcome is unknown: pure (run it again) or once (roll back); default once.
@@ -243,6 +245,12 @@ func validateCommand(p *check.Problems, here string, s StepConfig) {
 	}
 	if s.Timeout < 0 {
 		p.Errorf(here+".timeout", "write a duration such as 2h", "%v is negative", s.Timeout)
+	}
+	switch {
+	case s.Expect < 0:
+		p.Errorf(here+".expect", "write a duration such as 40m", "%v is negative", s.Expect)
+	case s.Timeout > 0 && s.Expect > s.Timeout:
+		p.Errorf(here+".expect", "make timeout longer, or expect shorter", "the step is expected to take %s and is ended after %s", s.Expect, s.Timeout)
 	}
 	if s.Retries < 0 || s.Retries > 20 {
 		p.Errorf(here+".retries", "write a number from 0 to 20", "%d retries", s.Retries)

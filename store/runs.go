@@ -140,3 +140,22 @@ func (t *Tx) Steps(run string) ([]Step, error) {
 	})
 	return out, err
 }
+
+// StepTimes tells for each step, by name, how long it took in the newest runs of a pipeline that have ended: from its
+// first attempt to the end of the one that succeeded. A step that did not succeed in a run says nothing about its time.
+func (t *Tx) StepTimes(model, pipeline string, runs int) (map[string][]time.Duration, error) {
+	out := map[string][]time.Duration{}
+	err := t.each(`select s.name, min(s.started), max(case when s.state = 'ok' then s.ended else '' end) from steps s
+		join (select id from runs where model = ? and pipeline = ? and state = 'ended' order by created desc limit ?) r on r.id = s.run
+		group by s.run, s.name`, []any{model, pipeline, runs}, func(scan func(...any) error) error {
+		var name, started, ended string
+		if err := scan(&name, &started, &ended); err != nil {
+			return err
+		}
+		if ended != "" {
+			out[name] = append(out[name], unstamp(ended).Sub(unstamp(started)))
+		}
+		return nil
+	})
+	return out, err
+}

@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -143,5 +144,49 @@ func TestSteps(t *testing.T) {
 	}
 	if err := s.Update(t.Context(), "orphan", func(tx *store.Tx) error { return tx.PutStep(store.Step{Run: "none", Name: "x", Started: noon}) }); err == nil {
 		t.Error("a step without a run was stored")
+	}
+}
+
+// Only what succeeded tells how long a step takes, from its first attempt on, and only in runs of the same pipeline.
+func TestStepTimes(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	put := func(run, pipeline string, age int, steps ...store.Step) {
+		update(t, s, func(tx *store.Tx) error {
+			r := newRun(run)
+			r.Pipeline, r.Created = pipeline, noon.Add(-time.Duration(age)*time.Hour)
+			if _, err := tx.AddRun(r); err != nil {
+				return err
+			}
+			for i, step := range steps {
+				step.Run, step.Ord, step.Kind = run, i, "pure"
+				if err := tx.PutStep(step); err != nil {
+					return err
+				}
+			}
+			_, err := tx.EndRun(run, "promoted", "", "{}", noon)
+			return err
+		})
+	}
+	step := func(name, state string, attempt, from, to int) store.Step {
+		return store.Step{Name: name, State: state, Attempt: attempt, Started: noon.Add(time.Duration(from) * time.Minute), Ended: noon.Add(time.Duration(to) * time.Minute)}
+	}
+	put("run1", "default", 3, step("train", "failed", 1, 0, 5), step("train", "ok", 2, 6, 30))
+	put("run2", "default", 2, step("train", "ok", 1, 0, 20), step("gate", "ok", 1, 20, 21))
+	put("run3", "default", 1, step("train", "failed", 1, 0, 1))
+	put("run4", "full", 0, step("train", "ok", 1, 0, 300))
+	times := func(runs int) map[string][]time.Duration {
+		got := view(t, s, func(tx *store.Tx) (map[string][]time.Duration, error) { return tx.StepTimes("m", "default", runs) })
+		for _, list := range got {
+			slices.Sort(list)
+		}
+		return got
+	}
+	want := map[string][]time.Duration{"train": {20 * time.Minute, 30 * time.Minute}, "gate": {time.Minute}}
+	if diff := cmp.Diff(want, times(100)); diff != "" {
+		t.Error(diff)
+	}
+	if got := times(2); len(got["train"]) != 1 {
+		t.Errorf("of the two newest runs one says how long a training takes: %v", got)
 	}
 }

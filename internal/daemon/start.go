@@ -59,7 +59,6 @@ func (k *keeper) history(ctx context.Context) (h policy.History, queued bool, er
 		if err != nil {
 			return err
 		}
-		var took []time.Duration
 		for _, r := range runs {
 			if r.State != "ended" {
 				h.Active = r.ID
@@ -84,26 +83,16 @@ func (k *keeper) history(ctx context.Context) (h policy.History, queued bool, er
 				fact.Why = sum.Result.Why
 			}
 			h.Runs = append(h.Runs, fact)
-			if r.Outcome == string(actions.Promoted) {
-				took = append(took, r.Ended.Sub(started))
-			}
 		}
-		h.Needs = percentile90(took)
-		return nil
+		pipeline := k.pipeline(row)
+		expected, err := expect(t, k.name, pipeline, k.rule.model.Pipeline[pipeline])
+		h.Needs = expected.Total
+		return err
 	})
 	if err == nil && plan != nil {
 		err = k.d.engine.Submit(*plan)
 	}
 	return h, plan != nil, err
-}
-
-// percentile90 is the time that nine of ten runs kept; 0 when there were none.
-func percentile90(took []time.Duration) time.Duration {
-	if len(took) == 0 {
-		return 0
-	}
-	slices.Sort(took)
-	return took[min(len(took)-1, len(took)*9/10)]
 }
 
 // pipeline is the one that is to run next.

@@ -55,12 +55,16 @@ func Compile(cfg Config, loc *time.Location, opts Options) (*Policy, error) {
 // digest names everything that a decision depends on: the configuration in a canonical form, the time zone, and the
 // dates that calendars brought in.
 func digest(cfg Config, w *Windows) (string, error) {
+	var closed []date
+	for _, h := range w.except {
+		closed = append(closed, h.date)
+	}
 	doc, err := json.Marshal(struct {
 		Format int
 		Config Config
 		Zone   string
 		Except []date
-	}{1, cfg, w.loc.String(), w.except})
+	}{1, cfg, w.loc.String(), closed})
 	if err != nil {
 		return "", fmt.Errorf("policy digest: %w", err)
 	}

@@ -157,9 +157,12 @@ func TestCalendars(t *testing.T) {
 	for content, want := range map[string]string{
 		"":       "policy quiet_hours[1].except[0]: calendar h.ics: no event in it: is it an iCalendar file?",
 		"<html>": "policy quiet_hours[1].except[0]: calendar h.ics: no event in it: is it an iCalendar file?",
-		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261301\nEND:VEVENT\n":                            `policy quiet_hours[1].except[0]: calendar h.ics: event that ends before line 3: "20261301" is not a date`,
-		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261224\nRRULE:FREQ=YEARLY\nEND:VEVENT\n":         "policy quiet_hours[1].except[0]: calendar h.ics: the event on 20261224 repeats, which is not read: export the calendar with one event for each date",
-		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20260101\nDTEND;VALUE=DATE:20300101\nEND:VEVENT\n": "policy quiet_hours[1].except[0]: calendar h.ics: event that ends before line 4: 1460 days are too long for a holiday",
+		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261301\nEND:VEVENT\n":                            `policy quiet_hours[1].except[0]: calendar h.ics: line 2: "20261301" is not a date`,
+		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261224\nRRULE:FREQ=YEARLY\nEND:VEVENT\n": "",
+		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261224\nRRULE:FREQ=NEVER\nEND:VEVENT\n": "policy quiet_hours[1].except[0]: calendar h.ics: event that ends on line 4: the repetition FREQ=NEVER cannot be read: undefined frequency: NEVER",
+		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261224\nRRULE:FREQ=HOURLY\nEND:VEVENT\n": "policy quiet_hours[1].except[0]: calendar h.ics: event that ends on line 4: the repetition FREQ=HOURLY is more frequent than days",
+		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261224\nRRULE:FREQ=DAILY\nEND:VEVENT\n": "policy quiet_hours[1].except[0]: calendar h.ics: event that ends on line 4: the repetition FREQ=DAILY has more than 5300 dates",
+		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20260101\nDTEND;VALUE=DATE:20300101\nEND:VEVENT\n": "policy quiet_hours[1].except[0]: calendar h.ics: event that ends on line 4: 1461 days are too long for a holiday",
 		"BEGIN:VEVENT\nDTSTART:20261224T100000Z\nRRULE:FREQ=DAILY\nEND:VEVENT\n":             "",
 		holidays: "",
 	} {

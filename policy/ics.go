@@ -2,86 +2,239 @@ package policy
 
 import (
 	"fmt"
-	"slices"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// parseICS reads the dates of a calendar's all-day events; events at a time of day are not about whole days and are
-// passed over. An event that repeats is refused, because its later dates are not in the file.
-func parseICS(data []byte) ([]date, error) {
+// holiday is a day on which no window starts, and why.
+type holiday struct {
+	date date
+	name string
+}
+
+// event is one VEVENT of a calendar. Its times are readings of the wall clock in the configured zone, kept as UTC so that
+// a day has 24 hours.
+type event struct {
+	line       int // of its end
+	uid, name  string
+	start, end time.Time
+	rule       string
+	also, not  []time.Time // RDATE, EXDATE
+	replaces   time.Time   // RECURRENCE-ID: which one of a series this event stands for
+	cancelled  bool
+	duration   time.Duration
+}
+
+// parseICS reads the days that a calendar's events take up, in order of the file. An all-day event takes its days; one at
+// a time of day takes those that it covers from midnight to midnight, which for most is none. Series are read to the end
+// of 2099, with moved, added and cancelled dates.
+func parseICS(data []byte, loc *time.Location) ([]holiday, error) {
 	if len(data) > 4<<20 {
 		return nil, fmt.Errorf("%d bytes are too many for a calendar of holidays", len(data))
 	}
-	text := strings.NewReplacer("\r\n ", "", "\r\n\t", "", "\n ", "", "\n\t", "", "\r\n", "\n").Replace(string(data))
-	var (
-		dates      []date
-		start, end string
-		repeats    bool
-		inEvent    bool
-		sawEvent   bool
-	)
-	for n, line := range strings.Split(text, "\n") {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		name, parameters, _ := strings.Cut(strings.ToUpper(name), ";")
-		switch {
-		case name == "BEGIN" && strings.EqualFold(value, "VEVENT"):
-			inEvent, sawEvent, start, end, repeats = true, true, "", "", false
-		case !inEvent:
-		case name == "DTSTART" && wholeDay(parameters, value):
-			start = value
-		case name == "DTEND" && wholeDay(parameters, value):
-			end = value
-		case name == "RRULE" || name == "RDATE":
-			repeats = true
-		case name == "END" && strings.EqualFold(value, "VEVENT"):
-			inEvent = false
-			if start == "" {
-				continue
-			}
-			if repeats {
-				return nil, fmt.Errorf("the event on %s repeats, which is not read: export the calendar with one event for each date", start)
-			}
-			span, err := eventDates(start, end)
-			if err != nil {
-				return nil, fmt.Errorf("event that ends before line %d: %w", n+1, err)
-			}
-			dates = append(dates, span...)
-		}
+	events, err := readEvents(data, loc)
+	if err != nil {
+		return nil, err
 	}
-	if !sawEvent {
+	if len(events) == 0 {
 		return nil, fmt.Errorf("no event in it: is it an iCalendar file?")
 	}
-	slices.Sort(dates)
-	return slices.Compact(dates), nil
-}
-
-func wholeDay(parameters, value string) bool {
-	return len(value) == 8 && (parameters == "" || strings.Contains(parameters, "VALUE=DATE"))
-}
-
-// eventDates lists an event's days; its end is the day after the last.
-func eventDates(start, end string) ([]date, error) {
-	first, err := time.Parse("20060102", start)
-	if err != nil {
-		return nil, fmt.Errorf("%s is not a date", strconv.Quote(start))
-	}
-	last := first
-	if end != "" {
-		after, err := time.Parse("20060102", end)
-		if err != nil {
-			return nil, fmt.Errorf("%s is not a date", strconv.Quote(end))
+	moved := map[string][]time.Time{} // of a series, by its UID
+	for _, e := range events {
+		if !e.replaces.IsZero() {
+			moved[e.uid] = append(moved[e.uid], e.replaces)
 		}
-		last = after.AddDate(0, 0, -1)
 	}
-	days := int(last.Sub(first) / day)
-	if days > 366 {
-		return nil, fmt.Errorf("%d days are too long for a holiday", days)
+	const most = 20_000
+	var out []holiday
+	for _, e := range events {
+		if e.replaces.IsZero() {
+			e.not = append(e.not, moved[e.uid]...)
+		}
+		days, err := e.days()
+		if err != nil {
+			return nil, fmt.Errorf("event that ends on line %d: %w", e.line, err)
+		}
+		if out = append(out, days...); len(out) > most {
+			return nil, fmt.Errorf("more than %d days are too many for a calendar of holidays", most)
+		}
 	}
-	dates := []date{dateOf(first.Date())}
-	for len(dates) <= days {
-		dates = append(dates, dates[len(dates)-1]+1)
+	return out, nil
+}
+
+// days lists what the event and its repetitions take up.
+func (e *event) days() ([]holiday, error) {
+	if e.cancelled || e.start.IsZero() {
+		return nil, nil
 	}
-	return dates, nil
+	first := dateOf(e.start.Date())
+	if e.start != first.midnight() {
+		first++
+	}
+	length := int(dateOf(e.end.Date()) - first)
+	if length <= 0 {
+		return nil, nil
+	}
+	if length > 366 {
+		return nil, fmt.Errorf("%d days are too long for a holiday", length)
+	}
+	starts, err := e.repetitions()
+	if err != nil {
+		return nil, err
+	}
+	var out []holiday
+	for _, s := range starts {
+		begin := dateOf(s.Date())
+		for i := range length {
+			out = append(out, holiday{begin + first - dateOf(e.start.Date()) + date(i), e.name})
+		}
+	}
+	return out, nil
+}
+
+func (d date) midnight() time.Time { return time.Unix(int64(d)*86400, 0).UTC() }
+
+// readEvents reads the lines of a calendar into events.
+func readEvents(data []byte, loc *time.Location) ([]*event, error) {
+	var events []*event
+	var e *event
+	inside := 0 // components within the event, such as alarms
+	lines := strings.Split(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n")
+	for n := 0; n < len(lines); n++ {
+		at, line := n, lines[n]
+		for n+1 < len(lines) && folded(lines[n+1]) { // a long line goes on
+			n++
+			line += lines[n][1:]
+		}
+		name, parameters, value := property(line)
+		switch {
+		case name == "BEGIN" && e != nil:
+			inside++
+		case name == "BEGIN" && strings.EqualFold(value, "VEVENT"):
+			e = &event{}
+		case e == nil:
+		case name == "END" && inside > 0:
+			inside--
+		case name == "END":
+			e.line = at + 1
+			e.close()
+			events, e = append(events, e), nil
+		case inside == 0:
+			if err := e.read(name, parameters, value, loc); err != nil {
+				return nil, fmt.Errorf("line %d: %w", at+1, err)
+			}
+		}
+	}
+	return events, nil
+}
+
+// folded says whether a line is the rest of the one before.
+func folded(line string) bool { return line != "" && (line[0] == ' ' || line[0] == '\t') }
+
+// close gives an event without an end the one that the standard says: its duration, else a day for a date.
+func (e *event) close() {
+	switch {
+	case !e.end.IsZero():
+	case e.duration > 0:
+		e.end = e.start.Add(e.duration)
+	case e.start.Equal(e.start.Truncate(day)):
+		e.end = e.start.Add(day)
+	default:
+		e.end = e.start
+	}
+}
+
+func (e *event) read(name, parameters, value string, loc *time.Location) (err error) {
+	switch name {
+	case "UID":
+		e.uid = value
+	case "SUMMARY":
+		e.name = label(strings.NewReplacer(`\,`, ",", `\;`, ";", `\n`, " ", `\N`, " ", `\\`, `\`).Replace(value))
+	case "DTSTART":
+		e.start, err = moment(parameters, value, loc)
+	case "DTEND":
+		e.end, err = moment(parameters, value, loc)
+	case "DURATION":
+		e.duration, err = isoDuration(value)
+	case "RRULE":
+		e.rule = value
+	case "RDATE", "EXDATE":
+		for _, part := range strings.Split(value, ",") {
+			t, err := moment(parameters, part, loc)
+			if err != nil {
+				return err
+			}
+			if name == "RDATE" {
+				e.also = append(e.also, t)
+			} else {
+				e.not = append(e.not, t)
+			}
+		}
+	case "RECURRENCE-ID":
+		e.replaces, err = moment(parameters, value, loc)
+	case "STATUS":
+		e.cancelled = strings.EqualFold(value, "CANCELLED")
+	}
+	return err
+}
+
+// property cuts a line into its name, parameters and value; a quoted parameter may hold a colon.
+func property(line string) (name, parameters, value string) {
+	quoted := false
+	for i, c := range line {
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case c == ':' && !quoted:
+			name, parameters, _ = strings.Cut(line[:i], ";")
+			return strings.ToUpper(strings.TrimSpace(name)), parameters, strings.TrimSpace(line[i+1:])
+		}
+	}
+	return "", "", ""
+}
+
+var zoneParameter = regexp.MustCompile(`(?i)(?:^|;)TZID="?([^";]+)"?`)
+
+// moment reads a date or a time as the wall clock in loc shows it. A time without a zone, or in one that only the
+// calendar knows, is taken for local.
+func moment(parameters, value string, loc *time.Location) (time.Time, error) {
+	if len(value) == 8 {
+		if t, err := time.Parse("20060102", value); err == nil {
+			return t, nil
+		}
+		return time.Time{}, fmt.Errorf("%s is not a date", strconv.Quote(value))
+	}
+	in, text := loc, value
+	if z := zoneParameter.FindStringSubmatch(parameters); z != nil {
+		if known, err := time.LoadLocation(z[1]); err == nil {
+			in = known
+		}
+	}
+	if rest, utc := strings.CutSuffix(value, "Z"); utc {
+		in, text = time.UTC, rest
+	}
+	t, err := time.ParseInLocation("20060102T150405", text, in)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%s is neither a date nor a time", strconv.Quote(cutText(value)))
+	}
+	t = t.In(loc)
+	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, time.UTC), nil
+}
+
+var isoPart = regexp.MustCompile(`^P(?:(\d{1,3})W)?(?:(\d{1,4})D)?(?:T(?:(\d{1,5})H)?(?:(\d{1,6})M)?(?:\d{1,6}S)?)?$`)
+
+// isoDuration reads P1D, P2W, PT36H.
+func isoDuration(value string) (time.Duration, error) {
+	m := isoPart.FindStringSubmatch(value)
+	if m == nil {
+		return 0, fmt.Errorf("%s is not a duration", strconv.Quote(cutText(value)))
+	}
+	var total time.Duration
+	for i, size := range []time.Duration{7 * day, day, time.Hour, time.Minute} {
+		n, _ := strconv.Atoi("0" + m[i+1])
+		total += time.Duration(n) * size
+	}
+	return total, nil
 }

@@ -33,8 +33,8 @@ func NewWindows(list []QuietHours, loc *time.Location, read func(name string) ([
 			w.rules = append(w.rules, r)
 		}
 	}
-	slices.Sort(w.except)
-	w.except = slices.Compact(w.except)
+	slices.SortStableFunc(w.except, func(a, b holiday) int { return int(a.date - b.date) })
+	w.except = slices.CompactFunc(w.except, func(a, b holiday) bool { return a.date == b.date }) // the first name counts
 	if len(w.rules) == 0 && len(w.except) > 0 { // every day but these
 		w.rules = []rule{{everyDay, 0, 86400}}
 	}
@@ -44,7 +44,7 @@ func NewWindows(list []QuietHours, loc *time.Location, read func(name string) ([
 func (w *Windows) addExceptions(entry int, names []string, read func(string) ([]byte, error)) error {
 	for i, name := range names {
 		if d, err := parseDate(name); err == nil {
-			w.except = append(w.except, d)
+			w.except = append(w.except, holiday{date: d})
 			continue
 		}
 		invalid := func(format string, args ...any) error {
@@ -59,7 +59,7 @@ func (w *Windows) addExceptions(entry int, names []string, read func(string) ([]
 		if err != nil {
 			return invalid("calendar %s: %v", name, err)
 		}
-		dates, err := parseICS(data)
+		dates, err := parseICS(data, w.loc)
 		if err != nil {
 			return invalid("calendar %s: %v", name, err)
 		}

@@ -40,7 +40,7 @@ func (i Interval) Fits(t time.Time, d time.Duration) bool {
 type Windows struct {
 	loc    *time.Location
 	rules  []rule
-	except []date // sorted
+	except []holiday // sorted, one for a date
 	cache  atomic.Pointer[block]
 }
 
@@ -133,7 +133,7 @@ func (w *Windows) around(t time.Time) *block {
 func (w *Windows) between(first, last date) []Interval {
 	var list []Interval
 	for d := first; d <= last; d++ {
-		if _, closed := slices.BinarySearch(w.except, d); closed {
+		if _, closed := w.holiday(d); closed {
 			continue
 		}
 		for _, r := range w.rules {
@@ -143,6 +143,15 @@ func (w *Windows) between(first, last date) []Interval {
 		}
 	}
 	return list
+}
+
+// holiday says whether no window starts on a date, and why.
+func (w *Windows) holiday(d date) (holiday, bool) {
+	i, found := slices.BinarySearchFunc(w.except, d, func(h holiday, d date) int { return int(h.date - d) })
+	if !found {
+		return holiday{}, false
+	}
+	return w.except[i], true
 }
 
 func (r rule) on(d date, loc *time.Location) (Interval, bool) {

@@ -1,0 +1,58 @@
+package policy
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/teambition/rrule-go"
+)
+
+// seriesEnd is how far a series without an end is read.
+var seriesEnd = time.Date(2099, 12, 31, 0, 0, 0, 0, time.UTC)
+
+// mostRepetitions bounds a series: a century of weeks.
+const mostRepetitions = 5300
+
+// untilTime finds the end of a series that is written as a date or in UTC, which the rule reader would take for another
+// day than the calendar's own dates.
+var untilTime = regexp.MustCompile(`(?i)(UNTIL=\d{8})T\d{6}Z?`)
+
+// repetitions lists when the event and those of its series start (RFC 5545, 3.8.5): the first one, what the rule adds,
+// what is added by date, less what is taken out.
+func (e *event) repetitions() ([]time.Time, error) {
+	starts := append([]time.Time{e.start}, e.also...)
+	if e.rule != "" {
+		option, err := rrule.StrToROption(untilTime.ReplaceAllString(strings.ToUpper(e.rule), "${1}T235959Z"))
+		if err != nil {
+			return nil, fmt.Errorf("the repetition %s cannot be read: %w", cutText(e.rule), err)
+		}
+		if option.Freq > rrule.DAILY {
+			return nil, fmt.Errorf("the repetition %s is more frequent than days", cutText(e.rule))
+		}
+		option.Dtstart = e.start
+		if option.Until.IsZero() || option.Until.After(seriesEnd) {
+			option.Until = seriesEnd
+		}
+		rule, err := rrule.NewRRule(*option)
+		if err != nil {
+			return nil, fmt.Errorf("the repetition %s cannot be read: %w", cutText(e.rule), err)
+		}
+		next := rule.Iterator()
+		for t, ok := next(); ok; t, ok = next() {
+			if starts = append(starts, t); len(starts) > mostRepetitions {
+				return nil, fmt.Errorf("the repetition %s has more than %d dates", cutText(e.rule), mostRepetitions)
+			}
+		}
+	}
+	slices.SortFunc(starts, time.Time.Compare)
+	starts = slices.CompactFunc(starts, time.Time.Equal)
+	return slices.DeleteFunc(starts, func(t time.Time) bool {
+		return slices.ContainsFunc(e.not, func(not time.Time) bool {
+			// Some programs take an all-day date out by its midnight in UTC or by the date alone.
+			return not.Equal(t) || not.Equal(t.Truncate(day))
+		})
+	}), nil
+}

@@ -35,7 +35,7 @@ func NewWindows(list []QuietHours, loc *time.Location, read func(name string) ([
 	}
 	slices.SortStableFunc(w.except, func(a, b holiday) int { return int(a.date - b.date) })
 	w.except = slices.CompactFunc(w.except, func(a, b holiday) bool { return a.date == b.date }) // the first name counts
-	if len(w.rules) == 0 && len(w.except) > 0 { // every day but these
+	if len(w.rules) == 0 && len(w.except) > 0 {                                                  // every day but these
 		w.rules = []rule{{everyDay, 0, 86400}}
 	}
 	return w, nil
@@ -63,7 +63,12 @@ func (w *Windows) addExceptions(entry int, names []string, read func(string) ([]
 		if err != nil {
 			return invalid("calendar %s: %v", name, err)
 		}
-		w.except = append(w.except, dates...)
+		for _, h := range dates {
+			if h.name == "" {
+				h.name = name
+			}
+			w.except = append(w.except, h)
+		}
 	}
 	return nil
 }

@@ -10,30 +10,35 @@ import (
 
 // Expected is how long the next run should take.
 type Expected struct {
-	Pipeline string         `json:"pipeline"`
-	Total    time.Duration  `json:"-"`
-	Steps    []ExpectedStep `json:"steps"`
+	Pipeline string
+	Total    time.Duration
+	Steps    []ExpectedStep
 }
 
 // ExpectedStep is one step of it. Runs is how many earlier ones the figure comes from; 0 where it is the configured one.
 type ExpectedStep struct {
-	Name string        `json:"name"`
-	Time time.Duration `json:"-"`
-	Runs int           `json:"runs"`
+	Name string
+	Time time.Duration
+	Runs int
 	// Known is false where neither a run nor the configuration says anything: the step then counts as nothing.
-	Known bool `json:"known"`
-	GPU   bool `json:"gpu,omitempty"`
+	Known bool
+	GPU   bool
 }
 
-// expect adds up the steps of a pipeline: for each the 90th percentile of the runs in which it succeeded, before there
-// are any what is configured. Steps are matched by name, so that a pipeline that lost its longest step is at once
-// expected to be shorter, and what another pipeline took says nothing.
+// expect is expectFrom with what the newest runs of the pipeline took.
 func expect(t *store.Tx, model, pipeline string, steps []actions.StepConfig) (Expected, error) {
-	out := Expected{Pipeline: pipeline}
 	took, err := t.StepTimes(model, pipeline, historyRuns)
 	if err != nil {
-		return out, err
+		return Expected{}, err
 	}
+	return expectFrom(took, pipeline, steps), nil
+}
+
+// expectFrom adds up the steps of a pipeline: for each the 90th percentile of the runs in which it succeeded, before
+// there are any what is configured. Steps are matched by name, so that a pipeline that lost its longest step is at once
+// expected to be shorter, and what another pipeline took says nothing.
+func expectFrom(took map[string][]time.Duration, pipeline string, steps []actions.StepConfig) Expected {
+	out := Expected{Pipeline: pipeline}
 	for _, s := range steps {
 		e := ExpectedStep{Name: s.Title(), Time: s.Expect.D(), Known: s.Expect > 0, GPU: s.GPU}
 		if list := took[e.Name]; len(list) > 0 {
@@ -42,7 +47,7 @@ func expect(t *store.Tx, model, pipeline string, steps []actions.StepConfig) (Ex
 		out.Steps = append(out.Steps, e)
 		out.Total += e.Time
 	}
-	return out, nil
+	return out
 }
 
 // percentile90 is the shortest time that nine of ten kept, by nearest rank; 0 when there were none.

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/retraind/retraind/internal/daemon"
+	"github.com/retraind/retraind/policy"
+)
+
+func newWindows(a *app) *cobra.Command {
+	var n int
+	var from string
+	cmd := &cobra.Command{
+		Use:   "windows [MODEL]",
+		Short: "Show when quiet hours open next, and whether a run fits into them",
+		Long: `Show when quiet hours open next: in local time and UTC, how long they really last in the nights when the
+clocks change, which days an exception closes, and whether the next run fits. What a run needs is the sum of
+what nine of ten earlier runs kept in each step, and the reserve (limits.reserve). Needs no daemon.
+
+Exit code 3: a model has no opening into which its next run fits.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if n < 1 || n > 1000 {
+				return fail(exitUsage, "--count %d: write a number from 1 to 1000", n)
+			}
+			l, _, err := a.load(cmd)
+			if err != nil {
+				return err
+			}
+			at := time.Now().In(l.File.Location()).Truncate(time.Second)
+			if from != "" {
+				if at, err = parseTime(from, at); err != nil {
+					return fail(exitUsage, "--from %w", err)
+				}
+			}
+			wanted := l.File.Names()
+			if len(args) == 1 {
+				if _, ok := l.File.Models[args[0]]; !ok {
+					return noModel(args[0], wanted)
+				}
+				wanted = args
+			}
+			var plans []daemon.Plan
+			for _, name := range wanted {
+				p, err := daemon.Windows(context.Background(), l.File, name, at, n)
+				if err != nil {
+					return err
+				}
+				plans = append(plans, p)
+			}
+			return a.showPlans(plans, at)
+		},
+	}
+	cmd.Flags().IntVarP(&n, "count", "n", 5, "how many openings")
+	cmd.Flags().StringVar(&from, "from", "", "begin at this time instead of now: 2027-03-27, or 2027-03-27 20:00")
+	return cmd
+}
+
+func (a *app) showPlans(plans []daemon.Plan, at time.Time) error {
+	fits := true
+	for _, p := range plans {
+		ok := p.Always
+		for _, o := range p.Openings {
+			ok = ok || o.Fits
+		}
+		fits = fits && ok
+	}
+	if a.json {
+		var docs []planJSON
+		for _, p := range plans {
+			docs = append(docs, newPlanJSON(p, at))
+		}
+		if err := a.printJSON(docs); err != nil {
+			return err
+		}
+	} else {
+		page := newPage(a.stdout)
+		for i, p := range plans {
+			if i > 0 {
+				page.line("", 0)
+			}
+			page.plan(p, at)
+		}
+		if err := page.print(); err != nil {
+			return err
+		}
+	}
+	if !fits {
+		return silent(exitNo)
+	}
+	return nil
+}
+
+// planJSON is what --json prints: times with the zone's offset and in UTC, durations in seconds.
+type planJSON struct {
+	Model    string           `json:"model"`
+	At       time.Time        `json:"at"`
+	Timezone string           `json:"timezone"`
+	Rules    string           `json:"rules"`
+	Always   bool             `json:"always"`
+	Needs    needsJSON        `json:"needs"`
+	Openings []openingJSON    `json:"openings"`
+	Closed   []policy.Closing `json:"closed"`
+}
+
+type needsJSON struct {
+	Seconds  float64    `json:"seconds"`
+	Reserve  float64    `json:"reserve_seconds"`
+	Pipeline string     `json:"pipeline"`
+	Steps    []stepJSON `json:"steps"`
+}
+
+type stepJSON struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+	Runs    int     `json:"runs"`  // earlier runs that say so; 0: as configured, or unknown
+	Known   bool    `json:"known"` // false counts as nothing
+}
+
+type openingJSON struct {
+	Start    time.Time `json:"start"`
+	End      time.Time `json:"end"`
+	StartUTC time.Time `json:"start_utc"`
+	EndUTC   time.Time `json:"end_utc"`
+	Seconds  float64   `json:"seconds"`
+	Wall     float64   `json:"wall_seconds"`
+	Open     bool      `json:"open"`
+	Fits     bool      `json:"fits"`
+	Notes    []string  `json:"notes,omitempty"`
+}
+
+func newPlanJSON(p daemon.Plan, at time.Time) planJSON {
+	out := planJSON{
+		Model: p.Model, At: at, Timezone: p.Location.String(), Rules: p.Rules, Always: p.Always, Openings: []openingJSON{}, Closed: p.Closings,
+		Needs: needsJSON{Seconds: (p.Expected.Total + p.Reserve).Seconds(), Reserve: p.Reserve.Seconds(), Pipeline: p.Expected.Pipeline},
+	}
+	if out.Closed == nil {
+		out.Closed = []policy.Closing{}
+	}
+	for _, s := range p.Expected.Steps {
+		out.Needs.Steps = append(out.Needs.Steps, stepJSON{s.Name, s.Time.Seconds(), s.Runs, s.Known})
+	}
+	for _, o := range p.Openings {
+		out.Openings = append(out.Openings, openingJSON{
+			Start: o.Start.In(p.Location), End: o.End.In(p.Location), StartUTC: o.Start.UTC(), EndUTC: o.End.UTC(),
+			Seconds: o.Length().Seconds(), Wall: o.Wall.Seconds(), Open: o.Open, Fits: o.Fits, Notes: o.Notes,
+		})
+	}
+	return out
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/internal/daemon"
+)
+
+// parseTime reads a date, or a date and a time of day in the zone of now, or RFC 3339.
+func parseTime(text string, now time.Time) (time.Time, error) {
+	for _, layout := range []string{time.DateOnly, "2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02T15:04", time.RFC3339} {
+		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
+			return t.In(now.Location()), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q: write 2027-03-27, \"2027-03-27 20:00\" or 2027-03-27T20:00:00+01:00", text)
+}
+
+// plan shows one model's openings in the order of time, with the days on which none opens between them.
+func (p *page) plan(plan daemon.Plan, at time.Time) {
+	p.line(bold(plan.Model)+"  "+plan.Rules+"  in "+plan.Location.String(), 4)
+	p.field("a run", "needs "+needs(plan))
+	if plan.Always {
+		p.field("opens", "always: no quiet hours are set")
+		return
+	}
+	const layout = "Mon 2006-01-02 15:04 MST"
+	var rows [][]string
+	for _, o := range plan.Openings {
+		opens := o.Start.In(plan.Location).Format(layout)
+		if o.Open {
+			opens = "open now"
+		}
+		rows = append(rows, []string{
+			opens, o.End.In(plan.Location).Format(layout), o.Start.UTC().Format("01-02 15:04") + " - " + o.End.UTC().Format("01-02 15:04"),
+			span(o.Length()), fits(o, at),
+		})
+	}
+	p.line("", 0)
+	if len(rows) == 0 {
+		p.line("  it never opens in the next five years", 2)
+		return
+	}
+	p.table(2, []string{"OPENS", "CLOSES", "UTC", "LASTS", "FITS"}, rows...)
+	for _, o := range plan.Openings {
+		for _, note := range o.Notes {
+			p.line("  "+o.Start.In(plan.Location).Format("Mon 2006-01-02")+": "+note, 4)
+		}
+	}
+	for _, c := range plan.Closings {
+		why := "an exception"
+		if c.Name != "" {
+			why = c.Name
+		}
+		p.line("  "+c.Window.Start.In(plan.Location).Format(layout)+": does not open, "+why, 4)
+	}
+}
+
+func fits(o daemon.PlannedOpening, at time.Time) string {
+	if o.Fits {
+		return "yes"
+	}
+	if o.Open {
+		return "NO: " + span(o.End.Sub(at)) + " left"
+	}
+	return "NO"
+}
+
+// needs says how long the next run should take, and where that is known from.
+func needs(plan daemon.Plan) string {
+	var parts []string
+	runs, unknown := 0, 0
+	for _, s := range plan.Expected.Steps {
+		runs = max(runs, s.Runs)
+		switch {
+		case !s.Known:
+			unknown++
+		case s.Runs == 0:
+			parts = append(parts, s.Name+" "+span(s.Time)+" as configured")
+		default:
+			parts = append(parts, s.Name+" "+span(s.Time))
+		}
+	}
+	reserve := span(plan.Reserve) + " in reserve"
+	total := span(plan.Expected.Total + plan.Reserve)
+	switch {
+	case unknown == len(plan.Expected.Steps):
+		return total + " at least: no run has told yet how long it takes, and no step says expect:; " + reserve
+	case unknown > 0:
+		parts = append(parts, plural(unknown, "step")+" of unknown length")
+		total += " at least"
+	}
+	text := total + ": " + strings.Join(append(parts, reserve), ", ")
+	if runs > 0 {
+		text += " (as nine of ten of " + plural(runs, "run") + " kept it)"
+	}
+	return text
+}

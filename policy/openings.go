@@ -1,0 +1,154 @@
+package policy
+
+import (
+	"slices"
+	"time"
+
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// Opening is one stretch of quiet hours as people plan with it.
+type Opening struct {
+	Interval
+	// Wall is how long it would last if the clocks were left alone; Length is how long it really lasts.
+	Wall time.Duration `json:"-"`
+	// Notes say what the clocks do in it.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Closing is a day on which a window would start if it were no exception.
+type Closing struct {
+	Date   string   `json:"date"`
+	Name   string   `json:"name,omitempty"` // of the holiday, where the calendar has one
+	Window Interval `json:"window"`
+}
+
+// part is one rule on one date.
+type part struct {
+	Interval
+	rule rule
+	date date
+}
+
+// parts lists the windows that start on the dates from first to last, those of exceptions too where closed is set.
+func (w *Windows) parts(first, last date, closed bool) []part {
+	var list []part
+	for d := first; d <= last; d++ {
+		if _, is := w.holiday(d); is != closed {
+			continue
+		}
+		for _, r := range w.rules {
+			if i, ok := r.on(d, w.loc); ok {
+				list = append(list, part{i, r, d})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b part) int { return a.Start.Compare(b.Start) })
+	return list
+}
+
+// Openings are the stretch that is open at t, if one is, and the next ones, n in all; fewer where the next five years
+// have fewer, none where there are no quiet hours to keep.
+func (w *Windows) Openings(t time.Time, n int) []Opening {
+	if w.Always() || n <= 0 {
+		return nil
+	}
+	var out []Opening
+	if current, ok := w.Current(t); ok {
+		out = append(out, w.opening(current))
+	}
+	for _, i := range w.Next(t, n-len(out)) {
+		out = append(out, w.opening(i))
+	}
+	return out
+}
+
+// opening says what the clocks do to an interval.
+func (w *Windows) opening(i Interval) Opening {
+	o := Opening{Interval: i}
+	var from, to int64 // as the rules have it, in seconds of the wall clock
+	first := true
+	for _, p := range w.parts(dateAt(i.Start, w.loc)-1, dateAt(i.End, w.loc)+1, false) {
+		if p.Start.Before(i.Start) || !p.Start.Before(i.End) {
+			continue
+		}
+		opens, closes := int64(p.date)*86400+int64(p.rule.from), int64(p.date)*86400+int64(p.rule.to)
+		if first || opens < from {
+			from = opens
+		}
+		if first || closes > to {
+			to = closes
+		}
+		first = false
+		// An edge inside of what is open anyway is none.
+		if p.Start.Equal(i.Start) {
+			o.note(edge("opens", p.Start, opens, p.rule.from, w.loc))
+		}
+		if p.End.Equal(i.End) {
+			o.note(edge("closes", p.End, closes, p.rule.to, w.loc))
+		}
+	}
+	o.Wall = time.Duration(to-from) * time.Second
+	for t := i.Start.In(w.loc); ; {
+		_, end := t.ZoneBounds()
+		if end.IsZero() || !end.Before(i.End) {
+			break
+		}
+		o.note(jump(end, w.loc))
+		t = end
+	}
+	if n := len(o.Notes); n > 0 && o.Wall != o.Length() {
+		o.Notes[n-1] += ": " + span(o.Length()) + " instead of " + span(o.Wall)
+	}
+	return o
+}
+
+func (o *Opening) note(text string) {
+	if text != "" && !slices.Contains(o.Notes, text) {
+		o.Notes = append(o.Notes, text)
+	}
+}
+
+// wall is what the clock in a zone shows, in seconds since 1970-01-01 00:00 of it.
+func wall(t time.Time, loc *time.Location) int64 {
+	_, offset := t.In(loc).Zone()
+	return t.Unix() + int64(offset)
+}
+
+// edge says that the clock jumps over an edge of a window, or shows it twice.
+func edge(verb string, at time.Time, wanted int64, second int, loc *time.Location) string {
+	text := unit.Clock(second % 86400).String()
+	if wall(at, loc) != wanted {
+		return text + " does not exist that day: it " + verb + " " + at.In(loc).Format("15:04 MST")
+	}
+	_, end := at.In(loc).ZoneBounds()
+	if !end.IsZero() && wall(end, loc) <= wanted && wanted < wall(end.Add(-1), loc) {
+		return text + " comes twice that day: it " + verb + " the first time, " + at.In(loc).Format("15:04 MST")
+	}
+	return ""
+}
+
+// jump says what the clocks do at the end of a zone's offset, inside of an opening.
+func jump(at time.Time, loc *time.Location) string {
+	before, after := at.Add(-time.Second).In(loc), at.In(loc)
+	name, was := before.Zone()
+	_, is := after.Zone()
+	if was == is { // another name alone
+		return ""
+	}
+	return "the clocks go " + than(is > was, "forward", "back") + " by " + span(time.Duration(max(is-was, was-is))*time.Second) + " at " +
+		at.In(time.FixedZone(name, was)).Format("15:04 MST")
+}
+
+// Closings are the windows that do not start, between two instants, because of an exception.
+func (w *Windows) Closings(from, to time.Time) []Closing {
+	var out []Closing
+	for _, p := range w.parts(dateAt(from, w.loc), dateAt(to, w.loc), true) {
+		if p.Start.Before(from) || !p.Start.Before(to) {
+			continue
+		}
+		h, _ := w.holiday(p.date)
+		out = append(out, Closing{Date: p.date.String(), Name: h.name, Window: p.Interval})
+	}
+	return out
+}

@@ -3,6 +3,7 @@ package actions
 import (
 	"context"
 	"fmt"
+	"io"
 	"iter"
 	"log/slog"
 	"path/filepath"
@@ -22,6 +23,10 @@ import (
 // Source gives the labelled rows of a model as they stand, with their sides. Implemented by the daemon.
 type Source interface {
 	Rows(ctx context.Context, model string) iter.Seq2[Row, error]
+	// SaltID names the salt that the sides are decided with.
+	SaltID(model string) string
+	// ReadTrained notes the items of a training file that the user's own export wrote.
+	ReadTrained(model string, file io.Reader, seen *drift.Seen) error
 }
 
 // GPU waits until the GPU is free for a step and holds it. Implemented over package gpu by the daemon.

@@ -3,9 +3,13 @@ package actions
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
+	"io"
 	"iter"
 	"maps"
 	"os"
@@ -19,18 +23,22 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Row is one labelled row of the source as it stands, with its side.
+// Row is one labelled row of the source as it stands, with canonical labels and its place.
 type Row struct {
 	watch.Item
-	Heldout bool
+	Side  drift.Side
+	Group string // drift.GroupHash of its group key
+	// Duplicate marks a row of the training side whose group is held out: it is counted, and trained on by nobody.
+	Duplicate bool
 }
 
-// Example is one line of train.jsonl and test.jsonl. A training copies id and text_hash into its predictions.
+// Example is one line of train.jsonl, validation.jsonl and test.jsonl. A training copies id and text_hash into its
+// predictions. Labels are texts, true or false, or lists of texts, as the target's kind says.
 type Example struct {
 	ID       string            `json:"id"`
 	TextHash string            `json:"text_hash"`
 	Text     map[string]string `json:"text"`
-	Labels   map[string]string `json:"labels"`
+	Labels   map[string]any    `json:"labels"`
 }
 
 // shrinkGuard is the share by which an export may be smaller than the champion's before it is taken for broken.
@@ -39,70 +47,96 @@ const shrinkGuard = 0.20
 // lostCategory is how many training items of the champion's export make a category that cannot vanish by corrections.
 const lostCategory = 20
 
-// Export writes the rows to dir/train.jsonl and dir/test.jsonl with a manifest, all of them complete or none. Target
-// names the gating target; rows without its label are counted and left out.
-func Export(ctx context.Context, dir, target string, rows iter.Seq2[Row, error]) (ExportFacts, error) {
-	facts := ExportFacts{Labels: map[string]int{}, At: time.Now().UTC()}
+// ExportPlan says how an export is written.
+type ExportPlan struct {
+	Targets []drift.Target // the gating one first; rows without its label are counted and left out
+	SaltID  string         // names the salt that the sides were decided with
+	// Guard refuses what cannot be right before a former export is replaced; nil lets everything pass.
+	Guard func(ExportFacts) error
+}
+
+// Export writes the rows to dir/train.jsonl, validation.jsonl and test.jsonl with a manifest, all of them complete or
+// none, and proves that no held-out group is trained on. Seen is what a release would have trained on.
+func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row, error]) (facts ExportFacts, seen *drift.Seen, err error) {
+	facts = ExportFacts{Labels: map[string]int{}, Splits: map[drift.Side]*SplitFacts{}, SaltID: plan.SaltID, At: time.Now().UTC()}
+	seen = &drift.Seen{}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return facts, fmt.Errorf("export: %w", err)
+		return facts, seen, fmt.Errorf("export: %w", err)
 	}
-	train, err := newExportFile(dir, "train.jsonl")
-	if err != nil {
-		return facts, err
+	files := map[drift.Side]*exportFile{}
+	for _, side := range sides {
+		f, err := newExportFile(dir, string(side)+".jsonl")
+		if err != nil {
+			return facts, seen, err
+		}
+		defer f.Cleanup() //nolint:errcheck // a no-op once it was put in its place
+		files[side] = f
+		facts.Splits[side] = &SplitFacts{Labels: map[string]int{}}
 	}
-	defer train.Cleanup() //nolint:errcheck // a no-op once it was put in its place
-	test, err := newExportFile(dir, "test.jsonl")
-	if err != nil {
-		return facts, err
-	}
-	defer test.Cleanup() //nolint:errcheck // as above
 	var print drift.Fingerprint
-	heldout := map[string]bool{} // text hashes: proves that no held-out text is trained on
-	var trained []string
+	heldout := map[string]string{} // group to item: proves that no held-out text is trained on
+	trained := map[string]string{}
 	for row, err := range rows {
 		if err != nil {
-			return facts, fmt.Errorf("export: %w", err)
+			return facts, seen, fmt.Errorf("export: %w", err)
 		}
 		if ctx.Err() != nil {
-			return facts, context.Cause(ctx)
+			return facts, seen, context.Cause(ctx)
 		}
 		hash := drift.TextHash(row.Text)
 		print.Toggle(row.ID, hash, row.Labels)
-		label, ok := row.Labels[target]
-		if !ok {
+		label, ok := row.Labels[plan.Targets[0].Name]
+		switch {
+		case !ok:
 			facts.Unlabelled++
+			continue
+		case row.Duplicate:
+			facts.Duplicates++
 			continue
 		}
 		facts.Items++
-		out := train
-		if row.Heldout {
-			out = test
+		split := facts.Splits[row.Side]
+		split.Items++
+		split.Labels[label]++
+		if row.Side == drift.SideTest {
 			facts.Test++
-			heldout[hash] = true
+			heldout[row.Group] = row.ID
 		} else {
 			facts.Train++
 			facts.Labels[label]++
-			trained = append(trained, hash)
+			trained[row.Group] = row.ID
+			seen.Add(row.ID, row.Group)
 		}
-		if err := out.encode(Example{ID: row.ID, TextHash: hash, Text: row.Text, Labels: row.Labels}); err != nil {
-			return facts, fmt.Errorf("export: %w", err)
+		if err := files[row.Side].add(plan.Targets, row, hash); err != nil {
+			return facts, seen, fmt.Errorf("export: %w", err)
 		}
 	}
 	facts.Info = print.String()
-	for _, hash := range trained {
-		if heldout[hash] {
-			return facts, errors.New("export: a held-out text is also a training text: the group columns tell duplicates apart; name the text columns in heldout.group")
+	for group, id := range trained {
+		if other, ok := heldout[group]; ok {
+			return facts, seen, fmt.Errorf("export: item %q is held out and item %q with the same text is trained on: one of them was edited just now; export again", other, id)
 		}
 	}
-	if err := errors.Join(train.close(), test.close()); err != nil {
-		return facts, fmt.Errorf("export: %w", err)
+	if plan.Guard != nil {
+		if err := plan.Guard(facts); err != nil {
+			return facts, seen, err
+		}
+	}
+	for _, side := range sides {
+		f, split := files[side], facts.Splits[side]
+		if err := f.close(); err != nil {
+			return facts, seen, fmt.Errorf("export: %w", err)
+		}
+		split.SHA256, split.Merkle = hex.EncodeToString(f.sum.Sum(nil)), f.tree.Root()
 	}
 	b, err := json.MarshalIndent(facts, "", "  ")
 	if err != nil {
-		return facts, err
+		return facts, seen, err
 	}
-	return facts, renameio.WriteFile(filepath.Join(dir, "manifest.json"), append(b, '\n'), 0o600)
+	return facts, seen, renameio.WriteFile(filepath.Join(dir, "manifest.json"), append(b, '\n'), 0o600)
 }
+
+var sides = []drift.Side{drift.SideTrain, drift.SideValidation, drift.SideTest}
 
 // CheckExport refuses an export that cannot be right: empty, one-sided, much smaller than the one before, or without one
 // of its categories.
@@ -132,10 +166,13 @@ func CheckExport(facts ExportFacts, before map[string]int) error {
 	return nil
 }
 
+// exportFile is one file on its way, with its digest and its tree.
 type exportFile struct {
 	*renameio.PendingFile
-	buf *bufio.Writer
-	enc *json.Encoder
+	buf  *bufio.Writer
+	enc  *json.Encoder
+	sum  hash.Hash
+	tree drift.Merkle
 }
 
 func newExportFile(dir, name string) (*exportFile, error) {
@@ -143,13 +180,23 @@ func newExportFile(dir, name string) (*exportFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
-	buf := bufio.NewWriterSize(f, 1<<18)
+	sum := sha256.New()
+	buf := bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<18)
 	enc := json.NewEncoder(buf)
 	enc.SetEscapeHTML(false)
-	return &exportFile{PendingFile: f, buf: buf, enc: enc}, nil
+	return &exportFile{PendingFile: f, buf: buf, enc: enc, sum: sum}, nil
 }
 
-func (f *exportFile) encode(e Example) error { return f.enc.Encode(e) }
+func (f *exportFile) add(targets []drift.Target, row Row, hash string) error {
+	e := Example{ID: row.ID, TextHash: hash, Text: row.Text, Labels: make(map[string]any, len(row.Labels))}
+	for _, t := range targets {
+		if label, ok := row.Labels[t.Name]; ok {
+			e.Labels[t.Name] = t.JSON(label)
+		}
+	}
+	f.tree.Add(row.ID, hash, row.Labels)
+	return f.enc.Encode(e)
+}
 
 func (f *exportFile) close() error {
 	if err := f.buf.Flush(); err != nil {

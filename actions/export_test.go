@@ -2,6 +2,8 @@ package actions
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,8 +27,17 @@ func row(id, title, label string, heldout bool) Row {
 	if label != "" {
 		labels["label"] = label
 	}
-	return Row{Item: watch.Item{ID: id, Text: map[string]string{"title": title}, Labels: labels}, Heldout: heldout}
+	side := drift.SideTrain
+	if heldout {
+		side = drift.SideTest
+	}
+	text := map[string]string{"title": title}
+	return Row{Item: watch.Item{ID: id, Text: text, Labels: labels}, Side: side, Group: drift.GroupHash(drift.GroupKey(text, nil))}
 }
+
+var allFiles = []string{"manifest.json", "test.jsonl", "train.jsonl", "validation.jsonl"}
+
+var planned = ExportPlan{Targets: []drift.Target{{Name: "label"}}, SaltID: "salt"}
 
 func rows(list ...Row) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
@@ -69,16 +80,27 @@ func entries(t testing.TB, dir string) (names []string) {
 func TestExport(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "run", "data")
-	all := []Row{row("1", "Wölfe & <Lämmer>", "a", false), row("2", "zwei", "b", false), row("3", "drei", "a", true), row("4", "vier", "", false), row("5", "fünf", "a", false), row("6", "sechs", "", true)}
-	got, err := Export(t.Context(), dir, "label", rows(all...))
+	all := []Row{row("1", "Wölfe & <Lämmer>", "a", false), row("2", "zwei", "b", false), row("3", "drei", "a", true), row("4", "vier", "", false), row("5", "fünf", "a", false), row("6", "sechs", "", true), row("7", "sieben", "b", false), row("8", "drei", "b", false)}
+	all[6].Side, all[7].Duplicate = drift.SideValidation, true
+	got, seen, err := Export(t.Context(), dir, planned, rows(all...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := ExportFacts{Items: 4, Train: 3, Test: 1, Unlabelled: 2, Labels: map[string]int{"a": 2, "b": 1}}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(ExportFacts{}, "At", "Info")); diff != "" {
+	want := ExportFacts{Items: 5, Train: 4, Test: 1, Unlabelled: 2, Duplicates: 1, Labels: map[string]int{"a": 2, "b": 2}, SaltID: "salt", Splits: map[drift.Side]*SplitFacts{
+		drift.SideTrain: {Items: 3, Labels: map[string]int{"a": 2, "b": 1}}, drift.SideValidation: {Items: 1, Labels: map[string]int{"b": 1}}, drift.SideTest: {Items: 1, Labels: map[string]int{"a": 1}},
+	}}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(ExportFacts{}, "At", "Info"), cmpopts.IgnoreFields(SplitFacts{}, "SHA256", "Merkle")); diff != "" {
 		t.Error(diff)
 	}
-	if names := entries(t, dir); !slices.Equal(names, []string{"manifest.json", "test.jsonl", "train.jsonl"}) {
+	for side, s := range got.Splits {
+		if sum := sha256.Sum256([]byte(readText(t, filepath.Join(dir, string(side)+".jsonl")))); s.SHA256 != hex.EncodeToString(sum[:]) || len(s.Merkle) != 64 {
+			t.Errorf("%s: %+v", side, s)
+		}
+	}
+	if _, err := seen.MarshalBinary(); err != nil || seen.Len() != 4 || !seen.Has("7", "") || seen.Has("3", all[2].Group) || seen.Has("8", "") || !seen.Has("", all[0].Group) {
+		t.Errorf("seen: %+v, %v", seen, err)
+	}
+	if names := entries(t, dir); !slices.Equal(names, allFiles) {
 		t.Errorf("files %v", names)
 	}
 	hash := func(title string) string { return drift.TextHash(map[string]string{"title": title}) }
@@ -107,7 +129,7 @@ func TestExportFingerprint(t *testing.T) {
 	t.Parallel()
 	all := []Row{row("1", "eins", "a", false), row("2", "zwei", "b", true), row("3", "drei", "", false)}
 	info := func(list ...Row) string {
-		f, err := Export(t.Context(), t.TempDir(), "label", rows(list...))
+		f, _, err := Export(t.Context(), t.TempDir(), planned, rows(list...))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +162,7 @@ func TestHeldOutTextIsNeverTrainedOn(t *testing.T) {
 		{row("1", "same", "a", false), row("2", "same", "b", true)},
 		{row("2", "same", "b", true), row("1", "same", "a", false)},
 	} {
-		if _, err := Export(t.Context(), dir, "label", rows(list...)); err == nil || !strings.Contains(err.Error(), "a held-out text is also a training text: the group columns tell duplicates apart; name the text columns in heldout.group") {
+		if _, _, err := Export(t.Context(), dir, planned, rows(list...)); err == nil || !strings.Contains(err.Error(), `item "2" is held out and item "1" with the same text is trained on: one of them was edited just now; export again`) {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -148,7 +170,7 @@ func TestHeldOutTextIsNeverTrainedOn(t *testing.T) {
 		t.Errorf("it left %v", names)
 	}
 	// What is not trained on does no harm.
-	if _, err := Export(t.Context(), dir, "label", rows(row("1", "same", "", false), row("2", "same", "b", true))); err != nil {
+	if _, _, err := Export(t.Context(), dir, planned, rows(row("1", "same", "", false), row("2", "same", "b", true))); err != nil {
 		t.Error(err)
 	}
 	rapid.Check(t, func(rt *rapid.T) {
@@ -157,10 +179,13 @@ func TestHeldOutTextIsNeverTrainedOn(t *testing.T) {
 		})).Draw(rt, "rows")
 		for i := range drawn {
 			drawn[i].ID = fmt.Sprint(i)
+			if drawn[i].Side == drift.SideTrain && i%3 == 0 {
+				drawn[i].Side = drift.SideValidation
+			}
 		}
 		into := filepath.Join(dir, "drawn")
 		defer os.RemoveAll(into)
-		if _, err := Export(t.Context(), into, "label", rows(drawn...)); err != nil {
+		if _, _, err := Export(t.Context(), into, planned, rows(drawn...)); err != nil {
 			if len(entries(t, into)) > 0 {
 				rt.Fatal("a refused export left files")
 			}
@@ -170,7 +195,7 @@ func TestHeldOutTextIsNeverTrainedOn(t *testing.T) {
 		for _, e := range lines[Example](t, filepath.Join(into, "test.jsonl")) {
 			tested[e.Text["title"]] = true
 		}
-		for _, e := range lines[Example](t, filepath.Join(into, "train.jsonl")) {
+		for _, e := range append(lines[Example](t, filepath.Join(into, "train.jsonl")), lines[Example](t, filepath.Join(into, "validation.jsonl"))...) {
 			if tested[e.Text["title"]] {
 				rt.Fatalf("%q is in both", e.Text["title"])
 			}
@@ -204,15 +229,15 @@ func TestBrokenExportsLeaveNothingHalf(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			if _, err := Export(t.Context(), dir, "label", rows(row("0", "before", "a", false), row("1", "also", "b", true))); err != nil {
+			if _, _, err := Export(t.Context(), dir, planned, rows(row("0", "before", "a", false), row("1", "also", "b", true))); err != nil {
 				t.Fatal(err)
 			}
 			before := readText(t, filepath.Join(dir, "train.jsonl"))
 			ctx, stop := context.WithCancelCause(t.Context())
-			if _, err := Export(ctx, dir, "label", c.rows(stop)); !errors.Is(err, c.want) {
+			if _, _, err := Export(ctx, dir, planned, c.rows(stop)); !errors.Is(err, c.want) {
 				t.Errorf("got %v", err)
 			}
-			if names := entries(t, dir); !slices.Equal(names, []string{"manifest.json", "test.jsonl", "train.jsonl"}) {
+			if names := entries(t, dir); !slices.Equal(names, allFiles) {
 				t.Errorf("files %v", names)
 			}
 			if readText(t, filepath.Join(dir, "train.jsonl")) != before {

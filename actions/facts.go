@@ -16,13 +16,26 @@ type Facts struct {
 // ExportFacts describes one export; it is also the manifest beside the files.
 type ExportFacts struct {
 	Items      int            `json:"items"`      // labelled items written
-	Train      int            `json:"train"`      // of them for training
+	Train      int            `json:"train"`      // of them for training, with those for validation
 	Test       int            `json:"test"`       // of them held out
 	Unlabelled int            `json:"unlabelled"` // rows without a label: left out
-	Labels     map[string]int `json:"labels"`     // training items by label of the gating target
+	Duplicates int            `json:"duplicates"` // rows with the text of a held-out one: left out of the training
+	Labels     map[string]int `json:"labels"`     // training items by label of the gating target, with those for validation
 	Seq        int64          `json:"seq"`        // last label change that is surely in the export
 	Info       string         `json:"info"`       // fingerprint of the exported state
 	At         time.Time      `json:"at"`
+	// SaltID names the salt: exports with equal ids were split alike.
+	SaltID string `json:"salt_id"`
+	// Splits describes the files, by name without .jsonl.
+	Splits map[drift.Side]*SplitFacts `json:"splits"`
+}
+
+// SplitFacts describes one file of an export.
+type SplitFacts struct {
+	Items  int            `json:"items"`
+	Labels map[string]int `json:"labels"` // items by label of the gating target
+	SHA256 string         `json:"sha256"` // of the file
+	Merkle string         `json:"merkle"` // root over (id, text hash, labels), whatever the order (drift.Merkle)
 }
 
 // GateFacts is the comparison of candidate and champion on one frozen snapshot of the held-out set. Accuracies are
@@ -31,6 +44,7 @@ type GateFacts struct {
 	Release   string     `json:"release"` // digest of the candidate
 	Seq       int64      `json:"seq"`     // last label change in the snapshot
 	N         int        `json:"n"`       // held-out items that both answered
+	Leaked    int        `json:"leaked"`  // held-out items that one of them was trained on: not compared
 	Candidate Score      `json:"candidate"`
 	Champion  *Score     `json:"champion,omitempty"` // nil before the first release
 	Wins      int        `json:"wins"`               // only the candidate is right

@@ -2,6 +2,7 @@ package actions
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,19 +17,27 @@ import (
 // gateAlpha is the one-sided level of the gates: one bad promotion in twenty of those at the very margin.
 const gateAlpha = 0.05
 
-// Prediction is one line of predictions.jsonl, what the artifact answers offline to a held-out text.
+// Prediction is one line of predictions.jsonl, what the artifact answers offline to a held-out text. Answers are what
+// the service would say: a text, true or false, a list of texts, or null.
 type Prediction struct {
-	ID       string        `json:"id"`
-	TextHash string        `json:"text_hash"`
-	Answers  drift.Answers `json:"answers"`
+	ID         string                     `json:"id"`
+	TextHash   string                     `json:"text_hash"`
+	Answers    map[string]json.RawMessage `json:"answers"`
+	Confidence float64                    `json:"confidence"`
+}
+
+// answer is what one release says about one text.
+type answer struct {
+	drift.Answers
+	confidence float64
 }
 
 // answers maps (item, text hash) to an answer.
-type answers map[[2]string]drift.Answers
+type answers map[[2]string]answer
 
 // readPredictions reads the artifact's own answers to test.jsonl. Training writes them, because only it knows how to
 // ask the artifact before it serves. An answer without the gating target is an error, never a wrong answer.
-func readPredictions(releaseDir, target string) (answers, error) {
+func readPredictions(releaseDir string, targets []drift.Target) (answers, error) {
 	path := filepath.Join(releaseDir, predictionsFile)
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -50,10 +59,29 @@ func readPredictions(releaseDir, target string) (answers, error) {
 		if p.ID == "" || p.TextHash == "" || len(p.Answers) == 0 {
 			return nil, fmt.Errorf("%s:%d: id, text_hash and answers are required", path, n)
 		}
-		if _, ok := p.Answers[target]; !ok {
-			return nil, fmt.Errorf("%s:%d: answers has no %q, the target that decides", path, n, target)
+		a := answer{drift.Answers{}, p.Confidence}
+		if !(a.confidence >= 0 && a.confidence <= 1) {
+			a.confidence = 0
 		}
-		out[[2]string{p.ID, p.TextHash}] = p.Answers
+		for i, t := range targets {
+			raw, ok := p.Answers[t.Name]
+			if !ok && i == 0 {
+				return nil, fmt.Errorf("%s:%d: answers has no %q, the target that decides", path, n, t.Name)
+			}
+			if !ok {
+				continue
+			}
+			var v any
+			dec := json.NewDecoder(bytes.NewReader(raw))
+			dec.UseNumber() // a category may be a large number
+			if err = dec.Decode(&v); err == nil {
+				a.Answers[t.Name], err = t.Canonical(v)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%s:%d: answers.%s: %w", path, n, t.Name, err)
+			}
+		}
+		out[[2]string{p.ID, p.TextHash}] = a
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("%s:%d: %w", path, n, err)
@@ -87,14 +115,14 @@ func compare(targets []drift.Target, items []drift.Item, candidate, champion ans
 			if !ok {
 				continue
 			}
-			right, wasRight := mine[gate] == label, theirs[gate] == label
+			right, wasRight := mine.Answers[gate] == label, theirs.Answers[gate] == label
 			switch {
 			case right && !wasRight:
 				f.Wins++
 			case !right && wasRight:
 				f.Losses++
 			}
-			if mine[gate] != theirs[gate] {
+			if mine.Answers[gate] != theirs.Answers[gate] {
 				f.Differ++
 			}
 		}
@@ -121,7 +149,7 @@ func scored(targets []drift.Target, items []drift.Item, by answers) *drift.Monit
 	m := drift.NewMonitor(drift.Options{Targets: targets})
 	m.Reset(drift.Release{Digest: "compared", Cached: func(item, hash string) (drift.Answers, bool) {
 		a, ok := by[[2]string{item, hash}]
-		return a, ok
+		return a.Answers, ok
 	}}, slices.Values(items))
 	return m
 }
@@ -154,7 +182,7 @@ func perCategory(gate string, items []drift.Item, candidate, champion answers, m
 			per[label] = t
 		}
 		t.support++
-		right, wasRight := candidate[key][gate] == label, champion[key][gate] == label
+		right, wasRight := candidate[key].Answers[gate] == label, champion[key].Answers[gate] == label
 		if right {
 			t.mine++
 		}
@@ -186,6 +214,8 @@ func judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, Class, str
 	categories := f.Worse
 	f.Worse = nil
 	switch {
+	case f.N == 0 && f.Leaked > 0:
+		return f, ClassFailed, fmt.Sprintf("all %d held-out items were in the training of the candidate or of the champion: neither can be judged by them; hold out items that were not, or take back the last change of heldout", f.Leaked)
 	case f.N == 0:
 		return f, ClassFailed, "no held-out item has an answer of the candidate" + andChampion(f) + ": do the ids and texts in predictions.jsonl come from this run's test.jsonl?"
 	case f.Release == champion && champion != "":

@@ -153,7 +153,7 @@ func TestCompare(t *testing.T) {
 		for i, l := range labels {
 			if l != "" {
 				id := fmt.Sprint(i)
-				out[[2]string{id, "h" + id}] = drift.Answers{"label": l, "other": "o"}
+				out[[2]string{id, "h" + id}] = answer{Answers: drift.Answers{"label": l, "other": "o"}}
 			}
 		}
 		return out

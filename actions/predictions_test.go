@@ -14,13 +14,21 @@ import (
 
 const goodLine = `{"id":"1","text_hash":"h","answers":{"label":"a"}}` + "\n"
 
+var oneTarget = []drift.Target{{Name: "label"}}
+
 func TestReadPredictions(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	writeText(t, filepath.Join(dir, predictionsFile), goodLine+`{"id":"2","text_hash":"h","answers":{"label":"b","other":"c"},"confidence":0.9}`)
-	got, err := readPredictions(dir, "label")
-	want := answers{{"1", "h"}: drift.Answers{"label": "a"}, {"2", "h"}: drift.Answers{"label": "b", "other": "c"}}
-	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+	writeText(t, filepath.Join(dir, predictionsFile), goodLine+
+		`{"id":"2","text_hash":"h","answers":{"label":"b","other":"c","aks":["z","a"],"yes":true,"unknown":{}},"confidence":0.9}
+{"id":"3","text_hash":"h","answers":{"label":12345678901234567890,"other":null,"aks":"[\"b\"]"},"confidence":7}`)
+	got, err := readPredictions(dir, []drift.Target{{Name: "label"}, {Name: "other", Null: "none"}, {Name: "aks", Kind: drift.KindSet}, {Name: "yes", Kind: drift.KindBool}})
+	want := answers{
+		{"1", "h"}: {Answers: drift.Answers{"label": "a"}},
+		{"2", "h"}: {Answers: drift.Answers{"label": "b", "other": "c", "aks": `["a","z"]`, "yes": "true"}, confidence: 0.9},
+		{"3", "h"}: {Answers: drift.Answers{"label": "12345678901234567890", "other": "none", "aks": `["b"]`}},
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(answer{})); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
 }
@@ -36,13 +44,15 @@ func TestBadPredictionsAreNamedByLine(t *testing.T) {
 		{"no hash", `{"id":"1","answers":{"label":"a"}}`, predictionsFile + ":1: id, text_hash and answers are required"},
 		{"no answers", goodLine + `{"id":"1","text_hash":"h","answers":{}}`, predictionsFile + ":2: id, text_hash and answers are required"},
 		{"another target", `{"id":"1","text_hash":"h","answers":{"other":"a"}}`, predictionsFile + `:1: answers has no "label", the target that decides`},
+		{"a set where a text belongs", `{"id":"1","text_hash":"h","answers":{"label":["a"]}}`, predictionsFile + `:1: answers.label: "[\"a\"]" is not a category`},
+		{"null without a meaning", `{"id":"1","text_hash":"h","answers":{"label":null}}`, predictionsFile + `:1: answers.label: null, and the target does not say what null means`},
 		{"too long a line", goodLine + strings.Repeat("x", 2<<20), predictionsFile + ":2: bufio.Scanner: token too long"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			writeText(t, filepath.Join(dir, predictionsFile), c.text)
-			_, err := readPredictions(dir, "label")
+			_, err := readPredictions(dir, oneTarget)
 			if c.want == "" {
 				if err != nil {
 					t.Error(err)
@@ -54,7 +64,7 @@ func TestBadPredictionsAreNamedByLine(t *testing.T) {
 			}
 		})
 	}
-	_, err := readPredictions(t.TempDir(), "label")
+	_, err := readPredictions(t.TempDir(), oneTarget)
 	if err == nil || !strings.Contains(err.Error(), "the training left no predictions.jsonl in $RETRAIND_RELEASE_DIR: it must answer each line") {
 		t.Errorf("without the file: %v", err)
 	}
@@ -62,7 +72,7 @@ func TestBadPredictionsAreNamedByLine(t *testing.T) {
 
 func TestPartialPredictionsAreRefused(t *testing.T) {
 	t.Parallel()
-	two := answers{{"1", "h"}: nil, {"2", "h"}: nil}
+	two := answers{{"1", "h"}: {}, {"2", "h"}: {}}
 	for test, want := range map[int]string{2: "", 1: "", 3: "predictions.jsonl answers 2 of the 3 lines of test.jsonl: was it cut off?"} {
 		got := ""
 		if err := answersAll(two, &ExportFacts{Test: test}); err != nil {
@@ -88,7 +98,7 @@ func FuzzReadPredictions(f *testing.F) {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		got, err := readPredictions(dir, "label")
+		got, err := readPredictions(dir, oneTarget)
 		if err != nil {
 			if !strings.HasPrefix(err.Error(), path+":") {
 				t.Errorf("no place in: %v", err)
@@ -96,7 +106,7 @@ func FuzzReadPredictions(f *testing.F) {
 			return
 		}
 		for key, a := range got {
-			if _, ok := a["label"]; !ok || key[0] == "" || key[1] == "" {
+			if _, ok := a.Answers["label"]; !ok || key[0] == "" || key[1] == "" {
 				t.Errorf("taken: %v %v", key, a)
 			}
 		}

@@ -37,7 +37,7 @@ func probes(targets []drift.Target, items []heldItem, want, former answers) []pr
 		if !ok {
 			continue
 		}
-		out = append(out, probe{text: drift.Text{Item: it.ID, Hash: it.TextHash, Fields: it.Text}, want: w[gate], former: former[key][gate]})
+		out = append(out, probe{text: drift.Text{Item: it.ID, Hash: it.TextHash, Fields: it.Text}, want: w.Answers[gate], former: former[key].Answers[gate]})
 	}
 	slices.SortStableFunc(out, func(a, b probe) int {
 		switch {

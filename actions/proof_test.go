@@ -70,10 +70,10 @@ func asked(n, differ int) []probe {
 		text := map[string]string{"title": titled(i)}
 		items[i] = heldItem{Item: drift.Item{ID: fmt.Sprint(i), Heldout: true, TextHash: drift.TextHash(text), Labels: map[string]string{"label": "x"}}, Text: text}
 		key := [2]string{items[i].ID, items[i].TextHash}
-		want[key] = drift.Answers{"label": newAnswer(i)}
-		former[key] = drift.Answers{"label": newAnswer(i)}
+		want[key] = answer{Answers: drift.Answers{"label": newAnswer(i)}}
+		former[key] = answer{Answers: drift.Answers{"label": newAnswer(i)}}
 		if i < differ {
-			former[key] = drift.Answers{"label": "old"}
+			former[key] = answer{Answers: drift.Answers{"label": "old"}}
 		}
 	}
 	return probes([]drift.Target{{Name: "label"}}, items, want, former)

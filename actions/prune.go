@@ -48,7 +48,13 @@ func (x *Executor) prune(ctx context.Context, p Plan, log *slog.Logger) {
 			old = append(old, r)
 		}
 	}
-	if err := x.forget(ctx, p, old); err != nil {
+	var nothing []string // runs that came to no release, or to the same artifact as a later one
+	for i, r := range runs {
+		if r.State == "ended" && i >= keepReleases && !known[filepath.Join(p.ModelDir, "releases", r.ID)] {
+			nothing = append(nothing, r.ID)
+		}
+	}
+	if err := x.forget(ctx, p, old, nothing); err != nil {
 		log.Warn("the answers of old releases stay in the store", "err", err)
 		return
 	}
@@ -56,15 +62,11 @@ func (x *Executor) prune(ctx context.Context, p Plan, log *slog.Logger) {
 	for _, r := range old {
 		dirs = append(dirs, r.Path)
 	}
+	for _, run := range nothing {
+		dirs = append(dirs, filepath.Join(p.ModelDir, "releases", run))
+	}
 	for i, r := range runs {
-		if r.State != "ended" {
-			continue
-		}
-		// What a run has left that came to no release, or to the same artifact as a later one.
-		if dir := filepath.Join(p.ModelDir, "releases", r.ID); i >= keepReleases && !known[dir] {
-			dirs = append(dirs, dir)
-		}
-		if i >= keepRuns {
+		if r.State == "ended" && i >= keepRuns {
 			dirs = append(dirs, filepath.Join(filepath.Dir(p.RunDir), r.ID))
 		}
 	}
@@ -75,14 +77,22 @@ func (x *Executor) prune(ctx context.Context, p Plan, log *slog.Logger) {
 	}
 }
 
-// forget drops the cached answers of releases that cannot serve any more.
-func (x *Executor) forget(ctx context.Context, p Plan, releases []store.Release) error {
-	if len(releases) == 0 {
+// forget drops the cached answers of releases that cannot serve any more, and what they and other runs trained on.
+func (x *Executor) forget(ctx context.Context, p Plan, releases []store.Release, runs []string) error {
+	if len(releases)+len(runs) == 0 {
 		return nil
 	}
 	return x.Store.Update(ctx, "prune releases", func(t *store.Tx) error {
+		for _, run := range runs {
+			if err := t.DropTrained(p.Model, run); err != nil {
+				return err
+			}
+		}
 		for _, r := range releases {
 			if err := t.DropPredictions(p.Model, r.Digest); err != nil {
+				return err
+			}
+			if err := t.DropTrained(p.Model, r.Run); err != nil {
 				return err
 			}
 		}

@@ -55,7 +55,7 @@ func fakeTrain(tenths string) error {
 			answer = "wrong by " + tenths
 		}
 		model[e.Text["title"]] = answer
-		line, err := json.Marshal(Prediction{ID: e.ID, TextHash: drift.TextHash(e.Text), Answers: drift.Answers{"label": answer}})
+		line, err := json.Marshal(map[string]any{"id": e.ID, "text_hash": drift.TextHash(e.Text), "answers": map[string]any{"label": answer}})
 		if err != nil {
 			return err
 		}

@@ -36,13 +36,21 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 	if err != nil {
 		return failed(ctx, ClassFailed, err)
 	}
-	facts, err := Export(ctx, p.dataDir(), p.targets()[0].Name, x.Source.Rows(ctx, p.Model))
+	var refused error
+	plan := ExportPlan{Targets: p.targets(), SaltID: x.Source.SaltID(p.Model), Guard: func(f ExportFacts) error {
+		refused = CheckExport(f, before)
+		return refused
+	}}
+	facts, seen, err := Export(ctx, p.dataDir(), plan, x.Source.Rows(ctx, p.Model))
+	if refused != nil {
+		return Outcome{Class: ClassFailed, Detail: refused.Error(), Facts: Facts{Export: &facts}}, nil //nolint:nilerr // a refusal is an outcome, not a fault
+	}
 	if err != nil {
 		return failed(ctx, ClassFailed, err)
 	}
 	facts.Seq = seq // read before the rows: what came in between counts as new, never as trained on
-	if refused := CheckExport(facts, before); refused != nil {
-		return Outcome{Class: ClassFailed, Detail: refused.Error(), Facts: Facts{Export: &facts}}, nil //nolint:nilerr // a refusal is an outcome, not a fault
+	if err := x.keepTrained(ctx, p, seen); err != nil {
+		return failed(ctx, ClassFailed, err)
 	}
 	if err := os.MkdirAll(p.releaseDir(), 0o755); err != nil {
 		return failed(ctx, ClassFailed, err)
@@ -71,7 +79,7 @@ func (x *Executor) snapshot(ctx context.Context, p Plan) (snapshot, error) {
 			if err != nil {
 				return err
 			}
-			s.items = append(s.items, heldItem{Item: drift.Item{ID: it.ID, Heldout: true, TextHash: it.TextHash, Labels: it.Labels}, Text: it.Text})
+			s.items = append(s.items, heldItem{Item: drift.Item{ID: it.ID, Heldout: true, TextHash: it.TextHash, Group: it.Group, Labels: it.Labels}, Text: it.Text})
 		}
 		var err error
 		if s.seq, err = t.LastChange(p.Model); err != nil || p.Champion == "" {
@@ -86,7 +94,7 @@ func (x *Executor) snapshot(ctx context.Context, p Plan) (snapshot, error) {
 func cached(t *store.Tx, model, release string) (answers, error) {
 	out := answers{}
 	err := t.Predictions(model, release, func(pr store.Prediction) {
-		out[[2]string{pr.Item, pr.TextHash}] = pr.Answers
+		out[[2]string{pr.Item, pr.TextHash}] = answer{pr.Answers, pr.Confidence}
 	})
 	return out, err
 }
@@ -98,9 +106,12 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 		return failed(ctx, ClassFailed, err)
 	}
 	faults.Point("sealed")
-	mine, err := readPredictions(p.releaseDir(), p.targets()[0].Name)
+	mine, err := readPredictions(p.releaseDir(), p.targets())
 	if err == nil {
 		err = answersAll(mine, exported(done))
+	}
+	if err == nil && exported(done) == nil {
+		err = x.trainedElsewhere(ctx, p)
 	}
 	if err != nil {
 		return failed(ctx, ClassFailed, err)
@@ -109,12 +120,12 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 	if err != nil {
 		return failed(ctx, ClassFailed, err)
 	}
-	items := make([]drift.Item, len(s.items))
-	for i, it := range s.items {
-		items[i] = it.Item
+	items, leaked, err := x.unseen(ctx, p, s.items)
+	if err != nil {
+		return failed(ctx, ClassFailed, err)
 	}
 	facts := compare(p.targets(), items, mine, s.champion)
-	facts.Release, facts.Seq = r.Digest, s.seq
+	facts.Release, facts.Seq, facts.Leaked = r.Digest, s.seq, leaked
 	facts, class, why := judge(p.Promote, facts, p.Champion)
 	out := Outcome{Class: class, Detail: why, Facts: Facts{Gate: &facts}}
 	if r.Digest == p.Champion {
@@ -138,7 +149,7 @@ func (x *Executor) keepCandidate(ctx context.Context, p Plan, r Release, gate Ga
 				return err
 			}
 			for key, a := range mine {
-				if err := t.PutPrediction(p.Model, r.Digest, store.Prediction{Item: key[0], TextHash: key[1], Answers: a}); err != nil {
+				if err := t.PutPrediction(p.Model, r.Digest, store.Prediction{Item: key[0], TextHash: key[1], Answers: a.Answers, Confidence: a.confidence}); err != nil {
 					return err
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"log/slog"
 	"os"
@@ -43,6 +44,12 @@ type world struct {
 type fakeSource struct {
 	list []Row
 	err  error
+}
+
+func (s *fakeSource) SaltID(string) string { return "salt" }
+
+func (s *fakeSource) ReadTrained(_ string, file io.Reader, seen *drift.Seen) error {
+	return seen.AddLines(file, nil, []string{"title"})
 }
 
 func (s *fakeSource) Rows(context.Context, string) iter.Seq2[Row, error] {
@@ -129,7 +136,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.update(func(tx *store.Tx) error {
 		for _, r := range w.source.list {
-			it := store.Item{ID: r.ID, Heldout: r.Heldout, TextHash: drift.TextHash(r.Text), Text: r.Text, Labels: r.Labels, At: sealedAt}
+			it := store.Item{ID: r.ID, Heldout: r.Side == drift.SideTest, Group: r.Group, TextHash: drift.TextHash(r.Text), Text: r.Text, Labels: r.Labels, At: sealedAt}
 			if err := tx.PutItem("m", it, 1); err != nil {
 				return err
 			}

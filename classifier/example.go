@@ -7,13 +7,44 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/retraind/retraind/drift"
 )
 
 // Example is one line of train.jsonl and test.jsonl.
 type Example struct {
 	ID     string            `json:"id"`
 	Text   map[string]string `json:"text"`   // text columns by name
-	Labels map[string]string `json:"labels"` // canonical labels by target
+	Labels Labels            `json:"labels"` // by target
+}
+
+// Labels are canonical labels by target. In JSON a label is a text, a number, a boolean, or a list of texts; null is no
+// label.
+type Labels map[string]string
+
+// UnmarshalJSON reads labels as an export writes them.
+func (l *Labels) UnmarshalJSON(b []byte) error {
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return err
+	}
+	*l = make(Labels, len(raw))
+	for target, v := range raw {
+		var text string
+		var list []string
+		switch {
+		case string(v) == "null":
+		case json.Unmarshal(v, &text) == nil:
+			(*l)[target] = text
+		case json.Unmarshal(v, &list) == nil:
+			(*l)[target] = drift.CanonicalSet(list)
+		case v[0] == '{' || v[0] == '[':
+			return fmt.Errorf("the label of target %q is %s: want a text, true, false, a number, or a list of texts", target, v[:min(len(v), 60)])
+		default:
+			(*l)[target] = string(v)
+		}
+	}
+	return nil
 }
 
 // maxLine is the longest line that is read.

@@ -19,6 +19,7 @@ import (
 // Files of a data directory and of a release directory.
 const (
 	TrainFile       = "train.jsonl"
+	ValidationFile  = "validation.jsonl"
 	TestFile        = "test.jsonl"
 	PredictionsFile = "predictions.jsonl"
 	MetricsFile     = "metrics.json"
@@ -32,7 +33,8 @@ type Prediction struct {
 	Confidence float64       `json:"confidence"`
 }
 
-// TrainDir reads train.jsonl, and test.jsonl where there is one, from dataDir and writes the model, its predictions for
+// TrainDir reads train.jsonl and, where there are any, validation.jsonl and test.jsonl from dataDir. It learns from the
+// first two, since nothing in this training is tuned on the second. It writes the model, its predictions for
 // the test items and its metrics into releaseDir, which is made when it is missing. The model file comes last: a
 // release directory that has it is complete.
 func TrainDir(dataDir, releaseDir string, opts Options, progress func(Progress)) (Metrics, error) {
@@ -44,6 +46,11 @@ func TrainDir(dataDir, releaseDir string, opts Options, progress func(Progress))
 	if err != nil {
 		return Metrics{}, fmt.Errorf("train: %w", err)
 	}
+	validation, err := ReadExamples(filepath.Join(dataDir, ValidationFile), opts.Target)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Metrics{}, fmt.Errorf("train: %w", err)
+	}
+	train = append(train, validation...)
 	if len(train) == 0 {
 		return Metrics{}, fmt.Errorf("train: %s is empty: the export wrote no item that may be trained on; are there labels outside the held-out set?",
 			filepath.Join(dataDir, TrainFile))

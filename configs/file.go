@@ -110,7 +110,7 @@ func (f *File) withDefaults() {
 
 func (m *Model) withDefaults(f *File) {
 	m.Heldout = m.Heldout.WithDefaults()
-	m.Heldout.SaltFile = f.abs(m.Heldout.SaltFile)
+	m.Heldout.SaltFile, m.Heldout.File = f.abs(m.Heldout.SaltFile), f.abs(m.Heldout.File)
 	m.Serving = m.Serving.WithDefaults()
 	if len(m.Pipeline) == 0 {
 		m.Pipeline = map[string][]actions.StepConfig{DefaultPipeline: actions.DefaultPipeline()}

@@ -82,7 +82,7 @@ func (b *board) label(labels map[string]string) int32 {
 		if b.target.Null == "" {
 			return none
 		}
-		s = b.target.Null
+		s = b.target.null()
 	}
 	return b.value(s)
 }

@@ -28,15 +28,25 @@ type HeldoutConfig struct {
 	Group []string `yaml:"group"`
 	// SaltFile holds the secret that the hash is keyed with; it is created once. Changing it voids all comparisons.
 	SaltFile string `yaml:"salt_file"`
+	// File is your own test set in JSON Lines; its items, found by id or by text, are held out instead of a share.
+	File string `yaml:"file"`
+	// Validation is the share of all groups that an export writes to validation.jsonl instead of train.jsonl; default 10%.
+	Validation *unit.Percent `yaml:"validation"`
 }
 
-// DefaultHeldoutShare is the share that is held out where the configuration names none.
-const DefaultHeldoutShare = 0.15
+// The shares where the configuration names none.
+const (
+	DefaultHeldoutShare    = 0.15
+	DefaultValidationShare = 0.10
+)
 
 // WithDefaults fills what was left out.
 func (c HeldoutConfig) WithDefaults() HeldoutConfig {
 	if c.Share == 0 {
 		c.Share = DefaultHeldoutShare
+	}
+	if c.Validation == nil {
+		c.Validation = new(unit.Percent(DefaultValidationShare))
 	}
 	return c
 }
@@ -46,6 +56,9 @@ func (c HeldoutConfig) Validate() check.Problems {
 	var p check.Problems
 	if s := float64(c.Share); !(s > 0 && s <= 0.5) { // written so that NaN fails too
 		p.Errorf("share", "hold out between 1% and 50%; 15% is usual", "held-out share %v is not above 0 and at most 50%%", c.Share)
+	}
+	if v := c.Validation; v != nil && !(*v >= 0 && *v <= 0.4) {
+		p.Errorf("validation", "10% is usual, 0% writes none", "validation share %v is not between 0 and 40%%", *v)
 	}
 	seen := map[string]bool{}
 	for _, column := range c.Group {
@@ -75,28 +88,43 @@ func NewMembership(salt []byte, share float64) Membership {
 
 // Heldout says whether a group is held out: HMAC-SHA256(salt, key), its first 8 bytes as a fraction of 2^64, is below
 // the share.
-func (m Membership) Heldout(groupKey string) bool {
+func (m Membership) Heldout(groupKey string) bool { return m.fraction(groupKey) < m.share }
+
+// fraction is where a group lies in [0, 1).
+func (m Membership) fraction(groupKey string) float64 {
 	mac := m.macs.Get().(hash.Hash)
 	defer m.macs.Put(mac)
 	mac.Reset()
 	mac.Write([]byte(groupKey)) // a hash never fails to write
 	var sum [sha256.Size]byte
-	fraction := float64(binary.BigEndian.Uint64(mac.Sum(sum[:0]))) / math.Exp2(64)
-	return fraction < m.share
+	return float64(binary.BigEndian.Uint64(mac.Sum(sum[:0]))) / math.Exp2(64)
 }
 
 // GroupKey is the text by which items fall together: NFC, lower case, white space collapsed, of the named columns or of
-// all of them in the order of their names. Items that differ only in such detail are duplicates to a classifier.
+// all of them in the order of their names. Items that differ only in such detail are duplicates to a classifier. Where
+// the named columns are blank the others decide: thousands of items without a title are not one group.
 func GroupKey(text map[string]string, columns []string) string {
-	if len(columns) == 0 {
-		columns = slices.Sorted(maps.Keys(text))
+	key := joinNormal(text, columns)
+	if key == "" || len(columns) == 0 {
+		key = joinNormal(text, slices.Sorted(maps.Keys(text)))
 	}
+	return key
+}
+
+// joinNormal joins the columns that are not blank: whether an empty one is null, missing or "" makes no difference.
+func joinNormal(text map[string]string, columns []string) string {
 	var b strings.Builder
-	for i, column := range columns {
-		if i > 0 {
+	for _, column := range columns {
+		before := b.Len()
+		if before > 0 {
 			b.WriteByte('\x1f') // so that "a b"+"c" is not "a"+"b c"
 		}
-		writeNormal(&b, text[column])
+		start := b.Len()
+		if writeNormal(&b, text[column]); b.Len() == start {
+			kept := b.String()[:before]
+			b.Reset()
+			b.WriteString(kept)
+		}
 	}
 	return b.String()
 }

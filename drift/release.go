@@ -35,8 +35,8 @@ type CategoryTests struct {
 // Release is what the Monitor must know about the release that it judges.
 type Release struct {
 	Digest string
-	// TrainedOn says whether the release saw an item, or its text, in training; nil where nothing is known.
-	TrainedOn func(item, textHash string) bool
+	// TrainedOn says whether the release saw an item, or a text of its group, in training; nil where nothing is known.
+	TrainedOn func(item, group string) bool
 	// TrainedSeq is the last label change in its training snapshot.
 	TrainedSeq int64
 	// TrainLabels is the mix of the gating target's labels in its training snapshot; nil where it is not known.
@@ -54,6 +54,7 @@ type Item struct {
 	ID       string
 	Heldout  bool
 	TextHash string
+	Group    string            // GroupHash of the group key
 	Labels   map[string]string // canonical values by target; a null one is absent
 	// Old holds the labels before the change where they are known. Nil together with Inserted false means: ask the Monitor.
 	Old map[string]string

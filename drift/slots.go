@@ -39,7 +39,7 @@ func (m *Monitor) fill(slot int32, item Item) {
 	e := &m.entries[slot]
 	hash := packHash(item.TextHash)
 	e.heldout, e.seq = item.Heldout, max(e.seq, item.Seq)
-	e.leaked = item.Heldout && m.release.TrainedOn != nil && m.release.TrainedOn(item.ID, item.TextHash)
+	e.leaked = item.Heldout && m.release.TrainedOn != nil && m.release.TrainedOn(item.ID, item.Group)
 	for t, b := range m.boards {
 		m.labels[m.at(slot, t)] = b.label(item.Labels)
 	}

@@ -89,7 +89,7 @@ func (t Target) Canonical(v any) (string, error) {
 		if t.Null == "" {
 			return "", fmt.Errorf("null, and the target does not say what null means: set serving.targets.%s.null", t.Name)
 		}
-		return t.Null, nil
+		return t.null(), nil
 	}
 	switch t.Kind {
 	case KindBool:
@@ -108,6 +108,12 @@ func (t Target) Canonical(v any) (string, error) {
 		return "", fmt.Errorf("%s is neither true nor false", show(v))
 	case KindSet:
 		list, ok := v.([]any)
+		if text, isText := v.(string); isText { // the canonical form itself, as an answer is stored
+			if json.Unmarshal([]byte(text), &list) != nil || list == nil {
+				return "", fmt.Errorf("%s is not a list", show(v))
+			}
+			ok = true
+		}
 		if !ok {
 			return "", fmt.Errorf("%s is not a list", show(v))
 		}

@@ -28,7 +28,9 @@ func (t *Tx) SetCursor(model, source, position string) error {
 type Item struct {
 	ID       string
 	Heldout  bool
+	Group    string
 	TextHash string
+	Born     int64 // the change that brought its text
 	Text     map[string]string
 	Labels   map[string]string
 	Seq      int64 // its last change
@@ -40,8 +42,8 @@ type Item struct {
 func (t *Tx) Item(model, id string) (Item, error) {
 	it := Item{ID: id}
 	var text, labels, at string
-	err := t.tx.QueryRowContext(t.ctx, `select heldout, text_hash, text, labels, seq, own, at from items where model = ? and id = ?`, model, id).
-		Scan(&it.Heldout, &it.TextHash, &text, &labels, &it.Seq, &it.Own, &at)
+	err := t.tx.QueryRowContext(t.ctx, `select heldout, grp, text_hash, born, text, labels, seq, own, at from items where model = ? and id = ?`, model, id).
+		Scan(&it.Heldout, &it.Group, &it.TextHash, &it.Born, &text, &labels, &it.Seq, &it.Own, &at)
 	if err != nil {
 		return it, noRows(err)
 	}
@@ -55,10 +57,10 @@ func (t *Tx) PutItem(model string, it Item, sweep int64) error {
 	if it.Heldout {
 		text = encode(it.Text)
 	}
-	return t.exec(`insert into items (model, id, heldout, text_hash, text, labels, seq, own, at, sweep) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		on conflict (model, id) do update set text_hash = excluded.text_hash, text = excluded.text, labels = excluded.labels,
-		seq = excluded.seq, own = excluded.own, at = excluded.at, sweep = excluded.sweep`,
-		model, it.ID, it.Heldout, it.TextHash, text, encode(it.Labels), it.Seq, it.Own, stamp(it.At), sweep)
+	return t.exec(`insert into items (model, id, heldout, grp, text_hash, born, text, labels, seq, own, at, sweep) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		on conflict (model, id) do update set heldout = excluded.heldout, grp = excluded.grp, text_hash = excluded.text_hash, born = excluded.born,
+		text = excluded.text, labels = excluded.labels, seq = excluded.seq, own = excluded.own, at = excluded.at, sweep = excluded.sweep`,
+		model, it.ID, it.Heldout, it.Group, it.TextHash, it.Born, text, encode(it.Labels), it.Seq, it.Own, stamp(it.At), sweep)
 }
 
 // TouchItem marks an unchanged item as seen by a full read.
@@ -111,10 +113,10 @@ func (t *Tx) Items(model string) iter.Seq2[Item, error] { return t.items(model, 
 func (t *Tx) items(model, where string) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		stop := fmt.Errorf("stop")
-		err := t.each(`select id, heldout, text_hash, text, labels, seq, own, at from items where model = ? `+where+` order by id`, []any{model}, func(scan func(...any) error) error {
+		err := t.each(`select id, heldout, grp, text_hash, born, text, labels, seq, own, at from items where model = ? `+where+` order by id`, []any{model}, func(scan func(...any) error) error {
 			var it Item
 			var text, labels, at string
-			if err := scan(&it.ID, &it.Heldout, &it.TextHash, &text, &labels, &it.Seq, &it.Own, &at); err != nil {
+			if err := scan(&it.ID, &it.Heldout, &it.Group, &it.TextHash, &it.Born, &text, &labels, &it.Seq, &it.Own, &at); err != nil {
 				return err
 			}
 			it.At = unstamp(at)
@@ -140,6 +142,7 @@ type Change struct {
 	Op       string
 	Item     string
 	Heldout  bool
+	Group    string
 	TextHash string
 	Old, New map[string]string
 	At       time.Time
@@ -149,9 +152,9 @@ type Change struct {
 
 // AddChange stores a change once and returns its number, 0 when it was stored before.
 func (t *Tx) AddChange(model string, c Change, now time.Time) (int64, error) {
-	res, err := t.tx.ExecContext(t.ctx, `insert into changes (model, source, key, op, item, heldout, text_hash, old, new, at, author, origin, stored)
-		values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (model, source, key) do nothing`,
-		model, c.Source, c.Key, c.Op, c.Item, c.Heldout, c.TextHash, encode(c.Old), encode(c.New), stamp(c.At), c.Author, c.Origin, stamp(now))
+	res, err := t.tx.ExecContext(t.ctx, `insert into changes (model, source, key, op, item, heldout, grp, text_hash, old, new, at, author, origin, stored)
+		values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (model, source, key) do nothing`,
+		model, c.Source, c.Key, c.Op, c.Item, c.Heldout, c.Group, c.TextHash, encode(c.Old), encode(c.New), stamp(c.At), c.Author, c.Origin, stamp(now))
 	if err != nil {
 		return 0, err
 	}
@@ -173,11 +176,11 @@ func (t *Tx) Side(model, id string) (heldout, known bool, err error) {
 // Changes returns up to limit changes after n, in order.
 func (t *Tx) Changes(model string, after int64, limit int) ([]Change, error) {
 	var out []Change
-	err := t.each(`select n, source, key, op, item, heldout, text_hash, old, new, at, author, origin from changes
+	err := t.each(`select n, source, key, op, item, heldout, grp, text_hash, old, new, at, author, origin from changes
 		where model = ? and n > ? order by n limit ?`, []any{model, after, limit}, func(scan func(...any) error) error {
 		var c Change
 		var old, new, at string
-		if err := scan(&c.N, &c.Source, &c.Key, &c.Op, &c.Item, &c.Heldout, &c.TextHash, &old, &new, &at, &c.Author, &c.Origin); err != nil {
+		if err := scan(&c.N, &c.Source, &c.Key, &c.Op, &c.Item, &c.Heldout, &c.Group, &c.TextHash, &old, &new, &at, &c.Author, &c.Origin); err != nil {
 			return err
 		}
 		c.At = unstamp(at)

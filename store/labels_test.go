@@ -55,12 +55,11 @@ func TestItems(t *testing.T) {
 			t.Errorf("held out: %+v, %v", it, err)
 		}
 	}
-	// The side is decided once: a later write does not move an item over.
 	moved := held
-	moved.Heldout, moved.TextHash, moved.Labels = false, "h3", map[string]string{"l": "y"}
+	moved.TextHash, moved.Group, moved.Born, moved.Labels = "h3", "g3", 7, map[string]string{"l": "y"}
 	update(t, s, func(tx *store.Tx) error { return tx.PutItem("m", moved, 2) })
 	got := view(t, s, func(tx *store.Tx) (store.Item, error) { return tx.Item("m", "b") })
-	if !got.Heldout || got.TextHash != "h3" || got.Labels["l"] != "y" {
+	if !got.Heldout || got.TextHash != "h3" || got.Group != "g3" || got.Born != 7 || got.Labels["l"] != "y" {
 		t.Errorf("got %+v", got)
 	}
 	for id, want := range map[string][2]bool{"a": {false, true}, "b": {true, true}, "c": {false, false}} {

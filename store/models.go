@@ -18,13 +18,14 @@ type Model struct {
 	Intent   string // JSON: the armed decision that waits
 	Force    string // JSON: the forced retrain that waits
 	Hold     string // why nothing may be started, as JSON
+	TestSet  string // digest of the user's own test set that the sides were decided by, "" for none
 }
 
 // Model returns a model's row; one that was never written is the zero row with its name.
 func (t *Tx) Model(name string) (Model, error) {
 	m := Model{Name: name}
-	err := t.tx.QueryRowContext(t.ctx, `select champion, previous, applied, monitor, baseline, info, intent, force, hold from models where model = ?`, name).
-		Scan(&m.Champion, &m.Previous, &m.Applied, &m.Monitor, &m.Baseline, &m.Info, &m.Intent, &m.Force, &m.Hold)
+	err := t.tx.QueryRowContext(t.ctx, `select champion, previous, applied, monitor, baseline, info, intent, force, hold, testset from models where model = ?`, name).
+		Scan(&m.Champion, &m.Previous, &m.Applied, &m.Monitor, &m.Baseline, &m.Info, &m.Intent, &m.Force, &m.Hold, &m.TestSet)
 	if errors.Is(noRows(err), ErrNotFound) {
 		return m, nil
 	}
@@ -45,6 +46,7 @@ const (
 	Intent   ModelField = "intent"
 	Force    ModelField = "force"
 	Hold     ModelField = "hold"
+	TestSet  ModelField = "testset"
 )
 
 // SetModel writes one field and leaves the others alone: the loop, a run and a command write different fields at the
@@ -58,12 +60,14 @@ type Prediction struct {
 	Item     string
 	TextHash string
 	Answers  map[string]string
+	// Confidence of the gating answer, 0 where the service tells none.
+	Confidence float64
 }
 
 // PutPrediction caches an answer.
 func (t *Tx) PutPrediction(model, release string, p Prediction) error {
-	return t.exec(`insert into predictions (model, release, item, text_hash, answers) values (?, ?, ?, ?, ?)
-		on conflict do update set answers = excluded.answers`, model, release, p.Item, p.TextHash, encode(p.Answers))
+	return t.exec(`insert into predictions (model, release, item, text_hash, answers, confidence) values (?, ?, ?, ?, ?, ?)
+		on conflict do update set answers = excluded.answers, confidence = excluded.confidence`, model, release, p.Item, p.TextHash, encode(p.Answers), p.Confidence)
 }
 
 // DropPredictions forgets the answers of a release whose files are gone.
@@ -73,10 +77,10 @@ func (t *Tx) DropPredictions(model, release string) error {
 
 // Predictions calls f for each cached answer of a release.
 func (t *Tx) Predictions(model, release string, f func(Prediction)) error {
-	return t.each(`select item, text_hash, answers from predictions where model = ? and release = ?`, []any{model, release}, func(scan func(...any) error) error {
+	return t.each(`select item, text_hash, answers, confidence from predictions where model = ? and release = ?`, []any{model, release}, func(scan func(...any) error) error {
 		var p Prediction
 		var answers string
-		if err := scan(&p.Item, &p.TextHash, &answers); err != nil {
+		if err := scan(&p.Item, &p.TextHash, &answers, &p.Confidence); err != nil {
 			return err
 		}
 		if err := decode2(answers, &p.Answers, "null", new(any)); err != nil {

@@ -21,6 +21,7 @@ create table models (
 	intent    text not null default '',   -- the armed decision that waits, if any
 	force     text not null default '',   -- a forced retrain that waits, if any
 	hold      text not null default '',   -- why nothing may be started, if so
+	testset   text not null default '',   -- digest of the user's own test set that the sides were decided by
 	sweep     integer not null default 0  -- number of the newest full read
 ) strict;
 create table cursors (
@@ -30,8 +31,10 @@ create table cursors (
 create table items (
 	model text not null, id text not null,
 	heldout integer not null,    -- decided once, when the item was first seen
+	grp text not null,           -- hash of the group key: duplicates have the same
 	text_hash text not null,
 	text text not null,          -- JSON; kept for held-out items alone
+	born integer not null,       -- the change that brought its text
 	labels text not null,        -- JSON
 	seq integer not null,        -- its last change
 	own integer not null,        -- that change was retraind's own
@@ -43,7 +46,7 @@ create index items_heldout on items (model, heldout) where heldout = 1;
 create table changes (
 	n integer primary key autoincrement,
 	model text not null, source text not null, key text not null,
-	op text not null, item text not null, heldout integer not null, text_hash text not null,
+	op text not null, item text not null, heldout integer not null, grp text not null, text_hash text not null,
 	old text not null, new text not null, at text not null, author text not null, origin text not null,
 	stored text not null
 ) strict;
@@ -51,6 +54,7 @@ create unique index changes_key on changes (model, source, key);
 create index changes_model on changes (model, n);
 create table predictions (
 	model text not null, release text not null, item text not null, text_hash text not null, answers text not null,
+	confidence real not null, -- of the gating answer, 0 where the service tells none
 	primary key (model, release, item, text_hash)
 ) strict, without rowid;
 create table releases (
@@ -59,6 +63,10 @@ create table releases (
 	labels text not null, metrics text not null, state text not null, created text not null
 ) strict;
 create index releases_model on releases (model, created);
+create table trained ( -- which items a run trained on, for as long as its release may serve
+	model text not null, run text not null, seen blob not null,
+	primary key (model, run)
+) strict, without rowid;
 create table deploys (
 	n integer primary key autoincrement,
 	model text not null, release text not null, run text not null, kind text not null, at text not null,

@@ -9,17 +9,19 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/daemon"
 	"github.com/retraind/retraind/store"
 )
 
 func newExport(a *app) *cobra.Command {
-	var out string
+	var o daemon.ExportOptions
 	cmd := &cobra.Command{
 		Use:   "export MODEL",
-		Short: "Write the training and test files of a model as they stand now",
-		Long: `Write train.jsonl, test.jsonl and manifest.json as a run would. Held-out items are never in
-train.jsonl. Works with and without a running daemon.`,
+		Short: "Write the training, validation and test files of a model as they stand now",
+		Long: `Write train.jsonl, validation.jsonl, test.jsonl and manifest.json as a run would. No text of
+test.jsonl is in the other two. An export that is much smaller than the deployed release's, or
+lacks one of its categories, is refused. Works with and without a running daemon.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			l, _, err := a.load(cmd)
@@ -28,7 +30,7 @@ train.jsonl. Works with and without a running daemon.`,
 			}
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			facts, err := daemon.Export(ctx, l.File, args[0], out)
+			facts, err := daemon.Export(ctx, l.File, args[0], o)
 			if errors.Is(err, store.ErrNotFound) {
 				return noModel(args[0], l.File.Names())
 			}
@@ -38,10 +40,15 @@ train.jsonl. Works with and without a running daemon.`,
 			if a.json {
 				return a.printJSON(facts)
 			}
-			fmt.Fprintf(a.stdout, "%d items to train on and %d held out in %s; %d rows without a label left out\n", facts.Train, facts.Test, out, facts.Unlabelled)
+			validation := facts.Splits[drift.SideValidation].Items
+			fmt.Fprintf(a.stdout, "%d items to train on, %d to validate with and %d held out in %s\n", facts.Train-validation, validation, facts.Test, o.Dir)
+			if facts.Unlabelled+facts.Duplicates > 0 {
+				fmt.Fprintf(a.stdout, "left out: %d rows without a label, %d with the text of a held-out one\n", facts.Unlabelled, facts.Duplicates)
+			}
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&out, "out", "o", "export", "directory for the files")
+	cmd.Flags().StringVarP(&o.Dir, "out", "o", "export", "directory for the files")
+	cmd.Flags().BoolVar(&o.Force, "force", false, "write it although it looks broken")
 	return cmd
 }

@@ -138,7 +138,7 @@ func (d *Daemon) assemble(ctx context.Context, down *teardown) (intake, work []l
 		}
 		k.beat = func() { d.heart.beat(name) }
 		d.keepers[name] = k
-		intake = append(intake, loop{"labels of " + name, k.source.Run})
+		intake = append(intake, loop{"labels of " + name, k.follow})
 		work = append(work, loop{"model " + name, k.run})
 	}
 	work = append(work, loop{"outbox", d.drain.Run}, loop{"feed", d.feed.run}, loop{"watchdog", d.watchdog.Run}, loop{"housekeeping", d.housekeep})

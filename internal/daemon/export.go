@@ -2,8 +2,10 @@ package daemon
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"os"
 	"path/filepath"
@@ -15,41 +17,69 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Export writes a model's training and test files as a run would, without a daemon and beside a running one. Where the
-// store knows an item its side is the stored one.
-func Export(ctx context.Context, file *configs.File, model, dir string) (actions.ExportFacts, error) {
+// ExportOptions of Export.
+type ExportOptions struct {
+	Dir   string
+	Force bool // write also what looks broken beside the champion's export
+}
+
+// Export writes a model's training, validation and test files as a run would, without a daemon and beside a running one.
+// Where the store knows an item its side is the stored one.
+func Export(ctx context.Context, file *configs.File, model string, o ExportOptions) (actions.ExportFacts, error) {
 	m, ok := file.Models[model]
 	if !ok {
 		return actions.ExportFacts{}, fmt.Errorf("model %q: %w", model, store.ErrNotFound)
 	}
-	salt, err := readSalt(saltPath(file.State, model, m))
+	split, err := newSplit(file.State, model, m)
 	if err != nil {
 		return actions.ExportFacts{}, err
 	}
-	membership := drift.NewMembership(salt, m.Heldout.Share.F())
-	rows := watch.Export(ctx, model, m.Labels.Postgres)
-	target := m.Serving.List()[0].Name
-	rows = labelled(rows, target)
 	s, err := store.OpenReader(file.State)
-	if errors.Is(err, os.ErrNotExist) { // never run: membership alone decides
-		return actions.Export(ctx, dir, target, func(yield func(actions.Row, error) bool) {
-			for it, err := range rows {
-				if !yield(actions.Row{Item: it, Heldout: membership.Heldout(drift.GroupKey(it.Text, m.Heldout.Group))}, err) {
-					return
-				}
-			}
-		})
-	}
-	if err != nil {
+	if errors.Is(err, os.ErrNotExist) {
+		s = nil // never run: the split alone decides
+	} else if err != nil {
 		return actions.ExportFacts{}, err
+	} else {
+		defer s.Close()
 	}
-	defer s.Close()
-	return actions.Export(ctx, dir, target, sided(ctx, s, model, membership, m.Heldout.Group, rows))
+	targets := m.Serving.List()
+	plan := actions.ExportPlan{Targets: targets, SaltID: split.SaltID()}
+	if s != nil && !o.Force {
+		before, err := championLabels(ctx, s, model)
+		if err != nil {
+			return actions.ExportFacts{}, err
+		}
+		plan.Guard = func(f actions.ExportFacts) error {
+			if before == nil {
+				return nil
+			}
+			return actions.CheckExport(f, before)
+		}
+	}
+	x := exporter{store: s, model: model, split: split, targets: targets, rows: func() iter.Seq2[watch.Item, error] { return watch.Export(ctx, model, m.Labels.Postgres) }}
+	facts, _, err := actions.Export(ctx, o.Dir, plan, labelled(x.sided(ctx), targets[0].Name))
+	return facts, err
+}
+
+// championLabels is what the champion trained on, nil where there is none.
+func championLabels(ctx context.Context, s *store.Store, model string) (labels map[string]int, err error) {
+	err = s.View(ctx, func(t *store.Tx) error {
+		row, err := t.Model(model)
+		if err != nil || row.Champion == "" {
+			return err
+		}
+		r, err := t.Release(row.Champion)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal([]byte(r.Labels), &labels)
+	})
+	return labels, err
 }
 
 // labelled ends rows of which none carries a label with an error, so that an earlier export stays.
-func labelled(rows iter.Seq2[watch.Item, error], target string) iter.Seq2[watch.Item, error] {
-	return func(yield func(watch.Item, error) bool) {
+func labelled(rows iter.Seq2[actions.Row, error], target string) iter.Seq2[actions.Row, error] {
+	return func(yield func(actions.Row, error) bool) {
 		n, some := 0, false
 		for it, err := range rows {
 			_, ok := it.Labels[target]
@@ -59,7 +89,7 @@ func labelled(rows iter.Seq2[watch.Item, error], target string) iter.Seq2[watch.
 			}
 		}
 		if !some {
-			yield(watch.Item{}, fmt.Errorf("none of %d rows carries a label: nothing was written; check labels.postgres.table and labels.postgres.label", n))
+			yield(actions.Row{}, fmt.Errorf("none of %d rows carries a label: nothing was written; check labels.postgres.table and labels.postgres.label", n))
 		}
 	}
 }
@@ -71,35 +101,49 @@ func saltPath(state, model string, m *configs.Model) string {
 	return filepath.Join(state, "models", model, "split-salt")
 }
 
+// newSplit reads the salt, and the user's own test set where one is configured.
+func newSplit(state, model string, m *configs.Model) (*drift.Split, error) {
+	salt, err := readSalt(saltPath(state, model, m))
+	if err != nil || m.Heldout.File == "" {
+		return drift.NewSplit(m.Heldout, salt, nil), err
+	}
+	file, err := drift.OpenHeldoutFile(m.Heldout.File, m.Heldout, m.Labels.Postgres.Text)
+	if err != nil {
+		return nil, err
+	}
+	return drift.NewSplit(m.Heldout, salt, file), nil
+}
+
 var errStop = errors.New("stop")
 
-// sided gives each row the side that was decided when it was first seen. A training row whose text equals a held-out
-// one is left out: the text must not be trained on.
-func sided(ctx context.Context, s *store.Store, model string, membership drift.Membership, group []string, rows iter.Seq2[watch.Item, error]) iter.Seq2[actions.Row, error] {
+// exporter gives each row of a table its side.
+type exporter struct {
+	store   *store.Store // nil before the first start
+	model   string
+	split   *drift.Split
+	targets []drift.Target
+	rows    func() iter.Seq2[watch.Item, error] // the table as it stands; may be called twice
+}
+
+// sided gives each row the side that was decided when it was first seen. A training row whose group is held out is
+// marked: its text must not be trained on.
+func (x exporter) sided(ctx context.Context) iter.Seq2[actions.Row, error] {
 	return func(yield func(actions.Row, error) bool) {
-		err := s.View(ctx, func(t *store.Tx) error {
-			heldout := map[string]bool{}
-			for it, err := range t.HeldOut(model) {
-				if err != nil {
-					return err
-				}
-				heldout[it.TextHash] = true
+		err := x.view(ctx, func(t *store.Tx) error {
+			heldout, err := x.heldout(t)
+			if err != nil {
+				return err
 			}
-			for it, err := range rows {
+			for it, err := range x.rows() {
 				if err != nil {
 					return err
 				}
-				side, known, err := t.Side(model, it.ID)
+				row, err := x.row(t, it)
 				if err != nil {
 					return err
 				}
-				if !known {
-					side = membership.Heldout(drift.GroupKey(it.Text, group))
-				}
-				if !side && heldout[drift.TextHash(it.Text)] {
-					continue
-				}
-				if !yield(actions.Row{Item: it, Heldout: side}, nil) {
+				row.Duplicate = row.Side != drift.SideTest && heldout[row.Group]
+				if !yield(row, nil) {
 					return errStop
 				}
 			}
@@ -111,6 +155,54 @@ func sided(ctx context.Context, s *store.Store, model string, membership drift.M
 	}
 }
 
+func (x exporter) view(ctx context.Context, f func(*store.Tx) error) error {
+	if x.store == nil {
+		return f(nil)
+	}
+	return x.store.View(ctx, f)
+}
+
+// heldout are the groups that must not be trained on. Where the share decides and nothing was ever edited a group lies on
+// one side; a file may name one of two items with the same text.
+func (x exporter) heldout(t *store.Tx) (map[string]bool, error) {
+	out := map[string]bool{}
+	if t != nil {
+		for it, err := range t.HeldOut(x.model) {
+			if err != nil {
+				return nil, err
+			}
+			out[it.Group] = true
+		}
+	}
+	if x.split.FileDigest() == "" {
+		return out, nil
+	}
+	for it, err := range x.rows() {
+		if err != nil {
+			return nil, err
+		}
+		if group, heldout := x.split.Place(it.ID, it.Text); heldout {
+			out[group] = true
+		}
+	}
+	return out, nil
+}
+
+func (x exporter) row(t *store.Tx, it watch.Item) (actions.Row, error) {
+	group, heldout := x.split.Place(it.ID, it.Text)
+	if t != nil {
+		side, known, err := t.Side(x.model, it.ID)
+		if err != nil {
+			return actions.Row{}, err
+		}
+		if known {
+			heldout = x.split.Follows(it.ID, group, side)
+		}
+	}
+	it.Labels, _ = drift.CanonicalLabels(x.targets, it.Labels) // what is no label was told of when it was read
+	return actions.Row{Item: it, Group: group, Side: x.split.Side(it.Text, heldout)}, nil
+}
+
 // Rows implements actions.Source: the table as it stands now.
 func (d *Daemon) Rows(ctx context.Context, model string) iter.Seq2[actions.Row, error] {
 	k, ok := d.keeper(model)
@@ -120,5 +212,24 @@ func (d *Daemon) Rows(ctx context.Context, model string) iter.Seq2[actions.Row, 
 		}
 	}
 	pg := d.loaded.Load().File.Models[model].Labels.Postgres
-	return sided(ctx, d.store, model, k.sink.membership, k.sink.group, watch.Export(ctx, model, pg))
+	x := exporter{store: d.store, model: model, split: k.sink.split.Load(), targets: k.sink.targets, rows: func() iter.Seq2[watch.Item, error] { return watch.Export(ctx, model, pg) }}
+	return x.sided(ctx)
+}
+
+// SaltID implements actions.Source.
+func (d *Daemon) SaltID(model string) string {
+	k, ok := d.keeper(model)
+	if !ok {
+		return ""
+	}
+	return k.sink.split.Load().SaltID()
+}
+
+// ReadTrained implements actions.Source.
+func (d *Daemon) ReadTrained(model string, file io.Reader, seen *drift.Seen) error {
+	m, ok := d.loaded.Load().File.Models[model]
+	if !ok {
+		return fmt.Errorf("model %s is not configured any more", model)
+	}
+	return seen.AddLines(file, m.Heldout.Group, m.Labels.Postgres.Text)
 }

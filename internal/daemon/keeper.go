@@ -30,6 +30,7 @@ type keeper struct {
 	tell     chan chan drift.Report // evaluate now and tell
 	runEnded chan struct{}          // a run of this model ended
 	rules    chan *rules            // a new configuration
+	resync   chan struct{}          // the user's own test set changed: read the whole table again
 
 	rule    *rules // owned by the loop
 	monitor *drift.Monitor
@@ -38,6 +39,7 @@ type keeper struct {
 	before  *policy.Decision // the one before, recorded or not: what conditions remember is in it
 	scorer  *drift.Scorer
 	beat    func()
+	testSet testSet // as it was last looked at; owned by the loop
 
 	mu   sync.Mutex // guards view
 	view view
@@ -64,13 +66,15 @@ func (d *Daemon) newKeeper(name string, r *rules) (*keeper, error) {
 	k := &keeper{
 		name: name, d: d, log: d.log.With("model", name), rule: r,
 		evaluate: make(chan struct{}, 1), tell: make(chan chan drift.Report), runEnded: make(chan struct{}, 1), rules: make(chan *rules, 1),
+		resync: make(chan struct{}, 1),
 	}
-	salt, err := readSalt(saltPath(d.store.Dir(), name, r.model))
+	split, err := newSplit(d.store.Dir(), name, r.model)
 	if err != nil {
 		return nil, err
 	}
 	k.coal = watch.NewCoalescer(r.model.Policy.Evaluate.Debounce.D(), r.model.Policy.Evaluate.MaxWait.D(), r.model.Policy.Evaluate.AfterChanges)
-	k.sink = &sink{store: d.store, model: name, group: r.model.Heldout.Group, membership: drift.NewMembership(salt, r.model.Heldout.Share.F())}
+	k.sink = &sink{store: d.store, model: name, targets: r.model.Serving.List(), log: k.log}
+	k.sink.split.Store(split)
 	k.source, err = watch.NewPostgres(name, r.model.Labels.Postgres, k.sink, k.coal.Poke, d.log)
 	if err != nil {
 		return nil, err
@@ -82,6 +86,9 @@ func (d *Daemon) newKeeper(name string, r *rules) (*keeper, error) {
 // firstContact proves, before anything was ever read, that the source is as configured: a wrong password should fail the
 // start. Later it may be away, and the daemon waits for it.
 func (k *keeper) firstContact(ctx context.Context) error {
+	if err := k.adoptTestSet(ctx); err != nil {
+		return err
+	}
 	position, err := k.sink.Cursor(ctx, k.source.Name())
 	if err != nil || position != "" {
 		return err
@@ -127,6 +134,7 @@ func (k *keeper) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-tick.C:
+			k.lookAtTestSet()
 			continue
 		case <-due.C:
 		case <-k.coal.C():
@@ -207,7 +215,7 @@ func (k *keeper) load(ctx context.Context) error {
 					broken = err
 					return
 				}
-				if !yield(drift.Item{ID: it.ID, Heldout: it.Heldout, TextHash: it.TextHash, Labels: it.Labels, Own: it.Own, At: it.At, Seq: it.Seq}) {
+				if !yield(drift.Item{ID: it.ID, Heldout: it.Heldout, TextHash: it.TextHash, Group: it.Group, Labels: it.Labels, Own: it.Own, At: it.At, Seq: it.Seq}) {
 					return
 				}
 			}
@@ -258,6 +266,13 @@ func champion(t *store.Tx, row store.Model) (drift.Release, error) {
 	out := drift.Release{Digest: row.Champion, TrainedSeq: r.Seq, Baseline: &c.Baseline, BaselineSeq: c.Seq}
 	if err := json.Unmarshal([]byte(r.Labels), &out.TrainLabels); err != nil {
 		return drift.Release{}, err
+	}
+	trained, err := actions.ReadTrained(t, row.Name, r.Run)
+	if err != nil {
+		return drift.Release{}, err
+	}
+	if trained != nil {
+		out.TrainedOn = trained.Has
 	}
 	cached := map[[2]string]drift.Answers{}
 	err = t.Predictions(row.Name, row.Champion, func(p store.Prediction) {

@@ -122,7 +122,7 @@ func (k *keeper) apply(c store.Change) {
 		k.monitor.Label(drift.Change{Item: c.Item, Old: c.Old, New: c.New, Own: isOwn(c), Author: c.Author, At: c.At, Seq: c.N})
 	default:
 		k.monitor.Put(drift.Item{
-			ID: c.Item, Heldout: c.Heldout, TextHash: c.TextHash, Labels: c.New, Old: c.Old, Inserted: c.Old == nil,
+			ID: c.Item, Heldout: c.Heldout, TextHash: c.TextHash, Group: c.Group, Labels: c.New, Old: c.Old, Inserted: c.Old == nil,
 			Own: isOwn(c), Author: c.Author, At: c.At, Seq: c.N,
 		})
 	}
@@ -154,7 +154,7 @@ func (k *keeper) score(ctx context.Context) (int, error) {
 			if a.Release != "" && a.Release != release {
 				return // another release answers just now: its answers say nothing about the champion
 			}
-			got = append(got, store.Prediction{Item: t.Item, TextHash: t.Hash, Answers: a.Values})
+			got = append(got, store.Prediction{Item: t.Item, TextHash: t.Hash, Answers: a.Values, Confidence: a.Confidence})
 		})
 		if ctx.Err() != nil {
 			return scored, context.Cause(ctx)

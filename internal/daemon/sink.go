@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"maps"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/retraind/retraind/drift"
@@ -20,10 +22,11 @@ const ownOrigin = "retraind:"
 // sink stores what the sources of one model read. It decides each item's side once, when it first sees it, and keeps
 // the fingerprint of all labels. It implements watch.Sink.
 type sink struct {
-	store      *store.Store
-	model      string
-	membership drift.Membership
-	group      []string // columns of the group key
+	store   *store.Store
+	model   string
+	split   atomic.Pointer[drift.Split] // exchanged when the user's own test set changes
+	targets []drift.Target
+	log     *slog.Logger
 }
 
 var _ watch.Sink = (*sink)(nil)
@@ -126,27 +129,38 @@ func (w *writer) take(c watch.Change) error {
 		if !known {
 			return nil
 		}
-		n, err := w.record(c, old, store.Item{Heldout: old.Heldout, TextHash: old.TextHash})
+		n, err := w.record(c, old, store.Item{Heldout: old.Heldout, Group: old.Group, TextHash: old.TextHash})
 		if err != nil || n == 0 {
 			return err
 		}
 		w.print.Toggle(old.ID, old.TextHash, old.Labels)
 		return w.t.DeleteItem(w.model, c.Item)
 	}
-	next := store.Item{ID: c.Item, Heldout: old.Heldout, TextHash: old.TextHash, Text: old.Text, Labels: clean(c.New), Own: strings.HasPrefix(c.Origin, ownOrigin)}
+	labels, err := drift.CanonicalLabels(w.targets, c.New)
+	if err != nil {
+		w.log.Warn("a label cannot be counted", "item", c.Item, "err", err)
+	}
+	split := w.split.Load()
+	next := old
+	next.ID, next.Labels, next.Own = c.Item, labels, strings.HasPrefix(c.Origin, ownOrigin)
 	if c.Text != nil {
+		heldout := false
+		next.Group, heldout = split.Place(c.Item, c.Text)
 		next.TextHash, next.Text = drift.TextHash(c.Text), c.Text
+		if !known {
+			next.Heldout = heldout
+		}
 	} else if !known {
 		return nil // a label without a text: the source gives the text with the insert, and this item is gone again
 	}
-	if !known {
-		next.Heldout = w.membership.Heldout(drift.GroupKey(next.Text, w.group))
+	if known && c.Text != nil { // a text that is stored for held-out items alone is needed to change sides
+		next.Heldout = split.Follows(c.Item, next.Group, old.Heldout)
 	}
-	if known && old.TextHash == next.TextHash && maps.Equal(old.Labels, next.Labels) {
+	if known && old.TextHash == next.TextHash && old.Heldout == next.Heldout && maps.Equal(old.Labels, next.Labels) {
 		return w.t.TouchItem(w.model, c.Item, w.sweep)
 	}
 	c.Op = watch.OpLabel
-	if !known || old.TextHash != next.TextHash {
+	if !known || old.TextHash != next.TextHash || old.Heldout != next.Heldout {
 		c.Op = watch.OpPut
 	}
 	n, err := w.record(c, old, next)
@@ -157,21 +171,16 @@ func (w *writer) take(c watch.Change) error {
 		w.print.Toggle(old.ID, old.TextHash, old.Labels)
 	}
 	w.print.Toggle(next.ID, next.TextHash, next.Labels)
+	if !known || old.TextHash != next.TextHash {
+		next.Born = n
+	}
 	next.Seq, next.At = n, c.At
 	return w.t.PutItem(w.model, next, w.sweep)
 }
 
 func (w *writer) record(c watch.Change, old, next store.Item) (int64, error) {
 	return w.t.AddChange(w.model, store.Change{
-		Source: w.source, Key: c.Key, Op: string(c.Op), Item: c.Item, Heldout: next.Heldout, TextHash: next.TextHash,
+		Source: w.source, Key: c.Key, Op: string(c.Op), Item: c.Item, Heldout: next.Heldout, Group: next.Group, TextHash: next.TextHash,
 		Old: old.Labels, New: next.Labels, At: c.At, Author: c.Author, Origin: c.Origin,
 	}, w.now)
-}
-
-// clean is never nil, so that "no label" and "not known" stay apart.
-func clean(l watch.Labels) map[string]string {
-	if l == nil {
-		return map[string]string{}
-	}
-	return l
 }

@@ -1,0 +1,99 @@
+package actions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/store"
+)
+
+// keepTrained records what a run trains on, for as long as its release may serve.
+func (x *Executor) keepTrained(ctx context.Context, p Plan, seen *drift.Seen) error {
+	b, err := seen.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	return x.durably(ctx, func() error {
+		return x.Store.Update(ctx, "trained on", func(t *store.Tx) error { return t.PutTrained(p.Model, p.Run, b) })
+	})
+}
+
+// trainedElsewhere records what a pipeline without an export step has trained on: the files that the user's own export
+// wrote into the data directory. Where there are none, nothing is known.
+func (x *Executor) trainedElsewhere(ctx context.Context, p Plan) error {
+	seen := &drift.Seen{}
+	for _, side := range []drift.Side{drift.SideTrain, drift.SideValidation} {
+		path := filepath.Join(p.dataDir(), string(side)+".jsonl")
+		f, err := os.Open(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		err = x.Source.ReadTrained(p.Model, f, seen)
+		f.Close()
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	if seen.Len() == 0 {
+		return nil
+	}
+	return x.keepTrained(ctx, p, seen)
+}
+
+// unseen are the held-out items by which candidate and champion can be judged: those that neither was trained on.
+func (x *Executor) unseen(ctx context.Context, p Plan, items []heldItem) ([]drift.Item, int, error) {
+	var trained []*drift.Seen
+	err := x.Store.View(ctx, func(t *store.Tx) error {
+		runs := []string{p.Run}
+		if p.Champion != "" {
+			r, err := t.Release(p.Champion)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			runs = append(runs, r.Run)
+		}
+		for _, run := range runs {
+			seen, err := ReadTrained(t, p.Model, run)
+			if err != nil {
+				return err
+			}
+			if seen != nil {
+				trained = append(trained, seen)
+			}
+		}
+		return nil
+	})
+	out, leaked := make([]drift.Item, 0, len(items)), 0
+	for _, it := range items {
+		known := false
+		for _, seen := range trained {
+			known = known || seen.Has(it.ID, it.Group)
+		}
+		if known {
+			leaked++
+			continue
+		}
+		out = append(out, it.Item)
+	}
+	return out, leaked, err
+}
+
+// ReadTrained is what a run trained on, nil where nothing is known.
+func ReadTrained(t *store.Tx, model, run string) (*drift.Seen, error) {
+	b, err := t.Trained(model, run)
+	if err != nil || b == nil {
+		return nil, err
+	}
+	seen := &drift.Seen{}
+	if err := seen.UnmarshalBinary(b); err != nil {
+		return nil, fmt.Errorf("run %s: %w", run, err)
+	}
+	return seen, nil
+}

@@ -1,0 +1,119 @@
+package drift
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// maxHeldoutLine is the longest line of a heldout.file that is read.
+const maxHeldoutLine = 64 << 20
+
+// HeldoutFile is the user's own test set: the items that it names, by id or by text. Its labels are not read: they are
+// the source's, which corrects them.
+type HeldoutFile struct {
+	// Lines is how many entries it has, Digest the SHA-256 over its bytes, in hex.
+	Lines  int
+	Digest string
+
+	ids, groups map[string]struct{}
+}
+
+// OpenHeldoutFile reads the file of a configuration. Columns are the text columns of the source.
+func OpenHeldoutFile(path string, c HeldoutConfig, columns []string) (*HeldoutFile, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("heldout.file: %w; correct the path, or leave heldout.file out to hold out a share", err)
+	}
+	defer f.Close()
+	h, err := ReadHeldoutFile(f, c.Group, columns)
+	if err != nil {
+		return nil, fmt.Errorf("heldout.file %s: %w", path, err)
+	}
+	return h, nil
+}
+
+// ReadHeldoutFile reads JSON Lines. Each has the item's id, or its text columns (beside the id, or in an object named
+// text), or both; an item is in the set when one of them is found. Whatever else a line has is ignored.
+func ReadHeldoutFile(r io.Reader, group, columns []string) (*HeldoutFile, error) {
+	h := &HeldoutFile{ids: map[string]struct{}{}, groups: map[string]struct{}{}}
+	sum := sha256.New()
+	lines := bufio.NewScanner(io.TeeReader(r, sum))
+	lines.Buffer(make([]byte, 0, 64<<10), maxHeldoutLine)
+	n := 0
+	for lines.Scan() {
+		n++
+		line := bytes.TrimSpace(lines.Bytes())
+		if n == 1 {
+			line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
+		}
+		if len(line) == 0 {
+			continue
+		}
+		id, text, err := readEntry(line, columns)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		h.Lines++
+		if id != "" {
+			h.ids[id] = struct{}{}
+		}
+		if key := GroupKey(text, group); key != "" {
+			h.groups[GroupHash(key)] = struct{}{}
+		} else if id == "" {
+			return nil, fmt.Errorf("line %d: it has neither an id nor a text: write {\"id\": …} or the text columns %q", n, columns)
+		}
+	}
+	switch err := lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return nil, fmt.Errorf("line %d is longer than %d MiB", n+1, maxHeldoutLine>>20)
+	case err != nil:
+		return nil, err
+	case h.Lines == 0:
+		return nil, errors.New("it is empty: nothing would be held out")
+	}
+	h.Digest = hex.EncodeToString(sum.Sum(nil))
+	return h, nil
+}
+
+// Has says whether the file names an item, or holds a text of its group.
+func (h *HeldoutFile) Has(id, group string) bool {
+	if _, ok := h.ids[id]; ok {
+		return true
+	}
+	_, ok := h.groups[group]
+	return ok
+}
+
+// readEntry finds id and text columns in one line, as retraind or another program wrote it.
+func readEntry(line []byte, columns []string) (id string, text map[string]string, err error) {
+	var object map[string]any
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.UseNumber()
+	if err := dec.Decode(&object); err != nil || object == nil {
+		return "", nil, fmt.Errorf("it is not a JSON object: %s", excerpt(line))
+	}
+	switch v := object["id"].(type) {
+	case string:
+		id = v
+	case json.Number:
+		id = v.String()
+	}
+	from := object
+	if inner, ok := object["text"].(map[string]any); ok {
+		from = inner
+	}
+	text = map[string]string{}
+	for _, column := range columns {
+		if s, ok := from[column].(string); ok {
+			text[column] = s
+		}
+	}
+	return id, text, nil
+}

@@ -1,0 +1,111 @@
+package drift
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// Seen remembers which items and texts a release was trained on, 16 bytes for each: the first 8 of a SHA-256 over the
+// id, and of the group hash. Among a million of each a false match has a chance of one in ten million. The zero value is
+// empty; it is written by one goroutine, then read by any.
+type Seen struct {
+	ids, groups []uint64
+	sorted      bool
+}
+
+// Add notes an item and its group.
+func (s *Seen) Add(id, group string) {
+	if id != "" {
+		s.ids = append(s.ids, short(id))
+	}
+	if group != "" {
+		s.groups = append(s.groups, short(group))
+	}
+	s.sorted = false
+}
+
+// Len is the number of items noted.
+func (s *Seen) Len() int { return max(len(s.ids), len(s.groups)) }
+
+// Has says whether the item, or a text of its group, was noted. Call it after MarshalBinary or UnmarshalBinary.
+func (s *Seen) Has(id, group string) bool {
+	if _, ok := slices.BinarySearch(s.ids, short(id)); ok {
+		return true
+	}
+	_, ok := slices.BinarySearch(s.groups, short(group))
+	return ok && group != ""
+}
+
+func short(s string) uint64 {
+	sum := sha256.Sum256([]byte(s))
+	return binary.BigEndian.Uint64(sum[:8])
+}
+
+// MarshalBinary writes a version byte, the number of ids, the ids and the groups, each list sorted and without doubles.
+func (s *Seen) MarshalBinary() ([]byte, error) {
+	s.sort()
+	out := make([]byte, 0, 5+8*(len(s.ids)+len(s.groups)))
+	out = append(out, 1)
+	out = binary.BigEndian.AppendUint32(out, uint32(len(s.ids)))
+	for _, list := range [][]uint64{s.ids, s.groups} {
+		for _, v := range list {
+			out = binary.BigEndian.AppendUint64(out, v)
+		}
+	}
+	return out, nil
+}
+
+func (s *Seen) sort() {
+	if s.sorted {
+		return
+	}
+	slices.Sort(s.ids)
+	slices.Sort(s.groups)
+	s.ids, s.groups, s.sorted = slices.Compact(s.ids), slices.Compact(s.groups), true
+}
+
+// UnmarshalBinary reads what MarshalBinary wrote.
+func (s *Seen) UnmarshalBinary(b []byte) error {
+	if len(b) < 5 || b[0] != 1 || (len(b)-5)%8 != 0 {
+		return errors.New("what a release was trained on: the record is damaged")
+	}
+	n := int(binary.BigEndian.Uint32(b[1:5]))
+	all := make([]uint64, 0, (len(b)-5)/8)
+	for b = b[5:]; len(b) > 0; b = b[8:] {
+		all = append(all, binary.BigEndian.Uint64(b))
+	}
+	if n > len(all) {
+		return errors.New("what a release was trained on: the record is damaged")
+	}
+	s.ids, s.groups, s.sorted = all[:n:n], all[n:], false
+	s.sort()
+	return nil
+}
+
+// AddLines notes the items of a training file that somebody else wrote: JSON Lines with an id, text columns, or both.
+func (s *Seen) AddLines(r io.Reader, group, columns []string) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 0, 64<<10), maxHeldoutLine)
+	for n := 1; lines.Scan(); n++ {
+		line := bytes.TrimSpace(lines.Bytes())
+		if len(line) == 0 {
+			continue
+		}
+		id, text, err := readEntry(line, columns)
+		if err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		hash := ""
+		if key := GroupKey(text, group); key != "" {
+			hash = GroupHash(key)
+		}
+		s.Add(id, hash)
+	}
+	return lines.Err()
+}

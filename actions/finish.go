@@ -53,6 +53,9 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 				if err := t.SetModel(p.Model, store.Hold, mustJSON(map[string]string{"reason": sum.Result.Reason, "by": "run " + p.Run})); err != nil {
 					return err
 				}
+				if err := x.notify(t, notify.ModelHeld, p.Model, p.Run, notify.Paused{By: "run " + p.Run, Reason: sum.Result.Reason}); err != nil {
+					return err
+				}
 			}
 			if promoted {
 				err = x.promote(t, p, sum, size)

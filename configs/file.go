@@ -192,6 +192,9 @@ func (f *File) validate() check.Problems {
 		if !modelName.MatchString(name) {
 			p.Errorf(here, "use a-z, 0-9, - and _, at most 32", "%q cannot name a model", name)
 		}
+		if name == "_daemon" {
+			p.Errorf(here, "choose another name", "%q stands for the daemon itself in events", name)
+		}
 		p.Under(here, f.Models[name].validate(loc))
 	}
 	return p

@@ -8,6 +8,9 @@ const (
 	ModelDeployed   Kind = "model.deployed"
 	ModelRejected   Kind = "model.rejected"
 	ModelRolledBack Kind = "model.rolled_back"
+	ModelPaused     Kind = "model.paused"
+	ModelHeld       Kind = "model.held"
+	ModelResumed    Kind = "model.resumed"
 	RunScheduled    Kind = "run.scheduled"
 	RunStarted      Kind = "run.started"
 	RunStep         Kind = "run.step"
@@ -40,6 +43,9 @@ func Catalogue() []Entry {
 		{ModelDeployed, Deployed{}, "current", "A release serves, and what it serves was proved."},
 		{ModelRejected, Rejected{}, "candidate", "A gate refused a candidate; the champion stays."},
 		{ModelRolledBack, RolledBack{}, "current", "A deployed release was taken back; an earlier one serves again, and that was proved."},
+		{ModelPaused, Paused{}, "", "A person stopped what would start by itself; a retrain on request still runs. With the model `_daemon`: for every model."},
+		{ModelHeld, Paused{}, "", "No run starts any more, not even on request, until somebody resumes the model: a run could not prove what serves, or a person said so."},
+		{ModelResumed, Resumed{}, "", "The hold and the pause were taken off. With the model `_daemon`: the pause of every model."},
 		{RunScheduled, Scheduled{}, "", "A retraining was decided and waits: for quiet hours, the cooldown, the budget, or a person."},
 		{RunStarted, Started{}, "", "A run began."},
 		{RunStep, Step{}, "", "A step of a run ended."},

@@ -62,6 +62,18 @@ type RolledBack struct {
 	Run      string   `json:"run"`      // id of the run
 }
 
+// Paused is the data of model.paused and model.held.
+type Paused struct {
+	By     string    `json:"by"`               // who said so: a user, or a run
+	Reason string    `json:"reason,omitempty"` // why, in one sentence
+	Until  time.Time `json:"until,omitzero"`   // when it ends by itself; absent where somebody has to resume
+}
+
+// Resumed is the data of model.resumed.
+type Resumed struct {
+	By string `json:"by"` // who said so
+}
+
 // Scheduled tells when a run may start.
 type Scheduled struct {
 	Run       string    `json:"run,omitempty"`       // id of the run, once there is one

@@ -14,7 +14,7 @@ func (p *Policy) block(d *Decision, h *History, now time.Time, words bool) {
 		return
 	}
 	p.blockHold(d, h.Paused, ReasonPaused, "paused", now, words)
-	p.blockHold(d, h.Stopped, ReasonPaused, "every model is paused", now, words)
+	p.blockHold(d, h.Stopped, ReasonPaused, everyPaused, now, words)
 	p.blockRuns(d, h, now, words)
 	p.blockWindow(d, h, now, words)
 }
@@ -46,6 +46,9 @@ func (p *Policy) blockHold(d *Decision, hold *Hold, reason Reason, what string, 
 		return text
 	})
 }
+
+// everyPaused starts the text of a pause that is not of this model alone.
+const everyPaused = "every model is paused"
 
 // blockRuns asks the runs before: breaker, new information, cooldown, budget.
 func (p *Policy) blockRuns(d *Decision, h *History, now time.Time, words bool) {
@@ -218,6 +221,9 @@ func (p *Policy) fitting(now time.Time, needs time.Duration) (time.Time, bool) {
 
 // local shows an instant in the policy's zone, with the date where it is another day.
 func (p *Policy) local(t, now time.Time) string { return localTime(t, now, p.windows.loc) }
+
+// LocalTime shows an instant in the zone of now, with the date where it is another day.
+func LocalTime(t, now time.Time) string { return localTime(t, now, now.Location()) }
 
 func localTime(t, now time.Time, loc *time.Location) string {
 	t, now = t.In(loc), now.In(loc)

@@ -54,7 +54,14 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	if d.Armed() {
 		switch d.Reason {
 		case ReasonRunActive:
-		case ReasonHeld, ReasonPaused:
+		case ReasonPaused:
+			for _, by := range d.Blocked {
+				if by.Reason == ReasonPaused {
+					fmt.Fprintf(&b, "Let it go on:  retraind resume%s\n", than(strings.HasPrefix(by.Text, everyPaused), "", " "+d.Model))
+				}
+			}
+			fmt.Fprintf(&b, "Start it now anyway:  retraind trigger %s\n", d.Model)
+		case ReasonHeld:
 			fmt.Fprintf(&b, "Let it go on:  retraind resume %s\n", d.Model)
 		default:
 			fmt.Fprintf(&b, "Start it now anyway:  retraind trigger %s\n", d.Model)
@@ -162,7 +169,11 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 				if b.Reason != reason {
 					continue
 				}
-				row[0], row[2] = "NO", strings.TrimPrefix(b.Text, g.name+" ")
+				text := strings.TrimPrefix(b.Text, g.name+" ")
+				if row[0] == "NO" {
+					text = row[2] + "; " + text
+				}
+				row[0], row[2] = "NO", text
 				if !b.Until.IsZero() {
 					row[3] = "in " + span(b.Until.Sub(d.At))
 				}

@@ -36,10 +36,7 @@ func API(backend Backend, log *slog.Logger) http.Handler {
 		a.audit(r)
 		return backend.Evaluate(r.Context(), r.PathValue("model"))
 	}))
-	mux.HandleFunc("POST /v1/models/{model}/resume", answer(func(r *http.Request) (any, error) {
-		by := a.audit(r)
-		return struct{}{}, backend.Resume(ordered(r), r.PathValue("model"), by)
-	}))
+	a.pauses(mux)
 	mux.HandleFunc("POST /v1/runs/{run}/cancel", answer(func(r *http.Request) (any, error) {
 		by := a.audit(r)
 		return struct{}{}, backend.Cancel(ordered(r), r.PathValue("run"), by)

@@ -155,6 +155,15 @@ func TestWhoAsksIsSeenNotSaid(t *testing.T) {
 		cancelled = run + " by " + by
 		return nil
 	}
+	var ordered []string
+	backend.pause = func(_ context.Context, model string, p Pause) error {
+		ordered = append(ordered, "pause "+model+" by "+p.By+": "+p.Reason)
+		return nil
+	}
+	backend.hold = func(_ context.Context, model string, p Pause) error {
+		ordered = append(ordered, "hold "+model+" by "+p.By+": "+p.Reason)
+		return nil
+	}
 	backend.resume = func(_ context.Context, model, by string) error {
 		resumed = model + " by " + by
 		return nil
@@ -170,6 +179,18 @@ func TestWhoAsksIsSeenNotSaid(t *testing.T) {
 	}
 	if err := client.Cancel(t.Context(), "01KB", "the queen"); err != nil || !strings.HasPrefix(cancelled, "01KB by ") || !strings.HasSuffix(cancelled, me) {
 		t.Errorf("got %q, %v", cancelled, err)
+	}
+	for _, err := range []error{
+		client.Pause(t.Context(), Every, Pause{By: "the queen", Reason: "tea"}), client.Pause(t.Context(), "relevance", Pause{}),
+		client.Hold(t.Context(), "relevance", Pause{Reason: "war"}),
+	} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if len(ordered) != 3 || strings.Contains(strings.Join(ordered, ""), "queen") || !strings.HasPrefix(ordered[0], "pause  by ") || !strings.HasSuffix(ordered[0], ": tea") ||
+		!strings.HasPrefix(ordered[1], "pause relevance by ") || !strings.HasPrefix(ordered[2], "hold relevance by ") {
+		t.Errorf("orders: %q", ordered)
 	}
 	if err := client.Resume(t.Context(), "relevance", "the queen"); err != nil || !strings.HasPrefix(resumed, "relevance by ") || !strings.HasSuffix(resumed, me) {
 		t.Errorf("got %q, %v", resumed, err)

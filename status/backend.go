@@ -44,7 +44,11 @@ type Backend interface {
 	Evaluate(ctx context.Context, model string) (drift.Report, error)
 	// Cancel ends a run at its next safe point.
 	Cancel(ctx context.Context, run, by string) error
-	// Resume takes the hold off a model, once a person has looked at what serves.
+	// Pause stops what would start by itself, for one model or, with Every, for all of them; a request still starts a run.
+	Pause(ctx context.Context, model string, p Pause) error
+	// Hold stops everything, requests included, until somebody resumes the model.
+	Hold(ctx context.Context, model string, p Pause) error
+	// Resume takes the hold and the pause off a model, or, with Every, the pause of all.
 	Resume(ctx context.Context, model, by string) error
 	// Reload reads the configuration again; the error says why the old one stays.
 	Reload(ctx context.Context) error

@@ -104,9 +104,27 @@ func (c *Client) Cancel(ctx context.Context, run, _ string) error {
 	return c.post(ctx, "/v1/runs/"+url.PathEscape(run)+"/cancel", nil, nil)
 }
 
+// Pause implements Backend. Pause.By is ignored: the daemon sees who asks.
+func (c *Client) Pause(ctx context.Context, model string, p Pause) error {
+	return c.post(ctx, ofModel(model)+"/pause", p, nil)
+}
+
+// Hold implements Backend. Pause.By is ignored: the daemon sees who asks.
+func (c *Client) Hold(ctx context.Context, model string, p Pause) error {
+	return c.post(ctx, ofModel(model)+"/hold", p, nil)
+}
+
 // Resume implements Backend. by is ignored: the daemon sees who asks.
 func (c *Client) Resume(ctx context.Context, model, _ string) error {
-	return c.post(ctx, "/v1/models/"+url.PathEscape(model)+"/resume", nil, nil)
+	return c.post(ctx, ofModel(model)+"/resume", nil, nil)
+}
+
+// ofModel is where a model's orders go, or those for every model.
+func ofModel(model string) string {
+	if model == Every {
+		return "/v1"
+	}
+	return "/v1/models/" + url.PathEscape(model)
 }
 
 // Reload implements Backend.

@@ -23,6 +23,8 @@ type fake struct {
 	trigger   func(ctx context.Context, model string, r Request) (Triggered, error)
 	evaluate  func(ctx context.Context, model string) (drift.Report, error)
 	cancel    func(ctx context.Context, run, by string) error
+	pause     func(ctx context.Context, model string, p Pause) error
+	hold      func(ctx context.Context, model string, p Pause) error
 	resume    func(ctx context.Context, model, by string) error
 	reload    func(context.Context) error
 }
@@ -89,6 +91,11 @@ func (f fake) Evaluate(ctx context.Context, model string) (drift.Report, error) 
 }
 
 func (f fake) Cancel(ctx context.Context, run, by string) error { return f.cancel(ctx, run, by) }
+
+func (f fake) Pause(ctx context.Context, model string, p Pause) error { return f.pause(ctx, model, p) }
+
+func (f fake) Hold(ctx context.Context, model string, p Pause) error { return f.hold(ctx, model, p) }
+
 func (f fake) Resume(ctx context.Context, model, by string) error {
 	return f.resume(ctx, model, by)
 }

@@ -95,6 +95,8 @@ var (
 	descSource     = gauge("source_up", "1 if the source of labels can be read.", "model", "source")
 	descSourceTime = gauge("source_last_event_timestamp_seconds", "When the source last delivered a change.", "model", "source")
 	descActive     = gauge("run_active", "1 while a run is in progress.", "model")
+	descPaused     = gauge("paused", "1 while a person stopped what would start by itself.", "model")
+	descHeld       = gauge("held", "1 while no run may start until a person has looked.", "model")
 	descWindow     = gauge("window_open", "1 while quiet hours let a run start.", "model")
 	descNext       = gauge("next_window_timestamp_seconds", "When quiet hours open next; absent while they are open.", "model")
 )
@@ -106,7 +108,7 @@ type snapshots struct{ backend Reader }
 func (snapshots) Describe(into chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descReload, descReloadTime, descOutbox, descAccuracy, descLow, descHigh, descBaseline, descDrop, descMacroF1, descHeldout,
-		descPending, descReport, descReportOK, descSource, descSourceTime, descActive, descWindow, descNext,
+		descPending, descReport, descReportOK, descSource, descSourceTime, descActive, descPaused, descHeld, descWindow, descNext,
 	} {
 		into <- d
 	}
@@ -134,6 +136,8 @@ func (c snapshots) Collect(into chan<- prometheus.Metric) {
 
 func collectModel(m Model, put func(d *prometheus.Desc, value float64, labels ...string)) {
 	put(descActive, one(m.Active != nil), m.Name)
+	put(descPaused, one(len(m.Pauses) > 0), m.Name)
+	put(descHeld, one(m.Held != nil), m.Name)
 	put(descWindow, one(m.Window.Open), m.Name)
 	if !m.Window.Open && !m.Window.Changes.IsZero() {
 		put(descNext, seconds(m.Window.Changes), m.Name)

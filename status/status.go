@@ -39,6 +39,7 @@ const (
 	Watching Phase = "watching" // nothing to do
 	Asleep   Phase = "asleep"   // the service is away and may be
 	Armed    Phase = "armed"    // a retrain is decided and waits: for quiet hours, cooldown, budget or a person
+	Paused   Phase = "paused"   // a person stopped what would start by itself
 	Running  Phase = "running"  // a run is in progress
 	Held     Phase = "held"     // something stands in the way that a person must clear
 	Broken   Phase = "broken"   // a source, the service or the state cannot be relied on
@@ -61,6 +62,8 @@ type Model struct {
 	Last      *Run      `json:"last,omitempty"` // the last run that ended
 	NextCheck time.Time `json:"next_check,omitzero"`
 	Window    Window    `json:"window"`
+	Held      *Pause    `json:"held,omitempty"`   // no run starts, not even on request
+	Pauses    []Pause   `json:"pauses,omitempty"` // no run starts by itself
 	Sources   []Source  `json:"sources"`
 }
 

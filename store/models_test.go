@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -50,5 +51,27 @@ func TestPredictions(t *testing.T) {
 	update(t, s, func(tx *store.Tx) error { return tx.DropPredictions("m", "r1") })
 	if len(read("r1")) != 0 || len(read("r2")) != 1 {
 		t.Error("dropping one release's answers took others, or none")
+	}
+}
+
+// A model's pause and that of all stand beside each other; a second one of the same kind replaces the first.
+func TestPauses(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	own := store.Pause{Model: "m", By: "ann", Reason: "a week", Since: at, Until: at.Add(time.Hour)}
+	every := store.Pause{Model: store.Everything, By: "bob", Since: at}
+	for _, p := range []store.Pause{{Model: "m", By: "old", Since: at}, own, every, {Model: "other", By: "x", Since: at}} {
+		update(t, s, func(tx *store.Tx) error { return tx.PutPause(p) })
+	}
+	pauses := func() []store.Pause {
+		return view(t, s, func(tx *store.Tx) ([]store.Pause, error) { return tx.Pauses("m") })
+	}
+	if diff := cmp.Diff([]store.Pause{every, own}, pauses()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	update(t, s, func(tx *store.Tx) error { return tx.DropPause("m") })
+	if diff := cmp.Diff([]store.Pause{every}, pauses()); diff != "" {
+		t.Errorf("after the end (-want +got):\n%s", diff)
 	}
 }

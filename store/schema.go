@@ -24,6 +24,10 @@ create table models (
 	testset   text not null default '',   -- digest of the user's own test set that the sides were decided by
 	sweep     integer not null default 0  -- number of the newest full read
 ) strict;
+create table pauses (
+	model text primary key, -- '' for every model
+	by text not null, reason text not null, since text not null, until text not null
+) strict;
 create table cursors (
 	model text not null, source text not null, position text not null,
 	primary key (model, source)

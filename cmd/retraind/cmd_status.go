@@ -16,7 +16,8 @@ func newStatus(a *app) *cobra.Command {
 what has changed since it was trained, the last run, and where labels come from.
 
 Phases:  WATCHING nothing to do    ARMED a retrain waits    RUNNING a run is in progress
-         ASLEEP the service is off, and may be    HELD a person must clear it    BROKEN cannot be relied on`,
+         ASLEEP the service is off, and may be    HELD a person must clear it    BROKEN cannot be relied on
+         PAUSED a person stopped what would start by itself`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c := a.client(cmd)
 			defer c.Close()

@@ -13,7 +13,7 @@ import (
 )
 
 var phaseColour = map[status.Phase]string{
-	status.Watching: "2", status.Asleep: "4", status.Armed: "3", status.Running: "6", status.Held: "1", status.Broken: "1",
+	status.Watching: "2", status.Asleep: "4", status.Armed: "3", status.Paused: "5", status.Running: "6", status.Held: "1", status.Broken: "1",
 }
 
 func bold(s string) string { return lipgloss.NewStyle().Bold(true).Render(s) }

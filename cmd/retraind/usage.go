@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
 )
 
 // usageErrors gives wrong commands, arguments and flags words that help, and the exit code of wrong usage.
@@ -93,6 +94,9 @@ func wrongFlag(cmd *cobra.Command, err error) string {
 		return fmt.Sprintf("--%s needs a value", noValue.GetFlag().Name)
 	case errors.As(err, &badValue):
 		f := badValue.GetFlag()
+		if own := new(unit.Error); errors.As(err, &own) {
+			return fmt.Sprintf("--%s: %s: %s", f.Name, own.Message, own.Hint)
+		}
 		wanted := map[string]string{"int": "a whole number", "uint64": "a whole number from 0 on", "duration": "a duration such as 30m or 2h", "bool": "true or false"}[f.Value.Type()]
 		return fmt.Sprintf("--%s %q: write %s", f.Name, badValue.GetValue(), wanted)
 	}

@@ -186,8 +186,10 @@ func (b backend) Trigger(ctx context.Context, model string, r status.Request) (s
 	if open != "" {
 		return status.Triggered{}, fmt.Errorf("%w: run %s of model %s has not ended; wait for it or cancel it", status.ErrRefused, open, model)
 	}
-	if row.Hold != "" {
-		return status.Triggered{}, fmt.Errorf("%w: model %s is held: %s", status.ErrRefused, model, row.Hold)
+	if h, err := readHold(row); err != nil {
+		return status.Triggered{}, err
+	} else if h != nil {
+		return status.Triggered{}, fmt.Errorf("%w: model %s is %s; when that is settled: retraind resume %[2]s", status.ErrRefused, model, h)
 	}
 	if r.Reason == "" {
 		r.Reason = "asked for"
@@ -282,30 +284,6 @@ func (b backend) Cancel(ctx context.Context, run, by string) error {
 		return fmt.Errorf("%w: no run's id ends in %q, or those of several do; see: retraind runs list", status.ErrNotFound, run)
 	}
 	return err
-}
-
-// Resume implements status.Backend.
-func (b backend) Resume(ctx context.Context, model, by string) error {
-	k, err := b.keeper(model)
-	if err != nil {
-		return err
-	}
-	err = b.d.store.Update(ctx, "resume", func(t *store.Tx) error {
-		row, err := t.Model(model)
-		if err == nil && row.Hold == "" {
-			return fmt.Errorf("%w: model %s is not held", status.ErrRefused, model)
-		}
-		if err != nil {
-			return err
-		}
-		return t.SetModel(model, store.Hold, "")
-	})
-	if err != nil {
-		return err
-	}
-	k.log.Info("the hold is taken off", "by", by)
-	poke(k.evaluate)
-	return nil
 }
 
 // Reload implements status.Backend.

@@ -137,19 +137,22 @@ func (d *Daemon) showModel(t *store.Tx, k *keeper, now time.Time) (status.Model,
 	} else if next := v.windows.Next(now, 1); len(next) > 0 {
 		m.Window.Changes = next[0].Start
 	}
-	m.Phase, m.Sentence = phase(m, v, row)
+	var h policy.History
+	if err := stopped(t, row, &h); err != nil {
+		return m, err
+	}
+	showStopped(&m, h, now)
+	m.Phase, m.Sentence = phase(m, v, now)
 	return m, nil
 }
 
 // phase says in one word and one sentence what a model's watch is doing, the loudest first.
-func phase(m status.Model, v view, row store.Model) (status.Phase, string) {
+func phase(m status.Model, v view, now time.Time) (status.Phase, string) {
 	switch {
 	case m.Active != nil:
 		return status.Running, running(*m.Active)
-	case row.Hold != "":
-		var hold struct{ Reason string }
-		_ = json.Unmarshal([]byte(row.Hold), &hold)
-		return status.Held, "held: " + hold.Reason
+	case m.Held != nil:
+		return status.Held, (&hold{By: m.Held.By, Reason: m.Held.Reason}).String()
 	case v.trouble != "":
 		return status.Broken, v.trouble
 	case len(m.Sources) > 0 && !m.Sources[0].Up && m.Sources[0].Error != "":
@@ -160,6 +163,10 @@ func phase(m status.Model, v view, row store.Model) (status.Phase, string) {
 		return status.Asleep, v.report.Detail
 	case v.report.State == drift.StateError:
 		return status.Broken, v.report.Detail
+	case len(m.Pauses) > 0 && v.decision.Reason == policy.ReasonPaused:
+		return status.Paused, v.decision.Text
+	case len(m.Pauses) > 0:
+		return status.Paused, pauseText(m.Pauses[0], now) + "; " + v.decision.Text
 	case v.decision.Verdict == policy.VerdictRetrain:
 		return status.Armed, v.decision.Text
 	}

@@ -48,12 +48,8 @@ func (k *keeper) history(ctx context.Context) (h policy.History, queued bool, er
 			}
 			h.Force = &policy.Force{By: f.By, Reason: f.Reason}
 		}
-		if row.Hold != "" {
-			var hold struct{ Reason, By string }
-			if err := json.Unmarshal([]byte(row.Hold), &hold); err != nil {
-				return err
-			}
-			h.Held = &policy.Hold{By: hold.By, Reason: hold.Reason}
+		if err := stopped(t, row, &h); err != nil {
+			return err
 		}
 		runs, err := t.Runs(k.name, historyRuns)
 		if err != nil {

@@ -1,0 +1,48 @@
+package status
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// Every stands for all models where one is named.
+const Every = ""
+
+// Pause is a person's order that no run starts.
+type Pause struct {
+	// By is who asked. On the socket the server fills it in from the peer's credentials.
+	By     string    `json:"by,omitempty"`
+	Reason string    `json:"reason,omitempty"`
+	Since  time.Time `json:"since,omitzero"`
+	// Until is when it ends by itself; zero until somebody resumes.
+	Until time.Time `json:"until,omitzero"`
+	// Every: it is of every model.
+	Every bool `json:"every,omitempty"`
+}
+
+// pauses adds the orders that stop runs to the handler.
+func (a api) pauses(mux *http.ServeMux) {
+	order := func(carryOut func(*http.Request, Pause) error) http.HandlerFunc {
+		return answer(func(r *http.Request) (any, error) {
+			var p Pause
+			if err := json.NewDecoder(r.Body).Decode(&p); err != nil && !errors.Is(err, io.EOF) {
+				return nil, fmt.Errorf("%w: %w", errBadRequest, err)
+			}
+			p.By = a.audit(r)
+			return struct{}{}, carryOut(r, p)
+		})
+	}
+	pause := order(func(r *http.Request, p Pause) error { return a.backend.Pause(ordered(r), r.PathValue("model"), p) })
+	resume := order(func(r *http.Request, p Pause) error { return a.backend.Resume(ordered(r), r.PathValue("model"), p.By) })
+	mux.HandleFunc("POST /v1/pause", pause)
+	mux.HandleFunc("POST /v1/resume", resume)
+	mux.HandleFunc("POST /v1/models/{model}/pause", pause)
+	mux.HandleFunc("POST /v1/models/{model}/resume", resume)
+	mux.HandleFunc("POST /v1/models/{model}/hold", order(func(r *http.Request, p Pause) error {
+		return a.backend.Hold(ordered(r), r.PathValue("model"), p)
+	}))
+}

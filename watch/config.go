@@ -59,8 +59,17 @@ type Postgres struct {
 	Author string `yaml:"author"`
 	// UpdatedAt is a column that says when the row was last written.
 	UpdatedAt string `yaml:"updated_at"`
-	// Poll is how often a sleeping source looks by itself, in case a ring was lost; 30s when not set.
+	// Capture is how changes are found: outbox (triggers, the default), logical (the server's own log), poll (a column
+	// that grows with each write).
+	Capture Capture `yaml:"capture"`
+	// Poll is how often a sleeping source looks by itself, in case a ring was lost; 30s when not set, 5s with capture: poll.
 	Poll unit.Duration `yaml:"poll"`
+	// Watermark is the column that grows with each write, for capture: poll; updated_at when not set.
+	Watermark string `yaml:"watermark"`
+	// Overlap is how long capture: poll goes on looking for rows that appear behind the watermark; 1m when not set.
+	Overlap unit.Duration `yaml:"overlap"`
+	// Compare is how often capture: poll reads the whole table, to find what the watermark cannot show; 1h when not set.
+	Compare unit.Duration `yaml:"compare"`
 }
 
 // Validate reports every fault that shows without asking the server; Check asks it.
@@ -107,6 +116,7 @@ func (c *Postgres) Validate() check.Problems {
 	if c.Poll < 0 || c.Poll > 0 && c.Poll.D() < 10*time.Millisecond {
 		found.Errorf("poll", "write 30s", "%s is too short", c.Poll)
 	}
+	c.validateCapture(&found)
 	return found
 }
 
@@ -149,10 +159,13 @@ func (c Postgres) WithTargets(sources map[string]string) *Postgres {
 
 // poll returns the interval of the safety net.
 func (c *Postgres) poll() time.Duration {
-	if c.Poll == 0 {
-		return DefaultPoll
+	switch {
+	case c.Poll > 0:
+		return c.Poll.D()
+	case c.capture() == CapturePoll:
+		return DefaultPollCapture
 	}
-	return c.Poll.D()
+	return DefaultPoll
 }
 
 // connString returns the connection string, from its file where one is named.

@@ -49,9 +49,9 @@ func Check(ctx context.Context, model string, cfg *Postgres) check.Problems {
 	return found
 }
 
-// inspect compares what is configured with what the server has. It returns the SQL types of the key columns too, and
-// an error only when it could not ask.
-func inspect(ctx context.Context, conn *pgx.Conn, s *schema) (found check.Problems, keyTypes []string, err error) {
+// inspect compares what is configured with what the server has. It returns the SQL types of the table's columns too,
+// and an error only when it could not ask.
+func inspect(ctx context.Context, conn *pgx.Conn, s *schema) (found check.Problems, columns map[string]string, err error) {
 	var version int
 	if err := conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
 		return nil, nil, err
@@ -68,15 +68,53 @@ func inspect(ctx context.Context, conn *pgx.Conn, s *schema) (found check.Proble
 	if len(found) > 0 {
 		return found, nil, nil
 	}
-	for _, column := range s.cfg.ID {
-		keyTypes = append(keyTypes, columns[column])
+	probes := []func(context.Context, *pgx.Conn, *check.Problems) error{s.findExpressions, s.findTriggers, s.findRights, s.findKey}
+	switch s.cfg.capture() {
+	case CaptureLogical:
+		probes[1] = s.findPublication
+	case CapturePoll:
+		probes[1] = s.findWatermark
 	}
-	for _, probe := range []func(context.Context, *pgx.Conn, *check.Problems) error{s.findExpressions, s.findTriggers, s.findRights, s.findKey} {
+	for _, probe := range probes {
 		if err := probe(ctx, conn, &found); err != nil {
 			return found, nil, err
 		}
 	}
-	return found, keyTypes, nil
+	return found, columns, nil
+}
+
+// inspected returns the SQL types of the table's columns, or the first fault that keeps it from being followed.
+func (s *PostgresSource) inspected(ctx context.Context, conn *pgx.Conn) (map[string]string, error) {
+	found, columns, err := inspect(ctx, conn, s.schema)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range found {
+		if !p.Warning {
+			return nil, &Fault{Cause: p.Message, Cure: p.Hint, Permanent: true}
+		}
+	}
+	return columns, nil
+}
+
+// probe connects once and inspects.
+func (s *PostgresSource) probe(ctx context.Context) error {
+	conn, err := dial(ctx, s.cfg)
+	if err != nil {
+		return err
+	}
+	defer s.closeConn(conn)
+	_, err = s.inspected(ctx, conn)
+	return explain(s.cfg, err)
+}
+
+// keyTypes returns the SQL types of the key columns.
+func (s *schema) keyTypes(columns map[string]string) []string {
+	types := make([]string, len(s.cfg.ID))
+	for i, column := range s.cfg.ID {
+		types[i] = columns[column]
+	}
+	return types
 }
 
 // findTable returns the table's columns with their types.
@@ -106,7 +144,7 @@ func (s *schema) findTable(ctx context.Context, conn *pgx.Conn, found *check.Pro
 	if err != nil {
 		return nil, true, err
 	}
-	if word := map[string]string{"v": "a view", "m": "a materialized view", "f": "a foreign table", "p": "a partitioned table", "i": "part of a partitioning or inheritance"}[kind]; word != "" {
+	if word := map[string]string{"v": "a view", "m": "a materialized view", "f": "a foreign table", "p": "a partitioned table", "i": "part of a partitioning or inheritance"}[kind]; word != "" && !s.cfg.capture().follows(kind) {
 		found.Errorf("table", "name an ordinary table that holds the labels", "%s is %s, on which label changes cannot be recorded", strings.Join(s.ident, "."), word)
 		return nil, true, nil
 	}
@@ -153,6 +191,7 @@ func (s *schema) findColumns(columns map[string]string, found *check.Problems) {
 	}
 	want("author", s.cfg.Author)
 	want("updated_at", s.cfg.UpdatedAt)
+	want("watermark", s.cfg.Watermark)
 }
 
 func (s *schema) labelPath(t target) string {
@@ -230,16 +269,7 @@ func (s *schema) findRights(ctx context.Context, conn *pgx.Conn, found *check.Pr
 	if err := may(ctx, conn, found, "SELECT has_schema_privilege($1, 'USAGE')", "use the schema "+s.ident[0], s.ident[0]); err != nil || len(*found) > 0 {
 		return err
 	}
-	columns := append(append(Columns{s.cfg.UpdatedAt}, s.cfg.ID...), s.cfg.Text...)
-	for _, t := range s.cfg.targets() {
-		if plain.MatchString(t.source) {
-			columns = append(columns, t.source)
-		}
-	}
-	for _, column := range columns {
-		if column == "" {
-			continue
-		}
+	for _, column := range s.reads() {
 		if err := may(ctx, conn, found, "SELECT has_column_privilege($1::text, $2::text, 'SELECT')", fmt.Sprintf("read column %q of table %s", column, strings.Join(s.ident, ".")), s.table, column); err != nil {
 			return err
 		}

@@ -11,8 +11,8 @@ import (
 // visible in it was read. Neither sequence numbers nor transaction ids alone would do, since transactions do not
 // commit in the order of either.
 type position struct {
-	System     string `json:"system"`     // system identifier of the cluster
-	Timeline   int64  `json:"timeline"`   // another one means that history was rewritten: failover or restore
+	Capture Capture `json:"capture,omitempty"` // empty: the outbox
+	identity
 	Outbox     uint32 `json:"outbox"`     // oid of the outbox table; another one means that rows are missing
 	Definition string `json:"definition"` // what the triggers recorded
 	Snapshot   string `json:"snapshot"`   // what is visible in it was read
@@ -25,6 +25,9 @@ func parsePosition(text string) (position, error) {
 	var p position
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		return position{}, fmt.Errorf("stored cursor %.100q: %w", text, err)
+	}
+	if p.Capture != "" {
+		return position{}, otherCapture(p.Capture)
 	}
 	_, err := parseSnapshot(p.Snapshot)
 	return p, err
@@ -50,16 +53,14 @@ func (p position) lost(now position, next, pruned uint64) string {
 	switch {
 	case err != nil:
 		return err.Error()
-	case p.System != now.System:
-		return "it is another PostgreSQL cluster (system identifier " + now.System + " instead of " + p.System + ")"
-	case p.Timeline != now.Timeline:
-		return "the server has another history (timeline " + strconv.FormatInt(now.Timeline, 10) + " instead of " + strconv.FormatInt(p.Timeline, 10) + ": failover or restore)"
+	case p.foreign(now.identity) != "":
+		return p.foreign(now.identity)
 	case p.Outbox != now.Outbox:
 		return "the outbox table was made anew"
 	case p.Definition != now.Definition:
 		return "the label's definition changed"
 	case seen.next > next:
-		return "the server is behind what was read (restored from an older copy)"
+		return behind
 	case pruned >= seen.oldest:
 		return "rows were pruned before they were read"
 	}

@@ -60,6 +60,10 @@ func (s *PostgresSource) Retry() {
 
 // Probe connects once and reports as a *Fault whatever would keep Run from following the table.
 func (s *PostgresSource) Probe(ctx context.Context) error {
+	switch s.cfg.capture() {
+	case CaptureLogical, CapturePoll:
+		return s.probe(ctx)
+	}
 	session, err := s.connect(ctx)
 	if err != nil {
 		return err
@@ -80,6 +84,9 @@ func (s *PostgresSource) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		if err == nil {
+			continue // the table was changed: look at it anew
+		}
 		s.down(err)
 		wait := pause.NextBackOff()
 		var fault *Fault
@@ -98,6 +105,12 @@ func (s *PostgresSource) Run(ctx context.Context) error {
 
 // follow lives as long as one connection. well is called once the source is up.
 func (s *PostgresSource) follow(ctx context.Context, well func()) error {
+	switch s.cfg.capture() {
+	case CaptureLogical:
+		return s.followLogical(ctx, well)
+	case CapturePoll:
+		return s.followPoll(ctx, well)
+	}
 	session, err := s.connect(ctx)
 	if err != nil {
 		return err
@@ -116,7 +129,7 @@ func (s *PostgresSource) up() {
 	defer s.mu.Unlock()
 	if !s.health.Up {
 		s.log.Info("following label changes", "table", s.schema.table)
-		s.health = Health{Up: true, Since: time.Now(), LastEvent: s.health.LastEvent}
+		s.health = Health{Up: true, Since: time.Now(), Notice: s.health.Notice, LastEvent: s.health.LastEvent}
 	}
 }
 

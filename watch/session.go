@@ -98,33 +98,28 @@ func (s *PostgresSource) connect(ctx context.Context) (*session, error) {
 }
 
 func (c *session) prepare(ctx context.Context) error {
-	found, types, err := inspect(ctx, c.conn, c.schema)
+	columns, err := c.inspected(ctx, c.conn)
 	if err != nil {
 		return err
 	}
-	for _, p := range found {
-		if !p.Warning {
-			return &Fault{Cause: p.Message, Cure: p.Hint, Permanent: true}
-		}
-	}
-	c.keyTypes = types
+	c.keyTypes = c.schema.keyTypes(columns)
 	// LISTEN comes before the first read, so that what is committed between the two rings.
 	if _, err := c.conn.Exec(ctx, "LISTEN "+ident(channel(c.model))); err != nil {
 		return err
 	}
 	c.at.Definition = c.schema.definition()
-	// The timeline of the last checkpoint is old right after a promotion; the name of the current WAL file is not.
-	return c.conn.QueryRow(ctx, `SELECT (pg_control_system()).system_identifier::text,
-		('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int, 'retraind.outbox'::regclass::oid`).
+	return c.conn.QueryRow(ctx, "SELECT "+identityColumns+", 'retraind.outbox'::regclass::oid").
 		Scan(&c.at.System, &c.at.Timeline, &c.at.Outbox)
 }
 
 // close ends the connection; the server then releases the doorbell's lock.
-func (c *session) close() {
+func (c *session) close() { c.closeConn(c.conn) }
+
+func (s *PostgresSource) closeConn(conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if err := c.conn.Close(ctx); err != nil {
-		c.log.Debug("close the connection", "err", err)
+	if err := conn.Close(ctx); err != nil {
+		s.log.Debug("close the connection", "err", err)
 	}
 }
 
@@ -135,7 +130,7 @@ func (c *session) resume(ctx context.Context) error {
 		return fmt.Errorf("read the cursor: %w", err)
 	}
 	if text == "" {
-		return c.readAll(ctx, "nothing was read yet")
+		return c.readAll(ctx, firstRead)
 	}
 	stored, err := parsePosition(text)
 	if err != nil {

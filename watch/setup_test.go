@@ -70,8 +70,9 @@ func (m *memory) Append(_ context.Context, _ string, changes []Change, cursor st
 		case OpPut:
 			m.items[c.Item] = Item{ID: c.Item, Text: c.Text, Labels: c.New}
 		case OpLabel:
-			old.ID, old.Labels = c.Item, c.New
-			m.items[c.Item] = old
+			if old.ID, old.Labels = c.Item, c.New; known { // else it is gone by now, and its delete follows
+				m.items[c.Item] = old
+			}
 		}
 		m.changes = append(m.changes, c)
 	}

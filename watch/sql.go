@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -75,6 +76,12 @@ func Migration(model string, cfg *Postgres) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	switch cfg.capture() {
+	case CaptureLogical:
+		return s.publish(), nil
+	case CapturePoll:
+		return s.nothing(), nil
+	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "-- retraind: record the label changes of %s for the model %s.\n", s.table, model)
 	out.WriteString("-- Undo with the output of: retraind init sql --down\n\nBEGIN;\n")
@@ -94,6 +101,12 @@ func Down(model string, cfg *Postgres) (string, error) {
 	s, err := newSchema(model, cfg)
 	if err != nil {
 		return "", err
+	}
+	switch cfg.capture() {
+	case CaptureLogical:
+		return s.unpublish(), nil
+	case CapturePoll:
+		return fmt.Sprintf("-- retraind: capture poll of %s for the model %s has installed nothing.\n", s.table, model), nil
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "-- retraind: stop recording the label changes of %s for the model %s.\n\nBEGIN;\n\n", s.table, model)
@@ -160,6 +173,27 @@ func (s *schema) definition() string {
 		fmt.Fprintf(h, " %q=%q", t.name, t.source)
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// reads lists the columns that the configuration names, each once. Those that an expression reads are only known to
+// the server.
+func (s *schema) reads() []string {
+	names := append(append(Columns{s.cfg.UpdatedAt}, s.cfg.ID...), s.cfg.Text...)
+	for _, t := range s.cfg.targets() {
+		if plain.MatchString(t.source) {
+			names = append(names, t.source)
+		}
+	}
+	if s.cfg.capture() != CaptureOutbox {
+		names = append(names, s.cfg.Author, s.cfg.Watermark) // the triggers read them as their owner
+	}
+	var out []string
+	for _, name := range names {
+		if name != "" && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // rehearsal evaluates what the triggers will, over some rows. A label expression that fails would otherwise make the

@@ -16,21 +16,18 @@ func Grants(model string, cfg *Postgres, role string) (string, error) {
 	if err := checkName(role); err != nil {
 		return "", fmt.Errorf("role: %w", err)
 	}
-	columns, seen := []string{}, map[string]bool{"": true}
-	var expressions []string
-	names := append(append(Columns{cfg.UpdatedAt}, cfg.ID...), cfg.Text...)
+	var columns, expressions []string
+	for _, name := range s.reads() {
+		columns = append(columns, ident(name))
+	}
+	if cfg.capture() == CapturePoll {
+		// Which transaction wrote a row says whether it was read before.
+		columns = append(columns, "xmin")
+	}
 	for _, t := range cfg.targets() {
-		if plain.MatchString(t.source) {
-			names = append(names, t.source)
-		} else {
+		if !plain.MatchString(t.source) {
 			expressions = append(expressions, "("+t.source+")")
 		}
-	}
-	for _, name := range names {
-		if !seen[name] {
-			columns = append(columns, ident(name))
-		}
-		seen[name] = true
 	}
 	quoted := ident(role)
 	var out strings.Builder
@@ -52,11 +49,9 @@ ALTER ROLE %[1]s SET statement_timeout = '60s';
 ALTER ROLE %[1]s SET lock_timeout = '2s';
 ALTER ROLE %[1]s SET idle_in_transaction_session_timeout = '10s';
 
-GRANT USAGE ON SCHEMA retraind, %[4]s TO %[1]s;
-GRANT SELECT ON retraind.outbox, retraind.sources TO %[1]s;
-GRANT EXECUTE ON FUNCTION retraind.prune(text, xid8, timestamptz) TO %[1]s;
-GRANT SELECT (%[5]s) ON %[6]s TO %[1]s;
-`, quoted, model, literal(role), ident(s.ident[0]), strings.Join(columns, ", "), s.table)
+GRANT USAGE ON SCHEMA %[4]s TO %[1]s;
+%[7]sGRANT SELECT (%[5]s) ON %[6]s TO %[1]s;
+`, quoted, model, literal(role), ident(s.ident[0]), strings.Join(columns, ", "), s.table, cfg.capture().grants(quoted))
 	if len(expressions) > 0 {
 		// Only the server knows which columns an expression reads: a view of it depends on them.
 		fmt.Fprintf(&out, `
@@ -78,6 +73,23 @@ END $retraind$;
 	}
 	out.WriteString("\nCOMMIT;\n")
 	return out.String(), nil
+}
+
+// grants are what a capture needs beside the table.
+func (c Capture) grants(role string) string {
+	switch c {
+	case CaptureLogical:
+		return fmt.Sprintf(`-- Needs a superuser. The role can then decode every change of this database, also of tables that it may not SELECT;
+-- physical replication stays closed as long as pg_hba.conf has no "replication" line for it.
+ALTER ROLE %s REPLICATION;
+`, role)
+	case CapturePoll:
+		return ""
+	}
+	return fmt.Sprintf(`GRANT USAGE ON SCHEMA retraind TO %[1]s;
+GRANT SELECT ON retraind.outbox, retraind.sources TO %[1]s;
+GRANT EXECUTE ON FUNCTION retraind.prune(text, xid8, timestamptz) TO %[1]s;
+`, role)
 }
 
 // numbered names the columns of a view.

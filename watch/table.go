@@ -82,7 +82,7 @@ var oneSnapshot = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.Re
 // readAll gives the whole table to the sink, with its snapshot as the cursor: the next round reads exactly what the
 // table did not hold.
 func (c *session) readAll(ctx context.Context, reason string) error {
-	c.log.Info("reading the whole table", "reason", reason)
+	c.rereads(reason)
 	tx, err := c.conn.BeginTx(ctx, oneSnapshot)
 	if err != nil {
 		return err
@@ -93,25 +93,9 @@ func (c *session) readAll(ctx context.Context, reason string) error {
 	if err := tx.QueryRow(ctx, "SELECT pg_current_snapshot()::text").Scan(&next.Snapshot); err != nil {
 		return err
 	}
-	count := 0
-	var failed error // of the reading, apart from the sink's own
-	items := func(yield func(Item, error) bool) {
-		for item, err := range c.schema.rows(ctx, tx) {
-			failed = err
-			count++
-			if !yield(item, err) {
-				return
-			}
-		}
-	}
-	if err := c.sink.Replace(ctx, c.Name(), items, next.String()); err != nil {
-		if failed != nil {
-			return failed
-		}
-		return fmt.Errorf("store the table: %w", err)
-	}
-	if failed != nil {
-		return failed
+	count, err := c.replace(ctx, tx, next.String())
+	if err != nil {
+		return err
 	}
 	if err := tx.Commit(ctx); err != nil {
 		return err
@@ -119,6 +103,39 @@ func (c *session) readAll(ctx context.Context, reason string) error {
 	c.at = next
 	c.arrived(max(1, count))
 	return nil
+}
+
+// firstRead is the reason of a whole-table read that nobody need know of.
+const firstRead = "nothing was read yet"
+
+// rereads says why the whole table is read: loudly, unless it is the first time.
+func (s *PostgresSource) rereads(reason string) {
+	if reason == firstRead {
+		s.log.Info("reading the whole table", "reason", reason)
+		return
+	}
+	s.log.Warn("reading the whole table again", "reason", reason)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.health.Notice = fmt.Sprintf("the whole table was read again at %s: %s", time.Now().Format("2006-01-02 15:04 MST"), reason)
+}
+
+// replace gives the table, as tx sees it, to the sink and returns the number of its rows.
+func (s *PostgresSource) replace(ctx context.Context, tx pgx.Tx, cursor string) (count int, err error) {
+	var failed error // of the reading, apart from the sink's own
+	items := func(yield func(Item, error) bool) {
+		for item, err := range s.schema.rows(ctx, tx) {
+			failed = err
+			count++
+			if !yield(item, err) {
+				return
+			}
+		}
+	}
+	if err := s.sink.Replace(ctx, s.Name(), items, cursor); err != nil && failed == nil {
+		return count, fmt.Errorf("store the table: %w", err)
+	}
+	return count, failed
 }
 
 // Export streams the table as it is at one instant over a connection of its own, in constant memory, for a training's

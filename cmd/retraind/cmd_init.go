@@ -47,6 +47,8 @@ printed again for the configuration as it stands with: retraind init sql`,
 	f.StringVar(&e.ID, "id", "id", "its key column")
 	f.StringSliceVar(&e.Text, "text", []string{"title", "content"}, "its text columns")
 	f.StringVar(&e.Label, "label", "category", "its label column")
+	f.StringVar(&e.Capture, "capture", "", "how changes are found: outbox (triggers), logical (the server's log) or poll (default outbox)")
+	f.StringVar(&e.Watermark, "watermark", "", "column that grows with each write, for --capture poll")
 	f.StringVar(&e.State, "state", "/var/lib/retraind", "state directory")
 	f.BoolVar(&force, "force", false, "overwrite files that exist")
 	cmd.AddCommand(newInitSQL(a), newInitSystemd(a))
@@ -59,7 +61,7 @@ func (a *app) init(dir string, e configs.Example, force bool) error {
 	if err != nil {
 		return err // a flag that does not fit: the message shows the line it made
 	}
-	sql, err := migrations(l.File, "", "retraind")
+	sql, err := migrations(l.File, "", "retraind", "")
 	if err != nil {
 		return err
 	}
@@ -127,13 +129,13 @@ The files under systemd/ make services of step 4; `+"`retraind init systemd`"+` 
 }
 
 // migrations is the SQL of all models, or of one, with the grants for the daemon's role.
-func migrations(f *configs.File, model, role string) (string, error) {
+func migrations(f *configs.File, model, role string, capture watch.Capture) (string, error) {
 	var b strings.Builder
 	for _, name := range f.Names() {
 		if model != "" && name != model {
 			continue
 		}
-		pg := f.Models[name].Labels.Postgres
+		pg := f.Models[name].Labels.Postgres.WithCapture(capture)
 		sql, err := watch.Migration(name, pg)
 		if err != nil {
 			return "", err
@@ -153,7 +155,7 @@ func migrations(f *configs.File, model, role string) (string, error) {
 
 func newInitSQL(a *app) *cobra.Command {
 	var down bool
-	var model, role string
+	var model, role, capture string
 	cmd := &cobra.Command{
 		Use: "sql", Short: "Print the SQL that makes the label tables of the configuration tell about changes", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -165,7 +167,7 @@ func newInitSQL(a *app) *cobra.Command {
 				return noModel(model, l.File.Names())
 			}
 			if !down {
-				sql, err := migrations(l.File, model, role)
+				sql, err := migrations(l.File, model, role, watch.Capture(capture))
 				if err == nil {
 					fmt.Fprint(a.stdout, sql)
 				}
@@ -175,7 +177,7 @@ func newInitSQL(a *app) *cobra.Command {
 				if model != "" && name != model {
 					continue
 				}
-				sql, err := watch.Down(name, l.File.Models[name].Labels.Postgres)
+				sql, err := watch.Down(name, l.File.Models[name].Labels.Postgres.WithCapture(watch.Capture(capture)))
 				if err != nil {
 					return err
 				}
@@ -186,6 +188,7 @@ func newInitSQL(a *app) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&down, "down", false, "print the SQL that removes it again")
 	cmd.Flags().StringVar(&model, "model", "", "only this model")
+	cmd.Flags().StringVar(&capture, "capture", "", "for another capture than the configuration's: outbox, logical or poll")
 	cmd.Flags().StringVar(&role, "role", "retraind", "role that the daemon logs in as; empty prints no grants")
 	return cmd
 }

@@ -21,6 +21,12 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 		p.line("", 0)
 		p.line("  model "+bold(name), 4)
 		p.field("labels", fmt.Sprintf("table %s in PostgreSQL, %s of the items held out", m.Labels.Postgres.Table, m.Heldout.Share))
+		if blind := m.Labels.Postgres.Blind(); len(blind) > 0 {
+			p.field("", "changes are found "+m.Labels.Postgres.Title()+"; what that cannot see:")
+			for _, text := range blind {
+				p.field("", "- "+text)
+			}
+		}
 		p.field("serving", m.Serving.Classify)
 		p.field("retrains", cmp.Or(strings.Join(conditions(m.Policy.RetrainWhen), ", "), "only when told to"))
 		if urgent := conditions(m.Policy.UrgentWhen); len(urgent) > 0 {

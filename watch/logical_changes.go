@@ -1,0 +1,218 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// side is what the server made of one tuple.
+type side struct {
+	key    string
+	labels Labels            // nil when the log does not have all that they are made of
+	text   map[string]string // nil when the log has none of it
+	part   bool              // the log has some of the text columns, not all
+}
+
+// changes turns images into changes, in order.
+func (s *stream) changes(ctx context.Context, images []image) ([]Change, error) {
+	if len(images) == 0 {
+		return nil, nil
+	}
+	sides, err := s.sides(ctx, images, true)
+	var server *pgconn.PgError
+	if errors.As(err, &server) && (strings.HasPrefix(server.Code, "22") || strings.HasPrefix(server.Code, "42")) {
+		// The values are of an older definition of the table, or an expression reads what the log does not have.
+		sides, err = s.sides(ctx, images, false)
+	}
+	if err != nil {
+		return nil, err
+	}
+	table, err := s.reread(ctx, images, sides)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Change, 0, len(images))
+	for i := range images {
+		out = s.change(out, &images[i], sides[2*i], sides[2*i+1], table)
+	}
+	return out, nil
+}
+
+// change appends what one image means.
+func (s *stream) change(out []Change, i *image, old, fresh side, table map[string]Item) []Change {
+	c := Change{Key: s.at.key(i.commit, i.ordinal), At: i.at, Author: i.author, Origin: i.origin}
+	if i.fresh != nil && s.relation.author >= 0 && i.fresh[s.relation.author].text != nil && c.Author == "" {
+		author, origin := authorOf([]byte(*i.fresh[s.relation.author].text))
+		if c.Author = author; c.Origin == "" {
+			c.Origin = origin
+		}
+	}
+	if i.old != nil && old.key != "" && (i.fresh == nil || old.key != fresh.key) {
+		gone := c
+		gone.Op, gone.Item, gone.Old = OpDelete, old.key, old.labels
+		if i.fresh != nil {
+			gone.Key += "-" // a new key is a delete and an insert
+		}
+		out = append(out, gone)
+	}
+	if i.fresh == nil || fresh.key == "" {
+		return out
+	}
+	c.Item, c.New, c.Text, c.Op = fresh.key, fresh.labels, fresh.text, OpPut
+	if i.old != nil && old.key == fresh.key {
+		c.Old = old.labels
+	}
+	now, present := table[fresh.key]
+	if c.New == nil {
+		if !present {
+			return out // its delete follows
+		}
+		c.New = now.Labels
+	}
+	if fresh.part {
+		c.Text = nil
+		if present {
+			c.Text = now.Text
+		}
+	}
+	if c.Text == nil {
+		if c.Op = OpLabel; i.insert {
+			return out // of what is gone: its delete follows
+		}
+	}
+	if c.Old != nil && same(c.Old, c.New) && s.sameText(i) {
+		return out
+	}
+	return append(out, c)
+}
+
+// sameText tells whether the text stayed as it was, where the log says how it was (REPLICA IDENTITY FULL).
+func (s *stream) sameText(i *image) bool {
+	for _, k := range s.relation.text {
+		a, b := i.old[k], i.fresh[k]
+		if b.known && (!a.known || (a.text == nil) != (b.text == nil) || a.text != nil && *a.text != *b.text) {
+			return false
+		}
+	}
+	return true
+}
+
+// sides makes of each image its old and its fresh side: two for each, in order. Without values only the keys are.
+func (s *stream) sides(ctx context.Context, images []image, values bool) ([]side, error) {
+	r := s.relation
+	whole := make([]bool, 0, 2*len(images))
+	columns := make([][]*string, len(r.sent))
+	var which []int // of the returned sides
+	for i := range images {
+		for k, cells := range [][]cell{images[i].old, images[i].fresh} {
+			if cells == nil {
+				continue
+			}
+			which = append(which, 2*i+k)
+			whole = append(whole, values && known(cells, r.labels))
+			for n, at := range r.sent {
+				var v *string
+				if values || slices.Contains(r.keys, at) {
+					v = cells[at].text
+				}
+				columns[n] = append(columns[n], v)
+			}
+		}
+	}
+	args := []any{whole}
+	for _, c := range columns {
+		args = append(args, c)
+	}
+	rows, err := s.conn.Query(ctx, r.query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := make([]side, 2*len(images))
+	for n := 0; rows.Next(); n++ {
+		cells := images[which[n]/2].old
+		if which[n]%2 == 1 {
+			cells = images[which[n]/2].fresh
+		}
+		if out[which[n]], err = s.side(rows.RawValues(), cells, whole[n], values); err != nil {
+			return nil, fmt.Errorf("row of the log at %s: %w", images[which[n]/2].commit, err)
+		}
+	}
+	return out, rows.Err()
+}
+
+// side reads what the server made of a tuple: its key, its labels and the text columns that are no text.
+func (s *stream) side(raw [][]byte, cells []cell, whole, values bool) (side, error) {
+	out := side{key: string(raw[0])}
+	if whole {
+		text := string(raw[1])
+		var err error
+		if out.labels, err = parseLabels(&text); err != nil {
+			return side{}, err
+		}
+	}
+	r := s.relation
+	made, some, all := 2, false, true
+	text := make(map[string]string, len(r.text))
+	for k, i := range r.text {
+		var value []byte
+		if !r.exact[k] {
+			value = raw[made]
+			made++
+		} else if cells[i].text != nil {
+			value = []byte(*cells[i].text)
+		}
+		if value != nil {
+			text[s.cfg.Text[k]] = string(value)
+		}
+		known := values && cells[i].known
+		all = all && known
+		// A column that the log does not have may have changed all the same.
+		some = some || known || !values || i >= len(r.types)
+	}
+	if out.part = some && !all; all {
+		out.text = text
+	}
+	return out, nil
+}
+
+// reread returns the present rows of those images that the log tells in part only.
+func (s *stream) reread(ctx context.Context, images []image, sides []side) (map[string]Item, error) {
+	var keys []string
+	for i := range images {
+		if fresh := sides[2*i+1]; images[i].fresh != nil && fresh.key != "" && (fresh.labels == nil || fresh.part || fresh.text == nil && images[i].insert) {
+			keys = append(keys, fresh.key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	types := s.schema.keyTypes(s.columns)
+	where := fmt.Sprintf("r.%s = ANY ($1::text[]::%s[])", ident(s.cfg.ID[0]), types[0])
+	if len(s.cfg.ID) > 1 {
+		columns, parts := make([]string, len(types)), make([]string, len(types))
+		for i, t := range types {
+			columns[i], parts[i] = "r."+ident(s.cfg.ID[i]), fmt.Sprintf("(k::jsonb ->> %d)::%s", i, t)
+		}
+		where = fmt.Sprintf("(%s) IN (SELECT %s FROM unnest($1::text[]) AS k)", strings.Join(columns, ", "), strings.Join(parts, ", "))
+	}
+	rows, err := s.conn.Query(ctx, s.schema.tableQuery()+" WHERE "+where, keys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := make(map[string]Item, len(keys))
+	for rows.Next() {
+		item, err := s.schema.item(rows.RawValues())
+		if err != nil {
+			return nil, err
+		}
+		out[item.ID] = item
+	}
+	return out, rows.Err()
+}

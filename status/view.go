@@ -153,6 +153,9 @@ func newSourceView(now time.Time, s Source) sourceView {
 	if s.Error != "" {
 		v.Text += ": " + s.Error
 	}
+	if s.Notice != "" {
+		v.Text += " (" + s.Notice + ")"
+	}
 	return v
 }
 

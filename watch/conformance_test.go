@@ -71,10 +71,10 @@ func (l *lab) setup(t *testing.T, capture Capture, tableSQL string, configure fu
 
 // case of the conformance suite: what any capture must bring about.
 type conformance struct {
-	name  string
-	table string
-	cfg   func(dsn string) *Postgres
-	play  func(b *bundle)
+	name    string
+	table   string
+	cfg     func(dsn string) *Postgres
+	play    func(b *bundle)
 	restart bool // is played with restarts of the source, too
 	// blind names captures that cannot do this, with the reason that Blind or the documentation gives.
 	blind map[Capture]string

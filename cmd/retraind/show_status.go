@@ -73,6 +73,9 @@ func (p *page) showModel(m status.Model, now time.Time) {
 			}
 		}
 		p.field("source", src.Name+", "+state)
+		if src.Notice != "" {
+			p.field("", src.Notice)
+		}
 	}
 	if m.Last != nil {
 		p.field("last run", fmt.Sprintf("%s %s %s: %s", shortRun(m.Last.ID), outcome(*m.Last), ago(m.Last.Ended, now), m.Last.Reason))

@@ -75,11 +75,12 @@ func TestReadmeIsShort(t *testing.T) {
 // Every YAML of the documents loads: a whole configuration as it is, a part of one inside the frame of a model.
 func TestConfigurationsInDocumentsLoad(t *testing.T) {
 	t.Parallel()
+	const labels = `    labels: {postgres: {dsn: "host=localhost", table: items, id: id, text: [title], label: category}}
+`
 	const frame = `version: 1
 models:
   example:
-    labels: {postgres: {dsn: "host=localhost", table: items, id: id, text: [title], label: category}}
-    serving: {classify: "http://localhost/classify", health: "http://localhost/health"}
+` + labels + `    serving: {classify: "http://localhost/classify", health: "http://localhost/health"}
 `
 	const holidays = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART;VALUE=DATE:20261225\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
 	whole, parts := 0, 0
@@ -98,7 +99,11 @@ models:
 			case !strings.HasPrefix(text, "retrain_when:"):
 				text = "retrain_when: {max_age: 90d}\n" + text
 			}
-			text = frame + "    " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n    ") + "\n"
+			within := frame
+			if strings.Contains(text, "\nlabels:") {
+				within = strings.Replace(frame, labels, "", 1)
+			}
+			text = within + "    " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n    ") + "\n"
 		}
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "holidays.ics"), []byte(holidays), 0o600); err != nil {

@@ -128,8 +128,10 @@ func (a recallBelow) find(r *drift.Report) (worst, small *drift.Category, below 
 		if a.only != "" && k.Name != a.only || k.Support == 0 {
 			continue
 		}
-		if _, own := slices.BinarySearch(a.but, k.Name); own {
-			continue
+		if len(a.but) > 0 {
+			if _, own := slices.BinarySearch(a.but, k.Name); own {
+				continue
+			}
 		}
 		if k.Support < a.min {
 			if k.Recall < a.bound && (small == nil || k.Recall < small.Recall) {

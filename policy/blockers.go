@@ -161,8 +161,8 @@ func (p *Policy) blockWindow(d *Decision, h *History, now time.Time, words bool)
 	}
 	current, open := p.windows.Current(now)
 	if !open {
-		if next := p.windows.Next(now, 1); len(next) > 0 {
-			d.WindowNext = next[0].Start
+		if next, ok := p.windows.next(now); ok {
+			d.WindowNext = next.Start
 		}
 	}
 	if d.Urgent {
@@ -208,8 +208,8 @@ func (p *Policy) needs(h *History) string {
 
 // fitting is the next opening that is long enough.
 func (p *Policy) fitting(now time.Time, needs time.Duration) (time.Time, bool) {
-	if next := p.windows.Next(now, 1); len(next) > 0 && next[0].Fits(next[0].Start, needs) {
-		return next[0].Start, true
+	if next, ok := p.windows.next(now); ok && next.Fits(next.Start, needs) {
+		return next.Start, true
 	}
 	for _, i := range p.windows.Next(now, openings) {
 		if i.Fits(i.Start, needs) {

@@ -82,14 +82,34 @@ func calling(name string) Condition {
 
 // add judges one condition of the configuration.
 func (n *named) add(d *Decision, r *drift.Report, now time.Time, whole bool, past *memory) {
-	d.Conditions = append(d.Conditions, Condition{Name: n.name, Config: n.config, Unit: n.unit})
-	c := &d.Conditions[len(d.Conditions)-1]
+	c := n.next(d)
 	if whole {
 		n.judge(r, now, c)
 	} else {
 		c.unknown(0)
 	}
-	n.hold(c, past.of(c), now)
+	if c.State != StatePass || n.margin > 0 { // else nothing that was before counts
+		n.hold(c, past.of(c), now)
+	}
+}
+
+// next makes room for a condition. The room that a decision before left, mostly that of the same condition, is only
+// wiped: names are pointers, which cost more to write than all figures.
+func (n *named) next(d *Decision) *Condition {
+	i := len(d.Conditions)
+	if i == cap(d.Conditions) {
+		d.Conditions = append(d.Conditions, Condition{})
+	}
+	d.Conditions = d.Conditions[:i+1]
+	c := &d.Conditions[i]
+	if c.Config != n.config || c.Text != "" {
+		*c = Condition{Name: n.name, Config: n.config, Unit: n.unit}
+		return c
+	}
+	c.Tripped, c.Breached, c.Latched, c.Labels = false, false, false, 0
+	c.Value, c.Bound, c.Distance = 0, 0, 0
+	c.Since, c.Trips = time.Time{}, time.Time{}
+	return c
 }
 
 // notJudged starts the text of a condition that waits for a report that is whole.

@@ -52,8 +52,8 @@ type rule struct {
 
 // block holds the merged windows around a span of days, for quick answers about any instant in it.
 type block struct {
-	first, last date // answers are exact for local dates from first to last
-	list        []Interval
+	from, to time.Time // answers are exact for the local dates that begin from from on and before to
+	list     []Interval
 }
 
 const (
@@ -95,12 +95,6 @@ func (w *Windows) Next(t time.Time, n int) []Interval {
 	if w.Always() || n <= 0 {
 		return nil
 	}
-	if list := w.around(t).list; n == 1 {
-		// The last of a block may be cut off at its edge.
-		if i := after(list, t); i < len(list)-1 {
-			return []Interval{list[i]}
-		}
-	}
 	var out []Interval
 	today, first := dateAt(t, w.loc), 0
 	// One more than asked for: the last one found may still be joined to what follows.
@@ -111,6 +105,20 @@ func (w *Windows) Next(t time.Time, n int) []Interval {
 	return out[first:min(first+n, len(out))]
 }
 
+// next is the first opening after t.
+func (w *Windows) next(t time.Time) (Interval, bool) {
+	// The last of a block may be cut off at its edge.
+	if list := w.around(t).list; !w.Always() {
+		if i := after(list, t); i < len(list)-1 {
+			return list[i], true
+		}
+	}
+	if list := w.Next(t, 1); len(list) > 0 {
+		return list[0], true
+	}
+	return Interval{}, false
+}
+
 // after is the index of the first interval that starts after t.
 func after(list []Interval, t time.Time) int {
 	return sort.Search(len(list), func(i int) bool { return list[i].Start.After(t) })
@@ -118,13 +126,12 @@ func after(list []Interval, t time.Time) int {
 
 // around is the block that t lies in.
 func (w *Windows) around(t time.Time) *block {
-	d := dateAt(t, w.loc)
-	if b := w.cache.Load(); b != nil && d >= b.first && d <= b.last {
+	if b := w.cache.Load(); b != nil && !t.Before(b.from) && t.Before(b.to) {
 		return b
 	}
-	first := date(floorDiv(int64(d), blockDays) * blockDays)
-	b := &block{first: first, last: first + blockDays - 1}
-	b.list = merge(w.between(b.first-horizon, b.last+horizon))
+	first := date(floorDiv(int64(dateAt(t, w.loc)), blockDays) * blockDays)
+	b := &block{from: first.instant(0, w.loc), to: (first + blockDays).instant(0, w.loc)}
+	b.list = merge(w.between(first-horizon, first+blockDays-1+horizon))
 	w.cache.Store(b)
 	return b
 }

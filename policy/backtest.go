@@ -1,0 +1,173 @@
+package policy
+
+import (
+	"slices"
+	"time"
+
+	"github.com/retraind/retraind/drift"
+)
+
+// Record is what happened while another policy, or this one, was in force. All lists are in order of time.
+type Record struct {
+	Reports   []drift.Report
+	Decisions []DecisionFact
+	Runs      []RecordedRun
+}
+
+// DecisionFact is a recorded verdict without its conditions.
+type DecisionFact struct {
+	At      time.Time
+	Verdict Verdict
+	Run     string // the run that it started
+	Forced  bool
+}
+
+// RecordedRun is a run with the time that it had the GPU.
+type RecordedRun struct {
+	RunFact
+	GPU time.Duration
+}
+
+// BacktestOptions say what a record cannot.
+type BacktestOptions struct {
+	// Needs, Took and GPU are for a run that never ran: what it is expected to need of the quiet hours, and what it
+	// usually takes.
+	Needs, Took, GPU time.Duration
+	// Floor is the accuracy below which days are counted; 0 counts none.
+	Floor float64
+	// MendsNothing is the other bound of what cannot be known. Without it, a retrain that the record does not have is
+	// taken to mend what called for it, until the record shows that condition clear or another release.
+	MendsNothing bool
+}
+
+// Backtest is a record decided again.
+type Backtest struct {
+	Model       string
+	From, To    time.Time
+	Evaluations int
+	Then, Now   Side
+	Changes     []Change
+}
+
+// Side is what one policy came to.
+type Side struct {
+	Retrains int
+	Urgent   int // of them, those that did not wait for quiet hours
+	Forced   int
+	// Delays are how long each retrain that was not forced waited since a condition first called for it.
+	Delays []time.Duration
+	// Waiting is the time in which a retrain was called for and none ran.
+	Waiting time.Duration
+	// Below is the time in which the accuracy was known to be below the floor.
+	Below time.Duration
+	Run   time.Duration // all runs together
+	GPU   time.Duration
+}
+
+// Delay is the median of the delays, 0 without any.
+func (s Side) Delay() time.Duration {
+	if len(s.Delays) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(s.Delays))
+	return sorted[(len(sorted)-1)/2]
+}
+
+// Change is a start that only one of the two has.
+type Change struct {
+	At   time.Time
+	Run  string // the recorded one that would not have begun then; empty for one that would
+	Text string // why
+}
+
+// Backtest decides a record again: each evaluation in turn, and between them whenever something that the last one waited
+// for is due, under the runs that this policy would have started. It is deterministic.
+//
+// What a retrain that never ran would have done to the accuracy is not in the record. Until the record shows another
+// release, its figures are those of the model that was not replaced; see MendsNothing. Holds and pauses are not replayed.
+// A forced run is, for a person wanted it whatever the policy says.
+func (p *Policy) Backtest(rec *Record, o BacktestOptions) Backtest {
+	b := Backtest{Evaluations: len(rec.Reports)}
+	if len(rec.Reports) == 0 {
+		return b
+	}
+	b.Model, b.From, b.To = rec.Reports[0].Model, rec.Reports[0].At, rec.Reports[len(rec.Reports)-1].At
+	b.Then = rec.side(b.From, b.To, o.Floor)
+	r := newReplay(p, rec, o, &b)
+	for i := range rec.Reports {
+		report := &rec.Reports[i]
+		until := b.To
+		if i+1 < len(rec.Reports) {
+			until = rec.Reports[i+1].At
+		}
+		r.evaluation(report, until)
+	}
+	r.finish()
+	return b
+}
+
+// side is what was recorded.
+func (rec *Record) side(from, to time.Time, floor float64) Side {
+	var s Side
+	for _, run := range rec.Runs {
+		if run.Started.Before(from) {
+			continue
+		}
+		s.Retrains++
+		if run.Forced {
+			s.Forced++
+		}
+		s.Run += max(0, run.Ended.Sub(run.Started))
+		s.GPU += run.GPU
+	}
+	var since time.Time
+	forced := map[string]bool{}
+	for _, run := range rec.Runs {
+		forced[run.ID] = run.Forced
+	}
+	for _, d := range rec.Decisions {
+		switch {
+		case d.At.Before(from):
+		case d.Run != "":
+			if !since.IsZero() && !forced[d.Run] {
+				s.Delays = append(s.Delays, d.At.Sub(since))
+			} else if !forced[d.Run] {
+				s.Delays = append(s.Delays, 0)
+			}
+			if !since.IsZero() {
+				s.Waiting += d.At.Sub(since)
+			}
+			since = time.Time{}
+		case d.Verdict != VerdictRetrain || d.Forced || rec.running(d.At):
+			if !since.IsZero() {
+				s.Waiting += d.At.Sub(since)
+			}
+			since = time.Time{}
+		case since.IsZero():
+			since = d.At
+		}
+	}
+	if !since.IsZero() {
+		s.Waiting += to.Sub(since)
+	}
+	for i := range rec.Reports {
+		if i+1 < len(rec.Reports) && below(&rec.Reports[i], floor) {
+			s.Below += rec.Reports[i+1].At.Sub(rec.Reports[i].At)
+		}
+	}
+	return s
+}
+
+// running says whether a recorded run was under way.
+func (rec *Record) running(at time.Time) bool {
+	for i := len(rec.Runs) - 1; i >= 0; i-- {
+		if run := &rec.Runs[i]; !run.Started.After(at) {
+			return run.Ended.IsZero() || run.Ended.After(at)
+		}
+	}
+	return false
+}
+
+func below(r *drift.Report, floor float64) bool {
+	return r.State == drift.StateOK && r.Scored > 0 && r.Accuracy < floor
+}

@@ -1,0 +1,311 @@
+package policy
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/retraind/retraind/drift"
+)
+
+// replay is a backtest under way. Its decisions go back and forth between two values, so that an evaluation allocates
+// nothing.
+type replay struct {
+	policy  *Policy
+	rec     *Record
+	o       BacktestOptions
+	out     *Backtest
+	history History
+	d, last *Decision
+
+	seq      int64        // of the labels that history.Info stands for
+	ends     time.Time    // of the run that is under way; zero without one
+	since    time.Time    // when a retrain was first called for; zero while none is
+	next     int          // the first recorded run that was not come by yet
+	release  string       // of the last report
+	lasting  []int        // the conditions that must last before they trip
+	answered []bool       // by condition: a retrain that the record does not have is taken to have mended it
+	any      bool         // some of answered
+	mended   bool         // the figures of the record are those of a model that was replaced
+	mendedAt time.Time    // when its successor would have been there
+	copied   drift.Report // of a report that is judged otherwise than it was
+	baseline drift.Baseline
+	matched  map[string]bool
+	seen     int               // the first recorded run that lies ahead
+	missed   map[string]string // recorded runs that were not begun when they were, with what was decided then
+}
+
+// near is how far a recorded start may lie from the decision that caused it: a run is created, queued and started.
+const near = 10 * time.Minute
+
+func newReplay(p *Policy, rec *Record, o BacktestOptions, out *Backtest) *replay {
+	r := &replay{policy: p, rec: rec, o: o, out: out, d: &Decision{}, last: &Decision{}, seq: -1, matched: map[string]bool{}, missed: map[string]string{}}
+	r.history.Needs = o.Needs
+	r.answered = make([]bool, len(p.retrain)+len(p.urgent))
+	for i, n := range slices.Concat(p.retrain, p.urgent) {
+		if n.lasts > 0 {
+			r.lasting = append(r.lasting, i)
+		}
+	}
+	for ; r.next < len(rec.Runs) && rec.Runs[r.next].Started.Before(out.From); r.next++ {
+		before := rec.Runs[r.next].RunFact
+		before.Info = "before" // no labels of the record are those
+		r.history.Runs = append([]RunFact{before}, r.history.Runs...)
+	}
+	return r
+}
+
+// evaluation decides on a report when it was made, and again until the next one whenever something is due.
+func (r *replay) evaluation(report *drift.Report, until time.Time) {
+	if report.Release != r.release {
+		r.release, r.any, r.mended, r.mendedAt = report.Release, false, false, time.Time{}
+		clear(r.answered)
+	}
+	if report.Seq != r.seq {
+		r.seq, r.history.Info = report.Seq, strconv.FormatInt(report.Seq, 10)
+	}
+	adjusted := r.adjust(report)
+	r.decide(adjusted, report.At)
+	for at := report.At; ; {
+		due := r.due(adjusted, at, until)
+		if due.IsZero() {
+			break
+		}
+		r.decide(adjusted, due)
+		at = due
+	}
+	if r.o.Floor > 0 && below(report, r.o.Floor) {
+		end := until
+		if r.mended && r.mendedAt.Before(end) {
+			end = r.mendedAt
+		}
+		r.out.Now.Below += max(0, end.Sub(report.At))
+	}
+	for ; r.seen < len(r.rec.Runs) && r.rec.Runs[r.seen].Started.Before(until); r.seen++ {
+		if run := &r.rec.Runs[r.seen]; !run.Forced && !r.matched[run.ID] && !run.Started.Before(r.out.From) {
+			r.missed[run.ID] = r.words(adjusted, run.Started).Text
+		}
+	}
+}
+
+// adjust gives a report the state that this policy's min_items gives it, and the age of a release that the record does
+// not have.
+func (r *replay) adjust(report *drift.Report) *drift.Report {
+	state := report.State
+	if state == drift.StateOK || state == drift.StateInsufficient {
+		state = drift.StateOK
+		if report.Scored < r.policy.config.Evaluate.MinItems || report.Scored == 0 {
+			state = drift.StateInsufficient
+		}
+	}
+	older := !r.mendedAt.IsZero() && report.Baseline != nil && report.Baseline.At.Before(r.mendedAt)
+	if state == report.State && !older {
+		return report
+	}
+	r.copied = *report
+	r.copied.State = state
+	if older {
+		r.baseline = *report.Baseline
+		r.baseline.At = r.mendedAt
+		r.copied.Baseline = &r.baseline
+	}
+	return &r.copied
+}
+
+// due is the next time before until at which the daemon would look again although nothing came; zero without one.
+func (r *replay) due(report *drift.Report, at, until time.Time) time.Time {
+	next := until
+	sooner := func(t time.Time) {
+		if t.After(at) && t.Before(next) {
+			next = t
+		}
+	}
+	for i := range r.last.Blocked {
+		sooner(r.last.Blocked[i].Until)
+	}
+	ours := len(r.last.Conditions) - len(r.answered)
+	for _, i := range r.lasting {
+		sooner(r.last.Conditions[ours+i].Trips)
+	}
+	sooner(r.ends)
+	if forced := r.forced(); forced != nil {
+		sooner(forced.Started)
+	}
+	if most := r.policy.config.RetrainWhen.MaxAge; most != nil && report.Baseline != nil {
+		sooner(report.Baseline.At.Add(most.D()))
+	}
+	if every := r.policy.config.Evaluate.Every.D(); every > 0 && r.policy.config.RetrainWhen.When != nil { // it may speak of the age
+		sooner(at.Add(every))
+	}
+	if !next.Before(until) {
+		return time.Time{}
+	}
+	return next
+}
+
+// forced is the next recorded run that a person demanded; those of the record's own policy before it are passed by.
+func (r *replay) forced() *RecordedRun {
+	for ; r.next < len(r.rec.Runs); r.next++ {
+		if run := &r.rec.Runs[r.next]; run.Forced {
+			return run
+		}
+	}
+	return nil
+}
+
+// decide is one turn of the daemon's loop.
+func (r *replay) decide(report *drift.Report, now time.Time) {
+	if !r.ends.IsZero() && !now.Before(r.ends) {
+		r.history.Active, r.ends = "", time.Time{}
+	}
+	var demanded *RecordedRun
+	if run := r.forced(); run != nil && !now.Before(run.Started) {
+		demanded = run
+		r.history.Force = &Force{}
+		r.next++
+	}
+	r.policy.redecide(r.d, report, &r.history, now)
+	r.history.Force = nil
+	if r.any {
+		r.forget(&r.history, now)
+	}
+	d := r.d
+	r.d, r.last = r.last, d
+	r.history.Last = d
+	wanted := d.Verdict == VerdictRetrain && !d.Forced && r.ends.IsZero()
+	switch {
+	case d.Start():
+		r.start(report, d, demanded, now)
+	case demanded != nil: // another run is under way
+		r.out.Changes = append(r.out.Changes, Change{At: now, Run: demanded.ID, Text: "a run is active already"})
+	case wanted && r.since.IsZero():
+		r.since = now
+	case !wanted && !r.since.IsZero():
+		r.out.Now.Waiting += now.Sub(r.since)
+		r.since = time.Time{}
+	}
+}
+
+// forget leaves out what a retrain that the record does not have is taken to have mended. A condition that the record
+// shows clear may trip again.
+func (r *replay) forget(h *History, now time.Time) {
+	d := r.d
+	ours := len(d.Conditions) - len(r.answered)
+	r.any = false
+	calls, urgent := d.Forced, false
+	for i := range d.Conditions {
+		c := &d.Conditions[i]
+		if i >= ours && r.answered[i-ours] {
+			if r.answered[i-ours] = c.Tripped || c.Breached; r.answered[i-ours] {
+				r.any = true
+				continue
+			}
+		}
+		if c.Tripped {
+			calls = true
+			urgent = urgent || i-ours >= len(r.policy.retrain)
+		}
+	}
+	switch {
+	case d.Verdict != VerdictRetrain:
+	case !calls:
+		d.Verdict, d.Urgent, d.Blocked, d.Reason = VerdictHold, false, d.Blocked[:0], ReasonNothingTripped
+	case d.Urgent && !urgent:
+		d.Urgent, d.Blocked, d.WindowNext = false, d.Blocked[:0], time.Time{}
+		r.policy.block(d, h, now, false)
+		d.Reason = ""
+		if len(d.Blocked) > 0 {
+			d.Reason = d.Blocked[0].Reason
+		}
+	}
+}
+
+// start begins a run: the recorded one if there was one just then, else one as they usually are.
+func (r *replay) start(report *drift.Report, d *Decision, demanded *RecordedRun, now time.Time) {
+	run := RunFact{ID: "would-be-" + strconv.Itoa(r.out.Now.Retrains+1), Started: now, Ended: now.Add(r.o.Took), Outcome: OutcomePromoted, Forced: d.Forced, Info: r.history.Info}
+	gpu := r.o.GPU
+	recorded := demanded
+	if recorded == nil {
+		recorded = r.recorded(now)
+	}
+	if recorded != nil {
+		r.matched[recorded.ID] = true
+		run.ID, run.Ended, run.Outcome, gpu = recorded.ID, now.Add(max(0, recorded.Ended.Sub(recorded.Started))), recorded.Outcome, recorded.GPU
+	} else {
+		// The words cost more than all decisions of a week; only what differs gets them.
+		worded := r.words(report, now)
+		r.out.Changes = append(r.out.Changes, Change{At: now, Text: worded.cause()})
+		if !r.o.MendsNothing {
+			r.mend(d, run.Ended)
+		}
+	}
+	s := &r.out.Now
+	s.Retrains++
+	switch {
+	case d.Forced:
+		s.Forced++
+	default:
+		wait := time.Duration(0)
+		if !r.since.IsZero() {
+			wait = now.Sub(r.since)
+		}
+		s.Delays = append(s.Delays, wait)
+		s.Waiting += wait
+		if d.Urgent {
+			s.Urgent++
+		}
+	}
+	r.since = time.Time{}
+	s.Run += run.Ended.Sub(run.Started)
+	s.GPU += gpu
+	r.history.Runs = append([]RunFact{run}, r.history.Runs...)
+	r.history.Active, r.ends = run.ID, run.Ended
+	if !run.Ended.After(now) {
+		r.history.Active, r.ends = "", time.Time{}
+	}
+}
+
+// recorded is the run of the record that the decision at a time is the cause of.
+func (r *replay) recorded(now time.Time) *RecordedRun {
+	for i := range r.rec.Runs {
+		run := &r.rec.Runs[i]
+		if off := run.Started.Sub(now); !run.Forced && !r.matched[run.ID] && off > -time.Minute && off < near {
+			return run
+		}
+	}
+	return nil
+}
+
+// mend takes the retrain that begins now for one that mends what called for it.
+func (r *replay) mend(d *Decision, at time.Time) {
+	ours := len(d.Conditions) - len(r.answered)
+	for i := range r.answered {
+		if d.Conditions[ours+i].Breached || d.Conditions[ours+i].Tripped {
+			r.answered[i], r.any = true, true
+		}
+	}
+	r.mended, r.mendedAt = true, at
+}
+
+// words is the decision of this policy at a time, as it would be told.
+func (r *replay) words(report *drift.Report, now time.Time) Decision {
+	h := r.history
+	if h.Last == r.d { // it is about to be written over
+		h.Last = nil
+	}
+	return r.policy.Decide(*report, h, now)
+}
+
+// finish closes what is open at the end, and names the recorded runs that would not have begun.
+func (r *replay) finish() {
+	if !r.since.IsZero() {
+		r.out.Now.Waiting += r.out.To.Sub(r.since)
+	}
+	for i := range r.rec.Runs {
+		run := &r.rec.Runs[i]
+		if text, ok := r.missed[run.ID]; ok && !r.matched[run.ID] {
+			r.out.Changes = append(r.out.Changes, Change{At: run.Started, Run: run.ID, Text: text})
+		}
+	}
+	slices.SortStableFunc(r.out.Changes, func(a, b Change) int { return a.At.Compare(b.At) })
+}

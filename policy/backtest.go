@@ -161,7 +161,7 @@ func (rec *Record) side(from, to time.Time, floor float64) Side {
 // running says whether a recorded run was under way.
 func (rec *Record) running(at time.Time) bool {
 	for i := len(rec.Runs) - 1; i >= 0; i-- {
-		if run := &rec.Runs[i]; !run.Started.After(at) {
+		if run := &rec.Runs[i]; run.Started.Before(at) {
 			return run.Ended.IsZero() || run.Ended.After(at)
 		}
 	}

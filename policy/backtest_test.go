@@ -1,0 +1,209 @@
+package policy_test
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/policy"
+)
+
+// lived plays the daemon's loop over reports and writes down what a daemon would: when it decided, and what it ran.
+type lived struct {
+	t       *rapid.T
+	p       *policy.Policy
+	c       policy.Config
+	rec     policy.Record
+	h       policy.History
+	ends    time.Time
+	outcome []policy.Outcome
+}
+
+func (l *lived) decide(r drift.Report, now time.Time) policy.Decision {
+	if !l.ends.IsZero() && !now.Before(l.ends) {
+		l.h.Active, l.ends = "", time.Time{}
+	}
+	l.h.Info = strconv.FormatInt(r.Seq, 10)
+	d := l.p.Decide(r, l.h, now)
+	l.h.Last = &d
+	l.rec.Decisions = append(l.rec.Decisions, policy.DecisionFact{At: now, Verdict: d.Verdict})
+	if !d.Start() {
+		return d
+	}
+	run := policy.RunFact{ID: fmt.Sprintf("r%d", len(l.rec.Runs)), Started: now, Ended: now.Add(time.Duration(rapid.IntRange(1, 300).Draw(l.t, "took")) * time.Minute), Info: l.h.Info}
+	run.Outcome = rapid.SampledFrom(l.outcome).Draw(l.t, "outcome")
+	l.rec.Decisions = append(l.rec.Decisions, policy.DecisionFact{At: now, Verdict: d.Verdict, Run: run.ID})
+	l.rec.Runs = append(l.rec.Runs, policy.RecordedRun{RunFact: run, GPU: run.Ended.Sub(run.Started) / 2})
+	l.h.Runs = append([]policy.RunFact{run}, l.h.Runs...)
+	l.h.Active, l.ends = run.ID, run.Ended
+	return d
+}
+
+// live decides on a report and again until the next one whenever something is due, as the daemon's timer does.
+func (l *lived) live(r drift.Report, until time.Time) {
+	d := l.decide(r, r.At)
+	for at := r.At; ; {
+		next := until
+		for _, t := range append(untils(d), l.ends, r.Baseline.At.Add(l.c.RetrainWhen.MaxAge.D())) {
+			if t.After(at) && t.Before(next) {
+				next = t
+			}
+		}
+		if !next.Before(until) {
+			return
+		}
+		d, at = l.decide(r, next), next
+	}
+}
+
+func untils(d policy.Decision) (list []time.Time) {
+	if d.Verdict == policy.VerdictRetrain {
+		for _, b := range d.Blocked {
+			list = append(list, b.Until)
+		}
+	}
+	for _, c := range d.Conditions {
+		list = append(list, c.Trips)
+	}
+	return list
+}
+
+// A record decided again under the policy that made it gives the same runs, delays and waiting, whatever happened.
+func TestBacktestRepeatsTheRecord(t *testing.T) {
+	t.Parallel()
+	outer, starts := t, 0
+	rapid.Check(t, func(t *rapid.T) {
+		loc, err := time.LoadLocation(rapid.SampledFrom(zones).Draw(t, "zone"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := config(outer)
+		c.Limits.Cooldown = unit.Duration(rapid.IntRange(0, 48).Draw(t, "cooldown")) * unit.Duration(hour)
+		c.RetrainWhen.AccuracyBelow.For = unit.Duration(rapid.IntRange(0, 5).Draw(t, "for")) * unit.Duration(hour)
+		c.RetrainWhen.AccuracyBelow.Margin = unit.Points(rapid.IntRange(0, 2).Draw(t, "margin"))
+		p, err := policy.Compile(c, loc, policy.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := &lived{t: t, p: p, c: c, outcome: []policy.Outcome{policy.OutcomePromoted, policy.OutcomeRejected, policy.OutcomeFailed}}
+		l.h.Needs = time.Duration(rapid.IntRange(0, 5).Draw(t, "needs")) * hour
+		at := noon(outer)
+		for i := range rapid.IntRange(2, 40).Draw(t, "reports") {
+			r := wrong(healthy(outer), rapid.IntRange(0, 60).Draw(t, "wrong"))
+			r.At, r.Seq, r.Release = at, int64(i/2), fmt.Sprint("r", len(l.rec.Runs))
+			l.rec.Reports = append(l.rec.Reports, r)
+			at = at.Add(time.Duration(rapid.IntRange(1, 3000).Draw(t, "minutes")) * time.Minute)
+		}
+		for i, r := range l.rec.Reports {
+			until := r.At
+			if i+1 < len(l.rec.Reports) {
+				until = l.rec.Reports[i+1].At
+			}
+			l.live(r, until)
+		}
+		starts += len(l.rec.Runs)
+		o := policy.BacktestOptions{Needs: l.h.Needs, Took: hour, Floor: 0.85}
+		b := p.Backtest(&l.rec, o)
+		if diff := cmp.Diff(b.Then, b.Now); diff != "" || len(b.Changes) > 0 {
+			t.Fatalf("another past (-then +now):\n%s%+v", diff, b.Changes)
+		}
+		o.MendsNothing = true
+		if again := p.Backtest(&l.rec, o); !cmp.Equal(b, again) {
+			t.Fatalf("nothing was left open, and yet the bounds differ:\n%s", cmp.Diff(b, again))
+		}
+	})
+	if starts < 20 {
+		t.Errorf("only %d runs in all of it", starts)
+	}
+}
+
+// steps is a record with one report each hour: how many answers are wrong.
+func steps(t *testing.T, every time.Duration, wrongs ...int) *policy.Record {
+	rec := &policy.Record{}
+	for i, n := range wrongs {
+		r := wrong(healthy(t), n)
+		r.At, r.Seq = noon(t).Add(time.Duration(i)*every), int64(n)
+		rec.Reports = append(rec.Reports, r)
+	}
+	return rec
+}
+
+// always has no quiet hours and one condition.
+func always(t *testing.T, points float64) policy.Config {
+	c := policy.Defaults()
+	c.RetrainWhen.AccuracyDrop = &policy.AccuracyDrop{Points: unit.Points(points)}
+	c.Limits.Cooldown = unit.Duration(hour)
+	c.Limits.Budget = unit.Rate{}
+	return c
+}
+
+// A retrain that never ran is counted once for what called for it, or again and again; the truth lies between.
+func TestBacktestBounds(t *testing.T) {
+	t.Parallel()
+	rec := steps(t, 6*hour, 0, 0, 30, 30, 30, 30, 0, 30)
+	p := compile(t, always(t, 3), time.UTC)
+	o := policy.BacktestOptions{Took: hour, GPU: hour / 4, Floor: 0.85}
+	least := p.Backtest(rec, o)
+	o.MendsNothing = true
+	most := p.Backtest(rec, o)
+	if least.Now.Retrains != 2 || least.Now.GPU != hour/2 || least.Now.Below != hour {
+		t.Errorf("at best: %+v", least.Now)
+	}
+	// Each report has labels of its own and the cooldown is an hour after each run of an hour: every two hours.
+	if most.Now.Retrains != 13 || most.Now.Below != 24*hour || most.Then.Below != 24*hour {
+		t.Errorf("at worst: %+v, recorded %+v", most.Now, most.Then)
+	}
+	if len(least.Changes) != 2 || !least.Changes[0].At.Equal(rec.Reports[2].At) || least.Changes[0].Run != "" {
+		t.Errorf("changes: %+v", least.Changes)
+	}
+	if least.Evaluations != 8 || least.Then.Retrains != 0 {
+		t.Errorf("%+v", least)
+	}
+}
+
+// A recorded run that this policy would not have started is named with what it says instead; a forced one is replayed.
+func TestBacktestNamesWhatDiffers(t *testing.T) {
+	t.Parallel()
+	rec := steps(t, hour, 0, 30, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+	at := rec.Reports[1].At
+	rec.Runs = []policy.RecordedRun{
+		{RunFact: policy.RunFact{ID: "auto", Started: at, Ended: at.Add(hour), Outcome: policy.OutcomePromoted}, GPU: hour},
+		{RunFact: policy.RunFact{ID: "forced", Started: at.Add(9 * hour), Ended: at.Add(10 * hour), Outcome: policy.OutcomePromoted, Forced: true}, GPU: hour},
+	}
+	rec.Decisions = []policy.DecisionFact{{At: at, Verdict: policy.VerdictRetrain}, {At: at, Verdict: policy.VerdictRetrain, Run: "auto"}}
+	b := compile(t, always(t, 20), time.UTC).Backtest(rec, policy.BacktestOptions{})
+	if b.Now.Retrains != 1 || b.Now.Forced != 1 || b.Then.Retrains != 2 || b.Then.Forced != 1 || b.Now.GPU != hour {
+		t.Errorf("then %+v, now %+v", b.Then, b.Now)
+	}
+	if len(b.Changes) != 1 || b.Changes[0].Run != "auto" || b.Changes[0].Text == "" {
+		t.Errorf("changes: %+v", b.Changes)
+	}
+	same := compile(t, always(t, 3), time.UTC).Backtest(rec, policy.BacktestOptions{})
+	if len(same.Changes) != 0 || !slices.Equal(same.Now.Delays, same.Then.Delays) {
+		t.Errorf("then %+v, now %+v, changes %+v", same.Then, same.Now, same.Changes)
+	}
+}
+
+// The number of items that a conclusion needs is this policy's, not that of the record.
+func TestBacktestOtherMinItems(t *testing.T) {
+	t.Parallel()
+	rec := steps(t, hour, 30, 30)
+	for i := range rec.Reports {
+		rec.Reports[i].State, rec.Reports[i].Detail = drift.StateInsufficient, "300 are fewer than 500"
+	}
+	c := always(t, 3)
+	if b := compile(t, c, time.UTC).Backtest(rec, policy.BacktestOptions{}); b.Now.Retrains != 1 {
+		t.Errorf("300 items are enough for 200: %+v", b.Now)
+	}
+	c.Evaluate.MinItems = 301
+	if b := compile(t, c, time.UTC).Backtest(rec, policy.BacktestOptions{}); b.Now.Retrains != 0 {
+		t.Errorf("300 items are fewer than 301: %+v", b.Now)
+	}
+}

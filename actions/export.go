@@ -143,7 +143,7 @@ var sides = []drift.Side{drift.SideTrain, drift.SideValidation, drift.SideTest}
 func CheckExport(facts ExportFacts, before map[string]int) error {
 	switch {
 	case facts.Items == 0:
-		return errors.New("the export is empty: no row carries a label; check labels.postgres.table and labels.postgres.label")
+		return errors.New("the export is empty: no item carries a label; check what labels: names")
 	case facts.Test == 0:
 		return fmt.Errorf("no item of %d is held out: raise heldout.share, or label more items", facts.Items)
 	case facts.Train == 0:

@@ -124,6 +124,9 @@ func (m *Model) withDefaults(f *File) {
 		g := m.GPU.WithDefaults()
 		m.GPU = &g
 	}
+	if files := m.Labels.Files; files != nil {
+		files.Dir = f.abs(files.Dir)
+	}
 	if pg := m.Labels.Postgres; pg != nil {
 		pg.DSNFile = f.abs(pg.DSNFile)
 		if columns := m.labelColumns(pg); columns != nil {

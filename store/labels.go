@@ -24,7 +24,7 @@ func (t *Tx) SetCursor(model, source, position string) error {
 		on conflict (model, source) do update set position = excluded.position`, model, source, position)
 }
 
-// Item is one labelled row as last seen. Text is kept for held-out items alone.
+// Item is one labelled item as last seen. Text is kept for held-out items, and for those that no table keeps.
 type Item struct {
 	ID       string
 	Heldout  bool
@@ -33,34 +33,46 @@ type Item struct {
 	Born     int64 // the change that brought its text
 	Text     map[string]string
 	Labels   map[string]string
-	Seq      int64 // its last change
-	Own      bool  // that change was retraind's own
+	Base     map[string]string // what the table says, where an event has said otherwise since; else nil
+	Source   string            // the event source that brought it; "" is the table
+	Seq      int64             // its last change
+	Own      bool              // that change was retraind's own
 	At       time.Time
 }
 
 // Item returns one item, ErrNotFound if it was never seen or is gone.
 func (t *Tx) Item(model, id string) (Item, error) {
-	it := Item{ID: id}
-	var text, labels, at string
-	err := t.tx.QueryRowContext(t.ctx, `select heldout, grp, text_hash, born, text, labels, seq, own, at from items where model = ? and id = ?`, model, id).
-		Scan(&it.Heldout, &it.Group, &it.TextHash, &it.Born, &text, &labels, &it.Seq, &it.Own, &at)
-	if err != nil {
-		return it, noRows(err)
+	it, err := scanItem(t.tx.QueryRowContext(t.ctx, `select `+itemColumns+` from items where model = ? and id = ?`, model, id).Scan)
+	it.ID = id
+	return it, noRows(err)
+}
+
+const itemColumns = `id, heldout, grp, text_hash, born, text, labels, base, source, seq, own, at`
+
+func scanItem(scan func(...any) error) (it Item, err error) {
+	var text, labels, base, at string
+	if err := scan(&it.ID, &it.Heldout, &it.Group, &it.TextHash, &it.Born, &text, &labels, &base, &it.Source, &it.Seq, &it.Own, &at); err != nil {
+		return it, err
 	}
 	it.At = unstamp(at)
+	if base != "null" {
+		if err := json.Unmarshal([]byte(base), &it.Base); err != nil {
+			return it, err
+		}
+	}
 	return it, decode2(text, &it.Text, labels, &it.Labels)
 }
 
 // PutItem stores an item; sweep marks it as seen by the full read of that number.
 func (t *Tx) PutItem(model string, it Item, sweep int64) error {
 	text := "null"
-	if it.Heldout {
+	if it.Heldout || it.Source != "" {
 		text = encode(it.Text)
 	}
-	return t.exec(`insert into items (model, id, heldout, grp, text_hash, born, text, labels, seq, own, at, sweep) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	return t.exec(`insert into items (model, id, heldout, grp, text_hash, born, text, labels, base, source, seq, own, at, sweep) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		on conflict (model, id) do update set heldout = excluded.heldout, grp = excluded.grp, text_hash = excluded.text_hash, born = excluded.born,
-		text = excluded.text, labels = excluded.labels, seq = excluded.seq, own = excluded.own, at = excluded.at, sweep = excluded.sweep`,
-		model, it.ID, it.Heldout, it.Group, it.TextHash, it.Born, text, encode(it.Labels), it.Seq, it.Own, stamp(it.At), sweep)
+		text = excluded.text, labels = excluded.labels, base = excluded.base, source = excluded.source, seq = excluded.seq, own = excluded.own, at = excluded.at, sweep = excluded.sweep`,
+		model, it.ID, it.Heldout, it.Group, it.TextHash, it.Born, text, encode(it.Labels), encode(it.Base), it.Source, it.Seq, it.Own, stamp(it.At), sweep)
 }
 
 // TouchItem marks an unchanged item as seen by a full read.
@@ -73,10 +85,10 @@ func (t *Tx) DeleteItem(model, id string) error {
 	return t.exec(`delete from items where model = ? and id = ?`, model, id)
 }
 
-// Unswept lists the ids that the full read of that number has not seen.
+// Unswept lists the ids of the table's items that the full read of that number has not seen.
 func (t *Tx) Unswept(model string, sweep int64) ([]string, error) {
 	var ids []string
-	err := t.each(`select id from items where model = ? and sweep <> ?`, []any{model, sweep}, func(scan func(...any) error) error {
+	err := t.each(`select id from items where model = ? and sweep <> ? and source = ''`, []any{model, sweep}, func(scan func(...any) error) error {
 		var id string
 		if err := scan(&id); err != nil {
 			return err
@@ -110,17 +122,22 @@ func (t *Tx) HeldOut(model string) iter.Seq2[Item, error] { return t.items(model
 // Items yields all items, by id.
 func (t *Tx) Items(model string) iter.Seq2[Item, error] { return t.items(model, "") }
 
+// Brought yields the items that events brought, by id.
+func (t *Tx) Brought(model string) iter.Seq2[Item, error] {
+	return t.items(model, "and source <> ''")
+}
+
+// Relabelled yields the table's items whose label events have changed, by id.
+func (t *Tx) Relabelled(model string) iter.Seq2[Item, error] {
+	return t.items(model, "and base <> 'null'")
+}
+
 func (t *Tx) items(model, where string) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		stop := fmt.Errorf("stop")
-		err := t.each(`select id, heldout, grp, text_hash, born, text, labels, seq, own, at from items where model = ? `+where+` order by id`, []any{model}, func(scan func(...any) error) error {
-			var it Item
-			var text, labels, at string
-			if err := scan(&it.ID, &it.Heldout, &it.Group, &it.TextHash, &it.Born, &text, &labels, &it.Seq, &it.Own, &at); err != nil {
-				return err
-			}
-			it.At = unstamp(at)
-			if err := decode2(text, &it.Text, labels, &it.Labels); err != nil {
+		err := t.each(`select `+itemColumns+` from items where model = ? `+where+` order by id`, []any{model}, func(scan func(...any) error) error {
+			it, err := scanItem(scan)
+			if err != nil {
 				return err
 			}
 			if !yield(it, nil) {

@@ -37,9 +37,11 @@ create table items (
 	heldout integer not null,    -- decided once, when the item was first seen
 	grp text not null,           -- hash of the group key: duplicates have the same
 	text_hash text not null,
-	text text not null,          -- JSON; kept for held-out items alone
+	text text not null,          -- JSON; kept for held-out items, and for those that no table keeps
 	born integer not null,       -- the change that brought its text
 	labels text not null,        -- JSON
+	base text not null,          -- JSON: what the table says, where an event has said otherwise since; else null
+	source text not null,        -- the event source that brought it; '' is the table
 	seq integer not null,        -- its last change
 	own integer not null,        -- that change was retraind's own
 	at text not null,
@@ -47,6 +49,22 @@ create table items (
 	primary key (model, id)
 ) strict, without rowid;
 create index items_heldout on items (model, heldout) where heldout = 1;
+create table seen (             -- events that have a name, by it
+	model text not null, source text not null, key text not null, stored text not null,
+	primary key (model, source, key)
+) strict, without rowid;
+create table said (             -- what each label file said last about an item, as a digest
+	model text not null, file text not null, item text not null, digest text not null,
+	primary key (model, file, item)
+) strict, without rowid;
+create table early (            -- labels that wait for their item
+	model text not null, item text not null, source text not null, event text not null, stored text not null,
+	primary key (model, item)
+) strict, without rowid;
+create table requests (         -- requests that were carried out, by the name that their sender gave them
+	id text not null, verb text not null, model text not null, answer text not null, at text not null,
+	primary key (id)
+) strict, without rowid;
 create table changes (
 	n integer primary key autoincrement,
 	model text not null, source text not null, key text not null,

@@ -15,20 +15,49 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Config is the labels section of a model: where its label changes come from.
+// Config is the labels section of a model: where its label changes come from. Several sources go together.
 type Config struct {
 	// Postgres is the table in which people correct labels.
 	Postgres *Postgres `yaml:"postgres"`
+	// Files is a directory of label files, JSON Lines or CSV.
+	Files *Files `yaml:"files"`
+}
+
+// TextFields lists the fields of an item's text, as far as the configuration says.
+func (c *Config) TextFields() []string {
+	if c.Postgres != nil {
+		return c.Postgres.Text
+	}
+	if c.Files != nil && c.Files.Text.Fields() != nil {
+		return slices.Sorted(maps.Keys(c.Files.Text.Fields()))
+	}
+	return []string{"text"}
+}
+
+// Names lists the sources that are configured.
+func (c *Config) Names() []string {
+	var names []string
+	if c.Postgres != nil {
+		names = append(names, SourcePostgres)
+	}
+	if c.Files != nil {
+		names = append(names, SourceFiles)
+	}
+	return names
 }
 
 // Validate reports every fault of the section.
 func (c *Config) Validate() check.Problems {
 	var found check.Problems
-	if c.Postgres == nil {
-		found.Errorf("", "add postgres: {dsn_file: …, table: …, id: …, text: […], label: …}", "no source of labels")
-		return found
+	if len(c.Names()) == 0 {
+		found.Errorf("", "add postgres: {dsn_file: …, table: …, id: …, text: […], label: …}, or files: {dir: …}", "no source of labels")
 	}
-	found.Under("postgres", c.Postgres.Validate())
+	if c.Postgres != nil {
+		found.Under("postgres", c.Postgres.Validate())
+	}
+	if c.Files != nil {
+		found.Under("files", c.Files.Validate())
+	}
 	return found
 }
 

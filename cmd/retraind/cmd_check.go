@@ -60,7 +60,7 @@ func (a *app) check(cmd *cobra.Command, offline bool) (strictyaml.Problems, *con
 	var online check.Problems
 	for _, name := range l.File.Names() {
 		m := l.File.Models[name]
-		online.Under("models."+name+".labels.postgres", watch.Check(ctx, name, m.Labels.Postgres))
+		online.Under("models."+name+".labels", watch.CheckSources(ctx, name, &m.Labels))
 		online.Under("models."+name+".serving", checkServing(ctx, m.Serving))
 	}
 	located, err := l.Locate(online)

@@ -135,6 +135,10 @@ func migrations(f *configs.File, model, role string, capture watch.Capture) (str
 		if model != "" && name != model {
 			continue
 		}
+		if f.Models[name].Labels.Postgres == nil {
+			fmt.Fprintf(&b, "-- model %s: no table, nothing to set up\n", name)
+			continue
+		}
 		pg := f.Models[name].Labels.Postgres.WithCapture(capture)
 		sql, err := watch.Migration(name, pg)
 		if err != nil {
@@ -174,7 +178,7 @@ func newInitSQL(a *app) *cobra.Command {
 				return err
 			}
 			for _, name := range l.File.Names() {
-				if model != "" && name != model {
+				if model != "" && name != model || l.File.Models[name].Labels.Postgres == nil {
 					continue
 				}
 				sql, err := watch.Down(name, l.File.Models[name].Labels.Postgres.WithCapture(watch.Capture(capture)))

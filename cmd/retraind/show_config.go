@@ -10,6 +10,7 @@ import (
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/watch"
 )
 
 // describe says what a valid file sets up, so that a person sees whether it is what was meant.
@@ -20,9 +21,9 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 		m := f.Models[name]
 		p.line("", 0)
 		p.line("  model "+bold(name), 4)
-		p.field("labels", fmt.Sprintf("table %s in PostgreSQL, %s of the items held out", m.Labels.Postgres.Table, m.Heldout.Share))
+		p.field("labels", fmt.Sprintf("%s, %s of the items held out", strings.Join(labelSources(m.Labels), " and "), m.Heldout.Share))
 		if blind := m.Labels.Postgres.Blind(); len(blind) > 0 {
-			p.field("", "changes are found "+m.Labels.Postgres.Title()+"; what that cannot see:")
+			p.field("", "changes of the table are found "+m.Labels.Postgres.Title()+"; what that cannot see:")
 			for _, text := range blind {
 				p.field("", "- "+text)
 			}
@@ -57,6 +58,18 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 		p.field("asked", "every database and classifier that it names")
 	}
 	return p.print()
+}
+
+// labelSources says where labels come from.
+func labelSources(c watch.Config) []string {
+	var out []string
+	if c.Postgres != nil {
+		out = append(out, fmt.Sprintf("table %s in PostgreSQL", c.Postgres.Table))
+	}
+	if c.Files != nil {
+		out = append(out, "label files in "+c.Files.Dir)
+	}
+	return out
 }
 
 func broker(c notify.Config) string {

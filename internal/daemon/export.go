@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/configs"
@@ -56,7 +58,10 @@ func Export(ctx context.Context, file *configs.File, model string, o ExportOptio
 			return actions.CheckExport(f, before)
 		}
 	}
-	x := exporter{store: s, model: model, split: split, targets: targets, rows: func() iter.Seq2[watch.Item, error] { return watch.Export(ctx, model, m.Labels.Postgres) }}
+	if s == nil && m.Labels.Postgres == nil {
+		return actions.ExportFacts{}, fmt.Errorf("nothing was read yet from %s: start the daemon once (retraind run); it keeps what it reads in %s", strings.Join(m.Labels.Names(), " and "), file.State)
+	}
+	x := exporter{store: s, model: model, split: split, targets: targets, rows: func(t *store.Tx) iter.Seq2[watch.Item, error] { return allRows(ctx, t, model, &m.Labels, targets) }}
 	facts, _, err := actions.Export(ctx, o.Dir, plan, labelled(x.sided(ctx), targets[0].Name))
 	return facts, err
 }
@@ -89,7 +94,44 @@ func labelled(rows iter.Seq2[actions.Row, error], target string) iter.Seq2[actio
 			}
 		}
 		if !some {
-			yield(actions.Row{}, fmt.Errorf("none of %d rows carries a label: nothing was written; check labels.postgres.table and labels.postgres.label", n))
+			yield(actions.Row{}, fmt.Errorf("none of %d rows carries a label: nothing was written; check what labels: names", n))
+		}
+	}
+}
+
+// allRows are a model's items as they stand: those of the table from the table, with the labels that events have given
+// them since, and those that events brought from the store. t is nil before the first start.
+func allRows(ctx context.Context, t *store.Tx, model string, labels *watch.Config, targets []drift.Target) iter.Seq2[watch.Item, error] {
+	return func(yield func(watch.Item, error) bool) {
+		relabelled := map[string]store.Item{}
+		if t != nil {
+			for it, err := range t.Relabelled(model) {
+				if err != nil {
+					yield(watch.Item{}, err)
+					return
+				}
+				relabelled[it.ID] = it
+			}
+		}
+		if labels.Postgres != nil {
+			for it, err := range watch.Export(ctx, model, labels.Postgres) {
+				if known, ok := relabelled[it.ID]; ok {
+					if said, _ := drift.CanonicalLabels(targets, it.Labels); maps.Equal(known.Base, said) {
+						it.Labels = known.Labels
+					}
+				}
+				if !yield(it, err) {
+					return
+				}
+			}
+		}
+		if t == nil {
+			return
+		}
+		for it, err := range t.Brought(model) {
+			if !yield(watch.Item{ID: it.ID, Text: it.Text, Labels: it.Labels, At: it.At}, err) {
+				return
+			}
 		}
 	}
 }
@@ -107,7 +149,7 @@ func newSplit(state, model string, m *configs.Model) (*drift.Split, error) {
 	if err != nil || m.Heldout.File == "" {
 		return drift.NewSplit(m.Heldout, salt, nil), err
 	}
-	file, err := drift.OpenHeldoutFile(m.Heldout.File, m.Heldout, m.Labels.Postgres.Text)
+	file, err := drift.OpenHeldoutFile(m.Heldout.File, m.Heldout, m.Labels.TextFields())
 	if err != nil {
 		return nil, err
 	}
@@ -116,13 +158,13 @@ func newSplit(state, model string, m *configs.Model) (*drift.Split, error) {
 
 var errStop = errors.New("stop")
 
-// exporter gives each row of a table its side.
+// exporter gives each item its side.
 type exporter struct {
 	store   *store.Store // nil before the first start
 	model   string
 	split   *drift.Split
 	targets []drift.Target
-	rows    func() iter.Seq2[watch.Item, error] // the table as it stands; may be called twice
+	rows    func(*store.Tx) iter.Seq2[watch.Item, error] // the items as they stand; may be called twice
 }
 
 // sided gives each row the side that was decided when it was first seen. A training row whose group is held out is
@@ -134,7 +176,7 @@ func (x exporter) sided(ctx context.Context) iter.Seq2[actions.Row, error] {
 			if err != nil {
 				return err
 			}
-			for it, err := range x.rows() {
+			for it, err := range x.rows(t) {
 				if err != nil {
 					return err
 				}
@@ -177,7 +219,7 @@ func (x exporter) heldout(t *store.Tx) (map[string]bool, error) {
 	if x.split.FileDigest() == "" {
 		return out, nil
 	}
-	for it, err := range x.rows() {
+	for it, err := range x.rows(t) {
 		if err != nil {
 			return nil, err
 		}
@@ -203,7 +245,7 @@ func (x exporter) row(t *store.Tx, it watch.Item) (actions.Row, error) {
 	return actions.Row{Item: it, Group: group, Side: x.split.Side(it.Text, heldout)}, nil
 }
 
-// Rows implements actions.Source: the table as it stands now.
+// Rows implements actions.Source: the items as they stand now.
 func (d *Daemon) Rows(ctx context.Context, model string) iter.Seq2[actions.Row, error] {
 	k, ok := d.keeper(model)
 	if !ok {
@@ -211,8 +253,10 @@ func (d *Daemon) Rows(ctx context.Context, model string) iter.Seq2[actions.Row, 
 			yield(actions.Row{}, fmt.Errorf("model %s is not configured any more", model))
 		}
 	}
-	pg := d.loaded.Load().File.Models[model].Labels.Postgres
-	x := exporter{store: d.store, model: model, split: k.sink.split.Load(), targets: k.sink.targets, rows: func() iter.Seq2[watch.Item, error] { return watch.Export(ctx, model, pg) }}
+	labels := &d.loaded.Load().File.Models[model].Labels
+	x := exporter{store: d.store, model: model, split: k.sink.split.Load(), targets: k.sink.targets, rows: func(t *store.Tx) iter.Seq2[watch.Item, error] {
+		return allRows(ctx, t, model, labels, k.sink.targets)
+	}}
 	return x.sided(ctx)
 }
 
@@ -231,5 +275,5 @@ func (d *Daemon) ReadTrained(model string, file io.Reader, seen *drift.Seen) err
 	if !ok {
 		return fmt.Errorf("model %s is not configured any more", model)
 	}
-	return seen.AddLines(file, m.Heldout.Group, m.Labels.Postgres.Text)
+	return seen.AddLines(file, m.Heldout.Group, m.Labels.TextFields())
 }

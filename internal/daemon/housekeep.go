@@ -13,6 +13,7 @@ const (
 	keepThinned    = 400 * 24 * time.Hour // and so long
 	keepChanges    = 90 * 24 * time.Hour  // label changes that are in the champion's baseline
 	keepOutbox     = 30 * 24 * time.Hour
+	keepInbox      = 90 * 24 * time.Hour // names of events, labels that wait for their items, requests
 )
 
 // housekeep keeps the status sentence current and, once a day, the store small.
@@ -40,6 +41,9 @@ func (d *Daemon) housekeep(ctx context.Context) error {
 				return err
 			}
 			if err := t.PruneChanges(pruned.Add(-keepChanges)); err != nil {
+				return err
+			}
+			if err := t.PruneInbox(pruned.Add(-keepInbox)); err != nil {
 				return err
 			}
 			return t.PruneOutbox(pruned.Add(-keepOutbox))

@@ -19,12 +19,12 @@ import (
 // keeper watches one model: one goroutine that evaluates when something pokes it, decides, and starts runs. What it
 // knows is in the store; its monitor and caches are rebuilt from there.
 type keeper struct {
-	name   string
-	d      *Daemon
-	log    *slog.Logger
-	coal   *watch.Coalescer
-	sink   *sink
-	source *watch.PostgresSource
+	name    string
+	d       *Daemon
+	log     *slog.Logger
+	coal    *watch.Coalescer
+	sink    *sink
+	sources []watch.Source
 
 	evaluate chan struct{}          // evaluate now
 	tell     chan chan drift.Report // evaluate now and tell
@@ -75,27 +75,11 @@ func (d *Daemon) newKeeper(name string, r *rules) (*keeper, error) {
 	k.coal = watch.NewCoalescer(r.model.Policy.Evaluate.Debounce.D(), r.model.Policy.Evaluate.MaxWait.D(), r.model.Policy.Evaluate.AfterChanges)
 	k.sink = &sink{store: d.store, model: name, targets: r.model.Serving.List(), log: k.log}
 	k.sink.split.Store(split)
-	k.source, err = watch.NewPostgres(name, r.model.Labels.Postgres, k.sink, k.coal.Poke, d.log)
-	if err != nil {
+	if err := k.openSources(r.model); err != nil {
 		return nil, err
 	}
 	k.setView(func(v *view) { v.windows, v.floor = r.policy.Windows(), floor(r.model.Policy) })
 	return k, nil
-}
-
-// firstContact proves, before anything was ever read, that the source is as configured: a wrong password should fail the
-// start. Later it may be away, and the daemon waits for it.
-func (k *keeper) firstContact(ctx context.Context) error {
-	if err := k.adoptTestSet(ctx); err != nil {
-		return err
-	}
-	position, err := k.sink.Cursor(ctx, k.source.Name())
-	if err != nil || position != "" {
-		return err
-	}
-	ctx, stop := context.WithTimeout(ctx, 15*time.Second)
-	defer stop()
-	return k.source.Probe(ctx)
 }
 
 // poke makes the loop evaluate soon; it never blocks.

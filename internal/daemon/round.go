@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -37,7 +38,7 @@ func (k *keeper) round(ctx context.Context, record bool) (next time.Time, err er
 		}
 	}
 	before := k.monitor.Seq()
-	changes, own, err := k.replay(ctx)
+	fresh, err := k.replay(ctx)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -57,7 +58,7 @@ func (k *keeper) round(ctx context.Context, record bool) (next time.Time, err er
 	edge := last == nil || essence(*last) != essence(d)
 	k.setView(func(v *view) { v.report, v.decision = &report, &d })
 	if record || edge || scored > 0 || k.monitor.Seq() != before {
-		err := k.record(ctx, report, d, last, changes, own)
+		err := k.record(ctx, report, d, last, fresh)
 		if errors.Is(err, errStale) {
 			k.monitor = nil
 			return now, nil
@@ -82,14 +83,14 @@ func (k *keeper) round(ctx context.Context, record bool) (next time.Time, err er
 
 // replay gives the monitor the changes that its tests have not seen, and counts those that nobody was told of: after a
 // rebuild some are given again.
-func (k *keeper) replay(ctx context.Context) (n, own int, err error) {
+func (k *keeper) replay(ctx context.Context) (fresh news, err error) {
 	var told int64
 	if err := k.d.store.View(ctx, func(t *store.Tx) error {
 		row, err := t.Model(k.name)
 		told = row.Applied
 		return err
 	}); err != nil {
-		return 0, 0, err
+		return fresh, err
 	}
 	for {
 		var batch []store.Change
@@ -97,16 +98,12 @@ func (k *keeper) replay(ctx context.Context) (n, own int, err error) {
 			batch, err = t.Changes(k.name, k.after, replayBatch)
 			return err
 		}); err != nil || len(batch) == 0 {
-			return n, own, err
+			return fresh, err
 		}
 		for _, c := range batch {
 			k.apply(c)
-			if c.N <= told {
-				continue
-			}
-			n++
-			if isOwn(c) {
-				own++
+			if c.N > told {
+				fresh.count(c)
 			}
 		}
 		k.after = batch[len(batch)-1].N
@@ -128,9 +125,7 @@ func (k *keeper) apply(c store.Change) {
 	}
 }
 
-func isOwn(c store.Change) bool {
-	return len(c.Origin) >= len(ownOrigin) && c.Origin[:len(ownOrigin)] == ownOrigin
-}
+func isOwn(c store.Change) bool { return isOwnOrigin(c.Origin) }
 
 // score asks the classifier about the held-out texts that it has not answered yet. What the service cannot answer is a
 // state of the report, not an error of the round.
@@ -234,7 +229,7 @@ func (k *keeper) texts(ctx context.Context, waiting []drift.Unscored) ([]drift.T
 }
 
 // record stores report, decision and the tests' state with the notifications of what changed, in one transaction.
-func (k *keeper) record(ctx context.Context, r drift.Report, d policy.Decision, last *policy.Decision, changes, own int) error {
+func (k *keeper) record(ctx context.Context, r drift.Report, d policy.Decision, last *policy.Decision, fresh news) error {
 	state, err := k.monitor.State()
 	if err != nil {
 		return err
@@ -259,8 +254,8 @@ func (k *keeper) record(ctx context.Context, r drift.Report, d policy.Decision, 
 		if _, err := t.AddDecision(store.Decision{Model: k.name, At: d.At, Verdict: string(d.Verdict), Reason: string(d.Reason), Body: mustJSON(d)}); err != nil {
 			return err
 		}
-		if changes > 0 {
-			if err := k.notify(t, notify.LabelsReceived, "", notify.Labels{Source: k.source.Name(), Changes: changes, Own: own, Watermark: r.Seq}); err != nil {
+		if fresh.changes > 0 {
+			if err := k.notify(t, notify.LabelsReceived, "", notify.Labels{Source: strings.Join(fresh.sources, ","), Changes: fresh.changes, Own: fresh.own, Watermark: r.Seq}); err != nil {
 				return err
 			}
 		}

@@ -130,7 +130,9 @@ func (d *Daemon) showModel(t *store.Tx, k *keeper, now time.Time) (status.Model,
 			m.Last = &shown
 		}
 	}
-	m.Sources = []status.Source{{Name: k.source.Name(), Health: k.source.Health()}}
+	for _, s := range k.sources {
+		m.Sources = append(m.Sources, status.Source{Name: s.Name(), Health: s.Health()})
+	}
 	m.Window.Open = v.windows.Contains(now)
 	if cur, ok := v.windows.Current(now); ok {
 		m.Window.Changes = cur.End
@@ -155,8 +157,8 @@ func phase(m status.Model, v view, now time.Time) (status.Phase, string) {
 		return status.Held, (&hold{By: m.Held.By, Reason: m.Held.Reason}).String()
 	case v.trouble != "":
 		return status.Broken, v.trouble
-	case len(m.Sources) > 0 && !m.Sources[0].Up && m.Sources[0].Error != "":
-		return status.Broken, "labels cannot be followed: " + m.Sources[0].Error
+	case away(m.Sources) != "":
+		return status.Broken, "labels cannot be followed: " + away(m.Sources)
 	case v.report == nil || v.decision == nil:
 		return status.Watching, "not evaluated yet"
 	case v.report.State == drift.StateAsleep:

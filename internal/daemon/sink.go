@@ -96,6 +96,7 @@ type writer struct {
 	sweep  int64
 	print  drift.Fingerprint
 	now    time.Time
+	early  int // labels that wait for their items
 }
 
 func (s *sink) writer(t *store.Tx, source string) (*writer, error) {
@@ -107,9 +108,15 @@ func (s *sink) writer(t *store.Tx, source string) (*writer, error) {
 	if !ok {
 		return nil, fmt.Errorf("stored fingerprint %q cannot be read", m.Info)
 	}
+	early, err := t.CountEarly(s.model)
+	if err != nil {
+		return nil, err
+	}
 	sweep, err := t.LastSweep(s.model)
-	return &writer{sink: s, t: t, source: source, sweep: sweep, print: print, now: time.Now().UTC()}, err
+	return &writer{sink: s, t: t, source: source, sweep: sweep, print: print, now: time.Now().UTC(), early: early}, err
 }
+
+func isOwnOrigin(origin string) bool { return strings.HasPrefix(origin, ownOrigin) }
 
 func (w *writer) close(cursor string) error {
 	if err := w.t.SetModel(w.model, store.Info, w.print.String()); err != nil {
@@ -118,46 +125,71 @@ func (w *writer) close(cursor string) error {
 	return w.t.SetCursor(w.model, w.source, cursor)
 }
 
-// take stores one change against the item as it was last seen. What changes nothing is not a change.
+// take stores one change of the table against the item as it was last seen. What changes nothing is not a change.
 func (w *writer) take(c watch.Change) error {
-	old, err := w.t.Item(w.model, c.Item)
-	known := err == nil
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	old, known, err := w.item(c.Item)
+	if err != nil {
 		return err
 	}
 	if c.Op == watch.OpDelete {
-		if !known {
-			return nil
+		if !known || old.Source != "" {
+			return nil // what events brought is not the table's to delete
 		}
-		n, err := w.record(c, old, store.Item{Heldout: old.Heldout, Group: old.Group, TextHash: old.TextHash})
-		if err != nil || n == 0 {
-			return err
-		}
-		w.print.Toggle(old.ID, old.TextHash, old.Labels)
-		return w.t.DeleteItem(w.model, c.Item)
+		return w.remove(c, old)
 	}
-	labels, err := drift.CanonicalLabels(w.targets, c.New)
-	if err != nil {
-		w.log.Warn("a label cannot be counted", "item", c.Item, "err", err)
-	}
-	split := w.split.Load()
 	next := old
-	next.ID, next.Labels, next.Own = c.Item, labels, strings.HasPrefix(c.Origin, ownOrigin)
-	if c.Text != nil {
-		heldout := false
-		next.Group, heldout = split.Place(c.Item, c.Text)
-		next.TextHash, next.Text = drift.TextHash(c.Text), c.Text
-		if !known {
-			next.Heldout = heldout
-		}
-	} else if !known {
+	next.ID, next.Own, next.Base, next.Source = c.Item, isOwnOrigin(c.Origin), nil, ""
+	next.Labels = w.canonical(c.Item, c.New)
+	switch {
+	case c.Text != nil:
+		w.place(&next, known, c.Text)
+	case known:
+		next.Source = old.Source
+	default:
 		return nil // a label without a text: the source gives the text with the insert, and this item is gone again
 	}
-	if known && c.Text != nil { // a text that is stored for held-out items alone is needed to change sides
-		next.Heldout = split.Follows(c.Item, next.Group, old.Heldout)
+	if known && old.Source == "" && old.Base != nil && maps.Equal(old.Base, next.Labels) {
+		next.Labels, next.Base, next.Own = old.Labels, old.Base, old.Own // an event has said otherwise since, and the table says nothing new
 	}
+	return w.put(c, old, known, next)
+}
+
+// canonical are labels as they are counted.
+func (w *writer) canonical(item string, labels map[string]string) map[string]string {
+	out, err := drift.CanonicalLabels(w.targets, labels)
+	if err != nil {
+		w.log.Warn("a label cannot be counted", "item", item, "err", err)
+	}
+	return out
+}
+
+// place gives an item its text and with it its side.
+func (w *writer) place(next *store.Item, known bool, text map[string]string) {
+	split := w.split.Load()
+	group, heldout := split.Place(next.ID, text)
+	if known { // a text that is stored for held-out items alone is needed to change sides
+		heldout = split.Follows(next.ID, group, next.Heldout)
+	}
+	next.Group, next.Heldout, next.TextHash, next.Text = group, heldout, drift.TextHash(text), text
+}
+
+// item is an item as it was last seen.
+func (w *writer) item(id string) (old store.Item, known bool, err error) {
+	old, err = w.t.Item(w.model, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return old, false, nil
+	}
+	return old, err == nil, err
+}
+
+// put stores what an item has become. A new item finds the label that waits for it.
+func (w *writer) put(c watch.Change, old store.Item, known bool, next store.Item) error {
 	if known && old.TextHash == next.TextHash && old.Heldout == next.Heldout && maps.Equal(old.Labels, next.Labels) {
-		return w.t.TouchItem(w.model, c.Item, w.sweep)
+		if old.Source == next.Source && maps.Equal(old.Base, next.Base) {
+			return w.t.TouchItem(w.model, c.Item, w.sweep)
+		}
+		next.Seq, next.At, next.Own = old.Seq, old.At, old.Own
+		return w.t.PutItem(w.model, next, w.sweep)
 	}
 	c.Op = watch.OpLabel
 	if !known || old.TextHash != next.TextHash || old.Heldout != next.Heldout {
@@ -175,7 +207,21 @@ func (w *writer) take(c watch.Change) error {
 		next.Born = n
 	}
 	next.Seq, next.At = n, c.At
-	return w.t.PutItem(w.model, next, w.sweep)
+	if err := w.t.PutItem(w.model, next, w.sweep); err != nil || known {
+		return err
+	}
+	return w.welcome(next.ID)
+}
+
+// remove stores that an item is gone.
+func (w *writer) remove(c watch.Change, old store.Item) error {
+	c.Op = watch.OpDelete
+	n, err := w.record(c, old, store.Item{Heldout: old.Heldout, Group: old.Group, TextHash: old.TextHash})
+	if err != nil || n == 0 {
+		return err
+	}
+	w.print.Toggle(old.ID, old.TextHash, old.Labels)
+	return w.t.DeleteItem(w.model, c.Item)
 }
 
 func (w *writer) record(c watch.Change, old, next store.Item) (int64, error) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/store"
+	"github.com/retraind/retraind/watch"
 )
 
 // testSet is what was last seen of the user's own test set (heldout.file).
@@ -17,11 +18,11 @@ type testSet struct {
 	trouble string
 }
 
-// errResync ends a source because the whole table must be read again.
+// errResync ends the sources because the whole table must be read again.
 var errResync = errors.New("the test set changed")
 
-// follow runs the source, and once more with a read of the whole table each time the user's own test set has changed:
-// sides are decided by texts, which the store keeps for held-out items alone.
+// follow runs the sources, and once more with a read of the whole table each time the user's own test set has changed:
+// sides are decided by texts, of which the store keeps those of held-out items and of items that no table has.
 func (k *keeper) follow(ctx context.Context) error {
 	for {
 		inner, stop := context.WithCancelCause(ctx)
@@ -34,7 +35,7 @@ func (k *keeper) follow(ctx context.Context) error {
 			case <-inner.Done():
 			}
 		}()
-		err := k.source.Run(inner)
+		err := k.runSources(inner)
 		again := errors.Is(context.Cause(inner), errResync)
 		stop(nil)
 		<-ended
@@ -65,7 +66,10 @@ func (k *keeper) adoptTestSet(ctx context.Context) error {
 		if err := t.SetModel(k.name, store.TestSet, digest); err != nil || digest == "" {
 			return err
 		}
-		return t.SetCursor(k.name, k.source.Name(), "")
+		if err := k.sink.placeBrought(t); err != nil || k.rule.model.Labels.Postgres == nil {
+			return err
+		}
+		return t.SetCursor(k.name, watch.SourcePostgres, "")
 	})
 }
 

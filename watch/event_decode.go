@@ -1,0 +1,450 @@
+package watch
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/check"
+)
+
+// The limits of an event. They keep a broken sender from filling the store, and are far above what people label.
+const (
+	maxEvent  = 1 << 20 // one event with its text
+	maxItemID = 512
+	maxLabel  = 1 << 10
+	maxAuthor = 256
+	// maxAhead is how far a sender's clock may be ahead; what is later was said now.
+	maxAhead = 5 * time.Minute
+)
+
+// Decoder turns the events of one source into statements. It is pure and safe for concurrent use.
+type Decoder struct {
+	id, author, at, deleted string
+	text                    map[string]string // nil: the field "text", as it comes
+	label                   string            // of the only target
+	labels                  map[string]string // by target; nil: the object "labels"
+	targets                 map[string]drift.Target
+	only                    string   // the only target, "" when there are several
+	need                    []string // text fields without which an item cannot be told apart
+}
+
+// NewDecoder returns the decoder of a source. need names text fields that a text must have: those of the group key.
+func NewDecoder(s Shape, targets []drift.Target, need []string) *Decoder {
+	d := &Decoder{
+		id: or(s.ID, "id"), author: or(s.Author, "author"), at: or(s.At, "at"), deleted: or(s.Deleted, "deleted"),
+		text: s.Text.Fields(), label: or(s.Label, "label"), labels: s.Targets, targets: map[string]drift.Target{}, need: need,
+	}
+	for _, t := range targets {
+		d.targets[t.Name] = t
+	}
+	if len(targets) == 1 {
+		d.only = targets[0].Name
+	}
+	return d
+}
+
+func or(path, standard string) string {
+	if path == "" {
+		return standard
+	}
+	return path
+}
+
+// Decode reads one JSON object, plain or as a CloudEvent.
+func (d *Decoder) Decode(raw []byte, now time.Time) (Event, error) {
+	object, err := decodeObject(raw)
+	if err != nil {
+		return Event{}, err
+	}
+	key := ""
+	if _, ok := object["specversion"]; ok {
+		if key, object, err = openCloudEvent(object); err != nil {
+			return Event{}, err
+		}
+	}
+	e, err := d.event(object, now)
+	e.Key = key
+	return e, err
+}
+
+// decodeObject reads exactly one JSON object, with numbers as they are written.
+func decodeObject(raw []byte) (map[string]any, error) {
+	raw = bytes.TrimSpace(raw)
+	switch {
+	case len(raw) > maxEvent:
+		return nil, fmt.Errorf("%d bytes, at most %d are read", len(raw), maxEvent)
+	case !utf8.Valid(raw):
+		return nil, errors.New("it is not valid UTF-8 (convert it, for example with iconv)")
+	case len(raw) == 0:
+		return nil, errors.New("it is empty")
+	case raw[0] != '{':
+		return nil, fmt.Errorf("it is not a JSON object but begins with %s", strconv.QuoteToASCII(string(raw[:min(len(raw), 20)])))
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var object map[string]any
+	if err := dec.Decode(&object); err != nil {
+		return nil, fmt.Errorf("it is not JSON: %w", err)
+	}
+	if dec.InputOffset() != int64(len(raw)) {
+		return nil, errors.New("more follows after the JSON object")
+	}
+	return object, nil
+}
+
+// openCloudEvent takes a CloudEvent's data out of its envelope. Source and id together name it for ever.
+func openCloudEvent(in map[string]any) (key string, data map[string]any, err error) {
+	text := func(name string) string { s, _ := in[name].(string); return s }
+	if v := text("specversion"); v != "1.0" {
+		return "", nil, fmt.Errorf("specversion %q, want 1.0", v)
+	}
+	if text("id") == "" || text("source") == "" {
+		return "", nil, errors.New("a CloudEvent needs id and source")
+	}
+	data, ok := in["data"].(map[string]any)
+	if !ok {
+		return "", nil, errors.New("the CloudEvent's data is not a JSON object")
+	}
+	if _, ok := data["at"]; !ok && text("time") != "" {
+		data["at"] = text("time")
+	}
+	return "ce:" + text("source") + " " + text("id"), data, nil
+}
+
+// event reads an object whose numbers are json.Number. Fields that it does not know are ignored; that nothing is said
+// by those it knows is an error.
+func (d *Decoder) event(object map[string]any, now time.Time) (e Event, err error) {
+	if e.Item, err = itemID(object, d.id); err != nil {
+		return e, err
+	}
+	if v, ok := find(object, d.deleted); ok && v != nil {
+		gone, isBool := v.(bool)
+		if text, isText := v.(string); isText {
+			gone, err = strconv.ParseBool(text)
+			isBool = err == nil
+		}
+		if !isBool {
+			return e, fmt.Errorf("%s: want true or false", d.deleted)
+		}
+		e.Delete = gone
+	}
+	if e.At, err = d.when(object, now); err != nil {
+		return e, err
+	}
+	if v, ok := find(object, d.author); ok && v != nil {
+		e.Author = author(v)
+	}
+	if e.Delete {
+		return e, nil
+	}
+	if e.Text, err = d.readText(object); err != nil {
+		return e, err
+	}
+	if err := d.readLabels(object, &e); err != nil {
+		return e, err
+	}
+	if e.Text == nil && len(e.Labels) == 0 && len(e.Unset) == 0 {
+		return e, d.nothing(object)
+	}
+	return e, nil
+}
+
+// nothing says what an event without a statement was probably meant to say.
+func (d *Decoder) nothing(object map[string]any) error {
+	names := slices.Sorted(maps.Keys(object))
+	for _, name := range names {
+		for _, want := range []string{d.label, "labels", "text"} {
+			if near := check.Nearest(name, []string{want}); near != "" && name != want {
+				return fmt.Errorf("it has neither a text nor a label, but a field %s: did you mean %s?", cut(name), want)
+			}
+		}
+	}
+	if len(names) > 12 {
+		names = append(names[:12], "…")
+	}
+	return fmt.Errorf("it has neither a text nor a label: its fields are %s (name the right ones under text and label of the source)", cut(strings.Join(names, ", ")))
+}
+
+func itemID(object map[string]any, path string) (string, error) {
+	v, ok := find(object, path)
+	if !ok || v == nil {
+		return "", fmt.Errorf("no item id: there is no field %s", path)
+	}
+	id := ""
+	switch v := v.(type) {
+	case string:
+		id = v
+	case json.Number:
+		id = v.String()
+	case []any: // a composite key, written as the table's are
+		for _, part := range v {
+			if _, ok := part.(string); !ok {
+				return "", fmt.Errorf("%s: the parts of a composite id are texts", path)
+			}
+		}
+		b, err := json.Marshal(v)
+		if err != nil {
+			return "", err
+		}
+		id = string(b)
+	default:
+		return "", fmt.Errorf("%s: an id is a text or a number, not %s", path, kindOf(v))
+	}
+	switch {
+	case id == "":
+		return "", fmt.Errorf("%s: the id is empty", path)
+	case len(id) > maxItemID:
+		return "", fmt.Errorf("%s: the id has %d bytes, at most %d are allowed", path, len(id), maxItemID)
+	}
+	return id, printable(path, id)
+}
+
+// printable refuses what cannot be meant: control characters, and U+FFFD, which stands for what could not be read.
+func printable(path, s string) error {
+	if i := strings.IndexFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }); i >= 0 {
+		return fmt.Errorf("%s: %s has a character that cannot be meant, at byte %d", path, cut(s), i+1)
+	}
+	return nil
+}
+
+func (d *Decoder) readText(object map[string]any) (map[string]string, error) {
+	out := map[string]string{}
+	if d.text == nil {
+		switch v := object["text"].(type) {
+		case nil:
+			return nil, nil
+		case string:
+			out["text"] = v
+		case map[string]any:
+			for name, v := range v {
+				s, ok := v.(string)
+				switch {
+				case v == nil:
+				case !ok:
+					return nil, fmt.Errorf("text.%s: a text is wanted, not %s", cut(name), kindOf(v))
+				default:
+					out[name] = s
+				}
+			}
+		default:
+			return nil, fmt.Errorf("text: a text or an object of texts is wanted, not %s", kindOf(v))
+		}
+	}
+	for name, path := range d.text {
+		v, ok := find(object, path)
+		if !ok || v == nil {
+			continue
+		}
+		switch v := v.(type) {
+		case string:
+			out[name] = v
+		case json.Number:
+			out[name] = v.String()
+		default:
+			return nil, fmt.Errorf("%s: a text is wanted, not %s", path, kindOf(v))
+		}
+	}
+	if len(out) == 0 {
+		return nil, nil
+	}
+	for _, name := range d.need {
+		if _, ok := out[name]; !ok {
+			return nil, fmt.Errorf("the text has no field %s, by which heldout.group tells items apart", name)
+		}
+	}
+	for name, s := range out {
+		if strings.ContainsRune(s, 0) {
+			return nil, fmt.Errorf("text field %s contains a NUL byte", cut(name))
+		}
+	}
+	return out, nil
+}
+
+func (d *Decoder) readLabels(object map[string]any, e *Event) error {
+	raw := map[string]any{}
+	paths := map[string]string{}
+	if d.labels != nil {
+		for target, path := range d.labels {
+			if v, ok := find(object, path); ok {
+				raw[target], paths[target] = v, path
+			}
+		}
+	} else {
+		if v, ok := find(object, d.label); ok {
+			if d.only == "" {
+				return fmt.Errorf("%s: the model has several targets: write labels: {target: label} with some of %s", d.label, d.names())
+			}
+			raw[d.only], paths[d.only] = v, d.label
+		}
+		switch v := object["labels"].(type) {
+		case nil:
+		case map[string]any:
+			for target, v := range v {
+				raw[target], paths[target] = v, "labels."+target
+			}
+		default:
+			return fmt.Errorf("labels: an object {target: label} is wanted, not %s", kindOf(v))
+		}
+	}
+	for target, v := range raw {
+		t, ok := d.targets[target]
+		if !ok {
+			return fmt.Errorf("%s: the model has no target %s: it has %s", cut(paths[target]), cut(target), d.names())
+		}
+		if v == nil {
+			e.Unset = append(e.Unset, target)
+			continue
+		}
+		label, err := canonicalLabel(t, v)
+		if err != nil {
+			return fmt.Errorf("%s: %w", paths[target], err)
+		}
+		if e.Labels == nil {
+			e.Labels = Labels{}
+		}
+		e.Labels[target] = label
+	}
+	slices.Sort(e.Unset)
+	return nil
+}
+
+// names lists the targets.
+func (d *Decoder) names() string { return strings.Join(slices.Sorted(maps.Keys(d.targets)), ", ") }
+
+// canonicalLabel turns a JSON value into a target's label.
+func canonicalLabel(t drift.Target, v any) (string, error) {
+	if list, ok := v.([]any); ok && t.Kind != drift.KindSet && len(list) == 1 {
+		v = list[0] // annotation tools write a single choice as a list
+	}
+	if s, ok := v.(string); ok && t.Kind == drift.KindSet {
+		if json.Unmarshal([]byte(s), new([]string)) != nil {
+			return "", fmt.Errorf("target %s is a set: a list of labels is wanted, not a text", t.Name)
+		}
+		var list []any
+		if err := json.Unmarshal([]byte(s), &list); err != nil {
+			return "", err
+		}
+		v = list
+	}
+	label, err := t.Canonical(v)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("not a label: %w", err)
+	case len(label) > maxLabel:
+		return "", fmt.Errorf("the label has %d bytes, at most %d are allowed", len(label), maxLabel)
+	case strings.TrimSpace(label) == "":
+		return "", errors.New("the label is blank (write null to take a label away)")
+	}
+	return label, printable("the label", label)
+}
+
+// when is the time of an event. A clock that is ahead of ours is not believed.
+func (d *Decoder) when(object map[string]any, now time.Time) (time.Time, error) {
+	v, ok := find(object, d.at)
+	if !ok || v == nil || v == "" {
+		return now, nil
+	}
+	var at time.Time
+	switch v := v.(type) {
+	case string:
+		var err error
+		if at, err = time.Parse(time.RFC3339Nano, v); err != nil {
+			// Python's isoformat leaves out the zone of a time in UTC.
+			if at, err = time.Parse("2006-01-02T15:04:05.999999999", v); err != nil {
+				return now, fmt.Errorf("%s: %s is not a time (write 2026-11-22T20:15:00Z)", d.at, cut(v))
+			}
+		}
+	case json.Number:
+		seconds, err := v.Float64()
+		if err != nil || !(seconds > 0 && seconds < 1e11) {
+			return now, fmt.Errorf("%s: %s is not a number of seconds since 1970", d.at, cut(v.String()))
+		}
+		at = time.Unix(0, int64(seconds*1e9))
+	default:
+		return now, fmt.Errorf("%s: a time is wanted, not %s", d.at, kindOf(v))
+	}
+	if at = at.UTC(); at.After(now.Add(maxAhead)) || at.Year() < 1970 {
+		return now, nil
+	}
+	return at, nil
+}
+
+// author is a name for the records, cut to a sane length; whatever else stands there is no reason to lose a label.
+func author(v any) string {
+	var s string
+	switch v := v.(type) {
+	case string:
+		s = v
+	case json.Number:
+		s = v.String()
+	}
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, s)
+	for len(s) > maxAuthor {
+		_, size := utf8.DecodeLastRuneInString(s)
+		s = s[:len(s)-size]
+	}
+	return s
+}
+
+// find follows a path. A name that itself contains dots wins over the levels.
+func find(v any, path string) (any, bool) {
+	switch v := v.(type) {
+	case map[string]any:
+		if found, ok := v[path]; ok {
+			return found, true
+		}
+		head, rest, nested := strings.Cut(path, ".")
+		if below, ok := v[head]; ok && nested {
+			return find(below, rest)
+		}
+	case []any:
+		head, rest, nested := strings.Cut(path, ".")
+		if i, err := strconv.Atoi(head); err == nil && i >= 0 && i < len(v) {
+			if !nested {
+				return v[i], true
+			}
+			return find(v[i], rest)
+		}
+	}
+	return nil, false
+}
+
+func kindOf(v any) string {
+	switch v.(type) {
+	case string:
+		return "a text"
+	case json.Number:
+		return "a number"
+	case bool:
+		return "true or false"
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "an object"
+	}
+	return "null"
+}
+
+// cut quotes a sender's text for a message: short, printable, on one line.
+func cut(s string) string {
+	const most = 60
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return strconv.QuoteToGraphic(s)
+}

@@ -1,0 +1,70 @@
+package watch
+
+import (
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// Files is a directory of label files. Each line of a file says something about one item; the newest statement holds.
+type Files struct {
+	// Dir is the directory with the label files.
+	Dir string `yaml:"dir"`
+	// Pattern is a file name with * and ?, or a list of them; default *.jsonl, *.ndjson and *.csv.
+	Pattern Columns `yaml:"pattern"`
+	// Poll is how often all files are looked at without being told of a change, as on network file systems; 60s when not set.
+	Poll unit.Duration `yaml:"poll"`
+	// Where the parts of a line are found.
+	Shape `yaml:",inline"`
+}
+
+// DefaultFilesPoll is how often label files are looked at where nothing tells of changes.
+const DefaultFilesPoll = time.Minute
+
+// Validate reports every fault that shows without opening the directory.
+func (c *Files) Validate() check.Problems {
+	found := c.Shape.Validate()
+	if c.Dir == "" {
+		found.Errorf("dir", "name the directory with the label files", "no directory")
+	}
+	for i, pattern := range c.Pattern {
+		at := check.Index("pattern", i)
+		if _, err := filepath.Match(pattern, "x"); err != nil || pattern == "" {
+			found.Errorf(at, `write "*.jsonl"`, "%q is not a pattern", pattern)
+		} else if strings.ContainsRune(pattern, filepath.Separator) {
+			found.Errorf(at, "name the directory under dir; directories below it are not read", "%q names a directory", pattern)
+		}
+	}
+	if c.Poll < 0 || c.Poll > 0 && c.Poll.D() < 10*time.Millisecond {
+		found.Errorf("poll", "write 60s", "%s is too short", c.Poll)
+	}
+	return found
+}
+
+// matches tells whether a file in the directory is a label file. Hidden files and those that editors and atomic writers
+// leave for a moment are none.
+func (c *Files) matches(name string) bool {
+	if strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") || strings.HasSuffix(name, ".tmp") {
+		return false
+	}
+	patterns := c.Pattern
+	if len(patterns) == 0 {
+		patterns = Columns{"*.jsonl", "*.ndjson", "*.csv"}
+	}
+	for _, pattern := range patterns {
+		if ok, _ := filepath.Match(pattern, name); ok {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Files) poll() time.Duration {
+	if c.Poll == 0 {
+		return DefaultFilesPoll
+	}
+	return c.Poll.D()
+}

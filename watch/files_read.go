@@ -1,0 +1,196 @@
+package watch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const (
+	fileBatch      = 1000    // lines stored in one transaction
+	fileBatchBytes = 2 << 20 // their size, at most about
+	mostComplaints = 10      // lines of one file that are named at a time; the rest is counted
+)
+
+// readFile reads what is new in a file. Trouble with the file itself is kept for Health; only trouble with the store
+// and the end of ctx are errors.
+func (s *FilesSource) readFile(ctx context.Context, name string, now present, m fileMark, thorough bool) error {
+	if m.inode == now.inode && m.Gone.IsZero() && m.Offset == now.size && m.MTime == now.mtime {
+		return nil
+	}
+	f, err := s.handle(name, now.inode)
+	if err != nil {
+		if !errors.Is(err, errReplaced) && !errors.Is(err, os.ErrNotExist) {
+			s.fault(name, explainFile(err))
+		}
+		return nil
+	}
+	well, err := m.continues(f, now.size, thorough)
+	if err != nil {
+		s.fault(name, explainFile(err))
+		return nil
+	}
+	if !well {
+		s.log.Info("a label file was rewritten and is read again from its start", "file", name)
+		m = fileMark{Again: true}
+	}
+	m.inode, m.Gone = now.inode, time.Time{}
+	return s.readOpen(ctx, name, f, m)
+}
+
+// readOpen reads an open file from the mark to its last whole line.
+func (s *FilesSource) readOpen(ctx context.Context, name string, f *os.File, m fileMark) error {
+	info, err := f.Stat()
+	if err != nil {
+		s.fault(name, explainFile(err))
+		return nil
+	}
+	h, err := m.hash()
+	if err != nil {
+		return fmt.Errorf("stored position of %s: %w", name, err)
+	}
+	decode, cause := s.format(name, f)
+	if s.fault(name, cause); cause != "" {
+		return nil
+	}
+	r := &fileReader{source: s, name: name, file: f, mark: m, hash: h, decode: decode}
+	lines := newSplitter(f, m.Offset, isCSV(name))
+	for ctx.Err() == nil {
+		raw, whole, err := lines.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			s.fault(name, explainFile(err))
+			return nil
+		}
+		if err := r.line(ctx, raw, lines, whole); err != nil {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return r.finish(ctx, lines, info.Size(), info.ModTime().UnixNano())
+}
+
+// fileReader takes the lines of one pass over a file.
+type fileReader struct {
+	source *FilesSource
+	name   string
+	file   *os.File
+	mark   fileMark // what is stored, or about to be
+	hash   hash.Hash
+	decode func(line []byte, now time.Time) (Event, bool, error)
+
+	events  []Event
+	bytes   int
+	refused int
+}
+
+// line takes one line. One that is too long comes as nil.
+func (r *fileReader) line(ctx context.Context, raw []byte, at *splitter, whole bool) error {
+	place := fmt.Sprintf("%s:%d", filepath.Join(r.source.cfg.Dir, r.name), r.mark.Line+at.lines+1)
+	switch {
+	case raw == nil:
+		r.complain(place, fmt.Sprintf("the line has more than %d bytes", maxEvent))
+	case !whole && (isCSV(r.name) || !complete(raw)):
+		at.unread() // its end is still to come
+		return nil
+	default:
+		e, ok, err := r.decode(raw, time.Now().UTC())
+		if err != nil {
+			r.complain(place, err.Error())
+		} else if ok {
+			e.File, e.Again = r.name, r.mark.Again
+			r.events = append(r.events, e)
+		}
+	}
+	if err := at.take(r.hash); err != nil {
+		return err
+	}
+	r.bytes += len(raw)
+	if len(r.events) < fileBatch && r.bytes < fileBatchBytes {
+		return nil
+	}
+	return r.store(ctx, at)
+}
+
+// complete tells whether a line without its end is a whole JSON object all the same: no part of an object is one.
+func complete(raw []byte) bool {
+	_, err := decodeObject(raw)
+	return err == nil
+}
+
+func (r *fileReader) complain(place, reason string) {
+	if r.refused++; r.refused <= mostComplaints {
+		r.source.refused(place, reason)
+	}
+}
+
+// store puts the lines that were read and the position behind them into one transaction.
+func (r *fileReader) store(ctx context.Context, at *splitter) error {
+	line := r.mark.Line + at.lines
+	if err := r.mark.move(r.hash, r.file, at.offset, line); err != nil {
+		return err
+	}
+	at.lines = 0
+	receipt, err := r.source.inbox.Take(ctx, Batch{Source: SourceFiles, Events: r.events, Marks: map[string]string{r.name: r.mark.String()}})
+	if err != nil {
+		return fmt.Errorf("store label changes: %w", err)
+	}
+	r.source.arrived(receipt)
+	r.events, r.bytes = r.events[:0], 0
+	return nil
+}
+
+// finish stores the rest, and that the file was read to its end.
+func (r *fileReader) finish(ctx context.Context, at *splitter, size, mtime int64) error {
+	if r.refused > mostComplaints {
+		r.source.refused(r.name, fmt.Sprintf("%d more lines cannot be taken", r.refused-mostComplaints))
+	}
+	if at.lines == 0 && len(r.events) == 0 && (at.offset != size || r.mark.MTime == mtime && !r.mark.Again) {
+		return nil // a line begins, nothing else
+	}
+	r.mark.MTime = mtime
+	err := r.store(ctx, at)
+	if err == nil && r.mark.Again {
+		r.mark.Again = false
+		err = r.source.setMark(ctx, r.name, r.mark.String())
+	}
+	return err
+}
+
+// format finds out how the lines of a file are read, or what is wrong with it as a whole.
+func (s *FilesSource) format(name string, f *os.File) (decode func([]byte, time.Time) (Event, bool, error), cause string) {
+	start := make([]byte, 4<<10)
+	n, err := f.ReadAt(start, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, explainFile(err)
+	}
+	start = start[:n]
+	switch {
+	case bytes.HasPrefix(start, []byte{0xFF, 0xFE}), bytes.HasPrefix(start, []byte{0xFE, 0xFF}):
+		return nil, "it is UTF-16: save it as UTF-8"
+	case bytes.HasPrefix(start, []byte{0x1F, 0x8B}):
+		return nil, "it is compressed: label files are read as plain text"
+	case bytes.IndexByte(start, 0) >= 0:
+		return nil, "it is not a text file: label files are JSON Lines or CSV"
+	case isCSV(name):
+		return s.decoder.table(name, f)
+	}
+	return func(line []byte, now time.Time) (Event, bool, error) {
+		line = bytes.TrimSpace(bytes.TrimPrefix(line, []byte("\xEF\xBB\xBF")))
+		if len(line) == 0 {
+			return Event{}, false, nil
+		}
+		e, err := s.decoder.Decode(line, now)
+		return e, true, err
+	}, ""
+}

@@ -1,0 +1,232 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// keepGone is how long a file that is gone is remembered, in case it comes back.
+const keepGone = 30 * 24 * time.Hour
+
+// maxOpen bounds the files that are kept open.
+const maxOpen = 64
+
+// present is a regular file of the directory.
+type present struct {
+	inode
+	size, mtime int64
+}
+
+// scan brings the store up to date with the directory. With thorough, all that was read is compared with what stands
+// there now.
+func (s *FilesSource) scan(ctx context.Context, thorough bool) error {
+	files, err := s.list()
+	if err != nil {
+		return err
+	}
+	stored, err := s.inbox.Marks(ctx, SourceFiles)
+	if err != nil {
+		return err
+	}
+	marks := map[string]fileMark{}
+	for name, text := range stored {
+		if marks[name], err = parseFileMark(text); err != nil {
+			s.log.Warn("a file is read again from its start", "file", name, "err", err)
+			marks[name] = fileMark{Again: true}
+		}
+	}
+	if err := s.rename(ctx, files, marks); err != nil {
+		return err
+	}
+	if err := s.missing(ctx, files, marks); err != nil {
+		return err
+	}
+	followed := map[inode]bool{}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		mark, known := marks[name]
+		if !known && !s.cfg.matches(name) || followed[files[name].inode] {
+			continue
+		}
+		followed[files[name].inode] = true
+		if err := s.readFile(ctx, name, files[name], mark, thorough); err != nil {
+			return err
+		}
+	}
+	for name := range s.faults {
+		if _, ok := files[name]; !ok {
+			delete(s.faults, name)
+		}
+	}
+	return nil
+}
+
+// list returns the regular files of the directory by name.
+func (s *FilesSource) list() (map[string]present, error) {
+	entries, err := os.ReadDir(s.cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]present{}
+	for _, e := range entries {
+		info, err := os.Stat(filepath.Join(s.cfg.Dir, e.Name()))
+		if err != nil || !info.Mode().IsRegular() {
+			if err == nil && !info.IsDir() && s.cfg.matches(e.Name()) {
+				s.fault(e.Name(), "it is not a regular file")
+			}
+			continue // gone in this moment, or a link that leads nowhere
+		}
+		out[e.Name()] = present{inode: inodeOf(info), size: info.Size(), mtime: info.ModTime().UnixNano()}
+	}
+	return out, nil
+}
+
+// rename moves the positions of files that have another name now. A file is the same when its inode is, and the bytes
+// that were read of it last.
+func (s *FilesSource) rename(ctx context.Context, files map[string]present, marks map[string]fileMark) error {
+	names := map[inode]string{}
+	for name, f := range files {
+		names[f.inode] = name
+	}
+	renamed := map[string]string{}
+	for from, m := range marks {
+		to, ok := names[m.inode]
+		if !ok || to == from || m.Offset == 0 || files[from].inode == m.inode || !s.same(to, files[to], m) {
+			continue
+		}
+		renamed[from] = to
+	}
+	if len(renamed) == 0 {
+		return nil
+	}
+	for _, to := range renamed {
+		if old, ok := marks[to]; ok && renamed[to] == "" { // another file was moved over this one
+			if err := s.drain(ctx, to, old); err != nil {
+				return err
+			}
+		}
+	}
+	batch := Batch{Source: SourceFiles, Renamed: renamed, Marks: map[string]string{}}
+	moved := map[string]fileMark{}
+	for from, to := range renamed {
+		moved[to] = marks[from]
+		batch.Marks[to] = marks[from].String()
+		s.log.Info("a label file has another name", "from", from, "to", to)
+	}
+	for from := range renamed {
+		delete(marks, from)
+	}
+	maps.Copy(marks, moved)
+	_, err := s.inbox.Take(ctx, batch)
+	return err
+}
+
+func (s *FilesSource) same(name string, f present, m fileMark) bool {
+	file, err := openRegular(filepath.Join(s.cfg.Dir, name))
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	ok, err := m.continues(file, f.size, false)
+	return ok && err == nil
+}
+
+// missing handles files that are gone, or have another one in their place: what was written to them before they went is
+// read from the open file. They are remembered for a while.
+func (s *FilesSource) missing(ctx context.Context, files map[string]present, marks map[string]fileMark) error {
+	for name, m := range marks {
+		now, there := files[name]
+		if there && (now.inode == m.inode || m.inode == inode{}) {
+			continue
+		}
+		if err := s.drain(ctx, name, m); err != nil {
+			return err
+		}
+		switch {
+		case there:
+			marks[name] = fileMark{inode: now.inode, Again: true} // another file in its place
+		case m.Gone.IsZero():
+			m.Gone = time.Now().UTC()
+			if err := s.setMark(ctx, name, m.String()); err != nil {
+				return err
+			}
+		case time.Since(m.Gone) > keepGone:
+			delete(marks, name)
+			if err := s.setMark(ctx, name, ""); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// drain reads what was written to a file before it went.
+func (s *FilesSource) drain(ctx context.Context, name string, m fileMark) error {
+	f := s.open[m.inode]
+	if f == nil {
+		return nil
+	}
+	delete(s.open, m.inode)
+	return errors.Join(s.readOpen(ctx, name, f, m), f.Close())
+}
+
+func (s *FilesSource) setMark(ctx context.Context, name, position string) error {
+	_, err := s.inbox.Take(ctx, Batch{Source: SourceFiles, Marks: map[string]string{name: position}})
+	return err
+}
+
+// openRegular opens a file without waiting for the other end of a pipe.
+func openRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(errors.New("it is not a regular file"), err, f.Close())
+	}
+	return f, nil
+}
+
+// handle returns the open file of a name. It stays open, so that what is written to it while it is moved away is read.
+func (s *FilesSource) handle(name string, id inode) (*os.File, error) {
+	if f := s.open[id]; f != nil {
+		return f, nil
+	}
+	f, err := openRegular(filepath.Join(s.cfg.Dir, name))
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && inodeOf(info) != id {
+		err = errReplaced
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if len(s.open) >= maxOpen {
+		for old, f := range s.open { // whichever: it is only of use when the file is moved away
+			_ = f.Close() // only read from
+			delete(s.open, old)
+			break
+		}
+	}
+	s.open[id] = f
+	return f, nil
+}
+
+// errReplaced: the name has another file than a moment ago; the next look sees it.
+var errReplaced = errors.New("the file was replaced just now")
+
+// explainFile says what keeps a file from being read.
+func explainFile(err error) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return "it may not be read: give the user that runs retraind read permission"
+	}
+	return redact(err)
+}

@@ -264,7 +264,7 @@ func TestCheckExport(t *testing.T) {
 	}{
 		{"fine", ExportFacts{Items: 120, Train: 100, Test: 20, Labels: labels(50, 50)}, labels(50, 50), ""},
 		{"the first", ExportFacts{Items: 3, Train: 2, Test: 1, Labels: labels(1, 1)}, nil, ""},
-		{"empty", ExportFacts{Unlabelled: 7}, nil, "the export is empty: no row carries a label; check labels.postgres.table and labels.postgres.label"},
+		{"empty", ExportFacts{Unlabelled: 7}, nil, "the export is empty: no item carries a label; check what labels: names"},
 		{"nothing held out", ExportFacts{Items: 9, Train: 9, Labels: labels(4, 5)}, nil, "no item of 9 is held out: raise heldout.share, or label more items"},
 		{"all held out", ExportFacts{Items: 9, Test: 9}, nil, "all 9 items are held out: lower heldout.share"},
 		{"one category", ExportFacts{Items: 9, Train: 8, Test: 1, Labels: labels(8)}, nil, "the training items carry one category only: a classifier needs at least two"},

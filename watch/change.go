@@ -82,8 +82,6 @@ type Health struct {
 	Notice string `json:"notice,omitempty"`
 	// LastEvent is when the last change arrived.
 	LastEvent time.Time `json:"last_event,omitzero"`
-	// Refused counts the events that could not be taken since the daemon started; Complaint says where the last one is,
-	// and why.
-	Refused   int    `json:"refused,omitempty"`
-	Complaint string `json:"complaint,omitempty"`
+	// Refused counts the events that could not be taken since the daemon started.
+	Refused int `json:"refused,omitempty"`
 }

@@ -23,6 +23,14 @@ type Config struct {
 	Files *Files `yaml:"files"`
 }
 
+// Blind lists what cannot be seen of the table, as its capture is.
+func (c *Config) Blind() []string {
+	if c.Postgres == nil {
+		return nil
+	}
+	return c.Postgres.Blind()
+}
+
 // TextFields lists the fields of an item's text, as far as the configuration says.
 func (c *Config) TextFields() []string {
 	if c.Postgres != nil {
@@ -50,7 +58,7 @@ func (c *Config) Names() []string {
 func (c *Config) Validate() check.Problems {
 	var found check.Problems
 	if len(c.Names()) == 0 {
-		found.Errorf("", "add postgres: {dsn_file: …, table: …, id: …, text: […], label: …}, or files: {dir: …}", "no source of labels")
+		found.Errorf("", "add postgres: {dsn_file: …, table: …, id: …, text: […], label: …}, or another source: files, nats, http", "no source of labels")
 	}
 	if c.Postgres != nil {
 		found.Under("postgres", c.Postgres.Validate())

@@ -153,22 +153,31 @@ func (d *Decoder) event(object map[string]any, now time.Time) (e Event, err erro
 	if err := d.readLabels(object, &e); err != nil {
 		return e, err
 	}
-	if e.Text == nil && len(e.Labels) == 0 && len(e.Unset) == 0 {
-		return e, d.nothing(object)
+	if len(e.Labels) > 0 || len(e.Unset) > 0 {
+		return e, nil
 	}
-	return e, nil
+	if err := d.misspelt(object); err != nil || e.Text != nil {
+		return e, err
+	}
+	return e, d.nothing(object)
+}
+
+// misspelt refuses an event without a label that has a field whose name is all but that of a label: it would be lost
+// without a word.
+func (d *Decoder) misspelt(object map[string]any) error {
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		for _, want := range []string{d.label, "labels"} {
+			if name != want && name != "labels" && len(name)-len(want) <= 1 && len(want)-len(name) <= 1 && check.Nearest(name, []string{want}) != "" {
+				return fmt.Errorf("it has no label, but a field %s: did you mean %s?", cut(name), want)
+			}
+		}
+	}
+	return nil
 }
 
 // nothing says what an event without a statement was probably meant to say.
 func (d *Decoder) nothing(object map[string]any) error {
 	names := slices.Sorted(maps.Keys(object))
-	for _, name := range names {
-		for _, want := range []string{d.label, "labels", "text"} {
-			if near := check.Nearest(name, []string{want}); near != "" && name != want {
-				return fmt.Errorf("it has neither a text nor a label, but a field %s: did you mean %s?", cut(name), want)
-			}
-		}
-	}
 	if len(names) > 12 {
 		names = append(names[:12], "…")
 	}

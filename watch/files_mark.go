@@ -40,8 +40,10 @@ type fileMark struct {
 	// Sum is the state of a SHA-256 over the bytes that were read, Tail the digest of the last of them.
 	Sum  []byte `json:"sum"`
 	Tail []byte `json:"tail"`
-	// Again: the file is being read again from its start, up to its end.
+	// Again: the file is being read again from its start, up to where its writer pauses.
 	Again bool `json:"again,omitempty"`
+	// Unsure: the file was written to since all that was read was compared with it.
+	Unsure bool `json:"unsure,omitempty"`
 	// Gone is since when there is no such file.
 	Gone time.Time `json:"gone,omitzero"`
 }
@@ -63,6 +65,8 @@ func (m fileMark) String() string {
 
 const (
 	tailSize = 4 << 10
+	// rewriteEnds is the pause after which a writer that wrote a file anew is taken to add to it.
+	rewriteEnds = 2 * time.Second
 	// maxCompare is up to where all that was read is compared again: a change of earlier lines in place, without a change
 	// of length, is not seen behind it.
 	maxCompare = 256 << 20

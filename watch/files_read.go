@@ -21,7 +21,8 @@ const (
 // readFile reads what is new in a file. Trouble with the file itself is kept for Health; only trouble with the store
 // and the end of ctx are errors.
 func (s *FilesSource) readFile(ctx context.Context, name string, now present, m fileMark, thorough bool) error {
-	if m.inode == now.inode && m.Gone.IsZero() && m.Offset == now.size && m.MTime == now.mtime {
+	same := m.inode == now.inode && m.Gone.IsZero() && m.Offset == now.size && m.MTime == now.mtime
+	if same && !(thorough && m.Unsure) {
 		return nil
 	}
 	f, err := s.handle(name, now.inode)
@@ -41,23 +42,31 @@ func (s *FilesSource) readFile(ctx context.Context, name string, now present, m 
 		m = fileMark{Again: true}
 	}
 	m.inode, m.Gone = now.inode, time.Time{}
-	return s.readOpen(ctx, name, f, m)
+	if m.Again && m.Offset > 0 && now.mtime-m.MTime > int64(rewriteEnds) {
+		m.Again = false
+	}
+	unsure := m.Offset > 0 && !thorough
+	changed := m.Unsure != unsure
+	m.Unsure = unsure
+	_, err = s.readOpen(ctx, name, f, m, changed)
+	return err
 }
 
-// readOpen reads an open file from the mark to its last whole line.
-func (s *FilesSource) readOpen(ctx context.Context, name string, f *os.File, m fileMark) error {
+// readOpen reads an open file from the mark to its last whole line, and returns the mark behind it. changed says that the
+// mark is to be stored also where nothing was read.
+func (s *FilesSource) readOpen(ctx context.Context, name string, f *os.File, m fileMark, changed bool) (fileMark, error) {
 	info, err := f.Stat()
 	if err != nil {
 		s.fault(name, explainFile(err))
-		return nil
+		return m, nil
 	}
 	h, err := m.hash()
 	if err != nil {
-		return fmt.Errorf("stored position of %s: %w", name, err)
+		return m, fmt.Errorf("stored position of %s: %w", name, err)
 	}
 	decode, cause := s.format(name, f)
 	if s.fault(name, cause); cause != "" {
-		return nil
+		return m, nil
 	}
 	r := &fileReader{source: s, name: name, file: f, mark: m, hash: h, decode: decode}
 	lines := newSplitter(f, m.Offset, isCSV(name))
@@ -68,16 +77,24 @@ func (s *FilesSource) readOpen(ctx context.Context, name string, f *os.File, m f
 		}
 		if err != nil {
 			s.fault(name, explainFile(err))
-			return nil
+			return r.mark, nil
 		}
 		if err := r.line(ctx, raw, lines, whole); err != nil {
-			return err
+			return r.mark, err
 		}
 	}
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return r.mark, context.Cause(ctx)
 	}
-	return r.finish(ctx, lines, info.Size(), info.ModTime().UnixNano())
+	if r.refused > mostComplaints {
+		s.refused(name, fmt.Sprintf("%d more lines cannot be taken", r.refused-mostComplaints))
+	}
+	mtime := info.ModTime().UnixNano()
+	if !changed && lines.lines == 0 && len(r.events) == 0 && (lines.offset != info.Size() || m.MTime == mtime) {
+		return r.mark, nil // a line begins, nothing else
+	}
+	r.mark.MTime = mtime
+	return r.mark, r.store(ctx, lines)
 }
 
 // fileReader takes the lines of one pass over a file.
@@ -148,23 +165,6 @@ func (r *fileReader) store(ctx context.Context, at *splitter) error {
 	r.source.arrived(receipt)
 	r.events, r.bytes = r.events[:0], 0
 	return nil
-}
-
-// finish stores the rest, and that the file was read to its end.
-func (r *fileReader) finish(ctx context.Context, at *splitter, size, mtime int64) error {
-	if r.refused > mostComplaints {
-		r.source.refused(r.name, fmt.Sprintf("%d more lines cannot be taken", r.refused-mostComplaints))
-	}
-	if at.lines == 0 && len(r.events) == 0 && (at.offset != size || r.mark.MTime == mtime && !r.mark.Again) {
-		return nil // a line begins, nothing else
-	}
-	r.mark.MTime = mtime
-	err := r.store(ctx, at)
-	if err == nil && r.mark.Again {
-		r.mark.Again = false
-		err = r.source.setMark(ctx, r.name, r.mark.String())
-	}
-	return err
 }
 
 // format finds out how the lines of a file are read, or what is wrong with it as a whole.

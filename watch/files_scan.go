@@ -107,7 +107,7 @@ func (s *FilesSource) rename(ctx context.Context, files map[string]present, mark
 	}
 	for _, to := range renamed {
 		if old, ok := marks[to]; ok && renamed[to] == "" { // another file was moved over this one
-			if err := s.drain(ctx, to, old); err != nil {
+			if _, err := s.drain(ctx, to, old); err != nil {
 				return err
 			}
 		}
@@ -145,7 +145,8 @@ func (s *FilesSource) missing(ctx context.Context, files map[string]present, mar
 		if there && (now.inode == m.inode || m.inode == inode{}) {
 			continue
 		}
-		if err := s.drain(ctx, name, m); err != nil {
+		m, err := s.drain(ctx, name, m)
+		if err != nil {
 			return err
 		}
 		switch {
@@ -166,14 +167,15 @@ func (s *FilesSource) missing(ctx context.Context, files map[string]present, mar
 	return nil
 }
 
-// drain reads what was written to a file before it went.
-func (s *FilesSource) drain(ctx context.Context, name string, m fileMark) error {
+// drain reads what was written to a file before it went, and returns the mark behind it.
+func (s *FilesSource) drain(ctx context.Context, name string, m fileMark) (fileMark, error) {
 	f := s.open[m.inode]
 	if f == nil {
-		return nil
+		return m, nil
 	}
 	delete(s.open, m.inode)
-	return errors.Join(s.readOpen(ctx, name, f, m), f.Close())
+	m, err := s.readOpen(ctx, name, f, m, false)
+	return m, errors.Join(err, f.Close())
 }
 
 func (s *FilesSource) setMark(ctx context.Context, name, position string) error {

@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -114,6 +115,6 @@ func (s *steady) refused(place, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.health.Refused++
-	s.health.Complaint = place + ": " + reason
+	s.health.Notice = fmt.Sprintf("%d refused, the last at %s: %s", s.health.Refused, place, reason)
 	s.log.Warn("an event was refused", "place", place, "reason", reason)
 }

@@ -44,7 +44,7 @@ func TestScripts(t *testing.T) {
 		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExits, "config": cmdConfig, "edit": cmdEdit, "run-id": cmdRunID, "expand": cmdExpand,
-			"postgres": cmdPostgres, "sql": cmdSQL, "items": cmdItems,
+			"postgres": cmdPostgres, "sql": cmdSQL, "items": cmdItems, "label-file": cmdLabelFile,
 			"classifier": cmdClassifier, "port": cmdPort,
 			"start": cmdStart, "ends": cmdEnds, "signal": cmdSignal, "awaits": cmdAwaits, "eventually": cmdEventually,
 		},

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -99,6 +101,22 @@ func cmdItems(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	_, err = conn.CopyFrom(ctx, pgx.Identifier{"public", "items"}, []string{"id", "title", "content", "category"}, pgx.CopyFromRows(rows))
 	ts.Check(err)
+}
+
+// cmdLabelFile writes a label file with N labelled texts: label-file labels/news.jsonl 600.
+func cmdLabelFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: label-file FILE N")
+	}
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	for _, it := range news.Generate(1, n) {
+		ts.Check(enc.Encode(map[string]any{"id": it.ID, "text": map[string]string{"title": it.Title, "content": it.Content}, "label": it.Label}))
+	}
+	ts.Check(os.MkdirAll(filepath.Dir(ts.MkAbs(args[0])), 0o700))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o600))
 }
 
 // cmdConfig writes retraind.yaml as most scripts need it.

@@ -22,7 +22,7 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 		p.line("", 0)
 		p.line("  model "+bold(name), 4)
 		p.field("labels", fmt.Sprintf("%s, %s of the items held out", strings.Join(labelSources(m.Labels), " and "), m.Heldout.Share))
-		if blind := m.Labels.Postgres.Blind(); len(blind) > 0 {
+		if blind := m.Labels.Blind(); len(blind) > 0 {
 			p.field("", "changes of the table are found "+m.Labels.Postgres.Title()+"; what that cannot see:")
 			for _, text := range blind {
 				p.field("", "- "+text)

@@ -120,16 +120,24 @@ type world struct {
 	when     string // retrain_when
 	steps    string // pipeline, "" for the usual one
 	listen   string
+	labels   string // the labels section, "" for the table
 }
 
 func setup(t *testing.T) *world {
+	t.Helper()
+	w := alone(t)
+	w.dsn = database(t)
+	return w
+}
+
+// alone is a world without a database.
+func alone(t *testing.T) *world {
 	t.Helper()
 	w := &world{
 		t: t, dir: t.TempDir(), service: serve(t), nats: "{embedded: true, listen: none}", listen: "off", timeout: "5s",
 		evaluate: "{every: 1h, after_changes: 0, debounce: 10ms, max_wait: 20ms, min_items: 10}", when: "{accuracy_below: 30%}",
 	}
 	w.state = filepath.Join(w.dir, "state")
-	w.dsn = database(t)
 	w.follow()
 	if err := os.WriteFile(filepath.Join(w.dir, "salt"), []byte(salt+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -162,6 +170,10 @@ func (w *world) config() string {
 	if w.hours != "" {
 		hours = "\n    quiet_hours: " + w.hours
 	}
+	labels := w.labels
+	if labels == "" {
+		labels = fmt.Sprintf("{postgres: {dsn: %q, table: items, id: id, text: [content], label: category}}", w.dsn)
+	}
 	steps := w.steps
 	if steps == "" {
 		steps = w.usual("")
@@ -172,7 +184,7 @@ listen: %s
 nats: %s
 models:
   %s:
-    labels: {postgres: {dsn: %q, table: items, id: id, text: [content], label: category}}
+    labels: %s
     heldout: {share: 30%%, salt_file: %q}
     serving: {classify: "http://%s/classify", health: "http://%s/health", timeout: %s%s}
     evaluate: %s
@@ -180,7 +192,7 @@ models:
     limits: {cooldown: 0s, budget: "", breaker: 0}%s
     pipeline: {default: %s}
     promote: {gate: not_worse, margin: 20, verify_within: 5s}
-`, w.state, w.listen, w.nats, model, w.dsn, filepath.Join(w.dir, "salt"), w.service.address, w.service.address, w.timeout, w.serving, w.evaluate, w.when, hours, steps)
+`, w.state, w.listen, w.nats, model, labels, filepath.Join(w.dir, "salt"), w.service.address, w.service.address, w.timeout, w.serving, w.evaluate, w.when, hours, steps)
 }
 
 // usual is the usual pipeline, with more steps before the training.

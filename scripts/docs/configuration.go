@@ -19,7 +19,7 @@ func minimal() object {
 		"version": 1,
 		"nats":    object{},
 		"models": object{"example": object{
-			"labels":  object{"postgres": object{"dsn": "host=localhost", "table": "items", "id": "id", "text": []any{"title"}, "label": "category"}},
+			"labels":  object{"postgres": object{"dsn": "host=localhost", "table": "items", "id": "id", "text": []any{"title"}, "label": "category"}, "files": object{"dir": "labels"}},
 			"heldout": object{},
 			"serving": object{"classify": "http://localhost/classify", "health": "http://localhost/health"},
 			"retrain_when": object{
@@ -205,6 +205,7 @@ func alternative(path string) string {
 func written(path string) bool {
 	return slices.Contains([]string{
 		"models.NAME.retrain_when.category_recall_below.all", "models.NAME.retrain_when.accuracy_below.share", "models.NAME.retrain_when.when.expression", "models.NAME.labels.postgres.dsn", "models.NAME.labels.postgres.targets",
+		"models.NAME.labels.files.dir",
 		"models.NAME.pipeline", "models.NAME.serving.targets", "models.NAME.serving.gate", "models",
 	}, path)
 }

@@ -200,7 +200,10 @@ func (s *stream) take(ctx context.Context, message *pgproto3.CopyData) error {
 		if s.begin == nil && len(s.pending) == 0 {
 			s.reached = max(s.reached, lsn(alive.ServerWALEnd))
 		}
-		if alive.ReplyRequested {
+		switch {
+		case alive.ReplyRequested && s.begin == nil && s.reached > s.at.LSN:
+			return s.flush(ctx) // a server that stops waits until everything is stored
+		case alive.ReplyRequested:
 			return s.confirm(ctx, false)
 		}
 		return nil

@@ -6,13 +6,11 @@
 package pgcluster
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sort"
 	"strings"
@@ -88,12 +86,8 @@ func (c *Cluster) create(ctx context.Context) error {
 		}
 		args = append(args, "-A", "scram-sha-256", "--pwfile="+secret)
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(c.bin, "initdb"), args...)
-	cmd.Dir = c.dir
-	cmd.Env = c.environment()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.owner}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(out))
+	if err := c.command(ctx, "initdb", args...); err != nil {
+		return err
 	}
 	return c.configure()
 }

@@ -121,7 +121,7 @@ func (c *Cluster) ready(ctx context.Context, p *process) error {
 	defer tick.Stop()
 	for {
 		if lines := strings.Split(readText(filepath.Join(c.data(), "postmaster.pid")), "\n"); len(lines) >= 8 &&
-			lines[0] == fmt.Sprint(p.pid) && strings.TrimSpace(lines[7]) == "ready" {
+			lines[0] == fmt.Sprint(p.pid) && (strings.TrimSpace(lines[7]) == "ready" || strings.TrimSpace(lines[7]) == "standby") {
 			return nil
 		}
 		select {

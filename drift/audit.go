@@ -26,11 +26,11 @@ func (m *Monitor) Audit() error {
 			continue
 		}
 		used++
-		if got, ok := m.slots[e.id]; !ok || got != slot {
+		if got, ok := m.slots.find(m.entries, e.id); !ok || got != slot {
 			return fmt.Errorf("audit %s: item %q is not where the index says", m.opts.Model, e.id)
 		}
 		scorable := e.heldout && !e.leaked
-		if gate := m.labels[m.at(slot, 0)]; gate != none {
+		if gate := m.values[m.at(slot, 0)].label; gate != none {
 			want.labelled++
 			switch {
 			case e.changed:
@@ -47,18 +47,18 @@ func (m *Monitor) Audit() error {
 			}
 		}
 		for t, b := range fresh {
-			label := m.labels[m.at(slot, t)]
+			label := m.values[m.at(slot, t)].label
 			switch {
 			case label == none || !scorable:
 			case e.answered:
-				b.count(label, m.answers[m.at(slot, t)], 1)
+				b.count(label, m.values[m.at(slot, t)].answer, 1)
 			default:
 				unscored[slot] = struct{}{}
 			}
 		}
 	}
-	if used != len(m.slots) {
-		return fmt.Errorf("audit %s: %d items, %d in the index", m.opts.Model, used, len(m.slots))
+	if used != m.slots.n {
+		return fmt.Errorf("audit %s: %d items, %d in the index", m.opts.Model, used, m.slots.n)
 	}
 	if want != m.counts {
 		return fmt.Errorf("audit %s: counters %+v, recomputed %+v", m.opts.Model, m.counts, want)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// entry is one item. Its labels and answers lie beside it in Monitor, one number a target.
+// entry is one item. Its labels and answers lie beside it in Monitor, one value a target.
 type entry struct {
 	id   string
 	hash [16]byte
@@ -20,6 +20,10 @@ type entry struct {
 	waiting bool
 }
 
+// value is an item's label of one target and the release's answer, as numbers of the target's board; none where there is
+// none.
+type value struct{ label, answer int32 }
+
 // Monitor keeps the figures of one model's release exact under changes, each in constant time. It is owned by one
 // goroutine. Rebuild it with Reset at start and after each promotion, then RestoreState and replay the changes since.
 type Monitor struct {
@@ -29,9 +33,8 @@ type Monitor struct {
 
 	entries []entry
 	free    []int32
-	slots   map[string]int32
-	labels  []int32 // slot*len(boards)+target; none = no label
-	answers []int32
+	slots   index
+	values  []value // slot*len(boards)+target
 
 	unscored map[int32]struct{}
 	counts   counts
@@ -70,8 +73,8 @@ func (m *Monitor) Reset(release Release, items iter.Seq[Item]) {
 	for _, t := range m.opts.Targets {
 		m.boards = append(m.boards, newBoard(t))
 	}
-	m.entries, m.free, m.labels, m.answers = nil, nil, nil, nil
-	m.slots = map[string]int32{}
+	m.entries, m.free, m.values = nil, nil, nil
+	m.slots = newIndex()
 	m.unscored = map[int32]struct{}{}
 	m.counts = counts{}
 	m.mix = map[int32]int{}
@@ -100,7 +103,7 @@ func (m *Monitor) Reset(release Release, items iter.Seq[Item]) {
 // Put takes an item that was inserted or whose text changed.
 func (m *Monitor) Put(item Item) {
 	m.seq = max(m.seq, item.Seq)
-	slot, known := m.slots[item.ID]
+	slot, known := m.slots.find(m.entries, item.ID)
 	if !known {
 		slot = m.slot(item.ID)
 	}
@@ -121,14 +124,14 @@ func (m *Monitor) Put(item Item) {
 // own change follows or has been deleted since.
 func (m *Monitor) Label(c Change) {
 	m.seq = max(m.seq, c.Seq)
-	slot, known := m.slots[c.Item]
+	slot, known := m.slots.find(m.entries, c.Item)
 	if !known {
 		return
 	}
 	before := m.oldLabel(slot, c.Old)
 	m.take(slot)
 	for t, b := range m.boards {
-		m.labels[m.at(slot, t)] = b.label(c.New)
+		m.values[m.at(slot, t)].label = b.label(c.New)
 	}
 	e := &m.entries[slot]
 	e.seq = max(e.seq, c.Seq)
@@ -141,7 +144,7 @@ func (m *Monitor) Label(c Change) {
 // Delete takes an item away.
 func (m *Monitor) Delete(id string, seq int64) {
 	m.seq = max(m.seq, seq)
-	slot, known := m.slots[id]
+	slot, known := m.slots.find(m.entries, id)
 	if !known {
 		return
 	}
@@ -149,7 +152,7 @@ func (m *Monitor) Delete(id string, seq int64) {
 	if e := &m.entries[slot]; e.heldout && !e.waiting && m.labelled(slot) {
 		m.tests.done[id] = struct{}{}
 	}
-	delete(m.slots, id)
+	m.slots.remove(m.entries, id)
 	m.entries[slot] = entry{}
 	m.free = append(m.free, slot)
 	m.tests.pass(seq)
@@ -159,7 +162,7 @@ func (m *Monitor) Delete(id string, seq int64) {
 // Answer takes the release's answer for a text. An answer for a text that has changed meanwhile, or for an item that is
 // gone, is dropped and reported as false.
 func (m *Monitor) Answer(item, textHash string, answers Answers) bool {
-	slot, known := m.slots[item]
+	slot, known := m.slots.find(m.entries, item)
 	if !known || m.entries[slot].hash != packHash(textHash) {
 		return false
 	}

@@ -7,7 +7,7 @@ import (
 
 // slot finds or makes the place of an item.
 func (m *Monitor) slot(id string) int32 {
-	if slot, ok := m.slots[id]; ok {
+	if slot, ok := m.slots.find(m.entries, id); ok {
 		return slot
 	}
 	var slot int32
@@ -17,22 +17,21 @@ func (m *Monitor) slot(id string) int32 {
 		slot = int32(len(m.entries))
 		m.entries = append(m.entries, entry{})
 		for range m.boards {
-			m.labels = append(m.labels, none)
-			m.answers = append(m.answers, none)
+			m.values = append(m.values, value{})
 		}
 	}
 	for t := range m.boards {
-		m.labels[m.at(slot, t)], m.answers[m.at(slot, t)] = none, none
+		m.values[m.at(slot, t)] = value{none, none}
 	}
 	m.entries[slot] = entry{id: id, used: true}
-	m.slots[id] = slot
+	m.slots.add(id, slot)
 	return slot
 }
 
 func (m *Monitor) at(slot int32, target int) int { return int(slot)*len(m.boards) + target }
 
 // labelled says whether an item carries a label of the gating target.
-func (m *Monitor) labelled(slot int32) bool { return m.labels[m.at(slot, 0)] != none }
+func (m *Monitor) labelled(slot int32) bool { return m.values[m.at(slot, 0)].label != none }
 
 // fill writes an item into its place; the caller has taken it out of the counters.
 func (m *Monitor) fill(slot int32, item Item) {
@@ -41,7 +40,7 @@ func (m *Monitor) fill(slot int32, item Item) {
 	e.heldout, e.seq = item.Heldout, max(e.seq, item.Seq)
 	e.leaked = item.Heldout && m.release.TrainedOn != nil && m.release.TrainedOn(item.ID, item.Group)
 	for t, b := range m.boards {
-		m.labels[m.at(slot, t)] = b.label(item.Labels)
+		m.values[m.at(slot, t)].label = b.label(item.Labels)
 	}
 	if e.answered && e.hash == hash {
 		return
@@ -61,7 +60,7 @@ func (m *Monitor) answer(slot int32, answers Answers) bool {
 		if !ok {
 			return false
 		}
-		m.answers[m.at(slot, t)] = b.value(v)
+		m.values[m.at(slot, t)].answer = b.value(v)
 	}
 	m.entries[slot].answered = true
 	return true
@@ -73,7 +72,7 @@ func (m *Monitor) give(slot int32) { m.count(slot, 1) }
 
 func (m *Monitor) count(slot int32, by int) {
 	e := &m.entries[slot]
-	gate := m.labels[m.at(slot, 0)]
+	gate := m.values[m.at(slot, 0)].label
 	if gate != none {
 		m.counts.labelled += by
 		switch {
@@ -98,13 +97,13 @@ func (m *Monitor) count(slot int32, by int) {
 	}
 	wants := false
 	for t, b := range m.boards {
-		label := m.labels[m.at(slot, t)]
+		label := m.values[m.at(slot, t)].label
 		if label == none {
 			continue
 		}
 		wants = true
 		if e.answered {
-			b.count(label, m.answers[m.at(slot, t)], by)
+			b.count(label, m.values[m.at(slot, t)].answer, by)
 		}
 	}
 	if wants && !e.answered {
@@ -119,7 +118,7 @@ func (m *Monitor) count(slot int32, by int) {
 // oldLabel is the gating label before a change: as the change says, or as the Monitor has it.
 func (m *Monitor) oldLabel(slot int32, old map[string]string) int32 {
 	if old == nil {
-		return m.labels[m.at(slot, 0)]
+		return m.values[m.at(slot, 0)].label
 	}
 	return m.boards[0].label(old)
 }

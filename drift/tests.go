@@ -59,7 +59,7 @@ func (m *Monitor) observe(slot int32, before int32, own bool, author string, at 
 	defer m.feed()
 
 	e := &m.entries[slot]
-	now := m.labels[m.at(slot, 0)]
+	now := m.values[m.at(slot, 0)].label
 	first := before == none && now != none
 	if first && e.heldout {
 		m.days.add(at)
@@ -68,16 +68,18 @@ func (m *Monitor) observe(slot int32, before int32, own bool, author string, at 
 		e.waiting = false
 		return
 	}
-	_, done := t.done[e.id]
 	switch {
 	case e.waiting: // it will be judged by the label that it has when its turn comes
-	case first && !own && !done:
-		e.waiting = true
-		t.queue = append(t.queue, e.id)
+	case first && own:
+	case first:
+		if _, done := t.done[e.id]; !done {
+			e.waiting = true
+			t.queue = append(t.queue, e.id)
+		}
 	case before != none && now == none: // withdrawn; another label later is no arrival
 		t.done[e.id] = struct{}{}
 	case before != none && before != now && e.answered && !own:
-		answer := m.answers[m.at(slot, 0)]
+		answer := m.values[m.at(slot, 0)].answer
 		switch {
 		case before == answer:
 			t.rightToWrong++
@@ -96,14 +98,14 @@ func (m *Monitor) feed() {
 	t := &m.tests
 	for len(t.queue) > 0 {
 		id := t.queue[0]
-		if slot, known := m.slots[id]; known && m.entries[slot].waiting {
+		if slot, known := m.slots.find(m.entries, id); known && m.entries[slot].waiting {
 			e := &m.entries[slot]
-			label := m.labels[m.at(slot, 0)]
+			label := m.values[m.at(slot, 0)].label
 			if label != none && e.heldout && !e.leaked {
 				if !e.answered {
 					return
 				}
-				m.judge(label, m.answers[m.at(slot, 0)])
+				m.judge(label, m.values[m.at(slot, 0)].answer)
 				t.done[id] = struct{}{}
 			}
 			e.waiting = false
@@ -239,7 +241,7 @@ func (m *Monitor) RestoreState(state []byte) error {
 		t.done[id] = struct{}{}
 	}
 	for _, id := range s.Queue {
-		if slot, known := m.slots[id]; known {
+		if slot, known := m.slots.find(m.entries, id); known {
 			m.entries[slot].waiting = true
 		}
 	}

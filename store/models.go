@@ -75,6 +75,17 @@ func (t *Tx) DropPredictions(model, release string) error {
 	return t.exec(`delete from predictions where model = ? and release = ?`, model, release)
 }
 
+// Prediction returns one cached answer, ErrNotFound if there is none.
+func (t *Tx) Prediction(model, release, item, textHash string) (Prediction, error) {
+	p := Prediction{Item: item, TextHash: textHash}
+	var answers string
+	err := t.tx.QueryRowContext(t.ctx, `select answers, confidence from predictions where model = ? and release = ? and item = ? and text_hash = ?`, model, release, item, textHash).Scan(&answers, &p.Confidence)
+	if err != nil {
+		return p, noRows(err)
+	}
+	return p, decode2(answers, &p.Answers, "null", new(any))
+}
+
 // Predictions calls f for each cached answer of a release.
 func (t *Tx) Predictions(model, release string, f func(Prediction)) error {
 	return t.each(`select item, text_hash, answers, confidence from predictions where model = ? and release = ?`, []any{model, release}, func(scan func(...any) error) error {

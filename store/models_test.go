@@ -48,6 +48,17 @@ func TestPredictions(t *testing.T) {
 	if diff := cmp.Diff([]store.Prediction{changed, newer}, read("r1")); diff != "" {
 		t.Error(diff)
 	}
+	one := view(t, s, func(tx *store.Tx) (store.Prediction, error) { return tx.Prediction("m", "r1", "a", "h2") })
+	if diff := cmp.Diff(newer, one); diff != "" {
+		t.Error(diff)
+	}
+	none := view(t, s, func(tx *store.Tx) (bool, error) {
+		_, err := tx.Prediction("m", "r2", "a", "h2")
+		return errors.Is(err, store.ErrNotFound), nil
+	})
+	if !none {
+		t.Error("an answer of another release is found")
+	}
 	update(t, s, func(tx *store.Tx) error { return tx.DropPredictions("m", "r1") })
 	if len(read("r1")) != 0 || len(read("r2")) != 1 {
 		t.Error("dropping one release's answers took others, or none")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"maps"
 	"sync"
 	"time"
 
@@ -207,6 +206,10 @@ func (k *keeper) load(ctx context.Context) error {
 		if broken != nil {
 			return broken
 		}
+		// One by one: a map of all answers would take several times the memory of the monitor itself.
+		if err := t.Predictions(k.name, row.Champion, func(p store.Prediction) { m.Answer(p.Item, p.TextHash, p.Answers) }); err != nil {
+			return err
+		}
 		if k.last == nil {
 			if k.last, err = lastDecision(t, k.name); err != nil {
 				return err
@@ -258,15 +261,7 @@ func champion(t *store.Tx, row store.Model) (drift.Release, error) {
 	if trained != nil {
 		out.TrainedOn = trained.Has
 	}
-	cached := map[[2]string]drift.Answers{}
-	err = t.Predictions(row.Name, row.Champion, func(p store.Prediction) {
-		cached[[2]string{p.Item, p.TextHash}] = maps.Clone(p.Answers)
-	})
-	out.Cached = func(item, hash string) (drift.Answers, bool) {
-		a, ok := cached[[2]string{item, hash}]
-		return a, ok
-	}
-	return out, err
+	return out, nil
 }
 
 // floor is the accuracy below which the policy retrains, 0 where it names none.

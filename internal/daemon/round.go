@@ -140,7 +140,7 @@ func (k *keeper) score(ctx context.Context) (int, error) {
 	for len(waiting) > 0 {
 		batch := waiting[:min(len(waiting), scoreBatch)]
 		waiting = waiting[len(batch):]
-		texts, err := k.texts(ctx, batch)
+		texts, err := k.texts(ctx, release, batch)
 		if err != nil {
 			return scored, err
 		}
@@ -210,10 +210,17 @@ func (k *keeper) ask(ctx context.Context, texts []drift.Text, got func(drift.Tex
 	}
 }
 
-func (k *keeper) texts(ctx context.Context, waiting []drift.Unscored) ([]drift.Text, error) {
+// texts are those to ask about. One that stands as it once stood has its answer already.
+func (k *keeper) texts(ctx context.Context, release string, waiting []drift.Unscored) ([]drift.Text, error) {
 	var texts []drift.Text
 	err := k.d.store.View(ctx, func(t *store.Tx) error {
 		for _, u := range waiting {
+			switch p, err := t.Prediction(k.name, release, u.Item, u.TextHash); {
+			case err == nil && k.monitor.Answer(p.Item, p.TextHash, p.Answers):
+				continue
+			case err != nil && !errors.Is(err, store.ErrNotFound):
+				return err
+			}
 			it, err := t.Item(k.name, u.Item)
 			if errors.Is(err, store.ErrNotFound) || err == nil && it.TextHash != u.TextHash {
 				continue // it changed since: the next round has it

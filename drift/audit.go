@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 )
 
 // Audit computes every counter again from the items and returns the first difference. A difference is a fault of this
@@ -90,4 +91,45 @@ func (b *board) differs(want *board) error {
 		return errors.New("the confusion matrix differs")
 	}
 	return nil
+}
+
+// Compare returns the first difference between the figures of two Monitors that have seen the same changes. It compares
+// by name: the numbers of values depend on the order in which they were met.
+func (m *Monitor) Compare(other *Monitor) error {
+	fail := func(what string, mine, theirs any) error {
+		return fmt.Errorf("audit %s: %s: %v, from the store %v", m.opts.Model, what, mine, theirs)
+	}
+	switch {
+	case m.release.Digest != other.release.Digest:
+		return fail("release", m.release.Digest, other.release.Digest)
+	case m.counts != other.counts:
+		return fail("counters", fmt.Sprintf("%+v", m.counts), fmt.Sprintf("%+v", other.counts))
+	case !maps.Equal(m.labelMix(), other.labelMix()):
+		return fail("label mix", m.labelMix(), other.labelMix())
+	case len(m.boards) != len(other.boards):
+		return fail("targets", len(m.boards), len(other.boards))
+	}
+	if mine, theirs := m.Unscored(), other.Unscored(); !slices.Equal(mine, theirs) {
+		return fail("texts that wait for answers", len(mine), len(theirs))
+	}
+	for i, b := range m.boards {
+		mine, theirs := b.categories(), other.boards[i].categories()
+		for k := range max(len(mine), len(theirs)) {
+			if k >= len(mine) || k >= len(theirs) || mine[k] != theirs[k] {
+				return fail("target "+b.target.Name, at(mine, k), at(theirs, k))
+			}
+		}
+		if mine, theirs := b.confusion(), other.boards[i].confusion(); !slices.Equal(mine, theirs) {
+			return fail("target "+b.target.Name, "another confusion matrix", "the same categories")
+		}
+	}
+	return nil
+}
+
+// at shows the k-th category, if there is one.
+func at(list []Category, k int) string {
+	if k >= len(list) {
+		return "no further category"
+	}
+	return fmt.Sprintf("%+v", list[k])
 }

@@ -19,6 +19,7 @@ const (
 	DriftMeasured   Kind = "drift.measured"
 	DriftTripped    Kind = "drift.tripped"
 	DriftCleared    Kind = "drift.cleared"
+	AuditFailed     Kind = "audit.failed"
 	DecisionMade    Kind = "decision.made"
 	ConfigReloaded  Kind = "config.reloaded"
 	ConfigRejected  Kind = "config.rejected"
@@ -54,6 +55,7 @@ func Catalogue() []Entry {
 		{DriftMeasured, Drift{}, "", "The accuracy was evaluated."},
 		{DriftTripped, Drift{}, "", "A condition of the policy became true."},
 		{DriftCleared, Drift{}, "", "No condition of the policy is true any more."},
+		{AuditFailed, Audit{}, "", "The figures that are kept differed from the same computed anew, which are in force since."},
 		{DecisionMade, Decision{}, "", "The policy's verdict changed."},
 		{ConfigReloaded, Reloaded{}, "", "A new configuration is in force."},
 		{ConfigRejected, Refused{}, "", "A new configuration was refused; the old one stays."},

@@ -168,6 +168,11 @@ type Up struct {
 	Digest  string   `json:"config_digest"` // digest of the file in force
 }
 
+// Audit says what the nightly comparison found.
+type Audit struct {
+	Difference string `json:"difference"` // the first one, in one sentence
+}
+
 // Stopping says why the daemon ends.
 type Stopping struct {
 	Cause string `json:"cause"` // in one sentence

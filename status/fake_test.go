@@ -200,6 +200,7 @@ func drifted() Model {
 		Name: "relevance", Phase: Armed, Sentence: "waiting for quiet hours, which open at 22:00 CET (in 4 h 12 min)",
 		Release: champion, Deployed: ago(9 * day), Report: report(), Floor: 0.85, Active: &all[0], Last: &all[1],
 		NextCheck: now.Add(17 * time.Minute), Window: Window{Changes: now.Add(4*time.Hour + 12*time.Minute)},
+		Audit: Audit{At: ago(14 * time.Hour)},
 		Sources: []Source{
 			{Name: "postgres", Health: watch.Health{Up: true, Since: ago(3 * day), LastEvent: ago(90 * time.Second)}},
 			{Name: "files", Health: watch.Health{Since: ago(2 * time.Hour), Error: "data/labels is not there: make it, or take files: out of the configuration"}},

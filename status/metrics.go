@@ -94,6 +94,8 @@ var (
 	descReportOK   = gauge("report_ok", "1 if the last evaluation may be decided on.", "model", "state")
 	descSource     = gauge("source_up", "1 if the source of labels can be read.", "model", "source")
 	descSourceTime = gauge("source_last_event_timestamp_seconds", "When the source last delivered a change.", "model", "source")
+	descAudit      = gauge("audit_ok", "1 if the last nightly audit found the figures as they are computed anew; absent before the first.", "model")
+	descAuditTime  = gauge("audit_timestamp_seconds", "When the figures were last audited.", "model")
 	descActive     = gauge("run_active", "1 while a run is in progress.", "model")
 	descPaused     = gauge("paused", "1 while a person stopped what would start by itself.", "model")
 	descHeld       = gauge("held", "1 while no run may start until a person has looked.", "model")
@@ -108,7 +110,7 @@ type snapshots struct{ backend Reader }
 func (snapshots) Describe(into chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descReload, descReloadTime, descOutbox, descAccuracy, descLow, descHigh, descBaseline, descDrop, descMacroF1, descHeldout,
-		descPending, descReport, descReportOK, descSource, descSourceTime, descActive, descPaused, descHeld, descWindow, descNext,
+		descPending, descReport, descReportOK, descSource, descSourceTime, descAudit, descAuditTime, descActive, descPaused, descHeld, descWindow, descNext,
 	} {
 		into <- d
 	}
@@ -136,6 +138,10 @@ func (c snapshots) Collect(into chan<- prometheus.Metric) {
 
 func collectModel(m Model, put func(d *prometheus.Desc, value float64, labels ...string)) {
 	put(descActive, one(m.Active != nil), m.Name)
+	if !m.Audit.At.IsZero() {
+		put(descAudit, one(m.Audit.Difference == ""), m.Name)
+		put(descAuditTime, seconds(m.Audit.At), m.Name)
+	}
 	put(descPaused, one(len(m.Pauses) > 0), m.Name)
 	put(descHeld, one(m.Held != nil), m.Name)
 	put(descWindow, one(m.Window.Open), m.Name)

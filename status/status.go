@@ -65,6 +65,14 @@ type Model struct {
 	Held      *Pause    `json:"held,omitempty"`   // no run starts, not even on request
 	Pauses    []Pause   `json:"pauses,omitempty"` // no run starts by itself
 	Sources   []Source  `json:"sources"`
+	Audit     Audit     `json:"audit"`
+}
+
+// Audit is the last comparison of the figures that are kept with the same computed anew.
+type Audit struct {
+	At time.Time `json:"at,omitzero"` // zero before the first
+	// Difference is what differed; the figures are right again since, and empty when nothing did.
+	Difference string `json:"difference,omitempty"`
 }
 
 // Window says whether a run may start now.

@@ -36,7 +36,7 @@ type Item struct {
 	Base     map[string]string // what the table says, where an event has said otherwise since; else nil
 	Source   string            // the event source that brought it; "" is the table
 	Seq      int64             // its last change
-	Own      bool              // that change was retraind's own
+	Touched  int64             // its last change by others than retraind, 0 if there was none
 	At       time.Time
 }
 
@@ -47,11 +47,11 @@ func (t *Tx) Item(model, id string) (Item, error) {
 	return it, noRows(err)
 }
 
-const itemColumns = `id, heldout, grp, text_hash, born, text, labels, base, source, seq, own, at`
+const itemColumns = `id, heldout, grp, text_hash, born, text, labels, base, source, seq, touched, at`
 
 func scanItem(scan func(...any) error) (it Item, err error) {
 	var text, labels, base, at string
-	if err := scan(&it.ID, &it.Heldout, &it.Group, &it.TextHash, &it.Born, &text, &labels, &base, &it.Source, &it.Seq, &it.Own, &at); err != nil {
+	if err := scan(&it.ID, &it.Heldout, &it.Group, &it.TextHash, &it.Born, &text, &labels, &base, &it.Source, &it.Seq, &it.Touched, &at); err != nil {
 		return it, err
 	}
 	it.At = unstamp(at)
@@ -69,10 +69,10 @@ func (t *Tx) PutItem(model string, it Item, sweep int64) error {
 	if it.Heldout || it.Source != "" {
 		text = encode(it.Text)
 	}
-	return t.exec(`insert into items (model, id, heldout, grp, text_hash, born, text, labels, base, source, seq, own, at, sweep) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	return t.exec(`insert into items (model, id, heldout, grp, text_hash, born, text, labels, base, source, seq, touched, at, sweep) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		on conflict (model, id) do update set heldout = excluded.heldout, grp = excluded.grp, text_hash = excluded.text_hash, born = excluded.born,
-		text = excluded.text, labels = excluded.labels, base = excluded.base, source = excluded.source, seq = excluded.seq, own = excluded.own, at = excluded.at, sweep = excluded.sweep`,
-		model, it.ID, it.Heldout, it.Group, it.TextHash, it.Born, text, encode(it.Labels), encode(it.Base), it.Source, it.Seq, it.Own, stamp(it.At), sweep)
+		text = excluded.text, labels = excluded.labels, base = excluded.base, source = excluded.source, seq = excluded.seq, touched = excluded.touched, at = excluded.at, sweep = excluded.sweep`,
+		model, it.ID, it.Heldout, it.Group, it.TextHash, it.Born, text, encode(it.Labels), encode(it.Base), it.Source, it.Seq, it.Touched, stamp(it.At), sweep)
 }
 
 // TouchItem marks an unchanged item as seen by a full read.

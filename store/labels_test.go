@@ -34,7 +34,7 @@ func TestCursors(t *testing.T) {
 func TestItems(t *testing.T) {
 	t.Parallel()
 	s := open(t)
-	held := store.Item{ID: "b", Heldout: true, TextHash: "h1", Text: map[string]string{"title": "Wölfe & <b>"}, Labels: map[string]string{"l": "x"}, Seq: 3, Own: true, At: noon}
+	held := store.Item{ID: "b", Heldout: true, TextHash: "h1", Text: map[string]string{"title": "Wölfe & <b>"}, Labels: map[string]string{"l": "x"}, Seq: 3, Touched: 2, At: noon}
 	trained := store.Item{ID: "a", TextHash: "h2", Text: map[string]string{"title": "kept by the source alone"}, Labels: map[string]string{}, Seq: 4, At: noon}
 	update(t, s, func(tx *store.Tx) error { return errors.Join(tx.PutItem("m", held, 1), tx.PutItem("m", trained, 1)) })
 	trained.Text = nil // only held-out texts are needed again

@@ -43,7 +43,7 @@ create table items (
 	base text not null,          -- JSON: what the table says, where an event has said otherwise since; else null
 	source text not null,        -- the event source that brought it; '' is the table
 	seq integer not null,        -- its last change
-	own integer not null,        -- that change was retraind's own
+	touched integer not null,    -- its last change by others than retraind, 0 if there was none
 	at text not null,
 	sweep integer not null,      -- the last full read that saw it
 	primary key (model, id)

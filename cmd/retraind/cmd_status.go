@@ -65,7 +65,7 @@ func names(models []status.Model) []string {
 
 func isHealthy(s status.Status) bool {
 	for _, m := range s.Models {
-		if m.Phase == status.Broken || m.Phase == status.Held {
+		if m.Phase == status.Broken || m.Phase == status.Held || m.Audit.Difference != "" {
 			return false
 		}
 	}

@@ -77,6 +77,9 @@ func (p *page) showModel(m status.Model, now time.Time) {
 			p.field("", src.Notice)
 		}
 	}
+	if a := m.Audit; a.Difference != "" {
+		p.field("audit", coloured("1", "the figures were WRONG until "+clock(a.At, now))+" and were computed again: "+a.Difference)
+	}
 	if m.Last != nil {
 		p.field("last run", fmt.Sprintf("%s %s %s: %s", shortRun(m.Last.ID), outcome(*m.Last), ago(m.Last.Ended, now), m.Last.Reason))
 	}

@@ -38,6 +38,8 @@ type Options struct {
 	Notifier *systemd.Notifier
 	// Signals from outside; each channel of size 1. Nil channels never fire.
 	Reload, Force, Evaluate <-chan struct{}
+	// Audit makes every figure be computed again and compared, as it is each night. A nil channel never fires.
+	Audit <-chan struct{}
 	// Hard ends the patience of a stop: a second TERM. Nil waits for the teardown's own limits.
 	Hard context.Context
 	// Ready is called once the daemon serves; may be nil.

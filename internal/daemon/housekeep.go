@@ -16,12 +16,13 @@ const (
 	keepInbox      = 90 * 24 * time.Hour // names of events, labels that wait for their items, requests
 )
 
-// housekeep keeps the status sentence current and, once a day, the store small.
+// housekeep keeps the status sentence current and, once a day, the store small and the figures audited.
 func (d *Daemon) housekeep(ctx context.Context) error {
 	tick := time.NewTicker(housekeepEvery)
 	defer tick.Stop()
 	var pruned time.Time
 	last := ""
+	audit := night(time.Now().In(d.loaded.Load().File.Location()))
 	for {
 		select {
 		case <-ctx.Done():
@@ -31,6 +32,12 @@ func (d *Daemon) housekeep(ctx context.Context) error {
 		if s := d.sentence(); s != last {
 			last = s
 			_ = d.o.Notifier.Status(s)
+		}
+		if now := time.Now().In(d.loaded.Load().File.Location()); !now.Before(audit) {
+			audit = night(now)
+			for _, k := range d.keepers {
+				poke(k.audits)
+			}
 		}
 		if time.Since(pruned) < 24*time.Hour {
 			continue
@@ -52,4 +59,14 @@ func (d *Daemon) housekeep(ctx context.Context) error {
 			d.log.Warn("old records could not be removed", "err", err)
 		}
 	}
+}
+
+// night is the next time at which the figures are audited: when few people correct labels.
+func night(now time.Time) time.Time {
+	const hour = 3
+	next := time.Date(now.Year(), now.Month(), now.Day(), hour, 0, 0, 0, now.Location())
+	if !next.After(now) {
+		next = time.Date(now.Year(), now.Month(), now.Day()+1, hour, 0, 0, 0, now.Location())
+	}
+	return next
 }

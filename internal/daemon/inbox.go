@@ -134,7 +134,7 @@ func (w *writer) apply(e watch.Event, old store.Item, known bool) error {
 		return w.remove(c, old)
 	}
 	next := old
-	next.ID, next.Own = e.Item, isOwnOrigin(e.Origin)
+	next.ID = e.Item
 	said := old.Base // what the table says
 	if said == nil {
 		said = old.Labels

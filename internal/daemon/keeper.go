@@ -11,6 +11,7 @@ import (
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/watch"
 )
@@ -30,6 +31,7 @@ type keeper struct {
 	runEnded chan struct{}          // a run of this model ended
 	rules    chan *rules            // a new configuration
 	resync   chan struct{}          // the user's own test set changed: read the whole table again
+	audits   chan struct{}          // compute the figures again and compare
 
 	rule    *rules // owned by the loop
 	monitor *drift.Monitor
@@ -59,13 +61,14 @@ type view struct {
 	windows  *policy.Windows
 	floor    float64
 	trouble  string
+	audit    status.Audit
 }
 
 func (d *Daemon) newKeeper(name string, r *rules) (*keeper, error) {
 	k := &keeper{
 		name: name, d: d, log: d.log.With("model", name), rule: r,
 		evaluate: make(chan struct{}, 1), tell: make(chan chan drift.Report), runEnded: make(chan struct{}, 1), rules: make(chan *rules, 1),
-		resync: make(chan struct{}, 1),
+		resync: make(chan struct{}, 1), audits: make(chan struct{}, 1),
 	}
 	split, err := newSplit(d.store.Dir(), name, r.model)
 	if err != nil {
@@ -112,6 +115,7 @@ func (k *keeper) run(ctx context.Context) error {
 	force := true // the first evaluation after a start is recorded whatever it says
 	for {
 		k.beat()
+		audit := false
 		var tell chan drift.Report
 		select {
 		case <-ctx.Done():
@@ -123,6 +127,8 @@ func (k *keeper) run(ctx context.Context) error {
 		case <-k.coal.C():
 		case <-k.evaluate:
 			force = true
+		case <-k.audits:
+			audit = true
 		case tell = <-k.tell:
 			force = true
 		case <-k.runEnded:
@@ -137,6 +143,9 @@ func (k *keeper) run(ctx context.Context) error {
 			k.setView(func(v *view) { v.windows, v.floor = r.policy.Windows(), floor(r.model.Policy) })
 		}
 		next, err := k.round(ctx, force)
+		if err == nil && audit {
+			err = k.audit(ctx)
+		}
 		if err != nil {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -177,56 +186,78 @@ func (k *keeper) complain(err error) {
 	k.view.trouble = text
 }
 
-// load rebuilds the monitor from the store: items as they stand, cached answers, the tests' state.
+// load rebuilds the monitor from the store.
 func (k *keeper) load(ctx context.Context) error {
-	m := drift.NewMonitor(k.rule.model.Policy.Tests(drift.Options{Model: k.name, Targets: k.rule.model.Serving.List()}))
-	err := k.d.store.View(ctx, func(t *store.Tx) error {
-		row, err := t.Model(k.name)
-		if err != nil {
-			return err
-		}
-		release := drift.Release{Digest: row.Champion}
-		if row.Champion != "" {
-			if release, err = champion(t, row); err != nil {
-				return err
-			}
-		}
-		var broken error
-		m.Reset(release, func(yield func(drift.Item) bool) {
-			for it, err := range t.Items(k.name) {
-				if err != nil {
-					broken = err
-					return
-				}
-				if !yield(drift.Item{ID: it.ID, Heldout: it.Heldout, TextHash: it.TextHash, Group: it.Group, Labels: it.Labels, Own: it.Own, At: it.At, Seq: it.Seq}) {
-					return
-				}
-			}
-		})
-		if broken != nil {
-			return broken
-		}
-		// One by one: a map of all answers would take several times the memory of the monitor itself.
-		if err := t.Predictions(k.name, row.Champion, func(p store.Prediction) { m.Answer(p.Item, p.TextHash, p.Answers) }); err != nil {
+	var m *drift.Monitor
+	err := k.d.store.View(ctx, func(t *store.Tx) (err error) {
+		if m, err = k.build(t); err != nil {
 			return err
 		}
 		if k.last == nil {
-			if k.last, err = lastDecision(t, k.name); err != nil {
-				return err
-			}
+			k.last, err = lastDecision(t, k.name)
 			k.before = k.last
 		}
-		if row.Monitor != "" {
-			if err := m.RestoreState([]byte(row.Monitor)); err != nil {
-				k.log.Warn("the sequential tests start anew", "err", err)
-			}
-		}
-		return nil
+		return err
 	})
 	if err == nil {
 		k.monitor, k.after = m, m.TestedSeq()
 	}
 	return err
+}
+
+// beatItems is how many items are read between two heartbeats.
+const beatItems = 10_000
+
+// build makes a monitor from what is stored: items as they stand, cached answers, the tests' state.
+func (k *keeper) build(t *store.Tx) (*drift.Monitor, error) {
+	m := drift.NewMonitor(k.rule.model.Policy.Tests(drift.Options{Model: k.name, Targets: k.rule.model.Serving.List()}))
+	row, err := t.Model(k.name)
+	if err != nil {
+		return nil, err
+	}
+	release := drift.Release{Digest: row.Champion}
+	if row.Champion != "" {
+		if release, err = champion(t, row); err != nil {
+			return nil, err
+		}
+	}
+	var broken error
+	read := 0
+	m.Reset(release, func(yield func(drift.Item) bool) {
+		for it, err := range t.Items(k.name) {
+			if err != nil {
+				broken = err
+				return
+			}
+			if read++; read%beatItems == 0 {
+				k.beat()
+			}
+			// One that only retraind has touched since the training is its own.
+			own := it.Touched <= release.TrainedSeq
+			if !yield(drift.Item{ID: it.ID, Heldout: it.Heldout, TextHash: it.TextHash, Group: it.Group, Labels: it.Labels, Own: own, At: it.At, Seq: it.Seq}) {
+				return
+			}
+		}
+	})
+	if broken != nil {
+		return nil, broken
+	}
+	// One by one: a map of all answers would take several times the memory of the monitor itself.
+	err = t.Predictions(k.name, row.Champion, func(p store.Prediction) {
+		if read++; read%beatItems == 0 {
+			k.beat()
+		}
+		m.Answer(p.Item, p.TextHash, p.Answers)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if row.Monitor != "" {
+		if err := m.RestoreState([]byte(row.Monitor)); err != nil {
+			k.log.Warn("the sequential tests start anew", "err", err)
+		}
+	}
+	return m, nil
 }
 
 // lastDecision is what was decided last, nil before the first time: what was told already is not told again after a

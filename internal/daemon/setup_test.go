@@ -231,6 +231,7 @@ type running struct {
 	w        *world
 	force    chan struct{}
 	evaluate chan struct{}
+	audit    chan struct{}
 	soft     context.CancelCauseFunc
 	hard     context.CancelFunc
 	done     chan struct{}
@@ -255,7 +256,7 @@ func (w *world) begin(notifier *systemd.Notifier) (r *running, ready chan struct
 	soft, stop := context.WithCancelCause(context.Background())
 	hard, stopHard := context.WithCancel(context.Background())
 	r = &running{
-		Client: status.NewClient(filepath.Join(w.state, "retraind.sock")), w: w, force: make(chan struct{}, 1), evaluate: make(chan struct{}, 1),
+		Client: status.NewClient(filepath.Join(w.state, "retraind.sock")), w: w, force: make(chan struct{}, 1), evaluate: make(chan struct{}, 1), audit: make(chan struct{}, 1),
 		soft: stop, hard: stopHard, done: make(chan struct{}),
 	}
 	ready = make(chan struct{})
@@ -264,7 +265,7 @@ func (w *world) begin(notifier *systemd.Notifier) (r *running, ready chan struct
 		defer close(r.done)
 		r.err = daemon.Run(soft, daemon.Options{
 			Loaded: loaded, Reread: w.load, Self: self, Version: "test", Log: log, Notifier: notifier,
-			Force: r.force, Evaluate: r.evaluate, Hard: hard, Ready: func() { close(ready) },
+			Force: r.force, Evaluate: r.evaluate, Audit: r.audit, Hard: hard, Ready: func() { close(ready) },
 		})
 	}()
 	w.t.Cleanup(func() {

@@ -25,6 +25,10 @@ func (d *Daemon) signals(ctx context.Context) error {
 					d.log.Error("the forced retrain could not be recorded", "model", name, "err", err)
 				}
 			}
+		case <-d.o.Audit:
+			for _, k := range d.keepers {
+				poke(k.audits)
+			}
 		case <-d.o.Evaluate:
 			for _, k := range d.keepers {
 				poke(k.evaluate)

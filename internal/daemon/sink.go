@@ -138,7 +138,7 @@ func (w *writer) take(c watch.Change) error {
 		return w.remove(c, old)
 	}
 	next := old
-	next.ID, next.Own, next.Base, next.Source = c.Item, isOwnOrigin(c.Origin), nil, ""
+	next.ID, next.Base, next.Source = c.Item, nil, ""
 	next.Labels = w.canonical(c.Item, c.New)
 	switch {
 	case c.Text != nil:
@@ -149,7 +149,7 @@ func (w *writer) take(c watch.Change) error {
 		return nil // a label without a text: the source gives the text with the insert, and this item is gone again
 	}
 	if known && old.Source == "" && old.Base != nil && maps.Equal(old.Base, next.Labels) {
-		next.Labels, next.Base, next.Own = old.Labels, old.Base, old.Own // an event has said otherwise since, and the table says nothing new
+		next.Labels, next.Base = old.Labels, old.Base // an event has said otherwise since, and the table says nothing new
 	}
 	return w.put(c, old, known, next)
 }
@@ -188,7 +188,7 @@ func (w *writer) put(c watch.Change, old store.Item, known bool, next store.Item
 		if old.Source == next.Source && maps.Equal(old.Base, next.Base) {
 			return w.t.TouchItem(w.model, c.Item, w.sweep)
 		}
-		next.Seq, next.At, next.Own = old.Seq, old.At, old.Own
+		next.Seq, next.At = old.Seq, old.At
 		return w.t.PutItem(w.model, next, w.sweep)
 	}
 	c.Op = watch.OpLabel
@@ -207,6 +207,9 @@ func (w *writer) put(c watch.Change, old store.Item, known bool, next store.Item
 		next.Born = n
 	}
 	next.Seq, next.At = n, c.At
+	if !isOwnOrigin(c.Origin) {
+		next.Touched = n
+	}
 	if err := w.t.PutItem(w.model, next, w.sweep); err != nil || known {
 		return err
 	}

@@ -1,0 +1,52 @@
+package daemon_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/store"
+)
+
+// Figures that are as computed anew pass the audit. One label that changes behind the counters' back fails it: every
+// face says so, and the figures are those of the store from then on.
+func TestAudit(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	r := w.start()
+	r.first()
+	r.audit <- struct{}{}
+	before := r.model("an audit", func(m status.Model) bool { return !m.Audit.At.IsZero() })
+	if before.Audit.Difference != "" {
+		t.Fatalf("nothing was wrong: %s", before.Audit.Difference)
+	}
+
+	w.raw(`update items set labels = (select labels from items b where b.labels <> items.labels and b.heldout = 1 limit 1)
+		where (model, id) in (select model, id from items where heldout = 1 limit 1)`)
+	r.evaluate <- struct{}{}
+	r.audit <- struct{}{}
+	after := r.model("the failed audit", func(m status.Model) bool { return m.Audit.Difference != "" })
+	if !strings.Contains(after.Audit.Difference, "from the store") || !after.Audit.At.After(before.Audit.At) {
+		t.Errorf("%+v", after.Audit)
+	}
+	r.model("the figures of the store", func(m status.Model) bool {
+		return m.Report.Correct != before.Report.Correct && m.Report.Scored == before.Report.Scored
+	})
+	r.audit <- struct{}{}
+	r.model("a clean audit", func(m status.Model) bool { return m.Audit.Difference == "" })
+	r.stop()
+	w.read(func(tx *store.Tx) error {
+		told := 0
+		all, err := tx.Notifications(0, 1000)
+		for _, n := range all {
+			if n.Kind == string(notify.AuditFailed) {
+				told++
+			}
+		}
+		if told != 1 {
+			t.Errorf("%d events tell of it", told)
+		}
+		return err
+	})
+}

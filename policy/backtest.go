@@ -70,7 +70,7 @@ func (s Side) Delay() time.Duration {
 		return 0
 	}
 	sorted := slices.Sorted(slices.Values(s.Delays))
-	return sorted[(len(sorted)-1)/2]
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
 // Change is a start that only one of the two has.

@@ -83,7 +83,10 @@ func (r *replay) evaluation(report *drift.Report, until time.Time) {
 	}
 	for ; r.seen < len(r.rec.Runs) && r.rec.Runs[r.seen].Started.Before(until); r.seen++ {
 		if run := &r.rec.Runs[r.seen]; !run.Forced && !r.matched[run.ID] && !run.Started.Before(r.out.From) {
-			r.missed[run.ID] = r.words(adjusted, run.Started).Text
+			d := r.words(adjusted, run.Started)
+			if r.missed[run.ID] = d.Text; d.Start() {
+				r.missed[run.ID] = "a retrain that this policy begins before is taken to have mended it"
+			}
 		}
 	}
 }
@@ -196,7 +199,7 @@ func (r *replay) forget(h *History, now time.Time) {
 	for i := range d.Conditions {
 		c := &d.Conditions[i]
 		if i >= ours && r.answered[i-ours] {
-			if r.answered[i-ours] = c.Tripped || c.Breached; r.answered[i-ours] {
+			if r.answered[i-ours] = c.Tripped; c.Tripped {
 				r.any = true
 				continue
 			}
@@ -280,7 +283,7 @@ func (r *replay) recorded(now time.Time) *RecordedRun {
 func (r *replay) mend(d *Decision, at time.Time) {
 	ours := len(d.Conditions) - len(r.answered)
 	for i := range r.answered {
-		if d.Conditions[ours+i].Breached || d.Conditions[ours+i].Tripped {
+		if d.Conditions[ours+i].Tripped {
 			r.answered[i], r.any = true, true
 		}
 	}

@@ -72,3 +72,19 @@ func (t *Tx) Decisions(model, run string, until time.Time, limit int) ([]Decisio
 		})
 	return out, err
 }
+
+// Verdicts returns a model's decisions since a time, oldest first, without their bodies.
+func (t *Tx) Verdicts(model string, since time.Time) ([]Decision, error) {
+	var out []Decision
+	err := t.each(`select n, at, verdict, reason, run from decisions where model = ? and at >= ? order by n`, []any{model, stamp(since)}, func(scan func(...any) error) error {
+		d := Decision{Model: model}
+		var at string
+		if err := scan(&d.N, &at, &d.Verdict, &d.Reason, &d.Run); err != nil {
+			return err
+		}
+		d.At = unstamp(at)
+		out = append(out, d)
+		return nil
+	})
+	return out, err
+}

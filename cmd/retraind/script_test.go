@@ -43,7 +43,7 @@ func TestScripts(t *testing.T) {
 		Setup:               setupScript,
 		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExits, "config": cmdConfig, "edit": cmdEdit, "run-id": cmdRunID, "expand": cmdExpand,
+			"exits": cmdExits, "config": cmdConfig, "edit": cmdEdit, "run-id": cmdRunID, "expand": cmdExpand, "record": cmdRecord,
 			"postgres": cmdPostgres, "sql": cmdSQL, "items": cmdItems, "label-file": cmdLabelFile,
 			"classifier": cmdClassifier, "port": cmdPort,
 			"start": cmdStart, "ends": cmdEnds, "signal": cmdSignal, "awaits": cmdAwaits, "eventually": cmdEventually,

@@ -6,6 +6,7 @@ var rows = []row{
 	{Name: "GPU gate, one sample judged", Package: "./gpu", Bench: "BenchmarkGate", Metric: "ns/op", Goal: new(50e3)},
 	{Name: "policy, decide to hold", Package: "./policy", Bench: "BenchmarkDecide/hold", Metric: "ns/op", Goal: new(5e3)},
 	{Name: "policy, decide to retrain", Package: "./policy", Bench: "BenchmarkDecide/trip", Metric: "ns/op", Goal: new(5e3)},
+	{Name: "policy, recorded evaluations decided again", Package: "./policy", Bench: "BenchmarkBacktest", Metric: "evaluations/core-s", Goal: new(1e6), MoreIsWell: true},
 	{Name: "configuration of 1,000 models, load", Package: "./configs", Bench: "BenchmarkLoad/1000", Metric: "ms", Goal: new(200.0)},
 	{Name: "label change, 100,000 held-out items", Package: "./drift", Bench: "BenchmarkLabelChange/100000", Metric: "ns/op"},
 	{Name: "label change, 1,000,000 (peer: 100,000)", Package: "./drift", Bench: "BenchmarkLabelChange/1000000", Metric: "ns/op", Peer: "BenchmarkLabelChange/100000"},

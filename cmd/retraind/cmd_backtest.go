@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/configs/strictyaml"
+	"github.com/retraind/retraind/internal/daemon"
+	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/policy"
+)
+
+// backtest is what the flags of the command say.
+type backtest struct {
+	since, sweep, floor string
+	set                 []string
+	code                bool
+}
+
+func newBacktest(a *app) *cobra.Command {
+	var o backtest
+	cmd := &cobra.Command{
+		Use:   "backtest [MODEL]",
+		Short: "Decide the recorded past again under an edited policy",
+		Long: `Decide the recorded past again under an edited policy: how often it would have retrained, how long it would
+have waited, and what that would have cost, beside what happened. The past is in the state directory; the
+policy is that of the configuration, with --set for what should be otherwise. Needs no daemon.
+
+  retraind backtest --config new.yaml
+  retraind backtest news --since 90d --set accuracy_drop.points=2 --set limits.cooldown=12h
+  retraind backtest news --sweep accuracy_drop.points=1..5
+
+A retrain that never ran has no results on record. Where that matters two figures are shown: the first
+if each of those retrains had mended what called for it, the second if none had mended anything.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.backtest(cmd, args, o) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.since, "since", "", "only what was recorded since: 90d, or 2026-09-01")
+	flags.StringArrayVar(&o.set, "set", nil, "change a key of the model for this question: limits.cooldown=12h (may be repeated)")
+	flags.StringVar(&o.sweep, "sweep", "", "try several values of one key: accuracy_drop.points=1..5, =1..3:0.5, or =85%,90%")
+	flags.StringVar(&o.floor, "floor", "", "count the days below this accuracy (default: retrain_when.accuracy_below)")
+	flags.BoolVar(&o.code, "exit-code", false, "exit 3 when a start would have been another one")
+	flags.String("state", "", "state directory that has the record (default: as the configuration says)")
+	return cmd
+}
+
+// tried is one policy with what it came to: at best, and at worst where the record leaves that open.
+type tried struct {
+	Value       string // of a sweep
+	Best, Worst policy.Backtest
+}
+
+func (a *app) backtest(cmd *cobra.Command, args []string, o backtest) error {
+	l, _, err := a.load(cmd)
+	if err != nil {
+		return err
+	}
+	models := l.File.Names()
+	if len(args) == 1 {
+		if _, ok := l.File.Models[args[0]]; !ok {
+			return noModel(args[0], models)
+		}
+		models = args
+	}
+	since, err := parseSince(o.since, time.Now().In(l.File.Location()))
+	if err != nil {
+		return err
+	}
+	values := []string{""}
+	key := ""
+	if o.sweep != "" {
+		if key, values, err = parseSweep(o.sweep); err != nil {
+			return fail(exitUsage, "--sweep %w", err)
+		}
+	}
+	var page *page
+	var docs []any
+	changed := false
+	for i, model := range models {
+		rec, err := daemon.ReadRecord(context.Background(), l.File, model, since)
+		if errors.Is(err, os.ErrNotExist) {
+			return fail(exitFailed, "nothing is recorded in %s: has a daemon run with this configuration? --state names another directory", l.File.State)
+		}
+		if err != nil {
+			return err
+		}
+		var all []tried
+		start := time.Now()
+		floor := 0.0
+		for _, value := range values {
+			edited, err := edit(cmd, l, model, o.set, key, value)
+			if err != nil {
+				return err
+			}
+			if floor, err = o.belowFloor(edited.Models[model].Policy); err != nil {
+				return err
+			}
+			t, err := try(edited, model, rec, floor)
+			if err != nil {
+				return err
+			}
+			t.Value = value
+			changed = changed || len(t.Best.Changes) > 0
+			all = append(all, t)
+		}
+		if a.json {
+			docs = append(docs, backtestDocument(model, key, floor, all))
+			continue
+		}
+		if page == nil {
+			page = newPage(a.stdout)
+		} else if i > 0 {
+			page.line("", 0)
+		}
+		page.backtest(model, key, floor, all, time.Since(start), l.File.Location())
+	}
+	if a.json {
+		err = a.printJSON(docs)
+	} else {
+		err = page.print()
+	}
+	if err == nil && o.code && changed {
+		return silent(exitNo)
+	}
+	return err
+}
+
+// try decides the record again. The second bound is asked only where there is something that cannot be known.
+func try(file *configs.File, model string, rec *daemon.Recorded, floor float64) (tried, error) {
+	p, err := file.Policy(model)
+	if err != nil {
+		return tried{}, err
+	}
+	o := policy.BacktestOptions{Needs: rec.Needs, Took: rec.Took, GPU: rec.GPU, Floor: floor}
+	t := tried{Best: p.Backtest(&rec.Record, o)}
+	t.Worst = t.Best
+	if slices.ContainsFunc(t.Best.Changes, func(c policy.Change) bool { return c.Run == "" }) {
+		o.MendsNothing = true
+		t.Worst = p.Backtest(&rec.Record, o)
+	}
+	return t, nil
+}
+
+// edit is the configuration with what --set and one value of --sweep change.
+func edit(cmd *cobra.Command, l *configs.Loaded, model string, set []string, key, value string) (*configs.File, error) {
+	if key != "" {
+		set = append(slices.Clone(set), key+"="+value)
+	}
+	if len(set) == 0 {
+		return l.File, nil
+	}
+	text := l.Source
+	for _, s := range set {
+		key, value, ok := strings.Cut(s, "=")
+		if !ok || key == "" {
+			return nil, fail(exitUsage, "--set %s: write a key and its value, as in limits.cooldown=12h", s)
+		}
+		var err error
+		if text, err = strictyaml.Set(text, "models."+model+"."+inModel(key), value); err != nil {
+			return nil, fail(exitUsage, "--set %s: %w", s, err)
+		}
+	}
+	edited, err := configs.Parse(l.Path, text)
+	var bad *configs.InvalidError
+	if errors.As(err, &bad) { // its lines are not those of the file
+		for _, p := range bad.Problems {
+			if !p.Warning {
+				return nil, fail(exitUsage, "with %s: %s: %s (%s)", strings.Join(set, ", "), p.Path, p.Message, p.Hint)
+			}
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, err := edited.File.Overlay(cmd.Flags()); err != nil {
+		return nil, fail(exitUsage, "%w", err)
+	}
+	return edited.File, nil
+}
+
+// inModel lets a condition be named without the list that it stands in.
+func inModel(key string) string {
+	first, _, _ := strings.Cut(key, ".")
+	if slices.Contains(keysOf(policy.Conditions{}), first) {
+		return "retrain_when." + key
+	}
+	return key
+}
+
+// belowFloor is the accuracy below which days are counted, 0 for none.
+func (o backtest) belowFloor(c policy.Config) (float64, error) {
+	if o.floor == "" {
+		if b := c.RetrainWhen.AccuracyBelow; b != nil {
+			return b.Share.F(), nil
+		}
+		return 0, nil
+	}
+	var p unit.Percent
+	if err := p.UnmarshalText([]byte(o.floor)); err != nil {
+		return 0, fail(exitUsage, "--floor: %w", err)
+	}
+	return p.F(), nil
+}
+
+// parseSince reads how long ago, or when; the zero time for all there is.
+func parseSince(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := unit.ParseDuration(text); err == nil {
+		return now.Add(-d.D()), nil
+	}
+	t, err := parseTime(text, now)
+	if err != nil {
+		return t, fail(exitUsage, "--since %w, or how long ago: 90d", err)
+	}
+	return t, nil
+}
+
+var errSweep = fmt.Errorf("write a key and its values: accuracy_drop.points=1..5, =1..3:0.5, or =85%%,90%%")

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
+)
+
+// cmdRecord writes a past into the state directory, as a daemon would have: record news 2026-11-02T00:00:00Z 6h 0 0 30r 0.
+// Each number is an evaluation with so many of 300 answers made wrong by corrections since the promotion, at which 27
+// were; a w waits to retrain, an r begins a run of an hour, half of it on the GPU, that is promoted and evaluated.
+func cmdRecord(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 4 {
+		ts.Fatalf("usage: record MODEL START EVERY WRONG…")
+	}
+	at, err := time.Parse(time.RFC3339, args[1])
+	ts.Check(err)
+	every, err := time.ParseDuration(args[2])
+	ts.Check(err)
+	s, err := store.Open(of(ts).t.Context(), ts.Getenv("STATE"))
+	ts.Check(err)
+	defer s.Close()
+	p := past{ts: ts, s: s, model: args[0], promoted: at.Add(-24 * time.Hour)}
+	for _, word := range args[3:] {
+		number := strings.TrimRight(word, "rw")
+		wrong, err := strconv.Atoi(number)
+		ts.Check(err)
+		p.evaluation(at, wrong, word != number, strings.HasSuffix(word, "r"))
+		if strings.HasSuffix(word, "r") {
+			p.promoted, p.release = at.Add(time.Hour), p.release+1
+			p.evaluation(p.promoted, 0, false, false)
+		}
+		at = at.Add(every)
+	}
+}
+
+// past is what is written.
+type past struct {
+	ts       *testscript.TestScript
+	s        *store.Store
+	model    string
+	promoted time.Time
+	release  int
+	seq      int64
+}
+
+// evaluation writes one report with its decision, and the run that it began.
+func (p *past) evaluation(at time.Time, wrong int, retrain, runs bool) {
+	p.seq++
+	r := pastReport(p.model, at, p.promoted, fmt.Sprintf("sha256:%064d", p.release), wrong, p.seq)
+	d := policy.Decision{At: at, Model: p.model, Verdict: policy.VerdictHold, Text: fmt.Sprintf("decided with %d wrong", wrong)}
+	if retrain {
+		d.Verdict = policy.VerdictRetrain
+	}
+	p.ts.Check(p.s.Update(of(p.ts).t.Context(), "past", func(t *store.Tx) error {
+		if err := t.AddReport(store.Report{Model: p.model, At: at, Seq: r.Seq, State: string(r.State), Accuracy: r.Accuracy, Body: encode(r)}); err != nil {
+			return err
+		}
+		if _, err := t.AddDecision(store.Decision{Model: p.model, At: at, Verdict: string(d.Verdict), Body: encode(d)}); err != nil || !runs {
+			return err
+		}
+		return pastRun(t, p.model, fmt.Sprintf("01past%020d", p.seq), at, d)
+	}))
+}
+
+func pastReport(model string, at, promoted time.Time, release string, wrong int, seq int64) drift.Report {
+	b, c := wrong, 0
+	r := drift.Report{
+		Model: model, At: at, Release: release, Target: "category", State: drift.StateOK, Seq: seq,
+		HeldOut: 300, Scored: 300, Correct: 273 - wrong, Majority: 0.4,
+		Baseline: &drift.Baseline{Accuracy: 0.91, MacroF1: 0.9, N: 300, Correct: 273, At: promoted},
+		Relabels: drift.Relabels{RightToWrong: b, WrongToRight: c, P: drift.SignTest(b, c)},
+		Labels:   drift.Labels{Items: 2000, Changed: 4 * wrong, Share: float64(4*wrong) / 2000},
+	}
+	r.Accuracy = float64(r.Correct) / 300
+	r.Low, r.High = drift.Wilson(r.Correct, 300)
+	r.Drop = 100 * (r.Baseline.Accuracy - r.Accuracy)
+	r.MacroF1 = r.Accuracy
+	return r
+}
+
+func pastRun(t *store.Tx, model, id string, at time.Time, d policy.Decision) error {
+	if _, err := t.AddDecision(store.Decision{Model: model, At: at, Verdict: string(d.Verdict), Run: id, Body: encode(d)}); err != nil {
+		return err
+	}
+	plan := actions.Plan{Run: id, Model: model, Pipeline: "default", Steps: []actions.Step{{Name: "export"}, {Name: "train", GPU: true}}}
+	if _, err := t.AddRun(store.Run{ID: id, Model: model, Pipeline: "default", Trigger: d.Text, State: "queued", Plan: encode(plan), Created: at}); err != nil {
+		return err
+	}
+	if _, err := t.StartRun(id, at); err != nil {
+		return err
+	}
+	for i, name := range []string{"export", "train"} {
+		begin := at.Add(time.Duration(i) * 30 * time.Minute)
+		if err := t.PutStep(store.Step{Run: id, Ord: i, Name: name, Attempt: 1, Kind: "pure", State: "ok", Started: begin, Ended: begin.Add(30 * time.Minute)}); err != nil {
+			return err
+		}
+	}
+	_, err := t.EndRun(id, "promoted", "not worse", "{}", at.Add(time.Hour))
+	return err
+}
+
+func encode(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/retraind/retraind/policy"
+)
+
+// backtest shows one model: two columns for one policy, a line for each value of a sweep.
+func (p *page) backtest(model, key string, floor float64, all []tried, took time.Duration, loc *time.Location) {
+	b := all[0].Best
+	if b.Evaluations == 0 {
+		p.line(bold(model)+"  no evaluation is on record for that time", 4)
+		return
+	}
+	p.line(fmt.Sprintf("%s  %s to %s: %s, decided again in %s", bold(model), b.From.In(loc).Format("2006-01-02 15:04 MST"), b.To.In(loc).Format("2006-01-02 15:04 MST"),
+		plural(b.Evaluations, "evaluation"), took.Round(time.Millisecond)), 4)
+	p.line("", 0)
+	if key != "" {
+		p.swept(key, floor, all)
+	} else {
+		p.compared(all[0], floor, loc)
+	}
+	open := false
+	for _, t := range all {
+		open = open || unknown(t)
+	}
+	if open {
+		p.line("", 0)
+		p.line("A retrain that never ran has no results on record. Where two figures are given, the first is if each had mended what called for it, the second if none had mended anything.", 0)
+	}
+}
+
+// unknown says whether a retrain is in it that never ran.
+func unknown(t tried) bool {
+	for _, c := range t.Best.Changes {
+		if c.Run == "" {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *page) compared(t tried, floor float64, loc *time.Location) {
+	then, best, worst := t.Best.Then, t.Best.Now, t.Worst.Now
+	rows := [][]string{
+		{"retrains", count(then.Retrains), both(count(best.Retrains), count(worst.Retrains))},
+	}
+	if then.Forced+best.Forced > 0 {
+		rows = append(rows, []string{"  by hand", count(then.Forced), count(best.Forced)})
+	}
+	if best.Urgent+worst.Urgent > 0 {
+		rows = append(rows, []string{"  urgent", "", both(count(best.Urgent), count(worst.Urgent))})
+	}
+	rows = append(rows, []string{"waited, median", delay(then), both(delay(best), delay(worst))}, []string{"waited, in all", span(then.Waiting), both(span(best.Waiting), span(worst.Waiting))})
+	if floor > 0 {
+		rows = append(rows, []string{fmt.Sprintf("days below %.1f %%", 100*floor), inDays(then.Below), both(inDays(best.Below), inDays(worst.Below))})
+	}
+	rows = append(rows, []string{"GPU hours", inHours(then.GPU), both(inHours(best.GPU), inHours(worst.GPU))}, []string{"hours of runs", inHours(then.Run), both(inHours(best.Run), inHours(worst.Run))})
+	p.table(2, []string{"", "RECORDED", "THIS POLICY"}, rows...)
+	p.line("", 0)
+	if len(t.Best.Changes) == 0 {
+		p.line("No start would have been another one.", 0)
+		return
+	}
+	p.line("What would have been otherwise:", 0)
+	layout := "Mon 2006-01-02 15:04 MST"
+	if t.Best.To.Sub(t.Best.From) < time.Hour {
+		layout = "15:04:05 MST"
+	}
+	for _, c := range t.Best.Changes {
+		what := "would retrain: "
+		if c.Run != "" {
+			what = "run " + shortRun(c.Run) + " would not have begun then: "
+		}
+		p.line("  "+c.At.In(loc).Format(layout)+"  "+what+c.Text, 4)
+	}
+}
+
+func (p *page) swept(key string, floor float64, all []tried) {
+	headers := []string{key, "RETRAINS", "WAITED, MEDIAN", "GPU HOURS", "HOURS OF RUNS"}
+	if floor > 0 {
+		headers = append(headers, fmt.Sprintf("DAYS BELOW %.1f %%", 100*floor))
+	}
+	row := func(name string, best, worst policy.Side) []string {
+		cells := []string{name, both(count(best.Retrains), count(worst.Retrains)), both(delay(best), delay(worst)), both(inHours(best.GPU), inHours(worst.GPU)), both(inHours(best.Run), inHours(worst.Run))}
+		if floor > 0 {
+			cells = append(cells, both(inDays(best.Below), inDays(worst.Below)))
+		}
+		return cells
+	}
+	then := all[0].Best.Then
+	rows := [][]string{row("recorded", then, then)}
+	for _, t := range all {
+		rows = append(rows, row(t.Value, t.Best.Now, t.Worst.Now))
+	}
+	p.table(2, headers, rows...)
+}
+
+// both is one figure, or the two between which the truth lies.
+func both(best, worst string) string {
+	if best == worst {
+		return best
+	}
+	return best + " to " + worst
+}
+
+func delay(s policy.Side) string {
+	if len(s.Delays) == 0 {
+		return "-"
+	}
+	return span(s.Delay())
+}
+
+func inDays(d time.Duration) string  { return fmt.Sprintf("%.1f", d.Hours()/24) }
+func inHours(d time.Duration) string { return fmt.Sprintf("%.1f", d.Hours()) }
+
+// sideJSON is what one policy came to; durations in seconds.
+type sideJSON struct {
+	Retrains int       `json:"retrains"`
+	Urgent   int       `json:"urgent"`
+	Forced   int       `json:"forced"`
+	Delays   []float64 `json:"delays_seconds"`
+	Delay    float64   `json:"median_delay_seconds"`
+	Waiting  float64   `json:"waiting_seconds"`
+	Below    float64   `json:"below_floor_seconds"`
+	Run      float64   `json:"run_seconds"`
+	GPU      float64   `json:"gpu_seconds"`
+}
+
+func newSideJSON(s policy.Side) sideJSON {
+	out := sideJSON{s.Retrains, s.Urgent, s.Forced, []float64{}, s.Delay().Seconds(), s.Waiting.Seconds(), s.Below.Seconds(), s.Run.Seconds(), s.GPU.Seconds()}
+	for _, d := range s.Delays {
+		out.Delays = append(out.Delays, d.Seconds())
+	}
+	return out
+}
+
+type changeJSON struct {
+	At   time.Time `json:"at"`
+	Run  string    `json:"run,omitempty"` // recorded, and would not have begun then; absent: would have begun
+	Text string    `json:"text"`
+}
+
+// resultJSON holds the two bounds; they are equal where nothing is open.
+type resultJSON struct {
+	Value   string       `json:"value,omitempty"`
+	Best    sideJSON     `json:"if_mended"`
+	Worst   sideJSON     `json:"if_nothing_mended"`
+	Changes []changeJSON `json:"changes"`
+}
+
+func backtestDocument(model, key string, floor float64, all []tried) any {
+	type document struct {
+		Model       string       `json:"model"`
+		From        time.Time    `json:"from,omitzero"`
+		To          time.Time    `json:"to,omitzero"`
+		Evaluations int          `json:"evaluations"`
+		Floor       float64      `json:"floor,omitempty"`
+		Sweep       string       `json:"sweep,omitempty"`
+		Recorded    sideJSON     `json:"recorded"`
+		Results     []resultJSON `json:"results"`
+	}
+	b := all[0].Best
+	doc := document{Model: model, From: b.From, To: b.To, Evaluations: b.Evaluations, Floor: floor, Sweep: key, Recorded: newSideJSON(b.Then)}
+	for _, t := range all {
+		r := resultJSON{Value: t.Value, Best: newSideJSON(t.Best.Now), Worst: newSideJSON(t.Worst.Now), Changes: []changeJSON{}}
+		for _, c := range t.Best.Changes {
+			r.Changes = append(r.Changes, changeJSON(c))
+		}
+		doc.Results = append(doc.Results, r)
+	}
+	return doc
+}

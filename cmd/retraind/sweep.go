@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// mostSwept bounds how many values a sweep may have.
+const mostSwept = 200
+
+var sweepRange = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)([a-zA-Z%]*)\.\.([0-9]+(?:\.[0-9]+)?)([a-zA-Z%]*)(?::([0-9]+(?:\.[0-9]+)?)([a-zA-Z%]*))?$`)
+
+// parseSweep reads "key=1..5", "key=1..3:0.5", "key=12h..48h:12h" or "key=a,b,c".
+func parseSweep(text string) (key string, values []string, err error) {
+	key, list, ok := strings.Cut(text, "=")
+	if !ok || key == "" || list == "" {
+		return "", nil, fmt.Errorf("%q: %w", text, errSweep)
+	}
+	m := sweepRange.FindStringSubmatch(list)
+	if m == nil {
+		if strings.Contains(list, "..") {
+			return "", nil, fmt.Errorf("%q: %w", text, errSweep)
+		}
+		values = strings.Split(list, ",")
+		if len(values) > mostSwept {
+			return "", nil, fmt.Errorf("%q: %d values are too many, %d the most", text, len(values), mostSwept)
+		}
+		return key, values, nil
+	}
+	from, to, step, suffix := number(m[1]), number(m[3]), 1.0, m[4]
+	if m[5] != "" {
+		step = number(m[5])
+	}
+	if m[2] != suffix && m[2] != "" || m[6] != suffix && m[6] != "" {
+		return "", nil, fmt.Errorf("%q: the ends and the step have different units", text)
+	}
+	n := int(math.Floor((to-from)/step + 1e-9))
+	if step == 0 || n < 0 || n >= mostSwept {
+		return "", nil, fmt.Errorf("%q: that is no range of 1 to %d values", text, mostSwept)
+	}
+	for i := range n + 1 {
+		values = append(values, strconv.FormatFloat(math.Round((from+float64(i)*step)*1e9)/1e9, 'f', -1, 64)+suffix)
+	}
+	return key, values, nil
+}
+
+func number(text string) float64 {
+	f, _ := strconv.ParseFloat(text, 64) // the pattern let nothing else through
+	return f
+}
+
+// keysOf lists the YAML keys of a struct.
+func keysOf(v any) []string {
+	var keys []string
+	for t, i := reflect.TypeOf(v), 0; i < t.NumField(); i++ {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
+		keys = append(keys, name)
+	}
+	return keys
+}

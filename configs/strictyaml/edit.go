@@ -1,0 +1,95 @@
+package strictyaml
+
+import (
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Set returns a text in which the value at a path of keys, such as models.news.limits.cooldown, is another one, written
+// as YAML. Keys that are not there are added; what an anchor shares with other places changes in this place alone.
+// Whether such keys exist is for Decode to say.
+func Set(data []byte, path, value string) ([]byte, error) {
+	var doc, want yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		return nil, err
+	}
+	if err := yaml.Unmarshal([]byte(value), &want); err != nil {
+		return nil, fmt.Errorf("%q is not a value: %w", cutValue(value), err)
+	}
+	if len(doc.Content) != 1 || len(want.Content) != 1 {
+		return nil, fmt.Errorf("%s: no value is given", path)
+	}
+	at := doc.Content[0]
+	keys := strings.Split(path, ".")
+	for i, key := range keys {
+		if at.Kind != yaml.MappingNode {
+			return nil, fmt.Errorf("%s is %s, it has no key %q: set the whole of it", strings.Join(keys[:i], "."), describe(at), key)
+		}
+		slot := slotOf(at, key)
+		if *slot == nil {
+			*slot = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+		}
+		if i == len(keys)-1 {
+			*slot = want.Content[0]
+			break
+		}
+		for (*slot).Kind == yaml.AliasNode {
+			*slot = clone((*slot).Alias)
+		}
+		if (*slot).Kind == yaml.ScalarNode && (*slot).ShortTag() == "!!null" {
+			*slot = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+		}
+		at = *slot
+	}
+	return yaml.Marshal(&doc)
+}
+
+// slotOf is where the value of a key stands in a mapping. A key that comes by a merge becomes one of the mapping's own;
+// one that is not there is added with no value.
+func slotOf(mapping *yaml.Node, key string) **yaml.Node {
+	var merged *yaml.Node
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		switch k := mapping.Content[i]; {
+		case k.Value == key:
+			return &mapping.Content[i+1]
+		case k.ShortTag() == "!!merge":
+			merged = find(mapping.Content[i+1], key)
+		}
+	}
+	if merged != nil {
+		merged = clone(merged)
+	}
+	mapping.Content = append(mapping.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key}, merged)
+	return &mapping.Content[len(mapping.Content)-1]
+}
+
+// find looks a key up in what is merged: a mapping, or a list of them of which the first counts.
+func find(n *yaml.Node, key string) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	for i, c := range n.Content {
+		switch {
+		case n.Kind == yaml.SequenceNode:
+			if found := find(c, key); found != nil {
+				return found
+			}
+		case n.Kind == yaml.MappingNode && i%2 == 0 && c.Value == key:
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// clone copies a value without its anchors, which may stand only once.
+func clone(n *yaml.Node) *yaml.Node {
+	c := *n
+	c.Anchor = ""
+	c.Content = nil
+	for _, child := range n.Content {
+		c.Content = append(c.Content, clone(child))
+	}
+	return &c
+}

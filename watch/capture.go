@@ -159,7 +159,7 @@ func (c *Postgres) validateCapture(found *check.Problems) {
 // an inheritance, v, m and f views and foreign tables.
 func (c Capture) follows(kind string) bool {
 	switch c {
-	case CaptureLogical:
+	case CaptureOutbox, CaptureLogical:
 		return kind == "p"
 	case CapturePoll:
 		return kind != "i"

@@ -99,6 +99,8 @@ type Postgres struct {
 	// Capture is how changes are found: outbox (triggers, the default), logical (the server's own log), poll (a column
 	// that grows with each write).
 	Capture Capture `yaml:"capture"`
+	// Outbox bounds what the triggers of capture: outbox keep while nobody reads.
+	Outbox Outbox `yaml:"outbox"`
 	// Poll is how often a sleeping source looks by itself, in case a ring was lost; 30s when not set, 5s with capture: poll.
 	Poll unit.Duration `yaml:"poll"`
 	// Watermark is the column that grows with each write, for capture: poll; updated_at when not set.
@@ -153,6 +155,7 @@ func (c *Postgres) Validate() check.Problems {
 	if c.Poll < 0 || c.Poll > 0 && c.Poll.D() < 10*time.Millisecond {
 		found.Errorf("poll", "write 30s", "%s is too short", c.Poll)
 	}
+	c.Outbox.validate(&found)
 	c.validateCapture(&found)
 	return found
 }

@@ -160,7 +160,7 @@ func TestPollFindsWhatNobodyAnnounced(t *testing.T) {
 	b.start()
 	b.ready()
 	b.sleeping()
-	b.exec(`INSERT INTO retraind.outbox (source, op, item, old) VALUES ('m', 'delete', '1', '{}')`) // without a ring
+	b.exec(`INSERT INTO retraind.m_outbox (op, item, old) VALUES ('delete', '1', '{}')`) // without a ring
 	b.sink.until(t, "the change", func() bool { return len(b.sink.changes) == 1 })
 }
 

@@ -74,7 +74,7 @@ func TestLostPositionReadsTheTableAgain(t *testing.T) {
 		"another outbox":   func(_ *bundle, p *position) { p.Outbox++ },
 		"other labels":     func(_ *bundle, p *position) { p.Definition = "x" },
 		"pruned": func(b *bundle, p *position) {
-			b.exec(`SELECT retraind.prune('m', pg_current_xact_id(), now() + '1h')`)
+			b.exec(`SELECT retraind.m_prune(pg_current_xact_id(), now() + '1h')`)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
 )
 
 const runInit = "run the SQL that retraind init wrote, as the table's owner"
@@ -117,12 +119,23 @@ func (s *schema) keyTypes(columns map[string]string) []string {
 	return types
 }
 
+// refusedKinds are relations that not every capture can follow: what they are called, why, and what to do.
+var refusedKinds = map[string]struct{ word, why, cure string }{
+	"v": {"a view", "no trigger sees", "name the table that holds the labels, or set capture: poll"},
+	"m": {"a materialized view", "no trigger sees", "name the table that holds the labels, or set capture: poll"},
+	"f": {"a foreign table", "happen on another server", "watch it in the database where it lives, or set capture: poll"},
+	"p": {"a partitioned table", "this capture cannot follow", "set capture: outbox"},
+	"i": {"a partition, or inherits or is inherited", "may go by way of KIN", "name KIN if that is the partitioned table, or turn the inheritance into partitions"},
+}
+
 // findTable returns the table's columns with their types.
 func (s *schema) findTable(ctx context.Context, conn *pgx.Conn, found *check.Problems) (columns map[string]string, stop bool, err error) {
-	var kind string
-	err = conn.QueryRow(ctx, `SELECT CASE WHEN c.relkind <> 'r' THEN c.relkind::text WHEN EXISTS (SELECT FROM pg_inherits WHERE c.oid IN (inhparent, inhrelid)) THEN 'i' ELSE 'r' END
-		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`, s.ident[0], s.ident[1]).Scan(&kind)
+	var kind, kin string
+	err = conn.QueryRow(ctx, `SELECT CASE WHEN kin <> '' THEN 'i' ELSE c.relkind::text END, kin
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
+		LATERAL (SELECT coalesce((SELECT min(concat_ws('.', kn.nspname, k.relname)) FROM pg_inherits i JOIN pg_class k ON k.oid = CASE WHEN i.inhrelid = c.oid THEN i.inhparent ELSE i.inhrelid END
+			JOIN pg_namespace kn ON kn.oid = k.relnamespace WHERE i.inhrelid = c.oid OR i.inhparent = c.oid AND c.relkind = 'r'), '') AS kin) AS k
+		WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`, s.ident[0], s.ident[1]).Scan(&kind, &kin)
 	if errors.Is(err, pgx.ErrNoRows) {
 		hint := "correct labels.postgres.table"
 		var others []string
@@ -144,8 +157,8 @@ func (s *schema) findTable(ctx context.Context, conn *pgx.Conn, found *check.Pro
 	if err != nil {
 		return nil, true, err
 	}
-	if word := map[string]string{"v": "a view", "m": "a materialized view", "f": "a foreign table", "p": "a partitioned table", "i": "part of a partitioning or inheritance"}[kind]; word != "" && !s.cfg.capture().follows(kind) {
-		found.Errorf("table", "name an ordinary table that holds the labels", "%s is %s, on which label changes cannot be recorded", strings.Join(s.ident, "."), word)
+	if refused, ok := refusedKinds[kind]; ok && !s.cfg.capture().follows(kind) {
+		found.Errorf("table", strings.ReplaceAll(refused.cure, "KIN", kin), "%s is %s, whose label changes %s", strings.Join(s.ident, "."), refused.word, refused.why)
 		return nil, true, nil
 	}
 	rows, err := conn.Query(ctx, `SELECT a.attname::text, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a
@@ -222,15 +235,20 @@ func (s *schema) findExpressions(ctx context.Context, conn *pgx.Conn, found *che
 func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	table := strings.Join(s.ident, ".")
 	var installed bool
-	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'retraind' AND c.relname = 'outbox')").Scan(&installed); err != nil {
+	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'retraind' AND c.relname = $1)", s.model+"_outbox").Scan(&installed)
+	if err != nil {
 		return err
 	}
 	if !installed {
-		found.Errorf("table", runInit, "database %q does not record label changes yet: it has no table retraind.outbox", conn.Config().Database)
+		found.Errorf("table", runInit, "database %q does not record label changes yet: it has no table %s", conn.Config().Database, s.outbox())
 		return nil
 	}
+	wanted := events
+	if s.cfg.Author != "" {
+		wanted = append([]string{"author"}, events...)
+	}
 	var missing, disabled []string
-	for _, event := range events {
+	for _, event := range wanted {
 		var enabled string
 		err := conn.QueryRow(ctx, "SELECT tgenabled::text FROM pg_trigger WHERE tgrelid = $1::text::regclass AND tgname = $2", s.table, "retraind_"+s.model+"_"+event).Scan(&enabled)
 		switch {
@@ -247,19 +265,24 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 		return nil
 	}
 	if len(disabled) > 0 {
-		found.Errorf("table", fmt.Sprintf("ALTER TABLE %s ENABLE TRIGGER retraind_%s_%s", s.table, s.model, disabled[0]), "the trigger of table %s for %s is disabled", table, strings.Join(disabled, ", "))
+		found.Errorf("table", fmt.Sprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", s.table, s.trigger(disabled[0])), "the trigger of table %s for %s is disabled", table, strings.Join(disabled, ", "))
 		return nil
 	}
-	if err := may(ctx, conn, found, "SELECT has_schema_privilege('retraind', 'USAGE') AND has_table_privilege('retraind.sources', 'SELECT') AND has_table_privilege('retraind.outbox', 'SELECT')", "read the tables of the schema retraind"); err != nil || len(*found) > 0 {
+	if err := may(ctx, conn, found, "SELECT has_schema_privilege('retraind', 'USAGE') AND has_table_privilege('retraind.sources', 'SELECT') AND has_table_privilege($1, 'SELECT')", "read the tables of the schema retraind", s.outbox()); err != nil || len(*found) > 0 {
 		return err
 	}
 	var definition string
-	err := conn.QueryRow(ctx, "SELECT definition FROM retraind.sources WHERE source = $1", s.model).Scan(&definition)
+	var bounds Outbox
+	var size, age int64
+	err = conn.QueryRow(ctx, "SELECT definition, max_rows, max_size, extract(epoch FROM max_age)::bigint FROM retraind.sources WHERE source = $1", s.model).Scan(&definition, &bounds.Rows, &size, &age)
+	bounds.Size, bounds.Age = unit.Size(size), unit.Duration(time.Duration(age)*time.Second)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows) || err == nil && definition != s.definition():
 		found.Errorf("table", runInit, "the triggers of table %s belong to another configuration of %s", table, s.model)
 	case err != nil:
 		return err
+	case bounds != s.cfg.bounds():
+		found.Warnf("outbox", runInit, "the installed bounds of the outbox are %d rows, %s and %s", bounds.Rows, bounds.Size, bounds.Age)
 	}
 	return nil
 }

@@ -144,7 +144,7 @@ func (c *session) asleep(ctx context.Context) error {
 // not name running transactions that are younger than the last one that ended.
 func (c *session) look(ctx context.Context) (writers []string, n int, err error) {
 	rows, err := c.conn.Query(ctx, `SELECT DISTINCT virtualtransaction FROM pg_locks WHERE locktype = 'relation' AND mode = 'RowExclusiveLock'
-		AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND relation = 'retraind.outbox'::regclass`)
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND relation = $1::text::regclass`, c.schema.outbox())
 	if err != nil {
 		return nil, 0, err
 	}

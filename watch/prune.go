@@ -12,6 +12,8 @@ const (
 	// Rows stay this long after they were read, for other readers and for people who look for a fault.
 	keepRows   = time.Hour
 	pruneEvery = 10 * time.Minute
+	// pruneSlice is how many rows one call removes.
+	pruneSlice = 20000
 )
 
 // prune removes what was read long ago. It is a convenience of the database: failing at it is told, and stops nothing.
@@ -25,10 +27,11 @@ func (c *session) prune(ctx context.Context) error {
 		return err
 	}
 	// The role is read-only by default.
-	err = pgx.BeginTxFunc(ctx, c.conn, pgx.TxOptions{AccessMode: pgx.ReadWrite}, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, "SELECT retraind.prune($1, $2::text::xid8, now() - $3::interval)", c.model, strconv.FormatUint(seen.oldest, 10), keepRows)
-		return err
-	})
+	for gone := int64(pruneSlice); gone >= pruneSlice && err == nil; {
+		err = pgx.BeginTxFunc(ctx, c.conn, pgx.TxOptions{AccessMode: pgx.ReadWrite}, func(tx pgx.Tx) error {
+			return tx.QueryRow(ctx, "SELECT "+c.schema.function("prune")+"($1::text::xid8, now() - $2::interval)", strconv.FormatUint(seen.oldest, 10), keepRows).Scan(&gone)
+		})
+	}
 	if err != nil && c.conn.IsClosed() {
 		return err
 	}

@@ -25,19 +25,19 @@ func (c *session) roundQuery() string {
 	}
 	rest := ""
 	if c.at.Upto != "" {
-		rest = " AND seq > $4::bigint AND pg_visible_in_snapshot(xid, $5::text::pg_snapshot)"
+		rest = " AND seq > $3::bigint AND pg_visible_in_snapshot(xid, $4::text::pg_snapshot)"
 	}
 	return fmt.Sprintf(`SELECT s::text, b.xid::text, b.seq, b.op, coalesce(b.item, ''), b.old::text, b.new::text, coalesce(b.author, ''), coalesce(b.origin, ''), b.at, t.*
 FROM pg_current_snapshot() AS s CROSS JOIN (
   SELECT * FROM (
-    SELECT * FROM retraind.outbox WHERE source = $1 AND xid >= $2::text::xid8
+    SELECT * FROM %[5]s WHERE xid >= $1::text::xid8
     UNION ALL
-    SELECT * FROM retraind.outbox WHERE source = $1 AND xid = ANY ($3::text[]::xid8[])
-  ) AS u WHERE true%s ORDER BY seq
+    SELECT * FROM %[5]s WHERE xid = ANY ($2::text[]::xid8[])
+  ) AS u WHERE true%[1]s ORDER BY seq
 ) AS b LEFT JOIN LATERAL (
-  SELECT true AS present, %s FROM %s AS t WHERE (b.op = 'insert' OR b.text_changed) AND %s LIMIT 1
+  SELECT true AS present, %[2]s FROM %[3]s AS t WHERE (b.op = 'insert' OR b.text_changed) AND %[4]s LIMIT 1
 ) AS t ON true
-ORDER BY b.seq`, rest, strings.Join(text, ", "), c.schema.table, c.byKey("t", "b.item"))
+ORDER BY b.seq`, rest, strings.Join(text, ", "), c.schema.table, c.byKey("t", "b.item"), c.schema.outbox())
 }
 
 // byKey compares the key columns of a row with a key's text, in the columns' own types so that their index is used.
@@ -70,7 +70,7 @@ func (c *session) round(ctx context.Context) (total int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	args := []any{c.model, strconv.FormatUint(seen.next, 10), seen.running}
+	args := []any{strconv.FormatUint(seen.next, 10), seen.running}
 	if c.at.Upto != "" {
 		args = append(args, c.at.Seq, c.at.Upto)
 	}

@@ -108,7 +108,7 @@ func (c *session) prepare(ctx context.Context) error {
 		return err
 	}
 	c.at.Definition = c.schema.definition()
-	return c.conn.QueryRow(ctx, "SELECT "+identityColumns+", 'retraind.outbox'::regclass::oid").
+	return c.conn.QueryRow(ctx, "SELECT "+identityColumns+", $1::text::regclass::oid", c.schema.outbox()).
 		Scan(&c.at.System, &c.at.Timeline, &c.at.Outbox)
 }
 

@@ -240,9 +240,11 @@ func (b *bundle) exec(sql string, args ...any) {
 }
 
 // outbox returns what the triggers wrote, in order.
-func (b *bundle) outbox() []string {
+func (b *bundle) outbox() []string { return b.outboxOf("m") }
+
+func (b *bundle) outboxOf(model string) []string {
 	b.t.Helper()
-	rows, err := b.conn.Query(b.t.Context(), `SELECT concat_ws(' ', op, item, old::text, '->', new::text, CASE WHEN text_changed THEN 'text' END, 'by ' || author, origin) FROM retraind.outbox ORDER BY xid, seq`)
+	rows, err := b.conn.Query(b.t.Context(), `SELECT concat_ws(' ', op, item, old::text, '->', new::text, CASE WHEN text_changed THEN 'text' END, 'by ' || author, origin) FROM `+ident("retraind", model+"_outbox")+` ORDER BY xid, seq`)
 	if err != nil {
 		b.t.Fatal(err)
 	}

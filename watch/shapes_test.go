@@ -121,12 +121,12 @@ func TestLeastPrivilege(t *testing.T) {
 	if _, err := poor.Exec(t.Context(), `SET default_transaction_read_only = off`); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := poor.Exec(t.Context(), `SELECT retraind.prune('m', '1'::xid8, now())`); err != nil {
+	if _, err := poor.Exec(t.Context(), `SELECT retraind.m_prune('1'::xid8, now())`); err != nil {
 		t.Errorf("pruning: %v", err)
 	}
 	for _, sql := range []string{
 		`SELECT secret FROM public.items`, `SELECT * FROM public.items`, `UPDATE public.items SET category = 'y'`, `INSERT INTO public.items VALUES (2)`,
-		`DELETE FROM public.items`, `DELETE FROM retraind.outbox`, `TRUNCATE retraind.outbox`, `INSERT INTO retraind.outbox (source, op) VALUES ('m', 'x')`,
+		`DELETE FROM public.items`, `DELETE FROM retraind.m_outbox`, `TRUNCATE retraind.m_outbox`, `INSERT INTO retraind.m_outbox (op) VALUES ('x')`,
 		`UPDATE retraind.sources SET definition = ''`, `CREATE TABLE public.mine (a int)`, `CREATE FUNCTION retraind.f() RETURNS int LANGUAGE sql AS 'SELECT 1'`,
 		`SELECT pg_read_file('/etc/passwd')`, `COPY (SELECT 1) TO PROGRAM 'true'`, `ALTER TABLE public.items DISABLE TRIGGER ALL`, `CREATE ROLE other`,
 	} {

@@ -24,51 +24,6 @@ func lockObject(source string) int32 {
 // channel is where a source's doorbell rings.
 func channel(source string) string { return "retraind_" + source }
 
-// shared is what all watched tables of a database have in common. seq must be drawn one by one: an item's changes are
-// ordered by it, across sessions.
-const shared = `CREATE SCHEMA IF NOT EXISTS retraind;
-
--- One row per label change, written in the transaction that made it.
-CREATE TABLE IF NOT EXISTS retraind.outbox (
-  source       text NOT NULL,
-  xid          xid8 NOT NULL DEFAULT pg_current_xact_id(),
-  seq          bigint GENERATED ALWAYS AS IDENTITY,
-  op           text NOT NULL,
-  item         text,
-  old          jsonb,
-  new          jsonb,
-  text_changed boolean NOT NULL DEFAULT false,
-  author       text,
-  origin       text,
-  at           timestamptz NOT NULL DEFAULT clock_timestamp(),
-  PRIMARY KEY (source, xid, seq)
-);
-
--- One row per watched table: which triggers it has, and how far the outbox was pruned.
-CREATE TABLE IF NOT EXISTS retraind.sources (
-  source     text PRIMARY KEY,
-  definition text NOT NULL,
-  pruned     xid8 NOT NULL DEFAULT '0'
-);
-
--- Removes what was read: rows before the transaction and older than the instant.
-CREATE OR REPLACE FUNCTION retraind.prune(source text, before xid8, older timestamptz) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $retraind$
-DECLARE
-  gone bigint;
-  last xid8;
-BEGIN
-  WITH d AS (
-    DELETE FROM retraind.outbox o WHERE o.source = prune.source AND o.xid < before AND o.at < older RETURNING o.xid
-  ) SELECT count(*), max(d.xid::text::numeric)::text::xid8 INTO gone, last FROM d;
-  IF gone > 0 THEN
-    UPDATE retraind.sources s SET pruned = last WHERE s.source = prune.source AND s.pruned < last;
-  END IF;
-  RETURN gone;
-END $retraind$;
-REVOKE ALL ON FUNCTION retraind.prune(text, xid8, timestamptz) FROM PUBLIC;
-`
-
 // Migration returns the SQL that makes the database record every label change of a model's table. It may be run
 // again, also after the configuration changed. The tables' owner must run it, in the watched database.
 func Migration(model string, cfg *Postgres) (string, error) {
@@ -88,11 +43,9 @@ func Migration(model string, cfg *Postgres) (string, error) {
 	out.WriteString("-- Rather give up than make the table's writers queue behind this.\nSET LOCAL lock_timeout = '5s';\n")
 	out.WriteString("SET LOCAL search_path = pg_catalog, pg_temp;\n\n")
 	out.WriteString(s.rehearsal())
-	out.WriteString(shared)
-	out.WriteString("\n")
-	out.WriteString(s.triggers())
-	fmt.Fprintf(&out, "\nINSERT INTO retraind.sources AS s (source, definition) VALUES (%s, %s)\n"+
-		"ON CONFLICT (source) DO UPDATE SET definition = excluded.definition;\n\nCOMMIT;\n", literal(model), literal(s.definition()))
+	for _, part := range []string{shared, s.recorder(), "\n", s.triggers(), "\n", s.register(), "\nCOMMIT;\n"} {
+		out.WriteString(part)
+	}
 	return out.String(), nil
 }
 
@@ -110,25 +63,25 @@ func Down(model string, cfg *Postgres) (string, error) {
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "-- retraind: stop recording the label changes of %s for the model %s.\n\nBEGIN;\n\n", s.table, model)
-	for _, event := range events {
+	for _, event := range append([]string{"author"}, events...) {
 		fmt.Fprintf(&out, "DROP TRIGGER IF EXISTS %s ON %s;\n", s.trigger(event), s.table)
 		fmt.Fprintf(&out, "DROP FUNCTION IF EXISTS %s();\n", s.function(event))
 	}
-	fmt.Fprintf(&out, `
-DELETE FROM retraind.outbox WHERE source = %[1]s;
+	fmt.Fprintf(&out, `DROP FUNCTION IF EXISTS %[2]s(xid8, timestamptz);
+DROP FUNCTION IF EXISTS %[3]s(bigint);
+DROP TABLE IF EXISTS %[4]s;
 DELETE FROM retraind.sources WHERE source = %[1]s;
 
 DO $retraind$
 BEGIN
   IF NOT EXISTS (SELECT FROM retraind.sources) THEN
-    DROP FUNCTION retraind.prune(text, xid8, timestamptz);
-    DROP TABLE retraind.outbox, retraind.sources;
+    DROP TABLE retraind.sources;
     DROP SCHEMA retraind;
   END IF;
 END $retraind$;
 
 COMMIT;
-`, literal(model))
+`, literal(model), s.function("prune"), s.function("bound"), s.outbox())
 	return out.String(), nil
 }
 
@@ -206,9 +159,12 @@ func (s *schema) rehearsal() string {
 		}
 	}
 	return fmt.Sprintf(`DO $retraind$ BEGIN
-  IF EXISTS (SELECT FROM pg_class WHERE oid = %[1]s::regclass AND relkind <> 'r')
-    OR EXISTS (SELECT FROM pg_inherits WHERE %[1]s::regclass IN (inhparent, inhrelid)) THEN
-    RAISE 'retraind records label changes of ordinary tables only, not of views, foreign or partitioned tables or inheritance: %%', %[1]s;
+  IF EXISTS (SELECT FROM pg_class WHERE oid = %[1]s::regclass AND relkind NOT IN ('r', 'p')) THEN
+    RAISE 'triggers record label changes of tables only, not of views or foreign tables: %%', %[1]s;
+  END IF;
+  IF EXISTS (SELECT FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhparent WHERE %[1]s::regclass IN (inhparent, inhrelid)
+    AND NOT (inhparent = %[1]s::regclass AND relkind = 'p')) THEN
+    RAISE 'triggers record label changes neither of a single partition nor of tables that inherit: %%', %[1]s;
   END IF;
   PERFORM %[2]s
   FROM (SELECT * FROM %[3]s LIMIT 1000) AS r;

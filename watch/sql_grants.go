@@ -51,7 +51,7 @@ ALTER ROLE %[1]s SET idle_in_transaction_session_timeout = '10s';
 
 GRANT USAGE ON SCHEMA %[4]s TO %[1]s;
 %[7]sGRANT SELECT (%[5]s) ON %[6]s TO %[1]s;
-`, quoted, model, literal(role), ident(s.ident[0]), strings.Join(columns, ", "), s.table, cfg.capture().grants(quoted))
+`, quoted, model, literal(role), ident(s.ident[0]), strings.Join(columns, ", "), s.table, s.grants(quoted))
 	if len(expressions) > 0 {
 		// Only the server knows which columns an expression reads: a view of it depends on them.
 		fmt.Fprintf(&out, `
@@ -76,8 +76,8 @@ END $retraind$;
 }
 
 // grants are what a capture needs beside the table.
-func (c Capture) grants(role string) string {
-	switch c {
+func (s *schema) grants(role string) string {
+	switch s.cfg.capture() {
 	case CaptureLogical:
 		return fmt.Sprintf(`-- Needs a superuser. The role can then decode every change of this database, also of tables that it may not SELECT;
 -- physical replication stays closed as long as pg_hba.conf has no "replication" line for it.
@@ -87,9 +87,9 @@ ALTER ROLE %s REPLICATION;
 		return ""
 	}
 	return fmt.Sprintf(`GRANT USAGE ON SCHEMA retraind TO %[1]s;
-GRANT SELECT ON retraind.outbox, retraind.sources TO %[1]s;
-GRANT EXECUTE ON FUNCTION retraind.prune(text, xid8, timestamptz) TO %[1]s;
-`, role)
+GRANT SELECT ON %[2]s, retraind.sources TO %[1]s;
+GRANT EXECUTE ON FUNCTION %[3]s(xid8, timestamptz) TO %[1]s;
+`, role, s.outbox(), s.function("prune"))
 }
 
 // numbered names the columns of a view.

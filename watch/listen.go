@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -26,9 +25,6 @@ const (
 func (c *session) listen(ctx context.Context) error {
 	for {
 		if err := c.awake(ctx); err != nil {
-			return err
-		}
-		if err := c.prune(ctx); err != nil {
 			return err
 		}
 		if err := c.asleep(ctx); err != nil {
@@ -52,6 +48,9 @@ func (c *session) awake(ctx context.Context) error {
 		}
 		if n > 0 {
 			idle = -1
+		}
+		if err := c.house(ctx); err != nil {
+			return err
 		}
 		if err := pause(ctx, lingerStep); err != nil {
 			return err
@@ -134,21 +133,17 @@ func (c *session) asleep(ctx context.Context) error {
 			if err := c.ping(ctx); err != nil {
 				return err
 			}
+			if err := c.house(ctx); err != nil {
+				return err
+			}
 		}
 		polled = time.Now()
 	}
 }
 
 // look reads everything that can be read, and returns the transactions that were writing to the outbox before that.
-// They hold its table lock from before they try the doorbell until they end. Their ids would not tell: a snapshot does
-// not name running transactions that are younger than the last one that ended.
 func (c *session) look(ctx context.Context) (writers []string, n int, err error) {
-	rows, err := c.conn.Query(ctx, `SELECT DISTINCT virtualtransaction FROM pg_locks WHERE locktype = 'relation' AND mode = 'RowExclusiveLock'
-		AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND relation = $1::text::regclass`, c.schema.outbox())
-	if err != nil {
-		return nil, 0, err
-	}
-	if writers, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+	if writers, err = c.writers(ctx); err != nil {
 		return nil, 0, err
 	}
 	n, err = c.round(ctx)

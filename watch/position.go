@@ -15,6 +15,7 @@ type position struct {
 	identity
 	Outbox     uint32 `json:"outbox"`     // oid of the outbox table; another one means that rows are missing
 	Definition string `json:"definition"` // what the triggers recorded
+	Shape      string `json:"shape"`      // digest of the table and its triggers
 	Snapshot   string `json:"snapshot"`   // what is visible in it was read
 	// Upto and Seq stand inside a round: of what is visible in Upto and not in Snapshot, rows up to Seq were read.
 	Upto string `json:"upto,omitempty"`
@@ -59,6 +60,8 @@ func (p position) lost(now position, next, pruned uint64) string {
 		return "the outbox table was made anew"
 	case p.Definition != now.Definition:
 		return "the label's definition changed"
+	case p.Shape != now.Shape:
+		return reshaped
 	case seen.next > next:
 		return behind
 	case pruned >= seen.oldest:

@@ -20,8 +20,13 @@ type PostgresSource struct {
 	log    *slog.Logger
 	retry  chan struct{}
 
-	mu     sync.Mutex // guards health
+	// patience is how long a transaction may hold its changes back before people are told.
+	patience time.Duration
+
+	mu     sync.Mutex // guards the fields below
 	health Health
+	late   string // notice: a transaction that is open for long
+	pooled string // notice: changes are polled for, since the connection is pooled
 }
 
 var _ Source = (*PostgresSource)(nil)
@@ -36,7 +41,7 @@ func NewPostgres(model string, cfg *Postgres, sink Sink, poke func(n int), log *
 	return &PostgresSource{
 		model: model, cfg: cfg, schema: schema, sink: sink, poke: poke,
 		log: log.With("component", "watch", "model", model, "source", "postgres"), retry: make(chan struct{}, 1),
-		health: Health{Since: time.Now()},
+		health: Health{Since: time.Now()}, patience: longTransaction,
 	}, nil
 }
 
@@ -47,7 +52,24 @@ func (s *PostgresSource) Name() string { return "postgres" }
 func (s *PostgresSource) Health() Health {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.health
+	h := s.health
+	for _, notice := range []string{s.late, s.pooled} {
+		if notice != "" && h.Notice != "" {
+			h.Notice += "; "
+		}
+		h.Notice += notice
+	}
+	return h
+}
+
+// notice sets one of the source's notices, and logs it when it is new.
+func (s *PostgresSource) notice(which *string, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if *which == "" && text != "" {
+		s.log.Warn("label changes come late", "reason", text)
+	}
+	*which = text
 }
 
 // Retry makes a source that waits after trouble try again now.

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// batchRows bounds the memory of a round and the size of the sink's transactions.
+// batchRows bounds the memory of a round and the size of the sink's transactions, with batchBytes.
 const batchRows = 2000
 
 // roundQuery reads what became visible since the last snapshot: rows of transactions that ran then or started later.
@@ -64,6 +64,17 @@ type line struct {
 	text           []*string
 }
 
+// size is about how many bytes the row takes.
+func (l *line) size() int {
+	n := len(l.item)
+	for _, text := range append([]*string{l.old, l.new}, l.text...) {
+		if text != nil {
+			n += len(*text)
+		}
+	}
+	return n
+}
+
 // round reads what became visible since the last one and returns how many rows that were.
 func (c *session) round(ctx context.Context) (total int, err error) {
 	seen, err := parseSnapshot(c.at.Snapshot)
@@ -80,7 +91,7 @@ func (c *session) round(ctx context.Context) (total int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	truncated, err := c.take(ctx, rows, &total)
+	again, err := c.take(ctx, rows, &total)
 	if err != nil {
 		cancel() // so that Close need not read what nobody wants
 	}
@@ -91,17 +102,18 @@ func (c *session) round(ctx context.Context) (total int, err error) {
 	switch {
 	case err != nil:
 		return total, err
-	case truncated:
-		return total, c.readAll(ctx, "the table was truncated")
+	case again != "":
+		return total, c.readAll(ctx, again)
 	}
 	return total, nil
 }
 
-// take stores a round's rows in batches; the last one moves the cursor to the round's end. A truncate ends the round.
-func (c *session) take(ctx context.Context, rows pgx.Rows, total *int) (truncated bool, err error) {
+// take stores a round's rows in batches; the last one moves the cursor to the round's end. A row that
+// makes everything be read again ends the round; its reason is returned.
+func (c *session) take(ctx context.Context, rows pgx.Rows, total *int) (again string, err error) {
 	next := c.at
 	var batch []Change
-	inBatch := 0
+	inBatch, bytes := 0, 0
 	for rows.Next() {
 		l := line{text: make([]*string, len(c.cfg.Text))}
 		into := []any{&l.snapshot, &l.xid, &l.seq, &l.op, &l.item, &l.old, &l.new, &l.author, &l.origin, &l.at, &l.present}
@@ -109,35 +121,39 @@ func (c *session) take(ctx context.Context, rows pgx.Rows, total *int) (truncate
 			into = append(into, &l.text[i])
 		}
 		if err := rows.Scan(into...); err != nil {
-			return false, err
+			return "", err
 		}
 		if next.Upto == "" {
 			next.Upto = l.snapshot
 		}
 		*total++
-		if l.op == "truncate" {
-			return true, c.store(ctx, batch, next)
+		switch l.op {
+		case "truncate":
+			return "the table was truncated", c.store(ctx, batch, next)
+		case "reread":
+			return l.item, c.store(ctx, batch, next)
 		}
 		change, relevant, err := c.change(&l)
 		if err != nil {
-			return false, fmt.Errorf("outbox row %s:%d: %w", l.xid, l.seq, err)
+			return "", fmt.Errorf("outbox row %s:%d: %w", l.xid, l.seq, err)
 		}
 		if relevant {
 			batch = append(batch, change)
 		}
 		next.Seq = l.seq
-		if inBatch++; inBatch == batchRows {
+		bytes += l.size()
+		if inBatch++; inBatch == batchRows || bytes >= batchBytes {
 			if err := c.store(ctx, batch, next); err != nil {
-				return false, err
+				return "", err
 			}
-			batch, inBatch = nil, 0
+			batch, inBatch, bytes = nil, 0, 0
 		}
 	}
 	if err := rows.Err(); err != nil || next.Upto == "" {
-		return false, err
+		return "", err
 	}
 	next.Snapshot, next.Upto, next.Seq = next.Upto, "", 0
-	return false, c.store(ctx, batch, next)
+	return "", c.store(ctx, batch, next)
 }
 
 // store gives changes to the sink with the cursor behind them.

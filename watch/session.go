@@ -27,6 +27,8 @@ type session struct {
 	keyTypes []string // SQL types of the key columns
 	locked   bool     // whether this session holds the doorbell's lock
 	pruned   time.Time
+	housed   time.Time
+	open     map[string]time.Time // transactions that write, by when they were first seen
 }
 
 // connConfig reads the connection string; a dead peer is noticed early.
@@ -108,6 +110,9 @@ func (c *session) prepare(ctx context.Context) error {
 		return err
 	}
 	c.at.Definition = c.schema.definition()
+	if c.at.Shape, err = c.shape(ctx, c.conn); err != nil {
+		return err
+	}
 	return c.conn.QueryRow(ctx, "SELECT "+identityColumns+", $1::text::regclass::oid", c.schema.outbox()).
 		Scan(&c.at.System, &c.at.Timeline, &c.at.Outbox)
 }

@@ -93,6 +93,10 @@ func (c *session) readAll(ctx context.Context, reason string) error {
 	if err := tx.QueryRow(ctx, "SELECT pg_current_snapshot()::text").Scan(&next.Snapshot); err != nil {
 		return err
 	}
+	// In the table's own snapshot, so that a later change of the shape is one after this read.
+	if next.Shape, err = c.shape(ctx, tx); err != nil {
+		return err
+	}
 	count, err := c.replace(ctx, tx, next.String())
 	if err != nil {
 		return err

@@ -125,7 +125,7 @@ var refusedKinds = map[string]struct{ word, why, cure string }{
 	"m": {"a materialized view", "no trigger sees", "name the table that holds the labels, or set capture: poll"},
 	"f": {"a foreign table", "happen on another server", "watch it in the database where it lives, or set capture: poll"},
 	"p": {"a partitioned table", "this capture cannot follow", "set capture: outbox"},
-	"i": {"a partition, or inherits or is inherited", "may go by way of KIN", "name KIN if that is the partitioned table, or turn the inheritance into partitions"},
+	"i": {"tied to KIN by partitioning or inheritance", "may go by way of it", "name KIN if that is the partitioned table, or turn the inheritance into partitions"},
 }
 
 // findTable returns the table's columns with their types.
@@ -158,7 +158,8 @@ func (s *schema) findTable(ctx context.Context, conn *pgx.Conn, found *check.Pro
 		return nil, true, err
 	}
 	if refused, ok := refusedKinds[kind]; ok && !s.cfg.capture().follows(kind) {
-		found.Errorf("table", strings.ReplaceAll(refused.cure, "KIN", kin), "%s is %s, whose label changes %s", strings.Join(s.ident, "."), refused.word, refused.why)
+		named := strings.NewReplacer("KIN", kin)
+		found.Errorf("table", named.Replace(refused.cure), "%s is %s, whose label changes %s", strings.Join(s.ident, "."), named.Replace(refused.word), refused.why)
 		return nil, true, nil
 	}
 	rows, err := conn.Query(ctx, `SELECT a.attname::text, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a
@@ -270,6 +271,23 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 	}
 	if err := may(ctx, conn, found, "SELECT has_schema_privilege('retraind', 'USAGE') AND has_table_privilege('retraind.sources', 'SELECT') AND has_table_privilege($1, 'SELECT')", "read the tables of the schema retraind", s.outbox()); err != nil || len(*found) > 0 {
 		return err
+	}
+	// The migration chose the triggers' shape by what it found.
+	var before string
+	var subscribed bool
+	err = conn.QueryRow(ctx, `SELECT coalesce((SELECT min(b.tgname) FROM pg_trigger AS b JOIN pg_trigger AS u ON u.tgrelid = b.tgrelid AND u.tgname = $2 AND u.tgattr::text <> ''
+			WHERE b.tgrelid = $1::text::regclass AND NOT b.tgisinternal AND b.tgtype & 19 = 19), ''),
+		EXISTS (SELECT FROM pg_subscription_rel JOIN pg_trigger ON tgrelid = srrelid AND tgname = $3 AND tgtype & 1 = 0 WHERE srrelid = $1::text::regclass)`,
+		s.table, "retraind_"+s.model+"_update", "retraind_"+s.model+"_insert").Scan(&before, &subscribed)
+	switch {
+	case err != nil:
+		return err
+	case before != "":
+		found.Errorf("table", "run the SQL that retraind init wrote again, as the table's owner: it then looks at every update", "table %s has got a BEFORE trigger, %s, which may change labels unseen", table, before)
+		return nil
+	case subscribed:
+		found.Errorf("table", "run the SQL that retraind init wrote again, as the table's owner: it then looks at every row", "table %s is now filled by a subscription, which statement-level triggers do not see", table)
+		return nil
 	}
 	var definition string
 	var bounds Outbox

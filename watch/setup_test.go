@@ -208,6 +208,11 @@ func (b *bundle) start() (source *PostgresSource, stop func()) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	return source, b.run(source)
+}
+
+// run follows until the test ends or stop is called.
+func (b *bundle) run(source *PostgresSource) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- source.Run(ctx) }()
@@ -223,7 +228,7 @@ func (b *bundle) start() (source *PostgresSource, stop func()) {
 			b.t.Logf("the source is down: %s", h.Error)
 		}
 	})
-	return source, stop
+	return stop
 }
 
 // ready waits for the first whole-table read.

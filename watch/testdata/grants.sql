@@ -18,8 +18,8 @@ ALTER ROLE "retraind" SET idle_in_transaction_session_timeout = '10s';
 
 GRANT USAGE ON SCHEMA "app" TO "retraind";
 GRANT USAGE ON SCHEMA retraind TO "retraind";
-GRANT SELECT ON retraind.outbox, retraind.sources TO "retraind";
-GRANT EXECUTE ON FUNCTION retraind.prune(text, xid8, timestamptz) TO "retraind";
+GRANT SELECT ON "retraind"."relevance_outbox", retraind.sources TO "retraind";
+GRANT EXECUTE ON FUNCTION "retraind"."relevance_prune"(xid8, timestamptz) TO "retraind";
 GRANT SELECT ("id", "title", "content", "priority") ON "app"."items" TO "retraind";
 
 DO $retraind$ DECLARE

@@ -7,9 +7,12 @@ SET LOCAL lock_timeout = '5s';
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 DO $retraind$ BEGIN
-  IF EXISTS (SELECT FROM pg_class WHERE oid = '"app"."items"'::regclass AND relkind <> 'r')
-    OR EXISTS (SELECT FROM pg_inherits WHERE '"app"."items"'::regclass IN (inhparent, inhrelid)) THEN
-    RAISE 'retraind records label changes of ordinary tables only, not of views, foreign or partitioned tables or inheritance: %', '"app"."items"';
+  IF EXISTS (SELECT FROM pg_class WHERE oid = '"app"."items"'::regclass AND relkind NOT IN ('r', 'p')) THEN
+    RAISE 'triggers record label changes of tables only, not of views or foreign tables: %', '"app"."items"';
+  END IF;
+  IF EXISTS (SELECT FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhparent WHERE '"app"."items"'::regclass IN (inhparent, inhrelid)
+    AND NOT (inhparent = '"app"."items"'::regclass AND relkind = 'p')) THEN
+    RAISE 'triggers record label changes neither of a single partition nor of tables that inherit: %', '"app"."items"';
   END IF;
   PERFORM r."id"::text, jsonb_build_object('priority', to_jsonb(r."priority"), 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT r.*) AS retraind_row)), r."updated_by"::text, r."title"::text, r."content"::text
   FROM (SELECT * FROM "app"."items" LIMIT 1000) AS r;
@@ -17,11 +20,20 @@ END $retraind$;
 
 CREATE SCHEMA IF NOT EXISTS retraind;
 
+-- One row per watched table: what its triggers record, how far its outbox was pruned, and how large that may become.
+CREATE TABLE IF NOT EXISTS retraind.sources (
+  source     text PRIMARY KEY,
+  definition text NOT NULL,
+  pruned     xid8 NOT NULL DEFAULT '0',
+  max_rows   bigint NOT NULL,
+  max_size   bigint NOT NULL,
+  max_age    interval NOT NULL
+);
+
 -- One row per label change, written in the transaction that made it.
-CREATE TABLE IF NOT EXISTS retraind.outbox (
-  source       text NOT NULL,
-  xid          xid8 NOT NULL DEFAULT pg_current_xact_id(),
+CREATE TABLE IF NOT EXISTS "retraind"."relevance_outbox" (
   seq          bigint GENERATED ALWAYS AS IDENTITY,
+  xid          xid8 NOT NULL DEFAULT pg_current_xact_id(),
   op           text NOT NULL,
   item         text,
   old          jsonb,
@@ -29,108 +41,236 @@ CREATE TABLE IF NOT EXISTS retraind.outbox (
   text_changed boolean NOT NULL DEFAULT false,
   author       text,
   origin       text,
-  at           timestamptz NOT NULL DEFAULT clock_timestamp(),
-  PRIMARY KEY (source, xid, seq)
+  at           timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+CREATE INDEX IF NOT EXISTS "relevance_outbox_xid" ON "retraind"."relevance_outbox" (xid);
 
--- One row per watched table: which triggers it has, and how far the outbox was pruned.
-CREATE TABLE IF NOT EXISTS retraind.sources (
-  source     text PRIMARY KEY,
-  definition text NOT NULL,
-  pruned     xid8 NOT NULL DEFAULT '0'
-);
-
--- Removes what was read: rows before the transaction and older than the instant.
-CREATE OR REPLACE FUNCTION retraind.prune(source text, before xid8, older timestamptz) RETURNS bigint
+-- Removes what was read: rows before the transaction and older than the instant, some at a time.
+CREATE OR REPLACE FUNCTION "retraind"."relevance_prune"(before xid8, older timestamptz) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $retraind$
 DECLARE
   gone bigint;
   last xid8;
 BEGIN
   WITH d AS (
-    DELETE FROM retraind.outbox o WHERE o.source = prune.source AND o.xid < before AND o.at < older RETURNING o.xid
+    DELETE FROM "retraind"."relevance_outbox" WHERE ctid = ANY (ARRAY(
+      SELECT o.ctid FROM "retraind"."relevance_outbox" AS o WHERE o.xid < before AND o.at < older ORDER BY o.xid LIMIT 20000
+    )) RETURNING xid
   ) SELECT count(*), max(d.xid::text::numeric)::text::xid8 INTO gone, last FROM d;
   IF gone > 0 THEN
-    UPDATE retraind.sources s SET pruned = last WHERE s.source = prune.source AND s.pruned < last;
+    UPDATE retraind.sources AS s SET pruned = last WHERE s.source = 'relevance' AND s.pruned < last;
   END IF;
   RETURN gone;
 END $retraind$;
-REVOKE ALL ON FUNCTION retraind.prune(text, xid8, timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION "retraind"."relevance_prune"(xid8, timestamptz) FROM PUBLIC;
+
+-- Keeps the outbox within its bounds while nobody reads it. Whoever waits for nothing and locks nothing cannot hold up
+-- the writer in whose transaction this runs.
+CREATE OR REPLACE FUNCTION "retraind"."relevance_bound"(newest bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $retraind$
+DECLARE
+  source retraind.sources;
+  oldest "retraind"."relevance_outbox";
+BEGIN
+  SELECT * INTO source FROM retraind.sources AS s WHERE s.source = 'relevance';
+  SELECT * INTO oldest FROM "retraind"."relevance_outbox" AS o ORDER BY o.xid LIMIT 1;
+  IF newest - oldest.seq > source.max_rows OR oldest.at < clock_timestamp() - source.max_age
+    OR pg_table_size('"retraind"."relevance_outbox"') > source.max_size THEN
+    DELETE FROM "retraind"."relevance_outbox" WHERE ctid = ANY (ARRAY(
+      SELECT o.ctid FROM "retraind"."relevance_outbox" AS o ORDER BY o.xid LIMIT 8192 FOR UPDATE SKIP LOCKED
+    ));
+    INSERT INTO "retraind"."relevance_outbox" (op, item) VALUES ('reread', 'the outbox was full, and its oldest rows were dropped');
+  END IF;
+EXCEPTION WHEN serialization_failure THEN
+  NULL; -- another writer is at it
+END $retraind$;
+REVOKE ALL ON FUNCTION "retraind"."relevance_bound"(bigint) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION "retraind"."relevance_insert"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $retraind$
 #variable_conflict use_column
+DECLARE
+  retraind_rows bigint;
+  retraind_seq bigint;
 BEGIN
-  INSERT INTO retraind.outbox (source, op, item, old, new, text_changed, author, origin)
-  SELECT 'relevance', 'insert', r."id"::text, NULL, jsonb_build_object('priority', to_jsonb(r."priority"), 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT r.*) AS retraind_row)), true, coalesce(nullif(current_setting('retraind.author', true), ''), r."updated_by"::text, session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, '') FROM retraind_new AS r;
-  IF FOUND THEN
-    IF pg_try_advisory_xact_lock_shared(1920234084, -404166168) THEN PERFORM pg_notify('retraind_relevance', ''); END IF;
+  BEGIN
+    IF TG_LEVEL = 'ROW' THEN
+      INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
+      VALUES ('insert', NEW."id"::text, NULL, jsonb_build_object('priority', to_jsonb(NEW."priority"), 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT NEW.*) AS retraind_row)), true, coalesce(nullif(current_setting('retraind.author', true), ''), CASE WHEN TG_OP = 'INSERT' OR current_setting('retraind.wrote', true) = NEW."id"::text OR OLD."updated_by"::text IS DISTINCT FROM NEW."updated_by"::text THEN NEW."updated_by"::text END, session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, ''));
+    ELSE
+      INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
+      SELECT 'insert', r."id"::text, NULL, jsonb_build_object('priority', to_jsonb(r."priority"), 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT r.*) AS retraind_row)), true, coalesce(nullif(current_setting('retraind.author', true), ''), r."updated_by"::text, session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, '') FROM retraind_new AS r;
+    END IF;
+  EXCEPTION WHEN OTHERS THEN
+    INSERT INTO "retraind"."relevance_outbox" (op, item) VALUES ('reread', 'a label expression failed: ' || SQLERRM);
+  END;
+  GET DIAGNOSTICS retraind_rows = ROW_COUNT;
+  IF retraind_rows = 0 THEN
+    RETURN NULL;
+  END IF;
+  retraind_seq := currval('"retraind"."relevance_outbox_seq_seq"');
+  IF retraind_seq % 1024 < retraind_rows THEN
+    PERFORM "retraind"."relevance_bound"(retraind_seq);
+  END IF;
+  IF pg_try_advisory_xact_lock_shared(1920234084, -404166168) THEN
+    PERFORM pg_notify('retraind_relevance', '');
   END IF;
   RETURN NULL;
 END $retraind$;
 REVOKE ALL ON FUNCTION "retraind"."relevance_insert"() FROM PUBLIC;
-DROP TRIGGER IF EXISTS "retraind_relevance_insert" ON "app"."items";
-CREATE TRIGGER "retraind_relevance_insert" AFTER INSERT ON "app"."items"
-  REFERENCING NEW TABLE AS retraind_new FOR EACH STATEMENT EXECUTE FUNCTION "retraind"."relevance_insert"();
 
 CREATE OR REPLACE FUNCTION "retraind"."relevance_update"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $retraind$
 #variable_conflict use_column
 DECLARE
-  retraind_old jsonb := jsonb_build_object('priority', to_jsonb(OLD."priority"), 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT OLD.*) AS retraind_row));
-  retraind_new jsonb := jsonb_build_object('priority', to_jsonb(NEW."priority"), 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT NEW.*) AS retraind_row));
-  retraind_key text := NEW."id"::text;
+  retraind_old jsonb;
+  retraind_new jsonb;
   retraind_text boolean := OLD."title"::text IS DISTINCT FROM NEW."title"::text OR OLD."content"::text IS DISTINCT FROM NEW."content"::text;
+  retraind_rows bigint;
+  retraind_seq bigint;
 BEGIN
-  IF OLD."id"::text IS DISTINCT FROM retraind_key THEN
-    INSERT INTO retraind.outbox (source, op, item, old, new, text_changed, author, origin)
-    VALUES ('relevance', 'delete', OLD."id"::text, retraind_old, NULL, false, coalesce(nullif(current_setting('retraind.author', true), ''), NEW."updated_by"::text, session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, '')),
-      ('relevance', 'insert', retraind_key, NULL, retraind_new, true, coalesce(nullif(current_setting('retraind.author', true), ''), NEW."updated_by"::text, session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, ''));
-  ELSIF retraind_text OR retraind_old IS DISTINCT FROM retraind_new THEN
-    INSERT INTO retraind.outbox (source, op, item, old, new, text_changed, author, origin)
-    VALUES ('relevance', 'update', retraind_key, retraind_old, retraind_new, retraind_text, coalesce(nullif(current_setting('retraind.author', true), ''), NEW."updated_by"::text, session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, ''));
-  ELSE
+  IF OLD OPERATOR(pg_catalog.*=) NEW THEN
     RETURN NULL;
   END IF;
-  IF pg_try_advisory_xact_lock_shared(1920234084, -404166168) THEN PERFORM pg_notify('retraind_relevance', ''); END IF;
+  BEGIN
+    retraind_old := jsonb_build_object('priority', to_jsonb(OLD."priority"), 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT OLD.*) AS retraind_row));
+    retraind_new := jsonb_build_object('priority', to_jsonb(NEW."priority"), 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT NEW.*) AS retraind_row));
+    IF OLD."id"::text IS DISTINCT FROM NEW."id"::text THEN
+      INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
+      VALUES ('delete', OLD."id"::text, retraind_old, NULL, false, coalesce(nullif(current_setting('retraind.author', true), ''), CASE WHEN TG_OP = 'INSERT' OR current_setting('retraind.wrote', true) = NEW."id"::text OR OLD."updated_by"::text IS DISTINCT FROM NEW."updated_by"::text THEN NEW."updated_by"::text END, session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, '')),
+        ('insert', NEW."id"::text, NULL, retraind_new, true, coalesce(nullif(current_setting('retraind.author', true), ''), CASE WHEN TG_OP = 'INSERT' OR current_setting('retraind.wrote', true) = NEW."id"::text OR OLD."updated_by"::text IS DISTINCT FROM NEW."updated_by"::text THEN NEW."updated_by"::text END, session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, ''));
+    ELSIF retraind_text OR retraind_old IS DISTINCT FROM retraind_new THEN
+      INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
+      VALUES ('update', NEW."id"::text, retraind_old, retraind_new, retraind_text, coalesce(nullif(current_setting('retraind.author', true), ''), CASE WHEN TG_OP = 'INSERT' OR current_setting('retraind.wrote', true) = NEW."id"::text OR OLD."updated_by"::text IS DISTINCT FROM NEW."updated_by"::text THEN NEW."updated_by"::text END, session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, ''));
+    ELSE
+      RETURN NULL;
+    END IF;
+  EXCEPTION WHEN OTHERS THEN
+    INSERT INTO "retraind"."relevance_outbox" (op, item) VALUES ('reread', 'a label expression failed: ' || SQLERRM);
+  END;
+  GET DIAGNOSTICS retraind_rows = ROW_COUNT;
+  IF retraind_rows = 0 THEN
+    RETURN NULL;
+  END IF;
+  retraind_seq := currval('"retraind"."relevance_outbox_seq_seq"');
+  IF retraind_seq % 1024 < retraind_rows THEN
+    PERFORM "retraind"."relevance_bound"(retraind_seq);
+  END IF;
+  IF pg_try_advisory_xact_lock_shared(1920234084, -404166168) THEN
+    PERFORM pg_notify('retraind_relevance', '');
+  END IF;
   RETURN NULL;
 END $retraind$;
 REVOKE ALL ON FUNCTION "retraind"."relevance_update"() FROM PUBLIC;
-DROP TRIGGER IF EXISTS "retraind_relevance_update" ON "app"."items";
-CREATE TRIGGER "retraind_relevance_update" AFTER UPDATE ON "app"."items"
-  FOR EACH ROW WHEN (OLD.* OPERATOR(pg_catalog.*<>) NEW.*) EXECUTE FUNCTION "retraind"."relevance_update"();
 
 CREATE OR REPLACE FUNCTION "retraind"."relevance_delete"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $retraind$
 #variable_conflict use_column
+DECLARE
+  retraind_rows bigint;
+  retraind_seq bigint;
 BEGIN
-  INSERT INTO retraind.outbox (source, op, item, old, new, text_changed, author, origin)
-  SELECT 'relevance', 'delete', r."id"::text, jsonb_build_object('priority', to_jsonb(r."priority"), 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT r.*) AS retraind_row)), NULL, false, coalesce(nullif(current_setting('retraind.author', true), ''), session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, '') FROM retraind_old AS r;
-  IF FOUND THEN
-    IF pg_try_advisory_xact_lock_shared(1920234084, -404166168) THEN PERFORM pg_notify('retraind_relevance', ''); END IF;
+  BEGIN
+    IF TG_LEVEL = 'ROW' THEN
+      INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
+      VALUES ('delete', OLD."id"::text, jsonb_build_object('priority', to_jsonb(OLD."priority"), 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT OLD.*) AS retraind_row)), NULL, false, coalesce(nullif(current_setting('retraind.author', true), ''), session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, ''));
+    ELSE
+      INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
+      SELECT 'delete', r."id"::text, jsonb_build_object('priority', to_jsonb(r."priority"), 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT r.*) AS retraind_row)), NULL, false, coalesce(nullif(current_setting('retraind.author', true), ''), session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, '') FROM retraind_old AS r;
+    END IF;
+  EXCEPTION WHEN OTHERS THEN
+    INSERT INTO "retraind"."relevance_outbox" (op, item) VALUES ('reread', 'a label expression failed: ' || SQLERRM);
+  END;
+  GET DIAGNOSTICS retraind_rows = ROW_COUNT;
+  IF retraind_rows = 0 THEN
+    RETURN NULL;
+  END IF;
+  retraind_seq := currval('"retraind"."relevance_outbox_seq_seq"');
+  IF retraind_seq % 1024 < retraind_rows THEN
+    PERFORM "retraind"."relevance_bound"(retraind_seq);
+  END IF;
+  IF pg_try_advisory_xact_lock_shared(1920234084, -404166168) THEN
+    PERFORM pg_notify('retraind_relevance', '');
   END IF;
   RETURN NULL;
 END $retraind$;
 REVOKE ALL ON FUNCTION "retraind"."relevance_delete"() FROM PUBLIC;
-DROP TRIGGER IF EXISTS "retraind_relevance_delete" ON "app"."items";
-CREATE TRIGGER "retraind_relevance_delete" AFTER DELETE ON "app"."items"
-  REFERENCING OLD TABLE AS retraind_old FOR EACH STATEMENT EXECUTE FUNCTION "retraind"."relevance_delete"();
 
 CREATE OR REPLACE FUNCTION "retraind"."relevance_truncate"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $retraind$
 #variable_conflict use_column
+DECLARE
+  retraind_rows bigint;
+  retraind_seq bigint;
 BEGIN
-  INSERT INTO retraind.outbox (source, op, item, old, new, text_changed, author, origin)
-  VALUES ('relevance', 'truncate', NULL, NULL, NULL, false, coalesce(nullif(current_setting('retraind.author', true), ''), session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, ''));
-  IF pg_try_advisory_xact_lock_shared(1920234084, -404166168) THEN PERFORM pg_notify('retraind_relevance', ''); END IF;
+  INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
+  VALUES ('truncate', NULL, NULL, NULL, false, coalesce(nullif(current_setting('retraind.author', true), ''), session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, ''));
+  GET DIAGNOSTICS retraind_rows = ROW_COUNT;
+  IF retraind_rows = 0 THEN
+    RETURN NULL;
+  END IF;
+  retraind_seq := currval('"retraind"."relevance_outbox_seq_seq"');
+  IF retraind_seq % 1024 < retraind_rows THEN
+    PERFORM "retraind"."relevance_bound"(retraind_seq);
+  END IF;
+  IF pg_try_advisory_xact_lock_shared(1920234084, -404166168) THEN
+    PERFORM pg_notify('retraind_relevance', '');
+  END IF;
   RETURN NULL;
 END $retraind$;
 REVOKE ALL ON FUNCTION "retraind"."relevance_truncate"() FROM PUBLIC;
-DROP TRIGGER IF EXISTS "retraind_relevance_truncate" ON "app"."items";
-CREATE TRIGGER "retraind_relevance_truncate" AFTER TRUNCATE ON "app"."items"
-  FOR EACH STATEMENT EXECUTE FUNCTION "retraind"."relevance_truncate"();
 
-INSERT INTO retraind.sources AS s (source, definition) VALUES ('relevance', '7099d2fe0ec700dadaab5307a3ced3ebccef86878e42cf78a37934267b43dfe2')
-ON CONFLICT (source) DO UPDATE SET definition = excluded.definition;
+CREATE OR REPLACE FUNCTION "retraind"."relevance_author"() RETURNS trigger LANGUAGE plpgsql AS $retraind$
+DECLARE
+  retraind_done text := pg_catalog.set_config('retraind.wrote', NEW."id"::text, true);
+BEGIN
+  RETURN NULL;
+END $retraind$;
+REVOKE ALL ON FUNCTION "retraind"."relevance_author"() FROM PUBLIC;
+
+DROP TRIGGER IF EXISTS "retraind_relevance_author" ON "app"."items";
+DROP TRIGGER IF EXISTS "retraind_relevance_insert" ON "app"."items";
+DROP TRIGGER IF EXISTS "retraind_relevance_update" ON "app"."items";
+DROP TRIGGER IF EXISTS "retraind_relevance_delete" ON "app"."items";
+DROP TRIGGER IF EXISTS "retraind_relevance_truncate" ON "app"."items";
+
+DO $retraind$ DECLARE
+  -- Statement-level triggers see neither what is written to a partition directly nor what a subscription applies.
+  every_row CONSTANT boolean := EXISTS (SELECT FROM pg_class WHERE oid = '"app"."items"'::regclass AND relkind = 'p')
+    OR EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = '"app"."items"'::regclass);
+  columns text := '';
+BEGIN
+  -- A BEFORE trigger may change columns that the statement does not name; then every update is looked at.
+  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = '"app"."items"'::regclass AND NOT tgisinternal AND tgtype & 19 = 19) THEN
+    -- Only the server knows which columns an expression reads: a view of it depends on them.
+    CREATE TEMPORARY VIEW retraind_probe AS SELECT "id" AS e0, "title" AS e1, "content" AS e2, "priority" AS e3, (priority <> 'none') AS e4 FROM "app"."items" AS r;
+    SELECT ' OF ' || string_agg(DISTINCT quote_ident(a.attname), ', ') INTO columns FROM pg_rewrite AS w
+      JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
+      JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+      WHERE w.ev_class = 'pg_temp.retraind_probe'::regclass AND d.refobjid = '"app"."items"'::regclass AND d.refobjsubid > 0;
+    DROP VIEW pg_temp.retraind_probe;
+  END IF;
+  IF every_row THEN
+    EXECUTE 'CREATE TRIGGER "retraind_relevance_insert" AFTER ' || 'INSERT' || ' ON "app"."items" FOR EACH ROW EXECUTE FUNCTION "retraind"."relevance_insert"()';
+    EXECUTE 'CREATE TRIGGER "retraind_relevance_delete" AFTER ' || 'DELETE' || ' ON "app"."items" FOR EACH ROW EXECUTE FUNCTION "retraind"."relevance_delete"()';
+  ELSE
+    EXECUTE 'CREATE TRIGGER "retraind_relevance_insert" AFTER ' || 'INSERT' || ' ON "app"."items" REFERENCING NEW TABLE AS retraind_new FOR EACH STATEMENT EXECUTE FUNCTION "retraind"."relevance_insert"()';
+    EXECUTE 'CREATE TRIGGER "retraind_relevance_delete" AFTER ' || 'DELETE' || ' ON "app"."items" REFERENCING OLD TABLE AS retraind_old FOR EACH STATEMENT EXECUTE FUNCTION "retraind"."relevance_delete"()';
+  END IF;
+  EXECUTE 'CREATE TRIGGER "retraind_relevance_update" AFTER ' || 'UPDATE' || columns || ' ON "app"."items" FOR EACH ROW EXECUTE FUNCTION "retraind"."relevance_update"()';
+  EXECUTE 'CREATE TRIGGER "retraind_relevance_truncate" AFTER ' || 'TRUNCATE' || ' ON "app"."items" FOR EACH STATEMENT EXECUTE FUNCTION "retraind"."relevance_truncate"()';
+  EXECUTE 'CREATE TRIGGER "retraind_relevance_author" AFTER ' || 'UPDATE OF "updated_by"' || ' ON "app"."items" FOR EACH ROW EXECUTE FUNCTION "retraind"."relevance_author"()';
+END $retraind$;
+
+-- They fire under session_replication_role = replica too: what loads data that way changes labels as well.
+ALTER TABLE "app"."items" ENABLE ALWAYS TRIGGER "retraind_relevance_author";
+ALTER TABLE "app"."items" ENABLE ALWAYS TRIGGER "retraind_relevance_insert";
+ALTER TABLE "app"."items" ENABLE ALWAYS TRIGGER "retraind_relevance_update";
+ALTER TABLE "app"."items" ENABLE ALWAYS TRIGGER "retraind_relevance_delete";
+ALTER TABLE "app"."items" ENABLE ALWAYS TRIGGER "retraind_relevance_truncate";
+
+INSERT INTO retraind.sources AS s (source, definition, max_rows, max_size, max_age)
+VALUES ('relevance', '7099d2fe0ec700dadaab5307a3ced3ebccef86878e42cf78a37934267b43dfe2', 1000000, 1073741824, '604800 seconds')
+ON CONFLICT (source) DO UPDATE SET (definition, max_rows, max_size, max_age) = (excluded.definition, excluded.max_rows, excluded.max_size, excluded.max_age);
 
 COMMIT;

@@ -241,7 +241,7 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 		return err
 	}
 	if !installed {
-		found.Errorf("table", runInit, "database %q does not record label changes yet: it has no table %s", conn.Config().Database, s.outbox())
+		found.Errorf("table", runInit, "database %q does not record label changes yet: it has no table retraind.%s_outbox", conn.Config().Database, s.model)
 		return nil
 	}
 	wanted := events

@@ -16,14 +16,6 @@ func small(dsn string) *Postgres {
 	return cfg
 }
 
-func (b *bundle) count(sql string) (n int) {
-	b.t.Helper()
-	if err := b.conn.QueryRow(b.t.Context(), sql).Scan(&n); err != nil {
-		b.t.Fatal(err)
-	}
-	return n
-}
-
 // TestOutboxStaysSmallWhileNobodyReads writes many times what the outbox may hold, by rows and by statements, and then
 // reads: nothing is missing, since a row says that everything is to be read again.
 func TestOutboxStaysSmallWhileNobodyReads(t *testing.T) {

@@ -163,7 +163,10 @@ func (f *File) Location() *time.Location { return f.loc }
 // Names lists the models in order.
 func (f *File) Names() []string { return slices.Sorted(maps.Keys(f.Models)) }
 
-var modelName = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
+// ModelName is what the name of a model looks like.
+const ModelName = `^[a-z0-9_-]{1,32}$`
+
+var modelName = regexp.MustCompile(ModelName)
 
 func (f *File) validate() check.Problems {
 	var p check.Problems

@@ -73,7 +73,7 @@ func (a *app) init(dir string, e configs.Example, force bool) error {
 	if err != nil {
 		return err
 	}
-	files := map[string]string{"retraind.yaml": text, "retraind.sql": sql}
+	files := map[string]string{"retraind.yaml": text, configs.SchemaFile: string(configs.Schema()), "retraind.sql": sql}
 	for _, u := range units {
 		files[filepath.Join("systemd", u.Name)] = u.Text
 	}

@@ -193,6 +193,8 @@ func (r *reference) key(path string, f reflect.StructField, v reflect.Value, tex
 // alternative names the key that may stand instead of a required one.
 func alternative(path string) string {
 	switch path {
+	case "models.NAME.retrain_when":
+		return ", or `urgent_when`"
 	case "models.NAME.labels.postgres.dsn":
 		return ", or `dsn_file`"
 	case "models.NAME.labels.postgres.label":

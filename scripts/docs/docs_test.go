@@ -14,8 +14,8 @@ func TestDocumentsAreCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(fresh) != 3 {
-		t.Errorf("%d documents have generated parts, want 3: configuration, events, metrics", len(fresh))
+	if len(fresh) != 4 {
+		t.Errorf("%d files are generated, want 4: configuration, events, metrics and the schema", len(fresh))
 	}
 	for path, want := range fresh {
 		have, err := os.ReadFile(path)

@@ -1,10 +1,10 @@
-// Command docs writes the reference tables of docs/: configuration keys, events and metrics, from the code that defines
-// them.
+// Command docs writes the reference tables of docs/ and the configuration's JSON Schema: keys, events and metrics, from
+// the code that defines them.
 //
 //	go run ./scripts/docs
 //
-// It owns the parts of the documents between the marks "<!-- generated: NAME -->" and "<!-- end -->" and leaves the rest
-// alone. It runs in one goroutine from the repository's root. A test fails when the committed documents are not what it
+// It owns the parts of the documents between the marks "<!-- generated: NAME -->" and "<!-- end -->", leaves the rest
+// of them alone, and owns the whole schema. It runs in one goroutine from the repository's root. A test fails when the committed documents are not what it
 // writes.
 package main
 
@@ -48,6 +48,9 @@ func render(root string) (map[string][]byte, error) {
 		return nil, err
 	}
 	out := map[string][]byte{}
+	if out[filepath.Join(root, "configs", "retraind.schema.json")], err = schema(src); err != nil {
+		return nil, fmt.Errorf("schema: %w", err)
+	}
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		if err != nil {

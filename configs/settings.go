@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -70,6 +71,22 @@ func (f *File) Overlay(flags *pflag.FlagSet) (Settings, error) {
 	}
 	f.State, f.Listen, f.Socket = s.State, s.Listen, s.Socket
 	return s, nil
+}
+
+// overlaid says which flag or variable set a setting; empty where none did.
+func overlaid(flags *pflag.FlagSet, key string) (Origin, string) {
+	if !slices.Contains([]string{"state", "listen", "socket", "log-level", "log-format"}, key) {
+		return "", ""
+	}
+	if flags != nil {
+		if f := flags.Lookup(key); f != nil && f.Changed && f.Value.String() != "" {
+			return FromFlag, "--" + key
+		}
+	}
+	if name := "RETRAIND_" + strings.ToUpper(strings.ReplaceAll(key, "-", "_")); os.Getenv(name) != "" {
+		return FromEnvironment, name
+	}
+	return "", ""
 }
 
 // defaultSocket is where systemd made a directory for it, or in the state directory.

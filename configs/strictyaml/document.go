@@ -17,13 +17,22 @@ type Document struct {
 	positions map[string]position
 }
 
-type position struct{ line, column int }
+type position struct {
+	line, column int
+	scalar       bool // a single value stands there
+}
 
 // Position is where the value at a path stands, as in "models.relevance.quiet_hours[1].from". It is not ok for a value
 // that the file does not have.
 func (d *Document) Position(path string) (line, column int, ok bool) {
 	p, ok := d.positions[path]
 	return p.line, p.column, ok
+}
+
+// Scalar is where a path stands that is written as a single value.
+func (d *Document) Scalar(path string) (line, column int, ok bool) {
+	p := d.positions[path]
+	return p.line, p.column, p.scalar
 }
 
 // Locate gives findings of a Validate their place; one about a key that the file does not have stands at its nearest
@@ -54,5 +63,8 @@ func (d *decoder) place(path string, key, value *yaml.Node) {
 	if key != nil && (block || absent) {
 		at = key
 	}
-	d.doc.positions[path] = position{at.Line, at.Column}
+	for value.Kind == yaml.AliasNode {
+		value = value.Alias
+	}
+	d.doc.positions[path] = position{at.Line, at.Column, value.Kind == yaml.ScalarNode}
 }

@@ -48,7 +48,7 @@ func Decode(file string, data []byte, into any) (*Document, error) {
 		panic(fmt.Sprintf("strictyaml: Decode wants a pointer to a struct, not %T", into))
 	}
 	d := &decoder{
-		doc:    &Document{File: file, Source: data, positions: map[string]position{"": {1, 1}}},
+		doc:    &Document{File: file, Source: data, positions: map[string]position{"": {line: 1, column: 1}}},
 		fields: map[reflect.Type]*fieldSet{},
 		said:   map[spot]bool{},
 		root:   target.Elem().Type(),

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/retraind/retraind/configs"
+)
+
+func newConfig(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "config", Short: "Show the configuration, its schema, or have it read again", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newConfigShow(a), newConfigSchema(a), newConfigReload(a))
+	return cmd
+}
+
+func newConfigShow(a *app) *cobra.Command {
+	var origin bool
+	cmd := &cobra.Command{
+		Use: "show [FILE]", Short: "Show every value, those of the defaults too, and where each came from",
+		Long: `Show every value of a configuration as the daemon would have it, those of the defaults too; with --origin, where each
+came from: its line in the file, a flag, a RETRAIND_ variable, or the default. Passwords are not shown.
+
+A daemon that runs may go by an earlier text of the file: retraind status says so.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				a.config = args[0]
+			}
+			l, s, err := a.load(cmd)
+			if err != nil {
+				return err
+			}
+			values := l.Values(cmd.Flags(), s)
+			if a.json {
+				return a.printJSON(values)
+			}
+			var rows [][]string
+			for _, v := range values {
+				row := []string{v.Path, shownValue(v.Value), ""}
+				if origin {
+					row[2] = v.From()
+				}
+				rows = append(rows, row)
+			}
+			p := newPage(a.stdout)
+			p.table(0, []string{"key", "value", "from"}, rows...)
+			return p.print()
+		},
+	}
+	cmd.Flags().BoolVar(&origin, "origin", false, "say where each value came from")
+	return cmd
+}
+
+// shownValue writes a value as it could stand in the file.
+func shownValue(v any) string {
+	r := reflect.ValueOf(v)
+	if r.Kind() != reflect.Slice {
+		return fmt.Sprint(v)
+	}
+	parts := make([]string, r.Len())
+	for i := range parts {
+		parts[i] = fmt.Sprint(r.Index(i).Interface())
+	}
+	return "[" + strings.Join(parts, ", ") + "]"
+}
+
+func newConfigSchema(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "schema", Short: "Print the JSON Schema of a configuration, for editors",
+		Long: `Print the JSON Schema of a configuration. Editors that know yaml-language-server (VS Code, Neovim, Emacs and others)
+complete keys and mark slips by it, when the file's first line is
+  # yaml-language-server: $schema=./` + configs.SchemaFile + `
+retraind init writes both. What depends on several keys at once only retraind check knows.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := a.stdout.Write(configs.Schema())
+			return err
+		},
+	}
+}
+
+func newConfigReload(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "reload", Short: "Have the daemon read its configuration again, and say what came of it",
+		Long: `Have the daemon read its configuration again, as a HUP or a change of the file does, and say what came of it. A file with
+a fault is refused, exit code 1, and the daemon goes on with what it has.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c := a.client(cmd)
+			defer c.Close()
+			ctx := context.Background()
+			if err := c.Reload(ctx); err != nil {
+				return err
+			}
+			s, err := c.Snapshot(ctx)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(s.Config)
+			}
+			fmt.Fprintf(a.stdout, "%s is in force\n", s.Config.Path)
+			if len(s.Config.RestartNeeded) > 0 {
+				fmt.Fprintf(a.stdout, "restart needed for %s\n", strings.Join(s.Config.RestartNeeded, ", "))
+			}
+			return nil
+		},
+	}
+}

@@ -8,21 +8,16 @@ package configs
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
-	"net"
-	"net/netip"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/gpu"
-	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/watch"
@@ -45,8 +40,9 @@ type File struct {
 	// Models are the deployed classifiers under watch, by name.
 	Models map[string]*Model `yaml:"models"`
 
-	dir string // of the file: relative paths start here
-	loc *time.Location
+	dir      string // of the file: relative paths start here
+	loc      *time.Location
+	policies map[*Model]*policy.Policy // compiled when the file was checked
 }
 
 // Model is one deployed classifier under watch.
@@ -82,6 +78,7 @@ const (
 const DefaultPipeline = "default"
 
 func (f *File) withDefaults() {
+	f.policies = map[*Model]*policy.Policy{}
 	if f.Timezone == "" {
 		f.Timezone = "UTC"
 	}
@@ -167,96 +164,3 @@ func (f *File) Names() []string { return slices.Sorted(maps.Keys(f.Models)) }
 const ModelName = `^[a-z0-9_-]{1,32}$`
 
 var modelName = regexp.MustCompile(ModelName)
-
-func (f *File) validate() check.Problems {
-	var p check.Problems
-	switch f.Version {
-	case 1:
-	case 0:
-		p.Errorf("version", "write version: 1 at the top", "nothing says which version of the format this is")
-	default:
-		p.Errorf("version", "write version: 1", "unknown version %d", f.Version)
-	}
-	loc, err := time.LoadLocation(f.Timezone)
-	if err != nil || f.Timezone == "Local" {
-		p.Errorf("timezone", "write an IANA name such as Europe/Berlin or UTC", "unknown time zone %q", f.Timezone)
-		loc = time.UTC
-	}
-	f.loc = loc
-	if strings.Contains(f.State, "://") {
-		p.Errorf("state", "give a directory on a local disk, such as "+defaultState, "a database as the state is not supported by this version")
-	}
-	if err := checkListen(f.Listen); err != nil {
-		p.Errorf("listen", "write a loopback address such as 127.0.0.1:7420, or off; to reach it from elsewhere put a proxy with a login in front", "%v", err)
-	}
-	p.Under("nats", f.NATS.Validate())
-	if len(f.Models) == 0 {
-		p.Errorf("models", "add an entry; `retraind init` writes a commented example", "no model is configured")
-	}
-	for _, name := range f.Names() {
-		here := "models." + name
-		if !modelName.MatchString(name) {
-			p.Errorf(here, "use a-z, 0-9, - and _, at most 32", "%q cannot name a model", name)
-		}
-		if name == "_daemon" {
-			p.Errorf(here, "choose another name", "%q stands for the daemon itself in events", name)
-		}
-		p.Under(here, f.Models[name].validate(loc))
-	}
-	return p
-}
-
-func (m *Model) validate(loc *time.Location) check.Problems {
-	var p check.Problems
-	p.Under("labels", m.Labels.Validate())
-	p.Under("heldout", m.Heldout.Validate())
-	p.Under("serving", m.Serving.Validate())
-	p.Under("", m.Policy.Validate(loc))
-	p.Under("promote", m.Promote.Validate())
-	if m.GPU != nil {
-		p.Under("gpu", m.GPU.Validate())
-	}
-	if _, ok := m.Pipeline[DefaultPipeline]; !ok {
-		p.Errorf("pipeline", "name one of them default", "no pipeline named default: the policy would have nothing to start")
-	}
-	for _, name := range slices.Sorted(maps.Keys(m.Pipeline)) {
-		p.Under("pipeline."+name, actions.ValidatePipeline(m.Pipeline[name]))
-		for _, s := range m.Pipeline[name] {
-			if s.GPU && m.GPU == nil {
-				p.Errorf("pipeline."+name, "add gpu: {free: 20GiB} to the model", "step %q needs the GPU, but the model does not say how much of it", s.Title())
-			}
-		}
-	}
-	if pg := m.Labels.Postgres; pg != nil {
-		for _, name := range slices.Sorted(maps.Keys(m.Serving.Targets)) {
-			if len(pg.Targets) > 0 && pg.Targets[name] == "" {
-				p.Errorf("serving.targets."+name, "add label: with a column or an SQL expression", "nothing says which column holds the label of target %q", name)
-			}
-		}
-		for i, column := range m.Heldout.Group {
-			if !slices.Contains(pg.Text, column) {
-				p.Errorf(check.Index("heldout.group", i), "name one of labels.postgres.text", "%q is not a text column", column)
-			}
-		}
-	}
-	return p
-}
-
-// checkListen refuses an address that others could reach: the page has no login.
-func checkListen(address string) error {
-	if address == "off" {
-		return nil
-	}
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("%q is not an address with a port", address)
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return fmt.Errorf("%q has no port between 1 and 65535", address)
-	}
-	ip, err := netip.ParseAddr(host)
-	if host != "localhost" && (err != nil || !ip.IsLoopback()) {
-		return fmt.Errorf("%q is not a loopback address: everyone who reaches it could read the page", address)
-	}
-	return nil
-}

@@ -12,11 +12,10 @@ import (
 
 	"github.com/retraind/retraind/configs/strictyaml"
 	"github.com/retraind/retraind/internal/check"
-	"github.com/retraind/retraind/policy"
 )
 
 // maxFile caps what is read as a configuration.
-const maxFile = 1 << 20
+const maxFile = 8 << 20
 
 // Loaded is a file with everything that was found in it.
 type Loaded struct {
@@ -98,21 +97,19 @@ func Parse(path string, source []byte) (*Loaded, error) {
 	sum := sha256.Sum256(source)
 	l := &Loaded{Path: path, Source: source, Digest: "sha256:" + hex.EncodeToString(sum[:]), File: &File{}}
 	doc, err := strictyaml.Decode(path, source, l.File)
-	if err != nil {
-		var found strictyaml.Problems
-		if !errors.As(err, &found) {
-			return nil, err
-		}
+	var found strictyaml.Problems
+	if err != nil && !errors.As(err, &found) {
+		return nil, err
+	}
+	if doc == nil { // not even YAML
 		return nil, &InvalidError{Path: path, Source: source, Problems: found}
 	}
 	if l.File.dir, err = filepath.Abs(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
 	l.File.withDefaults()
-	found := append(doc.Warnings, doc.Locate(l.File.validate())...)
-	if found.Errors() == 0 {
-		found = append(found, doc.Locate(l.File.compile())...)
-	}
+	found = append(found, doc.Warnings...)
+	found = found.With(doc.Locate(l.File.validate(newBroken(found))))
 	if found.Errors() > 0 {
 		return nil, &InvalidError{Path: path, Source: source, Problems: found}
 	}
@@ -139,31 +136,4 @@ func read(path string) ([]byte, error) {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	return b, nil
-}
-
-// compile finds what shows only when the files that the policies name are read.
-func (f *File) compile() check.Problems {
-	var p check.Problems
-	for _, name := range f.Names() {
-		_, err := f.Policy(name)
-		var invalid *policy.Invalid
-		switch {
-		case errors.As(err, &invalid):
-			p.Under("models."+name, invalid.Problems)
-		case err != nil:
-			p.Errorf("models."+name, "", "%v", err)
-		}
-	}
-	return p
-}
-
-// Policy compiles a model's rules. Files that they name, such as holidays, are read relative to the configuration.
-func (f *File) Policy(model string) (*policy.Policy, error) {
-	return policy.Compile(f.Models[model].Policy, f.loc, policy.Options{ReadFile: func(name string) ([]byte, error) {
-		b, err := os.ReadFile(f.abs(name))
-		if errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("there is no file %s", f.abs(name))
-		}
-		return b, err
-	}})
 }

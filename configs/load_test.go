@@ -23,8 +23,8 @@ func TestLoadTellsWhatIsNoFile(t *testing.T) {
 	if _, err := configs.Load("/dev/zero"); err == nil || !strings.Contains(err.Error(), "is not a regular file") {
 		t.Errorf("device: %v", err)
 	}
-	huge := write(t, good+"#"+strings.Repeat("x", 2<<20))
-	if _, err := configs.Load(huge); err == nil || !strings.Contains(err.Error(), "a configuration has at most 1 MiB") {
+	huge := write(t, good+"#"+strings.Repeat("x", 9<<20))
+	if _, err := configs.Load(huge); err == nil || !strings.Contains(err.Error(), "a configuration has at most 8 MiB") {
 		t.Errorf("huge: %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/check"
 )
 
 // Options are what Compile needs beside the configuration.
@@ -24,15 +25,17 @@ type Policy struct {
 	windows  *Windows
 	schedule Schedule
 	digest   string
+	warnings check.Problems
 }
 
 // Compile checks a configuration and prepares it for decisions in the time zone loc. The error is of type *Invalid
 // with paths from where the configuration stands.
 func Compile(cfg Config, loc *time.Location, opts Options) (*Policy, error) {
-	if found := cfg.Validate(loc); hasErrors(found) {
+	found := cfg.Validate(loc)
+	if hasErrors(found) {
 		return nil, &Invalid{found}
 	}
-	p := &Policy{config: cfg}
+	p := &Policy{config: cfg, warnings: found}
 	var err error
 	if p.retrain, err = cfg.RetrainWhen.conditions("retrain_when"); err != nil {
 		return nil, fmt.Errorf("policy retrain_when: %w", err)
@@ -74,6 +77,9 @@ func digest(cfg Config, w *Windows) (string, error) {
 
 // Digest is the SHA-256 of the effective configuration in hexadecimal: two policies with the same digest decide alike.
 func (p *Policy) Digest() string { return p.digest }
+
+// Warnings are what the configuration makes doubtful without making it impossible.
+func (p *Policy) Warnings() check.Problems { return p.warnings }
 
 // Config is what was compiled.
 func (p *Policy) Config() Config { return p.config }

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -154,7 +155,7 @@ func (d *decoder) list(n *yaml.Node, path string, into reflect.Value, depth int)
 	}
 	out := reflect.MakeSlice(into.Type(), len(n.Content), len(n.Content))
 	for i, entry := range n.Content {
-		at := fmt.Sprintf("%s[%d]", path, i)
+		at := path + "[" + strconv.Itoa(i) + "]"
 		d.place(at, nil, entry)
 		v := newValue(into.Type().Elem())
 		d.value(entry, at, v, depth+1)

@@ -14,8 +14,9 @@ type entry struct{ key, value *yaml.Node }
 // entries lists a mapping's keys, its own first, then those merged by "<<" that it does not set itself. Repeated keys
 // are reported.
 func (d *decoder) entries(n *yaml.Node, path string, depth int) []entry {
-	var own, merged []entry
-	seen := map[string]*yaml.Node{}
+	var merged []entry
+	own := make([]entry, 0, len(n.Content)/2)
+	seen := newKeys(len(n.Content) / 2)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		for key.Kind == yaml.AliasNode {
@@ -32,20 +33,50 @@ func (d *decoder) entries(n *yaml.Node, path string, depth int) []entry {
 			d.fail(key, path, "remove it", "a key with a control character: %q", cutValue(key.Value))
 			continue
 		}
-		if first, dup := seen[key.Value]; dup {
+		if first := seen.find(own, key.Value); first != nil {
 			d.fail(key, join(path, key.Value), "remove one of them", "duplicate key %q, first on line %d", cutValue(key.Value), first.Line)
 			continue
 		}
-		seen[key.Value] = key
+		seen.add(key)
 		own = append(own, entry{key, value})
 	}
 	for _, e := range merged {
-		if _, set := seen[e.key.Value]; !set {
-			seen[e.key.Value] = e.key
+		if seen.find(own, e.key.Value) == nil {
+			seen.add(e.key)
 			own = append(own, e)
 		}
 	}
 	return own
+}
+
+// keys finds a mapping's keys again. Most mappings are so small that looking through them costs less than a table.
+type keys map[string]*yaml.Node
+
+const fewKeys = 16
+
+func newKeys(n int) keys {
+	if n <= fewKeys {
+		return nil
+	}
+	return make(keys, n)
+}
+
+func (k keys) add(key *yaml.Node) {
+	if k != nil {
+		k[key.Value] = key
+	}
+}
+
+func (k keys) find(own []entry, name string) *yaml.Node {
+	if k != nil {
+		return k[name]
+	}
+	for i := range own {
+		if own[i].key.Value == name {
+			return own[i].key
+		}
+	}
+	return nil
 }
 
 // merge reads the value of "<<": a mapping or a list of mappings, of which the earlier wins.
@@ -81,10 +112,6 @@ func (d *decoder) mapping(n *yaml.Node, path string, into reflect.Value, depth i
 	}
 	set := d.fieldsOf(into.Type())
 	var other []entry
-	exact := map[string]int{}
-	for _, e := range found {
-		exact[e.key.Value] = e.key.Line
-	}
 	for _, e := range found {
 		index, known := set.byKey[e.key.Value]
 		at := join(path, e.key.Value)
@@ -95,8 +122,8 @@ func (d *decoder) mapping(n *yaml.Node, path string, into reflect.Value, depth i
 		case top && strings.HasPrefix(e.key.Value, "x-"):
 		case set.rest != nil:
 			other = append(other, e)
-		case set.byKey[lower] != nil && exact[lower] != 0:
-			d.fail(e.key, at, "remove one of them", "duplicate key %q, on line %d as %q", cutValue(e.key.Value), exact[lower], lower)
+		case set.byKey[lower] != nil && lineOf(found, lower) != 0:
+			d.fail(e.key, at, "remove one of them", "duplicate key %q, on line %d as %q", cutValue(e.key.Value), lineOf(found, lower), lower)
 		default:
 			d.fail(e.key, at, d.unknownHint(e.key.Value, set, into.Type()), "unknown key %q", cutValue(e.key.Value))
 		}
@@ -104,6 +131,16 @@ func (d *decoder) mapping(n *yaml.Node, path string, into reflect.Value, depth i
 	if other != nil {
 		d.names(other, path, into.FieldByIndex(set.rest), depth, set.keys)
 	}
+}
+
+// lineOf is where a key stands, 0 where it does not.
+func lineOf(found []entry, key string) int {
+	for _, e := range found {
+		if e.key.Value == key {
+			return e.key.Line
+		}
+	}
+	return 0
 }
 
 // names decodes entries whose keys the user chose. Beside fixed keys, a name close to one of them is likely a slip.

@@ -60,6 +60,13 @@ func (ps Problems) Errors() int {
 	return n
 }
 
+// With adds more of them, in the order of the file.
+func (ps Problems) With(more Problems) Problems {
+	all := append(ps[:len(ps):len(ps)], more...)
+	all.sort()
+	return all
+}
+
 // Err is nil where there are at most warnings.
 func (ps Problems) Err() error {
 	if ps.Errors() == 0 {

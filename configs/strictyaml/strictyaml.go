@@ -19,9 +19,9 @@ import (
 
 // Limits of a configuration file. They are far above any real one and keep hostile input cheap.
 const (
-	maxBytes    = 1 << 20
+	maxBytes    = 8 << 20
 	maxDepth    = 64
-	maxNodes    = 200_000 // values visited, aliases counted each time they are used
+	maxNodes    = 2_000_000 // values visited, aliases counted each time they are used
 	maxProblems = 100
 )
 
@@ -48,11 +48,12 @@ func Decode(file string, data []byte, into any) (*Document, error) {
 		panic(fmt.Sprintf("strictyaml: Decode wants a pointer to a struct, not %T", into))
 	}
 	d := &decoder{
-		doc:    &Document{File: file, Source: data, positions: map[string]position{"": {line: 1, column: 1}}},
+		doc:    &Document{File: file, Source: data, positions: make(map[string]position, len(data)/24)},
 		fields: map[reflect.Type]*fieldSet{},
 		said:   map[spot]bool{},
 		root:   target.Elem().Type(),
 	}
+	d.doc.positions[""] = position{line: 1, column: 1}
 	text, problem := checkText(data)
 	if problem == nil {
 		var root *yaml.Node

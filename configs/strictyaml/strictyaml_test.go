@@ -234,7 +234,7 @@ func TestJSON(t *testing.T) {
 func TestSizes(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ source, want string }{
-		"too large": {"timezone: " + strings.Repeat("x", 1<<20), "f: the file is too large: 1048586 bytes (a configuration has at most 1 MiB; is this the right file?)"},
+		"too large": {"timezone: " + strings.Repeat("x", 8<<20), "f: the file is too large: 8388618 bytes (a configuration has at most 8 MiB; is this the right file?)"},
 		"nested":    {"models: " + strings.Repeat("[", 500_000), "f:1:1: values are nested too deeply"},
 	} {
 		_, err := strictyaml.Decode("f", []byte(c.source), &config{})

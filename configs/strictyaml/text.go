@@ -14,7 +14,7 @@ import (
 // mark.
 func checkText(data []byte) ([]byte, *Problem) {
 	if len(data) > maxBytes {
-		return nil, &Problem{Message: fmt.Sprintf("the file is too large: %d bytes", len(data)), Hint: "a configuration has at most 1 MiB; is this the right file?"}
+		return nil, &Problem{Message: fmt.Sprintf("the file is too large: %d bytes", len(data)), Hint: "a configuration has at most 8 MiB; is this the right file?"}
 	}
 	if bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
 		return nil, &Problem{Line: 1, Column: 1, Message: "the file is UTF-16", Hint: "save it as UTF-8"}

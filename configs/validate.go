@@ -1,0 +1,228 @@
+package configs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/configs/strictyaml"
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/policy"
+)
+
+// broken knows the parts of a file that could not be read: nothing more is said about them, since what stands there is
+// not what was meant.
+type broken []string
+
+func newBroken(found strictyaml.Problems) broken {
+	var b broken
+	for _, p := range found {
+		if p.Warning {
+			continue
+		}
+		b = append(b, p.Path)
+		if strings.HasPrefix(p.Message, "unknown key") { // a section may be missing because its name was misspelt
+			b = append(b, p.Path[:max(0, strings.LastIndexByte(p.Path, '.'))])
+		}
+	}
+	return b
+}
+
+// has says that something at, below or above a path could not be read.
+func (b broken) has(path string) bool {
+	return slices.ContainsFunc(b, func(bad string) bool { return within(bad, path) || within(path, bad) })
+}
+
+// within says that a path is another one or below it; nothing is below the whole file but itself.
+func within(path, above string) bool {
+	if rest, ok := strings.CutPrefix(path, above); ok && above != "" {
+		return rest == "" || rest[0] == '.' || rest[0] == '['
+	}
+	return path == above
+}
+
+// validate finds what is wrong with the parts that could be read.
+func (f *File) validate(b broken) check.Problems {
+	var p check.Problems
+	if !b.has("version") {
+		switch f.Version {
+		case 1:
+		case 0:
+			if !b.has("") {
+				p.Errorf("version", "write version: 1 at the top", "nothing says which version of the format this is")
+			}
+		default:
+			p.Errorf("version", "write version: 1", "unknown version %d", f.Version)
+		}
+	}
+	loc, err := time.LoadLocation(f.Timezone)
+	if err != nil || f.Timezone == "Local" {
+		p.Errorf("timezone", zoneHint(f.Timezone), "unknown time zone %q", f.Timezone)
+		loc = time.UTC
+	}
+	f.loc = loc
+	if strings.Contains(f.State, "://") {
+		p.Errorf("state", "give a directory on a local disk, such as "+defaultState, "a database as the state is not supported by this version")
+	}
+	if err := checkListen(f.Listen); err != nil {
+		p.Errorf("listen", "write a loopback address such as 127.0.0.1:7420, or off; to reach it from elsewhere put a proxy with a login in front", "%v", err)
+	}
+	if !b.has("nats") {
+		p.Under("nats", f.NATS.Validate())
+	}
+	if len(f.Models) == 0 && !b.has("models") && !b.has("") {
+		p.Errorf("models", "add an entry; `retraind init` writes a commented example", "no model is configured")
+	}
+	for _, name := range f.Names() {
+		here := "models." + name
+		if !modelName.MatchString(name) {
+			p.Errorf(here, "use a-z, 0-9, - and _, at most 32", "%q cannot name a model", name)
+		}
+		if name == "_daemon" {
+			p.Errorf(here, "choose another name", "%q stands for the daemon itself in events", name)
+		}
+		unread := func(section string) bool { return b.has(here+"."+section) || slices.Contains(b, here) }
+		p.Under(here, f.Models[name].validate(unread))
+		p.Under(here, f.compile(f.Models[name], unread))
+	}
+	return p
+}
+
+func (m *Model) validate(unread func(section string) bool) check.Problems {
+	var p check.Problems
+	section := func(name string, validate func() check.Problems) {
+		if !unread(name) {
+			p.Under(name, validate())
+		}
+	}
+	section("labels", m.Labels.Validate)
+	section("heldout", m.Heldout.Validate)
+	section("serving", m.Serving.Validate)
+	section("promote", m.Promote.Validate)
+	if m.GPU != nil {
+		section("gpu", m.GPU.Validate)
+	}
+	if !unread("pipeline") {
+		m.validatePipeline(&p, unread("gpu"))
+	}
+	if !unread("labels") && !unread("serving") && !unread("heldout") {
+		m.validateColumns(&p)
+	}
+	return p
+}
+
+func (m *Model) validatePipeline(p *check.Problems, anyGPU bool) {
+	if _, ok := m.Pipeline[DefaultPipeline]; !ok {
+		p.Errorf("pipeline", "name one of them default", "no pipeline named default: the policy would have nothing to start")
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Pipeline)) {
+		p.Under("pipeline."+name, actions.ValidatePipeline(m.Pipeline[name]))
+		for _, s := range m.Pipeline[name] {
+			if s.GPU && m.GPU == nil && !anyGPU {
+				p.Errorf("pipeline."+name, "add gpu: {free: 20GiB} to the model", "step %q needs the GPU, but the model does not say how much of it", s.Title())
+			}
+		}
+	}
+}
+
+func (m *Model) validateColumns(p *check.Problems) {
+	pg := m.Labels.Postgres
+	if pg == nil {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Serving.Targets)) {
+		if len(pg.Targets) > 0 && pg.Targets[name] == "" {
+			p.Errorf("serving.targets."+name, "add label: with a column or an SQL expression", "nothing says which column holds the label of target %q", name)
+		}
+	}
+	for i, column := range m.Heldout.Group {
+		if !slices.Contains(pg.Text, column) {
+			p.Errorf(check.Index("heldout.group", i), "name one of labels.postgres.text", "%q is not a text column", column)
+		}
+	}
+}
+
+// compile prepares a model's rules and keeps them, so that they are checked once. What it finds includes what shows only
+// when the files that the rules name are read.
+func (f *File) compile(m *Model, unread func(section string) bool) check.Problems {
+	compiled, err := f.newPolicy(m)
+	var invalid *policy.Invalid
+	var found check.Problems
+	switch {
+	case errors.As(err, &invalid):
+		found = invalid.Problems
+	case err != nil:
+		found.Errorf("", "", "%v", err)
+	default:
+		found = compiled.Warnings()
+		f.policies[m] = compiled
+	}
+	return slices.DeleteFunc(found, func(p check.Problem) bool {
+		top, _, _ := strings.Cut(p.Path, ".")
+		top, _, _ = strings.Cut(top, "[")
+		return unread(top) || top == "retrain_when" && unread("urgent_when")
+	})
+}
+
+// newPolicy compiles a model's rules. Files that they name, such as holidays, are read relative to the configuration.
+func (f *File) newPolicy(m *Model) (*policy.Policy, error) {
+	return policy.Compile(m.Policy, f.loc, policy.Options{ReadFile: func(name string) ([]byte, error) {
+		b, err := os.ReadFile(f.abs(name))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("there is no file %s", f.abs(name))
+		}
+		return b, err
+	}})
+}
+
+// Policy is a model's compiled rules.
+func (f *File) Policy(model string) (*policy.Policy, error) {
+	m := f.Models[model]
+	if p, ok := f.policies[m]; ok {
+		return p, nil
+	}
+	return f.newPolicy(m)
+}
+
+// zoneHint finds the zone that was probably meant.
+func zoneHint(name string) string {
+	const hint = "write an IANA name such as Europe/Berlin or UTC"
+	common := []string{
+		"UTC", "Africa/Cairo", "Africa/Johannesburg", "Africa/Lagos", "America/Bogota", "America/Chicago", "America/Denver", "America/Los_Angeles",
+		"America/New_York", "America/Sao_Paulo", "America/Toronto", "Asia/Dubai", "Asia/Hong_Kong", "Asia/Kolkata", "Asia/Shanghai", "Asia/Singapore",
+		"Asia/Tokyo", "Australia/Sydney", "Europe/Amsterdam", "Europe/Berlin", "Europe/Istanbul", "Europe/Lisbon", "Europe/London", "Europe/Madrid",
+		"Europe/Paris", "Europe/Rome", "Europe/Stockholm", "Europe/Vienna", "Europe/Warsaw", "Europe/Zurich", "Pacific/Auckland",
+	}
+	if near := check.Nearest(name, common); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	return hint
+}
+
+// checkListen refuses an address that others could reach: the page has no login.
+func checkListen(address string) error {
+	if address == "off" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q is not an address with a port", address)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("%q has no port between 1 and 65535", address)
+	}
+	ip, err := netip.ParseAddr(host)
+	if host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		return fmt.Errorf("%q is not a loopback address: everyone who reaches it could read the page", address)
+	}
+	return nil
+}

@@ -72,6 +72,11 @@ func setupScript(env *testscript.Env) error {
 	w := &world{t: t, processes: map[string]*process{}}
 	env.Values[worldKey{}] = w
 	env.Defer(w.close)
+	examples, err := filepath.Abs("../../configs/examples")
+	if err != nil {
+		return err
+	}
+	env.Setenv("EXAMPLES", examples)
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("TZ", "UTC")
 	env.Setenv("COLUMNS", "300") // where a line breaks depends on what differs from run to run

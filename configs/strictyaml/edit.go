@@ -1,14 +1,16 @@
 package strictyaml
 
 import (
+	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// Set returns a text in which the value at a path of keys, such as models.news.limits.cooldown, is another one, written
-// as YAML. Keys that are not there are added; what an anchor shares with other places changes in this place alone.
+// Set returns a text in which the value at a path, such as models.news.limits.cooldown or tests[2].expect, is another
+// one, written as YAML. Keys that are not there are added; what an anchor shares with other places changes in this place alone.
 // Whether such keys exist is for Decode to say.
 func Set(data []byte, path, value string) ([]byte, error) {
 	var doc, want yaml.Node
@@ -22,8 +24,12 @@ func Set(data []byte, path, value string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: no value is given", path)
 	}
 	at := doc.Content[0]
-	keys := strings.Split(path, ".")
+	keys := strings.Split(strings.ReplaceAll(path, "[", ".["), ".")
 	for i, key := range keys {
+		if n, is := index(key); is && at.Kind == yaml.SequenceNode && n < len(at.Content) && i < len(keys)-1 {
+			at = at.Content[n]
+			continue
+		}
 		if at.Kind != yaml.MappingNode {
 			return nil, fmt.Errorf("%s is %s, it has no key %q: set the whole of it", strings.Join(keys[:i], "."), describe(at), key)
 		}
@@ -43,7 +49,20 @@ func Set(data []byte, path, value string) ([]byte, error) {
 		}
 		at = *slot
 	}
-	return yaml.Marshal(&doc)
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	if err := enc.Encode(&doc); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), enc.Close()
+}
+
+// index reads the "[2]" of a path.
+func index(key string) (int, bool) {
+	inner, ok := strings.CutPrefix(key, "[")
+	n, err := strconv.Atoi(strings.TrimSuffix(inner, "]"))
+	return n, ok && err == nil && n >= 0
 }
 
 // slotOf is where the value of a key stands in a mapping. A key that comes by a merge becomes one of the mapping's own;

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/configs/strictyaml"
+	"github.com/retraind/retraind/policy"
+)
+
+func newTest(a *app) *cobra.Command {
+	var only, junit string
+	var update bool
+	cmd := &cobra.Command{
+		Use:   "test FILE...",
+		Short: "Test a policy: figures over virtual time, and what it has to decide",
+		Long: `Test a policy. A test file names a configuration and lists cases: figures over virtual time, and what has
+to be decided when, and why. Nothing is asked and nothing runs; a year takes milliseconds.
+
+Exit code 3: a test failed.`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			pattern, err := regexp.Compile(only)
+			if err != nil {
+				return fail(exitUsage, "--run %q is not a pattern: %w", only, err)
+			}
+			var files []testedFile
+			for _, path := range args {
+				f, err := testFile(path, pattern, update)
+				if err != nil {
+					return err
+				}
+				files = append(files, f)
+			}
+			if junit != "" {
+				if err := writeJUnit(junit, files); err != nil {
+					return err
+				}
+			}
+			return a.showTests(files, update)
+		},
+	}
+	cmd.Flags().StringVar(&only, "run", "", "only the tests whose name matches this pattern")
+	cmd.Flags().StringVar(&junit, "junit", "", "write the results as JUnit XML to this file")
+	cmd.Flags().BoolVar(&update, "update", false, "write what is decided into the files, as what is expected from now on")
+	return cmd
+}
+
+// testedFile is what came of one file.
+type testedFile struct {
+	cases   *configs.Cases
+	tests   []tested
+	updated bool
+}
+
+// tested is one test of a file.
+type tested struct {
+	index  int // in the file
+	result policy.CaseResult
+	took   time.Duration
+}
+
+func testFile(path string, pattern *regexp.Regexp, update bool) (testedFile, error) {
+	c, err := configs.LoadCases(path)
+	if err != nil {
+		return testedFile{}, err
+	}
+	f := testedFile{cases: c}
+	text := c.Source
+	for i, t := range c.File.Tests {
+		if !pattern.MatchString(t.Name) {
+			continue
+		}
+		start := time.Now()
+		r := c.Policy.Test(t)
+		f.tests = append(f.tests, tested{i, r, time.Since(start)})
+		if update && !r.Passed() && r.Error == nil {
+			if text, err = strictyaml.Set(text, fmt.Sprintf("tests[%d].expect", i), expectations(r.Observed)); err != nil {
+				return f, fmt.Errorf("%s: %w", path, err)
+			}
+			f.updated = true
+		}
+	}
+	if f.updated {
+		info, err := os.Stat(path)
+		if err != nil {
+			return f, err
+		}
+		return f, renameio.WriteFile(path, text, info.Mode().Perm())
+	}
+	return f, nil
+}
+
+func expectations(list []policy.Expectation) string {
+	var b strings.Builder
+	for _, e := range list {
+		b.WriteString("- " + e.YAML() + "\n")
+	}
+	return b.String()
+}
+
+func (a *app) showTests(files []testedFile, update bool) error {
+	passed, failed := 0, 0
+	var docs []testJSON
+	var out bytes.Buffer
+	for _, f := range files {
+		for _, t := range f.tests {
+			docs = append(docs, newTestJSON(f, t))
+			switch {
+			case t.result.Passed():
+				passed++
+				fmt.Fprintf(&out, "ok    %s\n", t.result.Name)
+			case update && t.result.Error == nil:
+				fmt.Fprintf(&out, "new   %s: what is decided is written into %s\n", t.result.Name, f.cases.Path)
+			default:
+				failed++
+				f.failure(&out, t)
+			}
+		}
+	}
+	if a.json {
+		if docs == nil {
+			docs = []testJSON{}
+		}
+		if err := a.printJSON(docs); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(&out, "%s passed, %d failed\n", plural(passed, "test"), failed)
+		if _, err := a.stdout.Write(out.Bytes()); err != nil {
+			return err
+		}
+	}
+	switch {
+	case failed > 0:
+		return silent(exitNo)
+	case len(docs) == 0:
+		return fail(exitNotFound, "no test has a name that matches")
+	}
+	return nil
+}

@@ -1,0 +1,84 @@
+package configs
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/retraind/retraind/configs/strictyaml"
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/policy"
+)
+
+// Cases is a file of policy tests with the policy that it tests.
+type Cases struct {
+	File   policy.CaseFile
+	Path   string
+	Source []byte
+	Policy *policy.Policy
+	Rules  *Loaded // the configuration that the policy stands in
+	Model  string
+
+	doc *strictyaml.Document
+}
+
+// Line is where a value of the tests stands, such as "tests[2].expect[0]".
+func (c *Cases) Line(path string) int {
+	line, _, _ := c.doc.Position(path)
+	return line
+}
+
+// LoadCases reads a file of policy tests, strictly, and the configuration that it names. The error is an *InvalidError
+// when one of the two could be read and has faults.
+func LoadCases(path string) (*Cases, error) {
+	source, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cases{Path: path, Source: source}
+	c.doc, err = strictyaml.Decode(path, source, &c.File)
+	var found strictyaml.Problems
+	if errors.As(err, &found) {
+		return nil, &InvalidError{Path: path, Source: source, Problems: found}
+	}
+	if err != nil {
+		return nil, err
+	}
+	problems := c.File.Validate()
+	if len(problems) == 0 {
+		rules := c.File.Policy
+		if !filepath.IsAbs(rules) {
+			rules = filepath.Join(filepath.Dir(path), rules)
+		}
+		if c.Rules, err = Load(rules); err != nil {
+			return nil, err
+		}
+		problems = c.choose()
+	}
+	if located := c.doc.Locate(problems); located.Errors() > 0 {
+		return nil, &InvalidError{Path: path, Source: source, Problems: located}
+	}
+	c.Policy, err = c.Rules.File.Policy(c.Model)
+	return c, err
+}
+
+// choose finds the model whose rules are tested, and the tests' times in its zone.
+func (c *Cases) choose() check.Problems {
+	var p check.Problems
+	names := c.Rules.File.Names()
+	switch c.Model = c.File.Model; {
+	case c.Model == "" && len(names) == 1:
+		c.Model = names[0]
+	case c.Model == "":
+		p.Errorf("model", "write model: with one of "+strings.Join(names, ", "), "the configuration has several models")
+	case !slices.Contains(names, c.Model):
+		p.Errorf("model", "the models are "+strings.Join(names, ", "), "the configuration has no model %q", c.Model)
+	}
+	for i, t := range c.File.Tests {
+		if _, err := policy.ParseCaseTime(t.Start, c.Rules.File.Location()); err != nil {
+			p.Errorf(check.Index("tests", i)+".start", "", "%v", err)
+		}
+	}
+	return p
+}

@@ -1,0 +1,210 @@
+package policy
+
+import (
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// CaseFile is a file of policy tests.
+type CaseFile struct {
+	// Policy is the configuration whose rules are tested; relative to the file.
+	Policy string `yaml:"policy"`
+	// Model is the one whose rules are tested; may be left out where the configuration has only one.
+	Model string `yaml:"model"`
+	// Tests are the cases.
+	Tests []Case `yaml:"tests"`
+}
+
+// Case is one policy test: figures over virtual time, and what has to be decided.
+type Case struct {
+	// Name says what has to hold.
+	Name string `yaml:"name"`
+	// Start is the time of the first evaluation, in the policy's zone: 2027-03-27 20:00.
+	Start string `yaml:"start"`
+	// Step is the time between two values of the series; default 1h.
+	Step unit.Duration `yaml:"step"`
+	// HeldOut is the number of held-out items, all of them scored; default 500.
+	HeldOut int `yaml:"held_out"`
+	// Items is the number of labelled items; default 5000.
+	Items int `yaml:"items"`
+	// Baseline is the accuracy at the promotion; default: the first value of the series accuracy.
+	Baseline *unit.Percent `yaml:"baseline"`
+	// Age is how old the release is at the start; default 1d.
+	Age unit.Duration `yaml:"age"`
+	// Series are figures over time, by name: accuracy: "91% 90%x5 89%-1%x3".
+	Series map[string]string `yaml:"series"`
+	// Runs says what comes of each run that begins.
+	Runs CaseRuns `yaml:"runs"`
+	// Past are runs that ended before the start.
+	Past []CasePast `yaml:"past"`
+	// Events are what people do meanwhile.
+	Events []CaseEvent `yaml:"events"`
+	// Expect is what has to be decided.
+	Expect []Expectation `yaml:"expect"`
+}
+
+// CaseRuns says what comes of the runs that begin in a test.
+type CaseRuns struct {
+	// Take is how long each lasts; default 1h.
+	Take unit.Duration `yaml:"take"`
+	// Outcome is how each ends; default promoted.
+	Outcome Outcome `yaml:"outcome"`
+	// Need is how long a run is expected to take, for the quiet hours; default: as long as it takes.
+	Need *unit.Duration `yaml:"need"`
+}
+
+// CasePast is a run before the test.
+type CasePast struct {
+	// Ago is how long before the start it ended.
+	Ago unit.Duration `yaml:"ago"`
+	// Took is how long it lasted; default 1h.
+	Took unit.Duration `yaml:"took"`
+	// Outcome is how it ended; default promoted.
+	Outcome Outcome `yaml:"outcome"`
+	// SameLabels says that it trained on the labels as they are at the start.
+	SameLabels bool `yaml:"same_labels"`
+}
+
+// CaseEvent is something that a person does.
+type CaseEvent struct {
+	// At is when, after the start.
+	At unit.Duration `yaml:"at"`
+	// Force demands a retrain.
+	Force bool `yaml:"force"`
+	// Pause keeps runs from starting by themselves for so long.
+	Pause unit.Duration `yaml:"pause"`
+	// Hold keeps every run from starting, until resume.
+	Hold bool `yaml:"hold"`
+	// Resume ends a pause and a hold.
+	Resume bool `yaml:"resume"`
+}
+
+// Expectation is what has to be decided at a time, or in the whole test. What is left out is not looked at.
+type Expectation struct {
+	// At is when, after the start; the last decision until then counts.
+	At *unit.Duration `yaml:"at"`
+	// Decision is start, running, wait, hold or undecided.
+	Decision Doing `yaml:"decision"`
+	// Reason is why nothing starts, a word of the closed list.
+	Reason Reason `yaml:"reason"`
+	// Because lists the conditions that call for a retrain, all of them: [accuracy_drop, urgent_when.accuracy_below].
+	Because *[]string `yaml:"because"`
+	// Blocked lists everything that keeps a retrain from starting, all of it.
+	Blocked *[]Reason `yaml:"blocked"`
+	// Starts lists when runs begin, after the start of the test, all of them; stands alone.
+	Starts *[]unit.Duration `yaml:"starts"`
+}
+
+// Doing is a decision in one word.
+type Doing string
+
+// What a decision comes to.
+const (
+	DoingStart     Doing = "start"     // a run begins
+	DoingRunning   Doing = "running"   // a run is under way
+	DoingWait      Doing = "wait"      // a retrain is wanted and something stands in the way
+	DoingHold      Doing = "hold"      // no retrain is wanted
+	DoingUndecided Doing = "undecided" // nothing can be concluded
+)
+
+// SetDefaults fills in what a test may leave out.
+func (c *Case) SetDefaults() {
+	*c = Case{Step: unit.Duration(day / 24), HeldOut: 500, Items: 5000, Age: unit.Duration(day), Runs: CaseRuns{Take: unit.Duration(day / 24), Outcome: OutcomePromoted}}
+}
+
+// SetDefaults fills in what a run of the past may leave out.
+func (p *CasePast) SetDefaults() {
+	*p = CasePast{Took: unit.Duration(day / 24), Outcome: OutcomePromoted}
+}
+
+// Validate finds what is no test.
+func (f CaseFile) Validate() check.Problems {
+	var p check.Problems
+	if f.Policy == "" {
+		p.Errorf("policy", "write policy: retraind.yaml", "nothing says which policy is tested")
+	}
+	if len(f.Tests) == 0 {
+		p.Errorf("tests", "add an entry with name, start, series and expect", "there is no test")
+	}
+	seen := map[string]bool{}
+	for i, c := range f.Tests {
+		here := check.Index("tests", i)
+		p.Under(here, c.validate())
+		if seen[c.Name] {
+			p.Errorf(here+".name", "give each test a name of its own", "two tests are called %q", c.Name)
+		}
+		seen[c.Name] = true
+	}
+	return p
+}
+
+func (c Case) validate() check.Problems {
+	var p check.Problems
+	if c.Name == "" {
+		p.Errorf("name", "say what has to hold", "the test has no name")
+	}
+	if c.Start == "" {
+		p.Errorf("start", `write start: 2027-03-27 20:00`, "the test has no start")
+	}
+	if c.Step <= 0 {
+		p.Errorf("step", "write step: 1h", "%s is no step", c.Step)
+	}
+	if c.HeldOut < 0 || c.Items < 0 {
+		p.Errorf("held_out", "write held_out: 500", "there cannot be fewer than no items")
+	}
+	if len(c.Series) == 0 {
+		p.Errorf("series", `write series: {accuracy: "91%x10"}`, "the test has no figures")
+	}
+	for _, name := range sortedKeys(c.Series) {
+		if err := validSeries(name); err != nil {
+			found(&p, "series."+name, err)
+			continue
+		}
+		if _, err := parseSeries(c.Series[name], name == "state"); err != nil {
+			found(&p, "series."+name, err)
+		}
+	}
+	outcome := func(path string, o Outcome) {
+		switch o {
+		case OutcomePromoted, OutcomeRejected, OutcomeRolledBack, OutcomeFailed, OutcomeCancelled, OutcomeBlocked:
+		default:
+			p.Errorf(path, "write promoted, rejected, rolled_back, failed, cancelled or blocked", "unknown outcome %q", o)
+		}
+	}
+	outcome("runs.outcome", c.Runs.Outcome)
+	for i, past := range c.Past {
+		outcome(check.Index("past", i)+".outcome", past.Outcome)
+	}
+	for i, e := range c.Expect {
+		p.Under(check.Index("expect", i), e.validate())
+	}
+	return p
+}
+
+func (e Expectation) validate() check.Problems {
+	var p check.Problems
+	about := e.Decision != "" || e.Reason != "" || e.Because != nil || e.Blocked != nil
+	switch {
+	case e.Starts != nil && (e.At != nil || about):
+		p.Errorf("starts", "make it an entry of its own", "starts is about the whole test, not about one time")
+	case e.Starts == nil && e.At == nil:
+		p.Errorf("", "write {at: 8h, decision: hold}, or {starts: [10h]}", "nothing says when")
+	case e.At != nil && !about:
+		p.Errorf("", "add decision:, reason:, because: or blocked:", "nothing is expected at %s", e.At)
+	}
+	switch e.Decision {
+	case "", DoingStart, DoingRunning, DoingWait, DoingHold, DoingUndecided:
+	default:
+		p.Errorf("decision", "write start, running, wait, hold or undecided", "unknown decision %q", e.Decision)
+	}
+	reasons := []Reason{e.Reason}
+	if e.Blocked != nil {
+		reasons = append(reasons, *e.Blocked...)
+	}
+	for _, r := range reasons {
+		if err := knownReason(r); err != nil {
+			found(&p, "reason", err)
+		}
+	}
+	return p
+}

@@ -1,0 +1,122 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// seriesNames are the figures that a test may speak of; those that end in a dot take a category's name.
+var seriesNames = []string{
+	"accuracy", "macro_f1", "scored", "changed", "psi", "right_to_wrong", "wrong_to_right", "new_items", "new_errors", "alarmed", "state",
+	"recall.", "support.", "new.",
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+func validSeries(name string) error {
+	for _, n := range seriesNames {
+		if name == n && !strings.HasSuffix(n, ".") || strings.HasSuffix(n, ".") && strings.HasPrefix(name, n) && len(name) > len(n) {
+			return nil
+		}
+	}
+	hint := "the names are accuracy, macro_f1, scored, changed, psi, right_to_wrong, wrong_to_right, new_items, new_errors, alarmed, state, recall.CATEGORY, support.CATEGORY, new.CATEGORY"
+	if near := check.Nearest(name, seriesNames); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	return &unit.Error{Message: fmt.Sprintf("there is no figure %q", cutText(name)), Hint: hint}
+}
+
+func knownReason(r Reason) error {
+	if r == "" || slices.Contains(Reasons(), r) {
+		return nil
+	}
+	var names []string
+	for _, k := range Reasons() {
+		names = append(names, string(k))
+	}
+	hint := "the reasons are " + strings.Join(names, ", ")
+	if near := check.Nearest(string(r), names); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	return &unit.Error{Message: fmt.Sprintf("there is no reason %q", cutText(string(r))), Hint: hint}
+}
+
+// sample is one value of a series: a number, or a word for the state; given is false where nothing was evaluated.
+type sample struct {
+	given bool
+	value float64
+	word  string
+}
+
+var seriesPart = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)(%?)(?:([+-])([0-9]+(?:\.[0-9]+)?)(%?))?(?:x([0-9]{1,5}))?$`)
+
+// mostSamples bounds a series: ten years of hours.
+const mostSamples = 100_000
+
+// parseSeries reads values over time: "91%" is one, "91%x3" three of it, "0+25x4" is 0 25 50 75, "_" is a step without an
+// evaluation and "_x3" three of those. The state is written in words: "ok asleepx3 ok".
+func parseSeries(text string, words bool) ([]sample, error) {
+	const hint = `write values such as "91% 90%x5 0.9-0.01x3", with _ for a step without an evaluation`
+	var out []sample
+	for _, part := range strings.Fields(text) {
+		name, times, repeated := strings.Cut(part, "x")
+		n := 1
+		if repeated {
+			var err error
+			if n, err = strconv.Atoi(times); err != nil || n < 1 {
+				name, repeated, n = part, false, 1
+			}
+		}
+		if len(out)+n > mostSamples {
+			return nil, &unit.Error{Message: fmt.Sprintf("the series has more than %d values", mostSamples), Hint: "make the step longer"}
+		}
+		m := seriesPart.FindStringSubmatch(part)
+		switch {
+		case name == "_":
+			out = append(out, slices.Repeat([]sample{{}}, n)...)
+		case words && knownState(name):
+			out = append(out, slices.Repeat([]sample{{given: true, word: name}}, n)...)
+		case m != nil && !words:
+			start, step := scaled(m[1], m[2]), scaled("0"+m[4], m[5])
+			if m[3] == "-" {
+				step = -step
+			}
+			for i := range n {
+				out = append(out, sample{given: true, value: math.Round((start+float64(i)*step)*1e12) / 1e12})
+			}
+		case words:
+			return nil, &unit.Error{Message: fmt.Sprintf("%q is no state", cutText(part)), Hint: "the states are ok, insufficient, unscored, asleep, error and no_release"}
+		default:
+			return nil, &unit.Error{Message: fmt.Sprintf("%q is no value of a series", cutText(part)), Hint: hint}
+		}
+	}
+	if len(out) == 0 {
+		return nil, &unit.Error{Message: "the series is empty", Hint: hint}
+	}
+	return out, nil
+}
+
+func scaled(number, percent string) float64 {
+	f, _ := strconv.ParseFloat(number, 64) // the pattern let nothing else through
+	if percent != "" {
+		f /= 100
+	}
+	return f
+}
+
+func knownState(name string) bool {
+	switch drift.State(name) {
+	case drift.StateOK, drift.StateNoRelease, drift.StateUnscored, drift.StateInsufficient, drift.StateAsleep, drift.StateError:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,204 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// CaseResult is what came of one test.
+type CaseResult struct {
+	Name     string
+	Failures []CaseFailure
+	// Observed is what an update writes: at the times that are expected, else at each change.
+	Observed []Expectation
+	// Error is why the test could not be played.
+	Error error
+}
+
+// CaseFailure is one expectation that was not met.
+type CaseFailure struct {
+	Index    int // of the expectation
+	At       time.Time
+	What     []Difference
+	Decision *Decision // that was made instead; nil for the starts of the whole test
+}
+
+// Difference is one thing that is otherwise.
+type Difference struct{ What, Want, Got string }
+
+// Passed says that all was as expected.
+func (r CaseResult) Passed() bool { return len(r.Failures) == 0 && r.Error == nil }
+
+// Test plays a test and compares.
+func (p *Policy) Test(c Case) CaseResult {
+	r := CaseResult{Name: c.Name}
+	s, err := p.play(&c)
+	if err != nil {
+		r.Error = err
+		return r
+	}
+	for i, e := range c.Expect {
+		if e.Starts != nil {
+			starts := s.startTimes()
+			if !slices.Equal(starts, *e.Starts) {
+				r.Failures = append(r.Failures, CaseFailure{Index: i, At: s.start, What: []Difference{{"starts", list(*e.Starts), list(starts)}}})
+			}
+			r.Observed = append(r.Observed, Expectation{Starts: &starts})
+			continue
+		}
+		at := s.start.Add(e.At.D())
+		d := s.at(at)
+		if d == nil {
+			r.Failures = append(r.Failures, CaseFailure{Index: i, At: at, What: []Difference{{"decision", string(e.Decision), "none was made until then"}}})
+			r.Observed = append(r.Observed, e)
+			continue
+		}
+		got := d.observed(e.At)
+		if what := e.differences(got); len(what) > 0 {
+			r.Failures = append(r.Failures, CaseFailure{Index: i, At: at, What: what, Decision: d})
+		}
+		r.Observed = append(r.Observed, e.kept(got))
+	}
+	if len(c.Expect) == 0 {
+		r.Failures = append(r.Failures, CaseFailure{Index: -1, At: s.start, What: []Difference{{"expect", "something", "nothing; --update writes what is decided"}}})
+		r.Observed = s.changes()
+	}
+	return r
+}
+
+func (s *scene) startTimes() []unit.Duration {
+	out := []unit.Duration{}
+	for _, d := range s.starts {
+		out = append(out, unit.Duration(d))
+	}
+	return out
+}
+
+// at is the last decision until a time.
+func (s *scene) at(t time.Time) *Decision {
+	for i := len(s.out) - 1; i >= 0; i-- {
+		if !s.out[i].At.After(t) {
+			return &s.out[i]
+		}
+	}
+	return nil
+}
+
+// changes lists the decisions that differ from the ones before them.
+func (s *scene) changes() []Expectation {
+	var out []Expectation
+	for i := range s.out {
+		at := unit.Duration(s.out[i].At.Sub(s.start))
+		e := s.out[i].observed(&at)
+		if n := len(out); n > 0 && len(out[n-1].differences(e)) == 0 {
+			continue
+		}
+		out = append(out, e)
+	}
+	starts := s.startTimes()
+	return append(out, Expectation{Starts: &starts})
+}
+
+// Doing is the decision in one word.
+func (d *Decision) Doing() Doing {
+	switch {
+	case d.Start():
+		return DoingStart
+	case slices.ContainsFunc(d.Blocked, func(b Blocker) bool { return b.Reason == ReasonRunActive }):
+		return DoingRunning
+	case d.Armed():
+		return DoingWait
+	case d.Verdict == VerdictInconclusive || d.Reason == ReasonServiceAsleep || d.Reason == ReasonEvaluationFailed:
+		return DoingUndecided
+	}
+	return DoingHold
+}
+
+// observed is a decision as a test would expect it.
+func (d *Decision) observed(at *unit.Duration) Expectation {
+	because, blocked := []string{}, []Reason{}
+	for _, c := range d.Conditions {
+		if c.Tripped {
+			name := strings.TrimPrefix(c.Config, "retrain_when.")
+			if c.Config == "" {
+				name = c.Name
+			}
+			because = append(because, name)
+		}
+	}
+	if d.Verdict == VerdictRetrain {
+		for _, b := range d.Blocked {
+			blocked = append(blocked, b.Reason)
+		}
+	}
+	return Expectation{At: at, Decision: d.Doing(), Reason: d.Reason, Because: &because, Blocked: &blocked}
+}
+
+// differences compares what is expected; what is left out is not looked at.
+func (e Expectation) differences(got Expectation) []Difference {
+	var out []Difference
+	add := func(what, want, is string) { out = append(out, Difference{what, want, is}) }
+	if e.Decision != "" && e.Decision != got.Decision {
+		add("decision", string(e.Decision), string(got.Decision))
+	}
+	if e.Reason != "" && e.Reason != got.Reason {
+		add("reason", string(e.Reason), than(got.Reason == "", "none", string(got.Reason)))
+	}
+	if e.Because != nil && !sameSet(*e.Because, *got.Because) {
+		add("because", list(*e.Because), list(*got.Because))
+	}
+	if e.Blocked != nil && !sameSet(*e.Blocked, *got.Blocked) {
+		add("blocked", list(*e.Blocked), list(*got.Blocked))
+	}
+	return out
+}
+
+// kept is what was observed of the things that were expected.
+func (e Expectation) kept(got Expectation) Expectation {
+	out := Expectation{At: e.At, Decision: got.Decision, Reason: got.Reason}
+	if e.Because != nil {
+		out.Because = got.Because
+	}
+	if e.Blocked != nil {
+		out.Blocked = got.Blocked
+	}
+	return out
+}
+
+func sameSet[T ~string](a, b []T) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+func list[T any](values []T) string {
+	texts := make([]string, len(values))
+	for i, v := range values {
+		texts[i] = fmt.Sprint(v)
+	}
+	return "[" + strings.Join(texts, ", ") + "]"
+}
+
+// YAML writes an expectation as a line of a test file.
+func (e Expectation) YAML() string {
+	var parts []string
+	if e.Starts != nil {
+		return "{starts: " + list(*e.Starts) + "}"
+	}
+	parts = append(parts, "at: "+e.At.String())
+	if e.Decision != "" {
+		parts = append(parts, "decision: "+string(e.Decision))
+	}
+	if e.Reason != "" {
+		parts = append(parts, "reason: "+string(e.Reason))
+	}
+	if e.Because != nil && len(*e.Because) > 0 {
+		parts = append(parts, "because: "+list(*e.Because))
+	}
+	if e.Blocked != nil && len(*e.Blocked) > 0 {
+		parts = append(parts, "blocked: "+list(*e.Blocked))
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
+}

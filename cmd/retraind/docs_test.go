@@ -65,6 +65,9 @@ func cutCommand(line string) (before, command string, ok bool) {
 	return "", "", false
 }
 
+// words are what a shell would make of a line, but for the quotes.
+var words = regexp.MustCompile(`"[^"]*"|\S+`)
+
 // Every command and every flag that a document names is there.
 func TestDocumentedCommandsExist(t *testing.T) {
 	t.Parallel()
@@ -73,7 +76,7 @@ func TestDocumentedCommandsExist(t *testing.T) {
 	root.InitDefaultHelpCmd()
 	for path, lines := range documented(t) {
 		for _, line := range lines {
-			words := strings.Fields(strings.NewReplacer(`"first release"`, "x", `"football is a category of its own"`, "x").Replace(line))
+			words := words.FindAllString(line, -1)
 			cmd, rest, err := root.Find(words[1:])
 			if err != nil || cmd == root {
 				t.Errorf("%s: %q is no command of retraind", path, line)

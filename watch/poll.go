@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"strings"
 	"time"
 
@@ -260,7 +261,7 @@ func (p *poller) news(ctx context.Context, tx pgx.Tx, seen snapshot, text string
 
 // sameBounds tells whether a restart would read the same from both.
 func sameBounds(a, b mark) bool {
-	return len(a.Pending) == len(b.Pending) && (a.Floor == b.Floor || a.Floor != nil && b.Floor != nil && *a.Floor == *b.Floor)
+	return slices.Equal(a.Pending, b.Pending) && (a.Floor == b.Floor || a.Floor != nil && b.Floor != nil && *a.Floor == *b.Floor)
 }
 
 func (p *poller) keep(ctx context.Context, batch []Change, next mark) error {

@@ -23,12 +23,12 @@ type mark struct {
 	Compared time.Time `json:"compared"` // when the whole table was read last, by the server's clock
 }
 
-// highest is the greatest watermark that was seen at a look. It becomes the floor when every transaction that was
-// writing then has ended, and overlap has passed for those that had drawn a watermark and not begun to write.
+// highest is the greatest watermark that was seen at a look. Whoever had drawn a lower one then began to write within
+// overlap. It becomes the floor when all have ended who had begun by then.
 type highest struct {
 	At   string    `json:"at"`
-	Next uint64    `json:"next"` // the first transaction id that was not given out then
-	Seen time.Time `json:"seen"` // by the server's clock
+	Seen time.Time `json:"seen"`           // by the server's clock
+	Next uint64    `json:"next,omitempty"` // the first transaction id that was not given out when overlap had passed; 0 before
 }
 
 // pendingMax bounds the cursor. More marks would only make the floor move in smaller steps.
@@ -62,13 +62,18 @@ func (m mark) key(item string) string { return fmt.Sprintf("poll/%d:%d:%s", m.Ep
 func (m mark) seen(now snapshot, text string, at time.Time, greatest *string, overlap time.Duration) mark {
 	m.Snapshot = text
 	m.Pending = append([]highest(nil), m.Pending...)
-	for len(m.Pending) > 0 && m.Pending[0].Next <= now.oldest && at.Sub(m.Pending[0].Seen) >= overlap {
+	for i, p := range m.Pending {
+		if p.Next == 0 && at.Sub(p.Seen) >= overlap {
+			m.Pending[i].Next = now.next
+		}
+	}
+	for len(m.Pending) > 0 && m.Pending[0].Next > 0 && m.Pending[0].Next <= now.oldest {
 		m.Floor, m.Pending = &m.Pending[0].At, m.Pending[1:]
 	}
 	if greatest == nil {
 		return m
 	}
-	next := highest{At: *greatest, Next: now.next, Seen: at}
+	next := highest{At: *greatest, Seen: at}
 	switch n := len(m.Pending); {
 	case n == 0 && (m.Floor == nil || *m.Floor != next.At), n > 0 && n < pendingMax && m.Pending[n-1].At != next.At && at.Sub(m.Pending[n-1].Seen) >= overlap/4:
 		m.Pending = append(m.Pending, next)

@@ -39,6 +39,8 @@ func TestMain(m *testing.M) {
 			err = runner.Supervise(os.Args[2])
 		case "train":
 			err = train(os.Getenv("WORLD"))
+		case "follow":
+			err = followTable()
 		default:
 			os.Exit(pgtest.Main(m))
 		}

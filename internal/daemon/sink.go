@@ -27,6 +27,7 @@ type sink struct {
 	split   atomic.Pointer[drift.Split] // exchanged when the user's own test set changes
 	targets []drift.Target
 	log     *slog.Logger
+	news    atomic.Int64 // changes stored since the loop was poked last: of what a source reads much may be none
 }
 
 var _ watch.Sink = (*sink)(nil)
@@ -42,9 +43,9 @@ func (s *sink) Cursor(ctx context.Context, source string) (position string, err 
 
 // Append implements watch.Sink.
 func (s *sink) Append(ctx context.Context, source string, changes []watch.Change, cursor string) error {
-	return s.store.Update(ctx, "changes", func(t *store.Tx) error {
-		w, err := s.writer(t, source)
-		if err != nil {
+	var w *writer
+	err := s.store.Update(ctx, "changes", func(t *store.Tx) (err error) {
+		if w, err = s.writer(t, source); err != nil {
 			return err
 		}
 		for _, c := range changes {
@@ -54,11 +55,15 @@ func (s *sink) Append(ctx context.Context, source string, changes []watch.Change
 		}
 		return w.close(cursor)
 	})
+	if err == nil {
+		s.news.Add(w.news)
+	}
+	return err
 }
 
 // Replace implements watch.Sink.
 func (s *sink) Replace(ctx context.Context, source string, items iter.Seq2[watch.Item, error], cursor string) error {
-	return s.store.Update(ctx, "full read", func(t *store.Tx) error {
+	err := s.store.Update(ctx, "full read", func(t *store.Tx) error {
 		w, err := s.writer(t, source)
 		if err != nil {
 			return err
@@ -86,6 +91,10 @@ func (s *sink) Replace(ctx context.Context, source string, items iter.Seq2[watch
 		}
 		return w.close(cursor)
 	})
+	if err == nil {
+		s.news.Add(1) // worth a look, whatever it brought
+	}
+	return err
 }
 
 // writer is one transaction's work.
@@ -96,7 +105,8 @@ type writer struct {
 	sweep  int64
 	print  drift.Fingerprint
 	now    time.Time
-	early  int // labels that wait for their items
+	early  int   // labels that wait for their items
+	news   int64 // changes that it stored
 }
 
 func (s *sink) writer(t *store.Tx, source string) (*writer, error) {
@@ -228,8 +238,12 @@ func (w *writer) remove(c watch.Change, old store.Item) error {
 }
 
 func (w *writer) record(c watch.Change, old, next store.Item) (int64, error) {
-	return w.t.AddChange(w.model, store.Change{
+	n, err := w.t.AddChange(w.model, store.Change{
 		Source: w.source, Key: c.Key, Op: string(c.Op), Item: c.Item, Heldout: next.Heldout, Group: next.Group, TextHash: next.TextHash,
 		Old: old.Labels, New: next.Labels, At: c.At, Author: c.Author, Origin: c.Origin,
 	}, w.now)
+	if n > 0 {
+		w.news++
+	}
+	return n, err
 }

@@ -18,7 +18,7 @@ import (
 func (k *keeper) openSources(m *configs.Model) error {
 	decoder := func(s watch.Shape) *watch.Decoder { return watch.NewDecoder(s, m.Serving.List(), m.Heldout.Group) }
 	if c := m.Labels.Postgres; c != nil {
-		pg, err := watch.NewPostgres(k.name, c, k.sink, k.coal.Poke, k.d.log)
+		pg, err := watch.NewPostgres(k.name, c, k.sink, func(int) { k.coal.Poke(int(k.sink.news.Swap(0))) }, k.d.log)
 		if err != nil {
 			return err
 		}

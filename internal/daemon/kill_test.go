@@ -1,0 +1,264 @@
+package daemon_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/retraind/retraind/internal/daemon"
+	"github.com/retraind/retraind/internal/pgcluster"
+	"github.com/retraind/retraind/internal/pgtest"
+	"github.com/retraind/retraind/store"
+	"github.com/retraind/retraind/watch"
+)
+
+// followed is the table that the kills go over, with an audit that the writers' own transactions write: the truth about
+// what happened, in order for each item.
+const followedSQL = `CREATE TABLE items (id int PRIMARY KEY, title text NOT NULL, category text);
+CREATE TABLE audit (n bigint GENERATED ALWAYS AS IDENTITY, id int, category text);
+CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit (id, category) VALUES (NEW.id, NEW.category); RETURN NULL; END $$;
+CREATE TRIGGER audit AFTER UPDATE OF category ON items FOR EACH ROW EXECUTE FUNCTION audit();
+INSERT INTO items SELECT g, 'text ' || g, 'first' FROM generate_series(1, 60) g;`
+
+func followedConfig(dsn string, capture watch.Capture) *watch.Postgres {
+	return &watch.Postgres{DSN: dsn, Table: "items", ID: watch.Columns{"id"}, Text: watch.Columns{"title"}, Label: "category", Capture: capture}
+}
+
+// followTable is what the child does: it stores what a table tells, until it is killed.
+func followTable() error {
+	s, err := store.Open(context.Background(), os.Getenv("FOLLOW_STATE"))
+	if err != nil {
+		return err
+	}
+	source, err := watch.NewPostgres(model, followedConfig(os.Getenv("FOLLOW_DSN"), watch.Capture(os.Getenv("FOLLOW_CAPTURE"))), daemon.NewSink(s, model), nil,
+		slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if err != nil {
+		return err
+	}
+	return source.Run(context.Background())
+}
+
+// TestKilledWhileOthersWrite kills the reader with SIGKILL at random moments, and the server now and then, while
+// writers commit. Each change of each item is stored once and in its order: none lost, none counted twice.
+// RETRAIND_LONG=1 kills 200 times, and the server 50 times.
+func TestKilledWhileOthersWrite(t *testing.T) {
+	t.Parallel()
+	kills := 6
+	if os.Getenv("RETRAIND_LONG") != "" {
+		kills = 250
+	}
+	for _, capture := range []watch.Capture{watch.CaptureOutbox, watch.CaptureLogical} {
+		t.Run(string(capture), func(t *testing.T) {
+			t.Parallel()
+			cluster := pgtest.Cluster(t, pgcluster.Options{Settings: map[string]string{"wal_level": "logical"}})
+			f := &following{t: t, cluster: cluster, dsn: cluster.DSN("postgres"), state: t.TempDir(), capture: capture}
+			migration, err := watch.Migration(model, followedConfig(f.dsn, capture))
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.exec(followedSQL + migration)
+			f.play(kills)
+		})
+	}
+}
+
+// following is one table with a reader that is killed.
+type following struct {
+	t          *testing.T
+	cluster    *pgcluster.Cluster
+	dsn, state string
+	capture    watch.Capture
+}
+
+func (f *following) exec(sql string) {
+	f.t.Helper()
+	conn, err := pgx.Connect(f.t.Context(), f.dsn)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer conn.Close(f.t.Context())
+	if _, err := conn.PgConn().Exec(f.t.Context(), sql).ReadAll(); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// child begins a reader.
+func (f *following) child() *exec.Cmd {
+	f.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	cmd := exec.Command(self, "follow")
+	cmd.Env = append(os.Environ(), "FOLLOW_STATE="+f.state, "FOLLOW_DSN="+f.dsn, "FOLLOW_CAPTURE="+string(f.capture))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		f.t.Fatal(err)
+	}
+	return cmd
+}
+
+func (f *following) play(kills int) {
+	t := f.t
+	reader := f.child()
+	f.stored("the first read", func(s seen) bool { return len(s.items) == 60 })
+	stop := make(chan struct{})
+	var writers sync.WaitGroup
+	for w := range 3 {
+		writers.Go(func() { f.write(w, stop) })
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	for n := range kills {
+		<-time.After(time.Duration(random.IntN(250)) * time.Millisecond)
+		if n%5 == 4 {
+			if err := f.cluster.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.cluster.Restart(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if err := reader.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = reader.Wait() // killed
+		reader = f.child()
+	}
+	close(stop)
+	writers.Wait()
+	items, audit := f.truth()
+	f.stored("everything that was written", func(s seen) bool { return cmp.Equal(items, s.items) })
+	if err := reader.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = reader.Wait() // killed
+	got := f.look()
+	if diff := cmp.Diff(audit, got.changes); diff != "" {
+		t.Errorf("changes by item (-as committed +as stored):\n%.3000s", diff)
+	}
+	if got.sweep != 1 {
+		t.Errorf("the whole table was read %d times", got.sweep)
+	}
+	n := 0
+	for _, list := range audit {
+		n += len(list)
+	}
+	t.Logf("%d changes over %d kills", n, kills)
+}
+
+// write gives items labels that never come again until stop. The server is killed under it.
+func (f *following) write(w int, stop <-chan struct{}) {
+	random := rand.New(rand.NewPCG(uint64(w), 9))
+	var conn *pgx.Conn
+	for n := 0; ; n++ {
+		select {
+		case <-stop:
+			if conn != nil {
+				_ = conn.Close(f.t.Context())
+			}
+			return
+		case <-time.After(time.Duration(random.IntN(4)) * time.Millisecond):
+		}
+		if conn == nil || conn.IsClosed() {
+			var err error
+			if conn, err = pgx.Connect(f.t.Context(), f.dsn); err != nil {
+				conn = nil
+				continue
+			}
+		}
+		err := pgx.BeginFunc(f.t.Context(), conn, func(tx pgx.Tx) error {
+			// In the order of their ids, so that writers do not block each other for ever.
+			for id := 1 + random.IntN(60); id <= 60; id += 1 + random.IntN(40) {
+				if _, err := tx.Exec(f.t.Context(), "UPDATE items SET category = $2 WHERE id = $1", id, fmt.Sprintf("%d:%d:%d", w, n, id)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil && !conn.IsClosed() && f.t.Context().Err() == nil {
+			_ = conn.Close(f.t.Context()) // the server stops
+		}
+	}
+}
+
+// truth is what the table holds, and what its writers did to each item.
+func (f *following) truth() (items map[string]string, audit map[string][]string) {
+	conn, err := pgx.Connect(f.t.Context(), f.dsn)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer conn.Close(f.t.Context())
+	items, audit = map[string]string{}, map[string][]string{}
+	var id, category string
+	for sql, take := range map[string]func(){
+		"SELECT id::text, category FROM items":            func() { items[id] = category },
+		"SELECT id::text, category FROM audit ORDER BY n": func() { audit[id] = append(audit[id], category) },
+	} {
+		rows, err := conn.Query(f.t.Context(), sql)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		if _, err := pgx.ForEachRow(rows, []any{&id, &category}, func() error { take(); return nil }); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	return items, audit
+}
+
+// seen is what the store holds.
+type seen struct {
+	items   map[string]string
+	changes map[string][]string // after the first read
+	sweep   int64
+}
+
+func (f *following) look() (s seen) {
+	f.t.Helper()
+	s.items, s.changes = map[string]string{}, map[string][]string{}
+	r, err := store.OpenReader(f.state)
+	if err != nil {
+		return s // not there yet
+	}
+	defer r.Close()
+	err = r.View(f.t.Context(), func(t *store.Tx) error {
+		for it, err := range t.Items(model) {
+			if err != nil {
+				return err
+			}
+			s.items[it.ID] = it.Labels[watch.DefaultTarget]
+		}
+		changes, err := t.Changes(model, 0, 1e6)
+		for _, c := range changes {
+			if c.Op == string(watch.OpLabel) {
+				s.changes[c.Item] = append(s.changes[c.Item], c.New[watch.DefaultTarget])
+			}
+		}
+		if err == nil {
+			s.sweep, err = t.LastSweep(model)
+		}
+		return err
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return s
+}
+
+func (f *following) stored(what string, ok func(seen) bool) {
+	f.t.Helper()
+	eventually(f.t, what, func() (bool, error) {
+		<-time.After(50 * time.Millisecond)
+		return ok(f.look()), nil
+	})
+}

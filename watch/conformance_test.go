@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,22 +20,24 @@ CREATE FUNCTION public.touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.
 CREATE TRIGGER touch BEFORE INSERT OR UPDATE ON items FOR EACH ROW EXECUTE FUNCTION touch();`
 
 // lab is a cluster whose log can be decoded, for the captures side by side.
-type lab struct {
-	cluster   *pgcluster.Cluster
-	databases atomic.Int64
-}
+type lab struct{ cluster *pgcluster.Cluster }
 
+// newLab is the lab that most tests share.
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	return &lab{cluster: pgtest.Cluster(t, pgcluster.Options{Settings: map[string]string{
-		"wal_level": "logical", "max_replication_slots": "60", "max_wal_senders": "60", "max_connections": "200",
-	}})}
+	return &lab{pgtest.Decodable(t)}
+}
+
+// ownLab is for tests that change the server.
+func ownLab(t *testing.T) *lab {
+	t.Helper()
+	return &lab{pgtest.Cluster(t, pgcluster.Options{Settings: pgtest.Logical()})}
 }
 
 // database makes a database of its own and runs the texts in it.
 func (l *lab) database(t *testing.T, sql ...string) string {
 	t.Helper()
-	name := fmt.Sprintf("lab_%d", l.databases.Add(1))
+	name := fmt.Sprintf("lab_%x", rand.Uint64())
 	if _, err := connect(t, l.cluster.DSN("postgres")).Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +57,7 @@ func (l *lab) setup(t *testing.T, capture Capture, tableSQL string, configure fu
 	with := func(dsn string) *Postgres {
 		cfg := configure(dsn)
 		if cfg.Capture = capture; capture == CapturePoll {
-			cfg.Poll, cfg.Overlap, cfg.Compare = unit.Duration(10*time.Millisecond), unit.Duration(50*time.Millisecond), unit.Duration(300*time.Millisecond)
+			cfg.Poll, cfg.Overlap, cfg.Compare = unit.Duration(40*time.Millisecond), unit.Duration(50*time.Millisecond), unit.Duration(500*time.Millisecond)
 		}
 		return cfg
 	}
@@ -229,7 +230,7 @@ func TestConformance(t *testing.T) {
 					}
 					b := l.setup(t, capture, table, cfg)
 					if capture == CaptureLogical {
-						b.cfg.Poll = unit.Duration(20 * time.Millisecond) // partitions are looked at this often
+						b.cfg.Poll = unit.Duration(50 * time.Millisecond) // partitions are looked at this often
 					}
 					_, stop := b.start()
 					b.ready()

@@ -13,7 +13,7 @@ import (
 // is another one, says so, and reads everything: what was lost there is gone here, too.
 func TestFailover(t *testing.T) {
 	t.Parallel()
-	l := newLab(t)
+	l := ownLab(t)
 	address := filepath.Join(t.TempDir(), "dsn") // an address that moves with the primary
 	var bundles []*bundle
 	var sources []*PostgresSource

@@ -88,7 +88,7 @@ func TestPublicationChangedUnderTheStream(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	b := l.setup(t, CaptureLogical, itemsSQL, itemsConfig)
-	b.cfg.Poll = unit.Duration(20 * time.Millisecond)
+	b.cfg.Poll = unit.Duration(50 * time.Millisecond)
 	b.exec(`INSERT INTO items (id, title, category) VALUES (1, 't', 'x')`)
 	source, _ := b.start()
 	b.ready()
@@ -105,7 +105,7 @@ func TestPublicationChangedUnderTheStream(t *testing.T) {
 // TestSlotIsInvalidated: the server keeps less log than the source was away for.
 func TestSlotIsInvalidated(t *testing.T) {
 	t.Parallel()
-	l := newLab(t)
+	l := ownLab(t)
 	b := l.setup(t, CaptureLogical, itemsSQL, itemsConfig)
 	b.exec(`INSERT INTO items (id, title, category) VALUES (1, 't', 'x')`)
 	_, stop := b.start()

@@ -17,6 +17,13 @@ import (
 	"github.com/retraind/retraind/internal/pgcluster"
 )
 
+// decoded is a second one, whose log can be decoded.
+var decoded struct {
+	once    sync.Once
+	cluster *pgcluster.Cluster
+	err     error
+}
+
 // shared is the test binary's cluster. A test binary has no other place that outlives its tests.
 var shared struct {
 	once      sync.Once
@@ -30,8 +37,11 @@ var shared struct {
 // Main runs the tests and stops the shared cluster: func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }.
 func Main(m *testing.M) int {
 	code := m.Run()
-	if shared.cluster != nil {
-		if err := shared.cluster.Stop(); err != nil {
+	for _, cluster := range []*pgcluster.Cluster{shared.cluster, decoded.cluster} {
+		if cluster == nil {
+			continue
+		}
+		if err := cluster.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "pgtest:", err)
 			code = max(code, 1)
 		}
@@ -74,6 +84,22 @@ func Database(t testing.TB, sql ...string) string {
 		template = shared.templates[key]
 	}
 	return shared.cluster.DSN(create(t, template))
+}
+
+// Logical are the settings of a cluster whose log can be decoded by many tests at once.
+func Logical() map[string]string {
+	return map[string]string{"wal_level": "logical", "max_replication_slots": "200", "max_wal_senders": "60", "max_connections": "200"}
+}
+
+// Decodable returns a cluster that the tests of a binary share, whose log can be decoded. Its databases are the tests'
+// own affair. A test that holds transactions open keeps the others from making replication slots.
+func Decodable(t testing.TB) *pgcluster.Cluster {
+	t.Helper()
+	decoded.once.Do(func() {
+		decoded.cluster, decoded.err = pgcluster.Start(context.Background(), pgcluster.Options{Settings: Logical()})
+	})
+	require(t, decoded.err)
+	return decoded.cluster
 }
 
 // Shared returns the shared cluster, which must have been started by Database, for its other roles and databases.

@@ -43,6 +43,7 @@ type File struct {
 	dir      string // of the file: relative paths start here
 	loc      *time.Location
 	policies map[*Model]*policy.Policy // compiled when the file was checked
+	files    map[string]string         // read with it: hash by absolute path
 }
 
 // Model is one deployed classifier under watch.
@@ -78,7 +79,7 @@ const (
 const DefaultPipeline = "default"
 
 func (f *File) withDefaults() {
-	f.policies = map[*Model]*policy.Policy{}
+	f.policies, f.files = map[*Model]*policy.Policy{}, map[string]string{}
 	if f.Timezone == "" {
 		f.Timezone = "UTC"
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,8 +25,16 @@ type Loaded struct {
 	Digest   string // "sha256:" and the hash of the text
 	Source   []byte
 	Warnings strictyaml.Problems
+	// Files are those that the configuration names and that were read with it, such as calendars, by absolute path with the
+	// hash of what they held; "" for one that could not be read.
+	Files map[string]string
 
 	doc *strictyaml.Document
+}
+
+// Same says that nothing differs from another load, neither the text nor the files that it names.
+func (l *Loaded) Same(other *Loaded) bool {
+	return l.Digest == other.Digest && maps.Equal(l.Files, other.Files)
 }
 
 // Locate gives findings that were made later, such as by asking a server, their place in the file.
@@ -51,6 +60,7 @@ type InvalidError struct {
 	Path     string
 	Source   []byte
 	Problems strictyaml.Problems
+	Files    map[string]string // as in Loaded: one that is missing may come
 }
 
 func (e *InvalidError) Error() string { return e.Problems.Error() }
@@ -111,9 +121,9 @@ func Parse(path string, source []byte) (*Loaded, error) {
 	found = append(found, doc.Warnings...)
 	found = found.With(doc.Locate(l.File.validate(newBroken(found))))
 	if found.Errors() > 0 {
-		return nil, &InvalidError{Path: path, Source: source, Problems: found}
+		return nil, &InvalidError{Path: path, Source: source, Problems: found, Files: l.File.files}
 	}
-	l.Warnings, l.doc = found, doc
+	l.Warnings, l.doc, l.Files = found, doc, l.File.files
 	return l, nil
 }
 

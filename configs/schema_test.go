@@ -101,7 +101,7 @@ func TestSchemaSeesSlips(t *testing.T) {
 	s := schema(t)
 	for _, name := range []string{
 		"unknown_key", "unknown_condition", "key_of_another_level", "percent_as_number", "unit_missing", "unit_of_another_kind", "unit_wrong",
-		"budget_without_period", "gate_unknown", "step_unknown", "nats_listen", "no_text", "no_source", "model_name", "no_models", "negative",
+		"budget_without_period", "gate_unknown", "step_unknown", "nats_listen", "no_text", "model_name", "no_models", "negative",
 		"version_missing", "window_at_25_o_clock", "window_on_no_day", "many_at_once",
 	} {
 		source, err := os.ReadFile(filepath.Join("testdata", "bad", name+".yaml"))

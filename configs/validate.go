@@ -1,6 +1,8 @@
 package configs
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -154,7 +156,7 @@ func (m *Model) validateColumns(p *check.Problems) {
 // compile prepares a model's rules and keeps them, so that they are checked once. What it finds includes what shows only
 // when the files that the rules name are read.
 func (f *File) compile(m *Model, unread func(section string) bool) check.Problems {
-	compiled, err := f.newPolicy(m)
+	compiled, err := f.newPolicy(m, func(path string, content []byte) { f.files[path] = HashFile(content) })
 	var invalid *policy.Invalid
 	var found check.Problems
 	switch {
@@ -174,14 +176,24 @@ func (f *File) compile(m *Model, unread func(section string) bool) check.Problem
 }
 
 // newPolicy compiles a model's rules. Files that they name, such as holidays, are read relative to the configuration.
-func (f *File) newPolicy(m *Model) (*policy.Policy, error) {
+func (f *File) newPolicy(m *Model, seen func(path string, content []byte)) (*policy.Policy, error) {
 	return policy.Compile(m.Policy, f.loc, policy.Options{ReadFile: func(name string) ([]byte, error) {
 		b, err := os.ReadFile(f.abs(name))
+		seen(f.abs(name), b)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("there is no file %s", f.abs(name))
 		}
 		return b, err
 	}})
+}
+
+// HashFile is how Loaded.Files tells contents apart; "" for nothing.
+func HashFile(content []byte) string {
+	if len(content) == 0 {
+		return ""
+	}
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
 }
 
 // Policy is a model's compiled rules.
@@ -190,7 +202,7 @@ func (f *File) Policy(model string) (*policy.Policy, error) {
 	if p, ok := f.policies[m]; ok {
 		return p, nil
 	}
-	return f.newPolicy(m)
+	return f.newPolicy(m, func(string, []byte) {})
 }
 
 // zoneHint finds the zone that was probably meant.

@@ -9,21 +9,31 @@ import (
 // MaxEvents were counted. So a burst costs one evaluation and a steady trickle cannot starve it. It keeps a number,
 // not the events. The zero values of MaxWait and MaxEvents mean no bound; a zero Wait fires at each poke.
 type Coalescer struct {
+	fired chan struct{}
+
+	mu            sync.Mutex // guards the fields below
 	wait, maxWait time.Duration
 	maxEvents     int
-	fired         chan struct{}
-
-	mu      sync.Mutex // guards the fields below
-	count   int        // events since it last fired
-	first   time.Time  // when the first of them came
-	timer   *time.Timer
-	epoch   int // tells a timer that was overtaken from the one that counts
-	stopped bool
+	count         int       // events since it last fired
+	first         time.Time // when the first of them came
+	timer         *time.Timer
+	epoch         int // tells a timer that was overtaken from the one that counts
+	stopped       bool
 }
 
 // NewCoalescer returns a Coalescer that has nothing to tell.
 func NewCoalescer(wait, maxWait time.Duration, maxEvents int) *Coalescer {
 	return &Coalescer{wait: wait, maxWait: maxWait, maxEvents: maxEvents, fired: make(chan struct{}, 1)}
+}
+
+// Set changes the bounds. Events that wait already keep the timer they have.
+func (c *Coalescer) Set(wait, maxWait time.Duration, maxEvents int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wait, c.maxWait, c.maxEvents = wait, maxWait, maxEvents
+	if c.count > 0 && maxEvents > 0 && c.count >= maxEvents {
+		c.fire()
+	}
 }
 
 // C receives one value per firing; firings that nobody fetched are one.

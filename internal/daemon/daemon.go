@@ -83,7 +83,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	d := &Daemon{o: o, log: o.Log, self: o.Self, host: host, version: o.Version, started: time.Now(), keepers: map[string]*keeper{}}
 	d.loaded.Store(o.Loaded)
-	d.reloads.loaded = d.started
+	d.reloads.loaded, d.reloads.files = d.started, filesOf(o.Loaded, nil)
 	down := &teardown{log: d.log}
 	defer func() {
 		_ = d.o.Notifier.Stopping("stopping")

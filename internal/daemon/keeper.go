@@ -74,7 +74,8 @@ func (d *Daemon) newKeeper(name string, r *rules) (*keeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.coal = watch.NewCoalescer(r.model.Policy.Evaluate.Debounce.D(), r.model.Policy.Evaluate.MaxWait.D(), r.model.Policy.Evaluate.AfterChanges)
+	e := r.model.Policy.Evaluate
+	k.coal = watch.NewCoalescer(e.Debounce.D(), e.MaxWait.D(), e.AfterChanges)
 	k.sink = &sink{store: d.store, model: name, targets: r.model.Serving.List(), log: k.log}
 	k.sink.split.Store(split)
 	if err := k.openSources(r.model); err != nil {
@@ -136,6 +137,8 @@ func (k *keeper) run(ctx context.Context) error {
 			force = true
 		case r := <-k.rules:
 			k.rule = r
+			e := r.model.Policy.Evaluate
+			k.coal.Set(e.Debounce.D(), e.MaxWait.D(), e.AfterChanges)
 			k.scorer.Close()
 			k.scorer = drift.NewScorer(r.model.Serving)
 			k.monitor = nil

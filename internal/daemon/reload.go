@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,7 +26,41 @@ type reloads struct {
 	loaded  time.Time
 	problem string
 	cold    []string // keys that changed and need a restart
+	files   []string // that the last text named, refused or not
 }
+
+// watched lists the configuration and the files that its last text named: one that is missing may come.
+func (d *Daemon) watched() []string {
+	d.reloads.mu.Lock()
+	defer d.reloads.mu.Unlock()
+	return append([]string{d.loaded.Load().Path}, d.reloads.files...)
+}
+
+// contents is what the configuration in force was made from.
+func (d *Daemon) contents() map[string]string {
+	l := d.loaded.Load()
+	all := maps.Clone(l.Files)
+	if all == nil {
+		all = map[string]string{}
+	}
+	all[l.Path] = configs.HashFile(l.Source)
+	return all
+}
+
+// filesOf lists the files that a text names, whether or not it is in force.
+func filesOf(l *configs.Loaded, err error) []string {
+	var bad *configs.InvalidError
+	switch {
+	case l != nil:
+		return slices.Sorted(maps.Keys(l.Files))
+	case errors.As(err, &bad):
+		return slices.Sorted(maps.Keys(bad.Files))
+	}
+	return nil
+}
+
+// fileChanged is why the daemon reloads by itself.
+const fileChanged = "a file changed"
 
 // reload reads the configuration again. Everything that can fail comes first; then the new one is in force in every
 // part. On any error the old one stays, and every face says so.
@@ -33,7 +69,8 @@ func (d *Daemon) reload(ctx context.Context, why string) error {
 	defer d.reloads.one.Unlock()
 	old := d.loaded.Load()
 	next, err := d.o.Reread()
-	if err == nil && next.Digest == old.Digest && !d.refusedLast() {
+	files := filesOf(next, err)
+	if err == nil && next.Same(old) && !d.refusedLast() {
 		return nil // a signal and the file's own change tell of the same edit
 	}
 	var cold []string
@@ -41,12 +78,17 @@ func (d *Daemon) reload(ctx context.Context, why string) error {
 		cold, err = d.adopt(old, next)
 	}
 	d.reloads.mu.Lock()
+	d.reloads.files = files
+	told := why == fileChanged && err != nil && d.reloads.problem == err.Error() // a signal came for the same edit before
 	if err != nil {
 		d.reloads.problem = err.Error()
 	} else {
 		d.reloads.problem, d.reloads.loaded, d.reloads.cold = "", time.Now(), cold
 	}
 	d.reloads.mu.Unlock()
+	if told {
+		return err
+	}
 	if err != nil {
 		d.log.Error("configuration refused, the old one stays", "why", why, "err", err)
 		d.tell(ctx, notify.ConfigRejected, notify.Refused{Problems: problemLines(err), Digest: old.Digest})

@@ -10,7 +10,7 @@ import (
 
 // signals carries out what comes in from outside: reload, force, evaluate, and a configuration file that changed.
 func (d *Daemon) signals(ctx context.Context) error {
-	changed := watchFile(ctx, d.loaded.Load().Path, d.loaded.Load().Digest, d.log)
+	changed := watchFiles(ctx, d.watched, d.contents(), d.log)
 	for {
 		select {
 		case <-ctx.Done():
@@ -18,7 +18,7 @@ func (d *Daemon) signals(ctx context.Context) error {
 		case <-d.o.Reload:
 			_ = d.reload(ctx, "SIGHUP") // logged and shown by reload itself
 		case <-changed:
-			_ = d.reload(ctx, "the file changed")
+			_ = d.reload(ctx, fileChanged)
 		case <-d.o.Force:
 			for name, k := range d.keepers {
 				if err := k.demand(ctx, force{By: "SIGUSR1", At: time.Now().UTC()}); err != nil {

@@ -92,7 +92,7 @@ func (f *File) withDefaults() {
 	if !strings.Contains(f.State, "://") { // an address is refused in validate, as it was written
 		f.State = f.abs(f.State)
 	}
-	f.NATS.CredentialsFile = f.abs(f.NATS.CredentialsFile)
+	f.NATS.CredentialsFile, f.NATS.NKeyFile = f.abs(f.NATS.CredentialsFile), f.abs(f.NATS.NKeyFile)
 	if t := f.NATS.TLS; t != nil {
 		t.CAFile, t.CertFile, t.KeyFile = f.abs(t.CAFile), f.abs(t.CertFile), f.abs(t.KeyFile)
 	}
@@ -103,6 +103,9 @@ func (f *File) withDefaults() {
 			f.Models[name] = m
 		}
 		m.withDefaults(f)
+		if m.Labels.NATS != nil {
+			m.Labels.NATS = m.Labels.NATS.WithDefaults(name)
+		}
 	}
 }
 

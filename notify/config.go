@@ -25,6 +25,8 @@ type Config struct {
 	URL string `yaml:"url"`
 	// CredentialsFile is the .creds file for url.
 	CredentialsFile string `yaml:"credentials_file"`
+	// NKeyFile is a file with the seed of an nkey, for url.
+	NKeyFile string `yaml:"nkey_file"`
 	// TLS are the certificates for url.
 	TLS *TLS `yaml:"tls"`
 }
@@ -73,6 +75,12 @@ func (c *Config) Validate() check.Problems {
 	}
 	if c.URL == "" && c.CredentialsFile != "" {
 		found.Errorf("credentials_file", "add url", "credentials without a url")
+	}
+	switch {
+	case c.URL == "" && c.NKeyFile != "":
+		found.Errorf("nkey_file", "add url", "an nkey without a url")
+	case c.CredentialsFile != "" && c.NKeyFile != "":
+		found.Errorf("nkey_file", "keep one of the two", "both credentials_file and nkey_file are set")
 	}
 	if c.TLS != nil {
 		if c.URL == "" {

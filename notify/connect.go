@@ -33,6 +33,13 @@ func Connect(c *Config, name string, log *slog.Logger) (*nats.Conn, error) {
 		}
 		options = append(options, nats.UserCredentials(c.CredentialsFile))
 	}
+	if c.NKeyFile != "" {
+		option, err := nats.NkeyOptionFromSeed(c.NKeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("connect to nats: nkey_file: %w", err)
+		}
+		options = append(options, option)
+	}
 	if c.TLS != nil {
 		if c.TLS.CAFile != "" {
 			options = append(options, nats.RootCAs(c.TLS.CAFile))

@@ -21,6 +21,20 @@ type Config struct {
 	Postgres *Postgres `yaml:"postgres"`
 	// Files is a directory of label files, JSON Lines or CSV.
 	Files *Files `yaml:"files"`
+	// NATS is a JetStream stream of label events.
+	NATS *NATS `yaml:"nats"`
+}
+
+// shapes are those of the event sources.
+func (c *Config) shapes() []*Shape {
+	var out []*Shape
+	if c.Files != nil {
+		out = append(out, &c.Files.Shape)
+	}
+	if c.NATS != nil {
+		out = append(out, &c.NATS.Shape)
+	}
+	return out
 }
 
 // Blind lists what cannot be seen of the table, as its capture is.
@@ -36,8 +50,10 @@ func (c *Config) TextFields() []string {
 	if c.Postgres != nil {
 		return c.Postgres.Text
 	}
-	if c.Files != nil && c.Files.Text.Fields() != nil {
-		return slices.Sorted(maps.Keys(c.Files.Text.Fields()))
+	for _, shape := range c.shapes() {
+		if fields := shape.Text.Fields(); fields != nil {
+			return slices.Sorted(maps.Keys(fields))
+		}
 	}
 	return []string{"text"}
 }
@@ -50,6 +66,9 @@ func (c *Config) Names() []string {
 	}
 	if c.Files != nil {
 		names = append(names, SourceFiles)
+	}
+	if c.NATS != nil {
+		names = append(names, SourceNATS)
 	}
 	return names
 }
@@ -65,6 +84,9 @@ func (c *Config) Validate() check.Problems {
 	}
 	if c.Files != nil {
 		found.Under("files", c.Files.Validate())
+	}
+	if c.NATS != nil {
+		found.Under("nats", c.NATS.Validate())
 	}
 	return found
 }

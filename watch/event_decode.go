@@ -397,17 +397,22 @@ func author(v any) string {
 	case json.Number:
 		s = v.String()
 	}
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == utf8.RuneError {
-			return -1
-		}
-		return r
-	}, s)
+	s = cutControls(s)
 	for len(s) > maxAuthor {
 		_, size := utf8.DecodeLastRuneInString(s)
 		s = s[:len(s)-size]
 	}
 	return s
+}
+
+// cutControls leaves out what has no place on one line.
+func cutControls(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // find follows a path. A name that itself contains dots wins over the levels.

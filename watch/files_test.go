@@ -25,7 +25,8 @@ type ledger struct {
 	marks  map[string]string
 	events []Event
 	seen   map[string]bool
-	fail   error // the next Takes fail
+	fail   error  // the next Takes fail
+	poison string // an item that is always refused
 }
 
 func newLedger() *ledger { return &ledger{marks: map[string]string{}, seen: map[string]bool{}} }
@@ -41,6 +42,11 @@ func (m *ledger) Take(_ context.Context, b Batch) (r Receipt, err error) {
 	defer m.mu.Unlock()
 	if m.fail != nil {
 		return r, m.fail
+	}
+	for _, e := range b.Events {
+		if m.poison != "" && e.Item == m.poison {
+			return r, fmt.Errorf("item %s breaks a rule", e.Item)
+		}
 	}
 	for from := range b.Renamed {
 		delete(m.marks, from)

@@ -69,6 +69,9 @@ func labelSources(c watch.Config) []string {
 	if c.Files != nil {
 		out = append(out, "label files in "+c.Files.Dir)
 	}
+	if c.NATS != nil {
+		out = append(out, fmt.Sprintf("events on %s in NATS", c.NATS.Subject))
+	}
 	return out
 }
 

@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/retraind/retraind/actions"
@@ -58,6 +59,7 @@ type Daemon struct {
 	reloads  reloads
 	store    *store.Store
 	engine   *actions.Engine
+	nats     *nats.Conn
 	drain    *notify.Drain
 	keepers  map[string]*keeper
 	feed     *feed
@@ -111,11 +113,10 @@ func (d *Daemon) assemble(ctx context.Context, down *teardown) (intake, work []l
 	down.add("store", 10*time.Second, func(context.Context) error { return d.store.Close() })
 	faults.Point("opened")
 
-	nc, err := d.connectBroker(down)
-	if err != nil {
+	if d.nats, err = d.connectBroker(down); err != nil {
 		return nil, nil, err
 	}
-	d.drain = notify.NewDrain(outbox{d.store}, nc, d.log)
+	d.drain = notify.NewDrain(outbox{d.store}, d.nats, d.log)
 	d.feed = newFeed(d.store)
 	d.store.OnOutbox(d.drain.Poke)
 	d.store.OnOutbox(d.feed.poke)

@@ -27,6 +27,10 @@ func (k *keeper) openSources(m *configs.Model) error {
 	if c := m.Labels.Files; c != nil {
 		k.sources = append(k.sources, watch.NewFiles(k.name, c, decoder(c.Shape), k.sink, k.coal.Poke, k.d.log))
 	}
+	if c := m.Labels.NATS; c != nil {
+		embedded := k.d.loaded.Load().File.NATS.UsesEmbedded()
+		k.sources = append(k.sources, watch.NewNATS(k.name, c, k.d.nats, embedded, decoder(c.Shape), k.sink, k.coal.Poke, k.d.log))
+	}
 	return nil
 }
 

@@ -57,11 +57,11 @@ func (r *reference) kind(t reflect.Type) (string, error) {
 		return "days", nil
 	case t.Name() == "Columns" && isFormer(t):
 		return "text or list of text", nil
+	case t.Name() == "Paths" && isFormer(t):
+		return "text, list of text or names with text", nil
 	case isShort(t):
 		short, err := r.kind(scalarForm(t))
 		return short + " or section", err
-	case t.Name() == "Paths" && isFormer(t):
-		return "text, list of text or names with text", nil
 	case isText(t) || isFormer(t):
 		return "", fmt.Errorf("type %s has no name for people yet", t)
 	}

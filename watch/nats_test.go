@@ -1,0 +1,386 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/retraind/retraind/internal/natstest"
+)
+
+// wire is a stream that a NATSSource follows.
+type wire struct {
+	t      *testing.T
+	server *natstest.Server
+	js     jetstream.JetStream
+	conn   *nats.Conn
+	inbox  *ledger
+	cfg    *NATS
+	src    *NATSSource
+	stop   func()
+	poked  atomic.Int64
+}
+
+func newWire(t *testing.T) *wire {
+	t.Helper()
+	w := &wire{t: t, server: natstest.Start(t), inbox: newLedger(), cfg: NATS{}.WithDefaults("m")}
+	w.conn = w.server.Connect()
+	js, err := jetstream.New(w.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.js = js
+	return w
+}
+
+// start runs a source, with a connection of its own, until the test or stop ends it.
+func (w *wire) start() {
+	w.t.Helper()
+	w.src = NewNATS("m", w.cfg, w.server.Connect(), true, NewDecoder(w.cfg.Shape, oneTarget(), nil), w.inbox, func(n int) { w.poked.Add(int64(n)) }, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = w.src.Run(ctx) }()
+	var once sync.Once
+	w.stop = func() { once.Do(func() { cancel(); <-done }) }
+	w.t.Cleanup(w.stop)
+}
+
+// up waits until it follows.
+func (w *wire) up() {
+	w.t.Helper()
+	eventually(w.t, func() error {
+		if h := w.src.Health(); !h.Up {
+			return fmt.Errorf("%+v", h)
+		}
+		return nil
+	})
+}
+
+func (w *wire) publish(body string, headers ...string) {
+	w.t.Helper()
+	m := &nats.Msg{Subject: w.cfg.Subject, Data: []byte(body), Header: nats.Header{}}
+	for i := 0; i < len(headers); i += 2 {
+		m.Header.Set(headers[i], headers[i+1])
+	}
+	if _, err := w.js.PublishMsg(w.t.Context(), m); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *wire) wants(want ...string) {
+	w.t.Helper()
+	eventually(w.t, func() error {
+		if got := strings.Join(w.inbox.labels(), " "); got != strings.Join(want, " ") {
+			return fmt.Errorf("got %s, want %v; %+v", got, want, w.src.Health())
+		}
+		return nil
+	})
+}
+
+func TestNATSEventsAreTaken(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	w.start()
+	w.up()
+	w.publish(`{"id": "1", "label": "a"}`)
+	w.publish(`[{"id": 2, "label": "a"}, {"id": 3, "label": "b"}]`)
+	w.publish(says(4, "a") + says(5, "b"))
+	w.publish(`{"specversion": "1.0", "id": "e1", "source": "/tool", "type": "label", "time": "2026-01-02T03:04:05Z", "data": {"id": 6, "label": "c"}}`)
+	w.publish(`{"id": 7, "label": "d"}`, "ce-specversion", "1.0", "ce-id", "e2", "ce-source", "/tool")
+	w.wants("1=a", "2=a", "3=b", "4=a", "5=b", "6=c", "7=d")
+	all := w.inbox.all()
+	if all[5].Key != "ce:/tool e1" || all[6].Key != "ce:/tool e2" || all[5].At.Format(time.DateOnly) != "2026-01-02" {
+		t.Errorf("events %+v and %+v", all[5], all[6])
+	}
+	// The same event again, behind the server's own window.
+	w.publish(`{"id": 7, "label": "d"}`, "ce-specversion", "1.0", "ce-id", "e2", "ce-source", "/tool")
+	w.publish(`{"id": 8, "label": "d"}`)
+	w.wants("1=a", "2=a", "3=b", "4=a", "5=b", "6=c", "7=d", "8=d")
+
+	// A restart takes up where it was, and nothing is left in the stream once it is stored.
+	w.stop()
+	w.publish(`{"id": 9, "label": "e"}`)
+	w.start()
+	w.wants("1=a", "2=a", "3=b", "4=a", "5=b", "6=c", "7=d", "8=d", "9=e")
+	eventually(t, func() error {
+		s, err := w.js.Stream(t.Context(), DefaultLabelStream)
+		if err == nil && s.CachedInfo().State.Msgs > 0 {
+			err = fmt.Errorf("%d messages wait to be acknowledged", s.CachedInfo().State.Msgs)
+		}
+		return err
+	})
+}
+
+func TestNATSBadEventsGoToTheDeadLetters(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	w.start()
+	w.up()
+	bad := map[string]string{
+		"not json":                             "not a JSON object",
+		`{"id": 1}`:                            "neither a text nor a label",
+		`{"id": 1, "label": "` + "\xff" + `"}`: "not valid UTF-8",
+		`{"label": "a"}`:                       "no item id",
+		`{"id": 1, "label": {"x": 1}}`:         "not a label",
+		`{"id": 1, "labels": {"nope": "x"}}`:   "no target",
+		fmt.Sprintf(`{"id": 1, "label": %q}`, strings.Repeat("x", 2000)): "the label has",
+		`{"id": 1, "label": "a"}{}`:                                      "more follows",
+		`[{"id": 1, "label": "good"}, {"id": 2}]`:                        "event 2",
+		"": "empty",
+	}
+	for body := range bad {
+		w.publish(body)
+	}
+	w.publish(`{"id": 99, "label": "z"}`)
+	dead, err := w.js.CreateOrUpdateConsumer(t.Context(), DefaultDeadStream, jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range bad {
+		m, err := dead.Next(jetstream.FetchMaxWait(10 * time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, known := bad[string(m.Data())]
+		if reason := m.Headers().Get("Retraind-Reason"); !known || !strings.Contains(reason, want) {
+			t.Errorf("%q: reason %q, want %q", m.Data(), reason, want)
+		}
+	}
+	eventually(t, func() error {
+		got := map[string]bool{}
+		for _, l := range w.inbox.labels() {
+			got[l] = true
+		}
+		if !maps.Equal(got, map[string]bool{"1=good": true, "99=z": true}) {
+			return fmt.Errorf("got %v", got)
+		}
+		return nil
+	})
+	if h := w.src.Health(); h.Refused != len(bad) || !h.Up {
+		t.Errorf("%+v", h)
+	}
+}
+
+// A message that the store refuses while it takes others is buried after some tries; one that refuses all waits.
+func TestNATSOneMessageTheStoreRefuses(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	w.cfg.MaxDeliver = 2
+	w.inbox.poison = "bad"
+	w.start()
+	w.up()
+	w.publish(says(1, "a"))
+	w.publish(says("bad", "a"))
+	w.publish(says(2, "a"))
+	w.wants("1=a", "2=a")
+	if h := w.src.Health(); h.Refused != 1 {
+		t.Errorf("%+v", h)
+	}
+	w.inbox.setFail(errors.New("disk full"))
+	w.publish(says(3, "a"))
+	eventually(t, func() error {
+		if h := w.src.Health(); h.Up || !strings.Contains(h.Error, "disk full") {
+			return fmt.Errorf("%+v", h)
+		}
+		w.src.Retry()
+		return nil
+	})
+	for range 5 {
+		w.src.Retry()
+	}
+	w.inbox.setFail(nil)
+	w.src.Retry()
+	w.wants("1=a", "2=a", "3=a")
+	if h := w.src.Health(); h.Refused != 1 {
+		t.Errorf("%+v", h)
+	}
+}
+
+// The server dies again and again while publishers publish and the source restarts: nothing is lost, nothing is counted
+// twice, and of each item the last statement holds.
+func TestNATSServerDiesAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	kills, perKill := 3, 20
+	if os.Getenv("RETRAIND_LONG") != "" {
+		kills, perKill = 20, 500
+	}
+	w := newWire(t)
+	w.start()
+	w.up()
+	const publishers = 3
+	goOn := make(chan struct{}, publishers)
+	var wg sync.WaitGroup
+	for p := range publishers {
+		wg.Go(func() {
+			for n := range kills * perKill {
+				if n%perKill == perKill/2 {
+					goOn <- struct{}{}
+				}
+				m := &nats.Msg{Subject: w.cfg.Subject, Data: []byte(says(fmt.Sprintf("%d-%d", p, n%25), fmt.Sprint("v", n))), Header: nats.Header{}}
+				m.Header.Set(nats.MsgIdHdr, fmt.Sprintf("%d/%d", p, n))
+				for { // a publisher that hears nothing says it again
+					ctx, stop := context.WithTimeout(context.Background(), 2*time.Second)
+					_, err := w.js.PublishMsg(ctx, m)
+					stop()
+					if err == nil {
+						break
+					}
+				}
+			}
+		})
+	}
+	for k := range kills {
+		for range publishers {
+			<-goOn
+		}
+		w.server.Restart()
+		if k%3 == 1 {
+			w.stop()
+			w.start()
+		}
+	}
+	wg.Wait()
+	total := publishers * kills * perKill
+	eventually(t, func() error {
+		if n := len(w.inbox.all()); n < total {
+			w.src.Retry()
+			return fmt.Errorf("%d of %d events; %+v", n, total, w.src.Health())
+		}
+		return nil
+	})
+	seen := map[string]bool{}
+	last := map[string]string{}
+	for _, e := range w.inbox.all() {
+		if seen[e.Key] {
+			t.Errorf("event %s counted twice", e.Key)
+		}
+		seen[e.Key] = true
+		last[e.Item] = e.Labels["label"]
+	}
+	if len(seen) != total {
+		t.Errorf("%d events, want %d", len(seen), total)
+	}
+	for p := range publishers {
+		for n := range 25 {
+			want := ""
+			for v := range kills * perKill {
+				if v%25 == n {
+					want = fmt.Sprint("v", v)
+				}
+			}
+			if got := last[fmt.Sprintf("%d-%d", p, n)]; got != want {
+				t.Errorf("item %d-%d ends with %s, want %s", p, n, got, want)
+			}
+		}
+	}
+}
+
+func TestNATSForeignStreams(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	w.cfg.Stream, w.cfg.Subject = "ELSEWHERE", "corrections.news"
+	down := func(want string) {
+		t.Helper()
+		eventually(t, func() error {
+			if h := w.src.Health(); h.Up || !strings.Contains(h.Error, want) {
+				return fmt.Errorf("%+v, want %q", h, want)
+			}
+			return nil
+		})
+		w.stop()
+	}
+	if _, err := w.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ELSEWHERE", Subjects: []string{"other.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	down("stream ELSEWHERE has no events on corrections.news: its subjects are [other.>]")
+	w.cfg.Stream = "NOWHERE"
+	w.src = NewNATS("m", w.cfg, w.server.Connect(), false, NewDecoder(Shape{}, oneTarget(), nil), w.inbox, nil, slog.New(slog.DiscardHandler))
+	if err := w.src.follow(t.Context(), func() {}); err == nil || !strings.Contains(err.Error(), "nats stream add NOWHERE --subjects 'corrections.news'") {
+		t.Errorf("no stream: %v", err)
+	}
+	w.cfg = NATS{}.WithDefaults("m")
+	w.start()
+	w.up()
+	w.server.Down()
+	down("NATS is not reachable")
+}
+
+func TestNATSConfig(t *testing.T) {
+	t.Parallel()
+	for subject, want := range map[string]string{
+		"retraind.in.v1.m.labels": "", "a.*.b": "", "a.>": "",
+		"retraind.api.v1.m.trigger": "requests", "retraind.>": "requests", "retraind.evt.v1.>": "own events", ">": "requests",
+		"$JS.API.>": "server", "a..b": "empty", "a b": "blank", "a.>.b": "end", "a.b*": "alone",
+	} {
+		c := NATS{Subject: subject}.WithDefaults("m")
+		found := fmt.Sprint(c.Validate())
+		if subject == "a.>" || subject == "a.*.b" {
+			found = subjectFault(subject)
+		}
+		if want == "" && found != "" && found != "[]" || want != "" && !strings.Contains(found, want) {
+			t.Errorf("%s: %s, want %q", subject, found, want)
+		}
+	}
+}
+
+// Memory is bounded by what is fetched at a time, not by what waits.
+func TestNATSBacklogNeedsNoMemory(t *testing.T) {
+	t.Parallel()
+	n := 1500
+	if os.Getenv("RETRAIND_LONG") != "" {
+		n = 100000
+	}
+	w := newWire(t)
+	w.start()
+	w.up()
+	w.stop()
+	for i := range n {
+		if _, err := w.js.PublishAsync(w.cfg.Subject, []byte(says(i, "a"))); err != nil {
+			t.Fatal(err)
+		}
+		if i%1000 == 0 {
+			<-w.js.PublishAsyncComplete()
+		}
+	}
+	<-w.js.PublishAsyncComplete()
+	counting := &counter{ledger: newLedger()}
+	w.src = NewNATS("m", w.cfg, w.server.Connect(), true, NewDecoder(w.cfg.Shape, oneTarget(), nil), counting, nil, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() { _ = w.src.Run(ctx) }()
+	eventually(t, func() error {
+		if got := counting.n.Load(); got != int64(n) {
+			return fmt.Errorf("%d of %d", got, n)
+		}
+		return nil
+	})
+	t.Logf("%d events, at most %d at a time", n, counting.most.Load())
+	if most := counting.most.Load(); most > natsPending {
+		t.Errorf("%d events at a time", most)
+	}
+}
+
+// counter counts events and forgets them.
+type counter struct {
+	*ledger
+	n, most atomic.Int64
+}
+
+func (c *counter) Take(ctx context.Context, b Batch) (Receipt, error) {
+	c.n.Add(int64(len(b.Events)))
+	c.most.Store(max(c.most.Load(), int64(len(b.Events))))
+	b.Events = nil
+	return c.ledger.Take(ctx, b)
+}

@@ -128,6 +128,9 @@ func (m *Model) withDefaults(f *File) {
 	if files := m.Labels.Files; files != nil {
 		files.Dir = f.abs(files.Dir)
 	}
+	if h := m.Labels.HTTP; h != nil {
+		h.SecretFile = f.abs(h.SecretFile)
+	}
 	if pg := m.Labels.Postgres; pg != nil {
 		pg.DSNFile = f.abs(pg.DSNFile)
 		if columns := m.labelColumns(pg); columns != nil {

@@ -23,6 +23,8 @@ type Config struct {
 	Files *Files `yaml:"files"`
 	// NATS is a JetStream stream of label events.
 	NATS *NATS `yaml:"nats"`
+	// HTTP is an address that takes label events, such as the webhooks of annotation tools.
+	HTTP *HTTP `yaml:"http"`
 }
 
 // shapes are those of the event sources.
@@ -33,6 +35,9 @@ func (c *Config) shapes() []*Shape {
 	}
 	if c.NATS != nil {
 		out = append(out, &c.NATS.Shape)
+	}
+	if c.HTTP != nil {
+		out = append(out, &c.HTTP.Shape)
 	}
 	return out
 }
@@ -70,6 +75,9 @@ func (c *Config) Names() []string {
 	if c.NATS != nil {
 		names = append(names, SourceNATS)
 	}
+	if c.HTTP != nil {
+		names = append(names, SourceHTTP)
+	}
 	return names
 }
 
@@ -87,6 +95,9 @@ func (c *Config) Validate() check.Problems {
 	}
 	if c.NATS != nil {
 		found.Under("nats", c.NATS.Validate())
+	}
+	if c.HTTP != nil {
+		found.Under("http", c.HTTP.Validate())
 	}
 	return found
 }

@@ -17,6 +17,9 @@ func CheckSources(ctx context.Context, model string, c *Config) check.Problems {
 	if c.Files != nil {
 		found.Under("files", problemOf("dir", c.Files.probe()))
 	}
+	if c.HTTP != nil {
+		found.Under("http", problemOf("secret_file", c.HTTP.probe()))
+	}
 	return found
 }
 

@@ -72,6 +72,9 @@ func labelSources(c watch.Config) []string {
 	if c.NATS != nil {
 		out = append(out, fmt.Sprintf("events on %s in NATS", c.NATS.Subject))
 	}
+	if c.HTTP != nil {
+		out = append(out, "requests to "+c.HTTP.Listen)
+	}
 	return out
 }
 

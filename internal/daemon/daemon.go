@@ -146,8 +146,12 @@ func (d *Daemon) assemble(ctx context.Context, down *teardown) (intake, work []l
 	}
 	work = append(work, loop{"outbox", d.drain.Run}, loop{"feed", d.feed.run}, loop{"watchdog", d.watchdog.Run}, loop{"housekeeping", d.housekeep})
 	intake = append(intake, loop{"signals", d.signals})
+	doors, err := d.receivers(file)
+	if err != nil {
+		return nil, nil, err
+	}
 	faces, err := d.faces(file)
-	return append(intake, faces...), work, err
+	return append(append(intake, doors...), faces...), work, err
 }
 
 func newRules(file *configs.File, name string) (*rules, error) {

@@ -31,6 +31,9 @@ func (k *keeper) openSources(m *configs.Model) error {
 		embedded := k.d.loaded.Load().File.NATS.UsesEmbedded()
 		k.sources = append(k.sources, watch.NewNATS(k.name, c, k.d.nats, embedded, decoder(c.Shape), k.sink, k.coal.Poke, k.d.log))
 	}
+	if c := m.Labels.HTTP; c != nil {
+		k.sources = append(k.sources, watch.NewHTTP(k.name, c, decoder(c.Shape), k.sink, k.coal.Poke, k.d.log))
+	}
 	return nil
 }
 

@@ -1,0 +1,49 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"syscall"
+
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/watch"
+)
+
+// receivers opens the addresses at which label events come in by HTTP, one listener for all models that share one. They
+// are no faces: nothing else is served there.
+func (d *Daemon) receivers(file *configs.File) ([]loop, error) {
+	muxes := map[string]*http.ServeMux{}
+	for _, name := range file.Names() {
+		for _, s := range d.keepers[name].sources {
+			source, ok := s.(*watch.HTTPSource)
+			if !ok {
+				continue
+			}
+			address := file.Models[name].Labels.HTTP.Listen
+			if muxes[address] == nil {
+				muxes[address] = http.NewServeMux()
+			}
+			muxes[address].Handle("POST /v1/labels/"+name, source)
+		}
+	}
+	var loops []loop
+	for _, address := range slices.Sorted(maps.Keys(muxes)) {
+		listener, err := net.Listen("tcp", address)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return nil, fmt.Errorf("labels.http.listen: %s is taken by another program: set it to a free address", address)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("labels.http.listen: cannot use %s: %w", address, innermost(err))
+		}
+		loops = append(loops, loop{"label events at " + address, func(ctx context.Context) error {
+			return status.Serve(ctx, listener, muxes[address], d.log)
+		}})
+	}
+	return loops, nil
+}

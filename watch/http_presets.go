@@ -1,0 +1,244 @@
+package watch
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// webhook reads the payload of a known tool. An event that says nothing about labels gives no events.
+func (d *Decoder) webhook(preset Preset, body []byte, key string, now time.Time) ([]Event, error) {
+	object, err := decodeObject(body)
+	if err != nil {
+		return nil, err
+	}
+	own := *d
+	own.label, own.labels = "label", nil // the presets find the labels themselves
+	d = &own
+	var events []Event
+	if preset == PresetArgilla {
+		events, err = d.argilla(object, now)
+	} else {
+		events, err = d.labelStudio(object, now)
+		if key == "" { // it sends no id; the same payload says the same, with its own time in it
+			sum := sha256.Sum256(body)
+			key = "sha256:" + hex.EncodeToString(sum[:])
+		}
+	}
+	for i := range events {
+		events[i].Key = key
+		if len(events) > 1 {
+			events[i].Key = fmt.Sprintf("%s/%d", key, i)
+		}
+	}
+	return events, err
+}
+
+// labelStudio reads the webhooks of Label Studio. Of the payload only the task and the annotation are looked at: the
+// project in it carries a token.
+func (d *Decoder) labelStudio(object map[string]any, now time.Time) ([]Event, error) {
+	action, _ := object["action"].(string)
+	switch action {
+	case "ANNOTATION_CREATED", "ANNOTATION_UPDATED":
+	case "TASKS_DELETED":
+		return d.tasksDeleted(object, now)
+	case "":
+		return nil, errors.New("there is no field action: is this a webhook of Label Studio?")
+	default: // other things that happen there; a deletion names annotations, which nobody here knows
+		return nil, nil
+	}
+	annotation, _ := object["annotation"].(map[string]any)
+	task, _ := object["task"].(map[string]any)
+	if annotation == nil || task == nil {
+		return nil, errors.New("the payload has no annotation and task: switch on \"send payload\" for the webhook")
+	}
+	if skipped, _ := annotation["was_cancelled"].(bool); skipped {
+		return nil, nil
+	}
+	plain := map[string]any{"annotation": annotation, "task": task}
+	e := Event{}
+	var err error
+	idPath := d.id
+	if idPath == "id" {
+		idPath = "task.id"
+	}
+	if e.Item, err = itemID(plain, idPath); err != nil {
+		return nil, err
+	}
+	textFrom := plain
+	if d.text == nil { // only its texts: a task may hold numbers and lists too
+		textFrom = map[string]any{"text": onlyTexts(task["data"])}
+	}
+	if e.Text, err = d.readText(textFrom); err != nil {
+		return nil, err
+	}
+	labels, err := d.results(annotation["result"])
+	if err != nil {
+		return nil, err
+	}
+	if err := d.readLabels(map[string]any{"labels": labels}, &e); err != nil {
+		return nil, err
+	}
+	e.At, err = d.when(map[string]any{d.at: annotation["updated_at"]}, now)
+	if by, ok := annotation["completed_by"]; ok {
+		if who, ok := by.(map[string]any); ok {
+			by = who["email"]
+		}
+		e.Author = author(by)
+	}
+	return []Event{e}, err
+}
+
+func (d *Decoder) tasksDeleted(object map[string]any, now time.Time) ([]Event, error) {
+	if d.id != "id" && d.id != "task.id" {
+		return nil, nil // the ids are in the tasks' data, which a deletion does not send
+	}
+	list, _ := object["tasks"].([]any)
+	var events []Event
+	for _, task := range list {
+		id, err := itemID(map[string]any{"task": task}, "task.id")
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, Event{Item: id, Delete: true, At: now})
+	}
+	return events, nil
+}
+
+// results are the labels of an annotation by target: its regions have the names of the tags in the labelling interface.
+// The name of the only target may be another.
+func (d *Decoder) results(v any) (map[string]any, error) {
+	list, ok := v.([]any)
+	if !ok {
+		return nil, errors.New("annotation.result: a list is wanted")
+	}
+	out := map[string]any{}
+	for _, region := range list {
+		r, _ := region.(map[string]any)
+		name, _ := r["from_name"].(string)
+		value, _ := r["value"].(map[string]any)
+		kind, _ := r["type"].(string)
+		target := name
+		if d.only != "" && target != d.only {
+			target = d.only
+		}
+		if _, ok := d.targets[target]; !ok || !slices.Contains([]string{"choices", "rating", "number", "textarea"}, kind) {
+			continue // regions of other tags
+		}
+		label, ok := value[kind]
+		if kind == "textarea" {
+			label, ok = value["text"]
+		}
+		if !ok || label == nil {
+			return nil, fmt.Errorf("annotation.result: %s has no %s", cut(name), kind)
+		}
+		if _, twice := out[target]; twice {
+			return nil, fmt.Errorf("annotation.result: more than one region labels target %s; name the tag as the target", target)
+		}
+		out[target] = label
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("annotation.result: no region of type choices, rating, number or textarea has the name of a target (%s)", d.names())
+	}
+	return out, nil
+}
+
+func onlyTexts(v any) map[string]any {
+	data, _ := v.(map[string]any)
+	out := map[string]any{}
+	for name, v := range data {
+		if s, ok := v.(string); ok {
+			out[name] = s
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return out
+}
+
+// argilla reads the webhooks of Argilla 2: responses that were submitted. A record is known by its external id where it
+// has one.
+func (d *Decoder) argilla(object map[string]any, now time.Time) ([]Event, error) {
+	kind, _ := object["type"].(string)
+	data, _ := object["data"].(map[string]any)
+	switch {
+	case kind == "" || data == nil:
+		return nil, errors.New("there are no fields type and data: is this a webhook of Argilla?")
+	case kind == "record.deleted":
+		return d.recordDeleted(data, now)
+	case kind != "response.created" && kind != "response.updated" && kind != "response.deleted":
+		return nil, nil
+	}
+	if status, _ := data["status"].(string); status != "submitted" {
+		return nil, nil // a draft, or discarded
+	}
+	record, _ := data["record"].(map[string]any)
+	e := Event{}
+	var err error
+	if e.Item, err = recordID(record); err != nil {
+		return nil, err
+	}
+	if e.Text, err = d.readText(argillaText(d, data, record)); err != nil {
+		return nil, err
+	}
+	values, _ := data["values"].(map[string]any)
+	labels := map[string]any{}
+	for question, v := range values {
+		if _, ok := d.targets[question]; !ok {
+			if d.only == "" || len(values) > 1 {
+				continue
+			}
+			question = d.only
+		}
+		value, _ := v.(map[string]any)
+		labels[question] = value["value"]
+		if kind == "response.deleted" {
+			labels[question] = nil
+		}
+	}
+	if len(labels) == 0 {
+		return nil, fmt.Errorf("no question has the name of a target (%s)", d.names())
+	}
+	if err := d.readLabels(map[string]any{"labels": labels}, &e); err != nil {
+		return nil, err
+	}
+	if name, ok := find(data, "user.username"); ok {
+		e.Author = author(name)
+	}
+	e.At, err = d.when(map[string]any{d.at: data["updated_at"]}, now)
+	return []Event{e}, err
+}
+
+// argillaText is where the text is read from: the record's fields, or the paths that the configuration names.
+func argillaText(d *Decoder, data, record map[string]any) map[string]any {
+	if d.text == nil {
+		return map[string]any{"text": onlyTexts(record["fields"])}
+	}
+	for _, path := range d.text {
+		if !strings.Contains(path, ".") { // fields by their own names
+			fields, _ := record["fields"].(map[string]any)
+			return fields
+		}
+	}
+	return map[string]any{"data": data}
+}
+
+func recordID(record map[string]any) (string, error) {
+	if external, ok := record["external_id"]; ok && external != nil {
+		return itemID(record, "external_id")
+	}
+	return itemID(record, "id")
+}
+
+func (d *Decoder) recordDeleted(data map[string]any, now time.Time) ([]Event, error) {
+	id, err := recordID(data)
+	if err != nil {
+		return nil, err
+	}
+	return []Event{{Item: id, Delete: true, At: now}}, nil
+}

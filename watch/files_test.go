@@ -465,7 +465,11 @@ func eventually(t *testing.T, ok func() error) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(30 * time.Second)
+	patience := 30 * time.Second
+	if os.Getenv("RETRAIND_LONG") != "" {
+		patience = 10 * time.Minute
+	}
+	late := time.After(patience)
 	for {
 		err := ok()
 		if err == nil {

@@ -46,9 +46,10 @@ func (s *NATSSource) Run(ctx context.Context) error { return s.keepTrying(ctx, s
 
 const (
 	natsTimeout  = 5 * time.Second  // of one request to the server
-	natsIdle     = 5 * time.Second  // how long one waiting for events lasts
+	natsIdle     = 2 * time.Second  // how long one waiting for events lasts
 	natsAckWait  = 30 * time.Second // after which what was not acknowledged comes again
 	natsPending  = 256              // messages that may be unacknowledged
+	natsTidy     = 4096             // messages after which the stream is purged of what is stored
 	natsInFlight = 4 << 20          // bytes of messages that are fetched at a time, about
 )
 
@@ -75,6 +76,7 @@ type natsSession struct {
 	mark     natsMark
 	last     uint64 // the consumer's number of the last delivery
 	gap      bool   // deliveries were lost on the way
+	stored   int    // messages since the stream was last purged of them
 	batch    int
 }
 
@@ -176,7 +178,7 @@ func (n *natsSession) fetch(ctx context.Context) error {
 			if !n.conn.IsConnected() {
 				return nats.ErrDisconnected
 			}
-			return nil
+			return n.tidy(ctx)
 		}
 	}
 	return n.handle(ctx, letters)
@@ -225,7 +227,10 @@ func (n *natsSession) handle(ctx context.Context, letters []letter) error {
 			return err
 		}
 	}
-	return nil
+	if n.stored += len(letters); n.stored < natsTidy {
+		return nil
+	}
+	return n.tidy(ctx)
 }
 
 // store puts the events of messages and the position behind them into one transaction. What cannot be taken goes to the

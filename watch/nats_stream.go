@@ -52,13 +52,25 @@ func (n *natsSession) subjects() []string {
 	return []string{n.cfg.Subject}
 }
 
-// labelStream holds events until they are stored. A full one refuses new events, so that their sender learns of it.
+// labelStream holds events until they are stored: what is stored is purged, which costs less than a work queue, whose
+// every acknowledgement is a deletion. A full stream refuses new events, so that their sender learns of it.
 func (n *natsSession) labelStream(subjects []string) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: n.cfg.Stream, Description: "label events on their way to retraind", Subjects: subjects, Storage: jetstream.FileStorage,
-		Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxBytes: 256 << 20, Duplicates: 10 * time.Minute,
+		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew, MaxBytes: 256 << 20, Duplicates: 10 * time.Minute,
 		AllowDirect: true, Metadata: map[string]string{madeBy: "1"},
 	}
+}
+
+// tidy purges what is stored from a stream of ours.
+func (n *natsSession) tidy(ctx context.Context) error {
+	if n.stored == 0 || n.stream.CachedInfo().Config.Metadata[madeBy] == "" {
+		return nil
+	}
+	ctx, stop := context.WithTimeout(ctx, natsTimeout)
+	defer stop()
+	n.stored = 0
+	return n.stream.Purge(ctx, jetstream.WithPurgeSubject(n.cfg.Subject), jetstream.WithPurgeSequence(n.mark.Seq+1))
 }
 
 // createDead makes the stream of the dead letters.

@@ -359,6 +359,7 @@ func TestNATSBacklogNeedsNoMemory(t *testing.T) {
 	w.src = NewNATS("m", w.cfg, w.server.Connect(), true, NewDecoder(w.cfg.Shape, oneTarget(), nil), counting, nil, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	began := time.Now()
 	go func() { _ = w.src.Run(ctx) }()
 	eventually(t, func() error {
 		if got := counting.n.Load(); got != int64(n) {
@@ -366,7 +367,7 @@ func TestNATSBacklogNeedsNoMemory(t *testing.T) {
 		}
 		return nil
 	})
-	t.Logf("%d events, at most %d at a time", n, counting.most.Load())
+	t.Logf("%d events in %s, at most %d at a time", n, time.Since(began).Round(time.Millisecond), counting.most.Load())
 	if most := counting.most.Load(); most > natsPending {
 		t.Errorf("%d events at a time", most)
 	}

@@ -130,7 +130,11 @@ func (r *reference) value(path string, v reflect.Value) (*jsonschema.Schema, err
 	case reflect.Bool:
 		return &jsonschema.Schema{Type: "boolean"}, nil
 	case reflect.Struct:
-		return r.object(path, v)
+		s, err := r.object(path, v)
+		if err == nil && path == "models.NAME.labels" { // any of the sources, but one
+			s.MinProperties = new(uint64(1))
+		}
+		return s, err
 	case reflect.Map:
 		below, err := r.value(path+".NAME", sample(v))
 		s := &jsonschema.Schema{Type: "object", AdditionalProperties: below}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -116,11 +117,19 @@ func grantHint(user string) string {
 	return fmt.Sprintf("run what `retraind init sql --role %s` prints, as the table's owner", user)
 }
 
+// address names the servers of a connection string, each once.
 func address(c *pgx.ConnConfig) string {
-	if strings.HasPrefix(c.Host, "/") {
-		return c.Host
+	var names []string
+	for _, host := range append([]*pgconn.FallbackConfig{{Host: c.Host, Port: c.Port}}, c.Fallbacks...) {
+		name := host.Host
+		if !strings.HasPrefix(name, "/") {
+			name = net.JoinHostPort(host.Host, fmt.Sprint(host.Port))
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
-	return net.JoinHostPort(c.Host, fmt.Sprint(c.Port))
+	return strings.Join(names, " or ")
 }
 
 // redact returns the error's text on one line. pgx masks passwords itself in the strings that it cannot parse.

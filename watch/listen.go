@@ -114,6 +114,9 @@ func (c *session) asleep(ctx context.Context) error {
 		if err != nil || n > 0 {
 			return err
 		}
+		if err := c.house(ctx); err != nil {
+			return err
+		}
 		if first || wasForeign {
 			silent = writers
 		}
@@ -133,8 +136,8 @@ func (c *session) asleep(ctx context.Context) error {
 			if err := c.ping(ctx); err != nil {
 				return err
 			}
-			if err := c.house(ctx); err != nil {
-				return err
+			if time.Since(c.housed) >= houseEvery {
+				break
 			}
 		}
 		polled = time.Now()

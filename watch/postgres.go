@@ -138,12 +138,27 @@ func (s *PostgresSource) follow(ctx context.Context, well func()) error {
 		return err
 	}
 	defer session.close()
-	if err := session.resume(ctx); err != nil {
-		return explain(s.cfg, err)
+	guarded, release := guard(ctx, s.cfg, session.conn)
+	defer release()
+	err = session.run(guarded, well)
+	if cause := context.Cause(guarded); ctx.Err() == nil && cause != nil {
+		err = cause
 	}
-	s.up()
+	return explain(s.cfg, err)
+}
+
+// run reads what was missed and follows until the connection ends.
+func (c *session) run(ctx context.Context, well func()) error {
+	if err := c.resume(ctx); err != nil {
+		return err
+	}
+	c.up()
 	well()
-	return explain(s.cfg, session.listen(ctx))
+	if c.shared {
+		return c.pollPooled(ctx)
+	}
+	c.notice(&c.pooled, "")
+	return c.listen(ctx)
 }
 
 func (s *PostgresSource) up() {

@@ -77,9 +77,22 @@ func (l *line) size() int {
 
 // round reads what became visible since the last one and returns how many rows that were.
 func (c *session) round(ctx context.Context) (total int, err error) {
+	again := ""
+	err = c.within(ctx, func() error {
+		again, err = c.query(ctx, &total)
+		return err
+	})
+	if err == nil && again != "" {
+		err = c.readAll(ctx, again)
+	}
+	return total, err
+}
+
+// query asks for the round's rows and stores them.
+func (c *session) query(ctx context.Context, total *int) (again string, err error) {
 	seen, err := parseSnapshot(c.at.Snapshot)
 	if err != nil {
-		return 0, err
+		return "", err
 	}
 	args := []any{strconv.FormatUint(seen.next, 10), seen.running}
 	if c.at.Upto != "" {
@@ -89,9 +102,9 @@ func (c *session) round(ctx context.Context) (total int, err error) {
 	defer cancel()
 	rows, err := c.conn.Query(ctx, c.roundQuery(), args...)
 	if err != nil {
-		return 0, err
+		return "", err
 	}
-	again, err := c.take(ctx, rows, &total)
+	again, err = c.take(ctx, rows, total)
 	if err != nil {
 		cancel() // so that Close need not read what nobody wants
 	}
@@ -99,13 +112,7 @@ func (c *session) round(ctx context.Context) (total int, err error) {
 	if err == nil {
 		err = rows.Err()
 	}
-	switch {
-	case err != nil:
-		return total, err
-	case again != "":
-		return total, c.readAll(ctx, again)
-	}
-	return total, nil
+	return again, err
 }
 
 // take stores a round's rows in batches; the last one moves the cursor to the round's end. A row that

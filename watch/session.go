@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -26,6 +27,7 @@ type session struct {
 	at       position // where reading stands; its identity is the server's
 	keyTypes []string // SQL types of the key columns
 	locked   bool     // whether this session holds the doorbell's lock
+	shared   bool     // whether a pooler gives the server's process to others between transactions
 	pruned   time.Time
 	housed   time.Time
 	open     map[string]time.Time // transactions that write, by when they were first seen
@@ -61,13 +63,29 @@ func dial(ctx context.Context, cfg *Postgres) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Nothing stays with the server's process between two queries, so that a pooler may give us another.
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	since, dialer := &atomic.Int64{}, config.DialFunc
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dialer(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return pulse{Conn: conn, since: since}, nil
+	}
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, explain(cfg, err)
 	}
-	// As a statement, since poolers refuse them as start-up parameters. A role's time limit for statements would cut
-	// off a long backlog.
-	if _, err := conn.Exec(ctx, "SELECT set_config('search_path', 'pg_catalog', false), set_config('statement_timeout', '0', false)"); err != nil {
+	conn.PgConn().CustomData()[pulseKey] = since
+	var pid int32
+	if err = conn.QueryRow(ctx, "SELECT pg_catalog.pg_backend_pid()").Scan(&pid); err == nil && uint32(pid) == conn.PgConn().PID() {
+		err = pin(ctx, conn, false)
+	} else {
+		// What is set for the session would stay with a process that serves others too.
+		conn.PgConn().CustomData()[pooledKey] = true
+	}
+	if err != nil {
 		return nil, errors.Join(explain(cfg, err), conn.Close(ctx))
 	}
 	return conn, nil
@@ -108,6 +126,16 @@ func (c *session) prepare(ctx context.Context) error {
 	// LISTEN comes before the first read, so that what is committed between the two rings.
 	if _, err := c.conn.Exec(ctx, "LISTEN "+ident(channel(c.model))); err != nil {
 		return err
+	}
+	heard, err := c.hears(ctx)
+	if err != nil {
+		return err
+	}
+	c.shared = !heard
+	if heard && pooled(c.conn) {
+		if err := pin(ctx, c.conn, false); err != nil { // a pool in session mode
+			return err
+		}
 	}
 	c.at.Definition = c.schema.definition()
 	if c.at.Shape, err = c.shape(ctx, c.conn); err != nil {

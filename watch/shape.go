@@ -40,17 +40,20 @@ func (c *session) shape(ctx context.Context, conn interface {
 // house does from time to time what no ring asks for: it prunes, finds transactions that are open for long, and notices
 // that the table or its triggers were changed. Then what was missed is read.
 func (c *session) house(ctx context.Context) error {
-	if time.Since(c.housed) < houseEvery {
+	if time.Since(c.housed) < min(houseEvery, c.cfg.poll()) {
 		return nil
 	}
 	c.housed = time.Now()
 	if err := c.prune(ctx); err != nil {
 		return err
 	}
-	if _, err := c.writers(ctx); err != nil {
+	var now string
+	err := c.within(ctx, func() (err error) {
+		if _, err = c.writers(ctx); err == nil {
+			now, err = c.shape(ctx, c.conn)
+		}
 		return err
-	}
-	now, err := c.shape(ctx, c.conn)
+	})
 	if err != nil || now == c.at.Shape {
 		return err
 	}

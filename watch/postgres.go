@@ -95,7 +95,7 @@ func (s *PostgresSource) Probe(ctx context.Context) error {
 }
 
 // permanentPause is how long the source rests after trouble that waiting does not mend.
-const permanentPause = 5 * time.Minute
+const permanentPause = time.Minute
 
 // Run implements Source. It ends with ctx only.
 func (s *PostgresSource) Run(ctx context.Context) error {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 )
@@ -99,11 +98,14 @@ func (m *Monitor) labelFigures(now time.Time) Labels {
 	}
 	for name, n := range then {
 		if n > 0 && mix[name] == 0 && !m.carried(name) {
-			l.Gone = append(l.Gone, name)
+			if l.Gone == nil {
+				l.Gone = map[string]int{}
+			}
+			l.Gone[name] = n
 		}
 	}
-	slices.Sort(l.Gone)
-	l.PSI = PSI(then, mix)
+	chi := NewChiSquare(then, mix)
+	l.PSI, l.JS, l.Chi = PSI(then, mix), JensenShannon(then, mix), &chi
 	return l
 }
 

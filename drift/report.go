@@ -121,7 +121,11 @@ type Labels struct {
 	Own     int            `json:"own,omitempty"`      // items that only retraind changed since: shown, never evidence
 	Share   float64        `json:"share"`              // Changed / Items
 	New     map[string]int `json:"new,omitempty"`      // categories the release never saw in training, with examples now
-	Gone    []string       `json:"vanished,omitempty"` // categories it saw that no item carries any more
-	PSI     float64        `json:"psi"`                // population stability index of the label mix against the training snapshot
-	Rate    float64        `json:"rate"`               // held-out labels a day, over the last 30 days
+	Gone    map[string]int `json:"vanished,omitempty"` // categories that no item carries any more, with its training examples
+	// The label mix against that of the training snapshot: population stability index, Jensen-Shannon distance, and
+	// Pearson's test. 0, 0 and nil where that snapshot is not known.
+	PSI  float64    `json:"psi"`
+	JS   float64    `json:"js"`
+	Chi  *ChiSquare `json:"chi_square,omitempty"`
+	Rate float64    `json:"rate"` // held-out labels a day, over the last 30 days
 }

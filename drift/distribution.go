@@ -1,0 +1,152 @@
+package drift
+
+import (
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/mathext"
+)
+
+// ChiSquare is Pearson's test that two label mixes are samples of the same distribution.
+type ChiSquare struct {
+	Statistic float64 `json:"statistic"`
+	Freedom   int     `json:"freedom"` // degrees of freedom; 0 where there is too little to test
+	P         float64 `json:"p"`       // 1 where there is too little to test
+	Pooled    int     `json:"pooled"`  // categories that were too rare to stand alone and were taken together
+}
+
+// leastExpected is the expected count below which a cell's normal approximation is not good enough (Cochran 1954).
+const leastExpected = 5
+
+// NewChiSquare compares two label mixes: over the categories as columns and the two mixes as rows, sum of
+// (observed - expected)^2 / expected. Categories that would be expected fewer than five times on either side are one.
+func NewChiSquare(reference, current map[string]int) ChiSquare {
+	a, b := float64(total(reference)), float64(total(current))
+	if a == 0 || b == 0 {
+		return ChiSquare{P: 1}
+	}
+	var columns [][2]float64
+	var rest [2]float64
+	out := ChiSquare{P: 1}
+	for _, c := range union(reference, current) {
+		x, y := float64(max(reference[c], 0)), float64(max(current[c], 0))
+		if (x+y)*min(a, b)/(a+b) < leastExpected {
+			rest[0], rest[1] = rest[0]+x, rest[1]+y
+			out.Pooled++
+			continue
+		}
+		columns = append(columns, [2]float64{x, y})
+	}
+	if rest[0]+rest[1] > 0 {
+		columns = append(columns, rest)
+	}
+	if len(columns) < 2 {
+		return out
+	}
+	for _, c := range columns {
+		for i, n := range [2]float64{a, b} {
+			expected := (c[0] + c[1]) * n / (a + b)
+			out.Statistic += (c[i] - expected) * (c[i] - expected) / expected
+		}
+	}
+	out.Freedom = len(columns) - 1
+	out.P = mathext.GammaIncRegComp(float64(out.Freedom)/2, out.Statistic/2)
+	return out
+}
+
+// Decomposition says where a change of accuracy since the baseline comes from. With w the share of a category among the
+// held-out items and r its recall, accuracy is the sum of w r, and (Kitagawa 1955, in the form centred on the baseline's
+// accuracy A, which is free because shares add up to 1)
+//
+//	drop = sum (w0-w1) ((r0+r1)/2 - A) + sum (r0-r1) (w0+w1)/2
+//
+// The first sum is the mix: hard categories became more common, or easy ones rarer. The second is the recall. A category
+// on one side only has no recall to compare: its whole share, w1 (A-r1) or w0 (r0-A), is New or the mix. All figures are
+// points; Mix + Recall + New = Drop.
+type Decomposition struct {
+	Drop   float64 `json:"drop"`
+	Mix    float64 `json:"mix"`
+	Recall float64 `json:"recall"`
+	New    float64 `json:"new"`
+
+	Category []CategoryShift `json:"categories"` // what contributes most first
+}
+
+// CategoryShift is one category then and now. Shares and recalls are fractions, the contributions points.
+type CategoryShift struct {
+	Name       string  `json:"name"`
+	ShareThen  float64 `json:"share_then"`
+	ShareNow   float64 `json:"share_now"`
+	RecallThen float64 `json:"recall_then"` // 0 where there was none
+	RecallNow  float64 `json:"recall_now"`
+	Mix        float64 `json:"mix"`
+	Recall     float64 `json:"recall"`
+	New        float64 `json:"new,omitempty"` // the category was not there at the promotion
+}
+
+// Total is what the category contributes to the drop, in points.
+func (c CategoryShift) Total() float64 { return c.Mix + c.Recall + c.New }
+
+// Decompose compares the baseline's categories with the present ones. It is nil where there is nothing to compare: no
+// baseline, no items, or a target whose items have several categories at once.
+func Decompose(base *Baseline, r Report) *Decomposition {
+	if base == nil || base.N <= 0 || r.Scored <= 0 {
+		return nil
+	}
+	then, now := 0, 0
+	for _, c := range base.Category {
+		then += c.N
+	}
+	present := map[string]Category{}
+	for _, c := range r.Category {
+		now += c.Support
+		present[c.Name] = c
+	}
+	if then != base.N || now != r.Scored {
+		return nil
+	}
+	names := make([]string, 0, len(present))
+	for name := range base.Category {
+		names = append(names, name)
+	}
+	for name := range present {
+		if _, ok := base.Category[name]; !ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	out := &Decomposition{}
+	accuracy := float64(base.Correct) / float64(base.N)
+	for _, name := range names {
+		was, is := base.Category[name], present[name]
+		if was.N == 0 && is.Support == 0 {
+			continue // only ever an answer
+		}
+		s := CategoryShift{
+			Name: name, ShareThen: share(was.N, base.N), ShareNow: share(is.Support, r.Scored),
+			RecallThen: share(was.N-was.Errs, was.N), RecallNow: share(is.Correct, is.Support),
+		}
+		switch {
+		case was.N == 0:
+			s.New = 100 * s.ShareNow * (accuracy - s.RecallNow)
+		case is.Support == 0:
+			s.Mix = 100 * s.ShareThen * (s.RecallThen - accuracy)
+		default:
+			s.Mix = 100 * (s.ShareThen - s.ShareNow) * ((s.RecallThen+s.RecallNow)/2 - accuracy)
+			s.Recall = 100 * (s.RecallThen - s.RecallNow) * (s.ShareThen + s.ShareNow) / 2
+		}
+		out.Mix, out.Recall, out.New = out.Mix+s.Mix, out.Recall+s.Recall, out.New+s.New
+		out.Category = append(out.Category, s)
+	}
+	out.Drop = out.Mix + out.Recall + out.New
+	slices.SortStableFunc(out.Category, func(a, b CategoryShift) int {
+		switch x, y := math.Abs(a.Total()), math.Abs(b.Total()); {
+		case x > y:
+			return -1
+		case x < y:
+			return 1
+		}
+		return 0
+	})
+	return out
+}

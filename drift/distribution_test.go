@@ -1,0 +1,101 @@
+package drift_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/retraind/retraind/drift"
+)
+
+func TestChiSquare(t *testing.T) {
+	t.Parallel()
+	near := func(name string, got, want float64) {
+		t.Helper()
+		if math.Abs(got-want) > 1e-9*max(1, math.Abs(want)) {
+			t.Errorf("%s: %.12g, want %.12g", name, got, want)
+		}
+	}
+	// By hand; with two degrees of freedom p is exp(-x/2).
+	c := drift.NewChiSquare(map[string]int{"a": 30, "b": 50, "c": 20}, map[string]int{"a": 60, "b": 40, "c": 20})
+	near("statistic", c.Statistic, 253.0/27)
+	near("p", c.P, math.Exp(-253.0/54))
+	if c.Freedom != 2 || c.Pooled != 0 {
+		t.Errorf("%+v", c)
+	}
+	same := map[string]int{"a": 300, "b": 500}
+	if c := drift.NewChiSquare(same, same); c.Statistic != 0 || c.P != 1 || c.Freedom != 1 {
+		t.Errorf("equal mixes: %+v", c)
+	}
+	// Rare categories are one column, so that a single item of each is no proof.
+	rare := map[string]int{"a": 500, "b": 500}
+	for i := range 5 {
+		rare[fmt.Sprint("rare ", i)] = 1
+	}
+	if c := drift.NewChiSquare(map[string]int{"a": 500, "b": 500}, rare); c.Pooled != 5 || c.Freedom != 2 || c.P < .01 {
+		t.Errorf("rare categories: %+v", c)
+	}
+	for _, none := range []map[string]int{nil, {"a": 0}} {
+		if c := drift.NewChiSquare(none, same); c.P != 1 || c.Freedom != 0 {
+			t.Errorf("against nothing: %+v", c)
+		}
+	}
+	if c := drift.NewChiSquare(map[string]int{"a": 10}, map[string]int{"a": 10}); c.P != 1 || c.Freedom != 0 {
+		t.Errorf("one category: %+v", c)
+	}
+}
+
+func TestDecompose(t *testing.T) {
+	t.Parallel()
+	// 100 items then, 90 of the easy category all right, 10 of the hard one half right. Now half of each, as well known.
+	base := &drift.Baseline{N: 100, Correct: 95, Accuracy: .95, Category: map[string]drift.Run{"easy": {N: 90}, "hard": {N: 10, Errs: 5}}}
+	now := drift.Report{Scored: 100, Correct: 75, Category: []drift.Category{{Name: "easy", Support: 50, Correct: 50}, {Name: "hard", Support: 50, Correct: 25}}}
+	d := drift.Decompose(base, now)
+	if math.Abs(d.Drop-20) > 1e-9 || math.Abs(d.Mix-20) > 1e-9 || d.Recall != 0 || d.New != 0 || d.Category[0].Name != "hard" {
+		t.Errorf("another mix: %+v", d)
+	}
+	now = drift.Report{Scored: 100, Correct: 90, Category: []drift.Category{{Name: "easy", Support: 90, Correct: 90}, {Name: "hard", Support: 10}}}
+	if d := drift.Decompose(base, now); math.Abs(d.Recall-5) > 1e-9 || d.Mix != 0 {
+		t.Errorf("another recall: %+v", d)
+	}
+	now = drift.Report{Scored: 100, Correct: 75, Category: []drift.Category{{Name: "easy", Support: 70, Correct: 70}, {Name: "hard", Support: 10, Correct: 5}, {Name: "new", Support: 20}}}
+	if d := drift.Decompose(base, now); math.Abs(d.New-19) > 1e-9 || math.Abs(d.Drop-20) > 1e-9 || d.Category[0].Name != "new" {
+		t.Errorf("a new category: %+v", d)
+	}
+	for _, none := range []*drift.Decomposition{drift.Decompose(nil, now), drift.Decompose(&drift.Baseline{}, now), drift.Decompose(base, drift.Report{}), drift.Decompose(&drift.Baseline{N: 100, Correct: 95}, now)} {
+		if none != nil {
+			t.Errorf("out of nothing: %+v", none)
+		}
+	}
+	// Whatever happened to items and labels, the parts add up to the whole.
+	rapid.Check(t, func(t *rapid.T) {
+		base := &drift.Baseline{Category: map[string]drift.Run{}}
+		now := drift.Report{}
+		for i := range rapid.IntRange(1, 6).Draw(t, "categories") {
+			name := fmt.Sprint(i)
+			if n := rapid.IntRange(0, 50).Draw(t, "then"); n > 0 {
+				wrong := rapid.IntRange(0, n).Draw(t, "wrong then")
+				base.Category[name] = drift.Run{N: n, Errs: wrong}
+				base.N, base.Correct = base.N+n, base.Correct+n-wrong
+			}
+			if n := rapid.IntRange(0, 50).Draw(t, "now"); n > 0 {
+				right := rapid.IntRange(0, n).Draw(t, "right now")
+				now.Category = append(now.Category, drift.Category{Name: name, Support: n, Correct: right})
+				now.Scored, now.Correct = now.Scored+n, now.Correct+right
+			}
+		}
+		d := drift.Decompose(base, now)
+		if base.N == 0 || now.Scored == 0 {
+			if d != nil {
+				t.Fatal("out of nothing")
+			}
+			return
+		}
+		want := 100 * (float64(base.Correct)/float64(base.N) - float64(now.Correct)/float64(now.Scored))
+		if math.Abs(d.Drop-want) > 1e-9 || math.Abs(d.Mix+d.Recall+d.New-d.Drop) > 1e-9 {
+			t.Fatalf("%+v, the drop is %v", d, want)
+		}
+	})
+}

@@ -196,6 +196,15 @@ func (m *Monitor) Unscored() []Unscored {
 	return out
 }
 
+// AnswerTo is the release's answer about an item, of the gating target.
+func (m *Monitor) AnswerTo(item string) (answer string, ok bool) {
+	slot, known := m.slots.find(m.entries, item)
+	if !known || !m.entries[slot].answered {
+		return "", false
+	}
+	return m.boards[0].values.list[m.values[m.at(slot, 0)].answer], true
+}
+
 // Service says how the last attempt to score went: nil, an error that wraps ErrAsleep, or another one. It matters to the
 // report only while texts wait for answers: figures that need none are exact whether the service is up or not.
 func (m *Monitor) Service(err error) { m.trouble = err }

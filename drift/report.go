@@ -52,6 +52,8 @@ type Report struct {
 	Relabels Relabels `json:"relabels"`
 	NewItems NewItems `json:"new_items"`
 	Labels   Labels   `json:"labels"`
+	// Suspicion is nil where the relabels were not looked at: they are when a retrain would be due.
+	Suspicion *Suspicion `json:"suspicion,omitempty"`
 }
 
 // Category is one label's row of the confusion matrix.

@@ -2,10 +2,12 @@ package policy
 
 import (
 	"time"
+
+	"github.com/retraind/retraind/drift"
 )
 
 // block lists what keeps a retrain from starting now; without words where only the verdict counts.
-func (p *Policy) block(d *Decision, h *History, now time.Time, words bool) {
+func (p *Policy) block(d *Decision, r *drift.Report, h *History, now time.Time, words bool) {
 	if h.Active != "" {
 		d.blocked(words, ReasonRunActive, time.Time{}, func() string { return "run " + h.Active + " is not over" })
 	}
@@ -15,6 +17,9 @@ func (p *Policy) block(d *Decision, h *History, now time.Time, words bool) {
 	}
 	p.blockHold(d, h.Paused, ReasonPaused, "paused", now, words)
 	p.blockHold(d, h.Stopped, ReasonPaused, everyPaused, now, words)
+	if s := r.Suspicion; s != nil && s.Suspicious && p.config.Limits.SuspiciousLabels != SuspiciousIgnore {
+		d.blocked(words, ReasonSuspiciousLabels, time.Time{}, func() string { return "labels are suspicious: " + s.Text })
+	}
 	p.blockRuns(d, h, now, words)
 	p.blockWindow(d, h, now, words)
 }

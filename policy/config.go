@@ -163,7 +163,18 @@ type Limits struct {
 	Breaker int `yaml:"breaker"`
 	// Reserve is the time that must remain of the quiet hours after the expected end of a run, to bring back what it stopped.
 	Reserve unit.Duration `yaml:"reserve"`
+	// SuspiciousLabels is hold where a retrain must wait while most relabels come from one author or minute and contradict the model and the nearest texts, or ignore.
+	SuspiciousLabels Suspicious `yaml:"suspicious_labels"`
 }
+
+// Suspicious says what suspicious labels do to a retrain.
+type Suspicious string
+
+// The ways to take suspicious labels.
+const (
+	SuspiciousHold   Suspicious = "hold"
+	SuspiciousIgnore Suspicious = "ignore"
+)
 
 // QuietHours is one entry of the list: a daily window, whole days, or dates on which no window starts.
 type QuietHours struct {

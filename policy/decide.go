@@ -18,7 +18,7 @@ func (p *Policy) Decide(r drift.Report, h History, now time.Time) Decision {
 	d.Conditions = make([]Condition, 0, len(p.retrain)+len(p.urgent)+2)
 	p.judge(&d, &r, &h, now)
 	p.tell(&d, &r, &h, now)
-	p.block(&d, &h, now, true)
+	p.block(&d, &r, &h, now, true)
 	d.Reason = p.reason(&d, &r)
 	d.Text = p.sentence(&d, &r)
 	return d
@@ -31,7 +31,7 @@ func (p *Policy) redecide(d *Decision, r *drift.Report, h *History, now time.Tim
 	*d = Decision{At: now, Conditions: d.Conditions[:0], Blocked: d.Blocked[:0], PolicyDigest: p.digest, Release: r.Release, Seq: r.Seq}
 	p.judge(d, r, h, now)
 	if d.Verdict == VerdictRetrain {
-		p.block(d, h, now, false)
+		p.block(d, r, h, now, false)
 	}
 	d.Reason = p.reason(d, r)
 }

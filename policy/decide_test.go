@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -351,6 +352,39 @@ func TestSelfOrigin(t *testing.T) {
 	r.Labels.Own = 100 // not enough even with them
 	if d := p.Decide(r, policy.History{}, noon(t)); d.Reason != policy.ReasonNothingTripped {
 		t.Errorf("%s: %s", d.Reason, d.Text)
+	}
+}
+
+func TestSuspiciousLabels(t *testing.T) {
+	t.Parallel()
+	r := wrong(healthy(t), 60)
+	r.Suspicion = &drift.Suspicion{Suspicious: true, Text: "author mallory made 90 of 90 relabels"}
+	c := config(t)
+	c.QuietHours = nil
+	p := compile(t, c, zone(t, "Europe/Berlin"))
+	d := p.Decide(r, policy.History{}, noon(t))
+	if want := "labels are suspicious: author mallory made 90 of 90 relabels"; d.Verdict != policy.VerdictRetrain || d.Start() || d.Reason != policy.ReasonSuspiciousLabels || d.Blocked[0].Text != want || !strings.HasSuffix(d.Text, "and waits: "+want) {
+		t.Errorf("%s %s: %s", d.Verdict, d.Reason, d.Text)
+	}
+	var b strings.Builder
+	if err := d.Render(&b, policy.RenderOptions{}); err != nil || !strings.Contains(b.String(), "labels are suspicious") || !strings.Contains(b.String(), "retraind trigger") {
+		t.Errorf("%v\n%s", err, b.String())
+	}
+	if d := p.Decide(r, policy.History{Force: &policy.Force{By: "anna"}}, noon(t)); !d.Start() {
+		t.Errorf("a demanded retrain waits: %s", d.Text)
+	}
+	r.Suspicion.Suspicious = false
+	if d := p.Decide(r, policy.History{}, noon(t)); !d.Start() {
+		t.Errorf("labels that are not suspicious hold: %s", d.Text)
+	}
+	r.Suspicion.Suspicious = true
+	c.Limits.SuspiciousLabels = policy.SuspiciousIgnore
+	if d := compile(t, c, zone(t, "Europe/Berlin")).Decide(r, policy.History{}, noon(t)); !d.Start() {
+		t.Errorf("ignored, and yet: %s", d.Text)
+	}
+	c.Limits.SuspiciousLabels = "maybe"
+	if found := c.Validate(zone(t, "Europe/Berlin")); len(found) != 1 || !strings.Contains(found[0].Hint, "write hold or ignore") {
+		t.Error(found)
 	}
 }
 

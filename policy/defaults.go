@@ -25,6 +25,8 @@ func Defaults() Config {
 			Budget:   unit.Rate{Count: 3, Per: unit.Duration(7 * day)},
 			Breaker:  3,
 			Reserve:  unit.Duration(5 * time.Minute),
+
+			SuspiciousLabels: SuspiciousHold,
 		},
 	}
 }

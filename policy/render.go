@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -140,12 +141,13 @@ func (c Condition) distance() string {
 
 // blockerRows lists every limit, also those that allow it, so that the table has the same rows every time.
 func (d Decision) blockerRows(opts RenderOptions) [][]string {
-	groups := []struct {
+	type group struct {
 		name    string
 		reasons []Reason
 		fine    string
 		config  string
-	}{
+	}
+	groups := []group{
 		{"no other run", []Reason{ReasonRunActive}, "none is active", ""},
 		{"not held", []Reason{ReasonHeld}, "nothing holds it", ""},
 		{"not paused", []Reason{ReasonPaused}, "nobody paused it", ""},
@@ -154,6 +156,9 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 		{"cooldown", []Reason{ReasonCooldown, ReasonGPUHeld}, "over", "limits.cooldown"},
 		{"budget", []Reason{ReasonBudget}, "not spent", "limits.budget"},
 		{"quiet hours", []Reason{ReasonWindowClosed, ReasonWindowTooShort}, "open", "quiet_hours"},
+	}
+	if slices.ContainsFunc(d.Blocked, func(b Blocker) bool { return b.Reason == ReasonSuspiciousLabels }) { // else they were not asked
+		groups = slices.Insert(groups, 3, group{"labels", []Reason{ReasonSuspiciousLabels}, "", "limits.suspicious_labels"})
 	}
 	var rows [][]string
 	for i, g := range groups {

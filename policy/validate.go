@@ -198,6 +198,9 @@ func (l Limits) validate() check.Problems {
 	if l.Breaker < 0 {
 		p.Errorf("breaker", "write 3, or 0 for none", "%d runs are impossible", l.Breaker)
 	}
+	if s := l.SuspiciousLabels; s != "" && s != SuspiciousHold && s != SuspiciousIgnore {
+		p.Errorf("suspicious_labels", "write hold or ignore", "unknown value %q", l.SuspiciousLabels)
+	}
 	return p
 }
 

@@ -25,6 +25,9 @@ func API(backend Backend, log *slog.Logger) http.Handler {
 		return backend.Explain(r.Context(), r.PathValue("model"), r.FormValue("run"))
 	}))
 	mux.HandleFunc("GET /v1/models/{model}/history", answer(a.history))
+	mux.HandleFunc("GET /v1/models/{model}/diagnosis", answer(func(r *http.Request) (any, error) {
+		return backend.Diagnose(r.Context(), r.PathValue("model"))
+	}))
 	mux.HandleFunc("GET /v1/models/{model}/releases", answer(func(r *http.Request) (any, error) {
 		return backend.Releases(r.Context(), r.PathValue("model"))
 	}))

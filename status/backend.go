@@ -26,6 +26,8 @@ type Reader interface {
 	Explain(ctx context.Context, model, run string) (policy.Decision, error)
 	// History returns the evaluations since a time, oldest first.
 	History(ctx context.Context, model string, since time.Time) ([]Point, error)
+	// Diagnose says why the accuracy is what it is; it may take seconds.
+	Diagnose(ctx context.Context, model string) (drift.Diagnosis, error)
 	// Runs returns the newest runs first; model "" means all.
 	Runs(ctx context.Context, model string, limit int) ([]Run, error)
 	Run(ctx context.Context, id string) (Run, error)

@@ -59,6 +59,11 @@ func (c *Client) History(ctx context.Context, model string, since time.Time) (p 
 	return p, c.get(ctx, "/v1/models/"+url.PathEscape(model)+"/history", url.Values{"since": {since.Format(time.RFC3339)}}, &p)
 }
 
+// Diagnose implements Reader.
+func (c *Client) Diagnose(ctx context.Context, model string) (d drift.Diagnosis, err error) {
+	return d, c.get(ctx, "/v1/models/"+url.PathEscape(model)+"/diagnosis", nil, &d)
+}
+
 // Runs implements Reader.
 func (c *Client) Runs(ctx context.Context, model string, limit int) (r []Run, err error) {
 	return r, c.get(ctx, "/v1/runs", url.Values{"model": {model}, "limit": {strconv.Itoa(limit)}}, &r)

@@ -17,6 +17,7 @@ type fake struct {
 	explain   func(ctx context.Context, model, run string) (policy.Decision, error)
 	history   func(ctx context.Context, model string, since time.Time) ([]Point, error)
 	runs      func(ctx context.Context, model string, limit int) ([]Run, error)
+	diagnose  func(ctx context.Context, model string) (drift.Diagnosis, error)
 	run       func(ctx context.Context, id string) (Run, error)
 	releases  func(ctx context.Context, model string) ([]Release, error)
 	subscribe func(context.Context) <-chan Event
@@ -50,6 +51,13 @@ func (f fake) History(ctx context.Context, model string, since time.Time) ([]Poi
 		return nil, nil
 	}
 	return f.history(ctx, model, since)
+}
+
+func (f fake) Diagnose(ctx context.Context, model string) (drift.Diagnosis, error) {
+	if f.diagnose == nil {
+		return drift.Diagnosis{}, fmt.Errorf("model %s: %w", model, ErrNotFound)
+	}
+	return f.diagnose(ctx, model)
 }
 
 func (f fake) Runs(ctx context.Context, model string, limit int) ([]Run, error) {

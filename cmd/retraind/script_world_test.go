@@ -119,6 +119,26 @@ func cmdLabelFile(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o600))
 }
 
+// cmdDrawn writes a test set of every N-th of the table's COUNT items, from the K-th on: drawn test.jsonl 400 3 1.
+func cmdDrawn(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: drawn FILE COUNT N K")
+	}
+	var number [3]int
+	for i := range number {
+		n, err := strconv.Atoi(args[i+1])
+		ts.Check(err)
+		number[i] = n
+	}
+	var b strings.Builder
+	for i, it := range news.Generate(1, number[0]) {
+		if i%number[1] == number[2] {
+			fmt.Fprintf(&b, "{\"id\": %q}\n", it.ID)
+		}
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
+}
+
 // cmdConfig writes retraind.yaml as most scripts need it.
 func cmdConfig(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {

@@ -35,12 +35,15 @@ type keeper struct {
 
 	rule    *rules // owned by the loop
 	monitor *drift.Monitor
-	after   int64            // last change that was given to the monitor
+	trail   *drift.Trail     // of the changes since the training
+	after   int64            // last change that was given to the monitor and the trail
 	last    *policy.Decision // the last one that was recorded, also by a former process
 	before  *policy.Decision // the one before, recorded or not: what conditions remember is in it
 	scorer  *drift.Scorer
 	beat    func()
 	testSet testSet // as it was last looked at; owned by the loop
+
+	suspected suspected // how the relabels were last judged; owned by the loop
 
 	mu   sync.Mutex // guards view
 	view view
@@ -62,6 +65,7 @@ type view struct {
 	floor    float64
 	trouble  string
 	audit    status.Audit
+	rule     *rules
 }
 
 func (d *Daemon) newKeeper(name string, r *rules) (*keeper, error) {
@@ -81,7 +85,7 @@ func (d *Daemon) newKeeper(name string, r *rules) (*keeper, error) {
 	if err := k.openSources(r.model); err != nil {
 		return nil, err
 	}
-	k.setView(func(v *view) { v.windows, v.floor = r.policy.Windows(), floor(r.model.Policy) })
+	k.setView(func(v *view) { v.windows, v.floor, v.rule = r.policy.Windows(), floor(r.model.Policy), r })
 	return k, nil
 }
 
@@ -143,7 +147,7 @@ func (k *keeper) run(ctx context.Context) error {
 			k.scorer = drift.NewScorer(r.model.Serving)
 			k.monitor = nil
 			force = true
-			k.setView(func(v *view) { v.windows, v.floor = r.policy.Windows(), floor(r.model.Policy) })
+			k.setView(func(v *view) { v.windows, v.floor, v.rule = r.policy.Windows(), floor(r.model.Policy), r })
 		}
 		next, err := k.round(ctx, force)
 		if err == nil && audit {
@@ -189,9 +193,10 @@ func (k *keeper) complain(err error) {
 	k.view.trouble = text
 }
 
-// load rebuilds the monitor from the store.
+// load rebuilds the monitor and the trail of relabels from the store.
 func (k *keeper) load(ctx context.Context) error {
 	var m *drift.Monitor
+	trail := drift.NewTrail(k.rule.model.Serving.List()[0].Name)
 	err := k.d.store.View(ctx, func(t *store.Tx) (err error) {
 		if m, err = k.build(t); err != nil {
 			return err
@@ -200,10 +205,13 @@ func (k *keeper) load(ctx context.Context) error {
 			k.last, err = lastDecision(t, k.name)
 			k.before = k.last
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return follow(t, k.name, trail, m.Release().TrainedSeq, m.TestedSeq(), k.beat)
 	})
 	if err == nil {
-		k.monitor, k.after = m, m.TestedSeq()
+		k.monitor, k.after, k.trail, k.suspected = m, m.TestedSeq(), trail, suspected{}
 	}
 	return err
 }
@@ -213,13 +221,30 @@ const beatItems = 10_000
 
 // build makes a monitor from what is stored: items as they stand, cached answers, the tests' state.
 func (k *keeper) build(t *store.Tx) (*drift.Monitor, error) {
-	m := drift.NewMonitor(k.rule.model.Policy.Tests(drift.Options{Model: k.name, Targets: k.rule.model.Serving.List()}))
 	row, err := t.Model(k.name)
 	if err != nil {
 		return nil, err
 	}
+	m, err := monitor(t, row, k.rule, nil, k.beat)
+	if err != nil {
+		return nil, err
+	}
+	if row.Monitor != "" {
+		if err := m.RestoreState([]byte(row.Monitor)); err != nil {
+			k.log.Warn("the sequential tests start anew", "err", err)
+		}
+	}
+	return m, nil
+}
+
+// monitor is made of stored items and answers, with other labels of the gating target for those items that instead
+// names.
+func monitor(t *store.Tx, row store.Model, r *rules, instead map[string]string, beat func()) (*drift.Monitor, error) {
+	targets := r.model.Serving.List()
+	m := drift.NewMonitor(r.model.Policy.Tests(drift.Options{Model: row.Name, Targets: targets}))
 	release := drift.Release{Digest: row.Champion}
 	if row.Champion != "" {
+		var err error
 		if release, err = champion(t, row); err != nil {
 			return nil, err
 		}
@@ -227,13 +252,16 @@ func (k *keeper) build(t *store.Tx) (*drift.Monitor, error) {
 	var broken error
 	read := 0
 	m.Reset(release, func(yield func(drift.Item) bool) {
-		for it, err := range t.Items(k.name) {
+		for it, err := range t.Items(row.Name) {
 			if err != nil {
 				broken = err
 				return
 			}
 			if read++; read%beatItems == 0 {
-				k.beat()
+				beat()
+			}
+			if label, ok := instead[it.ID]; ok {
+				it.Labels[targets[0].Name] = label
 			}
 			// One that only retraind has touched since the training is its own.
 			own := it.Touched <= release.TrainedSeq
@@ -246,21 +274,13 @@ func (k *keeper) build(t *store.Tx) (*drift.Monitor, error) {
 		return nil, broken
 	}
 	// One by one: a map of all answers would take several times the memory of the monitor itself.
-	err = t.Predictions(k.name, row.Champion, func(p store.Prediction) {
+	err := t.Predictions(row.Name, row.Champion, func(p store.Prediction) {
 		if read++; read%beatItems == 0 {
-			k.beat()
+			beat()
 		}
 		m.Answer(p.Item, p.TextHash, p.Answers)
 	})
-	if err != nil {
-		return nil, err
-	}
-	if row.Monitor != "" {
-		if err := m.RestoreState([]byte(row.Monitor)); err != nil {
-			k.log.Warn("the sequential tests start anew", "err", err)
-		}
-	}
-	return m, nil
+	return m, err
 }
 
 // lastDecision is what was decided last, nil before the first time: what was told already is not told again after a

@@ -32,6 +32,7 @@ func (k *keeper) round(ctx context.Context, record bool) (next time.Time, err er
 			k.monitor = nil // it has seen changes that nothing was written down about: they must be given to it again
 		}
 	}()
+	k.lookAtTestSet()
 	if k.monitor == nil {
 		if err := k.load(ctx); err != nil {
 			return time.Time{}, err
@@ -53,6 +54,12 @@ func (k *keeper) round(ctx context.Context, record bool) (next time.Time, err er
 		return time.Time{}, err
 	}
 	d := k.rule.policy.Decide(report, h, now)
+	if report.Suspicion, err = k.suspicion(ctx, report, h, d, now); err != nil {
+		return time.Time{}, err
+	}
+	if report.Suspicion != nil {
+		d = k.rule.policy.Decide(report, h, now)
+	}
 	k.before = &d
 	last := k.last
 	edge := last == nil || essence(*last) != essence(d)
@@ -112,6 +119,7 @@ func (k *keeper) replay(ctx context.Context) (fresh news, err error) {
 }
 
 func (k *keeper) apply(c store.Change) {
+	leave(k.trail, c)
 	switch c.Op {
 	case "delete":
 		k.monitor.Delete(c.Item, c.N)

@@ -112,7 +112,8 @@ models:
     retrain_when:
       accuracy_drop: {points: 3, false_retrains: 1 per 180d}
       new_category: {examples: 20}
-    limits: {cooldown: 2s, budget: 20 per 1d, breaker: 10}
+    # hold would keep the labels of the second act from being trained on; here the gate shall refuse what they teach.
+    limits: {cooldown: 2s, budget: 20 per 1d, breaker: 10, suspicious_labels: ignore}
     quiet_hours:
       - {from: %q, to: %q}
     promote: {gate: not_worse, margin: 1, parity: 99.5%%, verify_within: 5s}

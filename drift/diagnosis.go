@@ -1,0 +1,230 @@
+package drift
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// TextDrift says whether the texts that came since the promotion can be told from those before it.
+type TextDrift struct {
+	Compared bool          `json:"compared"` // false where there are too few texts
+	Then     int           `json:"then"`     // texts looked at
+	Now      int           `json:"now"`
+	AUC      float64       `json:"auc"`   // of a classifier of the period: 0.5 is chance, 1 certainty
+	Bound    float64       `json:"bound"` // above which the texts count as drifted
+	Drifted  bool          `json:"drifted"`
+	Words    []TellingWord `json:"words,omitempty"` // what gives the period away, the strongest first
+}
+
+// TellingWord is a word with the number of texts, among those looked at, that have it.
+type TellingWord struct {
+	Word string `json:"word"`
+	Then int    `json:"then"`
+	Now  int    `json:"now"`
+}
+
+// CurvePoint is one training that was judged.
+type CurvePoint struct {
+	Run      string    `json:"run"`
+	At       time.Time `json:"at"`
+	Examples int       `json:"examples"`
+	Accuracy float64   `json:"accuracy"`
+	N        int       `json:"n"` // held-out items that it was judged by
+}
+
+// Rare is a category with few examples to learn from that is recognised badly.
+type Rare struct {
+	Name     string  `json:"name"`
+	Examples int     `json:"examples"`
+	Recall   float64 `json:"recall"`
+	Support  int     `json:"support"`
+}
+
+// LearningCurve says what more examples would bring, from the trainings that there were.
+type LearningCurve struct {
+	Points []CurvePoint `json:"points,omitempty"` // fewest examples first
+	// Gain is the accuracy, in points, that twice as many examples bring: the slope of accuracy = a + b log2(examples),
+	// by least squares. Error is its standard error. Known says that there were enough different sizes.
+	Known bool    `json:"known"`
+	Gain  float64 `json:"gain_per_doubling"`
+	Error float64 `json:"standard_error"`
+	Rare  []Rare  `json:"rare,omitempty"`
+}
+
+const (
+	curvePoints = 4   // trainings from which a slope is told
+	curveSpread = 1.3 // and how many times the smallest the largest must be
+	// rareExamples: measured on German news, 10 examples teach nothing, 20 to 40 do.
+	rareExamples = 40
+	rareRecall   = 0.5
+)
+
+// NewLearningCurve fits the curve. Training counts the examples of each category in the release's training data.
+func NewLearningCurve(points []CurvePoint, training map[string]int, now []Category) LearningCurve {
+	c := LearningCurve{Points: slices.Clone(points)}
+	slices.SortStableFunc(c.Points, func(a, b CurvePoint) int { return cmp.Compare(a.Examples, b.Examples) })
+	for _, cat := range now {
+		if n := training[cat.Name]; n < rareExamples && cat.Support > 0 && cat.Recall < rareRecall {
+			c.Rare = append(c.Rare, Rare{cat.Name, n, cat.Recall, cat.Support})
+		}
+	}
+	n := len(c.Points)
+	if n < curvePoints || c.Points[0].Examples <= 0 || float64(c.Points[n-1].Examples) < curveSpread*float64(c.Points[0].Examples) {
+		return c
+	}
+	var mx, my float64
+	for _, p := range c.Points {
+		mx += math.Log2(float64(p.Examples)) / float64(n)
+		my += 100 * p.Accuracy / float64(n)
+	}
+	var sxx, sxy, rest float64
+	for _, p := range c.Points {
+		x := math.Log2(float64(p.Examples)) - mx
+		sxx += x * x
+		sxy += x * (100*p.Accuracy - my)
+	}
+	c.Gain = sxy / sxx
+	for _, p := range c.Points {
+		r := 100*p.Accuracy - my - c.Gain*(math.Log2(float64(p.Examples))-mx)
+		rest += r * r
+	}
+	c.Error = math.Sqrt(rest / float64(n-2) / sxx)
+	c.Known = true
+	return c
+}
+
+// Tristate is the answer to a question of the diagnosis.
+type Tristate string
+
+// The answers.
+const (
+	Yes     Tristate = "yes"
+	No      Tristate = "no"
+	Unknown Tristate = "unknown"
+)
+
+// Finding is one question of the troubleshooting guide with its answer.
+type Finding struct {
+	Question string   `json:"question"`
+	Answer   Tristate `json:"answer"`
+	Text     string   `json:"text"`
+}
+
+// Diagnosis says why an accuracy is what it is: where a drop comes from, and the three questions that one asks first.
+type Diagnosis struct {
+	Model    string         `json:"model"`
+	At       time.Time      `json:"at"`
+	Report   Report         `json:"report"`
+	Drop     *Decomposition `json:"decomposition,omitempty"`
+	Text     TextDrift      `json:"text"`
+	Labels   Suspicion      `json:"labels"`
+	Examples LearningCurve  `json:"examples"`
+	Findings []Finding      `json:"findings"`
+}
+
+// Conclude answers the questions from the parts.
+func (d *Diagnosis) Conclude() {
+	d.Drop = Decompose(d.Report.Baseline, d.Report)
+	d.Findings = []Finding{d.distribution(), d.labels(), d.examples()}
+}
+
+func (d *Diagnosis) distribution() Finding {
+	f := Finding{Question: "Did the distribution change?", Answer: No}
+	l := d.Report.Labels
+	var found []string
+	if l.PSI >= 0.1 {
+		found = append(found, fmt.Sprintf("the mix of labels moved (PSI %.2f, Jensen-Shannon %.2f%s)", l.PSI, l.JS, chiText(l.Chi)))
+	}
+	if len(l.New) > 0 {
+		found = append(found, "new: "+counted(l.New, "example"))
+	}
+	if len(l.Gone) > 0 {
+		found = append(found, "vanished: "+counted(l.Gone, "training example"))
+	}
+	if d.Text.Drifted {
+		found = append(found, fmt.Sprintf("new texts can be told from old ones (AUC %.2f of %d and %d)", d.Text.AUC, d.Text.Then, d.Text.Now))
+	}
+	switch {
+	case len(found) > 0:
+		f.Answer, f.Text = Yes, join(found)
+	case l.Chi == nil:
+		f.Answer, f.Text = Unknown, "what the release was trained on is not known"
+	default:
+		f.Text = fmt.Sprintf("the mix of labels is as in the training (PSI %.2f)", l.PSI)
+		if d.Text.Compared {
+			f.Text += fmt.Sprintf("; new texts look like old ones (AUC %.2f of %d and %d)", d.Text.AUC, d.Text.Then, d.Text.Now)
+		} else {
+			f.Text += fmt.Sprintf("; too few new texts to compare (%d held out)", d.Text.Now)
+		}
+	}
+	return f
+}
+
+func (d *Diagnosis) labels() Finding {
+	f := Finding{Question: "Are labels suspicious?", Answer: No, Text: d.Labels.Text}
+	if d.Labels.Suspicious {
+		f.Answer = Yes
+	}
+	return f
+}
+
+func (d *Diagnosis) examples() Finding {
+	f := Finding{Question: "Are examples too few?", Answer: No}
+	c := d.Examples
+	var found []string
+	for _, r := range c.Rare {
+		found = append(found, fmt.Sprintf("%s has %d examples to learn from, and %d of %d are recognised", cutShort(r.Name), r.Examples, int(math.Round(r.Recall*float64(r.Support))), r.Support))
+	}
+	curve := fmt.Sprintf("the learning curve is not known yet: it needs %d trainings of different sizes, there are %d", curvePoints, len(c.Points))
+	switch {
+	case c.Known && c.Gain > 2*c.Error && c.Gain >= 1:
+		found = append(found, fmt.Sprintf("accuracy still rises by %.1f points with each doubling of the examples (standard error %.1f)", c.Gain, c.Error))
+	case c.Known:
+		curve = fmt.Sprintf("twice as many examples would bring %+.1f points (standard error %.1f)", c.Gain, c.Error)
+	}
+	switch {
+	case len(found) > 0:
+		f.Answer, f.Text = Yes, join(found)
+	case !c.Known:
+		f.Answer, f.Text = Unknown, curve
+	default:
+		f.Text = curve
+	}
+	return f
+}
+
+func chiText(c *ChiSquare) string {
+	if c == nil || c.Freedom == 0 {
+		return ""
+	}
+	if c.P < 0.001 {
+		return ", chi-square p < 0.001"
+	}
+	return fmt.Sprintf(", chi-square p = %.3f", c.P)
+}
+
+// counted lists categories with their counts, the largest first, and how many more there are.
+func counted(mix map[string]int, noun string) string {
+	names := union(mix, nil)
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(mix[b], mix[a]) })
+	const most = 5
+	var parts []string
+	for i, name := range names {
+		if i == most {
+			parts = append(parts, fmt.Sprintf("%d more", len(names)-most))
+			break
+		}
+		n := noun
+		if mix[name] != 1 {
+			n += "s"
+		}
+		parts = append(parts, fmt.Sprintf("%s (%d %s)", cutShort(name), mix[name], n))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func join(parts []string) string { return strings.Join(parts, "; ") }

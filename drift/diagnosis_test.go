@@ -1,0 +1,79 @@
+package drift_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/retraind/retraind/drift"
+)
+
+func TestLearningCurve(t *testing.T) {
+	t.Parallel()
+	var points []drift.CurvePoint
+	for _, n := range []int{400, 100, 800, 200} { // 5 points more with each doubling, exactly
+		points = append(points, drift.CurvePoint{Examples: n, Accuracy: .5 + .05*math.Log2(float64(n)/100), N: 300})
+	}
+	c := drift.NewLearningCurve(points, map[string]int{"few": 12, "many": 400}, []drift.Category{
+		{Name: "few", Support: 10, Correct: 3, Recall: .3}, {Name: "many", Support: 10, Correct: 3, Recall: .3}, {Name: "answered", Predicted: 3},
+	})
+	if !c.Known || math.Abs(c.Gain-5) > 1e-9 || c.Error > 1e-6 || c.Points[0].Examples != 100 {
+		t.Errorf("%+v", c)
+	}
+	if len(c.Rare) != 1 || c.Rare[0].Name != "few" || c.Rare[0].Examples != 12 {
+		t.Errorf("rare: %+v", c.Rare)
+	}
+	for _, few := range [][]drift.CurvePoint{nil, points[:3], {points[0], points[0], points[0], points[0]}} {
+		if c := drift.NewLearningCurve(few, nil, nil); c.Known {
+			t.Errorf("%d points: %+v", len(few), c)
+		}
+	}
+}
+
+func TestDiagnosis(t *testing.T) {
+	t.Parallel()
+	quiet := drift.Diagnosis{Report: drift.Report{Labels: drift.Labels{PSI: .02, Chi: &drift.ChiSquare{Freedom: 2, P: .6}}}}
+	quiet.Labels.Conclude()
+	loud := drift.Diagnosis{
+		Report: drift.Report{Labels: drift.Labels{
+			PSI: .31, JS: .12, Chi: &drift.ChiSquare{Freedom: 3, P: 1e-9},
+			New: map[string]int{"Netz": 40, "a": 1, "b": 1, "c": 1, "d": 1, "e": 1}, Gone: map[string]int{"Post": 22},
+		}},
+		Text:     drift.TextDrift{Compared: true, Then: 400, Now: 100, AUC: .83, Bound: .58, Drifted: true},
+		Examples: drift.LearningCurve{Known: true, Gain: 3, Error: .5, Rare: []drift.Rare{{Name: "few", Examples: 12, Recall: .3, Support: 10}}},
+		Labels:   drift.Suspicion{Suspicious: true, Text: "somebody shuffled them"},
+	}
+	settled := quiet
+	settled.Text = drift.TextDrift{Compared: true, Then: 400, Now: 100, AUC: .51}
+	settled.Examples = drift.LearningCurve{Known: true, Gain: .2, Error: .5}
+	unknown := drift.Diagnosis{}
+	for _, c := range []struct {
+		name string
+		d    drift.Diagnosis
+		want [3]string
+	}{
+		{"quiet", quiet, [3]string{
+			"no the mix of labels is as in the training (PSI 0.02); too few new texts to compare (0 held out)",
+			"no no item was relabelled since the training",
+			"unknown the learning curve is not known yet: it needs 4 trainings of different sizes, there are 0",
+		}},
+		{"loud", loud, [3]string{
+			"yes the mix of labels moved (PSI 0.31, Jensen-Shannon 0.12, chi-square p < 0.001); new: Netz (40 examples), a (1 example), b (1 example), c (1 example), d (1 example), 1 more; vanished: Post (22 training examples); new texts can be told from old ones (AUC 0.83 of 400 and 100)",
+			"yes somebody shuffled them",
+			"yes few has 12 examples to learn from, and 3 of 10 are recognised; accuracy still rises by 3.0 points with each doubling of the examples (standard error 0.5)",
+		}},
+		{"settled", settled, [3]string{
+			"no the mix of labels is as in the training (PSI 0.02); new texts look like old ones (AUC 0.51 of 400 and 100)",
+			"no no item was relabelled since the training",
+			"no twice as many examples would bring +0.2 points (standard error 0.5)",
+		}},
+		{"unknown", unknown, [3]string{"unknown what the release was trained on is not known", "no ", "unknown the learning curve is not known yet: it needs 4 trainings of different sizes, there are 0"}},
+	} {
+		c.d.Conclude()
+		for i, f := range c.d.Findings {
+			if got := string(f.Answer) + " " + f.Text; got != c.want[i] || !strings.HasSuffix(f.Question, "?") {
+				t.Errorf("%s: %s\n%s\nwant\n%s", c.name, f.Question, got, c.want[i])
+			}
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package drift
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Suspicion says whether the labels that changed since the training look like corrections. A source is suspicious when
+// it made most of the relabels, and most of those that can be judged contradict both the deployed release and the labels
+// of the nearest texts. A team's only annotator makes most of the relabels, and every correction contradicts the release;
+// but texts that are alike were corrected alike, and labels that were shuffled were not.
+type Suspicion struct {
+	Relabelled int      `json:"relabelled"` // items whose label is another one than was trained on
+	Restless   int      `json:"restless"`   // items whose label went back and forth
+	Sources    []Source `json:"sources,omitempty"`
+	Suspicious bool     `json:"suspicious"`
+	Text       string   `json:"text"`
+}
+
+const (
+	bulkItems    = 20  // relabels of one source below which it is not looked at
+	bulkShare    = 0.5 // of all relabels
+	leastJudged  = 10  // held-out relabels below which nothing is said about a source
+	contradicted = 0.5 // share of the judged ones
+	// Confident is the confidence from which a release's other answer counts as a contradiction; a service that tells none
+	// is taken at its word.
+	Confident = 0.5
+	// Nearest is how many neighbours are asked.
+	Nearest = 9
+	// JudgedAtMost bounds how many relabels of a source are judged.
+	JudgedAtMost = 200
+)
+
+// Bulk says whether a source made enough of the relabels to be looked at.
+func (s Source) Bulk() bool { return s.Items >= bulkItems && s.Share >= bulkShare }
+
+// Judge settles whether the source is suspicious, once its relabels were judged.
+func (s *Source) Judge() {
+	s.Suspicious = s.Bulk() && s.Judged >= leastJudged && float64(s.Contradicted) > contradicted*float64(s.Judged)
+}
+
+// Conclude fills in the verdict from the sources.
+func (s *Suspicion) Conclude() {
+	s.Suspicious, s.Text = false, ""
+	if s.Restless >= bulkItems && 2*s.Restless > s.Relabelled {
+		s.Suspicious = true
+		s.Text = fmt.Sprintf("%d items went back and forth between labels: people do not agree on them", s.Restless)
+	}
+	for _, src := range s.Sources {
+		if !src.Suspicious {
+			continue
+		}
+		s.Suspicious = true
+		s.Text = src.sentence(s.Relabelled)
+		break
+	}
+	if s.Text != "" {
+		return
+	}
+	switch {
+	case s.Relabelled == 0:
+		s.Text = "no item was relabelled since the training"
+	case len(s.Sources) > 0 && s.Sources[0].Bulk() && s.Sources[0].Judged < leastJudged:
+		s.Text = fmt.Sprintf("%s made %d of %d relabels, of which too few are held out to judge them", s.Sources[0].Title(), s.Sources[0].Items, s.Relabelled)
+	case len(s.Sources) > 0 && s.Sources[0].Bulk():
+		s.Text = fmt.Sprintf("%s made %d of %d relabels; they fit the texts that are alike", s.Sources[0].Title(), s.Sources[0].Items, s.Relabelled)
+	default:
+		s.Text = fmt.Sprintf("%d items were relabelled, by nobody alone", s.Relabelled)
+	}
+}
+
+func (s Source) sentence(all int) string {
+	text := fmt.Sprintf("%s made %d of %d relabels, and %d of %d that can be judged contradict both the model and the nearest texts", s.Title(), s.Items, all, s.Contradicted, s.Judged)
+	if w := s.Without; w != nil {
+		verdict := "a retrain would be due without them, too"
+		if !w.Retrain {
+			verdict = "nothing would trip without them"
+		}
+		text += fmt.Sprintf("; without them accuracy is %.1f %%, and %s", 100*w.Accuracy, verdict)
+	}
+	return text
+}
+
+// Title names a source for people.
+func (s Source) Title() string {
+	if s.Kind == SourceMinute {
+		return "the minute " + strings.TrimSuffix(strings.Replace(s.Name, "T", " ", 1), ":00Z") + " UTC"
+	}
+	if s.Name == "" {
+		return "an unknown author"
+	}
+	return "author " + cutShort(s.Name)
+}

@@ -170,7 +170,7 @@ func (r *replay) decide(report *drift.Report, now time.Time) {
 	r.policy.redecide(r.d, report, &r.history, now)
 	r.history.Force = nil
 	if r.any {
-		r.forget(&r.history, now)
+		r.forget(report, &r.history, now)
 	}
 	d := r.d
 	r.d, r.last = r.last, d
@@ -191,7 +191,7 @@ func (r *replay) decide(report *drift.Report, now time.Time) {
 
 // forget leaves out what a retrain that the record does not have is taken to have mended. A condition that the record
 // shows clear may trip again.
-func (r *replay) forget(h *History, now time.Time) {
+func (r *replay) forget(report *drift.Report, h *History, now time.Time) {
 	d := r.d
 	ours := len(d.Conditions) - len(r.answered)
 	r.any = false
@@ -215,7 +215,7 @@ func (r *replay) forget(h *History, now time.Time) {
 		d.Verdict, d.Urgent, d.Blocked, d.Reason = VerdictHold, false, d.Blocked[:0], ReasonNothingTripped
 	case d.Urgent && !urgent:
 		d.Urgent, d.Blocked, d.WindowNext = false, d.Blocked[:0], time.Time{}
-		r.policy.block(d, h, now, false)
+		r.policy.block(d, report, h, now, false)
 		d.Reason = ""
 		if len(d.Blocked) > 0 {
 			d.Reason = d.Blocked[0].Reason

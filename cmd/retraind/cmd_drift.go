@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/retraind/retraind/drift"
-	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/status"
 )
 
@@ -62,7 +61,7 @@ func (a *app) drift(cmd *cobra.Command, args []string, o driftOptions) error {
 	}
 	since, err := parseSince(o.since, time.Now())
 	if err != nil {
-		return fail(exitUsage, "--since %s: %w", o.since, err)
+		return err
 	}
 	c := a.client(cmd)
 	defer c.Close()
@@ -125,20 +124,6 @@ func oneModel(s status.Status, args []string) (status.Model, error) {
 		return s.Models[0], nil
 	}
 	return status.Model{}, fail(exitUsage, "which model? one of %s", strings.Join(names(s.Models), ", "))
-}
-
-// parseSince reads a date, a time, or how long ago.
-func parseSince(text string, now time.Time) (time.Time, error) {
-	for _, layout := range []string{time.DateOnly, time.RFC3339} {
-		if at, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
-			return at, nil
-		}
-	}
-	var d unit.Duration
-	if err := d.UnmarshalText([]byte(text)); err != nil || d <= 0 {
-		return time.Time{}, errors.New("write a date such as 2026-11-01, a time such as 2026-11-01T08:00:00Z, or a span such as 30d or 12h")
-	}
-	return now.Add(-d.D()), nil
 }
 
 func (a *app) writeSVG(ctx context.Context, c *status.Client, path string, s status.Status, m status.Model, points []status.Point) error {

@@ -32,7 +32,7 @@ func (c *Cases) Line(path string) int {
 // LoadCases reads a file of policy tests, strictly, and the configuration that it names. The error is an *InvalidError
 // when one of the two could be read and has faults.
 func LoadCases(path string) (*Cases, error) {
-	source, err := read(path)
+	source, _, err := read(path)
 	if err != nil {
 		return nil, err
 	}

@@ -148,7 +148,7 @@ func (w *effective) leaf(path string, v reflect.Value) {
 	w.list = append(w.list, out)
 }
 
-var passwordWord = regexp.MustCompile(`(?i)(password|passwd|sslpassword)\s*=\s*('(?:[^'\\]|\\.)*'|\S+)`)
+var passwordWord = regexp.MustCompile(`(?i)(password|passwd|sslpassword)\s*=\s*('(?:[^'\\]|\\.)*'|[^\s&]+)`)
 
 // hidden shows a connection string without its password.
 func hidden(path, text string) string {
@@ -156,7 +156,9 @@ func hidden(path, text string) string {
 		return text
 	}
 	if u, err := url.Parse(text); err == nil && u.Scheme != "" {
-		return u.Redacted()
+		if _, ok := u.User.Password(); ok {
+			text = u.Redacted()
+		}
 	}
 	return passwordWord.ReplaceAllString(text, "$1=xxxxx")
 }

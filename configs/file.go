@@ -92,9 +92,9 @@ func (f *File) withDefaults() {
 	if !strings.Contains(f.State, "://") { // an address is refused in validate, as it was written
 		f.State = f.abs(f.State)
 	}
-	f.NATS.CredentialsFile, f.NATS.NKeyFile = f.abs(f.NATS.CredentialsFile), f.abs(f.NATS.NKeyFile)
+	f.NATS.CredentialsFile, f.NATS.NKeyFile = f.secretFile(f.NATS.CredentialsFile), f.secretFile(f.NATS.NKeyFile)
 	if t := f.NATS.TLS; t != nil {
-		t.CAFile, t.CertFile, t.KeyFile = f.abs(t.CAFile), f.abs(t.CertFile), f.abs(t.KeyFile)
+		t.CAFile, t.CertFile, t.KeyFile = f.abs(t.CAFile), f.abs(t.CertFile), f.secretFile(t.KeyFile)
 	}
 	for name, m := range f.Models {
 		if m == nil {
@@ -111,7 +111,7 @@ func (f *File) withDefaults() {
 
 func (m *Model) withDefaults(f *File) {
 	m.Heldout = m.Heldout.WithDefaults()
-	m.Heldout.SaltFile, m.Heldout.File = f.abs(m.Heldout.SaltFile), f.abs(m.Heldout.File)
+	m.Heldout.SaltFile, m.Heldout.File = f.secretFile(m.Heldout.SaltFile), f.abs(m.Heldout.File)
 	m.Serving = m.Serving.WithDefaults()
 	if len(m.Pipeline) == 0 {
 		m.Pipeline = map[string][]actions.StepConfig{DefaultPipeline: actions.DefaultPipeline()}
@@ -129,10 +129,10 @@ func (m *Model) withDefaults(f *File) {
 		files.Dir = f.abs(files.Dir)
 	}
 	if h := m.Labels.HTTP; h != nil {
-		h.SecretFile = f.abs(h.SecretFile)
+		h.SecretFile = f.secretFile(h.SecretFile)
 	}
 	if pg := m.Labels.Postgres; pg != nil {
-		pg.DSNFile = f.abs(pg.DSNFile)
+		pg.DSNFile = f.secretFile(pg.DSNFile)
 		if columns := m.labelColumns(pg); columns != nil {
 			m.Labels.Postgres = pg.WithTargets(columns)
 		}

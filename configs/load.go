@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -95,11 +96,18 @@ func (e *InvalidError) Render(w io.Writer) error { return e.Problems.Render(w, e
 
 // Load reads, decodes and validates a configuration file. The error is an *InvalidError when the file could be read.
 func Load(path string) (*Loaded, error) {
-	source, err := read(path)
+	source, mode, err := read(path)
 	if err != nil {
 		return nil, err
 	}
-	return Parse(path, source)
+	l, err := Parse(path, source)
+	if err != nil {
+		return nil, err
+	}
+	if found := l.Warnings.With(l.doc.Locate(l.secrets(mode))); found.Errors() > 0 {
+		return nil, &InvalidError{Path: path, Source: source, Problems: found, Files: l.Files}
+	}
+	return l, nil
 }
 
 // Parse decodes and validates a configuration whose text is already there; path gives relative paths their start.
@@ -127,23 +135,25 @@ func Parse(path string, source []byte) (*Loaded, error) {
 	return l, nil
 }
 
-func read(path string) ([]byte, error) {
+func read(path string) ([]byte, fs.FileMode, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("configuration %s does not exist: write one with `retraind init`, or name another with --config", path)
+		return nil, 0, fmt.Errorf("configuration %s does not exist: write one with `retraind init`, or name another with --config", path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
+		return nil, 0, fmt.Errorf("configuration: %w", err)
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
-	} else if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("configuration %s is not a regular file", path)
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, fmt.Errorf("configuration: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, fmt.Errorf("configuration %s is not a regular file", path)
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
+		return nil, 0, fmt.Errorf("configuration: %w", err)
 	}
-	return b, nil
+	return b, info.Mode(), nil
 }

@@ -21,8 +21,8 @@ type Config struct {
 	Embedded *bool `yaml:"embedded"`
 	// Listen is where the embedded server listens, 127.0.0.1:4222 when not set; "none" keeps it inside the process.
 	Listen string `yaml:"listen"`
-	// URL is the address of another server, nats://host:4222; several are separated by commas.
-	URL string `yaml:"url"`
+	// URL is the address of another server, nats://host:4222; several are separated by commas; ${NAME} is a variable of the environment.
+	URL string `yaml:"url" env:"expand"`
 	// CredentialsFile is the .creds file for url.
 	CredentialsFile string `yaml:"credentials_file"`
 	// NKeyFile is a file with the seed of an nkey, for url.

@@ -111,8 +111,8 @@ const DefaultPoll = 30 * time.Second
 // Postgres is a watched table. Names of tables and columns are written as they are, without SQL's folding to lower
 // case; double quotes are needed only around a name that contains a dot.
 type Postgres struct {
-	// DSN is the connection string; prefer dsn_file when it holds a password.
-	DSN string `yaml:"dsn"`
+	// DSN is the connection string, ${NAME} in it a variable of the environment; prefer dsn_file when it holds a password.
+	DSN string `yaml:"dsn" env:"expand"`
 	// DSNFile is a file with the connection string, read again at each connect.
 	DSNFile string `yaml:"dsn_file"`
 	// Table is the table with the labels, "items" or "public.items".

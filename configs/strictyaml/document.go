@@ -15,7 +15,11 @@ type Document struct {
 	Warnings Problems // of the decoding; Locate gives those of a Validate
 
 	positions map[string]position
+	expanded  map[string]bool // values that variables were filled into
 }
+
+// Expanded says that a value came from the environment, in whole or in part.
+func (d *Document) Expanded(path string) bool { return d.expanded[path] }
 
 type position struct {
 	line, column int

@@ -10,6 +10,7 @@ import (
 type fieldSet struct {
 	byKey map[string][]int // index path, through inlined structs
 	keys  []string         // in the order of declaration
+	env   map[string]bool  // keys whose text takes variables of the environment
 	rest  []int            // the inlined map that takes every other key; nil without one
 }
 
@@ -17,7 +18,7 @@ func (d *decoder) fieldsOf(t reflect.Type) *fieldSet {
 	if set, ok := d.fields[t]; ok {
 		return set
 	}
-	set := &fieldSet{byKey: map[string][]int{}}
+	set := &fieldSet{byKey: map[string][]int{}, env: map[string]bool{}}
 	set.collect(t, nil)
 	d.fields[t] = set
 	return set
@@ -49,6 +50,7 @@ func (s *fieldSet) collect(t reflect.Type, prefix []int) {
 			panic(fmt.Sprintf("strictyaml: %s: two fields for the key %q", t, name))
 		}
 		s.byKey[name] = index
+		s.env[name] = f.Tag.Get("env") == "expand"
 		s.keys = append(s.keys, name)
 	}
 }

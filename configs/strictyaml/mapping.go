@@ -118,6 +118,10 @@ func (d *decoder) mapping(n *yaml.Node, path string, into reflect.Value, depth i
 		switch lower := strings.ToLower(e.key.Value); {
 		case known:
 			d.place(at, e.key, e.value)
+			d.field = at
+			if set.env[e.key.Value] {
+				d.takesVariables = at
+			}
 			d.value(e.value, at, into.FieldByIndex(index), depth+1)
 		case top && strings.HasPrefix(e.key.Value, "x-"):
 		case set.rest != nil:

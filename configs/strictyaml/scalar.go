@@ -96,7 +96,9 @@ func (d *decoder) str(n *yaml.Node, path string, into reflect.Value) {
 	case hasForbidden(n.Value):
 		d.fail(n, path, "remove it", "%s: a control character in %q", last(path), cutValue(n.Value))
 	default:
-		into.SetString(n.Value)
+		if text, ok := d.expand(n, path); ok {
+			into.SetString(text)
+		}
 	}
 }
 

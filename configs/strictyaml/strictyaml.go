@@ -3,7 +3,8 @@
 // It owns the reading of configuration text: the node tree, the positions of values, and the messages with file, line,
 // column, excerpt and cure. Types are matched by their yaml tags; a type may implement encoding.TextUnmarshaler (a
 // scalar with a unit), Former (more than one way to write it) or Defaulter. A Decode keeps no state and may run
-// beside others. It never guesses a type, expands variables, reads a file, or ignores a key it does not know.
+// beside others. It never guesses a type, reads a file, or
+// ignores a key it does not know; the environment is read for fields with the tag `env:"expand"` alone.
 //
 // What YAML offers and a configuration needs is kept: anchors, aliases, merge keys (<<) and, at the top level, keys
 // that start with x- as a place for anchors.
@@ -48,7 +49,7 @@ func Decode(file string, data []byte, into any) (*Document, error) {
 		panic(fmt.Sprintf("strictyaml: Decode wants a pointer to a struct, not %T", into))
 	}
 	d := &decoder{
-		doc:    &Document{File: file, Source: data, positions: make(map[string]position, len(data)/24)},
+		doc:    &Document{File: file, Source: data, positions: make(map[string]position, len(data)/24), expanded: map[string]bool{}},
 		fields: map[reflect.Type]*fieldSet{},
 		said:   map[spot]bool{},
 		root:   target.Elem().Type(),
@@ -89,14 +90,17 @@ func (d *decoder) top(root *yaml.Node, target reflect.Value) {
 }
 
 type decoder struct {
-	doc        *Document
-	problems   Problems
-	fields     map[reflect.Type]*fieldSet
-	root       reflect.Type
-	said       map[spot]bool
-	visited    int
-	gaveUp     bool
-	extensions bool // keys starting with x- are skipped: only for the outermost mapping
+	doc      *Document
+	problems Problems
+	fields   map[reflect.Type]*fieldSet
+	root     reflect.Type
+	said     map[spot]bool
+	visited  int
+	gaveUp   bool
+	field    string // path of the struct field that is being read
+	// takesVariables is the path of the last one that takes the environment's variables.
+	takesVariables string
+	extensions     bool // keys starting with x- are skipped: only for the outermost mapping
 }
 
 func (d *decoder) fail(at *yaml.Node, path, hint, format string, args ...any) {

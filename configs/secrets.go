@@ -1,0 +1,63 @@
+package configs
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/retraind/retraind/internal/check"
+)
+
+// secretFile resolves the name of a file with a secret: a relative one is first looked for among the credentials that
+// systemd hands to the unit (LoadCredential=), then beside the configuration.
+func (f *File) secretFile(name string) string {
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" && name != "" && !filepath.IsAbs(name) {
+		if path := filepath.Join(dir, name); isFile(path) {
+			return path
+		}
+	}
+	return f.abs(name)
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// open says that everyone on the machine may read a file.
+func open(mode fs.FileMode) bool { return mode.Perm()&0o004 != 0 }
+
+// secrets refuses passwords that everyone on the machine may read: those written into the configuration, whose mode this
+// is, and the files that are named for them.
+func (l *Loaded) secrets(mode fs.FileMode) check.Problems {
+	var p check.Problems
+	plain := func(path, text, instead string) {
+		if open(mode) && hidden(path, text) != text && !l.doc.Expanded(path) {
+			p.Errorf(path, "chmod 0640 "+l.Path+", or "+instead, "a password, in a file that everyone on this machine can read")
+		}
+	}
+	kept := func(path, file string) {
+		info, err := os.Stat(file)
+		if file != "" && err == nil && info.Mode().IsRegular() && open(info.Mode()) {
+			p.Errorf(path, "chmod 0600 "+file, "everyone on this machine can read %s", file)
+		}
+	}
+	plain("nats.url", l.File.NATS.URL, "use credentials_file")
+	kept("nats.credentials_file", l.File.NATS.CredentialsFile)
+	kept("nats.nkey_file", l.File.NATS.NKeyFile)
+	if t := l.File.NATS.TLS; t != nil {
+		kept("nats.tls.key_file", t.KeyFile)
+	}
+	for _, name := range l.File.Names() {
+		here := "models." + name + "."
+		if pg := l.File.Models[name].Labels.Postgres; pg != nil {
+			plain(here+"labels.postgres.dsn", pg.DSN, "put it into a file of its own and name that as dsn_file")
+			kept(here+"labels.postgres.dsn_file", pg.DSNFile)
+		}
+		if h := l.File.Models[name].Labels.HTTP; h != nil {
+			kept(here+"labels.http.secret_file", h.SecretFile)
+		}
+		kept(here+"heldout.salt_file", l.File.Models[name].Heldout.SaltFile)
+	}
+	return p
+}

@@ -1,0 +1,120 @@
+package configs_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/retraind/retraind/configs"
+)
+
+// withMode writes files into a directory and loads retraind.yaml.
+func withMode(t *testing.T, files map[string]os.FileMode, text string) (*configs.Loaded, error) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, mode := range files {
+		path := filepath.Join(dir, name)
+		body := "a secret"
+		if name == "retraind.yaml" {
+			body = text
+		}
+		if err := errors.Join(os.WriteFile(path, []byte(body), 0o600), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return configs.Load(filepath.Join(dir, "retraind.yaml"))
+}
+
+// A password that everyone on the machine can read is refused, in the file as in those it names.
+func TestOpenSecrets(t *testing.T) {
+	t.Parallel()
+	dsn := func(text string) string { return strings.Replace(good, "dsn_file: pg-dsn", "dsn: "+text, 1) }
+	for _, c := range []struct {
+		name, text, want string
+		files            map[string]os.FileMode
+	}{
+		{"url", dsn(`"postgres://me:geheim@db/x"`), "chmod 0640", map[string]os.FileMode{"retraind.yaml": 0o644}},
+		{"words", dsn(`"host=db password = 'ge heim' dbname=x"`), "chmod 0640", map[string]os.FileMode{"retraind.yaml": 0o644}},
+		{"query", dsn(`"postgres://db/x?password=geheim&sslmode=require"`), "chmod 0640", map[string]os.FileMode{"retraind.yaml": 0o644}},
+		{"closed", dsn(`"postgres://me:geheim@db/x"`), "", map[string]os.FileMode{"retraind.yaml": 0o640}},
+		{"no password", dsn(`"postgres://me@db/x?sslmode=require"`), "", map[string]os.FileMode{"retraind.yaml": 0o644}},
+		{"file", good, "pg-dsn", map[string]os.FileMode{"retraind.yaml": 0o644, "pg-dsn": 0o644}},
+		{"closed file", good, "", map[string]os.FileMode{"retraind.yaml": 0o644, "pg-dsn": 0o640}},
+		{"salt", strings.Replace(good, "    serving:", "    heldout: {salt_file: salt}\n    serving:", 1), "salt", map[string]os.FileMode{"retraind.yaml": 0o600, "salt": 0o604}},
+		{"nats", good + "nats: {url: \"nats://me:geheim@host:4222\"}\n", "credentials_file", map[string]os.FileMode{"retraind.yaml": 0o604}},
+	} {
+		_, err := withMode(t, c.files, c.text)
+		var bad *configs.InvalidError
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", c.name, err)
+		case c.want == "":
+		case !errors.As(err, &bad) || !strings.Contains(err.Error(), "everyone on this machine") || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "heim"):
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// systemd's credentials come before files beside the configuration. Not parallel: variables are the process's.
+func TestCredentials(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	path := write(t, good)
+	at := func() string {
+		t.Helper()
+		l, err := configs.Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.File.Models["news"].Labels.Postgres.DSNFile
+	}
+	if got := at(); got != filepath.Join(filepath.Dir(path), "pg-dsn") {
+		t.Errorf("without such a credential: %s", got)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "pg-dsn"), []byte("host=db"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	if got := at(); got != filepath.Join(dir, "pg-dsn") {
+		t.Errorf("with one: %s", got)
+	}
+}
+
+// Variables are filled in where a key takes them, and nowhere else. Not parallel: variables are the process's.
+func TestVariables(t *testing.T) {
+	t.Setenv("DB_PASSWORD", "geheim")
+	text := strings.Replace(good, "dsn_file: pg-dsn", `dsn: "postgres://me:${DB_PASSWORD}@db/x"`, 1)
+	l, err := withMode(t, map[string]os.FileMode{"retraind.yaml": 0o644}, text)
+	if err != nil { // no secret stands in the file: everyone may read it
+		t.Fatal(err)
+	}
+	if got := l.File.Models["news"].Labels.Postgres.DSN; got != "postgres://me:geheim@db/x" {
+		t.Errorf("dsn is %s", got)
+	}
+	s, err := l.File.Overlay(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range l.Values(nil, s) {
+		if strings.HasSuffix(v.Path, ".dsn") && v.Value != "postgres://me:xxxxx@db/x" {
+			t.Errorf("shown as %v", v.Value)
+		}
+	}
+	for text, want := range map[string]string{
+		strings.Replace(text, "DB_PASSWORD", "DB_PASSWORT", 1):                                                           "the variable DB_PASSWORT is not set (set it for the daemon",
+		strings.Replace(text, "${DB_PASSWORD}", "${DB PASSWORD}", 1):                                                     "has an unfinished variable (write ${NAME}",
+		strings.Replace(good, "classify: http://127.0.0.1:8082/classify", "classify: http://${DB_PASSWORD}/classify", 1): "is not an http or https URL",
+	} {
+		_, err := withMode(t, map[string]os.FileMode{"retraind.yaml": 0o600}, text)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "geheim") {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	l = load(t, strings.Replace(good, "table: public.items", "table: \"public.${DB_PASSWORD}\"", 1))
+	var out bytes.Buffer
+	if err := l.Warnings.Render(&out, l.Source); err != nil || !strings.Contains(out.String(), "table: ${…} is not filled in here") {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+}

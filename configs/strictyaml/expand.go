@@ -1,0 +1,42 @@
+package strictyaml
+
+import (
+	"os"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
+
+// expand fills in the environment's variables where a field takes them, which it says by the tag `env:"expand"`. One
+// that is not set is an error: an empty password would be a riddle later. Elsewhere ${NAME} stays as it is, with a word
+// about it where it cannot have been meant for a shell.
+func (d *decoder) expand(n *yaml.Node, path string) (string, bool) {
+	text := n.Value
+	switch {
+	case !strings.Contains(text, "${"):
+		return text, true
+	case d.takesVariables != path:
+		if variable.MatchString(text) && d.field == path {
+			d.warn(n, path, "write the value itself", "%s: ${…} is not filled in here, it stays as it is", last(path))
+		}
+		return text, true
+	case strings.Count(text, "${") != len(variable.FindAllString(text, -1)):
+		d.fail(n, path, "write ${NAME}, with letters, digits and _", "%s: %q has an unfinished variable", last(path), cutValue(text))
+		return "", false
+	}
+	ok := true
+	filled := variable.ReplaceAllStringFunc(text, func(found string) string {
+		name := found[2 : len(found)-1]
+		value, set := os.LookupEnv(name)
+		if !set || value == "" {
+			d.fail(n, path, "set it for the daemon, as by Environment= in its unit", "%s: the variable %s is not set", last(path), name)
+			ok = false
+		}
+		return value
+	})
+	d.doc.expanded[path] = true
+	return filled, ok
+}

@@ -31,7 +31,7 @@ func (s *schema) findPublication(ctx context.Context, conn *pgx.Conn, found *che
 		return nil
 	}
 	if !replicates {
-		found.Errorf("capture", grantHint(conn.Config().User), "user %q may not replicate", conn.Config().User)
+		found.Errorf("capture", fmt.Sprintf("run what `retraind init sql --role %s` prints, as a superuser: ALTER ROLE … REPLICATION is in it", conn.Config().User), "user %q may not replicate", conn.Config().User)
 	}
 	if taken >= slots {
 		found.Errorf("capture", fmt.Sprintf("ALTER SYSTEM SET max_replication_slots = %d, then restart the server", taken+4), "all %d replication slots of the server are taken", slots)

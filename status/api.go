@@ -21,9 +21,7 @@ func API(backend Backend, log *slog.Logger) http.Handler {
 	a := api{backend, log}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", answer(func(r *http.Request) (any, error) { return backend.Snapshot(r.Context()) }))
-	mux.HandleFunc("GET /v1/models/{model}/explain", answer(func(r *http.Request) (any, error) {
-		return backend.Explain(r.Context(), r.PathValue("model"), r.FormValue("run"))
-	}))
+	mux.HandleFunc("GET /v1/models/{model}/explain", answer(a.explain))
 	mux.HandleFunc("GET /v1/models/{model}/history", answer(a.history))
 	mux.HandleFunc("GET /v1/models/{model}/diagnosis", answer(func(r *http.Request) (any, error) {
 		return backend.Diagnose(r.Context(), r.PathValue("model"))
@@ -70,6 +68,17 @@ func answer(f func(*http.Request) (any, error)) http.HandlerFunc {
 		}
 		writeJSON(w, http.StatusOK, v)
 	}
+}
+
+func (a api) explain(r *http.Request) (any, error) {
+	var at time.Time
+	if text := r.FormValue("at"); text != "" {
+		var err error
+		if at, err = time.Parse(time.RFC3339, text); err != nil {
+			return nil, fmt.Errorf("%w: at: %w", errBadRequest, err)
+		}
+	}
+	return a.backend.Explain(r.Context(), r.PathValue("model"), r.FormValue("run"), at)
 }
 
 func (a api) history(r *http.Request) (any, error) {

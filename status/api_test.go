@@ -85,7 +85,7 @@ func TestClientRoundTrip(t *testing.T) {
 	same("snapshot", status(), s, err)
 	wantDecision := decision()
 	wantDecision.Text = "for run 7TZ"
-	d, err := client.Explain(ctx, "relevance", "7TZ")
+	d, err := client.Explain(ctx, "relevance", "7TZ", time.Time{})
 	same("explain", wantDecision, d, err)
 	p, err := client.History(ctx, "relevance", ago(day))
 	same("history", history(), p, err)

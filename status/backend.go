@@ -22,8 +22,9 @@ var (
 // Reader is what the faces show. A run is named by its id or by the end of it.
 type Reader interface {
 	Snapshot(ctx context.Context) (Status, error)
-	// Explain returns the model's last decision, or the one that led to a run.
-	Explain(ctx context.Context, model, run string) (policy.Decision, error)
+	// Explain returns the model's last decision, the one that led to a run, or the one that held at a time: a zero at
+	// means now.
+	Explain(ctx context.Context, model, run string, at time.Time) (policy.Decision, error)
 	// History returns the evaluations since a time, oldest first.
 	History(ctx context.Context, model string, since time.Time) ([]Point, error)
 	// Diagnose says why the accuracy is what it is; it may take seconds.

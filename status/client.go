@@ -50,8 +50,12 @@ func (c *Client) Snapshot(ctx context.Context) (s Status, err error) {
 }
 
 // Explain implements Reader.
-func (c *Client) Explain(ctx context.Context, model, run string) (d policy.Decision, err error) {
-	return d, c.get(ctx, "/v1/models/"+url.PathEscape(model)+"/explain", url.Values{"run": {run}}, &d)
+func (c *Client) Explain(ctx context.Context, model, run string, at time.Time) (d policy.Decision, err error) {
+	query := url.Values{"run": {run}}
+	if !at.IsZero() {
+		query.Set("at", at.Format(time.RFC3339))
+	}
+	return d, c.get(ctx, "/v1/models/"+url.PathEscape(model)+"/explain", query, &d)
 }
 
 // History implements Reader.

@@ -28,7 +28,7 @@ type rowView struct {
 
 // explain shows the last decision; a model that was never decided on has none.
 func (p page) explain(ctx context.Context, now time.Time, model string) (*explainView, error) {
-	d, err := p.backend.Explain(ctx, model, "")
+	d, err := p.backend.Explain(ctx, model, "", time.Time{})
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil //nolint:nilnil // a page without the section, not a fault
 	}

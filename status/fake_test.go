@@ -39,7 +39,7 @@ func (f fake) Snapshot(ctx context.Context) (Status, error) {
 	return f.snapshot(ctx)
 }
 
-func (f fake) Explain(ctx context.Context, model, run string) (policy.Decision, error) {
+func (f fake) Explain(ctx context.Context, model, run string, _ time.Time) (policy.Decision, error) {
 	if f.explain == nil {
 		return policy.Decision{}, fmt.Errorf("decision about %s: %w", model, ErrNotFound)
 	}

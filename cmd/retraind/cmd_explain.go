@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,10 +15,14 @@ import (
 
 func newExplain(a *app) *cobra.Command {
 	var code bool
+	var at, run string
 	cmd := &cobra.Command{
 		Use:   "explain [MODEL | RUN]",
 		Short: "Say why it retrains, or why not: every condition with value, bound and distance",
-		Args:  cobra.MaximumNArgs(1),
+		Long: `Say why it retrains, or why not: every condition with value, bound and distance, and everything that has
+to allow a run. Of what is decided now; with --at, of what was decided last until then; with --run, of what
+led to that run. Older decisions are kept one for each hour.`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c := a.client(cmd)
 			defer c.Close()
@@ -26,19 +31,34 @@ func newExplain(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			decisions, err := decisions(ctx, c, s, args)
+			when := time.Time{}
+			switch {
+			case at != "" && run != "":
+				return fail(exitUsage, "--at and --run: write one of them")
+			case run != "" && len(args) > 0:
+				return fail(exitUsage, "--run %s: it says of which model; leave %s out", run, args[0])
+			case run != "":
+				args = []string{run}
+			case at != "":
+				if when, err = parseTime(at, s.At); err != nil {
+					return fail(exitUsage, "--at %w", err)
+				}
+			}
+			decisions, err := decisions(ctx, c, s, args, when)
 			if err != nil {
 				return err
 			}
 			return a.showDecisions(decisions, s, code)
 		},
 	}
+	cmd.Flags().StringVar(&at, "at", "", "what was decided last until this time: \"2026-11-20 14:00\"")
+	cmd.Flags().StringVar(&run, "run", "", "what led to this run")
 	cmd.Flags().BoolVar(&code, "exit-code", false, "exit 3 when the answer is that it would not start a run now")
 	return cmd
 }
 
-// decisions are the last one of each model, of one model, or the one that began a run.
-func decisions(ctx context.Context, c *status.Client, s status.Status, args []string) ([]policy.Decision, error) {
+// decisions are the last one of each model, of one model, or the one that began a run; until a time, where one is given.
+func decisions(ctx context.Context, c *status.Client, s status.Status, args []string, at time.Time) ([]policy.Decision, error) {
 	wanted := names(s.Models)
 	if len(args) == 1 {
 		wanted = args
@@ -56,7 +76,7 @@ func decisions(ctx context.Context, c *status.Client, s status.Status, args []st
 			}
 			name, run = r.Model, r.ID
 		}
-		d, err := c.Explain(ctx, name, run)
+		d, err := c.Explain(ctx, name, run, at)
 		if err != nil {
 			return nil, err
 		}
@@ -108,6 +128,9 @@ func inForce(c status.Config) *configs.Loaded {
 func lines(file *configs.Loaded, d policy.Decision) func(string) (int, bool) {
 	if file == nil {
 		return nil
+	}
+	if p, err := file.File.Policy(d.Model); d.PolicyDigest != "" && (err != nil || p.Digest() != d.PolicyDigest) {
+		return nil // it was decided by other rules
 	}
 	return func(path string) (int, bool) { return file.Line("models." + d.Model + "." + path) }
 }

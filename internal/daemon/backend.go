@@ -30,15 +30,19 @@ func (b backend) keeper(model string) (*keeper, error) {
 }
 
 // Explain implements status.Reader.
-func (b backend) Explain(ctx context.Context, model, run string) (policy.Decision, error) {
+func (b backend) Explain(ctx context.Context, model, run string, at time.Time) (policy.Decision, error) {
 	if run == "" {
 		k, err := b.keeper(model)
 		if err != nil {
 			return policy.Decision{}, err
 		}
-		if d := k.look().decision; d != nil {
+		if d := k.look().decision; d != nil && (at.IsZero() || !d.At.After(at)) {
 			return *d, nil
 		}
+	}
+	until := at
+	if at.IsZero() {
+		until = time.Now().Add(time.Hour)
 	}
 	var out policy.Decision
 	err := b.d.store.View(ctx, func(t *store.Tx) error {
@@ -49,7 +53,7 @@ func (b backend) Explain(ctx context.Context, model, run string) (policy.Decisio
 			}
 			run = r.ID
 		}
-		found, err := t.Decisions(model, run, time.Now().Add(time.Hour), 1)
+		found, err := t.Decisions(model, run, until, 1)
 		if err != nil {
 			return err
 		}
@@ -61,6 +65,9 @@ func (b backend) Explain(ctx context.Context, model, run string) (policy.Decisio
 	if errors.Is(err, store.ErrNotFound) {
 		if run != "" {
 			return out, fmt.Errorf("%w: run %q has no decision on record", status.ErrNotFound, run)
+		}
+		if !at.IsZero() {
+			return out, fmt.Errorf("%w: nothing is on record about model %s from before %s", status.ErrNotFound, model, at.Format(time.DateTime+" MST"))
 		}
 		return out, fmt.Errorf("%w: model %s has not been evaluated yet", status.ErrNotFound, model)
 	}

@@ -3,6 +3,7 @@ package daemon_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -70,7 +71,7 @@ func TestReload(t *testing.T) {
 func eventuallyDecides(t *testing.T, r *running, condition string, bound float64) {
 	t.Helper()
 	eventually(t, condition, func() (bool, error) {
-		d, err := r.Explain(t.Context(), model, "")
+		d, err := r.Explain(t.Context(), model, "", time.Time{})
 		if err != nil {
 			return false, err
 		}

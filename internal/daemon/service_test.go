@@ -64,7 +64,7 @@ func TestClassifierFaults(t *testing.T) {
 		if m.Phase != c.phase || !strings.Contains(m.Report.Detail, c.detail) {
 			t.Errorf("%s: %s, %q", c.name, m.Phase, m.Report.Detail)
 		}
-		d, err := r.Explain(t.Context(), model, "")
+		d, err := r.Explain(t.Context(), model, "", time.Time{})
 		if err != nil || d.Verdict == policy.VerdictRetrain || d.Reason != c.reason || !strings.Contains(d.Text, "nothing is decided") {
 			t.Errorf("%s: decision %s %s %q, %v", c.name, d.Verdict, d.Reason, d.Text, err)
 		}
@@ -90,7 +90,7 @@ func TestHeldOutSetTooSmall(t *testing.T) {
 	r.first()
 	m := r.model("the state", func(m status.Model) bool { return m.Report.State == drift.StateInsufficient })
 	mustSay(t, m.Report.Detail, "scored held-out items are fewer than the 200", "evaluate.min_items")
-	d, err := r.Explain(t.Context(), model, "")
+	d, err := r.Explain(t.Context(), model, "", time.Time{})
 	if err != nil || d.Verdict != policy.VerdictInconclusive || d.Reason != policy.ReasonInsufficientData {
 		t.Errorf("decision %s %s, %v", d.Verdict, d.Reason, err)
 	}

@@ -56,6 +56,8 @@ type Model struct {
 	Serving drift.ServingConfig `yaml:"serving"`
 	// The rules: evaluate, retrain_when, urgent_when, limits and quiet_hours.
 	Policy policy.Config `yaml:",inline"`
+	// Shadow is a second policy that decides beside the first and starts nothing.
+	Shadow *policy.ShadowConfig `yaml:"shadow"`
 	// GPU says how much of it must be free for the steps that need it.
 	GPU *gpu.Config `yaml:"gpu"`
 	// Pipeline lists the steps of a run, by the pipeline's name; default trains the embedded classifier.

@@ -95,6 +95,9 @@ func (f *File) validate(b broken) check.Problems {
 		unread := func(section string) bool { return b.has(here+"."+section) || slices.Contains(b, here) }
 		p.Under(here, f.Models[name].validate(unread))
 		p.Under(here, f.compile(f.Models[name], unread))
+		if f.Models[name].Shadow != nil && !unread("shadow") {
+			p.Under(here+".shadow", f.validateShadow(f.Models[name], f.named))
+		}
 	}
 	return p
 }
@@ -156,7 +159,7 @@ func (m *Model) validateColumns(p *check.Problems) {
 // compile prepares a model's rules and keeps them, so that they are checked once. What it finds includes what shows only
 // when the files that the rules name are read.
 func (f *File) compile(m *Model, unread func(section string) bool) check.Problems {
-	compiled, err := f.newPolicy(m, func(path string, content []byte) { f.files[path] = HashFile(content) })
+	compiled, err := f.newPolicy(m, f.named)
 	var invalid *policy.Invalid
 	var found check.Problems
 	switch {
@@ -175,9 +178,28 @@ func (f *File) compile(m *Model, unread func(section string) bool) check.Problem
 	})
 }
 
-// newPolicy compiles a model's rules. Files that they name, such as holidays, are read relative to the configuration.
+// named remembers a file that the rules name, so that a change of it is noticed.
+func (f *File) named(path string, content []byte) { f.files[path] = HashFile(content) }
+
+// validateShadow finds what is wrong with a shadow's own sections.
+func (f *File) validateShadow(m *Model, seen func(path string, content []byte)) check.Problems {
+	found := m.Shadow.Validate(m.Policy, f.loc)
+	if _, err := f.compilePolicy(m.Shadow.Over(m.Policy), seen); err != nil && len(found) == 0 {
+		var invalid *policy.Invalid
+		if errors.As(err, &invalid) && m.Shadow.QuietHours != nil { // a calendar that cannot be read
+			found = invalid.Problems
+		}
+	}
+	return found
+}
+
 func (f *File) newPolicy(m *Model, seen func(path string, content []byte)) (*policy.Policy, error) {
-	return policy.Compile(m.Policy, f.loc, policy.Options{ReadFile: func(name string) ([]byte, error) {
+	return f.compilePolicy(m.Policy, seen)
+}
+
+// compilePolicy compiles rules. Files that they name, such as holidays, are read relative to the configuration.
+func (f *File) compilePolicy(c policy.Config, seen func(path string, content []byte)) (*policy.Policy, error) {
+	return policy.Compile(c, f.loc, policy.Options{ReadFile: func(name string) ([]byte, error) {
 		b, err := os.ReadFile(f.abs(name))
 		seen(f.abs(name), b)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -203,6 +225,15 @@ func (f *File) Policy(model string) (*policy.Policy, error) {
 		return p, nil
 	}
 	return f.newPolicy(m, func(string, []byte) {})
+}
+
+// Shadow is the compiled rules of a model's shadow; nil where it has none.
+func (f *File) Shadow(model string) (*policy.Policy, error) {
+	m := f.Models[model]
+	if m.Shadow == nil {
+		return nil, nil //nolint:nilnil // no shadow is no fault
+	}
+	return f.compilePolicy(m.Shadow.Over(m.Policy), func(string, []byte) {})
 }
 
 // zoneHint finds the zone that was probably meant.

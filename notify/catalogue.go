@@ -21,6 +21,7 @@ const (
 	DriftCleared    Kind = "drift.cleared"
 	AuditFailed     Kind = "audit.failed"
 	DecisionMade    Kind = "decision.made"
+	ShadowDiffered  Kind = "shadow.differed"
 	ConfigReloaded  Kind = "config.reloaded"
 	ConfigRejected  Kind = "config.rejected"
 	DaemonStarted   Kind = "daemon.started"
@@ -57,6 +58,7 @@ func Catalogue() []Entry {
 		{DriftCleared, Drift{}, "", "No condition of the policy is true any more."},
 		{AuditFailed, Audit{}, "", "The figures that are kept differed from the same computed anew, which are in force since."},
 		{DecisionMade, Decision{}, "", "The policy's verdict changed."},
+		{ShadowDiffered, Shadow{}, "", "The shadow policy came to something else than the policy in force."},
 		{ConfigReloaded, Reloaded{}, "", "A new configuration is in force."},
 		{ConfigRejected, Refused{}, "", "A new configuration was refused; the old one stays."},
 		{DaemonStarted, Up{}, "", "The daemon is ready."},

@@ -149,6 +149,16 @@ type Decision struct {
 	Digest     string      `json:"policy_digest"`        // digest of the policy that decided
 }
 
+// Shadow tells of a difference between the policy in force and the one that only decides beside it.
+type Shadow struct {
+	Decision    string    `json:"decision"`      // what the policy in force came to: start, running, wait, hold, undecided
+	Shadow      string    `json:"shadow"`        // what the shadow came to
+	Text        string    `json:"text"`          // the shadow's decision in one sentence
+	Differences int       `json:"differences"`   // how many there were since the shadow began, with this one
+	Since       time.Time `json:"since"`         // when it began
+	Digest      string    `json:"policy_digest"` // digest of the shadow's policy
+}
+
 // Reloaded names the configuration in force.
 type Reloaded struct {
 	Digest        string   `json:"config_digest"`            // digest of the file in force

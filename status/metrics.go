@@ -16,6 +16,7 @@ import (
 type Metrics struct {
 	registry  *prometheus.Registry
 	decisions *prometheus.CounterVec
+	shadow    *prometheus.CounterVec
 	runs      *prometheus.CounterVec
 	runTime   *prometheus.HistogramVec
 	stepTime  *prometheus.HistogramVec
@@ -31,6 +32,9 @@ func NewMetrics(backend Reader, version string) *Metrics {
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "retraind_decisions_total", Help: "Verdicts of the policy, by reason.",
 		}, []string{"model", "decision", "reason"}),
+		shadow: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "retraind_shadow_differences_total", Help: "Differences between the policy and its shadow, by what each came to.",
+		}, []string{"model", "decision", "shadow"}),
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "retraind_runs_total", Help: "Runs that ended, by outcome.",
 		}, []string{"model", "result"}),
@@ -46,7 +50,7 @@ func NewMetrics(backend Reader, version string) *Metrics {
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
-	m.registry.MustRegister(build, m.decisions, m.runs, m.runTime, m.stepTime, snapshots{backend},
+	m.registry.MustRegister(build, m.decisions, m.shadow, m.runs, m.runTime, m.stepTime, snapshots{backend},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -54,6 +58,11 @@ func NewMetrics(backend Reader, version string) *Metrics {
 // Decided counts a verdict.
 func (m *Metrics) Decided(model, verdict, reason string) {
 	m.decisions.WithLabelValues(model, verdict, reason).Inc()
+}
+
+// ShadowDiffered counts a difference between the policy and its shadow.
+func (m *Metrics) ShadowDiffered(model, decision, shadow string) {
+	m.shadow.WithLabelValues(model, decision, shadow).Inc()
 }
 
 // RunEnded counts a run's outcome and its time.

@@ -66,6 +66,21 @@ type Model struct {
 	Pauses    []Pause   `json:"pauses,omitempty"` // no run starts by itself
 	Sources   []Source  `json:"sources"`
 	Audit     Audit     `json:"audit"`
+	// Shadow is what a second policy would decide; nil where none is configured.
+	Shadow *Shadow `json:"shadow,omitempty"`
+}
+
+// Shadow compares the policy in force with one that only decides beside it.
+type Shadow struct {
+	Since       time.Time `json:"since"`
+	Differences int       `json:"differences"`
+	// Decision is what the policy in force comes to, Would what the shadow does: start, running, wait, hold, undecided.
+	Decision string `json:"decision"`
+	Would    string `json:"would"`
+	// Differs says whether the two come to different things now; Changed is since when.
+	Differs bool      `json:"differs"`
+	Changed time.Time `json:"changed,omitzero"`
+	Text    string    `json:"text"` // the shadow's sentence
 }
 
 // Audit is the last comparison of the figures that are kept with the same computed anew.

@@ -18,14 +18,15 @@ type Model struct {
 	Intent   string // JSON: the armed decision that waits
 	Force    string // JSON: the forced retrain that waits
 	Hold     string // why nothing may be started, as JSON
+	Shadow   string // JSON: what is remembered of the shadow policy
 	TestSet  string // digest of the user's own test set that the sides were decided by, "" for none
 }
 
 // Model returns a model's row; one that was never written is the zero row with its name.
 func (t *Tx) Model(name string) (Model, error) {
 	m := Model{Name: name}
-	err := t.tx.QueryRowContext(t.ctx, `select champion, previous, applied, monitor, baseline, info, intent, force, hold, testset from models where model = ?`, name).
-		Scan(&m.Champion, &m.Previous, &m.Applied, &m.Monitor, &m.Baseline, &m.Info, &m.Intent, &m.Force, &m.Hold, &m.TestSet)
+	err := t.tx.QueryRowContext(t.ctx, `select champion, previous, applied, monitor, baseline, info, intent, force, hold, shadow, testset from models where model = ?`, name).
+		Scan(&m.Champion, &m.Previous, &m.Applied, &m.Monitor, &m.Baseline, &m.Info, &m.Intent, &m.Force, &m.Hold, &m.Shadow, &m.TestSet)
 	if errors.Is(noRows(err), ErrNotFound) {
 		return m, nil
 	}
@@ -46,6 +47,7 @@ const (
 	Intent   ModelField = "intent"
 	Force    ModelField = "force"
 	Hold     ModelField = "hold"
+	Shadow   ModelField = "shadow"
 	TestSet  ModelField = "testset"
 )
 

@@ -21,6 +21,7 @@ create table models (
 	intent    text not null default '',   -- the armed decision that waits, if any
 	force     text not null default '',   -- a forced retrain that waits, if any
 	hold      text not null default '',   -- why nothing may be started, if so
+	shadow    text not null default '',   -- what is remembered of the shadow policy
 	testset   text not null default '',   -- digest of the user's own test set that the sides were decided by
 	sweep     integer not null default 0  -- number of the newest full read
 ) strict;

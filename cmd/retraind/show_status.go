@@ -84,6 +84,13 @@ func (p *page) showModel(m status.Model, now time.Time) {
 		p.field("last run", fmt.Sprintf("%s %s %s: %s", shortRun(m.Last.ID), outcome(*m.Last), ago(m.Last.Ended, now), m.Last.Reason))
 	}
 	p.field("window", windowSentence(m.Window, now))
+	if s := m.Shadow; s != nil {
+		text := "agrees with the policy"
+		if s.Differs {
+			text = "comes to something else since " + clock(s.Changed, now) + ": " + s.Text
+		}
+		p.field("shadow", text+"; "+plural(s.Differences, "difference")+" since "+clock(s.Since, now))
+	}
 	if m.Active == nil && !m.NextCheck.IsZero() {
 		p.field("next look", clock(m.NextCheck, now)+", or as soon as labels change")
 	}

@@ -20,6 +20,10 @@ func counter(m *status.Metrics) func(notify.Event) {
 			if d, err := notify.Unpack[notify.Step](e); err == nil {
 				m.StepEnded(e.Model, d.Step, seconds(d.Seconds))
 			}
+		case notify.ShadowDiffered:
+			if d, err := notify.Unpack[notify.Shadow](e); err == nil {
+				m.ShadowDiffered(e.Model, d.Decision, d.Shadow)
+			}
 		case notify.DecisionMade:
 			if d, err := notify.Unpack[notify.Decision](e); err == nil {
 				reason := "" // nothing stands in the way

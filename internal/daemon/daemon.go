@@ -159,7 +159,11 @@ func newRules(file *configs.File, name string) (*rules, error) {
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", name, err)
 	}
-	return &rules{model: file.Models[name], policy: p, loc: file.Location()}, nil
+	shadow, err := file.Shadow(name)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: shadow: %w", name, err)
+	}
+	return &rules{model: file.Models[name], policy: p, shadow: shadow, loc: file.Location()}, nil
 }
 
 func (d *Daemon) openEngine(ctx context.Context, down *teardown) error {

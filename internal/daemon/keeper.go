@@ -39,6 +39,7 @@ type keeper struct {
 	after   int64            // last change that was given to the monitor and the trail
 	last    *policy.Decision // the last one that was recorded, also by a former process
 	before  *policy.Decision // the one before, recorded or not: what conditions remember is in it
+	beside  *policy.Shadow   // what is remembered of the shadow policy; nil before it is read
 	scorer  *drift.Scorer
 	beat    func()
 	testSet testSet // as it was last looked at; owned by the loop
@@ -53,6 +54,7 @@ type keeper struct {
 type rules struct {
 	model  *configs.Model
 	policy *policy.Policy
+	shadow *policy.Policy // nil without one
 	loc    *time.Location
 }
 
@@ -64,6 +66,7 @@ type view struct {
 	windows  *policy.Windows
 	floor    float64
 	trouble  string
+	shadow   *policy.Shadow
 	audit    status.Audit
 	rule     *rules
 }

@@ -75,6 +75,9 @@ func (k *keeper) round(ctx context.Context, record bool) (next time.Time, err er
 		}
 		k.last = &d
 	}
+	if err := k.shade(ctx, report, h, d, now); err != nil {
+		return time.Time{}, err
+	}
 	if d.Verdict == policy.VerdictRetrain && len(d.Blocked) == 0 {
 		if err := k.start(ctx, d, h); err != nil {
 			return time.Time{}, err
@@ -403,6 +406,14 @@ func (k *keeper) nextTurn(now time.Time, r drift.Report, d policy.Decision) time
 	}
 	for _, c := range d.Conditions {
 		earlier(c.Trips)
+	}
+	if k.rule.shadow != nil && k.beside != nil && k.beside.Last != nil {
+		for _, b := range k.beside.Last.Blocked {
+			earlier(b.Until)
+		}
+		for _, c := range k.beside.Last.Conditions {
+			earlier(c.Trips)
+		}
 	}
 	if r.State == drift.StateAsleep || r.State == drift.StateError || r.State == drift.StateUnscored {
 		earlier(now.Add(min(max(e.MaxWait.D(), time.Second), time.Minute)))

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/policy"

@@ -144,6 +144,9 @@ func (d *Daemon) showModel(t *store.Tx, k *keeper, now time.Time) (status.Model,
 		return m, err
 	}
 	showStopped(&m, h, now)
+	if s := v.shadow; s != nil {
+		m.Shadow = &status.Shadow{Since: s.Since, Differences: s.Differences, Decision: string(s.Real), Would: string(s.Would), Differs: s.Differs(), Changed: s.At, Text: s.Text}
+	}
 	m.Phase, m.Sentence = phase(m, v, now)
 	return m, nil
 }

@@ -1,0 +1,124 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/internal/check"
+)
+
+// ShadowConfig is a second policy that decides beside the one in force and starts nothing: a way to try rules on what
+// really happens. A section that it has replaces the model's whole section; one that it leaves out is the model's.
+type ShadowConfig struct {
+	// RetrainWhen is the shadow's own list of conditions.
+	RetrainWhen *Conditions `yaml:"retrain_when"`
+	// UrgentWhen is the shadow's own list of urgent conditions.
+	UrgentWhen *Conditions `yaml:"urgent_when"`
+	// Limits are the shadow's own limits.
+	Limits *Limits `yaml:"limits"`
+	// QuietHours are the shadow's own windows.
+	QuietHours *[]QuietHours `yaml:"quiet_hours"`
+}
+
+// SetDefaults: limits that are written without their numbers are those of a new model.
+func (l *Limits) SetDefaults() { *l = Defaults().Limits }
+
+// Over is the whole policy of the shadow: the model's, with the sections that the shadow has.
+func (s ShadowConfig) Over(c Config) Config {
+	if s.RetrainWhen != nil {
+		c.RetrainWhen = *s.RetrainWhen
+	}
+	if s.UrgentWhen != nil {
+		c.UrgentWhen = *s.UrgentWhen
+	}
+	if s.Limits != nil {
+		c.Limits = *s.Limits
+	}
+	if s.QuietHours != nil {
+		c.QuietHours = *s.QuietHours
+	}
+	return c
+}
+
+// Validate finds what could not work in the sections that the shadow has.
+func (s ShadowConfig) Validate(c Config, loc *time.Location) check.Problems {
+	var p check.Problems
+	own := map[string]bool{"retrain_when": s.RetrainWhen != nil, "urgent_when": s.UrgentWhen != nil, "limits": s.Limits != nil, "quiet_hours": s.QuietHours != nil}
+	any := false
+	for _, is := range own {
+		any = any || is
+	}
+	if !any {
+		p.Errorf("", "give it retrain_when, urgent_when, limits or quiet_hours of its own", "the shadow is the same as the model's own policy")
+		return p
+	}
+	return slices.DeleteFunc(s.Over(c).Validate(loc), func(found check.Problem) bool {
+		section, _, _ := strings.Cut(found.Path, ".")
+		section, _, _ = strings.Cut(section, "[")
+		return !own[section]
+	})
+}
+
+// Shadow is what is remembered of a shadow policy from one decision to the next, as JSON.
+type Shadow struct {
+	Digest      string    `json:"digest"` // of its policy: another one starts anew
+	Since       time.Time `json:"since"`  // when it began to decide
+	Differences int       `json:"differences"`
+	// Real and Would are what the two came to last, Text is the shadow's sentence.
+	Real  Doing  `json:"real"`
+	Would Doing  `json:"would"`
+	Text  string `json:"text"`
+	// At is when it last became another pair.
+	At time.Time `json:"at"`
+	// Starts are the runs that the shadow would have begun, newest first, as long as its limits ask for them.
+	Starts []time.Time `json:"starts,omitempty"`
+	Last   *Decision   `json:"last,omitempty"`
+}
+
+// Differs says whether the two come to different things now.
+func (s Shadow) Differs() bool { return class(s.Real) != class(s.Would) }
+
+// class leaves out what makes no difference to the model: nothing starts, whether it is held or cannot be told.
+func class(d Doing) Doing {
+	if d == DoingUndecided || d == "" {
+		return DoingHold
+	}
+	return d
+}
+
+// Beside decides as the shadow over what the real policy has decided on, and remembers. The history is the real one with
+// the runs that the shadow would have begun, which count for its cooldown and budget alone; a forced run is nobody's
+// policy. It reports whether a difference has begun: each is counted once, and again when one of the two would start a
+// run of it.
+func (s Shadow) Beside(p *Policy, was *Decision, decide func(History) Decision, h History, now time.Time) (next Shadow, began bool) {
+	next = s
+	if next.Digest != p.digest {
+		next = Shadow{Digest: p.digest, Since: now}
+	}
+	if was.Forced {
+		return next, false
+	}
+	h.Force, h.Last = nil, next.Last
+	for _, at := range next.Starts {
+		h.Runs = append(slices.Clip(h.Runs), RunFact{ID: "shadow", Started: at, Ended: at, Outcome: OutcomeCancelled})
+	}
+	slices.SortStableFunc(h.Runs, func(a, b RunFact) int { return b.Started.Compare(a.Started) })
+	d := decide(h)
+	before := next
+	next.Last, next.Real, next.Would, next.Text = &d, was.Doing(), d.Doing(), d.Text
+	if class(before.Real) != class(next.Real) || class(before.Would) != class(next.Would) {
+		next.At = now
+		started := next.Real == DoingStart && before.Real != DoingStart || next.Would == DoingStart && before.Would != DoingStart
+		began = next.Differs() && (!before.Differs() || started)
+	}
+	if began {
+		next.Differences++
+	}
+	if d.Start() && next.Real != DoingStart {
+		next.Starts = append([]time.Time{now}, next.Starts...)
+	}
+	keep := max(p.config.Limits.Cooldown.D(), p.config.Limits.Budget.Per.D())
+	next.Starts = slices.DeleteFunc(next.Starts, func(at time.Time) bool { return now.Sub(at) > keep })
+	return next, began
+}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/status"
@@ -129,7 +130,7 @@ func TestCalendarReload(t *testing.T) {
 	r := w.start()
 	r.first()
 	policyOf := func() string {
-		d, err := r.Explain(t.Context(), model, "")
+		d, err := r.Explain(t.Context(), model, "", time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,8 +1,11 @@
 package watch
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -184,7 +187,7 @@ func TestServerKilledWhileOthersWrite(t *testing.T) {
 	b.ready()
 	stop := make(chan struct{})
 	writers := write(t, cfg.DSN, 3, 1e6, stop)
-	for kill := range 5 {
+	for kill := range long(5, 50) {
 		b.sink.until(t, "changes", func() bool { return len(b.sink.changes) > 100*(kill+1) })
 		if err := cluster.Kill(); err != nil {
 			t.Fatal(err)
@@ -203,5 +206,51 @@ func TestServerKilledWhileOthersWrite(t *testing.T) {
 	}
 	if h := source.Health(); time.Since(h.LastEvent) > time.Minute || h.Error != "" {
 		t.Errorf("health %+v", h)
+	}
+}
+
+// crashing is a Sink that dies at random: before its transaction, or after it without having said so. The items and the
+// cursor are stored together or not at all, as the daemon's store does it.
+type crashing struct {
+	*memory
+	random *rand.Rand
+	die    context.CancelFunc
+}
+
+func (c *crashing) Append(ctx context.Context, source string, changes []Change, cursor string) error {
+	switch c.random.IntN(12) {
+	case 0:
+		c.die()
+		return errors.New("killed before the commit")
+	case 1:
+		c.die()
+		return errors.Join(c.memory.Append(ctx, source, changes, cursor), errors.New("killed after the commit"))
+	}
+	return c.memory.Append(ctx, source, changes, cursor)
+}
+
+// TestDaemonKilledWhileOthersWrite ends the source at random places and starts it again.
+func TestDaemonKilledWhileOthersWrite(t *testing.T) {
+	t.Parallel()
+	b := setup(t, itemsSQL, itemsConfig)
+	stop := make(chan struct{})
+	writers := write(t, b.cfg.DSN, 3, 1e6, stop)
+	random := rand.New(rand.NewPCG(3, 4))
+	for range long(20, 200) {
+		ctx, cancel := context.WithCancel(t.Context())
+		source, err := NewPostgres("m", b.cfg, &crashing{memory: b.sink, random: random, die: cancel}, nil, discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := source.Run(ctx); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	writers.Wait()
+	b.start()
+	b.sink.equalsTable(t, "m", b.cfg)
+	if b.sink.full != 1 {
+		t.Errorf("the whole table was read %d times", b.sink.full)
 	}
 }

@@ -162,7 +162,7 @@ func TestInterleavings(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for n := range 200 * 5 {
+	for n := range long(200, 1000) * 5 {
 		i := random.IntN(len(conns))
 		if open[i] == nil {
 			tx, err := conns[i].Begin(t.Context())
@@ -272,7 +272,7 @@ func TestBackendKilledWhileOthersWrite(t *testing.T) {
 	b.ready()
 	stop := make(chan struct{})
 	writers := write(t, b.cfg.DSN, 3, 1e6, stop)
-	for kill := range 15 {
+	for kill := range long(15, 50) {
 		b.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'retraind' AND datname = current_database()`)
 		b.sink.until(t, "changes after the kill", func() bool { return len(b.sink.changes) > 40*kill+40 })
 	}

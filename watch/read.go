@@ -120,6 +120,7 @@ func (c *session) query(ctx context.Context, total *int) (again string, err erro
 func (c *session) take(ctx context.Context, rows pgx.Rows, total *int) (again string, err error) {
 	next := c.at
 	var batch []Change
+	var writers []string
 	inBatch, bytes := 0, 0
 	for rows.Next() {
 		l := line{text: make([]*string, len(c.cfg.Text))}
@@ -136,35 +137,36 @@ func (c *session) take(ctx context.Context, rows pgx.Rows, total *int) (again st
 		*total++
 		switch l.op {
 		case "truncate":
-			return "the table was truncated", c.store(ctx, batch, next)
+			return "the table was truncated", c.store(ctx, batch, writers, next)
 		case "reread":
-			return l.item, c.store(ctx, batch, next)
+			return l.item, c.store(ctx, batch, writers, next)
 		}
 		change, relevant, err := c.change(&l)
 		if err != nil {
 			return "", fmt.Errorf("outbox row %s:%d: %w", l.xid, l.seq, err)
 		}
 		if relevant {
-			batch = append(batch, change)
+			batch, writers = append(batch, change), append(writers, l.xid)
 		}
 		next.Seq = l.seq
 		bytes += l.size()
 		if inBatch++; inBatch == batchRows || bytes >= batchBytes {
-			if err := c.store(ctx, batch, next); err != nil {
+			if err := c.store(ctx, batch, writers, next); err != nil {
 				return "", err
 			}
-			batch, inBatch, bytes = nil, 0, 0
+			batch, writers, inBatch, bytes = nil, nil, 0, 0
 		}
 	}
 	if err := rows.Err(); err != nil || next.Upto == "" {
 		return "", err
 	}
 	next.Snapshot, next.Upto, next.Seq = next.Upto, "", 0
-	return "", c.store(ctx, batch, next)
+	return "", c.store(ctx, batch, writers, next)
 }
 
 // store gives changes to the sink with the cursor behind them.
-func (c *session) store(ctx context.Context, changes []Change, next position) error {
+func (c *session) store(ctx context.Context, changes []Change, writers []string, next position) error {
+	untangle(changes, writers)
 	if err := c.sink.Append(ctx, c.Name(), changes, next.String()); err != nil {
 		return fmt.Errorf("store label changes: %w", err)
 	}
@@ -186,7 +188,7 @@ func (c *session) change(l *line) (Change, bool, error) {
 	if err != nil {
 		return Change{}, false, err
 	}
-	change := Change{Key: c.at.key(l.xid, l.seq), Item: l.item, Old: old, New: now, At: l.at.UTC(), Author: l.author, Origin: l.origin}
+	change := Change{Key: c.at.key(l.xid, l.seq), Item: asText(l.item), Old: old, New: now, At: l.at.UTC(), Author: asText(l.author), Origin: l.origin}
 	switch {
 	case l.item == "":
 		return Change{}, false, nil // a row without a key cannot be followed
@@ -196,7 +198,7 @@ func (c *session) change(l *line) (Change, bool, error) {
 		change.Op, change.Text = OpPut, make(map[string]string, len(l.text))
 		for i, column := range c.cfg.Text {
 			if l.text[i] != nil {
-				change.Text[column] = *l.text[i]
+				change.Text[column] = asText(*l.text[i])
 			}
 		}
 	case l.op == "insert" || same(old, now):

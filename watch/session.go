@@ -49,6 +49,7 @@ func connConfig(cfg *Postgres) (*pgx.ConnConfig, error) {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "retraind"
 	}
+	config.RuntimeParams["client_encoding"] = "UTF8" // whatever the database's own is
 	dialer := &net.Dialer{
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: time.Second, Count: 3},
 		Control:         userTimeout,
@@ -84,6 +85,10 @@ func dial(ctx context.Context, cfg *Postgres) (*pgx.Conn, error) {
 	} else {
 		// What is set for the session would stay with a process that serves others too.
 		conn.PgConn().CustomData()[pooledKey] = true
+	}
+	if err == nil && conn.PgConn().ParameterStatus("server_encoding") == "SQL_ASCII" {
+		// The server would refuse to send what is no UTF-8; asText mends it here. Poolers know this setting.
+		_, err = conn.Exec(ctx, "SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', false)")
 	}
 	if err != nil {
 		return nil, errors.Join(explain(cfg, err), conn.Close(ctx))

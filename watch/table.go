@@ -57,7 +57,7 @@ func (s *schema) rows(ctx context.Context, tx pgx.Tx) iter.Seq2[Item, error] {
 
 // item copies a row out of the connection's buffer.
 func (s *schema) item(raw [][]byte) (Item, error) {
-	item := Item{ID: string(raw[0]), Text: make(map[string]string, len(s.cfg.Text))}
+	item := Item{ID: asText(string(raw[0])), Text: make(map[string]string, len(s.cfg.Text))}
 	text := string(raw[1])
 	var err error
 	if item.Labels, err = parseLabels(&text); err != nil {
@@ -70,11 +70,14 @@ func (s *schema) item(raw [][]byte) (Item, error) {
 	}
 	for i, column := range s.cfg.Text {
 		if value := raw[3+i]; value != nil {
-			item.Text[column] = string(value)
+			item.Text[column] = asText(string(value))
 		}
 	}
 	return item, nil
 }
+
+// asText replaces what is no UTF-8: a database of encoding SQL_ASCII hands out bytes as they were put in.
+func asText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // oneSnapshot is a transaction that sees the table as it was at its first statement.
 var oneSnapshot = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}

@@ -24,6 +24,7 @@ var level = map[string]int{
 	"classifier": 2, "policy": 2, "watch": 2, "notify": 2,
 	"actions": 3,
 	"configs": 4, "status": 4,
+	"drift/cmd":       6, // plays everything that decides, and nothing imports it
 	"internal/daemon": 5,
 	"cmd":             6,
 }

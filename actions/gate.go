@@ -208,8 +208,9 @@ func perCategory(gate string, items []drift.Item, candidate, champion answers, m
 	return out
 }
 
-// judge applies the rule of promotion to the comparison. It is pure.
-func judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, Class, string) {
+// Judge applies the rule of promotion to a comparison, against the champion of that digest. It is pure; the facts that it
+// returns have the figures of the rule, and the sentence says why.
+func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, Class, string) {
 	f.Gate, f.Margin = c.Gate, float64(c.Margin)
 	categories := f.Worse
 	f.Worse = nil

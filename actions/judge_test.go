@@ -72,7 +72,7 @@ func TestJudge(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			f, class, why := judge(c.config, c.facts, "sha256:old")
+			f, class, why := Judge(c.config, c.facts, "sha256:old")
 			if class != c.class || !strings.Contains(why, c.why) {
 				t.Errorf("%s: %s", class, why)
 			}
@@ -124,7 +124,7 @@ func TestCategoryFloor(t *testing.T) {
 			t.Parallel()
 			f := facts(1000, 60, 30) // better on the whole: the floor alone decides
 			f.Worse = c.categories
-			f, class, why := judge(PromoteConfig{CategoryFloor: unit.Points(c.floor)}.WithDefaults(), f, "sha256:old")
+			f, class, why := Judge(PromoteConfig{CategoryFloor: unit.Points(c.floor)}.WithDefaults(), f, "sha256:old")
 			var worse []string
 			for _, w := range f.Worse {
 				worse = append(worse, w.Name)

@@ -19,7 +19,7 @@ func chance(gate Gate, n int, points float64) float64 {
 			if p < 1e-9 {
 				continue
 			}
-			if _, class, _ := judge(promote(gate), facts(n, w, l), "sha256:old"); class == ClassOK {
+			if _, class, _ := Judge(promote(gate), facts(n, w, l), "sha256:old"); class == ClassOK {
 				total += p
 			}
 		}

@@ -126,7 +126,7 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 	}
 	facts := compare(p.targets(), items, mine, s.champion)
 	facts.Release, facts.Seq, facts.Leaked = r.Digest, s.seq, leaked
-	facts, class, why := judge(p.Promote, facts, p.Champion)
+	facts, class, why := Judge(p.Promote, facts, p.Champion)
 	out := Outcome{Class: class, Detail: why, Facts: Facts{Gate: &facts}}
 	if r.Digest == p.Champion {
 		return out, nil // the champion's own row and answers stay as they are

@@ -21,34 +21,26 @@ func ConfidenceSequence(k, n int, level float64) (low, high float64) {
 	a, _ := math.Lgamma(kf + 1)
 	b, _ := math.Lgamma(nf - kf + 1)
 	c, _ := math.Lgamma(nf + 2)
-	bound := a + b - c + math.Log(1-level) // p^k (1-p)^(n-k) must stay above exp(bound)
-	inside := func(p float64) bool {
-		likelihood := 0.0
-		if k > 0 {
-			likelihood += kf * math.Log(p)
+	bound := a + b - c + math.Log(1-level) // the logarithm that p^k (1-p)^(n-k) must stay above
+	return lowest(kf, nf, bound), 1 - lowest(nf-kf, nf, bound)
+}
+
+// lowest is where k ln p + (n-k) ln(1-p) rises to the bound, below k/n; 0 with k = 0. Newton's method from where
+// k ln p alone meets the bound comes ever nearer and never beyond, because the function is concave: what is left of the
+// way widens the interval.
+func lowest(k, n, bound float64) float64 {
+	if k <= 0 {
+		return 0
+	}
+	p := math.Exp(bound / k)
+	if k >= n {
+		return p
+	}
+	for range 50 {
+		step := (bound - k*math.Log(p) - (n-k)*math.Log1p(-p)) / (k/p - (n-k)/(1-p))
+		if p += step; step < 1e-12 {
+			break
 		}
-		if k < n {
-			likelihood += (nf - kf) * math.Log1p(-p)
-		}
-		return likelihood > bound
 	}
-	peak := kf / nf // the likelihood falls away from it on both sides
-	edge := func(out, in float64) float64 {
-		for range 60 {
-			if middle := (out + in) / 2; inside(middle) {
-				in = middle
-			} else {
-				out = middle
-			}
-		}
-		return out
-	}
-	low, high = 0, 1
-	if k > 0 {
-		low = edge(0, peak)
-	}
-	if k < n {
-		high = edge(1, peak)
-	}
-	return low, high
+	return p
 }

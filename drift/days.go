@@ -9,6 +9,11 @@ const rateDays = 30
 type days struct {
 	count       map[int64]int
 	first, last int64
+
+	// sum is how many there are in the 30 days up to the day summed, where known: each new item asks for it.
+	summed int64
+	sum    int
+	known  bool
 }
 
 func dayOf(t time.Time) int64 { return t.Unix() / 86400 }
@@ -27,6 +32,9 @@ func (d *days) set(day int64, n int) {
 		d.first, d.last = day, day
 	}
 	d.first, d.last = min(d.first, day), max(d.last, day)
+	if day > d.summed-rateDays && day <= d.summed {
+		d.sum += n - d.count[day]
+	}
 	d.count[day] = n
 }
 
@@ -53,9 +61,11 @@ func (d *days) rate(today int64) float64 {
 	if d.count == nil || today < d.first {
 		return 0
 	}
-	sum := 0
-	for day := today - rateDays + 1; day <= today; day++ {
-		sum += d.count[day]
+	if !d.known || d.summed != today {
+		d.summed, d.sum, d.known = today, 0, true
+		for day := today - rateDays + 1; day <= today; day++ {
+			d.sum += d.count[day]
+		}
 	}
-	return float64(sum) / float64(min(rateDays, today-d.first+1))
+	return float64(d.sum) / float64(min(rateDays, today-d.first+1))
 }

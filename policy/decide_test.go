@@ -49,8 +49,12 @@ func TestConditions(t *testing.T) {
 		{"drop without evidence", func(r *drift.Report) { r.Drop = 4 }, nil},
 		{"drop and corrections", func(r *drift.Report) {
 			r.Drop = 3
-			r.Relabels = drift.Relabels{RightToWrong: 12, WrongToRight: 3, P: 0.018}
+			r.Relabels = drift.Relabels{RightToWrong: 13, WrongToRight: 2, P: 0.0037}
 		}, []string{"accuracy_drop"}},
+		{"drop and corrections that convince at one look only", func(r *drift.Report) {
+			r.Drop = 3
+			r.Relabels = drift.Relabels{RightToWrong: 12, WrongToRight: 3, P: 0.018}
+		}, nil},
 		{"drop and chance", func(r *drift.Report) {
 			r.Drop = 3
 			r.Relabels = drift.Relabels{RightToWrong: 12, WrongToRight: 6, P: 0.12}

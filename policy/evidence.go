@@ -9,7 +9,7 @@ import (
 // The levels at which a drop counts as more than chance. They are spent per decision, not per report, so they are small:
 // with held-out items that are looked at again and again, a test at 5% trips in most weeks in which nothing happened.
 const (
-	signLevel  = 0.05 // the relabel stream: each correction counts once, whoever looks how often
+	signLevel  = 0.05 // of the corrections since one promotion, however often they are looked at
 	signPairs  = 10   // corrections below which the sign test is not asked
 	scoreLevel = 0.001
 )
@@ -17,7 +17,8 @@ const (
 // evidence says whether a drop is more than chance, by any of three tests that each suffice:
 //
 //   - corrections of held-out labels since the promotion, by the exact one-sided sign test: with b answers made wrong
-//     and c made right, P(Bin(b+c, 1/2) >= b) (Dixon and Mood 1946);
+//     and c made right, P(Bin(b+c, 1/2) >= b) (Dixon and Mood 1946), and by drift.SignE, which holds although somebody
+//     looks after each of them;
 //   - newly arrived items, by the e-CUSUM that drift keeps within the false retrains that the policy allows, or by the
 //     test that the policy names instead;
 //   - accuracy then and now as two samples, by drift.ScoreTest. The two samples mostly share their items, which makes the
@@ -31,7 +32,7 @@ func evidence(r *drift.Report, least float64, wrong int) (kind string, ok bool) 
 		if wrong > 0 {
 			p = drift.SignTest(b, c)
 		}
-		if p <= signLevel {
+		if p <= signLevel && drift.SignE(b, c) >= 1/signLevel {
 			return "sign", true
 		}
 	}

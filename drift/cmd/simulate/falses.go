@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/policy/simulate"
+)
+
+// accuracy is what every simulated model is right about at its promotion, on average.
+const accuracy = 0.88
+
+// streamYears is how long one release serves in the table of false retrains: longer than any should, because a test that
+// is looked at for ten years has more chances to be wrong.
+const streamYears = 10
+
+// quiet is a world in which nothing changes; look is after how many labels the policy is asked.
+type quiet struct {
+	simulate.World
+	look int
+}
+
+func quietWorlds() []quiet {
+	world := func(perDay float64, items int, churn float64) simulate.World {
+		return simulate.World{Accuracy: accuracy, Items: items, PerDay: perDay, Churn: churn}
+	}
+	return []quiet{
+		{world(2, 200, 0), 1},
+		{world(2, 1000, 0), 1},
+		{world(10, 200, 0), 1},
+		{world(10, 1000, 0), 1},
+		{world(10, 5000, 0), 1},
+		{world(50, 1000, 0), 25},
+		{world(50, 5000, 0), 25},
+		{world(10, 1000, 0.2), 1},
+	}
+}
+
+// usual is the policy whose promise is measured: accuracy_drop as it is without further words, three points and one false
+// retrain in 180 days.
+func usual(test drift.Test) (*policy.Policy, policy.AccuracyDrop, error) {
+	c := policy.Defaults()
+	d := &policy.AccuracyDrop{}
+	d.SetDefaults()
+	d.Test = test
+	c.RetrainWhen.AccuracyDrop = d
+	p, err := policy.Compile(c, time.UTC, policy.Options{})
+	return p, *d, err
+}
+
+// promised is how many false retrains a year the policy allows.
+func promised(d policy.AccuracyDrop) float64 {
+	return float64(d.FalseRetrains.Count) * 365 * 24 * float64(time.Hour) / float64(d.FalseRetrains.Per)
+}
+
+func measureFalses(worlds []quiet, s size) ([]simulate.Falses, float64, error) {
+	p, d, err := usual(drift.TestECUSUM)
+	if err != nil {
+		return nil, 0, err
+	}
+	out := make([]simulate.Falses, len(worlds))
+	var rows errgroup.Group
+	rows.SetLimit(s.jobs)
+	for i, w := range worlds {
+		rows.Go(func() error {
+			out[i] = simulate.CountFalses(w.World, p, max(s.years/streamYears, 1), streamYears, w.look, s.seed)
+			return nil
+		})
+	}
+	return out, promised(d), rows.Wait()
+}
+
+func printFalses(to io.Writer, s size) error {
+	worlds := quietWorlds()
+	found, most, err := measureFalses(worlds, s)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(to, "| labels a day | held-out items at the promotion | corrections a label | looked at | years | labels | false retrains | a year | promised |\n|---:|---:|---:|---|---:|---:|---:|---:|---:|\n")
+	for i, w := range worlds {
+		f := found[i]
+		look := "after each label"
+		if w.look > 1 {
+			look = fmt.Sprintf("after %d labels", w.look)
+		}
+		fmt.Fprintf(to, "| %g | %d | %g | %s | %.0f | %d | %d | %.4f | %.2f |\n", w.PerDay, w.Items, w.Churn, look, f.Years, f.Labels, f.Retrains, f.PerYear(), most)
+	}
+	fmt.Fprintln(to)
+	return nil
+}

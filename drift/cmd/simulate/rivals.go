@@ -1,0 +1,86 @@
+package main
+
+import (
+	"math"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/policy/simulate"
+)
+
+// window is how many of the newest items the rules look at that have no memory of their own.
+const window = 200
+
+// newest keeps the errors among the newest items.
+type newest struct {
+	ring  [window]bool
+	n     int
+	wrong int
+}
+
+func (w *newest) add(wrong bool) {
+	i := w.n % window
+	if w.n >= window && w.ring[i] {
+		w.wrong--
+	}
+	w.ring[i] = wrong
+	if wrong {
+		w.wrong++
+	}
+	w.n++
+}
+
+// pointRule is what most of us write first: the accuracy of the newest items is more than so many points below that at
+// the promotion.
+func pointRule(drop float64) func() simulate.Rule {
+	return func() simulate.Rule {
+		w := &newest{}
+		return func(s *simulate.Stream, wrong bool) bool {
+			w.add(wrong)
+			if w.n < window {
+				return false
+			}
+			return s.Promised()-(1-float64(w.wrong)/window) > drop
+		}
+	}
+}
+
+// zRule is the two-proportion z-test of the newest items against the promotion, at p < 0.05, asked after each label.
+func zRule() simulate.Rule {
+	w := &newest{}
+	return func(s *simulate.Stream, wrong bool) bool {
+		w.add(wrong)
+		if w.n < window {
+			return false
+		}
+		correct, n := s.Baseline()
+		then, now := float64(correct)/float64(n), 1-float64(w.wrong)/window
+		pooled := (float64(correct) + float64(window-w.wrong)) / float64(n+window)
+		se := math.Sqrt(pooled * (1 - pooled) * (1/float64(n) + 1./window))
+		return se > 0 && (then-now)/se > 1.6448536269514722
+	}
+}
+
+// namedRule is one of the tests that the policy can name, as it was published.
+func namedRule(name drift.Test) func() simulate.Rule {
+	return func() simulate.Rule {
+		test := drift.NewSequential(name)
+		return func(_ *simulate.Stream, wrong bool) bool { return test.Add(wrong) }
+	}
+}
+
+// rule is one column of the table of findings.
+type rule struct {
+	name string
+	make func() simulate.Rule
+}
+
+func rules() []rule {
+	return []rule{
+		{"retraind, `accuracy_drop`", func() simulate.Rule { return simulate.Policy }},
+		{"newest 200, drop > 2 points", pointRule(.02)},
+		{"newest 200, z-test p < 0.05", zRule},
+		{"DDM", namedRule(drift.TestDDM)},
+		{"ADWIN, one-sided", namedRule(drift.TestADWIN)},
+		{"Page-Hinkley", namedRule(drift.TestPageHinkley)},
+	}
+}

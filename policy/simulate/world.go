@@ -1,0 +1,148 @@
+// Package simulate plays labels whose truth is known through the code that decides about real ones.
+//
+// It owns the making of streams: a held-out set, labels that arrive, corrections, and a model that becomes worse at a
+// known moment. Every figure and every verdict comes from drift and policy themselves. A Stream belongs to one
+// goroutine. It never reads a clock: time is that of the stream, and a seed gives the same stream each time.
+package simulate
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/policy"
+)
+
+// World says what is true in a stream.
+type World struct {
+	// Accuracy of the model at its promotion, a fraction.
+	Accuracy float64
+	// Items is the size of the held-out set at the promotion.
+	Items int
+	// PerDay is how many held-out labels arrive a day.
+	PerDay float64
+	// Churn is how many corrections of older labels come with each new one: as many make an answer wrong as right.
+	Churn float64
+	// Jump is by how much more of the new items are answered wrongly, a fraction, from the label number JumpAt on.
+	Jump   float64
+	JumpAt int
+}
+
+// start is when every stream begins; the promotion is made then.
+var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// values are the two labels of a stream; which one an item has does not matter to any figure that is simulated.
+var values = [2]map[string]string{{"label": "a"}, {"label": "b"}}
+
+// textHash stands for every text.
+const textHash = "00000000000000000000000000000000"
+
+// Stream is one run of a world.
+type Stream struct {
+	world   World
+	policy  *policy.Policy
+	rng     *rand.Rand
+	monitor *drift.Monitor
+
+	n       int     // labels that have arrived since the promotion
+	truth   []uint8 // by item
+	answers []uint8
+	churn   float64 // corrections that are due
+}
+
+// New begins a stream under a policy with a promotion: the model is measured on the held-out set.
+func New(w World, p *policy.Policy, seed uint64) *Stream {
+	s := &Stream{world: w, policy: p, rng: rand.New(rand.NewPCG(seed, 0x5eed))}
+	s.monitor = drift.NewMonitor(p.Config().Tests(drift.Options{Model: "simulated"}))
+	s.monitor.Reset(drift.Release{
+		Digest: "sha256:0", TrainedSeq: int64(w.Items), BaselineSeq: int64(w.Items),
+		Cached: func(string, string) (drift.Answers, bool) { return values[s.answers[len(s.answers)-1]], true },
+	}, func(yield func(drift.Item) bool) {
+		for i := range w.Items {
+			id, truth := s.draw(1 - w.Accuracy)
+			at := start.Add(-time.Duration(float64(w.Items-i) / w.PerDay * 24 * float64(time.Hour)))
+			if !yield(drift.Item{ID: id, Heldout: true, TextHash: textHash, Labels: values[truth], At: at, Seq: int64(i + 1)}) {
+				return
+			}
+		}
+	})
+	s.rebase()
+	return s
+}
+
+// draw makes an item and says its id and its label.
+func (s *Stream) draw(wrong float64) (id string, truth uint8) {
+	truth = uint8(s.rng.IntN(2))
+	answer := truth
+	if s.rng.Float64() < wrong {
+		answer = 1 - truth
+	}
+	id = strconv.Itoa(len(s.truth))
+	s.truth, s.answers = append(s.truth, truth), append(s.answers, answer)
+	return id, truth
+}
+
+// Now is the time of the last label.
+func (s *Stream) Now() time.Time {
+	return start.Add(time.Duration(float64(s.n) / s.world.PerDay * 24 * float64(time.Hour)))
+}
+
+// Next brings one new label, and corrections as they are due. It says whether the new item is answered wrongly.
+func (s *Stream) Next() (wrong bool) {
+	rate := 1 - s.world.Accuracy
+	if s.n >= s.world.JumpAt {
+		rate += s.world.Jump
+	}
+	s.n++
+	id, truth := s.draw(rate)
+	s.monitor.Put(drift.Item{ID: id, Heldout: true, TextHash: textHash, Labels: values[truth], Inserted: true, At: s.Now(), Seq: s.monitor.Seq() + 1})
+	wrong = s.answers[len(s.answers)-1] != truth
+	for s.churn += s.world.Churn; s.churn >= 1; s.churn-- {
+		s.correct(s.rng.IntN(2) == 0)
+	}
+	return wrong
+}
+
+// correct changes the label of an item whose answer was right, or was wrong, into the other one.
+func (s *Stream) correct(right bool) {
+	for range 1000 { // hardly any item of the kind: no correction
+		i := s.rng.IntN(len(s.truth))
+		if (s.truth[i] == s.answers[i]) != right {
+			continue
+		}
+		s.truth[i] = 1 - s.truth[i]
+		author := "ann"
+		if s.rng.IntN(2) == 0 {
+			author = "ben"
+		}
+		s.monitor.Label(drift.Change{Item: strconv.Itoa(i), New: values[s.truth[i]], Author: author, At: s.Now(), Seq: s.monitor.Seq() + 1})
+		return
+	}
+}
+
+// Baseline is what the promotion measured: so many right answers of so many.
+func (s *Stream) Baseline() (correct, n int) {
+	b := s.monitor.Release().Baseline
+	return b.Correct, b.N
+}
+
+// Promised is the accuracy that the promotion measured.
+func (s *Stream) Promised() float64 { return s.monitor.Release().Baseline.Accuracy }
+
+// Report is what is known now.
+func (s *Stream) Report() drift.Report { return s.monitor.Report(s.Now()) }
+
+// Decide judges the stream now. Nothing stands in the way of a retrain: what matters is whether the policy wants one.
+func (s *Stream) Decide() policy.Decision {
+	return s.policy.Decide(s.Report(), policy.History{}, s.Now())
+}
+
+// Retrain makes the present the new promotion.
+func (s *Stream) Retrain() { s.rebase() }
+
+func (s *Stream) rebase() {
+	if _, err := s.monitor.Rebase(s.Now()); err != nil {
+		panic("simulate: " + err.Error()) // every item has its answer
+	}
+}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -95,21 +94,4 @@ func BenchmarkScoreBare(b *testing.B) {
 		all.Wait()
 	}
 	rate(b)
-}
-
-// BenchmarkMemory is the heap that one held-out item with its answer takes, among a million.
-func BenchmarkMemory(b *testing.B) {
-	const n = 1_000_000
-	var per float64
-	for b.Loop() {
-		var before, after runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		m := large(n)
-		runtime.GC()
-		runtime.ReadMemStats(&after)
-		per = float64(after.HeapAlloc-before.HeapAlloc) / n
-		runtime.KeepAlive(m)
-	}
-	b.ReportMetric(per, "B/item")
 }

@@ -68,7 +68,7 @@ func (m *Monitor) judgeCategory(category int32, missed bool) {
 		return
 	}
 	c.test.Add(missed)
-	if bound := m.categoryBound(m.days.last); bound == 0 || c.test.E() < bound {
+	if bound := m.categoryBound(m.days.last); bound == 0 || !c.test.Reaches(bound) {
 		return
 	}
 	if fall := c.fell(); fall >= m.opts.Categories.DropPoints {

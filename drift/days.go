@@ -49,10 +49,12 @@ func (d *days) recent() map[int64]int {
 	return out
 }
 
-// merge takes stored counts; where both know a day, the larger one is the more complete.
-func (d *days) merge(stored map[int64]int) {
+// restore takes stored counts instead of those that the items tell: an item says when it was last changed, not when it
+// got its first label.
+func (d *days) restore(stored map[int64]int) {
+	*d = days{}
 	for day, n := range stored {
-		d.set(day, max(n, d.count[day]))
+		d.set(day, n)
 	}
 }
 

@@ -97,6 +97,9 @@ func (e *ECUSUM) E() float64 {
 	return meanExp(e.L)
 }
 
+// Reaches says whether E is at least a bound.
+func (e *ECUSUM) Reaches(bound float64) bool { return e.N > 0 && reaches(e.L, bound) }
+
 // Since is the stretch that speaks most for a rise: the run of the largest sum. Its rate estimates the error now, a
 // little too high, because it was chosen; that it is more than chance is for E to say.
 func (e *ECUSUM) Since() Run {
@@ -127,6 +130,16 @@ func (e *ECUSUM) continues(stored ECUSUM) bool {
 }
 
 func isRun(r Run) bool { return r.N >= 0 && r.Errs >= 0 && r.Errs <= r.N }
+
+// reaches says whether meanExp is at least a bound. It mostly knows without computing it: a mean is never above its
+// largest part.
+func reaches(logs []float64, bound float64) bool {
+	top := math.Inf(-1)
+	for _, l := range logs {
+		top = max(top, l)
+	}
+	return bound <= 0 || top >= math.Log(bound) && meanExp(logs) >= bound
+}
 
 // meanExp is the mean of exp(l), at most 1e300; 0 of nothing.
 func meanExp(logs []float64) float64 {

@@ -41,7 +41,7 @@ func (e *EProcess) Add(isError bool) {
 func (e *EProcess) E() float64 { return meanExp(e.L) }
 
 // Rejects says whether the rate is above the tolerated one at level alpha, such as 0.05.
-func (e *EProcess) Rejects(alpha float64) bool { return e.E() >= 1/alpha }
+func (e *EProcess) Rejects(alpha float64) bool { return reaches(e.L, 1/alpha) }
 
 // continues takes over a stored state if it fits this test, and says whether it does.
 func (e *EProcess) continues(stored EProcess) bool {

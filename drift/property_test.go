@@ -8,12 +8,14 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/unit"
 )
 
 // world is the plain truth beside a Monitor: items and answers, nothing counted.
@@ -207,7 +209,12 @@ func TestRestartLosesNothing(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t, 1)
-		live := drift.NewMonitor(drift.Options{Targets: targets, DropPoints: 5})
+		promise := unit.Rate{Count: 1, Per: unit.Duration(24 * time.Hour)} // kept with bounds that a few errors reach
+		opts := drift.Options{
+			Targets: targets, DropPoints: 5, FalseRetrains: promise, Test: rapid.SampledFrom(drift.TestNames()).Draw(t, "test"),
+			Categories: drift.CategoryTests{DropPoints: 5, FalseRetrains: promise, MinItems: 1},
+		}
+		live := drift.NewMonitor(opts)
 		release := drift.Release{Digest: "d", TrainedOn: leaks, Cached: w.cached}
 		live.Reset(release, nil)
 		for range rapid.IntRange(0, 30).Draw(t, "before the baseline") {
@@ -232,7 +239,7 @@ func TestRestartLosesNothing(t *testing.T) {
 			}
 		}
 
-		again := drift.NewMonitor(drift.Options{Targets: targets, DropPoints: 5})
+		again := drift.NewMonitor(opts)
 		items := slices.SortedFunc(maps.Values(stored), func(a, b drift.Item) int { return cmp.Compare(a.Seq, b.Seq) })
 		again.Reset(live.Release(), slices.Values(items))
 		if err := again.RestoreState(state); err != nil {
@@ -246,8 +253,11 @@ func TestRestartLosesNothing(t *testing.T) {
 		if err := again.Audit(); err != nil {
 			t.Fatal(err)
 		}
+		if err := again.Compare(live); err != nil {
+			t.Fatal(err)
+		}
 		diff := gocmp.Diff(live.Report(noon), again.Report(noon),
-			cmpopts.IgnoreFields(drift.Labels{}, "Rate"), cmpopts.EquateApprox(0, 1e-12))
+			cmpopts.EquateApprox(0, 1e-12))
 		if diff != "" {
 			t.Fatalf("live (-) and restarted (+) differ:\n%s", diff)
 		}

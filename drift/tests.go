@@ -124,7 +124,7 @@ func (m *Monitor) judge(label, answer int32) {
 	if t.named != nil {
 		over = t.named.Add(wrong)
 	} else if bound := m.bound(m.opts.FalseRetrains, m.days.last); bound > 0 {
-		over = t.arrivals.E() >= bound
+		over = t.arrivals.Reaches(bound)
 	}
 	if rise := m.risen(); over && rise >= m.opts.DropPoints {
 		t.alarmed, t.rise = true, max(t.rise, rise)
@@ -177,7 +177,7 @@ type storedTests struct {
 	Named      json.RawMessage               `json:"named,omitempty"` // of Test
 	Categories map[string]storedCategoryTest `json:"categories,omitempty"`
 
-	Days map[int64]int `json:"days,omitempty"` // held-out labels by day: the bound depends on their rate
+	Days map[int64]int `json:"days"` // held-out labels by day: the bound depends on their rate
 }
 
 // State returns the sequential tests as JSON, to be stored with the sequence number that TestedSeq returns.
@@ -247,7 +247,7 @@ func (m *Monitor) RestoreState(state []byte) error {
 	}
 	t.queue = s.Queue
 	m.tests = t
-	m.days.merge(s.Days)
+	m.days.restore(s.Days)
 	m.seq = max(m.seq, t.seq)
 	m.feed()
 	return nil

@@ -67,6 +67,11 @@ func TestResult(t *testing.T) {
 			`{"name":"r","value":1.5,"unit":"ns/op","peer":null,"ratio":null,"goal":null,"met":null}`,
 		},
 		{
+			"the peer is not installed",
+			row{Name: "r", Bench: "BenchmarkPlain", Peer: "BenchmarkGone", PeerMayLack: true, Metric: "ns/op", Goal: new(1.0), GoalIsRatio: true},
+			`{"name":"r","value":1.5,"unit":"ns/op","peer":null,"ratio":null,"goal":null,"met":null}`,
+		},
+		{
 			"did not run",
 			row{Name: "r", Bench: "BenchmarkGone", Metric: "ns/op"},
 			`row "r": BenchmarkGone did not run; there are BenchmarkExport/naive, BenchmarkExport/ours, BenchmarkPlain`,

@@ -17,6 +17,8 @@ type row struct {
 	Metric  string // as go test prints it: "ns/op", "B/op", or one of b.ReportMetric; also the unit shown
 	// Peer is another benchmark of the same package that reports the same metric: what we are compared with.
 	Peer string
+	// PeerMayLack: the peer is another program that may not be installed; the row then has no ratio, and no verdict on it.
+	PeerMayLack bool
 	// Goal is the bound for the value, or for the ratio to the peer when GoalIsRatio is set; nil states none.
 	Goal        *float64
 	GoalIsRatio bool
@@ -44,6 +46,9 @@ func (r row) result(m metrics) (result, error) {
 	judged := value
 	if r.Peer != "" {
 		peer, err := m.get(r.Peer, r.Metric)
+		if err != nil && r.PeerMayLack {
+			return res, nil
+		}
 		if err != nil {
 			return result{}, fmt.Errorf("row %q: peer: %w", r.Name, err)
 		}

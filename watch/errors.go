@@ -76,6 +76,15 @@ func explain(cfg *Postgres, err error) error {
 		case "42703":
 			fault.Cause = fmt.Sprintf("table %s misses a column: %s", cfg.Table, server.Message)
 			fault.Cure = "correct the column names under labels.postgres"
+		case "42704", "55000": // a publication or slot that is missing, or of no use any more
+			fault.Cause = fmt.Sprintf("%s: %s", where, server.Message)
+			if cfg.capture() == CaptureLogical {
+				fault.Cure = "run what `retraind init sql` prints, as the table's owner; retraind then reads the whole table again"
+			}
+			if strings.Contains(server.Detail, "during recovery") {
+				fault.Cause = where + " is a standby"
+				fault.Cure = "name the primary, or all hosts with target_session_attrs=read-write"
+			}
 		case "25006":
 			fault.Cause = where + " is a standby, which cannot LISTEN"
 			fault.Cure = "name the primary, or all hosts with target_session_attrs=read-write"

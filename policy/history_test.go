@@ -26,10 +26,14 @@ func TestRandomHistories(t *testing.T) {
 		c := policy.Defaults()
 		c.RetrainWhen.AccuracyBelow = below(0.85)
 		c.UrgentWhen.AccuracyBelow = below(0.5)
+		lasts := time.Duration(rapid.IntRange(0, 12).Draw(t, "for")) * hour
+		c.RetrainWhen.AccuracyBelow.For = unit.Duration(lasts)
+		c.RetrainWhen.LabelChanges = &policy.LabelChanges{AtLeast: 50}
 		c.Limits = policy.Limits{
 			Cooldown: unit.Duration(rapid.IntRange(0, 72).Draw(t, "cooldown")) * unit.Duration(hour),
 			Budget:   unit.Rate{Count: rapid.IntRange(1, 4).Draw(t, "budget"), Per: unit.Duration(rapid.IntRange(1, 10).Draw(t, "days")) * unit.Duration(day)},
 			Breaker:  rapid.IntRange(0, 3).Draw(t, "breaker"),
+			Reserve:  unit.Duration(rapid.IntRange(0, 90).Draw(t, "reserve")) * unit.Duration(time.Minute),
 		}
 		from, to := unit.Clock(rapid.IntRange(0, 23).Draw(t, "from")*3600), unit.Clock(rapid.IntRange(0, 23).Draw(t, "to")*3600+900)
 		c.QuietHours = []policy.QuietHours{{Days: policy.Days(rapid.IntRange(0, 127).Draw(t, "weekdays")), From: &from, To: &to}}
@@ -37,7 +41,7 @@ func TestRandomHistories(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := &model{t: t, report: report, c: c, w: p.Windows(), now: time.Date(2027, 3, 20, 0, 0, 0, 0, time.UTC)}
+		m := &model{t: t, report: report, c: c, w: p.Windows(), lasts: lasts, now: time.Date(2027, 3, 20, 0, 0, 0, 0, time.UTC)}
 		for range 150 {
 			m.step(p)
 		}
@@ -54,6 +58,10 @@ type model struct {
 	runs   []policy.RunFact // newest first
 	active bool
 	ends   time.Time
+	paused *policy.Hold
+	lasts  time.Duration // how long a breach must last
+	since  time.Time     // since when there is one
+	last   *policy.Decision
 }
 
 func (m *model) step(p *policy.Policy) {
@@ -70,8 +78,19 @@ func (m *model) step(p *policy.Policy) {
 	}
 	r := wrong(m.report, rapid.SampledFrom([]int{0, 20, 20, 20, 150}).Draw(m.t, "wrong"))
 	h := policy.History{Runs: m.runs, Info: fmt.Sprint(m.info), Needs: time.Duration(rapid.IntRange(0, 5).Draw(m.t, "needs")) * hour}
+	h.Last = m.last
 	if m.active {
 		h.Active = m.runs[0].ID
+	}
+	// What retraind's own runs wrote is no reason for anything, however much it is.
+	r.Labels.Changed = rapid.SampledFrom([]int{0, 49, 49, 60}).Draw(m.t, "changed")
+	r.Labels.Own = rapid.SampledFrom([]int{0, 900}).Draw(m.t, "own")
+	if rapid.IntRange(0, 29).Draw(m.t, "pause") == 0 {
+		m.paused = &policy.Hold{Until: m.now.Add(time.Duration(rapid.IntRange(1, 48).Draw(m.t, "paused")) * hour)}
+	}
+	h.Paused = m.paused
+	if rapid.IntRange(0, 29).Draw(m.t, "stop") == 0 {
+		h.Stopped = &policy.Hold{}
 	}
 	if rapid.IntRange(0, 19).Draw(m.t, "hold") == 0 {
 		h.Held = &policy.Hold{}
@@ -85,7 +104,18 @@ func (m *model) step(p *policy.Policy) {
 	policy.Redecide(p, &bare, &r, &h, m.now)
 	same(m.t, d, bare)
 	forbidden := m.forbidden(d, h)
-	wanted := r.Accuracy < 0.85 || h.Force != nil
+	m.last = &d
+	switch {
+	case r.Accuracy >= 0.85:
+		m.since = time.Time{}
+	case m.since.IsZero():
+		m.since = m.now
+	}
+	lasting := !m.since.IsZero() && m.now.Sub(m.since) >= m.lasts
+	wanted := lasting || r.Accuracy < 0.5 || r.Labels.Changed >= 50 || h.Force != nil
+	if d.Urgent != (r.Accuracy < 0.5) {
+		m.t.Fatalf("%s: urgent is %v at an accuracy of %v", m.now, d.Urgent, r.Accuracy)
+	}
 	switch {
 	case d.Start() && forbidden != "":
 		m.t.Fatalf("%s: started, though %s (%s)", m.now, forbidden, d.Text)
@@ -140,6 +170,8 @@ func (m *model) forbidden(d policy.Decision, h policy.History) string {
 		return "it is held"
 	case h.Force != nil:
 		return ""
+	case h.Stopped != nil, m.paused != nil && m.now.Before(m.paused.Until):
+		return "it is paused"
 	}
 	limits := m.c.Limits
 	inPeriod := 0
@@ -176,13 +208,14 @@ func (m *model) forbidden(d policy.Decision, h policy.History) string {
 	if !m.w.Contains(m.now) {
 		return "the quiet hours are over"
 	}
+	needs := h.Needs + limits.Reserve.D()
 	// It must fit: every minute of the run lies in the window.
-	for at := m.now; at.Before(m.now.Add(h.Needs)); at = at.Add(15 * time.Minute) {
+	for at := m.now; at.Before(m.now.Add(needs)); at = at.Add(15 * time.Minute) {
 		if !m.w.Contains(at) {
 			return "it does not fit"
 		}
 	}
-	if h.Needs > 0 && !m.w.Contains(m.now.Add(h.Needs-time.Nanosecond)) {
+	if needs > 0 && !m.w.Contains(m.now.Add(needs-time.Nanosecond)) {
 		return "it does not fit"
 	}
 	return ""

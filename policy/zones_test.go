@@ -1,0 +1,144 @@
+package policy_test
+
+import (
+	"archive/zip"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/policy"
+)
+
+// long asks for the whole proof instead of its fast part.
+func long() bool { return os.Getenv("RETRAIND_LONG") != "" }
+
+// embedded reads the zones that Go embeds into programs.
+func embedded(t *testing.T) []*time.Location {
+	t.Helper()
+	file := filepath.Join(runtime.GOROOT(), "lib", "time", "zoneinfo.zip")
+	archive, err := zip.OpenReader(file)
+	if err != nil {
+		t.Skipf("Go's zones are not here: %v", err)
+	}
+	defer archive.Close()
+	var list []*time.Location
+	for _, f := range archive.File {
+		if strings.HasSuffix(f.Name, "/") {
+			continue
+		}
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		loc, err := time.LoadLocationFromTZData(f.Name, data)
+		if err != nil {
+			t.Fatalf("%s: %v", f.Name, err)
+		}
+		list = append(list, loc)
+	}
+	if len(list) < 500 {
+		t.Fatalf("only %d zones found", len(list))
+	}
+	return list
+}
+
+// changesOf lists when the clocks of a zone change in some years.
+func changesOf(loc *time.Location, from, to int) (list []time.Time) {
+	for at := time.Date(from, 1, 1, 0, 0, 0, 0, time.UTC); ; {
+		_, change := at.In(loc).ZoneBounds()
+		if change.IsZero() || change.Year() >= to {
+			return list
+		}
+		_, was := change.Add(-time.Second).In(loc).Zone()
+		_, is := change.In(loc).Zone()
+		if was != is {
+			list = append(list, change)
+		}
+		at = change
+	}
+}
+
+// Every night in which the clocks change, in every zone that Go knows, with windows whose edges lie right there, against
+// the wall clock minute by minute. Zones that do the same count once, and two years are enough, unless it is long.
+func TestEveryZonesNights(t *testing.T) {
+	t.Parallel()
+	from, to := 2026, 2028
+	if long() {
+		from, to = 1995, 2038
+	}
+	seen, nights, places := map[string]bool{}, 0, 0
+	for _, loc := range embedded(t) {
+		changes := changesOf(loc, from, to)
+		places++
+		key := ""
+		for _, c := range changes {
+			_, was := c.Add(-time.Second).In(loc).Zone()
+			_, is := c.In(loc).Zone()
+			key += fmt.Sprint(c.Unix(), was, is, " ")
+		}
+		if len(changes) == 0 || seen[key] {
+			continue
+		}
+		seen[key] = true
+		for _, change := range changes {
+			nights++
+			o := newOracle(change.AddDate(0, 0, -4), change.AddDate(0, 0, 4), loc)
+			local := change.Add(-time.Minute).In(loc)
+			for _, shift := range []int{-30, 1, 31} {
+				minute := (local.Hour()*60 + local.Minute() + shift + 1440) % 1440
+				begin, end := unit.Clock(minute*60), unit.Clock((minute+20)%1440*60)
+				list := []policy.QuietHours{{From: &begin, To: &end}, {From: clock(t, "21:59"), To: &begin}}
+				if *list[1].From != begin {
+					compare(t, list, list, nil, o, loc)
+				}
+			}
+		}
+	}
+	t.Logf("%d zones, %d kinds of them, %d nights", places, len(seen), nights)
+	if nights < 60 {
+		t.Errorf("only %d nights seen", nights)
+	}
+}
+
+// Whole years of twenty zones, minute by minute.
+func TestWholeYears(t *testing.T) {
+	t.Parallel()
+	years, some := 1, zones[1:6]
+	if long() {
+		years, some = 8, zones
+	}
+	except := map[string]bool{"2027-01-01": true, "2027-03-28": true, "2027-12-24": true}
+	for i, name := range some {
+		loc := zone(t, name)
+		list := append(night(t), policy.QuietHours{Days: days(t, "wed"), From: clock(t, "02:15"), To: clock(t, "02:45")})
+		whole := append(list, policy.QuietHours{Except: []string{"2027-01-01", "2027-03-28", "2027-12-24"}})
+		from := time.Date(2026, 12, 20+i, 0, 0, 0, 0, time.UTC)
+		compareOpen(t, whole, list, except, newOracle(from, from.AddDate(years, 0, 0), loc), loc)
+	}
+}
+
+// compareOpen is compare without the list of openings, which is as long as the time.
+func compareOpen(t *testing.T, list, rules []policy.QuietHours, except map[string]bool, o *oracle, loc *time.Location) {
+	t.Helper()
+	w, err := policy.NewWindows(list, loc, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := o.open(rules, except)
+	for i := 3 * 1440; i < len(open)-3*1440; i++ {
+		at := o.start.Add(time.Duration(i) * time.Minute)
+		if got := w.Contains(at); got != open[i] {
+			t.Fatalf("%s in %s: open is %v, the oracle says %v (%s)", at.In(loc), loc, got, open[i], w.Describe())
+		}
+	}
+}

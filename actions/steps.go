@@ -270,7 +270,9 @@ func (x *Executor) proveFormer(ctx context.Context, p Plan) (Outcome, error) {
 }
 
 func (x *Executor) prove(ctx context.Context, p Plan, release string, ask []probe, smoke []Smoke) (Outcome, error) {
-	scorer := drift.NewScorer(p.Serving)
+	serving := p.Serving
+	serving.Batch = nil // what is proved, and timed, is what clients ask
+	scorer := drift.NewScorer(serving)
 	defer scorer.Close()
 	pr := proof{scorer: scorer, gate: p.targets()[0].Name, promote: p.Promote, release: release, probes: ask, smoke: smoke}
 	facts, why, err := pr.run(ctx)

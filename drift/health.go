@@ -1,6 +1,7 @@
 package drift
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,10 +21,12 @@ func (s *Scorer) Health(ctx context.Context) (HealthInfo, error) {
 	if err != nil {
 		return HealthInfo{}, err
 	}
-	status, body, err := s.do(req)
+	var answer bytes.Buffer
+	status, err := s.do(req, s.client.Do, &answer, maxAnswer)
 	if err != nil {
 		return HealthInfo{}, err
 	}
+	body := answer.Bytes()
 	info := HealthInfo{Raw: excerpt(body)}
 	if status != http.StatusOK {
 		return info, statusError(s.config.Health, status, body, "")

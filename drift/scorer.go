@@ -9,7 +9,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,20 +41,44 @@ type Scorer struct {
 	config  ServingConfig
 	targets []Target
 	client  *http.Client
+	size    int // texts in one request
+
+	classifyURL, batchURL *url.URL
+	buffers               sync.Pool
+}
+
+// reply is an answer, or why there is none.
+type reply struct {
+	Answer
+	err error
+}
+
+// ask asks about a part of the texts: one, or as many as a request of the batch endpoint takes.
+func (s *Scorer) ask(t *timed, part []Text) []reply {
+	if s.config.Batch != nil {
+		return s.classifyBatch(t, part)
+	}
+	answer, err := s.classify(t, part[0])
+	return []reply{{answer, err}}
 }
 
 // NewScorer returns a scorer for a configuration that has been validated.
 func NewScorer(config ServingConfig) *Scorer {
 	config = config.WithDefaults()
 	transport := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: min(10*time.Second, config.Timeout.D())}).DialContext,
-		MaxIdleConns:          config.Concurrency + 1,
-		MaxIdleConnsPerHost:   config.Concurrency + 1, // one beside for Health; fewer would dial again for every text
-		IdleConnTimeout:       90 * time.Second,
-		ResponseHeaderTimeout: config.Timeout.D(),
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: min(10*time.Second, config.Timeout.D())}).DialContext,
+		MaxIdleConns:        config.Concurrency + 1,
+		MaxIdleConnsPerHost: config.Concurrency + 1, // one beside for Health; fewer would dial again for every text
+		IdleConnTimeout:     90 * time.Second,
 	}
-	return &Scorer{config: config, targets: config.List(), client: &http.Client{Transport: transport, Timeout: config.Timeout.D()}}
+	s := &Scorer{config: config, targets: config.List(), client: &http.Client{Transport: transport, Timeout: config.Timeout.D()}, size: 1}
+	s.classifyURL, _ = url.Parse(config.Classify)
+	if config.Batch != nil {
+		s.size = config.Batch.Size
+		s.batchURL, _ = url.Parse(config.Batch.URL)
+	}
+	return s
 }
 
 // Close drops idle connections.
@@ -66,8 +92,8 @@ func (s *Scorer) Score(ctx context.Context, texts []Text, got func(Text, Answer)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var (
+		next   atomic.Int64
 		mu     sync.Mutex // guards the rest, and serialises got
-		next   int
 		failed int
 		inARow int
 		first  error
@@ -75,38 +101,38 @@ func (s *Scorer) Score(ctx context.Context, texts []Text, got func(Text, Answer)
 	)
 	worker := func() {
 		defer wg.Done()
+		t := &timed{parent: ctx, timeout: s.config.Timeout.D()}
+		defer t.close()
 		for {
-			mu.Lock()
-			if next >= len(texts) || ctx.Err() != nil {
-				mu.Unlock()
+			from := int(next.Add(int64(s.size))) - s.size
+			if from >= len(texts) || ctx.Err() != nil {
 				return
 			}
-			text := texts[next]
-			next++
-			mu.Unlock()
-
-			answer, err := s.classify(ctx, text)
+			part := texts[from:min(from+s.size, len(texts))]
+			replies := s.ask(t, part)
 
 			mu.Lock()
-			switch {
-			case err == nil:
-				inARow = 0
-				got(text, answer)
-			case ctx.Err() != nil: // a consequence, not a cause
-			default:
-				failed++
-				inARow++
-				if first == nil || errors.Is(err, ErrAsleep) && !errors.Is(first, ErrAsleep) {
-					first = err
-				}
-				if errors.Is(err, ErrAsleep) || inARow >= giveUpAfter {
-					stop(err)
+			for i, r := range replies {
+				switch err := r.err; {
+				case err == nil:
+					inARow = 0
+					got(part[i], r.Answer)
+				case ctx.Err() != nil: // a consequence, not a cause
+				default:
+					failed++
+					inARow++
+					if first == nil || errors.Is(err, ErrAsleep) && !errors.Is(first, ErrAsleep) {
+						first = err
+					}
+					if errors.Is(err, ErrAsleep) || inARow >= giveUpAfter {
+						stop(err)
+					}
 				}
 			}
 			mu.Unlock()
 		}
 	}
-	for range min(s.config.Concurrency, len(texts)) {
+	for range min(s.config.Concurrency, (len(texts)+s.size-1)/s.size) {
 		wg.Add(1)
 		go worker()
 	}
@@ -123,38 +149,69 @@ func (s *Scorer) Score(ctx context.Context, texts []Text, got func(Text, Answer)
 }
 
 // classify asks about one text.
-func (s *Scorer) classify(ctx context.Context, text Text) (Answer, error) {
-	body, err := json.Marshal(s.renamed(text.Fields))
-	if err != nil {
-		return Answer{}, fmt.Errorf("item %s: %w", text.Item, err)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.config.Classify, bytes.NewReader(body))
-	if err != nil {
-		return Answer{}, fmt.Errorf("ask %s: %w", s.config.Classify, err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	// Present but empty: net/http may then send again on a fresh connection when an idle one turns out to be closed, and
-	// nothing goes over the wire. Asking for a classification twice does no harm.
-	req.Header["Idempotency-Key"] = []string{}
+func (s *Scorer) classify(t *timed, text Text) (Answer, error) {
 	start := time.Now()
-	status, answer, err := s.do(req)
-	if err != nil {
-		return Answer{}, err
-	}
-	out := Answer{Took: time.Since(start)}
-	if status != http.StatusOK {
-		return Answer{}, statusError(s.config.Classify, status, answer, "item "+text.Item)
-	}
-	object, err := decodeAnswer(answer)
-	if err == nil {
-		out.Values, out.Confidence, err = readAnswer(s.targets, object)
-	}
-	if err != nil {
-		return Answer{}, &ServiceError{URL: s.config.Classify, About: "item " + text.Item, Cause: err}
-	}
-	out.Release = releaseIn(object, s.config.HealthRelease)
-	return out, nil
+	var out Answer
+	err := s.post(t, s.classifyURL, s.renamed(text.Fields), "item "+text.Item, maxAnswer, func(body []byte) error {
+		object, err := decodeAnswer(body)
+		if err == nil {
+			out, err = s.read(object)
+		}
+		return err
+	})
+	out.Took = time.Since(start)
+	return out, err
 }
+
+// read takes the answer about one text.
+func (s *Scorer) read(object map[string]any) (out Answer, err error) {
+	out.Values, out.Confidence, err = readAnswer(s.targets, object)
+	out.Release = releaseIn(object, s.config.HealthRelease)
+	return out, err
+}
+
+// post sends a document and gives the answer to use, which must not keep its bytes. What use objects to is the service's
+// fault.
+func (s *Scorer) post(t *timed, to *url.URL, document any, about string, most int64, use func([]byte) error) error {
+	if to == nil {
+		return errors.New("ask the classifier: its URL cannot be read; correct it under serving")
+	}
+	body, err := json.Marshal(document)
+	if err != nil {
+		return fmt.Errorf("%s: %w", about, err)
+	}
+	buffer, _ := s.buffers.Get().(*bytes.Buffer)
+	if buffer == nil {
+		buffer = &bytes.Buffer{}
+	}
+	defer s.buffers.Put(buffer)
+	req := (&http.Request{
+		Method: http.MethodPost, URL: to, Host: to.Host, Header: postHeader, ContentLength: int64(len(body)),
+		Body:    io.NopCloser(bytes.NewReader(body)),
+		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
+	}).WithContext(t.begin())
+	// Without the client's own ways, which cost as much as asking a quick service; a redirect takes them.
+	status, err := s.do(req, s.client.Transport.RoundTrip, buffer, most)
+	if err == nil && (status == http.StatusTemporaryRedirect || status == http.StatusPermanentRedirect) {
+		req.Body, _ = req.GetBody()
+		status, err = s.do(req, s.client.Do, buffer, most)
+	}
+	t.end()
+	if err != nil {
+		return err
+	}
+	if status != http.StatusOK {
+		return statusError(to.Redacted(), status, buffer.Bytes(), about)
+	}
+	if err := use(buffer.Bytes()); err != nil {
+		return &ServiceError{URL: to.Redacted(), About: about, Cause: err}
+	}
+	return nil
+}
+
+// postHeader is never changed. Idempotency-Key is present but empty: net/http may then send again on a fresh connection
+// when an idle one turns out to be closed, and nothing goes over the wire. Asking for a classification twice does no harm.
+var postHeader = http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {}}
 
 // renamed gives the text columns the names that the service knows them by.
 func (s *Scorer) renamed(columns map[string]string) map[string]string {
@@ -171,19 +228,55 @@ func (s *Scorer) renamed(columns map[string]string) map[string]string {
 	return fields
 }
 
-// do sends a request and reads the whole answer, so that the connection can be used again.
-func (s *Scorer) do(req *http.Request) (int, []byte, error) {
-	resp, err := s.client.Do(req)
+// do sends a request and reads the whole answer into a buffer, so that the connection can be used again.
+func (s *Scorer) do(req *http.Request, send func(*http.Request) (*http.Response, error), into *bytes.Buffer, most int64) (int, error) {
+	into.Reset()
+	resp, err := send(req)
 	if err != nil {
-		return 0, nil, transportError(req.Context(), req.URL.Redacted(), err, s.config.Timeout.D())
+		return 0, transportError(req.Context(), req.URL.Redacted(), err, s.config.Timeout.D())
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err != nil {
-		return 0, nil, transportError(req.Context(), req.URL.Redacted(), err, s.config.Timeout.D())
+	if _, err := into.ReadFrom(io.LimitReader(resp.Body, most+1)); err != nil {
+		return 0, transportError(req.Context(), req.URL.Redacted(), err, s.config.Timeout.D())
 	}
-	if len(body) > maxAnswer {
-		return 0, nil, &ServiceError{URL: req.URL.Redacted(), Cause: fmt.Errorf("the answer is larger than %d bytes", maxAnswer)}
+	if int64(into.Len()) > most {
+		return 0, &ServiceError{URL: req.URL.Redacted(), Cause: fmt.Errorf("the answer is larger than %d bytes", most)}
 	}
-	return resp.StatusCode, body, nil
+	return resp.StatusCode, nil
+}
+
+// timed bounds each request of one worker. One context serves them all until a request is too slow: a deadline of its
+// own for each would cost as much as reading the answer.
+type timed struct {
+	parent  context.Context
+	timeout time.Duration
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	timer   *time.Timer
+}
+
+// errSlow is why a request was given up.
+var errSlow = errors.New("too slow")
+
+// begin starts the time of the next request.
+func (t *timed) begin() context.Context {
+	if t.ctx != nil && t.ctx.Err() == nil {
+		t.timer.Reset(t.timeout)
+		return t.ctx
+	}
+	t.close()
+	ctx, cancel := context.WithCancelCause(t.parent)
+	t.ctx, t.cancel = ctx, cancel
+	t.timer = time.AfterFunc(t.timeout, func() { cancel(errSlow) })
+	return ctx
+}
+
+// end stops it, once the answer is read.
+func (t *timed) end() { t.timer.Stop() }
+
+func (t *timed) close() {
+	if t.timer != nil {
+		t.timer.Stop()
+		t.cancel(nil)
+	}
 }

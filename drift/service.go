@@ -19,6 +19,10 @@ var ErrService = errors.New("the classifier's answer cannot be used")
 
 // transportError tells away (asleep) from slow (a fault) from cancelled (ours).
 func transportError(ctx context.Context, url string, err error, timeout time.Duration) error {
+	slow := &ServiceError{URL: url, Cause: fmt.Errorf("no answer within %v: the service is overloaded or hangs; raise serving.timeout or lower serving.concurrency", timeout)}
+	if errors.Is(context.Cause(ctx), errSlow) {
+		return slow
+	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("ask %s: %w", url, context.Cause(ctx))
 	}
@@ -34,7 +38,7 @@ func transportError(ctx context.Context, url string, err error, timeout time.Dur
 	case isDial(err):
 		return fmt.Errorf("%w: no connection to %s: %v", ErrAsleep, url, rootCause(err))
 	case errors.As(err, &network) && network.Timeout():
-		return &ServiceError{URL: url, Cause: fmt.Errorf("no answer within %v: the service is overloaded or hangs; raise serving.timeout or lower serving.concurrency", timeout)}
+		return slow
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		return &ServiceError{URL: url, Cause: fmt.Errorf("the service closed the connection in the middle of an answer (%v): did it crash or restart?", rootCause(err))}
 	}

@@ -31,12 +31,25 @@ type ServingConfig struct {
 	Timeout unit.Duration `yaml:"timeout"`
 	// Fields maps text columns to the request's field names; default: the column's own name.
 	Fields map[string]string `yaml:"fields"`
+	// Batch is an endpoint that answers several texts at once, for large sets; default: each text is asked by itself.
+	Batch *BatchConfig `yaml:"batch"`
+}
+
+// BatchConfig is an endpoint that takes {"items": [{field: text, …}, …]} and answers {"results": [answer, …]} with one
+// answer for each item, in order, each as the endpoint for one text gives it.
+type BatchConfig struct {
+	// URL that answers POST with many texts, such as http://localhost:8082/classify/batch.
+	URL string `yaml:"url"`
+	// Size is the number of texts in one request; default 64.
+	Size int `yaml:"size"`
 }
 
 const (
 	defaultConcurrency = 16
 	defaultTimeout     = 30 * time.Second
 	maxConcurrency     = 1024
+	defaultBatch       = 64
+	maxBatch           = 10_000
 	defaultTarget      = "label"
 )
 
@@ -70,6 +83,9 @@ func (c ServingConfig) WithDefaults() ServingConfig {
 	}
 	if c.Timeout == 0 {
 		c.Timeout = unit.Duration(defaultTimeout)
+	}
+	if c.Batch != nil && c.Batch.Size == 0 {
+		c.Batch = &BatchConfig{URL: c.Batch.URL, Size: defaultBatch}
 	}
 	return c
 }
@@ -128,6 +144,12 @@ func (c ServingConfig) Validate() check.Problems {
 	if c.Timeout <= 0 {
 		p.Errorf("timeout", "for example 30s", "timeout %v is not positive", time.Duration(c.Timeout))
 	}
+	if b := c.Batch; b != nil {
+		checkURL(&p, "batch.url", b.URL)
+		if b.Size < 1 || b.Size > maxBatch {
+			p.Errorf("batch.size", "64 is usual", "%d texts in one request is not between 1 and %d", b.Size, maxBatch)
+		}
+	}
 	taken := map[string]string{}
 	for _, column := range slices.Sorted(maps.Keys(c.Fields)) {
 		field := c.Fields[column]
@@ -142,12 +164,16 @@ func (c ServingConfig) Validate() check.Problems {
 }
 
 func checkURL(p *check.Problems, path, raw string) {
+	example := "http://localhost:8082/" + path
+	if path == "batch.url" {
+		example = "http://localhost:8082/classify/batch"
+	}
 	if raw == "" {
-		p.Errorf(path, "for example http://localhost:8082/"+path, "no URL is given")
+		p.Errorf(path, "for example "+example, "no URL is given")
 		return
 	}
 	u, err := url.Parse(raw)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		p.Errorf(path, "for example http://localhost:8082/"+path, "%q is not an http or https URL", raw)
+		p.Errorf(path, "for example "+example, "%q is not an http or https URL", raw)
 	}
 }

@@ -14,6 +14,9 @@ const (
 	scoreLevel = 0.001
 )
 
+// ScoreLevel is the level at which the accuracy over the whole held-out set counts as fallen.
+const ScoreLevel = scoreLevel
+
 // evidence says whether a drop is more than chance, by any of three tests that each suffice:
 //
 //   - corrections of held-out labels since the promotion, by the exact one-sided sign test: with b answers made wrong

@@ -66,6 +66,8 @@ type Model struct {
 	Pauses    []Pause   `json:"pauses,omitempty"` // no run starts by itself
 	Sources   []Source  `json:"sources"`
 	Audit     Audit     `json:"audit"`
+	// Scoring is how far the classifier is with a large set of unseen texts; nil while none is asked about.
+	Scoring *Scoring `json:"scoring,omitempty"`
 	// Shadow is what a second policy would decide; nil where none is configured.
 	Shadow *Shadow `json:"shadow,omitempty"`
 }
@@ -101,4 +103,10 @@ type Window struct {
 type Source struct {
 	Name string `json:"name"`
 	watch.Health
+}
+
+// Scoring is how many unseen texts were answered, of how many.
+type Scoring struct {
+	Done int `json:"done"`
+	Of   int `json:"of"`
 }

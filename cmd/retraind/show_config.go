@@ -46,6 +46,12 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 			steps = append(steps, s.Title())
 		}
 		p.field("run", strings.Join(steps, ", "))
+		report, err := lastReport(f.State, name)
+		if err != nil {
+			p.field("evidence", "not known: "+err.Error())
+			continue
+		}
+		p.showPower(m.Policy, report)
 	}
 	p.line("", 0)
 	p.field("state", f.State)

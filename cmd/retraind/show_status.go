@@ -52,6 +52,9 @@ func (p *page) showModel(m status.Model, now time.Time) {
 	if r := m.Report; r != nil {
 		p.showAccuracy(*r, m.Floor, m.Sentence)
 	}
+	if c := m.Scoring; c != nil {
+		p.field("scoring", fmt.Sprintf("%s of %s unseen texts answered (%.0f %%)", count(c.Done), count(c.Of), 100*float64(c.Done)/float64(c.Of)))
+	}
 	if m.Release == "" {
 		p.field("release", "none yet")
 	} else {

@@ -69,6 +69,7 @@ type view struct {
 	shadow   *policy.Shadow
 	audit    status.Audit
 	rule     *rules
+	scoring  *status.Scoring
 }
 
 func (d *Daemon) newKeeper(name string, r *rules) (*keeper, error) {

@@ -12,6 +12,7 @@ import (
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
 )
 
@@ -147,8 +148,12 @@ func (k *keeper) score(ctx context.Context) (int, error) {
 	if release == "" || len(waiting) == 0 {
 		return 0, nil
 	}
-	scored := 0
+	scored, all := 0, len(waiting)
+	defer k.setView(func(v *view) { v.scoring = nil })
 	for len(waiting) > 0 {
+		if all > scoreBatch {
+			k.setView(func(v *view) { v.scoring = &status.Scoring{Done: scored, Of: all} })
+		}
 		batch := waiting[:min(len(waiting), scoreBatch)]
 		waiting = waiting[len(batch):]
 		texts, err := k.texts(ctx, release, batch)

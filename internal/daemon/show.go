@@ -102,7 +102,7 @@ func (b backend) Snapshot(ctx context.Context) (status.Status, error) {
 
 func (d *Daemon) showModel(t *store.Tx, k *keeper, now time.Time) (status.Model, error) {
 	v := k.look()
-	m := status.Model{Name: k.name, Report: v.report, Floor: v.floor, NextCheck: v.next, Audit: v.audit}
+	m := status.Model{Name: k.name, Report: v.report, Floor: v.floor, NextCheck: v.next, Audit: v.audit, Scoring: v.scoring}
 	row, err := t.Model(k.name)
 	if err != nil {
 		return m, err

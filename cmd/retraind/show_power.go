@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
+)
+
+const (
+	checkPower = 0.8
+	nullYears  = 100
+)
+
+// lastReport is the last evaluation of a model that the state directory has, nil where there is none.
+func lastReport(state, model string) (*drift.Report, error) {
+	s, err := store.OpenReader(state)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	var out *drift.Report
+	err = s.View(context.Background(), func(t *store.Tx) error {
+		found, err := t.Reports(model, time.Time{}, 1)
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		out = &drift.Report{}
+		return json.Unmarshal([]byte(found[0].Body), out)
+	})
+	return out, err
+}
+
+// showPower says what the thresholds mean at the size that the held-out set really has.
+func (p *page) showPower(c policy.Config, r *drift.Report) {
+	if r == nil || r.Scored == 0 {
+		p.field("evidence", "not known yet: no held-out item is scored")
+		return
+	}
+	p.field("evidence", fmt.Sprintf("%s held-out items, %.1f %% right: the 95 %% interval is ±%.1f points", count(r.Scored), 100*r.Accuracy, 100*drift.HalfWidth(r.Correct, r.Scored)))
+	if drop := drift.SmallestDrop(r.Accuracy, r.Scored, r.Scored, policy.ScoreLevel, checkPower); math.IsNaN(drop) {
+		p.field("", "too few to find any fall of the accuracy with 80 % power")
+	} else {
+		p.field("", fmt.Sprintf("the smallest fall of the accuracy that is found with 80 %% power is %.1f points", 100*drop))
+	}
+	rate := r.Labels.Rate
+	rows := thresholds(c, *r, rate)
+	if len(rows) == 0 {
+		return
+	}
+	p.line("", 0)
+	p.line(fmt.Sprintf("    false retrains a year, if nothing changes and %.1f held-out labels come a day:", rate), 4)
+	p.table(4, []string{"condition", "as written", "a year"}, rows...)
+}
+
+// thresholds judges each condition that chance can trip.
+func thresholds(c policy.Config, r drift.Report, rate float64) [][]string {
+	var rows [][]string
+	var simulated []int
+	var trips []func(drift.Report) bool
+	simulate := func(name, bound string, trip func(drift.Report) bool) {
+		if trip(r) {
+			rows = append(rows, []string{name, bound, "it trips now"})
+			return
+		}
+		simulated, trips = append(simulated, len(rows)), append(trips, trip)
+		rows = append(rows, []string{name, bound, ""})
+	}
+	promise := func(name, bound string, rate unit.Rate) {
+		text := "no promise is written"
+		if rate.Count > 0 && rate.Per > 0 {
+			text = fmt.Sprintf("at most %.1f, as promised (%s)", float64(rate.Count)*365*24/time.Duration(rate.Per).Hours(), rate)
+		}
+		rows = append(rows, []string{name, bound, text})
+	}
+	for _, group := range []struct {
+		prefix string
+		policy.Conditions
+	}{{"", c.RetrainWhen}, {"urgent: ", c.UrgentWhen}} {
+		w := group.Conditions
+		if a := w.AccuracyBelow; a != nil {
+			simulate(group.prefix+"accuracy_below", a.Share.String(), func(r drift.Report) bool { return r.Accuracy < a.Share.F() })
+		}
+		if a := w.AccuracyDrop; a != nil {
+			promise(group.prefix+"accuracy_drop", a.Points.String()+" points", a.FalseRetrains)
+		}
+		if m := w.MacroF1Drop; m != nil {
+			from := r.MacroF1
+			simulate(group.prefix+"macro_f1_drop", m.Points.String()+" points", func(r drift.Report) bool { return 100*(from-r.MacroF1) >= m.Points.F() })
+		}
+		if rc := w.CategoryRecallBelow; rc != nil {
+			floor := func(name string) (float64, bool) {
+				if own, ok := rc.Category[name]; ok {
+					return own.F(), true
+				}
+				if rc.All != nil {
+					return rc.All.F(), true
+				}
+				return 0, false
+			}
+			bound := ""
+			if rc.All != nil {
+				bound = rc.All.String()
+			}
+			for _, name := range slices.Sorted(maps.Keys(rc.Category)) {
+				if bound != "" {
+					bound += ", "
+				}
+				bound += cut(name, 20) + " " + rc.Category[name].String()
+			}
+			simulate(group.prefix+"category_recall_below", bound, func(r drift.Report) bool {
+				for _, cat := range r.Category {
+					if least, ok := floor(cat.Name); ok && cat.Support >= rc.MinItems && cat.Recall < least {
+						return true
+					}
+				}
+				return false
+			})
+		}
+		if d := w.CategoryRecallDrop; d != nil {
+			promise(group.prefix+"category_recall_drop", d.Points.String()+" points", d.FalseRetrains)
+		}
+	}
+	for i, perYear := range drift.FalseTrips(r, rate, nullYears, trips) {
+		text := fmt.Sprintf("about %.1f", perYear)
+		switch {
+		case rate <= 0:
+			text = "none: no held-out labels come"
+		case perYear < 0.05:
+			text = "less than 0.1"
+		}
+		rows[simulated[i]][2] = text
+	}
+	return rows
+}

@@ -1,11 +1,15 @@
 package watch
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/retraind/retraind/internal/pgtest"
 )
@@ -30,7 +34,7 @@ func TestLabelsOfAnyContent(t *testing.T) {
 		b.exec(`INSERT INTO items (id, title, category) VALUES ($1, 't', 'before')`, i)
 		b.exec(`UPDATE items SET category = $2, updated_at = 'infinity' WHERE id = $1`, i, label)
 	}
-	b.exec(`UPDATE items SET updated_at = '2999-01-01'`)
+	b.exec(`UPDATE items SET updated_at = '2999-01-01' WHERE id = 2`)
 	b.sink.equalsTable(t, "m", b.cfg)
 	if h := source.Health(); !h.Up || b.sink.full != 1 {
 		t.Errorf("health %+v, %d full reads", h, b.sink.full)
@@ -77,5 +81,40 @@ func TestEncodings(t *testing.T) {
 				t.Errorf("health %+v", h)
 			}
 		})
+	}
+}
+
+// TestPlainLabels: the short way reads what the long one does, or leaves it alone.
+func TestPlainLabels(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		object := rapid.MapOfN(rapid.String(), rapid.OneOf(rapid.Map(rapid.String(), func(s string) any { return s }), rapid.Just(any(nil))), 1, 4).Draw(t, "labels")
+		var parts []string
+		want := Labels{}
+		for name, value := range object {
+			key, err := json.Marshal(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := json.Marshal(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts = append(parts, string(key)+": "+string(text))
+			if s, ok := value.(string); ok {
+				want[name] = s
+			}
+		}
+		text := "{" + strings.Join(parts, ", ") + "}"
+		if got, ok := plainLabels(text); ok {
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Fatalf("%s:\n%s", text, diff)
+			}
+		}
+	})
+	for text, plain := range map[string]bool{`{"a": "b", "c": null}`: true, `{"a": ""}`: true, `{"a": 1}`: false, `{"a": ["b"]}`: false, `{"a": "b"`: false, `{}`: false, `{"a": "\\u0041"}`: false} {
+		if _, ok := plainLabels(text); ok != plain {
+			t.Errorf("%s: %v", text, ok)
+		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/retraind/retraind/drift"
 )
@@ -13,6 +15,9 @@ import (
 func parseLabels(text *string) (Labels, error) {
 	if text == nil {
 		return nil, nil
+	}
+	if labels, ok := plainLabels(*text); ok {
+		return labels, nil
 	}
 	var raw map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(*text), &raw); err != nil {
@@ -29,6 +34,46 @@ func parseLabels(text *string) (Labels, error) {
 		}
 	}
 	return labels, nil
+}
+
+// plainLabels reads what nearly all rows have, at a tenth of the cost: an object of strings without escapes, and nulls,
+// as jsonb prints it. ok is false for everything else.
+func plainLabels(text string) (labels Labels, ok bool) {
+	rest, found := strings.CutPrefix(text, "{")
+	if !found || strings.ContainsRune(text, '\\') || !utf8.ValidString(text) {
+		return nil, false
+	}
+	labels = make(Labels, 1)
+	for {
+		var name, value string
+		if name, rest, ok = quoted(rest); !ok {
+			return nil, false
+		}
+		if rest, ok = strings.CutPrefix(rest, ": "); !ok {
+			return nil, false
+		}
+		if null, is := strings.CutPrefix(rest, "null"); is {
+			rest = null
+		} else if value, rest, ok = quoted(rest); ok {
+			labels[name] = value
+		} else {
+			return nil, false
+		}
+		if rest == "}" {
+			return labels, true
+		}
+		if rest, ok = strings.CutPrefix(rest, ", "); !ok {
+			return nil, false
+		}
+	}
+}
+
+// quoted cuts a string in double quotes off the front.
+func quoted(text string) (value, rest string, ok bool) {
+	if text, ok = strings.CutPrefix(text, `"`); !ok {
+		return "", "", false
+	}
+	return strings.Cut(text, `"`)
 }
 
 // canonical turns a JSON value into a label; null is absent.

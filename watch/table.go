@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,7 +17,8 @@ import (
 func (s *schema) tableQuery() string {
 	at := "NULL::text"
 	if s.cfg.UpdatedAt != "" {
-		at = `to_char(r.` + ident(s.cfg.UpdatedAt) + `::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.USZ')`
+		column := "r." + ident(s.cfg.UpdatedAt) + "::timestamptz"
+		at = "CASE WHEN isfinite(" + column + ") THEN (date_part('epoch', " + column + ") * 1000000)::bigint::text END"
 	}
 	columns := []string{s.key("r"), s.ownLabels() + "::text", at}
 	for _, column := range s.cfg.Text {
@@ -64,9 +66,11 @@ func (s *schema) item(raw [][]byte) (Item, error) {
 		return Item{}, fmt.Errorf("row %s: %w", item.ID, err)
 	}
 	if raw[2] != nil {
-		if item.At, err = time.Parse(time.RFC3339, string(raw[2])); err != nil {
-			return Item{}, fmt.Errorf("row %s: %w", item.ID, err)
+		micros, err := strconv.ParseInt(string(raw[2]), 10, 64)
+		if err != nil {
+			return Item{}, fmt.Errorf("row %s: time %.40q: %w", item.ID, raw[2], err)
 		}
+		item.At = time.UnixMicro(micros).UTC()
 	}
 	for i, column := range s.cfg.Text {
 		if value := raw[3+i]; value != nil {

@@ -29,7 +29,19 @@ type Config struct {
 	NKeyFile string `yaml:"nkey_file"`
 	// TLS are the certificates for url.
 	TLS *TLS `yaml:"tls"`
+	// Requests says which requests by NATS are answered: off, read (default) or all, which also starts retrainings.
+	Requests Requests `yaml:"requests"`
 }
+
+// Requests is how far requests by NATS may go.
+type Requests string
+
+// What requests may do. The empty value means RequestsRead.
+const (
+	RequestsOff  Requests = "off"
+	RequestsRead Requests = "read"
+	RequestsAll  Requests = "all"
+)
 
 // TLS names certificate files.
 type TLS struct {
@@ -59,6 +71,11 @@ func (c *Config) Validate() check.Problems {
 	}
 	if _, _, err := c.listenAddress(); err != nil {
 		found.Errorf("listen", "write 127.0.0.1:4222 or none", "%q is not an address: %s", c.Listen, err)
+	}
+	switch c.Requests {
+	case "", RequestsOff, RequestsRead, RequestsAll:
+	default:
+		found.Errorf("requests", "one of off, read, all", "unknown value %q", c.Requests)
 	}
 	for i, text := range strings.Split(c.URL, ",") {
 		if c.URL == "" {

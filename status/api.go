@@ -13,8 +13,11 @@ import (
 	"time"
 )
 
-// maxBody bounds a request's body.
-const maxBody = 64 << 10
+// maxBody bounds a request's body, maxLabels one with label events.
+const (
+	maxBody   = 64 << 10
+	maxLabels = 8 << 20
+)
 
 // API is the control socket's handler: JSON over HTTP, versioned by path.
 func API(backend Backend, log *slog.Logger) http.Handler {
@@ -33,6 +36,13 @@ func API(backend Backend, log *slog.Logger) http.Handler {
 	mux.HandleFunc("GET /v1/runs/{run}", answer(func(r *http.Request) (any, error) { return backend.Run(r.Context(), r.PathValue("run")) }))
 	mux.HandleFunc("GET /v1/events", events(backend))
 	mux.HandleFunc("POST /v1/models/{model}/trigger", answer(a.trigger))
+	mux.HandleFunc("POST /v1/models/{model}/labels", answerUpTo(maxLabels, func(r *http.Request) (any, error) {
+		var h handed
+		if err := json.NewDecoder(r.Body).Decode(&h); err != nil {
+			return nil, fmt.Errorf("%w: %w", errBadRequest, err)
+		}
+		return backend.AddLabels(ordered(r), r.PathValue("model"), h.Events, a.audit(r), h.Run)
+	}))
 	mux.HandleFunc("POST /v1/models/{model}/evaluate", answer(func(r *http.Request) (any, error) {
 		a.audit(r)
 		return backend.Evaluate(r.Context(), r.PathValue("model"))
@@ -58,9 +68,11 @@ type api struct {
 var errBadRequest = errors.New("bad request")
 
 // answer turns a function into a handler that writes its value, or its error, as JSON.
-func answer(f func(*http.Request) (any, error)) http.HandlerFunc {
+func answer(f func(*http.Request) (any, error)) http.HandlerFunc { return answerUpTo(maxBody, f) }
+
+func answerUpTo(limit int64, f func(*http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
 		v, err := f(r)
 		if err != nil {
 			writeError(w, err)

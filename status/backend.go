@@ -45,6 +45,9 @@ type Backend interface {
 	Trigger(ctx context.Context, model string, r Request) (Triggered, error)
 	// Evaluate measures the model now.
 	Evaluate(ctx context.Context, model string) (drift.Report, error)
+	// AddLabels stores label events: one, a list, or JSON Lines. by is their author where they name none; run is the run
+	// that they are part of, "" for people.
+	AddLabels(ctx context.Context, model string, events []byte, by, run string) (Added, error)
 	// Cancel ends a run at its next safe point.
 	Cancel(ctx context.Context, run, by string) error
 	// Pause stops what would start by itself, for one model or, with Every, for all of them; a request still starts a run.

@@ -108,6 +108,11 @@ func (c *Client) Evaluate(ctx context.Context, model string) (r drift.Report, er
 	return r, c.post(ctx, "/v1/models/"+url.PathEscape(model)+"/evaluate", nil, &r)
 }
 
+// AddLabels implements Backend. by is ignored: the daemon sees who asks.
+func (c *Client) AddLabels(ctx context.Context, model string, events []byte, _, run string) (a Added, err error) {
+	return a, c.post(ctx, "/v1/models/"+url.PathEscape(model)+"/labels", handed{run, events}, &a)
+}
+
 // Cancel implements Backend. by is ignored: the daemon sees who asks.
 func (c *Client) Cancel(ctx context.Context, run, _ string) error {
 	return c.post(ctx, "/v1/runs/"+url.PathEscape(run)+"/cancel", nil, nil)

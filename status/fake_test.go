@@ -24,6 +24,7 @@ type fake struct {
 	trigger   func(ctx context.Context, model string, r Request) (Triggered, error)
 	evaluate  func(ctx context.Context, model string) (drift.Report, error)
 	cancel    func(ctx context.Context, run, by string) error
+	addLabels func(ctx context.Context, model string, events []byte, by, run string) (Added, error)
 	pause     func(ctx context.Context, model string, p Pause) error
 	hold      func(ctx context.Context, model string, p Pause) error
 	resume    func(ctx context.Context, model, by string) error
@@ -96,6 +97,10 @@ func (f fake) Trigger(ctx context.Context, model string, r Request) (Triggered, 
 
 func (f fake) Evaluate(ctx context.Context, model string) (drift.Report, error) {
 	return f.evaluate(ctx, model)
+}
+
+func (f fake) AddLabels(ctx context.Context, model string, events []byte, by, run string) (Added, error) {
+	return f.addLabels(ctx, model, events, by, run)
 }
 
 func (f fake) Cancel(ctx context.Context, run, by string) error { return f.cancel(ctx, run, by) }

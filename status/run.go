@@ -2,7 +2,10 @@ package status
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
+
+	"github.com/retraind/retraind/watch"
 )
 
 // Run is one retraining as shown.
@@ -100,6 +103,56 @@ type Request struct {
 	Pipeline string `json:"pipeline,omitempty"` // "" = default
 	// By is who asks. On the socket the server fills it in from the peer's credentials.
 	By string `json:"by,omitempty"`
+	// ID is the sender's name for the request: a second one of the same name gets the first one's answer. Optional.
+	ID string `json:"id,omitempty"`
+	// At is when the request was made; one that is too old is refused. Optional: then it was made now.
+	At time.Time `json:"at,omitzero"`
+}
+
+// MaxAge is how old a request may be. One that waited for longer, such as in a queue during an outage, is not wanted any
+// more; MaxAhead is how far its sender's clock may be ahead.
+const (
+	MaxAge   = 10 * time.Minute
+	MaxAhead = 5 * time.Minute
+)
+
+// Fresh refuses a request that is stale or not made yet, and one whose name is too long to be kept.
+func (r Request) Fresh(now time.Time) error {
+	age := now.Sub(r.At)
+	switch {
+	case len(r.ID) > 256:
+		return fmt.Errorf("%w: the request's id has %d bytes, at most 256 are kept", errBadRequest, len(r.ID))
+	case r.At.IsZero():
+		return nil
+	case age > MaxAge:
+		return &Refusal{Code: 410, Text: fmt.Sprintf("the request is %s old, at most %s is accepted; make it again if it is still wanted", age.Round(time.Second), MaxAge)}
+	case age < -MaxAhead:
+		return &Refusal{Code: 410, Text: fmt.Sprintf("the request is dated %s ahead of the daemon's clock", (-age).Round(time.Second))}
+	}
+	return nil
+}
+
+// Refusal is an ErrRefused with a code for those who read no sentences: 409 a run is active, 410 stale, 423 held.
+type Refusal struct {
+	Code int
+	Text string
+}
+
+func (r *Refusal) Error() string { return ErrRefused.Error() + ": " + r.Text }
+
+// Is makes it an ErrRefused.
+func (r *Refusal) Is(target error) bool { return target == ErrRefused }
+
+// handed are label events on their way through the socket.
+type handed struct {
+	Run    string `json:"run,omitempty"`
+	Events []byte `json:"events"`
+}
+
+// Added says what became of labels that were handed over.
+type Added struct {
+	watch.Receipt
+	Rejected []watch.Refusal `json:"rejected,omitempty"`
 }
 
 // Triggered is the answer to a Request.

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"path/filepath"
+	"reflect"
 	"strings"
 	"time"
 
@@ -42,6 +43,11 @@ func (c *Files) Validate() check.Problems {
 		found.Errorf("poll", "write 60s", "%s is too short", c.Poll)
 	}
 	return found
+}
+
+// Plain tells whether a JSON Lines file in the usual form, of any name, would be read.
+func (c *Files) Plain() bool {
+	return reflect.ValueOf(c.Shape).IsZero() && c.matches("added.jsonl")
 }
 
 // matches tells whether a file in the directory is a label file. Hidden files and those that editors and atomic writers

@@ -19,6 +19,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/nats-io/nats.go"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/retraind/retraind/internal/demo/news"
@@ -137,6 +138,33 @@ func cmdDrawn(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
+}
+
+// cmdNATS talks to the server at $NATS: "nats pub SUBJECT BODY" to a stream, "nats req SUBJECT BODY" for an answer, which
+// lies in the file out, with its error headers before it.
+func cmdNATS(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: nats pub|req SUBJECT BODY")
+	}
+	conn, err := nats.Connect("nats://"+ts.Getenv("NATS"), nats.Timeout(patience))
+	ts.Check(err)
+	defer conn.Close()
+	answer, err := conn.Request(args[1], []byte(args[2]), patience) // a stream answers too
+	ts.Check(err)
+	text := string(answer.Data) + "\n"
+	if code := answer.Header.Get("Nats-Service-Error-Code"); code != "" {
+		text = code + " " + answer.Header.Get("Nats-Service-Error") + "\n" + text
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("out"), []byte(normal(ts, text)), 0o600))
+}
+
+// cmdNATSItems publishes N labelled texts in one message: nats-items SUBJECT N.
+func cmdNATSItems(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: nats-items SUBJECT N")
+	}
+	cmdLabelFile(ts, false, []string{"published", args[1]})
+	cmdNATS(ts, false, []string{"pub", args[0], ts.ReadFile("published")})
 }
 
 // cmdConfig writes retraind.yaml as most scripts need it.

@@ -167,6 +167,12 @@ func (b backend) Trigger(ctx context.Context, model string, r status.Request) (s
 	if err != nil {
 		return status.Triggered{}, err
 	}
+	if err := r.Fresh(time.Now()); err != nil {
+		return status.Triggered{}, err
+	}
+	if t, ok, err := b.answered(ctx, "trigger", model, r.ID); ok || err != nil {
+		return t, err
+	}
 	file := b.d.loaded.Load().File
 	if r.Pipeline == "" {
 		r.Pipeline = configs.DefaultPipeline
@@ -191,20 +197,26 @@ func (b backend) Trigger(ctx context.Context, model string, r status.Request) (s
 		return status.Triggered{}, err
 	}
 	if open != "" {
-		return status.Triggered{}, fmt.Errorf("%w: run %s of model %s has not ended; wait for it or cancel it", status.ErrRefused, open, model)
+		return status.Triggered{}, &status.Refusal{Code: 409, Text: fmt.Sprintf("run %s of model %s has not ended; wait for it or cancel it", open, model)}
 	}
 	if h, err := readHold(row); err != nil {
 		return status.Triggered{}, err
 	} else if h != nil {
-		return status.Triggered{}, fmt.Errorf("%w: model %s is %s; when that is settled: retraind resume %[2]s", status.ErrRefused, model, h)
+		return status.Triggered{}, &status.Refusal{Code: 423, Text: fmt.Sprintf("model %s is %s; when that is settled: retraind resume %[1]s", model, h)}
 	}
 	if r.Reason == "" {
 		r.Reason = "asked for"
 	}
-	if err := k.demand(ctx, force{By: r.By, Reason: r.Reason, Pipeline: r.Pipeline, At: time.Now().UTC()}); err != nil {
+	if err := k.demand(ctx, force{By: r.By, Reason: r.Reason, Pipeline: r.Pipeline, At: time.Now().UTC()}, r.ID); err != nil {
 		return status.Triggered{}, err
 	}
-	return b.awaitRun(ctx, model)
+	t, err := b.awaitRun(ctx, model)
+	if err == nil && r.ID != "" {
+		err = b.d.store.Update(ctx, "request", func(tx *store.Tx) error {
+			return tx.AddRequest(store.Request{ID: r.ID, Verb: "trigger", Model: model, Answer: json.RawMessage(mustJSON(t))}, time.Now())
+		})
+	}
+	return t, err
 }
 
 // awaitRun waits until the loop has created the run, which takes one round.

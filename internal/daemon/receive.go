@@ -11,12 +11,13 @@ import (
 	"syscall"
 
 	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/watch"
 )
 
-// receivers opens the addresses at which label events come in by HTTP, one listener for all models that share one. They
-// are no faces: nothing else is served there.
+// receivers opens the addresses at which label events come in by HTTP, one listener for all models that share one, and
+// answers requests by NATS. They are no faces: nothing else is served there.
 func (d *Daemon) receivers(file *configs.File) ([]loop, error) {
 	muxes := map[string]*http.ServeMux{}
 	for _, name := range file.Names() {
@@ -43,6 +44,12 @@ func (d *Daemon) receivers(file *configs.File) ([]loop, error) {
 		}
 		loops = append(loops, loop{"label events at " + address, func(ctx context.Context) error {
 			return status.Serve(ctx, listener, muxes[address], d.log)
+		}})
+	}
+	if file.NATS.Requests != notify.RequestsOff {
+		o := status.ServiceOptions{Version: d.version, Host: d.host, Models: file.Names(), Write: file.NATS.Requests == notify.RequestsAll}
+		loops = append(loops, loop{"requests by NATS", func(ctx context.Context) error {
+			return status.ServeNATS(ctx, d.nats, backend{d}, o, d.log)
 		}})
 	}
 	return loops, nil

@@ -2,9 +2,12 @@ package daemon
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
 )
 
@@ -21,7 +24,7 @@ func (d *Daemon) signals(ctx context.Context) error {
 			_ = d.reload(ctx, fileChanged)
 		case <-d.o.Force:
 			for name, k := range d.keepers {
-				if err := k.demand(ctx, force{By: "SIGUSR1", At: time.Now().UTC()}); err != nil {
+				if err := k.demand(ctx, force{By: "SIGUSR1", At: time.Now().UTC()}, ""); err != nil {
 					d.log.Error("the forced retrain could not be recorded", "model", name, "err", err)
 				}
 			}
@@ -37,9 +40,20 @@ func (d *Daemon) signals(ctx context.Context) error {
 	}
 }
 
-// demand records a forced retrain, so that a crash does not forget it, and makes the loop look at once.
-func (k *keeper) demand(ctx context.Context, f force) error {
+// demand records a forced retrain, so that a crash does not forget it, and makes the loop look at once. All requests end
+// up here, whichever way they came in. id is the sender's name for the request, if it gave one: it is recorded in the
+// same transaction, and a second request of that name demands nothing.
+func (k *keeper) demand(ctx context.Context, f force, id string) error {
 	err := k.d.store.Update(ctx, "forced", func(t *store.Tx) error {
+		if id != "" {
+			if _, err := t.RequestOf(id); !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			said := mustJSON(status.Triggered{Text: "the retrain is demanded and begins as soon as the loop comes round"})
+			if err := t.AddRequest(store.Request{ID: id, Verb: "trigger", Model: k.name, Answer: json.RawMessage(said)}, f.At); err != nil {
+				return err
+			}
+		}
 		return t.SetModel(k.name, store.Force, mustJSON(f))
 	})
 	if err != nil {

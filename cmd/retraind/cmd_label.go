@@ -1,0 +1,268 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/google/renameio/v2"
+	"github.com/oklog/ulid/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/watch"
+)
+
+func newLabel(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "label", Short: "Label items by hand or from a program", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newLabelAdd(a))
+	return cmd
+}
+
+// addition is what `label add` was told by flags.
+type addition struct {
+	id, label, author string
+	labels, text      map[string]string
+	remove            bool
+	offline           bool
+}
+
+func newLabelAdd(a *app) *cobra.Command {
+	var add addition
+	cmd := &cobra.Command{
+		Use:   "add MODEL [--id ID --label LABEL]",
+		Short: "Add label changes: one by flags, or many as JSON Lines from standard input",
+		Long: `Hand label changes to the daemon: one that the flags describe, or many from standard input, one
+JSON object a line, as docs/sources.md describes them. With --offline, or while no daemon answers,
+they are written to the model's directory of label files instead, in one piece.
+
+Lines that cannot be taken are named; the others count. The exit code is 3 then.`,
+		Example: `  retraind label add news --id 4711 --label sport
+  retraind label add news --id 4712 --text title='Ein Titel' --text content='Ein Text' --label sport
+  psql -At -c "select json_build_object('id', id, 'label', topic) from corrections" | retraind label add news`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			l, _, err := a.load(cmd)
+			if err != nil {
+				return err
+			}
+			m, ok := l.File.Models[args[0]]
+			if !ok {
+				return noModel(args[0], l.File.Names())
+			}
+			in := a.stdin
+			if add.id != "" {
+				if in, err = add.line(); err != nil {
+					return err
+				}
+			} else if add.label != "" || len(add.labels)+len(add.text) > 0 || add.remove {
+				return fail(exitUsage, "--id is missing: whose label is it?")
+			}
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			return a.addLabels(ctx, cmd, args[0], m, in, add.offline)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&add.id, "id", "", "the item; without it, JSON Lines are read from standard input")
+	f.StringVar(&add.label, "label", "", "its label, where the model has one target")
+	f.StringToStringVar(&add.labels, "target", nil, "its label for a target, target=label; may be repeated")
+	f.StringToStringVar(&add.text, "text", nil, "its text, field=text; may be repeated; needed for items that nobody has brought")
+	f.StringVar(&add.author, "author", "", "who says it (default: you)")
+	f.BoolVar(&add.remove, "delete", false, "the item is gone")
+	f.BoolVar(&add.offline, "offline", false, "write a label file instead of asking the daemon")
+	return cmd
+}
+
+// line is the event that the flags describe.
+func (add addition) line() (io.Reader, error) {
+	e := map[string]any{"id": add.id}
+	if add.label != "" {
+		e["label"] = add.label
+	}
+	if len(add.labels) > 0 {
+		e["labels"] = add.labels
+	}
+	if len(add.text) > 0 {
+		e["text"] = add.text
+	}
+	if add.author != "" {
+		e["author"] = add.author
+	}
+	if add.remove {
+		e["deleted"] = true
+	}
+	b, err := json.Marshal(e)
+	return bytes.NewReader(append(b, '\n')), err
+}
+
+// addBatch bounds what is handed over at a time.
+const addBatch = 1 << 20
+
+// addLabels hands lines over in batches and sums up what became of them.
+func (a *app) addLabels(ctx context.Context, cmd *cobra.Command, model string, m *configs.Model, in io.Reader, offline bool) error {
+	c := a.client(cmd)
+	defer c.Close()
+	var sum status.Added
+	var file *labelFile
+	lines, first := 0, 0
+	hand := func(batch []byte) error {
+		if file == nil && !offline {
+			got, err := c.AddLabels(ctx, model, batch, "", os.Getenv("RETRAIND_RUN"))
+			if err == nil {
+				sum = together(sum, got, first)
+				return nil
+			}
+			if !errors.Is(err, status.ErrUnreachable) || m.Labels.Files == nil || lines > bytes.Count(batch, []byte{'\n'}) {
+				return err
+			}
+			fmt.Fprintln(a.stderr, "retraind: no daemon answers; writing a label file instead")
+		}
+		if file == nil {
+			var err error
+			if file, err = newLabelFile(model, m); err != nil {
+				return err
+			}
+		}
+		return file.add(&sum, batch, first)
+	}
+	r := bufio.NewReaderSize(in, 64<<10)
+	var batch []byte
+	for {
+		line, err := r.ReadBytes('\n')
+		if len(bytes.TrimSpace(line)) > 0 {
+			batch = append(append(batch, bytes.TrimSpace(line)...), '\n')
+			lines++
+		}
+		if len(batch) > 0 && (err != nil || len(batch) >= addBatch) {
+			if err := hand(batch); err != nil {
+				return err
+			}
+			batch, first = batch[:0], lines
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if lines == 0 {
+		return fail(exitUsage, "nothing to add: give --id and --label, or JSON Lines on standard input")
+	}
+	if file != nil {
+		if err := file.close(&sum); err != nil {
+			return err
+		}
+	}
+	return a.showAdded(sum, file)
+}
+
+func together(sum, got status.Added, first int) status.Added {
+	sum.Taken, sum.Known, sum.Waiting = sum.Taken+got.Taken, sum.Known+got.Known, sum.Waiting+got.Waiting
+	for _, r := range got.Rejected {
+		r.Index += first
+		sum.Rejected = append(sum.Rejected, r)
+	}
+	return sum
+}
+
+func (a *app) showAdded(sum status.Added, file *labelFile) error {
+	if a.json {
+		if err := a.printJSON(sum); err != nil {
+			return err
+		}
+	} else {
+		text := plural(sum.Taken, "change") + " stored"
+		if file != nil {
+			text = plural(sum.Taken, "change") + " written to " + file.path + ", which the daemon reads"
+		}
+		if sum.Waiting > 0 {
+			text += fmt.Sprintf("; %d of them wait for items that nobody has brought yet", sum.Waiting)
+		}
+		fmt.Fprintln(a.stdout, text)
+		for _, r := range sum.Rejected {
+			fmt.Fprintf(a.stderr, "retraind: line %d: %s\n", r.Index+1, r.Reason)
+		}
+	}
+	if len(sum.Rejected) > 0 {
+		return silent(exitNo)
+	}
+	return nil
+}
+
+// labelFile is a new file in a model's directory of label files. It appears there in one piece.
+type labelFile struct {
+	path    string
+	decoder *watch.Decoder
+	author  string
+	pending *renameio.PendingFile
+}
+
+func newLabelFile(model string, m *configs.Model) (*labelFile, error) {
+	files := m.Labels.Files
+	if files == nil {
+		return nil, fmt.Errorf("model %s has no directory of label files (labels.files) to write to: start the daemon", model)
+	}
+	if !files.Plain() {
+		return nil, fmt.Errorf("the label files of model %s have fields of their own (labels.files): write such a file yourself, or start the daemon", model)
+	}
+	f := &labelFile{
+		path:    filepath.Join(files.Dir, "added-"+strings.ToLower(ulid.Make().String())+".jsonl"),
+		decoder: watch.NewDecoder(watch.Shape{}, m.Serving.List(), m.Heldout.Group),
+	}
+	if u, err := user.Current(); err == nil {
+		f.author = u.Username
+	}
+	var err error
+	f.pending, err = renameio.NewPendingFile(f.path, renameio.WithTempDir(files.Dir), renameio.WithPermissions(0o640))
+	return f, err
+}
+
+// add writes the lines that can be taken.
+func (f *labelFile) add(sum *status.Added, batch []byte, first int) error {
+	n := first
+	for line := range bytes.Lines(batch) {
+		line = bytes.TrimSpace(line)
+		e, err := f.decoder.Decode(line, time.Now().UTC())
+		if err != nil {
+			sum.Rejected = append(sum.Rejected, watch.Refusal{Index: n, Reason: err.Error()})
+		} else {
+			if e.Author == "" && f.author != "" {
+				author, err := json.Marshal(f.author)
+				if err != nil {
+					return err
+				}
+				line = append(append(append([]byte(`{"author":`), author...), ','), line[1:]...)
+			}
+			if _, err := f.pending.Write(append(line, '\n')); err != nil {
+				return err
+			}
+			sum.Taken++
+		}
+		n++
+	}
+	return nil
+}
+
+func (f *labelFile) close(sum *status.Added) error {
+	if sum.Taken == 0 {
+		return f.pending.Cleanup()
+	}
+	return f.pending.CloseAtomicallyReplace()
+}

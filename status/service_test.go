@@ -64,7 +64,9 @@ func TestNATSRequests(t *testing.T) {
 			return Triggered{}, fmt.Errorf("%w: no model %q", ErrNotFound, model)
 		},
 		evaluate: func(context.Context, string) (drift.Report, error) { return drift.Report{Model: "news"}, nil },
-		snapshot: func(context.Context) (Status, error) { return Status{Models: []Model{{Name: "news", Phase: Watching}}}, nil },
+		snapshot: func(context.Context) (Status, error) {
+			return Status{Models: []Model{{Name: "news", Phase: Watching}}}, nil
+		},
 	}, true, slog.New(slog.DiscardHandler))
 	now := time.Now().UTC()
 	stamp := func(d time.Duration) string { return now.Add(d).Format(time.RFC3339) }

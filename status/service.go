@@ -106,7 +106,7 @@ func (s *service) endpoints() []endpoint {
 	return []endpoint{
 		{"status", false, s.status},
 		{"explain", false, func(ctx context.Context, model string, o order) (any, error) {
-			return s.backend.Explain(ctx, model, o.Run)
+			return s.backend.Explain(ctx, model, o.Run, time.Time{})
 		}},
 		{"runs", false, func(ctx context.Context, model string, o order) (any, error) {
 			if o.Limit < 0 || o.Limit > 1000 {

@@ -3,7 +3,7 @@
 // code that decides about real ones, and prints tables in Markdown.
 //
 //	go run ./drift/cmd/simulate             some minutes
-//	go run ./drift/cmd/simulate -long       the tables of docs/honesty.md: 16,000 years, 9,000 streams, 450,000 gates
+//	go run ./drift/cmd/simulate -long       the tables of docs/honesty.md: 16,000 years, 1,800 streams, 450,000 gates
 package main
 
 import (
@@ -33,16 +33,16 @@ type size struct {
 func run(args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	long := flags.Bool("long", false, "2,000 years and 1,000 streams for each row, 50,000 gates for each cell")
+	long := flags.Bool("long", false, "2,000 years and 200 streams for each row, 50,000 gates for each cell")
 	seed := flags.Uint64("seed", 1, "another seed gives other streams")
 	jobs := flags.Int("jobs", runtime.GOMAXPROCS(0), "rows to simulate at the same time")
 	only := flags.String("only", "", "one of `false, find, gate`")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	s := size{years: 100, streams: 100, draws: 5000, jobs: *jobs, seed: *seed}
+	s := size{years: 100, streams: 40, draws: 5000, jobs: *jobs, seed: *seed}
 	if *long {
-		s.years, s.streams, s.draws = 2000, 1000, 50_000
+		s.years, s.streams, s.draws = 2000, 200, 50_000
 	}
 	printed := false
 	for _, table := range []struct {

@@ -194,6 +194,9 @@ func (w *writer) item(id string) (old store.Item, known bool, err error) {
 
 // put stores what an item has become. A new item finds the label that waits for it.
 func (w *writer) put(c watch.Change, old store.Item, known bool, next store.Item) error {
+	if c.At.After(w.now) {
+		c.At = w.now // a clock that runs ahead must not make the labels of today look rare
+	}
 	if known && old.TextHash == next.TextHash && old.Heldout == next.Heldout && maps.Equal(old.Labels, next.Labels) {
 		if old.Source == next.Source && maps.Equal(old.Base, next.Base) {
 			return w.t.TouchItem(w.model, c.Item, w.sweep)

@@ -191,7 +191,7 @@ models:
     serving: {classify: "http://%s/classify", health: "http://%s/health", timeout: %s%s}
     evaluate: %s
     retrain_when: %s
-    limits: {cooldown: 0s, budget: "", breaker: 0}%s
+    limits: {cooldown: 0s, budget: "", breaker: 0, suspicious_labels: ignore}%s
     pipeline: {default: %s}
     promote: {gate: not_worse, margin: 20, verify_within: 5s}
 `, w.state, w.listen, w.nats, model, labels, filepath.Join(w.dir, "salt"), w.service.address, w.service.address, w.timeout, w.serving, w.evaluate, w.when, hours, steps)

@@ -3,7 +3,7 @@
 // code that decides about real ones, and prints tables in Markdown.
 //
 //	go run ./drift/cmd/simulate             some minutes
-//	go run ./drift/cmd/simulate -long       the tables of docs/honesty.md: 16,000 years, 1,800 streams, 450,000 gates
+//	go run ./drift/cmd/simulate -long       as in docs/honesty.md: 16,000 years, 1,800 streams, 450,000 gates
 package main
 
 import (

@@ -90,7 +90,7 @@ func (w *Windows) opening(i Interval) Opening {
 	}
 	o.Wall = time.Duration(to-from) * time.Second
 	for t := i.Start.In(w.loc); ; {
-		_, end := t.ZoneBounds()
+		_, end := zoneBounds(t)
 		if end.IsZero() || !end.Before(i.End) {
 			break
 		}
@@ -121,7 +121,7 @@ func edge(verb string, at time.Time, wanted int64, second int, loc *time.Locatio
 	if wall(at, loc) != wanted {
 		return text + " does not exist that day: it " + verb + " " + at.In(loc).Format("15:04 MST")
 	}
-	_, end := at.In(loc).ZoneBounds()
+	_, end := zoneBounds(at.In(loc))
 	if !end.IsZero() && wall(end, loc) <= wanted && wanted < wall(end.Add(-1), loc) {
 		return text + " comes twice that day: it " + verb + " the first time, " + at.In(loc).Format("15:04 MST")
 	}

@@ -52,7 +52,7 @@ func (cfg *Conditions) conditions(under string) ([]named, error) {
 		}
 	}
 	if cfg.CategoryRecallDrop != nil {
-		add("category_recall_drop", UnitPoints, sustain{}, recallDrop{cfg.CategoryRecallDrop.Points.F()})
+		add("category_recall_drop", UnitPoints, lasting(cfg.CategoryRecallDrop.For, 0), recallDrop{cfg.CategoryRecallDrop.Points.F()})
 	}
 	if cfg.LabelChanges != nil {
 		c := labelChanges{atLeast: cfg.LabelChanges.AtLeast}

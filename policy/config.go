@@ -115,6 +115,8 @@ type CategoryRecallDrop struct {
 	FalseRetrains unit.Rate `yaml:"false_retrains"`
 	// MinItems is the number of held-out items at the promotion below which a category is not tested.
 	MinItems int `yaml:"min_items"`
+	// For is how long the fall must last before it trips.
+	For unit.Duration `yaml:"for"`
 }
 
 // LabelChanges counts items whose label people changed; both bounds must be reached where both are given.

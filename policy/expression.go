@@ -121,6 +121,9 @@ func compileWhen(text string) (*vm.Program, error) {
 		return nil, &unit.Error{Message: fmt.Sprintf("%q is %s, not a yes or no", cutText(text), than(m[1] == "string", "a text", "a number")), Hint: "compare it, as in " + cutText(text) + " > 0.05"}
 	}
 	line, _, _ := strings.Cut(message, "\n")
+	if strings.HasPrefix(line, "unexpected token EOF") {
+		line = "it ends where a value is expected"
+	}
 	return nil, &unit.Error{Message: fmt.Sprintf("%q: %s", cutText(text), line), Hint: whenHint}
 }
 

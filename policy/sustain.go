@@ -120,6 +120,9 @@ func (c Conditions) sustained() map[string]unit.Duration {
 	if c.CategoryRecallBelow != nil {
 		all["category_recall_below"] = c.CategoryRecallBelow.For
 	}
+	if c.CategoryRecallDrop != nil {
+		all["category_recall_drop"] = c.CategoryRecallDrop.For
+	}
 	if c.LabelChanges != nil {
 		all["label_changes"] = c.LabelChanges.For
 	}

@@ -10,22 +10,22 @@ import (
 
 // Small pieces of sentences. They avoid fmt: a decision is made in microseconds, and backtests make millions.
 
-func share(f float64) string { return tenths(f*100, true) + "%" }
+func share(f float64) string { return tenths(f*100, true, "%") }
 
 func points(f float64) string {
-	if text := tenths(f, false); text != "1" {
-		return text + " points"
+	if math.Round(f*10) == 10 {
+		return "1 point"
 	}
-	return "1 point"
+	return tenths(f, false, " points")
 }
 
-// tenths prints one decimal, whole numbers without it unless they are wanted.
-func tenths(f float64, always bool) string {
+// tenths prints one decimal, whole numbers without it unless they are wanted, and what it counts.
+func tenths(f float64, always bool, what string) string {
 	rounded := math.Round(f * 10)
 	if !(math.Abs(rounded) < 1e15) {
-		return strconv.FormatFloat(f, 'g', 4, 64)
+		return strconv.FormatFloat(f, 'g', 4, 64) + what
 	}
-	var buffer [24]byte
+	var buffer [40]byte
 	n, out := int64(rounded), buffer[:0]
 	if n < 0 {
 		n, out = -n, append(out, '-')
@@ -34,7 +34,7 @@ func tenths(f float64, always bool) string {
 	if always || n%10 != 0 {
 		out = append(out, '.', byte('0'+n%10))
 	}
-	return string(out)
+	return string(append(out, what...))
 }
 
 func number(f float64, digits int) string { return strconv.FormatFloat(f, 'f', digits, 64) }

@@ -52,7 +52,7 @@ func (d *decoder) value(n *yaml.Node, path string, into reflect.Value, depth int
 		into.Set(fresh)
 	case reflect.Struct, reflect.Map:
 		if n.Kind != yaml.MappingNode {
-			d.wrong(n, path, "keys with values", d.keysHint(t))
+			d.wrong(n, path, "keys with values", d.sectionHint(n, t))
 			return
 		}
 		d.mapping(n, path, into, depth)
@@ -88,19 +88,37 @@ func newValue(t reflect.Type) reflect.Value {
 // null tells a written null, which switches an optional value off, from a key that was left without a value.
 func (d *decoder) null(n *yaml.Node, path string, into reflect.Value) {
 	hint := "write its value, or leave the key out"
+	t := into.Type()
 	switch into.Kind() {
 	case reflect.Pointer, reflect.Map, reflect.Slice:
 		if n.Value != "" {
 			into.SetZero()
 			return
 		}
-	case reflect.Struct:
-		if keys := d.keysHint(into.Type()); keys != "" {
-			hint = keys
+		if into.Kind() == reflect.Pointer {
+			t = t.Elem()
 		}
+	}
+	if keys := d.keysHint(t); keys != "" {
+		hint = keys
 	}
 	at := d.doc.positions[path]
 	d.add(Problem{Line: at.line, Column: at.column, Path: path, Message: last(path) + " has no value", Hint: hint})
+}
+
+// sectionHint says what to write where keys are expected and something else stands.
+func (d *decoder) sectionHint(n *yaml.Node, t reflect.Type) string {
+	hint := d.keysHint(t)
+	switch {
+	case hint == "":
+	case n.Kind == yaml.ScalarNode:
+		if colon := missingColon(n.Value, d.fieldsOf(t)); colon != "" {
+			return colon
+		}
+	case n.Kind == yaml.SequenceNode:
+		return "remove the dashes or brackets; " + hint
+	}
+	return hint
 }
 
 func (d *decoder) keysHint(t reflect.Type) string {

@@ -13,6 +13,9 @@ func (d *decoder) unknownHint(key string, set *fieldSet, t reflect.Type) string 
 	if where := d.find(key, t, "", 0); where != "" {
 		return fmt.Sprintf("it belongs under %s", where)
 	}
+	if hint := missingColon(key, set); hint != "" {
+		return hint
+	}
 	if near := check.Nearest(key, set.keys); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
@@ -20,6 +23,15 @@ func (d *decoder) unknownHint(key string, set *fieldSet, t reflect.Type) string 
 		return fmt.Sprintf("it belongs under %s", where)
 	}
 	return "the keys here are " + strings.Join(set.keys, ", ")
+}
+
+// missingColon sees a key and its value without the colon between them.
+func missingColon(text string, set *fieldSet) string {
+	word, value, ok := strings.Cut(text, " ")
+	if _, known := set.byKey[word]; !ok || !known {
+		return ""
+	}
+	return fmt.Sprintf("a colon is missing: write %q", word+": "+cutValue(strings.TrimSpace(value)))
 }
 
 // find looks for the key deeper down, so that a key at the wrong level can be sent to its place.

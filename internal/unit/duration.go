@@ -48,7 +48,7 @@ func (d *Duration) UnmarshalText(b []byte) error {
 	case text[0] == '-':
 		return bad("write a duration without a sign", "%s is negative", quote(text))
 	case decimal.MatchString(text):
-		return bad("write "+text+"s, "+text+"m or "+text+"h", "%s has no unit", quote(text))
+		return bad("write "+text+"s, "+text+"m, "+text+"h or "+text+"d", "%s has no unit", quote(text))
 	}
 	var total time.Duration
 	rest, next := text, 0

@@ -16,7 +16,7 @@ import (
 // Error says why a text is not a value of its type and what to write instead.
 type Error struct {
 	Message string // names the bad text: "\"30\" has no unit"
-	Hint    string // the cure: "write 30s, 30m or 30h"
+	Hint    string // the cure: "write 30s, 30m, 30h or 30d"
 }
 
 // Error joins message and cure.

@@ -89,8 +89,8 @@ func TestDuration(t *testing.T) {
 	}
 	for in, want := range map[string]string{
 		"":                      `an empty text is not a duration: write 30s, 30m, 24h, 1h30m or 7d`,
-		"30":                    `"30" has no unit: write 30s, 30m or 30h`,
-		"0":                     `"0" has no unit: write 0s, 0m or 0h`,
+		"30":                    `"30" has no unit: write 30s, 30m, 30h or 30d`,
+		"0":                     `"0" has no unit: write 0s, 0m, 0h or 0d`,
 		"-30m":                  `"-30m" is negative: write a duration without a sign`,
 		"30 min":                `"30 min" is not a duration: write 30m`,
 		"30 m":                  `"30 m" has a space in it: write 30m`,
@@ -252,7 +252,7 @@ func TestRate(t *testing.T) {
 		"3/7d":               `"3/7d" is not a rate: write 3 per 7d`,
 		"3 per":              `"3 per" is not a rate: write 3 per 7d`,
 		"3 per week":         `rate "3 per week": "week" is not a duration: write 30s, 30m, 24h, 1h30m or 7d`,
-		"3 per 7":            `rate "3 per 7": "7" has no unit: write 7s, 7m or 7h`,
+		"3 per 7":            `rate "3 per 7": "7" has no unit: write 7s, 7m, 7h or 7d`,
 		"3 per 0s":           `"3 per 0s" has a period of zero: write 3 per 7d`,
 		"1.5 per 7d":         `"1.5 per 7d" does not start with a whole number: write 3 per 7d`,
 		"-1 per 7d":          `"-1 per 7d" does not start with a whole number: write 3 per 7d`,

@@ -100,8 +100,9 @@ func TestCategoriesKeepTheirPromise(t *testing.T) {
 		day := 0
 		play := func(n int, miss func(i int, category string) bool) {
 			for i := range n {
-				c, a := fmt.Sprint("c", i%categories), ""
-				if a = c; miss(i, c) {
+				c := fmt.Sprint("c", i%categories)
+				a := c
+				if miss(i, c) {
 					a = "other"
 				}
 				b.seq++

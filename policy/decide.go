@@ -119,8 +119,8 @@ const notJudged = "not judged: "
 func (p *Policy) tell(d *Decision, r *drift.Report, h *History, now time.Time) {
 	ours := len(d.Conditions) - len(p.retrain) - len(p.urgent)
 	for i := range ours {
-		switch c := &d.Conditions[i]; {
-		case c.Name == nameNoRelease:
+		switch c := &d.Conditions[i]; c.Name {
+		case nameNoRelease:
 			c.Text = "no release is deployed yet"
 		default:
 			c.Text = h.Force.text()

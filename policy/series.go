@@ -73,7 +73,7 @@ func parseSeries(text string, words bool) ([]sample, error) {
 		if repeated {
 			var err error
 			if n, err = strconv.Atoi(times); err != nil || n < 1 {
-				name, repeated, n = part, false, 1
+				name, n = part, 1
 			}
 		}
 		if len(out)+n > mostSamples {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 )
@@ -40,7 +41,7 @@ func (t *Tx) FirstSight(model, source, key string, now time.Time) (bool, error) 
 func (t *Tx) Said(model, file, item string) (string, error) {
 	var digest string
 	err := t.tx.QueryRowContext(t.ctx, `select digest from said where model = ? and file = ? and item = ?`, model, file, item).Scan(&digest)
-	if noRows(err) == ErrNotFound {
+	if errors.Is(noRows(err), ErrNotFound) {
 		return "", nil
 	}
 	return digest, err

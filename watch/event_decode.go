@@ -189,7 +189,7 @@ func itemID(object map[string]any, path string) (string, error) {
 	if !ok || v == nil {
 		return "", fmt.Errorf("no item id: there is no field %s", path)
 	}
-	id := ""
+	var id string
 	switch v := v.(type) {
 	case string:
 		id = v

@@ -22,7 +22,7 @@ const (
 // and the end of ctx are errors.
 func (s *FilesSource) readFile(ctx context.Context, name string, now present, m fileMark, thorough bool) error {
 	same := m.inode == now.inode && m.Gone.IsZero() && m.Offset == now.size && m.MTime == now.mtime
-	if same && !(thorough && m.Unsure) {
+	if same && (!thorough || !m.Unsure) {
 		return nil
 	}
 	f, err := s.handle(name, now.inode)

@@ -53,9 +53,11 @@ func (d *decoder) run(ctx context.Context, well func()) error {
 				return err
 			}
 		}
-		if err := d.stream(ctx, now.Slot, func() { d.up(); well() }); !errors.As(err, new(*again)) {
+		var repeat *again
+		if err := d.stream(ctx, now.Slot, func() { d.up(); well() }); !errors.As(err, &repeat) {
 			return err
-		} else if reason = err.(*again).reason; reason == "" {
+		}
+		if reason = repeat.reason; reason == "" {
 			return nil // the table's columns changed: inspect it anew, at once
 		}
 		renew = false
@@ -115,7 +117,7 @@ func (d *decoder) resume(ctx context.Context, now *server) (reason string, renew
 	}
 	stored, err := parsePlace(text)
 	if err != nil {
-		return err.Error(), false, nil
+		return err.Error(), false, nil //nolint:nilerr // what cannot be read is a reason to read the table
 	}
 	if reason, renew = stored.lost(now); reason == "" {
 		d.at = stored

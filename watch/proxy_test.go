@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -117,7 +118,7 @@ func message(from io.Reader) (kind byte, whole []byte, err error) {
 	if _, err := io.ReadFull(from, head); err != nil {
 		return 0, nil, err
 	}
-	whole = append(head, make([]byte, binary.BigEndian.Uint32(head[1:])-4)...)
+	whole = slices.Concat(head, make([]byte, binary.BigEndian.Uint32(head[1:])-4))
 	_, err = io.ReadFull(from, whole[5:])
 	return head[0], whole, err
 }
@@ -155,7 +156,7 @@ func (s *switcher) serve(front net.Conn) {
 	if _, err := io.ReadFull(front, size); err != nil {
 		return
 	}
-	startup := append(size, make([]byte, binary.BigEndian.Uint32(size)-4)...)
+	startup := slices.Concat(size, make([]byte, binary.BigEndian.Uint32(size)-4))
 	if _, err := io.ReadFull(front, startup[4:]); err != nil {
 		return
 	}

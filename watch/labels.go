@@ -82,6 +82,8 @@ func canonical(raw []byte) (label string, present bool, err error) {
 	switch {
 	case len(raw) == 0 || string(raw) == "null":
 		return "", false, nil
+	case raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw): // as nearly all are
+		return string(raw[1 : len(raw)-1]), true, nil
 	case raw[0] == '"':
 		err := json.Unmarshal(raw, &label)
 		return label, err == nil, err

@@ -90,10 +90,11 @@ var events = []string{"insert", "update", "delete", "truncate"}
 
 // schema renders the parts of a model's SQL.
 type schema struct {
-	model string
-	cfg   *Postgres
-	ident pgx.Identifier
-	table string // quoted
+	model   string
+	cfg     *Postgres
+	ident   pgx.Identifier
+	table   string // quoted
+	targets []target
 }
 
 func newSchema(model string, cfg *Postgres) (*schema, error) {
@@ -110,7 +111,7 @@ func newSchema(model string, cfg *Postgres) (*schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &schema{model: model, cfg: cfg, ident: name, table: name.Sanitize()}, nil
+	return &schema{model: model, cfg: cfg, ident: name, table: name.Sanitize(), targets: cfg.targets()}, nil
 }
 
 func (s *schema) trigger(event string) string  { return ident("retraind_" + s.model + "_" + event) }
@@ -208,6 +209,16 @@ func (s *schema) ownLabels() string {
 		}
 		return "to_jsonb((" + t.source + "))"
 	})
+}
+
+// ownLabel is one label of the only row in scope as JSON text. jsonb costs several times as much as json and prints
+// some numbers otherwise, so text alone goes without.
+func ownLabel(t target) string {
+	if !plain.MatchString(t.source) {
+		return "to_jsonb((" + t.source + "))::text"
+	}
+	column := ident(t.source)
+	return "CASE WHEN pg_typeof(" + column + ") IN ('text'::regtype, 'varchar'::regtype) THEN to_json(" + column + ")::text ELSE to_jsonb(" + column + ")::text END"
 }
 
 func (s *schema) object(value func(target) string) string {

@@ -12,15 +12,18 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// tableQuery selects key, labels, time and text of every row. All columns are text, so that their bytes are taken as
-// they come.
+// tableQuery selects key, time, each label as JSON, and each text of every row. All columns are text, so that their
+// bytes are taken as they come.
 func (s *schema) tableQuery() string {
 	at := "NULL::text"
 	if s.cfg.UpdatedAt != "" {
 		column := "r." + ident(s.cfg.UpdatedAt) + "::timestamptz"
 		at = "CASE WHEN isfinite(" + column + ") THEN (date_part('epoch', " + column + ") * 1000000)::bigint::text END"
 	}
-	columns := []string{s.key("r"), s.ownLabels() + "::text", at}
+	columns := []string{s.key("r"), at}
+	for _, t := range s.targets {
+		columns = append(columns, ownLabel(t))
+	}
 	for _, column := range s.cfg.Text {
 		columns = append(columns, "r."+ident(column)+"::text")
 	}
@@ -60,20 +63,26 @@ func (s *schema) rows(ctx context.Context, tx pgx.Tx) iter.Seq2[Item, error] {
 // item copies a row out of the connection's buffer.
 func (s *schema) item(raw [][]byte) (Item, error) {
 	item := Item{ID: asText(string(raw[0])), Text: make(map[string]string, len(s.cfg.Text))}
-	text := string(raw[1])
-	var err error
-	if item.Labels, err = parseLabels(&text); err != nil {
-		return Item{}, fmt.Errorf("row %s: %w", item.ID, err)
-	}
-	if raw[2] != nil {
-		micros, err := strconv.ParseInt(string(raw[2]), 10, 64)
+	if raw[1] != nil {
+		micros, err := strconv.ParseInt(string(raw[1]), 10, 64)
 		if err != nil {
-			return Item{}, fmt.Errorf("row %s: time %.40q: %w", item.ID, raw[2], err)
+			return Item{}, fmt.Errorf("row %s: time %.40q: %w", item.ID, raw[1], err)
 		}
 		item.At = time.UnixMicro(micros).UTC()
 	}
+	raw = raw[2:]
+	item.Labels = make(Labels, len(s.targets))
+	for i, t := range s.targets {
+		label, present, err := canonical(raw[i])
+		if err != nil {
+			return Item{}, fmt.Errorf("row %s: label %s: %w", item.ID, t.name, err)
+		}
+		if present {
+			item.Labels[t.name] = label
+		}
+	}
 	for i, column := range s.cfg.Text {
-		if value := raw[3+i]; value != nil {
+		if value := raw[len(s.targets)+i]; value != nil {
 			item.Text[column] = asText(string(value))
 		}
 	}

@@ -148,7 +148,7 @@ models:
     serving: {classify: "http://%s/classify", health: "http://%s/health"}
     evaluate: {every: 1m, after_changes: 0, debounce: 20ms, max_wait: 50ms, min_items: 20}
     retrain_when: {label_changes: {at_least: 60}}
-    limits: {cooldown: 0s, budget: 2 per 1d, breaker: 3}%s
+    limits: {cooldown: 0s, budget: 2 per 1d, breaker: 3, suspicious_labels: ignore}%s
     pipeline:
       default:
         - {do: export}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -240,6 +241,21 @@ func TestTwoSupervisorsOneClaim(t *testing.T) {
 	if err != nil || string(begun) != "begun\n" {
 		t.Errorf("begun %q, %v", begun, err)
 	}
+	// Those that lost the claim may be about to look for it still, in the directory that goes with the test.
+	eventually(t, "the supervisors to leave", func() bool { return !named(t, s.Dir) })
+}
+
+// named tells whether a process has an argument of this name.
+func named(t *testing.T, argument string) bool {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(files, func(file string) bool {
+		line, _ := os.ReadFile(file) // one that is gone has none
+		return slices.Contains(strings.Split(string(line), "\x00"), argument)
+	})
 }
 
 func TestLogKeepsHeadAndTail(t *testing.T) {

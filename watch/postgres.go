@@ -2,7 +2,6 @@ package watch
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -110,18 +109,7 @@ func (s *PostgresSource) Run(ctx context.Context) error {
 			continue // the table was changed: look at it anew
 		}
 		s.down(err)
-		wait := pause.NextBackOff()
-		var fault *Fault
-		if errors.As(err, &fault) && fault.Permanent {
-			wait = permanentPause
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-s.retry:
-		case <-timer.C:
-		}
-		timer.Stop()
+		backOff(ctx, pause, err, s.retry)
 	}
 }
 

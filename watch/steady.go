@@ -53,18 +53,23 @@ func (s *steady) keepTrying(ctx context.Context, follow func(ctx context.Context
 			return context.Cause(ctx)
 		}
 		s.down(err)
-		wait := pause.NextBackOff()
-		var fault *Fault
-		if errors.As(err, &fault) && fault.Permanent {
-			wait = permanentPause
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-s.retry:
-		case <-timer.C:
-		}
-		timer.Stop()
+		backOff(ctx, pause, err, s.retry)
+	}
+}
+
+// backOff waits before the next try, longer where waiting does not mend the trouble; retry cuts it short.
+func backOff(ctx context.Context, pause *backoff.ExponentialBackOff, err error, retry <-chan struct{}) {
+	wait := pause.NextBackOff()
+	var fault *Fault
+	if errors.As(err, &fault) && fault.Permanent {
+		wait = permanentPause
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-retry:
+	case <-timer.C:
 	}
 }
 

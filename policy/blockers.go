@@ -17,6 +17,14 @@ func (p *Policy) block(d *Decision, r *drift.Report, h *History, now time.Time, 
 	}
 	p.blockHold(d, h.Paused, ReasonPaused, "paused", now, words)
 	p.blockHold(d, h.Stopped, ReasonPaused, everyPaused, now, words)
+	if r.State == drift.StateNoRelease { // a first release from a part of the labels would serve until the next retrain
+		switch {
+		case h.Reading:
+			d.blocked(words, ReasonInsufficientData, time.Time{}, func() string { return "labels are still being read for the first time" })
+		case r.Labels.Items == 0:
+			d.blocked(words, ReasonInsufficientData, time.Time{}, func() string { return "labels are awaited: no item carries one yet" })
+		}
+	}
 	if s := r.Suspicion; s != nil && s.Suspicious && p.config.Limits.SuspiciousLabels != SuspiciousIgnore {
 		d.blocked(words, ReasonSuspiciousLabels, time.Time{}, func() string { return "labels are suspicious: " + s.Text })
 	}

@@ -202,6 +202,36 @@ func TestReportStates(t *testing.T) {
 	}
 }
 
+// A first release waits until the labels are there, and all of them; a person need not wait.
+func TestFirstReleaseWaitsForLabels(t *testing.T) {
+	t.Parallel()
+	p := compile(t, config(t), zone(t, "Europe/Berlin"))
+	night := time.Date(2026, 11, 18, 23, 0, 0, 0, zone(t, "Europe/Berlin"))
+	for _, c := range []struct {
+		name    string
+		labels  int
+		history policy.History
+		start   bool
+	}{
+		{"none", 0, policy.History{}, false},
+		{"a part", 700, policy.History{Reading: true}, false},
+		{"all", 700, policy.History{}, true},
+		{"none, forced", 0, policy.History{Force: &policy.Force{By: "ann"}}, true},
+	} {
+		r := drift.Report{Model: "news", State: drift.StateNoRelease, Labels: drift.Labels{Items: c.labels}}
+		d := p.Decide(r, c.history, night)
+		if d.Verdict != policy.VerdictRetrain || d.Start() != c.start || !c.start && d.Reason != policy.ReasonInsufficientData {
+			t.Errorf("%s: %s %s (%s)", c.name, d.Verdict, d.Reason, d.Text)
+		}
+		sound(t, d)
+	}
+	r := healthy(t) // a release serves: what a source reads anew does not stop the rest
+	r.Drop = 40
+	if d := p.Decide(r, policy.History{Reading: true}, night); d.Reason == policy.ReasonInsufficientData && len(d.Blocked) > 0 {
+		t.Errorf("a deployed model waits: %s", d.Text)
+	}
+}
+
 func TestBlockers(t *testing.T) {
 	t.Parallel()
 	loc := zone(t, "Europe/Berlin")

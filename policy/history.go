@@ -58,6 +58,8 @@ type History struct {
 	// Last is the decision before. Its conditions say since when they are breached, and which clear only beyond their
 	// margin; nil starts anew.
 	Last *Decision
+	// Reading: a source is still reading for the first time what is there, so that the labels may be a part of them.
+	Reading bool
 	// Needs is how long the next run is expected to take; 0 where unknown.
 	Needs time.Duration
 }

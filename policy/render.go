@@ -157,8 +157,13 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 		{"budget", []Reason{ReasonBudget}, "not spent", "limits.budget"},
 		{"quiet hours", []Reason{ReasonWindowClosed, ReasonWindowTooShort}, "open", "quiet_hours"},
 	}
-	if slices.ContainsFunc(d.Blocked, func(b Blocker) bool { return b.Reason == ReasonSuspiciousLabels }) { // else they were not asked
-		groups = slices.Insert(groups, 3, group{"labels", []Reason{ReasonSuspiciousLabels}, "", "limits.suspicious_labels"})
+	for _, b := range d.Blocked { // else they were not asked
+		switch b.Reason {
+		case ReasonSuspiciousLabels:
+			groups = slices.Insert(groups, 3, group{"labels", []Reason{b.Reason}, "", "limits.suspicious_labels"})
+		case ReasonInsufficientData:
+			groups = slices.Insert(groups, 3, group{"labels", []Reason{b.Reason}, "", ""})
+		}
 	}
 	var rows [][]string
 	for i, g := range groups {

@@ -53,7 +53,7 @@ func TestExplainTexts(t *testing.T) {
 	chance.Drop, chance.Baseline = 4, &drift.Baseline{Accuracy: 0.94, MacroF1: 0.9, N: 300, Correct: 282, At: now.Add(-day)}
 	few := state(drift.StateInsufficient, "")
 	few.Scored = 87
-	first := drift.Report{Model: "relevance", State: drift.StateNoRelease}
+	first := drift.Report{Model: "relevance", State: drift.StateNoRelease, Labels: drift.Labels{Items: 2000}}
 	for name, c := range map[string]struct {
 		report  drift.Report
 		history policy.History

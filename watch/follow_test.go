@@ -70,7 +70,8 @@ func TestLostPositionReadsTheTableAgain(t *testing.T) {
 	for name, spoil := range map[string]func(*bundle, *position){
 		"another cluster":  func(_ *bundle, p *position) { p.System = "1" },
 		"another timeline": func(_ *bundle, p *position) { p.Timeline++ },
-		"server is behind": func(_ *bundle, p *position) { p.Snapshot = "99999999:99999999:" },
+		"server is behind": func(_ *bundle, p *position) { p.Last.XID = 99999999 },
+		"a crash":          func(_ *bundle, p *position) { p.Statistics-- },
 		"another outbox":   func(_ *bundle, p *position) { p.Outbox++ },
 		"other labels":     func(_ *bundle, p *position) { p.Definition = "x" },
 		"pruned": func(b *bundle, p *position) {

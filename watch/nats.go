@@ -76,6 +76,7 @@ type natsSession struct {
 	mark     natsMark
 	last     uint64 // the consumer's number of the last delivery
 	gap      bool   // deliveries were lost on the way
+	behind   uint64 // messages that the consumer has not delivered yet, as far as is known
 	stored   int    // messages since the stream was last purged of them
 	batch    int
 }
@@ -85,12 +86,13 @@ func (s *NATSSource) follow(ctx context.Context, well func()) error {
 	if err := n.open(ctx); err != nil {
 		return s.explain(err)
 	}
-	well()
 	for {
+		if n.behind == 0 {
+			well() // the next trouble is a new one
+		}
 		if err := n.fetch(ctx); err != nil {
 			return s.explain(err)
 		}
-		well() // the next trouble is a new one
 	}
 }
 
@@ -127,7 +129,7 @@ func (n *natsSession) open(ctx context.Context) (err error) {
 		n.mark = natsMark{Created: created}
 	}
 	delivered := n.consumer.CachedInfo().Delivered
-	n.last = delivered.Consumer
+	n.last, n.behind = delivered.Consumer, n.consumer.CachedInfo().NumPending
 	return n.catchUp(ctx, delivered.Stream)
 }
 
@@ -178,6 +180,7 @@ func (n *natsSession) fetch(ctx context.Context) error {
 			if !n.conn.IsConnected() {
 				return nats.ErrDisconnected
 			}
+			n.behind = 0 // what was pending was removed from the stream
 			return n.tidy(ctx)
 		}
 	}
@@ -197,7 +200,7 @@ func (n *natsSession) receive(batch jetstream.MessageBatch, err error) ([]letter
 			return nil, err
 		}
 		n.gap = n.gap || meta.Sequence.Consumer != n.last+1
-		n.last = meta.Sequence.Consumer
+		n.last, n.behind = meta.Sequence.Consumer, meta.NumPending
 		letters = append(letters, letter{seq: meta.Sequence.Stream, header: msg.Headers(), data: msg.Data(), msg: msg})
 		largest = max(largest, len(msg.Data()))
 	}

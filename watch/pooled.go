@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -61,6 +62,9 @@ func (c *session) within(ctx context.Context, read func() error) error {
 	}
 	err := pin(ctx, c.conn, true)
 	if err == nil {
+		err = c.sameServer(ctx)
+	}
+	if err == nil {
 		err = read()
 	}
 	if err != nil {
@@ -68,6 +72,19 @@ func (c *session) within(ctx context.Context, read func() error) error {
 	}
 	_, err = c.conn.Exec(ctx, "COMMIT")
 	return err
+}
+
+// sameServer is an error when the pooler has another server behind it than before, or the same one after a crash: the
+// connection to the pooler lives on.
+func (c *session) sameServer(ctx context.Context) error {
+	var now position
+	if err := c.conn.QueryRow(ctx, "SELECT "+identityColumns+", "+statisticsColumn).Scan(&now.System, &now.Timeline, &now.Statistics); err != nil {
+		return err
+	}
+	if now.identity != c.at.identity || now.Statistics != c.at.Statistics {
+		return errors.New("the server behind the pooler is another one, or has crashed")
+	}
+	return nil
 }
 
 // pin fixes what queries rely on, as a statement, since poolers refuse start-up parameters. A role's time limit for

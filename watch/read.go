@@ -3,7 +3,6 @@ package watch
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 // batchRows bounds the memory of a round and the size of the sink's transactions, with batchBytes.
 const batchRows = 2000
 
-// roundQuery reads what became visible since the last snapshot: rows of transactions that ran then or started later.
+// roundQuery reads what became visible since the last snapshot: rows of transactions that ran then or wrote none yet.
 // They come in the order of seq. For one item that is the order in which its row was written, because seq is drawn
 // while the row is locked; and whoever sees a write also sees the one before it, so rounds keep that order too.
 // Transaction ids would not: one that waits for a row lock may have a lower id than the one that it waits for.
@@ -90,11 +89,11 @@ func (c *session) round(ctx context.Context) (total int, err error) {
 
 // query asks for the round's rows and stores them.
 func (c *session) query(ctx context.Context, total *int) (again string, err error) {
-	seen, err := parseSnapshot(c.at.Snapshot)
+	from, running, err := c.at.unread()
 	if err != nil {
 		return "", err
 	}
-	args := []any{strconv.FormatUint(seen.next, 10), seen.running}
+	args := []any{from, running}
 	if c.at.Upto != "" {
 		args = append(args, c.at.Seq, c.at.Upto)
 	}
@@ -148,7 +147,11 @@ func (c *session) take(ctx context.Context, rows pgx.Rows, total *int) (again st
 		if relevant {
 			batch, writers = append(batch, change), append(writers, l.xid)
 		}
-		next.Seq = l.seq
+		xid, err := parseXID(l.xid)
+		if err != nil {
+			return "", err
+		}
+		next.Seq, next.Top = l.seq, next.Top.later(row{xid, l.seq})
 		bytes += l.size()
 		if inBatch++; inBatch == batchRows || bytes >= batchBytes {
 			if err := c.store(ctx, batch, writers, next); err != nil {
@@ -160,7 +163,7 @@ func (c *session) take(ctx context.Context, rows pgx.Rows, total *int) (again st
 	if err := rows.Err(); err != nil || next.Upto == "" {
 		return "", err
 	}
-	next.Snapshot, next.Upto, next.Seq = next.Upto, "", 0
+	next.Snapshot, next.Last, next.Upto, next.Seq, next.Top = next.Upto, next.Last.later(next.Top), "", 0, row{}
 	return "", c.store(ctx, batch, writers, next)
 }
 

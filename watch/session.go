@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -146,8 +147,8 @@ func (c *session) prepare(ctx context.Context) error {
 	if c.at.Shape, err = c.shape(ctx, c.conn); err != nil {
 		return err
 	}
-	return c.conn.QueryRow(ctx, "SELECT "+identityColumns+", $1::text::regclass::oid", c.schema.outbox()).
-		Scan(&c.at.System, &c.at.Timeline, &c.at.Outbox)
+	return c.conn.QueryRow(ctx, "SELECT "+identityColumns+", "+statisticsColumn+", $1::text::regclass::oid", c.schema.outbox()).
+		Scan(&c.at.System, &c.at.Timeline, &c.at.Statistics, &c.at.Outbox)
 }
 
 // close ends the connection; the server then releases the doorbell's lock.
@@ -159,6 +160,15 @@ func (s *PostgresSource) closeConn(conn *pgx.Conn) {
 	if err := conn.Close(ctx); err != nil {
 		s.log.Debug("close the connection", "err", err)
 	}
+}
+
+// intact says whether reading can go on from p after a crash, before the table is compared: what was read is still there.
+func (c *session) intact(ctx context.Context, p position, pruned uint64) (found bool, err error) {
+	if p.Last.XID <= pruned {
+		return true, nil
+	}
+	err = c.conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+c.schema.outbox()+" WHERE xid = $1::text::xid8 AND seq = $2)", strconv.FormatUint(p.Last.XID, 10), p.Last.Seq).Scan(&found)
+	return found, err
 }
 
 // resume finds where to read on; where that is not possible the whole table is read.
@@ -174,13 +184,13 @@ func (c *session) resume(ctx context.Context) error {
 	if err != nil {
 		return c.readAll(ctx, err.Error())
 	}
-	var next, pruned string
-	err = c.conn.QueryRow(ctx, `SELECT pg_snapshot_xmax(pg_current_snapshot())::text,
-		coalesce((SELECT pruned::text FROM retraind.sources WHERE source = $1), '0')`, c.model).Scan(&next, &pruned)
+	var sees, pruned string
+	err = c.conn.QueryRow(ctx, `SELECT pg_current_snapshot()::text,
+		coalesce((SELECT pruned::text FROM retraind.sources WHERE source = $1), '0')`, c.model).Scan(&sees, &pruned)
 	if err != nil {
 		return err
 	}
-	nextXID, err := parseXID(next)
+	now, err := parseSnapshot(sees)
 	if err != nil {
 		return err
 	}
@@ -188,9 +198,23 @@ func (c *session) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if reason := stored.lost(c.at, nextXID, prunedXID); reason != "" {
-		return c.readAll(ctx, reason)
+	reason := stored.lost(c.at, now.next, prunedXID)
+	switch {
+	case reason == "" && !stored.Compare:
+		c.at = stored
+		return nil
+	case reason == "":
+		c.at, reason = stored, crashed
+	case reason == crashed:
+		intact, err := c.intact(ctx, stored, prunedXID)
+		if err != nil {
+			return err
+		}
+		if intact {
+			if c.at, err = stored.survive(c.at.Statistics, now); err != nil {
+				return err
+			}
+		}
 	}
-	c.at = stored
-	return nil
+	return c.readAll(ctx, reason)
 }

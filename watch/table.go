@@ -104,8 +104,20 @@ func (c *session) readAll(ctx context.Context, reason string) error {
 		return err
 	}
 	// The connection is given up after any error, and with it the transaction.
+	if c.at.Compare { // what is left is read first, so that no change between two others is missed
+		for begun := true; begun; {
+			begun = c.at.Upto != ""
+			rows := 0
+			if _, err := c.query(ctx, &rows); err != nil {
+				return err
+			}
+		}
+	}
 	next := c.at
-	next.Upto, next.Seq = "", 0
+	next.Compare, next.Upto, next.Seq, next.Top = false, "", 0, row{}
+	if next.Last, err = c.lastRow(ctx, tx); err != nil {
+		return err
+	}
 	if err := tx.QueryRow(ctx, "SELECT pg_current_snapshot()::text").Scan(&next.Snapshot); err != nil {
 		return err
 	}
@@ -123,6 +135,19 @@ func (c *session) readAll(ctx context.Context, reason string) error {
 	c.at = next
 	c.arrived(max(1, count))
 	return nil
+}
+
+// lastRow is the one with the greatest transaction id in the outbox.
+func (c *session) lastRow(ctx context.Context, tx pgx.Tx) (last row, err error) {
+	var xid string
+	err = tx.QueryRow(ctx, "SELECT o.xid::text, o.seq FROM "+c.schema.outbox()+" AS o ORDER BY o.xid DESC, o.seq DESC LIMIT 1").Scan(&xid, &last.Seq)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return row{}, nil
+	}
+	if err == nil {
+		last.XID, err = parseXID(xid)
+	}
+	return last, err
 }
 
 // firstRead is the reason of a whole-table read that nobody need know of.

@@ -147,7 +147,11 @@ func (f *following) play(kills int) {
 	if diff := cmp.Diff(audit, got.changes); diff != "" {
 		t.Errorf("changes by item (-as committed +as stored):\n%.3000s", diff)
 	}
-	if got.sweep != 1 {
+	crashes := int64(0)
+	if f.capture == watch.CaptureOutbox { // after each the table is compared, once what was left is read
+		crashes = int64(kills / 5)
+	}
+	if got.sweep < 1 || got.sweep > 1+crashes {
 		t.Errorf("the whole table was read %d times", got.sweep)
 	}
 	n := 0

@@ -420,6 +420,9 @@ func (k *keeper) nextTurn(now time.Time, r drift.Report, d policy.Decision) time
 			earlier(c.Trips)
 		}
 	}
+	if k.reading() { // the end of it is no change of a label
+		earlier(now.Add(time.Second))
+	}
 	if r.State == drift.StateAsleep || r.State == drift.StateError || r.State == drift.StateUnscored {
 		earlier(now.Add(min(max(e.MaxWait.D(), time.Second), time.Minute)))
 	}

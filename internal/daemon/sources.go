@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/watch"
@@ -44,6 +45,18 @@ func (k *keeper) runSources(ctx context.Context) error {
 		group.Go(func() error { return s.Run(ctx) })
 	}
 	return group.Wait()
+}
+
+// reading says whether a source has neither read what is there nor met with trouble yet. A start after that was over
+// once does not begin it again.
+func (k *keeper) reading() bool {
+	if k.last != nil && !slices.ContainsFunc(k.last.Blocked, func(b policy.Blocker) bool { return b.Reason == policy.ReasonInsufficientData }) {
+		return false
+	}
+	return slices.ContainsFunc(k.sources, func(s watch.Source) bool {
+		h := s.Health()
+		return !h.Up && h.Error == ""
+	})
 }
 
 // prober is a source that can say beforehand what would keep it from working.

@@ -34,7 +34,7 @@ type force struct {
 // it again; queued says that there is one.
 func (k *keeper) history(ctx context.Context) (h policy.History, queued bool, err error) {
 	var plan *actions.Plan
-	h.Last = k.before
+	h.Last, h.Reading = k.before, k.reading()
 	err = k.d.store.View(ctx, func(t *store.Tx) error {
 		row, err := t.Model(k.name)
 		if err != nil {

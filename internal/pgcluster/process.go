@@ -66,7 +66,7 @@ func (c *Cluster) up(ctx context.Context) (*process, error) {
 			return server, nil
 		}
 		err = errors.Join(err, server.end(syscall.SIGKILL, 10*time.Second))
-		if attempt == 50 || ctx.Err() != nil || !strings.Contains(err.Error(), "is still in use") {
+		if attempt == 200 || ctx.Err() != nil || !strings.Contains(err.Error(), "is still in use") {
 			return nil, err
 		}
 		<-tick.C

@@ -60,6 +60,9 @@ func StartEmbedded(o Options) (*Broker, error) {
 			return nil, listenFault(o, err)
 		}
 	}
+	if err := mend(o.Dir, o.Log); err != nil {
+		return nil, fmt.Errorf("start nats: %w", err)
+	}
 	s, err := server.NewServer(&server.Options{
 		ServerName: o.Name, Host: o.Host, Port: o.Port, DontListen: o.Port == 0,
 		JetStream: true, StoreDir: o.Dir, NoSigs: true, NoSystemAccount: false,

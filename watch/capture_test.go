@@ -156,3 +156,34 @@ func TestABrokenExpressionIsRefusedByTheMigration(t *testing.T) {
 	}
 	b.exec(`UPDATE items SET category = 'still works'`)
 }
+
+// TestHostileSearchPath: the update's trigger runs as its owner without a search_path of its own, so nothing in it may be
+// looked up in the writer's.
+func TestHostileSearchPath(t *testing.T) {
+	t.Parallel()
+	b := setup(t, itemsSQL, func(dsn string) *Postgres { return itemsConfig(dsn) })
+	b.exec(`INSERT INTO items (id, title, category) VALUES (1, 't', 'a')`)
+	b.exec(`CREATE SCHEMA evil; CREATE DOMAIN evil.text AS int; CREATE DOMAIN evil.regclass AS int; CREATE DOMAIN evil.jsonb AS int`)
+	for _, name := range []string{"current_setting(pg_catalog.text, bool)", "jsonb_build_object(VARIADIC pg_catalog.text[])", "currval(pg_catalog.regclass)", "pg_notify(pg_catalog.text, pg_catalog.text)", "pg_try_advisory_lock_shared(int, int)", "pg_advisory_unlock_shared(int, int)"} {
+		b.exec(`CREATE FUNCTION evil.` + name + ` RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'hijacked'; END $$`)
+	}
+	for operator, operand := range map[string]string{"=": "pg_catalog.text", "<>": "pg_catalog.text", "%": "bigint"} {
+		b.exec(`CREATE OR REPLACE FUNCTION evil.boom(` + operand + `, ` + operand + `) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'hijacked'; END $$`)
+		b.exec(`CREATE OPERATOR evil.` + operator + ` (FUNCTION = evil.boom, LEFTARG = ` + operand + `, RIGHTARG = ` + operand + `)`)
+	}
+	writer := connect(t, b.cfg.DSN)
+	for _, sql := range []string{
+		`SET search_path = evil, pg_catalog, public`, `UPDATE public.items SET category = 'b'`, `UPDATE public.items SET title = 'u'`,
+		`UPDATE public.items SET updated_by = 'anna', category = 'c'`, `UPDATE public.items SET id = 2`,
+	} {
+		if _, err := writer.Exec(t.Context(), sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	if got := len(b.outbox()); got != 6 {
+		t.Errorf("%d rows were recorded", got)
+	}
+	if _, err := writer.Exec(t.Context(), `SELECT 'a'::pg_catalog.text = 'b'::pg_catalog.text`); err == nil {
+		t.Error("the path is not hostile")
+	}
+}

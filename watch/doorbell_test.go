@@ -16,13 +16,13 @@ func quiet(dsn string) *Postgres {
 	return cfg
 }
 
-// sleeping waits until the source holds no lock and its connection waits.
+// sleeping waits until the source holds the doorbell's lock and its connection waits.
 func (b *bundle) sleeping() {
 	b.t.Helper()
 	b.sink.until(b.t, "the source to sleep", func() bool {
 		var asleep bool
 		err := b.conn.QueryRow(b.t.Context(), `SELECT count(*) = 1 AND bool_and(state = 'idle' AND now() - state_change > '50ms'
-			AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.pid = a.pid))
+			AND EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.granted AND l.pid = a.pid))
 			FROM pg_stat_activity a WHERE application_name = 'retraind' AND datname = current_database()`).Scan(&asleep)
 		if err != nil {
 			b.t.Fatal(err)

@@ -14,11 +14,15 @@ const (
 	// change waits a few milliseconds at most.
 	lingerStep  = 4 * time.Millisecond
 	lingerSteps = 6
+	// lingerRow is how much longer it waits for each row that came, up to lingerMost: of thousands a second many are
+	// read at once, which leaves the server to its writers.
+	lingerRow  = 500 * time.Microsecond
+	lingerMost = 40 * time.Millisecond
 	// What may have been written without a ring is looked for at these intervals.
 	restlessMin = 5 * time.Millisecond
 	restlessMax = time.Second
-	// lockPatience is how long the listener waits for writers that rang to end their transactions.
-	lockPatience = "20ms"
+	// armPatience is how long the listener waits for the doorbell's lock, which writers take for some microseconds.
+	armPatience = "20ms"
 )
 
 // listen follows the outbox until ctx ends or the connection breaks.
@@ -33,82 +37,66 @@ func (c *session) listen(ctx context.Context) error {
 	}
 }
 
-// awake reads until nothing came for some steps, with the doorbell's lock as soon as the writers that rang are done.
+// awake reads until nothing came for some steps. Nobody rings meanwhile.
 func (c *session) awake(ctx context.Context) error {
-	if _, err := c.round(ctx); err != nil {
+	if err := c.disarm(ctx); err != nil {
 		return err
 	}
-	for idle := 0; idle < lingerSteps; idle++ {
-		if err := c.lock(ctx); err != nil {
-			return err
-		}
+	for idle := 0; idle <= lingerSteps; idle++ {
 		n, err := c.round(ctx)
 		if err != nil {
 			return err
 		}
 		if n > 0 {
-			idle = -1
+			idle = 0
 		}
 		if err := c.house(ctx); err != nil {
 			return err
 		}
-		if err := pause(ctx, lingerStep); err != nil {
+		if err := pause(ctx, min(lingerMost, max(lingerStep, time.Duration(n)*lingerRow))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// lock takes the doorbell's lock alone. Waiting for it keeps new writers from ringing; a writer whose transaction lasts
-// is not waited for long, and then writers go on ringing.
-func (c *session) lock(ctx context.Context) error {
-	if c.locked {
+// arm takes the doorbell's lock, so that writers ring. It fails while another listener sleeps: a second daemon, or what
+// the server has left of an earlier connection of ours. Writers then ring until that one wakes.
+func (c *session) arm(ctx context.Context) error {
+	if c.armed {
 		return nil
 	}
 	var patience string
 	var void any
 	err := c.conn.QueryRow(ctx, "SELECT set_config('lock_timeout', $3, true), pg_advisory_lock($1, $2)",
-		lockClass, lockObject(c.model), lockPatience).Scan(&patience, &void)
+		lockClass, lockObject(c.model), armPatience).Scan(&patience, &void)
 	var server *pgconn.PgError
 	if errors.As(err, &server) && server.Code == "55P03" {
 		return nil
 	}
-	c.locked = err == nil
+	c.armed = err == nil
 	return err
 }
 
-// foreign tells whether another listener holds the lock: a second daemon, or what the server has left of an earlier
-// connection of ours. While it does, nobody rings for us.
-func (c *session) foreign(ctx context.Context) (bool, error) {
-	var shared bool
-	err := c.conn.QueryRow(ctx, "SELECT pg_try_advisory_lock_shared($1, $2)", lockClass, lockObject(c.model)).Scan(&shared)
-	if err != nil || !shared {
-		return true, err
+func (c *session) disarm(ctx context.Context) error {
+	if !c.armed {
+		return nil
 	}
-	_, err = c.conn.Exec(ctx, "SELECT pg_advisory_unlock_shared($1, $2)", lockClass, lockObject(c.model))
-	return false, err
+	_, err := c.conn.Exec(ctx, "SELECT pg_advisory_unlock($1, $2)", lockClass, lockObject(c.model))
+	c.armed = false
+	return err
 }
 
-// asleep gives the lock back, reads what was committed meanwhile, and waits for a ring. Transactions that found the
-// lock taken and commit later do not ring, so they are looked for until none can be left.
+// asleep arms the doorbell, reads what was committed meanwhile, and waits for a ring. Transactions that found it unarmed
+// and commit later do not ring, so they are looked for until none can be left.
 func (c *session) asleep(ctx context.Context) error {
-	foreign := !c.locked
-	if c.locked {
-		if _, err := c.conn.Exec(ctx, "SELECT pg_advisory_unlock($1, $2)", lockClass, lockObject(c.model)); err != nil {
-			return err
-		}
-		c.locked = false
-	}
-	var silent []string // transactions that may have found the lock taken
+	var silent []string // transactions that may have found it unarmed
 	restless := restlessMin
 	polled := time.Now()
 	for first := true; ; first = false {
-		wasForeign := foreign
-		if foreign {
-			var err error
-			if foreign, err = c.foreign(ctx); err != nil {
-				return err
-			}
+		wasArmed := c.armed && !first
+		if err := c.arm(ctx); err != nil {
+			return err
 		}
 		writers, n, err := c.look(ctx)
 		if err != nil || n > 0 {
@@ -117,11 +105,11 @@ func (c *session) asleep(ctx context.Context) error {
 		if err := c.house(ctx); err != nil {
 			return err
 		}
-		if first || wasForeign {
+		if !wasArmed {
 			silent = writers
 		}
 		silent = slices.DeleteFunc(silent, func(writer string) bool { return !slices.Contains(writers, writer) })
-		for unsettled := foreign || len(silent) > 0; ; {
+		for unsettled := !c.armed || len(silent) > 0; ; {
 			wait := min(pingEvery, time.Until(polled.Add(c.cfg.poll())))
 			if unsettled {
 				wait = min(wait, restless)

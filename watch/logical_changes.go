@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -105,6 +106,9 @@ func (s *stream) sameText(i *image) bool {
 // sides makes of each image its old and its fresh side: two for each, in order. Without values only the keys are.
 func (s *stream) sides(ctx context.Context, images []image, values bool) ([]side, error) {
 	r := s.relation
+	if r.direct {
+		return s.verbatim(images), nil
+	}
 	whole := make([]bool, 0, 2*len(images))
 	columns := make([][]*string, len(r.sent))
 	var which []int // of the returned sides
@@ -146,6 +150,32 @@ func (s *stream) sides(ctx context.Context, images []image, values bool) ([]side
 	return out, rows.Err()
 }
 
+// verbatim is sides where the log says it all.
+func (s *stream) verbatim(images []image) []side {
+	out := make([]side, 2*len(images))
+	for n := range images {
+		for k, cells := range [][]cell{images[n].old, images[n].fresh} {
+			if cells == nil {
+				continue
+			}
+			found := &out[2*n+k]
+			if text := cells[s.relation.keys[0]].text; text != nil {
+				found.key = asText(*text)
+			}
+			if known(cells, s.relation.labels) {
+				found.labels = make(Labels, len(s.schema.targets))
+				for _, t := range s.schema.targets {
+					if text := cells[slices.Index(s.relation.names, t.source)].text; text != nil {
+						found.labels[t.name] = asText(*text)
+					}
+				}
+			}
+			s.texts(found, cells, nil, true)
+		}
+	}
+	return out
+}
+
 // side reads what the server made of a tuple: its key, its labels and the text columns that are no text.
 func (s *stream) side(raw [][]byte, cells []cell, whole, values bool) (side, error) {
 	out := side{key: string(raw[0])}
@@ -156,19 +186,24 @@ func (s *stream) side(raw [][]byte, cells []cell, whole, values bool) (side, err
 			return side{}, err
 		}
 	}
+	s.texts(&out, cells, raw[2:], values)
+	return out, nil
+}
+
+// texts gives a side its text columns: what the log holds, or for other types what the server made of it, in order.
+func (s *stream) texts(out *side, cells []cell, made [][]byte, values bool) {
 	r := s.relation
-	made, some, all := 2, false, true
+	some, all := false, true
 	text := make(map[string]string, len(r.text))
 	for k, i := range r.text {
-		var value []byte
-		if !r.exact[k] {
-			value = raw[made]
-			made++
-		} else if cells[i].text != nil {
-			value = []byte(*cells[i].text)
-		}
-		if value != nil {
-			text[s.cfg.Text[k]] = string(value)
+		switch {
+		case !r.exact[k]:
+			if made[0] != nil {
+				text[s.cfg.Text[k]] = string(made[0])
+			}
+			made = made[1:]
+		case cells[i].text != nil:
+			text[s.cfg.Text[k]] = asText(*cells[i].text)
 		}
 		known := values && cells[i].known
 		all = all && known
@@ -178,19 +213,25 @@ func (s *stream) side(raw [][]byte, cells []cell, whole, values bool) (side, err
 	if out.part = some && !all; all {
 		out.text = text
 	}
-	return out, nil
 }
 
 // reread returns the present rows of those images that the log tells in part only.
 func (s *stream) reread(ctx context.Context, images []image, sides []side) (map[string]Item, error) {
 	var keys []string
+	var writers []uint32
 	for i := range images {
 		if fresh := sides[2*i+1]; images[i].fresh != nil && fresh.key != "" && (fresh.labels == nil || fresh.part || fresh.text == nil && images[i].insert) {
 			keys = append(keys, fresh.key)
+			if n := len(writers); n == 0 || writers[n-1] != images[i].xid {
+				writers = append(writers, images[i].xid)
+			}
 		}
 	}
 	if len(keys) == 0 {
 		return nil, nil
+	}
+	if err := s.visible(ctx, writers); err != nil {
+		return nil, err
 	}
 	types := s.schema.keyTypes(s.columns)
 	where := fmt.Sprintf("r.%s = ANY ($1::text[]::%s[])", ident(s.cfg.ID[0]), types[0])
@@ -215,4 +256,25 @@ func (s *stream) reread(ctx context.Context, images []image, sides []side) (map[
 		out[item.ID] = item
 	}
 	return out, rows.Err()
+}
+
+// visible waits until queries see what transactions wrote: their commits are in the log a little before that, and longer
+// while a synchronous standby has not confirmed them.
+func (s *stream) visible(ctx context.Context, writers []uint32) error {
+	for {
+		var text string
+		if err := s.conn.QueryRow(ctx, "SELECT pg_current_snapshot()::text").Scan(&text); err != nil {
+			return err
+		}
+		seen, err := parseSnapshot(text)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(writers, func(xid uint32) bool { return !seen.holds(xid) }) {
+			return nil
+		}
+		if err := pause(ctx, time.Millisecond); err != nil {
+			return err
+		}
+	}
 }

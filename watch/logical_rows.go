@@ -19,6 +19,7 @@ type cell struct {
 // image is one row's change as the log tells it.
 type image struct {
 	commit         lsn
+	xid            uint32 // of the transaction, its low half
 	ordinal        int
 	at             time.Time
 	author, origin string
@@ -51,6 +52,7 @@ type relation struct {
 	exact  []bool
 	author int // or -1
 	query  string
+	direct bool // key, labels and text are what the log holds: nothing need be asked of the server
 }
 
 // newRelation plans how rows are read. Keys and labels are what the server makes of the logged values, whatever their
@@ -97,7 +99,22 @@ func newRelation(d *decoder, m *pglogrepl.RelationMessage) *relation {
 		r.author = slices.Index(r.names, d.cfg.Author)
 	}
 	r.query = r.evaluate(d)
+	r.direct = len(r.keys) == 1 && len(needed) == len(d.schema.targets) && !slices.Contains(r.exact, false)
+	for _, i := range slices.Concat(r.keys, r.labels) {
+		r.direct = r.direct && verbatim(d.columns[r.names[i]], !slices.Contains(r.labels, i))
+	}
 	return r
+}
+
+// verbatim tells whether the log shows a type's values as a key, or as the text of a label.
+func verbatim(sqlType string, key bool) bool {
+	switch {
+	case sqlType == "text" || strings.HasPrefix(sqlType, "character varying"):
+		return !strings.HasSuffix(sqlType, "[]")
+	case sqlType == "integer" || sqlType == "bigint" || sqlType == "smallint" || sqlType == "uuid":
+		return key
+	}
+	return false
 }
 
 // evaluate is the SQL that makes key, labels and text of rows that come as one array of texts for each sent column.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +18,7 @@ const (
 	// lingerStream is how long a transaction waits for the next one, to be stored with it.
 	lingerStream = time.Millisecond
 	// lingerMax bounds that under a steady stream.
-	lingerMax = 20 * time.Millisecond
+	lingerMax = 5 * time.Millisecond
 	// idleStore is how often the place is stored while other tables fill the log, so that the server may remove it.
 	idleStore = 10 * time.Second
 	// slotBusy is how long a slot may stay with the connection before this one.
@@ -39,7 +40,8 @@ type stream struct {
 	heard    time.Time // when the server spoke last
 	pending  []image
 	size     int
-	since    time.Time // when the first of pending came
+	since    time.Time     // when the first of pending came
+	rest     time.Duration // how long the next message may wait, since many came at once
 }
 
 // stream follows the log. It ends with an *again when the table must be read or inspected anew.
@@ -56,7 +58,7 @@ func (d *decoder) stream(ctx context.Context, slot string, well func()) error {
 		}
 	}()
 	options := pglogrepl.StartReplicationOptions{PluginArgs: []string{"proto_version '1'", "publication_names " + literal(ident(d.schema.publication()))}}
-	if slices.Contains([]string{"13"}, majorVersion(repl)) {
+	if majorVersion(repl) == "13" {
 		d.log.Debug("PostgreSQL 13 sends no messages: origins are not known")
 	} else {
 		options.PluginArgs = append(options.PluginArgs, "messages 'true'")
@@ -97,6 +99,8 @@ func (d *decoder) whileBusy(ctx context.Context, f func() error) error {
 }
 
 func (s *stream) run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, s.interrupt)
+	defer stop()
 	for {
 		wait := pingEvery
 		if s.begin == nil && len(s.pending) > 0 {
@@ -110,6 +114,7 @@ func (s *stream) run(ctx context.Context) error {
 		}
 		switch {
 		case message == nil && s.begin == nil && len(s.pending) > 0:
+			s.rest = min(lingerMost, time.Duration(len(s.pending))*lingerRow)
 			err = s.flush(ctx)
 		case message == nil:
 			err = s.silence(ctx)
@@ -120,24 +125,40 @@ func (s *stream) run(ctx context.Context) error {
 		if err == nil && s.begin == nil && len(s.pending) == 0 {
 			err = s.idle(ctx)
 		}
-		if err != nil {
+		if err == nil && s.rest > lingerStream {
+			// Of thousands a second many are read at once, which leaves the server to its writers.
+			err = pause(ctx, s.rest)
+		}
+		if s.rest = 0; err != nil {
 			return err
 		}
 	}
 }
 
-// receive waits for a message of the stream; nil when none came in time.
+// interrupt ends a receive.
+func (s *stream) interrupt() {
+	if err := s.repl.Conn().SetReadDeadline(time.Unix(1, 0)); err != nil {
+		s.log.Debug("interrupt the stream", "err", err)
+	}
+}
+
+// receive waits for a message of the stream; nil when none came in time. It goes past pgconn's own function, which
+// starts a goroutine for each message.
 func (s *stream) receive(ctx context.Context, wait time.Duration) (*pgproto3.CopyData, error) {
 	if wait == 0 {
 		return nil, ctx.Err()
 	}
-	limited, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	message, err := s.repl.ReceiveMessage(limited)
+	if err := s.repl.Conn().SetReadDeadline(time.Now().Add(wait)); err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil { // else its interrupt is yet to come
+		return nil, context.Cause(ctx)
+	}
+	message, err := s.repl.Frontend().Receive()
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
-	case pgconn.Timeout(err) && !s.repl.IsClosed():
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, nil
 	case err != nil:
 		return nil, err
@@ -308,7 +329,7 @@ func (s *stream) row(ctx context.Context, id uint32, insert bool, old *pglogrepl
 	if len(s.pending) == 0 {
 		s.since = time.Now()
 	}
-	i := image{insert: insert, commit: lsn(s.begin.FinalLSN), ordinal: s.ordinal, at: s.begin.CommitTime.UTC(), author: s.author, origin: s.origin}
+	i := image{insert: insert, commit: lsn(s.begin.FinalLSN), xid: s.begin.Xid, ordinal: s.ordinal, at: s.begin.CommitTime.UTC(), author: s.author, origin: s.origin}
 	i.old, i.fresh = s.relation.cells(old, whole), s.relation.cells(fresh, true)
 	for k := range i.fresh {
 		if i.old != nil && !i.fresh[k].known {

@@ -37,7 +37,7 @@ func (c *session) hears(ctx context.Context) (bool, error) {
 // pollPooled follows where nobody can ring.
 func (c *session) pollPooled(ctx context.Context) error {
 	every := min(pooledPoll, c.cfg.poll())
-	c.notice(&c.pooled, fmt.Sprintf("a pooler in transaction mode stands before PostgreSQL and swallows notifications: changes are looked for every %s, and each writer's commit pays for ringing in vain; let %s name the server itself, or a pool in session mode", every, c.cfg.dsnPlace()))
+	c.notice(&c.pooled, fmt.Sprintf("a pooler in transaction mode stands before PostgreSQL and swallows notifications: changes are looked for every %s; let %s name the server itself, or a pool in session mode", every, c.cfg.dsnPlace()))
 	for {
 		if _, err := c.round(ctx); err != nil {
 			return err

@@ -26,17 +26,17 @@ func (c *session) roundQuery() string {
 	if c.at.Upto != "" {
 		rest = " AND seq > $3::bigint AND pg_visible_in_snapshot(xid, $4::text::pg_snapshot)"
 	}
-	return fmt.Sprintf(`SELECT s::text, b.xid::text, b.seq, b.op, coalesce(b.item, ''), b.old::text, b.new::text, coalesce(b.author, ''), coalesce(b.origin, ''), b.at, t.*
+	return fmt.Sprintf(`SELECT s::text, o.xid::text, o.seq, o.op, coalesce(o.item, ''), o.old::text, o.new::text, %[6]s, %[7]s, o.at, t.*
 FROM pg_current_snapshot() AS s CROSS JOIN (
   SELECT * FROM (
     SELECT * FROM %[5]s WHERE xid >= $1::text::xid8
     UNION ALL
     SELECT * FROM %[5]s WHERE xid = ANY ($2::text[]::xid8[])
   ) AS u WHERE true%[1]s ORDER BY seq
-) AS b LEFT JOIN LATERAL (
-  SELECT true AS present, %[2]s FROM %[3]s AS t WHERE (b.op = 'insert' OR b.text_changed) AND %[4]s LIMIT 1
+) AS o LEFT JOIN LATERAL (
+  SELECT true AS present, %[2]s FROM %[3]s AS t WHERE (o.op = 'insert' OR o.text_changed) AND %[4]s LIMIT 1
 ) AS t ON true
-ORDER BY b.seq`, rest, strings.Join(text, ", "), c.schema.table, c.byKey("t", "b.item"), c.schema.outbox())
+ORDER BY o.seq`, rest, strings.Join(text, ", "), c.schema.table, c.byKey("t", "o.item"), c.schema.outbox(), authorOfRow, originOfRow)
 }
 
 // byKey compares the key columns of a row with a key's text, in the columns' own types so that their index is used.

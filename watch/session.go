@@ -27,7 +27,7 @@ type session struct {
 	conn     *pgx.Conn
 	at       position // where reading stands; its identity is the server's
 	keyTypes []string // SQL types of the key columns
-	locked   bool     // whether this session holds the doorbell's lock
+	armed    bool     // whether this session holds the doorbell's lock, so that writers ring
 	shared   bool     // whether a pooler gives the server's process to others between transactions
 	pruned   time.Time
 	housed   time.Time

@@ -121,8 +121,8 @@ func (s *schema) function(event string) string { return ident("retraind", s.mode
 // are found; it does not change with the way in which the SQL is written.
 func (s *schema) definition() string {
 	h := sha256.New()
-	// Lengths keep lists apart: writing to a hash never fails.
-	fmt.Fprintf(h, "%q %q %q %q", []string(s.ident), s.cfg.ID, s.cfg.Text, s.cfg.Author)
+	// Quotes keep lists apart: writing to a hash never fails. The number is that of the way in which the triggers ring.
+	fmt.Fprintf(h, "2 %q %q %q %q", []string(s.ident), s.cfg.ID, s.cfg.Text, s.cfg.Author)
 	for _, t := range s.cfg.targets() {
 		fmt.Fprintf(h, " %q=%q", t.name, t.source)
 	}
@@ -177,20 +177,20 @@ END $retraind$;
 // key is a row's identity as text.
 func (s *schema) key(row string) string {
 	if len(s.cfg.ID) == 1 {
-		return row + "." + ident(s.cfg.ID[0]) + "::text"
+		return row + "." + ident(s.cfg.ID[0]) + "::pg_catalog.text"
 	}
 	parts := make([]string, len(s.cfg.ID))
 	for i, column := range s.cfg.ID {
 		parts[i] = row + "." + ident(column)
 	}
-	return "jsonb_build_array(" + strings.Join(parts, ", ") + ")::text"
+	return "pg_catalog.jsonb_build_array(" + strings.Join(parts, ", ") + ")::pg_catalog.text"
 }
 
-// value is one label of a row as jsonb. An expression is evaluated over a subquery of the row, so that its bare
+// value is one label of a row, for an object of jsonb. An expression is evaluated over a subquery of the row, so that its bare
 // column names mean that row.
 func value(row string, t target) string {
 	if plain.MatchString(t.source) {
-		return "to_jsonb(" + row + "." + ident(t.source) + ")"
+		return row + "." + ident(t.source) // the object's function makes jsonb of it
 	}
 	return "(SELECT to_jsonb((" + t.source + ")) FROM (SELECT " + row + ".*) AS retraind_row)"
 }
@@ -205,7 +205,7 @@ func (s *schema) labels(row string) string {
 func (s *schema) ownLabels() string {
 	return s.object(func(t target) string {
 		if plain.MatchString(t.source) {
-			return "to_jsonb(" + ident(t.source) + ")"
+			return ident(t.source)
 		}
 		return "to_jsonb((" + t.source + "))"
 	})
@@ -226,5 +226,5 @@ func (s *schema) object(value func(target) string) string {
 	for _, t := range s.cfg.targets() {
 		parts = append(parts, literal(t.name)+", "+value(t))
 	}
-	return "jsonb_build_object(" + strings.Join(parts, ", ") + ")"
+	return "pg_catalog.jsonb_build_object(" + strings.Join(parts, ", ") + ")"
 }

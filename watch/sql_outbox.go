@@ -95,7 +95,9 @@ CREATE TABLE IF NOT EXISTS %[1]s (
   text_changed boolean NOT NULL DEFAULT false,
   author       text,
   origin       text,
-  at           timestamptz NOT NULL DEFAULT clock_timestamp()
+  at           timestamptz NOT NULL DEFAULT clock_timestamp(),
+  who          text DEFAULT session_user,
+  app          text DEFAULT current_setting('application_name')
 );
 CREATE INDEX IF NOT EXISTS %[2]s ON %[1]s (xid);
 

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -10,29 +11,39 @@ import (
 // a function that compares for itself: a WHEN condition is parsed anew in each statement, which costs more than the
 // call. Transition tables would make large updates cheaper, but are kept for every small one too. Inserts and deletes
 // always matter, so one statement-level trigger handles all their rows at once. The functions run as their owner, so
-// that writers need no rights on the outbox, with a pinned search_path, so that nobody can slip them another operator.
+// that writers need no rights on the outbox, and so that nobody can slip them another operator each has a pinned
+// search_path, or, since pinning it costs a fifth of the call, names all that it uses in full.
+//
+// What a call costs is the number of its expressions, which PL/pgSQL prepares anew in each transaction: so a row keeps
+// the settings that say who wrote it as they are, and the reader makes author and origin of them.
 
-// origin and author of a change, as SQL. Settings win, because retraind marks its own writes with them.
-const origin = `coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, '')`
+// Settings of a session that name author and origin of its changes. Retraind marks its own writes with them.
+const (
+	authorSetting = "pg_catalog.current_setting('retraind.author', true)"
+	originSetting = "pg_catalog.current_setting('retraind.origin', true)"
+)
+
+// Author and origin of a row o of the outbox: as set, else who the session was.
+const (
+	authorOfRow = "coalesce(nullif(o.author, ''), o.who, '')"
+	originOfRow = "coalesce(nullif(o.origin, ''), CASE WHEN starts_with(o.app, 'retraind:') THEN o.app END, '')"
+)
 
 // wrote is the setting that names the row whose author column the statement has just written. What an application
 // leaves as it was says who wrote the row before, not who does now.
 const wrote = "retraind.wrote"
 
-// author is who wrote a row: a setting, the author's column where this write has set it, or the session's user.
-func (s *schema) author(row string) string {
-	column := ""
-	if s.cfg.Author != "" {
-		name := ident(s.cfg.Author)
-		switch row {
-		case "":
-		case "NEW":
-			column = fmt.Sprintf("CASE WHEN TG_OP = 'INSERT' OR current_setting('%s', true) = %s OR OLD.%[3]s::text IS DISTINCT FROM NEW.%[3]s::text THEN NEW.%[3]s::text END, ", wrote, s.key("NEW"), name)
-		default:
-			column = row + "." + name + "::text, "
-		}
+// author is who wrote a row as far as the writer says: a setting, or the author's column where this write has set it.
+func (s *schema) author(row string, update bool) string {
+	if s.cfg.Author == "" || row == "" {
+		return authorSetting
 	}
-	return `coalesce(nullif(current_setting('retraind.author', true), ''), ` + column + `session_user::text)`
+	column := row + "." + ident(s.cfg.Author)
+	value := column + "::pg_catalog.text"
+	if update {
+		value = fmt.Sprintf("CASE WHEN coalesce(pg_catalog.current_setting('%s', true) OPERATOR(pg_catalog.=) %s, false) OR NOT %s THEN %s END", wrote, s.key(row), unchanged(s.cfg.Author), value)
+	}
+	return fmt.Sprintf("CASE WHEN %s OPERATOR(pg_catalog.<>) '' THEN %[1]s ELSE %s END", authorSetting, value)
 }
 
 // triggers returns the functions and triggers of the model's table.
@@ -40,8 +51,8 @@ func (s *schema) triggers() string {
 	var out strings.Builder
 	for _, event := range events {
 		fmt.Fprintf(&out, "CREATE OR REPLACE FUNCTION %s() RETURNS trigger\n"+
-			"LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $retraind$\n#variable_conflict use_column\n%s$retraind$;\n"+
-			"REVOKE ALL ON FUNCTION %[1]s() FROM PUBLIC;\n\n", s.function(event), s.body(event))
+			"LANGUAGE plpgsql SECURITY DEFINER%s AS $retraind$\n#variable_conflict use_column\n%s$retraind$;\n"+
+			"REVOKE ALL ON FUNCTION %[1]s() FROM PUBLIC;\n\n", s.function(event), s.pinned(event), s.body(event))
 	}
 	if s.cfg.Author != "" {
 		fmt.Fprintf(&out, "CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql AS $retraind$\nDECLARE\n  retraind_done text := pg_catalog.set_config('%s', %s, true);\n"+
@@ -115,17 +126,24 @@ func (s *schema) probed() []string {
 	return out
 }
 
-// differ is true when a column differs between OLD and NEW. As text every type can be compared; for text it is free.
-func differ(columns []string) string {
-	parts := make([]string, 0, len(columns))
-	seen := map[string]bool{}
-	for _, c := range columns {
-		if !seen[c] {
-			parts = append(parts, fmt.Sprintf("OLD.%s::text IS DISTINCT FROM NEW.%[1]s::text", ident(c)))
-		}
-		seen[c] = true
+// pinned is the search_path of an event's function; none where all names are full.
+func (s *schema) pinned(event string) string {
+	if event == "update" && !s.expressive() {
+		return ""
 	}
-	return strings.Join(parts, " OR ")
+	return " SET search_path = pg_catalog, pg_temp"
+}
+
+// unchanged is true when columns are the same in OLD and NEW. As text every type can be compared; for text it is free.
+func unchanged(columns ...string) string {
+	parts := make([]string, 0, len(columns))
+	for _, c := range columns {
+		part := fmt.Sprintf("coalesce(OLD.%s::pg_catalog.text OPERATOR(pg_catalog.=) NEW.%[1]s::pg_catalog.text, OLD.%[1]s::pg_catalog.text IS NULL AND NEW.%[1]s::pg_catalog.text IS NULL)", ident(c))
+		if !slices.Contains(parts, part) {
+			parts = append(parts, part)
+		}
+	}
+	return "(" + strings.Join(parts, " AND ") + ")"
 }
 
 // expressive tells whether a label is an SQL expression, which may fail.
@@ -154,63 +172,99 @@ func (s *schema) guarded(body string) string {
 // body is a trigger function's text between $retraind$.
 func (s *schema) body(event string) string {
 	into := "INSERT INTO " + s.outbox() + " (op, item, old, new, text_changed, author, origin)"
-	declare, work := "", ""
 	switch event {
 	case "insert":
-		work = s.guarded(fmt.Sprintf(`IF TG_LEVEL = 'ROW' THEN
+		return s.counted(s.guarded(fmt.Sprintf(`IF TG_LEVEL = 'ROW' THEN
     %[1]s
     VALUES ('insert', %[2]s, NULL, %[3]s, true, %[4]s, %[5]s);
   ELSE
     %[1]s
     SELECT 'insert', %[6]s, NULL, %[7]s, true, %[8]s, %[5]s FROM retraind_new AS r;
-  END IF;`, into, s.key("NEW"), s.labels("NEW"), s.author("NEW"), origin, s.key("r"), s.labels("r"), s.author("r")))
+  END IF;`, into, s.key("NEW"), s.labels("NEW"), s.author("NEW", false), originSetting, s.key("r"), s.labels("r"), s.author("r", false))))
 	case "delete":
-		work = s.guarded(fmt.Sprintf(`IF TG_LEVEL = 'ROW' THEN
+		return s.counted(s.guarded(fmt.Sprintf(`IF TG_LEVEL = 'ROW' THEN
     %[1]s
     VALUES ('delete', %[2]s, %[3]s, NULL, false, %[4]s, %[5]s);
   ELSE
     %[1]s
     SELECT 'delete', %[6]s, %[7]s, NULL, false, %[4]s, %[5]s FROM retraind_old AS r;
-  END IF;`, into, s.key("OLD"), s.labels("OLD"), s.author(""), origin, s.key("r"), s.labels("r")))
+  END IF;`, into, s.key("OLD"), s.labels("OLD"), s.author("", false), originSetting, s.key("r"), s.labels("r"))))
 	case "truncate":
-		work = fmt.Sprintf("%s\n  VALUES ('truncate', NULL, NULL, NULL, false, %s, %s);", into, s.author(""), origin)
-	case "update":
-		columns := append(append(Columns(nil), s.cfg.ID...), s.cfg.Text...)
-		for _, t := range s.cfg.targets() {
-			if plain.MatchString(t.source) {
-				columns = append(columns, t.source)
-			}
-		}
-		nothing := "NOT (" + differ(columns) + ")"
-		if s.expressive() {
-			// Any change of the row's image may matter. The operator is named in full, since it needs no equality of types.
-			nothing = "OLD OPERATOR(pg_catalog.*=) NEW"
-		}
-		declare = fmt.Sprintf(`  retraind_old jsonb;
-  retraind_new jsonb;
-  retraind_text boolean := %s;
-`, differ(s.cfg.Text))
-		// A new key is a delete and an insert.
-		work = fmt.Sprintf("IF %s THEN\n    RETURN NULL;\n  END IF;\n  ", nothing) + s.guarded(fmt.Sprintf(`retraind_old := %[2]s;
-  retraind_new := %[3]s;
-  IF %[4]s IS DISTINCT FROM %[5]s THEN
-    %[1]s
-    VALUES ('delete', %[4]s, retraind_old, NULL, false, %[6]s, %[7]s),
-      ('insert', %[5]s, NULL, retraind_new, true, %[6]s, %[7]s);
-  ELSIF retraind_text OR retraind_old IS DISTINCT FROM retraind_new THEN
-    %[1]s
-    VALUES ('update', %[5]s, retraind_old, retraind_new, retraind_text, %[6]s, %[7]s);
+		return s.counted(fmt.Sprintf("%s\n  VALUES ('truncate', NULL, NULL, NULL, false, %s, %s);", into, s.author("", false), originSetting))
+	}
+	if s.expressive() {
+		return s.expressed(into)
+	}
+	var labels []string
+	for _, t := range s.targets {
+		labels = append(labels, t.source)
+	}
+	values := func(text string) string {
+		return fmt.Sprintf("('update', %s, %s, %s, %s, %s, %s)", s.key("NEW"), s.labels("OLD"), s.labels("NEW"), text, s.author("NEW", true), originSetting)
+	}
+	text := ""
+	if len(s.cfg.Text) > 0 {
+		text = fmt.Sprintf("  ELSIF NOT %s THEN\n    %s\n    VALUES %s;\n", unchanged(s.cfg.Text...), into, values("true"))
+	}
+	return fmt.Sprintf(`BEGIN
+  IF NOT %[1]s THEN
+    -- A new key is a delete and an insert.
+    %[2]s
+    VALUES %[3]s;
+%[4]s  ELSIF NOT %[5]s THEN
+    %[2]s
+    VALUES %[6]s;
   ELSE
     RETURN NULL;
-  END IF;`, into, s.labels("OLD"), s.labels("NEW"), s.key("OLD"), s.key("NEW"), s.author("NEW"), origin))
+  END IF;
+  IF pg_catalog.currval(%[7]s::pg_catalog.regclass) OPERATOR(pg_catalog.%%) %[8]d OPERATOR(pg_catalog.=) 0 THEN
+    PERFORM %[9]s(pg_catalog.currval(%[7]s::pg_catalog.regclass));
+  END IF;
+%[10]s  RETURN NULL;
+END `, unchanged(s.cfg.ID...), into, s.rekeyed("NULL", s.labels("OLD"), s.labels("NEW")), text, unchanged(labels...), values("false"),
+		literal(s.sequence()), boundEvery, s.function("bound"), s.ring())
+}
+
+// rekeyed are the two rows of an item that has got another key.
+func (s *schema) rekeyed(none, old, now string) string {
+	by := s.author("NEW", true) + ", " + originSetting
+	return fmt.Sprintf("('delete', %s, %s, %s, false, %s),\n      ('insert', %s, %[3]s, %[6]s, true, %[4]s)", s.key("OLD"), old, none, by, s.key("NEW"), now)
+}
+
+// expressed is the update's text where a label is an expression: what it reads is not known, and it may fail.
+func (s *schema) expressed(into string) string {
+	text := "false"
+	if len(s.cfg.Text) > 0 {
+		text = "NOT " + unchanged(s.cfg.Text...)
 	}
-	// The doorbell: while the listener is awake it holds the lock alone, so nobody rings and commits do not queue for
-	// NOTIFY. While it sleeps the lock is free, and whoever writes shares it and rings. (One ringer for all would be
-	// cheaper, but its transaction may last, or roll back, while the others' changes wait for its ring.)
+	return s.counted(`-- Any change of the row's image may matter. The operator is named in full, since it needs no equality of types.
+  IF OLD OPERATOR(pg_catalog.*=) NEW THEN
+    RETURN NULL;
+  END IF;
+  `+s.guarded(fmt.Sprintf(`retraind_old := %[2]s;
+  retraind_new := %[3]s;
+  retraind_text := %[4]s;
+  IF NOT %[5]s THEN
+    -- A new key is a delete and an insert.
+    %[1]s
+    VALUES %[6]s;
+  ELSIF retraind_text OR retraind_old IS DISTINCT FROM retraind_new THEN
+    %[1]s
+    VALUES ('update', %[7]s, retraind_old, retraind_new, retraind_text, %[8]s, %[9]s);
+  ELSE
+    RETURN NULL;
+  END IF;`, into, s.labels("OLD"), s.labels("NEW"), text, unchanged(s.cfg.ID...), s.rekeyed("NULL", "retraind_old", "retraind_new"), s.key("NEW"), s.author("NEW", true), originSetting)),
+		"retraind_old jsonb", "retraind_new jsonb", "retraind_text boolean")
+}
+
+// counted is a function's text that writes some rows.
+func (s *schema) counted(work string, declared ...string) string {
+	var declare strings.Builder
+	for _, d := range append(declared, "retraind_rows bigint", "retraind_seq bigint") {
+		declare.WriteString("  " + d + ";\n")
+	}
 	return fmt.Sprintf(`DECLARE
-%[1]s  retraind_rows bigint;
-  retraind_seq bigint;
-BEGIN
+%[1]sBEGIN
   %[2]s
   GET DIAGNOSTICS retraind_rows = ROW_COUNT;
   IF retraind_rows = 0 THEN
@@ -220,9 +274,17 @@ BEGIN
   IF retraind_seq %% %[4]d < retraind_rows THEN
     PERFORM %[5]s(retraind_seq);
   END IF;
-  IF pg_try_advisory_xact_lock_shared(%[6]d, %[7]d) THEN
-    PERFORM pg_notify(%[8]s, '');
+%[6]s  RETURN NULL;
+END `, declare.String(), work, literal(s.sequence()), boundEvery, s.function("bound"), s.ring())
+}
+
+// ring is the doorbell: a listener that sleeps holds the lock, and only then does a writer ring. While the listener is
+// awake, and while there is none, commits do not queue for NOTIFY. The lock is taken only to see whether it is free, in
+// one expression, which nothing interrupts: were it kept until the commit, a long transaction would keep the listener
+// from arming the bell. What a writer found free and commits later, the listener looks for when it goes to sleep.
+func (s *schema) ring() string {
+	return fmt.Sprintf(`  IF NOT (pg_catalog.pg_try_advisory_lock_shared(%[1]d, %[2]d) AND pg_catalog.pg_advisory_unlock_shared(%[1]d, %[2]d)) THEN
+    PERFORM pg_catalog.pg_notify(%[3]s, '');
   END IF;
-  RETURN NULL;
-END `, declare, work, literal(s.sequence()), boundEvery, s.function("bound"), lockClass, lockObject(s.model), literal(channel(s.model)))
+`, lockClass, lockObject(s.model), literal(channel(s.model)))
 }

@@ -14,7 +14,7 @@ DO $retraind$ BEGIN
     AND NOT (inhparent = '"app"."items"'::regclass AND relkind = 'p')) THEN
     RAISE 'triggers record label changes neither of a single partition nor of tables that inherit: %', '"app"."items"';
   END IF;
-  PERFORM r."id"::text, jsonb_build_object('priority', to_jsonb(r."priority"), 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT r.*) AS retraind_row)), r."updated_by"::text, r."title"::text, r."content"::text
+  PERFORM r."id"::pg_catalog.text, pg_catalog.jsonb_build_object('priority', r."priority", 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT r.*) AS retraind_row)), r."updated_by"::text, r."title"::text, r."content"::text
   FROM (SELECT * FROM "app"."items" LIMIT 1000) AS r;
 END $retraind$;
 
@@ -41,7 +41,9 @@ CREATE TABLE IF NOT EXISTS "retraind"."relevance_outbox" (
   text_changed boolean NOT NULL DEFAULT false,
   author       text,
   origin       text,
-  at           timestamptz NOT NULL DEFAULT clock_timestamp()
+  at           timestamptz NOT NULL DEFAULT clock_timestamp(),
+  who          text DEFAULT session_user,
+  app          text DEFAULT current_setting('application_name')
 );
 CREATE INDEX IF NOT EXISTS "relevance_outbox_xid" ON "retraind"."relevance_outbox" (xid);
 
@@ -96,10 +98,10 @@ BEGIN
   BEGIN
     IF TG_LEVEL = 'ROW' THEN
       INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
-      VALUES ('insert', NEW."id"::text, NULL, jsonb_build_object('priority', to_jsonb(NEW."priority"), 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT NEW.*) AS retraind_row)), true, coalesce(nullif(current_setting('retraind.author', true), ''), CASE WHEN TG_OP = 'INSERT' OR current_setting('retraind.wrote', true) = NEW."id"::text OR OLD."updated_by"::text IS DISTINCT FROM NEW."updated_by"::text THEN NEW."updated_by"::text END, session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, ''));
+      VALUES ('insert', NEW."id"::pg_catalog.text, NULL, pg_catalog.jsonb_build_object('priority', NEW."priority", 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT NEW.*) AS retraind_row)), true, CASE WHEN pg_catalog.current_setting('retraind.author', true) OPERATOR(pg_catalog.<>) '' THEN pg_catalog.current_setting('retraind.author', true) ELSE NEW."updated_by"::pg_catalog.text END, pg_catalog.current_setting('retraind.origin', true));
     ELSE
       INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
-      SELECT 'insert', r."id"::text, NULL, jsonb_build_object('priority', to_jsonb(r."priority"), 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT r.*) AS retraind_row)), true, coalesce(nullif(current_setting('retraind.author', true), ''), r."updated_by"::text, session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, '') FROM retraind_new AS r;
+      SELECT 'insert', r."id"::pg_catalog.text, NULL, pg_catalog.jsonb_build_object('priority', r."priority", 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT r.*) AS retraind_row)), true, CASE WHEN pg_catalog.current_setting('retraind.author', true) OPERATOR(pg_catalog.<>) '' THEN pg_catalog.current_setting('retraind.author', true) ELSE r."updated_by"::pg_catalog.text END, pg_catalog.current_setting('retraind.origin', true) FROM retraind_new AS r;
     END IF;
   EXCEPTION WHEN OTHERS THEN
     INSERT INTO "retraind"."relevance_outbox" (op, item) VALUES ('reread', 'a label expression failed: ' || SQLERRM);
@@ -112,8 +114,8 @@ BEGIN
   IF retraind_seq % 1024 < retraind_rows THEN
     PERFORM "retraind"."relevance_bound"(retraind_seq);
   END IF;
-  IF pg_try_advisory_xact_lock_shared(1920234084, -404166168) THEN
-    PERFORM pg_notify('retraind_relevance', '');
+  IF NOT (pg_catalog.pg_try_advisory_lock_shared(1920234084, -404166168) AND pg_catalog.pg_advisory_unlock_shared(1920234084, -404166168)) THEN
+    PERFORM pg_catalog.pg_notify('retraind_relevance', '');
   END IF;
   RETURN NULL;
 END $retraind$;
@@ -125,23 +127,26 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $retr
 DECLARE
   retraind_old jsonb;
   retraind_new jsonb;
-  retraind_text boolean := OLD."title"::text IS DISTINCT FROM NEW."title"::text OR OLD."content"::text IS DISTINCT FROM NEW."content"::text;
+  retraind_text boolean;
   retraind_rows bigint;
   retraind_seq bigint;
 BEGIN
+  -- Any change of the row's image may matter. The operator is named in full, since it needs no equality of types.
   IF OLD OPERATOR(pg_catalog.*=) NEW THEN
     RETURN NULL;
   END IF;
   BEGIN
-    retraind_old := jsonb_build_object('priority', to_jsonb(OLD."priority"), 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT OLD.*) AS retraind_row));
-    retraind_new := jsonb_build_object('priority', to_jsonb(NEW."priority"), 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT NEW.*) AS retraind_row));
-    IF OLD."id"::text IS DISTINCT FROM NEW."id"::text THEN
+    retraind_old := pg_catalog.jsonb_build_object('priority', OLD."priority", 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT OLD.*) AS retraind_row));
+    retraind_new := pg_catalog.jsonb_build_object('priority', NEW."priority", 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT NEW.*) AS retraind_row));
+    retraind_text := NOT (coalesce(OLD."title"::pg_catalog.text OPERATOR(pg_catalog.=) NEW."title"::pg_catalog.text, OLD."title"::pg_catalog.text IS NULL AND NEW."title"::pg_catalog.text IS NULL) AND coalesce(OLD."content"::pg_catalog.text OPERATOR(pg_catalog.=) NEW."content"::pg_catalog.text, OLD."content"::pg_catalog.text IS NULL AND NEW."content"::pg_catalog.text IS NULL));
+    IF NOT (coalesce(OLD."id"::pg_catalog.text OPERATOR(pg_catalog.=) NEW."id"::pg_catalog.text, OLD."id"::pg_catalog.text IS NULL AND NEW."id"::pg_catalog.text IS NULL)) THEN
+      -- A new key is a delete and an insert.
       INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
-      VALUES ('delete', OLD."id"::text, retraind_old, NULL, false, coalesce(nullif(current_setting('retraind.author', true), ''), CASE WHEN TG_OP = 'INSERT' OR current_setting('retraind.wrote', true) = NEW."id"::text OR OLD."updated_by"::text IS DISTINCT FROM NEW."updated_by"::text THEN NEW."updated_by"::text END, session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, '')),
-        ('insert', NEW."id"::text, NULL, retraind_new, true, coalesce(nullif(current_setting('retraind.author', true), ''), CASE WHEN TG_OP = 'INSERT' OR current_setting('retraind.wrote', true) = NEW."id"::text OR OLD."updated_by"::text IS DISTINCT FROM NEW."updated_by"::text THEN NEW."updated_by"::text END, session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, ''));
+      VALUES ('delete', OLD."id"::pg_catalog.text, retraind_old, NULL, false, CASE WHEN pg_catalog.current_setting('retraind.author', true) OPERATOR(pg_catalog.<>) '' THEN pg_catalog.current_setting('retraind.author', true) ELSE CASE WHEN coalesce(pg_catalog.current_setting('retraind.wrote', true) OPERATOR(pg_catalog.=) NEW."id"::pg_catalog.text, false) OR NOT (coalesce(OLD."updated_by"::pg_catalog.text OPERATOR(pg_catalog.=) NEW."updated_by"::pg_catalog.text, OLD."updated_by"::pg_catalog.text IS NULL AND NEW."updated_by"::pg_catalog.text IS NULL)) THEN NEW."updated_by"::pg_catalog.text END END, pg_catalog.current_setting('retraind.origin', true)),
+        ('insert', NEW."id"::pg_catalog.text, NULL, retraind_new, true, CASE WHEN pg_catalog.current_setting('retraind.author', true) OPERATOR(pg_catalog.<>) '' THEN pg_catalog.current_setting('retraind.author', true) ELSE CASE WHEN coalesce(pg_catalog.current_setting('retraind.wrote', true) OPERATOR(pg_catalog.=) NEW."id"::pg_catalog.text, false) OR NOT (coalesce(OLD."updated_by"::pg_catalog.text OPERATOR(pg_catalog.=) NEW."updated_by"::pg_catalog.text, OLD."updated_by"::pg_catalog.text IS NULL AND NEW."updated_by"::pg_catalog.text IS NULL)) THEN NEW."updated_by"::pg_catalog.text END END, pg_catalog.current_setting('retraind.origin', true));
     ELSIF retraind_text OR retraind_old IS DISTINCT FROM retraind_new THEN
       INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
-      VALUES ('update', NEW."id"::text, retraind_old, retraind_new, retraind_text, coalesce(nullif(current_setting('retraind.author', true), ''), CASE WHEN TG_OP = 'INSERT' OR current_setting('retraind.wrote', true) = NEW."id"::text OR OLD."updated_by"::text IS DISTINCT FROM NEW."updated_by"::text THEN NEW."updated_by"::text END, session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, ''));
+      VALUES ('update', NEW."id"::pg_catalog.text, retraind_old, retraind_new, retraind_text, CASE WHEN pg_catalog.current_setting('retraind.author', true) OPERATOR(pg_catalog.<>) '' THEN pg_catalog.current_setting('retraind.author', true) ELSE CASE WHEN coalesce(pg_catalog.current_setting('retraind.wrote', true) OPERATOR(pg_catalog.=) NEW."id"::pg_catalog.text, false) OR NOT (coalesce(OLD."updated_by"::pg_catalog.text OPERATOR(pg_catalog.=) NEW."updated_by"::pg_catalog.text, OLD."updated_by"::pg_catalog.text IS NULL AND NEW."updated_by"::pg_catalog.text IS NULL)) THEN NEW."updated_by"::pg_catalog.text END END, pg_catalog.current_setting('retraind.origin', true));
     ELSE
       RETURN NULL;
     END IF;
@@ -156,8 +161,8 @@ BEGIN
   IF retraind_seq % 1024 < retraind_rows THEN
     PERFORM "retraind"."relevance_bound"(retraind_seq);
   END IF;
-  IF pg_try_advisory_xact_lock_shared(1920234084, -404166168) THEN
-    PERFORM pg_notify('retraind_relevance', '');
+  IF NOT (pg_catalog.pg_try_advisory_lock_shared(1920234084, -404166168) AND pg_catalog.pg_advisory_unlock_shared(1920234084, -404166168)) THEN
+    PERFORM pg_catalog.pg_notify('retraind_relevance', '');
   END IF;
   RETURN NULL;
 END $retraind$;
@@ -173,10 +178,10 @@ BEGIN
   BEGIN
     IF TG_LEVEL = 'ROW' THEN
       INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
-      VALUES ('delete', OLD."id"::text, jsonb_build_object('priority', to_jsonb(OLD."priority"), 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT OLD.*) AS retraind_row)), NULL, false, coalesce(nullif(current_setting('retraind.author', true), ''), session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, ''));
+      VALUES ('delete', OLD."id"::pg_catalog.text, pg_catalog.jsonb_build_object('priority', OLD."priority", 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT OLD.*) AS retraind_row)), NULL, false, pg_catalog.current_setting('retraind.author', true), pg_catalog.current_setting('retraind.origin', true));
     ELSE
       INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
-      SELECT 'delete', r."id"::text, jsonb_build_object('priority', to_jsonb(r."priority"), 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT r.*) AS retraind_row)), NULL, false, coalesce(nullif(current_setting('retraind.author', true), ''), session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, '') FROM retraind_old AS r;
+      SELECT 'delete', r."id"::pg_catalog.text, pg_catalog.jsonb_build_object('priority', r."priority", 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT r.*) AS retraind_row)), NULL, false, pg_catalog.current_setting('retraind.author', true), pg_catalog.current_setting('retraind.origin', true) FROM retraind_old AS r;
     END IF;
   EXCEPTION WHEN OTHERS THEN
     INSERT INTO "retraind"."relevance_outbox" (op, item) VALUES ('reread', 'a label expression failed: ' || SQLERRM);
@@ -189,8 +194,8 @@ BEGIN
   IF retraind_seq % 1024 < retraind_rows THEN
     PERFORM "retraind"."relevance_bound"(retraind_seq);
   END IF;
-  IF pg_try_advisory_xact_lock_shared(1920234084, -404166168) THEN
-    PERFORM pg_notify('retraind_relevance', '');
+  IF NOT (pg_catalog.pg_try_advisory_lock_shared(1920234084, -404166168) AND pg_catalog.pg_advisory_unlock_shared(1920234084, -404166168)) THEN
+    PERFORM pg_catalog.pg_notify('retraind_relevance', '');
   END IF;
   RETURN NULL;
 END $retraind$;
@@ -204,7 +209,7 @@ DECLARE
   retraind_seq bigint;
 BEGIN
   INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
-  VALUES ('truncate', NULL, NULL, NULL, false, coalesce(nullif(current_setting('retraind.author', true), ''), session_user::text), coalesce(nullif(current_setting('retraind.origin', true), ''), CASE WHEN starts_with(current_setting('application_name'), 'retraind:') THEN current_setting('application_name') END, ''));
+  VALUES ('truncate', NULL, NULL, NULL, false, pg_catalog.current_setting('retraind.author', true), pg_catalog.current_setting('retraind.origin', true));
   GET DIAGNOSTICS retraind_rows = ROW_COUNT;
   IF retraind_rows = 0 THEN
     RETURN NULL;
@@ -213,8 +218,8 @@ BEGIN
   IF retraind_seq % 1024 < retraind_rows THEN
     PERFORM "retraind"."relevance_bound"(retraind_seq);
   END IF;
-  IF pg_try_advisory_xact_lock_shared(1920234084, -404166168) THEN
-    PERFORM pg_notify('retraind_relevance', '');
+  IF NOT (pg_catalog.pg_try_advisory_lock_shared(1920234084, -404166168) AND pg_catalog.pg_advisory_unlock_shared(1920234084, -404166168)) THEN
+    PERFORM pg_catalog.pg_notify('retraind_relevance', '');
   END IF;
   RETURN NULL;
 END $retraind$;
@@ -222,7 +227,7 @@ REVOKE ALL ON FUNCTION "retraind"."relevance_truncate"() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION "retraind"."relevance_author"() RETURNS trigger LANGUAGE plpgsql AS $retraind$
 DECLARE
-  retraind_done text := pg_catalog.set_config('retraind.wrote', NEW."id"::text, true);
+  retraind_done text := pg_catalog.set_config('retraind.wrote', NEW."id"::pg_catalog.text, true);
 BEGIN
   RETURN NULL;
 END $retraind$;
@@ -270,7 +275,7 @@ ALTER TABLE "app"."items" ENABLE ALWAYS TRIGGER "retraind_relevance_delete";
 ALTER TABLE "app"."items" ENABLE ALWAYS TRIGGER "retraind_relevance_truncate";
 
 INSERT INTO retraind.sources AS s (source, definition, max_rows, max_size, max_age)
-VALUES ('relevance', '7099d2fe0ec700dadaab5307a3ced3ebccef86878e42cf78a37934267b43dfe2', 1000000, 1073741824, '604800 seconds')
+VALUES ('relevance', '1acf5036f7fa43adbb2db2a8e3155183daed7d70b8f52bd1b0016caeb9f8cd3f', 1000000, 1073741824, '604800 seconds')
 ON CONFLICT (source) DO UPDATE SET (definition, max_rows, max_size, max_age) = (excluded.definition, excluded.max_rows, excluded.max_size, excluded.max_age);
 
 COMMIT;

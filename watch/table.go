@@ -12,8 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// tableQuery selects key, time, each label as JSON, and each text of every row. All columns are text, so that their
-// bytes are taken as they come.
+// tableQuery selects key, time, each label as JSON, and each text of some rows. All columns are text, so that their
+// bytes are taken as they come. The whole table is read by a copy.
 func (s *schema) tableQuery() string {
 	at := "NULL::text"
 	if s.cfg.UpdatedAt != "" {
@@ -28,36 +28,6 @@ func (s *schema) tableQuery() string {
 		columns = append(columns, "r."+ident(column)+"::text")
 	}
 	return fmt.Sprintf("SELECT %s FROM %s AS r", strings.Join(columns, ", "), s.table)
-}
-
-// rows streams the table through tx, one row in memory at a time. Its reader may stop early, which costs the
-// connection, since the server would send the rest otherwise.
-func (s *schema) rows(ctx context.Context, tx pgx.Tx) iter.Seq2[Item, error] {
-	return func(yield func(Item, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		result, err := tx.Query(ctx, s.tableQuery())
-		if err != nil {
-			yield(Item{}, err)
-			return
-		}
-		// In this order: cancelled first, Close need not read what nobody wants.
-		defer result.Close()
-		defer cancel()
-		for result.Next() {
-			item, err := s.item(result.RawValues())
-			if err != nil {
-				yield(Item{}, err)
-				return
-			}
-			if item.ID != "" && !yield(item, nil) {
-				return
-			}
-		}
-		if err := result.Err(); err != nil {
-			yield(Item{}, err)
-		}
-	}
 }
 
 // item copies a row out of the connection's buffer.

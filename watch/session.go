@@ -1,9 +1,11 @@
 package watch
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"sync/atomic"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,6 +23,9 @@ const (
 	pingEvery   = 4 * time.Second
 	pingTimeout = 4 * time.Second
 )
+
+// readAhead is how much of what a server sends is read at once: a table comes in many small rows.
+const readAhead = 64 << 10
 
 // session is one connection with what was learned about its server.
 type session struct {
@@ -51,6 +57,9 @@ func connConfig(cfg *Postgres) (*pgx.ConnConfig, error) {
 		config.RuntimeParams["application_name"] = "retraind"
 	}
 	config.RuntimeParams["client_encoding"] = "UTF8" // whatever the database's own is
+	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		return pgproto3.NewFrontend(bufio.NewReaderSize(r, readAhead), w)
+	}
 	dialer := &net.Dialer{
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: time.Second, Count: 3},
 		Control:         userTimeout,

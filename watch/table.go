@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -60,7 +61,12 @@ func (s *schema) item(raw [][]byte) (Item, error) {
 }
 
 // asText replaces what is no UTF-8: a database of encoding SQL_ASCII hands out bytes as they were put in.
-func asText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+func asText(s string) string {
+	if utf8.ValidString(s) { // several times as fast
+		return s
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
 
 // oneSnapshot is a transaction that sees the table as it was at its first statement.
 var oneSnapshot = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}

@@ -60,9 +60,27 @@ func SignE(b, c int) float64 {
 	if b < 0 || c < 0 || b+c == 0 {
 		return 1
 	}
+	if b <= signSum {
+		return signSummed(b, c)
+	}
 	x, y := float64(b+1), float64(c+1)
 	above := 1 - mathext.RegIncBeta(x, y, 0.5)
 	return math.Exp(min(float64(b+c+1)*math.Ln2+mathext.Lbeta(x, y), 690)) * above
+}
+
+// signSum is up to how many corrections the sum is quicker than the special functions.
+const signSum = 64
+
+// signSummed is SignE by what the incomplete beta function is of whole numbers, the sum over j <= b of
+// C(b+c+1, j) / ((b+c+1) C(b+c, b)), from its last term on down.
+func signSummed(b, c int) float64 {
+	n := float64(b + c + 1)
+	term, sum := n/float64(c+1), 0.0
+	for j := float64(b); j >= 0; j-- {
+		sum += term
+		term *= j / (n - j + 1)
+	}
+	return sum / n
 }
 
 // NonInferiority is the outcome of NonInferior.

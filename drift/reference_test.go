@@ -80,3 +80,21 @@ func TestScoreTestAgainstScipy(t *testing.T) {
 		}
 	}
 }
+
+// TestSignEIsOneFunction holds the sum and the special functions together, and what a policy relies on.
+func TestSignEIsOneFunction(t *testing.T) {
+	t.Parallel()
+	for c := range 120 {
+		before := 0.0
+		for b := range 160 {
+			e := drift.SignE(b, c)
+			if b > c && e < before {
+				t.Fatalf("E(%d, %d) = %g is less than E(%d, %d) = %g", b, c, e, b-1, c, before)
+			}
+			if p := drift.SignTest(b, c); e*p > 1+1e-9 {
+				t.Fatalf("E(%d, %d) = %g has the p-value %g, above its inverse", b, c, e, p)
+			}
+			before = e
+		}
+	}
+}

@@ -3,7 +3,6 @@ package policy
 import (
 	"math"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/retraind/retraind/drift"
@@ -15,13 +14,13 @@ func (a accuracyBelow) judge(r *drift.Report, _ time.Time, c *Condition) {
 	c.settle(r.Accuracy, a.bound, false, r.Accuracy < a.bound, true)
 }
 
-func (a accuracyBelow) tell(r *drift.Report, _ time.Time, c *Condition) {
+func (a accuracyBelow) tell(r *drift.Report, _ time.Time, c *Condition, s *sentences) {
 	c.missing(func() int {
 		return fewest(float64(r.Correct)-a.bound*float64(r.Scored), r.Correct, func(k int) bool {
 			return float64(r.Correct-k)/float64(r.Scored) < a.bound
 		})
 	})
-	c.Text = "accuracy is " + share(r.Accuracy) + than(c.Tripped, ", below ", ", not below ") + share(a.bound)
+	s.say("accuracy is ").share(r.Accuracy).say(than(c.Tripped, ", below ", ", not below ")).share(a.bound)
 }
 
 type accuracyDrop struct{ points float64 }
@@ -43,22 +42,23 @@ func (a accuracyDrop) judge(r *drift.Report, _ time.Time, c *Condition) {
 	c.settle(value, a.points, true, fell || rose, convinced)
 }
 
-func (a accuracyDrop) tell(r *drift.Report, _ time.Time, c *Condition) {
+func (a accuracyDrop) tell(r *drift.Report, _ time.Time, c *Condition, s *sentences) {
 	if r.Baseline == nil {
-		c.Labels, c.Text = -1, "nothing is known about the accuracy at the promotion"
+		c.Labels = -1
+		s.say("nothing is known about the accuracy at the promotion")
 		return
 	}
 	c.missing(func() int { return a.missing(r) })
 	switch {
 	case c.Tripped && r.Drop < a.points:
-		c.Text = "newly arrived items are answered wrongly " + points(r.NewItems.Drop) + " more often than at the promotion, at least " + points(a.points) + ": " + evidenceText("arrivals", r)
+		s.say("newly arrived items are answered wrongly ").points(r.NewItems.Drop).say(" more often than at the promotion, at least ").points(a.points).say(": ").evidence("arrivals", r)
 	case c.Tripped:
 		kind, _ := evidence(r, a.points, 0)
-		c.Text = "accuracy fell by " + points(r.Drop) + ", at least " + points(a.points) + ": " + evidenceText(kind, r)
+		s.say("accuracy fell by ").points(r.Drop).say(", at least ").points(a.points).say(": ").evidence(kind, r)
 	case c.Breached:
-		c.Text = "accuracy fell by " + points(r.Drop) + ", but that is too little evidence: it may be chance"
+		s.say("accuracy fell by ").points(r.Drop).say(", but that is too little evidence: it may be chance")
 	default:
-		c.Text = change("accuracy", r.Drop) + ", less than " + points(a.points)
+		s.change("accuracy", r.Drop).say(", less than ").points(a.points)
 	}
 }
 
@@ -103,13 +103,13 @@ func (m macroF1Drop) judge(r *drift.Report, _ time.Time, c *Condition) {
 	c.settle(r.MacroF1Drop, m.points, true, r.MacroF1Drop >= m.points && r.MacroF1Drop > 0, true)
 }
 
-func (m macroF1Drop) tell(r *drift.Report, _ time.Time, c *Condition) {
+func (m macroF1Drop) tell(r *drift.Report, _ time.Time, c *Condition, s *sentences) {
 	c.missing(nil)
 	if r.Baseline == nil {
-		c.Text = "nothing is known about the macro-F1 at the promotion"
+		s.say("nothing is known about the macro-F1 at the promotion")
 		return
 	}
-	c.Text = change("macro-F1", r.MacroF1Drop) + than(c.Tripped, ", at least ", ", less than ") + points(m.points)
+	s.change("macro-F1", r.MacroF1Drop).say(than(c.Tripped, ", at least ", ", less than ")).points(m.points)
 }
 
 // recallBelow judges one category, or the worst of all that have no floor of their own.
@@ -163,22 +163,24 @@ func (a recallBelow) judge(r *drift.Report, _ time.Time, c *Condition) {
 	}
 }
 
-func (a recallBelow) tell(r *drift.Report, _ time.Time, c *Condition) {
+func (a recallBelow) tell(r *drift.Report, _ time.Time, c *Condition, s *sentences) {
 	worst, small, below := a.find(r)
 	switch {
 	case small != nil:
 		c.missing(nil)
-		c.Text = "recall of " + label(small.Name) + " is " + share(small.Recall) + ", but only " + strconv.Itoa(small.Support) + " of " + strconv.Itoa(a.min) + " held-out items have it"
+		s.say("recall of ", label(small.Name), " is ").share(small.Recall).say(", but only ").count(small.Support).say(" of ").count(a.min).say(" held-out items have it")
 	case worst != nil:
 		c.missing(func() int { return a.missing(worst) })
-		c.Text = "recall of " + label(worst.Name) + " is " + share(worst.Recall) + " of " + strconv.Itoa(worst.Support) + than(c.Tripped, ", below ", ", not below ") + share(a.bound)
+		s.say("recall of ", label(worst.Name), " is ").share(worst.Recall).say(" of ").count(worst.Support).say(than(c.Tripped, ", below ", ", not below ")).share(a.bound)
 		if below > 1 {
-			c.Text += ", and " + strconv.Itoa(below-1) + " more below"
+			s.say(", and ").count(below - 1).say(" more below")
 		}
 	case a.only != "":
-		c.Labels, c.Text = -1, "no held-out item is labelled "+label(a.only)
+		c.Labels = -1
+		s.say("no held-out item is labelled ", label(a.only))
 	default:
-		c.Labels, c.Text = -1, "no category has enough held-out items"
+		c.Labels = -1
+		s.say("no category has enough held-out items")
 	}
 }
 

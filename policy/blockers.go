@@ -6,57 +6,57 @@ import (
 	"github.com/retraind/retraind/drift"
 )
 
-// block lists what keeps a retrain from starting now; without words where only the verdict counts.
-func (p *Policy) block(d *Decision, r *drift.Report, h *History, now time.Time, words bool) {
+// block lists what keeps a retrain from starting now; s is nil where only the verdict counts.
+func (p *Policy) block(d *Decision, r *drift.Report, h *History, now time.Time, s *sentences) {
 	if h.Active != "" {
-		d.blocked(words, ReasonRunActive, time.Time{}, func() string { return "run " + h.Active + " is not over" })
+		d.blocked(s, ReasonRunActive, time.Time{}, func() { s.say("run ", h.Active, " is not over") })
 	}
-	p.blockHold(d, h.Held, ReasonHeld, "held", now, words)
+	p.blockHold(d, h.Held, ReasonHeld, "held", now, s)
 	if d.Forced { // a pause stops what would start by itself, not a person
 		return
 	}
-	p.blockHold(d, h.Paused, ReasonPaused, "paused", now, words)
-	p.blockHold(d, h.Stopped, ReasonPaused, everyPaused, now, words)
+	p.blockHold(d, h.Paused, ReasonPaused, "paused", now, s)
+	p.blockHold(d, h.Stopped, ReasonPaused, everyPaused, now, s)
 	if r.State == drift.StateNoRelease { // a first release from a part of the labels would serve until the next retrain
 		switch {
 		case h.Reading:
-			d.blocked(words, ReasonInsufficientData, time.Time{}, func() string { return "labels are still being read for the first time" })
+			d.blocked(s, ReasonInsufficientData, time.Time{}, func() { s.say("labels are still being read for the first time") })
 		case r.Labels.Items == 0:
-			d.blocked(words, ReasonInsufficientData, time.Time{}, func() string { return "labels are awaited: no item carries one yet" })
+			d.blocked(s, ReasonInsufficientData, time.Time{}, func() { s.say("labels are awaited: no item carries one yet") })
 		}
 	}
-	if s := r.Suspicion; s != nil && s.Suspicious && p.config.Limits.SuspiciousLabels != SuspiciousIgnore {
-		d.blocked(words, ReasonSuspiciousLabels, time.Time{}, func() string { return "labels are suspicious: " + s.Text })
+	if why := r.Suspicion; why != nil && why.Suspicious && p.config.Limits.SuspiciousLabels != SuspiciousIgnore {
+		d.blocked(s, ReasonSuspiciousLabels, time.Time{}, func() { s.say("labels are suspicious: ", why.Text) })
 	}
-	p.blockRuns(d, h, now, words)
-	p.blockWindow(d, h, now, words)
+	p.blockRuns(d, h, now, s)
+	p.blockWindow(d, h, now, s)
 }
 
-// blocked adds a blocker; its text costs more than all the rest.
-func (d *Decision) blocked(words bool, reason Reason, until time.Time, text func() string) {
+// blocked adds a blocker; what it says costs more than all the rest.
+func (d *Decision) blocked(s *sentences, reason Reason, until time.Time, tell func()) {
 	b := Blocker{Reason: reason, Until: until}
-	if words {
-		b.Text = text()
+	if s != nil {
+		tell()
+		b.Text = s.text()
 	}
 	d.Blocked = append(d.Blocked, b)
 }
 
-func (p *Policy) blockHold(d *Decision, hold *Hold, reason Reason, what string, now time.Time, words bool) {
+func (p *Policy) blockHold(d *Decision, hold *Hold, reason Reason, what string, now time.Time, s *sentences) {
 	if !hold.Holds(now) {
 		return
 	}
-	d.blocked(words, reason, hold.Until, func() string {
-		text := what
+	d.blocked(s, reason, hold.Until, func() {
+		s.say(what)
 		if hold.By != "" {
-			text += " by " + hold.By
+			s.say(" by ", hold.By)
 		}
 		if !hold.Until.IsZero() {
-			text += " until " + p.local(hold.Until, now)
+			s.say(" until ").local(hold.Until, now, p.windows.loc)
 		}
 		if hold.Reason != "" {
-			text += ": " + hold.Reason
+			s.say(": ", hold.Reason)
 		}
-		return text
 	})
 }
 
@@ -64,31 +64,31 @@ func (p *Policy) blockHold(d *Decision, hold *Hold, reason Reason, what string, 
 const everyPaused = "every model is paused"
 
 // blockRuns asks the runs before: breaker, new information, cooldown, budget.
-func (p *Policy) blockRuns(d *Decision, h *History, now time.Time, words bool) {
+func (p *Policy) blockRuns(d *Decision, h *History, now time.Time, s *sentences) {
 	limits := &p.config.Limits
 	if n, open := breakerOpen(h, limits.Breaker); open {
-		d.blocked(words, ReasonBreakerOpen, time.Time{}, func() string {
-			return plural(n, "run") + " in a row came to nothing; new labels are awaited"
+		d.blocked(s, ReasonBreakerOpen, time.Time{}, func() {
+			s.plural(n, "run").say(" in a row came to nothing; new labels are awaited")
 		})
 	}
 	if id, same := rejectedOn(h); same {
-		d.blocked(words, ReasonNoNewInformation, time.Time{}, func() string {
-			return "the labels are those on which run " + id + " was rejected"
+		d.blocked(s, ReasonNoNewInformation, time.Time{}, func() {
+			s.say("the labels are those on which run ", id, " was rejected")
 		})
 	}
 	switch until, run := cooledDown(h, limits.Cooldown.D()); {
 	case !now.Before(until):
 	case run.Outcome == OutcomeBlocked && run.Why == ReasonGPUHeld:
-		d.blocked(words, ReasonGPUHeld, until, func() string {
-			return "run " + run.ID + " did not get the GPU: " + run.Text + "; it is tried again from " + p.local(until, now)
+		d.blocked(s, ReasonGPUHeld, until, func() {
+			s.say("run ", run.ID, " did not get the GPU: ", run.Text, "; it is tried again from ").local(until, now, p.windows.loc)
 		})
 	default:
-		d.blocked(words, ReasonCooldown, until, func() string { return "cooldown until " + p.local(until, now) })
+		d.blocked(s, ReasonCooldown, until, func() { s.say("cooldown until ").local(until, now, p.windows.loc) })
 	}
 	if b := limits.Budget; b.Count > 0 {
 		if until, spent := budgetSpent(h, b.Count, b.Per.D(), now); spent {
-			d.blocked(words, ReasonBudget, until, func() string {
-				return "the budget of " + b.String() + " is spent until " + p.local(until, now)
+			d.blocked(s, ReasonBudget, until, func() {
+				s.say("the budget of ", b.String(), " is spent until ").local(until, now, p.windows.loc)
 			})
 		}
 	}
@@ -152,23 +152,17 @@ func cooledDown(h *History, cooldown time.Duration) (until time.Time, run *RunFa
 
 // budgetSpent counts the runs that started in the period that ends now.
 func budgetSpent(h *History, most int, per time.Duration, now time.Time) (until time.Time, spent bool) {
-	started := 0
-	for i := range h.Runs { // newest first
-		at := h.Runs[i].Started
-		if !at.Add(per).After(now) {
-			continue
-		}
-		if started++; started == most {
-			return at.Add(per), true
-		}
+	if len(h.Runs) < most { // newest first
+		return time.Time{}, false
 	}
-	return time.Time{}, false
+	until = h.Runs[most-1].Started.Add(per)
+	return until, until.After(now)
 }
 
 // openings looked at for one that is long enough.
 const openings = 60
 
-func (p *Policy) blockWindow(d *Decision, h *History, now time.Time, words bool) {
+func (p *Policy) blockWindow(d *Decision, h *History, now time.Time, s *sentences) {
 	if p.windows.Always() {
 		return
 	}
@@ -186,24 +180,25 @@ func (p *Policy) blockWindow(d *Decision, h *History, now time.Time, words bool)
 	case open && current.Fits(now, needs):
 	case open:
 		next, ok := p.fitting(now, needs)
-		d.blocked(words, ReasonWindowTooShort, next, func() string {
-			text := p.needs(h) + " and the quiet hours end in " + span(current.End.Sub(now))
+		d.blocked(s, ReasonWindowTooShort, next, func() {
+			s.say(p.needs(h), " and the quiet hours end in ").span(current.End.Sub(now))
 			if ok {
-				return text + "; they are long enough on " + p.local(next, now)
+				s.say("; they are long enough on ").local(next, now, p.windows.loc)
+				return
 			}
-			return text + "; none of the next ones is long enough"
+			s.say("; none of the next ones is long enough")
 		})
 	case d.WindowNext.IsZero():
-		d.blocked(words, ReasonWindowClosed, time.Time{}, func() string { return "no quiet hours come" })
+		d.blocked(s, ReasonWindowClosed, time.Time{}, func() { s.say("no quiet hours come") })
 	default:
 		next, ok := p.fitting(now, needs)
 		if !ok {
-			d.blocked(words, ReasonWindowTooShort, time.Time{}, func() string {
-				return p.needs(h) + " and no quiet hours are that long"
+			d.blocked(s, ReasonWindowTooShort, time.Time{}, func() {
+				s.say(p.needs(h), " and no quiet hours are that long")
 			})
 			return
 		}
-		d.blocked(words, ReasonWindowClosed, next, func() string { return "quiet hours from " + p.local(next, now) })
+		d.blocked(s, ReasonWindowClosed, next, func() { s.say("quiet hours from ").local(next, now, p.windows.loc) })
 	}
 }
 
@@ -232,13 +227,14 @@ func (p *Policy) fitting(now time.Time, needs time.Duration) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// local shows an instant in the policy's zone, with the date where it is another day.
-func (p *Policy) local(t, now time.Time) string { return localTime(t, now, p.windows.loc) }
-
 // LocalTime shows an instant in the zone of now, with the date where it is another day.
 func LocalTime(t, now time.Time) string { return localTime(t, now, now.Location()) }
 
 func localTime(t, now time.Time, loc *time.Location) string {
+	return string(appendLocal(nil, t, now, loc))
+}
+
+func appendLocal(out []byte, t, now time.Time, loc *time.Location) []byte {
 	t, now = t.In(loc), now.In(loc)
 	layout := "15:04 MST"
 	if t.YearDay() != now.YearDay() || t.Year() != now.Year() {
@@ -247,5 +243,5 @@ func localTime(t, now time.Time, loc *time.Location) string {
 	if t.Second() != 0 {
 		layout = layout[:len(layout)-4] + ":05 MST"
 	}
-	return t.Format(layout)
+	return t.AppendFormat(out, layout)
 }

@@ -9,10 +9,10 @@ import (
 )
 
 // condition is one compiled threshold. judge settles the figures and the state, without a word: a backtest asks it a
-// million times a second. tell adds to what was settled the labels that are missing, and the sentence.
+// million times a second. tell adds to what was settled the labels that are missing, and says its sentence.
 type condition interface {
 	judge(r *drift.Report, now time.Time, c *Condition)
-	tell(r *drift.Report, now time.Time, c *Condition)
+	tell(r *drift.Report, now time.Time, c *Condition, s *sentences)
 }
 
 type named struct {
@@ -69,7 +69,7 @@ func (cfg *Conditions) conditions(under string) ([]named, error) {
 		add("label_shift", UnitPSI, lasting(cfg.LabelShift.For, cfg.LabelShift.Margin), labelShift{cfg.LabelShift.PSI})
 	}
 	if cfg.MaxAge != nil {
-		add("max_age", UnitHours, sustain{}, maxAge{cfg.MaxAge.D()})
+		add("max_age", UnitHours, sustain{}, maxAge{cfg.MaxAge.D(), cfg.MaxAge.D().Hours()})
 	}
 	if cfg.When != nil && cfg.When.Expression != "" {
 		program, err := compileWhen(cfg.When.Expression)

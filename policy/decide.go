@@ -17,10 +17,13 @@ func (p *Policy) Decide(r drift.Report, h History, now time.Time) Decision {
 	d := Decision{At: now, Model: r.Model, PolicyDigest: p.digest, Release: r.Release, Seq: r.Seq}
 	d.Conditions = make([]Condition, 0, len(p.retrain)+len(p.urgent)+2)
 	p.judge(&d, &r, &h, now)
-	p.tell(&d, &r, &h, now)
-	p.block(&d, &r, &h, now, true)
+	var s sentences
+	s.all.Grow((len(d.Conditions) + 3) * sentenceLength)
+	p.tell(&d, &r, &h, now, &s)
+	p.block(&d, &r, &h, now, &s)
 	d.Reason = p.reason(&d, &r)
-	d.Text = p.sentence(&d, &r)
+	p.sentence(&d, &r, &s)
+	d.Text = s.text()
 	return d
 }
 
@@ -31,7 +34,7 @@ func (p *Policy) redecide(d *Decision, r *drift.Report, h *History, now time.Tim
 	*d = Decision{At: now, Conditions: d.Conditions[:0], Blocked: d.Blocked[:0], PolicyDigest: p.digest, Release: r.Release, Seq: r.Seq}
 	p.judge(d, r, h, now)
 	if d.Verdict == VerdictRetrain {
-		p.block(d, r, h, now, false)
+		p.block(d, r, h, now, nil)
 	}
 	d.Reason = p.reason(d, r)
 }
@@ -102,6 +105,10 @@ func (n *named) next(d *Decision) *Condition {
 	}
 	d.Conditions = d.Conditions[:i+1]
 	c := &d.Conditions[i]
+	if c.Name == "" { // was never used
+		c.Name, c.Config, c.Unit = n.name, n.config, n.unit
+		return c
+	}
 	if c.Config != n.config || c.Text != "" {
 		*c = Condition{Name: n.name, Config: n.config, Unit: n.unit}
 		return c
@@ -116,7 +123,7 @@ func (n *named) next(d *Decision) *Condition {
 const notJudged = "not judged: "
 
 // tell puts each condition that was judged into words.
-func (p *Policy) tell(d *Decision, r *drift.Report, h *History, now time.Time) {
+func (p *Policy) tell(d *Decision, r *drift.Report, h *History, now time.Time, s *sentences) {
 	ours := len(d.Conditions) - len(p.retrain) - len(p.urgent)
 	for i := range ours {
 		switch c := &d.Conditions[i]; c.Name {
@@ -131,12 +138,14 @@ func (p *Policy) tell(d *Decision, r *drift.Report, h *History, now time.Time) {
 		c := &d.Conditions[ours+i]
 		switch {
 		case !whole:
-			c.Labels, c.Text = -1, notJudged+stateText(r)
+			c.Labels = -1
+			s.say(notJudged, stateText(r))
 		case i < len(p.retrain):
-			p.retrain[i].tell(r, now, c)
+			p.retrain[i].tell(r, now, c, s)
 		default:
-			p.urgent[i-len(p.retrain)].tell(r, now, c)
+			p.urgent[i-len(p.retrain)].tell(r, now, c, s)
 		}
+		c.Text = s.text()
 	}
 }
 
@@ -171,48 +180,53 @@ func (p *Policy) reason(d *Decision, r *drift.Report) Reason {
 }
 
 // sentence says all of it in one.
-func (p *Policy) sentence(d *Decision, r *drift.Report) string {
+func (p *Policy) sentence(d *Decision, r *drift.Report, s *sentences) {
 	switch {
 	case d.Start():
-		return "retraining: " + d.cause()
+		s.say("retraining: ").cause(d)
+		return
 	case d.Armed():
-		return "a retrain is due (" + d.cause() + ") and waits: " + d.Blocked[0].Text
+		s.say("a retrain is due (").cause(d).say(") and waits: ", d.Blocked[0].Text)
+		return
 	case r.State == drift.StateAsleep, r.State == drift.StateError:
-		return "nothing is decided: " + stateText(r)
+		s.say("nothing is decided: ", stateText(r))
+		return
 	case r.State != drift.StateOK, r.Scored == 0:
-		return "nothing can be concluded: " + stateText(r)
+		s.say("nothing can be concluded: ", stateText(r))
+		return
 	case d.Verdict == VerdictInconclusive:
 		for i := range d.Conditions {
 			if d.Conditions[i].Breached && d.Conditions[i].Trips.IsZero() {
-				return "nothing can be concluded: " + d.Conditions[i].Text
+				s.say("nothing can be concluded: ", d.Conditions[i].Text)
+				return
 			}
 		}
 	case d.Reason == ReasonSelfOrigin:
-		return "no retrain is needed: " + ownText(r)
+		s.say("no retrain is needed: ", ownText(r))
+		return
 	}
-	return "no retrain is needed: " + d.nearest()
+	s.say("no retrain is needed: ").nearest(d)
 }
 
-// cause is the first condition that tripped, and how many more did.
-func (d *Decision) cause() string {
-	text, more := "", 0
+// cause says the first condition that tripped, and how many more did.
+func (s *sentences) cause(d *Decision) *sentences {
+	tripped := 0
 	for i := range d.Conditions {
-		switch c := &d.Conditions[i]; {
-		case !c.Tripped:
-		case text == "":
-			text = c.Text
-		default:
-			more++
+		if c := &d.Conditions[i]; c.Tripped {
+			if tripped == 0 {
+				s.say(c.Text)
+			}
+			tripped++
 		}
 	}
-	if more > 0 {
-		text += ", and " + plural(more, "more condition")
+	if tripped > 1 {
+		s.say(", and ").plural(tripped-1, "more condition")
 	}
-	return text
+	return s
 }
 
 // nearest says which condition needs the fewest labels to trip.
-func (d *Decision) nearest() string {
+func (s *sentences) nearest(d *Decision) {
 	var best *Condition
 	for i := range d.Conditions {
 		if c := &d.Conditions[i]; !c.Trips.IsZero() && (best == nil || c.Trips.Before(best.Trips)) {
@@ -220,26 +234,27 @@ func (d *Decision) nearest() string {
 		}
 	}
 	if best != nil {
-		return best.Text
+		s.say(best.Text)
+		return
 	}
 	for i := range d.Conditions {
 		if c := &d.Conditions[i]; c.Labels > 0 && (best == nil || c.Labels < best.Labels) {
 			best = c
 		}
 	}
-	if best == nil {
-		return "no condition tripped"
+	s.say("no condition tripped")
+	if best != nil {
+		s.say("; ", best.Config, " is nearest, ").distance(best)
 	}
-	return "no condition tripped; " + best.Config + " is nearest, " + distanceLabels(best)
 }
 
-// distanceLabels is the distance in labels: "9 more wrong labels would trip it".
-func distanceLabels(c *Condition) string {
+// distance is that of a condition in labels: "9 more wrong labels would trip it".
+func (s *sentences) distance(c *Condition) *sentences {
 	kind := "more wrong label"
 	if c.Unit == UnitLabels || strings.HasPrefix(c.Name, "label_changes") {
 		kind = "more label"
 	}
-	return plural(c.Labels, kind) + " would trip it"
+	return s.plural(c.Labels, kind).say(" would trip it")
 }
 
 func stateText(r *drift.Report) string {

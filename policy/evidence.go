@@ -1,10 +1,6 @@
 package policy
 
-import (
-	"strconv"
-
-	"github.com/retraind/retraind/drift"
-)
+import "github.com/retraind/retraind/drift"
 
 // The levels at which a drop counts as more than chance. They are spent per decision, not per report, so they are small:
 // with held-out items that are looked at again and again, a test at 5% trips in most weeks in which nothing happened.
@@ -27,17 +23,13 @@ const ScoreLevel = scoreLevel
 //   - accuracy then and now as two samples, by drift.ScoreTest. The two samples mostly share their items, which makes the
 //     test too careful, not too bold.
 //
-// wrong is a number of further corrections from right to wrong, for the question how many would suffice.
+// wrong is a number of further corrections from right to wrong, for the question how many would suffice. Of these the sign
+// test is not asked: SignE rises with b and is 1 on average, so that where it reaches 1/level, P(Bin(b+c, 1/2) >= b) is at
+// most level (Markov's inequality).
 func evidence(r *drift.Report, least float64, wrong int) (kind string, ok bool) {
 	b, c := r.Relabels.RightToWrong+wrong, r.Relabels.WrongToRight
-	if b+c >= signPairs && b > c {
-		p := r.Relabels.P
-		if wrong > 0 {
-			p = drift.SignTest(b, c)
-		}
-		if p <= signLevel && drift.SignE(b, c) >= 1/signLevel {
-			return "sign", true
-		}
+	if b+c >= signPairs && b > c && (wrong > 0 || r.Relabels.P <= signLevel) && drift.SignE(b, c) >= 1/signLevel {
+		return "sign", true
 	}
 	if arrived(r, least) {
 		return "arrivals", true
@@ -55,20 +47,18 @@ func arrived(r *drift.Report, least float64) bool {
 	return r.NewItems.Alarmed && r.NewItems.Drop >= least
 }
 
-// evidenceText names the test that convinced.
-func evidenceText(kind string, r *drift.Report) string {
+// evidence names the test that convinced.
+func (s *sentences) evidence(kind string, r *drift.Report) {
 	switch kind {
 	case "sign":
-		return strconv.Itoa(r.Relabels.RightToWrong) + " corrections made an answer wrong and " + strconv.Itoa(r.Relabels.WrongToRight) + " made one right"
+		s.count(r.Relabels.RightToWrong).say(" corrections made an answer wrong and ").count(r.Relabels.WrongToRight).say(" made one right")
 	case "arrivals":
-		n := r.NewItems
-		text := strconv.Itoa(n.Errors) + " of " + strconv.Itoa(n.N) + " new items are wrong"
+		n := &r.NewItems
+		s.count(n.Errors).say(" of ").count(n.N).say(" new items are wrong")
 		if n.Since.N > 0 && n.Since.N < n.N {
-			text += ", " + strconv.Itoa(n.Since.Errs) + " of the last " + strconv.Itoa(n.Since.N)
+			s.say(", ").count(n.Since.Errs).say(" of the last ").count(n.Since.N)
 		}
-		return text
 	case "score":
-		return strconv.Itoa(r.Correct) + " of " + strconv.Itoa(r.Scored) + " right now, " + strconv.Itoa(r.Baseline.Correct) + " of " + strconv.Itoa(r.Baseline.N) + " at the promotion"
+		s.count(r.Correct).say(" of ").count(r.Scored).say(" right now, ").count(r.Baseline.Correct).say(" of ").count(r.Baseline.N).say(" at the promotion")
 	}
-	return ""
 }

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"math"
-	"strconv"
 	"time"
 
 	"github.com/expr-lang/expr/vm"
@@ -27,7 +26,7 @@ func (l labelChanges) judge(r *drift.Report, _ time.Time, c *Condition) {
 	c.settle(float64(changed), float64(l.atLeast), true, enough, true)
 }
 
-func (l labelChanges) tell(r *drift.Report, _ time.Time, c *Condition) {
+func (l labelChanges) tell(r *drift.Report, _ time.Time, c *Condition, s *sentences) {
 	changed, items := r.Labels.Changed, r.Labels.Items
 	c.missing(func() int {
 		if l.byShare {
@@ -35,16 +34,16 @@ func (l labelChanges) tell(r *drift.Report, _ time.Time, c *Condition) {
 		}
 		return max(0, max(l.atLeast, 1)-changed)
 	})
-	c.Text = strconv.Itoa(changed) + " of " + strconv.Itoa(items) + " labels changed since the training"
+	s.count(changed).say(" of ").count(items).say(" labels changed since the training")
 	switch {
 	case c.Breached:
-		c.Text += ", enough"
+		s.say(", enough")
 	case l.byShare && l.atLeast > 0:
-		c.Text += "; " + share(l.share) + " and " + strconv.Itoa(l.atLeast) + " are wanted"
+		s.say("; ").share(l.share).say(" and ").count(l.atLeast).say(" are wanted")
 	case l.byShare:
-		c.Text += "; " + share(l.share) + " are wanted"
+		s.say("; ").share(l.share).say(" are wanted")
 	default:
-		c.Text += "; " + strconv.Itoa(l.atLeast) + " are wanted"
+		s.say("; ").count(l.atLeast).say(" are wanted")
 	}
 }
 
@@ -65,14 +64,14 @@ func (n newCategory) judge(r *drift.Report, _ time.Time, c *Condition) {
 	c.settle(float64(most), float64(n.examples), true, most >= n.examples && most > 0, true)
 }
 
-func (n newCategory) tell(r *drift.Report, _ time.Time, c *Condition) {
+func (n newCategory) tell(r *drift.Report, _ time.Time, c *Condition, s *sentences) {
 	name, most := n.most(r)
 	c.missing(func() int { return max(0, max(n.examples, 1)-most) })
 	if most == 0 {
-		c.Text = "no category is new"
+		s.say("no category is new")
 		return
 	}
-	c.Text = "the new category " + label(name) + " has " + plural(most, "example") + than(c.Tripped, ", at least ", "; wanted are ") + strconv.Itoa(n.examples)
+	s.say("the new category ", label(name), " has ").plural(most, "example").say(than(c.Tripped, ", at least ", "; wanted are ")).count(n.examples)
 }
 
 type labelShift struct{ psi float64 }
@@ -81,30 +80,33 @@ func (l labelShift) judge(r *drift.Report, _ time.Time, c *Condition) {
 	c.settle(r.Labels.PSI, l.psi, true, r.Labels.PSI >= l.psi && r.Labels.PSI > 0, true)
 }
 
-func (l labelShift) tell(r *drift.Report, _ time.Time, c *Condition) {
+func (l labelShift) tell(r *drift.Report, _ time.Time, c *Condition, s *sentences) {
 	c.missing(nil)
-	c.Text = "the mix of labels moved by a PSI of " + number(r.Labels.PSI, 3) + than(c.Tripped, ", at least ", ", less than ") + number(l.psi, -1)
+	s.say("the mix of labels moved by a PSI of ").number(r.Labels.PSI, 3).say(than(c.Tripped, ", at least ", ", less than ")).number(l.psi, -1)
 }
 
-type maxAge struct{ most time.Duration }
+type maxAge struct {
+	most  time.Duration
+	hours float64
+}
 
 func (m maxAge) judge(r *drift.Report, now time.Time, c *Condition) {
 	if r.Baseline == nil || r.Baseline.At.IsZero() {
-		c.unknown(m.most.Hours())
+		c.unknown(m.hours)
 		return
 	}
 	age := max(0, now.Sub(r.Baseline.At))
-	c.settle(age.Hours(), m.most.Hours(), true, age >= m.most, true)
+	c.settle(age.Hours(), m.hours, true, age >= m.most, true)
 }
 
-func (m maxAge) tell(r *drift.Report, now time.Time, c *Condition) {
+func (m maxAge) tell(r *drift.Report, now time.Time, c *Condition, s *sentences) {
 	c.missing(nil)
 	if r.Baseline == nil || r.Baseline.At.IsZero() {
-		c.Text = "nothing is known about the time of the promotion"
+		s.say("nothing is known about the time of the promotion")
 		return
 	}
 	age := max(0, now.Sub(r.Baseline.At))
-	c.Text = "the release is " + span(age) + " old" + than(c.Tripped, ", at least ", ", less than ") + span(m.most)
+	s.say("the release is ").span(age).say(" old", than(c.Tripped, ", at least ", ", less than ")).span(m.most)
 }
 
 type when struct {
@@ -127,10 +129,11 @@ func (w *when) judge(r *drift.Report, now time.Time, c *Condition) {
 	c.settle(value, 1, true, answer, true)
 }
 
-func (w *when) tell(_ *drift.Report, _ time.Time, c *Condition) {
+func (w *when) tell(_ *drift.Report, _ time.Time, c *Condition, s *sentences) {
 	c.missing(nil)
-	c.Text = cutText(w.text) + than(c.Breached, " is true", " is false")
 	if c.State == StateInconclusive && !c.Breached {
-		c.Text = "the expression could not be evaluated"
+		s.say("the expression could not be evaluated")
+		return
 	}
+	s.say(cutText(w.text), than(c.Breached, " is true", " is false"))
 }

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"math"
-	"strconv"
 	"time"
 
 	"github.com/retraind/retraind/drift"
@@ -27,24 +26,25 @@ func (a recallDrop) judge(r *drift.Report, _ time.Time, c *Condition) {
 // suspected says whether half of the evidence is there, on the logarithmic scale on which evidence grows.
 func suspected(c *drift.NewInCategory) bool { return c.Bound > 0 && c.E >= math.Sqrt(c.Bound) }
 
-func (a recallDrop) tell(r *drift.Report, _ time.Time, c *Condition) {
+func (a recallDrop) tell(r *drift.Report, _ time.Time, c *Condition, s *sentences) {
 	c.missing(nil)
 	worst := a.worst(r)
 	switch {
 	case worst == nil:
-		c.Text = "no category had enough held-out items at the promotion"
+		s.say("no category had enough held-out items at the promotion")
 	case worst.N == 0:
-		c.Text = "no new item of a tested category has arrived since the promotion"
+		s.say("no new item of a tested category has arrived since the promotion")
 	case a.tripped(worst):
-		c.Text = "recall of " + label(worst.Name) + " fell by " + points(worst.Drop) + " among new items, at least " + points(a.points) + ": " +
-			strconv.Itoa(worst.Errors) + " of " + strconv.Itoa(worst.N) + " were missed"
+		s.say("recall of ", label(worst.Name), " fell by ").points(worst.Drop).say(" among new items, at least ").points(a.points).say(": ").missed(worst)
 	case c.Breached:
-		c.Text = "recall of " + label(worst.Name) + " may have fallen by " + points(worst.Drop) + " among new items, but that is too little evidence: " +
-			strconv.Itoa(worst.Errors) + " of " + strconv.Itoa(worst.N) + " were missed"
+		s.say("recall of ", label(worst.Name), " may have fallen by ").points(worst.Drop).say(" among new items, but that is too little evidence: ").missed(worst)
 	default:
-		c.Text = "no category is recognised less often among new items; " + label(worst.Name) + " is nearest, " +
-			strconv.Itoa(worst.Errors) + " of " + strconv.Itoa(worst.N) + " were missed"
+		s.say("no category is recognised less often among new items; ", label(worst.Name), " is nearest, ").missed(worst)
 	}
+}
+
+func (s *sentences) missed(c *drift.NewInCategory) {
+	s.count(c.Errors).say(" of ").count(c.N).say(" were missed")
 }
 
 func (a recallDrop) tripped(c *drift.NewInCategory) bool { return c.Alarmed && c.Drop >= a.points }

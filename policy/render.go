@@ -134,7 +134,7 @@ func (c Condition) distance() string {
 		parts = append(parts, strings.TrimPrefix(unit.text(distance), "PSI ")+" to go")
 	}
 	if c.Labels > 0 {
-		parts = append(parts, distanceLabels(&c))
+		parts = append(parts, new(sentences).distance(&c).text())
 	}
 	return strings.Join(parts, ", ")
 }

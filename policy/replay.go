@@ -215,7 +215,7 @@ func (r *replay) forget(report *drift.Report, h *History, now time.Time) {
 		d.Verdict, d.Urgent, d.Blocked, d.Reason = VerdictHold, false, d.Blocked[:0], ReasonNothingTripped
 	case d.Urgent && !urgent:
 		d.Urgent, d.Blocked, d.WindowNext = false, d.Blocked[:0], time.Time{}
-		r.policy.block(d, report, h, now, false)
+		r.policy.block(d, report, h, now, nil)
 		d.Reason = ""
 		if len(d.Blocked) > 0 {
 			d.Reason = d.Blocked[0].Reason
@@ -236,8 +236,8 @@ func (r *replay) start(report *drift.Report, d *Decision, demanded *RecordedRun,
 		run.ID, run.Ended, run.Outcome, gpu = recorded.ID, now.Add(max(0, recorded.Ended.Sub(recorded.Started))), recorded.Outcome, recorded.GPU
 	} else {
 		// The words cost more than all decisions of a week; only what differs gets them.
-		worded := r.words(report, now)
-		r.out.Changes = append(r.out.Changes, Change{At: now, Text: worded.cause()})
+		worded, why := r.words(report, now), sentences{}
+		r.out.Changes = append(r.out.Changes, Change{At: now, Text: why.cause(&worded).text()})
 		if !r.o.MendsNothing {
 			r.mend(d, run.Ended)
 		}

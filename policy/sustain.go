@@ -45,21 +45,21 @@ func (s *sustain) hold(c, before *Condition, now time.Time) {
 }
 
 // tell puts a condition into words: what its figures say, and what keeps it from following them.
-func (n *named) tell(r *drift.Report, now time.Time, c *Condition) {
+func (n *named) tell(r *drift.Report, now time.Time, c *Condition, s *sentences) {
 	if n.lasts == 0 && n.margin == 0 {
-		n.condition.tell(r, now, c)
+		n.condition.tell(r, now, c, s)
 		return
 	}
 	figures := Condition{Name: c.Name, Config: c.Config, Unit: c.Unit}
 	n.judge(r, now, &figures)
-	n.condition.tell(r, now, &figures)
-	c.Text, c.Labels = figures.Text, figures.Labels
+	n.condition.tell(r, now, &figures, s)
+	c.Labels = figures.Labels
 	switch {
 	case !c.Trips.IsZero():
-		c.Text += ", for " + span(now.Sub(c.Since)) + "; it trips after " + span(n.lasts)
+		s.say(", for ").span(now.Sub(c.Since)).say("; it trips after ").span(n.lasts)
 	case c.Tripped && !figures.Tripped:
 		c.Labels = 0
-		c.Text += "; it tripped before and clears at " + c.clears(n.margin)
+		s.say("; it tripped before and clears at ", c.clears(n.margin))
 	}
 }
 

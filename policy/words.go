@@ -8,25 +8,43 @@ import (
 	"unicode"
 )
 
-// Small pieces of sentences. They avoid fmt: a decision is made in microseconds, and backtests make millions.
+// Small pieces of sentences. They avoid fmt: a decision with all its words is made in microseconds.
 
-func share(f float64) string { return tenths(f*100, true, "%") }
-
-func points(f float64) string {
-	if math.Round(f*10) == 10 {
-		return "1 point"
-	}
-	return tenths(f, false, " points")
+func share(f float64) string {
+	var buffer [pieceLength]byte
+	return string(appendShare(buffer[:0], f))
 }
 
-// tenths prints one decimal, whole numbers without it unless they are wanted, and what it counts.
-func tenths(f float64, always bool, what string) string {
+func points(f float64) string {
+	var buffer [pieceLength]byte
+	return string(appendPoints(buffer[:0], f))
+}
+
+// span is a duration for people: the two largest units, "12d", "4h12m", "38m", "5s".
+func span(d time.Duration) string {
+	var buffer [pieceLength]byte
+	return string(appendSpan(buffer[:0], d))
+}
+
+// pieceLength is room for any number with its unit, and for a time with its date.
+const pieceLength = 48
+
+func appendShare(out []byte, f float64) []byte { return appendTenths(out, f*100, true, "%") }
+
+func appendPoints(out []byte, f float64) []byte {
+	if math.Round(f*10) == 10 {
+		return append(out, "1 point"...)
+	}
+	return appendTenths(out, f, false, " points")
+}
+
+// appendTenths prints one decimal, whole numbers without it unless they are wanted, and what it counts.
+func appendTenths(out []byte, f float64, always bool, what string) []byte {
 	rounded := math.Round(f * 10)
 	if !(math.Abs(rounded) < 1e15) {
-		return strconv.FormatFloat(f, 'g', 4, 64) + what
+		return append(strconv.AppendFloat(out, f, 'g', 4, 64), what...)
 	}
-	var buffer [40]byte
-	n, out := int64(rounded), buffer[:0]
+	n := int64(rounded)
 	if n < 0 {
 		n, out = -n, append(out, '-')
 	}
@@ -34,7 +52,7 @@ func tenths(f float64, always bool, what string) string {
 	if always || n%10 != 0 {
 		out = append(out, '.', byte('0'+n%10))
 	}
-	return string(append(out, what...))
+	return append(out, what...)
 }
 
 func number(f float64, digits int) string { return strconv.FormatFloat(f, 'f', digits, 64) }
@@ -46,18 +64,6 @@ func than(yes bool, a, b string) string {
 	return b
 }
 
-// change says where a figure went since the promotion; drop is positive for a fall.
-func change(what string, drop float64) string {
-	switch text := points(drop); {
-	case text == "0 points":
-		return what + " is as at the promotion"
-	case drop < 0:
-		return what + " rose by " + points(-drop)
-	default:
-		return what + " fell by " + text
-	}
-}
-
 func plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -65,26 +71,28 @@ func plural(n int, what string) string {
 	return strconv.Itoa(n) + " " + what + "s"
 }
 
-// span is a duration for people: the two largest units, "12d", "4h12m", "38m", "5s".
-func span(d time.Duration) string {
+func appendSpan(out []byte, d time.Duration) []byte {
+	part := func(n time.Duration, unit byte) { out = append(strconv.AppendInt(out, int64(n), 10), unit) }
+	if d < 0 {
+		out, d = append(out, '-'), -d
+	}
 	switch {
-	case d < 0:
-		return "-" + span(-d)
 	case d < time.Minute:
-		return strconv.Itoa(int(d/time.Second)) + "s"
+		part(d/time.Second, 's')
 	case d < time.Hour:
-		return strconv.Itoa(int(d/time.Minute)) + "m"
+		part(d/time.Minute, 'm')
 	case d < 2*day:
-		if m := int(d / time.Minute % 60); m != 0 {
-			return strconv.Itoa(int(d/time.Hour)) + "h" + strconv.Itoa(m) + "m"
+		part(d/time.Hour, 'h')
+		if m := d / time.Minute % 60; m != 0 {
+			part(m, 'm')
 		}
-		return strconv.Itoa(int(d/time.Hour)) + "h"
-	case d < 10*day:
-		if h := int(d / time.Hour % 24); h != 0 {
-			return strconv.Itoa(int(d/day)) + "d" + strconv.Itoa(h) + "h"
+	default:
+		part(d/day, 'd')
+		if h := d / time.Hour % 24; h != 0 && d < 10*day {
+			part(h, 'h')
 		}
 	}
-	return strconv.Itoa(int(d/day)) + "d"
+	return out
 }
 
 // nameLength is how much of a name or an expression is shown.

@@ -10,9 +10,12 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/retraind/retraind/actions"
@@ -84,22 +87,55 @@ func (f *File) validate(b broken) check.Problems {
 	if len(f.Models) == 0 && !b.has("models") && !b.has("") {
 		p.Errorf("models", "add an entry; `retraind init` writes a commented example", "no model is configured")
 	}
-	for _, name := range f.Names() {
-		here := "models." + name
-		if !modelName.MatchString(name) {
-			p.Errorf(here, "use a-z, 0-9, - and _, at most 32", "%q cannot name a model", name)
-		}
-		if name == "_daemon" {
-			p.Errorf(here, "choose another name", "%q stands for the daemon itself in events", name)
-		}
-		unread := func(section string) bool { return b.has(here+"."+section) || slices.Contains(b, here) }
-		p.Under(here, f.Models[name].validate(unread))
-		p.Under(here, f.compile(f.Models[name], unread))
-		if f.Models[name].Shadow != nil && !unread("shadow") {
-			p.Under(here+".shadow", f.validateShadow(f.Models[name], f.named))
+	names := f.Names()
+	for i, c := range f.checkModels(names, b) {
+		p = append(p, c.found...)
+		maps.Copy(f.files, c.files)
+		if c.policy != nil {
+			f.policies[f.Models[names[i]]] = c.policy
 		}
 	}
 	return p
+}
+
+// checked is what the check of one model came to.
+type checked struct {
+	found  check.Problems
+	policy *policy.Policy
+	files  map[string]string // that its rules name
+}
+
+// checkModels checks some models beside each other, since a thousand take a while.
+func (f *File) checkModels(names []string, b broken) []checked {
+	all := make([]checked, len(names))
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(names)) {
+		group.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(names); i = int(next.Add(1)) - 1 {
+				all[i].model(f, names[i], b)
+			}
+		})
+	}
+	group.Wait()
+	return all
+}
+
+func (c *checked) model(f *File, name string, b broken) {
+	p := &c.found
+	here, m := "models."+name, f.Models[name]
+	if !modelName.MatchString(name) {
+		p.Errorf(here, "use a-z, 0-9, - and _, at most 32", "%q cannot name a model", name)
+	}
+	if name == "_daemon" {
+		p.Errorf(here, "choose another name", "%q stands for the daemon itself in events", name)
+	}
+	unread := func(section string) bool { return b.has(here+"."+section) || slices.Contains(b, here) }
+	p.Under(here, m.validate(unread))
+	p.Under(here, c.compile(f, m, unread))
+	if m.Shadow != nil && !unread("shadow") {
+		p.Under(here+".shadow", f.validateShadow(m, c.named))
+	}
 }
 
 func (m *Model) validate(unread func(section string) bool) check.Problems {
@@ -158,8 +194,8 @@ func (m *Model) validateColumns(p *check.Problems) {
 
 // compile prepares a model's rules and keeps them, so that they are checked once. What it finds includes what shows only
 // when the files that the rules name are read.
-func (f *File) compile(m *Model, unread func(section string) bool) check.Problems {
-	compiled, err := f.newPolicy(m, f.named)
+func (c *checked) compile(f *File, m *Model, unread func(section string) bool) check.Problems {
+	compiled, err := f.newPolicy(m, c.named)
 	var invalid *policy.Invalid
 	var found check.Problems
 	switch {
@@ -169,7 +205,7 @@ func (f *File) compile(m *Model, unread func(section string) bool) check.Problem
 		found.Errorf("", "", "%v", err)
 	default:
 		found = compiled.Warnings()
-		f.policies[m] = compiled
+		c.policy = compiled
 	}
 	return slices.DeleteFunc(found, func(p check.Problem) bool {
 		top, _, _ := strings.Cut(p.Path, ".")
@@ -179,7 +215,12 @@ func (f *File) compile(m *Model, unread func(section string) bool) check.Problem
 }
 
 // named remembers a file that the rules name, so that a change of it is noticed.
-func (f *File) named(path string, content []byte) { f.files[path] = HashFile(content) }
+func (c *checked) named(path string, content []byte) {
+	if c.files == nil {
+		c.files = map[string]string{}
+	}
+	c.files[path] = HashFile(content)
+}
 
 // validateShadow finds what is wrong with a shadow's own sections.
 func (f *File) validateShadow(m *Model, seen func(path string, content []byte)) check.Problems {

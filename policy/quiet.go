@@ -156,9 +156,9 @@ func validateException(name string) check.Problems {
 	return p
 }
 
-// neverOpens says whether five years have no opening.
+// neverOpens says whether five years have no opening, which takes exceptions on every day that a rule names.
 func (w *Windows) neverOpens(now time.Time) bool {
-	return !w.Always() && !w.Contains(now) && len(w.Next(now, 1)) == 0
+	return len(w.except) > 0 && !w.Contains(now) && len(w.Next(now, 1)) == 0
 }
 
 // Describe is the rules in words, as "mon-fri 22:00-06:00, sat,sun all day".

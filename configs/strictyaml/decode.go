@@ -17,6 +17,30 @@ var (
 
 func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textType) }
 
+// reading is whether a type reads what is written itself.
+type reading byte
+
+const (
+	readsNothing reading = iota
+	readsForms
+	readsText
+)
+
+// reading is remembered, for the answer takes longer than to decode a number.
+func (d *decoder) reading(t reflect.Type) reading {
+	r, known := d.readings[t]
+	if !known {
+		switch {
+		case reflect.PointerTo(t).Implements(formerType):
+			r = readsForms
+		case isText(t):
+			r = readsText
+		}
+		d.readings[t] = r
+	}
+	return r
+}
+
 // value decodes one node into a settable value.
 func (d *decoder) value(n *yaml.Node, path string, into reflect.Value, depth int) {
 	for n.Kind == yaml.AliasNode {
@@ -34,11 +58,11 @@ func (d *decoder) value(n *yaml.Node, path string, into reflect.Value, depth int
 		d.null(n, path, into)
 		return
 	}
-	if reflect.PointerTo(t).Implements(formerType) {
+	switch d.reading(t) {
+	case readsForms:
 		d.form(n, path, into, depth)
 		return
-	}
-	if isText(t) {
+	case readsText:
 		d.text(n, path, into)
 		return
 	}
@@ -69,10 +93,9 @@ func (d *decoder) exhausted(n *yaml.Node, path string, depth int) bool {
 	if d.visited <= maxNodes && depth <= maxDepth {
 		return false
 	}
-	if !d.gaveUp {
-		d.fail(n, path, "check that no anchor contains itself", "values are nested too deeply or repeated too often")
+	if d.gaveUp == nil {
+		d.gaveUp = &Problem{Line: n.Line, Column: n.Column, Path: path, Message: "values are nested too deeply or repeated too often", Hint: "check that no anchor contains itself"}
 	}
-	d.gaveUp = true
 	return true
 }
 

@@ -48,12 +48,8 @@ func Decode(file string, data []byte, into any) (*Document, error) {
 	if target.Kind() != reflect.Pointer || target.IsNil() || target.Elem().Kind() != reflect.Struct {
 		panic(fmt.Sprintf("strictyaml: Decode wants a pointer to a struct, not %T", into))
 	}
-	d := &decoder{
-		doc:    &Document{File: file, Source: data, positions: make(map[string]position, len(data)/24), expanded: map[string]bool{}},
-		fields: map[reflect.Type]*fieldSet{},
-		said:   map[spot]bool{},
-		root:   target.Elem().Type(),
-	}
+	d := newDecoder(target.Elem().Type(), len(data)/24)
+	d.doc.File, d.doc.Source = file, data
 	d.doc.positions[""] = position{line: 1, column: 1}
 	text, problem := checkText(data)
 	if problem == nil {
@@ -61,6 +57,9 @@ func Decode(file string, data []byte, into any) (*Document, error) {
 		root, problem = parse(text)
 		if problem == nil {
 			d.top(root, target.Elem())
+			if d.gaveUp != nil {
+				d.add(*d.gaveUp)
+			}
 		}
 	}
 	if problem != nil {
@@ -89,14 +88,26 @@ func (d *decoder) top(root *yaml.Node, target reflect.Value) {
 	d.mapping(root, "", target, 0)
 }
 
+func newDecoder(root reflect.Type, values int) *decoder {
+	return &decoder{
+		doc:      &Document{positions: make(map[string]position, values), expanded: map[string]bool{}},
+		fields:   map[reflect.Type]*fieldSet{},
+		readings: map[reflect.Type]reading{},
+		said:     map[spot]bool{},
+		root:     root,
+	}
+}
+
 type decoder struct {
 	doc      *Document
 	problems Problems
 	fields   map[reflect.Type]*fieldSet
+	readings map[reflect.Type]reading
 	root     reflect.Type
 	said     map[spot]bool
 	visited  int
-	gaveUp   bool
+	gaveUp   *Problem
+	part     bool   // of another decoder's work
 	field    string // path of the struct field that is being read
 	// takesVariables is the path of the last one that takes the environment's variables.
 	takesVariables string

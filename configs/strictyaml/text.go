@@ -22,6 +22,10 @@ func checkText(data []byte) ([]byte, *Problem) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	line, column := 1, 1
 	for i := 0; i < len(data); {
+		if c := data[i]; c >= ' ' && c < 0x7f { // nearly all
+			i, column = i+1, column+1
+			continue
+		}
 		r, size := utf8.DecodeRune(data[i:])
 		switch {
 		case r == utf8.RuneError && size == 1:

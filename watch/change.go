@@ -70,6 +70,8 @@ type Source interface {
 	Run(ctx context.Context) error
 	// Health says how the source is right now; safe for concurrent use.
 	Health() Health
+	// Retry makes a source that waits after trouble try again now; safe for concurrent use.
+	Retry()
 }
 
 // Health is the condition of a source, for the status sentence, metrics and doctor.

@@ -26,7 +26,7 @@ func newRun(a *app) *cobra.Command {
 		Short:   "Run the daemon in the foreground",
 		Long: `Run the daemon in the foreground.
 
-Signals:  HUP   read the configuration again; a bad one is refused and the old one stays
+Signals:  HUP   read the configuration again, and try sources in trouble at once; a bad one is refused
           USR1  retrain now: skips thresholds, cooldown and quiet hours, never a safety rule
           USR2  evaluate now
           TERM  stop: takes nothing new, lets the work in flight end or detaches from it

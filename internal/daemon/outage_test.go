@@ -235,3 +235,21 @@ func (w *world) nothingOf(run string) {
 		return true, nil
 	})
 }
+
+// What only a person mends is tried again once a minute, or when that person says so.
+func TestReloadTriesSourcesAgain(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.hours = closed()
+	r := w.start()
+	r.model("the table to be read", func(m status.Model) bool { return m.Report != nil && m.Report.Seq == items })
+	r.stop()
+	w.sql("alter table items disable trigger retraind_"+model+"_update", "update items set category = category")
+	r = w.start()
+	r.model("trouble to be shown", func(m status.Model) bool { return strings.Contains(m.Sources[0].Error, "is disabled") })
+	w.sql("alter table items enable always trigger retraind_" + model + "_update")
+	if err := r.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.model("the source to be up", func(m status.Model) bool { return m.Sources[0].Up })
+}

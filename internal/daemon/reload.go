@@ -67,6 +67,9 @@ const fileChanged = "a file changed"
 func (d *Daemon) reload(ctx context.Context, why string) error {
 	d.reloads.one.Lock()
 	defer d.reloads.one.Unlock()
+	if why != fileChanged {
+		d.retrySources() // who asks for a reload may just have mended what a source waits for
+	}
 	old := d.loaded.Load()
 	next, err := d.o.Reread()
 	files := filesOf(next, err)
@@ -97,6 +100,15 @@ func (d *Daemon) reload(ctx context.Context, why string) error {
 	d.log.Info("configuration in force", "why", why, "config_digest", next.Digest, "restart_needed", cold)
 	d.tell(ctx, notify.ConfigReloaded, notify.Reloaded{Digest: next.Digest, RestartNeeded: cold})
 	return nil
+}
+
+// retrySources makes sources that wait after trouble try again at once.
+func (d *Daemon) retrySources() {
+	for _, k := range d.keepers {
+		for _, s := range k.sources {
+			s.Retry()
+		}
+	}
 }
 
 // refusedLast says whether the configuration in force is another one than the last that was read.

@@ -108,7 +108,7 @@ func tableSQL() string {
 
 // world is what a daemon lives in. Its fields may be changed before it starts or between two of its starts.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string
 	dsn     string
 	service *service
@@ -125,7 +125,7 @@ type world struct {
 	labels   string // the labels section, "" for the table
 }
 
-func setup(t *testing.T) *world {
+func setup(t testing.TB) *world {
 	t.Helper()
 	w := alone(t)
 	w.dsn = database(t)
@@ -133,7 +133,7 @@ func setup(t *testing.T) *world {
 }
 
 // alone is a world without a database.
-func alone(t *testing.T) *world {
+func alone(t testing.TB) *world {
 	t.Helper()
 	w := &world{
 		t: t, dir: t.TempDir(), service: serve(t), nats: "{embedded: true, listen: none}", listen: "off", timeout: "5s",
@@ -148,12 +148,12 @@ func alone(t *testing.T) *world {
 }
 
 // database makes a table of its own, followed as `retraind init sql` sets it up.
-func database(t *testing.T) string {
+func database(t testing.TB) string {
 	t.Helper()
 	return pgtest.Database(t, tableSQL(), migration(t))
 }
 
-func migration(t *testing.T) string {
+func migration(t testing.TB) string {
 	t.Helper()
 	w := world{t: t, dir: "/nowhere", dsn: "host=/nowhere", service: &service{address: "127.0.0.1:1"}, nats: "{embedded: true}", evaluate: "{every: 1h}", timeout: "5s", when: "{max_age: 1d}", listen: "off"}
 	l, err := configs.Parse("retraind.yaml", []byte(w.config()))
@@ -318,7 +318,7 @@ func (r *running) stop() {
 
 // logTo is the test's log, while there is a test.
 type logTo struct {
-	t *testing.T
+	t testing.TB
 	r *running
 }
 
@@ -335,7 +335,7 @@ func (l logTo) Write(b []byte) (int, error) {
 const patience = 60 * time.Second
 
 // eventually waits for a condition.
-func eventually(t *testing.T, what string, ok func() (bool, error)) {
+func eventually(t testing.TB, what string, ok func() (bool, error)) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -504,7 +504,7 @@ func (w *world) training(n int) (pid int) {
 
 // service is the deployed classifier: the real one, with an address that stays when it goes away, and with faults.
 type service struct {
-	t       *testing.T
+	t       testing.TB
 	address string
 	fault   atomic.Pointer[http.HandlerFunc] // answers /classify instead
 	real    atomic.Pointer[classifier.Server]
@@ -514,7 +514,7 @@ type service struct {
 // served counts the services, each on a loopback address of its own, so that nobody takes its port while it is away.
 var served atomic.Int32
 
-func serve(t *testing.T) *service {
+func serve(t testing.TB) *service {
 	t.Helper()
 	s := &service{t: t, address: fmt.Sprintf("127.%d.%d.%d:8082", 128+os.Getpid()>>8&63, os.Getpid()&255, served.Add(1))}
 	s.up()

@@ -20,7 +20,7 @@ type manager struct {
 
 const watchdogInterval = 200 * time.Millisecond
 
-func manage(t *testing.T, w *world) *manager {
+func manage(t testing.TB, w *world) *manager {
 	t.Helper()
 	path := filepath.Join(w.dir, "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})

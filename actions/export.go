@@ -76,7 +76,7 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 	var print drift.Fingerprint
 	heldout := map[string]string{} // group to item: proves that no held-out text is trained on
 	trained := map[string]string{}
-	for row, err := range rows {
+	for row, err := range ahead(rows) {
 		if err != nil {
 			return facts, seen, fmt.Errorf("export: %w", err)
 		}
@@ -170,7 +170,7 @@ func CheckExport(facts ExportFacts, before map[string]int) error {
 type exportFile struct {
 	*renameio.PendingFile
 	buf  *bufio.Writer
-	enc  *json.Encoder
+	line []byte // the last one, for its memory
 	sum  hash.Hash
 	tree drift.Merkle
 }
@@ -182,20 +182,18 @@ func newExportFile(dir, name string) (*exportFile, error) {
 	}
 	sum := sha256.New()
 	buf := bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<18)
-	enc := json.NewEncoder(buf)
-	enc.SetEscapeHTML(false)
-	return &exportFile{PendingFile: f, buf: buf, enc: enc, sum: sum}, nil
+	return &exportFile{PendingFile: f, buf: buf, sum: sum}, nil
 }
 
 func (f *exportFile) add(targets []drift.Target, row Row, hash string) error {
-	e := Example{ID: row.ID, TextHash: hash, Text: row.Text, Labels: make(map[string]any, len(row.Labels))}
-	for _, t := range targets {
-		if label, ok := row.Labels[t.Name]; ok {
-			e.Labels[t.Name] = t.JSON(label)
-		}
-	}
 	f.tree.Add(row.ID, hash, row.Labels)
-	return f.enc.Encode(e)
+	line, err := appendExample(f.line[:0], targets, row, hash)
+	if err != nil {
+		return err
+	}
+	f.line = line
+	_, err = f.buf.Write(line)
+	return err
 }
 
 func (f *exportFile) close() error {

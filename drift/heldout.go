@@ -134,6 +134,10 @@ func writeNormal(b *strings.Builder, s string) {
 	if !utf8.ValidString(s) {
 		s = strings.ToValidUTF8(s, "\uFFFD")
 	}
+	if ascii(s) {
+		writeNormalASCII(b, s)
+		return
+	}
 	gap := false
 	start := b.Len()
 	for _, r := range norm.NFC.String(s) {
@@ -147,6 +151,36 @@ func writeNormal(b *strings.Builder, s string) {
 		gap = false
 		b.WriteRune(unicode.ToLower(r))
 	}
+}
+
+func ascii(s string) bool {
+	var or byte
+	for i := range len(s) {
+		or |= s[i]
+	}
+	return or < utf8.RuneSelf
+}
+
+// writeNormalASCII is writeNormal for a text that has nothing to compose, at several times the speed.
+func writeNormalASCII(b *strings.Builder, s string) {
+	out := make([]byte, 0, 4096)
+	gap := false
+	for i := range len(s) {
+		c := s[i]
+		if c == ' ' || c-'\t' <= '\r'-'\t' {
+			gap = true
+			continue
+		}
+		if gap && len(out) > 0 {
+			out = append(out, ' ')
+		}
+		gap = false
+		if c-'A' <= 'Z'-'A' {
+			c += 'a' - 'A'
+		}
+		out = append(out, c)
+	}
+	b.Write(out)
 }
 
 // TextHash names an item's text, exactly as it stands: the first 16 bytes of a SHA-256 over column names and contents,

@@ -51,12 +51,27 @@ func (s *Split) FileDigest() string {
 // Place says of an item which group it is in and whether it is held out. A side that was decided by the share holds for
 // as long as the item exists, so the caller stores it; one that a file decides is as the file says now (Follows).
 func (s *Split) Place(id string, text map[string]string) (group string, heldout bool) {
+	p := s.Find(id, text)
+	return p.Group, p.Heldout
+}
+
+// Found is the place of an item.
+type Found struct {
+	Group      string // GroupHash of its group key
+	Heldout    bool
+	validation bool
+}
+
+// Find is Place for a caller that wants the side, too: hashing a text is most of the work.
+func (s *Split) Find(id string, text map[string]string) Found {
 	key := GroupKey(text, s.columns)
-	group = GroupHash(key)
+	at := s.members.fraction(key)
+	// Validation is taken from the other end than the held-out share, so that neither moves the other when it is changed.
+	p := Found{Group: GroupHash(key), Heldout: at < s.members.share, validation: s.validation > 0 && at >= 1-s.validation}
 	if s.file != nil {
-		return group, s.file.Has(id, group)
+		p.Heldout = s.file.Has(id, p.Group)
 	}
-	return group, s.members.Heldout(key)
+	return p
 }
 
 // Follows gives the side of an item that is known already: the one that it has, or as the user's file says now.
@@ -68,12 +83,11 @@ func (s *Split) Follows(id, group string, heldout bool) bool {
 }
 
 // Side places an item that is not held out in training or validation.
-func (s *Split) Side(text map[string]string, heldout bool) Side {
+func (p Found) Side(heldout bool) Side {
 	switch {
 	case heldout:
 		return SideTest
-	// From the other end than the held-out share, so that neither moves the other when it is changed.
-	case s.validation > 0 && s.members.fraction(GroupKey(text, s.columns)) >= 1-s.validation:
+	case p.validation:
 		return SideValidation
 	}
 	return SideTrain

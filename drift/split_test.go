@@ -20,7 +20,7 @@ func TestSplitShares(t *testing.T) {
 	for i := range n {
 		text := map[string]string{"title": fmt.Sprint("item ", i)}
 		_, heldout := split.Place("id", text)
-		count[split.Side(text, heldout)]++
+		count[split.Find("", text).Side(heldout)]++
 	}
 	for side, want := range map[drift.Side]float64{drift.SideTest: .15, drift.SideValidation: .10, drift.SideTrain: .75} {
 		if got := float64(count[side]) / n; math.Abs(got-want) > .01 {
@@ -229,6 +229,21 @@ func TestMerkle(t *testing.T) {
 		}
 		if root(ids...) == root(ids[1:]...) {
 			t.Fatal("an item less is not seen")
+		}
+	})
+}
+
+// TestGroupKeyOfPlainText: texts without anything to compose take a way of their own.
+func TestGroupKeyOfPlainText(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.StringMatching(`[\x00-\x7f]*`).Draw(t, "text")
+		want := strings.Join(strings.Fields(strings.ToLower(s)), " ")
+		if got := drift.GroupKey(map[string]string{"a": s}, nil); got != want {
+			t.Fatalf("%q: got %q, want %q", s, got, want)
+		}
+		if got := drift.GroupKey(map[string]string{"a": s + " É"}, nil); got != strings.TrimSpace(want+" é") {
+			t.Fatalf("%q with an accent: got %q", s, got)
 		}
 	})
 }

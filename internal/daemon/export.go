@@ -231,18 +231,19 @@ func (x exporter) heldout(t *store.Tx) (map[string]bool, error) {
 }
 
 func (x exporter) row(t *store.Tx, it watch.Item) (actions.Row, error) {
-	group, heldout := x.split.Place(it.ID, it.Text)
+	place := x.split.Find(it.ID, it.Text)
+	heldout := place.Heldout
 	if t != nil {
 		side, known, err := t.Side(x.model, it.ID)
 		if err != nil {
 			return actions.Row{}, err
 		}
 		if known {
-			heldout = x.split.Follows(it.ID, group, side)
+			heldout = x.split.Follows(it.ID, place.Group, side)
 		}
 	}
 	it.Labels, _ = drift.CanonicalLabels(x.targets, it.Labels) // what is no label was told of when it was read
-	return actions.Row{Item: it, Group: group, Side: x.split.Side(it.Text, heldout)}, nil
+	return actions.Row{Item: it, Group: place.Group, Side: place.Side(heldout)}, nil
 }
 
 // Rows implements actions.Source: the items as they stand now.

@@ -1,0 +1,78 @@
+package daemon_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/retraind/retraind/internal/daemon"
+	"github.com/retraind/retraind/internal/pgtest"
+)
+
+// BenchmarkExport is `retraind export` of rows of about 1 kB: read, placed, hashed and written with their manifest. Beside
+// it a bare binary COPY that drops what it reads and, where the system's Python has psycopg2, what people write today: a
+// named cursor and json.dumps, without places and hashes. In turn, the best of each.
+func BenchmarkExport(b *testing.B) {
+	const rows = 100_000
+	w := alone(b)
+	w.dsn = pgtest.Database(b, fmt.Sprintf(`create table items (id int primary key, content text, category text);
+		insert into items select g, 'number ' || g || repeat(' lorem ipsum', 80), 'c' || g %% 20 from generate_series(1, %d) g`, rows))
+	w.write(w.config())
+	loaded, err := w.load()
+	if err != nil {
+		b.Fatal(err)
+	}
+	conn, err := pgx.Connect(b.Context(), w.dsn)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	best := map[string]float64{}
+	for range 3 {
+		start := time.Now()
+		facts, err := daemon.Export(b.Context(), loaded.File, model, daemon.ExportOptions{Dir: filepath.Join(w.dir, "export")})
+		if err != nil || facts.Items != rows {
+			b.Fatalf("%d items, %v", facts.Items, err)
+		}
+		best["ours"] = max(best["ours"], rows/time.Since(start).Seconds())
+		start = time.Now()
+		if _, err := conn.PgConn().CopyTo(b.Context(), io.Discard, "COPY (SELECT id, category, content FROM items) TO STDOUT (FORMAT binary)"); err != nil {
+			b.Fatal(err)
+		}
+		best["copy"] = max(best["copy"], rows/time.Since(start).Seconds())
+		if rate, ok := psycopg(w.dsn, filepath.Join(w.dir, "python.jsonl"), rows); ok {
+			best["psycopg"] = max(best["psycopg"], rate)
+		}
+	}
+	for name, rate := range best {
+		b.Run(name, func(b *testing.B) {
+			b.ReportMetric(rate, "rows/s")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// psycopg returns false where the library is missing.
+func psycopg(dsn, out string, rows int) (rowsPerSecond float64, ok bool) {
+	said, err := exec.Command("/usr/bin/python3", "-c", fmt.Sprintf(`
+import json, time, psycopg2
+c = psycopg2.connect(%q).cursor("x"); t = time.time()
+c.itersize = 2000
+c.execute("SELECT id, category, content FROM items")
+with open(%q, "w") as out:
+    for r in c: out.write(json.dumps({"id": r[0], "label": r[1], "content": r[2]}) + "\n")
+print(%d / (time.time() - t))`, dsn, out, rows)).Output()
+	if err != nil {
+		return 0, false
+	}
+	rowsPerSecond, err = strconv.ParseFloat(string(bytes.TrimSpace(said)), 64)
+	return rowsPerSecond, err == nil
+}

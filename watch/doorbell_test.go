@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -175,6 +176,30 @@ func TestForeignNotifications(t *testing.T) {
 	}
 	b.exec(`INSERT INTO items (id, category) VALUES (1, 'x')`)
 	b.sink.until(t, "the change", func() bool { return len(b.sink.changes) == 1 })
+	b.sink.equalsTable(t, "m", b.cfg)
+}
+
+// TestAFloodOfRings: a hundred thousand notifications are one, and none is kept. It is not parallel, since the heap is
+// everybody's.
+func TestAFloodOfRings(t *testing.T) {
+	b := setup(t, itemsSQL, quiet)
+	b.start()
+	b.ready()
+	b.sleeping()
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	b.exec(`SELECT count(pg_notify('retraind_m', g || repeat('x', 1000))) FROM generate_series(1, 100000) AS g`)
+	b.exec(`INSERT INTO items (id, category) VALUES (1, 'x')`)
+	b.sink.until(t, "the change", func() bool { return len(b.sink.changes) == 1 })
+	b.sleeping()
+	if grown := heap() - before; grown > 16<<20 {
+		t.Errorf("the heap has grown by %d MiB", grown>>20)
+	}
 	b.sink.equalsTable(t, "m", b.cfg)
 }
 

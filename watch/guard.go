@@ -35,6 +35,7 @@ func (p pulse) Read(b []byte) (int, error) {
 const (
 	pulseKey  = "retraind.pulse"
 	pooledKey = "retraind.pooled"
+	rungKey   = "retraind.rung"
 )
 
 // pooled tells whether a pooler stands between: the server's process is not the one that the connection was given.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -43,6 +44,7 @@ func (c *session) awake(ctx context.Context) error {
 		return err
 	}
 	for idle := 0; idle <= lingerSteps; idle++ {
+		c.rung().Store(false) // what rang until now is read now
 		n, err := c.round(ctx)
 		if err != nil {
 			return err
@@ -141,13 +143,26 @@ func (c *session) look(ctx context.Context) (writers []string, n int, err error)
 	return writers, n, err
 }
 
+// rung tells whether somebody has rung.
+func (c *session) rung() *atomic.Bool {
+	rung, ok := c.conn.PgConn().CustomData()[rungKey].(*atomic.Bool)
+	if !ok {
+		return &atomic.Bool{}
+	}
+	return rung
+}
+
 // ring waits for a notification. Its payload is not looked at: anybody may send one, and it only says "look".
 func (c *session) ring(ctx context.Context, wait time.Duration) (bool, error) {
+	if c.rung().Swap(false) {
+		return true, nil
+	}
 	limited, cancel := context.WithTimeout(ctx, max(wait, time.Millisecond))
 	defer cancel()
-	_, err := c.conn.WaitForNotification(limited)
+	err := c.conn.PgConn().WaitForNotification(limited)
 	switch {
 	case err == nil:
+		c.rung().Store(false)
 		return true, nil
 	case ctx.Err() != nil:
 		return false, context.Cause(ctx)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"golang.org/x/sys/unix"
 )
@@ -84,11 +85,15 @@ func dial(ctx context.Context, cfg *Postgres) (*pgx.Conn, error) {
 		}
 		return pulse{Conn: conn, since: since}, nil
 	}
+	// Notifications say no more than that there were some. Kept one by one, a flood of them would fill the memory.
+	rung := &atomic.Bool{}
+	config.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) { rung.Store(true) }
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, explain(cfg, err)
 	}
 	conn.PgConn().CustomData()[pulseKey] = since
+	conn.PgConn().CustomData()[rungKey] = rung
 	var pid int32
 	if err = conn.QueryRow(ctx, "SELECT pg_catalog.pg_backend_pid()").Scan(&pid); err == nil && uint32(pid) == conn.PgConn().PID() {
 		err = pin(ctx, conn, false)

@@ -44,6 +44,8 @@ type keeper struct {
 	beat    func()
 	testSet testSet // as it was last looked at; owned by the loop
 
+	planned time.Time // the next evaluation that evaluate.schedule asks for; owned by the loop
+
 	suspected suspected // how the relabels were last judged; owned by the loop
 
 	mu   sync.Mutex // guards view
@@ -122,6 +124,7 @@ func (k *keeper) run(ctx context.Context) error {
 	due := time.NewTimer(0)
 	defer due.Stop()
 	force := true // the first evaluation after a start is recorded whatever it says
+	k.planned = k.rule.policy.Scheduled(time.Now())
 	for {
 		k.beat()
 		audit := false
@@ -151,8 +154,10 @@ func (k *keeper) run(ctx context.Context) error {
 			k.scorer = drift.NewScorer(r.model.Serving)
 			k.monitor = nil
 			force = true
+			k.planned = r.policy.Scheduled(time.Now())
 			k.setView(func(v *view) { v.windows, v.floor, v.rule = r.policy.Windows(), floor(r.model.Policy), r })
 		}
+		force = k.scheduled(ctx, time.Now()) || force
 		next, err := k.round(ctx, force)
 		if err == nil && audit {
 			err = k.audit(ctx)

@@ -337,7 +337,7 @@ const patience = 60 * time.Second
 // eventually waits for a condition.
 func eventually(t testing.TB, what string, ok func() (bool, error)) {
 	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(25 * time.Millisecond)
 	defer tick.Stop()
 	late := time.After(patience)
 	for {

@@ -141,7 +141,7 @@ func (x *Executor) spec(p Plan, a Action, step Step, argv []string) (runner.Spec
 		env = slices.DeleteFunc(env, func(e string) bool { return strings.HasPrefix(e, k+"=") })
 		env = append(env, k+"="+vars[k])
 	}
-	return runner.Spec{Dir: dir, ID: id, Argv: argv, Env: env, Cwd: cwd, Timeout: step.Timeout}, nil
+	return runner.Spec{Dir: dir, ID: id, Argv: argv, Env: env, Cwd: cwd, Timeout: p.timeout(step)}, nil
 }
 
 // AttemptDir is where one attempt of a step keeps its record, output and progress.

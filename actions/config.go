@@ -37,6 +37,8 @@ type StepConfig struct {
 	Kind StepKind `yaml:"kind"`
 	// GPU marks a step that needs the GPU: the run waits until the gate has found it free.
 	GPU bool `yaml:"gpu"`
+	// Checkpoints marks a command that keeps each thing it has done: it is stopped when the quiet hours end, and goes on in the next ones.
+	Checkpoints bool `yaml:"checkpoints"`
 }
 
 // Builtin names a step that retraind does itself.
@@ -228,7 +230,7 @@ func validateCommand(p *check.Problems, here string, s StepConfig) {
 		for _, key := range []struct {
 			name string
 			set  bool
-		}{{"undo", len(s.Undo) > 0}, {"shell", s.Shell}, {"dir", s.Dir != ""}, {"env", len(s.Env) > 0}, {"kind", s.Kind != ""}, {"gpu", s.GPU}} {
+		}{{"undo", len(s.Undo) > 0}, {"shell", s.Shell}, {"dir", s.Dir != ""}, {"env", len(s.Env) > 0}, {"kind", s.Kind != ""}, {"gpu", s.GPU}, {"checkpoints", s.Checkpoints}} {
 			if key.set {
 				p.Errorf(here+"."+key.name, "remove it", "%s belongs to a command, not to a built-in step", key.name)
 			}

@@ -109,7 +109,7 @@ func (x *Executor) doStep(ctx context.Context, p Plan, a Action, done []Outcome)
 		return cancelledBy(by), err
 	}
 	if step.Do == "" {
-		return x.commandWithGPU(ctx, p, a, step)
+		return x.inQuietHours(ctx, p, a, step)
 	}
 	bounded, stop := x.bounded(ctx, p, step)
 	defer stop()

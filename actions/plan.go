@@ -24,6 +24,8 @@ type Plan struct {
 	// ModelDir holds `current` and releases/; RunDir is this run's own.
 	ModelDir string `json:"model_dir"`
 	RunDir   string `json:"run_dir"`
+	// Until is when steps that checkpoint are stopped: the end of the quiet hours, less the reserve; zero for never.
+	Until time.Time `json:"until,omitzero"`
 }
 
 // Step is one resolved step.
@@ -38,13 +40,16 @@ type Step struct {
 	Retries int               `json:"retries"`
 	Kind    StepKind          `json:"kind"`
 	GPU     bool              `json:"gpu,omitempty"`
+	// Checkpoints: it goes on where it was stopped. Rest is what the steps after it are expected to take.
+	Checkpoints bool          `json:"checkpoints,omitempty"`
+	Rest        time.Duration `json:"rest,omitempty"`
 }
 
 // Resolve turns a configured pipeline into steps. self is the path of this binary.
 func Resolve(pipeline []StepConfig, self string) []Step {
 	steps := make([]Step, 0, len(pipeline))
 	for _, c := range pipeline {
-		s := Step{Name: c.Title(), Do: c.Do, Dir: c.Dir, Env: c.Env, Timeout: c.Timeout.D(), Retries: c.Retries, Kind: c.Kind, GPU: c.GPU}
+		s := Step{Name: c.Title(), Do: c.Do, Dir: c.Dir, Env: c.Env, Timeout: c.Timeout.D(), Retries: c.Retries, Kind: c.Kind, GPU: c.GPU, Checkpoints: c.Checkpoints}
 		s.Argv, s.Undo = command(c.Exec, c.Shell, self), command(c.Undo, c.Shell, self)
 		if s.Kind == "" {
 			s.Kind = KindOnce

@@ -137,6 +137,9 @@ func cooledDown(h *History, cooldown time.Duration) (until time.Time, run *RunFa
 	var last time.Time
 	for i := range h.Runs {
 		end := h.Runs[i].Ended
+		if h.Runs[i].goesOn() {
+			continue
+		}
 		if end.IsZero() {
 			end = h.Runs[i].Started
 		}
@@ -152,11 +155,16 @@ func cooledDown(h *History, cooldown time.Duration) (until time.Time, run *RunFa
 
 // budgetSpent counts the runs that started in the period that ends now.
 func budgetSpent(h *History, most int, per time.Duration, now time.Time) (until time.Time, spent bool) {
-	if len(h.Runs) < most { // newest first
-		return time.Time{}, false
+	for i := range h.Runs { // newest first
+		if h.Runs[i].goesOn() {
+			continue
+		}
+		if most--; most == 0 {
+			until = h.Runs[i].Started.Add(per)
+			return until, until.After(now)
+		}
 	}
-	until = h.Runs[most-1].Started.Add(per)
-	return until, until.After(now)
+	return time.Time{}, false
 }
 
 // openings looked at for one that is long enough.
@@ -200,6 +208,16 @@ func (p *Policy) blockWindow(d *Decision, h *History, now time.Time, s *sentence
 		}
 		d.blocked(s, ReasonWindowClosed, next, func() { s.say("quiet hours from ").local(next, now, p.windows.loc) })
 	}
+}
+
+// Leaves is when a run that a decision starts has to leave the quiet hours, with the reserve left to bring back what it
+// stopped; zero where it need not.
+func (p *Policy) Leaves(d *Decision) time.Time {
+	current, open := p.windows.Current(d.At)
+	if d.Forced || d.Urgent || p.windows.Always() || !open || current.End.IsZero() {
+		return time.Time{}
+	}
+	return current.End.Add(-p.config.Limits.Reserve.D())
 }
 
 // needs says how long the quiet hours must be: the run as expected, and the reserve.

@@ -256,6 +256,11 @@ func TestBlockers(t *testing.T) {
 		{"cooldown over", policy.History{Runs: []policy.RunFact{run(24*hour, policy.OutcomePromoted, "a")}}, nil, time.Time{}},
 		{"budget", policy.History{Runs: []policy.RunFact{run(2*day, policy.OutcomePromoted, "c"), run(4*day, policy.OutcomePromoted, "b"), run(6*day, policy.OutcomePromoted, "a")}}, []policy.Reason{policy.ReasonBudget}, now.Add(-6*day - hour + 7*day)},
 		{"budget rolls", policy.History{Runs: []policy.RunFact{run(2*day, policy.OutcomePromoted, "c"), run(4*day, policy.OutcomePromoted, "b"), run(7*day, policy.OutcomePromoted, "a")}}, nil, time.Time{}},
+		{"a run that goes on in the next quiet hours counts for nothing", policy.History{Runs: []policy.RunFact{
+			{ID: "r3", Started: now.Add(-9 * hour), Ended: now.Add(-2 * hour), Outcome: policy.OutcomeBlocked, Why: policy.ReasonWindowClosed},
+			{ID: "r2", Started: now.Add(-33 * hour), Ended: now.Add(-26 * hour), Outcome: policy.OutcomeBlocked, Why: policy.ReasonWindowTooShort},
+			run(3*day, policy.OutcomePromoted, "b"), run(4*day, policy.OutcomePromoted, "a"),
+		}}, nil, time.Time{}},
 		{"breaker", policy.History{Info: "x", Runs: []policy.RunFact{run(8*day, policy.OutcomeFailed, "x"), run(9*day, policy.OutcomeRolledBack, "x"), run(10*day, policy.OutcomeFailed, "w")}}, []policy.Reason{policy.ReasonBreakerOpen}, time.Time{}},
 		{"breaker half-open", policy.History{Info: "y", Runs: []policy.RunFact{run(8*day, policy.OutcomeFailed, "x"), run(9*day, policy.OutcomeRolledBack, "x"), run(10*day, policy.OutcomeFailed, "w")}}, nil, time.Time{}},
 		{"breaker open again", policy.History{Info: "y", Runs: []policy.RunFact{run(7*day, policy.OutcomeFailed, "y"), run(8*day, policy.OutcomeFailed, "x"), run(9*day, policy.OutcomeRolledBack, "x"), run(10*day, policy.OutcomeFailed, "w")}}, []policy.Reason{policy.ReasonBreakerOpen}, time.Time{}},

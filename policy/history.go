@@ -23,8 +23,14 @@ type RunFact struct {
 	Outcome Outcome
 	Forced  bool
 	Info    string // digest of the labels it trained on
-	Why     Reason // of a run that was blocked: gpu_held where it did not get the GPU
+	Why     Reason // of a run that was blocked: gpu_held where it did not get the GPU, window_… where the quiet hours ended
 	Text    string // how it ended, in one sentence
+}
+
+// goesOn says that the run ended with the quiet hours and that the next one goes on where it was: it is a part of that
+// one, and no limit counts it.
+func (r *RunFact) goesOn() bool {
+	return r.Outcome == OutcomeBlocked && (r.Why == ReasonWindowClosed || r.Why == ReasonWindowTooShort)
 }
 
 // Hold keeps runs from starting.

@@ -233,7 +233,7 @@ func (r *replay) start(report *drift.Report, d *Decision, demanded *RecordedRun,
 	}
 	if recorded != nil {
 		r.matched[recorded.ID] = true
-		run.ID, run.Ended, run.Outcome, gpu = recorded.ID, now.Add(max(0, recorded.Ended.Sub(recorded.Started))), recorded.Outcome, recorded.GPU
+		run.ID, run.Ended, run.Outcome, run.Why, gpu = recorded.ID, now.Add(max(0, recorded.Ended.Sub(recorded.Started))), recorded.Outcome, recorded.Why, recorded.GPU
 	} else {
 		// The words cost more than all decisions of a week; only what differs gets them.
 		worded, why := r.words(report, now), sentences{}

@@ -118,6 +118,8 @@ type stepJSON struct {
 	Seconds float64 `json:"seconds"`
 	Runs    int     `json:"runs"`  // earlier runs that say so; 0: as configured, or unknown
 	Known   bool    `json:"known"` // false counts as nothing
+	// Checkpoints: counts as nothing, for it goes on in the next quiet hours.
+	Checkpoints bool `json:"checkpoints,omitempty"`
 }
 
 type openingJSON struct {
@@ -141,7 +143,7 @@ func newPlanJSON(p daemon.Plan, at time.Time) planJSON {
 		out.Closed = []policy.Closing{}
 	}
 	for _, s := range p.Expected.Steps {
-		out.Needs.Steps = append(out.Needs.Steps, stepJSON{s.Name, s.Time.Seconds(), s.Runs, s.Known})
+		out.Needs.Steps = append(out.Needs.Steps, stepJSON{s.Name, s.Time.Seconds(), s.Runs, s.Known, s.Checkpoints})
 	}
 	for _, o := range p.Openings {
 		out.Openings = append(out.Openings, openingJSON{

@@ -75,6 +75,8 @@ func needs(plan daemon.Plan) string {
 	for _, s := range plan.Expected.Steps {
 		runs = max(runs, s.Runs)
 		switch {
+		case s.Checkpoints:
+			parts = append(parts, s.Name+" as far as it comes each time")
 		case !s.Known:
 			unknown++
 		case s.Runs == 0:

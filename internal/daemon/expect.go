@@ -23,6 +23,8 @@ type ExpectedStep struct {
 	// Known is false where neither a run nor the configuration says anything: the step then counts as nothing.
 	Known bool
 	GPU   bool
+	// Checkpoints: it takes what there is of the quiet hours, and counts as nothing.
+	Checkpoints bool
 }
 
 // expect is expectFrom with what the newest runs of the pipeline took.
@@ -40,14 +42,26 @@ func expect(t *store.Tx, model, pipeline string, steps []actions.StepConfig) (Ex
 func expectFrom(took map[string][]time.Duration, pipeline string, steps []actions.StepConfig) Expected {
 	out := Expected{Pipeline: pipeline}
 	for _, s := range steps {
-		e := ExpectedStep{Name: s.Title(), Time: s.Expect.D(), Known: s.Expect > 0, GPU: s.GPU}
+		e := ExpectedStep{Name: s.Title(), Time: s.Expect.D(), Known: s.Expect > 0, GPU: s.GPU, Checkpoints: s.Checkpoints}
 		if list := took[e.Name]; len(list) > 0 {
 			e.Time, e.Runs, e.Known = percentile90(list), len(list), true
 		}
 		out.Steps = append(out.Steps, e)
-		out.Total += e.Time
+		if !e.Checkpoints {
+			out.Total += e.Time
+		}
 	}
 	return out
+}
+
+// rest is what the steps after one are expected to take, less those that checkpoint.
+func (e Expected) rest(step int) (d time.Duration) {
+	for _, s := range e.Steps[step+1:] {
+		if !s.Checkpoints {
+			d += s.Time
+		}
+	}
+	return d
 }
 
 // percentile90 is the shortest time that nine of ten kept, by nearest rank; 0 when there were none.

@@ -82,6 +82,13 @@ func (o *Recorded) runs(t *store.Tx, model string) error {
 			continue
 		}
 		run := policy.RecordedRun{RunFact: policy.RunFact{ID: r.ID, Started: r.Started, Ended: r.Ended, Outcome: policy.Outcome(r.Outcome), Forced: r.Forced, Text: r.Reason}}
+		if run.Outcome == policy.OutcomeBlocked {
+			sum, err := actions.ReadSummary(r.Result)
+			if err != nil {
+				return fmt.Errorf("run %s: %w", r.ID, err)
+			}
+			run.Why = sum.Result.Why
+		}
 		var plan actions.Plan
 		if err := json.Unmarshal([]byte(r.Plan), &plan); err != nil {
 			return fmt.Errorf("run %s: %w", r.ID, err)

@@ -116,7 +116,7 @@ func (k *keeper) start(ctx context.Context, d policy.Decision, h policy.History)
 		if err != nil {
 			return err
 		}
-		if plan, err = k.plan(row, d, h); err != nil {
+		if plan, err = k.plan(t, row, d, h); err != nil {
 			return err
 		}
 		n, err := t.AddDecision(store.Decision{Model: k.name, At: d.At, Verdict: string(d.Verdict), Reason: string(d.Reason), Run: plan.Run, Body: mustJSON(d)})
@@ -145,7 +145,7 @@ func (k *keeper) start(ctx context.Context, d policy.Decision, h policy.History)
 	return k.d.engine.Submit(plan)
 }
 
-func (k *keeper) plan(row store.Model, d policy.Decision, h policy.History) (actions.Plan, error) {
+func (k *keeper) plan(t *store.Tx, row store.Model, d policy.Decision, h policy.History) (actions.Plan, error) {
 	pipeline := k.pipeline(row)
 	steps, ok := k.rule.model.Pipeline[pipeline]
 	if !ok {
@@ -155,10 +155,20 @@ func (k *keeper) plan(row store.Model, d policy.Decision, h policy.History) (act
 	if err != nil {
 		return actions.Plan{}, err
 	}
+	expected, err := expect(t, k.name, pipeline, steps)
+	if err != nil {
+		return actions.Plan{}, err
+	}
+	resolved := actions.Resolve(steps, k.d.self)
+	for i := range resolved {
+		if resolved[i].Checkpoints {
+			resolved[i].Rest = expected.rest(i)
+		}
+	}
 	run := strings.ToLower(id.String())
 	return actions.Plan{
 		Run: run, Model: k.name, Pipeline: pipeline, Trigger: d.Text, Forced: h.Force != nil, Policy: d.PolicyDigest,
-		Created: time.Now().UTC(), Champion: row.Champion, Steps: actions.Resolve(steps, k.d.self), Promote: k.rule.model.Promote,
+		Created: time.Now().UTC(), Champion: row.Champion, Steps: resolved, Until: k.rule.policy.Leaves(&d), Promote: k.rule.model.Promote,
 		Serving: k.rule.model.Serving, ModelDir: k.d.modelDir(k.name), RunDir: filepath.Join(k.d.modelDir(k.name), "runs", run),
 	}, nil
 }

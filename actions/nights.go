@@ -1,0 +1,43 @@
+package actions
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/policy"
+)
+
+// inQuietHours runs a command; one that checkpoints only until the quiet hours end. Then the run ends as blocked, so that
+// everything it stopped comes back, and the next run's step goes on where this one was: what is kept is the command's.
+func (x *Executor) inQuietHours(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
+	if !step.Checkpoints || p.Until.IsZero() {
+		return x.commandWithGPU(ctx, p, a, step)
+	}
+	over := Outcome{Class: ClassBlocked, Why: policy.ReasonWindowClosed, Detail: step.Name + " is not done at the end of the quiet hours; it goes on in the next ones"}
+	if !runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt)) {
+		if !now().Before(p.Until) {
+			return over, nil
+		}
+		step.Timeout = p.timeout(step) // of the wait for the GPU, too
+	}
+	out, err := x.commandWithGPU(ctx, p, a, step)
+	switch left := p.Until.Sub(now()); {
+	case err != nil:
+	case out.Class == ClassTimeout && left <= 0:
+		return over, nil
+	case out.Class == ClassOK && left < step.Rest:
+		return Outcome{Class: ClassBlocked, Why: policy.ReasonWindowTooShort, Detail: fmt.Sprintf("%s is done, but what follows is expected to take %s, and the quiet hours have %s left; it follows in the next ones",
+			step.Name, step.Rest.Round(time.Second), max(0, left).Round(time.Second))}, nil
+	}
+	return out, err
+}
+
+// timeout is how long a command may take from now on.
+func (p Plan) timeout(step Step) time.Duration {
+	if !step.Checkpoints || p.Until.IsZero() {
+		return step.Timeout
+	}
+	return min(step.Timeout, max(p.Until.Sub(now()), time.Millisecond))
+}

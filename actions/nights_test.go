@@ -1,0 +1,63 @@
+package actions
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
+)
+
+// A relabelling of two texts, one of which fills a night, takes two: the second run goes on where the first one was.
+func TestCheckpointingStepOverTwoNights(t *testing.T) {
+	t.Parallel()
+	outcomesOnly(t)
+	w := newWorld(t)
+	relabel := sh("relabel", `echo done >>$RETRAIND_MODEL_DIR/kept; [ $(wc -l <$RETRAIND_MODEL_DIR/kept) -ge 2 ] || exec sleep 1000`)
+	relabel.Checkpoints = true
+	steps := pipeline(sh("train", "exec "+w.self+" fake-train 7"))
+	steps = append(steps[:1:1], append([]StepConfig{relabel}, steps[1:]...)...)
+	night := func(length, rest time.Duration) Plan {
+		t.Helper()
+		w.runs++
+		p := w.plan(steps)
+		p.Until, p.Steps[1].Rest = time.Now().Add(length), rest
+		w.add(p)
+		w.handOver(p)
+		return p
+	}
+	kept := filepath.Join(w.dir, "kept")
+
+	w.ends(w.await(night(-time.Second, 0)), Blocked, "relabel is not done at the end of the quiet hours; it goes on in the next ones", "export ok", "relabel blocked")
+	if exists(kept) {
+		t.Error("it began after the quiet hours")
+	}
+
+	first := night(2*time.Second, time.Hour)
+	w.ends(w.await(first), Blocked, "relabel is not done at the end of the quiet hours; it goes on in the next ones", "export ok", "relabel blocked")
+	if got := readText(t, kept); got != "done\n" {
+		t.Errorf("after the first night: %q", got)
+	}
+	if why := why(t, w.look(first)); why != policy.ReasonWindowClosed {
+		t.Errorf("why %q", why)
+	}
+
+	second := night(time.Hour, 2*time.Hour)
+	r := w.await(second)
+	if why := why(t, r); r.Outcome != string(Blocked) || why != policy.ReasonWindowTooShort || !strings.HasPrefix(r.Reason, "relabel is done, but what follows is expected to take 2h0m0s") {
+		t.Errorf("%s, %s: %s", r.Outcome, why, r.Reason)
+	}
+
+	w.ends(w.await(night(time.Hour, time.Minute)), Promoted, "first release", append([]string{"export ok", "relabel ok"}, goodSteps[1:]...)...)
+}
+
+func why(t *testing.T, r store.Run) policy.Reason {
+	t.Helper()
+	sum, err := ReadSummary(r.Result)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sum.Result.Why
+}

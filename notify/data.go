@@ -108,7 +108,7 @@ type Finished struct {
 	Run     string  `json:"run"`               // id of the run
 	Outcome string  `json:"outcome"`           // promoted, rejected, rolled_back, failed, cancelled, blocked
 	Reason  string  `json:"reason"`            // in one sentence
-	Why     string  `json:"why,omitempty"`     // not_worse where the gate kept the champion, gpu_held where the GPU was not free
+	Why     string  `json:"why,omitempty"`     // not_worse where the gate kept the champion, gpu_held where the GPU was not free, window_… where the quiet hours ended
 	Release string  `json:"release,omitempty"` // what serves now
 	Seconds float64 `json:"seconds"`           // from its first step to its end
 }

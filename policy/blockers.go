@@ -71,9 +71,12 @@ func (p *Policy) blockRuns(d *Decision, h *History, now time.Time, s *sentences)
 			s.plural(n, "run").say(" in a row came to nothing; new labels are awaited")
 		})
 	}
-	if id, same := rejectedOn(h); same {
+	if run, same := rejectedOn(h); same {
 		d.blocked(s, ReasonNoNewInformation, time.Time{}, func() {
-			s.say("the labels are those on which run ", id, " was rejected")
+			s.say("the labels are those on which run ", run.ID, " was rejected")
+			if run.Why != "" {
+				s.say(" (", string(run.Why), ")")
+			}
 		})
 	}
 	switch until, run := cooledDown(h, limits.Cooldown.D()); {
@@ -119,16 +122,16 @@ func breakerOpen(h *History, most int) (n int, open bool) {
 func sameInfo(then, now string) bool { return then == now || now == "" || then == "" }
 
 // rejectedOn finds the last rejected run, unless a promotion came after it.
-func rejectedOn(h *History) (id string, same bool) {
+func rejectedOn(h *History) (run *RunFact, same bool) {
 	for i := range h.Runs {
 		switch run := &h.Runs[i]; run.Outcome {
 		case OutcomePromoted:
-			return "", false
+			return nil, false
 		case OutcomeRejected:
-			return run.ID, run.Info != "" && run.Info == h.Info
+			return run, run.Info != "" && run.Info == h.Info
 		}
 	}
-	return "", false
+	return nil, false
 }
 
 // cooledDown is when the cooldown after the last run is over, and that run. It counts from the run's end, so that a long

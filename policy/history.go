@@ -23,7 +23,7 @@ type RunFact struct {
 	Outcome Outcome
 	Forced  bool
 	Info    string // digest of the labels it trained on
-	Why     Reason // of a run that was blocked: gpu_held where it did not get the GPU, window_… where the quiet hours ended
+	Why     Reason // of a run that did nothing: not_worse where the gate kept the champion, gpu_held where it did not get the GPU, window_… where the quiet hours ended
 	Text    string // how it ended, in one sentence
 }
 

@@ -18,7 +18,8 @@ type Run struct {
 	State    string `json:"state"`             // queued, running, ended
 	Outcome  string `json:"outcome,omitempty"` // promoted, rejected, rolled_back, failed, cancelled, blocked
 	Reason   string `json:"reason,omitempty"`
-	// Why is not_worse where the gate kept the champion, gpu_held where the run did not get the GPU.
+	// Why is not_worse where the gate kept the champion, gpu_held where the run did not get the GPU, window_closed or
+	// window_too_short where it goes on in the next quiet hours.
 	Why string `json:"why,omitempty"`
 	// Release is the candidate, once there is one.
 	Release  string    `json:"release,omitempty"`

@@ -44,11 +44,11 @@ led to that run. Older decisions are kept one for each hour.`,
 					return fail(exitUsage, "--at %w", err)
 				}
 			}
-			decisions, err := decisions(ctx, c, s, args, when)
+			decisions, led, err := decisions(ctx, c, s, args, when)
 			if err != nil {
 				return err
 			}
-			return a.showDecisions(decisions, s, code)
+			return a.showDecisions(decisions, led, s, code)
 		},
 	}
 	cmd.Flags().StringVar(&at, "at", "", "what was decided last until this time: \"2026-11-20 14:00\"")
@@ -57,35 +57,41 @@ led to that run. Older decisions are kept one for each hour.`,
 	return cmd
 }
 
-// decisions are the last one of each model, of one model, or the one that began a run; until a time, where one is given.
-func decisions(ctx context.Context, c *status.Client, s status.Status, args []string, at time.Time) ([]policy.Decision, error) {
+// decisions are the last one of each model, of one model, or the one that began a run, and that run; until a time, where
+// one is given.
+func decisions(ctx context.Context, c *status.Client, s status.Status, args []string, at time.Time) (out []policy.Decision, led *status.Run, err error) {
 	wanted := names(s.Models)
 	if len(args) == 1 {
 		wanted = args
 	}
-	var out []policy.Decision
 	for _, name := range wanted {
 		run := ""
 		if len(only(s.Models, name)) == 0 {
 			r, err := c.Run(ctx, name)
 			if errors.Is(err, status.ErrNotFound) {
-				return nil, fail(exitNotFound, "there is neither a model nor a run %q%s", name, didYouMean(name, names(s.Models), ""))
+				return nil, nil, fail(exitNotFound, "there is neither a model nor a run %q%s", name, didYouMean(name, names(s.Models), ""))
 			}
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
-			name, run = r.Model, r.ID
+			name, run, led = r.Model, r.ID, &r
 		}
 		d, err := c.Explain(ctx, name, run, at)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		out = append(out, d)
 	}
-	return out, nil
+	return out, led, nil
 }
 
-func (a *app) showDecisions(decisions []policy.Decision, s status.Status, code bool) error {
+// explained is what --json prints of a decision: with the run that it led to, where one was asked about.
+type explained struct {
+	policy.Decision
+	Run *status.Run `json:"run,omitempty"`
+}
+
+func (a *app) showDecisions(decisions []policy.Decision, led *status.Run, s status.Status, code bool) error {
 	starts := true
 	for _, d := range decisions {
 		starts = starts && d.Start()
@@ -93,7 +99,7 @@ func (a *app) showDecisions(decisions []policy.Decision, s status.Status, code b
 	if a.json {
 		var doc any = decisions
 		if len(decisions) == 1 {
-			doc = decisions[0]
+			doc = explained{decisions[0], led}
 		}
 		if err := a.printJSON(doc); err != nil {
 			return err
@@ -107,6 +113,9 @@ func (a *app) showDecisions(decisions []policy.Decision, s status.Status, code b
 			if err := d.Render(a.stdout, policy.RenderOptions{Location: s.At.Location(), Line: lines(file, d)}); err != nil {
 				return err
 			}
+		}
+		if led != nil && led.State == "ended" {
+			fmt.Fprintf(a.stdout, "\nWhat came of it: %s\n", ending(*led))
 		}
 	}
 	if code && !starts {

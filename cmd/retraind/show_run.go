@@ -44,7 +44,7 @@ func showRun(p *page, r status.Run, now time.Time) error {
 	p.line(fmt.Sprintf("run %s of %s  %s", r.ID, bold(r.Model), outcome(r)), 4)
 	p.field("why", r.Trigger)
 	if r.Reason != "" {
-		p.field("result", r.Reason)
+		p.field("result", r.Reason+why(r))
 	}
 	if c := r.Accuracy; c != nil {
 		before := "; there was no release before"
@@ -91,4 +91,16 @@ func stepRow(s status.Step, now time.Time) []string {
 		name += fmt.Sprintf(" (attempt %d)", s.Attempt)
 	}
 	return []string{name, took, state, s.Detail}
+}
+
+// ending is how a run ended: the outcome, the word of the closed list where it did nothing, and the sentence.
+func ending(r status.Run) string {
+	return strings.ReplaceAll(r.Outcome, "_", " ") + why(r) + ": " + r.Reason
+}
+
+func why(r status.Run) string {
+	if r.Why == "" {
+		return ""
+	}
+	return " (" + r.Why + ")"
 }

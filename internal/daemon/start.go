@@ -71,7 +71,7 @@ func (k *keeper) history(ctx context.Context) (h policy.History, queued bool, er
 				started = r.Created
 			}
 			fact := policy.RunFact{ID: r.ID, Started: started, Ended: r.Ended, Outcome: policy.Outcome(r.Outcome), Forced: r.Forced, Info: r.Info, Text: r.Reason}
-			if fact.Outcome == policy.OutcomeBlocked {
+			if fact.Outcome == policy.OutcomeBlocked || fact.Outcome == policy.OutcomeRejected {
 				sum, err := actions.ReadSummary(r.Result)
 				if err != nil {
 					return err

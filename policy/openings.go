@@ -94,7 +94,7 @@ func (w *Windows) opening(i Interval) Opening {
 		if end.IsZero() || !end.Before(i.End) {
 			break
 		}
-		o.note(jump(end, w.loc))
+		o.note(jump(end, i.Start, w.loc))
 		t = end
 	}
 	if n := len(o.Notes); n > 0 && o.Wall != o.Length() {
@@ -128,8 +128,8 @@ func edge(verb string, at time.Time, wanted int64, second int, loc *time.Locatio
 	return ""
 }
 
-// jump says what the clocks do at the end of a zone's offset, inside of an opening.
-func jump(at time.Time, loc *time.Location) string {
+// jump says what the clocks do at the end of a zone's offset, inside of an opening that may start on another day.
+func jump(at, opens time.Time, loc *time.Location) string {
 	before, after := at.Add(-time.Second).In(loc), at.In(loc)
 	name, was := before.Zone()
 	_, is := after.Zone()
@@ -137,7 +137,7 @@ func jump(at time.Time, loc *time.Location) string {
 		return ""
 	}
 	return "the clocks go " + than(is > was, "forward", "back") + " by " + span(time.Duration(max(is-was, was-is))*time.Second) + " at " +
-		at.In(time.FixedZone(name, was)).Format("15:04 MST")
+		localTime(at, opens, time.FixedZone(name, was))
 }
 
 // Closings are the windows that do not start, between two instants, because of an exception.

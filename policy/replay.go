@@ -244,16 +244,16 @@ func (r *replay) start(report *drift.Report, d *Decision, demanded *RecordedRun,
 	}
 	s := &r.out.Now
 	s.Retrains++
+	wait := time.Duration(0)
+	if !r.since.IsZero() {
+		wait = now.Sub(r.since)
+	}
+	s.Waiting += wait
 	switch {
 	case d.Forced:
 		s.Forced++
 	default:
-		wait := time.Duration(0)
-		if !r.since.IsZero() {
-			wait = now.Sub(r.since)
-		}
 		s.Delays = append(s.Delays, wait)
-		s.Waiting += wait
 		if d.Urgent {
 			s.Urgent++
 		}

@@ -22,7 +22,7 @@ func (c Config) Validate(loc *time.Location) check.Problems {
 	}
 	p.Under("retrain_when", c.RetrainWhen.validate())
 	p.Under("urgent_when", c.UrgentWhen.validate())
-	if a, b := c.UrgentWhen.AccuracyBelow, c.RetrainWhen.AccuracyBelow; a != nil && b != nil && a.Share >= b.Share {
+	if a, b := c.UrgentWhen.AccuracyBelow, c.RetrainWhen.AccuracyBelow; a != nil && b != nil && b.Share > 0 && a.Share >= b.Share {
 		p.Warnf("urgent_when.accuracy_below", "set it lower", "%s is not below retrain_when's %s: every such retrain would leave quiet hours", a.Share, b.Share)
 	}
 	p.Under("limits", c.Limits.validate())

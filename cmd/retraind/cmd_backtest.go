@@ -13,6 +13,7 @@ import (
 
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/configs/strictyaml"
+	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/internal/daemon"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/policy"
@@ -187,10 +188,15 @@ func edit(cmd *cobra.Command, l *configs.Loaded, model string, set []string, key
 	return edited.File, nil
 }
 
-// inModel lets a condition be named without the list that it stands in.
+// inModel lets a condition be named without the list that it stands in, also one that is misspelt: what is said about it
+// then is what was probably meant.
 func inModel(key string) string {
 	first, _, _ := strings.Cut(key, ".")
-	if slices.Contains(keysOf(policy.Conditions{}), first) {
+	conditions := keysOf(policy.Conditions{})
+	model := append(keysOf(configs.Model{}), keysOf(policy.Config{})...)
+	switch {
+	case slices.Contains(model, first):
+	case slices.Contains(conditions, first), check.Nearest(first, model) == "" && check.Nearest(first, conditions) != "":
 		return "retrain_when." + key
 	}
 	return key

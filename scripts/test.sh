@@ -37,7 +37,7 @@ tool staticcheck ./...
 # Not under the race detector: the processes that matter here are the program's own, which has no detector in it, or it
 # is all arithmetic.
 step crash at every point, and every command
-go test -p 1 -timeout 9m ./internal/crashtest ./cmd/retraind ./internal/demo/news
+go test -timeout 9m ./internal/crashtest ./cmd/retraind ./internal/demo/news
 
 # SQLite's C, translated to Go, is no code of ours and takes most of the detector's time: it stays without.
 step test

@@ -14,13 +14,15 @@ const maxBatchAnswer = 64 << 20
 // answer too few is the whole request's, since nobody can say which is missing.
 func (s *Scorer) classifyBatch(t *timed, part []Text) []reply {
 	start := time.Now()
-	items := make([]map[string]string, len(part))
+	body := []byte(`{"items":`)
 	for i, text := range part {
-		items[i] = s.renamed(text.Fields)
+		body = append(body, "[,"[min(i, 1)])
+		body = appendObject(body, s.renamed(text.Fields))
 	}
+	body = append(body, "]}"...)
 	out := make([]reply, len(part))
 	about := fmt.Sprintf("%d texts from item %s on", len(part), part[0].Item)
-	err := s.post(t, s.batchURL, map[string]any{"items": items}, about, maxBatchAnswer, func(body []byte) error {
+	err := s.post(t, s.batchURL, body, about, maxBatchAnswer, func(body []byte) error {
 		var answer struct {
 			Results []map[string]any `json:"results"`
 		}

@@ -3,7 +3,6 @@ package drift
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -71,6 +70,7 @@ func NewScorer(config ServingConfig) *Scorer {
 		MaxIdleConns:        config.Concurrency + 1,
 		MaxIdleConnsPerHost: config.Concurrency + 1, // one beside for Health; fewer would dial again for every text
 		IdleConnTimeout:     90 * time.Second,
+		DisableCompression:  true, // an answer is a few dozen bytes
 	}
 	s := &Scorer{config: config, targets: config.List(), client: &http.Client{Transport: transport, Timeout: config.Timeout.D()}, size: 1}
 	s.classifyURL, _ = url.Parse(config.Classify)
@@ -152,7 +152,8 @@ func (s *Scorer) Score(ctx context.Context, texts []Text, got func(Text, Answer)
 func (s *Scorer) classify(t *timed, text Text) (Answer, error) {
 	start := time.Now()
 	var out Answer
-	err := s.post(t, s.classifyURL, s.renamed(text.Fields), "item "+text.Item, maxAnswer, func(body []byte) error {
+	fields := s.renamed(text.Fields)
+	err := s.post(t, s.classifyURL, appendObject(make([]byte, 0, size(fields)), fields), "item "+text.Item, maxAnswer, func(body []byte) error {
 		object, err := decodeAnswer(body)
 		if err == nil {
 			out, err = s.read(object)
@@ -170,15 +171,11 @@ func (s *Scorer) read(object map[string]any) (out Answer, err error) {
 	return out, err
 }
 
-// post sends a document and gives the answer to use, which must not keep its bytes. What use objects to is the service's
+// post sends a JSON document and gives the answer to use, which must not keep its bytes. What use objects to is the service's
 // fault.
-func (s *Scorer) post(t *timed, to *url.URL, document any, about string, most int64, use func([]byte) error) error {
+func (s *Scorer) post(t *timed, to *url.URL, body []byte, about string, most int64, use func([]byte) error) error {
 	if to == nil {
 		return errors.New("ask the classifier: its URL cannot be read; correct it under serving")
-	}
-	body, err := json.Marshal(document)
-	if err != nil {
-		return fmt.Errorf("%s: %w", about, err)
 	}
 	buffer, _ := s.buffers.Get().(*bytes.Buffer)
 	if buffer == nil {

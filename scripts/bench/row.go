@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"regexp"
@@ -17,6 +18,8 @@ type row struct {
 	Metric  string // as go test prints it: "ns/op", "B/op", or one of b.ReportMetric; also the unit shown
 	// Peer is another benchmark of the same package that reports the same metric: what we are compared with.
 	Peer string
+	// PeerMetric is the peer's metric where it is not Metric: a benchmark that takes turns with its peer reports both.
+	PeerMetric string
 	// PeerMayLack: the peer is another program that may not be installed; the row then has no ratio, and no verdict on it.
 	PeerMayLack bool
 	// Goal is the bound for the value, or for the ratio to the peer when GoalIsRatio is set; nil states none.
@@ -45,7 +48,7 @@ func (r row) result(m metrics) (result, error) {
 	res := result{Name: r.Name, Value: value, Unit: r.Metric}
 	judged := value
 	if r.Peer != "" {
-		peer, err := m.get(r.Peer, r.Metric)
+		peer, err := m.get(r.Peer, cmp.Or(r.PeerMetric, r.Metric))
 		if err != nil && r.PeerMayLack {
 			return res, nil
 		}

@@ -36,7 +36,8 @@ type story struct {
 	witness *witness
 	sub     *subscriber
 	db      *pgx.Conn
-	made    int      // label changes made by people
+	made    int // label changes made by people
+	rested  time.Time
 	again   []string // attempts at training in the first run that the story causes beside the first
 }
 
@@ -261,6 +262,7 @@ func (s *story) open() error {
 
 // rest waits until everything is told and the figures are those of what serves.
 func (s *story) rest() error {
+	defer func() { s.rested = time.Now().Add(-time.Second) }() // what was seen may be as old as that
 	return s.model("rest", func(now status.Status, m status.Model) bool {
 		current, err := os.Readlink(actions.CurrentLink(filepath.Join(s.state(), "models", model)))
 		if err != nil {

@@ -23,11 +23,9 @@ func (d *Daemon) housekeep(ctx context.Context) error {
 	var pruned time.Time
 	last := ""
 	audit := night(time.Now().In(d.loaded.Load().File.Location()))
-	for {
-		select {
-		case <-ctx.Done():
+	for ; ; tock(ctx, tick.C) {
+		if ctx.Err() != nil {
 			return context.Cause(ctx)
-		case <-tick.C:
 		}
 		if s := d.sentence(); s != last {
 			last = s
@@ -58,6 +56,14 @@ func (d *Daemon) housekeep(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			d.log.Warn("old records could not be removed", "err", err)
 		}
+	}
+}
+
+// tock waits for a tick.
+func tock(ctx context.Context, tick <-chan time.Time) {
+	select {
+	case <-ctx.Done():
+	case <-tick:
 	}
 }
 

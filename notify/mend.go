@@ -43,8 +43,11 @@ func complete(dir string, log *slog.Logger) error {
 	}
 	key := filepath.Base(dir)
 	var named struct{ Name string }
-	if json.Unmarshal(settings, &named) != nil || named.Name != key {
+	if !json.Valid(settings) {
 		return nil // encrypted or damaged: for the server to judge
+	}
+	if err := json.Unmarshal(settings, &named); err != nil || named.Name != key {
+		return err
 	}
 	if above := filepath.Dir(dir); filepath.Base(above) == "obs" {
 		key = filepath.Base(filepath.Dir(above)) + "/" + key

@@ -112,7 +112,7 @@ func (d *decoder) mapping(n *yaml.Node, path string, into reflect.Value, depth i
 	}
 	set := d.fieldsOf(into.Type())
 	var other []entry
-	for _, e := range found {
+	for i, e := range found {
 		index, known := set.byKey[e.key.Value]
 		at := join(path, e.key.Value)
 		switch lower := strings.ToLower(e.key.Value); {
@@ -128,6 +128,8 @@ func (d *decoder) mapping(n *yaml.Node, path string, into reflect.Value, depth i
 			other = append(other, e)
 		case set.byKey[lower] != nil && lineOf(found, lower) != 0:
 			d.fail(e.key, at, "remove one of them", "duplicate key %q, on line %d as %q", cutValue(e.key.Value), lineOf(found, lower), lower)
+		case i > 0 && decimalComma(found[i-1].value, e.key):
+			d.fail(e.key, at, "write "+found[i-1].value.Value+"."+e.key.Value+": a comma begins the next key", "%q is taken for a key", cutValue(e.key.Value))
 		default:
 			d.fail(e.key, at, d.unknownHint(e.key.Value, set, into.Type()), "unknown key %q", cutValue(e.key.Value))
 		}

@@ -3,7 +3,10 @@ package strictyaml
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/retraind/retraind/internal/check"
 )
@@ -24,6 +27,14 @@ func (d *decoder) unknownHint(key string, set *fieldSet, t reflect.Type) string 
 	}
 	return "the keys here are " + strings.Join(set.keys, ", ")
 }
+
+// decimalComma sees a number that is written with a comma, whose second part looks like a key.
+func decimalComma(before, key *yaml.Node) bool {
+	return wholeNumber.MatchString(before.Value) && fraction.MatchString(key.Value) && !quoted(before) && !quoted(key) &&
+		before.Line == key.Line && before.Column+len(before.Value)+1 == key.Column
+}
+
+var fraction = regexp.MustCompile(`^[0-9]+ *%?$`)
 
 // missingColon sees a key and its value without the colon between them.
 func missingColon(text string, set *fieldSet) string {

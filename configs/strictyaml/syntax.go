@@ -2,12 +2,15 @@ package strictyaml
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"regexp"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/retraind/retraind/internal/check"
 )
 
 var (
@@ -50,6 +53,9 @@ func syntax(text []byte, err error) *Problem {
 				p.Message = c.message
 			}
 			p.Hint = c.hint
+			if near := nearestAnchor(p.Message, text); near != "" {
+				p.Hint = fmt.Sprintf("did you mean *%s?", near)
+			}
 			break
 		}
 	}
@@ -60,6 +66,24 @@ func syntax(text []byte, err error) *Problem {
 	}
 	p.Column = 1 + len(plainIndent.FindString(lines[p.Line-1]))
 	return p
+}
+
+var (
+	unknownAnchor = regexp.MustCompile(`unknown anchor '([^']+)'`)
+	anchor        = regexp.MustCompile(`&([^\s,\[\]{}]+)`)
+)
+
+// nearestAnchor is the anchor that a complaint about an unknown one probably is about.
+func nearestAnchor(complaint string, text []byte) string {
+	unknown := unknownAnchor.FindStringSubmatch(complaint)
+	if unknown == nil {
+		return ""
+	}
+	var names []string
+	for _, m := range anchor.FindAllSubmatch(text, -1) {
+		names = append(names, string(m[1]))
+	}
+	return check.Nearest(unknown[1], names)
 }
 
 // firstBadLine is the line after the longest run of lines from the top that parses; 0 where looking for it would cost

@@ -51,7 +51,7 @@ led to that run. Older decisions are kept one for each hour.`,
 			return a.showDecisions(decisions, led, s, code)
 		},
 	}
-	cmd.Flags().StringVar(&at, "at", "", "what was decided last until this time: \"2026-11-20 14:00\"")
+	cmd.Flags().StringVar(&at, "at", "", "what was decided last until this time: 14:00, or \"2026-11-20 14:00\"")
 	cmd.Flags().StringVar(&run, "run", "", "what led to this run")
 	cmd.Flags().BoolVar(&code, "exit-code", false, "exit 3 when the answer is that it would not start a run now")
 	return cmd

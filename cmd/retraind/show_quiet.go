@@ -15,7 +15,10 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 			return t.In(now.Location()), nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q: write 2027-03-27, \"2027-03-27 20:00\" or 2027-03-27T20:00:00+01:00", text)
+	if t, err := time.ParseInLocation("2006-01-02 15:04", now.Format(time.DateOnly)+" "+text, now.Location()); err == nil { // today
+		return t, nil
+	}
+	return time.Time{}, fmt.Errorf("%q: write 20:00, 2027-03-27, \"2027-03-27 20:00\" or 2027-03-27T20:00:00+01:00", text)
 }
 
 // plan shows one model's openings in the order of time, with the days on which none opens between them.

@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+
+	"gonum.org/v1/gonum/mathext"
 )
 
 // HalfWidth is half the width of the 95 % interval (Wilson) of k right answers of n, a fraction; 0.5 with n = 0.
@@ -112,4 +114,18 @@ func SmallestRise(rate, p0, bound float64, labels int, power float64) float64 {
 		}
 	}
 	return high
+}
+
+// ShiftByChance is the probability that the label mixes of n0 and n1 items drawn from one distribution over so many
+// categories differ by a population stability index of psi or more: PSI / (1/n0 + 1/n1) is about chi-square with one
+// degree of freedom less than there are categories (Yurdakul 2018). 0 with fewer than two categories, 1 without items.
+func ShiftByChance(psi float64, categories, n0, n1 int) float64 {
+	switch {
+	case categories < 2:
+		return 0
+	case n0 <= 0 || n1 <= 0 || !(psi > 0):
+		return 1
+	}
+	statistic := psi / (1/float64(n0) + 1/float64(n1))
+	return mathext.GammaIncRegComp(float64(categories-1)/2, statistic/2)
 }

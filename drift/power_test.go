@@ -1,6 +1,7 @@
 package drift_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -70,5 +71,39 @@ func TestDelay(t *testing.T) {
 	}
 	if v := drift.SmallestRise(1, 1, 1800, 1000, .8); !math.IsNaN(v) {
 		t.Errorf("what is always wrong gets worse by %v", v)
+	}
+}
+
+// Two samples of one mix differ by a PSI as large as ShiftByChance says.
+func TestShiftByChance(t *testing.T) {
+	t.Parallel()
+	const categories, n0, n1, rounds = 8, 600, 400, 2000
+	psi := .045
+	rng := rand.New(rand.NewPCG(5, 6))
+	draw := func(n int) map[string]int {
+		mix := map[string]int{}
+		for range n {
+			mix[fmt.Sprint(rng.IntN(categories))]++
+		}
+		return mix
+	}
+	beyond := 0
+	for range rounds {
+		if drift.PSI(draw(n0), draw(n1)) >= psi {
+			beyond++
+		}
+	}
+	want := drift.ShiftByChance(psi, categories, n0, n1)
+	if got := float64(beyond) / rounds; math.Abs(got-want) > .03 || want < .05 {
+		t.Errorf("%.3f of the samples, computed %.3f", got, want)
+	}
+	for _, c := range []struct {
+		psi          float64
+		k, n0, n1    int
+		want, within float64
+	}{{.2, 1, 100, 100, 0, 0}, {.2, 8, 0, 100, 1, 0}, {0, 8, 100, 100, 1, 0}, {.2, 8, 100_000, 100_000, 0, 1e-12}} {
+		if got := drift.ShiftByChance(c.psi, c.k, c.n0, c.n1); math.Abs(got-c.want) > c.within {
+			t.Errorf("%+v: %v", c, got)
+		}
 	}
 }

@@ -66,7 +66,7 @@ func (p *page) showPower(c policy.Config, r *drift.Report) {
 	p.table(4, []string{"condition", "as written", "a year"}, rows...)
 }
 
-// thresholds judges each condition that chance can trip.
+// thresholds says of each condition how often it trips although nothing changed.
 func thresholds(c policy.Config, r drift.Report, rate float64) [][]string {
 	var rows [][]string
 	var simulated []int
@@ -95,11 +95,15 @@ func thresholds(c policy.Config, r drift.Report, rate float64) [][]string {
 			simulate(group.prefix+"accuracy_below", a.Share.String(), func(r drift.Report) bool { return r.Accuracy < a.Share.F() })
 		}
 		if a := w.AccuracyDrop; a != nil {
-			promise(group.prefix+"accuracy_drop", a.Points.String()+" points", a.FalseRetrains)
+			if a.Test.Promises() {
+				promise(group.prefix+"accuracy_drop", a.Points.String(), a.FalseRetrains)
+			} else {
+				rows = append(rows, []string{group.prefix + "accuracy_drop", a.Points.String(), "no promise: " + string(a.Test) + " keeps none"})
+			}
 		}
 		if m := w.MacroF1Drop; m != nil {
 			from := r.MacroF1
-			simulate(group.prefix+"macro_f1_drop", m.Points.String()+" points", func(r drift.Report) bool { return 100*(from-r.MacroF1) >= m.Points.F() })
+			simulate(group.prefix+"macro_f1_drop", m.Points.String(), func(r drift.Report) bool { return 100*(from-r.MacroF1) >= m.Points.F() })
 		}
 		if rc := w.CategoryRecallBelow; rc != nil {
 			floor := func(name string) (float64, bool) {
@@ -131,8 +135,9 @@ func thresholds(c policy.Config, r drift.Report, rate float64) [][]string {
 			})
 		}
 		if d := w.CategoryRecallDrop; d != nil {
-			promise(group.prefix+"category_recall_drop", d.Points.String()+" points", d.FalseRetrains)
+			promise(group.prefix+"category_recall_drop", d.Points.String(), d.FalseRetrains)
 		}
+		rows = append(rows, others(group.prefix, w, r, rate)...)
 	}
 	for i, perYear := range drift.FalseTrips(r, rate, nullYears, trips) {
 		text := fmt.Sprintf("about %.1f", perYear)

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/policy"
+)
+
+const daysInYear = 365
+
+// others says of the conditions that are not about right and wrong answers how often they trip in a year in which
+// nothing changes: by the calendar, by the labels that come, or by chance.
+func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (rows [][]string) {
+	add := func(name, bound, text string) { rows = append(rows, []string{prefix + name, bound, text}) }
+	if l := w.LabelChanges; l != nil {
+		need, bound := float64(l.AtLeast), fmt.Sprintf("%d items", l.AtLeast)
+		if l.Share != nil {
+			need = max(need, math.Ceil(l.Share.F()*float64(r.Labels.Items)))
+			bound = l.Share.String() + " and " + bound
+		}
+		switch {
+		case float64(r.Labels.Changed) >= max(need, 1):
+			add("label_changes", bound, "it trips now")
+		case rate <= 0 || r.HeldOut == 0:
+			add("label_changes", bound, "none: no labels come")
+		default: // of all items, not of the held-out ones alone
+			all := rate * float64(r.Labels.Items) / float64(r.HeldOut)
+			add("label_changes", bound, fmt.Sprintf("about %.1f: it counts labels, and %.1f come a day", all*daysInYear/max(need, 1), all))
+		}
+	}
+	if n := w.NewCategory; n != nil {
+		text := "none: chance makes no new category"
+		for _, examples := range r.Labels.New {
+			if examples >= n.Examples {
+				text = "it trips now"
+			}
+		}
+		add("new_category", fmt.Sprintf("%d examples", n.Examples), text)
+	}
+	if l := w.LabelShift; l != nil {
+		add("label_shift", fmt.Sprintf("PSI %g", l.PSI), shiftText(l.PSI, r))
+	}
+	if w.MaxAge != nil {
+		add("max_age", w.MaxAge.String(), fmt.Sprintf("about %.1f: a schedule", daysInYear*24/w.MaxAge.D().Hours()))
+	}
+	if w.When != nil && w.When.Expression != "" {
+		add("when", cut(w.When.Expression, 30), "not computable: an expression; retraind backtest judges it by what was recorded")
+	}
+	return rows
+}
+
+// shiftText bounds how often the mix of labels moves so far by chance: as often as two samples of so many items would
+// differ by that much, once a day. Most items of two days are the same, so that it really happens less often.
+func shiftText(psi float64, r drift.Report) string {
+	if r.Labels.PSI >= psi {
+		return "it trips now"
+	}
+	categories := 0
+	for _, c := range r.Category {
+		if c.Support > 0 {
+			categories++
+		}
+	}
+	n := r.Labels.Items - r.HeldOut
+	if perYear := daysInYear * drift.ShiftByChance(psi, categories, n, n); perYear >= 0.05 {
+		return fmt.Sprintf("at most %.1f by chance", perYear)
+	}
+	return "less than 0.1"
+}

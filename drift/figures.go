@@ -29,7 +29,7 @@ func (m *Monitor) Report(now time.Time) Report {
 	t := &m.tests
 	r.Relabels = Relabels{
 		RightToWrong: t.rightToWrong, WrongToRight: t.wrongToRight,
-		P: SignTest(t.rightToWrong, t.wrongToRight), Authors: len(t.authors),
+		P: SignTest(t.rightToWrong, t.wrongToRight), Authors: len(t.authors), Own: t.ownBalance(),
 	}
 	r.NewItems = NewItems{
 		N: t.arrivals.N, Errors: t.arrivals.Errs, E: t.arrivals.E(),

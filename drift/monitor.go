@@ -152,6 +152,7 @@ func (m *Monitor) Delete(id string, seq int64) {
 	if e := &m.entries[slot]; e.heldout && !e.waiting && m.labelled(slot) {
 		m.tests.done[id] = struct{}{}
 	}
+	delete(m.tests.own, id)
 	m.slots.remove(m.entries, id)
 	m.entries[slot] = entry{}
 	m.free = append(m.free, slot)

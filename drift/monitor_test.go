@@ -194,7 +194,7 @@ func TestRelabelsArePaired(t *testing.T) {
 	b.seq++
 	b.Label(drift.Change{Item: "2", New: label("b"), Own: true, Author: "retraind", Seq: b.seq}) // counted, no evidence
 	r := b.Report(noon)
-	want := drift.Relabels{RightToWrong: 2, WrongToRight: 1, P: .5, Authors: 2}
+	want := drift.Relabels{RightToWrong: 2, WrongToRight: 1, P: .5, Authors: 2, Own: 1}
 	if diff := cmp.Diff(want, r.Relabels); diff != "" {
 		t.Error(diff)
 	}
@@ -208,6 +208,51 @@ func TestRelabelsArePaired(t *testing.T) {
 	if r := b.Report(noon); r.Relabels.RightToWrong != 0 || r.Drop != 0 {
 		t.Errorf("a new baseline begins anew: %+v", r)
 	}
+}
+
+// What retraind's own runs write moves the figures, for they are of the labels as they stand, and not the evidence: a
+// relabelling whose candidate was rejected must not call for the next retrain.
+func TestOwnWritesAreNoEvidence(t *testing.T) {
+	t.Parallel()
+	b := setup(t, drift.Options{}, []string{"a", "a", "a", "b"}, []string{"a", "a", "a", "a"})
+	b.rebase(t)
+	own := func(item, to string) {
+		b.seq++
+		b.Label(drift.Change{Item: item, New: label(to), Own: true, Author: "retraind", At: noon, Seq: b.seq})
+	}
+	expect := func(when string, balance, correct, byPeople int) {
+		t.Helper()
+		r := b.Report(noon)
+		got, share := r.ByPeople()
+		if r.Relabels.Own != balance || r.Correct != correct || got != byPeople || share != float64(byPeople)/float64(r.Scored) {
+			t.Errorf("%s: balance %d, %d right, %d by people (%v)", when, r.Relabels.Own, r.Correct, got, share)
+		}
+	}
+	expect("nothing written", 0, 3, 3)
+	own("0", "b")
+	own("1", "b")
+	expect("two made wrong", 2, 1, 3)
+	own("0", "c")
+	expect("one of them again", 2, 1, 3)
+	own("0", "a")
+	expect("and taken back", 1, 2, 3)
+	own("3", "a")
+	expect("one made right", 0, 3, 3)
+
+	state, err := b.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.RestoreState(state); err != nil {
+		t.Fatal(err)
+	}
+	expect("after a restart", 0, 3, 3)
+	b.relabel("1", "b", "anna")
+	b.relabel("1", "c", "anna")
+	expect("a person says otherwise too", -1, 3, 2)
+	b.Delete("3", b.seq+1)
+	b.seq++
+	expect("and the other one is gone", 0, 2, 2)
 }
 
 func TestArrivalsCountOnceInCommitOrder(t *testing.T) {

@@ -84,6 +84,18 @@ type Relabels struct {
 	WrongToRight int     `json:"wrong_to_right"`
 	P            float64 `json:"p"` // exact one-sided sign test, P(Bin(b+c, 1/2) >= b); 1 when there are none
 	Authors      int     `json:"authors"`
+	// Own is how many more answers retraind's own writes made wrong than right; people's labels alone are evidence.
+	Own int `json:"own,omitempty"`
+}
+
+// ByPeople is how many answers are right, and their share, by the labels as people left them: without what retraind
+// itself wrote since the promotion.
+func (r *Report) ByPeople() (correct int, accuracy float64) {
+	if r.Relabels.Own == 0 {
+		return r.Correct, r.Accuracy
+	}
+	correct = min(max(r.Correct+r.Relabels.Own, 0), r.Scored)
+	return correct, share(correct, r.Scored)
 }
 
 // NewItems is the error stream of held-out items that arrived since the baseline, watched by an e-CUSUM or by the test

@@ -71,12 +71,16 @@ func TestSchemaTakesWhatLoads(t *testing.T) {
 		"anchors":  "x-night: &night {days: mon-fri, from: \"22:00\", to: \"06:00\"}\n" + strings.Replace(good, `{days: mon-fri, from: "22:00", to: "06:00"}`, "*night", 1),
 		"long way": strings.Replace(good, "accuracy_below: 85%", "accuracy_below: {share: 0.85, for: 6h, margin: 1}\n      when: {expression: drop > 0.1, for: 1d}\n      category_recall_below: {all: 70%, Sport: 60%}", 1),
 	}
-	shipped, err := filepath.Glob("../configs/*.yaml")
+	shipped, err := filepath.Glob("*.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range shipped {
-		if filepath.Base(path) == "example.yaml" { // a template: rendered above
+	more, err := filepath.Glob("examples/*.yaml")
+	if err != nil || len(more) < 3 {
+		t.Fatal(more, err)
+	}
+	for _, path := range append(shipped, more...) {
+		if path == "example.yaml" || strings.HasSuffix(path, ".tests.yaml") { // a template, rendered above; and cases
 			continue
 		}
 		b, err := os.ReadFile(path)

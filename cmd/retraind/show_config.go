@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/watch"
@@ -21,7 +22,7 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 		m := f.Models[name]
 		p.line("", 0)
 		p.line("  model "+bold(name), 4)
-		p.field("labels", fmt.Sprintf("%s, %s of the items held out", strings.Join(labelSources(m.Labels), " and "), m.Heldout.Share))
+		p.field("labels", fmt.Sprintf("%s, %s held out", strings.Join(labelSources(m.Labels), " and "), heldOut(m.Heldout)))
 		if blind := m.Labels.Blind(); len(blind) > 0 {
 			p.field("", "changes of the table are found "+m.Labels.Postgres.Title()+"; what that cannot see:")
 			for _, text := range blind {
@@ -64,6 +65,14 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 		p.field("asked", "every database and classifier that it names")
 	}
 	return p.print()
+}
+
+// heldOut says which items never train.
+func heldOut(c drift.HeldoutConfig) string {
+	if c.File != "" {
+		return "the items of " + c.File
+	}
+	return c.Share.String() + " of the items"
 }
 
 // labelSources says where labels come from.

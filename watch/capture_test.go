@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -186,4 +187,24 @@ func TestHostileSearchPath(t *testing.T) {
 	if _, err := writer.Exec(t.Context(), `SELECT 'a'::pg_catalog.text = 'b'::pg_catalog.text`); err == nil {
 		t.Error("the path is not hostile")
 	}
+}
+
+// TestAnExpressionThatFailsLater: the application's write succeeds, the source tells, and misses nothing once it is mended.
+func TestAnExpressionThatFailsLater(t *testing.T) {
+	t.Parallel()
+	b := setup(t, itemsSQL, func(dsn string) *Postgres {
+		cfg := itemsConfig(dsn)
+		cfg.Label, cfg.Targets = "", map[string]string{"rate": "10 / views", "cat": "category"}
+		return cfg
+	})
+	b.exec(`INSERT INTO items (id, category, views) VALUES (1, 'a', 2)`)
+	source, _ := b.start()
+	b.ready()
+	b.exec(`UPDATE items SET views = 0`)
+	b.exec(`UPDATE items SET category = 'b'`)
+	b.sink.until(t, "the trouble", func() bool { return strings.Contains(source.Health().Error, "division by zero") })
+	b.exec(`UPDATE items SET views = 5`)
+	source.Retry()
+	b.sink.until(t, "the labels", func() bool { return same(b.sink.items["1"].Labels, Labels{"rate": "2", "cat": "b"}) })
+	b.sink.equalsTable(t, "m", b.cfg)
 }

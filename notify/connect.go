@@ -27,6 +27,35 @@ func Connect(c *Config, name string, log *slog.Logger) (*nats.Conn, error) {
 			}
 		}),
 	)
+	identity, err := identify(c)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := nats.Connect(c.URL, append(options, identity...)...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to nats: %w", err)
+	}
+	return conn, nil
+}
+
+// Probe connects once, for those who want to know whether that can be done.
+func Probe(c *Config, name string) (*nats.Conn, error) {
+	identity, err := identify(c)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := nats.Connect(c.URL, append(identity, nats.Name(name), nats.Timeout(probePatience))...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to nats: %w", err)
+	}
+	return conn, nil
+}
+
+// probePatience is how long Probe waits for a server.
+const probePatience = 5 * time.Second
+
+// identify says who we are, and whom we believe.
+func identify(c *Config) (options []nats.Option, err error) {
 	if c.CredentialsFile != "" {
 		if _, err := os.ReadFile(c.CredentialsFile); err != nil {
 			return nil, fmt.Errorf("connect to nats: credentials_file: %w", err)
@@ -49,11 +78,7 @@ func Connect(c *Config, name string, log *slog.Logger) (*nats.Conn, error) {
 		}
 		options = append(options, nats.Secure())
 	}
-	conn, err := nats.Connect(c.URL, options...)
-	if err != nil {
-		return nil, fmt.Errorf("connect to nats: %w", err)
-	}
-	return conn, nil
+	return options, nil
 }
 
 // settings are what every connection has: it never gives up, and buffers nothing, because the outbox is the buffer.

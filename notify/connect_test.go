@@ -92,6 +92,14 @@ func TestConnectWithAnNKey(t *testing.T) {
 	if err := admitted(t, &notify.Config{URL: url}); err == nil {
 		t.Error("nobody was let in")
 	}
+	if _, err := notify.Probe(&notify.Config{URL: url}, "test"); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("the probe of nobody: %v", err)
+	}
+	conn, err := notify.Probe(&notify.Config{URL: url, NKeyFile: write(t, "seed", must[[]byte](t)(user.Seed()))}, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
 }
 
 func TestConnectWithCredentials(t *testing.T) {

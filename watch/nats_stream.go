@@ -9,6 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/retraind/retraind/internal/check"
 )
 
 // openStream finds the stream of the events. On the embedded server what is missing is created: nobody else could.
@@ -150,4 +152,16 @@ func lastWords(conn *nats.Conn) string {
 		return ": " + redact(err)
 	}
 	return ""
+}
+
+// CheckNATS asks a server whether it has a model's stream, with the configured subject.
+func CheckNATS(ctx context.Context, conn *nats.Conn, model string, c *NATS) check.Problems {
+	ctx, stop := context.WithTimeout(ctx, natsTimeout)
+	defer stop()
+	js, err := jetstream.New(conn)
+	if err == nil {
+		n := &natsSession{NATSSource: &NATSSource{cfg: c.WithDefaults(model)}, js: js}
+		_, err = n.openStream(ctx)
+	}
+	return problemOf("stream", err)
 }

@@ -335,6 +335,33 @@ func TestNATSConfig(t *testing.T) {
 	}
 }
 
+// What check says of a server that is not our own.
+func TestCheckNATS(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	conn := server.Connect()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func() string { return render(CheckNATS(t.Context(), conn, "m", &NATS{Stream: "LABELS", Subject: "labels.m"})) }
+	if got := ask(); !strings.Contains(got, "NATS has no stream LABELS") || !strings.Contains(got, "nats stream add LABELS") {
+		t.Errorf("without a stream: %s", got)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "LABELS", Subjects: []string{"other.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(); !strings.Contains(got, "has no events on labels.m") {
+		t.Errorf("with other subjects: %s", got)
+	}
+	if _, err := js.UpdateStream(t.Context(), jetstream.StreamConfig{Name: "LABELS", Subjects: []string{"labels.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(); got != "" {
+		t.Errorf("with the stream: %s", got)
+	}
+}
+
 // Memory is bounded by what is fetched at a time, not by what waits.
 func TestNATSBacklogNeedsNoMemory(t *testing.T) {
 	t.Parallel()

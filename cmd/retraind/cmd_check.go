@@ -11,6 +11,7 @@ import (
 	"github.com/retraind/retraind/configs/strictyaml"
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/watch"
 )
 
@@ -63,8 +64,29 @@ func (a *app) check(cmd *cobra.Command, offline bool) (strictyaml.Problems, *con
 		online.Under("models."+name+".labels", watch.CheckSources(ctx, name, &m.Labels))
 		online.Under("models."+name+".serving", checkServing(ctx, m.Serving))
 	}
+	checkNATS(ctx, l.File, &online)
 	located, err := l.Locate(online)
 	return append(found, located...), l, err
+}
+
+// checkNATS asks another server than our own whether it lets us in, and for the streams that labels come from.
+func checkNATS(ctx context.Context, file *configs.File, found *check.Problems) {
+	if file.NATS.UsesEmbedded() {
+		return
+	}
+	conn, err := notify.Probe(&file.NATS, "retraind check")
+	if err != nil {
+		var p check.Problems
+		p.Errorf("url", "the daemon starts without it, and sends its events once it is there", "%v", err)
+		found.Under("nats", p)
+		return
+	}
+	defer conn.Close()
+	for _, name := range file.Names() {
+		if c := file.Models[name].Labels.NATS; c != nil {
+			found.Under("models."+name+".labels.nats", watch.CheckNATS(ctx, conn, name, c))
+		}
+	}
 }
 
 // checkServing asks the classifier how it is; one that is not there yet is a warning, since the first run deploys it.

@@ -4,8 +4,8 @@
 //	go run ./scripts/docs
 //
 // It owns the parts of the documents between the marks "<!-- generated: NAME -->" and "<!-- end -->", leaves the rest
-// of them alone, and owns the whole schema. It runs in one goroutine from the repository's root. A test fails when the committed documents are not what it
-// writes.
+// of them alone, and owns the whole schema and docs/asyncapi.json. It runs in one goroutine from the repository's root. A
+// test fails when the committed documents are not what it writes.
 package main
 
 import (
@@ -50,6 +50,9 @@ func render(root string) (map[string][]byte, error) {
 	out := map[string][]byte{}
 	if out[filepath.Join(root, "configs", "retraind.schema.json")], err = schema(src); err != nil {
 		return nil, fmt.Errorf("schema: %w", err)
+	}
+	if out[filepath.Join(root, "docs", "asyncapi.json")], err = asyncAPI(src); err != nil {
+		return nil, fmt.Errorf("asyncapi: %w", err)
 	}
 	for _, path := range paths {
 		text, err := os.ReadFile(path)

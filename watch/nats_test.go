@@ -344,7 +344,9 @@ func TestCheckNATS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask := func() string { return render(CheckNATS(t.Context(), conn, "m", &NATS{Stream: "LABELS", Subject: "labels.m"})) }
+	ask := func() string {
+		return render(CheckNATS(t.Context(), conn, "m", &NATS{Stream: "LABELS", Subject: "labels.m"}))
+	}
 	if got := ask(); !strings.Contains(got, "NATS has no stream LABELS") || !strings.Contains(got, "nats stream add LABELS") {
 		t.Errorf("without a stream: %s", got)
 	}

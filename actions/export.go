@@ -75,7 +75,6 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 	}
 	var print drift.Fingerprint
 	heldout := map[string]string{} // group to item: proves that no held-out text is trained on
-	trained := map[string]string{}
 	for row, err := range ahead(rows) {
 		if err != nil {
 			return facts, seen, fmt.Errorf("export: %w", err)
@@ -104,7 +103,6 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 		} else {
 			facts.Train++
 			facts.Labels[label]++
-			trained[row.Group] = row.ID
 			seen.Add(row.ID, row.Group)
 		}
 		if err := files[row.Side].add(plan.Targets, row, hash); err != nil {
@@ -112,9 +110,10 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 		}
 	}
 	facts.Info = print.String()
-	for group, id := range trained {
-		if other, ok := heldout[group]; ok {
-			return facts, seen, fmt.Errorf("export: item %q is held out and item %q with the same text is trained on: one of them was edited just now; export again", other, id)
+	seen.Sort()
+	for group, id := range heldout {
+		if seen.Has("", group) {
+			return facts, seen, fmt.Errorf("export: item %q is held out and another item with the same text is trained on: one of them was edited just now; export again", id)
 		}
 	}
 	if plan.Guard != nil {

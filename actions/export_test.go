@@ -162,7 +162,7 @@ func TestHeldOutTextIsNeverTrainedOn(t *testing.T) {
 		{row("1", "same", "a", false), row("2", "same", "b", true)},
 		{row("2", "same", "b", true), row("1", "same", "a", false)},
 	} {
-		if _, _, err := Export(t.Context(), dir, planned, rows(list...)); err == nil || !strings.Contains(err.Error(), `item "2" is held out and item "1" with the same text is trained on: one of them was edited just now; export again`) {
+		if _, _, err := Export(t.Context(), dir, planned, rows(list...)); err == nil || !strings.Contains(err.Error(), `item "2" is held out and another item with the same text is trained on: one of them was edited just now; export again`) {
 			t.Errorf("got %v", err)
 		}
 	}

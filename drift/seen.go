@@ -33,7 +33,7 @@ func (s *Seen) Add(id, group string) {
 // Len is the number of items noted.
 func (s *Seen) Len() int { return max(len(s.ids), len(s.groups)) }
 
-// Has says whether the item, or a text of its group, was noted. Call it after MarshalBinary or UnmarshalBinary.
+// Has says whether the item, or a text of its group, was noted. Call it after Sort, MarshalBinary or UnmarshalBinary.
 func (s *Seen) Has(id, group string) bool {
 	if _, ok := slices.BinarySearch(s.ids, short(id)); ok {
 		return true
@@ -49,7 +49,7 @@ func short(s string) uint64 {
 
 // MarshalBinary writes a version byte, the number of ids, the ids and the groups, each list sorted and without doubles.
 func (s *Seen) MarshalBinary() ([]byte, error) {
-	s.sort()
+	s.Sort()
 	out := make([]byte, 0, 5+8*(len(s.ids)+len(s.groups)))
 	out = append(out, 1)
 	out = binary.BigEndian.AppendUint32(out, uint32(len(s.ids)))
@@ -61,7 +61,8 @@ func (s *Seen) MarshalBinary() ([]byte, error) {
 	return out, nil
 }
 
-func (s *Seen) sort() {
+// Sort makes Has possible, until the next Add.
+func (s *Seen) Sort() {
 	if s.sorted {
 		return
 	}
@@ -84,7 +85,7 @@ func (s *Seen) UnmarshalBinary(b []byte) error {
 		return errors.New("what a release was trained on: the record is damaged")
 	}
 	s.ids, s.groups, s.sorted = all[:n:n], all[n:], false
-	s.sort()
+	s.Sort()
 	return nil
 }
 

@@ -18,7 +18,9 @@ func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (r
 		need, bound := float64(l.AtLeast), fmt.Sprintf("%d items", l.AtLeast)
 		if l.Share != nil {
 			need = max(need, math.Ceil(l.Share.F()*float64(r.Labels.Items)))
-			bound = l.Share.String() + " and " + bound
+			if bound = l.Share.String(); l.AtLeast > 0 {
+				bound += fmt.Sprintf(" and %d items", l.AtLeast)
+			}
 		}
 		switch {
 		case float64(r.Labels.Changed) >= max(need, 1):

@@ -3,8 +3,6 @@ package drift
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"maps"
-	"slices"
 )
 
 // Fingerprint names the state of a whole set of labelled items: equal states have equal fingerprints, in whatever
@@ -31,18 +29,22 @@ func (f Fingerprint) String() string { return hex.EncodeToString(f[:]) }
 
 // Toggle adds an item that is not in the set, or removes one that is.
 func (f *Fingerprint) Toggle(item, textHash string, labels map[string]string) {
-	h := sha256.New()
-	part := func(s string) {
-		h.Write([]byte(s))
-		h.Write([]byte{0})
-	}
-	part(item)
-	part(textHash)
-	for _, target := range slices.Sorted(maps.Keys(labels)) {
-		part(target)
-		part(labels[target])
-	}
-	for i, b := range h.Sum(nil)[:len(f)] {
+	var room [512]byte
+	sum := sha256.Sum256(appendItem(room[:0], item, textHash, labels))
+	for i, b := range sum[:len(f)] {
 		f[i] ^= b
 	}
+}
+
+// appendItem appends an item as it is hashed: its id, text hash, and each target in order with its label, with a 0 after
+// each of them.
+func appendItem(b []byte, item, textHash string, labels map[string]string) []byte {
+	b = append(append(b, item...), 0)
+	b = append(append(b, textHash...), 0)
+	var targets [8]string
+	for _, target := range sortedKeys(targets[:0], labels) {
+		b = append(append(b, target...), 0)
+		b = append(append(b, labels[target]...), 0)
+	}
+	return b
 }

@@ -6,15 +6,10 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"hash"
-	"maps"
 	"math"
 	"slices"
 	"strings"
 	"sync"
-	"unicode"
-	"unicode/utf8"
-
-	"golang.org/x/text/unicode/norm"
 
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/internal/unit"
@@ -77,125 +72,98 @@ func (c HeldoutConfig) Validate() check.Problems {
 // label, so that it stays the same under relabelling, growth, deletion and a new export. Safe for concurrent use.
 type Membership struct {
 	share float64
-	macs  *sync.Pool // of hash.Hash keyed with the salt: keying costs as much as hashing
+	macs  *sync.Pool // of *keyed: keying costs as much as hashing
 }
 
 // NewMembership returns the membership for a salt and a share in [0, 1].
 func NewMembership(salt []byte, share float64) Membership {
 	key := slices.Clone(salt)
-	return Membership{share: share, macs: &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+	return Membership{share: share, macs: &sync.Pool{New: func() any { return &keyed{Hash: hmac.New(sha256.New, key)} }}}
 }
 
 // Heldout says whether a group is held out: HMAC-SHA256(salt, key), its first 8 bytes as a fraction of 2^64, is below
 // the share.
-func (m Membership) Heldout(groupKey string) bool { return m.fraction(groupKey) < m.share }
+func (m Membership) Heldout(groupKey string) bool { return m.fraction([]byte(groupKey)) < m.share }
 
 // fraction is where a group lies in [0, 1).
-func (m Membership) fraction(groupKey string) float64 {
-	mac := m.macs.Get().(hash.Hash)
+func (m Membership) fraction(groupKey []byte) float64 {
+	mac := m.macs.Get().(*keyed)
 	defer m.macs.Put(mac)
 	mac.Reset()
-	mac.Write([]byte(groupKey)) // a hash never fails to write
-	var sum [sha256.Size]byte
-	return float64(binary.BigEndian.Uint64(mac.Sum(sum[:0]))) / math.Exp2(64)
+	mac.Write(groupKey) // a hash never fails to write
+	return float64(binary.BigEndian.Uint64(mac.Sum(mac.sum[:0]))) / math.Exp2(64)
+}
+
+// keyed is a hash keyed with the salt, and room for its sum.
+type keyed struct {
+	hash.Hash
+	sum [sha256.Size]byte
 }
 
 // GroupKey is the text by which items fall together: NFC, lower case, white space collapsed, of the named columns or of
 // all of them in the order of their names. Items that differ only in such detail are duplicates to a classifier. Where
 // the named columns are blank the others decide: thousands of items without a title are not one group.
 func GroupKey(text map[string]string, columns []string) string {
-	key := joinNormal(text, columns)
-	if key == "" || len(columns) == 0 {
-		key = joinNormal(text, slices.Sorted(maps.Keys(text)))
+	return string(appendGroupKey(nil, text, columns))
+}
+
+// appendGroupKey is GroupKey in memory that is used again; key is empty.
+func appendGroupKey(key []byte, text map[string]string, columns []string) []byte {
+	key = joinNormal(key, text, columns)
+	if len(key) == 0 || len(columns) == 0 {
+		var room [8]string
+		key = joinNormal(key, text, sortedKeys(room[:0], text))
 	}
 	return key
 }
 
 // joinNormal joins the columns that are not blank: whether an empty one is null, missing or "" makes no difference.
-func joinNormal(text map[string]string, columns []string) string {
-	var b strings.Builder
+func joinNormal(key []byte, text map[string]string, columns []string) []byte {
 	for _, column := range columns {
-		before := b.Len()
+		before := len(key)
 		if before > 0 {
-			b.WriteByte('\x1f') // so that "a b"+"c" is not "a"+"b c"
+			key = append(key, '\x1f') // so that "a b"+"c" is not "a"+"b c"
 		}
-		start := b.Len()
-		if writeNormal(&b, text[column]); b.Len() == start {
-			kept := b.String()[:before]
-			b.Reset()
-			b.WriteString(kept)
+		start := len(key)
+		if key = appendNormal(key, text[column]); len(key) == start {
+			key = key[:before]
 		}
 	}
-	return b.String()
+	return key
 }
 
-// writeNormal appends s normalised as GroupKey says; invalid UTF-8 becomes U+FFFD.
-func writeNormal(b *strings.Builder, s string) {
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\uFFFD")
+// sortedKeys appends the sorted keys of m.
+func sortedKeys(to []string, m map[string]string) []string {
+	for name := range m {
+		to = append(to, name)
 	}
-	if ascii(s) {
-		writeNormalASCII(b, s)
-		return
-	}
-	gap := false
-	start := b.Len()
-	for _, r := range norm.NFC.String(s) {
-		if unicode.IsSpace(r) {
-			gap = true
-			continue
-		}
-		if gap && b.Len() > start {
-			b.WriteByte(' ')
-		}
-		gap = false
-		b.WriteRune(unicode.ToLower(r))
-	}
+	slices.Sort(to)
+	return to
 }
 
-func ascii(s string) bool {
-	var or byte
-	for i := range len(s) {
-		or |= s[i]
-	}
-	return or < utf8.RuneSelf
-}
-
-// writeNormalASCII is writeNormal for a text that has nothing to compose, at several times the speed.
-func writeNormalASCII(b *strings.Builder, s string) {
-	out := make([]byte, 0, 4096)
-	gap := false
-	for i := range len(s) {
-		c := s[i]
-		if c == ' ' || c-'\t' <= '\r'-'\t' {
-			gap = true
-			continue
-		}
-		if gap && len(out) > 0 {
-			out = append(out, ' ')
-		}
-		gap = false
-		if c-'A' <= 'Z'-'A' {
-			c += 'a' - 'A'
-		}
-		out = append(out, c)
-	}
-	b.Write(out)
-}
+// scratch is memory that hashing uses again.
+var scratch = sync.Pool{New: func() any { return new(make([]byte, 0, 4096)) }}
 
 // TextHash names an item's text, exactly as it stands: the first 16 bytes of a SHA-256 over column names and contents,
 // in hex. A cached answer belongs to one text hash, so that an edited text is asked about again.
 func TextHash(text map[string]string) string {
-	h := sha256.New()
-	var size [8]byte
-	part := func(s string) {
-		binary.BigEndian.PutUint64(size[:], uint64(len(s)))
-		h.Write(size[:])
-		h.Write([]byte(s))
+	mem := scratch.Get().(*[]byte)
+	defer scratch.Put(mem)
+	b := (*mem)[:0]
+	var room [8]string
+	for _, column := range sortedKeys(room[:0], text) {
+		for _, part := range [...]string{column, text[column]} {
+			b = binary.BigEndian.AppendUint64(b, uint64(len(part)))
+			b = append(b, part...)
+		}
 	}
-	for _, column := range slices.Sorted(maps.Keys(text)) {
-		part(column)
-		part(text[column])
-	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	*mem = b
+	return shortHex(sha256.Sum256(b))
+}
+
+// shortHex is the first 16 bytes of a sum in hex.
+func shortHex(sum [sha256.Size]byte) string {
+	var text [32]byte
+	hex.Encode(text[:], sum[:16])
+	return string(text[:])
 }

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"hash"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -15,7 +13,6 @@ import (
 // 0, target, 0, label, 0 …) with the targets in order, a node SHA-256(0x01, left, right). One entry takes about 50 bytes.
 type Merkle struct {
 	leaves []leaf
-	sum    hash.Hash
 }
 
 type leaf struct {
@@ -25,24 +22,9 @@ type leaf struct {
 
 // Add takes one item.
 func (m *Merkle) Add(id, textHash string, labels map[string]string) {
-	if m.sum == nil {
-		m.sum = sha256.New()
-	}
-	m.sum.Reset()
-	m.sum.Write([]byte{0})
-	for _, part := range []string{id, textHash} {
-		m.sum.Write([]byte(part))
-		m.sum.Write([]byte{0})
-	}
-	for _, target := range slices.Sorted(maps.Keys(labels)) {
-		m.sum.Write([]byte(target))
-		m.sum.Write([]byte{0})
-		m.sum.Write([]byte(labels[target]))
-		m.sum.Write([]byte{0})
-	}
-	l := leaf{id: id}
-	m.sum.Sum(l.hash[:0])
-	m.leaves = append(m.leaves, l)
+	var room [512]byte
+	sum := sha256.Sum256(appendItem(append(room[:0], 0), id, textHash, labels))
+	m.leaves = append(m.leaves, leaf{id, sum})
 }
 
 // Root is the hash of all items in hex; that of nothing is SHA-256 of the empty text.

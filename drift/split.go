@@ -64,10 +64,13 @@ type Found struct {
 
 // Find is Place for a caller that wants the side, too: hashing a text is most of the work.
 func (s *Split) Find(id string, text map[string]string) Found {
-	key := GroupKey(text, s.columns)
+	mem := scratch.Get().(*[]byte)
+	defer scratch.Put(mem)
+	key := appendGroupKey((*mem)[:0], text, s.columns)
+	*mem = key
 	at := s.members.fraction(key)
 	// Validation is taken from the other end than the held-out share, so that neither moves the other when it is changed.
-	p := Found{Group: GroupHash(key), Heldout: at < s.members.share, validation: s.validation > 0 && at >= 1-s.validation}
+	p := Found{Group: shortHex(sha256.Sum256(key)), Heldout: at < s.members.share, validation: s.validation > 0 && at >= 1-s.validation}
 	if s.file != nil {
 		p.Heldout = s.file.Has(id, p.Group)
 	}
@@ -94,7 +97,4 @@ func (p Found) Side(heldout bool) Side {
 }
 
 // GroupHash is a group key as it is stored: the first 16 bytes of its SHA-256, in hex.
-func GroupHash(key string) string {
-	sum := sha256.Sum256([]byte(key))
-	return hex.EncodeToString(sum[:16])
-}
+func GroupHash(key string) string { return shortHex(sha256.Sum256([]byte(key))) }

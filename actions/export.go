@@ -1,15 +1,11 @@
 package actions
 
 import (
-	"bufio"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
-	"io"
 	"iter"
 	"maps"
 	"os"
@@ -51,12 +47,15 @@ const lostCategory = 20
 type ExportPlan struct {
 	Targets []drift.Target // the gating one first; rows without its label are counted and left out
 	SaltID  string         // names the salt that the sides were decided with
+	// Remember asks for the ids, too, of what is trained on.
+	Remember bool
 	// Guard refuses what cannot be right before a former export is replaced; nil lets everything pass.
 	Guard func(ExportFacts) error
 }
 
 // Export writes the rows to dir/train.jsonl, validation.jsonl and test.jsonl with a manifest, all of them complete or
-// none, and proves that no held-out group is trained on. Seen is what a release would have trained on.
+// none, and proves that no held-out group is trained on. Seen is what a release would have trained on, its items only
+// where the plan asks to remember them. Memory holds about 24 bytes for each row.
 func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row, error]) (facts ExportFacts, seen *drift.Seen, err error) {
 	facts = ExportFacts{Labels: map[string]int{}, Splits: map[drift.Side]*SplitFacts{}, SaltID: plan.SaltID, At: time.Now().UTC()}
 	seen = &drift.Seen{}
@@ -69,12 +68,12 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 		if err != nil {
 			return facts, seen, err
 		}
-		defer f.Cleanup() //nolint:errcheck // a no-op once it was put in its place
+		defer f.cleanup()
 		files[side] = f
 		facts.Splits[side] = &SplitFacts{Labels: map[string]int{}}
 	}
 	var print drift.Fingerprint
-	heldout := map[string]string{} // group to item: proves that no held-out text is trained on
+	var heldout [][16]byte // the group of each line of test.jsonl: proves that no held-out text is trained on
 	for row, err := range ahead(rows) {
 		if err != nil {
 			return facts, seen, fmt.Errorf("export: %w", err)
@@ -99,11 +98,17 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 		split.Labels[label]++
 		if row.Side == drift.SideTest {
 			facts.Test++
-			heldout[row.Group] = row.ID
+			var group [16]byte
+			hex.Decode(group[:], []byte(row.Group)) //nolint:errcheck // it is drift's own
+			heldout = append(heldout, group)
 		} else {
 			facts.Train++
 			facts.Labels[label]++
-			seen.Add(row.ID, row.Group)
+			if plan.Remember {
+				seen.Add(row.ID, row.Group)
+			} else {
+				seen.Add("", row.Group)
+			}
 		}
 		if err := files[row.Side].add(plan.Targets, row, hash); err != nil {
 			return facts, seen, fmt.Errorf("export: %w", err)
@@ -111,9 +116,10 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 	}
 	facts.Info = print.String()
 	seen.Sort()
-	for group, id := range heldout {
-		if seen.Has("", group) {
-			return facts, seen, fmt.Errorf("export: item %q is held out and another item with the same text is trained on: one of them was edited just now; export again", id)
+	for i, group := range heldout {
+		if seen.Has("", hex.EncodeToString(group[:])) {
+			id, err := files[drift.SideTest].id(i)
+			return facts, seen, errors.Join(fmt.Errorf("export: item %q is held out and another item with the same text is trained on: one of them was edited just now; export again", id), err)
 		}
 	}
 	if plan.Guard != nil {
@@ -123,10 +129,10 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 	}
 	for _, side := range sides {
 		f, split := files[side], facts.Splits[side]
-		if err := f.close(); err != nil {
+		if err := f.finish(); err != nil {
 			return facts, seen, fmt.Errorf("export: %w", err)
 		}
-		split.SHA256, split.Merkle = hex.EncodeToString(f.sum.Sum(nil)), f.tree.Root()
+		split.SHA256, split.Merkle = hex.EncodeToString(f.sum.Sum(nil)), f.root
 	}
 	b, err := json.MarshalIndent(facts, "", "  ")
 	if err != nil {
@@ -163,41 +169,4 @@ func CheckExport(facts ExportFacts, before map[string]int) error {
 		}
 	}
 	return nil
-}
-
-// exportFile is one file on its way, with its digest and its tree.
-type exportFile struct {
-	*renameio.PendingFile
-	buf  *bufio.Writer
-	line []byte // the last one, for its memory
-	sum  hash.Hash
-	tree drift.Merkle
-}
-
-func newExportFile(dir, name string) (*exportFile, error) {
-	f, err := renameio.NewPendingFile(filepath.Join(dir, name), renameio.WithPermissions(0o600))
-	if err != nil {
-		return nil, fmt.Errorf("export: %w", err)
-	}
-	sum := sha256.New()
-	buf := bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<18)
-	return &exportFile{PendingFile: f, buf: buf, sum: sum}, nil
-}
-
-func (f *exportFile) add(targets []drift.Target, row Row, hash string) error {
-	f.tree.Add(row.ID, hash, row.Labels)
-	line, err := appendExample(f.line[:0], targets, row, hash)
-	if err != nil {
-		return err
-	}
-	f.line = line
-	_, err = f.buf.Write(line)
-	return err
-}
-
-func (f *exportFile) close() error {
-	if err := f.buf.Flush(); err != nil {
-		return err
-	}
-	return f.CloseAtomicallyReplace()
 }

@@ -3,9 +3,7 @@ package actions
 import (
 	"bytes"
 	"encoding/json"
-	"maps"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/retraind/retraind/drift"
 )
@@ -16,14 +14,20 @@ func appendExample(line []byte, targets []drift.Target, row Row, hash string) ([
 	line = appendText(append(line, `{"id":`...), row.ID)
 	line = appendText(append(line, `,"text_hash":`...), hash)
 	line = append(line, `,"text":{`...)
-	for i, column := range slices.Sorted(maps.Keys(row.Text)) {
+	var room [8]string
+	columns := room[:0]
+	for column := range row.Text {
+		columns = append(columns, column)
+	}
+	slices.Sort(columns)
+	for i, column := range columns {
 		if i > 0 {
 			line = append(line, ',')
 		}
 		line = appendText(append(appendText(line, column), ':'), row.Text[column])
 	}
 	line = append(line, `},"labels":{`...)
-	names := make([]string, 0, 8)
+	names := room[:0]
 	for _, t := range targets {
 		if _, ok := row.Labels[t.Name]; ok {
 			names = append(names, t.Name)
@@ -47,27 +51,6 @@ func appendExample(line []byte, targets []drift.Target, row Row, hash string) ([
 		}
 	}
 	return append(line, "}}\n"...), nil
-}
-
-// appendText appends a text in quotes.
-func appendText(line []byte, s string) []byte {
-	if usual(s) {
-		line = append(append(line, '"'), s...)
-		return append(line, '"')
-	}
-	line, _ = appendValue(line, s) // a text can always be encoded
-	return line
-}
-
-// usual tells whether a text needs nothing but quotes.
-func usual(s string) bool {
-	for i := range len(s) {
-		// Of U+2028 and U+2029, which are escaped, only the first byte is looked at.
-		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c == 0x7f || c == 0xe2 {
-			return false
-		}
-	}
-	return utf8.ValidString(s)
 }
 
 func appendValue(line []byte, value any) ([]byte, error) {

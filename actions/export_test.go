@@ -37,7 +37,7 @@ func row(id, title, label string, heldout bool) Row {
 
 var allFiles = []string{"manifest.json", "test.jsonl", "train.jsonl", "validation.jsonl"}
 
-var planned = ExportPlan{Targets: []drift.Target{{Name: "label"}}, SaltID: "salt"}
+var planned = ExportPlan{Targets: []drift.Target{{Name: "label"}}, SaltID: "salt", Remember: true}
 
 func rows(list ...Row) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {

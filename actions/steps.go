@@ -37,7 +37,7 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 		return failed(ctx, ClassFailed, err)
 	}
 	var refused error
-	plan := ExportPlan{Targets: p.targets(), SaltID: x.Source.SaltID(p.Model), Guard: func(f ExportFacts) error {
+	plan := ExportPlan{Targets: p.targets(), SaltID: x.Source.SaltID(p.Model), Remember: true, Guard: func(f ExportFacts) error {
 		refused = CheckExport(f, before)
 		return refused
 	}}

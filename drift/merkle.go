@@ -1,54 +1,54 @@
 package drift
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"slices"
-	"strings"
 )
 
-// Merkle collects (id, text hash, labels) of a split, and names all of them by one hash that does not depend on their
-// order. It is the tree of RFC 6962, section 2.1, over the items sorted by id: a leaf is SHA-256(0x00, id, 0, text hash,
-// 0, target, 0, label, 0 …) with the targets in order, a node SHA-256(0x01, left, right). One entry takes about 50 bytes.
-type Merkle struct {
-	leaves []leaf
-}
-
-type leaf struct {
-	id   string
-	hash [sha256.Size]byte
-}
-
-// Add takes one item.
-func (m *Merkle) Add(id, textHash string, labels map[string]string) {
+// Leaf is the hash of an item in a Merkle tree: SHA-256(0x00, id, 0, text hash, 0, target, 0, label, 0 …) with the
+// targets in order.
+func Leaf(id, textHash string, labels map[string]string) [sha256.Size]byte {
 	var room [512]byte
-	sum := sha256.Sum256(appendItem(append(room[:0], 0), id, textHash, labels))
-	m.leaves = append(m.leaves, leaf{id, sum})
+	return sha256.Sum256(appendItem(append(room[:0], 0), id, textHash, labels))
 }
 
-// Root is the hash of all items in hex; that of nothing is SHA-256 of the empty text.
+// Merkle names all items of a split by one hash: the root of the tree of RFC 6962, section 2.1. Its leaves come sorted by
+// id, then by hash, so that the root does not depend on the order of the items. The zero value is the empty tree; it
+// keeps one hash for each level.
+type Merkle struct {
+	count uint64
+	whole [][sha256.Size]byte // the largest complete trees so far, one for each bit of count, the largest first
+}
+
+// Add takes the next leaf.
+func (m *Merkle) Add(leaf [sha256.Size]byte) {
+	for bits := m.count; bits&1 == 1; bits >>= 1 {
+		last := len(m.whole) - 1
+		leaf = node(m.whole[last], leaf)
+		m.whole = m.whole[:last]
+	}
+	m.whole = append(m.whole, leaf)
+	m.count++
+}
+
+// Root is the hash of all leaves in hex; that of nothing is SHA-256 of the empty text.
 func (m *Merkle) Root() string {
-	slices.SortFunc(m.leaves, func(a, b leaf) int {
-		return cmp.Or(strings.Compare(a.id, b.id), slices.Compare(a.hash[:], b.hash[:]))
-	})
-	if len(m.leaves) == 0 {
+	if m.count == 0 {
 		sum := sha256.Sum256(nil)
 		return hex.EncodeToString(sum[:])
 	}
-	root := subtree(m.leaves)
+	root := m.whole[len(m.whole)-1]
+	for i := len(m.whole) - 2; i >= 0; i-- {
+		root = node(m.whole[i], root)
+	}
 	return hex.EncodeToString(root[:])
 }
 
-// subtree splits at the largest power of two below the number of leaves.
-func subtree(leaves []leaf) [sha256.Size]byte {
-	if len(leaves) == 1 {
-		return leaves[0].hash
-	}
-	k := 1
-	for k*2 < len(leaves) {
-		k *= 2
-	}
-	left, right := subtree(leaves[:k]), subtree(leaves[k:])
-	return sha256.Sum256(slices.Concat([]byte{1}, left[:], right[:]))
+// node is SHA-256(0x01, left, right).
+func node(left, right [sha256.Size]byte) [sha256.Size]byte {
+	var b [1 + 2*sha256.Size]byte
+	b[0] = 1
+	copy(b[1:], left[:])
+	copy(b[1+sha256.Size:], right[:])
+	return sha256.Sum256(b[:])
 }

@@ -15,7 +15,7 @@ func ahead(rows iter.Seq2[Row, error]) iter.Seq2[Row, error] {
 		err error
 	}
 	return func(yield func(Row, error) bool) {
-		batches, stop := make(chan []one, aheadBatches), make(chan struct{})
+		batches, used, stop := make(chan []one, aheadBatches), make(chan []one, aheadBatches+2), make(chan struct{})
 		go func() {
 			defer close(batches)
 			batch := make([]one, 0, aheadBatch)
@@ -28,7 +28,11 @@ func ahead(rows iter.Seq2[Row, error]) iter.Seq2[Row, error] {
 				case <-stop:
 					return
 				}
-				batch = make([]one, 0, aheadBatch)
+				select {
+				case batch = <-used:
+				default:
+					batch = make([]one, 0, aheadBatch)
+				}
 			}
 			select {
 			case batches <- batch:
@@ -46,6 +50,8 @@ func ahead(rows iter.Seq2[Row, error]) iter.Seq2[Row, error] {
 					return
 				}
 			}
+			clear(batch)
+			used <- batch[:0] // there are never more than it has room for
 		}
 	}
 }

@@ -34,8 +34,8 @@ func (l leaf) compare(other leaf) int {
 	return cmp.Or(strings.Compare(l.id, other.id), bytes.Compare(l.hash[:], other.hash[:]))
 }
 
-// leafRun is how many leaves are sorted in memory: about a megabyte.
-const leafRun = 1 << 14
+// leafRun is how many leaves are sorted in memory.
+const leafRun = 1 << 12
 
 func (l *leaves) add(id string, hash [sha256.Size]byte) error {
 	if len(l.run) == leafRun {

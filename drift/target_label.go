@@ -39,8 +39,12 @@ func (t Target) CanonicalLabel(s string) (string, error) {
 }
 
 // CanonicalLabels turns the labels of a source into canonical ones. A label that cannot be one is left out, so that its item does
-// not count, and named in the error; labels of other targets are dropped.
+// not count, and named in the error; labels of other targets are dropped. Labels that are canonical are returned as they
+// are.
 func CanonicalLabels(targets []Target, labels map[string]string) (map[string]string, error) {
+	if canonicalAlready(targets, labels) {
+		return labels, nil
+	}
 	out := make(map[string]string, len(targets))
 	var first error
 	for _, t := range targets {
@@ -58,6 +62,20 @@ func CanonicalLabels(targets []Target, labels map[string]string) (map[string]str
 		out[t.Name] = canonical
 	}
 	return out, first
+}
+
+// canonicalAlready spares nearly every row of an export a copy of its labels.
+func canonicalAlready(targets []Target, labels map[string]string) bool {
+	n := 0
+	for _, t := range targets {
+		if s, ok := labels[t.Name]; ok {
+			if canonical, err := t.CanonicalLabel(s); err != nil || canonical != s {
+				return false
+			}
+			n++
+		}
+	}
+	return n == len(labels) && labels != nil
 }
 
 // JSON is a canonical value as JSON programs expect it: a boolean, a list of texts, or a text.

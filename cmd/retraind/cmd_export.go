@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -28,6 +29,7 @@ lacks one of its categories, is refused. Works with and without a running daemon
 			if err != nil {
 				return err
 			}
+			debug.SetGCPercent(25) // what an export keeps in memory is small beside what it reads; let garbage be so, too
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
 			facts, err := daemon.Export(ctx, l.File, args[0], o)

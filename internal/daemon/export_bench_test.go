@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,8 +25,7 @@ import (
 func BenchmarkExport(b *testing.B) {
 	const rows = 100_000
 	w := alone(b)
-	w.dsn = pgtest.Database(b, fmt.Sprintf(`create table items (id int primary key, content text, category text);
-		insert into items select g, 'number ' || g || repeat(' lorem ipsum', 80), 'c' || g %% 20 from generate_series(1, %d) g`, rows))
+	w.dsn = manyRows(b, rows)
 	w.write(w.config())
 	loaded, err := w.load()
 	if err != nil {
@@ -58,6 +59,60 @@ func BenchmarkExport(b *testing.B) {
 			b.ReportMetric(0, "ns/op")
 		})
 	}
+}
+
+// BenchmarkExportMemory exports 1,000,000 such rows with the real binary: the highest that its resident memory came to, and
+// how much of that was its own, without the pages of the binary itself.
+func BenchmarkExportMemory(b *testing.B) {
+	const rows = 1_000_000
+	w := alone(b)
+	binary := filepath.Join(w.dir, "retraind")
+	if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/retraind").CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	w.dsn = manyRows(b, rows)
+	w.write(w.config())
+	var resident, own float64 // MB
+	for b.Loop() {
+		cmd := exec.Command(binary, "export", model, "-c", w.path(), "-o", filepath.Join(w.dir, "export"))
+		if err := cmd.Start(); err != nil {
+			b.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		for tick := time.NewTicker(10 * time.Millisecond); ; {
+			select {
+			case err := <-ended:
+				if err != nil {
+					b.Fatal(err)
+				}
+			case <-tick.C:
+				resident, own = max(resident, memory(cmd.Process.Pid, "VmHWM")), max(own, memory(cmd.Process.Pid, "RssAnon"))
+				continue
+			}
+			break
+		}
+	}
+	b.ReportMetric(resident, "MB")
+	b.ReportMetric(own, "own-MB")
+}
+
+// memory is a line of a process's status in MB, 0 once it has ended.
+func memory(pid int, name string) float64 {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	for line := range strings.Lines(string(status)) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == name+":" {
+			kib, _ := strconv.ParseFloat(f[1], 64)
+			return kib * 1024 / 1e6
+		}
+	}
+	return 0
+}
+
+// manyRows is a database with a table of rows of about 1 kB.
+func manyRows(b *testing.B, rows int) (dsn string) {
+	return pgtest.Database(b, fmt.Sprintf(`create table items (id int primary key, content text, category text);
+		insert into items select g, 'number ' || g || repeat(' lorem ipsum', 80), 'c' || g %% 20 from generate_series(1, %d) g`, rows))
 }
 
 // psycopg returns false where the library is missing.

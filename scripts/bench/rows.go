@@ -50,6 +50,8 @@ var rows = []row{
 	{Name: "1,000,000 changes, read, the log", Package: "./watch", Bench: "BenchmarkMillion/logical", Metric: "changes/s", Goal: new(1e5), MoreIsWell: true},
 	{Name: "whole export (peer: bare binary COPY)", Package: "./internal/daemon", Bench: "BenchmarkExport/ours", Metric: "rows/s", Peer: "BenchmarkExport/copy", Goal: new(0.8), GoalIsRatio: true, MoreIsWell: true},
 	{Name: "whole export (peer: psycopg's named cursor)", Package: "./internal/daemon", Bench: "BenchmarkExport/ours", Metric: "rows/s", Peer: "BenchmarkExport/psycopg", PeerMayLack: true, Goal: new(8.0), GoalIsRatio: true, MoreIsWell: true},
+	{Name: "1,000,000 rows exported, memory of the process", Package: "./internal/daemon", Bench: "BenchmarkExportMemory", Metric: "MB", Goal: new(32.0)},
+	{Name: "1,000,000 rows exported, without the binary's pages", Package: "./internal/daemon", Bench: "BenchmarkExportMemory", Metric: "own-MB", Goal: new(32.0)},
 	{Name: "table read for export (peer: psycopg's named cursor)", Package: "./watch", Bench: "BenchmarkExport/rows", Metric: "rows/s", Peer: "BenchmarkExport/psycopg", PeerMayLack: true, Goal: new(8.0), GoalIsRatio: true, MoreIsWell: true},
 	{Name: "table read for export (peer: bare binary COPY)", Package: "./watch", Bench: "BenchmarkExport/rows", Metric: "rows/s", Peer: "BenchmarkExport/copy", Goal: new(0.8), GoalIsRatio: true, MoreIsWell: true},
 }

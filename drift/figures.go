@@ -36,6 +36,7 @@ func (m *Monitor) Report(now time.Time) Report {
 		Bound: m.bound(m.opts.FalseRetrains, dayOf(now)), Alarmed: t.alarmed, Test: m.opts.Test,
 		Since: t.arrivals.Since(), Drop: m.newDrop(), Category: m.categoryStreams(dayOf(now)),
 	}
+	r.Probation = t.trial.report()
 	r.Labels = m.labelFigures(now)
 	r.State, r.Detail = m.state(s)
 	return r

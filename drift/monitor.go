@@ -228,6 +228,7 @@ func (m *Monitor) Rebase(now time.Time) (Baseline, error) {
 	}
 	b := Baseline{Accuracy: s.Accuracy, MacroF1: s.MacroF1, N: s.N, Correct: s.Correct, At: now, Category: Missed(m.boards[0].categories())}
 	m.release.Baseline, m.release.BaselineSeq = &b, m.seq
+	m.release.Probation = nil // it compared with the gate's figures
 	m.tests = m.newTests()
 	m.tests.replayed = m.seq
 	for slot := range m.entries {

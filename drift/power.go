@@ -76,10 +76,20 @@ func SmallestDrop(accuracy float64, n0, n1 int, level, power float64) float64 {
 // streams that reach the bound within so many labels, and the median number of labels that those took, 0 where none did.
 // It is simulated, with the same seed each time.
 func Delay(p0, rate, bound float64, labels, streams int) (found float64, median int) {
+	return delay(func() evidence { e := NewECUSUM(p0); return &e }, rate, bound, labels, streams)
+}
+
+// evidence is a test that gives an e-value.
+type evidence interface {
+	Add(isError bool)
+	E() float64
+}
+
+func delay(begin func() evidence, rate, bound float64, labels, streams int) (found float64, median int) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var took []int
 	for range streams {
-		e := NewECUSUM(p0)
+		e := begin()
 		for i := 1; i <= labels; i++ {
 			if e.Add(rng.Float64() < rate); e.E() >= bound {
 				took = append(took, i)
@@ -97,9 +107,18 @@ func Delay(p0, rate, bound float64, labels, streams int) (found float64, median 
 // SmallestRise is the least rise of an error rate, as a fraction to a tenth of a point, that an ECUSUM finds within
 // so many labels with a power such as 0.8. It is NaN where none is found so surely.
 func SmallestRise(rate, p0, bound float64, labels int, power float64) float64 {
+	return smallestRise(func() evidence { e := NewECUSUM(p0); return &e }, rate, bound, labels, power)
+}
+
+// SmallestFault is the same of an EProcess at level alpha, which begins with the labels: what a probation finds.
+func SmallestFault(rate, p0, alpha float64, labels int, power float64) float64 {
+	return smallestRise(func() evidence { e := NewEProcess(p0); return &e }, rate, 1/alpha, labels, power)
+}
+
+func smallestRise(begin func() evidence, rate, bound float64, labels int, power float64) float64 {
 	const streams = 300
 	found := func(rise float64) bool {
-		share, _ := Delay(p0, rate+rise, bound, labels, streams)
+		share, _ := delay(begin, rate+rise, bound, labels, streams)
 		return share >= power
 	}
 	low, high := 0.0, 1-rate

@@ -45,6 +45,8 @@ type Release struct {
 	Baseline *Baseline
 	// BaselineSeq is the last label change in the baseline.
 	BaselineSeq int64
+	// Probation is the time in which new items may still take it back; nil where it was promoted without one.
+	Probation *Probation
 	// Cached returns a stored answer of this release; nil when there are none.
 	Cached func(item, textHash string) (Answers, bool)
 }

@@ -52,6 +52,8 @@ type Report struct {
 	Relabels Relabels `json:"relabels"`
 	NewItems NewItems `json:"new_items"`
 	Labels   Labels   `json:"labels"`
+	// Probation is nil where the release was promoted without one.
+	Probation *OnProbation `json:"probation,omitempty"`
 	// Suspicion is nil where the relabels were not looked at: they are when a retrain would be due.
 	Suspicion *Suspicion `json:"suspicion,omitempty"`
 }

@@ -32,6 +32,7 @@ type tests struct {
 	alarmed    bool
 	rise       float64                 // the largest rise in points while the test was above its bound
 	categories map[int32]*categoryTest // by value of the gating target
+	trial      *trial                  // nil where the release was promoted without a probation
 
 	queue []string            // items that wait for their turn, in commit order
 	done  map[string]struct{} // items that had their turn, and judged ones that are gone or lost their label: none counts twice
@@ -43,6 +44,7 @@ func (m *Monitor) newTests() tests {
 		t.arrivals = NewECUSUM(ToleratedError(b.Correct, b.N))
 		t.named = NewSequential(m.opts.Test)
 		t.categories = m.newCategoryTests(*b)
+		t.trial = newTrial(m.release.Probation, b)
 	}
 	return t
 }
@@ -80,6 +82,7 @@ func (m *Monitor) observe(slot int32, before int32, own bool, author string, at 
 		if _, done := t.done[e.id]; !done {
 			e.waiting = true
 			t.queue = append(t.queue, e.id)
+			t.trial.queued(e.id, at)
 		}
 	case before != none && now == none: // withdrawn; another label later is no arrival
 		t.done[e.id] = struct{}{}
@@ -136,11 +139,14 @@ func (m *Monitor) feed() {
 				if !e.answered {
 					return
 				}
-				m.judge(label, m.values[m.at(slot, 0)].answer)
+				answer := m.values[m.at(slot, 0)].answer
+				m.judge(label, answer)
+				t.trial.judge(id, label != answer)
 				t.done[id] = struct{}{}
 			}
 			e.waiting = false
 		}
+		t.trial.left(id)
 		t.queue = t.queue[1:]
 	}
 	t.queue = nil
@@ -208,6 +214,7 @@ type storedTests struct {
 	Test       Test                          `json:"test,omitempty"`
 	Named      json.RawMessage               `json:"named,omitempty"` // of Test
 	Categories map[string]storedCategoryTest `json:"categories,omitempty"`
+	Probation  *trial                        `json:"probation,omitempty"`
 
 	Days map[int64]int `json:"days"` // held-out labels by day: the bound depends on their rate
 }
@@ -226,7 +233,7 @@ func (m *Monitor) State() ([]byte, error) {
 		Release: m.release.Digest, Seq: t.seq, RightToWrong: t.rightToWrong, WrongToRight: t.wrongToRight,
 		Authors: slices.Sorted(maps.Keys(t.authors)), Own: t.own, Arrivals: t.arrivals, Alarmed: t.alarmed, Rise: t.rise,
 		Queue: t.queue, Done: slices.Sorted(maps.Keys(t.done)), Days: m.days.recent(),
-		Test: m.opts.Test, Named: named, Categories: m.storeCategories(),
+		Test: m.opts.Test, Named: named, Categories: m.storeCategories(), Probation: t.trial,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("store sequential tests: %w", err)
@@ -272,6 +279,7 @@ func (m *Monitor) RestoreState(state []byte) error {
 		t.alarmed, t.rise = true, s.Rise
 	}
 	m.restoreCategories(t.categories, s.Categories)
+	t.trial.continues(s.Probation)
 	for _, id := range s.Done {
 		t.done[id] = struct{}{}
 	}

@@ -1,0 +1,111 @@
+package drift
+
+import (
+	"math"
+	"time"
+)
+
+// Probation is the time after a promotion in which an EProcess watches the release on new held-out items: it asks
+// whether they are answered wrongly more often than what the gate measured allows.
+type Probation struct {
+	Since time.Time `json:"since"` // the promotion
+	Until time.Time `json:"until"` // labels that are given later do not count
+	// Alpha bounds the chance that the test is crossed although the release is as good as the gate measured.
+	Alpha float64 `json:"alpha"`
+}
+
+// OnProbation is what the test of a Probation has seen.
+type OnProbation struct {
+	Probation
+	N         int     `json:"n"` // new items
+	Errors    int     `json:"errors"`
+	Tolerated float64 `json:"tolerated"` // error rate that the gate's figures allow
+	E         float64 `json:"e"`         // e-value, 1 at the beginning
+	Bound     float64 `json:"bound"`     // e-value that crosses: 1/Alpha
+	// Crossed stays true once the bound was reached; the figures are then those of that moment.
+	Crossed bool `json:"crossed"`
+}
+
+// Over says whether nothing more can come of it: its time has passed and nothing was found.
+func (p OnProbation) Over(now time.Time) bool { return !p.Crossed && !now.Before(p.Until) }
+
+// trial is the running test of a Probation, apart from the other tests: it begins once and is never restarted.
+type trial struct {
+	Probation `json:"-"`
+
+	Test    EProcess `json:"test"`
+	Crossed bool     `json:"crossed,omitempty"`
+	// Late are items of the queue whose label came after the end. The others count whenever they are answered: a service
+	// that sleeps must not hide what its labels say.
+	Late map[string]struct{} `json:"late,omitempty"`
+}
+
+// newTrial is nil without a probation or without figures to compare with.
+func newTrial(p *Probation, b *Baseline) *trial {
+	if p == nil || b == nil {
+		return nil
+	}
+	return &trial{Probation: *p, Test: NewEProcess(ToleratedError(b.Correct, b.N)), Late: map[string]struct{}{}}
+}
+
+// queued notes when the label of an item came that waits for its turn.
+func (t *trial) queued(id string, at time.Time) {
+	if t != nil && !at.Before(t.Until) {
+		t.Late[id] = struct{}{}
+	}
+}
+
+// judge takes one item whose turn has come.
+func (t *trial) judge(id string, wrong bool) {
+	if t == nil || t.Crossed {
+		return
+	}
+	if _, late := t.Late[id]; late {
+		return
+	}
+	t.Test.Add(wrong)
+	t.Crossed = t.Test.Rejects(t.Alpha)
+}
+
+// left forgets an item that is out of the queue.
+func (t *trial) left(id string) {
+	if t != nil {
+		delete(t.Late, id)
+	}
+}
+
+// report is nil without a trial.
+func (t *trial) report() *OnProbation {
+	if t == nil {
+		return nil
+	}
+	return &OnProbation{
+		Probation: t.Probation, N: t.Test.N, Errors: t.Test.Errs, Tolerated: t.Test.P0, E: t.Test.E(), Bound: 1 / t.Alpha, Crossed: t.Crossed,
+	}
+}
+
+// continues takes over a stored trial; one that cannot be right, or tests against another rate, is left alone.
+func (t *trial) continues(stored *trial) {
+	if t == nil || stored == nil || !t.Test.continues(stored.Test) {
+		return
+	}
+	t.Crossed = stored.Crossed
+	for id := range stored.Late {
+		t.Late[id] = struct{}{}
+	}
+}
+
+// continues takes over a stored state if it fits this test, and says whether it does.
+func (e *EProcess) continues(stored EProcess) bool {
+	if math.Abs(stored.P0-e.P0) > 1e-12 || len(stored.L) != len(e.L) || !isRun(Run{stored.N, stored.Errs}) {
+		return false
+	}
+	for _, l := range stored.L {
+		if math.IsNaN(l) || math.IsInf(l, 0) {
+			return false
+		}
+	}
+	copy(e.L, stored.L)
+	e.N, e.Errs = stored.N, stored.Errs
+	return true
+}

@@ -8,6 +8,10 @@ import (
 
 // block lists what keeps a retrain from starting now; s is nil where only the verdict counts.
 func (p *Policy) block(d *Decision, r *drift.Report, h *History, now time.Time, s *sentences) {
+	if d.Verdict == VerdictRollback {
+		p.blockRollback(d, r, h, now, s)
+		return
+	}
 	if h.Active != "" {
 		d.blocked(s, ReasonRunActive, time.Time{}, func() { s.say("run ", h.Active, " is not over") })
 	}
@@ -112,6 +116,9 @@ func breakerOpen(h *History, most int) (n int, open bool) {
 				last = run
 			}
 		case OutcomePromoted:
+			if h.undone(run) {
+				continue // it came to nothing, and the run that says so is counted
+			}
 			return n, n >= most && sameInfo(last.Info, h.Info)
 		}
 	}
@@ -126,6 +133,9 @@ func rejectedOn(h *History) (run *RunFact, same bool) {
 	for i := range h.Runs {
 		switch run := &h.Runs[i]; run.Outcome {
 		case OutcomePromoted:
+			if h.undone(run) {
+				continue
+			}
 			return nil, false
 		case OutcomeRejected:
 			return run, run.Info != "" && run.Info == h.Info
@@ -135,7 +145,8 @@ func rejectedOn(h *History) (run *RunFact, same bool) {
 }
 
 // cooledDown is when the cooldown after the last run is over, and that run. It counts from the run's end, so that a long
-// run does not eat it up, and after every outcome: a run that failed at once would else be tried again at once.
+// run does not eat it up, and after every outcome: a run that failed at once would else be tried again at once, and a
+// release that was rolled back trained once more.
 func cooledDown(h *History, cooldown time.Duration) (until time.Time, run *RunFact) {
 	var last time.Time
 	for i := range h.Runs {
@@ -159,7 +170,7 @@ func cooledDown(h *History, cooldown time.Duration) (until time.Time, run *RunFa
 // budgetSpent counts the runs that started in the period that ends now.
 func budgetSpent(h *History, most int, per time.Duration, now time.Time) (until time.Time, spent bool) {
 	for i := range h.Runs { // newest first
-		if h.Runs[i].goesOn() {
+		if h.Runs[i].goesOn() || h.Runs[i].Undoes != "" { // a rollback trains nothing
 			continue
 		}
 		if most--; most == 0 {

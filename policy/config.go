@@ -17,6 +17,8 @@ type Config struct {
 	Limits Limits `yaml:"limits"`
 	// QuietHours are the windows in which a run may start and must fit; without any, every hour is quiet.
 	QuietHours []QuietHours `yaml:"quiet_hours"`
+	// Probation takes a release back when new labels soon after its promotion show it to be worse than the gate measured: 24h, or {for: 24h, false_rollbacks: 5%}; default none.
+	Probation *Probation `yaml:"probation" json:",omitempty"`
 }
 
 // Evaluate says when a report is made and decided on.

@@ -22,7 +22,7 @@ func (p *Policy) Decide(r drift.Report, h History, now time.Time) Decision {
 	p.tell(&d, &r, &h, now, &s)
 	p.block(&d, &r, &h, now, &s)
 	d.Reason = p.reason(&d, &r)
-	p.sentence(&d, &r, &s)
+	p.sentence(&d, &r, p.trial(&h, now), &s)
 	d.Text = s.text()
 	return d
 }
@@ -54,6 +54,10 @@ func (p *Policy) judge(d *Decision, r *drift.Report, h *History, now time.Time) 
 	if r.State == drift.StateNoRelease {
 		d.Conditions = append(d.Conditions, calling(nameNoRelease))
 	}
+	trial := p.trial(h, now)
+	if trial != nil {
+		d.Conditions = append(d.Conditions, trial.condition())
+	}
 	whole := r.State == drift.StateOK && r.Scored > 0
 	past := p.memory(h.Last, r.Release)
 	for i := range p.retrain {
@@ -66,6 +70,7 @@ func (p *Policy) judge(d *Decision, r *drift.Report, h *History, now time.Time) 
 	for i := range d.Conditions {
 		c := &d.Conditions[i]
 		switch {
+		case c.Name == nameProbation:
 		case c.Tripped:
 			d.Verdict = VerdictRetrain
 			d.Urgent = d.Urgent || i >= conditions
@@ -75,6 +80,9 @@ func (p *Policy) judge(d *Decision, r *drift.Report, h *History, now time.Time) 
 	}
 	if d.Verdict == VerdictHold && (r.State == drift.StateUnscored || r.State == drift.StateInsufficient || r.State == drift.StateOK && r.Scored == 0) {
 		d.Verdict = VerdictInconclusive
+	}
+	if trial.rollsBack() { // first of all: what serves is worse than what served before
+		d.Verdict = VerdictRollback
 	}
 }
 
@@ -129,6 +137,9 @@ func (p *Policy) tell(d *Decision, r *drift.Report, h *History, now time.Time, s
 		switch c := &d.Conditions[i]; c.Name {
 		case nameNoRelease:
 			c.Text = "no release is deployed yet"
+		case nameProbation:
+			p.trial(h, now).tell(now, p.windows.loc, s)
+			c.Text = s.text()
 		default:
 			c.Text = h.Force.text()
 		}
@@ -165,8 +176,12 @@ func (p *Policy) reason(d *Decision, r *drift.Report) Reason {
 	switch {
 	case d.Verdict == VerdictRetrain && len(d.Blocked) == 0:
 		return ""
-	case d.Verdict == VerdictRetrain:
+	case d.RollsBack():
+		return ReasonProbationFailed
+	case d.Verdict == VerdictRetrain, d.Verdict == VerdictRollback:
 		return d.Blocked[0].Reason
+	case d.failedForGood():
+		return ReasonNoFormerRelease
 	case r.State == drift.StateAsleep:
 		return ReasonServiceAsleep
 	case r.State == drift.StateError:
@@ -179,14 +194,36 @@ func (p *Policy) reason(d *Decision, r *drift.Report) Reason {
 	return ReasonNothingTripped
 }
 
+// probation is the condition of the probation, nil where there is none.
+func (d *Decision) probation() *Condition {
+	for i := range d.Conditions {
+		if d.Conditions[i].Name == nameProbation {
+			return &d.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// failedForGood says that a probation failed and that nothing can be rolled back.
+func (d *Decision) failedForGood() bool {
+	c := d.probation()
+	return c != nil && c.Breached && !c.Tripped
+}
+
 // sentence says all of it in one.
-func (p *Policy) sentence(d *Decision, r *drift.Report, s *sentences) {
+func (p *Policy) sentence(d *Decision, r *drift.Report, trial *Trial, s *sentences) {
 	switch {
+	case d.Verdict == VerdictRollback:
+		s.back(d, trial)
+		return
 	case d.Start():
 		s.say("retraining: ").cause(d)
 		return
 	case d.Armed():
 		s.say("a retrain is due (").cause(d).say(") and waits: ", d.Blocked[0].Text)
+		return
+	case d.Reason == ReasonNoFormerRelease:
+		s.say(d.probation().Text)
 		return
 	case r.State == drift.StateAsleep, r.State == drift.StateError:
 		s.say("nothing is decided: ", stateText(r))

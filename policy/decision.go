@@ -12,6 +12,8 @@ const (
 	VerdictHold         Verdict = "hold"
 	VerdictRetrain      Verdict = "retrain"
 	VerdictInconclusive Verdict = "inconclusive"
+	// VerdictRollback takes the release back that failed its probation.
+	VerdictRollback Verdict = "rollback"
 )
 
 // State is what a condition says about the model.
@@ -24,7 +26,8 @@ const (
 	StateInconclusive State = "inconclusive"
 )
 
-// Reason says why there is no action. The list is closed: records and metric labels use nothing else.
+// Reason says why there is no action, or why a release is taken back. The list is closed: records and metric labels use
+// nothing else.
 type Reason string
 
 // The reasons. Those from gpu_held on are found by other packages, which name them with these words.
@@ -47,6 +50,10 @@ const (
 	ReasonNotWorse         Reason = "not_worse"
 	ReasonSelfOrigin       Reason = "self_origin"
 	ReasonSuspiciousLabels Reason = "suspicious_labels"
+
+	// A release failed its probation and is rolled back, or there is nothing to roll back to.
+	ReasonProbationFailed Reason = "probation_failed"
+	ReasonNoFormerRelease Reason = "no_former_release"
 )
 
 // Reasons lists all of them.
@@ -55,6 +62,7 @@ func Reasons() []Reason {
 		ReasonNothingTripped, ReasonInsufficientData, ReasonServiceAsleep, ReasonEvaluationFailed, ReasonRunActive, ReasonHeld, ReasonPaused,
 		ReasonBreakerOpen, ReasonNoNewInformation, ReasonCooldown, ReasonBudget, ReasonWindowClosed, ReasonWindowTooShort,
 		ReasonGPUHeld, ReasonNotWorse, ReasonSelfOrigin, ReasonSuspiciousLabels,
+		ReasonProbationFailed, ReasonNoFormerRelease,
 	}
 }
 
@@ -67,7 +75,8 @@ type Decision struct {
 	Urgent bool `json:"urgent,omitempty"`
 	// Forced: a person asked for it; thresholds and limits were not asked.
 	Forced bool `json:"forced,omitempty"`
-	// Reason is empty exactly when a retrain may start now, else the first thing in its way.
+	// Reason is empty exactly when a retrain may start now, else the first thing in its way; probation_failed when a
+	// rollback starts.
 	Reason Reason `json:"reason,omitempty"`
 	// Text is the decision in one sentence.
 	Text       string      `json:"text"`
@@ -87,20 +96,23 @@ func (d Decision) Start() bool { return d.Verdict == VerdictRetrain && len(d.Blo
 // Armed says that a retrain is wanted and waits.
 func (d Decision) Armed() bool { return d.Verdict == VerdictRetrain && len(d.Blocked) > 0 }
 
+// RollsBack says that the release is to be taken back now.
+func (d Decision) RollsBack() bool { return d.Verdict == VerdictRollback && len(d.Blocked) == 0 }
+
 // Condition is one threshold as it was judged. Value and Bound are in Unit; Distance is how far the value is from
 // tripping, negative beyond the bound.
 type Condition struct {
 	Name   string `json:"name"`   // "accuracy_below", "category_recall_below.sport"
 	Config string `json:"config"` // where it is configured: "retrain_when.accuracy_below"
 	State  State  `json:"state"`
-	// Tripped: it calls for a retrain.
+	// Tripped: it calls for a retrain; that of the probation for a rollback.
 	Tripped bool `json:"tripped"`
 	// Breached: the value is beyond the bound, though the evidence may not suffice.
 	Breached bool    `json:"breached,omitempty"`
 	Value    float64 `json:"value"`
 	Bound    float64 `json:"bound"`
 	Distance float64 `json:"distance"`
-	// Unit is share (a fraction), points, labels, items, psi, hours, or empty for a yes or no.
+	// Unit is share (a fraction), points, labels, items, psi, hours, e_value, or empty for a yes or no.
 	Unit Unit `json:"unit,omitempty"`
 	// Labels is how many more labels of the kind that hurts would trip it, 0 if tripped, -1 where that cannot be told.
 	Labels int `json:"labels"`
@@ -124,6 +136,8 @@ const (
 	UnitPSI    Unit = "psi"
 	UnitHours  Unit = "hours"
 	UnitNone   Unit = ""
+
+	UnitEvidence Unit = "e_value" // of a sequential test: 1 says nothing, 20 is a level of 5 %
 )
 
 // Blocker is one thing that keeps a retrain from starting.

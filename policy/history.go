@@ -25,6 +25,17 @@ type RunFact struct {
 	Info    string // digest of the labels it trained on
 	Why     Reason // of a run that did nothing: not_worse where the gate kept the champion, gpu_held where it did not get the GPU, window_… where the quiet hours ended
 	Text    string // how it ended, in one sentence
+	Undoes  string // id of the run whose promotion it took back, of a run that was nothing else
+}
+
+// undone says that a later run took back what this one promoted.
+func (h *History) undone(run *RunFact) bool {
+	for i := range h.Runs {
+		if h.Runs[i].Undoes == run.ID && h.Runs[i].Outcome == OutcomeRolledBack {
+			return true
+		}
+	}
+	return false
 }
 
 // goesOn says that the run ended with the quiet hours and that the next one goes on where it was: it is a part of that
@@ -66,6 +77,8 @@ type History struct {
 	Last *Decision
 	// Reading: a source is still reading for the first time what is there, so that the labels may be a part of them.
 	Reading bool
+	// Probation is how the serving release does on it; nil where it is on none.
+	Probation *Trial
 	// Needs is how long the next run is expected to take; 0 where unknown.
 	Needs time.Duration
 }

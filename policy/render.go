@@ -38,6 +38,10 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	var b strings.Builder
 	head := "NOT retraining"
 	switch {
+	case d.RollsBack():
+		head = "ROLLING BACK"
+	case d.Verdict == VerdictRollback:
+		head = "WAITING to roll back"
 	case d.Start():
 		head = "RETRAINING"
 	case d.Armed():
@@ -47,6 +51,9 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	}
 	fmt.Fprintf(&b, "%s  %s, as of %s\n", d.Model, head, d.At.In(opts.Location).Format("2006-01-02 15:04:05 MST"))
 	fmt.Fprintf(&b, "%s.\n", strings.TrimSuffix(upperFirst(d.Text), "."))
+	if c := d.probation(); c != nil && d.Verdict != VerdictRollback && d.Reason != ReasonNoFormerRelease { // else it was said
+		fmt.Fprintf(&b, "%s.\n", upperFirst(c.Text))
+	}
 	table(&b, "\nAny one of these calls for a retrain:", d.conditionRows(opts))
 	table(&b, "\nAll of these must allow it:", d.blockerRows(opts))
 	if !d.WindowNext.IsZero() {
@@ -77,6 +84,9 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 func (d Decision) conditionRows(opts RenderOptions) [][]string {
 	var rows [][]string
 	for _, c := range d.Conditions {
+		if c.Name == nameProbation { // it calls for something else
+			continue
+		}
 		mark := "no"
 		switch {
 		case c.Tripped:
@@ -157,6 +167,9 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 		{"budget", []Reason{ReasonBudget}, "not spent", "limits.budget"},
 		{"quiet hours", []Reason{ReasonWindowClosed, ReasonWindowTooShort}, "open", "quiet_hours"},
 	}
+	if d.Verdict == VerdictRollback {
+		groups = slices.Insert(groups[:3], 0, group{"service", []Reason{ReasonServiceAsleep, ReasonEvaluationFailed}, "it answers", ""})
+	}
 	for _, b := range d.Blocked { // else they were not asked
 		switch b.Reason {
 		case ReasonSuspiciousLabels:
@@ -169,7 +182,7 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 	for i, g := range groups {
 		row := []string{"yes", g.name, g.fine, "", opts.line(g.config)}
 		switch {
-		case d.Forced && i >= 2:
+		case d.Forced && d.Verdict != VerdictRollback && i >= 2:
 			row[2] = "not asked: forced"
 		case d.Urgent && i == len(groups)-1:
 			row[2] = "not asked: urgent"

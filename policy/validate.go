@@ -26,6 +26,9 @@ func (c Config) Validate(loc *time.Location) check.Problems {
 		p.Warnf("urgent_when.accuracy_below", "set it lower", "%s is not below retrain_when's %s: every such retrain would leave quiet hours", a.Share, b.Share)
 	}
 	p.Under("limits", c.Limits.validate())
+	if c.Probation != nil {
+		p.Under("probation", c.Probation.validate())
+	}
 	p.Under("", validateQuietHours(c.QuietHours))
 	if !hasErrors(validateQuietHours(c.QuietHours)) {
 		// Without the dates of calendars: they can only close more days, which Compile is too late to complain about.

@@ -130,7 +130,7 @@ func (d *Decision) observed(at *unit.Duration) Expectation {
 			because = append(because, name)
 		}
 	}
-	if d.Verdict == VerdictRetrain {
+	if d.Verdict == VerdictRetrain || d.Verdict == VerdictRollback {
 		for _, b := range d.Blocked {
 			blocked = append(blocked, b.Reason)
 		}

@@ -1,0 +1,138 @@
+package policy
+
+import (
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// Probation takes a new release back when new labels show it to be worse than the gate measured. It may be written as
+// the time alone.
+type Probation struct {
+	// For is how long after a promotion new labels are tested; default 24h.
+	For unit.Duration `yaml:"for"`
+	// FalseRollbacks is the chance that a release is rolled back although it is as good as the gate measured; default 5%.
+	FalseRollbacks unit.Percent `yaml:"false_rollbacks"`
+}
+
+// SetDefaults: a day, and one false rollback in twenty.
+func (p *Probation) SetDefaults() { *p = Probation{For: unit.Duration(day), FalseRollbacks: 0.05} }
+
+// YAMLForm takes 24h for {for: 24h}.
+func (p *Probation) YAMLForm(form string) any {
+	return formOf(form, &p.For, (*probationKeys)(p))
+}
+
+type probationKeys Probation
+
+// longestProbation is how long a former release can be expected to be what one would go back to.
+const longestProbation = 90 * day
+
+func (p *Probation) validate() (found check.Problems) {
+	switch d := p.For.D(); {
+	case d < 0:
+		notNegative(&found, "for", p.For)
+	case d == 0:
+		found.Errorf("for", "write 24h; to do without a probation remove it", "in no time no label comes")
+	case d > longestProbation:
+		found.Errorf("for", "write 7d or less; what happens later is for accuracy_drop to find", "%s is more than %s", p.For, unit.Duration(longestProbation))
+	}
+	if s := p.FalseRollbacks; !(s >= 0.0001 && s <= 0.5) {
+		found.Errorf("false_rollbacks", "write 5%", "%s is not a chance between 0.01%% and 50%%", s)
+	}
+	return found
+}
+
+// Trial is how a release on probation does, and what it would be rolled back to.
+type Trial struct {
+	drift.OnProbation
+	Former string // digest of the release that it replaced
+	Lost   string // why it cannot be rolled back to that, in a few words; empty where it can
+}
+
+const nameProbation = "probation"
+
+// trial is the one that counts now: nil where the policy has no probation, or its time is over.
+func (p *Policy) trial(h *History, now time.Time) *Trial {
+	if h.Probation == nil || p.config.Probation == nil || h.Probation.Over(now) {
+		return nil
+	}
+	return h.Probation
+}
+
+// rollsBack says that the probation failed and that there is something to go back to.
+func (t *Trial) rollsBack() bool { return t != nil && t.Crossed && t.Lost == "" }
+
+// condition is the trial as a condition that calls for a rollback, never for a retrain.
+func (t *Trial) condition() Condition {
+	c := Condition{
+		Name: nameProbation, Config: nameProbation, State: StatePass, Value: t.E, Bound: t.Bound, Distance: t.Bound - t.E, Unit: UnitEvidence, Labels: -1,
+	}
+	switch {
+	case t.Crossed:
+		c.State, c.Breached, c.Tripped = StateFail, true, t.Lost == ""
+	case t.N == 0:
+		c.State = StateInconclusive
+	}
+	if c.Tripped {
+		c.Labels = 0
+	}
+	return c
+}
+
+// tell says how it does.
+func (t *Trial) tell(now time.Time, loc *time.Location, s *sentences) {
+	if t.Crossed {
+		s.say("the probation since ").local(t.Since, now, loc).say(" failed: ").figures(t).say(", e-value ").number(t.E, 1).say(", bound ").number(t.Bound, 0)
+		if t.Lost != "" {
+			s.say("; it cannot be rolled back: ", t.Lost)
+		}
+		return
+	}
+	s.say("on probation since ").local(t.Since, now, loc).say(" until ").local(t.Until, now, loc).say(": ")
+	if t.N == 0 {
+		s.say("no new item yet")
+		return
+	}
+	s.figures(t).say(", e-value ").number(t.E, 1).say("; it is rolled back at ").number(t.Bound, 0)
+}
+
+func (s *sentences) figures(t *Trial) *sentences {
+	return s.count(t.Errors).say(" of ").plural(t.N, "new item").say(than(t.N == 1, " is wrong, ", " are wrong, ")).share(t.Tolerated).say(" are tolerated")
+}
+
+// blockRollback lists what keeps a rollback from starting. It trains nothing and needs no GPU: neither quiet hours nor
+// limits are asked.
+func (p *Policy) blockRollback(d *Decision, r *drift.Report, h *History, now time.Time, s *sentences) {
+	switch r.State { // nothing could prove what is served then
+	case drift.StateAsleep:
+		d.blocked(s, ReasonServiceAsleep, time.Time{}, func() { s.say(stateText(r)) })
+	case drift.StateError:
+		d.blocked(s, ReasonEvaluationFailed, time.Time{}, func() { s.say(stateText(r)) })
+	}
+	if h.Active != "" {
+		d.blocked(s, ReasonRunActive, time.Time{}, func() { s.say("run ", h.Active, " is not over") })
+	}
+	p.blockHold(d, h.Held, ReasonHeld, "held", now, s)
+	p.blockHold(d, h.Paused, ReasonPaused, "paused", now, s)
+	p.blockHold(d, h.Stopped, ReasonPaused, everyPaused, now, s)
+}
+
+// back says that the decision rolls back, or waits to.
+func (s *sentences) back(d *Decision, t *Trial) {
+	to := shortDigest(t.Former)
+	if len(d.Blocked) == 0 {
+		s.say("rolling back to ", to, ": ", d.probation().Text)
+		return
+	}
+	s.say("a rollback to ", to, " is due (", d.probation().Text, ") and waits: ", d.Blocked[0].Text)
+}
+
+// shortDigest is how people are shown a release.
+func shortDigest(digest string) string {
+	hex := strings.TrimPrefix(digest, "sha256:")
+	return hex[:min(12, len(hex))]
+}

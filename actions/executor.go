@@ -227,8 +227,17 @@ func title(p Plan, a Action) string {
 	return string(a.Kind)
 }
 
-func (p Plan) dataDir() string    { return filepath.Join(p.RunDir, "data") }
-func (p Plan) releaseDir() string { return filepath.Join(p.ModelDir, "releases", p.Run) }
+func (p Plan) dataDir() string { return filepath.Join(p.RunDir, "data") }
+
+// releaseDir is the directory of the candidate, or of what a run takes back.
+func (p Plan) releaseDir() string {
+	run := p.Run
+	if p.Back != nil {
+		run = p.Back.Run
+	}
+	return filepath.Join(p.ModelDir, "releases", run)
+}
+
 func (p Plan) targets() []drift.Target {
 	return p.Serving.List()
 }

@@ -16,16 +16,30 @@ import (
 type Champion struct {
 	Baseline drift.Baseline `json:"baseline"`
 	Seq      int64          `json:"seq"` // last label change in the baseline
+	// Probation is what it is on, or was; nil where it was promoted without one.
+	Probation *drift.Probation `json:"probation,omitempty"`
+	// Former is the same of the release that it replaced, for as long as that one may have to come back.
+	Former *Champion `json:"former,omitempty"`
+}
+
+// ReadChampion reads what is stored; the zero value where nothing is.
+func ReadChampion(stored string) (Champion, error) {
+	var c Champion
+	if stored == "" {
+		return c, nil
+	}
+	return c, json.Unmarshal([]byte(stored), &c)
 }
 
 // Summary is a run's result as stored and shown.
 type Summary struct {
 	Result  Result       `json:"result"`
-	Release string       `json:"release,omitempty"` // the candidate
+	Release string       `json:"release,omitempty"` // the candidate, or what was taken back
 	Serving string       `json:"serving,omitempty"` // what serves after the run
 	Export  *ExportFacts `json:"export,omitempty"`
 	Gate    *GateFacts   `json:"gate,omitempty"`
 	Verify  *VerifyFacts `json:"verify,omitempty"`
+	Undoes  string       `json:"undoes,omitempty"` // id of the run whose promotion it took back
 }
 
 // finish writes a run's outcome, the champion, and the notifications, in one transaction and once.
@@ -34,14 +48,22 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 	if sum.Gate != nil {
 		sum.Release = sum.Gate.Release
 	}
+	if p.Back != nil {
+		sum.Release, sum.Undoes = p.Back.Release, p.Back.Run
+		if !pointedBack(p, done) {
+			sum.Serving = p.Back.Release
+		}
+	}
 	promoted := a.Result.Outcome == Promoted && released(p)
 	if promoted {
 		sum.Serving = sum.Release
 		sum.Result.Reason = gateReason(done)
 	}
 	var size int64
-	if r, err := ReadRelease(p.releaseDir()); err == nil {
-		size = r.Bytes
+	if promoted {
+		if r, err := ReadRelease(p.releaseDir()); err == nil {
+			size = r.Bytes
+		}
 	}
 	err := x.durably(ctx, func() error {
 		return x.Store.Update(ctx, "run ends", func(t *store.Tx) error {
@@ -57,9 +79,12 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 					return err
 				}
 			}
-			if promoted {
+			switch {
+			case p.Back != nil:
+				err = x.revert(t, p, sum, done)
+			case promoted:
 				err = x.promote(t, p, sum, size)
-			} else {
+			default:
 				err = x.refuse(t, p, sum, done)
 			}
 			if err != nil {
@@ -109,7 +134,15 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 	if err != nil {
 		return err
 	}
-	champion := Champion{Seq: g.Seq, Baseline: drift.Baseline{Accuracy: g.Candidate.Accuracy, MacroF1: g.Candidate.MacroF1, N: g.N, Correct: g.Candidate.Correct, At: now(), Category: g.Missed}}
+	former, err := ReadChampion(before.Baseline)
+	if err != nil {
+		return err
+	}
+	former.Former, former.Probation = nil, nil // it goes back no further, and what it was on is over
+	champion := Champion{Seq: g.Seq, Probation: p.probation(), Baseline: drift.Baseline{Accuracy: g.Candidate.Accuracy, MacroF1: g.Candidate.MacroF1, N: g.N, Correct: g.Candidate.Correct, At: now(), Category: g.Missed}}
+	if p.Champion != "" {
+		champion.Former = &former
+	}
 	// The monitor's tests begin anew at the gate's snapshot: what changed since is evidence about the new release.
 	for field, value := range map[store.ModelField]any{store.Champion: sum.Release, store.Previous: p.Champion, store.Baseline: mustJSON(champion), store.Monitor: ""} {
 		if err := t.SetModel(p.Model, field, value); err != nil {

@@ -62,7 +62,7 @@ type Result struct {
 	Outcome RunOutcome `json:"outcome"`
 	Reason  string     `json:"reason"`
 	// Why is the reason of a run that did nothing: not_worse where the gate kept the champion, gpu_held where it did not
-	// get the GPU.
+	// get the GPU; and of one that took a release back: probation_failed.
 	Why  policy.Reason `json:"why,omitempty"`
 	Step string        `json:"step,omitempty"` // the step that decided it
 	// Hold says that the serving state could not be proved: no further run until a person has looked.
@@ -90,9 +90,13 @@ const undoAttempts = 3
 //
 // Steps go forward until one fails for good. Then those begun are taken back, the one that failed included, since it
 // may have had half of its effect. If a release was begun, what serves now must be proved. Finish comes last, always,
-// and once.
+// and once. A run that only takes a release back begins where another one fails.
 func Next(p Plan, done []Outcome) (Action, bool) {
 	m := machine{plan: p, attempt: 1}
+	if p.Back != nil {
+		m.begun, m.released = p.undone(), true
+		m.back = m.backwards()
+	}
 	for _, o := range done {
 		m.apply(o)
 	}
@@ -130,7 +134,9 @@ func (m *machine) apply(o Outcome) {
 		m.back, m.attempt = m.back[1:], 1
 	case ActProve:
 		m.proved = true
-		if o.Class != ClassOK {
+		if o.Class != ClassOK && m.badBack != "" {
+			m.badBack += "; and " + o.Detail
+		} else if o.Class != ClassOK {
 			m.badBack = o.Detail
 		}
 	case ActFinish:
@@ -186,17 +192,20 @@ func (m *machine) next() (Action, bool) {
 	switch {
 	case m.finished:
 		return Action{}, false
-	case m.cause == nil && m.at < len(m.plan.Steps):
+	case m.plan.Back == nil && m.cause == nil && m.at < len(m.plan.Steps):
 		return Action{Kind: ActDo, Step: m.at, Attempt: m.attempt}, true
 	case len(m.back) > 0:
 		return Action{Kind: ActUndo, Step: m.back[0], Attempt: m.attempt}, true
-	case m.cause != nil && m.released && !m.proved:
+	case (m.cause != nil || m.plan.Back != nil) && m.released && !m.proved:
 		return Action{Kind: ActProve, Attempt: 1}, true
 	}
 	return Action{Kind: ActFinish, Attempt: 1, Result: m.result()}, true
 }
 
 func (m *machine) result() Result {
+	if m.plan.Back != nil {
+		return m.backResult()
+	}
 	if m.cause == nil {
 		return Result{Outcome: Promoted, Reason: "all steps succeeded"}
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/policy"
 )
 
 // Plan is everything a run needs to know, fixed when the run is created: a reload of the configuration, an upgrade or a
@@ -24,6 +25,10 @@ type Plan struct {
 	// ModelDir holds `current` and releases/; RunDir is this run's own.
 	ModelDir string `json:"model_dir"`
 	RunDir   string `json:"run_dir"`
+	// Probation is what a promotion begins; nil for none.
+	Probation *policy.Probation `json:"probation,omitempty"`
+	// Back is nil but for a run that only takes a release back.
+	Back *Back `json:"back,omitempty"`
 	// Until is when steps that checkpoint are stopped: the end of the quiet hours, less the reserve; zero for never.
 	Until time.Time `json:"until,omitzero"`
 }

@@ -257,9 +257,9 @@ func (x *Executor) proveFormer(ctx context.Context, p Plan) (Outcome, error) {
 	}
 	// Where it differs from the refused candidate shows best that the candidate is gone.
 	var refused answers
-	if r, err := ReadRelease(p.releaseDir()); err == nil {
+	if digest := p.refused(); digest != "" {
 		err = x.Store.View(ctx, func(t *store.Tx) (err error) {
-			refused, err = cached(t, p.Model, r.Digest)
+			refused, err = cached(t, p.Model, digest)
 			return err
 		})
 		if err != nil {
@@ -267,6 +267,18 @@ func (x *Executor) proveFormer(ctx context.Context, p Plan) (Outcome, error) {
 		}
 	}
 	return x.prove(ctx, p, p.Champion, probes(p.targets(), s.items, s.champion, refused), nil)
+}
+
+// refused is the digest of the candidate, or of what a run takes back; "" where it cannot be told.
+func (p Plan) refused() string {
+	if p.Back != nil {
+		return p.Back.Release
+	}
+	r, err := ReadRelease(p.releaseDir())
+	if err != nil {
+		return ""
+	}
+	return r.Digest
 }
 
 func (x *Executor) prove(ctx context.Context, p Plan, release string, ask []probe, smoke []Smoke) (Outcome, error) {

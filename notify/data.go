@@ -108,7 +108,7 @@ type Finished struct {
 	Run     string  `json:"run"`               // id of the run
 	Outcome string  `json:"outcome"`           // promoted, rejected, rolled_back, failed, cancelled, blocked
 	Reason  string  `json:"reason"`            // in one sentence
-	Why     string  `json:"why,omitempty"`     // not_worse where the gate kept the champion, gpu_held where the GPU was not free, window_… where the quiet hours ended
+	Why     string  `json:"why,omitempty"`     // not_worse where the gate kept the champion, gpu_held where the GPU was not free, window_… where the quiet hours ended, probation_failed where a release was taken back
 	Release string  `json:"release,omitempty"` // what serves now
 	Seconds float64 `json:"seconds"`           // from its first step to its end
 }
@@ -143,8 +143,8 @@ type Drift struct {
 
 // Decision is the policy's verdict.
 type Decision struct {
-	Verdict    string      `json:"verdict"`              // hold, retrain, inconclusive
-	Reasons    []string    `json:"reasons"`              // why nothing starts, from the closed list of reasons
+	Verdict    string      `json:"verdict"`              // hold, retrain, inconclusive, rollback
+	Reasons    []string    `json:"reasons"`              // why nothing starts, or why a release is taken back, from the closed list of reasons
 	Conditions []Condition `json:"conditions,omitempty"` // every rule with its figures
 	Digest     string      `json:"policy_digest"`        // digest of the policy that decided
 }

@@ -19,9 +19,9 @@ type Run struct {
 	Outcome  string `json:"outcome,omitempty"` // promoted, rejected, rolled_back, failed, cancelled, blocked
 	Reason   string `json:"reason,omitempty"`
 	// Why is not_worse where the gate kept the champion, gpu_held where the run did not get the GPU, window_closed or
-	// window_too_short where it goes on in the next quiet hours.
+	// window_too_short where it goes on in the next quiet hours, probation_failed where it took a release back.
 	Why string `json:"why,omitempty"`
-	// Release is the candidate, once there is one.
+	// Release is the candidate, once there is one, or what was taken back.
 	Release  string    `json:"release,omitempty"`
 	Accuracy *Compared `json:"accuracy,omitempty"`
 	Created  time.Time `json:"created"`

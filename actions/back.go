@@ -1,0 +1,123 @@
+package actions
+
+import (
+	"slices"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
+)
+
+// Back makes a run one that trains nothing: it takes back a release that failed its probation. The plan's steps are then
+// those of the run that released it, and the plan's champion is the release before.
+type Back struct {
+	Release string `json:"release"` // digest of what is taken back
+	Run     string `json:"run"`     // id of the run that released it
+	Why     string `json:"why"`     // in one sentence
+}
+
+// PlanBack turns the plan of a run that promoted a release into one that takes it back. What is new in it (id, trigger,
+// directories, how the service is asked) is for the caller to fill in.
+func PlanBack(promoted Plan, release, why string) Plan {
+	promoted.Back = &Back{Release: release, Run: promoted.Run, Why: why}
+	promoted.Forced, promoted.Probation = false, nil
+	return promoted
+}
+
+// undone are the steps that a Back run takes back, in the order of the pipeline: those after the gate, which brought the
+// release into service. What the steps before it did, such as writing labels, is not what failed.
+func (p Plan) undone() []int {
+	gate := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Do == DoGate })
+	var out []int
+	for i, s := range p.Steps {
+		if i > gate && (s.Do == DoRelease || len(s.Undo) > 0) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// Titles names what a run that goes well does, in order.
+func (p Plan) Titles() []string {
+	var out []string
+	if p.Back == nil {
+		for i := range p.Steps {
+			out = append(out, title(p, Action{Kind: ActDo, Step: i}))
+		}
+		return out
+	}
+	var done []Outcome
+	for {
+		a, more := Next(p, done)
+		if !more || a.Kind == ActFinish {
+			return out
+		}
+		out = append(out, title(p, a))
+		done = append(done, Outcome{Kind: a.Kind, Step: a.Step, Attempt: a.Attempt, Class: ClassOK})
+	}
+}
+
+// pointedBack says that `current` names the former release again.
+func pointedBack(p Plan, done []Outcome) bool {
+	return slices.ContainsFunc(done, func(o Outcome) bool {
+		return o.Kind == ActUndo && o.Class == ClassOK && p.Steps[o.Step].Do == DoRelease
+	})
+}
+
+// revert makes the former release the champion again, with the figures that it was promoted with. Where `current` could
+// not be turned back, nothing changes: the run holds the model and says so.
+func (x *Executor) revert(t *store.Tx, p Plan, sum Summary, done []Outcome) error {
+	if !pointedBack(p, done) {
+		return nil
+	}
+	row, err := t.Model(p.Model)
+	if err != nil {
+		return err
+	}
+	was, err := ReadChampion(row.Baseline)
+	if err != nil {
+		return err
+	}
+	former := Champion{}
+	if was.Former != nil {
+		former = *was.Former
+	}
+	for field, value := range map[store.ModelField]any{store.Champion: p.Champion, store.Previous: "", store.Baseline: mustJSON(former), store.Monitor: ""} {
+		if err := t.SetModel(p.Model, field, value); err != nil {
+			return err
+		}
+	}
+	if err := t.SetReleaseState(p.Back.Release, "rolled_back"); err != nil {
+		return err
+	}
+	if err := t.SetReleaseState(p.Champion, "champion"); err != nil || sum.Result.Outcome != RolledBack {
+		return err
+	}
+	r, err := t.Release(p.Champion)
+	if err != nil {
+		return err
+	}
+	return x.notify(t, notify.ModelRolledBack, p.Model, p.Run, notify.RolledBack{
+		Model: p.Model, Release: p.Champion, Failed: p.Back.Release, Artifact: notify.Artifact{URI: "file://" + r.Path, SHA256: p.Champion}, Reason: sum.Result.Reason, Run: p.Run,
+	})
+}
+
+// probation is that of a release that is promoted now; nil without one.
+func (p Plan) probation() *drift.Probation {
+	if p.Probation == nil {
+		return nil
+	}
+	since := now()
+	return &drift.Probation{Since: since, Until: since.Add(p.Probation.For.D()), Alpha: p.Probation.FalseRollbacks.F()}
+}
+
+// backResult is how a Back run ends.
+func (m *machine) backResult() Result {
+	r := Result{Outcome: RolledBack, Reason: m.plan.Back.Why, Why: policy.ReasonProbationFailed}
+	if m.badBack != "" {
+		r.Outcome, r.Hold = Failed, true
+		r.Reason += "; and " + m.badBack
+	}
+	return r
+}

@@ -1,0 +1,244 @@
+package actions
+
+import (
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
+)
+
+func backPlan() Plan {
+	p := PlanBack(testPlan(), "sha256:new", "it failed")
+	p.Run = "back"
+	return p
+}
+
+func TestNextBack(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		bad  func(Action) bool
+		acts []string
+		want Result
+	}{
+		{
+			"all well", func(Action) bool { return false },
+			[]string{"undo release 1", "undo restart 1", "prove  1", "finish  1"},
+			Result{Outcome: RolledBack, Reason: "it failed", Why: policy.ReasonProbationFailed},
+		},
+		{
+			"it cannot be proved", func(a Action) bool { return a.Kind == ActProve },
+			[]string{"undo release 1", "undo restart 1", "prove  1", "finish  1"},
+			Result{Outcome: Failed, Reason: "it failed; and because", Why: policy.ReasonProbationFailed, Hold: true},
+		},
+		{
+			"the release cannot be turned back", func(a Action) bool { return a.Kind == ActUndo && a.Step == 4 },
+			[]string{"undo release 1", "undo release 2", "undo release 3", "undo restart 1", "prove  1", "finish  1"},
+			Result{Outcome: Failed, Reason: "it failed; and step release could not be taken back: because", Why: policy.ReasonProbationFailed, Hold: true},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			acts, result := play(t, backPlan(), func(a Action) Class {
+				if c.bad(a) {
+					return ClassNotProved
+				}
+				return ClassOK
+			})
+			if diff := cmp.Diff(c.acts, acts); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(c.want, result); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	if diff := cmp.Diff([]string{"undo release", "undo restart", "prove"}, backPlan().Titles()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"export", "quiesce", "train", "gate", "release", "restart", "verify"}, testPlan().Titles()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Whatever happens to its actions, a rollback finishes once, and says so where the former release does not surely serve.
+func TestNextBackSimulated(t *testing.T) {
+	t.Parallel()
+	classes := []Class{ClassFailed, ClassTimeout, ClassKilled, ClassNotStarted, ClassUnknown, ClassDiskFull, ClassNotProved, ClassBlocked}
+	p := backPlan()
+	for seed := range uint64(5_000) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		pointed, proved, finished := false, false, 0
+		_, result := play(t, p, func(a Action) Class {
+			class := ClassOK
+			if rng.IntN(3) == 0 {
+				class = classes[rng.IntN(len(classes))]
+			}
+			switch {
+			case a.Kind == ActFinish:
+				finished++
+			case a.Kind == ActProve:
+				proved = class == ClassOK
+			case a.Kind == ActUndo && p.Steps[a.Step].Do == DoRelease:
+				pointed = pointed || class == ClassOK
+			case a.Kind == ActDo:
+				t.Fatalf("seed %d: it does %s", seed, p.Steps[a.Step].Name)
+			}
+			return class
+		})
+		if finished != 1 || result.Outcome == RolledBack && !(pointed && proved) || result.Outcome != RolledBack && !result.Hold {
+			t.Fatalf("seed %d: finished %d times, pointed %t, proved %t: %+v", seed, finished, pointed, proved, result)
+		}
+	}
+}
+
+// two promotes a second release after a first one, with commands around the gate that note when they are taken back.
+func (w *world) two() (promoted Plan, first, second string) {
+	w.t.Helper()
+	first = w.champion()
+	noted := func(name string) StepConfig {
+		s := sh(name, "true")
+		s.Undo = []string{"echo " + name + " $RETRAIND_CHAMPION >>$RETRAIND_MODEL_DIR/undone"}
+		return s
+	}
+	steps := pipeline(w.train(10), noted("restart"))
+	steps = append([]StepConfig{noted("relabel")}, steps...)
+	w.runs++
+	promoted = w.plan(steps)
+	promoted.Probation = &policy.Probation{For: unit.Duration(time.Hour), FalseRollbacks: .05}
+	w.add(promoted)
+	w.handOver(promoted)
+	if r := w.await(promoted); r.Outcome != string(Promoted) {
+		w.t.Fatalf("the second run has %s: %s", r.Outcome, r.Reason)
+	}
+	return promoted, first, w.model().Champion
+}
+
+func (w *world) back(promoted Plan, release string) Plan {
+	w.t.Helper()
+	w.runs++
+	p := PlanBack(promoted, release, "new items are answered worse")
+	fresh := w.plan(nil)
+	p.Run, p.Created, p.RunDir, p.Serving = fresh.Run, fresh.Created, fresh.RunDir, fresh.Serving
+	w.add(p)
+	w.handOver(p)
+	return p
+}
+
+func (w *world) row() Champion {
+	w.t.Helper()
+	c, err := ReadChampion(w.model().Baseline)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+func TestBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	promoted, first, second := w.two()
+	was := w.row()
+	if p := was.Probation; p == nil || p.Until.Sub(p.Since) != time.Hour || p.Alpha != .05 || was.Former == nil {
+		t.Fatalf("%+v", was)
+	}
+	p := w.back(promoted, second)
+	w.ends(w.await(p), RolledBack, "new items are answered worse", "undo release ok", "undo restart ok", "prove ok")
+	w.serves(first)
+	if m := w.model(); m.Champion != first || m.Previous != "" || m.Monitor != "" || m.Hold != "" {
+		t.Errorf("%+v", m)
+	}
+	if diff := cmp.Diff(*was.Former, w.row()); diff != "" {
+		t.Error(diff)
+	}
+	if a, b := w.release(first).State, w.release(second).State; a != "champion" || b != "rolled_back" {
+		t.Errorf("the releases are %s and %s", a, b)
+	}
+	if got := readText(t, filepath.Join(w.dir, "undone")); got != "restart "+first+"\n" {
+		t.Errorf("taken back was %q", got)
+	}
+	events := w.events(p.Run)
+	if n := len(events); n < 2 || !slices.Equal(events[n-2:], []string{"model.rolled_back", "run.finished"}) {
+		t.Errorf("events %v", events)
+	}
+	sum, err := ReadSummary(w.look(p).Result)
+	if err != nil || sum.Undoes != promoted.Run || sum.Release != second || sum.Serving != first || sum.Result.Why != policy.ReasonProbationFailed {
+		t.Errorf("%+v, %v", sum, err)
+	}
+}
+
+// A daemon that restarts in the middle of it goes on.
+func TestBackAfterARestart(t *testing.T) {
+	t.Parallel()
+	outcomesOnly(t)
+	w := newWorld(t)
+	promoted, first, second := w.two()
+	i := slices.IndexFunc(promoted.Steps, func(s Step) bool { return s.Name == "restart" })
+	promoted.Steps[i].Undo = []string{"/bin/sh", "-c", "echo once >>$RETRAIND_MODEL_DIR/starts; while [ ! -e $RETRAIND_MODEL_DIR/go ]; do sleep 0.02; done"}
+	p := w.back(promoted, second)
+	eventually(t, "the undo", func() bool { return exists(filepath.Join(w.dir, "starts")) })
+	w.stop()
+	writeText(t, filepath.Join(w.dir, "go"), "")
+	w.start()
+	w.ends(w.await(p), RolledBack, "", "undo release ok", "undo restart ok", "prove ok")
+	w.serves(first)
+	if got := readText(t, filepath.Join(w.dir, "starts")); got != "once\n" {
+		t.Errorf("the undo ran %d times", strings.Count(got, "once"))
+	}
+}
+
+// Where the former release is damaged, what serves stays, and a person has to look.
+func TestBackToADamagedRelease(t *testing.T) {
+	t.Parallel()
+	outcomesOnly(t)
+	w := newWorld(t)
+	promoted, first, second := w.two()
+	if err := os.Truncate(filepath.Join(w.release(first).Path, "model.json"), 3); err != nil {
+		t.Fatal(err)
+	}
+	w.promote.VerifyWithin = unit.Duration(200 * time.Millisecond)
+	promoted.Promote.VerifyWithin = w.promote.VerifyWithin
+	was := w.row()
+	p := w.back(promoted, second)
+	w.ends(w.await(p), Failed, "the former release is damaged", "undo release failed", "undo release failed", "undo release failed", "undo restart ok", "prove not_proved")
+	w.serves(second)
+	m := w.model()
+	if diff := cmp.Diff(was, w.row()); diff != "" || m.Champion != second || m.Previous != first || m.Hold == "" {
+		t.Errorf("%+v %s", m, diff)
+	}
+	if events := w.events(p.Run); slices.Contains(events, "model.rolled_back") {
+		t.Errorf("events %v", events)
+	}
+}
+
+// The release that one may have to go back to stays on disk, whatever else is trained meanwhile.
+func TestFormerReleaseStays(t *testing.T) {
+	t.Parallel()
+	outcomesOnly(t)
+	w := newWorld(t)
+	_, first, _ := w.two()
+	for range keepReleases + 2 {
+		if r := w.run(pipeline(w.train(3))); r.Outcome != string(Rejected) {
+			t.Fatalf("%s: %s", r.Outcome, r.Reason)
+		}
+	}
+	if _, err := ReadRelease(w.release(first).Path); err != nil {
+		t.Error(err)
+	}
+	w.view(func(tx *store.Tx) error {
+		answers, err := cached(tx, "m", first)
+		if len(answers) == 0 {
+			t.Error("its answers are gone: nothing could prove that it serves again")
+		}
+		return err
+	})
+}

@@ -136,3 +136,11 @@ func shortDigest(digest string) string {
 	hex := strings.TrimPrefix(digest, "sha256:")
 	return hex[:min(12, len(hex))]
 }
+
+// Probation says in one sentence how the release does on probation; empty where it is on none.
+func (d Decision) Probation() string {
+	if c := d.probation(); c != nil {
+		return c.Text
+	}
+	return ""
+}

@@ -105,6 +105,8 @@ var (
 	descSourceTime = gauge("source_last_event_timestamp_seconds", "When the source last delivered a change.", "model", "source")
 	descAudit      = gauge("audit_ok", "1 if the last nightly audit found the figures as they are computed anew; absent before the first.", "model")
 	descAuditTime  = gauge("audit_timestamp_seconds", "When the figures were last audited.", "model")
+	descProbation  = gauge("probation_e_value", "Evidence that the release is worse than the gate measured; absent where it is on no probation.", "model")
+	descProbated   = gauge("probation_bound", "E-value at which the release is rolled back; absent where it is on no probation.", "model")
 	descActive     = gauge("run_active", "1 while a run is in progress.", "model")
 	descPaused     = gauge("paused", "1 while a person stopped what would start by itself.", "model")
 	descHeld       = gauge("held", "1 while no run may start until a person has looked.", "model")
@@ -119,7 +121,7 @@ type snapshots struct{ backend Reader }
 func (snapshots) Describe(into chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descReload, descReloadTime, descOutbox, descAccuracy, descLow, descHigh, descBaseline, descDrop, descMacroF1, descHeldout,
-		descPending, descReport, descReportOK, descSource, descSourceTime, descAudit, descAuditTime, descActive, descPaused, descHeld, descWindow, descNext,
+		descPending, descReport, descReportOK, descSource, descSourceTime, descAudit, descAuditTime, descProbation, descProbated, descActive, descPaused, descHeld, descWindow, descNext,
 	} {
 		into <- d
 	}
@@ -150,6 +152,10 @@ func collectModel(m Model, put func(d *prometheus.Desc, value float64, labels ..
 	if !m.Audit.At.IsZero() {
 		put(descAudit, one(m.Audit.Difference == ""), m.Name)
 		put(descAuditTime, seconds(m.Audit.At), m.Name)
+	}
+	if t := m.Probation; t != nil {
+		put(descProbation, t.E, m.Name)
+		put(descProbated, t.Bound, m.Name)
 	}
 	put(descPaused, one(len(m.Pauses) > 0), m.Name)
 	put(descHeld, one(m.Held != nil), m.Name)

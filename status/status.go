@@ -68,8 +68,16 @@ type Model struct {
 	Audit     Audit     `json:"audit"`
 	// Scoring is how far the classifier is with a large set of unseen texts; nil while none is asked about.
 	Scoring *Scoring `json:"scoring,omitempty"`
+	// Probation is how the release does on it; nil where it is on none.
+	Probation *Probation `json:"probation,omitempty"`
 	// Shadow is what a second policy would decide; nil where none is configured.
 	Shadow *Shadow `json:"shadow,omitempty"`
+}
+
+// Probation is the test of new items that may still take the release back.
+type Probation struct {
+	drift.OnProbation
+	Text string `json:"text"` // in one sentence
 }
 
 // Shadow compares the policy in force with one that only decides beside it.

@@ -82,12 +82,27 @@ func figures(now time.Time, m Model) []figureView {
 		release.Value, release.Note = digest(m.Release), "deployed "+newTime(now, m.Deployed).Text
 	}
 	list = append(list, release)
+	if t := m.Probation; t != nil {
+		list = append(list, probation(now, *t))
+	}
 	next := figureView{Label: "Next check", Value: "on change"}
 	if !m.NextCheck.IsZero() {
 		next.Value = newTime(now, m.NextCheck).Text
 	}
 	next.Note = window(now, m.Window)
 	return append(list, next)
+}
+
+// probation says how long a release may still be taken back, and how near that is.
+func probation(now time.Time, t Probation) figureView {
+	f := figureView{Label: "On probation", Value: "until " + clock(now, t.Until).Text, Note: "no new item yet"}
+	if t.Crossed {
+		f.Value = "failed"
+	}
+	if t.N > 0 {
+		f.Note = fmt.Sprintf("%s of %s wrong, e-value %.1f of %.0f", count(t.Errors), plural(t.N, "new item"), t.E, t.Bound)
+	}
+	return f
 }
 
 func baseline(r drift.Report) figureView {

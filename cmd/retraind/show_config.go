@@ -35,6 +35,9 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 			p.field("", "at any hour: "+strings.Join(urgent, ", "))
 		}
 		p.field("limits", fmt.Sprintf("%s, %s apart", m.Policy.Limits.Budget, m.Policy.Limits.Cooldown))
+		if t := m.Policy.Probation; t != nil {
+			p.field("probation", fmt.Sprintf("%s after a promotion, with %s of false rollbacks at most", t.For, t.FalseRollbacks))
+		}
 		rules, err := f.Policy(name)
 		if err != nil {
 			return err

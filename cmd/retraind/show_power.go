@@ -20,6 +20,8 @@ import (
 const (
 	checkPower = 0.8
 	nullYears  = 100
+	// simulatedLabels bounds how many labels of a probation are simulated: more of them find a little more, and take long.
+	simulatedLabels = 5000
 )
 
 // lastReport is the last evaluation of a model that the state directory has, nil where there is none.
@@ -57,6 +59,9 @@ func (p *page) showPower(c policy.Config, r *drift.Report) {
 		p.field("", fmt.Sprintf("the smallest fall of the accuracy that is found with 80 %% power is %.1f points", 100*drop))
 	}
 	rate := r.Labels.Rate
+	if t := c.Probation; t != nil {
+		p.field("", found(*t, *r, rate))
+	}
 	rows := thresholds(c, *r, rate)
 	if len(rows) == 0 {
 		return
@@ -64,6 +69,21 @@ func (p *page) showPower(c policy.Config, r *drift.Report) {
 	p.line("", 0)
 	p.line(fmt.Sprintf("    false retrains a year, if nothing changes and %.1f held-out labels come a day:", rate), 4)
 	p.table(4, []string{"condition", "as written", "a year"}, rows...)
+}
+
+// found says what a probation finds of a release that is as good as this one was measured.
+func found(t policy.Probation, r drift.Report, rate float64) string {
+	labels := int(rate * t.For.D().Hours() / 24)
+	tolerated := drift.ToleratedError(r.Correct, r.Scored)
+	fault := drift.SmallestFault(1-r.Accuracy, tolerated, t.FalseRollbacks.F(), min(labels, simulatedLabels), checkPower)
+	text := fmt.Sprintf("a probation of %s sees about %s", t.For, plural(labels, "new held-out label"))
+	if labels > simulatedLabels {
+		text += fmt.Sprintf(", and of the first %d", simulatedLabels)
+	}
+	if math.IsNaN(fault) {
+		return text + ": too few to find anything with 80 % power"
+	}
+	return text + fmt.Sprintf(": it finds a fall of %.1f points with 80 %% power", 100*fault)
 }
 
 // thresholds says of each condition how often it trips although nothing changed.

@@ -60,6 +60,9 @@ func (p *page) showModel(m status.Model, now time.Time) {
 	} else {
 		p.field("release", fmt.Sprintf("%s, deployed %s", actions.Short(m.Release), ago(m.Deployed, now)))
 	}
+	if t := m.Probation; t != nil && !strings.Contains(m.Sentence, t.Text) {
+		p.field("", t.Text)
+	}
 	if r := m.Report; r != nil {
 		text := plural(r.Labels.Items, "item")
 		if m.Release != "" {

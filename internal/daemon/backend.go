@@ -234,7 +234,7 @@ func (b backend) awaitRun(ctx context.Context, model string) (status.Triggered, 
 				return err
 			}
 			for _, o := range runs {
-				if o.Model == model {
+				if o.Model == model && o.Pipeline != pipelineBack { // that goes first, and the demand stays
 					open = o
 				}
 			}

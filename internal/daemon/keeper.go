@@ -72,6 +72,7 @@ type view struct {
 	audit    status.Audit
 	rule     *rules
 	scoring  *status.Scoring
+	trial    *policy.Trial // nil where the release is on no probation
 }
 
 func (d *Daemon) newKeeper(name string, r *rules) (*keeper, error) {
@@ -309,11 +310,11 @@ func champion(t *store.Tx, row store.Model) (drift.Release, error) {
 	if err != nil {
 		return drift.Release{}, err
 	}
-	var c actions.Champion
-	if err := json.Unmarshal([]byte(row.Baseline), &c); err != nil {
+	c, err := actions.ReadChampion(row.Baseline)
+	if err != nil {
 		return drift.Release{}, err
 	}
-	out := drift.Release{Digest: row.Champion, TrainedSeq: r.Seq, Baseline: &c.Baseline, BaselineSeq: c.Seq}
+	out := drift.Release{Digest: row.Champion, TrainedSeq: r.Seq, Baseline: &c.Baseline, BaselineSeq: c.Seq, Probation: c.Probation}
 	if err := json.Unmarshal([]byte(r.Labels), &out.TrainLabels); err != nil {
 		return drift.Release{}, err
 	}

@@ -54,6 +54,9 @@ func (k *keeper) round(ctx context.Context, record bool) (next time.Time, err er
 	if err != nil {
 		return time.Time{}, err
 	}
+	if h.Probation, err = k.trial(ctx, report, now); err != nil {
+		return time.Time{}, err
+	}
 	d := k.rule.policy.Decide(report, h, now)
 	if report.Suspicion, err = k.suspicion(ctx, report, h, d, now); err != nil {
 		return time.Time{}, err
@@ -64,7 +67,7 @@ func (k *keeper) round(ctx context.Context, record bool) (next time.Time, err er
 	k.before = &d
 	last := k.last
 	edge := last == nil || essence(*last) != essence(d)
-	k.setView(func(v *view) { v.report, v.decision = &report, &d })
+	k.setView(func(v *view) { v.report, v.decision, v.trial = &report, &d, h.Probation })
 	if record || edge || scored > 0 || k.monitor.Seq() != before {
 		err := k.record(ctx, report, d, last, fresh)
 		if errors.Is(err, errStale) {
@@ -81,6 +84,17 @@ func (k *keeper) round(ctx context.Context, record bool) (next time.Time, err er
 	}
 	if d.Verdict == policy.VerdictRetrain && len(d.Blocked) == 0 {
 		if err := k.start(ctx, d, h); err != nil {
+			return time.Time{}, err
+		}
+		queued = true
+	}
+	if d.RollsBack() {
+		err := k.rollback(ctx, d)
+		if errors.Is(err, errStale) {
+			k.monitor = nil
+			return now, nil
+		}
+		if err != nil {
 			return time.Time{}, err
 		}
 		queued = true
@@ -406,6 +420,9 @@ func (k *keeper) nextTurn(now time.Time, r drift.Report, d policy.Decision) time
 		earlier(now.Add(e.Every.D()))
 	}
 	earlier(k.rule.policy.Scheduled(now))
+	if r.Probation != nil {
+		earlier(r.Probation.Until)
+	}
 	for _, b := range d.Blocked {
 		earlier(b.Until)
 	}

@@ -123,6 +123,7 @@ type world struct {
 	steps    string // pipeline, "" for the usual one
 	listen   string
 	labels   string // the labels section, "" for the table
+	trial    string // probation, "" for none
 }
 
 func setup(t testing.TB) *world {
@@ -171,6 +172,9 @@ func (w *world) config() string {
 	hours := ""
 	if w.hours != "" {
 		hours = "\n    quiet_hours: " + w.hours
+	}
+	if w.trial != "" {
+		hours += "\n    probation: " + w.trial
 	}
 	labels := w.labels
 	if labels == "" {

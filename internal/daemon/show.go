@@ -41,9 +41,9 @@ func showRun(t *store.Tx, r store.Run) (status.Run, error) {
 		}
 		out.Steps = append(out.Steps, shown)
 	}
-	for _, s := range plan.Steps {
-		if r.State != "ended" && !seen[s.Name] {
-			out.Steps = append(out.Steps, status.Step{Name: s.Name, State: "waiting"})
+	for _, name := range plan.Titles() {
+		if r.State != "ended" && !seen[name] {
+			out.Steps = append(out.Steps, status.Step{Name: name, State: "waiting"})
 		}
 	}
 	return out, nil
@@ -109,8 +109,8 @@ func (d *Daemon) showModel(t *store.Tx, k *keeper, now time.Time) (status.Model,
 	}
 	m.Release = row.Champion
 	if row.Champion != "" {
-		var c actions.Champion
-		if err := json.Unmarshal([]byte(row.Baseline), &c); err != nil {
+		c, err := actions.ReadChampion(row.Baseline)
+		if err != nil {
 			return m, err
 		}
 		m.Deployed = c.Baseline.At
@@ -144,6 +144,9 @@ func (d *Daemon) showModel(t *store.Tx, k *keeper, now time.Time) (status.Model,
 		return m, err
 	}
 	showStopped(&m, h, now)
+	if v.trial != nil && v.decision != nil && v.report.Release == row.Champion {
+		m.Probation = &status.Probation{OnProbation: v.trial.OnProbation, Text: v.decision.Probation()}
+	}
 	if s := v.shadow; s != nil {
 		m.Shadow = &status.Shadow{Since: s.Since, Differences: s.Differences, Decision: string(s.Real), Would: string(s.Would), Differs: s.Differs(), Changed: s.At, Text: s.Text}
 	}
@@ -168,11 +171,13 @@ func phase(m status.Model, v view, now time.Time) (status.Phase, string) {
 		return status.Asleep, v.report.Detail
 	case v.report.State == drift.StateError:
 		return status.Broken, v.report.Detail
+	case v.decision.Reason == policy.ReasonNoFormerRelease: // what serves cannot be relied on, and only a person can help
+		return status.Broken, v.decision.Text
 	case len(m.Pauses) > 0 && v.decision.Reason == policy.ReasonPaused:
 		return status.Paused, v.decision.Text
 	case len(m.Pauses) > 0:
 		return status.Paused, pauseText(m.Pauses[0], now) + "; " + v.decision.Text
-	case v.decision.Verdict == policy.VerdictRetrain:
+	case v.decision.Verdict == policy.VerdictRetrain, v.decision.Verdict == policy.VerdictRollback:
 		return status.Armed, v.decision.Text
 	}
 	return status.Watching, v.decision.Text

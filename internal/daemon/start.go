@@ -71,12 +71,12 @@ func (k *keeper) history(ctx context.Context) (h policy.History, queued bool, er
 				started = r.Created
 			}
 			fact := policy.RunFact{ID: r.ID, Started: started, Ended: r.Ended, Outcome: policy.Outcome(r.Outcome), Forced: r.Forced, Info: r.Info, Text: r.Reason}
-			if fact.Outcome == policy.OutcomeBlocked || fact.Outcome == policy.OutcomeRejected {
+			if fact.Outcome == policy.OutcomeBlocked || fact.Outcome == policy.OutcomeRejected || fact.Outcome == policy.OutcomeRolledBack {
 				sum, err := actions.ReadSummary(r.Result)
 				if err != nil {
 					return err
 				}
-				fact.Why = sum.Result.Why
+				fact.Why, fact.Undoes = sum.Result.Why, sum.Undoes
 			}
 			h.Runs = append(h.Runs, fact)
 		}
@@ -102,6 +102,13 @@ func (k *keeper) pipeline(row store.Model) string {
 
 // start creates the run that a decision asks for, with its plan fixed, and hands it to the engine.
 func (k *keeper) start(ctx context.Context, d policy.Decision, h policy.History) error {
+	return k.begin(ctx, d, []store.ModelField{store.Intent, store.Force}, func(t *store.Tx, row store.Model) (actions.Plan, error) {
+		return k.plan(t, row, d, h)
+	})
+}
+
+// begin stores the run of a decision, unless another one is open, and what it settles; then the engine gets it.
+func (k *keeper) begin(ctx context.Context, d policy.Decision, settled []store.ModelField, fix func(*store.Tx, store.Model) (actions.Plan, error)) error {
 	var plan actions.Plan
 	created := false
 	err := k.d.store.Update(ctx, "run begins", func(t *store.Tx) error {
@@ -116,7 +123,7 @@ func (k *keeper) start(ctx context.Context, d policy.Decision, h policy.History)
 		if err != nil {
 			return err
 		}
-		if plan, err = k.plan(t, row, d, h); err != nil {
+		if plan, err = fix(t, row); err != nil {
 			return err
 		}
 		n, err := t.AddDecision(store.Decision{Model: k.name, At: d.At, Verdict: string(d.Verdict), Reason: string(d.Reason), Run: plan.Run, Body: mustJSON(d)})
@@ -127,16 +134,12 @@ func (k *keeper) start(ctx context.Context, d policy.Decision, h policy.History)
 		if _, err := t.AddRun(store.Run{ID: plan.Run, Model: k.name, Pipeline: plan.Pipeline, Trigger: plan.Trigger, Forced: plan.Forced, State: "queued", Info: row.Info, Plan: mustJSON(plan), Created: plan.Created}); err != nil {
 			return err
 		}
-		for _, field := range []store.ModelField{store.Intent, store.Force} {
+		for _, field := range settled {
 			if err := t.SetModel(k.name, field, ""); err != nil {
 				return err
 			}
 		}
-		names := make([]string, len(plan.Steps))
-		for i, s := range plan.Steps {
-			names[i] = s.Name
-		}
-		return k.notify(t, notify.RunStarted, plan.Run, notify.Started{Run: plan.Run, Pipeline: plan.Pipeline, Reason: plan.Trigger, Steps: names})
+		return k.notify(t, notify.RunStarted, plan.Run, notify.Started{Run: plan.Run, Pipeline: plan.Pipeline, Reason: plan.Trigger, Steps: plan.Titles()})
 	})
 	if err != nil || !created {
 		return err
@@ -151,7 +154,7 @@ func (k *keeper) plan(t *store.Tx, row store.Model, d policy.Decision, h policy.
 	if !ok {
 		return actions.Plan{}, fmt.Errorf("model %s has no pipeline %q", k.name, pipeline)
 	}
-	id, err := ulid.New(ulid.Timestamp(time.Now()), rand.Reader)
+	run, err := newRun()
 	if err != nil {
 		return actions.Plan{}, err
 	}
@@ -165,10 +168,16 @@ func (k *keeper) plan(t *store.Tx, row store.Model, d policy.Decision, h policy.
 			resolved[i].Rest = expected.rest(i)
 		}
 	}
-	run := strings.ToLower(id.String())
 	return actions.Plan{
 		Run: run, Model: k.name, Pipeline: pipeline, Trigger: d.Text, Forced: h.Force != nil, Policy: d.PolicyDigest,
 		Created: time.Now().UTC(), Champion: row.Champion, Steps: resolved, Until: k.rule.policy.Leaves(&d), Promote: k.rule.model.Promote,
-		Serving: k.rule.model.Serving, ModelDir: k.d.modelDir(k.name), RunDir: filepath.Join(k.d.modelDir(k.name), "runs", run),
+		Probation: k.rule.model.Policy.Probation,
+		Serving:   k.rule.model.Serving, ModelDir: k.d.modelDir(k.name), RunDir: filepath.Join(k.d.modelDir(k.name), "runs", run),
 	}, nil
+}
+
+// newRun is the id of a run: in the order of time.
+func newRun() (string, error) {
+	id, err := ulid.New(ulid.Timestamp(time.Now()), rand.Reader)
+	return strings.ToLower(id.String()), err
 }

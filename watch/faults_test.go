@@ -163,10 +163,10 @@ func TestRetryAfterAPermanentFault(t *testing.T) {
 	b.sink.until(t, "health", func() bool { return source.Health().Up })
 }
 
-// TestServerKilledWhileOthersWrite kills the server with SIGKILL under the writers and the listener.
-func TestServerKilledWhileOthersWrite(t *testing.T) {
-	t.Parallel()
-	cluster := pgtest.Cluster(t, pgcluster.Options{})
+// serverOfItsOwn has the table and the triggers, and may be killed.
+func serverOfItsOwn(t *testing.T, settings map[string]string) (*pgcluster.Cluster, *Postgres) {
+	t.Helper()
+	cluster := pgtest.Cluster(t, pgcluster.Options{Settings: settings})
 	cfg := itemsConfig(cluster.DSN("postgres"))
 	migration, err := Migration("m", cfg)
 	if err != nil {
@@ -175,6 +175,13 @@ func TestServerKilledWhileOthersWrite(t *testing.T) {
 	if _, err := connect(t, cfg.DSN).PgConn().Exec(t.Context(), itemsSQL+";"+migration).ReadAll(); err != nil {
 		t.Fatal(err)
 	}
+	return cluster, cfg
+}
+
+// TestServerKilledWhileOthersWrite kills the server with SIGKILL under the writers and the listener.
+func TestServerKilledWhileOthersWrite(t *testing.T) {
+	t.Parallel()
+	cluster, cfg := serverOfItsOwn(t, nil)
 	if err := cluster.Kill(); err != nil { // it is away at the start, too
 		t.Fatal(err)
 	}
@@ -213,15 +220,7 @@ func TestServerKilledWhileOthersWrite(t *testing.T) {
 // transaction id to somebody else, who changes an item more than once before the source is back.
 func TestServerForgetsWhatItCommitted(t *testing.T) {
 	t.Parallel()
-	cluster := pgtest.Cluster(t, pgcluster.Options{Settings: map[string]string{"wal_writer_delay": "10s"}})
-	cfg := itemsConfig(cluster.DSN("postgres"))
-	migration, err := Migration("m", cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := connect(t, cfg.DSN).PgConn().Exec(t.Context(), itemsSQL+";"+migration).ReadAll(); err != nil {
-		t.Fatal(err)
-	}
+	cluster, cfg := serverOfItsOwn(t, map[string]string{"wal_writer_delay": "10s"})
 	b := &bundle{t: t, cfg: cfg, sink: newMemory(), conn: connect(t, cfg.DSN)}
 	_, stop := b.start()
 	b.ready()
@@ -260,15 +259,7 @@ func TestServerForgetsWhatItCommitted(t *testing.T) {
 // changes made before the source is back are read one by one.
 func TestServerForgetsWhoWroteNothing(t *testing.T) {
 	t.Parallel()
-	cluster := pgtest.Cluster(t, pgcluster.Options{Settings: map[string]string{"wal_writer_delay": "10s"}})
-	cfg := itemsConfig(cluster.DSN("postgres"))
-	migration, err := Migration("m", cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := connect(t, cfg.DSN).PgConn().Exec(t.Context(), itemsSQL+";"+migration).ReadAll(); err != nil {
-		t.Fatal(err)
-	}
+	cluster, cfg := serverOfItsOwn(t, map[string]string{"wal_writer_delay": "10s"})
 	b := &bundle{t: t, cfg: cfg, sink: newMemory(), conn: connect(t, cfg.DSN)}
 	_, stop := b.start()
 	b.ready()

@@ -27,6 +27,7 @@ type FilesSource struct {
 	inbox   Inbox
 	open    map[inode]*os.File // files that may be moved away while they are written to; owned by Run
 	faults  map[string]string  // what is wrong with a file as a whole, by its name; owned by Run
+	broken  map[string]present // gzip files that cannot be unpacked, as they stood; owned by Run
 }
 
 var _ Source = (*FilesSource)(nil)
@@ -37,6 +38,7 @@ func NewFiles(model string, cfg *Files, decoder *Decoder, inbox Inbox, poke func
 	return &FilesSource{
 		steady: newSteady(model, SourceFiles, poke, log), cfg: cfg, decoder: decoder, inbox: inbox,
 		open: map[inode]*os.File{}, faults: map[string]string{},
+		broken: map[string]present{},
 	}
 }
 

@@ -44,6 +44,8 @@ type fileMark struct {
 	Again bool `json:"again,omitempty"`
 	// Unsure: the file was written to since all that was read was compared with it.
 	Unsure bool `json:"unsure,omitempty"`
+	// Packed is the size of a gzip file as it was last read; Offset, Line, Sum and Tail are of what it unpacks to.
+	Packed int64 `json:"packed,omitempty"`
 	// Gone is since when there is no such file.
 	Gone time.Time `json:"gone,omitzero"`
 }

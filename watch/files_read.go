@@ -21,8 +21,12 @@ const (
 // readFile reads what is new in a file. Trouble with the file itself is kept for Health; only trouble with the store
 // and the end of ctx are errors.
 func (s *FilesSource) readFile(ctx context.Context, name string, now present, m fileMark, thorough bool) error {
-	same := m.inode == now.inode && m.Gone.IsZero() && m.Offset == now.size && m.MTime == now.mtime
-	if same && (!thorough || !m.Unsure) {
+	size := m.Offset
+	if isPacked(name) {
+		size = m.Packed
+	}
+	same := m.inode == now.inode && m.Gone.IsZero() && size == now.size && m.MTime == now.mtime
+	if now == s.broken[name] || same && (!thorough || !m.Unsure) {
 		return nil
 	}
 	f, err := s.handle(name, now.inode)
@@ -32,7 +36,17 @@ func (s *FilesSource) readFile(ctx context.Context, name string, now present, m 
 		}
 		return nil
 	}
-	well, err := m.continues(f, now.size, thorough)
+	c, err := contentOf(name, f)
+	if err != nil {
+		if errors.As(err, new(errPacked)) {
+			s.broken[name] = now
+		}
+		s.fault(name, explainFile(err))
+		return nil
+	}
+	defer c.done()
+	delete(s.broken, name)
+	well, err := m.continues(c, c.size, thorough)
 	if err != nil {
 		s.fault(name, explainFile(err))
 		return nil
@@ -48,18 +62,13 @@ func (s *FilesSource) readFile(ctx context.Context, name string, now present, m 
 	unsure := m.Offset > 0 && !thorough
 	changed := m.Unsure != unsure
 	m.Unsure = unsure
-	_, err = s.readOpen(ctx, name, f, m, changed)
+	_, err = s.readOpen(ctx, name, c, m, changed)
 	return err
 }
 
 // readOpen reads an open file from the mark to its last whole line, and returns the mark behind it. changed says that the
 // mark is to be stored also where nothing was read.
-func (s *FilesSource) readOpen(ctx context.Context, name string, f *os.File, m fileMark, changed bool) (fileMark, error) {
-	info, err := f.Stat()
-	if err != nil {
-		s.fault(name, explainFile(err))
-		return m, nil
-	}
+func (s *FilesSource) readOpen(ctx context.Context, name string, f content, m fileMark, changed bool) (fileMark, error) {
 	h, err := m.hash()
 	if err != nil {
 		return m, fmt.Errorf("stored position of %s: %w", name, err)
@@ -89,11 +98,11 @@ func (s *FilesSource) readOpen(ctx context.Context, name string, f *os.File, m f
 	if r.refused > mostComplaints {
 		s.refused(name, fmt.Sprintf("%d more lines cannot be taken", r.refused-mostComplaints))
 	}
-	mtime := info.ModTime().UnixNano()
-	if !changed && lines.lines == 0 && len(r.events) == 0 && (lines.offset != info.Size() || m.MTime == mtime) {
+	changed = changed || m.Packed != f.packed
+	if !changed && lines.lines == 0 && len(r.events) == 0 && (lines.offset != f.size || m.MTime == f.mtime) {
 		return r.mark, nil // a line begins, nothing else
 	}
-	r.mark.MTime = mtime
+	r.mark.MTime, r.mark.Packed = f.mtime, f.packed
 	return r.mark, r.store(ctx, lines)
 }
 
@@ -101,7 +110,7 @@ func (s *FilesSource) readOpen(ctx context.Context, name string, f *os.File, m f
 type fileReader struct {
 	source *FilesSource
 	name   string
-	file   *os.File
+	file   content
 	mark   fileMark // what is stored, or about to be
 	hash   hash.Hash
 	decode func(line []byte, now time.Time) (Event, bool, error)
@@ -117,7 +126,7 @@ func (r *fileReader) line(ctx context.Context, raw []byte, at *splitter, whole b
 	switch {
 	case raw == nil:
 		r.complain(place, fmt.Sprintf("the line has more than %d bytes", maxEvent))
-	case !whole && (isCSV(r.name) || !complete(raw)):
+	case !whole && r.file.packed == 0 && (isCSV(r.name) || !complete(raw)):
 		at.unread() // its end is still to come
 		return nil
 	default:
@@ -168,7 +177,7 @@ func (r *fileReader) store(ctx context.Context, at *splitter) error {
 }
 
 // format finds out how the lines of a file are read, or what is wrong with it as a whole.
-func (s *FilesSource) format(name string, f *os.File) (decode func([]byte, time.Time) (Event, bool, error), cause string) {
+func (s *FilesSource) format(name string, f io.ReaderAt) (decode func([]byte, time.Time) (Event, bool, error), cause string) {
 	start := make([]byte, 4<<10)
 	n, err := f.ReadAt(start, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -179,7 +188,7 @@ func (s *FilesSource) format(name string, f *os.File) (decode func([]byte, time.
 	case bytes.HasPrefix(start, []byte{0xFF, 0xFE}), bytes.HasPrefix(start, []byte{0xFE, 0xFF}):
 		return nil, "it is UTF-16: save it as UTF-8"
 	case bytes.HasPrefix(start, []byte{0x1F, 0x8B}):
-		return nil, "it is compressed: label files are read as plain text"
+		return nil, "it is compressed: name gzip files .gz, and give the others as plain text"
 	case bytes.IndexByte(start, 0) >= 0:
 		return nil, "it is not a text file: label files are JSON Lines or CSV"
 	case isCSV(name):

@@ -62,6 +62,7 @@ func (s *FilesSource) scan(ctx context.Context, thorough bool) error {
 	for name := range s.faults {
 		if _, ok := files[name]; !ok {
 			delete(s.faults, name)
+			delete(s.broken, name)
 		}
 	}
 	return nil
@@ -97,7 +98,7 @@ func (s *FilesSource) rename(ctx context.Context, files map[string]present, mark
 	renamed := map[string]string{}
 	for from, m := range marks {
 		to, ok := names[m.inode]
-		if !ok || to == from || m.Offset == 0 || files[from].inode == m.inode || !s.same(to, files[to], m) {
+		if !ok || to == from || m.Offset == 0 || files[from].inode == m.inode || !s.same(to, m) {
 			continue
 		}
 		renamed[from] = to
@@ -127,13 +128,18 @@ func (s *FilesSource) rename(ctx context.Context, files map[string]present, mark
 	return err
 }
 
-func (s *FilesSource) same(name string, f present, m fileMark) bool {
+func (s *FilesSource) same(name string, m fileMark) bool {
 	file, err := openRegular(filepath.Join(s.cfg.Dir, name))
 	if err != nil {
 		return false
 	}
 	defer file.Close()
-	ok, err := m.continues(file, f.size, false)
+	c, err := contentOf(name, file)
+	if err != nil {
+		return false
+	}
+	defer c.done()
+	ok, err := m.continues(c, c.size, false)
 	return ok && err == nil
 }
 
@@ -174,8 +180,14 @@ func (s *FilesSource) drain(ctx context.Context, name string, m fileMark) (fileM
 		return m, nil
 	}
 	delete(s.open, m.inode)
-	m, err := s.readOpen(ctx, name, f, m, false)
-	return m, errors.Join(err, f.Close())
+	defer f.Close()
+	c, err := contentOf(name, f)
+	if err != nil {
+		s.fault(name, explainFile(err))
+		return m, nil
+	}
+	defer c.done()
+	return s.readOpen(ctx, name, c, m, false)
 }
 
 func (s *FilesSource) setMark(ctx context.Context, name, position string) error {

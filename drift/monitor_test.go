@@ -194,7 +194,7 @@ func TestRelabelsArePaired(t *testing.T) {
 	b.seq++
 	b.Label(drift.Change{Item: "2", New: label("b"), Own: true, Author: "retraind", Seq: b.seq}) // counted, no evidence
 	r := b.Report(noon)
-	want := drift.Relabels{RightToWrong: 2, WrongToRight: 1, P: .5, Authors: 2, Own: 1}
+	want := drift.Relabels{RightToWrong: 2, WrongToRight: 1, P: .5, Authors: 2}
 	if diff := cmp.Diff(want, r.Relabels); diff != "" {
 		t.Error(diff)
 	}
@@ -223,9 +223,9 @@ func TestOwnWritesAreNoEvidence(t *testing.T) {
 	expect := func(when string, balance, correct, byPeople int) {
 		t.Helper()
 		r := b.Report(noon)
-		got, share := r.ByPeople()
-		if r.Relabels.Own != balance || r.Correct != correct || got != byPeople || share != float64(byPeople)/float64(r.Scored) {
-			t.Errorf("%s: balance %d, %d right, %d by people (%v)", when, r.Relabels.Own, r.Correct, got, share)
+		people := r.ByPeople()
+		if people.Correct-r.Correct != balance || r.Correct != correct || people.Correct != byPeople || people.Accuracy != float64(byPeople)/float64(r.Scored) {
+			t.Errorf("%s: balance %d, %d right, %d by people (%v)", when, people.Correct-r.Correct, r.Correct, people.Correct, people.Accuracy)
 		}
 	}
 	expect("nothing written", 0, 3, 3)
@@ -250,9 +250,48 @@ func TestOwnWritesAreNoEvidence(t *testing.T) {
 	b.relabel("1", "b", "anna")
 	b.relabel("1", "c", "anna")
 	expect("a person says otherwise too", -1, 3, 2)
+	if r := b.Report(noon); r.Relabels.RightToWrong != 1 || r.Relabels.WrongToRight != 0 {
+		t.Errorf("a person corrects the label that people left, not retraind's: %+v", r.Relabels)
+	}
 	b.Delete("3", b.seq+1)
 	b.seq++
 	expect("and the other one is gone", 0, 2, 2)
+}
+
+// The figures by people are those of a table that retraind never wrote to.
+func TestFiguresByPeople(t *testing.T) {
+	t.Parallel()
+	labels, answers := []string{"a", "a", "a", "b", "b", "c"}, []string{"a", "a", "b", "b", "a", "c"}
+	b := setup(t, drift.Options{}, labels, answers)
+	b.rebase(t)
+	untouched := b.Report(noon)
+	if untouched.People != nil {
+		t.Errorf("nothing was written: %+v", untouched.People)
+	}
+	for item, to := range []string{"b", "c", "c", "a", "c", "a"} { // of item 2 and 4 the answer stays wrong
+		b.seq++
+		b.Label(drift.Change{Item: fmt.Sprint(item), New: label(to), Own: true, Author: "retraind", At: noon, Seq: b.seq})
+	}
+	now := b.Report(noon)
+	if now.Correct == untouched.Correct || now.MacroF1 == untouched.MacroF1 {
+		t.Errorf("the figures are of the labels as they stand: %+v", now.Figures)
+	}
+	if diff := cmp.Diff(untouched.Figures, now.ByPeople().Figures); diff != "" {
+		t.Error(diff)
+	}
+	if again := b.Report(noon); !cmp.Equal(now, again) {
+		t.Errorf("asking changes the answer: %s", cmp.Diff(now, again))
+	}
+	for item, was := range labels { // a person puts everything back: no correction of the model
+		b.relabel(fmt.Sprint(item), was, "anna")
+	}
+	back := b.Report(noon)
+	if back.People != nil || !cmp.Equal(untouched.Figures, back.Figures) {
+		t.Errorf("put back: %+v", back)
+	}
+	if back.Relabels.RightToWrong+back.Relabels.WrongToRight != 0 {
+		t.Errorf("undoing retraind's writes is evidence: %+v", back.Relabels)
+	}
 }
 
 func TestArrivalsCountOnceInCommitOrder(t *testing.T) {

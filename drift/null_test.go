@@ -8,9 +8,9 @@ import (
 
 func TestFalseTrips(t *testing.T) {
 	t.Parallel()
-	r := drift.Report{Scored: 200, Correct: 176, Accuracy: .88, MacroF1: .88, Category: []drift.Category{
+	r := drift.Report{Scored: 200, Figures: drift.Figures{Correct: 176, Accuracy: .88, MacroF1: .88, Category: []drift.Category{
 		{Name: "a", Support: 100, Predicted: 100, Correct: 88, Recall: .88}, {Name: "b", Support: 100, Predicted: 100, Correct: 88, Recall: .88},
-	}}
+	}}}
 	below := func(bound float64) func(drift.Report) bool {
 		return func(r drift.Report) bool { return r.Accuracy < bound }
 	}

@@ -26,10 +26,29 @@ type Report struct {
 	Detail  string    `json:"detail,omitempty"`
 	Seq     int64     `json:"seq"` // last label change that is in the figures
 
-	HeldOut  int     `json:"held_out"` // held-out items that count for this release
-	Scored   int     `json:"scored"`   // of them, with an answer of this release
+	HeldOut int `json:"held_out"` // held-out items that count for this release
+	Scored  int `json:"scored"`   // of them, with an answer of this release
+	Leaked  int `json:"leaked"`   // held-out items this release trained on: never counted
+
+	// The figures by the labels as they stand, and as people left them where that differs: what retraind itself wrote
+	// over since the promotion is shown, and is evidence of nothing.
+	Figures
+	People *Figures `json:"by_people,omitempty"`
+
+	Baseline *Baseline `json:"baseline,omitempty"`
+
+	Relabels Relabels `json:"relabels"`
+	NewItems NewItems `json:"new_items"`
+	Labels   Labels   `json:"labels"`
+	// Probation is nil where the release was promoted without one.
+	Probation *OnProbation `json:"probation,omitempty"`
+	// Suspicion is nil where the relabels were not looked at: they are when a retrain would be due.
+	Suspicion *Suspicion `json:"suspicion,omitempty"`
+}
+
+// Figures are those of one confusion matrix over Report.Scored items, and how far they are from the baseline.
+type Figures struct {
 	Correct  int     `json:"correct"`
-	Leaked   int     `json:"leaked"` // held-out items this release trained on: never counted
 	Accuracy float64 `json:"accuracy"`
 	Low      float64 `json:"low"`  // Wilson 95 %
 	High     float64 `json:"high"` // Wilson 95 %
@@ -44,18 +63,17 @@ type Report struct {
 	MCC      float64    `json:"mcc"`
 	Category []Category `json:"categories"`
 
-	Baseline *Baseline `json:"baseline,omitempty"`
 	// Drop is Baseline.Accuracy - Accuracy in points; 0 without a baseline.
 	Drop        float64 `json:"drop"`
 	MacroF1Drop float64 `json:"macro_f1_drop"` // points
+}
 
-	Relabels Relabels `json:"relabels"`
-	NewItems NewItems `json:"new_items"`
-	Labels   Labels   `json:"labels"`
-	// Probation is nil where the release was promoted without one.
-	Probation *OnProbation `json:"probation,omitempty"`
-	// Suspicion is nil where the relabels were not looked at: they are when a retrain would be due.
-	Suspicion *Suspicion `json:"suspicion,omitempty"`
+// ByPeople is the report with the figures by the labels as people left them: what may be evidence.
+func (r Report) ByPeople() Report {
+	if r.People != nil {
+		r.Figures = *r.People
+	}
+	return r
 }
 
 // Category is one label's row of the confusion matrix.
@@ -86,18 +104,6 @@ type Relabels struct {
 	WrongToRight int     `json:"wrong_to_right"`
 	P            float64 `json:"p"` // exact one-sided sign test, P(Bin(b+c, 1/2) >= b); 1 when there are none
 	Authors      int     `json:"authors"`
-	// Own is how many more answers retraind's own writes made wrong than right; people's labels alone are evidence.
-	Own int `json:"own,omitempty"`
-}
-
-// ByPeople is how many answers are right, and their share, by the labels as people left them: without what retraind
-// itself wrote since the promotion.
-func (r *Report) ByPeople() (correct int, accuracy float64) {
-	if r.Relabels.Own == 0 {
-		return r.Correct, r.Accuracy
-	}
-	correct = min(max(r.Correct+r.Relabels.Own, 0), r.Scored)
-	return correct, share(correct, r.Scored)
 }
 
 // NewItems is the error stream of held-out items that arrived since the baseline, watched by an e-CUSUM or by the test

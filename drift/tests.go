@@ -25,7 +25,7 @@ type tests struct {
 
 	rightToWrong, wrongToRight int
 	authors                    map[string]struct{}
-	own                        map[string]bool // items of which retraind's own writes changed whether the answer is right: was it before?
+	own                        overwritten
 
 	arrivals   ECUSUM
 	named      Sequential // instead of arrivals, where the options name another test
@@ -39,7 +39,7 @@ type tests struct {
 }
 
 func (m *Monitor) newTests() tests {
-	t := tests{seq: m.release.BaselineSeq, authors: map[string]struct{}{}, own: map[string]bool{}, done: map[string]struct{}{}}
+	t := tests{seq: m.release.BaselineSeq, authors: map[string]struct{}{}, own: overwritten{}, done: map[string]struct{}{}}
 	if b := m.release.Baseline; b != nil {
 		t.arrivals = NewECUSUM(ToleratedError(b.Correct, b.N))
 		t.named = NewSequential(m.opts.Test)
@@ -72,8 +72,11 @@ func (m *Monitor) observe(slot int32, before int32, own bool, author string, at 
 		delete(t.own, e.id)
 		return
 	}
+	if people, known := t.own[e.id]; known && !own {
+		before = people // the person corrects another's label, or puts it back
+	}
 	if !e.waiting {
-		t.noteOwn(e, before, now, m.values[m.at(slot, 0)].answer, own)
+		t.own.note(e, before, now, own)
 	}
 	switch {
 	case e.waiting: // it will be judged by the label that it has when its turn comes
@@ -98,32 +101,6 @@ func (m *Monitor) observe(slot int32, before int32, own bool, author string, at 
 		}
 		t.authors[author] = struct{}{}
 	}
-}
-
-// noteOwn keeps apart which answers retraind's own writes made wrong or right: until a person labels the item, or its
-// text changes, the answer counts as it did before.
-func (t *tests) noteOwn(e *entry, before, now, answer int32, own bool) {
-	was, known := t.own[e.id]
-	if !known {
-		was = before == answer
-	}
-	if own && e.answered && before != none && now != none && (now == answer) != was {
-		t.own[e.id] = was
-	} else {
-		delete(t.own, e.id)
-	}
-}
-
-// ownBalance is how many more answers retraind's own writes made wrong than right.
-func (t *tests) ownBalance() (n int) {
-	for _, right := range t.own {
-		if right {
-			n++
-		} else {
-			n--
-		}
-	}
-	return n
 }
 
 // feed gives arrived items to the test in commit order. One that has no answer yet holds up those behind it: an order
@@ -199,17 +176,17 @@ func (m *Monitor) bound(r unit.Rate, today int64) float64 {
 
 // storedTests is the JSON form of tests.
 type storedTests struct {
-	Release      string          `json:"release"`
-	Seq          int64           `json:"seq"`
-	RightToWrong int             `json:"right_to_wrong"`
-	WrongToRight int             `json:"wrong_to_right"`
-	Authors      []string        `json:"authors,omitempty"`
-	Own          map[string]bool `json:"own,omitempty"`
-	Arrivals     ECUSUM          `json:"arrivals"`
-	Alarmed      bool            `json:"alarmed,omitempty"`
-	Rise         float64         `json:"rise,omitempty"`
-	Queue        []string        `json:"queue,omitempty"`
-	Done         []string        `json:"done,omitempty"`
+	Release      string            `json:"release"`
+	Seq          int64             `json:"seq"`
+	RightToWrong int               `json:"right_to_wrong"`
+	WrongToRight int               `json:"wrong_to_right"`
+	Authors      []string          `json:"authors,omitempty"`
+	ByPeople     map[string]string `json:"by_people,omitempty"` // people's labels that retraind's own writes replaced
+	Arrivals     ECUSUM            `json:"arrivals"`
+	Alarmed      bool              `json:"alarmed,omitempty"`
+	Rise         float64           `json:"rise,omitempty"`
+	Queue        []string          `json:"queue,omitempty"`
+	Done         []string          `json:"done,omitempty"`
 
 	Test       Test                          `json:"test,omitempty"`
 	Named      json.RawMessage               `json:"named,omitempty"` // of Test
@@ -231,7 +208,7 @@ func (m *Monitor) State() ([]byte, error) {
 	}
 	b, err := json.Marshal(storedTests{
 		Release: m.release.Digest, Seq: t.seq, RightToWrong: t.rightToWrong, WrongToRight: t.wrongToRight,
-		Authors: slices.Sorted(maps.Keys(t.authors)), Own: t.own, Arrivals: t.arrivals, Alarmed: t.alarmed, Rise: t.rise,
+		Authors: slices.Sorted(maps.Keys(t.authors)), ByPeople: m.storeOwn(), Arrivals: t.arrivals, Alarmed: t.alarmed, Rise: t.rise,
 		Queue: t.queue, Done: slices.Sorted(maps.Keys(t.done)), Days: m.days.recent(),
 		Test: m.opts.Test, Named: named, Categories: m.storeCategories(), Probation: t.trial,
 	})
@@ -266,8 +243,8 @@ func (m *Monitor) RestoreState(state []byte) error {
 	for _, a := range s.Authors {
 		t.authors[a] = struct{}{}
 	}
-	for id, was := range s.Own {
-		t.own[id] = was
+	for id, people := range s.ByPeople {
+		t.own[id] = m.boards[0].value(people)
 	}
 	same := t.arrivals.continues(s.Arrivals)
 	if m.opts.Test != s.Test {

@@ -11,18 +11,16 @@ import (
 type accuracyBelow struct{ bound float64 }
 
 func (a accuracyBelow) judge(r *drift.Report, _ time.Time, c *Condition) {
-	_, accuracy := r.ByPeople()
-	c.settle(accuracy, a.bound, false, accuracy < a.bound, true)
+	c.settle(r.Accuracy, a.bound, false, r.Accuracy < a.bound, true)
 }
 
 func (a accuracyBelow) tell(r *drift.Report, _ time.Time, c *Condition, s *sentences) {
-	correct, accuracy := r.ByPeople()
 	c.missing(func() int {
-		return fewest(float64(correct)-a.bound*float64(r.Scored), correct, func(k int) bool {
-			return float64(correct-k)/float64(r.Scored) < a.bound
+		return fewest(float64(r.Correct)-a.bound*float64(r.Scored), r.Correct, func(k int) bool {
+			return float64(r.Correct-k)/float64(r.Scored) < a.bound
 		})
 	})
-	s.say("accuracy is ").share(accuracy).say(than(c.Tripped, ", below ", ", not below ")).share(a.bound)
+	s.say("accuracy is ").share(r.Accuracy).say(than(c.Tripped, ", below ", ", not below ")).share(a.bound)
 	s.own(r)
 }
 
@@ -33,8 +31,8 @@ func (a accuracyDrop) judge(r *drift.Report, _ time.Time, c *Condition) {
 		c.unknown(a.points)
 		return
 	}
-	fell, rose := dropped(r) >= a.points && dropped(r) > 0, arrived(r, a.points)
-	value := dropped(r)
+	fell, rose := r.Drop >= a.points && r.Drop > 0, arrived(r, a.points)
+	value := r.Drop
 	if rose {
 		value = max(value, r.NewItems.Drop)
 	}
@@ -54,24 +52,23 @@ func (a accuracyDrop) tell(r *drift.Report, _ time.Time, c *Condition, s *senten
 	c.missing(func() int { return a.missing(r) })
 	defer s.own(r)
 	switch {
-	case c.Tripped && dropped(r) < a.points:
+	case c.Tripped && r.Drop < a.points:
 		s.say("newly arrived items are answered wrongly ").points(r.NewItems.Drop).say(" more often than at the promotion, at least ").points(a.points).say(": ").evidence("arrivals", r)
 	case c.Tripped:
 		kind, _ := evidence(r, a.points, 0)
-		s.say("accuracy fell by ").points(dropped(r)).say(", at least ").points(a.points).say(": ").evidence(kind, r)
+		s.say("accuracy fell by ").points(r.Drop).say(", at least ").points(a.points).say(": ").evidence(kind, r)
 	case c.Breached:
-		s.say("accuracy fell by ").points(dropped(r)).say(", but that is too little evidence: it may be chance")
+		s.say("accuracy fell by ").points(r.Drop).say(", but that is too little evidence: it may be chance")
 	default:
-		s.change("accuracy", dropped(r)).say(", less than ").points(a.points)
+		s.change("accuracy", r.Drop).say(", less than ").points(a.points)
 	}
 }
 
 // missing is how many more corrections from right to wrong would trip it.
 func (a accuracyDrop) missing(r *drift.Report) int {
-	correct, _ := r.ByPeople()
 	enough := r.Baseline.Accuracy - a.points/100
-	k := fewest(float64(correct)-enough*float64(r.Scored), correct, func(k int) bool {
-		drop := (r.Baseline.Accuracy - float64(correct-k)/float64(r.Scored)) * 100
+	k := fewest(float64(r.Correct)-enough*float64(r.Scored), r.Correct, func(k int) bool {
+		drop := (r.Baseline.Accuracy - float64(r.Correct-k)/float64(r.Scored)) * 100
 		return drop >= a.points && drop > 0
 	})
 	if k < 0 {
@@ -82,10 +79,10 @@ func (a accuracyDrop) missing(r *drift.Report) int {
 		if _, ok := evidence(r, a.points, high); ok {
 			break
 		}
-		if high == correct {
+		if high == r.Correct {
 			return -1
 		}
-		low, high = high, min(high+step, correct)
+		low, high = high, min(high+step, r.Correct)
 	}
 	for high-low > 1 {
 		middle := (low + high) / 2
@@ -115,6 +112,7 @@ func (m macroF1Drop) tell(r *drift.Report, _ time.Time, c *Condition, s *sentenc
 		return
 	}
 	s.change("macro-F1", r.MacroF1Drop).say(than(c.Tripped, ", at least ", ", less than ")).points(m.points)
+	s.own(r)
 }
 
 // recallBelow judges one category, or the worst of all that have no floor of their own.
@@ -169,6 +167,7 @@ func (a recallBelow) judge(r *drift.Report, _ time.Time, c *Condition) {
 }
 
 func (a recallBelow) tell(r *drift.Report, _ time.Time, c *Condition, s *sentences) {
+	defer s.own(r)
 	worst, small, below := a.find(r)
 	switch {
 	case small != nil:

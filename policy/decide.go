@@ -14,6 +14,7 @@ import (
 // budget, cooldown, quiet hours and a pause, which only stops what would start by itself, but never another run or a
 // hold; an urgent one skips quiet hours alone.
 func (p *Policy) Decide(r drift.Report, h History, now time.Time) Decision {
+	r = r.ByPeople()
 	d := Decision{At: now, Model: r.Model, PolicyDigest: p.digest, Release: r.Release, Seq: r.Seq}
 	d.Conditions = make([]Condition, 0, len(p.retrain)+len(p.urgent)+2)
 	p.judge(&d, &r, &h, now)

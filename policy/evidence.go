@@ -34,25 +34,15 @@ func evidence(r *drift.Report, least float64, wrong int) (kind string, ok bool) 
 	if arrived(r, least) {
 		return "arrivals", true
 	}
-	correct, _ := r.ByPeople()
-	if drift.ScoreTest(r.Baseline.Correct, r.Baseline.N, correct-wrong, r.Scored) <= scoreLevel {
+	if drift.ScoreTest(r.Baseline.Correct, r.Baseline.N, r.Correct-wrong, r.Scored) <= scoreLevel {
 		return "score", true
 	}
 	return "", false
 }
 
-// dropped is by how many points the accuracy fell since the promotion, by the labels of people.
-func dropped(r *drift.Report) float64 {
-	if r.Relabels.Own == 0 || r.Baseline == nil {
-		return r.Drop
-	}
-	_, accuracy := r.ByPeople()
-	return 100 * (r.Baseline.Accuracy - accuracy)
-}
-
 // own says where the figures are not those of the labels as they stand.
 func (s *sentences) own(r *drift.Report) {
-	if r.Relabels.Own != 0 {
+	if r.People != nil {
 		s.say(", not counting what retraind's own runs wrote")
 	}
 }
@@ -76,7 +66,6 @@ func (s *sentences) evidence(kind string, r *drift.Report) {
 			s.say(", ").count(n.Since.Errs).say(" of the last ").count(n.Since.N)
 		}
 	case "score":
-		correct, _ := r.ByPeople()
-		s.count(correct).say(" of ").count(r.Scored).say(" right now, ").count(r.Baseline.Correct).say(" of ").count(r.Baseline.N).say(" at the promotion")
+		s.count(r.Correct).say(" of ").count(r.Scored).say(" right now, ").count(r.Baseline.Correct).say(" of ").count(r.Baseline.N).say(" at the promotion")
 	}
 }

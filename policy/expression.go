@@ -52,11 +52,10 @@ type numbers struct {
 }
 
 func numbersOf(r *drift.Report, now time.Time) numbers {
-	correct, accuracy := r.ByPeople()
 	n := numbers{
-		Accuracy: accuracy, Low: r.Low, High: r.High, Drop: dropped(r) / 100, MacroF1: r.MacroF1, MacroF1Drop: r.MacroF1Drop / 100,
+		Accuracy: r.Accuracy, Low: r.Low, High: r.High, Drop: r.Drop / 100, MacroF1: r.MacroF1, MacroF1Drop: r.MacroF1Drop / 100,
 		Balanced: r.Balanced, Kappa: r.Kappa, MCC: r.MCC, Majority: r.Majority, WorstRecall: 1,
-		HeldOut: r.HeldOut, Scored: r.Scored, Correct: correct,
+		HeldOut: r.HeldOut, Scored: r.Scored, Correct: r.Correct,
 		Items: r.Labels.Items, Changed: r.Labels.Changed, ChangedShare: r.Labels.Share, Vanished: len(r.Labels.Gone), PSI: r.Labels.PSI,
 		RightToWrong: r.Relabels.RightToWrong, WrongToRight: r.Relabels.WrongToRight, RelabelP: r.Relabels.P, Authors: r.Relabels.Authors,
 		NewItems: r.NewItems.N, NewErrors: r.NewItems.Errors, Alarmed: r.NewItems.Alarmed,

@@ -88,14 +88,16 @@ func healthy(t testing.TB) drift.Report {
 	at := noon(t)
 	return drift.Report{
 		Model: "relevance", At: at, Release: "sha256:abc", Target: "relevant", State: drift.StateOK, Seq: 4711,
-		HeldOut: 300, Scored: 300, Correct: 270, Accuracy: 0.9, Low: 0.86, High: 0.93, Majority: 0.4, MacroF1: 0.88,
-		Category: []drift.Category{
-			{Name: "sport", Support: 100, Predicted: 100, Correct: 90, Precision: 0.9, Recall: 0.9, F1: 0.9},
-			{Name: "politics", Support: 120, Predicted: 120, Correct: 102, Precision: 0.9, Recall: 0.85, F1: 0.9},
-			{Name: "science", Support: 12, Predicted: 12, Correct: 12, Precision: 1, Recall: 1, F1: 1},
+		HeldOut: 300, Scored: 300,
+		Figures: drift.Figures{
+			Correct: 270, Accuracy: 0.9, Low: 0.86, High: 0.93, Majority: 0.4, MacroF1: 0.88, Drop: 1, MacroF1Drop: 1,
+			Category: []drift.Category{
+				{Name: "sport", Support: 100, Predicted: 100, Correct: 90, Precision: 0.9, Recall: 0.9, F1: 0.9},
+				{Name: "politics", Support: 120, Predicted: 120, Correct: 102, Precision: 0.9, Recall: 0.85, F1: 0.9},
+				{Name: "science", Support: 12, Predicted: 12, Correct: 12, Precision: 1, Recall: 1, F1: 1},
+			},
 		},
 		Baseline: &drift.Baseline{Accuracy: 0.91, MacroF1: 0.89, N: 300, Correct: 273, At: at.Add(-10 * day)},
-		Drop:     1, MacroF1Drop: 1,
 		Relabels: drift.Relabels{P: 1},
 		Labels:   drift.Labels{Items: 2000, Changed: 40, Share: 0.02, PSI: 0.01},
 	}

@@ -76,9 +76,9 @@ func TestBaseline(t *testing.T) {
 	b := &drift.Baseline{Accuracy: 0.9}
 	for want, r := range map[string]drift.Report{
 		"no baseline/":                   {Scored: 10},
-		"90.0 %/4.1 points lost since":   {Scored: 10, Baseline: b, Drop: 4.1},
-		"90.0 %/1.0 points gained since": {Scored: 10, Baseline: b, Drop: -1},
-		"90.0 %/unchanged since":         {Scored: 10, Baseline: b, Drop: 0.01},
+		"90.0 %/4.1 points lost since":   {Scored: 10, Baseline: b, Figures: drift.Figures{Drop: 4.1}},
+		"90.0 %/1.0 points gained since": {Scored: 10, Baseline: b, Figures: drift.Figures{Drop: -1}},
+		"90.0 %/unchanged since":         {Scored: 10, Baseline: b, Figures: drift.Figures{Drop: 0.01}},
 		"90.0 %/":                        {Baseline: b},
 	} {
 		if f := baseline(r); f.Value+"/"+f.Note != want {

@@ -76,7 +76,7 @@ func pastReport(model string, at, promoted time.Time, release string, wrong int,
 	b, c := wrong, 0
 	r := drift.Report{
 		Model: model, At: at, Release: release, Target: "category", State: drift.StateOK, Seq: seq,
-		HeldOut: 300, Scored: 300, Correct: 273 - wrong, Majority: 0.4,
+		HeldOut: 300, Scored: 300, Figures: drift.Figures{Correct: 273 - wrong, Majority: 0.4},
 		Baseline: &drift.Baseline{Accuracy: 0.91, MacroF1: 0.9, N: 300, Correct: 273, At: promoted},
 		Relabels: drift.Relabels{RightToWrong: b, WrongToRight: c, P: drift.SignTest(b, c)},
 		Labels:   drift.Labels{Items: 2000, Changed: 4 * wrong, Share: float64(4*wrong) / 2000},

@@ -94,10 +94,12 @@ func rolledBack(t *testing.T) status.Run {
 
 func report(t *testing.T) *drift.Report {
 	return &drift.Report{
-		Model: "relevance", At: before(t, time.Minute), Release: champion, State: drift.StateOK, HeldOut: 1204, Scored: 1204, Correct: 1049,
-		Accuracy: 0.871, Low: 0.851, High: 0.889, Majority: 0.312, Baseline: &drift.Baseline{Accuracy: 0.923, N: 1204},
-		Category: []drift.Category{{Name: "Sport", Support: 210, Correct: 199, Recall: 0.948}, {Name: "Netz", Support: 40, Correct: 12, Recall: 0.3}, {Name: "rare", Support: 2}},
-		Labels:   drift.Labels{Items: 14195, Changed: 412, Share: 0.029},
+		Model: "relevance", At: before(t, time.Minute), Release: champion, State: drift.StateOK, HeldOut: 1204, Scored: 1204, Baseline: &drift.Baseline{Accuracy: 0.923, N: 1204},
+		Figures: drift.Figures{
+			Correct: 1049, Accuracy: 0.871, Low: 0.851, High: 0.889, Majority: 0.312,
+			Category: []drift.Category{{Name: "Sport", Support: 210, Correct: 199, Recall: 0.948}, {Name: "Netz", Support: 40, Correct: 12, Recall: 0.3}, {Name: "rare", Support: 2}},
+		},
+		Labels: drift.Labels{Items: 14195, Changed: 412, Share: 0.029},
 	}
 }
 

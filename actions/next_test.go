@@ -106,7 +106,7 @@ func TestNextSimulated(t *testing.T) {
 	classes := []Class{ClassFailed, ClassTimeout, ClassKilled, ClassNotStarted, ClassUnknown, ClassGPUOOM, ClassDiskFull, ClassRejected, ClassInconclusive, ClassNotProved, ClassBlocked, ClassCancelled}
 	p := testPlan()
 	seeds := uint64(100_000)
-	if raceEnabled {
+	if testing.Short() {
 		seeds = 5_000 // one goroutine: there is nothing to detect
 	}
 	for seed := range seeds {

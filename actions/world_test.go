@@ -108,11 +108,11 @@ func (s *served) setStuck(stuck bool) {
 	s.stuck = stuck
 }
 
-// outcomesOnly leaves a scenario out under the race detector, where SQLite takes ten times as long: it differs from
-// those that stay in what happens, not in what happens at once.
+// outcomesOnly leaves a scenario out of the short run, which is that under the race detector: it differs from those that
+// stay in what happens, not in what happens at once.
 func outcomesOnly(t *testing.T) {
 	t.Helper()
-	if raceEnabled {
+	if testing.Short() {
 		t.Skip("its concurrency is that of TestPromoted")
 	}
 }

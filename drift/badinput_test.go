@@ -82,6 +82,7 @@ func TestExtremes(t *testing.T) {
 // allowed in, with the error rates of the baseline.
 func TestCategoriesKeepTheirPromise(t *testing.T) {
 	t.Parallel()
+	arithmetic(t)
 	const streams, categories, each = 12, 4, 60
 	opts := drift.Options{Categories: drift.CategoryTests{DropPoints: 10, FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(30 * 24 * time.Hour)}, MinItems: 30}}
 	alarms, found := 0, 0

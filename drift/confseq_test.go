@@ -29,6 +29,7 @@ func TestConfidenceSequence(t *testing.T) {
 // Whoever looks after every answer finds the truth outside in at most one stream of twenty.
 func TestConfidenceSequenceHoldsAtEveryLook(t *testing.T) {
 	t.Parallel()
+	arithmetic(t)
 	rng := rand.New(rand.NewPCG(3, 4))
 	const streams, labels = 250, 800
 	for _, p := range []float64{.5, .9, .98} {

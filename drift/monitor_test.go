@@ -14,6 +14,15 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
+// arithmetic leaves a test out of the short run, which is that under the race detector: it is long, and nothing in it
+// happens at the same time.
+func arithmetic(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("arithmetic")
+	}
+}
+
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func label(s string) map[string]string { return map[string]string{"label": s} }

@@ -49,6 +49,7 @@ func TestSmallestDrop(t *testing.T) {
 
 func TestDelay(t *testing.T) {
 	t.Parallel()
+	arithmetic(t)
 	found, median := drift.Delay(.10, .20, 10_000, 2000, 200)
 	if found < .99 || median < 140 || median > 220 { // simulated elsewhere: 179
 		t.Errorf("found %.2f, median %d", found, median)
@@ -77,6 +78,7 @@ func TestDelay(t *testing.T) {
 // Two samples of one mix differ by a PSI as large as ShiftByChance says.
 func TestShiftByChance(t *testing.T) {
 	t.Parallel()
+	arithmetic(t)
 	const categories, n0, n1, rounds = 8, 600, 400, 2000
 	psi := .045
 	rng := rand.New(rand.NewPCG(5, 6))

@@ -143,6 +143,7 @@ func still(truth, answers []string) (*drift.Monitor, sample) {
 // testdata otherwise.
 func TestFiguresAsScikitLearn(t *testing.T) {
 	t.Parallel()
+	arithmetic(t)
 	var monitors []*drift.Monitor
 	var samples []sample
 	add := func(m *drift.Monitor, s sample) { monitors, samples = append(monitors, m), append(samples, s) }

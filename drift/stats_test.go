@@ -137,6 +137,7 @@ func TestNonInferior(t *testing.T) {
 
 func TestECUSUMKeepsItsPromise(t *testing.T) {
 	t.Parallel()
+	arithmetic(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	const runs, labels, bound = 300, 5000, 10_000
 	alarms := 0

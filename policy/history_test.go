@@ -17,6 +17,7 @@ import (
 // does. The rules are checked here by counting through everything that ever happened, not the way Decide does it.
 func TestRandomHistories(t *testing.T) {
 	t.Parallel()
+	arithmetic(t)
 	report := healthy(t)
 	rapid.Check(t, func(t *rapid.T) {
 		loc, err := time.LoadLocation(rapid.SampledFrom(zones).Draw(t, "zone"))

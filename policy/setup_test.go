@@ -9,6 +9,15 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
+// arithmetic leaves a test out of the short run, which is that under the race detector: it is long, and nothing in it
+// happens at the same time.
+func arithmetic(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("arithmetic")
+	}
+}
+
 const (
 	hour = time.Hour
 	day  = 24 * time.Hour

@@ -120,6 +120,7 @@ func compare(t interface{ Fatalf(string, ...any) }, list, rules []policy.QuietHo
 
 func TestWindowsAgainstOracle(t *testing.T) {
 	t.Parallel()
+	arithmetic(t)
 	rapid.Check(t, func(t *rapid.T) {
 		loc, err := time.LoadLocation(rapid.SampledFrom(zones).Draw(t, "zone"))
 		if err != nil {
@@ -166,6 +167,7 @@ func TestWindowsAgainstOracle(t *testing.T) {
 // Every change of the clocks in every zone over three years, with windows that have their edges right there.
 func TestEveryClockChange(t *testing.T) {
 	t.Parallel()
+	arithmetic(t)
 	changes := 0
 	for _, name := range zones {
 		loc := zone(t, name)

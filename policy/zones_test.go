@@ -80,6 +80,7 @@ func changesOf(loc *time.Location, from, to int) (list []time.Time) {
 // the wall clock minute by minute. Zones that do the same count once, and two years are enough, unless it is long.
 func TestEveryZonesNights(t *testing.T) {
 	t.Parallel()
+	arithmetic(t)
 	from, to := 2026, 2028
 	if long() {
 		from, to = 2008, 2038 // before, Go puts one place's move into another zone an hour off: Winamac, March 2007
@@ -121,6 +122,7 @@ func TestEveryZonesNights(t *testing.T) {
 // Whole years of twenty zones, minute by minute.
 func TestWholeYears(t *testing.T) {
 	t.Parallel()
+	arithmetic(t)
 	years, some := 1, zones[1:6]
 	if long() {
 		years, some = 8, zones
@@ -155,6 +157,7 @@ func compareOpen(t *testing.T, list, rules []policy.QuietHours, except map[strin
 // over them would not end.
 func TestLastDaysOfLeapYears(t *testing.T) {
 	t.Parallel()
+	arithmetic(t)
 	list := []policy.QuietHours{{From: clock(t, "22:00"), To: clock(t, "06:00")}}
 	for _, loc := range embedded(t) {
 		w, err := policy.NewWindows(list, loc, nil)

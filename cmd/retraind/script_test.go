@@ -32,7 +32,7 @@ func TestScripts(t *testing.T) {
 	if err != nil || len(files) < 10 {
 		t.Fatalf("%d scripts found: %v", len(files), err)
 	}
-	if raceEnabled { // a daemon's life is enough to find races in; the other scripts run without the detector
+	if testing.Short() { // under the race detector: a daemon's life is enough to find races in; the other scripts run without the detector
 		files = []string{"testdata/script/life.txtar", "testdata/script/reload.txtar", "testdata/script/trigger.txtar"}
 	}
 	testscript.Run(t, testscript.Params{

@@ -9,6 +9,15 @@ import (
 	"github.com/retraind/retraind/policy/simulate"
 )
 
+// arithmetic leaves a test out of the short run, which is that under the race detector: it is long, and nothing in it
+// happens at the same time.
+func arithmetic(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("arithmetic")
+	}
+}
+
 // four standard deviations: a right program fails once in 30,000 seeds.
 const sigmas = 4
 
@@ -16,6 +25,7 @@ const sigmas = 4
 // rate.
 func TestPromiseIsKept(t *testing.T) {
 	t.Parallel()
+	arithmetic(t)
 	worlds := []quiet{
 		{simulate.World{Accuracy: accuracy, Items: 200, PerDay: 2}, 1},
 		{simulate.World{Accuracy: accuracy, Items: 1000, PerDay: 10}, 5},
@@ -40,6 +50,7 @@ func TestPromiseIsKept(t *testing.T) {
 // does not. The shares are those of docs/honesty.md.
 func TestJumpsAreFound(t *testing.T) {
 	t.Parallel()
+	arithmetic(t)
 	const streams = 40
 	found, err := measureFound([]simulate.World{{Accuracy: accuracy, Items: 1000, PerDay: findPerDay, Jump: .10, JumpAt: findQuiet}}, size{streams: streams, jobs: 1, seed: 9})
 	if err != nil {
@@ -63,6 +74,7 @@ func TestJumpsAreFound(t *testing.T) {
 // The shares were computed before by another program, with 4,000 draws.
 func TestGates(t *testing.T) {
 	t.Parallel()
+	arithmetic(t)
 	const draws, before = 3000, 4000
 	for _, c := range []struct {
 		gateRow
@@ -86,6 +98,7 @@ func TestGates(t *testing.T) {
 
 func TestRun(t *testing.T) {
 	t.Parallel()
+	arithmetic(t)
 	var out, errs bytes.Buffer
 	if err := run([]string{"-only", "gate"}, &out, &errs); err != nil {
 		t.Fatal(err)

@@ -1,5 +1,0 @@
-//go:build !race
-
-package actions
-
-const raceEnabled = false

@@ -7,6 +7,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -37,7 +38,10 @@ func run(args []string, stdout, stderr io.Writer) error {
 	seed := flags.Uint64("seed", 1, "another seed gives other streams")
 	jobs := flags.Int("jobs", runtime.GOMAXPROCS(0), "rows to simulate at the same time")
 	only := flags.String("only", "", "one of `false, find, gate`")
-	if err := flags.Parse(args); err != nil {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil
+	case err != nil:
 		return err
 	}
 	s := size{years: 100, streams: 40, draws: 5000, jobs: *jobs, seed: *seed}

@@ -95,7 +95,7 @@ func TestNextBackSimulated(t *testing.T) {
 			}
 			return class
 		})
-		if finished != 1 || result.Outcome == RolledBack && !(pointed && proved) || result.Outcome != RolledBack && !result.Hold {
+		if finished != 1 || result.Outcome == RolledBack && (!pointed || !proved) || result.Outcome != RolledBack && !result.Hold {
 			t.Fatalf("seed %d: finished %d times, pointed %t, proved %t: %+v", seed, finished, pointed, proved, result)
 		}
 	}

@@ -80,6 +80,6 @@ func (f *exportFile) finish() (err error) {
 
 // cleanup removes what was not put in its place.
 func (f *exportFile) cleanup() {
-	f.leaves.close() //nolint:errcheck // it has no name any more
-	f.Cleanup()      //nolint:errcheck // a no-op once it was put in its place
+	f.leaves.close()
+	f.Cleanup() //nolint:errcheck // a no-op once it was put in its place
 }

@@ -62,9 +62,9 @@ func (l *leaves) spill() (err error) {
 	var length []byte
 	for _, leaf := range l.run {
 		length = binary.AppendUvarint(length[:0], uint64(len(leaf.id)))
-		out.Write(length) //nolint:errcheck // Flush tells
-		out.WriteString(leaf.id)
-		out.Write(leaf.hash[:])
+		out.Write(length)        //nolint:errcheck // Flush tells
+		out.WriteString(leaf.id) //nolint:errcheck // Flush tells
+		out.Write(leaf.hash[:])  //nolint:errcheck // Flush tells
 	}
 	if err := out.Flush(); err != nil {
 		return err

@@ -19,7 +19,11 @@ var later = map[ending][]string{
 		"written:step ends#8", "written:deploy#2", "deployed#2", "recorded:release#2", "written:step ends#10", "write:run ends#2", "written:run ends#2",
 		"recorded:finish#2", "written:changes#2", "write:published#3", "written:evaluation#3",
 	},
-	rejected:   {"recorded:gate#2", "write:run ends#2", "written:run ends#2", "finished#2"},
+	rejected: {"recorded:gate#2", "write:run ends#2", "written:run ends#2", "finished#2"},
+	takenBack: {
+		"written:run begins#3", "submitted#3", "begun:undo release", "rolled back", "recorded:undo release", "begun:prove", "recorded:prove",
+		"write:run ends#3", "written:run ends#3", "recorded:finish#3",
+	},
 	rolledBack: {"deployed#2", "begun:verify#2", "recorded:verify#2", "write:run ends#2", "written:run ends#2"},
 }
 
@@ -73,6 +77,9 @@ func TestCrash(t *testing.T) {
 		for _, name := range later[end] {
 			play(string(end)+"/"+name, end, name)
 		}
+	}
+	for _, name := range later[takenBack] { // up to there it is the story of a promotion
+		play(string(takenBack)+"/"+name, takenBack, name)
 	}
 	for _, pair := range again {
 		play("twice/"+strings.Join(pair, ", "), promoted, pair...)

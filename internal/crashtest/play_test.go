@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -49,7 +50,7 @@ func newStory(t *testing.T, end ending, at ...string) *story {
 	t.Helper()
 	self, err := os.Executable()
 	check(t, err)
-	p := place{dir: t.TempDir(), dsn: database(t), program: program(t), helper: self}
+	p := place{dir: t.TempDir(), dsn: database(t), program: program(t), helper: self, trial: end == takenBack}
 	ctx, fail := context.WithCancelCause(t.Context())
 	ctx, stop := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the story is not over after %s", patience))
 	t.Cleanup(stop)
@@ -111,10 +112,11 @@ func (s *story) play() error {
 	if err := errors.Join(s.write(false), s.begin(), s.service.start(true)); err != nil {
 		return err
 	}
-	steps := []struct {
+	type step struct {
 		what string
 		do   func() error
-	}{
+	}
+	steps := []step{
 		{"everything is read", func() error { return s.upto(items) }},
 		{"a first release is demanded", s.demand},
 		{"the first run", func() error { return s.ended(1) }},
@@ -123,8 +125,11 @@ func (s *story) play() error {
 		{"quiet hours begin", s.open},
 		{"the second run", func() error { return s.ended(2) }},
 		{"rest", s.rest},
-		{"stop", func() error { return s.stop(s.ctx) }},
 	}
+	if s.ending == takenBack {
+		steps = append(steps, step{"new items come", s.disappoint}, step{"the third run", func() error { return s.ended(3) }}, step{"rest again", s.rest})
+	}
+	steps = append(steps, step{"stop", func() error { return s.stop(s.ctx) }})
 	for _, step := range steps {
 		if err := step.do(); err != nil {
 			return fmt.Errorf("%s: %w\n%s", step.what, err, tail(s.log(), 6000))
@@ -242,6 +247,18 @@ func (s *story) correct() error {
 		}
 	}
 	s.made = e.changes
+	return nil
+}
+
+// disappoint adds items that the second release answers worse than its gate promised.
+func (s *story) disappoint() error {
+	e := worse()
+	for _, statements := range e.transactions {
+		if _, err := s.db.Exec(s.ctx, strings.Join(statements, ";")); err != nil {
+			return err
+		}
+	}
+	s.made += e.changes
 	return nil
 }
 

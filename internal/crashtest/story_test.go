@@ -25,6 +25,8 @@ const (
 	promoted   ending = "promoted"
 	rejected   ending = "rejected"
 	rolledBack ending = "rolled_back"
+	// takenBack is promoted, and fails its probation: a third run takes it back.
+	takenBack ending = "taken_back"
 )
 
 // The table: four topics of which the last is at first filed under the third.
@@ -116,6 +118,21 @@ func poison() edits {
 	return e
 }
 
+// worse are new items that carry the label of another topic than the second release learnt, enough for some to be held out.
+func worse() edits {
+	var e edits
+	for topic := range topics {
+		var tx []string
+		for n := 2 * perTopic; n < 2*perTopic+10; n++ {
+			title, content := text(topic, n)
+			tx = append(tx, fmt.Sprintf("insert into items values ('%d-%d', '%s', '%s', '%s', 'carl')", topic, n, title, content, label[(topic+1)%topics]))
+			e.changes++
+		}
+		e.transactions = append(e.transactions, tx)
+	}
+	return e
+}
+
 // place is where a story takes place.
 type place struct {
 	dir, dsn string
@@ -124,6 +141,7 @@ type place struct {
 	broker   string // host:port of the daemon's NATS
 	salt     string
 	helper   string // the test binary, as the training command
+	trial    bool   // releases are on probation
 }
 
 func (p place) config() string { return filepath.Join(p.dir, "retraind.yaml") }
@@ -135,6 +153,9 @@ func (p place) configuration(open bool) string {
 	if !open {
 		far := time.Now().UTC().Add(12 * time.Hour)
 		hours = fmt.Sprintf("\n    quiet_hours: [{from: %q, to: %q}]", far.Format("15:04"), far.Add(time.Hour).Format("15:04"))
+	}
+	if p.trial {
+		hours += "\n    probation: 1h"
 	}
 	return fmt.Sprintf(`version: 1
 state: %q

@@ -112,6 +112,9 @@ func (s *story) read() *evidence {
 func (e *evidence) runsEndOnce() {
 	e.t.Helper()
 	want := []string{string(promoted), string(e.s.ending)}
+	if e.s.ending == takenBack {
+		want = []string{string(promoted), string(promoted), string(rolledBack)}
+	}
 	var outcomes, finished []string
 	for _, r := range e.runs {
 		if r.State != "ended" {
@@ -167,6 +170,10 @@ func (e *evidence) deploysOnce() {
 		want = append(want, [3]string{e.runs[1].ID, second, "deploy"})
 		serving = append(serving, second)
 		kinds[notify.ModelDeployed] = 2
+	case takenBack:
+		want = append(want, [3]string{e.runs[1].ID, second, "deploy"}, [3]string{e.runs[2].ID, first, "rollback"})
+		serving = append(serving, second, first)
+		kinds[notify.ModelDeployed], kinds[notify.ModelRolledBack] = 2, 1
 	case rejected:
 		kinds[notify.ModelRejected] = 1
 	case rolledBack:
@@ -331,7 +338,7 @@ func (e *evidence) trainedOnce() {
 		starts[f[1]]++
 	}
 	want := map[string]int{}
-	for _, r := range e.runs {
+	for _, r := range e.runs[:2] {
 		want[r.ID+"/train/a1"] = 1
 	}
 	for _, attempt := range e.s.again {

@@ -41,6 +41,9 @@ func (p page) explain(ctx context.Context, now time.Time, model string) (*explai
 func newExplainView(now time.Time, d policy.Decision) *explainView {
 	v := &explainView{Verdict: string(d.Verdict), Text: capital(d.Text), At: newTime(now, d.At)}
 	for _, c := range d.Conditions {
+		if c.Unit == policy.UnitEvidence { // the probation, which calls for no retrain: a figure of its own shows it
+			continue
+		}
 		v.Rows = append(v.Rows, newRow(c))
 	}
 	for _, b := range d.Blocked {
@@ -51,7 +54,7 @@ func newExplainView(now time.Time, d policy.Decision) *explainView {
 		v.Blocked = append(v.Blocked, text)
 	}
 	v.BlockedBy = "Were one called for, it could not start now:"
-	if d.Armed() {
+	if d.Armed() || d.Verdict == policy.VerdictRollback {
 		v.BlockedBy = "It waits because:"
 	}
 	return v

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/retraind/retraind/drift"
 )
 
 // scrape returns the lines of our own metrics, without the comments.
@@ -73,5 +75,21 @@ func TestMetricsAreNotShared(t *testing.T) {
 	a.Decided("relevance", "hold", "budget")
 	if strings.Contains(scrape(t, b), "retraind_decisions_total") {
 		t.Error("a count of one daemon shows in the other")
+	}
+}
+
+func TestMetricsOfAProbation(t *testing.T) {
+	t.Parallel()
+	trial := &Probation{OnProbation: drift.OnProbation{E: 1.5, Bound: 20}}
+	backend := fake{snapshot: func(context.Context) (Status, error) {
+		return Status{Models: []Model{{Name: "a"}, {Name: "b", Probation: trial}}}, nil
+	}}
+	got := scrape(t, NewMetrics(backend, ""))
+	for line, want := range map[string]bool{
+		`retraind_probation_e_value{model="b"} 1.5`: true, `retraind_probation_bound{model="b"} 20`: true, `retraind_probation_bound{model="a"}`: false,
+	} {
+		if strings.Contains(got, line) != want {
+			t.Errorf("%s: %t, want %t\n%s", line, !want, want, got)
+		}
 	}
 }

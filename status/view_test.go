@@ -206,3 +206,45 @@ func TestDaysOfTheCalendar(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestProbationFigure(t *testing.T) {
+	t.Parallel()
+	trial := func(errors, n int, crossed bool) *Probation {
+		return &Probation{OnProbation: drift.OnProbation{
+			Probation: drift.Probation{Since: ago(time.Hour), Until: now.Add(23 * time.Hour), Alpha: .05}, N: n, Errors: errors, E: 1.5372, Bound: 20, Crossed: crossed,
+		}}
+	}
+	for _, c := range []struct {
+		trial       *Probation
+		value, note string
+	}{
+		{trial(0, 0, false), "until Mon 23 Nov, 16:48 CET", "no new item yet"},
+		{trial(3, 40, false), "until Mon 23 Nov, 16:48 CET", "3 of 40 new items wrong, e-value 1.5 of 20"},
+		{trial(12, 30, true), "failed", "12 of 30 new items wrong, e-value 1.5 of 20"},
+	} {
+		found := false
+		for _, f := range figures(now, Model{Probation: c.trial}) {
+			if f.Label == "On probation" {
+				found = true
+				if f.Value != c.value || f.Note != c.note {
+					t.Errorf("%+v, want %s, %s", f, c.value, c.note)
+				}
+			}
+		}
+		if !found {
+			t.Error("the page does not say it")
+		}
+	}
+}
+
+// A decision to roll back that waits says why, and the probation is not among what calls for a retrain.
+func TestExplainViewOfARollback(t *testing.T) {
+	t.Parallel()
+	v := newExplainView(now, policy.Decision{
+		Verdict: policy.VerdictRollback, Conditions: []policy.Condition{{Name: "probation", Unit: policy.UnitEvidence, Tripped: true}, {Name: "accuracy_below"}},
+		Blocked: []policy.Blocker{{Reason: policy.ReasonPaused, Text: "paused"}},
+	})
+	if len(v.Rows) != 1 || v.Rows[0].Name != "accuracy below" || v.BlockedBy != "It waits because:" {
+		t.Errorf("%+v", v)
+	}
+}

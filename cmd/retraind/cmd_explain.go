@@ -94,7 +94,7 @@ type explained struct {
 func (a *app) showDecisions(decisions []policy.Decision, led *status.Run, s status.Status, code bool) error {
 	starts := true
 	for _, d := range decisions {
-		starts = starts && d.Start()
+		starts = starts && (d.Start() || d.RollsBack())
 	}
 	if a.json {
 		var doc any = decisions

@@ -77,13 +77,14 @@ func found(t policy.Probation, r drift.Report, rate float64) string {
 	tolerated := drift.ToleratedError(r.Correct, r.Scored)
 	fault := drift.SmallestFault(1-r.Accuracy, tolerated, t.FalseRollbacks.F(), min(labels, simulatedLabels), checkPower)
 	text := fmt.Sprintf("a probation of %s sees about %s", t.For, plural(labels, "new held-out label"))
-	if labels > simulatedLabels {
-		text += fmt.Sprintf(", and of the first %d", simulatedLabels)
-	}
 	if math.IsNaN(fault) {
 		return text + ": too few to find anything with 80 % power"
 	}
-	return text + fmt.Sprintf(": it finds a fall of %.1f points with 80 %% power", 100*fault)
+	finds := "it finds"
+	if labels > simulatedLabels {
+		finds = "the first " + count(simulatedLabels) + " find"
+	}
+	return text + fmt.Sprintf(": %s a fall of %.1f points with 80 %% power", finds, 100*fault)
 }
 
 // thresholds says of each condition how often it trips although nothing changed.

@@ -135,6 +135,14 @@ func broken(t *testing.T) status.Model {
 	return m
 }
 
+// onProbation is the same model on probation.
+func onProbation(t *testing.T) status.Model {
+	m := armed(t)
+	m.Phase, m.Sentence, m.Deployed = status.Watching, "no retrain is needed: no condition tripped", before(t, 2*time.Hour)
+	m.Probation = &status.Probation{Text: "on probation since 15:48 CET until Thu 2026-11-19 15:48 CET: 3 of 40 new items are wrong, 9.3% are tolerated, e-value 0.4; it is rolled back at 20"}
+	return m
+}
+
 func TestStatus(t *testing.T) {
 	t.Parallel()
 	fresh := status.Model{Name: "fresh", Phase: status.Armed, Sentence: "a retrain is due (no release is deployed yet) and waits: quiet hours from 22:00 CET", Sources: []status.Source{{Name: "postgres"}}}
@@ -146,7 +154,7 @@ func TestStatus(t *testing.T) {
 	troubled.Config.Problem, troubled.OutboxPending = "retraind.yaml:7:3: unknown key", 1234
 	cold := snapshot(t, busy)
 	cold.Config.RestartNeeded = []string{"listen", "models.relevance.labels"}
-	for name, s := range map[string]status.Status{"status-armed": snapshot(t, armed(t)), "status-broken": troubled, "status-running": cold} {
+	for name, s := range map[string]status.Status{"status-armed": snapshot(t, armed(t)), "status-probation": snapshot(t, onProbation(t)), "status-broken": troubled, "status-running": cold} {
 		var out bytes.Buffer
 		if err := showStatus(newPage(&out), s); err != nil {
 			t.Fatal(err)

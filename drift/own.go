@@ -11,7 +11,7 @@ func (o overwritten) note(e *entry, before, now int32, own bool) {
 	if !known {
 		people = before
 	}
-	if own && e.answered && before != none && now != none && now != people {
+	if own && (e.answered || e.waiting) && before != none && now != none && now != people {
 		o[e.id] = people
 	} else {
 		delete(o, e.id)

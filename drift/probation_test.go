@@ -207,3 +207,32 @@ func TestProbationKeepsItsPromise(t *testing.T) {
 		t.Errorf("no labels find %v", none)
 	}
 }
+
+// What retraind writes over a label before the item's turn has come is no evidence: the label that people gave counts.
+func TestOwnWritesOnWaitingItems(t *testing.T) {
+	t.Parallel()
+	b := onProbation(t, aDay())
+	for n := range 50 {
+		id := fmt.Sprint("new", n)
+		b.take(id, "a", "", noon, false)
+		b.seq++
+		b.Label(drift.Change{Item: id, Old: label("a"), New: label("b"), Own: true, Author: "model", At: noon, Seq: b.seq})
+	}
+	state, err := b.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.RestoreState(state); err != nil { // it is not forgotten
+		t.Fatal(err)
+	}
+	for n := range 50 {
+		b.Answer(fmt.Sprint("new", n), hash(fmt.Sprint("new", n)), label("a"))
+	}
+	if got := b.state(); got.N != 50 || got.Errors != 0 {
+		t.Errorf("%+v", got)
+	}
+	r := b.Report(noon)
+	if r.NewItems.Errors != 0 || r.People == nil || r.People.Correct != 50 || r.Correct != 0 {
+		t.Errorf("%+v %+v", r.NewItems, r.People)
+	}
+}

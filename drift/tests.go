@@ -75,11 +75,9 @@ func (m *Monitor) observe(slot int32, before int32, own bool, author string, at 
 	if people, known := t.own[e.id]; known && !own {
 		before = people // the person corrects another's label, or puts it back
 	}
-	if !e.waiting {
-		t.own.note(e, before, now, own)
-	}
+	t.own.note(e, before, now, own)
 	switch {
-	case e.waiting: // it will be judged by the label that it has when its turn comes
+	case e.waiting: // it will be judged by the label that people left it when its turn comes
 	case first && own:
 	case first:
 		if _, done := t.done[e.id]; !done {
@@ -115,6 +113,9 @@ func (m *Monitor) feed() {
 			if label != none && e.heldout && !e.leaked {
 				if !e.answered {
 					return
+				}
+				if people, known := t.own[id]; known {
+					label = people
 				}
 				answer := m.values[m.at(slot, 0)].answer
 				m.judge(label, answer)

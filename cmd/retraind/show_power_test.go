@@ -14,7 +14,7 @@ import (
 // More labels find less, and what is printed does not take long to find.
 func TestWhatAProbationFinds(t *testing.T) {
 	t.Parallel()
-	r := drift.Report{Scored: 500, Correct: 450, Accuracy: .9}
+	r := drift.Report{Scored: 500, Figures: drift.Figures{Correct: 450, Accuracy: .9}}
 	for _, c := range []struct {
 		rate float64 // labels a day
 		want string

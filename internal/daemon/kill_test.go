@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -61,7 +62,8 @@ func TestKilledWhileOthersWrite(t *testing.T) {
 		t.Run(string(capture), func(t *testing.T) {
 			t.Parallel()
 			cluster := pgtest.Cluster(t, pgcluster.Options{Settings: map[string]string{"wal_level": "logical"}})
-			f := &following{t: t, cluster: cluster, dsn: cluster.DSN("postgres"), state: t.TempDir(), capture: capture}
+			f := &following{t: t, cluster: cluster, dsn: cluster.DSN("postgres"), state: t.TempDir(), capture: capture, lives: 250 * time.Millisecond}
+			f.command = f.reader
 			migration, err := watch.Migration(model, followedConfig(f.dsn, capture))
 			if err != nil {
 				t.Fatal(err)
@@ -72,12 +74,40 @@ func TestKilledWhileOthersWrite(t *testing.T) {
 	}
 }
 
+// TestDaemonKilledWhileOthersWrite does the same to the whole program.
+func TestDaemonKilledWhileOthersWrite(t *testing.T) {
+	t.Parallel()
+	kills := 6
+	if os.Getenv("RETRAIND_LONG") != "" {
+		kills = 250
+	}
+	w := alone(t)
+	w.hours = closed() // it is not to train, too
+	f := &following{t: t, cluster: pgtest.Cluster(t, pgcluster.Options{}), state: w.state, capture: watch.CaptureOutbox, lives: 1500 * time.Millisecond}
+	f.dsn = f.cluster.DSN("postgres")
+	migration, err := watch.Migration(model, followedConfig(f.dsn, f.capture))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.exec(followedSQL + migration)
+	w.labels = fmt.Sprintf("{postgres: {dsn: %q, table: items, id: id, text: [title], label: category}}", f.dsn)
+	w.write(w.config())
+	program := filepath.Join(w.dir, "retraind")
+	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/retraind").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	f.command = func() *exec.Cmd { return exec.Command(program, "run", "-c", w.path()) }
+	f.play(kills)
+}
+
 // following is one table with a reader that is killed.
 type following struct {
 	t          *testing.T
 	cluster    *pgcluster.Cluster
 	dsn, state string
 	capture    watch.Capture
+	command    func() *exec.Cmd // the reader
+	lives      time.Duration    // at most, until it is killed
 }
 
 func (f *following) exec(sql string) {
@@ -92,15 +122,21 @@ func (f *following) exec(sql string) {
 	}
 }
 
-// child begins a reader.
-func (f *following) child() *exec.Cmd {
-	f.t.Helper()
+// reader is a source and a store, without the rest of a daemon.
+func (f *following) reader() *exec.Cmd {
 	self, err := os.Executable()
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	cmd := exec.Command(self, "follow")
 	cmd.Env = append(os.Environ(), "FOLLOW_STATE="+f.state, "FOLLOW_DSN="+f.dsn, "FOLLOW_CAPTURE="+string(f.capture))
+	return cmd
+}
+
+// child begins a reader.
+func (f *following) child() *exec.Cmd {
+	f.t.Helper()
+	cmd := f.command()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		f.t.Fatal(err)
@@ -119,7 +155,7 @@ func (f *following) play(kills int) {
 	}
 	random := rand.New(rand.NewPCG(3, 4))
 	for n := range kills {
-		<-time.After(time.Duration(random.IntN(250)) * time.Millisecond)
+		<-time.After(time.Duration(random.Int64N(int64(f.lives))))
 		if n%5 == 4 {
 			if err := f.cluster.Kill(); err != nil {
 				t.Fatal(err)

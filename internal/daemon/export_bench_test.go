@@ -66,15 +66,12 @@ func BenchmarkExport(b *testing.B) {
 func BenchmarkExportMemory(b *testing.B) {
 	const rows = 1_000_000
 	w := alone(b)
-	binary := filepath.Join(w.dir, "retraind")
-	if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/retraind").CombinedOutput(); err != nil {
-		b.Fatalf("%v\n%s", err, out)
-	}
+	program := realProgram(b, w.dir)
 	w.dsn = manyRows(b, rows)
 	w.write(w.config())
 	var resident, own float64 // MB
 	for b.Loop() {
-		cmd := exec.Command(binary, "export", model, "-c", w.path(), "-o", filepath.Join(w.dir, "export"))
+		cmd := exec.Command(program, "export", model, "-c", w.path(), "-o", filepath.Join(w.dir, "export"))
 		if err := cmd.Start(); err != nil {
 			b.Fatal(err)
 		}

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -92,10 +91,7 @@ func TestDaemonKilledWhileOthersWrite(t *testing.T) {
 	f.exec(followedSQL + migration)
 	w.labels = fmt.Sprintf("{postgres: {dsn: %q, table: items, id: id, text: [title], label: category}}", f.dsn)
 	w.write(w.config())
-	program := filepath.Join(w.dir, "retraind")
-	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/retraind").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	program := realProgram(t, w.dir)
 	f.command = func() *exec.Cmd { return exec.Command(program, "run", "-c", w.path()) }
 	f.play(kills)
 }

@@ -65,7 +65,7 @@ func (s *schema) rows(ctx context.Context, tx pgx.Tx) iter.Seq2[Item, error] {
 			return
 		}
 		c := s.copyOf(types)
-		into := &rowReader{schema: s, copied: c, yield: yield, fields: make([][]byte, 2+len(s.targets)+len(s.cfg.Text)), interned: map[string]string{}}
+		into := &rowReader{schema: s, copied: c, yield: yield, fields: make([][]byte, 2+len(s.targets)+len(s.cfg.Text)), interned: map[string]string{}, shared: map[string]Labels{}}
 		_, err = tx.Conn().PgConn().CopyTo(ctx, into, c.query)
 		switch {
 		case into.stopped:
@@ -103,6 +103,7 @@ type rowReader struct {
 	rest           []byte // of a row that has not come whole
 	fields         [][]byte
 	interned       map[string]string // labels: few texts come again and again
+	shared         map[string]Labels // those of rows with one target, likewise
 	begun          bool
 	ended, stopped bool
 }
@@ -184,28 +185,14 @@ func (r *rowReader) item() (Item, error) {
 	if err != nil {
 		return Item{}, fmt.Errorf("key %x: %w", r.fields[0], err)
 	}
-	item := Item{ID: key, Text: make(map[string]string, len(r.cfg.Text)), Labels: make(Labels, len(r.targets))}
+	item := Item{ID: key, Text: make(map[string]string, len(r.cfg.Text))}
 	if raw := r.fields[1]; len(raw) == 8 {
 		if micros := int64(binary.BigEndian.Uint64(raw)); micros != math.MaxInt64 && micros != math.MinInt64 { // infinities
 			item.At = time.UnixMicro(micros + epoch).UTC()
 		}
 	}
-	for i, t := range r.targets {
-		raw := r.fields[2+i]
-		if raw == nil {
-			continue
-		}
-		if r.asIs[i] {
-			item.Labels[t.name] = r.intern(raw)
-			continue
-		}
-		label, present, err := canonical(raw)
-		if err != nil {
-			return Item{}, fmt.Errorf("row %s: label %s: %w", item.ID, t.name, err)
-		}
-		if present {
-			item.Labels[t.name] = label
-		}
+	if item.Labels, err = r.labels(); err != nil {
+		return Item{}, fmt.Errorf("row %s: %w", item.ID, err)
 	}
 	for i, column := range r.cfg.Text {
 		if raw := r.fields[2+len(r.targets)+i]; raw != nil {
@@ -215,8 +202,45 @@ func (r *rowReader) item() (Item, error) {
 	return item, nil
 }
 
+// labels takes those of a row. Rows with the same label of one target share them.
+func (r *rowReader) labels() (Labels, error) {
+	one := r.fields[2]
+	share := len(r.targets) == 1 && r.asIs[0] && one != nil
+	if known, ok := r.shared[string(one)]; share && ok {
+		return known, nil
+	}
+	labels := make(Labels, len(r.targets))
+	for i, t := range r.targets {
+		raw := r.fields[2+i]
+		if raw == nil {
+			continue
+		}
+		if r.asIs[i] {
+			labels[t.name] = r.intern(raw)
+			continue
+		}
+		label, present, err := canonical(raw)
+		if err != nil {
+			return nil, fmt.Errorf("label %s: %w", t.name, err)
+		}
+		if present {
+			labels[t.name] = label
+		}
+	}
+	if share && len(r.shared) < mostInterned && len(one) < longInterned {
+		r.shared[string(one)] = labels
+	}
+	return labels, nil
+}
+
 // epoch is PostgreSQL's, 2000-01-01, in microseconds.
 const epoch = 946_684_800_000_000
+
+// Labels that are kept: how many, and how long they may be.
+const (
+	mostInterned = 1000
+	longInterned = 100
+)
 
 // intern keeps one copy of each label that occurs often.
 func (r *rowReader) intern(raw []byte) string {
@@ -224,7 +248,7 @@ func (r *rowReader) intern(raw []byte) string {
 		return known
 	}
 	label := asText(string(raw))
-	if len(r.interned) < 1000 && len(raw) < 100 {
+	if len(r.interned) < mostInterned && len(raw) < longInterned {
 		r.interned[string(raw)] = label
 	}
 	return label

@@ -39,12 +39,12 @@ go build -o "$work/retraind" ./cmd/retraind
 go vet ./gpu/...
 
 # The short run under the detector leaves out what it could find nothing in: long arithmetic, and stories that differ in
-# how they end. Of the crash tests and the commands the processes that matter are the program's own, which has none.
+# how they end, and those of the program as it is shipped.
 step without cgo: what the short run leaves out. Beside it staticcheck, with what that leaves of the processors
 GOFLAGS="$race" CGO_ENABLED=1 nice -n 19 "$work/staticcheck" ./... &
 staticcheck=$!
 trap 'kill "$staticcheck" 2>/dev/null || true; rm -rf "$work"' EXIT
-go test -vet=off -timeout 9m ./internal/crashtest ./cmd/retraind ./actions ./drift/... ./policy ./internal/demo/news
+go test -vet=off -timeout 9m ./internal/crashtest ./cmd/retraind ./internal/daemon ./actions ./drift/... ./policy ./internal/demo/news
 wait "$staticcheck"
 
 # The longest first.

@@ -25,6 +25,7 @@ func TestFloodOfLabels(t *testing.T) {
 	}
 	const interval, most = time.Second, 16.0 // MB
 	w := setup(t)
+	program := realProgram(t, w.dir)
 	server := natstest.Start(t)
 	js, err := jetstream.New(server.Connect())
 	if err != nil {
@@ -37,7 +38,7 @@ func TestFloodOfLabels(t *testing.T) {
 	w.labels = fmt.Sprintf("{postgres: {dsn: %q, table: items, id: id, text: [content], label: category}, nats: {}}", w.dsn)
 	w.evaluate = fmt.Sprintf("{every: 1h, after_changes: 0, debounce: %s, max_wait: %[1]s, min_items: 10}", interval)
 	w.write(w.config())
-	cmd := exec.Command(realProgram(t, w.dir), "run", "-c", w.path())
+	cmd := exec.Command(program, "run", "-c", w.path())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -100,9 +101,12 @@ func TestFloodOfLabels(t *testing.T) {
 	}
 }
 
-// realProgram builds the program as it is shipped.
+// realProgram builds the program as it is shipped, so not in the short run, which is that under the race detector.
 func realProgram(t testing.TB, dir string) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("the program that is shipped has no race detector in it")
+	}
 	program := filepath.Join(dir, "retraind")
 	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/retraind").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

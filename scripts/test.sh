@@ -44,7 +44,8 @@ step without cgo: what the short run leaves out. Beside it staticcheck, with wha
 GOFLAGS="$race" CGO_ENABLED=1 nice -n 19 "$work/staticcheck" ./... &
 staticcheck=$!
 trap 'kill "$staticcheck" 2>/dev/null || true; rm -rf "$work"' EXIT
-go test -vet=off -timeout 9m ./internal/crashtest ./cmd/retraind ./internal/daemon ./actions ./drift/... ./policy ./internal/demo/news
+go test -vet=off -timeout 9m ./internal/crashtest ./cmd/retraind ./actions ./drift/... ./policy ./internal/demo/news
+go test -vet=off -timeout 9m -run '^(TestFloodOfLabels|TestDaemonKilledWhileOthersWrite)$' ./internal/daemon
 wait "$staticcheck"
 
 # The longest first.

@@ -101,7 +101,7 @@ func program(t *testing.T) string {
 // until waits for a condition that another process brings about. All waiting of a story shares one deadline, that of
 // its context. An error that a dying daemon explains is a condition that does not hold yet.
 func until(ctx context.Context, what string, ok func() (bool, error)) error {
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(40 * time.Millisecond)
 	defer tick.Stop()
 	var last error
 	for {

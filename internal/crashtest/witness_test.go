@@ -37,7 +37,7 @@ func observe(state string) *witness {
 
 func (w *witness) run(ctx context.Context) {
 	defer close(w.done)
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(40 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		if err := w.look(); err != nil && w.err == nil {

@@ -82,7 +82,8 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 			return facts, seen, context.Cause(ctx)
 		}
 		hash := drift.TextHash(row.Text)
-		print.Toggle(row.ID, hash, row.Labels)
+		leaf := drift.Leaf(row.ID, hash, row.Labels)
+		print.ToggleLeaf(leaf)
 		label, ok := row.Labels[plan.Targets[0].Name]
 		switch {
 		case !ok:
@@ -110,7 +111,7 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 				seen.Add("", row.Group)
 			}
 		}
-		if err := files[row.Side].add(plan.Targets, row, hash); err != nil {
+		if err := files[row.Side].add(plan.Targets, row, hash, leaf); err != nil {
 			return facts, seen, fmt.Errorf("export: %w", err)
 		}
 	}

@@ -35,8 +35,8 @@ func newExportFile(dir, name string) (*exportFile, error) {
 	return &exportFile{PendingFile: f, buf: buf, sum: sum, leaves: leaves{dir: dir}}, nil
 }
 
-func (f *exportFile) add(targets []drift.Target, row Row, hash string) error {
-	if err := f.leaves.add(row.ID, drift.Leaf(row.ID, hash, row.Labels)); err != nil {
+func (f *exportFile) add(targets []drift.Target, row Row, hash string, leaf [sha256.Size]byte) error {
+	if err := f.leaves.add(row.ID, leaf); err != nil {
 		return err
 	}
 	line, err := appendExample(f.line[:0], targets, row, hash)

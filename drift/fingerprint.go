@@ -6,7 +6,7 @@ import (
 )
 
 // Fingerprint names the state of a whole set of labelled items: equal states have equal fingerprints, in whatever
-// order they were reached. It is the exclusive or of one hash per item, so that adding, changing or removing an item
+// order they were reached. It is the exclusive or of one hash per item, the first 16 bytes of its Leaf, so that adding, changing or removing an item
 // moves it in O(1). It tells "nothing new" from "something new"; it is no defence against a forger.
 type Fingerprint [16]byte
 
@@ -29,9 +29,12 @@ func (f Fingerprint) String() string { return hex.EncodeToString(f[:]) }
 
 // Toggle adds an item that is not in the set, or removes one that is.
 func (f *Fingerprint) Toggle(item, textHash string, labels map[string]string) {
-	var room [512]byte
-	sum := sha256.Sum256(appendItem(room[:0], item, textHash, labels))
-	for i, b := range sum[:len(f)] {
+	f.ToggleLeaf(Leaf(item, textHash, labels))
+}
+
+// ToggleLeaf is Toggle of the item with this Leaf.
+func (f *Fingerprint) ToggleLeaf(leaf [sha256.Size]byte) {
+	for i, b := range leaf[:len(f)] {
 		f[i] ^= b
 	}
 }

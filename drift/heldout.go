@@ -81,16 +81,18 @@ func NewMembership(salt []byte, share float64) Membership {
 	return Membership{share: share, macs: &sync.Pool{New: func() any { return &keyed{Hash: hmac.New(sha256.New, key)} }}}
 }
 
-// Heldout says whether a group is held out: HMAC-SHA256(salt, key), its first 8 bytes as a fraction of 2^64, is below
-// the share.
-func (m Membership) Heldout(groupKey string) bool { return m.fraction([]byte(groupKey)) < m.share }
+// Heldout says whether a group is held out: HMAC-SHA256(salt, SHA-256(key)), its first 8 bytes as a fraction of 2^64, is
+// below the share.
+func (m Membership) Heldout(groupKey string) bool {
+	return m.fraction(sha256.Sum256([]byte(groupKey))) < m.share
+}
 
-// fraction is where a group lies in [0, 1).
-func (m Membership) fraction(groupKey []byte) float64 {
+// fraction is where a group lies in [0, 1), by the sum of its key: a long text need not be hashed twice.
+func (m Membership) fraction(group [sha256.Size]byte) float64 {
 	mac := m.macs.Get().(*keyed)
 	defer m.macs.Put(mac)
 	mac.Reset()
-	mac.Write(groupKey) // a hash never fails to write
+	mac.Write(group[:]) // a hash never fails to write
 	return float64(binary.BigEndian.Uint64(mac.Sum(mac.sum[:0]))) / math.Exp2(64)
 }
 

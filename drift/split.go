@@ -68,9 +68,10 @@ func (s *Split) Find(id string, text map[string]string) Found {
 	defer scratch.Put(mem)
 	key := appendGroupKey((*mem)[:0], text, s.columns)
 	*mem = key
-	at := s.members.fraction(key)
+	sum := sha256.Sum256(key)
+	at := s.members.fraction(sum)
 	// Validation is taken from the other end than the held-out share, so that neither moves the other when it is changed.
-	p := Found{Group: shortHex(sha256.Sum256(key)), Heldout: at < s.members.share, validation: s.validation > 0 && at >= 1-s.validation}
+	p := Found{Group: shortHex(sum), Heldout: at < s.members.share, validation: s.validation > 0 && at >= 1-s.validation}
 	if s.file != nil {
 		p.Heldout = s.file.Has(id, p.Group)
 	}

@@ -58,7 +58,8 @@ func (l *Lease) Release() error {
 	if l.file == nil {
 		return nil
 	}
-	err := l.file.Close()
+	// Closing alone would not do while a child is between fork and exec, which has the file until then.
+	err := errors.Join(unix.Flock(int(l.file.Fd()), unix.LOCK_UN), l.file.Close())
 	l.file = nil
 	if err != nil {
 		return fmt.Errorf("release GPU %s: %w", l.UUID, err)

@@ -8,8 +8,19 @@ set -eu
 "$(dirname "$0")/setup.sh" postgres gcc systemd-analyze
 . "$(dirname "$0")/env.sh"
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+work=$(mktemp -d) fast=
+trap 'rm -rf "$work" "$fast"' EXIT
+
+# What tests write is on no disk, where memory has room for it: a fifth of their time is waiting for fsync. What is built
+# stays on the disk.
+if [ "$(stat -f -c %T /dev/shm 2>/dev/null)" = tmpfs ] && [ "$(df -k --output=avail /dev/shm | tail -1)" -gt 6000000 ] &&
+	[ "$(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo)" -gt 10000000 ]; then
+	fast=$(mktemp -d /dev/shm/retraind.XXXXXX)
+	chmod 711 "$fast" # PostgreSQL's server runs as another user
+	if cp /bin/true "$fast" && "$fast/true"; then
+		export GOTMPDIR="${TMPDIR:-/tmp}" TMPDIR="$fast"
+	fi
+fi
 
 step() { echo "== $*" >&2; }
 
@@ -44,7 +55,7 @@ go vet ./gpu/...
 step without cgo: what the short run leaves out. Beside it staticcheck, with what that leaves of the processors
 GOFLAGS="$race" CGO_ENABLED=1 GOGC=400 GOMEMLIMIT=2GiB nice -n 19 "$work/staticcheck" ./... &
 staticcheck=$!
-trap 'kill "$staticcheck" 2>/dev/null || true; rm -rf "$work"' EXIT
+trap 'kill "$staticcheck" 2>/dev/null || true; rm -rf "$work" "$fast"' EXIT
 go test -vet=off -timeout 9m ./internal/crashtest ./cmd/retraind ./actions ./drift/... ./policy ./internal/demo/news
 go test -vet=off -timeout 9m -run '^(TestFloodOfLabels|TestDaemonKilledWhileOthersWrite)$' ./internal/daemon
 wait "$staticcheck"

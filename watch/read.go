@@ -16,7 +16,8 @@ const batchRows = 2000
 // They come in the order of seq. For one item that is the order in which its row was written, because seq is drawn
 // while the row is locked; and whoever sees a write also sees the one before it, so rounds keep that order too.
 // Transaction ids would not: one that waits for a row lock may have a lower id than the one that it waits for.
-// The text is joined in the same snapshot.
+// The text is joined in the same snapshot, of which the first row tells: it names all that run, and would be longer than
+// the rows themselves where many write.
 func (c *session) roundQuery() string {
 	var text []string
 	for _, column := range c.cfg.Text {
@@ -26,9 +27,9 @@ func (c *session) roundQuery() string {
 	if c.at.Upto != "" {
 		rest = " AND seq > $3::bigint AND pg_visible_in_snapshot(xid, $4::text::pg_snapshot)"
 	}
-	return fmt.Sprintf(`SELECT s::text, o.xid::text, o.seq, o.op, coalesce(o.item, ''), o.old::text, o.new::text, %[6]s, %[7]s, o.at, t.*
-FROM pg_current_snapshot() AS s CROSS JOIN (
-  SELECT * FROM (
+	return fmt.Sprintf(`SELECT CASE WHEN o.n = 1 THEN pg_current_snapshot()::text END, o.xid::text, o.seq, o.op, coalesce(o.item, ''), o.old::text, o.new::text, %[6]s, %[7]s, o.at, t.*
+FROM (
+  SELECT row_number() OVER (ORDER BY seq) AS n, * FROM (
     SELECT * FROM %[5]s WHERE xid >= $1::text::xid8
     UNION ALL
     SELECT * FROM %[5]s WHERE xid = ANY ($2::text[]::xid8[])
@@ -53,7 +54,8 @@ func (c *session) byKey(row, key string) string {
 
 // line is a row of the outbox with the item's present text.
 type line struct {
-	snapshot, xid  string
+	snapshot       *string // of the round's first row
+	xid            string
 	seq            int64
 	op, item       string
 	old, new       *string
@@ -130,8 +132,8 @@ func (c *session) take(ctx context.Context, rows pgx.Rows, total *int) (again st
 		if err := rows.Scan(into...); err != nil {
 			return "", err
 		}
-		if next.Upto == "" {
-			next.Upto = l.snapshot
+		if next.Upto == "" && l.snapshot != nil {
+			next.Upto = *l.snapshot
 		}
 		*total++
 		switch l.op {

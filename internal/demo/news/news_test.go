@@ -69,8 +69,8 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-func examples(items []news.Item, into map[string]string) (train, test []classifier.Example) {
-	member := drift.NewMembership([]byte("a salt"), 0.15)
+func examples(salt string, items []news.Item, into map[string]string) (train, test []classifier.Example) {
+	member := drift.NewMembership([]byte(salt), 0.15)
 	for _, item := range items {
 		label := item.Label
 		if other, ok := into[label]; ok {
@@ -89,65 +89,80 @@ func examples(items []news.Item, into map[string]string) (train, test []classifi
 	return train, test
 }
 
-func judge(m *classifier.Model, test []classifier.Example) (accuracy float64, recall map[string]float64) {
-	right, all, total := map[string]int{}, map[string]int{}, 0
+func trained(t *testing.T, train []classifier.Example) *classifier.Model {
+	t.Helper()
+	m, _, err := classifier.Train(train, classifier.Options{Seed: 1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// judgement counts held-out texts by their true topic, and those that were classified so.
+type judgement struct{ all, right map[string]int }
+
+func (j *judgement) judge(m *classifier.Model, test []classifier.Example) {
+	if j.all == nil {
+		j.all, j.right = map[string]int{}, map[string]int{}
+	}
 	for _, e := range test {
 		truth := e.Labels["label"]
-		all[truth]++
+		j.all[truth]++
 		if label, _ := m.Classify(e.Text); label == truth {
-			right[truth]++
-			total++
+			j.right[truth]++
 		}
 	}
-	recall = map[string]float64{}
-	for label, n := range all {
-		recall[label] = float64(right[label]) / float64(n)
+}
+
+func (j *judgement) recall(topic string) float64 {
+	return float64(j.right[topic]) / float64(j.all[topic])
+}
+
+func (j *judgement) accuracy() float64 {
+	all, right := 0, 0
+	for topic, n := range j.all {
+		all, right = all+n, right+j.right[topic]
 	}
-	return float64(total) / float64(len(test)), recall
+	return float64(right) / float64(all)
 }
 
 func TestClassifierFindsTheTopicsButNotAllOfThem(t *testing.T) {
 	t.Parallel()
 	for _, seed := range []uint64{1, 2, 3} {
-		train, test := examples(news.Generate(seed, 2000), nil)
-		m, _, err := classifier.Train(train, classifier.Options{Seed: seed}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		accuracy, _ := judge(m, test)
-		if accuracy < 0.88 || accuracy > 0.98 {
+		train, test := examples("a salt", news.Generate(seed, 2000), nil)
+		var j judgement
+		j.judge(trained(t, train), test)
+		if accuracy := j.accuracy(); accuracy < 0.88 || accuracy > 0.98 {
 			t.Errorf("seed %d: accuracy %.3f on %d texts is not between .88 and .98", seed, accuracy, len(test))
 		}
-		t.Logf("seed %d: %.3f of %d", seed, accuracy, len(test))
 	}
 }
 
 // TestMergedPairSplits is the demo's story: two topics are filed as one, the corrections restore the truth, and a
-// retraining learns to tell them apart.
+// retraining learns to tell them apart. Some forty texts of a topic are held out, too few for one division to tell a
+// recall of 0.8 from one of 0.9: three are judged together.
 func TestMergedPairSplits(t *testing.T) {
 	t.Parallel()
 	for i, pair := range news.Pairs() {
-		items := news.Generate(uint64(i+1), 2000)
-		merged, _ := examples(items, map[string]string{pair.From: pair.Into})
-		old, _, err := classifier.Train(merged, classifier.Options{}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		train, test := examples(items, nil)
-		retrained, _, err := classifier.Train(train, classifier.Options{}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		before, _ := judge(old, test)
-		after, recall := judge(retrained, test)
-		if after-before < 0.05 {
-			t.Errorf("%v: %.3f before, %.3f after: less than 5 points", pair, before, after)
-		}
-		for _, topic := range []string{pair.Into, pair.From} {
-			if recall[topic] < 0.8 {
-				t.Errorf("%v: recall of %s is %.2f", pair, topic, recall[topic])
+		t.Run(pair.Into+" and "+pair.From, func(t *testing.T) {
+			t.Parallel()
+			items := news.Generate(uint64(i+1), 2000)
+			var before, after judgement
+			for _, salt := range []string{"a salt", "another", "a third"} {
+				train, test := examples(salt, items, nil)
+				merged, _ := examples(salt, items, map[string]string{pair.From: pair.Into})
+				before.judge(trained(t, merged), test)
+				after.judge(trained(t, train), test)
 			}
-		}
-		t.Logf("%v: %.3f -> %.3f, recall %.2f and %.2f", pair, before, after, recall[pair.Into], recall[pair.From])
+			if after.accuracy()-before.accuracy() < 0.05 {
+				t.Errorf("%.3f before, %.3f after: less than 5 points", before.accuracy(), after.accuracy())
+			}
+			for _, topic := range []string{pair.Into, pair.From} {
+				if after.recall(topic) < 0.8 {
+					t.Errorf("recall of %s is %.2f of %d", topic, after.recall(topic), after.all[topic])
+				}
+			}
+			t.Logf("%.3f -> %.3f, recall %.2f and %.2f", before.accuracy(), after.accuracy(), after.recall(pair.Into), after.recall(pair.From))
+		})
 	}
 }

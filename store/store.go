@@ -132,7 +132,11 @@ func openDB(path string) (*sql.DB, error) {
 	// _txlock=immediate: a transaction that will write takes the lock at its start and never fails in the middle.
 	// The path is escaped: an unescaped # or ? in it would end it, and the settings with it.
 	name := (&url.URL{Scheme: "file", OmitHost: true, Path: path}).String()
-	return sql.Open("sqlite", name+"?_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(on)&_txlock=immediate")
+	base, err := sqlite.NewConnector(name + "?_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(on)&_txlock=immediate")
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(connector{base}), nil
 }
 
 func takeLock(dir string) (*os.File, error) {

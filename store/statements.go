@@ -1,0 +1,86 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+)
+
+// keepStatements bounds what a connection keeps. There are fewer statements than that in this package; the bound is for
+// texts that are put together.
+const keepStatements = 256
+
+// connector opens connections that keep what they have prepared: to parse and plan one of our statements takes SQLite
+// longer than to run it.
+type connector struct{ driver.Connector }
+
+func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	inner, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{sqliteConn: inner.(sqliteConn), idle: map[string][]sqliteStmt{}}, nil
+}
+
+// sqliteConn is what database/sql uses of the driver's connections. Its direct ExecContext and QueryContext are left
+// out, so that everything goes through PrepareContext.
+type sqliteConn interface {
+	driver.Conn
+	driver.ConnPrepareContext
+	driver.ConnBeginTx
+	driver.Pinger
+	driver.SessionResetter
+	driver.Validator
+}
+
+type sqliteStmt interface {
+	driver.Stmt
+	driver.StmtExecContext
+	driver.StmtQueryContext
+}
+
+// conn is one connection with the statements that nobody uses at the moment. database/sql lets in one caller at a time.
+type conn struct {
+	sqliteConn
+	idle map[string][]sqliteStmt // by their text; several where one text was used while it was in use
+	kept int
+}
+
+func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	if list := c.idle[query]; len(list) > 0 {
+		last := len(list) - 1
+		c.idle[query] = list[:last]
+		c.kept--
+		return &stmt{sqliteStmt: list[last], conn: c, query: query}, nil
+	}
+	inner, err := c.sqliteConn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return &stmt{sqliteStmt: inner.(sqliteStmt), conn: c, query: query}, nil
+}
+
+func (c *conn) Close() error {
+	for _, list := range c.idle {
+		for _, s := range list {
+			_ = s.Close() // the connection's own close says what is wrong
+		}
+	}
+	clear(c.idle)
+	return c.sqliteConn.Close()
+}
+
+// stmt goes back to its connection when it is closed. The driver has reset it by then.
+type stmt struct {
+	sqliteStmt
+	conn  *conn
+	query string
+}
+
+func (s *stmt) Close() error {
+	if s.conn.kept >= keepStatements {
+		return s.sqliteStmt.Close()
+	}
+	s.conn.idle[s.query] = append(s.conn.idle[s.query], s.sqliteStmt)
+	s.conn.kept++
+	return nil
+}

@@ -55,15 +55,16 @@ go build -o "$work/retraind" ./cmd/retraind
 go vet ./gpu/...
 
 # The short run under the detector leaves out what it could find nothing in: long arithmetic, and stories that differ in
-# how they end, and those of the program as it is shipped.
+# how they end, and those of the program as it is shipped. The programs that are started here collect less garbage, too.
 step without cgo: what the short run leaves out. Beside it staticcheck, with what that leaves of the processors
 GOFLAGS="$race" CGO_ENABLED=1 GOGC=400 GOMEMLIMIT=2GiB nice -n 19 "$work/staticcheck" ./... &
 staticcheck=$!
 trap 'kill "$staticcheck" 2>/dev/null || true; rm -rf "$work" "$fast"' EXIT
-go test -vet=off -timeout 9m ./internal/crashtest ./cmd/retraind ./actions ./drift/... ./policy ./internal/demo/news
+GOGC=400 go test -vet=off -timeout 9m ./internal/crashtest ./cmd/retraind ./actions ./drift/... ./policy ./internal/demo/news
 go test -vet=off -timeout 9m -run '^(TestFloodOfLabels|TestDaemonKilledWhileOthersWrite)$' ./internal/daemon
-wait "$staticcheck"
 
 # The longest first, and one more at a time than there are processors, since most of them wait for servers.
 step with cgo and the race detector: vet, and every test
-GOFLAGS="$race" CGO_ENABLED=1 go test -p $(($(nproc) + 1)) -short -vet=all -timeout 9m ./watch ./internal/daemon ./cmd/retraind ./...
+GOFLAGS="$race" CGO_ENABLED=1 go test -p $(($(nproc) + 1)) -short -vet=all -timeout 9m ./watch ./internal/daemon ./cmd/retraind ./notify ./...
+step staticcheck
+wait "$staticcheck"

@@ -9,7 +9,7 @@ fi
 # The binding of NVIDIA's library marks older calls as deprecated, which gcc repeats for pages.
 export CGO_CFLAGS="${CGO_CFLAGS--O2 -g} -Wno-deprecated-declarations"
 
-# Tools (staticcheck, gofumpt, golangci-lint) have a module of their own.
+# Tools (our linter, gofumpt, golangci-lint) have a module of their own.
 tool() {
 	name=$1
 	shift

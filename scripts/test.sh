@@ -1,9 +1,9 @@
 #!/bin/sh
-# Everything that must hold before a change is taken: format, a tidy module, staticcheck, vet, both cgo variants, and
+# Everything that must hold before a change is taken: format, a tidy module, staticcheck and vet, both cgo variants, and
 # every test once.
 #
 # There are two builds and no third, for on a fresh machine compiling is half of the time: without cgo, and with cgo and
-# the race detector, at which vet and staticcheck look. The tools share the first.
+# the race detector, at which the linter looks (tools/lint). The tools share the first.
 set -eu
 "$(dirname "$0")/setup.sh" postgres gcc systemd-analyze
 . "$(dirname "$0")/env.sh"
@@ -40,7 +40,7 @@ export GOFLAGS="$goflags" CGO_ENABLED=0
 step module
 go mod tidy -diff
 (cd tools && go mod verify >/dev/null)
-go build -modfile=tools/go.mod -o "$work/" mvdan.cc/gofumpt honnef.co/go/tools/cmd/staticcheck
+(cd tools && go build -o "$work/" mvdan.cc/gofumpt ./lint)
 
 step format
 unformatted=$("$work/gofumpt" -l .)
@@ -56,15 +56,15 @@ go vet ./gpu/...
 
 # The short run under the detector leaves out what it could find nothing in: long arithmetic, and stories that differ in
 # how they end, and those of the program as it is shipped. The programs that are started here collect less garbage, too.
-step without cgo: what the short run leaves out. Beside it staticcheck, with what that leaves of the processors
-GOFLAGS="$race" CGO_ENABLED=1 GOGC=400 GOMEMLIMIT=2GiB nice -n 19 "$work/staticcheck" ./... &
-staticcheck=$!
-trap 'kill "$staticcheck" 2>/dev/null || true; rm -rf "$work" "$fast"' EXIT
+step without cgo: what the short run leaves out. Beside it staticcheck and vet, with what that leaves of the processors
+GOFLAGS="$race" CGO_ENABLED=1 GOGC=400 GOMEMLIMIT=2GiB nice -n 19 "$work/lint" ./... &
+lint=$!
+trap 'kill "$lint" 2>/dev/null || true; rm -rf "$work" "$fast"' EXIT
 GOGC=400 go test -vet=off -timeout 9m ./internal/crashtest ./cmd/retraind ./actions ./drift/... ./policy ./internal/demo/news
 go test -vet=off -timeout 9m -run '^(TestFloodOfLabels|TestDaemonKilledWhileOthersWrite)$' ./internal/daemon
 
 # The longest first, and one more at a time than there are processors, since most of them wait for servers.
-step with cgo and the race detector: vet, and every test
-GOFLAGS="$race" CGO_ENABLED=1 go test -p $(($(nproc) + 1)) -short -vet=all -timeout 9m ./watch ./internal/daemon ./cmd/retraind ./notify ./...
-step staticcheck
-wait "$staticcheck"
+step with cgo and the race detector: every test
+GOFLAGS="$race" CGO_ENABLED=1 go test -p $(($(nproc) + 1)) -short -vet=off -timeout 9m ./watch ./internal/daemon ./cmd/retraind ./notify ./...
+step staticcheck and vet
+wait "$lint"

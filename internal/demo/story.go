@@ -30,6 +30,7 @@ type story struct {
 	pairs   [2]pair // split in the first and in the third act
 	share   float64 // of the items that are held out
 	minimum int     // scored held-out items below which nothing is decided
+	margin  float64 // points by which the gate lets a candidate be worse
 }
 
 const (
@@ -37,6 +38,7 @@ const (
 	wantHeldOut  = 300  // enough for an interval of about four points
 	maxHeldOut   = 0.3  // and never more than this share
 	defaultShare = 0.15 // of a large table
+	manyHeldOut  = 1000 // show a difference of a point; fewer need a wider margin
 	poisonShare  = 0.45 // of all items get a shuffled label in the second act
 )
 
@@ -59,7 +61,11 @@ func newStory(file string, seed uint64) (story, error) {
 		}
 	}
 	s.share = min(maxHeldOut, max(defaultShare, float64(wantHeldOut)/float64(len(s.items))))
-	s.minimum = min(200, int(s.share*float64(len(s.items))*0.7))
+	heldOut := s.share * float64(len(s.items))
+	s.minimum = min(200, int(heldOut*0.7))
+	if s.margin = 1; heldOut < manyHeldOut {
+		s.margin = 3
+	}
 	return s, nil
 }
 

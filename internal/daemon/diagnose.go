@@ -14,8 +14,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Diagnose implements status.Reader. Everything in it is computed from the store, so that it never waits for the loop,
-// which may be busy for minutes with a slow classifier.
+// Diagnose implements status.Reader. Everything in it is computed from the store and the last report, so that it
+// never waits for the loop, which may be busy for minutes with a slow classifier.
 func (b backend) Diagnose(ctx context.Context, model string) (drift.Diagnosis, error) {
 	k, err := b.keeper(model)
 	if err != nil {
@@ -41,7 +41,8 @@ func (b backend) Diagnose(ctx context.Context, model string) (drift.Diagnosis, e
 		if err != nil {
 			return err
 		}
-		if err := follow(t, model, x.trail, release.TrainedSeq, row.Applied, func() {}); err != nil {
+		// As far as the report knows, so that this and the last decision judge the same relabels.
+		if err := follow(t, model, x.trail, release.TrainedSeq, d.Report.Seq, func() {}); err != nil {
 			return err
 		}
 		if err := x.run(t); err != nil {

@@ -286,8 +286,8 @@ func TestProofGivesUpInTime(t *testing.T) {
 	scorer := drift.NewScorer(s.start(t))
 	defer scorer.Close()
 	start := time.Now()
-	facts, why, err := proof{scorer: scorer, gate: "label", promote: PromoteConfig{VerifyWithin: unit.Duration(300 * time.Millisecond)}.WithDefaults(), release: newDigest, probes: asked(30, 10)}.run(t.Context())
-	if why == "" || err != nil || facts.Tries < 1 { // how many fit depends on the machine; that it tries again is proved above
+	facts, why, err := proof{scorer: scorer, gate: "label", promote: PromoteConfig{VerifyWithin: unit.Duration(3 * time.Second)}.WithDefaults(), release: newDigest, probes: asked(30, 10)}.run(t.Context())
+	if why == "" || err != nil || facts.Tries < 2 { // one takes half a second on a busy machine
 		t.Errorf("%q, %v, %+v", why, err, facts)
 	}
 	if took := time.Since(start); took > 10*time.Second {

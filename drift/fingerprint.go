@@ -6,8 +6,9 @@ import (
 )
 
 // Fingerprint names the state of a whole set of labelled items: equal states have equal fingerprints, in whatever
-// order they were reached. It is the exclusive or of one hash per item, the first 16 bytes of its Leaf, so that adding, changing or removing an item
-// moves it in O(1). It tells "nothing new" from "something new"; it is no defence against a forger.
+// order they were reached. It is the exclusive or of one hash per item, the first 16 bytes of its Leaf, so that adding,
+// changing or removing an item moves it in O(1). It tells "nothing new" from "something new"; it is no defence against a
+// forger.
 type Fingerprint [16]byte
 
 // ParseFingerprint reads what String wrote; "" is the empty set.

@@ -72,5 +72,5 @@ func readEvents(ctx context.Context, stream io.Reader, into chan<- Event) {
 			return
 		}
 	}
-	_ = lines.Err() // however the stream ended, its reader subscribes again
+	_ = lines.Err() // however the stream ended, the caller closes the channel
 }

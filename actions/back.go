@@ -88,13 +88,13 @@ func (x *Executor) revert(t *store.Tx, p Plan, sum Summary, done []Outcome) erro
 			return err
 		}
 	}
-	if err := t.SetReleaseState(p.Back.Release, "rolled_back"); err != nil {
+	if err := t.SetReleaseState(p.Model, p.Back.Release, "rolled_back"); err != nil {
 		return err
 	}
-	if err := t.SetReleaseState(p.Champion, "champion"); err != nil || sum.Result.Outcome != RolledBack {
+	if err := t.SetReleaseState(p.Model, p.Champion, "champion"); err != nil || sum.Result.Outcome != RolledBack {
 		return err
 	}
-	r, err := t.Release(p.Champion)
+	r, err := t.Release(p.Model, p.Champion)
 	if err != nil {
 		return err
 	}

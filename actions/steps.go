@@ -24,7 +24,7 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 		if p.Champion == "" || p.Forced {
 			return nil
 		}
-		r, err := t.Release(p.Champion)
+		r, err := t.Release(p.Model, p.Champion)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
 		}
@@ -239,7 +239,7 @@ func (x *Executor) championDir(ctx context.Context, p Plan) (string, error) {
 	}
 	var dir string
 	err := x.Store.View(ctx, func(t *store.Tx) error {
-		r, err := t.Release(p.Champion)
+		r, err := t.Release(p.Model, p.Champion)
 		dir = r.Path
 		return err
 	})

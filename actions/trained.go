@@ -53,7 +53,7 @@ func (x *Executor) unseen(ctx context.Context, p Plan, items []heldItem) ([]drif
 	err := x.Store.View(ctx, func(t *store.Tx) error {
 		runs := []string{p.Run}
 		if p.Champion != "" {
-			r, err := t.Release(p.Champion)
+			r, err := t.Release(p.Model, p.Champion)
 			if err != nil && !errors.Is(err, store.ErrNotFound) {
 				return err
 			}

@@ -311,7 +311,7 @@ func (w *world) model() (m store.Model) {
 
 func (w *world) release(digest string) (r store.Release) {
 	w.t.Helper()
-	w.view(func(tx *store.Tx) (err error) { r, err = tx.Release(digest); return err })
+	w.view(func(tx *store.Tx) (err error) { r, err = tx.Release("m", digest); return err })
 	return r
 }
 

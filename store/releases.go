@@ -16,24 +16,25 @@ type Release struct {
 	Created time.Time
 }
 
-// PutRelease stores a release. The same artifact trained again is the same release, found where it lies now.
+// PutRelease stores a release. The same artifact trained again for the same model is the same release, found where it
+// lies now.
 func (t *Tx) PutRelease(r Release) error {
 	return t.exec(`insert into releases (digest, model, run, path, seq, info, labels, metrics, state, created) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		on conflict (digest) do update set run = excluded.run, path = excluded.path, seq = excluded.seq, info = excluded.info,
+		on conflict (model, digest) do update set run = excluded.run, path = excluded.path, seq = excluded.seq, info = excluded.info,
 		labels = excluded.labels, metrics = excluded.metrics, state = excluded.state`,
 		r.Digest, r.Model, r.Run, r.Path, r.Seq, r.Info, r.Labels, r.Metrics, r.State, stamp(r.Created))
 }
 
 // SetReleaseState moves a release on in its life.
-func (t *Tx) SetReleaseState(digest, state string) error {
-	return t.exec(`update releases set state = ? where digest = ?`, state, digest)
+func (t *Tx) SetReleaseState(model, digest, state string) error {
+	return t.exec(`update releases set state = ? where model = ? and digest = ?`, state, model, digest)
 }
 
 const releaseColumns = `select digest, model, run, path, seq, info, labels, metrics, state, created from releases `
 
-// Release returns one release by digest.
-func (t *Tx) Release(digest string) (Release, error) {
-	rs, err := t.releases(releaseColumns+`where digest = ?`, digest)
+// Release returns one release of a model by digest.
+func (t *Tx) Release(model, digest string) (Release, error) {
+	rs, err := t.releases(releaseColumns+`where model = ? and digest = ?`, model, digest)
 	if err == nil && len(rs) == 0 {
 		err = ErrNotFound
 	}

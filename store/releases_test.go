@@ -17,7 +17,7 @@ func TestReleases(t *testing.T) {
 	two := one
 	two.Digest, two.Run, two.Path, two.Created = "sha256:2", "r2", "/p/r2", noon.Add(time.Hour)
 	update(t, s, func(tx *store.Tx) error {
-		return errors.Join(tx.PutRelease(one), tx.PutRelease(two), tx.SetReleaseState("sha256:1", "champion"))
+		return errors.Join(tx.PutRelease(one), tx.PutRelease(two), tx.SetReleaseState("m", "sha256:1", "champion"))
 	})
 	one.State = "champion"
 	list := func() []store.Release {
@@ -31,10 +31,19 @@ func TestReleases(t *testing.T) {
 	again.Run, again.Path, again.State, again.Created = "r3", "/p/r3", "candidate", noon.Add(2*time.Hour)
 	update(t, s, func(tx *store.Tx) error { return tx.PutRelease(again) })
 	again.Created = noon
-	if got := view(t, s, func(tx *store.Tx) (store.Release, error) { return tx.Release("sha256:1") }); got != again {
+	if got := view(t, s, func(tx *store.Tx) (store.Release, error) { return tx.Release("m", "sha256:1") }); got != again {
 		t.Error(cmp.Diff(again, got))
 	}
-	err := s.View(t.Context(), func(tx *store.Tx) error { _, err := tx.Release("sha256:3"); return err })
+	// And for another model it is another release.
+	other := again
+	other.Model, other.Path, other.State = "n", "/n/r3", "rejected"
+	update(t, s, func(tx *store.Tx) error { return tx.PutRelease(other) })
+	for _, want := range []store.Release{again, other} {
+		if got := view(t, s, func(tx *store.Tx) (store.Release, error) { return tx.Release(want.Model, want.Digest) }); got != want {
+			t.Error(cmp.Diff(want, got))
+		}
+	}
+	err := s.View(t.Context(), func(tx *store.Tx) error { _, err := tx.Release("m", "sha256:3"); return err })
 	if !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("an unknown release: %v", err)
 	}

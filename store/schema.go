@@ -80,10 +80,11 @@ create table predictions (
 	confidence real not null, -- of the gating answer, 0 where the service tells none
 	primary key (model, release, item, text_hash)
 ) strict, without rowid;
-create table releases (
-	digest text primary key,
-	model text not null, run text not null, path text not null, seq integer not null, info text not null,
-	labels text not null, metrics text not null, state text not null, created text not null
+create table releases ( -- two models that train alike have the same digest, each a release of its own
+	model text not null, digest text not null,
+	run text not null, path text not null, seq integer not null, info text not null,
+	labels text not null, metrics text not null, state text not null, created text not null,
+	primary key (model, digest)
 ) strict;
 create index releases_model on releases (model, created);
 create table trained ( -- which items a run trained on, for as long as its release may serve

@@ -73,7 +73,7 @@ func championLabels(ctx context.Context, s *store.Store, model string) (labels m
 		if err != nil || row.Champion == "" {
 			return err
 		}
-		r, err := t.Release(row.Champion)
+		r, err := t.Release(row.Name, row.Champion)
 		if err != nil {
 			return err
 		}

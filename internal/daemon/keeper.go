@@ -306,7 +306,7 @@ func lastDecision(t *store.Tx, model string) (*policy.Decision, error) {
 
 // champion is what the monitor must know of the serving release.
 func champion(t *store.Tx, row store.Model) (drift.Release, error) {
-	r, err := t.Release(row.Champion)
+	r, err := t.Release(row.Name, row.Champion)
 	if err != nil {
 		return drift.Release{}, err
 	}

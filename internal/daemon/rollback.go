@@ -49,7 +49,7 @@ func promotion(t *store.Tx, row store.Model) (plan actions.Plan, err error) {
 	if row.Previous == "" || row.Previous == row.Champion {
 		return plan, &lostError{"there was no other release before"}
 	}
-	former, err := t.Release(row.Previous)
+	former, err := t.Release(row.Name, row.Previous)
 	if errors.Is(err, store.ErrNotFound) {
 		return plan, &lostError{"release " + actions.Short(row.Previous) + ", which served before, is not on record any more"}
 	}
@@ -59,7 +59,7 @@ func promotion(t *store.Tx, row store.Model) (plan actions.Plan, err error) {
 	if _, err := os.Stat(former.Path); err != nil {
 		return plan, &lostError{fmt.Sprintf("the files of release %s, which served before, are gone: %v", actions.Short(row.Previous), err)}
 	}
-	serving, err := t.Release(row.Champion)
+	serving, err := t.Release(row.Name, row.Champion)
 	if err != nil {
 		return plan, err
 	}

@@ -204,7 +204,7 @@ func (w *world) lose() {
 		if err != nil {
 			return err
 		}
-		former, err := t.Release(row.Previous)
+		former, err := t.Release(row.Name, row.Previous)
 		if err != nil {
 			return err
 		}

@@ -206,12 +206,14 @@ func ValidatePipeline(steps []StepConfig) check.Problems {
 		validateCommand(&p, here, s)
 	}
 	order := []Builtin{DoExport, DoGate, DoRelease, DoVerify}
-	if _, ok := at[DoRelease]; ok {
-		for _, need := range []Builtin{DoGate, DoVerify} {
-			if _, ok := at[need]; !ok {
-				p.Errorf("", "add {do: "+string(need)+"}", "the pipeline releases without %s: nothing would prove the new model", need)
-			}
+	var missing, cures []string
+	for _, need := range order[1:] { // the data may come by another way
+		if _, ok := at[need]; !ok {
+			missing, cures = append(missing, string(need)), append(cures, "{do: "+string(need)+"}")
 		}
+	}
+	if len(missing) > 0 && len(p) == 0 {
+		p.Errorf("", "add "+strings.Join(cures, " and "), "the pipeline lacks %s: its models would never be both proved and deployed", strings.Join(missing, ", "))
 	}
 	for i, later := range order {
 		for _, earlier := range order[:i] {

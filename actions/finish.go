@@ -54,7 +54,7 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 			sum.Serving = p.Back.Release
 		}
 	}
-	promoted := a.Result.Outcome == Promoted && released(p)
+	promoted := a.Result.Outcome == Promoted
 	if promoted {
 		sum.Serving = sum.Release
 		sum.Result.Reason = gateReason(done)
@@ -109,16 +109,6 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 	return nil
 }
 
-// released says whether the plan deploys at all: a pipeline may end before.
-func released(p Plan) bool {
-	for _, s := range p.Steps {
-		if s.Do == DoRelease {
-			return true
-		}
-	}
-	return false
-}
-
 func gateReason(done []Outcome) string {
 	for i := len(done) - 1; i >= 0; i-- {
 		if done[i].Facts.Gate != nil {
@@ -150,16 +140,16 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 		}
 	}
 	if before.Previous != "" && before.Previous != sum.Release {
-		if err := t.SetReleaseState(before.Previous, "retired"); err != nil {
+		if err := t.SetReleaseState(p.Model, before.Previous, "retired"); err != nil {
 			return err
 		}
 	}
 	if p.Champion != "" {
-		if err := t.SetReleaseState(p.Champion, "previous"); err != nil {
+		if err := t.SetReleaseState(p.Model, p.Champion, "previous"); err != nil {
 			return err
 		}
 	}
-	if err := t.SetReleaseState(sum.Release, "champion"); err != nil {
+	if err := t.SetReleaseState(p.Model, sum.Release, "champion"); err != nil {
 		return err
 	}
 	return x.notify(t, notify.ModelDeployed, p.Model, p.Run, notify.Deployed{
@@ -172,18 +162,18 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 
 // refuse tells of a candidate that did not become the champion, if there was one.
 func (x *Executor) refuse(t *store.Tx, p Plan, sum Summary, done []Outcome) error {
-	if sum.Release == "" || sum.Release == p.Champion || sum.Result.Outcome == Promoted { // a pipeline without a release
+	if sum.Release == "" || sum.Release == p.Champion {
 		return nil
 	}
 	state := "rejected"
 	if sum.Result.Outcome == RolledBack {
 		state = "rolled_back"
 	}
-	if err := t.SetReleaseState(sum.Release, state); err != nil {
+	if err := t.SetReleaseState(p.Model, sum.Release, state); err != nil {
 		return err
 	}
 	if sum.Result.Outcome == RolledBack {
-		r, err := t.Release(p.Champion)
+		r, err := t.Release(p.Model, p.Champion)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}

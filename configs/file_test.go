@@ -88,7 +88,7 @@ func TestPathsStartAtTheFile(t *testing.T) {
 	t.Parallel()
 	l := load(t, strings.NewReplacer(
 		"state: state", "state: state\nnats: {url: nats://host:4222, credentials_file: creds/nats, tls: {ca_file: ca.pem, cert_file: /etc/cert.pem, key_file: key.pem}}",
-		"    serving:", "    heldout: {salt_file: salt}\n    pipeline:\n      default:\n        - {name: a, exec: [x], dir: work}\n        - {name: b, exec: [x]}\n    serving:",
+		"    serving:", "    heldout: {salt_file: salt}\n    pipeline:\n      default:\n        - {name: a, exec: [x], dir: work}\n        - {name: b, exec: [x]}\n        - {do: gate}\n        - {do: release}\n        - {do: verify}\n    serving:",
 	).Replace(good))
 	dir, m := filepath.Dir(l.Path), l.File.Models["news"]
 	got := []string{

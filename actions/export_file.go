@@ -6,11 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash"
-	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
 
 	"github.com/retraind/retraind/drift"
 )
@@ -18,11 +18,27 @@ import (
 // exportFile is one file on its way, with its digest and its tree.
 type exportFile struct {
 	*renameio.PendingFile
-	buf    *bufio.Writer
-	line   []byte // the last one, for its memory
-	sum    hash.Hash
-	leaves leaves
-	root   string // of the tree, once it is finished
+	buf           *bufio.Writer
+	line          []byte // the last one, for its memory
+	sum           hash.Hash
+	leaves        leaves
+	root          string // of the tree, once it is finished
+	written, sent int64  // bytes: given to the kernel, and on their way to the disk
+}
+
+// sendAfter is how many bytes are sent to the disk at a time.
+const sendAfter = 4 << 20
+
+// Write implements io.Writer. What was written is sent to the disk while more is read, so that in the end there is little
+// to wait for.
+func (f *exportFile) Write(p []byte) (int, error) {
+	n, err := f.PendingFile.Write(p)
+	f.sum.Write(p[:n]) // a hash never fails to write
+	if f.written += int64(n); f.written-f.sent >= sendAfter {
+		_ = unix.SyncFileRange(int(f.Fd()), f.sent, f.written-f.sent, unix.SYNC_FILE_RANGE_WRITE) // no more than a hint: fsync tells
+		f.sent = f.written
+	}
+	return n, err
 }
 
 func newExportFile(dir, name string) (*exportFile, error) {
@@ -30,9 +46,9 @@ func newExportFile(dir, name string) (*exportFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
-	sum := sha256.New()
-	buf := bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<17)
-	return &exportFile{PendingFile: f, buf: buf, sum: sum, leaves: leaves{dir: dir}}, nil
+	out := &exportFile{PendingFile: f, sum: sha256.New(), leaves: leaves{dir: dir}}
+	out.buf = bufio.NewWriterSize(out, 1<<17)
+	return out, nil
 }
 
 func (f *exportFile) add(targets []drift.Target, row Row, hash string, leaf [sha256.Size]byte) error {

@@ -34,6 +34,8 @@ var rows = []row{
 	{Name: "writers, 32, the log (peer: no capture)", Package: "./watch", Bench: "BenchmarkWriters/logical/32", Metric: "tx/s", Peer: "BenchmarkWriters/none/32", Goal: new(0.95), GoalIsRatio: true, MoreIsWell: true},
 	{Name: "writers, 8, pg_notify a row (peer: no capture)", Package: "./watch", Bench: "BenchmarkWriters/notify/8", Metric: "tx/s", Peer: "BenchmarkWriters/none/8"},
 	{Name: "writers, 32, pg_notify a row (peer: no capture)", Package: "./watch", Bench: "BenchmarkWriters/notify/32", Metric: "tx/s", Peer: "BenchmarkWriters/none/32"},
+	{Name: "writers, 8, a trigger that does nothing (peer: no capture)", Package: "./watch", Bench: "BenchmarkWriters/empty/8", Metric: "tx/s", Peer: "BenchmarkWriters/none/8"},
+	{Name: "writers, 32, a trigger that does nothing (peer: no capture)", Package: "./watch", Bench: "BenchmarkWriters/empty/32", Metric: "tx/s", Peer: "BenchmarkWriters/none/32"},
 	{Name: "writers, 8, a trigger that only inserts (peer: no capture)", Package: "./watch", Bench: "BenchmarkWriters/least/8", Metric: "tx/s", Peer: "BenchmarkWriters/none/8"},
 	{Name: "writers, 32, a trigger that only inserts (peer: no capture)", Package: "./watch", Bench: "BenchmarkWriters/least/32", Metric: "tx/s", Peer: "BenchmarkWriters/none/32"},
 	{Name: "writers of no label, triggers (peer: no capture)", Package: "./watch", Bench: "BenchmarkWritersElsewhere/outbox/8", Metric: "tx/s", Peer: "BenchmarkWritersElsewhere/none/8", Goal: new(0.95), GoalIsRatio: true, MoreIsWell: true},

@@ -57,18 +57,16 @@ func (k *keeper) round(ctx context.Context, record bool) (next time.Time, err er
 	if h.Probation, err = k.trial(ctx, report, now); err != nil {
 		return time.Time{}, err
 	}
-	d := k.rule.policy.Decide(report, h, now)
-	if report.Suspicion, err = k.suspicion(ctx, report, h, d, now); err != nil {
+	judged := k.suspected.seq
+	d, err := k.suspicion(ctx, &report, h, k.rule.policy.Decide(report, h, now), now)
+	if err != nil {
 		return time.Time{}, err
-	}
-	if report.Suspicion != nil {
-		d = k.rule.policy.Decide(report, h, now)
 	}
 	k.before = &d
 	last := k.last
 	edge := last == nil || essence(*last) != essence(d)
 	k.setView(func(v *view) { v.report, v.decision, v.trial = &report, &d, h.Probation })
-	if record || edge || scored > 0 || k.monitor.Seq() != before {
+	if record || edge || scored > 0 || k.monitor.Seq() != before || k.suspected.seq != judged {
 		err := k.record(ctx, report, d, last, fresh)
 		if errors.Is(err, errStale) {
 			k.monitor = nil
@@ -436,6 +434,9 @@ func (k *keeper) nextTurn(now time.Time, r drift.Report, d policy.Decision) time
 		for _, c := range k.beside.Last.Conditions {
 			earlier(c.Trips)
 		}
+	}
+	if s := k.suspected; r.Suspicion != nil && s.seq != r.Seq {
+		earlier(s.again)
 	}
 	if k.reading() { // the end of it is no change of a label
 		earlier(now.Add(time.Second))

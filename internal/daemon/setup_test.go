@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -124,6 +125,7 @@ type world struct {
 	listen   string
 	labels   string // the labels section, "" for the table
 	trial    string // probation, "" for none
+	suspects string // suspicious_labels, "" for ignore
 }
 
 func setup(t testing.TB) *world {
@@ -195,10 +197,10 @@ models:
     serving: {classify: "http://%s/classify", health: "http://%s/health", timeout: %s%s}
     evaluate: %s
     retrain_when: %s
-    limits: {cooldown: 0s, budget: "", breaker: 0, suspicious_labels: ignore}%s
+    limits: {cooldown: 0s, budget: "", breaker: 0, suspicious_labels: %s}%s
     pipeline: {default: %s}
     promote: {gate: not_worse, margin: 20, verify_within: 5s}
-`, w.state, w.listen, w.nats, model, labels, filepath.Join(w.dir, "salt"), w.service.address, w.service.address, w.timeout, w.serving, w.evaluate, w.when, hours, steps)
+`, w.state, w.listen, w.nats, model, labels, filepath.Join(w.dir, "salt"), w.service.address, w.service.address, w.timeout, w.serving, w.evaluate, w.when, cmp.Or(w.suspects, "ignore"), hours, steps)
 }
 
 // usual is the usual pipeline, with more steps before the training.

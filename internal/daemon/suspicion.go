@@ -12,12 +12,20 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// suspected remembers how the relabels up to a change were judged: a retrain that waits for its window is decided on
-// many times.
+// suspected is how the relabels up to a change were judged, and when they are judged again if more came.
 type suspected struct {
 	seq   int64
+	again time.Time
 	found *drift.Suspicion
 }
+
+const (
+	// judgeEvery is how soon a retrain that waits is judged again: it is decided on at each change, and a judgement reads
+	// thousands of texts.
+	judgeEvery = time.Second
+	// judgeRest is how many times as long as a judgement took the next one waits at least.
+	judgeRest = 10
+)
 
 // leave takes a stored change into a trail.
 func leave(trail *drift.Trail, c store.Change) {
@@ -48,22 +56,30 @@ func follow(t *store.Tx, model string, trail *drift.Trail, after, upTo int64, be
 	return nil
 }
 
-// suspicion judges the relabels when a retrain would be due because of them. A retrain that somebody demanded is not
-// held up: who demands one has looked.
-func (k *keeper) suspicion(ctx context.Context, r drift.Report, h policy.History, d policy.Decision, now time.Time) (*drift.Suspicion, error) {
+// suspicion judges the relabels when a retrain would be due because of them, and decides with what it found. A retrain
+// that somebody demanded is not held up: who demands one has looked. One that waits may be told the last judgement; none
+// begins on an old one.
+func (k *keeper) suspicion(ctx context.Context, r *drift.Report, h policy.History, d policy.Decision, now time.Time) (policy.Decision, error) {
 	if d.Verdict != policy.VerdictRetrain || d.Forced || r.Release == "" {
-		return nil, nil
+		return d, nil
 	}
-	if k.suspected.found != nil && k.suspected.seq == k.monitor.Seq() {
-		return k.suspected.found, nil
+	if k.suspected.found != nil {
+		r.Suspicion = k.suspected.found
+		d = k.rule.policy.Decide(*r, h, now)
+		if k.suspected.seq == k.monitor.Seq() || now.Before(k.suspected.again) && !d.Start() {
+			return d, nil
+		}
 	}
-	x := judge{name: k.name, rule: k.rule, trail: k.trail, history: h, now: now, report: r, beat: k.beat}
+	began := time.Now()
+	r.Suspicion = nil
+	x := judge{name: k.name, rule: k.rule, trail: k.trail, history: h, now: now, report: *r, beat: k.beat}
 	err := k.d.store.View(ctx, func(t *store.Tx) error { return x.run(t) })
 	if err != nil {
-		return nil, err
+		return d, err
 	}
-	k.suspected = suspected{k.monitor.Seq(), &x.found}
-	return &x.found, nil
+	k.suspected = suspected{k.monitor.Seq(), now.Add(max(judgeEvery, judgeRest*time.Since(began))), &x.found}
+	r.Suspicion = k.suspected.found
+	return k.rule.policy.Decide(*r, h, now), nil
 }
 
 // judge asks model and neighbours about the relabels of each source that made most of them.

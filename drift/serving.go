@@ -169,7 +169,7 @@ func checkURL(p *check.Problems, path, raw string) {
 		example = "http://localhost:8082/classify/batch"
 	}
 	if raw == "" {
-		p.Errorf(path, "for example "+example, "no URL is given")
+		p.Errorf(path, "for example "+example, "%s names no URL", path)
 		return
 	}
 	u, err := url.Parse(raw)

@@ -202,19 +202,24 @@ func (s *schema) body(event string) string {
 	values := func(text string) string {
 		return fmt.Sprintf("('update', %s, %s, %s, %s, %s, %s)", s.key("NEW"), s.labels("OLD"), s.labels("NEW"), text, s.author("NEW", true), originSetting)
 	}
-	text := ""
+	usual, text := unchanged(s.cfg.ID...), ""
 	if len(s.cfg.Text) > 0 {
+		usual += " AND " + unchanged(s.cfg.Text...)
 		text = fmt.Sprintf("  ELSIF NOT %s THEN\n    %s\n    VALUES %s;\n", unchanged(s.cfg.Text...), into, values("true"))
 	}
 	return fmt.Sprintf(`BEGIN
-  IF NOT %[1]s THEN
+  -- Each expression is prepared anew in each transaction: a change of a label meets two, one here and one at the end.
+  IF %[11]s AND NOT %[5]s THEN
+    %[2]s
+    VALUES %[6]s;
+  ELSIF NOT %[1]s THEN
     -- A new key is a delete and an insert.
     %[2]s
     VALUES %[3]s;
-%[4]s  ELSIF NOT %[5]s THEN
-    %[2]s
-    VALUES %[6]s;
-  ELSE
+%[4]s  ELSE
+    RETURN NULL;
+  END IF;
+  IF %[12]s AND pg_catalog.currval(%[7]s::pg_catalog.regclass) OPERATOR(pg_catalog.%%) %[8]d OPERATOR(pg_catalog.<>) 0 THEN
     RETURN NULL;
   END IF;
   IF pg_catalog.currval(%[7]s::pg_catalog.regclass) OPERATOR(pg_catalog.%%) %[8]d OPERATOR(pg_catalog.=) 0 THEN
@@ -222,7 +227,7 @@ func (s *schema) body(event string) string {
   END IF;
 %[10]s  RETURN NULL;
 END `, unchanged(s.cfg.ID...), into, s.rekeyed("NULL", s.labels("OLD"), s.labels("NEW")), text, unchanged(labels...), values("false"),
-		literal(s.sequence()), boundEvery, s.function("bound"), s.ring())
+		literal(s.sequence()), boundEvery, s.function("bound"), s.ring(), usual, s.awake())
 }
 
 // rekeyed are the two rows of an item that has got another key.
@@ -283,8 +288,13 @@ END `, declare.String(), work, literal(s.sequence()), boundEvery, s.function("bo
 // one expression, which nothing interrupts: were it kept until the commit, a long transaction would keep the listener
 // from arming the bell. What a writer found free and commits later, the listener looks for when it goes to sleep.
 func (s *schema) ring() string {
-	return fmt.Sprintf(`  IF NOT (pg_catalog.pg_try_advisory_lock_shared(%[1]d, %[2]d) AND pg_catalog.pg_advisory_unlock_shared(%[1]d, %[2]d)) THEN
-    PERFORM pg_catalog.pg_notify(%[3]s, '');
+	return fmt.Sprintf(`  IF NOT %s THEN
+    PERFORM pg_catalog.pg_notify(%s, '');
   END IF;
-`, lockClass, lockObject(s.model), literal(channel(s.model)))
+`, s.awake(), literal(channel(s.model)))
+}
+
+// awake is true while nobody sleeps at the doorbell.
+func (s *schema) awake() string {
+	return fmt.Sprintf("(pg_catalog.pg_try_advisory_lock_shared(%[1]d, %[2]d) AND pg_catalog.pg_advisory_unlock_shared(%[1]d, %[2]d))", lockClass, lockObject(s.model))
 }

@@ -11,8 +11,8 @@ import (
 	"slices"
 )
 
-// Seen remembers which items and texts a release was trained on, 16 bytes for each: the first 8 of a SHA-256 over the
-// id, and of the group hash. Among a million of each a false match has a chance of one in ten million. The zero value is
+// Seen remembers items and their texts, such as those that a release was trained on, in 16 bytes for each: the first 8 of
+// a SHA-256 over the id, and of the group hash. Among a million of each a false match has a chance of one in ten million. The zero value is
 // empty; it is written by one goroutine, then read by any.
 type Seen struct {
 	ids, groups []uint64
@@ -34,10 +34,16 @@ func (s *Seen) Add(id, group string) {
 func (s *Seen) Len() int { return max(len(s.ids), len(s.groups)) }
 
 // Has says whether the item, or a text of its group, was noted. Call it after Sort, MarshalBinary or UnmarshalBinary.
-func (s *Seen) Has(id, group string) bool {
-	if _, ok := slices.BinarySearch(s.ids, short(id)); ok {
-		return true
-	}
+func (s *Seen) Has(id, group string) bool { return s.HasItem(id) || s.HasGroup(group) }
+
+// HasItem says whether the item was noted, whatever its text.
+func (s *Seen) HasItem(id string) bool {
+	_, ok := slices.BinarySearch(s.ids, short(id))
+	return ok
+}
+
+// HasGroup says whether a text of the group was noted.
+func (s *Seen) HasGroup(group string) bool {
 	_, ok := slices.BinarySearch(s.groups, short(group))
 	return ok && group != ""
 }

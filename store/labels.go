@@ -119,23 +119,40 @@ func (t *Tx) NextSweep(model string) (int64, error) {
 // HeldOut yields the held-out items, by id.
 func (t *Tx) HeldOut(model string) iter.Seq2[Item, error] { return t.items(model, "and heldout = 1") }
 
+// HeldOutKeys calls f for each held-out item with its id and group, in no order.
+func (t *Tx) HeldOutKeys(model string, f func(id, group string)) error {
+	return t.each(`select id, grp from items where model = ? and heldout = 1`, []any{model}, func(scan func(...any) error) error {
+		var id, group string
+		err := scan(&id, &group)
+		if err == nil {
+			f(id, group)
+		}
+		return err
+	})
+}
+
 // Items yields all items, by id.
 func (t *Tx) Items(model string) iter.Seq2[Item, error] { return t.items(model, "") }
 
 // Brought yields the items that events brought, by id.
 func (t *Tx) Brought(model string) iter.Seq2[Item, error] {
-	return t.items(model, "and source <> ''")
+	return t.few(model, "source <> ''")
 }
 
 // Relabelled yields the table's items whose label events have changed, by id.
 func (t *Tx) Relabelled(model string) iter.Seq2[Item, error] {
-	return t.items(model, "and base <> 'null'")
+	return t.few(model, "base <> 'null'")
+}
+
+// few yields the items of which a partial index knows. Asked for in the order of ids alone, all would be read.
+func (t *Tx) few(model, where string) iter.Seq2[Item, error] {
+	return t.items(model, "and id in (select id from items where model = ?1 and "+where+")")
 }
 
 func (t *Tx) items(model, where string) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		stop := fmt.Errorf("stop")
-		err := t.each(`select `+itemColumns+` from items where model = ? `+where+` order by id`, []any{model}, func(scan func(...any) error) error {
+		err := t.each(`select `+itemColumns+` from items where model = ?1 `+where+` order by id`, []any{model}, func(scan func(...any) error) error {
 			it, err := scanItem(scan)
 			if err != nil {
 				return err

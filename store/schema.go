@@ -49,7 +49,9 @@ create table items (
 	sweep integer not null,      -- the last full read that saw it
 	primary key (model, id)
 ) strict, without rowid;
-create index items_heldout on items (model, heldout) where heldout = 1;
+create index items_heldout on items (model, heldout, grp) where heldout = 1;
+create index items_brought on items (model, source) where source <> '';
+create index items_relabelled on items (model, base) where base <> 'null';
 create table seen (             -- events that have a name, by it
 	model text not null, source text not null, key text not null, stored text not null,
 	primary key (model, source, key)

@@ -180,11 +180,11 @@ func (x exporter) sided(ctx context.Context) iter.Seq2[actions.Row, error] {
 				if err != nil {
 					return err
 				}
-				row, err := x.row(t, it)
+				row, err := x.row(t, it, heldout)
 				if err != nil {
 					return err
 				}
-				row.Duplicate = row.Side != drift.SideTest && heldout[row.Group]
+				row.Duplicate = row.Side != drift.SideTest && heldout.HasGroup(row.Group)
 				if !yield(row, nil) {
 					return errStop
 				}
@@ -204,16 +204,14 @@ func (x exporter) view(ctx context.Context, f func(*store.Tx) error) error {
 	return x.store.View(ctx, f)
 }
 
-// heldout are the groups that must not be trained on. Where the share decides and nothing was ever edited a group lies on
-// one side; a file may name one of two items with the same text.
-func (x exporter) heldout(t *store.Tx) (map[string]bool, error) {
-	out := map[string]bool{}
+// heldout are the items that are held out in the store, and the groups that must not be trained on. Where the share
+// decides and nothing was ever edited a group lies on one side; a file may name one of two items with the same text.
+func (x exporter) heldout(t *store.Tx) (*drift.Seen, error) {
+	out := &drift.Seen{}
+	defer out.Sort()
 	if t != nil {
-		for it, err := range t.HeldOut(x.model) {
-			if err != nil {
-				return nil, err
-			}
-			out[it.Group] = true
+		if err := t.HeldOutKeys(x.model, out.Add); err != nil {
+			return nil, err
 		}
 	}
 	if x.split.FileDigest() == "" {
@@ -224,23 +222,26 @@ func (x exporter) heldout(t *store.Tx) (map[string]bool, error) {
 			return nil, err
 		}
 		if group, heldout := x.split.Place(it.ID, it.Text); heldout {
-			out[group] = true
+			out.Add("", group)
 		}
 	}
 	return out, nil
 }
 
-func (x exporter) row(t *store.Tx, it watch.Item) (actions.Row, error) {
+// row asks the store about few items alone, since that takes longer than all the rest: about those that the split holds
+// out and the store does not.
+func (x exporter) row(t *store.Tx, it watch.Item, stored *drift.Seen) (row actions.Row, err error) {
 	place := x.split.Find(it.ID, it.Text)
 	heldout := place.Heldout
-	if t != nil {
-		side, known, err := t.Side(x.model, it.ID)
-		if err != nil {
-			return actions.Row{}, err
+	side := stored.HasItem(it.ID)
+	known := side
+	if !known && heldout && t != nil {
+		if side, known, err = t.Side(x.model, it.ID); err != nil {
+			return row, err
 		}
-		if known {
-			heldout = x.split.Follows(it.ID, place.Group, side)
-		}
+	}
+	if known {
+		heldout = x.split.Follows(it.ID, place.Group, side)
 	}
 	it.Labels, _ = drift.CanonicalLabels(x.targets, it.Labels) // what is no label was told of when it was read
 	return actions.Row{Item: it, Group: place.Group, Side: place.Side(heldout)}, nil

@@ -1,0 +1,33 @@
+package daemon_test
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/retraind/retraind/status"
+)
+
+// BenchmarkBacklog is how fast a daemon takes in what was written while it was away, until a decision knows all of it:
+// the first read of a whole table, and a change of each label, through the outbox, the store and the monitor.
+func BenchmarkBacklog(b *testing.B) {
+	const rows = 200_000
+	w := alone(b)
+	w.dsn = manyRows(b, rows)
+	w.sql(migration(b))
+	_ = filepath.Join
+	knows := func(name string, seq int64) {
+		start := time.Now()
+		r := w.start()
+		r.model("everything to be known", func(m status.Model) bool { return m.Report != nil && m.Report.Seq >= seq })
+		rate := rows / time.Since(start).Seconds()
+		r.stop()
+		b.Run(name, func(b *testing.B) {
+			b.ReportMetric(rate, "changes/s")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+	knows("table", rows)
+	w.sql("update items set category = 'c' || (id + 1) % 20")
+	knows("outbox", 2*rows)
+}

@@ -135,12 +135,12 @@ func newWorld(t *testing.T) *world {
 		w.source.list = append(w.source.list, row(fmt.Sprint(i), titled(i), fmt.Sprint("category ", i%3), i < 60))
 	}
 	w.update(func(tx *store.Tx) error {
-		for _, r := range w.source.list {
+		for i, r := range w.source.list {
 			it := store.Item{ID: r.ID, Heldout: r.Side == drift.SideTest, Group: r.Group, TextHash: drift.TextHash(r.Text), Text: r.Text, Labels: r.Labels, At: sealedAt}
-			if err := tx.PutItem("m", it, 1); err != nil {
+			if err := tx.PutItems("m", it); err != nil {
 				return err
 			}
-			if _, err := tx.AddChange("m", store.Change{Source: "s", Key: r.ID, Op: string(watch.OpPut), Item: r.ID, New: r.Labels, At: sealedAt}, sealedAt); err != nil {
+			if err := tx.AddChanges("m", []store.Change{{N: int64(i + 1), Source: "s", Key: r.ID, Op: string(watch.OpPut), Item: r.ID, New: r.Labels, At: sealedAt}}, sealedAt); err != nil {
 				return err
 			}
 		}

@@ -38,7 +38,7 @@ func TestFullDiskLosesNothing(t *testing.T) {
 	s := openIn(t, filepath.Join(dir, "state"))
 	add := func(n int) error {
 		return s.Update(t.Context(), "changes", func(tx *store.Tx) error {
-			_, err := tx.AddChange("m", store.Change{Source: "s", Key: fmt.Sprint(n), Op: "put", Item: fmt.Sprint(n), New: map[string]string{"l": strings.Repeat("x", 2000)}, At: noon}, noon)
+			_, err := add(tx, "m", store.Change{Source: "s", Key: fmt.Sprint(n), Op: "put", Item: fmt.Sprint(n), New: map[string]string{"l": strings.Repeat("x", 2000)}, At: noon})
 			return err
 		})
 	}

@@ -38,6 +38,7 @@ type Item struct {
 	Seq      int64             // its last change
 	Touched  int64             // its last change by others than retraind, 0 if there was none
 	At       time.Time
+	Sweep    int64 // the last full read that saw it
 }
 
 // Item returns one item, ErrNotFound if it was never seen or is gone.
@@ -47,37 +48,54 @@ func (t *Tx) Item(model, id string) (Item, error) {
 	return it, noRows(err)
 }
 
-const itemColumns = `id, heldout, grp, text_hash, born, text, labels, base, source, seq, touched, at`
+const itemColumns = `id, heldout, grp, text_hash, born, text, labels, base, source, seq, touched, at, sweep`
 
 func scanItem(scan func(...any) error) (it Item, err error) {
 	var text, labels, base, at string
-	if err := scan(&it.ID, &it.Heldout, &it.Group, &it.TextHash, &it.Born, &text, &labels, &base, &it.Source, &it.Seq, &it.Touched, &at); err != nil {
+	if err := scan(&it.ID, &it.Heldout, &it.Group, &it.TextHash, &it.Born, &text, &labels, &base, &it.Source, &it.Seq, &it.Touched, &at, &it.Sweep); err != nil {
 		return it, err
 	}
 	it.At = unstamp(at)
-	if base != "null" {
-		if err := json.Unmarshal([]byte(base), &it.Base); err != nil {
-			return it, err
+	if it.Text, err = decodeMap(text); err != nil {
+		return it, err
+	}
+	if it.Labels, err = decodeMap(labels); err != nil {
+		return it, err
+	}
+	it.Base, err = decodeMap(base)
+	return it, err
+}
+
+// States are those of the named items that are known, by id, without their texts.
+func (t *Tx) States(model string, ids []string) (map[string]Item, error) {
+	out := make(map[string]Item, len(ids))
+	err := t.lookUp(`select id, heldout, grp, text_hash, born, 'null', labels, base, source, seq, touched, at, sweep from items where model = ? and id in `, []any{model}, ids, func(scan func(...any) error) error {
+		it, err := scanItem(scan)
+		out[it.ID] = it
+		return err
+	})
+	return out, err
+}
+
+// PutItems stores items. One without a text keeps the text that it has.
+func (t *Tx) PutItems(model string, items ...Item) error {
+	args := make([]any, 0, 14*len(items))
+	for i := range items {
+		it, text := &items[i], "null"
+		if it.Heldout || it.Source != "" {
+			text = encodeMap(it.Text)
 		}
+		args = append(args, model, it.ID, it.Heldout, it.Group, it.TextHash, it.Born, text, encodeMap(it.Labels), encodeMap(it.Base), it.Source, it.Seq, it.Touched, stamp(it.At), it.Sweep)
 	}
-	return it, decode2(text, &it.Text, labels, &it.Labels)
-}
-
-// PutItem stores an item; sweep marks it as seen by the full read of that number.
-func (t *Tx) PutItem(model string, it Item, sweep int64) error {
-	text := "null"
-	if it.Heldout || it.Source != "" {
-		text = encode(it.Text)
-	}
-	return t.exec(`insert into items (model, id, heldout, grp, text_hash, born, text, labels, base, source, seq, touched, at, sweep) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	return t.insert(`insert into items (model, id, heldout, grp, text_hash, born, text, labels, base, source, seq, touched, at, sweep)`, 14, `
 		on conflict (model, id) do update set heldout = excluded.heldout, grp = excluded.grp, text_hash = excluded.text_hash, born = excluded.born,
-		text = excluded.text, labels = excluded.labels, base = excluded.base, source = excluded.source, seq = excluded.seq, touched = excluded.touched, at = excluded.at, sweep = excluded.sweep`,
-		model, it.ID, it.Heldout, it.Group, it.TextHash, it.Born, text, encode(it.Labels), encode(it.Base), it.Source, it.Seq, it.Touched, stamp(it.At), sweep)
+		text = iif(excluded.text = 'null' and (excluded.heldout or excluded.source <> ''), text, excluded.text),
+		labels = excluded.labels, base = excluded.base, source = excluded.source, seq = excluded.seq, touched = excluded.touched, at = excluded.at, sweep = excluded.sweep`, args)
 }
 
-// TouchItem marks an unchanged item as seen by a full read.
-func (t *Tx) TouchItem(model, id string, sweep int64) error {
-	return t.exec(`update items set sweep = ? where model = ? and id = ?`, sweep, model, id)
+// TouchItems marks unchanged items as seen by a full read.
+func (t *Tx) TouchItems(model string, ids []string, sweep int64) error {
+	return t.change(`update items set sweep = ? where model = ? and id in `, []any{sweep, model}, ids)
 }
 
 // DeleteItem forgets an item.
@@ -184,18 +202,31 @@ type Change struct {
 	Origin   string
 }
 
-// AddChange stores a change once and returns its number, 0 when it was stored before.
-func (t *Tx) AddChange(model string, c Change, now time.Time) (int64, error) {
-	res, err := t.tx.ExecContext(t.ctx, `insert into changes (model, source, key, op, item, heldout, grp, text_hash, old, new, at, author, origin, stored)
-		values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (model, source, key) do nothing`,
-		model, c.Source, c.Key, c.Op, c.Item, c.Heldout, c.Group, c.TextHash, encode(c.Old), encode(c.New), stamp(c.At), c.Author, c.Origin, stamp(now))
-	if err != nil {
-		return 0, err
+// NextChange is the number of the next change.
+func (t *Tx) NextChange() (int64, error) {
+	var n int64
+	err := t.tx.QueryRowContext(t.ctx, `select coalesce(max(seq), 0) + 1 from sqlite_sequence where name = 'changes'`).Scan(&n)
+	return n, err
+}
+
+// Recorded calls f with those of a source's keys under which a change is stored.
+func (t *Tx) Recorded(model, source string, keys []string, f func(key string)) error {
+	return t.lookUp(`select key from changes where model = ? and source = ? and key in `, []any{model, source}, keys, func(scan func(...any) error) error {
+		var key string
+		err := scan(&key)
+		f(key)
+		return err
+	})
+}
+
+// AddChanges stores changes that are numbered from NextChange on, of which none is Recorded.
+func (t *Tx) AddChanges(model string, changes []Change, now time.Time) error {
+	args, stored := make([]any, 0, 15*len(changes)), stamp(now)
+	for i := range changes {
+		c := &changes[i]
+		args = append(args, c.N, model, c.Source, c.Key, c.Op, c.Item, c.Heldout, c.Group, c.TextHash, encodeMap(c.Old), encodeMap(c.New), stamp(c.At), c.Author, c.Origin, stored)
 	}
-	if n, err := res.RowsAffected(); err != nil || n == 0 {
-		return 0, err
-	}
-	return res.LastInsertId()
+	return t.insert(`insert into changes (n, model, source, key, op, item, heldout, grp, text_hash, old, new, at, author, origin, stored)`, 15, "", args)
 }
 
 // Side says of an item whether it is held out, and whether it is known at all.
@@ -218,9 +249,13 @@ func (t *Tx) Changes(model string, after int64, limit int) ([]Change, error) {
 			return err
 		}
 		c.At = unstamp(at)
+		var err error
+		if c.Old, err = decodeMap(old); err != nil {
+			return err
+		}
+		c.New, err = decodeMap(new)
 		out = append(out, c)
-		last := &out[len(out)-1]
-		return decode2(old, &last.Old, new, &last.New)
+		return err
 	})
 	return out, err
 }
@@ -238,11 +273,4 @@ func encode(v any) string {
 		panic("store: " + err.Error()) // only maps of strings and our own records come here
 	}
 	return string(b)
-}
-
-func decode2(a string, av any, b string, bv any) error {
-	if err := json.Unmarshal([]byte(a), av); err != nil {
-		return err
-	}
-	return json.Unmarshal([]byte(b), bv)
 }

@@ -36,7 +36,7 @@ func TestItems(t *testing.T) {
 	s := open(t)
 	held := store.Item{ID: "b", Heldout: true, TextHash: "h1", Text: map[string]string{"title": "Wölfe & <b>"}, Labels: map[string]string{"l": "x"}, Seq: 3, Touched: 2, At: noon}
 	trained := store.Item{ID: "a", TextHash: "h2", Text: map[string]string{"title": "kept by the source alone"}, Labels: map[string]string{}, Seq: 4, At: noon}
-	update(t, s, func(tx *store.Tx) error { return errors.Join(tx.PutItem("m", held, 1), tx.PutItem("m", trained, 1)) })
+	update(t, s, func(tx *store.Tx) error { return errors.Join(tx.PutItems("m", held, trained)) })
 	trained.Text = nil // only held-out texts are needed again
 	all := func(tx *store.Tx) (out []store.Item, err error) {
 		for it, err := range tx.Items("m") {
@@ -57,7 +57,7 @@ func TestItems(t *testing.T) {
 	}
 	moved := held
 	moved.TextHash, moved.Group, moved.Born, moved.Labels = "h3", "g3", 7, map[string]string{"l": "y"}
-	update(t, s, func(tx *store.Tx) error { return tx.PutItem("m", moved, 2) })
+	update(t, s, func(tx *store.Tx) error { return tx.PutItems("m", moved) })
 	got := view(t, s, func(tx *store.Tx) (store.Item, error) { return tx.Item("m", "b") })
 	if !got.Heldout || got.TextHash != "h3" || got.Group != "g3" || got.Born != 7 || got.Labels["l"] != "y" {
 		t.Errorf("got %+v", got)
@@ -91,7 +91,7 @@ func TestItemsStopEarly(t *testing.T) {
 	s := open(t)
 	update(t, s, func(tx *store.Tx) error {
 		for i := range 10 {
-			if err := tx.PutItem("m", store.Item{ID: fmt.Sprint(i), At: noon}, 1); err != nil {
+			if err := tx.PutItems("m", store.Item{ID: fmt.Sprint(i), At: noon}); err != nil {
 				return err
 			}
 		}
@@ -107,7 +107,7 @@ func TestItemsStopEarly(t *testing.T) {
 				break
 			}
 		}
-		return tx.TouchItem("m", "3", 9) // the rows were closed: the transaction goes on
+		return tx.TouchItems("m", []string{"3"}, 9) // the rows were closed: the transaction goes on
 	})
 	if n != 3 {
 		t.Errorf("%d items", n)
@@ -128,13 +128,13 @@ func TestSweepsFindWhatIsGone(t *testing.T) {
 				if _, known, err := tx.Side("m", id); err != nil {
 					return err
 				} else if known {
-					err = tx.TouchItem("m", id, n)
+					err = tx.TouchItems("m", []string{id}, n)
 					if err != nil {
 						return err
 					}
 					continue
 				}
-				if err := tx.PutItem("m", store.Item{ID: id, At: noon}, n); err != nil {
+				if err := tx.PutItems("m", store.Item{ID: id, At: noon, Sweep: n}); err != nil {
 					return err
 				}
 			}
@@ -175,7 +175,7 @@ func TestChangesAreStoredOnce(t *testing.T) {
 	first := store.Change{Source: "postgres", Key: "1:1", Op: "label", Item: "a", Heldout: true, TextHash: "h", Old: map[string]string{"l": "x"}, New: map[string]string{"l": "y"}, At: noon, Author: "anna", Origin: ""}
 	add := func(model string, c store.Change) (n int64) {
 		update(t, s, func(tx *store.Tx) (err error) {
-			n, err = tx.AddChange(model, c, noon)
+			n, err = add(tx, model, c)
 			return err
 		})
 		return n

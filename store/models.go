@@ -85,7 +85,8 @@ func (t *Tx) Prediction(model, release, item, textHash string) (Prediction, erro
 	if err != nil {
 		return p, noRows(err)
 	}
-	return p, decode2(answers, &p.Answers, "null", new(any))
+	p.Answers, err = decodeMap(answers)
+	return p, err
 }
 
 // Predictions calls f for each cached answer of a release.
@@ -96,10 +97,10 @@ func (t *Tx) Predictions(model, release string, f func(Prediction)) error {
 		if err := scan(&p.Item, &p.TextHash, &answers, &p.Confidence); err != nil {
 			return err
 		}
-		if err := decode2(answers, &p.Answers, "null", new(any)); err != nil {
-			return err
+		var err error
+		if p.Answers, err = decodeMap(answers); err == nil {
+			f(p)
 		}
-		f(p)
-		return nil
+		return err
 	})
 }

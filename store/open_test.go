@@ -137,7 +137,7 @@ func TestDamageInTheMiddleIsNamed(t *testing.T) {
 	}
 	update(t, s, func(tx *store.Tx) error {
 		for i := range 500 {
-			if err := tx.PutItem("m", store.Item{ID: fmt.Sprint(i), Heldout: true, Text: map[string]string{"t": strings.Repeat("x", 400)}, At: noon}, 1); err != nil {
+			if err := tx.PutItems("m", store.Item{ID: fmt.Sprint(i), Heldout: true, Text: map[string]string{"t": strings.Repeat("x", 400)}, At: noon}); err != nil {
 				return err
 			}
 		}

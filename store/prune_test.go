@@ -48,7 +48,7 @@ func TestPruneChanges(t *testing.T) {
 	s := open(t)
 	add := func(model, key string) {
 		update(t, s, func(tx *store.Tx) error {
-			_, err := tx.AddChange(model, store.Change{Source: "pg", Key: key, Op: "put", Item: key, At: noon}, noon)
+			_, err := add(tx, model, store.Change{Source: "pg", Key: key, Op: "put", Item: key, At: noon})
 			return err
 		})
 	}

@@ -48,7 +48,7 @@ create table items (
 	at text not null,
 	sweep integer not null,      -- the last full read that saw it
 	primary key (model, id)
-) strict, without rowid;
+) strict;
 create index items_heldout on items (model, heldout, grp) where heldout = 1;
 create index items_brought on items (model, source) where source <> '';
 create index items_relabelled on items (model, base) where base <> 'null';

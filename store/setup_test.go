@@ -50,3 +50,15 @@ func view[T any](t testing.TB, s *store.Store, f func(*store.Tx) (T, error)) T {
 	}
 	return out
 }
+
+// add stores a change once and returns its number, 0 when it was stored before.
+func add(tx *store.Tx, model string, c store.Change) (n int64, err error) {
+	known := false
+	if err := tx.Recorded(model, c.Source, []string{c.Key}, func(string) { known = true }); err != nil || known {
+		return 0, err
+	}
+	if c.N, err = tx.NextChange(); err != nil {
+		return 0, err
+	}
+	return c.N, tx.AddChanges(model, []store.Change{c}, noon)
+}

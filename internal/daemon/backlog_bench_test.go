@@ -1,7 +1,6 @@
 package daemon_test
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,9 +12,10 @@ import (
 func BenchmarkBacklog(b *testing.B) {
 	const rows = 200_000
 	w := alone(b)
+	w.hours = closed()
+	w.evaluate = "{every: 1h, min_items: 10}"
 	w.dsn = manyRows(b, rows)
 	w.sql(migration(b))
-	_ = filepath.Join
 	knows := func(name string, seq int64) {
 		start := time.Now()
 		r := w.start()

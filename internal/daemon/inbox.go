@@ -51,9 +51,9 @@ func (s *sink) Take(ctx context.Context, b watch.Batch) (r watch.Receipt, err er
 		if err := w.rename(b.Renamed); err != nil {
 			return err
 		}
-		for _, e := range b.Events {
-			if err := w.event(e, &r); err != nil {
-				return fmt.Errorf("item %s: %w", e.Item, err)
+		for some := range slices.Chunk(b.Events, draftsAtOnce) {
+			if err := w.eventAll(some, &r); err != nil {
+				return err
 			}
 		}
 		for name, position := range b.Marks {
@@ -87,6 +87,23 @@ func (w *writer) rename(names map[string]string) error {
 	return nil
 }
 
+// eventAll stores events against the items as they were last seen.
+func (w *writer) eventAll(events []watch.Event, r *watch.Receipt) error {
+	ids := make([]string, len(events))
+	for i, e := range events {
+		ids[i] = e.Item
+	}
+	if err := w.drafts.fetch(ids); err != nil {
+		return err
+	}
+	for _, e := range events {
+		if err := w.event(e, r); err != nil {
+			return fmt.Errorf("item %s: %w", e.Item, err)
+		}
+	}
+	return w.drafts.flush(w.now)
+}
+
 // event stores one event against the item as it was last seen.
 func (w *writer) event(e watch.Event, r *watch.Receipt) error {
 	if e.Key != "" {
@@ -113,7 +130,7 @@ func (w *writer) event(e watch.Event, r *watch.Receipt) error {
 			return err
 		}
 	}
-	old, known, err := w.item(e.Item)
+	old, known, err := w.drafts.item(e.Item)
 	if err != nil {
 		return err
 	}
@@ -192,6 +209,9 @@ func (s *sink) placeBrought(t *store.Tx) error {
 			return fmt.Errorf("item %s: %w", old.ID, err)
 		}
 	}
+	if err := w.drafts.flush(w.now); err != nil {
+		return err
+	}
 	return t.SetModel(s.model, store.Info, w.print.String())
 }
 
@@ -244,7 +264,7 @@ func (w *writer) welcome(item string) error {
 	if err := w.t.ForgetEarly(w.model, item); err != nil {
 		return err
 	}
-	old, known, err := w.item(item)
+	old, known, err := w.drafts.item(item)
 	if err != nil || !known {
 		return err
 	}

@@ -2,11 +2,11 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -48,9 +48,9 @@ func (s *sink) Append(ctx context.Context, source string, changes []watch.Change
 		if w, err = s.writer(t, source); err != nil {
 			return err
 		}
-		for _, c := range changes {
-			if err := w.take(c); err != nil {
-				return fmt.Errorf("item %s: %w", c.Item, err)
+		for some := range slices.Chunk(changes, draftsAtOnce) {
+			if err := w.takeAll(some); err != nil {
+				return err
 			}
 		}
 		return w.close(cursor)
@@ -71,23 +71,8 @@ func (s *sink) Replace(ctx context.Context, source string, items iter.Seq2[watch
 		if w.sweep, err = t.NextSweep(s.model); err != nil {
 			return err
 		}
-		for it, err := range items {
-			if err != nil {
-				return err
-			}
-			c := watch.Change{Key: fmt.Sprintf("full:%d:%s", w.sweep, it.ID), Op: watch.OpPut, Item: it.ID, Text: it.Text, New: it.Labels, At: it.At}
-			if err := w.take(c); err != nil {
-				return fmt.Errorf("item %s: %w", it.ID, err)
-			}
-		}
-		gone, err := t.Unswept(s.model, w.sweep)
-		if err != nil {
+		if err := w.takeTable(items); err != nil {
 			return err
-		}
-		for _, id := range gone {
-			if err := w.take(watch.Change{Key: fmt.Sprintf("full:%d:%s", w.sweep, id), Op: watch.OpDelete, Item: id, At: w.now}); err != nil {
-				return fmt.Errorf("item %s: %w", id, err)
-			}
 		}
 		return w.close(cursor)
 	})
@@ -101,8 +86,10 @@ func (s *sink) Replace(ctx context.Context, source string, items iter.Seq2[watch
 type writer struct {
 	*sink
 	t      *store.Tx
+	drafts *drafts
 	source string
 	sweep  int64
+	full   bool // a full read, whose names for changes are new
 	print  drift.Fingerprint
 	now    time.Time
 	early  int   // labels that wait for their items
@@ -123,10 +110,76 @@ func (s *sink) writer(t *store.Tx, source string) (*writer, error) {
 		return nil, err
 	}
 	sweep, err := t.LastSweep(s.model)
-	return &writer{sink: s, t: t, source: source, sweep: sweep, print: print, now: time.Now().UTC(), early: early}, err
+	return &writer{sink: s, t: t, drafts: newDrafts(t, s.model), source: source, sweep: sweep, print: print, now: time.Now().UTC(), early: early}, err
 }
 
 func isOwnOrigin(origin string) bool { return strings.HasPrefix(origin, ownOrigin) }
+
+// takeAll stores changes, of which none is stored or all.
+func (w *writer) takeAll(changes []watch.Change) error {
+	ids, keys := make([]string, len(changes)), make([]string, len(changes))
+	for i, c := range changes {
+		ids[i], keys[i] = c.Item, c.Key
+	}
+	if w.full {
+		w.drafts.fresh(w.source, keys)
+	} else if err := w.drafts.look(w.source, keys); err != nil {
+		return err
+	}
+	if err := w.drafts.fetch(ids); err != nil {
+		return err
+	}
+	for _, c := range changes {
+		if err := w.take(c); err != nil {
+			return fmt.Errorf("item %s: %w", c.Item, err)
+		}
+	}
+	return w.drafts.flush(w.now)
+}
+
+// takeTable stores what a full read found, and that what it has not found is gone.
+func (w *writer) takeTable(items iter.Seq2[watch.Item, error]) error {
+	w.full = true
+	var some []watch.Change
+	size := 0
+	for it, err := range items {
+		if err != nil {
+			return err
+		}
+		for _, text := range it.Text {
+			size += len(text)
+		}
+		some = append(some, watch.Change{Key: w.sweepKey(it.ID), Op: watch.OpPut, Item: it.ID, Text: it.Text, New: it.Labels, At: it.At})
+		if len(some) < draftsAtOnce && size < textsAtOnce {
+			continue
+		}
+		if err := w.takeAll(some); err != nil {
+			return err
+		}
+		clear(some)
+		some, size = some[:0], 0
+	}
+	if err := w.takeAll(some); err != nil {
+		return err
+	}
+	gone, err := w.t.Unswept(w.model, w.sweep)
+	if err != nil {
+		return err
+	}
+	for ids := range slices.Chunk(gone, draftsAtOnce) {
+		some = some[:0]
+		for _, id := range ids {
+			some = append(some, watch.Change{Key: w.sweepKey(id), Op: watch.OpDelete, Item: id, At: w.now})
+		}
+		if err := w.takeAll(some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweepKey names the change that a full read has found of an item.
+func (w *writer) sweepKey(id string) string { return fmt.Sprintf("full:%d:%s", w.sweep, id) }
 
 func (w *writer) close(cursor string) error {
 	if err := w.t.SetModel(w.model, store.Info, w.print.String()); err != nil {
@@ -137,9 +190,12 @@ func (w *writer) close(cursor string) error {
 
 // take stores one change of the table against the item as it was last seen. What changes nothing is not a change.
 func (w *writer) take(c watch.Change) error {
-	old, known, err := w.item(c.Item)
+	old, known, err := w.drafts.item(c.Item)
 	if err != nil {
 		return err
+	}
+	if w.full && known && old.Sweep == w.sweep {
+		return nil // a view has this row twice
 	}
 	if c.Op == watch.OpDelete {
 		if !known || old.Source != "" {
@@ -183,26 +239,20 @@ func (w *writer) place(next *store.Item, known bool, text map[string]string) {
 	next.Group, next.Heldout, next.TextHash, next.Text = group, heldout, drift.TextHash(text), text
 }
 
-// item is an item as it was last seen.
-func (w *writer) item(id string) (old store.Item, known bool, err error) {
-	old, err = w.t.Item(w.model, id)
-	if errors.Is(err, store.ErrNotFound) {
-		return old, false, nil
-	}
-	return old, err == nil, err
-}
-
 // put stores what an item has become. A new item finds the label that waits for it.
 func (w *writer) put(c watch.Change, old store.Item, known bool, next store.Item) error {
 	if c.At.After(w.now) {
 		c.At = w.now // a clock that runs ahead must not make the labels of today look rare
 	}
+	next.Sweep = w.sweep
 	if known && old.TextHash == next.TextHash && old.Heldout == next.Heldout && maps.Equal(old.Labels, next.Labels) {
 		if old.Source == next.Source && maps.Equal(old.Base, next.Base) {
-			return w.t.TouchItem(w.model, c.Item, w.sweep)
+			w.drafts.touch(c.Item, w.sweep)
+			return nil
 		}
 		next.Seq, next.At = old.Seq, old.At
-		return w.t.PutItem(w.model, next, w.sweep)
+		w.drafts.put(next)
+		return nil
 	}
 	c.Op = watch.OpLabel
 	if !known || old.TextHash != next.TextHash || old.Heldout != next.Heldout {
@@ -223,8 +273,9 @@ func (w *writer) put(c watch.Change, old store.Item, known bool, next store.Item
 	if !isOwnOrigin(c.Origin) {
 		next.Touched = n
 	}
-	if err := w.t.PutItem(w.model, next, w.sweep); err != nil || known {
-		return err
+	w.drafts.put(next)
+	if known {
+		return nil
 	}
 	return w.welcome(next.ID)
 }
@@ -237,14 +288,15 @@ func (w *writer) remove(c watch.Change, old store.Item) error {
 		return err
 	}
 	w.print.Toggle(old.ID, old.TextHash, old.Labels)
-	return w.t.DeleteItem(w.model, c.Item)
+	w.drafts.remove(c.Item)
+	return nil
 }
 
 func (w *writer) record(c watch.Change, old, next store.Item) (int64, error) {
-	n, err := w.t.AddChange(w.model, store.Change{
+	n, err := w.drafts.record(store.Change{
 		Source: w.source, Key: c.Key, Op: string(c.Op), Item: c.Item, Heldout: next.Heldout, Group: next.Group, TextHash: next.TextHash,
 		Old: old.Labels, New: next.Labels, At: c.At, Author: c.Author, Origin: c.Origin,
-	}, w.now)
+	})
 	if n > 0 {
 		w.news++
 	}

@@ -1,0 +1,59 @@
+package store
+
+import (
+	"slices"
+	"strings"
+)
+
+// sizes are how many rows one statement is given at a time: each size is a statement of its own, prepared once. A row that
+// comes alone costs several times as much, most of it around the statement.
+var sizes = []int{64, 8, 1}
+
+// bulk cuts n rows into statements.
+func bulk(n int, f func(from, rows int) error) error {
+	from := 0
+	for _, size := range sizes {
+		for ; n-from >= size; from += size {
+			if err := f(from, size); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// marks are placeholders: (?, ?, ?).
+func marks(n int) string { return "(" + strings.Repeat("?, ", n-1) + "?)" }
+
+// insert runs an insert of many rows, with so many args for each.
+func (t *Tx) insert(head string, columns int, tail string, args []any) error {
+	row := marks(columns)
+	return bulk(len(args)/columns, func(from, rows int) error {
+		return t.exec(head+" values "+strings.Repeat(row+", ", rows-1)+row+tail, args[from*columns:(from+rows)*columns]...)
+	})
+}
+
+// among completes a statement that ends with `in` for some of the keys.
+func among(query string, args []any, keys []string) (string, []any) {
+	all := slices.Grow(slices.Clone(args), len(keys))
+	for _, k := range keys {
+		all = append(all, k)
+	}
+	return query + marks(len(keys)), all
+}
+
+// lookUp calls f for each row that a query that ends with `in` finds for the keys.
+func (t *Tx) lookUp(query string, args []any, keys []string, f func(scan func(...any) error) error) error {
+	return bulk(len(keys), func(from, rows int) error {
+		q, all := among(query, args, keys[from:from+rows])
+		return t.each(q, all, f)
+	})
+}
+
+// change runs a statement that ends with `in` for all keys.
+func (t *Tx) change(query string, args []any, keys []string) error {
+	return bulk(len(keys), func(from, rows int) error {
+		q, all := among(query, args, keys[from:from+rows])
+		return t.exec(q, all...)
+	})
+}

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,7 +46,7 @@ func explain(cfg *Postgres, err error) error {
 	if dsn, readErr := cfg.connString(); readErr == nil {
 		if c, parseErr := pgx.ParseConfig(dsn); parseErr == nil {
 			where = fmt.Sprintf("PostgreSQL at %s", address(c))
-			user, database = c.User, c.Database
+			user, database = c.User, cmp.Or(c.Database, c.User) // as the server has it
 		}
 	}
 	var server *pgconn.PgError
@@ -100,6 +101,7 @@ func explain(cfg *Postgres, err error) error {
 	}
 	var parse *pgconn.ParseConfigError
 	var network *net.OpError
+	var name *net.DNSError
 	switch {
 	case errors.As(err, &parse):
 		return &Fault{Cause: "not a connection string: " + redact(err), Cure: "correct " + cfg.dsnPlace(), Permanent: true, Err: err}
@@ -107,6 +109,8 @@ func explain(cfg *Postgres, err error) error {
 		return &Fault{Cause: fmt.Sprintf("dsn_file %s does not exist", cfg.DSNFile), Cure: "write the connection string into it", Permanent: true, Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &Fault{Cause: where + " does not answer", Cure: "is the server up and the network open?", Err: err}
+	case errors.As(err, &name) && name.IsNotFound:
+		return &Fault{Cause: fmt.Sprintf("cannot reach %s: no host has the name %s", where, name.Name), Cure: "correct it in " + cfg.dsnPlace() + ", if it is not the name service that fails", Err: err}
 	case errors.As(err, &network):
 		return &Fault{Cause: fmt.Sprintf("cannot reach %s: %s", where, network.Err), Cure: "is the server running?", Err: err}
 	}

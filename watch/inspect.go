@@ -66,9 +66,8 @@ func inspect(ctx context.Context, conn *pgx.Conn, s *schema) (found check.Proble
 	if err != nil || stop {
 		return found, nil, err
 	}
-	s.findColumns(columns, &found)
-	if len(found) > 0 {
-		return found, nil, nil
+	if missing := s.findColumns(columns, &found); len(missing) > 0 {
+		return found, nil, s.findRenamed(ctx, conn, missing, found)
 	}
 	probes := []func(context.Context, *pgx.Conn, *check.Problems) error{s.findExpressions, s.findTriggers, s.findRights, s.findKey}
 	switch s.cfg.capture() {
@@ -176,8 +175,8 @@ func (s *schema) findTable(ctx context.Context, conn *pgx.Conn, found *check.Pro
 	return columns, false, err
 }
 
-// findColumns reports configured columns that the table does not have.
-func (s *schema) findColumns(columns map[string]string, found *check.Problems) {
+// findColumns reports configured columns that the table does not have, and returns them.
+func (s *schema) findColumns(columns map[string]string, found *check.Problems) (missing []string) {
 	names := make([]string, 0, len(columns))
 	for name := range columns {
 		names = append(names, name)
@@ -190,6 +189,7 @@ func (s *schema) findColumns(columns map[string]string, found *check.Problems) {
 				hint = fmt.Sprintf("did you mean %q? %s", near, hint)
 			}
 			found.Errorf(path, hint, "table %s has no column %q", strings.Join(s.ident, "."), column)
+			missing = append(missing, column)
 		}
 	}
 	for i, column := range s.cfg.ID {
@@ -206,6 +206,28 @@ func (s *schema) findColumns(columns map[string]string, found *check.Problems) {
 	want("author", s.cfg.Author)
 	want("updated_at", s.cfg.UpdatedAt)
 	want("watermark", s.cfg.Watermark)
+	return missing
+}
+
+// findRenamed says where the triggers still name a missing column, which the last problems are about in this order: then
+// it is the application that suffers, not only the watch.
+func (s *schema) findRenamed(ctx context.Context, conn *pgx.Conn, missing []string, found check.Problems) error {
+	if s.cfg.capture() != CaptureOutbox {
+		return nil
+	}
+	var bodies string
+	err := conn.QueryRow(ctx, `SELECT coalesce(string_agg(p.prosrc, ' '), '') FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
+		WHERE t.tgrelid = $1::text::regclass AND t.tgname = ANY ($2)`, s.table, []string{"retraind_" + s.model + "_insert", "retraind_" + s.model + "_update"}).Scan(&bodies)
+	if err != nil {
+		return err
+	}
+	for i, column := range missing {
+		if strings.Contains(bodies, "."+ident(column)) {
+			p := &found[len(found)-len(missing)+i]
+			p.Hint = "writes of this table fail, because the triggers name the column: name it so again, or correct the configuration and run the SQL of `retraind init sql` as the table's owner; " + p.Hint
+		}
+	}
+	return nil
 }
 
 func (s *schema) labelPath(t target) string {

@@ -1,11 +1,9 @@
 package watch
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"sync/atomic"
@@ -14,7 +12,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgproto3"
 	"golang.org/x/sys/unix"
 )
 
@@ -39,34 +36,6 @@ type session struct {
 	pruned   time.Time
 	housed   time.Time
 	open     map[string]time.Time // transactions that write, by when they were first seen
-}
-
-// connConfig reads the connection string; a dead peer is noticed early.
-func connConfig(cfg *Postgres) (*pgx.ConnConfig, error) {
-	dsn, err := cfg.connString()
-	if err != nil {
-		return nil, explain(cfg, err)
-	}
-	config, err := pgx.ParseConfig(dsn)
-	if err != nil {
-		return nil, explain(cfg, err)
-	}
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = connectTimeout
-	}
-	if config.RuntimeParams["application_name"] == "" {
-		config.RuntimeParams["application_name"] = "retraind"
-	}
-	config.RuntimeParams["client_encoding"] = "UTF8" // whatever the database's own is
-	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
-		return pgproto3.NewFrontend(bufio.NewReaderSize(r, readAhead), w)
-	}
-	dialer := &net.Dialer{
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: time.Second, Count: 3},
-		Control:         userTimeout,
-	}
-	config.DialFunc = dialer.DialContext
-	return config, nil
 }
 
 // dial opens a connection with a pinned search_path.

@@ -5,6 +5,11 @@ import (
 	"strings"
 )
 
+// KeptRole is the comment behind what Down prints: the role is the whole server's, and how it would be dropped.
+func KeptRole(role string) string {
+	return fmt.Sprintf("-- The role %[1]s stays: other models and databases may use it. To drop it, DROP OWNED BY %[1]s\n-- in each database, then DROP ROLE %[1]s.\n", ident(role))
+}
+
 // Grants returns the SQL that gives a role what retraind needs to follow a model's table and nothing more: SELECT on
 // the columns that it reads, on the outbox, and the pruning of what was read. A role that does not exist is created
 // without a password and cannot log in with one until it gets it.

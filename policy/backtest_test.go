@@ -207,3 +207,20 @@ func TestBacktestOtherMinItems(t *testing.T) {
 		t.Errorf("300 items are fewer than 301: %+v", b.Now)
 	}
 }
+
+// A first release that the record does not have is there once its run has ended, whatever the record goes on to say.
+func TestBacktestFirstRelease(t *testing.T) {
+	t.Parallel()
+	rec := steps(t, hour, 0, 0, 0, 0, 0, 0)
+	for i := range rec.Reports {
+		rec.Reports[i].State, rec.Reports[i].Release, rec.Reports[i].Baseline = drift.StateNoRelease, "", nil
+	}
+	c := always(t, 3)
+	c.Limits.Cooldown = 0
+	for _, nothing := range []bool{false, true} {
+		b := compile(t, c, time.UTC).Backtest(rec, policy.BacktestOptions{Took: time.Minute, MendsNothing: nothing})
+		if b.Now.Retrains != 1 || len(b.Changes) != 1 {
+			t.Errorf("mends nothing %t: %d retrains, %d changes", nothing, b.Now.Retrains, len(b.Changes))
+		}
+	}
+}

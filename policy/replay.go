@@ -26,6 +26,7 @@ type replay struct {
 	lasting  []int        // the conditions that must last before they trip
 	answered []bool       // by condition: a retrain that the record does not have is taken to have mended it
 	any      bool         // some of answered
+	released bool         // a first release that the record does not have is there, or will be when its run ends
 	mended   bool         // the figures of the record are those of a model that was replaced
 	mendedAt time.Time    // when its successor would have been there
 	copied   drift.Report // of a report that is judged otherwise than it was
@@ -58,7 +59,7 @@ func newReplay(p *Policy, rec *Record, o BacktestOptions, out *Backtest) *replay
 // evaluation decides on a report when it was made, and again until the next one whenever something is due.
 func (r *replay) evaluation(report *drift.Report, until time.Time) {
 	if report.Release != r.release {
-		r.release, r.any, r.mended, r.mendedAt = report.Release, false, false, time.Time{}
+		r.release, r.any, r.released, r.mended, r.mendedAt = report.Release, false, false, false, time.Time{}
 		clear(r.answered)
 	}
 	if report.Seq != r.seq {
@@ -169,7 +170,7 @@ func (r *replay) decide(report *drift.Report, now time.Time) {
 	}
 	r.policy.redecide(r.d, report, &r.history, now)
 	r.history.Force = nil
-	if r.any {
+	if r.any || r.released {
 		r.forget(report, &r.history, now)
 	}
 	d := r.d
@@ -204,7 +205,7 @@ func (r *replay) forget(report *drift.Report, h *History, now time.Time) {
 				continue
 			}
 		}
-		if c.Tripped {
+		if c.Tripped && (c.Name != nameNoRelease || !r.released) {
 			calls = true
 			urgent = urgent || i-ours >= len(r.policy.retrain)
 		}
@@ -238,6 +239,7 @@ func (r *replay) start(report *drift.Report, d *Decision, demanded *RecordedRun,
 		// The words cost more than all decisions of a week; only what differs gets them.
 		worded, why := r.words(report, now), sentences{}
 		r.out.Changes = append(r.out.Changes, Change{At: now, Text: why.cause(&worded).text()})
+		r.released = r.released || report.State == drift.StateNoRelease
 		if !r.o.MendsNothing {
 			r.mend(d, run.Ended)
 		}

@@ -63,7 +63,8 @@ const (
 	rareRecall   = 0.5
 )
 
-// NewLearningCurve fits the curve. Training counts the examples of each category in the release's training data.
+// NewLearningCurve fits the curve. Training counts the examples of each category in the release's training data, and of
+// one that is new those that the next training has.
 func NewLearningCurve(points []CurvePoint, training map[string]int, now []Category) LearningCurve {
 	c := LearningCurve{Points: slices.Clone(points)}
 	slices.SortStableFunc(c.Points, func(a, b CurvePoint) int { return cmp.Compare(a.Examples, b.Examples) })
@@ -177,7 +178,7 @@ func (d *Diagnosis) examples() Finding {
 	c := d.Examples
 	var found []string
 	for _, r := range c.Rare {
-		found = append(found, fmt.Sprintf("%s has %d examples to learn from, and %d of %d are recognised", cutShort(r.Name), r.Examples, int(math.Round(r.Recall*float64(r.Support))), r.Support))
+		found = append(found, fmt.Sprintf("only %d examples of %s to learn from, and %d of %d held-out ones are recognised", r.Examples, cutShort(r.Name), int(math.Round(r.Recall*float64(r.Support))), r.Support))
 	}
 	curve := fmt.Sprintf("the learning curve is not known yet: it needs %d trainings of different sizes, there are %d", curvePoints, len(c.Points))
 	switch {

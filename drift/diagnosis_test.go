@@ -60,7 +60,7 @@ func TestDiagnosis(t *testing.T) {
 		{"loud", loud, [3]string{
 			"yes the mix of labels moved (PSI 0.31, Jensen-Shannon 0.12, chi-square p < 0.001); new: Netz (40 examples), a (1 example), b (1 example), c (1 example), d (1 example), 1 more; vanished: Post (22 training examples); new texts can be told from old ones (AUC 0.83 of 400 and 100)",
 			"yes somebody shuffled them",
-			"yes few has 12 examples to learn from, and 3 of 10 are recognised; accuracy still rises by 3.0 points with each doubling of the examples (standard error 0.5)",
+			"yes only 12 examples of few to learn from, and 3 of 10 held-out ones are recognised; accuracy still rises by 3.0 points with each doubling of the examples (standard error 0.5)",
 		}},
 		{"settled", settled, [3]string{
 			"no the mix of labels is as in the training (PSI 0.02); new texts look like old ones (AUC 0.51 of 400 and 100)",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/retraind/retraind/actions"
@@ -52,7 +53,7 @@ func (b backend) Diagnose(ctx context.Context, model string) (drift.Diagnosis, e
 		if d.Text, err = textDrift(ctx, t, model, release.BaselineSeq); err != nil {
 			return err
 		}
-		d.Examples, err = learningCurve(t, model, release.TrainLabels, d.Report.Category)
+		d.Examples, err = learningCurve(t, model, release.TrainLabels, d.Report)
 		return err
 	})
 	d.Conclude()
@@ -79,7 +80,7 @@ func textDrift(ctx context.Context, t *store.Tx, model string, baseline int64) (
 }
 
 // learningCurve is made of the releases that passed their gate: what a rejected one was trained on may have been wrong.
-func learningCurve(t *store.Tx, model string, training map[string]int, now []drift.Category) (drift.LearningCurve, error) {
+func learningCurve(t *store.Tx, model string, training map[string]int, now drift.Report) (drift.LearningCurve, error) {
 	releases, err := t.Releases(model, 1000)
 	if err != nil {
 		return drift.LearningCurve{}, err
@@ -105,5 +106,10 @@ func learningCurve(t *store.Tx, model string, training map[string]int, now []dri
 			points = append(points, drift.CurvePoint{Run: r.Run, At: r.Created, Examples: examples, Accuracy: g.Candidate.Accuracy, N: g.N})
 		}
 	}
-	return drift.NewLearningCurve(points, training, now), nil
+	examples := maps.Clone(now.Labels.New)
+	if examples == nil {
+		examples = map[string]int{}
+	}
+	maps.Copy(examples, training)
+	return drift.NewLearningCurve(points, examples, now.Category), nil
 }

@@ -199,10 +199,8 @@ func (b backend) Trigger(ctx context.Context, model string, r status.Request) (s
 	if open != "" {
 		return status.Triggered{}, &status.Refusal{Code: 409, Text: fmt.Sprintf("run %s of model %s has not ended; wait for it or cancel it", open, model)}
 	}
-	if h, err := readHold(row); err != nil {
+	if err := refuseHeld(model, row); err != nil {
 		return status.Triggered{}, err
-	} else if h != nil {
-		return status.Triggered{}, &status.Refusal{Code: 423, Text: fmt.Sprintf("model %s is %s; when that is settled: retraind resume %[1]s", model, h)}
 	}
 	if r.Reason == "" {
 		r.Reason = "asked for"

@@ -33,6 +33,15 @@ func readHold(row store.Model) (*hold, error) {
 	return h, json.Unmarshal([]byte(row.Hold), h)
 }
 
+// refuseHeld is a *status.Refusal where nothing may be started before a person has cleared it.
+func refuseHeld(model string, row store.Model) error {
+	h, err := readHold(row)
+	if err != nil || h == nil {
+		return err
+	}
+	return &status.Refusal{Code: 423, Text: fmt.Sprintf("model %s is %s; when that is settled: retraind resume %[1]s", model, h)}
+}
+
 func (h *hold) String() string {
 	text := "held"
 	if h.By != "" {
@@ -94,6 +103,10 @@ func (b backend) Resume(ctx context.Context, model, by string) error {
 			return fmt.Errorf("%w: model %s is neither held nor paused", status.ErrRefused, model)
 		}
 		if err := t.DropPause(model); err != nil || row.Hold == "" {
+			return err
+		}
+		// A retrain that was demanded before the hold is not what the person asks for now.
+		if err := t.SetModel(model, store.Force, ""); err != nil {
 			return err
 		}
 		return t.SetModel(model, store.Hold, "")

@@ -24,7 +24,11 @@ func (d *Daemon) signals(ctx context.Context) error {
 			_ = d.reload(ctx, fileChanged)
 		case <-d.o.Force:
 			for name, k := range d.keepers {
-				if err := k.demand(ctx, force{By: "SIGUSR1", At: time.Now().UTC()}, ""); err != nil {
+				var refused *status.Refusal
+				switch err := k.demand(ctx, force{By: "SIGUSR1", At: time.Now().UTC()}, ""); {
+				case errors.As(err, &refused):
+					d.log.Warn("the forced retrain is refused", "model", name, "why", refused.Text)
+				case err != nil:
 					d.log.Error("the forced retrain could not be recorded", "model", name, "err", err)
 				}
 			}
@@ -41,7 +45,7 @@ func (d *Daemon) signals(ctx context.Context) error {
 }
 
 // demand records a forced retrain, so that a crash does not forget it, and makes the loop look at once. All requests end
-// up here, whichever way they came in. id is the sender's name for the request, if it gave one: it is recorded in the
+// up here, whichever way they came in; a model that is held refuses with a *status.Refusal. id is the sender's name for the request, if it gave one: it is recorded in the
 // same transaction, and a second request of that name demands nothing.
 func (k *keeper) demand(ctx context.Context, f force, id string) error {
 	err := k.d.store.Update(ctx, "forced", func(t *store.Tx) error {
@@ -53,6 +57,13 @@ func (k *keeper) demand(ctx context.Context, f force, id string) error {
 			if err := t.AddRequest(store.Request{ID: id, Verb: "trigger", Model: k.name, Answer: json.RawMessage(said)}, f.At); err != nil {
 				return err
 			}
+		}
+		row, err := t.Model(k.name)
+		if err != nil {
+			return err
+		}
+		if err := refuseHeld(k.name, row); err != nil {
+			return err
 		}
 		return t.SetModel(k.name, store.Force, mustJSON(f))
 	})

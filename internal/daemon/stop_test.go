@@ -138,3 +138,35 @@ func TestCancel(t *testing.T) {
 		t.Errorf("cancelled again: %v", err)
 	}
 }
+
+// A model that is held refuses a forced retrain, and forgets one that was demanded before: who resumes it does not start it.
+func TestForceWhileHeld(t *testing.T) {
+	t.Parallel()
+	r := setup(t).start()
+	r.first()
+	if err := r.Hold(t.Context(), model, status.Pause{Reason: "the annotators meet"}); err != nil {
+		t.Fatal(err)
+	}
+	r.force <- struct{}{}
+	eventually(t, "the signal to be taken", func() (bool, error) { return len(r.force) == 0, nil })
+	for range 2 { // the second is taken from us when what came before is dealt with
+		r.audit <- struct{}{}
+	}
+	forced := func() (force string) {
+		r.w.read(func(t *store.Tx) error {
+			row, err := t.Model(model)
+			force = row.Force
+			return err
+		})
+		return force
+	}
+	if f := forced(); f != "" {
+		t.Errorf("the held model has taken the demand: %s", f)
+	}
+	if err := r.Resume(t.Context(), model, ""); err != nil {
+		t.Fatal(err)
+	}
+	if f := forced(); f != "" {
+		t.Errorf("the resumed model is forced: %s", f)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/retraind/retraind/configs/strictyaml"
@@ -43,7 +44,26 @@ func (l *Loaded) Locate(found check.Problems) (strictyaml.Problems, error) {
 	if l.doc == nil {
 		return nil, errors.New("the configuration was not parsed")
 	}
+	found = slices.Clone(found)
+	for i := range found {
+		found[i].Path = l.written(found[i].Path)
+	}
 	return l.doc.Locate(found), nil
+}
+
+// written is the path of the key that says where a label is read from, which may be any of three.
+func (l *Loaded) written(path string) string {
+	const ofSource = ".labels.postgres.targets."
+	model, target, ok := strings.Cut(path, ofSource)
+	if !ok {
+		return path
+	}
+	for _, p := range []string{model + ".serving.targets." + target + ".label", path, model + ".labels.postgres.label"} {
+		if _, _, ok := l.doc.Position(p); ok {
+			return p
+		}
+	}
+	return path
 }
 
 // Line is the line on which the value of a path stands, such as "models.news.limits.cooldown". It is not ok for a value

@@ -55,6 +55,12 @@ func TestLineAndLocate(t *testing.T) {
 	if err != nil || len(located) != 2 || located[0].Line != 7 || located[1].Line != 8 {
 		t.Errorf("got %v, %v", located, err)
 	}
+	column, ok := l.Line("models.news.labels.postgres.label")
+	var label check.Problems
+	label.Errorf("models.news.labels.postgres.targets.label", "", "no such column")
+	if located, err := l.Locate(label); err != nil || !ok || located[0].Column == 0 || located[0].Line != column {
+		t.Errorf("the label's column stands on line %d, told is %v, %v", column, located, err)
+	}
 	if _, err := (&configs.Loaded{}).Locate(found); err == nil {
 		t.Error("a file that was not parsed has places")
 	}

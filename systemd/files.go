@@ -11,8 +11,11 @@ import (
 //go:embed files
 var shipped embed.FS
 
-// Binary is where the shipped files expect the program.
-const Binary = "/usr/local/bin/retraind"
+// Where the shipped files expect the program and its state.
+const (
+	Binary = "/usr/local/bin/retraind"
+	State  = "/var/lib/retraind"
+)
 
 // File is one file that belongs to the installed service.
 type File struct {
@@ -28,15 +31,18 @@ var places = map[string]string{
 	"retraind.tmpfiles": "/usr/lib/tmpfiles.d/retraind.conf",
 }
 
-// Files returns the shipped files, made for a program at the given absolute path.
-func Files(binary string) ([]File, error) {
-	if !path.IsAbs(binary) || strings.ContainsAny(binary, " \t\n%\"'\\") {
-		return nil, fmt.Errorf("unit files: program path %q: want an absolute path without blanks, quotes and percent signs", binary)
+// Files returns the shipped files, made for a program and a state directory at the given absolute paths.
+func Files(binary, state string) ([]File, error) {
+	for what, p := range map[string]string{"program": binary, "state directory": state} {
+		if !path.IsAbs(p) || strings.ContainsAny(p, " \t\n%\"'\\") {
+			return nil, fmt.Errorf("unit files: %s %q: want an absolute path without blanks, quotes and percent signs", what, p)
+		}
 	}
 	entries, err := shipped.ReadDir("files")
 	if err != nil {
 		return nil, fmt.Errorf("unit files: %w", err)
 	}
+	made := strings.NewReplacer(append(elsewhere(state), Binary, binary)...)
 	files := make([]File, 0, len(entries))
 	for _, entry := range entries {
 		text, err := shipped.ReadFile("files/" + entry.Name())
@@ -47,7 +53,21 @@ func Files(binary string) ([]File, error) {
 		if !ok {
 			place = "/etc/systemd/system/" + entry.Name()
 		}
-		files = append(files, File{Name: entry.Name(), Path: place, Text: strings.ReplaceAll(string(text), Binary, binary), Mode: 0o644})
+		files = append(files, File{Name: entry.Name(), Path: place, Text: made.Replace(string(text)), Mode: 0o644})
 	}
 	return files, nil
+}
+
+// elsewhere is what changes where the state is not at systemd's place for it, as pairs of old and new.
+func elsewhere(state string) []string {
+	if state == State {
+		return nil
+	}
+	pairs := []string{"StateDirectory=retraind\nStateDirectoryMode=0700\n", "ReadWritePaths=" + state + "\n", State, state}
+	for _, home := range []string{"/home/", "/root/", "/run/user/"} {
+		if strings.HasPrefix(state, home) {
+			pairs = append(pairs, "ProtectHome=yes", "ProtectHome=read-only") // the classifier reads its model there
+		}
+	}
+	return pairs
 }

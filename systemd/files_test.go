@@ -14,7 +14,7 @@ import (
 
 func TestFiles(t *testing.T) {
 	t.Parallel()
-	files, err := systemd.Files("/opt/retraind/bin/retraind")
+	files, err := systemd.Files("/opt/retraind/bin/retraind", systemd.State)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,8 +42,33 @@ func TestFiles(t *testing.T) {
 func TestFilesRefuseBadPaths(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"", "retraind", "/opt/my programs/retraind", "/opt/%h/retraind", "/x\nUser=root"} {
-		if _, err := systemd.Files(bad); err == nil {
+		if _, err := systemd.Files(bad, systemd.State); err == nil {
 			t.Errorf("Files(%q) gave no error", bad)
+		}
+		if _, err := systemd.Files(systemd.Binary, bad); err == nil {
+			t.Errorf("Files with the state in %q gave no error", bad)
+		}
+	}
+}
+
+func TestFilesForAnotherState(t *testing.T) {
+	t.Parallel()
+	files, err := systemd.Files(systemd.Binary, "/home/me/state")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := ""
+	for _, f := range files {
+		all += f.Text
+	}
+	for _, wrong := range []string{systemd.State, "StateDirectory", "ProtectHome=yes"} {
+		if strings.Contains(all, wrong) {
+			t.Errorf("the files still say %s", wrong)
+		}
+	}
+	for _, right := range []string{"\nReadWritePaths=/home/me/state\n", "--model /home/me/state/models/%i/current ", "\nd /home/me/state 0700 "} {
+		if !strings.Contains(all, right) {
+			t.Errorf("the files do not say %s", right)
 		}
 	}
 }
@@ -64,7 +89,7 @@ func TestUnitsVerify(t *testing.T) {
 	if err := os.WriteFile(binary, []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	files, err := systemd.Files(binary)
+	files, err := systemd.Files(binary, systemd.State)
 	if err != nil {
 		t.Fatal(err)
 	}

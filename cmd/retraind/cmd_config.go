@@ -93,7 +93,10 @@ func newConfigReload(a *app) *cobra.Command {
 a fault is refused, exit code 1, and the daemon goes on with what it has.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c := a.client(cmd)
+			c, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
 			defer c.Close()
 			ctx := context.Background()
 			if err := c.Reload(ctx); err != nil {

@@ -63,7 +63,10 @@ func (a *app) drift(cmd *cobra.Command, args []string, o driftOptions) error {
 	if err != nil {
 		return err
 	}
-	c := a.client(cmd)
+	c, err := a.client(cmd)
+	if err != nil {
+		return err
+	}
 	defer c.Close()
 	ctx := context.Background()
 	s, err := c.Snapshot(ctx)

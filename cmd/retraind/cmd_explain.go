@@ -24,7 +24,10 @@ to allow a run. Of what is decided now; with --at, of what was decided last unti
 led to that run. Older decisions are kept one for each hour.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c := a.client(cmd)
+			c, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
 			defer c.Close()
 			ctx := context.Background()
 			s, err := c.Snapshot(ctx)

@@ -59,7 +59,7 @@ func (a *app) init(dir string, e configs.Example, force bool) error {
 	text := e.Render()
 	l, err := configs.Parse(filepath.Join(dir, "retraind.yaml"), []byte(text))
 	if err != nil {
-		return err // a flag that does not fit: the message shows the line it made
+		return misfits(err)
 	}
 	sql, err := migrations(l.File, "", "retraind", "")
 	if err != nil {
@@ -69,7 +69,7 @@ func (a *app) init(dir string, e configs.Example, force bool) error {
 	if err != nil {
 		return err
 	}
-	units, err := systemd.Files(me)
+	units, err := systemd.Files(me, l.File.State)
 	if err != nil {
 		return err
 	}
@@ -98,12 +98,41 @@ func (a *app) init(dir string, e configs.Example, force bool) error {
 	if a.json {
 		return a.printJSON(map[string]any{"dir": dir, "files": names})
 	}
-	a.nextSteps(dir, names, l.File.Models[e.Model], e)
+	a.nextSteps(dir, names, l.File, e.Model)
 	return nil
 }
 
+// initFlags are the flags of init by the key that they fill in.
+var initFlags = map[string]string{
+	"dsn_file": "dsn-file", "table": "table", "id": "id", "text": "text", "label": "label", "capture": "capture",
+	"watermark": "watermark", "state": "state",
+}
+
+// misfits names the flags that a configuration cannot be made from: the user has seen no file.
+func misfits(err error) error {
+	var bad *configs.InvalidError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	var lines []string
+	for _, p := range bad.Problems {
+		keys := strings.Split(p.Path, ".")
+		flag, ok := initFlags[strings.TrimRight(keys[len(keys)-1], "[]0123456789")]
+		if !ok {
+			flag = "model"
+		}
+		line := "--" + flag + ": " + p.Message
+		if p.Hint != "" {
+			line += " (" + p.Hint + ")"
+		}
+		lines = append(lines, line)
+	}
+	return fail(exitUsage, "%s; nothing was written", strings.Join(lines, "; "))
+}
+
 // nextSteps can be followed to the letter.
-func (a *app) nextSteps(dir string, names []string, m *configs.Model, e configs.Example) {
+func (a *app) nextSteps(dir string, names []string, f *configs.File, model string) {
+	m := f.Models[model]
 	config := filepath.Join(dir, "retraind.yaml")
 	fmt.Fprintf(a.stdout, "wrote to %s:\n", dir)
 	for _, name := range names {
@@ -125,7 +154,7 @@ next, in this order:
      or wait for the quiet hours; then:     retraind status -c %[3]s
 
 The files under systemd/ make services of step 4; `+"`retraind init systemd`"+` prints where each belongs.
-`, filepath.Join(dir, "retraind.sql"), m.Labels.Postgres.DSNFile, config, listen, filepath.Join(e.State, "models", e.Model, "current"), e.Model)
+`, filepath.Join(dir, "retraind.sql"), m.Labels.Postgres.DSNFile, config, listen, filepath.Join(f.State, "models", model, "current"), model)
 }
 
 // migrations is the SQL of all models, or of one, with the grants for the daemon's role.
@@ -187,6 +216,9 @@ func newInitSQL(a *app) *cobra.Command {
 				}
 				fmt.Fprint(a.stdout, sql)
 			}
+			if role != "" {
+				fmt.Fprint(a.stdout, "\n"+watch.KeptRole(role))
+			}
 			return nil
 		},
 	}
@@ -200,12 +232,19 @@ func newInitSQL(a *app) *cobra.Command {
 func newInitSystemd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "systemd", Short: "Print the unit files, with the paths they belong to", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			state := systemd.State
+			switch l, _, err := a.load(cmd); {
+			case err == nil:
+				state = l.File.State
+			case !errors.Is(err, fs.ErrNotExist) || a.config != "": // without a configuration, those of a usual one
+				return err
+			}
 			me, err := self()
 			if err != nil {
 				return err
 			}
-			files, err := systemd.Files(me)
+			files, err := systemd.Files(me, state)
 			if err != nil {
 				return err
 			}

@@ -116,7 +116,10 @@ const addBatch = 1 << 20
 
 // addLabels hands lines over in batches and sums up what became of them.
 func (a *app) addLabels(ctx context.Context, cmd *cobra.Command, model string, m *configs.Model, in io.Reader, offline bool) error {
-	c := a.client(cmd)
+	c, err := a.client(cmd)
+	if err != nil {
+		return err
+	}
 	defer c.Close()
 	var sum status.Added
 	var file *labelFile

@@ -14,7 +14,10 @@ import (
 
 func newModels(a *app) *cobra.Command {
 	list := func(cmd *cobra.Command, _ []string) error {
-		c := a.client(cmd)
+		c, err := a.client(cmd)
+		if err != nil {
+			return err
+		}
 		defer c.Close()
 		s, err := c.Snapshot(context.Background())
 		if err != nil {
@@ -54,7 +57,10 @@ func newModelsShow(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "show MODEL", Short: "Show a model's releases", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c := a.client(cmd)
+			c, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
 			defer c.Close()
 			releases, err := c.Releases(context.Background(), args[0])
 			if err != nil {

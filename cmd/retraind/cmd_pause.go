@@ -29,11 +29,17 @@ these too: retraind hold, retraind runs cancel. A pause survives a restart of th
 			if lasts > 0 {
 				p.Until = time.Now().Add(lasts.D()).Round(time.Second)
 			}
-			c := a.client(cmd)
+			c, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
 			defer c.Close()
 			model := cmp.Or(strings.Join(args, ""), status.Every)
 			if err := c.Pause(context.Background(), model, p); err != nil {
 				return err
+			}
+			if snapshot, err := c.Snapshot(context.Background()); err == nil {
+				p.Until = p.Until.In(snapshot.At.Location()) // as `retraind status` shows it
 			}
 			return a.paused("paused", model, p)
 		},
@@ -53,7 +59,10 @@ func newHold(a *app) *cobra.Command {
 A run holds its model itself when a deploy was taken back and nothing proves what serves now.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c := a.client(cmd)
+			c, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
 			defer c.Close()
 			if err := c.Hold(context.Background(), args[0], p); err != nil {
 				return err
@@ -72,7 +81,7 @@ func (a *app) paused(what, model string, p status.Pause) error {
 	}
 	until := ""
 	if !p.Until.IsZero() {
-		until = " until " + clock(p.Until, time.Now())
+		until = " until " + clock(p.Until, time.Now().In(p.Until.Location()))
 	}
 	if model == status.Every {
 		fmt.Fprintf(a.stdout, "every model is %s%s; before that: retraind resume\n", what, until)
@@ -91,7 +100,10 @@ its model when a deploy was taken back and nothing proves what serves now; no ru
 this command says that a person has looked.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c := a.client(cmd)
+			c, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
 			defer c.Close()
 			model := cmp.Or(strings.Join(args, ""), status.Every)
 			if err := c.Resume(context.Background(), model, ""); err != nil {

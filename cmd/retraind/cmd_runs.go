@@ -44,7 +44,10 @@ func newRunsList(a *app) *cobra.Command {
 }
 
 func (a *app) listRuns(cmd *cobra.Command, model string, limit int) error {
-	c := a.client(cmd)
+	c, err := a.client(cmd)
+	if err != nil {
+		return err
+	}
 	defer c.Close()
 	runs, err := c.Runs(context.Background(), model, limit)
 	if err != nil {
@@ -63,7 +66,10 @@ func newRunsShow(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "show RUN", Short: "Show one run with its steps", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c := a.client(cmd)
+			c, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
 			defer c.Close()
 			r, err := c.Run(context.Background(), args[0])
 			if err != nil {
@@ -95,7 +101,10 @@ func newRunsLogs(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c := a.client(cmd)
+			c, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
 			defer c.Close()
 			r, err := c.Run(context.Background(), args[0])
 			if err != nil {
@@ -155,7 +164,10 @@ func newRunsCancel(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "cancel RUN", Short: "End a run: its command is stopped, what it began is taken back", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c := a.client(cmd)
+			c, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
 			defer c.Close()
 			if err := c.Cancel(context.Background(), args[0], ""); err != nil {
 				return err

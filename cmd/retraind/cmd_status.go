@@ -19,7 +19,10 @@ Phases:  WATCHING nothing to do    ARMED a retrain waits    RUNNING a run is in 
          ASLEEP the service is off, and may be    HELD a person must clear it    BROKEN cannot be relied on
          PAUSED a person stopped what would start by itself`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c := a.client(cmd)
+			c, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
 			defer c.Close()
 			s, err := c.Snapshot(context.Background())
 			if err != nil {

@@ -22,7 +22,10 @@ func newTrigger(a *app) *cobra.Command {
 		Short: "Retrain now: skips thresholds, cooldown and quiet hours, never a safety rule",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c := a.client(cmd)
+			c, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
 			defer c.Close()
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()

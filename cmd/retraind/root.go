@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -68,7 +69,7 @@ func (a *app) configPath() string {
 	if _, err := os.Stat("retraind.yaml"); err == nil {
 		return "retraind.yaml"
 	}
-	return "/etc/retraind/retraind.yaml"
+	return packagedConfig
 }
 
 // load reads the configuration with the flags and variables laid over it.
@@ -84,23 +85,29 @@ func (a *app) load(cmd *cobra.Command) (*configs.Loaded, configs.Settings, error
 	return l, s, nil
 }
 
-// client finds the daemon: by flag, by variable, by the configuration, or where a packaged one is.
-func (a *app) client(cmd *cobra.Command) *status.Client {
-	path := a.socket
+const (
+	packagedConfig = "/etc/retraind/retraind.yaml"
+	packagedSocket = "/run/retraind/retraind.sock"
+)
+
+// client finds the daemon: by flag, by variable, or by the configuration.
+func (a *app) client(cmd *cobra.Command) (*status.Client, error) {
+	path := cmp.Or(a.socket, os.Getenv("RETRAIND_SOCKET"))
 	if path == "" {
-		path = os.Getenv("RETRAIND_SOCKET")
+		var err error
+		if path, err = a.findSocket(cmd); err != nil {
+			return nil, err
+		}
 	}
-	if path == "" {
-		path = a.findSocket(cmd)
-	}
-	return status.NewClient(path)
+	return status.NewClient(path), nil
 }
 
-// findSocket looks where the configuration says. A daemon under systemd has its socket in the runtime directory, which
-// only the daemon is told of: where nothing is at the first place, the second one counts.
-func (a *app) findSocket(cmd *cobra.Command) string {
-	const packaged = "/run/retraind/retraind.sock"
-	named := packaged
+// findSocket looks where the configuration says. The packaged daemon has its socket in a runtime directory that systemd
+// tells it alone: that one is meant by its own configuration, and by no other, which is another daemon's.
+func (a *app) findSocket(cmd *cobra.Command) (string, error) {
+	config := a.configPath()
+	packaged := sameFile(config, packagedConfig)
+	named := packagedSocket
 	l, _, err := a.load(cmd)
 	var bad *configs.InvalidError
 	switch {
@@ -108,13 +115,24 @@ func (a *app) findSocket(cmd *cobra.Command) string {
 		named = l.File.Socket
 	case errors.As(err, &bad): // the daemon goes on with what the file said before
 		named = bad.Socket()
+	case !packaged:
+		return "", err
 	}
-	for _, path := range []string{named, packaged} {
-		if _, err := os.Stat(path); err == nil {
-			return path
+	if _, err := os.Stat(named); packaged && err != nil {
+		if _, err := os.Stat(packagedSocket); err == nil {
+			return packagedSocket, nil
 		}
 	}
-	return named
+	return named, nil
+}
+
+func sameFile(a, b string) bool {
+	if a == b {
+		return true
+	}
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
 // printJSON writes one document.

@@ -34,7 +34,9 @@ func (p *page) plan(plan daemon.Plan, at time.Time) {
 	for _, o := range plan.Openings {
 		opens := o.Start.In(plan.Location).Format(layout)
 		if o.Open {
-			opens = "open now"
+			if opens = "open now"; time.Since(at).Abs() > time.Minute { // --from
+				opens = "open then"
+			}
 		}
 		rows = append(rows, []string{
 			opens, o.End.In(plan.Location).Format(layout), o.Start.UTC().Format("01-02 15:04") + " - " + o.End.UTC().Format("01-02 15:04"),

@@ -56,7 +56,7 @@ var outcomes = []string{"promoted", "promoted", "rejected", "rolled_back"}
 // judge checks that all of it really happened.
 func (r *Result) judge(runs []status.Run, events []notify.Event) {
 	for _, run := range slices.Backward(runs) { // newest first
-		out := Run{ID: run.ID, Outcome: run.Outcome, Reason: run.Reason, Seconds: run.Ended.Sub(run.Created).Seconds()}
+		out := Run{ID: run.ID, Outcome: run.Outcome, Reason: run.Reason, Seconds: run.Took(run.Ended).Seconds()}
 		if c := run.Accuracy; c != nil {
 			out.Accuracy = &Accuracy{Before: c.Before, After: c.After, N: c.N, Low: c.Low, High: c.High}
 		}

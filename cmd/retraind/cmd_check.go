@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/configs/strictyaml"
 	"github.com/retraind/retraind/drift"
@@ -24,7 +27,8 @@ func newCheck(a *app) *cobra.Command {
 		Use:   "check [FILE]",
 		Short: "Check a configuration: its keys and values, and what it names",
 		Long: `Check a configuration: every key, value and unit, with file, line and column of each problem, and
-then, unless --offline, that the databases, tables, triggers and classifiers it names answer.`,
+then, unless --offline, that the databases, tables, triggers and classifiers it names answer, and that the
+programs of its steps are there.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -63,6 +67,9 @@ func (a *app) check(cmd *cobra.Command, offline bool) (strictyaml.Problems, *con
 		m := l.File.Models[name]
 		online.Under("models."+name+".labels", watch.CheckSources(ctx, name, &m.Labels))
 		online.Under("models."+name+".serving", checkServing(ctx, m.Serving))
+		for _, pipeline := range slices.Sorted(maps.Keys(m.Pipeline)) {
+			online.Under("models."+name+".pipeline."+pipeline, actions.CheckPrograms(m.Pipeline[pipeline]))
+		}
 	}
 	checkNATS(ctx, l.File, &online)
 	located, err := l.Locate(online)

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -178,7 +180,7 @@ func (b backend) Trigger(ctx context.Context, model string, r status.Request) (s
 		r.Pipeline = configs.DefaultPipeline
 	}
 	if _, ok := file.Models[model].Pipeline[r.Pipeline]; !ok {
-		return status.Triggered{}, fmt.Errorf("%w: model %s has no pipeline %q", status.ErrNotFound, model, r.Pipeline)
+		return status.Triggered{}, fmt.Errorf("%w: model %s has no pipeline %q; it has %s", status.ErrNotFound, model, r.Pipeline, strings.Join(slices.Sorted(maps.Keys(file.Models[model].Pipeline)), ", "))
 	}
 	var open string
 	var row store.Model

@@ -19,6 +19,7 @@ type process struct {
 	pid  int
 	done chan struct{} // closed when it was reaped
 	err  error         // its exit, valid after done
+	said int           // how long the log was when it began
 }
 
 // Restart starts the server again after Kill, or stops it quickly and starts it. It returns when connections are
@@ -66,7 +67,7 @@ func (c *Cluster) up(ctx context.Context) (*process, error) {
 			return server, nil
 		}
 		err = errors.Join(err, server.end(syscall.SIGKILL, 10*time.Second))
-		if attempt == 200 || ctx.Err() != nil || !strings.Contains(err.Error(), "is still in use") {
+		if attempt == 200 || ctx.Err() != nil || !c.memoryInUse(server) {
 			return nil, err
 		}
 		<-tick.C
@@ -85,7 +86,7 @@ func (c *Cluster) spawn() (*process, error) {
 		defer f.Close()
 		out = f
 	}
-	p := &process{done: make(chan struct{})}
+	p := &process{done: make(chan struct{}), said: len(readText(c.logPath()))}
 	started := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
@@ -159,6 +160,12 @@ func (p *process) end(sig syscall.Signal, patience time.Duration) error {
 }
 
 func (c *Cluster) logPath() string { return filepath.Join(c.dir, "log") }
+
+// memoryInUse says that the server found the shared memory of the one before. The orphans write into the log meanwhile.
+func (c *Cluster) memoryInUse(p *process) bool {
+	text := readText(c.logPath())
+	return strings.Contains(text[min(p.said, len(text)):], "is still in use")
+}
 
 // logTail is the end of the server's log, for error messages.
 func (c *Cluster) logTail() string {

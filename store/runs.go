@@ -1,6 +1,9 @@
 package store
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Run is one retraining. Plan is fixed when it is created; Outcome is empty until it has ended.
 type Run struct {
@@ -67,15 +70,21 @@ func (t *Tx) CancelRun(id, by string) error {
 
 const runColumns = `select id, model, pipeline, trigger, forced, state, outcome, reason, info, plan, result, cancel, created, started, ended from runs `
 
-// Run returns one run by its id or by a unique end of it.
+// ErrSeveral says that more than one run is meant.
+var ErrSeveral = errors.New("several runs have ids that end so")
+
+// Run returns one run by its id or by an end of it, of four characters at least: ErrNotFound if none has it, ErrSeveral if
+// it is not the end of one alone.
 func (t *Tx) Run(id string) (Run, error) {
 	// Compared letter by letter, not by LIKE: a % or _ that somebody types must not match.
 	rs, err := t.runs(runColumns+`where id = ?1 or (length(?1) >= 4 and substr(id, -length(?1)) = lower(?1)) order by id = ?1 desc limit 2`, id)
-	if err != nil {
+	switch {
+	case err != nil:
 		return Run{}, err
-	}
-	if len(rs) == 0 || (len(rs) == 2 && rs[0].ID != id) {
+	case len(rs) == 0:
 		return Run{}, ErrNotFound
+	case len(rs) == 2 && rs[0].ID != id:
+		return Run{}, ErrSeveral
 	}
 	return rs[0], nil
 }

@@ -94,7 +94,7 @@ func TestRunByTheEndOfItsID(t *testing.T) {
 		}
 	}
 	update(t, s, func(tx *store.Tx) error { _, err := tx.AddRun(newRun("02aaaabcd")); return err })
-	if err := s.View(t.Context(), func(tx *store.Tx) error { _, err := tx.Run("aaaabcd"); return err }); !errors.Is(err, store.ErrNotFound) {
+	if err := s.View(t.Context(), func(tx *store.Tx) error { _, err := tx.Run("aaaabcd"); return err }); !errors.Is(err, store.ErrSeveral) {
 		t.Errorf("two runs end so: %v", err)
 	}
 }

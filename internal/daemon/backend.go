@@ -51,7 +51,7 @@ func (b backend) Explain(ctx context.Context, model, run string, at time.Time) (
 		if run != "" {
 			r, err := t.Run(run)
 			if err != nil {
-				return err
+				return whichRun(run, err)
 			}
 			run = r.ID
 		}
@@ -134,10 +134,18 @@ func (b backend) Run(ctx context.Context, id string) (status.Run, error) {
 		out, err = showRun(t, r)
 		return err
 	})
-	if errors.Is(err, store.ErrNotFound) {
-		return out, fmt.Errorf("%w: no run's id ends in %q, or those of several do; see: retraind runs list", status.ErrNotFound, id)
+	return out, whichRun(id, err)
+}
+
+// whichRun says it where a run's id, or the end of one, does not name one run.
+func whichRun(id string, err error) error {
+	switch {
+	case errors.Is(err, store.ErrSeveral):
+		return fmt.Errorf("%w: the ids of several runs end in %q: write more of it; see: retraind runs list", status.ErrNotFound, id)
+	case errors.Is(err, store.ErrNotFound):
+		return fmt.Errorf("%w: no run's id ends in %q; see: retraind runs list", status.ErrNotFound, id)
 	}
-	return out, err
+	return err
 }
 
 // Releases implements status.Reader.
@@ -299,10 +307,7 @@ func (b backend) Cancel(ctx context.Context, run, by string) error {
 	if err == nil && refused != nil {
 		return refused
 	}
-	if errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("%w: no run's id ends in %q, or those of several do; see: retraind runs list", status.ErrNotFound, run)
-	}
-	return err
+	return whichRun(run, err)
 }
 
 // Reload implements status.Backend.

@@ -4,14 +4,14 @@ import (
 	"encoding"
 	"fmt"
 	"maps"
-	"net/url"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/retraind/retraind/configs/strictyaml"
 )
 
 // Value is one key of the configuration in force, with where its value came from.
@@ -148,19 +148,12 @@ func (w *effective) leaf(path string, v reflect.Value) {
 	w.list = append(w.list, out)
 }
 
-var passwordWord = regexp.MustCompile(`(?i)(password|passwd|sslpassword)\s*=\s*('(?:[^'\\]|\\.)*'|[^\s&]+)`)
-
 // hidden shows a connection string without its password.
 func hidden(path, text string) string {
 	if !strings.HasSuffix(path, ".dsn") && !strings.HasSuffix(path, ".url") {
 		return text
 	}
-	if u, err := url.Parse(text); err == nil && u.Scheme != "" {
-		if _, ok := u.User.Password(); ok {
-			text = u.Redacted()
-		}
-	}
-	return passwordWord.ReplaceAllString(text, "$1=xxxxx")
+	return strictyaml.Masked(text, func(string) string { return "xxxxx" })
 }
 
 func join(path, key string) string {

@@ -252,7 +252,7 @@ func (c *Postgres) connString() (string, error) {
 	}
 	dsn := strings.TrimSpace(string(text))
 	if dsn == "" {
-		return "", &Fault{Cause: fmt.Sprintf("dsn_file %s is empty", c.DSNFile), Cure: "write the connection string into it", Permanent: true}
+		return "", &Fault{Key: "dsn_file", Cause: fmt.Sprintf("dsn_file %s is empty", c.DSNFile), Cure: "write the connection string into it", Permanent: true}
 	}
 	return dsn, nil
 }

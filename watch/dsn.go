@@ -56,7 +56,7 @@ var dsnKeywords = []string{
 func misspelt(cfg *Postgres, config *pgx.ConnConfig) error {
 	for _, key := range slices.Sorted(maps.Keys(config.RuntimeParams)) {
 		if near := check.Nearest(key, dsnKeywords); near != "" && near != key && !slices.Contains(dsnKeywords, key) {
-			return &Fault{Cause: fmt.Sprintf("the connection string has an unknown keyword %q", key), Cure: fmt.Sprintf("did you mean %q? correct it in %s", near, cfg.dsnPlace()), Permanent: true}
+			return &Fault{Key: cfg.dsnKey(), Cause: fmt.Sprintf("the connection string has an unknown keyword %q", key), Cure: fmt.Sprintf("did you mean %q? correct it in %s", near, cfg.dsnPlace()), Permanent: true}
 		}
 	}
 	return nil

@@ -18,6 +18,8 @@ import (
 type Fault struct {
 	Cause string // one sentence: what is wrong
 	Cure  string // what to do; may be empty
+	// Key is the key of the source's section that has to do with it, such as "dsn_file"; "" where none has.
+	Key string
 	// Permanent marks what does not mend itself by waiting; it is retried rarely.
 	Permanent bool
 	Err       error
@@ -51,7 +53,7 @@ func explain(cfg *Postgres, err error) error {
 	}
 	var server *pgconn.PgError
 	if errors.As(err, &server) {
-		fault = &Fault{Err: err}
+		fault = &Fault{Key: cfg.dsnKey(), Err: err}
 		for _, class := range permanentClasses {
 			fault.Permanent = fault.Permanent || strings.HasPrefix(server.Code, class)
 		}
@@ -69,13 +71,13 @@ func explain(cfg *Postgres, err error) error {
 			fault.Cause = fmt.Sprintf("%s has no database %q", where, database)
 			fault.Cure = "correct its name in " + cfg.dsnPlace()
 		case "42501":
-			fault.Cause = fmt.Sprintf("user %q may not read what retraind needs: %s", user, server.Message)
+			fault.Key, fault.Cause = "table", fmt.Sprintf("user %q may not read what retraind needs: %s", user, server.Message)
 			fault.Cure = grantHint(user)
 		case "42P01", "3F000":
-			fault.Cause = fmt.Sprintf("database %q misses a table: %s", database, server.Message)
+			fault.Key, fault.Cause = "table", fmt.Sprintf("database %q misses a table: %s", database, server.Message)
 			fault.Cure = "correct labels.postgres.table, or run the SQL of retraind init"
 		case "42703":
-			fault.Cause = fmt.Sprintf("table %s misses a column: %s", cfg.Table, server.Message)
+			fault.Key, fault.Cause = "table", fmt.Sprintf("table %s misses a column: %s", cfg.Table, server.Message)
 			fault.Cure = "correct the column names under labels.postgres"
 		case "42704", "55000": // a publication or slot that is missing, or of no use any more
 			fault.Cause = fmt.Sprintf("%s: %s", where, server.Message)
@@ -102,19 +104,31 @@ func explain(cfg *Postgres, err error) error {
 	var parse *pgconn.ParseConfigError
 	var network *net.OpError
 	var name *net.DNSError
+	fault = &Fault{Key: cfg.dsnKey(), Err: err}
 	switch {
 	case errors.As(err, &parse):
-		return &Fault{Cause: "not a connection string: " + redact(err), Cure: "correct " + cfg.dsnPlace(), Permanent: true, Err: err}
+		fault.Cause, fault.Cure, fault.Permanent = "not a connection string: "+redact(err), "correct "+cfg.dsnPlace(), true
 	case errors.Is(err, fs.ErrNotExist) && cfg.DSNFile != "" && where == "PostgreSQL":
-		return &Fault{Cause: fmt.Sprintf("dsn_file %s does not exist", cfg.DSNFile), Cure: "write the connection string into it", Permanent: true, Err: err}
+		fault.Cause, fault.Cure, fault.Permanent = fmt.Sprintf("dsn_file %s does not exist", cfg.DSNFile), "write the connection string into it", true
 	case errors.Is(err, context.DeadlineExceeded):
-		return &Fault{Cause: where + " does not answer", Cure: "is the server up and the network open?", Err: err}
+		fault.Cause, fault.Cure = where+" does not answer", "is the server up and the network open?"
 	case errors.As(err, &name) && name.IsNotFound:
-		return &Fault{Cause: fmt.Sprintf("cannot reach %s: no host has the name %s", where, name.Name), Cure: "correct it in " + cfg.dsnPlace() + ", if it is not the name service that fails", Err: err}
+		fault.Cause = fmt.Sprintf("cannot reach %s: no host has the name %s", where, name.Name)
+		fault.Cure = "correct it in " + cfg.dsnPlace() + ", if it is not the name service that fails"
 	case errors.As(err, &network):
-		return &Fault{Cause: fmt.Sprintf("cannot reach %s: %s", where, network.Err), Cure: "is the server running?", Err: err}
+		fault.Cause, fault.Cure = fmt.Sprintf("cannot reach %s: %s", where, network.Err), "is the server running?"
+	default:
+		fault.Cause = where + ": " + redact(err)
 	}
-	return &Fault{Cause: where + ": " + redact(err), Err: err}
+	return fault
+}
+
+// dsnKey is the configuration key that names the connection string or its file.
+func (c *Postgres) dsnKey() string {
+	if c.DSNFile != "" {
+		return "dsn_file"
+	}
+	return "dsn"
 }
 
 // dsnPlace names the configuration key that holds the connection string.

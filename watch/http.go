@@ -54,7 +54,7 @@ func (s *HTTPSource) Probe(context.Context) error { return s.cfg.probe() }
 
 func (c *HTTP) probe() error {
 	if _, err := c.secret(); err != nil {
-		return &Fault{Cause: redact(err), Cure: "write a secret of at least 8 characters into it, readable by the user that runs retraind", Permanent: true, Err: err}
+		return &Fault{Key: "secret_file", Cause: redact(err), Cure: "write a secret of at least 8 characters into it, readable by the user that runs retraind", Permanent: true, Err: err}
 	}
 	return nil
 }

@@ -20,35 +20,16 @@ const runInit = "run the SQL that retraind init wrote, as the table's owner"
 // Check asks the server whether a model's table can be followed: for check, doctor and init. The paths of its findings
 // are keys of the postgres section.
 func Check(ctx context.Context, model string, cfg *Postgres) check.Problems {
-	var found check.Problems
-	fail := func(path string, err error) {
-		var fault *Fault
-		hint := ""
-		if errors.As(err, &fault) {
-			hint, err = fault.Cure, errors.New(fault.Cause)
-		}
-		found.Errorf(path, hint, "%s", redact(err))
-	}
 	schema, err := newSchema(model, cfg)
 	if err != nil {
-		fail("", err)
-		return found
+		return ProblemOf(err)
 	}
 	conn, err := dial(ctx, cfg)
 	if err != nil {
-		path := "dsn"
-		if cfg.DSNFile != "" {
-			path = "dsn_file"
-		}
-		fail(path, err)
-		return found
+		return ProblemOf(err)
 	}
-	problems, _, err := inspect(ctx, conn, schema)
-	found = append(found, problems...)
-	if err = errors.Join(err, conn.Close(ctx)); err != nil {
-		fail("", explain(cfg, err))
-	}
-	return found
+	found, _, err := inspect(ctx, conn, schema)
+	return append(found, ProblemOf(explain(cfg, errors.Join(err, conn.Close(ctx))))...)
 }
 
 // inspect compares what is configured with what the server has. It returns the SQL types of the table's columns too,
@@ -92,7 +73,7 @@ func (s *PostgresSource) inspected(ctx context.Context, conn *pgx.Conn) (map[str
 	}
 	for _, p := range found {
 		if !p.Warning {
-			return nil, &Fault{Cause: p.Message, Cure: p.Hint, Permanent: true}
+			return nil, &Fault{Key: p.Path, Cause: p.Message, Cure: p.Hint, Permanent: true}
 		}
 	}
 	return columns, nil

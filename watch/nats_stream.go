@@ -24,7 +24,7 @@ func (n *natsSession) openStream(ctx context.Context) (jetstream.Stream, error) 
 		return n.js.CreateStream(ctx, n.labelStream(n.subjects()))
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return nil, &Fault{
-			Cause: fmt.Sprintf("NATS has no stream %s", n.cfg.Stream), Err: err,
+			Key: "stream", Cause: fmt.Sprintf("NATS has no stream %s", n.cfg.Stream), Err: err,
 			Cure: fmt.Sprintf("create it: nats stream add %s --subjects '%s' --storage file --defaults, or correct labels.nats.stream", n.cfg.Stream, n.cfg.Subject),
 		}
 	case err != nil:
@@ -36,8 +36,8 @@ func (n *natsSession) openStream(ctx context.Context) (jetstream.Stream, error) 
 	}
 	if !n.create || have.Metadata[madeBy] == "" {
 		return nil, &Fault{
-			Cause: fmt.Sprintf("stream %s has no events on %s: its subjects are %v", n.cfg.Stream, n.cfg.Subject, have.Subjects),
-			Cure:  "add the subject to the stream, or correct labels.nats.subject",
+			Key: "subject", Cause: fmt.Sprintf("stream %s has no events on %s: its subjects are %v", n.cfg.Stream, n.cfg.Subject, have.Subjects),
+			Cure: "add the subject to the stream, or correct labels.nats.subject",
 		}
 	}
 	return n.js.UpdateStream(ctx, n.labelStream(append(have.Subjects, n.subjects()...)))
@@ -163,5 +163,5 @@ func CheckNATS(ctx context.Context, conn *nats.Conn, model string, c *NATS) chec
 		n := &natsSession{NATSSource: &NATSSource{cfg: c.WithDefaults(model)}, js: js}
 		_, err = n.openStream(ctx)
 	}
-	return problemOf("stream", err)
+	return ProblemOf(err)
 }

@@ -15,24 +15,23 @@ func CheckSources(ctx context.Context, model string, c *Config) check.Problems {
 		found.Under("postgres", Check(ctx, model, c.Postgres))
 	}
 	if c.Files != nil {
-		found.Under("files", problemOf("dir", c.Files.probe()))
+		found.Under("files", ProblemOf(c.Files.probe()))
 	}
 	if c.HTTP != nil {
-		found.Under("http", problemOf("secret_file", c.HTTP.probe()))
+		found.Under("http", ProblemOf(c.HTTP.probe()))
 	}
 	return found
 }
 
-// problemOf turns trouble into a finding; nil gives none.
-func problemOf(path string, err error) (found check.Problems) {
+// ProblemOf turns trouble with a source into a finding, its path a key of the source's section; nil gives none.
+func ProblemOf(err error) (found check.Problems) {
 	if err == nil {
 		return nil
 	}
-	hint := ""
-	var fault *Fault
+	fault := &Fault{}
 	if errors.As(err, &fault) {
-		hint, err = fault.Cure, errors.New(fault.Cause)
+		err = errors.New(fault.Cause)
 	}
-	found.Errorf(path, hint, "%s", redact(err))
+	found.Errorf(fault.Key, fault.Cure, "%s", redact(err))
 	return found
 }

@@ -42,14 +42,14 @@ printed again for the configuration as it stands with: retraind init sql`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&e.Model, "model", "relevance", "name of the model")
-	f.StringVar(&e.DSN, "dsn-file", "pg-dsn", "file that will hold the connection string")
+	f.StringVar(&e.DSN, "dsn-file", "pg-dsn", "file that will hold the connection string; a relative one is below DIR")
 	f.StringVar(&e.Table, "table", "public.items", "table with the labels")
 	f.StringVar(&e.ID, "id", "id", "its key column")
 	f.StringSliceVar(&e.Text, "text", []string{"title", "content"}, "its text columns")
 	f.StringVar(&e.Label, "label", "category", "its label column")
 	f.StringVar(&e.Capture, "capture", "", "how changes are found: outbox (triggers), logical (the server's log) or poll (default outbox)")
 	f.StringVar(&e.Watermark, "watermark", "", "column that grows with each write, for --capture poll")
-	f.StringVar(&e.State, "state", "/var/lib/retraind", "state directory")
+	f.StringVar(&e.State, "state", "/var/lib/retraind", "state directory; a relative one is below DIR")
 	f.BoolVar(&force, "force", false, "overwrite files that exist")
 	cmd.AddCommand(newInitSQL(a), newInitSystemd(a))
 	return cmd

@@ -15,8 +15,10 @@ import (
 	"golang.org/x/term"
 
 	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/internal/daemon"
 	"github.com/retraind/retraind/systemd"
+	"github.com/retraind/retraind/watch"
 )
 
 func newRun(a *app) *cobra.Command {
@@ -75,7 +77,28 @@ func (a *app) run(cmd *cobra.Command) error {
 	defer stopHard()
 	o.Hard = hard
 	defer translate(&o, func() { stopSoft(daemon.ErrStopped) }, stopHard)()
-	return daemon.Run(soft, o)
+	return placed(loaded, daemon.Run(soft, o))
+}
+
+// placed shows the key behind which a source of labels cannot be followed. What only a person mends is a fault of the
+// configuration, so that systemd does not try again and again.
+func placed(l *configs.Loaded, err error) error {
+	var source *daemon.SourceError
+	var fault *watch.Fault
+	if !errors.As(err, &source) || !errors.As(err, &fault) {
+		return err
+	}
+	var found check.Problems
+	found.Under("models."+source.Model+".labels."+source.Source, watch.ProblemOf(fault))
+	problems, locateErr := l.Locate(found)
+	if locateErr != nil {
+		return err
+	}
+	code := exitFailed
+	if fault.Permanent {
+		code = exitConfig
+	}
+	return &coded{code: code, err: &configs.InvalidError{Path: l.Path, Source: l.Source, Problems: problems}}
 }
 
 // translate turns signals into channels and contexts; it returns the function that ends it. Each channel holds one

@@ -51,7 +51,7 @@ func excerpt(b *strings.Builder, lines [][]byte, p Problem) {
 		if n < 1 || n > len(lines) || (n > p.Line && n == len(lines) && len(lines[n-1]) == 0) {
 			continue
 		}
-		text := printable(lines[n-1])
+		text := masked(printable(lines[n-1]))
 		shift := 0
 		if n == p.Line && p.Column > 1 {
 			text, shift = scroll(text, p.Column-1)
@@ -63,6 +63,17 @@ func excerpt(b *strings.Builder, lines [][]byte, p Problem) {
 			fmt.Fprintf(b, "       | %s%s\n", strings.Repeat(" ", at), strings.Repeat("^", width([]rune(text), at)))
 		}
 	}
+}
+
+// masked hides passwords, as wide as they are, so that the caret stands below its place: what is printed may end in a
+// log.
+func masked(text string) string {
+	return Masked(text, func(secret string) string {
+		if strings.HasPrefix(secret, "${") {
+			return secret // the name of a variable
+		}
+		return strings.Repeat("x", utf8.RuneCountInString(secret))
+	})
 }
 
 const lineWidth = 110

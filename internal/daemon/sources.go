@@ -21,7 +21,7 @@ func (k *keeper) openSources(m *configs.Model) error {
 	if c := m.Labels.Postgres; c != nil {
 		pg, err := watch.NewPostgres(k.name, c, k.sink, func(int) { k.coal.Poke(int(k.sink.news.Swap(0))) }, k.d.log)
 		if err != nil {
-			return err
+			return &SourceError{k.name, watch.SourcePostgres, err}
 		}
 		k.sources = append(k.sources, pg)
 	}
@@ -85,11 +85,21 @@ func (k *keeper) firstContact(ctx context.Context) error {
 			continue
 		}
 		if err := p.Probe(ctx); err != nil {
-			return err
+			return &SourceError{k.name, s.Name(), err}
 		}
 	}
 	return nil
 }
+
+// SourceError says which source of labels keeps a daemon from starting.
+type SourceError struct {
+	Model, Source string
+	Err           error
+}
+
+func (e *SourceError) Error() string { return "labels from " + e.Source + ": " + e.Err.Error() }
+
+func (e *SourceError) Unwrap() error { return e.Err }
 
 // news are changes that nobody was told of yet.
 type news struct {

@@ -1,0 +1,26 @@
+package strictyaml
+
+import "regexp"
+
+// secrets are what a connection string keeps to itself, as the second group: the password among PostgreSQL's keywords,
+// the one in a URL, and the token that stands in a NATS URL where others have the user.
+var secrets = []*regexp.Regexp{
+	regexp.MustCompile(`(?i)((?:password|passwd)\s*=\s*)(''[^']+''|'(?:[^'\\]|\\.)*'|[^\s&]+)`),
+	regexp.MustCompile(`(://[^/\s:@]*:)(\S+)(@)`),
+	regexp.MustCompile(`((?:nats|tls|wss?)://)([^/\s:@]+)(@)`),
+}
+
+// Masked replaces the secrets of the connection strings in a text.
+func Masked(text string, by func(secret string) string) string {
+	for _, pattern := range secrets {
+		text = pattern.ReplaceAllStringFunc(text, func(found string) string {
+			parts := pattern.FindStringSubmatch(found)
+			rest := ""
+			if len(parts) > 3 {
+				rest = parts[3]
+			}
+			return parts[1] + by(parts[2]) + rest
+		})
+	}
+	return text
+}

@@ -81,14 +81,14 @@ type proof struct {
 // run returns the last try's facts and why they do not prove the release; "" when they do.
 func (p proof) run(ctx context.Context) (VerifyFacts, string, error) {
 	start := time.Now()
-	wait := 50 * time.Millisecond
 	for tries := 1; ; tries++ {
 		facts, why := p.once(ctx)
 		facts.Tries, facts.Seconds = tries, time.Since(start).Seconds()
 		if ctx.Err() != nil {
 			return facts, why, context.Cause(ctx)
 		}
-		if why == "" || time.Since(start)+wait > p.promote.VerifyWithin.D() {
+		wait := pause(tries, p.promote.VerifyWithin.D()-time.Since(start))
+		if why == "" || wait <= 0 {
 			return facts, why, nil
 		}
 		select {
@@ -96,8 +96,13 @@ func (p proof) run(ctx context.Context) (VerifyFacts, string, error) {
 			return facts, why, context.Cause(ctx)
 		case <-time.After(wait):
 		}
-		wait = min(2*wait, 5*time.Second)
 	}
+}
+
+// pause is how long to wait after so many tries, when so much time is left: ever longer, and never past the end, so that
+// the last try is made when time is up. It is not positive when no time is left.
+func pause(tries int, left time.Duration) time.Duration {
+	return min(50*time.Millisecond<<min(tries-1, 7), 5*time.Second, left)
 }
 
 func (p proof) once(ctx context.Context) (VerifyFacts, string) {

@@ -295,6 +295,27 @@ func TestProofGivesUpInTime(t *testing.T) {
 	}
 }
 
+// The last try is made when time is up, not up to five seconds before.
+func TestPause(t *testing.T) {
+	t.Parallel()
+	for _, within := range []time.Duration{1, time.Second, 3 * time.Second, 2 * time.Minute} {
+		passed, longest, tries := time.Duration(0), time.Duration(0), 1
+		for ; ; tries++ {
+			wait := pause(tries, within-passed)
+			if wait <= 0 {
+				break
+			}
+			passed, longest = passed+wait, max(longest, wait)
+		}
+		if passed != within || longest > 5*time.Second || tries > 35 {
+			t.Errorf("%v: the last of %d tries after %v, the longest pause %v", within, tries, passed, longest)
+		}
+	}
+	if first := pause(1, time.Hour); first != 50*time.Millisecond {
+		t.Errorf("the first pause is %v", first)
+	}
+}
+
 func TestProofOfAServiceThatIsAway(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())

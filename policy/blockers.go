@@ -81,6 +81,9 @@ func (p *Policy) blockRuns(d *Decision, h *History, now time.Time, s *sentences)
 			if run.Why != "" {
 				s.say(" (", string(run.Why), ")")
 			}
+			if run.Text != "" {
+				s.say(": ", run.Text)
+			}
 		})
 	}
 	switch until, run := cooledDown(h, limits.Cooldown.D()); {

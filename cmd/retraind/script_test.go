@@ -105,8 +105,11 @@ func condition(name string) (bool, error) {
 // close ends what is still running, the daemon before the database.
 func (w *world) close() {
 	for name, p := range w.processes {
-		if code := p.stop(); code != 0 && code != signalled {
+		switch code := p.stop(); {
+		case code != 0 && code != signalled:
 			w.t.Errorf("%s ended with status %d:\n%s", name, code, p.log.String())
+		case w.t.Failed():
+			w.t.Logf("%s said:\n%s", name, p.log.String())
 		}
 	}
 	if w.service != nil {

@@ -163,7 +163,7 @@ func (m *memory) equalsTable(t *testing.T, model string, cfg *Postgres) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the sink is not the table (-table +sink):\n%.3000s", cmp.Diff(want, got))
+			t.Fatalf("capture %s: the sink is not the table (-table +sink):\n%.3000s", cfg.capture(), cmp.Diff(want, got))
 		}
 		select {
 		case <-m.changed:

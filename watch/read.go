@@ -37,10 +37,12 @@ FROM (
 ) AS o LEFT JOIN LATERAL (
   SELECT true AS present, %[2]s FROM %[3]s AS t WHERE (o.op = 'insert' OR o.text_changed) AND %[4]s LIMIT 1
 ) AS t ON true
-ORDER BY o.seq`, rest, strings.Join(text, ", "), c.schema.table, c.byKey("t", "o.item"), c.schema.outbox(), authorOfRow, originOfRow)
+ORDER BY o.seq`, rest, strings.Join(text, ", "), c.schema.table, c.byKey("t", "CASE WHEN o.op IN ('insert', 'update') THEN o.item END"), c.schema.outbox(), authorOfRow, originOfRow)
 }
 
-// byKey compares the key columns of a row with a key's text, in the columns' own types so that their index is used.
+// byKey compares the key columns of a row with a key's text, in the columns' own types so that their index is used. The
+// text must be a key or NULL in every row: where the table has partitions it is converted before conditions beside it are
+// looked at.
 func (c *session) byKey(row, key string) string {
 	if len(c.cfg.ID) == 1 {
 		return fmt.Sprintf("%s.%s = %s::%s", row, ident(c.cfg.ID[0]), key, c.keyTypes[0])

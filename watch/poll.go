@@ -105,16 +105,20 @@ func (p *poller) look(ctx context.Context, first bool) error {
 			return fmt.Errorf("read the cursor: %w", err)
 		}
 	}
+	now := mark{Capture: CapturePoll, Definition: p.schema.definition() + " " + p.watermark}
+	// Before the table is looked at: a catalog is read as it is now, even where the rows are seen as they were.
+	if err := p.conn.QueryRow(ctx, "SELECT "+storage, p.schema.table).Scan(&now.Storage); err != nil {
+		return err
+	}
 	tx, err := p.conn.BeginTx(ctx, oneSnapshot)
 	if err != nil {
 		return err
 	}
 	// The connection is given up after any error, and with it the transaction.
-	now := mark{Capture: CapturePoll, Definition: p.schema.definition() + " " + p.watermark}
 	var text string
 	var clock time.Time
-	err = tx.QueryRow(ctx, "SELECT pg_current_snapshot()::text, clock_timestamp(), "+storage+", "+identityColumns, p.schema.table).
-		Scan(&text, &clock, &now.Storage, &now.System, &now.Timeline)
+	err = tx.QueryRow(ctx, "SELECT pg_current_snapshot()::text, clock_timestamp(), "+identityColumns).
+		Scan(&text, &clock, &now.System, &now.Timeline)
 	if err != nil {
 		return err
 	}

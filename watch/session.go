@@ -127,7 +127,7 @@ func (c *session) prepare(ctx context.Context) error {
 		}
 	}
 	c.at.Definition = c.schema.definition()
-	if c.at.Shape, err = c.shape(ctx, c.conn); err != nil {
+	if c.at.Shape, err = c.shape(ctx); err != nil {
 		return err
 	}
 	return c.conn.QueryRow(ctx, "SELECT "+identityColumns+", "+statisticsColumn+", $1::text::regclass::oid", c.schema.outbox()).

@@ -3,8 +3,6 @@ package watch
 import (
 	"context"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 const (
@@ -25,15 +23,12 @@ const shapeQuery = `SELECT ` + storage + ` || md5((SELECT string_agg(part, ',' O
 ) AS parts))`
 
 // shape asks for the digest. Which columns an expression reads is only known to the server: then all of them count.
-func (c *session) shape(ctx context.Context, conn interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-},
-) (digest string, err error) {
+func (c *session) shape(ctx context.Context) (digest string, err error) {
 	var columns []string
 	if !c.schema.expressive() {
 		columns = c.schema.reads()
 	}
-	err = conn.QueryRow(ctx, shapeQuery, c.schema.table, columns).Scan(&digest)
+	err = c.conn.QueryRow(ctx, shapeQuery, c.schema.table, columns).Scan(&digest)
 	return digest, err
 }
 
@@ -50,7 +45,7 @@ func (c *session) house(ctx context.Context) error {
 	var now string
 	err := c.within(ctx, func() (err error) {
 		if _, err = c.writers(ctx); err == nil {
-			now, err = c.shape(ctx, c.conn)
+			now, err = c.shape(ctx)
 		}
 		return err
 	})

@@ -75,6 +75,16 @@ var oneSnapshot = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.Re
 // table did not hold.
 func (c *session) readAll(ctx context.Context, reason string) error {
 	c.rereads(reason)
+	// Before the table is looked at: a catalog is read as it is now, even where the rows are seen as they were, and a
+	// partition that comes between the two must count as one that came after this read.
+	var shape string
+	err := c.within(ctx, func() (err error) {
+		shape, err = c.shape(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	tx, err := c.conn.BeginTx(ctx, oneSnapshot)
 	if err != nil {
 		return err
@@ -90,15 +100,11 @@ func (c *session) readAll(ctx context.Context, reason string) error {
 		}
 	}
 	next := c.at
-	next.Compare, next.Upto, next.Seq, next.Top = false, "", 0, row{}
+	next.Shape, next.Compare, next.Upto, next.Seq, next.Top = shape, false, "", 0, row{}
 	if next.Last, err = c.lastRow(ctx, tx); err != nil {
 		return err
 	}
 	if err := tx.QueryRow(ctx, "SELECT pg_current_snapshot()::text").Scan(&next.Snapshot); err != nil {
-		return err
-	}
-	// In the table's own snapshot, so that a later change of the shape is one after this read.
-	if next.Shape, err = c.shape(ctx, tx); err != nil {
 		return err
 	}
 	count, err := c.replace(ctx, tx, next.String())

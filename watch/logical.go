@@ -119,9 +119,8 @@ func (d *decoder) resume(ctx context.Context, now *server) (reason string, renew
 	if err != nil {
 		return err.Error(), false, nil //nolint:nilerr // what cannot be read is a reason to read the table
 	}
-	if reason, renew = stored.lost(now); reason == "" {
-		d.at = stored
-	}
+	d.at = stored
+	reason, renew = stored.lost(now)
 	return reason, renew, nil
 }
 
@@ -129,8 +128,14 @@ func (d *decoder) resume(ctx context.Context, now *server) (reason string, renew
 // that the table held already.
 func (d *decoder) whole(ctx context.Context, now *server, reason string, renew bool) error {
 	d.rereads(reason)
-	if renew || !now.Exists || now.Status == "lost" {
+	fresh := renew || !now.Exists || now.Status == "lost"
+	if fresh {
 		if err := d.newSlot(ctx, now); err != nil {
+			return err
+		}
+	}
+	if read := d.at.LSN; fresh || read > 0 && now.Confirmed > read { // what retraind itself has read was seen
+		if err := d.settle(ctx); err != nil {
 			return err
 		}
 	}

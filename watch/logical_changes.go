@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -23,6 +22,15 @@ type side struct {
 func (s *stream) changes(ctx context.Context, images []image) ([]Change, error) {
 	if len(images) == 0 {
 		return nil, nil
+	}
+	var writers []uint32
+	for i := range images {
+		if n := len(writers); n == 0 || writers[n-1] != images[i].xid {
+			writers = append(writers, images[i].xid)
+		}
+	}
+	if err := s.visible(ctx, writers); err != nil {
+		return nil, err
 	}
 	sides, err := s.sides(ctx, images, true)
 	var server *pgconn.PgError
@@ -218,20 +226,13 @@ func (s *stream) texts(out *side, cells []cell, made [][]byte, values bool) {
 // reread returns the present rows of those images that the log tells in part only.
 func (s *stream) reread(ctx context.Context, images []image, sides []side) (map[string]Item, error) {
 	var keys []string
-	var writers []uint32
 	for i := range images {
 		if fresh := sides[2*i+1]; images[i].fresh != nil && fresh.key != "" && (fresh.labels == nil || fresh.part || fresh.text == nil && images[i].insert) {
 			keys = append(keys, fresh.key)
-			if n := len(writers); n == 0 || writers[n-1] != images[i].xid {
-				writers = append(writers, images[i].xid)
-			}
 		}
 	}
 	if len(keys) == 0 {
 		return nil, nil
-	}
-	if err := s.visible(ctx, writers); err != nil {
-		return nil, err
 	}
 	types := s.schema.keyTypes(s.columns)
 	where := fmt.Sprintf("r.%s = ANY ($1::text[]::%s[])", ident(s.cfg.ID[0]), types[0])
@@ -256,25 +257,4 @@ func (s *stream) reread(ctx context.Context, images []image, sides []side) (map[
 		out[item.ID] = item
 	}
 	return out, rows.Err()
-}
-
-// visible waits until queries see what transactions wrote: their commits are in the log a little before that, and longer
-// while a synchronous standby has not confirmed them.
-func (s *stream) visible(ctx context.Context, writers []uint32) error {
-	for {
-		var text string
-		if err := s.conn.QueryRow(ctx, "SELECT pg_current_snapshot()::text").Scan(&text); err != nil {
-			return err
-		}
-		seen, err := parseSnapshot(text)
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(writers, func(xid uint32) bool { return !seen.holds(xid) }) {
-			return nil
-		}
-		if err := pause(ctx, time.Millisecond); err != nil {
-			return err
-		}
-	}
 }

@@ -36,6 +36,11 @@ func (s *schema) findPublication(ctx context.Context, conn *pgx.Conn, found *che
 	if taken >= slots {
 		found.Errorf("capture", fmt.Sprintf("ALTER SYSTEM SET max_replication_slots = %d, then restart the server", taken+4), "all %d replication slots of the server are taken", slots)
 	}
+	if awaited, err := isStandby(ctx, conn); err != nil {
+		return err
+	} else if awaited {
+		found.Errorf("capture", "write the names of the standbys into synchronous_standby_names, not *; or give retraind another application_name", "the server takes retraind for a synchronous standby (synchronous_standby_names): each commit would wait for it")
+	}
 	if keep == "-1" {
 		found.Warnf("capture", "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'; SELECT pg_reload_conf(): a retraind that is away for longer reads the whole table again",
 			"max_slot_wal_keep_size is -1: while retraind is away the server keeps its log without bound, until its disk is full")

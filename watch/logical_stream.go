@@ -271,6 +271,9 @@ func (s *stream) logical(ctx context.Context, message pglogrepl.Message) error {
 		if err := s.flush(ctx); err != nil {
 			return err
 		}
+		if err := s.visible(ctx, []uint32{s.begin.Xid}); err != nil {
+			return err
+		}
 		return &again{reason: "the table was truncated"}
 	case *pglogrepl.InsertMessage:
 		return s.row(ctx, m.RelationID, true, nil, false, m.Tuple)

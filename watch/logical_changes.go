@@ -25,12 +25,15 @@ func (s *stream) changes(ctx context.Context, images []image) ([]Change, error) 
 	}
 	var writers []uint32
 	for i := range images {
-		if n := len(writers); n == 0 || writers[n-1] != images[i].xid {
+		if n := len(writers); images[i].xid != s.seen && (n == 0 || writers[n-1] != images[i].xid) {
 			writers = append(writers, images[i].xid)
 		}
 	}
-	if err := s.visible(ctx, writers); err != nil {
-		return nil, err
+	if len(writers) > 0 { // none in the middle of a large transaction
+		if err := s.visible(ctx, writers); err != nil {
+			return nil, err
+		}
+		s.seen = writers[len(writers)-1]
 	}
 	sides, err := s.sides(ctx, images, true)
 	var server *pgconn.PgError

@@ -32,6 +32,7 @@ type stream struct {
 	relation *relation // the table as the log describes it now
 	begin    *pglogrepl.BeginMessage
 	skip     bool   // the transaction was read with the whole table
+	seen     uint32 // the transaction, once others see it; 0 before that
 	ordinal  int    // rows of the transaction so far
 	author   string // of the transaction, as it says itself
 	origin   string
@@ -246,7 +247,7 @@ func (s *stream) take(ctx context.Context, message *pgproto3.CopyData) error {
 func (s *stream) logical(ctx context.Context, message pglogrepl.Message) error {
 	switch m := message.(type) {
 	case *pglogrepl.BeginMessage:
-		s.begin, s.ordinal, s.author, s.origin = m, 0, "", ""
+		s.begin, s.seen, s.ordinal, s.author, s.origin = m, 0, 0, "", ""
 		return s.begins(m)
 	case *pglogrepl.CommitMessage:
 		s.begin, s.reached = nil, lsn(m.TransactionEndLSN)

@@ -74,7 +74,7 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 	}
 	var print drift.Fingerprint
 	var heldout [][16]byte // the group of each line of test.jsonl: proves that no held-out text is trained on
-	for row, err := range ahead(rows) {
+	for row, err := range rows {
 		if err != nil {
 			return facts, seen, fmt.Errorf("export: %w", err)
 		}
@@ -82,8 +82,7 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 			return facts, seen, context.Cause(ctx)
 		}
 		hash := drift.TextHash(row.Text)
-		leaf := drift.Leaf(row.ID, hash, row.Labels)
-		print.ToggleLeaf(leaf)
+		print.Toggle(row.ID, hash, row.Labels)
 		label, ok := row.Labels[plan.Targets[0].Name]
 		switch {
 		case !ok:
@@ -111,7 +110,7 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 				seen.Add("", row.Group)
 			}
 		}
-		if err := files[row.Side].add(plan.Targets, row, hash, leaf); err != nil {
+		if err := files[row.Side].add(plan.Targets, row, hash); err != nil {
 			return facts, seen, fmt.Errorf("export: %w", err)
 		}
 	}
@@ -129,11 +128,9 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 		}
 	}
 	for _, side := range sides {
-		f, split := files[side], facts.Splits[side]
-		if err := f.finish(); err != nil {
+		if facts.Splits[side].SHA256, err = files[side].finish(); err != nil {
 			return facts, seen, fmt.Errorf("export: %w", err)
 		}
-		split.SHA256, split.Merkle = hex.EncodeToString(f.sum.Sum(nil)), f.root
 	}
 	b, err := json.MarshalIndent(facts, "", "  ")
 	if err != nil {

@@ -3,65 +3,48 @@ package actions
 import (
 	"bufio"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"hash"
+	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/google/renameio/v2"
-	"golang.org/x/sys/unix"
 
 	"github.com/retraind/retraind/drift"
 )
 
-// exportFile is one file on its way, with its digest and its tree.
+// exportFile is a file that is being written, with its digest. It appears under its name when finish has returned.
 type exportFile struct {
-	*renameio.PendingFile
-	buf           *bufio.Writer
-	line          []byte // the last one, for its memory
-	sum           hash.Hash
-	leaves        leaves
-	root          string // of the tree, once it is finished
-	written, sent int64  // bytes: given to the kernel, and on their way to the disk
-}
-
-// sendAfter is how many bytes are sent to the disk at a time.
-const sendAfter = 4 << 20
-
-// Write implements io.Writer. What was written is sent to the disk while more is read, so that in the end there is little
-// to wait for.
-func (f *exportFile) Write(p []byte) (int, error) {
-	n, err := f.PendingFile.Write(p)
-	f.sum.Write(p[:n]) // a hash never fails to write
-	if f.written += int64(n); f.written-f.sent >= sendAfter {
-		_ = unix.SyncFileRange(int(f.Fd()), f.sent, f.written-f.sent, unix.SYNC_FILE_RANGE_WRITE) // no more than a hint: fsync tells
-		f.sent = f.written
-	}
-	return n, err
+	pending *renameio.PendingFile
+	buf     *bufio.Writer
+	lines   *json.Encoder
+	sum     hash.Hash
 }
 
 func newExportFile(dir, name string) (*exportFile, error) {
-	f, err := renameio.NewPendingFile(filepath.Join(dir, name), renameio.WithPermissions(0o600))
+	pending, err := renameio.NewPendingFile(filepath.Join(dir, name), renameio.WithPermissions(0o600))
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
-	out := &exportFile{PendingFile: f, sum: sha256.New(), leaves: leaves{dir: dir}}
-	out.buf = bufio.NewWriterSize(out, 1<<17)
-	return out, nil
+	f := &exportFile{pending: pending, sum: sha256.New()}
+	f.buf = bufio.NewWriterSize(io.MultiWriter(pending, f.sum), 1<<17)
+	f.lines = json.NewEncoder(f.buf)
+	f.lines.SetEscapeHTML(false)
+	return f, nil
 }
 
-func (f *exportFile) add(targets []drift.Target, row Row, hash string, leaf [sha256.Size]byte) error {
-	if err := f.leaves.add(row.ID, leaf); err != nil {
-		return err
+// add writes a row as one line; textHash is that of its text.
+func (f *exportFile) add(targets []drift.Target, row Row, textHash string) error {
+	labels := make(map[string]any, len(row.Labels))
+	for _, target := range targets {
+		if label, ok := row.Labels[target.Name]; ok {
+			labels[target.Name] = target.JSON(label)
+		}
 	}
-	line, err := appendExample(f.line[:0], targets, row, hash)
-	if err != nil {
-		return err
-	}
-	f.line = line
-	_, err = f.buf.Write(line)
-	return err
+	return f.lines.Encode(Example{ID: row.ID, TextHash: textHash, Text: row.Text, Labels: labels})
 }
 
 // id returns the item of a line, counted from 0.
@@ -69,7 +52,7 @@ func (f *exportFile) id(line int) (string, error) {
 	if err := f.buf.Flush(); err != nil {
 		return "", err
 	}
-	written, err := os.Open(f.Name())
+	written, err := os.Open(f.pending.Name())
 	if err != nil {
 		return "", err
 	}
@@ -83,19 +66,15 @@ func (f *exportFile) id(line int) (string, error) {
 	return e.ID, nil
 }
 
-// finish puts the file in its place.
-func (f *exportFile) finish() (err error) {
-	if f.root, err = f.leaves.root(); err != nil {
-		return err
-	}
+// finish replaces the file of this name and returns its SHA-256.
+func (f *exportFile) finish() (string, error) {
 	if err := f.buf.Flush(); err != nil {
-		return err
+		return "", err
 	}
-	return f.CloseAtomicallyReplace()
+	return hex.EncodeToString(f.sum.Sum(nil)), f.pending.CloseAtomicallyReplace()
 }
 
-// cleanup removes what was not put in its place.
+// cleanup removes a file that was not finished.
 func (f *exportFile) cleanup() {
-	f.leaves.close()
-	f.Cleanup() //nolint:errcheck // a no-op once it was put in its place
+	f.pending.Cleanup() //nolint:errcheck // a no-op after finish
 }

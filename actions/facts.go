@@ -35,7 +35,6 @@ type SplitFacts struct {
 	Items  int            `json:"items"`
 	Labels map[string]int `json:"labels"` // items by label of the gating target
 	SHA256 string         `json:"sha256"` // of the file
-	Merkle string         `json:"merkle"` // root over (id, text hash, labels), whatever the order (drift.Merkle)
 }
 
 // GateFacts is the comparison of candidate and champion on one frozen snapshot of the held-out set. Accuracies are

@@ -6,8 +6,8 @@ import (
 )
 
 // Fingerprint names the state of a whole set of labelled items: equal states have equal fingerprints, in whatever
-// order they were reached. It is the exclusive or of one hash per item, the first 16 bytes of its Leaf, so that adding,
-// changing or removing an item moves it in O(1). It tells "nothing new" from "something new"; it is no defence against a
+// order they were reached. It is the exclusive or of one hash per item, the first 16 bytes of its itemHash, so that
+// adding, changing or removing an item moves it in O(1). It tells "nothing new" from "something new"; it is no defence against a
 // forger.
 type Fingerprint [16]byte
 
@@ -30,14 +30,17 @@ func (f Fingerprint) String() string { return hex.EncodeToString(f[:]) }
 
 // Toggle adds an item that is not in the set, or removes one that is.
 func (f *Fingerprint) Toggle(item, textHash string, labels map[string]string) {
-	f.ToggleLeaf(Leaf(item, textHash, labels))
-}
-
-// ToggleLeaf is Toggle of the item with this Leaf.
-func (f *Fingerprint) ToggleLeaf(leaf [sha256.Size]byte) {
-	for i, b := range leaf[:len(f)] {
+	sum := itemHash(item, textHash, labels)
+	for i, b := range sum[:len(f)] {
 		f[i] ^= b
 	}
+}
+
+// itemHash is SHA-256(0x00, id, 0, text hash, 0, target, 0, label, 0 …) with the targets in order. The first byte is
+// left from a Merkle tree that once had the same leaves: stored fingerprints have it.
+func itemHash(item, textHash string, labels map[string]string) [sha256.Size]byte {
+	var room [512]byte
+	return sha256.Sum256(appendItem(append(room[:0], 0), item, textHash, labels))
 }
 
 // appendItem appends an item as it is hashed: its id, text hash, and each target in order with its label, with a 0 after

@@ -1,11 +1,8 @@
 package drift_test
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"testing"
 
@@ -204,49 +201,6 @@ func TestSeen(t *testing.T) {
 	err := mine.AddLines(strings.NewReader(`{"id":"1","title":"Ein  Titel"}`+"\n"+`{"text":{"title":"zwei"}}`), nil, []string{"title"})
 	if _, merr := mine.MarshalBinary(); err != nil || merr != nil || !mine.Has("1", "") || !mine.Has("x", drift.GroupHash("ein titel")) || !mine.Has("", drift.GroupHash("zwei")) {
 		t.Error("a user's own training file", err, merr)
-	}
-}
-
-func TestMerkle(t *testing.T) {
-	t.Parallel()
-	root := func(ids ...string) string {
-		var m drift.Merkle
-		for _, id := range ids {
-			m.Add(drift.Leaf(id, "hash of "+id, map[string]string{"label": "a", "other": "b"}))
-		}
-		return m.Root()
-	}
-	if root() != "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" {
-		t.Error("the root of nothing is not RFC 6962's")
-	}
-	// Computed with Python's hashlib: leaf(1), and node(leaf(1), leaf(2)).
-	if got, want := root("1"), "0ae8820f879d72d7edade50b14a922c50e55ea5be34f260b1cd109c6ace92c74"; got != want {
-		t.Errorf("one leaf: %s", got)
-	}
-	if got, want := root("1", "2"), "098fe3b560037bdf6c955a25f9af8d88a6ed1f8e92dc10d371bb1dffb9054ba5"; got != want {
-		t.Errorf("two leaves: %s", got)
-	}
-	// By the definition of RFC 6962: the left tree takes the largest power of two below the number of leaves.
-	var tree func(leaves [][32]byte) [32]byte
-	tree = func(leaves [][32]byte) [32]byte {
-		if len(leaves) == 1 {
-			return leaves[0]
-		}
-		k := 1
-		for k*2 < len(leaves) {
-			k *= 2
-		}
-		left, right := tree(leaves[:k]), tree(leaves[k:])
-		return sha256.Sum256(slices.Concat([]byte{1}, left[:], right[:]))
-	}
-	var m drift.Merkle
-	var all [][32]byte
-	for n := range 70 {
-		all = append(all, drift.Leaf(fmt.Sprint(n), "hash", nil))
-		m.Add(all[n])
-		if want := tree(all); m.Root() != hex.EncodeToString(want[:]) {
-			t.Fatalf("the root of %d leaves", n+1)
-		}
 	}
 }
 

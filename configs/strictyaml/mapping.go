@@ -158,7 +158,6 @@ func (d *decoder) names(found []entry, path string, into reflect.Value, depth in
 		into.Set(reflect.MakeMapWithSize(into.Type(), len(found)))
 	}
 	folded := map[string]*yaml.Node{}
-	named := found[:0]
 	for _, e := range found {
 		name := e.key.Value
 		at := join(path, name)
@@ -173,18 +172,10 @@ func (d *decoder) names(found []entry, path string, into reflect.Value, depth in
 			d.warn(e.key, at, "rename one of them if the same was meant", "%q and %q on line %d differ only in capitals", cutValue(name), cutValue(first.Value), first.Line)
 		}
 		folded[strings.ToLower(name)] = e.key
-		named = append(named, e)
-	}
-	values := make([]reflect.Value, len(named))
-	d.share(len(named), func(d *decoder, i int) {
-		e := named[i]
-		at := join(path, e.key.Value)
 		d.place(at, e.key, e.value)
-		values[i] = newValue(into.Type().Elem())
-		d.value(e.value, at, values[i], depth+1)
-	})
-	for i, e := range named {
-		into.SetMapIndex(reflect.ValueOf(e.key.Value).Convert(into.Type().Key()), values[i])
+		value := newValue(into.Type().Elem())
+		d.value(e.value, at, value, depth+1)
+		into.SetMapIndex(reflect.ValueOf(name).Convert(into.Type().Key()), value)
 	}
 }
 

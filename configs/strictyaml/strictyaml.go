@@ -107,7 +107,6 @@ type decoder struct {
 	said     map[spot]bool
 	visited  int
 	gaveUp   *Problem
-	part     bool   // of another decoder's work
 	field    string // path of the struct field that is being read
 	// takesVariables is the path of the last one that takes the environment's variables.
 	takesVariables string

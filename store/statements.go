@@ -9,8 +9,10 @@ import (
 // texts that are put together.
 const keepStatements = 256
 
-// connector opens connections that keep what they have prepared: to parse and plan one of our statements takes SQLite
-// longer than to run it.
+// connector opens connections that keep prepared statements by their text. SQLite takes longer to parse and plan one of
+// our statements than to run it: without this, the first read of a table of 200,000 rows takes in 14,000 rows a second
+// instead of 23,000 on two cores (BenchmarkBacklog). sql.Stmt cannot do it: it is prepared on a connection outside the
+// transaction, and the writer has one connection only.
 type connector struct{ driver.Connector }
 
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {

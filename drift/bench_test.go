@@ -76,9 +76,6 @@ func BenchmarkSequential(b *testing.B) {
 		"ecusum":   func(wrong bool) bool { cusum.Add(wrong); return cusum.Reaches(1800) },
 		"eprocess": func(wrong bool) bool { process.Add(wrong); return process.Rejects(.05) },
 	}
-	for _, name := range drift.TestNames()[1:] {
-		updates[string(name)] = drift.NewSequential(name).Add
-	}
 	for _, name := range slices.Sorted(maps.Keys(updates)) {
 		update := updates[name]
 		b.Run(name, func(b *testing.B) {

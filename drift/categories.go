@@ -40,7 +40,7 @@ func (m *Monitor) newCategoryTests(b Baseline) map[int32]*categoryTest {
 	}
 	tests := map[int32]*categoryTest{}
 	for _, name := range slices.Sorted(maps.Keys(b.Category)) {
-		if base := b.Category[name]; base.N >= max(o.MinItems, 1) && isRun(base) {
+		if base := b.Category[name]; base.N >= max(o.MinItems, 1) && base.Valid() {
 			tests[m.boards[0].category(name)] = &categoryTest{test: NewECUSUM(ToleratedError(base.N-base.Errs, base.N)), base: base}
 		}
 	}

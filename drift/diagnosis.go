@@ -3,6 +3,7 @@ package drift
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -210,7 +211,7 @@ func chiText(c *ChiSquare) string {
 
 // counted lists categories with their counts, the largest first, and how many more there are.
 func counted(mix map[string]int, noun string) string {
-	names := union(mix, nil)
+	names := slices.Sorted(maps.Keys(mix))
 	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(mix[b], mix[a]) })
 	const most = 5
 	var parts []string

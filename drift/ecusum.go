@@ -30,7 +30,12 @@ type Run struct {
 }
 
 // Rate is the share of errors; 0 of nothing.
-func (r Run) Rate() float64 { return share(r.Errs, r.N) }
+func (r Run) Rate() float64 {
+	if r.N == 0 {
+		return 0
+	}
+	return float64(r.Errs) / float64(r.N)
+}
 
 // alternatives are how far above the tolerated error rate the stream is compared with.
 var alternatives = [...]float64{.02, .05, .1, .15, .2, .3, .4}
@@ -115,11 +120,11 @@ func (e *ECUSUM) Since() Run {
 
 // continues takes over a stored state if it fits this test, and says whether it does.
 func (e *ECUSUM) continues(stored ECUSUM) bool {
-	if math.Abs(stored.P0-e.P0) > 1e-12 || len(stored.L) != len(e.L) || len(stored.Runs) != len(e.L) || !isRun(Run{stored.N, stored.Errs}) {
+	if math.Abs(stored.P0-e.P0) > 1e-12 || len(stored.L) != len(e.L) || len(stored.Runs) != len(e.L) || !(Run{stored.N, stored.Errs}).Valid() {
 		return false
 	}
 	for i, l := range stored.L {
-		if math.IsNaN(l) || math.IsInf(l, 0) || !isRun(stored.Runs[i]) {
+		if math.IsNaN(l) || math.IsInf(l, 0) || !stored.Runs[i].Valid() {
 			return false
 		}
 	}
@@ -129,7 +134,8 @@ func (e *ECUSUM) continues(stored ECUSUM) bool {
 	return true
 }
 
-func isRun(r Run) bool { return r.N >= 0 && r.Errs >= 0 && r.Errs <= r.N }
+// Valid says whether there can be such a stretch.
+func (r Run) Valid() bool { return r.N >= 0 && r.Errs >= 0 && r.Errs <= r.N }
 
 // reaches says whether meanExp is at least a bound. It mostly knows without computing it: a mean is never above its
 // largest part.

@@ -1,5 +1,7 @@
 package drift
 
+import "math"
+
 // EProcess asks of a stream of errors that begins at a fixed moment, such as a deploy, whether its rate lies above a
 // tolerated one. With the sums of ECUSUM that are never restarted, E is a mean of likelihood ratios, so it begins at 1
 // and is a supermartingale while the true rate is at most P0: the probability that it ever reaches 1/alpha is at most
@@ -40,3 +42,18 @@ func (e *EProcess) E() float64 { return meanExp(e.L) }
 
 // Rejects says whether the rate is above the tolerated one at level alpha, such as 0.05.
 func (e *EProcess) Rejects(alpha float64) bool { return reaches(e.L, 1/alpha) }
+
+// continues takes over a stored state if it fits this test, and says whether it does.
+func (e *EProcess) continues(stored EProcess) bool {
+	if math.Abs(stored.P0-e.P0) > 1e-12 || len(stored.L) != len(e.L) || !(Run{stored.N, stored.Errs}).Valid() {
+		return false
+	}
+	for _, l := range stored.L {
+		if math.IsNaN(l) || math.IsInf(l, 0) {
+			return false
+		}
+	}
+	copy(e.L, stored.L)
+	e.N, e.Errs = stored.N, stored.Errs
+	return true
+}

@@ -29,7 +29,7 @@ func (m *Monitor) Report(now time.Time) Report {
 	}
 	r.NewItems = NewItems{
 		N: t.arrivals.N, Errors: t.arrivals.Errs, E: t.arrivals.E(),
-		Bound: m.bound(m.opts.FalseRetrains, dayOf(now)), Alarmed: t.alarmed, Test: m.opts.Test,
+		Bound: m.bound(m.opts.FalseRetrains, dayOf(now)), Alarmed: t.alarmed,
 		Since: t.arrivals.Since(), Drop: m.newDrop(), Category: m.categoryStreams(dayOf(now)),
 	}
 	r.Probation = t.trial.report()

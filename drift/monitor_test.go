@@ -465,3 +465,17 @@ func TestStateOfAnotherReleaseIsRefused(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+func TestNullOfASetIsALabel(t *testing.T) {
+	t.Parallel()
+	for null, want := range map[string]string{"none": `["none"]`, "[]": "[]", `["b","a"]`: `["a","b"]`} {
+		target := drift.Target{Name: "set", Kind: drift.KindSet, Null: null}
+		m := drift.NewMonitor(drift.Options{Targets: []drift.Target{target}})
+		m.Reset(drift.Release{Digest: "d"}, nil)
+		m.Put(drift.Item{ID: "1", Heldout: true, TextHash: hash("1"), Inserted: true, Seq: 1})
+		m.Answer("1", hash("1"), drift.Answers{"set": want})
+		if r := m.Report(noon); r.Correct != 1 || r.Scored != 1 {
+			t.Errorf("%s: %d of %d right", null, r.Correct, r.Scored)
+		}
+	}
+}

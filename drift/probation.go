@@ -1,7 +1,6 @@
 package drift
 
 import (
-	"math"
 	"time"
 )
 
@@ -93,19 +92,4 @@ func (t *trial) continues(stored *trial) {
 	for id := range stored.Late {
 		t.Late[id] = struct{}{}
 	}
-}
-
-// continues takes over a stored state if it fits this test, and says whether it does.
-func (e *EProcess) continues(stored EProcess) bool {
-	if math.Abs(stored.P0-e.P0) > 1e-12 || len(stored.L) != len(e.L) || !isRun(Run{stored.N, stored.Errs}) {
-		return false
-	}
-	for _, l := range stored.L {
-		if math.IsNaN(l) || math.IsInf(l, 0) {
-			return false
-		}
-	}
-	copy(e.L, stored.L)
-	e.N, e.Errs = stored.N, stored.Errs
-	return true
 }

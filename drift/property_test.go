@@ -211,7 +211,7 @@ func TestRestartLosesNothing(t *testing.T) {
 		w := newWorld(t, 1)
 		promise := unit.Rate{Count: 1, Per: unit.Duration(24 * time.Hour)} // kept with bounds that a few errors reach
 		opts := drift.Options{
-			Targets: targets, DropPoints: 5, FalseRetrains: promise, Test: rapid.SampledFrom(drift.TestNames()).Draw(t, "test"),
+			Targets: targets, DropPoints: 5, FalseRetrains: promise,
 			Categories: drift.CategoryTests{DropPoints: 5, FalseRetrains: promise, MinItems: 1},
 		}
 		live := drift.NewMonitor(opts)

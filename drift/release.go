@@ -16,8 +16,6 @@ type Options struct {
 	DropPoints float64
 	// FalseRetrains is the promise that the new-item test keeps; zero switches its alarm off.
 	FalseRetrains unit.Rate
-	// Test names the test of new items; empty is the e-CUSUM.
-	Test Test
 	// Categories configures the tests of new items by category; the zero value switches them off.
 	Categories CategoryTests
 }

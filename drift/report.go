@@ -106,15 +106,13 @@ type Relabels struct {
 	Authors      int     `json:"authors"`
 }
 
-// NewItems is the error stream of held-out items that arrived since the baseline, watched by an e-CUSUM or by the test
-// that the policy names.
+// NewItems is the error stream of held-out items that arrived since the baseline, watched by an e-CUSUM.
 type NewItems struct {
 	N       int     `json:"n"`
 	Errors  int     `json:"errors"`
 	E       float64 `json:"e"`     // current e-value
 	Bound   float64 `json:"bound"` // labels per false alarm that the policy allows; 0 = not configured
 	Alarmed bool    `json:"alarmed"`
-	Test    Test    `json:"test,omitempty"` // empty: the e-CUSUM
 	// Since is the stretch that speaks most for a rise, and Drop its error less the baseline's, in points; after an alarm
 	// Drop stays what it was at its largest.
 	Since Run     `json:"since"`

@@ -91,3 +91,12 @@ func (s Source) Title() string {
 	}
 	return "author " + cutShort(s.Name)
 }
+
+// cutShort shows the start of a value that comes from data.
+func cutShort(s string) string {
+	const most = 60
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}

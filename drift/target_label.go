@@ -3,7 +3,6 @@ package drift
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -19,7 +18,7 @@ func (t Target) CanonicalLabel(s string) (string, error) {
 		case "false", "f", "0", "no", "n", "off":
 			return "false", nil
 		}
-		return "", fmt.Errorf("label %q of target %s is neither true nor false", cutShort(s), t.Name)
+		return "", fmt.Errorf("label %s of target %s is neither true nor false", excerpt([]byte(s)), t.Name)
 	case KindSet:
 		if strings.HasPrefix(s, "[") {
 			var members []string
@@ -104,13 +103,4 @@ func (t Target) null() string {
 		return CanonicalSet(members)
 	}
 	return CanonicalSet([]string{t.Null})
-}
-
-// cutShort shows the start of a value that comes from data.
-func cutShort(s string) string {
-	const most = 60
-	if r := []rune(s); len(r) > most {
-		return string(slices.Concat(r[:most], []rune("…")))
-	}
-	return s
 }

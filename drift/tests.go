@@ -28,7 +28,6 @@ type tests struct {
 	own                        overwritten
 
 	arrivals   ECUSUM
-	named      Sequential // instead of arrivals, where the options name another test
 	alarmed    bool
 	rise       float64                 // the largest rise in points while the test was above its bound
 	categories map[int32]*categoryTest // by value of the gating target
@@ -42,7 +41,6 @@ func (m *Monitor) newTests() tests {
 	t := tests{seq: m.release.BaselineSeq, authors: map[string]struct{}{}, own: overwritten{}, done: map[string]struct{}{}}
 	if b := m.release.Baseline; b != nil {
 		t.arrivals = NewECUSUM(ToleratedError(b.Correct, b.N))
-		t.named = NewSequential(m.opts.Test)
 		t.categories = m.newCategoryTests(*b)
 		t.trial = newTrial(m.release.Probation, b)
 	}
@@ -136,9 +134,7 @@ func (m *Monitor) judge(label, answer int32) {
 	wrong := label != answer
 	t.arrivals.Add(wrong)
 	over := false
-	if t.named != nil {
-		over = t.named.Add(wrong)
-	} else if bound := m.bound(m.opts.FalseRetrains, m.days.last); bound > 0 {
+	if bound := m.bound(m.opts.FalseRetrains, m.days.last); bound > 0 {
 		over = t.arrivals.Reaches(bound)
 	}
 	if rise := m.risen(); over && rise >= m.opts.DropPoints {
@@ -189,8 +185,7 @@ type storedTests struct {
 	Queue        []string          `json:"queue,omitempty"`
 	Done         []string          `json:"done,omitempty"`
 
-	Test       Test                          `json:"test,omitempty"`
-	Named      json.RawMessage               `json:"named,omitempty"` // of Test
+	Test       string                        `json:"test,omitempty"` // of states that another test than the e-CUSUM wrote
 	Categories map[string]storedCategoryTest `json:"categories,omitempty"`
 	Probation  *trial                        `json:"probation,omitempty"`
 
@@ -200,18 +195,11 @@ type storedTests struct {
 // State returns the sequential tests as JSON, to be stored with the sequence number that TestedSeq returns.
 func (m *Monitor) State() ([]byte, error) {
 	t := &m.tests
-	var named json.RawMessage
-	if t.named != nil {
-		var err error
-		if named, err = json.Marshal(t.named); err != nil {
-			return nil, fmt.Errorf("store sequential tests: %w", err)
-		}
-	}
 	b, err := json.Marshal(storedTests{
 		Release: m.release.Digest, Seq: t.seq, RightToWrong: t.rightToWrong, WrongToRight: t.wrongToRight,
 		Authors: slices.Sorted(maps.Keys(t.authors)), ByPeople: m.storeOwn(), Arrivals: t.arrivals, Alarmed: t.alarmed, Rise: t.rise,
 		Queue: t.queue, Done: slices.Sorted(maps.Keys(t.done)), Days: m.days.recent(),
-		Test: m.opts.Test, Named: named, Categories: m.storeCategories(), Probation: t.trial,
+		Categories: m.storeCategories(), Probation: t.trial,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("store sequential tests: %w", err)
@@ -224,8 +212,8 @@ func (m *Monitor) State() ([]byte, error) {
 func (m *Monitor) TestedSeq() int64 { return m.tests.seq }
 
 // RestoreState continues stored tests; call it after Reset for the same release. A state of another release, or one that
-// cannot be right, is refused and changes nothing. A test that was configured otherwise starts anew: another name, or
-// another rate that it tolerates.
+// cannot be right, is refused and changes nothing. A test against another tolerated rate starts anew, and
+// an alarm that another test than the e-CUSUM gave is dropped.
 func (m *Monitor) RestoreState(state []byte) error {
 	var s storedTests
 	if err := json.Unmarshal(state, &s); err != nil {
@@ -247,13 +235,7 @@ func (m *Monitor) RestoreState(state []byte) error {
 	for id, people := range s.ByPeople {
 		t.own[id] = m.boards[0].value(people)
 	}
-	same := t.arrivals.continues(s.Arrivals)
-	if m.opts.Test != s.Test {
-		same = false
-	} else if t.named != nil {
-		t.named, same = restoreSequential(m.opts.Test, s.Named)
-	}
-	if same && s.Alarmed {
+	if same := t.arrivals.continues(s.Arrivals); same && s.Test == "" && s.Alarmed {
 		t.alarmed, t.rise = true, s.Rise
 	}
 	m.restoreCategories(t.categories, s.Categories)

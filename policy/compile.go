@@ -96,14 +96,11 @@ func (c Config) Tests(o drift.Options) drift.Options {
 	o.MinItems = c.Evaluate.MinItems
 	for _, w := range []Conditions{c.UrgentWhen, c.RetrainWhen} {
 		if d := w.AccuracyDrop; d != nil {
-			o.DropPoints, o.FalseRetrains, o.Test = d.Points.F(), d.FalseRetrains, d.Test
+			o.DropPoints, o.FalseRetrains = d.Points.F(), d.FalseRetrains
 		}
 		if d := w.CategoryRecallDrop; d != nil {
 			o.Categories = drift.CategoryTests{DropPoints: d.Points.F(), FalseRetrains: d.FalseRetrains, MinItems: d.MinItems}
 		}
-	}
-	if o.Test == drift.TestECUSUM {
-		o.Test = ""
 	}
 	return o
 }

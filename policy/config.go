@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/unit"
 )
 
@@ -77,13 +76,19 @@ type AccuracyDrop struct {
 	Points unit.Points `yaml:"points"`
 	// FalseRetrains is how often the test on newly arriving items may trip although nothing changed.
 	FalseRetrains unit.Rate `yaml:"false_retrains"`
-	// Test is the test on newly arriving items: ecusum, which keeps false_retrains, or adwin, ddm, page_hinkley, which keep no promise.
-	Test drift.Test `yaml:"test"`
+	// Test is the test on newly arriving items: ecusum, the only one.
+	Test SequentialTest `yaml:"test"`
 	// For is how long the fall must last before it trips.
 	For unit.Duration `yaml:"for"`
 	// Margin is how many percentage points less the fall must be before a condition that tripped clears.
 	Margin unit.Points `yaml:"margin"`
 }
+
+// SequentialTest names a test on newly arriving items.
+type SequentialTest string
+
+// TestECUSUM is the e-CUSUM, which keeps false_retrains.
+const TestECUSUM SequentialTest = "ecusum"
 
 // MacroF1Drop is a fall in macro-F1.
 type MacroF1Drop struct {

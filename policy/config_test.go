@@ -88,7 +88,7 @@ func TestExampleConfiguration(t *testing.T) {
 	if got := p.Scheduled(time.Date(2026, 11, 18, 12, 0, 0, 0, loc)); !got.Equal(time.Date(2026, 11, 23, 2, 30, 0, 0, loc)) {
 		t.Errorf("scheduled at %s", got)
 	}
-	if o := c.Tests(drift.Options{Model: "m"}); o.FalseRetrains.String() != "1 per 180d" || o.DropPoints != 3 || o.Model != "m" || o.Test != "" {
+	if o := c.Tests(drift.Options{Model: "m"}); o.FalseRetrains.String() != "1 per 180d" || o.DropPoints != 3 || o.Model != "m" {
 		t.Errorf("tests %+v", o)
 	}
 }

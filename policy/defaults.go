@@ -3,7 +3,6 @@ package policy
 import (
 	"time"
 
-	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/unit"
 )
 
@@ -38,7 +37,7 @@ func (c *Config) SetDefaults() { *c = Defaults() }
 func (a *AccuracyDrop) SetDefaults() { *a = a.defaults() }
 
 func (AccuracyDrop) defaults() AccuracyDrop {
-	return AccuracyDrop{Points: 3, FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * day)}, Test: drift.TestECUSUM}
+	return AccuracyDrop{Points: 3, FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * day)}, Test: TestECUSUM}
 }
 
 // SetDefaults: no floor, which Validate refuses: one has to be written.

@@ -65,7 +65,7 @@ func config(t testing.TB) policy.Config {
 	maxAge := unit.Duration(90 * day)
 	c.RetrainWhen = policy.Conditions{
 		AccuracyBelow:       below(0.85),
-		AccuracyDrop:        &policy.AccuracyDrop{Points: 3, FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * day)}, Test: drift.TestECUSUM},
+		AccuracyDrop:        &policy.AccuracyDrop{Points: 3, FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * day)}, Test: policy.TestECUSUM},
 		MacroF1Drop:         &policy.MacroF1Drop{Points: 5},
 		CategoryRecallBelow: &policy.CategoryRecall{All: pct(0.7), MinItems: 30},
 		LabelChanges:        &policy.LabelChanges{Share: pct(0.1), AtLeast: 50},

@@ -4,10 +4,8 @@ import (
 	"errors"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/internal/unit"
 )
@@ -90,18 +88,12 @@ func (c Conditions) validate() check.Problems {
 		if !d.FalseRetrains.IsZero() {
 			isRate(&p, "accuracy_drop.false_retrains", d.FalseRetrains, "write 1 per 180d")
 		}
-		if !d.Test.Known() {
-			names := make([]string, 0, len(drift.TestNames()))
-			for _, name := range drift.TestNames() {
-				names = append(names, string(name))
-			}
-			hint := "one of " + strings.Join(names, ", ")
-			if near := check.Nearest(string(d.Test), names); near != "" {
-				hint = "did you mean " + near + "? " + hint
-			}
-			p.Errorf("accuracy_drop.test", hint, "no test is called %q", string(d.Test))
-		} else if !d.Test.Promises() && d.FalseRetrains != (AccuracyDrop{}).defaults().FalseRetrains {
-			p.Warnf("accuracy_drop.false_retrains", "leave it out, or write test: ecusum", "%s knows no such promise: how often it trips by chance is not bounded", d.Test)
+		switch d.Test {
+		case "", TestECUSUM:
+		case "adwin", "ddm", "page_hinkley":
+			p.Errorf("accuracy_drop.test", "remove the line: new items are tested by the e-CUSUM, which keeps false_retrains", "test %s was removed", string(d.Test))
+		default:
+			p.Errorf("accuracy_drop.test", "write ecusum, or remove the line", "no test is called %q", string(d.Test))
 		}
 	}
 	if c.MacroF1Drop != nil {

@@ -15,7 +15,7 @@ func TestThresholdsSayHowOftenEachTrips(t *testing.T) {
 	t.Parallel()
 	share, age := unit.Percent(.1), unit.Duration(90*24*time.Hour)
 	when := policy.Conditions{
-		AccuracyDrop: &policy.AccuracyDrop{Points: 3, Test: drift.TestDDM},
+		AccuracyDrop: &policy.AccuracyDrop{Points: 3},
 		LabelChanges: &policy.LabelChanges{Share: &share, AtLeast: 50}, NewCategory: &policy.NewCategory{Examples: 20},
 		LabelShift: &policy.LabelShift{PSI: .2}, MaxAge: &age, When: &policy.When{Expression: "drop > 0.02"},
 	}
@@ -24,7 +24,7 @@ func TestThresholdsSayHowOftenEachTrips(t *testing.T) {
 	r.Labels = drift.Labels{Items: 2000, Changed: 40, New: map[string]int{"x": 3}}
 	r.Category = []drift.Category{{Name: "a", Support: 200, Correct: 180}, {Name: "b", Support: 100, Correct: 90}}
 	want := [][]string{
-		{"accuracy_drop", "3pt", "no promise: ddm keeps none"},
+		{"accuracy_drop", "3pt", "no promise is written"},
 		{"label_changes", "10% and 50 items", "about 36.5: it counts labels, and 20.0 come a day"},
 		{"new_category", "20 examples", "none: chance makes no new category"},
 		{"label_shift", "PSI 0.2", "less than 0.1"},

@@ -116,11 +116,7 @@ func thresholds(c policy.Config, r drift.Report, rate float64) [][]string {
 			simulate(group.prefix+"accuracy_below", a.Share.String(), func(r drift.Report) bool { return r.Accuracy < a.Share.F() })
 		}
 		if a := w.AccuracyDrop; a != nil {
-			if a.Test.Promises() {
-				promise(group.prefix+"accuracy_drop", a.Points.String(), a.FalseRetrains)
-			} else {
-				rows = append(rows, []string{group.prefix + "accuracy_drop", a.Points.String(), "no promise: " + string(a.Test) + " keeps none"})
-			}
+			promise(group.prefix+"accuracy_drop", a.Points.String(), a.FalseRetrains)
 		}
 		if m := w.MacroF1Drop; m != nil {
 			from := r.MacroF1

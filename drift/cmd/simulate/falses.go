@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/policy/simulate"
 )
@@ -43,11 +42,10 @@ func quietWorlds() []quiet {
 
 // usual is the policy whose promise is measured: accuracy_drop as it is without further words, three points and one false
 // retrain in 180 days.
-func usual(test drift.Test) (*policy.Policy, policy.AccuracyDrop, error) {
+func usual() (*policy.Policy, policy.AccuracyDrop, error) {
 	c := policy.Defaults()
 	d := &policy.AccuracyDrop{}
 	d.SetDefaults()
-	d.Test = test
 	c.RetrainWhen.AccuracyDrop = d
 	p, err := policy.Compile(c, time.UTC, policy.Options{})
 	return p, *d, err
@@ -59,7 +57,7 @@ func promised(d policy.AccuracyDrop) float64 {
 }
 
 func measureFalses(worlds []quiet, s size) ([]simulate.Falses, float64, error) {
-	p, d, err := usual(drift.TestECUSUM)
+	p, d, err := usual()
 	if err != nil {
 		return nil, 0, err
 	}

@@ -6,7 +6,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/policy/simulate"
 )
 
@@ -31,7 +30,7 @@ func jumps() []simulate.World {
 }
 
 func measureFound(worlds []simulate.World, s size) ([][]simulate.Found, error) {
-	p, _, err := usual(drift.TestECUSUM)
+	p, _, err := usual()
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"math"
 
-	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/policy/simulate"
 )
 
@@ -60,11 +59,16 @@ func zRule() simulate.Rule {
 	}
 }
 
-// namedRule is one of the tests that the policy can name, as it was published.
-func namedRule(name drift.Test) func() simulate.Rule {
+// sequential is a published drift test: it takes one observation, in commit order, and says whether it alarms.
+type sequential interface {
+	add(isError bool) (alarm bool)
+}
+
+// sequentialRule is a published drift test as a rule.
+func sequentialRule(begin func() sequential) func() simulate.Rule {
 	return func() simulate.Rule {
-		test := drift.NewSequential(name)
-		return func(_ *simulate.Stream, wrong bool) bool { return test.Add(wrong) }
+		test := begin()
+		return func(_ *simulate.Stream, wrong bool) bool { return test.add(wrong) }
 	}
 }
 
@@ -79,8 +83,8 @@ func rules() []rule {
 		{"retraind, `accuracy_drop`", func() simulate.Rule { return simulate.Policy }},
 		{"newest 200, drop > 2 points", pointRule(.02)},
 		{"newest 200, z-test p < 0.05", zRule},
-		{"DDM", namedRule(drift.TestDDM)},
-		{"ADWIN, one-sided", namedRule(drift.TestADWIN)},
-		{"Page-Hinkley", namedRule(drift.TestPageHinkley)},
+		{"DDM", sequentialRule(func() sequential { return &ddm{} })},
+		{"ADWIN, one-sided", sequentialRule(func() sequential { return &adwin{} })},
+		{"Page-Hinkley", sequentialRule(func() sequential { return &pageHinkley{} })},
 	}
 }

@@ -1,4 +1,4 @@
-package drift
+package main
 
 import "math"
 
@@ -12,7 +12,7 @@ const (
 	adwinSizes   = 40 // 2^40 observations are more than ever come
 )
 
-// ADWIN is the adaptive windowing test (Bifet and Gavaldà 2007) with its published defaults. The window is kept as
+// adwin is the adaptive windowing test (Bifet and Gavaldà 2007) with its published defaults. The window is kept as
 // buckets of 1, 2, 4, … observations. Every 32nd observation each cut between buckets is tried: with n0 older and n1
 // newer observations, W of them together, v their variance,
 //
@@ -20,7 +20,7 @@ const (
 //
 // and while the two means differ by more than eps, the oldest bucket is dropped. The original alarms on any change; here
 // an alarm needs the newer part to have more errors.
-type ADWIN struct {
+type adwin struct {
 	// sums[i][j] is the number of errors in the j-th oldest bucket of 2^i observations.
 	sums  [adwinSizes][adwinBuckets + 1]int32
 	count [adwinSizes]int8
@@ -30,8 +30,8 @@ type ADWIN struct {
 	seen  int
 }
 
-// Add takes one observation, in commit order, and says whether it alarms.
-func (a *ADWIN) Add(isError bool) bool {
+// add takes one observation, in commit order, and says whether it alarms.
+func (a *adwin) add(isError bool) bool {
 	x := int32(0)
 	if isError {
 		x = 1
@@ -56,7 +56,7 @@ func (a *ADWIN) Add(isError bool) bool {
 }
 
 // push adds a bucket of 2^row observations as the newest of its size, and merges the two oldest when there are too many.
-func (a *ADWIN) push(row int, sum int32) {
+func (a *adwin) push(row int, sum int32) {
 	for ; row < adwinSizes; row++ {
 		a.rows = max(a.rows, row+1)
 		a.sums[row][a.count[row]] = sum
@@ -71,7 +71,7 @@ func (a *ADWIN) push(row int, sum int32) {
 }
 
 // drop forgets the oldest bucket: the first of the largest size.
-func (a *ADWIN) drop() {
+func (a *adwin) drop() {
 	row := a.rows - 1
 	a.n -= 1 << row
 	a.errs -= int(a.sums[row][0])
@@ -83,7 +83,7 @@ func (a *ADWIN) drop() {
 }
 
 // cut looks for a cut at which the two sides differ, from the oldest on, and says whether the newer side is the worse one.
-func (a *ADWIN) cut() (found, rose bool) {
+func (a *adwin) cut() (found, rose bool) {
 	w := float64(a.n)
 	mean := float64(a.errs) / w
 	variance := mean * (1 - mean)
@@ -110,6 +110,3 @@ func (a *ADWIN) cut() (found, rose bool) {
 	}
 	return false, false
 }
-
-// Window is how many observations are in the window now, and how many of them are errors.
-func (a *ADWIN) Window() Run { return Run{N: a.n, Errs: a.errs} }

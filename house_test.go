@@ -20,13 +20,14 @@ const module = "github.com/retraind/retraind"
 // level orders the rooms: a package imports only rooms of a lower level, and its own sub-packages.
 var level = map[string]int{
 	"internal/check": 0, "internal/unit": 0,
-	"drift": 1, "gpu": 1, "store": 1, "systemd": 1,
-	"classifier": 2, "policy": 2, "watch": 2, "notify": 2,
-	"actions": 3,
-	"configs": 4, "status": 4,
-	"drift/cmd":       6, // plays everything that decides, and nothing imports it
-	"internal/daemon": 5,
-	"cmd":             6,
+	"serving": 1, "gpu": 1, "store": 1, "systemd": 1,
+	"drift":      2,
+	"classifier": 3, "policy": 3, "watch": 3, "notify": 3,
+	"actions": 4,
+	"configs": 5, "status": 5,
+	"drift/cmd":       7, // plays everything that decides, and nothing imports it
+	"internal/daemon": 6,
+	"cmd":             7,
 }
 
 // sideways lists the imports between rooms of one level that are meant.

@@ -17,6 +17,7 @@ import (
 	"github.com/retraind/retraind/internal/faults"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
 )
 
@@ -238,6 +239,6 @@ func (p Plan) releaseDir() string {
 	return filepath.Join(p.ModelDir, "releases", run)
 }
 
-func (p Plan) targets() []drift.Target {
+func (p Plan) targets() []serving.Target {
 	return p.Serving.List()
 }

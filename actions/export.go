@@ -16,6 +16,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/watch"
 )
 
@@ -45,8 +46,8 @@ const lostCategory = 20
 
 // ExportPlan says how an export is written.
 type ExportPlan struct {
-	Targets []drift.Target // the gating one first; rows without its label are counted and left out
-	SaltID  string         // names the salt that the sides were decided with
+	Targets []serving.Target // the gating one first; rows without its label are counted and left out
+	SaltID  string           // names the salt that the sides were decided with
 	// Remember asks for the ids, too, of what is trained on.
 	Remember bool
 	// Guard refuses what cannot be right before a former export is replaced; nil lets everything pass.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
-	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
 )
 
 // exportFile is a file that is being written, with its digest. It appears under its name when finish has returned.
@@ -37,7 +37,7 @@ func newExportFile(dir, name string) (*exportFile, error) {
 }
 
 // add writes a row as one line; textHash is that of its text.
-func (f *exportFile) add(targets []drift.Target, row Row, textHash string) error {
+func (f *exportFile) add(targets []serving.Target, row Row, textHash string) error {
 	labels := make(map[string]any, len(row.Labels))
 	for _, target := range targets {
 		if label, ok := row.Labels[target.Name]; ok {

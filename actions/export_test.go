@@ -19,6 +19,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/watch"
 )
 
@@ -37,7 +38,7 @@ func row(id, title, label string, heldout bool) Row {
 
 var allFiles = []string{"manifest.json", "test.jsonl", "train.jsonl", "validation.jsonl"}
 
-var planned = ExportPlan{Targets: []drift.Target{{Name: "label"}}, SaltID: "salt", Remember: true}
+var planned = ExportPlan{Targets: []serving.Target{{Name: "label"}}, SaltID: "salt", Remember: true}
 
 func rows(list ...Row) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {

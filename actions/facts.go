@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/drift/stats"
 )
 
 // Facts are what a step found out, kept with its outcome for later steps, for the run's result and for people.
@@ -55,7 +56,7 @@ type GateFacts struct {
 	Majority  float64    `json:"majority"`
 	Worse     []Category `json:"worse,omitempty"` // categories that lose more than the floor allows
 	// Missed is how often the candidate missed each category: what its new items are compared with later.
-	Missed map[string]drift.Run `json:"missed,omitempty"`
+	Missed map[string]stats.Stretch `json:"missed,omitempty"`
 	// Differ are the items that the two answer differently: the proof of the deployment asks about them.
 	Differ int `json:"differ"`
 }

@@ -12,6 +12,8 @@ import (
 	"slices"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/drift/stats"
+	"github.com/retraind/retraind/serving"
 )
 
 // gateAlpha is the one-sided level of the gates: one bad promotion in twenty of those at the very margin.
@@ -28,7 +30,7 @@ type Prediction struct {
 
 // answer is what one release says about one text.
 type answer struct {
-	drift.Answers
+	serving.Answers
 	confidence float64
 }
 
@@ -37,7 +39,7 @@ type answers map[[2]string]answer
 
 // readPredictions reads the artifact's own answers to test.jsonl. Training writes them, because only it knows how to
 // ask the artifact before it serves. An answer without the gating target is an error, never a wrong answer.
-func readPredictions(releaseDir string, targets []drift.Target) (answers, error) {
+func readPredictions(releaseDir string, targets []serving.Target) (answers, error) {
 	path := filepath.Join(releaseDir, predictionsFile)
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -59,7 +61,7 @@ func readPredictions(releaseDir string, targets []drift.Target) (answers, error)
 		if p.ID == "" || p.TextHash == "" || len(p.Answers) == 0 {
 			return nil, fmt.Errorf("%s:%d: id, text_hash and answers are required", path, n)
 		}
-		a := answer{drift.Answers{}, p.Confidence}
+		a := answer{serving.Answers{}, p.Confidence}
 		if !(a.confidence >= 0 && a.confidence <= 1) {
 			a.confidence = 0
 		}
@@ -99,7 +101,7 @@ func answersAll(mine answers, export *ExportFacts) error {
 
 // compare scores candidate and champion on the held-out items that both have answered; champion is nil before the first
 // release. The items are one frozen snapshot: both are judged by the same labels.
-func compare(targets []drift.Target, items []drift.Item, candidate, champion answers) GateFacts {
+func compare(targets []serving.Target, items []drift.Item, candidate, champion answers) GateFacts {
 	gate := targets[0].Name
 	var common []drift.Item
 	var f GateFacts
@@ -145,9 +147,9 @@ func compare(targets []drift.Target, items []drift.Item, candidate, champion ans
 
 // scored fills a monitor with the items and one side's answers, so that both sides are scored by the code that scores
 // the deployed model.
-func scored(targets []drift.Target, items []drift.Item, by answers) *drift.Monitor {
+func scored(targets []serving.Target, items []drift.Item, by answers) *drift.Monitor {
 	m := drift.NewMonitor(drift.Options{Targets: targets})
-	m.Reset(drift.Release{Digest: "compared", Cached: func(item, hash string) (drift.Answers, bool) {
+	m.Reset(drift.Release{Digest: "compared", Cached: func(item, hash string) (serving.Answers, bool) {
 		a, ok := by[[2]string{item, hash}]
 		return a.Answers, ok
 	}}, slices.Values(items))
@@ -202,7 +204,7 @@ func perCategory(gate string, items []drift.Item, candidate, champion answers, m
 		n := float64(t.support)
 		out = append(out, Category{
 			Name: name, Support: t.support, Champion: float64(t.theirs) / n, Candidate: float64(t.mine) / n,
-			ChampionF1: theirs[name], CandidateF1: mine[name], P: drift.SignTest(t.losses, t.wins),
+			ChampionF1: theirs[name], CandidateF1: mine[name], P: stats.SignTest(t.losses, t.wins),
 		})
 	}
 	return out
@@ -242,8 +244,8 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, Class, str
 		w := f.Worse[0]
 		return f, ClassRejected, fmt.Sprintf("category %q would be lost: recall %.0f %% to %.0f %% of %d items, F1 %.0f to %.0f, more than the %g points allowed; %s", w.Name, 100*w.Champion, 100*w.Candidate, w.Support, 100*w.ChampionF1, 100*w.CandidateF1, float64(c.CategoryFloor), both)
 	}
-	f.P = drift.NewMcNemar(f.Wins, f.Losses).Better
-	ni := drift.NonInferior(f.Wins, f.Losses, f.N, float64(c.Margin)/100, gateAlpha)
+	f.P = stats.NewMcNemar(f.Wins, f.Losses).Better
+	ni := stats.NonInferior(f.Wins, f.Losses, f.N, float64(c.Margin)/100, gateAlpha)
 	f.Bound = 100 * ni.Lower
 	switch c.Gate {
 	case GateBetter:
@@ -264,7 +266,7 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, Class, str
 		return f, ClassOK, fmt.Sprintf("not worse: %s; the difference is above %+.1f points with 95 %% confidence", both, f.Bound)
 	}
 	// The mirrored bound: the most that the candidate can be better by.
-	upper := -drift.NonInferior(f.Losses, f.Wins, f.N, 0, gateAlpha).Lower
+	upper := -stats.NonInferior(f.Losses, f.Wins, f.N, 0, gateAlpha).Lower
 	if upper < -float64(c.Margin)/100 || f.Losses > f.Wins {
 		return f, ClassRejected, fmt.Sprintf("worse: %s; the difference may be %+.1f points, allowed is -%g", both, f.Bound, f.Margin)
 	}

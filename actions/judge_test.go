@@ -9,7 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/drift/stats"
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/serving"
 )
 
 func promote(gate Gate) PromoteConfig { return PromoteConfig{Gate: gate}.WithDefaults() }
@@ -92,8 +94,8 @@ func TestJudge(t *testing.T) {
 func TestCategoryFloor(t *testing.T) {
 	t.Parallel()
 	// One category of k loses 10 of its items without a win: p = 2^-10 = .00098. Another loses 5 of 40: p = 1/32 = .031.
-	lost := Category{Name: "sport", Support: 40, Champion: .9, Candidate: .65, ChampionF1: .9, CandidateF1: .65, P: drift.SignTest(10, 0)}
-	maybe := Category{Name: "culture", Support: 40, Champion: .9, Candidate: .775, ChampionF1: .9, CandidateF1: .775, P: drift.SignTest(5, 0)}
+	lost := Category{Name: "sport", Support: 40, Champion: .9, Candidate: .65, ChampionF1: .9, CandidateF1: .65, P: stats.SignTest(10, 0)}
+	maybe := Category{Name: "culture", Support: 40, Champion: .9, Candidate: .775, ChampionF1: .9, CandidateF1: .775, P: stats.SignTest(5, 0)}
 	// It is found less often, but what is found is right more often: a category that was split off explains it.
 	purer := lost
 	purer.CandidateF1 = .87
@@ -118,7 +120,7 @@ func TestCategoryFloor(t *testing.T) {
 		{"fewer false finds make up for it", 5, []Category{purer}, ClassOK, nil},
 		{"within the floor", 30, []Category{lost}, ClassOK, nil},
 		{"exactly the floor", 25, []Category{{Name: "x", Support: 4, Champion: .75, Candidate: .5, ChampionF1: .75, CandidateF1: .5, P: 0}}, ClassOK, nil},
-		{"both", 5, []Category{lost, {Name: "zoo", Support: 50, Champion: 1, Candidate: 0, ChampionF1: 1, P: drift.SignTest(50, 0)}}, ClassRejected, []string{"sport", "zoo"}},
+		{"both", 5, []Category{lost, {Name: "zoo", Support: 50, Champion: 1, Candidate: 0, ChampionF1: 1, P: stats.SignTest(50, 0)}}, ClassRejected, []string{"sport", "zoo"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -144,7 +146,7 @@ func TestCategoryFloor(t *testing.T) {
 
 func TestCompare(t *testing.T) {
 	t.Parallel()
-	targets := []drift.Target{{Name: "label"}, {Name: "other"}}
+	targets := []serving.Target{{Name: "label"}, {Name: "other"}}
 	item := func(id, label string) drift.Item {
 		return drift.Item{ID: id, Heldout: true, TextHash: "h" + id, Labels: map[string]string{"label": label, "other": "o"}}
 	}
@@ -153,7 +155,7 @@ func TestCompare(t *testing.T) {
 		for i, l := range labels {
 			if l != "" {
 				id := fmt.Sprint(i)
-				out[[2]string{id, "h" + id}] = answer{Answers: drift.Answers{"label": l, "other": "o"}}
+				out[[2]string{id, "h" + id}] = answer{Answers: serving.Answers{"label": l, "other": "o"}}
 			}
 		}
 		return out
@@ -178,7 +180,7 @@ func TestCompare(t *testing.T) {
 		{Name: "a", Support: 3, Champion: 2. / 3, Candidate: 2. / 3, ChampionF1: .8, CandidateF1: .8, P: .75},   // 1 win, 1 loss: P(Bin(2,1/2) >= 1)
 		{Name: "b", Support: 3, Champion: 1. / 3, Candidate: 2. / 3, ChampionF1: .4, CandidateF1: 2. / 3, P: 1}, // 1 win, no loss
 	}
-	if diff := cmp.Diff(map[string]drift.Run{"a": {N: 3, Errs: 1}, "b": {N: 3, Errs: 1}}, f.Missed); diff != "" {
+	if diff := cmp.Diff(map[string]stats.Stretch{"a": {N: 3, Errs: 1}, "b": {N: 3, Errs: 1}}, f.Missed); diff != "" {
 		t.Errorf("missed: %s", diff)
 	}
 	if diff := cmp.Diff(want, f.Worse, cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) < 1e-9 })); diff != "" {

@@ -3,25 +3,25 @@ package actions
 import (
 	"time"
 
-	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/serving"
 )
 
 // Plan is everything a run needs to know, fixed when the run is created: a reload of the configuration, an upgrade or a
 // restart changes nothing of it. It is the workflow's input.
 type Plan struct {
-	Run      string              `json:"run"`
-	Model    string              `json:"model"`
-	Pipeline string              `json:"pipeline"`
-	Trigger  string              `json:"trigger"` // why, in one sentence
-	Forced   bool                `json:"forced"`
-	Policy   string              `json:"policy"`   // digest of the policy that decided
-	Decision int64               `json:"decision"` // number of the decision
-	Created  time.Time           `json:"created"`
-	Champion string              `json:"champion"` // digest of the release that serves now; "" before the first
-	Steps    []Step              `json:"steps"`
-	Promote  PromoteConfig       `json:"promote"`
-	Serving  drift.ServingConfig `json:"serving"`
+	Run      string         `json:"run"`
+	Model    string         `json:"model"`
+	Pipeline string         `json:"pipeline"`
+	Trigger  string         `json:"trigger"` // why, in one sentence
+	Forced   bool           `json:"forced"`
+	Policy   string         `json:"policy"`   // digest of the policy that decided
+	Decision int64          `json:"decision"` // number of the decision
+	Created  time.Time      `json:"created"`
+	Champion string         `json:"champion"` // digest of the release that serves now; "" before the first
+	Steps    []Step         `json:"steps"`
+	Promote  PromoteConfig  `json:"promote"`
+	Serving  serving.Config `json:"serving"`
 	// ModelDir holds `current` and releases/; RunDir is this run's own.
 	ModelDir string `json:"model_dir"`
 	RunDir   string `json:"run_dir"`

@@ -9,12 +9,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
 )
 
 const goodLine = `{"id":"1","text_hash":"h","answers":{"label":"a"}}` + "\n"
 
-var oneTarget = []drift.Target{{Name: "label"}}
+var oneTarget = []serving.Target{{Name: "label"}}
 
 func TestReadPredictions(t *testing.T) {
 	t.Parallel()
@@ -22,11 +22,11 @@ func TestReadPredictions(t *testing.T) {
 	writeText(t, filepath.Join(dir, predictionsFile), goodLine+
 		`{"id":"2","text_hash":"h","answers":{"label":"b","other":"c","aks":["z","a"],"yes":true,"unknown":{}},"confidence":0.9}
 {"id":"3","text_hash":"h","answers":{"label":12345678901234567890,"other":null,"aks":"[\"b\"]"},"confidence":7}`)
-	got, err := readPredictions(dir, []drift.Target{{Name: "label"}, {Name: "other", Null: "none"}, {Name: "aks", Kind: drift.KindSet}, {Name: "yes", Kind: drift.KindBool}})
+	got, err := readPredictions(dir, []serving.Target{{Name: "label"}, {Name: "other", Null: "none"}, {Name: "aks", Kind: serving.KindSet}, {Name: "yes", Kind: serving.KindBool}})
 	want := answers{
-		{"1", "h"}: {Answers: drift.Answers{"label": "a"}},
-		{"2", "h"}: {Answers: drift.Answers{"label": "b", "other": "c", "aks": `["a","z"]`, "yes": "true"}, confidence: 0.9},
-		{"3", "h"}: {Answers: drift.Answers{"label": "12345678901234567890", "other": "none", "aks": `["b"]`}},
+		{"1", "h"}: {Answers: serving.Answers{"label": "a"}},
+		{"2", "h"}: {Answers: serving.Answers{"label": "b", "other": "c", "aks": `["a","z"]`, "yes": "true"}, confidence: 0.9},
+		{"3", "h"}: {Answers: serving.Answers{"label": "12345678901234567890", "other": "none", "aks": `["b"]`}},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(answer{})); diff != "" || err != nil {
 		t.Error(diff, err)

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
 )
 
 // maxProbes bounds how many texts a proof asks about; those on which the two releases differ come first.
@@ -20,7 +20,7 @@ const minDiffering = 20
 
 // probe is one question of a proof: what the wanted release answers, and what the former one did.
 type probe struct {
-	text   drift.Text
+	text   serving.Text
 	want   string
 	former string // "" when unknown
 }
@@ -28,7 +28,7 @@ type probe struct {
 func (p probe) differs() bool { return p.former != "" && p.former != p.want }
 
 // probes chooses the questions: a release is proved where it answers otherwise than the former one.
-func probes(targets []drift.Target, items []heldItem, want, former answers) []probe {
+func probes(targets []serving.Target, items []heldItem, want, former answers) []probe {
 	gate := targets[0].Name
 	var out []probe
 	for _, it := range items {
@@ -37,7 +37,7 @@ func probes(targets []drift.Target, items []heldItem, want, former answers) []pr
 		if !ok {
 			continue
 		}
-		out = append(out, probe{text: drift.Text{Item: it.ID, Hash: it.TextHash, Fields: it.Text}, want: w.Answers[gate], former: former[key].Answers[gate]})
+		out = append(out, probe{text: serving.Text{Item: it.ID, Hash: it.TextHash, Fields: it.Text}, want: w.Answers[gate], former: former[key].Answers[gate]})
 	}
 	slices.SortStableFunc(out, func(a, b probe) int {
 		switch {
@@ -70,7 +70,7 @@ func differing(ask []probe) int {
 
 // proof asks the service until it answers as the release, or time is up.
 type proof struct {
-	scorer  *drift.Scorer
+	scorer  *serving.Scorer
 	gate    string
 	promote PromoteConfig
 	release string // digest
@@ -118,14 +118,14 @@ func (p proof) once(ctx context.Context) (VerifyFacts, string) {
 		ask = ask[:min(len(ask), 40)]
 	}
 	byItem := make(map[string]probe, len(ask))
-	texts := make([]drift.Text, 0, len(ask))
+	texts := make([]serving.Text, 0, len(ask))
 	for _, pr := range ask {
 		byItem[pr.text.Item] = pr
 		texts = append(texts, pr.text)
 	}
 	var took []float64
 	wrong := map[string]int{}
-	err = p.scorer.Score(ctx, texts, func(t drift.Text, a drift.Answer) {
+	err = p.scorer.Score(ctx, texts, func(t serving.Text, a serving.Answer) {
 		pr := byItem[t.Item]
 		got := a.Values[p.gate]
 		f.Probed++
@@ -157,12 +157,12 @@ func (p proof) once(ctx context.Context) (VerifyFacts, string) {
 }
 
 func (p proof) askSmoke(ctx context.Context, f *VerifyFacts) string {
-	texts := make([]drift.Text, len(p.smoke))
+	texts := make([]serving.Text, len(p.smoke))
 	for i, s := range p.smoke {
-		texts[i] = drift.Text{Item: fmt.Sprint(i), Fields: s.Text}
+		texts[i] = serving.Text{Item: fmt.Sprint(i), Fields: s.Text}
 	}
 	bad := ""
-	err := p.scorer.Score(ctx, texts, func(t drift.Text, a drift.Answer) {
+	err := p.scorer.Score(ctx, texts, func(t serving.Text, a serving.Answer) {
 		f.Smoke++
 		var i int
 		_, _ = fmt.Sscan(t.Item, &i)

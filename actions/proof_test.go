@@ -15,6 +15,7 @@ import (
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/serving"
 )
 
 // service is a classifier behind HTTP whose manners a test chooses.
@@ -23,7 +24,7 @@ type service struct {
 	answer func(title string) (int, any)
 }
 
-func (s *service) start(t *testing.T) drift.ServingConfig {
+func (s *service) start(t *testing.T) serving.Config {
 	t.Helper()
 	write := func(w http.ResponseWriter, status int, v any) {
 		w.WriteHeader(status)
@@ -45,7 +46,7 @@ func (s *service) start(t *testing.T) drift.ServingConfig {
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	return drift.ServingConfig{Classify: server.URL + "/classify", Health: server.URL + "/health", Timeout: unit.Duration(5 * time.Second)}.WithDefaults()
+	return serving.Config{Classify: server.URL + "/classify", Health: server.URL + "/health", Timeout: unit.Duration(5 * time.Second)}.WithDefaults()
 }
 
 const (
@@ -70,13 +71,13 @@ func asked(n, differ int) []probe {
 		text := map[string]string{"title": titled(i)}
 		items[i] = heldItem{Item: drift.Item{ID: fmt.Sprint(i), Heldout: true, TextHash: drift.TextHash(text), Labels: map[string]string{"label": "x"}}, Text: text}
 		key := [2]string{items[i].ID, items[i].TextHash}
-		want[key] = answer{Answers: drift.Answers{"label": newAnswer(i)}}
-		former[key] = answer{Answers: drift.Answers{"label": newAnswer(i)}}
+		want[key] = answer{Answers: serving.Answers{"label": newAnswer(i)}}
+		former[key] = answer{Answers: serving.Answers{"label": newAnswer(i)}}
 		if i < differ {
-			former[key] = answer{Answers: drift.Answers{"label": "old"}}
+			former[key] = answer{Answers: serving.Answers{"label": "old"}}
 		}
 	}
-	return probes([]drift.Target{{Name: "label"}}, items, want, former)
+	return probes([]serving.Target{{Name: "label"}}, items, want, former)
 }
 
 func oldAnswer(differ int) func(int) string {
@@ -238,7 +239,7 @@ func TestProofs(t *testing.T) {
 			t.Parallel()
 			promote := c.promote
 			promote.VerifyWithin = 1 // one try
-			scorer := drift.NewScorer(c.service.start(t))
+			scorer := serving.NewScorer(c.service.start(t))
 			defer scorer.Close()
 			facts, why, err := proof{scorer: scorer, gate: "label", promote: promote.WithDefaults(), release: newDigest, probes: c.probes, smoke: c.smoke}.run(t.Context())
 			if err != nil {
@@ -272,7 +273,7 @@ func TestProofWaitsForASlowStart(t *testing.T) {
 			return label(newAnswer(index(t)))
 		},
 	}
-	scorer := drift.NewScorer(s.start(t))
+	scorer := serving.NewScorer(s.start(t))
 	defer scorer.Close()
 	facts, why, err := proof{scorer: scorer, gate: "label", promote: PromoteConfig{}.WithDefaults(), release: newDigest, probes: asked(30, 30)}.run(t.Context())
 	if why != "" || err != nil || facts.Tries != 4 || facts.Seconds <= 0 {
@@ -283,7 +284,7 @@ func TestProofWaitsForASlowStart(t *testing.T) {
 func TestProofGivesUpInTime(t *testing.T) {
 	t.Parallel()
 	s := service{health: says(map[string]string{"status": "ok"}), answer: as(oldAnswer(10))}
-	scorer := drift.NewScorer(s.start(t))
+	scorer := serving.NewScorer(s.start(t))
 	defer scorer.Close()
 	start := time.Now()
 	facts, why, err := proof{scorer: scorer, gate: "label", promote: PromoteConfig{VerifyWithin: unit.Duration(3 * time.Second)}.WithDefaults(), release: newDigest, probes: asked(30, 10)}.run(t.Context())
@@ -321,7 +322,7 @@ func TestProofOfAServiceThatIsAway(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	url := server.URL
 	server.Close() // nobody listens there any more
-	scorer := drift.NewScorer(drift.ServingConfig{Classify: url, Health: url}.WithDefaults())
+	scorer := serving.NewScorer(serving.Config{Classify: url, Health: url}.WithDefaults())
 	defer scorer.Close()
 	p := proof{scorer: scorer, gate: "label", promote: PromoteConfig{VerifyWithin: 1}.WithDefaults(), release: newDigest, probes: asked(3, 1)}
 	if _, why, err := p.run(t.Context()); !strings.Contains(why, "nothing listens at ") || err != nil {
@@ -366,7 +367,7 @@ func TestProbes(t *testing.T) {
 	}
 	// What the wanted release was never asked about proves nothing.
 	items := []heldItem{{Item: drift.Item{ID: "1", TextHash: "h"}}}
-	if got := probes([]drift.Target{{Name: "label"}}, items, answers{}, nil); len(got) != 0 {
+	if got := probes([]serving.Target{{Name: "label"}}, items, answers{}, nil); len(got) != 0 {
 		t.Errorf("got %+v", got)
 	}
 }

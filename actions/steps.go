@@ -9,6 +9,7 @@ import (
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/faults"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
 )
 
@@ -282,9 +283,9 @@ func (p Plan) refused() string {
 }
 
 func (x *Executor) prove(ctx context.Context, p Plan, release string, ask []probe, smoke []Smoke) (Outcome, error) {
-	serving := p.Serving
-	serving.Batch = nil // what is proved, and timed, is what clients ask
-	scorer := drift.NewScorer(serving)
+	config := p.Serving
+	config.Batch = nil // what is proved, and timed, is what clients ask
+	scorer := serving.NewScorer(config)
 	defer scorer.Close()
 	pr := proof{scorer: scorer, gate: p.targets()[0].Name, promote: p.Promote, release: release, probes: ask, smoke: smoke}
 	facts, why, err := pr.run(ctx)

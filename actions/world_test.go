@@ -22,6 +22,7 @@ import (
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/watch"
 )
@@ -258,7 +259,7 @@ func (w *world) plan(steps []StepConfig) Plan {
 	}
 }
 
-func (w *world) serving() drift.ServingConfig {
+func (w *world) serving() serving.Config {
 	w.t.Helper()
 	s := w.served
 	svc := service{

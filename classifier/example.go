@@ -8,7 +8,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
 )
 
 // Example is one line of train.jsonl and test.jsonl.
@@ -37,7 +37,7 @@ func (l *Labels) UnmarshalJSON(b []byte) error {
 		case json.Unmarshal(v, &text) == nil:
 			(*l)[target] = text
 		case json.Unmarshal(v, &list) == nil:
-			(*l)[target] = drift.CanonicalSet(list)
+			(*l)[target] = serving.CanonicalSet(list)
 		case v[0] == '{' || v[0] == '[':
 			return fmt.Errorf("the label of target %q is %s: want a text, true, false, a number, or a list of texts", target, v[:min(len(v), 60)])
 		default:

@@ -14,6 +14,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
 )
 
 // Files of a data directory and of a release directory.
@@ -27,10 +28,10 @@ const (
 
 // Prediction is one line of predictions.jsonl: what the new model says about a test item, before it is served.
 type Prediction struct {
-	ID         string        `json:"id"`
-	TextHash   string        `json:"text_hash"`
-	Answers    drift.Answers `json:"answers"`
-	Confidence float64       `json:"confidence"`
+	ID         string          `json:"id"`
+	TextHash   string          `json:"text_hash"`
+	Answers    serving.Answers `json:"answers"`
+	Confidence float64         `json:"confidence"`
 }
 
 // TrainDir reads train.jsonl and, where there are any, validation.jsonl and test.jsonl from dataDir. It learns from the
@@ -101,7 +102,7 @@ func (m *Model) predictFile(path string, test []Example, target string, metrics 
 			right[label]++
 			metrics.TestRight++
 		}
-		if err := enc.Encode(Prediction{e.ID, drift.TextHash(e.Text), drift.Answers{target: label}, confidence}); err != nil {
+		if err := enc.Encode(Prediction{e.ID, drift.TextHash(e.Text), serving.Answers{target: label}, confidence}); err != nil {
 			return err
 		}
 	}

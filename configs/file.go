@@ -20,6 +20,7 @@ import (
 	"github.com/retraind/retraind/gpu"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/watch"
 )
 
@@ -53,7 +54,7 @@ type Model struct {
 	// Heldout says which items never train.
 	Heldout drift.HeldoutConfig `yaml:"heldout"`
 	// Serving says how the deployed classifier is asked.
-	Serving drift.ServingConfig `yaml:"serving"`
+	Serving serving.Config `yaml:"serving"`
 	// The rules: evaluate, retrain_when, urgent_when, limits and quiet_hours.
 	Policy policy.Config `yaml:",inline"`
 	// Shadow is a second policy that decides beside the first and starts nothing.

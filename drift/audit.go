@@ -10,9 +10,9 @@ import (
 // Audit computes every counter again from the items and returns the first difference. A difference is a fault of this
 // program, never of the data: raise an alarm and Reset.
 func (m *Monitor) Audit() error {
-	fresh := make([]*board, len(m.boards))
-	for t, b := range m.boards {
-		fresh[t] = &board{
+	fresh := make([]*confusion, len(m.confusions))
+	for t, b := range m.confusions {
+		fresh[t] = &confusion{
 			target: b.target, values: b.values, members: b.members, rows: b.rows,
 			tallies: make([]tally, len(b.tallies)), pairs: map[[2]int32]int{},
 		}
@@ -70,7 +70,7 @@ func (m *Monitor) Audit() error {
 	if !maps.Equal(unscored, m.unscored) {
 		return fmt.Errorf("audit %s: %d texts wait for answers, recomputed %d", m.opts.Model, len(m.unscored), len(unscored))
 	}
-	for t, b := range m.boards {
+	for t, b := range m.confusions {
 		if err := b.differs(fresh[t]); err != nil {
 			return fmt.Errorf("audit %s: target %s: %w", m.opts.Model, b.target.Name, err)
 		}
@@ -78,7 +78,7 @@ func (m *Monitor) Audit() error {
 	return nil
 }
 
-func (b *board) differs(want *board) error {
+func (b *confusion) differs(want *confusion) error {
 	if b.n != want.n || b.correct != want.correct {
 		return fmt.Errorf("%d of %d correct, recomputed %d of %d", b.correct, b.n, want.correct, want.n)
 	}
@@ -106,20 +106,20 @@ func (m *Monitor) Compare(other *Monitor) error {
 		return fail("counters", fmt.Sprintf("%+v", m.counts), fmt.Sprintf("%+v", other.counts))
 	case !maps.Equal(m.labelMix(), other.labelMix()):
 		return fail("label mix", m.labelMix(), other.labelMix())
-	case len(m.boards) != len(other.boards):
-		return fail("targets", len(m.boards), len(other.boards))
+	case len(m.confusions) != len(other.confusions):
+		return fail("targets", len(m.confusions), len(other.confusions))
 	}
 	if mine, theirs := m.Unscored(), other.Unscored(); !slices.Equal(mine, theirs) {
 		return fail("texts that wait for answers", len(mine), len(theirs))
 	}
-	for i, b := range m.boards {
-		mine, theirs := b.categories(), other.boards[i].categories()
+	for i, b := range m.confusions {
+		mine, theirs := b.categories(), other.confusions[i].categories()
 		for k := range max(len(mine), len(theirs)) {
 			if k >= len(mine) || k >= len(theirs) || mine[k] != theirs[k] {
 				return fail("target "+b.target.Name, at(mine, k), at(theirs, k))
 			}
 		}
-		if mine, theirs := b.confusion(), other.boards[i].confusion(); !slices.Equal(mine, theirs) {
+		if mine, theirs := b.confusion(), other.confusions[i].confusion(); !slices.Equal(mine, theirs) {
 			return fail("target "+b.target.Name, "another confusion matrix", "the same categories")
 		}
 	}

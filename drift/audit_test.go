@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/retraind/retraind/serving"
 )
 
 // Each counter that goes wrong is found, by the Monitor's own audit or against another one.
@@ -16,19 +18,19 @@ func TestAuditFindsEachFault(t *testing.T) {
 			items = append(items, Item{ID: string(rune('0' + i)), Heldout: i < 4, TextHash: "h", Labels: map[string]string{"label": l}, Seq: int64(i + 1)})
 		}
 		m.Reset(Release{Digest: "d"}, slices.Values(items))
-		m.Answer("0", "h", Answers{"label": "a"})
-		m.Answer("1", "h", Answers{"label": "b"})
-		m.Answer("2", "h", Answers{"label": "b"})
+		m.Answer("0", "h", serving.Answers{"label": "a"})
+		m.Answer("1", "h", serving.Answers{"label": "b"})
+		m.Answer("2", "h", serving.Answers{"label": "b"})
 		return m
 	}
 	if m := build(); m.Audit() != nil || m.Compare(build()) != nil {
 		t.Fatalf("nothing is wrong: %v, %v", m.Audit(), m.Compare(build()))
 	}
 	for name, spoil := range map[string]func(*Monitor){
-		"correct":         func(m *Monitor) { m.boards[0].correct++ },
-		"scored":          func(m *Monitor) { m.boards[0].n++ },
-		"support":         func(m *Monitor) { m.boards[0].tallies[0].support-- },
-		"confusion":       func(m *Monitor) { m.boards[0].pairs[[2]int32{0, 0}]++ },
+		"correct":         func(m *Monitor) { m.confusions[0].correct++ },
+		"scored":          func(m *Monitor) { m.confusions[0].n++ },
+		"support":         func(m *Monitor) { m.confusions[0].tallies[0].support-- },
+		"confusion":       func(m *Monitor) { m.confusions[0].pairs[[2]int32{0, 0}]++ },
 		"labelled":        func(m *Monitor) { m.counts.labelled++ },
 		"held out":        func(m *Monitor) { m.counts.heldOut-- },
 		"mix":             func(m *Monitor) { m.mix[0]++ },
@@ -43,8 +45,8 @@ func TestAuditFindsEachFault(t *testing.T) {
 	}
 	for name, spoil := range map[string]func(*Monitor){
 		"a label that the counters did not see": func(m *Monitor) { m.Label(Change{Item: "2", New: map[string]string{"label": "c"}}) },
-		"an answer that they did not see":       func(m *Monitor) { m.Answer("2", "h", Answers{"label": "c"}) },
-		"the same counts, another confusion":    func(m *Monitor) { m.boards[0].pairs[[2]int32{0, 2}]++ },
+		"an answer that they did not see":       func(m *Monitor) { m.Answer("2", "h", serving.Answers{"label": "c"}) },
+		"the same counts, another confusion":    func(m *Monitor) { m.confusions[0].pairs[[2]int32{0, 2}]++ },
 		"an item outside the held-out set":      func(m *Monitor) { m.Label(Change{Item: "4", New: map[string]string{"label": "c"}}) },
 		"an item that is gone":                  func(m *Monitor) { m.Delete("3", 9) },
 		"another text of an item without answers": func(m *Monitor) {

@@ -2,13 +2,12 @@ package drift_test
 
 import (
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"runtime"
-	"slices"
 	"testing"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
 )
 
 // large returns a Monitor over n held-out items of 20 categories, all answered.
@@ -20,7 +19,7 @@ func large(n int) *drift.Monitor {
 	}
 	m.Reset(drift.Release{
 		Digest: "d", BaselineSeq: int64(n), TrainedSeq: int64(n),
-		Cached: func(item, _ string) (drift.Answers, bool) { return names[int(item[len(item)-1])%20], true },
+		Cached: func(item, _ string) (serving.Answers, bool) { return names[int(item[len(item)-1])%20], true },
 	}, func(yield func(drift.Item) bool) {
 		for i := range n {
 			id := fmt.Sprint(i)
@@ -66,24 +65,6 @@ func BenchmarkReport(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		m.Report(noon)
-	}
-}
-
-// BenchmarkSequential is one update of each sequential test and the question whether it alarms.
-func BenchmarkSequential(b *testing.B) {
-	cusum, process := drift.NewECUSUM(.1), drift.NewEProcess(.1)
-	updates := map[string]func(wrong bool) bool{
-		"ecusum":   func(wrong bool) bool { cusum.Add(wrong); return cusum.Reaches(1800) },
-		"eprocess": func(wrong bool) bool { process.Add(wrong); return process.Rejects(.05) },
-	}
-	for _, name := range slices.Sorted(maps.Keys(updates)) {
-		update := updates[name]
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				update(i%10 == 0)
-			}
-		})
 	}
 }
 

@@ -3,30 +3,33 @@ package drift
 import (
 	"maps"
 	"slices"
+
+	"github.com/retraind/retraind/drift/stats"
+	"github.com/retraind/retraind/serving"
 )
 
 // categoryTest is the e-CUSUM of one category: an observation is a new item that carries it, an error one that was not
 // answered with it.
 type categoryTest struct {
-	test    ECUSUM
-	base    Run
+	test    stats.ECUSUM
+	base    stats.Stretch
 	alarmed bool
 	fall    float64 // the largest fall of the recall in points while the test was above its bound
 }
 
 // storedCategoryTest is its JSON form.
 type storedCategoryTest struct {
-	Test    ECUSUM  `json:"test"`
-	Alarmed bool    `json:"alarmed,omitempty"`
-	Fall    float64 `json:"fall,omitempty"`
+	Test    stats.ECUSUM `json:"test"`
+	Alarmed bool         `json:"alarmed,omitempty"`
+	Fall    float64      `json:"fall,omitempty"`
 }
 
 // Missed is how often each category that occurs was asked for and missed.
-func Missed(categories []Category) map[string]Run {
-	out := map[string]Run{}
+func Missed(categories []Category) map[string]stats.Stretch {
+	out := map[string]stats.Stretch{}
 	for _, c := range categories {
 		if c.Support > 0 {
-			out[c.Name] = Run{N: c.Support, Errs: c.Support - c.Correct}
+			out[c.Name] = stats.Stretch{N: c.Support, Errs: c.Support - c.Correct}
 		}
 	}
 	return out
@@ -35,13 +38,13 @@ func Missed(categories []Category) map[string]Run {
 // newCategoryTests starts a test for each category that the baseline knows well enough; nil when none is configured.
 func (m *Monitor) newCategoryTests(b Baseline) map[int32]*categoryTest {
 	o := m.opts.Categories
-	if o.FalseRetrains.IsZero() || len(m.boards) == 0 {
+	if o.FalseRetrains.IsZero() || len(m.confusions) == 0 {
 		return nil
 	}
 	tests := map[int32]*categoryTest{}
 	for _, name := range slices.Sorted(maps.Keys(b.Category)) {
 		if base := b.Category[name]; base.N >= max(o.MinItems, 1) && base.Valid() {
-			tests[m.boards[0].category(name)] = &categoryTest{test: NewECUSUM(ToleratedError(base.N-base.Errs, base.N)), base: base}
+			tests[m.confusions[0].category(name)] = &categoryTest{test: stats.NewECUSUM(stats.ToleratedError(base.N-base.Errs, base.N)), base: base}
 		}
 	}
 	return tests
@@ -52,8 +55,8 @@ func (m *Monitor) judgeCategories(label, answer int32) {
 	if len(m.tests.categories) == 0 {
 		return
 	}
-	b := m.boards[0]
-	if b.target.Kind != KindSet {
+	b := m.confusions[0]
+	if b.target.Kind != serving.KindSet {
 		m.judgeCategory(label, label != answer)
 		return
 	}
@@ -108,7 +111,7 @@ func (m *Monitor) categoryStreams(today int64) []NewInCategory {
 	out := make([]NewInCategory, 0, len(m.tests.categories))
 	for v, c := range m.tests.categories {
 		out = append(out, NewInCategory{
-			Name: m.boards[0].name(v), N: c.test.N, Errors: c.test.Errs, Recall: 1 - c.base.Rate(),
+			Name: m.confusions[0].name(v), N: c.test.N, Errors: c.test.Errs, Recall: 1 - c.base.Rate(),
 			E: c.test.E(), Bound: bound, Since: c.test.Since(), Drop: c.drop(), Alarmed: c.alarmed,
 		})
 	}
@@ -127,7 +130,7 @@ func (m *Monitor) storeCategories() map[string]storedCategoryTest {
 	}
 	out := make(map[string]storedCategoryTest, len(m.tests.categories))
 	for v, c := range m.tests.categories {
-		out[m.boards[0].name(v)] = storedCategoryTest{Test: c.test, Alarmed: c.alarmed, Fall: c.fall}
+		out[m.confusions[0].name(v)] = storedCategoryTest{Test: c.test, Alarmed: c.alarmed, Fall: c.fall}
 	}
 	return out
 }
@@ -135,7 +138,7 @@ func (m *Monitor) storeCategories() map[string]storedCategoryTest {
 // restoreCategories continues those tests whose stored state fits.
 func (m *Monitor) restoreCategories(tests map[int32]*categoryTest, stored map[string]storedCategoryTest) {
 	for v, c := range tests {
-		if s, ok := stored[m.boards[0].name(v)]; ok && c.test.continues(s.Test) {
+		if s, ok := stored[m.confusions[0].name(v)]; ok && c.test.Restore(s.Test) {
 			c.alarmed, c.fall = s.Alarmed, s.Fall
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/retraind/retraind/drift/stats"
 )
 
 // TextDrift says whether the texts that came since the promotion can be told from those before it.
@@ -199,7 +201,7 @@ func (d *Diagnosis) examples() Finding {
 	return f
 }
 
-func chiText(c *ChiSquare) string {
+func chiText(c *stats.ChiSquare) string {
 	if c == nil || c.Freedom == 0 {
 		return ""
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/drift/stats"
 )
 
 func TestLearningCurve(t *testing.T) {
@@ -32,11 +33,11 @@ func TestLearningCurve(t *testing.T) {
 
 func TestDiagnosis(t *testing.T) {
 	t.Parallel()
-	quiet := drift.Diagnosis{Report: drift.Report{Labels: drift.Labels{PSI: .02, Chi: &drift.ChiSquare{Freedom: 2, P: .6}}}}
+	quiet := drift.Diagnosis{Report: drift.Report{Labels: drift.Labels{PSI: .02, Chi: &stats.ChiSquare{Freedom: 2, P: .6}}}}
 	quiet.Labels.Conclude()
 	loud := drift.Diagnosis{
 		Report: drift.Report{Labels: drift.Labels{
-			PSI: .31, JS: .12, Chi: &drift.ChiSquare{Freedom: 3, P: 1e-9},
+			PSI: .31, JS: .12, Chi: &stats.ChiSquare{Freedom: 3, P: 1e-9},
 			New: map[string]int{"Netz": 40, "a": 1, "b": 1, "c": 1, "d": 1, "e": 1}, Gone: map[string]int{"Post": 22},
 		}},
 		Text:     drift.TextDrift{Compared: true, Then: 400, Now: 100, AUC: .83, Bound: .58, Drifted: true},

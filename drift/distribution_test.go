@@ -8,12 +8,13 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/drift/stats"
 )
 
 func TestDecompose(t *testing.T) {
 	t.Parallel()
 	// 100 items then, 90 of the easy category all right, 10 of the hard one half right. Now half of each, as well known.
-	base := &drift.Baseline{N: 100, Correct: 95, Accuracy: .95, Category: map[string]drift.Run{"easy": {N: 90}, "hard": {N: 10, Errs: 5}}}
+	base := &drift.Baseline{N: 100, Correct: 95, Accuracy: .95, Category: map[string]stats.Stretch{"easy": {N: 90}, "hard": {N: 10, Errs: 5}}}
 	now := drift.Report{Scored: 100, Figures: drift.Figures{Correct: 75, Category: []drift.Category{{Name: "easy", Support: 50, Correct: 50}, {Name: "hard", Support: 50, Correct: 25}}}}
 	d := drift.Decompose(base, now)
 	if math.Abs(d.Drop-20) > 1e-9 || math.Abs(d.Mix-20) > 1e-9 || d.Recall != 0 || d.New != 0 || d.Category[0].Name != "hard" {
@@ -34,13 +35,13 @@ func TestDecompose(t *testing.T) {
 	}
 	// Whatever happened to items and labels, the parts add up to the whole.
 	rapid.Check(t, func(t *rapid.T) {
-		base := &drift.Baseline{Category: map[string]drift.Run{}}
+		base := &drift.Baseline{Category: map[string]stats.Stretch{}}
 		now := drift.Report{}
 		for i := range rapid.IntRange(1, 6).Draw(t, "categories") {
 			name := fmt.Sprint(i)
 			if n := rapid.IntRange(0, 50).Draw(t, "then"); n > 0 {
 				wrong := rapid.IntRange(0, n).Draw(t, "wrong then")
-				base.Category[name] = drift.Run{N: n, Errs: wrong}
+				base.Category[name] = stats.Stretch{N: n, Errs: wrong}
 				base.N, base.Correct = base.N+n, base.Correct+n-wrong
 			}
 			if n := rapid.IntRange(0, 50).Draw(t, "now"); n > 0 {

@@ -1,11 +1,10 @@
 // Package drift knows how accurate a deployed classifier is on items that it never trained on.
 //
-// It owns the held-out membership (a keyed hash), the way from a service's answer to canonical values (Target), the
-// exact counters that one label change moves in constant time (Monitor), the tests and intervals over them, and the
-// Report that a policy decides on. Everything but Scorer is pure: time and data come in as arguments.
+// It owns the held-out membership (a keyed hash), the exact counters that one label change moves in constant time
+// (Monitor), who relabelled what since a training (RelabelHistory), and the Report that a policy decides on. Everything is
+// pure: time and data come in as arguments. The formulas are in drift/stats, the client of the service in serving.
 //
-// Threading: a Monitor belongs to one goroutine; Membership, Target and the statistics are values that any goroutine
-// may use; a Scorer is safe for concurrent use.
+// Threading: a Monitor belongs to one goroutine; Membership is a value that any goroutine may use.
 //
 // It never decides anything, never stores anything, and never counts a missing answer as a wrong one.
 package drift

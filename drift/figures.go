@@ -6,12 +6,15 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/retraind/retraind/drift/stats"
+	"github.com/retraind/retraind/serving"
 )
 
 // Report says what is known now. It costs a few microseconds, whatever the number of items; with each item that retraind
 // itself labelled anew since the promotion, a few hundred nanoseconds more.
 func (m *Monitor) Report(now time.Time) Report {
-	b := m.boards[0]
+	b := m.confusions[0]
 	s := b.scores()
 	r := Report{
 		Model: m.opts.Model, At: now, Release: m.release.Digest, Target: b.target.Name, Seq: m.seq,
@@ -25,7 +28,7 @@ func (m *Monitor) Report(now time.Time) Report {
 	t := &m.tests
 	r.Relabels = Relabels{
 		RightToWrong: t.rightToWrong, WrongToRight: t.wrongToRight,
-		P: SignTest(t.rightToWrong, t.wrongToRight), Authors: len(t.authors),
+		P: stats.SignTest(t.rightToWrong, t.wrongToRight), Authors: len(t.authors),
 	}
 	r.NewItems = NewItems{
 		N: t.arrivals.N, Errors: t.arrivals.Errs, E: t.arrivals.E(),
@@ -38,14 +41,14 @@ func (m *Monitor) Report(now time.Time) Report {
 	return r
 }
 
-func (b *board) figures(base *Baseline) Figures {
+func (b *confusion) figures(base *Baseline) Figures {
 	s := b.scores()
 	f := Figures{
 		Correct: s.Correct, Accuracy: s.Accuracy, Majority: s.Majority,
 		MacroF1: s.MacroF1, Balanced: s.Balanced, Kappa: s.Kappa, MCC: s.MCC, Category: b.categories(),
 	}
-	f.Low, f.High = Wilson(s.Correct, s.N)
-	f.AnytimeLow, f.AnytimeHigh = ConfidenceSequence(s.Correct, s.N, 0.95)
+	f.Low, f.High = stats.Wilson(s.Correct, s.N)
+	f.AnytimeLow, f.AnytimeHigh = stats.ConfidenceSequence(s.Correct, s.N, 0.95)
 	if base != nil {
 		f.Drop, f.MacroF1Drop = points(base.Accuracy-s.Accuracy), points(base.MacroF1-s.MacroF1)
 	}
@@ -54,7 +57,7 @@ func (b *board) figures(base *Baseline) Figures {
 
 // Scores returns the figures and the table of one target, gating or not.
 func (m *Monitor) Scores(target string) (Scores, []Category, bool) {
-	for _, b := range m.boards {
+	for _, b := range m.confusions {
 		if b.target.Name == target {
 			return b.scores(), b.categories(), true
 		}
@@ -71,7 +74,7 @@ func (m *Monitor) state(s Scores) (State, string) {
 	switch {
 	case m.release.Digest == "":
 		return StateNoRelease, "no release is deployed yet"
-	case waiting > 0 && errors.Is(m.trouble, ErrAsleep):
+	case waiting > 0 && errors.Is(m.trouble, serving.ErrAsleep):
 		return StateAsleep, fmt.Sprintf("%d of %d held-out texts wait: %s", waiting, m.counts.heldOut, plain(m.trouble))
 	case waiting > 0 && m.trouble != nil:
 		return StateError, fmt.Sprintf("%d of %d held-out texts wait: %s", waiting, m.counts.heldOut, plain(m.trouble))
@@ -115,8 +118,8 @@ func (m *Monitor) labelFigures(now time.Time) Labels {
 			l.Gone[name] = n
 		}
 	}
-	chi := NewChiSquare(then, mix)
-	l.PSI, l.JS, l.Chi = PSI(then, mix), JensenShannon(then, mix), &chi
+	chi := stats.NewChiSquare(then, mix)
+	l.PSI, l.JS, l.Chi = stats.PSI(then, mix), stats.JensenShannon(then, mix), &chi
 	return l
 }
 
@@ -124,16 +127,16 @@ func (m *Monitor) labelFigures(now time.Time) Labels {
 func (m *Monitor) labelMix() map[string]int {
 	mix := make(map[string]int, len(m.mix))
 	for label, n := range m.mix {
-		mix[m.boards[0].values.list[label]] = n
+		mix[m.confusions[0].values.list[label]] = n
 	}
 	return mix
 }
 
 // carried says whether a scored held-out item has the label.
 func (m *Monitor) carried(name string) bool {
-	b := m.boards[0]
+	b := m.confusions[0]
 	v, ok := b.values.index[name]
-	return ok && b.target.Kind != KindSet && b.tallies[v].support > 0
+	return ok && b.target.Kind != serving.KindSet && b.tallies[v].support > 0
 }
 
 // points turns a difference of fractions into percentage points, rounded so that 0.83-0.80 is 3 and not 2.9999999999999996.

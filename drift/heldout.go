@@ -127,7 +127,7 @@ func joinNormal(key []byte, text map[string]string, columns []string) []byte {
 			key = append(key, '\x1f') // so that "a b"+"c" is not "a"+"b c"
 		}
 		start := len(key)
-		if key = appendNormal(key, text[column]); len(key) == start {
+		if key = appendNormalized(key, text[column]); len(key) == start {
 			key = key[:before]
 		}
 	}

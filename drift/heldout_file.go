@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/retraind/retraind/serving"
 )
 
 // maxHeldoutLine is the longest line of a heldout.file that is read.
@@ -97,7 +99,7 @@ func readEntry(line []byte, columns []string) (id string, text map[string]string
 	dec := json.NewDecoder(bytes.NewReader(line))
 	dec.UseNumber()
 	if err := dec.Decode(&object); err != nil || object == nil {
-		return "", nil, fmt.Errorf("it is not a JSON object: %s", excerpt(line))
+		return "", nil, fmt.Errorf("it is not a JSON object: %s", serving.Excerpt(line))
 	}
 	switch v := object["id"].(type) {
 	case string:

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/retraind/retraind/serving"
 )
 
 // entry is one item. Its labels and answers lie beside it in Monitor, one value a target.
@@ -20,21 +22,21 @@ type entry struct {
 	waiting bool
 }
 
-// value is an item's label of one target and the release's answer, as numbers of the target's board; none where there is
+// value is an item's label of one target and the release's answer, as numbers of the target's confusion matrix; none where there is
 // none.
 type value struct{ label, answer int32 }
 
 // Monitor keeps the figures of one model's release exact under changes, each in constant time. It is owned by one
 // goroutine. Rebuild it with Reset at start and after each promotion, then RestoreState and replay the changes since.
 type Monitor struct {
-	opts    Options
-	release Release
-	boards  []*board
+	opts       Options
+	release    Release
+	confusions []*confusion
 
 	entries []entry
 	free    []int32
 	slots   index
-	values  []value // slot*len(boards)+target
+	values  []value // slot*len(confusions)+target
 
 	unscored map[int32]struct{}
 	counts   counts
@@ -58,7 +60,7 @@ type counts struct {
 // NewMonitor returns a Monitor without a release; with no targets it judges one called label.
 func NewMonitor(opts Options) *Monitor {
 	if len(opts.Targets) == 0 {
-		opts.Targets = ServingConfig{}.List()
+		opts.Targets = serving.Config{}.List()
 	}
 	m := &Monitor{opts: opts}
 	m.Reset(Release{}, nil)
@@ -69,9 +71,9 @@ func NewMonitor(opts Options) *Monitor {
 // RestoreState afterwards says which are not. The sequence is read once.
 func (m *Monitor) Reset(release Release, items iter.Seq[Item]) {
 	m.release = release
-	m.boards = nil
+	m.confusions = nil
 	for _, t := range m.opts.Targets {
-		m.boards = append(m.boards, newBoard(t))
+		m.confusions = append(m.confusions, newConfusion(t))
 	}
 	m.entries, m.free, m.values = nil, nil, nil
 	m.slots = newIndex()
@@ -130,7 +132,7 @@ func (m *Monitor) Label(c Change) {
 	}
 	before := m.oldLabel(slot, c.Old)
 	m.take(slot)
-	for t, b := range m.boards {
+	for t, b := range m.confusions {
 		m.values[m.at(slot, t)].label = b.label(c.New)
 	}
 	e := &m.entries[slot]
@@ -162,7 +164,7 @@ func (m *Monitor) Delete(id string, seq int64) {
 
 // Answer takes the release's answer for a text. An answer for a text that has changed meanwhile, or for an item that is
 // gone, is dropped and reported as false.
-func (m *Monitor) Answer(item, textHash string, answers Answers) bool {
+func (m *Monitor) Answer(item, textHash string, answers serving.Answers) bool {
 	slot, known := m.slots.find(m.entries, item)
 	if !known || m.entries[slot].hash != packHash(textHash) {
 		return false
@@ -203,7 +205,7 @@ func (m *Monitor) AnswerTo(item string) (answer string, ok bool) {
 	if !known || !m.entries[slot].answered {
 		return "", false
 	}
-	return m.boards[0].values.list[m.values[m.at(slot, 0)].answer], true
+	return m.confusions[0].values.list[m.values[m.at(slot, 0)].answer], true
 }
 
 // Service says how the last attempt to score went: nil, an error that wraps ErrAsleep, or another one. It matters to the
@@ -219,14 +221,14 @@ func (m *Monitor) Release() Release { return m.release }
 // Rebase makes the present figures the baseline, and all present items part of it: the sequential tests start anew.
 // It is refused while texts are unscored, because a baseline over some of them would be one of the easy ones.
 func (m *Monitor) Rebase(now time.Time) (Baseline, error) {
-	s := m.boards[0].scores()
+	s := m.confusions[0].scores()
 	switch {
 	case m.release.Digest == "":
 		return Baseline{}, errors.New("take a baseline: there is no release")
 	case len(m.unscored) > 0:
 		return Baseline{}, errors.New("take a baseline: held-out texts still wait for the classifier's answer")
 	}
-	b := Baseline{Accuracy: s.Accuracy, MacroF1: s.MacroF1, N: s.N, Correct: s.Correct, At: now, Category: Missed(m.boards[0].categories())}
+	b := Baseline{Accuracy: s.Accuracy, MacroF1: s.MacroF1, N: s.N, Correct: s.Correct, At: now, Category: Missed(m.confusions[0].categories())}
 	m.release.Baseline, m.release.BaselineSeq = &b, m.seq
 	m.release.Probation = nil // it compared with the gate's figures
 	m.tests = m.newTests()

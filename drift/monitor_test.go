@@ -11,7 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/drift/stats"
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/serving"
 )
 
 // arithmetic leaves a test out of the short run, which is that under the race detector: it is long, and nothing in it
@@ -20,6 +22,13 @@ func arithmetic(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("arithmetic")
+	}
+}
+
+func near(t *testing.T, what string, got, want, tolerance float64) {
+	t.Helper()
+	if math.IsNaN(got) || math.Abs(got-want) > tolerance {
+		t.Errorf("%s: %.15g, want %.15g", what, got, want)
 	}
 }
 
@@ -138,11 +147,11 @@ func TestStates(t *testing.T) {
 	if _, err := b.Rebase(noon); err == nil {
 		t.Error("a baseline over part of the texts is taken")
 	}
-	b.Service(fmt.Errorf("%w: night", drift.ErrAsleep))
+	b.Service(fmt.Errorf("%w: night", serving.ErrAsleep))
 	if r := b.Report(noon); r.State != drift.StateAsleep {
 		t.Errorf("%+v", r)
 	}
-	b.Service(fmt.Errorf("%w: 500", drift.ErrService))
+	b.Service(fmt.Errorf("%w: 500", serving.ErrService))
 	if r := b.Report(noon); r.State != drift.StateError || r.Detail == "" {
 		t.Errorf("%+v", r)
 	}
@@ -163,7 +172,7 @@ func TestStates(t *testing.T) {
 func TestAnswerForAnotherTextIsDropped(t *testing.T) {
 	t.Parallel()
 	b := setup(t, drift.Options{}, []string{"a"}, nil)
-	if b.Answer("0", hash("another text"), label("a")) || b.Answer("nobody", hash("0"), label("a")) || b.Answer("0", hash("0"), drift.Answers{"other": "a"}) {
+	if b.Answer("0", hash("another text"), label("a")) || b.Answer("nobody", hash("0"), label("a")) || b.Answer("0", hash("0"), serving.Answers{"other": "a"}) {
 		t.Error("taken")
 	}
 	b.Answer("0", hash("0"), label("a"))
@@ -182,7 +191,7 @@ func TestLeakedItemsNeverCount(t *testing.T) {
 	}
 	m.Reset(drift.Release{
 		Digest: "d", TrainedOn: func(item, _ string) bool { return item == "1" },
-		Cached: func(string, string) (drift.Answers, bool) { return label("a"), true },
+		Cached: func(string, string) (serving.Answers, bool) { return label("a"), true },
 	}, slices.Values(items))
 	if r := m.Report(noon); r.Leaked != 1 || r.HeldOut != 1 || r.Scored != 1 || r.Correct != 1 {
 		t.Errorf("%+v", r)
@@ -383,13 +392,13 @@ func TestLabelMix(t *testing.T) {
 	if diff := cmp.Diff([]string{"gone"}, slices.Sorted(maps.Keys(l.Gone))); diff != "" {
 		t.Error(diff)
 	}
-	near(t, "psi", l.PSI, drift.PSI(map[string]int{"a": 50, "b": 25, "gone": 25}, map[string]int{"a": 60, "b": 20, "new": 20}), 1e-12)
+	near(t, "psi", l.PSI, stats.PSI(map[string]int{"a": 50, "b": 25, "gone": 25}, map[string]int{"a": 60, "b": 20, "new": 20}), 1e-12)
 }
 
 func TestSetsAreScoredWholeAndByMember(t *testing.T) {
 	t.Parallel()
-	m := drift.NewMonitor(drift.Options{Targets: drift.ServingConfig{Targets: map[string]drift.Target{"aks": {Kind: drift.KindSet}}}.List()})
-	set := func(s ...string) map[string]string { return map[string]string{"aks": drift.CanonicalSet(s)} }
+	m := drift.NewMonitor(drift.Options{Targets: serving.Config{Targets: map[string]serving.Target{"aks": {Kind: serving.KindSet}}}.List()})
+	set := func(s ...string) map[string]string { return map[string]string{"aks": serving.CanonicalSet(s)} }
 	for i, c := range []struct{ truth, answer map[string]string }{
 		{set("a", "b"), set("b", "a")}, {set("a"), set("a", "c")}, {set(), set()}, {set("b"), set()},
 	} {
@@ -469,11 +478,11 @@ func TestStateOfAnotherReleaseIsRefused(t *testing.T) {
 func TestNullOfASetIsALabel(t *testing.T) {
 	t.Parallel()
 	for null, want := range map[string]string{"none": `["none"]`, "[]": "[]", `["b","a"]`: `["a","b"]`} {
-		target := drift.Target{Name: "set", Kind: drift.KindSet, Null: null}
-		m := drift.NewMonitor(drift.Options{Targets: []drift.Target{target}})
+		target := serving.Target{Name: "set", Kind: serving.KindSet, Null: null}
+		m := drift.NewMonitor(drift.Options{Targets: []serving.Target{target}})
 		m.Reset(drift.Release{Digest: "d"}, nil)
 		m.Put(drift.Item{ID: "1", Heldout: true, TextHash: hash("1"), Inserted: true, Seq: 1})
-		m.Answer("1", hash("1"), drift.Answers{"set": want})
+		m.Answer("1", hash("1"), serving.Answers{"set": want})
 		if r := m.Report(noon); r.Correct != 1 || r.Scored != 1 {
 			t.Errorf("%s: %d of %d right", null, r.Correct, r.Scored)
 		}

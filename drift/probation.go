@@ -2,6 +2,8 @@ package drift
 
 import (
 	"time"
+
+	"github.com/retraind/retraind/drift/stats"
 )
 
 // Probation is the time after a promotion in which an EProcess watches the release on new held-out items: it asks
@@ -32,8 +34,8 @@ func (p OnProbation) Over(now time.Time) bool { return !p.Crossed && !now.Before
 type trial struct {
 	Probation `json:"-"`
 
-	Test    EProcess `json:"test"`
-	Crossed bool     `json:"crossed,omitempty"`
+	Test    stats.EProcess `json:"test"`
+	Crossed bool           `json:"crossed,omitempty"`
 	// Late are items of the queue whose label came after the end. The others count whenever they are answered: a service
 	// that sleeps must not hide what its labels say.
 	Late map[string]struct{} `json:"late,omitempty"`
@@ -44,7 +46,7 @@ func newTrial(p *Probation, b *Baseline) *trial {
 	if p == nil || b == nil {
 		return nil
 	}
-	return &trial{Probation: *p, Test: NewEProcess(ToleratedError(b.Correct, b.N)), Late: map[string]struct{}{}}
+	return &trial{Probation: *p, Test: stats.NewEProcess(stats.ToleratedError(b.Correct, b.N)), Late: map[string]struct{}{}}
 }
 
 // queued notes when the label of an item came that waits for its turn.
@@ -85,7 +87,7 @@ func (t *trial) report() *OnProbation {
 
 // continues takes over a stored trial; one that cannot be right, or tests against another rate, is left alone.
 func (t *trial) continues(stored *trial) {
-	if t == nil || stored == nil || !t.Test.continues(stored.Test) {
+	if t == nil || stored == nil || !t.Test.Restore(stored.Test) {
 		return
 	}
 	t.Crossed = stored.Crossed

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/drift/stats"
 )
 
 // tried is a release that was promoted at noon with 90 of 100 right and is on probation for a day.
@@ -60,7 +61,7 @@ func aDay() *drift.Probation {
 func TestProbationCrosses(t *testing.T) {
 	t.Parallel()
 	b := onProbation(t, aDay())
-	alone := drift.NewEProcess(drift.ToleratedError(90, 100))
+	alone := stats.NewEProcess(stats.ToleratedError(90, 100))
 	for n := 0; !alone.Rejects(.05); n++ {
 		if got := b.state(); got.Crossed || got.Over(noon) {
 			t.Fatalf("after %d items: %+v", n, got)
@@ -195,15 +196,15 @@ func TestRebaseEndsAProbation(t *testing.T) {
 // The promise of a probation, and what it finds, over whole streams: the figures that check prints.
 func TestProbationKeepsItsPromise(t *testing.T) {
 	t.Parallel()
-	p0 := drift.ToleratedError(450, 500)
-	rise := drift.SmallestFault(.1, p0, .05, 240, .8)
+	p0 := stats.ToleratedError(450, 500)
+	rise := stats.SmallestFault(.1, p0, .05, 240, .8)
 	if !(rise > .05 && rise < .12) {
 		t.Errorf("240 labels find a rise of %v", rise)
 	}
-	if more := drift.SmallestFault(.1, p0, .05, 2400, .8); !(more < rise) {
+	if more := stats.SmallestFault(.1, p0, .05, 2400, .8); !(more < rise) {
 		t.Errorf("2400 labels find %v, 240 find %v", more, rise)
 	}
-	if none := drift.SmallestFault(.1, p0, .05, 0, .8); !math.IsNaN(none) {
+	if none := stats.SmallestFault(.1, p0, .05, 0, .8); !math.IsNaN(none) {
 		t.Errorf("no labels find %v", none)
 	}
 }

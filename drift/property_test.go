@@ -16,6 +16,7 @@ import (
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/serving"
 )
 
 // world is the plain truth beside a Monitor: items and answers, nothing counted.
@@ -25,11 +26,11 @@ type world struct {
 	seq     int64
 }
 
-var targets = []drift.Target{{Name: "label"}, {Name: "priority", Null: "none"}}
+var targets = []serving.Target{{Name: "label"}, {Name: "priority", Null: "none"}}
 
-func (w *world) cached(item, textHash string) (drift.Answers, bool) {
+func (w *world) cached(item, textHash string) (serving.Answers, bool) {
 	a, ok := w.answers[item+textHash]
-	return drift.Answers{"label": a, "priority": "none"}, ok
+	return serving.Answers{"label": a, "priority": "none"}, ok
 }
 
 func leaks(item, _ string) bool { return item == "3" || item == "7" }
@@ -178,7 +179,7 @@ func TestCountersEqualARecomputation(t *testing.T) {
 			if waiting := m.Unscored(); len(waiting) > 0 && rapid.IntRange(0, 3).Draw(t, "answer now") == 0 {
 				a := letters.Draw(t, "late answer")
 				w.answers[waiting[0].Item+waiting[0].TextHash] = a
-				m.Answer(waiting[0].Item, waiting[0].TextHash, drift.Answers{"label": a, "priority": "none"})
+				m.Answer(waiting[0].Item, waiting[0].TextHash, serving.Answers{"label": a, "priority": "none"})
 			} else {
 				w.change(t, m, true)
 			}

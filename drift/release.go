@@ -4,12 +4,13 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/serving"
 )
 
 // Options are what a Monitor is built with.
 type Options struct {
 	Model   string
-	Targets []Target // the first gates
+	Targets []serving.Target // the first gates
 	// MinItems is the number of scored held-out items below which nothing is concluded.
 	MinItems int
 	// DropPoints is the least rise of the error among new items that matters, in points.
@@ -46,7 +47,7 @@ type Release struct {
 	// Probation is the time in which new items may still take it back; nil where it was promoted without one.
 	Probation *Probation
 	// Cached returns a stored answer of this release; nil when there are none.
-	Cached func(item, textHash string) (Answers, bool)
+	Cached func(item, textHash string) (serving.Answers, bool)
 }
 
 // Item is a labelled item as it stands after a change.

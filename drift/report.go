@@ -1,6 +1,10 @@
 package drift
 
-import "time"
+import (
+	"time"
+
+	"github.com/retraind/retraind/drift/stats"
+)
 
 // State says whether a report may be decided on.
 type State string
@@ -95,7 +99,7 @@ type Baseline struct {
 	Correct  int       `json:"correct"`
 	At       time.Time `json:"at"`
 	// Category is how often each category was asked for and missed.
-	Category map[string]Run `json:"categories,omitempty"`
+	Category map[string]stats.Stretch `json:"categories,omitempty"`
 }
 
 // Relabels is the paired stream: held-out items already judged whose label was corrected since the baseline.
@@ -115,23 +119,23 @@ type NewItems struct {
 	Alarmed bool    `json:"alarmed"`
 	// Since is the stretch that speaks most for a rise, and Drop its error less the baseline's, in points; after an alarm
 	// Drop stays what it was at its largest.
-	Since Run     `json:"since"`
-	Drop  float64 `json:"drop"`
+	Since stats.Stretch `json:"since"`
+	Drop  float64       `json:"drop"`
 
 	Category []NewInCategory `json:"categories,omitempty"` // those that are tested, by name
 }
 
 // NewInCategory is the stream of one category: new items that carry it, and those of them that were answered otherwise.
 type NewInCategory struct {
-	Name    string  `json:"name"`
-	N       int     `json:"n"`
-	Errors  int     `json:"errors"`
-	Recall  float64 `json:"recall"` // in the baseline
-	E       float64 `json:"e"`
-	Bound   float64 `json:"bound"`
-	Since   Run     `json:"since"`
-	Drop    float64 `json:"drop"` // of the recall, in points
-	Alarmed bool    `json:"alarmed"`
+	Name    string        `json:"name"`
+	N       int           `json:"n"`
+	Errors  int           `json:"errors"`
+	Recall  float64       `json:"recall"` // in the baseline
+	E       float64       `json:"e"`
+	Bound   float64       `json:"bound"`
+	Since   stats.Stretch `json:"since"`
+	Drop    float64       `json:"drop"` // of the recall, in points
+	Alarmed bool          `json:"alarmed"`
 }
 
 // Labels counts all label changes, held-out or not, since the release was trained.
@@ -144,8 +148,8 @@ type Labels struct {
 	Gone    map[string]int `json:"vanished,omitempty"` // categories that no item carries any more, with its training examples
 	// The label mix against that of the training snapshot: population stability index, Jensen-Shannon distance, and
 	// Pearson's test. 0, 0 and nil where that snapshot is not known.
-	PSI  float64    `json:"psi"`
-	JS   float64    `json:"js"`
-	Chi  *ChiSquare `json:"chi_square,omitempty"`
-	Rate float64    `json:"rate"` // held-out labels a day, over the last 30 days
+	PSI  float64          `json:"psi"`
+	JS   float64          `json:"js"`
+	Chi  *stats.ChiSquare `json:"chi_square,omitempty"`
+	Rate float64          `json:"rate"` // held-out labels a day, over the last 30 days
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
 )
 
 // python is Debian's: its packages are what python3-sklearn installs, whatever else is on the path.
@@ -45,11 +46,11 @@ type reference struct {
 
 // history leads a Monitor through inserts, text changes, label changes, deletes and the renaming of a category, and
 // returns what is left beside it. Seeds are fixed, so that the stored reference stays one of the same data.
-func history(seed uint64, categories, items int, right float64, kind drift.Kind) (*drift.Monitor, sample) {
+func history(seed uint64, categories, items int, right float64, kind serving.Kind) (*drift.Monitor, sample) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	name := func() string { return "c" + strconv.Itoa(int(float64(categories)*rng.Float64()*rng.Float64())) } // some are rare
 	pick := func() any {
-		if kind != drift.KindSet {
+		if kind != serving.KindSet {
 			return name()
 		}
 		set := []string{}
@@ -61,11 +62,11 @@ func history(seed uint64, categories, items int, right float64, kind drift.Kind)
 	}
 	text := func(v any) map[string]string {
 		if set, ok := v.([]string); ok {
-			return label(drift.CanonicalSet(set))
+			return label(serving.CanonicalSet(set))
 		}
 		return label(v.(string))
 	}
-	m := drift.NewMonitor(drift.Options{Targets: []drift.Target{{Name: "label", Kind: kind}}})
+	m := drift.NewMonitor(drift.Options{Targets: []serving.Target{{Name: "label", Kind: kind}}})
 	m.Reset(drift.Release{Digest: "d"}, nil)
 	type item struct{ truth, answer any }
 	left := map[string]item{}
@@ -110,7 +111,7 @@ func history(seed uint64, categories, items int, right float64, kind drift.Kind)
 	}
 	ids := []string{}
 	for id, it := range left {
-		if it.truth == any("c0") && kind != drift.KindSet { // the category is renamed in the labels
+		if it.truth == any("c0") && kind != serving.KindSet { // the category is renamed in the labels
 			seq++
 			it.truth = "renamed"
 			m.Label(drift.Change{Item: id, New: label("renamed"), At: noon, Seq: seq})
@@ -119,7 +120,7 @@ func history(seed uint64, categories, items int, right float64, kind drift.Kind)
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)
-	s := sample{Sets: kind == drift.KindSet}
+	s := sample{Sets: kind == serving.KindSet}
 	for _, id := range ids {
 		s.Truth, s.Answers = append(s.Truth, left[id].truth), append(s.Answers, left[id].answer)
 	}
@@ -148,9 +149,9 @@ func TestFiguresAsScikitLearn(t *testing.T) {
 	var samples []sample
 	add := func(m *drift.Monitor, s sample) { monitors, samples = append(monitors, m), append(samples, s) }
 	for seed := range uint64(6) {
-		add(history(seed, 1+int(seed)*7, 40+int(seed)*150, .2+.13*float64(seed), drift.KindLabel))
+		add(history(seed, 1+int(seed)*7, 40+int(seed)*150, .2+.13*float64(seed), serving.KindLabel))
 	}
-	add(history(7, 6, 300, .7, drift.KindSet))
+	add(history(7, 6, 300, .7, serving.KindSet))
 	add(still([]string{"a"}, []string{"a"}))                                          // one item
 	add(still([]string{"a"}, []string{"b"}))                                          // one item, wrong
 	add(still([]string{"a", "a", "a"}, []string{"a", "a", "a"}))                      // one category, all right

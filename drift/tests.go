@@ -1,12 +1,9 @@
 package drift
 
 import (
-	"encoding/json"
-	"fmt"
-	"maps"
-	"slices"
 	"time"
 
+	"github.com/retraind/retraind/drift/stats"
 	"github.com/retraind/retraind/internal/unit"
 )
 
@@ -27,7 +24,7 @@ type tests struct {
 	authors                    map[string]struct{}
 	own                        overwritten
 
-	arrivals   ECUSUM
+	arrivals   stats.ECUSUM
 	alarmed    bool
 	rise       float64                 // the largest rise in points while the test was above its bound
 	categories map[int32]*categoryTest // by value of the gating target
@@ -40,7 +37,7 @@ type tests struct {
 func (m *Monitor) newTests() tests {
 	t := tests{seq: m.release.BaselineSeq, authors: map[string]struct{}{}, own: overwritten{}, done: map[string]struct{}{}}
 	if b := m.release.Baseline; b != nil {
-		t.arrivals = NewECUSUM(ToleratedError(b.Correct, b.N))
+		t.arrivals = stats.NewECUSUM(stats.ToleratedError(b.Correct, b.N))
 		t.categories = m.newCategoryTests(*b)
 		t.trial = newTrial(m.release.Probation, b)
 	}
@@ -171,87 +168,45 @@ func (m *Monitor) bound(r unit.Rate, today int64) float64 {
 	return max(minBound, max(minRate, m.days.rate(today))*period)
 }
 
-// storedTests is the JSON form of tests.
-type storedTests struct {
-	Release      string            `json:"release"`
-	Seq          int64             `json:"seq"`
-	RightToWrong int               `json:"right_to_wrong"`
-	WrongToRight int               `json:"wrong_to_right"`
-	Authors      []string          `json:"authors,omitempty"`
-	ByPeople     map[string]string `json:"by_people,omitempty"` // people's labels that retraind's own writes replaced
-	Arrivals     ECUSUM            `json:"arrivals"`
-	Alarmed      bool              `json:"alarmed,omitempty"`
-	Rise         float64           `json:"rise,omitempty"`
-	Queue        []string          `json:"queue,omitempty"`
-	Done         []string          `json:"done,omitempty"`
+// overwritten are the items to which retraind's own writes gave another label since the baseline, with the number of the
+// label that people left there.
+type overwritten map[string]int32
 
-	Test       string                        `json:"test,omitempty"` // of states that another test than the e-CUSUM wrote
-	Categories map[string]storedCategoryTest `json:"categories,omitempty"`
-	Probation  *trial                        `json:"probation,omitempty"`
-
-	Days map[int64]int `json:"days"` // held-out labels by day: the bound depends on their rate
+// note takes a change of an item's label. The people's label stays known until a person labels the item, its text
+// changes, or retraind takes back what it wrote.
+func (o overwritten) note(e *entry, before, now int32, own bool) {
+	people, known := o[e.id]
+	if !known {
+		people = before
+	}
+	if own && (e.answered || e.waiting) && before != none && now != none && now != people {
+		o[e.id] = people
+	} else {
+		delete(o, e.id)
+	}
 }
 
-// State returns the sequential tests as JSON, to be stored with the sequence number that TestedSeq returns.
-func (m *Monitor) State() ([]byte, error) {
-	t := &m.tests
-	b, err := json.Marshal(storedTests{
-		Release: m.release.Digest, Seq: t.seq, RightToWrong: t.rightToWrong, WrongToRight: t.wrongToRight,
-		Authors: slices.Sorted(maps.Keys(t.authors)), ByPeople: m.storeOwn(), Arrivals: t.arrivals, Alarmed: t.alarmed, Rise: t.rise,
-		Queue: t.queue, Done: slices.Sorted(maps.Keys(t.done)), Days: m.days.recent(),
-		Categories: m.storeCategories(), Probation: t.trial,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("store sequential tests: %w", err)
+// figuresByPeople are those with each item under the label that people left it; nil where that changes nothing.
+func (m *Monitor) figuresByPeople() *Figures {
+	if len(m.tests.own) == 0 {
+		return nil
 	}
-	return b, nil
+	m.exchange(1)
+	f := m.confusions[0].figures(m.release.Baseline)
+	m.exchange(-1)
+	return &f
 }
 
-// TestedSeq is the last change that the sequential tests have seen. After RestoreState give the Monitor every change
-// above it again, in order: the counters are set, not added to, so that a change given twice moves nothing twice.
-func (m *Monitor) TestedSeq() int64 { return m.tests.seq }
-
-// RestoreState continues stored tests; call it after Reset for the same release. A state of another release, or one that
-// cannot be right, is refused and changes nothing. A test against another tolerated rate starts anew, and
-// an alarm that another test than the e-CUSUM gave is dropped.
-func (m *Monitor) RestoreState(state []byte) error {
-	var s storedTests
-	if err := json.Unmarshal(state, &s); err != nil {
-		return fmt.Errorf("restore sequential tests: %w", err)
-	}
-	if s.Release != m.release.Digest {
-		return fmt.Errorf("restore sequential tests: the state is of release %q, not of %q", s.Release, m.release.Digest)
-	}
-	if s.RightToWrong < 0 || s.WrongToRight < 0 || s.Arrivals.N < 0 || s.Arrivals.Errs < 0 || s.Arrivals.Errs > s.Arrivals.N {
-		return fmt.Errorf("restore sequential tests: the state has impossible counts")
-	}
-	t := m.newTests()
-	t.replayed = m.tests.replayed
-	t.seq = max(t.seq, s.Seq)
-	t.rightToWrong, t.wrongToRight = s.RightToWrong, s.WrongToRight
-	for _, a := range s.Authors {
-		t.authors[a] = struct{}{}
-	}
-	for id, people := range s.ByPeople {
-		t.own[id] = m.boards[0].value(people)
-	}
-	if same := t.arrivals.continues(s.Arrivals); same && s.Test == "" && s.Alarmed {
-		t.alarmed, t.rise = true, s.Rise
-	}
-	m.restoreCategories(t.categories, s.Categories)
-	t.trial.continues(s.Probation)
-	for _, id := range s.Done {
-		t.done[id] = struct{}{}
-	}
-	for _, id := range s.Queue {
-		if slot, known := m.slots.find(m.entries, id); known {
-			m.entries[slot].waiting = true
+// exchange puts people's labels in the place of retraind's on the gating target's matrix, and back (by = -1).
+func (m *Monitor) exchange(by int) {
+	b := m.confusions[0]
+	for id, people := range m.tests.own {
+		slot, known := m.slots.find(m.entries, id)
+		if !known || !m.entries[slot].answered {
+			continue
 		}
+		v := m.values[m.at(slot, 0)]
+		b.count(v.label, v.answer, -by)
+		b.count(people, v.answer, by)
 	}
-	t.queue = s.Queue
-	m.tests = t
-	m.days.restore(s.Days)
-	m.seq = max(m.seq, t.seq)
-	m.feed()
-	return nil
 }

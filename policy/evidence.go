@@ -1,6 +1,9 @@
 package policy
 
-import "github.com/retraind/retraind/drift"
+import (
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/drift/stats"
+)
 
 // The levels at which a drop counts as more than chance. They are spent per decision, not per report, so they are small:
 // with held-out items that are looked at again and again, a test at 5% trips in most weeks in which nothing happened.
@@ -28,13 +31,13 @@ const ScoreLevel = scoreLevel
 // most level (Markov's inequality).
 func evidence(r *drift.Report, least float64, wrong int) (kind string, ok bool) {
 	b, c := r.Relabels.RightToWrong+wrong, r.Relabels.WrongToRight
-	if b+c >= signPairs && b > c && (wrong > 0 || r.Relabels.P <= signLevel) && drift.SignE(b, c) >= 1/signLevel {
+	if b+c >= signPairs && b > c && (wrong > 0 || r.Relabels.P <= signLevel) && stats.SignE(b, c) >= 1/signLevel {
 		return "sign", true
 	}
 	if arrived(r, least) {
 		return "arrivals", true
 	}
-	if drift.ScoreTest(r.Baseline.Correct, r.Baseline.N, r.Correct-wrong, r.Scored) <= scoreLevel {
+	if stats.ScoreTest(r.Baseline.Correct, r.Baseline.N, r.Correct-wrong, r.Scored) <= scoreLevel {
 		return "score", true
 	}
 	return "", false

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/drift/stats"
 )
 
 // scene is a test under way: the figures of its series as reports, and the daemon's loop over them.
@@ -147,7 +148,7 @@ func (s *scene) report(i int, at time.Time) drift.Report {
 	if r.State == drift.StateOK && r.Scored < s.policy.config.Evaluate.MinItems {
 		r.State = drift.StateInsufficient
 	}
-	r.Low, r.High = drift.Wilson(r.Correct, r.Scored)
+	r.Low, r.High = stats.Wilson(r.Correct, r.Scored)
 	r.MacroF1 = s.figure("macro_f1", i, r.Accuracy)
 	if r.Baseline != nil {
 		r.Drop = math.Round((base.Accuracy-r.Accuracy)*1e11) / 1e9
@@ -156,7 +157,7 @@ func (s *scene) report(i int, at time.Time) drift.Report {
 	lost := max(0, base.Correct-r.Correct)
 	r.Relabels.RightToWrong = int(s.figure("right_to_wrong", i, float64(lost)))
 	r.Relabels.WrongToRight = int(s.figure("wrong_to_right", i, 0))
-	r.Relabels.P = drift.SignTest(r.Relabels.RightToWrong, r.Relabels.WrongToRight)
+	r.Relabels.P = stats.SignTest(r.Relabels.RightToWrong, r.Relabels.WrongToRight)
 	r.NewItems = drift.NewItems{N: int(s.figure("new_items", i, 0)), Errors: int(s.figure("new_errors", i, 0)), Alarmed: s.figure("alarmed", i, 0) != 0}
 	r.Labels = drift.Labels{Items: s.c.Items, Changed: max(0, int(s.figure("changed", i, 0))-s.offset), PSI: s.figure("psi", i, 0)}
 	if r.Labels.Items > 0 {

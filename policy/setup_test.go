@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/drift/stats"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/policy"
 )
@@ -118,7 +119,7 @@ func wrong(r drift.Report, n int) drift.Report {
 	r.Accuracy = float64(r.Correct) / float64(r.Scored)
 	r.Drop = (r.Baseline.Accuracy - r.Accuracy) * 100
 	r.Relabels.RightToWrong += n
-	r.Relabels.P = drift.SignTest(r.Relabels.RightToWrong, r.Relabels.WrongToRight)
+	r.Relabels.P = stats.SignTest(r.Relabels.RightToWrong, r.Relabels.WrongToRight)
 	r.Relabels.Authors = 2
 	return r
 }

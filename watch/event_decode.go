@@ -12,8 +12,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/serving"
 )
 
 // The limits of an event. They keep a broken sender from filling the store, and are far above what people label.
@@ -32,16 +32,16 @@ type Decoder struct {
 	text                    map[string]string // nil: the field "text", as it comes
 	label                   string            // of the only target
 	labels                  map[string]string // by target; nil: the object "labels"
-	targets                 map[string]drift.Target
+	targets                 map[string]serving.Target
 	only                    string   // the only target, "" when there are several
 	need                    []string // text fields without which an item cannot be told apart
 }
 
 // NewDecoder returns the decoder of a source. need names text fields that a text must have: those of the group key.
-func NewDecoder(s Shape, targets []drift.Target, need []string) *Decoder {
+func NewDecoder(s Shape, targets []serving.Target, need []string) *Decoder {
 	d := &Decoder{
 		id: or(s.ID, "id"), author: or(s.Author, "author"), at: or(s.At, "at"), deleted: or(s.Deleted, "deleted"),
-		text: s.Text.Fields(), label: or(s.Label, "label"), labels: s.Targets, targets: map[string]drift.Target{}, need: need,
+		text: s.Text.Fields(), label: or(s.Label, "label"), labels: s.Targets, targets: map[string]serving.Target{}, need: need,
 	}
 	for _, t := range targets {
 		d.targets[t.Name] = t

@@ -9,7 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
 )
 
 func itemID(object map[string]any, path string) (string, error) {
@@ -108,11 +108,11 @@ func (d *Decoder) readText(object map[string]any) (map[string]string, error) {
 }
 
 // canonicalLabel turns a JSON value into a target's label.
-func canonicalLabel(t drift.Target, v any) (string, error) {
-	if list, ok := v.([]any); ok && t.Kind != drift.KindSet && len(list) == 1 {
+func canonicalLabel(t serving.Target, v any) (string, error) {
+	if list, ok := v.([]any); ok && t.Kind != serving.KindSet && len(list) == 1 {
 		v = list[0] // annotation tools write a single choice as a list
 	}
-	if s, ok := v.(string); ok && t.Kind == drift.KindSet {
+	if s, ok := v.(string); ok && t.Kind == serving.KindSet {
 		if json.Unmarshal([]byte(s), new([]string)) != nil {
 			return "", fmt.Errorf("target %s is a set: a list of labels is wanted, not a text", t.Name)
 		}

@@ -15,8 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/serving"
 )
 
 // ledger is an Inbox that forgets with the test. It keeps what the daemon's keeps, without the rules between sources.
@@ -106,7 +106,7 @@ type desk struct {
 	stop  func()
 }
 
-func oneTarget() []drift.Target { return []drift.Target{{Name: "label"}} }
+func oneTarget() []serving.Target { return []serving.Target{{Name: "label"}} }
 
 func newDesk(t *testing.T, cfg Files) *desk {
 	t.Helper()

@@ -17,7 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
 )
 
 // post is a source that takes requests.
@@ -29,7 +29,7 @@ type post struct {
 	log    *strings.Builder
 }
 
-func newPost(t *testing.T, cfg HTTP, targets ...drift.Target) *post {
+func newPost(t *testing.T, cfg HTTP, targets ...serving.Target) *post {
 	t.Helper()
 	p := &post{t: t, inbox: newLedger(), secret: "a secret of some length", log: &strings.Builder{}}
 	cfg.SecretFile = filepath.Join(t.TempDir(), "secret")
@@ -143,7 +143,7 @@ const labelStudioEvent = `{"action": "ANNOTATION_UPDATED", "project": {"id": 3, 
 
 func TestHTTPLabelStudio(t *testing.T) {
 	t.Parallel()
-	p := newPost(t, HTTP{Preset: PresetLabelStudio}, drift.Target{Name: "topic"}, drift.Target{Name: "tags", Kind: drift.KindSet})
+	p := newPost(t, HTTP{Preset: PresetLabelStudio}, serving.Target{Name: "topic"}, serving.Target{Name: "tags", Kind: serving.KindSet})
 	p.answers(202, `"accepted":1`, labelStudioEvent)
 	p.answers(202, `"duplicate":1`, labelStudioEvent)
 	want := Event{
@@ -179,7 +179,7 @@ const argillaEvent = `{"type": "response.created", "version": 1, "timestamp": "2
 
 func TestHTTPArgilla(t *testing.T) {
 	t.Parallel()
-	p := newPost(t, HTTP{Preset: PresetArgilla}, drift.Target{Name: "topic"}, drift.Target{Name: "tone"})
+	p := newPost(t, HTTP{Preset: PresetArgilla}, serving.Target{Name: "topic"}, serving.Target{Name: "tone"})
 	send := func(code int, want, id, body string) {
 		t.Helper()
 		p.answers(code, want, body, p.sign(id, time.Now(), body)...)

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
 )
 
 // parseLabels reads the jsonb object of the capture SQL. A nil text gives nil.
@@ -102,7 +102,7 @@ func canonical(raw []byte) (label string, present bool, err error) {
 				members = append(members, member)
 			}
 		}
-		return drift.CanonicalSet(members), true, nil
+		return serving.CanonicalSet(members), true, nil
 	case raw[0] == '{':
 		return "", false, fmt.Errorf("%.100s is an object (name one of its fields in the label's expression)", raw)
 	}

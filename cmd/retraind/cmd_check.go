@@ -12,9 +12,9 @@ import (
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/configs/strictyaml"
-	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/watch"
 )
 
@@ -97,13 +97,13 @@ func checkNATS(ctx context.Context, file *configs.File, found *check.Problems) {
 }
 
 // checkServing asks the classifier how it is; one that is not there yet is a warning, since the first run deploys it.
-func checkServing(ctx context.Context, c drift.ServingConfig) check.Problems {
+func checkServing(ctx context.Context, c serving.Config) check.Problems {
 	var p check.Problems
-	s := drift.NewScorer(c)
+	s := serving.NewScorer(c)
 	defer s.Close()
 	info, err := s.Health(ctx)
 	switch {
-	case errors.Is(err, drift.ErrAsleep):
+	case errors.Is(err, serving.ErrAsleep):
 		p.Warnf("health", "before the first release this is as it should be", "%v", err)
 	case err != nil:
 		p.Errorf("health", "", "%v", err)

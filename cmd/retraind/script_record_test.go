@@ -11,6 +11,7 @@ import (
 
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/drift/stats"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
 )
@@ -78,11 +79,11 @@ func pastReport(model string, at, promoted time.Time, release string, wrong int,
 		Model: model, At: at, Release: release, Target: "category", State: drift.StateOK, Seq: seq,
 		HeldOut: 300, Scored: 300, Figures: drift.Figures{Correct: 273 - wrong, Majority: 0.4},
 		Baseline: &drift.Baseline{Accuracy: 0.91, MacroF1: 0.9, N: 300, Correct: 273, At: promoted},
-		Relabels: drift.Relabels{RightToWrong: b, WrongToRight: c, P: drift.SignTest(b, c)},
+		Relabels: drift.Relabels{RightToWrong: b, WrongToRight: c, P: stats.SignTest(b, c)},
 		Labels:   drift.Labels{Items: 2000, Changed: 4 * wrong, Share: float64(4*wrong) / 2000},
 	}
 	r.Accuracy = float64(r.Correct) / 300
-	r.Low, r.High = drift.Wilson(r.Correct, 300)
+	r.Low, r.High = stats.Wilson(r.Correct, 300)
 	r.Drop = 100 * (r.Baseline.Accuracy - r.Accuracy)
 	r.MacroF1 = r.Accuracy
 	return r

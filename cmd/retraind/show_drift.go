@@ -11,6 +11,7 @@ import (
 
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/drift/stats"
 	"github.com/retraind/retraind/status"
 )
 
@@ -161,7 +162,7 @@ func (p *page) showCategories(r drift.Report) {
 		}
 		recall := "none"
 		if c.Support > 0 {
-			low, high := drift.Wilson(c.Correct, c.Support)
+			low, high := stats.Wilson(c.Correct, c.Support)
 			recall = fmt.Sprintf("%.1f %% (%.0f to %.0f)", 100*c.Recall, 100*low, 100*high)
 		}
 		precision := "never given"

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/drift/stats"
 	"github.com/retraind/retraind/policy"
 )
 
@@ -66,7 +67,7 @@ func shiftText(psi float64, r drift.Report) string {
 		}
 	}
 	n := r.Labels.Items - r.HeldOut
-	if perYear := daysInYear * drift.ShiftByChance(psi, categories, n, n); perYear >= 0.05 {
+	if perYear := daysInYear * stats.ShiftByChance(psi, categories, n, n); perYear >= 0.05 {
 		return fmt.Sprintf("at most %.1f by chance", perYear)
 	}
 	return "less than 0.1"

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/drift/stats"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
@@ -52,8 +53,8 @@ func (p *page) showPower(c policy.Config, r *drift.Report) {
 		p.field("evidence", "not known yet: no held-out item is scored")
 		return
 	}
-	p.field("evidence", fmt.Sprintf("%s held-out items, %.1f %% right: the 95 %% interval is ±%.1f points", count(r.Scored), 100*r.Accuracy, 100*drift.HalfWidth(r.Correct, r.Scored)))
-	if drop := drift.SmallestDrop(r.Accuracy, r.Scored, r.Scored, policy.ScoreLevel, checkPower); math.IsNaN(drop) {
+	p.field("evidence", fmt.Sprintf("%s held-out items, %.1f %% right: the 95 %% interval is ±%.1f points", count(r.Scored), 100*r.Accuracy, 100*stats.HalfWidth(r.Correct, r.Scored)))
+	if drop := stats.SmallestDrop(r.Accuracy, r.Scored, r.Scored, policy.ScoreLevel, checkPower); math.IsNaN(drop) {
 		p.field("", "too few to find any fall of the accuracy with 80 % power")
 	} else {
 		p.field("", fmt.Sprintf("the smallest fall of the accuracy that is found with 80 %% power is %.1f points", 100*drop))
@@ -74,8 +75,8 @@ func (p *page) showPower(c policy.Config, r *drift.Report) {
 // found says what a probation finds of a release that is as good as this one was measured.
 func found(t policy.Probation, r drift.Report, rate float64) string {
 	labels := int(rate * t.For.D().Hours() / 24)
-	tolerated := drift.ToleratedError(r.Correct, r.Scored)
-	fault := drift.SmallestFault(1-r.Accuracy, tolerated, t.FalseRollbacks.F(), min(labels, simulatedLabels), checkPower)
+	tolerated := stats.ToleratedError(r.Correct, r.Scored)
+	fault := stats.SmallestFault(1-r.Accuracy, tolerated, t.FalseRollbacks.F(), min(labels, simulatedLabels), checkPower)
 	text := fmt.Sprintf("a probation of %s sees about %s", t.For, plural(labels, "new held-out label"))
 	if math.IsNaN(fault) {
 		return text + ": too few to find anything with 80 % power"
@@ -156,7 +157,7 @@ func thresholds(c policy.Config, r drift.Report, rate float64) [][]string {
 		}
 		rows = append(rows, others(group.prefix, w, r, rate)...)
 	}
-	for i, perYear := range drift.FalseTrips(r, rate, nullYears, trips) {
+	for i, perYear := range drift.FalseAlarms(r, rate, nullYears, trips) {
 		text := fmt.Sprintf("about %.1f", perYear)
 		switch {
 		case rate <= 0:

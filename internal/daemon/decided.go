@@ -8,6 +8,7 @@ import (
 
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/drift/stats"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
@@ -103,7 +104,7 @@ func driftData(r drift.Report, d policy.Decision) notify.Drift {
 		out.Now = &notify.Metrics{Accuracy: r.Accuracy, Low: r.Low, High: r.High, MacroF1: r.MacroF1, N: r.Scored}
 	}
 	if b := r.Baseline; b != nil {
-		low, high := drift.Wilson(b.Correct, b.N)
+		low, high := stats.Wilson(b.Correct, b.N)
 		out.Baseline = &notify.Metrics{Accuracy: b.Accuracy, Low: low, High: high, MacroF1: b.MacroF1, N: b.N}
 	}
 	for _, c := range d.Conditions {

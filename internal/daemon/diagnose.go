@@ -32,7 +32,7 @@ func (b backend) Diagnose(ctx context.Context, model string) (drift.Diagnosis, e
 		if err != nil {
 			return err
 		}
-		x := judge{name: model, rule: v.rule, now: d.At, report: d.Report, trail: drift.NewTrail(v.rule.model.Serving.List()[0].Name), history: policy.History{Last: v.decision}, beat: func() {}}
+		x := judge{name: model, rule: v.rule, now: d.At, report: d.Report, trail: drift.NewRelabelHistory(v.rule.model.Serving.List()[0].Name), history: policy.History{Last: v.decision}, beat: func() {}}
 		if row.Champion == "" {
 			x.found.Conclude()
 			d.Labels = x.found

@@ -15,6 +15,7 @@ import (
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/watch"
 )
@@ -101,7 +102,7 @@ func labelled(rows iter.Seq2[actions.Row, error], target string) iter.Seq2[actio
 
 // allRows are a model's items as they stand: those of the table from the table, with the labels that events have given
 // them since, and those that events brought from the store. t is nil before the first start.
-func allRows(ctx context.Context, t *store.Tx, model string, labels *watch.Config, targets []drift.Target) iter.Seq2[watch.Item, error] {
+func allRows(ctx context.Context, t *store.Tx, model string, labels *watch.Config, targets []serving.Target) iter.Seq2[watch.Item, error] {
 	return func(yield func(watch.Item, error) bool) {
 		relabelled := map[string]store.Item{}
 		if t != nil {
@@ -116,7 +117,7 @@ func allRows(ctx context.Context, t *store.Tx, model string, labels *watch.Confi
 		if labels.Postgres != nil {
 			for it, err := range watch.Export(ctx, model, labels.Postgres) {
 				if known, ok := relabelled[it.ID]; ok {
-					if said, _ := drift.CanonicalLabels(targets, it.Labels); maps.Equal(known.Base, said) {
+					if said, _ := serving.CanonicalLabels(targets, it.Labels); maps.Equal(known.Base, said) {
 						it.Labels = known.Labels
 					}
 				}
@@ -163,7 +164,7 @@ type exporter struct {
 	store   *store.Store // nil before the first start
 	model   string
 	split   *drift.Split
-	targets []drift.Target
+	targets []serving.Target
 	rows    func(*store.Tx) iter.Seq2[watch.Item, error] // the items as they stand; may be called twice
 }
 
@@ -243,7 +244,7 @@ func (x exporter) row(t *store.Tx, it watch.Item, stored *drift.Seen) (row actio
 	if known {
 		heldout = x.split.Follows(it.ID, place.Group, side)
 	}
-	it.Labels, _ = drift.CanonicalLabels(x.targets, it.Labels) // what is no label was told of when it was read
+	it.Labels, _ = serving.CanonicalLabels(x.targets, it.Labels) // what is no label was told of when it was read
 	return actions.Row{Item: it, Group: place.Group, Side: place.Side(heldout)}, nil
 }
 

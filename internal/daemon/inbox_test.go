@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/watch"
 )
@@ -28,7 +29,7 @@ func newInboxBench(t *testing.T) *inboxBench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = st.Close() })
-	s := &sink{store: st, model: "m", targets: []drift.Target{{Name: "label"}, {Name: "tone"}}, log: slog.New(slog.DiscardHandler)}
+	s := &sink{store: st, model: "m", targets: []serving.Target{{Name: "label"}, {Name: "tone"}}, log: slog.New(slog.DiscardHandler)}
 	s.split.Store(drift.NewSplit(drift.HeldoutConfig{Share: 0.5}, []byte("salt"), nil))
 	return &inboxBench{t, s}
 }

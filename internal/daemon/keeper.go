@@ -11,6 +11,7 @@ import (
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/watch"
@@ -35,12 +36,12 @@ type keeper struct {
 
 	rule    *rules // owned by the loop
 	monitor *drift.Monitor
-	trail   *drift.Trail     // of the changes since the training
-	after   int64            // last change that was given to the monitor and the trail
-	last    *policy.Decision // the last one that was recorded, also by a former process
-	before  *policy.Decision // the one before, recorded or not: what conditions remember is in it
-	beside  *policy.Shadow   // what is remembered of the shadow policy; nil before it is read
-	scorer  *drift.Scorer
+	trail   *drift.RelabelHistory // of the changes since the training
+	after   int64                 // last change that was given to the monitor and the trail
+	last    *policy.Decision      // the last one that was recorded, also by a former process
+	before  *policy.Decision      // the one before, recorded or not: what conditions remember is in it
+	beside  *policy.Shadow        // what is remembered of the shadow policy; nil before it is read
+	scorer  *serving.Scorer
 	beat    func()
 	testSet testSet // as it was last looked at; owned by the loop
 
@@ -118,7 +119,7 @@ func (k *keeper) look() view {
 
 // run is the loop. It returns only ctx's cause: trouble is shown and tried again.
 func (k *keeper) run(ctx context.Context) error {
-	k.scorer = drift.NewScorer(k.rule.model.Serving)
+	k.scorer = serving.NewScorer(k.rule.model.Serving)
 	defer func() { k.scorer.Close() }()
 	tick := time.NewTicker(k.d.beatEvery())
 	defer tick.Stop()
@@ -152,7 +153,7 @@ func (k *keeper) run(ctx context.Context) error {
 			e := r.model.Policy.Evaluate
 			k.coal.Set(e.Debounce.D(), e.MaxWait.D(), e.AfterChanges)
 			k.scorer.Close()
-			k.scorer = drift.NewScorer(r.model.Serving)
+			k.scorer = serving.NewScorer(r.model.Serving)
 			k.monitor = nil
 			force = true
 			k.planned = r.policy.Scheduled(time.Now())
@@ -206,7 +207,7 @@ func (k *keeper) complain(err error) {
 // load rebuilds the monitor and the trail of relabels from the store.
 func (k *keeper) load(ctx context.Context) error {
 	var m *drift.Monitor
-	trail := drift.NewTrail(k.rule.model.Serving.List()[0].Name)
+	trail := drift.NewRelabelHistory(k.rule.model.Serving.List()[0].Name)
 	err := k.d.store.View(ctx, func(t *store.Tx) (err error) {
 		if m, err = k.build(t); err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
 )
@@ -39,7 +40,7 @@ func (k *keeper) score(ctx context.Context) (int, error) {
 			return scored, err
 		}
 		var got []store.Prediction
-		serr := k.ask(ctx, texts, func(t drift.Text, a drift.Answer) {
+		serr := k.ask(ctx, texts, func(t serving.Text, a serving.Answer) {
 			if a.Release != "" && a.Release != release {
 				return // another release answers just now: its answers say nothing about the champion
 			}
@@ -79,13 +80,13 @@ func (k *keeper) score(ctx context.Context) (int, error) {
 
 // ask asks the classifier and lets the heart beat meanwhile: a service that is slow must not pass for a loop that hangs.
 // The waiting has an end, after which the heart stops as for any other loop.
-func (k *keeper) ask(ctx context.Context, texts []drift.Text, got func(drift.Text, drift.Answer)) error {
+func (k *keeper) ask(ctx context.Context, texts []serving.Text, got func(serving.Text, serving.Answer)) error {
 	patience := silences * k.rule.model.Serving.Timeout.D()
 	var heard atomic.Int64 // since start
 	start := time.Now()
 	done := make(chan error, 1)
 	go func() {
-		done <- k.scorer.Score(ctx, texts, func(t drift.Text, a drift.Answer) {
+		done <- k.scorer.Score(ctx, texts, func(t serving.Text, a serving.Answer) {
 			heard.Store(int64(time.Since(start)))
 			got(t, a)
 		})
@@ -105,8 +106,8 @@ func (k *keeper) ask(ctx context.Context, texts []drift.Text, got func(drift.Tex
 }
 
 // texts are those to ask about. One that stands as it once stood has its answer already.
-func (k *keeper) texts(ctx context.Context, release string, waiting []drift.Unscored) ([]drift.Text, error) {
-	var texts []drift.Text
+func (k *keeper) texts(ctx context.Context, release string, waiting []drift.Unscored) ([]serving.Text, error) {
+	var texts []serving.Text
 	err := k.d.store.View(ctx, func(t *store.Tx) error {
 		for _, u := range waiting {
 			switch p, err := t.Prediction(k.name, release, u.Item, u.TextHash); {
@@ -122,7 +123,7 @@ func (k *keeper) texts(ctx context.Context, release string, waiting []drift.Unsc
 			if err != nil {
 				return err
 			}
-			texts = append(texts, drift.Text{Item: u.Item, Hash: u.TextHash, Fields: it.Text})
+			texts = append(texts, serving.Text{Item: u.Item, Hash: u.TextHash, Fields: it.Text})
 		}
 		return nil
 	})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/watch"
 )
@@ -25,7 +26,7 @@ type sink struct {
 	store   *store.Store
 	model   string
 	split   atomic.Pointer[drift.Split] // exchanged when the user's own test set changes
-	targets []drift.Target
+	targets []serving.Target
 	log     *slog.Logger
 	news    atomic.Int64 // changes stored since the loop was poked last: of what a source reads much may be none
 }
@@ -124,7 +125,7 @@ func (w *writer) close(cursor string) error {
 
 // canonical are labels as they are counted.
 func (w *writer) canonical(item string, labels map[string]string) map[string]string {
-	out, err := drift.CanonicalLabels(w.targets, labels)
+	out, err := serving.CanonicalLabels(w.targets, labels)
 	if err != nil {
 		w.log.Warn("a label cannot be counted", "item", item, "err", err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/retraind/retraind/classifier"
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/drift/stats"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
 )
@@ -28,7 +29,7 @@ const (
 )
 
 // leave takes a stored change into a trail.
-func leave(trail *drift.Trail, c store.Change) {
+func leave(trail *drift.RelabelHistory, c store.Change) {
 	switch {
 	case c.Op == "delete":
 		trail.Forget(c.Item)
@@ -38,7 +39,7 @@ func leave(trail *drift.Trail, c store.Change) {
 }
 
 // follow leads a trail along the stored changes after one up to another.
-func follow(t *store.Tx, model string, trail *drift.Trail, after, upTo int64, beat func()) error {
+func follow(t *store.Tx, model string, trail *drift.RelabelHistory, after, upTo int64, beat func()) error {
 	for after < upTo {
 		batch, err := t.Changes(model, after, replayBatch)
 		if err != nil || len(batch) == 0 {
@@ -86,7 +87,7 @@ func (k *keeper) suspicion(ctx context.Context, r *drift.Report, h policy.Histor
 type judge struct {
 	name    string
 	rule    *rules
-	trail   *drift.Trail
+	trail   *drift.RelabelHistory
 	history policy.History
 	now     time.Time
 	report  drift.Report
@@ -237,7 +238,7 @@ func (x *judge) without(t *store.Tx, row store.Model, src drift.Source) (*drift.
 			r.Relabels.WrongToRight++
 		}
 	}
-	r.Relabels.P = drift.SignTest(r.Relabels.RightToWrong, r.Relabels.WrongToRight)
+	r.Relabels.P = stats.SignTest(r.Relabels.RightToWrong, r.Relabels.WrongToRight)
 	h := x.history
 	h.Last = nil
 	d := x.rule.policy.Decide(r, h, x.now)

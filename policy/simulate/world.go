@@ -12,6 +12,7 @@ import (
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/serving"
 )
 
 // World says what is true in a stream.
@@ -57,7 +58,7 @@ func New(w World, p *policy.Policy, seed uint64) *Stream {
 	s.monitor = drift.NewMonitor(p.Config().Tests(drift.Options{Model: "simulated"}))
 	s.monitor.Reset(drift.Release{
 		Digest: "sha256:0", TrainedSeq: int64(w.Items), BaselineSeq: int64(w.Items),
-		Cached: func(string, string) (drift.Answers, bool) { return values[s.answers[len(s.answers)-1]], true },
+		Cached: func(string, string) (serving.Answers, bool) { return values[s.answers[len(s.answers)-1]], true },
 	}, func(yield func(drift.Item) bool) {
 		for i := range w.Items {
 			id, truth := s.draw(1 - w.Accuracy)

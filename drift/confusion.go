@@ -1,0 +1,200 @@
+package drift
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/retraind/retraind/serving"
+)
+
+// none stands for "no value" among value numbers.
+const none int32 = -1
+
+// names numbers texts, so that an item holds four bytes instead of a string.
+type names struct {
+	list  []string
+	index map[string]int32
+}
+
+func (n *names) number(s string) int32 {
+	if i, ok := n.index[s]; ok {
+		return i
+	}
+	if n.index == nil {
+		n.index = map[string]int32{}
+	}
+	i := int32(len(n.list))
+	n.list = append(n.list, s)
+	n.index[s] = i
+	return i
+}
+
+// confusion is the score of one target: a confusion matrix with its marginals, moved one item at a time.
+//
+// A value is what an item carries or is answered with; a category is a row of the table. They are the same but for
+// sets, where a value is a whole set and its members are categories.
+type confusion struct {
+	target  serving.Target
+	values  names
+	members [][]int32 // by value number, sets only: the categories in it
+	rows    names     // categories of sets; unused otherwise
+
+	tallies []tally // by category
+	pairs   map[[2]int32]int
+	n       int
+	correct int
+}
+
+func newConfusion(t serving.Target) *confusion {
+	return &confusion{target: t, pairs: map[[2]int32]int{}}
+}
+
+// value numbers a canonical text.
+func (b *confusion) value(s string) int32 {
+	v := b.values.number(s)
+	if b.target.Kind != serving.KindSet {
+		for len(b.tallies) <= int(v) {
+			b.tallies = append(b.tallies, tally{})
+		}
+		return v
+	}
+	if int(v) == len(b.members) {
+		var list []string
+		if json.Unmarshal([]byte(s), &list) != nil {
+			list = []string{s} // not a set: a category of its own, so that it shows in the table
+		}
+		cats := make([]int32, 0, len(list))
+		for _, c := range list {
+			if i := b.rows.number(c); !slices.Contains(cats, i) {
+				cats = append(cats, i)
+			}
+		}
+		b.members = append(b.members, cats)
+		for len(b.tallies) < len(b.rows.list) {
+			b.tallies = append(b.tallies, tally{})
+		}
+	}
+	return v
+}
+
+// label numbers an item's label; an absent one is the target's null category or none.
+func (b *confusion) label(labels map[string]string) int32 {
+	s, ok := labels[b.target.Name]
+	if !ok {
+		if b.target.Null == "" {
+			return none
+		}
+		s = b.target.NullValue()
+	}
+	return b.value(s)
+}
+
+// count adds (by = 1) or takes away (by = -1) one item.
+func (b *confusion) count(label, answer int32, by int) {
+	b.n += by
+	if label == answer {
+		b.correct += by
+	}
+	pair := [2]int32{label, answer}
+	if b.pairs[pair] += by; b.pairs[pair] == 0 {
+		delete(b.pairs, pair)
+	}
+	if b.target.Kind != serving.KindSet {
+		b.tallies[label].support += by
+		b.tallies[answer].predicted += by
+		if label == answer {
+			b.tallies[label].correct += by
+		}
+		return
+	}
+	for _, c := range b.members[label] {
+		b.tallies[c].support += by
+		if slices.Contains(b.members[answer], c) {
+			b.tallies[c].correct += by
+		}
+	}
+	for _, c := range b.members[answer] {
+		b.tallies[c].predicted += by
+	}
+}
+
+func (b *confusion) scores() Scores {
+	return scores(b.tallies, b.n, b.correct, b.target.Kind != serving.KindSet)
+}
+
+// categories lists the rows that occur, by name.
+func (b *confusion) categories() []Category {
+	list := b.values.list
+	if b.target.Kind == serving.KindSet {
+		list = b.rows.list
+	}
+	out := make([]Category, 0, len(b.tallies))
+	for i, t := range b.tallies {
+		if t.support == 0 && t.predicted == 0 {
+			continue
+		}
+		out = append(out, Category{
+			Name: list[i], Support: t.support, Predicted: t.predicted, Correct: t.correct,
+			Precision: t.precision(), Recall: t.recall(), F1: t.f1(),
+		})
+	}
+	slices.SortFunc(out, func(a, b Category) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	return out
+}
+
+// category numbers a row of the table by its name, name is the way back.
+func (b *confusion) category(name string) int32 {
+	if b.target.Kind != serving.KindSet {
+		return b.value(name)
+	}
+	c := b.rows.number(name)
+	for len(b.tallies) < len(b.rows.list) {
+		b.tallies = append(b.tallies, tally{})
+	}
+	return c
+}
+
+func (b *confusion) name(category int32) string {
+	if b.target.Kind == serving.KindSet {
+		return b.rows.list[category]
+	}
+	return b.values.list[category]
+}
+
+// Confused is one cell of a confusion matrix that is not empty: so many items carry the label and were answered so.
+type Confused struct {
+	Label  string `json:"label"`
+	Answer string `json:"answer"`
+	N      int    `json:"n"`
+}
+
+// Confusion lists the cells of a target's confusion matrix that are not empty, by label and answer; for sets the whole
+// sets are what is confused. It is false for a target that is not judged.
+func (m *Monitor) Confusion(target string) ([]Confused, bool) {
+	for _, b := range m.confusions {
+		if b.target.Name == target {
+			return b.confusion(), true
+		}
+	}
+	return nil, false
+}
+
+func (b *confusion) confusion() []Confused {
+	out := make([]Confused, 0, len(b.pairs))
+	for pair, n := range b.pairs {
+		out = append(out, Confused{b.values.list[pair[0]], b.values.list[pair[1]], n})
+	}
+	slices.SortFunc(out, func(x, y Confused) int {
+		switch {
+		case x.Label < y.Label, x.Label == y.Label && x.Answer < y.Answer:
+			return -1
+		}
+		return 1
+	})
+	return out
+}

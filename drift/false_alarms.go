@@ -1,0 +1,83 @@
+package drift
+
+import (
+	"math/rand/v2"
+)
+
+// FalseTrips says how often each of some thresholds would trip in a year in which nothing changes: held-out items arrive,
+// perDay of them, labelled and answered as the report's are, and the figures over all of them are looked at once a day.
+// A threshold that trips counts once and starts again from the report, as after a promotion. Wrong answers go where the
+// report's went. It is simulated over so many years, with the same seed each time; 0 where nothing is known.
+func FalseAlarms(r Report, perDay float64, years int, trips []func(Report) bool) []float64 {
+	out := make([]float64, len(trips))
+	if r.Scored <= 0 || years <= 0 || !(perDay > 0) {
+		return out
+	}
+	rng := rand.New(rand.NewPCG(3, 4))
+	start := make([]tally, len(r.Category))
+	var support, missed []int // cumulative: which category an item has, and what a wrong answer is
+	for i, c := range r.Category {
+		start[i] = tally{support: c.Support, predicted: c.Predicted, correct: c.Correct}
+		support, missed = append(support, c.Support), append(missed, c.Predicted-c.Correct)
+		if i > 0 {
+			support[i] += support[i-1]
+			missed[i] += missed[i-1]
+		}
+	}
+	last := len(r.Category) - 1
+	if last < 0 || support[last] <= 0 {
+		return out
+	}
+	const tries = 20
+	pick := func(cumulative []int) int {
+		if cumulative[last] == 0 {
+			return 0
+		}
+		at := rng.IntN(cumulative[last])
+		for i, n := range cumulative {
+			if at < n {
+				return i
+			}
+		}
+		return last
+	}
+	now := r
+	for t, trip := range trips {
+		for range years {
+			rows := append([]tally(nil), start...)
+			n, correct := r.Scored, r.Correct
+			due := rng.Float64()
+			for range 365 {
+				for due += perDay; due >= 1; due-- {
+					label := pick(support)
+					n++
+					rows[label].support++
+					if c := r.Category[label]; rng.IntN(max(c.Support, 1)) < c.Correct {
+						rows[label].predicted++
+						rows[label].correct++
+						correct++
+						continue
+					}
+					for range tries { // a wrong answer is another category
+						if answer := pick(missed); answer != label {
+							rows[answer].predicted++
+							break
+						}
+					}
+				}
+				s := scores(rows, n, correct, true)
+				now.Scored, now.Correct, now.Accuracy, now.MacroF1 = n, correct, s.Accuracy, s.MacroF1
+				now.Category = make([]Category, len(rows))
+				for i, row := range rows {
+					now.Category[i] = Category{Name: r.Category[i].Name, Support: row.support, Predicted: row.predicted, Correct: row.correct, Recall: row.recall()}
+				}
+				if trip(now) {
+					out[t]++
+					rows, n, correct = append(rows[:0], start...), r.Scored, r.Correct
+				}
+			}
+		}
+		out[t] /= float64(years)
+	}
+	return out
+}

@@ -1,0 +1,140 @@
+package drift
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+
+	"github.com/retraind/retraind/serving"
+)
+
+// slot finds or makes the place of an item.
+func (m *Monitor) slot(id string) int32 {
+	if slot, ok := m.slots.find(m.entries, id); ok {
+		return slot
+	}
+	var slot int32
+	if n := len(m.free); n > 0 {
+		slot, m.free = m.free[n-1], m.free[:n-1]
+	} else {
+		slot = int32(len(m.entries))
+		m.entries = append(m.entries, entry{})
+		for range m.confusions {
+			m.values = append(m.values, value{})
+		}
+	}
+	for t := range m.confusions {
+		m.values[m.at(slot, t)] = value{none, none}
+	}
+	m.entries[slot] = entry{id: id, used: true}
+	m.slots.add(id, slot)
+	return slot
+}
+
+func (m *Monitor) at(slot int32, target int) int { return int(slot)*len(m.confusions) + target }
+
+// labelled says whether an item carries a label of the gating target.
+func (m *Monitor) labelled(slot int32) bool { return m.values[m.at(slot, 0)].label != none }
+
+// fill writes an item into its place; the caller has taken it out of the counters.
+func (m *Monitor) fill(slot int32, item Item) {
+	e := &m.entries[slot]
+	hash := packHash(item.TextHash)
+	e.heldout, e.seq = item.Heldout, max(e.seq, item.Seq)
+	e.leaked = item.Heldout && m.release.TrainedOn != nil && m.release.TrainedOn(item.ID, item.Group)
+	for t, b := range m.confusions {
+		m.values[m.at(slot, t)].label = b.label(item.Labels)
+	}
+	if e.answered && e.hash == hash {
+		return
+	}
+	e.hash, e.answered = hash, false
+	if item.Heldout && m.release.Cached != nil {
+		if answers, ok := m.release.Cached(item.ID, item.TextHash); ok {
+			m.answer(slot, answers)
+		}
+	}
+}
+
+// answer writes answers into an item's place; it is whole only when every target has one.
+func (m *Monitor) answer(slot int32, answers serving.Answers) bool {
+	for t, b := range m.confusions {
+		v, ok := answers[b.target.Name]
+		if !ok {
+			return false
+		}
+		m.values[m.at(slot, t)].answer = b.value(v)
+	}
+	m.entries[slot].answered = true
+	return true
+}
+
+// take removes an item from every counter, give adds it as it stands: between the two, anything about it may change.
+func (m *Monitor) take(slot int32) { m.count(slot, -1) }
+func (m *Monitor) give(slot int32) { m.count(slot, 1) }
+
+func (m *Monitor) count(slot int32, by int) {
+	e := &m.entries[slot]
+	gate := m.values[m.at(slot, 0)].label
+	if gate != none {
+		m.counts.labelled += by
+		switch {
+		case e.changed:
+			m.counts.changed += by
+		case e.own:
+			m.counts.own += by
+		}
+		switch {
+		case !e.heldout:
+			if m.mix[gate] += by; m.mix[gate] == 0 {
+				delete(m.mix, gate)
+			}
+		case e.leaked:
+			m.counts.leaked += by
+		default:
+			m.counts.heldOut += by
+		}
+	}
+	if !e.heldout || e.leaked {
+		return
+	}
+	wants := false
+	for t, b := range m.confusions {
+		label := m.values[m.at(slot, t)].label
+		if label == none {
+			continue
+		}
+		wants = true
+		if e.answered {
+			b.count(label, m.values[m.at(slot, t)].answer, by)
+		}
+	}
+	if wants && !e.answered {
+		if by > 0 {
+			m.unscored[slot] = struct{}{}
+		} else {
+			delete(m.unscored, slot)
+		}
+	}
+}
+
+// oldLabel is the gating label before a change: as the change says, or as the Monitor has it.
+func (m *Monitor) oldLabel(slot int32, old map[string]string) int32 {
+	if old == nil {
+		return m.values[m.at(slot, 0)].label
+	}
+	return m.confusions[0].label(old)
+}
+
+// packHash keeps 16 bytes of a text hash; TextHash's own 32 hex digits fit exactly.
+func packHash(s string) (packed [16]byte) {
+	if len(s) == 32 {
+		if _, err := hex.Decode(packed[:], []byte(s)); err == nil {
+			return packed
+		}
+	}
+	sum := sha256.Sum256([]byte(s))
+	copy(packed[:], sum[:])
+	return packed
+}
+
+func unpackHash(packed [16]byte) string { return hex.EncodeToString(packed[:]) }

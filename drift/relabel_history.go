@@ -1,0 +1,187 @@
+package drift
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Trail remembers who relabelled what since a release was trained: for each item the label that was trained on, the one
+// that it has now, and its last author and minute. It costs about 200 bytes for each item that was relabelled, and a
+// change takes constant time. One goroutine.
+type RelabelHistory struct {
+	target  string
+	items   map[string]*step
+	sources names
+}
+
+type step struct {
+	first, now string // labels of the gating target; never empty
+	second     string // the label before the present one
+	changes    int
+	back       int // times that it took a label that it had had before
+	author     int32
+	minute     int64
+	heldout    bool
+}
+
+// NewTrail starts a trail for the gating target.
+func NewRelabelHistory(target string) *RelabelHistory {
+	return &RelabelHistory{target: target, items: map[string]*step{}}
+}
+
+// Add takes a change of labels by people; a first label, a withdrawal and retraind's own writes leave no trace.
+func (t *RelabelHistory) Add(item string, heldout bool, old, new map[string]string, author string, at time.Time) {
+	from, to := old[t.target], new[t.target]
+	if from == "" || to == "" || from == to {
+		return
+	}
+	s := t.items[item]
+	if s == nil {
+		s = &step{first: from, now: from, second: from}
+		t.items[item] = s
+	}
+	if s.changes > 0 && (to == s.first || to == s.second) {
+		s.back++
+	}
+	s.second, s.now, s.heldout = s.now, to, heldout
+	s.changes++
+	s.author, s.minute = t.sources.number(author), at.Unix()/60
+}
+
+// Forget drops an item that is gone.
+func (t *RelabelHistory) Forget(item string) { delete(t.items, item) }
+
+// Len is the number of items whose label is another one than was trained on.
+func (t *RelabelHistory) Len() int {
+	n := 0
+	for _, s := range t.items {
+		if s.now != s.first {
+			n++
+		}
+	}
+	return n
+}
+
+// Restless counts the items whose label went back and forth: at least three changes, two of them to a label that the item
+// had had before.
+func (t *RelabelHistory) Restless() int {
+	n := 0
+	for _, s := range t.items {
+		if s.back >= 2 {
+			n++
+		}
+	}
+	return n
+}
+
+// Relabelled is one held-out item that a source gave another label.
+type Relabelled struct {
+	Item, From, To string
+}
+
+// Source is one origin of relabels: an author, or a minute.
+type Source struct {
+	Kind  SourceKind `json:"kind"`
+	Name  string     `json:"name"`  // the author, or the minute as RFC 3339 in UTC
+	Items int        `json:"items"` // items that carry its label now, another one than was trained on
+	Share float64    `json:"share"` // of all such items
+
+	// Of its held-out items as far as they were judged: how many contradict the release's answer, the labels of the
+	// nearest texts, or both.
+	Judged       int  `json:"judged"`
+	Model        int  `json:"against_model"`
+	Neighbours   int  `json:"against_neighbours"`
+	Contradicted int  `json:"contradicted"` // both
+	Suspicious   bool `json:"suspicious"`
+
+	Without *Without `json:"without,omitempty"`
+}
+
+// Without is what would be known if a source's relabels had not been made.
+type Without struct {
+	Accuracy float64 `json:"accuracy"`
+	Scored   int     `json:"scored"`
+	Drop     float64 `json:"drop"` // points since the promotion
+	Retrain  bool    `json:"retrain"`
+	Text     string  `json:"text"` // the decision
+}
+
+// SourceKind is what a source is.
+type SourceKind string
+
+// The kinds of sources.
+const (
+	SourceAuthor SourceKind = "author"
+	SourceMinute SourceKind = "minute"
+)
+
+// Sources lists the authors and minutes that gave most labels, at most three of each, the largest first.
+func (t *RelabelHistory) Sources() []Source {
+	byAuthor, byMinute := map[int32]int{}, map[int64]int{}
+	all := 0
+	for _, s := range t.items {
+		if s.now == s.first {
+			continue
+		}
+		all++
+		byAuthor[s.author]++
+		byMinute[s.minute]++
+	}
+	var authors, minutes []Source
+	for author, n := range byAuthor {
+		authors = append(authors, Source{Kind: SourceAuthor, Name: t.sources.list[author], Items: n, Share: share(n, all)})
+	}
+	for minute, n := range byMinute {
+		minutes = append(minutes, Source{Kind: SourceMinute, Name: minuteName(minute), Items: n, Share: share(n, all)})
+	}
+	var out []Source
+	for _, list := range [][]Source{authors, minutes} {
+		slices.SortFunc(list, func(a, b Source) int { return cmp.Or(cmp.Compare(b.Items, a.Items), cmp.Compare(a.Name, b.Name)) })
+		out = append(out, list[:min(len(list), 3)]...)
+	}
+	return out
+}
+
+func minuteName(minute int64) string { return time.Unix(60*minute, 0).UTC().Format(time.RFC3339) }
+
+// Before is the label that was trained on of every item that carries a source's label now.
+func (t *RelabelHistory) Before(src Source) map[string]string {
+	out := map[string]string{}
+	for id, s := range t.items {
+		if s.now != s.first && t.made(s, src) {
+			out[id] = s.first
+		}
+	}
+	return out
+}
+
+func (t *RelabelHistory) made(s *step, src Source) bool {
+	if src.Kind == SourceMinute {
+		return minuteName(s.minute) == src.Name
+	}
+	return t.sources.list[s.author] == src.Name
+}
+
+// Others lists the held-out items that carry the label of another source now.
+func (t *RelabelHistory) Others(src Source) []Relabelled {
+	var out []Relabelled
+	for id, s := range t.items {
+		if s.heldout && s.now != s.first && !t.made(s, src) {
+			out = append(out, Relabelled{id, s.first, s.now})
+		}
+	}
+	return out
+}
+
+// Of lists the held-out items that carry a source's label now, in the order of their ids.
+func (t *RelabelHistory) Of(src Source) []Relabelled {
+	var out []Relabelled
+	for id, s := range t.items {
+		if s.heldout && s.now != s.first && t.made(s, src) {
+			out = append(out, Relabelled{id, s.first, s.now})
+		}
+	}
+	slices.SortFunc(out, func(a, b Relabelled) int { return cmp.Compare(a.Item, b.Item) })
+	return out
+}

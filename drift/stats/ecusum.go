@@ -1,0 +1,166 @@
+package stats
+
+import (
+	"math"
+)
+
+// ECUSUM watches a stream of errors for a rise above a tolerated rate, at every moment, with a promise: while the true
+// rate is at most P0, the expected number of observations up to a false alarm at bound c is at least c.
+//
+// For each alternative q above P0 a likelihood-ratio sum is restarted at zero like a CUSUM,
+//
+//	L = max(L, 0) + (error ? ln(q/P0) : ln((1-q)/(1-P0)))
+//
+// and E is the mean of exp(L) over the alternatives. Each factor has mean at most 1 under the tolerated rate, and an
+// average of e-detectors is an e-detector (Shin, Ramdas and Rinaldo, "E-detectors").
+type ECUSUM struct {
+	P0   float64   `json:"p0"`
+	L    []float64 `json:"l"`    // one per alternative
+	Runs []Stretch `json:"runs"` // what each sum has seen since it restarted
+	N    int       `json:"n"`
+	Errs int       `json:"errors"`
+
+	steps [len(alternatives)]steps
+}
+
+// Run is a stretch of a stream: so many observations, so many of them errors.
+type Stretch struct {
+	N    int `json:"n"`
+	Errs int `json:"errors"`
+}
+
+// Rate is the share of errors; 0 of nothing.
+func (r Stretch) Rate() float64 {
+	if r.N == 0 {
+		return 0
+	}
+	return float64(r.Errs) / float64(r.N)
+}
+
+// alternatives are how far above the tolerated error rate the stream is compared with.
+var alternatives = [...]float64{.02, .05, .1, .15, .2, .3, .4}
+
+// steps are the logarithms of the likelihood ratio for an error and for a right answer.
+type steps struct{ wrong, right float64 }
+
+// tolerated moves a rate inside (0, 1): a baseline without a single error still tolerates one in a thousand. Of a rate
+// that is not a number nothing is known.
+func tolerated(p0 float64) float64 {
+	if math.IsNaN(p0) {
+		return 0.5
+	}
+	return min(max(p0, 0.001), 0.97)
+}
+
+// fill writes the steps of every alternative below 1 and returns how many there are; at least one, p0 being at most 0.97.
+func fill(table *[len(alternatives)]steps, p0 float64) int {
+	n := 0
+	for _, a := range alternatives {
+		if q := p0 + a; q < 1 {
+			table[n] = steps{wrong: math.Log(q / p0), right: math.Log1p(-q) - math.Log1p(-p0)}
+			n++
+		}
+	}
+	return n
+}
+
+// NewECUSUM starts a test against the tolerated error rate p0. Rates outside (0, 1) are moved inside.
+func NewECUSUM(p0 float64) ECUSUM {
+	e := ECUSUM{P0: tolerated(p0)}
+	n := fill(&e.steps, e.P0)
+	e.L, e.Runs = make([]float64, n), make([]Stretch, n)
+	return e
+}
+
+// Add takes one observation, in commit order.
+func (e *ECUSUM) Add(isError bool) {
+	e.N++
+	wrong := 0
+	if isError {
+		wrong = 1
+		e.Errs++
+	}
+	for i := range e.L {
+		if e.L[i] <= 0 {
+			e.L[i], e.Runs[i] = 0, Stretch{}
+		}
+		if isError {
+			e.L[i] += e.steps[i].wrong
+		} else {
+			e.L[i] += e.steps[i].right
+		}
+		e.Runs[i].N++
+		e.Runs[i].Errs += wrong
+	}
+}
+
+// E is the current e-value; 0 before the first observation, capped at 1e300 so that it stays a JSON number.
+func (e *ECUSUM) E() float64 {
+	if e.N == 0 {
+		return 0
+	}
+	return meanExp(e.L)
+}
+
+// Reaches says whether E is at least a bound.
+func (e *ECUSUM) Reaches(bound float64) bool { return e.N > 0 && reaches(e.L, bound) }
+
+// Since is the stretch that speaks most for a rise: the run of the largest sum. Its rate estimates the error now, a
+// little too high, because it was chosen; that it is more than chance is for E to say.
+func (e *ECUSUM) Since() Stretch {
+	best := Stretch{}
+	top := math.Inf(-1)
+	for i, l := range e.L {
+		if l > top {
+			top, best = l, e.Runs[i]
+		}
+	}
+	return best
+}
+
+// continues takes over a stored state if it fits this test, and says whether it does.
+func (e *ECUSUM) Restore(stored ECUSUM) bool {
+	if math.Abs(stored.P0-e.P0) > 1e-12 || len(stored.L) != len(e.L) || len(stored.Runs) != len(e.L) || !(Stretch{stored.N, stored.Errs}).Valid() {
+		return false
+	}
+	for i, l := range stored.L {
+		if math.IsNaN(l) || math.IsInf(l, 0) || !stored.Runs[i].Valid() {
+			return false
+		}
+	}
+	copy(e.L, stored.L)
+	copy(e.Runs, stored.Runs)
+	e.N, e.Errs = stored.N, stored.Errs
+	return true
+}
+
+// Valid says whether there can be such a stretch.
+func (r Stretch) Valid() bool { return r.N >= 0 && r.Errs >= 0 && r.Errs <= r.N }
+
+// reaches says whether meanExp is at least a bound. It mostly knows without computing it: a mean is never above its
+// largest part.
+func reaches(logs []float64, bound float64) bool {
+	top := math.Inf(-1)
+	for _, l := range logs {
+		top = max(top, l)
+	}
+	return bound <= 0 || top >= math.Log(bound) && meanExp(logs) >= bound
+}
+
+// meanExp is the mean of exp(l), at most 1e300; 0 of nothing.
+func meanExp(logs []float64) float64 {
+	if len(logs) == 0 {
+		return 0
+	}
+	top := math.Inf(-1)
+	for _, l := range logs {
+		top = max(top, l)
+	}
+	var sum float64
+	for _, l := range logs {
+		if d := l - top; d > -40 { // less than 1e-17 of the largest adds nothing
+			sum += math.Exp(d)
+		}
+	}
+	return math.Exp(min(top+math.Log(sum/float64(len(logs))), 690.7))
+}

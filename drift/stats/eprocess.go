@@ -1,0 +1,59 @@
+package stats
+
+import "math"
+
+// EProcess asks of a stream of errors that begins at a fixed moment, such as a deploy, whether its rate lies above a
+// tolerated one. With the sums of ECUSUM that are never restarted, E is a mean of likelihood ratios, so it begins at 1
+// and is a supermartingale while the true rate is at most P0: the probability that it ever reaches 1/alpha is at most
+// alpha, however often one looks (Ville's inequality).
+type EProcess struct {
+	P0   float64   `json:"p0"`
+	L    []float64 `json:"l"`
+	N    int       `json:"n"`
+	Errs int       `json:"errors"`
+
+	steps [len(alternatives)]steps
+}
+
+// NewEProcess starts at nothing against the tolerated error rate p0. Rates outside (0, 1) are moved inside.
+func NewEProcess(p0 float64) EProcess {
+	e := EProcess{P0: tolerated(p0)}
+	e.L = make([]float64, fill(&e.steps, e.P0))
+	return e
+}
+
+// Add takes one observation, in commit order.
+func (e *EProcess) Add(isError bool) {
+	e.N++
+	if isError {
+		e.Errs++
+		for i := range e.L {
+			e.L[i] += e.steps[i].wrong
+		}
+		return
+	}
+	for i := range e.L {
+		e.L[i] += e.steps[i].right
+	}
+}
+
+// E is the current e-value: 1 before the first observation, capped at 1e300.
+func (e *EProcess) E() float64 { return meanExp(e.L) }
+
+// Rejects says whether the rate is above the tolerated one at level alpha, such as 0.05.
+func (e *EProcess) Rejects(alpha float64) bool { return reaches(e.L, 1/alpha) }
+
+// continues takes over a stored state if it fits this test, and says whether it does.
+func (e *EProcess) Restore(stored EProcess) bool {
+	if math.Abs(stored.P0-e.P0) > 1e-12 || len(stored.L) != len(e.L) || !(Stretch{stored.N, stored.Errs}).Valid() {
+		return false
+	}
+	for _, l := range stored.L {
+		if math.IsNaN(l) || math.IsInf(l, 0) {
+			return false
+		}
+	}
+	copy(e.L, stored.L)
+	e.N, e.Errs = stored.N, stored.Errs
+	return true
+}

@@ -1,0 +1,67 @@
+package stats
+
+import (
+	"maps"
+	"math"
+	"slices"
+)
+
+// emptyBin stands for the share of a category that one side does not have, so that its logarithm exists. The value is
+// the one that Evidently uses.
+const emptyBin = 1e-4
+
+// PSI is the population stability index of a label mix against a reference: sum of (now - then) ln(now / then) over the
+// categories of both, as shares. Below 0.1 is usually read as stable, above 0.2 as shifted. 0 when a side is empty.
+func PSI(reference, current map[string]int) float64 {
+	then, now := total(reference), total(current)
+	if then == 0 || now == 0 {
+		return 0
+	}
+	var sum float64
+	for _, c := range union(reference, current) {
+		a := max(float64(current[c])/float64(now), emptyBin)
+		b := max(float64(reference[c])/float64(then), emptyBin)
+		sum += (a - b) * math.Log(a/b)
+	}
+	return sum
+}
+
+// JensenShannon is the Jensen-Shannon distance (the square root of the divergence, base 2) between two label mixes: 0
+// for equal, 1 for disjoint ones. 0 when a side is empty.
+func JensenShannon(reference, current map[string]int) float64 {
+	then, now := total(reference), total(current)
+	if then == 0 || now == 0 {
+		return 0
+	}
+	var divergence float64
+	for _, c := range union(reference, current) {
+		p := float64(reference[c]) / float64(then)
+		q := float64(current[c]) / float64(now)
+		m := (p + q) / 2
+		if p > 0 {
+			divergence += p / 2 * math.Log2(p/m)
+		}
+		if q > 0 {
+			divergence += q / 2 * math.Log2(q/m)
+		}
+	}
+	return math.Sqrt(max(0, divergence))
+}
+
+func total(mix map[string]int) int {
+	n := 0
+	for _, k := range mix {
+		n += max(k, 0)
+	}
+	return n
+}
+
+// union lists the categories of both in a fixed order, so that sums come out the same each time.
+func union(a, b map[string]int) []string {
+	all := maps.Clone(a)
+	if all == nil {
+		all = map[string]int{}
+	}
+	maps.Copy(all, b)
+	return slices.Sorted(maps.Keys(all))
+}

@@ -1,0 +1,104 @@
+package drift
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/retraind/retraind/drift/stats"
+)
+
+// storedTests is the JSON form of tests.
+type storedTests struct {
+	Release      string            `json:"release"`
+	Seq          int64             `json:"seq"`
+	RightToWrong int               `json:"right_to_wrong"`
+	WrongToRight int               `json:"wrong_to_right"`
+	Authors      []string          `json:"authors,omitempty"`
+	ByPeople     map[string]string `json:"by_people,omitempty"` // people's labels that retraind's own writes replaced
+	Arrivals     stats.ECUSUM      `json:"arrivals"`
+	Alarmed      bool              `json:"alarmed,omitempty"`
+	Rise         float64           `json:"rise,omitempty"`
+	Queue        []string          `json:"queue,omitempty"`
+	Done         []string          `json:"done,omitempty"`
+
+	Test       string                        `json:"test,omitempty"` // of states that another test than the e-CUSUM wrote
+	Categories map[string]storedCategoryTest `json:"categories,omitempty"`
+	Probation  *trial                        `json:"probation,omitempty"`
+
+	Days map[int64]int `json:"days"` // held-out labels by day: the bound depends on their rate
+}
+
+// State returns the sequential tests as JSON, to be stored with the sequence number that TestedSeq returns.
+func (m *Monitor) State() ([]byte, error) {
+	t := &m.tests
+	b, err := json.Marshal(storedTests{
+		Release: m.release.Digest, Seq: t.seq, RightToWrong: t.rightToWrong, WrongToRight: t.wrongToRight,
+		Authors: slices.Sorted(maps.Keys(t.authors)), ByPeople: m.storeOwn(), Arrivals: t.arrivals, Alarmed: t.alarmed, Rise: t.rise,
+		Queue: t.queue, Done: slices.Sorted(maps.Keys(t.done)), Days: m.days.recent(),
+		Categories: m.storeCategories(), Probation: t.trial,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store sequential tests: %w", err)
+	}
+	return b, nil
+}
+
+// TestedSeq is the last change that the sequential tests have seen. After RestoreState give the Monitor every change
+// above it again, in order: the counters are set, not added to, so that a change given twice moves nothing twice.
+func (m *Monitor) TestedSeq() int64 { return m.tests.seq }
+
+// RestoreState continues stored tests; call it after Reset for the same release. A state of another release, or one that
+// cannot be right, is refused and changes nothing. A test against another tolerated rate starts anew, and
+// an alarm that another test than the e-CUSUM gave is dropped.
+func (m *Monitor) RestoreState(state []byte) error {
+	var s storedTests
+	if err := json.Unmarshal(state, &s); err != nil {
+		return fmt.Errorf("restore sequential tests: %w", err)
+	}
+	if s.Release != m.release.Digest {
+		return fmt.Errorf("restore sequential tests: the state is of release %q, not of %q", s.Release, m.release.Digest)
+	}
+	if s.RightToWrong < 0 || s.WrongToRight < 0 || s.Arrivals.N < 0 || s.Arrivals.Errs < 0 || s.Arrivals.Errs > s.Arrivals.N {
+		return fmt.Errorf("restore sequential tests: the state has impossible counts")
+	}
+	t := m.newTests()
+	t.replayed = m.tests.replayed
+	t.seq = max(t.seq, s.Seq)
+	t.rightToWrong, t.wrongToRight = s.RightToWrong, s.WrongToRight
+	for _, a := range s.Authors {
+		t.authors[a] = struct{}{}
+	}
+	for id, people := range s.ByPeople {
+		t.own[id] = m.confusions[0].value(people)
+	}
+	if same := t.arrivals.Restore(s.Arrivals); same && s.Test == "" && s.Alarmed {
+		t.alarmed, t.rise = true, s.Rise
+	}
+	m.restoreCategories(t.categories, s.Categories)
+	t.trial.continues(s.Probation)
+	for _, id := range s.Done {
+		t.done[id] = struct{}{}
+	}
+	for _, id := range s.Queue {
+		if slot, known := m.slots.find(m.entries, id); known {
+			m.entries[slot].waiting = true
+		}
+	}
+	t.queue = s.Queue
+	m.tests = t
+	m.days.restore(s.Days)
+	m.seq = max(m.seq, t.seq)
+	m.feed()
+	return nil
+}
+
+// storeOwn is the JSON form of overwritten.
+func (m *Monitor) storeOwn() map[string]string {
+	out := make(map[string]string, len(m.tests.own))
+	for id, people := range m.tests.own {
+		out[id] = m.confusions[0].values.list[people]
+	}
+	return out
+}

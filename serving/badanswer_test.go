@@ -1,0 +1,73 @@
+package serving_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/retraind/retraind/serving"
+)
+
+// What a service says about its own certainty is no reason to refuse its answer, unless it cannot be read at all.
+func TestConfidenceThatIsNone(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string]struct {
+		label      string
+		confidence float64
+		says       string
+	}{
+		`{"label":"a","confidence":0.75}`:     {"a", .75, ""},
+		`{"label":"a","confidence":1e999}`:    {"a", 0, ""},
+		`{"label":"a","confidence":-0.5}`:     {"a", 0, ""},
+		`{"label":"a","confidence":2}`:        {"a", 0, ""},
+		`{"label":"a","confidence":null}`:     {"a", 0, ""},
+		`{"label":"a","confidence":"NaN"}`:    {"a", 0, ""},
+		`{"label":"a","confidence":[0.2]}`:    {"a", 0, ""},
+		`{"label":"a","confidence":NaN}`:      {"", 0, "not a JSON object"},
+		`{"label":"a","confidence":Infinity}`: {"", 0, "not a JSON object"},
+		`{"label":NaN}`:                       {"", 0, "not a JSON object"},
+	} {
+		s := serve(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, answer) }, nil)
+		var got []serving.Answer
+		err := s.Score(t.Context(), texts(1), func(_ serving.Text, a serving.Answer) { got = append(got, a) })
+		if want.says != "" {
+			if !errors.Is(err, serving.ErrService) || !strings.Contains(err.Error(), want.says) || len(got) > 0 {
+				t.Errorf("%s: %v, %v", answer, got, err)
+			}
+			continue
+		}
+		if err != nil || len(got) != 1 || got[0].Values["label"] != want.label || got[0].Confidence != want.confidence {
+			t.Errorf("%s: %+v, %v", answer, got, err)
+		}
+	}
+}
+
+// A text of 10 MB, one without a character, and one that is no UTF-8 go over the wire whole, or as the nearest text.
+func TestTextsOfEverySize(t *testing.T) {
+	t.Parallel()
+	var arrived []string
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		arrived = append(arrived, string(body))
+		io.WriteString(w, `{"label":"a"}`)
+	}, func(c *serving.Config) { c.Concurrency = 1 })
+	long := strings.Repeat("0123456789", 1<<20)
+	var asked []serving.Text
+	for _, text := range []string{long, "", "\xff"} {
+		asked = append(asked, serving.Text{Item: "1", Fields: map[string]string{"content": text}})
+	}
+	n := 0
+	if err := s.Score(t.Context(), asked, func(serving.Text, serving.Answer) { n++ }); err != nil || n != 3 {
+		t.Fatal(n, err)
+	}
+	for i, want := range []string{`{"content":"` + long + `"}`, `{"content":""}`, `{"content":"\ufffd"}`} {
+		if arrived[i] != want {
+			t.Errorf("text %d: %.80s", i, arrived[i])
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package serving
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// maxBatchAnswer caps what is read of the answer to many texts.
+const maxBatchAnswer = 64 << 20
+
+// classifyBatch asks about several texts in one request. An answer that cannot be used is that item's fault alone; one
+// answer too few is the whole request's, since nobody can say which is missing.
+func (s *Scorer) classifyBatch(t *timed, part []Text) []reply {
+	start := time.Now()
+	body := []byte(`{"items":`)
+	for i, text := range part {
+		body = append(body, "[,"[min(i, 1)])
+		body = appendObject(body, s.renamed(text.Fields))
+	}
+	body = append(body, "]}"...)
+	out := make([]reply, len(part))
+	about := fmt.Sprintf("%d texts from item %s on", len(part), part[0].Item)
+	err := s.post(t, s.batchURL, body, about, maxBatchAnswer, func(body []byte) error {
+		var answer struct {
+			Results []map[string]any `json:"results"`
+		}
+		dec := json.NewDecoder(bytes.NewReader(body))
+		dec.UseNumber()
+		if err := dec.Decode(&answer); err != nil {
+			return fmt.Errorf("the answer is not a JSON object with a list of results: %s", Excerpt(body))
+		}
+		if len(answer.Results) != len(part) {
+			return fmt.Errorf("%d results for %d items", len(answer.Results), len(part))
+		}
+		for i, object := range answer.Results {
+			a, err := s.read(object)
+			if err != nil {
+				err = &ServiceError{URL: s.config.Batch.URL, About: "item " + part[i].Item, Cause: err}
+			}
+			out[i] = reply{a, err}
+		}
+		return nil
+	})
+	took := time.Since(start)
+	for i := range out {
+		out[i].Took = took
+		if err != nil {
+			out[i].err = err
+		}
+	}
+	return out
+}

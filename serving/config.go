@@ -1,0 +1,179 @@
+package serving
+
+import (
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// ServingConfig says how the deployed classifier is asked.
+type Config struct {
+	// Classify is the URL that answers POST with a JSON object of text fields.
+	Classify string `yaml:"classify"`
+	// Health is the URL that answers GET when the service is up.
+	Health string `yaml:"health"`
+	// HealthRelease is the path, in the health answer, of the digest of the release that is served; default release.
+	HealthRelease string `yaml:"health_release"`
+	// Targets are the answers that are compared with labels, by name; default one named label.
+	Targets map[string]Target `yaml:"targets"`
+	// Gate names the target that decides about retraining and promotion; needed with several targets.
+	Gate string `yaml:"gate"`
+	// Asleep is ok where the service's host may be switched off: unreachable is then a state and no error.
+	Asleep string `yaml:"asleep"`
+	// Concurrency is the number of texts in flight; default 16.
+	Concurrency int `yaml:"concurrency"`
+	// Timeout is how long one answer may take; default 30s.
+	Timeout unit.Duration `yaml:"timeout"`
+	// Fields maps text columns to the request's field names; default: the column's own name.
+	Fields map[string]string `yaml:"fields"`
+	// Batch is an endpoint that answers several texts at once, for large sets; default: each text is asked by itself.
+	Batch *BatchConfig `yaml:"batch"`
+}
+
+// BatchConfig is an endpoint that takes {"items": [{field: text, …}, …]} and answers {"results": [answer, …]} with one
+// answer for each item, in order, each as the endpoint for one text gives it.
+type BatchConfig struct {
+	// URL that answers POST with many texts, such as http://localhost:8082/classify/batch.
+	URL string `yaml:"url"`
+	// Size is the number of texts in one request; default 64.
+	Size int `yaml:"size"`
+}
+
+const (
+	defaultConcurrency = 16
+	defaultTimeout     = 30 * time.Second
+	maxConcurrency     = 1024
+	defaultBatch       = 64
+	maxBatch           = 10_000
+	defaultTarget      = "label"
+)
+
+// WithDefaults fills what was left out.
+func (c Config) WithDefaults() Config {
+	if c.HealthRelease == "" {
+		c.HealthRelease = "release"
+	}
+	if len(c.Targets) == 0 {
+		c.Targets = map[string]Target{defaultTarget: {}}
+	}
+	targets := make(map[string]Target, len(c.Targets))
+	for name, t := range c.Targets {
+		t.Name = name
+		if t.Kind == "" {
+			t.Kind = KindLabel
+		}
+		if t.Answer == "" {
+			t.Answer = name
+		}
+		targets[name] = t
+	}
+	c.Targets = targets
+	if c.Gate == "" && len(c.Targets) == 1 {
+		for name := range c.Targets {
+			c.Gate = name
+		}
+	}
+	if c.Concurrency == 0 {
+		c.Concurrency = defaultConcurrency
+	}
+	if c.Timeout == 0 {
+		c.Timeout = unit.Duration(defaultTimeout)
+	}
+	if c.Batch != nil && c.Batch.Size == 0 {
+		c.Batch = &BatchConfig{URL: c.Batch.URL, Size: defaultBatch}
+	}
+	return c
+}
+
+// List returns the targets, the gating one first and the others by name.
+func (c Config) List() []Target {
+	c = c.WithDefaults()
+	names := slices.Sorted(maps.Keys(c.Targets))
+	list := make([]Target, 0, len(names))
+	for _, name := range names {
+		if name == c.Gate {
+			list = slices.Insert(list, 0, c.Targets[name])
+		} else {
+			list = append(list, c.Targets[name])
+		}
+	}
+	return list
+}
+
+// MayBeAsleep says whether an unreachable service is a state and no error.
+func (c Config) MayBeAsleep() bool { return c.Asleep == "ok" }
+
+// Validate finds faults; call it after WithDefaults.
+func (c Config) Validate() check.Problems {
+	var p check.Problems
+	checkURL(&p, "classify", c.Classify)
+	checkURL(&p, "health", c.Health)
+	for _, name := range slices.Sorted(maps.Keys(c.Targets)) {
+		t := c.Targets[name]
+		switch t.Kind {
+		case "", KindLabel, KindBool, KindSet:
+		default:
+			p.Errorf("targets."+name+".kind", "one of label, bool, set", "unknown kind %q", t.Kind)
+		}
+		if t.Kind == KindBool && t.Null != "" && t.Null != "true" && t.Null != "false" {
+			p.Errorf("targets."+name+".null", "true or false", "null stands for %q, which a bool cannot be", t.Null)
+		}
+		if strings.HasPrefix(t.Answer, ".") || strings.HasSuffix(t.Answer, ".") || strings.Contains(t.Answer, "..") {
+			p.Errorf("targets."+name+".answer", "field names with single dots between them: result.label", "path %q has an empty part", t.Answer)
+		}
+	}
+	if _, ok := c.Targets[c.Gate]; !ok && len(c.Targets) > 0 {
+		hint := "one of " + strings.Join(slices.Sorted(maps.Keys(c.Targets)), ", ")
+		if c.Gate == "" {
+			p.Errorf("gate", hint, "there are %d targets and none is named as the one that decides", len(c.Targets))
+		} else {
+			p.Errorf("gate", hint, "no target is called %q", c.Gate)
+		}
+	}
+	if c.Asleep != "" && c.Asleep != "ok" {
+		p.Errorf("asleep", "write ok where the host may be off, else leave it out", "unknown value %q", c.Asleep)
+	}
+	if c.Concurrency < 1 || c.Concurrency > maxConcurrency {
+		p.Errorf("concurrency", "16 to 64 is usual", "%d texts in flight is not between 1 and %d", c.Concurrency, maxConcurrency)
+	}
+	if c.Timeout <= 0 {
+		p.Errorf("timeout", "for example 30s", "timeout %v is not positive", time.Duration(c.Timeout))
+	}
+	if b := c.Batch; b != nil {
+		checkURL(&p, "batch.url", b.URL)
+		if b.Size < 1 || b.Size > maxBatch {
+			p.Errorf("batch.size", "64 is usual", "%d texts in one request is not between 1 and %d", b.Size, maxBatch)
+		}
+	}
+	taken := map[string]string{}
+	for _, column := range slices.Sorted(maps.Keys(c.Fields)) {
+		field := c.Fields[column]
+		if field == "" {
+			p.Errorf("fields."+column, "the name that the service expects", "empty field name")
+		} else if other, ok := taken[field]; ok {
+			p.Errorf("fields."+column, "each column needs a field of its own", "field %q already takes column %q", field, other)
+		}
+		taken[field] = column
+	}
+	return p
+}
+
+func checkURL(p *check.Problems, path, raw string) {
+	example := "http://localhost:8082/" + path
+	if path == "batch.url" {
+		example = "http://localhost:8082/classify/batch"
+	}
+	if raw == "" {
+		p.Errorf(path, "for example "+example, "%s names no URL", path)
+		return
+	}
+	u, err := url.Parse(raw)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		p.Errorf(path, "for example "+example, "%q is not an http or https URL", raw)
+	}
+}

@@ -1,0 +1,99 @@
+package serving
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+)
+
+// ErrAsleep marks a service that cannot be reached, or that answers without a model: nobody is there to be wrong.
+var ErrAsleep = errors.New("the classifier does not answer")
+
+// ErrService marks a service that answers, but not as configured.
+var ErrService = errors.New("the classifier's answer cannot be used")
+
+// transportError tells away (asleep) from slow (a fault) from cancelled (ours).
+func transportError(ctx context.Context, url string, err error, timeout time.Duration) error {
+	slow := &ServiceError{URL: url, Cause: fmt.Errorf("no answer within %v: the service is overloaded or hangs; raise serving.timeout or lower serving.concurrency", timeout)}
+	if errors.Is(context.Cause(ctx), errSlow) {
+		return slow
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("ask %s: %w", url, context.Cause(ctx))
+	}
+	var dns *net.DNSError
+	var network net.Error
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w: nothing listens at %s; start the service, or correct its URL under serving", ErrAsleep, url)
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTDOWN):
+		return fmt.Errorf("%w: no way to the host of %s; is it switched off?", ErrAsleep, url)
+	case errors.As(err, &dns):
+		return fmt.Errorf("%w: the host of %s is not known (%v); correct the URL or the name service", ErrAsleep, url, dns.Err)
+	case isDial(err):
+		return fmt.Errorf("%w: no connection to %s: %v", ErrAsleep, url, rootCause(err))
+	case errors.As(err, &network) && network.Timeout():
+		return slow
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return &ServiceError{URL: url, Cause: fmt.Errorf("the service closed the connection in the middle of an answer (%v): did it crash or restart?", rootCause(err))}
+	}
+	return &ServiceError{URL: url, Cause: rootCause(err)}
+}
+
+func isDial(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+func rootCause(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
+
+// statusError tells "no model is loaded" from a fault.
+func statusError(url string, status int, body []byte, about string) error {
+	if status == http.StatusServiceUnavailable {
+		return fmt.Errorf("%w: %s says 503 %s: no model is loaded, or it is starting", ErrAsleep, url, Excerpt(body))
+	}
+	hint := "look at the service's log"
+	switch {
+	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
+		hint = "is the URL right?"
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		hint = "the service asks for a login"
+	case status >= 400 && status < 500:
+		hint = "does the service expect other field names? see serving.fields"
+	}
+	return &ServiceError{
+		URL: url, Status: status, About: about,
+		Cause: fmt.Errorf("status %d %s: %s", status, Excerpt(body), hint),
+	}
+}
+
+// ServiceError is an answer that cannot be used, with the cause and what to look at.
+type ServiceError struct {
+	URL    string
+	Status int    // HTTP status, 0 when there was none
+	About  string // which item, when it concerns one
+	Cause  error
+}
+
+func (e *ServiceError) Error() string {
+	if e.About != "" {
+		return fmt.Sprintf("%s at %s: %v", e.About, e.URL, e.Cause)
+	}
+	return fmt.Sprintf("%s: %v", e.URL, e.Cause)
+}
+
+// Unwrap makes errors.Is(err, ErrService) true.
+func (e *ServiceError) Unwrap() []error { return []error{ErrService, e.Cause} }

@@ -1,0 +1,48 @@
+package serving
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+)
+
+// HealthInfo is what the service says about itself.
+type HealthInfo struct {
+	OK      bool   // status 200 with a JSON object
+	Release string // digest of the release it serves; empty when the answer does not have it
+	Raw     string // the answer's first bytes, for people
+}
+
+// Health asks how the service is. An unreachable service, or one without a model, is an error that wraps ErrAsleep.
+func (s *Scorer) Health(ctx context.Context) (HealthInfo, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.config.Health, nil)
+	if err != nil {
+		return HealthInfo{}, err
+	}
+	var answer bytes.Buffer
+	status, err := s.do(req, s.client.Do, &answer, maxAnswer)
+	if err != nil {
+		return HealthInfo{}, err
+	}
+	body := answer.Bytes()
+	info := HealthInfo{Raw: Excerpt(body)}
+	if status != http.StatusOK {
+		return info, statusError(s.config.Health, status, body, "")
+	}
+	var object map[string]any
+	if err := json.Unmarshal(body, &object); err != nil || object == nil {
+		return info, &ServiceError{URL: s.config.Health, Status: status, Cause: fmt.Errorf("the answer is not a JSON object: %s", info.Raw)}
+	}
+	info.OK = true
+	info.Release = releaseIn(object, s.config.HealthRelease)
+	return info, nil
+}
+
+// releaseIn finds the digest of a release in a service's answer.
+func releaseIn(object map[string]any, path string) string {
+	v, _ := lookup(object, path)
+	release, _ := v.(string)
+	return release
+}

@@ -1,0 +1,106 @@
+package serving
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// CanonicalLabel turns the label of a source into the target's canonical text: what a column or an expression gives is a text, a
+// number, a boolean or an array, and only the target knows which of them it means. One value where a set is expected is
+// a set of one; a text that says neither yes nor no is no label of a bool.
+func (t Target) CanonicalLabel(s string) (string, error) {
+	switch t.Kind {
+	case KindBool:
+		switch strings.ToLower(strings.TrimSpace(s)) {
+		case "true", "t", "1", "yes", "y", "on":
+			return "true", nil
+		case "false", "f", "0", "no", "n", "off":
+			return "false", nil
+		}
+		return "", fmt.Errorf("label %s of target %s is neither true nor false", Excerpt([]byte(s)), t.Name)
+	case KindSet:
+		if strings.HasPrefix(s, "[") {
+			var members []string
+			if err := json.Unmarshal([]byte(s), &members); err == nil {
+				return CanonicalSet(members), nil
+			}
+		}
+		if s == "" {
+			return "[]", nil
+		}
+		return CanonicalSet([]string{s}), nil
+	}
+	if s == "" {
+		return "", fmt.Errorf("label of target %s is an empty text: write null where there is none", t.Name)
+	}
+	return s, nil
+}
+
+// CanonicalLabels turns the labels of a source into canonical ones. A label that cannot be one is left out, so that its item does
+// not count, and named in the error; labels of other targets are dropped. Labels that are canonical are returned as they
+// are.
+func CanonicalLabels(targets []Target, labels map[string]string) (map[string]string, error) {
+	if canonicalAlready(targets, labels) {
+		return labels, nil
+	}
+	out := make(map[string]string, len(targets))
+	var first error
+	for _, t := range targets {
+		s, ok := labels[t.Name]
+		if !ok {
+			continue
+		}
+		canonical, err := t.CanonicalLabel(s)
+		if err != nil {
+			if first == nil {
+				first = err
+			}
+			continue
+		}
+		out[t.Name] = canonical
+	}
+	return out, first
+}
+
+// canonicalAlready spares nearly every row of an export a copy of its labels.
+func canonicalAlready(targets []Target, labels map[string]string) bool {
+	n := 0
+	for _, t := range targets {
+		if s, ok := labels[t.Name]; ok {
+			if canonical, err := t.CanonicalLabel(s); err != nil || canonical != s {
+				return false
+			}
+			n++
+		}
+	}
+	return n == len(labels) && labels != nil
+}
+
+// JSON is a canonical value as JSON programs expect it: a boolean, a list of texts, or a text.
+func (t Target) JSON(canonical string) any {
+	switch t.Kind {
+	case KindBool:
+		if canonical == "true" || canonical == "false" {
+			return canonical == "true"
+		}
+	case KindSet:
+		var members []string
+		if json.Unmarshal([]byte(canonical), &members) == nil && members != nil {
+			return members
+		}
+	}
+	return canonical
+}
+
+// null is what the configured null stands for, in canonical form.
+func (t Target) NullValue() string {
+	if t.Kind != KindSet {
+		return t.Null
+	}
+	var members []string
+	if strings.HasPrefix(t.Null, "[") && json.Unmarshal([]byte(t.Null), &members) == nil {
+		return CanonicalSet(members)
+	}
+	return CanonicalSet([]string{t.Null})
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/watch"
 )
 
@@ -110,12 +111,8 @@ type Request struct {
 	At time.Time `json:"at,omitzero"`
 }
 
-// MaxAge is how old a request may be. One that waited for longer, such as in a queue during an outage, is not wanted any
-// more; MaxAhead is how far its sender's clock may be ahead.
-const (
-	MaxAge   = 10 * time.Minute
-	MaxAhead = 5 * time.Minute
-)
+// MaxAhead is how far the clock of a request's sender may be ahead.
+const MaxAhead = 5 * time.Minute
 
 // Fresh refuses a request that is stale or not made yet, and one whose name is too long to be kept.
 func (r Request) Fresh(now time.Time) error {
@@ -125,8 +122,8 @@ func (r Request) Fresh(now time.Time) error {
 		return fmt.Errorf("%w: the request's id has %d bytes, at most 256 are kept", errBadRequest, len(r.ID))
 	case r.At.IsZero():
 		return nil
-	case age > MaxAge:
-		return &Refusal{Code: 410, Text: fmt.Sprintf("the request is %s old, at most %s is accepted; make it again if it is still wanted", age.Round(time.Second), MaxAge)}
+	case age > policy.MaxRequestAge:
+		return &Refusal{Code: 410, Text: fmt.Sprintf("the request is %s old, at most %s is accepted; make it again if it is still wanted", age.Round(time.Second), policy.MaxRequestAge)}
 	case age < -MaxAhead:
 		return &Refusal{Code: 410, Text: fmt.Sprintf("the request is dated %s ahead of the daemon's clock", (-age).Round(time.Second))}
 	}

@@ -128,7 +128,7 @@ func (b *Backend) awaitRun(ctx context.Context, model string) (status.Triggered,
 		if err == nil && waiting == "" { // it began and ended already
 			runs, err := b.Runs(ctx, model, 1)
 			if err == nil && len(runs) == 1 {
-				return status.Triggered{Run: runs[0].ID, Text: "run " + runs[0].ID + " has " + runs[0].Outcome}, nil
+				return status.Triggered{Run: runs[0].ID, Text: "run " + runs[0].ID + " has " + string(runs[0].Outcome)}, nil
 			}
 		}
 		select {

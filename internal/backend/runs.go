@@ -10,6 +10,7 @@ import (
 
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
 )
@@ -86,7 +87,7 @@ func (b *Backend) Cancel(ctx context.Context, run, by string) error {
 
 // showRun turns a stored run with its steps into what the faces show.
 func showRun(t *store.Tx, r store.Run) (status.Run, error) {
-	out := status.Run{ID: r.ID, Model: r.Model, Pipeline: r.Pipeline, Trigger: r.Trigger, Forced: r.Forced, State: r.State, Outcome: r.Outcome, Reason: r.Reason, Created: r.Created, Started: r.Started, Ended: r.Ended}
+	out := status.Run{ID: r.ID, Model: r.Model, Pipeline: r.Pipeline, Trigger: r.Trigger, Forced: r.Forced, State: r.State, Outcome: policy.Outcome(r.Outcome), Reason: r.Reason, Created: r.Created, Started: r.Started, Ended: r.Ended}
 	sum, err := actions.ReadSummary(r.Result)
 	if err != nil {
 		return out, fmt.Errorf("run %s: %w", r.ID, err)

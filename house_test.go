@@ -20,37 +20,40 @@ const module = "github.com/retraind/retraind"
 // level orders the rooms: a package imports only rooms of a lower level, and its own sub-packages.
 var level = map[string]int{
 	"internal/check": 0, "internal/unit": 0,
-	"serving": 1, "gpu": 1, "store": 1, "systemd": 1,
+	"serving": 1, "gpu": 1, "store": 1, "systemd": 1, "watch": 1,
 	"drift":      2,
-	"classifier": 3, "policy": 3, "watch": 3, "notify": 3,
-	"actions": 4, "ingest": 4,
+	"classifier": 3, "policy": 3, "notify": 3,
+	"watch/labelevent": 2, "watch/postgres": 2,
+	"actions": 4, "watch/labelfiles": 3, "watch/natssource": 3, "watch/webhook": 3, "watch/sources": 3,
 	"configs": 5, "status": 5,
-	"internal/dataset": 6, "internal/evaluator": 6,
-	"internal/backend": 7, "internal/offline": 7,
-	"drift/cmd":       9, // plays everything that decides, and nothing imports it
-	"internal/daemon": 8,
-	"cmd":             9,
+	"drift/cmd":       7, // plays everything that decides, and nothing imports it
+	"internal/daemon": 6,
+	"cmd":             7,
 }
 
 // sideways lists the imports between rooms of one level that are meant.
-var sideways = map[string][]string{}
+var sideways = map[string][]string{
+	"watch/sources": {"watch/labelfiles", "watch/natssource", "watch/webhook"},
+}
 
 // landlords says which rooms alone may import a library, in code that reaches the binary.
 var landlords = map[string][]string{
 	// internal/demo plays the user's own programs: the one that edits labels and the one that subscribes.
-	"github.com/jackc/pgx":                           {"watch", "store", "internal/pgtest", "internal/demo"},
-	"github.com/nats-io/nats.go":                     {"watch", "notify", "status", "internal/daemon", "internal/natstest", "internal/demo"},
-	"github.com/NVIDIA/go-nvml":                      {"gpu/nvml"},
-	"github.com/spf13/viper":                         {"configs"},
-	"go.yaml.in/yaml":                                {"configs/strictyaml"},
-	"os/signal":                                      {"cmd"},
-	"github.com/dbos-inc/dbos-transact-golang":       {"actions", "store"},
-	"github.com/coreos/go-systemd":                   {"systemd", "actions"},
-	"github.com/prometheus/client_golang":            {"status"},
-	"github.com/spf13/cobra":                         {"cmd"},
-	"github.com/rogpeppe/go-internal/testscript":     {},
-	"github.com/retraind/retraind/internal/pgtest":   {},
-	"github.com/retraind/retraind/internal/natstest": {},
+	"github.com/jackc/pgx":                            {"watch/postgres", "store", "internal/pgtest", "internal/demo"},
+	"github.com/nats-io/nats.go":                      {"watch/natssource", "notify", "status", "internal/daemon", "internal/natstest", "internal/demo"},
+	"github.com/NVIDIA/go-nvml":                       {"gpu/nvml"},
+	"github.com/spf13/viper":                          {"configs"},
+	"go.yaml.in/yaml":                                 {"configs/strictyaml"},
+	"os/signal":                                       {"cmd"},
+	"github.com/dbos-inc/dbos-transact-golang":        {"actions", "store"},
+	"github.com/coreos/go-systemd":                    {"systemd", "actions"},
+	"github.com/prometheus/client_golang":             {"status"},
+	"github.com/spf13/cobra":                          {"cmd"},
+	"github.com/rogpeppe/go-internal/testscript":      {},
+	"github.com/retraind/retraind/internal/pgtest":    {},
+	"github.com/retraind/retraind/internal/natstest":  {},
+	"github.com/retraind/retraind/internal/watchtest": {},
+	"github.com/fsnotify/fsnotify":                    {"watch/labelfiles", "internal/daemon", "classifier"},
 }
 
 const (

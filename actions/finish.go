@@ -9,7 +9,6 @@ import (
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/faults"
 	"github.com/retraind/retraind/notify"
-	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
 )
 
@@ -55,7 +54,7 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 			sum.Serving = p.Back.Release
 		}
 	}
-	promoted := a.Result.Outcome == policy.OutcomePromoted
+	promoted := a.Result.Outcome == Promoted
 	if promoted {
 		sum.Serving = sum.Release
 		sum.Result.Reason = gateReason(done)
@@ -141,16 +140,16 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 		}
 	}
 	if before.Previous != "" && before.Previous != sum.Release {
-		if err := t.SetReleaseState(p.Model, before.Previous, store.ReleaseRetired); err != nil {
+		if err := t.SetReleaseState(p.Model, before.Previous, "retired"); err != nil {
 			return err
 		}
 	}
 	if p.Champion != "" {
-		if err := t.SetReleaseState(p.Model, p.Champion, store.ReleasePrevious); err != nil {
+		if err := t.SetReleaseState(p.Model, p.Champion, "previous"); err != nil {
 			return err
 		}
 	}
-	if err := t.SetReleaseState(p.Model, sum.Release, store.ReleaseChampion); err != nil {
+	if err := t.SetReleaseState(p.Model, sum.Release, "champion"); err != nil {
 		return err
 	}
 	return x.notify(t, notify.ModelDeployed, p.Model, p.Run, notify.Deployed{
@@ -166,14 +165,14 @@ func (x *Executor) refuse(t *store.Tx, p Plan, sum Summary, done []Outcome) erro
 	if sum.Release == "" || sum.Release == p.Champion {
 		return nil
 	}
-	state := store.ReleaseRejected
-	if sum.Result.Outcome == policy.OutcomeRolledBack {
-		state = store.ReleaseRolledBack
+	state := "rejected"
+	if sum.Result.Outcome == RolledBack {
+		state = "rolled_back"
 	}
 	if err := t.SetReleaseState(p.Model, sum.Release, state); err != nil {
 		return err
 	}
-	if sum.Result.Outcome == policy.OutcomeRolledBack {
+	if sum.Result.Outcome == RolledBack {
 		r, err := t.Release(p.Model, p.Champion)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
@@ -182,7 +181,7 @@ func (x *Executor) refuse(t *store.Tx, p Plan, sum Summary, done []Outcome) erro
 			Model: p.Model, Release: p.Champion, Failed: sum.Release, Artifact: notify.Artifact{URI: "file://" + r.Path, SHA256: p.Champion}, Reason: sum.Result.Reason, Run: p.Run,
 		})
 	}
-	if sum.Result.Outcome != policy.OutcomeRejected {
+	if sum.Result.Outcome != Rejected {
 		return nil
 	}
 	return x.notify(t, notify.ModelRejected, p.Model, p.Run, notify.Rejected{
@@ -195,7 +194,7 @@ func (x *Executor) refuse(t *store.Tx, p Plan, sum Summary, done []Outcome) erro
 func verdict(g GateFacts, done []Outcome, why string) notify.Gate {
 	out := notify.Gate{Name: string(g.Gate), Verdict: "fail", Detail: why}
 	for _, o := range done {
-		if o.Class == store.StepInconclusive {
+		if o.Class == ClassInconclusive {
 			out.Verdict = "inconclusive"
 		}
 	}

@@ -21,7 +21,8 @@ import (
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/serving"
-	"github.com/retraind/retraind/watch"
+	"github.com/retraind/retraind/watch/postgres"
+	"github.com/retraind/retraind/watch/sources"
 )
 
 // File is a whole configuration.
@@ -50,7 +51,7 @@ type File struct {
 // Model is one deployed classifier under watch.
 type Model struct {
 	// Labels says where label changes come from.
-	Labels watch.Config `yaml:"labels"`
+	Labels sources.Config `yaml:"labels"`
 	// Heldout says which items never train.
 	Heldout drift.HeldoutConfig `yaml:"heldout"`
 	// Serving says how the deployed classifier is asked.
@@ -144,7 +145,7 @@ func (m *Model) withDefaults(f *File) {
 
 // labelColumns pairs the serving targets with their columns: each its own, or the source's. Nil leaves the source as it
 // is, with a complaint in Validate.
-func (m *Model) labelColumns(pg *watch.Postgres) map[string]string {
+func (m *Model) labelColumns(pg *postgres.Config) map[string]string {
 	out := map[string]string{}
 	for name, t := range m.Serving.Targets {
 		column := cmp.Or(t.Label, pg.Targets[name], pg.Label)

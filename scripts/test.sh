@@ -65,6 +65,6 @@ go test -vet=off -timeout 9m -run '^(TestFloodOfLabels|TestDaemonKilledWhileOthe
 
 # The longest first, and one more at a time than there are processors, since most of them wait for servers.
 step with cgo and the race detector: every test
-GOFLAGS="$race" CGO_ENABLED=1 go test -p $(($(nproc) + 1)) -short -vet=off -timeout 9m ./watch ./internal/daemon ./cmd/retraind ./notify ./...
+GOFLAGS="$race" CGO_ENABLED=1 go test -p $(($(nproc) + 1)) -short -vet=off -timeout 9m ./watch/postgres ./internal/daemon ./cmd/retraind ./notify ./...
 step staticcheck and vet
 wait "$lint"

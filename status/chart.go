@@ -5,8 +5,6 @@ import (
 	"math"
 	"strings"
 	"time"
-
-	"github.com/retraind/retraind/store"
 )
 
 // chartView is the accuracy over time. Positions are percentages of the drawing, so that it fits any width.
@@ -79,10 +77,13 @@ func newChart(now time.Time, m Model, history []Point, runs []Run) chartView {
 	}
 	for _, r := range runs {
 		at := latest(r)
-		if at.Before(s.from) || at.After(s.to) || r.State == store.RunQueued {
+		if at.Before(s.from) || at.After(s.to) || r.State == "queued" {
 			continue
 		}
-		class := r.Word()
+		class := r.Outcome
+		if class == "" {
+			class = r.State
+		}
 		v.Marks = append(v.Marks, markView{decimal(s.x(at)), r.ID, class, strings.ReplaceAll(class, "_", " ") + ": " + r.Trigger})
 	}
 	return v

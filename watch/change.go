@@ -1,10 +1,11 @@
-// Package watch brings label changes from where people make them to the daemon: each committed change in effect exactly
-// once, whatever restarts in between.
+// Package watch is the contract between the sources of label changes and the daemon: each committed change takes effect
+// exactly once, whatever restarts in between.
 //
-// It owns the capture SQL (schema retraind in the watched database), the reading of the outbox, whole-table reads and
-// export, and the folding of pokes. A source's Run is one goroutine with one connection of its own; Health, Retry and
-// the Coalescer are safe for concurrent use. It never writes to the watched tables, never acts on the content of a
-// notification, and keeps no truth in memory: everything is re-read from the cursor that its Sink stored.
+// It owns the types that pass between the two (Change, Event, Item, Batch), the interfaces Source, Sink and Inbox, what
+// all sources share (Retrier with Health, Fault), the rule that recognises retraind's own writes, and the Coalescer,
+// which folds wake-ups. The sources are sub-packages: postgres, labelfiles, natssource, webhook. A source's Run is one
+// goroutine; a Retrier and a Coalescer are safe for concurrent use. It never imports a source, never does I/O, and
+// keeps no position in memory: a source reads on from what its Sink or Inbox stored.
 package watch
 
 import (
@@ -46,7 +47,7 @@ type Change struct {
 	New    Labels            // nil with a delete
 	At     time.Time
 	Author string // who wrote it, as far as the source knows
-	Origin string // "" for people and applications; "retraind:<run>" for retraind's own writes
+	Origin string // OriginOf(run) for retraind's own writes, else ""
 }
 
 // Sink stores what a source read. Each call is one transaction that also moves the source's cursor, so that a change

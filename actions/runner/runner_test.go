@@ -13,8 +13,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/retraind/retraind/store"
 )
 
 // TestMain lets the test binary be its own supervisor.
@@ -88,15 +86,15 @@ func TestExits(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, script string
-		class        store.StepState
+		class        Class
 		code         int
 		detail       string
 	}{
-		{"ok", "echo fine", store.StepOK, 0, ""},
-		{"failed", "echo one; echo the reason >&2; exit 3", store.StepFailed, 3, "exit status 3: the reason"},
-		{"signal", "kill -SEGV $$", store.StepKilled, -1, "ended by signal segmentation fault"},
-		{"disk full", "echo 'write: No space left on device'; exit 1", store.StepDiskFull, 1, "No space left"},
-		{"gpu", "echo 'torch.OutOfMemoryError: CUDA out of memory.'; exit 1", store.StepGPUOOM, 1, "out of memory"},
+		{"ok", "echo fine", ClassOK, 0, ""},
+		{"failed", "echo one; echo the reason >&2; exit 3", ClassFailed, 3, "exit status 3: the reason"},
+		{"signal", "kill -SEGV $$", ClassKilled, -1, "ended by signal segmentation fault"},
+		{"disk full", "echo 'write: No space left on device'; exit 1", ClassDiskFull, 1, "No space left"},
+		{"gpu", "echo 'torch.OutOfMemoryError: CUDA out of memory.'; exit 1", ClassGPUOOM, 1, "out of memory"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -116,7 +114,7 @@ func TestMissingProgram(t *testing.T) {
 	s := spec(t, "")
 	s.Argv = []string{"no-such-program"}
 	exit, err := setup(t).Run(t.Context(), s)
-	if err != nil || exit.Class != store.StepNotStarted || !strings.Contains(exit.Detail, "absolute path") {
+	if err != nil || exit.Class != ClassNoStart || !strings.Contains(exit.Detail, "absolute path") {
 		t.Errorf("got %+v, %v", exit, err)
 	}
 }
@@ -126,7 +124,7 @@ func TestTimeoutKillsEverything(t *testing.T) {
 	s := spec(t, `trap '' TERM; setsid sh -c 'echo $$ >$OUT/escaped; exec sleep 1000' & sleep 1000`)
 	s.Timeout = time.Second
 	exit, err := setup(t).Run(t.Context(), s)
-	if err != nil || exit.Class != store.StepTimeout {
+	if err != nil || exit.Class != ClassTimeout {
 		t.Fatalf("got %+v, %v", exit, err)
 	}
 	eventually(t, "the end of a process in a session of its own", func() bool { return !alive(t, filepath.Join(s.Cwd, "escaped")) })
@@ -156,7 +154,7 @@ func TestReattach(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(s.Cwd, "go"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if exit := <-second; exit.Class != store.StepFailed || exit.Code != 7 {
+	if exit := <-second; exit.Class != ClassFailed || exit.Code != 7 {
 		t.Errorf("got %+v", exit)
 	}
 	begun, err := os.ReadFile(filepath.Join(s.Cwd, "begun"))
@@ -190,11 +188,11 @@ func TestSupervisorKilled(t *testing.T) {
 	if err := syscall.Kill(shim, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if exit := <-end; exit.Class != store.StepUnknown {
+	if exit := <-end; exit.Class != ClassUnknown {
 		t.Errorf("got %+v", exit)
 	}
 	eventually(t, "the end of what it left", func() bool { return !alive(t, pidFile) })
-	if again, err := r.Run(t.Context(), s); err != nil || again.Class != store.StepUnknown {
+	if again, err := r.Run(t.Context(), s); err != nil || again.Class != ClassUnknown {
 		t.Errorf("asked again: %+v, %v", again, err)
 	}
 }
@@ -215,7 +213,7 @@ func TestKill(t *testing.T) {
 	if err := r.Kill(s); err != nil {
 		t.Fatal(err)
 	}
-	if exit := <-end; exit.Class != store.StepKilled {
+	if exit := <-end; exit.Class != ClassKilled {
 		t.Errorf("got %+v", exit)
 	}
 }
@@ -235,7 +233,7 @@ func TestTwoSupervisorsOneClaim(t *testing.T) {
 		}()
 	}
 	for range cap(ends) {
-		if exit := <-ends; exit.Class != store.StepOK {
+		if exit := <-ends; exit.Class != ClassOK {
 			t.Errorf("got %+v", exit)
 		}
 	}
@@ -264,7 +262,7 @@ func TestLogKeepsHeadAndTail(t *testing.T) {
 	t.Parallel()
 	s := spec(t, `echo head; i=0; while [ $i -lt 3000 ]; do echo "line $i xxxxxxxxxxxxxxxxxxxx"; i=$((i+1)); done; echo tail`)
 	s.LogCap = 8 << 10
-	if exit, err := setup(t).Run(t.Context(), s); err != nil || exit.Class != store.StepOK {
+	if exit, err := setup(t).Run(t.Context(), s); err != nil || exit.Class != ClassOK {
 		t.Fatalf("got %+v, %v", exit, err)
 	}
 	b, err := os.ReadFile(LogFile(s.Dir))
@@ -281,7 +279,7 @@ func TestEnvironmentIsClean(t *testing.T) {
 	t.Setenv("SECRET_OF_THE_DAEMON", "x")
 	t.Setenv("NOTIFY_SOCKET", "/nowhere")
 	s := spec(t, `env >$OUT/env`)
-	if exit, err := setup(t).Run(t.Context(), s); err != nil || exit.Class != store.StepOK {
+	if exit, err := setup(t).Run(t.Context(), s); err != nil || exit.Class != ClassOK {
 		t.Fatalf("got %+v, %v", exit, err)
 	}
 	b, err := os.ReadFile(filepath.Join(s.Cwd, "env"))

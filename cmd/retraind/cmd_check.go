@@ -15,7 +15,8 @@ import (
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/serving"
-	"github.com/retraind/retraind/watch"
+	"github.com/retraind/retraind/watch/natssource"
+	"github.com/retraind/retraind/watch/sources"
 )
 
 // onlinePatience bounds how long a check waits for a server.
@@ -65,7 +66,7 @@ func (a *app) check(cmd *cobra.Command, offline bool) (strictyaml.Problems, *con
 	var online check.Problems
 	for _, name := range l.File.Names() {
 		m := l.File.Models[name]
-		online.Under("models."+name+".labels", watch.CheckSources(ctx, name, &m.Labels))
+		online.Under("models."+name+".labels", sources.Check(ctx, name, &m.Labels))
 		online.Under("models."+name+".serving", checkServing(ctx, m.Serving))
 		for _, pipeline := range slices.Sorted(maps.Keys(m.Pipeline)) {
 			online.Under("models."+name+".pipeline."+pipeline, actions.CheckPrograms(m.Pipeline[pipeline]))
@@ -91,7 +92,7 @@ func checkNATS(ctx context.Context, file *configs.File, found *check.Problems) {
 	defer conn.Close()
 	for _, name := range file.Names() {
 		if c := file.Models[name].Labels.NATS; c != nil {
-			found.Under("models."+name+".labels.nats", watch.CheckNATS(ctx, conn, name, c))
+			found.Under("models."+name+".labels.nats", natssource.Check(ctx, conn, name, c))
 		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
-	"github.com/retraind/retraind/store"
 )
 
 func newExplain(a *app) *cobra.Command {
@@ -118,7 +117,7 @@ func (a *app) showDecisions(decisions []policy.Decision, led *status.Run, s stat
 				return err
 			}
 		}
-		if led != nil && led.State == store.RunEnded {
+		if led != nil && led.State == "ended" {
 			fmt.Fprintf(a.stdout, "\nWhat came of it: %s\n", ending(*led))
 		}
 	}

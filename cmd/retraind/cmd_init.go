@@ -15,7 +15,7 @@ import (
 
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/systemd"
-	"github.com/retraind/retraind/watch"
+	"github.com/retraind/retraind/watch/postgres"
 )
 
 func newInit(a *app) *cobra.Command {
@@ -158,7 +158,7 @@ The files under systemd/ make services of step 4; `+"`retraind init systemd`"+` 
 }
 
 // migrations is the SQL of all models, or of one, with the grants for the daemon's role.
-func migrations(f *configs.File, model, role string, capture watch.Capture) (string, error) {
+func migrations(f *configs.File, model, role string, capture postgres.Capture) (string, error) {
 	var b strings.Builder
 	for _, name := range f.Names() {
 		if model != "" && name != model {
@@ -169,7 +169,7 @@ func migrations(f *configs.File, model, role string, capture watch.Capture) (str
 			continue
 		}
 		pg := f.Models[name].Labels.Postgres.WithCapture(capture)
-		sql, err := watch.Migration(name, pg)
+		sql, err := postgres.Migration(name, pg)
 		if err != nil {
 			return "", err
 		}
@@ -177,7 +177,7 @@ func migrations(f *configs.File, model, role string, capture watch.Capture) (str
 		if role == "" {
 			continue
 		}
-		grants, err := watch.Grants(name, pg, role)
+		grants, err := postgres.Grants(name, pg, role)
 		if err != nil {
 			return "", err
 		}
@@ -200,7 +200,7 @@ func newInitSQL(a *app) *cobra.Command {
 				return noModel(model, l.File.Names())
 			}
 			if !down {
-				sql, err := migrations(l.File, model, role, watch.Capture(capture))
+				sql, err := migrations(l.File, model, role, postgres.Capture(capture))
 				if err == nil {
 					fmt.Fprint(a.stdout, sql)
 				}
@@ -210,14 +210,14 @@ func newInitSQL(a *app) *cobra.Command {
 				if model != "" && name != model || l.File.Models[name].Labels.Postgres == nil {
 					continue
 				}
-				sql, err := watch.Down(name, l.File.Models[name].Labels.Postgres.WithCapture(watch.Capture(capture)))
+				sql, err := postgres.Down(name, l.File.Models[name].Labels.Postgres.WithCapture(postgres.Capture(capture)))
 				if err != nil {
 					return err
 				}
 				fmt.Fprint(a.stdout, sql)
 			}
 			if role != "" {
-				fmt.Fprint(a.stdout, "\n"+watch.KeptRole(role))
+				fmt.Fprint(a.stdout, "\n"+postgres.KeptRole(role))
 			}
 			return nil
 		},

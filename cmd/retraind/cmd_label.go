@@ -22,7 +22,7 @@ import (
 
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/status"
-	"github.com/retraind/retraind/watch"
+	"github.com/retraind/retraind/watch/labelevent"
 )
 
 func newLabel(a *app) *cobra.Command {
@@ -212,7 +212,7 @@ func (a *app) showAdded(sum status.Added, file *labelFile) error {
 // labelFile is a new file in a model's directory of label files. It appears there in one piece.
 type labelFile struct {
 	path    string
-	decoder *watch.Decoder
+	decoder *labelevent.Decoder
 	author  string
 	pending *renameio.PendingFile
 }
@@ -227,7 +227,7 @@ func newLabelFile(model string, m *configs.Model) (*labelFile, error) {
 	}
 	f := &labelFile{
 		path:    filepath.Join(files.Dir, "added-"+strings.ToLower(ulid.Make().String())+".jsonl"),
-		decoder: watch.NewDecoder(watch.Shape{}, m.Serving.List(), m.Heldout.Group),
+		decoder: labelevent.NewDecoder(labelevent.Mapping{}, m.Serving.List(), m.Heldout.Group),
 	}
 	if u, err := user.Current(); err == nil {
 		f.author = u.Username
@@ -244,7 +244,7 @@ func (f *labelFile) add(sum *status.Added, batch []byte, first int) error {
 		line = bytes.TrimSpace(line)
 		e, err := f.decoder.Decode(line, time.Now().UTC())
 		if err != nil {
-			sum.Rejected = append(sum.Rejected, watch.Refusal{Index: n, Reason: err.Error()})
+			sum.Rejected = append(sum.Rejected, labelevent.Refusal{Index: n, Reason: err.Error()})
 		} else {
 			if e.Author == "" && f.author != "" {
 				author, err := json.Marshal(f.author)

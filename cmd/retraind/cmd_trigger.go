@@ -10,9 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
-	"github.com/retraind/retraind/store"
 )
 
 func newTrigger(a *app) *cobra.Command {
@@ -65,9 +63,9 @@ func (a *app) waitRun(ctx context.Context, c *status.Client, id string) error {
 	defer tick.Stop()
 	for {
 		r, err := c.Run(ctx, id)
-		if err == nil && r.State == store.RunEnded {
+		if err == nil && r.State == "ended" {
 			err = a.showRun(ctx, c, r)
-			if err == nil && r.Outcome != policy.OutcomePromoted {
+			if err == nil && r.Outcome != "promoted" {
 				return silent(exitNotPromoted)
 			}
 			return err

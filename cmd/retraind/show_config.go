@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/policy"
-	"github.com/retraind/retraind/watch"
+	"github.com/retraind/retraind/watch/sources"
 )
 
 // describe says what a valid file sets up, so that a person sees whether it is what was meant.
@@ -79,7 +79,7 @@ func heldOut(c drift.HeldoutConfig) string {
 }
 
 // labelSources says where labels come from.
-func labelSources(c watch.Config) []string {
+func labelSources(c sources.Config) []string {
 	var out []string
 	if c.Postgres != nil {
 		out = append(out, fmt.Sprintf("table %s in PostgreSQL", c.Postgres.Table))

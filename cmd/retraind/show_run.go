@@ -6,26 +6,21 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/actions"
-	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
-	"github.com/retraind/retraind/store"
 )
-
-// plainWord writes a state as words: rolled back for rolled_back.
-func plainWord[S ~string](state S) string { return strings.ReplaceAll(string(state), "_", " ") }
 
 // outcome is how a run ended, or what it is doing, with a colour for a glance.
 func outcome(r status.Run) string {
-	colour := "3"
+	word, colour := strings.ReplaceAll(r.Outcome, "_", " "), "3"
 	switch r.Outcome {
 	case "":
-		colour = "6"
-	case policy.OutcomePromoted:
+		word, colour = r.State, "6"
+	case "promoted":
 		colour = "2"
-	case policy.OutcomeFailed, policy.OutcomeRolledBack:
+	case "failed", "rolled_back":
 		colour = "1"
 	}
-	return coloured(colour, plainWord(r.Word()))
+	return coloured(colour, word)
 }
 
 func showRuns(p *page, runs []status.Run, now time.Time) error {
@@ -62,7 +57,7 @@ func showRun(p *page, r status.Run, now time.Time) error {
 		p.field("release", actions.Short(r.Release))
 	}
 	took := ", goes on for "
-	if r.State == store.RunEnded {
+	if r.State == "ended" {
 		took = ", took "
 	}
 	p.field("began", clock(r.Created, now)+" ("+ago(r.Created, now)+")"+took+span(r.Took(now)))
@@ -76,21 +71,21 @@ func showRun(p *page, r status.Run, now time.Time) error {
 }
 
 func stepRow(s status.Step, now time.Time) []string {
-	took, state, name := "", plainWord(s.State), s.Name
+	took, state, name := "", s.State, s.Name
 	if !s.Started.IsZero() {
 		took = span(time.Duration(s.Seconds(now) * float64(time.Second)))
 	}
 	switch s.State {
-	case store.StepOK:
+	case "ok":
 		state = coloured("2", state)
-	case store.StepRunning:
+	case "running":
 		if s.Progress != nil {
 			state += fmt.Sprintf(" %.0f %%", 100**s.Progress)
 		}
 		state = coloured("6", state)
-	case store.StepWaiting:
+	case "waiting":
 	default:
-		state = coloured("1", state)
+		state = coloured("1", strings.ReplaceAll(state, "_", " "))
 	}
 	if s.Attempt > 1 {
 		name += fmt.Sprintf(" (attempt %d)", s.Attempt)
@@ -100,7 +95,7 @@ func stepRow(s status.Step, now time.Time) []string {
 
 // ending is how a run ended: the outcome, the word of the closed list where it did nothing, and the sentence.
 func ending(r status.Run) string {
-	return plainWord(r.Outcome) + why(r) + ": " + r.Reason
+	return strings.ReplaceAll(r.Outcome, "_", " ") + why(r) + ": " + r.Reason
 }
 
 func why(r status.Run) string {

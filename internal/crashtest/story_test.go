@@ -13,7 +13,7 @@ import (
 
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/internal/pgtest"
-	"github.com/retraind/retraind/watch"
+	"github.com/retraind/retraind/watch/postgres"
 )
 
 const model = "news"
@@ -198,7 +198,7 @@ func database(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sql, err := watch.Migration(model, l.File.Models[model].Labels.Postgres)
+	sql, err := postgres.Migration(model, l.File.Models[model].Labels.Postgres)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/retraind/retraind/internal/pgtest"
 	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/watch"
+	"github.com/retraind/retraind/watch/postgres"
 )
 
 // followed is the table that the kills go over, with an audit that the writers' own transactions write: the truth about
@@ -30,8 +31,8 @@ CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO
 CREATE TRIGGER audit AFTER UPDATE OF category ON items FOR EACH ROW EXECUTE FUNCTION audit();
 INSERT INTO items SELECT g, 'text ' || g, 'first' FROM generate_series(1, 60) g;`
 
-func followedConfig(dsn string, capture watch.Capture) *watch.Postgres {
-	return &watch.Postgres{DSN: dsn, Table: "items", ID: watch.Columns{"id"}, Text: watch.Columns{"title"}, Label: "category", Capture: capture}
+func followedConfig(dsn string, capture postgres.Capture) *postgres.Config {
+	return &postgres.Config{DSN: dsn, Table: "items", ID: watch.Columns{"id"}, Text: watch.Columns{"title"}, Label: "category", Capture: capture}
 }
 
 // followTable is what the child does: it stores what a table tells, until it is killed.
@@ -40,7 +41,7 @@ func followTable() error {
 	if err != nil {
 		return err
 	}
-	source, err := watch.NewPostgres(model, followedConfig(os.Getenv("FOLLOW_DSN"), watch.Capture(os.Getenv("FOLLOW_CAPTURE"))), daemon.NewSink(s, model), nil,
+	source, err := postgres.New(model, followedConfig(os.Getenv("FOLLOW_DSN"), postgres.Capture(os.Getenv("FOLLOW_CAPTURE"))), daemon.NewSink(s, model), nil,
 		slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		return err
@@ -57,13 +58,13 @@ func TestKilledWhileOthersWrite(t *testing.T) {
 	if os.Getenv("RETRAIND_LONG") != "" {
 		kills = 250
 	}
-	for _, capture := range []watch.Capture{watch.CaptureOutbox, watch.CaptureLogical} {
+	for _, capture := range []postgres.Capture{postgres.CaptureOutbox, postgres.CaptureLogical} {
 		t.Run(string(capture), func(t *testing.T) {
 			t.Parallel()
 			cluster := pgtest.Cluster(t, pgcluster.Options{Settings: map[string]string{"wal_level": "logical"}})
 			f := &following{t: t, cluster: cluster, dsn: cluster.DSN("postgres"), state: t.TempDir(), capture: capture, lives: 250 * time.Millisecond}
 			f.command = f.reader
-			migration, err := watch.Migration(model, followedConfig(f.dsn, capture))
+			migration, err := postgres.Migration(model, followedConfig(f.dsn, capture))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -82,9 +83,9 @@ func TestDaemonKilledWhileOthersWrite(t *testing.T) {
 	}
 	w := alone(t)
 	w.hours = closed() // it is not to train, too
-	f := &following{t: t, cluster: pgtest.Cluster(t, pgcluster.Options{}), state: w.state, capture: watch.CaptureOutbox, lives: 1500 * time.Millisecond}
+	f := &following{t: t, cluster: pgtest.Cluster(t, pgcluster.Options{}), state: w.state, capture: postgres.CaptureOutbox, lives: 1500 * time.Millisecond}
 	f.dsn = f.cluster.DSN("postgres")
-	migration, err := watch.Migration(model, followedConfig(f.dsn, f.capture))
+	migration, err := postgres.Migration(model, followedConfig(f.dsn, f.capture))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +102,7 @@ type following struct {
 	t          *testing.T
 	cluster    *pgcluster.Cluster
 	dsn, state string
-	capture    watch.Capture
+	capture    postgres.Capture
 	command    func() *exec.Cmd // the reader
 	lives      time.Duration    // at most, until it is killed
 }
@@ -180,7 +181,7 @@ func (f *following) play(kills int) {
 		t.Errorf("changes by item (-as committed +as stored):\n%.3000s", diff)
 	}
 	crashes := int64(0)
-	if f.capture == watch.CaptureOutbox { // after each the table is compared, once what was left is read
+	if f.capture == postgres.CaptureOutbox { // after each the table is compared, once what was left is read
 		crashes = int64(kills / 5)
 	}
 	if got.sweep < 1 || got.sweep > 1+crashes {
@@ -272,12 +273,12 @@ func (f *following) look() (s seen) {
 			if err != nil {
 				return err
 			}
-			s.items[it.ID] = it.Labels[watch.DefaultTarget]
+			s.items[it.ID] = it.Labels[postgres.DefaultTarget]
 		}
 		changes, err := t.Changes(model, 0, 1e6)
 		for _, c := range changes {
 			if c.Op == string(watch.OpLabel) {
-				s.changes[c.Item] = append(s.changes[c.Item], c.New[watch.DefaultTarget])
+				s.changes[c.Item] = append(s.changes[c.Item], c.New[postgres.DefaultTarget])
 			}
 		}
 		if err == nil {

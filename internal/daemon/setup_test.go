@@ -28,7 +28,7 @@ import (
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/systemd"
-	"github.com/retraind/retraind/watch"
+	"github.com/retraind/retraind/watch/postgres"
 )
 
 // TestMain lets the test binary be what a daemon starts: the supervisor of a step, and the training.
@@ -163,7 +163,7 @@ func migration(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sql, err := watch.Migration(model, l.File.Models[model].Labels.Postgres)
+	sql, err := postgres.Migration(model, l.File.Models[model].Labels.Postgres)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,25 +61,25 @@ func TestTeardown(t *testing.T) {
 	}
 }
 
-// One loop that hangs keeps the watchdog from being fed, however much progress the others make.
-func TestWatchdogNeedsProgressOfEveryLoop(t *testing.T) {
+// One loop that hangs silences the heart, however often the others beat.
+func TestHeartNeedsEveryLoop(t *testing.T) {
 	t.Parallel()
 	beats := 0
-	p := newProgress(func() { beats++ }, []string{"a", "b", "c"})
+	h := newHeart(func() { beats++ }, []string{"a", "b", "c"})
 	for range 100 {
-		p.made("a")
-		p.made("b")
+		h.beat("a")
+		h.beat("b")
 	}
 	if beats != 0 {
 		t.Errorf("%d beats without c", beats)
 	}
-	p.made("c")
-	p.made("c")
-	p.made("b")
+	h.beat("c")
+	h.beat("c")
+	h.beat("b")
 	if beats != 1 {
 		t.Errorf("%d beats, want 1", beats)
 	}
-	p.made("a")
+	h.beat("a")
 	if beats != 2 {
 		t.Errorf("%d beats, want 2", beats)
 	}

@@ -26,8 +26,8 @@ type fileWatch struct {
 	changed chan struct{}
 	log     *slog.Logger
 	watcher *fsnotify.Watcher // nil where the system has none to spare
-	last    map[string]string // contents when changed was last sent
-	look    map[string]string // contents at the look before, not sent yet
+	last    map[string]string // contents that were told of
+	look    map[string]string // contents at the look before, not yet told of
 }
 
 // watchFiles starts a watch that ends with ctx. known is what the files held when the configuration was read.
@@ -114,10 +114,7 @@ func (w *fileWatch) settled() bool {
 		return true
 	case maps.Equal(now, w.look):
 		w.last, w.look = now, nil
-		select {
-		case w.changed <- struct{}{}:
-		default:
-		}
+		poke(w.changed)
 		return true
 	}
 	w.look = now

@@ -1,0 +1,39 @@
+package daemon
+
+import (
+	"time"
+
+	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/status"
+)
+
+// counter counts what happens once, from the events that tell of it: they are written with the change itself, so that
+// nothing is counted that did not happen.
+func counter(m *status.Metrics) func(notify.Event) {
+	return func(e notify.Event) {
+		switch e.Kind {
+		case notify.RunFinished:
+			if d, err := notify.Unpack[notify.Finished](e); err == nil {
+				m.RunEnded(e.Model, d.Outcome, seconds(d.Seconds))
+			}
+		case notify.RunStep:
+			if d, err := notify.Unpack[notify.Step](e); err == nil {
+				m.StepEnded(e.Model, d.Step, seconds(d.Seconds))
+			}
+		case notify.ShadowDiffered:
+			if d, err := notify.Unpack[notify.Shadow](e); err == nil {
+				m.ShadowDiffered(e.Model, d.Decision, d.Shadow)
+			}
+		case notify.DecisionMade:
+			if d, err := notify.Unpack[notify.Decision](e); err == nil {
+				reason := "" // nothing stands in the way
+				if len(d.Reasons) > 0 {
+					reason = d.Reasons[0]
+				}
+				m.Decided(e.Model, d.Verdict, reason)
+			}
+		}
+	}
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

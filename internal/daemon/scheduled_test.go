@@ -1,0 +1,52 @@
+package daemon
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/store"
+)
+
+// TestScheduledEvaluationsUseTheDoor: once each, and not when it is too late for them.
+func TestScheduledEvaluationsUseTheDoor(t *testing.T) {
+	t.Parallel()
+	s, err := store.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var config policy.Config
+	config.SetDefaults()
+	config.Evaluate.Schedule = "30 2 * * *"
+	config.RetrainWhen.AccuracyBelow = &policy.AccuracyBelow{Share: 0.5}
+	p, err := policy.Compile(config, time.UTC, policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	night := time.Date(2026, 5, 4, 2, 30, 0, 0, time.UTC)
+	k := &keeper{name: "m", d: &Daemon{store: s}, rule: &rules{policy: p}, log: slog.New(slog.DiscardHandler)}
+	for _, c := range []struct {
+		what    string
+		planned time.Time
+		now     time.Time
+		want    bool
+	}{
+		{"nothing is planned", time.Time{}, night, false},
+		{"it is not time yet", night, night.Add(-time.Second), false},
+		{"it is time", night, night.Add(time.Millisecond), true},
+		{"it was done, as by a process before", night, night.Add(time.Second), false},
+		{"the host slept", night.AddDate(0, 0, 1), night.AddDate(0, 0, 1).Add(status.MaxAge + time.Second), false},
+		{"a little late", night.AddDate(0, 0, 2), night.AddDate(0, 0, 2).Add(status.MaxAge), true},
+	} {
+		k.planned = c.planned
+		if got := k.scheduled(t.Context(), c.now); got != c.want {
+			t.Errorf("%s: got %v", c.what, got)
+		}
+		if c.now.After(c.planned) && !c.planned.IsZero() && !k.planned.After(c.now) {
+			t.Errorf("%s: the next one is planned for %s", c.what, k.planned)
+		}
+	}
+}

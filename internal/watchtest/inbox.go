@@ -1,0 +1,129 @@
+// Package watchtest has what the tests of several label sources need: an Inbox in memory, and waiting for a condition.
+//
+// An Inbox is safe for concurrent use. The package is never linked into the program.
+package watchtest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/retraind/retraind/serving"
+	"github.com/retraind/retraind/watch"
+)
+
+// Inbox is a watch.Inbox in memory: it keeps what the daemon's keeps, without the rules between sources.
+type Inbox struct {
+	mu     sync.Mutex // guards the rest
+	marks  map[string]string
+	events []watch.Event
+	seen   map[string]bool
+	fail   error  // the next Takes fail
+	Poison string // an item that is always refused
+}
+
+// NewInbox returns an empty one.
+func NewInbox() *Inbox { return &Inbox{marks: map[string]string{}, seen: map[string]bool{}} }
+
+// Marks implements watch.Inbox.
+func (m *Inbox) Marks(context.Context, string) (map[string]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.marks), nil
+}
+
+// Take implements watch.Inbox.
+func (m *Inbox) Take(_ context.Context, b watch.Batch) (r watch.Receipt, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fail != nil {
+		return r, m.fail
+	}
+	for _, e := range b.Events {
+		if m.Poison != "" && e.Item == m.Poison {
+			return r, fmt.Errorf("item %s breaks a rule", e.Item)
+		}
+	}
+	for from := range b.Renamed {
+		delete(m.marks, from)
+	}
+	for _, e := range b.Events {
+		if e.Key != "" && m.seen[e.Key] {
+			r.Known++
+			continue
+		}
+		m.seen[e.Key] = true
+		r.Taken++
+		m.events = append(m.events, e)
+	}
+	for name, position := range b.Marks {
+		if position == "" {
+			delete(m.marks, name)
+		} else {
+			m.marks[name] = position
+		}
+	}
+	return r, nil
+}
+
+// SetFail makes the next Takes fail.
+func (m *Inbox) SetFail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fail = err
+}
+
+// Events are the events so far.
+func (m *Inbox) Events() []watch.Event {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append([]watch.Event(nil), m.events...)
+}
+
+// Labels are "item=label" of all events so far, in order.
+func (m *Inbox) Labels() []string {
+	var out []string
+	for _, e := range m.Events() {
+		what := e.Labels["label"]
+		if e.Delete {
+			what = "deleted"
+		}
+		out = append(out, e.Item+"="+what)
+	}
+	return out
+}
+
+// OneTarget is the target of a model that has one.
+func OneTarget() []serving.Target { return []serving.Target{{Name: "label"}} }
+
+// Line is a line of a label file.
+func Line(id any, label string) string {
+	return fmt.Sprintf(`{"id": "%v", "label": %q}`+"\n", id, label)
+}
+
+// Eventually waits until ok returns nil.
+func Eventually(t *testing.T, ok func() error) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	patience := 30 * time.Second
+	if os.Getenv("RETRAIND_LONG") != "" {
+		patience = 10 * time.Minute
+	}
+	late := time.After(patience)
+	for {
+		err := ok()
+		if err == nil {
+			return
+		}
+		select {
+		case <-late:
+			t.Fatal(err)
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package labelevent
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/watch"
+)
+
+// Row decodes one record of a CSV file; ok is false where it is empty or the header.
+type Row func(line []byte, now time.Time) (e watch.Event, ok bool, err error)
+
+// CSV returns how the records behind a header are decoded, or what is wrong with the file.
+func (d *Decoder) CSV(header []byte) (decode Row, cause string) {
+	comma := separator(header, d.id)
+	columns, err := record(header, comma)
+	if err != nil {
+		return nil, "its first line is not a CSV header: " + err.Error()
+	}
+	own, cause := d.forColumns(columns)
+	if cause != "" {
+		return nil, cause
+	}
+	first := true
+	return func(line []byte, now time.Time) (watch.Event, bool, error) {
+		if first && bytes.Equal(line, header) {
+			first = false
+			return watch.Event{}, false, nil
+		}
+		first = false
+		if len(bytes.TrimSpace(line)) == 0 {
+			return watch.Event{}, false, nil
+		}
+		fields, err := record(line, comma)
+		if err != nil {
+			return watch.Event{}, false, err
+		}
+		if len(fields) != len(columns) {
+			return watch.Event{}, false, fmt.Errorf("%d fields, the header has %d", len(fields), len(columns))
+		}
+		object := make(map[string]any, len(fields))
+		for i, column := range columns {
+			if fields[i] != "" || own.isText(column) {
+				object[column] = fields[i]
+			}
+		}
+		e, err := own.event(object, now)
+		return e, true, err
+	}, ""
+}
+
+// separator is the one of comma, semicolon and tab that finds the column of the id in the header.
+func separator(header []byte, id string) rune {
+	for _, comma := range []rune{',', ';', '\t'} {
+		if columns, err := record(header, comma); err == nil && slices.Contains(columns, id) {
+			return comma
+		}
+	}
+	return ','
+}
+
+func record(raw []byte, comma rune) ([]string, error) {
+	if len(raw) > MaxEvent {
+		return nil, fmt.Errorf("%d bytes, at most %d are read", len(raw), MaxEvent)
+	}
+	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(raw, []byte("\xEF\xBB\xBF"))))
+	r.Comma = comma
+	fields, err := r.Read()
+	var bad *csv.ParseError
+	if errors.As(err, &bad) {
+		return nil, fmt.Errorf("not CSV: %w", bad.Err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, field := range fields {
+		if strings.ToValidUTF8(field, "") != field {
+			return nil, errors.New("it is not valid UTF-8 (convert it, for example with iconv)")
+		}
+	}
+	return fields, nil
+}
+
+// forColumns is the decoder for a header. Several targets have columns of their own names where nothing else is said.
+func (d *Decoder) forColumns(columns []string) (own *Decoder, cause string) {
+	list := make([]string, len(columns))
+	for i, c := range columns {
+		list[i] = cut(c)
+	}
+	has := func(name string) bool { return slices.Contains(columns, name) }
+	if !has(d.id) {
+		return nil, fmt.Sprintf("its header has no column %q, but %s (name the column of the id under labels.files.id)", d.id, strings.Join(list, ", "))
+	}
+	copied := *d
+	own = &copied
+	if own.labels == nil && d.only == "" {
+		own.labels = map[string]string{}
+		for target := range d.targets {
+			if has(target) {
+				own.labels[target] = target
+			}
+		}
+	}
+	says := has(d.label) || d.text == nil && has("text")
+	for _, paths := range []map[string]string{d.text, own.labels} {
+		for _, column := range paths {
+			says = says || has(column)
+		}
+	}
+	if !says {
+		return nil, fmt.Sprintf("its header has neither a column of a text nor one of a label, but %s (name them under text and label of labels.files)", strings.Join(list, ", "))
+	}
+	return own, ""
+}
+
+// isText tells whether a column holds a text, which may be empty; an empty cell elsewhere says nothing.
+func (d *Decoder) isText(column string) bool {
+	if d.text == nil {
+		return column == "text"
+	}
+	for _, path := range d.text {
+		if path == column {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,193 @@
+package labelevent
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/retraind/retraind/serving"
+)
+
+func itemID(object map[string]any, path string) (string, error) {
+	v, ok := find(object, path)
+	if !ok || v == nil {
+		return "", fmt.Errorf("no item id: there is no field %s", path)
+	}
+	var id string
+	switch v := v.(type) {
+	case string:
+		id = v
+	case json.Number:
+		id = v.String()
+	case []any: // a composite key, written as the table's are
+		for _, part := range v {
+			if _, ok := part.(string); !ok {
+				return "", fmt.Errorf("%s: the parts of a composite id are texts", path)
+			}
+		}
+		b, err := json.Marshal(v)
+		if err != nil {
+			return "", err
+		}
+		id = string(b)
+	default:
+		return "", fmt.Errorf("%s: an id is a text or a number, not %s", path, kindOf(v))
+	}
+	switch {
+	case id == "":
+		return "", fmt.Errorf("%s: the id is empty", path)
+	case len(id) > MaxID:
+		return "", fmt.Errorf("%s: the id has %d bytes, at most %d are allowed", path, len(id), MaxID)
+	}
+	return id, printable(path, id)
+}
+
+// printable refuses what cannot be meant: control characters, and U+FFFD, which stands for what could not be read.
+func printable(path, s string) error {
+	if i := strings.IndexFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }); i >= 0 {
+		return fmt.Errorf("%s: %s has a character that cannot be meant, at byte %d", path, cut(s), i+1)
+	}
+	return nil
+}
+
+func (d *Decoder) readText(object map[string]any) (map[string]string, error) {
+	out := map[string]string{}
+	if d.text == nil {
+		switch v := object["text"].(type) {
+		case nil:
+			return nil, nil
+		case string:
+			out["text"] = v
+		case map[string]any:
+			for name, v := range v {
+				s, ok := v.(string)
+				switch {
+				case v == nil:
+				case !ok:
+					return nil, fmt.Errorf("text.%s: a text is wanted, not %s", cut(name), kindOf(v))
+				default:
+					out[name] = s
+				}
+			}
+		default:
+			return nil, fmt.Errorf("text: a text or an object of texts is wanted, not %s", kindOf(v))
+		}
+	}
+	for name, path := range d.text {
+		v, ok := find(object, path)
+		if !ok || v == nil {
+			continue
+		}
+		switch v := v.(type) {
+		case string:
+			out[name] = v
+		case json.Number:
+			out[name] = v.String()
+		default:
+			return nil, fmt.Errorf("%s: a text is wanted, not %s", path, kindOf(v))
+		}
+	}
+	if len(out) == 0 {
+		return nil, nil
+	}
+	for _, name := range d.need {
+		if _, ok := out[name]; !ok {
+			return nil, fmt.Errorf("the text has no field %s, by which heldout.group tells items apart", name)
+		}
+	}
+	for name, s := range out {
+		if strings.ContainsRune(s, 0) {
+			return nil, fmt.Errorf("text field %s contains a NUL byte", cut(name))
+		}
+	}
+	return out, nil
+}
+
+// canonicalLabel turns a JSON value into a target's label.
+func canonicalLabel(t serving.Target, v any) (string, error) {
+	if list, ok := v.([]any); ok && t.Kind != serving.KindSet && len(list) == 1 {
+		v = list[0] // annotation tools write a single choice as a list
+	}
+	if s, ok := v.(string); ok && t.Kind == serving.KindSet {
+		if json.Unmarshal([]byte(s), new([]string)) != nil {
+			return "", fmt.Errorf("target %s is a set: a list of labels is wanted, not a text", t.Name)
+		}
+		var list []any
+		if err := json.Unmarshal([]byte(s), &list); err != nil {
+			return "", err
+		}
+		v = list
+	}
+	label, err := t.Canonical(v)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("not a label: %w", err)
+	case len(label) > maxLabel:
+		return "", fmt.Errorf("the label has %d bytes, at most %d are allowed", len(label), maxLabel)
+	case strings.TrimSpace(label) == "":
+		return "", errors.New("the label is blank (write null to take a label away)")
+	}
+	return label, printable("the label", label)
+}
+
+// when is the time of an event. A clock that is ahead of ours is not believed.
+func (d *Decoder) when(object map[string]any, now time.Time) (time.Time, error) {
+	v, ok := find(object, d.at)
+	if !ok || v == nil || v == "" {
+		return now, nil
+	}
+	var at time.Time
+	switch v := v.(type) {
+	case string:
+		var err error
+		if at, err = time.Parse(time.RFC3339Nano, v); err != nil {
+			// Python's isoformat leaves out the zone of a time in UTC.
+			if at, err = time.Parse("2006-01-02T15:04:05.999999999", v); err != nil {
+				return now, fmt.Errorf("%s: %s is not a time (write 2026-11-22T20:15:00Z)", d.at, cut(v))
+			}
+		}
+	case json.Number:
+		seconds, err := v.Float64()
+		if err != nil || !(seconds > 0 && seconds < 1e11) {
+			return now, fmt.Errorf("%s: %s is not a number of seconds since 1970", d.at, cut(v.String()))
+		}
+		at = time.Unix(0, int64(seconds*1e9))
+	default:
+		return now, fmt.Errorf("%s: a time is wanted, not %s", d.at, kindOf(v))
+	}
+	if at = at.UTC(); at.After(now.Add(maxAhead)) || at.Year() < 1970 {
+		return now, nil
+	}
+	return at, nil
+}
+
+// author is a name for the records, cut to a sane length; whatever else stands there is no reason to lose a label.
+func author(v any) string {
+	var s string
+	switch v := v.(type) {
+	case string:
+		s = v
+	case json.Number:
+		s = v.String()
+	}
+	s = WithoutControls(s)
+	for len(s) > maxAuthor {
+		_, size := utf8.DecodeLastRuneInString(s)
+		s = s[:len(s)-size]
+	}
+	return s
+}
+
+// WithoutControls removes the characters that do not belong on one line.
+func WithoutControls(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, s)
+}

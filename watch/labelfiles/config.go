@@ -1,0 +1,78 @@
+package labelfiles
+
+import (
+	"path/filepath"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/watch"
+	"github.com/retraind/retraind/watch/labelevent"
+)
+
+// Config is a directory of label files. Each line of a file says something about one item; the newest statement holds.
+type Config struct {
+	// Dir is the directory with the label files.
+	Dir string `yaml:"dir"`
+	// Pattern is a file name with * and ?, or a list of them; default *.jsonl, *.ndjson and *.csv.
+	Pattern watch.Columns `yaml:"pattern"`
+	// Poll is how often all files are looked at without being told of a change, as on network file systems; 60s when not set.
+	Poll unit.Duration `yaml:"poll"`
+	// Where the parts of a line are found.
+	labelevent.Mapping `yaml:",inline"`
+}
+
+// DefaultPoll is how often label files are looked at where nothing tells of changes.
+const DefaultPoll = time.Minute
+
+// Validate reports every fault that shows without opening the directory.
+func (c *Config) Validate() check.Problems {
+	found := c.Mapping.Validate()
+	if c.Dir == "" {
+		found.Errorf("dir", "name the directory with the label files", "no directory")
+	}
+	for i, pattern := range c.Pattern {
+		at := check.Index("pattern", i)
+		if _, err := filepath.Match(pattern, "x"); err != nil || pattern == "" {
+			found.Errorf(at, `write "*.jsonl"`, "%q is not a pattern", pattern)
+		} else if strings.ContainsRune(pattern, filepath.Separator) {
+			found.Errorf(at, "name the directory under dir; directories below it are not read", "%q names a directory", pattern)
+		}
+	}
+	if c.Poll < 0 || c.Poll > 0 && c.Poll.D() < 10*time.Millisecond {
+		found.Errorf("poll", "write 60s", "%s is too short", c.Poll)
+	}
+	return found
+}
+
+// Plain tells whether a JSON Lines file in the usual form, of any name, would be read.
+func (c *Config) Plain() bool {
+	return reflect.ValueOf(c.Mapping).IsZero() && c.matches("added.jsonl")
+}
+
+// matches tells whether a file in the directory is a label file. Hidden files and those that editors and atomic writers
+// leave for a moment are none.
+func (c *Config) matches(name string) bool {
+	if strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") || strings.HasSuffix(name, ".tmp") {
+		return false
+	}
+	patterns := c.Pattern
+	if len(patterns) == 0 {
+		patterns = watch.Columns{"*.jsonl", "*.ndjson", "*.csv"}
+	}
+	for _, pattern := range patterns {
+		if ok, _ := filepath.Match(pattern, name); ok {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Config) poll() time.Duration {
+	if c.Poll == 0 {
+		return DefaultPoll
+	}
+	return c.Poll.D()
+}

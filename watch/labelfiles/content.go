@@ -1,0 +1,86 @@
+package labelfiles
+
+import (
+	"compress/flate"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// content is what is read of a file: the file itself, or what a gzip file unpacks to.
+type content struct {
+	*os.File
+	size   int64 // of what is read
+	mtime  int64 // when the file itself was last written, in ns
+	packed int64 // the size of the gzip file, 0 of others
+	own    bool  // the file is unpacked and ends with the reading
+}
+
+// maxUnpacked bounds what one gzip file may unpack to.
+const maxUnpacked = 256 << 20
+
+// isPacked tells gzip files by their names.
+func isPacked(name string) bool { return strings.HasSuffix(strings.ToLower(name), ".gz") }
+
+// contentOf returns what is to be read of an open file. A gzip file is unpacked as a whole before a line of it counts.
+func contentOf(name string, f *os.File) (c content, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return c, err
+	}
+	c = content{File: f, size: info.Size(), mtime: info.ModTime().UnixNano()}
+	if !isPacked(name) || c.size == 0 { // one that is about to be written
+		return c, nil
+	}
+	c.packed = c.size
+	c.File, c.size, err = unpack(io.NewSectionReader(f, 0, c.size), maxUnpacked)
+	c.own = true
+	return c, err
+}
+
+// done gives an unpacked file back.
+func (c content) done() {
+	if c.own {
+		_ = c.Close() // it has no name any more
+	}
+}
+
+// errPacked is the fault of a gzip file, which stays until the file is written to.
+type errPacked string
+
+func (e errPacked) Error() string { return string(e) }
+
+// unpack writes what a gzip file holds, at most so many bytes, to a temporary file without a name.
+func unpack(packed io.Reader, most int64) (out *os.File, size int64, err error) {
+	out, err = os.CreateTemp("", "retraind-labels-")
+	if err != nil {
+		return nil, 0, fmt.Errorf("room to unpack it: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err, out = errors.Join(err, out.Close()), nil
+		}
+	}()
+	if err := os.Remove(out.Name()); err != nil {
+		return out, 0, err
+	}
+	in, err := gzip.NewReader(packed)
+	if err == nil {
+		size, err = io.Copy(out, io.LimitReader(in, most+1))
+	}
+	var corrupt flate.CorruptInputError
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return out, 0, errPacked("its gzip data ends too early: write it under another name, and rename it when it is complete")
+	case errors.Is(err, gzip.ErrHeader):
+		return out, 0, errPacked("it is not gzip, or something else follows its gzip data: name what is not compressed without .gz")
+	case errors.Is(err, gzip.ErrChecksum), errors.As(err, &corrupt):
+		return out, 0, errPacked("its gzip data is damaged: write it anew")
+	case err == nil && size > most:
+		return out, 0, errPacked(fmt.Sprintf("it unpacks to more than %d MiB: divide it", most>>20))
+	}
+	return out, size, err
+}

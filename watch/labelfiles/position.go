@@ -1,0 +1,135 @@
+package labelfiles
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"syscall"
+	"time"
+)
+
+// inode is what a file is, whatever its name.
+type inode struct{ Dev, Ino uint64 }
+
+func inodeOf(info os.FileInfo) inode {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return inode{uint64(st.Dev), st.Ino} //nolint:unconvert // the type of Dev differs between systems
+	}
+	return inode{}
+}
+
+func identify(path string) (inode, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return inode{}, err
+	}
+	return inodeOf(info), nil
+}
+
+// position is the position in a file. It is stored as JSON.
+type position struct {
+	inode
+	Offset int64 `json:"offset"` // bytes that were read: always whole lines
+	Line   int   `json:"line"`   // lines that were read
+	MTime  int64 `json:"mtime"`  // when the file was last written, in ns, as it was last read to its end
+	// Sum is the state of a SHA-256 over the bytes that were read, Tail the digest of the last of them.
+	Sum  []byte `json:"sum"`
+	Tail []byte `json:"tail"`
+	// Again: the file is being read again from its start, up to where its writer pauses.
+	Again bool `json:"again,omitempty"`
+	// Unsure: the file was written to since all that was read was compared with it.
+	Unsure bool `json:"unsure,omitempty"`
+	// Packed is the size of a gzip file as it was last read; Offset, Line, Sum and Tail are of what it unpacks to.
+	Packed int64 `json:"packed,omitempty"`
+	// Gone is since when there is no such file.
+	Gone time.Time `json:"gone,omitzero"`
+}
+
+func parsePosition(text string) (m position, err error) {
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		return m, fmt.Errorf("stored position %.100q: %w", text, err)
+	}
+	return m, nil
+}
+
+func (m position) String() string {
+	text, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // it holds only text and numbers
+	}
+	return string(text)
+}
+
+const (
+	tailSize = 4 << 10
+	// rewriteEnds is the pause after which a writer that wrote a file anew is taken to add to it.
+	rewriteEnds = 2 * time.Second
+	// maxCompare is up to where all that was read is compared again: a change of earlier lines in place, without a change
+	// of length, is not seen behind it.
+	maxCompare = 256 << 20
+)
+
+// tail is the digest of the last bytes before the offset.
+func tail(f io.ReaderAt, offset int64) ([]byte, error) {
+	size := min(offset, tailSize)
+	b := make([]byte, size)
+	if _, err := f.ReadAt(b, offset-size); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(b)
+	return sum[:8], nil
+}
+
+// continues tells whether the file still has what was read of it: its last bytes, and with thorough all of it.
+func (m position) continues(f io.ReaderAt, size int64, thorough bool) (bool, error) {
+	if size < m.Offset {
+		return false, nil
+	}
+	if m.Offset == 0 {
+		return true, nil
+	}
+	last, err := tail(f, m.Offset)
+	if err != nil || !bytes.Equal(last, m.Tail) {
+		return false, err
+	}
+	if !thorough || m.Offset > maxCompare {
+		return true, nil
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, io.NewSectionReader(f, 0, m.Offset)); err != nil {
+		return false, err
+	}
+	was, err := m.hash()
+	if err != nil {
+		return false, err
+	}
+	return bytes.Equal(h.Sum(nil), was.Sum(nil)), nil
+}
+
+// hash is the running hash of what was read.
+func (m position) hash() (hash.Hash, error) {
+	h := sha256.New()
+	if len(m.Sum) == 0 {
+		return h, nil
+	}
+	return h, h.(encoding.BinaryUnmarshaler).UnmarshalBinary(m.Sum)
+}
+
+// move puts the mark behind bytes that were read.
+func (m *position) move(h hash.Hash, f io.ReaderAt, offset int64, line int) error {
+	sum, err := h.(encoding.BinaryMarshaler).MarshalBinary()
+	if err != nil {
+		return err
+	}
+	last, err := tail(f, offset)
+	if err != nil {
+		return err
+	}
+	m.Offset, m.Line, m.Sum, m.Tail = offset, line, sum, last
+	return nil
+}

@@ -1,0 +1,214 @@
+package labelfiles
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/retraind/retraind/watch"
+	"github.com/retraind/retraind/watch/labelevent"
+)
+
+const (
+	fileBatch      = 1000    // lines stored in one transaction
+	fileBatchBytes = 2 << 20 // their size, at most about
+	mostComplaints = 10      // lines of one file that are named at a time; the rest is counted
+)
+
+// readFile reads what is new in a file. Trouble with the file itself is kept for Health; only trouble with the store
+// and the end of ctx are errors.
+func (s *Source) readFile(ctx context.Context, name string, now present, m position, thorough bool) error {
+	size := m.Offset
+	if isPacked(name) {
+		size = m.Packed
+	}
+	same := m.inode == now.inode && m.Gone.IsZero() && size == now.size && m.MTime == now.mtime
+	if now == s.broken[name] || same && (!thorough || !m.Unsure) {
+		return nil
+	}
+	f, err := s.handle(name, now.inode)
+	if err != nil {
+		if !errors.Is(err, errReplaced) && !errors.Is(err, os.ErrNotExist) {
+			s.fault(name, explainFile(err))
+		}
+		return nil
+	}
+	c, err := contentOf(name, f)
+	if err != nil {
+		if errors.As(err, new(errPacked)) {
+			s.broken[name] = now
+		}
+		s.fault(name, explainFile(err))
+		return nil
+	}
+	defer c.done()
+	delete(s.broken, name)
+	well, err := m.continues(c, c.size, thorough)
+	if err != nil {
+		s.fault(name, explainFile(err))
+		return nil
+	}
+	if !well {
+		s.Log.Info("a label file was rewritten and is read again from its start", "file", name)
+		m = position{Again: true}
+	}
+	m.inode, m.Gone = now.inode, time.Time{}
+	if m.Again && m.Offset > 0 && now.mtime-m.MTime > int64(rewriteEnds) {
+		m.Again = false
+	}
+	unsure := m.Offset > 0 && !thorough
+	changed := m.Unsure != unsure
+	m.Unsure = unsure
+	_, err = s.readOpen(ctx, name, c, m, changed)
+	return err
+}
+
+// readOpen reads an open file from the mark to its last whole line, and returns the mark behind it. changed says that the
+// mark is to be stored also where nothing was read.
+func (s *Source) readOpen(ctx context.Context, name string, f content, m position, changed bool) (position, error) {
+	h, err := m.hash()
+	if err != nil {
+		return m, fmt.Errorf("stored position of %s: %w", name, err)
+	}
+	decode, cause := s.format(name, f)
+	if s.fault(name, cause); cause != "" {
+		return m, nil
+	}
+	r := &fileReader{source: s, name: name, file: f, mark: m, hash: h, decode: decode}
+	lines := newSplitter(f, m.Offset, isCSV(name))
+	for ctx.Err() == nil {
+		raw, whole, err := lines.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			s.fault(name, explainFile(err))
+			return r.mark, nil
+		}
+		if err := r.line(ctx, raw, lines, whole); err != nil {
+			return r.mark, err
+		}
+	}
+	if ctx.Err() != nil {
+		return r.mark, context.Cause(ctx)
+	}
+	if r.refused > mostComplaints {
+		s.Refused(name, fmt.Sprintf("%d more lines cannot be taken", r.refused-mostComplaints))
+	}
+	changed = changed || m.Packed != f.packed
+	if !changed && lines.lines == 0 && len(r.events) == 0 && (lines.offset != f.size || m.MTime == f.mtime) {
+		return r.mark, nil // a line begins, nothing else
+	}
+	r.mark.MTime, r.mark.Packed = f.mtime, f.packed
+	return r.mark, r.store(ctx, lines)
+}
+
+// fileReader takes the lines of one pass over a file.
+type fileReader struct {
+	source *Source
+	name   string
+	file   content
+	mark   position // what is stored, or about to be
+	hash   hash.Hash
+	decode func(line []byte, now time.Time) (watch.Event, bool, error)
+
+	events  []watch.Event
+	bytes   int
+	refused int
+}
+
+// line takes one line. One that is too long comes as nil.
+func (r *fileReader) line(ctx context.Context, raw []byte, at *splitter, whole bool) error {
+	place := fmt.Sprintf("%s:%d", filepath.Join(r.source.cfg.Dir, r.name), r.mark.Line+at.lines+1)
+	switch {
+	case raw == nil:
+		r.complain(place, fmt.Sprintf("the line has more than %d bytes", labelevent.MaxEvent))
+	case !whole && r.file.packed == 0 && (isCSV(r.name) || !labelevent.Complete(raw)):
+		at.unread() // its end is still to come
+		return nil
+	default:
+		e, ok, err := r.decode(raw, time.Now().UTC())
+		if err != nil {
+			r.complain(place, err.Error())
+		} else if ok {
+			e.File, e.Again = r.name, r.mark.Again
+			r.events = append(r.events, e)
+		}
+	}
+	if err := at.take(r.hash); err != nil {
+		return err
+	}
+	r.bytes += len(raw)
+	if len(r.events) < fileBatch && r.bytes < fileBatchBytes {
+		return nil
+	}
+	return r.store(ctx, at)
+}
+
+func (r *fileReader) complain(place, reason string) {
+	if r.refused++; r.refused <= mostComplaints {
+		r.source.Refused(place, reason)
+	}
+}
+
+// store puts the lines that were read and the position behind them into one transaction.
+func (r *fileReader) store(ctx context.Context, at *splitter) error {
+	line := r.mark.Line + at.lines
+	if err := r.mark.move(r.hash, r.file, at.offset, line); err != nil {
+		return err
+	}
+	at.lines = 0
+	receipt, err := r.source.inbox.Take(ctx, watch.Batch{Source: watch.SourceFiles, Events: r.events, Marks: map[string]string{r.name: r.mark.String()}})
+	if err != nil {
+		return fmt.Errorf("store label changes: %w", err)
+	}
+	r.source.Stored(receipt)
+	r.events, r.bytes = r.events[:0], 0
+	return nil
+}
+
+// format finds out how the lines of a file are read, or what is wrong with it as a whole.
+func (s *Source) format(name string, f io.ReaderAt) (decode labelevent.Row, cause string) {
+	start := make([]byte, 4<<10)
+	n, err := f.ReadAt(start, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, explainFile(err)
+	}
+	start = start[:n]
+	switch {
+	case bytes.HasPrefix(start, []byte{0xFF, 0xFE}), bytes.HasPrefix(start, []byte{0xFE, 0xFF}):
+		return nil, "it is UTF-16: save it as UTF-8"
+	case bytes.HasPrefix(start, []byte{0x1F, 0x8B}):
+		return nil, "it is compressed: name gzip files .gz, and give the others as plain text"
+	case bytes.IndexByte(start, 0) >= 0:
+		return nil, "it is not a text file: label files are JSON Lines or CSV"
+	case isCSV(name):
+		return s.csv(f)
+	}
+	return func(line []byte, now time.Time) (watch.Event, bool, error) {
+		line = bytes.TrimSpace(bytes.TrimPrefix(line, []byte("\xEF\xBB\xBF")))
+		if len(line) == 0 {
+			return watch.Event{}, false, nil
+		}
+		e, err := s.decoder.Decode(line, now)
+		return e, true, err
+	}, ""
+}
+
+// csv reads the header of a CSV file.
+func (s *Source) csv(f io.ReaderAt) (decode labelevent.Row, cause string) {
+	raw, whole, err := newSplitter(f, 0, true).next()
+	if errors.Is(err, io.EOF) || err == nil && !whole {
+		return func([]byte, time.Time) (watch.Event, bool, error) { return watch.Event{}, false, nil }, "" // nothing yet
+	}
+	if err != nil {
+		return nil, explainFile(err)
+	}
+	return s.decoder.CSV(bytes.Clone(raw))
+}

@@ -1,0 +1,204 @@
+// Package labelfiles follows a directory of label files, JSON Lines or CSV, plain or gzip.
+//
+// It owns the positions in the files: what was read of each, by inode and with a hash of its content. A Source runs in one
+// goroutine; Health and Retry are safe for concurrent use. It never writes to the directory, and never takes a
+// file-system notification for the truth: it compares the files with what was read.
+package labelfiles
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/retraind/retraind/watch"
+	"github.com/retraind/retraind/watch/labelevent"
+)
+
+// Source follows the label files of a directory. It implements Source.
+//
+// A file is a sequence of statements, one a line. It may grow, be replaced, be cut, be renamed and be rotated: the
+// position of each file is kept by its inode, together with a hash of all that was read, and moves in the transaction
+// that stores the lines. A line is read only when it is whole. To be told of changes is a convenience: all files are
+// looked at again after each Poll, and what was read is then compared with what stands there now.
+type Source struct {
+	*watch.Retrier
+	cfg     *Config
+	decoder *labelevent.Decoder
+	inbox   watch.Inbox
+	open    map[inode]*os.File // files that may be moved away while they are written to; owned by Run
+	faults  map[string]string  // what is wrong with a file as a whole, by its name; owned by Run
+	broken  map[string]present // gzip files that cannot be unpacked, as they stood; owned by Run
+}
+
+var _ watch.Source = (*Source)(nil)
+
+// New returns the source of a model's label files. poke is called after each stored batch with the number of
+// events; it must not block.
+func New(model string, cfg *Config, decoder *labelevent.Decoder, inbox watch.Inbox, poke func(n int), log *slog.Logger) *Source {
+	return &Source{
+		Retrier: watch.NewRetrier(model, watch.SourceFiles, poke, log), cfg: cfg, decoder: decoder, inbox: inbox,
+		open: map[inode]*os.File{}, faults: map[string]string{},
+		broken: map[string]present{},
+	}
+}
+
+// Name implements Source.
+func (s *Source) Name() string { return watch.SourceFiles }
+
+// Probe reports as a *Fault whatever would keep Run from following the directory.
+func (s *Source) Probe(context.Context) error { return s.cfg.Probe() }
+
+// Probe reports a directory that cannot be read.
+func (c *Config) Probe() error {
+	info, err := os.Stat(c.Dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &watch.Fault{Key: "dir", Cause: fmt.Sprintf("the directory of label files %s does not exist", c.Dir), Cure: "create it, or correct labels.files.dir", Err: err}
+	case err == nil && !info.IsDir():
+		return &watch.Fault{Key: "dir", Cause: c.Dir + " is not a directory", Cure: "name the directory in labels.files.dir, the files in labels.files.pattern"}
+	case err == nil:
+		_, err = os.ReadDir(c.Dir)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return &watch.Fault{Key: "dir", Cause: fmt.Sprintf("the directory of label files %s may not be read by user id %d", c.Dir, os.Geteuid()), Cure: "give its group read and search permission", Err: err}
+	}
+	return err
+}
+
+// Run implements Source. It ends with ctx only.
+func (s *Source) Run(ctx context.Context) error {
+	defer s.closeAll()
+	return s.RunWithRetry(ctx, s.follow)
+}
+
+func (s *Source) closeAll() {
+	for id, f := range s.open {
+		_ = f.Close() // only read from
+		delete(s.open, id)
+	}
+}
+
+// follow looks at the files whenever something tells of a change, and after each Poll, until the directory is gone.
+func (s *Source) follow(ctx context.Context, onUp func()) error {
+	if err := s.cfg.Probe(); err != nil {
+		return err
+	}
+	events, stop := s.listen()
+	defer stop()
+	dir, err := identify(s.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	poll := time.NewTicker(s.cfg.poll())
+	defer poll.Stop()
+	thorough := true
+	for {
+		began := time.Now()
+		if err := s.scan(ctx, thorough); err != nil {
+			return err
+		}
+		onUp()
+		thorough = false
+		// A directory with very many files must not keep a core busy.
+		if err := rest(ctx, 4*time.Since(began), events); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-events:
+		case <-s.Retried():
+		case <-poll.C:
+			thorough = true
+		}
+		if now, err := identify(s.cfg.Dir); err != nil || now != dir {
+			if err := s.cfg.Probe(); err != nil {
+				return err
+			}
+			return fmt.Errorf("the directory %s was replaced by another", s.cfg.Dir)
+		}
+	}
+}
+
+// rest waits for a short while in which nothing is looked at; what is told meanwhile stays in events.
+func rest(ctx context.Context, d time.Duration, events chan struct{}) error {
+	timer := time.NewTimer(min(max(d, 2*time.Millisecond), time.Second))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}
+
+// listen asks the kernel to tell of changes in the directory. Where it cannot, polling does.
+func (s *Source) listen() (events chan struct{}, stop func()) {
+	events = make(chan struct{}, 1)
+	watcher, err := fsnotify.NewWatcher()
+	if err == nil {
+		if err = watcher.Add(s.cfg.Dir); err != nil {
+			err = errors.Join(err, watcher.Close())
+		}
+	}
+	if err != nil {
+		s.Log.Warn("the kernel does not tell of changes in the directory; it is looked at now and then", "dir", s.cfg.Dir, "every", s.cfg.poll(), "err", err)
+		return events, func() {}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case _, ok := <-watcher.Events:
+				if !ok {
+					return
+				}
+			case _, ok := <-watcher.Errors: // such as too many events at once: look at everything
+				if !ok {
+					return
+				}
+			}
+			select {
+			case events <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	return events, func() {
+		if err := watcher.Close(); err != nil {
+			s.Log.Debug("close the watch", "err", err)
+		}
+		<-done
+	}
+}
+
+// fault keeps what is wrong with a file as a whole; "" means that it is onUp. It is said once.
+func (s *Source) fault(name, cause string) {
+	if s.faults[name] == cause {
+		return
+	}
+	if cause == "" {
+		delete(s.faults, name)
+		return
+	}
+	s.faults[name] = cause
+	s.Refused(filepath.Join(s.cfg.Dir, name), cause)
+}
+
+// isCSV tells the two formats apart, also in the names that rotation gives: labels.csv.1.
+func isCSV(name string) bool {
+	for part := range strings.SplitSeq(strings.ToLower(name), ".") {
+		if part == "csv" || part == "tsv" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,168 @@
+package postgres
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/invopop/jsonschema"
+
+	"github.com/retraind/retraind/internal/check"
+)
+
+// Capture is how the changes of a table are found.
+type Capture string
+
+// The captures. All keep the same promise as far as they see: each change once in effect, in order for each item.
+const (
+	CaptureOutbox  Capture = "outbox"  // triggers write a row for each change, in the writer's own transaction
+	CaptureLogical Capture = "logical" // the server's log is decoded (pgoutput), through a replication slot
+	CapturePoll    Capture = "poll"    // rows whose watermark column has grown are read again and again
+)
+
+// captures lists them, the default first.
+var captures = []Capture{CaptureOutbox, CaptureLogical, CapturePoll}
+
+// Defaults of capture: poll.
+const (
+	DefaultPollCapture = 5 * time.Second
+	DefaultOverlap     = time.Minute
+	DefaultCompare     = time.Hour
+)
+
+// JSONSchema lists the values.
+func (Capture) JSONSchema() *jsonschema.Schema {
+	values := make([]any, len(captures))
+	for i, c := range captures {
+		values[i] = c
+	}
+	return &jsonschema.Schema{Type: "string", Enum: values}
+}
+
+// Blind says in one sentence each what a capture cannot see, and what comes instead; none for the outbox.
+func (c Capture) Blind() []string {
+	switch c {
+	case CaptureLogical:
+		return []string{
+			"who wrote a change is not known, unless author names a column",
+			"a TRUNCATE, ATTACH or DETACH of a single partition shows at the next look (poll), as a full read",
+		}
+	case CapturePoll:
+		return []string{
+			"deleted rows are missed until the next full compare",
+			"a write that leaves the watermark as it is, is missed until the next full compare",
+			"of several writes to a row between two looks only the last is seen",
+			"a transaction that began to write later than overlap after its watermark was drawn is missed until the next full compare",
+			"who wrote a change is not known, unless author names a column",
+		}
+	}
+	return nil
+}
+
+// otherCapture is the reason when a cursor was stored by another capture.
+func otherCapture(before Capture) error {
+	if before == "" {
+		before = CaptureOutbox
+	}
+	return fmt.Errorf("the capture was changed from %s", before)
+}
+
+// capture returns the one that is configured.
+func (c *Config) capture() Capture {
+	if c.Capture == "" {
+		return CaptureOutbox
+	}
+	return c.Capture
+}
+
+// WithCapture returns a copy that uses another capture; none changes nothing.
+func (c Config) WithCapture(capture Capture) *Config {
+	if capture != "" && capture != c.capture() {
+		c.Capture = capture
+		if capture != CapturePoll {
+			c.Watermark, c.Overlap, c.Compare = "", 0, 0
+		}
+	}
+	return &c
+}
+
+// Title says in a few words how changes are found.
+func (c *Config) Title() string {
+	switch c.capture() {
+	case CaptureLogical:
+		return "through the server's log"
+	case CapturePoll:
+		return fmt.Sprintf("by a look at %s every %s, all of it every %s", c.watermark(), c.poll(), c.compare())
+	}
+	return "through triggers"
+}
+
+// Blind says what the configured capture cannot see.
+func (c *Config) Blind() []string { return c.capture().Blind() }
+
+// watermark returns the column of capture: poll.
+func (c *Config) watermark() string {
+	if c.Watermark == "" {
+		return c.UpdatedAt
+	}
+	return c.Watermark
+}
+
+func (c *Config) overlap() time.Duration {
+	if c.Overlap == 0 {
+		return DefaultOverlap
+	}
+	return c.Overlap.D()
+}
+
+func (c *Config) compare() time.Duration {
+	if c.Compare == 0 {
+		return DefaultCompare
+	}
+	return c.Compare.D()
+}
+
+// validateCapture reports keys that do not go together.
+func (c *Config) validateCapture(found *check.Problems) {
+	switch c.capture() {
+	case CaptureOutbox, CaptureLogical:
+		for _, key := range []struct {
+			name string
+			set  bool
+		}{{"watermark", c.Watermark != ""}, {"overlap", c.Overlap != 0}, {"compare", c.Compare != 0}} {
+			if key.set {
+				found.Errorf(key.name, "remove it, or set capture: poll", "%s belongs to capture: poll, not to capture: %s", key.name, c.capture())
+			}
+		}
+	case CapturePoll:
+		if c.watermark() == "" {
+			found.Errorf("capture", "name a column that grows with each write, e.g. updated_at: updated_at", "capture: poll needs watermark or updated_at")
+		}
+		if err := checkName(c.Watermark); c.Watermark != "" && err != nil {
+			found.Errorf("watermark", "name a column", "%s", err)
+		}
+		if c.Overlap < 0 {
+			found.Errorf("overlap", "write 1m", "%s is negative", c.Overlap)
+		}
+		if c.compare() < c.poll() {
+			found.Errorf("compare", fmt.Sprintf("write %s or more", c.poll()), "a full compare every %s is more often than a look every %s", c.compare(), c.poll())
+		}
+	default:
+		hint := "write outbox, logical or poll"
+		if near := check.Nearest(string(c.Capture), []string{string(CaptureOutbox), string(CaptureLogical), string(CapturePoll)}); near != "" {
+			hint = fmt.Sprintf("did you mean %s? %s", near, hint)
+		}
+		found.Errorf("capture", hint, "there is no capture %q", c.Capture)
+	}
+}
+
+// follows tells whether a capture can follow another kind of relation than an ordinary table: p partitioned, i part of
+// an inheritance, v, m and f views and foreign tables.
+func (c Capture) follows(kind string) bool {
+	switch c {
+	case CaptureOutbox, CaptureLogical:
+		return kind == "p"
+	case CapturePoll:
+		return kind != "i"
+	}
+	return false
+}

@@ -1,0 +1,161 @@
+package postgres
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestAPeerThatForgets: a proxy goes on taking bytes and gives none back. It is noticed within 10 s, both when the
+// source sleeps and when it waits for an answer, and afterwards the way round is found.
+func TestAPeerThatForgets(t *testing.T) {
+	t.Parallel()
+	for _, awake := range []bool{false, true} {
+		t.Run(fmt.Sprint("awake ", awake), func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, itemsSQL, quiet)
+			s := &staller{back: socket(hostOf(b.cfg.DSN))}
+			direct := *b.cfg
+			b.cfg.DSN = through(direct.DSN, listenIn(t, s.serve))
+			source, _ := b.start()
+			b.ready()
+			if awake {
+				stop := make(chan struct{})
+				writers := write(t, direct.DSN, 1, 1e6, stop)
+				defer writers.Wait()
+				defer close(stop)
+				b.sink.until(t, "changes", func() bool { return len(b.sink.changes) > 20 })
+			} else {
+				b.sleeping()
+			}
+			s.silent.Store(true)
+			start := time.Now()
+			b.sink.until(t, "the trouble", func() bool { return !source.Health().Up })
+			if took := time.Since(start); took > 10*time.Second {
+				t.Errorf("it was noticed after %v", took)
+			}
+			s.silent.Store(false)
+			source.Retry()
+			b.sink.until(t, "the source to be back", func() bool { return source.Health().Up })
+		})
+	}
+}
+
+// TestALongQueryIsNoDeadPeer: the server works on an answer for longer than the guard waits.
+func TestALongQueryIsNoDeadPeer(t *testing.T) {
+	t.Parallel()
+	b := setup(t, itemsSQL, itemsConfig)
+	conn, err := dial(t.Context(), b.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hangUp(conn)
+	ctx, release := guard(t.Context(), b.cfg, conn)
+	defer release()
+	if _, err := conn.Exec(ctx, "SELECT pg_sleep(8)"); err != nil {
+		t.Errorf("a query of eight seconds was cut off: %v", err)
+	}
+}
+
+// relayVariable makes the test binary a relay from a TCP address to a socket; see TestHalfOpenConnection.
+const relayVariable = "RETRAIND_TEST_RELAY"
+
+func relay(task string) int {
+	address, back, _ := strings.Cut(task, " ")
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println("listening")
+	for {
+		front, err := listener.Accept()
+		if err != nil {
+			return 1
+		}
+		go func() {
+			server, err := net.Dial("unix", back)
+			if err != nil {
+				return
+			}
+			go func() { _, _ = io.Copy(server, front) }()
+			_, _ = io.Copy(front, server)
+		}()
+	}
+}
+
+// TestHalfOpenConnection puts the server behind a network of its own and drops every packet.
+func TestHalfOpenConnection(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("making a network namespace needs root")
+	}
+	for _, program := range []string{"ip", "nft"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("%s is not installed (apt-get install iproute2 nftables)", program)
+		}
+	}
+	space := fmt.Sprintf("rt%d", os.Getpid())
+	sh := func(format string, args ...any) (string, error) {
+		out, err := exec.Command("sh", "-c", fmt.Sprintf(format, args...)).CombinedOutput()
+		return string(out), err
+	}
+	// Addresses for documentation, which no real network has.
+	out, err := sh(`set -e; ip netns add %[1]s; ip link add %[1]sa type veth peer name %[1]sb; ip link set %[1]sb netns %[1]s
+		ip addr add 198.51.100.1/30 dev %[1]sa; ip link set %[1]sa up
+		ip -n %[1]s addr add 198.51.100.2/30 dev %[1]sb; ip -n %[1]s link set %[1]sb up
+		ip netns exec %[1]s nft add table inet t; ip netns exec %[1]s nft 'add chain inet t c { type filter hook input priority 0; }'`, space)
+	t.Cleanup(func() { _, _ = sh("ip netns del %[1]s; ip link del %[1]sa", space) })
+	if err != nil {
+		t.Skipf("no network namespace here: %s", out)
+	}
+	b := setup(t, itemsSQL, quiet)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("ip", "netns", "exec", space, self)
+	cmd.Env = append(os.Environ(), relayVariable+"=198.51.100.2:5432 "+socket(hostOf(b.cfg.DSN)))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	said, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	if line, err := bufio.NewReader(said).ReadString('\n'); err != nil || line != "listening\n" {
+		t.Fatalf("the relay says %q: %v", line, err)
+	}
+	b.cfg.DSN = through(b.cfg.DSN, "198.51.100.2") + " sslmode=disable"
+	source, _ := b.start()
+	b.ready()
+	b.sleeping()
+	start := time.Now()
+	if out, err := sh("ip netns exec %s nft add rule inet t c drop", space); err != nil {
+		t.Fatal(out)
+	}
+	b.sink.until(t, "the trouble", func() bool { return !source.Health().Up })
+	took := time.Since(start)
+	if t.Logf("noticed after %v", took); took > 10*time.Second {
+		t.Errorf("it was noticed after %v", took)
+	}
+	if out, err := sh("ip netns exec %s nft flush chain inet t c", space); err != nil {
+		t.Fatal(out)
+	}
+	source.Retry()
+	b.sink.until(t, "the source to be back", func() bool { return source.Health().Up })
+	b.exec(`INSERT INTO items (id, category) VALUES (1, 'x')`)
+	b.sink.until(t, "the change", func() bool { return len(b.sink.changes) == 1 })
+}

@@ -1,0 +1,227 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/retraind/retraind/watch"
+)
+
+// decoder is a connection for questions, beside the one that streams the log.
+type decoder struct {
+	*Source
+	conn    *pgx.Conn
+	kind    string            // of the table
+	columns map[string]string // SQL types by name
+	at      place
+	looked  time.Time // when the publication was looked at last
+}
+
+// followLogical follows the log until ctx ends or a connection breaks.
+func (s *Source) followLogical(ctx context.Context, onUp func()) error {
+	conn, err := dial(ctx, s.cfg)
+	if err != nil {
+		return err
+	}
+	defer s.closeConn(conn)
+	d := &decoder{Source: s, conn: conn}
+	return explain(s.cfg, d.run(ctx, onUp))
+}
+
+func (d *decoder) run(ctx context.Context, onUp func()) error {
+	var err error
+	if d.columns, err = d.inspected(ctx, d.conn); err != nil {
+		return err
+	}
+	if d.kind, err = d.schema.relationKind(ctx, d.conn); err != nil {
+		return err
+	}
+	now, err := d.look(ctx)
+	if err != nil {
+		return err
+	}
+	reason, renew, err := d.resume(ctx, now)
+	if err != nil {
+		return err
+	}
+	for {
+		if reason != "" {
+			if err := d.whole(ctx, now, reason, renew); err != nil {
+				return err
+			}
+		}
+		var repeat *again
+		if err := d.stream(ctx, now.Slot, onUp); !errors.As(err, &repeat) {
+			return err
+		}
+		if reason = repeat.reason; reason == "" {
+			return nil // the table's columns changed: inspect it anew, at once
+		}
+		renew = false
+		if now, err = d.look(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// again ends a stream whose table must be read as a whole for a reason, or be inspected anew for none.
+type again struct{ reason string }
+
+func (a *again) Error() string { return "read the whole table: " + a.reason }
+
+// look asks the server where it stands.
+func (d *decoder) look(ctx context.Context) (*server, error) {
+	now := &server{place: place{Capture: CaptureLogical, Definition: d.schema.definition()}}
+	var end string
+	var stored *string
+	err := d.conn.QueryRow(ctx, "SELECT "+identityColumns+", pg_current_wal_lsn()::text, "+d.schema.slot()+", "+d.published()+", "+storage, d.schema.table, d.schema.publication()).
+		Scan(&now.System, &now.Timeline, &end, &now.Slot, &now.Published, &stored)
+	if err != nil {
+		return nil, err
+	}
+	if d.kind == "p" {
+		now.Storage = *stored
+	}
+	if err := now.End.UnmarshalText([]byte(end)); err != nil {
+		return nil, err
+	}
+	var confirmed string
+	err = d.conn.QueryRow(ctx, "SELECT coalesce(wal_status, ''), coalesce(confirmed_flush_lsn, '0/0')::text FROM pg_replication_slots WHERE slot_name = "+d.schema.slot()).
+		Scan(&now.Status, &confirmed)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return now, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	now.Exists, d.looked = true, time.Now()
+	return now, now.Confirmed.UnmarshalText([]byte(confirmed))
+}
+
+// published selects what changes when the table leaves the publication $2 and comes back.
+func (d *decoder) published() string {
+	return "coalesce((SELECT p.oid::text || '/' || r.oid::text FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = $2::text AND r.prrelid = $1::text::regclass), '')"
+}
+
+// resume finds where to read on, or says why the whole table must be read.
+func (d *decoder) resume(ctx context.Context, now *server) (reason string, renew bool, err error) {
+	text, err := d.sink.Cursor(ctx, d.Name())
+	if err != nil {
+		return "", false, fmt.Errorf("read the cursor: %w", err)
+	}
+	if text == "" {
+		return firstRead, false, nil
+	}
+	stored, err := parsePlace(text)
+	if err != nil {
+		return err.Error(), false, nil //nolint:nilerr // what cannot be read is a reason to read the table
+	}
+	d.at = stored
+	reason, renew = stored.lost(now)
+	return reason, renew, nil
+}
+
+// whole gives the whole table to the sink. The log is then read from where the slot stands, without the transactions
+// that the table held already.
+func (d *decoder) whole(ctx context.Context, now *server, reason string, renew bool) error {
+	d.rereads(reason)
+	fresh := renew || !now.Exists || now.Status == "lost"
+	if fresh {
+		if err := d.newSlot(ctx, now); err != nil {
+			return err
+		}
+	}
+	if read := d.at.LSN; fresh || read > 0 && now.Confirmed > read { // what retraind itself has read was seen
+		if err := d.settle(ctx); err != nil {
+			return err
+		}
+	}
+	tx, err := d.conn.BeginTx(ctx, oneSnapshot)
+	if err != nil {
+		return err
+	}
+	// The connection is given up after any error, and with it the transaction.
+	next := now.place
+	next.LSN = now.Confirmed
+	var until string
+	// What is visible in the snapshot has written its commit before.
+	if err := tx.QueryRow(ctx, "SELECT pg_current_snapshot()::text, pg_current_wal_insert_lsn()::text").Scan(&next.Snapshot, &until); err != nil {
+		return err
+	}
+	if err := next.Until.UnmarshalText([]byte(until)); err != nil {
+		return err
+	}
+	count, err := d.replace(ctx, tx, next.String())
+	if err != nil {
+		return err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return err
+	}
+	d.at = next
+	d.Stored(watch.Receipt{Taken: max(1, count)})
+	return nil
+}
+
+// slotPatience is how long the making of a slot may take before it is told why.
+const slotPatience = 2 * time.Second
+
+// newSlot makes the replication slot, in the place of one that is of no use any more.
+func (d *decoder) newSlot(ctx context.Context, now *server) error {
+	told := time.AfterFunc(slotPatience, func() {
+		d.Down(&watch.Fault{Cause: "PostgreSQL makes the replication slot " + now.Slot + " once all transactions have ended that are open now", Cure: "look for old ones in pg_stat_activity"})
+	})
+	defer told.Stop()
+	if now.Exists {
+		if _, err := d.conn.Exec(ctx, "SELECT pg_drop_replication_slot($1)", now.Slot); err != nil {
+			return err
+		}
+	}
+	var confirmed string
+	if err := d.conn.QueryRow(ctx, "SELECT lsn::text FROM pg_create_logical_replication_slot($1, 'pgoutput')", now.Slot).Scan(&confirmed); err != nil {
+		return err
+	}
+	now.Exists, now.Status = true, ""
+	d.Log.Info("replication slot made", "slot", now.Slot)
+	return now.Confirmed.UnmarshalText([]byte(confirmed))
+}
+
+// changed looks whether the publication or a partition was changed under the stream, which no log tells.
+func (d *decoder) changed(ctx context.Context) error {
+	if time.Since(d.looked) < d.cfg.poll() {
+		return nil
+	}
+	limited, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	now, err := d.look(limited)
+	if err != nil {
+		return err
+	}
+	d.looked = time.Now()
+	if now.Published != d.at.Published || !now.Exists || now.Status == "lost" {
+		return &again{} // a new connection sees what it means
+	}
+	if now.Storage != d.at.Storage {
+		reason, _ := d.at.lost(now)
+		return &again{reason: reason}
+	}
+	return nil
+}
+
+// replication opens a connection that can stream the log.
+func (d *decoder) replication(ctx context.Context) (*pgconn.PgConn, error) {
+	config, err := connConfig(d.cfg)
+	if err != nil {
+		return nil, err
+	}
+	config.RuntimeParams["replication"] = "database"
+	// A sender whose receiver is gone holds the slot; its default is a minute.
+	config.RuntimeParams["wal_sender_timeout"] = "20s"
+	config.RuntimeParams["statement_timeout"] = "0"
+	config.RuntimeParams["lock_timeout"] = "0"
+	return pgconn.ConnectConfig(ctx, &config.Config)
+}

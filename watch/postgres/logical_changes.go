@@ -1,0 +1,264 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/retraind/retraind/watch"
+)
+
+// side is what the server made of one tuple.
+type side struct {
+	key    string
+	labels watch.Labels      // nil when the log does not have all that they are made of
+	text   map[string]string // nil when the log has none of it
+	part   bool              // the log has some of the text columns, not all
+}
+
+// changes turns images into changes, in order.
+func (s *stream) changes(ctx context.Context, images []image) ([]watch.Change, error) {
+	if len(images) == 0 {
+		return nil, nil
+	}
+	var writers []uint32
+	for i := range images {
+		if n := len(writers); images[i].xid != s.seen && (n == 0 || writers[n-1] != images[i].xid) {
+			writers = append(writers, images[i].xid)
+		}
+	}
+	if len(writers) > 0 { // none in the middle of a large transaction
+		if err := s.visible(ctx, writers); err != nil {
+			return nil, err
+		}
+		s.seen = writers[len(writers)-1]
+	}
+	sides, err := s.sides(ctx, images, true)
+	var server *pgconn.PgError
+	if errors.As(err, &server) && (strings.HasPrefix(server.Code, "22") || strings.HasPrefix(server.Code, "42")) {
+		// The values are of an older definition of the table, or an expression reads what the log does not have.
+		sides, err = s.sides(ctx, images, false)
+	}
+	if err != nil {
+		return nil, err
+	}
+	table, err := s.reread(ctx, images, sides)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]watch.Change, 0, len(images))
+	for i := range images {
+		out = s.change(out, &images[i], sides[2*i], sides[2*i+1], table)
+	}
+	return out, nil
+}
+
+// change appends what one image means.
+func (s *stream) change(out []watch.Change, i *image, old, fresh side, table map[string]watch.Item) []watch.Change {
+	c := watch.Change{Key: s.at.key(i.commit, i.ordinal), At: i.at, Author: i.author, Origin: i.origin}
+	if i.fresh != nil && s.relation.author >= 0 && i.fresh[s.relation.author].text != nil && c.Author == "" {
+		author, origin := authorOf([]byte(*i.fresh[s.relation.author].text))
+		if c.Author = author; c.Origin == "" {
+			c.Origin = origin
+		}
+	}
+	if i.old != nil && old.key != "" && (i.fresh == nil || old.key != fresh.key) {
+		gone := c
+		gone.Op, gone.Item, gone.Old = watch.OpDelete, old.key, old.labels
+		if i.fresh != nil {
+			gone.Key += "-" // a new key is a delete and an insert
+		}
+		out = append(out, gone)
+	}
+	if i.fresh == nil || fresh.key == "" {
+		return out
+	}
+	c.Item, c.New, c.Text, c.Op = fresh.key, fresh.labels, fresh.text, watch.OpPut
+	if i.old != nil && old.key == fresh.key {
+		c.Old = old.labels
+	}
+	now, present := table[fresh.key]
+	if c.New == nil {
+		if !present {
+			return out // its delete follows
+		}
+		c.New = now.Labels
+	}
+	if fresh.part {
+		c.Text = nil
+		if present {
+			c.Text = now.Text
+		}
+	}
+	if c.Text == nil {
+		if c.Op = watch.OpLabel; i.insert {
+			return out // of what is gone: its delete follows
+		}
+	}
+	if c.Old != nil && same(c.Old, c.New) && s.sameText(i) {
+		return out
+	}
+	return append(out, c)
+}
+
+// sameText tells whether the text stayed as it was, where the log says how it was (REPLICA IDENTITY FULL).
+func (s *stream) sameText(i *image) bool {
+	for _, k := range s.relation.text {
+		a, b := i.old[k], i.fresh[k]
+		if b.known && (!a.known || (a.text == nil) != (b.text == nil) || a.text != nil && *a.text != *b.text) {
+			return false
+		}
+	}
+	return true
+}
+
+// sides makes of each image its old and its fresh side: two for each, in order. Without values only the keys are.
+func (s *stream) sides(ctx context.Context, images []image, values bool) ([]side, error) {
+	r := s.relation
+	if r.direct {
+		return s.verbatim(images), nil
+	}
+	whole := make([]bool, 0, 2*len(images))
+	columns := make([][]*string, len(r.sent))
+	var which []int // of the returned sides
+	for i := range images {
+		for k, cells := range [][]cell{images[i].old, images[i].fresh} {
+			if cells == nil {
+				continue
+			}
+			which = append(which, 2*i+k)
+			whole = append(whole, values && known(cells, r.labels))
+			for n, at := range r.sent {
+				var v *string
+				if values || slices.Contains(r.keys, at) {
+					v = cells[at].text
+				}
+				columns[n] = append(columns[n], v)
+			}
+		}
+	}
+	args := []any{whole}
+	for _, c := range columns {
+		args = append(args, c)
+	}
+	rows, err := s.conn.Query(ctx, r.query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := make([]side, 2*len(images))
+	for n := 0; rows.Next(); n++ {
+		cells := images[which[n]/2].old
+		if which[n]%2 == 1 {
+			cells = images[which[n]/2].fresh
+		}
+		if out[which[n]], err = s.side(rows.RawValues(), cells, whole[n], values); err != nil {
+			return nil, fmt.Errorf("row of the log at %s: %w", images[which[n]/2].commit, err)
+		}
+	}
+	return out, rows.Err()
+}
+
+// verbatim is sides where the log says it all.
+func (s *stream) verbatim(images []image) []side {
+	out := make([]side, 2*len(images))
+	for n := range images {
+		for k, cells := range [][]cell{images[n].old, images[n].fresh} {
+			if cells == nil {
+				continue
+			}
+			found := &out[2*n+k]
+			if text := cells[s.relation.keys[0]].text; text != nil {
+				found.key = asText(*text)
+			}
+			if known(cells, s.relation.labels) {
+				found.labels = make(watch.Labels, len(s.schema.targets))
+				for _, t := range s.schema.targets {
+					if text := cells[slices.Index(s.relation.names, t.source)].text; text != nil {
+						found.labels[t.name] = asText(*text)
+					}
+				}
+			}
+			s.texts(found, cells, nil, true)
+		}
+	}
+	return out
+}
+
+// side reads what the server made of a tuple: its key, its labels and the text columns that are no text.
+func (s *stream) side(raw [][]byte, cells []cell, whole, values bool) (side, error) {
+	out := side{key: string(raw[0])}
+	if whole {
+		text := string(raw[1])
+		var err error
+		if out.labels, err = parseLabels(&text); err != nil {
+			return side{}, err
+		}
+	}
+	s.texts(&out, cells, raw[2:], values)
+	return out, nil
+}
+
+// texts gives a side its text columns: what the log holds, or for other types what the server made of it, in order.
+func (s *stream) texts(out *side, cells []cell, made [][]byte, values bool) {
+	r := s.relation
+	some, all := false, true
+	text := make(map[string]string, len(r.text))
+	for k, i := range r.text {
+		switch {
+		case !r.exact[k]:
+			if made[0] != nil {
+				text[s.cfg.Text[k]] = string(made[0])
+			}
+			made = made[1:]
+		case cells[i].text != nil:
+			text[s.cfg.Text[k]] = asText(*cells[i].text)
+		}
+		known := values && cells[i].known
+		all = all && known
+		// A column that the log does not have may have changed all the same.
+		some = some || known || !values || i >= len(r.types)
+	}
+	if out.part = some && !all; all {
+		out.text = text
+	}
+}
+
+// reread returns the present rows of those images that the log tells in part only.
+func (s *stream) reread(ctx context.Context, images []image, sides []side) (map[string]watch.Item, error) {
+	var keys []string
+	for i := range images {
+		if fresh := sides[2*i+1]; images[i].fresh != nil && fresh.key != "" && (fresh.labels == nil || fresh.part || fresh.text == nil && images[i].insert) {
+			keys = append(keys, fresh.key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	types := s.schema.keyTypes(s.columns)
+	where := fmt.Sprintf("r.%s = ANY ($1::text[]::%s[])", ident(s.cfg.ID[0]), types[0])
+	if len(s.cfg.ID) > 1 {
+		columns, parts := make([]string, len(types)), make([]string, len(types))
+		for i, t := range types {
+			columns[i], parts[i] = "r."+ident(s.cfg.ID[i]), fmt.Sprintf("(k::jsonb ->> %d)::%s", i, t)
+		}
+		where = fmt.Sprintf("(%s) IN (SELECT %s FROM unnest($1::text[]) AS k)", strings.Join(columns, ", "), strings.Join(parts, ", "))
+	}
+	rows, err := s.conn.Query(ctx, s.schema.tableQuery()+" WHERE "+where, keys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := make(map[string]watch.Item, len(keys))
+	for rows.Next() {
+		item, err := s.schema.item(rows.RawValues())
+		if err != nil {
+			return nil, err
+		}
+		out[item.ID] = item
+	}
+	return out, rows.Err()
+}

@@ -1,0 +1,164 @@
+package postgres
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+)
+
+// cell is one column of a row in the log. A value that is not known there was not changed and is stored out of line
+// (TOAST), or is generated, or the column is younger than the row.
+type cell struct {
+	text  *string
+	known bool
+}
+
+// image is one row's change as the log tells it.
+type image struct {
+	commit         lsn
+	xid            uint32 // of the transaction, its low half
+	ordinal        int
+	at             time.Time
+	author, origin string
+	insert         bool
+	old, fresh     []cell // by the relation's columns; nil for none
+}
+
+func (i *image) size() int {
+	n := 128
+	for _, cells := range [][]cell{i.old, i.fresh} {
+		for _, c := range cells {
+			if n += 32; c.text != nil {
+				n += len(*c.text)
+			}
+		}
+	}
+	return n
+}
+
+// relation is the table as the log describes it.
+type relation struct {
+	id     uint32
+	names  []string // the log's columns, then those that are needed and not in it
+	types  []uint32 // of the log's columns
+	within []bool   // which of the log's columns are in the replica identity
+	sent   []int    // columns of which the server makes key, labels and some of the text
+	labels []int    // those of sent that labels are made of
+	keys   []int
+	text   []int // text columns, in the configuration's order
+	exact  []bool
+	author int // or -1
+	query  string
+	direct bool // key, labels and text are what the log holds: nothing need be asked of the server
+}
+
+// newRelation plans how rows are read. Keys and labels are what the server makes of the logged values, whatever their
+// types and expressions; a text column's value is taken as it comes where the server would do the same.
+func newRelation(d *decoder, m *pglogrepl.RelationMessage) *relation {
+	r := &relation{id: m.RelationID, author: -1}
+	for _, c := range m.Columns {
+		r.names, r.types, r.within = append(r.names, c.Name), append(r.types, c.DataType), append(r.within, c.Flags&1 != 0)
+	}
+	var needed []string
+	expressions := ""
+	for _, t := range d.cfg.targets() {
+		if plain.MatchString(t.source) {
+			needed = append(needed, t.source)
+		} else {
+			expressions += " " + strings.ToLower(t.source)
+		}
+	}
+	for _, name := range slices.Concat(needed, d.cfg.ID, d.cfg.Text) {
+		if !slices.Contains(r.names, name) {
+			r.names = append(r.names, name)
+		}
+	}
+	for _, name := range d.cfg.Text {
+		r.text = append(r.text, slices.Index(r.names, name))
+		r.exact = append(r.exact, d.columns[name] == "text" || strings.HasPrefix(d.columns[name], "character varying"))
+	}
+	for i, name := range r.names {
+		// An expression is not parsed: a column that it might read is given to it.
+		label := slices.Contains(needed, name) || strings.Contains(expressions, strings.ToLower(name))
+		key := slices.Contains(d.cfg.ID, name)
+		text := slices.Index(r.text, i)
+		if label {
+			r.labels = append(r.labels, i)
+		}
+		if key {
+			r.keys = append(r.keys, i)
+		}
+		if _, exists := d.columns[name]; exists && (label || key || text >= 0 && !r.exact[text]) {
+			r.sent = append(r.sent, i)
+		}
+	}
+	if d.cfg.Author != "" {
+		r.author = slices.Index(r.names, d.cfg.Author)
+	}
+	r.query = r.evaluate(d)
+	r.direct = len(r.keys) == 1 && len(needed) == len(d.schema.targets) && !slices.Contains(r.exact, false)
+	for _, i := range slices.Concat(r.keys, r.labels) {
+		r.direct = r.direct && verbatim(d.columns[r.names[i]], !slices.Contains(r.labels, i))
+	}
+	return r
+}
+
+// verbatim tells whether the log shows a type's values as a key, or as the text of a label.
+func verbatim(sqlType string, key bool) bool {
+	switch {
+	case sqlType == "text" || strings.HasPrefix(sqlType, "character varying"):
+		return !strings.HasSuffix(sqlType, "[]")
+	case sqlType == "integer" || sqlType == "bigint" || sqlType == "smallint" || sqlType == "uuid":
+		return key
+	}
+	return false
+}
+
+// evaluate is the SQL that makes key, labels and text of rows that come as one array of texts for each sent column.
+func (r *relation) evaluate(d *decoder) string {
+	inner := make([]string, 0, len(r.sent)+2)
+	arrays, names := make([]string, 0, len(r.sent)+1), make([]string, 0, len(r.sent)+1)
+	for k, i := range r.sent {
+		arrays, names = append(arrays, fmt.Sprintf("$%d::text[]", k+2)), append(names, fmt.Sprintf("c%d", k))
+		inner = append(inner, fmt.Sprintf("u.c%d::%s AS %s", k, d.columns[r.names[i]], ident(r.names[i])))
+	}
+	outer := []string{d.schema.key("r"), "CASE WHEN retraind_whole THEN " + d.schema.ownLabels() + "::text END"}
+	for k, i := range r.text {
+		if !r.exact[k] {
+			outer = append(outer, "r."+ident(r.names[i])+"::text")
+		}
+	}
+	return fmt.Sprintf("SELECT %s FROM (SELECT u.w AS retraind_whole, u.n AS retraind_n, %s FROM unnest($1::bool[], %s) WITH ORDINALITY AS u(w, %s, n)) AS r ORDER BY retraind_n",
+		strings.Join(outer, ", "), strings.Join(inner, ", "), strings.Join(arrays, ", "), strings.Join(names, ", "))
+}
+
+func (r *relation) same(o *relation) bool {
+	return r.id == o.id && slices.Equal(r.names, o.names) && slices.Equal(r.types, o.types)
+}
+
+// cells copies a tuple; nil stays nil. Of an old tuple that is not whole only the replica identity is known.
+func (r *relation) cells(t *pglogrepl.TupleData, whole bool) []cell {
+	if t == nil {
+		return nil
+	}
+	out := make([]cell, len(r.names))
+	for i, c := range t.Columns {
+		switch {
+		case i >= len(r.within) || c.DataType == pglogrepl.TupleDataTypeToast || !whole && !r.within[i]:
+		case c.DataType == pglogrepl.TupleDataTypeNull:
+			out[i].known = true
+		default:
+			text := string(c.Data)
+			out[i] = cell{&text, true}
+		}
+	}
+	return out
+}
+
+// known tells whether the log has the values of all columns.
+func known(cells []cell, columns []int) bool {
+	return !slices.ContainsFunc(columns, func(i int) bool { return !cells[i].known })
+}

@@ -1,0 +1,375 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/retraind/retraind/watch"
+)
+
+const (
+	// lingerStream is how long a transaction waits for the next one, to be stored with it.
+	lingerStream = time.Millisecond
+	// lingerMax bounds that under a steady stream.
+	lingerMax = 5 * time.Millisecond
+	// idleStore is how often the place is stored while other tables fill the log, so that the server may remove it.
+	idleStore = 10 * time.Second
+	// slotBusy is how long a slot may stay with the connection before this one.
+	slotBusy = 5 * time.Second
+)
+
+// stream is one connection that carries the log.
+type stream struct {
+	*decoder
+	repl     *pgconn.PgConn
+	relation *relation // the table as the log describes it now
+	begin    *pglogrepl.BeginMessage
+	skip     bool   // the transaction was read with the whole table
+	seen     uint32 // the transaction, once others see it; 0 before that
+	ordinal  int    // rows of the transaction so far
+	author   string // of the transaction, as it says itself
+	origin   string
+	reached  lsn // nothing before it is missing, when nothing is pending
+	stored   time.Time
+	heard    time.Time // when the server spoke last
+	pending  []image
+	size     int
+	since    time.Time     // when the first of pending came
+	rest     time.Duration // how long the next message may wait, since many came at once
+}
+
+// stream follows the log. It ends with an *again when the table must be read or inspected anew.
+func (d *decoder) stream(ctx context.Context, slot string, onUp func()) error {
+	repl, err := d.replication(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if err := repl.Close(closing); err != nil {
+			d.Log.Debug("close the connection", "err", err)
+		}
+	}()
+	options := pglogrepl.StartReplicationOptions{PluginArgs: []string{"proto_version '1'", "publication_names " + literal(ident(d.schema.publication()))}}
+	if majorVersion(repl) == "13" {
+		d.Log.Debug("PostgreSQL 13 sends no messages: origins are not known")
+	} else {
+		options.PluginArgs = append(options.PluginArgs, "messages 'true'")
+	}
+	err = d.whileBusy(ctx, func() error {
+		return pglogrepl.StartReplication(ctx, repl, ident(slot), pglogrepl.LSN(d.at.LSN), options)
+	})
+	if err != nil {
+		return err
+	}
+	onUp()
+	now := time.Now()
+	s := &stream{decoder: d, repl: repl, reached: d.at.LSN, stored: now, heard: now}
+	return s.run(ctx)
+}
+
+func majorVersion(conn *pgconn.PgConn) string {
+	major, _, _ := strings.Cut(conn.ParameterStatus("server_version"), ".")
+	return major
+}
+
+// whileBusy tries again while the slot belongs to a connection of ours that the server has not seen end.
+func (d *decoder) whileBusy(ctx context.Context, f func() error) error {
+	deadline := time.Now().Add(slotBusy)
+	for {
+		err := f()
+		var server *pgconn.PgError
+		if !errors.As(err, &server) || server.Code != "55006" {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return &watch.Fault{Cause: "another connection reads the replication slot: " + server.Message, Cure: "is there a second retraind for this table? Its own former connection is given up within 20 s", Err: err}
+		}
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *stream) run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, s.interrupt)
+	defer stop()
+	for {
+		wait := pingEvery
+		if s.begin == nil && len(s.pending) > 0 {
+			if wait = lingerStream; time.Since(s.since) > lingerMax {
+				wait = 0
+			}
+		}
+		message, err := s.receive(ctx, wait)
+		if err != nil {
+			return err
+		}
+		switch {
+		case message == nil && s.begin == nil && len(s.pending) > 0:
+			s.rest = min(lingerMost, time.Duration(len(s.pending))*lingerRow)
+			err = s.flush(ctx)
+		case message == nil:
+			err = s.silence(ctx)
+		default:
+			s.heard = time.Now()
+			err = s.take(ctx, message)
+		}
+		if err == nil && s.begin == nil && len(s.pending) == 0 {
+			err = s.idle(ctx)
+		}
+		if err == nil && s.rest > lingerStream {
+			// Of thousands a second many are read at once, which leaves the server to its writers.
+			err = pause(ctx, s.rest)
+		}
+		if s.rest = 0; err != nil {
+			return err
+		}
+	}
+}
+
+// interrupt ends a receive.
+func (s *stream) interrupt() {
+	if err := s.repl.Conn().SetReadDeadline(time.Unix(1, 0)); err != nil {
+		s.Log.Debug("interrupt the stream", "err", err)
+	}
+}
+
+// receive waits for a message of the stream; nil when none came in time. It goes past pgconn's own function, which
+// starts a goroutine for each message.
+func (s *stream) receive(ctx context.Context, wait time.Duration) (*pgproto3.CopyData, error) {
+	if wait == 0 {
+		return nil, ctx.Err()
+	}
+	if err := s.repl.Conn().SetReadDeadline(time.Now().Add(wait)); err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil { // else its interrupt is yet to come
+		return nil, context.Cause(ctx)
+	}
+	message, err := s.repl.Frontend().Receive()
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	switch m := message.(type) {
+	case *pgproto3.CopyData:
+		return m, nil
+	case *pgproto3.ErrorResponse:
+		return nil, pgconn.ErrorResponseToPgError(m)
+	case *pgproto3.CopyDone:
+		return nil, errors.New("the server ended the stream")
+	}
+	return nil, nil
+}
+
+// silence asks a server that says nothing whether it is there. One that decodes a large transaction of other tables
+// may not answer on this connection; then the other one must.
+func (s *stream) silence(ctx context.Context) error {
+	if time.Since(s.heard) < pingEvery {
+		return nil
+	}
+	if time.Since(s.heard) < 2*pingEvery {
+		return s.confirm(ctx, true)
+	}
+	s.heard = time.Now()
+	limited, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	return s.conn.Ping(limited)
+}
+
+// confirm tells the server what is stored, so that it may remove its log up to there.
+func (s *stream) confirm(ctx context.Context, reply bool) error {
+	return pglogrepl.SendStandbyStatusUpdate(ctx, s.repl, pglogrepl.StandbyStatusUpdate{
+		WALWritePosition: pglogrepl.LSN(max(s.reached, s.at.LSN)), WALFlushPosition: pglogrepl.LSN(s.at.LSN), WALApplyPosition: pglogrepl.LSN(s.at.LSN), ReplyRequested: reply,
+	})
+}
+
+// idle stores the place from time to time although nothing of the table came.
+func (s *stream) idle(ctx context.Context) error {
+	if err := s.changed(ctx); err != nil {
+		return err
+	}
+	if s.reached <= s.at.LSN || time.Since(s.stored) < idleStore {
+		return nil
+	}
+	return s.flush(ctx)
+}
+
+// take handles one message of the stream.
+func (s *stream) take(ctx context.Context, message *pgproto3.CopyData) error {
+	if len(message.Data) == 0 {
+		return errors.New("an empty message in the stream")
+	}
+	switch message.Data[0] {
+	case pglogrepl.PrimaryKeepaliveMessageByteID:
+		alive, err := pglogrepl.ParsePrimaryKeepaliveMessage(message.Data[1:])
+		if err != nil {
+			return err
+		}
+		if s.begin == nil && len(s.pending) == 0 {
+			s.reached = max(s.reached, lsn(alive.ServerWALEnd))
+		}
+		switch {
+		case alive.ReplyRequested && s.begin == nil && s.reached > s.at.LSN:
+			return s.flush(ctx) // a server that stops waits until everything is stored
+		case alive.ReplyRequested:
+			return s.confirm(ctx, false)
+		}
+		return nil
+	case pglogrepl.XLogDataByteID:
+		data, err := pglogrepl.ParseXLogData(message.Data[1:])
+		if err != nil {
+			return err
+		}
+		parsed, err := pglogrepl.Parse(data.WALData)
+		if err != nil {
+			return fmt.Errorf("decode the log at %s: %w", data.WALStart, err)
+		}
+		return s.logical(ctx, parsed)
+	}
+	return nil
+}
+
+// logical handles one message of pgoutput.
+func (s *stream) logical(ctx context.Context, message pglogrepl.Message) error {
+	switch m := message.(type) {
+	case *pglogrepl.BeginMessage:
+		s.begin, s.seen, s.ordinal, s.author, s.origin = m, 0, 0, "", ""
+		return s.begins(m)
+	case *pglogrepl.CommitMessage:
+		s.begin, s.reached = nil, lsn(m.TransactionEndLSN)
+		if len(s.pending) >= batchRows || s.size >= batchBytes {
+			return s.flush(ctx)
+		}
+		return nil
+	case *pglogrepl.LogicalDecodingMessage:
+		switch m.Prefix {
+		case "retraind.origin":
+			s.origin = string(m.Content)
+		case "retraind.author":
+			s.author = string(m.Content)
+		}
+		return nil
+	case *pglogrepl.RelationMessage:
+		return s.relates(ctx, m)
+	case *pglogrepl.TruncateMessage:
+		if s.skip || s.relation == nil || !slices.Contains(m.RelationIDs, s.relation.id) {
+			return nil
+		}
+		if err := s.flush(ctx); err != nil {
+			return err
+		}
+		if err := s.visible(ctx, []uint32{s.begin.Xid}); err != nil {
+			return err
+		}
+		return &again{reason: "the table was truncated"}
+	case *pglogrepl.InsertMessage:
+		return s.row(ctx, m.RelationID, true, nil, false, m.Tuple)
+	case *pglogrepl.UpdateMessage:
+		return s.row(ctx, m.RelationID, false, m.OldTuple, m.OldTupleType == pglogrepl.UpdateMessageTupleTypeOld, m.NewTuple)
+	case *pglogrepl.DeleteMessage:
+		return s.row(ctx, m.RelationID, false, m.OldTuple, m.OldTupleType == pglogrepl.DeleteMessageTupleTypeOld, nil)
+	}
+	return nil
+}
+
+// begins decides whether a transaction is new: not one that the whole table held already.
+func (s *stream) begins(m *pglogrepl.BeginMessage) error {
+	s.skip = lsn(m.FinalLSN) < s.at.LSN
+	if s.at.Snapshot == "" || lsn(m.FinalLSN) >= s.at.Until {
+		return nil
+	}
+	seen, err := parseSnapshot(s.at.Snapshot)
+	if err != nil {
+		return err
+	}
+	s.skip = s.skip || seen.holds(m.Xid)
+	return nil
+}
+
+// relates takes the table's description. When it changes under the stream the table is inspected anew; what came before
+// is stored, so that this happens once.
+func (s *stream) relates(ctx context.Context, m *pglogrepl.RelationMessage) error {
+	if m.Namespace != s.schema.ident[0] || m.RelationName != s.schema.ident[1] {
+		return nil
+	}
+	next := newRelation(s.decoder, m)
+	if s.relation != nil && !s.relation.same(next) {
+		if err := s.flush(ctx); err != nil {
+			return err
+		}
+		return &again{}
+	}
+	s.relation = next
+	return nil
+}
+
+// row takes a row's change: no old tuple for an insert and most updates, no new one for a delete. whole says that the
+// old one is more than the replica identity.
+func (s *stream) row(ctx context.Context, id uint32, insert bool, old *pglogrepl.TupleData, whole bool, fresh *pglogrepl.TupleData) error {
+	if s.relation == nil || id != s.relation.id {
+		return nil // another table that somebody added to the publication
+	}
+	if s.begin == nil {
+		return errors.New("a row outside of a transaction in the stream")
+	}
+	s.ordinal++
+	if s.skip || lsn(s.begin.FinalLSN) == s.at.Within && s.ordinal <= s.at.Done {
+		return nil
+	}
+	if len(s.pending) == 0 {
+		s.since = time.Now()
+	}
+	i := image{insert: insert, commit: lsn(s.begin.FinalLSN), xid: s.begin.Xid, ordinal: s.ordinal, at: s.begin.CommitTime.UTC(), author: s.author, origin: s.origin}
+	i.old, i.fresh = s.relation.cells(old, whole), s.relation.cells(fresh, true)
+	for k := range i.fresh {
+		if i.old != nil && !i.fresh[k].known {
+			i.fresh[k] = i.old[k] // what is not told again is as it was
+		}
+	}
+	s.pending = append(s.pending, i)
+	if s.size += i.size(); len(s.pending) >= batchRows || s.size >= batchBytes {
+		return s.flush(ctx)
+	}
+	return nil
+}
+
+// flush stores what came, with the place behind it, and confirms that.
+func (s *stream) flush(ctx context.Context) error {
+	changes, err := s.changes(ctx, s.pending)
+	if err != nil {
+		return err
+	}
+	next := s.at
+	if s.reached > next.LSN {
+		next.LSN, next.Within, next.Done = s.reached, 0, 0
+	}
+	if s.begin != nil && !s.skip && s.ordinal > 0 {
+		next.Within, next.Done = lsn(s.begin.FinalLSN), s.ordinal
+	}
+	if next.LSN >= next.Until {
+		next.Snapshot, next.Until = "", 0
+	}
+	if err := s.sink.Append(ctx, s.Name(), changes, next.String()); err != nil {
+		return fmt.Errorf("store label changes: %w", err)
+	}
+	s.at, s.pending, s.size, s.stored = next, nil, 0, time.Now()
+	if len(changes) > 0 {
+		s.Stored(watch.Receipt{Taken: len(changes)})
+	}
+	return s.confirm(ctx, false)
+}

@@ -1,0 +1,104 @@
+package postgres
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// mark is the cursor of capture: poll. What has a watermark up to Floor was read, and no transaction that could still
+// bring such a row was open then.
+type mark struct {
+	Capture Capture `json:"capture"`
+	identity
+	Definition string `json:"definition"`
+	Storage    string `json:"storage"` // digest of the table's files
+	// Epoch and Look number the looks for ever: they are in the keys of the changes.
+	Epoch int64 `json:"epoch"`
+	Look  int64 `json:"look"`
+	// Floor is nil before the first highest watermark is certain.
+	Floor    *string   `json:"floor"`
+	Pending  []highest `json:"pending,omitempty"`
+	Snapshot string    `json:"snapshot"` // of the last look
+	Compared time.Time `json:"compared"` // when the whole table was read last, by the server's clock
+}
+
+// highest is the greatest watermark that was seen at a look. Whoever had drawn a lower one then began to write within
+// overlap. It becomes the floor when all have ended who had begun by then.
+type highest struct {
+	At   string    `json:"at"`
+	Seen time.Time `json:"seen"`           // by the server's clock
+	Next uint64    `json:"next,omitempty"` // the first transaction id that was not given out when overlap had passed; 0 before
+}
+
+// pendingMax bounds the cursor. More marks would only make the floor move in smaller steps.
+const pendingMax = 8
+
+func parseMark(text string) (mark, error) {
+	var m mark
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		return mark{}, fmt.Errorf("stored cursor %.100q: %w", text, err)
+	}
+	if m.Capture != CapturePoll {
+		return mark{}, otherCapture(m.Capture)
+	}
+	_, err := parseSnapshot(m.Snapshot)
+	return m, err
+}
+
+func (m mark) String() string {
+	text, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // it holds only text, numbers and times
+	}
+	return string(text)
+}
+
+// key names what one look saw of an item.
+func (m mark) key(item string) string { return fmt.Sprintf("poll/%d:%d:%s", m.Epoch, m.Look, item) }
+
+// seen ends a look: it moves the floor to the greatest watermark that nothing can appear behind any more, and notes the
+// greatest one of this look, nil when the table has none. now is what the look saw.
+func (m mark) seen(now snapshot, text string, at time.Time, greatest *string, overlap time.Duration) mark {
+	m.Snapshot = text
+	m.Pending = append([]highest(nil), m.Pending...)
+	for i, p := range m.Pending {
+		if p.Next == 0 && at.Sub(p.Seen) >= overlap {
+			m.Pending[i].Next = now.next
+		}
+	}
+	for len(m.Pending) > 0 && m.Pending[0].Next > 0 && m.Pending[0].Next <= now.oldest {
+		m.Floor, m.Pending = &m.Pending[0].At, m.Pending[1:]
+	}
+	if greatest == nil {
+		return m
+	}
+	next := highest{At: *greatest, Seen: at}
+	switch n := len(m.Pending); {
+	case n == 0 && (m.Floor == nil || *m.Floor != next.At), n > 0 && n < pendingMax && m.Pending[n-1].At != next.At && at.Sub(m.Pending[n-1].Seen) >= overlap/4:
+		m.Pending = append(m.Pending, next)
+	}
+	return m
+}
+
+// lost says why reading cannot go on from m on a server that stands at now, or "". next is the first transaction id
+// that the server has not given out.
+func (m mark) lost(now mark, next uint64) string {
+	seen, err := parseSnapshot(m.Snapshot)
+	switch {
+	case err != nil:
+		return err.Error()
+	case m.foreign(now.identity) != "":
+		return m.foreign(now.identity)
+	case m.Definition != now.Definition:
+		return "the label's definition changed"
+	case seen.next > next:
+		return behind
+	case m.Storage != now.Storage:
+		return rewritten
+	}
+	return ""
+}
+
+// rewritten is the reason when a table's files are others than before.
+const rewritten = "the table was truncated or rewritten"

@@ -1,0 +1,218 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/retraind/retraind/watch"
+)
+
+// batchRows bounds the memory of a round and the size of the sink's transactions, with batchBytes.
+const batchRows = 2000
+
+// roundQuery reads what became visible since the last snapshot: rows of transactions that ran then or wrote none yet.
+// They come in the order of seq. For one item that is the order in which its row was written, because seq is drawn
+// while the row is locked; and whoever sees a write also sees the one before it, so rounds keep that order too.
+// Transaction ids would not: one that waits for a row lock may have a lower id than the one that it waits for.
+// The text is joined in the same snapshot, of which the first row tells: it names all that run, and would be longer than
+// the rows themselves where many write.
+func (c *session) roundQuery() string {
+	var text []string
+	for _, column := range c.cfg.Text {
+		text = append(text, "t."+ident(column)+"::text")
+	}
+	rest := ""
+	if c.at.Upto != "" {
+		rest = " AND seq > $3::bigint AND pg_visible_in_snapshot(xid, $4::text::pg_snapshot)"
+	}
+	return fmt.Sprintf(`SELECT CASE WHEN o.n = 1 THEN pg_current_snapshot()::text END, o.xid::text, o.seq, o.op, coalesce(o.item, ''), o.old::text, o.new::text, %[6]s, %[7]s, o.at, t.*
+FROM (
+  SELECT row_number() OVER (ORDER BY seq) AS n, * FROM (
+    SELECT * FROM %[5]s WHERE xid >= $1::text::xid8
+    UNION ALL
+    SELECT * FROM %[5]s WHERE xid = ANY ($2::text[]::xid8[])
+  ) AS u WHERE true%[1]s ORDER BY seq
+) AS o LEFT JOIN LATERAL (
+  SELECT true AS present, %[2]s FROM %[3]s AS t WHERE (o.op = 'insert' OR o.text_changed) AND %[4]s LIMIT 1
+) AS t ON true
+ORDER BY o.seq`, rest, strings.Join(text, ", "), c.schema.table, c.byKey("t", "CASE WHEN o.op IN ('insert', 'update') THEN o.item END"), c.schema.outbox(), authorOfRow, originOfRow)
+}
+
+// byKey compares the key columns of a row with a key's text, in the columns' own types so that their index is used. The
+// text must be a key or NULL in every row: where the table has partitions it is converted before conditions beside it are
+// looked at.
+func (c *session) byKey(row, key string) string {
+	if len(c.cfg.ID) == 1 {
+		return fmt.Sprintf("%s.%s = %s::%s", row, ident(c.cfg.ID[0]), key, c.keyTypes[0])
+	}
+	parts := make([]string, len(c.cfg.ID))
+	for i, column := range c.cfg.ID {
+		parts[i] = fmt.Sprintf("%s.%s = (%s::jsonb ->> %d)::%s", row, ident(column), key, i, c.keyTypes[i])
+	}
+	return strings.Join(parts, " AND ")
+}
+
+// line is a row of the outbox with the item's present text.
+type line struct {
+	snapshot       *string // of the round's first row
+	xid            string
+	seq            int64
+	op, item       string
+	old, new       *string
+	author, origin string
+	at             time.Time
+	present        *bool // nil when the item is gone, or its text was not asked for
+	text           []*string
+}
+
+// size is about how many bytes the row takes.
+func (l *line) size() int {
+	n := len(l.item)
+	for _, text := range append([]*string{l.old, l.new}, l.text...) {
+		if text != nil {
+			n += len(*text)
+		}
+	}
+	return n
+}
+
+// round reads what became visible since the last one and returns how many rows that were.
+func (c *session) round(ctx context.Context) (total int, err error) {
+	again := ""
+	err = c.within(ctx, func() error {
+		again, err = c.query(ctx, &total)
+		return err
+	})
+	if err == nil && again != "" {
+		err = c.readAll(ctx, again)
+	}
+	return total, err
+}
+
+// query asks for the round's rows and stores them.
+func (c *session) query(ctx context.Context, total *int) (again string, err error) {
+	from, running, err := c.at.unread()
+	if err != nil {
+		return "", err
+	}
+	args := []any{from, running}
+	if c.at.Upto != "" {
+		args = append(args, c.at.Seq, c.at.Upto)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	rows, err := c.conn.Query(ctx, c.roundQuery(), args...)
+	if err != nil {
+		return "", err
+	}
+	again, err = c.take(ctx, rows, total)
+	if err != nil {
+		cancel() // so that Close need not read what nobody wants
+	}
+	rows.Close()
+	if err == nil {
+		err = rows.Err()
+	}
+	return again, err
+}
+
+// take stores a round's rows in batches; the last one moves the cursor to the round's end. A row that
+// makes everything be read again ends the round; its reason is returned.
+func (c *session) take(ctx context.Context, rows pgx.Rows, total *int) (again string, err error) {
+	next := c.at
+	var batch []watch.Change
+	var writers []string
+	inBatch, bytes := 0, 0
+	for rows.Next() {
+		l := line{text: make([]*string, len(c.cfg.Text))}
+		into := []any{&l.snapshot, &l.xid, &l.seq, &l.op, &l.item, &l.old, &l.new, &l.author, &l.origin, &l.at, &l.present}
+		for i := range l.text {
+			into = append(into, &l.text[i])
+		}
+		if err := rows.Scan(into...); err != nil {
+			return "", err
+		}
+		if next.Upto == "" && l.snapshot != nil {
+			next.Upto = *l.snapshot
+		}
+		*total++
+		switch l.op {
+		case "truncate":
+			return "the table was truncated", c.store(ctx, batch, writers, next)
+		case "reread":
+			return l.item, c.store(ctx, batch, writers, next)
+		}
+		change, relevant, err := c.change(&l)
+		if err != nil {
+			return "", fmt.Errorf("outbox row %s:%d: %w", l.xid, l.seq, err)
+		}
+		if relevant {
+			batch, writers = append(batch, change), append(writers, l.xid)
+		}
+		xid, err := parseXID(l.xid)
+		if err != nil {
+			return "", err
+		}
+		next.Seq, next.Top = l.seq, next.Top.later(row{xid, l.seq})
+		bytes += l.size()
+		if inBatch++; inBatch == batchRows || bytes >= batchBytes {
+			if err := c.store(ctx, batch, writers, next); err != nil {
+				return "", err
+			}
+			batch, writers, inBatch, bytes = nil, nil, 0, 0
+		}
+	}
+	if err := rows.Err(); err != nil || next.Upto == "" {
+		return "", err
+	}
+	next.Snapshot, next.Last, next.Upto, next.Seq, next.Top = next.Upto, next.Last.later(next.Top), "", 0, row{}
+	return "", c.store(ctx, batch, writers, next)
+}
+
+// store gives changes to the sink with the cursor behind them.
+func (c *session) store(ctx context.Context, changes []watch.Change, writers []string, next position) error {
+	untangle(changes, writers)
+	if err := c.sink.Append(ctx, c.Name(), changes, next.String()); err != nil {
+		return fmt.Errorf("store label changes: %w", err)
+	}
+	c.at = next
+	if len(changes) > 0 {
+		c.Stored(watch.Receipt{Taken: len(changes)})
+	}
+	return nil
+}
+
+// change turns a row into a Change, or says that it is none. An item that is gone by now has no text any more: its
+// insert is left out, since its delete follows.
+func (c *session) change(l *line) (watch.Change, bool, error) {
+	old, err := parseLabels(l.old)
+	if err != nil {
+		return watch.Change{}, false, err
+	}
+	now, err := parseLabels(l.new)
+	if err != nil {
+		return watch.Change{}, false, err
+	}
+	change := watch.Change{Key: c.at.key(l.xid, l.seq), Item: asText(l.item), Old: old, New: now, At: l.at.UTC(), Author: asText(l.author), Origin: l.origin}
+	switch {
+	case l.item == "":
+		return watch.Change{}, false, nil // a row without a key cannot be followed
+	case l.op == "delete":
+		change.Op = watch.OpDelete
+	case l.present != nil:
+		change.Op, change.Text = watch.OpPut, make(map[string]string, len(l.text))
+		for i, column := range c.cfg.Text {
+			if l.text[i] != nil {
+				change.Text[column] = asText(*l.text[i])
+			}
+		}
+	case l.op == "insert" || same(old, now):
+		return watch.Change{}, false, nil
+	default:
+		change.Op = watch.OpLabel
+	}
+	return change, true, nil
+}

@@ -1,0 +1,129 @@
+// Package postgres follows the label changes of one table, and reads and exports the table.
+//
+// There are three captures: an outbox that triggers fill (listen.go, read.go), logical decoding of the server's log
+// (logical*.go), and polling by a watermark column (poll*.go). The package owns the SQL of all three (schema retraind in the
+// watched database), the positions, and full reads (table*.go). A Source runs in one goroutine with one connection of its
+// own; Health and Retry are safe for concurrent use. It never writes to the watched table, never acts on the content of a
+// notification, and keeps no position in memory alone: after each connect it reads on from the one that the Sink stored.
+package postgres
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/retraind/retraind/watch"
+)
+
+// Source follows the label changes of one table. It implements Source.
+type Source struct {
+	*watch.Retrier
+	model  string
+	cfg    *Config
+	schema *schema
+	sink   watch.Sink
+
+	// patience is how long a transaction may hold its changes back before Health has a notice of it.
+	patience time.Duration
+
+	mu     sync.Mutex // guards the fields below
+	late   string     // notice: a transaction that is open for long
+	pooled string     // notice: changes are polled for, since the connection is pooled
+}
+
+var _ watch.Source = (*Source)(nil)
+
+// New returns the source of a model's table. poke is called after each stored batch with the number of
+// changes; it must not block.
+func New(model string, cfg *Config, sink watch.Sink, poke func(n int), log *slog.Logger) (*Source, error) {
+	schema, err := newSchema(model, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Source{
+		Retrier: watch.NewRetrier(model, watch.SourcePostgres, poke, log.With("table", schema.table)),
+		model:   model, cfg: cfg, schema: schema, sink: sink, patience: longTransaction,
+	}, nil
+}
+
+// Name implements Source.
+func (s *Source) Name() string { return watch.SourcePostgres }
+
+// Health implements Source.
+func (s *Source) Health() watch.Health {
+	h := s.Retrier.Health()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, notice := range []string{s.late, s.pooled} {
+		if notice != "" && h.Notice != "" {
+			h.Notice += "; "
+		}
+		h.Notice += notice
+	}
+	return h
+}
+
+// notice sets one of the source's notices, and logs it when it is new.
+func (s *Source) notice(which *string, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if *which == "" && text != "" {
+		s.Log.Warn("label changes come late", "reason", text)
+	}
+	*which = text
+}
+
+// Probe connects once and reports as a *Fault whatever would keep Run from following the table.
+func (s *Source) Probe(ctx context.Context) error {
+	switch s.cfg.capture() {
+	case CaptureLogical, CapturePoll:
+		return s.probe(ctx)
+	}
+	session, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	session.close()
+	return nil
+}
+
+// Run implements Source. It ends with ctx only.
+func (s *Source) Run(ctx context.Context) error {
+	return s.RunWithRetry(ctx, s.follow)
+}
+
+// follow lives as long as one connection. onUp is called once the source is up.
+func (s *Source) follow(ctx context.Context, onUp func()) error {
+	switch s.cfg.capture() {
+	case CaptureLogical:
+		return s.followLogical(ctx, onUp)
+	case CapturePoll:
+		return s.followPoll(ctx, onUp)
+	}
+	session, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer session.close()
+	guarded, release := guard(ctx, s.cfg, session.conn)
+	defer release()
+	err = session.run(guarded, onUp)
+	if cause := context.Cause(guarded); ctx.Err() == nil && cause != nil {
+		err = cause
+	}
+	return explain(s.cfg, err)
+}
+
+// run reads what was missed and follows until the connection ends.
+func (c *session) run(ctx context.Context, onUp func()) error {
+	if err := c.resume(ctx); err != nil {
+		return err
+	}
+	onUp()
+	if c.shared {
+		return c.pollPooled(ctx)
+	}
+	c.notice(&c.pooled, "")
+	return c.listen(ctx)
+}

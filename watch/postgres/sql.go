@@ -1,0 +1,231 @@
+package postgres
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/retraind/retraind/watch"
+)
+
+// lockClass is the first half of the doorbell's advisory lock, "rtrd"; the second half is the source's own.
+const lockClass = 0x72747264
+
+// lockObject is the second half of a source's advisory lock.
+func lockObject(source string) int32 {
+	h := fnv.New32a()
+	h.Write([]byte(source)) // never fails
+	return int32(h.Sum32())
+}
+
+// channel is where a source's doorbell rings.
+func channel(source string) string { return "retraind_" + source }
+
+// Migration returns the SQL that makes the database record every label change of a model's table. It may be run
+// again, also after the configuration changed. The tables' owner must run it, in the watched database.
+func Migration(model string, cfg *Config) (string, error) {
+	s, err := newSchema(model, cfg)
+	if err != nil {
+		return "", err
+	}
+	switch cfg.capture() {
+	case CaptureLogical:
+		return s.publish(), nil
+	case CapturePoll:
+		return s.nothing(), nil
+	}
+	var out strings.Builder
+	fmt.Fprintf(&out, "-- retraind: record the label changes of %s for the model %s.\n", s.table, model)
+	out.WriteString("-- Undo with the output of: retraind init sql --down\n\nBEGIN;\n")
+	out.WriteString("-- Rather give up than make the table's writers queue behind this.\nSET LOCAL lock_timeout = '5s';\n")
+	out.WriteString("SET LOCAL search_path = pg_catalog, pg_temp;\n\n")
+	out.WriteString(s.rehearsal())
+	for _, part := range []string{shared, s.recorder(), "\n", s.triggers(), "\n", s.register(), "\nCOMMIT;\n"} {
+		out.WriteString(part)
+	}
+	return out.String(), nil
+}
+
+// Down returns the SQL that removes what Migration made for a model, and the schema once no model uses it.
+func Down(model string, cfg *Config) (string, error) {
+	s, err := newSchema(model, cfg)
+	if err != nil {
+		return "", err
+	}
+	switch cfg.capture() {
+	case CaptureLogical:
+		return s.unpublish(), nil
+	case CapturePoll:
+		return fmt.Sprintf("-- retraind: capture poll of %s for the model %s has installed nothing.\n", s.table, model), nil
+	}
+	var out strings.Builder
+	fmt.Fprintf(&out, "-- retraind: stop recording the label changes of %s for the model %s.\n\nBEGIN;\n\n", s.table, model)
+	for _, event := range append([]string{"author"}, events...) {
+		fmt.Fprintf(&out, "DROP TRIGGER IF EXISTS %s ON %s;\n", s.trigger(event), s.table)
+		fmt.Fprintf(&out, "DROP FUNCTION IF EXISTS %s();\n", s.function(event))
+	}
+	fmt.Fprintf(&out, `DROP FUNCTION IF EXISTS %[2]s(xid8, timestamptz);
+DROP FUNCTION IF EXISTS %[3]s(bigint);
+DROP TABLE IF EXISTS %[4]s;
+DELETE FROM retraind.sources WHERE source = %[1]s;
+
+DO $retraind$
+BEGIN
+  IF NOT EXISTS (SELECT FROM retraind.sources) THEN
+    DROP TABLE retraind.sources;
+    DROP SCHEMA retraind;
+  END IF;
+END $retraind$;
+
+COMMIT;
+`, literal(model), s.function("prune"), s.function("bound"), s.outbox())
+	return out.String(), nil
+}
+
+// events are the statements that have a trigger each: transition tables allow no trigger for several.
+var events = []string{"insert", "update", "delete", "truncate"}
+
+// schema renders the parts of a model's SQL.
+type schema struct {
+	model   string
+	cfg     *Config
+	ident   pgx.Identifier
+	table   string // quoted
+	targets []target
+}
+
+func newSchema(model string, cfg *Config) (*schema, error) {
+	if err := checkName("retraind_" + model + "_truncate"); err != nil {
+		return nil, fmt.Errorf("model %q: %w", model, err)
+	}
+	for _, p := range cfg.Validate() {
+		// Where the table lies is not the SQL's business.
+		if !p.Warning && p.Path != "dsn" && p.Path != "dsn_file" {
+			return nil, fmt.Errorf("labels.postgres.%s: %s", p.Path, p.Message)
+		}
+	}
+	name, err := parseTable(cfg.Table)
+	if err != nil {
+		return nil, err
+	}
+	return &schema{model: model, cfg: cfg, ident: name, table: name.Sanitize(), targets: cfg.targets()}, nil
+}
+
+func (s *schema) trigger(event string) string  { return ident("retraind_" + s.model + "_" + event) }
+func (s *schema) function(event string) string { return ident("retraind", s.model+"_"+event) }
+
+// definition is the digest of what the triggers record. Migration stores it, so that triggers of another configuration
+// are found; it does not change with the way in which the SQL is written.
+func (s *schema) definition() string {
+	h := sha256.New()
+	// Quotes keep lists apart: writing to a hash never fails. The number is that of the way in which the triggers ring.
+	fmt.Fprintf(h, "2 %q %q %q %q", []string(s.ident), s.cfg.ID, s.cfg.Text, s.cfg.Author)
+	for _, t := range s.cfg.targets() {
+		fmt.Fprintf(h, " %q=%q", t.name, t.source)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// reads lists the columns that the configuration names, each once. Those that an expression reads are only known to
+// the server.
+func (s *schema) reads() []string {
+	names := append(append(watch.Columns{s.cfg.UpdatedAt}, s.cfg.ID...), s.cfg.Text...)
+	for _, t := range s.cfg.targets() {
+		if plain.MatchString(t.source) {
+			names = append(names, t.source)
+		}
+	}
+	if s.cfg.capture() != CaptureOutbox {
+		names = append(names, s.cfg.Author, s.cfg.Watermark) // the triggers read them as their owner
+	}
+	var out []string
+	for _, name := range names {
+		if name != "" && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// rehearsal evaluates what the triggers will, over some rows. A label expression that fails would otherwise make the
+// application's own writes fail.
+func (s *schema) rehearsal() string {
+	parts := []string{s.key("r"), s.labels("r")}
+	for _, column := range append(watch.Columns{s.cfg.Author}, s.cfg.Text...) {
+		if column != "" {
+			parts = append(parts, "r."+ident(column)+"::text")
+		}
+	}
+	return fmt.Sprintf(`DO $retraind$ BEGIN
+  IF EXISTS (SELECT FROM pg_class WHERE oid = %[1]s::regclass AND relkind NOT IN ('r', 'p')) THEN
+    RAISE 'triggers record label changes of tables only, not of views or foreign tables: %%', %[1]s;
+  END IF;
+  IF EXISTS (SELECT FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhparent WHERE %[1]s::regclass IN (inhparent, inhrelid)
+    AND NOT (inhparent = %[1]s::regclass AND relkind = 'p')) THEN
+    RAISE 'triggers record label changes neither of a single partition nor of tables that inherit: %%', %[1]s;
+  END IF;
+  PERFORM %[2]s
+  FROM (SELECT * FROM %[3]s LIMIT 1000) AS r;
+END $retraind$;
+
+`, literal(s.table), strings.Join(parts, ", "), s.table)
+}
+
+// key is a row's identity as text.
+func (s *schema) key(row string) string {
+	if len(s.cfg.ID) == 1 {
+		return row + "." + ident(s.cfg.ID[0]) + "::pg_catalog.text"
+	}
+	parts := make([]string, len(s.cfg.ID))
+	for i, column := range s.cfg.ID {
+		parts[i] = row + "." + ident(column)
+	}
+	return "pg_catalog.jsonb_build_array(" + strings.Join(parts, ", ") + ")::pg_catalog.text"
+}
+
+// value is one label of a row, for an object of jsonb. An expression is evaluated over a subquery of the row, so that its bare
+// column names mean that row.
+func value(row string, t target) string {
+	if plain.MatchString(t.source) {
+		return row + "." + ident(t.source) // the object's function makes jsonb of it
+	}
+	return "(SELECT to_jsonb((" + t.source + ")) FROM (SELECT " + row + ".*) AS retraind_row)"
+}
+
+// labels is a row's labels as one jsonb object.
+func (s *schema) labels(row string) string {
+	return s.object(func(t target) string { return value(row, t) })
+}
+
+// ownLabels is the same for the only row in scope. It reads no other columns than the expressions name, which is all
+// that a reader may have been granted.
+func (s *schema) ownLabels() string {
+	return s.object(func(t target) string {
+		if plain.MatchString(t.source) {
+			return ident(t.source)
+		}
+		return "to_jsonb((" + t.source + "))"
+	})
+}
+
+// ownLabel is one label of the only row in scope as JSON text. jsonb costs several times as much as json and prints
+// some numbers otherwise, so text alone goes without.
+func ownLabel(t target) string {
+	if !plain.MatchString(t.source) {
+		return "to_jsonb((" + t.source + "))::text"
+	}
+	column := ident(t.source)
+	return "CASE WHEN pg_typeof(" + column + ") IN ('text'::regtype, 'varchar'::regtype) THEN to_json(" + column + ")::text ELSE to_jsonb(" + column + ")::text END"
+}
+
+func (s *schema) object(value func(target) string) string {
+	var parts []string
+	for _, t := range s.cfg.targets() {
+		parts = append(parts, literal(t.name)+", "+value(t))
+	}
+	return "pg_catalog.jsonb_build_object(" + strings.Join(parts, ", ") + ")"
+}

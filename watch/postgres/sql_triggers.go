@@ -1,0 +1,302 @@
+package postgres
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/retraind/retraind/watch"
+)
+
+// Why these shapes (measured on single-row updates and on statements over 100,000 rows): an UPDATE is recorded by a
+// row-level trigger with a column list, so that a statement that names no watched column costs nothing at all, and by
+// a function that compares for itself: a WHEN condition is parsed anew in each statement, which costs more than the
+// call. Transition tables would make large updates cheaper, but are kept for every small one too. Inserts and deletes
+// always matter, so one statement-level trigger handles all their rows at once. The functions run as their owner, so
+// that writers need no rights on the outbox, and so that nobody can slip them another operator each has a pinned
+// search_path, or, since pinning it costs a fifth of the call, names all that it uses in full.
+//
+// What a call costs is the number of its expressions, which PL/pgSQL prepares anew in each transaction: so a row keeps
+// the settings that say who wrote it as they are, and the reader makes author and origin of them.
+
+// Settings of a session that name author and origin of its changes. Retraind marks its own writes with them.
+const (
+	authorSetting = "pg_catalog.current_setting('retraind.author', true)"
+	originSetting = "pg_catalog.current_setting('retraind.origin', true)"
+)
+
+// Author and origin of a row o of the outbox: as set, else who the session was.
+const (
+	authorOfRow = "coalesce(nullif(o.author, ''), o.who, '')"
+	originOfRow = "coalesce(nullif(o.origin, ''), CASE WHEN starts_with(o.app, '" + watch.OwnPrefix + "') THEN o.app END, '')"
+)
+
+// wrote is the setting that names the row whose author column the statement has just written. What an application
+// leaves as it was says who wrote the row before, not who does now.
+const wrote = "retraind.wrote"
+
+// author is who wrote a row as far as the writer says: a setting, or the author's column where this write has set it.
+func (s *schema) author(row string, update bool) string {
+	if s.cfg.Author == "" || row == "" {
+		return authorSetting
+	}
+	column := row + "." + ident(s.cfg.Author)
+	value := column + "::pg_catalog.text"
+	if update {
+		value = fmt.Sprintf("CASE WHEN coalesce(pg_catalog.current_setting('%s', true) OPERATOR(pg_catalog.=) %s, false) OR NOT %s THEN %s END", wrote, s.key(row), unchanged(s.cfg.Author), value)
+	}
+	return fmt.Sprintf("CASE WHEN %s OPERATOR(pg_catalog.<>) '' THEN %[1]s ELSE %s END", authorSetting, value)
+}
+
+// triggers returns the functions and triggers of the model's table.
+func (s *schema) triggers() string {
+	var out strings.Builder
+	for _, event := range events {
+		fmt.Fprintf(&out, "CREATE OR REPLACE FUNCTION %s() RETURNS trigger\n"+
+			"LANGUAGE plpgsql SECURITY DEFINER%s AS $retraind$\n#variable_conflict use_column\n%s$retraind$;\n"+
+			"REVOKE ALL ON FUNCTION %[1]s() FROM PUBLIC;\n\n", s.function(event), s.pinned(event), s.body(event))
+	}
+	if s.cfg.Author != "" {
+		fmt.Fprintf(&out, "CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql AS $retraind$\nDECLARE\n  retraind_done text := pg_catalog.set_config('%s', %s, true);\n"+
+			"BEGIN\n  RETURN NULL;\nEND $retraind$;\nREVOKE ALL ON FUNCTION %[1]s() FROM PUBLIC;\n\n", s.function("author"), wrote, s.key("NEW"))
+	}
+	for _, event := range append([]string{"author"}, events...) {
+		fmt.Fprintf(&out, "DROP TRIGGER IF EXISTS %s ON %s;\n", s.trigger(event), s.table)
+	}
+	out.WriteString(s.attach())
+	return out.String()
+}
+
+// attach creates the triggers in the shape that the table needs, which only the server knows.
+func (s *schema) attach() string {
+	create := func(event, when, how string) string {
+		return fmt.Sprintf("EXECUTE %s || %s || %s;\n", literal(fmt.Sprintf("CREATE TRIGGER %s AFTER ", s.trigger(event))), when,
+			literal(fmt.Sprintf(" ON %s %sEXECUTE FUNCTION %s()", s.table, how, s.function(event))))
+	}
+	var out strings.Builder
+	fmt.Fprintf(&out, `
+DO $retraind$ DECLARE
+  -- Statement-level triggers see neither what is written to a partition directly nor what a subscription applies.
+  every_row CONSTANT boolean := EXISTS (SELECT FROM pg_class WHERE oid = %[1]s::regclass AND relkind = 'p')
+    OR EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = %[1]s::regclass);
+  columns text := '';
+BEGIN
+  -- A BEFORE trigger may change columns that the statement does not name; then every update is looked at.
+  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = %[1]s::regclass AND NOT tgisinternal AND tgtype & 19 = 19) THEN
+    -- Only the server knows which columns an expression reads: a view of it depends on them.
+    CREATE TEMPORARY VIEW retraind_probe AS SELECT %[2]s FROM %[3]s AS r;
+    SELECT ' OF ' || string_agg(DISTINCT quote_ident(a.attname), ', ') INTO columns FROM pg_rewrite AS w
+      JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
+      JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+      WHERE w.ev_class = 'pg_temp.retraind_probe'::regclass AND d.refobjid = %[1]s::regclass AND d.refobjsubid > 0;
+    DROP VIEW pg_temp.retraind_probe;
+  END IF;
+  IF every_row THEN
+    %[4]s    %[5]s  ELSE
+    %[6]s    %[7]s  END IF;
+  %[8]s  %[9]s`, literal(s.table), strings.Join(numbered(s.probed()), ", "), s.table,
+		create("insert", "'INSERT'", "FOR EACH ROW "), create("delete", "'DELETE'", "FOR EACH ROW "),
+		create("insert", "'INSERT'", "REFERENCING NEW TABLE AS retraind_new FOR EACH STATEMENT "),
+		create("delete", "'DELETE'", "REFERENCING OLD TABLE AS retraind_old FOR EACH STATEMENT "),
+		create("update", "'UPDATE' || columns", "FOR EACH ROW "), create("truncate", "'TRUNCATE'", "FOR EACH STATEMENT "))
+	named := events
+	if s.cfg.Author != "" {
+		// Its name sorts before that of the update's trigger, so that it is fired first for each row.
+		out.WriteString("  " + create("author", literal("UPDATE OF "+ident(s.cfg.Author)), "FOR EACH ROW "))
+		named = append([]string{"author"}, events...)
+	}
+	out.WriteString("END $retraind$;\n\n-- They fire under session_replication_role = replica too: what loads data that way changes labels as well.\n")
+	for _, event := range named {
+		fmt.Fprintf(&out, "ALTER TABLE %s ENABLE ALWAYS TRIGGER %s;\n", s.table, s.trigger(event))
+	}
+	return out.String()
+}
+
+// probed lists what the update's trigger depends on, as expressions over the only row in scope.
+func (s *schema) probed() []string {
+	var out []string
+	for _, column := range append(append(watch.Columns(nil), s.cfg.ID...), s.cfg.Text...) {
+		out = append(out, ident(column))
+	}
+	for _, t := range s.cfg.targets() {
+		if plain.MatchString(t.source) {
+			out = append(out, ident(t.source))
+		} else {
+			out = append(out, "("+t.source+")")
+		}
+	}
+	return out
+}
+
+// pinned is the search_path of an event's function; none where all names are full.
+func (s *schema) pinned(event string) string {
+	if event == "update" && !s.expressive() {
+		return ""
+	}
+	return " SET search_path = pg_catalog, pg_temp"
+}
+
+// unchanged is true when columns are the same in OLD and NEW. As text every type can be compared; for text it is free.
+func unchanged(columns ...string) string {
+	parts := make([]string, 0, len(columns))
+	for _, c := range columns {
+		part := fmt.Sprintf("coalesce(OLD.%s::pg_catalog.text OPERATOR(pg_catalog.=) NEW.%[1]s::pg_catalog.text, OLD.%[1]s::pg_catalog.text IS NULL AND NEW.%[1]s::pg_catalog.text IS NULL)", ident(c))
+		if !slices.Contains(parts, part) {
+			parts = append(parts, part)
+		}
+	}
+	return "(" + strings.Join(parts, " AND ") + ")"
+}
+
+// expressive tells whether a label is an SQL expression, which may fail.
+func (s *schema) expressive() bool {
+	for _, t := range s.cfg.targets() {
+		if !plain.MatchString(t.source) {
+			return true
+		}
+	}
+	return false
+}
+
+// guarded keeps a label expression that fails from making the application's own write fail: a row says so, and the
+// daemon, which then reads the whole table, fails instead and tells why.
+func (s *schema) guarded(body string) string {
+	if !s.expressive() {
+		return body
+	}
+	return fmt.Sprintf(`BEGIN
+    %s
+  EXCEPTION WHEN OTHERS THEN
+    INSERT INTO %s (op, item) VALUES ('reread', 'a label expression failed: ' || SQLERRM);
+  END;`, strings.ReplaceAll(body, "\n", "\n  "), s.outbox())
+}
+
+// body is a trigger function's text between $retraind$.
+func (s *schema) body(event string) string {
+	into := "INSERT INTO " + s.outbox() + " (op, item, old, new, text_changed, author, origin)"
+	switch event {
+	case "insert":
+		return s.counted(s.guarded(fmt.Sprintf(`IF TG_LEVEL = 'ROW' THEN
+    %[1]s
+    VALUES ('insert', %[2]s, NULL, %[3]s, true, %[4]s, %[5]s);
+  ELSE
+    %[1]s
+    SELECT 'insert', %[6]s, NULL, %[7]s, true, %[8]s, %[5]s FROM retraind_new AS r;
+  END IF;`, into, s.key("NEW"), s.labels("NEW"), s.author("NEW", false), originSetting, s.key("r"), s.labels("r"), s.author("r", false))))
+	case "delete":
+		return s.counted(s.guarded(fmt.Sprintf(`IF TG_LEVEL = 'ROW' THEN
+    %[1]s
+    VALUES ('delete', %[2]s, %[3]s, NULL, false, %[4]s, %[5]s);
+  ELSE
+    %[1]s
+    SELECT 'delete', %[6]s, %[7]s, NULL, false, %[4]s, %[5]s FROM retraind_old AS r;
+  END IF;`, into, s.key("OLD"), s.labels("OLD"), s.author("", false), originSetting, s.key("r"), s.labels("r"))))
+	case "truncate":
+		return s.counted(fmt.Sprintf("%s\n  VALUES ('truncate', NULL, NULL, NULL, false, %s, %s);", into, s.author("", false), originSetting))
+	}
+	if s.expressive() {
+		return s.expressed(into)
+	}
+	var labels []string
+	for _, t := range s.targets {
+		labels = append(labels, t.source)
+	}
+	values := func(text string) string {
+		return fmt.Sprintf("('update', %s, %s, %s, %s, %s, %s)", s.key("NEW"), s.labels("OLD"), s.labels("NEW"), text, s.author("NEW", true), originSetting)
+	}
+	usual, text := unchanged(s.cfg.ID...), ""
+	if len(s.cfg.Text) > 0 {
+		usual += " AND " + unchanged(s.cfg.Text...)
+		text = fmt.Sprintf("  ELSIF NOT %s THEN\n    %s\n    VALUES %s;\n", unchanged(s.cfg.Text...), into, values("true"))
+	}
+	return fmt.Sprintf(`BEGIN
+  -- Each expression is prepared anew in each transaction: a change of a label meets two, one here and one at the end.
+  IF %[11]s AND NOT %[5]s THEN
+    %[2]s
+    VALUES %[6]s;
+  ELSIF NOT %[1]s THEN
+    -- A new key is a delete and an insert.
+    %[2]s
+    VALUES %[3]s;
+%[4]s  ELSE
+    RETURN NULL;
+  END IF;
+  IF %[12]s AND pg_catalog.currval(%[7]s::pg_catalog.regclass) OPERATOR(pg_catalog.%%) %[8]d OPERATOR(pg_catalog.<>) 0 THEN
+    RETURN NULL;
+  END IF;
+  IF pg_catalog.currval(%[7]s::pg_catalog.regclass) OPERATOR(pg_catalog.%%) %[8]d OPERATOR(pg_catalog.=) 0 THEN
+    PERFORM %[9]s(pg_catalog.currval(%[7]s::pg_catalog.regclass));
+  END IF;
+%[10]s  RETURN NULL;
+END `, unchanged(s.cfg.ID...), into, s.rekeyed("NULL", s.labels("OLD"), s.labels("NEW")), text, unchanged(labels...), values("false"),
+		literal(s.sequence()), boundEvery, s.function("bound"), s.ring(), usual, s.awake())
+}
+
+// rekeyed are the two rows of an item that has got another key.
+func (s *schema) rekeyed(none, old, now string) string {
+	by := s.author("NEW", true) + ", " + originSetting
+	return fmt.Sprintf("('delete', %s, %s, %s, false, %s),\n      ('insert', %s, %[3]s, %[6]s, true, %[4]s)", s.key("OLD"), old, none, by, s.key("NEW"), now)
+}
+
+// expressed is the update's text where a label is an expression: what it reads is not known, and it may fail.
+func (s *schema) expressed(into string) string {
+	text := "false"
+	if len(s.cfg.Text) > 0 {
+		text = "NOT " + unchanged(s.cfg.Text...)
+	}
+	return s.counted(`-- Any change of the row's image may matter. The operator is named in full, since it needs no equality of types.
+  IF OLD OPERATOR(pg_catalog.*=) NEW THEN
+    RETURN NULL;
+  END IF;
+  `+s.guarded(fmt.Sprintf(`retraind_old := %[2]s;
+  retraind_new := %[3]s;
+  retraind_text := %[4]s;
+  IF NOT %[5]s THEN
+    -- A new key is a delete and an insert.
+    %[1]s
+    VALUES %[6]s;
+  ELSIF retraind_text OR retraind_old IS DISTINCT FROM retraind_new THEN
+    %[1]s
+    VALUES ('update', %[7]s, retraind_old, retraind_new, retraind_text, %[8]s, %[9]s);
+  ELSE
+    RETURN NULL;
+  END IF;`, into, s.labels("OLD"), s.labels("NEW"), text, unchanged(s.cfg.ID...), s.rekeyed("NULL", "retraind_old", "retraind_new"), s.key("NEW"), s.author("NEW", true), originSetting)),
+		"retraind_old jsonb", "retraind_new jsonb", "retraind_text boolean")
+}
+
+// counted is a function's text that writes some rows.
+func (s *schema) counted(work string, declared ...string) string {
+	var declare strings.Builder
+	for _, d := range append(declared, "retraind_rows bigint", "retraind_seq bigint") {
+		declare.WriteString("  " + d + ";\n")
+	}
+	return fmt.Sprintf(`DECLARE
+%[1]sBEGIN
+  %[2]s
+  GET DIAGNOSTICS retraind_rows = ROW_COUNT;
+  IF retraind_rows = 0 THEN
+    RETURN NULL;
+  END IF;
+  retraind_seq := currval(%[3]s);
+  IF retraind_seq %% %[4]d < retraind_rows THEN
+    PERFORM %[5]s(retraind_seq);
+  END IF;
+%[6]s  RETURN NULL;
+END `, declare.String(), work, literal(s.sequence()), boundEvery, s.function("bound"), s.ring())
+}
+
+// ring is the doorbell: a listener that sleeps holds the lock, and only then does a writer ring. While the listener is
+// awake, and while there is none, commits do not queue for NOTIFY. The lock is taken only to see whether it is free, in
+// one expression, which nothing interrupts: were it kept until the commit, a long transaction would keep the listener
+// from arming the bell. What a writer found free and commits later, the listener looks for when it goes to sleep.
+func (s *schema) ring() string {
+	return fmt.Sprintf(`  IF NOT %s THEN
+    PERFORM pg_catalog.pg_notify(%s, '');
+  END IF;
+`, s.awake(), literal(channel(s.model)))
+}
+
+// awake is true while nobody sleeps at the doorbell.
+func (s *schema) awake() string {
+	return fmt.Sprintf("(pg_catalog.pg_try_advisory_lock_shared(%[1]d, %[2]d) AND pg_catalog.pg_advisory_unlock_shared(%[1]d, %[2]d))", lockClass, lockObject(s.model))
+}

@@ -1,0 +1,207 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/retraind/retraind/watch"
+)
+
+// tableQuery selects key, time, each label as JSON, and each text of some rows. All columns are text, so that their
+// bytes are taken as they come. The whole table is read by a copy.
+func (s *schema) tableQuery() string {
+	at := "NULL::text"
+	if s.cfg.UpdatedAt != "" {
+		column := "r." + ident(s.cfg.UpdatedAt) + "::timestamptz"
+		at = "CASE WHEN isfinite(" + column + ") THEN (date_part('epoch', " + column + ") * 1000000)::bigint::text END"
+	}
+	columns := []string{s.key("r"), at}
+	for _, t := range s.targets {
+		columns = append(columns, ownLabel(t))
+	}
+	for _, column := range s.cfg.Text {
+		columns = append(columns, "r."+ident(column)+"::text")
+	}
+	return fmt.Sprintf("SELECT %s FROM %s AS r", strings.Join(columns, ", "), s.table)
+}
+
+// item copies a row out of the connection's buffer.
+func (s *schema) item(raw [][]byte) (watch.Item, error) {
+	item := watch.Item{ID: asText(string(raw[0])), Text: make(map[string]string, len(s.cfg.Text))}
+	if raw[1] != nil {
+		micros, err := strconv.ParseInt(string(raw[1]), 10, 64)
+		if err != nil {
+			return watch.Item{}, fmt.Errorf("row %s: time %.40q: %w", item.ID, raw[1], err)
+		}
+		item.At = time.UnixMicro(micros).UTC()
+	}
+	raw = raw[2:]
+	item.Labels = make(watch.Labels, len(s.targets))
+	for i, t := range s.targets {
+		label, present, err := canonical(raw[i])
+		if err != nil {
+			return watch.Item{}, fmt.Errorf("row %s: label %s: %w", item.ID, t.name, err)
+		}
+		if present {
+			item.Labels[t.name] = label
+		}
+	}
+	for i, column := range s.cfg.Text {
+		if value := raw[len(s.targets)+i]; value != nil {
+			item.Text[column] = asText(string(value))
+		}
+	}
+	return item, nil
+}
+
+// asText replaces what is no UTF-8: a database of encoding SQL_ASCII hands out bytes as they were put in.
+func asText(s string) string {
+	if utf8.ValidString(s) { // several times as fast
+		return s
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// oneSnapshot is a transaction that sees the table as it was at its first statement.
+var oneSnapshot = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+
+// readAll gives the whole table to the sink, with its snapshot as the cursor: the next round reads exactly what the
+// table did not hold.
+func (c *session) readAll(ctx context.Context, reason string) error {
+	c.rereads(reason)
+	// Before the table is looked at: a catalog is read as it is now, even where the rows are seen as they were, and a
+	// partition that comes between the two must count as one that came after this read.
+	var shape string
+	err := c.within(ctx, func() (err error) {
+		shape, err = c.shape(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	tx, err := c.conn.BeginTx(ctx, oneSnapshot)
+	if err != nil {
+		return err
+	}
+	// The connection is given up after any error, and with it the transaction.
+	if c.at.Compare { // what is left is read first, so that no change between two others is missed
+		for begun := true; begun; {
+			begun = c.at.Upto != ""
+			rows := 0
+			if _, err := c.query(ctx, &rows); err != nil {
+				return err
+			}
+		}
+	}
+	next := c.at
+	next.Shape, next.Compare, next.Upto, next.Seq, next.Top = shape, false, "", 0, row{}
+	if next.Last, err = c.lastRow(ctx, tx); err != nil {
+		return err
+	}
+	if err := tx.QueryRow(ctx, "SELECT pg_current_snapshot()::text").Scan(&next.Snapshot); err != nil {
+		return err
+	}
+	count, err := c.replace(ctx, tx, next.String())
+	if err != nil {
+		return err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return err
+	}
+	c.at = next
+	c.Stored(watch.Receipt{Taken: max(1, count)})
+	return nil
+}
+
+// lastRow is the one with the greatest transaction id in the outbox.
+func (c *session) lastRow(ctx context.Context, tx pgx.Tx) (last row, err error) {
+	var xid string
+	err = tx.QueryRow(ctx, "SELECT o.xid::text, o.seq FROM "+c.schema.outbox()+" AS o ORDER BY o.xid DESC, o.seq DESC LIMIT 1").Scan(&xid, &last.Seq)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return row{}, nil
+	}
+	if err == nil {
+		last.XID, err = parseXID(xid)
+	}
+	return last, err
+}
+
+// firstRead is the reason of a whole-table read that nobody need know of.
+const firstRead = "nothing was read yet"
+
+// rereads says why the whole table is read: loudly, unless it is the first time.
+func (s *Source) rereads(reason string) {
+	if reason == firstRead {
+		s.Log.Info("reading the whole table", "reason", reason)
+		return
+	}
+	s.Log.Warn("reading the whole table again", "reason", reason)
+	s.Notice(fmt.Sprintf("the whole table was read again at %s: %s", time.Now().Format("2006-01-02 15:04 MST"), reason))
+}
+
+// replace gives the table, as tx sees it, to the sink and returns the number of its rows.
+func (s *Source) replace(ctx context.Context, tx pgx.Tx, cursor string) (count int, err error) {
+	var failed error // of the reading, apart from the sink's own
+	items := func(yield func(watch.Item, error) bool) {
+		for item, err := range s.schema.rows(ctx, tx) {
+			failed = err
+			count++
+			if !yield(item, err) {
+				return
+			}
+		}
+	}
+	if err := s.sink.Replace(ctx, s.Name(), items, cursor); err != nil && failed == nil {
+		return count, fmt.Errorf("store the table: %w", err)
+	}
+	return count, failed
+}
+
+// Export streams the table as it is at one instant over a connection of its own, in constant memory, for a training's
+// data. An error ends the sequence.
+func Export(ctx context.Context, model string, cfg *Config) iter.Seq2[watch.Item, error] {
+	return func(yield func(watch.Item, error) bool) {
+		schema, err := newSchema(model, cfg)
+		if err != nil {
+			yield(watch.Item{}, err)
+			return
+		}
+		conn, err := dial(ctx, cfg)
+		if err != nil {
+			yield(watch.Item{}, err)
+			return
+		}
+		stopped := false
+		err = func() error {
+			tx, err := conn.BeginTx(ctx, oneSnapshot)
+			if err != nil {
+				return err
+			}
+			for item, err := range schema.rows(ctx, tx) {
+				if err != nil {
+					return err
+				}
+				if stopped = !yield(item, nil); stopped {
+					return nil
+				}
+			}
+			return tx.Commit(ctx)
+		}()
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		// After a complete read nothing can be lost by a connection that does not close well.
+		if closed := conn.Close(closing); err != nil {
+			err = errors.Join(explain(cfg, err), closed)
+		}
+		if err != nil && !stopped {
+			yield(watch.Item{}, err)
+		}
+	}
+}

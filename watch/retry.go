@@ -1,0 +1,142 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// permanentPause is how long a source waits after a fault that waiting does not mend.
+const permanentPause = time.Minute
+
+// Retrier runs a source again after errors and keeps its Health. Every source embeds one, which gives it Health and
+// Retry. Safe for concurrent use.
+type Retrier struct {
+	Log  *slog.Logger
+	poke func(n int)
+	wake chan struct{}
+
+	mu     sync.Mutex // guards health
+	health Health
+}
+
+// NewRetrier returns the Retrier of a model's source. poke is called after each stored batch with the number of changes;
+// it must not block, and may be nil.
+func NewRetrier(model, source string, poke func(n int), log *slog.Logger) *Retrier {
+	return &Retrier{
+		Log: log.With("component", "watch", "model", model, "source", source), poke: poke,
+		wake: make(chan struct{}, 1), health: Health{Since: time.Now()},
+	}
+}
+
+// Health implements Source.
+func (r *Retrier) Health() Health {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.health
+}
+
+// Retry implements Source: it ends a pause after an error.
+func (r *Retrier) Retry() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Retried receives a value after each Retry, for a source that also waits while it is up.
+func (r *Retrier) Retried() <-chan struct{} { return r.wake }
+
+// RunWithRetry calls follow again and again until ctx ends, with exponential back-off after errors; after a nil error it
+// calls it at once. follow calls onUp once it is connected and has read what was missed.
+func (r *Retrier) RunWithRetry(ctx context.Context, follow func(ctx context.Context, onUp func()) error) error {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 5*time.Second
+	for {
+		err := follow(ctx, func() { r.Up(); pause.Reset() })
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err == nil {
+			continue
+		}
+		r.Down(err)
+		r.wait(ctx, pause, err)
+	}
+}
+
+// wait sleeps before the next attempt, longer where waiting does not mend the fault; Retry cuts it short.
+func (r *Retrier) wait(ctx context.Context, pause *backoff.ExponentialBackOff, err error) {
+	d := pause.NextBackOff()
+	var fault *Fault
+	if errors.As(err, &fault) && fault.Permanent {
+		d = permanentPause
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-r.wake:
+	case <-timer.C:
+	}
+}
+
+// Up marks the source as following.
+func (r *Retrier) Up() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.health.Up {
+		r.Log.Info("following label changes")
+		r.health.Up, r.health.Since, r.health.Error = true, time.Now(), ""
+	}
+}
+
+// Down marks the source as not following, with the reason; a reason is logged when it differs from the one before.
+func (r *Retrier) Down(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.health.Up {
+		r.health.Up, r.health.Since = false, time.Now()
+	}
+	if text := OneLine(err); r.health.Error != text {
+		r.health.Error = text
+		r.Log.Warn("label changes wait at their source", "err", text)
+	}
+}
+
+// Stored records that a batch was stored, and pokes.
+func (r *Retrier) Stored(receipt Receipt) {
+	if receipt.Taken == 0 {
+		return
+	}
+	r.mu.Lock()
+	r.health.LastEvent = time.Now()
+	r.mu.Unlock()
+	if receipt.Waiting > 0 {
+		r.Log.Info("labels are buffered until their items are known", "count", receipt.Waiting)
+	}
+	if r.poke != nil {
+		r.poke(receipt.Taken)
+	}
+}
+
+// Refused counts an event that cannot be stored, and shows the last one in Health.
+func (r *Retrier) Refused(place, reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.health.Refused++
+	r.health.Notice = fmt.Sprintf("%d refused, the last at %s: %s", r.health.Refused, place, reason)
+	r.Log.Warn("an event was refused", "place", place, "reason", reason)
+}
+
+// Notice sets Health's notice.
+func (r *Retrier) Notice(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.health.Notice = text
+}

@@ -1,0 +1,123 @@
+// Package sources is the labels section of a model's configuration: it puts the sections of the single sources together.
+//
+// Each source owns its own Config with Validate; this package only assembles them, so that the contract in package watch
+// imports no source and configs need not know how many there are. It holds values only, safe for concurrent use as long as
+// nobody changes them. It never starts a source: the daemon does.
+package sources
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/watch"
+	"github.com/retraind/retraind/watch/labelevent"
+	"github.com/retraind/retraind/watch/labelfiles"
+	"github.com/retraind/retraind/watch/natssource"
+	"github.com/retraind/retraind/watch/postgres"
+	"github.com/retraind/retraind/watch/webhook"
+)
+
+// Config is the labels section of a model: where its label changes come from. Several sources go together.
+type Config struct {
+	// Postgres is the table in which people correct labels.
+	Postgres *postgres.Config `yaml:"postgres"`
+	// Files is a directory of label files, JSON Lines or CSV.
+	Files *labelfiles.Config `yaml:"files"`
+	// NATS is a JetStream stream of label events.
+	NATS *natssource.Config `yaml:"nats"`
+	// HTTP is an address that takes label events, such as the webhooks of annotation tools.
+	HTTP *webhook.Config `yaml:"http"`
+}
+
+// mappings are those of the event sources.
+func (c *Config) mappings() []*labelevent.Mapping {
+	var out []*labelevent.Mapping
+	if c.Files != nil {
+		out = append(out, &c.Files.Mapping)
+	}
+	if c.NATS != nil {
+		out = append(out, &c.NATS.Mapping)
+	}
+	if c.HTTP != nil {
+		out = append(out, &c.HTTP.Mapping)
+	}
+	return out
+}
+
+// Blind lists what cannot be seen of the table, as its capture is.
+func (c *Config) Blind() []string {
+	if c.Postgres == nil {
+		return nil
+	}
+	return c.Postgres.Blind()
+}
+
+// TextFields lists the fields of an item's text, as far as the configuration says.
+func (c *Config) TextFields() []string {
+	if c.Postgres != nil {
+		return c.Postgres.Text
+	}
+	for _, mapping := range c.mappings() {
+		if fields := mapping.Text.Fields(); fields != nil {
+			return slices.Sorted(maps.Keys(fields))
+		}
+	}
+	return []string{"text"}
+}
+
+// Names lists the sources that are configured.
+func (c *Config) Names() []string {
+	var names []string
+	if c.Postgres != nil {
+		names = append(names, watch.SourcePostgres)
+	}
+	if c.Files != nil {
+		names = append(names, watch.SourceFiles)
+	}
+	if c.NATS != nil {
+		names = append(names, watch.SourceNATS)
+	}
+	if c.HTTP != nil {
+		names = append(names, watch.SourceHTTP)
+	}
+	return names
+}
+
+// Validate reports every fault of the section.
+func (c *Config) Validate() check.Problems {
+	var found check.Problems
+	if len(c.Names()) == 0 {
+		found.Errorf("", "add postgres: {dsn_file: …, table: …, id: …, text: […], label: …}, or another source: files, nats, http", "no source of labels")
+	}
+	if c.Postgres != nil {
+		found.Under("postgres", c.Postgres.Validate())
+	}
+	if c.Files != nil {
+		found.Under("files", c.Files.Validate())
+	}
+	if c.NATS != nil {
+		found.Under("nats", c.NATS.Validate())
+	}
+	if c.HTTP != nil {
+		found.Under("http", c.HTTP.Validate())
+	}
+	return found
+}
+
+// Check asks each source of a model whether it can be followed: for check, doctor and init. The paths
+// of its findings are keys of the labels section.
+func Check(ctx context.Context, model string, c *Config) check.Problems {
+	var found check.Problems
+	if c.Postgres != nil {
+		found.Under("postgres", postgres.Check(ctx, model, c.Postgres))
+	}
+	if c.Files != nil {
+		found.Under("files", watch.ProblemOf(c.Files.Probe()))
+	}
+	if c.HTTP != nil {
+		found.Under("http", watch.ProblemOf(c.HTTP.Probe()))
+	}
+	return found
+}

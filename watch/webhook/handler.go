@@ -1,0 +1,248 @@
+// Package webhook takes label events from HTTP requests.
+//
+// It owns the authentication of senders, by a shown secret or by a signature, and the answer to a request. A Handler is
+// safe for concurrent use. It never answers 202 before the events are stored, never logs a secret, and never opens a
+// listener: the daemon does, since models may share one.
+package webhook
+
+import (
+	"cmp"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/watch"
+	"github.com/retraind/retraind/watch/labelevent"
+)
+
+const (
+	maxBody = 4 << 20
+	// maxBodies bounds the bodies that are in memory at a time.
+	maxBodies = 4
+	// maxSkew is how old or how far ahead a signature may be.
+	maxSkew = 5 * time.Minute
+)
+
+// Handler takes label events from requests. It is an http.Handler for the path of its model, and implements Source:
+// the listener, which models may share, is the daemon's.
+type Handler struct {
+	*watch.Retrier
+	cfg     *Config
+	decoder *labelevent.Decoder
+	inbox   watch.Inbox
+	room    chan struct{} // one token for each body in memory
+}
+
+var (
+	_ watch.Source = (*Handler)(nil)
+	_ http.Handler = (*Handler)(nil)
+)
+
+// New returns the source of a model's requests. poke is called after each stored batch with the number of events;
+// it must not block.
+func New(model string, cfg *Config, decoder *labelevent.Decoder, inbox watch.Inbox, poke func(n int), log *slog.Logger) *Handler {
+	return &Handler{Retrier: watch.NewRetrier(model, watch.SourceHTTP, poke, log), cfg: cfg, decoder: decoder, inbox: inbox, room: make(chan struct{}, maxBodies)}
+}
+
+// Name implements Source.
+func (s *Handler) Name() string { return watch.SourceHTTP }
+
+// Probe reports a secret that cannot be read.
+func (s *Handler) Probe(context.Context) error { return s.cfg.Probe() }
+
+// Probe reports a secret file that cannot be read.
+func (c *Config) Probe() error {
+	if _, err := c.secret(); err != nil {
+		return &watch.Fault{Key: "secret_file", Cause: watch.OneLine(err), Cure: "write a secret of at least 8 characters into it, readable by the user that runs retraind", Permanent: true, Err: err}
+	}
+	return nil
+}
+
+// Run implements Source: it says that requests are taken until ctx ends.
+func (s *Handler) Run(ctx context.Context) error {
+	return s.RunWithRetry(ctx, func(ctx context.Context, onUp func()) error {
+		if err := s.cfg.Probe(); err != nil {
+			return err
+		}
+		onUp()
+		<-ctx.Done()
+		return context.Cause(ctx)
+	})
+}
+
+// answer is what a sender is told.
+type answer struct {
+	watch.Receipt
+	Ignored int                  `json:"ignored,omitempty"` // events that say nothing about labels
+	Refused []labelevent.Refusal `json:"rejected,omitempty"`
+	Error   string               `json:"error,omitempty"`
+}
+
+// ServeHTTP takes one request. What it answers with 202 is stored.
+func (s *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	code, a := s.serve(w, r)
+	body, err := json.Marshal(a)
+	if err != nil {
+		code, body = http.StatusInternalServerError, []byte(`{"error":"the answer cannot be written"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if code == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "5")
+	}
+	w.WriteHeader(code)
+	_, _ = w.Write(append(body, '\n')) // a sender that left needs no answer
+	if code >= 400 {
+		s.Refused(r.RemoteAddr, fmt.Sprintf("%d %s", code, a.Error))
+	}
+}
+
+func (s *Handler) serve(w http.ResponseWriter, r *http.Request) (int, answer) {
+	no := func(code int, format string, args ...any) (int, answer) {
+		return code, answer{Error: fmt.Sprintf(format, args...)}
+	}
+	secret, err := s.cfg.secret()
+	if err != nil {
+		s.Log.Error("requests cannot be checked", "err", err)
+		return no(http.StatusServiceUnavailable, "the secret cannot be read")
+	}
+	if !s.cfg.signed() && !s.shown(r, secret) {
+		return no(http.StatusUnauthorized, "the secret is missing or wrong (header %s)", s.header())
+	}
+	if r.ContentLength > maxBody {
+		return no(http.StatusRequestEntityTooLarge, "%d bytes, at most %d are read", r.ContentLength, maxBody)
+	}
+	select {
+	case s.room <- struct{}{}:
+		defer func() { <-s.room }()
+	case <-r.Context().Done():
+		return no(http.StatusServiceUnavailable, "too many requests at a time")
+	case <-time.After(5 * time.Second):
+		return no(http.StatusServiceUnavailable, "too many requests at a time")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			return no(http.StatusRequestEntityTooLarge, "more than %d bytes", maxBody)
+		}
+		return no(http.StatusBadRequest, "the body cannot be read")
+	}
+	now := time.Now().UTC()
+	if s.cfg.signed() {
+		if err := verifyWebhook(r.Header, body, secret, now); err != nil {
+			return no(http.StatusUnauthorized, "%s", err)
+		}
+	}
+	key := messageKey(r.Header)
+	if len(key) > labelevent.MaxID {
+		return no(http.StatusBadRequest, "the message's id has %d bytes, at most %d are allowed", len(key), labelevent.MaxID)
+	}
+	return s.take(r.Context(), body, key, now)
+}
+
+// take stores the events of a body.
+func (s *Handler) take(ctx context.Context, body []byte, key string, now time.Time) (int, answer) {
+	var a answer
+	var events []watch.Event
+	switch s.cfg.Preset {
+	case PresetLabelStudio, PresetArgilla:
+		decode := s.decoder.LabelStudio
+		if s.cfg.Preset == PresetArgilla {
+			decode = s.decoder.Argilla
+		}
+		var err error
+		if events, err = decode(body, key, now); err != nil {
+			a.Refused = []labelevent.Refusal{{Reason: err.Error()}}
+		} else if len(events) == 0 {
+			a.Ignored = 1
+		}
+	default:
+		events, a.Refused = s.decoder.DecodeBody(body, key, now)
+	}
+	if len(a.Refused) > 0 && len(events) == 0 {
+		a.Error = labelevent.Reasons(a.Refused)
+		return http.StatusUnprocessableEntity, a
+	}
+	if len(events) > 0 {
+		var err error
+		if a.Receipt, err = s.inbox.Take(context.WithoutCancel(ctx), watch.Batch{Source: watch.SourceHTTP, Events: events}); err != nil {
+			s.Log.Error("events could not be stored", "err", err)
+			return http.StatusServiceUnavailable, answer{Error: "the events could not be stored; send them again"}
+		}
+		s.Stored(a.Receipt)
+	}
+	if len(a.Refused) > 0 {
+		s.Refused("a request with other events", labelevent.Reasons(a.Refused))
+	}
+	return http.StatusAccepted, a
+}
+
+func (s *Handler) header() string { return cmp.Or(s.cfg.Header, "Authorization") }
+
+// shown tells whether the request shows the secret. It takes the same time for every wrong one.
+func (s *Handler) shown(r *http.Request, secret []byte) bool {
+	given := r.Header.Get(s.header())
+	for _, scheme := range []string{"Bearer ", "Token "} {
+		if rest, ok := strings.CutPrefix(given, scheme); ok {
+			given = rest
+			break
+		}
+	}
+	is, want := sha256.Sum256([]byte(given)), sha256.Sum256(secret)
+	return subtle.ConstantTimeCompare(is[:], want[:]) == 1
+}
+
+// messageKey is the sender's name for a message, "" when it gave none.
+func messageKey(h http.Header) string {
+	switch {
+	case h.Get("ce-id") != "" && h.Get("ce-specversion") != "":
+		return "ce:" + h.Get("ce-source") + " " + h.Get("ce-id")
+	case h.Get("webhook-id") != "":
+		return "wh:" + h.Get("webhook-id")
+	case h.Get("Idempotency-Key") != "":
+		return "id:" + h.Get("Idempotency-Key")
+	}
+	return ""
+}
+
+// verifyWebhook checks a signature as the Standard Webhooks specification 1.0 has it: HMAC-SHA256 over
+// "id.timestamp.body", in base64 after "v1,", one of several that are separated by blanks.
+func verifyWebhook(h http.Header, body, secret []byte, now time.Time) error {
+	id, stamp := h.Get("webhook-id"), h.Get("webhook-timestamp")
+	if id == "" || stamp == "" || h.Get("webhook-signature") == "" {
+		return errors.New("the headers webhook-id, webhook-timestamp and webhook-signature are needed")
+	}
+	seconds, err := strconv.ParseInt(stamp, 10, 64)
+	if err != nil {
+		return errors.New("webhook-timestamp is not a number of seconds")
+	}
+	if age := now.Sub(time.Unix(seconds, 0)); age > maxSkew || age < -maxSkew {
+		return fmt.Errorf("the signature is %s away from this machine's clock, at most %s is accepted", age.Abs().Round(time.Second), maxSkew)
+	}
+	mac := hmac.New(sha256.New, secret)
+	fmt.Fprintf(mac, "%s.%s.", id, stamp) // a hash never fails to write
+	mac.Write(body)
+	want := mac.Sum(nil)
+	for signature := range strings.FieldsSeq(h.Get("webhook-signature")) {
+		encoded, ok := strings.CutPrefix(signature, "v1,")
+		if !ok {
+			continue
+		}
+		if got, err := base64.StdEncoding.DecodeString(encoded); err == nil && hmac.Equal(got, want) {
+			return nil
+		}
+	}
+	return errors.New("the signature does not fit the body and the secret")
+}

@@ -279,10 +279,10 @@ func TestWordsAreExplained(t *testing.T) {
 	for _, word := range constants(t, "status/status.go", "Phase") {
 		explained("docs/operations.md", word)
 	}
-	for _, word := range constants(t, "actions/next.go", "RunOutcome") {
+	for _, word := range constants(t, "policy/history.go", "Outcome") {
 		explained("docs/operations.md", word)
 	}
-	for _, word := range constants(t, "actions/next.go", "Class") {
+	for _, word := range constants(t, "store/states.go", "StepState") {
 		if !strings.Contains(all["docs/operations.md"], "`"+word+"`") {
 			t.Errorf("docs/operations.md does not name the end %q of a step", word)
 		}

@@ -24,11 +24,14 @@ var level = map[string]int{
 	"drift":      2,
 	"classifier": 3, "policy": 3, "notify": 3,
 	"watch/labelevent": 2, "watch/postgres": 2,
-	"actions": 4, "watch/labelfiles": 3, "watch/natssource": 3, "watch/webhook": 3, "watch/sources": 3,
+	"watch/labelfiles": 3, "watch/natssource": 3, "watch/webhook": 3, "watch/sources": 3,
+	"actions": 4, "ingest": 4,
 	"configs": 5, "status": 5,
-	"drift/cmd":       7, // plays everything that decides, and nothing imports it
-	"internal/daemon": 6,
-	"cmd":             7,
+	"internal/dataset": 6, "internal/evaluator": 6,
+	"internal/backend": 7, "internal/offline": 7,
+	"drift/cmd":       9, // plays everything that decides, and nothing imports it
+	"internal/daemon": 8,
+	"cmd":             9,
 }
 
 // sideways lists the imports between rooms of one level that are meant.

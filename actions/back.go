@@ -54,14 +54,14 @@ func (p Plan) Titles() []string {
 			return out
 		}
 		out = append(out, title(p, a))
-		done = append(done, Outcome{Kind: a.Kind, Step: a.Step, Attempt: a.Attempt, Class: ClassOK})
+		done = append(done, Outcome{Kind: a.Kind, Step: a.Step, Attempt: a.Attempt, Class: store.StepOK})
 	}
 }
 
 // pointedBack says that `current` names the former release again.
 func pointedBack(p Plan, done []Outcome) bool {
 	return slices.ContainsFunc(done, func(o Outcome) bool {
-		return o.Kind == ActUndo && o.Class == ClassOK && p.Steps[o.Step].Do == DoRelease
+		return o.Kind == ActUndo && o.Class == store.StepOK && p.Steps[o.Step].Do == DoRelease
 	})
 }
 
@@ -88,10 +88,10 @@ func (x *Executor) revert(t *store.Tx, p Plan, sum Summary, done []Outcome) erro
 			return err
 		}
 	}
-	if err := t.SetReleaseState(p.Model, p.Back.Release, "rolled_back"); err != nil {
+	if err := t.SetReleaseState(p.Model, p.Back.Release, store.ReleaseRolledBack); err != nil {
 		return err
 	}
-	if err := t.SetReleaseState(p.Model, p.Champion, "champion"); err != nil || sum.Result.Outcome != RolledBack {
+	if err := t.SetReleaseState(p.Model, p.Champion, store.ReleaseChampion); err != nil || sum.Result.Outcome != policy.OutcomeRolledBack {
 		return err
 	}
 	r, err := t.Release(p.Model, p.Champion)
@@ -114,9 +114,9 @@ func (p Plan) probation() *drift.Probation {
 
 // backResult is how a Back run ends.
 func (m *machine) backResult() Result {
-	r := Result{Outcome: RolledBack, Reason: m.plan.Back.Why, Why: policy.ReasonProbationFailed}
+	r := Result{Outcome: policy.OutcomeRolledBack, Reason: m.plan.Back.Why, Why: policy.ReasonProbationFailed}
 	if m.badBack != "" {
-		r.Outcome, r.Hold = Failed, true
+		r.Outcome, r.Hold = policy.OutcomeFailed, true
 		r.Reason += "; and " + m.badBack
 	}
 	return r

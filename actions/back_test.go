@@ -33,26 +33,26 @@ func TestNextBack(t *testing.T) {
 		{
 			"all well", func(Action) bool { return false },
 			[]string{"undo release 1", "undo restart 1", "prove  1", "finish  1"},
-			Result{Outcome: RolledBack, Reason: "it failed", Why: policy.ReasonProbationFailed},
+			Result{Outcome: policy.OutcomeRolledBack, Reason: "it failed", Why: policy.ReasonProbationFailed},
 		},
 		{
 			"it cannot be proved", func(a Action) bool { return a.Kind == ActProve },
 			[]string{"undo release 1", "undo restart 1", "prove  1", "finish  1"},
-			Result{Outcome: Failed, Reason: "it failed; and because", Why: policy.ReasonProbationFailed, Hold: true},
+			Result{Outcome: policy.OutcomeFailed, Reason: "it failed; and because", Why: policy.ReasonProbationFailed, Hold: true},
 		},
 		{
 			"the release cannot be turned back", func(a Action) bool { return a.Kind == ActUndo && a.Step == 4 },
 			[]string{"undo release 1", "undo release 2", "undo release 3", "undo restart 1", "prove  1", "finish  1"},
-			Result{Outcome: Failed, Reason: "it failed; and step release could not be taken back: because", Why: policy.ReasonProbationFailed, Hold: true},
+			Result{Outcome: policy.OutcomeFailed, Reason: "it failed; and step release could not be taken back: because", Why: policy.ReasonProbationFailed, Hold: true},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			acts, result := play(t, backPlan(), func(a Action) Class {
+			acts, result := play(t, backPlan(), func(a Action) store.StepState {
 				if c.bad(a) {
-					return ClassNotProved
+					return store.StepNotProved
 				}
-				return ClassOK
+				return store.StepOK
 			})
 			if diff := cmp.Diff(c.acts, acts); diff != "" {
 				t.Error(diff)
@@ -73,13 +73,13 @@ func TestNextBack(t *testing.T) {
 // Whatever happens to its actions, a rollback finishes once, and says so where the former release does not surely serve.
 func TestNextBackSimulated(t *testing.T) {
 	t.Parallel()
-	classes := []Class{ClassFailed, ClassTimeout, ClassKilled, ClassNotStarted, ClassUnknown, ClassDiskFull, ClassNotProved, ClassBlocked}
+	classes := []store.StepState{store.StepFailed, store.StepTimeout, store.StepKilled, store.StepNotStarted, store.StepUnknown, store.StepDiskFull, store.StepNotProved, store.StepBlocked}
 	p := backPlan()
 	for seed := range uint64(5_000) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		pointed, proved, finished := false, false, 0
-		_, result := play(t, p, func(a Action) Class {
-			class := ClassOK
+		_, result := play(t, p, func(a Action) store.StepState {
+			class := store.StepOK
 			if rng.IntN(3) == 0 {
 				class = classes[rng.IntN(len(classes))]
 			}
@@ -87,15 +87,15 @@ func TestNextBackSimulated(t *testing.T) {
 			case a.Kind == ActFinish:
 				finished++
 			case a.Kind == ActProve:
-				proved = class == ClassOK
+				proved = class == store.StepOK
 			case a.Kind == ActUndo && p.Steps[a.Step].Do == DoRelease:
-				pointed = pointed || class == ClassOK
+				pointed = pointed || class == store.StepOK
 			case a.Kind == ActDo:
 				t.Fatalf("seed %d: it does %s", seed, p.Steps[a.Step].Name)
 			}
 			return class
 		})
-		if finished != 1 || result.Outcome == RolledBack && (!pointed || !proved) || result.Outcome != RolledBack && !result.Hold {
+		if finished != 1 || result.Outcome == policy.OutcomeRolledBack && (!pointed || !proved) || result.Outcome != policy.OutcomeRolledBack && !result.Hold {
 			t.Fatalf("seed %d: finished %d times, pointed %t, proved %t: %+v", seed, finished, pointed, proved, result)
 		}
 	}
@@ -117,7 +117,7 @@ func (w *world) two() (promoted Plan, first, second string) {
 	promoted.Probation = &policy.Probation{For: unit.Duration(time.Hour), FalseRollbacks: .05}
 	w.add(promoted)
 	w.handOver(promoted)
-	if r := w.await(promoted); r.Outcome != string(Promoted) {
+	if r := w.await(promoted); r.Outcome != string(policy.OutcomePromoted) {
 		w.t.Fatalf("the second run has %s: %s", r.Outcome, r.Reason)
 	}
 	return promoted, first, w.model().Champion
@@ -152,7 +152,7 @@ func TestBack(t *testing.T) {
 		t.Fatalf("%+v", was)
 	}
 	p := w.back(promoted, second)
-	w.ends(w.await(p), RolledBack, "new items are answered worse", "undo release ok", "undo restart ok", "prove ok")
+	w.ends(w.await(p), policy.OutcomeRolledBack, "new items are answered worse", "undo release ok", "undo restart ok", "prove ok")
 	w.serves(first)
 	if m := w.model(); m.Champion != first || m.Previous != "" || m.Monitor != "" || m.Hold != "" {
 		t.Errorf("%+v", m)
@@ -160,7 +160,7 @@ func TestBack(t *testing.T) {
 	if diff := cmp.Diff(*was.Former, w.row()); diff != "" {
 		t.Error(diff)
 	}
-	if a, b := w.release(first).State, w.release(second).State; a != "champion" || b != "rolled_back" {
+	if a, b := w.release(first).State, w.release(second).State; a != store.ReleaseChampion || b != store.ReleaseRolledBack {
 		t.Errorf("the releases are %s and %s", a, b)
 	}
 	if got := readText(t, filepath.Join(w.dir, "undone")); got != "restart "+first+"\n" {
@@ -189,7 +189,7 @@ func TestBackAfterARestart(t *testing.T) {
 	w.stop()
 	writeText(t, filepath.Join(w.dir, "go"), "")
 	w.start()
-	w.ends(w.await(p), RolledBack, "", "undo release ok", "undo restart ok", "prove ok")
+	w.ends(w.await(p), policy.OutcomeRolledBack, "", "undo release ok", "undo restart ok", "prove ok")
 	w.serves(first)
 	if got := readText(t, filepath.Join(w.dir, "starts")); got != "once\n" {
 		t.Errorf("the undo ran %d times", strings.Count(got, "once"))
@@ -209,7 +209,7 @@ func TestBackToADamagedRelease(t *testing.T) {
 	promoted.Promote.VerifyWithin = w.promote.VerifyWithin
 	was := w.row()
 	p := w.back(promoted, second)
-	w.ends(w.await(p), Failed, "the former release is damaged", "undo release failed", "undo release failed", "undo release failed", "undo restart ok", "prove not_proved")
+	w.ends(w.await(p), policy.OutcomeFailed, "the former release is damaged", "undo release failed", "undo release failed", "undo release failed", "undo restart ok", "prove not_proved")
 	w.serves(second)
 	m := w.model()
 	if diff := cmp.Diff(was, w.row()); diff != "" || m.Champion != second || m.Previous != first || m.Hold == "" {
@@ -227,7 +227,7 @@ func TestFormerReleaseStays(t *testing.T) {
 	w := newWorld(t)
 	_, first, _ := w.two()
 	for range keepReleases + 2 {
-		if r := w.run(pipeline(w.train(3))); r.Outcome != string(Rejected) {
+		if r := w.run(pipeline(w.train(3))); r.Outcome != string(policy.OutcomeRejected) {
 			t.Fatalf("%s: %s", r.Outcome, r.Reason)
 		}
 	}

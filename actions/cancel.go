@@ -21,7 +21,7 @@ type cancelledError struct{ by string }
 func (e *cancelledError) Error() string { return "cancelled by " + e.by }
 
 func cancelledBy(by string) Outcome {
-	return Outcome{Class: ClassCancelled, Detail: (&cancelledError{by}).Error()}
+	return Outcome{Class: store.StepCancelled, Detail: (&cancelledError{by}).Error()}
 }
 
 // cancelled returns who has cancelled the run, "" if nobody has.
@@ -77,7 +77,7 @@ func ended(step Step, out Outcome, err error) (Outcome, error) {
 	var cancelled *cancelledError
 	switch {
 	case errors.Is(err, errTimeout):
-		return Outcome{Class: ClassTimeout, Detail: fmt.Sprintf("not done after its timeout of %s", step.Timeout)}, nil
+		return Outcome{Class: store.StepTimeout, Detail: fmt.Sprintf("not done after its timeout of %s", step.Timeout)}, nil
 	case errors.As(err, &cancelled):
 		return cancelledBy(cancelled.by), nil
 	}

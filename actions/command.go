@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/watch"
 )
 
@@ -25,7 +26,7 @@ func (x *Executor) commandWithGPU(ctx context.Context, p Plan, a Action, step St
 		return x.command(ctx, p, a, step, step.Argv)
 	}
 	if x.GPU == nil {
-		return Outcome{Class: ClassBlocked, Detail: "the step needs a GPU and none is configured: set gpu: for the model"}, nil
+		return Outcome{Class: store.StepBlocked, Detail: "the step needs a GPU and none is configured: set gpu: for the model"}, nil
 	}
 	env, release, out, err := x.acquire(ctx, p, step)
 	if err != nil || release == nil {
@@ -50,9 +51,9 @@ func (x *Executor) acquire(ctx context.Context, p Plan, step Step) (env map[stri
 	}
 	var blocked *BlockedError
 	if errors.As(err, &blocked) {
-		return nil, nil, Outcome{Class: ClassBlocked, Detail: blocked.Reason, Why: blocked.Why}, nil
+		return nil, nil, Outcome{Class: store.StepBlocked, Detail: blocked.Reason, Why: blocked.Why}, nil
 	}
-	out, err = failed(ctx, ClassFailed, err)
+	out, err = failed(ctx, store.StepFailed, err)
 	out, err = ended(step, out, err)
 	return nil, nil, out, err
 }
@@ -61,20 +62,20 @@ func (x *Executor) acquire(ctx context.Context, p Plan, step Step) (env map[stri
 func (x *Executor) command(ctx context.Context, p Plan, a Action, step Step, argv []string) (Outcome, error) {
 	spec, err := x.spec(p, a, step, argv)
 	if err != nil {
-		return failed(ctx, ClassFailed, err)
+		return failed(ctx, store.StepFailed, err)
 	}
 	exit, cancelled, err := x.runCommand(ctx, p, a, spec)
 	if err != nil {
-		return failed(ctx, ClassFailed, err)
+		return failed(ctx, store.StepFailed, err)
 	}
-	if cancelled != nil && exit.Class != runner.ClassOK {
+	if cancelled != nil && exit.Class != store.StepOK {
 		return cancelledBy(cancelled.by), nil
 	}
-	out := Outcome{Class: Class(exit.Class), Detail: exit.Detail}
-	if out.Class == ClassOK && out.Detail == "" {
+	out := Outcome{Class: exit.Class, Detail: exit.Detail}
+	if out.Class == store.StepOK && out.Detail == "" {
 		out.Detail = "exit status 0 after " + exit.Ended.Sub(exit.Started).Round(10*time.Millisecond).String()
 	}
-	if out.Class != ClassOK {
+	if out.Class != store.StepOK {
 		out.Detail = fmt.Sprintf("%s: %s; its output: %s", step.Name, out.Detail, runner.LogFile(spec.Dir))
 	}
 	return out, nil

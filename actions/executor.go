@@ -64,7 +64,7 @@ func now() time.Time { return time.Now().UTC() }
 func (x *Executor) Execute(ctx context.Context, p Plan, a Action, done []Outcome) (Outcome, error) {
 	log := x.Log.With("model", p.Model, "run_id", p.Run, "step", title(p, a), "attempt", a.Attempt)
 	if a.Kind == ActFinish {
-		return Outcome{Kind: a.Kind, Attempt: a.Attempt, Class: ClassOK}, x.finish(ctx, p, a, done, log)
+		return Outcome{Kind: a.Kind, Attempt: a.Attempt, Class: store.StepOK}, x.finish(ctx, p, a, done, log)
 	}
 	if err := x.begin(ctx, p, a); err != nil {
 		return Outcome{}, err
@@ -79,7 +79,7 @@ func (x *Executor) Execute(ctx context.Context, p Plan, a Action, done []Outcome
 		return Outcome{}, err
 	}
 	level := slog.LevelInfo
-	if out.Class != ClassOK {
+	if out.Class != store.StepOK {
 		level = slog.LevelWarn
 	}
 	log.Log(ctx, level, "step ended", "class", out.Class, "detail", out.Detail)
@@ -126,13 +126,13 @@ func (x *Executor) doStep(ctx context.Context, p Plan, a Action, done []Outcome)
 	case DoVerify:
 		out, err = x.verify(bounded, p, done)
 	default:
-		out = Outcome{Class: ClassFailed, Detail: fmt.Sprintf("this version has no built-in step %q", step.Do)}
+		out = Outcome{Class: store.StepFailed, Detail: fmt.Sprintf("this version has no built-in step %q", step.Do)}
 	}
 	return ended(step, out, err)
 }
 
 // failed turns an error of the work into an outcome, unless it says that this process or the step's time ends.
-func failed(ctx context.Context, class Class, err error) (Outcome, error) {
+func failed(ctx context.Context, class store.StepState, err error) (Outcome, error) {
 	if ctx.Err() != nil {
 		return Outcome{}, context.Cause(ctx)
 	}
@@ -149,7 +149,7 @@ func (x *Executor) begin(ctx context.Context, p Plan, a Action) error {
 			if _, err := t.StartRun(p.Run, now()); err != nil {
 				return err
 			}
-			return t.PutStep(store.Step{Run: p.Run, Ord: a.Ord, Name: title(p, a), Attempt: a.Attempt, Kind: string(a.Kind), State: "running", Started: now()})
+			return t.PutStep(store.Step{Run: p.Run, Ord: a.Ord, Name: title(p, a), Attempt: a.Attempt, Kind: string(a.Kind), State: store.StepRunning, Started: now()})
 		})
 	})
 }
@@ -168,11 +168,11 @@ func (x *Executor) end(ctx context.Context, p Plan, a Action, out Outcome) error
 	return x.durably(ctx, func() error {
 		return x.Store.Update(ctx, "step ends", func(t *store.Tx) error {
 			s, _, err := stepOf(t, p, a)
-			if err != nil || s.State == string(out.Class) {
+			if err != nil || s.State == out.Class {
 				return err // told already, by a process that died before the engine heard of it
 			}
 			began := s.Started
-			if err := t.PutStep(store.Step{Run: p.Run, Ord: a.Ord, Name: title(p, a), Attempt: a.Attempt, Kind: string(a.Kind), State: string(out.Class), Detail: out.Detail, Started: began, Ended: now()}); err != nil {
+			if err := t.PutStep(store.Step{Run: p.Run, Ord: a.Ord, Name: title(p, a), Attempt: a.Attempt, Kind: string(a.Kind), State: out.Class, Detail: out.Detail, Started: began, Ended: now()}); err != nil {
 				return err
 			}
 			return x.notify(t, notify.RunStep, p.Model, p.Run, notify.Step{

@@ -9,6 +9,7 @@ import (
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/faults"
 	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
 )
 
@@ -54,7 +55,7 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 			sum.Serving = p.Back.Release
 		}
 	}
-	promoted := a.Result.Outcome == Promoted
+	promoted := a.Result.Outcome == policy.OutcomePromoted
 	if promoted {
 		sum.Serving = sum.Release
 		sum.Result.Reason = gateReason(done)
@@ -140,16 +141,16 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 		}
 	}
 	if before.Previous != "" && before.Previous != sum.Release {
-		if err := t.SetReleaseState(p.Model, before.Previous, "retired"); err != nil {
+		if err := t.SetReleaseState(p.Model, before.Previous, store.ReleaseRetired); err != nil {
 			return err
 		}
 	}
 	if p.Champion != "" {
-		if err := t.SetReleaseState(p.Model, p.Champion, "previous"); err != nil {
+		if err := t.SetReleaseState(p.Model, p.Champion, store.ReleasePrevious); err != nil {
 			return err
 		}
 	}
-	if err := t.SetReleaseState(p.Model, sum.Release, "champion"); err != nil {
+	if err := t.SetReleaseState(p.Model, sum.Release, store.ReleaseChampion); err != nil {
 		return err
 	}
 	return x.notify(t, notify.ModelDeployed, p.Model, p.Run, notify.Deployed{
@@ -165,14 +166,14 @@ func (x *Executor) refuse(t *store.Tx, p Plan, sum Summary, done []Outcome) erro
 	if sum.Release == "" || sum.Release == p.Champion {
 		return nil
 	}
-	state := "rejected"
-	if sum.Result.Outcome == RolledBack {
-		state = "rolled_back"
+	state := store.ReleaseRejected
+	if sum.Result.Outcome == policy.OutcomeRolledBack {
+		state = store.ReleaseRolledBack
 	}
 	if err := t.SetReleaseState(p.Model, sum.Release, state); err != nil {
 		return err
 	}
-	if sum.Result.Outcome == RolledBack {
+	if sum.Result.Outcome == policy.OutcomeRolledBack {
 		r, err := t.Release(p.Model, p.Champion)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
@@ -181,7 +182,7 @@ func (x *Executor) refuse(t *store.Tx, p Plan, sum Summary, done []Outcome) erro
 			Model: p.Model, Release: p.Champion, Failed: sum.Release, Artifact: notify.Artifact{URI: "file://" + r.Path, SHA256: p.Champion}, Reason: sum.Result.Reason, Run: p.Run,
 		})
 	}
-	if sum.Result.Outcome != Rejected {
+	if sum.Result.Outcome != policy.OutcomeRejected {
 		return nil
 	}
 	return x.notify(t, notify.ModelRejected, p.Model, p.Run, notify.Rejected{
@@ -194,7 +195,7 @@ func (x *Executor) refuse(t *store.Tx, p Plan, sum Summary, done []Outcome) erro
 func verdict(g GateFacts, done []Outcome, why string) notify.Gate {
 	out := notify.Gate{Name: string(g.Gate), Verdict: "fail", Detail: why}
 	for _, o := range done {
-		if o.Class == ClassInconclusive {
+		if o.Class == store.StepInconclusive {
 			out.Verdict = "inconclusive"
 		}
 	}

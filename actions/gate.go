@@ -14,6 +14,7 @@ import (
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/drift/stats"
 	"github.com/retraind/retraind/serving"
+	"github.com/retraind/retraind/store"
 )
 
 // gateAlpha is the one-sided level of the gates: one bad promotion in twenty of those at the very margin.
@@ -212,22 +213,22 @@ func perCategory(gate string, items []drift.Item, candidate, champion answers, m
 
 // Judge applies the rule of promotion to a comparison, against the champion of that digest. It is pure; the facts that it
 // returns have the figures of the rule, and the sentence says why.
-func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, Class, string) {
+func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.StepState, string) {
 	f.Gate, f.Margin = c.Gate, float64(c.Margin)
 	categories := f.Worse
 	f.Worse = nil
 	switch {
 	case f.N == 0 && f.Leaked > 0:
-		return f, ClassFailed, fmt.Sprintf("all %d held-out items were in the training of the candidate or of the champion: neither can be judged by them; hold out items that were not, or take back the last change of heldout", f.Leaked)
+		return f, store.StepFailed, fmt.Sprintf("all %d held-out items were in the training of the candidate or of the champion: neither can be judged by them; hold out items that were not, or take back the last change of heldout", f.Leaked)
 	case f.N == 0:
-		return f, ClassFailed, "no held-out item has an answer of the candidate" + andChampion(f) + ": do the ids and texts in predictions.jsonl come from this run's test.jsonl?"
+		return f, store.StepFailed, "no held-out item has an answer of the candidate" + andChampion(f) + ": do the ids and texts in predictions.jsonl come from this run's test.jsonl?"
 	case f.Release == champion && champion != "":
-		return f, ClassRejected, "the training gave the very artifact that serves already: nothing would change"
+		return f, store.StepRejected, "the training gave the very artifact that serves already: nothing would change"
 	case f.Champion == nil:
 		if f.Candidate.Accuracy <= f.Majority {
-			return f, ClassRejected, fmt.Sprintf("the first release answers %.1f %% of %d held-out items right, no better than always the most frequent label (%.1f %%)", 100*f.Candidate.Accuracy, f.N, 100*f.Majority)
+			return f, store.StepRejected, fmt.Sprintf("the first release answers %.1f %% of %d held-out items right, no better than always the most frequent label (%.1f %%)", 100*f.Candidate.Accuracy, f.N, 100*f.Majority)
 		}
-		return f, ClassOK, fmt.Sprintf("first release: %.1f %% of %d held-out items right", 100*f.Candidate.Accuracy, f.N)
+		return f, store.StepOK, fmt.Sprintf("first release: %.1f %% of %d held-out items right", 100*f.Candidate.Accuracy, f.N)
 	}
 	both := fmt.Sprintf("candidate %.1f %%, champion %.1f %% of %d held-out items (only the candidate is right on %d, only the champion on %d)",
 		100*f.Candidate.Accuracy, 100*f.Champion.Accuracy, f.N, f.Wins, f.Losses)
@@ -242,7 +243,7 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, Class, str
 	}
 	if len(f.Worse) > 0 {
 		w := f.Worse[0]
-		return f, ClassRejected, fmt.Sprintf("category %q would be lost: recall %.0f %% to %.0f %% of %d items, F1 %.0f to %.0f, more than the %g points allowed; %s", w.Name, 100*w.Champion, 100*w.Candidate, w.Support, 100*w.ChampionF1, 100*w.CandidateF1, float64(c.CategoryFloor), both)
+		return f, store.StepRejected, fmt.Sprintf("category %q would be lost: recall %.0f %% to %.0f %% of %d items, F1 %.0f to %.0f, more than the %g points allowed; %s", w.Name, 100*w.Champion, 100*w.Candidate, w.Support, 100*w.ChampionF1, 100*w.CandidateF1, float64(c.CategoryFloor), both)
 	}
 	f.P = stats.NewMcNemar(f.Wins, f.Losses).Better
 	ni := stats.NonInferior(f.Wins, f.Losses, f.N, float64(c.Margin)/100, gateAlpha)
@@ -250,27 +251,27 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, Class, str
 	switch c.Gate {
 	case GateBetter:
 		if f.P < gateAlpha {
-			return f, ClassOK, fmt.Sprintf("better: %s, p = %.3g", both, f.P)
+			return f, store.StepOK, fmt.Sprintf("better: %s, p = %.3g", both, f.P)
 		}
 		if f.Wins <= f.Losses {
-			return f, ClassRejected, fmt.Sprintf("not better: %s", both)
+			return f, store.StepRejected, fmt.Sprintf("not better: %s", both)
 		}
-		return f, ClassInconclusive, fmt.Sprintf("not surely better (p = %.2g, needs < %v): %s; the champion stays", f.P, gateAlpha, both)
+		return f, store.StepInconclusive, fmt.Sprintf("not surely better (p = %.2g, needs < %v): %s; the champion stays", f.P, gateAlpha, both)
 	case GatePoint:
 		if f.Wins >= f.Losses {
-			return f, ClassOK, "at least as good: " + both
+			return f, store.StepOK, "at least as good: " + both
 		}
-		return f, ClassRejected, "worse: " + both
+		return f, store.StepRejected, "worse: " + both
 	}
 	if ni.Pass {
-		return f, ClassOK, fmt.Sprintf("not worse: %s; the difference is above %+.1f points with 95 %% confidence", both, f.Bound)
+		return f, store.StepOK, fmt.Sprintf("not worse: %s; the difference is above %+.1f points with 95 %% confidence", both, f.Bound)
 	}
 	// The mirrored bound: the most that the candidate can be better by.
 	upper := -stats.NonInferior(f.Losses, f.Wins, f.N, 0, gateAlpha).Lower
 	if upper < -float64(c.Margin)/100 || f.Losses > f.Wins {
-		return f, ClassRejected, fmt.Sprintf("worse: %s; the difference may be %+.1f points, allowed is -%g", both, f.Bound, f.Margin)
+		return f, store.StepRejected, fmt.Sprintf("worse: %s; the difference may be %+.1f points, allowed is -%g", both, f.Bound, f.Margin)
 	}
-	return f, ClassInconclusive, fmt.Sprintf("too little evidence that it is not worse by more than %g points: %s; the difference may be %+.1f points; the champion stays", f.Margin, both, f.Bound)
+	return f, store.StepInconclusive, fmt.Sprintf("too little evidence that it is not worse by more than %g points: %s; the difference may be %+.1f points; the champion stays", f.Margin, both, f.Bound)
 }
 
 func andChampion(f GateFacts) string {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/policy"
 )
 
 // fakeGPU is a GPU of function fields.
@@ -28,13 +29,13 @@ func TestGPU(t *testing.T) {
 	w := newWorld(t)
 	train := sh("train", "echo $CUDA_VISIBLE_DEVICES >$RETRAIND_MODEL_DIR/devices; exec "+w.self+" fake-train 7")
 	train.GPU = true
-	w.ends(w.run(pipeline(train)), Blocked, "the step needs a GPU and none is configured: set gpu: for the model", "export ok", "train blocked")
+	w.ends(w.run(pipeline(train)), policy.OutcomeBlocked, "the step needs a GPU and none is configured: set gpu: for the model", "export ok", "train blocked")
 
 	w.executor.GPU = fakeGPU{func(context.Context) (map[string]string, func(), error) {
 		return nil, nil, &BlockedError{Reason: "GPU-1 is held by ollama (pid 7)"}
 	}}
 	r := w.run(pipeline(train))
-	w.ends(r, Blocked, "GPU-1 is held by ollama (pid 7)", "export ok", "train blocked")
+	w.ends(r, policy.OutcomeBlocked, "GPU-1 is held by ollama (pid 7)", "export ok", "train blocked")
 	if exists(filepath.Join(w.dir, "devices")) {
 		t.Error("the command ran all the same")
 	}
@@ -42,7 +43,7 @@ func TestGPU(t *testing.T) {
 	w.executor.GPU = fakeGPU{func(context.Context) (map[string]string, func(), error) {
 		return nil, nil, errors.New("driver is broken")
 	}}
-	w.ends(w.run(pipeline(train)), Failed, "driver is broken", "export ok", "train failed")
+	w.ends(w.run(pipeline(train)), policy.OutcomeFailed, "driver is broken", "export ok", "train failed")
 
 	waiting := make(chan struct{}, 1)
 	w.executor.GPU = fakeGPU{func(ctx context.Context) (map[string]string, func(), error) {
@@ -53,19 +54,19 @@ func TestGPU(t *testing.T) {
 	p := w.submit(pipeline(train))
 	<-waiting
 	w.cancel(p)
-	w.ends(w.await(p), Cancelled, "cancelled by anna", "export ok", "train cancelled")
+	w.ends(w.await(p), policy.OutcomeCancelled, "cancelled by anna", "export ok", "train cancelled")
 
 	short := train
 	short.Timeout = unit.Duration(50 * time.Millisecond)
 	p = w.submit(pipeline(short))
 	<-waiting
-	w.ends(w.await(p), Failed, "not done after its timeout of 50ms", "export ok", "train timeout")
+	w.ends(w.await(p), policy.OutcomeFailed, "not done after its timeout of 50ms", "export ok", "train timeout")
 
 	released := 0
 	w.executor.GPU = fakeGPU{func(context.Context) (map[string]string, func(), error) {
 		return map[string]string{"CUDA_VISIBLE_DEVICES": "GPU-1"}, func() { released++ }, nil
 	}}
-	w.ends(w.run(pipeline(train)), Promoted, "first release", goodSteps...)
+	w.ends(w.run(pipeline(train)), policy.OutcomePromoted, "first release", goodSteps...)
 	if got := readText(t, filepath.Join(w.dir, "devices")); got != "GPU-1\n" || released != 1 {
 		t.Errorf("devices %q, let go %d times", got, released)
 	}

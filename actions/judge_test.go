@@ -12,6 +12,7 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/serving"
+	"github.com/retraind/retraind/store"
 )
 
 func promote(gate Gate) PromoteConfig { return PromoteConfig{Gate: gate}.WithDefaults() }
@@ -39,38 +40,38 @@ func TestJudge(t *testing.T) {
 		name   string
 		config PromoteConfig
 		facts  GateFacts
-		class  Class
+		class  store.StepState
 		p      float64 // NaN: not computed
 		bound  float64
 		why    string
 	}{
-		{"first release", promote(GateNotWorse), first(80, 100, .3), ClassOK, math.NaN(), math.NaN(), "first release: 80.0 % of 100 held-out items right"},
-		{"first release that always says the same", promote(GateNotWorse), first(30, 100, .3), ClassRejected, math.NaN(), math.NaN(), "no better than always the most frequent label (30.0 %)"},
-		{"nothing answered", promote(GatePoint), GateFacts{Release: "sha256:new"}, ClassFailed, math.NaN(), math.NaN(), "no held-out item has an answer of the candidate: do the ids"},
-		{"nothing in common", promote(GatePoint), GateFacts{Release: "sha256:new", Champion: &Score{}}, ClassFailed, math.NaN(), math.NaN(), "of the candidate and one of the champion: do the ids"},
-		{"the very same artifact", promote(GatePoint), same, ClassRejected, math.NaN(), math.NaN(), "the very artifact that serves already"},
+		{"first release", promote(GateNotWorse), first(80, 100, .3), store.StepOK, math.NaN(), math.NaN(), "first release: 80.0 % of 100 held-out items right"},
+		{"first release that always says the same", promote(GateNotWorse), first(30, 100, .3), store.StepRejected, math.NaN(), math.NaN(), "no better than always the most frequent label (30.0 %)"},
+		{"nothing answered", promote(GatePoint), GateFacts{Release: "sha256:new"}, store.StepFailed, math.NaN(), math.NaN(), "no held-out item has an answer of the candidate: do the ids"},
+		{"nothing in common", promote(GatePoint), GateFacts{Release: "sha256:new", Champion: &Score{}}, store.StepFailed, math.NaN(), math.NaN(), "of the candidate and one of the champion: do the ids"},
+		{"the very same artifact", promote(GatePoint), same, store.StepRejected, math.NaN(), math.NaN(), "the very artifact that serves already"},
 
 		// d = .02, se = sqrt((.1-.0004)/500) = .014114: .02 - 1.6449·.014114 = -.0032
-		{"not worse", promote(GateNotWorse), facts(500, 30, 20), ClassOK, .1013, -.32, "not worse: candidate 78.0 %, champion 76.0 % of 500 held-out items (only the candidate is right on 30, only the champion on 20); the difference is above -0.3 points with 95 % confidence"},
+		{"not worse", promote(GateNotWorse), facts(500, 30, 20), store.StepOK, .1013, -.32, "not worse: candidate 78.0 %, champion 76.0 % of 500 held-out items (only the candidate is right on 30, only the champion on 20); the difference is above -0.3 points with 95 % confidence"},
 		// d = 0, se = sqrt(.1/500) = .014142: -2.33 points
-		{"not surely", promote(GateNotWorse), facts(500, 25, 25), ClassInconclusive, .5561, -2.33, "too little evidence that it is not worse by more than 1 points"},
-		{"a wide margin", PromoteConfig{Gate: GateNotWorse, Margin: 3}.WithDefaults(), facts(500, 25, 25), ClassOK, .5561, -2.33, "not worse"},
+		{"not surely", promote(GateNotWorse), facts(500, 25, 25), store.StepInconclusive, .5561, -2.33, "too little evidence that it is not worse by more than 1 points"},
+		{"a wide margin", PromoteConfig{Gate: GateNotWorse, Margin: 3}.WithDefaults(), facts(500, 25, 25), store.StepOK, .5561, -2.33, "not worse"},
 		// d = -.04, se = sqrt((.1-.0016)/500) = .014028
-		{"worse", promote(GateNotWorse), facts(500, 15, 35), ClassRejected, .9987, -6.31, "worse: candidate 75.0 %, champion 79.0 %"},
+		{"worse", promote(GateNotWorse), facts(500, 15, 35), store.StepRejected, .9987, -6.31, "worse: candidate 75.0 %, champion 79.0 %"},
 		// 12 discordant of 500: Tango's score bound
-		{"few differences", promote(GateNotWorse), facts(500, 8, 4), ClassOK, .1938, -.379, "not worse"},
-		{"small set", promote(GateNotWorse), facts(50, 3, 1), ClassInconclusive, .3125, -3.399, "too little evidence"},
-		{"not one difference", promote(GateNotWorse), facts(500, 0, 0), ClassOK, 1, -.538, "not worse"},
+		{"few differences", promote(GateNotWorse), facts(500, 8, 4), store.StepOK, .1938, -.379, "not worse"},
+		{"small set", promote(GateNotWorse), facts(50, 3, 1), store.StepInconclusive, .3125, -3.399, "too little evidence"},
+		{"not one difference", promote(GateNotWorse), facts(500, 0, 0), store.StepOK, 1, -.538, "not worse"},
 
 		// (1+10+45)/1024... P(Bin(10,1/2) >= 9) = 11/1024, >= 8 = 56/1024
-		{"better", promote(GateBetter), facts(200, 9, 1), ClassOK, 11. / 1024, math.NaN(), "better: "},
-		{"not surely better", promote(GateBetter), facts(200, 8, 2), ClassInconclusive, 56. / 1024, math.NaN(), "not surely better (p = 0.055, needs < 0.05)"},
-		{"not better", promote(GateBetter), facts(200, 2, 8), ClassRejected, 1013. / 1024, math.NaN(), "not better: "},
-		{"as good is not better", promote(GateBetter), facts(200, 0, 0), ClassRejected, 1, math.NaN(), "not better: "},
-		{"five wins without a loss", promote(GateBetter), facts(200, 5, 0), ClassOK, 1. / 32, math.NaN(), "p = 0.0312"},
+		{"better", promote(GateBetter), facts(200, 9, 1), store.StepOK, 11. / 1024, math.NaN(), "better: "},
+		{"not surely better", promote(GateBetter), facts(200, 8, 2), store.StepInconclusive, 56. / 1024, math.NaN(), "not surely better (p = 0.055, needs < 0.05)"},
+		{"not better", promote(GateBetter), facts(200, 2, 8), store.StepRejected, 1013. / 1024, math.NaN(), "not better: "},
+		{"as good is not better", promote(GateBetter), facts(200, 0, 0), store.StepRejected, 1, math.NaN(), "not better: "},
+		{"five wins without a loss", promote(GateBetter), facts(200, 5, 0), store.StepOK, 1. / 32, math.NaN(), "p = 0.0312"},
 
-		{"at least as many", promote(GatePoint), facts(200, 4, 4), ClassOK, math.NaN(), math.NaN(), "at least as good: "},
-		{"one less", promote(GatePoint), facts(200, 4, 5), ClassRejected, math.NaN(), math.NaN(), "worse: "},
+		{"at least as many", promote(GatePoint), facts(200, 4, 4), store.StepOK, math.NaN(), math.NaN(), "at least as good: "},
+		{"one less", promote(GatePoint), facts(200, 4, 5), store.StepRejected, math.NaN(), math.NaN(), "worse: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -109,18 +110,18 @@ func TestCategoryFloor(t *testing.T) {
 		name       string
 		floor      float64
 		categories []Category
-		class      Class
+		class      store.StepState
 		worse      []string
 	}{
-		{"one lost", 5, append(quiet(3), lost), ClassRejected, []string{"sport"}},
-		{"by chance alone it is seldom", 5, []Category{maybe}, ClassRejected, []string{"culture"}},
-		{"one of two may be by chance", 5, append(quiet(1), maybe), ClassOK, nil},           // .031 > .05/2
-		{"one of fifty lost", 5, append(quiet(49), lost), ClassRejected, []string{"sport"}}, // .00098 < .05/50
-		{"one of fifty-two", 5, append(quiet(51), lost), ClassOK, nil},                      // .00098 > .05/52
-		{"fewer false finds make up for it", 5, []Category{purer}, ClassOK, nil},
-		{"within the floor", 30, []Category{lost}, ClassOK, nil},
-		{"exactly the floor", 25, []Category{{Name: "x", Support: 4, Champion: .75, Candidate: .5, ChampionF1: .75, CandidateF1: .5, P: 0}}, ClassOK, nil},
-		{"both", 5, []Category{lost, {Name: "zoo", Support: 50, Champion: 1, Candidate: 0, ChampionF1: 1, P: stats.SignTest(50, 0)}}, ClassRejected, []string{"sport", "zoo"}},
+		{"one lost", 5, append(quiet(3), lost), store.StepRejected, []string{"sport"}},
+		{"by chance alone it is seldom", 5, []Category{maybe}, store.StepRejected, []string{"culture"}},
+		{"one of two may be by chance", 5, append(quiet(1), maybe), store.StepOK, nil},           // .031 > .05/2
+		{"one of fifty lost", 5, append(quiet(49), lost), store.StepRejected, []string{"sport"}}, // .00098 < .05/50
+		{"one of fifty-two", 5, append(quiet(51), lost), store.StepOK, nil},                      // .00098 > .05/52
+		{"fewer false finds make up for it", 5, []Category{purer}, store.StepOK, nil},
+		{"within the floor", 30, []Category{lost}, store.StepOK, nil},
+		{"exactly the floor", 25, []Category{{Name: "x", Support: 4, Champion: .75, Candidate: .5, ChampionF1: .75, CandidateF1: .5, P: 0}}, store.StepOK, nil},
+		{"both", 5, []Category{lost, {Name: "zoo", Support: 50, Champion: 1, Candidate: 0, ChampionF1: 1, P: stats.SignTest(50, 0)}}, store.StepRejected, []string{"sport", "zoo"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -137,7 +138,7 @@ func TestCategoryFloor(t *testing.T) {
 			if diff := cmp.Diff(c.worse, worse); diff != "" {
 				t.Error(diff)
 			}
-			if class == ClassRejected && !strings.Contains(why, `category "`+c.worse[0]+`" would be lost: recall `) {
+			if class == store.StepRejected && !strings.Contains(why, `category "`+c.worse[0]+`" would be lost: recall `) {
 				t.Error(why)
 			}
 		})

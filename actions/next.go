@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
 )
 
 // ActionKind is what a run does next.
@@ -26,41 +27,21 @@ type Action struct {
 	Result  Result
 }
 
-// Class says how an action ended.
-type Class string
-
-// The classes. Those of a command are the runner's.
-const (
-	ClassOK           Class = "ok"
-	ClassFailed       Class = "failed"
-	ClassTimeout      Class = "timeout"
-	ClassKilled       Class = "killed"
-	ClassNotStarted   Class = "not_started"
-	ClassUnknown      Class = "unknown"
-	ClassGPUOOM       Class = "gpu_oom"
-	ClassDiskFull     Class = "disk_full"
-	ClassRejected     Class = "rejected"     // the gate says no
-	ClassInconclusive Class = "inconclusive" // the gate cannot tell: the champion stays
-	ClassNotProved    Class = "not_proved"   // the service does not answer as the release
-	ClassBlocked      Class = "blocked"      // a safety rule forbids to go on
-	ClassCancelled    Class = "cancelled"
-)
-
 // Outcome is the record of an action that has ended.
 type Outcome struct {
-	Kind    ActionKind    `json:"kind"`
-	Step    int           `json:"step"`
-	Attempt int           `json:"attempt"`
-	Class   Class         `json:"class"`
-	Detail  string        `json:"detail,omitempty"` // one sentence for people
-	Why     policy.Reason `json:"why,omitempty"`    // of a step that was blocked
-	Facts   Facts         `json:"facts,omitzero"`
+	Kind    ActionKind      `json:"kind"`
+	Step    int             `json:"step"`
+	Attempt int             `json:"attempt"`
+	Class   store.StepState `json:"class"`
+	Detail  string          `json:"detail,omitempty"` // one sentence for people
+	Why     policy.Reason   `json:"why,omitempty"`    // of a step that was blocked
+	Facts   Facts           `json:"facts,omitzero"`
 }
 
 // Result is how a run ends.
 type Result struct {
-	Outcome RunOutcome `json:"outcome"`
-	Reason  string     `json:"reason"`
+	Outcome policy.Outcome `json:"outcome"`
+	Reason  string         `json:"reason"`
 	// Why is the reason of a run that did nothing: not_worse where the gate kept the champion, gpu_held where it did not
 	// get the GPU; and of one that took a release back: probation_failed.
 	Why  policy.Reason `json:"why,omitempty"`
@@ -68,19 +49,6 @@ type Result struct {
 	// Hold says that the serving state could not be proved: no further run until a person has looked.
 	Hold bool `json:"hold,omitempty"`
 }
-
-// RunOutcome is the one word that remains of a run.
-type RunOutcome string
-
-// The outcomes.
-const (
-	Promoted   RunOutcome = "promoted"
-	Rejected   RunOutcome = "rejected"
-	RolledBack RunOutcome = "rolled_back"
-	Failed     RunOutcome = "failed"
-	Cancelled  RunOutcome = "cancelled"
-	Blocked    RunOutcome = "blocked"
-)
 
 // undoAttempts bounds how often taking a step back is tried.
 const undoAttempts = 3
@@ -124,19 +92,19 @@ func (m *machine) apply(o Outcome) {
 	case ActDo:
 		m.applyStep(o)
 	case ActUndo:
-		if o.Class != ClassOK && m.attempt < undoAttempts {
+		if o.Class != store.StepOK && m.attempt < undoAttempts {
 			m.attempt++
 			return
 		}
-		if o.Class != ClassOK {
+		if o.Class != store.StepOK {
 			m.badBack = "step " + m.plan.Steps[o.Step].Name + " could not be taken back: " + o.Detail
 		}
 		m.back, m.attempt = m.back[1:], 1
 	case ActProve:
 		m.proved = true
-		if o.Class != ClassOK && m.badBack != "" {
+		if o.Class != store.StepOK && m.badBack != "" {
 			m.badBack += "; and " + o.Detail
-		} else if o.Class != ClassOK {
+		} else if o.Class != store.StepOK {
 			m.badBack = o.Detail
 		}
 	case ActFinish:
@@ -146,7 +114,7 @@ func (m *machine) apply(o Outcome) {
 
 func (m *machine) applyStep(o Outcome) {
 	step := m.plan.Steps[o.Step]
-	if o.Class != ClassOK && m.again(step, o.Class) {
+	if o.Class != store.StepOK && m.again(step, o.Class) {
 		m.attempt++
 		return
 	}
@@ -155,7 +123,7 @@ func (m *machine) applyStep(o Outcome) {
 	if step.Do == DoRelease || len(step.Undo) > 0 {
 		m.begun = append(m.begun, o.Step)
 	}
-	if o.Class == ClassOK {
+	if o.Class == store.StepOK {
 		m.at++
 		return
 	}
@@ -176,13 +144,13 @@ func (m *machine) backwards() []int {
 }
 
 // again says whether a step is tried once more.
-func (m *machine) again(step Step, class Class) bool {
+func (m *machine) again(step Step, class store.StepState) bool {
 	switch class {
-	case ClassFailed, ClassTimeout, ClassKilled, ClassNotStarted, ClassNotProved:
+	case store.StepFailed, store.StepTimeout, store.StepKilled, store.StepNotStarted, store.StepNotProved:
 		return m.attempt <= step.Retries
-	case ClassUnknown: // its supervisor was lost: not the command's fault, and no danger where it is pure
+	case store.StepUnknown: // its supervisor was lost: not the command's fault, and no danger where it is pure
 		return step.Kind == KindPure && m.attempt <= step.Retries+3
-	case ClassGPUOOM:
+	case store.StepGPUOOM:
 		return m.attempt <= max(1, step.Retries)
 	}
 	return false
@@ -207,24 +175,24 @@ func (m *machine) result() Result {
 		return m.backResult()
 	}
 	if m.cause == nil {
-		return Result{Outcome: Promoted, Reason: "all steps succeeded"}
+		return Result{Outcome: policy.OutcomePromoted, Reason: "all steps succeeded"}
 	}
-	r := Result{Outcome: Failed, Reason: m.cause.Detail, Step: m.plan.Steps[m.cause.Step].Name}
+	r := Result{Outcome: policy.OutcomeFailed, Reason: m.cause.Detail, Step: m.plan.Steps[m.cause.Step].Name}
 	// Nobody knows what a command did that may not be run again: a person has to look before the next run.
-	r.Hold = m.cause.Class == ClassUnknown && m.plan.Steps[m.cause.Step].Kind == KindOnce
+	r.Hold = m.cause.Class == store.StepUnknown && m.plan.Steps[m.cause.Step].Kind == KindOnce
 	switch m.cause.Class {
-	case ClassRejected, ClassInconclusive:
-		r.Outcome, r.Why = Rejected, policy.ReasonNotWorse
-	case ClassCancelled:
-		r.Outcome = Cancelled
-	case ClassBlocked:
-		r.Outcome, r.Why = Blocked, m.cause.Why
+	case store.StepRejected, store.StepInconclusive:
+		r.Outcome, r.Why = policy.OutcomeRejected, policy.ReasonNotWorse
+	case store.StepCancelled:
+		r.Outcome = policy.OutcomeCancelled
+	case store.StepBlocked:
+		r.Outcome, r.Why = policy.OutcomeBlocked, m.cause.Why
 	}
-	if m.released && m.plan.Champion != "" && r.Outcome != Cancelled {
-		r.Outcome = RolledBack // without a release before there is nothing to roll back to: the run has failed
+	if m.released && m.plan.Champion != "" && r.Outcome != policy.OutcomeCancelled {
+		r.Outcome = policy.OutcomeRolledBack // without a release before there is nothing to roll back to: the run has failed
 	}
 	if m.badBack != "" {
-		r.Outcome, r.Hold = Failed, true
+		r.Outcome, r.Hold = policy.OutcomeFailed, true
 		r.Reason += "; and " + m.badBack
 	}
 	return r

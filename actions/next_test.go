@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
 )
 
 func testPlan() Plan {
@@ -22,7 +25,7 @@ func testPlan() Plan {
 }
 
 // play runs the rule with an oracle for outcomes and returns the actions as words.
-func play(t *testing.T, p Plan, class func(Action) Class) (acts []string, result Result) {
+func play(t *testing.T, p Plan, class func(Action) store.StepState) (acts []string, result Result) {
 	t.Helper()
 	var done []Outcome
 	for range 200 {
@@ -37,7 +40,7 @@ func play(t *testing.T, p Plan, class func(Action) Class) (acts []string, result
 		acts = append(acts, fmt.Sprintf("%s %s %d", a.Kind, name, a.Attempt))
 		o := Outcome{Kind: a.Kind, Step: a.Step, Attempt: a.Attempt, Class: class(a), Detail: "because"}
 		if a.Kind == ActFinish {
-			result, o.Class = a.Result, ClassOK
+			result, o.Class = a.Result, store.StepOK
 		}
 		done = append(done, o)
 	}
@@ -47,30 +50,30 @@ func play(t *testing.T, p Plan, class func(Action) Class) (acts []string, result
 
 func TestNextWays(t *testing.T) {
 	t.Parallel()
-	at := func(step string, class Class) func(Action) Class {
+	at := func(step string, class store.StepState) func(Action) store.StepState {
 		p := testPlan()
-		return func(a Action) Class {
+		return func(a Action) store.StepState {
 			if a.Kind == ActDo && p.Steps[a.Step].Name == step {
 				return class
 			}
-			return ClassOK
+			return store.StepOK
 		}
 	}
 	for _, c := range []struct {
 		name    string
-		class   func(Action) Class
-		outcome RunOutcome
+		class   func(Action) store.StepState
+		outcome policy.Outcome
 		tail    []string // the actions after the first failing one
 	}{
-		{"all well", at("", ""), Promoted, []string{"finish  1"}},
-		{"export fails twice", at("export", ClassFailed), Failed, []string{"do export 2", "finish  1"}},
-		{"gate rejects", at("gate", ClassRejected), Rejected, []string{"undo quiesce 1", "finish  1"}},
-		{"gate cannot tell", at("gate", ClassInconclusive), Rejected, []string{"undo quiesce 1", "finish  1"}},
-		{"lost in a once step", at("quiesce", ClassUnknown), Failed, []string{"undo quiesce 1", "finish  1"}},
-		{"old model served", at("verify", ClassNotProved), RolledBack, []string{"undo release 1", "undo restart 1", "undo quiesce 1", "prove  1", "finish  1"}},
-		{"restart fails", at("restart", ClassFailed), RolledBack, []string{"undo release 1", "undo restart 1", "undo quiesce 1", "prove  1", "finish  1"}},
-		{"cancelled in training", at("train", ClassCancelled), Cancelled, []string{"undo quiesce 1", "finish  1"}},
-		{"blocked", at("train", ClassBlocked), Blocked, []string{"undo quiesce 1", "finish  1"}},
+		{"all well", at("", ""), policy.OutcomePromoted, []string{"finish  1"}},
+		{"export fails twice", at("export", store.StepFailed), policy.OutcomeFailed, []string{"do export 2", "finish  1"}},
+		{"gate rejects", at("gate", store.StepRejected), policy.OutcomeRejected, []string{"undo quiesce 1", "finish  1"}},
+		{"gate cannot tell", at("gate", store.StepInconclusive), policy.OutcomeRejected, []string{"undo quiesce 1", "finish  1"}},
+		{"lost in a once step", at("quiesce", store.StepUnknown), policy.OutcomeFailed, []string{"undo quiesce 1", "finish  1"}},
+		{"old model served", at("verify", store.StepNotProved), policy.OutcomeRolledBack, []string{"undo release 1", "undo restart 1", "undo quiesce 1", "prove  1", "finish  1"}},
+		{"restart fails", at("restart", store.StepFailed), policy.OutcomeRolledBack, []string{"undo release 1", "undo restart 1", "undo quiesce 1", "prove  1", "finish  1"}},
+		{"cancelled in training", at("train", store.StepCancelled), policy.OutcomeCancelled, []string{"undo quiesce 1", "finish  1"}},
+		{"blocked", at("train", store.StepBlocked), policy.OutcomeBlocked, []string{"undo quiesce 1", "finish  1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -87,13 +90,13 @@ func TestNextWays(t *testing.T) {
 
 func TestRollbackThatFailsHolds(t *testing.T) {
 	t.Parallel()
-	_, result := play(t, testPlan(), func(a Action) Class {
+	_, result := play(t, testPlan(), func(a Action) store.StepState {
 		if a.Kind == ActDo && a.Step == 6 || a.Kind == ActProve {
-			return ClassNotProved
+			return store.StepNotProved
 		}
-		return ClassOK
+		return store.StepOK
 	})
-	want := Result{Outcome: Failed, Reason: "because; and because", Step: "verify", Hold: true}
+	want := Result{Outcome: policy.OutcomeFailed, Reason: "because; and because", Step: "verify", Hold: true}
 	if diff := cmp.Diff(want, result); diff != "" {
 		t.Error(diff)
 	}
@@ -103,7 +106,7 @@ func TestRollbackThatFailsHolds(t *testing.T) {
 // (Next sees nothing but the journal), and checks what must hold of every run.
 func TestNextSimulated(t *testing.T) {
 	t.Parallel()
-	classes := []Class{ClassFailed, ClassTimeout, ClassKilled, ClassNotStarted, ClassUnknown, ClassGPUOOM, ClassDiskFull, ClassRejected, ClassInconclusive, ClassNotProved, ClassBlocked, ClassCancelled}
+	classes := []store.StepState{store.StepFailed, store.StepTimeout, store.StepKilled, store.StepNotStarted, store.StepUnknown, store.StepGPUOOM, store.StepDiskFull, store.StepRejected, store.StepInconclusive, store.StepNotProved, store.StepBlocked, store.StepCancelled}
 	p := testPlan()
 	seeds := uint64(100_000)
 	if testing.Short() {
@@ -112,8 +115,8 @@ func TestNextSimulated(t *testing.T) {
 	for seed := range seeds {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		serving, finished, gateOK, proofs := "old", 0, false, 0
-		_, result := play(t, p, func(a Action) Class {
-			class := ClassOK
+		_, result := play(t, p, func(a Action) store.StepState {
+			class := store.StepOK
 			if rng.IntN(4) == 0 {
 				class = classes[rng.IntN(len(classes))]
 			}
@@ -123,13 +126,13 @@ func TestNextSimulated(t *testing.T) {
 			case a.Kind == ActProve:
 				proofs++
 			case a.Kind == ActDo && p.Steps[a.Step].Do == DoGate:
-				gateOK = class == ClassOK
+				gateOK = class == store.StepOK
 			case a.Kind == ActDo && p.Steps[a.Step].Do == DoRelease:
 				if !gateOK {
 					t.Fatalf("seed %d: released without the gate", seed)
 				}
 				serving = "new" // even when it failed: half of its effect may have happened
-			case a.Kind == ActUndo && p.Steps[a.Step].Do == DoRelease && class == ClassOK:
+			case a.Kind == ActUndo && p.Steps[a.Step].Do == DoRelease && class == store.StepOK:
 				serving = "old"
 			}
 			return class
@@ -137,11 +140,11 @@ func TestNextSimulated(t *testing.T) {
 		switch {
 		case finished != 1:
 			t.Fatalf("seed %d: finished %d times", seed, finished)
-		case result.Outcome == Promoted && serving != "new":
+		case result.Outcome == policy.OutcomePromoted && serving != "new":
 			t.Fatalf("seed %d: promoted, but %s serves", seed, serving)
-		case result.Outcome != Promoted && serving == "new" && !result.Hold:
+		case result.Outcome != policy.OutcomePromoted && serving == "new" && !result.Hold:
 			t.Fatalf("seed %d: %s with the new release serving, and nobody told", seed, result.Outcome)
-		case result.Outcome == RolledBack && proofs != 1:
+		case result.Outcome == policy.OutcomeRolledBack && proofs != 1:
 			t.Fatalf("seed %d: rolled back without a proof", seed)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
 )
 
 // inQuietHours runs a command; one that checkpoints only until the quiet hours end. Then the run ends as blocked, so that
@@ -15,7 +16,7 @@ func (x *Executor) inQuietHours(ctx context.Context, p Plan, a Action, step Step
 	if !step.Checkpoints || p.Until.IsZero() {
 		return x.commandWithGPU(ctx, p, a, step)
 	}
-	over := Outcome{Class: ClassBlocked, Why: policy.ReasonWindowClosed, Detail: step.Name + " is not done at the end of the quiet hours; it goes on in the next ones"}
+	over := Outcome{Class: store.StepBlocked, Why: policy.ReasonWindowClosed, Detail: step.Name + " is not done at the end of the quiet hours; it goes on in the next ones"}
 	if !runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt)) {
 		if !now().Before(p.Until) {
 			return over, nil
@@ -25,10 +26,10 @@ func (x *Executor) inQuietHours(ctx context.Context, p Plan, a Action, step Step
 	out, err := x.commandWithGPU(ctx, p, a, step)
 	switch left := p.Until.Sub(now()); {
 	case err != nil:
-	case out.Class == ClassTimeout && left <= 0:
+	case out.Class == store.StepTimeout && left <= 0:
 		return over, nil
-	case out.Class == ClassOK && left < step.Rest:
-		return Outcome{Class: ClassBlocked, Why: policy.ReasonWindowTooShort, Detail: fmt.Sprintf("%s is done, but what follows is expected to take %s, and the quiet hours have %s left; it follows in the next ones",
+	case out.Class == store.StepOK && left < step.Rest:
+		return Outcome{Class: store.StepBlocked, Why: policy.ReasonWindowTooShort, Detail: fmt.Sprintf("%s is done, but what follows is expected to take %s, and the quiet hours have %s left; it follows in the next ones",
 			step.Name, step.Rest.Round(time.Second), max(0, left).Round(time.Second))}, nil
 	}
 	return out, err

@@ -3,6 +3,8 @@ package actions
 import (
 	"math"
 	"testing"
+
+	"github.com/retraind/retraind/store"
 )
 
 // chance is the exact probability that the gate passes a candidate that is truly better by so many points on n items,
@@ -19,7 +21,7 @@ func chance(gate Gate, n int, points float64) float64 {
 			if p < 1e-9 {
 				continue
 			}
-			if _, class, _ := Judge(promote(gate), facts(n, w, l), "sha256:old"); class == ClassOK {
+			if _, class, _ := Judge(promote(gate), facts(n, w, l), "sha256:old"); class == store.StepOK {
 				total += p
 			}
 		}

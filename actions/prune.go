@@ -50,7 +50,7 @@ func (x *Executor) prune(ctx context.Context, p Plan, log *slog.Logger) {
 	}
 	var nothing []string // runs that came to no release, or to the same artifact as a later one
 	for i, r := range runs {
-		if r.State == "ended" && i >= keepReleases && !known[filepath.Join(p.ModelDir, "releases", r.ID)] {
+		if r.State == store.RunEnded && i >= keepReleases && !known[filepath.Join(p.ModelDir, "releases", r.ID)] {
 			nothing = append(nothing, r.ID)
 		}
 	}
@@ -66,7 +66,7 @@ func (x *Executor) prune(ctx context.Context, p Plan, log *slog.Logger) {
 		dirs = append(dirs, filepath.Join(p.ModelDir, "releases", run))
 	}
 	for i, r := range runs {
-		if r.State == "ended" && i >= keepRuns {
+		if r.State == store.RunEnded && i >= keepRuns {
 			dirs = append(dirs, filepath.Join(filepath.Dir(p.RunDir), r.ID))
 		}
 	}

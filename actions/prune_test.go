@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
 )
 
@@ -24,7 +25,7 @@ func housed(t *testing.T, runs int, released func(i int) bool) (*Executor, Plan)
 	writeText(t, filepath.Join(p.RunDir, "spec"), "x")
 	writeText(t, filepath.Join(p.releaseDir(), "model"), "x")
 	err = s.Update(t.Context(), "test", func(tx *store.Tx) error {
-		if _, err := tx.AddRun(store.Run{ID: "open", Model: "m", State: "queued", Created: sealedAt}); err != nil {
+		if _, err := tx.AddRun(store.Run{ID: "open", Model: "m", State: store.RunQueued, Created: sealedAt}); err != nil {
 			return err
 		}
 		for i := 1; i <= runs; i++ {
@@ -32,17 +33,17 @@ func housed(t *testing.T, runs int, released func(i int) bool) (*Executor, Plan)
 			path := filepath.Join(dir, "releases", id)
 			writeText(t, filepath.Join(path, "model"), id)
 			writeText(t, filepath.Join(dir, "runs", id, "out.log"), id)
-			if _, err := tx.AddRun(store.Run{ID: id, Model: "m", State: "queued", Created: at}); err != nil {
+			if _, err := tx.AddRun(store.Run{ID: id, Model: "m", State: store.RunQueued, Created: at}); err != nil {
 				return err
 			}
-			if _, err := tx.EndRun(id, "failed", "", "", at); err != nil {
+			if _, err := tx.EndRun(id, string(policy.OutcomeFailed), "", "", at); err != nil {
 				return err
 			}
 			if !released(i) {
 				continue
 			}
 			digest := "sha256:" + id
-			if err := tx.PutRelease(store.Release{Digest: digest, Model: "m", Run: id, Path: path, State: "rejected", Created: at}); err != nil {
+			if err := tx.PutRelease(store.Release{Digest: digest, Model: "m", Run: id, Path: path, State: store.ReleaseRejected, Created: at}); err != nil {
 				return err
 			}
 			if err := tx.PutPrediction("m", digest, store.Prediction{Item: "1", TextHash: "h"}); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
 )
 
@@ -38,7 +39,7 @@ func TestUnknownOutcomes(t *testing.T) {
 	p := w.submit(pipeline(w.train(10), restart))
 	eventually(t, "the restart", func() bool { return exists(filepath.Join(w.dir, "restarting")) })
 	killSupervisor(t, AttemptDir(p.RunDir, "restart", 1))
-	w.ends(w.await(p), RolledBack, "restart: its supervisor ended without a record",
+	w.ends(w.await(p), policy.OutcomeRolledBack, "restart: its supervisor ended without a record",
 		"export ok", "train ok", "gate ok", "release ok", "restart unknown", "undo release ok", "undo restart ok", "prove ok")
 	w.serves(champion)
 	if !exists(filepath.Join(w.dir, "undone")) {
@@ -51,7 +52,7 @@ func TestUnknownOutcomes(t *testing.T) {
 	p = w.submit(pipeline(train))
 	eventually(t, "the training", func() bool { return exists(filepath.Join(w.dir, "once")) })
 	killSupervisor(t, AttemptDir(p.RunDir, "train", 1))
-	w.ends(w.await(p), Promoted, "not worse", "export ok", "train unknown", "train ok", "gate ok", "release ok", "verify ok")
+	w.ends(w.await(p), policy.OutcomePromoted, "not worse", "export ok", "train unknown", "train ok", "gate ok", "release ok", "verify ok")
 }
 
 func (w *world) cancel(p Plan) {
@@ -69,7 +70,7 @@ func TestCancelDuringACommand(t *testing.T) {
 	eventually(t, "the training", func() bool { return exists(pid) })
 	w.cancel(p)
 	r := w.await(p)
-	w.ends(r, Cancelled, "cancelled by anna", "export ok", "train cancelled", "undo train ok")
+	w.ends(r, policy.OutcomeCancelled, "cancelled by anna", "export ok", "train cancelled", "undo train ok")
 	if got := readText(t, filepath.Join(w.dir, "undo")); got != "gone\n" {
 		t.Errorf("when it was taken back the command was %s", got)
 	}
@@ -90,7 +91,7 @@ func TestCancelWhileTheDaemonIsAway(t *testing.T) {
 	w.stop()
 	w.cancel(p)
 	w.start()
-	w.ends(w.await(p), Cancelled, "cancelled by anna", "export ok", "train cancelled", "undo train ok")
+	w.ends(w.await(p), policy.OutcomeCancelled, "cancelled by anna", "export ok", "train cancelled", "undo train ok")
 	if got := readText(t, filepath.Join(w.dir, "undo")); got != "gone\n" {
 		t.Errorf("when it was taken back the command was %s", got)
 	}
@@ -102,7 +103,7 @@ func TestCancelBeforeItsTurn(t *testing.T) {
 	w := newWorld(t)
 	first := w.submit(pipeline(sh("train", "while [ ! -e $RETRAIND_MODEL_DIR/go ]; do sleep 0.02; done; exec "+w.self+" fake-train 7")))
 	w.cancel(first)
-	w.ends(w.await(first), Cancelled, "cancelled by anna", w.steps(first.Run)...)
+	w.ends(w.await(first), policy.OutcomeCancelled, "cancelled by anna", w.steps(first.Run)...)
 	w.serves("")
 }
 
@@ -116,7 +117,7 @@ func TestCancelDuringTheProof(t *testing.T) {
 	p := w.submit(pipeline(w.train(10)))
 	eventually(t, "the proof", func() bool { return slices.Contains(w.steps(p.Run), "verify running") })
 	w.cancel(p)
-	w.ends(w.await(p), Cancelled, "cancelled by anna", "export ok", "train ok", "gate ok", "release ok", "verify cancelled", "undo release ok", "prove ok")
+	w.ends(w.await(p), policy.OutcomeCancelled, "cancelled by anna", "export ok", "train ok", "gate ok", "release ok", "verify cancelled", "undo release ok", "prove ok")
 	w.serves(champion)
 }
 
@@ -129,13 +130,13 @@ func TestRestartInTheMiddleOfACommand(t *testing.T) {
 	eventually(t, "the training", func() bool { return exists(starts) })
 	for range 2 {
 		w.stop()
-		if r := w.look(p); r.State != "running" || r.Outcome != "" {
+		if r := w.look(p); r.State != store.RunRunning || r.Outcome != "" {
 			t.Fatalf("after a stop the run is %s, %s", r.State, r.Outcome)
 		}
 		w.start()
 	}
 	writeText(t, filepath.Join(w.dir, "go"), "")
-	w.ends(w.await(p), Promoted, "first release", goodSteps...)
+	w.ends(w.await(p), policy.OutcomePromoted, "first release", goodSteps...)
 	if got := strings.Count(readText(t, starts), "\n"); got != 1 {
 		t.Errorf("the training was started %d times", got)
 	}
@@ -159,7 +160,7 @@ func TestCommandEndsWhileTheDaemonIsAway(t *testing.T) {
 		return ok && err == nil
 	})
 	w.start()
-	w.ends(w.await(p), Promoted, "first release", goodSteps...)
+	w.ends(w.await(p), policy.OutcomePromoted, "first release", goodSteps...)
 }
 
 // Submitting a run again, as the loop does after a restart, starts no second one; a run of the model that is still open
@@ -182,13 +183,13 @@ func TestSubmitTwice(t *testing.T) {
 		t.Errorf("two runs of one model at once: %v", err)
 	}
 	writeText(t, filepath.Join(w.dir, "go"), "")
-	w.ends(w.await(p), Promoted, "first release", goodSteps...)
+	w.ends(w.await(p), policy.OutcomePromoted, "first release", goodSteps...)
 	if err := w.engine.Submit(p); err != nil {
 		t.Fatal(err)
 	}
 	next.Champion = w.model().Champion
 	w.handOver(next)
-	w.ends(w.await(next), Promoted, "not worse", goodSteps...)
+	w.ends(w.await(next), policy.OutcomePromoted, "not worse", goodSteps...)
 	if got := strings.Count(readText(t, filepath.Join(w.dir, "starts")), "\n"); got != 1 {
 		t.Errorf("the first was started %d times", got)
 	}
@@ -203,7 +204,7 @@ func TestActionsMayBeEnteredTwice(t *testing.T) {
 	w.runs++
 	p := w.plan(pipeline(w.train(7)))
 	w.update(func(tx *store.Tx) error {
-		_, err := tx.AddRun(store.Run{ID: p.Run, Model: "m", State: "queued", Plan: "{}", Created: p.Created})
+		_, err := tx.AddRun(store.Run{ID: p.Run, Model: "m", State: store.RunQueued, Plan: "{}", Created: p.Created})
 		return err
 	})
 	var done []Outcome
@@ -225,7 +226,7 @@ func TestActionsMayBeEnteredTwice(t *testing.T) {
 		}
 		done = append(done, outs[1])
 	}
-	if r := w.look(p); r.Outcome != string(Promoted) {
+	if r := w.look(p); r.Outcome != string(policy.OutcomePromoted) {
 		t.Errorf("%s: %s", r.Outcome, r.Reason)
 	}
 	want := []string{"run.step", "run.step", "run.step", "run.step", "run.step", "model.deployed", "run.finished"}

@@ -16,6 +16,8 @@ import (
 
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
 )
 
 var goodSteps = []string{"export ok", "train ok", "gate ok", "release ok", "verify ok"}
@@ -28,12 +30,12 @@ func TestPromoted(t *testing.T) {
 	w.executor.Ended = func(model string) { mu.Lock(); told = append(told, model); mu.Unlock() }
 
 	r := w.run(pipeline(w.train(7)))
-	w.ends(r, Promoted, "first release: 70.0 % of 60 held-out items right", goodSteps...)
+	w.ends(r, policy.OutcomePromoted, "first release: 70.0 % of 60 held-out items right", goodSteps...)
 	first := w.model().Champion
 	w.serves(first)
 
 	r = w.run(pipeline(w.train(10)))
-	w.ends(r, Promoted, "not worse: candidate 100.0 %, champion 70.0 % of 60 held-out items (only the candidate is right on 18, only the champion on 0)", goodSteps...)
+	w.ends(r, policy.OutcomePromoted, "not worse: candidate 100.0 %, champion 70.0 % of 60 held-out items (only the candidate is right on 18, only the champion on 0)", goodSteps...)
 	m := w.model()
 	w.serves(m.Champion)
 	if m.Champion == first || m.Previous != first || m.Hold != "" || m.Monitor != "" {
@@ -43,7 +45,7 @@ func TestPromoted(t *testing.T) {
 	if err := json.Unmarshal([]byte(m.Baseline), &c); err != nil || c.Baseline.Accuracy != 1 || c.Baseline.N != 60 || c.Seq != 260 {
 		t.Errorf("baseline %s, %v", m.Baseline, err)
 	}
-	if a, b := w.release(first).State, w.release(m.Champion).State; a != "previous" || b != "champion" {
+	if a, b := w.release(first).State, w.release(m.Champion).State; a != store.ReleasePrevious || b != store.ReleaseChampion {
 		t.Errorf("the releases are %s and %s", a, b)
 	}
 	want := []string{"run.step", "run.step", "run.step", "run.step", "run.step", "model.deployed", "run.finished"}
@@ -63,14 +65,14 @@ func TestPromoted(t *testing.T) {
 	eventually(t, "both ends told", func() bool { mu.Lock(); defer mu.Unlock(); return slices.Equal(told, []string{"m", "m"}) })
 
 	r = w.run(pipeline(w.train(9)))
-	w.ends(r, Rejected, "worse: candidate 90.0 %, champion 100.0 %", "export ok", "train ok", "gate rejected")
+	w.ends(r, policy.OutcomeRejected, "worse: candidate 90.0 %, champion 100.0 %", "export ok", "train ok", "gate rejected")
 
 	third := w.model()
 	w.promote.Gate = GatePoint
 	w.promote.CategoryFloor = 100
 	r = w.run(pipeline(w.train(10), sh("note", "echo same")))
-	w.ends(r, Rejected, "the very artifact that serves already", "export ok", "train ok", "gate rejected")
-	if w.model() != third || w.release(third.Champion).State != "champion" {
+	w.ends(r, policy.OutcomeRejected, "the very artifact that serves already", "export ok", "train ok", "gate rejected")
+	if w.model() != third || w.release(third.Champion).State != store.ReleaseChampion {
 		t.Error("training the champion again has changed it")
 	}
 	w.serves(third.Champion)
@@ -82,17 +84,17 @@ func TestSameArtifactAsARefusedOne(t *testing.T) {
 	outcomesOnly(t)
 	w := newWorld(t)
 	first := w.champion()
-	w.ends(w.run(pipeline(w.train(5))), Rejected, "worse", "export ok", "train ok", "gate rejected")
+	w.ends(w.run(pipeline(w.train(5))), policy.OutcomeRejected, "worse", "export ok", "train ok", "gate rejected")
 	w.promote = PromoteConfig{Gate: GateNotWorse, Margin: 50, CategoryFloor: 100, VerifyWithin: unit.Duration(10 * time.Second)}
 	r := w.run(pipeline(w.train(5)))
-	w.ends(r, Promoted, "not worse", goodSteps...)
+	w.ends(r, policy.OutcomePromoted, "not worse", goodSteps...)
 	m := w.model()
-	if rel := w.release(m.Champion); rel.State != "champion" || rel.Run != r.ID || rel.Path != filepath.Join(w.dir, "releases", r.ID) {
+	if rel := w.release(m.Champion); rel.State != store.ReleaseChampion || rel.Run != r.ID || rel.Path != filepath.Join(w.dir, "releases", r.ID) {
 		t.Errorf("release %+v", rel)
 	}
 	// And back to the first artifact: it is the previous release and becomes the champion again.
 	r = w.run(pipeline(w.train(7)))
-	w.ends(r, Promoted, "not worse", goodSteps...)
+	w.ends(r, policy.OutcomePromoted, "not worse", goodSteps...)
 	if m = w.model(); m.Champion != first {
 		t.Errorf("champion %s, want %s", Short(m.Champion), Short(first))
 	}
@@ -109,7 +111,7 @@ func TestRejected(t *testing.T) {
 	quiesce.Undo = []string{"echo again >>" + undone}
 	steps := append([]StepConfig{quiesce}, pipeline(w.train(3))...)
 	r := w.run(steps)
-	w.ends(r, Rejected, `category "category 0" would be lost: recall 70 % to 30 % of 20 items, F1 82 to 46, more than the 5 points allowed; candidate 30.0 %, champion 70.0 %`, "quiesce ok", "export ok", "train ok", "gate rejected", "undo quiesce ok")
+	w.ends(r, policy.OutcomeRejected, `category "category 0" would be lost: recall 70 % to 30 % of 20 items, F1 82 to 46, more than the 5 points allowed; candidate 30.0 %, champion 70.0 %`, "quiesce ok", "export ok", "train ok", "gate rejected", "undo quiesce ok")
 	w.serves(champion)
 	if m := w.model(); m.Champion != champion || m.Hold != "" {
 		t.Errorf("model %+v", m)
@@ -129,7 +131,7 @@ func TestRolledBack(t *testing.T) {
 	outcomesOnly(t)
 	w := newWorld(t)
 	champion := w.champion()
-	if r := w.run(pipeline(w.train(7))); r.Outcome != string(Rejected) {
+	if r := w.run(pipeline(w.train(7))); r.Outcome != string(policy.OutcomeRejected) {
 		t.Fatalf("a second run of the same artifact: %+v", r)
 	}
 	w.served.setStuck(true)
@@ -142,7 +144,7 @@ func TestRolledBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := w.run(pipeline(w.train(10), restart))
-	w.ends(r, RolledBack, "the service still answers as the former release on all 18 of 40 probed items where the two differ",
+	w.ends(r, policy.OutcomeRolledBack, "the service still answers as the former release on all 18 of 40 probed items where the two differ",
 		"export ok", "train ok", "gate ok", "release ok", "restart ok", "verify not_proved", "undo release ok", "undo restart ok", "prove ok")
 	w.serves(champion)
 	if want, got := fmt.Sprintf("restart on releases/%s\nundo restart on %s as 1\n", r.ID, before), readText(t, log); got != want {
@@ -153,7 +155,7 @@ func TestRolledBack(t *testing.T) {
 		t.Errorf("events %v", events)
 	}
 	sum, err := ReadSummary(r.Result)
-	if err != nil || w.release(sum.Release).State != "rolled_back" || w.release(champion).State != "champion" || sum.Serving != champion {
+	if err != nil || w.release(sum.Release).State != store.ReleaseRolledBack || w.release(champion).State != store.ReleaseChampion || sum.Serving != champion {
 		t.Errorf("%+v, %v", sum, err)
 	}
 	if m := w.model(); m.Champion != champion || m.Hold != "" {
@@ -169,7 +171,7 @@ func TestFirstReleaseNotProved(t *testing.T) {
 	w.promote.VerifyWithin = unit.Duration(200 * time.Millisecond)
 	w.promote.Smoke = []Smoke{{Text: map[string]string{"title": titled(0)}, Expect: "never"}}
 	r := w.run(pipeline(w.train(7)))
-	w.ends(r, Failed, `smoke case 1 is answered "category 0", expected "never"`,
+	w.ends(r, policy.OutcomeFailed, `smoke case 1 is answered "category 0", expected "never"`,
 		"export ok", "train ok", "gate ok", "release ok", "verify not_proved", "undo release ok", "prove ok")
 	w.serves("")
 	if m := w.model(); m.Champion != "" {
@@ -191,13 +193,13 @@ func TestRollbackThatCannotBeProvedHolds(t *testing.T) {
 			champion := w.champion()
 			w.promote.VerifyWithin = unit.Duration(200 * time.Millisecond)
 			r := w.run(pipeline(w.train(10), sh("break", c.breaks)))
-			if r.Outcome != string(Failed) || !strings.Contains(r.Reason, c.want) || !strings.Contains(r.Reason, "; and ") {
+			if r.Outcome != string(policy.OutcomeFailed) || !strings.Contains(r.Reason, c.want) || !strings.Contains(r.Reason, "; and ") {
 				t.Errorf("%s: %s", r.Outcome, r.Reason)
 			}
 			if m := w.model(); m.Champion != champion || !strings.Contains(m.Hold, `"by":"run `+r.ID+`"`) {
 				t.Errorf("model %+v", m)
 			}
-			if rel := w.release(champion); rel.State != "champion" {
+			if rel := w.release(champion); rel.State != store.ReleaseChampion {
 				t.Errorf("release %+v", rel)
 			}
 		})
@@ -210,7 +212,7 @@ func TestFailedCommandNamesItsOutput(t *testing.T) {
 	w := newWorld(t)
 	r := w.run(pipeline(sh("train", "echo epoch 1; echo 'ValueError: no such column' >&2; exit 3")))
 	out := runner.LogFile(AttemptDir(filepath.Join(w.dir, "runs", r.ID), "train", 1))
-	w.ends(r, Failed, "train: exit status 3: ValueError: no such column; its output: "+out, "export ok", "train failed")
+	w.ends(r, policy.OutcomeFailed, "train: exit status 3: ValueError: no such column; its output: "+out, "export ok", "train failed")
 	if got := readText(t, out); got != "epoch 1\nValueError: no such column\n" {
 		t.Errorf("output %q", got)
 	}
@@ -231,7 +233,7 @@ func TestBadTrainings(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			w.ends(w.run(pipeline(sh("train", c.script))), Failed, c.want, "export ok", "train ok", "gate failed")
+			w.ends(w.run(pipeline(sh("train", c.script))), policy.OutcomeFailed, c.want, "export ok", "train ok", "gate failed")
 		})
 	}
 }
@@ -244,7 +246,7 @@ func TestArtifactChangedAfterTheGate(t *testing.T) {
 	champion := w.champion()
 	meddle := sh("meddle", "echo more >>$RETRAIND_RELEASE_DIR/model.json")
 	r := w.run([]StepConfig{{Do: DoExport}, w.train(10), {Do: DoGate}, meddle, {Do: DoRelease}, {Do: DoVerify}})
-	if r.Outcome != string(RolledBack) || !strings.Contains(r.Reason, "it was changed after it was sealed") {
+	if r.Outcome != string(policy.OutcomeRolledBack) || !strings.Contains(r.Reason, "it was changed after it was sealed") {
 		t.Errorf("%s: %s", r.Outcome, r.Reason)
 	}
 	w.serves(champion)
@@ -257,9 +259,9 @@ func TestBrokenExportFailsBeforeTraining(t *testing.T) {
 	w.champion()
 	whole := w.source.list
 	w.source.list = whole[:200]
-	w.ends(w.run(pipeline(w.train(10))), Failed, "the export has 140 training items, the champion's had 200", "export failed")
+	w.ends(w.run(pipeline(w.train(10))), policy.OutcomeFailed, "the export has 140 training items, the champion's had 200", "export failed")
 	w.source.list, w.source.err = whole, errors.New("connection lost")
-	w.ends(w.run(pipeline(w.train(10))), Failed, "export: connection lost", "export failed")
+	w.ends(w.run(pipeline(w.train(10))), policy.OutcomeFailed, "export: connection lost", "export failed")
 }
 
 func TestTimeouts(t *testing.T) {
@@ -268,12 +270,12 @@ func TestTimeouts(t *testing.T) {
 	w := newWorld(t)
 	long := sh("train", "sleep 1000")
 	long.Timeout = unit.Duration(300 * time.Millisecond)
-	w.ends(w.run(pipeline(long)), Failed, "train: not done after its timeout of 300ms", "export ok", "train timeout")
+	w.ends(w.run(pipeline(long)), policy.OutcomeFailed, "train: not done after its timeout of 300ms", "export ok", "train timeout")
 
 	verify := pipeline(w.train(7))
 	verify[4].Timeout = unit.Duration(300 * time.Millisecond)
 	w.promote.Smoke = []Smoke{{Text: map[string]string{"title": titled(0)}, Expect: "never"}}
-	w.ends(w.run(verify), Failed, "not done after its timeout of 300ms", "export ok", "train ok", "gate ok", "release ok", "verify timeout", "undo release ok", "prove ok")
+	w.ends(w.run(verify), policy.OutcomeFailed, "not done after its timeout of 300ms", "export ok", "train ok", "gate ok", "release ok", "verify timeout", "undo release ok", "prove ok")
 }
 
 func TestRetries(t *testing.T) {
@@ -282,10 +284,10 @@ func TestRetries(t *testing.T) {
 	w := newWorld(t)
 	flaky := sh("train", "echo attempt >>$RETRAIND_MODEL_DIR/tries; test $(wc -l <$RETRAIND_MODEL_DIR/tries) -ge 3 && exec "+w.self+" fake-train 7")
 	flaky.Retries = 2
-	w.ends(w.run(pipeline(flaky)), Promoted, "first release", "export ok", "train failed", "train failed", "train ok", "gate ok", "release ok", "verify ok")
+	w.ends(w.run(pipeline(flaky)), policy.OutcomePromoted, "first release", "export ok", "train failed", "train failed", "train ok", "gate ok", "release ok", "verify ok")
 	never := sh("train", "exit 1")
 	never.Retries = 1
-	w.ends(w.run(pipeline(never)), Failed, "exit status 1", "export ok", "train failed", "train failed")
+	w.ends(w.run(pipeline(never)), policy.OutcomeFailed, "exit status 1", "export ok", "train failed", "train failed")
 	oom := sh("train", "echo CUDA out of memory; exit 1") // tried again once, whatever retries says
-	w.ends(w.run(pipeline(oom)), Failed, "out of memory", "export ok", "train gpu_oom", "train gpu_oom")
+	w.ends(w.run(pipeline(oom)), policy.OutcomeFailed, "out of memory", "export ok", "train gpu_oom", "train gpu_oom")
 }

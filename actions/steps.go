@@ -35,7 +35,7 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 		return err
 	})
 	if err != nil {
-		return failed(ctx, ClassFailed, err)
+		return failed(ctx, store.StepFailed, err)
 	}
 	var refused error
 	plan := ExportPlan{Targets: p.targets(), SaltID: x.Source.SaltID(p.Model), Remember: true, Guard: func(f ExportFacts) error {
@@ -44,20 +44,20 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 	}}
 	facts, seen, err := Export(ctx, p.dataDir(), plan, x.Source.Rows(ctx, p.Model))
 	if refused != nil {
-		return Outcome{Class: ClassFailed, Detail: refused.Error(), Facts: Facts{Export: &facts}}, nil //nolint:nilerr // a refusal is an outcome, not a fault
+		return Outcome{Class: store.StepFailed, Detail: refused.Error(), Facts: Facts{Export: &facts}}, nil //nolint:nilerr // a refusal is an outcome, not a fault
 	}
 	if err != nil {
-		return failed(ctx, ClassFailed, err)
+		return failed(ctx, store.StepFailed, err)
 	}
 	facts.Seq = seq // read before the rows: what came in between counts as new, never as trained on
 	if err := x.keepTrained(ctx, p, seen); err != nil {
-		return failed(ctx, ClassFailed, err)
+		return failed(ctx, store.StepFailed, err)
 	}
 	if err := os.MkdirAll(p.releaseDir(), 0o755); err != nil {
-		return failed(ctx, ClassFailed, err)
+		return failed(ctx, store.StepFailed, err)
 	}
 	detail := fmt.Sprintf("%d items to train on, %d held out, %d categories", facts.Train, facts.Test, len(facts.Labels))
-	return Outcome{Class: ClassOK, Detail: detail, Facts: Facts{Export: &facts}}, nil
+	return Outcome{Class: store.StepOK, Detail: detail, Facts: Facts{Export: &facts}}, nil
 }
 
 // heldItem is a held-out item with its text.
@@ -104,7 +104,7 @@ func cached(t *store.Tx, model, release string) (answers, error) {
 func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, error) {
 	r, err := Seal(p.releaseDir(), p.Model, p.Run, now())
 	if err != nil {
-		return failed(ctx, ClassFailed, err)
+		return failed(ctx, store.StepFailed, err)
 	}
 	faults.Point("sealed")
 	mine, err := readPredictions(p.releaseDir(), p.targets())
@@ -115,15 +115,15 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 		err = x.trainedElsewhere(ctx, p)
 	}
 	if err != nil {
-		return failed(ctx, ClassFailed, err)
+		return failed(ctx, store.StepFailed, err)
 	}
 	s, err := x.snapshot(ctx, p)
 	if err != nil {
-		return failed(ctx, ClassFailed, err)
+		return failed(ctx, store.StepFailed, err)
 	}
 	items, leaked, err := x.unseen(ctx, p, s.items)
 	if err != nil {
-		return failed(ctx, ClassFailed, err)
+		return failed(ctx, store.StepFailed, err)
 	}
 	facts := compare(p.targets(), items, mine, s.champion)
 	facts.Release, facts.Seq, facts.Leaked = r.Digest, s.seq, leaked
@@ -142,7 +142,7 @@ func (x *Executor) keepCandidate(ctx context.Context, p Plan, r Release, gate Ga
 	}
 	row := store.Release{
 		Digest: r.Digest, Model: p.Model, Run: p.Run, Path: p.releaseDir(), Seq: export.Seq, Info: export.Info,
-		Labels: mustJSON(export.Labels), Metrics: mustJSON(gate), State: "candidate", Created: now(),
+		Labels: mustJSON(export.Labels), Metrics: mustJSON(gate), State: store.ReleaseCandidate, Created: now(),
 	}
 	return x.durably(ctx, func() error {
 		return x.Store.Update(ctx, "candidate", func(t *store.Tx) error {
@@ -164,14 +164,14 @@ func (x *Executor) release(ctx context.Context, p Plan, done []Outcome) (Outcome
 	gate := gated(done)
 	r, err := ReadRelease(p.releaseDir())
 	if err != nil {
-		return failed(ctx, ClassFailed, err)
+		return failed(ctx, store.StepFailed, err)
 	}
 	if gate == nil || gate.Release != r.Digest {
-		return Outcome{Class: ClassFailed, Detail: fmt.Sprintf("release %s is not the one that passed the gate: it was changed in between", Short(r.Digest))}, nil
+		return Outcome{Class: store.StepFailed, Detail: fmt.Sprintf("release %s is not the one that passed the gate: it was changed in between", Short(r.Digest))}, nil
 	}
 	err = x.durably(ctx, func() error {
 		return x.Store.Update(ctx, "deploy", func(t *store.Tx) error {
-			_, err := t.AddDeploy(p.Model, r.Digest, p.Run, "deploy", now())
+			_, err := t.AddDeploy(p.Model, r.Digest, p.Run, store.DeployNew, now())
 			return err
 		})
 	})
@@ -179,17 +179,17 @@ func (x *Executor) release(ctx context.Context, p Plan, done []Outcome) (Outcome
 		return Outcome{}, err
 	}
 	if err := point(p.ModelDir, p.releaseDir()); err != nil {
-		return failed(ctx, ClassFailed, err)
+		return failed(ctx, store.StepFailed, err)
 	}
 	faults.Point("deployed")
-	return Outcome{Class: ClassOK, Detail: "current is " + Short(r.Digest)}, nil
+	return Outcome{Class: store.StepOK, Detail: "current is " + Short(r.Digest)}, nil
 }
 
 // verify proves that the service answers as the candidate.
 func (x *Executor) verify(ctx context.Context, p Plan, done []Outcome) (Outcome, error) {
 	gate := gated(done)
 	if gate == nil {
-		return Outcome{Class: ClassFailed, Detail: "there is no gate's record to verify against"}, nil
+		return Outcome{Class: store.StepFailed, Detail: "there is no gate's record to verify against"}, nil
 	}
 	var want answers
 	s, err := x.snapshot(ctx, p)
@@ -200,7 +200,7 @@ func (x *Executor) verify(ctx context.Context, p Plan, done []Outcome) (Outcome,
 		})
 	}
 	if err != nil {
-		return failed(ctx, ClassFailed, err)
+		return failed(ctx, store.StepFailed, err)
 	}
 	return x.prove(ctx, p, gate.Release, probes(p.targets(), s.items, want, s.champion), p.Promote.Smoke)
 }
@@ -209,29 +209,29 @@ func (x *Executor) verify(ctx context.Context, p Plan, done []Outcome) (Outcome,
 func (x *Executor) unrelease(ctx context.Context, p Plan) (Outcome, error) {
 	dir, err := x.championDir(ctx, p)
 	if err != nil {
-		return failed(ctx, ClassFailed, err)
+		return failed(ctx, store.StepFailed, err)
 	}
 	if dir != "" {
 		if _, err := ReadRelease(dir); err != nil {
-			return failed(ctx, ClassFailed, fmt.Errorf("the former release is damaged, current stays as it is: %w", err))
+			return failed(ctx, store.StepFailed, fmt.Errorf("the former release is damaged, current stays as it is: %w", err))
 		}
 	}
 	if err := x.durably(ctx, func() error {
 		return x.Store.Update(ctx, "rollback", func(t *store.Tx) error {
-			_, err := t.AddDeploy(p.Model, p.Champion, p.Run, "rollback", now())
+			_, err := t.AddDeploy(p.Model, p.Champion, p.Run, store.DeployFormer, now())
 			return err
 		})
 	}); err != nil {
 		return Outcome{}, err
 	}
 	if err := point(p.ModelDir, dir); err != nil {
-		return failed(ctx, ClassFailed, err)
+		return failed(ctx, store.StepFailed, err)
 	}
 	faults.Point("rolled back")
 	if dir == "" {
-		return Outcome{Class: ClassOK, Detail: "current is taken away: there was no release before"}, nil
+		return Outcome{Class: store.StepOK, Detail: "current is taken away: there was no release before"}, nil
 	}
-	return Outcome{Class: ClassOK, Detail: "current is " + Short(p.Champion) + " again"}, nil
+	return Outcome{Class: store.StepOK, Detail: "current is " + Short(p.Champion) + " again"}, nil
 }
 
 func (x *Executor) championDir(ctx context.Context, p Plan) (string, error) {
@@ -250,11 +250,11 @@ func (x *Executor) championDir(ctx context.Context, p Plan) (string, error) {
 // proveFormer proves, after taking back, that the former release serves.
 func (x *Executor) proveFormer(ctx context.Context, p Plan) (Outcome, error) {
 	if p.Champion == "" {
-		return Outcome{Class: ClassOK, Detail: "there was no release before: nothing to prove"}, nil
+		return Outcome{Class: store.StepOK, Detail: "there was no release before: nothing to prove"}, nil
 	}
 	s, err := x.snapshot(ctx, p)
 	if err != nil {
-		return failed(ctx, ClassFailed, err)
+		return failed(ctx, store.StepFailed, err)
 	}
 	// Where it differs from the refused candidate shows best that the candidate is gone.
 	var refused answers
@@ -264,7 +264,7 @@ func (x *Executor) proveFormer(ctx context.Context, p Plan) (Outcome, error) {
 			return err
 		})
 		if err != nil {
-			return failed(ctx, ClassFailed, err)
+			return failed(ctx, store.StepFailed, err)
 		}
 	}
 	return x.prove(ctx, p, p.Champion, probes(p.targets(), s.items, s.champion, refused), nil)
@@ -293,9 +293,9 @@ func (x *Executor) prove(ctx context.Context, p Plan, release string, ask []prob
 		return Outcome{}, err
 	}
 	if why != "" {
-		return Outcome{Class: ClassNotProved, Detail: why, Facts: Facts{Verify: &facts}}, nil
+		return Outcome{Class: store.StepNotProved, Detail: why, Facts: Facts{Verify: &facts}}, nil
 	}
-	return Outcome{Class: ClassOK, Facts: Facts{Verify: &facts}, Detail: fmt.Sprintf("%s serves: %d of %d answers as the artifact gave offline, %d of them where the former release answers otherwise",
+	return Outcome{Class: store.StepOK, Facts: Facts{Verify: &facts}, Detail: fmt.Sprintf("%s serves: %d of %d answers as the artifact gave offline, %d of them where the former release answers otherwise",
 		Short(release), facts.Agreed, facts.Probed, facts.Differ)}, nil
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/watch"
@@ -245,7 +246,7 @@ func (w *world) handOver(p Plan) {
 func (w *world) add(p Plan) {
 	w.t.Helper()
 	w.update(func(tx *store.Tx) error {
-		_, err := tx.AddRun(store.Run{ID: p.Run, Model: "m", Pipeline: "default", Trigger: p.Trigger, State: "queued", Plan: mustJSON(p), Created: p.Created})
+		_, err := tx.AddRun(store.Run{ID: p.Run, Model: "m", Pipeline: "default", Trigger: p.Trigger, State: store.RunQueued, Plan: mustJSON(p), Created: p.Created})
 		return err
 	})
 }
@@ -293,7 +294,7 @@ func (w *world) await(p Plan) (r store.Run) {
 	w.t.Helper()
 	eventually(w.t, "the end of "+p.Run, func() bool {
 		r = w.look(p)
-		return r.State == "ended"
+		return r.State == store.RunEnded
 	})
 	return r
 }
@@ -322,7 +323,7 @@ func (w *world) steps(run string) (out []string) {
 	w.view(func(tx *store.Tx) error {
 		steps, err := tx.Steps(run)
 		for _, s := range steps {
-			out = append(out, s.Name+" "+s.State)
+			out = append(out, s.Name+" "+string(s.State))
 		}
 		return err
 	})
@@ -372,13 +373,13 @@ func (w *world) serves(digest string) {
 // champion promotes a first release.
 func (w *world) champion() string {
 	w.t.Helper()
-	if r := w.run(pipeline(w.train(7))); r.Outcome != string(Promoted) {
+	if r := w.run(pipeline(w.train(7))); r.Outcome != string(policy.OutcomePromoted) {
 		w.t.Fatalf("the first run has %s: %s", r.Outcome, r.Reason)
 	}
 	return w.model().Champion
 }
 
-func (w *world) ends(r store.Run, outcome RunOutcome, reason string, steps ...string) {
+func (w *world) ends(r store.Run, outcome policy.Outcome, reason string, steps ...string) {
 	w.t.Helper()
 	if r.Outcome != string(outcome) || !strings.Contains(r.Reason, reason) {
 		w.t.Errorf("the run has %s: %s\nwant %s: …%s", r.Outcome, r.Reason, outcome, reason)

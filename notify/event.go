@@ -21,6 +21,9 @@ import (
 // Daemon stands in the place of a model's name in events of the daemon itself.
 const Daemon = "_daemon"
 
+// DaemonModel stands for the model in events of the daemon itself.
+const DaemonModel = "_daemon"
+
 // Event is one notification before it is wrapped into its CloudEvents envelope.
 type Event struct {
 	ID    string          // ULID; also the Nats-Msg-Id

@@ -19,11 +19,11 @@ const ScoreLevel = scoreLevel
 // evidence says whether a drop is more than chance, by any of three tests that each suffice:
 //
 //   - corrections of held-out labels since the promotion, by the exact one-sided sign test: with b answers made wrong
-//     and c made right, P(Bin(b+c, 1/2) >= b) (Dixon and Mood 1946), and by drift.SignE, which holds although somebody
+//     and c made right, P(Bin(b+c, 1/2) >= b) (Dixon and Mood 1946), and by stats.SignE, which holds although somebody
 //     looks after each of them;
 //   - newly arrived items, by the e-CUSUM that drift keeps within the false retrains that the policy allows, or by the
 //     test that the policy names instead;
-//   - accuracy then and now as two samples, by drift.ScoreTest. The two samples mostly share their items, which makes the
+//   - accuracy then and now as two samples, by stats.ScoreTest. The two samples mostly share their items, which makes the
 //     test too careful, not too bold.
 //
 // wrong is a number of further corrections from right to wrong, for the question how many would suffice. Of these the sign

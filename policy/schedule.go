@@ -10,6 +10,10 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
+// MaxRequestAge is how old a request may be. One that waited for longer, such as in a queue during an outage or while the
+// host slept, is not wanted any more.
+const MaxRequestAge = 10 * time.Minute
+
 // Schedule is a compiled cron line. It only adds evaluations, of which one too many or too few does no harm: in the
 // nights when the clocks change, a time that the clock skips is left out and one that it shows twice comes twice.
 type Schedule struct {

@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/retraind/retraind/store"
 )
 
 // chartView is the accuracy over time. Positions are percentages of the drawing, so that it fits any width.
@@ -77,13 +79,10 @@ func newChart(now time.Time, m Model, history []Point, runs []Run) chartView {
 	}
 	for _, r := range runs {
 		at := latest(r)
-		if at.Before(s.from) || at.After(s.to) || r.State == "queued" {
+		if at.Before(s.from) || at.After(s.to) || r.State == store.RunQueued {
 			continue
 		}
-		class := r.Outcome
-		if class == "" {
-			class = r.State
-		}
+		class := r.Word()
 		v.Marks = append(v.Marks, markView{decimal(s.x(at)), r.ID, class, strings.ReplaceAll(class, "_", " ") + ": " + r.Trigger})
 	}
 	return v

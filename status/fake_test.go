@@ -8,6 +8,7 @@ import (
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/watch"
 )
 
@@ -166,7 +167,7 @@ func history() []Point {
 }
 
 func runs() []Run {
-	step := func(name, state string, from, took time.Duration) Step {
+	step := func(name string, state store.StepState, from, took time.Duration) Step {
 		s := Step{Name: name, State: state, Attempt: 1}
 		if from > 0 {
 			s.Started = ago(from)
@@ -176,34 +177,34 @@ func runs() []Run {
 		}
 		return s
 	}
-	training := step("train", "running", 7*time.Minute, 0)
+	training := step("train", store.StepRunning, 7*time.Minute, 0)
 	training.Progress, training.Detail = share(0.42), "epoch 5 of 12"
-	failed := step("gate", "failed", 5*day-20*time.Minute, 2*time.Second)
+	failed := step("gate", store.StepFailed, 5*day-20*time.Minute, 2*time.Second)
 	failed.Detail = "macro-F1 fell by 11 points <b>not bold</b>"
 	return []Run{
 		{
-			ID: "01KB4W8R2M", Model: "relevance", Pipeline: "default", Trigger: "asked for by anna", Forced: true, State: "running",
+			ID: "01KB4W8R2M", Model: "relevance", Pipeline: "default", Trigger: "asked for by anna", Forced: true, State: store.RunRunning,
 			Created: ago(8 * time.Minute), Started: ago(8 * time.Minute),
-			Steps: []Step{step("export", "ok", 8*time.Minute, 50*time.Second), training, step("gate", "waiting", 0, 0), step("deploy", "waiting", 0, 0)},
+			Steps: []Step{step("export", store.StepOK, 8*time.Minute, 50*time.Second), training, step("gate", store.StepWaiting, 0, 0), step("deploy", store.StepWaiting, 0, 0)},
 		},
 		{
-			ID: "01KAQ1X7TZ", Model: "relevance", Pipeline: "default", Trigger: "412 labels changed", State: "ended", Outcome: "rejected",
+			ID: "01KAQ1X7TZ", Model: "relevance", Pipeline: "default", Trigger: "412 labels changed", State: store.RunEnded, Outcome: policy.OutcomeRejected,
 			Reason: "the candidate is worse: 71.0 % against 90.2 %", Created: ago(5 * day), Started: ago(5 * day), Ended: ago(5*day - 21*time.Minute), Release: candidate,
-			Steps: []Step{step("export", "ok", 5*day, 3*time.Second), step("train", "ok", 5*day-3*time.Second, 19*time.Minute), failed},
+			Steps: []Step{step("export", store.StepOK, 5*day, 3*time.Second), step("train", store.StepOK, 5*day-3*time.Second, 19*time.Minute), failed},
 		},
 		{
-			ID: "01KAE5P0QD", Model: "relevance", Pipeline: "default", Trigger: "the first release", State: "ended", Outcome: "promoted",
+			ID: "01KAE5P0QD", Model: "relevance", Pipeline: "default", Trigger: "the first release", State: store.RunEnded, Outcome: policy.OutcomePromoted,
 			Created: ago(9 * day), Started: ago(9 * day), Ended: ago(9*day - 38*time.Minute), Release: champion,
-			Steps: []Step{step("export", "ok", 9*day, 4*time.Second), step("train", "ok", 9*day-5*time.Second, 37*time.Minute), step("deploy", "ok", 9*day-38*time.Minute, 4*time.Second)},
+			Steps: []Step{step("export", store.StepOK, 9*day, 4*time.Second), step("train", store.StepOK, 9*day-5*time.Second, 37*time.Minute), step("deploy", store.StepOK, 9*day-38*time.Minute, 4*time.Second)},
 		},
 	}
 }
 
 func releases() []Release {
 	return []Release{
-		{Digest: candidate, Run: "01KAQ1X7TZ", State: "rejected", Created: ago(5 * day), Accuracy: &Compared{Before: share(0.902), After: 0.71, Low: 0.684, High: 0.735, N: 1190}},
-		{Digest: champion, Run: "01KAE5P0QD", State: "champion", Created: ago(9 * day), Accuracy: &Compared{After: 0.9123, Low: 0.895, High: 0.927, N: 1180}},
-		{Digest: earlier, State: "previous", Created: ago(40 * day)},
+		{Digest: candidate, Run: "01KAQ1X7TZ", State: store.ReleaseRejected, Created: ago(5 * day), Accuracy: &Compared{Before: share(0.902), After: 0.71, Low: 0.684, High: 0.735, N: 1190}},
+		{Digest: champion, Run: "01KAE5P0QD", State: store.ReleaseChampion, Created: ago(9 * day), Accuracy: &Compared{After: 0.9123, Low: 0.895, High: 0.927, N: 1180}},
+		{Digest: earlier, State: store.ReleasePrevious, Created: ago(40 * day)},
 	}
 }
 

@@ -1,24 +1,27 @@
 package status
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"time"
 
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/watch"
 	"github.com/retraind/retraind/watch/labelevent"
 )
 
 // Run is one retraining as shown.
 type Run struct {
-	ID       string `json:"id"`
-	Model    string `json:"model"`
-	Pipeline string `json:"pipeline"`
-	Trigger  string `json:"trigger"` // why, in one sentence
-	Forced   bool   `json:"forced,omitempty"`
-	State    string `json:"state"`             // queued, running, ended
-	Outcome  string `json:"outcome,omitempty"` // promoted, rejected, rolled_back, failed, cancelled, blocked
-	Reason   string `json:"reason,omitempty"`
+	ID       string         `json:"id"`
+	Model    string         `json:"model"`
+	Pipeline string         `json:"pipeline"`
+	Trigger  string         `json:"trigger"` // why, in one sentence
+	Forced   bool           `json:"forced,omitempty"`
+	State    store.RunState `json:"state"`
+	Outcome  policy.Outcome `json:"outcome,omitempty"`
+	Reason   string         `json:"reason,omitempty"`
 	// Why is not_worse where the gate kept the champion, gpu_held where the run did not get the GPU, window_closed or
 	// window_too_short where it goes on in the next quiet hours, probation_failed where it took a release back.
 	Why string `json:"why,omitempty"`
@@ -42,19 +45,22 @@ type Compared struct {
 
 // Step is one attempt of one step of a run. A step that waits has no Started.
 type Step struct {
-	Name    string    `json:"name"`
-	Kind    string    `json:"kind,omitempty"`
-	Attempt int       `json:"attempt,omitempty"`
-	State   string    `json:"state"` // waiting, running, ok, or the class of its failure
-	Detail  string    `json:"detail,omitempty"`
-	Started time.Time `json:"started,omitzero"`
-	Ended   time.Time `json:"ended,omitzero"`
+	Name    string          `json:"name"`
+	Kind    string          `json:"kind,omitempty"`
+	Attempt int             `json:"attempt,omitempty"`
+	State   store.StepState `json:"state"`
+	Detail  string          `json:"detail,omitempty"`
+	Started time.Time       `json:"started,omitzero"`
+	Ended   time.Time       `json:"ended,omitzero"`
 	// Progress is the share that is done, as the step itself says; nil when it does not.
 	Progress *float64 `json:"progress,omitempty"`
 }
 
 // Seconds is how long the step took, or takes by now.
 func (s Step) Seconds(now time.Time) float64 { return span(s.Started, s.Ended, now).Seconds() }
+
+// Word is how the run ended, or where it stands until then.
+func (r Run) Word() string { return cmp.Or(string(r.Outcome), string(r.State)) }
 
 // Took is how long the run took, or takes by now.
 func (r Run) Took(now time.Time) time.Duration { return span(r.Started, r.Ended, now) }
@@ -72,11 +78,11 @@ func span(from, to, now time.Time) time.Duration {
 
 // Release is one trained artifact of a model as shown.
 type Release struct {
-	Digest   string    `json:"digest"`
-	Run      string    `json:"run"`
-	State    string    `json:"state"` // candidate, champion, previous, rejected, rolled_back, retired
-	Created  time.Time `json:"created"`
-	Accuracy *Compared `json:"accuracy,omitempty"` // as its gate measured it
+	Digest   string             `json:"digest"`
+	Run      string             `json:"run"`
+	State    store.ReleaseState `json:"state"`
+	Created  time.Time          `json:"created"`
+	Accuracy *Compared          `json:"accuracy,omitempty"` // as its gate measured it
 }
 
 // Point is one evaluation in a model's history.
@@ -111,12 +117,8 @@ type Request struct {
 	At time.Time `json:"at,omitzero"`
 }
 
-// MaxAge is how old a request may be. One that waited for longer, such as in a queue during an outage, is not wanted any
-// more; MaxAhead is how far its sender's clock may be ahead.
-const (
-	MaxAge   = 10 * time.Minute
-	MaxAhead = 5 * time.Minute
-)
+// MaxAhead is how far the clock of a request's sender may be ahead.
+const MaxAhead = 5 * time.Minute
 
 // Fresh refuses a request that is stale or not made yet, and one whose name is too long to be kept.
 func (r Request) Fresh(now time.Time) error {
@@ -126,8 +128,8 @@ func (r Request) Fresh(now time.Time) error {
 		return fmt.Errorf("%w: the request's id has %d bytes, at most 256 are kept", errBadRequest, len(r.ID))
 	case r.At.IsZero():
 		return nil
-	case age > MaxAge:
-		return &Refusal{Code: 410, Text: fmt.Sprintf("the request is %s old, at most %s is accepted; make it again if it is still wanted", age.Round(time.Second), MaxAge)}
+	case age > policy.MaxRequestAge:
+		return &Refusal{Code: 410, Text: fmt.Sprintf("the request is %s old, at most %s is accepted; make it again if it is still wanted", age.Round(time.Second), policy.MaxRequestAge)}
 	case age < -MaxAhead:
 		return &Refusal{Code: 410, Text: fmt.Sprintf("the request is dated %s ahead of the daemon's clock", (-age).Round(time.Second))}
 	}

@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/retraind/retraind/store"
 )
 
 type runView struct {
@@ -26,10 +28,7 @@ type stepView struct {
 func newRunView(now time.Time, r Run) runView {
 	v := runView{
 		ID: r.ID, Trigger: capital(r.Trigger), Reason: capital(r.Reason), Pipeline: r.Pipeline,
-		Class: r.Outcome, At: newTime(now, latest(r)), Ended: !r.Ended.IsZero(), Bar: newBar(now, r),
-	}
-	if v.Class == "" {
-		v.Class = r.State
+		Class: r.Word(), At: newTime(now, latest(r)), Ended: !r.Ended.IsZero(), Bar: newBar(now, r),
 	}
 	v.Label = strings.ReplaceAll(v.Class, "_", " ")
 	switch {
@@ -40,7 +39,7 @@ func newRunView(now time.Time, r Run) runView {
 		v.Took = "took " + rough(r.Took(now))
 	}
 	for i, s := range r.Steps {
-		step := stepView{Name: s.Name, State: s.State, Class: tone(s.State), Detail: s.Detail}
+		step := stepView{Name: s.Name, State: string(s.State), Class: tone(s.State), Detail: s.Detail}
 		if !s.Started.IsZero() {
 			step.Took = rough(time.Duration(s.Seconds(now) * float64(time.Second)))
 		}
@@ -48,7 +47,7 @@ func newRunView(now time.Time, r Run) runView {
 			step.Name += fmt.Sprintf(", attempt %d", s.Attempt)
 		}
 		v.Steps = append(v.Steps, step)
-		if s.State == "running" {
+		if s.State == store.StepRunning {
 			v.Now = fmt.Sprintf("step %d of %d: %s", i+1, len(r.Steps), s.Name)
 			if s.Progress != nil && *s.Progress >= 0 && *s.Progress <= 1 {
 				v.Now += fmt.Sprintf(", %.0f %%", 100**s.Progress)
@@ -72,10 +71,10 @@ func latest(r Run) time.Time {
 }
 
 // tone names the colour of a step's state: the classes of failure share one.
-func tone(state string) string {
+func tone(state store.StepState) string {
 	switch state {
-	case "ok", "running", "waiting":
-		return state
+	case store.StepOK, store.StepRunning, store.StepWaiting:
+		return string(state)
 	default:
 		return "bad"
 	}
@@ -116,7 +115,7 @@ func newBar(now time.Time, r Run) barView {
 	x := 0.0
 	var said []string
 	for i, s := range r.Steps {
-		title := s.Name + ": " + s.State
+		title := s.Name + ": " + string(s.State)
 		if !s.Started.IsZero() {
 			title += ", " + rough(time.Duration(s.Seconds(now)*float64(time.Second)))
 		}
@@ -163,7 +162,7 @@ type releaseView struct {
 }
 
 func newReleaseView(now time.Time, r Release) releaseView {
-	v := releaseView{Digest: r.Digest, Short: digest(r.Digest), State: strings.ReplaceAll(r.State, "_", " "), Class: r.State, At: newTime(now, r.Created), Accuracy: "not measured"}
+	v := releaseView{Digest: r.Digest, Short: digest(r.Digest), State: strings.ReplaceAll(string(r.State), "_", " "), Class: string(r.State), At: newTime(now, r.Created), Accuracy: "not measured"}
 	if a := r.Accuracy; a != nil {
 		v.Accuracy, v.Range = percent(a.After), interval(a.Low, a.High)
 	}

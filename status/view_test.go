@@ -12,6 +12,7 @@ import (
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
 )
 
 func TestFigures(t *testing.T) {
@@ -95,7 +96,7 @@ func TestBarFills(t *testing.T) {
 		at := ago(10 * time.Hour)
 		for _, s := range rapid.SliceOfN(rapid.IntRange(0, 20000), 1, 30).Draw(t, "seconds") {
 			end := at.Add(time.Duration(s) * time.Second)
-			r.Steps = append(r.Steps, Step{Name: "s", State: "ok", Started: at, Ended: end})
+			r.Steps = append(r.Steps, Step{Name: "s", State: store.StepOK, Started: at, Ended: end})
 			at = end
 		}
 		bar := newBar(now, r)

@@ -57,7 +57,7 @@ func TestPruneChanges(t *testing.T) {
 	}
 	add("young", "5") // no release: everything is needed
 	update(t, s, func(tx *store.Tx) error {
-		if err := tx.PutRelease(store.Release{Digest: "d", Model: "m", Seq: 3, Labels: "{}", Metrics: "{}", State: "champion", Created: noon}); err != nil {
+		if err := tx.PutRelease(store.Release{Digest: "d", Model: "m", Seq: 3, Labels: "{}", Metrics: "{}", State: store.ReleaseChampion, Created: noon}); err != nil {
 			return err
 		}
 		if err := tx.SetModel("m", store.Champion, "d"); err != nil {

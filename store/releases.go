@@ -12,7 +12,7 @@ type Release struct {
 	Info    string // digest of all labels at its export
 	Labels  string // JSON: how many training items carried each label
 	Metrics string // JSON: what the gate measured
-	State   string // candidate, champion, previous, rejected, rolled_back, retired
+	State   ReleaseState
 	Created time.Time
 }
 
@@ -26,7 +26,7 @@ func (t *Tx) PutRelease(r Release) error {
 }
 
 // SetReleaseState moves a release on in its life.
-func (t *Tx) SetReleaseState(model, digest, state string) error {
+func (t *Tx) SetReleaseState(model, digest string, state ReleaseState) error {
 	return t.exec(`update releases set state = ? where model = ? and digest = ?`, state, model, digest)
 }
 
@@ -64,9 +64,9 @@ func (t *Tx) releases(query string, args ...any) ([]Release, error) {
 	return out, err
 }
 
-// AddDeploy records that a run is about to make a release serve ("deploy") or to bring the former back ("rollback").
+// AddDeploy records that a run is about to make a release serve.
 // It reports whether this is the first time: a step that is entered again finds its row.
-func (t *Tx) AddDeploy(model, release, run, kind string, now time.Time) (bool, error) {
+func (t *Tx) AddDeploy(model, release, run string, kind DeployKind, now time.Time) (bool, error) {
 	res, err := t.tx.ExecContext(t.ctx, `insert into deploys (model, release, run, kind, at) values (?, ?, ?, ?, ?) on conflict do nothing`, model, release, run, kind, stamp(now))
 	if err != nil {
 		return false, err

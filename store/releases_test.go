@@ -13,13 +13,13 @@ import (
 func TestReleases(t *testing.T) {
 	t.Parallel()
 	s := open(t)
-	one := store.Release{Digest: "sha256:1", Model: "m", Run: "r1", Path: "/p/r1", Seq: 1, Info: "i", Labels: "{}", Metrics: "{}", State: "candidate", Created: noon}
+	one := store.Release{Digest: "sha256:1", Model: "m", Run: "r1", Path: "/p/r1", Seq: 1, Info: "i", Labels: "{}", Metrics: "{}", State: store.ReleaseCandidate, Created: noon}
 	two := one
 	two.Digest, two.Run, two.Path, two.Created = "sha256:2", "r2", "/p/r2", noon.Add(time.Hour)
 	update(t, s, func(tx *store.Tx) error {
-		return errors.Join(tx.PutRelease(one), tx.PutRelease(two), tx.SetReleaseState("m", "sha256:1", "champion"))
+		return errors.Join(tx.PutRelease(one), tx.PutRelease(two), tx.SetReleaseState("m", "sha256:1", store.ReleaseChampion))
 	})
-	one.State = "champion"
+	one.State = store.ReleaseChampion
 	list := func() []store.Release {
 		return view(t, s, func(tx *store.Tx) ([]store.Release, error) { return tx.Releases("m", 10) })
 	}
@@ -28,7 +28,7 @@ func TestReleases(t *testing.T) {
 	}
 	// The same artifact trained again is the same release, found where it lies now.
 	again := one
-	again.Run, again.Path, again.State, again.Created = "r3", "/p/r3", "candidate", noon.Add(2*time.Hour)
+	again.Run, again.Path, again.State, again.Created = "r3", "/p/r3", store.ReleaseCandidate, noon.Add(2*time.Hour)
 	update(t, s, func(tx *store.Tx) error { return tx.PutRelease(again) })
 	again.Created = noon
 	if got := view(t, s, func(tx *store.Tx) (store.Release, error) { return tx.Release("m", "sha256:1") }); got != again {
@@ -36,7 +36,7 @@ func TestReleases(t *testing.T) {
 	}
 	// And for another model it is another release.
 	other := again
-	other.Model, other.Path, other.State = "n", "/n/r3", "rejected"
+	other.Model, other.Path, other.State = "n", "/n/r3", store.ReleaseRejected
 	update(t, s, func(tx *store.Tx) error { return tx.PutRelease(other) })
 	for _, want := range []store.Release{again, other} {
 		if got := view(t, s, func(tx *store.Tx) (store.Release, error) { return tx.Release(want.Model, want.Digest) }); got != want {

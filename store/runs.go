@@ -12,8 +12,8 @@ type Run struct {
 	Pipeline string
 	Trigger  string // why it was started, one sentence
 	Forced   bool
-	State    string // queued, running, ended
-	Outcome  string // promoted, rejected, rolled_back, failed, cancelled, blocked
+	State    RunState
+	Outcome  string // a policy.Outcome
 	Reason   string
 	Info     string // digest of all labels when it was decided
 	Plan     string // JSON
@@ -37,7 +37,7 @@ func (t *Tx) AddRun(r Run) (bool, error) {
 
 // StartRun marks a run as running, at its first start only.
 func (t *Tx) StartRun(id string, now time.Time) (bool, error) {
-	res, err := t.tx.ExecContext(t.ctx, `update runs set state = 'running', started = ? where id = ? and state = 'queued'`, stamp(now), id)
+	res, err := t.tx.ExecContext(t.ctx, `update runs set state = ?, started = ? where id = ? and state = ?`, RunRunning, stamp(now), id, RunQueued)
 	if err != nil {
 		return false, err
 	}
@@ -47,8 +47,8 @@ func (t *Tx) StartRun(id string, now time.Time) (bool, error) {
 
 // EndRun writes a run's outcome, once: it reports false when the run had already ended.
 func (t *Tx) EndRun(id, outcome, reason, result string, now time.Time) (bool, error) {
-	res, err := t.tx.ExecContext(t.ctx, `update runs set state = 'ended', outcome = ?, reason = ?, result = ?, ended = ? where id = ? and state <> 'ended'`,
-		outcome, reason, result, stamp(now), id)
+	res, err := t.tx.ExecContext(t.ctx, `update runs set state = ?, outcome = ?, reason = ?, result = ?, ended = ? where id = ? and state <> ?`,
+		RunEnded, outcome, reason, result, stamp(now), id, RunEnded)
 	if err != nil {
 		return false, err
 	}
@@ -58,7 +58,7 @@ func (t *Tx) EndRun(id, outcome, reason, result string, now time.Time) (bool, er
 
 // CancelRun records the wish to cancel a run that has not ended; ErrNotFound otherwise.
 func (t *Tx) CancelRun(id, by string) error {
-	res, err := t.tx.ExecContext(t.ctx, `update runs set cancel = ? where id = ? and state <> 'ended'`, by, id)
+	res, err := t.tx.ExecContext(t.ctx, `update runs set cancel = ? where id = ? and state <> ?`, by, id, RunEnded)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (t *Tx) Runs(model string, limit int) ([]Run, error) {
 
 // OpenRuns lists the runs that have not ended, oldest first.
 func (t *Tx) OpenRuns() ([]Run, error) {
-	return t.runs(runColumns + `where state <> 'ended' order by created, id`)
+	return t.runs(runColumns+`where state <> ? order by created, id`, RunEnded)
 }
 
 func (t *Tx) runs(query string, args ...any) ([]Run, error) {
@@ -121,7 +121,7 @@ type Step struct {
 	Name    string
 	Attempt int
 	Kind    string
-	State   string // running, ok, or the class of its failure
+	State   StepState
 	Detail  string
 	Started time.Time
 	Ended   time.Time
@@ -154,9 +154,9 @@ func (t *Tx) Steps(run string) ([]Step, error) {
 // first attempt to the end of the one that succeeded. A step that did not succeed in a run says nothing about its time.
 func (t *Tx) StepTimes(model, pipeline string, runs int) (map[string][]time.Duration, error) {
 	out := map[string][]time.Duration{}
-	err := t.each(`select s.name, min(s.started), max(case when s.state = 'ok' then s.ended else '' end) from steps s
-		join (select id from runs where model = ? and pipeline = ? and state = 'ended' order by created desc limit ?) r on r.id = s.run
-		group by s.run, s.name`, []any{model, pipeline, runs}, func(scan func(...any) error) error {
+	err := t.each(`select s.name, min(s.started), max(case when s.state = ? then s.ended else '' end) from steps s
+		join (select id from runs where model = ? and pipeline = ? and state = ? order by created desc limit ?) r on r.id = s.run
+		group by s.run, s.name`, []any{StepOK, model, pipeline, RunEnded, runs}, func(scan func(...any) error) error {
 		var name, started, ended string
 		if err := scan(&name, &started, &ended); err != nil {
 			return err

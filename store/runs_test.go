@@ -14,7 +14,7 @@ import (
 )
 
 func newRun(id string) store.Run {
-	return store.Run{ID: id, Model: "m", Pipeline: "default", Trigger: "because", Forced: true, State: "queued", Info: "i", Plan: "{}", Created: noon}
+	return store.Run{ID: id, Model: "m", Pipeline: "default", Trigger: "because", Forced: true, State: store.RunQueued, Info: "i", Plan: "{}", Created: noon}
 }
 
 func TestRunLife(t *testing.T) {
@@ -51,7 +51,7 @@ func TestRunLife(t *testing.T) {
 	if err := s.Update(t.Context(), "cancel", func(tx *store.Tx) error { return tx.CancelRun(r.ID, "bob") }); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("an ended run was cancelled: %v", err)
 	}
-	r.State, r.Outcome, r.Reason, r.Result, r.Cancel = "ended", "cancelled", "reason of cancelled", "{}", "anna"
+	r.State, r.Outcome, r.Reason, r.Result, r.Cancel = store.RunEnded, "cancelled", "reason of cancelled", "{}", "anna"
 	r.Started, r.Ended = noon.Add(time.Minute), noon.Add(time.Hour)
 	if diff := cmp.Diff(r, view(t, s, func(tx *store.Tx) (store.Run, error) { return tx.Run(r.ID) })); diff != "" {
 		t.Error(diff)
@@ -129,15 +129,15 @@ func TestSteps(t *testing.T) {
 	s := open(t)
 	update(t, s, func(tx *store.Tx) error { _, err := tx.AddRun(newRun("run0001")); return err })
 	put := func(st store.Step) { update(t, s, func(tx *store.Tx) error { return tx.PutStep(st) }) }
-	begun := store.Step{Run: "run0001", Ord: 1, Name: "train", Attempt: 1, Kind: "do", State: "running", Started: noon}
+	begun := store.Step{Run: "run0001", Ord: 1, Name: "train", Attempt: 1, Kind: "do", State: store.StepRunning, Started: noon}
 	put(begun)
 	again := begun
 	again.Started = noon.Add(time.Hour) // entered again after a restart: it began when it began
 	put(again)
 	ended := begun
-	ended.State, ended.Detail, ended.Ended = "ok", "fine", noon.Add(2*time.Hour)
+	ended.State, ended.Detail, ended.Ended = store.StepOK, "fine", noon.Add(2*time.Hour)
 	put(ended)
-	first := store.Step{Run: "run0001", Ord: 0, Name: "export", Attempt: 1, Kind: "do", State: "ok", Started: noon}
+	first := store.Step{Run: "run0001", Ord: 0, Name: "export", Attempt: 1, Kind: "do", State: store.StepOK, Started: noon}
 	put(first)
 	if diff := cmp.Diff([]store.Step{first, ended}, view(t, s, func(tx *store.Tx) ([]store.Step, error) { return tx.Steps("run0001") })); diff != "" {
 		t.Error(diff)
@@ -168,13 +168,13 @@ func TestStepTimes(t *testing.T) {
 			return err
 		})
 	}
-	step := func(name, state string, attempt, from, to int) store.Step {
+	step := func(name string, state store.StepState, attempt, from, to int) store.Step {
 		return store.Step{Name: name, State: state, Attempt: attempt, Started: noon.Add(time.Duration(from) * time.Minute), Ended: noon.Add(time.Duration(to) * time.Minute)}
 	}
-	put("run1", "default", 3, step("train", "failed", 1, 0, 5), step("train", "ok", 2, 6, 30))
-	put("run2", "default", 2, step("train", "ok", 1, 0, 20), step("gate", "ok", 1, 20, 21))
-	put("run3", "default", 1, step("train", "failed", 1, 0, 1))
-	put("run4", "full", 0, step("train", "ok", 1, 0, 300))
+	put("run1", "default", 3, step("train", store.StepFailed, 1, 0, 5), step("train", store.StepOK, 2, 6, 30))
+	put("run2", "default", 2, step("train", store.StepOK, 1, 0, 20), step("gate", store.StepOK, 1, 20, 21))
+	put("run3", "default", 1, step("train", store.StepFailed, 1, 0, 1))
+	put("run4", "full", 0, step("train", store.StepOK, 1, 0, 300))
 	times := func(runs int) map[string][]time.Duration {
 		got := view(t, s, func(tx *store.Tx) (map[string][]time.Duration, error) { return tx.StepTimes("m", "default", runs) })
 		for _, list := range got {

@@ -4,7 +4,7 @@
 // `retraind exec-step DIR`) in a session of its own. The shim holds a lock while it lives, claims the attempt once and
 // for all, runs the command, kills whatever it leaves behind and writes exit.json atomically. A daemon that comes back
 // re-attaches to the live shim or reads its record; it never starts the command a second time. A shim that is gone
-// without a record is ClassUnknown: leftovers are killed and the caller decides by the step's kind.
+// without a record is store.StepUnknown: leftovers are killed and the caller decides by the step's kind.
 //
 // A Runner is safe for concurrent use on different attempts. It never uses a shell by itself and passes nothing of the
 // daemon's environment but PATH, HOME, LANG and TZ.
@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/retraind/retraind/store"
 )
 
 // Runner runs attempts. Implementations: Shim; they share one conformance test.
@@ -42,29 +44,14 @@ type Spec struct {
 	LogCap  int64         `json:"log_cap"` // bytes of output kept, head and tail; 0 = 64 MiB
 }
 
-// Class says how a command ended.
-type Class string
-
-// The classes of an exit.
-const (
-	ClassOK       Class = "ok"
-	ClassFailed   Class = "failed"    // exit status other than 0
-	ClassTimeout  Class = "timeout"   // killed by us after Spec.Timeout
-	ClassKilled   Class = "killed"    // ended by a signal that was not ours
-	ClassDiskFull Class = "disk_full" // failed, and its output says that no space is left
-	ClassGPUOOM   Class = "gpu_oom"   // failed, and its output says that the GPU's memory did not suffice
-	ClassUnknown  Class = "unknown"   // the supervisor is gone without a record
-	ClassNoStart  Class = "not_started"
-)
-
 // Exit is the record of an ended attempt, kept in Dir/exit.json.
 type Exit struct {
-	Class   Class     `json:"class"`
-	Code    int       `json:"code"`
-	Signal  string    `json:"signal,omitempty"`
-	Detail  string    `json:"detail,omitempty"` // one sentence, with the last line of output where it helps
-	Started time.Time `json:"started"`
-	Ended   time.Time `json:"ended"`
+	Class   store.StepState `json:"class"`
+	Code    int             `json:"code"`
+	Signal  string          `json:"signal,omitempty"`
+	Detail  string          `json:"detail,omitempty"` // one sentence, with the last line of output where it helps
+	Started time.Time       `json:"started"`
+	Ended   time.Time       `json:"ended"`
 }
 
 func specFile(dir string) string  { return filepath.Join(dir, "spec.json") }

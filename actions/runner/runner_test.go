@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/retraind/retraind/store"
 )
 
 // TestMain lets the test binary be its own supervisor.
@@ -86,15 +88,15 @@ func TestExits(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, script string
-		class        Class
+		class        store.StepState
 		code         int
 		detail       string
 	}{
-		{"ok", "echo fine", ClassOK, 0, ""},
-		{"failed", "echo one; echo the reason >&2; exit 3", ClassFailed, 3, "exit status 3: the reason"},
-		{"signal", "kill -SEGV $$", ClassKilled, -1, "ended by signal segmentation fault"},
-		{"disk full", "echo 'write: No space left on device'; exit 1", ClassDiskFull, 1, "No space left"},
-		{"gpu", "echo 'torch.OutOfMemoryError: CUDA out of memory.'; exit 1", ClassGPUOOM, 1, "out of memory"},
+		{"ok", "echo fine", store.StepOK, 0, ""},
+		{"failed", "echo one; echo the reason >&2; exit 3", store.StepFailed, 3, "exit status 3: the reason"},
+		{"signal", "kill -SEGV $$", store.StepKilled, -1, "ended by signal segmentation fault"},
+		{"disk full", "echo 'write: No space left on device'; exit 1", store.StepDiskFull, 1, "No space left"},
+		{"gpu", "echo 'torch.OutOfMemoryError: CUDA out of memory.'; exit 1", store.StepGPUOOM, 1, "out of memory"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -114,7 +116,7 @@ func TestMissingProgram(t *testing.T) {
 	s := spec(t, "")
 	s.Argv = []string{"no-such-program"}
 	exit, err := setup(t).Run(t.Context(), s)
-	if err != nil || exit.Class != ClassNoStart || !strings.Contains(exit.Detail, "absolute path") {
+	if err != nil || exit.Class != store.StepNotStarted || !strings.Contains(exit.Detail, "absolute path") {
 		t.Errorf("got %+v, %v", exit, err)
 	}
 }
@@ -124,7 +126,7 @@ func TestTimeoutKillsEverything(t *testing.T) {
 	s := spec(t, `trap '' TERM; setsid sh -c 'echo $$ >$OUT/escaped; exec sleep 1000' & sleep 1000`)
 	s.Timeout = time.Second
 	exit, err := setup(t).Run(t.Context(), s)
-	if err != nil || exit.Class != ClassTimeout {
+	if err != nil || exit.Class != store.StepTimeout {
 		t.Fatalf("got %+v, %v", exit, err)
 	}
 	eventually(t, "the end of a process in a session of its own", func() bool { return !alive(t, filepath.Join(s.Cwd, "escaped")) })
@@ -154,7 +156,7 @@ func TestReattach(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(s.Cwd, "go"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if exit := <-second; exit.Class != ClassFailed || exit.Code != 7 {
+	if exit := <-second; exit.Class != store.StepFailed || exit.Code != 7 {
 		t.Errorf("got %+v", exit)
 	}
 	begun, err := os.ReadFile(filepath.Join(s.Cwd, "begun"))
@@ -188,11 +190,11 @@ func TestSupervisorKilled(t *testing.T) {
 	if err := syscall.Kill(shim, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if exit := <-end; exit.Class != ClassUnknown {
+	if exit := <-end; exit.Class != store.StepUnknown {
 		t.Errorf("got %+v", exit)
 	}
 	eventually(t, "the end of what it left", func() bool { return !alive(t, pidFile) })
-	if again, err := r.Run(t.Context(), s); err != nil || again.Class != ClassUnknown {
+	if again, err := r.Run(t.Context(), s); err != nil || again.Class != store.StepUnknown {
 		t.Errorf("asked again: %+v, %v", again, err)
 	}
 }
@@ -213,7 +215,7 @@ func TestKill(t *testing.T) {
 	if err := r.Kill(s); err != nil {
 		t.Fatal(err)
 	}
-	if exit := <-end; exit.Class != ClassKilled {
+	if exit := <-end; exit.Class != store.StepKilled {
 		t.Errorf("got %+v", exit)
 	}
 }
@@ -233,7 +235,7 @@ func TestTwoSupervisorsOneClaim(t *testing.T) {
 		}()
 	}
 	for range cap(ends) {
-		if exit := <-ends; exit.Class != ClassOK {
+		if exit := <-ends; exit.Class != store.StepOK {
 			t.Errorf("got %+v", exit)
 		}
 	}
@@ -262,7 +264,7 @@ func TestLogKeepsHeadAndTail(t *testing.T) {
 	t.Parallel()
 	s := spec(t, `echo head; i=0; while [ $i -lt 3000 ]; do echo "line $i xxxxxxxxxxxxxxxxxxxx"; i=$((i+1)); done; echo tail`)
 	s.LogCap = 8 << 10
-	if exit, err := setup(t).Run(t.Context(), s); err != nil || exit.Class != ClassOK {
+	if exit, err := setup(t).Run(t.Context(), s); err != nil || exit.Class != store.StepOK {
 		t.Fatalf("got %+v, %v", exit, err)
 	}
 	b, err := os.ReadFile(LogFile(s.Dir))
@@ -279,7 +281,7 @@ func TestEnvironmentIsClean(t *testing.T) {
 	t.Setenv("SECRET_OF_THE_DAEMON", "x")
 	t.Setenv("NOTIFY_SOCKET", "/nowhere")
 	s := spec(t, `env >$OUT/env`)
-	if exit, err := setup(t).Run(t.Context(), s); err != nil || exit.Class != ClassOK {
+	if exit, err := setup(t).Run(t.Context(), s); err != nil || exit.Class != store.StepOK {
 		t.Fatalf("got %+v, %v", exit, err)
 	}
 	b, err := os.ReadFile(filepath.Join(s.Cwd, "env"))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/internal/faults"
+	"github.com/retraind/retraind/store"
 )
 
 // poll is how often a waiting daemon looks for the end of a command that may take hours.
@@ -101,7 +102,7 @@ func look(spec Spec) (Exit, bool, error) {
 	}
 	killLeftovers(spec.ID)
 	now := time.Now()
-	exit := Exit{Class: ClassUnknown, Code: -1, Started: now, Ended: now, Detail: "its supervisor ended without a record (killed, or the machine went down)"}
+	exit := Exit{Class: store.StepUnknown, Code: -1, Started: now, Ended: now, Detail: "its supervisor ended without a record (killed, or the machine went down)"}
 	return exit, true, writeJSON(exitFile(spec.Dir), exit)
 }
 

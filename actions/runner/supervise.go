@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/retraind/retraind/store"
 )
 
 func stopFile(dir string) string { return filepath.Join(dir, "stop") }
@@ -44,7 +46,7 @@ func Supervise(dir string) error {
 		err = json.Unmarshal(b, &spec)
 	}
 	if err != nil {
-		return writeJSON(exitFile(dir), Exit{Class: ClassNoStart, Code: -1, Detail: err.Error(), Started: time.Now(), Ended: time.Now()})
+		return writeJSON(exitFile(dir), Exit{Class: store.StepNotStarted, Code: -1, Detail: err.Error(), Started: time.Now(), Ended: time.Now()})
 	}
 	// Orphans of the command become our children, so that none can hide in a session of its own.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
@@ -80,36 +82,36 @@ func supervise(spec Spec) Exit {
 	stopped, err := watch(spec, cmd.Process.Pid, done)
 	exit.Ended = time.Now().UTC()
 	logErr := log.Close()
-	exit.Class, exit.Code = ClassOK, 0
+	exit.Class, exit.Code = store.StepOK, 0
 	if state := cmd.ProcessState; state != nil && !state.Success() {
-		exit.Class, exit.Code = ClassFailed, state.ExitCode()
+		exit.Class, exit.Code = store.StepFailed, state.ExitCode()
 		if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-			exit.Class, exit.Signal = ClassKilled, ws.Signal().String()
+			exit.Class, exit.Signal = store.StepKilled, ws.Signal().String()
 		}
 	} else if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-		exit.Class, exit.Code, exit.Detail = ClassFailed, -1, err.Error()
+		exit.Class, exit.Code, exit.Detail = store.StepFailed, -1, err.Error()
 	}
 	last := log.lastLine()
 	switch {
 	case stopped != "":
 		exit.Class, exit.Detail = stopped, "stopped by retraind"
-		if stopped == ClassTimeout {
+		if stopped == store.StepTimeout {
 			exit.Detail = fmt.Sprintf("not done after its timeout of %s", spec.Timeout)
 		}
-	case exit.Class == ClassFailed:
+	case exit.Class == store.StepFailed:
 		exit.Class = classify(log.tail())
 		exit.Detail = fmt.Sprintf("exit status %d: %s", exit.Code, last)
-	case exit.Class == ClassKilled:
+	case exit.Class == store.StepKilled:
 		exit.Detail = "ended by signal " + exit.Signal
 	}
-	if logErr != nil && exit.Class == ClassOK {
+	if logErr != nil && exit.Class == store.StepOK {
 		exit.Detail = "its output could not be kept: " + logErr.Error()
 	}
 	return exit
 }
 
 func noStart(exit Exit, err error) Exit {
-	exit.Class, exit.Code, exit.Ended = ClassNoStart, -1, time.Now().UTC()
+	exit.Class, exit.Code, exit.Ended = store.StepNotStarted, -1, time.Now().UTC()
 	exit.Detail = err.Error()
 	if errors.Is(err, exec.ErrNotFound) {
 		exit.Detail += ": give the absolute path, or install the program where PATH finds it"
@@ -118,7 +120,7 @@ func noStart(exit Exit, err error) Exit {
 }
 
 // watch waits for the command, its timeout or the wish to stop it; it returns the class when we ended it.
-func watch(spec Spec, pid int, done chan error) (Class, error) {
+func watch(spec Spec, pid int, done chan error) (store.StepState, error) {
 	var deadline <-chan time.Time
 	if spec.Timeout > 0 {
 		deadline = time.After(spec.Timeout)
@@ -130,10 +132,10 @@ func watch(spec Spec, pid int, done chan error) (Class, error) {
 		case err := <-done:
 			return "", err
 		case <-deadline:
-			return ClassTimeout, stop(spec, pid, done)
+			return store.StepTimeout, stop(spec, pid, done)
 		case <-tick.C:
 			if _, err := os.Stat(stopFile(spec.Dir)); err == nil {
-				return ClassKilled, stop(spec, pid, done)
+				return store.StepKilled, stop(spec, pid, done)
 			}
 		}
 	}
@@ -155,13 +157,13 @@ func stop(spec Spec, pid int, done chan error) error {
 }
 
 // classify reads the cause of a failure from the end of the output, where training frameworks write it.
-func classify(tail string) Class {
+func classify(tail string) store.StepState {
 	low := strings.ToLower(tail)
 	switch {
 	case strings.Contains(low, "no space left on device"):
-		return ClassDiskFull
+		return store.StepDiskFull
 	case strings.Contains(low, "cuda out of memory"), strings.Contains(low, "cuda error: out of memory"), strings.Contains(low, "torch.outofmemoryerror"), strings.Contains(low, "cublas_status_alloc_failed"):
-		return ClassGPUOOM
+		return store.StepGPUOOM
 	}
-	return ClassFailed
+	return store.StepFailed
 }

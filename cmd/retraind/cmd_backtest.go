@@ -14,7 +14,7 @@ import (
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/configs/strictyaml"
 	"github.com/retraind/retraind/internal/check"
-	"github.com/retraind/retraind/internal/daemon"
+	"github.com/retraind/retraind/internal/offline"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/policy"
 )
@@ -87,7 +87,7 @@ func (a *app) backtest(cmd *cobra.Command, args []string, o backtest) error {
 	var docs []any
 	changed := false
 	for i, model := range models {
-		rec, err := daemon.ReadRecord(context.Background(), l.File, model, since)
+		rec, err := offline.ReadRecord(context.Background(), l.File, model, since)
 		if errors.Is(err, os.ErrNotExist) {
 			return fail(exitFailed, "nothing is recorded in %s: has a daemon run with this configuration? --state names another directory", l.File.State)
 		}
@@ -136,7 +136,7 @@ func (a *app) backtest(cmd *cobra.Command, args []string, o backtest) error {
 }
 
 // try decides the record again. The second bound is asked only where there is something that cannot be known.
-func try(file *configs.File, model string, rec *daemon.Recorded, floor float64) (tried, error) {
+func try(file *configs.File, model string, rec *offline.Recorded, floor float64) (tried, error) {
 	p, err := file.Policy(model)
 	if err != nil {
 		return tried{}, err

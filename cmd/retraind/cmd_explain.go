@@ -11,6 +11,7 @@ import (
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/store"
 )
 
 func newExplain(a *app) *cobra.Command {
@@ -117,7 +118,7 @@ func (a *app) showDecisions(decisions []policy.Decision, led *status.Run, s stat
 				return err
 			}
 		}
-		if led != nil && led.State == "ended" {
+		if led != nil && led.State == store.RunEnded {
 			fmt.Fprintf(a.stdout, "\nWhat came of it: %s\n", ending(*led))
 		}
 	}

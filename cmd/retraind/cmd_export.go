@@ -11,12 +11,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/retraind/retraind/drift"
-	"github.com/retraind/retraind/internal/daemon"
+	"github.com/retraind/retraind/internal/offline"
 	"github.com/retraind/retraind/store"
 )
 
 func newExport(a *app) *cobra.Command {
-	var o daemon.ExportOptions
+	var o offline.ExportOptions
 	cmd := &cobra.Command{
 		Use:   "export MODEL",
 		Short: "Write the training, validation and test files of a model as they stand now",
@@ -32,7 +32,7 @@ lacks one of its categories, is refused. Works with and without a running daemon
 			debug.SetGCPercent(25) // what an export keeps in memory is small beside what it reads; let garbage be so, too
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			facts, err := daemon.Export(ctx, l.File, args[0], o)
+			facts, err := offline.Export(ctx, l.File, args[0], o)
 			if errors.Is(err, store.ErrNotFound) {
 				return noModel(args[0], l.File.Names())
 			}

@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/store"
 )
 
 func newModels(a *app) *cobra.Command {
@@ -88,8 +88,8 @@ func showReleases(p *page, model string, releases []status.Release, now time.Tim
 		if c := r.Accuracy; c != nil {
 			accuracy = fmt.Sprintf("%.1f %% of %s (%.1f to %.1f)", 100*c.After, count(c.N), 100*c.Low, 100*c.High)
 		}
-		state := strings.ReplaceAll(r.State, "_", " ")
-		if r.State == "champion" {
+		state := plainWord(r.State)
+		if r.State == store.ReleaseChampion {
 			state = coloured("2", state)
 		}
 		rows = append(rows, []string{actions.Short(r.Digest), state, ago(r.Created, now), shortRun(r.Run), accuracy})

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/retraind/retraind/internal/daemon"
+	"github.com/retraind/retraind/internal/offline"
 	"github.com/retraind/retraind/policy"
 )
 
@@ -43,9 +43,9 @@ Exit code 3: a model has no opening into which its next run fits.`,
 				}
 				wanted = args
 			}
-			var plans []daemon.Plan
+			var plans []offline.Plan
 			for _, name := range wanted {
-				p, err := daemon.Windows(context.Background(), l.File, name, at, n)
+				p, err := offline.Windows(context.Background(), l.File, name, at, n)
 				if err != nil {
 					return err
 				}
@@ -59,7 +59,7 @@ Exit code 3: a model has no opening into which its next run fits.`,
 	return cmd
 }
 
-func (a *app) showPlans(plans []daemon.Plan, at time.Time) error {
+func (a *app) showPlans(plans []offline.Plan, at time.Time) error {
 	fits := true
 	for _, p := range plans {
 		ok := p.Always
@@ -134,7 +134,7 @@ type openingJSON struct {
 	Notes    []string  `json:"notes,omitempty"`
 }
 
-func newPlanJSON(p daemon.Plan, at time.Time) planJSON {
+func newPlanJSON(p offline.Plan, at time.Time) planJSON {
 	out := planJSON{
 		Model: p.Model, At: at, Timezone: p.Location.String(), Rules: p.Rules, Always: p.Always, Openings: []openingJSON{}, Closed: p.Closings,
 		Needs: needsJSON{Seconds: (p.Expected.Total + p.Reserve).Seconds(), Reserve: p.Reserve.Seconds(), Pipeline: p.Expected.Pipeline},

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/ingest"
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/internal/daemon"
 	"github.com/retraind/retraind/systemd"
@@ -83,7 +84,7 @@ func (a *app) run(cmd *cobra.Command) error {
 // placed shows the key behind which a source of labels cannot be followed. What only a person mends is a fault of the
 // configuration, so that systemd does not try again and again.
 func placed(l *configs.Loaded, err error) error {
-	var source *daemon.SourceError
+	var source *ingest.SourceError
 	var fault *watch.Fault
 	if !errors.As(err, &source) || !errors.As(err, &fault) {
 		return err

@@ -10,7 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/store"
 )
 
 func newTrigger(a *app) *cobra.Command {
@@ -63,9 +65,9 @@ func (a *app) waitRun(ctx context.Context, c *status.Client, id string) error {
 	defer tick.Stop()
 	for {
 		r, err := c.Run(ctx, id)
-		if err == nil && r.State == "ended" {
+		if err == nil && r.State == store.RunEnded {
 			err = a.showRun(ctx, c, r)
-			if err == nil && r.Outcome != "promoted" {
+			if err == nil && r.Outcome != policy.OutcomePromoted {
 				return silent(exitNotPromoted)
 			}
 			return err

@@ -94,7 +94,7 @@ func pastRun(t *store.Tx, model, id string, at time.Time, d policy.Decision) err
 		return err
 	}
 	plan := actions.Plan{Run: id, Model: model, Pipeline: "default", Steps: []actions.Step{{Name: "export"}, {Name: "train", GPU: true}}}
-	if _, err := t.AddRun(store.Run{ID: id, Model: model, Pipeline: "default", Trigger: d.Text, State: "queued", Plan: encode(plan), Created: at}); err != nil {
+	if _, err := t.AddRun(store.Run{ID: id, Model: model, Pipeline: "default", Trigger: d.Text, State: store.RunQueued, Plan: encode(plan), Created: at}); err != nil {
 		return err
 	}
 	if _, err := t.StartRun(id, at); err != nil {
@@ -102,11 +102,11 @@ func pastRun(t *store.Tx, model, id string, at time.Time, d policy.Decision) err
 	}
 	for i, name := range []string{"export", "train"} {
 		begin := at.Add(time.Duration(i) * 30 * time.Minute)
-		if err := t.PutStep(store.Step{Run: id, Ord: i, Name: name, Attempt: 1, Kind: "pure", State: "ok", Started: begin, Ended: begin.Add(30 * time.Minute)}); err != nil {
+		if err := t.PutStep(store.Step{Run: id, Ord: i, Name: name, Attempt: 1, Kind: "pure", State: store.StepOK, Started: begin, Ended: begin.Add(30 * time.Minute)}); err != nil {
 			return err
 		}
 	}
-	_, err := t.EndRun(id, "promoted", "not worse", "{}", at.Add(time.Hour))
+	_, err := t.EndRun(id, string(policy.OutcomePromoted), "not worse", "{}", at.Add(time.Hour))
 	return err
 }
 

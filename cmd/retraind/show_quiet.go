@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/retraind/retraind/internal/daemon"
+	"github.com/retraind/retraind/internal/offline"
 )
 
 // parseTime reads a date, or a date and a time of day in the zone of now, or RFC 3339.
@@ -22,7 +22,7 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 }
 
 // plan shows one model's openings in the order of time, with the days on which none opens between them.
-func (p *page) plan(plan daemon.Plan, at time.Time) {
+func (p *page) plan(plan offline.Plan, at time.Time) {
 	p.line(bold(plan.Model)+"  "+plan.Rules+"  in "+plan.Location.String(), 4)
 	p.field("a run", "needs "+needs(plan))
 	if plan.Always {
@@ -63,7 +63,7 @@ func (p *page) plan(plan daemon.Plan, at time.Time) {
 	}
 }
 
-func fits(o daemon.PlannedOpening, at time.Time) string {
+func fits(o offline.PlannedOpening, at time.Time) string {
 	if o.Fits {
 		return "yes"
 	}
@@ -74,7 +74,7 @@ func fits(o daemon.PlannedOpening, at time.Time) string {
 }
 
 // needs says how long the next run should take, and where that is known from.
-func needs(plan daemon.Plan) string {
+func needs(plan offline.Plan) string {
 	var parts []string
 	runs, unknown := 0, 0
 	for _, s := range plan.Expected.Steps {

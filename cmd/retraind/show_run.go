@@ -6,21 +6,26 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/store"
 )
+
+// plainWord writes a state as words: rolled back for rolled_back.
+func plainWord[S ~string](state S) string { return strings.ReplaceAll(string(state), "_", " ") }
 
 // outcome is how a run ended, or what it is doing, with a colour for a glance.
 func outcome(r status.Run) string {
-	word, colour := strings.ReplaceAll(r.Outcome, "_", " "), "3"
+	colour := "3"
 	switch r.Outcome {
 	case "":
-		word, colour = r.State, "6"
-	case "promoted":
+		colour = "6"
+	case policy.OutcomePromoted:
 		colour = "2"
-	case "failed", "rolled_back":
+	case policy.OutcomeFailed, policy.OutcomeRolledBack:
 		colour = "1"
 	}
-	return coloured(colour, word)
+	return coloured(colour, plainWord(r.Word()))
 }
 
 func showRuns(p *page, runs []status.Run, now time.Time) error {
@@ -57,7 +62,7 @@ func showRun(p *page, r status.Run, now time.Time) error {
 		p.field("release", actions.Short(r.Release))
 	}
 	took := ", goes on for "
-	if r.State == "ended" {
+	if r.State == store.RunEnded {
 		took = ", took "
 	}
 	p.field("began", clock(r.Created, now)+" ("+ago(r.Created, now)+")"+took+span(r.Took(now)))
@@ -71,21 +76,21 @@ func showRun(p *page, r status.Run, now time.Time) error {
 }
 
 func stepRow(s status.Step, now time.Time) []string {
-	took, state, name := "", s.State, s.Name
+	took, state, name := "", plainWord(s.State), s.Name
 	if !s.Started.IsZero() {
 		took = span(time.Duration(s.Seconds(now) * float64(time.Second)))
 	}
 	switch s.State {
-	case "ok":
+	case store.StepOK:
 		state = coloured("2", state)
-	case "running":
+	case store.StepRunning:
 		if s.Progress != nil {
 			state += fmt.Sprintf(" %.0f %%", 100**s.Progress)
 		}
 		state = coloured("6", state)
-	case "waiting":
+	case store.StepWaiting:
 	default:
-		state = coloured("1", strings.ReplaceAll(state, "_", " "))
+		state = coloured("1", state)
 	}
 	if s.Attempt > 1 {
 		name += fmt.Sprintf(" (attempt %d)", s.Attempt)
@@ -95,7 +100,7 @@ func stepRow(s status.Step, now time.Time) []string {
 
 // ending is how a run ended: the outcome, the word of the closed list where it did nothing, and the sentence.
 func ending(r status.Run) string {
-	return strings.ReplaceAll(r.Outcome, "_", " ") + why(r) + ": " + r.Reason
+	return plainWord(r.Outcome) + why(r) + ": " + r.Reason
 }
 
 func why(r status.Run) string {

@@ -10,6 +10,7 @@ import (
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/store"
 )
 
 var phaseColour = map[status.Phase]string{
@@ -141,7 +142,7 @@ func weakest(all []drift.Category) (worst drift.Category, ok bool) {
 
 func activeSentence(r status.Run, now time.Time) string {
 	for i, s := range r.Steps {
-		if s.State != "running" {
+		if s.State != store.StepRunning {
 			continue
 		}
 		text := fmt.Sprintf("%s, step %d of %d: %s for %s", shortRun(r.ID), i+1, len(r.Steps), s.Name, span(now.Sub(s.Started)))

@@ -12,7 +12,9 @@ import (
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/watch"
 )
 
@@ -58,14 +60,14 @@ func promoted(t *testing.T) status.Run {
 	start := before(t, 9*24*time.Hour)
 	return status.Run{
 		ID: "01kb4w8r2m7v2c2p3r5qn3yn38", Model: "relevance", Pipeline: "default", Trigger: "retraining: the new category Netz has 25 examples, at least 20",
-		State: "ended", Outcome: "promoted", Reason: "not worse: candidate 92.3 %, champion 83.9 % of 1,204 held-out items; the difference is above +5.6 points with 95 % confidence",
+		State: store.RunEnded, Outcome: policy.OutcomePromoted, Reason: "not worse: candidate 92.3 %, champion 83.9 % of 1,204 held-out items; the difference is above +5.6 points with 95 % confidence",
 		Release: champion, Accuracy: &status.Compared{Before: fraction(0.839), After: 0.923, Low: 0.907, High: 0.937, N: 1204},
 		Created: start, Started: start.Add(time.Second), Ended: start.Add(38 * time.Minute),
 		Steps: []status.Step{
-			{Name: "export", Kind: "do", Attempt: 1, State: "ok", Detail: "12,406 items to train on, 1,204 held out, 14 categories", Started: start.Add(time.Second), Ended: start.Add(3 * time.Second)},
+			{Name: "export", Kind: "do", Attempt: 1, State: store.StepOK, Detail: "12,406 items to train on, 1,204 held out, 14 categories", Started: start.Add(time.Second), Ended: start.Add(3 * time.Second)},
 			{Name: "train", Kind: "do", Attempt: 1, State: "gpu_oom", Detail: "train: CUDA out of memory; its output: /var/lib/retraind/models/relevance/runs/01kb4w8r2m7v2c2p3r5qn3yn38/steps/train/a1/output.log", Started: start.Add(3 * time.Second), Ended: start.Add(2 * time.Minute)},
-			{Name: "train", Kind: "do", Attempt: 2, State: "ok", Detail: "exit status 0 after 35m", Started: start.Add(2 * time.Minute), Ended: start.Add(37 * time.Minute)},
-			{Name: "verify", Kind: "do", Attempt: 1, State: "ok", Started: start.Add(37 * time.Minute), Ended: start.Add(38 * time.Minute)},
+			{Name: "train", Kind: "do", Attempt: 2, State: store.StepOK, Detail: "exit status 0 after 35m", Started: start.Add(2 * time.Minute), Ended: start.Add(37 * time.Minute)},
+			{Name: "verify", Kind: "do", Attempt: 1, State: store.StepOK, Started: start.Add(37 * time.Minute), Ended: start.Add(38 * time.Minute)},
 		},
 	}
 }
@@ -74,11 +76,11 @@ func inProgress(t *testing.T) status.Run {
 	start := before(t, 125*time.Second)
 	return status.Run{
 		ID: "01kb4w8r2m7v2c2p3rcodcrmtdt0", Model: "relevance", Pipeline: "default", Trigger: "retraining: accuracy fell by 8 points, at least 3 points", Forced: false,
-		State: "running", Created: start, Started: start,
+		State: store.RunRunning, Created: start, Started: start,
 		Steps: []status.Step{
-			{Name: "export", Attempt: 1, State: "ok", Detail: "12,406 items to train on, 1,204 held out, 14 categories", Started: start, Ended: start.Add(2 * time.Second)},
-			{Name: "train", Attempt: 1, State: "running", Started: start.Add(2 * time.Second), Progress: fraction(0.45)},
-			{Name: "gate", State: "waiting"},
+			{Name: "export", Attempt: 1, State: store.StepOK, Detail: "12,406 items to train on, 1,204 held out, 14 categories", Started: start, Ended: start.Add(2 * time.Second)},
+			{Name: "train", Attempt: 1, State: store.StepRunning, Started: start.Add(2 * time.Second), Progress: fraction(0.45)},
+			{Name: "gate", State: store.StepWaiting},
 		},
 	}
 }
@@ -86,7 +88,7 @@ func inProgress(t *testing.T) status.Run {
 func rolledBack(t *testing.T) status.Run {
 	start := before(t, 26*time.Hour)
 	return status.Run{
-		ID: "01kb4w8r2m7v2c2p3r2e1vf3e5", Model: "relevance", Pipeline: "default", Trigger: "retraining: forced by SIGUSR1", Forced: true, State: "ended", Outcome: "rolled_back",
+		ID: "01kb4w8r2m7v2c2p3r2e1vf3e5", Model: "relevance", Pipeline: "default", Trigger: "retraining: forced by SIGUSR1", Forced: true, State: store.RunEnded, Outcome: policy.OutcomeRolledBack,
 		Reason:  "the service still answers as the former release on all 22 of 40 probed items where the two differ: it has not loaded 113aada7d514; does it read its model only at start?",
 		Created: start, Started: start, Ended: start.Add(3 * time.Second),
 	}
@@ -188,8 +190,8 @@ func TestModels(t *testing.T) {
 	for _, err := range []error{
 		showModels(newPage(&models), snapshot(t, armed(t), broken(t), status.Model{Name: "fresh", Phase: status.Watching})),
 		showReleases(newPage(&releases), "relevance", []status.Release{
-			{Digest: champion, Run: promoted(t).ID, State: "champion", Created: before(t, 9*24*time.Hour), Accuracy: promoted(t).Accuracy},
-			{Digest: former, Run: rolledBack(t).ID, State: "rolled_back", Created: before(t, 12*24*time.Hour)},
+			{Digest: champion, Run: promoted(t).ID, State: store.ReleaseChampion, Created: before(t, 9*24*time.Hour), Accuracy: promoted(t).Accuracy},
+			{Digest: former, Run: rolledBack(t).ID, State: store.ReleaseRolledBack, Created: before(t, 12*24*time.Hour)},
 		}, now(t)),
 		showGPUs(newPage(&gpus), []gpu.Device{
 			{Index: 0, Name: "NVIDIA H200", Free: gpu.Bytes(61 * gib), Total: gpu.Bytes(139 * gib), Processes: []gpu.Process{{PID: 77, Name: "ollama", Used: gpu.Bytes(58 * gib)}}},

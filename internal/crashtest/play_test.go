@@ -211,7 +211,7 @@ func (s *story) ended(runs int) error {
 		if len(list) > runs {
 			return false, fmt.Errorf("%d runs instead of %d", len(list), runs)
 		}
-		return len(list) == runs && list[0].State == "ended", nil
+		return len(list) == runs && list[0].State == store.RunEnded, nil
 	})
 }
 

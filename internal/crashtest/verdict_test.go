@@ -117,7 +117,7 @@ func (e *evidence) runsEndOnce() {
 	}
 	var outcomes, finished []string
 	for _, r := range e.runs {
-		if r.State != "ended" {
+		if r.State != store.RunEnded {
 			e.t.Errorf("run %s is %s", r.ID, r.State)
 		}
 		outcomes = append(outcomes, r.Outcome)

@@ -40,7 +40,7 @@ func (o outbox) MarkPublished(ctx context.Context, ids []string) error {
 // a broker elsewhere that is away is not: events wait in the outbox.
 func (d *Daemon) connectBroker(down *teardown) (*nats.Conn, error) {
 	c := &d.loaded.Load().File.NATS
-	name := "retraind/" + d.host + "/" + d.version
+	name := "retraind/" + d.host + "/" + d.o.Version
 	if !c.UsesEmbedded() {
 		nc, err := notify.Connect(c, name, d.log)
 		if err == nil {

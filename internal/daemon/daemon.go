@@ -1,8 +1,9 @@
 // Package daemon assembles retraind: it is the only package that knows every other one.
 //
-// It owns the order of start and stop, the loop of each model (keeper), reloads, and what the faces are told. A Daemon
-// is a value; several can live in one process with states of their own. It reads no flags, installs no signal handlers
-// and prints nothing: cmd translates those into channels and contexts.
+// It owns the order of start and stop, reloads, the listeners, and housekeeping. It has no rules about items, labels or
+// decisions: packages ingest and internal/evaluator have those. A Daemon is a value; several can live in one process with
+// states of their own. It reads no flags, installs no signal handlers and prints nothing: cmd translates those into
+// channels and contexts.
 package daemon
 
 import (
@@ -10,9 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -23,6 +22,7 @@ import (
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/internal/backend"
 	"github.com/retraind/retraind/internal/faults"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/store"
@@ -51,9 +51,7 @@ type Options struct {
 type Daemon struct {
 	o        Options
 	log      *slog.Logger
-	self     string
 	host     string
-	version  string
 	started  time.Time
 	loaded   atomic.Pointer[configs.Loaded]
 	reloads  reloads
@@ -61,9 +59,10 @@ type Daemon struct {
 	engine   *actions.Engine
 	nats     *nats.Conn
 	drain    *notify.Drain
-	keepers  map[string]*keeper
-	feed     *feed
-	heart    *heart
+	models   []backend.Model
+	hub      *backend.Hub
+	backend  *backend.Backend
+	progress *progress
 	watchdog *systemd.Watchdog
 }
 
@@ -83,7 +82,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if o.Hard == nil {
 		o.Hard = context.Background()
 	}
-	d := &Daemon{o: o, log: o.Log, self: o.Self, host: host, version: o.Version, started: time.Now(), keepers: map[string]*keeper{}}
+	d := &Daemon{o: o, log: o.Log, host: host, started: time.Now()}
 	d.loaded.Store(o.Loaded)
 	d.reloads.loaded, d.reloads.files = d.started, filesOf(o.Loaded, nil)
 	down := &teardown{log: d.log}
@@ -117,53 +116,40 @@ func (d *Daemon) assemble(ctx context.Context, down *teardown) (intake, work []l
 		return nil, nil, err
 	}
 	d.drain = notify.NewDrain(outbox{d.store}, d.nats, d.log)
-	d.feed = newFeed(d.store)
+	d.hub = backend.NewHub(d.store)
 	d.store.OnOutbox(d.drain.Poke)
-	d.store.OnOutbox(d.feed.poke)
+	d.store.OnOutbox(d.hub.Wake)
 
 	if err := d.openEngine(ctx, down); err != nil {
 		return nil, nil, err
 	}
 	names := file.Names()
 	d.watchdog = d.o.Notifier.NewWatchdog()
-	d.heart = newHeart(d.watchdog.Progress, names)
+	d.progress = newProgress(d.watchdog.Progress, names)
 	for _, name := range names {
-		r, err := newRules(file, name)
-		if err != nil {
-			return nil, nil, err
-		}
-		k, err := d.newKeeper(name, r)
+		m, err := d.openModel(ctx, file, name)
 		if err != nil {
 			return nil, nil, fmt.Errorf("model %s: %w", name, err)
 		}
-		if err := k.firstContact(ctx); err != nil {
-			return nil, nil, fmt.Errorf("model %s: %w", name, err)
-		}
-		k.beat = func() { d.heart.beat(name) }
-		d.keepers[name] = k
-		intake = append(intake, loop{"labels of " + name, k.follow})
-		work = append(work, loop{"model " + name, k.run})
+		d.models = append(d.models, m)
+		intake = append(intake, loop{"labels of " + name, m.Intake.Run})
+		work = append(work, loop{"model " + name, m.Loop.Run})
 	}
-	work = append(work, loop{"outbox", d.drain.Run}, loop{"feed", d.feed.run}, loop{"watchdog", d.watchdog.Run}, loop{"housekeeping", d.housekeep})
+	d.backend = backend.New(backend.Options{
+		Store: d.store, Models: d.models, Hub: d.hub, Loaded: d.loaded.Load, Config: d, Host: d.host, Version: d.o.Version,
+		Started: d.started, Log: d.log,
+	})
+	work = append(
+		work, loop{"outbox", d.drain.Run}, loop{"event hub", d.hub.Run}, loop{"watchdog", d.watchdog.Run},
+		loop{"housekeeping", d.housekeep},
+	)
 	intake = append(intake, loop{"signals", d.signals})
-	doors, err := d.receivers(file)
+	receivers, err := d.receivers(file)
 	if err != nil {
 		return nil, nil, err
 	}
-	faces, err := d.faces(file)
-	return append(append(intake, doors...), faces...), work, err
-}
-
-func newRules(file *configs.File, name string) (*rules, error) {
-	p, err := file.Policy(name)
-	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", name, err)
-	}
-	shadow, err := file.Shadow(name)
-	if err != nil {
-		return nil, fmt.Errorf("model %s: shadow: %w", name, err)
-	}
-	return &rules{model: file.Models[name], policy: p, shadow: shadow, loc: file.Location()}, nil
+	listeners, err := d.listeners(file)
+	return append(append(intake, receivers...), listeners...), work, err
 }
 
 func (d *Daemon) openEngine(ctx context.Context, down *teardown) error {
@@ -173,10 +159,10 @@ func (d *Daemon) openEngine(ctx context.Context, down *teardown) error {
 	}
 	down.add("engine database", 5*time.Second, func(context.Context) error { return db.Close() })
 	executor := &actions.Executor{
-		Store: d.store, Runner: runner.Shim{Self: []string{d.self, "exec-step"}}, Source: d, GPU: d.gpu(), Host: d.host, Log: d.log,
+		Store: d.store, Runner: runner.Shim{Self: []string{d.o.Self, "exec-step"}}, Source: d.dataset(), GPU: d.gpu(), Host: d.host, Log: d.log,
 		Ended: func(model string) {
-			if k, ok := d.keeper(model); ok {
-				poke(k.runEnded)
+			if m, ok := d.model(model); ok {
+				m.Loop.RunEnded()
 			}
 		},
 	}
@@ -216,8 +202,8 @@ func (d *Daemon) serve(ctx context.Context, intake, work []loop) error {
 	if d.o.Ready != nil {
 		d.o.Ready()
 	}
-	_ = d.o.Notifier.Ready(d.sentence())
-	d.log.Info("ready", "version", d.version, "models", slices.Sorted(maps.Keys(d.keepers)), "config", d.loaded.Load().Path)
+	_ = d.o.Notifier.Ready(d.backend.Sentence())
+	d.log.Info("ready", "version", d.o.Version, "models", d.loaded.Load().File.Names(), "config", d.loaded.Load().Path)
 	err := named(loop{name: "intake"}, within(d.o.Hard, 0, takers.Wait))
 	d.farewell()
 	stopWork(ErrStopped)
@@ -250,7 +236,7 @@ func hasRealError(err error) bool {
 func (d *Daemon) announce(ctx context.Context) error {
 	l := d.loaded.Load()
 	return d.store.Update(ctx, "daemon starts", func(t *store.Tx) error {
-		return actions.Notify(t, d.host, notify.DaemonStarted, daemonModel, "", notify.Up{Version: d.version, Models: l.File.Names(), Digest: l.Digest})
+		return actions.Notify(t, d.host, notify.DaemonStarted, notify.DaemonModel, "", notify.Up{Version: d.o.Version, Models: l.File.Names(), Digest: l.Digest})
 	})
 }
 
@@ -259,7 +245,7 @@ func (d *Daemon) farewell() {
 	ctx, stop := context.WithTimeout(d.o.Hard, 2*time.Second)
 	defer stop()
 	err := d.store.Update(ctx, "daemon stops", func(t *store.Tx) error {
-		return actions.Notify(t, d.host, notify.DaemonStopping, daemonModel, "", notify.Stopping{Cause: "asked to stop"})
+		return actions.Notify(t, d.host, notify.DaemonStopping, notify.DaemonModel, "", notify.Stopping{Cause: "asked to stop"})
 	})
 	if err != nil {
 		d.log.Warn("the stop could not be announced", "err", err)
@@ -278,22 +264,4 @@ func (d *Daemon) farewell() {
 		case <-tick.C:
 		}
 	}
-}
-
-// daemonModel stands for the model in events of the daemon itself.
-const daemonModel = "_daemon"
-
-func (d *Daemon) keeper(model string) (*keeper, bool) {
-	k, ok := d.keepers[model]
-	return k, ok
-}
-
-func (d *Daemon) modelDir(model string) string { return filepath.Join(d.store.Dir(), "models", model) }
-
-// beatEvery is how often each loop must go round for the watchdog.
-func (d *Daemon) beatEvery() time.Duration {
-	if i := d.watchdog.Interval(); i > 0 {
-		return max(i/4, 10*time.Millisecond)
-	}
-	return 10 * time.Second
 }

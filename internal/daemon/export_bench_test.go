@@ -15,7 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/retraind/retraind/internal/daemon"
+	"github.com/retraind/retraind/internal/offline"
 	"github.com/retraind/retraind/internal/pgtest"
 	"github.com/retraind/retraind/status"
 )
@@ -40,7 +40,7 @@ func BenchmarkExport(b *testing.B) {
 	best := map[string]float64{}
 	export := func(name string) {
 		start := time.Now()
-		facts, err := daemon.Export(b.Context(), loaded.File, model, daemon.ExportOptions{Dir: filepath.Join(w.dir, "export")})
+		facts, err := offline.Export(b.Context(), loaded.File, model, offline.ExportOptions{Dir: filepath.Join(w.dir, "export")})
 		if err != nil || facts.Items != rows {
 			b.Fatalf("%d items, %v", facts.Items, err)
 		}

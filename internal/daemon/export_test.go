@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/ingest"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
@@ -11,9 +12,8 @@ import (
 	"github.com/retraind/retraind/watch/postgres"
 )
 
-// NewSink is the sink of a model, for tests that follow a table without the rest of a daemon.
+// NewSink is the writer of a model, for tests that follow a table without the rest of a daemon.
 func NewSink(s *store.Store, model string) watch.Sink {
-	k := &sink{store: s, model: model, targets: []serving.Target{{Name: postgres.DefaultTarget}}, log: slog.New(slog.DiscardHandler)}
-	k.split.Store(drift.NewSplit(drift.HeldoutConfig{Share: unit.Percent(0.2)}, []byte("pepper"), nil))
-	return k
+	split := drift.NewSplit(drift.HeldoutConfig{Share: unit.Percent(0.2)}, []byte("pepper"), nil)
+	return ingest.NewWriter(s, model, []serving.Target{{Name: postgres.DefaultTarget}}, split, slog.New(slog.DiscardHandler))
 }

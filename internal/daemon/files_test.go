@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/retraind/retraind/internal/daemon"
+	"github.com/retraind/retraind/internal/offline"
 	"github.com/retraind/retraind/status"
 )
 
@@ -72,7 +72,7 @@ func TestFilesAloneAreEnough(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	facts, err := daemon.Export(context.Background(), l.File, model, daemon.ExportOptions{Dir: t.TempDir()})
+	facts, err := offline.Export(context.Background(), l.File, model, offline.ExportOptions{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

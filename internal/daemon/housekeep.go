@@ -27,14 +27,14 @@ func (d *Daemon) housekeep(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if s := d.sentence(); s != last {
+		if s := d.backend.Sentence(); s != last {
 			last = s
 			_ = d.o.Notifier.Status(s)
 		}
 		if now := time.Now().In(d.loaded.Load().File.Location()); !now.Before(audit) {
 			audit = night(now)
-			for _, k := range d.keepers {
-				poke(k.audits)
+			for _, m := range d.models {
+				m.Loop.Audit()
 			}
 		}
 		if time.Since(pruned) < 24*time.Hour {

@@ -17,20 +17,20 @@ import (
 )
 
 // receivers opens the addresses at which label events come in by HTTP, one listener for all models that share one, and
-// answers requests by NATS. They are no faces: nothing else is served there.
+// answers requests by NATS. Nothing else is served there.
 func (d *Daemon) receivers(file *configs.File) ([]loop, error) {
 	muxes := map[string]*http.ServeMux{}
-	for _, name := range file.Names() {
-		for _, s := range d.keepers[name].sources {
+	for _, m := range d.models {
+		for _, s := range m.Intake.Sources {
 			source, ok := s.(*webhook.Handler)
 			if !ok {
 				continue
 			}
-			address := file.Models[name].Labels.HTTP.Listen
+			address := file.Models[m.Name].Labels.HTTP.Listen
 			if muxes[address] == nil {
 				muxes[address] = http.NewServeMux()
 			}
-			muxes[address].Handle("POST /v1/labels/"+name, source)
+			muxes[address].Handle("POST /v1/labels/"+m.Name, source)
 		}
 	}
 	var loops []loop
@@ -47,9 +47,9 @@ func (d *Daemon) receivers(file *configs.File) ([]loop, error) {
 		}})
 	}
 	if file.NATS.Requests != notify.RequestsOff {
-		o := status.ServiceOptions{Version: d.version, Host: d.host, Models: file.Names(), Write: file.NATS.Requests == notify.RequestsAll}
+		o := status.ServiceOptions{Version: d.o.Version, Host: d.host, Models: file.Names(), Write: file.NATS.Requests == notify.RequestsAll}
 		loops = append(loops, loop{"requests by NATS", func(ctx context.Context) error {
-			return status.ServeNATS(ctx, d.nats, backend{d}, o, d.log)
+			return status.ServeNATS(ctx, d.nats, d.backend, o, d.log)
 		}})
 	}
 	return loops, nil

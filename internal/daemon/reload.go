@@ -13,8 +13,10 @@ import (
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/configs/strictyaml"
+	"github.com/retraind/retraind/internal/evaluator"
 	"github.com/retraind/retraind/internal/faults"
 	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
 )
 
@@ -102,12 +104,23 @@ func (d *Daemon) reload(ctx context.Context, why string) error {
 	return nil
 }
 
+// Reload implements backend.Config.
+func (d *Daemon) Reload(ctx context.Context) error { return d.reload(ctx, "asked for") }
+
+// Reloaded implements backend.Config.
+func (d *Daemon) Reloaded() status.Config {
+	l := d.loaded.Load()
+	d.reloads.mu.Lock()
+	defer d.reloads.mu.Unlock()
+	return status.Config{
+		Path: l.Path, Digest: l.Digest, Loaded: d.reloads.loaded, Problem: d.reloads.problem, RestartNeeded: d.reloads.cold,
+	}
+}
+
 // retrySources makes sources that wait after trouble try again at once.
 func (d *Daemon) retrySources() {
-	for _, k := range d.keepers {
-		for _, s := range k.sources {
-			s.Retry()
-		}
+	for _, m := range d.models {
+		m.Intake.Retry()
 	}
 }
 
@@ -122,25 +135,20 @@ func (d *Daemon) refusedLast() bool {
 // old value and is named.
 func (d *Daemon) adopt(old, next *configs.Loaded) ([]string, error) {
 	cold := keepCold(old.File, next.File)
-	fresh := map[string]*rules{}
-	for name := range d.keepers {
-		r, err := newRules(next.File, name)
-		if err != nil {
+	fresh := make([]*evaluator.Rules, len(d.models))
+	for i, m := range d.models {
+		var err error
+		if fresh[i], err = evaluator.NewRules(next.File, m.Name); err != nil {
 			return nil, err
 		}
-		fresh[name] = r
 	}
 	faults.Point("reload:read")
 	d.loaded.Store(next)
 	_ = d.o.Notifier.Reloading("reloading")
-	for name, k := range d.keepers {
-		select { // a newer configuration replaces one that the loop has not taken yet
-		case <-k.rules:
-		default:
-		}
-		k.rules <- fresh[name]
+	for i, m := range d.models {
+		m.Loop.SetRules(fresh[i])
 	}
-	_ = d.o.Notifier.Ready(d.sentence())
+	_ = d.o.Notifier.Ready(d.backend.Sentence())
 	faults.Point("reload:swapped")
 	return cold, nil
 }
@@ -180,7 +188,7 @@ func keepCold(old, next *configs.File) []string {
 // tell publishes an event of the daemon itself; that it could not be stored must not fail what it tells of.
 func (d *Daemon) tell(ctx context.Context, kind notify.Kind, data any) {
 	err := d.store.Update(ctx, "daemon event", func(t *store.Tx) error {
-		return actions.Notify(t, d.host, kind, daemonModel, "", data)
+		return actions.Notify(t, d.host, kind, notify.DaemonModel, "", data)
 	})
 	if err != nil && ctx.Err() == nil {
 		d.log.Error("an event could not be recorded", "kind", kind, "err", err)

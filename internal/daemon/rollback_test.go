@@ -88,7 +88,7 @@ func TestProbationRollsBack(t *testing.T) {
 	}
 	var steps []string
 	for _, s := range run.Steps {
-		steps = append(steps, s.Name+" "+s.State)
+		steps = append(steps, s.Name+" "+string(s.State))
 	}
 	if got := strings.Join(steps, ", "); got != "undo release ok, prove ok" {
 		t.Errorf("steps %s", got)

@@ -61,25 +61,25 @@ func TestTeardown(t *testing.T) {
 	}
 }
 
-// One loop that hangs silences the heart, however often the others beat.
-func TestHeartNeedsEveryLoop(t *testing.T) {
+// One loop that hangs keeps the watchdog from being fed, however much progress the others make.
+func TestWatchdogNeedsProgressOfEveryLoop(t *testing.T) {
 	t.Parallel()
 	beats := 0
-	h := newHeart(func() { beats++ }, []string{"a", "b", "c"})
+	p := newProgress(func() { beats++ }, []string{"a", "b", "c"})
 	for range 100 {
-		h.beat("a")
-		h.beat("b")
+		p.made("a")
+		p.made("b")
 	}
 	if beats != 0 {
 		t.Errorf("%d beats without c", beats)
 	}
-	h.beat("c")
-	h.beat("c")
-	h.beat("b")
+	p.made("c")
+	p.made("c")
+	p.made("b")
 	if beats != 1 {
 		t.Errorf("%d beats, want 1", beats)
 	}
-	h.beat("a")
+	p.made("a")
 	if beats != 2 {
 		t.Errorf("%d beats, want 2", beats)
 	}

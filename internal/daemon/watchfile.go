@@ -26,8 +26,8 @@ type fileWatch struct {
 	changed chan struct{}
 	log     *slog.Logger
 	watcher *fsnotify.Watcher // nil where the system has none to spare
-	last    map[string]string // contents that were told of
-	look    map[string]string // contents at the look before, not yet told of
+	last    map[string]string // contents when changed was last sent
+	look    map[string]string // contents at the look before, not sent yet
 }
 
 // watchFiles starts a watch that ends with ctx. known is what the files held when the configuration was read.
@@ -114,7 +114,10 @@ func (w *fileWatch) settled() bool {
 		return true
 	case maps.Equal(now, w.look):
 		w.last, w.look = now, nil
-		poke(w.changed)
+		select {
+		case w.changed <- struct{}{}:
+		default:
+		}
 		return true
 	}
 	w.look = now

@@ -18,6 +18,7 @@ import (
 
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/store"
 )
 
 // Options of a demo.
@@ -140,7 +141,7 @@ func (w *world) awaitRun(ctx context.Context, n int) (status.Run, error) {
 	defer tick.Stop()
 	for {
 		runs, err := w.client.Runs(ctx, modelName, 50)
-		if err == nil && len(runs) >= n && runs[len(runs)-n].State == "ended" {
+		if err == nil && len(runs) >= n && runs[len(runs)-n].State == store.RunEnded {
 			return runs[len(runs)-n], nil
 		}
 		select {

@@ -39,7 +39,7 @@ func (s *stage) ending(r Result) {
 			}
 			after, interval, n = fmt.Sprintf("%.1f %%", 100*a.After), fmt.Sprintf("%.1f to %.1f", 100*a.Low, 100*a.High), fmt.Sprint(a.N)
 		}
-		t.Row(short(run.ID), story, run.Outcome, before, after, interval, n, fmt.Sprintf("%.1f s", run.Seconds))
+		t.Row(short(run.ID), story, string(run.Outcome), before, after, interval, n, fmt.Sprintf("%.1f s", run.Seconds))
 	}
 	var b strings.Builder
 	b.WriteString("\n" + t.String() + "\n")

@@ -12,7 +12,9 @@ import (
 	"github.com/guptarohit/asciigraph"
 	"golang.org/x/term"
 
+	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/store"
 )
 
 const (
@@ -135,11 +137,11 @@ func steps(m *status.Model) string {
 		parts = append(parts, step(s))
 	}
 	if r.Outcome != "" {
-		c := map[string]string{"promoted": "2", "rejected": "3"}[r.Outcome]
+		c := map[policy.Outcome]string{policy.OutcomePromoted: "2", policy.OutcomeRejected: "3"}[r.Outcome]
 		if c == "" {
 			c = "1"
 		}
-		parts = append(parts, colour(c, bold(r.Outcome)))
+		parts = append(parts, colour(c, bold(string(r.Outcome))))
 	}
 	return strings.Join(parts, faint(" › "))
 }
@@ -150,14 +152,14 @@ func step(s status.Step) string {
 	switch s.State {
 	case "waiting":
 		return faint(s.Name)
-	case "running":
+	case store.StepRunning:
 		share := 0.0
 		if s.Progress != nil {
 			share = *s.Progress
 		}
 		full := int(share*barWidth + 0.5)
 		return colour("6", s.Name+" "+strings.Repeat("█", full)+strings.Repeat("░", barWidth-full))
-	case "ok":
+	case store.StepOK:
 		return colour("2", s.Name) + faint(fmt.Sprintf(" %.1fs", s.Seconds(time.Now())))
 	}
 	return colour("1", s.Name+" ✗")

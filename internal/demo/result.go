@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
 )
 
@@ -24,11 +25,11 @@ type Result struct {
 
 // Run is one run's outcome.
 type Run struct {
-	ID       string    `json:"id"`
-	Outcome  string    `json:"outcome"`
-	Reason   string    `json:"reason"`
-	Accuracy *Accuracy `json:"accuracy,omitempty"`
-	Seconds  float64   `json:"seconds"`
+	ID       string         `json:"id"`
+	Outcome  policy.Outcome `json:"outcome"`
+	Reason   string         `json:"reason"`
+	Accuracy *Accuracy      `json:"accuracy,omitempty"`
+	Seconds  float64        `json:"seconds"`
 }
 
 // Accuracy is champion and candidate on the same held-out items, as fractions.
@@ -51,7 +52,7 @@ func (r *Result) problem(format string, args ...any) {
 }
 
 // outcomes is how the story must end.
-var outcomes = []string{"promoted", "promoted", "rejected", "rolled_back"}
+var outcomes = []policy.Outcome{policy.OutcomePromoted, policy.OutcomePromoted, policy.OutcomeRejected, policy.OutcomeRolledBack}
 
 // judge checks that all of it really happened.
 func (r *Result) judge(runs []status.Run, events []notify.Event) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
 )
 
@@ -120,9 +121,9 @@ func TestJudge(t *testing.T) {
 		{"as it must be", func(*Result, *[]status.Run, *[]notify.Event) {}, ""},
 		{"a run is missing", func(_ *Result, r *[]status.Run, _ *[]notify.Event) { *r = (*r)[1:] }, "run 4 did not happen"},
 		{"a run too many", func(_ *Result, r *[]status.Run, _ *[]notify.Event) {
-			*r = append([]status.Run{{Outcome: "failed"}}, *r...)
+			*r = append([]status.Run{{Outcome: policy.OutcomeFailed}}, *r...)
 		}, "5 runs happened"},
-		{"the poison got through", func(_ *Result, r *[]status.Run, _ *[]notify.Event) { (*r)[1].Outcome = "promoted" }, "run 3 ended as promoted, expected rejected"},
+		{"the poison got through", func(_ *Result, r *[]status.Run, _ *[]notify.Event) { (*r)[1].Outcome = policy.OutcomePromoted }, "run 3 ended as promoted, expected rejected"},
 		{"an event is missing", func(_ *Result, _ *[]status.Run, e *[]notify.Event) { *e = (*e)[:5] }, "model.rolled_back 0 times"},
 		{"a change was lost", func(r *Result, _ *[]status.Run, _ *[]notify.Event) { r.LabelChanges++ }, "6 label changes were made, 5 were counted"},
 		{"a request failed", func(r *Result, _ *[]status.Run, _ *[]notify.Event) { r.FailedRequests = 1 }, "1 of 3 requests"},

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/store"
 )
 
 // disagree is the share of items on which only one of candidate and champion is right.
@@ -54,7 +55,7 @@ func measureGate(r gateRow, draws int, seed uint64) []float64 {
 			Champion:  &actions.Score{Correct: both + losses, Accuracy: float64(both+losses) / float64(r.n)},
 		}
 		for i, gate := range gates() {
-			if _, class, _ := actions.Judge(actions.PromoteConfig{Gate: gate}.WithDefaults(), facts, "sha256:champion"); class == actions.ClassOK {
+			if _, class, _ := actions.Judge(actions.PromoteConfig{Gate: gate}.WithDefaults(), facts, "sha256:champion"); class == store.StepOK {
 				promoted[i]++
 			}
 		}

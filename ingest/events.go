@@ -1,0 +1,206 @@
+package ingest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/store"
+	"github.com/retraind/retraind/watch"
+)
+
+// Marks implements watch.Inbox. A mark of the source itself has the name "".
+func (w *Writer) Marks(ctx context.Context, source string) (map[string]string, error) {
+	out := map[string]string{}
+	err := w.store.View(ctx, func(t *store.Tx) error {
+		found, err := t.Cursors(w.model, source)
+		for name, position := range found {
+			out[strings.TrimPrefix(strings.TrimPrefix(name, source), "/")] = position
+		}
+		return err
+	})
+	return out, err
+}
+
+// cursorName is the name under which a position is stored.
+func cursorName(source, name string) string {
+	if name == "" {
+		return source
+	}
+	return source + "/" + name
+}
+
+// Take implements watch.Inbox.
+func (w *Writer) Take(ctx context.Context, b watch.Batch) (r watch.Receipt, err error) {
+	err = w.store.Update(ctx, "events", func(t *store.Tx) error {
+		r = watch.Receipt{}
+		x, err := w.begin(t, b.Source)
+		if err != nil {
+			return err
+		}
+		if err := x.rename(b.Renamed); err != nil {
+			return err
+		}
+		for some := range slices.Chunk(b.Events, batchItems) {
+			if err := x.applyEvents(some, &r); err != nil {
+				return err
+			}
+		}
+		for name, position := range b.Marks {
+			if position != "" {
+				err = t.SetCursor(w.model, cursorName(b.Source, name), position)
+			} else {
+				err = errors.Join(t.ForgetCursor(w.model, cursorName(b.Source, name)), t.ForgetSaid(w.model, name))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return t.SetModel(w.model, store.Info, x.fingerprint.String())
+	})
+	return r, err
+}
+
+// rename applies new names of label files. All give up their old names first: a rotation renames several at once.
+func (x *transaction) rename(names map[string]string) error {
+	const aside = "\x00" // cannot be in the name of a file
+	for from := range names {
+		if err := errors.Join(x.t.RenameSaid(x.model, from, aside+from), x.t.ForgetCursor(x.model, cursorName(x.source, from))); err != nil {
+			return err
+		}
+	}
+	for from, to := range names {
+		if err := x.t.RenameSaid(x.model, aside+from, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// applyEvents applies events: it reads their items, applies each event, and writes the result.
+func (x *transaction) applyEvents(events []watch.Event, r *watch.Receipt) error {
+	ids := make([]string, len(events))
+	for i, e := range events {
+		ids[i] = e.Item
+	}
+	if err := x.batch.fetch(ids); err != nil {
+		return err
+	}
+	for _, e := range events {
+		if err := x.applyEvent(e, r); err != nil {
+			return fmt.Errorf("item %s: %w", e.Item, err)
+		}
+	}
+	return x.batch.flush(x.now)
+}
+
+// applyEvent applies one event to its item, once by its key.
+func (x *transaction) applyEvent(e watch.Event, r *watch.Receipt) error {
+	if e.Key != "" {
+		first, err := x.t.FirstSight(x.model, x.source, e.Key, x.now)
+		if err != nil {
+			return err
+		}
+		if !first {
+			r.Known++
+			return nil
+		}
+	}
+	r.Taken++
+	if e.File != "" {
+		says := statementDigest(e)
+		said, err := x.t.Said(x.model, e.File, e.Item)
+		if err != nil {
+			return err
+		}
+		if said != says {
+			err = x.t.Say(x.model, e.File, e.Item, says)
+		}
+		if err != nil || e.Again && said == says {
+			return err
+		}
+	}
+	old, known, err := x.batch.item(e.Item)
+	if err != nil {
+		return err
+	}
+	if !known && (e.Delete || e.Text == nil) {
+		if !e.Delete {
+			r.Waiting++
+		}
+		return x.keepWaiting(e)
+	}
+	return x.changeItem(e, old, known)
+}
+
+// changeItem applies an event to an item.
+func (x *transaction) changeItem(e watch.Event, old store.Item, known bool) error {
+	c := watch.Change{Key: x.key(e), Item: e.Item, At: e.At, Author: e.Author, Origin: e.Origin}
+	tables := known && old.Source == ""
+	if e.Delete && !tables {
+		return x.removeItem(c, old)
+	}
+	next := old
+	next.ID = e.Item
+	said := old.Base // what the table says
+	if said == nil {
+		said = old.Labels
+	}
+	switch {
+	case e.Delete:
+		next.Labels = said
+	default:
+		next.Labels = x.canonical(e.Item, mergeLabels(old.Labels, e.Labels, e.Unset))
+	}
+	next.Base = nil
+	if tables && !maps.Equal(next.Labels, said) {
+		next.Base = said
+		if said == nil {
+			next.Base = map[string]string{}
+		}
+	}
+	if e.Text != nil && !tables {
+		x.place(&next, known, e.Text)
+		next.Source = x.source
+	}
+	return x.putItem(c, old, known, next)
+}
+
+// mergeLabels returns labels with those that an event sets or takes away.
+func mergeLabels(old, said map[string]string, unset []string) map[string]string {
+	out := map[string]string{}
+	maps.Copy(out, old)
+	maps.Copy(out, said)
+	for _, target := range unset {
+		delete(out, target)
+	}
+	return out
+}
+
+// key is the name of an event's change: the sender's, or a new one.
+func (x *transaction) key(e watch.Event) string { return cmp.Or(e.Key, "event:"+ulid.Make().String()) }
+
+// statementDigest is a digest of what an event says, without its time and author.
+func statementDigest(e watch.Event) string {
+	f := drift.Fingerprint{}
+	says := map[string]string{"delete": fmt.Sprint(e.Delete)}
+	for target, label := range e.Labels {
+		says["label "+target] = label
+	}
+	for _, target := range e.Unset {
+		says["unset "+target] = ""
+	}
+	hash := ""
+	if e.Text != nil {
+		hash = drift.TextHash(e.Text)
+	}
+	f.Toggle(e.Item, hash, says)
+	return f.String()
+}

@@ -1,0 +1,33 @@
+package ingest
+
+import (
+	"cmp"
+	"path/filepath"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
+)
+
+// Config is what decides which labels of a model are stored, and which items are held out.
+type Config struct {
+	State      string // the state directory
+	Model      string
+	Heldout    drift.HeldoutConfig
+	TextFields []string // text columns or fields, for a test set that names texts
+	Targets    []serving.Target
+	Table      bool // a table is among the sources
+}
+
+// NewSplit returns the split of a model: by its salt, or by the user's own test set where one is configured. It creates
+// the salt if there is none.
+func (c Config) NewSplit() (*drift.Split, error) {
+	salt, err := readSalt(cmp.Or(c.Heldout.SaltFile, filepath.Join(c.State, "models", c.Model, "split-salt")))
+	if err != nil || c.Heldout.File == "" {
+		return drift.NewSplit(c.Heldout, salt, nil), err
+	}
+	file, err := drift.OpenHeldoutFile(c.Heldout.File, c.Heldout, c.TextFields)
+	if err != nil {
+		return nil, err
+	}
+	return drift.NewSplit(c.Heldout, salt, file), nil
+}

@@ -1,0 +1,108 @@
+package ingest
+
+import (
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+
+	"github.com/retraind/retraind/watch"
+)
+
+// applyChanges applies changes of the table: it reads their items, applies each change, and writes the result.
+func (x *transaction) applyChanges(changes []watch.Change) error {
+	ids, keys := make([]string, len(changes)), make([]string, len(changes))
+	for i, c := range changes {
+		ids[i], keys[i] = c.Item, c.Key
+	}
+	if x.full {
+		x.batch.fresh(x.source, keys)
+	} else if err := x.batch.look(x.source, keys); err != nil {
+		return err
+	}
+	if err := x.batch.fetch(ids); err != nil {
+		return err
+	}
+	for _, c := range changes {
+		if err := x.applyChange(c); err != nil {
+			return fmt.Errorf("item %s: %w", c.Item, err)
+		}
+	}
+	return x.batch.flush(x.now)
+}
+
+// replaceTable applies a full read: each row it found, and the deletion of each item that it did not find.
+func (x *transaction) replaceTable(items iter.Seq2[watch.Item, error]) error {
+	x.full = true
+	var some []watch.Change
+	size := 0
+	for it, err := range items {
+		if err != nil {
+			return err
+		}
+		for _, text := range it.Text {
+			size += len(text)
+		}
+		some = append(some, watch.Change{Key: x.sweepKey(it.ID), Op: watch.OpPut, Item: it.ID, Text: it.Text, New: it.Labels, At: it.At})
+		if len(some) < batchItems && size < batchBytes {
+			continue
+		}
+		if err := x.applyChanges(some); err != nil {
+			return err
+		}
+		clear(some)
+		some, size = some[:0], 0
+	}
+	if err := x.applyChanges(some); err != nil {
+		return err
+	}
+	gone, err := x.t.Unswept(x.model, x.sweep)
+	if err != nil {
+		return err
+	}
+	for ids := range slices.Chunk(gone, batchItems) {
+		some = some[:0]
+		for _, id := range ids {
+			some = append(some, watch.Change{Key: x.sweepKey(id), Op: watch.OpDelete, Item: id, At: x.now})
+		}
+		if err := x.applyChanges(some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweepKey is the name of the change of an item that a full read found.
+func (x *transaction) sweepKey(id string) string { return fmt.Sprintf("full:%d:%s", x.sweep, id) }
+
+// applyChange applies one change of the table to its item. A row that differs in nothing is not a change.
+func (x *transaction) applyChange(c watch.Change) error {
+	old, known, err := x.batch.item(c.Item)
+	if err != nil {
+		return err
+	}
+	if x.full && known && old.Sweep == x.sweep {
+		return nil // the view returned this row twice
+	}
+	if c.Op == watch.OpDelete {
+		if !known || old.Source != "" {
+			return nil // an item that events brought is not in the table
+		}
+		return x.removeItem(c, old)
+	}
+	next := old
+	next.ID, next.Base, next.Source = c.Item, nil, ""
+	next.Labels = x.canonical(c.Item, c.New)
+	switch {
+	case c.Text != nil:
+		x.place(&next, known, c.Text)
+	case known:
+		next.Source = old.Source
+	default:
+		return nil // a label without a text: the source gives the text with the insert, and this item is gone again
+	}
+	if known && old.Source == "" && old.Base != nil && maps.Equal(old.Base, next.Labels) {
+		next.Labels, next.Base = old.Labels, old.Base // an event has said otherwise since, and the table says nothing new
+	}
+	return x.putItem(c, old, known, next)
+}

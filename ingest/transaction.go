@@ -1,0 +1,167 @@
+package ingest
+
+import (
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
+	"github.com/retraind/retraind/store"
+	"github.com/retraind/retraind/watch"
+)
+
+// transaction applies changes within one transaction of the store.
+type transaction struct {
+	*Writer
+	t           *store.Tx
+	batch       *batch
+	source      string
+	sweep       int64 // number of the last full read, or of this one
+	full        bool  // this is a full read: the names of its changes are new
+	fingerprint drift.Fingerprint
+	now         time.Time
+	waiting     int   // labels that wait for their items
+	stored      int64 // changes stored so far
+}
+
+func (w *Writer) begin(t *store.Tx, source string) (*transaction, error) {
+	m, err := t.Model(w.model)
+	if err != nil {
+		return nil, err
+	}
+	fingerprint, ok := drift.ParseFingerprint(m.Info)
+	if !ok {
+		return nil, fmt.Errorf("stored fingerprint %q cannot be read", m.Info)
+	}
+	waiting, err := t.CountEarly(w.model)
+	if err != nil {
+		return nil, err
+	}
+	sweep, err := t.LastSweep(w.model)
+	return &transaction{
+		Writer: w, t: t, batch: newBatch(t, w.model), source: source, sweep: sweep, fingerprint: fingerprint,
+		now: time.Now().UTC(), waiting: waiting,
+	}, err
+}
+
+// finish stores the fingerprint and the source's new position.
+func (x *transaction) finish(cursor string) error {
+	if err := x.t.SetModel(x.model, store.Info, x.fingerprint.String()); err != nil {
+		return err
+	}
+	return x.t.SetCursor(x.model, x.source, cursor)
+}
+
+// canonical returns labels as they are counted; a label that is no label of its target is logged and left out.
+func (x *transaction) canonical(item string, labels map[string]string) map[string]string {
+	out, err := serving.CanonicalLabels(x.targets, labels)
+	if err != nil {
+		x.log.Warn("a label cannot be counted", "item", item, "err", err)
+	}
+	return out
+}
+
+// place sets an item's text, and with it the side that it is on.
+func (x *transaction) place(next *store.Item, known bool, text map[string]string) {
+	split := x.split.Load()
+	group, heldout := split.Place(next.ID, text)
+	if known { // the store has only the texts of held-out items, so not every item can change sides
+		heldout = split.Follows(next.ID, group, next.Heldout)
+	}
+	next.Group, next.Heldout, next.TextHash, next.Text = group, heldout, drift.TextHash(text), text
+}
+
+// putItem stores the new state of an item, with a change if its label, text or side differ. A new item gets the label
+// that waited for it.
+func (x *transaction) putItem(c watch.Change, old store.Item, known bool, next store.Item) error {
+	if c.At.After(x.now) {
+		c.At = x.now // a clock that runs ahead must not make the labels of today look rare
+	}
+	next.Sweep = x.sweep
+	if known && old.TextHash == next.TextHash && old.Heldout == next.Heldout && maps.Equal(old.Labels, next.Labels) {
+		if old.Source == next.Source && maps.Equal(old.Base, next.Base) {
+			x.batch.touch(c.Item, x.sweep)
+			return nil
+		}
+		next.Seq, next.At = old.Seq, old.At
+		x.batch.put(next)
+		return nil
+	}
+	c.Op = watch.OpLabel
+	if !known || old.TextHash != next.TextHash || old.Heldout != next.Heldout {
+		c.Op = watch.OpPut
+	}
+	n, err := x.record(c, old, next)
+	if err != nil || n == 0 {
+		return err
+	}
+	if known {
+		x.fingerprint.Toggle(old.ID, old.TextHash, old.Labels)
+	}
+	x.fingerprint.Toggle(next.ID, next.TextHash, next.Labels)
+	if !known || old.TextHash != next.TextHash {
+		next.Born = n
+	}
+	next.Seq, next.At = n, c.At
+	if !watch.IsOwn(c.Origin) {
+		next.Touched = n
+	}
+	x.batch.put(next)
+	if known {
+		return nil
+	}
+	return x.applyWaiting(next.ID)
+}
+
+// removeItem deletes an item and records the change.
+func (x *transaction) removeItem(c watch.Change, old store.Item) error {
+	c.Op = watch.OpDelete
+	n, err := x.record(c, old, store.Item{Heldout: old.Heldout, Group: old.Group, TextHash: old.TextHash})
+	if err != nil || n == 0 {
+		return err
+	}
+	x.fingerprint.Toggle(old.ID, old.TextHash, old.Labels)
+	x.batch.remove(c.Item)
+	return nil
+}
+
+// record adds a change to the batch and returns its number, 0 if it was stored before.
+func (x *transaction) record(c watch.Change, old, next store.Item) (int64, error) {
+	n, err := x.batch.record(store.Change{
+		Source: x.source, Key: c.Key, Op: string(c.Op), Item: c.Item, Heldout: next.Heldout, Group: next.Group, TextHash: next.TextHash,
+		Old: old.Labels, New: next.Labels, At: c.At, Author: c.Author, Origin: c.Origin,
+	})
+	if n > 0 {
+		x.stored++
+	}
+	return n, err
+}
+
+// placeAgain decides the side of the items that events brought, after the test set has changed.
+func (w *Writer) placeAgain(t *store.Tx) error {
+	x, err := w.begin(t, "")
+	if err != nil {
+		return err
+	}
+	var all []store.Item
+	for it, err := range t.Brought(w.model) {
+		if err != nil {
+			return err
+		}
+		all = append(all, it)
+	}
+	for _, old := range all {
+		next := old
+		x.place(&next, true, old.Text)
+		x.source = old.Source
+		c := watch.Change{Key: x.key(watch.Event{}), Item: old.ID, At: old.At}
+		if err := x.putItem(c, old, true, next); err != nil {
+			return fmt.Errorf("item %s: %w", old.ID, err)
+		}
+	}
+	if err := x.batch.flush(x.now); err != nil {
+		return err
+	}
+	return t.SetModel(w.model, store.Info, x.fingerprint.String())
+}

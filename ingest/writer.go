@@ -1,0 +1,97 @@
+package ingest
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
+	"github.com/retraind/retraind/store"
+	"github.com/retraind/retraind/watch"
+)
+
+// Writer stores what the sources of one model read. It implements watch.Sink for rows of the table and watch.Inbox for
+// events. It decides each item's side once, when it first sees the item, and maintains the fingerprint of all labels.
+type Writer struct {
+	store   *store.Store
+	model   string
+	targets []serving.Target
+	log     *slog.Logger
+	split   atomic.Pointer[drift.Split] // replaced when the user's own test set changes
+	changed atomic.Int64                // changes stored since TakeChanged was last called
+}
+
+var (
+	_ watch.Sink  = (*Writer)(nil)
+	_ watch.Inbox = (*Writer)(nil)
+)
+
+// NewWriter returns the writer of a model. The targets say which labels are counted, and how they are spelled.
+func NewWriter(s *store.Store, model string, targets []serving.Target, split *drift.Split, log *slog.Logger) *Writer {
+	w := &Writer{store: s, model: model, targets: targets, log: log}
+	w.split.Store(split)
+	return w
+}
+
+// Split is the split that decides the side of new items.
+func (w *Writer) Split() *drift.Split { return w.split.Load() }
+
+// Targets are the targets whose labels are stored.
+func (w *Writer) Targets() []serving.Target { return w.targets }
+
+// TakeChanged returns how many changes were stored since the last call. A source reads much that changes nothing: this
+// count, not what the source read, says whether an evaluation is due.
+func (w *Writer) TakeChanged() int { return int(w.changed.Swap(0)) }
+
+// Cursor implements watch.Sink.
+func (w *Writer) Cursor(ctx context.Context, source string) (position string, err error) {
+	err = w.store.View(ctx, func(t *store.Tx) error {
+		position, err = t.Cursor(w.model, source)
+		return err
+	})
+	return position, err
+}
+
+// Append implements watch.Sink.
+func (w *Writer) Append(ctx context.Context, source string, changes []watch.Change, cursor string) error {
+	var x *transaction
+	err := w.store.Update(ctx, "changes", func(t *store.Tx) (err error) {
+		if x, err = w.begin(t, source); err != nil {
+			return err
+		}
+		for some := range slices.Chunk(changes, batchItems) {
+			if err := x.applyChanges(some); err != nil {
+				return err
+			}
+		}
+		return x.finish(cursor)
+	})
+	if err == nil {
+		w.changed.Add(x.stored)
+	}
+	return err
+}
+
+// Replace implements watch.Sink.
+func (w *Writer) Replace(ctx context.Context, source string, items iter.Seq2[watch.Item, error], cursor string) error {
+	err := w.store.Update(ctx, "full read", func(t *store.Tx) error {
+		x, err := w.begin(t, source)
+		if err != nil {
+			return err
+		}
+		if x.sweep, err = t.NextSweep(w.model); err != nil {
+			return err
+		}
+		if err := x.replaceTable(items); err != nil {
+			return err
+		}
+		return x.finish(cursor)
+	})
+	if err == nil {
+		w.changed.Add(1) // evaluate after a full read, whatever it changed
+	}
+	return err
+}

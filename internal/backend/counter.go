@@ -1,0 +1,38 @@
+package backend
+
+import (
+	"time"
+
+	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/status"
+)
+
+// Counter increments counters from outbox events, so that only committed changes are counted.
+func Counter(m *status.Metrics) func(notify.Event) {
+	return func(e notify.Event) {
+		switch e.Kind {
+		case notify.RunFinished:
+			if d, err := notify.Unpack[notify.Finished](e); err == nil {
+				m.RunEnded(e.Model, d.Outcome, seconds(d.Seconds))
+			}
+		case notify.RunStep:
+			if d, err := notify.Unpack[notify.Step](e); err == nil {
+				m.StepEnded(e.Model, d.Step, seconds(d.Seconds))
+			}
+		case notify.ShadowDiffered:
+			if d, err := notify.Unpack[notify.Shadow](e); err == nil {
+				m.ShadowDiffered(e.Model, d.Decision, d.Shadow)
+			}
+		case notify.DecisionMade:
+			if d, err := notify.Unpack[notify.Decision](e); err == nil {
+				reason := "" // nothing stands in the way
+				if len(d.Reasons) > 0 {
+					reason = d.Reasons[0]
+				}
+				m.Decided(e.Model, d.Verdict, reason)
+			}
+		}
+	}
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

@@ -1,0 +1,109 @@
+package backend
+
+import (
+	"context"
+	"sync"
+
+	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/store"
+)
+
+// Hub passes the events of the outbox on to those who follow the daemon live.
+type Hub struct {
+	store *store.Store
+	wake  chan struct{}
+	// Count is called with each event; nil for none. Set before Run.
+	Count func(notify.Event)
+
+	mu        sync.Mutex
+	followers map[chan status.Event]struct{} // guarded by mu
+}
+
+// followerLag is how many events a follower may be behind before it is dropped.
+const followerLag = 256
+
+// NewHub returns the hub of a store.
+func NewHub(s *store.Store) *Hub {
+	return &Hub{store: s, wake: make(chan struct{}, 1), followers: map[chan status.Event]struct{}{}}
+}
+
+// Wake makes the hub look for new events; it never blocks.
+func (h *Hub) Wake() {
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run passes new events on to the followers.
+func (h *Hub) Run(ctx context.Context) error {
+	var after int64
+	if err := h.store.View(ctx, func(t *store.Tx) (err error) { after, err = t.LastNotification(); return err }); err != nil {
+		return err
+	}
+	defer h.closeAll()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-h.wake:
+		}
+		var news []store.Notification
+		if err := h.store.View(ctx, func(t *store.Tx) (err error) { news, err = t.Notifications(after, 1000); return err }); err != nil {
+			continue // the next poke reads them; followers are no promise
+		}
+		for _, n := range news {
+			after = n.N
+			if e, err := notify.Decode(n.Body); err == nil {
+				if h.Count != nil {
+					h.Count(e)
+				}
+				h.send(status.Event{ID: e.ID, Kind: string(e.Kind), Model: e.Model, Run: e.Run, At: e.At, Data: e.Data})
+			}
+		}
+	}
+}
+
+func (h *Hub) send(e status.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.followers {
+		select {
+		case c <- e:
+		default:
+			delete(h.followers, c)
+			close(c)
+		}
+	}
+}
+
+func (h *Hub) closeAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.followers {
+		close(c)
+	}
+	h.followers = nil
+}
+
+// Follow registers a follower until ctx ends.
+func (h *Hub) Follow(ctx context.Context) <-chan status.Event {
+	c := make(chan status.Event, followerLag)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.followers == nil {
+		close(c)
+		return c
+	}
+	h.followers[c] = struct{}{}
+	context.AfterFunc(ctx, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if _, ok := h.followers[c]; ok {
+			delete(h.followers, c)
+			close(c)
+		}
+	})
+	return c
+}

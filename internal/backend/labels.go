@@ -1,0 +1,41 @@
+package backend
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/watch"
+	"github.com/retraind/retraind/watch/labelevent"
+)
+
+// AddLabels implements status.Backend.
+func (b *Backend) AddLabels(ctx context.Context, model string, events []byte, by, run string) (status.Added, error) {
+	m, err := b.model(model)
+	if err != nil {
+		return status.Added{}, err
+	}
+	c := b.o.Loaded().File.Models[model]
+	decoder := labelevent.NewDecoder(labelevent.Mapping{}, c.Serving.List(), c.Heldout.Group)
+	var added status.Added
+	taken, rejected := decoder.DecodeBody(events, "", time.Now().UTC())
+	added.Rejected = rejected
+	if len(taken) == 0 {
+		return added, nil
+	}
+	by, _, _ = strings.Cut(by, " (") // the person, not the process
+	for i := range taken {
+		if taken[i].Author == "" {
+			taken[i].Author = by
+		}
+		if run != "" {
+			taken[i].Origin = watch.OriginOf(run)
+		}
+	}
+	if added.Receipt, err = m.Intake.Take(ctx, watch.Batch{Source: watch.SourceCLI, Events: taken}); err != nil {
+		return added, err
+	}
+	m.Changes.Poke(added.Taken)
+	return added, nil
+}

@@ -1,0 +1,144 @@
+package backend
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/store"
+)
+
+// Runs implements status.Reader.
+func (b *Backend) Runs(ctx context.Context, model string, limit int) ([]status.Run, error) {
+	if model != "" {
+		if _, err := b.model(model); err != nil {
+			return nil, err
+		}
+	}
+	var out []status.Run
+	err := b.o.Store.View(ctx, func(t *store.Tx) error {
+		runs, err := t.Runs(model, limit)
+		if err != nil {
+			return err
+		}
+		for _, r := range runs {
+			shown, err := showRun(t, r)
+			if err != nil {
+				return err
+			}
+			out = append(out, shown)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Run implements status.Reader.
+func (b *Backend) Run(ctx context.Context, id string) (status.Run, error) {
+	var out status.Run
+	err := b.o.Store.View(ctx, func(t *store.Tx) error {
+		r, err := t.Run(id)
+		if err != nil {
+			return err
+		}
+		out, err = showRun(t, r)
+		return err
+	})
+	return out, whichRun(id, err)
+}
+
+// whichRun says it where a run's id, or the end of one, does not name one run.
+func whichRun(id string, err error) error {
+	switch {
+	case errors.Is(err, store.ErrSeveral):
+		return fmt.Errorf("%w: the ids of several runs end in %q: write more of it; see: retraind runs list", status.ErrNotFound, id)
+	case errors.Is(err, store.ErrNotFound):
+		return fmt.Errorf("%w: no run's id ends in %q; see: retraind runs list", status.ErrNotFound, id)
+	}
+	return err
+}
+
+// Cancel implements status.Backend.
+func (b *Backend) Cancel(ctx context.Context, run, by string) error {
+	var refused error
+	err := b.o.Store.Update(ctx, "cancel", func(t *store.Tx) error {
+		r, err := t.Run(run)
+		if err != nil {
+			return err
+		}
+		if r.State == "ended" {
+			refused = fmt.Errorf("%w: run %s has ended already: %s", status.ErrRefused, r.ID, r.Outcome)
+			return nil
+		}
+		return t.CancelRun(r.ID, by)
+	})
+	if err == nil && refused != nil {
+		return refused
+	}
+	return whichRun(run, err)
+}
+
+// showRun turns a stored run with its steps into what the faces show.
+func showRun(t *store.Tx, r store.Run) (status.Run, error) {
+	out := status.Run{ID: r.ID, Model: r.Model, Pipeline: r.Pipeline, Trigger: r.Trigger, Forced: r.Forced, State: r.State, Outcome: policy.Outcome(r.Outcome), Reason: r.Reason, Created: r.Created, Started: r.Started, Ended: r.Ended}
+	sum, err := actions.ReadSummary(r.Result)
+	if err != nil {
+		return out, fmt.Errorf("run %s: %w", r.ID, err)
+	}
+	out.Release, out.Accuracy, out.Why = sum.Release, compared(sum.Gate), string(sum.Result.Why)
+	var plan actions.Plan
+	if err := json.Unmarshal([]byte(r.Plan), &plan); err != nil {
+		return out, fmt.Errorf("run %s: %w", r.ID, err)
+	}
+	steps, err := t.Steps(r.ID)
+	if err != nil {
+		return out, err
+	}
+	seen := map[string]bool{}
+	for _, s := range steps {
+		seen[s.Name] = true
+		shown := status.Step{Name: s.Name, Kind: s.Kind, Attempt: s.Attempt, State: s.State, Detail: s.Detail, Started: s.Started, Ended: s.Ended}
+		if s.State == "running" {
+			shown.Progress = progress(actions.AttemptDir(plan.RunDir, strings.Replace(s.Name, "undo ", "undo-", 1), s.Attempt))
+		}
+		out.Steps = append(out.Steps, shown)
+	}
+	for _, name := range plan.Titles() {
+		if r.State != "ended" && !seen[name] {
+			out.Steps = append(out.Steps, status.Step{Name: name, State: "waiting"})
+		}
+	}
+	return out, nil
+}
+
+// progress reads how far a command says it is; nil when it does not.
+func progress(dir string) *float64 {
+	b, err := os.ReadFile(runner.ProgressFile(dir))
+	if err != nil {
+		return nil
+	}
+	var share float64
+	if _, err := fmt.Sscan(string(b), &share); err != nil || !(share >= 0 && share <= 1) {
+		return nil
+	}
+	return &share
+}
+
+func compared(g *actions.GateFacts) *status.Compared {
+	if g == nil || g.N == 0 {
+		return nil
+	}
+	c := &status.Compared{After: g.Candidate.Accuracy, Low: g.Candidate.Low, High: g.Candidate.High, N: g.N}
+	if g.Champion != nil {
+		before := g.Champion.Accuracy
+		c.Before = &before
+	}
+	return c
+}

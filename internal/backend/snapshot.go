@@ -1,0 +1,148 @@
+package backend
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/evaluator"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/store"
+)
+
+// Snapshot implements status.Reader.
+func (b *Backend) Snapshot(ctx context.Context) (status.Status, error) {
+	l := b.o.Loaded()
+	now := time.Now().In(l.File.Location())
+	out := status.Status{
+		At: now, Timezone: l.File.Timezone, Version: b.o.Version, Started: b.o.Started, Config: b.o.Config.Reloaded(),
+	}
+	err := b.o.Store.View(ctx, func(t *store.Tx) error {
+		var err error
+		if out.OutboxPending, err = t.CountWaiting(); err != nil {
+			return err
+		}
+		for _, model := range b.o.Models {
+			m, err := showModel(t, model, now)
+			if err != nil {
+				return err
+			}
+			out.Models = append(out.Models, m)
+		}
+		return nil
+	})
+	return out, err
+}
+
+func showModel(t *store.Tx, model Model, now time.Time) (status.Model, error) {
+	v := model.Loop.View()
+	m := status.Model{
+		Name: model.Name, Report: v.Report, Floor: v.Floor, NextCheck: v.Next, Audit: status.Audit(v.Audit), Scoring: (*status.Scoring)(v.Scoring),
+	}
+	row, err := t.Model(model.Name)
+	if err != nil {
+		return m, err
+	}
+	m.Release = row.Champion
+	if row.Champion != "" {
+		c, err := actions.ReadChampion(row.Baseline)
+		if err != nil {
+			return m, err
+		}
+		m.Deployed = c.Baseline.At
+	}
+	runs, err := t.Runs(model.Name, 2)
+	if err != nil {
+		return m, err
+	}
+	for _, r := range runs {
+		shown, err := showRun(t, r)
+		if err != nil {
+			return m, err
+		}
+		if r.State != "ended" {
+			m.Active = &shown
+		} else if m.Last == nil {
+			m.Last = &shown
+		}
+	}
+	for _, s := range model.Intake.Sources {
+		m.Sources = append(m.Sources, status.Source{Name: s.Name(), Health: s.Health()})
+	}
+	windows := v.Rules.Policy.Windows()
+	m.Window.Open = windows.Contains(now)
+	if cur, ok := windows.Current(now); ok {
+		m.Window.Changes = cur.End
+	} else if next := windows.Next(now, 1); len(next) > 0 {
+		m.Window.Changes = next[0].Start
+	}
+	var h policy.History
+	if err := evaluator.ReadStops(t, row, &h); err != nil {
+		return m, err
+	}
+	showStopped(&m, h, now)
+	if v.Trial != nil && v.Decision != nil && v.Report.Release == row.Champion {
+		m.Probation = &status.Probation{OnProbation: v.Trial.OnProbation, Text: v.Decision.Probation()}
+	}
+	if s := v.Shadow; s != nil {
+		m.Shadow = &status.Shadow{Since: s.Since, Differences: s.Differences, Decision: string(s.Real), Would: string(s.Would), Differs: s.Differs(), Changed: s.At, Text: s.Text}
+	}
+	m.Phase, m.Sentence = phase(m, v, now)
+	return m, nil
+}
+
+// phase says in one word and one sentence what a model's watch is doing, the loudest first.
+func phase(m status.Model, v evaluator.View, now time.Time) (status.Phase, string) {
+	switch {
+	case m.Active != nil:
+		return status.Running, running(*m.Active)
+	case m.Held != nil:
+		return status.Held, (&evaluator.Hold{By: m.Held.By, Reason: m.Held.Reason}).String()
+	case v.Trouble != "":
+		return status.Broken, v.Trouble
+	case away(m.Sources) != "":
+		return status.Broken, "labels cannot be followed: " + away(m.Sources)
+	case v.Report == nil || v.Decision == nil:
+		return status.Watching, "not evaluated yet"
+	case v.Report.State == drift.StateAsleep:
+		return status.Asleep, v.Report.Detail
+	case v.Report.State == drift.StateError:
+		return status.Broken, v.Report.Detail
+	case v.Decision.Reason == policy.ReasonNoFormerRelease: // what serves cannot be relied on, and only a person can help
+		return status.Broken, v.Decision.Text
+	case len(m.Pauses) > 0 && v.Decision.Reason == policy.ReasonPaused:
+		return status.Paused, v.Decision.Text
+	case len(m.Pauses) > 0:
+		return status.Paused, pauseText(m.Pauses[0], now) + "; " + v.Decision.Text
+	case v.Decision.Verdict == policy.VerdictRetrain, v.Decision.Verdict == policy.VerdictRollback:
+		return status.Armed, v.Decision.Text
+	}
+	return status.Watching, v.Decision.Text
+}
+
+func running(r status.Run) string {
+	for _, s := range r.Steps {
+		if s.State == "running" {
+			return fmt.Sprintf("run %s is in step %s: %s", short(r.ID), s.Name, r.Trigger)
+		}
+	}
+	return fmt.Sprintf("run %s begins: %s", short(r.ID), r.Trigger)
+}
+
+// short is the end of a run's id, as people are shown it.
+func short(id string) string { return id[max(0, len(id)-8):] }
+
+// away says what keeps labels from being followed, "" when all sources are up or have not tried yet.
+func away(sources []status.Source) string {
+	var parts []string
+	for _, s := range sources {
+		if !s.Up && s.Error != "" {
+			parts = append(parts, s.Error)
+		}
+	}
+	return strings.Join(parts, "; ")
+}

@@ -1,0 +1,144 @@
+package dataset
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"maps"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
+	"github.com/retraind/retraind/store"
+	"github.com/retraind/retraind/watch"
+	"github.com/retraind/retraind/watch/postgres"
+	"github.com/retraind/retraind/watch/sources"
+)
+
+var errStop = errors.New("stop")
+
+// Reader reads the items of a model, each with its side.
+type Reader struct {
+	Store   *store.Store // nil before the first start of a daemon
+	Model   string
+	Labels  *sources.Config
+	Split   *drift.Split
+	Targets []serving.Target
+}
+
+// Rows returns the items as they stand now, each on the side that was decided when it was first seen. A training row whose group is held out is
+// marked: its text must not be trained on.
+func (r Reader) Rows(ctx context.Context) iter.Seq2[actions.Row, error] {
+	return func(yield func(actions.Row, error) bool) {
+		err := r.view(ctx, func(t *store.Tx) error {
+			heldout, err := r.heldout(ctx, t)
+			if err != nil {
+				return err
+			}
+			for it, err := range r.items(ctx, t) {
+				if err != nil {
+					return err
+				}
+				row, err := r.row(t, it, heldout)
+				if err != nil {
+					return err
+				}
+				row.Duplicate = row.Side != drift.SideTest && heldout.HasGroup(row.Group)
+				if !yield(row, nil) {
+					return errStop
+				}
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			yield(actions.Row{}, err)
+		}
+	}
+}
+
+func (r Reader) view(ctx context.Context, f func(*store.Tx) error) error {
+	if r.Store == nil {
+		return f(nil)
+	}
+	return r.Store.View(ctx, f)
+}
+
+// heldout are the items that are held out in the store, and the groups that must not be trained on. Where the share
+// decides and nothing was ever edited a group lies on one side; a file may name one of two items with the same text.
+func (r Reader) heldout(ctx context.Context, t *store.Tx) (*drift.Seen, error) {
+	out := &drift.Seen{}
+	defer out.Sort()
+	if t != nil {
+		if err := t.HeldOutKeys(r.Model, out.Add); err != nil {
+			return nil, err
+		}
+	}
+	if r.Split.FileDigest() == "" {
+		return out, nil
+	}
+	for it, err := range r.items(ctx, t) {
+		if err != nil {
+			return nil, err
+		}
+		if group, heldout := r.Split.Place(it.ID, it.Text); heldout {
+			out.Add("", group)
+		}
+	}
+	return out, nil
+}
+
+// row asks the store about few items alone, since that takes longer than all the rest: about those that the split holds
+// out and the store does not.
+func (r Reader) row(t *store.Tx, it watch.Item, stored *drift.Seen) (row actions.Row, err error) {
+	place := r.Split.Find(it.ID, it.Text)
+	heldout := place.Heldout
+	side := stored.HasItem(it.ID)
+	known := side
+	if !known && heldout && t != nil {
+		if side, known, err = t.Side(r.Model, it.ID); err != nil {
+			return row, err
+		}
+	}
+	if known {
+		heldout = r.Split.Follows(it.ID, place.Group, side)
+	}
+	it.Labels, _ = serving.CanonicalLabels(r.Targets, it.Labels) // what is no label was told of when it was read
+	return actions.Row{Item: it, Group: place.Group, Side: place.Side(heldout)}, nil
+}
+
+// items are a model's items as they stand: those of the table from the table, with the labels that events have given
+// them since, and those that events brought from the store. t is nil before the first start.
+func (r Reader) items(ctx context.Context, t *store.Tx) iter.Seq2[watch.Item, error] {
+	return func(yield func(watch.Item, error) bool) {
+		relabelled := map[string]store.Item{}
+		if t != nil {
+			for it, err := range t.Relabelled(r.Model) {
+				if err != nil {
+					yield(watch.Item{}, err)
+					return
+				}
+				relabelled[it.ID] = it
+			}
+		}
+		if r.Labels.Postgres != nil {
+			for it, err := range postgres.Export(ctx, r.Model, r.Labels.Postgres) {
+				if known, ok := relabelled[it.ID]; ok {
+					if said, _ := serving.CanonicalLabels(r.Targets, it.Labels); maps.Equal(known.Base, said) {
+						it.Labels = known.Labels
+					}
+				}
+				if !yield(it, err) {
+					return
+				}
+			}
+		}
+		if t == nil {
+			return
+		}
+		for it, err := range t.Brought(r.Model) {
+			if !yield(watch.Item{ID: it.ID, Text: it.Text, Labels: it.Labels, At: it.At}, err) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,27 @@
+package evaluator
+
+import (
+	"slices"
+
+	"github.com/retraind/retraind/store"
+	"github.com/retraind/retraind/watch"
+)
+
+// arrivals counts the changes since the last event about them.
+type arrivals struct {
+	changes, own int
+	sources      []string // where they came from, sorted
+}
+
+func (a *arrivals) count(c store.Change) {
+	a.changes++
+	if isOwn(c) {
+		a.own++
+	}
+	if !slices.Contains(a.sources, c.Source) {
+		a.sources = append(a.sources, c.Source)
+		slices.Sort(a.sources)
+	}
+}
+
+func isOwn(c store.Change) bool { return watch.IsOwn(c.Origin) }

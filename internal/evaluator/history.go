@@ -1,0 +1,95 @@
+package evaluator
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
+)
+
+// historyRuns is how many runs the policy looks back on.
+const historyRuns = 100
+
+// history gathers what the policy must know beside the report, and hands a run that the engine has not got yet over to
+// it again; queued says that there is one.
+func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err error) {
+	var plan *actions.Plan
+	h.Last, h.Reading = l.before, l.reading()
+	err = l.o.Store.View(ctx, func(t *store.Tx) error {
+		row, err := t.Model(l.name)
+		if err != nil {
+			return err
+		}
+		h.Info = row.Info
+		if row.Force != "" {
+			var f Demand
+			if err := json.Unmarshal([]byte(row.Force), &f); err != nil {
+				return err
+			}
+			h.Force = &policy.Force{By: f.By, Reason: f.Reason}
+		}
+		if err := ReadStops(t, row, &h); err != nil {
+			return err
+		}
+		runs, err := t.Runs(l.name, historyRuns)
+		if err != nil {
+			return err
+		}
+		for _, r := range runs {
+			if r.State != "ended" {
+				h.Active = r.ID
+				if r.State == "queued" {
+					plan = &actions.Plan{}
+					if err := json.Unmarshal([]byte(r.Plan), plan); err != nil {
+						return err
+					}
+				}
+				continue
+			}
+			started := r.Started
+			if started.IsZero() {
+				started = r.Created
+			}
+			fact := policy.RunFact{ID: r.ID, Started: started, Ended: r.Ended, Outcome: policy.Outcome(r.Outcome), Forced: r.Forced, Info: r.Info, Text: r.Reason}
+			if fact.Outcome == policy.OutcomeBlocked || fact.Outcome == policy.OutcomeRejected || fact.Outcome == policy.OutcomeRolledBack {
+				sum, err := actions.ReadSummary(r.Result)
+				if err != nil {
+					return err
+				}
+				fact.Why, fact.Undoes = sum.Result.Why, sum.Undoes
+			}
+			h.Runs = append(h.Runs, fact)
+		}
+		pipeline := l.pipeline(row)
+		expected, err := Expect(t, l.name, pipeline, l.rules.Model.Pipeline[pipeline])
+		h.Needs = expected.Total
+		return err
+	})
+	if err == nil && plan != nil {
+		err = l.o.Runs.Submit(*plan)
+	}
+	return h, plan != nil, err
+}
+
+// pipeline is the one that is to run next.
+func (l *Loop) pipeline(row store.Model) string {
+	var f Demand
+	if row.Force != "" && json.Unmarshal([]byte(row.Force), &f) == nil && f.Pipeline != "" {
+		return f.Pipeline
+	}
+	return configs.DefaultPipeline
+}
+
+// reading reports whether the first read of the labels is still going on. Once it has ended, a later start does not
+// count as one.
+func (l *Loop) reading() bool {
+	waits := func(b policy.Blocker) bool { return b.Reason == policy.ReasonInsufficientData }
+	if l.last != nil && !slices.ContainsFunc(l.last.Blocked, waits) {
+		return false
+	}
+	return l.o.Labels.Reading()
+}

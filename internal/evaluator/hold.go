@@ -1,0 +1,86 @@
+package evaluator
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
+)
+
+// Hold is why nothing may start, as stored: a run could not prove what serves, or a person said so.
+type Hold struct {
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at,omitzero"`
+}
+
+func (h *Hold) String() string {
+	text := "held"
+	if h.By != "" {
+		text += " by " + h.By
+	}
+	if h.Reason != "" {
+		text += ": " + h.Reason
+	}
+	return text
+}
+
+// ReadHold returns nil if the model is not held.
+func ReadHold(row store.Model) (*Hold, error) {
+	if row.Hold == "" {
+		return nil, nil //nolint:nilnil // no hold is no error
+	}
+	h := &Hold{}
+	return h, json.Unmarshal([]byte(row.Hold), h)
+}
+
+// WriteHold holds a model.
+func WriteHold(t *store.Tx, model string, h Hold) error {
+	return t.SetModel(model, store.Hold, mustJSON(h))
+}
+
+// HeldError refuses to start anything before a person has cleared the hold.
+type HeldError struct {
+	Model string
+	Hold  *Hold
+}
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("model %s is %s; when that is settled: retraind resume %[1]s", e.Model, e.Hold)
+}
+
+// CheckHold returns a *HeldError if the model is held.
+func CheckHold(model string, row store.Model) error {
+	h, err := ReadHold(row)
+	if err != nil || h == nil {
+		return err
+	}
+	return &HeldError{model, h}
+}
+
+// Pause is a stored pause as the policy sees it.
+func Pause(p store.Pause) *policy.Hold {
+	return &policy.Hold{By: p.By, Reason: p.Reason, Since: p.Since, Until: p.Until}
+}
+
+// ReadStops adds the holds and pauses of a model to what a decision depends on.
+func ReadStops(t *store.Tx, row store.Model, h *policy.History) error {
+	held, err := ReadHold(row)
+	if err != nil {
+		return err
+	}
+	if held != nil {
+		h.Held = &policy.Hold{By: held.By, Reason: held.Reason, Since: held.At}
+	}
+	pauses, err := t.Pauses(row.Name)
+	for _, p := range pauses {
+		if p.Model == store.Everything {
+			h.Stopped = Pause(p)
+		} else {
+			h.Paused = Pause(p)
+		}
+	}
+	return err
+}

@@ -1,0 +1,159 @@
+package evaluator
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/serving"
+	"github.com/retraind/retraind/store"
+	"github.com/retraind/retraind/watch"
+)
+
+// Options are what a Loop works with.
+type Options struct {
+	Store *store.Store
+	Runs  Runs
+	// Labels is where the model's labels come in; Changes fires when some have changed.
+	Labels  Labels
+	Changes *watch.Coalescer
+	Host    string // for events
+	Self    string // path of this binary, for steps that run it
+	// Beat reports that the loop makes progress; it must be called at least every BeatEvery.
+	Beat      func()
+	BeatEvery time.Duration
+	Log       *slog.Logger
+}
+
+// Runs starts runs. A plan that was submitted before has no effect.
+type Runs interface {
+	Submit(plan actions.Plan) error
+}
+
+// Labels is the intake of a model's labels.
+type Labels interface {
+	// Reading reports whether a source has neither finished its first read nor met an error.
+	Reading() bool
+	// CheckTestSet adopts the user's own test set if its file has changed.
+	CheckTestSet()
+}
+
+// Loop evaluates one model, in one goroutine, whenever something wakes it. Everything that it knows is in the store: the
+// monitor and the caches are rebuilt from there.
+type Loop struct {
+	name     string
+	o        Options
+	log      *slog.Logger
+	requests requests
+
+	// The rest up to mu is owned by the goroutine of Run.
+	rules     *Rules
+	scorer    *serving.Scorer
+	monitor   *drift.Monitor        // nil before it is built, and after an error
+	relabels  *drift.RelabelHistory // the relabels since the training
+	after     int64                 // last change that monitor and trail have seen
+	last      *policy.Decision      // the last decision that was recorded, also by a former process
+	before    *policy.Decision      // the last decision, recorded or not: conditions remember things in it
+	shadow    *policy.Shadow        // state of the shadow policy; nil before it is read
+	suspected suspected             // the last judgement of the relabels
+	planned   time.Time             // next evaluation of evaluate.schedule
+
+	mu   sync.Mutex // guards view
+	view View
+}
+
+// New returns the loop of a model.
+func New(name string, r *Rules, o Options) *Loop {
+	l := &Loop{name: name, o: o, log: o.Log.With("model", name), requests: newRequests(), rules: r}
+	l.showRules()
+	return l
+}
+
+// Name is the model's name.
+func (l *Loop) Name() string { return l.name }
+
+// Run runs the loop. It returns only ctx's cause: errors are shown, and the evaluation is tried again.
+func (l *Loop) Run(ctx context.Context) error {
+	l.scorer = serving.NewScorer(l.rules.Model.Serving)
+	defer func() { l.scorer.Close() }()
+	tick := time.NewTicker(l.o.BeatEvery)
+	defer tick.Stop()
+	due := time.NewTimer(0)
+	defer due.Stop()
+	force := true // the first evaluation after a start is recorded whatever its result
+	l.planned = l.rules.Policy.Scheduled(time.Now())
+	for {
+		l.o.Beat()
+		audit := false
+		var reply chan drift.Report
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+			l.o.Labels.CheckTestSet()
+			continue
+		case <-due.C:
+		case <-l.o.Changes.C():
+		case <-l.requests.evaluate:
+			force = true
+		case <-l.requests.audit:
+			audit = true
+		case reply = <-l.requests.tell:
+			force = true
+		case <-l.requests.runEnded:
+			l.monitor = nil
+			force = true
+		case r := <-l.requests.rules:
+			l.adopt(r)
+			force = true
+		}
+		force = l.scheduled(ctx, time.Now()) || force
+		next, err := l.evaluate(ctx, force)
+		if err == nil && audit {
+			err = l.audit(ctx)
+		}
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		l.complain(err)
+		if err != nil {
+			next = time.Now().Add(retryAfter)
+		} else {
+			force = false
+		}
+		if reply != nil {
+			if r := l.View().Report; r != nil && err == nil {
+				reply <- *r
+			}
+			close(reply)
+		}
+		l.setView(func(v *View) { v.Next = next })
+		due.Reset(max(time.Until(next), 10*time.Millisecond))
+	}
+}
+
+// retryAfter is when a failed evaluation is tried again.
+const retryAfter = 10 * time.Second
+
+// adopt takes over a new configuration.
+func (l *Loop) adopt(r *Rules) {
+	l.rules = r
+	e := r.Model.Policy.Evaluate
+	l.o.Changes.Set(e.Debounce.D(), e.MaxWait.D(), e.AfterChanges)
+	l.scorer.Close()
+	l.scorer = serving.NewScorer(r.Model.Serving)
+	l.monitor = nil
+	l.planned = r.Policy.Scheduled(time.Now())
+	l.showRules()
+}
+
+func (l *Loop) showRules() {
+	l.setView(func(v *View) { v.Floor, v.Rules = floor(l.rules.Model.Policy), l.rules })
+}
+
+func (l *Loop) modelDir() string { return filepath.Join(l.o.Store.Dir(), "models", l.name) }

@@ -1,0 +1,137 @@
+package evaluator
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
+)
+
+// load rebuilds the monitor and the trail of relabels from the store.
+func (l *Loop) load(ctx context.Context) error {
+	var m *drift.Monitor
+	trail := drift.NewRelabelHistory(l.rules.Model.Serving.List()[0].Name)
+	err := l.o.Store.View(ctx, func(t *store.Tx) (err error) {
+		if m, err = l.build(t); err != nil {
+			return err
+		}
+		if l.last == nil {
+			l.last, err = lastDecision(t, l.name)
+			l.before = l.last
+		}
+		if err != nil {
+			return err
+		}
+		return follow(t, l.name, trail, m.Release().TrainedSeq, m.TestedSeq(), l.o.Beat)
+	})
+	if err == nil {
+		l.monitor, l.after, l.relabels, l.suspected = m, m.TestedSeq(), trail, suspected{}
+	}
+	return err
+}
+
+// beatItems is how many items are read between two heartbeats.
+const beatItems = 10_000
+
+// build makes a monitor from what is stored: items as they stand, cached answers, the tests' state.
+func (l *Loop) build(t *store.Tx) (*drift.Monitor, error) {
+	row, err := t.Model(l.name)
+	if err != nil {
+		return nil, err
+	}
+	m, err := monitor(t, row, l.rules, nil, l.o.Beat)
+	if err != nil {
+		return nil, err
+	}
+	if row.Monitor != "" {
+		if err := m.RestoreState([]byte(row.Monitor)); err != nil {
+			l.log.Warn("the sequential tests start anew", "err", err)
+		}
+	}
+	return m, nil
+}
+
+// monitor is made of stored items and answers, with other labels of the gating target for those items that instead
+// names.
+func monitor(t *store.Tx, row store.Model, r *Rules, instead map[string]string, beat func()) (*drift.Monitor, error) {
+	targets := r.Model.Serving.List()
+	m := drift.NewMonitor(r.Model.Policy.Tests(drift.Options{Model: row.Name, Targets: targets}))
+	release := drift.Release{Digest: row.Champion}
+	if row.Champion != "" {
+		var err error
+		if release, err = champion(t, row); err != nil {
+			return nil, err
+		}
+	}
+	var broken error
+	read := 0
+	m.Reset(release, func(yield func(drift.Item) bool) {
+		for it, err := range t.Items(row.Name) {
+			if err != nil {
+				broken = err
+				return
+			}
+			if read++; read%beatItems == 0 {
+				beat()
+			}
+			if label, ok := instead[it.ID]; ok {
+				it.Labels[targets[0].Name] = label
+			}
+			// One that only retraind has touched since the training is its own.
+			own := it.Touched <= release.TrainedSeq
+			if !yield(drift.Item{ID: it.ID, Heldout: it.Heldout, TextHash: it.TextHash, Group: it.Group, Labels: it.Labels, Own: own, At: it.At, Seq: it.Seq}) {
+				return
+			}
+		}
+	})
+	if broken != nil {
+		return nil, broken
+	}
+	// One by one: a map of all answers would take several times the memory of the monitor itself.
+	err := t.Predictions(row.Name, row.Champion, func(p store.Prediction) {
+		if read++; read%beatItems == 0 {
+			beat()
+		}
+		m.Answer(p.Item, p.TextHash, p.Answers)
+	})
+	return m, err
+}
+
+// lastDecision is what was decided last, nil before the first time: what was told already is not told again after a
+// restart, and what has changed meanwhile is.
+func lastDecision(t *store.Tx, model string) (*policy.Decision, error) {
+	found, err := t.Decisions(model, "", time.Now().Add(24*time.Hour), 1)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	d := &policy.Decision{}
+	return d, json.Unmarshal([]byte(found[0].Body), d)
+}
+
+// champion is what the monitor must know of the serving release.
+func champion(t *store.Tx, row store.Model) (drift.Release, error) {
+	r, err := t.Release(row.Name, row.Champion)
+	if err != nil {
+		return drift.Release{}, err
+	}
+	c, err := actions.ReadChampion(row.Baseline)
+	if err != nil {
+		return drift.Release{}, err
+	}
+	out := drift.Release{Digest: row.Champion, TrainedSeq: r.Seq, Baseline: &c.Baseline, BaselineSeq: c.Seq, Probation: c.Probation}
+	if err := json.Unmarshal([]byte(r.Labels), &out.TrainLabels); err != nil {
+		return drift.Release{}, err
+	}
+	trained, err := actions.ReadTrained(t, row.Name, r.Run)
+	if err != nil {
+		return drift.Release{}, err
+	}
+	if trained != nil {
+		out.TrainedOn = trained.Has
+	}
+	return out, nil
+}

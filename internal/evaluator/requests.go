@@ -1,0 +1,117 @@
+package evaluator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/store"
+)
+
+// requests are the channels by which others wake the loop. All but tell have a buffer of one: a request that is still
+// waiting stands for later ones too.
+type requests struct {
+	evaluate chan struct{}
+	audit    chan struct{}
+	runEnded chan struct{}
+	rules    chan *Rules
+	tell     chan chan drift.Report // evaluate and return the report
+}
+
+func newRequests() requests {
+	return requests{
+		evaluate: make(chan struct{}, 1), audit: make(chan struct{}, 1), runEnded: make(chan struct{}, 1),
+		rules: make(chan *Rules, 1), tell: make(chan chan drift.Report),
+	}
+}
+
+// wake sends without blocking.
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Evaluate makes the loop evaluate soon.
+func (l *Loop) Evaluate() { wake(l.requests.evaluate) }
+
+// Audit makes the loop compute the figures again and compare.
+func (l *Loop) Audit() { wake(l.requests.audit) }
+
+// RunEnded makes the loop take over the result of a run of its model.
+func (l *Loop) RunEnded() { wake(l.requests.runEnded) }
+
+// SetRules gives the loop a new configuration; it replaces one that the loop has not taken yet. It is called by one
+// goroutine at a time.
+func (l *Loop) SetRules(r *Rules) {
+	select {
+	case <-l.requests.rules:
+	default:
+	}
+	l.requests.rules <- r
+}
+
+// EvaluateNow makes the loop evaluate and returns the report.
+func (l *Loop) EvaluateNow(ctx context.Context) (drift.Report, error) {
+	reply := make(chan drift.Report, 1)
+	select {
+	case l.requests.tell <- reply:
+	case <-ctx.Done():
+		return drift.Report{}, context.Cause(ctx)
+	}
+	select {
+	case r, ok := <-reply:
+		if !ok {
+			return r, fmt.Errorf("the evaluation failed: %s", l.View().Trouble)
+		}
+		return r, nil
+	case <-ctx.Done():
+		return drift.Report{}, context.Cause(ctx)
+	}
+}
+
+// Demand is a retrain that somebody asked for, as stored until its run is created.
+type Demand struct {
+	By       string    `json:"by"`
+	Reason   string    `json:"reason"`
+	Pipeline string    `json:"pipeline,omitempty"`
+	At       time.Time `json:"at"`
+}
+
+// Accepted is the stored answer to a demand whose run does not exist yet.
+const Accepted = "the retrain is demanded and begins as soon as the loop comes round"
+
+// Demand stores a demand, so that it survives a crash, and wakes the loop. All forced retrains come this way. It returns
+// a *HeldError if the model is held. id is the sender's name for the request, if it gave one; a second request of that
+// name has no effect.
+func (l *Loop) Demand(ctx context.Context, d Demand, id string) error {
+	err := l.o.Store.Update(ctx, "forced", func(t *store.Tx) error {
+		if id != "" {
+			if _, err := t.RequestOf(id); !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			answer := mustJSON(map[string]string{"text": Accepted})
+			if err := t.AddRequest(store.Request{ID: id, Verb: "trigger", Model: l.name, Answer: json.RawMessage(answer)}, d.At); err != nil {
+				return err
+			}
+		}
+		row, err := t.Model(l.name)
+		if err != nil {
+			return err
+		}
+		if err := CheckHold(l.name, row); err != nil {
+			return err
+		}
+		return t.SetModel(l.name, store.Force, mustJSON(d))
+	})
+	if err != nil {
+		return fmt.Errorf("force %s: %w", l.name, err)
+	}
+	l.log.Info("a retrain is demanded", "by", d.By, "reason", d.Reason)
+	l.Evaluate()
+	return nil
+}

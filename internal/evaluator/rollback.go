@@ -1,0 +1,102 @@
+package evaluator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
+)
+
+// trial is the probation of the serving release with what it would be rolled back to; nil where it is on none.
+func (l *Loop) trial(ctx context.Context, r drift.Report, now time.Time) (*policy.Trial, error) {
+	if r.Probation == nil || r.Probation.Over(now) || l.rules.Model.Policy.Probation == nil {
+		return nil, nil //nolint:nilnil // no probation is no fault
+	}
+	out := &policy.Trial{OnProbation: *r.Probation}
+	err := l.o.Store.View(ctx, func(t *store.Tx) error {
+		row, err := t.Model(l.name)
+		if err != nil {
+			return err
+		}
+		out.Former = row.Previous
+		_, err = promotion(t, row)
+		var lost *lostError
+		if errors.As(err, &lost) {
+			out.Lost = lost.why
+			return nil
+		}
+		return err
+	})
+	return out, err
+}
+
+// lostError says why there is no going back.
+type lostError struct{ why string }
+
+func (e *lostError) Error() string { return e.why }
+
+// promotion is the plan of the run that promoted the serving release; a *lostError where that cannot be taken back. The
+// former release is read to its last byte only by the run that goes back to it.
+func promotion(t *store.Tx, row store.Model) (plan actions.Plan, err error) {
+	if row.Previous == "" || row.Previous == row.Champion {
+		return plan, &lostError{"there was no other release before"}
+	}
+	former, err := t.Release(row.Name, row.Previous)
+	if errors.Is(err, store.ErrNotFound) {
+		return plan, &lostError{"release " + actions.Short(row.Previous) + ", which served before, is not on record any more"}
+	}
+	if err != nil {
+		return plan, err
+	}
+	if _, err := os.Stat(former.Path); err != nil {
+		return plan, &lostError{fmt.Sprintf("the files of release %s, which served before, are gone: %v", actions.Short(row.Previous), err)}
+	}
+	serving, err := t.Release(row.Name, row.Champion)
+	if err != nil {
+		return plan, err
+	}
+	run, err := t.Run(serving.Run)
+	if errors.Is(err, store.ErrNotFound) {
+		return plan, &lostError{"run " + serving.Run + ", which promoted the release, is not on record any more"}
+	}
+	if err != nil {
+		return plan, err
+	}
+	return plan, json.Unmarshal([]byte(run.Plan), &plan)
+}
+
+// rollback creates the run that takes back the release that failed its probation, and hands it to the engine.
+func (l *Loop) rollback(ctx context.Context, d policy.Decision) error {
+	return l.begin(ctx, d, []store.ModelField{store.Intent}, func(t *store.Tx, row store.Model) (actions.Plan, error) {
+		if row.Champion != d.Release {
+			return actions.Plan{}, errStale
+		}
+		promoted, err := promotion(t, row)
+		if err != nil {
+			return promoted, err
+		}
+		id, err := newRun()
+		if err != nil {
+			return promoted, err
+		}
+		plan := actions.PlanBack(promoted, row.Champion, d.Probation())
+		plan.Run, plan.Pipeline, plan.Trigger, plan.Policy, plan.Created = id, PipelineBack, d.Text, d.PolicyDigest, time.Now().UTC()
+		plan.Champion, plan.Until = row.Previous, time.Time{}
+		// How the service is asked is as it is now; how a step is taken back is as it was done.
+		plan.Promote, plan.Serving = l.rules.Model.Promote, l.rules.Model.Serving
+		plan.ModelDir = l.modelDir()
+		plan.RunDir = filepath.Join(plan.ModelDir, "runs", id)
+		return plan, nil
+	})
+}
+
+// PipelineBack stands for the pipeline of a run that only takes a release back.
+const PipelineBack = "rollback"

@@ -1,0 +1,36 @@
+package evaluator
+
+import (
+	"fmt"
+
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/policy"
+)
+
+// Rules is what a reload of the configuration replaces.
+type Rules struct {
+	Model  *configs.Model
+	Policy *policy.Policy
+	Shadow *policy.Policy // nil without one
+}
+
+// NewRules compiles the rules of a configured model.
+func NewRules(file *configs.File, name string) (*Rules, error) {
+	p, err := file.Policy(name)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", name, err)
+	}
+	shadow, err := file.Shadow(name)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: shadow: %w", name, err)
+	}
+	return &Rules{Model: file.Models[name], Policy: p, Shadow: shadow}, nil
+}
+
+// floor is the accuracy below which the policy retrains, 0 where it names none.
+func floor(c policy.Config) float64 {
+	if b := c.RetrainWhen.AccuracyBelow; b != nil {
+		return b.Share.F()
+	}
+	return 0
+}

@@ -1,0 +1,38 @@
+package evaluator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
+)
+
+// scheduled takes the evaluation that evaluate.schedule asked for until now, if any, as a request like those of people:
+// it is recorded under an id, so that it counts once, and refused when it comes too late, as after a host has slept.
+func (l *Loop) scheduled(ctx context.Context, now time.Time) bool {
+	due := l.planned
+	if due.IsZero() || now.Before(due) {
+		return false
+	}
+	l.planned = l.rules.Policy.Scheduled(now)
+	if late := now.Sub(due); late > policy.MaxRequestAge {
+		l.log.Info("a scheduled evaluation is refused: it comes late", "due", due, "late", late.Round(time.Second).String())
+		return false
+	}
+	id := "schedule:" + l.name + ":" + due.UTC().Format(time.RFC3339)
+	known := false
+	err := l.o.Store.Update(ctx, "scheduled", func(t *store.Tx) error {
+		_, err := t.RequestOf(id)
+		if known = err == nil; !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		return t.AddRequest(store.Request{ID: id, Verb: "evaluate", Model: l.name, Answer: json.RawMessage("{}")}, now)
+	})
+	if err != nil {
+		l.log.Warn("a scheduled evaluation could not be recorded; it is made all the same", "due", due, "err", err)
+	}
+	return !known
+}

@@ -1,0 +1,130 @@
+package evaluator
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
+	"github.com/retraind/retraind/store"
+)
+
+const (
+	scoreBatch = 500 // texts asked about at a time
+	// silences is how many time-outs of the classifier the loop waits for an answer before it counts as hanging itself.
+	silences = 10
+)
+
+// score asks the classifier about the held-out texts that it has not answered yet. What the service cannot answer is a
+// state of the report, not an error of the round.
+func (l *Loop) score(ctx context.Context) (int, error) {
+	release := l.monitor.Release().Digest
+	waiting := l.monitor.Unscored()
+	l.monitor.Service(nil)
+	if release == "" || len(waiting) == 0 {
+		return 0, nil
+	}
+	scored, all := 0, len(waiting)
+	defer l.setView(func(v *View) { v.Scoring = nil })
+	for len(waiting) > 0 {
+		if all > scoreBatch {
+			l.setView(func(v *View) { v.Scoring = &Scoring{Done: scored, Of: all} })
+		}
+		batch := waiting[:min(len(waiting), scoreBatch)]
+		waiting = waiting[len(batch):]
+		texts, err := l.texts(ctx, release, batch)
+		if err != nil {
+			return scored, err
+		}
+		var got []store.Prediction
+		serr := l.ask(ctx, texts, func(t serving.Text, a serving.Answer) {
+			if a.Release != "" && a.Release != release {
+				return // another release answers just now: its answers say nothing about the champion
+			}
+			got = append(got, store.Prediction{Item: t.Item, TextHash: t.Hash, Answers: a.Values, Confidence: a.Confidence})
+		})
+		if ctx.Err() != nil {
+			return scored, context.Cause(ctx)
+		}
+		if len(got) > 0 {
+			if err := l.o.Store.Update(ctx, "predictions", func(t *store.Tx) error {
+				for _, p := range got {
+					if err := t.PutPrediction(l.name, release, p); err != nil {
+						return err
+					}
+				}
+				return nil
+			}); err != nil {
+				return scored, err
+			}
+		}
+		for _, p := range got {
+			l.monitor.Answer(p.Item, p.TextHash, p.Answers)
+		}
+		scored += len(got)
+		l.o.Beat()
+		if serr != nil {
+			if !l.rules.Model.Serving.MayBeAsleep() {
+				serr = errors.New(serr.Error()) // away is a fault here, whatever it is elsewhere
+			}
+			l.monitor.Service(serr)
+			l.log.Warn("held-out texts wait for the classifier", "waiting", len(waiting)+len(batch)-len(got), "err", serr)
+			return scored, nil
+		}
+	}
+	return scored, nil
+}
+
+// ask asks the classifier and lets the heart beat meanwhile: a service that is slow must not pass for a loop that hangs.
+// The waiting has an end, after which the heart stops as for any other loop.
+func (l *Loop) ask(ctx context.Context, texts []serving.Text, got func(serving.Text, serving.Answer)) error {
+	patience := silences * l.rules.Model.Serving.Timeout.D()
+	var heard atomic.Int64 // since start
+	start := time.Now()
+	done := make(chan error, 1)
+	go func() {
+		done <- l.scorer.Score(ctx, texts, func(t serving.Text, a serving.Answer) {
+			heard.Store(int64(time.Since(start)))
+			got(t, a)
+		})
+	}()
+	tick := time.NewTicker(l.o.BeatEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-tick.C:
+			if time.Since(start)-time.Duration(heard.Load()) < patience {
+				l.o.Beat()
+			}
+		}
+	}
+}
+
+// texts are those to ask about. One that stands as it once stood has its answer already.
+func (l *Loop) texts(ctx context.Context, release string, waiting []drift.Unscored) ([]serving.Text, error) {
+	var texts []serving.Text
+	err := l.o.Store.View(ctx, func(t *store.Tx) error {
+		for _, u := range waiting {
+			switch p, err := t.Prediction(l.name, release, u.Item, u.TextHash); {
+			case err == nil && l.monitor.Answer(p.Item, p.TextHash, p.Answers):
+				continue
+			case err != nil && !errors.Is(err, store.ErrNotFound):
+				return err
+			}
+			it, err := t.Item(l.name, u.Item)
+			if errors.Is(err, store.ErrNotFound) || err == nil && it.TextHash != u.TextHash {
+				continue // it changed since: the next round has it
+			}
+			if err != nil {
+				return err
+			}
+			texts = append(texts, serving.Text{Item: u.Item, Hash: u.TextHash, Fields: it.Text})
+		}
+		return nil
+	})
+	return texts, err
+}

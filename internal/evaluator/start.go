@@ -1,0 +1,100 @@
+package evaluator
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
+)
+
+// start creates the run that a decision asks for, with its plan fixed, and hands it to the engine.
+func (l *Loop) start(ctx context.Context, d policy.Decision, h policy.History) error {
+	return l.begin(ctx, d, []store.ModelField{store.Intent, store.Force}, func(t *store.Tx, row store.Model) (actions.Plan, error) {
+		return l.plan(t, row, d, h)
+	})
+}
+
+// begin stores the run of a decision, unless another one is open, and what it settles; then the engine gets it.
+func (l *Loop) begin(ctx context.Context, d policy.Decision, settled []store.ModelField, fix func(*store.Tx, store.Model) (actions.Plan, error)) error {
+	var plan actions.Plan
+	created := false
+	err := l.o.Store.Update(ctx, "run begins", func(t *store.Tx) error {
+		open, err := t.OpenRuns()
+		if err != nil {
+			return err
+		}
+		if created = !slices.ContainsFunc(open, func(r store.Run) bool { return r.Model == l.name }); !created {
+			return nil
+		}
+		row, err := t.Model(l.name)
+		if err != nil {
+			return err
+		}
+		if plan, err = fix(t, row); err != nil {
+			return err
+		}
+		n, err := t.AddDecision(store.Decision{Model: l.name, At: d.At, Verdict: string(d.Verdict), Reason: string(d.Reason), Run: plan.Run, Body: mustJSON(d)})
+		if err != nil {
+			return err
+		}
+		plan.Decision = n
+		if _, err := t.AddRun(store.Run{ID: plan.Run, Model: l.name, Pipeline: plan.Pipeline, Trigger: plan.Trigger, Forced: plan.Forced, State: "queued", Info: row.Info, Plan: mustJSON(plan), Created: plan.Created}); err != nil {
+			return err
+		}
+		for _, field := range settled {
+			if err := t.SetModel(l.name, field, ""); err != nil {
+				return err
+			}
+		}
+		return l.notify(t, notify.RunStarted, plan.Run, notify.Started{Run: plan.Run, Pipeline: plan.Pipeline, Reason: plan.Trigger, Steps: plan.Titles()})
+	})
+	if err != nil || !created {
+		return err
+	}
+	l.log.Info("run begins", "run_id", plan.Run, "reason", plan.Trigger)
+	return l.o.Runs.Submit(plan)
+}
+
+func (l *Loop) plan(t *store.Tx, row store.Model, d policy.Decision, h policy.History) (actions.Plan, error) {
+	pipeline := l.pipeline(row)
+	steps, ok := l.rules.Model.Pipeline[pipeline]
+	if !ok {
+		return actions.Plan{}, fmt.Errorf("model %s has no pipeline %q", l.name, pipeline)
+	}
+	run, err := newRun()
+	if err != nil {
+		return actions.Plan{}, err
+	}
+	expected, err := Expect(t, l.name, pipeline, steps)
+	if err != nil {
+		return actions.Plan{}, err
+	}
+	resolved := actions.Resolve(steps, l.o.Self)
+	for i := range resolved {
+		if resolved[i].Checkpoints {
+			resolved[i].Rest = expected.rest(i)
+		}
+	}
+	return actions.Plan{
+		Run: run, Model: l.name, Pipeline: pipeline, Trigger: d.Text, Forced: h.Force != nil, Policy: d.PolicyDigest,
+		Created: time.Now().UTC(), Champion: row.Champion, Steps: resolved, Until: l.rules.Policy.Leaves(&d), Promote: l.rules.Model.Promote,
+		Probation: l.rules.Model.Policy.Probation,
+		Serving:   l.rules.Model.Serving, ModelDir: l.modelDir(), RunDir: filepath.Join(l.modelDir(), "runs", run),
+	}, nil
+}
+
+// newRun is the id of a run: in the order of time.
+func newRun() (string, error) {
+	id, err := ulid.New(ulid.Timestamp(time.Now()), rand.Reader)
+	return strings.ToLower(id.String()), err
+}

@@ -1,0 +1,246 @@
+package evaluator
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/retraind/retraind/classifier"
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/drift/stats"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
+)
+
+// suspected is how the relabels up to a change were judged, and when they are judged again if more came.
+type suspected struct {
+	seq   int64
+	again time.Time
+	found *drift.Suspicion
+}
+
+const (
+	// judgeEvery is how soon a retrain that waits is judged again: it is decided on at each change, and a judgement reads
+	// thousands of texts.
+	judgeEvery = time.Second
+	// judgeRest is how many times as long as a judgement took the next one waits at least.
+	judgeRest = 10
+)
+
+// leave takes a stored change into a trail.
+func leave(trail *drift.RelabelHistory, c store.Change) {
+	switch {
+	case c.Op == "delete":
+		trail.Forget(c.Item)
+	case !isOwn(c):
+		trail.Add(c.Item, c.Heldout, c.Old, c.New, c.Author, c.At)
+	}
+}
+
+// follow leads a trail along the stored changes after one up to another.
+func follow(t *store.Tx, model string, trail *drift.RelabelHistory, after, upTo int64, beat func()) error {
+	for after < upTo {
+		batch, err := t.Changes(model, after, replayBatch)
+		if err != nil || len(batch) == 0 {
+			return err
+		}
+		for _, c := range batch {
+			if c.N > upTo {
+				return nil
+			}
+			leave(trail, c)
+		}
+		after = batch[len(batch)-1].N
+		beat()
+	}
+	return nil
+}
+
+// suspicion judges the relabels when a retrain would be due because of them, and decides with what it found. A retrain
+// that somebody demanded is not held up: who demands one has looked. One that waits may be told the last judgement; none
+// begins on an old one.
+func (l *Loop) suspicion(ctx context.Context, r *drift.Report, h policy.History, d policy.Decision, now time.Time) (policy.Decision, error) {
+	if d.Verdict != policy.VerdictRetrain || d.Forced || r.Release == "" {
+		return d, nil
+	}
+	if l.suspected.found != nil {
+		r.Suspicion = l.suspected.found
+		d = l.rules.Policy.Decide(*r, h, now)
+		if l.suspected.seq == l.monitor.Seq() || now.Before(l.suspected.again) && !d.Start() {
+			return d, nil
+		}
+	}
+	began := time.Now()
+	r.Suspicion = nil
+	x := judge{name: l.name, rule: l.rules, relabels: l.relabels, history: h, now: now, report: *r, beat: l.o.Beat}
+	err := l.o.Store.View(ctx, func(t *store.Tx) error { return x.run(t) })
+	if err != nil {
+		return d, err
+	}
+	l.suspected = suspected{l.monitor.Seq(), now.Add(max(judgeEvery, judgeRest*time.Since(began))), &x.found}
+	r.Suspicion = l.suspected.found
+	return l.rules.Policy.Decide(*r, h, now), nil
+}
+
+// judge asks model and neighbours about the relabels of each source that made most of them.
+type judge struct {
+	name     string
+	rule     *Rules
+	relabels *drift.RelabelHistory
+	history  policy.History
+	now      time.Time
+	report   drift.Report
+	beat     func()
+
+	found drift.Suspicion
+}
+
+// judgedTexts bounds the texts among which neighbours are looked for.
+const judgedTexts = 3000
+
+func (x *judge) run(t *store.Tx) error {
+	x.found = drift.Suspicion{Relabelled: x.relabels.Len(), Restless: x.relabels.Restless(), Sources: x.relabels.Sources()}
+	defer x.found.Conclude()
+	if !slices.ContainsFunc(x.found.Sources, drift.Source.Bulk) {
+		return nil
+	}
+	row, err := t.Model(x.name)
+	if err != nil {
+		return err
+	}
+	jury, err := x.jury(t, row)
+	if err != nil {
+		return err
+	}
+	for i := range x.found.Sources {
+		src := &x.found.Sources[i]
+		if !src.Bulk() {
+			continue
+		}
+		list := x.relabels.Of(*src)
+		for _, r := range list[:min(len(list), drift.JudgedAtMost)] {
+			jury.ask(r, src)
+		}
+		src.Judge()
+		if !src.Suspicious {
+			continue
+		}
+		if src.Without, err = x.without(t, row, *src); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// jury is the held-out items that may speak about a relabel, with the release's answers.
+type jury struct {
+	target     string
+	items      []store.Item
+	place      map[string]int // by item
+	answers    map[[2]string]store.Prediction
+	carry      map[string]int // items by label
+	neighbours *classifier.Neighbours
+}
+
+func (x *judge) jury(t *store.Tx, row store.Model) (*jury, error) {
+	j := &jury{target: x.rule.Model.Serving.List()[0].Name, place: map[string]int{}, carry: map[string]int{}, answers: map[[2]string]store.Prediction{}}
+	for it, err := range t.HeldOut(x.name) {
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := it.Labels[j.target]; ok {
+			j.items = append(j.items, it)
+		}
+	}
+	// The relabelled first, then the others by hash: a fair sample.
+	wanted := map[string]bool{}
+	for _, src := range x.found.Sources {
+		list := x.relabels.Of(src)
+		for _, r := range list[:min(len(list), drift.JudgedAtMost)] {
+			wanted[r.Item] = src.Bulk()
+		}
+	}
+	fair := slices.SortedFunc(slices.Values(j.items), func(a, b store.Item) int {
+		return cmp.Or(cmp.Compare(b2i(wanted[b.ID]), b2i(wanted[a.ID])), cmp.Compare(a.TextHash, b.TextHash))
+	})
+	j.items = fair[:min(len(fair), judgedTexts)]
+	texts, labels := make([]map[string]string, len(j.items)), make([]string, len(j.items))
+	for i, it := range j.items {
+		j.place[it.ID], texts[i], labels[i] = i, it.Text, it.Labels[j.target]
+		j.carry[labels[i]]++
+	}
+	j.neighbours = classifier.NewNeighbours(texts, labels)
+	return j, t.Predictions(x.name, row.Champion, func(p store.Prediction) {
+		if i, ok := j.place[p.Item]; ok && j.items[i].TextHash == p.TextHash {
+			j.answers[[2]string{p.Item, p.TextHash}] = p
+		}
+	})
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// ask lets the release and the neighbours speak about one relabel: the neighbours contradict it when the new label is no
+// more frequent among them, against the old one, than among all texts.
+func (j *jury) ask(r drift.Relabelled, src *drift.Source) {
+	i, ok := j.place[r.Item]
+	if !ok {
+		return
+	}
+	p, answered := j.answers[[2]string{r.Item, j.items[i].TextHash}]
+	favour, against := 0, 0
+	for _, n := range j.neighbours.Nearest(i, drift.Nearest) {
+		switch j.items[n].Labels[j.target] {
+		case r.To:
+			favour++
+		case r.From:
+			against++
+		}
+	}
+	if !answered || favour+against == 0 {
+		return // nobody can say
+	}
+	src.Judged++
+	model := p.Answers[j.target] != r.To && (p.Confidence == 0 || p.Confidence >= drift.Confident)
+	if model {
+		src.Model++
+	}
+	// Against what chance gives: while a correction is under way most of the texts that are alike still wait for it, yet
+	// those that have the new label are near each other.
+	if favour*(j.carry[r.From]+1) <= against*j.carry[r.To] { // one more of each, but for itself
+		src.Neighbours++
+		if model {
+			src.Contradicted++
+		}
+	}
+}
+
+// without evaluates as if a source's relabels had not been made.
+func (x *judge) without(t *store.Tx, row store.Model, src drift.Source) (*drift.Without, error) {
+	before := x.relabels.Before(src)
+	m, err := monitor(t, row, x.rule, before, x.beat)
+	if err != nil {
+		return nil, err
+	}
+	r := m.Report(x.now)
+	r.NewItems = x.report.NewItems
+	for _, other := range x.relabels.Others(src) {
+		switch answer, ok := m.AnswerTo(other.Item); {
+		case !ok:
+		case answer == other.From:
+			r.Relabels.RightToWrong++
+		case answer == other.To:
+			r.Relabels.WrongToRight++
+		}
+	}
+	r.Relabels.P = stats.SignTest(r.Relabels.RightToWrong, r.Relabels.WrongToRight)
+	h := x.history
+	h.Last = nil
+	d := x.rule.Policy.Decide(r, h, x.now)
+	return &drift.Without{Accuracy: r.Accuracy, Scored: r.Scored, Drop: r.Drop, Retrain: d.Verdict == policy.VerdictRetrain, Text: d.Text}, nil
+}

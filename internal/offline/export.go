@@ -1,0 +1,96 @@
+package offline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"strings"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/internal/dataset"
+	"github.com/retraind/retraind/store"
+)
+
+// ExportOptions of Export.
+type ExportOptions struct {
+	Dir   string
+	Force bool // write also what looks broken beside the champion's export
+}
+
+// Export writes a model's training, validation and test files as a run would, without a daemon and beside a running one.
+// Where the store knows an item its side is the stored one.
+func Export(ctx context.Context, file *configs.File, model string, o ExportOptions) (actions.ExportFacts, error) {
+	m, ok := file.Models[model]
+	if !ok {
+		return actions.ExportFacts{}, fmt.Errorf("model %q: %w", model, store.ErrNotFound)
+	}
+	split, err := dataset.Config(file, model).NewSplit()
+	if err != nil {
+		return actions.ExportFacts{}, err
+	}
+	s, err := store.OpenReader(file.State)
+	if errors.Is(err, os.ErrNotExist) {
+		s = nil // never run: the split alone decides
+	} else if err != nil {
+		return actions.ExportFacts{}, err
+	} else {
+		defer s.Close()
+	}
+	targets := m.Serving.List()
+	plan := actions.ExportPlan{Targets: targets, SaltID: split.SaltID()}
+	if s != nil && !o.Force {
+		before, err := championLabels(ctx, s, model)
+		if err != nil {
+			return actions.ExportFacts{}, err
+		}
+		plan.Guard = func(f actions.ExportFacts) error {
+			if before == nil {
+				return nil
+			}
+			return actions.CheckExport(f, before)
+		}
+	}
+	if s == nil && m.Labels.Postgres == nil {
+		return actions.ExportFacts{}, fmt.Errorf("nothing was read yet from %s: start the daemon once (retraind run); it keeps what it reads in %s", strings.Join(m.Labels.Names(), " and "), file.State)
+	}
+	rows := dataset.Reader{Store: s, Model: model, Labels: &m.Labels, Split: split, Targets: targets}.Rows(ctx)
+	facts, _, err := actions.Export(ctx, o.Dir, plan, labelled(rows, targets[0].Name))
+	return facts, err
+}
+
+// championLabels is what the champion trained on, nil where there is none.
+func championLabels(ctx context.Context, s *store.Store, model string) (labels map[string]int, err error) {
+	err = s.View(ctx, func(t *store.Tx) error {
+		row, err := t.Model(model)
+		if err != nil || row.Champion == "" {
+			return err
+		}
+		r, err := t.Release(row.Name, row.Champion)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal([]byte(r.Labels), &labels)
+	})
+	return labels, err
+}
+
+// labelled ends rows of which none carries a label with an error, so that an earlier export stays.
+func labelled(rows iter.Seq2[actions.Row, error], target string) iter.Seq2[actions.Row, error] {
+	return func(yield func(actions.Row, error) bool) {
+		n, some := 0, false
+		for it, err := range rows {
+			_, ok := it.Labels[target]
+			n, some = n+1, some || ok || err != nil
+			if !yield(it, err) {
+				return
+			}
+		}
+		if !some {
+			yield(actions.Row{}, fmt.Errorf("none of %d rows carries a label: nothing was written; check what labels: names", n))
+		}
+	}
+}

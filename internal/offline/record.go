@@ -1,0 +1,134 @@
+package offline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/evaluator"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
+)
+
+// Recorded is a model's past as the store has it, and what its runs usually take.
+type Recorded struct {
+	Record           policy.Record
+	Needs, Took, GPU time.Duration
+}
+
+// ReadRecord reads what was evaluated, decided and run since a time, beside a running daemon too. The error wraps
+// os.ErrNotExist where no daemon ever ran on this state.
+func ReadRecord(ctx context.Context, file *configs.File, model string, since time.Time) (*Recorded, error) {
+	m, ok := file.Models[model]
+	if !ok {
+		return nil, fmt.Errorf("model %q: %w", model, store.ErrNotFound)
+	}
+	s, err := store.OpenReader(file.State)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("nothing is recorded in %s: %w", file.State, os.ErrNotExist)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	out := &Recorded{}
+	err = s.View(ctx, func(t *store.Tx) error {
+		expected, err := evaluator.Expect(t, model, configs.DefaultPipeline, m.Pipeline[configs.DefaultPipeline])
+		if err != nil {
+			return err
+		}
+		if err := out.runs(t, model); err != nil {
+			return err
+		}
+		out.usual(expected)
+		verdicts, err := t.Verdicts(model, since)
+		if err != nil {
+			return err
+		}
+		for _, v := range verdicts {
+			out.Record.Decisions = append(out.Record.Decisions, policy.DecisionFact{At: v.At, Verdict: policy.Verdict(v.Verdict), Run: v.Run})
+		}
+		reports, err := t.Reports(model, since, math.MaxInt32)
+		if err != nil {
+			return err
+		}
+		out.Record.Reports = make([]drift.Report, len(reports))
+		for i, r := range reports {
+			if err := json.Unmarshal([]byte(r.Body), &out.Record.Reports[i]); err != nil {
+				return fmt.Errorf("report %d: %w", r.N, err)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// runs reads the runs that began, each with the time in which its steps had the GPU.
+func (o *Recorded) runs(t *store.Tx, model string) error {
+	runs, err := t.Runs(model, math.MaxInt32)
+	if err != nil {
+		return err
+	}
+	slices.Reverse(runs) // oldest first
+	for _, r := range runs {
+		if r.Started.IsZero() {
+			continue
+		}
+		run := policy.RecordedRun{RunFact: policy.RunFact{ID: r.ID, Started: r.Started, Ended: r.Ended, Outcome: policy.Outcome(r.Outcome), Forced: r.Forced, Text: r.Reason}}
+		if run.Outcome == policy.OutcomeBlocked {
+			sum, err := actions.ReadSummary(r.Result)
+			if err != nil {
+				return fmt.Errorf("run %s: %w", r.ID, err)
+			}
+			run.Why = sum.Result.Why
+		}
+		var plan actions.Plan
+		if err := json.Unmarshal([]byte(r.Plan), &plan); err != nil {
+			return fmt.Errorf("run %s: %w", r.ID, err)
+		}
+		if plan.Back != nil { // no policy of retraining begins it
+			continue
+		}
+		steps, err := t.Steps(r.ID)
+		if err != nil {
+			return err
+		}
+		for _, s := range steps {
+			if slices.ContainsFunc(plan.Steps, func(p actions.Step) bool { return p.Name == s.Name && p.GPU }) && !s.Ended.IsZero() {
+				run.GPU += s.Ended.Sub(s.Started)
+			}
+		}
+		o.Record.Runs = append(o.Record.Runs, run)
+	}
+	return nil
+}
+
+// usual is what a run takes: the median of those that came to a candidate, else what is expected of the steps.
+func (o *Recorded) usual(e evaluator.Expected) {
+	var took, gpu []time.Duration
+	for _, r := range o.Record.Runs {
+		switch r.Outcome {
+		case policy.OutcomePromoted, policy.OutcomeRejected, policy.OutcomeRolledBack:
+			took, gpu = append(took, r.Ended.Sub(r.Started)), append(gpu, r.GPU)
+		}
+	}
+	o.Needs, o.Took = e.Total, e.Total
+	for _, s := range e.Steps {
+		if s.GPU {
+			o.GPU += s.Time
+		}
+	}
+	if len(took) > 0 {
+		slices.Sort(took)
+		slices.Sort(gpu)
+		o.Took, o.GPU = took[(len(took)-1)/2], gpu[(len(gpu)-1)/2]
+	}
+}

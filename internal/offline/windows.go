@@ -1,0 +1,77 @@
+package offline
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/internal/evaluator"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
+)
+
+// Plan is a model's next quiet hours, with what its next run needs of them.
+type Plan struct {
+	Model    string
+	Location *time.Location
+	Rules    string // in words
+	Always   bool   // there are no quiet hours to keep
+	Expected evaluator.Expected
+	Reserve  time.Duration
+	Openings []PlannedOpening
+	Closings []policy.Closing
+}
+
+// PlannedOpening says of one opening whether the next run fits into what is left of it.
+type PlannedOpening struct {
+	policy.Opening
+	Open bool // at the time that was asked about
+	Fits bool
+}
+
+// Windows plans a configured model's next openings after a time. What a run needs comes from the store where there is
+// one, beside a running daemon too.
+func Windows(ctx context.Context, file *configs.File, model string, at time.Time, count int) (Plan, error) {
+	rules, err := file.Policy(model)
+	if err != nil {
+		return Plan{}, err
+	}
+	m, w := file.Models[model], rules.Windows()
+	out := Plan{Model: model, Location: w.Location(), Rules: w.Describe(), Always: w.Always(), Reserve: m.Policy.Limits.Reserve.D()}
+	pipeline := configs.DefaultPipeline
+	if out.Expected, err = expectStored(ctx, file.State, model, pipeline, m); err != nil {
+		return Plan{}, err
+	}
+	until := at
+	for _, o := range w.Openings(at, count) {
+		p := PlannedOpening{Opening: o, Open: !o.Start.After(at)}
+		from := o.Start
+		if p.Open {
+			from = at
+		}
+		p.Fits = o.Fits(from, out.Expected.Total+out.Reserve)
+		out.Openings, until = append(out.Openings, p), o.End
+	}
+	out.Closings = w.Closings(at, until)
+	return out, nil
+}
+
+// expectStored is expect from the store on disk, and from the configuration alone where there is none yet.
+func expectStored(ctx context.Context, state, model, pipeline string, m *configs.Model) (out evaluator.Expected, err error) {
+	s, err := store.OpenReader(state)
+	if errors.Is(err, os.ErrNotExist) {
+		out = evaluator.ExpectFrom(nil, pipeline, m.Pipeline[pipeline])
+		return out, nil
+	}
+	if err != nil {
+		return out, err
+	}
+	defer s.Close()
+	err = s.View(ctx, func(t *store.Tx) error {
+		out, err = evaluator.Expect(t, model, pipeline, m.Pipeline[pipeline])
+		return err
+	})
+	return out, err
+}

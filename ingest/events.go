@@ -143,7 +143,7 @@ func (x *transaction) applyEvent(e watch.Event, r *watch.Receipt) error {
 // changeItem applies an event to an item.
 func (x *transaction) changeItem(e watch.Event, old store.Item, known bool) error {
 	c := watch.Change{Key: x.key(e), Item: e.Item, At: e.At, Author: e.Author, Origin: e.Origin}
-	tables := known && old.Source == ""
+	tables := known && old.OfTable()
 	if e.Delete && !tables {
 		return x.removeItem(c, old)
 	}

@@ -85,7 +85,7 @@ func (x *transaction) applyChange(c watch.Change) error {
 		return nil // the view returned this row twice
 	}
 	if c.Op == watch.OpDelete {
-		if !known || old.Source != "" {
+		if !known || !old.OfTable() {
 			return nil // an item that events brought is not in the table
 		}
 		return x.removeItem(c, old)
@@ -101,7 +101,7 @@ func (x *transaction) applyChange(c watch.Change) error {
 	default:
 		return nil // a label without a text: the source gives the text with the insert, and this item is gone again
 	}
-	if known && old.Source == "" && old.Base != nil && maps.Equal(old.Base, next.Labels) {
+	if known && old.OfTable() && old.Base != nil && maps.Equal(old.Base, next.Labels) {
 		next.Labels, next.Base = old.Labels, old.Base // an event has said otherwise since, and the table says nothing new
 	}
 	return x.putItem(c, old, known, next)

@@ -41,6 +41,9 @@ type Item struct {
 	Sweep    int64 // the last full read that saw it
 }
 
+// OfTable reports whether the table has the item: no event source brought it.
+func (it Item) OfTable() bool { return it.Source == "" }
+
 // Item returns one item, ErrNotFound if it was never seen or is gone.
 func (t *Tx) Item(model, id string) (Item, error) {
 	it, err := scanItem(t.tx.QueryRowContext(t.ctx, `select `+itemColumns+` from items where model = ? and id = ?`, model, id).Scan)
@@ -82,7 +85,7 @@ func (t *Tx) PutItems(model string, items ...Item) error {
 	args := make([]any, 0, 14*len(items))
 	for i := range items {
 		it, text := &items[i], "null"
-		if it.Heldout || it.Source != "" {
+		if it.Heldout || !it.OfTable() {
 			text = encodeMap(it.Text)
 		}
 		args = append(args, model, it.ID, it.Heldout, it.Group, it.TextHash, it.Born, text, encodeMap(it.Labels), encodeMap(it.Base), it.Source, it.Seq, it.Touched, stamp(it.At), it.Sweep)
@@ -191,7 +194,7 @@ type Change struct {
 	N        int64 // order of storage; 0 before it is stored
 	Source   string
 	Key      string
-	Op       string
+	Op       string // a watch.Op
 	Item     string
 	Heldout  bool
 	Group    string

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
 )
 
@@ -25,11 +26,11 @@ func TestCounterCountsWhatEventsTell(t *testing.T) {
 		kind notify.Kind
 		data any
 	}{
-		{notify.RunFinished, notify.Finished{Outcome: "promoted", Seconds: 90}},
-		{notify.RunFinished, notify.Finished{Outcome: "rejected", Seconds: 30}},
+		{notify.RunFinished, notify.Finished{Outcome: string(policy.OutcomePromoted), Seconds: 90}},
+		{notify.RunFinished, notify.Finished{Outcome: string(policy.OutcomeRejected), Seconds: 30}},
 		{notify.RunStep, notify.Step{Step: "train", Seconds: 60}},
-		{notify.DecisionMade, notify.Decision{Verdict: "retrain", Reasons: []string{"window_closed", "cooldown"}}},
-		{notify.DecisionMade, notify.Decision{Verdict: "retrain"}},
+		{notify.DecisionMade, notify.Decision{Verdict: string(policy.VerdictRetrain), Reasons: []string{"window_closed", "cooldown"}}},
+		{notify.DecisionMade, notify.Decision{Verdict: string(policy.VerdictRetrain)}},
 		{notify.LabelsReceived, notify.Labels{Changes: 7}},
 	} {
 		e, err := notify.New(one.kind, "news", "", one.data, time.Now())

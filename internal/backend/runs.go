@@ -73,7 +73,7 @@ func (b *Backend) Cancel(ctx context.Context, run, by string) error {
 		if err != nil {
 			return err
 		}
-		if r.State == "ended" {
+		if r.State == store.RunEnded {
 			refused = fmt.Errorf("%w: run %s has ended already: %s", status.ErrRefused, r.ID, r.Outcome)
 			return nil
 		}
@@ -105,14 +105,14 @@ func showRun(t *store.Tx, r store.Run) (status.Run, error) {
 	for _, s := range steps {
 		seen[s.Name] = true
 		shown := status.Step{Name: s.Name, Kind: s.Kind, Attempt: s.Attempt, State: s.State, Detail: s.Detail, Started: s.Started, Ended: s.Ended}
-		if s.State == "running" {
+		if s.State == store.StepRunning {
 			shown.Progress = progress(actions.AttemptDir(plan.RunDir, strings.Replace(s.Name, "undo ", "undo-", 1), s.Attempt))
 		}
 		out.Steps = append(out.Steps, shown)
 	}
 	for _, name := range plan.Titles() {
-		if r.State != "ended" && !seen[name] {
-			out.Steps = append(out.Steps, status.Step{Name: name, State: "waiting"})
+		if r.State != store.RunEnded && !seen[name] {
+			out.Steps = append(out.Steps, status.Step{Name: name, State: store.StepWaiting})
 		}
 	}
 	return out, nil

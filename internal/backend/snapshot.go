@@ -64,7 +64,7 @@ func showModel(t *store.Tx, model Model, now time.Time) (status.Model, error) {
 		if err != nil {
 			return m, err
 		}
-		if r.State != "ended" {
+		if r.State != store.RunEnded {
 			m.Active = &shown
 		} else if m.Last == nil {
 			m.Last = &shown
@@ -126,7 +126,7 @@ func phase(m status.Model, v evaluator.View, now time.Time) (status.Phase, strin
 
 func running(r status.Run) string {
 	for _, s := range r.Steps {
-		if s.State == "running" {
+		if s.State == store.StepRunning {
 			return fmt.Sprintf("run %s is in step %s: %s", short(r.ID), s.Name, r.Trigger)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
 )
@@ -76,7 +77,7 @@ func TestReusedIDs(t *testing.T) {
 		m := r.model(what, func(m status.Model) bool {
 			var last int64
 			w.read(func(tx *store.Tx) (err error) { last, err = tx.LastChange(model); return err })
-			return m.Report.Seq == last && m.Report.State == "ok" && m.Report.Labels.Items == items
+			return m.Report.Seq == last && m.Report.State == drift.StateOK && m.Report.Labels.Items == items
 		})
 		got := counted{m.Report.HeldOut, m.Report.Leaked, m.Report.Scored, m.Report.Correct}
 		if want := w.recount(trained); got != want || got.scored != got.heldOut {

@@ -25,7 +25,7 @@ func (r *running) second() (first, second status.Model) {
 	}
 	r.model("the new labels", func(m status.Model) bool { return m.Report.Labels.Items == items+40 })
 	r.force <- struct{}{}
-	if run := r.ended(2)[0]; run.Outcome != "promoted" {
+	if run := r.ended(2)[0]; run.Outcome != policy.OutcomePromoted {
 		r.w.t.Fatalf("the second run: %+v", run)
 	}
 	second = r.model("the second release to be judged", func(m status.Model) bool {
@@ -80,7 +80,7 @@ func TestProbationRollsBack(t *testing.T) {
 		return m.Release == first.Release && m.Active == nil && m.Report.Release == m.Release
 	})
 	run := runs[0]
-	if run.Outcome != "rolled_back" || run.Why != string(policy.ReasonProbationFailed) || run.Release != second.Release || run.Pipeline != "rollback" {
+	if run.Outcome != policy.OutcomeRolledBack || run.Why != string(policy.ReasonProbationFailed) || run.Release != second.Release || run.Pipeline != "rollback" {
 		t.Errorf("%+v", run)
 	}
 	if !strings.Contains(run.Reason, "the probation since") || !strings.Contains(run.Reason, "new items are wrong") || !strings.Contains(run.Trigger, "rolling back to") {
@@ -125,7 +125,7 @@ func TestProbationOverARestart(t *testing.T) {
 	w.arrive(30, 90, true)
 	r = w.start()
 	run := r.ended(3)[0]
-	if run.Outcome != "rolled_back" || run.Release != second.Release {
+	if run.Outcome != policy.OutcomeRolledBack || run.Release != second.Release {
 		t.Errorf("%+v", run)
 	}
 	r.model("the former release", func(m status.Model) bool { return m.Release == first.Release && m.Active == nil })

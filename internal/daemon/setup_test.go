@@ -25,6 +25,7 @@ import (
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/internal/daemon"
 	"github.com/retraind/retraind/internal/pgtest"
+	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/systemd"
@@ -385,7 +386,7 @@ func (r *running) ended(n int) (runs []status.Run) {
 		if err != nil {
 			return false, err
 		}
-		return len(runs) >= n && runs[0].State == "ended", fmt.Errorf("%d runs", len(runs))
+		return len(runs) >= n && runs[0].State == store.RunEnded, fmt.Errorf("%d runs", len(runs))
 	})
 	if len(runs) != n {
 		r.w.t.Fatalf("%d runs, want %d", len(runs), n)
@@ -397,7 +398,7 @@ func (r *running) ended(n int) (runs []status.Run) {
 func (r *running) first() status.Run {
 	r.w.t.Helper()
 	run := r.ended(1)[0]
-	if run.Outcome != "promoted" {
+	if run.Outcome != policy.OutcomePromoted {
 		r.w.t.Fatalf("the first run: %+v", run)
 	}
 	r.model("the first release to be judged", func(m status.Model) bool { return m.Report != nil && m.Report.Release == m.Release && m.Active == nil })

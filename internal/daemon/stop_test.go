@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
 )
@@ -118,7 +119,7 @@ func TestCancel(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := r.ended(2)[0]
-	if run.Outcome != "cancelled" || !strings.Contains(run.Reason, "cancelled by") {
+	if run.Outcome != policy.OutcomeCancelled || !strings.Contains(run.Reason, "cancelled by") {
 		t.Errorf("%s: %s", run.Outcome, run.Reason)
 	}
 	if err := syscall.Kill(pid, 0); err == nil {

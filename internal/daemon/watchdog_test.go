@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/systemd"
 )
@@ -151,5 +152,5 @@ func TestWatchdogIsFedWhileTheClassifierIsSlow(t *testing.T) {
 	m.alive(t, 20) // some intervals
 	w.service.fault.Store(nil)
 	close(gone)
-	r.model("the answer", func(m status.Model) bool { return m.Report.Seq == items+1 && m.Report.State == "ok" })
+	r.model("the answer", func(m status.Model) bool { return m.Report.Seq == items+1 && m.Report.State == drift.StateOK })
 }

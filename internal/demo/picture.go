@@ -150,7 +150,7 @@ const barWidth = 8
 
 func step(s status.Step) string {
 	switch s.State {
-	case "waiting":
+	case store.StepWaiting:
 		return faint(s.Name)
 	case store.StepRunning:
 		share := 0.0

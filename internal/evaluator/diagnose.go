@@ -81,7 +81,7 @@ func learningCurve(t *store.Tx, model string, training map[string]int, now drift
 	}
 	var points []drift.CurvePoint
 	for _, r := range releases {
-		if r.State == "candidate" || r.State == "rejected" {
+		if r.State == store.ReleaseCandidate || r.State == store.ReleaseRejected {
 			continue
 		}
 		var g actions.GateFacts

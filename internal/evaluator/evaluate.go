@@ -8,6 +8,7 @@ import (
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
+	"github.com/retraind/retraind/watch"
 )
 
 const (
@@ -127,10 +128,10 @@ func (l *Loop) replay(ctx context.Context) (fresh arrivals, err error) {
 
 func (l *Loop) apply(c store.Change) {
 	leave(l.relabels, c)
-	switch c.Op {
-	case "delete":
+	switch watch.Op(c.Op) {
+	case watch.OpDelete:
 		l.monitor.Delete(c.Item, c.N)
-	case "label":
+	case watch.OpLabel:
 		l.monitor.Label(drift.Change{Item: c.Item, Old: c.Old, New: c.New, Own: isOwn(c), Author: c.Author, At: c.At, Seq: c.N})
 	default:
 		l.monitor.Put(drift.Item{

@@ -40,9 +40,9 @@ func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err 
 			return err
 		}
 		for _, r := range runs {
-			if r.State != "ended" {
+			if r.State != store.RunEnded {
 				h.Active = r.ID
-				if r.State == "queued" {
+				if r.State == store.RunQueued {
 					plan = &actions.Plan{}
 					if err := json.Unmarshal([]byte(r.Plan), plan); err != nil {
 						return err

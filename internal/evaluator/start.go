@@ -48,7 +48,7 @@ func (l *Loop) begin(ctx context.Context, d policy.Decision, settled []store.Mod
 			return err
 		}
 		plan.Decision = n
-		if _, err := t.AddRun(store.Run{ID: plan.Run, Model: l.name, Pipeline: plan.Pipeline, Trigger: plan.Trigger, Forced: plan.Forced, State: "queued", Info: row.Info, Plan: mustJSON(plan), Created: plan.Created}); err != nil {
+		if _, err := t.AddRun(store.Run{ID: plan.Run, Model: l.name, Pipeline: plan.Pipeline, Trigger: plan.Trigger, Forced: plan.Forced, State: store.RunQueued, Info: row.Info, Plan: mustJSON(plan), Created: plan.Created}); err != nil {
 			return err
 		}
 		for _, field := range settled {

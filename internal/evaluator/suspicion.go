@@ -11,6 +11,7 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
+	"github.com/retraind/retraind/watch"
 )
 
 // suspected is how the relabels up to a change were judged, and when they are judged again if more came.
@@ -31,7 +32,7 @@ const (
 // leave takes a stored change into a trail.
 func leave(trail *drift.RelabelHistory, c store.Change) {
 	switch {
-	case c.Op == "delete":
+	case watch.Op(c.Op) == watch.OpDelete:
 		trail.Forget(c.Item)
 	case !isOwn(c):
 		trail.Add(c.Item, c.Heldout, c.Old, c.New, c.Author, c.At)

@@ -19,7 +19,7 @@ const module = "github.com/retraind/retraind"
 
 // level orders the rooms: a package imports only rooms of a lower level, and its own sub-packages.
 var level = map[string]int{
-	"internal/check": 0, "internal/unit": 0,
+	"internal/check": 0, "internal/text": 0, "internal/unit": 0,
 	"serving": 1, "gpu": 1, "store": 1, "systemd": 1, "watch": 1,
 	"drift":      2,
 	"classifier": 3, "policy": 3, "notify": 3,

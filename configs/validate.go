@@ -196,7 +196,7 @@ func (m *Model) validateColumns(p *check.Problems) {
 // when the files that the rules name are read.
 func (c *checked) compile(f *File, m *Model, unread func(section string) bool) check.Problems {
 	compiled, err := f.newPolicy(m, c.named)
-	var invalid *policy.Invalid
+	var invalid *check.Invalid
 	var found check.Problems
 	switch {
 	case errors.As(err, &invalid):
@@ -226,7 +226,7 @@ func (c *checked) named(path string, content []byte) {
 func (f *File) validateShadow(m *Model, seen func(path string, content []byte)) check.Problems {
 	found := m.Shadow.Validate(m.Policy, f.loc)
 	if _, err := f.compilePolicy(m.Shadow.Over(m.Policy), seen); err != nil && len(found) == 0 {
-		var invalid *policy.Invalid
+		var invalid *check.Invalid
 		if errors.As(err, &invalid) && m.Shadow.QuietHours != nil { // a calendar that cannot be read
 			found = invalid.Problems
 		}

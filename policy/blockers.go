@@ -56,7 +56,7 @@ func (p *Policy) blockHold(d *Decision, hold *Hold, reason Reason, what string, 
 			s.say(" by ", hold.By)
 		}
 		if !hold.Until.IsZero() {
-			s.say(" until ").local(hold.Until, now, p.windows.loc)
+			s.say(" until ").local(hold.Until, now, p.windows.Location())
 		}
 		if hold.Reason != "" {
 			s.say(": ", hold.Reason)
@@ -90,15 +90,15 @@ func (p *Policy) blockRuns(d *Decision, h *History, now time.Time, s *sentences)
 	case !now.Before(until):
 	case run.Outcome == OutcomeBlocked && run.Why == ReasonGPUHeld:
 		d.blocked(s, ReasonGPUHeld, until, func() {
-			s.say("run ", run.ID, " did not get the GPU: ", run.Text, "; it is tried again from ").local(until, now, p.windows.loc)
+			s.say("run ", run.ID, " did not get the GPU: ", run.Text, "; it is tried again from ").local(until, now, p.windows.Location())
 		})
 	default:
-		d.blocked(s, ReasonCooldown, until, func() { s.say("cooldown until ").local(until, now, p.windows.loc) })
+		d.blocked(s, ReasonCooldown, until, func() { s.say("cooldown until ").local(until, now, p.windows.Location()) })
 	}
 	if b := limits.Budget; b.Count > 0 {
 		if until, spent := budgetSpent(h, b.Count, b.Per.D(), now); spent {
 			d.blocked(s, ReasonBudget, until, func() {
-				s.say("the budget of ", b.String(), " is spent until ").local(until, now, p.windows.loc)
+				s.say("the budget of ", b.String(), " is spent until ").local(until, now, p.windows.Location())
 			})
 		}
 	}
@@ -193,7 +193,7 @@ func (p *Policy) blockWindow(d *Decision, h *History, now time.Time, s *sentence
 	}
 	current, open := p.windows.Current(now)
 	if !open {
-		if next, ok := p.windows.next(now); ok {
+		if next, ok := p.windows.NextOpening(now); ok {
 			d.WindowNext = next.Start
 		}
 	}
@@ -208,7 +208,7 @@ func (p *Policy) blockWindow(d *Decision, h *History, now time.Time, s *sentence
 		d.blocked(s, ReasonWindowTooShort, next, func() {
 			s.say(p.needs(h), " and the quiet hours end in ").span(current.End.Sub(now))
 			if ok {
-				s.say("; they are long enough on ").local(next, now, p.windows.loc)
+				s.say("; they are long enough on ").local(next, now, p.windows.Location())
 				return
 			}
 			s.say("; none of the next ones is long enough")
@@ -223,7 +223,7 @@ func (p *Policy) blockWindow(d *Decision, h *History, now time.Time, s *sentence
 			})
 			return
 		}
-		d.blocked(s, ReasonWindowClosed, next, func() { s.say("quiet hours from ").local(next, now, p.windows.loc) })
+		d.blocked(s, ReasonWindowClosed, next, func() { s.say("quiet hours from ").local(next, now, p.windows.Location()) })
 	}
 }
 
@@ -251,7 +251,7 @@ func (p *Policy) needs(h *History) string {
 
 // fitting is the next opening that is long enough.
 func (p *Policy) fitting(now time.Time, needs time.Duration) (time.Time, bool) {
-	if next, ok := p.windows.next(now); ok && next.Fits(next.Start, needs) {
+	if next, ok := p.windows.NextOpening(now); ok && next.Fits(next.Start, needs) {
 		return next.Start, true
 	}
 	for _, i := range p.windows.Next(now, openings) {

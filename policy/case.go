@@ -157,11 +157,11 @@ func (c Case) validate() check.Problems {
 	}
 	for _, name := range sortedKeys(c.Series) {
 		if err := validSeries(name); err != nil {
-			found(&p, "series."+name, err)
+			p.Add("series."+name, err)
 			continue
 		}
 		if _, err := parseSeries(c.Series[name], name == "state"); err != nil {
-			found(&p, "series."+name, err)
+			p.Add("series."+name, err)
 		}
 	}
 	outcome := func(path string, o Outcome) {
@@ -203,7 +203,7 @@ func (e Expectation) validate() check.Problems {
 	}
 	for _, r := range reasons {
 		if err := knownReason(r); err != nil {
-			found(&p, "reason", err)
+			p.Add("reason", err)
 		}
 	}
 	return p

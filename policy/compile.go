@@ -9,6 +9,7 @@ import (
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/policy/quiethours"
 )
 
 // Options are what Compile needs beside the configuration.
@@ -22,18 +23,18 @@ type Policy struct {
 	config   Config
 	retrain  []named
 	urgent   []named
-	windows  *Windows
+	windows  *quiethours.Windows
 	schedule Schedule
 	digest   string
 	warnings check.Problems
 }
 
-// Compile checks a configuration and prepares it for decisions in the time zone loc. The error is of type *Invalid
-// with paths from where the configuration stands.
+// Compile checks a configuration and prepares it for decisions in the time zone loc. The error wraps a
+// *check.Invalid with paths from where the configuration stands.
 func Compile(cfg Config, loc *time.Location, opts Options) (*Policy, error) {
 	found := cfg.Validate(loc)
-	if hasErrors(found) {
-		return nil, &Invalid{found}
+	if found.HasErrors() {
+		return nil, fmt.Errorf("policy %w", &check.Invalid{Problems: found})
 	}
 	p := &Policy{config: cfg, warnings: found}
 	var err error
@@ -43,8 +44,8 @@ func Compile(cfg Config, loc *time.Location, opts Options) (*Policy, error) {
 	if p.urgent, err = cfg.UrgentWhen.conditions("urgent_when"); err != nil {
 		return nil, fmt.Errorf("policy urgent_when: %w", err)
 	}
-	if p.windows, err = NewWindows(cfg.QuietHours, loc, opts.ReadFile); err != nil {
-		return nil, err
+	if p.windows, err = quiethours.NewWindows(cfg.QuietHours, loc, opts.ReadFile); err != nil {
+		return nil, fmt.Errorf("policy %w", err)
 	}
 	if cfg.Evaluate.Schedule != "" {
 		if p.schedule, err = ParseSchedule(cfg.Evaluate.Schedule, loc); err != nil {
@@ -57,17 +58,13 @@ func Compile(cfg Config, loc *time.Location, opts Options) (*Policy, error) {
 
 // digest names everything that a decision depends on: the configuration in a canonical form, the time zone, and the
 // dates that calendars brought in.
-func digest(cfg Config, w *Windows) (string, error) {
-	var closed []date
-	for _, h := range w.except {
-		closed = append(closed, h.date)
-	}
+func digest(cfg Config, w *quiethours.Windows) (string, error) {
 	doc, err := json.Marshal(struct {
 		Format int
 		Config Config
 		Zone   string
-		Except []date
-	}{1, cfg, w.loc.String(), closed})
+		Except []int // days since 1970-01-01
+	}{1, cfg, w.Location().String(), w.ClosedDates()})
 	if err != nil {
 		return "", fmt.Errorf("policy digest: %w", err)
 	}
@@ -85,7 +82,7 @@ func (p *Policy) Warnings() check.Problems { return p.warnings }
 func (p *Policy) Config() Config { return p.config }
 
 // Windows are the quiet hours.
-func (p *Policy) Windows() *Windows { return p.windows }
+func (p *Policy) Windows() *quiethours.Windows { return p.windows }
 
 // Scheduled is the first evaluation after t that evaluate.schedule asks for, zero without a schedule.
 func (p *Policy) Scheduled(t time.Time) time.Time { return p.schedule.Next(t) }

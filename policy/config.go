@@ -2,6 +2,7 @@ package policy
 
 import (
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/policy/quiethours"
 )
 
 // Config is the part of a model's configuration that decides about retraining.
@@ -15,7 +16,7 @@ type Config struct {
 	// Limits keep retrains apart.
 	Limits Limits `yaml:"limits"`
 	// QuietHours are the windows in which a run may start and must fit; without any, every hour is quiet.
-	QuietHours []QuietHours `yaml:"quiet_hours"`
+	QuietHours []quiethours.WindowConfig `yaml:"quiet_hours"`
 	// Probation takes a release back when new labels soon after its promotion show it to be worse than the gate measured: 24h, or {for: 24h, false_rollbacks: 5%}; default none.
 	Probation *Probation `yaml:"probation" json:",omitempty"`
 }
@@ -184,17 +185,3 @@ const (
 	SuspiciousHold   Suspicious = "hold"
 	SuspiciousIgnore Suspicious = "ignore"
 )
-
-// QuietHours is one entry of the list: a daily window, whole days, or dates on which no window starts.
-type QuietHours struct {
-	// Days on which the window starts: mon-fri, "sat,sun"; every day when left out.
-	Days Days `yaml:"days"`
-	// From is the wall-clock time at which the window opens.
-	From *unit.Clock `yaml:"from"`
-	// To is the wall-clock time at which it closes, on the next day if it is not later than from.
-	To *unit.Clock `yaml:"to"`
-	// AllDay opens the window from midnight to midnight.
-	AllDay bool `yaml:"all_day"`
-	// Except lists dates (2026-12-24) and calendar files (holidays.ics) on whose days no window of any entry starts.
-	Except []string `yaml:"except"`
-}

@@ -15,6 +15,7 @@ import (
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/policy/quiethours"
 )
 
 const example = `
@@ -63,7 +64,7 @@ func TestExampleConfiguration(t *testing.T) {
 	want.Evaluate.Schedule = "30 2 * * MON"
 	want.RetrainWhen.CategoryRecallBelow.Category = map[string]unit.Percent{"Sport": 0.8}
 	want.RetrainWhen.When = &policy.When{Expression: "drop > 0.02 and changed > 100"}
-	want.QuietHours = append(want.QuietHours, policy.QuietHours{Except: []string{"2026-12-24", "holidays.ics"}})
+	want.QuietHours = append(want.QuietHours, quiethours.WindowConfig{Except: []string{"2026-12-24", "holidays.ics"}})
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -146,60 +147,9 @@ func TestNeverOpens(t *testing.T) {
 	for d := time.Date(2025, 12, 1, 0, 0, 0, 0, time.UTC); d.Year() < 2032; d = d.Add(day) {
 		names = append(names, d.Format(time.DateOnly))
 	}
-	c.QuietHours = []policy.QuietHours{{AllDay: true}, {Except: names}}
+	c.QuietHours = []quiethours.WindowConfig{{AllDay: true}, {Except: names}}
 	if _, err := policy.Compile(c, time.UTC, policy.Options{}); err == nil || err.Error() != "policy quiet_hours: no window opens in five years (check the days and the exceptions)" {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestCalendars(t *testing.T) {
-	t.Parallel()
-	for content, want := range map[string]string{
-		"":       "policy quiet_hours[1].except[0]: calendar h.ics: no event in it: is it an iCalendar file?",
-		"<html>": "policy quiet_hours[1].except[0]: calendar h.ics: no event in it: is it an iCalendar file?",
-		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261301\nEND:VEVENT\n":                            `policy quiet_hours[1].except[0]: calendar h.ics: line 2: "20261301" is not a date`,
-		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261224\nRRULE:FREQ=YEARLY\nEND:VEVENT\n":         "",
-		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261224\nRRULE:FREQ=NEVER\nEND:VEVENT\n":          "policy quiet_hours[1].except[0]: calendar h.ics: event that ends on line 4: the repetition FREQ=NEVER cannot be read: undefined frequency: NEVER",
-		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261224\nRRULE:FREQ=HOURLY\nEND:VEVENT\n":         "policy quiet_hours[1].except[0]: calendar h.ics: event that ends on line 4: the repetition FREQ=HOURLY is more frequent than days",
-		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261224\nRRULE:FREQ=DAILY\nEND:VEVENT\n":          "policy quiet_hours[1].except[0]: calendar h.ics: event that ends on line 4: the repetition FREQ=DAILY has more than 5300 dates",
-		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20260101\nDTEND;VALUE=DATE:20300101\nEND:VEVENT\n": "policy quiet_hours[1].except[0]: calendar h.ics: event that ends on line 4: 1461 days are too long for a holiday",
-		"BEGIN:VEVENT\nDTSTART:20261224T100000Z\nRRULE:FREQ=DAILY\nEND:VEVENT\n":             "",
-		holidays: "",
-	} {
-		_, err := policy.NewWindows([]policy.QuietHours{{AllDay: true}, {Except: []string{"h.ics"}}}, time.UTC, func(string) ([]byte, error) { return []byte(content), nil })
-		if got := errText(err); got != want {
-			t.Errorf("%q: %s, want %s", content, got, want)
-		}
-	}
-	_, err := policy.NewWindows([]policy.QuietHours{{Except: []string{"h.ics"}}}, time.UTC, func(string) ([]byte, error) { return nil, os.ErrNotExist })
-	if got := errText(err); got != "policy quiet_hours[0].except[0]: calendar h.ics: file does not exist" {
-		t.Error(got)
-	}
-}
-
-func errText(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
-}
-
-func TestDays(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]string{
-		"mon-fri": "mon-fri", "sat,sun": "sat,sun", "sat-sun": "sat,sun", "fri-mon": "mon,fri-sun", "wed": "wed", "mon-sun": "mon-sun",
-		"sun,mon": "mon,sun", "mon-wed, fri": "mon-wed,fri", "mon - wed": "mon-wed", "tue-mon": "mon-sun",
-	} {
-		d := days(t, text)
-		if d.String() != want {
-			t.Errorf("%s prints as %s, want %s", text, d, want)
-		}
-		if back := days(t, d.String()); back != d {
-			t.Errorf("%s reads back as %s", d, back)
-		}
-	}
-	if d := days(t, "fri-mon"); !d.Has(time.Sunday) || !d.Has(time.Monday) || d.Has(time.Tuesday) || d.Has(time.Thursday) || !d.Has(time.Friday) {
-		t.Error("fri-mon holds the wrong days")
 	}
 }
 
@@ -212,14 +162,14 @@ func FuzzQuietHours(f *testing.F) {
 	now := noon(f)
 	report := healthy(f)
 	f.Fuzz(func(t *testing.T, text string) {
-		var d, back policy.Days
+		var d, back quiethours.Days
 		if d.UnmarshalText([]byte(text)) == nil {
 			if err := back.UnmarshalText([]byte(d.String())); err != nil || back != d {
 				t.Fatalf("%q = %s reads back as %s, %v", text, d, back, err)
 			}
 		}
 		read := func(string) ([]byte, error) { return []byte(text), nil }
-		if w, err := policy.NewWindows([]policy.QuietHours{{Days: d, AllDay: true}, {Except: []string{"x.ics"}}}, loc, read); err == nil {
+		if w, err := quiethours.NewWindows([]quiethours.WindowConfig{{Days: d, AllDay: true}, {Except: []string{"x.ics"}}}, loc, read); err == nil {
 			for _, i := range w.Next(now, 3) {
 				if !i.Start.Before(i.End) || !w.Contains(i.Start) || i.Start.Before(now) {
 					t.Fatalf("%q: opening %v", text, i)
@@ -234,7 +184,7 @@ func FuzzQuietHours(f *testing.F) {
 		c := policy.Defaults()
 		c.RetrainWhen.AccuracyBelow = below(0.5)
 		c.RetrainWhen.When = &policy.When{Expression: text}
-		c.QuietHours = []policy.QuietHours{{Except: []string{text}}}
+		c.QuietHours = []quiethours.WindowConfig{{Except: []string{text}}}
 		if p, err := policy.Compile(c, loc, policy.Options{ReadFile: read}); err == nil {
 			p.Decide(report, policy.History{}, now)
 		}

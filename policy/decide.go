@@ -139,7 +139,7 @@ func (p *Policy) tell(d *Decision, r *drift.Report, h *History, now time.Time, s
 		case nameNoRelease:
 			c.Text = "no release is deployed yet"
 		case nameProbation:
-			p.trial(h, now).tell(now, p.windows.loc, s)
+			p.trial(h, now).tell(now, p.windows.Location(), s)
 			c.Text = s.text()
 		default:
 			c.Text = h.Force.text()

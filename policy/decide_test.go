@@ -13,6 +13,7 @@ import (
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/policy/quiethours"
 )
 
 func reasons(d policy.Decision) []policy.Reason {
@@ -471,7 +472,7 @@ func TestDigest(t *testing.T) {
 	note("another budget", compile(t, c, time.UTC))
 	for _, date := range []string{"20261224", "20261225"} {
 		c = config(t)
-		c.QuietHours = append(c.QuietHours, policy.QuietHours{Except: []string{"h.ics"}})
+		c.QuietHours = append(c.QuietHours, quiethours.WindowConfig{Except: []string{"h.ics"}})
 		p, err := policy.Compile(c, time.UTC, policy.Options{ReadFile: func(string) ([]byte, error) {
 			return []byte("BEGIN:VEVENT\r\nDTSTART;VALUE=DATE:" + date + "\r\nEND:VEVENT\r\n"), nil
 		}})

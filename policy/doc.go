@@ -1,9 +1,8 @@
 // Package policy decides from a report whether a model should be retrained, when that may start, and why or why not.
 //
-// It owns the rules of the configuration (thresholds, limits, quiet hours), the quiet hours as values in civil time,
-// and Decision, which carries every condition with value, bound and distance. Everything is pure: reports, history
-// and the time come in as arguments, a Decision goes out. A compiled Policy and its Windows never change and may be
-// shared by any number of goroutines.
+// It owns the rules of the configuration (thresholds, limits, probation) and Decision, which carries every condition with
+// value, bound and distance. Everything is pure: reports, history and the time come in as arguments, a Decision goes out.
+// A compiled Policy never changes and may be shared by any number of goroutines. The windows are in policy/quiethours.
 //
 // It never starts anything, never sleeps until something is due (a decision that waits is data), never reads a clock,
 // and never takes what retraind itself wrote for evidence.

@@ -11,6 +11,7 @@ import (
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/policy/quiethours"
 )
 
 // Random months under random limits: whatever happens, no run starts that a rule forbids, and one that nothing forbids
@@ -37,7 +38,7 @@ func TestRandomHistories(t *testing.T) {
 			Reserve:  unit.Duration(rapid.IntRange(0, 90).Draw(t, "reserve")) * unit.Duration(time.Minute),
 		}
 		from, to := unit.Clock(rapid.IntRange(0, 23).Draw(t, "from")*3600), unit.Clock(rapid.IntRange(0, 23).Draw(t, "to")*3600+900)
-		c.QuietHours = []policy.QuietHours{{Days: policy.Days(rapid.IntRange(0, 127).Draw(t, "weekdays")), From: &from, To: &to}}
+		c.QuietHours = []quiethours.WindowConfig{{Days: quiethours.Days(rapid.IntRange(0, 127).Draw(t, "weekdays")), From: &from, To: &to}}
 		p, err := policy.Compile(c, loc, policy.Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -53,7 +54,7 @@ type model struct {
 	t      *rapid.T
 	report drift.Report
 	c      policy.Config
-	w      *policy.Windows
+	w      *quiethours.Windows
 	now    time.Time
 	info   int
 	runs   []policy.RunFact // newest first

@@ -42,7 +42,7 @@ func ParseCaseTime(text string, loc *time.Location) (time.Time, error) {
 
 // play decides at every step, and between them whenever something is due, as the daemon does.
 func (p *Policy) play(c *Case) (*scene, error) {
-	start, err := ParseCaseTime(c.Start, p.windows.loc)
+	start, err := ParseCaseTime(c.Start, p.windows.Location())
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/policy/quiethours"
 )
 
 // arithmetic leaves a test out of the short run, which is that under the race detector: it is long, and nothing in it
@@ -23,6 +24,9 @@ const (
 	hour = time.Hour
 	day  = 24 * time.Hour
 )
+
+// zones are some of those whose clocks change.
+var zones = []string{"UTC", "Europe/Berlin", "Europe/Dublin", "America/New_York", "America/Havana", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia"}
 
 func zone(t testing.TB, name string) *time.Location {
 	t.Helper()
@@ -46,9 +50,9 @@ func clock(t testing.TB, text string) *unit.Clock {
 	return &c
 }
 
-func days(t testing.TB, text string) policy.Days {
+func days(t testing.TB, text string) quiethours.Days {
 	t.Helper()
-	var d policy.Days
+	var d quiethours.Days
 	if err := d.UnmarshalText([]byte(text)); err != nil {
 		t.Fatal(err)
 	}
@@ -56,8 +60,8 @@ func days(t testing.TB, text string) policy.Days {
 }
 
 // night is the usual window.
-func night(t testing.TB) []policy.QuietHours {
-	return []policy.QuietHours{{Days: days(t, "mon-fri"), From: clock(t, "22:00"), To: clock(t, "06:00")}, {Days: days(t, "sat,sun"), AllDay: true}}
+func night(t testing.TB) []quiethours.WindowConfig {
+	return []quiethours.WindowConfig{{Days: days(t, "mon-fri"), From: clock(t, "22:00"), To: clock(t, "06:00")}, {Days: days(t, "sat,sun"), AllDay: true}}
 }
 
 // config has every condition of the example configuration.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/policy/quiethours"
 )
 
 // ShadowConfig is a second policy that decides beside the one in force and starts nothing: a way to try rules on what
@@ -18,7 +19,7 @@ type ShadowConfig struct {
 	// Limits are the shadow's own limits.
 	Limits *Limits `yaml:"limits"`
 	// QuietHours are the shadow's own windows.
-	QuietHours *[]QuietHours `yaml:"quiet_hours"`
+	QuietHours *[]quiethours.WindowConfig `yaml:"quiet_hours"`
 }
 
 // SetDefaults: limits that are written without their numbers are those of a new model.

@@ -1,13 +1,13 @@
 package policy
 
 import (
-	"errors"
 	"math"
 	"slices"
 	"time"
 
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/policy/quiethours"
 )
 
 // Validate finds everything that could not work: rules that cannot be judged, limits that nothing can pass, windows
@@ -27,11 +27,11 @@ func (c Config) Validate(loc *time.Location) check.Problems {
 	if c.Probation != nil {
 		p.Under("probation", c.Probation.validate())
 	}
-	p.Under("", validateQuietHours(c.QuietHours))
-	if !hasErrors(validateQuietHours(c.QuietHours)) {
+	p.Under("", quiethours.Validate(c.QuietHours))
+	if !quiethours.Validate(c.QuietHours).HasErrors() {
 		// Without the dates of calendars: they can only close more days, which Compile is too late to complain about.
 		none := func(string) ([]byte, error) { return []byte("BEGIN:VEVENT\nEND:VEVENT\n"), nil }
-		if w, err := NewWindows(c.QuietHours, loc, none); err == nil && w.neverOpens(time.Date(2026, 1, 1, 0, 0, 0, 0, loc)) {
+		if w, err := quiethours.NewWindows(c.QuietHours, loc, none); err == nil && w.NeverOpens(time.Date(2026, 1, 1, 0, 0, 0, 0, loc)) {
 			p.Errorf("quiet_hours", "check the days and the exceptions", "no window opens in five years")
 		}
 	}
@@ -57,7 +57,7 @@ func (e Evaluate) validate(loc *time.Location) check.Problems {
 	}
 	if e.Schedule != "" {
 		if _, err := ParseSchedule(e.Schedule, loc); err != nil {
-			found(&p, "schedule", err)
+			p.Add("schedule", err)
 		}
 	}
 	return p
@@ -165,7 +165,7 @@ func (c Conditions) validate() check.Problems {
 	}
 	if c.When != nil && c.When.Expression != "" {
 		if _, err := compileWhen(c.When.Expression); err != nil {
-			found(&p, "when", err)
+			p.Add("when", err)
 		}
 	}
 	for key, d := range c.sustained() {
@@ -224,13 +224,4 @@ func isRate(p *check.Problems, path string, r unit.Rate, hint string) {
 	case r.Count == 0 || r.Per == 0:
 		p.Errorf(path, hint, "%q allows nothing, ever", r.String())
 	}
-}
-
-// found adds an error that carries its own cure.
-func found(p *check.Problems, path string, err error) {
-	if e := new(unit.Error); errors.As(err, &e) {
-		p.Errorf(path, e.Hint, "%s", e.Message)
-		return
-	}
-	p.Errorf(path, "", "%v", err)
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/retraind/retraind/internal/offline"
-	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/policy/quiethours"
 )
 
 func newWindows(a *app) *cobra.Command {
@@ -96,14 +96,14 @@ func (a *app) showPlans(plans []offline.Plan, at time.Time) error {
 
 // planJSON is what --json prints: times with the zone's offset and in UTC, durations in seconds.
 type planJSON struct {
-	Model    string           `json:"model"`
-	At       time.Time        `json:"at"`
-	Timezone string           `json:"timezone"`
-	Rules    string           `json:"rules"`
-	Always   bool             `json:"always"`
-	Needs    needsJSON        `json:"needs"`
-	Openings []openingJSON    `json:"openings"`
-	Closed   []policy.Closing `json:"closed"`
+	Model    string               `json:"model"`
+	At       time.Time            `json:"at"`
+	Timezone string               `json:"timezone"`
+	Rules    string               `json:"rules"`
+	Always   bool                 `json:"always"`
+	Needs    needsJSON            `json:"needs"`
+	Openings []openingJSON        `json:"openings"`
+	Closed   []quiethours.Closing `json:"closed"`
 }
 
 type needsJSON struct {
@@ -140,7 +140,7 @@ func newPlanJSON(p offline.Plan, at time.Time) planJSON {
 		Needs: needsJSON{Seconds: (p.Expected.Total + p.Reserve).Seconds(), Reserve: p.Reserve.Seconds(), Pipeline: p.Expected.Pipeline},
 	}
 	if out.Closed == nil {
-		out.Closed = []policy.Closing{}
+		out.Closed = []quiethours.Closing{}
 	}
 	for _, s := range p.Expected.Steps {
 		out.Needs.Steps = append(out.Needs.Steps, stepJSON{s.Name, s.Time.Seconds(), s.Runs, s.Known, s.Checkpoints})

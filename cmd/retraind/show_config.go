@@ -11,6 +11,7 @@ import (
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/policy/quiethours"
 	"github.com/retraind/retraind/watch/sources"
 )
 
@@ -119,7 +120,7 @@ func conditions(c policy.Conditions) []string {
 }
 
 // openings are the next three windows: a rule that crosses midnight, or a change of the clocks, shows in them.
-func openings(w *policy.Windows, now time.Time) []string {
+func openings(w *quiethours.Windows, now time.Time) []string {
 	if w.Always() {
 		return []string{"always open: no quiet hours are set"}
 	}

@@ -4,7 +4,11 @@
 // into file, line and column. It has no state and never prints.
 package check
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
 
 // Problem is one fault of a configuration value, found after decoding.
 type Problem struct {
@@ -44,6 +48,44 @@ func (p *Problems) Under(path string, nested Problems) {
 		}
 		*p = append(*p, n)
 	}
+}
+
+// Add adds an error. One that brings its cure, as a unit.Error does, gives the hint.
+func (p *Problems) Add(path string, err error) {
+	var cured interface {
+		error
+		Parts() (message, hint string)
+	}
+	if errors.As(err, &cured) {
+		message, hint := cured.Parts()
+		p.Errorf(path, hint, "%s", message)
+		return
+	}
+	p.Errorf(path, "", "%v", err)
+}
+
+// HasErrors says whether one of the findings is more than a warning.
+func (p Problems) HasErrors() bool {
+	return slices.ContainsFunc(p, func(one Problem) bool { return !one.Warning })
+}
+
+// Invalid is the error of a configuration that cannot be used, with everything that was found.
+type Invalid struct {
+	Problems Problems
+}
+
+// Error names the first problem that is more than a warning.
+func (e *Invalid) Error() string {
+	for _, p := range e.Problems {
+		if p.Warning {
+			continue
+		}
+		if p.Hint == "" {
+			return p.Path + ": " + p.Message
+		}
+		return p.Path + ": " + p.Message + " (" + p.Hint + ")"
+	}
+	return "invalid"
 }
 
 // Index is the path of a list's element.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/internal/evaluator"
-	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/policy/quiethours"
 	"github.com/retraind/retraind/store"
 )
 
@@ -21,12 +21,12 @@ type Plan struct {
 	Expected evaluator.Expected
 	Reserve  time.Duration
 	Openings []PlannedOpening
-	Closings []policy.Closing
+	Closings []quiethours.Closing
 }
 
 // PlannedOpening says of one opening whether the next run fits into what is left of it.
 type PlannedOpening struct {
-	policy.Opening
+	quiethours.Opening
 	Open bool // at the time that was asked about
 	Fits bool
 }

@@ -27,6 +27,9 @@ func (e *Error) Error() string {
 	return e.Message + ": " + e.Hint
 }
 
+// Parts are message and cure by themselves.
+func (e *Error) Parts() (message, hint string) { return e.Message, e.Hint }
+
 func bad(hint, format string, args ...any) error {
 	return &Error{Message: fmt.Sprintf(format, args...), Hint: hint}
 }

@@ -1,4 +1,4 @@
-package policy_test
+package quiethours_test
 
 import (
 	"slices"
@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/retraind/retraind/internal/unit"
-	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/policy/quiethours"
 )
 
 var zones = []string{
@@ -46,7 +46,7 @@ func (o *oracle) first(wall int64) int {
 }
 
 // open marks the minutes in which a run may start.
-func (o *oracle) open(list []policy.QuietHours, except map[string]bool) []bool {
+func (o *oracle) open(list []quiethours.WindowConfig, except map[string]bool) []bool {
 	open := make([]bool, len(o.wall))
 	have := map[int64]bool{}
 	for _, w := range o.wall {
@@ -82,8 +82,8 @@ func (o *oracle) open(list []policy.QuietHours, except map[string]bool) []bool {
 
 // compare walks through the windows of list, of which rules are those that open something, the span minute by minute. The first and last days are left out: the oracle sees no clock
 // beyond its edges.
-func compare(t interface{ Fatalf(string, ...any) }, list, rules []policy.QuietHours, except map[string]bool, o *oracle, loc *time.Location) {
-	w, err := policy.NewWindows(list, loc, nil)
+func compare(t interface{ Fatalf(string, ...any) }, list, rules []quiethours.WindowConfig, except map[string]bool, o *oracle, loc *time.Location) {
+	w, err := quiethours.NewWindows(list, loc, nil)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -132,10 +132,10 @@ func TestWindowsAgainstOracle(t *testing.T) {
 				from = change.UTC().Truncate(day).AddDate(0, 0, -rapid.IntRange(4, 8).Draw(t, "before"))
 			}
 		}
-		var list []policy.QuietHours
+		var list []quiethours.WindowConfig
 		except := map[string]bool{}
 		for range rapid.IntRange(1, 3).Draw(t, "entries") {
-			q := policy.QuietHours{Days: policy.Days(rapid.IntRange(0, 127).Draw(t, "days"))}
+			q := quiethours.WindowConfig{Days: quiethours.Days(rapid.IntRange(0, 127).Draw(t, "days"))}
 			if rapid.IntRange(0, 4).Draw(t, "kind") == 0 {
 				q.AllDay = true
 			} else {
@@ -152,9 +152,9 @@ func TestWindowsAgainstOracle(t *testing.T) {
 		}
 		if rapid.Bool().Draw(t, "exception") {
 			name := from.AddDate(0, 0, rapid.IntRange(3, 10).Draw(t, "except")).Format(time.DateOnly)
-			list, except[name] = append(list, policy.QuietHours{Except: []string{name}}), true
+			list, except[name] = append(list, quiethours.WindowConfig{Except: []string{name}}), true
 		}
-		var rules []policy.QuietHours
+		var rules []quiethours.WindowConfig
 		for _, q := range list {
 			if len(q.Except) == 0 {
 				rules = append(rules, q)
@@ -184,7 +184,7 @@ func TestEveryClockChange(t *testing.T) {
 			for _, shift := range []int{-90, -30, 1, 31, 61} {
 				minute := (local.Hour()*60 + local.Minute() + shift + 1440) % 1440
 				from, to := unit.Clock(minute*60), unit.Clock((minute+20)%1440*60)
-				list := []policy.QuietHours{{From: &from, To: &to}, {From: clock(t, "22:00"), To: &from}}
+				list := []quiethours.WindowConfig{{From: &from, To: &to}, {From: clock(t, "22:00"), To: &from}}
 				if *list[1].From == from {
 					continue
 				}
@@ -219,7 +219,7 @@ func TestBerlinNights(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w, err := policy.NewWindows([]policy.QuietHours{{From: clock(t, c.from), To: clock(t, c.to)}}, loc, nil)
+		w, err := quiethours.NewWindows([]quiethours.WindowConfig{{From: clock(t, c.from), To: clock(t, c.to)}}, loc, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -238,7 +238,7 @@ func TestBerlinNights(t *testing.T) {
 func TestWindowBelongsToItsFirstDay(t *testing.T) {
 	t.Parallel()
 	loc := zone(t, "Europe/Berlin")
-	w, err := policy.NewWindows([]policy.QuietHours{{Days: days(t, "fri"), From: clock(t, "22:00"), To: clock(t, "06:00")}, {Except: []string{"2026-11-27"}}}, loc, nil)
+	w, err := quiethours.NewWindows([]quiethours.WindowConfig{{Days: days(t, "fri"), From: clock(t, "22:00"), To: clock(t, "06:00")}, {Except: []string{"2026-11-27"}}}, loc, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,12 +259,12 @@ func TestWindowBelongsToItsFirstDay(t *testing.T) {
 func TestTouchingWindowsAreOne(t *testing.T) {
 	t.Parallel()
 	loc := zone(t, "Europe/Berlin")
-	w, err := policy.NewWindows(night(t), loc, nil)
+	w, err := quiethours.NewWindows(night(t), loc, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	weekend, ok := w.Current(time.Date(2026, 11, 21, 12, 0, 0, 0, loc))
-	want := policy.Interval{Start: time.Date(2026, 11, 20, 22, 0, 0, 0, loc), End: time.Date(2026, 11, 23, 0, 0, 0, 0, loc)}
+	want := quiethours.Interval{Start: time.Date(2026, 11, 20, 22, 0, 0, 0, loc), End: time.Date(2026, 11, 23, 0, 0, 0, 0, loc)}
 	if !ok || !weekend.Start.Equal(want.Start) || !weekend.End.Equal(want.End) {
 		t.Errorf("weekend is %v, want %v", weekend, want)
 	}
@@ -275,7 +275,7 @@ func TestTouchingWindowsAreOne(t *testing.T) {
 
 func TestAlwaysAndNever(t *testing.T) {
 	t.Parallel()
-	always, err := policy.NewWindows(nil, time.UTC, nil)
+	always, err := quiethours.NewWindows(nil, time.UTC, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,14 +285,14 @@ func TestAlwaysAndNever(t *testing.T) {
 	if i, ok := always.Current(noon(t)); !ok || !i.Fits(noon(t), 1000*hour) {
 		t.Error("no quiet hours must fit everything")
 	}
-	everyDay, err := policy.NewWindows([]policy.QuietHours{{AllDay: true}}, time.UTC, nil)
+	everyDay, err := quiethours.NewWindows([]quiethours.WindowConfig{{AllDay: true}}, time.UTC, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if i, ok := everyDay.Current(noon(t)); !ok || i.Length() < 14*day || len(everyDay.Next(noon(t), 2)) != 0 {
 		t.Errorf("all day every day: %v, next %v", i, everyDay.Next(noon(t), 2))
 	}
-	but, err := policy.NewWindows([]policy.QuietHours{{Except: []string{"2026-11-19"}}}, time.UTC, nil)
+	but, err := quiethours.NewWindows([]quiethours.WindowConfig{{Except: []string{"2026-11-19"}}}, time.UTC, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +303,7 @@ func TestAlwaysAndNever(t *testing.T) {
 
 func TestConcurrentReaders(t *testing.T) {
 	t.Parallel()
-	w, err := policy.NewWindows(night(t), zone(t, "Europe/Berlin"), nil)
+	w, err := quiethours.NewWindows(night(t), zone(t, "Europe/Berlin"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

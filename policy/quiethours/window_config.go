@@ -1,4 +1,4 @@
-package policy
+package quiethours
 
 import (
 	"fmt"
@@ -7,14 +7,29 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/internal/unit"
 )
 
+// WindowConfig is one entry of the list: a daily window, whole days, or dates on which no window starts.
+type WindowConfig struct {
+	// Days on which the window starts: mon-fri, "sat,sun"; every day when left out.
+	Days Days `yaml:"days"`
+	// From is the wall-clock time at which the window opens.
+	From *unit.Clock `yaml:"from"`
+	// To is the wall-clock time at which it closes, on the next day if it is not later than from.
+	To *unit.Clock `yaml:"to"`
+	// AllDay opens the window from midnight to midnight.
+	AllDay bool `yaml:"all_day"`
+	// Except lists dates (2026-12-24) and calendar files (holidays.ics) on whose days no window of any entry starts.
+	Except []string `yaml:"except"`
+}
+
 // NewWindows compiles quiet hours. read gives the content of the calendar files they name; it may be nil where there
 // are none.
-func NewWindows(list []QuietHours, loc *time.Location, read func(name string) ([]byte, error)) (*Windows, error) {
-	if found := validateQuietHours(list); hasErrors(found) {
-		return nil, &Invalid{found}
+func NewWindows(list []WindowConfig, loc *time.Location, read func(name string) ([]byte, error)) (*Windows, error) {
+	if found := Validate(list); found.HasErrors() {
+		return nil, &check.Invalid{Problems: found}
 	}
 	w := &Windows{loc: loc}
 	for i, q := range list {
@@ -50,7 +65,7 @@ func (w *Windows) addExceptions(entry int, names []string, read func(string) ([]
 		invalid := func(format string, args ...any) error {
 			var p check.Problems
 			p.Errorf(check.Index(check.Index("quiet_hours", entry)+".except", i), "", format, args...)
-			return &Invalid{p}
+			return &check.Invalid{Problems: p}
 		}
 		if read == nil {
 			return invalid("calendar %s: there is nothing to read it with", name)
@@ -73,30 +88,7 @@ func (w *Windows) addExceptions(entry int, names []string, read func(string) ([]
 	return nil
 }
 
-// Invalid is a configuration that cannot be compiled.
-type Invalid struct {
-	Problems check.Problems
-}
-
-// Error names the first problem.
-func (e *Invalid) Error() string {
-	for _, p := range e.Problems {
-		if !p.Warning {
-			text := p.Path + ": " + p.Message
-			if p.Hint != "" {
-				text += " (" + p.Hint + ")"
-			}
-			return "policy " + text
-		}
-	}
-	return "policy: invalid"
-}
-
-func hasErrors(found check.Problems) bool {
-	return slices.ContainsFunc(found, func(p check.Problem) bool { return !p.Warning })
-}
-
-func validateQuietHours(list []QuietHours) check.Problems {
+func Validate(list []WindowConfig) check.Problems {
 	var p check.Problems
 	for i, q := range list {
 		p.Under(check.Index("quiet_hours", i), q.validate())
@@ -104,7 +96,7 @@ func validateQuietHours(list []QuietHours) check.Problems {
 	return p
 }
 
-func (q QuietHours) validate() check.Problems {
+func (q WindowConfig) validate() check.Problems {
 	var p check.Problems
 	const example = `write {days: mon-fri, from: "22:00", to: "06:00"}`
 	window := q.From != nil || q.To != nil || q.AllDay
@@ -151,13 +143,13 @@ func validateException(name string) check.Problems {
 			p.Errorf("", "write "+t.Format(time.DateOnly), "%q is not a date here", name)
 			break
 		}
-		p.Errorf("", "write a date as 2026-12-24, or the name of a calendar file that ends in .ics", "%q is neither a date nor a calendar", cutText(name))
+		p.Errorf("", "write a date as 2026-12-24, or the name of a calendar file that ends in .ics", "%q is neither a date nor a calendar", text.Cut(name, 60))
 	}
 	return p
 }
 
-// neverOpens says whether five years have no opening, which takes exceptions on every day that a rule names.
-func (w *Windows) neverOpens(now time.Time) bool {
+// NeverOpens says whether five years have no opening, which takes exceptions on every day that a rule names.
+func (w *Windows) NeverOpens(now time.Time) bool {
 	return len(w.except) > 0 && !w.Contains(now) && len(w.Next(now, 1)) == 0
 }
 

@@ -1,4 +1,4 @@
-package policy
+package quiethours
 
 import (
 	"strings"
@@ -7,6 +7,7 @@ import (
 	"github.com/invopop/jsonschema"
 
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/internal/unit"
 )
 
@@ -60,10 +61,7 @@ func dayIndex(name string) (int, error) {
 	if near := check.Nearest(name, append(long, dayNames...)); near != "" {
 		hint = "write " + near[:3]
 	}
-	if len(name) > 40 {
-		name = name[:40] + "…"
-	}
-	return 0, &unit.Error{Message: `"` + name + `" is not a weekday`, Hint: hint}
+	return 0, &unit.Error{Message: `"` + text.Cut(name, 40) + `" is not a weekday`, Hint: hint}
 }
 
 // String prints ranges from three days up: "mon-fri", "sat,sun", "mon-wed,fri".

@@ -1,4 +1,4 @@
-package policy_test
+package quiethours_test
 
 import (
 	"strings"
@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/policy/quiethours"
 )
 
 // What programs write into calendars, and the days of 2026 and 2027 on which no window starts for it.
@@ -46,7 +46,7 @@ func TestCalendarDays(t *testing.T) {
 		for _, e := range strings.Split(c.events, "||") {
 			text += "BEGIN:VEVENT\r\n" + strings.ReplaceAll(e, "|", "\r\n") + "\r\nEND:VEVENT\r\n"
 		}
-		w, err := policy.NewWindows([]policy.QuietHours{{From: clock(t, "12:00"), To: clock(t, "13:00")}, {Except: []string{"h.ics"}}}, loc, func(string) ([]byte, error) { return []byte(text), nil })
+		w, err := quiethours.NewWindows([]quiethours.WindowConfig{{From: clock(t, "12:00"), To: clock(t, "13:00")}, {Except: []string{"h.ics"}}}, loc, func(string) ([]byte, error) { return []byte(text), nil })
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue

@@ -1,4 +1,4 @@
-package policy
+package quiethours
 
 import (
 	"slices"
@@ -106,7 +106,7 @@ func (w *Windows) Next(t time.Time, n int) []Interval {
 }
 
 // next is the first opening after t.
-func (w *Windows) next(t time.Time) (Interval, bool) {
+func (w *Windows) NextOpening(t time.Time) (Interval, bool) {
 	// The last of a block may be cut off at its edge.
 	if list := w.around(t).list; !w.Always() {
 		if i := after(list, t); i < len(list)-1 {

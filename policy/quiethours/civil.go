@@ -1,4 +1,4 @@
-package policy
+package quiethours
 
 import "time"
 
@@ -56,7 +56,7 @@ func (d date) instant(second int, loc *time.Location) time.Time {
 // after t, in zones whose rules are not written out. No clock changes on that day; the day after knows the next change.
 func zoneBounds(t time.Time) (start, end time.Time) {
 	if start, end = t.ZoneBounds(); !end.IsZero() && !end.After(t) {
-		_, end = t.Add(day).ZoneBounds()
+		_, end = t.Add(24 * time.Hour).ZoneBounds()
 	}
 	return start, end
 }

@@ -1,4 +1,4 @@
-package policy_test
+package quiethours_test
 
 import (
 	"archive/zip"
@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/internal/unit"
-	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/policy/quiethours"
 )
 
 // long asks for the whole proof instead of its fast part.
@@ -106,7 +106,7 @@ func TestEveryZonesNights(t *testing.T) {
 			for _, shift := range []int{-30, 1, 31} {
 				minute := (local.Hour()*60 + local.Minute() + shift + 1440) % 1440
 				begin, end := unit.Clock(minute*60), unit.Clock((minute+20)%1440*60)
-				list := []policy.QuietHours{{From: &begin, To: &end}, {From: clock(t, "21:59"), To: &begin}}
+				list := []quiethours.WindowConfig{{From: &begin, To: &end}, {From: clock(t, "21:59"), To: &begin}}
 				if *list[1].From != begin {
 					compare(t, list, list, nil, o, loc)
 				}
@@ -130,17 +130,17 @@ func TestWholeYears(t *testing.T) {
 	except := map[string]bool{"2027-01-01": true, "2027-03-28": true, "2027-12-24": true}
 	for i, name := range some {
 		loc := zone(t, name)
-		list := append(night(t), policy.QuietHours{Days: days(t, "wed"), From: clock(t, "02:15"), To: clock(t, "02:45")})
-		whole := append(list, policy.QuietHours{Except: []string{"2027-01-01", "2027-03-28", "2027-12-24"}})
+		list := append(night(t), quiethours.WindowConfig{Days: days(t, "wed"), From: clock(t, "02:15"), To: clock(t, "02:45")})
+		whole := append(list, quiethours.WindowConfig{Except: []string{"2027-01-01", "2027-03-28", "2027-12-24"}})
 		from := time.Date(2026, 12, 20+i, 0, 0, 0, 0, time.UTC)
 		compareOpen(t, whole, list, except, newOracle(from, from.AddDate(years, 0, 0), loc), loc)
 	}
 }
 
 // compareOpen is compare without the list of openings, which is as long as the time.
-func compareOpen(t *testing.T, list, rules []policy.QuietHours, except map[string]bool, o *oracle, loc *time.Location) {
+func compareOpen(t *testing.T, list, rules []quiethours.WindowConfig, except map[string]bool, o *oracle, loc *time.Location) {
 	t.Helper()
-	w, err := policy.NewWindows(list, loc, nil)
+	w, err := quiethours.NewWindows(list, loc, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,9 +158,9 @@ func compareOpen(t *testing.T, list, rules []policy.QuietHours, except map[strin
 func TestLastDaysOfLeapYears(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)
-	list := []policy.QuietHours{{From: clock(t, "22:00"), To: clock(t, "06:00")}}
+	list := []quiethours.WindowConfig{{From: clock(t, "22:00"), To: clock(t, "06:00")}}
 	for _, loc := range embedded(t) {
-		w, err := policy.NewWindows(list, loc, nil)
+		w, err := quiethours.NewWindows(list, loc, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package policy
+package quiethours
 
 import (
 	"fmt"
@@ -6,7 +6,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/retraind/retraind/internal/text"
 )
+
+// oneDay is 24 hours: the times of a calendar are kept as readings of a clock that no zone changes.
+const oneDay = 24 * time.Hour
 
 // holiday is a day on which no window starts, and why.
 type holiday struct {
@@ -139,8 +144,8 @@ func (e *event) close() {
 	case !e.end.IsZero():
 	case e.duration > 0:
 		e.end = e.start.Add(e.duration)
-	case e.start.Equal(e.start.Truncate(day)):
-		e.end = e.start.Add(day)
+	case e.start.Equal(e.start.Truncate(oneDay)):
+		e.end = e.start.Add(oneDay)
 	default:
 		e.end = e.start
 	}
@@ -151,7 +156,7 @@ func (e *event) read(name, parameters, value string, loc *time.Location) (err er
 	case "UID":
 		e.uid = value
 	case "SUMMARY":
-		e.name = label(strings.NewReplacer(`\,`, ",", `\;`, ";", `\n`, " ", `\N`, " ", `\\`, `\`).Replace(value))
+		e.name = text.OneLine(strings.NewReplacer(`\,`, ",", `\;`, ";", `\n`, " ", `\N`, " ", `\\`, `\`).Replace(value), 60)
 	case "DTSTART":
 		e.start, err = moment(parameters, value, loc)
 	case "DTEND":
@@ -206,18 +211,18 @@ func moment(parameters, value string, loc *time.Location) (time.Time, error) {
 		}
 		return time.Time{}, fmt.Errorf("%s is not a date", strconv.Quote(value))
 	}
-	in, text := loc, value
+	in, reading := loc, value
 	if z := zoneParameter.FindStringSubmatch(parameters); z != nil {
 		if known, err := time.LoadLocation(z[1]); err == nil {
 			in = known
 		}
 	}
 	if rest, utc := strings.CutSuffix(value, "Z"); utc {
-		in, text = time.UTC, rest
+		in, reading = time.UTC, rest
 	}
-	t, err := time.ParseInLocation("20060102T150405", text, in)
+	t, err := time.ParseInLocation("20060102T150405", reading, in)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("%s is neither a date nor a time", strconv.Quote(cutText(value)))
+		return time.Time{}, fmt.Errorf("%s is neither a date nor a time", strconv.Quote(text.Cut(value, 60)))
 	}
 	t = t.In(loc)
 	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, time.UTC), nil
@@ -229,10 +234,10 @@ var isoPart = regexp.MustCompile(`^P(?:(\d{1,3})W)?(?:(\d{1,4})D)?(?:T(?:(\d{1,5
 func isoDuration(value string) (time.Duration, error) {
 	m := isoPart.FindStringSubmatch(value)
 	if m == nil {
-		return 0, fmt.Errorf("%s is not a duration", strconv.Quote(cutText(value)))
+		return 0, fmt.Errorf("%s is not a duration", strconv.Quote(text.Cut(value, 60)))
 	}
 	var total time.Duration
-	for i, size := range []time.Duration{7 * day, day, time.Hour, time.Minute} {
+	for i, size := range []time.Duration{7 * oneDay, oneDay, time.Hour, time.Minute} {
 		n, _ := strconv.Atoi("0" + m[i+1])
 		total += time.Duration(n) * size
 	}

@@ -1,9 +1,10 @@
-package policy
+package quiethours
 
 import (
 	"slices"
 	"time"
 
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/internal/unit"
 )
 
@@ -98,7 +99,7 @@ func (w *Windows) opening(i Interval) Opening {
 		t = end
 	}
 	if n := len(o.Notes); n > 0 && o.Wall != o.Length() {
-		o.Notes[n-1] += ": " + span(o.Length()) + " instead of " + span(o.Wall)
+		o.Notes[n-1] += ": " + text.Span(o.Length()) + " instead of " + text.Span(o.Wall)
 	}
 	return o
 }
@@ -136,8 +137,12 @@ func jump(at, opens time.Time, loc *time.Location) string {
 	if was == is { // another name alone
 		return ""
 	}
-	return "the clocks go " + than(is > was, "forward", "back") + " by " + span(time.Duration(max(is-was, was-is))*time.Second) + " at " +
-		localTime(at, opens, time.FixedZone(name, was))
+	direction := "back"
+	if is > was {
+		direction = "forward"
+	}
+	return "the clocks go " + direction + " by " + text.Span(time.Duration(max(is-was, was-is))*time.Second) + " at " +
+		text.Clock(at, opens, time.FixedZone(name, was))
 }
 
 // Closings are the windows that do not start, between two instants, because of an exception.
@@ -151,4 +156,13 @@ func (w *Windows) Closings(from, to time.Time) []Closing {
 		out = append(out, Closing{Date: p.date.String(), Name: h.name, Window: p.Interval})
 	}
 	return out
+}
+
+// ClosedDates lists the dates of all exceptions, as days since 1970-01-01.
+func (w *Windows) ClosedDates() []int {
+	var days []int
+	for _, h := range w.except {
+		days = append(days, int(h.date))
+	}
+	return days
 }

@@ -1,4 +1,4 @@
-package policy
+package quiethours
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/teambition/rrule-go"
+
+	"github.com/retraind/retraind/internal/text"
 )
 
 // seriesEnd is how far a series without an end is read.
@@ -27,10 +29,10 @@ func (e *event) repetitions() ([]time.Time, error) {
 	if e.rule != "" {
 		option, err := rrule.StrToROption(untilTime.ReplaceAllString(strings.ToUpper(e.rule), "${1}T235959Z"))
 		if err != nil {
-			return nil, fmt.Errorf("the repetition %s cannot be read: %w", cutText(e.rule), err)
+			return nil, fmt.Errorf("the repetition %s cannot be read: %w", text.Cut(e.rule, 60), err)
 		}
 		if option.Freq > rrule.DAILY {
-			return nil, fmt.Errorf("the repetition %s is more frequent than days", cutText(e.rule))
+			return nil, fmt.Errorf("the repetition %s is more frequent than days", text.Cut(e.rule, 60))
 		}
 		option.Dtstart = e.start
 		if option.Until.IsZero() || option.Until.After(seriesEnd) {
@@ -38,12 +40,12 @@ func (e *event) repetitions() ([]time.Time, error) {
 		}
 		rule, err := rrule.NewRRule(*option)
 		if err != nil {
-			return nil, fmt.Errorf("the repetition %s cannot be read: %w", cutText(e.rule), err)
+			return nil, fmt.Errorf("the repetition %s cannot be read: %w", text.Cut(e.rule, 60), err)
 		}
 		next := rule.Iterator()
 		for t, ok := next(); ok; t, ok = next() {
 			if starts = append(starts, t); len(starts) > mostRepetitions {
-				return nil, fmt.Errorf("the repetition %s has more than %d dates", cutText(e.rule), mostRepetitions)
+				return nil, fmt.Errorf("the repetition %s has more than %d dates", text.Cut(e.rule, 60), mostRepetitions)
 			}
 		}
 	}
@@ -52,7 +54,7 @@ func (e *event) repetitions() ([]time.Time, error) {
 	return slices.DeleteFunc(starts, func(t time.Time) bool {
 		return slices.ContainsFunc(e.not, func(not time.Time) bool {
 			// Some programs take an all-day date out by its midnight in UTC or by the date alone.
-			return not.Equal(t) || not.Equal(t.Truncate(day))
+			return not.Equal(t) || not.Equal(t.Truncate(24*time.Hour))
 		})
 	}), nil
 }

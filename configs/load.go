@@ -86,31 +86,6 @@ type InvalidError struct {
 
 func (e *InvalidError) Error() string { return e.Problems.Error() }
 
-// Socket is where a daemon that was started with an earlier, good text of this file listens: the keys that say so are
-// looked for line by line, since the rest may be anything.
-func (e *InvalidError) Socket() string {
-	f := &File{State: defaultState}
-	if dir, err := filepath.Abs(filepath.Dir(e.Path)); err == nil {
-		f.dir = dir
-	}
-	for line := range strings.Lines(string(e.Source)) {
-		key, value, _ := strings.Cut(line, ":")
-		value, _, _ = strings.Cut(value, " #")
-		switch value = strings.Trim(value, " \t\r\n\"'"); {
-		case value == "":
-		case key == "state":
-			f.State = value
-		case key == "socket":
-			f.Socket = value
-		}
-	}
-	f.State = f.abs(f.State)
-	if _, err := f.Overlay(nil); err != nil {
-		return ""
-	}
-	return f.Socket
-}
-
 // Render prints the problems with their lines and a caret.
 func (e *InvalidError) Render(w io.Writer) error { return e.Problems.Render(w, e.Source) }
 

@@ -93,30 +93,3 @@ func TestHolidays(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-// The daemon that still goes by an earlier text is found, whatever the file has become.
-func TestInvalidFileStillTellsTheSocket(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct{ text, want string }{
-		{"state: here\nmodels: {", "here/retraind.sock"},
-		{"state: \"/abs\" # why\nnonsense: [", "/abs/retraind.sock"},
-		{"socket: '/run/x.sock'\nstate: here\nmodels: {}\n", "/run/x.sock"},
-		{"version: 1\nmodels:\n  a:\n    state: elsewhere\n", "/var/lib/retraind/retraind.sock"},
-		{"\x00", "/var/lib/retraind/retraind.sock"},
-	} {
-		path := write(t, c.text)
-		_, err := configs.Load(path)
-		var bad *configs.InvalidError
-		if !errors.As(err, &bad) {
-			t.Errorf("%q: %v", c.text, err)
-			continue
-		}
-		want := c.want
-		if !filepath.IsAbs(want) {
-			want = filepath.Join(filepath.Dir(path), want)
-		}
-		if got := bad.Socket(); got != want {
-			t.Errorf("%q: %s, want %s", c.text, got, want)
-		}
-	}
-}

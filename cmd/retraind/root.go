@@ -102,28 +102,27 @@ func (a *app) client(cmd *cobra.Command) (*status.Client, error) {
 	return status.NewClient(path), nil
 }
 
-// findSocket looks where the configuration says. The packaged daemon has its socket in a runtime directory that systemd
-// tells it alone: that one is meant by its own configuration, and by no other, which is another daemon's.
+// findSocket takes the socket from the configuration. systemd gives the packaged daemon a runtime directory that only that
+// daemon knows of, so its own configuration, and no other, also stands for the socket there.
 func (a *app) findSocket(cmd *cobra.Command) (string, error) {
 	config := a.configPath()
 	packaged := sameFile(config, packagedConfig)
-	named := packagedSocket
 	l, _, err := a.load(cmd)
 	var bad *configs.InvalidError
 	switch {
-	case err == nil:
-		named = l.File.Socket
-	case errors.As(err, &bad): // the daemon goes on with what the file said before
-		named = bad.Socket()
-	case !packaged:
+	case packaged && (err != nil || !exists(l.File.Socket) && exists(packagedSocket)):
+		return packagedSocket, nil
+	case errors.As(err, &bad):
+		return "", fail(exitFailed, "configuration %s is invalid, so it does not say where the daemon's socket is: correct it (`retraind check`), or name the socket with --socket", config)
+	case err != nil:
 		return "", err
 	}
-	if _, err := os.Stat(named); packaged && err != nil {
-		if _, err := os.Stat(packagedSocket); err == nil {
-			return packagedSocket, nil
-		}
-	}
-	return named, nil
+	return l.File.Socket, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func sameFile(a, b string) bool {

@@ -37,7 +37,7 @@ func NewEngine(ctx context.Context, db *sql.DB, executor *Executor, host string,
 	// The engine's context outlives ctx: it is stopped by Shutdown, in its place in the order of the teardown.
 	d, err := dbos.NewContext(context.WithoutCancel(ctx), dbos.Config{
 		AppName: "retraind", SQLiteSystemDB: db, ApplicationVersion: workflowVersion, ExecutorID: host,
-		Logger: slog.New(quieter{log.Handler()}).With("component", "engine"),
+		Logger: slog.New(lowerLevel{log.Handler()}).With("component", "engine"),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("workflow engine: %w", err)
@@ -109,4 +109,31 @@ func (e *Engine) workflow(ctx dbos.Context, p Plan) (Result, error) {
 			return a.Result, nil
 		}
 	}
+}
+
+// lowerLevel lowers the engine's log levels by one: info becomes debug. The engine also returns its errors, and they are
+// logged where they matter.
+type lowerLevel struct{ slog.Handler }
+
+func lower(l slog.Level) slog.Level { return l - (slog.LevelInfo - slog.LevelDebug) }
+
+// Enabled implements slog.Handler.
+func (h lowerLevel) Enabled(ctx context.Context, l slog.Level) bool {
+	return h.Handler.Enabled(ctx, lower(l))
+}
+
+// Handle implements slog.Handler.
+func (h lowerLevel) Handle(ctx context.Context, r slog.Record) error {
+	r.Level = lower(r.Level)
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (h lowerLevel) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return lowerLevel{h.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (h lowerLevel) WithGroup(name string) slog.Handler {
+	return lowerLevel{h.Handler.WithGroup(name)}
 }

@@ -233,8 +233,8 @@ func (p Plan) dataDir() string { return filepath.Join(p.RunDir, "data") }
 // releaseDir is the directory of the candidate, or of what a run takes back.
 func (p Plan) releaseDir() string {
 	run := p.Run
-	if p.Back != nil {
-		run = p.Back.Run
+	if p.Rollback != nil {
+		run = p.Rollback.Run
 	}
 	return filepath.Join(p.ModelDir, "releases", run)
 }

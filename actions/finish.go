@@ -49,10 +49,10 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 	if sum.Gate != nil {
 		sum.Release = sum.Gate.Release
 	}
-	if p.Back != nil {
-		sum.Release, sum.Undoes = p.Back.Release, p.Back.Run
+	if p.Rollback != nil {
+		sum.Release, sum.Undoes = p.Rollback.Release, p.Rollback.Run
 		if !pointedBack(p, done) {
-			sum.Serving = p.Back.Release
+			sum.Serving = p.Rollback.Release
 		}
 	}
 	promoted := a.Result.Outcome == policy.OutcomePromoted
@@ -81,7 +81,7 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 				}
 			}
 			switch {
-			case p.Back != nil:
+			case p.Rollback != nil:
 				err = x.revert(t, p, sum, done)
 			case promoted:
 				err = x.promote(t, p, sum, size)

@@ -61,7 +61,7 @@ const undoAttempts = 3
 // and once. A run that only takes a release back begins where another one fails.
 func Next(p Plan, done []Outcome) (Action, bool) {
 	m := machine{plan: p, attempt: 1}
-	if p.Back != nil {
+	if p.Rollback != nil {
 		m.begun, m.released = p.undone(), true
 		m.back = m.backwards()
 	}
@@ -83,7 +83,7 @@ type machine struct {
 	back     []int // steps still to take back, first next
 	released bool  // a release was begun
 	proved   bool  // the proof after taking back has been tried
-	badBack  string
+	badUndo  string
 	finished bool
 }
 
@@ -97,15 +97,15 @@ func (m *machine) apply(o Outcome) {
 			return
 		}
 		if o.Class != store.StepOK {
-			m.badBack = "step " + m.plan.Steps[o.Step].Name + " could not be taken back: " + o.Detail
+			m.badUndo = "step " + m.plan.Steps[o.Step].Name + " could not be taken back: " + o.Detail
 		}
 		m.back, m.attempt = m.back[1:], 1
 	case ActProve:
 		m.proved = true
-		if o.Class != store.StepOK && m.badBack != "" {
-			m.badBack += "; and " + o.Detail
+		if o.Class != store.StepOK && m.badUndo != "" {
+			m.badUndo += "; and " + o.Detail
 		} else if o.Class != store.StepOK {
-			m.badBack = o.Detail
+			m.badUndo = o.Detail
 		}
 	case ActFinish:
 		m.finished = true
@@ -160,19 +160,19 @@ func (m *machine) next() (Action, bool) {
 	switch {
 	case m.finished:
 		return Action{}, false
-	case m.plan.Back == nil && m.cause == nil && m.at < len(m.plan.Steps):
+	case m.plan.Rollback == nil && m.cause == nil && m.at < len(m.plan.Steps):
 		return Action{Kind: ActDo, Step: m.at, Attempt: m.attempt}, true
 	case len(m.back) > 0:
 		return Action{Kind: ActUndo, Step: m.back[0], Attempt: m.attempt}, true
-	case (m.cause != nil || m.plan.Back != nil) && m.released && !m.proved:
+	case (m.cause != nil || m.plan.Rollback != nil) && m.released && !m.proved:
 		return Action{Kind: ActProve, Attempt: 1}, true
 	}
 	return Action{Kind: ActFinish, Attempt: 1, Result: m.result()}, true
 }
 
 func (m *machine) result() Result {
-	if m.plan.Back != nil {
-		return m.backResult()
+	if m.plan.Rollback != nil {
+		return m.rollbackResult()
 	}
 	if m.cause == nil {
 		return Result{Outcome: policy.OutcomePromoted, Reason: "all steps succeeded"}
@@ -191,9 +191,9 @@ func (m *machine) result() Result {
 	if m.released && m.plan.Champion != "" && r.Outcome != policy.OutcomeCancelled {
 		r.Outcome = policy.OutcomeRolledBack // without a release before there is nothing to roll back to: the run has failed
 	}
-	if m.badBack != "" {
+	if m.badUndo != "" {
 		r.Outcome, r.Hold = policy.OutcomeFailed, true
-		r.Reason += "; and " + m.badBack
+		r.Reason += "; and " + m.badUndo
 	}
 	return r
 }

@@ -27,8 +27,8 @@ type Plan struct {
 	RunDir   string `json:"run_dir"`
 	// Probation is what a promotion begins; nil for none.
 	Probation *policy.Probation `json:"probation,omitempty"`
-	// Back is nil but for a run that only takes a release back.
-	Back *Back `json:"back,omitempty"`
+	// Rollback is nil but for a run that only takes a release back.
+	Rollback *Rollback `json:"back,omitempty"`
 	// Until is when steps that checkpoint are stopped: the end of the quiet hours, less the reserve; zero for never.
 	Until time.Time `json:"until,omitzero"`
 }

@@ -272,8 +272,8 @@ func (x *Executor) proveFormer(ctx context.Context, p Plan) (Outcome, error) {
 
 // refused is the digest of the candidate, or of what a run takes back; "" where it cannot be told.
 func (p Plan) refused() string {
-	if p.Back != nil {
-		return p.Back.Release
+	if p.Rollback != nil {
+		return p.Rollback.Release
 	}
 	r, err := ReadRelease(p.releaseDir())
 	if err != nil {

@@ -60,7 +60,7 @@ func StartEmbedded(o Options) (*Broker, error) {
 			return nil, listenFault(o, err)
 		}
 	}
-	if err := mend(o.Dir, o.Log); err != nil {
+	if err := repairJetStream(o.Dir, o.Log); err != nil {
 		return nil, fmt.Errorf("start nats: %w", err)
 	}
 	s, err := server.NewServer(&server.Options{

@@ -87,7 +87,7 @@ func (l *Loop) rollback(ctx context.Context, d policy.Decision) error {
 		if err != nil {
 			return promoted, err
 		}
-		plan := actions.PlanBack(promoted, row.Champion, d.Probation())
+		plan := actions.PlanRollback(promoted, row.Champion, d.Probation())
 		plan.Run, plan.Pipeline, plan.Trigger, plan.Policy, plan.Created = id, PipelineBack, d.Text, d.PolicyDigest, time.Now().UTC()
 		plan.Champion, plan.Until = row.Previous, time.Time{}
 		// How the service is asked is as it is now; how a step is taken back is as it was done.

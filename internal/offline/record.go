@@ -94,7 +94,7 @@ func (o *Recorded) runs(t *store.Tx, model string) error {
 		if err := json.Unmarshal([]byte(r.Plan), &plan); err != nil {
 			return fmt.Errorf("run %s: %w", r.ID, err)
 		}
-		if plan.Back != nil { // no policy of retraining begins it
+		if plan.Rollback != nil { // no policy of retraining begins it
 			continue
 		}
 		steps, err := t.Steps(r.ID)

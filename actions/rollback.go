@@ -9,23 +9,23 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Back makes a run one that trains nothing: it takes back a release that failed its probation. The plan's steps are then
+// Rollback makes a run one that trains nothing: it takes back a release that failed its probation. The plan's steps are then
 // those of the run that released it, and the plan's champion is the release before.
-type Back struct {
+type Rollback struct {
 	Release string `json:"release"` // digest of what is taken back
 	Run     string `json:"run"`     // id of the run that released it
 	Why     string `json:"why"`     // in one sentence
 }
 
-// PlanBack turns the plan of a run that promoted a release into one that takes it back. What is new in it (id, trigger,
+// PlanRollback turns the plan of a run that promoted a release into one that takes it back. What is new in it (id, trigger,
 // directories, how the service is asked) is for the caller to fill in.
-func PlanBack(promoted Plan, release, why string) Plan {
-	promoted.Back = &Back{Release: release, Run: promoted.Run, Why: why}
+func PlanRollback(promoted Plan, release, why string) Plan {
+	promoted.Rollback = &Rollback{Release: release, Run: promoted.Run, Why: why}
 	promoted.Forced, promoted.Probation = false, nil
 	return promoted
 }
 
-// undone are the steps that a Back run takes back, in the order of the pipeline: those after the gate, which brought the
+// undone are the steps that a rollback run takes back, in the order of the pipeline: those after the gate, which brought the
 // release into service. What the steps before it did, such as writing labels, is not what failed.
 func (p Plan) undone() []int {
 	gate := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Do == DoGate })
@@ -41,7 +41,7 @@ func (p Plan) undone() []int {
 // Titles names what a run that goes well does, in order.
 func (p Plan) Titles() []string {
 	var out []string
-	if p.Back == nil {
+	if p.Rollback == nil {
 		for i := range p.Steps {
 			out = append(out, title(p, Action{Kind: ActDo, Step: i}))
 		}
@@ -88,7 +88,7 @@ func (x *Executor) revert(t *store.Tx, p Plan, sum Summary, done []Outcome) erro
 			return err
 		}
 	}
-	if err := t.SetReleaseState(p.Model, p.Back.Release, store.ReleaseRolledBack); err != nil {
+	if err := t.SetReleaseState(p.Model, p.Rollback.Release, store.ReleaseRolledBack); err != nil {
 		return err
 	}
 	if err := t.SetReleaseState(p.Model, p.Champion, store.ReleaseChampion); err != nil || sum.Result.Outcome != policy.OutcomeRolledBack {
@@ -99,7 +99,7 @@ func (x *Executor) revert(t *store.Tx, p Plan, sum Summary, done []Outcome) erro
 		return err
 	}
 	return x.notify(t, notify.ModelRolledBack, p.Model, p.Run, notify.RolledBack{
-		Model: p.Model, Release: p.Champion, Failed: p.Back.Release, Artifact: notify.Artifact{URI: "file://" + r.Path, SHA256: p.Champion}, Reason: sum.Result.Reason, Run: p.Run,
+		Model: p.Model, Release: p.Champion, Failed: p.Rollback.Release, Artifact: notify.Artifact{URI: "file://" + r.Path, SHA256: p.Champion}, Reason: sum.Result.Reason, Run: p.Run,
 	})
 }
 
@@ -112,12 +112,12 @@ func (p Plan) probation() *drift.Probation {
 	return &drift.Probation{Since: since, Until: since.Add(p.Probation.For.D()), Alpha: p.Probation.FalseRollbacks.F()}
 }
 
-// backResult is how a Back run ends.
-func (m *machine) backResult() Result {
-	r := Result{Outcome: policy.OutcomeRolledBack, Reason: m.plan.Back.Why, Why: policy.ReasonProbationFailed}
-	if m.badBack != "" {
+// rollbackResult is how a rollback run ends.
+func (m *machine) rollbackResult() Result {
+	r := Result{Outcome: policy.OutcomeRolledBack, Reason: m.plan.Rollback.Why, Why: policy.ReasonProbationFailed}
+	if m.badUndo != "" {
 		r.Outcome, r.Hold = policy.OutcomeFailed, true
-		r.Reason += "; and " + m.badBack
+		r.Reason += "; and " + m.badUndo
 	}
 	return r
 }

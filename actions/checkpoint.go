@@ -10,8 +10,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// inQuietHours runs a command; one that checkpoints only until the quiet hours end. Then the run ends as blocked, so that
-// everything it stopped comes back, and the next run's step goes on where this one was: what is kept is the command's.
+// inQuietHours runs a command, and stops one that checkpoints when the quiet hours end. The run is then blocked, so that
+// everything it stopped is started again. The same step of the next run resumes from what the command itself has kept.
 func (x *Executor) inQuietHours(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
 	if !step.Checkpoints || p.Until.IsZero() {
 		return x.commandWithGPU(ctx, p, a, step)

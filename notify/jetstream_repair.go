@@ -15,11 +15,14 @@ import (
 	"github.com/minio/highwayhash"
 )
 
-// mend completes streams and consumers whose creation or change a crash cut short. The server writes a stream's settings to meta.inf
-// and then their checksum to meta.sum. Between the two it leaves a stream that it passes over at each start: for its users it
-// does not exist until somebody creates it anew, over its messages but without its consumers and where they stood; and as
-// its settings are there already, they get no checksum even then. Each file is replaced as a whole, so settings that can be read are good.
-func mend(dir string, log *slog.Logger) error {
+// repairJetStream writes the checksums of streams and consumers whose creation or change a crash interrupted.
+//
+// The server writes a stream's settings to meta.inf and then their checksum to meta.sum. After a crash between the two it
+// skips the stream at every start: users do not find it until somebody creates it again, and then it has its messages but
+// none of its consumers. As the settings exist already, creating it writes no checksum either. meta.inf is replaced
+// atomically, so settings that can be parsed are complete. nats-server 2.15.2 needs this; the test fails without it, so
+// try to delete this file with each newer version.
+func repairJetStream(dir string, log *slog.Logger) error {
 	streams := filepath.Join(dir, "jetstream", "*", "streams")
 	for _, pattern := range []string{filepath.Join(streams, "*", "meta.inf"), filepath.Join(streams, "*", "obs", "*", "meta.inf")} {
 		found, err := filepath.Glob(pattern)
@@ -27,16 +30,16 @@ func mend(dir string, log *slog.Logger) error {
 			return err
 		}
 		for _, path := range found {
-			if err := complete(filepath.Dir(path), log); err != nil {
-				return fmt.Errorf("complete %s: %w", filepath.Dir(path), err)
+			if err := repairChecksum(filepath.Dir(path), log); err != nil {
+				return fmt.Errorf("repair %s: %w", filepath.Dir(path), err)
 			}
 		}
 	}
 	return nil
 }
 
-// complete writes the checksum of the stream or consumer that dir holds where it is missing or another one's.
-func complete(dir string, log *slog.Logger) error {
+// repairChecksum writes the checksum of the stream or consumer in dir where it is missing or does not match.
+func repairChecksum(dir string, log *slog.Logger) error {
 	settings, err := os.ReadFile(filepath.Join(dir, "meta.inf"))
 	if err != nil {
 		return err
@@ -61,7 +64,7 @@ func complete(dir string, log *slog.Logger) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) || string(have) == want {
 		return err
 	}
-	log.Warn("a crash left this half written in JetStream's files; it is completed", "what", key)
+	log.Warn("jetstream: wrote a checksum that a crash had left out", "what", key)
 	return renameio.WriteFile(path, []byte(want), 0o600)
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 func backPlan() Plan {
-	p := PlanBack(testPlan(), "sha256:new", "it failed")
+	p := PlanRollback(testPlan(), "sha256:new", "it failed")
 	p.Run = "back"
 	return p
 }
@@ -126,7 +126,7 @@ func (w *world) two() (promoted Plan, first, second string) {
 func (w *world) back(promoted Plan, release string) Plan {
 	w.t.Helper()
 	w.runs++
-	p := PlanBack(promoted, release, "new items are answered worse")
+	p := PlanRollback(promoted, release, "new items are answered worse")
 	fresh := w.plan(nil)
 	p.Run, p.Created, p.RunDir, p.Serving = fresh.Run, fresh.Created, fresh.RunDir, fresh.Serving
 	w.add(p)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
 	"github.com/retraind/retraind/watch"
 	"github.com/retraind/retraind/watch/labelevent"
 )

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
 	"github.com/retraind/retraind/watch"
 )
 
@@ -94,11 +95,4 @@ func working(ctx context.Context, cfg *Config, pid uint32) bool {
 	var busy bool
 	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND state = 'active')", int32(pid)).Scan(&busy)
 	return err == nil && busy
-}
-
-// hangUp closes a connection of which nobody expects anything.
-func hangUp(conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = conn.Close(ctx)
 }

@@ -5,8 +5,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/retraind/retraind/watch"
 	"pgregory.net/rapid"
+
+	"github.com/retraind/retraind/watch"
 )
 
 // TestTriggersThatWriteToTheirOwnTable: an application's trigger corrects the row, or another one, that fired it. The

@@ -2,14 +2,6 @@ package postgres
 
 import (
 	"context"
-	"time"
-)
-
-const (
-	// houseEvery is how often the listener looks after what no ring announces.
-	houseEvery = 10 * time.Second
-	// longTransaction is how long a transaction may hold back the label changes that it made before people are told.
-	longTransaction = 10 * time.Minute
 )
 
 // shapeQuery is a digest of what must stay as it is for the triggers to have seen every change of the table $1: its
@@ -30,34 +22,6 @@ func (c *session) shape(ctx context.Context) (digest string, err error) {
 	}
 	err = c.conn.QueryRow(ctx, shapeQuery, c.schema.table, columns).Scan(&digest)
 	return digest, err
-}
-
-// house does from time to time what no ring asks for: it prunes, finds transactions that are open for long, and notices
-// that the table or its triggers were changed. Then what was missed is read.
-func (c *session) house(ctx context.Context) error {
-	if time.Since(c.housed) < min(houseEvery, c.cfg.poll()) {
-		return nil
-	}
-	c.housed = time.Now()
-	if err := c.prune(ctx); err != nil {
-		return err
-	}
-	var now string
-	err := c.within(ctx, func() (err error) {
-		if _, err = c.writers(ctx); err == nil {
-			now, err = c.shape(ctx)
-		}
-		return err
-	})
-	if err != nil || now == c.at.Shape {
-		return err
-	}
-	columns, err := c.inspected(ctx, c.conn)
-	if err != nil {
-		return err
-	}
-	c.keyTypes = c.schema.keyTypes(columns)
-	return c.readAll(ctx, reshaped)
 }
 
 // reshaped is the reason when the digest is another.

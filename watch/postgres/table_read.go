@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
+
 	"github.com/retraind/retraind/watch"
 )
 
@@ -162,46 +162,4 @@ func (s *Source) replace(ctx context.Context, tx pgx.Tx, cursor string) (count i
 		return count, fmt.Errorf("store the table: %w", err)
 	}
 	return count, failed
-}
-
-// Export streams the table as it is at one instant over a connection of its own, in constant memory, for a training's
-// data. An error ends the sequence.
-func Export(ctx context.Context, model string, cfg *Config) iter.Seq2[watch.Item, error] {
-	return func(yield func(watch.Item, error) bool) {
-		schema, err := newSchema(model, cfg)
-		if err != nil {
-			yield(watch.Item{}, err)
-			return
-		}
-		conn, err := dial(ctx, cfg)
-		if err != nil {
-			yield(watch.Item{}, err)
-			return
-		}
-		stopped := false
-		err = func() error {
-			tx, err := conn.BeginTx(ctx, oneSnapshot)
-			if err != nil {
-				return err
-			}
-			for item, err := range schema.rows(ctx, tx) {
-				if err != nil {
-					return err
-				}
-				if stopped = !yield(item, nil); stopped {
-					return nil
-				}
-			}
-			return tx.Commit(ctx)
-		}()
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		// After a complete read nothing can be lost by a connection that does not close well.
-		if closed := conn.Close(closing); err != nil {
-			err = errors.Join(explain(cfg, err), closed)
-		}
-		if err != nil && !stopped {
-			yield(watch.Item{}, err)
-		}
-	}
 }

@@ -1,0 +1,93 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	connectTimeout = 5 * time.Second
+	// pingEvery and pingTimeout together are less than the 10 s within which a dead peer must be noticed.
+	pingEvery   = 4 * time.Second
+	pingTimeout = 4 * time.Second
+)
+
+// readAhead is how much of what a server sends is read at once: a table comes in many small rows.
+const readAhead = 64 << 10
+
+// dial opens a connection with a pinned search_path.
+func dial(ctx context.Context, cfg *Config) (*pgx.Conn, error) {
+	config, err := connConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	// Nothing stays with the server's process between two queries, so that a pooler may give us another.
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	since, dialer := &atomic.Int64{}, config.DialFunc
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dialer(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return pulse{Conn: conn, since: since}, nil
+	}
+	// Notifications say no more than that there were some. Kept one by one, a flood of them would fill the memory.
+	rung := &atomic.Bool{}
+	config.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) { rung.Store(true) }
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, explain(cfg, err)
+	}
+	conn.PgConn().CustomData()[pulseKey] = since
+	conn.PgConn().CustomData()[rungKey] = rung
+	var pid int32
+	if err = conn.QueryRow(ctx, "SELECT pg_catalog.pg_backend_pid()").Scan(&pid); err == nil && uint32(pid) == conn.PgConn().PID() {
+		err = pin(ctx, conn, false)
+	} else {
+		// What is set for the session would stay with a process that serves others too.
+		conn.PgConn().CustomData()[pooledKey] = true
+	}
+	if err == nil && conn.PgConn().ParameterStatus("server_encoding") == "SQL_ASCII" {
+		// The server would refuse to send what is no UTF-8; asText mends it here. Poolers know this setting.
+		_, err = conn.Exec(ctx, "SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', false)")
+	}
+	if err != nil {
+		return nil, errors.Join(explain(cfg, err), conn.Close(ctx))
+	}
+	return conn, nil
+}
+
+// userTimeout bounds how long written data may stay unacknowledged; keepalive only covers an idle connection.
+func userTimeout(network, _ string, raw syscall.RawConn) error {
+	if network == "unix" {
+		return nil
+	}
+	var failed error
+	err := raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 5000)
+	})
+	return errors.Join(err, failed)
+}
+
+func (s *Source) closeConn(conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := conn.Close(ctx); err != nil {
+		s.Log.Debug("close the connection", "err", err)
+	}
+}
+
+// hangUp closes a connection of which nobody expects anything.
+func hangUp(conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = conn.Close(ctx)
+}

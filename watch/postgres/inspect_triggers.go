@@ -1,0 +1,87 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// findTriggers reports triggers that are missing, switched off, or of another configuration.
+func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
+	table := strings.Join(s.ident, ".")
+	var installed bool
+	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'retraind' AND c.relname = $1)", s.model+"_outbox").Scan(&installed)
+	if err != nil {
+		return err
+	}
+	if !installed {
+		found.Errorf("table", runInit, "database %q does not record label changes yet: it has no table retraind.%s_outbox", conn.Config().Database, s.model)
+		return nil
+	}
+	wanted := events
+	if s.cfg.Author != "" {
+		wanted = append([]string{"author"}, events...)
+	}
+	var missing, disabled []string
+	for _, event := range wanted {
+		var enabled string
+		err := conn.QueryRow(ctx, "SELECT tgenabled::text FROM pg_trigger WHERE tgrelid = $1::text::regclass AND tgname = $2", s.table, "retraind_"+s.model+"_"+event).Scan(&enabled)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			missing = append(missing, event)
+		case err != nil:
+			return err
+		case enabled != "O" && enabled != "A":
+			disabled = append(disabled, event)
+		}
+	}
+	if len(missing) > 0 {
+		found.Errorf("table", runInit, "table %s has no trigger of retraind for %s", table, strings.Join(missing, ", "))
+		return nil
+	}
+	if len(disabled) > 0 {
+		found.Errorf("table", fmt.Sprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", s.table, s.trigger(disabled[0])), "the trigger of table %s for %s is disabled", table, strings.Join(disabled, ", "))
+		return nil
+	}
+	if err := may(ctx, conn, found, "SELECT has_schema_privilege('retraind', 'USAGE') AND has_table_privilege('retraind.sources', 'SELECT') AND has_table_privilege($1, 'SELECT')", "read the tables of the schema retraind", s.outbox()); err != nil || len(*found) > 0 {
+		return err
+	}
+	// The migration chose the triggers' shape by what it found.
+	var before string
+	var subscribed bool
+	err = conn.QueryRow(ctx, `SELECT coalesce((SELECT min(b.tgname) FROM pg_trigger AS b JOIN pg_trigger AS u ON u.tgrelid = b.tgrelid AND u.tgname = $2 AND u.tgattr::text <> ''
+			WHERE b.tgrelid = $1::text::regclass AND NOT b.tgisinternal AND b.tgtype & 19 = 19), ''),
+		EXISTS (SELECT FROM pg_subscription_rel JOIN pg_trigger ON tgrelid = srrelid AND tgname = $3 AND tgtype & 1 = 0 WHERE srrelid = $1::text::regclass)`,
+		s.table, "retraind_"+s.model+"_update", "retraind_"+s.model+"_insert").Scan(&before, &subscribed)
+	switch {
+	case err != nil:
+		return err
+	case before != "":
+		found.Errorf("table", "run the SQL that retraind init wrote again, as the table's owner: it then looks at every update", "table %s has got a BEFORE trigger, %s, which may change labels unseen", table, before)
+		return nil
+	case subscribed:
+		found.Errorf("table", "run the SQL that retraind init wrote again, as the table's owner: it then looks at every row", "table %s is now filled by a subscription, which statement-level triggers do not see", table)
+		return nil
+	}
+	var definition string
+	var bounds Outbox
+	var size, age int64
+	err = conn.QueryRow(ctx, "SELECT definition, max_rows, max_size, extract(epoch FROM max_age)::bigint FROM retraind.sources WHERE source = $1", s.model).Scan(&definition, &bounds.Rows, &size, &age)
+	bounds.Size, bounds.Age = unit.Size(size), unit.Duration(time.Duration(age)*time.Second)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows) || err == nil && definition != s.definition():
+		found.Errorf("table", runInit, "the triggers of table %s belong to another configuration of %s", table, s.model)
+	case err != nil:
+		return err
+	case bounds != s.cfg.bounds():
+		found.Warnf("outbox", runInit, "the installed bounds of the outbox are %d rows, %s and %s", bounds.Rows, bounds.Size, bounds.Age)
+	}
+	return nil
+}

@@ -48,10 +48,10 @@ func (d *Decoder) argilla(object map[string]any, now time.Time) ([]watch.Event, 
 	labels := map[string]any{}
 	for question, v := range values {
 		if _, ok := d.targets[question]; !ok {
-			if d.only == "" || len(values) > 1 {
+			if d.onlyTarget == "" || len(values) > 1 {
 				continue
 			}
-			question = d.only
+			question = d.onlyTarget
 		}
 		value, _ := v.(map[string]any)
 		labels[question] = value["value"]
@@ -68,7 +68,7 @@ func (d *Decoder) argilla(object map[string]any, now time.Time) ([]watch.Event, 
 	if name, ok := find(data, "user.username"); ok {
 		e.Author = author(name)
 	}
-	e.At, err = d.when(map[string]any{d.at: data["updated_at"]}, now)
+	e.At, err = d.eventTime(map[string]any{d.at: data["updated_at"]}, now)
 	return []watch.Event{e}, err
 }
 

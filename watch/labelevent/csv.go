@@ -90,7 +90,7 @@ func record(raw []byte, comma rune) ([]string, error) {
 func (d *Decoder) forColumns(columns []string) (own *Decoder, cause string) {
 	list := make([]string, len(columns))
 	for i, c := range columns {
-		list[i] = cut(c)
+		list[i] = quoteShort(c)
 	}
 	has := func(name string) bool { return slices.Contains(columns, name) }
 	if !has(d.id) {
@@ -98,7 +98,7 @@ func (d *Decoder) forColumns(columns []string) (own *Decoder, cause string) {
 	}
 	copied := *d
 	own = &copied
-	if own.labels == nil && d.only == "" {
+	if own.labels == nil && d.onlyTarget == "" {
 		own.labels = map[string]string{}
 		for target := range d.targets {
 			if has(target) {

@@ -40,21 +40,21 @@ type Decoder struct {
 	label                   string            // of the only target
 	labels                  map[string]string // by target; nil: the object "labels"
 	targets                 map[string]serving.Target
-	only                    string   // the only target, "" when there are several
-	need                    []string // text fields without which an item cannot be told apart
+	onlyTarget              string   // the only target, "" when there are several
+	required                []string // text fields without which an item cannot be told apart
 }
 
 // NewDecoder returns the decoder of a source. need names text fields that a text must have: those of the group key.
 func NewDecoder(s Mapping, targets []serving.Target, need []string) *Decoder {
 	d := &Decoder{
 		id: cmp.Or(s.ID, "id"), author: cmp.Or(s.Author, "author"), at: cmp.Or(s.At, "at"), deleted: cmp.Or(s.Deleted, "deleted"),
-		text: s.Text.Fields(), label: cmp.Or(s.Label, "label"), labels: s.Targets, targets: map[string]serving.Target{}, need: need,
+		text: s.Text.Fields(), label: cmp.Or(s.Label, "label"), labels: s.Targets, targets: map[string]serving.Target{}, required: need,
 	}
 	for _, t := range targets {
 		d.targets[t.Name] = t
 	}
 	if len(targets) == 1 {
-		d.only = targets[0].Name
+		d.onlyTarget = targets[0].Name
 	}
 	return d
 }
@@ -143,7 +143,7 @@ func (d *Decoder) event(object map[string]any, now time.Time) (e watch.Event, er
 		}
 		e.Delete = gone
 	}
-	if e.At, err = d.when(object, now); err != nil {
+	if e.At, err = d.eventTime(object, now); err != nil {
 		return e, err
 	}
 	if v, ok := find(object, d.author); ok && v != nil {
@@ -161,32 +161,32 @@ func (d *Decoder) event(object map[string]any, now time.Time) (e watch.Event, er
 	if len(e.Labels) > 0 || len(e.Unset) > 0 {
 		return e, nil
 	}
-	if err := d.misspelt(object); err != nil || e.Text != nil {
+	if err := d.misspelledLabel(object); err != nil || e.Text != nil {
 		return e, err
 	}
-	return e, d.nothing(object)
+	return e, d.emptyEvent(object)
 }
 
-// misspelt refuses an event without a label that has a field whose name is all but that of a label: it would be lost
+// misspelledLabel refuses an event without a label that has a field whose name is all but that of a label: it would be lost
 // without a word.
-func (d *Decoder) misspelt(object map[string]any) error {
+func (d *Decoder) misspelledLabel(object map[string]any) error {
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		for _, want := range []string{d.label, "labels"} {
 			if name != want && name != "labels" && len(name)-len(want) <= 1 && len(want)-len(name) <= 1 && check.Nearest(name, []string{want}) != "" {
-				return fmt.Errorf("it has no label, but a field %s: did you mean %s?", cut(name), want)
+				return fmt.Errorf("it has no label, but a field %s: did you mean %s?", quoteShort(name), want)
 			}
 		}
 	}
 	return nil
 }
 
-// nothing says what an event without a statement was probably meant to say.
-func (d *Decoder) nothing(object map[string]any) error {
+// emptyEvent says what an event without a statement was probably meant to say.
+func (d *Decoder) emptyEvent(object map[string]any) error {
 	names := slices.Sorted(maps.Keys(object))
 	if len(names) > 12 {
 		names = append(names[:12], "…")
 	}
-	return fmt.Errorf("it has neither a text nor a label: its fields are %s (name the right ones under text and label of the source)", cut(strings.Join(names, ", ")))
+	return fmt.Errorf("it has neither a text nor a label: its fields are %s (name the right ones under text and label of the source)", quoteShort(strings.Join(names, ", ")))
 }
 
 func (d *Decoder) readLabels(object map[string]any, e *watch.Event) error {
@@ -200,10 +200,10 @@ func (d *Decoder) readLabels(object map[string]any, e *watch.Event) error {
 		}
 	} else {
 		if v, ok := find(object, d.label); ok {
-			if d.only == "" {
+			if d.onlyTarget == "" {
 				return fmt.Errorf("%s: the model has several targets: write labels: {target: label} with some of %s", d.label, d.names())
 			}
-			raw[d.only], paths[d.only] = v, d.label
+			raw[d.onlyTarget], paths[d.onlyTarget] = v, d.label
 		}
 		switch v := object["labels"].(type) {
 		case nil:
@@ -218,7 +218,7 @@ func (d *Decoder) readLabels(object map[string]any, e *watch.Event) error {
 	for target, v := range raw {
 		t, ok := d.targets[target]
 		if !ok {
-			return fmt.Errorf("%s: the model has no target %s: it has %s", cut(paths[target]), cut(target), d.names())
+			return fmt.Errorf("%s: the model has no target %s: it has %s", quoteShort(paths[target]), quoteShort(target), d.names())
 		}
 		if v == nil {
 			e.Unset = append(e.Unset, target)

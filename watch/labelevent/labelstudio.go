@@ -89,7 +89,7 @@ func (d *Decoder) labelStudio(object map[string]any, now time.Time) ([]watch.Eve
 	if err := d.readLabels(map[string]any{"labels": labels}, &e); err != nil {
 		return nil, err
 	}
-	e.At, err = d.when(map[string]any{d.at: annotation["updated_at"]}, now)
+	e.At, err = d.eventTime(map[string]any{d.at: annotation["updated_at"]}, now)
 	if by, ok := annotation["completed_by"]; ok {
 		if who, ok := by.(map[string]any); ok {
 			by = who["email"]
@@ -129,8 +129,8 @@ func (d *Decoder) results(v any) (map[string]any, error) {
 		value, _ := r["value"].(map[string]any)
 		kind, _ := r["type"].(string)
 		target := name
-		if d.only != "" && target != d.only {
-			target = d.only
+		if d.onlyTarget != "" && target != d.onlyTarget {
+			target = d.onlyTarget
 		}
 		if _, ok := d.targets[target]; !ok || !slices.Contains([]string{"choices", "rating", "number", "textarea"}, kind) {
 			continue // regions of other tags
@@ -140,7 +140,7 @@ func (d *Decoder) results(v any) (map[string]any, error) {
 			label, ok = value["text"]
 		}
 		if !ok || label == nil {
-			return nil, fmt.Errorf("annotation.result: %s has no %s", cut(name), kind)
+			return nil, fmt.Errorf("annotation.result: %s has no %s", quoteShort(name), kind)
 		}
 		if _, twice := out[target]; twice {
 			return nil, fmt.Errorf("annotation.result: more than one region labels target %s; name the tag as the target", target)

@@ -45,8 +45,8 @@ func kindOf(v any) string {
 	return "null"
 }
 
-// cut quotes a sender's text for a message: short, printable, on one line.
-func cut(s string) string {
+// quoteShort quotes a sender's text for a message: short, printable, on one line.
+func quoteShort(s string) string {
 	const most = 60
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"

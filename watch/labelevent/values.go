@@ -49,7 +49,7 @@ func itemID(object map[string]any, path string) (string, error) {
 // printable refuses what cannot be meant: control characters, and U+FFFD, which stands for what could not be read.
 func printable(path, s string) error {
 	if i := strings.IndexFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }); i >= 0 {
-		return fmt.Errorf("%s: %s has a character that cannot be meant, at byte %d", path, cut(s), i+1)
+		return fmt.Errorf("%s: %s has a character that cannot be meant, at byte %d", path, quoteShort(s), i+1)
 	}
 	return nil
 }
@@ -68,7 +68,7 @@ func (d *Decoder) readText(object map[string]any) (map[string]string, error) {
 				switch {
 				case v == nil:
 				case !ok:
-					return nil, fmt.Errorf("text.%s: a text is wanted, not %s", cut(name), kindOf(v))
+					return nil, fmt.Errorf("text.%s: a text is wanted, not %s", quoteShort(name), kindOf(v))
 				default:
 					out[name] = s
 				}
@@ -94,14 +94,14 @@ func (d *Decoder) readText(object map[string]any) (map[string]string, error) {
 	if len(out) == 0 {
 		return nil, nil
 	}
-	for _, name := range d.need {
+	for _, name := range d.required {
 		if _, ok := out[name]; !ok {
 			return nil, fmt.Errorf("the text has no field %s, by which heldout.group tells items apart", name)
 		}
 	}
 	for name, s := range out {
 		if strings.ContainsRune(s, 0) {
-			return nil, fmt.Errorf("text field %s contains a NUL byte", cut(name))
+			return nil, fmt.Errorf("text field %s contains a NUL byte", quoteShort(name))
 		}
 	}
 	return out, nil
@@ -134,8 +134,8 @@ func canonicalLabel(t serving.Target, v any) (string, error) {
 	return label, printable("the label", label)
 }
 
-// when is the time of an event. A clock that is ahead of ours is not believed.
-func (d *Decoder) when(object map[string]any, now time.Time) (time.Time, error) {
+// eventTime is the time of an event. A clock that is ahead of ours is not believed.
+func (d *Decoder) eventTime(object map[string]any, now time.Time) (time.Time, error) {
 	v, ok := find(object, d.at)
 	if !ok || v == nil || v == "" {
 		return now, nil
@@ -147,13 +147,13 @@ func (d *Decoder) when(object map[string]any, now time.Time) (time.Time, error) 
 		if at, err = time.Parse(time.RFC3339Nano, v); err != nil {
 			// Python's isoformat leaves out the zone of a time in UTC.
 			if at, err = time.Parse("2006-01-02T15:04:05.999999999", v); err != nil {
-				return now, fmt.Errorf("%s: %s is not a time (write 2026-11-22T20:15:00Z)", d.at, cut(v))
+				return now, fmt.Errorf("%s: %s is not a time (write 2026-11-22T20:15:00Z)", d.at, quoteShort(v))
 			}
 		}
 	case json.Number:
 		seconds, err := v.Float64()
 		if err != nil || !(seconds > 0 && seconds < 1e11) {
-			return now, fmt.Errorf("%s: %s is not a number of seconds since 1970", d.at, cut(v.String()))
+			return now, fmt.Errorf("%s: %s is not a number of seconds since 1970", d.at, quoteShort(v.String()))
 		}
 		at = time.Unix(0, int64(seconds*1e9))
 	default:

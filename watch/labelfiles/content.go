@@ -22,8 +22,8 @@ type content struct {
 // maxUnpacked bounds what one gzip file may unpack to.
 const maxUnpacked = 256 << 20
 
-// isPacked tells gzip files by their names.
-func isPacked(name string) bool { return strings.HasSuffix(strings.ToLower(name), ".gz") }
+// isGzip tells gzip files by their names.
+func isGzip(name string) bool { return strings.HasSuffix(strings.ToLower(name), ".gz") }
 
 // contentOf returns what is to be read of an open file. A gzip file is unpacked as a whole before a line of it counts.
 func contentOf(name string, f *os.File) (c content, err error) {
@@ -32,7 +32,7 @@ func contentOf(name string, f *os.File) (c content, err error) {
 		return c, err
 	}
 	c = content{File: f, size: info.Size(), mtime: info.ModTime().UnixNano()}
-	if !isPacked(name) || c.size == 0 { // one that is about to be written
+	if !isGzip(name) || c.size == 0 { // one that is about to be written
 		return c, nil
 	}
 	c.packed = c.size
@@ -48,10 +48,10 @@ func (c content) done() {
 	}
 }
 
-// errPacked is the fault of a gzip file, which stays until the file is written to.
-type errPacked string
+// gzipError is the fault of a gzip file, which stays until the file is written to.
+type gzipError string
 
-func (e errPacked) Error() string { return string(e) }
+func (e gzipError) Error() string { return string(e) }
 
 // unpack writes what a gzip file holds, at most so many bytes, to a temporary file without a name.
 func unpack(packed io.Reader, most int64) (out *os.File, size int64, err error) {
@@ -74,13 +74,13 @@ func unpack(packed io.Reader, most int64) (out *os.File, size int64, err error) 
 	var corrupt flate.CorruptInputError
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return out, 0, errPacked("its gzip data ends too early: write it under another name, and rename it when it is complete")
+		return out, 0, gzipError("its gzip data ends too early: write it under another name, and rename it when it is complete")
 	case errors.Is(err, gzip.ErrHeader):
-		return out, 0, errPacked("it is not gzip, or something else follows its gzip data: name what is not compressed without .gz")
+		return out, 0, gzipError("it is not gzip, or something else follows its gzip data: name what is not compressed without .gz")
 	case errors.Is(err, gzip.ErrChecksum), errors.As(err, &corrupt):
-		return out, 0, errPacked("its gzip data is damaged: write it anew")
+		return out, 0, gzipError("its gzip data is damaged: write it anew")
 	case err == nil && size > most:
-		return out, 0, errPacked(fmt.Sprintf("it unpacks to more than %d MiB: divide it", most>>20))
+		return out, 0, gzipError(fmt.Sprintf("it unpacks to more than %d MiB: divide it", most>>20))
 	}
 	return out, size, err
 }

@@ -98,7 +98,7 @@ func TestPackedFilesHaveABound(t *testing.T) {
 		t.Errorf("it has a name: %v", err)
 	}
 	_, _, err = unpack(strings.NewReader(packed(t, strings.Repeat("x", 1<<20+1))), 1<<20)
-	if !errors.As(err, new(errPacked)) || err.Error() != "it unpacks to more than 1 MiB: divide it" {
+	if !errors.As(err, new(gzipError)) || err.Error() != "it unpacks to more than 1 MiB: divide it" {
 		t.Errorf("a bomb: %v", err)
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/retraind/retraind/watch/labelevent"
 )
 
-// splitter cuts a file into lines, or into records of CSV, whose quoted fields may contain ends of lines. It holds one
+// lineReader cuts a file into lines, or into records of CSV, whose quoted fields may contain ends of lines. It holds one
 // line in memory; a longer one than an event may be is passed over.
-type splitter struct {
+type lineReader struct {
 	f       io.ReaderAt
 	r       *bufio.Reader
 	quotes  bool   // CSV
@@ -24,13 +24,13 @@ type splitter struct {
 	stopped bool
 }
 
-func newSplitter(f io.ReaderAt, offset int64, quotes bool) *splitter {
-	return &splitter{f: f, r: bufio.NewReaderSize(io.NewSectionReader(f, offset, 1<<62-offset), 64<<10), quotes: quotes, offset: offset}
+func newLineReader(f io.ReaderAt, offset int64, quotes bool) *lineReader {
+	return &lineReader{f: f, r: bufio.NewReaderSize(io.NewSectionReader(f, offset, 1<<62-offset), 64<<10), quotes: quotes, offset: offset}
 }
 
 // next returns the next line with its end, and whether it has one. The bytes are valid until the next call. A line that
 // is too long is nil. io.EOF means that nothing is left, or nothing that can be told yet.
-func (s *splitter) next() (raw []byte, whole bool, err error) {
+func (s *lineReader) next() (raw []byte, whole bool, err error) {
 	s.raw, s.size, s.ends = s.raw[:0], 0, 0
 	open := false // a quoted field
 	for !s.stopped {
@@ -67,10 +67,10 @@ func (s *splitter) next() (raw []byte, whole bool, err error) {
 }
 
 // unread leaves the line for later, and with it all that follows.
-func (s *splitter) unread() { s.stopped = true }
+func (s *lineReader) unread() { s.stopped = true }
 
 // take counts the line as read.
-func (s *splitter) take(h hash.Hash) error {
+func (s *lineReader) take(h hash.Hash) error {
 	if int64(len(s.raw)) == s.size {
 		h.Write(s.raw) // a hash never fails to write
 	} else if _, err := io.Copy(h, io.NewSectionReader(s.f, s.offset, s.size)); err != nil {

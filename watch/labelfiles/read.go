@@ -16,23 +16,23 @@ import (
 )
 
 const (
-	fileBatch      = 1000    // lines stored in one transaction
-	fileBatchBytes = 2 << 20 // their size, at most about
-	mostComplaints = 10      // lines of one file that are named at a time; the rest is counted
+	batchLines    = 1000    // lines stored in one transaction
+	batchBytes    = 2 << 20 // their size, at most about
+	maxNamedLines = 10      // lines of one file that are named at a time; the rest is counted
 )
 
 // readFile reads what is new in a file. Trouble with the file itself is kept for Health; only trouble with the store
 // and the end of ctx are errors.
-func (s *Source) readFile(ctx context.Context, name string, now present, m position, thorough bool) error {
+func (s *Source) readFile(ctx context.Context, name string, now fileState, m position, thorough bool) error {
 	size := m.Offset
-	if isPacked(name) {
+	if isGzip(name) {
 		size = m.Packed
 	}
 	same := m.inode == now.inode && m.Gone.IsZero() && size == now.size && m.MTime == now.mtime
 	if now == s.broken[name] || same && (!thorough || !m.Unsure) {
 		return nil
 	}
-	f, err := s.handle(name, now.inode)
+	f, err := s.openFile(name, now.inode)
 	if err != nil {
 		if !errors.Is(err, errReplaced) && !errors.Is(err, os.ErrNotExist) {
 			s.fault(name, explainFile(err))
@@ -41,7 +41,7 @@ func (s *Source) readFile(ctx context.Context, name string, now present, m posit
 	}
 	c, err := contentOf(name, f)
 	if err != nil {
-		if errors.As(err, new(errPacked)) {
+		if errors.As(err, new(gzipError)) {
 			s.broken[name] = now
 		}
 		s.fault(name, explainFile(err))
@@ -81,7 +81,7 @@ func (s *Source) readOpen(ctx context.Context, name string, f content, m positio
 		return m, nil
 	}
 	r := &fileReader{source: s, name: name, file: f, mark: m, hash: h, decode: decode}
-	lines := newSplitter(f, m.Offset, isCSV(name))
+	lines := newLineReader(f, m.Offset, isCSV(name))
 	for ctx.Err() == nil {
 		raw, whole, err := lines.next()
 		if errors.Is(err, io.EOF) {
@@ -98,8 +98,8 @@ func (s *Source) readOpen(ctx context.Context, name string, f content, m positio
 	if ctx.Err() != nil {
 		return r.mark, context.Cause(ctx)
 	}
-	if r.refused > mostComplaints {
-		s.Refused(name, fmt.Sprintf("%d more lines cannot be taken", r.refused-mostComplaints))
+	if r.refused > maxNamedLines {
+		s.Refused(name, fmt.Sprintf("%d more lines cannot be taken", r.refused-maxNamedLines))
 	}
 	changed = changed || m.Packed != f.packed
 	if !changed && lines.lines == 0 && len(r.events) == 0 && (lines.offset != f.size || m.MTime == f.mtime) {
@@ -124,18 +124,18 @@ type fileReader struct {
 }
 
 // line takes one line. One that is too long comes as nil.
-func (r *fileReader) line(ctx context.Context, raw []byte, at *splitter, whole bool) error {
+func (r *fileReader) line(ctx context.Context, raw []byte, at *lineReader, whole bool) error {
 	place := fmt.Sprintf("%s:%d", filepath.Join(r.source.cfg.Dir, r.name), r.mark.Line+at.lines+1)
 	switch {
 	case raw == nil:
-		r.complain(place, fmt.Sprintf("the line has more than %d bytes", labelevent.MaxEvent))
+		r.refuse(place, fmt.Sprintf("the line has more than %d bytes", labelevent.MaxEvent))
 	case !whole && r.file.packed == 0 && (isCSV(r.name) || !labelevent.Complete(raw)):
 		at.unread() // its end is still to come
 		return nil
 	default:
 		e, ok, err := r.decode(raw, time.Now().UTC())
 		if err != nil {
-			r.complain(place, err.Error())
+			r.refuse(place, err.Error())
 		} else if ok {
 			e.File, e.Again = r.name, r.mark.Again
 			r.events = append(r.events, e)
@@ -145,20 +145,20 @@ func (r *fileReader) line(ctx context.Context, raw []byte, at *splitter, whole b
 		return err
 	}
 	r.bytes += len(raw)
-	if len(r.events) < fileBatch && r.bytes < fileBatchBytes {
+	if len(r.events) < batchLines && r.bytes < batchBytes {
 		return nil
 	}
 	return r.store(ctx, at)
 }
 
-func (r *fileReader) complain(place, reason string) {
-	if r.refused++; r.refused <= mostComplaints {
+func (r *fileReader) refuse(place, reason string) {
+	if r.refused++; r.refused <= maxNamedLines {
 		r.source.Refused(place, reason)
 	}
 }
 
 // store puts the lines that were read and the position behind them into one transaction.
-func (r *fileReader) store(ctx context.Context, at *splitter) error {
+func (r *fileReader) store(ctx context.Context, at *lineReader) error {
 	line := r.mark.Line + at.lines
 	if err := r.mark.move(r.hash, r.file, at.offset, line); err != nil {
 		return err
@@ -203,7 +203,7 @@ func (s *Source) format(name string, f io.ReaderAt) (decode labelevent.Row, caus
 
 // csv reads the header of a CSV file.
 func (s *Source) csv(f io.ReaderAt) (decode labelevent.Row, cause string) {
-	raw, whole, err := newSplitter(f, 0, true).next()
+	raw, whole, err := newLineReader(f, 0, true).next()
 	if errors.Is(err, io.EOF) || err == nil && !whole {
 		return func([]byte, time.Time) (watch.Event, bool, error) { return watch.Event{}, false, nil }, "" // nothing yet
 	}

@@ -20,8 +20,8 @@ const keepGone = 30 * 24 * time.Hour
 // maxOpen bounds the files that are kept open.
 const maxOpen = 64
 
-// present is a regular file of the directory.
-type present struct {
+// fileState is a regular file of the directory.
+type fileState struct {
 	inode
 	size, mtime int64
 }
@@ -47,7 +47,7 @@ func (s *Source) scan(ctx context.Context, thorough bool) error {
 	if err := s.rename(ctx, files, marks); err != nil {
 		return err
 	}
-	if err := s.missing(ctx, files, marks); err != nil {
+	if err := s.handleMissing(ctx, files, marks); err != nil {
 		return err
 	}
 	followed := map[inode]bool{}
@@ -71,12 +71,12 @@ func (s *Source) scan(ctx context.Context, thorough bool) error {
 }
 
 // list returns the regular files of the directory by name.
-func (s *Source) list() (map[string]present, error) {
+func (s *Source) list() (map[string]fileState, error) {
 	entries, err := os.ReadDir(s.cfg.Dir)
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]present{}
+	out := map[string]fileState{}
 	for _, e := range entries {
 		info, err := os.Stat(filepath.Join(s.cfg.Dir, e.Name()))
 		if err != nil || !info.Mode().IsRegular() {
@@ -85,14 +85,14 @@ func (s *Source) list() (map[string]present, error) {
 			}
 			continue // gone in this moment, or a link that leads nowhere
 		}
-		out[e.Name()] = present{inode: inodeOf(info), size: info.Size(), mtime: info.ModTime().UnixNano()}
+		out[e.Name()] = fileState{inode: inodeOf(info), size: info.Size(), mtime: info.ModTime().UnixNano()}
 	}
 	return out, nil
 }
 
 // rename moves the positions of files that have another name now. A file is the same when its inode is, and the bytes
 // that were read of it last.
-func (s *Source) rename(ctx context.Context, files map[string]present, marks map[string]position) error {
+func (s *Source) rename(ctx context.Context, files map[string]fileState, marks map[string]position) error {
 	names := map[inode]string{}
 	for name, f := range files {
 		names[f.inode] = name
@@ -145,9 +145,9 @@ func (s *Source) same(name string, m position) bool {
 	return ok && err == nil
 }
 
-// missing handles files that are gone, or have another one in their place: what was written to them before they went is
+// handleMissing handles files that are gone, or have another one in their place: what was written to them before they went is
 // read from the open file. They are remembered for a while.
-func (s *Source) missing(ctx context.Context, files map[string]present, marks map[string]position) error {
+func (s *Source) handleMissing(ctx context.Context, files map[string]fileState, marks map[string]position) error {
 	for name, m := range marks {
 		now, there := files[name]
 		if there && (now.inode == m.inode || m.inode == inode{}) {
@@ -209,8 +209,8 @@ func openRegular(path string) (*os.File, error) {
 	return f, nil
 }
 
-// handle returns the open file of a name. It stays open, so that what is written to it while it is moved away is read.
-func (s *Source) handle(name string, id inode) (*os.File, error) {
+// openFile returns the open file of a name. It stays open, so that what is written to it while it is moved away is read.
+func (s *Source) openFile(name string, id inode) (*os.File, error) {
 	if f := s.open[id]; f != nil {
 		return f, nil
 	}

@@ -33,9 +33,9 @@ type Source struct {
 	cfg     *Config
 	decoder *labelevent.Decoder
 	inbox   watch.Inbox
-	open    map[inode]*os.File // files that may be moved away while they are written to; owned by Run
-	faults  map[string]string  // what is wrong with a file as a whole, by its name; owned by Run
-	broken  map[string]present // gzip files that cannot be unpacked, as they stood; owned by Run
+	open    map[inode]*os.File   // files that may be moved away while they are written to; owned by Run
+	faults  map[string]string    // what is wrong with a file as a whole, by its name; owned by Run
+	broken  map[string]fileState // gzip files that cannot be unpacked, as they stood; owned by Run
 }
 
 var _ watch.Source = (*Source)(nil)
@@ -46,7 +46,7 @@ func New(model string, cfg *Config, decoder *labelevent.Decoder, inbox watch.Inb
 	return &Source{
 		Retrier: watch.NewRetrier(model, watch.SourceFiles, poke, log), cfg: cfg, decoder: decoder, inbox: inbox,
 		open: map[inode]*os.File{}, faults: map[string]string{},
-		broken: map[string]present{},
+		broken: map[string]fileState{},
 	}
 }
 
@@ -91,7 +91,7 @@ func (s *Source) follow(ctx context.Context, onUp func()) error {
 	if err := s.cfg.Probe(); err != nil {
 		return err
 	}
-	events, stop := s.listen()
+	events, stop := s.watchDir()
 	defer stop()
 	dir, err := identify(s.cfg.Dir)
 	if err != nil {
@@ -108,7 +108,7 @@ func (s *Source) follow(ctx context.Context, onUp func()) error {
 		onUp()
 		thorough = false
 		// A directory with very many files must not keep a core busy.
-		if err := rest(ctx, 4*time.Since(began), events); err != nil {
+		if err := pause(ctx, 4*time.Since(began), events); err != nil {
 			return err
 		}
 		select {
@@ -128,8 +128,8 @@ func (s *Source) follow(ctx context.Context, onUp func()) error {
 	}
 }
 
-// rest waits for a short while in which nothing is looked at; what is told meanwhile stays in events.
-func rest(ctx context.Context, d time.Duration, events chan struct{}) error {
+// pause waits for a short while in which nothing is looked at; what is told meanwhile stays in events.
+func pause(ctx context.Context, d time.Duration, events chan struct{}) error {
 	timer := time.NewTimer(min(max(d, 2*time.Millisecond), time.Second))
 	defer timer.Stop()
 	select {
@@ -140,8 +140,8 @@ func rest(ctx context.Context, d time.Duration, events chan struct{}) error {
 	}
 }
 
-// listen asks the kernel to tell of changes in the directory. Where it cannot, polling does.
-func (s *Source) listen() (events chan struct{}, stop func()) {
+// watchDir asks the kernel to tell of changes in the directory. Where it cannot, polling does.
+func (s *Source) watchDir() (events chan struct{}, stop func()) {
 	events = make(chan struct{}, 1)
 	watcher, err := fsnotify.NewWatcher()
 	if err == nil {

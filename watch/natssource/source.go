@@ -67,8 +67,8 @@ type position struct {
 	Seq     uint64 `json:"seq"` // all messages up to it are stored
 }
 
-// letter is one message, from the consumer or read from the stream.
-type letter struct {
+// message is one message, from the consumer or read from the stream.
+type message struct {
 	seq    uint64
 	header nats.Header
 	data   []byte
@@ -84,7 +84,7 @@ type session struct {
 	mark     position
 	last     uint64 // the consumer's number of the last delivery
 	gap      bool   // deliveries were lost on the way
-	behind   uint64 // messages that the consumer has not delivered yet, as far as is known
+	pending  uint64 // messages that the consumer has not delivered yet, as far as is known
 	stored   int    // messages since the stream was last purged of them
 	batch    int
 }
@@ -95,7 +95,7 @@ func (s *Source) follow(ctx context.Context, onUp func()) error {
 		return s.explain(err)
 	}
 	for {
-		if n.behind == 0 {
+		if n.pending == 0 {
 			onUp() // the next trouble is a new one
 		}
 		if err := n.fetch(ctx); err != nil {
@@ -137,14 +137,14 @@ func (n *session) open(ctx context.Context) (err error) {
 		n.mark = position{Created: created}
 	}
 	delivered := n.consumer.CachedInfo().Delivered
-	n.last, n.behind = delivered.Consumer, n.consumer.CachedInfo().NumPending
+	n.last, n.pending = delivered.Consumer, n.consumer.CachedInfo().NumPending
 	return n.catchUp(ctx, delivered.Stream)
 }
 
 // catchUp handles the messages behind the position up to a sequence, read from the stream itself.
 func (n *session) catchUp(ctx context.Context, upto uint64) error {
 	for n.mark.Seq < upto {
-		var letters []letter
+		var letters []message
 		size := 0
 		next := n.mark.Seq + 1
 		for next <= upto && len(letters) < maxAckPending && size < maxFetchBytes {
@@ -157,7 +157,7 @@ func (n *session) catchUp(ctx context.Context, upto uint64) error {
 				return err
 			}
 			if next = raw.Sequence + 1; raw.Sequence <= upto {
-				letters = append(letters, letter{seq: raw.Sequence, header: raw.Header, data: raw.Data})
+				letters = append(letters, message{seq: raw.Sequence, header: raw.Header, data: raw.Data})
 				size += len(raw.Data)
 			}
 		}
@@ -188,19 +188,19 @@ func (n *session) fetch(ctx context.Context) error {
 			if !n.conn.IsConnected() {
 				return nats.ErrDisconnected
 			}
-			n.behind = 0 // what was pending was removed from the stream
-			return n.tidy(ctx)
+			n.pending = 0 // what was pending was removed from the stream
+			return n.purge(ctx)
 		}
 	}
 	return n.handle(ctx, letters)
 }
 
 // receive collects a batch. The consumer numbers its deliveries, so that one that was lost leaves a gap.
-func (n *session) receive(batch jetstream.MessageBatch, err error) ([]letter, error) {
+func (n *session) receive(batch jetstream.MessageBatch, err error) ([]message, error) {
 	if err != nil {
 		return nil, err
 	}
-	var letters []letter
+	var letters []message
 	largest := 0
 	for msg := range batch.Messages() {
 		meta, err := msg.Metadata()
@@ -208,8 +208,8 @@ func (n *session) receive(batch jetstream.MessageBatch, err error) ([]letter, er
 			return nil, err
 		}
 		n.gap = n.gap || meta.Sequence.Consumer != n.last+1
-		n.last, n.behind = meta.Sequence.Consumer, meta.NumPending
-		letters = append(letters, letter{seq: meta.Sequence.Stream, header: msg.Headers(), data: msg.Data(), msg: msg})
+		n.last, n.pending = meta.Sequence.Consumer, meta.NumPending
+		letters = append(letters, message{seq: meta.Sequence.Stream, header: msg.Headers(), data: msg.Data(), msg: msg})
 		largest = max(largest, len(msg.Data()))
 	}
 	n.batch = max(1, min(maxAckPending, maxFetchBytes/max(largest, 1)))
@@ -217,8 +217,8 @@ func (n *session) receive(batch jetstream.MessageBatch, err error) ([]letter, er
 }
 
 // handle stores what is new, in the order of the stream, and acknowledges all of it.
-func (n *session) handle(ctx context.Context, letters []letter) error {
-	var fresh []letter
+func (n *session) handle(ctx context.Context, letters []message) error {
+	var fresh []message
 	upto := n.mark.Seq
 	for _, l := range letters {
 		if l.seq > upto { // else it comes again and is stored already
@@ -241,12 +241,12 @@ func (n *session) handle(ctx context.Context, letters []letter) error {
 	if n.stored += len(letters); n.stored < purgeAfter {
 		return nil
 	}
-	return n.tidy(ctx)
+	return n.purge(ctx)
 }
 
 // store puts the events of messages and the position behind them into one transaction. What cannot be taken goes to the
 // dead letters before.
-func (n *session) store(ctx context.Context, letters []letter, upto uint64) error {
+func (n *session) store(ctx context.Context, letters []message, upto uint64) error {
 	if upto <= n.mark.Seq {
 		return nil
 	}
@@ -255,26 +255,26 @@ func (n *session) store(ctx context.Context, letters []letter, upto uint64) erro
 	for _, l := range letters {
 		taken, refused := n.decode(l, now)
 		if len(refused) > 0 {
-			if err := n.bury(ctx, l, labelevent.Reasons(refused)); err != nil {
+			if err := n.deadLetter(ctx, l, labelevent.Reasons(refused)); err != nil {
 				return err
 			}
 		}
 		events = append(events, taken...)
 	}
 	next := position{Created: n.mark.Created, Seq: upto}
-	receipt, err := n.take(ctx, events, next)
+	receipt, err := n.storeBatch(ctx, events, next)
 	if err != nil {
-		if len(letters) == 0 || n.failed(upto) < n.cfg.MaxDeliver {
+		if len(letters) == 0 || n.countFailure(upto) < n.cfg.MaxDeliver {
 			return err
 		}
-		return n.oneByOne(ctx, letters, upto)
+		return n.storeOneByOne(ctx, letters, upto)
 	}
 	n.mark, n.failures = next, 0
 	n.Stored(receipt)
 	return nil
 }
 
-func (n *session) take(ctx context.Context, events []watch.Event, mark position) (watch.Receipt, error) {
+func (n *session) storeBatch(ctx context.Context, events []watch.Event, mark position) (watch.Receipt, error) {
 	text, err := json.Marshal(mark)
 	if err != nil {
 		return watch.Receipt{}, err
@@ -286,8 +286,8 @@ func (n *session) take(ctx context.Context, events []watch.Event, mark position)
 	return r, nil
 }
 
-// failed counts how often the store refused the same messages.
-func (s *Source) failed(upto uint64) int {
+// countFailure counts how often the store refused the same messages.
+func (s *Source) countFailure(upto uint64) int {
 	if s.failedAt != upto {
 		s.failedAt, s.failures = upto, 0
 	}
@@ -295,21 +295,21 @@ func (s *Source) failed(upto uint64) int {
 	return s.failures
 }
 
-// oneByOne finds the message that the store refuses while it takes others: it goes to the dead letters. A store that
+// storeOneByOne finds the message that the store refuses while it takes others: it goes to the dead letters. A store that
 // takes nothing at all is no fault of a message.
-func (n *session) oneByOne(ctx context.Context, letters []letter, upto uint64) error {
+func (n *session) storeOneByOne(ctx context.Context, letters []message, upto uint64) error {
 	for _, l := range letters {
 		events, _ := n.decode(l, time.Now().UTC())
 		next := position{Created: n.mark.Created, Seq: l.seq}
-		receipt, err := n.take(ctx, events, next)
+		receipt, err := n.storeBatch(ctx, events, next)
 		if err != nil {
-			if _, also := n.take(ctx, nil, n.mark); also != nil {
+			if _, also := n.storeBatch(ctx, nil, n.mark); also != nil {
 				return err
 			}
-			if buried := n.bury(ctx, l, err.Error()); buried != nil {
+			if buried := n.deadLetter(ctx, l, err.Error()); buried != nil {
 				return buried
 			}
-			if _, err := n.take(ctx, nil, next); err != nil {
+			if _, err := n.storeBatch(ctx, nil, next); err != nil {
 				return err
 			}
 		}
@@ -317,7 +317,7 @@ func (n *session) oneByOne(ctx context.Context, letters []letter, upto uint64) e
 		n.Stored(receipt)
 	}
 	n.failures = 0
-	_, err := n.take(ctx, nil, position{Created: n.mark.Created, Seq: upto})
+	_, err := n.storeBatch(ctx, nil, position{Created: n.mark.Created, Seq: upto})
 	if err == nil {
 		n.mark.Seq = upto
 	}
@@ -325,7 +325,7 @@ func (n *session) oneByOne(ctx context.Context, letters []letter, upto uint64) e
 }
 
 // decode reads the events of a message. Their names are those that the sender gave, else the place in the stream.
-func (n *session) decode(l letter, now time.Time) ([]watch.Event, []labelevent.Refusal) {
+func (n *session) decode(l message, now time.Time) ([]watch.Event, []labelevent.Refusal) {
 	key := fmt.Sprintf("seq:%d:%d", n.mark.Created, l.seq)
 	if id := l.header.Get(nats.MsgIdHdr); id != "" {
 		key = "id:" + id

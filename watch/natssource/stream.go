@@ -20,7 +20,7 @@ func (n *session) openStream(ctx context.Context) (jetstream.Stream, error) {
 	stream, err := n.js.Stream(ctx, n.cfg.Stream)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound) && n.create:
-		if err := n.createDead(ctx); err != nil {
+		if err := n.createDeadLetterStream(ctx); err != nil {
 			return nil, err
 		}
 		return n.js.CreateStream(ctx, n.labelStream(n.subjects()))
@@ -36,7 +36,7 @@ func (n *session) openStream(ctx context.Context) (jetstream.Stream, error) {
 	if slices.ContainsFunc(have.Subjects, func(s string) bool { return overlaps(s, n.cfg.Subject) }) {
 		return stream, nil
 	}
-	if !n.create || have.Metadata[madeBy] == "" {
+	if !n.create || have.Metadata[createdBy] == "" {
 		return nil, &watch.Fault{
 			Key: "subject", Cause: fmt.Sprintf("stream %s has no events on %s: its subjects are %v", n.cfg.Stream, n.cfg.Subject, have.Subjects),
 			Cure: "add the subject to the stream, or correct labels.nats.subject",
@@ -45,8 +45,8 @@ func (n *session) openStream(ctx context.Context) (jetstream.Stream, error) {
 	return n.js.UpdateStream(ctx, n.labelStream(append(have.Subjects, n.subjects()...)))
 }
 
-// madeBy marks the streams that retraind created.
-const madeBy = "retraind.created"
+// createdBy marks the streams that retraind created.
+const createdBy = "retraind.created"
 
 // subjects are those that a stream of ours gets for this model.
 func (n *session) subjects() []string {
@@ -62,13 +62,13 @@ func (n *session) labelStream(subjects []string) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: n.cfg.Stream, Description: "label events on their way to retraind", Subjects: subjects, Storage: jetstream.FileStorage,
 		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew, MaxBytes: 256 << 20, Duplicates: 10 * time.Minute,
-		AllowDirect: true, Metadata: map[string]string{madeBy: "1"},
+		AllowDirect: true, Metadata: map[string]string{createdBy: "1"},
 	}
 }
 
-// tidy purges what is stored from a stream of ours.
-func (n *session) tidy(ctx context.Context) error {
-	if n.stored == 0 || n.stream.CachedInfo().Config.Metadata[madeBy] == "" {
+// purge purges what is stored from a stream of ours.
+func (n *session) purge(ctx context.Context) error {
+	if n.stored == 0 || n.stream.CachedInfo().Config.Metadata[createdBy] == "" {
 		return nil
 	}
 	ctx, stop := context.WithTimeout(ctx, requestTimeout)
@@ -77,14 +77,14 @@ func (n *session) tidy(ctx context.Context) error {
 	return n.stream.Purge(ctx, jetstream.WithPurgeSubject(n.cfg.Subject), jetstream.WithPurgeSequence(n.mark.Seq+1))
 }
 
-// createDead makes the stream of the dead letters.
-func (n *session) createDead(ctx context.Context) error {
+// createDeadLetterStream makes the stream of the dead letters.
+func (n *session) createDeadLetterStream(ctx context.Context) error {
 	_, err := n.js.Stream(ctx, DefaultDeadStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		_, err = n.js.CreateStream(ctx, jetstream.StreamConfig{
 			Name: DefaultDeadStream, Description: "label events that retraind cannot take, with the reason", Subjects: []string{deadSubjects},
 			Storage: jetstream.FileStorage, MaxMsgs: 10000, MaxBytes: 64 << 20, MaxAge: 90 * 24 * time.Hour, AllowDirect: true,
-			Metadata: map[string]string{madeBy: "1"},
+			Metadata: map[string]string{createdBy: "1"},
 		})
 	}
 	if err != nil {
@@ -93,8 +93,8 @@ func (n *session) createDead(ctx context.Context) error {
 	return nil
 }
 
-// bury sends a message that cannot be taken to the dead letters, with the reason.
-func (n *session) bury(ctx context.Context, l letter, reason string) error {
+// deadLetter sends a message that cannot be taken to the dead letters, with the reason.
+func (n *session) deadLetter(ctx context.Context, l message, reason string) error {
 	ctx, stop := context.WithTimeout(ctx, requestTimeout)
 	defer stop()
 	place := fmt.Sprintf("%s:%d", n.cfg.Stream, l.seq)
@@ -133,7 +133,7 @@ func (s *Source) explain(err error) error {
 		return err
 	}
 	if !s.conn.IsConnected() {
-		return &watch.Fault{Cause: "NATS is not reachable" + lastWords(s.conn), Cure: "is the server running, and is nats: correct?", Err: err}
+		return &watch.Fault{Cause: "NATS is not reachable" + lastError(s.conn), Cure: "is the server running, and is nats: correct?", Err: err}
 	}
 	if last := s.conn.LastError(); errors.Is(last, nats.ErrPermissionViolation) {
 		return &watch.Fault{
@@ -148,8 +148,8 @@ func (s *Source) explain(err error) error {
 	return &watch.Fault{Cause: "NATS does not answer", Cure: "does the server have JetStream, and may this user use it?", Err: err}
 }
 
-// lastWords is what the server said last.
-func lastWords(conn *nats.Conn) string {
+// lastError is what the server said last.
+func lastError(conn *nats.Conn) string {
 	if err := conn.LastError(); err != nil {
 		return ": " + watch.OneLine(err)
 	}

@@ -20,8 +20,8 @@ const (
 	pingTimeout = 4 * time.Second
 )
 
-// readAhead is how much of what a server sends is read at once: a table comes in many small rows.
-const readAhead = 64 << 10
+// readBufferSize is the size of the read buffer of a connection.
+const readBufferSize = 64 << 10
 
 // dial opens a connection with a pinned search_path.
 func dial(ctx context.Context, cfg *Config) (*pgx.Conn, error) {
@@ -29,7 +29,7 @@ func dial(ctx context.Context, cfg *Config) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Nothing stays with the server's process between two queries, so that a pooler may give us another.
+	// No prepared statements: a pooler may give the next query to another backend.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	since, dialer := &atomic.Int64{}, config.DialFunc
 	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -37,20 +37,20 @@ func dial(ctx context.Context, cfg *Config) (*pgx.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		return pulse{Conn: conn, since: since}, nil
+		return idleConn{Conn: conn, readSince: since}, nil
 	}
-	// Notifications say no more than that there were some. Kept one by one, a flood of them would fill the memory.
-	rung := &atomic.Bool{}
-	config.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) { rung.Store(true) }
+	// A notification only wakes up. A flag is enough, and a flood of notifications cannot fill the memory.
+	notified := &atomic.Bool{}
+	config.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) { notified.Store(true) }
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, explain(cfg, err)
 	}
-	conn.PgConn().CustomData()[pulseKey] = since
-	conn.PgConn().CustomData()[rungKey] = rung
+	conn.PgConn().CustomData()[idleConnKey] = since
+	conn.PgConn().CustomData()[notifiedKey] = notified
 	var pid int32
 	if err = conn.QueryRow(ctx, "SELECT pg_catalog.pg_backend_pid()").Scan(&pid); err == nil && uint32(pid) == conn.PgConn().PID() {
-		err = pin(ctx, conn, false)
+		err = setSession(ctx, conn, false)
 	} else {
 		// What is set for the session would stay with a process that serves others too.
 		conn.PgConn().CustomData()[pooledKey] = true
@@ -85,8 +85,8 @@ func (s *Source) closeConn(conn *pgx.Conn) {
 	}
 }
 
-// hangUp closes a connection of which nobody expects anything.
-func hangUp(conn *pgx.Conn) {
+// closeQuietly closes a connection and ignores an error.
+func closeQuietly(conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = conn.Close(ctx)

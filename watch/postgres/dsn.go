@@ -26,7 +26,7 @@ func connConfig(cfg *Config) (*pgx.ConnConfig, error) {
 	if err != nil {
 		return nil, explain(cfg, err)
 	}
-	if err := misspelt(cfg, config); err != nil {
+	if err := unknownKeyword(cfg, config); err != nil {
 		return nil, err
 	}
 	if config.ConnectTimeout == 0 {
@@ -37,7 +37,7 @@ func connConfig(cfg *Config) (*pgx.ConnConfig, error) {
 	}
 	config.RuntimeParams["client_encoding"] = "UTF8" // whatever the database's own is
 	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
-		return pgproto3.NewFrontend(bufio.NewReaderSize(r, readAhead), w)
+		return pgproto3.NewFrontend(bufio.NewReaderSize(r, readBufferSize), w)
 	}
 	dialer := &net.Dialer{
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: time.Second, Count: 3},
@@ -53,8 +53,8 @@ var dsnKeywords = []string{
 	"target_session_attrs", "sslmode", "sslcert", "sslkey", "sslrootcert", "sslpassword", "sslsni", "sslnegotiation",
 }
 
-// misspelt finds a keyword that was taken for a setting: the server would tell of it only behind what it is missed for.
-func misspelt(cfg *Config, config *pgx.ConnConfig) error {
+// unknownKeyword finds a keyword that was taken for a setting: the server would tell of it only behind what it is missed for.
+func unknownKeyword(cfg *Config, config *pgx.ConnConfig) error {
 	for _, key := range slices.Sorted(maps.Keys(config.RuntimeParams)) {
 		if near := check.Nearest(key, dsnKeywords); near != "" && near != key && !slices.Contains(dsnKeywords, key) {
 			return &watch.Fault{Key: cfg.dsnKey(), Cause: fmt.Sprintf("the connection string has an unknown keyword %q", key), Cure: fmt.Sprintf("did you mean %q? correct it in %s", near, cfg.dsnPlace()), Permanent: true}

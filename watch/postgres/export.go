@@ -25,7 +25,7 @@ func Export(ctx context.Context, model string, cfg *Config) iter.Seq2[watch.Item
 		}
 		stopped := false
 		err = func() error {
-			tx, err := conn.BeginTx(ctx, oneSnapshot)
+			tx, err := conn.BeginTx(ctx, repeatableRead)
 			if err != nil {
 				return err
 			}

@@ -13,8 +13,8 @@ import (
 // maxName is PostgreSQL's limit for a name in bytes; a longer one would be cut silently.
 const maxName = 63
 
-// plain matches what is read as a column's name; anything else in the place of a label is an SQL expression.
-var plain = regexp.MustCompile(`^[\pL_][\pL\pN_$]*$`)
+// columnName matches what is read as a column's name; anything else in the place of a label is an SQL expression.
+var columnName = regexp.MustCompile(`^[\pL_][\pL\pN_$]*$`)
 
 // ident quotes a name.
 func ident(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
@@ -98,7 +98,7 @@ func checkExpression(text string) error {
 		return errors.New("it is empty")
 	case strings.ContainsRune(text, 0) || !utf8.ValidString(text):
 		return errors.New("it is not text")
-	case plain.MatchString(text):
+	case columnName.MatchString(text):
 		return checkName(text)
 	}
 	depth := 0

@@ -25,8 +25,8 @@ func (a identity) foreign(now identity) string {
 	return ""
 }
 
-// behind is the reason when a server does not know what was read from it.
-const behind = "the server is behind what was read (restored from an older copy)"
+// serverBehind is the reason when a server does not know what was read from it.
+const serverBehind = "the server is behind what was read (restored from an older copy)"
 
 // identityColumns select an identity. The timeline of the last checkpoint is old right after a promotion; the name of
 // the current WAL file is not.

@@ -12,50 +12,50 @@ import (
 )
 
 const (
-	// An answer that is missing for longer makes the guard ask over another connection. With its own patience this stays
-	// below the 10 s within which a dead peer must be noticed.
-	silence     = 5 * time.Second
-	askPatience = 4 * time.Second
-	// pooledSilence is for connections through a pooler, about which the server cannot be asked.
-	pooledSilence = time.Minute
+	// idleTimeout is how long an answer may be missing before the server is asked over another connection whether it
+	// still works on it. With probeTimeout this stays below the 10 s within which a dead peer must be noticed.
+	idleTimeout  = 5 * time.Second
+	probeTimeout = 4 * time.Second
+	// pooledIdleTimeout is for connections through a pooler, about which the server cannot be asked.
+	pooledIdleTimeout = time.Minute
 )
 
-// pulse knows for how long a connection has been waiting for its peer. TCP's own means see a network that is gone; a
-// proxy that takes bytes and forwards none, and a host that lost its memory of the connection, they do not.
-type pulse struct {
+// idleConn records since when a read has been waiting for data, to detect half-open connections. TCP keepalive detects a
+// network that is down, but neither a proxy that accepts bytes and forwards none nor a host that forgot the connection.
+type idleConn struct {
 	net.Conn
-	since *atomic.Int64 // when the read began that is under way, in Unix nanoseconds; 0 while there is none
+	readSince *atomic.Int64 // when the current read began, in Unix nanoseconds; 0 while there is none
 }
 
-func (p pulse) Read(b []byte) (int, error) {
-	p.since.Store(time.Now().UnixNano())
-	defer p.since.Store(0)
+func (p idleConn) Read(b []byte) (int, error) {
+	p.readSince.Store(time.Now().UnixNano())
+	defer p.readSince.Store(0)
 	return p.Conn.Read(b)
 }
 
-// Keys of what dial keeps with a connection.
+// Keys of the values that dial attaches to a connection.
 const (
-	pulseKey  = "retraind.pulse"
-	pooledKey = "retraind.pooled"
-	rungKey   = "retraind.rung"
+	idleConnKey = "retraind.idle"
+	pooledKey   = "retraind.pooled"
+	notifiedKey = "retraind.notified"
 )
 
-// pooled tells whether a pooler stands between: the server's process is not the one that the connection was given.
+// pooled says whether a pooler is between: the backend is not the one that the connection was given.
 func pooled(conn *pgx.Conn) bool {
 	is, ok := conn.PgConn().CustomData()[pooledKey].(bool)
 	return ok && is
 }
 
-// guard returns a context that ends when the connection's peer owes an answer and is not working on one any more.
-func guard(ctx context.Context, cfg *Config, conn *pgx.Conn) (context.Context, context.CancelFunc) {
+// cancelWhenIdle returns a context that ends when an answer is overdue and the server does not work on one any more.
+func cancelWhenIdle(ctx context.Context, cfg *Config, conn *pgx.Conn) (context.Context, context.CancelFunc) {
 	guarded, cancel := context.WithCancelCause(ctx)
-	since, ok := conn.PgConn().CustomData()[pulseKey].(*atomic.Int64)
+	since, ok := conn.PgConn().CustomData()[idleConnKey].(*atomic.Int64)
 	if !ok {
 		return guarded, func() { cancel(nil) }
 	}
-	limit := silence
+	limit := idleTimeout
 	if pooled(conn) {
-		limit = pooledSilence
+		limit = pooledIdleTimeout
 	}
 	pid := conn.PgConn().PID()
 	go func() {
@@ -71,7 +71,7 @@ func guard(ctx context.Context, cfg *Config, conn *pgx.Conn) (context.Context, c
 			if begun == 0 || time.Since(time.Unix(0, begun)) < limit {
 				continue
 			}
-			if !pooled(conn) && working(guarded, cfg, pid) {
+			if !pooled(conn) && backendIsBusy(guarded, cfg, pid) {
 				continue
 			}
 			if since.Load() == begun {
@@ -83,15 +83,15 @@ func guard(ctx context.Context, cfg *Config, conn *pgx.Conn) (context.Context, c
 	return guarded, func() { cancel(nil) }
 }
 
-// working asks the server over another connection whether a process of it is busy with a query.
-func working(ctx context.Context, cfg *Config, pid uint32) bool {
-	ctx, cancel := context.WithTimeout(ctx, askPatience)
+// backendIsBusy asks the server over another connection whether a backend is busy with a query.
+func backendIsBusy(ctx context.Context, cfg *Config, pid uint32) bool {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	conn, err := dial(ctx, cfg)
 	if err != nil {
 		return false
 	}
-	defer hangUp(conn)
+	defer closeQuietly(conn)
 	var busy bool
 	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND state = 'active')", int32(pid)).Scan(&busy)
 	return err == nil && busy

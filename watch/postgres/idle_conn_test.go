@@ -56,8 +56,8 @@ func TestALongQueryIsNoDeadPeer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer hangUp(conn)
-	ctx, release := guard(t.Context(), b.cfg, conn)
+	defer closeQuietly(conn)
+	ctx, release := cancelWhenIdle(t.Context(), b.cfg, conn)
 	defer release()
 	if _, err := conn.Exec(ctx, "SELECT pg_sleep(8)"); err != nil {
 		t.Errorf("a query of eight seconds was cut off: %v", err)

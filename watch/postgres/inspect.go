@@ -101,7 +101,7 @@ func (s *schema) findRights(ctx context.Context, conn *pgx.Conn, found *check.Pr
 	if err := may(ctx, conn, found, "SELECT has_schema_privilege($1, 'USAGE')", "use the schema "+s.ident[0], s.ident[0]); err != nil || len(*found) > 0 {
 		return err
 	}
-	for _, column := range s.reads() {
+	for _, column := range s.readColumns() {
 		if err := may(ctx, conn, found, "SELECT has_column_privilege($1::text, $2::text, 'SELECT')", fmt.Sprintf("read column %q of table %s", column, strings.Join(s.ident, ".")), s.table, column); err != nil {
 			return err
 		}

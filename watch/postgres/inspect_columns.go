@@ -37,7 +37,7 @@ func (s *schema) findColumns(columns map[string]string, found *check.Problems) (
 		want(check.Index("text", i), column)
 	}
 	for _, t := range s.cfg.targets() {
-		if plain.MatchString(t.source) {
+		if columnName.MatchString(t.source) {
 			want(s.labelPath(t), t.source)
 		}
 	}
@@ -78,7 +78,7 @@ func (s *schema) labelPath(t target) string {
 // findExpressions lets the server parse the label expressions.
 func (s *schema) findExpressions(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	for _, t := range s.cfg.targets() {
-		if plain.MatchString(t.source) {
+		if columnName.MatchString(t.source) {
 			continue
 		}
 		_, err := conn.Prepare(ctx, "", "SELECT to_jsonb(("+t.source+")) FROM "+s.table)

@@ -136,7 +136,7 @@ func (s *schema) findPublishedColumns(ctx context.Context, conn *pgx.Conn, publi
 	if err != nil {
 		return err
 	}
-	for _, name := range s.reads() {
+	for _, name := range s.readColumns() {
 		if !slices.Contains(published, name) && !slices.Contains(generated, name) {
 			found.Errorf("capture", runInit, "the publication %s leaves out the column %q", s.publication(), name)
 		}

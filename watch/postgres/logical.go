@@ -12,14 +12,14 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// decoder is a connection for questions, beside the one that streams the log.
-type decoder struct {
+// logReader is a connection for questions, beside the one that streams the log.
+type logReader struct {
 	*Source
-	conn    *pgx.Conn
-	kind    string            // of the table
-	columns map[string]string // SQL types by name
-	at      place
-	looked  time.Time // when the publication was looked at last
+	conn        *pgx.Conn
+	kind        string            // of the table
+	columns     map[string]string // SQL types by name
+	at          logPosition
+	inspectedAt time.Time // when the publication was looked at last
 }
 
 // followLogical follows the log until ctx ends or a connection breaks.
@@ -29,11 +29,11 @@ func (s *Source) followLogical(ctx context.Context, onUp func()) error {
 		return err
 	}
 	defer s.closeConn(conn)
-	d := &decoder{Source: s, conn: conn}
+	d := &logReader{Source: s, conn: conn}
 	return explain(s.cfg, d.run(ctx, onUp))
 }
 
-func (d *decoder) run(ctx context.Context, onUp func()) error {
+func (d *logReader) run(ctx context.Context, onUp func()) error {
 	var err error
 	if d.columns, err = d.inspected(ctx, d.conn); err != nil {
 		return err
@@ -41,7 +41,7 @@ func (d *decoder) run(ctx context.Context, onUp func()) error {
 	if d.kind, err = d.schema.relationKind(ctx, d.conn); err != nil {
 		return err
 	}
-	now, err := d.look(ctx)
+	now, err := d.serverState(ctx)
 	if err != nil {
 		return err
 	}
@@ -51,11 +51,11 @@ func (d *decoder) run(ctx context.Context, onUp func()) error {
 	}
 	for {
 		if reason != "" {
-			if err := d.whole(ctx, now, reason, renew); err != nil {
+			if err := d.fullRead(ctx, now, reason, renew); err != nil {
 				return err
 			}
 		}
-		var repeat *again
+		var repeat *rereadError
 		if err := d.stream(ctx, now.Slot, onUp); !errors.As(err, &repeat) {
 			return err
 		}
@@ -63,20 +63,20 @@ func (d *decoder) run(ctx context.Context, onUp func()) error {
 			return nil // the table's columns changed: inspect it anew, at once
 		}
 		renew = false
-		if now, err = d.look(ctx); err != nil {
+		if now, err = d.serverState(ctx); err != nil {
 			return err
 		}
 	}
 }
 
-// again ends a stream whose table must be read as a whole for a reason, or be inspected anew for none.
-type again struct{ reason string }
+// rereadError ends a stream whose table must be read as a whole for a reason, or be inspected anew for none.
+type rereadError struct{ reason string }
 
-func (a *again) Error() string { return "read the whole table: " + a.reason }
+func (a *rereadError) Error() string { return "read the whole table: " + a.reason }
 
-// look asks the server where it stands.
-func (d *decoder) look(ctx context.Context) (*server, error) {
-	now := &server{place: place{Capture: CaptureLogical, Definition: d.schema.definition()}}
+// serverState asks the server where it stands.
+func (d *logReader) serverState(ctx context.Context) (*serverState, error) {
+	now := &serverState{logPosition: logPosition{Capture: CaptureLogical, Definition: d.schema.definition()}}
 	var end string
 	var stored *string
 	err := d.conn.QueryRow(ctx, "SELECT "+identityColumns+", pg_current_wal_lsn()::text, "+d.schema.slot()+", "+d.published()+", "+storage, d.schema.table, d.schema.publication()).
@@ -99,17 +99,17 @@ func (d *decoder) look(ctx context.Context) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	now.Exists, d.looked = true, time.Now()
+	now.Exists, d.inspectedAt = true, time.Now()
 	return now, now.Confirmed.UnmarshalText([]byte(confirmed))
 }
 
 // published selects what changes when the table leaves the publication $2 and comes back.
-func (d *decoder) published() string {
+func (d *logReader) published() string {
 	return "coalesce((SELECT p.oid::text || '/' || r.oid::text FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = $2::text AND r.prrelid = $1::text::regclass), '')"
 }
 
 // resume finds where to read on, or says why the whole table must be read.
-func (d *decoder) resume(ctx context.Context, now *server) (reason string, renew bool, err error) {
+func (d *logReader) resume(ctx context.Context, now *serverState) (reason string, renew bool, err error) {
 	text, err := d.sink.Cursor(ctx, d.Name())
 	if err != nil {
 		return "", false, fmt.Errorf("read the cursor: %w", err)
@@ -117,7 +117,7 @@ func (d *decoder) resume(ctx context.Context, now *server) (reason string, renew
 	if text == "" {
 		return firstRead, false, nil
 	}
-	stored, err := parsePlace(text)
+	stored, err := parseLogPosition(text)
 	if err != nil {
 		return err.Error(), false, nil //nolint:nilerr // what cannot be read is a reason to read the table
 	}
@@ -126,10 +126,10 @@ func (d *decoder) resume(ctx context.Context, now *server) (reason string, renew
 	return reason, renew, nil
 }
 
-// whole gives the whole table to the sink. The log is then read from where the slot stands, without the transactions
+// fullRead gives the whole table to the sink. The log is then read from where the slot stands, without the transactions
 // that the table held already.
-func (d *decoder) whole(ctx context.Context, now *server, reason string, renew bool) error {
-	d.rereads(reason)
+func (d *logReader) fullRead(ctx context.Context, now *serverState, reason string, renew bool) error {
+	d.logFullRead(reason)
 	fresh := renew || !now.Exists || now.Status == "lost"
 	if fresh {
 		if err := d.newSlot(ctx, now); err != nil {
@@ -137,16 +137,16 @@ func (d *decoder) whole(ctx context.Context, now *server, reason string, renew b
 		}
 	}
 	if read := d.at.LSN; fresh || read > 0 && now.Confirmed > read { // what retraind itself has read was seen
-		if err := d.settle(ctx); err != nil {
+		if err := d.waitForWriters(ctx); err != nil {
 			return err
 		}
 	}
-	tx, err := d.conn.BeginTx(ctx, oneSnapshot)
+	tx, err := d.conn.BeginTx(ctx, repeatableRead)
 	if err != nil {
 		return err
 	}
 	// The connection is given up after any error, and with it the transaction.
-	next := now.place
+	next := now.logPosition
 	next.LSN = now.Confirmed
 	var until string
 	// What is visible in the snapshot has written its commit before.
@@ -168,12 +168,12 @@ func (d *decoder) whole(ctx context.Context, now *server, reason string, renew b
 	return nil
 }
 
-// slotPatience is how long the making of a slot may take before it is told why.
-const slotPatience = 2 * time.Second
+// slotWarnAfter is how long the making of a slot may take before it is told why.
+const slotWarnAfter = 2 * time.Second
 
 // newSlot makes the replication slot, in the place of one that is of no use any more.
-func (d *decoder) newSlot(ctx context.Context, now *server) error {
-	told := time.AfterFunc(slotPatience, func() {
+func (d *logReader) newSlot(ctx context.Context, now *serverState) error {
+	told := time.AfterFunc(slotWarnAfter, func() {
 		d.Down(&watch.Fault{Cause: "PostgreSQL makes the replication slot " + now.Slot + " once all transactions have ended that are open now", Cure: "look for old ones in pg_stat_activity"})
 	})
 	defer told.Stop()
@@ -191,30 +191,30 @@ func (d *decoder) newSlot(ctx context.Context, now *server) error {
 	return now.Confirmed.UnmarshalText([]byte(confirmed))
 }
 
-// changed looks whether the publication or a partition was changed under the stream, which no log tells.
-func (d *decoder) changed(ctx context.Context) error {
-	if time.Since(d.looked) < d.cfg.poll() {
+// checkSchema looks whether the publication or a partition was changed under the stream, which no log tells.
+func (d *logReader) checkSchema(ctx context.Context) error {
+	if time.Since(d.inspectedAt) < d.cfg.poll() {
 		return nil
 	}
 	limited, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	now, err := d.look(limited)
+	now, err := d.serverState(limited)
 	if err != nil {
 		return err
 	}
-	d.looked = time.Now()
+	d.inspectedAt = time.Now()
 	if now.Published != d.at.Published || !now.Exists || now.Status == "lost" {
-		return &again{} // a new connection sees what it means
+		return &rereadError{} // a new connection sees what it means
 	}
 	if now.Storage != d.at.Storage {
 		reason, _ := d.at.lost(now)
-		return &again{reason: reason}
+		return &rereadError{reason: reason}
 	}
 	return nil
 }
 
 // replication opens a connection that can stream the log.
-func (d *decoder) replication(ctx context.Context) (*pgconn.PgConn, error) {
+func (d *logReader) replication(ctx context.Context) (*pgconn.PgConn, error) {
 	config, err := connConfig(d.cfg)
 	if err != nil {
 		return nil, err

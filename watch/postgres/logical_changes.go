@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// side is what the server made of one tuple.
-type side struct {
+// rowValues is what the server made of one tuple.
+type rowValues struct {
 	key    string
 	labels watch.Labels      // nil when the log does not have all that they are made of
 	text   map[string]string // nil when the log has none of it
@@ -21,27 +21,27 @@ type side struct {
 }
 
 // changes turns images into changes, in order.
-func (s *stream) changes(ctx context.Context, images []image) ([]watch.Change, error) {
+func (s *stream) changes(ctx context.Context, images []rowChange) ([]watch.Change, error) {
 	if len(images) == 0 {
 		return nil, nil
 	}
 	var writers []uint32
 	for i := range images {
-		if n := len(writers); images[i].xid != s.seen && (n == 0 || writers[n-1] != images[i].xid) {
+		if n := len(writers); images[i].xid != s.visibleXID && (n == 0 || writers[n-1] != images[i].xid) {
 			writers = append(writers, images[i].xid)
 		}
 	}
 	if len(writers) > 0 { // none in the middle of a large transaction
-		if err := s.visible(ctx, writers); err != nil {
+		if err := s.waitUntilVisible(ctx, writers); err != nil {
 			return nil, err
 		}
-		s.seen = writers[len(writers)-1]
+		s.visibleXID = writers[len(writers)-1]
 	}
-	sides, err := s.sides(ctx, images, true)
+	sides, err := s.rowValues(ctx, images, true)
 	var server *pgconn.PgError
 	if errors.As(err, &server) && (strings.HasPrefix(server.Code, "22") || strings.HasPrefix(server.Code, "42")) {
 		// The values are of an older definition of the table, or an expression reads what the log does not have.
-		sides, err = s.sides(ctx, images, false)
+		sides, err = s.rowValues(ctx, images, false)
 	}
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func (s *stream) changes(ctx context.Context, images []image) ([]watch.Change, e
 }
 
 // change appends what one image means.
-func (s *stream) change(out []watch.Change, i *image, old, fresh side, table map[string]watch.Item) []watch.Change {
+func (s *stream) change(out []watch.Change, i *rowChange, old, fresh rowValues, table map[string]watch.Item) []watch.Change {
 	c := watch.Change{Key: s.at.key(i.commit, i.ordinal), At: i.at, Author: i.author, Origin: i.origin}
 	if i.fresh != nil && s.relation.author >= 0 && i.fresh[s.relation.author].text != nil && c.Author == "" {
 		author, origin := authorOf([]byte(*i.fresh[s.relation.author].text))
@@ -106,7 +106,7 @@ func (s *stream) change(out []watch.Change, i *image, old, fresh side, table map
 }
 
 // sameText tells whether the text stayed as it was, where the log says how it was (REPLICA IDENTITY FULL).
-func (s *stream) sameText(i *image) bool {
+func (s *stream) sameText(i *rowChange) bool {
 	for _, k := range s.relation.text {
 		a, b := i.old[k], i.fresh[k]
 		if b.known && (!a.known || (a.text == nil) != (b.text == nil) || a.text != nil && *a.text != *b.text) {
@@ -116,8 +116,8 @@ func (s *stream) sameText(i *image) bool {
 	return true
 }
 
-// sides makes of each image its old and its fresh side: two for each, in order. Without values only the keys are.
-func (s *stream) sides(ctx context.Context, images []image, values bool) ([]side, error) {
+// rowValues makes of each image its old and its fresh side: two for each, in order. Without values only the keys are.
+func (s *stream) rowValues(ctx context.Context, images []rowChange, values bool) ([]rowValues, error) {
 	r := s.relation
 	if r.direct {
 		return s.verbatim(images), nil
@@ -150,13 +150,13 @@ func (s *stream) sides(ctx context.Context, images []image, values bool) ([]side
 		return nil, err
 	}
 	defer rows.Close()
-	out := make([]side, 2*len(images))
+	out := make([]rowValues, 2*len(images))
 	for n := 0; rows.Next(); n++ {
 		cells := images[which[n]/2].old
 		if which[n]%2 == 1 {
 			cells = images[which[n]/2].fresh
 		}
-		if out[which[n]], err = s.side(rows.RawValues(), cells, whole[n], values); err != nil {
+		if out[which[n]], err = s.rowValue(rows.RawValues(), cells, whole[n], values); err != nil {
 			return nil, fmt.Errorf("row of the log at %s: %w", images[which[n]/2].commit, err)
 		}
 	}
@@ -164,8 +164,8 @@ func (s *stream) sides(ctx context.Context, images []image, values bool) ([]side
 }
 
 // verbatim is sides where the log says it all.
-func (s *stream) verbatim(images []image) []side {
-	out := make([]side, 2*len(images))
+func (s *stream) verbatim(images []rowChange) []rowValues {
+	out := make([]rowValues, 2*len(images))
 	for n := range images {
 		for k, cells := range [][]cell{images[n].old, images[n].fresh} {
 			if cells == nil {
@@ -173,13 +173,13 @@ func (s *stream) verbatim(images []image) []side {
 			}
 			found := &out[2*n+k]
 			if text := cells[s.relation.keys[0]].text; text != nil {
-				found.key = asText(*text)
+				found.key = validText(*text)
 			}
 			if known(cells, s.relation.labels) {
 				found.labels = make(watch.Labels, len(s.schema.targets))
 				for _, t := range s.schema.targets {
 					if text := cells[slices.Index(s.relation.names, t.source)].text; text != nil {
-						found.labels[t.name] = asText(*text)
+						found.labels[t.name] = validText(*text)
 					}
 				}
 			}
@@ -189,14 +189,14 @@ func (s *stream) verbatim(images []image) []side {
 	return out
 }
 
-// side reads what the server made of a tuple: its key, its labels and the text columns that are no text.
-func (s *stream) side(raw [][]byte, cells []cell, whole, values bool) (side, error) {
-	out := side{key: string(raw[0])}
+// rowValue reads what the server made of a tuple: its key, its labels and the text columns that are no text.
+func (s *stream) rowValue(raw [][]byte, cells []cell, whole, values bool) (rowValues, error) {
+	out := rowValues{key: string(raw[0])}
 	if whole {
 		text := string(raw[1])
 		var err error
 		if out.labels, err = parseLabels(&text); err != nil {
-			return side{}, err
+			return rowValues{}, err
 		}
 	}
 	s.texts(&out, cells, raw[2:], values)
@@ -204,7 +204,7 @@ func (s *stream) side(raw [][]byte, cells []cell, whole, values bool) (side, err
 }
 
 // texts gives a side its text columns: what the log holds, or for other types what the server made of it, in order.
-func (s *stream) texts(out *side, cells []cell, made [][]byte, values bool) {
+func (s *stream) texts(out *rowValues, cells []cell, made [][]byte, values bool) {
 	r := s.relation
 	some, all := false, true
 	text := make(map[string]string, len(r.text))
@@ -216,7 +216,7 @@ func (s *stream) texts(out *side, cells []cell, made [][]byte, values bool) {
 			}
 			made = made[1:]
 		case cells[i].text != nil:
-			text[s.cfg.Text[k]] = asText(*cells[i].text)
+			text[s.cfg.Text[k]] = validText(*cells[i].text)
 		}
 		known := values && cells[i].known
 		all = all && known
@@ -229,7 +229,7 @@ func (s *stream) texts(out *side, cells []cell, made [][]byte, values bool) {
 }
 
 // reread returns the present rows of those images that the log tells in part only.
-func (s *stream) reread(ctx context.Context, images []image, sides []side) (map[string]watch.Item, error) {
+func (s *stream) reread(ctx context.Context, images []rowChange, sides []rowValues) (map[string]watch.Item, error) {
 	var keys []string
 	for i := range images {
 		if fresh := sides[2*i+1]; images[i].fresh != nil && fresh.key != "" && (fresh.labels == nil || fresh.part || fresh.text == nil && images[i].insert) {

@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pglogrepl"
 )
 
-// place is the cursor of capture: logical, a place in the server's log.
-type place struct {
+// logPosition is the cursor of capture: logical, a place in the server's log.
+type logPosition struct {
 	Capture Capture `json:"capture"`
 	identity
 	Definition string `json:"definition"`
@@ -42,18 +42,18 @@ func (l *lsn) UnmarshalText(text []byte) error {
 	return err
 }
 
-func parsePlace(text string) (place, error) {
-	var p place
+func parseLogPosition(text string) (logPosition, error) {
+	var p logPosition
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
-		return place{}, fmt.Errorf("stored cursor %.100q: %w", text, err)
+		return logPosition{}, fmt.Errorf("stored cursor %.100q: %w", text, err)
 	}
 	if p.Capture != CaptureLogical {
-		return place{}, otherCapture(p.Capture)
+		return logPosition{}, otherCapture(p.Capture)
 	}
 	return p, nil
 }
 
-func (p place) String() string {
+func (p logPosition) String() string {
 	text, err := json.Marshal(p)
 	if err != nil {
 		panic(err) // it holds only text and numbers
@@ -63,27 +63,27 @@ func (p place) String() string {
 
 // key names the n-th row of the transaction that commits at l for ever: positions alone come again in another cluster
 // or on another timeline.
-func (p place) key(l lsn, n int) string {
+func (p logPosition) key(l lsn, n int) string {
 	return fmt.Sprintf("%s/%d/%s:%d", p.System, p.Timeline, l, n)
 }
 
-// server is what a connection found.
-type server struct {
-	place            // identity, definition, publication and storage as they are now
-	End       lsn    // of the log
-	Slot      string // its name
-	Exists    bool   // whether there is a slot
-	Status    string // "lost" when the server has removed what the slot needs
-	Confirmed lsn    // what the slot was told to be stored
+// serverState is what a connection found.
+type serverState struct {
+	logPosition        // identity, definition, publication and storage as they are now
+	End         lsn    // of the log
+	Slot        string // its name
+	Exists      bool   // whether there is a slot
+	Status      string // "lost" when the server has removed what the slot needs
+	Confirmed   lsn    // what the slot was told to be stored
 }
 
 // lost says why reading cannot go on from p, or "", and whether the slot must be made anew.
-func (p place) lost(now *server) (reason string, renew bool) {
+func (p logPosition) lost(now *serverState) (reason string, renew bool) {
 	switch {
 	case p.foreign(now.identity) != "":
 		return p.foreign(now.identity), true
 	case p.LSN > now.End:
-		return behind, true
+		return serverBehind, true
 	case !now.Exists:
 		return "the replication slot " + now.Slot + " is gone", true
 	case now.Status == "lost":

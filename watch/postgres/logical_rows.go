@@ -16,8 +16,8 @@ type cell struct {
 	known bool
 }
 
-// image is one row's change as the log tells it.
-type image struct {
+// rowChange is one row's change as the log tells it.
+type rowChange struct {
 	commit         lsn
 	xid            uint32 // of the transaction, its low half
 	ordinal        int
@@ -27,7 +27,7 @@ type image struct {
 	old, fresh     []cell // by the relation's columns; nil for none
 }
 
-func (i *image) size() int {
+func (i *rowChange) size() int {
 	n := 128
 	for _, cells := range [][]cell{i.old, i.fresh} {
 		for _, c := range cells {
@@ -57,7 +57,7 @@ type relation struct {
 
 // newRelation plans how rows are read. Keys and labels are what the server makes of the logged values, whatever their
 // types and expressions; a text column's value is taken as it comes where the server would do the same.
-func newRelation(d *decoder, m *pglogrepl.RelationMessage) *relation {
+func newRelation(d *logReader, m *pglogrepl.RelationMessage) *relation {
 	r := &relation{id: m.RelationID, author: -1}
 	for _, c := range m.Columns {
 		r.names, r.types, r.within = append(r.names, c.Name), append(r.types, c.DataType), append(r.within, c.Flags&1 != 0)
@@ -65,7 +65,7 @@ func newRelation(d *decoder, m *pglogrepl.RelationMessage) *relation {
 	var needed []string
 	expressions := ""
 	for _, t := range d.cfg.targets() {
-		if plain.MatchString(t.source) {
+		if columnName.MatchString(t.source) {
 			needed = append(needed, t.source)
 		} else {
 			expressions += " " + strings.ToLower(t.source)
@@ -118,7 +118,7 @@ func verbatim(sqlType string, key bool) bool {
 }
 
 // evaluate is the SQL that makes key, labels and text of rows that come as one array of texts for each sent column.
-func (r *relation) evaluate(d *decoder) string {
+func (r *relation) evaluate(d *logReader) string {
 	inner := make([]string, 0, len(r.sent)+2)
 	arrays, names := make([]string, 0, len(r.sent)+1), make([]string, 0, len(r.sent)+1)
 	for k, i := range r.sent {

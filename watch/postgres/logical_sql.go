@@ -17,7 +17,7 @@ func (s *schema) slot() string {
 // publish is the SQL of capture: logical.
 func (s *schema) publish() string {
 	quoted := make([]string, 0, 8)
-	for _, name := range s.reads() {
+	for _, name := range s.readColumns() {
 		quoted = append(quoted, literal(name))
 	}
 	keys := make([]string, len(s.cfg.ID))
@@ -26,7 +26,7 @@ func (s *schema) publish() string {
 	}
 	var expressions []string
 	for _, t := range s.cfg.targets() {
-		if !plain.MatchString(t.source) {
+		if !columnName.MatchString(t.source) {
 			expressions = append(expressions, "("+t.source+")")
 		}
 	}
@@ -103,8 +103,8 @@ DROP PUBLICATION IF EXISTS %[4]s;
 `, s.table, s.model, s.slot(), ident(s.publication()))
 }
 
-// nothing is the SQL of capture: poll.
-func (s *schema) nothing() string {
+// nothingToInstall is the SQL of capture: poll.
+func (s *schema) nothingToInstall() string {
 	return fmt.Sprintf(`-- retraind: capture poll of %[1]s for the model %[2]s needs nothing in the database.
 -- Without an index each look reads the whole table. It cannot be made in a transaction:
 -- CREATE INDEX CONCURRENTLY ON %[1]s (%[3]s);

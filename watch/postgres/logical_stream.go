@@ -21,34 +21,34 @@ const (
 	lingerStream = time.Millisecond
 	// lingerMax bounds that under a steady stream.
 	lingerMax = 5 * time.Millisecond
-	// idleStore is how often the place is stored while other tables fill the log, so that the server may remove it.
-	idleStore = 10 * time.Second
-	// slotBusy is how long a slot may stay with the connection before this one.
-	slotBusy = 5 * time.Second
+	// idleStoreInterval is how often the place is stored while other tables fill the log, so that the server may remove it.
+	idleStoreInterval = 10 * time.Second
+	// slotBusyTimeout is how long a slot may stay with the connection before this one.
+	slotBusyTimeout = 5 * time.Second
 )
 
 // stream is one connection that carries the log.
 type stream struct {
-	*decoder
-	repl     *pgconn.PgConn
-	relation *relation // the table as the log describes it now
-	begin    *pglogrepl.BeginMessage
-	skip     bool   // the transaction was read with the whole table
-	seen     uint32 // the transaction, once others see it; 0 before that
-	ordinal  int    // rows of the transaction so far
-	author   string // of the transaction, as it says itself
-	origin   string
-	reached  lsn // nothing before it is missing, when nothing is pending
-	stored   time.Time
-	heard    time.Time // when the server spoke last
-	pending  []image
-	size     int
-	since    time.Time     // when the first of pending came
-	rest     time.Duration // how long the next message may wait, since many came at once
+	*logReader
+	repl       *pgconn.PgConn
+	relation   *relation // the table as the log describes it now
+	begin      *pglogrepl.BeginMessage
+	skip       bool   // the transaction was read with the whole table
+	visibleXID uint32 // the transaction, once others see it; 0 before that
+	ordinal    int    // rows of the transaction so far
+	author     string // of the transaction, as it says itself
+	origin     string
+	reached    lsn // nothing before it is missing, when nothing is pending
+	stored     time.Time
+	heard      time.Time // when the server spoke last
+	pending    []rowChange
+	size       int
+	since      time.Time     // when the first of pending came
+	rest       time.Duration // how long the next message may wait, since many came at once
 }
 
 // stream follows the log. It ends with an *again when the table must be read or inspected anew.
-func (d *decoder) stream(ctx context.Context, slot string, onUp func()) error {
+func (d *logReader) stream(ctx context.Context, slot string, onUp func()) error {
 	repl, err := d.replication(ctx)
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func (d *decoder) stream(ctx context.Context, slot string, onUp func()) error {
 	}
 	onUp()
 	now := time.Now()
-	s := &stream{decoder: d, repl: repl, reached: d.at.LSN, stored: now, heard: now}
+	s := &stream{logReader: d, repl: repl, reached: d.at.LSN, stored: now, heard: now}
 	return s.run(ctx)
 }
 
@@ -84,8 +84,8 @@ func majorVersion(conn *pgconn.PgConn) string {
 }
 
 // whileBusy tries again while the slot belongs to a connection of ours that the server has not seen end.
-func (d *decoder) whileBusy(ctx context.Context, f func() error) error {
-	deadline := time.Now().Add(slotBusy)
+func (d *logReader) whileBusy(ctx context.Context, f func() error) error {
+	deadline := time.Now().Add(slotBusyTimeout)
 	for {
 		err := f()
 		var server *pgconn.PgError
@@ -120,13 +120,13 @@ func (s *stream) run(ctx context.Context) error {
 			s.rest = min(lingerMost, time.Duration(len(s.pending))*lingerRow)
 			err = s.flush(ctx)
 		case message == nil:
-			err = s.silence(ctx)
+			err = s.checkAlive(ctx)
 		default:
 			s.heard = time.Now()
-			err = s.take(ctx, message)
+			err = s.onCopyData(ctx, message)
 		}
 		if err == nil && s.begin == nil && len(s.pending) == 0 {
-			err = s.idle(ctx)
+			err = s.storeIdlePosition(ctx)
 		}
 		if err == nil && s.rest > lingerStream {
 			// Of thousands a second many are read at once, which leaves the server to its writers.
@@ -177,9 +177,9 @@ func (s *stream) receive(ctx context.Context, wait time.Duration) (*pgproto3.Cop
 	return nil, nil
 }
 
-// silence asks a server that says nothing whether it is there. One that decodes a large transaction of other tables
+// checkAlive asks a server that says nothing whether it is there. One that decodes a large transaction of other tables
 // may not answer on this connection; then the other one must.
-func (s *stream) silence(ctx context.Context) error {
+func (s *stream) checkAlive(ctx context.Context) error {
 	if time.Since(s.heard) < pingEvery {
 		return nil
 	}
@@ -199,19 +199,19 @@ func (s *stream) confirm(ctx context.Context, reply bool) error {
 	})
 }
 
-// idle stores the place from time to time although nothing of the table came.
-func (s *stream) idle(ctx context.Context) error {
-	if err := s.changed(ctx); err != nil {
+// storeIdlePosition stores the place from time to time although nothing of the table came.
+func (s *stream) storeIdlePosition(ctx context.Context) error {
+	if err := s.checkSchema(ctx); err != nil {
 		return err
 	}
-	if s.reached <= s.at.LSN || time.Since(s.stored) < idleStore {
+	if s.reached <= s.at.LSN || time.Since(s.stored) < idleStoreInterval {
 		return nil
 	}
 	return s.flush(ctx)
 }
 
-// take handles one message of the stream.
-func (s *stream) take(ctx context.Context, message *pgproto3.CopyData) error {
+// onCopyData handles one message of the stream.
+func (s *stream) onCopyData(ctx context.Context, message *pgproto3.CopyData) error {
 	if len(message.Data) == 0 {
 		return errors.New("an empty message in the stream")
 	}
@@ -240,17 +240,17 @@ func (s *stream) take(ctx context.Context, message *pgproto3.CopyData) error {
 		if err != nil {
 			return fmt.Errorf("decode the log at %s: %w", data.WALStart, err)
 		}
-		return s.logical(ctx, parsed)
+		return s.onMessage(ctx, parsed)
 	}
 	return nil
 }
 
-// logical handles one message of pgoutput.
-func (s *stream) logical(ctx context.Context, message pglogrepl.Message) error {
+// onMessage handles one message of pgoutput.
+func (s *stream) onMessage(ctx context.Context, message pglogrepl.Message) error {
 	switch m := message.(type) {
 	case *pglogrepl.BeginMessage:
-		s.begin, s.seen, s.ordinal, s.author, s.origin = m, 0, 0, "", ""
-		return s.begins(m)
+		s.begin, s.visibleXID, s.ordinal, s.author, s.origin = m, 0, 0, "", ""
+		return s.onBegin(m)
 	case *pglogrepl.CommitMessage:
 		s.begin, s.reached = nil, lsn(m.TransactionEndLSN)
 		if len(s.pending) >= batchRows || s.size >= batchBytes {
@@ -266,7 +266,7 @@ func (s *stream) logical(ctx context.Context, message pglogrepl.Message) error {
 		}
 		return nil
 	case *pglogrepl.RelationMessage:
-		return s.relates(ctx, m)
+		return s.onRelation(ctx, m)
 	case *pglogrepl.TruncateMessage:
 		if s.skip || s.relation == nil || !slices.Contains(m.RelationIDs, s.relation.id) {
 			return nil
@@ -274,22 +274,22 @@ func (s *stream) logical(ctx context.Context, message pglogrepl.Message) error {
 		if err := s.flush(ctx); err != nil {
 			return err
 		}
-		if err := s.visible(ctx, []uint32{s.begin.Xid}); err != nil {
+		if err := s.waitUntilVisible(ctx, []uint32{s.begin.Xid}); err != nil {
 			return err
 		}
-		return &again{reason: "the table was truncated"}
+		return &rereadError{reason: "the table was truncated"}
 	case *pglogrepl.InsertMessage:
-		return s.row(ctx, m.RelationID, true, nil, false, m.Tuple)
+		return s.onRow(ctx, m.RelationID, true, nil, false, m.Tuple)
 	case *pglogrepl.UpdateMessage:
-		return s.row(ctx, m.RelationID, false, m.OldTuple, m.OldTupleType == pglogrepl.UpdateMessageTupleTypeOld, m.NewTuple)
+		return s.onRow(ctx, m.RelationID, false, m.OldTuple, m.OldTupleType == pglogrepl.UpdateMessageTupleTypeOld, m.NewTuple)
 	case *pglogrepl.DeleteMessage:
-		return s.row(ctx, m.RelationID, false, m.OldTuple, m.OldTupleType == pglogrepl.DeleteMessageTupleTypeOld, nil)
+		return s.onRow(ctx, m.RelationID, false, m.OldTuple, m.OldTupleType == pglogrepl.DeleteMessageTupleTypeOld, nil)
 	}
 	return nil
 }
 
-// begins decides whether a transaction is new: not one that the whole table held already.
-func (s *stream) begins(m *pglogrepl.BeginMessage) error {
+// onBegin decides whether a transaction is new: not one that the whole table held already.
+func (s *stream) onBegin(m *pglogrepl.BeginMessage) error {
 	s.skip = lsn(m.FinalLSN) < s.at.LSN
 	if s.at.Snapshot == "" || lsn(m.FinalLSN) >= s.at.Until {
 		return nil
@@ -302,26 +302,26 @@ func (s *stream) begins(m *pglogrepl.BeginMessage) error {
 	return nil
 }
 
-// relates takes the table's description. When it changes under the stream the table is inspected anew; what came before
+// onRelation takes the table's description. When it changes under the stream the table is inspected anew; what came before
 // is stored, so that this happens once.
-func (s *stream) relates(ctx context.Context, m *pglogrepl.RelationMessage) error {
+func (s *stream) onRelation(ctx context.Context, m *pglogrepl.RelationMessage) error {
 	if m.Namespace != s.schema.ident[0] || m.RelationName != s.schema.ident[1] {
 		return nil
 	}
-	next := newRelation(s.decoder, m)
+	next := newRelation(s.logReader, m)
 	if s.relation != nil && !s.relation.same(next) {
 		if err := s.flush(ctx); err != nil {
 			return err
 		}
-		return &again{}
+		return &rereadError{}
 	}
 	s.relation = next
 	return nil
 }
 
-// row takes a row's change: no old tuple for an insert and most updates, no new one for a delete. whole says that the
+// onRow takes a row's change: no old tuple for an insert and most updates, no new one for a delete. whole says that the
 // old one is more than the replica identity.
-func (s *stream) row(ctx context.Context, id uint32, insert bool, old *pglogrepl.TupleData, whole bool, fresh *pglogrepl.TupleData) error {
+func (s *stream) onRow(ctx context.Context, id uint32, insert bool, old *pglogrepl.TupleData, whole bool, fresh *pglogrepl.TupleData) error {
 	if s.relation == nil || id != s.relation.id {
 		return nil // another table that somebody added to the publication
 	}
@@ -335,7 +335,7 @@ func (s *stream) row(ctx context.Context, id uint32, insert bool, old *pglogrepl
 	if len(s.pending) == 0 {
 		s.since = time.Now()
 	}
-	i := image{insert: insert, commit: lsn(s.begin.FinalLSN), xid: s.begin.Xid, ordinal: s.ordinal, at: s.begin.CommitTime.UTC(), author: s.author, origin: s.origin}
+	i := rowChange{insert: insert, commit: lsn(s.begin.FinalLSN), xid: s.begin.Xid, ordinal: s.ordinal, at: s.begin.CommitTime.UTC(), author: s.author, origin: s.origin}
 	i.old, i.fresh = s.relation.cells(old, whole), s.relation.cells(fresh, true)
 	for k := range i.fresh {
 		if i.old != nil && !i.fresh[k].known {

@@ -18,28 +18,28 @@ func TestLostPlaceReadsTheTableAgain(t *testing.T) {
 	l := newLab(t)
 	slot := `(SELECT slot_name FROM pg_replication_slots WHERE database = current_database())`
 	for name, c := range map[string]struct {
-		spoil func(*bundle, *place)
+		spoil func(*bundle, *logPosition)
 		why   string
 	}{
-		"another cluster":  {func(_ *bundle, p *place) { p.System = "1" }, "another PostgreSQL cluster"},
-		"another timeline": {func(_ *bundle, p *place) { p.Timeline++ }, "another history"},
-		"server is behind": {func(_ *bundle, p *place) { p.LSN = 1 << 60 }, "the server is behind what was read"},
-		"other labels":     {func(_ *bundle, p *place) { p.Definition = "x" }, "the label's definition changed"},
-		"slot dropped":     {func(b *bundle, _ *place) { b.exec(`SELECT pg_drop_replication_slot(` + slot + `)`) }, "is gone"},
-		"slot made anew": {func(b *bundle, _ *place) {
+		"another cluster":  {func(_ *bundle, p *logPosition) { p.System = "1" }, "another PostgreSQL cluster"},
+		"another timeline": {func(_ *bundle, p *logPosition) { p.Timeline++ }, "another history"},
+		"server is behind": {func(_ *bundle, p *logPosition) { p.LSN = 1 << 60 }, "the server is behind what was read"},
+		"other labels":     {func(_ *bundle, p *logPosition) { p.Definition = "x" }, "the label's definition changed"},
+		"slot dropped":     {func(b *bundle, _ *logPosition) { b.exec(`SELECT pg_drop_replication_slot(` + slot + `)`) }, "is gone"},
+		"slot made anew": {func(b *bundle, _ *logPosition) {
 			b.exec(`CREATE TEMP TABLE s AS SELECT ` + slot + `::text AS name`)
 			b.exec(`SELECT pg_drop_replication_slot(name) FROM s`)
 			b.exec(`SELECT pg_create_logical_replication_slot(name, 'pgoutput') FROM s`)
 		}, "made anew, or read by somebody else"},
-		"slot read by somebody else": {func(b *bundle, _ *place) {
+		"slot read by somebody else": {func(b *bundle, _ *logPosition) {
 			b.exec(`SELECT pg_replication_slot_advance(` + slot + `, pg_current_wal_lsn())`)
 		}, "read by somebody else"},
-		"publication made anew": {func(b *bundle, _ *place) {
+		"publication made anew": {func(b *bundle, _ *logPosition) {
 			b.exec(`DROP PUBLICATION retraind_m`)
 			b.exec(`UPDATE items SET category = 'unpublished'`)
 			b.exec(`CREATE PUBLICATION retraind_m FOR TABLE items WITH (publish_via_partition_root = true)`)
 		}, "the publication was changed"},
-		"table left the publication": {func(b *bundle, _ *place) {
+		"table left the publication": {func(b *bundle, _ *logPosition) {
 			b.exec(`ALTER PUBLICATION retraind_m DROP TABLE items`)
 			b.exec(`UPDATE items SET category = 'unpublished'`)
 			b.exec(`ALTER PUBLICATION retraind_m ADD TABLE items`)
@@ -57,7 +57,7 @@ func TestLostPlaceReadsTheTableAgain(t *testing.T) {
 				return b.count(`SELECT count(*) FROM pg_replication_slots WHERE database = current_database() AND active`) == 0
 			})
 			b.exec(`UPDATE items SET category = 'y' WHERE id = 1`)
-			at, err := parsePlace(b.sink.cursor)
+			at, err := parseLogPosition(b.sink.cursor)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -151,7 +151,7 @@ func TestIdleSlotDoesNotHoldTheLog(t *testing.T) {
 		return b.count(`SELECT count(*) FROM pg_replication_slots WHERE database = current_database() AND confirmed_flush_lsn >= $1::text::pg_lsn`, end) == 1
 	})
 	stop()
-	at, err := parsePlace(b.sink.cursor)
+	at, err := parseLogPosition(b.sink.cursor)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,18 +16,18 @@ import (
 // as the newer of the two all the same; and of a primary that fails, its standby might never have had it.
 
 const (
-	// unseenMost is the longest pause between two looks for a commit.
-	unseenMost = 50 * time.Millisecond
-	// unseenPatience is how long a commit may stay unseen before it is told why changes wait.
-	unseenPatience = 2 * time.Second
+	// visiblePollMax is the longest pause between two looks for a commit.
+	visiblePollMax = 50 * time.Millisecond
+	// visibleWarnAfter is how long a commit may stay unseen before it is told why changes wait.
+	visibleWarnAfter = 2 * time.Second
 )
 
 const snapshotQuery = "SELECT pg_current_snapshot()::text"
 
-// visible waits until queries see what transactions wrote.
-func (s *stream) visible(ctx context.Context, writers []uint32) error {
+// waitUntilVisible waits until queries see what transactions wrote.
+func (s *stream) waitUntilVisible(ctx context.Context, writers []uint32) error {
 	begun, spoke, told := time.Now(), time.Now(), false
-	for rest := time.Millisecond; ; rest = min(2*rest, unseenMost) {
+	for rest := time.Millisecond; ; rest = min(2*rest, visiblePollMax) {
 		var text string
 		if err := s.conn.QueryRow(ctx, snapshotQuery).Scan(&text); err != nil {
 			return err
@@ -42,11 +42,11 @@ func (s *stream) visible(ctx context.Context, writers []uint32) error {
 			}
 			return nil
 		}
-		if !told && time.Since(begun) > unseenPatience {
+		if !told && time.Since(begun) > visibleWarnAfter {
 			if awaited, err := isStandby(ctx, s.conn); err != nil {
 				return err
 			} else if awaited {
-				return &again{} // the inspection says how to mend it
+				return &rereadError{} // the inspection says how to mend it
 			}
 			told = true
 			s.Down(&watch.Fault{Cause: "the log holds a commit that nobody sees yet, since it waits for a synchronous standby", Cure: "look at pg_stat_replication and at synchronous_standby_names"})
@@ -71,21 +71,21 @@ func isStandby(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	return slices.ContainsFunc(names, func(n string) bool { return n == "*" || strings.EqualFold(n, name) }), err
 }
 
-// settle waits for those who write to the table now: what lies before the slot's place and nobody sees is theirs.
-func (d *decoder) settle(ctx context.Context) error {
-	writers, err := d.writers(ctx)
+// waitForWriters waits for those who write to the table now: what lies before the slot's place and nobody sees is theirs.
+func (d *logReader) waitForWriters(ctx context.Context) error {
+	writers, err := d.tableWriters(ctx)
 	if err != nil {
 		return err
 	}
-	told := time.AfterFunc(unseenPatience, func() {
+	told := time.AfterFunc(visibleWarnAfter, func() {
 		d.Down(&watch.Fault{Cause: "the table is read once all transactions have ended that write to it now", Cure: "look for old ones in pg_stat_activity"})
 	})
 	defer told.Stop()
-	for rest := time.Millisecond; len(writers) > 0; rest = min(2*rest, unseenMost) {
+	for rest := time.Millisecond; len(writers) > 0; rest = min(2*rest, visiblePollMax) {
 		if err := pause(ctx, rest); err != nil {
 			return err
 		}
-		now, err := d.writers(ctx)
+		now, err := d.tableWriters(ctx)
 		if err != nil {
 			return err
 		}
@@ -94,8 +94,8 @@ func (d *decoder) settle(ctx context.Context) error {
 	return nil
 }
 
-// writers returns the transactions that write to the table. They keep its lock until others see what they wrote.
-func (d *decoder) writers(ctx context.Context) ([]string, error) {
+// tableWriters returns the transactions that write to the table. They keep its lock until others see what they wrote.
+func (d *logReader) tableWriters(ctx context.Context) ([]string, error) {
 	rows, err := d.conn.Query(ctx, `SELECT DISTINCT virtualtransaction FROM pg_locks WHERE locktype = 'relation' AND granted
 		AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
 		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())

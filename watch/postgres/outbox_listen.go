@@ -11,48 +11,48 @@ import (
 )
 
 const (
-	// After a change the listener stays awake for some reads: while changes stream in nobody needs to ring, and a
-	// change waits a few milliseconds at most.
+	// After a change the listener goes on reading for some steps without the lock: while changes stream in, writers need
+	// not notify, and a change waits a few milliseconds at most.
 	lingerStep  = 4 * time.Millisecond
 	lingerSteps = 6
 	// lingerRow is how much longer it waits for each row that came, up to lingerMost: of thousands a second many are
 	// read at once, which leaves the server to its writers.
 	lingerRow  = 500 * time.Microsecond
 	lingerMost = 40 * time.Millisecond
-	// What may have been written without a ring is looked for at these intervals.
-	restlessMin = 5 * time.Millisecond
-	restlessMax = time.Second
-	// armPatience is how long the listener waits for the doorbell's lock, which writers take for some microseconds.
-	armPatience = "20ms"
+	// unlockedPollMin and unlockedPollMax bound the interval of polling for writers that missed the lock.
+	unlockedPollMin = 5 * time.Millisecond
+	unlockedPollMax = time.Second
+	// lockTimeout is how long takeLock waits for the advisory lock, which writers take for some microseconds.
+	lockTimeout = "20ms"
 )
 
 // listen follows the outbox until ctx ends or the connection breaks.
 func (c *session) listen(ctx context.Context) error {
 	for {
-		if err := c.awake(ctx); err != nil {
+		if err := c.readUntilIdle(ctx); err != nil {
 			return err
 		}
-		if err := c.asleep(ctx); err != nil {
+		if err := c.waitForNotify(ctx); err != nil {
 			return err
 		}
 	}
 }
 
-// awake reads until nothing came for some steps. Nobody rings meanwhile.
-func (c *session) awake(ctx context.Context) error {
-	if err := c.disarm(ctx); err != nil {
+// readUntilIdle releases the lock, so that writers do not notify, and reads until nothing came for some steps.
+func (c *session) readUntilIdle(ctx context.Context) error {
+	if err := c.releaseLock(ctx); err != nil {
 		return err
 	}
 	for idle := 0; idle <= lingerSteps; idle++ {
-		c.rung().Store(false) // what rang until now is read now
-		n, err := c.round(ctx)
+		c.notified().Store(false) // what was notified until now is read now
+		n, err := c.readNew(ctx)
 		if err != nil {
 			return err
 		}
 		if n > 0 {
 			idle = 0
 		}
-		if err := c.house(ctx); err != nil {
+		if err := c.runMaintenance(ctx); err != nil {
 			return err
 		}
 		if err := pause(ctx, min(lingerMost, max(lingerStep, time.Duration(n)*lingerRow))); err != nil {
@@ -62,62 +62,62 @@ func (c *session) awake(ctx context.Context) error {
 	return nil
 }
 
-// arm takes the doorbell's lock, so that writers ring. It fails while another listener sleeps: a second daemon, or what
-// the server has left of an earlier connection of ours. Writers then ring until that one wakes.
-func (c *session) arm(ctx context.Context) error {
-	if c.armed {
+// takeLock takes the advisory lock, which makes writers notify. While another listener holds it (a second daemon, or an
+// earlier connection that the server has not closed yet) it returns nil without the lock; writers notify all the same.
+func (c *session) takeLock(ctx context.Context) error {
+	if c.locked {
 		return nil
 	}
 	var patience string
 	var void any
 	err := c.conn.QueryRow(ctx, "SELECT set_config('lock_timeout', $3, true), pg_advisory_lock($1, $2)",
-		lockClass, lockObject(c.model), armPatience).Scan(&patience, &void)
+		lockClass, lockObject(c.model), lockTimeout).Scan(&patience, &void)
 	var server *pgconn.PgError
 	if errors.As(err, &server) && server.Code == "55P03" {
 		return nil
 	}
-	c.armed = err == nil
+	c.locked = err == nil
 	return err
 }
 
-func (c *session) disarm(ctx context.Context) error {
-	if !c.armed {
+func (c *session) releaseLock(ctx context.Context) error {
+	if !c.locked {
 		return nil
 	}
 	_, err := c.conn.Exec(ctx, "SELECT pg_advisory_unlock($1, $2)", lockClass, lockObject(c.model))
-	c.armed = false
+	c.locked = false
 	return err
 }
 
-// asleep arms the doorbell, reads what was committed meanwhile, and waits for a ring. Transactions that found it unarmed
-// and commit later do not ring, so they are looked for until none can be left.
-func (c *session) asleep(ctx context.Context) error {
-	var silent []string // transactions that may have found it unarmed
-	restless := restlessMin
+// waitForNotify takes the advisory lock, drains the outbox, then blocks until a notification. Writers that missed the lock
+// do not notify when they commit: they are polled for until they have ended.
+func (c *session) waitForNotify(ctx context.Context) error {
+	var unnotified []string // transactions that may have missed the lock
+	interval := unlockedPollMin
 	polled := time.Now()
 	for first := true; ; first = false {
-		wasArmed := c.armed && !first
-		if err := c.arm(ctx); err != nil {
+		wasLocked := c.locked && !first
+		if err := c.takeLock(ctx); err != nil {
 			return err
 		}
-		writers, n, err := c.look(ctx)
+		writers, n, err := c.listWritersAndRead(ctx)
 		if err != nil || n > 0 {
 			return err
 		}
-		if err := c.house(ctx); err != nil {
+		if err := c.runMaintenance(ctx); err != nil {
 			return err
 		}
-		if !wasArmed {
-			silent = writers
+		if !wasLocked {
+			unnotified = writers
 		}
-		silent = slices.DeleteFunc(silent, func(writer string) bool { return !slices.Contains(writers, writer) })
-		for unsettled := !c.armed || len(silent) > 0; ; {
+		unnotified = slices.DeleteFunc(unnotified, func(writer string) bool { return !slices.Contains(writers, writer) })
+		for unsettled := !c.locked || len(unnotified) > 0; ; {
 			wait := min(pingEvery, time.Until(polled.Add(c.cfg.poll())))
 			if unsettled {
-				wait = min(wait, restless)
-				restless = min(2*restless, restlessMax)
+				wait = min(wait, interval)
+				interval = min(2*interval, unlockedPollMax)
 			}
-			if rung, err := c.ring(ctx, wait); err != nil || rung {
+			if notified, err := c.waitForNotification(ctx, wait); err != nil || notified {
 				return err
 			}
 			if unsettled || time.Since(polled) >= c.cfg.poll() {
@@ -126,7 +126,7 @@ func (c *session) asleep(ctx context.Context) error {
 			if err := c.ping(ctx); err != nil {
 				return err
 			}
-			if time.Since(c.housed) >= houseEvery {
+			if time.Since(c.maintained) >= maintenanceInterval {
 				break
 			}
 		}
@@ -134,27 +134,28 @@ func (c *session) asleep(ctx context.Context) error {
 	}
 }
 
-// look reads everything that can be read, and returns the transactions that were writing to the outbox before that.
-func (c *session) look(ctx context.Context) (writers []string, n int, err error) {
-	if writers, err = c.writers(ctx); err != nil {
+// listWritersAndRead reads all new rows, and returns the transactions that were writing to the outbox before that.
+func (c *session) listWritersAndRead(ctx context.Context) (writers []string, n int, err error) {
+	if writers, err = c.openTransactions(ctx); err != nil {
 		return nil, 0, err
 	}
-	n, err = c.round(ctx)
+	n, err = c.readNew(ctx)
 	return writers, n, err
 }
 
-// rung tells whether somebody has rung.
-func (c *session) rung() *atomic.Bool {
-	rung, ok := c.conn.PgConn().CustomData()[rungKey].(*atomic.Bool)
+// notified is set by a notification.
+func (c *session) notified() *atomic.Bool {
+	flag, ok := c.conn.PgConn().CustomData()[notifiedKey].(*atomic.Bool)
 	if !ok {
 		return &atomic.Bool{}
 	}
-	return rung
+	return flag
 }
 
-// ring waits for a notification. Its payload is not looked at: anybody may send one, and it only says "look".
-func (c *session) ring(ctx context.Context, wait time.Duration) (bool, error) {
-	if c.rung().Swap(false) {
+// waitForNotification blocks until a notification or the end of wait. The payload is ignored: anybody may send one, and
+// it only wakes up.
+func (c *session) waitForNotification(ctx context.Context, wait time.Duration) (bool, error) {
+	if c.notified().Swap(false) {
 		return true, nil
 	}
 	limited, cancel := context.WithTimeout(ctx, max(wait, time.Millisecond))
@@ -162,7 +163,7 @@ func (c *session) ring(ctx context.Context, wait time.Duration) (bool, error) {
 	err := c.conn.PgConn().WaitForNotification(limited)
 	switch {
 	case err == nil:
-		c.rung().Store(false)
+		c.notified().Store(false)
 		return true, nil
 	case ctx.Err() != nil:
 		return false, context.Cause(ctx)
@@ -172,7 +173,7 @@ func (c *session) ring(ctx context.Context, wait time.Duration) (bool, error) {
 	return false, err
 }
 
-// ping finds a dead peer, of which a waiting connection hears nothing.
+// ping detects a dead peer, which a connection that only waits does not notice.
 func (c *session) ping(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()

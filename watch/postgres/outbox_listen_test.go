@@ -10,14 +10,14 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// quiet makes the poll so rare that only a ring or the listener's own unrest can bring a change in time.
+// quiet makes the poll so rare that only a notification or the polling for unnotified writers can bring a change in time.
 func quiet(dsn string) *Config {
 	cfg := itemsConfig(dsn)
 	cfg.Poll = unit.Duration(time.Hour)
 	return cfg
 }
 
-// sleeping waits until the source holds the doorbell's lock and its connection waits.
+// sleeping waits until the source holds the advisory lock and its connection waits.
 func (b *bundle) sleeping() {
 	b.t.Helper()
 	b.sink.until(b.t, "the source to sleep", func() bool {
@@ -80,7 +80,7 @@ func TestNobodyRingsWhileItIsAwake(t *testing.T) {
 	}
 }
 
-// TestWritersThatCouldNotRing covers the rows that no ring announces.
+// TestWritersThatCouldNotRing covers the rows that no notification announces.
 func TestWritersThatCouldNotRing(t *testing.T) {
 	t.Parallel()
 	insert := func(t *testing.T, tx pgx.Tx, id int) {
@@ -165,7 +165,7 @@ func TestPollFindsWhatNobodyAnnounced(t *testing.T) {
 	b.sink.until(t, "the change", func() bool { return len(b.sink.changes) == 1 })
 }
 
-// TestForeignNotifications: anybody who may connect may ring, with any payload.
+// TestForeignNotifications: anybody who may connect may notify, with any payload.
 func TestForeignNotifications(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, quiet)

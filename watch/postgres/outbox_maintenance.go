@@ -9,30 +9,30 @@ import (
 )
 
 const (
-	// houseEvery is how often the listener looks after what no ring announces.
-	houseEvery = 10 * time.Second
-	// longTransaction is how long a transaction may hold back the label changes that it made before people are told.
+	// maintenanceInterval is how often the listener runs maintenance.
+	maintenanceInterval = 10 * time.Second
+	// longTransaction is how long a transaction may hold back the label changes that it made before Health has a notice of it.
 	longTransaction = 10 * time.Minute
 )
 
-// house does from time to time what no ring asks for: it prunes, finds transactions that are open for long, and notices
-// that the table or its triggers were changed. Then what was missed is read.
-func (c *session) house(ctx context.Context) error {
-	if time.Since(c.housed) < min(houseEvery, c.cfg.poll()) {
+// runMaintenance prunes the outbox, reports long transactions and detects schema changes, after which the triggers may
+// have missed changes: then it reads the whole table.
+func (c *session) runMaintenance(ctx context.Context) error {
+	if time.Since(c.maintained) < min(maintenanceInterval, c.cfg.poll()) {
 		return nil
 	}
-	c.housed = time.Now()
+	c.maintained = time.Now()
 	if err := c.prune(ctx); err != nil {
 		return err
 	}
 	var now string
-	err := c.within(ctx, func() (err error) {
-		if _, err = c.writers(ctx); err == nil {
-			now, err = c.shape(ctx)
+	err := c.inTransaction(ctx, func() (err error) {
+		if _, err = c.openTransactions(ctx); err == nil {
+			now, err = c.schemaDigest(ctx)
 		}
 		return err
 	})
-	if err != nil || now == c.at.Shape {
+	if err != nil || now == c.at.SchemaDigest {
 		return err
 	}
 	columns, err := c.inspected(ctx, c.conn)
@@ -40,31 +40,31 @@ func (c *session) house(ctx context.Context) error {
 		return err
 	}
 	c.keyTypes = c.schema.keyTypes(columns)
-	return c.readAll(ctx, reshaped)
+	return c.fullRead(ctx, schemaChanged)
 }
 
 const (
-	// Rows stay this long after they were read, for other readers and for people who look for a fault.
-	keepRows   = time.Hour
-	pruneEvery = 10 * time.Minute
-	// pruneSlice is how many rows one call removes.
-	pruneSlice = 20000
+	// keepReadRows is how long rows stay after they were read, for other readers and for debugging.
+	keepReadRows  = time.Hour
+	pruneInterval = 10 * time.Minute
+	// pruneLimit is how many rows one call removes.
+	pruneLimit = 20000
 )
 
-// prune removes what was read long ago. It is a convenience of the database: failing at it is told, and stops nothing.
+// prune removes rows that were read long ago. A failure is logged and stops nothing.
 func (c *session) prune(ctx context.Context) error {
-	if time.Since(c.pruned) < pruneEvery {
+	if time.Since(c.lastPrune) < pruneInterval {
 		return nil
 	}
-	c.pruned = time.Now()
+	c.lastPrune = time.Now()
 	seen, err := parseSnapshot(c.at.Snapshot)
 	if err != nil {
 		return err
 	}
 	// The role is read-only by default.
-	for gone := int64(pruneSlice); gone >= pruneSlice && err == nil; {
+	for gone := int64(pruneLimit); gone >= pruneLimit && err == nil; {
 		err = pgx.BeginTxFunc(ctx, c.conn, pgx.TxOptions{AccessMode: pgx.ReadWrite}, func(tx pgx.Tx) error {
-			return tx.QueryRow(ctx, "SELECT "+c.schema.function("prune")+"($1::text::xid8, now() - $2::interval)", strconv.FormatUint(seen.oldest, 10), keepRows).Scan(&gone)
+			return tx.QueryRow(ctx, "SELECT "+c.schema.function("prune")+"($1::text::xid8, now() - $2::interval)", strconv.FormatUint(seen.oldest, 10), keepReadRows).Scan(&gone)
 		})
 	}
 	if err != nil && c.conn.IsClosed() {

@@ -9,40 +9,40 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// A pooler in transaction mode answers LISTEN with success and delivers nothing, and what a session sets or locks stays
-// with a server process that somebody else gets next. So it is proved at each connect that a ring arrives; where it does
-// not, changes are polled for in transactions of their own, without any state of the session.
+// A pooler in transaction mode answers LISTEN with success and delivers nothing, and session settings and locks stay with
+// a backend that another client gets next. So each connect tests whether a notification arrives; where none does, changes
+// are polled for in transactions of their own, without session state.
 const (
-	// loopBack is how long the proof may take.
-	loopBack = 2 * time.Second
-	// pooledPoll is how often changes are looked for where no ring arrives.
-	pooledPoll = time.Second
+	// notifyTestTimeout is how long the test waits.
+	notifyTestTimeout = 2 * time.Second
+	// pooledPollInterval is how often changes are polled for where no notification arrives.
+	pooledPollInterval = time.Second
 )
 
-// hears rings the doorbell over another connection, while this one is idle, as a writer would.
-func (c *session) hears(ctx context.Context) (bool, error) {
+// notifyArrives says whether a notification sent over another connection arrives at this one.
+func (c *session) notifyArrives(ctx context.Context) (bool, error) {
 	other, err := dial(ctx, c.cfg)
 	if err != nil {
-		// No second connection to be had: believe one that the server itself has answered.
-		c.Log.Debug("the doorbell is not proved", "err", err)
+		// No second connection is available: trust a connection without a pooler.
+		c.Log.Debug("whether notifications arrive was not tested", "err", err)
 		return !pooled(c.conn), nil
 	}
-	defer hangUp(other)
+	defer closeQuietly(other)
 	if _, err := other.Exec(ctx, "SELECT pg_notify($1, '')", channel(c.model)); err != nil {
 		return false, err
 	}
-	return c.ring(ctx, loopBack)
+	return c.waitForNotification(ctx, notifyTestTimeout)
 }
 
-// pollPooled follows where nobody can ring.
+// pollPooled follows by polling, where notifications do not arrive.
 func (c *session) pollPooled(ctx context.Context) error {
-	every := min(pooledPoll, c.cfg.poll())
+	every := min(pooledPollInterval, c.cfg.poll())
 	c.notice(&c.pooled, fmt.Sprintf("a pooler in transaction mode stands before PostgreSQL and swallows notifications: changes are looked for every %s; let %s name the server itself, or a pool in session mode", every, c.cfg.dsnPlace()))
 	for {
-		if _, err := c.round(ctx); err != nil {
+		if _, err := c.readNew(ctx); err != nil {
 			return err
 		}
-		if err := c.house(ctx); err != nil {
+		if err := c.runMaintenance(ctx); err != nil {
 			return err
 		}
 		if err := pause(ctx, every); err != nil {
@@ -51,16 +51,16 @@ func (c *session) pollPooled(ctx context.Context) error {
 	}
 }
 
-// within runs a reading query in a transaction of its own where the connection is pooled, with the settings that
-// otherwise the session has.
-func (c *session) within(ctx context.Context, read func() error) error {
-	if !c.shared {
+// inTransaction runs a reading query in a transaction of its own where the connection is pooled in transaction mode, with
+// the settings that the session has otherwise.
+func (c *session) inTransaction(ctx context.Context, read func() error) error {
+	if !c.transactionPooled {
 		return read()
 	}
 	if _, err := c.conn.Exec(ctx, "BEGIN READ ONLY"); err != nil {
 		return err
 	}
-	err := pin(ctx, c.conn, true)
+	err := setSession(ctx, c.conn, true)
 	if err == nil {
 		err = c.sameServer(ctx)
 	}
@@ -87,9 +87,9 @@ func (c *session) sameServer(ctx context.Context) error {
 	return nil
 }
 
-// pin fixes what queries rely on, as a statement, since poolers refuse start-up parameters. A role's time limit for
-// statements would cut off a long backlog.
-func pin(ctx context.Context, conn *pgx.Conn, local bool) error {
+// setSession sets what queries rely on, by a statement, since poolers refuse start-up parameters. A role's
+// statement_timeout would abort a long backlog.
+func setSession(ctx context.Context, conn *pgx.Conn, local bool) error {
 	_, err := conn.Exec(ctx, fmt.Sprintf("SELECT pg_catalog.set_config('search_path', 'pg_catalog', %[1]t), pg_catalog.set_config('statement_timeout', '0', %[1]t)", local))
 	return err
 }

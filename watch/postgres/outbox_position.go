@@ -15,29 +15,29 @@ import (
 type position struct {
 	Capture Capture `json:"capture,omitempty"` // empty: the outbox
 	identity
-	Statistics int64  `json:"statistics"` // when the server began its statistics, in µs since 1970
-	Outbox     uint32 `json:"outbox"`     // oid of the outbox table; another one means that rows are missing
-	Definition string `json:"definition"` // what the triggers recorded
-	Shape      string `json:"shape"`      // digest of the table and its triggers
-	Snapshot   string `json:"snapshot"`   // what is visible in it was read
-	Last       row    `json:"last"`       // the row that was read with the greatest transaction id; that id is 0 before any
+	Statistics   int64  `json:"statistics"` // when the server began its statistics, in µs since 1970
+	Outbox       uint32 `json:"outbox"`     // oid of the outbox table; another one means that rows are missing
+	Definition   string `json:"definition"` // what the triggers recorded
+	SchemaDigest string `json:"shape"`      // digest of the table and its triggers
+	Snapshot     string `json:"snapshot"`   // what is visible in it was read
+	Last         rowID  `json:"last"`       // the row that was read with the greatest transaction id; that id is 0 before any
 	// Compare: the server crashed, and the table was not compared since.
 	Compare bool `json:"compare,omitempty"`
 	// Upto, Seq and Top stand inside a round: of what is visible in Upto and not in Snapshot, rows up to Seq were read,
 	// and Top is the one with the greatest transaction id of those.
 	Upto string `json:"upto,omitempty"`
 	Seq  int64  `json:"seq,omitempty"`
-	Top  row    `json:"top,omitzero"`
+	Top  rowID  `json:"top,omitzero"`
 }
 
-// row is one of the outbox.
-type row struct {
+// rowID is one of the outbox.
+type rowID struct {
 	XID uint64 `json:"xid"`
 	Seq int64  `json:"seq"`
 }
 
 // later is the one with the greater transaction id.
-func (r row) later(other row) row {
+func (r rowID) later(other rowID) rowID {
 	if other.XID >= r.XID {
 		return other
 	}
@@ -71,7 +71,7 @@ func (p position) String() string {
 // each and else only when somebody asks for it.
 const (
 	statisticsColumn = `(SELECT coalesce((extract(epoch FROM stats_reset) * 1000000)::bigint, 0) FROM pg_stat_bgwriter)`
-	crashed          = "the server crashed (or its statistics were reset): what it committed last may be gone"
+	serverCrashed    = "the server crashed (or its statistics were reset): what it committed last may be gone"
 )
 
 // key names a row of the outbox for ever: transaction ids alone come again in another cluster, on another timeline and
@@ -119,14 +119,14 @@ func (p position) lost(now position, next, pruned uint64) string {
 		return "the outbox table was made anew"
 	case p.Definition != now.Definition:
 		return "the label's definition changed"
-	case p.Shape != now.Shape:
-		return reshaped
+	case p.SchemaDigest != now.SchemaDigest:
+		return schemaChanged
 	case p.Last.XID >= next:
-		return behind
+		return serverBehind
 	case pruned >= seen.oldest:
 		return "rows were pruned before they were read"
 	case p.Statistics != now.Statistics:
-		return crashed
+		return serverCrashed
 	}
 	return ""
 }

@@ -14,13 +14,13 @@ import (
 // batchRows bounds the memory of a round and the size of the sink's transactions, with batchBytes.
 const batchRows = 2000
 
-// roundQuery reads what became visible since the last snapshot: rows of transactions that ran then or wrote none yet.
+// newRowsQuery reads what became visible since the last snapshot: rows of transactions that ran then or wrote none yet.
 // They come in the order of seq. For one item that is the order in which its row was written, because seq is drawn
 // while the row is locked; and whoever sees a write also sees the one before it, so rounds keep that order too.
 // Transaction ids would not: one that waits for a row lock may have a lower id than the one that it waits for.
 // The text is joined in the same snapshot, of which the first row tells: it names all that run, and would be longer than
 // the rows themselves where many write.
-func (c *session) roundQuery() string {
+func (c *session) newRowsQuery() string {
 	var text []string
 	for _, column := range c.cfg.Text {
 		text = append(text, "t."+ident(column)+"::text")
@@ -56,8 +56,8 @@ func (c *session) byKey(row, key string) string {
 	return strings.Join(parts, " AND ")
 }
 
-// line is a row of the outbox with the item's present text.
-type line struct {
+// outboxRow is a row of the outbox with the item's present text.
+type outboxRow struct {
 	snapshot       *string // of the round's first row
 	xid            string
 	seq            int64
@@ -70,7 +70,7 @@ type line struct {
 }
 
 // size is about how many bytes the row takes.
-func (l *line) size() int {
+func (l *outboxRow) size() int {
 	n := len(l.item)
 	for _, text := range append([]*string{l.old, l.new}, l.text...) {
 		if text != nil {
@@ -80,21 +80,21 @@ func (l *line) size() int {
 	return n
 }
 
-// round reads what became visible since the last one and returns how many rows that were.
-func (c *session) round(ctx context.Context) (total int, err error) {
+// readNew reads what became visible since the last one and returns how many rows that were.
+func (c *session) readNew(ctx context.Context) (total int, err error) {
 	again := ""
-	err = c.within(ctx, func() error {
-		again, err = c.query(ctx, &total)
+	err = c.inTransaction(ctx, func() error {
+		again, err = c.queryNew(ctx, &total)
 		return err
 	})
 	if err == nil && again != "" {
-		err = c.readAll(ctx, again)
+		err = c.fullRead(ctx, again)
 	}
 	return total, err
 }
 
-// query asks for the round's rows and stores them.
-func (c *session) query(ctx context.Context, total *int) (again string, err error) {
+// queryNew asks for the round's rows and stores them.
+func (c *session) queryNew(ctx context.Context, total *int) (again string, err error) {
 	from, running, err := c.at.unread()
 	if err != nil {
 		return "", err
@@ -105,11 +105,11 @@ func (c *session) query(ctx context.Context, total *int) (again string, err erro
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	rows, err := c.conn.Query(ctx, c.roundQuery(), args...)
+	rows, err := c.conn.Query(ctx, c.newRowsQuery(), args...)
 	if err != nil {
 		return "", err
 	}
-	again, err = c.take(ctx, rows, total)
+	again, err = c.storeRows(ctx, rows, total)
 	if err != nil {
 		cancel() // so that Close need not read what nobody wants
 	}
@@ -120,15 +120,15 @@ func (c *session) query(ctx context.Context, total *int) (again string, err erro
 	return again, err
 }
 
-// take stores a round's rows in batches; the last one moves the cursor to the round's end. A row that
+// storeRows stores a round's rows in batches; the last one moves the cursor to the round's end. A row that
 // makes everything be read again ends the round; its reason is returned.
-func (c *session) take(ctx context.Context, rows pgx.Rows, total *int) (again string, err error) {
+func (c *session) storeRows(ctx context.Context, rows pgx.Rows, total *int) (again string, err error) {
 	next := c.at
 	var batch []watch.Change
 	var writers []string
 	inBatch, bytes := 0, 0
 	for rows.Next() {
-		l := line{text: make([]*string, len(c.cfg.Text))}
+		l := outboxRow{text: make([]*string, len(c.cfg.Text))}
 		into := []any{&l.snapshot, &l.xid, &l.seq, &l.op, &l.item, &l.old, &l.new, &l.author, &l.origin, &l.at, &l.present}
 		for i := range l.text {
 			into = append(into, &l.text[i])
@@ -157,7 +157,7 @@ func (c *session) take(ctx context.Context, rows pgx.Rows, total *int) (again st
 		if err != nil {
 			return "", err
 		}
-		next.Seq, next.Top = l.seq, next.Top.later(row{xid, l.seq})
+		next.Seq, next.Top = l.seq, next.Top.later(rowID{xid, l.seq})
 		bytes += l.size()
 		if inBatch++; inBatch == batchRows || bytes >= batchBytes {
 			if err := c.store(ctx, batch, writers, next); err != nil {
@@ -169,13 +169,13 @@ func (c *session) take(ctx context.Context, rows pgx.Rows, total *int) (again st
 	if err := rows.Err(); err != nil || next.Upto == "" {
 		return "", err
 	}
-	next.Snapshot, next.Last, next.Upto, next.Seq, next.Top = next.Upto, next.Last.later(next.Top), "", 0, row{}
+	next.Snapshot, next.Last, next.Upto, next.Seq, next.Top = next.Upto, next.Last.later(next.Top), "", 0, rowID{}
 	return "", c.store(ctx, batch, writers, next)
 }
 
 // store gives changes to the sink with the cursor behind them.
 func (c *session) store(ctx context.Context, changes []watch.Change, writers []string, next position) error {
-	untangle(changes, writers)
+	reorder(changes, writers)
 	if err := c.sink.Append(ctx, c.Name(), changes, next.String()); err != nil {
 		return fmt.Errorf("store label changes: %w", err)
 	}
@@ -188,7 +188,7 @@ func (c *session) store(ctx context.Context, changes []watch.Change, writers []s
 
 // change turns a row into a Change, or says that it is none. An item that is gone by now has no text any more: its
 // insert is left out, since its delete follows.
-func (c *session) change(l *line) (watch.Change, bool, error) {
+func (c *session) change(l *outboxRow) (watch.Change, bool, error) {
 	old, err := parseLabels(l.old)
 	if err != nil {
 		return watch.Change{}, false, err
@@ -197,7 +197,7 @@ func (c *session) change(l *line) (watch.Change, bool, error) {
 	if err != nil {
 		return watch.Change{}, false, err
 	}
-	change := watch.Change{Key: c.at.key(l.xid, l.seq), Item: asText(l.item), Old: old, New: now, At: l.at.UTC(), Author: asText(l.author), Origin: l.origin}
+	change := watch.Change{Key: c.at.key(l.xid, l.seq), Item: validText(l.item), Old: old, New: now, At: l.at.UTC(), Author: validText(l.author), Origin: l.origin}
 	switch {
 	case l.item == "":
 		return watch.Change{}, false, nil // a row without a key cannot be followed
@@ -207,7 +207,7 @@ func (c *session) change(l *line) (watch.Change, bool, error) {
 		change.Op, change.Text = watch.OpPut, make(map[string]string, len(l.text))
 		for i, column := range c.cfg.Text {
 			if l.text[i] != nil {
-				change.Text[column] = asText(*l.text[i])
+				change.Text[column] = validText(*l.text[i])
 			}
 		}
 	case l.op == "insert" || same(old, now):

@@ -2,33 +2,33 @@ package postgres
 
 import "github.com/retraind/retraind/watch"
 
-// knotLimit is how many changes of one item in one transaction are put in order; more are left as they were recorded.
-const knotLimit = 16
+// maxReorder is how many changes of one item in one transaction are reordered; more stay as they were recorded.
+const maxReorder = 16
 
-// untangle orders the changes that one transaction made to one item by what they say: each begins with the labels that
+// reorder orders the changes that one transaction made to one item by what they say: each begins with the labels that
 // the one before ended with. Triggers record them in that order, except where a trigger of the application writes to
 // the table that fired it: the inner statement is then recorded before the outer one. writers holds the transaction of
 // each change. Changes of different items keep their places.
-func untangle(changes []watch.Change, writers []string) {
-	type knot struct{ writer, item string }
-	groups := map[knot][]int{}
+func reorder(changes []watch.Change, writers []string) {
+	type key struct{ writer, item string }
+	groups := map[key][]int{}
 	for i, c := range changes {
-		k := knot{writers[i], c.Item}
+		k := key{writers[i], c.Item}
 		groups[k] = append(groups[k], i)
 	}
 	for _, places := range groups {
-		if len(places) < 2 || len(places) > knotLimit {
+		if len(places) < 2 || len(places) > maxReorder {
 			continue
 		}
 		group := make([]watch.Change, len(places))
 		for i, place := range places {
 			group[i] = changes[place]
 		}
-		if chained(group) {
+		if inOrder(group) {
 			continue
 		}
 		for start := range group {
-			if ordered := chain(group, start); ordered != nil {
+			if ordered := orderFrom(group, start); ordered != nil {
 				for i, place := range places {
 					changes[place] = ordered[i]
 				}
@@ -38,27 +38,27 @@ func untangle(changes []watch.Change, writers []string) {
 	}
 }
 
-func chained(group []watch.Change) bool {
+func inOrder(group []watch.Change) bool {
 	for i := 1; i < len(group); i++ {
-		if !follows(group[i-1], group[i]) {
+		if !continues(group[i-1], group[i]) {
 			return false
 		}
 	}
 	return true
 }
 
-// follows tells whether b begins with what a ended with. A nil set is an item that is not there.
-func follows(a, b watch.Change) bool { return (a.New == nil) == (b.Old == nil) && same(a.New, b.Old) }
+// continues says whether b begins with what a ended with. A nil set is an item that is not there.
+func continues(a, b watch.Change) bool { return (a.New == nil) == (b.Old == nil) && same(a.New, b.Old) }
 
-// chain orders the group from a start, the earliest first where several fit; nil where it does not come out.
-func chain(group []watch.Change, start int) []watch.Change {
+// orderFrom orders the group from a start, the earliest first where several continue; nil where no order fits.
+func orderFrom(group []watch.Change, start int) []watch.Change {
 	used := make([]bool, len(group))
 	used[start] = true
 	out := []watch.Change{group[start]}
 	for len(out) < len(group) {
 		next := -1
 		for i, c := range group {
-			if !used[i] && follows(out[len(out)-1], c) {
+			if !used[i] && continues(out[len(out)-1], c) {
 				next = i
 				break
 			}

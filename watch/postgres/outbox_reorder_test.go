@@ -51,7 +51,7 @@ func TestUntangle(t *testing.T) {
 			want[fmt.Sprint(item)] = fmt.Sprint(n)
 		}
 		shuffled := rapid.Permutation(changes).Draw(t, "order")
-		untangle(shuffled, writers)
+		reorder(shuffled, writers)
 		got := map[string]string{}
 		for _, c := range shuffled {
 			if c.Old["l"] != got[c.Item] {

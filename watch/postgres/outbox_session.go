@@ -12,14 +12,14 @@ import (
 // session is one connection with what was learned about its server.
 type session struct {
 	*Source
-	conn     *pgx.Conn
-	at       position // where reading stands; its identity is the server's
-	keyTypes []string // SQL types of the key columns
-	armed    bool     // whether this session holds the doorbell's lock, so that writers ring
-	shared   bool     // whether a pooler gives the server's process to others between transactions
-	pruned   time.Time
-	housed   time.Time
-	open     map[string]time.Time // transactions that write, by when they were first seen
+	conn              *pgx.Conn
+	at                position // where reading stands; its identity is the server's
+	keyTypes          []string // SQL types of the key columns
+	locked            bool     // whether this session holds the advisory lock, so that writers notify
+	transactionPooled bool     // whether a pooler gives the backend to others between transactions
+	lastPrune         time.Time
+	maintained        time.Time
+	openSince         map[string]time.Time // transactions that write, by when they were first seen
 }
 
 // connect opens a session, proves that the table can be followed, and listens.
@@ -42,29 +42,29 @@ func (c *session) prepare(ctx context.Context) error {
 		return err
 	}
 	c.keyTypes = c.schema.keyTypes(columns)
-	// LISTEN comes before the first read, so that what is committed between the two rings.
+	// LISTEN comes before the first read, so that a commit between the two notifies.
 	if _, err := c.conn.Exec(ctx, "LISTEN "+ident(channel(c.model))); err != nil {
 		return err
 	}
-	heard, err := c.hears(ctx)
+	heard, err := c.notifyArrives(ctx)
 	if err != nil {
 		return err
 	}
-	c.shared = !heard
+	c.transactionPooled = !heard
 	if heard && pooled(c.conn) {
-		if err := pin(ctx, c.conn, false); err != nil { // a pool in session mode
+		if err := setSession(ctx, c.conn, false); err != nil { // a pool in session mode
 			return err
 		}
 	}
 	c.at.Definition = c.schema.definition()
-	if c.at.Shape, err = c.shape(ctx); err != nil {
+	if c.at.SchemaDigest, err = c.schemaDigest(ctx); err != nil {
 		return err
 	}
 	return c.conn.QueryRow(ctx, "SELECT "+identityColumns+", "+statisticsColumn+", $1::text::regclass::oid", c.schema.outbox()).
 		Scan(&c.at.System, &c.at.Timeline, &c.at.Statistics, &c.at.Outbox)
 }
 
-// close ends the connection; the server then releases the doorbell's lock.
+// close ends the connection; the server then releases the advisory lock.
 func (c *session) close() { c.closeConn(c.conn) }
 
 // intact says whether reading can go on from p after a crash, before the table is compared: what was read is still there.
@@ -83,11 +83,11 @@ func (c *session) resume(ctx context.Context) error {
 		return fmt.Errorf("read the cursor: %w", err)
 	}
 	if text == "" {
-		return c.readAll(ctx, firstRead)
+		return c.fullRead(ctx, firstRead)
 	}
 	stored, err := parsePosition(text)
 	if err != nil {
-		return c.readAll(ctx, err.Error())
+		return c.fullRead(ctx, err.Error())
 	}
 	var sees, pruned string
 	err = c.conn.QueryRow(ctx, `SELECT pg_current_snapshot()::text,
@@ -109,8 +109,8 @@ func (c *session) resume(ctx context.Context) error {
 		c.at = stored
 		return nil
 	case reason == "":
-		c.at, reason = stored, crashed
-	case reason == crashed:
+		c.at, reason = stored, serverCrashed
+	case reason == serverCrashed:
 		intact, err := c.intact(ctx, stored, prunedXID)
 		if err != nil {
 			return err
@@ -121,5 +121,5 @@ func (c *session) resume(ctx context.Context) error {
 			}
 		}
 	}
-	return c.readAll(ctx, reason)
+	return c.fullRead(ctx, reason)
 }

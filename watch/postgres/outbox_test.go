@@ -75,7 +75,7 @@ func TestWritersDoNotWaitForEachOther(t *testing.T) {
 func TestPruning(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, itemsConfig)
-	b.exec(`INSERT INTO items (id, category) SELECT g, 'x' FROM generate_series(1, $1) g`, 2*pruneSlice+10)
+	b.exec(`INSERT INTO items (id, category) SELECT g, 'x' FROM generate_series(1, $1) g`, 2*pruneLimit+10)
 	b.exec(`UPDATE retraind.m_outbox SET at = now() - interval '2 hours'`)
 	b.start()
 	b.ready()
@@ -170,7 +170,7 @@ func TestALongTransactionIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source.patience = 300 * time.Millisecond
+	source.warnAfter = 300 * time.Millisecond
 	b.run(source)
 	b.ready()
 	slow := connect(t, b.cfg.DSN)

@@ -8,18 +8,19 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// writer is a transaction that has written to the outbox and has not ended.
-type writer struct {
+// openTransaction is a transaction that has written to the outbox and has not ended.
+type openTransaction struct {
 	Virtual string // virtual transaction id, unique while it runs
 	PID     int32
 	Who     string // user and application, as far as the role may see them
 	Begun   *time.Time
 }
 
-// writers returns the transactions that are writing to the outbox. They hold its table lock from before they try the
-// doorbell until they end. Their ids would not tell: a snapshot does not name running transactions that are younger
-// than the last one that ended. The longest is told to people: its label changes wait for its end.
-func (c *session) writers(ctx context.Context) ([]string, error) {
+// openTransactions returns the virtual ids of the transactions that are writing to the outbox. They hold its table lock
+// from before they look for the advisory lock until they end. Their transaction ids would not do: a snapshot does not
+// name running transactions that are younger than the last one that ended. The longest becomes a notice, since its label
+// changes are visible only when it ends.
+func (c *session) openTransactions(ctx context.Context) ([]string, error) {
 	rows, err := c.conn.Query(ctx, `SELECT DISTINCT ON (l.virtualtransaction) l.virtualtransaction, l.pid, concat_ws(', ', nullif(a.usename, ''), nullif(a.application_name, '')), a.xact_start
 		FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
 		WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.relation = $1::text::regclass
@@ -27,7 +28,7 @@ func (c *session) writers(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[writer])
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[openTransaction])
 	if err != nil {
 		return nil, err
 	}
@@ -36,24 +37,24 @@ func (c *session) writers(ctx context.Context) ([]string, error) {
 	names := make([]string, len(found))
 	late := ""
 	var longest time.Duration
-	for i, w := range found {
-		names[i] = w.Virtual
-		since, known := c.open[w.Virtual]
+	for i, open := range found {
+		names[i] = open.Virtual
+		since, known := c.openSince[open.Virtual]
 		if !known {
 			since = now
 		}
-		seen[w.Virtual] = since
+		seen[open.Virtual] = since
 		age := now.Sub(since)
-		if w.Begun != nil {
-			age = max(age, now.Sub(*w.Begun))
+		if open.Begun != nil {
+			age = max(age, now.Sub(*open.Begun))
 		}
-		if age >= c.patience && age > longest {
+		if age >= c.warnAfter && age > longest {
 			longest = age
 			late = fmt.Sprintf("a transaction holds back its label changes for %s (server process %d%s); they come when it ends, or end it with SELECT pg_terminate_backend(%[2]d)",
-				age.Round(time.Second), w.PID, prefixed(", ", w.Who))
+				age.Round(time.Second), open.PID, prefixed(", ", open.Who))
 		}
 	}
-	c.open = seen
+	c.openSince = seen
 	c.notice(&c.late, late)
 	return names, nil
 }

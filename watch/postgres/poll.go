@@ -17,8 +17,8 @@ import (
 type poller struct {
 	*Source
 	conn      *pgx.Conn
-	at        mark
-	fromFloor bool // the table is a view: its rows do not tell which transaction wrote them
+	at        pollPosition
+	isView    bool // the table is a view: its rows do not tell which transaction wrote them
 	watermark string
 	wmType    string
 	// known holds digests of the rows above the floor at the last look, which would otherwise come again at each one.
@@ -26,8 +26,8 @@ type poller struct {
 	seed  maphash.Seed
 }
 
-// knownMax bounds known; what is not in it is given to the sink again, which sees that nothing changed.
-const knownMax = 50_000
+// maxKnown bounds known; what is not in it is given to the sink again, which sees that nothing changed.
+const maxKnown = 50_000
 
 // openPoll connects and proves that the table can be polled.
 func (s *Source) openPoll(ctx context.Context) (*poller, error) {
@@ -43,7 +43,7 @@ func (s *Source) openPoll(ctx context.Context) (*poller, error) {
 		}
 		p.wmType = columns[p.watermark]
 		kind, err := s.schema.relationKind(ctx, conn)
-		p.fromFloor = kind != "r" && kind != "p"
+		p.isView = kind != "r" && kind != "p"
 		return err
 	}()
 	if err != nil {
@@ -61,24 +61,24 @@ func (s *Source) followPoll(ctx context.Context, onUp func()) error {
 	}
 	defer s.closeConn(p.conn)
 	for first := true; ; first = false {
-		if err := p.look(ctx, first); err != nil {
+		if err := p.pollOnce(ctx, first); err != nil {
 			return explain(s.cfg, err)
 		}
 		if first {
 			onUp()
 		}
 		wait := s.cfg.poll()
-		if p.fromFloor && p.at.Floor == nil {
+		if p.isView && p.at.Floor == nil {
 			wait = max(wait, s.cfg.overlap()) // each look reads the whole view until then
 		}
-		if err := p.rest(ctx, wait); err != nil {
+		if err := p.wait(ctx, wait); err != nil {
 			return explain(s.cfg, err)
 		}
 	}
 }
 
-// rest waits for the next look, and pings between so that a dead peer is seen.
-func (p *poller) rest(ctx context.Context, wait time.Duration) error {
+// wait waits for the next look, and pings between so that a dead peer is seen.
+func (p *poller) wait(ctx context.Context, wait time.Duration) error {
 	for wait > 0 {
 		step := min(wait, pingEvery)
 		if err := pause(ctx, step); err != nil {
@@ -96,9 +96,9 @@ func (p *poller) rest(ctx context.Context, wait time.Duration) error {
 	return nil
 }
 
-// look reads what was written since the last one; at the first of a connection, and when it is time, it compares the
+// pollOnce reads what was written since the last one; at the first of a connection, and when it is time, it compares the
 // whole table.
-func (p *poller) look(ctx context.Context, first bool) error {
+func (p *poller) pollOnce(ctx context.Context, first bool) error {
 	stored := ""
 	if first {
 		var err error
@@ -106,12 +106,12 @@ func (p *poller) look(ctx context.Context, first bool) error {
 			return fmt.Errorf("read the cursor: %w", err)
 		}
 	}
-	now := mark{Capture: CapturePoll, Definition: p.schema.definition() + " " + p.watermark}
+	now := pollPosition{Capture: CapturePoll, Definition: p.schema.definition() + " " + p.watermark}
 	// Before the table is looked at: a catalog is read as it is now, even where the rows are seen as they were.
 	if err := p.conn.QueryRow(ctx, "SELECT "+storage, p.schema.table).Scan(&now.Storage); err != nil {
 		return err
 	}
-	tx, err := p.conn.BeginTx(ctx, oneSnapshot)
+	tx, err := p.conn.BeginTx(ctx, repeatableRead)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (p *poller) look(ctx context.Context, first bool) error {
 	if first {
 		if stored == "" {
 			reason = firstRead
-		} else if p.at, err = parseMark(stored); err != nil {
+		} else if p.at, err = parsePollPosition(stored); err != nil {
 			reason = err.Error()
 		}
 	}
@@ -140,12 +140,12 @@ func (p *poller) look(ctx context.Context, first bool) error {
 	}
 	compare := reason == "" && clock.Sub(p.at.Compared) >= p.cfg.compare()
 	if reason != "" {
-		p.rereads(reason)
+		p.logFullRead(reason)
 	}
 	if reason == "" && !compare {
-		err = p.news(ctx, tx, seen, text, clock)
+		err = p.readNew(ctx, tx, seen, text, clock)
 	} else {
-		err = p.whole(ctx, tx, now, seen, text, clock, compare)
+		err = p.fullRead(ctx, tx, now, seen, text, clock, compare)
 	}
 	if err != nil {
 		return err
@@ -153,8 +153,8 @@ func (p *poller) look(ctx context.Context, first bool) error {
 	return tx.Commit(ctx)
 }
 
-// whole reads the whole table. A periodic compare keeps the floor; otherwise what was known means nothing any more.
-func (p *poller) whole(ctx context.Context, tx pgx.Tx, now mark, seen snapshot, text string, clock time.Time, keep bool) error {
+// fullRead reads the whole table. A periodic compare keeps the floor; otherwise what was known means nothing any more.
+func (p *poller) fullRead(ctx context.Context, tx pgx.Tx, now pollPosition, seen snapshot, text string, clock time.Time, keep bool) error {
 	next := now
 	next.Epoch = clock.UnixNano()
 	if keep {
@@ -177,9 +177,9 @@ func (p *poller) whole(ctx context.Context, tx pgx.Tx, now mark, seen snapshot, 
 	return nil
 }
 
-// newsQuery selects the rows above the floor that transactions wrote which were open at the last look or began later.
+// newRowsQuery selects the rows above the floor that transactions wrote which were open at the last look or began later.
 // A row's xmin has 32 bits and may be a subtransaction's, which started after the oldest that was open.
-func (p *poller) newsQuery() (sql string, args []any, err error) {
+func (p *poller) newRowsQuery() (sql string, args []any, err error) {
 	last, err := parseSnapshot(p.at.Snapshot)
 	if err != nil {
 		return "", nil, err
@@ -195,7 +195,7 @@ func (p *poller) newsQuery() (sql string, args []any, err error) {
 		args = append(args, *p.at.Floor)
 		sql += fmt.Sprintf(" AND %s > $%d::text::%s", column, len(args), p.wmType)
 	}
-	if !p.fromFloor {
+	if !p.isView {
 		args = append(args, int64(last.oldest))
 		sql += fmt.Sprintf(` AND ((pg_snapshot_xmax(pg_current_snapshot())::text::bigint - r.xmin::text::bigint) & 4294967295)
 			<= pg_snapshot_xmax(pg_current_snapshot())::text::bigint - $%d::bigint`, len(args))
@@ -203,9 +203,9 @@ func (p *poller) newsQuery() (sql string, args []any, err error) {
 	return sql + " ORDER BY " + column, args, nil
 }
 
-// news gives the rows that changed to the sink, in batches; the last one moves the mark.
-func (p *poller) news(ctx context.Context, tx pgx.Tx, seen snapshot, text string, clock time.Time) error {
-	sql, args, err := p.newsQuery()
+// readNew gives the rows that changed to the sink, in batches; the last one moves the mark.
+func (p *poller) readNew(ctx context.Context, tx pgx.Tx, seen snapshot, text string, clock time.Time) error {
+	sql, args, err := p.newRowsQuery()
 	if err != nil {
 		return err
 	}
@@ -233,7 +233,7 @@ func (p *poller) news(ctx context.Context, tx pgx.Tx, seen snapshot, text string
 		mark := string(raw[len(raw)-1])
 		greatest = &mark
 		digest := p.digest(raw)
-		if len(known) < knownMax {
+		if len(known) < maxKnown {
 			known[item.ID] = digest
 		}
 		if old, ok := p.known[item.ID]; item.ID == "" || ok && old == digest {
@@ -246,7 +246,7 @@ func (p *poller) news(ctx context.Context, tx pgx.Tx, seen snapshot, text string
 		change.Author, change.Origin = authorOf(raw[len(raw)-2])
 		batch = append(batch, change)
 		if size += rowSize(raw); len(batch) == batchRows || size >= batchBytes {
-			if err := p.keep(ctx, batch, within); err != nil {
+			if err := p.store(ctx, batch, within); err != nil {
 				return err
 			}
 			batch, size = nil, 0
@@ -261,15 +261,15 @@ func (p *poller) news(ctx context.Context, tx pgx.Tx, seen snapshot, text string
 		p.at.Snapshot = text // nothing that a restart would need
 		return nil
 	}
-	return p.keep(ctx, batch, next)
+	return p.store(ctx, batch, next)
 }
 
 // sameBounds tells whether a restart would read the same from both.
-func sameBounds(a, b mark) bool {
+func sameBounds(a, b pollPosition) bool {
 	return slices.Equal(a.Pending, b.Pending) && (a.Floor == b.Floor || a.Floor != nil && b.Floor != nil && *a.Floor == *b.Floor)
 }
 
-func (p *poller) keep(ctx context.Context, batch []watch.Change, next mark) error {
+func (p *poller) store(ctx context.Context, batch []watch.Change, next pollPosition) error {
 	if err := p.sink.Append(ctx, p.Name(), batch, next.String()); err != nil {
 		return fmt.Errorf("store label changes: %w", err)
 	}

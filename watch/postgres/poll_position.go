@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// mark is the cursor of capture: poll. What has a watermark up to Floor was read, and no transaction that could still
+// pollPosition is the cursor of capture: poll. What has a watermark up to Floor was read, and no transaction that could still
 // bring such a row was open then.
-type mark struct {
+type pollPosition struct {
 	Capture Capture `json:"capture"`
 	identity
 	Definition string `json:"definition"`
@@ -17,36 +17,36 @@ type mark struct {
 	Epoch int64 `json:"epoch"`
 	Look  int64 `json:"look"`
 	// Floor is nil before the first highest watermark is certain.
-	Floor    *string   `json:"floor"`
-	Pending  []highest `json:"pending,omitempty"`
-	Snapshot string    `json:"snapshot"` // of the last look
-	Compared time.Time `json:"compared"` // when the whole table was read last, by the server's clock
+	Floor    *string         `json:"floor"`
+	Pending  []seenWatermark `json:"pending,omitempty"`
+	Snapshot string          `json:"snapshot"` // of the last look
+	Compared time.Time       `json:"compared"` // when the whole table was read last, by the server's clock
 }
 
-// highest is the greatest watermark that was seen at a look. Whoever had drawn a lower one then began to write within
+// seenWatermark is the greatest watermark that was seen at a look. Whoever had drawn a lower one then began to write within
 // overlap. It becomes the floor when all have ended who had begun by then.
-type highest struct {
+type seenWatermark struct {
 	At   string    `json:"at"`
 	Seen time.Time `json:"seen"`           // by the server's clock
 	Next uint64    `json:"next,omitempty"` // the first transaction id that was not given out when overlap had passed; 0 before
 }
 
-// pendingMax bounds the cursor. More marks would only make the floor move in smaller steps.
-const pendingMax = 8
+// maxPending bounds the cursor. More marks would only make the floor move in smaller steps.
+const maxPending = 8
 
-func parseMark(text string) (mark, error) {
-	var m mark
+func parsePollPosition(text string) (pollPosition, error) {
+	var m pollPosition
 	if err := json.Unmarshal([]byte(text), &m); err != nil {
-		return mark{}, fmt.Errorf("stored cursor %.100q: %w", text, err)
+		return pollPosition{}, fmt.Errorf("stored cursor %.100q: %w", text, err)
 	}
 	if m.Capture != CapturePoll {
-		return mark{}, otherCapture(m.Capture)
+		return pollPosition{}, otherCapture(m.Capture)
 	}
 	_, err := parseSnapshot(m.Snapshot)
 	return m, err
 }
 
-func (m mark) String() string {
+func (m pollPosition) String() string {
 	text, err := json.Marshal(m)
 	if err != nil {
 		panic(err) // it holds only text, numbers and times
@@ -55,13 +55,15 @@ func (m mark) String() string {
 }
 
 // key names what one look saw of an item.
-func (m mark) key(item string) string { return fmt.Sprintf("poll/%d:%d:%s", m.Epoch, m.Look, item) }
+func (m pollPosition) key(item string) string {
+	return fmt.Sprintf("poll/%d:%d:%s", m.Epoch, m.Look, item)
+}
 
 // seen ends a look: it moves the floor to the greatest watermark that nothing can appear behind any more, and notes the
 // greatest one of this look, nil when the table has none. now is what the look saw.
-func (m mark) seen(now snapshot, text string, at time.Time, greatest *string, overlap time.Duration) mark {
+func (m pollPosition) seen(now snapshot, text string, at time.Time, greatest *string, overlap time.Duration) pollPosition {
 	m.Snapshot = text
-	m.Pending = append([]highest(nil), m.Pending...)
+	m.Pending = append([]seenWatermark(nil), m.Pending...)
 	for i, p := range m.Pending {
 		if p.Next == 0 && at.Sub(p.Seen) >= overlap {
 			m.Pending[i].Next = now.next
@@ -73,9 +75,9 @@ func (m mark) seen(now snapshot, text string, at time.Time, greatest *string, ov
 	if greatest == nil {
 		return m
 	}
-	next := highest{At: *greatest, Seen: at}
+	next := seenWatermark{At: *greatest, Seen: at}
 	switch n := len(m.Pending); {
-	case n == 0 && (m.Floor == nil || *m.Floor != next.At), n > 0 && n < pendingMax && m.Pending[n-1].At != next.At && at.Sub(m.Pending[n-1].Seen) >= overlap/4:
+	case n == 0 && (m.Floor == nil || *m.Floor != next.At), n > 0 && n < maxPending && m.Pending[n-1].At != next.At && at.Sub(m.Pending[n-1].Seen) >= overlap/4:
 		m.Pending = append(m.Pending, next)
 	}
 	return m
@@ -83,7 +85,7 @@ func (m mark) seen(now snapshot, text string, at time.Time, greatest *string, ov
 
 // lost says why reading cannot go on from m on a server that stands at now, or "". next is the first transaction id
 // that the server has not given out.
-func (m mark) lost(now mark, next uint64) string {
+func (m pollPosition) lost(now pollPosition, next uint64) string {
 	seen, err := parseSnapshot(m.Snapshot)
 	switch {
 	case err != nil:
@@ -93,12 +95,12 @@ func (m mark) lost(now mark, next uint64) string {
 	case m.Definition != now.Definition:
 		return "the label's definition changed"
 	case seen.next > next:
-		return behind
+		return serverBehind
 	case m.Storage != now.Storage:
-		return rewritten
+		return tableRewritten
 	}
 	return ""
 }
 
-// rewritten is the reason when a table's files are others than before.
-const rewritten = "the table was truncated or rewritten"
+// tableRewritten is the reason when a table's files are others than before.
+const tableRewritten = "the table was truncated or rewritten"

@@ -31,7 +31,7 @@ func TestFloorPassesNothing(t *testing.T) {
 		var waiting, writing []transaction // drawn a watermark; writing
 		committed := map[int]transaction{}
 		read := map[int]bool{}
-		m := mark{Snapshot: "100:100:"}
+		m := pollPosition{Snapshot: "100:100:"}
 		look := func() {
 			s := snapshot{oldest: next, next: next}
 			for _, w := range writing {
@@ -54,7 +54,7 @@ func TestFloorPassesNothing(t *testing.T) {
 			}
 			text := fmt.Sprintf("%d:%d:", s.oldest, s.next)
 			m = m.seen(s, text, now, greatest, overlap)
-			if len(m.Pending) > pendingMax {
+			if len(m.Pending) > maxPending {
 				t.Fatalf("%d pending marks", len(m.Pending))
 			}
 		}
@@ -102,7 +102,7 @@ func TestFloorPassesNothing(t *testing.T) {
 	})
 }
 
-func floorOf(m mark) string {
+func floorOf(m pollPosition) string {
 	if m.Floor == nil {
 		return "0"
 	}
@@ -152,7 +152,7 @@ func TestPollIsBlind(t *testing.T) {
 	b.start()
 	b.ready()
 	b.sink.until(t, "the floor", func() bool {
-		m, err := parseMark(b.sink.cursor)
+		m, err := parsePollPosition(b.sink.cursor)
 		return err == nil && m.Floor != nil && len(m.Pending) == 0
 	})
 	b.exec(`DELETE FROM items WHERE id = 1`)

@@ -24,8 +24,8 @@ type Source struct {
 	schema *schema
 	sink   watch.Sink
 
-	// patience is how long a transaction may hold its changes back before Health has a notice of it.
-	patience time.Duration
+	// warnAfter is how long a transaction may hold its changes back before Health has a notice of it.
+	warnAfter time.Duration
 
 	mu     sync.Mutex // guards the fields below
 	late   string     // notice: a transaction that is open for long
@@ -43,7 +43,7 @@ func New(model string, cfg *Config, sink watch.Sink, poke func(n int), log *slog
 	}
 	return &Source{
 		Retrier: watch.NewRetrier(model, watch.SourcePostgres, poke, log.With("table", schema.table)),
-		model:   model, cfg: cfg, schema: schema, sink: sink, patience: longTransaction,
+		model:   model, cfg: cfg, schema: schema, sink: sink, warnAfter: longTransaction,
 	}, nil
 }
 
@@ -106,7 +106,7 @@ func (s *Source) follow(ctx context.Context, onUp func()) error {
 		return err
 	}
 	defer session.close()
-	guarded, release := guard(ctx, s.cfg, session.conn)
+	guarded, release := cancelWhenIdle(ctx, s.cfg, session.conn)
 	defer release()
 	err = session.run(guarded, onUp)
 	if cause := context.Cause(guarded); ctx.Err() == nil && cause != nil {
@@ -121,7 +121,7 @@ func (c *session) run(ctx context.Context, onUp func()) error {
 		return err
 	}
 	onUp()
-	if c.shared {
+	if c.transactionPooled {
 		return c.pollPooled(ctx)
 	}
 	c.notice(&c.pooled, "")

@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// lockClass is the first half of the doorbell's advisory lock, "rtrd"; the second half is the source's own.
+// lockClass is the first half of the advisory lock that a listener holds while it waits, "rtrd"; the second half is the source's own.
 const lockClass = 0x72747264
 
 // lockObject is the second half of a source's advisory lock.
@@ -23,7 +23,7 @@ func lockObject(source string) int32 {
 	return int32(h.Sum32())
 }
 
-// channel is where a source's doorbell rings.
+// channel is the notification channel of a source.
 func channel(source string) string { return "retraind_" + source }
 
 // Migration returns the SQL that makes the database record every label change of a model's table. It may be run
@@ -37,15 +37,15 @@ func Migration(model string, cfg *Config) (string, error) {
 	case CaptureLogical:
 		return s.publish(), nil
 	case CapturePoll:
-		return s.nothing(), nil
+		return s.nothingToInstall(), nil
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "-- retraind: record the label changes of %s for the model %s.\n", s.table, model)
 	out.WriteString("-- Undo with the output of: retraind init sql --down\n\nBEGIN;\n")
 	out.WriteString("-- Rather give up than make the table's writers queue behind this.\nSET LOCAL lock_timeout = '5s';\n")
 	out.WriteString("SET LOCAL search_path = pg_catalog, pg_temp;\n\n")
-	out.WriteString(s.rehearsal())
-	for _, part := range []string{shared, s.recorder(), "\n", s.triggers(), "\n", s.register(), "\nCOMMIT;\n"} {
+	out.WriteString(s.trialRun())
+	for _, part := range []string{commonSQL, s.outboxSQL(), "\n", s.triggers(), "\n", s.registerSQL(), "\nCOMMIT;\n"} {
 		out.WriteString(part)
 	}
 	return out.String(), nil
@@ -123,7 +123,7 @@ func (s *schema) function(event string) string { return ident("retraind", s.mode
 // are found; it does not change with the way in which the SQL is written.
 func (s *schema) definition() string {
 	h := sha256.New()
-	// Quotes keep lists apart: writing to a hash never fails. The number is that of the way in which the triggers ring.
+	// Quotes keep lists apart: writing to a hash never fails. The number is the version of how the triggers notify.
 	fmt.Fprintf(h, "2 %q %q %q %q", []string(s.ident), s.cfg.ID, s.cfg.Text, s.cfg.Author)
 	for _, t := range s.cfg.targets() {
 		fmt.Fprintf(h, " %q=%q", t.name, t.source)
@@ -131,12 +131,12 @@ func (s *schema) definition() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// reads lists the columns that the configuration names, each once. Those that an expression reads are only known to
+// readColumns lists the columns that the configuration names, each once. Those that an expression reads are only known to
 // the server.
-func (s *schema) reads() []string {
+func (s *schema) readColumns() []string {
 	names := append(append(watch.Columns{s.cfg.UpdatedAt}, s.cfg.ID...), s.cfg.Text...)
 	for _, t := range s.cfg.targets() {
-		if plain.MatchString(t.source) {
+		if columnName.MatchString(t.source) {
 			names = append(names, t.source)
 		}
 	}
@@ -152,9 +152,9 @@ func (s *schema) reads() []string {
 	return out
 }
 
-// rehearsal evaluates what the triggers will, over some rows. A label expression that fails would otherwise make the
+// trialRun evaluates what the triggers will, over some rows. A label expression that fails would otherwise make the
 // application's own writes fail.
-func (s *schema) rehearsal() string {
+func (s *schema) trialRun() string {
 	parts := []string{s.key("r"), s.labels("r")}
 	for _, column := range append(watch.Columns{s.cfg.Author}, s.cfg.Text...) {
 		if column != "" {
@@ -191,7 +191,7 @@ func (s *schema) key(row string) string {
 // value is one label of a row, for an object of jsonb. An expression is evaluated over a subquery of the row, so that its bare
 // column names mean that row.
 func value(row string, t target) string {
-	if plain.MatchString(t.source) {
+	if columnName.MatchString(t.source) {
 		return row + "." + ident(t.source) // the object's function makes jsonb of it
 	}
 	return "(SELECT to_jsonb((" + t.source + ")) FROM (SELECT " + row + ".*) AS retraind_row)"
@@ -206,7 +206,7 @@ func (s *schema) labels(row string) string {
 // that a reader may have been granted.
 func (s *schema) ownLabels() string {
 	return s.object(func(t target) string {
-		if plain.MatchString(t.source) {
+		if columnName.MatchString(t.source) {
 			return ident(t.source)
 		}
 		return "to_jsonb((" + t.source + "))"
@@ -216,7 +216,7 @@ func (s *schema) ownLabels() string {
 // ownLabel is one label of the only row in scope as JSON text. jsonb costs several times as much as json and prints
 // some numbers otherwise, so text alone goes without.
 func ownLabel(t target) string {
-	if !plain.MatchString(t.source) {
+	if !columnName.MatchString(t.source) {
 		return "to_jsonb((" + t.source + "))::text"
 	}
 	column := ident(t.source)

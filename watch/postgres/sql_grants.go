@@ -22,7 +22,7 @@ func Grants(model string, cfg *Config, role string) (string, error) {
 		return "", fmt.Errorf("role: %w", err)
 	}
 	var columns, expressions []string
-	for _, name := range s.reads() {
+	for _, name := range s.readColumns() {
 		columns = append(columns, ident(name))
 	}
 	if cfg.capture() == CapturePoll {
@@ -30,7 +30,7 @@ func Grants(model string, cfg *Config, role string) (string, error) {
 		columns = append(columns, "xmin")
 	}
 	for _, t := range cfg.targets() {
-		if !plain.MatchString(t.source) {
+		if !columnName.MatchString(t.source) {
 			expressions = append(expressions, "("+t.source+")")
 		}
 	}
@@ -56,7 +56,7 @@ ALTER ROLE %[1]s SET idle_in_transaction_session_timeout = '10s';
 
 GRANT USAGE ON SCHEMA %[4]s TO %[1]s;
 %[7]sGRANT SELECT (%[5]s) ON %[6]s TO %[1]s;
-`, quoted, model, literal(role), ident(s.ident[0]), strings.Join(columns, ", "), s.table, s.grants(quoted))
+`, quoted, model, literal(role), ident(s.ident[0]), strings.Join(columns, ", "), s.table, s.captureGrants(quoted))
 	if len(expressions) > 0 {
 		// Only the server knows which columns an expression reads: a view of it depends on them.
 		fmt.Fprintf(&out, `
@@ -80,8 +80,8 @@ END $retraind$;
 	return out.String(), nil
 }
 
-// grants are what a capture needs beside the table.
-func (s *schema) grants(role string) string {
+// captureGrants are what a capture needs beside the table.
+func (s *schema) captureGrants(role string) string {
 	switch s.cfg.capture() {
 	case CaptureLogical:
 		return fmt.Sprintf(`-- Needs a superuser. The role can then decode every change of this database, also of tables that it may not SELECT;

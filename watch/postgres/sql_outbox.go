@@ -55,8 +55,8 @@ func (o Outbox) validate(found *check.Problems) {
 	if o.Size < 0 || o.Size > 0 && o.Size < 16<<20 {
 		found.Errorf("outbox.size", "write 1GiB", "%s is less than 16MiB", o.Size)
 	}
-	if o.Age < 0 || o.Age > 0 && o.Age.D() < keepRows {
-		found.Errorf("outbox.age", "write 7d", "%s is shorter than the %s for which rows that were read are kept", o.Age, unit.Duration(keepRows))
+	if o.Age < 0 || o.Age > 0 && o.Age.D() < keepReadRows {
+		found.Errorf("outbox.age", "write 7d", "%s is shorter than the %s for which rows that were read are kept", o.Age, unit.Duration(keepReadRows))
 	}
 }
 
@@ -66,8 +66,8 @@ func (s *schema) outboxIndex() string { return ident(s.model + "_outbox_xid") }
 // sequence is the one behind the outbox's seq, as PostgreSQL names it.
 func (s *schema) sequence() string { return ident("retraind", s.model+"_outbox_seq_seq") }
 
-// shared is what all watched tables of a database have in common.
-const shared = `CREATE SCHEMA IF NOT EXISTS retraind;
+// commonSQL is what all watched tables of a database have in common.
+const commonSQL = `CREATE SCHEMA IF NOT EXISTS retraind;
 
 -- One row per watched table: what its triggers record, how far its outbox was pruned, and how large that may become.
 CREATE TABLE IF NOT EXISTS retraind.sources (
@@ -81,9 +81,9 @@ CREATE TABLE IF NOT EXISTS retraind.sources (
 
 `
 
-// recorder is the model's outbox with the functions that keep it small. seq must be drawn one by one: an item's changes
+// outboxSQL is the model's outbox with the functions that keep it small. seq must be drawn one by one: an item's changes
 // are ordered by it, across sessions. One index is enough, and each would slow every writer down.
-func (s *schema) recorder() string {
+func (s *schema) outboxSQL() string {
 	return fmt.Sprintf(`-- One row per label change, written in the transaction that made it.
 CREATE TABLE IF NOT EXISTS %[1]s (
   seq          bigint GENERATED ALWAYS AS IDENTITY,
@@ -141,11 +141,11 @@ EXCEPTION WHEN serialization_failure THEN
   NULL; -- another writer is at it
 END $retraind$;
 REVOKE ALL ON FUNCTION %[6]s(bigint) FROM PUBLIC;
-`, s.outbox(), s.outboxIndex(), s.function("prune"), literal(s.model), pruneSlice, s.function("bound"), literal(s.outbox()), boundSlice)
+`, s.outbox(), s.outboxIndex(), s.function("prune"), literal(s.model), pruneLimit, s.function("bound"), literal(s.outbox()), boundSlice)
 }
 
-// register is the statement that tells what was installed.
-func (s *schema) register() string {
+// registerSQL is the statement that tells what was installed.
+func (s *schema) registerSQL() string {
 	o := s.cfg.bounds()
 	return fmt.Sprintf(`INSERT INTO retraind.sources AS s (source, definition, max_rows, max_size, max_age)
 VALUES (%s, %s, %d, %d, '%d seconds')

@@ -31,9 +31,9 @@ const (
 	originOfRow = "coalesce(nullif(o.origin, ''), CASE WHEN starts_with(o.app, '" + watch.OwnPrefix + "') THEN o.app END, '')"
 )
 
-// wrote is the setting that names the row whose author column the statement has just written. What an application
+// writtenKeySetting is the setting that names the row whose author column the statement has just written. What an application
 // leaves as it was says who wrote the row before, not who does now.
-const wrote = "retraind.wrote"
+const writtenKeySetting = "retraind.wrote"
 
 // author is who wrote a row as far as the writer says: a setting, or the author's column where this write has set it.
 func (s *schema) author(row string, update bool) string {
@@ -43,7 +43,7 @@ func (s *schema) author(row string, update bool) string {
 	column := row + "." + ident(s.cfg.Author)
 	value := column + "::pg_catalog.text"
 	if update {
-		value = fmt.Sprintf("CASE WHEN coalesce(pg_catalog.current_setting('%s', true) OPERATOR(pg_catalog.=) %s, false) OR NOT %s THEN %s END", wrote, s.key(row), unchanged(s.cfg.Author), value)
+		value = fmt.Sprintf("CASE WHEN coalesce(pg_catalog.current_setting('%s', true) OPERATOR(pg_catalog.=) %s, false) OR NOT %s THEN %s END", writtenKeySetting, s.key(row), unchanged(s.cfg.Author), value)
 	}
 	return fmt.Sprintf("CASE WHEN %s OPERATOR(pg_catalog.<>) '' THEN %[1]s ELSE %s END", authorSetting, value)
 }
@@ -58,7 +58,7 @@ func (s *schema) triggers() string {
 	}
 	if s.cfg.Author != "" {
 		fmt.Fprintf(&out, "CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql AS $retraind$\nDECLARE\n  retraind_done text := pg_catalog.set_config('%s', %s, true);\n"+
-			"BEGIN\n  RETURN NULL;\nEND $retraind$;\nREVOKE ALL ON FUNCTION %[1]s() FROM PUBLIC;\n\n", s.function("author"), wrote, s.key("NEW"))
+			"BEGIN\n  RETURN NULL;\nEND $retraind$;\nREVOKE ALL ON FUNCTION %[1]s() FROM PUBLIC;\n\n", s.function("author"), writtenKeySetting, s.key("NEW"))
 	}
 	for _, event := range append([]string{"author"}, events...) {
 		fmt.Fprintf(&out, "DROP TRIGGER IF EXISTS %s ON %s;\n", s.trigger(event), s.table)
@@ -119,7 +119,7 @@ func (s *schema) probed() []string {
 		out = append(out, ident(column))
 	}
 	for _, t := range s.cfg.targets() {
-		if plain.MatchString(t.source) {
+		if columnName.MatchString(t.source) {
 			out = append(out, ident(t.source))
 		} else {
 			out = append(out, "("+t.source+")")
@@ -151,7 +151,7 @@ func unchanged(columns ...string) string {
 // expressive tells whether a label is an SQL expression, which may fail.
 func (s *schema) expressive() bool {
 	for _, t := range s.cfg.targets() {
-		if !plain.MatchString(t.source) {
+		if !columnName.MatchString(t.source) {
 			return true
 		}
 	}

@@ -16,17 +16,17 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// copied is how a table is read as a whole: by a binary COPY, whose rows are decoded as they come. The server then does
+// copyPlan is how a table is read as a whole: by a binary COPY, whose rows are decoded as they come. The server then does
 // little more than hand out what it stores, which is several times as fast as a query whose columns are all text.
-type copied struct {
-	query  string
-	decode func([]byte) (string, error) // the key
-	asIs   []bool                       // of each target: whether it comes as it is; the others come as JSON
+type copyPlan struct {
+	query    string
+	decode   func([]byte) (string, error) // the key
+	verbatim []bool                       // of each target: whether it comes as it is; the others come as JSON
 }
 
 // copyOf plans the reading of the table, whose columns have these types.
-func (s *schema) copyOf(types map[string]string) copied {
-	c := copied{decode: asString}
+func (s *schema) copyOf(types map[string]string) copyPlan {
+	c := copyPlan{decode: asString}
 	key := s.key("r")
 	if len(s.cfg.ID) == 1 {
 		column := "r." + ident(s.cfg.ID[0])
@@ -43,8 +43,8 @@ func (s *schema) copyOf(types map[string]string) copied {
 	}
 	columns := []string{key, at}
 	for _, t := range s.targets {
-		plainly := plain.MatchString(t.source) && verbatim(types[t.source], false)
-		if c.asIs = append(c.asIs, plainly); plainly {
+		plainly := columnName.MatchString(t.source) && verbatim(types[t.source], false)
+		if c.verbatim = append(c.verbatim, plainly); plainly {
 			columns = append(columns, "r."+ident(t.source))
 		} else {
 			columns = append(columns, ownLabel(t))
@@ -67,7 +67,7 @@ func (s *schema) rows(ctx context.Context, tx pgx.Tx) iter.Seq2[watch.Item, erro
 			return
 		}
 		c := s.copyOf(types)
-		into := &rowReader{schema: s, copied: c, yield: yield, fields: make([][]byte, 2+len(s.targets)+len(s.cfg.Text)), interned: map[string]string{}, shared: map[string]watch.Labels{}}
+		into := &rowReader{schema: s, copyPlan: c, yield: yield, fields: make([][]byte, 2+len(s.targets)+len(s.cfg.Text)), interned: map[string]string{}, shared: map[string]watch.Labels{}}
 		_, err = tx.Conn().PgConn().CopyTo(ctx, into, c.query)
 		switch {
 		case into.stopped:
@@ -100,7 +100,7 @@ var errStopped = errors.New("the reader has stopped")
 // rowReader is the end of a copy. Rows may be cut anywhere, though servers send one at a time.
 type rowReader struct {
 	*schema
-	copied
+	copyPlan
 	yield          func(watch.Item, error) bool
 	rest           []byte // of a row that has not come whole
 	fields         [][]byte
@@ -198,7 +198,7 @@ func (r *rowReader) item() (watch.Item, error) {
 	}
 	for i, column := range r.cfg.Text {
 		if raw := r.fields[2+len(r.targets)+i]; raw != nil {
-			item.Text[column] = asText(string(raw))
+			item.Text[column] = validText(string(raw))
 		}
 	}
 	return item, nil
@@ -207,7 +207,7 @@ func (r *rowReader) item() (watch.Item, error) {
 // labels takes those of a row. Rows with the same label of one target share them.
 func (r *rowReader) labels() (watch.Labels, error) {
 	one := r.fields[2]
-	share := len(r.targets) == 1 && r.asIs[0] && one != nil
+	share := len(r.targets) == 1 && r.verbatim[0] && one != nil
 	if known, ok := r.shared[string(one)]; share && ok {
 		return known, nil
 	}
@@ -217,7 +217,7 @@ func (r *rowReader) labels() (watch.Labels, error) {
 		if raw == nil {
 			continue
 		}
-		if r.asIs[i] {
+		if r.verbatim[i] {
 			labels[t.name] = r.intern(raw)
 			continue
 		}
@@ -249,7 +249,7 @@ func (r *rowReader) intern(raw []byte) string {
 	if known, ok := r.interned[string(raw)]; ok {
 		return known
 	}
-	label := asText(string(raw))
+	label := validText(string(raw))
 	if len(r.interned) < mostInterned && len(raw) < longInterned {
 		r.interned[string(raw)] = label
 	}
@@ -257,7 +257,7 @@ func (r *rowReader) intern(raw []byte) string {
 }
 
 // asString takes a key that the server has made text; of none it is "".
-func asString(raw []byte) (string, error) { return asText(string(raw)), nil }
+func asString(raw []byte) (string, error) { return validText(string(raw)), nil }
 
 func asInteger(raw []byte) (string, error) {
 	switch len(raw) {

@@ -34,7 +34,7 @@ func (s *schema) tableQuery() string {
 
 // item copies a row out of the connection's buffer.
 func (s *schema) item(raw [][]byte) (watch.Item, error) {
-	item := watch.Item{ID: asText(string(raw[0])), Text: make(map[string]string, len(s.cfg.Text))}
+	item := watch.Item{ID: validText(string(raw[0])), Text: make(map[string]string, len(s.cfg.Text))}
 	if raw[1] != nil {
 		micros, err := strconv.ParseInt(string(raw[1]), 10, 64)
 		if err != nil {
@@ -55,38 +55,38 @@ func (s *schema) item(raw [][]byte) (watch.Item, error) {
 	}
 	for i, column := range s.cfg.Text {
 		if value := raw[len(s.targets)+i]; value != nil {
-			item.Text[column] = asText(string(value))
+			item.Text[column] = validText(string(value))
 		}
 	}
 	return item, nil
 }
 
-// asText replaces what is no UTF-8: a database of encoding SQL_ASCII hands out bytes as they were put in.
-func asText(s string) string {
+// validText replaces what is no UTF-8: a database of encoding SQL_ASCII hands out bytes as they were put in.
+func validText(s string) string {
 	if utf8.ValidString(s) { // several times as fast
 		return s
 	}
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
-// oneSnapshot is a transaction that sees the table as it was at its first statement.
-var oneSnapshot = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+// repeatableRead is a transaction that sees the table as it was at its first statement.
+var repeatableRead = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 
-// readAll gives the whole table to the sink, with its snapshot as the cursor: the next round reads exactly what the
+// fullRead gives the whole table to the sink, with its snapshot as the cursor: the next round reads exactly what the
 // table did not hold.
-func (c *session) readAll(ctx context.Context, reason string) error {
-	c.rereads(reason)
+func (c *session) fullRead(ctx context.Context, reason string) error {
+	c.logFullRead(reason)
 	// Before the table is looked at: a catalog is read as it is now, even where the rows are seen as they were, and a
 	// partition that comes between the two must count as one that came after this read.
 	var shape string
-	err := c.within(ctx, func() (err error) {
-		shape, err = c.shape(ctx)
+	err := c.inTransaction(ctx, func() (err error) {
+		shape, err = c.schemaDigest(ctx)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	tx, err := c.conn.BeginTx(ctx, oneSnapshot)
+	tx, err := c.conn.BeginTx(ctx, repeatableRead)
 	if err != nil {
 		return err
 	}
@@ -95,13 +95,13 @@ func (c *session) readAll(ctx context.Context, reason string) error {
 		for begun := true; begun; {
 			begun = c.at.Upto != ""
 			rows := 0
-			if _, err := c.query(ctx, &rows); err != nil {
+			if _, err := c.queryNew(ctx, &rows); err != nil {
 				return err
 			}
 		}
 	}
 	next := c.at
-	next.Shape, next.Compare, next.Upto, next.Seq, next.Top = shape, false, "", 0, row{}
+	next.SchemaDigest, next.Compare, next.Upto, next.Seq, next.Top = shape, false, "", 0, rowID{}
 	if next.Last, err = c.lastRow(ctx, tx); err != nil {
 		return err
 	}
@@ -121,11 +121,11 @@ func (c *session) readAll(ctx context.Context, reason string) error {
 }
 
 // lastRow is the one with the greatest transaction id in the outbox.
-func (c *session) lastRow(ctx context.Context, tx pgx.Tx) (last row, err error) {
+func (c *session) lastRow(ctx context.Context, tx pgx.Tx) (last rowID, err error) {
 	var xid string
 	err = tx.QueryRow(ctx, "SELECT o.xid::text, o.seq FROM "+c.schema.outbox()+" AS o ORDER BY o.xid DESC, o.seq DESC LIMIT 1").Scan(&xid, &last.Seq)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return row{}, nil
+		return rowID{}, nil
 	}
 	if err == nil {
 		last.XID, err = parseXID(xid)
@@ -136,8 +136,8 @@ func (c *session) lastRow(ctx context.Context, tx pgx.Tx) (last row, err error) 
 // firstRead is the reason of a whole-table read that nobody need know of.
 const firstRead = "nothing was read yet"
 
-// rereads says why the whole table is read: loudly, unless it is the first time.
-func (s *Source) rereads(reason string) {
+// logFullRead says why the whole table is read: loudly, unless it is the first time.
+func (s *Source) logFullRead(reason string) {
 	if reason == firstRead {
 		s.Log.Info("reading the whole table", "reason", reason)
 		return

@@ -41,7 +41,7 @@ type Handler struct {
 	cfg     *Config
 	decoder *labelevent.Decoder
 	inbox   watch.Inbox
-	room    chan struct{} // one token for each body in memory
+	slots   chan struct{} // one token for each body in memory
 }
 
 var (
@@ -52,7 +52,7 @@ var (
 // New returns the source of a model's requests. poke is called after each stored batch with the number of events;
 // it must not block.
 func New(model string, cfg *Config, decoder *labelevent.Decoder, inbox watch.Inbox, poke func(n int), log *slog.Logger) *Handler {
-	return &Handler{Retrier: watch.NewRetrier(model, watch.SourceHTTP, poke, log), cfg: cfg, decoder: decoder, inbox: inbox, room: make(chan struct{}, maxBodies)}
+	return &Handler{Retrier: watch.NewRetrier(model, watch.SourceHTTP, poke, log), cfg: cfg, decoder: decoder, inbox: inbox, slots: make(chan struct{}, maxBodies)}
 }
 
 // Name implements Source.
@@ -117,15 +117,15 @@ func (s *Handler) serve(w http.ResponseWriter, r *http.Request) (int, answer) {
 		s.Log.Error("requests cannot be checked", "err", err)
 		return no(http.StatusServiceUnavailable, "the secret cannot be read")
 	}
-	if !s.cfg.signed() && !s.shown(r, secret) {
+	if !s.cfg.signed() && !s.showsSecret(r, secret) {
 		return no(http.StatusUnauthorized, "the secret is missing or wrong (header %s)", s.header())
 	}
 	if r.ContentLength > maxBody {
 		return no(http.StatusRequestEntityTooLarge, "%d bytes, at most %d are read", r.ContentLength, maxBody)
 	}
 	select {
-	case s.room <- struct{}{}:
-		defer func() { <-s.room }()
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
 	case <-r.Context().Done():
 		return no(http.StatusServiceUnavailable, "too many requests at a time")
 	case <-time.After(5 * time.Second):
@@ -191,8 +191,8 @@ func (s *Handler) take(ctx context.Context, body []byte, key string, now time.Ti
 
 func (s *Handler) header() string { return cmp.Or(s.cfg.Header, "Authorization") }
 
-// shown tells whether the request shows the secret. It takes the same time for every wrong one.
-func (s *Handler) shown(r *http.Request, secret []byte) bool {
+// showsSecret tells whether the request shows the secret. It takes the same time for every wrong one.
+func (s *Handler) showsSecret(r *http.Request, secret []byte) bool {
 	given := r.Header.Get(s.header())
 	for _, scheme := range []string{"Bearer ", "Token "} {
 		if rest, ok := strings.CutPrefix(given, scheme); ok {

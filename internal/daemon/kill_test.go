@@ -18,6 +18,7 @@ import (
 	"github.com/retraind/retraind/internal/daemon"
 	"github.com/retraind/retraind/internal/pgcluster"
 	"github.com/retraind/retraind/internal/pgtest"
+	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/watch"
 	"github.com/retraind/retraind/watch/postgres"
@@ -32,7 +33,7 @@ CREATE TRIGGER audit AFTER UPDATE OF category ON items FOR EACH ROW EXECUTE FUNC
 INSERT INTO items SELECT g, 'text ' || g, 'first' FROM generate_series(1, 60) g;`
 
 func followedConfig(dsn string, capture postgres.Capture) *postgres.Config {
-	return &postgres.Config{DSN: dsn, Table: "items", ID: watch.Columns{"id"}, Text: watch.Columns{"title"}, Label: "category", Capture: capture}
+	return &postgres.Config{DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"title"}, Label: "category", Capture: capture}
 }
 
 // followTable is what the child does: it stores what a table tells, until it is killed.

@@ -55,7 +55,7 @@ func (r *reference) kind(t reflect.Type) (string, error) {
 	switch {
 	case t.Name() == "Days" && isText(t):
 		return "days", nil
-	case t.Name() == "Columns" && isFormer(t):
+	case t.Name() == "List" && isFormer(t):
 		return "text or list of text", nil
 	case t.Name() == "Paths" && isFormer(t):
 		return "text, list of text or names with text", nil

@@ -8,7 +8,6 @@ import (
 
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/internal/unit"
-	"github.com/retraind/retraind/watch"
 	"github.com/retraind/retraind/watch/labelevent"
 )
 
@@ -17,7 +16,7 @@ type Config struct {
 	// Dir is the directory with the label files.
 	Dir string `yaml:"dir"`
 	// Pattern is a file name with * and ?, or a list of them; default *.jsonl, *.ndjson and *.csv.
-	Pattern watch.Columns `yaml:"pattern"`
+	Pattern unit.List `yaml:"pattern"`
 	// Poll is how often all files are looked at without being told of a change, as on network file systems; 60s when not set.
 	Poll unit.Duration `yaml:"poll"`
 	// Where the parts of a line are found.
@@ -60,7 +59,7 @@ func (c *Config) matches(name string) bool {
 	}
 	patterns := c.Pattern
 	if len(patterns) == 0 {
-		patterns = watch.Columns{"*.jsonl", "*.ndjson", "*.csv"}
+		patterns = unit.List{"*.jsonl", "*.ndjson", "*.csv"}
 	}
 	for _, pattern := range patterns {
 		if ok, _ := filepath.Match(pattern, name); ok {

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/internal/watchtest"
-	"github.com/retraind/retraind/watch"
 )
 
 func packed(t *testing.T, text string) string {
@@ -45,7 +45,7 @@ func (d *desk) refuses(want string) {
 // TestPackedFiles: a gzip file is read when it is whole, and what is added to it is read on.
 func TestPackedFiles(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, Config{Pattern: watch.Columns{"*.jsonl.gz", "*.csv.gz"}})
+	d := newDesk(t, Config{Pattern: unit.List{"*.jsonl.gz", "*.csv.gz"}})
 	d.write("a.jsonl.gz", packed(t, watchtest.Line(1, "a")+watchtest.Line(2, "a")))
 	d.start()
 	d.wants("1=a", "2=a")
@@ -65,7 +65,7 @@ func TestPackedFiles(t *testing.T) {
 // TestPackedFilesThatAreBroken: nothing of them counts until they are whole.
 func TestPackedFilesThatAreBroken(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, Config{Pattern: watch.Columns{"*.gz"}})
+	d := newDesk(t, Config{Pattern: unit.List{"*.gz"}})
 	whole := packed(t, watchtest.Line(1, "a"))
 	d.write("empty.jsonl.gz", "")
 	d.write("short.jsonl.gz", whole[:len(whole)-9])

@@ -31,9 +31,9 @@ type Config struct {
 	// Table is the table with the labels, "items" or "public.items".
 	Table string `yaml:"table"`
 	// ID is the column that identifies an item, or the list of columns of a composite key.
-	ID watch.Columns `yaml:"id"`
+	ID unit.List `yaml:"id"`
 	// Text lists the columns that are sent to the classifier.
-	Text watch.Columns `yaml:"text"`
+	Text unit.List `yaml:"text"`
 	// Label is the column with the label, or an SQL expression over the row's columns.
 	Label string `yaml:"label"`
 	// Targets names several labels, each a column or an SQL expression; instead of label.
@@ -107,7 +107,7 @@ func (c *Config) Validate() check.Problems {
 }
 
 // checkColumns reports a missing, doubled or impossible name.
-func checkColumns(found *check.Problems, path string, names watch.Columns, hint string) {
+func checkColumns(found *check.Problems, path string, names unit.List, hint string) {
 	if len(names) == 0 {
 		found.Errorf(path, hint, "no column")
 	}

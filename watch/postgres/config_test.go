@@ -32,8 +32,8 @@ func TestValidate(t *testing.T) {
 		{"bad keyword", func(c *Config) { c.DSN = "password=hunter2 nonsense" }},
 		{"table of three parts", func(c *Config) { c.Table = "db.public.items" }},
 		{"open quote", func(c *Config) { c.Table = `"items` }},
-		{"long column", func(c *Config) { c.ID = watch.Columns{strings.Repeat("ä", 32)} }},
-		{"column twice", func(c *Config) { c.Text = watch.Columns{"title", "content", "title"} }},
+		{"long column", func(c *Config) { c.ID = unit.List{strings.Repeat("ä", 32)} }},
+		{"column twice", func(c *Config) { c.Text = unit.List{"title", "content", "title"} }},
 		{"label and targets", func(c *Config) { c.Targets = map[string]string{"a": "b"} }},
 		{"two statements", func(c *Config) { c.Label = "x; DROP TABLE items" }},
 		{"comment", func(c *Config) { c.Label = "x -- y" }},
@@ -113,7 +113,7 @@ func TestCanonicalLabels(t *testing.T) {
 func TestSQL(t *testing.T) {
 	t.Parallel()
 	cfg := &Config{
-		DSN: "host=x", Table: "app.items", ID: watch.Columns{"id"}, Text: watch.Columns{"title", "content"}, Author: "updated_by",
+		DSN: "host=x", Table: "app.items", ID: unit.List{"id"}, Text: unit.List{"title", "content"}, Author: "updated_by",
 		Targets: map[string]string{"priority": "priority", "relevant": "priority <> 'none'"},
 	}
 	for name, text := range map[string]func() (string, error){

@@ -13,7 +13,6 @@ import (
 	"github.com/retraind/retraind/internal/pgcluster"
 	"github.com/retraind/retraind/internal/pgtest"
 	"github.com/retraind/retraind/internal/unit"
-	"github.com/retraind/retraind/watch"
 )
 
 // touched keeps updated_at as an application that is to be polled must.
@@ -133,7 +132,7 @@ var conformances = []conformance{
 		name:  "composite key, targets by column and expression",
 		table: `CREATE TABLE items (host text, "No" int, title text, content text, priority text, score numeric, tags text[], flags jsonb, kind char(6), updated_at timestamptz DEFAULT now(), PRIMARY KEY (host, "No"));` + touched,
 		cfg: func(dsn string) *Config {
-			return &Config{DSN: dsn, Table: "items", ID: watch.Columns{"host", "No"}, Text: watch.Columns{"title", "kind"}, UpdatedAt: "updated_at", Targets: map[string]string{
+			return &Config{DSN: dsn, Table: "items", ID: unit.List{"host", "No"}, Text: unit.List{"title", "kind"}, UpdatedAt: "updated_at", Targets: map[string]string{
 				"priority": "priority", "relevant": "priority <> 'none'", "score": "score", "tags": "tags", "long": "length(title || content) > 10", "flag": "flags -> 'a'", "double": `"No" * 2`,
 			}}
 		},
@@ -152,7 +151,7 @@ var conformances = []conformance{
 		name:  "uuid key, enum label, generated column, type of another schema",
 		table: `CREATE SCHEMA own; CREATE TYPE own.mood AS ENUM ('sad', 'glad'); CREATE TABLE items (id uuid PRIMARY KEY, title varchar(20), content text, mood own.mood, upper text GENERATED ALWAYS AS (upper(title)) STORED, updated_at timestamptz DEFAULT now());` + touched,
 		cfg: func(dsn string) *Config {
-			return &Config{DSN: dsn, Table: "items", ID: watch.Columns{"id"}, Text: watch.Columns{"title", "content"}, UpdatedAt: "updated_at", Targets: map[string]string{"mood": "mood", "upper": "upper"}}
+			return &Config{DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"title", "content"}, UpdatedAt: "updated_at", Targets: map[string]string{"mood": "mood", "upper": "upper"}}
 		},
 		play: func(b *bundle) {
 			b.exec(`INSERT INTO items SELECT md5(g::text)::uuid, 't' || g, 'c', 'sad' FROM generate_series(1, 20) g`)

@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/retraind/retraind/internal/pgtest"
-	"github.com/retraind/retraind/watch"
+	"github.com/retraind/retraind/internal/unit"
 )
 
 // BenchmarkExport streams a table of 1 kB rows, beside a bare binary COPY that drops what it reads and, where the
@@ -30,7 +30,7 @@ func BenchmarkExport(b *testing.B) {
 	if _, err := conn.Exec(ctx, `INSERT INTO items SELECT g, 'title ' || g, repeat('lorem ipsum ', 80), 'c' || g % 20, now() FROM generate_series(1, $1) g`, rows); err != nil {
 		b.Fatal(err)
 	}
-	cfg := &Config{DSN: dsn, Table: "items", ID: watch.Columns{"id"}, Text: watch.Columns{"title", "content"}, Label: "category", UpdatedAt: "updated_at"}
+	cfg := &Config{DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"title", "content"}, Label: "category", UpdatedAt: "updated_at"}
 	best := map[string]float64{}
 	for range 3 {
 		start := time.Now()

@@ -17,6 +17,7 @@ import (
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/internal/pgcluster"
 	"github.com/retraind/retraind/internal/pgtest"
+	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/watch"
 )
 
@@ -81,7 +82,7 @@ func TestMessages(t *testing.T) {
 		{"trigger missing", "DROP TRIGGER retraind_m_update ON items; DROP TRIGGER retraind_m_delete ON items", nil},
 		{"trigger disabled", "ALTER TABLE items DISABLE TRIGGER retraind_m_insert", nil},
 		{"before trigger", "CREATE FUNCTION public.touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$; CREATE TRIGGER touch BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION touch()", nil},
-		{"other configuration", "", func(c *Config) { c.Text = watch.Columns{"title"} }},
+		{"other configuration", "", func(c *Config) { c.Text = unit.List{"title"} }},
 		{"no rights", "CREATE ROLE messages_poor LOGIN", func(c *Config) { c.DSN = strings.Replace(c.DSN, "user=postgres", "user=messages_poor", 1) }},
 		{
 			"few rights", "CREATE ROLE messages_less LOGIN; GRANT USAGE ON SCHEMA retraind TO messages_less; GRANT SELECT ON ALL TABLES IN SCHEMA retraind TO messages_less; GRANT SELECT (id, title) ON items TO messages_less",

@@ -9,7 +9,6 @@ import (
 
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/internal/watchtest"
-	"github.com/retraind/retraind/watch"
 )
 
 // story pins what the sink is told, change by change.
@@ -69,7 +68,7 @@ func TestGeneratedColumns(t *testing.T) {
 	table := `CREATE TABLE items (id int PRIMARY KEY, title text, content text, score int, whole text GENERATED ALWAYS AS (title || ': ' || content) STORED,
 		grade text GENERATED ALWAYS AS (CASE WHEN score > 5 THEN 'good' ELSE 'bad' END) STORED, updated_at timestamptz DEFAULT now());` + touched
 	bundles := l.setups(t, captures, table, func(dsn string) *Config {
-		return &Config{DSN: dsn, Table: "items", ID: watch.Columns{"id"}, Text: watch.Columns{"whole"}, Label: "grade", UpdatedAt: "updated_at"}
+		return &Config{DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"whole"}, Label: "grade", UpdatedAt: "updated_at"}
 	})
 	for _, b := range bundles {
 		b.start()

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retraind/retraind/internal/pgtest"
+	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/watch"
 )
 
@@ -19,20 +20,20 @@ var shapes = map[string]struct {
 }{
 	"composite key": {
 		table:  `CREATE TABLE items (site text, no int, txt text, cat text, PRIMARY KEY (site, no))`,
-		cfg:    Config{Table: "items", ID: watch.Columns{"site", "no"}, Text: watch.Columns{"txt"}, Label: "cat"},
+		cfg:    Config{Table: "items", ID: unit.List{"site", "no"}, Text: unit.List{"txt"}, Label: "cat"},
 		writes: []string{`INSERT INTO items VALUES ('a"b', 1, 't', 'x'), ('c', 2, 't', 'y')`, `UPDATE items SET cat = 'z' WHERE no = 2`, `UPDATE items SET no = 3 WHERE no = 2`},
 		want:   map[string]watch.Labels{`["a\"b", 1]`: {"label": "x"}, `["c", 3]`: {"label": "z"}},
 	},
 	"uuid key": {
 		table:  `CREATE TABLE items (id uuid PRIMARY KEY, txt text, cat text)`,
-		cfg:    Config{Table: "items", ID: watch.Columns{"id"}, Text: watch.Columns{"txt"}, Label: "cat"},
+		cfg:    Config{Table: "items", ID: unit.List{"id"}, Text: unit.List{"txt"}, Label: "cat"},
 		writes: []string{`INSERT INTO items VALUES ('00000000-0000-0000-0000-00000000000a', 't', 'x')`, `UPDATE items SET txt = 'u'`},
 		want:   map[string]watch.Labels{`00000000-0000-0000-0000-00000000000a`: {"label": "x"}},
 	},
 	"odd names": {
 		table: `CREATE SCHEMA "My Schema"; CREATE TABLE "My Schema"."Select.""Me""" ("ID" int PRIMARY KEY, "user" text, "Änderung" text, found text, "a'b" text)`,
 		cfg: Config{
-			Table: `"My Schema"."Select.""Me"""`, ID: watch.Columns{"ID"}, Text: watch.Columns{"user", "a'b"}, Author: "Änderung",
+			Table: `"My Schema"."Select.""Me"""`, ID: unit.List{"ID"}, Text: unit.List{"user", "a'b"}, Author: "Änderung",
 			Targets: map[string]string{"it's": "found", `b\s`: `"user" || '\'`},
 		},
 		writes: []string{`INSERT INTO "My Schema"."Select.""Me""" VALUES (1, 'u', 'anna', 'f', 'q')`, `UPDATE "My Schema"."Select.""Me""" SET found = 'g'`},
@@ -40,13 +41,13 @@ var shapes = map[string]struct {
 	},
 	"long names": {
 		table:  `CREATE TABLE ` + strings.Repeat("t", 63) + ` (` + strings.Repeat("i", 63) + ` bigint PRIMARY KEY, txt text, cat text)`,
-		cfg:    Config{Table: strings.Repeat("t", 63), ID: watch.Columns{strings.Repeat("i", 63)}, Text: watch.Columns{"txt"}, Label: "cat"},
+		cfg:    Config{Table: strings.Repeat("t", 63), ID: unit.List{strings.Repeat("i", 63)}, Text: unit.List{"txt"}, Label: "cat"},
 		writes: []string{`INSERT INTO ` + strings.Repeat("t", 63) + ` VALUES (9007199254740993, 't', 'x')`},
 		want:   map[string]watch.Labels{"9007199254740993": {"label": "x"}},
 	},
 	"label types": {
 		table: `CREATE TYPE mood AS ENUM ('ok', 'bad'); CREATE TABLE items (id int PRIMARY KEY, txt text, flag bool, n numeric, tags text[], doc json, m mood, nothing text)`,
-		cfg: Config{Table: "items", ID: watch.Columns{"id"}, Text: watch.Columns{"txt"}, Targets: map[string]string{
+		cfg: Config{Table: "items", ID: unit.List{"id"}, Text: unit.List{"txt"}, Targets: map[string]string{
 			"flag": "flag", "n": "n", "tags": "tags", "doc": "doc", "m": "m", "nothing": "nothing", "relevant": "m <> 'bad'",
 		}},
 		writes: []string{`INSERT INTO items VALUES (1, 't', true, 1.50, '{}', '["b", "a", "b", null, 1]', 'ok')`, `UPDATE items SET tags = '{z,"a b"}', m = 'bad'`},

@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/retraind/retraind/internal/pgtest"
+	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/watch"
 )
 
@@ -34,7 +35,7 @@ const itemsSQL = `CREATE TABLE public.items (id int PRIMARY KEY, title text, con
 
 // itemsConfig is the configuration of itemsSQL's table.
 func itemsConfig(dsn string) *Config {
-	return &Config{DSN: dsn, Table: "items", ID: watch.Columns{"id"}, Text: watch.Columns{"title", "content"}, Label: "category", Author: "updated_by", UpdatedAt: "updated_at"}
+	return &Config{DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"title", "content"}, Label: "category", Author: "updated_by", UpdatedAt: "updated_at"}
 }
 
 // memory is a Sink in memory: what the table looks like to the daemon.

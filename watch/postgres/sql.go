@@ -10,7 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/retraind/retraind/watch"
+	"github.com/retraind/retraind/internal/unit"
 )
 
 // lockClass is the first half of the advisory lock that a listener holds while it waits, "rtrd"; the second half is the source's own.
@@ -134,7 +134,7 @@ func (s *schema) definition() string {
 // readColumns lists the columns that the configuration names, each once. Those that an expression reads are only known to
 // the server.
 func (s *schema) readColumns() []string {
-	names := append(append(watch.Columns{s.cfg.UpdatedAt}, s.cfg.ID...), s.cfg.Text...)
+	names := append(append(unit.List{s.cfg.UpdatedAt}, s.cfg.ID...), s.cfg.Text...)
 	for _, t := range s.cfg.targets() {
 		if columnName.MatchString(t.source) {
 			names = append(names, t.source)
@@ -156,7 +156,7 @@ func (s *schema) readColumns() []string {
 // application's own writes fail.
 func (s *schema) trialRun() string {
 	parts := []string{s.key("r"), s.labels("r")}
-	for _, column := range append(watch.Columns{s.cfg.Author}, s.cfg.Text...) {
+	for _, column := range append(unit.List{s.cfg.Author}, s.cfg.Text...) {
 		if column != "" {
 			parts = append(parts, "r."+ident(column)+"::text")
 		}

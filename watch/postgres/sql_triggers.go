@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/watch"
 )
 
@@ -115,7 +116,7 @@ BEGIN
 // probed lists what the update's trigger depends on, as expressions over the only row in scope.
 func (s *schema) probed() []string {
 	var out []string
-	for _, column := range append(append(watch.Columns(nil), s.cfg.ID...), s.cfg.Text...) {
+	for _, column := range append(append(unit.List(nil), s.cfg.ID...), s.cfg.Text...) {
 		out = append(out, ident(column))
 	}
 	for _, t := range s.cfg.targets() {
@@ -229,7 +230,7 @@ func (s *schema) body(event string) string {
   END IF;
 %[10]s  RETURN NULL;
 END `, unchanged(s.cfg.ID...), into, s.rekeyed("NULL", s.labels("OLD"), s.labels("NEW")), text, unchanged(labels...), values("false"),
-		literal(s.sequence()), boundEvery, s.function("bound"), s.ring(), usual, s.awake())
+		literal(s.sequence()), boundEvery, s.function("bound"), s.notify(), usual, s.lockIsFree())
 }
 
 // rekeyed are the two rows of an item that has got another key.
@@ -282,21 +283,21 @@ func (s *schema) counted(work string, declared ...string) string {
     PERFORM %[5]s(retraind_seq);
   END IF;
 %[6]s  RETURN NULL;
-END `, declare.String(), work, literal(s.sequence()), boundEvery, s.function("bound"), s.ring())
+END `, declare.String(), work, literal(s.sequence()), boundEvery, s.function("bound"), s.notify())
 }
 
-// ring is the doorbell: a listener that sleeps holds the lock, and only then does a writer ring. While the listener is
-// awake, and while there is none, commits do not queue for NOTIFY. The lock is taken only to see whether it is free, in
-// one expression, which nothing interrupts: were it kept until the commit, a long transaction would keep the listener
-// from arming the bell. What a writer found free and commits later, the listener looks for when it goes to sleep.
-func (s *schema) ring() string {
+// notify is the statement that wakes the listener: only where the advisory lock is held, which a listener does while it
+// blocks. While the listener reads, and while there is none, commits do not queue for NOTIFY. The lock is only tried, in
+// one expression, which nothing interrupts: held until the commit, it would keep the listener from taking it. A writer
+// that found it free and commits later is polled for by the listener before it blocks.
+func (s *schema) notify() string {
 	return fmt.Sprintf(`  IF NOT %s THEN
     PERFORM pg_catalog.pg_notify(%s, '');
   END IF;
-`, s.awake(), literal(channel(s.model)))
+`, s.lockIsFree(), literal(channel(s.model)))
 }
 
-// awake is true while nobody sleeps at the doorbell.
-func (s *schema) awake() string {
+// lockIsFree is true while no listener waits for a notification.
+func (s *schema) lockIsFree() string {
 	return fmt.Sprintf("(pg_catalog.pg_try_advisory_lock_shared(%[1]d, %[2]d) AND pg_catalog.pg_advisory_unlock_shared(%[1]d, %[2]d))", lockClass, lockObject(s.model))
 }

@@ -1,0 +1,117 @@
+package labelfiles
+
+import (
+	"context"
+	"maps"
+	"path/filepath"
+	"time"
+
+	"github.com/retraind/retraind/watch"
+)
+
+// rename moves the positions of files that have another name now. A file is the same when its inode is, and the bytes
+// that were read of it last.
+func (s *Source) rename(ctx context.Context, files map[string]fileState, marks map[string]position) error {
+	names := map[inode]string{}
+	for name, f := range files {
+		names[f.inode] = name
+	}
+	renamed := map[string]string{}
+	for from, m := range marks {
+		to, ok := names[m.inode]
+		if !ok || to == from || m.Offset == 0 || files[from].inode == m.inode || !s.same(to, m) {
+			continue
+		}
+		renamed[from] = to
+	}
+	if len(renamed) == 0 {
+		return nil
+	}
+	for _, to := range renamed {
+		if old, ok := marks[to]; ok && renamed[to] == "" { // another file was moved over this one
+			if _, err := s.drain(ctx, to, old); err != nil {
+				return err
+			}
+		}
+	}
+	batch := watch.Batch{Source: watch.SourceFiles, Renamed: renamed, Marks: map[string]string{}}
+	moved := map[string]position{}
+	for from, to := range renamed {
+		moved[to] = marks[from]
+		batch.Marks[to] = marks[from].String()
+		s.Log.Info("a label file has another name", "from", from, "to", to)
+	}
+	for from := range renamed {
+		delete(marks, from)
+	}
+	maps.Copy(marks, moved)
+	_, err := s.inbox.Take(ctx, batch)
+	return err
+}
+
+func (s *Source) same(name string, m position) bool {
+	file, err := openRegular(filepath.Join(s.cfg.Dir, name))
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	c, err := contentOf(name, file)
+	if err != nil {
+		return false
+	}
+	defer c.done()
+	ok, err := m.continues(c, c.size, false)
+	return ok && err == nil
+}
+
+// handleMissing handles files that are gone, or have another one in their place: what was written to them before they went is
+// read from the open file. They are remembered for a while.
+func (s *Source) handleMissing(ctx context.Context, files map[string]fileState, marks map[string]position) error {
+	for name, m := range marks {
+		now, there := files[name]
+		if there && (now.inode == m.inode || m.inode == inode{}) {
+			continue
+		}
+		m, err := s.drain(ctx, name, m)
+		if err != nil {
+			return err
+		}
+		switch {
+		case there:
+			marks[name] = position{inode: now.inode, Again: true} // another file in its place
+		case m.Gone.IsZero():
+			m.Gone = time.Now().UTC()
+			if err := s.setMark(ctx, name, m.String()); err != nil {
+				return err
+			}
+		case time.Since(m.Gone) > keepGone:
+			delete(marks, name)
+			if err := s.setMark(ctx, name, ""); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// drain reads what was written to a file before it went, and returns the mark behind it.
+func (s *Source) drain(ctx context.Context, name string, m position) (position, error) {
+	f := s.open[m.inode]
+	if f == nil {
+		return m, nil
+	}
+	delete(s.open, m.inode)
+	defer f.Close()
+	c, err := contentOf(name, f)
+	if err != nil {
+		s.fault(name, explainFile(err))
+		return m, nil
+	}
+	defer c.done()
+	return s.readOpen(ctx, name, c, m, false)
+}
+
+func (s *Source) setMark(ctx context.Context, name, position string) error {
+	_, err := s.inbox.Take(ctx, watch.Batch{Source: watch.SourceFiles, Marks: map[string]string{name: position}})
+	return err
+}

@@ -1,0 +1,161 @@
+package natssource
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/retraind/retraind/watch"
+)
+
+// message is one message, from the consumer or read from the stream.
+type message struct {
+	seq    uint64
+	header nats.Header
+	data   []byte
+	msg    jetstream.Msg // nil when it was read from the stream: its delivery is acknowledged when it comes again
+}
+
+// open finds the stream and the consumer, and handles what was delivered to somebody who could not store it.
+func (n *session) open(ctx context.Context) (err error) {
+	ctx, stop := context.WithTimeout(ctx, 4*requestTimeout)
+	defer stop()
+	if n.js, err = jetstream.New(n.conn); err != nil {
+		return err
+	}
+	if n.stream, err = n.openStream(ctx); err != nil {
+		return err
+	}
+	n.consumer, err = n.stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+		Durable: n.cfg.Consumer, Description: "label events of retraind", FilterSubject: n.cfg.Subject,
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxAckPending: maxAckPending, DeliverPolicy: jetstream.DeliverAllPolicy,
+		// What was delivered so often is not lost: the position finds it in the stream.
+		MaxDeliver: n.cfg.MaxDeliver,
+	})
+	if err != nil {
+		return fmt.Errorf("consumer %s: %w", n.cfg.Consumer, err)
+	}
+	created := n.stream.CachedInfo().Created.UnixNano()
+	marks, err := n.inbox.Marks(ctx, watch.SourceNATS)
+	if err != nil {
+		return err
+	}
+	if text := marks[""]; text != "" {
+		if err := json.Unmarshal([]byte(text), &n.mark); err != nil {
+			return fmt.Errorf("stored position %.100q: %w", text, err)
+		}
+	}
+	if n.mark.Created != created {
+		n.mark = position{Created: created}
+	}
+	delivered := n.consumer.CachedInfo().Delivered
+	n.last, n.pending = delivered.Consumer, n.consumer.CachedInfo().NumPending
+	return n.catchUp(ctx, delivered.Stream)
+}
+
+// catchUp handles the messages behind the position up to a sequence, read from the stream itself.
+func (n *session) catchUp(ctx context.Context, upto uint64) error {
+	for n.mark.Seq < upto {
+		var letters []message
+		size := 0
+		next := n.mark.Seq + 1
+		for next <= upto && len(letters) < maxAckPending && size < maxFetchBytes {
+			raw, err := n.stream.GetMsg(ctx, next, jetstream.WithGetMsgSubject(n.cfg.Subject))
+			if errors.Is(err, jetstream.ErrMsgNotFound) {
+				next = upto + 1
+				break
+			}
+			if err != nil {
+				return err
+			}
+			if next = raw.Sequence + 1; raw.Sequence <= upto {
+				letters = append(letters, message{seq: raw.Sequence, header: raw.Header, data: raw.Data})
+				size += len(raw.Data)
+			}
+		}
+		if err := n.store(ctx, letters, min(next-1, upto)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fetch waits for events and handles them.
+func (n *session) fetch(ctx context.Context) error {
+	letters, err := n.receive(n.consumer.FetchNoWait(n.batch))
+	if err != nil {
+		return err
+	}
+	if len(letters) == 0 {
+		wait, stop := context.WithTimeout(ctx, idleWait)
+		letters, err = n.receive(n.consumer.Fetch(1, jetstream.FetchContext(wait)))
+		stop()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		if len(letters) == 0 {
+			if !n.conn.IsConnected() {
+				return nats.ErrDisconnected
+			}
+			n.pending = 0 // what was pending was removed from the stream
+			return n.purge(ctx)
+		}
+	}
+	return n.handle(ctx, letters)
+}
+
+// receive collects a batch. The consumer numbers its deliveries, so that one that was lost leaves a gap.
+func (n *session) receive(batch jetstream.MessageBatch, err error) ([]message, error) {
+	if err != nil {
+		return nil, err
+	}
+	var letters []message
+	largest := 0
+	for msg := range batch.Messages() {
+		meta, err := msg.Metadata()
+		if err != nil {
+			return nil, err
+		}
+		n.gap = n.gap || meta.Sequence.Consumer != n.last+1
+		n.last, n.pending = meta.Sequence.Consumer, meta.NumPending
+		letters = append(letters, message{seq: meta.Sequence.Stream, header: msg.Headers(), data: msg.Data(), msg: msg})
+		largest = max(largest, len(msg.Data()))
+	}
+	n.batch = max(1, min(maxAckPending, maxFetchBytes/max(largest, 1)))
+	return letters, batch.Error()
+}
+
+// handle stores what is new, in the order of the stream, and acknowledges all of it.
+func (n *session) handle(ctx context.Context, letters []message) error {
+	var fresh []message
+	upto := n.mark.Seq
+	for _, l := range letters {
+		if l.seq > upto { // else it comes again and is stored already
+			fresh, upto = append(fresh, l), l.seq
+		}
+	}
+	if n.gap {
+		if err := n.catchUp(ctx, upto); err != nil {
+			return err
+		}
+		n.gap = false
+	} else if err := n.store(ctx, fresh, upto); err != nil {
+		return err
+	}
+	for _, l := range letters {
+		if err := l.msg.Ack(); err != nil {
+			return err
+		}
+	}
+	if n.stored += len(letters); n.stored < purgeAfter {
+		return nil
+	}
+	return n.purge(ctx)
+}

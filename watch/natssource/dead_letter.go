@@ -1,0 +1,62 @@
+package natssource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/retraind/retraind/watch/labelevent"
+)
+
+// createDeadLetterStream makes the stream of the dead letters.
+func (n *session) createDeadLetterStream(ctx context.Context) error {
+	_, err := n.js.Stream(ctx, DefaultDeadStream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		_, err = n.js.CreateStream(ctx, jetstream.StreamConfig{
+			Name: DefaultDeadStream, Description: "label events that retraind cannot take, with the reason", Subjects: []string{deadSubjects},
+			Storage: jetstream.FileStorage, MaxMsgs: 10000, MaxBytes: 64 << 20, MaxAge: 90 * 24 * time.Hour, AllowDirect: true,
+			Metadata: map[string]string{createdBy: "1"},
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", DefaultDeadStream, err)
+	}
+	return nil
+}
+
+// deadLetter sends a message that cannot be taken to the dead letters, with the reason.
+func (n *session) deadLetter(ctx context.Context, l message, reason string) error {
+	ctx, stop := context.WithTimeout(ctx, requestTimeout)
+	defer stop()
+	place := fmt.Sprintf("%s:%d", n.cfg.Stream, l.seq)
+	dead := &nats.Msg{Subject: n.cfg.DeadLetter, Data: l.data, Header: nats.Header{
+		"Retraind-Reason": {oneLine(reason)}, "Retraind-Stream": {n.cfg.Stream}, "Retraind-Sequence": {fmt.Sprint(l.seq)},
+		nats.MsgIdHdr: {fmt.Sprintf("%d:%d", n.mark.Created, l.seq)}, // a crash right after this must not bury it twice
+	}}
+	_, err := n.js.PublishMsg(ctx, dead)
+	if errors.Is(err, nats.ErrMaxPayload) { // with our headers it is too large
+		dead.Data = nil
+		_, err = n.js.PublishMsg(ctx, dead)
+	}
+	if errors.Is(err, jetstream.ErrNoStreamResponse) { // no stream keeps dead letters: whoever listens gets it, and the log
+		err = n.conn.PublishMsg(dead)
+	}
+	if err != nil {
+		return fmt.Errorf("dead letter for %s: %w", place, err)
+	}
+	n.Refused(place, reason)
+	return nil
+}
+
+// oneLine makes a reason fit for a header.
+func oneLine(s string) string {
+	const most = 1000
+	if s = labelevent.WithoutControls(s); len(s) > most {
+		s = s[:most]
+	}
+	return s
+}

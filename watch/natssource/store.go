@@ -1,0 +1,108 @@
+package natssource
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/retraind/retraind/watch"
+	"github.com/retraind/retraind/watch/labelevent"
+)
+
+// store puts the events of messages and the position behind them into one transaction. What cannot be taken goes to the
+// dead letters before.
+func (n *session) store(ctx context.Context, letters []message, upto uint64) error {
+	if upto <= n.mark.Seq {
+		return nil
+	}
+	now := time.Now().UTC()
+	var events []watch.Event
+	for _, l := range letters {
+		taken, refused := n.decode(l, now)
+		if len(refused) > 0 {
+			if err := n.deadLetter(ctx, l, labelevent.Reasons(refused)); err != nil {
+				return err
+			}
+		}
+		events = append(events, taken...)
+	}
+	next := position{Created: n.mark.Created, Seq: upto}
+	receipt, err := n.storeBatch(ctx, events, next)
+	if err != nil {
+		if len(letters) == 0 || n.countFailure(upto) < n.cfg.MaxDeliver {
+			return err
+		}
+		return n.storeOneByOne(ctx, letters, upto)
+	}
+	n.mark, n.failures = next, 0
+	n.Stored(receipt)
+	return nil
+}
+
+func (n *session) storeBatch(ctx context.Context, events []watch.Event, mark position) (watch.Receipt, error) {
+	text, err := json.Marshal(mark)
+	if err != nil {
+		return watch.Receipt{}, err
+	}
+	r, err := n.inbox.Take(ctx, watch.Batch{Source: watch.SourceNATS, Events: events, Marks: map[string]string{"": string(text)}})
+	if err != nil {
+		return r, fmt.Errorf("store label changes: %w", err)
+	}
+	return r, nil
+}
+
+// countFailure counts how often the store refused the same messages.
+func (s *Source) countFailure(upto uint64) int {
+	if s.failedAt != upto {
+		s.failedAt, s.failures = upto, 0
+	}
+	s.failures++
+	return s.failures
+}
+
+// storeOneByOne finds the message that the store refuses while it takes others: it goes to the dead letters. A store that
+// takes nothing at all is no fault of a message.
+func (n *session) storeOneByOne(ctx context.Context, letters []message, upto uint64) error {
+	for _, l := range letters {
+		events, _ := n.decode(l, time.Now().UTC())
+		next := position{Created: n.mark.Created, Seq: l.seq}
+		receipt, err := n.storeBatch(ctx, events, next)
+		if err != nil {
+			if _, also := n.storeBatch(ctx, nil, n.mark); also != nil {
+				return err
+			}
+			if buried := n.deadLetter(ctx, l, err.Error()); buried != nil {
+				return buried
+			}
+			if _, err := n.storeBatch(ctx, nil, next); err != nil {
+				return err
+			}
+		}
+		n.mark = next
+		n.Stored(receipt)
+	}
+	n.failures = 0
+	_, err := n.storeBatch(ctx, nil, position{Created: n.mark.Created, Seq: upto})
+	if err == nil {
+		n.mark.Seq = upto
+	}
+	return err
+}
+
+// decode reads the events of a message. Their names are those that the sender gave, else the place in the stream.
+func (n *session) decode(l message, now time.Time) ([]watch.Event, []labelevent.Refusal) {
+	key := fmt.Sprintf("seq:%d:%d", n.mark.Created, l.seq)
+	if id := l.header.Get(nats.MsgIdHdr); id != "" {
+		key = "id:" + id
+	}
+	if l.header.Get("ce-specversion") != "" && l.header.Get("ce-id") != "" { // a CloudEvent in binary mode
+		key = "ce:" + l.header.Get("ce-source") + " " + l.header.Get("ce-id")
+	}
+	if len(key) > labelevent.MaxID {
+		return nil, []labelevent.Refusal{{Reason: fmt.Sprintf("its name has %d bytes, at most %d are allowed", len(key), labelevent.MaxID)}}
+	}
+	return n.decoder.DecodeBody(l.data, key, now)
+}

@@ -1,0 +1,150 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/retraind/retraind/watch"
+)
+
+// newRowsQuery selects the rows above the floor that transactions wrote which were open at the last look or began later.
+// A row's xmin has 32 bits and may be a subtransaction's, which started after the oldest that was open.
+func (p *poller) newRowsQuery() (sql string, args []any, err error) {
+	last, err := parseSnapshot(p.at.Snapshot)
+	if err != nil {
+		return "", nil, err
+	}
+	column := "r." + ident(p.watermark)
+	author := "NULL"
+	if p.cfg.Author != "" {
+		author = "r." + ident(p.cfg.Author)
+	}
+	sql = strings.TrimSuffix(p.schema.tableQuery(), " FROM "+p.schema.table+" AS r")
+	sql = fmt.Sprintf("%s, %s::text, %s::text FROM %s AS r WHERE %s IS NOT NULL", sql, author, column, p.schema.table, column)
+	if p.at.Floor != nil {
+		args = append(args, *p.at.Floor)
+		sql += fmt.Sprintf(" AND %s > $%d::text::%s", column, len(args), p.wmType)
+	}
+	if !p.isView {
+		args = append(args, int64(last.oldest))
+		sql += fmt.Sprintf(` AND ((pg_snapshot_xmax(pg_current_snapshot())::text::bigint - r.xmin::text::bigint) & 4294967295)
+			<= pg_snapshot_xmax(pg_current_snapshot())::text::bigint - $%d::bigint`, len(args))
+	}
+	return sql + " ORDER BY " + column, args, nil
+}
+
+// readNew gives the rows that changed to the sink, in batches; the last one moves the mark.
+func (p *poller) readNew(ctx context.Context, tx pgx.Tx, seen snapshot, text string, clock time.Time) error {
+	sql, args, err := p.newRowsQuery()
+	if err != nil {
+		return err
+	}
+	limited, cancel := context.WithCancel(ctx)
+	defer cancel()
+	rows, err := tx.Query(limited, sql, args...)
+	if err != nil {
+		return err
+	}
+	// In this order: cancelled first, Close need not read what nobody wants.
+	defer rows.Close()
+	defer cancel()
+	within := p.at // a crash after some batches must not use their keys again
+	within.Look++
+	var batch []watch.Change
+	var greatest *string
+	known := make(map[string]uint64)
+	size := 0
+	for rows.Next() {
+		raw := rows.RawValues()
+		item, err := p.schema.item(raw)
+		if err != nil {
+			return err
+		}
+		mark := string(raw[len(raw)-1])
+		greatest = &mark
+		digest := p.digest(raw)
+		if len(known) < maxKnown {
+			known[item.ID] = digest
+		}
+		if old, ok := p.known[item.ID]; item.ID == "" || ok && old == digest {
+			continue
+		}
+		change := watch.Change{Key: within.key(item.ID), Op: watch.OpPut, Item: item.ID, Text: item.Text, New: item.Labels, At: item.At}
+		if change.At.IsZero() {
+			change.At = clock.UTC()
+		}
+		change.Author, change.Origin = authorOf(raw[len(raw)-2])
+		batch = append(batch, change)
+		if size += rowSize(raw); len(batch) == batchRows || size >= batchBytes {
+			if err := p.store(ctx, batch, within); err != nil {
+				return err
+			}
+			batch, size = nil, 0
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	next := within.seen(seen, text, clock, greatest, p.cfg.overlap())
+	p.known = known
+	if len(batch) == 0 && p.at.Look != within.Look && sameBounds(next, p.at) {
+		p.at.Snapshot = text // nothing that a restart would need
+		return nil
+	}
+	return p.store(ctx, batch, next)
+}
+
+// sameBounds tells whether a restart would read the same from both.
+func sameBounds(a, b pollPosition) bool {
+	return slices.Equal(a.Pending, b.Pending) && (a.Floor == b.Floor || a.Floor != nil && b.Floor != nil && *a.Floor == *b.Floor)
+}
+
+func (p *poller) store(ctx context.Context, batch []watch.Change, next pollPosition) error {
+	if err := p.sink.Append(ctx, p.Name(), batch, next.String()); err != nil {
+		return fmt.Errorf("store label changes: %w", err)
+	}
+	p.at = next
+	if len(batch) > 0 {
+		p.Stored(watch.Receipt{Taken: len(batch)})
+	}
+	return nil
+}
+
+// batchBytes bounds the memory of a batch beside batchRows.
+const batchBytes = 1 << 20
+
+func rowSize(raw [][]byte) int {
+	n := 64 * len(raw)
+	for _, v := range raw {
+		n += len(v)
+	}
+	return n
+}
+
+// digest tells whether a row is as it was.
+func (p *poller) digest(raw [][]byte) uint64 {
+	var h maphash.Hash
+	h.SetSeed(p.seed)
+	for _, v := range raw {
+		fmt.Fprintf(&h, "%d:", len(v)) // writing to a hash never fails
+		if v == nil {
+			h.WriteByte(0)
+		}
+		h.Write(v)
+	}
+	return h.Sum64()
+}
+
+// authorOf reads the author's column: retraind's own writes are marked in it.
+func authorOf(value []byte) (author, origin string) {
+	if watch.IsOwn(string(value)) {
+		return string(value), string(value)
+	}
+	return string(value), ""
+}

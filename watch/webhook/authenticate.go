@@ -1,0 +1,60 @@
+package webhook
+
+import (
+	"cmp"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func (s *Handler) header() string { return cmp.Or(s.cfg.Header, "Authorization") }
+
+// showsSecret tells whether the request shows the secret. It takes the same time for every wrong one.
+func (s *Handler) showsSecret(r *http.Request, secret []byte) bool {
+	given := r.Header.Get(s.header())
+	for _, scheme := range []string{"Bearer ", "Token "} {
+		if rest, ok := strings.CutPrefix(given, scheme); ok {
+			given = rest
+			break
+		}
+	}
+	is, want := sha256.Sum256([]byte(given)), sha256.Sum256(secret)
+	return subtle.ConstantTimeCompare(is[:], want[:]) == 1
+}
+
+// verifyWebhook checks a signature as the Standard Webhooks specification 1.0 has it: HMAC-SHA256 over
+// "id.timestamp.body", in base64 after "v1,", one of several that are separated by blanks.
+func verifyWebhook(h http.Header, body, secret []byte, now time.Time) error {
+	id, stamp := h.Get("webhook-id"), h.Get("webhook-timestamp")
+	if id == "" || stamp == "" || h.Get("webhook-signature") == "" {
+		return errors.New("the headers webhook-id, webhook-timestamp and webhook-signature are needed")
+	}
+	seconds, err := strconv.ParseInt(stamp, 10, 64)
+	if err != nil {
+		return errors.New("webhook-timestamp is not a number of seconds")
+	}
+	if age := now.Sub(time.Unix(seconds, 0)); age > maxSkew || age < -maxSkew {
+		return fmt.Errorf("the signature is %s away from this machine's clock, at most %s is accepted", age.Abs().Round(time.Second), maxSkew)
+	}
+	mac := hmac.New(sha256.New, secret)
+	fmt.Fprintf(mac, "%s.%s.", id, stamp) // a hash never fails to write
+	mac.Write(body)
+	want := mac.Sum(nil)
+	for signature := range strings.FieldsSeq(h.Get("webhook-signature")) {
+		encoded, ok := strings.CutPrefix(signature, "v1,")
+		if !ok {
+			continue
+		}
+		if got, err := base64.StdEncoding.DecodeString(encoded); err == nil && hmac.Equal(got, want) {
+			return nil
+		}
+	}
+	return errors.New("the signature does not fit the body and the secret")
+}

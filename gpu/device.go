@@ -1,60 +1,37 @@
 package gpu
 
-import (
-	"context"
-	"fmt"
+import "context"
 
-	"github.com/retraind/retraind/internal/unit"
-)
-
-// Inventory lists the GPUs as they are now. Implemented by Probe and by gpu/nvml.
+// Inventory lists the GPUs as they are now. Implemented by Probe, gpu/nvml and gpu/nvidiasmi.
 type Inventory interface {
 	Devices(ctx context.Context) ([]Device, error)
 }
 
-// Device is one GPU at one instant.
+// Device is one GPU, or one MIG instance of a GPU, at one instant.
 type Device struct {
-	Index     int       `json:"index"`
-	UUID      string    `json:"uuid"` // names the device for ever; an index changes with the next boot
-	Name      string    `json:"name"`
-	Total     Reading   `json:"total"`
-	Used      Reading   `json:"used"`
-	Free      Reading   `json:"free"`
-	Processes []Process `json:"processes"`
+	Index int    `json:"index"`
+	UUID  string `json:"uuid"` // names the device for ever; an index changes with the next boot
+	Name  string `json:"name"`
+	// Parent is the UUID of the GPU that a MIG instance is a part of.
+	Parent string `json:"parent,omitempty"`
+	// Split marks a GPU in MIG mode: only its instances can be computed on.
+	Split bool `json:"split,omitempty"`
+	// Unified marks a part that shares the host's memory: Total and Free are the host's, Used is the sum of its processes.
+	Unified     bool      `json:"unified,omitempty"`
+	Total       Reading   `json:"total"`
+	Used        Reading   `json:"used"`
+	Free        Reading   `json:"free"`
+	Utilization Figure    `json:"utilization"` // percent
+	Temperature Figure    `json:"temperature"` // degrees Celsius
+	Processes   []Process `json:"processes"`
+	// ProcessState is unsupported where the device keeps no list of processes, error where it could not be read.
+	ProcessState State `json:"process_state,omitempty"`
 	// ProcessError says why Processes may be short; empty when the list is complete.
 	ProcessError string `json:"process_error,omitempty"`
-}
-
-// State says what became of one question to the driver.
-type State string
-
-// The states of a Reading. Only known carries a value: neither of the others is zero bytes.
-const (
-	Known       State = "known"
-	Unsupported State = "unsupported" // this device does not have the figure (unified memory, MIG)
-	Failed      State = "error"       // the driver refused; Detail says how
-)
-
-// Reading is an amount of memory, or why there is none.
-type Reading struct {
-	State  State     `json:"state"`
-	Size   unit.Size `json:"size,omitzero"`
-	Detail string    `json:"detail,omitempty"`
-}
-
-// Bytes is a known reading.
-func Bytes(n uint64) Reading { return Reading{State: Known, Size: unit.Size(n)} }
-
-// String says the amount, or why there is none.
-func (r Reading) String() string {
-	switch r.State {
-	case Known:
-		return Amount(r.Size)
-	case Unsupported:
-		return "not supported by this device"
-	default:
-		return "unknown (" + r.Detail + ")"
-	}
+	// Distrust says why Processes cannot be true, such as a process that does not exist.
+	Distrust string `json:"distrust,omitempty"`
+	// Lease says who holds the device's lease on this host; empty where nobody does.
+	Lease string `json:"lease,omitempty"`
 }
 
 // Process is one process that holds memory of a device.
@@ -62,33 +39,39 @@ type Process struct {
 	PID  int     `json:"pid"`
 	Used Reading `json:"used"`
 	Name string  `json:"name,omitempty"` // the program, e.g. "python3"
+	// Graphics marks a process that only draws: it is not in the list of those that compute.
+	Graphics bool `json:"graphics,omitempty"`
+	// Gone marks a process that the driver lists and the host does not have.
+	Gone bool `json:"gone,omitempty"`
 	Holder
 }
 
-// String names the process for a person: who it belongs to first, since that is what can be stopped.
-func (p Process) String() string {
-	who := p.Name
-	if who == "" {
-		who = "process"
+// ProcessSum is the memory of all listed processes, known only where the list is complete, is believed and has every
+// process's memory.
+func (d Device) ProcessSum() Reading {
+	if d.ProcessError != "" {
+		return Reading{State: d.ProcessState, Detail: d.ProcessError}
 	}
-	switch {
-	case p.Container != "":
-		who += " in container " + p.Container[:min(12, len(p.Container))]
-	case p.Unit != "":
-		who += " of " + p.Unit
+	if d.Distrust != "" {
+		return Reading{State: Failed, Detail: d.Distrust}
 	}
-	text := fmt.Sprintf("%s, pid %d", who, p.PID)
-	if p.Used.State == Known {
-		text += ", " + Amount(p.Used.Size)
+	var sum Reading
+	sum.State = Known
+	for _, p := range d.Processes {
+		if p.Used.State != Known {
+			return p.Used
+		}
+		sum.Size += p.Used.Size
 	}
-	return text
+	return sum
 }
 
-// Amount prints a size as a person reads it: "19.9 GiB", "512 MiB".
-func Amount(s unit.Size) string {
-	const mib, gib = 1 << 20, 1 << 30
-	if s < gib {
-		return fmt.Sprintf("%d MiB", s/mib)
+// Unexplained is the used memory that no listed process accounts for: the driver's own, or what a process that ended
+// badly left behind.
+func (d Device) Unexplained() Reading {
+	sum := d.ProcessSum()
+	if sum.State != Known || d.Used.State != Known || d.Unified {
+		return Reading{State: Unsupported}
 	}
-	return fmt.Sprintf("%.1f GiB", float64(s)/gib)
+	return Bytes(uint64(max(0, d.Used.Size-sum.Size)))
 }

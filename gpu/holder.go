@@ -1,60 +1,119 @@
 package gpu
 
 import (
-	"io/fs"
-	"path"
-	"regexp"
-	"strconv"
+	"fmt"
+	"slices"
 	"strings"
 )
 
 // Holder says what a process belongs to; empty fields mean that it is not known.
 type Holder struct {
 	Unit      string `json:"unit,omitempty"`      // systemd unit, e.g. "ollama.service"
+	UserUnit  bool   `json:"user_unit,omitempty"` // the unit is one of a user's own service manager
 	Container string `json:"container,omitempty"` // full container id
+	Project   string `json:"project,omitempty"`   // compose project of the container
+	Service   string `json:"service,omitempty"`   // compose service of the container
+	Model     string `json:"model,omitempty"`     // model that Ollama has loaded there
 }
 
-// containerID is what docker, podman, containerd and cri-o put into a cgroup's name.
-var containerID = regexp.MustCompile(`(?:^|[-/:])([0-9a-f]{64})(?:\.scope)?$`)
+// Kind says what sort of holder a process is: it decides how the memory can be freed.
+type Kind string
 
-// Identify fills in names from proc, the host's /proc. A process that ended meanwhile keeps its number alone.
-func Identify(proc fs.FS, pid int) (name string, holder Holder) {
-	dir := strconv.Itoa(pid)
-	if comm, err := fs.ReadFile(proc, path.Join(dir, "comm")); err == nil {
-		name = strings.TrimSpace(string(comm))
-	}
-	cgroups, err := fs.ReadFile(proc, path.Join(dir, "cgroup"))
-	if err != nil {
-		return name, Holder{}
-	}
-	return name, parseCgroup(string(cgroups))
+// The kinds of holders.
+const (
+	KindOllama    Kind = "ollama"    // a runner of Ollama: the model can be unloaded
+	KindCompose   Kind = "compose"   // a service of a compose project
+	KindContainer Kind = "container" // any other container
+	KindDesktop   Kind = "desktop"   // the screen: Xorg, a compositor, a browser that draws
+	KindService   Kind = "service"   // a systemd service
+	KindSession   Kind = "session"   // somebody's login: a shell, a notebook
+	KindUnknown   Kind = "unknown"
+	KindGone      Kind = "gone" // the driver lists it, the host does not have it
+)
+
+// desktop lists programs of a graphical desktop, as /proc/PID/comm cuts them off.
+var desktop = []string{
+	"Xorg", "Xwayland", "X", "gnome-shell", "gnome-remote-de", "gdm-x-session", "kwin_x11", "kwin_wayland", "plasmashell", "ksmserver",
+	"sway", "Hyprland", "weston", "cinnamon", "xfwm4", "mutter-x11-fram", "picom", "compiz", "lightdm", "sddm",
 }
 
-// parseCgroup reads /proc/<pid>/cgroup: lines "id:controllers:path". The unified hierarchy ("0::") and systemd's own
-// ("name=systemd") are the ones that carry unit names.
-func parseCgroup(text string) Holder {
-	var holder Holder
-	for line := range strings.Lines(text) {
-		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(parts) != 3 {
-			continue
-		}
-		where := parts[2]
-		for dir := where; dir != "/" && dir != "."; dir = path.Dir(dir) {
-			if match := containerID.FindStringSubmatch(dir); match != nil && holder.Container == "" {
-				holder.Container = match[1]
-			}
-		}
-		if parts[1] != "" && parts[1] != "name=systemd" || holder.Unit != "" {
-			continue
-		}
-		// The innermost service or scope: a user's own service stands below user@1000.service.
-		for dir := where; dir != "/" && dir != "."; dir = path.Dir(dir) {
-			if base := path.Base(dir); strings.HasSuffix(base, ".service") || strings.HasSuffix(base, ".scope") {
-				holder.Unit = base
-				break
-			}
-		}
+// Kind names what sort of holder the process is.
+func (p Process) Kind() Kind {
+	switch {
+	case p.Gone:
+		return KindGone
+	case slices.Contains(desktop, p.Name):
+		return KindDesktop
+	case p.Model != "" || strings.HasPrefix(p.Name, "ollama"):
+		return KindOllama
+	case p.Project != "":
+		return KindCompose
+	case p.Container != "":
+		return KindContainer
+	case strings.HasSuffix(p.Unit, ".service"):
+		return KindService
+	case p.Unit != "":
+		return KindSession
+	case p.Graphics:
+		return KindDesktop
+	default:
+		return KindUnknown
 	}
-	return holder
 }
+
+// String names the process for a person: who it belongs to first, since that is what can be stopped.
+func (p Process) String() string {
+	if p.Gone {
+		return fmt.Sprintf("pid %d, which does not exist%s", p.PID, p.amount())
+	}
+	who := p.Name
+	if who == "" {
+		who = "process"
+	}
+	if p.Model != "" {
+		who += " with model " + p.Model
+	}
+	switch {
+	case p.Project != "":
+		who += " of compose service " + p.Project + "/" + p.Service
+	case p.Container != "":
+		who += " in container " + shortID(p.Container)
+	case p.Unit != "":
+		who += " of " + p.Unit
+	}
+	return fmt.Sprintf("%s, pid %d%s", who, p.PID, p.amount())
+}
+
+func (p Process) amount() string {
+	if p.Used.State != Known {
+		return ""
+	}
+	return ", " + Amount(p.Used.Size)
+}
+
+// Remedy says how a person frees what the process holds, and how it comes back; empty where nothing is known to do both.
+func (p Process) Remedy() (free, back string) {
+	switch p.Kind() {
+	case KindOllama:
+		if p.Model != "" {
+			return "ollama stop " + p.Model, "the next request loads it again"
+		}
+	case KindCompose:
+		compose := "docker compose -p " + p.Project
+		return compose + " stop " + p.Service, compose + " start " + p.Service
+	}
+	systemctl := "systemctl "
+	if p.UserUnit {
+		systemctl += "--user "
+	}
+	switch {
+	case p.Container != "":
+		return "docker stop " + shortID(p.Container), "docker start " + shortID(p.Container)
+	case strings.HasSuffix(p.Unit, ".service") && p.Kind() != KindDesktop:
+		return systemctl + "stop " + p.Unit, systemctl + "start " + p.Unit
+	default:
+		return "", ""
+	}
+}
+
+func shortID(container string) string { return container[:min(12, len(container))] }

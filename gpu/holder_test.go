@@ -3,50 +3,54 @@ package gpu_test
 import (
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"github.com/retraind/retraind/gpu"
 )
 
-func TestIdentify(t *testing.T) {
+func TestHolders(t *testing.T) {
 	t.Parallel()
-	id := strings.Repeat("0123456789abcdef", 4)
+	half := gpu.Bytes(gib / 2)
+	id := strings.Repeat("0123456789ab", 5) + "0123"
 	for _, tc := range []struct {
-		name, cgroup string
-		want         gpu.Holder
+		process    gpu.Process
+		kind       gpu.Kind
+		text       string
+		free, back string
 	}{
-		{"service", "0::/system.slice/ollama.service\n", gpu.Holder{Unit: "ollama.service"}},
-		{"below a service", "0::/system.slice/ollama.service/runner\n", gpu.Holder{Unit: "ollama.service"}},
-		{"user's service", "0::/user.slice/user-1000.slice/user@1000.service/app.slice/comfy.service\n", gpu.Holder{Unit: "comfy.service"}},
-		{"login", "0::/user.slice/user-1000.slice/session-3.scope\n", gpu.Holder{Unit: "session-3.scope"}},
-		{"docker, systemd driver", "0::/system.slice/docker-" + id + ".scope\n", gpu.Holder{Unit: "docker-" + id + ".scope", Container: id}},
-		{"docker, cgroupfs driver", "0::/docker/" + id + "\n", gpu.Holder{Container: id}},
-		{"podman", "0::/machine.slice/libpod-" + id + ".scope/container\n", gpu.Holder{Unit: "libpod-" + id + ".scope", Container: id}},
-		{"kubernetes", "0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-" + id + ".scope\n", gpu.Holder{Unit: "cri-containerd-" + id + ".scope", Container: id}},
-		{"cgroup v1", "12:memory:/docker/" + id + "\n1:name=systemd:/docker/" + id + "\n0::/system.slice/containerd.service\n", gpu.Holder{Unit: "containerd.service", Container: id}},
-		{"root", "0::/\n", gpu.Holder{}},
-		{"nonsense", "what\n\n", gpu.Holder{}},
+		{ollama, gpu.KindOllama, "ollama of ollama.service, pid 4711, 18.0 GiB", "systemctl stop ollama.service", "systemctl start ollama.service"},
+		{
+			gpu.Process{PID: 4, Name: "ollama", Used: half, Holder: gpu.Holder{Unit: "ollama.service", Model: "qwen3:14b"}},
+			gpu.KindOllama,
+			"ollama with model qwen3:14b of ollama.service, pid 4, 512 MiB", "ollama stop qwen3:14b", "the next request loads it again",
+		},
+		{
+			gpu.Process{PID: 5, Name: "python3", Used: half, Holder: gpu.Holder{Unit: "docker-x.scope", Container: id}},
+			gpu.KindContainer,
+			"python3 in container 0123456789ab, pid 5, 512 MiB", "docker stop 0123456789ab", "docker start 0123456789ab",
+		},
+		{
+			gpu.Process{PID: 5, Name: "python3", Used: half, Holder: gpu.Holder{Container: id, Project: "news", Service: "backend"}},
+			gpu.KindCompose,
+			"python3 of compose service news/backend, pid 5, 512 MiB", "docker compose -p news stop backend", "docker compose -p news start backend",
+		},
+		{
+			gpu.Process{PID: 6, Name: "python3", Holder: gpu.Holder{Unit: "comfy.service", UserUnit: true}},
+			gpu.KindService,
+			"python3 of comfy.service, pid 6", "systemctl --user stop comfy.service", "systemctl --user start comfy.service",
+		},
+		{gpu.Process{PID: 7, Name: "jupyter-lab", Holder: gpu.Holder{Unit: "session-3.scope"}}, gpu.KindSession, "jupyter-lab of session-3.scope, pid 7", "", ""},
+		{gpu.Process{PID: 8, Name: "gnome-shell", Used: half, Holder: gpu.Holder{Unit: "gdm.service"}}, gpu.KindDesktop, "gnome-shell of gdm.service, pid 8, 512 MiB", "", ""},
+		{gpu.Process{PID: 9, Used: gpu.Reading{State: gpu.Unsupported}}, gpu.KindUnknown, "process, pid 9", "", ""},
+		{gpu.Process{PID: 10, Gone: true, Used: half}, gpu.KindGone, "pid 10, which does not exist, 512 MiB", "", ""},
 	} {
-		proc := fstest.MapFS{"7/comm": {Data: []byte("python3\n")}, "7/cgroup": {Data: []byte(tc.cgroup)}}
-		name, got := gpu.Identify(proc, 7)
-		if got != tc.want || name != "python3" {
-			t.Errorf("%s: got %s %+v, want %+v", tc.name, name, got, tc.want)
+		if got := tc.process.String(); got != tc.text {
+			t.Errorf("got %q, want %q", got, tc.text)
 		}
-	}
-	if name, got := gpu.Identify(fstest.MapFS{}, 7); name != "" || got != (gpu.Holder{}) {
-		t.Errorf("a process that is gone: got %q %+v", name, got)
-	}
-}
-
-func TestProcessString(t *testing.T) {
-	t.Parallel()
-	for want, p := range map[string]gpu.Process{
-		"ollama of ollama.service, pid 4711, 18.0 GiB":      ollama,
-		"python3 in container 0123456789ab, pid 5, 512 MiB": {PID: 5, Name: "python3", Used: gpu.Bytes(gib / 2), Holder: gpu.Holder{Unit: "x.scope", Container: "0123456789abcdef"}},
-		"process, pid 6": {PID: 6, Used: gpu.Reading{State: gpu.Unsupported}},
-	} {
-		if got := p.String(); got != want {
-			t.Errorf("got %q, want %q", got, want)
+		if got := tc.process.Kind(); got != tc.kind {
+			t.Errorf("%s: is %s, want %s", tc.text, got, tc.kind)
+		}
+		if free, back := tc.process.Remedy(); free != tc.free || back != tc.back {
+			t.Errorf("%s: freed by %q and back by %q, want %q and %q", tc.text, free, back, tc.free, tc.back)
 		}
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// child returns a probe whose child is a shell script.
-func child(script string) *Probe {
+// scripted returns a probe whose child is a shell script.
+func scripted(script string) *Probe {
 	return &Probe{Command: []string{"/bin/sh", "-c", script}, Proc: fstest.MapFS{
 		"42/comm": {Data: []byte("ollama\n")}, "42/cgroup": {Data: []byte("0::/system.slice/ollama.service\n")},
 	}}
@@ -40,13 +40,18 @@ func TestProbeReadsWhatTheChildAnswers(t *testing.T) {
 	if code := Answer(t.Context(), &out, fixed{devices: sample()}); code != 0 {
 		t.Fatalf("Answer: exit status %d", code)
 	}
-	p := child("cat <<'EOF'\n" + out.String() + "EOF")
+	p := scripted("cat <<'EOF'\n" + out.String() + "EOF")
 	got, err := p.Devices(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := sample()
 	want[0].Processes[0].Name, want[0].Processes[0].Unit = "ollama", "ollama.service"
+	want[0].Processes[1].Gone = true
+	want[0].Distrust = distrust(want[0])
+	if !strings.Contains(want[0].Distrust, "pid 43, which does not exist") {
+		t.Errorf("distrust: %q", want[0].Distrust)
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -67,13 +72,14 @@ func TestProbeFaults(t *testing.T) {
 		fault Fault
 		text  string
 	}{
-		{"lost", child("cat <<'EOF'\n" + lost.String() + "EOF\nexit 1"), FaultLost, "GPU is lost"},
-		{"symbol missing", child("echo retraind: symbol lookup error: undefined symbol: nvmlDeviceGetCount >&2; exit 127"), FaultMismatch, "undefined symbol: nvmlDeviceGetCount"},
-		{"crash", child("kill -SEGV $$"), FaultFailed, "segmentation fault"},
-		{"garbage", child("echo GPU 0 is fine"), FaultFailed, "is not JSON"},
-		{"silence", child(":"), FaultFailed, "is not JSON"},
+		{"lost", scripted("cat <<'EOF'\n" + lost.String() + "EOF\nexit 1"), FaultLost, "GPU is lost"},
+		{"symbol missing", scripted("echo retraind: symbol lookup error: undefined symbol: nvmlDeviceGetCount >&2; exit 127"), FaultMismatch, "undefined symbol: nvmlDeviceGetCount"},
+		{"crash", scripted("kill -SEGV $$"), FaultCrash, "by a signal (segmentation fault)"},
+		{"killed", scripted("kill -KILL $$"), FaultCrash, "by a signal (killed)"},
+		{"garbage", scripted("echo GPU 0 is fine"), FaultFailed, "is not JSON"},
+		{"silence", scripted(":"), FaultFailed, "is not JSON"},
 		{"no program", &Probe{Command: []string{"/nonexistent/retraind", "gpu-probe"}}, FaultFailed, "start /nonexistent/retraind gpu-probe"},
-		{"empty success with status", child("echo '{\"devices\":[]}'; exit 3"), FaultFailed, "exit status 3"},
+		{"empty success with status", scripted("echo '{\"devices\":[]}'; exit 3"), FaultFailed, "exit status 3"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -88,7 +94,7 @@ func TestProbeFaults(t *testing.T) {
 
 func TestProbeHangs(t *testing.T) {
 	t.Parallel()
-	p := child("sleep 1000 & wait") // the grandchild keeps the pipe: it must go too
+	p := scripted("sleep 1000 & wait") // the grandchild keeps the pipe: it must go too
 	p.Deadline = 100 * time.Millisecond
 	started := time.Now()
 	_, err := p.Devices(t.Context())
@@ -106,7 +112,7 @@ func TestProbeHangs(t *testing.T) {
 
 func TestProbeStartsNoSecondChildWhileOneIsStuck(t *testing.T) {
 	t.Parallel()
-	p := child("echo '{\"devices\":[]}'")
+	p := scripted("echo '{\"devices\":[]}'")
 	gone := make(chan struct{})
 	p.stuck = gone // as after a child in an uninterruptible call, which no test can make
 	_, err := p.Devices(t.Context())
@@ -125,7 +131,7 @@ func TestProbeEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stopping := errors.New("stopping")
 	cancel(stopping)
-	if _, err := child("sleep 1000").Devices(ctx); !errors.Is(err, stopping) {
+	if _, err := scripted("sleep 1000").Devices(ctx); !errors.Is(err, stopping) {
 		t.Errorf("got %v", err)
 	}
 }

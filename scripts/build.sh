@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds bin/retraind. With a C compiler it can ask NVIDIA's library about GPUs; without one it is built all the same and
-# says so when a GPU step is configured.
+# Builds bin/retraind. With a C compiler it can ask NVIDIA's library about GPUs; without one it asks the program
+# nvidia-smi.
 set -eu
 . "$(dirname "$0")/env.sh"
 

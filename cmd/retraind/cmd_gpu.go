@@ -18,7 +18,7 @@ func newGPU(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			devices, err := (&gpu.Probe{Command: []string{me, "gpu-probe"}}).Devices(context.Background())
+			devices, err := (&gpu.Probe{Command: []string{me, "gpu-probe"}, Names: &gpu.Namer{Docker: gpu.DockerSocket, Ollama: gpu.OllamaURL}}).Devices(context.Background())
 			if err != nil {
 				return err
 			}

@@ -5,8 +5,6 @@ package nvml
 import (
 	"context"
 	"fmt"
-	"math"
-	"slices"
 
 	binding "github.com/NVIDIA/go-nvml/pkg/nvml"
 
@@ -21,30 +19,44 @@ type Inventory struct {
 
 // Devices implements gpu.Inventory. Names of processes are left to who asked: only the daemon sees the host's /proc.
 func (i Inventory) Devices(context.Context) ([]gpu.Device, error) {
+	lib, err := i.open()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = lib.Shutdown() }() // the child ends anyway
+	i.lib = lib
+	count, ret := lib.DeviceGetCount()
+	if ret != binding.SUCCESS {
+		return nil, i.fault("count devices", ret)
+	}
+	devices := make([]gpu.Device, 0, count)
+	for index := range count {
+		handle, ret := lib.DeviceGetHandleByIndex(index)
+		if ret != binding.SUCCESS {
+			return nil, i.fault(fmt.Sprintf("open GPU %d", index), ret)
+		}
+		whole, err := i.device(index, handle)
+		if err != nil {
+			return nil, err
+		}
+		parts, err := i.instances(&whole, handle)
+		if err != nil {
+			return nil, err
+		}
+		devices = append(append(devices, whole), parts...)
+	}
+	return devices, nil
+}
+
+// open loads and initialises the library.
+func (i Inventory) open() (binding.Interface, error) {
 	if i.lib == nil {
 		i.lib = binding.New()
 	}
 	if ret := i.lib.Init(); ret != binding.SUCCESS {
 		return nil, i.fault("begin", ret)
 	}
-	defer func() { _ = i.lib.Shutdown() }() // the child ends anyway
-	count, ret := i.lib.DeviceGetCount()
-	if ret != binding.SUCCESS {
-		return nil, i.fault("count devices", ret)
-	}
-	devices := make([]gpu.Device, 0, count)
-	for index := range count {
-		handle, ret := i.lib.DeviceGetHandleByIndex(index)
-		if ret != binding.SUCCESS {
-			return nil, i.fault(fmt.Sprintf("open GPU %d", index), ret)
-		}
-		device, err := i.device(index, handle)
-		if err != nil {
-			return nil, err
-		}
-		devices = append(devices, device)
-	}
-	return devices, nil
+	return i.lib, nil
 }
 
 func (i Inventory) device(index int, handle binding.Device) (gpu.Device, error) {
@@ -70,39 +82,10 @@ func (i Inventory) device(index int, handle binding.Device) (gpu.Device, error) 
 		none := gpu.Reading{State: gpu.Failed, Detail: i.lib.ErrorString(ret)}
 		d.Total, d.Used, d.Free = none, none, none
 	}
+	i.figures(&d, handle)
 	i.processes(&d, "compute", "nvmlDeviceGetComputeRunningProcesses", handle.GetComputeRunningProcesses)
 	i.processes(&d, "graphics", "nvmlDeviceGetGraphicsRunningProcesses", handle.GetGraphicsRunningProcesses)
 	return d, nil
-}
-
-// processes adds one list of processes. Old drivers do not have every list: they are looked up first, because calling what
-// is not there ends the process.
-func (i Inventory) processes(d *gpu.Device, kind, symbol string, list func() ([]binding.ProcessInfo, binding.Return)) {
-	found := func(suffix string) bool { return i.lib.Extensions().LookupSymbol(symbol+suffix) == nil }
-	if !slices.ContainsFunc([]string{"_v3", "_v2", ""}, found) {
-		d.ProcessError = "the driver has no list of " + kind + " processes"
-		return
-	}
-	infos, ret := list()
-	if ret == binding.ERROR_NOT_SUPPORTED {
-		d.ProcessError = "the device keeps no list of " + kind + " processes"
-		return
-	}
-	if ret != binding.SUCCESS {
-		d.ProcessError = "list " + kind + " processes: " + i.lib.ErrorString(ret)
-		return
-	}
-	for _, info := range infos {
-		pid := int(info.Pid)
-		if slices.ContainsFunc(d.Processes, func(p gpu.Process) bool { return p.PID == pid }) {
-			continue // a process that computes and draws is in both lists
-		}
-		used := gpu.Bytes(info.UsedGpuMemory)
-		if info.UsedGpuMemory == math.MaxUint64 { // NVML_VALUE_NOT_AVAILABLE
-			used = gpu.Reading{State: gpu.Unsupported}
-		}
-		d.Processes = append(d.Processes, gpu.Process{PID: pid, Used: used})
-	}
 }
 
 // fault names what kind of trouble a return code is.

@@ -6,15 +6,13 @@ import (
 	"context"
 
 	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/gpu/nvidiasmi"
 )
 
-// Inventory stands for the library in a binary that was built without it.
+// Inventory stands for the library in a binary that was built without it: it asks the program nvidia-smi.
 type Inventory struct{}
 
 // Devices implements gpu.Inventory.
-func (Inventory) Devices(context.Context) ([]gpu.Device, error) {
-	return nil, &gpu.ProbeError{
-		Fault:  gpu.FaultNotBuilt,
-		Detail: "this retraind was built without cgo and cannot use NVIDIA's library: build it with gcc installed",
-	}
+func (Inventory) Devices(ctx context.Context) ([]gpu.Device, error) {
+	return nvidiasmi.Inventory{}.Devices(ctx)
 }

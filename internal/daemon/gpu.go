@@ -19,7 +19,7 @@ type gpuGate struct {
 }
 
 func (d *Daemon) gpu() actions.GPU {
-	return &gpuGate{d: d, probe: &gpu.Probe{Command: []string{d.o.Self, "gpu-probe"}}, leases: gpu.Leases{Dir: filepath.Join(d.store.Dir(), "gpu")}}
+	return &gpuGate{d: d, probe: &gpu.Probe{Command: []string{d.o.Self, "gpu-probe"}, Names: &gpu.Namer{Docker: gpu.DockerSocket, Ollama: gpu.OllamaURL}}, leases: gpu.Leases{Dir: filepath.Join(d.store.Dir(), "gpu")}}
 }
 
 // Acquire implements actions.GPU. It fails closed: what cannot be seen is not free.

@@ -1,0 +1,143 @@
+package gpu
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// DockerSocket is where Docker's engine listens.
+	DockerSocket = "/var/run/docker.sock"
+	// OllamaURL is where Ollama listens unless it is told otherwise.
+	OllamaURL = "http://127.0.0.1:11434"
+
+	askPatience = 500 * time.Millisecond
+	largestPage = 1 << 20
+)
+
+// Namer asks Docker and Ollama, which only read for it, what a process belongs to. Without an answer a holder keeps what
+// /proc says. Safe for concurrent use.
+type Namer struct {
+	Docker string // socket; "" asks none
+	Ollama string // URL; "" asks none
+
+	mu       sync.Mutex // guards compose
+	compose  map[string]composeName
+	ofDocker http.Client
+	once     sync.Once
+}
+
+// composeName is what a container's labels say; empty for a container that compose did not make.
+type composeName struct{ project, service string }
+
+// Complete fills in compose services and Ollama's models.
+func (n *Namer) Complete(ctx context.Context, devices []Device) {
+	ctx, stop := context.WithTimeout(ctx, askPatience)
+	defer stop()
+	var runners []*Process
+	for i := range devices {
+		for j := range devices[i].Processes {
+			p := &devices[i].Processes[j]
+			if p.Container != "" {
+				c := n.container(ctx, p.Container)
+				p.Project, p.Service = c.project, c.service
+			}
+			if strings.HasPrefix(p.Name, "ollama") {
+				runners = append(runners, p)
+			}
+		}
+	}
+	if len(runners) > 0 && n.Ollama != "" {
+		n.models(ctx, runners)
+	}
+}
+
+// container asks Docker for a container's labels, once in its life.
+func (n *Namer) container(ctx context.Context, id string) composeName {
+	n.mu.Lock()
+	known, ok := n.compose[id]
+	n.mu.Unlock()
+	if ok || n.Docker == "" {
+		return known
+	}
+	n.once.Do(func() {
+		n.ofDocker.Transport = &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "unix", n.Docker)
+			},
+		}
+	})
+	var answer struct {
+		Config struct{ Labels map[string]string }
+	}
+	if err := get(ctx, &n.ofDocker, "http://docker/containers/"+id+"/json", &answer); err != nil {
+		return composeName{}
+	}
+	labels := answer.Config.Labels
+	known = composeName{labels["com.docker.compose.project"], labels["com.docker.compose.service"]}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.compose == nil || len(n.compose) > 1000 { // containers come and go
+		n.compose = map[string]composeName{}
+	}
+	n.compose[id] = known
+	return known
+}
+
+// ollamaModel is a line of Ollama's /api/ps.
+type ollamaModel struct {
+	Name     string `json:"name"`
+	SizeVRAM int64  `json:"size_vram"`
+}
+
+// models pairs Ollama's loaded models with its runners by size: Ollama does not say which runner has which model. Where
+// there are not as many of one as of the other, no runner gets a name, for it could be the wrong one.
+func (n *Namer) models(ctx context.Context, runners []*Process) {
+	var answer struct {
+		Models []ollamaModel `json:"models"`
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	if err := get(ctx, &client, strings.TrimSuffix(n.Ollama, "/")+"/api/ps", &answer); err != nil {
+		return
+	}
+	loaded := answer.Models[:0]
+	for _, m := range answer.Models {
+		if m.SizeVRAM > 0 {
+			loaded = append(loaded, m)
+		}
+	}
+	if len(loaded) != len(runners) {
+		return
+	}
+	slices.SortStableFunc(loaded, func(a, b ollamaModel) int { return cmp.Compare(b.SizeVRAM, a.SizeVRAM) })
+	slices.SortStableFunc(runners, func(a, b *Process) int { return cmp.Compare(b.Used.Size, a.Used.Size) })
+	for i, p := range runners {
+		p.Model = loaded[i].Name
+	}
+}
+
+func get(ctx context.Context, client *http.Client, url string, into any) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("get %s: %s", url, response.Status)
+	}
+	return json.NewDecoder(io.LimitReader(response.Body, largestPage)).Decode(into)
+}

@@ -56,6 +56,7 @@ var landlords = map[string][]string{
 	"github.com/retraind/retraind/internal/pgtest":    {},
 	"github.com/retraind/retraind/internal/natstest":  {},
 	"github.com/retraind/retraind/internal/watchtest": {},
+	"github.com/retraind/retraind/internal/waittest":  {},
 	"github.com/fsnotify/fsnotify":                    {"watch/labelfiles", "internal/daemon", "classifier"},
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
 )
@@ -37,7 +38,7 @@ func TestUnknownOutcomes(t *testing.T) {
 	restart := sh("restart", "touch $RETRAIND_MODEL_DIR/restarting; sleep 1000")
 	restart.Undo = []string{"touch $RETRAIND_MODEL_DIR/undone"}
 	p := w.submit(pipeline(w.train(10), restart))
-	eventually(t, "the restart", func() bool { return exists(filepath.Join(w.dir, "restarting")) })
+	waittest.Eventually(t, "the restart", func() bool { return exists(filepath.Join(w.dir, "restarting")) })
 	killSupervisor(t, AttemptDir(p.RunDir, "restart", 1))
 	w.ends(w.await(p), policy.OutcomeRolledBack, "restart: its supervisor ended without a record",
 		"export ok", "train ok", "gate ok", "release ok", "restart unknown", "undo release ok", "undo restart ok", "prove ok")
@@ -50,7 +51,7 @@ func TestUnknownOutcomes(t *testing.T) {
 	train := sh("train", "if mkdir $RETRAIND_MODEL_DIR/once; then sleep 1000; fi; exec "+w.self+" fake-train 10")
 	train.Kind = KindPure
 	p = w.submit(pipeline(train))
-	eventually(t, "the training", func() bool { return exists(filepath.Join(w.dir, "once")) })
+	waittest.Eventually(t, "the training", func() bool { return exists(filepath.Join(w.dir, "once")) })
 	killSupervisor(t, AttemptDir(p.RunDir, "train", 1))
 	w.ends(w.await(p), policy.OutcomePromoted, "not worse", "export ok", "train unknown", "train ok", "gate ok", "release ok", "verify ok")
 }
@@ -67,7 +68,7 @@ func TestCancelDuringACommand(t *testing.T) {
 	train.Undo = []string{"kill -0 $(cat $RETRAIND_MODEL_DIR/pid) 2>/dev/null && echo alive >$RETRAIND_MODEL_DIR/undo || echo gone >$RETRAIND_MODEL_DIR/undo"}
 	p := w.submit(pipeline(train))
 	pid := filepath.Join(w.dir, "pid")
-	eventually(t, "the training", func() bool { return exists(pid) })
+	waittest.Eventually(t, "the training", func() bool { return exists(pid) })
 	w.cancel(p)
 	r := w.await(p)
 	w.ends(r, policy.OutcomeCancelled, "cancelled by anna", "export ok", "train cancelled", "undo train ok")
@@ -87,7 +88,7 @@ func TestCancelWhileTheDaemonIsAway(t *testing.T) {
 	train := sh("train", "echo $$ >$RETRAIND_MODEL_DIR/pid; sleep 1000")
 	train.Undo = []string{"kill -0 $(cat $RETRAIND_MODEL_DIR/pid) 2>/dev/null && echo alive >$RETRAIND_MODEL_DIR/undo || echo gone >$RETRAIND_MODEL_DIR/undo"}
 	p := w.submit(pipeline(train))
-	eventually(t, "the training", func() bool { return exists(filepath.Join(w.dir, "pid")) })
+	waittest.Eventually(t, "the training", func() bool { return exists(filepath.Join(w.dir, "pid")) })
 	w.stop()
 	w.cancel(p)
 	w.start()
@@ -115,7 +116,7 @@ func TestCancelDuringTheProof(t *testing.T) {
 	champion := w.champion()
 	w.promote.Smoke = []Smoke{{Text: map[string]string{"title": titled(0)}, Expect: "never"}} // it would try for ten seconds
 	p := w.submit(pipeline(w.train(10)))
-	eventually(t, "the proof", func() bool { return slices.Contains(w.steps(p.Run), "verify running") })
+	waittest.Eventually(t, "the proof", func() bool { return slices.Contains(w.steps(p.Run), "verify running") })
 	w.cancel(p)
 	w.ends(w.await(p), policy.OutcomeCancelled, "cancelled by anna", "export ok", "train ok", "gate ok", "release ok", "verify cancelled", "undo release ok", "prove ok")
 	w.serves(champion)
@@ -127,7 +128,7 @@ func TestRestartInTheMiddleOfACommand(t *testing.T) {
 	w := newWorld(t)
 	p := w.submit(pipeline(sh("train", "echo $$ >>$RETRAIND_MODEL_DIR/starts; while [ ! -e $RETRAIND_MODEL_DIR/go ]; do sleep 0.02; done; exec "+w.self+" fake-train 7")))
 	starts := filepath.Join(w.dir, "starts")
-	eventually(t, "the training", func() bool { return exists(starts) })
+	waittest.Eventually(t, "the training", func() bool { return exists(starts) })
 	for range 2 {
 		w.stop()
 		if r := w.look(p); r.State != store.RunRunning || r.Outcome != "" {
@@ -152,10 +153,10 @@ func TestCommandEndsWhileTheDaemonIsAway(t *testing.T) {
 	outcomesOnly(t)
 	w := newWorld(t)
 	p := w.submit(pipeline(sh("train", "echo $$ >>$RETRAIND_MODEL_DIR/starts; while [ ! -e $RETRAIND_MODEL_DIR/go ]; do sleep 0.02; done; exec "+w.self+" fake-train 7")))
-	eventually(t, "the training", func() bool { return exists(filepath.Join(w.dir, "starts")) })
+	waittest.Eventually(t, "the training", func() bool { return exists(filepath.Join(w.dir, "starts")) })
 	w.stop()
 	writeText(t, filepath.Join(w.dir, "go"), "")
-	eventually(t, "its record", func() bool {
+	waittest.Eventually(t, "its record", func() bool {
 		_, ok, err := runner.ReadExit(AttemptDir(p.RunDir, "train", 1))
 		return ok && err == nil
 	})
@@ -178,7 +179,7 @@ func TestSubmitTwice(t *testing.T) {
 	w.runs++
 	next := w.plan(pipeline(w.train(10)))
 	w.add(next)
-	eventually(t, "the training", func() bool { return exists(filepath.Join(w.dir, "starts")) })
+	waittest.Eventually(t, "the training", func() bool { return exists(filepath.Join(w.dir, "starts")) })
 	if err := w.engine.Submit(next); err == nil || !strings.Contains(err.Error(), "another run of model m is still open") {
 		t.Errorf("two runs of one model at once: %v", err)
 	}

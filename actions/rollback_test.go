@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
 )
@@ -185,7 +186,7 @@ func TestBackAfterARestart(t *testing.T) {
 	i := slices.IndexFunc(promoted.Steps, func(s Step) bool { return s.Name == "restart" })
 	promoted.Steps[i].Undo = []string{"/bin/sh", "-c", "echo once >>$RETRAIND_MODEL_DIR/starts; while [ ! -e $RETRAIND_MODEL_DIR/go ]; do sleep 0.02; done"}
 	p := w.back(promoted, second)
-	eventually(t, "the undo", func() bool { return exists(filepath.Join(w.dir, "starts")) })
+	waittest.Eventually(t, "the undo", func() bool { return exists(filepath.Join(w.dir, "starts")) })
 	w.stop()
 	writeText(t, filepath.Join(w.dir, "go"), "")
 	w.start()

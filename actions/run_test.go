@@ -16,6 +16,7 @@ import (
 
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
 )
@@ -62,7 +63,7 @@ func TestPromoted(t *testing.T) {
 	if sum.Export.Train != 200 || sum.Export.Test != 60 || sum.Export.Seq != 260 || sum.Gate.Seq != 260 || sum.Serving != m.Champion {
 		t.Errorf("summary %+v", sum)
 	}
-	eventually(t, "both ends told", func() bool { mu.Lock(); defer mu.Unlock(); return slices.Equal(told, []string{"m", "m"}) })
+	waittest.Eventually(t, "both ends told", func() bool { mu.Lock(); defer mu.Unlock(); return slices.Equal(told, []string{"m", "m"}) })
 
 	r = w.run(pipeline(w.train(9)))
 	w.ends(r, policy.OutcomeRejected, "worse: candidate 90.0 %, champion 100.0 %", "export ok", "train ok", "gate rejected")

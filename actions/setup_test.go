@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/classifier"
@@ -66,18 +65,6 @@ func fakeTrain(tenths string) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(out, "model.json"), b, 0o644)
-}
-
-// eventually waits for a condition that another goroutine or process brings about.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not seen within 30 s: %s", what)
-		}
-		<-time.After(5 * time.Millisecond)
-	}
 }
 
 func exists(path string) bool {

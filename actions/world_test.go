@@ -22,6 +22,7 @@ import (
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
@@ -234,7 +235,7 @@ func (w *world) submit(steps []StepConfig) Plan {
 // handOver does as the daemon does: a former run that is still leaving the queue is no failure, it hands over again.
 func (w *world) handOver(p Plan) {
 	w.t.Helper()
-	eventually(w.t, p.Run+" handed over", func() bool {
+	waittest.Eventually(w.t, p.Run+" handed over", func() bool {
 		err := w.engine.Submit(p)
 		if err != nil && !errors.Is(err, dbos.ErrQueueDeduplicated) {
 			w.t.Fatal(err)
@@ -292,7 +293,7 @@ func (w *world) run(steps []StepConfig) store.Run {
 
 func (w *world) await(p Plan) (r store.Run) {
 	w.t.Helper()
-	eventually(w.t, "the end of "+p.Run, func() bool {
+	waittest.Eventually(w.t, "the end of "+p.Run, func() bool {
 		r = w.look(p)
 		return r.State == store.RunEnded
 	})

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/classifier"
+	"github.com/retraind/retraind/internal/waittest"
 )
 
 // site is a served directory with releases that a test makes and switches.
@@ -292,30 +293,18 @@ func TestWatchWaitsForTheFirstReleaseAndOutlivesABrokenOne(t *testing.T) {
 	defer stop()
 	watched := make(chan struct{})
 	go func() { _ = s.Watch(ctx); close(watched) }()
-	eventually := func(what string, ok func() bool) {
-		t.Helper()
-		tick := time.NewTicker(5 * time.Millisecond)
-		defer tick.Stop()
-		for !ok() {
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				t.Fatalf("never: %s", what)
-			}
-		}
-	}
 	site.release("one", 1)
 	site.point("one")
-	eventually("the first release", func() bool { return s.Release() == "sha256:one" })
+	waittest.Eventually(t, "the first release", func() bool { return s.Release() == "sha256:one" })
 	os.Remove(filepath.Join(site.release("broken", 2), classifier.FileName))
 	site.point("broken")
-	eventually("a complaint", func() bool { return log.count("the present one stays") > 0 && log.count("broken") > 0 })
+	waittest.Eventually(t, "a complaint", func() bool { return log.count("the present one stays") > 0 && log.count("broken") > 0 })
 	if s.Release() != "sha256:one" {
 		t.Errorf("serves %q", s.Release())
 	}
 	site.release("two", 3)
 	site.point("two")
-	eventually("the repaired release", func() bool { return s.Release() == "sha256:two" })
+	waittest.Eventually(t, "the repaired release", func() bool { return s.Release() == "sha256:two" })
 	stop()
 	<-watched
 }

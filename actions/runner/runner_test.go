@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/store"
 )
 
@@ -50,18 +51,6 @@ func spec(t *testing.T, script string) Spec {
 	return Spec{
 		Dir: filepath.Join(dir, "a1"), ID: id, Argv: []string{"/bin/sh", "-c", script}, Cwd: dir,
 		Env: append(BaseEnv(), AttemptVar+"="+id, "OUT="+dir), Grace: 200 * time.Millisecond,
-	}
-}
-
-// eventually waits for a condition that another process brings about.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not seen within 20 s: %s", what)
-		}
-		<-time.After(10 * time.Millisecond)
 	}
 }
 
@@ -129,7 +118,7 @@ func TestTimeoutKillsEverything(t *testing.T) {
 	if err != nil || exit.Class != store.StepTimeout {
 		t.Fatalf("got %+v, %v", exit, err)
 	}
-	eventually(t, "the end of a process in a session of its own", func() bool { return !alive(t, filepath.Join(s.Cwd, "escaped")) })
+	waittest.Eventually(t, "the end of a process in a session of its own", func() bool { return !alive(t, filepath.Join(s.Cwd, "escaped")) })
 }
 
 func TestReattach(t *testing.T) {
@@ -140,7 +129,7 @@ func TestReattach(t *testing.T) {
 	first := make(chan error, 1)
 	r := setup(t)
 	go func() { _, err := r.Run(ctx, s); first <- err }()
-	eventually(t, "the command's start", func() bool { return exists(filepath.Join(s.Cwd, "begun")) })
+	waittest.Eventually(t, "the command's start", func() bool { return exists(filepath.Join(s.Cwd, "begun")) })
 	stop(gone)
 	if err := <-first; !errors.Is(err, gone) {
 		t.Fatalf("got %v, want the cause", err)
@@ -178,7 +167,7 @@ func TestSupervisorKilled(t *testing.T) {
 		end <- exit
 	}()
 	pidFile := filepath.Join(s.Cwd, "pid")
-	eventually(t, "the command's start", func() bool { b, _ := os.ReadFile(pidFile); return len(b) > 1 })
+	waittest.Eventually(t, "the command's start", func() bool { b, _ := os.ReadFile(pidFile); return len(b) > 1 })
 	claim, err := os.ReadFile(claimFile(s.Dir))
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +182,7 @@ func TestSupervisorKilled(t *testing.T) {
 	if exit := <-end; exit.Class != store.StepUnknown {
 		t.Errorf("got %+v", exit)
 	}
-	eventually(t, "the end of what it left", func() bool { return !alive(t, pidFile) })
+	waittest.Eventually(t, "the end of what it left", func() bool { return !alive(t, pidFile) })
 	if again, err := r.Run(t.Context(), s); err != nil || again.Class != store.StepUnknown {
 		t.Errorf("asked again: %+v, %v", again, err)
 	}
@@ -211,7 +200,7 @@ func TestKill(t *testing.T) {
 		}
 		end <- exit
 	}()
-	eventually(t, "the command's start", func() bool { return exists(filepath.Join(s.Cwd, "pid")) })
+	waittest.Eventually(t, "the command's start", func() bool { return exists(filepath.Join(s.Cwd, "pid")) })
 	if err := r.Kill(s); err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +233,7 @@ func TestTwoSupervisorsOneClaim(t *testing.T) {
 		t.Errorf("begun %q, %v", begun, err)
 	}
 	// Those that lost the claim may be about to look for it still, in the directory that goes with the test.
-	eventually(t, "the supervisors to leave", func() bool { return !named(t, s.Dir) })
+	waittest.Eventually(t, "the supervisors to leave", func() bool { return !named(t, s.Dir) })
 }
 
 // named tells whether a process has an argument of this name.

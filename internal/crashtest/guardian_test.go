@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/status"
 )
 
@@ -119,7 +120,7 @@ func (g *guardian) died() int {
 
 // serving waits until a process answers and returns it: signals may be sent to it, for its handlers stand.
 func (g *guardian) serving(ctx context.Context) (cmd *exec.Cmd, err error) {
-	err = until(ctx, "the daemon to answer", func() (bool, error) {
+	err = waittest.Until(ctx, "the daemon to answer", func() (bool, error) {
 		cmd = g.process()
 		_, err := g.client.Snapshot(ctx)
 		return err == nil && cmd == g.process(), err
@@ -150,7 +151,7 @@ func (g *guardian) stop(ctx context.Context) error {
 			return err
 		}
 		ended := false
-		if err := until(ctx, "the daemon to stop", func() (bool, error) {
+		if err := waittest.Until(ctx, "the daemon to stop", func() (bool, error) {
 			select {
 			case <-g.ended:
 				ended = true

@@ -3,7 +3,6 @@
 package crashtest
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -96,28 +95,6 @@ func program(t *testing.T) string {
 		t.Fatal(built.err)
 	}
 	return filepath.Join(built.dir, "retraind")
-}
-
-// until waits for a condition that another process brings about. All waiting of a story shares one deadline, that of
-// its context. An error that a dying daemon explains is a condition that does not hold yet.
-func until(ctx context.Context, what string, ok func() (bool, error)) error {
-	tick := time.NewTicker(40 * time.Millisecond)
-	defer tick.Stop()
-	var last error
-	for {
-		done, err := ok()
-		if err == nil && done {
-			return nil
-		}
-		if err != nil {
-			last = err
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w (last answer: %v)", what, context.Cause(ctx), last)
-		case <-tick.C:
-		}
-	}
 }
 
 // tail is the end of a file, for messages.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/internal/pgtest"
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
 )
@@ -142,7 +143,7 @@ func (s *story) play() error {
 
 // model asks the daemon, whichever process it is, until the answer is as wanted.
 func (s *story) model(what string, ok func(status.Status, status.Model) bool) error {
-	return until(s.ctx, what, func() (bool, error) {
+	return waittest.Until(s.ctx, what, func() (bool, error) {
 		snap, err := s.client.Snapshot(s.ctx)
 		if err != nil {
 			return false, err
@@ -166,7 +167,7 @@ func (s *story) upto(changes int) error {
 
 // demand forces the first run, once: after a crash the store says whether the demand was heard.
 func (s *story) demand() error {
-	return until(s.ctx, "the demand to be heard", func() (bool, error) {
+	return waittest.Until(s.ctx, "the demand to be heard", func() (bool, error) {
 		cmd, err := s.serving(s.ctx)
 		if err != nil {
 			return false, err
@@ -179,7 +180,7 @@ func (s *story) demand() error {
 		if asked == nil {
 			return true, nil
 		}
-		return false, errors.Join(asked, until(s.ctx, "another process", func() (bool, error) { return s.process() != cmd, nil }))
+		return false, errors.Join(asked, waittest.Until(s.ctx, "another process", func() (bool, error) { return s.process() != cmd, nil }))
 	})
 }
 
@@ -203,7 +204,7 @@ func (s *story) heard() (heard bool, err error) {
 
 // ended waits until so many runs have ended and the monitor judges what serves now.
 func (s *story) ended(runs int) error {
-	return until(s.ctx, fmt.Sprintf("the end of %d runs", runs), func() (bool, error) {
+	return waittest.Until(s.ctx, fmt.Sprintf("the end of %d runs", runs), func() (bool, error) {
 		list, err := s.client.Runs(s.ctx, model, 10)
 		if err != nil {
 			return false, err

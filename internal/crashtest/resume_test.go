@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/retraind/retraind/internal/waittest"
 )
 
 // A training outlives the daemon: the next one finds the process, waits for it, and starts no other.
@@ -22,7 +24,7 @@ func TestTrainingGoesOn(t *testing.T) {
 			return err
 		}
 		// The next daemon is there and has taken the run up again: it says so of the step.
-		if err := until(s.ctx, "the run to be resumed", func() (bool, error) {
+		if err := waittest.Until(s.ctx, "the run to be resumed", func() (bool, error) {
 			b, err := os.ReadFile(s.points(1))
 			return strings.Contains(string(b), "under way#1"), err
 		}); err != nil {
@@ -96,7 +98,7 @@ func (s *story) held(meanwhile func() error) {
 
 // training waits for the n-th training to begin.
 func (s *story) training(n int) (attempt string, pid int, err error) {
-	err = until(s.ctx, fmt.Sprintf("training %d", n), func() (bool, error) {
+	err = waittest.Until(s.ctx, fmt.Sprintf("training %d", n), func() (bool, error) {
 		b, err := os.ReadFile(filepath.Join(s.dir, "train.log"))
 		if err != nil {
 			return false, err

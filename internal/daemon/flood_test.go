@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/retraind/retraind/internal/natstest"
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/store"
 )
 
@@ -70,7 +71,7 @@ func TestFloodOfLabels(t *testing.T) {
 		}
 	}
 	wait := func(label string, each func()) (evaluations int) {
-		eventually(t, "the evaluation of "+label, func() (ok bool, err error) {
+		waittest.EventuallyHolds(t, "the evaluation of "+label, func() (ok bool, err error) {
 			if each != nil {
 				each()
 			}

@@ -19,6 +19,7 @@ import (
 	"github.com/retraind/retraind/internal/pgcluster"
 	"github.com/retraind/retraind/internal/pgtest"
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/watch"
 	"github.com/retraind/retraind/watch/postgres"
@@ -295,7 +296,7 @@ func (f *following) look() (s seen) {
 
 func (f *following) stored(what string, ok func(seen) bool) {
 	f.t.Helper()
-	eventually(f.t, what, func() (bool, error) {
+	waittest.EventuallyHolds(f.t, what, func() (bool, error) {
 		<-time.After(50 * time.Millisecond)
 		return ok(f.look()), nil
 	})

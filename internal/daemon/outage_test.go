@@ -14,6 +14,7 @@ import (
 	"github.com/retraind/retraind/internal/natstest"
 	"github.com/retraind/retraind/internal/pgcluster"
 	"github.com/retraind/retraind/internal/pgtest"
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
@@ -62,7 +63,7 @@ func TestNATSAway(t *testing.T) {
 // told waits until so many events wait for the broker; -1 only counts them.
 func (r *running) told(want int) (n int) {
 	r.w.t.Helper()
-	eventually(r.w.t, "the outbox", func() (bool, error) {
+	waittest.EventuallyHolds(r.w.t, "the outbox", func() (bool, error) {
 		s, err := r.Snapshot(context.Background())
 		n = s.OutboxPending
 		return err == nil && (want < 0 || n == want), err
@@ -222,7 +223,7 @@ func (w *world) kinds(want ...notify.Kind) (list []string) {
 // nothingOf checks that no process of a run is left.
 func (w *world) nothingOf(run string) {
 	w.t.Helper()
-	eventually(w.t, "the end of every process of run "+run, func() (bool, error) {
+	waittest.EventuallyHolds(w.t, "the end of every process of run "+run, func() (bool, error) {
 		entries, err := os.ReadDir("/proc")
 		if err != nil {
 			return false, err

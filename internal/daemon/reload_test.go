@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
@@ -70,7 +71,7 @@ func TestReload(t *testing.T) {
 
 func eventuallyDecides(t *testing.T, r *running, condition string, bound float64) {
 	t.Helper()
-	eventually(t, condition, func() (bool, error) {
+	waittest.EventuallyHolds(t, condition, func() (bool, error) {
 		d, err := r.Explain(t.Context(), model, "", time.Time{})
 		if err != nil {
 			return false, err

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
 )
@@ -101,7 +102,7 @@ func TestReusedIDs(t *testing.T) {
 	for n := range 12 {
 		reuse(fmt.Sprint(firstOf(trained, n)), 100+n, n%2 == 0)
 	}
-	eventually(t, "the other texts", func() (bool, error) {
+	waittest.EventuallyHolds(t, "the other texts", func() (bool, error) {
 		changed := 0
 		clear(sides)
 		w.read(func(tx *store.Tx) error {
@@ -128,7 +129,7 @@ func TestReusedIDs(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.sql(fmt.Sprintf("update items set content = '%s', category = '%s' where id = '%s'", text(before[id].Labels["label"], n), before[id].Labels["label"], id))
-	eventually(t, "the first text again", func() (same bool, err error) {
+	waittest.EventuallyHolds(t, "the first text again", func() (same bool, err error) {
 		w.read(func(tx *store.Tx) error {
 			it, err := tx.Item(model, id)
 			same = it.TextHash == before[id].TextHash

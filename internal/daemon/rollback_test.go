@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
@@ -187,7 +188,7 @@ func TestProbationWithoutAFormerRelease(t *testing.T) {
 			if m.Phase != status.Broken || !strings.Contains(m.Sentence, "it cannot be rolled back: ") || !strings.Contains(m.Sentence, want) {
 				t.Errorf("%s: %s", m.Phase, m.Sentence)
 			}
-			eventually(t, "the decision to be told", func() (bool, error) { // the report shows a moment before
+			waittest.EventuallyHolds(t, "the decision to be told", func() (bool, error) { // the report shows a moment before
 				_, body := w.told("decision.made")
 				return strings.Contains(body, string(policy.ReasonNoFormerRelease)), nil
 			})

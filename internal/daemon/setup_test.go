@@ -25,6 +25,7 @@ import (
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/internal/daemon"
 	"github.com/retraind/retraind/internal/pgtest"
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
@@ -339,31 +340,12 @@ func (l logTo) Write(b []byte) (int, error) {
 }
 
 // patience is the one deadline of all waiting.
-const patience = 60 * time.Second
-
-// eventually waits for a condition.
-func eventually(t testing.TB, what string, ok func() (bool, error)) {
-	t.Helper()
-	tick := time.NewTicker(25 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(patience)
-	for {
-		done, err := ok()
-		if done {
-			return
-		}
-		select {
-		case <-late:
-			t.Fatalf("not seen within %s: %s (last: %v)", patience, what, err)
-		case <-tick.C:
-		}
-	}
-}
+const patience = waittest.Patience
 
 // model waits until the daemon says what is wanted of the model.
 func (r *running) model(what string, ok func(status.Model) bool) (m status.Model) {
 	r.w.t.Helper()
-	eventually(r.w.t, what, func() (bool, error) {
+	waittest.EventuallyHolds(r.w.t, what, func() (bool, error) {
 		s, err := r.Snapshot(context.Background())
 		if err != nil {
 			return false, err
@@ -380,7 +362,7 @@ func (r *running) model(what string, ok func(status.Model) bool) (m status.Model
 // ended waits for the end of the n-th run, with nothing under way, and returns all of them, the newest first.
 func (r *running) ended(n int) (runs []status.Run) {
 	r.w.t.Helper()
-	eventually(r.w.t, fmt.Sprintf("the end of %d runs", n), func() (bool, error) {
+	waittest.EventuallyHolds(r.w.t, fmt.Sprintf("the end of %d runs", n), func() (bool, error) {
 		var err error
 		runs, err = r.Runs(context.Background(), model, 100)
 		if err != nil {
@@ -499,7 +481,7 @@ func (w *world) trainings() (attempts []string, pids []int) {
 // training waits for the n-th training to begin and returns its pid.
 func (w *world) training(n int) (pid int) {
 	w.t.Helper()
-	eventually(w.t, fmt.Sprintf("training %d", n), func() (bool, error) {
+	waittest.EventuallyHolds(w.t, fmt.Sprintf("training %d", n), func() (bool, error) {
 		_, pids := w.trainings()
 		if len(pids) >= n {
 			pid = pids[n-1]

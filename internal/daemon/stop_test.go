@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
@@ -149,7 +150,7 @@ func TestForceWhileHeld(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.force <- struct{}{}
-	eventually(t, "the signal to be taken", func() (bool, error) { return len(r.force) == 0, nil })
+	waittest.EventuallyHolds(t, "the signal to be taken", func() (bool, error) { return len(r.force) == 0, nil })
 	for range 2 { // the second is taken from us when what came before is dealt with
 		r.audit <- struct{}{}
 	}

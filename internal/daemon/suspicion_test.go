@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
 )
@@ -13,7 +14,7 @@ import (
 // decides waits until a decision says what is wanted.
 func (r *running) decides(what string, ok func(policy.Decision) bool) {
 	r.w.t.Helper()
-	eventually(r.w.t, what, func() (bool, error) {
+	waittest.EventuallyHolds(r.w.t, what, func() (bool, error) {
 		d, err := r.Explain(r.w.t.Context(), model, "", time.Time{})
 		if err != nil {
 			return false, err

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/status"
 )
@@ -93,19 +94,19 @@ func TestTwoHundredSaves(t *testing.T) {
 			return err == nil && s.Config.Digest == want && s.Config.Problem == "", err
 		}
 	}
-	eventually(t, "the last save in force", inForce(last))
+	waittest.EventuallyHolds(t, "the last save in force", inForce(last))
 	r.model("its floor", func(m status.Model) bool { return fmt.Sprintf("%.3f", m.Floor) == "0.399" })
 
 	t.Log("a save with a fault after it leaves it in force")
 	for _, way := range ways {
 		way(strings.Replace(good, "accuracy_below: 10%", "accuracy_below: 10", 1))
-		eventually(t, "the fault is told", func() (bool, error) {
+		waittest.EventuallyHolds(t, "the fault is told", func() (bool, error) {
 			s, err := r.Snapshot(t.Context())
 			return err == nil && strings.Contains(s.Config.Problem, "write 10% or 0.1"), err
 		})
 		r.model("the floor stays", func(m status.Model) bool { return fmt.Sprintf("%.3f", m.Floor) == "0.399" })
 		way(last)
-		eventually(t, "mended", inForce(last))
+		waittest.EventuallyHolds(t, "mended", inForce(last))
 	}
 	if n := len(w.kinds(notify.ConfigRejected)); n < 4 {
 		t.Errorf("%d refusals were told of", n)
@@ -139,11 +140,11 @@ func TestCalendarReload(t *testing.T) {
 	hours := "    quiet_hours: [{all_day: true}, {except: [holidays.ics]}]\n"
 	w.write(w.config() + hours)
 	before := policyOf()
-	eventually(t, "the calendar in force", func() (bool, error) { return policyOf() != before, nil })
+	waittest.EventuallyHolds(t, "the calendar in force", func() (bool, error) { return policyOf() != before, nil })
 
 	before = policyOf()
 	event("20261225")
-	eventually(t, "another calendar in force", func() (bool, error) { return policyOf() != before, nil })
+	waittest.EventuallyHolds(t, "another calendar in force", func() (bool, error) { return policyOf() != before, nil })
 
 	before = policyOf()
 	if err := os.Remove(calendar); err != nil {
@@ -156,10 +157,10 @@ func TestCalendarReload(t *testing.T) {
 		}
 		return s.Config.Problem
 	}
-	eventually(t, "the missing calendar told", func() (bool, error) { return strings.Contains(problem(), "there is no file "+calendar), nil })
+	waittest.EventuallyHolds(t, "the missing calendar told", func() (bool, error) { return strings.Contains(problem(), "there is no file "+calendar), nil })
 	if policyOf() != before {
 		t.Error("the rules changed without a calendar")
 	}
 	event("20261226")
-	eventually(t, "the calendar that came", func() (bool, error) { return problem() == "" && policyOf() != before, nil })
+	waittest.EventuallyHolds(t, "the calendar that came", func() (bool, error) { return problem() == "" && policyOf() != before, nil })
 }

@@ -1,4 +1,4 @@
-// Package watchtest has what the tests of several label sources need: an Inbox in memory, and waiting for a condition.
+// Package watchtest has what the tests of several label sources need: an Inbox in memory.
 //
 // An Inbox is safe for concurrent use. The package is never linked into the program.
 package watchtest
@@ -7,10 +7,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"sync"
-	"testing"
-	"time"
 
 	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/watch"
@@ -103,27 +100,4 @@ func OneTarget() []serving.Target { return []serving.Target{{Name: "label"}} }
 // Line is a line of a label file.
 func Line(id any, label string) string {
 	return fmt.Sprintf(`{"id": "%v", "label": %q}`+"\n", id, label)
-}
-
-// Eventually waits until ok returns nil.
-func Eventually(t *testing.T, ok func() error) {
-	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	patience := 30 * time.Second
-	if os.Getenv("RETRAIND_LONG") != "" {
-		patience = 10 * time.Minute
-	}
-	late := time.After(patience)
-	for {
-		err := ok()
-		if err == nil {
-			return
-		}
-		select {
-		case <-late:
-			t.Fatal(err)
-		case <-tick.C:
-		}
-	}
 }

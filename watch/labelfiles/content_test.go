@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/internal/watchtest"
 )
 
@@ -34,7 +35,7 @@ func (d *desk) replace(name, text string) {
 // refuses waits until a file is refused with these words, in Health.
 func (d *desk) refuses(want string) {
 	d.t.Helper()
-	watchtest.Eventually(d.t, func() error {
+	waittest.EventuallyNil(d.t, func() error {
 		if h := d.src.Health(); !strings.Contains(h.Notice, want) {
 			return fmt.Errorf("refused: %q, want %q", h.Notice, want)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/internal/watchtest"
 	"github.com/retraind/retraind/watch/labelevent"
 )
@@ -84,7 +85,7 @@ func (d *desk) move(from, to string) {
 // wants waits until exactly these statements have come.
 func (d *desk) wants(want ...string) {
 	d.t.Helper()
-	watchtest.Eventually(d.t, func() error {
+	waittest.EventuallyNil(d.t, func() error {
 		if diff := cmp.Diff(want, d.inbox.Labels()); diff != "" {
 			return fmt.Errorf("statements (-want +got):\n%s\n%+v", diff, d.src.Health())
 		}
@@ -151,7 +152,7 @@ func TestFilesThatAreReplacedCutAndRotated(t *testing.T) {
 	d.move("labels.jsonl", d.path("labels.jsonl.1"))
 	d.write("labels.jsonl", watchtest.Line(1, "z"))
 	d.add("labels.jsonl.1", `: "c"}`+"\n")
-	watchtest.Eventually(t, func() error {
+	waittest.EventuallyNil(t, func() error {
 		got := map[string]bool{}
 		for _, l := range d.inbox.Labels()[5:] {
 			got[l] = true
@@ -172,7 +173,7 @@ func TestFilesThatAreReplacedCutAndRotated(t *testing.T) {
 	elsewhere := filepath.Join(t.TempDir(), "labels.jsonl")
 	d.add("labels.jsonl", watchtest.Line(5, "d"))
 	d.move("labels.jsonl", elsewhere)
-	watchtest.Eventually(t, func() error {
+	waittest.EventuallyNil(t, func() error {
 		if got := d.inbox.Labels()[n:]; len(got) != 1 || got[0] != "5=d" {
 			return fmt.Errorf("got %v", got)
 		}
@@ -186,7 +187,7 @@ func TestFilesThatAreReplacedCutAndRotated(t *testing.T) {
 	}
 	d.add("labels.jsonl", watchtest.Line(6, "e"))
 	d.start()
-	watchtest.Eventually(t, func() error {
+	waittest.EventuallyNil(t, func() error {
 		if got := d.inbox.Labels()[n:]; len(got) != 2 || got[1] != "6=e" {
 			return fmt.Errorf("got %v", got)
 		}
@@ -201,7 +202,7 @@ func TestFilesAreComparedWithWhatWasRead(t *testing.T) {
 	first := watchtest.Line(1, "a")
 	d.write("labels.jsonl", first+strings.Repeat(watchtest.Line(2, "b"), 500))
 	d.start()
-	watchtest.Eventually(t, func() error {
+	waittest.EventuallyNil(t, func() error {
 		if n := len(d.inbox.Events()); n != 501 {
 			return fmt.Errorf("%d statements", n)
 		}
@@ -215,7 +216,7 @@ func TestFilesAreComparedWithWhatWasRead(t *testing.T) {
 	if _, err := f.WriteAt([]byte(watchtest.Line(1, "z")), 0); err != nil {
 		t.Fatal(err)
 	}
-	watchtest.Eventually(t, func() error {
+	waittest.EventuallyNil(t, func() error {
 		all := d.inbox.Labels()
 		if len(all) < 502 || all[501] != "1=z" {
 			return fmt.Errorf("%d statements", len(all))
@@ -261,7 +262,7 @@ func TestFilesGrowInPieces(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	watchtest.Eventually(t, func() error {
+	waittest.EventuallyNil(t, func() error {
 		if n := len(d.inbox.Events()); n < files*lines {
 			return fmt.Errorf("%d statements, want %d; %+v", n, files*lines, d.src.Health())
 		}
@@ -299,7 +300,7 @@ func TestFilesBadLinesAndFiles(t *testing.T) {
 			before = d.src.Health().Refused
 		}
 		d.write(name, text)
-		watchtest.Eventually(t, func() error {
+		waittest.EventuallyNil(t, func() error {
 			if h := d.src.Health(); h.Refused <= before || !strings.Contains(h.Notice, want) {
 				return fmt.Errorf("%s: %d refused, %q, want %q", name, h.Refused, h.Notice, want)
 			}
@@ -323,7 +324,7 @@ func TestFilesBadLinesAndFiles(t *testing.T) {
 	d.write("empty.jsonl", "")
 	d.write("empty.csv", "")
 	d.write("semicolon.csv", "\xEF\xBB\xBFid;label\n5;a\n6;\"b;c\"\n")
-	watchtest.Eventually(t, func() error {
+	waittest.EventuallyNil(t, func() error {
 		got := map[string]bool{}
 		for _, l := range d.inbox.Labels() {
 			got[l] = true
@@ -344,7 +345,7 @@ func TestFilesDirectoryComesAndGoes(t *testing.T) {
 	d.wants("1=a")
 	away := d.dir + ".away"
 	d.move("", away)
-	watchtest.Eventually(t, func() error {
+	waittest.EventuallyNil(t, func() error {
 		if h := d.src.Health(); h.Up || !strings.Contains(h.Error, "does not exist") {
 			return fmt.Errorf("%+v", h)
 		}
@@ -367,7 +368,7 @@ func TestFilesWaitForTheStore(t *testing.T) {
 	d.write("a.jsonl", watchtest.Line(1, "a"))
 	d.inbox.SetFail(fmt.Errorf("disk full"))
 	d.start()
-	watchtest.Eventually(t, func() error {
+	waittest.EventuallyNil(t, func() error {
 		if h := d.src.Health(); h.Up || !strings.Contains(h.Error, "disk full") {
 			return fmt.Errorf("%+v", h)
 		}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/internal/natstest"
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/internal/watchtest"
 	"github.com/retraind/retraind/watch"
 	"github.com/retraind/retraind/watch/labelevent"
@@ -63,7 +64,7 @@ func (w *wire) start() {
 // up waits until it follows.
 func (w *wire) up() {
 	w.t.Helper()
-	watchtest.Eventually(w.t, func() error {
+	waittest.EventuallyNil(w.t, func() error {
 		if h := w.src.Health(); !h.Up {
 			return fmt.Errorf("%+v", h)
 		}
@@ -84,7 +85,7 @@ func (w *wire) publish(body string, headers ...string) {
 
 func (w *wire) wants(want ...string) {
 	w.t.Helper()
-	watchtest.Eventually(w.t, func() error {
+	waittest.EventuallyNil(w.t, func() error {
 		if got := strings.Join(w.inbox.Labels(), " "); got != strings.Join(want, " ") {
 			return fmt.Errorf("got %s, want %v; %+v", got, want, w.src.Health())
 		}
@@ -117,7 +118,7 @@ func TestNATSEventsAreTaken(t *testing.T) {
 	w.publish(`{"id": 9, "label": "e"}`)
 	w.start()
 	w.wants("1=a", "2=a", "3=b", "4=a", "5=b", "6=c", "7=d", "8=d", "9=e")
-	watchtest.Eventually(t, func() error {
+	waittest.EventuallyNil(t, func() error {
 		s, err := w.js.Stream(t.Context(), DefaultLabelStream)
 		if err == nil && s.CachedInfo().State.Msgs > 0 {
 			err = fmt.Errorf("%d messages wait to be acknowledged", s.CachedInfo().State.Msgs)
@@ -161,7 +162,7 @@ func TestNATSBadEventsGoToTheDeadLetters(t *testing.T) {
 			t.Errorf("%q: reason %q, want %q", m.Data(), reason, want)
 		}
 	}
-	watchtest.Eventually(t, func() error {
+	waittest.EventuallyNil(t, func() error {
 		got := map[string]bool{}
 		for _, l := range w.inbox.Labels() {
 			got[l] = true
@@ -193,7 +194,7 @@ func TestNATSOneMessageTheStoreRefuses(t *testing.T) {
 	}
 	w.inbox.SetFail(errors.New("disk full"))
 	w.publish(watchtest.Line(3, "a"))
-	watchtest.Eventually(t, func() error {
+	waittest.EventuallyNil(t, func() error {
 		if h := w.src.Health(); h.Up || !strings.Contains(h.Error, "disk full") {
 			return fmt.Errorf("%+v", h)
 		}
@@ -256,7 +257,7 @@ func TestNATSServerDiesAgainAndAgain(t *testing.T) {
 	}
 	wg.Wait()
 	total := publishers * kills * perKill
-	watchtest.Eventually(t, func() error {
+	waittest.EventuallyNil(t, func() error {
 		if n := len(w.inbox.Events()); n < total {
 			w.src.Retry()
 			return fmt.Errorf("%d of %d events; %+v", n, total, w.src.Health())
@@ -296,7 +297,7 @@ func TestNATSForeignStreams(t *testing.T) {
 	w.cfg.Stream, w.cfg.Subject = "ELSEWHERE", "corrections.news"
 	down := func(want string) {
 		t.Helper()
-		watchtest.Eventually(t, func() error {
+		waittest.EventuallyNil(t, func() error {
 			if h := w.src.Health(); h.Up || !strings.Contains(h.Error, want) {
 				return fmt.Errorf("%+v, want %q", h, want)
 			}
@@ -394,7 +395,7 @@ func TestNATSBacklogNeedsNoMemory(t *testing.T) {
 	defer cancel()
 	began := time.Now()
 	go func() { _ = w.src.Run(ctx) }()
-	watchtest.Eventually(t, func() error {
+	waittest.EventuallyNil(t, func() error {
 		if got := counting.n.Load(); got != int64(n) {
 			return fmt.Errorf("%d of %d", got, n)
 		}

@@ -8,13 +8,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retraind/retraind/internal/unit"
-	"github.com/retraind/retraind/internal/watchtest"
+	"github.com/retraind/retraind/internal/waittest"
 )
 
 // story pins what the sink is told, change by change.
 func (b *bundle) story(want ...string) {
 	b.t.Helper()
-	watchtest.Eventually(b.t, func() error {
+	waittest.EventuallyNil(b.t, func() error {
 		var got []string
 		for _, c := range b.sink.log() {
 			got = append(got, fmt.Sprintf("%s %s %s", c.Op, c.Item, c.New["label"]))

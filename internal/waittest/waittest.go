@@ -1,0 +1,65 @@
+// Package waittest waits in tests for what another goroutine or process brings about. All of its functions ask again and
+// again until the answer is right or Patience is over.
+//
+// It holds no state and starts no goroutine. It is never linked into the program.
+package waittest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+)
+
+// Patience is how long a test waits. It only has to find hangs: a loaded machine is slow and not wrong.
+const Patience = time.Minute
+
+// pause is the time between two questions.
+const pause = 10 * time.Millisecond
+
+// Eventually waits until ok returns true.
+func Eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	EventuallyHolds(t, what, func() (bool, error) { return ok(), nil })
+}
+
+// EventuallyNil waits until ok returns nil.
+func EventuallyNil(t testing.TB, ok func() error) {
+	t.Helper()
+	EventuallyHolds(t, "success", func() (bool, error) {
+		err := ok()
+		return err == nil, err
+	})
+}
+
+// EventuallyHolds waits until ok returns true without an error, and shows the last error where it never does.
+func EventuallyHolds(t testing.TB, what string, ok func() (bool, error)) {
+	t.Helper()
+	ctx, cancel := context.WithTimeoutCause(context.Background(), Patience, errors.New("not seen within "+Patience.String()))
+	defer cancel()
+	if err := Until(ctx, what, ok); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Until waits until ok returns true without an error, or ctx ends.
+func Until(ctx context.Context, what string, ok func() (bool, error)) error {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	var last error
+	for {
+		done, err := ok()
+		if err == nil && done {
+			return nil
+		}
+		if err != nil {
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w (last: %v)", what, context.Cause(ctx), last)
+		case <-tick.C:
+		}
+	}
+}

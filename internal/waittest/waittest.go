@@ -33,12 +33,19 @@ func EventuallyNil(t testing.TB, ok func() error) {
 	})
 }
 
-// EventuallyHolds waits until ok returns true without an error, and shows the last error where it never does.
+// EventuallyHolds waits until ok returns true, and shows its last error where it never does: the error says what was seen.
 func EventuallyHolds(t testing.TB, what string, ok func() (bool, error)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeoutCause(context.Background(), Patience, errors.New("not seen within "+Patience.String()))
 	defer cancel()
-	if err := Until(ctx, what, ok); err != nil {
+	err := Until(ctx, what, func() (bool, error) {
+		done, err := ok()
+		if done {
+			return true, nil
+		}
+		return false, err
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 }

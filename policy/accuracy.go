@@ -3,9 +3,11 @@ package policy
 import (
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/text"
 )
 
 type accuracyBelow struct{ bound float64 }
@@ -14,14 +16,13 @@ func (a accuracyBelow) judge(r *drift.Report, _ time.Time, c *Condition) {
 	c.settle(r.Accuracy, a.bound, false, r.Accuracy < a.bound, true)
 }
 
-func (a accuracyBelow) tell(r *drift.Report, _ time.Time, c *Condition, s *sentences) {
+func (a accuracyBelow) explain(r *drift.Report, _ time.Time, c *Condition) string {
 	c.missing(func() int {
 		return fewest(float64(r.Correct)-a.bound*float64(r.Scored), r.Correct, func(k int) bool {
 			return float64(r.Correct-k)/float64(r.Scored) < a.bound
 		})
 	})
-	s.say("accuracy is ").share(r.Accuracy).say(than(c.Tripped, ", below ", ", not below ")).share(a.bound)
-	s.own(r)
+	return "accuracy is " + text.Share(r.Accuracy) + choose(c.Tripped, ", below ", ", not below ") + text.Share(a.bound) + own(r)
 }
 
 type accuracyDrop struct{ points float64 }
@@ -43,25 +44,22 @@ func (a accuracyDrop) judge(r *drift.Report, _ time.Time, c *Condition) {
 	c.settle(value, a.points, true, fell || rose, convinced)
 }
 
-func (a accuracyDrop) tell(r *drift.Report, _ time.Time, c *Condition, s *sentences) {
+func (a accuracyDrop) explain(r *drift.Report, _ time.Time, c *Condition) string {
 	if r.Baseline == nil {
 		c.Labels = -1
-		s.say("nothing is known about the accuracy at the promotion")
-		return
+		return "nothing is known about the accuracy at the promotion"
 	}
 	c.missing(func() int { return a.missing(r) })
-	defer s.own(r)
 	switch {
 	case c.Tripped && r.Drop < a.points:
-		s.say("newly arrived items are answered wrongly ").points(r.NewItems.Drop).say(" more often than at the promotion, at least ").points(a.points).say(": ").evidence("arrivals", r)
+		return "newly arrived items are answered wrongly " + text.Points(r.NewItems.Drop) + " more often than at the promotion, at least " + text.Points(a.points) + ": " + evidenceText(evidenceArrivals, r) + own(r)
 	case c.Tripped:
 		kind, _ := evidence(r, a.points, 0)
-		s.say("accuracy fell by ").points(r.Drop).say(", at least ").points(a.points).say(": ").evidence(kind, r)
+		return "accuracy fell by " + text.Points(r.Drop) + ", at least " + text.Points(a.points) + ": " + evidenceText(kind, r) + own(r)
 	case c.Breached:
-		s.say("accuracy fell by ").points(r.Drop).say(", but that is too little evidence: it may be chance")
-	default:
-		s.change("accuracy", r.Drop).say(", less than ").points(a.points)
+		return "accuracy fell by " + text.Points(r.Drop) + ", but that is too little evidence: it may be chance" + own(r)
 	}
+	return change("accuracy", r.Drop) + ", less than " + text.Points(a.points) + own(r)
 }
 
 // missing is how many more corrections from right to wrong would trip it.
@@ -105,14 +103,12 @@ func (m macroF1Drop) judge(r *drift.Report, _ time.Time, c *Condition) {
 	c.settle(r.MacroF1Drop, m.points, true, r.MacroF1Drop >= m.points && r.MacroF1Drop > 0, true)
 }
 
-func (m macroF1Drop) tell(r *drift.Report, _ time.Time, c *Condition, s *sentences) {
+func (m macroF1Drop) explain(r *drift.Report, _ time.Time, c *Condition) string {
 	c.missing(nil)
 	if r.Baseline == nil {
-		s.say("nothing is known about the macro-F1 at the promotion")
-		return
+		return "nothing is known about the macro-F1 at the promotion"
 	}
-	s.change("macro-F1", r.MacroF1Drop).say(than(c.Tripped, ", at least ", ", less than ")).points(m.points)
-	s.own(r)
+	return change("macro-F1", r.MacroF1Drop) + choose(c.Tripped, ", at least ", ", less than ") + text.Points(m.points) + own(r)
 }
 
 // recallBelow judges one category, or the worst of all that have no floor of their own.
@@ -166,26 +162,25 @@ func (a recallBelow) judge(r *drift.Report, _ time.Time, c *Condition) {
 	}
 }
 
-func (a recallBelow) tell(r *drift.Report, _ time.Time, c *Condition, s *sentences) {
-	defer s.own(r)
+func (a recallBelow) explain(r *drift.Report, _ time.Time, c *Condition) string {
 	worst, small, below := a.find(r)
 	switch {
 	case small != nil:
 		c.missing(nil)
-		s.say("recall of ", label(small.Name), " is ").share(small.Recall).say(", but only ").count(small.Support).say(" of ").count(a.min).say(" held-out items have it")
+		return "recall of " + label(small.Name) + " is " + text.Share(small.Recall) + ", but only " + strconv.Itoa(small.Support) + " of " + strconv.Itoa(a.min) + " held-out items have it" + own(r)
 	case worst != nil:
 		c.missing(func() int { return a.missing(worst) })
-		s.say("recall of ", label(worst.Name), " is ").share(worst.Recall).say(" of ").count(worst.Support).say(than(c.Tripped, ", below ", ", not below ")).share(a.bound)
+		out := "recall of " + label(worst.Name) + " is " + text.Share(worst.Recall) + " of " + strconv.Itoa(worst.Support) + choose(c.Tripped, ", below ", ", not below ") + text.Share(a.bound)
 		if below > 1 {
-			s.say(", and ").count(below - 1).say(" more below")
+			out += ", and " + strconv.Itoa(below-1) + " more below"
 		}
+		return out + own(r)
 	case a.only != "":
 		c.Labels = -1
-		s.say("no held-out item is labelled ", label(a.only))
-	default:
-		c.Labels = -1
-		s.say("no category has enough held-out items")
+		return "no held-out item is labelled " + label(a.only) + own(r)
 	}
+	c.Labels = -1
+	return "no category has enough held-out items" + own(r)
 }
 
 // missing is the least number of label corrections that push the recall below the bound: new items of the category

@@ -27,23 +27,6 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
-// BenchmarkRedecide decides without words, as a backtest does.
-func BenchmarkRedecide(b *testing.B) {
-	p := compile(b, config(b), zone(b, "Europe/Berlin"))
-	now := noon(b)
-	for name, r := range map[string]int{"hold": 0, "trip": 30} {
-		report := wrong(healthy(b), r)
-		history := policy.History{Info: "x", Runs: []policy.RunFact{{ID: "r1", Started: now.Add(-5 * day), Ended: now.Add(-5*day + hour), Outcome: policy.OutcomePromoted, Info: "w"}}}
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			var d policy.Decision
-			for b.Loop() {
-				policy.Redecide(p, &d, &report, &history, now)
-			}
-		})
-	}
-}
-
 // BenchmarkBacktest decides a year of recorded evaluations again: reports as the daemon makes them, which rise and fall
 // around the bounds, with runs between them.
 func BenchmarkBacktest(b *testing.B) {

@@ -4,102 +4,93 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/text"
 )
 
-// block lists what keeps a retrain from starting now; s is nil where only the verdict counts.
-func (p *Policy) block(d *Decision, r *drift.Report, h *History, now time.Time, s *sentences) {
+// block lists what keeps a retrain, or a rollback, from starting now.
+func (p *Policy) block(d *Decision, r *drift.Report, h *History, now time.Time) {
 	if d.Verdict == VerdictRollback {
-		p.blockRollback(d, r, h, now, s)
+		p.blockRollback(d, r, h, now)
 		return
 	}
 	if h.Active != "" {
-		d.blocked(s, ReasonRunActive, time.Time{}, func() { s.say("run ", h.Active, " is not over") })
+		d.block(ReasonRunActive, time.Time{}, "run "+h.Active+" is not over")
 	}
-	p.blockHold(d, h.Held, ReasonHeld, "held", now, s)
+	p.blockHold(d, h.Held, ReasonHeld, "held", now)
 	if d.Forced { // a pause stops what would start by itself, not a person
 		return
 	}
-	p.blockHold(d, h.Paused, ReasonPaused, "paused", now, s)
-	p.blockHold(d, h.Stopped, ReasonPaused, everyPaused, now, s)
+	p.blockHold(d, h.Paused, ReasonPaused, "paused", now)
+	p.blockHold(d, h.Stopped, ReasonPaused, everyPaused, now)
 	if r.State == drift.StateNoRelease { // a first release from a part of the labels would serve until the next retrain
 		switch {
 		case h.Reading:
-			d.blocked(s, ReasonInsufficientData, time.Time{}, func() { s.say("labels are still being read for the first time") })
+			d.block(ReasonInsufficientData, time.Time{}, "labels are still being read for the first time")
 		case r.Labels.Items == 0:
-			d.blocked(s, ReasonInsufficientData, time.Time{}, func() { s.say("labels are awaited: no item carries one yet") })
+			d.block(ReasonInsufficientData, time.Time{}, "labels are awaited: no item carries one yet")
 		}
 	}
 	if why := r.Suspicion; why != nil && why.Suspicious && p.config.Limits.SuspiciousLabels != SuspiciousIgnore {
-		d.blocked(s, ReasonSuspiciousLabels, time.Time{}, func() { s.say("labels are suspicious: ", why.Text) })
+		d.block(ReasonSuspiciousLabels, time.Time{}, "labels are suspicious: "+why.Text)
 	}
-	p.blockRuns(d, h, now, s)
-	p.blockWindow(d, h, now, s)
+	p.blockRuns(d, h, now)
+	p.blockWindow(d, h, now)
 }
 
-// blocked adds a blocker; what it says costs more than all the rest.
-func (d *Decision) blocked(s *sentences, reason Reason, until time.Time, tell func()) {
-	b := Blocker{Reason: reason, Until: until}
-	if s != nil {
-		tell()
-		b.Text = s.text()
-	}
-	d.Blocked = append(d.Blocked, b)
+// block adds a blocker.
+func (d *Decision) block(reason Reason, until time.Time, text string) {
+	d.Blocked = append(d.Blocked, Blocker{Reason: reason, Until: until, Text: text})
 }
 
-func (p *Policy) blockHold(d *Decision, hold *Hold, reason Reason, what string, now time.Time, s *sentences) {
+func (p *Policy) blockHold(d *Decision, hold *Hold, reason Reason, what string, now time.Time) {
 	if !hold.Holds(now) {
 		return
 	}
-	d.blocked(s, reason, hold.Until, func() {
-		s.say(what)
-		if hold.By != "" {
-			s.say(" by ", hold.By)
-		}
-		if !hold.Until.IsZero() {
-			s.say(" until ").local(hold.Until, now, p.windows.Location())
-		}
-		if hold.Reason != "" {
-			s.say(": ", hold.Reason)
-		}
-	})
+	out := what
+	if hold.By != "" {
+		out += " by " + hold.By
+	}
+	if !hold.Until.IsZero() {
+		out += " until " + p.clock(hold.Until, now)
+	}
+	if hold.Reason != "" {
+		out += ": " + hold.Reason
+	}
+	d.block(reason, hold.Until, out)
 }
+
+// clock writes an instant in the policy's time zone.
+func (p *Policy) clock(t, now time.Time) string { return text.Clock(t, now, p.windows.Location()) }
 
 // everyPaused starts the text of a pause that is not of this model alone.
 const everyPaused = "every model is paused"
 
 // blockRuns asks the runs before: breaker, new information, cooldown, budget.
-func (p *Policy) blockRuns(d *Decision, h *History, now time.Time, s *sentences) {
+func (p *Policy) blockRuns(d *Decision, h *History, now time.Time) {
 	limits := &p.config.Limits
 	if n, open := breakerOpen(h, limits.Breaker); open {
-		d.blocked(s, ReasonBreakerOpen, time.Time{}, func() {
-			s.plural(n, "run").say(" in a row came to nothing; new labels are awaited")
-		})
+		d.block(ReasonBreakerOpen, time.Time{}, text.Plural(n, "run")+" in a row came to nothing; new labels are awaited")
 	}
 	if run, same := rejectedOn(h); same {
-		d.blocked(s, ReasonNoNewInformation, time.Time{}, func() {
-			s.say("the labels are those on which run ", run.ID, " was rejected")
-			if run.Why != "" {
-				s.say(" (", string(run.Why), ")")
-			}
-			if run.Text != "" {
-				s.say(": ", run.Text)
-			}
-		})
+		out := "the labels are those on which run " + run.ID + " was rejected"
+		if run.Why != "" {
+			out += " (" + string(run.Why) + ")"
+		}
+		if run.Text != "" {
+			out += ": " + run.Text
+		}
+		d.block(ReasonNoNewInformation, time.Time{}, out)
 	}
 	switch until, run := cooledDown(h, limits.Cooldown.D()); {
 	case !now.Before(until):
 	case run.Outcome == OutcomeBlocked && run.Why == ReasonGPUHeld:
-		d.blocked(s, ReasonGPUHeld, until, func() {
-			s.say("run ", run.ID, " did not get the GPU: ", run.Text, "; it is tried again from ").local(until, now, p.windows.Location())
-		})
+		d.block(ReasonGPUHeld, until, "run "+run.ID+" did not get the GPU: "+run.Text+"; it is tried again from "+p.clock(until, now))
 	default:
-		d.blocked(s, ReasonCooldown, until, func() { s.say("cooldown until ").local(until, now, p.windows.Location()) })
+		d.block(ReasonCooldown, until, "cooldown until "+p.clock(until, now))
 	}
 	if b := limits.Budget; b.Count > 0 {
 		if until, spent := budgetSpent(h, b.Count, b.Per.D(), now); spent {
-			d.blocked(s, ReasonBudget, until, func() {
-				s.say("the budget of ", b.String(), " is spent until ").local(until, now, p.windows.Location())
-			})
+			d.block(ReasonBudget, until, "the budget of "+b.String()+" is spent until "+p.clock(until, now))
 		}
 	}
 }
@@ -187,7 +178,7 @@ func budgetSpent(h *History, most int, per time.Duration, now time.Time) (until 
 // openings looked at for one that is long enough.
 const openings = 60
 
-func (p *Policy) blockWindow(d *Decision, h *History, now time.Time, s *sentences) {
+func (p *Policy) blockWindow(d *Decision, h *History, now time.Time) {
 	if p.windows.Always() {
 		return
 	}
@@ -201,29 +192,25 @@ func (p *Policy) blockWindow(d *Decision, h *History, now time.Time, s *sentence
 		return
 	}
 	needs := h.Needs + p.config.Limits.Reserve.D()
+	if open && current.Fits(now, needs) {
+		return
+	}
+	if !open && d.WindowNext.IsZero() {
+		d.block(ReasonWindowClosed, time.Time{}, "no quiet hours come")
+		return
+	}
+	next, ok := p.fitting(now, needs)
 	switch {
-	case open && current.Fits(now, needs):
+	case open && ok:
+		d.block(ReasonWindowTooShort, next, p.needs(h)+" and the quiet hours end in "+text.Span(current.End.Sub(now))+
+			"; they are long enough on "+p.clock(next, now))
 	case open:
-		next, ok := p.fitting(now, needs)
-		d.blocked(s, ReasonWindowTooShort, next, func() {
-			s.say(p.needs(h), " and the quiet hours end in ").span(current.End.Sub(now))
-			if ok {
-				s.say("; they are long enough on ").local(next, now, p.windows.Location())
-				return
-			}
-			s.say("; none of the next ones is long enough")
-		})
-	case d.WindowNext.IsZero():
-		d.blocked(s, ReasonWindowClosed, time.Time{}, func() { s.say("no quiet hours come") })
+		d.block(ReasonWindowTooShort, next, p.needs(h)+" and the quiet hours end in "+text.Span(current.End.Sub(now))+
+			"; none of the next ones is long enough")
+	case !ok:
+		d.block(ReasonWindowTooShort, time.Time{}, p.needs(h)+" and no quiet hours are that long")
 	default:
-		next, ok := p.fitting(now, needs)
-		if !ok {
-			d.blocked(s, ReasonWindowTooShort, time.Time{}, func() {
-				s.say(p.needs(h), " and no quiet hours are that long")
-			})
-			return
-		}
-		d.blocked(s, ReasonWindowClosed, next, func() { s.say("quiet hours from ").local(next, now, p.windows.Location()) })
+		d.block(ReasonWindowClosed, next, "quiet hours from "+p.clock(next, now))
 	}
 }
 
@@ -241,11 +228,11 @@ func (p *Policy) Leaves(d *Decision) time.Time {
 func (p *Policy) needs(h *History) string {
 	switch reserve := p.config.Limits.Reserve.D(); {
 	case reserve == 0:
-		return "a run needs " + span(h.Needs)
+		return "a run needs " + text.Span(h.Needs)
 	case h.Needs == 0:
-		return span(reserve) + " must remain to bring back what a run stops"
+		return text.Span(reserve) + " must remain to bring back what a run stops"
 	default:
-		return "a run needs " + span(h.Needs+reserve) + " (" + span(reserve) + " in reserve)"
+		return "a run needs " + text.Span(h.Needs+reserve) + " (" + text.Span(reserve) + " in reserve)"
 	}
 }
 
@@ -260,23 +247,4 @@ func (p *Policy) fitting(now time.Time, needs time.Duration) (time.Time, bool) {
 		}
 	}
 	return time.Time{}, false
-}
-
-// LocalTime shows an instant in the zone of now, with the date where it is another day.
-func LocalTime(t, now time.Time) string { return localTime(t, now, now.Location()) }
-
-func localTime(t, now time.Time, loc *time.Location) string {
-	return string(appendLocal(nil, t, now, loc))
-}
-
-func appendLocal(out []byte, t, now time.Time, loc *time.Location) []byte {
-	t, now = t.In(loc), now.In(loc)
-	layout := "15:04 MST"
-	if t.YearDay() != now.YearDay() || t.Year() != now.Year() {
-		layout = "Mon 2006-01-02 15:04 MST"
-	}
-	if t.Second() != 0 {
-		layout = layout[:len(layout)-4] + ":05 MST"
-	}
-	return t.AppendFormat(out, layout)
 }

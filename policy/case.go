@@ -95,18 +95,6 @@ type Expectation struct {
 	Starts *[]unit.Duration `yaml:"starts"`
 }
 
-// Doing is a decision in one word.
-type Doing string
-
-// What a decision comes to.
-const (
-	DoingStart     Doing = "start"     // a run begins
-	DoingRunning   Doing = "running"   // a run is under way
-	DoingWait      Doing = "wait"      // a retrain is wanted and something stands in the way
-	DoingHold      Doing = "hold"      // no retrain is wanted
-	DoingUndecided Doing = "undecided" // nothing can be concluded
-)
-
 // SetDefaults fills in what a test may leave out.
 func (c *Case) SetDefaults() {
 	*c = Case{Step: unit.Duration(day / 24), HeldOut: 500, Items: 5000, Age: unit.Duration(day), Runs: CaseRuns{Take: unit.Duration(day / 24), Outcome: OutcomePromoted}}

@@ -8,11 +8,11 @@ import (
 	"github.com/retraind/retraind/drift"
 )
 
-// condition is one compiled threshold. judge settles the figures and the state, without a word: a backtest asks it a
-// million times a second. tell adds to what was settled the labels that are missing, and says its sentence.
+// condition is one compiled threshold. judge settles the figures and the state. explain adds how many labels are missing
+// to trip it, and returns its sentence.
 type condition interface {
 	judge(r *drift.Report, now time.Time, c *Condition)
-	tell(r *drift.Report, now time.Time, c *Condition, s *sentences)
+	explain(r *drift.Report, now time.Time, c *Condition) string
 }
 
 type named struct {

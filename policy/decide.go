@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/text"
 )
 
 // Decide is the verdict over a report at a time. It is pure: the same arguments give the same decision.
@@ -16,28 +17,12 @@ import (
 func (p *Policy) Decide(r drift.Report, h History, now time.Time) Decision {
 	r = r.ByPeople()
 	d := Decision{At: now, Model: r.Model, PolicyDigest: p.digest, Release: r.Release, Seq: r.Seq}
-	d.Conditions = make([]Condition, 0, len(p.retrain)+len(p.urgent)+2)
 	p.judge(&d, &r, &h, now)
-	var s sentences
-	s.all.Grow((len(d.Conditions) + 3) * sentenceLength)
-	p.tell(&d, &r, &h, now, &s)
-	p.block(&d, &r, &h, now, &s)
+	p.explain(&d, &r, &h, now)
+	p.block(&d, &r, &h, now)
 	d.Reason = p.reason(&d, &r)
-	p.sentence(&d, &r, p.trial(&h, now), &s)
-	d.Text = s.text()
+	d.Text = p.sentence(&d, &r, p.trial(&h, now))
 	return d
-}
-
-// redecide is Decide without words, for a backtest: conditions, verdict, reason, and until when what blocks a retrain
-// does so. What blocks is asked only where a retrain is wanted. It fills a Decision that was used before, so that nothing
-// is allocated; h.Last must be another one.
-func (p *Policy) redecide(d *Decision, r *drift.Report, h *History, now time.Time) {
-	*d = Decision{At: now, Conditions: d.Conditions[:0], Blocked: d.Blocked[:0], PolicyDigest: p.digest, Release: r.Release, Seq: r.Seq}
-	p.judge(d, r, h, now)
-	if d.Verdict == VerdictRetrain {
-		p.block(d, r, h, now, nil)
-	}
-	d.Reason = p.reason(d, r)
 }
 
 // The names of what calls for a retrain beside the conditions of the configuration.
@@ -62,16 +47,16 @@ func (p *Policy) judge(d *Decision, r *drift.Report, h *History, now time.Time) 
 	whole := r.State == drift.StateOK && r.Scored > 0
 	past := p.memory(h.Last, r.Release)
 	for i := range p.retrain {
-		p.retrain[i].add(d, r, now, whole, &past)
+		d.Conditions = append(d.Conditions, p.retrain[i].settled(r, now, whole, past))
 	}
 	conditions := len(d.Conditions)
 	for i := range p.urgent {
-		p.urgent[i].add(d, r, now, whole, &past)
+		d.Conditions = append(d.Conditions, p.urgent[i].settled(r, now, whole, past))
 	}
 	for i := range d.Conditions {
 		c := &d.Conditions[i]
 		switch {
-		case c.Name == nameProbation:
+		case c.Name == nameProbation, h.Mended[c.Key()]:
 		case c.Tripped:
 			d.Verdict = VerdictRetrain
 			d.Urgent = d.Urgent || i >= conditions
@@ -92,55 +77,30 @@ func calling(name string) Condition {
 	return Condition{Name: name, State: StateFail, Tripped: true, Breached: true, Value: 1, Bound: 1}
 }
 
-// add judges one condition of the configuration.
-func (n *named) add(d *Decision, r *drift.Report, now time.Time, whole bool, past *memory) {
-	c := n.next(d)
+// settled judges one condition of the configuration.
+func (n *named) settled(r *drift.Report, now time.Time, whole bool, past memory) Condition {
+	c := Condition{Name: n.name, Config: n.config, Unit: n.unit}
 	if whole {
-		n.judge(r, now, c)
+		n.judge(r, now, &c)
 	} else {
 		c.unknown(0)
 	}
-	if c.State != StatePass || n.margin > 0 { // else nothing that was before counts
-		n.hold(c, past.of(c), now)
-	}
-}
-
-// next makes room for a condition. The room that a decision before left, mostly that of the same condition, is only
-// wiped: names are pointers, which cost more to write than all figures.
-func (n *named) next(d *Decision) *Condition {
-	i := len(d.Conditions)
-	if i == cap(d.Conditions) {
-		d.Conditions = append(d.Conditions, Condition{})
-	}
-	d.Conditions = d.Conditions[:i+1]
-	c := &d.Conditions[i]
-	if c.Name == "" { // was never used
-		c.Name, c.Config, c.Unit = n.name, n.config, n.unit
-		return c
-	}
-	if c.Config != n.config || c.Text != "" {
-		*c = Condition{Name: n.name, Config: n.config, Unit: n.unit}
-		return c
-	}
-	c.Tripped, c.Breached, c.Latched, c.Labels = false, false, false, 0
-	c.Value, c.Bound, c.Distance = 0, 0, 0
-	c.Since, c.Trips = time.Time{}, time.Time{}
+	n.hold(&c, past.of(&c), now)
 	return c
 }
 
 // notJudged starts the text of a condition that waits for a report that is whole.
 const notJudged = "not judged: "
 
-// tell puts each condition that was judged into words.
-func (p *Policy) tell(d *Decision, r *drift.Report, h *History, now time.Time, s *sentences) {
+// explain puts each condition that was judged into words.
+func (p *Policy) explain(d *Decision, r *drift.Report, h *History, now time.Time) {
 	ours := len(d.Conditions) - len(p.retrain) - len(p.urgent)
 	for i := range ours {
 		switch c := &d.Conditions[i]; c.Name {
 		case nameNoRelease:
 			c.Text = "no release is deployed yet"
 		case nameProbation:
-			p.trial(h, now).tell(now, p.windows.Location(), s)
-			c.Text = s.text()
+			c.Text = p.trial(h, now).explain(now, p.windows.Location())
 		default:
 			c.Text = h.Force.text()
 		}
@@ -151,25 +111,24 @@ func (p *Policy) tell(d *Decision, r *drift.Report, h *History, now time.Time, s
 		switch {
 		case !whole:
 			c.Labels = -1
-			s.say(notJudged, stateText(r))
+			c.Text = notJudged + stateText(r)
 		case i < len(p.retrain):
-			p.retrain[i].tell(r, now, c, s)
+			c.Text = p.retrain[i].explain(r, now, c)
 		default:
-			p.urgent[i-len(p.retrain)].tell(r, now, c, s)
+			c.Text = p.urgent[i-len(p.retrain)].explain(r, now, c)
 		}
-		c.Text = s.text()
 	}
 }
 
 func (f *Force) text() string {
-	text := "forced by " + label(f.By)
+	out := "forced by " + label(f.By)
 	if f.By == "" {
-		text = "forced"
+		out = "forced"
 	}
 	if f.Reason != "" {
-		text += ": " + label(f.Reason)
+		out += ": " + label(f.Reason)
 	}
-	return text
+	return out
 }
 
 // reason says why nothing starts, empty where a run may.
@@ -211,60 +170,52 @@ func (d *Decision) failedForGood() bool {
 	return c != nil && c.Breached && !c.Tripped
 }
 
-// sentence says all of it in one.
-func (p *Policy) sentence(d *Decision, r *drift.Report, trial *Trial, s *sentences) {
+// sentence is the decision in one sentence.
+func (p *Policy) sentence(d *Decision, r *drift.Report, trial *Trial) string {
 	switch {
 	case d.Verdict == VerdictRollback:
-		s.back(d, trial)
-		return
+		return d.rollbackText(trial)
 	case d.Start():
-		s.say("retraining: ").cause(d)
-		return
+		return "retraining: " + d.Cause()
 	case d.Armed():
-		s.say("a retrain is due (").cause(d).say(") and waits: ", d.Blocked[0].Text)
-		return
+		return "a retrain is due (" + d.Cause() + ") and waits: " + d.Blocked[0].Text
 	case d.Reason == ReasonNoFormerRelease:
-		s.say(d.probation().Text)
-		return
+		return d.probation().Text
 	case r.State == drift.StateAsleep, r.State == drift.StateError:
-		s.say("nothing is decided: ", stateText(r))
-		return
+		return "nothing is decided: " + stateText(r)
 	case r.State != drift.StateOK, r.Scored == 0:
-		s.say("nothing can be concluded: ", stateText(r))
-		return
+		return "nothing can be concluded: " + stateText(r)
 	case d.Verdict == VerdictInconclusive:
-		for i := range d.Conditions {
-			if d.Conditions[i].Breached && d.Conditions[i].Trips.IsZero() {
-				s.say("nothing can be concluded: ", d.Conditions[i].Text)
-				return
+		for _, c := range d.Conditions {
+			if c.Breached && c.Trips.IsZero() {
+				return "nothing can be concluded: " + c.Text
 			}
 		}
 	case d.Reason == ReasonSelfOrigin:
-		s.say("no retrain is needed: ", ownText(r))
-		return
+		return "no retrain is needed: " + ownText(r)
 	}
-	s.say("no retrain is needed: ").nearest(d)
+	return "no retrain is needed: " + d.nearest()
 }
 
-// cause says the first condition that tripped, and how many more did.
-func (s *sentences) cause(d *Decision) *sentences {
-	tripped := 0
-	for i := range d.Conditions {
-		if c := &d.Conditions[i]; c.Tripped {
+// Cause says why a retrain is called for: the first condition that tripped, and how many more did.
+func (d *Decision) Cause() string {
+	out, tripped := "", 0
+	for _, c := range d.Conditions {
+		if c.Tripped {
 			if tripped == 0 {
-				s.say(c.Text)
+				out = c.Text
 			}
 			tripped++
 		}
 	}
 	if tripped > 1 {
-		s.say(", and ").plural(tripped-1, "more condition")
+		out += ", and " + text.Plural(tripped-1, "more condition")
 	}
-	return s
+	return out
 }
 
 // nearest says which condition needs the fewest labels to trip.
-func (s *sentences) nearest(d *Decision) {
+func (d *Decision) nearest() string {
 	var best *Condition
 	for i := range d.Conditions {
 		if c := &d.Conditions[i]; !c.Trips.IsZero() && (best == nil || c.Trips.Before(best.Trips)) {
@@ -272,49 +223,48 @@ func (s *sentences) nearest(d *Decision) {
 		}
 	}
 	if best != nil {
-		s.say(best.Text)
-		return
+		return best.Text
 	}
 	for i := range d.Conditions {
 		if c := &d.Conditions[i]; c.Labels > 0 && (best == nil || c.Labels < best.Labels) {
 			best = c
 		}
 	}
-	s.say("no condition tripped")
-	if best != nil {
-		s.say("; ", best.Config, " is nearest, ").distance(best)
+	if best == nil {
+		return "no condition tripped"
 	}
+	return "no condition tripped; " + best.Config + " is nearest, " + best.labelsToGo()
 }
 
-// distance is that of a condition in labels: "9 more wrong labels would trip it".
-func (s *sentences) distance(c *Condition) *sentences {
+// labelsToGo is how far a condition is from tripping: "9 more wrong labels would trip it".
+func (c *Condition) labelsToGo() string {
 	kind := "more wrong label"
 	if c.Unit == UnitLabels || strings.HasPrefix(c.Name, "label_changes") {
 		kind = "more label"
 	}
-	return s.plural(c.Labels, kind).say(" would trip it")
+	return text.Plural(c.Labels, kind) + " would trip it"
 }
 
 func stateText(r *drift.Report) string {
-	var text string
+	var out string
 	switch r.State {
 	case drift.StateNoRelease:
 		return "no release is deployed yet"
 	case drift.StateUnscored:
-		text = "held-out texts wait for the classifier's answer"
+		out = "held-out texts wait for the classifier's answer"
 	case drift.StateInsufficient:
-		text = "only " + plural(r.Scored, "held-out item") + than(r.Scored == 1, " is scored", " are scored")
+		out = "only " + text.Plural(r.Scored, "held-out item") + choose(r.Scored == 1, " is scored", " are scored")
 	case drift.StateAsleep:
-		text = "the classifier does not answer, and it may sleep"
+		out = "the classifier does not answer, and it may sleep"
 	case drift.StateError:
-		text = "the evaluation failed"
+		out = "the evaluation failed"
 	case drift.StateOK:
 		return "no held-out item is scored"
 	default:
-		text = "unknown state " + string(r.State)
+		out = "unknown state " + string(r.State)
 	}
 	if r.Detail != "" { // says the same with cause and cure
-		return oneLine(r.Detail, 400)
+		return text.OneLine(r.Detail, 400)
 	}
-	return text
+	return out
 }

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"cmp"
+	"slices"
 	"time"
 )
 
@@ -99,6 +101,33 @@ func (d Decision) Armed() bool { return d.Verdict == VerdictRetrain && len(d.Blo
 // RollsBack says that the release is to be taken back now.
 func (d Decision) RollsBack() bool { return d.Verdict == VerdictRollback && len(d.Blocked) == 0 }
 
+// Doing is a decision in one word.
+type Doing string
+
+// The doings.
+const (
+	DoingStart     Doing = "start"     // a run begins
+	DoingRunning   Doing = "running"   // a run is under way
+	DoingWait      Doing = "wait"      // a retrain is wanted and something stands in the way
+	DoingHold      Doing = "hold"      // no retrain is wanted
+	DoingUndecided Doing = "undecided" // nothing can be concluded
+)
+
+// Doing is the decision in one word.
+func (d *Decision) Doing() Doing {
+	switch {
+	case d.Start():
+		return DoingStart
+	case slices.ContainsFunc(d.Blocked, func(b Blocker) bool { return b.Reason == ReasonRunActive }):
+		return DoingRunning
+	case d.Armed():
+		return DoingWait
+	case d.Verdict == VerdictInconclusive || d.Reason == ReasonServiceAsleep || d.Reason == ReasonEvaluationFailed:
+		return DoingUndecided
+	}
+	return DoingHold
+}
+
 // Condition is one threshold as it was judged. Value and Bound are in Unit; Distance is how far the value is from
 // tripping, negative beyond the bound.
 type Condition struct {
@@ -124,6 +153,9 @@ type Condition struct {
 	Latched bool   `json:"latched,omitempty"`
 	Text    string `json:"text"`
 }
+
+// Key names the condition among those of a decision: where it is configured, or its name.
+func (c *Condition) Key() string { return cmp.Or(c.Config, c.Name) }
 
 // Unit is what a condition's numbers count.
 type Unit string

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"strconv"
+
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/drift/stats"
 )
@@ -16,38 +18,47 @@ const (
 // ScoreLevel is the level at which the accuracy over the whole held-out set counts as fallen.
 const ScoreLevel = scoreLevel
 
+// evidenceKind is a test that can show a drop to be more than chance.
+type evidenceKind int
+
+const (
+	evidenceSign     evidenceKind = iota + 1 // corrections of held-out labels
+	evidenceArrivals                         // newly arrived items
+	evidenceScore                            // accuracy then and now
+)
+
 // evidence says whether a drop is more than chance, by any of three tests that each suffice:
 //
 //   - corrections of held-out labels since the promotion, by the exact one-sided sign test: with b answers made wrong
 //     and c made right, P(Bin(b+c, 1/2) >= b) (Dixon and Mood 1946), and by stats.SignE, which holds although somebody
 //     looks after each of them;
-//   - newly arrived items, by the e-CUSUM that drift keeps within the false retrains that the policy allows, or by the
-//     test that the policy names instead;
+//   - newly arrived items, by the e-CUSUM that drift keeps within the false retrains that the policy allows;
 //   - accuracy then and now as two samples, by stats.ScoreTest. The two samples mostly share their items, which makes the
 //     test too careful, not too bold.
 //
 // wrong is a number of further corrections from right to wrong, for the question how many would suffice. Of these the sign
 // test is not asked: SignE rises with b and is 1 on average, so that where it reaches 1/level, P(Bin(b+c, 1/2) >= b) is at
 // most level (Markov's inequality).
-func evidence(r *drift.Report, least float64, wrong int) (kind string, ok bool) {
+func evidence(r *drift.Report, least float64, wrong int) (kind evidenceKind, ok bool) {
 	b, c := r.Relabels.RightToWrong+wrong, r.Relabels.WrongToRight
 	if b+c >= signPairs && b > c && (wrong > 0 || r.Relabels.P <= signLevel) && stats.SignE(b, c) >= 1/signLevel {
-		return "sign", true
+		return evidenceSign, true
 	}
 	if arrived(r, least) {
-		return "arrivals", true
+		return evidenceArrivals, true
 	}
 	if stats.ScoreTest(r.Baseline.Correct, r.Baseline.N, r.Correct-wrong, r.Scored) <= scoreLevel {
-		return "score", true
+		return evidenceScore, true
 	}
-	return "", false
+	return 0, false
 }
 
 // own says where the figures are not those of the labels as they stand.
-func (s *sentences) own(r *drift.Report) {
+func own(r *drift.Report) string {
 	if r.People != nil {
-		s.say(", not counting what retraind's own runs wrote")
+		return ", not counting what retraind's own runs wrote"
 	}
+	return ""
 }
 
 // arrived says whether the test of newly arrived items has tripped, with a rise of the error by so many points at least.
@@ -57,18 +68,20 @@ func arrived(r *drift.Report, least float64) bool {
 	return r.NewItems.Alarmed && r.NewItems.Drop >= least
 }
 
-// evidence names the test that convinced.
-func (s *sentences) evidence(kind string, r *drift.Report) {
+// evidenceText gives the figures of the test that convinced.
+func evidenceText(kind evidenceKind, r *drift.Report) string {
 	switch kind {
-	case "sign":
-		s.count(r.Relabels.RightToWrong).say(" corrections made an answer wrong and ").count(r.Relabels.WrongToRight).say(" made one right")
-	case "arrivals":
+	case evidenceSign:
+		return strconv.Itoa(r.Relabels.RightToWrong) + " corrections made an answer wrong and " + strconv.Itoa(r.Relabels.WrongToRight) + " made one right"
+	case evidenceArrivals:
 		n := &r.NewItems
-		s.count(n.Errors).say(" of ").count(n.N).say(" new items are wrong")
+		out := strconv.Itoa(n.Errors) + " of " + strconv.Itoa(n.N) + " new items are wrong"
 		if n.Since.N > 0 && n.Since.N < n.N {
-			s.say(", ").count(n.Since.Errs).say(" of the last ").count(n.Since.N)
+			out += ", " + strconv.Itoa(n.Since.Errs) + " of the last " + strconv.Itoa(n.Since.N)
 		}
-	case "score":
-		s.count(r.Correct).say(" of ").count(r.Scored).say(" right now, ").count(r.Baseline.Correct).say(" of ").count(r.Baseline.N).say(" at the promotion")
+		return out
+	case evidenceScore:
+		return strconv.Itoa(r.Correct) + " of " + strconv.Itoa(r.Scored) + " right now, " + strconv.Itoa(r.Baseline.Correct) + " of " + strconv.Itoa(r.Baseline.N) + " at the promotion"
 	}
+	return ""
 }

@@ -118,7 +118,7 @@ func compileWhen(text string) (*vm.Program, error) {
 		return nil, &unit.Error{Message: fmt.Sprintf("unknown name %q in %q", m[1], cutText(text)), Hint: hint}
 	}
 	if m := wrongType.FindStringSubmatch(message); m != nil {
-		return nil, &unit.Error{Message: fmt.Sprintf("%q is %s, not a yes or no", cutText(text), than(m[1] == "string", "a text", "a number")), Hint: "compare it, as in " + cutText(text) + " > 0.05"}
+		return nil, &unit.Error{Message: fmt.Sprintf("%q is %s, not a yes or no", cutText(text), choose(m[1] == "string", "a text", "a number")), Hint: "compare it, as in " + cutText(text) + " > 0.05"}
 	}
 	line, _, _ := strings.Cut(message, "\n")
 	if strings.HasPrefix(line, "unexpected token EOF") {

@@ -79,6 +79,9 @@ type History struct {
 	Reading bool
 	// Probation is how the serving release does on it; nil where it is on none.
 	Probation *Trial
+	// Mended are conditions, by Condition.Key, that are judged and call for nothing: a backtest takes them to be mended by a
+	// retrain that the record does not have.
+	Mended map[string]bool
 	// Needs is how long the next run is expected to take; 0 where unknown.
 	Needs time.Duration
 }

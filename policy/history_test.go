@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/retraind/retraind/drift"
@@ -102,9 +101,6 @@ func (m *model) step(p *policy.Policy) {
 	}
 	d := p.Decide(r, h, m.now)
 	sound(m.t, d)
-	var bare policy.Decision
-	policy.Redecide(p, &bare, &r, &h, m.now)
-	same(m.t, d, bare)
 	forbidden := m.forbidden(d, h)
 	m.last = &d
 	switch {
@@ -130,36 +126,6 @@ func (m *model) step(p *policy.Policy) {
 		m.ends = m.now.Add(time.Duration(rapid.IntRange(1, 600).Draw(m.t, "length")) * time.Minute)
 		run := policy.RunFact{ID: fmt.Sprintf("r%d", len(m.runs)), Started: m.now, Info: h.Info, Forced: h.Force != nil}
 		m.runs = append([]policy.RunFact{run}, m.runs...)
-	}
-}
-
-// same checks that a decision without words is the one with words. What blocks is left out where nothing is wanted.
-func same(t *rapid.T, d, bare policy.Decision) {
-	if d.Verdict != policy.VerdictRetrain {
-		d.Blocked, d.WindowNext = nil, time.Time{}
-	}
-	type core struct {
-		Verdict        policy.Verdict
-		Reason         policy.Reason
-		Urgent, Forced bool
-		Conditions     []policy.Condition
-		Blocked        []policy.Blocker
-		WindowNext     time.Time
-	}
-	of := func(d policy.Decision) core {
-		c := core{Verdict: d.Verdict, Reason: d.Reason, Urgent: d.Urgent, Forced: d.Forced, WindowNext: d.WindowNext}
-		for _, x := range d.Conditions {
-			x.Text, x.Labels = "", 0
-			c.Conditions = append(c.Conditions, x)
-		}
-		for _, x := range d.Blocked {
-			x.Text = ""
-			c.Blocked = append(c.Blocked, x)
-		}
-		return c
-	}
-	if diff := cmp.Diff(of(d), of(bare)); diff != "" {
-		t.Fatalf("without words it is another decision (-with +without):\n%s", diff)
 	}
 }
 

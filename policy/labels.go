@@ -2,11 +2,13 @@ package policy
 
 import (
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/expr-lang/expr/vm"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/text"
 )
 
 type labelChanges struct {
@@ -26,7 +28,7 @@ func (l labelChanges) judge(r *drift.Report, _ time.Time, c *Condition) {
 	c.settle(float64(changed), float64(l.atLeast), true, enough, true)
 }
 
-func (l labelChanges) tell(r *drift.Report, _ time.Time, c *Condition, s *sentences) {
+func (l labelChanges) explain(r *drift.Report, _ time.Time, c *Condition) string {
 	changed, items := r.Labels.Changed, r.Labels.Items
 	c.missing(func() int {
 		if l.byShare {
@@ -34,17 +36,16 @@ func (l labelChanges) tell(r *drift.Report, _ time.Time, c *Condition, s *senten
 		}
 		return max(0, max(l.atLeast, 1)-changed)
 	})
-	s.count(changed).say(" of ").count(items).say(" labels changed since the training")
+	out := strconv.Itoa(changed) + " of " + strconv.Itoa(items) + " labels changed since the training"
 	switch {
 	case c.Breached:
-		s.say(", enough")
+		return out + ", enough"
 	case l.byShare && l.atLeast > 0:
-		s.say("; ").share(l.share).say(" and ").count(l.atLeast).say(" are wanted")
+		return out + "; " + text.Share(l.share) + " and " + strconv.Itoa(l.atLeast) + " are wanted"
 	case l.byShare:
-		s.say("; ").share(l.share).say(" are wanted")
-	default:
-		s.say("; ").count(l.atLeast).say(" are wanted")
+		return out + "; " + text.Share(l.share) + " are wanted"
 	}
+	return out + "; " + strconv.Itoa(l.atLeast) + " are wanted"
 }
 
 type newCategory struct{ examples int }
@@ -64,14 +65,13 @@ func (n newCategory) judge(r *drift.Report, _ time.Time, c *Condition) {
 	c.settle(float64(most), float64(n.examples), true, most >= n.examples && most > 0, true)
 }
 
-func (n newCategory) tell(r *drift.Report, _ time.Time, c *Condition, s *sentences) {
+func (n newCategory) explain(r *drift.Report, _ time.Time, c *Condition) string {
 	name, most := n.most(r)
 	c.missing(func() int { return max(0, max(n.examples, 1)-most) })
 	if most == 0 {
-		s.say("no category is new")
-		return
+		return "no category is new"
 	}
-	s.say("the new category ", label(name), " has ").plural(most, "example").say(than(c.Tripped, ", at least ", "; wanted are ")).count(n.examples)
+	return "the new category " + label(name) + " has " + text.Plural(most, "example") + choose(c.Tripped, ", at least ", "; wanted are ") + strconv.Itoa(n.examples)
 }
 
 type labelShift struct{ psi float64 }
@@ -80,9 +80,9 @@ func (l labelShift) judge(r *drift.Report, _ time.Time, c *Condition) {
 	c.settle(r.Labels.PSI, l.psi, true, r.Labels.PSI >= l.psi && r.Labels.PSI > 0, true)
 }
 
-func (l labelShift) tell(r *drift.Report, _ time.Time, c *Condition, s *sentences) {
+func (l labelShift) explain(r *drift.Report, _ time.Time, c *Condition) string {
 	c.missing(nil)
-	s.say("the mix of labels moved by a PSI of ").number(r.Labels.PSI, 3).say(than(c.Tripped, ", at least ", ", less than ")).number(l.psi, -1)
+	return "the mix of labels moved by a PSI of " + number(r.Labels.PSI, 3) + choose(c.Tripped, ", at least ", ", less than ") + number(l.psi, -1)
 }
 
 type maxAge struct {
@@ -99,14 +99,13 @@ func (m maxAge) judge(r *drift.Report, now time.Time, c *Condition) {
 	c.settle(age.Hours(), m.hours, true, age >= m.most, true)
 }
 
-func (m maxAge) tell(r *drift.Report, now time.Time, c *Condition, s *sentences) {
+func (m maxAge) explain(r *drift.Report, now time.Time, c *Condition) string {
 	c.missing(nil)
 	if r.Baseline == nil || r.Baseline.At.IsZero() {
-		s.say("nothing is known about the time of the promotion")
-		return
+		return "nothing is known about the time of the promotion"
 	}
 	age := max(0, now.Sub(r.Baseline.At))
-	s.say("the release is ").span(age).say(" old", than(c.Tripped, ", at least ", ", less than ")).span(m.most)
+	return "the release is " + text.Span(age) + " old" + choose(c.Tripped, ", at least ", ", less than ") + text.Span(m.most)
 }
 
 type when struct {
@@ -129,11 +128,10 @@ func (w *when) judge(r *drift.Report, now time.Time, c *Condition) {
 	c.settle(value, 1, true, answer, true)
 }
 
-func (w *when) tell(_ *drift.Report, _ time.Time, c *Condition, s *sentences) {
+func (w *when) explain(_ *drift.Report, _ time.Time, c *Condition) string {
 	c.missing(nil)
 	if c.State == StateInconclusive && !c.Breached {
-		s.say("the expression could not be evaluated")
-		return
+		return "the expression could not be evaluated"
 	}
-	s.say(cutText(w.text), than(c.Breached, " is true", " is false"))
+	return cutText(w.text) + choose(c.Breached, " is true", " is false")
 }

@@ -1,11 +1,13 @@
 package policy
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/internal/unit"
 )
 
@@ -83,52 +85,51 @@ func (t *Trial) condition() Condition {
 	return c
 }
 
-// tell says how it does.
-func (t *Trial) tell(now time.Time, loc *time.Location, s *sentences) {
+// explain says how it does.
+func (t *Trial) explain(now time.Time, loc *time.Location) string {
 	if t.Crossed {
-		s.say("the probation since ").local(t.Since, now, loc).say(" failed: ").figures(t).say(", e-value ").number(t.E, 1).say(", bound ").number(t.Bound, 0)
+		out := "the probation since " + text.Clock(t.Since, now, loc) + " failed: " + t.figures() + ", e-value " + number(t.E, 1) + ", bound " + number(t.Bound, 0)
 		if t.Lost != "" {
-			s.say("; it cannot be rolled back: ", t.Lost)
+			out += "; it cannot be rolled back: " + t.Lost
 		}
-		return
+		return out
 	}
-	s.say("on probation since ").local(t.Since, now, loc).say(" until ").local(t.Until, now, loc).say(": ")
+	out := "on probation since " + text.Clock(t.Since, now, loc) + " until " + text.Clock(t.Until, now, loc) + ": "
 	if t.N == 0 {
-		s.say("no new item yet")
-		return
+		return out + "no new item yet"
 	}
-	s.figures(t).say(", e-value ").number(t.E, 1).say("; it is rolled back at ").number(t.Bound, 0)
+	return out + t.figures() + ", e-value " + number(t.E, 1) + "; it is rolled back at " + number(t.Bound, 0)
 }
 
-func (s *sentences) figures(t *Trial) *sentences {
-	return s.count(t.Errors).say(" of ").plural(t.N, "new item").say(than(t.N == 1, " is wrong, ", " are wrong, ")).share(t.Tolerated).say(" are tolerated")
+func (t *Trial) figures() string {
+	return strconv.Itoa(t.Errors) + " of " + text.Plural(t.N, "new item") + choose(t.N == 1, " is wrong, ", " are wrong, ") +
+		text.Share(t.Tolerated) + " are tolerated"
 }
 
 // blockRollback lists what keeps a rollback from starting. It trains nothing and needs no GPU: neither quiet hours nor
 // limits are asked.
-func (p *Policy) blockRollback(d *Decision, r *drift.Report, h *History, now time.Time, s *sentences) {
+func (p *Policy) blockRollback(d *Decision, r *drift.Report, h *History, now time.Time) {
 	switch r.State { // nothing could prove what is served then
 	case drift.StateAsleep:
-		d.blocked(s, ReasonServiceAsleep, time.Time{}, func() { s.say(stateText(r)) })
+		d.block(ReasonServiceAsleep, time.Time{}, stateText(r))
 	case drift.StateError:
-		d.blocked(s, ReasonEvaluationFailed, time.Time{}, func() { s.say(stateText(r)) })
+		d.block(ReasonEvaluationFailed, time.Time{}, stateText(r))
 	}
 	if h.Active != "" {
-		d.blocked(s, ReasonRunActive, time.Time{}, func() { s.say("run ", h.Active, " is not over") })
+		d.block(ReasonRunActive, time.Time{}, "run "+h.Active+" is not over")
 	}
-	p.blockHold(d, h.Held, ReasonHeld, "held", now, s)
-	p.blockHold(d, h.Paused, ReasonPaused, "paused", now, s)
-	p.blockHold(d, h.Stopped, ReasonPaused, everyPaused, now, s)
+	p.blockHold(d, h.Held, ReasonHeld, "held", now)
+	p.blockHold(d, h.Paused, ReasonPaused, "paused", now)
+	p.blockHold(d, h.Stopped, ReasonPaused, everyPaused, now)
 }
 
-// back says that the decision rolls back, or waits to.
-func (s *sentences) back(d *Decision, t *Trial) {
+// rollbackText says that the decision rolls back, or waits to.
+func (d *Decision) rollbackText(t *Trial) string {
 	to := shortDigest(t.Former)
 	if len(d.Blocked) == 0 {
-		s.say("rolling back to ", to, ": ", d.probation().Text)
-		return
+		return "rolling back to " + to + ": " + d.probation().Text
 	}
-	s.say("a rollback to ", to, " is due (", d.probation().Text, ") and waits: ", d.Blocked[0].Text)
+	return "a rollback to " + to + " is due (" + d.probation().Text + ") and waits: " + d.Blocked[0].Text
 }
 
 // shortDigest is how people are shown a release.

@@ -2,9 +2,11 @@ package policy
 
 import (
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/text"
 )
 
 // recallDrop judges the categories' tests of newly arriving items.
@@ -26,25 +28,24 @@ func (a recallDrop) judge(r *drift.Report, _ time.Time, c *Condition) {
 // suspected says whether half of the evidence is there, on the logarithmic scale on which evidence grows.
 func suspected(c *drift.NewInCategory) bool { return c.Bound > 0 && c.E >= math.Sqrt(c.Bound) }
 
-func (a recallDrop) tell(r *drift.Report, _ time.Time, c *Condition, s *sentences) {
+func (a recallDrop) explain(r *drift.Report, _ time.Time, c *Condition) string {
 	c.missing(nil)
 	worst := a.worst(r)
 	switch {
 	case worst == nil:
-		s.say("no category had enough held-out items at the promotion")
+		return "no category had enough held-out items at the promotion"
 	case worst.N == 0:
-		s.say("no new item of a tested category has arrived since the promotion")
+		return "no new item of a tested category has arrived since the promotion"
 	case a.tripped(worst):
-		s.say("recall of ", label(worst.Name), " fell by ").points(worst.Drop).say(" among new items, at least ").points(a.points).say(": ").missed(worst)
+		return "recall of " + label(worst.Name) + " fell by " + text.Points(worst.Drop) + " among new items, at least " + text.Points(a.points) + ": " + missed(worst)
 	case c.Breached:
-		s.say("recall of ", label(worst.Name), " may have fallen by ").points(worst.Drop).say(" among new items, but that is too little evidence: ").missed(worst)
-	default:
-		s.say("no category is recognised less often among new items; ", label(worst.Name), " is nearest, ").missed(worst)
+		return "recall of " + label(worst.Name) + " may have fallen by " + text.Points(worst.Drop) + " among new items, but that is too little evidence: " + missed(worst)
 	}
+	return "no category is recognised less often among new items; " + label(worst.Name) + " is nearest, " + missed(worst)
 }
 
-func (s *sentences) missed(c *drift.NewInCategory) {
-	s.count(c.Errors).say(" of ").count(c.N).say(" were missed")
+func missed(c *drift.NewInCategory) string {
+	return strconv.Itoa(c.Errors) + " of " + strconv.Itoa(c.N) + " were missed"
 }
 
 func (a recallDrop) tripped(c *drift.NewInCategory) bool { return c.Alarmed && c.Drop >= a.points }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/retraind/retraind/internal/text"
 )
 
 // RenderOptions say how a decision is shown.
@@ -57,7 +59,7 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	table(&b, "\nAny one of these calls for a retrain:", d.conditionRows(opts))
 	table(&b, "\nAll of these must allow it:", d.blockerRows(opts))
 	if !d.WindowNext.IsZero() {
-		fmt.Fprintf(&b, "\nQuiet hours open %s, in %s.\n", localTime(d.WindowNext, d.At.Add(-366*day), opts.Location), span(d.WindowNext.Sub(d.At)))
+		fmt.Fprintf(&b, "\nQuiet hours open %s, in %s.\n", text.Clock(d.WindowNext, d.At.Add(-366*day), opts.Location), text.Span(d.WindowNext.Sub(d.At)))
 	}
 	if d.Armed() {
 		switch d.Reason {
@@ -65,7 +67,7 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 		case ReasonPaused:
 			for _, by := range d.Blocked {
 				if by.Reason == ReasonPaused {
-					fmt.Fprintf(&b, "Let it go on:  retraind resume%s\n", than(strings.HasPrefix(by.Text, everyPaused), "", " "+d.Model))
+					fmt.Fprintf(&b, "Let it go on:  retraind resume%s\n", choose(strings.HasPrefix(by.Text, everyPaused), "", " "+d.Model))
 				}
 			}
 			fmt.Fprintf(&b, "Start it now anyway:  retraind trigger %s\n", d.Model)
@@ -95,7 +97,7 @@ func (d Decision) conditionRows(opts RenderOptions) [][]string {
 			mark = "?"
 		}
 		where := opts.line(c.Config)
-		name := strings.TrimPrefix(than(c.Config == "", c.Name, c.Config), "retrain_when.")
+		name := strings.TrimPrefix(choose(c.Config == "", c.Name, c.Config), "retrain_when.")
 		judged := c.State != StateInconclusive || c.Breached
 		switch {
 		case c.Unit == UnitNone:
@@ -104,7 +106,7 @@ func (d Decision) conditionRows(opts RenderOptions) [][]string {
 		case !judged:
 			rows = append(rows, []string{mark, name, "unknown", "", "", where})
 		default:
-			edge := than(strings.Contains(c.Name, "_below"), "trips below ", "trips at ")
+			edge := choose(strings.Contains(c.Name, "_below"), "trips below ", "trips at ")
 			rows = append(rows, []string{mark, name, c.Unit.text(c.Value), edge + c.Unit.text(c.Bound), c.distance(), where})
 		}
 		if judged && mark != "no" || !judged && !strings.HasPrefix(c.Text, notJudged) {
@@ -117,15 +119,15 @@ func (d Decision) conditionRows(opts RenderOptions) [][]string {
 func (u Unit) text(v float64) string {
 	switch u {
 	case UnitShare:
-		return share(v)
+		return text.Share(v)
 	case UnitPoints:
-		return points(v)
+		return text.Points(v)
 	case UnitLabels:
-		return plural(int(v), "label")
+		return text.Plural(int(v), "label")
 	case UnitPSI:
 		return "PSI " + number(v, 3)
 	case UnitHours:
-		return span(time.Duration(v * float64(time.Hour)))
+		return text.Span(time.Duration(v * float64(time.Hour)))
 	}
 	return number(v, -1)
 }
@@ -144,7 +146,7 @@ func (c Condition) distance() string {
 		parts = append(parts, strings.TrimPrefix(unit.text(distance), "PSI ")+" to go")
 	}
 	if c.Labels > 0 {
-		parts = append(parts, new(sentences).distance(&c).text())
+		parts = append(parts, c.labelsToGo())
 	}
 	return strings.Join(parts, ", ")
 }
@@ -192,13 +194,13 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 				if b.Reason != reason {
 					continue
 				}
-				text := strings.TrimPrefix(b.Text, g.name+" ")
+				why := strings.TrimPrefix(b.Text, g.name+" ")
 				if row[0] == "NO" {
-					text = row[2] + "; " + text
+					why = row[2] + "; " + why
 				}
-				row[0], row[2] = "NO", text
+				row[0], row[2] = "NO", why
 				if !b.Until.IsZero() {
-					row[3] = "in " + span(b.Until.Sub(d.At))
+					row[3] = "in " + text.Span(b.Until.Sub(d.At))
 				}
 			}
 		}

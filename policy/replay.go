@@ -8,30 +8,23 @@ import (
 	"github.com/retraind/retraind/drift"
 )
 
-// replay is a backtest under way. Its decisions go back and forth between two values, so that an evaluation allocates
-// nothing.
+// replay is a backtest under way.
 type replay struct {
 	policy  *Policy
 	rec     *Record
 	o       BacktestOptions
 	out     *Backtest
 	history History
-	d, last *Decision
+	last    Decision
 
-	seq      int64        // of the labels that history.Info stands for
-	ends     time.Time    // of the run that is under way; zero without one
-	since    time.Time    // when a retrain was first called for; zero while none is
-	next     int          // the first recorded run that was not come by yet
-	release  string       // of the last report
-	lasting  []int        // the conditions that must last before they trip
-	answered []bool       // by condition: a retrain that the record does not have is taken to have mended it
-	any      bool         // some of answered
-	released bool         // a first release that the record does not have is there, or will be when its run ends
-	mended   bool         // the figures of the record are those of a model that was replaced
-	mendedAt time.Time    // when its successor would have been there
-	copied   drift.Report // of a report that is judged otherwise than it was
-	baseline drift.Baseline
-	matched  map[string]bool
+	seq      int64             // of the labels that history.Info stands for
+	ends     time.Time         // of the run that is under way; zero without one
+	since    time.Time         // when a retrain was first called for; zero while none is
+	next     int               // the first recorded run that was not come by yet
+	release  string            // of the last report
+	mended   bool              // the figures of the record are those of a model that was replaced
+	mendedAt time.Time         // when its successor would have been there
+	matched  map[string]bool   // recorded runs that this policy begins, too
 	seen     int               // the first recorded run that lies ahead
 	missed   map[string]string // recorded runs that were not begun when they were, with what was decided then
 }
@@ -40,14 +33,8 @@ type replay struct {
 const near = 10 * time.Minute
 
 func newReplay(p *Policy, rec *Record, o BacktestOptions, out *Backtest) *replay {
-	r := &replay{policy: p, rec: rec, o: o, out: out, d: &Decision{}, last: &Decision{}, seq: -1, matched: map[string]bool{}, missed: map[string]string{}}
-	r.history.Needs = o.Needs
-	r.answered = make([]bool, len(p.retrain)+len(p.urgent))
-	for i, n := range slices.Concat(p.retrain, p.urgent) {
-		if n.lasts > 0 {
-			r.lasting = append(r.lasting, i)
-		}
-	}
+	r := &replay{policy: p, rec: rec, o: o, out: out, seq: -1, matched: map[string]bool{}, missed: map[string]string{}}
+	r.history.Needs, r.history.Mended = o.Needs, map[string]bool{}
 	for ; r.next < len(rec.Runs) && rec.Runs[r.next].Started.Before(out.From); r.next++ {
 		before := rec.Runs[r.next].RunFact
 		before.Info = "before" // no labels of the record are those
@@ -59,8 +46,8 @@ func newReplay(p *Policy, rec *Record, o BacktestOptions, out *Backtest) *replay
 // evaluation decides on a report when it was made, and again until the next one whenever something is due.
 func (r *replay) evaluation(report *drift.Report, until time.Time) {
 	if report.Release != r.release {
-		r.release, r.any, r.released, r.mended, r.mendedAt = report.Release, false, false, false, time.Time{}
-		clear(r.answered)
+		r.release, r.mended, r.mendedAt = report.Release, false, time.Time{}
+		clear(r.history.Mended)
 	}
 	if report.Seq != r.seq {
 		r.seq, r.history.Info = report.Seq, strconv.FormatInt(report.Seq, 10)
@@ -84,7 +71,7 @@ func (r *replay) evaluation(report *drift.Report, until time.Time) {
 	}
 	for ; r.seen < len(r.rec.Runs) && r.rec.Runs[r.seen].Started.Before(until); r.seen++ {
 		if run := &r.rec.Runs[r.seen]; !run.Forced && !r.matched[run.ID] && !run.Started.Before(r.out.From) {
-			d := r.words(adjusted, run.Started)
+			d := r.unmended(adjusted, run.Started)
 			if r.missed[run.ID] = d.Text; d.Start() {
 				r.missed[run.ID] = "a retrain that this policy begins before is taken to have mended it"
 			}
@@ -106,14 +93,14 @@ func (r *replay) adjust(report *drift.Report) *drift.Report {
 	if state == report.State && !older {
 		return report
 	}
-	r.copied = *report
-	r.copied.State = state
+	adjusted := *report
+	adjusted.State = state
 	if older {
-		r.baseline = *report.Baseline
-		r.baseline.At = r.mendedAt
-		r.copied.Baseline = &r.baseline
+		baseline := *report.Baseline
+		baseline.At = r.mendedAt
+		adjusted.Baseline = &baseline
 	}
-	return &r.copied
+	return &adjusted
 }
 
 // due is the next time before until at which the daemon would look again although nothing came; zero without one.
@@ -124,12 +111,13 @@ func (r *replay) due(report *drift.Report, at, until time.Time) time.Time {
 			next = t
 		}
 	}
-	for i := range r.last.Blocked {
-		sooner(r.last.Blocked[i].Until)
+	if r.last.Verdict == VerdictRetrain {
+		for _, b := range r.last.Blocked {
+			sooner(b.Until)
+		}
 	}
-	ours := len(r.last.Conditions) - len(r.answered)
-	for _, i := range r.lasting {
-		sooner(r.last.Conditions[ours+i].Trips)
+	for _, c := range r.last.Conditions {
+		sooner(c.Trips)
 	}
 	sooner(r.ends)
 	if forced := r.forced(); forced != nil {
@@ -168,18 +156,18 @@ func (r *replay) decide(report *drift.Report, now time.Time) {
 		r.history.Force = &Force{}
 		r.next++
 	}
-	r.policy.redecide(r.d, report, &r.history, now)
+	d := r.policy.Decide(*report, r.history, now)
 	r.history.Force = nil
-	if r.any || r.released {
-		r.forget(report, &r.history, now)
+	r.last, r.history.Last = d, &d
+	for _, c := range d.Conditions {
+		if !c.Tripped { // the record shows it clear: it may call for a retrain again
+			delete(r.history.Mended, c.Key())
+		}
 	}
-	d := r.d
-	r.d, r.last = r.last, d
-	r.history.Last = d
 	wanted := d.Verdict == VerdictRetrain && !d.Forced && r.ends.IsZero()
 	switch {
 	case d.Start():
-		r.start(report, d, demanded, now)
+		r.start(report, &d, demanded, now)
 	case demanded != nil: // another run is under way
 		r.out.Changes = append(r.out.Changes, Change{At: now, Run: demanded.ID, Text: "a run is active already"})
 	case wanted && r.since.IsZero():
@@ -187,40 +175,6 @@ func (r *replay) decide(report *drift.Report, now time.Time) {
 	case !wanted && !r.since.IsZero():
 		r.out.Now.Waiting += now.Sub(r.since)
 		r.since = time.Time{}
-	}
-}
-
-// forget leaves out what a retrain that the record does not have is taken to have mended. A condition that the record
-// shows clear may trip again.
-func (r *replay) forget(report *drift.Report, h *History, now time.Time) {
-	d := r.d
-	ours := len(d.Conditions) - len(r.answered)
-	r.any = false
-	calls, urgent := d.Forced, false
-	for i := range d.Conditions {
-		c := &d.Conditions[i]
-		if i >= ours && r.answered[i-ours] {
-			if r.answered[i-ours] = c.Tripped; c.Tripped {
-				r.any = true
-				continue
-			}
-		}
-		if c.Tripped && (c.Name != nameNoRelease || !r.released) {
-			calls = true
-			urgent = urgent || i-ours >= len(r.policy.retrain)
-		}
-	}
-	switch {
-	case d.Verdict != VerdictRetrain:
-	case !calls:
-		d.Verdict, d.Urgent, d.Blocked, d.Reason = VerdictHold, false, d.Blocked[:0], ReasonNothingTripped
-	case d.Urgent && !urgent:
-		d.Urgent, d.Blocked, d.WindowNext = false, d.Blocked[:0], time.Time{}
-		r.policy.block(d, report, h, now, nil)
-		d.Reason = ""
-		if len(d.Blocked) > 0 {
-			d.Reason = d.Blocked[0].Reason
-		}
 	}
 }
 
@@ -236,10 +190,10 @@ func (r *replay) start(report *drift.Report, d *Decision, demanded *RecordedRun,
 		r.matched[recorded.ID] = true
 		run.ID, run.Ended, run.Outcome, run.Why, gpu = recorded.ID, now.Add(max(0, recorded.Ended.Sub(recorded.Started))), recorded.Outcome, recorded.Why, recorded.GPU
 	} else {
-		// The words cost more than all decisions of a week; only what differs gets them.
-		worded, why := r.words(report, now), sentences{}
-		r.out.Changes = append(r.out.Changes, Change{At: now, Text: why.cause(&worded).text()})
-		r.released = r.released || report.State == drift.StateNoRelease
+		r.out.Changes = append(r.out.Changes, Change{At: now, Text: d.Cause()})
+		if report.State == drift.StateNoRelease {
+			r.history.Mended[nameNoRelease] = true
+		}
 		if !r.o.MendsNothing {
 			r.mend(d, run.Ended)
 		}
@@ -283,21 +237,18 @@ func (r *replay) recorded(now time.Time) *RecordedRun {
 
 // mend takes the retrain that begins now for one that mends what called for it.
 func (r *replay) mend(d *Decision, at time.Time) {
-	ours := len(d.Conditions) - len(r.answered)
-	for i := range r.answered {
-		if d.Conditions[ours+i].Tripped {
-			r.answered[i], r.any = true, true
+	for _, c := range d.Conditions {
+		if c.Tripped && c.Config != "" {
+			r.history.Mended[c.Key()] = true
 		}
 	}
 	r.mended, r.mendedAt = true, at
 }
 
-// words is the decision of this policy at a time, as it would be told.
-func (r *replay) words(report *drift.Report, now time.Time) Decision {
+// unmended is the decision of this policy at a time if nothing had been mended.
+func (r *replay) unmended(report *drift.Report, now time.Time) Decision {
 	h := r.history
-	if h.Last == r.d { // it is about to be written over
-		h.Last = nil
-	}
+	h.Mended = nil
 	return r.policy.Decide(*report, h, now)
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/internal/unit"
 )
 
@@ -44,23 +45,23 @@ func (s *sustain) hold(c, before *Condition, now time.Time) {
 	}
 }
 
-// tell puts a condition into words: what its figures say, and what keeps it from following them.
-func (n *named) tell(r *drift.Report, now time.Time, c *Condition, s *sentences) {
+// explain says what a condition's figures are and what keeps it from following them, and sets how many labels are missing.
+func (n *named) explain(r *drift.Report, now time.Time, c *Condition) string {
 	if n.lasts == 0 && n.margin == 0 {
-		n.condition.tell(r, now, c, s)
-		return
+		return n.condition.explain(r, now, c)
 	}
 	figures := Condition{Name: c.Name, Config: c.Config, Unit: c.Unit}
 	n.judge(r, now, &figures)
-	n.condition.tell(r, now, &figures, s)
+	out := n.condition.explain(r, now, &figures)
 	c.Labels = figures.Labels
 	switch {
 	case !c.Trips.IsZero():
-		s.say(", for ").span(now.Sub(c.Since)).say("; it trips after ").span(n.lasts)
+		out += ", for " + text.Span(now.Sub(c.Since)) + "; it trips after " + text.Span(n.lasts)
 	case c.Tripped && !figures.Tripped:
 		c.Labels = 0
-		s.say("; it tripped before and clears at ", c.clears(n.margin))
+		out += "; it tripped before and clears at " + c.clears(n.margin)
 	}
+	return out
 }
 
 // clears is the value at which a condition that tripped is over.
@@ -75,7 +76,6 @@ func (c *Condition) clears(margin float64) string {
 type memory struct {
 	last *Decision
 	same bool // by the same policy
-	next int  // the conditions of one policy come in one order
 }
 
 func (p *Policy) memory(last *Decision, release string) memory {
@@ -86,21 +86,18 @@ func (p *Policy) memory(last *Decision, release string) memory {
 }
 
 // of finds a condition in the decision before, if its rule was the same: an edit elsewhere forgets nothing.
-func (m *memory) of(c *Condition) *Condition {
+func (m memory) of(c *Condition) *Condition {
 	if m.last == nil {
 		return nil
 	}
 	for i := range m.last.Conditions {
-		at := (m.next + i) % len(m.last.Conditions)
-		was := &m.last.Conditions[at]
-		if was.Config != c.Config {
-			continue
+		was := &m.last.Conditions[i]
+		if was.Config == c.Config {
+			if m.same || was.Bound == c.Bound && was.Unit == c.Unit && c.Unit != UnitNone {
+				return was
+			}
+			return nil
 		}
-		m.next = at + 1
-		if m.same || was.Bound == c.Bound && was.Unit == c.Unit && c.Unit != UnitNone {
-			return was
-		}
-		return nil
 	}
 	return nil
 }

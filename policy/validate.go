@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/policy/quiethours"
 )
@@ -80,7 +81,7 @@ func (c Conditions) validate() check.Problems {
 			isShare(&p, "accuracy_below", share)
 		}
 		if top := c.AccuracyBelow.Share.F()*100 + c.AccuracyBelow.Margin.F(); c.AccuracyBelow.Margin > 0 && top >= 100 {
-			p.Errorf("accuracy_below.margin", "write a smaller margin, such as 1", "the floor with its margin is at %s: once it tripped, nothing could clear it", share(top/100))
+			p.Errorf("accuracy_below.margin", "write a smaller margin, such as 1", "the floor with its margin is at %s: once it tripped, nothing could clear it", text.Share(top/100))
 		}
 	}
 	if d := c.AccuracyDrop; d != nil {
@@ -118,7 +119,7 @@ func (c Conditions) validate() check.Problems {
 			highest = max(highest, floor)
 		}
 		if top := highest.F()*100 + rc.Margin.F(); rc.Margin > 0 && top >= 100 {
-			p.Errorf("category_recall_below.margin", "write a smaller margin, such as 1", "the highest floor with its margin is at %s: once it tripped, nothing could clear it", share(top/100))
+			p.Errorf("category_recall_below.margin", "write a smaller margin, such as 1", "the highest floor with its margin is at %s: once it tripped, nothing could clear it", text.Share(top/100))
 		}
 	}
 	if d := c.CategoryRecallDrop; d != nil {

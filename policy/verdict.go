@@ -103,21 +103,6 @@ func (s *scene) changes() []Expectation {
 	return append(out, Expectation{Starts: &starts})
 }
 
-// Doing is the decision in one word.
-func (d *Decision) Doing() Doing {
-	switch {
-	case d.Start():
-		return DoingStart
-	case slices.ContainsFunc(d.Blocked, func(b Blocker) bool { return b.Reason == ReasonRunActive }):
-		return DoingRunning
-	case d.Armed():
-		return DoingWait
-	case d.Verdict == VerdictInconclusive || d.Reason == ReasonServiceAsleep || d.Reason == ReasonEvaluationFailed:
-		return DoingUndecided
-	}
-	return DoingHold
-}
-
 // observed is a decision as a test would expect it.
 func (d *Decision) observed(at *unit.Duration) Expectation {
 	because, blocked := []string{}, []Reason{}
@@ -146,7 +131,7 @@ func (e Expectation) differences(got Expectation) []Difference {
 		add("decision", string(e.Decision), string(got.Decision))
 	}
 	if e.Reason != "" && e.Reason != got.Reason {
-		add("reason", string(e.Reason), than(got.Reason == "", "none", string(got.Reason)))
+		add("reason", string(e.Reason), choose(got.Reason == "", "none", string(got.Reason)))
 	}
 	if e.Because != nil && !sameSet(*e.Because, *got.Because) {
 		add("because", list(*e.Because), list(*got.Because))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/internal/evaluator"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
@@ -118,18 +119,18 @@ func showStopped(m *status.Model, h policy.History, now time.Time) {
 
 // pauseText says who stopped what, until when and why.
 func pauseText(p status.Pause, now time.Time) string {
-	text := "paused"
+	out := "paused"
 	if p.Every {
-		text = "every model is paused"
+		out = "every model is paused"
 	}
 	if p.By != "" {
-		text += " by " + p.By
+		out += " by " + p.By
 	}
 	if !p.Until.IsZero() {
-		text += " until " + policy.LocalTime(p.Until, now)
+		out += " until " + text.Clock(p.Until, now, now.Location())
 	}
 	if p.Reason != "" {
-		text += ": " + p.Reason
+		out += ": " + p.Reason
 	}
-	return text
+	return out
 }

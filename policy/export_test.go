@@ -1,4 +1,0 @@
-package policy
-
-// Redecide is for tests: decisions without words must be those with words.
-var Redecide = (*Policy).redecide

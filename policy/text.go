@@ -1,0 +1,37 @@
+package policy
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/retraind/retraind/internal/text"
+)
+
+// nameLength is how much of a name or an expression is shown.
+const nameLength = 60
+
+// label shows a category's name, which comes from data.
+func label(name string) string { return text.OneLine(name, nameLength) }
+
+func cutText(s string) string { return text.Cut(s, nameLength) }
+
+func number(f float64, digits int) string { return strconv.FormatFloat(f, 'f', digits, 64) }
+
+// choose is a where yes is true, else b.
+func choose(yes bool, a, b string) string {
+	if yes {
+		return a
+	}
+	return b
+}
+
+// change says where a figure went since the promotion; drop is positive for a fall.
+func change(what string, drop float64) string {
+	switch {
+	case math.Round(drop*10) == 0:
+		return what + " is as at the promotion"
+	case drop < 0:
+		return what + " rose by " + text.Points(-drop)
+	}
+	return what + " fell by " + text.Points(drop)
+}

@@ -9,11 +9,12 @@ import (
 	"github.com/retraind/retraind/configs/strictyaml"
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/policy/playback"
 )
 
 // Cases is a file of policy tests with the policy that it tests.
 type Cases struct {
-	File   policy.CaseFile
+	File   playback.CaseFile
 	Path   string
 	Source []byte
 	Policy *policy.Policy
@@ -76,7 +77,7 @@ func (c *Cases) choose() check.Problems {
 		p.Errorf("model", "the models are "+strings.Join(names, ", "), "the configuration has no model %q", c.Model)
 	}
 	for i, t := range c.File.Tests {
-		if _, err := policy.ParseCaseTime(t.Start, c.Rules.File.Location()); err != nil {
+		if _, err := playback.ParseCaseTime(t.Start, c.Rules.File.Location()); err != nil {
 			p.Errorf(check.Index("tests", i)+".start", "", "%v", err)
 		}
 	}

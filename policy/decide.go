@@ -17,6 +17,7 @@ import (
 func (p *Policy) Decide(r drift.Report, h History, now time.Time) Decision {
 	r = r.ByPeople()
 	d := Decision{At: now, Model: r.Model, PolicyDigest: p.digest, Release: r.Release, Seq: r.Seq}
+	d.Conditions = make([]Condition, 0, len(p.retrain)+len(p.urgent)+2)
 	p.judge(&d, &r, &h, now)
 	p.explain(&d, &r, &h, now)
 	p.block(&d, &r, &h, now)
@@ -27,8 +28,9 @@ func (p *Policy) Decide(r drift.Report, h History, now time.Time) Decision {
 
 // The names of what calls for a retrain beside the conditions of the configuration.
 const (
-	nameForced    = "forced"
-	nameNoRelease = "no_release"
+	nameForced = "forced"
+	// NameNoRelease is the condition of a model without a release.
+	NameNoRelease = "no_release"
 )
 
 // judge settles every condition and the verdict. Figures of a report that is not whole are not evidence.
@@ -38,7 +40,7 @@ func (p *Policy) judge(d *Decision, r *drift.Report, h *History, now time.Time) 
 		d.Conditions = append(d.Conditions, calling(nameForced))
 	}
 	if r.State == drift.StateNoRelease {
-		d.Conditions = append(d.Conditions, calling(nameNoRelease))
+		d.Conditions = append(d.Conditions, calling(NameNoRelease))
 	}
 	trial := p.trial(h, now)
 	if trial != nil {
@@ -97,7 +99,7 @@ func (p *Policy) explain(d *Decision, r *drift.Report, h *History, now time.Time
 	ours := len(d.Conditions) - len(p.retrain) - len(p.urgent)
 	for i := range ours {
 		switch c := &d.Conditions[i]; c.Name {
-		case nameNoRelease:
+		case NameNoRelease:
 			c.Text = "no release is deployed yet"
 		case nameProbation:
 			c.Text = p.trial(h, now).explain(now, p.windows.Location())

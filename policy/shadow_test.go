@@ -77,3 +77,12 @@ func TestShadowDifferences(t *testing.T) {
 		t.Error("a forced run counts as a difference")
 	}
 }
+
+// always has no quiet hours and one condition.
+func always(t *testing.T, points float64) policy.Config {
+	c := policy.Defaults()
+	c.RetrainWhen.AccuracyDrop = &policy.AccuracyDrop{Points: unit.Points(points)}
+	c.Limits.Cooldown = unit.Duration(hour)
+	c.Limits.Budget = unit.Rate{}
+	return c
+}

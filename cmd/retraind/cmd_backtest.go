@@ -17,6 +17,7 @@ import (
 	"github.com/retraind/retraind/internal/offline"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/policy/playback"
 )
 
 // backtest is what the flags of the command say.
@@ -57,7 +58,7 @@ if each of those retrains had mended what called for it, the second if none had 
 // tried is one policy with what it came to: at best, and at worst where the record leaves that open.
 type tried struct {
 	Value       string // of a sweep
-	Best, Worst policy.Backtest
+	Best, Worst playback.Backtest
 }
 
 func (a *app) backtest(cmd *cobra.Command, args []string, o backtest) error {
@@ -110,7 +111,7 @@ func (a *app) backtest(cmd *cobra.Command, args []string, o backtest) error {
 				return err
 			}
 			t.Value = value
-			changed = changed || len(t.Best.Changes) > 0
+			changed = changed || len(t.Best.Divergences) > 0
 			all = append(all, t)
 		}
 		if a.json {
@@ -141,12 +142,12 @@ func try(file *configs.File, model string, rec *offline.Recorded, floor float64)
 	if err != nil {
 		return tried{}, err
 	}
-	o := policy.BacktestOptions{Needs: rec.Needs, Took: rec.Took, GPU: rec.GPU, Floor: floor}
-	t := tried{Best: p.Backtest(&rec.Record, o)}
+	o := playback.BacktestOptions{Needs: rec.Needs, Took: rec.Took, GPU: rec.GPU, Floor: floor}
+	t := tried{Best: playback.RunBacktest(p, &rec.Record, o)}
 	t.Worst = t.Best
-	if slices.ContainsFunc(t.Best.Changes, func(c policy.Change) bool { return c.Run == "" }) {
+	if slices.ContainsFunc(t.Best.Divergences, func(c playback.Divergence) bool { return c.Run == "" }) {
 		o.MendsNothing = true
-		t.Worst = p.Backtest(&rec.Record, o)
+		t.Worst = playback.RunBacktest(p, &rec.Record, o)
 	}
 	return t, nil
 }

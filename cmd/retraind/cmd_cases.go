@@ -13,7 +13,7 @@ import (
 
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/configs/strictyaml"
-	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/policy/playback"
 )
 
 func newTest(a *app) *cobra.Command {
@@ -64,7 +64,7 @@ type testedFile struct {
 // tested is one test of a file.
 type tested struct {
 	index  int // in the file
-	result policy.CaseResult
+	result playback.CaseResult
 	took   time.Duration
 }
 
@@ -80,7 +80,7 @@ func testFile(path string, pattern *regexp.Regexp, update bool) (testedFile, err
 			continue
 		}
 		start := time.Now()
-		r := c.Policy.Test(t)
+		r := playback.RunCase(c.Policy, t)
 		f.tests = append(f.tests, tested{i, r, time.Since(start)})
 		if update && !r.Passed() && r.Error == nil {
 			if text, err = strictyaml.Set(text, fmt.Sprintf("tests[%d].expect", i), expectations(r.Observed)); err != nil {
@@ -99,7 +99,7 @@ func testFile(path string, pattern *regexp.Regexp, update bool) (testedFile, err
 	return f, nil
 }
 
-func expectations(list []policy.Expectation) string {
+func expectations(list []playback.Expectation) string {
 	var b strings.Builder
 	for _, e := range list {
 		b.WriteString("- " + e.YAML() + "\n")

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/policy/playback"
 )
 
 // backtest shows one model: two columns for one policy, a line for each value of a sweep.
@@ -34,7 +34,7 @@ func (p *page) backtest(model, key string, floor float64, all []tried, took time
 
 // unknown says whether a retrain is in it that never ran.
 func unknown(t tried) bool {
-	for _, c := range t.Best.Changes {
+	for _, c := range t.Best.Divergences {
 		if c.Run == "" {
 			return true
 		}
@@ -60,7 +60,7 @@ func (p *page) compared(t tried, floor float64, loc *time.Location) {
 	rows = append(rows, []string{"GPU hours", inHours(then.GPU), both(inHours(best.GPU), inHours(worst.GPU))}, []string{"hours of runs", inHours(then.Run), both(inHours(best.Run), inHours(worst.Run))})
 	p.table(2, []string{"", "RECORDED", "THIS POLICY"}, rows...)
 	p.line("", 0)
-	if len(t.Best.Changes) == 0 {
+	if len(t.Best.Divergences) == 0 {
 		p.line("No start would have been another one.", 0)
 		return
 	}
@@ -69,7 +69,7 @@ func (p *page) compared(t tried, floor float64, loc *time.Location) {
 	if t.Best.To.Sub(t.Best.From) < time.Hour {
 		layout = "15:04:05 MST"
 	}
-	for _, c := range t.Best.Changes {
+	for _, c := range t.Best.Divergences {
 		what := "would retrain: "
 		if c.Run != "" {
 			what = "run " + shortRun(c.Run) + " would not have begun then: "
@@ -83,7 +83,7 @@ func (p *page) swept(key string, floor float64, all []tried) {
 	if floor > 0 {
 		headers = append(headers, fmt.Sprintf("DAYS BELOW %.1f %%", 100*floor))
 	}
-	row := func(name string, best, worst policy.Side) []string {
+	row := func(name string, best, worst playback.Totals) []string {
 		cells := []string{name, both(count(best.Retrains), count(worst.Retrains)), both(delay(best), delay(worst)), both(inHours(best.GPU), inHours(worst.GPU)), both(inHours(best.Run), inHours(worst.Run))}
 		if floor > 0 {
 			cells = append(cells, both(inDays(best.Below), inDays(worst.Below)))
@@ -106,7 +106,7 @@ func both(best, worst string) string {
 	return best + " to " + worst
 }
 
-func delay(s policy.Side) string {
+func delay(s playback.Totals) string {
 	if len(s.Delays) == 0 {
 		return "-"
 	}
@@ -129,7 +129,7 @@ type sideJSON struct {
 	GPU      float64   `json:"gpu_seconds"`
 }
 
-func newSideJSON(s policy.Side) sideJSON {
+func newSideJSON(s playback.Totals) sideJSON {
 	out := sideJSON{s.Retrains, s.Urgent, s.Forced, []float64{}, s.Delay().Seconds(), s.Waiting.Seconds(), s.Below.Seconds(), s.Run.Seconds(), s.GPU.Seconds()}
 	for _, d := range s.Delays {
 		out.Delays = append(out.Delays, d.Seconds())
@@ -166,7 +166,7 @@ func backtestDocument(model, key string, floor float64, all []tried) any {
 	doc := document{Model: model, From: b.From, To: b.To, Evaluations: b.Evaluations, Floor: floor, Sweep: key, Recorded: newSideJSON(b.Then)}
 	for _, t := range all {
 		r := resultJSON{Value: t.Value, Best: newSideJSON(t.Best.Now), Worst: newSideJSON(t.Worst.Now), Changes: []changeJSON{}}
-		for _, c := range t.Best.Changes {
+		for _, c := range t.Best.Divergences {
 			r.Changes = append(r.Changes, changeJSON(c))
 		}
 		doc.Results = append(doc.Results, r)

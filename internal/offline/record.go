@@ -15,12 +15,13 @@ import (
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/evaluator"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/policy/playback"
 	"github.com/retraind/retraind/store"
 )
 
 // Recorded is a model's past as the store has it, and what its runs usually take.
 type Recorded struct {
-	Record           policy.Record
+	Record           playback.Record
 	Needs, Took, GPU time.Duration
 }
 
@@ -54,7 +55,7 @@ func ReadRecord(ctx context.Context, file *configs.File, model string, since tim
 			return err
 		}
 		for _, v := range verdicts {
-			out.Record.Decisions = append(out.Record.Decisions, policy.DecisionFact{At: v.At, Verdict: policy.Verdict(v.Verdict), Run: v.Run})
+			out.Record.Decisions = append(out.Record.Decisions, playback.DecisionFact{At: v.At, Verdict: policy.Verdict(v.Verdict), Run: v.Run})
 		}
 		reports, err := t.Reports(model, since, math.MaxInt32)
 		if err != nil {
@@ -82,7 +83,7 @@ func (o *Recorded) runs(t *store.Tx, model string) error {
 		if r.Started.IsZero() {
 			continue
 		}
-		run := policy.RecordedRun{RunFact: policy.RunFact{ID: r.ID, Started: r.Started, Ended: r.Ended, Outcome: policy.Outcome(r.Outcome), Forced: r.Forced, Text: r.Reason}}
+		run := playback.RecordedRun{RunFact: policy.RunFact{ID: r.ID, Started: r.Started, Ended: r.Ended, Outcome: policy.Outcome(r.Outcome), Forced: r.Forced, Text: r.Reason}}
 		if run.Outcome == policy.OutcomeBlocked {
 			sum, err := actions.ReadSummary(r.Result)
 			if err != nil {

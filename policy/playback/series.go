@@ -1,4 +1,4 @@
-package policy
+package playback
 
 import (
 	"fmt"
@@ -11,7 +11,9 @@ import (
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/policy"
 )
 
 // seriesNames are the figures that a test may speak of; those that end in a dot take a category's name.
@@ -32,22 +34,22 @@ func validSeries(name string) error {
 	if near := check.Nearest(name, seriesNames); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
-	return &unit.Error{Message: fmt.Sprintf("there is no figure %q", cutText(name)), Hint: hint}
+	return &unit.Error{Message: fmt.Sprintf("there is no figure %q", text.Cut(name, 60)), Hint: hint}
 }
 
-func knownReason(r Reason) error {
-	if r == "" || slices.Contains(Reasons(), r) {
+func knownReason(r policy.Reason) error {
+	if r == "" || slices.Contains(policy.Reasons(), r) {
 		return nil
 	}
 	var names []string
-	for _, k := range Reasons() {
+	for _, k := range policy.Reasons() {
 		names = append(names, string(k))
 	}
 	hint := "the reasons are " + strings.Join(names, ", ")
 	if near := check.Nearest(string(r), names); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
-	return &unit.Error{Message: fmt.Sprintf("there is no reason %q", cutText(string(r))), Hint: hint}
+	return &unit.Error{Message: fmt.Sprintf("there is no reason %q", text.Cut(string(r), 60)), Hint: hint}
 }
 
 // sample is one value of a series: a number, or a word for the state; given is false where nothing was evaluated.
@@ -64,10 +66,10 @@ const mostSamples = 100_000
 
 // parseSeries reads values over time: "91%" is one, "91%x3" three of it, "0+25x4" is 0 25 50 75, "_" is a step without an
 // evaluation and "_x3" three of those. The state is written in words: "ok asleepx3 ok".
-func parseSeries(text string, words bool) ([]sample, error) {
+func parseSeries(values string, words bool) ([]sample, error) {
 	const hint = `write values such as "91% 90%x5 0.9-0.01x3", with _ for a step without an evaluation`
 	var out []sample
-	for _, part := range strings.Fields(text) {
+	for _, part := range strings.Fields(values) {
 		name, times, repeated := strings.Cut(part, "x")
 		n := 1
 		if repeated {
@@ -94,9 +96,9 @@ func parseSeries(text string, words bool) ([]sample, error) {
 				out = append(out, sample{given: true, value: math.Round((start+float64(i)*step)*1e12) / 1e12})
 			}
 		case words:
-			return nil, &unit.Error{Message: fmt.Sprintf("%q is no state", cutText(part)), Hint: "the states are ok, insufficient, unscored, asleep, error and no_release"}
+			return nil, &unit.Error{Message: fmt.Sprintf("%q is no state", text.Cut(part, 60)), Hint: "the states are ok, insufficient, unscored, asleep, error and no_release"}
 		default:
-			return nil, &unit.Error{Message: fmt.Sprintf("%q is no value of a series", cutText(part)), Hint: hint}
+			return nil, &unit.Error{Message: fmt.Sprintf("%q is no value of a series", text.Cut(part, 60)), Hint: hint}
 		}
 	}
 	if len(out) == 0 {

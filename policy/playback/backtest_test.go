@@ -1,4 +1,4 @@
-package policy_test
+package playback_test
 
 import (
 	"fmt"
@@ -13,6 +13,7 @@ import (
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/policy/playback"
 )
 
 // lived plays the daemon's loop over reports and writes down what a daemon would: when it decided, and what it ran.
@@ -20,7 +21,7 @@ type lived struct {
 	t       *rapid.T
 	p       *policy.Policy
 	c       policy.Config
-	rec     policy.Record
+	rec     playback.Record
 	h       policy.History
 	ends    time.Time
 	outcome []policy.Outcome
@@ -33,14 +34,14 @@ func (l *lived) decide(r drift.Report, now time.Time) policy.Decision {
 	l.h.Info = strconv.FormatInt(r.Seq, 10)
 	d := l.p.Decide(r, l.h, now)
 	l.h.Last = &d
-	l.rec.Decisions = append(l.rec.Decisions, policy.DecisionFact{At: now, Verdict: d.Verdict})
+	l.rec.Decisions = append(l.rec.Decisions, playback.DecisionFact{At: now, Verdict: d.Verdict})
 	if !d.Start() {
 		return d
 	}
 	run := policy.RunFact{ID: fmt.Sprintf("r%d", len(l.rec.Runs)), Started: now, Ended: now.Add(time.Duration(rapid.IntRange(1, 300).Draw(l.t, "took")) * time.Minute), Info: l.h.Info}
 	run.Outcome = rapid.SampledFrom(l.outcome).Draw(l.t, "outcome")
-	l.rec.Decisions = append(l.rec.Decisions, policy.DecisionFact{At: now, Verdict: d.Verdict, Run: run.ID})
-	l.rec.Runs = append(l.rec.Runs, policy.RecordedRun{RunFact: run, GPU: run.Ended.Sub(run.Started) / 2})
+	l.rec.Decisions = append(l.rec.Decisions, playback.DecisionFact{At: now, Verdict: d.Verdict, Run: run.ID})
+	l.rec.Runs = append(l.rec.Runs, playback.RecordedRun{RunFact: run, GPU: run.Ended.Sub(run.Started) / 2})
 	l.h.Runs = append([]policy.RunFact{run}, l.h.Runs...)
 	l.h.Active, l.ends = run.ID, run.Ended
 	return d
@@ -109,13 +110,13 @@ func TestBacktestRepeatsTheRecord(t *testing.T) {
 			l.live(r, until)
 		}
 		starts += len(l.rec.Runs)
-		o := policy.BacktestOptions{Needs: l.h.Needs, Took: hour, Floor: 0.85}
-		b := p.Backtest(&l.rec, o)
-		if diff := cmp.Diff(b.Then, b.Now); diff != "" || len(b.Changes) > 0 {
-			t.Fatalf("another past (-then +now):\n%s%+v", diff, b.Changes)
+		o := playback.BacktestOptions{Needs: l.h.Needs, Took: hour, Floor: 0.85}
+		b := playback.RunBacktest(p, &l.rec, o)
+		if diff := cmp.Diff(b.Then, b.Now); diff != "" || len(b.Divergences) > 0 {
+			t.Fatalf("another past (-then +now):\n%s%+v", diff, b.Divergences)
 		}
 		o.MendsNothing = true
-		if again := p.Backtest(&l.rec, o); !cmp.Equal(b, again) {
+		if again := playback.RunBacktest(p, &l.rec, o); !cmp.Equal(b, again) {
 			t.Fatalf("nothing was left open, and yet the bounds differ:\n%s", cmp.Diff(b, again))
 		}
 	})
@@ -125,8 +126,8 @@ func TestBacktestRepeatsTheRecord(t *testing.T) {
 }
 
 // steps is a record with one report each hour: how many answers are wrong.
-func steps(t *testing.T, every time.Duration, wrongs ...int) *policy.Record {
-	rec := &policy.Record{}
+func steps(t *testing.T, every time.Duration, wrongs ...int) *playback.Record {
+	rec := &playback.Record{}
 	for i, n := range wrongs {
 		r := wrong(healthy(t), n)
 		r.At, r.Seq = noon(t).Add(time.Duration(i)*every), int64(n)
@@ -149,10 +150,10 @@ func TestBacktestBounds(t *testing.T) {
 	t.Parallel()
 	rec := steps(t, 6*hour, 0, 0, 30, 30, 30, 30, 0, 30)
 	p := compile(t, always(t, 3), time.UTC)
-	o := policy.BacktestOptions{Took: hour, GPU: hour / 4, Floor: 0.85}
-	least := p.Backtest(rec, o)
+	o := playback.BacktestOptions{Took: hour, GPU: hour / 4, Floor: 0.85}
+	least := playback.RunBacktest(p, rec, o)
 	o.MendsNothing = true
-	most := p.Backtest(rec, o)
+	most := playback.RunBacktest(p, rec, o)
 	if least.Now.Retrains != 2 || least.Now.GPU != hour/2 || least.Now.Below != hour {
 		t.Errorf("at best: %+v", least.Now)
 	}
@@ -160,8 +161,8 @@ func TestBacktestBounds(t *testing.T) {
 	if most.Now.Retrains != 13 || most.Now.Below != 24*hour || most.Then.Below != 24*hour {
 		t.Errorf("at worst: %+v, recorded %+v", most.Now, most.Then)
 	}
-	if len(least.Changes) != 2 || !least.Changes[0].At.Equal(rec.Reports[2].At) || least.Changes[0].Run != "" {
-		t.Errorf("changes: %+v", least.Changes)
+	if len(least.Divergences) != 2 || !least.Divergences[0].At.Equal(rec.Reports[2].At) || least.Divergences[0].Run != "" {
+		t.Errorf("changes: %+v", least.Divergences)
 	}
 	if least.Evaluations != 8 || least.Then.Retrains != 0 {
 		t.Errorf("%+v", least)
@@ -173,21 +174,21 @@ func TestBacktestNamesWhatDiffers(t *testing.T) {
 	t.Parallel()
 	rec := steps(t, hour, 0, 30, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 	at := rec.Reports[1].At
-	rec.Runs = []policy.RecordedRun{
+	rec.Runs = []playback.RecordedRun{
 		{RunFact: policy.RunFact{ID: "auto", Started: at, Ended: at.Add(hour), Outcome: policy.OutcomePromoted}, GPU: hour},
 		{RunFact: policy.RunFact{ID: "forced", Started: at.Add(9 * hour), Ended: at.Add(10 * hour), Outcome: policy.OutcomePromoted, Forced: true}, GPU: hour},
 	}
-	rec.Decisions = []policy.DecisionFact{{At: at, Verdict: policy.VerdictRetrain}, {At: at, Verdict: policy.VerdictRetrain, Run: "auto"}}
-	b := compile(t, always(t, 20), time.UTC).Backtest(rec, policy.BacktestOptions{})
+	rec.Decisions = []playback.DecisionFact{{At: at, Verdict: policy.VerdictRetrain}, {At: at, Verdict: policy.VerdictRetrain, Run: "auto"}}
+	b := playback.RunBacktest(compile(t, always(t, 20), time.UTC), rec, playback.BacktestOptions{})
 	if b.Now.Retrains != 1 || b.Now.Forced != 1 || b.Then.Retrains != 2 || b.Then.Forced != 1 || b.Now.GPU != hour {
 		t.Errorf("then %+v, now %+v", b.Then, b.Now)
 	}
-	if len(b.Changes) != 1 || b.Changes[0].Run != "auto" || b.Changes[0].Text == "" {
-		t.Errorf("changes: %+v", b.Changes)
+	if len(b.Divergences) != 1 || b.Divergences[0].Run != "auto" || b.Divergences[0].Text == "" {
+		t.Errorf("changes: %+v", b.Divergences)
 	}
-	same := compile(t, always(t, 3), time.UTC).Backtest(rec, policy.BacktestOptions{})
-	if len(same.Changes) != 0 || !slices.Equal(same.Now.Delays, same.Then.Delays) {
-		t.Errorf("then %+v, now %+v, changes %+v", same.Then, same.Now, same.Changes)
+	same := playback.RunBacktest(compile(t, always(t, 3), time.UTC), rec, playback.BacktestOptions{})
+	if len(same.Divergences) != 0 || !slices.Equal(same.Now.Delays, same.Then.Delays) {
+		t.Errorf("then %+v, now %+v, changes %+v", same.Then, same.Now, same.Divergences)
 	}
 }
 
@@ -199,11 +200,11 @@ func TestBacktestOtherMinItems(t *testing.T) {
 		rec.Reports[i].State, rec.Reports[i].Detail = drift.StateInsufficient, "300 are fewer than 500"
 	}
 	c := always(t, 3)
-	if b := compile(t, c, time.UTC).Backtest(rec, policy.BacktestOptions{}); b.Now.Retrains != 1 {
+	if b := playback.RunBacktest(compile(t, c, time.UTC), rec, playback.BacktestOptions{}); b.Now.Retrains != 1 {
 		t.Errorf("300 items are enough for 200: %+v", b.Now)
 	}
 	c.Evaluate.MinItems = 301
-	if b := compile(t, c, time.UTC).Backtest(rec, policy.BacktestOptions{}); b.Now.Retrains != 0 {
+	if b := playback.RunBacktest(compile(t, c, time.UTC), rec, playback.BacktestOptions{}); b.Now.Retrains != 0 {
 		t.Errorf("300 items are fewer than 301: %+v", b.Now)
 	}
 }
@@ -218,9 +219,9 @@ func TestBacktestFirstRelease(t *testing.T) {
 	c := always(t, 3)
 	c.Limits.Cooldown = 0
 	for _, nothing := range []bool{false, true} {
-		b := compile(t, c, time.UTC).Backtest(rec, policy.BacktestOptions{Took: time.Minute, MendsNothing: nothing})
-		if b.Now.Retrains != 1 || len(b.Changes) != 1 {
-			t.Errorf("mends nothing %t: %d retrains, %d changes", nothing, b.Now.Retrains, len(b.Changes))
+		b := playback.RunBacktest(compile(t, c, time.UTC), rec, playback.BacktestOptions{Took: time.Minute, MendsNothing: nothing})
+		if b.Now.Retrains != 1 || len(b.Divergences) != 1 {
+			t.Errorf("mends nothing %t: %d retrains, %d changes", nothing, b.Now.Retrains, len(b.Divergences))
 		}
 	}
 }

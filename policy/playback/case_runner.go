@@ -1,4 +1,4 @@
-package policy
+package playback
 
 import (
 	"fmt"
@@ -9,16 +9,18 @@ import (
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/drift/stats"
+	"github.com/retraind/retraind/internal/text"
+	"github.com/retraind/retraind/policy"
 )
 
-// scene is a test under way: the figures of its series as reports, and the daemon's loop over them.
-type scene struct {
-	policy   *Policy
+// caseRunner is a test under way: the figures of its series as reports, and the daemon's loop over them.
+type caseRunner struct {
+	policy   *policy.Policy
 	c        *Case
 	start    time.Time
 	series   map[string][]sample
 	length   int
-	history  History
+	history  policy.History
 	ends     time.Time // of the run under way
 	release  int
 	promoted time.Time
@@ -26,29 +28,29 @@ type scene struct {
 	offset   int // changed labels at the last training
 	seq      int64
 	last     string // figures of the labels in the report before
-	out      []Decision
+	out      []policy.Decision
 	starts   []time.Duration
 }
 
 // ParseCaseTime reads a test's time in a zone.
-func ParseCaseTime(text string, loc *time.Location) (time.Time, error) {
+func ParseCaseTime(given string, loc *time.Location) (time.Time, error) {
 	for _, layout := range []string{"2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02T15:04:05", time.DateOnly, time.RFC3339} {
-		if t, err := time.ParseInLocation(layout, text, loc); err == nil {
+		if t, err := time.ParseInLocation(layout, given, loc); err == nil {
 			return t.In(loc), nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is not a time: write 2027-03-27 20:00", cutText(text))
+	return time.Time{}, fmt.Errorf("%q is not a time: write 2027-03-27 20:00", text.Cut(given, 60))
 }
 
 // play decides at every step, and between them whenever something is due, as the daemon does.
-func (p *Policy) play(c *Case) (*scene, error) {
-	start, err := ParseCaseTime(c.Start, p.windows.Location())
+func play(p *policy.Policy, c *Case) (*caseRunner, error) {
+	start, err := ParseCaseTime(c.Start, p.Windows().Location())
 	if err != nil {
 		return nil, err
 	}
-	s := &scene{policy: p, c: c, start: start, series: map[string][]sample{}, promoted: start.Add(-c.Age.D())}
-	for name, text := range c.Series {
-		if s.series[name], err = parseSeries(text, name == "state"); err != nil {
+	s := &caseRunner{policy: p, c: c, start: start, series: map[string][]sample{}, promoted: start.Add(-c.Age.D())}
+	for name, values := range c.Series {
+		if s.series[name], err = parseSeries(values, name == "state"); err != nil {
 			return nil, fmt.Errorf("series %s: %w", name, err)
 		}
 		s.length = max(s.length, len(s.series[name]))
@@ -56,13 +58,13 @@ func (p *Policy) play(c *Case) (*scene, error) {
 	s.history.Info = "0"
 	for _, past := range c.Past {
 		ended := start.Add(-past.Ago.D())
-		run := RunFact{ID: fmt.Sprintf("past-%d", len(s.history.Runs)+1), Started: ended.Add(-past.Took.D()), Ended: ended, Outcome: past.Outcome, Info: "before"}
+		run := policy.RunFact{ID: fmt.Sprintf("past-%d", len(s.history.Runs)+1), Started: ended.Add(-past.Took.D()), Ended: ended, Outcome: past.Outcome, Info: "before"}
 		if past.SameLabels {
 			run.Info = s.history.Info
 		}
 		s.history.Runs = append(s.history.Runs, run)
 	}
-	slices.SortStableFunc(s.history.Runs, func(a, b RunFact) int { return b.Started.Compare(a.Started) })
+	slices.SortStableFunc(s.history.Runs, func(a, b policy.RunFact) int { return b.Started.Compare(a.Started) })
 	s.history.Needs = c.Runs.Take.D()
 	if c.Runs.Need != nil {
 		s.history.Needs = c.Runs.Need.D()
@@ -96,7 +98,7 @@ func (p *Policy) play(c *Case) (*scene, error) {
 }
 
 // evaluated says whether there is an evaluation at a step: all series that reach so far leave it out, or none does.
-func (s *scene) evaluated(i int) bool {
+func (s *caseRunner) evaluated(i int) bool {
 	for _, list := range s.series {
 		if i >= len(list) || list[i].given {
 			return true
@@ -106,7 +108,7 @@ func (s *scene) evaluated(i int) bool {
 }
 
 // figure is a series' value at a step; the last one holds on, also where a step leaves it out.
-func (s *scene) figure(name string, i int, otherwise float64) float64 {
+func (s *caseRunner) figure(name string, i int, otherwise float64) float64 {
 	list := s.series[name]
 	for i = min(i, len(list)-1); i >= 0; i-- {
 		if list[i].given {
@@ -116,7 +118,7 @@ func (s *scene) figure(name string, i int, otherwise float64) float64 {
 	return otherwise
 }
 
-func (s *scene) rebase(accuracy, macroF1 float64) {
+func (s *caseRunner) rebase(accuracy, macroF1 float64) {
 	n := s.c.HeldOut
 	correct := int(math.Round(accuracy * float64(n)))
 	s.base = drift.Baseline{N: n, Correct: correct, MacroF1: macroF1, At: s.promoted}
@@ -127,7 +129,7 @@ func (s *scene) rebase(accuracy, macroF1 float64) {
 
 // report makes a report from the series. Accuracies are rounded to whole items. Answers lost since the promotion are
 // taken for corrections of labels, unless the test says otherwise.
-func (s *scene) report(i int, at time.Time) drift.Report {
+func (s *caseRunner) report(i int, at time.Time) drift.Report {
 	base := s.base
 	r := drift.Report{Model: s.c.Name, At: at, Release: fmt.Sprintf("release-%d", s.release), State: drift.StateOK, Target: "label", Baseline: &base}
 	for j := min(i, len(s.series["state"])-1); j >= 0; j-- {
@@ -145,7 +147,7 @@ func (s *scene) report(i int, at time.Time) drift.Report {
 	if r.Scored > 0 {
 		r.Accuracy = float64(r.Correct) / float64(r.Scored)
 	}
-	if r.State == drift.StateOK && r.Scored < s.policy.config.Evaluate.MinItems {
+	if r.State == drift.StateOK && r.Scored < s.policy.Config().Evaluate.MinItems {
 		r.State = drift.StateInsufficient
 	}
 	r.Low, r.High = stats.Wilson(r.Correct, r.Scored)
@@ -177,7 +179,7 @@ func (s *scene) report(i int, at time.Time) drift.Report {
 }
 
 // categories adds what the series say of single ones.
-func (s *scene) categories(r *drift.Report, i int) {
+func (s *caseRunner) categories(r *drift.Report, i int) {
 	for _, name := range sortedKeys(s.series) {
 		if category, ok := strings.CutPrefix(name, "recall."); ok {
 			support := int(s.figure("support."+category, i, 100))
@@ -200,7 +202,7 @@ func (s *scene) categories(r *drift.Report, i int) {
 }
 
 // due is when the daemon looks again before the next step; zero where nothing is waited for.
-func (s *scene) due(r *drift.Report, at, until time.Time) time.Time {
+func (s *caseRunner) due(r *drift.Report, at, until time.Time) time.Time {
 	next := until
 	sooner := func(t time.Time) {
 		if t.After(at) && t.Before(next) {
@@ -209,7 +211,7 @@ func (s *scene) due(r *drift.Report, at, until time.Time) time.Time {
 	}
 	if n := len(s.out); n > 0 {
 		d := &s.out[n-1]
-		if d.Verdict == VerdictRetrain {
+		if d.Verdict == policy.VerdictRetrain {
 			for _, b := range d.Blocked {
 				sooner(b.Until)
 			}
@@ -222,7 +224,7 @@ func (s *scene) due(r *drift.Report, at, until time.Time) time.Time {
 	for _, e := range s.c.Events {
 		sooner(s.start.Add(e.At.D()))
 	}
-	if most := s.policy.config.RetrainWhen.MaxAge; most != nil && r.Baseline != nil {
+	if most := s.policy.Config().RetrainWhen.MaxAge; most != nil && r.Baseline != nil {
 		sooner(r.Baseline.At.Add(most.D()))
 	}
 	if !next.Before(until) {
@@ -232,10 +234,10 @@ func (s *scene) due(r *drift.Report, at, until time.Time) time.Time {
 }
 
 // end ends the run under way: a promotion sets a new baseline, from the figures of the step.
-func (s *scene) end(i int) {
+func (s *caseRunner) end(i int) {
 	s.history.Active = ""
 	s.history.Runs[0].Ended, s.history.Runs[0].Outcome = s.ends, s.c.Runs.Outcome
-	if s.c.Runs.Outcome == OutcomePromoted {
+	if s.c.Runs.Outcome == policy.OutcomePromoted {
 		s.release++
 		s.promoted, s.offset = s.ends, int(s.figure("changed", i, 0))
 		accuracy := s.figure("accuracy", i, s.base.Accuracy)
@@ -244,7 +246,7 @@ func (s *scene) end(i int) {
 	s.ends = time.Time{}
 }
 
-func (s *scene) decide(r drift.Report, i int, now time.Time) {
+func (s *caseRunner) decide(r drift.Report, i int, now time.Time) {
 	if !s.ends.IsZero() && !now.Before(s.ends) {
 		s.end(i)
 		r = s.report(i, now)
@@ -258,12 +260,12 @@ func (s *scene) decide(r drift.Report, i int, now time.Time) {
 		s.starts = append(s.starts, now.Sub(s.start))
 		s.history.Active = fmt.Sprintf("run-%d", len(s.starts))
 		s.ends = now.Add(s.c.Runs.Take.D())
-		s.history.Runs = append([]RunFact{{ID: s.history.Active, Started: now, Info: s.history.Info, Forced: d.Forced}}, s.history.Runs...)
+		s.history.Runs = append([]policy.RunFact{{ID: s.history.Active, Started: now, Info: s.history.Info, Forced: d.Forced}}, s.history.Runs...)
 	}
 }
 
 // people does what the events say until now, each once.
-func (s *scene) people(now time.Time) {
+func (s *caseRunner) people(now time.Time) {
 	var before time.Time
 	if n := len(s.out); n > 0 {
 		before = s.out[n-1].At
@@ -277,13 +279,13 @@ func (s *scene) people(now time.Time) {
 			s.history.Held, s.history.Paused = nil, nil
 		}
 		if e.Force {
-			s.history.Force = &Force{By: "the test"}
+			s.history.Force = &policy.Force{By: "the test"}
 		}
 		if e.Hold {
-			s.history.Held = &Hold{Reason: "the test says so"}
+			s.history.Held = &policy.Hold{Reason: "the test says so"}
 		}
 		if e.Pause > 0 {
-			s.history.Paused = &Hold{Since: at, Until: at.Add(e.Pause.D())}
+			s.history.Paused = &policy.Hold{Since: at, Until: at.Add(e.Pause.D())}
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package policy
+package playback
 
 import (
 	"slices"
@@ -6,16 +6,17 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/policy"
 )
 
 // replay is a backtest under way.
 type replay struct {
-	policy  *Policy
+	policy  *policy.Policy
 	rec     *Record
 	o       BacktestOptions
 	out     *Backtest
-	history History
-	last    Decision
+	history policy.History
+	last    policy.Decision
 
 	seq      int64             // of the labels that history.Info stands for
 	ends     time.Time         // of the run that is under way; zero without one
@@ -32,13 +33,13 @@ type replay struct {
 // near is how far a recorded start may lie from the decision that caused it: a run is created, queued and started.
 const near = 10 * time.Minute
 
-func newReplay(p *Policy, rec *Record, o BacktestOptions, out *Backtest) *replay {
+func newReplay(p *policy.Policy, rec *Record, o BacktestOptions, out *Backtest) *replay {
 	r := &replay{policy: p, rec: rec, o: o, out: out, seq: -1, matched: map[string]bool{}, missed: map[string]string{}}
 	r.history.Needs, r.history.Mended = o.Needs, map[string]bool{}
 	for ; r.next < len(rec.Runs) && rec.Runs[r.next].Started.Before(out.From); r.next++ {
 		before := rec.Runs[r.next].RunFact
 		before.Info = "before" // no labels of the record are those
-		r.history.Runs = append([]RunFact{before}, r.history.Runs...)
+		r.history.Runs = append([]policy.RunFact{before}, r.history.Runs...)
 	}
 	return r
 }
@@ -85,7 +86,7 @@ func (r *replay) adjust(report *drift.Report) *drift.Report {
 	state := report.State
 	if state == drift.StateOK || state == drift.StateInsufficient {
 		state = drift.StateOK
-		if report.Scored < r.policy.config.Evaluate.MinItems || report.Scored == 0 {
+		if report.Scored < r.policy.Config().Evaluate.MinItems || report.Scored == 0 {
 			state = drift.StateInsufficient
 		}
 	}
@@ -111,7 +112,7 @@ func (r *replay) due(report *drift.Report, at, until time.Time) time.Time {
 			next = t
 		}
 	}
-	if r.last.Verdict == VerdictRetrain {
+	if r.last.Verdict == policy.VerdictRetrain {
 		for _, b := range r.last.Blocked {
 			sooner(b.Until)
 		}
@@ -123,10 +124,10 @@ func (r *replay) due(report *drift.Report, at, until time.Time) time.Time {
 	if forced := r.forced(); forced != nil {
 		sooner(forced.Started)
 	}
-	if most := r.policy.config.RetrainWhen.MaxAge; most != nil && report.Baseline != nil {
+	if most := r.policy.Config().RetrainWhen.MaxAge; most != nil && report.Baseline != nil {
 		sooner(report.Baseline.At.Add(most.D()))
 	}
-	if every := r.policy.config.Evaluate.Every.D(); every > 0 && r.policy.config.RetrainWhen.When != nil { // it may speak of the age
+	if every := r.policy.Config().Evaluate.Every.D(); every > 0 && r.policy.Config().RetrainWhen.When != nil { // it may speak of the age
 		sooner(at.Add(every))
 	}
 	if !next.Before(until) {
@@ -153,7 +154,7 @@ func (r *replay) decide(report *drift.Report, now time.Time) {
 	var demanded *RecordedRun
 	if run := r.forced(); run != nil && !now.Before(run.Started) {
 		demanded = run
-		r.history.Force = &Force{}
+		r.history.Force = &policy.Force{}
 		r.next++
 	}
 	d := r.policy.Decide(*report, r.history, now)
@@ -164,12 +165,12 @@ func (r *replay) decide(report *drift.Report, now time.Time) {
 			delete(r.history.Mended, c.Key())
 		}
 	}
-	wanted := d.Verdict == VerdictRetrain && !d.Forced && r.ends.IsZero()
+	wanted := d.Verdict == policy.VerdictRetrain && !d.Forced && r.ends.IsZero()
 	switch {
 	case d.Start():
 		r.start(report, &d, demanded, now)
 	case demanded != nil: // another run is under way
-		r.out.Changes = append(r.out.Changes, Change{At: now, Run: demanded.ID, Text: "a run is active already"})
+		r.out.Divergences = append(r.out.Divergences, Divergence{At: now, Run: demanded.ID, Text: "a run is active already"})
 	case wanted && r.since.IsZero():
 		r.since = now
 	case !wanted && !r.since.IsZero():
@@ -179,8 +180,8 @@ func (r *replay) decide(report *drift.Report, now time.Time) {
 }
 
 // start begins a run: the recorded one if there was one just then, else one as they usually are.
-func (r *replay) start(report *drift.Report, d *Decision, demanded *RecordedRun, now time.Time) {
-	run := RunFact{ID: "would-be-" + strconv.Itoa(r.out.Now.Retrains+1), Started: now, Ended: now.Add(r.o.Took), Outcome: OutcomePromoted, Forced: d.Forced, Info: r.history.Info}
+func (r *replay) start(report *drift.Report, d *policy.Decision, demanded *RecordedRun, now time.Time) {
+	run := policy.RunFact{ID: "would-be-" + strconv.Itoa(r.out.Now.Retrains+1), Started: now, Ended: now.Add(r.o.Took), Outcome: policy.OutcomePromoted, Forced: d.Forced, Info: r.history.Info}
 	gpu := r.o.GPU
 	recorded := demanded
 	if recorded == nil {
@@ -190,9 +191,9 @@ func (r *replay) start(report *drift.Report, d *Decision, demanded *RecordedRun,
 		r.matched[recorded.ID] = true
 		run.ID, run.Ended, run.Outcome, run.Why, gpu = recorded.ID, now.Add(max(0, recorded.Ended.Sub(recorded.Started))), recorded.Outcome, recorded.Why, recorded.GPU
 	} else {
-		r.out.Changes = append(r.out.Changes, Change{At: now, Text: d.Cause()})
+		r.out.Divergences = append(r.out.Divergences, Divergence{At: now, Text: d.Cause()})
 		if report.State == drift.StateNoRelease {
-			r.history.Mended[nameNoRelease] = true
+			r.history.Mended[policy.NameNoRelease] = true
 		}
 		if !r.o.MendsNothing {
 			r.mend(d, run.Ended)
@@ -217,7 +218,7 @@ func (r *replay) start(report *drift.Report, d *Decision, demanded *RecordedRun,
 	r.since = time.Time{}
 	s.Run += run.Ended.Sub(run.Started)
 	s.GPU += gpu
-	r.history.Runs = append([]RunFact{run}, r.history.Runs...)
+	r.history.Runs = append([]policy.RunFact{run}, r.history.Runs...)
 	r.history.Active, r.ends = run.ID, run.Ended
 	if !run.Ended.After(now) {
 		r.history.Active, r.ends = "", time.Time{}
@@ -236,7 +237,7 @@ func (r *replay) recorded(now time.Time) *RecordedRun {
 }
 
 // mend takes the retrain that begins now for one that mends what called for it.
-func (r *replay) mend(d *Decision, at time.Time) {
+func (r *replay) mend(d *policy.Decision, at time.Time) {
 	for _, c := range d.Conditions {
 		if c.Tripped && c.Config != "" {
 			r.history.Mended[c.Key()] = true
@@ -246,7 +247,7 @@ func (r *replay) mend(d *Decision, at time.Time) {
 }
 
 // unmended is the decision of this policy at a time if nothing had been mended.
-func (r *replay) unmended(report *drift.Report, now time.Time) Decision {
+func (r *replay) unmended(report *drift.Report, now time.Time) policy.Decision {
 	h := r.history
 	h.Mended = nil
 	return r.policy.Decide(*report, h, now)
@@ -260,8 +261,8 @@ func (r *replay) finish() {
 	for i := range r.rec.Runs {
 		run := &r.rec.Runs[i]
 		if text, ok := r.missed[run.ID]; ok && !r.matched[run.ID] {
-			r.out.Changes = append(r.out.Changes, Change{At: run.Started, Run: run.ID, Text: text})
+			r.out.Divergences = append(r.out.Divergences, Divergence{At: run.Started, Run: run.ID, Text: text})
 		}
 	}
-	slices.SortStableFunc(r.out.Changes, func(a, b Change) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(r.out.Divergences, func(a, b Divergence) int { return a.At.Compare(b.At) })
 }

@@ -1,10 +1,11 @@
-package policy
+package playback
 
 import (
 	"slices"
 	"time"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/policy"
 )
 
 // Record is what happened while another policy, or this one, was in force. All lists are in order of time.
@@ -17,14 +18,14 @@ type Record struct {
 // DecisionFact is a recorded verdict without its conditions.
 type DecisionFact struct {
 	At      time.Time
-	Verdict Verdict
+	Verdict policy.Verdict
 	Run     string // the run that it started
 	Forced  bool
 }
 
 // RecordedRun is a run with the time that it had the GPU.
 type RecordedRun struct {
-	RunFact
+	policy.RunFact
 	GPU time.Duration
 }
 
@@ -45,12 +46,12 @@ type Backtest struct {
 	Model       string
 	From, To    time.Time
 	Evaluations int
-	Then, Now   Side
-	Changes     []Change
+	Then, Now   Totals
+	Divergences []Divergence
 }
 
 // Side is what one policy came to.
-type Side struct {
+type Totals struct {
 	Retrains int
 	Urgent   int // of them, those that did not wait for quiet hours
 	Forced   int
@@ -65,7 +66,7 @@ type Side struct {
 }
 
 // Delay is the median of the delays, 0 without any.
-func (s Side) Delay() time.Duration {
+func (s Totals) Delay() time.Duration {
 	if len(s.Delays) == 0 {
 		return 0
 	}
@@ -74,19 +75,19 @@ func (s Side) Delay() time.Duration {
 }
 
 // Change is a start that only one of the two has.
-type Change struct {
+type Divergence struct {
 	At   time.Time
 	Run  string // the recorded one that would not have begun then; empty for one that would
 	Text string // why
 }
 
-// Backtest decides a record again: each evaluation in turn, and between them whenever something that the last one waited
+// RunBacktest decides a record again: each evaluation in turn, and between them whenever something that the last one waited
 // for is due, under the runs that this policy would have started. It is deterministic.
 //
 // What a retrain that never ran would have done to the accuracy is not in the record. Until the record shows another
 // release, its figures are those of the model that was not replaced; see MendsNothing. Holds and pauses are not replayed.
 // A forced run is, for a person wanted it whatever the policy says.
-func (p *Policy) Backtest(rec *Record, o BacktestOptions) Backtest {
+func RunBacktest(p *policy.Policy, rec *Record, o BacktestOptions) Backtest {
 	b := Backtest{Evaluations: len(rec.Reports)}
 	if len(rec.Reports) == 0 {
 		return b
@@ -107,8 +108,8 @@ func (p *Policy) Backtest(rec *Record, o BacktestOptions) Backtest {
 }
 
 // side is what was recorded.
-func (rec *Record) side(from, to time.Time, floor float64) Side {
-	var s Side
+func (rec *Record) side(from, to time.Time, floor float64) Totals {
+	var s Totals
 	for _, run := range rec.Runs {
 		if run.Started.Before(from) {
 			continue
@@ -138,7 +139,7 @@ func (rec *Record) side(from, to time.Time, floor float64) Side {
 				s.Waiting += d.At.Sub(since)
 			}
 			since = time.Time{}
-		case d.Verdict != VerdictRetrain || d.Forced || rec.running(d.At):
+		case d.Verdict != policy.VerdictRetrain || d.Forced || rec.running(d.At):
 			if !since.IsZero() {
 				s.Waiting += d.At.Sub(since)
 			}

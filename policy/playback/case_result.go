@@ -1,12 +1,14 @@
-package policy
+package playback
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/policy"
 )
 
 // CaseResult is what came of one test.
@@ -24,7 +26,7 @@ type CaseFailure struct {
 	Index    int // of the expectation
 	At       time.Time
 	What     []Difference
-	Decision *Decision // that was made instead; nil for the starts of the whole test
+	Decision *policy.Decision // that was made instead; nil for the starts of the whole test
 }
 
 // Difference is one thing that is otherwise.
@@ -33,10 +35,10 @@ type Difference struct{ What, Want, Got string }
 // Passed says that all was as expected.
 func (r CaseResult) Passed() bool { return len(r.Failures) == 0 && r.Error == nil }
 
-// Test plays a test and compares.
-func (p *Policy) Test(c Case) CaseResult {
+// RunCase plays a test and compares.
+func RunCase(p *policy.Policy, c Case) CaseResult {
 	r := CaseResult{Name: c.Name}
-	s, err := p.play(&c)
+	s, err := play(p, &c)
 	if err != nil {
 		r.Error = err
 		return r
@@ -57,7 +59,7 @@ func (p *Policy) Test(c Case) CaseResult {
 			r.Observed = append(r.Observed, e)
 			continue
 		}
-		got := d.observed(e.At)
+		got := observed(d, e.At)
 		if what := e.differences(got); len(what) > 0 {
 			r.Failures = append(r.Failures, CaseFailure{Index: i, At: at, What: what, Decision: d})
 		}
@@ -70,7 +72,7 @@ func (p *Policy) Test(c Case) CaseResult {
 	return r
 }
 
-func (s *scene) startTimes() []unit.Duration {
+func (s *caseRunner) startTimes() []unit.Duration {
 	out := []unit.Duration{}
 	for _, d := range s.starts {
 		out = append(out, unit.Duration(d))
@@ -79,7 +81,7 @@ func (s *scene) startTimes() []unit.Duration {
 }
 
 // at is the last decision until a time.
-func (s *scene) at(t time.Time) *Decision {
+func (s *caseRunner) at(t time.Time) *policy.Decision {
 	for i := len(s.out) - 1; i >= 0; i-- {
 		if !s.out[i].At.After(t) {
 			return &s.out[i]
@@ -89,11 +91,11 @@ func (s *scene) at(t time.Time) *Decision {
 }
 
 // changes lists the decisions that differ from the ones before them.
-func (s *scene) changes() []Expectation {
+func (s *caseRunner) changes() []Expectation {
 	var out []Expectation
 	for i := range s.out {
 		at := unit.Duration(s.out[i].At.Sub(s.start))
-		e := s.out[i].observed(&at)
+		e := observed(&s.out[i], &at)
 		if n := len(out); n > 0 && len(out[n-1].differences(e)) == 0 {
 			continue
 		}
@@ -104,8 +106,8 @@ func (s *scene) changes() []Expectation {
 }
 
 // observed is a decision as a test would expect it.
-func (d *Decision) observed(at *unit.Duration) Expectation {
-	because, blocked := []string{}, []Reason{}
+func observed(d *policy.Decision, at *unit.Duration) Expectation {
+	because, blocked := []string{}, []policy.Reason{}
 	for _, c := range d.Conditions {
 		if c.Tripped {
 			name := strings.TrimPrefix(c.Config, "retrain_when.")
@@ -115,7 +117,7 @@ func (d *Decision) observed(at *unit.Duration) Expectation {
 			because = append(because, name)
 		}
 	}
-	if d.Verdict == VerdictRetrain || d.Verdict == VerdictRollback {
+	if d.Verdict == policy.VerdictRetrain || d.Verdict == policy.VerdictRollback {
 		for _, b := range d.Blocked {
 			blocked = append(blocked, b.Reason)
 		}
@@ -131,7 +133,7 @@ func (e Expectation) differences(got Expectation) []Difference {
 		add("decision", string(e.Decision), string(got.Decision))
 	}
 	if e.Reason != "" && e.Reason != got.Reason {
-		add("reason", string(e.Reason), choose(got.Reason == "", "none", string(got.Reason)))
+		add("reason", string(e.Reason), cmp.Or(string(got.Reason), "none"))
 	}
 	if e.Because != nil && !sameSet(*e.Because, *got.Because) {
 		add("because", list(*e.Because), list(*got.Because))

@@ -1,8 +1,11 @@
-package policy
+package playback
 
 import (
+	"time"
+
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/policy"
 )
 
 // CaseFile is a file of policy tests.
@@ -48,7 +51,7 @@ type CaseRuns struct {
 	// Take is how long each lasts; default 1h.
 	Take unit.Duration `yaml:"take"`
 	// Outcome is how each ends; default promoted.
-	Outcome Outcome `yaml:"outcome"`
+	Outcome policy.Outcome `yaml:"outcome"`
 	// Need is how long a run is expected to take, for the quiet hours; default: as long as it takes.
 	Need *unit.Duration `yaml:"need"`
 }
@@ -60,7 +63,7 @@ type CasePast struct {
 	// Took is how long it lasted; default 1h.
 	Took unit.Duration `yaml:"took"`
 	// Outcome is how it ended; default promoted.
-	Outcome Outcome `yaml:"outcome"`
+	Outcome policy.Outcome `yaml:"outcome"`
 	// SameLabels says that it trained on the labels as they are at the start.
 	SameLabels bool `yaml:"same_labels"`
 }
@@ -84,25 +87,25 @@ type Expectation struct {
 	// At is when, after the start; the last decision until then counts.
 	At *unit.Duration `yaml:"at"`
 	// Decision is start, running, wait, hold or undecided.
-	Decision Doing `yaml:"decision"`
+	Decision policy.Doing `yaml:"decision"`
 	// Reason is why nothing starts, a word of the closed list.
-	Reason Reason `yaml:"reason"`
+	Reason policy.Reason `yaml:"reason"`
 	// Because lists the conditions that call for a retrain, all of them: [accuracy_drop, urgent_when.accuracy_below].
 	Because *[]string `yaml:"because"`
 	// Blocked lists everything that keeps a retrain from starting, all of it.
-	Blocked *[]Reason `yaml:"blocked"`
+	Blocked *[]policy.Reason `yaml:"blocked"`
 	// Starts lists when runs begin, after the start of the test, all of them; stands alone.
 	Starts *[]unit.Duration `yaml:"starts"`
 }
 
 // SetDefaults fills in what a test may leave out.
 func (c *Case) SetDefaults() {
-	*c = Case{Step: unit.Duration(day / 24), HeldOut: 500, Items: 5000, Age: unit.Duration(day), Runs: CaseRuns{Take: unit.Duration(day / 24), Outcome: OutcomePromoted}}
+	*c = Case{Step: unit.Duration(time.Hour), HeldOut: 500, Items: 5000, Age: unit.Duration(24 * time.Hour), Runs: CaseRuns{Take: unit.Duration(time.Hour), Outcome: policy.OutcomePromoted}}
 }
 
 // SetDefaults fills in what a run of the past may leave out.
 func (p *CasePast) SetDefaults() {
-	*p = CasePast{Took: unit.Duration(day / 24), Outcome: OutcomePromoted}
+	*p = CasePast{Took: unit.Duration(time.Hour), Outcome: policy.OutcomePromoted}
 }
 
 // Validate finds what is no test.
@@ -152,9 +155,9 @@ func (c Case) validate() check.Problems {
 			p.Add("series."+name, err)
 		}
 	}
-	outcome := func(path string, o Outcome) {
+	outcome := func(path string, o policy.Outcome) {
 		switch o {
-		case OutcomePromoted, OutcomeRejected, OutcomeRolledBack, OutcomeFailed, OutcomeCancelled, OutcomeBlocked:
+		case policy.OutcomePromoted, policy.OutcomeRejected, policy.OutcomeRolledBack, policy.OutcomeFailed, policy.OutcomeCancelled, policy.OutcomeBlocked:
 		default:
 			p.Errorf(path, "write promoted, rejected, rolled_back, failed, cancelled or blocked", "unknown outcome %q", o)
 		}
@@ -181,11 +184,11 @@ func (e Expectation) validate() check.Problems {
 		p.Errorf("", "add decision:, reason:, because: or blocked:", "nothing is expected at %s", e.At)
 	}
 	switch e.Decision {
-	case "", DoingStart, DoingRunning, DoingWait, DoingHold, DoingUndecided:
+	case "", policy.DoingStart, policy.DoingRunning, policy.DoingWait, policy.DoingHold, policy.DoingUndecided:
 	default:
 		p.Errorf("decision", "write start, running, wait, hold or undecided", "unknown decision %q", e.Decision)
 	}
-	reasons := []Reason{e.Reason}
+	reasons := []policy.Reason{e.Reason}
 	if e.Blocked != nil {
 		reasons = append(reasons, *e.Blocked...)
 	}

@@ -32,7 +32,7 @@ type Labels map[string]string
 type Item struct {
 	ID     string            // the key as text; composite keys as a JSON array
 	Text   map[string]string // text columns by name, e.g. {"title": …, "content": …}
-	Labels Labels            // not to be changed: rows share them
+	Labels Labels
 	At     time.Time
 }
 

@@ -20,7 +20,7 @@ import (
 	"github.com/retraind/retraind/watch/labelevent"
 )
 
-// Source follows the label files of a directory. It implements Source.
+// Source follows the label files of a directory. It implements watch.Source.
 //
 // A file is a sequence of statements, one a line. It may grow, be replaced, be cut, be renamed and be rotated: the
 // position of each file is kept by its inode, together with a hash of all that was read, and moves in the transaction
@@ -48,7 +48,7 @@ func New(model string, cfg *Config, decoder *labelevent.Decoder, inbox watch.Inb
 	}
 }
 
-// Name implements Source.
+// Name implements watch.Source.
 func (s *Source) Name() string { return watch.SourceFiles }
 
 // Probe reports as a *Fault whatever would keep Run from following the directory.
@@ -71,7 +71,7 @@ func (c *Config) Probe() error {
 	return err
 }
 
-// Run implements Source. It ends with ctx only.
+// Run implements watch.Source. It ends with ctx only.
 func (s *Source) Run(ctx context.Context) error {
 	defer s.closeAll()
 	return s.RunWithRetry(ctx, s.follow)

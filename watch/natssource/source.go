@@ -17,7 +17,7 @@ import (
 	"github.com/retraind/retraind/watch/labelevent"
 )
 
-// Source takes label events from a JetStream stream by a durable pull consumer. It implements Source.
+// Source takes label events from a JetStream stream by a durable pull consumer. It implements watch.Source.
 //
 // Events are handled in the order of the stream: they are stored, with the stream's sequence as the position, and then
 // acknowledged. What was delivered before and not acknowledged comes again; the position tells what of it is stored.
@@ -43,10 +43,10 @@ func New(model string, cfg *Config, conn *nats.Conn, create bool, decoder *label
 	return &Source{Retrier: watch.NewRetrier(model, watch.SourceNATS, poke, log), cfg: cfg, conn: conn, create: create, decoder: decoder, inbox: inbox}
 }
 
-// Name implements Source.
+// Name implements watch.Source.
 func (s *Source) Name() string { return watch.SourceNATS }
 
-// Run implements Source. It ends with ctx only.
+// Run implements watch.Source. It ends with ctx only.
 func (s *Source) Run(ctx context.Context) error { return s.RunWithRetry(ctx, s.follow) }
 
 const (

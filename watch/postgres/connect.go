@@ -20,9 +20,6 @@ const (
 	pingTimeout = 4 * time.Second
 )
 
-// readBufferSize is the size of the read buffer of a connection.
-const readBufferSize = 64 << 10
-
 // dial opens a connection with a pinned search_path.
 func dial(ctx context.Context, cfg *Config) (*pgx.Conn, error) {
 	config, err := connConfig(cfg)

@@ -1,16 +1,13 @@
 package postgres
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/watch"
@@ -36,9 +33,6 @@ func connConfig(cfg *Config) (*pgx.ConnConfig, error) {
 		config.RuntimeParams["application_name"] = "retraind"
 	}
 	config.RuntimeParams["client_encoding"] = "UTF8" // whatever the database's own is
-	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
-		return pgproto3.NewFrontend(bufio.NewReaderSize(r, readBufferSize), w)
-	}
 	dialer := &net.Dialer{
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: time.Second, Count: 3},
 		Control:         userTimeout,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -101,8 +100,6 @@ func (d *logReader) whileBusy(ctx context.Context, f func() error) error {
 }
 
 func (s *stream) run(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, s.interrupt)
-	defer stop()
 	for {
 		wait := pingEvery
 		if s.begin == nil && len(s.pending) > 0 {
@@ -137,30 +134,18 @@ func (s *stream) run(ctx context.Context) error {
 	}
 }
 
-// interrupt ends a receive.
-func (s *stream) interrupt() {
-	if err := s.repl.Conn().SetReadDeadline(time.Unix(1, 0)); err != nil {
-		s.Log.Debug("interrupt the stream", "err", err)
-	}
-}
-
-// receive waits for a message of the stream; nil when none came in time. It goes past pgconn's own function, which
-// starts a goroutine for each message.
+// receive waits for a message of the stream; nil when none came in time.
 func (s *stream) receive(ctx context.Context, wait time.Duration) (*pgproto3.CopyData, error) {
 	if wait == 0 {
 		return nil, ctx.Err()
 	}
-	if err := s.repl.Conn().SetReadDeadline(time.Now().Add(wait)); err != nil {
-		return nil, err
-	}
-	if ctx.Err() != nil { // else its interrupt is yet to come
-		return nil, context.Cause(ctx)
-	}
-	message, err := s.repl.Frontend().Receive()
+	limited, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	message, err := s.repl.ReceiveMessage(limited)
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case pgconn.Timeout(err):
 		return nil, nil
 	case err != nil:
 		return nil, err

@@ -1,10 +1,11 @@
 // Package postgres follows the label changes of one table, and reads and exports the table.
 //
-// There are three captures: an outbox that triggers fill (listen.go, read.go), logical decoding of the server's log
-// (logical*.go), and polling by a watermark column (poll*.go). The package owns the SQL of all three (schema retraind in the
-// watched database), the positions, and full reads (table*.go). A Source runs in one goroutine with one connection of its
-// own; Health and Retry are safe for concurrent use. It never writes to the watched table, never acts on the content of a
-// notification, and keeps no position in memory alone: after each connect it reads on from the one that the Sink stored.
+// There are three captures: an outbox that triggers fill (sql_*.go install it, outbox_*.go read it), logical decoding of the
+// server's log (logical_*.go), and polling by a watermark column (poll_*.go). The package owns the SQL of all three (schema
+// retraind in the watched database), their positions, the checks of a table (inspect_*.go), full reads (table_read.go) and
+// the export (export.go). A Source runs in one goroutine with connections of its own; Health and Retry are safe for
+// concurrent use. It never writes to the watched table, never acts on the content of a notification, and keeps no position
+// in memory alone: after each connect it reads on from the one that the Sink stored.
 package postgres
 
 import (
@@ -16,7 +17,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Source follows the label changes of one table. It implements Source.
+// Source follows the label changes of one table. It implements watch.Source.
 type Source struct {
 	*watch.Retrier
 	model  string
@@ -47,10 +48,10 @@ func New(model string, cfg *Config, sink watch.Sink, poke func(n int), log *slog
 	}, nil
 }
 
-// Name implements Source.
+// Name implements watch.Source.
 func (s *Source) Name() string { return watch.SourcePostgres }
 
-// Health implements Source.
+// Health implements watch.Source.
 func (s *Source) Health() watch.Health {
 	h := s.Retrier.Health()
 	s.mu.Lock()
@@ -88,7 +89,7 @@ func (s *Source) Probe(ctx context.Context) error {
 	return nil
 }
 
-// Run implements Source. It ends with ctx only.
+// Run implements watch.Source. It ends with ctx only.
 func (s *Source) Run(ctx context.Context) error {
 	return s.RunWithRetry(ctx, s.follow)
 }

@@ -4,18 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/retraind/retraind/watch"
 )
 
-// tableQuery selects key, time, each label as JSON, and each text of some rows. All columns are text, so that their
-// bytes are taken as they come. The whole table is read by a copy.
+// tableQuery selects key, time in microseconds since 1970, each label as JSON, and each text column. All columns are text,
+// so that any type of key or label is read alike.
 func (s *schema) tableQuery() string {
 	at := "NULL::text"
 	if s.cfg.UpdatedAt != "" {
@@ -30,6 +30,34 @@ func (s *schema) tableQuery() string {
 		columns = append(columns, "r."+ident(column)+"::text")
 	}
 	return fmt.Sprintf("SELECT %s FROM %s AS r", strings.Join(columns, ", "), s.table)
+}
+
+// rows streams the table through tx, one row in memory at a time. A reader that stops early costs the connection, since
+// the server would send the rest otherwise.
+func (s *schema) rows(ctx context.Context, tx pgx.Tx) iter.Seq2[watch.Item, error] {
+	return func(yield func(watch.Item, error) bool) {
+		limited, cancel := context.WithCancel(ctx)
+		defer cancel()
+		rows, err := tx.Query(limited, s.tableQuery())
+		if err != nil {
+			yield(watch.Item{}, err)
+			return
+		}
+		defer rows.Close()
+		for rows.Next() {
+			item, err := s.item(rows.RawValues())
+			if err == nil && item.ID == "" {
+				continue // a row without a key cannot be followed
+			}
+			if !yield(item, err) || err != nil {
+				cancel() // before Close, which would read the rest
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(watch.Item{}, err)
+		}
+	}
 }
 
 // item copies a row out of the connection's buffer.
@@ -63,9 +91,6 @@ func (s *schema) item(raw [][]byte) (watch.Item, error) {
 
 // validText replaces what is no UTF-8: a database of encoding SQL_ASCII hands out bytes as they were put in.
 func validText(s string) string {
-	if utf8.ValidString(s) { // several times as fast
-		return s
-	}
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
 

@@ -27,7 +27,7 @@ const (
 	maxSkew = 5 * time.Minute
 )
 
-// Handler takes label events from requests. It is an http.Handler for the path of its model, and implements Source:
+// Handler takes label events from requests. It is an http.Handler for the path of its model, and implements watch.Source:
 // the listener, which models may share, is the daemon's.
 type Handler struct {
 	*watch.Retrier
@@ -48,7 +48,7 @@ func New(model string, cfg *Config, decoder *labelevent.Decoder, inbox watch.Inb
 	return &Handler{Retrier: watch.NewRetrier(model, watch.SourceHTTP, poke, log), cfg: cfg, decoder: decoder, inbox: inbox, slots: make(chan struct{}, maxBodies)}
 }
 
-// Name implements Source.
+// Name implements watch.Source.
 func (s *Handler) Name() string { return watch.SourceHTTP }
 
 // Probe reports a secret that cannot be read.
@@ -62,7 +62,7 @@ func (c *Config) Probe() error {
 	return nil
 }
 
-// Run implements Source: it says that requests are taken until ctx ends.
+// Run implements watch.Source: it says that requests are taken until ctx ends.
 func (s *Handler) Run(ctx context.Context) error {
 	return s.RunWithRetry(ctx, func(ctx context.Context, onUp func()) error {
 		if err := s.cfg.Probe(); err != nil {

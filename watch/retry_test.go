@@ -1,0 +1,103 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func newRetrier() *Retrier {
+	return NewRetrier("m", SourceFiles, nil, slog.New(slog.DiscardHandler))
+}
+
+func TestRetrierPausesLongerAfterEachError(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errors.New("time is up"))
+		defer cancel()
+		r, calls := newRetrier(), 0
+		err := r.RunWithRetry(ctx, func(context.Context, func()) error {
+			calls++
+			return errors.New("unreachable")
+		})
+		if err == nil || err.Error() != "time is up" {
+			t.Errorf("ended with %v", err)
+		}
+		// From 50 ms to 5 s, half as long again each time and by chance half as long or more.
+		if calls < 15 || calls > 40 {
+			t.Errorf("%d calls in a minute", calls)
+		}
+		if h := r.Health(); h.Up || h.Error != "unreachable" {
+			t.Errorf("health %+v", h)
+		}
+	})
+}
+
+func TestRetrierWaitsAMinuteAfterAPermanentFault(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		r, begun := newRetrier(), time.Now()
+		var at []time.Duration
+		go r.RunWithRetry(ctx, func(context.Context, func()) error { //nolint:errcheck // it ends with ctx
+			at = append(at, time.Since(begun))
+			return &Fault{Cause: "the password is wrong", Permanent: true}
+		})
+		synctest.Wait()
+		time.Sleep(90 * time.Second)
+		synctest.Wait()
+		r.Retry()
+		synctest.Wait()
+		if len(at) != 3 || at[1] != time.Minute || at[2] != 90*time.Second {
+			t.Errorf("called at %v", at)
+		}
+	})
+}
+
+func TestRetrierIsUpUntilTheNextError(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		r, failed := newRetrier(), make(chan error)
+		go r.RunWithRetry(ctx, func(ctx context.Context, onUp func()) error { //nolint:errcheck // it ends with ctx
+			onUp()
+			select {
+			case err := <-failed:
+				return err
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+		synctest.Wait()
+		if h := r.Health(); !h.Up || h.Error != "" {
+			t.Errorf("health %+v", h)
+		}
+		failed <- errors.New("it broke")
+		synctest.Wait()
+		if h := r.Health(); h.Up || h.Error != "it broke" {
+			t.Errorf("health %+v", h)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if h := r.Health(); !h.Up || h.Error != "" {
+			t.Errorf("health %+v", h)
+		}
+	})
+}
+
+func TestOrigin(t *testing.T) {
+	t.Parallel()
+	if origin := OriginOf("run1"); origin != "retraind:run1" || !IsOwn(origin) {
+		t.Errorf("origin %q", origin)
+	}
+	for _, other := range []string{"", "psql", "retraind", "my retraind:run1"} {
+		if IsOwn(other) {
+			t.Errorf("%q counts as retraind's own", other)
+		}
+	}
+}

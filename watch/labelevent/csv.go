@@ -94,7 +94,8 @@ func (d *Decoder) forColumns(columns []string) (own *Decoder, cause string) {
 	}
 	has := func(name string) bool { return slices.Contains(columns, name) }
 	if !has(d.id) {
-		return nil, fmt.Sprintf("its header has no column %q, but %s (name the column of the id under labels.files.id)", d.id, strings.Join(list, ", "))
+		return nil, fmt.Sprintf("its header has no column %q, but %s (name the column of the id under labels.files.id)", d.id,
+			strings.Join(list, ", "))
 	}
 	copied := *d
 	own = &copied

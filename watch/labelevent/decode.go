@@ -47,8 +47,10 @@ type Decoder struct {
 // NewDecoder returns the decoder of a source. need names text fields that a text must have: those of the group key.
 func NewDecoder(s Mapping, targets []serving.Target, need []string) *Decoder {
 	d := &Decoder{
-		id: cmp.Or(s.ID, "id"), author: cmp.Or(s.Author, "author"), at: cmp.Or(s.At, "at"), deleted: cmp.Or(s.Deleted, "deleted"),
-		text: s.Text.Fields(), label: cmp.Or(s.Label, "label"), labels: s.Targets, targets: map[string]serving.Target{}, required: need,
+		id: cmp.Or(s.ID, "id"), author: cmp.Or(s.Author, "author"), at: cmp.Or(s.At, "at"),
+		deleted: cmp.Or(s.Deleted, "deleted"),
+		text:    s.Text.Fields(), label: cmp.Or(s.Label, "label"), labels: s.Targets, targets: map[string]serving.Target{},
+		required: need,
 	}
 	for _, t := range targets {
 		d.targets[t.Name] = t
@@ -87,7 +89,8 @@ func decodeObject(raw []byte) (map[string]any, error) {
 	case len(raw) == 0:
 		return nil, errors.New("it is empty")
 	case raw[0] != '{':
-		return nil, fmt.Errorf("it is not a JSON object but begins with %s", strconv.QuoteToASCII(string(raw[:min(len(raw), 20)])))
+		return nil, fmt.Errorf("it is not a JSON object but begins with %s",
+			strconv.QuoteToASCII(string(raw[:min(len(raw), 20)])))
 	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
@@ -172,7 +175,8 @@ func (d *Decoder) event(object map[string]any, now time.Time) (e watch.Event, er
 func (d *Decoder) misspelledLabel(object map[string]any) error {
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		for _, want := range []string{d.label, "labels"} {
-			if name != want && name != "labels" && len(name)-len(want) <= 1 && len(want)-len(name) <= 1 && check.Nearest(name, []string{want}) != "" {
+			if name != want && name != "labels" && len(name)-len(want) <= 1 && len(want)-len(name) <= 1 &&
+				check.Nearest(name, []string{want}) != "" {
 				return fmt.Errorf("it has no label, but a field %s: did you mean %s?", quoteShort(name), want)
 			}
 		}
@@ -201,7 +205,8 @@ func (d *Decoder) readLabels(object map[string]any, e *watch.Event) error {
 	} else {
 		if v, ok := find(object, d.label); ok {
 			if d.onlyTarget == "" {
-				return fmt.Errorf("%s: the model has several targets: write labels: {target: label} with some of %s", d.label, d.names())
+				return fmt.Errorf("%s: the model has several targets: write labels: {target: label} with some of %s", d.label,
+					d.names())
 			}
 			raw[d.onlyTarget], paths[d.onlyTarget] = v, d.label
 		}
@@ -218,7 +223,8 @@ func (d *Decoder) readLabels(object map[string]any, e *watch.Event) error {
 	for target, v := range raw {
 		t, ok := d.targets[target]
 		if !ok {
-			return fmt.Errorf("%s: the model has no target %s: it has %s", quoteShort(paths[target]), quoteShort(target), d.names())
+			return fmt.Errorf("%s: the model has no target %s: it has %s", quoteShort(paths[target]), quoteShort(target),
+				d.names())
 		}
 		if v == nil {
 			e.Unset = append(e.Unset, target)

@@ -31,18 +31,41 @@ func TestDecode(t *testing.T) {
 		raw     string
 		want    watch.Event
 	}{
-		"a label":   {decoder(Mapping{}), `{"id": 7, "label": "sport", "author": "anna"}`, watch.Event{Item: "7", Labels: watch.Labels{"label": "sport"}, Author: "anna", At: now}},
-		"no label":  {decoder(Mapping{}), `{"id": "a", "label": null}`, watch.Event{Item: "a", Unset: []string{"label"}, At: now}},
-		"a text":    {decoder(Mapping{}), `{"id": "a", "text": {"title": "t"}}`, watch.Event{Item: "a", Text: map[string]string{"title": "t"}, At: now}},
+		"a label": {
+			decoder(Mapping{}), `{"id": 7, "label": "sport", "author": "anna"}`,
+			watch.Event{Item: "7", Labels: watch.Labels{"label": "sport"}, Author: "anna", At: now},
+		},
+		"no label": {
+			decoder(Mapping{}), `{"id": "a", "label": null}`,
+			watch.Event{Item: "a", Unset: []string{"label"}, At: now},
+		},
+		"a text": {
+			decoder(Mapping{}), `{"id": "a", "text": {"title": "t"}}`,
+			watch.Event{Item: "a", Text: map[string]string{"title": "t"}, At: now},
+		},
 		"a deleted": {decoder(Mapping{}), `{"id": "a", "deleted": true}`, watch.Event{Item: "a", Delete: true, At: now}},
-		"by paths":  {decoder(Mapping{ID: "data.task.id", Label: "result.0"}), `{"data": {"task": {"id": "x"}}, "result": ["kultur"]}`, watch.Event{Item: "x", Labels: watch.Labels{"label": "kultur"}, At: now}},
+		"by paths": {
+			decoder(Mapping{ID: "data.task.id", Label: "result.0"}),
+			`{"data": {"task": {"id": "x"}}, "result": ["kultur"]}`,
+			watch.Event{Item: "x", Labels: watch.Labels{"label": "kultur"}, At: now},
+		},
 		"a CloudEvent": {
 			decoder(Mapping{}), `{"specversion": "1.0", "id": "1", "source": "/a", "time": "2026-05-01T10:00:00Z", "data": {"id": "a", "label": "b"}}`,
 			watch.Event{Key: "ce:/a 1", Item: "a", Labels: watch.Labels{"label": "b"}, At: now.Add(-2 * time.Hour)},
 		},
-		"several targets":           {decoder(Mapping{}, "topic", "mood"), `{"id": "a", "labels": {"topic": "x", "mood": null}}`, watch.Event{Item: "a", Labels: watch.Labels{"topic": "x"}, Unset: []string{"mood"}, At: now}},
-		"a clock far ahead is ours": {decoder(Mapping{}), `{"id": "a", "label": "b", "at": "2027-01-01T00:00:00Z"}`, watch.Event{Item: "a", Labels: watch.Labels{"label": "b"}, At: now}},
-		"an origin is not believed": {decoder(Mapping{}), `{"id": "a", "label": "b", "origin": "retraind:run"}`, watch.Event{Item: "a", Labels: watch.Labels{"label": "b"}, At: now}},
+		"several targets": {
+			decoder(Mapping{}, "topic", "mood"),
+			`{"id": "a", "labels": {"topic": "x", "mood": null}}`,
+			watch.Event{Item: "a", Labels: watch.Labels{"topic": "x"}, Unset: []string{"mood"}, At: now},
+		},
+		"a clock far ahead is ours": {
+			decoder(Mapping{}), `{"id": "a", "label": "b", "at": "2027-01-01T00:00:00Z"}`,
+			watch.Event{Item: "a", Labels: watch.Labels{"label": "b"}, At: now},
+		},
+		"an origin is not believed": {
+			decoder(Mapping{}), `{"id": "a", "label": "b", "origin": "retraind:run"}`,
+			watch.Event{Item: "a", Labels: watch.Labels{"label": "b"}, At: now},
+		},
 	} {
 		got, err := c.decoder.Decode([]byte(c.raw), now)
 		if err != nil {
@@ -102,13 +125,17 @@ func TestCSV(t *testing.T) {
 		t.Errorf("the header was read as a record: %v", err)
 	}
 	got, ok, err := row([]byte("1;\"a;b\";\n"), now)
-	if want := (watch.Event{Item: "1", Labels: watch.Labels{"topic": "a;b"}, At: now}); !ok || err != nil || !cmp.Equal(want, got) {
+	if want := (watch.Event{Item: "1", Labels: watch.Labels{"topic": "a;b"}, At: now}); !ok || err != nil ||
+		!cmp.Equal(want, got) {
 		t.Errorf("%+v, %v, %v", got, ok, err)
 	}
 	if _, _, err := row([]byte("1;2\n"), now); err == nil || !strings.Contains(err.Error(), "2 fields, the header has 3") {
 		t.Error(err)
 	}
-	for header, want := range map[string]string{"key,label\n": `no column "id"`, "id,note\n": "neither a column of a text nor one of a label"} {
+	for header, want := range map[string]string{
+		"key,label\n": `no column "id"`,
+		"id,note\n":   "neither a column of a text nor one of a label",
+	} {
 		if _, cause := decoder(Mapping{}).CSV([]byte(header)); !strings.Contains(cause, want) {
 			t.Errorf("%q: %q", header, cause)
 		}

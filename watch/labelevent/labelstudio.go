@@ -143,7 +143,8 @@ func (d *Decoder) results(v any) (map[string]any, error) {
 			return nil, fmt.Errorf("annotation.result: %s has no %s", quoteShort(name), kind)
 		}
 		if _, twice := out[target]; twice {
-			return nil, fmt.Errorf("annotation.result: more than one region labels target %s; name the tag as the target", target)
+			return nil, fmt.Errorf("annotation.result: more than one region labels target %s; name the tag as the target",
+				target)
 		}
 		out[target] = label
 	}

@@ -99,12 +99,14 @@ func (s *Mapping) Validate() check.Problems {
 		paths[check.Index("text", i)] = path
 	}
 	if n := len(s.Text.Fields()); n < len(s.Text.list) {
-		found.Errorf("text", "name the fields: text: {title: data.title, lead: data.lead.title}", "%d paths end in %d different names", len(s.Text.list), n)
+		found.Errorf("text", "name the fields: text: {title: data.title, lead: data.lead.title}",
+			"%d paths end in %d different names", len(s.Text.list), n)
 	}
 	paths["text"] = s.Text.one
 	for _, key := range slices.Sorted(maps.Keys(paths)) {
 		if err := checkPath(paths[key]); err != nil {
-			found.Errorf(key, "write the names of the fields with single dots between them: data.task.id", "%q: %s", paths[key], err)
+			found.Errorf(key, "write the names of the fields with single dots between them: data.task.id", "%q: %s", paths[key],
+				err)
 		}
 	}
 	if s.Label != "" && len(s.Targets) > 0 {

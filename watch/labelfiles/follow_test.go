@@ -45,7 +45,8 @@ func newDesk(t *testing.T, cfg Config) *desk {
 // start runs a source until the test or stop ends it.
 func (d *desk) start() {
 	d.t.Helper()
-	d.src = New("m", d.cfg, labelevent.NewDecoder(d.cfg.Mapping, watchtest.OneTarget(), nil), d.inbox, nil, slog.New(slog.DiscardHandler))
+	d.src = New("m", d.cfg, labelevent.NewDecoder(d.cfg.Mapping, watchtest.OneTarget(), nil), d.inbox, nil,
+		slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = d.src.Run(ctx) }()
@@ -316,7 +317,8 @@ func TestFilesBadLinesAndFiles(t *testing.T) {
 	refused("utf16.jsonl", "\xff\xfe{\x00}\x00", "UTF-16")
 	refused("binary.jsonl", "\x7fELF\x00\x00\x01", "not a text file")
 	refused("zip.jsonl", "\x1f\x8b\x08\x00", "compressed")
-	refused("long.jsonl", `{"id": 1, "label": "`+strings.Repeat("x", 2<<20)+"\"}\n"+watchtest.Line(3, "a"), "the line has more than")
+	refused("long.jsonl", `{"id": 1, "label": "`+strings.Repeat("x", 2<<20)+"\"}\n"+watchtest.Line(3, "a"),
+		"the line has more than")
 	refused("label.jsonl", fmt.Sprintf(`{"id": 1, "label": %q}`, strings.Repeat("x", 1<<19))+"\n", "the label has")
 	refused("header.csv", "key,category\n1,a\n", `no column "id", but "key", "category"`)
 	refused("nolabel.csv", "id,category\n1,a\n", "neither a column of a text nor one of a label")

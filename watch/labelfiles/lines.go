@@ -25,7 +25,10 @@ type lineReader struct {
 }
 
 func newLineReader(f io.ReaderAt, offset int64, quotes bool) *lineReader {
-	return &lineReader{f: f, r: bufio.NewReaderSize(io.NewSectionReader(f, offset, 1<<62-offset), 64<<10), quotes: quotes, offset: offset}
+	return &lineReader{
+		f: f, r: bufio.NewReaderSize(io.NewSectionReader(f, offset, 1<<62-offset), 64<<10), quotes: quotes,
+		offset: offset,
+	}
 }
 
 // next returns the next line with its end, and whether it has one. The bytes are valid until the next call. A line that

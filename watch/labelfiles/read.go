@@ -164,7 +164,8 @@ func (r *fileReader) store(ctx context.Context, at *lineReader) error {
 		return err
 	}
 	at.lines = 0
-	receipt, err := r.source.inbox.Take(ctx, watch.Batch{Source: watch.SourceFiles, Events: r.events, Marks: map[string]string{r.name: r.mark.String()}})
+	receipt, err := r.source.inbox.Take(ctx,
+		watch.Batch{Source: watch.SourceFiles, Events: r.events, Marks: map[string]string{r.name: r.mark.String()}})
 	if err != nil {
 		return fmt.Errorf("store label changes: %w", err)
 	}

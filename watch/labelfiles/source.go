@@ -59,14 +59,24 @@ func (c *Config) Probe() error {
 	info, err := os.Stat(c.Dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &watch.Fault{Key: "dir", Cause: fmt.Sprintf("the directory of label files %s does not exist", c.Dir), Cure: "create it, or correct labels.files.dir", Err: err}
+		return &watch.Fault{
+			Key: "dir", Cause: fmt.Sprintf("the directory of label files %s does not exist", c.Dir),
+			Cure: "create it, or correct labels.files.dir", Err: err,
+		}
 	case err == nil && !info.IsDir():
-		return &watch.Fault{Key: "dir", Cause: c.Dir + " is not a directory", Cure: "name the directory in labels.files.dir, the files in labels.files.pattern"}
+		return &watch.Fault{
+			Key: "dir", Cause: c.Dir + " is not a directory",
+			Cure: "name the directory in labels.files.dir, the files in labels.files.pattern",
+		}
 	case err == nil:
 		_, err = os.ReadDir(c.Dir)
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		return &watch.Fault{Key: "dir", Cause: fmt.Sprintf("the directory of label files %s may not be read by user id %d", c.Dir, os.Geteuid()), Cure: "give its group read and search permission", Err: err}
+		return &watch.Fault{
+			Key:   "dir",
+			Cause: fmt.Sprintf("the directory of label files %s may not be read by user id %d", c.Dir, os.Geteuid()),
+			Cure:  "give its group read and search permission", Err: err,
+		}
 	}
 	return err
 }

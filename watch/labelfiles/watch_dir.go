@@ -18,7 +18,8 @@ func (s *Source) watchDir() (events chan struct{}, stop func()) {
 		}
 	}
 	if err != nil {
-		s.Log.Warn("the kernel does not tell of changes in the directory; it is looked at now and then", "dir", s.cfg.Dir, "every", s.cfg.poll(), "err", err)
+		s.Log.Warn("the kernel does not tell of changes in the directory; it is looked at now and then", "dir", s.cfg.Dir,
+			"every", s.cfg.poll(), "err", err)
 		return events, func() {}
 	}
 	done := make(chan struct{})

@@ -57,9 +57,11 @@ func (c *Config) Validate() check.Problems {
 		found.Errorf("subject", "write a subject such as retraind.in.v1.news.labels", "%q: %s", c.Subject, fault)
 	}
 	if fault := subjectFault(c.DeadLetter); fault != "" || strings.ContainsAny(c.DeadLetter, "*>") {
-		found.Errorf("dead_letter", "write a subject without wildcards, such as retraind.dead.v1.news.labels", "%q is not a subject to publish to", c.DeadLetter)
+		found.Errorf("dead_letter", "write a subject without wildcards, such as retraind.dead.v1.news.labels",
+			"%q is not a subject to publish to", c.DeadLetter)
 	} else if overlaps(c.Subject, c.DeadLetter) {
-		found.Errorf("dead_letter", "write a subject that is not one of the events'", "%q is a subject of the events themselves", c.DeadLetter)
+		found.Errorf("dead_letter", "write a subject that is not one of the events'",
+			"%q is a subject of the events themselves", c.DeadLetter)
 	}
 	if c.MaxDeliver < 1 || c.MaxDeliver > 1000 {
 		found.Errorf("max_deliver", "5 is usual", "%d is not between 1 and 1000", c.MaxDeliver)

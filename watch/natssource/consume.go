@@ -32,7 +32,8 @@ func (n *session) open(ctx context.Context) (err error) {
 	}
 	n.consumer, err = n.stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
 		Durable: n.cfg.Consumer, Description: "label events of retraind", FilterSubject: n.cfg.Subject,
-		AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxAckPending: maxAckPending, DeliverPolicy: jetstream.DeliverAllPolicy,
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxAckPending: maxAckPending,
+		DeliverPolicy: jetstream.DeliverAllPolicy,
 		// What was delivered so often is not lost: the position finds it in the stream.
 		MaxDeliver: n.cfg.MaxDeliver,
 	})

@@ -17,8 +17,9 @@ func (n *session) createDeadLetterStream(ctx context.Context) error {
 	_, err := n.js.Stream(ctx, DefaultDeadStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		_, err = n.js.CreateStream(ctx, jetstream.StreamConfig{
-			Name: DefaultDeadStream, Description: "label events that retraind cannot take, with the reason", Subjects: []string{deadSubjects},
-			Storage: jetstream.FileStorage, MaxMsgs: 10000, MaxBytes: 64 << 20, MaxAge: 90 * 24 * time.Hour, AllowDirect: true,
+			Name: DefaultDeadStream, Description: "label events that retraind cannot take, with the reason",
+			Subjects: []string{deadSubjects},
+			Storage:  jetstream.FileStorage, MaxMsgs: 10000, MaxBytes: 64 << 20, MaxAge: 90 * 24 * time.Hour, AllowDirect: true,
 			Metadata: map[string]string{createdBy: "1"},
 		})
 	}

@@ -18,19 +18,26 @@ func (s *Source) explain(err error) error {
 		return err
 	}
 	if !s.conn.IsConnected() {
-		return &watch.Fault{Cause: "NATS is not reachable" + lastError(s.conn), Cure: "is the server running, and is nats: correct?", Err: err}
+		return &watch.Fault{
+			Cause: "NATS is not reachable" + lastError(s.conn),
+			Cure:  "is the server running, and is nats: correct?", Err: err,
+		}
 	}
 	if last := s.conn.LastError(); errors.Is(last, nats.ErrPermissionViolation) {
 		return &watch.Fault{
 			Cause: "NATS refuses what label events need: " + watch.OneLine(last), Err: err,
-			Cure: fmt.Sprintf("allow the user to use $JS.API.> for stream %s, and to publish to %s", s.cfg.Stream, s.cfg.DeadLetter),
+			Cure: fmt.Sprintf("allow the user to use $JS.API.> for stream %s, and to publish to %s", s.cfg.Stream,
+				s.cfg.DeadLetter),
 		}
 	}
 	var api *jetstream.APIError
 	if errors.As(err, &api) || !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("NATS: %w", err)
 	}
-	return &watch.Fault{Cause: "NATS does not answer", Cure: "does the server have JetStream, and may this user use it?", Err: err}
+	return &watch.Fault{
+		Cause: "NATS does not answer", Cure: "does the server have JetStream, and may this user use it?",
+		Err: err,
+	}
 }
 
 // lastError is what the server said last.

@@ -52,7 +52,8 @@ func newWire(t *testing.T) *wire {
 // start runs a source, with a connection of its own, until the test or stop ends it.
 func (w *wire) start() {
 	w.t.Helper()
-	w.src = New("m", w.cfg, w.server.Connect(), true, labelevent.NewDecoder(w.cfg.Mapping, watchtest.OneTarget(), nil), w.inbox, func(n int) { w.poked.Add(int64(n)) }, slog.New(slog.DiscardHandler))
+	w.src = New("m", w.cfg, w.server.Connect(), true, labelevent.NewDecoder(w.cfg.Mapping, watchtest.OneTarget(), nil),
+		w.inbox, func(n int) { w.poked.Add(int64(n)) }, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = w.src.Run(ctx) }()
@@ -148,7 +149,8 @@ func TestNATSBadEventsGoToTheDeadLetters(t *testing.T) {
 		w.publish(body)
 	}
 	w.publish(`{"id": 99, "label": "z"}`)
-	dead, err := w.js.CreateOrUpdateConsumer(t.Context(), DefaultDeadStream, jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy})
+	dead, err := w.js.CreateOrUpdateConsumer(t.Context(), DefaultDeadStream,
+		jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +234,10 @@ func TestNATSServerDiesAgainAndAgain(t *testing.T) {
 				if n%perKill == perKill/2 {
 					goOn <- struct{}{}
 				}
-				m := &nats.Msg{Subject: w.cfg.Subject, Data: []byte(watchtest.Line(fmt.Sprintf("%d-%d", p, n%25), fmt.Sprint("v", n))), Header: nats.Header{}}
+				m := &nats.Msg{
+					Subject: w.cfg.Subject,
+					Data:    []byte(watchtest.Line(fmt.Sprintf("%d-%d", p, n%25), fmt.Sprint("v", n))), Header: nats.Header{},
+				}
 				m.Header.Set(nats.MsgIdHdr, fmt.Sprintf("%d/%d", p, n))
 				for { // a publisher that hears nothing says it again
 					ctx, stop := context.WithTimeout(context.Background(), 2*time.Second)
@@ -305,14 +310,17 @@ func TestNATSForeignStreams(t *testing.T) {
 		})
 		w.stop()
 	}
-	if _, err := w.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ELSEWHERE", Subjects: []string{"other.>"}}); err != nil {
+	if _, err := w.js.CreateStream(t.Context(),
+		jetstream.StreamConfig{Name: "ELSEWHERE", Subjects: []string{"other.>"}}); err != nil {
 		t.Fatal(err)
 	}
 	w.start()
 	down("stream ELSEWHERE has no events on corrections.news: its subjects are [other.>]")
 	w.cfg.Stream = "NOWHERE"
-	w.src = New("m", w.cfg, w.server.Connect(), false, labelevent.NewDecoder(labelevent.Mapping{}, watchtest.OneTarget(), nil), w.inbox, nil, slog.New(slog.DiscardHandler))
-	if err := w.src.follow(t.Context(), func() {}); err == nil || !strings.Contains(err.Error(), "nats stream add NOWHERE --subjects 'corrections.news'") {
+	w.src = New("m", w.cfg, w.server.Connect(), false,
+		labelevent.NewDecoder(labelevent.Mapping{}, watchtest.OneTarget(), nil), w.inbox, nil, slog.New(slog.DiscardHandler))
+	if err := w.src.follow(t.Context(), func() {}); err == nil ||
+		!strings.Contains(err.Error(), "nats stream add NOWHERE --subjects 'corrections.news'") {
 		t.Errorf("no stream: %v", err)
 	}
 	w.cfg = Config{}.WithDefaults("m")
@@ -352,16 +360,19 @@ func TestCheckNATS(t *testing.T) {
 	ask := func() string {
 		return findings(Check(t.Context(), conn, "m", &Config{Stream: "LABELS", Subject: "labels.m"}))
 	}
-	if got := ask(); !strings.Contains(got, "NATS has no stream LABELS") || !strings.Contains(got, "nats stream add LABELS") {
+	if got := ask(); !strings.Contains(got, "NATS has no stream LABELS") ||
+		!strings.Contains(got, "nats stream add LABELS") {
 		t.Errorf("without a stream: %s", got)
 	}
-	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "LABELS", Subjects: []string{"other.>"}}); err != nil {
+	if _, err := js.CreateStream(t.Context(),
+		jetstream.StreamConfig{Name: "LABELS", Subjects: []string{"other.>"}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := ask(); !strings.Contains(got, "has no events on labels.m") {
 		t.Errorf("with other subjects: %s", got)
 	}
-	if _, err := js.UpdateStream(t.Context(), jetstream.StreamConfig{Name: "LABELS", Subjects: []string{"labels.>"}}); err != nil {
+	if _, err := js.UpdateStream(t.Context(),
+		jetstream.StreamConfig{Name: "LABELS", Subjects: []string{"labels.>"}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := ask(); got != "" {
@@ -390,7 +401,8 @@ func TestNATSBacklogNeedsNoMemory(t *testing.T) {
 	}
 	<-w.js.PublishAsyncComplete()
 	counting := &counter{Inbox: watchtest.NewInbox()}
-	w.src = New("m", w.cfg, w.server.Connect(), true, labelevent.NewDecoder(w.cfg.Mapping, watchtest.OneTarget(), nil), counting, nil, slog.New(slog.DiscardHandler))
+	w.src = New("m", w.cfg, w.server.Connect(), true, labelevent.NewDecoder(w.cfg.Mapping, watchtest.OneTarget(), nil),
+		counting, nil, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	began := time.Now()

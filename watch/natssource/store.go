@@ -47,7 +47,10 @@ func (n *session) storeBatch(ctx context.Context, events []watch.Event, mark pos
 	if err != nil {
 		return watch.Receipt{}, err
 	}
-	r, err := n.inbox.Take(ctx, watch.Batch{Source: watch.SourceNATS, Events: events, Marks: map[string]string{"": string(text)}})
+	r, err := n.inbox.Take(ctx, watch.Batch{
+		Source: watch.SourceNATS, Events: events,
+		Marks: map[string]string{"": string(text)},
+	})
 	if err != nil {
 		return r, fmt.Errorf("store label changes: %w", err)
 	}
@@ -102,7 +105,8 @@ func (n *session) decode(l message, now time.Time) ([]watch.Event, []labelevent.
 		key = "ce:" + l.header.Get("ce-source") + " " + l.header.Get("ce-id")
 	}
 	if len(key) > labelevent.MaxID {
-		return nil, []labelevent.Refusal{{Reason: fmt.Sprintf("its name has %d bytes, at most %d are allowed", len(key), labelevent.MaxID)}}
+		return nil, []labelevent.Refusal{{Reason: fmt.Sprintf("its name has %d bytes, at most %d are allowed", len(key),
+			labelevent.MaxID)}}
 	}
 	return n.decoder.DecodeBody(l.data, key, now)
 }

@@ -37,7 +37,8 @@ func (n *session) openStream(ctx context.Context) (jetstream.Stream, error) {
 	}
 	if !n.create || have.Metadata[createdBy] == "" {
 		return nil, &watch.Fault{
-			Key: "subject", Cause: fmt.Sprintf("stream %s has no events on %s: its subjects are %v", n.cfg.Stream, n.cfg.Subject, have.Subjects),
+			Key: "subject", Cause: fmt.Sprintf("stream %s has no events on %s: its subjects are %v", n.cfg.Stream, n.cfg.Subject,
+				have.Subjects),
 			Cure: "add the subject to the stream, or correct labels.nats.subject",
 		}
 	}
@@ -59,7 +60,8 @@ func (n *session) subjects() []string {
 // every acknowledgement is a deletion. A full stream refuses new events, so that their sender learns of it.
 func (n *session) labelStream(subjects []string) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name: n.cfg.Stream, Description: "label events on their way to retraind", Subjects: subjects, Storage: jetstream.FileStorage,
+		Name: n.cfg.Stream, Description: "label events on their way to retraind", Subjects: subjects,
+		Storage:   jetstream.FileStorage,
 		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew, MaxBytes: 256 << 20, Duplicates: 10 * time.Minute,
 		AllowDirect: true, Metadata: map[string]string{createdBy: "1"},
 	}

@@ -130,12 +130,14 @@ func (c *Config) validateCapture(found *check.Problems) {
 			set  bool
 		}{{"watermark", c.Watermark != ""}, {"overlap", c.Overlap != 0}, {"compare", c.Compare != 0}} {
 			if key.set {
-				found.Errorf(key.name, "remove it, or set capture: poll", "%s belongs to capture: poll, not to capture: %s", key.name, c.capture())
+				found.Errorf(key.name, "remove it, or set capture: poll", "%s belongs to capture: poll, not to capture: %s",
+					key.name, c.capture())
 			}
 		}
 	case CapturePoll:
 		if c.watermark() == "" {
-			found.Errorf("capture", "name a column that grows with each write, e.g. updated_at: updated_at", "capture: poll needs watermark or updated_at")
+			found.Errorf("capture", "name a column that grows with each write, e.g. updated_at: updated_at",
+				"capture: poll needs watermark or updated_at")
 		}
 		if err := checkName(c.Watermark); c.Watermark != "" && err != nil {
 			found.Errorf("watermark", "name a column", "%s", err)
@@ -144,11 +146,13 @@ func (c *Config) validateCapture(found *check.Problems) {
 			found.Errorf("overlap", "write 1m", "%s is negative", c.Overlap)
 		}
 		if c.compare() < c.poll() {
-			found.Errorf("compare", fmt.Sprintf("write %s or more", c.poll()), "a full compare every %s is more often than a look every %s", c.compare(), c.poll())
+			found.Errorf("compare", fmt.Sprintf("write %s or more", c.poll()),
+				"a full compare every %s is more often than a look every %s", c.compare(), c.poll())
 		}
 	default:
 		hint := "write outbox, logical or poll"
-		if near := check.Nearest(string(c.Capture), []string{string(CaptureOutbox), string(CaptureLogical), string(CapturePoll)}); near != "" {
+		if near := check.Nearest(string(c.Capture),
+			[]string{string(CaptureOutbox), string(CaptureLogical), string(CapturePoll)}); near != "" {
 			hint = fmt.Sprintf("did you mean %s? %s", near, hint)
 		}
 		found.Errorf("capture", hint, "there is no capture %q", c.Capture)

@@ -46,7 +46,10 @@ func TestCapture(t *testing.T) {
 		},
 		{
 			`SET session_replication_role = replica; UPDATE items SET category = 'loaded' WHERE id = 1; UPDATE items SET category = NULL WHERE id = 1; RESET session_replication_role`,
-			[]string{`update 1 {"label": null} -> {"label": "loaded"} by postgres `, `update 1 {"label": "loaded"} -> {"label": null} by postgres `},
+			[]string{
+				`update 1 {"label": null} -> {"label": "loaded"} by postgres `,
+				`update 1 {"label": "loaded"} -> {"label": null} by postgres `,
+			},
 		},
 		{
 			`UPDATE items SET id = 3 WHERE id = 1`,
@@ -62,7 +65,10 @@ func TestCapture(t *testing.T) {
 		},
 		{
 			`SET application_name = 'retraind:r_8'; DELETE FROM items WHERE id IN (2, 4); SET application_name = 'psql'`,
-			[]string{`delete 2 {"label": "q"} -> by postgres retraind:r_8`, `delete 4 {"label": "w"} -> by postgres retraind:r_8`},
+			[]string{
+				`delete 2 {"label": "q"} -> by postgres retraind:r_8`,
+				`delete 4 {"label": "w"} -> by postgres retraind:r_8`,
+			},
 		},
 		{`DELETE FROM items WHERE id = 99`, nil},
 		{`BEGIN; UPDATE items SET category = 'gone'; ROLLBACK`, nil},
@@ -126,7 +132,10 @@ func TestTwoModelsOfOneTable(t *testing.T) {
 	if diff := cmp.Diff([]string{`insert 1 -> {"label": "x"} text by postgres `}, b.outboxOf("a")); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{`insert 1 -> {"cat": "x", "top": false} text by postgres `, `update 1 {"cat": "x", "top": false} -> {"cat": "x", "top": true} by postgres `}, b.outboxOf("z")); diff != "" {
+	if diff := cmp.Diff([]string{
+		`insert 1 -> {"cat": "x", "top": false} text by postgres `,
+		`update 1 {"cat": "x", "top": false} -> {"cat": "x", "top": true} by postgres `,
+	}, b.outboxOf("z")); diff != "" {
 		t.Error(diff)
 	}
 	down, err := Down("a", first)
@@ -166,7 +175,12 @@ func TestHostileSearchPath(t *testing.T) {
 	b := setup(t, itemsSQL, func(dsn string) *Config { return itemsConfig(dsn) })
 	b.exec(`INSERT INTO items (id, title, category) VALUES (1, 't', 'a')`)
 	b.exec(`CREATE SCHEMA evil; CREATE DOMAIN evil.text AS int; CREATE DOMAIN evil.regclass AS int; CREATE DOMAIN evil.jsonb AS int`)
-	for _, name := range []string{"current_setting(pg_catalog.text, bool)", "jsonb_build_object(VARIADIC pg_catalog.text[])", "currval(pg_catalog.regclass)", "pg_notify(pg_catalog.text, pg_catalog.text)", "pg_try_advisory_lock_shared(int, int)", "pg_advisory_unlock_shared(int, int)"} {
+	for _, name := range []string{
+		"current_setting(pg_catalog.text, bool)",
+		"jsonb_build_object(VARIADIC pg_catalog.text[])", "currval(pg_catalog.regclass)",
+		"pg_notify(pg_catalog.text, pg_catalog.text)", "pg_try_advisory_lock_shared(int, int)",
+		"pg_advisory_unlock_shared(int, int)",
+	} {
 		b.exec(`CREATE FUNCTION evil.` + name + ` RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'hijacked'; END $$`)
 	}
 	for operator, operand := range map[string]string{"=": "pg_catalog.text", "<>": "pg_catalog.text", "%": "bigint"} {
@@ -175,7 +189,8 @@ func TestHostileSearchPath(t *testing.T) {
 	}
 	writer := connect(t, b.cfg.DSN)
 	for _, sql := range []string{
-		`SET search_path = evil, pg_catalog, public`, `UPDATE public.items SET category = 'b'`, `UPDATE public.items SET title = 'u'`,
+		`SET search_path = evil, pg_catalog, public`, `UPDATE public.items SET category = 'b'`,
+		`UPDATE public.items SET title = 'u'`,
 		`UPDATE public.items SET updated_by = 'anna', category = 'c'`, `UPDATE public.items SET id = 2`,
 	} {
 		if _, err := writer.Exec(t.Context(), sql); err != nil {
@@ -206,6 +221,7 @@ func TestAnExpressionThatFailsLater(t *testing.T) {
 	b.sink.until(t, "the trouble", func() bool { return strings.Contains(source.Health().Error, "division by zero") })
 	b.exec(`UPDATE items SET views = 5`)
 	source.Retry()
-	b.sink.until(t, "the labels", func() bool { return same(b.sink.items["1"].Labels, watch.Labels{"rate": "2", "cat": "b"}) })
+	b.sink.until(t, "the labels",
+		func() bool { return same(b.sink.items["1"].Labels, watch.Labels{"rate": "2", "cat": "b"}) })
 	b.sink.equalsTable(t, "m", b.cfg)
 }

@@ -67,7 +67,8 @@ func (c *Config) Validate() check.Problems {
 		found.Errorf("dsn", "keep one of the two", "both dsn and dsn_file are set")
 	case c.DSN != "":
 		if _, err := pgx.ParseConfig(c.DSN); err != nil {
-			found.Errorf("dsn", `write "postgres://user:password@host/database" or "host=… dbname=…"`, "not a connection string: %s", watch.OneLine(err))
+			found.Errorf("dsn", `write "postgres://user:password@host/database" or "host=… dbname=…"`,
+				"not a connection string: %s", watch.OneLine(err))
 		}
 	}
 	if c.Table == "" {
@@ -165,7 +166,10 @@ func (c *Config) connString() (string, error) {
 	}
 	dsn := strings.TrimSpace(string(text))
 	if dsn == "" {
-		return "", &watch.Fault{Key: "dsn_file", Cause: fmt.Sprintf("dsn_file %s is empty", c.DSNFile), Cure: "write the connection string into it", Permanent: true}
+		return "", &watch.Fault{
+			Key: "dsn_file", Cause: fmt.Sprintf("dsn_file %s is empty", c.DSNFile),
+			Cure: "write the connection string into it", Permanent: true,
+		}
 	}
 	return dsn, nil
 }

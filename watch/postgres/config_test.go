@@ -60,7 +60,8 @@ func TestValidate(t *testing.T) {
 func TestParseTable(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]pgx.Identifier{
-		"items": {"public", "items"}, "App.Items": {"App", "Items"}, `"a.b"`: {"public", "a.b"}, `"a.b".c`: {"a.b", "c"}, `a."b""c"`: {"a", `b"c`}, "my table": {"public", "my table"},
+		"items": {"public", "items"}, "App.Items": {"App", "Items"}, `"a.b"`: {"public", "a.b"}, `"a.b".c`: {"a.b", "c"},
+		`a."b""c"`: {"a", `b"c`}, "my table": {"public", "my table"},
 	} {
 		got, err := parseTable(text)
 		if err != nil {
@@ -99,7 +100,8 @@ func TestCanonicalLabels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(watch.Labels{"a": "x", "c": "true", "d": `["a","z"]`, "e": "1.50", "f": "[]", "g": ""}, got); diff != "" {
+	if diff := cmp.Diff(watch.Labels{"a": "x", "c": "true", "d": `["a","z"]`, "e": "1.50", "f": "[]", "g": ""},
+		got); diff != "" {
 		t.Error(diff)
 	}
 	for _, bad := range []string{`{"a": {"b": 1}}`, `[]`, `{`} {

@@ -132,9 +132,13 @@ var conformances = []conformance{
 		name:  "composite key, targets by column and expression",
 		table: `CREATE TABLE items (host text, "No" int, title text, content text, priority text, score numeric, tags text[], flags jsonb, kind char(6), updated_at timestamptz DEFAULT now(), PRIMARY KEY (host, "No"));` + touched,
 		cfg: func(dsn string) *Config {
-			return &Config{DSN: dsn, Table: "items", ID: unit.List{"host", "No"}, Text: unit.List{"title", "kind"}, UpdatedAt: "updated_at", Targets: map[string]string{
-				"priority": "priority", "relevant": "priority <> 'none'", "score": "score", "tags": "tags", "long": "length(title || content) > 10", "flag": "flags -> 'a'", "double": `"No" * 2`,
-			}}
+			return &Config{
+				DSN: dsn, Table: "items", ID: unit.List{"host", "No"}, Text: unit.List{"title", "kind"},
+				UpdatedAt: "updated_at", Targets: map[string]string{
+					"priority": "priority", "relevant": "priority <> 'none'", "score": "score", "tags": "tags",
+					"long": "length(title || content) > 10", "flag": "flags -> 'a'", "double": `"No" * 2`,
+				},
+			}
 		},
 		play: func(b *bundle) {
 			b.exec(`INSERT INTO items VALUES ('a"b', 1, 't', 'c', 'high', 1.50, '{b,a,"x y"}', '{"a": [2, 1]}', 'ab', now()), ('ü', 2, NULL, NULL, NULL, 'NaN', NULL, '{"a": null}', NULL, now())`)
@@ -151,7 +155,10 @@ var conformances = []conformance{
 		name:  "uuid key, enum label, generated column, type of another schema",
 		table: `CREATE SCHEMA own; CREATE TYPE own.mood AS ENUM ('sad', 'glad'); CREATE TABLE items (id uuid PRIMARY KEY, title varchar(20), content text, mood own.mood, upper text GENERATED ALWAYS AS (upper(title)) STORED, updated_at timestamptz DEFAULT now());` + touched,
 		cfg: func(dsn string) *Config {
-			return &Config{DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"title", "content"}, UpdatedAt: "updated_at", Targets: map[string]string{"mood": "mood", "upper": "upper"}}
+			return &Config{
+				DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"title", "content"},
+				UpdatedAt: "updated_at", Targets: map[string]string{"mood": "mood", "upper": "upper"},
+			}
 		},
 		play: func(b *bundle) {
 			b.exec(`INSERT INTO items SELECT md5(g::text)::uuid, 't' || g, 'c', 'sad' FROM generate_series(1, 20) g`)
@@ -298,9 +305,18 @@ func TestSequence(t *testing.T) {
 				}
 			}
 			want := map[Capture][]string{
-				CaptureOutbox:  {`put 1 map[label:sport] by "postgres" ""`, `label 1 map[label:politik] by "bert" ""`, `put 1 map[label:politik] by "retraind:run" ""`, `delete 1 map[] by "postgres" ""`},
-				CaptureLogical: {`put 1 map[label:sport] by "" ""`, `put 1 map[label:politik] by "bert" ""`, `put 1 map[label:politik] by "retraind:run" "retraind:run"`, `delete 1 map[] by "" ""`},
-				CapturePoll:    {`put 1 map[label:sport] by "" ""`, `put 1 map[label:politik] by "bert" ""`, `put 1 map[label:politik] by "retraind:run" "retraind:run"`},
+				CaptureOutbox: {
+					`put 1 map[label:sport] by "postgres" ""`, `label 1 map[label:politik] by "bert" ""`,
+					`put 1 map[label:politik] by "retraind:run" ""`, `delete 1 map[] by "postgres" ""`,
+				},
+				CaptureLogical: {
+					`put 1 map[label:sport] by "" ""`, `put 1 map[label:politik] by "bert" ""`,
+					`put 1 map[label:politik] by "retraind:run" "retraind:run"`, `delete 1 map[] by "" ""`,
+				},
+				CapturePoll: {
+					`put 1 map[label:sport] by "" ""`, `put 1 map[label:politik] by "bert" ""`,
+					`put 1 map[label:politik] by "retraind:run" "retraind:run"`,
+				},
 			}[capture]
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)

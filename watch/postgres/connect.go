@@ -46,7 +46,8 @@ func dial(ctx context.Context, cfg *Config) (*pgx.Conn, error) {
 	conn.PgConn().CustomData()[idleConnKey] = since
 	conn.PgConn().CustomData()[notifiedKey] = notified
 	var pid int32
-	if err = conn.QueryRow(ctx, "SELECT pg_catalog.pg_backend_pid()").Scan(&pid); err == nil && uint32(pid) == conn.PgConn().PID() {
+	if err = conn.QueryRow(ctx, "SELECT pg_catalog.pg_backend_pid()").Scan(&pid); err == nil &&
+		uint32(pid) == conn.PgConn().PID() {
 		err = setSession(ctx, conn, false)
 	} else {
 		// What is set for the session would stay with a process that serves others too.

@@ -30,7 +30,8 @@ func TestLabelsOfAnyContent(t *testing.T) {
 	source, _ := b.start()
 	b.ready()
 	for i, label := range []any{
-		nil, "", " ", "'; DROP TABLE items; --", "$(rm -rf /)", `{"op": "delete"}`, "[1", "null", "a\nb\tc\x01", "\u202eabc", "Ä", "A\u0308", strings.Repeat("x", 1<<20),
+		nil, "", " ", "'; DROP TABLE items; --", "$(rm -rf /)", `{"op": "delete"}`, "[1", "null", "a\nb\tc\x01", "\u202eabc",
+		"Ä", "A\u0308", strings.Repeat("x", 1<<20),
 	} {
 		b.exec(`INSERT INTO items (id, title, category) VALUES ($1, 't', 'before')`, i)
 		b.exec(`UPDATE items SET category = $2, updated_at = 'infinity' WHERE id = $1`, i, label)
@@ -55,7 +56,9 @@ func TestEncodings(t *testing.T) {
 			pgtest.Database(t) // the cluster runs
 			name := "enc_" + strings.ToLower(encoding)
 			admin := connect(t, pgtest.Shared().DSN("postgres"))
-			if _, err := admin.Exec(t.Context(), fmt.Sprintf("CREATE DATABASE %s ENCODING '%s' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'", name, encoding)); err != nil {
+			if _, err := admin.Exec(t.Context(),
+				fmt.Sprintf("CREATE DATABASE %s ENCODING '%s' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'", name,
+					encoding)); err != nil {
 				t.Fatal(err)
 			}
 			cfg := itemsConfig(pgtest.Shared().DSN(name))
@@ -89,7 +92,9 @@ func TestEncodings(t *testing.T) {
 func TestLabelsOfTexts(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		object := rapid.MapOfN(rapid.String(), rapid.OneOf(rapid.Map(rapid.String(), func(s string) any { return s }), rapid.Just(any(nil))), 1, 4).Draw(t, "labels")
+		object := rapid.MapOfN(rapid.String(),
+			rapid.OneOf(rapid.Map(rapid.String(), func(s string) any { return s }), rapid.Just(any(nil))), 1, 4).Draw(t,
+			"labels")
 		raw, err := json.Marshal(object)
 		if err != nil {
 			t.Fatal(err)

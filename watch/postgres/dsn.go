@@ -43,7 +43,8 @@ func connConfig(cfg *Config) (*pgx.ConnConfig, error) {
 
 // dsnKeywords are those of a connection string. What else stands in one is a setting for the server, such as search_path.
 var dsnKeywords = []string{
-	"host", "port", "user", "password", "dbname", "passfile", "service", "servicefile", "connect_timeout", "application_name", "options",
+	"host", "port", "user", "password", "dbname", "passfile", "service", "servicefile", "connect_timeout",
+	"application_name", "options",
 	"target_session_attrs", "sslmode", "sslcert", "sslkey", "sslrootcert", "sslpassword", "sslsni", "sslnegotiation",
 }
 
@@ -51,7 +52,10 @@ var dsnKeywords = []string{
 func unknownKeyword(cfg *Config, config *pgx.ConnConfig) error {
 	for _, key := range slices.Sorted(maps.Keys(config.RuntimeParams)) {
 		if near := check.Nearest(key, dsnKeywords); near != "" && near != key && !slices.Contains(dsnKeywords, key) {
-			return &watch.Fault{Key: cfg.dsnKey(), Cause: fmt.Sprintf("the connection string has an unknown keyword %q", key), Cure: fmt.Sprintf("did you mean %q? correct it in %s", near, cfg.dsnPlace()), Permanent: true}
+			return &watch.Fault{
+				Key: cfg.dsnKey(), Cause: fmt.Sprintf("the connection string has an unknown keyword %q", key),
+				Cure: fmt.Sprintf("did you mean %q? correct it in %s", near, cfg.dsnPlace()), Permanent: true,
+			}
 		}
 	}
 	return nil

@@ -91,7 +91,8 @@ func explain(cfg *Config, err error) error {
 	case errors.As(err, &parse):
 		fault.Cause, fault.Cure, fault.Permanent = "not a connection string: "+watch.OneLine(err), "correct "+cfg.dsnPlace(), true
 	case errors.Is(err, fs.ErrNotExist) && cfg.DSNFile != "" && where == "PostgreSQL":
-		fault.Cause, fault.Cure, fault.Permanent = fmt.Sprintf("dsn_file %s does not exist", cfg.DSNFile), "write the connection string into it", true
+		fault.Cause, fault.Cure, fault.Permanent = fmt.Sprintf("dsn_file %s does not exist",
+			cfg.DSNFile), "write the connection string into it", true
 	case errors.Is(err, context.DeadlineExceeded):
 		fault.Cause, fault.Cure = where+" does not answer", "is the server up and the network open?"
 	case errors.As(err, &name) && name.IsNotFound:

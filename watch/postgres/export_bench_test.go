@@ -30,7 +30,10 @@ func BenchmarkExport(b *testing.B) {
 	if _, err := conn.Exec(ctx, `INSERT INTO items SELECT g, 'title ' || g, repeat('lorem ipsum ', 80), 'c' || g % 20, now() FROM generate_series(1, $1) g`, rows); err != nil {
 		b.Fatal(err)
 	}
-	cfg := &Config{DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"title", "content"}, Label: "category", UpdatedAt: "updated_at"}
+	cfg := &Config{
+		DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"title", "content"}, Label: "category",
+		UpdatedAt: "updated_at",
+	}
 	best := map[string]float64{}
 	for range 3 {
 		start := time.Now()
@@ -41,7 +44,8 @@ func BenchmarkExport(b *testing.B) {
 		}
 		best["rows"] = max(best["rows"], rows/time.Since(start).Seconds())
 		start = time.Now()
-		if _, err := conn.PgConn().CopyTo(ctx, io.Discard, "COPY (SELECT id, category, updated_at, title, content FROM items) TO STDOUT (FORMAT binary)"); err != nil {
+		if _, err := conn.PgConn().CopyTo(ctx, io.Discard,
+			"COPY (SELECT id, category, updated_at, title, content FROM items) TO STDOUT (FORMAT binary)"); err != nil {
 			b.Fatal(err)
 		}
 		best["copy"] = max(best["copy"], rows/time.Since(start).Seconds())

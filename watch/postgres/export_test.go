@@ -19,7 +19,8 @@ func TestExportIsOneInstant(t *testing.T) {
 			b.exec(`UPDATE items SET category = 'changed'`)
 			b.exec(`DELETE FROM items WHERE id > 100`)
 		}
-		if it.Labels["label"] != "c" || it.Text["title"] != "t"+it.ID || it.At.Format("2006-01-02T15:04:05.000000Z07:00") != "2026-01-02T02:04:05.678901Z" {
+		if it.Labels["label"] != "c" || it.Text["title"] != "t"+it.ID ||
+			it.At.Format("2006-01-02T15:04:05.000000Z07:00") != "2026-01-02T02:04:05.678901Z" {
 			t.Fatalf("row %+v", it)
 		}
 		if _, ok := it.Text["content"]; ok {
@@ -44,7 +45,8 @@ func TestExportStopsEarlyAndReportsFaults(t *testing.T) {
 	}
 	b.sink.until(t, "the connection to end", func() bool {
 		var open int
-		if err := b.conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'retraind' AND datname = current_database()`).Scan(&open); err != nil {
+		if err := b.conn.QueryRow(t.Context(),
+			`SELECT count(*) FROM pg_stat_activity WHERE application_name = 'retraind' AND datname = current_database()`).Scan(&open); err != nil {
 			t.Fatal(err)
 		}
 		return open == 0

@@ -59,7 +59,8 @@ func TestFailover(t *testing.T) {
 		b.exec(`UPDATE items SET category = 'lost' WHERE id <= 50`)
 		b.exec(`INSERT INTO items (id, title, category) VALUES (500, 't', 'lost')`)
 		b.exec(`DELETE FROM items WHERE id = 99`)
-		b.sink.until(t, "the changes that will be lost", func() bool { return b.sink.items["50"].Labels["label"] == "lost" && len(b.sink.items) >= 100 })
+		b.sink.until(t, "the changes that will be lost",
+			func() bool { return b.sink.items["50"].Labels["label"] == "lost" && len(b.sink.items) >= 100 })
 	}
 	if err := l.cluster.Kill(); err != nil {
 		t.Fatal(err)
@@ -72,7 +73,8 @@ func TestFailover(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(b.cfg.DSNFile, []byte(strings.Replace(string(dsn), l.cluster.Dir(), standby.Dir(), 1)), 0o600); err != nil {
+		if err := os.WriteFile(b.cfg.DSNFile, []byte(strings.Replace(string(dsn), l.cluster.Dir(), standby.Dir(), 1)),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
 		b.sink.until(t, "the second whole table", func() bool { sources[i].Retry(); return b.sink.full == 2 })

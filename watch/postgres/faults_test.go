@@ -71,7 +71,10 @@ func TestMessages(t *testing.T) {
 		{"schema missing", "", func(c *Config) { c.Table = "app.items" }},
 		{"view", "CREATE VIEW v AS SELECT * FROM items", func(c *Config) { c.Table = "v" }},
 		{"partitioned", "CREATE TABLE p (LIKE items) PARTITION BY RANGE (id)", func(c *Config) { c.Table = "p" }},
-		{"partition", "CREATE TABLE p (LIKE items) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p DEFAULT", func(c *Config) { c.Table = "p1" }},
+		{
+			"partition", "CREATE TABLE p (LIKE items) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p DEFAULT",
+			func(c *Config) { c.Table = "p1" },
+		},
 		{"inherited", "CREATE TABLE child () INHERITS (items)", nil},
 		{"foreign table", "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE FOREIGN TABLE f (id int, title text) SERVER s", func(c *Config) { c.Table = "f" }},
 		{"other bounds", "UPDATE retraind.sources SET max_rows = 5", nil},
@@ -83,7 +86,10 @@ func TestMessages(t *testing.T) {
 		{"trigger disabled", "ALTER TABLE items DISABLE TRIGGER retraind_m_insert", nil},
 		{"before trigger", "CREATE FUNCTION public.touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$; CREATE TRIGGER touch BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION touch()", nil},
 		{"other configuration", "", func(c *Config) { c.Text = unit.List{"title"} }},
-		{"no rights", "CREATE ROLE messages_poor LOGIN", func(c *Config) { c.DSN = strings.Replace(c.DSN, "user=postgres", "user=messages_poor", 1) }},
+		{
+			"no rights", "CREATE ROLE messages_poor LOGIN",
+			func(c *Config) { c.DSN = strings.Replace(c.DSN, "user=postgres", "user=messages_poor", 1) },
+		},
 		{
 			"few rights", "CREATE ROLE messages_less LOGIN; GRANT USAGE ON SCHEMA retraind TO messages_less; GRANT SELECT ON ALL TABLES IN SCHEMA retraind TO messages_less; GRANT SELECT (id, title) ON items TO messages_less",
 			func(c *Config) { c.DSN = strings.Replace(c.DSN, "user=postgres", "user=messages_less", 1) },
@@ -191,7 +197,8 @@ func TestServerKilledWhileOthersWrite(t *testing.T) {
 	}
 	b := &bundle{t: t, cfg: cfg, sink: newMemory()}
 	source, _ := b.start()
-	b.sink.until(t, "the trouble", func() bool { return strings.Contains(source.Health().Error, "cannot reach PostgreSQL at") })
+	b.sink.until(t, "the trouble",
+		func() bool { return strings.Contains(source.Health().Error, "cannot reach PostgreSQL at") })
 	if err := cluster.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -30,10 +30,19 @@ func TestFollow(t *testing.T) {
 	b.sink.until(t, "four changes", func() bool { return len(b.sink.changes) == 4 })
 	stop()
 	want := []watch.Change{
-		{Op: watch.OpLabel, Item: "1", Old: watch.Labels{"label": "sport"}, New: watch.Labels{"label": "politik"}, Author: "bert"},
-		{Op: watch.OpPut, Item: "2", Text: map[string]string{"title": "bb"}, Old: watch.Labels{}, New: watch.Labels{}, Author: "postgres"},
+		{
+			Op: watch.OpLabel, Item: "1", Old: watch.Labels{"label": "sport"}, New: watch.Labels{"label": "politik"},
+			Author: "bert",
+		},
+		{
+			Op: watch.OpPut, Item: "2", Text: map[string]string{"title": "bb"}, Old: watch.Labels{}, New: watch.Labels{},
+			Author: "postgres",
+		},
 		{Op: watch.OpDelete, Item: "1", Old: watch.Labels{"label": "politik"}, Author: "postgres"},
-		{Op: watch.OpPut, Item: "3", Text: map[string]string{"title": "c"}, New: watch.Labels{"label": "kultur"}, Author: "postgres"},
+		{
+			Op: watch.OpPut, Item: "3", Text: map[string]string{"title": "c"}, New: watch.Labels{"label": "kultur"},
+			Author: "postgres",
+		},
 	}
 	got := b.sink.log()
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(watch.Change{}, "Key", "At")); diff != "" {
@@ -254,7 +263,8 @@ func TestWholeTableWhileOthersWrite(t *testing.T) {
 		b.sink.cursor = "" // the next start reads everything
 		b.sink.mu.Unlock()
 		_, end := b.start()
-		b.sink.until(t, "the whole table and changes after it", func() bool { return b.sink.full == round+1 && len(b.sink.changes) >= 100*(round+1) })
+		b.sink.until(t, "the whole table and changes after it",
+			func() bool { return b.sink.full == round+1 && len(b.sink.changes) >= 100*(round+1) })
 		if round < 7 {
 			end()
 			// The same row may rightly come again after everything was read anew.

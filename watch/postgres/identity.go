@@ -20,7 +20,8 @@ func (a identity) foreign(now identity) string {
 	case a.System != now.System:
 		return "it is another PostgreSQL cluster (system identifier " + now.System + " instead of " + a.System + ")"
 	case a.Timeline != now.Timeline:
-		return fmt.Sprintf("the server has another history (timeline %d instead of %d: failover or restore)", now.Timeline, a.Timeline)
+		return fmt.Sprintf("the server has another history (timeline %d instead of %d: failover or restore)", now.Timeline,
+			a.Timeline)
 	}
 	return ""
 }

@@ -75,7 +75,10 @@ func cancelWhenIdle(ctx context.Context, cfg *Config, conn *pgx.Conn) (context.C
 				continue
 			}
 			if since.Load() == begun {
-				cancel(&watch.Fault{Cause: "PostgreSQL does not answer on a connection that it does not work on any more", Cure: "is the network open, and no proxy between that forgets connections?"})
+				cancel(&watch.Fault{
+					Cause: "PostgreSQL does not answer on a connection that it does not work on any more",
+					Cure:  "is the network open, and no proxy between that forgets connections?",
+				})
 				return
 			}
 		}
@@ -93,6 +96,7 @@ func backendIsBusy(ctx context.Context, cfg *Config, pid uint32) bool {
 	}
 	defer closeQuietly(conn)
 	var busy bool
-	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND state = 'active')", int32(pid)).Scan(&busy)
+	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND state = 'active')",
+		int32(pid)).Scan(&busy)
 	return err == nil && busy
 }

@@ -47,7 +47,10 @@ func inspect(ctx context.Context, conn *pgx.Conn, s *schema) (found check.Proble
 	if missing := s.findColumns(columns, &found); len(missing) > 0 {
 		return found, nil, s.findRenamed(ctx, conn, missing, found)
 	}
-	probes := []func(context.Context, *pgx.Conn, *check.Problems) error{s.findExpressions, s.findTriggers, s.findRights, s.findKey}
+	probes := []func(context.Context, *pgx.Conn, *check.Problems) error{
+		s.findExpressions, s.findTriggers, s.findRights,
+		s.findKey,
+	}
 	switch s.cfg.capture() {
 	case CaptureLogical:
 		probes[1] = s.findPublication
@@ -98,11 +101,13 @@ func (s *schema) keyTypes(columns map[string]string) []string {
 
 // findRights reports what the connection's user may not read.
 func (s *schema) findRights(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
-	if err := may(ctx, conn, found, "SELECT has_schema_privilege($1, 'USAGE')", "use the schema "+s.ident[0], s.ident[0]); err != nil || len(*found) > 0 {
+	if err := may(ctx, conn, found, "SELECT has_schema_privilege($1, 'USAGE')", "use the schema "+s.ident[0],
+		s.ident[0]); err != nil || len(*found) > 0 {
 		return err
 	}
 	for _, column := range s.readColumns() {
-		if err := may(ctx, conn, found, "SELECT has_column_privilege($1::text, $2::text, 'SELECT')", fmt.Sprintf("read column %q of table %s", column, strings.Join(s.ident, ".")), s.table, column); err != nil {
+		if err := may(ctx, conn, found, "SELECT has_column_privilege($1::text, $2::text, 'SELECT')",
+			fmt.Sprintf("read column %q of table %s", column, strings.Join(s.ident, ".")), s.table, column); err != nil {
 			return err
 		}
 	}
@@ -128,7 +133,8 @@ func (s *schema) findKey(ctx context.Context, conn *pgx.Conn, found *check.Probl
 		AND (SELECT bool_and(a.attname = ANY ($2::text[])) FROM unnest(i.indkey[0:i.indnkeyatts - 1]) k JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k))`,
 		s.table, []string(s.cfg.ID)).Scan(&unique)
 	if err == nil && !unique {
-		found.Warnf("id", "add a primary key or a unique index", "nothing keeps two rows of %s from having the same %s", strings.Join(s.ident, "."), strings.Join(s.cfg.ID, ", "))
+		found.Warnf("id", "add a primary key or a unique index", "nothing keeps two rows of %s from having the same %s",
+			strings.Join(s.ident, "."), strings.Join(s.cfg.ID, ", "))
 	}
 	return err
 }

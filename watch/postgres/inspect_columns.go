@@ -55,7 +55,8 @@ func (s *schema) findRenamed(ctx context.Context, conn *pgx.Conn, missing []stri
 	}
 	var bodies string
 	err := conn.QueryRow(ctx, `SELECT coalesce(string_agg(p.prosrc, ' '), '') FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
-		WHERE t.tgrelid = $1::text::regclass AND t.tgname = ANY ($2)`, s.table, []string{"retraind_" + s.model + "_insert", "retraind_" + s.model + "_update"}).Scan(&bodies)
+		WHERE t.tgrelid = $1::text::regclass AND t.tgname = ANY ($2)`, s.table,
+		[]string{"retraind_" + s.model + "_insert", "retraind_" + s.model + "_update"}).Scan(&bodies)
 	if err != nil {
 		return err
 	}
@@ -84,7 +85,8 @@ func (s *schema) findExpressions(ctx context.Context, conn *pgx.Conn, found *che
 		_, err := conn.Prepare(ctx, "", "SELECT to_jsonb(("+t.source+")) FROM "+s.table)
 		var server *pgconn.PgError
 		if errors.As(err, &server) {
-			found.Errorf(s.labelPath(t), "it must be an SQL expression over the columns of the table", "%q: %s", t.source, server.Message)
+			found.Errorf(s.labelPath(t), "it must be an SQL expression over the columns of the table", "%q: %s", t.source,
+				server.Message)
 		} else if err != nil {
 			return err
 		}
@@ -106,21 +108,25 @@ func (s *schema) findWatermark(ctx context.Context, conn *pgx.Conn, found *check
 		EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum AND i.indpred IS NULL),
 		EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod AND m.amname = 'btree' WHERE o.opcdefault AND o.opcintype = a.atttypid)
 		FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
-		WHERE a.attrelid = $1::text::regclass AND a.attname = $2`, s.table, column).Scan(&kind, &sqlType, &category, &nullable, &indexed, &ordered)
+		WHERE a.attrelid = $1::text::regclass AND a.attname = $2`, s.table, column).Scan(&kind, &sqlType, &category,
+		&nullable, &indexed, &ordered)
 	if err != nil {
 		return err
 	}
 	switch {
 	case !ordered || category == "S":
-		found.Errorf(path, "name a timestamp or a number that grows with each write", "column %q of table %s is %s, which does not say what was written later", column, table, sqlType)
+		found.Errorf(path, "name a timestamp or a number that grows with each write",
+			"column %q of table %s is %s, which does not say what was written later", column, table, sqlType)
 		return nil
 	case kind != "r" && kind != "p":
 		// A view has no index of its own.
 	case !indexed:
-		found.Warnf(path, fmt.Sprintf("CREATE INDEX CONCURRENTLY ON %s (%s)", s.table, ident(column)), "no index begins with column %q: each look reads the whole table %s", column, table)
+		found.Warnf(path, fmt.Sprintf("CREATE INDEX CONCURRENTLY ON %s (%s)", s.table, ident(column)),
+			"no index begins with column %q: each look reads the whole table %s", column, table)
 	}
 	if nullable && kind == "r" {
-		found.Warnf(path, fmt.Sprintf("ALTER TABLE %s ALTER %s SET NOT NULL", s.table, ident(column)), "rows of %s whose %q is NULL are seen only by the full compare", table, column)
+		found.Warnf(path, fmt.Sprintf("ALTER TABLE %s ALTER %s SET NOT NULL", s.table, ident(column)),
+			"rows of %s whose %q is NULL are seen only by the full compare", table, column)
 	}
 	return nil
 }

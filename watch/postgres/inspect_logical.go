@@ -27,14 +27,16 @@ func (s *schema) findPublication(ctx context.Context, conn *pgx.Conn, found *che
 		return err
 	}
 	if level != "logical" {
-		found.Errorf("capture", "ALTER SYSTEM SET wal_level = logical, then restart the server; or use capture: outbox", "the server's wal_level is %s, capture: logical needs logical", level)
+		found.Errorf("capture", "ALTER SYSTEM SET wal_level = logical, then restart the server; or use capture: outbox",
+			"the server's wal_level is %s, capture: logical needs logical", level)
 		return nil
 	}
 	if !replicates {
 		found.Errorf("capture", fmt.Sprintf("run what `retraind init sql --role %s` prints, as a superuser: ALTER ROLE … REPLICATION is in it", conn.Config().User), "user %q may not replicate", conn.Config().User)
 	}
 	if taken >= slots {
-		found.Errorf("capture", fmt.Sprintf("ALTER SYSTEM SET max_replication_slots = %d, then restart the server", taken+4), "all %d replication slots of the server are taken", slots)
+		found.Errorf("capture", fmt.Sprintf("ALTER SYSTEM SET max_replication_slots = %d, then restart the server", taken+4),
+			"all %d replication slots of the server are taken", slots)
 	}
 	if awaited, err := isStandby(ctx, conn); err != nil {
 		return err
@@ -65,9 +67,11 @@ func (s *schema) findSlot(ctx context.Context, conn *pgx.Conn, found *check.Prob
 	case err != nil:
 		return err
 	case plugin != "pgoutput" || database != conn.Config().Database:
-		found.Errorf("capture", fmt.Sprintf("SELECT pg_drop_replication_slot('%s')", name), "the replication slot %s is not retraind's own (plugin %s, database %s)", name, plugin, database)
+		found.Errorf("capture", fmt.Sprintf("SELECT pg_drop_replication_slot('%s')", name),
+			"the replication slot %s is not retraind's own (plugin %s, database %s)", name, plugin, database)
 	case status == "lost":
-		found.Warnf("capture", "raise max_slot_wal_keep_size; retraind makes the slot anew and reads the whole table again", "the replication slot %s was invalidated: the server has removed log that was not read", name)
+		found.Warnf("capture", "raise max_slot_wal_keep_size; retraind makes the slot anew and reads the whole table again",
+			"the replication slot %s was invalidated: the server has removed log that was not read", name)
 	}
 	return nil
 }
@@ -84,7 +88,8 @@ func (s *schema) findReplicaIdentity(ctx context.Context, conn *pgx.Conn, found 
 	case err != nil:
 		return err
 	case !logged:
-		found.Errorf("table", fmt.Sprintf("ALTER TABLE %s SET LOGGED, or use capture: outbox", s.table), "table %s is unlogged: the server's log holds no changes of it", table)
+		found.Errorf("table", fmt.Sprintf("ALTER TABLE %s SET LOGGED, or use capture: outbox", s.table),
+			"table %s is unlogged: the server's log holds no changes of it", table)
 	case !identified:
 		found.Errorf("id", fmt.Sprintf("ALTER TABLE %s REPLICA IDENTITY USING INDEX (a unique index on NOT NULL columns), or FULL", s.table), "the replica identity of table %s has no column %s", table, strings.Join(s.cfg.ID, ", "))
 	}
@@ -108,7 +113,8 @@ func (s *schema) findPublished(ctx context.Context, conn *pgx.Conn, found *check
 		s.publication(), s.ident[0], s.ident[1]).Scan(&names, &filter)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		found.Errorf("capture", runInit, "the publication %s does not hold the table %s", s.publication(), strings.Join(s.ident, "."))
+		found.Errorf("capture", runInit, "the publication %s does not hold the table %s", s.publication(),
+			strings.Join(s.ident, "."))
 		return nil
 	case err != nil:
 		return err
@@ -148,10 +154,12 @@ func (s *schema) findPublishedColumns(ctx context.Context, conn *pgx.Conn, publi
 	for _, name := range append(published, generated...) {
 		columns = append(columns, ident(name))
 	}
-	_, err = conn.Prepare(ctx, "", fmt.Sprintf("SELECT %s FROM (SELECT %s FROM %s) AS r", s.ownLabels(), strings.Join(columns, ", "), s.table))
+	_, err = conn.Prepare(ctx, "",
+		fmt.Sprintf("SELECT %s FROM (SELECT %s FROM %s) AS r", s.ownLabels(), strings.Join(columns, ", "), s.table))
 	var server *pgconn.PgError
 	if errors.As(err, &server) {
-		found.Errorf("capture", runInit, "the publication %s leaves out a column that a label's expression reads: %s", s.publication(), server.Message)
+		found.Errorf("capture", runInit, "the publication %s leaves out a column that a label's expression reads: %s",
+			s.publication(), server.Message)
 		return nil
 	}
 	return err

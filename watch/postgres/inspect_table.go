@@ -16,7 +16,10 @@ var refusedKinds = map[string]struct{ word, why, cure string }{
 	"m": {"a materialized view", "no trigger sees", "name the table that holds the labels, or set capture: poll"},
 	"f": {"a foreign table", "happen on another server", "watch it in the database where it lives, or set capture: poll"},
 	"p": {"a partitioned table", "this capture cannot follow", "set capture: outbox"},
-	"i": {"tied to KIN by partitioning or inheritance", "may go by way of it", "name KIN if that is the partitioned table, or turn the inheritance into partitions"},
+	"i": {
+		"tied to KIN by partitioning or inheritance", "may go by way of it",
+		"name KIN if that is the partitioned table, or turn the inheritance into partitions",
+	},
 }
 
 // findTable returns the table's columns with their types.
@@ -26,11 +29,13 @@ func (s *schema) findTable(ctx context.Context, conn *pgx.Conn, found *check.Pro
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
 		LATERAL (SELECT coalesce((SELECT min(concat_ws('.', kn.nspname, k.relname)) FROM pg_inherits i JOIN pg_class k ON k.oid = CASE WHEN i.inhrelid = c.oid THEN i.inhparent ELSE i.inhrelid END
 			JOIN pg_namespace kn ON kn.oid = k.relnamespace WHERE i.inhrelid = c.oid OR i.inhparent = c.oid AND c.relkind = 'r'), '') AS kin) AS k
-		WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`, s.ident[0], s.ident[1]).Scan(&kind, &kin)
+		WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`, s.ident[0],
+		s.ident[1]).Scan(&kind, &kin)
 	if errors.Is(err, pgx.ErrNoRows) {
 		hint := "correct labels.postgres.table"
 		var others []string
-		rows, err := conn.Query(ctx, `SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		rows, err := conn.Query(ctx,
+			`SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 			WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'retraind')
 			ORDER BY n.nspname <> $1, c.relname LIMIT 8`, s.ident[0])
 		if err == nil {
@@ -50,7 +55,8 @@ func (s *schema) findTable(ctx context.Context, conn *pgx.Conn, found *check.Pro
 	}
 	if refused, ok := refusedKinds[kind]; ok && !s.cfg.capture().follows(kind) {
 		named := strings.NewReplacer("KIN", kin)
-		found.Errorf("table", named.Replace(refused.cure), "%s is %s, whose label changes %s", strings.Join(s.ident, "."), named.Replace(refused.word), refused.why)
+		found.Errorf("table", named.Replace(refused.cure), "%s is %s, whose label changes %s", strings.Join(s.ident, "."),
+			named.Replace(refused.word), refused.why)
 		return nil, true, nil
 	}
 	rows, err := conn.Query(ctx, `SELECT a.attname::text, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a

@@ -22,7 +22,8 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 		return err
 	}
 	if !installed {
-		found.Errorf("table", runInit, "database %q does not record label changes yet: it has no table retraind.%s_outbox", conn.Config().Database, s.model)
+		found.Errorf("table", runInit, "database %q does not record label changes yet: it has no table retraind.%s_outbox",
+			conn.Config().Database, s.model)
 		return nil
 	}
 	wanted := events
@@ -32,7 +33,8 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 	var missing, disabled []string
 	for _, event := range wanted {
 		var enabled string
-		err := conn.QueryRow(ctx, "SELECT tgenabled::text FROM pg_trigger WHERE tgrelid = $1::text::regclass AND tgname = $2", s.table, "retraind_"+s.model+"_"+event).Scan(&enabled)
+		err := conn.QueryRow(ctx, "SELECT tgenabled::text FROM pg_trigger WHERE tgrelid = $1::text::regclass AND tgname = $2",
+			s.table, "retraind_"+s.model+"_"+event).Scan(&enabled)
 		switch {
 		case errors.Is(err, pgx.ErrNoRows):
 			missing = append(missing, event)
@@ -47,10 +49,12 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 		return nil
 	}
 	if len(disabled) > 0 {
-		found.Errorf("table", fmt.Sprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", s.table, s.trigger(disabled[0])), "the trigger of table %s for %s is disabled", table, strings.Join(disabled, ", "))
+		found.Errorf("table", fmt.Sprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", s.table, s.trigger(disabled[0])),
+			"the trigger of table %s for %s is disabled", table, strings.Join(disabled, ", "))
 		return nil
 	}
-	if err := may(ctx, conn, found, "SELECT has_schema_privilege('retraind', 'USAGE') AND has_table_privilege('retraind.sources', 'SELECT') AND has_table_privilege($1, 'SELECT')", "read the tables of the schema retraind", s.outbox()); err != nil || len(*found) > 0 {
+	if err := may(ctx, conn, found,
+		"SELECT has_schema_privilege('retraind', 'USAGE') AND has_table_privilege('retraind.sources', 'SELECT') AND has_table_privilege($1, 'SELECT')", "read the tables of the schema retraind", s.outbox()); err != nil || len(*found) > 0 {
 		return err
 	}
 	// The migration chose the triggers' shape by what it found.
@@ -67,7 +71,8 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 		found.Errorf("table", "run the SQL that retraind init wrote again, as the table's owner: it then looks at every update", "table %s has got a BEFORE trigger, %s, which may change labels unseen", table, before)
 		return nil
 	case subscribed:
-		found.Errorf("table", "run the SQL that retraind init wrote again, as the table's owner: it then looks at every row", "table %s is now filled by a subscription, which statement-level triggers do not see", table)
+		found.Errorf("table", "run the SQL that retraind init wrote again, as the table's owner: it then looks at every row",
+			"table %s is now filled by a subscription, which statement-level triggers do not see", table)
 		return nil
 	}
 	var definition string
@@ -81,7 +86,8 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 	case err != nil:
 		return err
 	case bounds != s.cfg.bounds():
-		found.Warnf("outbox", runInit, "the installed bounds of the outbox are %d rows, %s and %s", bounds.Rows, bounds.Size, bounds.Age)
+		found.Warnf("outbox", runInit, "the installed bounds of the outbox are %d rows, %s and %s", bounds.Rows, bounds.Size,
+			bounds.Age)
 	}
 	return nil
 }

@@ -183,7 +183,8 @@ func (d *logReader) newSlot(ctx context.Context, now *serverState) error {
 		}
 	}
 	var confirmed string
-	if err := d.conn.QueryRow(ctx, "SELECT lsn::text FROM pg_create_logical_replication_slot($1, 'pgoutput')", now.Slot).Scan(&confirmed); err != nil {
+	if err := d.conn.QueryRow(ctx, "SELECT lsn::text FROM pg_create_logical_replication_slot($1, 'pgoutput')",
+		now.Slot).Scan(&confirmed); err != nil {
 		return err
 	}
 	now.Exists, now.Status = true, ""

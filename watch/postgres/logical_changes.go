@@ -232,7 +232,8 @@ func (s *stream) texts(out *rowValues, cells []cell, made [][]byte, values bool)
 func (s *stream) reread(ctx context.Context, images []rowChange, sides []rowValues) (map[string]watch.Item, error) {
 	var keys []string
 	for i := range images {
-		if fresh := sides[2*i+1]; images[i].fresh != nil && fresh.key != "" && (fresh.labels == nil || fresh.part || fresh.text == nil && images[i].insert) {
+		if fresh := sides[2*i+1]; images[i].fresh != nil && fresh.key != "" && (fresh.labels == nil || fresh.part ||
+			fresh.text == nil && images[i].insert) {
 			keys = append(keys, fresh.key)
 		}
 	}
@@ -246,7 +247,8 @@ func (s *stream) reread(ctx context.Context, images []rowChange, sides []rowValu
 		for i, t := range types {
 			columns[i], parts[i] = "r."+ident(s.cfg.ID[i]), fmt.Sprintf("(k::jsonb ->> %d)::%s", i, t)
 		}
-		where = fmt.Sprintf("(%s) IN (SELECT %s FROM unnest($1::text[]) AS k)", strings.Join(columns, ", "), strings.Join(parts, ", "))
+		where = fmt.Sprintf("(%s) IN (SELECT %s FROM unnest($1::text[]) AS k)", strings.Join(columns, ", "),
+			strings.Join(parts, ", "))
 	}
 	rows, err := s.conn.Query(ctx, s.schema.tableQuery()+" WHERE "+where, keys)
 	if err != nil {

@@ -51,8 +51,10 @@ func TestLeastPrivilegeOfCaptures(t *testing.T) {
 			}
 			conn := connect(t, b.cfg.DSN)
 			for _, sql := range []string{
-				`SELECT secret FROM public.items`, `SELECT * FROM public.items`, `SELECT * FROM public.other`, `UPDATE public.items SET category = 'z'`, `DELETE FROM public.items`, `TRUNCATE public.items`,
-				`CREATE TABLE public.mine (id int)`, `ALTER TABLE public.items ADD x int`, `CREATE ROLE x`, `DROP PUBLICATION retraind_m`, `SELECT pg_read_file('/etc/passwd')`,
+				`SELECT secret FROM public.items`, `SELECT * FROM public.items`, `SELECT * FROM public.other`,
+				`UPDATE public.items SET category = 'z'`, `DELETE FROM public.items`, `TRUNCATE public.items`,
+				`CREATE TABLE public.mine (id int)`, `ALTER TABLE public.items ADD x int`, `CREATE ROLE x`,
+				`DROP PUBLICATION retraind_m`, `SELECT pg_read_file('/etc/passwd')`,
 			} {
 				tx, err := conn.Begin(t.Context())
 				if err != nil {
@@ -89,16 +91,25 @@ func TestMessagesOfCaptures(t *testing.T) {
 		{"no publication", CaptureLogical, "DROP PUBLICATION retraind_m", nil},
 		{"table not published", CaptureLogical, "ALTER PUBLICATION retraind_m DROP TABLE items", nil},
 		{"column not published", CaptureLogical, "ALTER PUBLICATION retraind_m SET TABLE items (id, category)", nil},
-		{"expression not published", CaptureLogical, "", func(c *Config) { *c = *c.WithTargets(map[string]string{"old": "views > 3"}) }},
+		{
+			"expression not published", CaptureLogical, "",
+			func(c *Config) { *c = *c.WithTargets(map[string]string{"old": "views > 3"}) },
+		},
 		{"deletes not published", CaptureLogical, "ALTER PUBLICATION retraind_m SET (publish = 'insert, update')", nil},
 		{"rows not published", CaptureLogical, "ALTER PUBLICATION retraind_m SET TABLE items WHERE (id > 3)", nil},
 		{"no identity", CaptureLogical, "ALTER TABLE items DROP CONSTRAINT items_pkey", nil},
 		{"identity of nothing", CaptureLogical, "ALTER TABLE items REPLICA IDENTITY NOTHING", nil},
 		{"unlogged", CaptureLogical, "DROP PUBLICATION retraind_m; ALTER TABLE items SET UNLOGGED", nil},
 		{"view", CaptureLogical, "CREATE VIEW v AS SELECT * FROM items", func(c *Config) { c.Table = "v" }},
-		{"no right to replicate", CaptureLogical, "CREATE ROLE messages_norep LOGIN; GRANT SELECT ON items TO messages_norep", func(c *Config) { c.DSN = strings.Replace(c.DSN, "user=postgres", "user=messages_norep", 1) }},
+		{
+			"no right to replicate", CaptureLogical, "CREATE ROLE messages_norep LOGIN; GRANT SELECT ON items TO messages_norep",
+			func(c *Config) { c.DSN = strings.Replace(c.DSN, "user=postgres", "user=messages_norep", 1) },
+		},
 		{"poll", CapturePoll, "", nil},
-		{"poll of an indexed column", CapturePoll, "CREATE INDEX ON items (updated_at); UPDATE items SET updated_at = now(); ALTER TABLE items ALTER updated_at SET NOT NULL", nil},
+		{
+			"poll of an indexed column", CapturePoll,
+			"CREATE INDEX ON items (updated_at); UPDATE items SET updated_at = now(); ALTER TABLE items ALTER updated_at SET NOT NULL", nil,
+		},
 		{"poll of a text", CapturePoll, "", func(c *Config) { c.Watermark = "title" }},
 		{"poll of nothing", CapturePoll, "", func(c *Config) { c.Watermark = "changed" }},
 	} {
@@ -159,7 +170,8 @@ func TestDownRemovesEverything(t *testing.T) {
 	}
 	source, stop := b.start()
 	b.sink.until(t, "the stream", func() bool { return source.Health().Up })
-	if _, err := b.conn.PgConn().Exec(t.Context(), down).ReadAll(); err == nil || !strings.Contains(err.Error(), "stop it first") {
+	if _, err := b.conn.PgConn().Exec(t.Context(), down).ReadAll(); err == nil ||
+		!strings.Contains(err.Error(), "stop it first") {
 		t.Errorf("a slot that is read was taken away: %v", err)
 	}
 	stop()

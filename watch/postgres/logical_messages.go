@@ -82,7 +82,8 @@ func (s *stream) onMessage(ctx context.Context, message pglogrepl.Message) error
 	case *pglogrepl.InsertMessage:
 		return s.onRow(ctx, m.RelationID, true, nil, false, m.Tuple)
 	case *pglogrepl.UpdateMessage:
-		return s.onRow(ctx, m.RelationID, false, m.OldTuple, m.OldTupleType == pglogrepl.UpdateMessageTupleTypeOld, m.NewTuple)
+		return s.onRow(ctx, m.RelationID, false, m.OldTuple, m.OldTupleType == pglogrepl.UpdateMessageTupleTypeOld,
+			m.NewTuple)
 	case *pglogrepl.DeleteMessage:
 		return s.onRow(ctx, m.RelationID, false, m.OldTuple, m.OldTupleType == pglogrepl.DeleteMessageTupleTypeOld, nil)
 	}
@@ -136,7 +137,10 @@ func (s *stream) onRow(ctx context.Context, id uint32, insert bool, old *pglogre
 	if len(s.pending) == 0 {
 		s.since = time.Now()
 	}
-	i := rowChange{insert: insert, commit: lsn(s.begin.FinalLSN), xid: s.begin.Xid, ordinal: s.ordinal, at: s.begin.CommitTime.UTC(), author: s.author, origin: s.origin}
+	i := rowChange{
+		insert: insert, commit: lsn(s.begin.FinalLSN), xid: s.begin.Xid, ordinal: s.ordinal,
+		at: s.begin.CommitTime.UTC(), author: s.author, origin: s.origin,
+	}
 	i.old, i.fresh = s.relation.cells(old, whole), s.relation.cells(fresh, true)
 	for k := range i.fresh {
 		if i.old != nil && !i.fresh[k].known {

@@ -11,7 +11,8 @@ func (s *schema) publication() string { return "retraind_" + s.model }
 // slot is an SQL expression for the name of a model's replication slot. Slots belong to the whole cluster, so that the
 // database is part of the name; it takes only small letters, digits and underscores.
 func (s *schema) slot() string {
-	return fmt.Sprintf("%s || left(md5(%s || current_database()), 8)", literal("retraind_"+strings.ReplaceAll(s.model, "-", "_")+"_"), literal(s.model+"/"))
+	return fmt.Sprintf("%s || left(md5(%s || current_database()), 8)",
+		literal("retraind_"+strings.ReplaceAll(s.model, "-", "_")+"_"), literal(s.model+"/"))
 }
 
 // publish is the SQL of capture: logical.
@@ -86,7 +87,8 @@ COMMIT;
 -- The slot keeps the log until retraind has read it. It waits for the transactions that are open now.
 SELECT slot_name FROM pg_create_logical_replication_slot(%[8]s, 'pgoutput')
 WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = %[8]s);
-`, s.table, s.model, literal(s.table), strings.Join(quoted, ", "), view, strings.Join(keys, ", "), literal(s.publication()), s.slot())
+`, s.table, s.model, literal(s.table), strings.Join(quoted, ", "), view, strings.Join(keys, ", "),
+		literal(s.publication()), s.slot())
 }
 
 // unpublish removes what publish made.

@@ -58,7 +58,10 @@ func (d *logReader) stream(ctx context.Context, slot string, onUp func()) error 
 			d.Log.Debug("close the connection", "err", err)
 		}
 	}()
-	options := pglogrepl.StartReplicationOptions{PluginArgs: []string{"proto_version '1'", "publication_names " + literal(ident(d.schema.publication()))}}
+	options := pglogrepl.StartReplicationOptions{PluginArgs: []string{
+		"proto_version '1'",
+		"publication_names " + literal(ident(d.schema.publication())),
+	}}
 	if majorVersion(repl) == "13" {
 		d.Log.Debug("PostgreSQL 13 sends no messages: origins are not known")
 	} else {
@@ -91,7 +94,10 @@ func (d *logReader) whileBusy(ctx context.Context, f func() error) error {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return &watch.Fault{Cause: "another connection reads the replication slot: " + server.Message, Cure: "is there a second retraind for this table? Its own former connection is given up within 20 s", Err: err}
+			return &watch.Fault{
+				Cause: "another connection reads the replication slot: " + server.Message,
+				Cure:  "is there a second retraind for this table? Its own former connection is given up within 20 s", Err: err,
+			}
 		}
 		if err := pause(ctx, 20*time.Millisecond); err != nil {
 			return err
@@ -179,7 +185,8 @@ func (s *stream) checkAlive(ctx context.Context) error {
 // confirm tells the server what is stored, so that it may remove its log up to there.
 func (s *stream) confirm(ctx context.Context, reply bool) error {
 	return pglogrepl.SendStandbyStatusUpdate(ctx, s.repl, pglogrepl.StandbyStatusUpdate{
-		WALWritePosition: pglogrepl.LSN(max(s.reached, s.at.LSN)), WALFlushPosition: pglogrepl.LSN(s.at.LSN), WALApplyPosition: pglogrepl.LSN(s.at.LSN), ReplyRequested: reply,
+		WALWritePosition: pglogrepl.LSN(max(s.reached, s.at.LSN)), WALFlushPosition: pglogrepl.LSN(s.at.LSN),
+		WALApplyPosition: pglogrepl.LSN(s.at.LSN), ReplyRequested: reply,
 	})
 }
 

@@ -25,7 +25,10 @@ func TestLostPlaceReadsTheTableAgain(t *testing.T) {
 		"another timeline": {func(_ *bundle, p *logPosition) { p.Timeline++ }, "another history"},
 		"server is behind": {func(_ *bundle, p *logPosition) { p.LSN = 1 << 60 }, "the server is behind what was read"},
 		"other labels":     {func(_ *bundle, p *logPosition) { p.Definition = "x" }, "the label's definition changed"},
-		"slot dropped":     {func(b *bundle, _ *logPosition) { b.exec(`SELECT pg_drop_replication_slot(` + slot + `)`) }, "is gone"},
+		"slot dropped": {
+			func(b *bundle, _ *logPosition) { b.exec(`SELECT pg_drop_replication_slot(` + slot + `)`) },
+			"is gone",
+		},
 		"slot made anew": {func(b *bundle, _ *logPosition) {
 			b.exec(`CREATE TEMP TABLE s AS SELECT ` + slot + `::text AS name`)
 			b.exec(`SELECT pg_drop_replication_slot(name) FROM s`)
@@ -94,7 +97,8 @@ func TestPublicationChangedUnderTheStream(t *testing.T) {
 	b.ready()
 	b.exec(`ALTER PUBLICATION retraind_m DROP TABLE items`)
 	b.exec(`UPDATE items SET category = 'unpublished'`)
-	b.sink.until(t, "the trouble", func() bool { return strings.Contains(source.Health().Error, "does not hold the table") })
+	b.sink.until(t, "the trouble",
+		func() bool { return strings.Contains(source.Health().Error, "does not hold the table") })
 	b.exec(`ALTER PUBLICATION retraind_m ADD TABLE items`)
 	b.sink.until(t, "health", func() bool { source.Retry(); return source.Health().Up })
 	b.sink.equalsTable(t, "m", b.cfg)
@@ -214,14 +218,18 @@ func TestSnapshotHolds(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	conn := connect(t, l.database(t))
-	for _, text := range []string{"100:100:", "100:110:103,107", "4294967290:4294967300:4294967297,4294967299", "8589934600:8589934605:8589934602"} {
+	for _, text := range []string{
+		"100:100:", "100:110:103,107", "4294967290:4294967300:4294967297,4294967299",
+		"8589934600:8589934605:8589934602",
+	} {
 		s, err := parseSnapshot(text)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for xid := s.oldest - 5; xid < s.next+5; xid++ {
 			var want bool
-			if err := conn.QueryRow(t.Context(), `SELECT pg_visible_in_snapshot($1::text::xid8, $2::text::pg_snapshot)`, fmt.Sprint(xid), text).Scan(&want); err != nil {
+			if err := conn.QueryRow(t.Context(), `SELECT pg_visible_in_snapshot($1::text::xid8, $2::text::pg_snapshot)`,
+				fmt.Sprint(xid), text).Scan(&want); err != nil {
 				t.Fatal(err)
 			}
 			if got := s.holds(uint32(xid)); got != want {
@@ -240,7 +248,8 @@ func TestTransactionSaysWhoWrote(t *testing.T) {
 	b.ready()
 	err := pgx.BeginFunc(t.Context(), b.conn, func(tx pgx.Tx) error {
 		for _, sql := range []string{
-			`SELECT pg_logical_emit_message(true, 'retraind.origin', 'retraind:r1')`, `SELECT pg_logical_emit_message(true, 'retraind.author', 'relabel')`,
+			`SELECT pg_logical_emit_message(true, 'retraind.origin', 'retraind:r1')`,
+			`SELECT pg_logical_emit_message(true, 'retraind.author', 'relabel')`,
 			`INSERT INTO items (id, title, category) VALUES (1, 't', 'x')`,
 		} {
 			if _, err := tx.Exec(t.Context(), sql); err != nil {

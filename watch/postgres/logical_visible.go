@@ -49,7 +49,10 @@ func (s *stream) waitUntilVisible(ctx context.Context, writers []uint32) error {
 				return &rereadError{} // the inspection says how to mend it
 			}
 			told = true
-			s.Down(&watch.Fault{Cause: "the log holds a commit that nobody sees yet, since it waits for a synchronous standby", Cure: "look at pg_stat_replication and at synchronous_standby_names"})
+			s.Down(&watch.Fault{
+				Cause: "the log holds a commit that nobody sees yet, since it waits for a synchronous standby",
+				Cure:  "look at pg_stat_replication and at synchronous_standby_names",
+			})
 		}
 		if time.Since(spoke) > pingEvery { // a server that hears nothing ends the stream
 			if err := s.confirm(ctx, false); err != nil {
@@ -78,7 +81,10 @@ func (d *logReader) waitForWriters(ctx context.Context) error {
 		return err
 	}
 	told := time.AfterFunc(visibleWarnAfter, func() {
-		d.Down(&watch.Fault{Cause: "the table is read once all transactions have ended that write to it now", Cure: "look for old ones in pg_stat_activity"})
+		d.Down(&watch.Fault{
+			Cause: "the table is read once all transactions have ended that write to it now",
+			Cure:  "look for old ones in pg_stat_activity",
+		})
 	})
 	defer told.Stop()
 	for rest := time.Millisecond; len(writers) > 0; rest = min(2*rest, visiblePollMax) {
@@ -96,10 +102,12 @@ func (d *logReader) waitForWriters(ctx context.Context) error {
 
 // tableWriters returns the transactions that write to the table. They keep its lock until others see what they wrote.
 func (d *logReader) tableWriters(ctx context.Context) ([]string, error) {
-	rows, err := d.conn.Query(ctx, `SELECT DISTINCT virtualtransaction FROM pg_locks WHERE locktype = 'relation' AND granted
+	rows, err := d.conn.Query(ctx,
+		`SELECT DISTINCT virtualtransaction FROM pg_locks WHERE locktype = 'relation' AND granted
 		AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
 		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-		AND relation IN (SELECT $1::text::regclass::oid UNION SELECT relid::oid FROM pg_partition_tree($1::text::regclass))`, d.schema.table)
+		AND relation IN (SELECT $1::text::regclass::oid UNION SELECT relid::oid FROM pg_partition_tree($1::text::regclass))`,
+		d.schema.table)
 	if err != nil {
 		return nil, err
 	}

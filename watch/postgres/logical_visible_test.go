@@ -28,7 +28,8 @@ func (b *bundle) held(sql string) (show func()) {
 	pid := writer.PgConn().PID()
 	committed := make(chan error, 1)
 	go func() {
-		_, err := writer.PgConn().Exec(context.Background(), "BEGIN; SET LOCAL synchronous_commit = on; "+sql+"; COMMIT").ReadAll()
+		_, err := writer.PgConn().Exec(context.Background(),
+			"BEGIN; SET LOCAL synchronous_commit = on; "+sql+"; COMMIT").ReadAll()
 		committed <- err
 	}()
 	b.sink.until(b.t, "the commit to wait", func() bool {
@@ -73,7 +74,8 @@ func TestRowIsReadOnceItsCommitIsVisible(t *testing.T) {
 // as the newer one.
 func TestWholeReadHoldsWhatTheLogTold(t *testing.T) {
 	t.Parallel()
-	b := unseen(t, strings.Replace(itemsSQL, "DEFAULT 0)", "DEFAULT 0) PARTITION BY RANGE (id); CREATE TABLE items_1 PARTITION OF items FOR VALUES FROM (0) TO (10)", 1))
+	b := unseen(t, strings.Replace(itemsSQL, "DEFAULT 0)",
+		"DEFAULT 0) PARTITION BY RANGE (id); CREATE TABLE items_1 PARTITION OF items FOR VALUES FROM (0) TO (10)", 1))
 	b.cfg.Poll = unit.Duration(20 * time.Millisecond)
 	b.exec(`INSERT INTO items (id, category) VALUES (1, 'x')`)
 	b.start()
@@ -97,7 +99,8 @@ func TestSlotThatSomebodyMovedOn(t *testing.T) {
 	_, stop := b.start()
 	b.ready()
 	stop()
-	b.sink.until(t, "the slot to be free", func() bool { return b.count(`SELECT count(*) FROM pg_replication_slots WHERE active`) == 0 })
+	b.sink.until(t, "the slot to be free",
+		func() bool { return b.count(`SELECT count(*) FROM pg_replication_slots WHERE active`) == 0 })
 	show := b.held(`UPDATE items SET category = 'y'`)
 	b.exec(`SELECT pg_replication_slot_advance(slot_name, pg_current_wal_lsn()) FROM pg_replication_slots`)
 	source, _ := b.start()

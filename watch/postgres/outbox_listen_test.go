@@ -22,7 +22,8 @@ func (b *bundle) sleeping() {
 	b.t.Helper()
 	b.sink.until(b.t, "the source to sleep", func() bool {
 		var asleep bool
-		err := b.conn.QueryRow(b.t.Context(), `SELECT count(*) = 1 AND bool_and(state = 'idle' AND now() - state_change > '50ms'
+		err := b.conn.QueryRow(b.t.Context(),
+			`SELECT count(*) = 1 AND bool_and(state = 'idle' AND now() - state_change > '50ms'
 			AND EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.granted AND l.pid = a.pid))
 			FROM pg_stat_activity a WHERE application_name = 'retraind' AND datname = current_database()`).Scan(&asleep)
 		if err != nil {

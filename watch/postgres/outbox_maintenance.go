@@ -64,7 +64,8 @@ func (c *session) prune(ctx context.Context) error {
 	// The role is read-only by default.
 	for gone := int64(pruneLimit); gone >= pruneLimit && err == nil; {
 		err = pgx.BeginTxFunc(ctx, c.conn, pgx.TxOptions{AccessMode: pgx.ReadWrite}, func(tx pgx.Tx) error {
-			return tx.QueryRow(ctx, "SELECT "+c.schema.function("prune")+"($1::text::xid8, now() - $2::interval)", strconv.FormatUint(seen.oldest, 10), keepReadRows).Scan(&gone)
+			return tx.QueryRow(ctx, "SELECT "+c.schema.function("prune")+"($1::text::xid8, now() - $2::interval)",
+				strconv.FormatUint(seen.oldest, 10), keepReadRows).Scan(&gone)
 		})
 	}
 	if err != nil && c.conn.IsClosed() {

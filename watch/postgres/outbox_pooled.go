@@ -78,7 +78,8 @@ func (c *session) inTransaction(ctx context.Context, read func() error) error {
 // connection to the pooler lives on.
 func (c *session) sameServer(ctx context.Context) error {
 	var now position
-	if err := c.conn.QueryRow(ctx, "SELECT "+identityColumns+", "+statisticsColumn).Scan(&now.System, &now.Timeline, &now.Statistics); err != nil {
+	if err := c.conn.QueryRow(ctx, "SELECT "+identityColumns+", "+statisticsColumn).Scan(&now.System, &now.Timeline,
+		&now.Statistics); err != nil {
 		return err
 	}
 	if now.identity != c.at.identity || now.Statistics != c.at.Statistics {

@@ -149,7 +149,8 @@ func TestSeveralHosts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b.cfg.DSN = through(b.cfg.DSN, dead+","+readOnly.Dir()+","+hostOf(b.cfg.DSN)) + " target_session_attrs=read-write connect_timeout=2"
+	b.cfg.DSN = through(b.cfg.DSN,
+		dead+","+readOnly.Dir()+","+hostOf(b.cfg.DSN)) + " target_session_attrs=read-write connect_timeout=2"
 	b.start()
 	b.ready()
 	b.exec(`INSERT INTO items (id, category) VALUES (1, 'x')`)

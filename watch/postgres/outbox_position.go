@@ -166,7 +166,10 @@ func (s snapshot) both(other snapshot) snapshot {
 			out.running = append(out.running, xid)
 		}
 	}
-	slices.SortFunc(out.running, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b)) })
+	slices.SortFunc(out.running, func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(a), len(b)),
+			strings.Compare(a, b))
+	})
 	return out
 }
 

@@ -39,7 +39,8 @@ FROM (
 ) AS o LEFT JOIN LATERAL (
   SELECT true AS present, %[2]s FROM %[3]s AS t WHERE (o.op = 'insert' OR o.text_changed) AND %[4]s LIMIT 1
 ) AS t ON true
-ORDER BY o.seq`, rest, strings.Join(text, ", "), c.schema.table, c.byKey("t", "CASE WHEN o.op IN ('insert', 'update') THEN o.item END"), c.schema.outbox(), authorOfRow, originOfRow)
+ORDER BY o.seq`, rest, strings.Join(text, ", "), c.schema.table,
+		c.byKey("t", "CASE WHEN o.op IN ('insert', 'update') THEN o.item END"), c.schema.outbox(), authorOfRow, originOfRow)
 }
 
 // byKey compares the key columns of a row with a key's text, in the columns' own types so that their index is used. The
@@ -197,7 +198,10 @@ func (c *session) change(l *outboxRow) (watch.Change, bool, error) {
 	if err != nil {
 		return watch.Change{}, false, err
 	}
-	change := watch.Change{Key: c.at.key(l.xid, l.seq), Item: validText(l.item), Old: old, New: now, At: l.at.UTC(), Author: validText(l.author), Origin: l.origin}
+	change := watch.Change{
+		Key: c.at.key(l.xid, l.seq), Item: validText(l.item), Old: old, New: now, At: l.at.UTC(),
+		Author: validText(l.author), Origin: l.origin,
+	}
 	switch {
 	case l.item == "":
 		return watch.Change{}, false, nil // a row without a key cannot be followed

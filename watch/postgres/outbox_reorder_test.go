@@ -42,7 +42,10 @@ func TestUntangle(t *testing.T) {
 		for item := range rapid.IntRange(1, 4).Draw(t, "items") {
 			n := rapid.IntRange(1, 6).Draw(t, "changes")
 			for i := range n {
-				change := watch.Change{Key: fmt.Sprint(item, ":", i), Op: watch.OpLabel, Item: fmt.Sprint(item), Old: watch.Labels{"l": fmt.Sprint(i)}, New: watch.Labels{"l": fmt.Sprint(i + 1)}}
+				change := watch.Change{
+					Key: fmt.Sprint(item, ":", i), Op: watch.OpLabel, Item: fmt.Sprint(item),
+					Old: watch.Labels{"l": fmt.Sprint(i)}, New: watch.Labels{"l": fmt.Sprint(i + 1)},
+				}
 				if i == 0 {
 					change.Op, change.Old = watch.OpPut, nil
 				}

@@ -60,7 +60,8 @@ func (c *session) prepare(ctx context.Context) error {
 	if c.at.SchemaDigest, err = c.schemaDigest(ctx); err != nil {
 		return err
 	}
-	return c.conn.QueryRow(ctx, "SELECT "+identityColumns+", "+statisticsColumn+", $1::text::regclass::oid", c.schema.outbox()).
+	return c.conn.QueryRow(ctx, "SELECT "+identityColumns+", "+statisticsColumn+", $1::text::regclass::oid",
+		c.schema.outbox()).
 		Scan(&c.at.System, &c.at.Timeline, &c.at.Statistics, &c.at.Outbox)
 }
 
@@ -72,7 +73,8 @@ func (c *session) intact(ctx context.Context, p position, pruned uint64) (found 
 	if p.Last.XID <= pruned {
 		return true, nil
 	}
-	err = c.conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+c.schema.outbox()+" WHERE xid = $1::text::xid8 AND seq = $2)", strconv.FormatUint(p.Last.XID, 10), p.Last.Seq).Scan(&found)
+	err = c.conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+c.schema.outbox()+" WHERE xid = $1::text::xid8 AND seq = $2)",
+		strconv.FormatUint(p.Last.XID, 10), p.Last.Seq).Scan(&found)
 	return found, err
 }
 

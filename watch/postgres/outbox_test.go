@@ -63,7 +63,10 @@ func TestWritersDoNotWaitForEachOther(t *testing.T) {
 	b.exec(`BEGIN`)
 	b.exec(`UPDATE items SET category = 'y' WHERE id <= 3000`)
 	other := connect(t, b.cfg.DSN)
-	for _, sql := range []string{`SET statement_timeout = '5s'`, `BEGIN ISOLATION LEVEL SERIALIZABLE`, `UPDATE items SET category = 'z' WHERE id > 3000 AND id <= 9000`, `COMMIT`} {
+	for _, sql := range []string{
+		`SET statement_timeout = '5s'`, `BEGIN ISOLATION LEVEL SERIALIZABLE`,
+		`UPDATE items SET category = 'z' WHERE id > 3000 AND id <= 9000`, `COMMIT`,
+	} {
 		if _, err := other.Exec(t.Context(), sql); err != nil {
 			t.Fatalf("%s: %v", sql, err)
 		}
@@ -114,7 +117,8 @@ func TestWhatTriggersCannotSee(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, err := b.conn.PgConn().Exec(t.Context(), strings.ReplaceAll(spoil, "MIGRATION", migration)).ReadAll(); err != nil {
+				if _, err := b.conn.PgConn().Exec(t.Context(),
+					strings.ReplaceAll(spoil, "MIGRATION", migration)).ReadAll(); err != nil {
 					t.Fatal(err)
 				}
 				if down {
@@ -134,9 +138,15 @@ func TestWhatTriggersCannotSee(t *testing.T) {
 func TestGoneForAWhile(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ spoil, mend, says string }{
-		"table renamed":  {`ALTER TABLE items RENAME TO moved`, `ALTER TABLE moved RENAME TO items`, "public.items"},
-		"column renamed": {`ALTER TABLE items RENAME category TO kind`, `ALTER TABLE items RENAME kind TO category`, "writes of this table fail"},
-		"schema gone":    {`ALTER SCHEMA retraind RENAME TO elsewhere`, `ALTER SCHEMA elsewhere RENAME TO retraind`, "misses a table"},
+		"table renamed": {`ALTER TABLE items RENAME TO moved`, `ALTER TABLE moved RENAME TO items`, "public.items"},
+		"column renamed": {
+			`ALTER TABLE items RENAME category TO kind`, `ALTER TABLE items RENAME kind TO category`,
+			"writes of this table fail",
+		},
+		"schema gone": {
+			`ALTER SCHEMA retraind RENAME TO elsewhere`, `ALTER SCHEMA elsewhere RENAME TO retraind`,
+			"misses a table",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -179,7 +189,8 @@ func TestALongTransactionIsTold(t *testing.T) {
 	}
 	b.exec(`INSERT INTO items (id, category) VALUES (2, 'quick')`)
 	b.sink.until(t, "the quick change", func() bool { return len(b.sink.changes) == 1 })
-	b.sink.until(t, "the notice", func() bool { return strings.Contains(source.Health().Notice, "holds back its label changes") })
+	b.sink.until(t, "the notice",
+		func() bool { return strings.Contains(source.Health().Notice, "holds back its label changes") })
 	if h := source.Health(); !h.Up || !strings.Contains(h.Notice, fmt.Sprint(slow.PgConn().PID())) {
 		t.Errorf("health %+v", h)
 	}

@@ -21,7 +21,8 @@ type openTransaction struct {
 // name running transactions that are younger than the last one that ended. The longest becomes a notice, since its label
 // changes are visible only when it ends.
 func (c *session) openTransactions(ctx context.Context) ([]string, error) {
-	rows, err := c.conn.Query(ctx, `SELECT DISTINCT ON (l.virtualtransaction) l.virtualtransaction, l.pid, concat_ws(', ', nullif(a.usename, ''), nullif(a.application_name, '')), a.xact_start
+	rows, err := c.conn.Query(ctx,
+		`SELECT DISTINCT ON (l.virtualtransaction) l.virtualtransaction, l.pid, concat_ws(', ', nullif(a.usename, ''), nullif(a.application_name, '')), a.xact_start
 		FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
 		WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.relation = $1::text::regclass
 		AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`, c.schema.outbox())

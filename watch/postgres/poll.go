@@ -160,7 +160,8 @@ func (p *poller) fullRead(ctx context.Context, tx pgx.Tx, now pollPosition, seen
 		next.Look++
 	}
 	var greatest *string
-	if err := tx.QueryRow(ctx, fmt.Sprintf("SELECT max(r.%s)::text FROM %s AS r", ident(p.watermark), p.schema.table)).Scan(&greatest); err != nil {
+	if err := tx.QueryRow(ctx, fmt.Sprintf("SELECT max(r.%s)::text FROM %s AS r", ident(p.watermark),
+		p.schema.table)).Scan(&greatest); err != nil {
 		return err
 	}
 	next.Compared = clock

@@ -77,7 +77,8 @@ func (m pollPosition) seen(now snapshot, text string, at time.Time, greatest *st
 	}
 	next := seenWatermark{At: *greatest, Seen: at}
 	switch n := len(m.Pending); {
-	case n == 0 && (m.Floor == nil || *m.Floor != next.At), n > 0 && n < maxPending && m.Pending[n-1].At != next.At && at.Sub(m.Pending[n-1].Seen) >= overlap/4:
+	case n == 0 && (m.Floor == nil || *m.Floor != next.At), n > 0 && n < maxPending && m.Pending[n-1].At != next.At &&
+		at.Sub(m.Pending[n-1].Seen) >= overlap/4:
 		m.Pending = append(m.Pending, next)
 	}
 	return m

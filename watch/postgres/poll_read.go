@@ -26,7 +26,8 @@ func (p *poller) newRowsQuery() (sql string, args []any, err error) {
 		author = "r." + ident(p.cfg.Author)
 	}
 	sql = strings.TrimSuffix(p.schema.tableQuery(), " FROM "+p.schema.table+" AS r")
-	sql = fmt.Sprintf("%s, %s::text, %s::text FROM %s AS r WHERE %s IS NOT NULL", sql, author, column, p.schema.table, column)
+	sql = fmt.Sprintf("%s, %s::text, %s::text FROM %s AS r WHERE %s IS NOT NULL", sql, author, column, p.schema.table,
+		column)
 	if p.at.Floor != nil {
 		args = append(args, *p.at.Floor)
 		sql += fmt.Sprintf(" AND %s > $%d::text::%s", column, len(args), p.wmType)
@@ -75,7 +76,10 @@ func (p *poller) readNew(ctx context.Context, tx pgx.Tx, seen snapshot, text str
 		if old, ok := p.known[item.ID]; item.ID == "" || ok && old == digest {
 			continue
 		}
-		change := watch.Change{Key: within.key(item.ID), Op: watch.OpPut, Item: item.ID, Text: item.Text, New: item.Labels, At: item.At}
+		change := watch.Change{
+			Key: within.key(item.ID), Op: watch.OpPut, Item: item.ID, Text: item.Text, New: item.Labels,
+			At: item.At,
+		}
 		if change.At.IsZero() {
 			change.At = clock.UTC()
 		}
@@ -102,7 +106,8 @@ func (p *poller) readNew(ctx context.Context, tx pgx.Tx, seen snapshot, text str
 
 // sameBounds tells whether a restart would read the same from both.
 func sameBounds(a, b pollPosition) bool {
-	return slices.Equal(a.Pending, b.Pending) && (a.Floor == b.Floor || a.Floor != nil && b.Floor != nil && *a.Floor == *b.Floor)
+	return slices.Equal(a.Pending, b.Pending) && (a.Floor == b.Floor || a.Floor != nil && b.Floor != nil &&
+		*a.Floor == *b.Floor)
 }
 
 func (p *poller) store(ctx context.Context, batch []watch.Change, next pollPosition) error {

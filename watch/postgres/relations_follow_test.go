@@ -68,7 +68,10 @@ func TestGeneratedColumns(t *testing.T) {
 	table := `CREATE TABLE items (id int PRIMARY KEY, title text, content text, score int, whole text GENERATED ALWAYS AS (title || ': ' || content) STORED,
 		grade text GENERATED ALWAYS AS (CASE WHEN score > 5 THEN 'good' ELSE 'bad' END) STORED, updated_at timestamptz DEFAULT now());` + touched
 	bundles := l.setups(t, captures, table, func(dsn string) *Config {
-		return &Config{DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"whole"}, Label: "grade", UpdatedAt: "updated_at"}
+		return &Config{
+			DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"whole"}, Label: "grade",
+			UpdatedAt: "updated_at",
+		}
 	})
 	for _, b := range bundles {
 		b.start()
@@ -81,7 +84,8 @@ func TestGeneratedColumns(t *testing.T) {
 	for _, b := range bundles {
 		b.sink.until(t, string(b.cfg.Capture)+": what was computed", func() bool {
 			one, two := b.sink.items["1"], b.sink.items["2"]
-			return one.Labels["label"] == "good" && one.Text["whole"] == "a: b" && two.Labels["label"] == "good" && two.Text["whole"] == "c: new"
+			return one.Labels["label"] == "good" && one.Text["whole"] == "a: b" && two.Labels["label"] == "good" &&
+				two.Text["whole"] == "c: new"
 		})
 		b.sink.equalsTable(t, "m", b.cfg)
 	}

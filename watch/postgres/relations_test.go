@@ -19,16 +19,22 @@ var shapes = map[string]struct {
 	want   map[string]watch.Labels
 }{
 	"composite key": {
-		table:  `CREATE TABLE items (site text, no int, txt text, cat text, PRIMARY KEY (site, no))`,
-		cfg:    Config{Table: "items", ID: unit.List{"site", "no"}, Text: unit.List{"txt"}, Label: "cat"},
-		writes: []string{`INSERT INTO items VALUES ('a"b', 1, 't', 'x'), ('c', 2, 't', 'y')`, `UPDATE items SET cat = 'z' WHERE no = 2`, `UPDATE items SET no = 3 WHERE no = 2`},
-		want:   map[string]watch.Labels{`["a\"b", 1]`: {"label": "x"}, `["c", 3]`: {"label": "z"}},
+		table: `CREATE TABLE items (site text, no int, txt text, cat text, PRIMARY KEY (site, no))`,
+		cfg:   Config{Table: "items", ID: unit.List{"site", "no"}, Text: unit.List{"txt"}, Label: "cat"},
+		writes: []string{
+			`INSERT INTO items VALUES ('a"b', 1, 't', 'x'), ('c', 2, 't', 'y')`,
+			`UPDATE items SET cat = 'z' WHERE no = 2`, `UPDATE items SET no = 3 WHERE no = 2`,
+		},
+		want: map[string]watch.Labels{`["a\"b", 1]`: {"label": "x"}, `["c", 3]`: {"label": "z"}},
 	},
 	"uuid key": {
-		table:  `CREATE TABLE items (id uuid PRIMARY KEY, txt text, cat text)`,
-		cfg:    Config{Table: "items", ID: unit.List{"id"}, Text: unit.List{"txt"}, Label: "cat"},
-		writes: []string{`INSERT INTO items VALUES ('00000000-0000-0000-0000-00000000000a', 't', 'x')`, `UPDATE items SET txt = 'u'`},
-		want:   map[string]watch.Labels{`00000000-0000-0000-0000-00000000000a`: {"label": "x"}},
+		table: `CREATE TABLE items (id uuid PRIMARY KEY, txt text, cat text)`,
+		cfg:   Config{Table: "items", ID: unit.List{"id"}, Text: unit.List{"txt"}, Label: "cat"},
+		writes: []string{
+			`INSERT INTO items VALUES ('00000000-0000-0000-0000-00000000000a', 't', 'x')`,
+			`UPDATE items SET txt = 'u'`,
+		},
+		want: map[string]watch.Labels{`00000000-0000-0000-0000-00000000000a`: {"label": "x"}},
 	},
 	"odd names": {
 		table: `CREATE SCHEMA "My Schema"; CREATE TABLE "My Schema"."Select.""Me""" ("ID" int PRIMARY KEY, "user" text, "Änderung" text, found text, "a'b" text)`,
@@ -36,12 +42,19 @@ var shapes = map[string]struct {
 			Table: `"My Schema"."Select.""Me"""`, ID: unit.List{"ID"}, Text: unit.List{"user", "a'b"}, Author: "Änderung",
 			Targets: map[string]string{"it's": "found", `b\s`: `"user" || '\'`},
 		},
-		writes: []string{`INSERT INTO "My Schema"."Select.""Me""" VALUES (1, 'u', 'anna', 'f', 'q')`, `UPDATE "My Schema"."Select.""Me""" SET found = 'g'`},
-		want:   map[string]watch.Labels{"1": {"it's": "g", `b\s`: `u\`}},
+		writes: []string{
+			`INSERT INTO "My Schema"."Select.""Me""" VALUES (1, 'u', 'anna', 'f', 'q')`,
+			`UPDATE "My Schema"."Select.""Me""" SET found = 'g'`,
+		},
+		want: map[string]watch.Labels{"1": {"it's": "g", `b\s`: `u\`}},
 	},
 	"long names": {
-		table:  `CREATE TABLE ` + strings.Repeat("t", 63) + ` (` + strings.Repeat("i", 63) + ` bigint PRIMARY KEY, txt text, cat text)`,
-		cfg:    Config{Table: strings.Repeat("t", 63), ID: unit.List{strings.Repeat("i", 63)}, Text: unit.List{"txt"}, Label: "cat"},
+		table: `CREATE TABLE ` + strings.Repeat("t", 63) + ` (` + strings.Repeat("i",
+			63) + ` bigint PRIMARY KEY, txt text, cat text)`,
+		cfg: Config{
+			Table: strings.Repeat("t", 63), ID: unit.List{strings.Repeat("i", 63)}, Text: unit.List{"txt"},
+			Label: "cat",
+		},
 		writes: []string{`INSERT INTO ` + strings.Repeat("t", 63) + ` VALUES (9007199254740993, 't', 'x')`},
 		want:   map[string]watch.Labels{"9007199254740993": {"label": "x"}},
 	},
@@ -50,8 +63,14 @@ var shapes = map[string]struct {
 		cfg: Config{Table: "items", ID: unit.List{"id"}, Text: unit.List{"txt"}, Targets: map[string]string{
 			"flag": "flag", "n": "n", "tags": "tags", "doc": "doc", "m": "m", "nothing": "nothing", "relevant": "m <> 'bad'",
 		}},
-		writes: []string{`INSERT INTO items VALUES (1, 't', true, 1.50, '{}', '["b", "a", "b", null, 1]', 'ok')`, `UPDATE items SET tags = '{z,"a b"}', m = 'bad'`},
-		want:   map[string]watch.Labels{"1": {"flag": "true", "n": "1.50", "tags": `["a b","z"]`, "doc": `["1","a","b"]`, "m": "bad", "relevant": "false"}},
+		writes: []string{
+			`INSERT INTO items VALUES (1, 't', true, 1.50, '{}', '["b", "a", "b", null, 1]', 'ok')`,
+			`UPDATE items SET tags = '{z,"a b"}', m = 'bad'`,
+		},
+		want: map[string]watch.Labels{"1": {
+			"flag": "true", "n": "1.50", "tags": `["a b","z"]`, "doc": `["1","a","b"]`,
+			"m": "bad", "relevant": "false",
+		}},
 	},
 }
 
@@ -127,10 +146,14 @@ func TestLeastPrivilege(t *testing.T) {
 		t.Errorf("pruning: %v", err)
 	}
 	for _, sql := range []string{
-		`SELECT secret FROM public.items`, `SELECT * FROM public.items`, `UPDATE public.items SET category = 'y'`, `INSERT INTO public.items VALUES (2)`,
-		`DELETE FROM public.items`, `DELETE FROM retraind.m_outbox`, `TRUNCATE retraind.m_outbox`, `INSERT INTO retraind.m_outbox (op) VALUES ('x')`,
-		`UPDATE retraind.sources SET definition = ''`, `CREATE TABLE public.mine (a int)`, `CREATE FUNCTION retraind.f() RETURNS int LANGUAGE sql AS 'SELECT 1'`,
-		`SELECT pg_read_file('/etc/passwd')`, `COPY (SELECT 1) TO PROGRAM 'true'`, `ALTER TABLE public.items DISABLE TRIGGER ALL`, `CREATE ROLE other`,
+		`SELECT secret FROM public.items`, `SELECT * FROM public.items`, `UPDATE public.items SET category = 'y'`,
+		`INSERT INTO public.items VALUES (2)`,
+		`DELETE FROM public.items`, `DELETE FROM retraind.m_outbox`, `TRUNCATE retraind.m_outbox`,
+		`INSERT INTO retraind.m_outbox (op) VALUES ('x')`,
+		`UPDATE retraind.sources SET definition = ''`, `CREATE TABLE public.mine (a int)`,
+		`CREATE FUNCTION retraind.f() RETURNS int LANGUAGE sql AS 'SELECT 1'`,
+		`SELECT pg_read_file('/etc/passwd')`, `COPY (SELECT 1) TO PROGRAM 'true'`,
+		`ALTER TABLE public.items DISABLE TRIGGER ALL`, `CREATE ROLE other`,
 	} {
 		_, err := poor.Exec(t.Context(), sql)
 		if err == nil || !strings.Contains(err.Error(), "42501") {

@@ -35,7 +35,10 @@ const itemsSQL = `CREATE TABLE public.items (id int PRIMARY KEY, title text, con
 
 // itemsConfig is the configuration of itemsSQL's table.
 func itemsConfig(dsn string) *Config {
-	return &Config{DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"title", "content"}, Label: "category", Author: "updated_by", UpdatedAt: "updated_at"}
+	return &Config{
+		DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"title", "content"}, Label: "category",
+		Author: "updated_by", UpdatedAt: "updated_at",
+	}
 }
 
 // memory is a Sink in memory: what the table looks like to the daemon.
@@ -70,7 +73,8 @@ func (m *memory) Append(_ context.Context, _ string, changes []watch.Change, cur
 		m.keys[c.Key] = true
 		old, known := m.items[c.Item]
 		if c.Old != nil && known && !same(c.Old, old.Labels) {
-			m.faults = append(m.faults, fmt.Sprintf("change %s of item %s starts at %v, the item has %v", c.Key, c.Item, c.Old, old.Labels))
+			m.faults = append(m.faults,
+				fmt.Sprintf("change %s of item %s starts at %v, the item has %v", c.Key, c.Item, c.Old, old.Labels))
 		}
 		switch c.Op {
 		case watch.OpDelete:
@@ -260,7 +264,8 @@ func (b *bundle) outbox() []string { return b.outboxOf("m") }
 
 func (b *bundle) outboxOf(model string) []string {
 	b.t.Helper()
-	rows, err := b.conn.Query(b.t.Context(), `SELECT concat_ws(' ', op, item, old::text, '->', new::text, CASE WHEN text_changed THEN 'text' END, 'by ' || `+authorOfRow+`, `+originOfRow+`) FROM `+ident("retraind", model+"_outbox")+` AS o ORDER BY xid, seq`)
+	rows, err := b.conn.Query(b.t.Context(),
+		`SELECT concat_ws(' ', op, item, old::text, '->', new::text, CASE WHEN text_changed THEN 'text' END, 'by ' || `+authorOfRow+`, `+originOfRow+`) FROM `+ident("retraind", model+"_outbox")+` AS o ORDER BY xid, seq`)
 	if err != nil {
 		b.t.Fatal(err)
 	}

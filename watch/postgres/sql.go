@@ -64,7 +64,8 @@ func Down(model string, cfg *Config) (string, error) {
 		return fmt.Sprintf("-- retraind: capture poll of %s for the model %s has installed nothing.\n", s.table, model), nil
 	}
 	var out strings.Builder
-	fmt.Fprintf(&out, "-- retraind: stop recording the label changes of %s for the model %s.\n\nBEGIN;\n\n", s.table, model)
+	fmt.Fprintf(&out, "-- retraind: stop recording the label changes of %s for the model %s.\n\nBEGIN;\n\n", s.table,
+		model)
 	for _, event := range append([]string{"author"}, events...) {
 		fmt.Fprintf(&out, "DROP TRIGGER IF EXISTS %s ON %s;\n", s.trigger(event), s.table)
 		fmt.Fprintf(&out, "DROP FUNCTION IF EXISTS %s();\n", s.function(event))

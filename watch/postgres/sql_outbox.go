@@ -56,7 +56,8 @@ func (o Outbox) validate(found *check.Problems) {
 		found.Errorf("outbox.size", "write 1GiB", "%s is less than 16MiB", o.Size)
 	}
 	if o.Age < 0 || o.Age > 0 && o.Age.D() < keepReadRows {
-		found.Errorf("outbox.age", "write 7d", "%s is shorter than the %s for which rows that were read are kept", o.Age, unit.Duration(keepReadRows))
+		found.Errorf("outbox.age", "write 7d", "%s is shorter than the %s for which rows that were read are kept", o.Age,
+			unit.Duration(keepReadRows))
 	}
 }
 
@@ -141,7 +142,8 @@ EXCEPTION WHEN serialization_failure THEN
   NULL; -- another writer is at it
 END $retraind$;
 REVOKE ALL ON FUNCTION %[6]s(bigint) FROM PUBLIC;
-`, s.outbox(), s.outboxIndex(), s.function("prune"), literal(s.model), pruneLimit, s.function("bound"), literal(s.outbox()), boundSlice)
+`, s.outbox(), s.outboxIndex(), s.function("prune"), literal(s.model), pruneLimit, s.function("bound"),
+		literal(s.outbox()), boundSlice)
 }
 
 // registerSQL is the statement that tells what was installed.

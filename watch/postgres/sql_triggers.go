@@ -59,7 +59,8 @@ func (s *schema) triggers() string {
 	}
 	if s.cfg.Author != "" {
 		fmt.Fprintf(&out, "CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql AS $retraind$\nDECLARE\n  retraind_done text := pg_catalog.set_config('%s', %s, true);\n"+
-			"BEGIN\n  RETURN NULL;\nEND $retraind$;\nREVOKE ALL ON FUNCTION %[1]s() FROM PUBLIC;\n\n", s.function("author"), writtenKeySetting, s.key("NEW"))
+			"BEGIN\n  RETURN NULL;\nEND $retraind$;\nREVOKE ALL ON FUNCTION %[1]s() FROM PUBLIC;\n\n", s.function("author"),
+			writtenKeySetting, s.key("NEW"))
 	}
 	for _, event := range append([]string{"author"}, events...) {
 		fmt.Fprintf(&out, "DROP TRIGGER IF EXISTS %s ON %s;\n", s.trigger(event), s.table)
@@ -71,7 +72,8 @@ func (s *schema) triggers() string {
 // attach creates the triggers in the shape that the table needs, which only the server knows.
 func (s *schema) attach() string {
 	create := func(event, when, how string) string {
-		return fmt.Sprintf("EXECUTE %s || %s || %s;\n", literal(fmt.Sprintf("CREATE TRIGGER %s AFTER ", s.trigger(event))), when,
+		return fmt.Sprintf("EXECUTE %s || %s || %s;\n", literal(fmt.Sprintf("CREATE TRIGGER %s AFTER ", s.trigger(event))),
+			when,
 			literal(fmt.Sprintf(" ON %s %sEXECUTE FUNCTION %s()", s.table, how, s.function(event))))
 	}
 	var out strings.Builder
@@ -183,7 +185,8 @@ func (s *schema) body(event string) string {
   ELSE
     %[1]s
     SELECT 'insert', %[6]s, NULL, %[7]s, true, %[8]s, %[5]s FROM retraind_new AS r;
-  END IF;`, into, s.key("NEW"), s.labels("NEW"), s.author("NEW", false), originSetting, s.key("r"), s.labels("r"), s.author("r", false))))
+  END IF;`, into, s.key("NEW"), s.labels("NEW"), s.author("NEW", false), originSetting, s.key("r"), s.labels("r"),
+			s.author("r", false))))
 	case "delete":
 		return s.counted(s.guarded(fmt.Sprintf(`IF TG_LEVEL = 'ROW' THEN
     %[1]s
@@ -193,7 +196,8 @@ func (s *schema) body(event string) string {
     SELECT 'delete', %[6]s, %[7]s, NULL, false, %[4]s, %[5]s FROM retraind_old AS r;
   END IF;`, into, s.key("OLD"), s.labels("OLD"), s.author("", false), originSetting, s.key("r"), s.labels("r"))))
 	case "truncate":
-		return s.counted(fmt.Sprintf("%s\n  VALUES ('truncate', NULL, NULL, NULL, false, %s, %s);", into, s.author("", false), originSetting))
+		return s.counted(fmt.Sprintf("%s\n  VALUES ('truncate', NULL, NULL, NULL, false, %s, %s);", into, s.author("", false),
+			originSetting))
 	}
 	if s.expressive() {
 		return s.expressed(into)
@@ -203,7 +207,8 @@ func (s *schema) body(event string) string {
 		labels = append(labels, t.source)
 	}
 	values := func(text string) string {
-		return fmt.Sprintf("('update', %s, %s, %s, %s, %s, %s)", s.key("NEW"), s.labels("OLD"), s.labels("NEW"), text, s.author("NEW", true), originSetting)
+		return fmt.Sprintf("('update', %s, %s, %s, %s, %s, %s)", s.key("NEW"), s.labels("OLD"), s.labels("NEW"), text,
+			s.author("NEW", true), originSetting)
 	}
 	usual, text := unchanged(s.cfg.ID...), ""
 	if len(s.cfg.Text) > 0 {
@@ -229,14 +234,16 @@ func (s *schema) body(event string) string {
     PERFORM %[9]s(pg_catalog.currval(%[7]s::pg_catalog.regclass));
   END IF;
 %[10]s  RETURN NULL;
-END `, unchanged(s.cfg.ID...), into, s.rekeyed("NULL", s.labels("OLD"), s.labels("NEW")), text, unchanged(labels...), values("false"),
+END `, unchanged(s.cfg.ID...), into, s.rekeyed("NULL", s.labels("OLD"), s.labels("NEW")), text, unchanged(labels...),
+		values("false"),
 		literal(s.sequence()), boundEvery, s.function("bound"), s.notify(), usual, s.lockIsFree())
 }
 
 // rekeyed are the two rows of an item that has got another key.
 func (s *schema) rekeyed(none, old, now string) string {
 	by := s.author("NEW", true) + ", " + originSetting
-	return fmt.Sprintf("('delete', %s, %s, %s, false, %s),\n      ('insert', %s, %[3]s, %[6]s, true, %[4]s)", s.key("OLD"), old, none, by, s.key("NEW"), now)
+	return fmt.Sprintf("('delete', %s, %s, %s, false, %s),\n      ('insert', %s, %[3]s, %[6]s, true, %[4]s)", s.key("OLD"),
+		old, none, by, s.key("NEW"), now)
 }
 
 // expressed is the update's text where a label is an expression: what it reads is not known, and it may fail.
@@ -261,7 +268,8 @@ func (s *schema) expressed(into string) string {
     VALUES ('update', %[7]s, retraind_old, retraind_new, retraind_text, %[8]s, %[9]s);
   ELSE
     RETURN NULL;
-  END IF;`, into, s.labels("OLD"), s.labels("NEW"), text, unchanged(s.cfg.ID...), s.rekeyed("NULL", "retraind_old", "retraind_new"), s.key("NEW"), s.author("NEW", true), originSetting)),
+  END IF;`, into, s.labels("OLD"), s.labels("NEW"), text, unchanged(s.cfg.ID...),
+		s.rekeyed("NULL", "retraind_old", "retraind_new"), s.key("NEW"), s.author("NEW", true), originSetting)),
 		"retraind_old jsonb", "retraind_new jsonb", "retraind_text boolean")
 }
 

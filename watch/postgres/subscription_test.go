@@ -45,6 +45,7 @@ func TestATableThatASubscriptionFills(t *testing.T) {
 	origin.exec(`INSERT INTO items (id, title, category) SELECT g, 't', 'a' FROM generate_series(1, 20) AS g`)
 	origin.exec(`UPDATE items SET category = 'b' WHERE id <= 10`)
 	origin.exec(`DELETE FROM items WHERE id = 20`)
-	b.sink.until(t, "what was replicated", func() bool { return len(b.sink.items) == 19 && b.sink.items["10"].Labels["label"] == "b" })
+	b.sink.until(t, "what was replicated",
+		func() bool { return len(b.sink.items) == 19 && b.sink.items["10"].Labels["label"] == "b" })
 	b.sink.equalsTable(t, "m", b.cfg)
 }

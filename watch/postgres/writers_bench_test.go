@@ -62,7 +62,13 @@ func (c *counting) Replace(_ context.Context, _ string, items iter.Seq2[watch.It
 
 // onDisk are settings under which a commit takes a millisecond. It is the leader of a group that waits, as for a disk.
 func onDisk(level string) pgcluster.Options {
-	return pgcluster.Options{Fsync: true, Settings: map[string]string{"wal_level": level, "commit_delay": "1000", "commit_siblings": "0", "max_wal_size": "2GB", "autovacuum": "off", "max_connections": "200"}}
+	return pgcluster.Options{
+		Fsync: true,
+		Settings: map[string]string{
+			"wal_level": level, "commit_delay": "1000", "commit_siblings": "0", "max_wal_size": "2GB",
+			"autovacuum": "off", "max_connections": "200",
+		},
+	}
 }
 
 // benchTables makes a table for each kind, captured and followed.
@@ -122,7 +128,8 @@ func benchTables(b *testing.B, rows int, options func(level string) pgcluster.Op
 			b.Fatal(err)
 		}
 		follow(b, source.Run)
-		for deadline := time.Now().Add(time.Minute); !t.sink.full.Load() || !source.Health().Up; <-time.After(20 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); !t.sink.full.Load() ||
+			!source.Health().Up; <-time.After(20 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				b.Fatal(source.Health().Error)
 			}
@@ -226,13 +233,15 @@ func writers(b *testing.B, n int, sql, name string, kinds ...string) {
 
 func BenchmarkWriters(b *testing.B) {
 	for _, n := range []int{8, 32} {
-		writers(b, n, `UPDATE items SET category = $2 WHERE id = $1`, fmt.Sprintf("/%d", n), "none", "notify", "empty", "least", string(CaptureOutbox), string(CaptureLogical))
+		writers(b, n, `UPDATE items SET category = $2 WHERE id = $1`, fmt.Sprintf("/%d", n), "none", "notify", "empty",
+			"least", string(CaptureOutbox), string(CaptureLogical))
 	}
 }
 
 // BenchmarkWritersElsewhere updates a column that is no label.
 func BenchmarkWritersElsewhere(b *testing.B) {
-	writers(b, 8, `UPDATE items SET views = views + length($2) WHERE id = $1`, "/8", "none", string(CaptureOutbox), string(CaptureLogical))
+	writers(b, 8, `UPDATE items SET views = views + length($2) WHERE id = $1`, "/8", "none", string(CaptureOutbox),
+		string(CaptureLogical))
 }
 
 // BenchmarkStatement is one statement over 100,000 rows.

@@ -41,7 +41,8 @@ func verifyWebhook(h http.Header, body, secret []byte, now time.Time) error {
 		return errors.New("webhook-timestamp is not a number of seconds")
 	}
 	if age := now.Sub(time.Unix(seconds, 0)); age > maxSkew || age < -maxSkew {
-		return fmt.Errorf("the signature is %s away from this machine's clock, at most %s is accepted", age.Abs().Round(time.Second), maxSkew)
+		return fmt.Errorf("the signature is %s away from this machine's clock, at most %s is accepted",
+			age.Abs().Round(time.Second), maxSkew)
 	}
 	mac := hmac.New(sha256.New, secret)
 	fmt.Fprintf(mac, "%s.%s.", id, stamp) // a hash never fails to write

@@ -47,15 +47,18 @@ func (c *Config) Validate() check.Problems {
 	case err != nil || portErr != nil || n == 0:
 		found.Errorf("listen", "write an address such as 127.0.0.1:7421", "%q is not an address with a port", c.Listen)
 	case host == "" || host == "0.0.0.0" || host == "::":
-		found.Warnf("listen", "name one address, and put a proxy with TLS in front where others reach it", "%q listens on every address of this machine, without encryption", c.Listen)
+		found.Warnf("listen", "name one address, and put a proxy with TLS in front where others reach it",
+			"%q listens on every address of this machine, without encryption", c.Listen)
 	}
 	if c.SecretFile == "" {
-		found.Errorf("secret_file", "name a file with a secret that the sender knows too", "no secret: anybody who reaches the address could write labels")
+		found.Errorf("secret_file", "name a file with a secret that the sender knows too",
+			"no secret: anybody who reaches the address could write labels")
 	}
 	switch c.Preset {
 	case "", PresetLabelStudio, PresetStandardWebhooks, PresetArgilla:
 	default:
-		found.Errorf("preset", "one of label_studio, argilla, standard_webhooks, or leave it out", "unknown preset %q", c.Preset)
+		found.Errorf("preset", "one of label_studio, argilla, standard_webhooks, or leave it out", "unknown preset %q",
+			c.Preset)
 	}
 	if c.Header != "" && c.signed() {
 		found.Errorf("header", "remove it", "standard webhooks are signed; their headers have fixed names")

@@ -45,7 +45,10 @@ var (
 // New returns the source of a model's requests. poke is called after each stored batch with the number of events;
 // it must not block.
 func New(model string, cfg *Config, decoder *labelevent.Decoder, inbox watch.Inbox, poke func(n int), log *slog.Logger) *Handler {
-	return &Handler{Retrier: watch.NewRetrier(model, watch.SourceHTTP, poke, log), cfg: cfg, decoder: decoder, inbox: inbox, slots: make(chan struct{}, maxBodies)}
+	return &Handler{
+		Retrier: watch.NewRetrier(model, watch.SourceHTTP, poke, log), cfg: cfg, decoder: decoder,
+		inbox: inbox, slots: make(chan struct{}, maxBodies),
+	}
 }
 
 // Name implements watch.Source.
@@ -57,7 +60,11 @@ func (s *Handler) Probe(context.Context) error { return s.cfg.Probe() }
 // Probe reports a secret file that cannot be read.
 func (c *Config) Probe() error {
 	if _, err := c.secret(); err != nil {
-		return &watch.Fault{Key: "secret_file", Cause: watch.OneLine(err), Cure: "write a secret of at least 8 characters into it, readable by the user that runs retraind", Permanent: true, Err: err}
+		return &watch.Fault{
+			Key: "secret_file", Cause: watch.OneLine(err),
+			Cure: "write a secret of at least 8 characters into it, readable by the user that runs retraind", Permanent: true,
+			Err: err,
+		}
 	}
 	return nil
 }
@@ -170,7 +177,8 @@ func (s *Handler) take(ctx context.Context, body []byte, key string, now time.Ti
 	}
 	if len(events) > 0 {
 		var err error
-		if a.Receipt, err = s.inbox.Take(context.WithoutCancel(ctx), watch.Batch{Source: watch.SourceHTTP, Events: events}); err != nil {
+		if a.Receipt, err = s.inbox.Take(context.WithoutCancel(ctx),
+			watch.Batch{Source: watch.SourceHTTP, Events: events}); err != nil {
 			s.Log.Error("events could not be stored", "err", err)
 			return http.StatusServiceUnavailable, answer{Error: "the events could not be stored; send them again"}
 		}

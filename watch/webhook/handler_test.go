@@ -46,7 +46,8 @@ func newPost(t *testing.T, cfg Config, targets ...serving.Target) *post {
 	if targets == nil {
 		targets = watchtest.OneTarget()
 	}
-	p.src = New("m", &cfg, labelevent.NewDecoder(cfg.Mapping, targets, nil), p.inbox, nil, slog.New(slog.NewTextHandler(p.log, nil)))
+	p.src = New("m", &cfg, labelevent.NewDecoder(cfg.Mapping, targets, nil), p.inbox, nil,
+		slog.New(slog.NewTextHandler(p.log, nil)))
 	return p
 }
 
@@ -68,7 +69,10 @@ func (p *post) sign(id string, at time.Time, body string) []string {
 	stamp := fmt.Sprint(at.Unix())
 	mac := hmac.New(sha256.New, []byte(p.secret))
 	fmt.Fprintf(mac, "%s.%s.%s", id, stamp, body)
-	return []string{"webhook-id", id, "webhook-timestamp", stamp, "webhook-signature", "v1a,xyz v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))}
+	return []string{
+		"webhook-id", id, "webhook-timestamp", stamp, "webhook-signature",
+		"v1a,xyz v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)),
+	}
 }
 
 func (p *post) answers(code int, want, body string, headers ...string) {
@@ -88,10 +92,12 @@ func TestHTTPEventsAreStoredBeforeTheAnswer(t *testing.T) {
 	p.answers(202, `{"accepted":1,"duplicate":0,"waiting":0}`, watchtest.Line(1, "a"))
 	p.answers(202, `"accepted":2`, watchtest.Line(2, "a")+watchtest.Line(3, "b"))
 	p.answers(202, `"accepted":1`, `{"specversion": "1.0", "id": "e", "source": "/s", "data": {"id": 4, "label": "c"}}`)
-	p.answers(202, `"accepted":0,"duplicate":1`, `{"specversion": "1.0", "id": "e", "source": "/s", "data": {"id": 4, "label": "c"}}`)
+	p.answers(202, `"accepted":0,"duplicate":1`,
+		`{"specversion": "1.0", "id": "e", "source": "/s", "data": {"id": 4, "label": "c"}}`)
 	p.answers(202, `"accepted":1`, watchtest.Line(5, "a"), "Idempotency-Key", "k")
 	p.answers(202, `"duplicate":1`, watchtest.Line(5, "a"), "Idempotency-Key", "k")
-	p.answers(202, `"accepted":1,"duplicate":0,"waiting":0,"rejected":[{"index":1,"reason":"no item id`, watchtest.Line(6, "a")+`{"label": "a"}`)
+	p.answers(202, `"accepted":1,"duplicate":0,"waiting":0,"rejected":[{"index":1,"reason":"no item id`,
+		watchtest.Line(6, "a")+`{"label": "a"}`)
 	if diff := cmp.Diff([]string{"1=a", "2=a", "3=b", "4=c", "5=a", "6=a"}, p.inbox.Labels()); diff != "" {
 		t.Error(diff)
 	}
@@ -124,7 +130,10 @@ func TestHTTPRefusesWithAReason(t *testing.T) {
 
 func TestHTTPStandardWebhooks(t *testing.T) {
 	t.Parallel()
-	p := newPost(t, Config{Preset: PresetStandardWebhooks, Mapping: labelevent.Mapping{ID: "data.item", Label: "data.label"}})
+	p := newPost(t, Config{
+		Preset:  PresetStandardWebhooks,
+		Mapping: labelevent.Mapping{ID: "data.item", Label: "data.label"},
+	})
 	body := `{"type": "label.changed", "data": {"item": "1", "label": "a"}}`
 	now := time.Now()
 	p.answers(202, `"accepted":1`, body, p.sign("m1", now, body)...)
@@ -146,11 +155,13 @@ const labelStudioEvent = `{"action": "ANNOTATION_UPDATED", "project": {"id": 3, 
 
 func TestHTTPLabelStudio(t *testing.T) {
 	t.Parallel()
-	p := newPost(t, Config{Preset: PresetLabelStudio}, serving.Target{Name: "topic"}, serving.Target{Name: "tags", Kind: serving.KindSet})
+	p := newPost(t, Config{Preset: PresetLabelStudio}, serving.Target{Name: "topic"},
+		serving.Target{Name: "tags", Kind: serving.KindSet})
 	p.answers(202, `"accepted":1`, labelStudioEvent)
 	p.answers(202, `"duplicate":1`, labelStudioEvent)
 	want := watch.Event{
-		Item: "17", Text: map[string]string{"title": "Ein Titel", "content": "Ein Text"}, Labels: watch.Labels{"topic": "Sport"},
+		Item: "17", Text: map[string]string{"title": "Ein Titel", "content": "Ein Text"},
+		Labels: watch.Labels{"topic": "Sport"},
 		Author: "1", At: time.Date(2026, 5, 1, 10, 0, 0, 123456000, time.UTC),
 	}
 	got := p.inbox.Events()[0]
@@ -165,7 +176,9 @@ func TestHTTPLabelStudio(t *testing.T) {
 	p.answers(202, `"ignored":1`, strings.Replace(labelStudioEvent, `"was_cancelled": false`, `"was_cancelled": true`, 1))
 	p.answers(202, `"ignored":1`, `{"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 5}]}`)
 	p.answers(202, `"accepted":2`, `{"action": "TASKS_DELETED", "tasks": [{"id": 17}, {"id": 18}]}`)
-	p.answers(202, `"accepted":1`, strings.Replace(labelStudioEvent, `["Sport"]}}`, `["Sport"]}}, {"from_name": "tags", "type": "choices", "value": {"choices": ["b", "a"]}}`, 1))
+	p.answers(202, `"accepted":1`,
+		strings.Replace(labelStudioEvent, `["Sport"]}}`,
+			`["Sport"]}}, {"from_name": "tags", "type": "choices", "value": {"choices": ["b", "a"]}}`, 1))
 	all := p.inbox.Events()
 	if last := all[len(all)-1]; last.Labels["tags"] != `["a","b"]` {
 		t.Errorf("labels %v", last.Labels)
@@ -190,7 +203,8 @@ func TestHTTPArgilla(t *testing.T) {
 	send(202, `"accepted":1`, "a", argillaEvent)
 	send(202, `"duplicate":1`, "a", argillaEvent)
 	want := watch.Event{
-		Key: "wh:a", Item: "4711", Text: map[string]string{"title": "Ein Titel", "content": "Ein Text"}, Labels: watch.Labels{"topic": "Sport"},
+		Key: "wh:a", Item: "4711", Text: map[string]string{"title": "Ein Titel", "content": "Ein Text"},
+		Labels: watch.Labels{"topic": "Sport"},
 		Author: "ann", At: time.Date(2026, 5, 1, 10, 0, 0, 500000000, time.UTC),
 	}
 	if diff := cmp.Diff(want, p.inbox.Events()[0]); diff != "" {
@@ -202,6 +216,7 @@ func TestHTTPArgilla(t *testing.T) {
 	if e := p.inbox.Events()[1]; !cmp.Equal(e.Unset, []string{"topic"}) || len(e.Labels) > 0 {
 		t.Errorf("a deleted response: %+v", e)
 	}
-	send(422, "no question has the name of a target (tone, topic)", "e", strings.Replace(argillaEvent, `"topic"`, `"subject"`, 1))
+	send(422, "no question has the name of a target (tone, topic)", "e",
+		strings.Replace(argillaEvent, `"topic"`, `"subject"`, 1))
 	send(422, "is this a webhook of Argilla?", "f", `{"foo": 1}`)
 }

@@ -18,7 +18,7 @@ import (
 // DefaultTarget is the name of the only target where label is set and targets is not.
 const DefaultTarget = "label"
 
-// DefaultPoll is how often a sleeping source looks by itself, in case a ring was lost.
+// DefaultPoll is how often a waiting source reads without a notification, in case one was lost.
 const DefaultPoll = 30 * time.Second
 
 // Config is a watched table. Names of tables and columns are written as they are, without SQL's folding to lower
@@ -47,7 +47,7 @@ type Config struct {
 	Capture Capture `yaml:"capture"`
 	// Outbox bounds what the triggers of capture: outbox keep while nobody reads.
 	Outbox Outbox `yaml:"outbox"`
-	// Poll is how often a sleeping source looks by itself, in case a ring was lost; 30s when not set, 5s with capture: poll.
+	// Poll is how often a waiting source reads without a notification, in case one was lost; 30s when not set, 5s with capture: poll.
 	Poll unit.Duration `yaml:"poll"`
 	// Watermark is the column that grows with each write, for capture: poll; updated_at when not set.
 	Watermark string `yaml:"watermark"`

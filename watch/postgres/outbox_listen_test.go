@@ -162,7 +162,7 @@ func TestPollFindsWhatNobodyAnnounced(t *testing.T) {
 	b.start()
 	b.ready()
 	b.sleeping()
-	b.exec(`INSERT INTO retraind.m_outbox (op, item, old) VALUES ('delete', '1', '{}')`) // without a ring
+	b.exec(`INSERT INTO retraind.m_outbox (op, item, old) VALUES ('delete', '1', '{}')`) // without a notification
 	b.sink.until(t, "the change", func() bool { return len(b.sink.changes) == 1 })
 }
 

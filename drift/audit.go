@@ -27,7 +27,7 @@ func (m *Monitor) Audit() error {
 			continue
 		}
 		used++
-		if got, ok := m.slots.find(m.entries, e.id); !ok || got != slot {
+		if got, ok := m.find(e.id); !ok || got != slot {
 			return fmt.Errorf("audit %s: item %q is not where the index says", m.opts.Model, e.id)
 		}
 		scorable := e.heldout && !e.leaked
@@ -58,8 +58,8 @@ func (m *Monitor) Audit() error {
 			}
 		}
 	}
-	if used != m.slots.n {
-		return fmt.Errorf("audit %s: %d items, %d in the index", m.opts.Model, used, m.slots.n)
+	if used != len(m.slots) {
+		return fmt.Errorf("audit %s: %d items, %d in the index", m.opts.Model, used, len(m.slots))
 	}
 	if want != m.counts {
 		return fmt.Errorf("audit %s: counters %+v, recomputed %+v", m.opts.Model, m.counts, want)

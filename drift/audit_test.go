@@ -35,7 +35,7 @@ func TestAuditFindsEachFault(t *testing.T) {
 		"held out":        func(m *Monitor) { m.counts.heldOut-- },
 		"mix":             func(m *Monitor) { m.mix[0]++ },
 		"waiting answers": func(m *Monitor) { clear(m.unscored) },
-		"index":           func(m *Monitor) { m.slots.remove(m.entries, "3") },
+		"index":           func(m *Monitor) { delete(m.slots, "3") },
 	} {
 		m := build()
 		spoil(m)

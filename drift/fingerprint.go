@@ -3,6 +3,8 @@ package drift
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
+	"slices"
 )
 
 // Fingerprint names the state of a whole set of labelled items: equal states have equal fingerprints, in whatever
@@ -39,8 +41,7 @@ func (f *Fingerprint) Toggle(item, textHash string, labels map[string]string) {
 // itemHash is SHA-256(0x00, id, 0, text hash, 0, target, 0, label, 0 …) with the targets in order. The first byte is
 // left from a Merkle tree that once had the same leaves: stored fingerprints have it.
 func itemHash(item, textHash string, labels map[string]string) [sha256.Size]byte {
-	var room [512]byte
-	return sha256.Sum256(appendItem(append(room[:0], 0), item, textHash, labels))
+	return sha256.Sum256(appendItem([]byte{0}, item, textHash, labels))
 }
 
 // appendItem appends an item as it is hashed: its id, text hash, and each target in order with its label, with a 0 after
@@ -48,8 +49,7 @@ func itemHash(item, textHash string, labels map[string]string) [sha256.Size]byte
 func appendItem(b []byte, item, textHash string, labels map[string]string) []byte {
 	b = append(append(b, item...), 0)
 	b = append(append(b, textHash...), 0)
-	var targets [8]string
-	for _, target := range sortedKeys(targets[:0], labels) {
+	for _, target := range slices.Sorted(maps.Keys(labels)) {
 		b = append(append(b, target...), 0)
 		b = append(append(b, labels[target]...), 0)
 	}

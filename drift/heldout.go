@@ -5,11 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"hash"
+	"maps"
 	"math"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/internal/unit"
@@ -72,13 +71,12 @@ func (c HeldoutConfig) Validate() check.Problems {
 // label, so that it stays the same under relabelling, growth, deletion and a new export. Safe for concurrent use.
 type Membership struct {
 	share float64
-	macs  *sync.Pool // of *keyed: keying costs as much as hashing
+	salt  []byte
 }
 
 // NewMembership returns the membership for a salt and a share in [0, 1].
 func NewMembership(salt []byte, share float64) Membership {
-	key := slices.Clone(salt)
-	return Membership{share: share, macs: &sync.Pool{New: func() any { return &keyed{Hash: hmac.New(sha256.New, key)} }}}
+	return Membership{share: share, salt: slices.Clone(salt)}
 }
 
 // Heldout says whether a group is held out: HMAC-SHA256(salt, SHA-256(key)), its first 8 bytes as a fraction of 2^64, is
@@ -89,83 +87,44 @@ func (m Membership) Heldout(groupKey string) bool {
 
 // fraction is where a group lies in [0, 1), by the sum of its key: a long text need not be hashed twice.
 func (m Membership) fraction(group [sha256.Size]byte) float64 {
-	mac := m.macs.Get().(*keyed)
-	defer m.macs.Put(mac)
-	mac.Reset()
+	mac := hmac.New(sha256.New, m.salt)
 	mac.Write(group[:]) // a hash never fails to write
-	return float64(binary.BigEndian.Uint64(mac.Sum(mac.sum[:0]))) / math.Exp2(64)
-}
-
-// keyed is a hash keyed with the salt, and room for its sum.
-type keyed struct {
-	hash.Hash
-	sum [sha256.Size]byte
+	return float64(binary.BigEndian.Uint64(mac.Sum(nil))) / math.Exp2(64)
 }
 
 // GroupKey is the text by which items fall together: NFC, lower case, white space collapsed, of the named columns or of
 // all of them in the order of their names. Items that differ only in such detail are duplicates to a classifier. Where
 // the named columns are blank the others decide: thousands of items without a title are not one group.
 func GroupKey(text map[string]string, columns []string) string {
-	return string(appendGroupKey(nil, text, columns))
-}
-
-// appendGroupKey is GroupKey in memory that is used again; key is empty.
-func appendGroupKey(key []byte, text map[string]string, columns []string) []byte {
-	key = joinNormal(key, text, columns)
-	if len(key) == 0 || len(columns) == 0 {
-		var room [8]string
-		key = joinNormal(key, text, sortedKeys(room[:0], text))
+	if key := joinNormalized(text, columns); key != "" {
+		return key
 	}
-	return key
+	return joinNormalized(text, slices.Sorted(maps.Keys(text)))
 }
 
-// joinNormal joins the columns that are not blank: whether an empty one is null, missing or "" makes no difference.
-func joinNormal(key []byte, text map[string]string, columns []string) []byte {
+// joinNormalized joins the columns that are not blank: whether an empty one is null, missing or "" makes no difference.
+func joinNormalized(text map[string]string, columns []string) string {
+	var parts []string
 	for _, column := range columns {
-		before := len(key)
-		if before > 0 {
-			key = append(key, '\x1f') // so that "a b"+"c" is not "a"+"b c"
-		}
-		start := len(key)
-		if key = appendNormalized(key, text[column]); len(key) == start {
-			key = key[:before]
+		if part := normalize(text[column]); part != "" {
+			parts = append(parts, part)
 		}
 	}
-	return key
+	return strings.Join(parts, "\x1f") // so that "a b"+"c" is not "a"+"b c"
 }
-
-// sortedKeys appends the sorted keys of m.
-func sortedKeys(to []string, m map[string]string) []string {
-	for name := range m {
-		to = append(to, name)
-	}
-	slices.Sort(to)
-	return to
-}
-
-// scratch is memory that hashing uses again.
-var scratch = sync.Pool{New: func() any { return new(make([]byte, 0, 4096)) }}
 
 // TextHash names an item's text, exactly as it stands: the first 16 bytes of a SHA-256 over column names and contents,
 // in hex. A cached answer belongs to one text hash, so that an edited text is asked about again.
 func TextHash(text map[string]string) string {
-	mem := scratch.Get().(*[]byte)
-	defer scratch.Put(mem)
-	b := (*mem)[:0]
-	var room [8]string
-	for _, column := range sortedKeys(room[:0], text) {
-		for _, part := range [...]string{column, text[column]} {
+	var b []byte
+	for _, column := range slices.Sorted(maps.Keys(text)) {
+		for _, part := range []string{column, text[column]} {
 			b = binary.BigEndian.AppendUint64(b, uint64(len(part)))
 			b = append(b, part...)
 		}
 	}
-	*mem = b
 	return shortHex(sha256.Sum256(b))
 }
 
 // shortHex is the first 16 bytes of a sum in hex.
-func shortHex(sum [sha256.Size]byte) string {
-	var text [32]byte
-	hex.Encode(text[:], sum[:16])
-	return string(text[:])
-}
+func shortHex(sum [sha256.Size]byte) string { return hex.EncodeToString(sum[:16]) }

@@ -35,8 +35,8 @@ type Monitor struct {
 
 	entries []entry
 	free    []int32
-	slots   index
-	values  []value // slot*len(confusions)+target
+	slots   map[string]int32 // by item
+	values  []value          // slot*len(confusions)+target
 
 	unscored map[int32]struct{}
 	counts   counts
@@ -76,7 +76,7 @@ func (m *Monitor) Reset(release Release, items iter.Seq[Item]) {
 		m.confusions = append(m.confusions, newConfusion(t))
 	}
 	m.entries, m.free, m.values = nil, nil, nil
-	m.slots = newIndex()
+	m.slots = map[string]int32{}
 	m.unscored = map[int32]struct{}{}
 	m.counts = counts{}
 	m.mix = map[int32]int{}
@@ -105,7 +105,7 @@ func (m *Monitor) Reset(release Release, items iter.Seq[Item]) {
 // Put takes an item that was inserted or whose text changed.
 func (m *Monitor) Put(item Item) {
 	m.seq = max(m.seq, item.Seq)
-	slot, known := m.slots.find(m.entries, item.ID)
+	slot, known := m.find(item.ID)
 	if !known {
 		slot = m.slot(item.ID)
 	}
@@ -126,7 +126,7 @@ func (m *Monitor) Put(item Item) {
 // own change follows or has been deleted since.
 func (m *Monitor) Label(c Change) {
 	m.seq = max(m.seq, c.Seq)
-	slot, known := m.slots.find(m.entries, c.Item)
+	slot, known := m.find(c.Item)
 	if !known {
 		return
 	}
@@ -146,7 +146,7 @@ func (m *Monitor) Label(c Change) {
 // Delete takes an item away.
 func (m *Monitor) Delete(id string, seq int64) {
 	m.seq = max(m.seq, seq)
-	slot, known := m.slots.find(m.entries, id)
+	slot, known := m.find(id)
 	if !known {
 		return
 	}
@@ -155,7 +155,7 @@ func (m *Monitor) Delete(id string, seq int64) {
 		m.tests.done[id] = struct{}{}
 	}
 	delete(m.tests.own, id)
-	m.slots.remove(m.entries, id)
+	delete(m.slots, id)
 	m.entries[slot] = entry{}
 	m.free = append(m.free, slot)
 	m.tests.pass(seq)
@@ -165,7 +165,7 @@ func (m *Monitor) Delete(id string, seq int64) {
 // Answer takes the release's answer for a text. An answer for a text that has changed meanwhile, or for an item that is
 // gone, is dropped and reported as false.
 func (m *Monitor) Answer(item, textHash string, answers serving.Answers) bool {
-	slot, known := m.slots.find(m.entries, item)
+	slot, known := m.find(item)
 	if !known || m.entries[slot].hash != packHash(textHash) {
 		return false
 	}
@@ -201,7 +201,7 @@ func (m *Monitor) Unscored() []Unscored {
 
 // AnswerTo is the release's answer about an item, of the gating target.
 func (m *Monitor) AnswerTo(item string) (answer string, ok bool) {
-	slot, known := m.slots.find(m.entries, item)
+	slot, known := m.find(item)
 	if !known || !m.entries[slot].answered {
 		return "", false
 	}

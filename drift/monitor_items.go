@@ -7,9 +7,15 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
+// find is the place of a known item.
+func (m *Monitor) find(id string) (slot int32, known bool) {
+	slot, known = m.slots[id]
+	return slot, known
+}
+
 // slot finds or makes the place of an item.
 func (m *Monitor) slot(id string) int32 {
-	if slot, ok := m.slots.find(m.entries, id); ok {
+	if slot, ok := m.find(id); ok {
 		return slot
 	}
 	var slot int32
@@ -26,7 +32,7 @@ func (m *Monitor) slot(id string) int32 {
 		m.values[m.at(slot, t)] = value{none, none}
 	}
 	m.entries[slot] = entry{id: id, used: true}
-	m.slots.add(id, slot)
+	m.slots[id] = slot
 	return slot
 }
 

@@ -64,11 +64,7 @@ type Found struct {
 
 // Find is Place for a caller that wants the side, too: hashing a text is most of the work.
 func (s *Split) Find(id string, text map[string]string) Found {
-	mem := scratch.Get().(*[]byte)
-	defer scratch.Put(mem)
-	key := appendGroupKey((*mem)[:0], text, s.columns)
-	*mem = key
-	sum := sha256.Sum256(key)
+	sum := sha256.Sum256([]byte(GroupKey(text, s.columns)))
 	at := s.members.fraction(sum)
 	// Validation is taken from the other end than the held-out share, so that neither moves the other when it is changed.
 	p := Found{Group: shortHex(sum), Heldout: at < s.members.share, validation: s.validation > 0 && at >= 1-s.validation}

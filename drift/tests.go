@@ -102,7 +102,7 @@ func (m *Monitor) feed() {
 	t := &m.tests
 	for len(t.queue) > 0 {
 		id := t.queue[0]
-		if slot, known := m.slots.find(m.entries, id); known && m.entries[slot].waiting {
+		if slot, known := m.find(id); known && m.entries[slot].waiting {
 			e := &m.entries[slot]
 			label := m.values[m.at(slot, 0)].label
 			if label != none && e.heldout && !e.leaked {
@@ -201,7 +201,7 @@ func (m *Monitor) figuresByPeople() *Figures {
 func (m *Monitor) exchange(by int) {
 	b := m.confusions[0]
 	for id, people := range m.tests.own {
-		slot, known := m.slots.find(m.entries, id)
+		slot, known := m.find(id)
 		if !known || !m.entries[slot].answered {
 			continue
 		}

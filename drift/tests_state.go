@@ -82,7 +82,7 @@ func (m *Monitor) RestoreState(state []byte) error {
 		t.done[id] = struct{}{}
 	}
 	for _, id := range s.Queue {
-		if slot, known := m.slots.find(m.entries, id); known {
+		if slot, known := m.find(id); known {
 			m.entries[slot].waiting = true
 		}
 	}

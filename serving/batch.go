@@ -2,6 +2,7 @@ package serving
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -12,17 +13,16 @@ const maxBatchAnswer = 64 << 20
 
 // classifyBatch asks about several texts in one request. An answer that cannot be used is that item's fault alone; one
 // answer too few is the whole request's, since nobody can say which is missing.
-func (s *Scorer) classifyBatch(t *timed, part []Text) []reply {
+func (s *Scorer) classifyBatch(ctx context.Context, part []Text) []reply {
 	start := time.Now()
-	body := []byte(`{"items":`)
+	items := make([]map[string]string, len(part))
 	for i, text := range part {
-		body = append(body, "[,"[min(i, 1)])
-		body = appendObject(body, s.renamed(text.Fields))
+		items[i] = s.renamed(text.Fields)
 	}
-	body = append(body, "]}"...)
+	body := encode(map[string]any{"items": items})
 	out := make([]reply, len(part))
 	about := fmt.Sprintf("%d texts from item %s on", len(part), part[0].Item)
-	err := s.post(t, s.batchURL, body, about, maxBatchAnswer, func(body []byte) error {
+	err := s.post(ctx, s.config.Batch.URL, body, about, maxBatchAnswer, func(body []byte) error {
 		var answer struct {
 			Results []map[string]any `json:"results"`
 		}

@@ -20,9 +20,6 @@ var ErrService = errors.New("the classifier's answer cannot be used")
 // transportError tells away (asleep) from slow (a fault) from cancelled (ours).
 func transportError(ctx context.Context, url string, err error, timeout time.Duration) error {
 	slow := &ServiceError{URL: url, Cause: fmt.Errorf("no answer within %v: the service is overloaded or hangs; raise serving.timeout or lower serving.concurrency", timeout)}
-	if errors.Is(context.Cause(ctx), errSlow) {
-		return slow
-	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("ask %s: %w", url, context.Cause(ctx))
 	}

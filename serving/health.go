@@ -1,7 +1,6 @@
 package serving
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,12 +20,10 @@ func (s *Scorer) Health(ctx context.Context) (HealthInfo, error) {
 	if err != nil {
 		return HealthInfo{}, err
 	}
-	var answer bytes.Buffer
-	status, err := s.do(req, s.client.Do, &answer, maxAnswer)
+	status, body, err := s.do(req, maxAnswer)
 	if err != nil {
 		return HealthInfo{}, err
 	}
-	body := answer.Bytes()
 	info := HealthInfo{Raw: Excerpt(body)}
 	if status != http.StatusOK {
 		return info, statusError(s.config.Health, status, body, "")

@@ -3,12 +3,12 @@ package serving
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,9 +41,6 @@ type Scorer struct {
 	targets []Target
 	client  *http.Client
 	size    int // texts in one request
-
-	classifyURL, batchURL *url.URL
-	buffers               sync.Pool
 }
 
 // reply is an answer, or why there is none.
@@ -53,11 +50,11 @@ type reply struct {
 }
 
 // ask asks about a part of the texts: one, or as many as a request of the batch endpoint takes.
-func (s *Scorer) ask(t *timed, part []Text) []reply {
+func (s *Scorer) ask(ctx context.Context, part []Text) []reply {
 	if s.config.Batch != nil {
-		return s.classifyBatch(t, part)
+		return s.classifyBatch(ctx, part)
 	}
-	answer, err := s.classify(t, part[0])
+	answer, err := s.classify(ctx, part[0])
 	return []reply{{answer, err}}
 }
 
@@ -72,13 +69,21 @@ func NewScorer(config Config) *Scorer {
 		IdleConnTimeout:     90 * time.Second,
 		DisableCompression:  true, // an answer is a few dozen bytes
 	}
-	s := &Scorer{config: config, targets: config.List(), client: &http.Client{Transport: transport, Timeout: config.Timeout.D()}, size: 1}
-	s.classifyURL, _ = url.Parse(config.Classify)
+	s := &Scorer{config: config, targets: config.List(), size: 1}
+	s.client = &http.Client{Transport: transport, Timeout: config.Timeout.D(), CheckRedirect: keepMethod}
 	if config.Batch != nil {
 		s.size = config.Batch.Size
-		s.batchURL, _ = url.Parse(config.Batch.URL)
 	}
 	return s
+}
+
+// keepMethod follows redirects, but none that would turn a question into a GET without its text.
+func keepMethod(req *http.Request, via []*http.Request) error {
+	const most = 10
+	if req.Method != via[0].Method || len(via) > most {
+		return http.ErrUseLastResponse
+	}
+	return nil
 }
 
 // Close drops idle connections.
@@ -101,15 +106,13 @@ func (s *Scorer) Score(ctx context.Context, texts []Text, got func(Text, Answer)
 	)
 	worker := func() {
 		defer wg.Done()
-		t := &timed{parent: ctx, timeout: s.config.Timeout.D()}
-		defer t.close()
 		for {
 			from := int(next.Add(int64(s.size))) - s.size
 			if from >= len(texts) || ctx.Err() != nil {
 				return
 			}
 			part := texts[from:min(from+s.size, len(texts))]
-			replies := s.ask(t, part)
+			replies := s.ask(ctx, part)
 
 			mu.Lock()
 			for i, r := range replies {
@@ -149,11 +152,10 @@ func (s *Scorer) Score(ctx context.Context, texts []Text, got func(Text, Answer)
 }
 
 // classify asks about one text.
-func (s *Scorer) classify(t *timed, text Text) (Answer, error) {
+func (s *Scorer) classify(ctx context.Context, text Text) (Answer, error) {
 	start := time.Now()
 	var out Answer
-	fields := s.renamed(text.Fields)
-	err := s.post(t, s.classifyURL, appendObject(make([]byte, 0, size(fields)), fields), "item "+text.Item, maxAnswer, func(body []byte) error {
+	err := s.post(ctx, s.config.Classify, encode(s.renamed(text.Fields)), "item "+text.Item, maxAnswer, func(body []byte) error {
 		object, err := decodeAnswer(body)
 		if err == nil {
 			out, err = s.read(object)
@@ -164,6 +166,15 @@ func (s *Scorer) classify(t *timed, text Text) (Answer, error) {
 	return out, err
 }
 
+// encode writes texts as JSON, with <, > and & as they are. Texts cannot fail: what is no UTF-8 becomes U+FFFD.
+func encode(v any) []byte {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
 // read takes the answer about one text.
 func (s *Scorer) read(object map[string]any) (out Answer, err error) {
 	out.Values, out.Confidence, err = readAnswer(s.targets, object)
@@ -171,44 +182,28 @@ func (s *Scorer) read(object map[string]any) (out Answer, err error) {
 	return out, err
 }
 
-// post sends a JSON document and gives the answer to use, which must not keep its bytes. What use objects to is the service's
-// fault.
-func (s *Scorer) post(t *timed, to *url.URL, body []byte, about string, most int64, use func([]byte) error) error {
-	if to == nil {
-		return errors.New("ask the classifier: its URL cannot be read; correct it under serving")
+// post sends a JSON document and gives the answer to use. What use objects to is the service's fault.
+func (s *Scorer) post(ctx context.Context, to string, body []byte, about string, most int64, use func([]byte) error) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("ask the classifier: %w; correct its URL under serving", err)
 	}
-	buffer, _ := s.buffers.Get().(*bytes.Buffer)
-	if buffer == nil {
-		buffer = &bytes.Buffer{}
-	}
-	defer s.buffers.Put(buffer)
-	req := (&http.Request{
-		Method: http.MethodPost, URL: to, Host: to.Host, Header: postHeader, ContentLength: int64(len(body)),
-		Body:    io.NopCloser(bytes.NewReader(body)),
-		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
-	}).WithContext(t.begin())
-	// Without the client's own ways, which cost as much as asking a quick service; a redirect takes them.
-	status, err := s.do(req, s.client.Transport.RoundTrip, buffer, most)
-	if err == nil && (status == http.StatusTemporaryRedirect || status == http.StatusPermanentRedirect) {
-		req.Body, _ = req.GetBody()
-		status, err = s.do(req, s.client.Do, buffer, most)
-	}
-	t.end()
+	req.Header.Set("Content-Type", "application/json")
+	// Present but empty: net/http may then send again on a fresh connection when an idle one turns out to be closed, and
+	// nothing goes over the wire. Asking for a classification twice does no harm.
+	req.Header["Idempotency-Key"] = []string{}
+	status, answer, err := s.do(req, most)
 	if err != nil {
 		return err
 	}
 	if status != http.StatusOK {
-		return statusError(to.Redacted(), status, buffer.Bytes(), about)
+		return statusError(req.URL.Redacted(), status, answer, about)
 	}
-	if err := use(buffer.Bytes()); err != nil {
-		return &ServiceError{URL: to.Redacted(), About: about, Cause: err}
+	if err := use(answer); err != nil {
+		return &ServiceError{URL: req.URL.Redacted(), About: about, Cause: err}
 	}
 	return nil
 }
-
-// postHeader is never changed. Idempotency-Key is present but empty: net/http may then send again on a fresh connection
-// when an idle one turns out to be closed, and nothing goes over the wire. Asking for a classification twice does no harm.
-var postHeader = http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {}}
 
 // renamed gives the text columns the names that the service knows them by.
 func (s *Scorer) renamed(columns map[string]string) map[string]string {
@@ -225,55 +220,20 @@ func (s *Scorer) renamed(columns map[string]string) map[string]string {
 	return fields
 }
 
-// do sends a request and reads the whole answer into a buffer, so that the connection can be used again.
-func (s *Scorer) do(req *http.Request, send func(*http.Request) (*http.Response, error), into *bytes.Buffer, most int64) (int, error) {
-	into.Reset()
-	resp, err := send(req)
+// do sends a request and reads the whole answer, so that the connection can be used again.
+func (s *Scorer) do(req *http.Request, most int64) (status int, body []byte, err error) {
+	url := req.URL.Redacted()
+	resp, err := s.client.Do(req)
 	if err != nil {
-		return 0, transportError(req.Context(), req.URL.Redacted(), err, s.config.Timeout.D())
+		return 0, nil, transportError(req.Context(), url, err, s.config.Timeout.D())
 	}
 	defer resp.Body.Close()
-	if _, err := into.ReadFrom(io.LimitReader(resp.Body, most+1)); err != nil {
-		return 0, transportError(req.Context(), req.URL.Redacted(), err, s.config.Timeout.D())
+	body, err = io.ReadAll(io.LimitReader(resp.Body, most+1))
+	if err != nil {
+		return 0, nil, transportError(req.Context(), url, err, s.config.Timeout.D())
 	}
-	if int64(into.Len()) > most {
-		return 0, &ServiceError{URL: req.URL.Redacted(), Cause: fmt.Errorf("the answer is larger than %d bytes", most)}
+	if int64(len(body)) > most {
+		return 0, nil, &ServiceError{URL: url, Cause: fmt.Errorf("the answer is larger than %d bytes", most)}
 	}
-	return resp.StatusCode, nil
-}
-
-// timed bounds each request of one worker. One context serves them all until a request is too slow: a deadline of its
-// own for each would cost as much as reading the answer.
-type timed struct {
-	parent  context.Context
-	timeout time.Duration
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
-	timer   *time.Timer
-}
-
-// errSlow is why a request was given up.
-var errSlow = errors.New("too slow")
-
-// begin starts the time of the next request.
-func (t *timed) begin() context.Context {
-	if t.ctx != nil && t.ctx.Err() == nil {
-		t.timer.Reset(t.timeout)
-		return t.ctx
-	}
-	t.close()
-	ctx, cancel := context.WithCancelCause(t.parent)
-	t.ctx, t.cancel = ctx, cancel
-	t.timer = time.AfterFunc(t.timeout, func() { cancel(errSlow) })
-	return ctx
-}
-
-// end stops it, once the answer is read.
-func (t *timed) end() { t.timer.Stop() }
-
-func (t *timed) close() {
-	if t.timer != nil {
-		t.timer.Stop()
-		t.cancel(nil)
-	}
+	return resp.StatusCode, body, nil
 }

@@ -53,9 +53,6 @@ func ParseAnswer(targets []Target, body []byte) (Answers, float64, error) {
 }
 
 func decodeAnswer(body []byte) (map[string]any, error) {
-	if answer, ok := flat(body); ok {
-		return answer, nil
-	}
 	var answer map[string]any
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber() // a category may be a large number; float64 would change it

@@ -7,7 +7,7 @@ var rows = []row{
 	{Name: "policy, decide to hold", Package: "./policy", Bench: "BenchmarkDecide/hold", Metric: "ns/op", Goal: new(50e3)},
 	{Name: "policy, decide to retrain", Package: "./policy", Bench: "BenchmarkDecide/trip", Metric: "ns/op", Goal: new(50e3)},
 	// A year of evaluations, one every five minutes, in a second.
-	{Name: "policy, recorded evaluations decided again", Package: "./policy", Bench: "BenchmarkBacktest", Metric: "evaluations/core-s", Goal: new(1.1e5), MoreIsWell: true},
+	{Name: "policy, recorded evaluations decided again", Package: "./policy/playback", Bench: "BenchmarkBacktest", Metric: "evaluations/core-s", Goal: new(1.1e5), MoreIsWell: true},
 	{Name: "configuration of 1,000 models, load", Package: "./configs", Bench: "BenchmarkLoad/1000", Metric: "ms", Goal: new(200.0)},
 	{Name: "label change, 100,000 held-out items (peer: scikit-learn)", Package: "./drift", Bench: "BenchmarkLabelChange/100000", Metric: "ns/op", Peer: "BenchmarkScikitLearn/100000", PeerMayLack: true, Goal: new(1e-4), GoalIsRatio: true},
 	{Name: "label change, 1,000,000 items (peer: scikit-learn, 100,000)", Package: "./drift", Bench: "BenchmarkLabelChange/1000000", Metric: "ns/op", Peer: "BenchmarkScikitLearn/100000", PeerMayLack: true, Goal: new(1e-4), GoalIsRatio: true},
@@ -18,7 +18,7 @@ var rows = []row{
 	{Name: "e-process, one label", Package: "./drift/stats", Bench: "BenchmarkSequential/eprocess", Metric: "ns/op", Goal: new(1e3)},
 	{Name: "e-process, allocations", Package: "./drift/stats", Bench: "BenchmarkSequential/eprocess", Metric: "allocs/op", Goal: new(0.0)},
 	{Name: "memory of a held-out item, of 1,000,000", Package: "./drift", Bench: "BenchmarkMemory", Metric: "B/item", Goal: new(200.0)},
-	{Name: "scoring 20,000 unseen texts (peer: bare load)", Package: "./serving", Bench: "BenchmarkScore", Metric: "texts/s", Peer: "BenchmarkScore", PeerMetric: "bare-texts/s", Goal: new(0.8), GoalIsRatio: true, MoreIsWell: true},
+	{Name: "scoring 20,000 unseen texts (peer: bare load)", Package: "./serving", Bench: "BenchmarkScore", Metric: "texts/s", Peer: "BenchmarkScore", PeerMetric: "bare-texts/s", Goal: new(0.7), GoalIsRatio: true, MoreIsWell: true},
 	{Name: "classifier, train 1,680 texts", Package: "./classifier", Bench: "BenchmarkTrain", Metric: "s", Goal: new(5.0)},
 	{Name: "classifier, one text", Package: "./classifier", Bench: "BenchmarkClassify", Metric: "ns/op"},
 	{Name: "store, one commit (peer: write, fsync)", Package: "./store", Bench: "BenchmarkCommit", Metric: "ns/op", Peer: "BenchmarkFsync"},

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/serving"
 )
 
@@ -180,9 +181,9 @@ func (p proof) askSmoke(ctx context.Context, f *VerifyFacts) string {
 func (p proof) judge(f VerifyFacts, wrong map[string]int) string {
 	switch {
 	case f.Differ > 0 && f.AsFormer == f.Differ:
-		return fmt.Sprintf("the service still answers as the former release on all %d of %d probed items where the two differ: it has not loaded %s; does it read its model only at start?", f.Differ, f.Probed, Short(p.release))
+		return fmt.Sprintf("the service still answers as the former release on all %d of %d probed items where the two differ: it has not loaded %s; does it read its model only at start?", f.Differ, f.Probed, text.Digest(p.release))
 	case f.Health != "" && f.Health != p.release:
-		return fmt.Sprintf("the service's health names release %s, not %s", Short(f.Health), Short(p.release))
+		return fmt.Sprintf("the service's health names release %s, not %s", text.Digest(f.Health), text.Digest(p.release))
 	// Parity holds for these alone as well: among hundreds of others a few old answers would not be seen.
 	case float64(f.AsFormer) > (1-float64(p.promote.Parity))*float64(f.Differ):
 		return fmt.Sprintf("%d of %d answers that should differ are still the former release's: do several processes serve, and one of them the old model?", f.AsFormer, f.Differ)

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/retraind/retraind/internal/text"
 )
 
 // Release is the manifest of a trained artifact, release.json in its directory. The digest is over its files, so a
@@ -76,7 +78,7 @@ func ReadRelease(dir string) (Release, error) {
 		return want, err
 	}
 	if have.Digest != want.Digest {
-		return want, fmt.Errorf("release %s: its files have digest %s, its manifest says %s: it was changed after it was sealed", dir, Short(have.Digest), Short(want.Digest))
+		return want, fmt.Errorf("release %s: its files have digest %s, its manifest says %s: it was changed after it was sealed", dir, text.Digest(have.Digest), text.Digest(want.Digest))
 	}
 	return want, nil
 }
@@ -132,15 +134,6 @@ func hashFile(root *os.Root, path string) (File, error) {
 		return File{}, err
 	}
 	return File{Path: path, SHA256: hex.EncodeToString(h.Sum(nil)), Bytes: n}, nil
-}
-
-// Short is the display form of a digest: its first 12 hex digits.
-func Short(digest string) string {
-	const skip = len("sha256:")
-	if len(digest) < skip+12 {
-		return digest
-	}
-	return digest[skip : skip+12]
 }
 
 // CurrentLink is the link that names the release to serve.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/retraind/retraind/internal/text"
 )
 
 var sealedAt = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
@@ -285,7 +287,7 @@ func TestPointIsAtomic(t *testing.T) {
 func TestShort(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{"": "", "sha256:abc": "sha256:abc", "sha256:0123456789abcdef": "0123456789ab"} {
-		if got := Short(in); got != want {
+		if got := text.Digest(in); got != want {
 			t.Errorf("%q: %q", in, got)
 		}
 	}

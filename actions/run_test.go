@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/policy"
@@ -97,7 +98,7 @@ func TestSameArtifactAsARefusedOne(t *testing.T) {
 	r = w.run(pipeline(w.train(7)))
 	w.ends(r, policy.OutcomePromoted, "not worse", goodSteps...)
 	if m = w.model(); m.Champion != first {
-		t.Errorf("champion %s, want %s", Short(m.Champion), Short(first))
+		t.Errorf("champion %s, want %s", text.Digest(m.Champion), text.Digest(first))
 	}
 	w.serves(first)
 }

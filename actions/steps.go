@@ -9,6 +9,7 @@ import (
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/faults"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
 )
@@ -167,7 +168,7 @@ func (x *Executor) release(ctx context.Context, p Plan, done []Outcome) (Outcome
 		return failed(ctx, store.StepFailed, err)
 	}
 	if gate == nil || gate.Release != r.Digest {
-		return Outcome{Class: store.StepFailed, Detail: fmt.Sprintf("release %s is not the one that passed the gate: it was changed in between", Short(r.Digest))}, nil
+		return Outcome{Class: store.StepFailed, Detail: fmt.Sprintf("release %s is not the one that passed the gate: it was changed in between", text.Digest(r.Digest))}, nil
 	}
 	err = x.durably(ctx, func() error {
 		return x.Store.Update(ctx, "deploy", func(t *store.Tx) error {
@@ -182,7 +183,7 @@ func (x *Executor) release(ctx context.Context, p Plan, done []Outcome) (Outcome
 		return failed(ctx, store.StepFailed, err)
 	}
 	faults.Point("deployed")
-	return Outcome{Class: store.StepOK, Detail: "current is " + Short(r.Digest)}, nil
+	return Outcome{Class: store.StepOK, Detail: "current is " + text.Digest(r.Digest)}, nil
 }
 
 // verify proves that the service answers as the candidate.
@@ -231,7 +232,7 @@ func (x *Executor) unrelease(ctx context.Context, p Plan) (Outcome, error) {
 	if dir == "" {
 		return Outcome{Class: store.StepOK, Detail: "current is taken away: there was no release before"}, nil
 	}
-	return Outcome{Class: store.StepOK, Detail: "current is " + Short(p.Champion) + " again"}, nil
+	return Outcome{Class: store.StepOK, Detail: "current is " + text.Digest(p.Champion) + " again"}, nil
 }
 
 func (x *Executor) championDir(ctx context.Context, p Plan) (string, error) {
@@ -296,7 +297,7 @@ func (x *Executor) prove(ctx context.Context, p Plan, release string, ask []prob
 		return Outcome{Class: store.StepNotProved, Detail: why, Facts: Facts{Verify: &facts}}, nil
 	}
 	return Outcome{Class: store.StepOK, Facts: Facts{Verify: &facts}, Detail: fmt.Sprintf("%s serves: %d of %d answers as the artifact gave offline, %d of them where the former release answers otherwise",
-		Short(release), facts.Agreed, facts.Probed, facts.Differ)}, nil
+		text.Digest(release), facts.Agreed, facts.Probed, facts.Differ)}, nil
 }
 
 func mustJSON(v any) string {

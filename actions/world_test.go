@@ -21,6 +21,7 @@ import (
 
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/policy"
@@ -367,7 +368,7 @@ func (w *world) serves(digest string) {
 		got = r.Digest
 	}
 	if got != digest {
-		w.t.Errorf("current is %q, want %q", Short(got), Short(digest))
+		w.t.Errorf("current is %q, want %q", text.Digest(got), text.Digest(digest))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/drift/stats"
+	"github.com/retraind/retraind/internal/text"
 )
 
 // TextDrift says whether the texts that came since the promotion can be told from those before it.
@@ -181,7 +182,7 @@ func (d *Diagnosis) examples() Finding {
 	c := d.Examples
 	var found []string
 	for _, r := range c.Rare {
-		found = append(found, fmt.Sprintf("only %d examples of %s to learn from, and %d of %d held-out ones are recognised", r.Examples, cutShort(r.Name), int(math.Round(r.Recall*float64(r.Support))), r.Support))
+		found = append(found, fmt.Sprintf("only %d examples of %s to learn from, and %d of %d held-out ones are recognised", r.Examples, text.Cut(r.Name, 60), int(math.Round(r.Recall*float64(r.Support))), r.Support))
 	}
 	curve := fmt.Sprintf("the learning curve is not known yet: it needs %d trainings of different sizes, there are %d", curvePoints, len(c.Points))
 	switch {
@@ -226,7 +227,7 @@ func counted(mix map[string]int, noun string) string {
 		if mix[name] != 1 {
 			n += "s"
 		}
-		parts = append(parts, fmt.Sprintf("%s (%d %s)", cutShort(name), mix[name], n))
+		parts = append(parts, fmt.Sprintf("%s (%d %s)", text.Cut(name, 60), mix[name], n))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -3,6 +3,8 @@ package drift
 import (
 	"fmt"
 	"strings"
+
+	"github.com/retraind/retraind/internal/text"
 )
 
 // Suspicion says whether the labels that changed since the training look like corrections. A source is suspicious when
@@ -89,14 +91,5 @@ func (s Source) Title() string {
 	if s.Name == "" {
 		return "an unknown author"
 	}
-	return "author " + cutShort(s.Name)
-}
-
-// cutShort shows the start of a value that comes from data.
-func cutShort(s string) string {
-	const most = 60
-	if r := []rune(s); len(r) > most {
-		return string(r[:most]) + "…"
-	}
-	return s
+	return "author " + text.Cut(s.Name, 60)
 }

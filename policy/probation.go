@@ -2,7 +2,6 @@ package policy
 
 import (
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/retraind/retraind/drift"
@@ -125,17 +124,11 @@ func (p *Policy) blockRollback(d *Decision, r *drift.Report, h *History, now tim
 
 // rollbackText says that the decision rolls back, or waits to.
 func (d *Decision) rollbackText(t *Trial) string {
-	to := shortDigest(t.Former)
+	to := text.Digest(t.Former)
 	if len(d.Blocked) == 0 {
 		return "rolling back to " + to + ": " + d.probation().Text
 	}
 	return "a rollback to " + to + " is due (" + d.probation().Text + ") and waits: " + d.Blocked[0].Text
-}
-
-// shortDigest is how people are shown a release.
-func shortDigest(digest string) string {
-	hex := strings.TrimPrefix(digest, "sha256:")
-	return hex[:min(12, len(hex))]
 }
 
 // Probation says in one sentence how the release does on probation; empty where it is on none.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/store"
 )
 
@@ -66,18 +67,18 @@ func newChart(now time.Time, m Model, history []Point, runs []Run) chartView {
 	s := fit(now, m, points)
 	v := chartView{
 		Shown:   true,
-		Label:   fmt.Sprintf("Accuracy since %s: now %s, 95 %% interval %s", points[0].At.In(now.Location()).Format("2 Jan 15:04"), percent(last.Accuracy), interval(last.Low, last.High)),
+		Label:   fmt.Sprintf("Accuracy since %s: now %s, 95 %% interval %s", points[0].At.In(now.Location()).Format("2 Jan 15:04"), text.Percent(last.Accuracy), interval(last.Low, last.High)),
 		Caption: "band: 95 % interval",
 		Y:       s.yTicks(),
 		X:       s.xTicks(now.Location()),
-		Last:    &dotView{decimal(s.x(last.At)), decimal(s.y(last.Accuracy)), percent(last.Accuracy)},
+		Last:    &dotView{decimal(s.x(last.At)), decimal(s.y(last.Accuracy)), text.Percent(last.Accuracy)},
 	}
 	v.Line, v.Band = s.paths(points)
 	if m.Report != nil && m.Report.Baseline != nil {
-		v.Rules = append(v.Rules, ruleView{decimal(s.y(m.Report.Baseline.Accuracy)), "-5", "at promotion " + percent(m.Report.Baseline.Accuracy), "baseline"})
+		v.Rules = append(v.Rules, ruleView{decimal(s.y(m.Report.Baseline.Accuracy)), "-5", "at promotion " + text.Percent(m.Report.Baseline.Accuracy), "baseline"})
 	}
 	if m.Floor > 0 {
-		v.Rules = append(v.Rules, ruleView{decimal(s.y(m.Floor)), "14", "retrain below " + percent(m.Floor), "floor"})
+		v.Rules = append(v.Rules, ruleView{decimal(s.y(m.Floor)), "14", "retrain below " + text.Percent(m.Floor), "floor"})
 	}
 	for _, r := range runs {
 		at := latest(r)

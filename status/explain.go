@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/policy"
 )
 
@@ -39,7 +40,7 @@ func (p page) explain(ctx context.Context, now time.Time, model string) (*explai
 }
 
 func newExplainView(now time.Time, d policy.Decision) *explainView {
-	v := &explainView{Verdict: string(d.Verdict), Text: capital(d.Text), At: newTime(now, d.At)}
+	v := &explainView{Verdict: string(d.Verdict), Text: text.Capital(d.Text), At: newTime(now, d.At)}
 	for _, c := range d.Conditions {
 		if c.Unit == policy.UnitEvidence { // the probation, which calls for no retrain: a figure of its own shows it
 			continue
@@ -47,7 +48,7 @@ func newExplainView(now time.Time, d policy.Decision) *explainView {
 		v.Rows = append(v.Rows, newRow(c))
 	}
 	for _, b := range d.Blocked {
-		text := capital(b.Text)
+		text := text.Capital(b.Text)
 		if at := clock(now, b.Until); at.Text != "" {
 			text += " (until " + at.Text + ")"
 		}
@@ -82,11 +83,11 @@ func newRow(c policy.Condition) rowView {
 func amount(f float64, unit policy.Unit) string {
 	switch unit {
 	case policy.UnitShare:
-		return percent(f)
+		return text.Percent(f)
 	case policy.UnitPoints:
 		return strconv.FormatFloat(f, 'f', 1, 64) + " pts"
 	case policy.UnitHours:
-		return rough(time.Duration(f * float64(time.Hour)))
+		return text.Elapsed(time.Duration(f * float64(time.Hour)))
 	case policy.UnitPSI:
 		return strconv.FormatFloat(f, 'f', 3, 64)
 	default:
@@ -100,7 +101,7 @@ func distance(c policy.Condition) string {
 	case c.Tripped:
 		return "tripped"
 	case c.Labels > 0:
-		return plural(c.Labels, "label")
+		return text.Plural(c.Labels, "label")
 	case c.Unit == policy.UnitNone:
 		return ""
 	case c.Distance < 0:

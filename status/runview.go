@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/store"
 )
 
@@ -27,21 +28,21 @@ type stepView struct {
 
 func newRunView(now time.Time, r Run) runView {
 	v := runView{
-		ID: r.ID, Trigger: capital(r.Trigger), Reason: capital(r.Reason), Pipeline: r.Pipeline,
+		ID: r.ID, Trigger: text.Capital(r.Trigger), Reason: text.Capital(r.Reason), Pipeline: r.Pipeline,
 		Class: r.Word(), At: newTime(now, latest(r)), Ended: !r.Ended.IsZero(), Bar: newBar(now, r),
 	}
 	v.Label = strings.ReplaceAll(v.Class, "_", " ")
 	switch {
 	case r.Started.IsZero():
 	case r.Ended.IsZero():
-		v.Took = "for " + rough(r.Took(now))
+		v.Took = "for " + text.Elapsed(r.Took(now))
 	default:
-		v.Took = "took " + rough(r.Took(now))
+		v.Took = "took " + text.Elapsed(r.Took(now))
 	}
 	for i, s := range r.Steps {
 		step := stepView{Name: s.Name, State: string(s.State), Class: tone(s.State), Detail: s.Detail}
 		if !s.Started.IsZero() {
-			step.Took = rough(time.Duration(s.Seconds(now) * float64(time.Second)))
+			step.Took = text.Elapsed(time.Duration(s.Seconds(now) * float64(time.Second)))
 		}
 		if s.Attempt > 1 {
 			step.Name += fmt.Sprintf(", attempt %d", s.Attempt)
@@ -117,7 +118,7 @@ func newBar(now time.Time, r Run) barView {
 	for i, s := range r.Steps {
 		title := s.Name + ": " + string(s.State)
 		if !s.Started.IsZero() {
-			title += ", " + rough(time.Duration(s.Seconds(now)*float64(time.Second)))
+			title += ", " + text.Elapsed(time.Duration(s.Seconds(now)*float64(time.Second)))
 		}
 		said = append(said, title)
 		bar.Segments = append(bar.Segments, segmentView{X: decimal(x), W: decimal(widths[i]), Class: tone(s.State), Title: title})
@@ -162,9 +163,9 @@ type releaseView struct {
 }
 
 func newReleaseView(now time.Time, r Release) releaseView {
-	v := releaseView{Digest: r.Digest, Short: digest(r.Digest), State: strings.ReplaceAll(string(r.State), "_", " "), Class: string(r.State), At: newTime(now, r.Created), Accuracy: "not measured"}
+	v := releaseView{Digest: r.Digest, Short: text.Digest(r.Digest), State: strings.ReplaceAll(string(r.State), "_", " "), Class: string(r.State), At: newTime(now, r.Created), Accuracy: "not measured"}
 	if a := r.Accuracy; a != nil {
-		v.Accuracy, v.Range = percent(a.After), interval(a.Low, a.High)
+		v.Accuracy, v.Range = text.Percent(a.After), interval(a.Low, a.High)
 	}
 	return v
 }

@@ -2,10 +2,10 @@ package status
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/text"
 )
 
 // The views hold what the templates print, as text: a template never computes.
@@ -23,11 +23,11 @@ type pageView struct {
 
 func newPageView(s Status) pageView {
 	v := pageView{
-		Title: "retraind", Version: s.Version, Up: rough(s.At.Sub(s.Started)),
+		Title: "retraind", Version: s.Version, Up: text.Elapsed(s.At.Sub(s.Started)),
 		At: clock(s.At, s.At), Loaded: newTime(s.At, s.Config.Loaded), Config: s.Config,
 	}
 	if s.OutboxPending > 0 {
-		v.Outbox = plural(s.OutboxPending, "notification") + " waiting for NATS"
+		v.Outbox = text.Plural(s.OutboxPending, "notification") + " waiting for NATS"
 	}
 	if len(s.Models) == 1 {
 		v.Title = fmt.Sprintf("%s: %s", s.Models[0].Name, s.Models[0].Phase)
@@ -52,7 +52,7 @@ type figureView struct {
 }
 
 func newModelView(now time.Time, m Model) modelView {
-	v := modelView{Name: m.Name, Phase: m.Phase, Sentence: capital(m.Sentence), Figures: figures(now, m)}
+	v := modelView{Name: m.Name, Phase: m.Phase, Sentence: text.Capital(m.Sentence), Figures: figures(now, m)}
 	for _, s := range m.Sources {
 		v.Sources = append(v.Sources, newSourceView(now, s))
 	}
@@ -70,8 +70,8 @@ func figures(now time.Time, m Model) []figureView {
 		list = append(list, figureView{Label: "Accuracy", Value: "not measured", Note: r.Detail})
 	default:
 		list = append(list, figureView{
-			Label: "Accuracy", Value: percent(r.Accuracy),
-			Note: fmt.Sprintf("95 %%: %s, %s", interval(r.Low, r.High), plural(r.Scored, "item")),
+			Label: "Accuracy", Value: text.Percent(r.Accuracy),
+			Note: fmt.Sprintf("95 %%: %s, %s", interval(r.Low, r.High), text.Plural(r.Scored, "item")),
 		})
 	}
 	if r != nil {
@@ -79,7 +79,7 @@ func figures(now time.Time, m Model) []figureView {
 	}
 	release := figureView{Label: "Release", Value: "none"}
 	if m.Release != "" {
-		release.Value, release.Note = digest(m.Release), "deployed "+newTime(now, m.Deployed).Text
+		release.Value, release.Note = text.Digest(m.Release), "deployed "+newTime(now, m.Deployed).Text
 	}
 	list = append(list, release)
 	if t := m.Probation; t != nil {
@@ -100,7 +100,7 @@ func probation(now time.Time, t Probation) figureView {
 		f.Value = "failed"
 	}
 	if t.N > 0 {
-		f.Note = fmt.Sprintf("%s of %s wrong, e-value %.1f of %.0f", count(t.Errors), plural(t.N, "new item"), t.E, t.Bound)
+		f.Note = fmt.Sprintf("%s of %s wrong, e-value %.1f of %.0f", text.Count(t.Errors), text.Plural(t.N, "new item"), t.E, t.Bound)
 	}
 	return f
 }
@@ -108,7 +108,7 @@ func probation(now time.Time, t Probation) figureView {
 func baseline(r drift.Report) figureView {
 	f := figureView{Label: "At promotion", Value: "no baseline"}
 	if b := r.Baseline; b != nil {
-		f.Value = percent(b.Accuracy)
+		f.Value = text.Percent(b.Accuracy)
 		switch {
 		case r.Scored == 0:
 			f.Note = ""
@@ -124,14 +124,14 @@ func baseline(r drift.Report) figureView {
 }
 
 func labels(r drift.Report) figureView {
-	f := figureView{Label: "Labels changed", Value: count(r.Labels.Changed)}
-	f.Note = fmt.Sprintf("%s of %s since the training", percent(r.Labels.Share), count(r.Labels.Items))
+	f := figureView{Label: "Labels changed", Value: text.Count(r.Labels.Changed)}
+	f.Note = fmt.Sprintf("%s of %s since the training", text.Percent(r.Labels.Share), text.Count(r.Labels.Items))
 	if n := len(r.Labels.New); n > 0 {
 		noun := " new categories"
 		if n == 1 {
 			noun = " new category"
 		}
-		f.Note += ", " + count(n) + noun
+		f.Note += ", " + text.Count(n) + noun
 	}
 	return f
 }
@@ -160,7 +160,7 @@ func newSourceView(now time.Time, s Source) sourceView {
 		v.Class, v.Text = "down", "down"
 	}
 	if !s.Since.IsZero() {
-		v.Text += " for " + coarse(now.Sub(s.Since))
+		v.Text += " for " + text.Distance(now.Sub(s.Since))
 	}
 	if s.Up && !s.LastEvent.IsZero() {
 		v.Text += ", last change " + newTime(now, s.LastEvent).Text
@@ -172,12 +172,4 @@ func newSourceView(now time.Time, s Source) sourceView {
 		v.Text += " (" + s.Notice + ")"
 	}
 	return v
-}
-
-// capital begins a sentence that comes without.
-func capital(s string) string {
-	if s == "" {
-		return ""
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }

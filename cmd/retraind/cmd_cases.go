@@ -13,6 +13,7 @@ import (
 
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/configs/strictyaml"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/policy/playback"
 )
 
@@ -134,7 +135,7 @@ func (a *app) showTests(files []testedFile, update bool) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(&out, "%s passed, %d failed\n", plural(passed, "test"), failed)
+		fmt.Fprintf(&out, "%s passed, %d failed\n", text.Plural(passed, "test"), failed)
 		if _, err := a.stdout.Write(out.Bytes()); err != nil {
 			return err
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/watch/labelevent"
 )
@@ -191,14 +192,14 @@ func (a *app) showAdded(sum status.Added, file *labelFile) error {
 			return err
 		}
 	} else {
-		text := plural(sum.Taken, "change") + " stored"
+		said := text.Plural(sum.Taken, "change") + " stored"
 		if file != nil {
-			text = plural(sum.Taken, "change") + " written to " + file.path + ", which the daemon reads"
+			said = text.Plural(sum.Taken, "change") + " written to " + file.path + ", which the daemon reads"
 		}
 		if sum.Waiting > 0 {
-			text += fmt.Sprintf("; %d of them wait for items that nobody has brought yet", sum.Waiting)
+			said += fmt.Sprintf("; %d of them wait for items that nobody has brought yet", sum.Waiting)
 		}
-		fmt.Fprintln(a.stdout, text)
+		fmt.Fprintln(a.stdout, said)
 		for _, r := range sum.Rejected {
 			fmt.Fprintf(a.stderr, "retraind: line %d: %s\n", r.Index+1, r.Reason)
 		}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
 )
@@ -41,11 +41,11 @@ func showModels(p *page, s status.Status) error {
 	for _, m := range s.Models {
 		accuracy, n := "", ""
 		if m.Report != nil && m.Report.Scored > 0 {
-			accuracy, n = fmt.Sprintf("%.1f %%", 100*m.Report.Accuracy), count(m.Report.Scored)
+			accuracy, n = fmt.Sprintf("%.1f %%", 100*m.Report.Accuracy), text.Count(m.Report.Scored)
 		}
 		release, deployed := "none", ""
 		if m.Release != "" {
-			release, deployed = actions.Short(m.Release), ago(m.Deployed, s.At)
+			release, deployed = text.Digest(m.Release), ago(m.Deployed, s.At)
 		}
 		rows = append(rows, []string{m.Name, coloured(phaseColour[m.Phase], string(m.Phase)), release, deployed, accuracy, n})
 	}
@@ -86,13 +86,13 @@ func showReleases(p *page, model string, releases []status.Release, now time.Tim
 	for _, r := range releases {
 		accuracy := ""
 		if c := r.Accuracy; c != nil {
-			accuracy = fmt.Sprintf("%.1f %% of %s (%.1f to %.1f)", 100*c.After, count(c.N), 100*c.Low, 100*c.High)
+			accuracy = fmt.Sprintf("%.1f %% of %s (%.1f to %.1f)", 100*c.After, text.Count(c.N), 100*c.Low, 100*c.High)
 		}
 		state := plainWord(r.State)
 		if r.State == store.ReleaseChampion {
 			state = coloured("2", state)
 		}
-		rows = append(rows, []string{actions.Short(r.Digest), state, ago(r.Created, now), shortRun(r.Run), accuracy})
+		rows = append(rows, []string{text.Digest(r.Digest), state, ago(r.Created, now), text.RunID(r.Run), accuracy})
 	}
 	p.table(0, []string{"release", "state", "made", "run", "accuracy at its gate"}, rows...)
 	return p.print()

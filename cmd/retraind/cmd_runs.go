@@ -13,6 +13,7 @@ import (
 
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/status"
 )
 
@@ -146,7 +147,7 @@ func (a *app) printLogs(state string, r status.Run, step string) error {
 		if step != "" {
 			where = " in step " + step
 		}
-		return fail(exitNotFound, "run %s has no output of commands%s", shortRun(r.ID), where)
+		return fail(exitNotFound, "run %s has no output of commands%s", text.RunID(r.ID), where)
 	}
 	if a.json {
 		return a.printJSON(found)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
@@ -78,10 +79,10 @@ func (a *app) waitRun(ctx context.Context, c *status.Client, id string) error {
 		select {
 		case <-ctx.Done():
 			if !errors.Is(context.Cause(ctx), errGaveUp) {
-				fmt.Fprintf(a.stderr, "run %s goes on: retraind runs show %[1]s\n", shortRun(id))
+				fmt.Fprintf(a.stderr, "run %s goes on: retraind runs show %[1]s\n", text.RunID(id))
 				return errInterrupted
 			}
-			return fail(exitGaveUp, "gave up waiting for run %s; it goes on: retraind runs show %s", shortRun(id), shortRun(id))
+			return fail(exitGaveUp, "gave up waiting for run %s; it goes on: retraind runs show %s", text.RunID(id), text.RunID(id))
 		case <-tick.C:
 		}
 	}

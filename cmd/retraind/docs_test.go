@@ -141,11 +141,11 @@ func elsewhere(t *testing.T, config string) {
 // The quickstart's SQL runs, what init makes fits its table, and the correction is recorded.
 func TestQuickstartSQL(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../docs/quickstart.md")
+	said, err := os.ReadFile("../../docs/quickstart.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := sqlBlock.FindAllStringSubmatch(string(text), -1)
+	blocks := sqlBlock.FindAllStringSubmatch(string(said), -1)
 	if len(blocks) != 2 {
 		t.Fatalf("the quickstart has %d SQL blocks, want 2: the table, and the correction", len(blocks))
 	}

@@ -8,6 +8,8 @@ import (
 
 	"charm.land/lipgloss/v2"
 	"golang.org/x/term"
+
+	"github.com/retraind/retraind/internal/text"
 )
 
 const (
@@ -84,20 +86,20 @@ func (p *page) columns(indent int, oneLine bool, headers []string, rows [][]stri
 		}
 	}
 	for _, row := range append([][]string{faint}, rows...) {
-		text, left := strings.Repeat(" ", indent), indent
+		line, left := strings.Repeat(" ", indent), indent
 		for i, cell := range row {
 			switch {
 			case used[i] == 0:
 			case i == len(row)-1 && oneLine:
-				text += cut(cell, max(minWidth/2, p.width-left))
+				line += text.Cut(cell, max(minWidth/2, p.width-left)-1)
 			case i == len(row)-1:
-				text += cell
+				line += cell
 			default:
-				text += pad(cell, used[i]+gap)
+				line += pad(cell, used[i]+gap)
 				left += used[i] + gap
 			}
 		}
-		p.line(text, left)
+		p.line(line, left)
 	}
 }
 

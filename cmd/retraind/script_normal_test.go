@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/retraind/retraind/internal/text"
 )
 
 // volatile is what differs from run to run, with what stands for it. Order matters: the longer comes first.
@@ -39,29 +41,29 @@ var volatile = []struct {
 var columns = regexp.MustCompile(`(\S) {2,}(\S)`)
 
 // normal makes what differs from run to run alike, so that the rest can be compared.
-func normal(ts *testscript.TestScript, text string) string {
+func normal(ts *testscript.TestScript, said string) string {
 	for _, name := range []string{"PGDIR", "WORK"} {
 		if v := ts.Getenv(name); v != "" {
-			text = strings.ReplaceAll(text, v, "$"+name)
+			said = strings.ReplaceAll(said, v, "$"+name)
 		}
 	}
 	if v := ts.Getenv("PGDATABASE"); strings.HasPrefix(v, "test_") {
-		text = strings.ReplaceAll(text, v, "DATABASE")
+		said = strings.ReplaceAll(said, v, "DATABASE")
 	}
 	for _, name := range []string{"CLASSIFIER", "NATS", "PAGE"} { // before all addresses become one
 		if v := ts.Getenv(name); v != "" {
-			text = strings.ReplaceAll(text, v, "$"+name)
+			said = strings.ReplaceAll(said, v, "$"+name)
 		}
 	}
 	runs, err := filepath.Glob(filepath.Join(ts.Getenv("STATE"), "models", "*", "runs", "*"))
 	ts.Check(err)
 	for _, run := range runs {
 		id := filepath.Base(run)
-		text = strings.ReplaceAll(text, id, "RUN")
-		text = strings.ReplaceAll(text, shortRun(id), "RUN")
+		said = strings.ReplaceAll(said, id, "RUN")
+		said = strings.ReplaceAll(said, text.RunID(id), "RUN")
 	}
 	for _, v := range volatile {
-		text = v.find.ReplaceAllString(text, v.put)
+		said = v.find.ReplaceAllString(said, v.put)
 	}
-	return columns.ReplaceAllString(text, "$1  $2")
+	return columns.ReplaceAllString(said, "$1  $2")
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/retraind/retraind/internal/demo/news"
 	"github.com/retraind/retraind/internal/pgcluster"
 	"github.com/retraind/retraind/internal/pgtest"
+	"github.com/retraind/retraind/internal/text"
 )
 
 // cluster is a script's own PostgreSQL, nil where it uses the shared one.
@@ -217,7 +218,7 @@ func cmdRunID(ts *testscript.TestScript, neg bool, args []string) {
 	if len(runs) == 0 {
 		ts.Fatalf("no run of %s has begun", args[0])
 	}
-	ts.Setenv("RUN", shortRun(slices.Max(runs)))
+	ts.Setenv("RUN", text.RunID(slices.Max(runs)))
 }
 
 // cmdPort sets a variable to a loopback address: "port X" a free one, "port X taken" one on which somebody listens.

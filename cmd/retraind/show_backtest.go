@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/policy/playback"
 )
 
@@ -15,7 +16,7 @@ func (p *page) backtest(model, key string, floor float64, all []tried, took time
 		return
 	}
 	p.line(fmt.Sprintf("%s  %s to %s: %s, decided again in %s", bold(model), b.From.In(loc).Format("2006-01-02 15:04 MST"), b.To.In(loc).Format("2006-01-02 15:04 MST"),
-		plural(b.Evaluations, "evaluation"), took.Round(time.Millisecond)), 4)
+		text.Plural(b.Evaluations, "evaluation"), took.Round(time.Millisecond)), 4)
 	p.line("", 0)
 	if key != "" {
 		p.swept(key, floor, all)
@@ -45,15 +46,15 @@ func unknown(t tried) bool {
 func (p *page) compared(t tried, floor float64, loc *time.Location) {
 	then, best, worst := t.Best.Then, t.Best.Now, t.Worst.Now
 	rows := [][]string{
-		{"retrains", count(then.Retrains), both(count(best.Retrains), count(worst.Retrains))},
+		{"retrains", text.Count(then.Retrains), both(text.Count(best.Retrains), text.Count(worst.Retrains))},
 	}
 	if then.Forced+best.Forced > 0 {
-		rows = append(rows, []string{"  by hand", count(then.Forced), count(best.Forced)})
+		rows = append(rows, []string{"  by hand", text.Count(then.Forced), text.Count(best.Forced)})
 	}
 	if best.Urgent+worst.Urgent > 0 {
-		rows = append(rows, []string{"  urgent", "", both(count(best.Urgent), count(worst.Urgent))})
+		rows = append(rows, []string{"  urgent", "", both(text.Count(best.Urgent), text.Count(worst.Urgent))})
 	}
-	rows = append(rows, []string{"waited, median", delay(then), both(delay(best), delay(worst))}, []string{"waited, in all", span(then.Waiting), both(span(best.Waiting), span(worst.Waiting))})
+	rows = append(rows, []string{"waited, median", delay(then), both(delay(best), delay(worst))}, []string{"waited, in all", text.Elapsed(then.Waiting), both(text.Elapsed(best.Waiting), text.Elapsed(worst.Waiting))})
 	if floor > 0 {
 		rows = append(rows, []string{fmt.Sprintf("days below %.1f %%", 100*floor), inDays(then.Below), both(inDays(best.Below), inDays(worst.Below))})
 	}
@@ -72,7 +73,7 @@ func (p *page) compared(t tried, floor float64, loc *time.Location) {
 	for _, c := range t.Best.Divergences {
 		what := "would retrain: "
 		if c.Run != "" {
-			what = "run " + shortRun(c.Run) + " would not have begun then: "
+			what = "run " + text.RunID(c.Run) + " would not have begun then: "
 		}
 		p.line("  "+c.At.In(loc).Format(layout)+"  "+what+c.Text, 4)
 	}
@@ -84,7 +85,7 @@ func (p *page) swept(key string, floor float64, all []tried) {
 		headers = append(headers, fmt.Sprintf("DAYS BELOW %.1f %%", 100*floor))
 	}
 	row := func(name string, best, worst playback.Totals) []string {
-		cells := []string{name, both(count(best.Retrains), count(worst.Retrains)), both(delay(best), delay(worst)), both(inHours(best.GPU), inHours(worst.GPU)), both(inHours(best.Run), inHours(worst.Run))}
+		cells := []string{name, both(text.Count(best.Retrains), text.Count(worst.Retrains)), both(delay(best), delay(worst)), both(inHours(best.GPU), inHours(worst.GPU)), both(inHours(best.Run), inHours(worst.Run))}
 		if floor > 0 {
 			cells = append(cells, both(inDays(best.Below), inDays(worst.Below)))
 		}
@@ -110,7 +111,7 @@ func delay(s playback.Totals) string {
 	if len(s.Delays) == 0 {
 		return "-"
 	}
-	return span(s.Delay())
+	return text.Elapsed(s.Delay())
 }
 
 func inDays(d time.Duration) string  { return fmt.Sprintf("%.1f", d.Hours()/24) }

@@ -117,16 +117,16 @@ func writeJUnit(path string, files []testedFile) error {
 		for _, t := range f.tests {
 			all += t.took
 			c := junitCase{Name: t.result.Name, Class: f.cases.Model, File: f.cases.Path, Line: f.cases.Line(fmt.Sprintf("tests[%d]", t.index)), Time: inSeconds(t.took)}
-			var text bytes.Buffer
-			f.failure(&text, t)
+			var said bytes.Buffer
+			f.failure(&said, t)
 			switch {
 			case t.result.Error != nil:
 				suite.Errors++
-				c.Error = &junitFailure{t.result.Error.Error(), text.String()}
+				c.Error = &junitFailure{t.result.Error.Error(), said.String()}
 			case !t.result.Passed():
 				suite.Failures++
 				first := t.result.Failures[0].What[0]
-				c.Failure = &junitFailure{fmt.Sprintf("%s: want %s, got %s", first.What, first.Want, first.Got), text.String()}
+				c.Failure = &junitFailure{fmt.Sprintf("%s: want %s, got %s", first.What, first.Want, first.Got), said.String()}
 			}
 			suite.Cases = append(suite.Cases, c)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/policy/quiethours"
@@ -130,7 +131,7 @@ func openings(w *quiethours.Windows, now time.Time) []string {
 		out = append(out, "open until "+clock(open.End, now))
 	}
 	for _, next := range w.Next(now, 3-len(out)) {
-		out = append(out, fmt.Sprintf("%s for %s", next.Start.In(w.Location()).Format("Mon 2006-01-02 15:04 MST"), span(next.Length())))
+		out = append(out, fmt.Sprintf("%s for %s", next.Start.In(w.Location()).Format("Mon 2006-01-02 15:04 MST"), text.Elapsed(next.Length())))
 	}
 	if len(out) == 0 {
 		return []string{"never opens"}

@@ -9,9 +9,9 @@ import (
 	"charm.land/lipgloss/v2"
 	"github.com/guptarohit/asciigraph"
 
-	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/drift/stats"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/status"
 )
 
@@ -26,7 +26,7 @@ func (p *page) showDrift(d driftAnswer, since, now time.Time, plot bool) {
 	r := d.Report
 	head := bold(d.Model)
 	if r.Release != "" {
-		head += "  release " + actions.Short(r.Release)
+		head += "  release " + text.Digest(r.Release)
 	}
 	p.line(head, 4)
 	p.showAccuracy(r, 0, "")
@@ -55,7 +55,7 @@ func (p *page) showBeside(r drift.Report) {
 		p.field("beside", fmt.Sprintf("macro-F1 %.3f, balanced accuracy %.3f, kappa %.3f, MCC %.3f", r.MacroF1, r.Balanced, r.Kappa, r.MCC))
 	}
 	if r.Leaked > 0 {
-		p.field("leaked", fmt.Sprintf("%s of %s held-out items (%.1f %%) were in this release's training: not counted", count(r.Leaked), count(r.Leaked+r.HeldOut), 100*float64(r.Leaked)/float64(r.Leaked+r.HeldOut)))
+		p.field("leaked", fmt.Sprintf("%s of %s held-out items (%.1f %%) were in this release's training: not counted", text.Count(r.Leaked), text.Count(r.Leaked+r.HeldOut), 100*float64(r.Leaked)/float64(r.Leaked+r.HeldOut)))
 	}
 }
 
@@ -64,21 +64,21 @@ func (p *page) showChange(r drift.Report, d *drift.Decomposition) {
 	if r.Baseline == nil || r.Scored == 0 {
 		return
 	}
-	text := fmt.Sprintf("accuracy as at the promotion (%.1f %%)", 100*r.Baseline.Accuracy)
+	change := fmt.Sprintf("accuracy as at the promotion (%.1f %%)", 100*r.Baseline.Accuracy)
 	if math.Abs(r.Drop) >= 0.05 {
-		text = fmt.Sprintf("%.1f points %s since the promotion (%.1f %%)", math.Abs(r.Drop), map[bool]string{true: "lost", false: "gained"}[r.Drop > 0], 100*r.Baseline.Accuracy)
+		change = fmt.Sprintf("%.1f points %s since the promotion (%.1f %%)", math.Abs(r.Drop), map[bool]string{true: "lost", false: "gained"}[r.Drop > 0], 100*r.Baseline.Accuracy)
 	}
 	if d != nil && math.Abs(d.Drop) >= 0.05 {
-		text += fmt.Sprintf(": %s by recall, %s by the mix of categories, %s by new categories", signed(-d.Recall), signed(-d.Mix), signed(-d.New))
+		change += fmt.Sprintf(": %s by recall, %s by the mix of categories, %s by new categories", signed(-d.Recall), signed(-d.Mix), signed(-d.New))
 	}
-	p.field("change", text)
+	p.field("change", change)
 	c := r.Relabels
 	if n := c.RightToWrong + c.WrongToRight; n > 0 {
 		p.field("corrected", fmt.Sprintf("%s made a right answer wrong, %s a wrong one right: %s points (sign test p %s)",
-			count(c.RightToWrong), count(c.WrongToRight), signed(100*float64(c.WrongToRight-c.RightToWrong)/float64(r.Scored)), pValue(c.P)))
+			text.Count(c.RightToWrong), text.Count(c.WrongToRight), signed(100*float64(c.WrongToRight-c.RightToWrong)/float64(r.Scored)), pValue(c.P)))
 	}
 	if n := r.NewItems; n.N > 0 {
-		p.field("new items", fmt.Sprintf("%s came, of which %s were answered wrongly (%.1f %%)", count(n.N), count(n.Errors), 100*float64(n.Errors)/float64(n.N)))
+		p.field("new items", fmt.Sprintf("%s came, of which %s were answered wrongly (%.1f %%)", text.Count(n.N), text.Count(n.Errors), 100*float64(n.Errors)/float64(n.N)))
 	}
 }
 
@@ -113,7 +113,7 @@ func (p *page) showSeries(points []status.Point, since, now time.Time, plot bool
 				highest = pt
 			}
 		}
-		p.field("series", fmt.Sprintf("%s since %s: between %.1f %% (%s) and %.1f %% (%s)", plural(len(points), "evaluation"), clock(points[0].At, now),
+		p.field("series", fmt.Sprintf("%s since %s: between %.1f %% (%s) and %.1f %% (%s)", text.Plural(len(points), "evaluation"), clock(points[0].At, now),
 			100*lowest.Accuracy, clock(lowest.At, now), 100*highest.Accuracy, clock(highest.At, now)))
 		return
 	}
@@ -169,7 +169,7 @@ func (p *page) showCategories(r drift.Report) {
 		if c.Predicted > 0 {
 			precision = fmt.Sprintf("%.1f %%", 100*c.Precision)
 		}
-		rows = append(rows, []string{cut(c.Name, 30), count(c.Support), recall, then, precision, fmt.Sprintf("%.3f", c.F1)})
+		rows = append(rows, []string{text.Cut(c.Name, 30), text.Count(c.Support), recall, then, precision, fmt.Sprintf("%.3f", c.F1)})
 	}
 	p.table(2, []string{"category", "items", "recall", "when promoted", "precision", "F1"}, rows...)
 }
@@ -190,7 +190,7 @@ func (p *page) showDecomposition(d drift.Decomposition) {
 		if c.New != 0 {
 			why = append(why, fmt.Sprintf("new, %.1f %% of the items, recall %.0f %%", 100*c.ShareNow, 100*c.RecallNow))
 		}
-		rows = append(rows, []string{cut(c.Name, 30), signed(-c.Total()), strings.Join(why, ", ")})
+		rows = append(rows, []string{text.Cut(c.Name, 30), signed(-c.Total()), strings.Join(why, ", ")})
 	}
 	p.table(2, []string{"what moved it", "points", ""}, rows...)
 }
@@ -199,7 +199,7 @@ func (p *page) showFindings(d drift.Diagnosis) {
 	colours := map[drift.Tristate]string{drift.Yes: "3", drift.No: "2", drift.Unknown: "8"}
 	for _, f := range d.Findings {
 		p.line(fmt.Sprintf("  %s  %s", bold(f.Question), coloured(colours[f.Answer], strings.ToUpper(string(f.Answer)))), 4)
-		p.line("    "+capital(f.Text)+".", 4)
+		p.line("    "+text.Capital(f.Text)+".", 4)
 	}
 	if d.Text.Drifted && len(d.Text.Words) > 0 {
 		var words []string
@@ -208,12 +208,4 @@ func (p *page) showFindings(d drift.Diagnosis) {
 		}
 		p.line("    Words that give new texts away: "+strings.Join(words, ", ")+".", 4)
 	}
-}
-
-// capital begins a sentence that comes without.
-func capital(s string) string {
-	if s == "" {
-		return ""
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }

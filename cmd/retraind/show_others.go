@@ -6,6 +6,7 @@ import (
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/drift/stats"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/policy"
 )
 
@@ -14,7 +15,7 @@ const daysInYear = 365
 // others says of the conditions that are not about right and wrong answers how often they trip in a year in which
 // nothing changes: by the calendar, by the labels that come, or by chance.
 func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (rows [][]string) {
-	add := func(name, bound, text string) { rows = append(rows, []string{prefix + name, bound, text}) }
+	add := func(name, bound, said string) { rows = append(rows, []string{prefix + name, bound, said}) }
 	if l := w.LabelChanges; l != nil {
 		need, bound := float64(l.AtLeast), fmt.Sprintf("%d items", l.AtLeast)
 		if l.Share != nil {
@@ -34,13 +35,13 @@ func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (r
 		}
 	}
 	if n := w.NewCategory; n != nil {
-		text := "none: chance makes no new category"
+		said := "none: chance makes no new category"
 		for _, examples := range r.Labels.New {
 			if examples >= n.Examples {
-				text = "it trips now"
+				said = "it trips now"
 			}
 		}
-		add("new_category", fmt.Sprintf("%d examples", n.Examples), text)
+		add("new_category", fmt.Sprintf("%d examples", n.Examples), said)
 	}
 	if l := w.LabelShift; l != nil {
 		add("label_shift", fmt.Sprintf("PSI %g", l.PSI), shiftText(l.PSI, r))
@@ -49,7 +50,7 @@ func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (r
 		add("max_age", w.MaxAge.String(), fmt.Sprintf("about %.1f: a schedule", daysInYear*24/w.MaxAge.D().Hours()))
 	}
 	if w.When != nil && w.When.Expression != "" {
-		add("when", cut(w.When.Expression, 30), "not computable: an expression; retraind backtest judges it by what was recorded")
+		add("when", text.Cut(w.When.Expression, 30), "not computable: an expression; retraind backtest judges it by what was recorded")
 	}
 	return rows
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/drift/stats"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
@@ -53,7 +54,7 @@ func (p *page) showPower(c policy.Config, r *drift.Report) {
 		p.field("evidence", "not known yet: no held-out item is scored")
 		return
 	}
-	p.field("evidence", fmt.Sprintf("%s held-out items, %.1f %% right: the 95 %% interval is ±%.1f points", count(r.Scored), 100*r.Accuracy, 100*stats.HalfWidth(r.Correct, r.Scored)))
+	p.field("evidence", fmt.Sprintf("%s held-out items, %.1f %% right: the 95 %% interval is ±%.1f points", text.Count(r.Scored), 100*r.Accuracy, 100*stats.HalfWidth(r.Correct, r.Scored)))
 	if drop := stats.SmallestDrop(r.Accuracy, r.Scored, r.Scored, policy.ScoreLevel, checkPower); math.IsNaN(drop) {
 		p.field("", "too few to find any fall of the accuracy with 80 % power")
 	} else {
@@ -77,15 +78,15 @@ func found(t policy.Probation, r drift.Report, rate float64) string {
 	labels := int(rate * t.For.D().Hours() / 24)
 	tolerated := stats.ToleratedError(r.Correct, r.Scored)
 	fault := stats.SmallestFault(1-r.Accuracy, tolerated, t.FalseRollbacks.F(), min(labels, simulatedLabels), checkPower)
-	text := fmt.Sprintf("a probation of %s sees about %s", t.For, plural(labels, "new held-out label"))
+	said := fmt.Sprintf("a probation of %s sees about %s", t.For, text.Plural(labels, "new held-out label"))
 	if math.IsNaN(fault) {
-		return text + ": too few to find anything with 80 % power"
+		return said + ": too few to find anything with 80 % power"
 	}
 	finds := "it finds"
 	if labels > simulatedLabels {
-		finds = "the first " + count(simulatedLabels) + " find"
+		finds = "the first " + text.Count(simulatedLabels) + " find"
 	}
-	return text + fmt.Sprintf(": %s a fall of %.1f points with 80 %% power", finds, 100*fault)
+	return said + fmt.Sprintf(": %s a fall of %.1f points with 80 %% power", finds, 100*fault)
 }
 
 // thresholds says of each condition how often it trips although nothing changed.
@@ -102,11 +103,11 @@ func thresholds(c policy.Config, r drift.Report, rate float64) [][]string {
 		rows = append(rows, []string{name, bound, ""})
 	}
 	promise := func(name, bound string, rate unit.Rate) {
-		text := "no promise is written"
+		said := "no promise is written"
 		if rate.Count > 0 && rate.Per > 0 {
-			text = fmt.Sprintf("at most %.1f, as promised (%s)", float64(rate.Count)*365*24/time.Duration(rate.Per).Hours(), rate)
+			said = fmt.Sprintf("at most %.1f, as promised (%s)", float64(rate.Count)*365*24/time.Duration(rate.Per).Hours(), rate)
 		}
-		rows = append(rows, []string{name, bound, text})
+		rows = append(rows, []string{name, bound, said})
 	}
 	for _, group := range []struct {
 		prefix string
@@ -141,7 +142,7 @@ func thresholds(c policy.Config, r drift.Report, rate float64) [][]string {
 				if bound != "" {
 					bound += ", "
 				}
-				bound += cut(name, 20) + " " + rc.Category[name].String()
+				bound += text.Cut(name, 20) + " " + rc.Category[name].String()
 			}
 			simulate(group.prefix+"category_recall_below", bound, func(r drift.Report) bool {
 				for _, cat := range r.Category {
@@ -158,14 +159,14 @@ func thresholds(c policy.Config, r drift.Report, rate float64) [][]string {
 		rows = append(rows, others(group.prefix, w, r, rate)...)
 	}
 	for i, perYear := range drift.FalseAlarms(r, rate, nullYears, trips) {
-		text := fmt.Sprintf("about %.1f", perYear)
+		said := fmt.Sprintf("about %.1f", perYear)
 		switch {
 		case rate <= 0:
-			text = "none: no held-out labels come"
+			said = "none: no held-out labels come"
 		case perYear < 0.05:
-			text = "less than 0.1"
+			said = "less than 0.1"
 		}
-		rows[simulated[i]][2] = text
+		rows[simulated[i]][2] = said
 	}
 	return rows
 }

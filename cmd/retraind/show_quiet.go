@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/internal/offline"
+	"github.com/retraind/retraind/internal/text"
 )
 
 // parseTime reads a date, or a date and a time of day in the zone of now, or RFC 3339.
@@ -40,7 +41,7 @@ func (p *page) plan(plan offline.Plan, at time.Time) {
 		}
 		rows = append(rows, []string{
 			opens, o.End.In(plan.Location).Format(layout), o.Start.UTC().Format("01-02 15:04") + " - " + o.End.UTC().Format("01-02 15:04"),
-			span(o.Length()), fits(o, at),
+			text.Elapsed(o.Length()), fits(o, at),
 		})
 	}
 	p.line("", 0)
@@ -68,7 +69,7 @@ func fits(o offline.PlannedOpening, at time.Time) string {
 		return "yes"
 	}
 	if o.Open {
-		return "NO: " + span(o.End.Sub(at)) + " left"
+		return "NO: " + text.Elapsed(o.End.Sub(at)) + " left"
 	}
 	return "NO"
 }
@@ -85,23 +86,23 @@ func needs(plan offline.Plan) string {
 		case !s.Known:
 			unknown++
 		case s.Runs == 0:
-			parts = append(parts, s.Name+" "+span(s.Time)+" as configured")
+			parts = append(parts, s.Name+" "+text.Elapsed(s.Time)+" as configured")
 		default:
-			parts = append(parts, s.Name+" "+span(s.Time))
+			parts = append(parts, s.Name+" "+text.Elapsed(s.Time))
 		}
 	}
-	reserve := span(plan.Reserve) + " in reserve"
-	total := span(plan.Expected.Total + plan.Reserve)
+	reserve := text.Elapsed(plan.Reserve) + " in reserve"
+	total := text.Elapsed(plan.Expected.Total + plan.Reserve)
 	switch {
 	case unknown == len(plan.Expected.Steps):
 		return total + " at least: no run has told yet how long it takes, and no step says expect:; " + reserve
 	case unknown > 0:
-		parts = append(parts, plural(unknown, "step")+" of unknown length")
+		parts = append(parts, text.Plural(unknown, "step")+" of unknown length")
 		total += " at least"
 	}
-	text := total + ": " + strings.Join(append(parts, reserve), ", ")
+	said := total + ": " + strings.Join(append(parts, reserve), ", ")
 	if runs > 0 {
-		text += " (as nine of ten of " + plural(runs, "run") + " kept it)"
+		said += " (as nine of ten of " + text.Plural(runs, "run") + " kept it)"
 	}
-	return text
+	return said
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
@@ -39,7 +39,7 @@ func showRuns(p *page, runs []status.Run, now time.Time) error {
 		if reason == "" {
 			reason = r.Trigger
 		}
-		rows[i] = []string{shortRun(r.ID), r.Model, ago(r.Created, now), span(r.Took(now)), outcome(r), reason}
+		rows[i] = []string{text.RunID(r.ID), r.Model, ago(r.Created, now), text.Elapsed(r.Took(now)), outcome(r), reason}
 	}
 	p.list([]string{"run", "model", "began", "took", "outcome", "reason"}, rows...)
 	return p.print()
@@ -56,16 +56,16 @@ func showRun(p *page, r status.Run, now time.Time) error {
 		if c.Before != nil {
 			before = fmt.Sprintf("; before %.1f %%", 100**c.Before)
 		}
-		p.field("accuracy", fmt.Sprintf("%.1f %% of %s held-out items (95 %% interval %.1f to %.1f)%s", 100*c.After, count(c.N), 100*c.Low, 100*c.High, before))
+		p.field("accuracy", fmt.Sprintf("%.1f %% of %s held-out items (95 %% interval %.1f to %.1f)%s", 100*c.After, text.Count(c.N), 100*c.Low, 100*c.High, before))
 	}
 	if r.Release != "" {
-		p.field("release", actions.Short(r.Release))
+		p.field("release", text.Digest(r.Release))
 	}
 	took := ", goes on for "
 	if r.State == store.RunEnded {
 		took = ", took "
 	}
-	p.field("began", clock(r.Created, now)+" ("+ago(r.Created, now)+")"+took+span(r.Took(now)))
+	p.field("began", clock(r.Created, now)+" ("+ago(r.Created, now)+")"+took+text.Elapsed(r.Took(now)))
 	p.line("", 0)
 	rows := make([][]string, len(r.Steps))
 	for i, s := range r.Steps {
@@ -78,7 +78,7 @@ func showRun(p *page, r status.Run, now time.Time) error {
 func stepRow(s status.Step, now time.Time) []string {
 	took, state, name := "", plainWord(s.State), s.Name
 	if !s.Started.IsZero() {
-		took = span(time.Duration(s.Seconds(now) * float64(time.Second)))
+		took = text.Elapsed(time.Duration(s.Seconds(now) * float64(time.Second)))
 	}
 	switch s.State {
 	case store.StepOK:

@@ -7,8 +7,8 @@ import (
 
 	"charm.land/lipgloss/v2"
 
-	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
 )
@@ -38,9 +38,9 @@ func showStatus(p *page, s status.Status) error {
 	}
 	p.field("config", fmt.Sprintf("%s, read %s, %s", s.Config.Path, clock(s.Config.Loaded, s.At), state))
 	if s.OutboxPending > 0 {
-		p.field("events", plural(s.OutboxPending, "event")+" wait until NATS takes them")
+		p.field("events", text.Plural(s.OutboxPending, "event")+" wait until NATS takes them")
 	}
-	p.field("daemon", fmt.Sprintf("version %s, up for %s", s.Version, span(s.At.Sub(s.Started))))
+	p.field("daemon", fmt.Sprintf("version %s, up for %s", s.Version, text.Elapsed(s.At.Sub(s.Started))))
 	return p.print()
 }
 
@@ -54,27 +54,27 @@ func (p *page) showModel(m status.Model, now time.Time) {
 		p.showAccuracy(*r, m.Floor, m.Sentence)
 	}
 	if c := m.Scoring; c != nil {
-		p.field("scoring", fmt.Sprintf("%s of %s unseen texts answered (%.0f %%)", count(c.Done), count(c.Of), 100*float64(c.Done)/float64(c.Of)))
+		p.field("scoring", fmt.Sprintf("%s of %s unseen texts answered (%.0f %%)", text.Count(c.Done), text.Count(c.Of), 100*float64(c.Done)/float64(c.Of)))
 	}
 	if m.Release == "" {
 		p.field("release", "none yet")
 	} else {
-		p.field("release", fmt.Sprintf("%s, deployed %s", actions.Short(m.Release), ago(m.Deployed, now)))
+		p.field("release", fmt.Sprintf("%s, deployed %s", text.Digest(m.Release), ago(m.Deployed, now)))
 	}
 	if t := m.Probation; t != nil && !strings.Contains(m.Sentence, t.Text) {
 		p.field("", t.Text)
 	}
 	if r := m.Report; r != nil {
-		text := plural(r.Labels.Items, "item")
+		said := text.Plural(r.Labels.Items, "item")
 		if m.Release != "" {
-			text += fmt.Sprintf(", %s changed since the training (%.1f %%)", count(r.Labels.Changed), 100*r.Labels.Share)
+			said += fmt.Sprintf(", %s changed since the training (%.1f %%)", text.Count(r.Labels.Changed), 100*r.Labels.Share)
 		}
-		p.field("labels", text)
+		p.field("labels", said)
 	}
 	for _, src := range m.Sources {
-		state := "followed for " + span(now.Sub(src.Since))
+		state := "followed for " + text.Elapsed(now.Sub(src.Since))
 		if !src.Up {
-			state = coloured("1", "AWAY") + " for " + span(now.Sub(src.Since))
+			state = coloured("1", "AWAY") + " for " + text.Elapsed(now.Sub(src.Since))
 			if src.Error == "" {
 				state = "not connected yet"
 			}
@@ -88,15 +88,15 @@ func (p *page) showModel(m status.Model, now time.Time) {
 		p.field("audit", coloured("1", "the figures were WRONG until "+clock(a.At, now))+" and were computed again: "+a.Difference)
 	}
 	if m.Last != nil {
-		p.field("last run", fmt.Sprintf("%s %s %s: %s", shortRun(m.Last.ID), outcome(*m.Last), ago(m.Last.Ended, now), m.Last.Reason))
+		p.field("last run", fmt.Sprintf("%s %s %s: %s", text.RunID(m.Last.ID), outcome(*m.Last), ago(m.Last.Ended, now), m.Last.Reason))
 	}
 	p.field("window", windowSentence(m.Window, now))
 	if s := m.Shadow; s != nil {
-		text := "agrees with the policy"
+		said := "agrees with the policy"
 		if s.Differs {
-			text = "comes to something else since " + clock(s.Changed, now) + ": " + s.Text
+			said = "comes to something else since " + clock(s.Changed, now) + ": " + s.Text
 		}
-		p.field("shadow", text+"; "+plural(s.Differences, "difference")+" since "+clock(s.Since, now))
+		p.field("shadow", said+"; "+text.Plural(s.Differences, "difference")+" since "+clock(s.Since, now))
 	}
 	if m.Active == nil && !m.NextCheck.IsZero() {
 		p.field("next look", clock(m.NextCheck, now)+", or as soon as labels change")
@@ -115,7 +115,7 @@ func (p *page) showAccuracy(r drift.Report, floor float64, said string) {
 	if r.Accuracy < floor {
 		figure = coloured("1", figure)
 	}
-	p.field("accuracy", fmt.Sprintf("%s of %s held-out items (95 %% interval %.1f to %.1f)", figure, count(r.Scored), 100*r.Low, 100*r.High))
+	p.field("accuracy", fmt.Sprintf("%s of %s held-out items (95 %% interval %.1f to %.1f)", figure, text.Count(r.Scored), 100*r.Low, 100*r.High))
 	beside := fmt.Sprintf("always the commonest label %.1f %%", 100*r.Majority)
 	if r.Baseline != nil {
 		beside = fmt.Sprintf("when promoted %.1f %%, ", 100*r.Baseline.Accuracy) + beside
@@ -145,13 +145,13 @@ func activeSentence(r status.Run, now time.Time) string {
 		if s.State != store.StepRunning {
 			continue
 		}
-		text := fmt.Sprintf("%s, step %d of %d: %s for %s", shortRun(r.ID), i+1, len(r.Steps), s.Name, span(now.Sub(s.Started)))
+		said := fmt.Sprintf("%s, step %d of %d: %s for %s", text.RunID(r.ID), i+1, len(r.Steps), s.Name, text.Elapsed(now.Sub(s.Started)))
 		if s.Progress != nil {
-			text += fmt.Sprintf(", %.0f %% done", 100**s.Progress)
+			said += fmt.Sprintf(", %.0f %% done", 100**s.Progress)
 		}
-		return text
+		return said
 	}
-	return shortRun(r.ID) + " begins"
+	return text.RunID(r.ID) + " begins"
 }
 
 func windowSentence(w status.Window, now time.Time) string {
@@ -163,5 +163,5 @@ func windowSentence(w status.Window, now time.Time) string {
 	case w.Changes.IsZero():
 		return "closed, and never opens"
 	}
-	return fmt.Sprintf("closed, opens %s (in %s)", clock(w.Changes, now), span(w.Changes.Sub(now)))
+	return fmt.Sprintf("closed, opens %s (in %s)", clock(w.Changes, now), text.Elapsed(w.Changes.Sub(now)))
 }

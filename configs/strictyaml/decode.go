@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/retraind/retraind/internal/text"
 )
 
 var (
@@ -226,9 +228,5 @@ func describe(n *yaml.Node) string {
 	return fmt.Sprintf("the text %q", cutValue(n.Value))
 }
 
-func cutValue(s string) string {
-	if runes := []rune(s); len(runes) > 60 {
-		return string(runes[:60]) + "…"
-	}
-	return s
-}
+// cutValue shortens a value of the file for a message.
+func cutValue(s string) string { return text.Cut(s, 60) }

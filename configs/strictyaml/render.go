@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/retraind/retraind/internal/text"
 )
 
 // Render prints each problem with the lines around it and a caret below the fault, then the count. source is the text
@@ -25,21 +27,14 @@ func (ps Problems) Render(w io.Writer, source []byte) error {
 	warnings := len(ps) - ps.Errors()
 	switch {
 	case warnings == 0:
-		fmt.Fprintln(&b, count(ps.Errors(), "error"))
+		fmt.Fprintln(&b, text.Plural(ps.Errors(), "error"))
 	case ps.Errors() == 0:
-		fmt.Fprintln(&b, count(warnings, "warning"))
+		fmt.Fprintln(&b, text.Plural(warnings, "warning"))
 	default:
-		fmt.Fprintf(&b, "%s, %s\n", count(ps.Errors(), "error"), count(warnings, "warning"))
+		fmt.Fprintf(&b, "%s, %s\n", text.Plural(ps.Errors(), "error"), text.Plural(warnings, "warning"))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // excerpt prints the line of the problem with its neighbours and a caret line.
@@ -51,16 +46,16 @@ func excerpt(b *strings.Builder, lines [][]byte, p Problem) {
 		if n < 1 || n > len(lines) || (n > p.Line && n == len(lines) && len(lines[n-1]) == 0) {
 			continue
 		}
-		text := masked(printable(lines[n-1]))
+		shown := masked(printable(lines[n-1]))
 		shift := 0
 		if n == p.Line && p.Column > 1 {
-			text, shift = scroll(text, p.Column-1)
+			shown, shift = scroll(shown, p.Column-1)
 		}
-		text = cut(text)
-		b.WriteString(strings.TrimRight(fmt.Sprintf("%6d | %s", n, text), " ") + "\n")
+		shown = text.Cut(shown, lineWidth)
+		b.WriteString(strings.TrimRight(fmt.Sprintf("%6d | %s", n, shown), " ") + "\n")
 		if n == p.Line && p.Column > 0 {
 			at := p.Column - 1 - shift
-			fmt.Fprintf(b, "       | %s%s\n", strings.Repeat(" ", at), strings.Repeat("^", width([]rune(text), at)))
+			fmt.Fprintf(b, "       | %s%s\n", strings.Repeat(" ", at), strings.Repeat("^", width([]rune(shown), at)))
 		}
 	}
 }
@@ -86,13 +81,6 @@ func scroll(text string, at int) (string, int) {
 	}
 	drop := at - 20
 	return "…" + string(runes[drop+1:]), drop
-}
-
-func cut(text string) string {
-	if utf8.RuneCountInString(text) <= lineWidth {
-		return text
-	}
-	return string([]rune(text)[:lineWidth]) + "…"
 }
 
 // printable makes every character one column wide and harmless for a terminal, so that the caret stands below its

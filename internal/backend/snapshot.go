@@ -9,6 +9,7 @@ import (
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/evaluator"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
@@ -127,14 +128,11 @@ func phase(m status.Model, v evaluator.View, now time.Time) (status.Phase, strin
 func running(r status.Run) string {
 	for _, s := range r.Steps {
 		if s.State == store.StepRunning {
-			return fmt.Sprintf("run %s is in step %s: %s", short(r.ID), s.Name, r.Trigger)
+			return fmt.Sprintf("run %s is in step %s: %s", text.RunID(r.ID), s.Name, r.Trigger)
 		}
 	}
-	return fmt.Sprintf("run %s begins: %s", short(r.ID), r.Trigger)
+	return fmt.Sprintf("run %s begins: %s", text.RunID(r.ID), r.Trigger)
 }
-
-// short is the end of a run's id, as people are shown it.
-func short(id string) string { return id[max(0, len(id)-8):] }
 
 // away says what keeps labels from being followed, "" when all sources are up or have not tried yet.
 func away(sources []status.Source) string {

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
@@ -206,10 +207,10 @@ func headline(e notify.Event) string {
 		return "a retrain is armed; it waits: " + d.Waits
 	case notify.RunStarted:
 		d, _ := notify.Unpack[notify.Started](e)
-		return "run " + short(d.Run) + " begins: " + d.Reason
+		return "run " + text.RunID(d.Run) + " begins: " + d.Reason
 	case notify.RunFinished:
 		d, _ := notify.Unpack[notify.Finished](e)
-		return fmt.Sprintf("run %s %s after %.1f s", short(d.Run), d.Outcome, d.Seconds)
+		return fmt.Sprintf("run %s %s after %.1f s", text.RunID(d.Run), d.Outcome, d.Seconds)
 	case notify.ModelDeployed:
 		d, _ := notify.Unpack[notify.Deployed](e)
 		return fmt.Sprintf("release %.12s serves: accuracy %.1f %% of %d", trim(d.Release), 100*d.After.Accuracy, d.After.N)
@@ -226,8 +227,6 @@ func headline(e notify.Event) string {
 	}
 	return ""
 }
-
-func short(id string) string { return id[max(0, len(id)-8):] }
 
 func trim(digest string) string {
 	if len(digest) > 7 && digest[:7] == "sha256:" {

@@ -8,6 +8,8 @@ import (
 
 	"charm.land/lipgloss/v2"
 	"charm.land/lipgloss/v2/table"
+
+	"github.com/retraind/retraind/internal/text"
 )
 
 // scenes names the runs of the story.
@@ -39,12 +41,12 @@ func (s *stage) ending(r Result) {
 			}
 			after, interval, n = fmt.Sprintf("%.1f %%", 100*a.After), fmt.Sprintf("%.1f to %.1f", 100*a.Low, 100*a.High), fmt.Sprint(a.N)
 		}
-		t.Row(short(run.ID), story, string(run.Outcome), before, after, interval, n, fmt.Sprintf("%.1f s", run.Seconds))
+		t.Row(text.RunID(run.ID), story, string(run.Outcome), before, after, interval, n, fmt.Sprintf("%.1f s", run.Seconds))
 	}
 	var b strings.Builder
 	b.WriteString("\n" + t.String() + "\n")
 	for _, run := range r.Runs {
-		fmt.Fprintf(&b, "%s %s: %s\n", short(run.ID), run.Outcome, run.Reason)
+		fmt.Fprintf(&b, "%s %s: %s\n", text.RunID(run.ID), run.Outcome, run.Reason)
 	}
 	fmt.Fprintf(&b, "\n%d label changes in %d items, %d counted; %d requests to the classifier, %d failed; %d events received; %.1f s\n",
 		r.LabelChanges, r.Items, r.Counted, r.Requests, r.FailedRequests, len(r.Events), r.Seconds)

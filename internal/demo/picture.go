@@ -12,6 +12,7 @@ import (
 	"github.com/guptarohit/asciigraph"
 	"golang.org/x/term"
 
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
@@ -132,7 +133,7 @@ func steps(m *status.Model) string {
 	if r == nil {
 		return faint("no run yet")
 	}
-	parts := []string{faint("run " + short(r.ID))}
+	parts := []string{faint("run " + text.RunID(r.ID))}
 	for _, s := range r.Steps {
 		parts = append(parts, step(s))
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/classifier"
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
 )
@@ -87,10 +88,10 @@ func learningCurve(t *store.Tx, model string, training map[string]int, now drift
 		var g actions.GateFacts
 		var labels map[string]int
 		if err := json.Unmarshal([]byte(r.Metrics), &g); err != nil {
-			return drift.LearningCurve{}, fmt.Errorf("release %s: %w", actions.Short(r.Digest), err)
+			return drift.LearningCurve{}, fmt.Errorf("release %s: %w", text.Digest(r.Digest), err)
 		}
 		if err := json.Unmarshal([]byte(r.Labels), &labels); err != nil {
-			return drift.LearningCurve{}, fmt.Errorf("release %s: %w", actions.Short(r.Digest), err)
+			return drift.LearningCurve{}, fmt.Errorf("release %s: %w", text.Digest(r.Digest), err)
 		}
 		examples := 0
 		for _, n := range labels {

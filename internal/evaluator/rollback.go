@@ -11,6 +11,7 @@ import (
 
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
 )
@@ -51,13 +52,13 @@ func promotion(t *store.Tx, row store.Model) (plan actions.Plan, err error) {
 	}
 	former, err := t.Release(row.Name, row.Previous)
 	if errors.Is(err, store.ErrNotFound) {
-		return plan, &lostError{"release " + actions.Short(row.Previous) + ", which served before, is not on record any more"}
+		return plan, &lostError{"release " + text.Digest(row.Previous) + ", which served before, is not on record any more"}
 	}
 	if err != nil {
 		return plan, err
 	}
 	if _, err := os.Stat(former.Path); err != nil {
-		return plan, &lostError{fmt.Sprintf("the files of release %s, which served before, are gone: %v", actions.Short(row.Previous), err)}
+		return plan, &lostError{fmt.Sprintf("the files of release %s, which served before, are gone: %v", text.Digest(row.Previous), err)}
 	}
 	serving, err := t.Release(row.Name, row.Champion)
 	if err != nil {

@@ -24,12 +24,30 @@ func Points(f float64) string {
 	return strconv.FormatFloat(rounded, 'f', -1, 64) + " points"
 }
 
-// Plural counts: "1 label", "2 labels".
+// Percent writes a fraction for tables and pages: "87.1 %". Share is for sentences, which write shares as the
+// configuration does.
+func Percent(f float64) string {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return "not a number"
+	}
+	return strconv.FormatFloat(100*f, 'f', 1, 64) + " %"
+}
+
+// Count groups thousands: "14,195".
+func Count(n int) string {
+	digits := strconv.Itoa(n)
+	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// Plural counts: "1 label", "14,195 labels".
 func Plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-	return strconv.Itoa(n) + " " + noun + "s"
+	return Count(n) + " " + noun + "s"
 }
 
 // Span writes a duration with its two largest units: "12d", "4h12m", "38m", "5s".
@@ -56,6 +74,42 @@ func Span(d time.Duration) string {
 	return part(d/day, "d")
 }
 
+// Elapsed writes how long something took, for tables and pages, with its two largest units: "4.2 s", "4 min 10 s",
+// "4 h 12 min", "9 d 3 h". Span is for sentences, which write durations as the configuration does.
+func Elapsed(d time.Duration) string {
+	two := func(large time.Duration, largeUnit string, small time.Duration, smallUnit string) string {
+		out := strconv.Itoa(int(large)) + " " + largeUnit
+		if small != 0 {
+			out += " " + strconv.Itoa(int(small)) + " " + smallUnit
+		}
+		return out
+	}
+	switch d = max(d, 0); {
+	case d < 10*time.Second:
+		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
+	case d < time.Minute:
+		return two(d/time.Second, "s", 0, "")
+	case d < time.Hour:
+		return two(d/time.Minute, "min", d/time.Second%60, "s")
+	case d < 48*time.Hour:
+		return two(d/time.Hour, "h", d/time.Minute%60, "min")
+	}
+	return two(d/(24*time.Hour), "d", d/time.Hour%24, "h")
+}
+
+// Distance writes how far away an instant is, with one unit: "38 s", "4 min", "12 h", "9 d".
+func Distance(d time.Duration) string {
+	switch d = d.Abs(); {
+	case d < time.Minute:
+		return strconv.Itoa(int(d.Seconds())) + " s"
+	case d < time.Hour:
+		return strconv.Itoa(int(d.Minutes())) + " min"
+	case d < 48*time.Hour:
+		return strconv.Itoa(int(d.Hours())) + " h"
+	}
+	return strconv.Itoa(int(d.Hours())/24) + " d"
+}
+
 // Clock writes an instant as a zone's clock shows it, with the date where it is another day than now.
 func Clock(t, now time.Time, loc *time.Location) string {
 	t, now = t.In(loc), now.In(loc)
@@ -78,6 +132,25 @@ func Cut(s string, most int) string {
 		return string(r[:most]) + "…"
 	}
 	return s
+}
+
+// Capital begins a sentence with a capital letter.
+func Capital(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// RunID is the end of a run's id, which commands accept in its place.
+func RunID(id string) string { return id[max(0, len(id)-8):] }
+
+// Digest is the start of a digest, without its algorithm: "c77257c2bee0".
+func Digest(digest string) string {
+	if _, hex, ok := strings.Cut(digest, ":"); ok {
+		digest = hex
+	}
+	return digest[:min(12, len(digest))]
 }
 
 // OneLine replaces control characters, which would break the line, and cuts the text like Cut.

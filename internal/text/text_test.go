@@ -1,6 +1,7 @@
 package text_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 func TestForms(t *testing.T) {
 	t.Parallel()
+	const day = 24 * time.Hour
 	zone := time.FixedZone("CET", 3600)
 	noon := time.Date(2026, 11, 18, 12, 0, 0, 0, zone)
 	for _, c := range []struct{ got, want string }{
@@ -18,6 +20,31 @@ func TestForms(t *testing.T) {
 		{text.Points(1.04), "1 point"},
 		{text.Points(-.25), "-0.3 points"},
 		{text.Points(12.34), "12.3 points"},
+		{text.Percent(0.87134), "87.1 %"},
+		{text.Percent(1), "100.0 %"},
+		{text.Percent(math.NaN()), "not a number"},
+		{text.Count(7), "7"},
+		{text.Count(1204), "1,204"},
+		{text.Count(-14195), "-14,195"},
+		{text.Count(1000000), "1,000,000"},
+		{text.Plural(1, "item"), "1 item"},
+		{text.Plural(0, "item"), "0 items"},
+		{text.Elapsed(4200 * time.Millisecond), "4.2 s"},
+		{text.Elapsed(42 * time.Second), "42 s"},
+		{text.Elapsed(250 * time.Second), "4 min 10 s"},
+		{text.Elapsed(4*time.Hour + 12*time.Minute), "4 h 12 min"},
+		{text.Elapsed(3 * time.Hour), "3 h"},
+		{text.Elapsed(9 * day), "9 d"},
+		{text.Distance(90 * time.Second), "1 min"},
+		{text.Distance(-3 * time.Hour), "3 h"},
+		{text.Digest("sha256:7f3a9c41d2e85b60aa11"), "7f3a9c41d2e8"},
+		{text.Digest("short"), "short"},
+		{text.Digest(""), ""},
+		{text.Elapsed(340 * time.Millisecond), "0.3 s"},
+		{text.Elapsed(76 * time.Hour), "3 d 4 h"},
+		{text.Capital("as it is"), "As it is"},
+		{text.Capital(""), ""},
+		{text.RunID("01m8kwdv7n0fn8jawwcm29073t"), "cm29073t"},
 		{text.Plural(1, "label"), "1 label"},
 		{text.Plural(0, "label"), "0 labels"},
 		{text.Span(5 * time.Second), "5s"},

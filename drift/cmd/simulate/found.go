@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/policy/simulate"
 )
 
@@ -61,15 +62,13 @@ func printFound(to io.Writer, s size) error {
 		for k, r := range rules() {
 			still, five, ten := found[i][k], found[i+1][k], found[i+2][k]
 			fmt.Fprintf(to, "| %d | %s | %s | %s | %s | %s | %s | %s |\n", worlds[i].Items, r.name,
-				percent(float64(still.Early)/float64(still.Streams)), percent(still.Share()),
-				percent(five.Share()), delay(five), percent(ten.Share()), delay(ten))
+				text.Percent(float64(still.Early)/float64(still.Streams)), text.Percent(still.Share()),
+				text.Percent(five.Share()), delay(five), text.Percent(ten.Share()), delay(ten))
 		}
 	}
 	fmt.Fprintln(to)
 	return nil
 }
-
-func percent(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) }
 
 func delay(f simulate.Found) string {
 	if len(f.Delays) == 0 {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/store"
 )
 
@@ -75,7 +76,7 @@ func printGates(to io.Writer, s size) error {
 			truth = fmt.Sprintf("%+.0f points", 100*r.gain)
 		}
 		shares := measureGate(r, s.draws, s.seed)
-		fmt.Fprintf(to, "| %d | %s | %s | %s | %s |\n", r.n, truth, percent(shares[0]), percent(shares[1]), percent(shares[2]))
+		fmt.Fprintf(to, "| %d | %s | %s | %s | %s |\n", r.n, truth, text.Percent(shares[0]), text.Percent(shares[1]), text.Percent(shares[2]))
 	}
 	fmt.Fprintln(to)
 	return nil

@@ -102,13 +102,13 @@ func answersAll(mine answers, export *ExportFacts) error {
 
 // compare scores candidate and champion on the held-out items that both have answered; champion is nil before the first
 // release. The items are one frozen snapshot: both are judged by the same labels.
-func compare(targets []serving.Target, items []drift.Item, candidate, champion answers) GateFacts {
+func compare(targets []serving.Target, items []drift.LabelChange, candidate, champion answers) GateFacts {
 	gate := targets[0].Name
-	var common []drift.Item
+	var common []drift.LabelChange
 	var f GateFacts
 	for _, it := range items {
-		key := [2]string{it.ID, it.TextHash}
-		label, labelled := it.Labels[gate]
+		key := [2]string{it.Item, it.TextHash}
+		label, labelled := it.New[gate]
 		mine, ok := candidate[key]
 		if !labelled || !ok {
 			continue
@@ -148,7 +148,7 @@ func compare(targets []serving.Target, items []drift.Item, candidate, champion a
 
 // scored fills a monitor with the items and one side's answers, so that both sides are scored by the code that scores
 // the deployed model.
-func scored(targets []serving.Target, items []drift.Item, by answers) *drift.Monitor {
+func scored(targets []serving.Target, items []drift.LabelChange, by answers) *drift.Monitor {
 	m := drift.NewMonitor(drift.Options{Targets: targets})
 	m.Reset(drift.Release{Digest: "compared", Cached: func(item, hash string) (serving.Answers, bool) {
 		a, ok := by[[2]string{item, hash}]
@@ -174,11 +174,11 @@ func f1s(m *drift.Monitor, target string) map[string]float64 {
 
 // perCategory compares each category on both sides: its recall with the exact one-sided test of the paired items, and
 // its F1.
-func perCategory(gate string, items []drift.Item, candidate, champion answers, mine, theirs map[string]float64) []Category {
+func perCategory(gate string, items []drift.LabelChange, candidate, champion answers, mine, theirs map[string]float64) []Category {
 	type tally struct{ support, mine, theirs, wins, losses int }
 	per := map[string]*tally{}
 	for _, it := range items {
-		key, label := [2]string{it.ID, it.TextHash}, it.Labels[gate]
+		key, label := [2]string{it.Item, it.TextHash}, it.New[gate]
 		t := per[label]
 		if t == nil {
 			t = &tally{}

@@ -148,8 +148,8 @@ func TestCategoryFloor(t *testing.T) {
 func TestCompare(t *testing.T) {
 	t.Parallel()
 	targets := []serving.Target{{Name: "label"}, {Name: "other"}}
-	item := func(id, label string) drift.Item {
-		return drift.Item{ID: id, Heldout: true, TextHash: "h" + id, Labels: map[string]string{"label": label, "other": "o"}}
+	item := func(id, label string) drift.LabelChange {
+		return drift.LabelChange{Item: id, Heldout: true, TextHash: "h" + id, New: map[string]string{"label": label, "other": "o"}}
 	}
 	said := func(labels ...string) answers {
 		out := answers{}
@@ -161,9 +161,9 @@ func TestCompare(t *testing.T) {
 		}
 		return out
 	}
-	items := []drift.Item{item("0", "a"), item("1", "a"), item("2", "a"), item("3", "b"), item("4", "b"), item("5", "b"), item("6", "b")}
+	items := []drift.LabelChange{item("0", "a"), item("1", "a"), item("2", "a"), item("3", "b"), item("4", "b"), item("5", "b"), item("6", "b")}
 	unlabelled := item("7", "")
-	delete(unlabelled.Labels, "label")
+	delete(unlabelled.New, "label")
 	changed := item("8", "a")
 	changed.TextHash = "another text"
 	items = append(items, unlabelled, changed)

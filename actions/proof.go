@@ -33,12 +33,12 @@ func probes(targets []serving.Target, items []heldItem, want, former answers) []
 	gate := targets[0].Name
 	var out []probe
 	for _, it := range items {
-		key := [2]string{it.ID, it.TextHash}
+		key := [2]string{it.Item, it.TextHash}
 		w, ok := want[key]
 		if !ok {
 			continue
 		}
-		out = append(out, probe{text: serving.Text{Item: it.ID, Hash: it.TextHash, Fields: it.Text}, want: w.Answers[gate], former: former[key].Answers[gate]})
+		out = append(out, probe{text: serving.Text{Item: it.Item, Hash: it.TextHash, Fields: it.Text}, want: w.Answers[gate], former: former[key].Answers[gate]})
 	}
 	slices.SortStableFunc(out, func(a, b probe) int {
 		switch {

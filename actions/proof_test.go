@@ -69,8 +69,8 @@ func asked(n, differ int) []probe {
 	want, former := answers{}, answers{}
 	for i := range n {
 		text := map[string]string{"title": titled(i)}
-		items[i] = heldItem{Item: drift.Item{ID: fmt.Sprint(i), Heldout: true, TextHash: drift.TextHash(text), Labels: map[string]string{"label": "x"}}, Text: text}
-		key := [2]string{items[i].ID, items[i].TextHash}
+		items[i] = heldItem{LabelChange: drift.LabelChange{Item: fmt.Sprint(i), Heldout: true, TextHash: drift.TextHash(text), New: map[string]string{"label": "x"}}, Text: text}
+		key := [2]string{items[i].Item, items[i].TextHash}
 		want[key] = answer{Answers: serving.Answers{"label": newAnswer(i)}}
 		former[key] = answer{Answers: serving.Answers{"label": newAnswer(i)}}
 		if i < differ {
@@ -366,7 +366,7 @@ func TestProbes(t *testing.T) {
 		t.Error("the sample changes")
 	}
 	// What the wanted release was never asked about proves nothing.
-	items := []heldItem{{Item: drift.Item{ID: "1", TextHash: "h"}}}
+	items := []heldItem{{LabelChange: drift.LabelChange{Item: "1", TextHash: "h"}}}
 	if got := probes([]serving.Target{{Name: "label"}}, items, answers{}, nil); len(got) != 0 {
 		t.Errorf("got %+v", got)
 	}

@@ -63,7 +63,7 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 
 // heldItem is a held-out item with its text.
 type heldItem struct {
-	drift.Item
+	drift.LabelChange
 	Text map[string]string
 }
 
@@ -81,7 +81,7 @@ func (x *Executor) snapshot(ctx context.Context, p Plan) (snapshot, error) {
 			if err != nil {
 				return err
 			}
-			s.items = append(s.items, heldItem{Item: drift.Item{ID: it.ID, Heldout: true, TextHash: it.TextHash, Group: it.Group, Labels: it.Labels}, Text: it.Text})
+			s.items = append(s.items, heldItem{LabelChange: drift.LabelChange{Item: it.ID, Heldout: true, TextHash: it.TextHash, Group: it.Group, New: it.Labels}, Text: it.Text})
 		}
 		var err error
 		if s.seq, err = t.LastChange(p.Model); err != nil || p.Champion == "" {

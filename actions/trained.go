@@ -48,7 +48,7 @@ func (x *Executor) trainedElsewhere(ctx context.Context, p Plan) error {
 }
 
 // unseen are the held-out items by which candidate and champion can be judged: those that neither was trained on.
-func (x *Executor) unseen(ctx context.Context, p Plan, items []heldItem) ([]drift.Item, int, error) {
+func (x *Executor) unseen(ctx context.Context, p Plan, items []heldItem) ([]drift.LabelChange, int, error) {
 	var trained []*drift.Seen
 	err := x.Store.View(ctx, func(t *store.Tx) error {
 		runs := []string{p.Run}
@@ -70,17 +70,17 @@ func (x *Executor) unseen(ctx context.Context, p Plan, items []heldItem) ([]drif
 		}
 		return nil
 	})
-	out, leaked := make([]drift.Item, 0, len(items)), 0
+	out, leaked := make([]drift.LabelChange, 0, len(items)), 0
 	for _, it := range items {
 		known := false
 		for _, seen := range trained {
-			known = known || seen.Has(it.ID, it.Group)
+			known = known || seen.Has(it.Item, it.Group)
 		}
 		if known {
 			leaked++
 			continue
 		}
-		out = append(out, it.Item)
+		out = append(out, it.LabelChange)
 	}
 	return out, leaked, err
 }

@@ -24,7 +24,7 @@ func TestClockGoesBackwards(t *testing.T) {
 	} {
 		b.seq++
 		id := fmt.Sprint("x", i)
-		b.Put(drift.Item{ID: id, Heldout: true, TextHash: hash(id), Labels: label("a"), Inserted: true, At: at, Seq: b.seq})
+		b.Put(drift.LabelChange{Item: id, Heldout: true, TextHash: hash(id), New: label("a"), Inserted: true, At: at, Seq: b.seq})
 		b.Answer(id, hash(id), label("a"))
 	}
 	for _, now := range []time.Time{noon, noon.AddDate(0, 0, -1000), {}, noon.AddDate(200, 0, 0)} {
@@ -111,7 +111,7 @@ func TestCategoriesKeepTheirPromise(t *testing.T) {
 				}
 				b.seq++
 				id := fmt.Sprint("n", b.seq)
-				b.Put(drift.Item{ID: id, Heldout: true, TextHash: hash(id), Labels: label(c), Inserted: true, At: noon.AddDate(0, 0, day+i/20), Seq: b.seq})
+				b.Put(drift.LabelChange{Item: id, Heldout: true, TextHash: hash(id), New: label(c), Inserted: true, At: noon.AddDate(0, 0, day+i/20), Seq: b.seq})
 				b.Answer(id, hash(id), label(a))
 			}
 			day += n / 20

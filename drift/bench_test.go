@@ -20,10 +20,10 @@ func large(n int) *drift.Monitor {
 	m.Reset(drift.Release{
 		Digest: "d", BaselineSeq: int64(n), TrainedSeq: int64(n),
 		Cached: func(item, _ string) (serving.Answers, bool) { return names[int(item[len(item)-1])%20], true },
-	}, func(yield func(drift.Item) bool) {
+	}, func(yield func(drift.LabelChange) bool) {
 		for i := range n {
 			id := fmt.Sprint(i)
-			if !yield(drift.Item{ID: id, Heldout: true, TextHash: fmt.Sprintf("%032x", i), Labels: names[i%20], At: noon, Seq: int64(i + 1)}) {
+			if !yield(drift.LabelChange{Item: id, Heldout: true, TextHash: fmt.Sprintf("%032x", i), New: names[i%20], At: noon, Seq: int64(i + 1)}) {
 				return
 			}
 		}
@@ -54,7 +54,7 @@ func BenchmarkLabelChange(b *testing.B) {
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				seq++
-				m.Label(drift.Change{Item: ids[i%c.items], New: to[i/c.items%2], Author: "anna", At: noon, Seq: seq})
+				m.Label(drift.LabelChange{Item: ids[i%c.items], New: to[i/c.items%2], Author: "anna", At: noon, Seq: seq})
 			}
 		})
 	}
@@ -90,9 +90,9 @@ func memory(n int) (perItem float64) {
 	}
 	id := func(i int) string { return fmt.Sprintf("%08x-0000-4000-8000-%012x", i*2654435761%(1<<32), i) }
 	text := func(i int) string { return fmt.Sprintf("%032x", i) }
-	m.Reset(drift.Release{Digest: "d", TrainedSeq: int64(n), BaselineSeq: int64(n)}, func(yield func(drift.Item) bool) {
+	m.Reset(drift.Release{Digest: "d", TrainedSeq: int64(n), BaselineSeq: int64(n)}, func(yield func(drift.LabelChange) bool) {
 		for i := range n {
-			if !yield(drift.Item{ID: id(i), Heldout: true, TextHash: text(i), Labels: names[i%20], At: noon, Seq: int64(i + 1)}) {
+			if !yield(drift.LabelChange{Item: id(i), Heldout: true, TextHash: text(i), New: names[i%20], At: noon, Seq: int64(i + 1)}) {
 				return
 			}
 		}

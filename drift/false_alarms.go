@@ -4,7 +4,7 @@ import (
 	"math/rand/v2"
 )
 
-// FalseTrips says how often each of some thresholds would trip in a year in which nothing changes: held-out items arrive,
+// FalseAlarms says how often each of some thresholds would trip in a year in which nothing changes: held-out items arrive,
 // perDay of them, labelled and answered as the report's are, and the figures over all of them are looked at once a day.
 // A threshold that trips counts once and starts again from the report, as after a promotion. Wrong answers go where the
 // report's went. It is simulated over so many years, with the same seed each time; 0 where nothing is known.

@@ -69,7 +69,7 @@ func NewMonitor(opts Options) *Monitor {
 
 // Reset starts anew for a release with the items as they stand. All labelled ones are taken to be in the baseline;
 // RestoreState afterwards says which are not. The sequence is read once.
-func (m *Monitor) Reset(release Release, items iter.Seq[Item]) {
+func (m *Monitor) Reset(release Release, items iter.Seq[LabelChange]) {
 	m.release = release
 	m.confusions = nil
 	for _, t := range m.opts.Targets {
@@ -88,7 +88,7 @@ func (m *Monitor) Reset(release Release, items iter.Seq[Item]) {
 		return
 	}
 	for item := range items {
-		slot := m.slot(item.ID)
+		slot := m.slot(item.Item)
 		m.take(slot)
 		m.fill(slot, item)
 		e := &m.entries[slot]
@@ -103,11 +103,11 @@ func (m *Monitor) Reset(release Release, items iter.Seq[Item]) {
 }
 
 // Put takes an item that was inserted or whose text changed.
-func (m *Monitor) Put(item Item) {
+func (m *Monitor) Put(item LabelChange) {
 	m.seq = max(m.seq, item.Seq)
-	slot, known := m.find(item.ID)
+	slot, known := m.find(item.Item)
 	if !known {
-		slot = m.slot(item.ID)
+		slot = m.slot(item.Item)
 	}
 	before := none
 	if !item.Inserted && (known || item.Old != nil) {
@@ -122,9 +122,9 @@ func (m *Monitor) Put(item Item) {
 	m.observe(slot, before, item.Own, item.Author, item.At, item.Seq)
 }
 
-// Label takes a change of labels. An unknown item is ignored: a label without a text cannot be scored, and the text's
+// Label takes a change of labels alone. An unknown item is ignored: a label without a text cannot be scored, and the text's
 // own change follows or has been deleted since.
-func (m *Monitor) Label(c Change) {
+func (m *Monitor) Label(c LabelChange) {
 	m.seq = max(m.seq, c.Seq)
 	slot, known := m.find(c.Item)
 	if !known {

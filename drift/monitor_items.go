@@ -42,20 +42,20 @@ func (m *Monitor) at(slot int32, target int) int { return int(slot)*len(m.confus
 func (m *Monitor) labelled(slot int32) bool { return m.values[m.at(slot, 0)].label != none }
 
 // fill writes an item into its place; the caller has taken it out of the counters.
-func (m *Monitor) fill(slot int32, item Item) {
+func (m *Monitor) fill(slot int32, item LabelChange) {
 	e := &m.entries[slot]
 	hash := packHash(item.TextHash)
 	e.heldout, e.seq = item.Heldout, max(e.seq, item.Seq)
-	e.leaked = item.Heldout && m.release.TrainedOn != nil && m.release.TrainedOn(item.ID, item.Group)
+	e.leaked = item.Heldout && m.release.TrainedOn != nil && m.release.TrainedOn(item.Item, item.Group)
 	for t, b := range m.confusions {
-		m.values[m.at(slot, t)].label = b.label(item.Labels)
+		m.values[m.at(slot, t)].label = b.label(item.New)
 	}
 	if e.answered && e.hash == hash {
 		return
 	}
 	e.hash, e.answered = hash, false
 	if item.Heldout && m.release.Cached != nil {
-		if answers, ok := m.release.Cached(item.ID, item.TextHash); ok {
+		if answers, ok := m.release.Cached(item.Item, item.TextHash); ok {
 			m.answer(slot, answers)
 		}
 	}

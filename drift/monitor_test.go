@@ -47,9 +47,9 @@ type bench struct {
 func setup(t *testing.T, opts drift.Options, truth, answers []string) *bench {
 	t.Helper()
 	b := &bench{Monitor: drift.NewMonitor(opts)}
-	var items []drift.Item
+	var items []drift.LabelChange
 	for i, l := range truth {
-		items = append(items, drift.Item{ID: fmt.Sprint(i), Heldout: true, TextHash: hash(fmt.Sprint(i)), Labels: label(l), At: noon, Seq: int64(i + 1)})
+		items = append(items, drift.LabelChange{Item: fmt.Sprint(i), Heldout: true, TextHash: hash(fmt.Sprint(i)), New: label(l), At: noon, Seq: int64(i + 1)})
 	}
 	b.seq = int64(len(truth))
 	b.Reset(drift.Release{Digest: "sha256:a", BaselineSeq: b.seq, TrainedSeq: b.seq}, slices.Values(items))
@@ -72,12 +72,12 @@ func (b *bench) rebase(t *testing.T) drift.Baseline {
 
 func (b *bench) relabel(id, to, author string) {
 	b.seq++
-	b.Label(drift.Change{Item: id, New: label(to), Author: author, At: noon, Seq: b.seq})
+	b.Label(drift.LabelChange{Item: id, New: label(to), Author: author, At: noon, Seq: b.seq})
 }
 
 func (b *bench) arrive(id, truth, answer string) {
 	b.seq++
-	b.Put(drift.Item{ID: id, Heldout: true, TextHash: hash(id), Labels: label(truth), Inserted: true, At: noon, Seq: b.seq})
+	b.Put(drift.LabelChange{Item: id, Heldout: true, TextHash: hash(id), New: label(truth), Inserted: true, At: noon, Seq: b.seq})
 	if answer != "" {
 		b.Answer(id, hash(id), label(answer))
 	}
@@ -176,7 +176,7 @@ func TestAnswerForAnotherTextIsDropped(t *testing.T) {
 		t.Error("taken")
 	}
 	b.Answer("0", hash("0"), label("a"))
-	b.Put(drift.Item{ID: "0", Heldout: true, TextHash: hash("edited"), Labels: label("a"), Seq: 5})
+	b.Put(drift.LabelChange{Item: "0", Heldout: true, TextHash: hash("edited"), New: label("a"), Seq: 5})
 	if r := b.Report(noon); r.Scored != 0 || len(b.Unscored()) != 1 {
 		t.Errorf("the edited text keeps its old answer: %+v", r)
 	}
@@ -185,9 +185,9 @@ func TestAnswerForAnotherTextIsDropped(t *testing.T) {
 func TestLeakedItemsNeverCount(t *testing.T) {
 	t.Parallel()
 	m := drift.NewMonitor(drift.Options{})
-	items := []drift.Item{
-		{ID: "1", Heldout: true, TextHash: hash("1"), Labels: label("a"), Seq: 1},
-		{ID: "2", Heldout: true, TextHash: hash("2"), Labels: label("a"), Seq: 2},
+	items := []drift.LabelChange{
+		{Item: "1", Heldout: true, TextHash: hash("1"), New: label("a"), Seq: 1},
+		{Item: "2", Heldout: true, TextHash: hash("2"), New: label("a"), Seq: 2},
 	}
 	m.Reset(drift.Release{
 		Digest: "d", TrainedOn: func(item, _ string) bool { return item == "1" },
@@ -210,7 +210,7 @@ func TestRelabelsArePaired(t *testing.T) {
 	b.relabel("1", "b", "ben")  // wrong before and after
 	b.relabel("4", "a", "ben")  // wrong to right
 	b.seq++
-	b.Label(drift.Change{Item: "2", New: label("b"), Own: true, Author: "retraind", Seq: b.seq}) // counted, no evidence
+	b.Label(drift.LabelChange{Item: "2", New: label("b"), Own: true, Author: "retraind", Seq: b.seq}) // counted, no evidence
 	r := b.Report(noon)
 	want := drift.Relabels{RightToWrong: 2, WrongToRight: 1, P: .5, Authors: 2}
 	if diff := cmp.Diff(want, r.Relabels); diff != "" {
@@ -236,7 +236,7 @@ func TestOwnWritesAreNoEvidence(t *testing.T) {
 	b.rebase(t)
 	own := func(item, to string) {
 		b.seq++
-		b.Label(drift.Change{Item: item, New: label(to), Own: true, Author: "retraind", At: noon, Seq: b.seq})
+		b.Label(drift.LabelChange{Item: item, New: label(to), Own: true, Author: "retraind", At: noon, Seq: b.seq})
 	}
 	expect := func(when string, balance, correct, byPeople int) {
 		t.Helper()
@@ -288,7 +288,7 @@ func TestFiguresByPeople(t *testing.T) {
 	}
 	for item, to := range []string{"b", "c", "c", "a", "c", "a"} { // of item 2 and 4 the answer stays wrong
 		b.seq++
-		b.Label(drift.Change{Item: fmt.Sprint(item), New: label(to), Own: true, Author: "retraind", At: noon, Seq: b.seq})
+		b.Label(drift.LabelChange{Item: fmt.Sprint(item), New: label(to), Own: true, Author: "retraind", At: noon, Seq: b.seq})
 	}
 	now := b.Report(noon)
 	if now.Correct == untouched.Correct || now.MacroF1 == untouched.MacroF1 {
@@ -333,14 +333,14 @@ func TestArrivalsCountOnceInCommitOrder(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	b.seq++ // an item that gets its label later arrives then
-	b.Put(drift.Item{ID: "z", Heldout: true, TextHash: hash("z"), Inserted: true, Seq: b.seq})
+	b.Put(drift.LabelChange{Item: "z", Heldout: true, TextHash: hash("z"), Inserted: true, Seq: b.seq})
 	b.relabel("z", "a", "anna")
 	b.Answer("z", hash("z"), label("b"))
 	if r := b.Report(noon); r.NewItems.N != 3 || r.NewItems.Errors != 2 {
 		t.Errorf("%+v", r.NewItems)
 	}
 	b.seq++
-	b.Put(drift.Item{ID: "own", Heldout: true, TextHash: hash("own"), Labels: label("a"), Inserted: true, Own: true, Seq: b.seq})
+	b.Put(drift.LabelChange{Item: "own", Heldout: true, TextHash: hash("own"), New: label("a"), Inserted: true, Own: true, Seq: b.seq})
 	b.Answer("own", hash("own"), label("b"))
 	if r := b.Report(noon); r.NewItems.N != 3 {
 		t.Errorf("retraind's own label is evidence: %+v", r.NewItems)
@@ -372,10 +372,10 @@ func TestArrivalsRaiseTheAlarm(t *testing.T) {
 func TestLabelMix(t *testing.T) {
 	t.Parallel()
 	m := drift.NewMonitor(drift.Options{})
-	var items []drift.Item
+	var items []drift.LabelChange
 	add := func(l string, n int) {
 		for range n {
-			items = append(items, drift.Item{ID: fmt.Sprint(len(items)), Labels: label(l), Seq: int64(len(items) + 1)})
+			items = append(items, drift.LabelChange{Item: fmt.Sprint(len(items)), New: label(l), Seq: int64(len(items) + 1)})
 		}
 	}
 	add("a", 60)
@@ -403,7 +403,7 @@ func TestSetsAreScoredWholeAndByMember(t *testing.T) {
 		{set("a", "b"), set("b", "a")}, {set("a"), set("a", "c")}, {set(), set()}, {set("b"), set()},
 	} {
 		id := fmt.Sprint(i)
-		m.Put(drift.Item{ID: id, Heldout: true, TextHash: hash(id), Labels: c.truth, Seq: int64(i + 1)})
+		m.Put(drift.LabelChange{Item: id, Heldout: true, TextHash: hash(id), New: c.truth, Seq: int64(i + 1)})
 		m.Answer(id, hash(id), c.answer)
 	}
 	r := m.Report(noon)
@@ -431,8 +431,8 @@ func TestBoundSurvivesARestart(t *testing.T) {
 	for day := range 40 { // 4 a day for 40 days
 		for i := range 4 {
 			b.seq++
-			b.Put(drift.Item{
-				ID: fmt.Sprint(day, ".", i), Heldout: true, TextHash: hash("x"), Labels: label("a"), Inserted: true,
+			b.Put(drift.LabelChange{
+				Item: fmt.Sprint(day, ".", i), Heldout: true, TextHash: hash("x"), New: label("a"), Inserted: true,
 				At: noon.AddDate(0, 0, day), Seq: b.seq,
 			})
 		}
@@ -481,7 +481,7 @@ func TestNullOfASetIsALabel(t *testing.T) {
 		target := serving.Target{Name: "set", Kind: serving.KindSet, Null: null}
 		m := drift.NewMonitor(drift.Options{Targets: []serving.Target{target}})
 		m.Reset(drift.Release{Digest: "d"}, nil)
-		m.Put(drift.Item{ID: "1", Heldout: true, TextHash: hash("1"), Inserted: true, Seq: 1})
+		m.Put(drift.LabelChange{Item: "1", Heldout: true, TextHash: hash("1"), Inserted: true, Seq: 1})
 		m.Answer("1", hash("1"), serving.Answers{"set": want})
 		if r := m.Report(noon); r.Correct != 1 || r.Scored != 1 {
 			t.Errorf("%s: %d of %d right", null, r.Correct, r.Scored)

@@ -16,14 +16,14 @@ import (
 // tried is a release that was promoted at noon with 90 of 100 right and is on probation for a day.
 type tried struct {
 	*bench
-	items []drift.Item
+	items []drift.LabelChange
 }
 
 func onProbation(t *testing.T, p *drift.Probation) *tried {
 	t.Helper()
 	b := &tried{bench: &bench{Monitor: drift.NewMonitor(drift.Options{})}}
 	for i := range 100 {
-		b.items = append(b.items, drift.Item{ID: fmt.Sprint(i), Heldout: true, TextHash: hash(fmt.Sprint(i)), Labels: label("a"), At: noon, Seq: int64(i + 1)})
+		b.items = append(b.items, drift.LabelChange{Item: fmt.Sprint(i), Heldout: true, TextHash: hash(fmt.Sprint(i)), New: label("a"), At: noon, Seq: int64(i + 1)})
 	}
 	b.begin(p)
 	return b
@@ -39,7 +39,7 @@ func (b *tried) begin(p *drift.Probation) {
 // take gives it a new item with a label, and its answer.
 func (b *tried) take(id, truth, answer string, at time.Time, own bool) {
 	b.seq++
-	b.Put(drift.Item{ID: id, Heldout: true, TextHash: hash(id), Labels: label(truth), Inserted: true, Own: own, At: at, Seq: b.seq})
+	b.Put(drift.LabelChange{Item: id, Heldout: true, TextHash: hash(id), New: label(truth), Inserted: true, Own: own, At: at, Seq: b.seq})
 	if answer != "" {
 		b.Answer(id, hash(id), label(answer))
 	}
@@ -139,7 +139,7 @@ func TestProbationWaitsForAnswers(t *testing.T) {
 	}
 	again := onProbation(t, aDay()) // the process ends and another begins
 	for _, id := range []string{"in time", "too late"} {
-		again.items = append(again.items, drift.Item{ID: id, Heldout: true, TextHash: hash(id), Labels: label("a"), At: noon, Seq: 101})
+		again.items = append(again.items, drift.LabelChange{Item: id, Heldout: true, TextHash: hash(id), New: label("a"), At: noon, Seq: 101})
 	}
 	again.begin(aDay())
 	if err := again.RestoreState(state); err != nil {
@@ -217,7 +217,7 @@ func TestOwnWritesOnWaitingItems(t *testing.T) {
 		id := fmt.Sprint("new", n)
 		b.take(id, "a", "", noon, false)
 		b.seq++
-		b.Label(drift.Change{Item: id, Old: label("a"), New: label("b"), Own: true, Author: "model", At: noon, Seq: b.seq})
+		b.Label(drift.LabelChange{Item: id, Old: label("a"), New: label("b"), Own: true, Author: "model", At: noon, Seq: b.seq})
 	}
 	state, err := b.State()
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 
 // world is the plain truth beside a Monitor: items and answers, nothing counted.
 type world struct {
-	items   map[string]drift.Item
+	items   map[string]drift.LabelChange
 	answers map[string]string // by item and text hash
 	seq     int64
 }
@@ -40,7 +40,7 @@ func (w *world) figures() (scored, correct, heldOut, leaked, unscored int, f1, b
 	type pair struct{ truth, answer string }
 	var pairs []pair
 	for id, item := range w.items {
-		truth, ok := item.Labels["label"]
+		truth, ok := item.New["label"]
 		if !item.Heldout || !ok && leaks(id, "") {
 			continue
 		}
@@ -135,9 +135,9 @@ func (w *world) change(t *rapid.T, m *drift.Monitor, deletes bool) {
 	w.seq++
 	switch kind := rapid.IntRange(0, 9).Draw(t, "kind"); {
 	case !known || kind < 2: // insert, or another text
-		next := drift.Item{
-			ID: id, Heldout: rapid.IntRange(0, 3).Draw(t, "heldout") > 0, TextHash: hash(id + fmt.Sprint(rapid.IntRange(0, 2).Draw(t, "text"))),
-			Labels: drawLabels(t), Inserted: !known, Author: letters.Draw(t, "author"), At: noon, Seq: w.seq,
+		next := drift.LabelChange{
+			Item: id, Heldout: rapid.IntRange(0, 3).Draw(t, "heldout") > 0, TextHash: hash(id + fmt.Sprint(rapid.IntRange(0, 2).Draw(t, "text"))),
+			New: drawLabels(t), Inserted: !known, Author: letters.Draw(t, "author"), At: noon, Seq: w.seq,
 		}
 		if known {
 			next.Heldout = item.Heldout
@@ -148,15 +148,15 @@ func (w *world) change(t *rapid.T, m *drift.Monitor, deletes bool) {
 		delete(w.items, id)
 		m.Delete(id, w.seq)
 	default:
-		old := item.Labels
-		item.Labels, item.Seq = drawLabels(t), w.seq
+		old := item.New
+		item.New, item.Seq = drawLabels(t), w.seq
 		w.items[id] = item
-		m.Label(drift.Change{Item: id, Old: old, New: item.Labels, Author: letters.Draw(t, "author"), At: noon, Seq: w.seq})
+		m.Label(drift.LabelChange{Item: id, Old: old, New: item.New, Author: letters.Draw(t, "author"), At: noon, Seq: w.seq})
 	}
 }
 
 func newWorld(t *rapid.T, answered float64) *world {
-	w := &world{items: map[string]drift.Item{}, answers: map[string]string{}}
+	w := &world{items: map[string]drift.LabelChange{}, answers: map[string]string{}}
 	rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "answers"), 0))
 	for i := range 20 {
 		for text := range 3 {
@@ -241,7 +241,7 @@ func TestRestartLosesNothing(t *testing.T) {
 		}
 
 		again := drift.NewMonitor(opts)
-		items := slices.SortedFunc(maps.Values(stored), func(a, b drift.Item) int { return cmp.Compare(a.Seq, b.Seq) })
+		items := slices.SortedFunc(maps.Values(stored), func(a, b drift.LabelChange) int { return cmp.Compare(a.Seq, b.Seq) })
 		again.Reset(live.Release(), slices.Values(items))
 		if err := again.RestoreState(state); err != nil {
 			t.Fatal(err)
@@ -277,12 +277,12 @@ func (w *world) changeRecorded(t *rapid.T, r *recorder) {
 	w.seq++
 	var tell func(*drift.Monitor)
 	if !known {
-		next := drift.Item{ID: id, Heldout: true, TextHash: hash(id + "0"), Labels: drawLabels(t), Inserted: true, Author: "x", At: noon, Seq: w.seq}
+		next := drift.LabelChange{Item: id, Heldout: true, TextHash: hash(id + "0"), New: drawLabels(t), Inserted: true, Author: "x", At: noon, Seq: w.seq}
 		w.items[id] = next
 		tell = func(m *drift.Monitor) { m.Put(next) }
 	} else {
-		c := drift.Change{Item: id, Old: item.Labels, New: drawLabels(t), Author: letters.Draw(t, "author"), At: noon, Seq: w.seq}
-		item.Labels, item.Seq = c.New, w.seq
+		c := drift.LabelChange{Item: id, Old: item.New, New: drawLabels(t), Author: letters.Draw(t, "author"), At: noon, Seq: w.seq}
+		item.New, item.Seq = c.New, w.seq
 		w.items[id] = item
 		tell = func(m *drift.Monitor) { m.Label(c) }
 	}

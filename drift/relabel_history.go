@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Trail remembers who relabelled what since a release was trained: for each item the label that was trained on, the one
+// RelabelHistory remembers who relabelled what since a release was trained: for each item the label that was trained on, the one
 // that it has now, and its last author and minute. It costs about 200 bytes for each item that was relabelled, and a
 // change takes constant time. One goroutine.
 type RelabelHistory struct {
 	target  string
 	items   map[string]*step
-	sources names
+	authors names
 }
 
 type step struct {
@@ -25,7 +25,7 @@ type step struct {
 	heldout    bool
 }
 
-// NewTrail starts a trail for the gating target.
+// NewRelabelHistory starts a history for the gating target.
 func NewRelabelHistory(target string) *RelabelHistory {
 	return &RelabelHistory{target: target, items: map[string]*step{}}
 }
@@ -46,7 +46,7 @@ func (t *RelabelHistory) Add(item string, heldout bool, old, new map[string]stri
 	}
 	s.second, s.now, s.heldout = s.now, to, heldout
 	s.changes++
-	s.author, s.minute = t.sources.number(author), at.Unix()/60
+	s.author, s.minute = t.authors.number(author), at.Unix()/60
 }
 
 // Forget drops an item that is gone.
@@ -80,12 +80,12 @@ type Relabelled struct {
 	Item, From, To string
 }
 
-// Source is one origin of relabels: an author, or a minute.
-type Source struct {
-	Kind  SourceKind `json:"kind"`
-	Name  string     `json:"name"`  // the author, or the minute as RFC 3339 in UTC
-	Items int        `json:"items"` // items that carry its label now, another one than was trained on
-	Share float64    `json:"share"` // of all such items
+// RelabelGroup is the relabels that have an author, or a minute, in common.
+type RelabelGroup struct {
+	Kind  RelabelGroupKind `json:"kind"`
+	Name  string           `json:"name"`  // the author, or the minute as RFC 3339 in UTC
+	Items int              `json:"items"` // items that carry its label now, another one than was trained on
+	Share float64          `json:"share"` // of all such items
 
 	// Of its held-out items as far as they were judged: how many contradict the release's answer, the labels of the
 	// nearest texts, or both.
@@ -107,17 +107,17 @@ type Without struct {
 	Text     string  `json:"text"` // the decision
 }
 
-// SourceKind is what a source is.
-type SourceKind string
+// RelabelGroupKind is what the relabels of a group have in common.
+type RelabelGroupKind string
 
-// The kinds of sources.
+// The kinds of groups.
 const (
-	SourceAuthor SourceKind = "author"
-	SourceMinute SourceKind = "minute"
+	ByAuthor RelabelGroupKind = "author"
+	ByMinute RelabelGroupKind = "minute"
 )
 
-// Sources lists the authors and minutes that gave most labels, at most three of each, the largest first.
-func (t *RelabelHistory) Sources() []Source {
+// Groups lists the authors and minutes that gave most labels, at most three of each, the largest first.
+func (t *RelabelHistory) Groups() []RelabelGroup {
 	byAuthor, byMinute := map[int32]int{}, map[int64]int{}
 	all := 0
 	for _, s := range t.items {
@@ -128,16 +128,16 @@ func (t *RelabelHistory) Sources() []Source {
 		byAuthor[s.author]++
 		byMinute[s.minute]++
 	}
-	var authors, minutes []Source
+	var authors, minutes []RelabelGroup
 	for author, n := range byAuthor {
-		authors = append(authors, Source{Kind: SourceAuthor, Name: t.sources.list[author], Items: n, Share: share(n, all)})
+		authors = append(authors, RelabelGroup{Kind: ByAuthor, Name: t.authors.list[author], Items: n, Share: share(n, all)})
 	}
 	for minute, n := range byMinute {
-		minutes = append(minutes, Source{Kind: SourceMinute, Name: minuteName(minute), Items: n, Share: share(n, all)})
+		minutes = append(minutes, RelabelGroup{Kind: ByMinute, Name: minuteName(minute), Items: n, Share: share(n, all)})
 	}
-	var out []Source
-	for _, list := range [][]Source{authors, minutes} {
-		slices.SortFunc(list, func(a, b Source) int { return cmp.Or(cmp.Compare(b.Items, a.Items), cmp.Compare(a.Name, b.Name)) })
+	var out []RelabelGroup
+	for _, list := range [][]RelabelGroup{authors, minutes} {
+		slices.SortFunc(list, func(a, b RelabelGroup) int { return cmp.Or(cmp.Compare(b.Items, a.Items), cmp.Compare(a.Name, b.Name)) })
 		out = append(out, list[:min(len(list), 3)]...)
 	}
 	return out
@@ -146,7 +146,7 @@ func (t *RelabelHistory) Sources() []Source {
 func minuteName(minute int64) string { return time.Unix(60*minute, 0).UTC().Format(time.RFC3339) }
 
 // Before is the label that was trained on of every item that carries a source's label now.
-func (t *RelabelHistory) Before(src Source) map[string]string {
+func (t *RelabelHistory) Before(src RelabelGroup) map[string]string {
 	out := map[string]string{}
 	for id, s := range t.items {
 		if s.now != s.first && t.made(s, src) {
@@ -156,15 +156,15 @@ func (t *RelabelHistory) Before(src Source) map[string]string {
 	return out
 }
 
-func (t *RelabelHistory) made(s *step, src Source) bool {
-	if src.Kind == SourceMinute {
+func (t *RelabelHistory) made(s *step, src RelabelGroup) bool {
+	if src.Kind == ByMinute {
 		return minuteName(s.minute) == src.Name
 	}
-	return t.sources.list[s.author] == src.Name
+	return t.authors.list[s.author] == src.Name
 }
 
 // Others lists the held-out items that carry the label of another source now.
-func (t *RelabelHistory) Others(src Source) []Relabelled {
+func (t *RelabelHistory) Others(src RelabelGroup) []Relabelled {
 	var out []Relabelled
 	for id, s := range t.items {
 		if s.heldout && s.now != s.first && !t.made(s, src) {
@@ -175,7 +175,7 @@ func (t *RelabelHistory) Others(src Source) []Relabelled {
 }
 
 // Of lists the held-out items that carry a source's label now, in the order of their ids.
-func (t *RelabelHistory) Of(src Source) []Relabelled {
+func (t *RelabelHistory) Of(src RelabelGroup) []Relabelled {
 	var out []Relabelled
 	for id, s := range t.items {
 		if s.heldout && s.now != s.first && t.made(s, src) {

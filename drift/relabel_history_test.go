@@ -10,9 +10,9 @@ import (
 	"github.com/retraind/retraind/drift"
 )
 
-func TestTrail(t *testing.T) {
+func TestRelabelHistory(t *testing.T) {
 	t.Parallel()
-	trail := drift.NewRelabelHistory("label")
+	history := drift.NewRelabelHistory("label")
 	add := func(item, old, new, author string, minutes int) {
 		from, to := map[string]string{}, map[string]string{}
 		if old != "" {
@@ -21,63 +21,63 @@ func TestTrail(t *testing.T) {
 		if new != "" {
 			to["label"] = new
 		}
-		trail.Add(item, item < "5", from, to, author, noon.Add(time.Duration(minutes)*time.Minute))
+		history.Add(item, item < "5", from, to, author, noon.Add(time.Duration(minutes)*time.Minute))
 	}
 	add("1", "", "a", "anna", 0) // a first label, a withdrawal and the same label say nothing
 	add("1", "a", "", "anna", 0)
 	add("1", "a", "a", "anna", 0)
-	if trail.Len() != 0 || len(trail.Sources()) != 0 {
-		t.Fatalf("%d items", trail.Len())
+	if history.Len() != 0 || len(history.Groups()) != 0 {
+		t.Fatalf("%d items", history.Len())
 	}
 	add("1", "a", "b", "anna", 0)
 	add("2", "a", "b", "bert", 1)
 	add("6", "a", "c", "bert", 1)
 	add("3", "a", "b", "bert", 1)
 	add("3", "b", "a", "anna", 2) // as it was trained on: nothing is left of it
-	want := []drift.Source{
-		{Kind: drift.SourceAuthor, Name: "bert", Items: 2, Share: 2. / 3},
-		{Kind: drift.SourceAuthor, Name: "anna", Items: 1, Share: 1. / 3},
-		{Kind: drift.SourceMinute, Name: "2026-03-01T12:01:00Z", Items: 2, Share: 2. / 3},
-		{Kind: drift.SourceMinute, Name: "2026-03-01T12:00:00Z", Items: 1, Share: 1. / 3},
+	want := []drift.RelabelGroup{
+		{Kind: drift.ByAuthor, Name: "bert", Items: 2, Share: 2. / 3},
+		{Kind: drift.ByAuthor, Name: "anna", Items: 1, Share: 1. / 3},
+		{Kind: drift.ByMinute, Name: "2026-03-01T12:01:00Z", Items: 2, Share: 2. / 3},
+		{Kind: drift.ByMinute, Name: "2026-03-01T12:00:00Z", Items: 1, Share: 1. / 3},
 	}
-	got := trail.Sources()
+	got := history.Groups()
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if diff := gocmp.Diff([]drift.Relabelled{{Item: "2", From: "a", To: "b"}}, trail.Of(got[0])); diff != "" {
+	if diff := gocmp.Diff([]drift.Relabelled{{Item: "2", From: "a", To: "b"}}, history.Of(got[0])); diff != "" {
 		t.Error("held-out items of bert: ", diff)
 	}
-	if diff := gocmp.Diff(map[string]string{"2": "a", "6": "a"}, trail.Before(got[2])); diff != "" {
+	if diff := gocmp.Diff(map[string]string{"2": "a", "6": "a"}, history.Before(got[2])); diff != "" {
 		t.Error("all items of the minute: ", diff)
 	}
-	if diff := gocmp.Diff([]drift.Relabelled{{Item: "1", From: "a", To: "b"}}, trail.Others(got[0])); diff != "" {
+	if diff := gocmp.Diff([]drift.Relabelled{{Item: "1", From: "a", To: "b"}}, history.Others(got[0])); diff != "" {
 		t.Error("held-out items of others: ", diff)
 	}
-	if trail.Restless() != 0 {
+	if history.Restless() != 0 {
 		t.Error("one way back is no quarrel")
 	}
 	add("3", "a", "b", "bert", 3)
-	if trail.Restless() != 1 {
+	if history.Restless() != 1 {
 		t.Error("back and forth is one")
 	}
-	trail.Forget("3")
-	trail.Forget("unknown")
-	if trail.Restless() != 0 || trail.Len() != 3 {
-		t.Errorf("%d items", trail.Len())
+	history.Forget("3")
+	history.Forget("unknown")
+	if history.Restless() != 0 || history.Len() != 3 {
+		t.Errorf("%d items", history.Len())
 	}
 }
 
 func TestSuspicion(t *testing.T) {
 	t.Parallel()
-	source := func(items, all, judged, contradicted int) drift.Source {
-		s := drift.Source{Kind: drift.SourceAuthor, Name: "user 7", Items: items, Share: float64(items) / float64(all), Judged: judged, Contradicted: contradicted}
+	source := func(items, all, judged, contradicted int) drift.RelabelGroup {
+		s := drift.RelabelGroup{Kind: drift.ByAuthor, Name: "user 7", Items: items, Share: float64(items) / float64(all), Judged: judged, Contradicted: contradicted}
 		s.Judge()
 		return s
 	}
 	without := source(100, 110, 20, 15)
 	without.Without = &drift.Without{Accuracy: .912}
 	minute := without
-	minute.Kind, minute.Name, minute.Without = drift.SourceMinute, "2026-03-01T12:01:00Z", &drift.Without{Accuracy: .7, Retrain: true}
+	minute.Kind, minute.Name, minute.Without = drift.ByMinute, "2026-03-01T12:01:00Z", &drift.Without{Accuracy: .7, Retrain: true}
 	for _, c := range []struct {
 		name       string
 		s          drift.Suspicion
@@ -85,12 +85,12 @@ func TestSuspicion(t *testing.T) {
 		text       string
 	}{
 		{"nothing", drift.Suspicion{}, false, "no item was relabelled since the training"},
-		{"many authors", drift.Suspicion{Relabelled: 110, Sources: []drift.Source{source(50, 110, 20, 20)}}, false, "110 items were relabelled, by nobody alone"},
-		{"few", drift.Suspicion{Relabelled: 19, Sources: []drift.Source{source(19, 19, 19, 19)}}, false, "19 items were relabelled, by nobody alone"},
-		{"too few held out", drift.Suspicion{Relabelled: 110, Sources: []drift.Source{source(100, 110, 9, 9)}}, false, "author user 7 made 100 of 110 relabels, of which too few are held out to judge them"},
-		{"corrections", drift.Suspicion{Relabelled: 110, Sources: []drift.Source{source(100, 110, 20, 10)}}, false, "author user 7 made 100 of 110 relabels; they fit the texts that are alike"},
-		{"shuffled", drift.Suspicion{Relabelled: 110, Sources: []drift.Source{without}}, true, "author user 7 made 100 of 110 relabels, and 15 of 20 that can be judged contradict both the model and the nearest texts; without them accuracy is 91.2 %, and nothing would trip without them"},
-		{"one minute", drift.Suspicion{Relabelled: 110, Sources: []drift.Source{source(50, 110, 0, 0), minute}}, true, "the minute 2026-03-01 12:01 UTC made 100 of 110 relabels, and 15 of 20 that can be judged contradict both the model and the nearest texts; without them accuracy is 70.0 %, and a retrain would be due without them, too"},
+		{"many authors", drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{source(50, 110, 20, 20)}}, false, "110 items were relabelled, by nobody alone"},
+		{"few", drift.Suspicion{Relabelled: 19, Groups: []drift.RelabelGroup{source(19, 19, 19, 19)}}, false, "19 items were relabelled, by nobody alone"},
+		{"too few held out", drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{source(100, 110, 9, 9)}}, false, "author user 7 made 100 of 110 relabels, of which too few are held out to judge them"},
+		{"corrections", drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{source(100, 110, 20, 10)}}, false, "author user 7 made 100 of 110 relabels; they fit the texts that are alike"},
+		{"shuffled", drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{without}}, true, "author user 7 made 100 of 110 relabels, and 15 of 20 that can be judged contradict both the model and the nearest texts; without them accuracy is 91.2 %, and nothing would trip without them"},
+		{"one minute", drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{source(50, 110, 0, 0), minute}}, true, "the minute 2026-03-01 12:01 UTC made 100 of 110 relabels, and 15 of 20 that can be judged contradict both the model and the nearest texts; without them accuracy is 70.0 %, and a retrain would be due without them, too"},
 		{"a quarrel", drift.Suspicion{Relabelled: 30, Restless: 20}, true, "20 items went back and forth between labels: people do not agree on them"},
 		{"a small quarrel", drift.Suspicion{Relabelled: 100, Restless: 20}, false, "100 items were relabelled, by nobody alone"},
 	} {
@@ -101,14 +101,14 @@ func TestSuspicion(t *testing.T) {
 	}
 }
 
-func BenchmarkTrail(b *testing.B) {
-	trail := drift.NewRelabelHistory("label")
+func BenchmarkRelabelHistory(b *testing.B) {
+	history := drift.NewRelabelHistory("label")
 	old, new := label("a"), label("b")
 	ids := make([]string, 100_000)
 	for i := range ids {
 		ids[i] = fmt.Sprint(i)
 	}
 	for n := 0; b.Loop(); n++ {
-		trail.Add(ids[n%len(ids)], false, old, new, "anna", noon)
+		history.Add(ids[n%len(ids)], false, old, new, "anna", noon)
 	}
 }

@@ -50,13 +50,13 @@ type Release struct {
 	Cached func(item, textHash string) (serving.Answers, bool)
 }
 
-// Item is a labelled item as it stands after a change.
-type Item struct {
-	ID       string
+// LabelChange is a change of an item, with the item as it stands after it.
+type LabelChange struct {
+	Item     string
 	Heldout  bool
 	TextHash string
 	Group    string            // GroupHash of the group key
-	Labels   map[string]string // canonical values by target; a null one is absent
+	New      map[string]string // canonical values by target; a null one is absent
 	// Old holds the labels before the change where they are known. Nil together with Inserted false means: ask the Monitor.
 	Old map[string]string
 	// Inserted marks the change that made the item, so that a replay after a restart knows it for new.
@@ -65,16 +65,6 @@ type Item struct {
 	Author   string
 	At       time.Time
 	Seq      int64 // of the last change; grows in commit order
-}
-
-// Change is a change of an item's labels alone.
-type Change struct {
-	Item     string
-	Old, New map[string]string // Old nil: ask the Monitor
-	Own      bool
-	Author   string
-	At       time.Time
-	Seq      int64
 }
 
 // Unscored is a held-out text that waits for the classifier's answer.

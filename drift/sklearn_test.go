@@ -73,7 +73,7 @@ func history(seed uint64, categories, items int, right float64, kind serving.Kin
 	seq := int64(0)
 	put := func(id string, it item, version int) {
 		seq++
-		m.Put(drift.Item{ID: id, Heldout: true, TextHash: hash(id + fmt.Sprint(version)), Labels: text(it.truth), At: noon, Seq: seq})
+		m.Put(drift.LabelChange{Item: id, Heldout: true, TextHash: hash(id + fmt.Sprint(version)), New: text(it.truth), At: noon, Seq: seq})
 		m.Answer(id, hash(id+fmt.Sprint(version)), text(it.answer))
 		left[id] = it
 	}
@@ -105,7 +105,7 @@ func history(seed uint64, categories, items int, right float64, kind serving.Kin
 		default:
 			seq++
 			it.truth = pick()
-			m.Label(drift.Change{Item: id, New: text(it.truth), At: noon, Seq: seq})
+			m.Label(drift.LabelChange{Item: id, New: text(it.truth), At: noon, Seq: seq})
 			left[id] = it
 		}
 	}
@@ -114,7 +114,7 @@ func history(seed uint64, categories, items int, right float64, kind serving.Kin
 		if it.truth == any("c0") && kind != serving.KindSet { // the category is renamed in the labels
 			seq++
 			it.truth = "renamed"
-			m.Label(drift.Change{Item: id, New: label("renamed"), At: noon, Seq: seq})
+			m.Label(drift.LabelChange{Item: id, New: label("renamed"), At: noon, Seq: seq})
 			left[id] = it
 		}
 		ids = append(ids, id)
@@ -133,7 +133,7 @@ func still(truth, answers []string) (*drift.Monitor, sample) {
 	var s sample
 	for i := range truth {
 		id := fmt.Sprint(i)
-		m.Put(drift.Item{ID: id, Heldout: true, TextHash: hash(id), Labels: label(truth[i]), Seq: int64(i + 1)})
+		m.Put(drift.LabelChange{Item: id, Heldout: true, TextHash: hash(id), New: label(truth[i]), Seq: int64(i + 1)})
 		m.Answer(id, hash(id), label(answers[i]))
 		s.Truth, s.Answers = append(s.Truth, truth[i]), append(s.Answers, answers[i])
 	}

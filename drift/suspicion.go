@@ -12,11 +12,11 @@ import (
 // of the nearest texts. A team's only annotator makes most of the relabels, and every correction contradicts the release;
 // but texts that are alike were corrected alike, and labels that were shuffled were not.
 type Suspicion struct {
-	Relabelled int      `json:"relabelled"` // items whose label is another one than was trained on
-	Restless   int      `json:"restless"`   // items whose label went back and forth
-	Sources    []Source `json:"sources,omitempty"`
-	Suspicious bool     `json:"suspicious"`
-	Text       string   `json:"text"`
+	Relabelled int            `json:"relabelled"` // items whose label is another one than was trained on
+	Restless   int            `json:"restless"`   // items whose label went back and forth
+	Groups     []RelabelGroup `json:"sources,omitempty"`
+	Suspicious bool           `json:"suspicious"`
+	Text       string         `json:"text"`
 }
 
 const (
@@ -34,10 +34,10 @@ const (
 )
 
 // Bulk says whether a source made enough of the relabels to be looked at.
-func (s Source) Bulk() bool { return s.Items >= bulkItems && s.Share >= bulkShare }
+func (s RelabelGroup) Bulk() bool { return s.Items >= bulkItems && s.Share >= bulkShare }
 
 // Judge settles whether the source is suspicious, once its relabels were judged.
-func (s *Source) Judge() {
+func (s *RelabelGroup) Judge() {
 	s.Suspicious = s.Bulk() && s.Judged >= leastJudged && float64(s.Contradicted) > contradicted*float64(s.Judged)
 }
 
@@ -48,7 +48,7 @@ func (s *Suspicion) Conclude() {
 		s.Suspicious = true
 		s.Text = fmt.Sprintf("%d items went back and forth between labels: people do not agree on them", s.Restless)
 	}
-	for _, src := range s.Sources {
+	for _, src := range s.Groups {
 		if !src.Suspicious {
 			continue
 		}
@@ -62,16 +62,16 @@ func (s *Suspicion) Conclude() {
 	switch {
 	case s.Relabelled == 0:
 		s.Text = "no item was relabelled since the training"
-	case len(s.Sources) > 0 && s.Sources[0].Bulk() && s.Sources[0].Judged < leastJudged:
-		s.Text = fmt.Sprintf("%s made %d of %d relabels, of which too few are held out to judge them", s.Sources[0].Title(), s.Sources[0].Items, s.Relabelled)
-	case len(s.Sources) > 0 && s.Sources[0].Bulk():
-		s.Text = fmt.Sprintf("%s made %d of %d relabels; they fit the texts that are alike", s.Sources[0].Title(), s.Sources[0].Items, s.Relabelled)
+	case len(s.Groups) > 0 && s.Groups[0].Bulk() && s.Groups[0].Judged < leastJudged:
+		s.Text = fmt.Sprintf("%s made %d of %d relabels, of which too few are held out to judge them", s.Groups[0].Title(), s.Groups[0].Items, s.Relabelled)
+	case len(s.Groups) > 0 && s.Groups[0].Bulk():
+		s.Text = fmt.Sprintf("%s made %d of %d relabels; they fit the texts that are alike", s.Groups[0].Title(), s.Groups[0].Items, s.Relabelled)
 	default:
 		s.Text = fmt.Sprintf("%d items were relabelled, by nobody alone", s.Relabelled)
 	}
 }
 
-func (s Source) sentence(all int) string {
+func (s RelabelGroup) sentence(all int) string {
 	text := fmt.Sprintf("%s made %d of %d relabels, and %d of %d that can be judged contradict both the model and the nearest texts", s.Title(), s.Items, all, s.Contradicted, s.Judged)
 	if w := s.Without; w != nil {
 		verdict := "a retrain would be due without them, too"
@@ -84,8 +84,8 @@ func (s Source) sentence(all int) string {
 }
 
 // Title names a source for people.
-func (s Source) Title() string {
-	if s.Kind == SourceMinute {
+func (s RelabelGroup) Title() string {
+	if s.Kind == ByMinute {
 		return "the minute " + strings.TrimSuffix(strings.Replace(s.Name, "T", " ", 1), ":00Z") + " UTC"
 	}
 	if s.Name == "" {

@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// ServingConfig says how the deployed classifier is asked.
+// Config says how the deployed classifier is asked.
 type Config struct {
 	// Classify is the URL that answers POST with a JSON object of text fields.
 	Classify string `yaml:"classify"`

@@ -223,7 +223,7 @@ func show(v any) string {
 	return Excerpt(b)
 }
 
-// excerpt is the start of a body, printable, for messages.
+// Excerpt is the start of a body, printable, for messages.
 func Excerpt(body []byte) string {
 	const most = 200
 	cut := ""

@@ -93,7 +93,7 @@ func (t Target) JSON(canonical string) any {
 	return canonical
 }
 
-// null is what the configured null stands for, in canonical form.
+// NullValue is what the configured null stands for, in canonical form.
 func (t Target) NullValue() string {
 	if t.Kind != KindSet {
 		return t.Null

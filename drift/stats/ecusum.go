@@ -23,7 +23,7 @@ type ECUSUM struct {
 	steps [len(alternatives)]steps
 }
 
-// Run is a stretch of a stream: so many observations, so many of them errors.
+// Stretch is a part of a stream: so many observations, so many of them errors.
 type Stretch struct {
 	N    int `json:"n"`
 	Errs int `json:"errors"`
@@ -118,7 +118,7 @@ func (e *ECUSUM) Since() Stretch {
 	return best
 }
 
-// continues takes over a stored state if it fits this test, and says whether it does.
+// Restore takes over a stored state if it fits this test, and says whether it does.
 func (e *ECUSUM) Restore(stored ECUSUM) bool {
 	if math.Abs(stored.P0-e.P0) > 1e-12 || len(stored.L) != len(e.L) || len(stored.Runs) != len(e.L) || !(Stretch{stored.N, stored.Errs}).Valid() {
 		return false

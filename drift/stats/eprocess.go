@@ -43,7 +43,7 @@ func (e *EProcess) E() float64 { return meanExp(e.L) }
 // Rejects says whether the rate is above the tolerated one at level alpha, such as 0.05.
 func (e *EProcess) Rejects(alpha float64) bool { return reaches(e.L, 1/alpha) }
 
-// continues takes over a stored state if it fits this test, and says whether it does.
+// Restore takes over a stored state if it fits this test, and says whether it does.
 func (e *EProcess) Restore(stored EProcess) bool {
 	if math.Abs(stored.P0-e.P0) > 1e-12 || len(stored.L) != len(e.L) || !(Stretch{stored.N, stored.Errs}).Valid() {
 		return false

@@ -69,7 +69,7 @@ func monitor(t *store.Tx, row store.Model, r *Rules, instead map[string]string, 
 	}
 	var broken error
 	read := 0
-	m.Reset(release, func(yield func(drift.Item) bool) {
+	m.Reset(release, func(yield func(drift.LabelChange) bool) {
 		for it, err := range t.Items(row.Name) {
 			if err != nil {
 				broken = err
@@ -83,7 +83,7 @@ func monitor(t *store.Tx, row store.Model, r *Rules, instead map[string]string, 
 			}
 			// One that only retraind has touched since the training is its own.
 			own := it.Touched <= release.TrainedSeq
-			if !yield(drift.Item{ID: it.ID, Heldout: it.Heldout, TextHash: it.TextHash, Group: it.Group, Labels: it.Labels, Own: own, At: it.At, Seq: it.Seq}) {
+			if !yield(drift.LabelChange{Item: it.ID, Heldout: it.Heldout, TextHash: it.TextHash, Group: it.Group, New: it.Labels, Own: own, At: it.At, Seq: it.Seq}) {
 				return
 			}
 		}

@@ -101,9 +101,9 @@ type judge struct {
 const judgedTexts = 3000
 
 func (x *judge) run(t *store.Tx) error {
-	x.found = drift.Suspicion{Relabelled: x.relabels.Len(), Restless: x.relabels.Restless(), Sources: x.relabels.Sources()}
+	x.found = drift.Suspicion{Relabelled: x.relabels.Len(), Restless: x.relabels.Restless(), Groups: x.relabels.Groups()}
 	defer x.found.Conclude()
-	if !slices.ContainsFunc(x.found.Sources, drift.Source.Bulk) {
+	if !slices.ContainsFunc(x.found.Groups, drift.RelabelGroup.Bulk) {
 		return nil
 	}
 	row, err := t.Model(x.name)
@@ -114,8 +114,8 @@ func (x *judge) run(t *store.Tx) error {
 	if err != nil {
 		return err
 	}
-	for i := range x.found.Sources {
-		src := &x.found.Sources[i]
+	for i := range x.found.Groups {
+		src := &x.found.Groups[i]
 		if !src.Bulk() {
 			continue
 		}
@@ -156,7 +156,7 @@ func (x *judge) jury(t *store.Tx, row store.Model) (*jury, error) {
 	}
 	// The relabelled first, then the others by hash: a fair sample.
 	wanted := map[string]bool{}
-	for _, src := range x.found.Sources {
+	for _, src := range x.found.Groups {
 		list := x.relabels.Of(src)
 		for _, r := range list[:min(len(list), drift.JudgedAtMost)] {
 			wanted[r.Item] = src.Bulk()
@@ -188,7 +188,7 @@ func b2i(b bool) int {
 
 // ask lets the release and the neighbours speak about one relabel: the neighbours contradict it when the new label is no
 // more frequent among them, against the old one, than among all texts.
-func (j *jury) ask(r drift.Relabelled, src *drift.Source) {
+func (j *jury) ask(r drift.Relabelled, src *drift.RelabelGroup) {
 	i, ok := j.place[r.Item]
 	if !ok {
 		return
@@ -222,7 +222,7 @@ func (j *jury) ask(r drift.Relabelled, src *drift.Source) {
 }
 
 // without evaluates as if a source's relabels had not been made.
-func (x *judge) without(t *store.Tx, row store.Model, src drift.Source) (*drift.Without, error) {
+func (x *judge) without(t *store.Tx, row store.Model, src drift.RelabelGroup) (*drift.Without, error) {
 	before := x.relabels.Before(src)
 	m, err := monitor(t, row, x.rule, before, x.beat)
 	if err != nil {

@@ -50,7 +50,7 @@ type Backtest struct {
 	Divergences []Divergence
 }
 
-// Side is what one policy came to.
+// Totals is what one policy came to.
 type Totals struct {
 	Retrains int
 	Urgent   int // of them, those that did not wait for quiet hours
@@ -74,7 +74,7 @@ func (s Totals) Delay() time.Duration {
 	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
-// Change is a start that only one of the two has.
+// Divergence is a start that only one of the two has.
 type Divergence struct {
 	At   time.Time
 	Run  string // the recorded one that would not have begun then; empty for one that would

@@ -88,6 +88,7 @@ func (w *Windows) addExceptions(entry int, names []string, read func(string) ([]
 	return nil
 }
 
+// Validate finds windows that could not work.
 func Validate(list []WindowConfig) check.Problems {
 	var p check.Problems
 	for i, q := range list {

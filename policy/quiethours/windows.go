@@ -105,7 +105,7 @@ func (w *Windows) Next(t time.Time, n int) []Interval {
 	return out[first:min(first+n, len(out))]
 }
 
-// next is the first opening after t.
+// NextOpening is the first opening after t.
 func (w *Windows) NextOpening(t time.Time) (Interval, bool) {
 	// The last of a block may be cut off at its edge.
 	if list := w.around(t).list; !w.Always() {

@@ -59,11 +59,11 @@ func New(w World, p *policy.Policy, seed uint64) *Stream {
 	s.monitor.Reset(drift.Release{
 		Digest: "sha256:0", TrainedSeq: int64(w.Items), BaselineSeq: int64(w.Items),
 		Cached: func(string, string) (serving.Answers, bool) { return values[s.answers[len(s.answers)-1]], true },
-	}, func(yield func(drift.Item) bool) {
+	}, func(yield func(drift.LabelChange) bool) {
 		for i := range w.Items {
 			id, truth := s.draw(1 - w.Accuracy)
 			at := start.Add(-time.Duration(float64(w.Items-i) / w.PerDay * 24 * float64(time.Hour)))
-			if !yield(drift.Item{ID: id, Heldout: true, TextHash: textHash, Labels: values[truth], At: at, Seq: int64(i + 1)}) {
+			if !yield(drift.LabelChange{Item: id, Heldout: true, TextHash: textHash, New: values[truth], At: at, Seq: int64(i + 1)}) {
 				return
 			}
 		}
@@ -97,7 +97,7 @@ func (s *Stream) Next() (wrong bool) {
 	}
 	s.n++
 	id, truth := s.draw(rate)
-	s.monitor.Put(drift.Item{ID: id, Heldout: true, TextHash: textHash, Labels: values[truth], Inserted: true, At: s.Now(), Seq: s.monitor.Seq() + 1})
+	s.monitor.Put(drift.LabelChange{Item: id, Heldout: true, TextHash: textHash, New: values[truth], Inserted: true, At: s.Now(), Seq: s.monitor.Seq() + 1})
 	wrong = s.answers[len(s.answers)-1] != truth
 	for s.churn += s.world.Churn; s.churn >= 1; s.churn-- {
 		s.correct(s.rng.IntN(2) == 0)
@@ -117,7 +117,7 @@ func (s *Stream) correct(right bool) {
 		if s.rng.IntN(2) == 0 {
 			author = "ben"
 		}
-		s.monitor.Label(drift.Change{Item: strconv.Itoa(i), New: values[s.truth[i]], Author: author, At: s.Now(), Seq: s.monitor.Seq() + 1})
+		s.monitor.Label(drift.LabelChange{Item: strconv.Itoa(i), New: values[s.truth[i]], Author: author, At: s.Now(), Seq: s.monitor.Seq() + 1})
 		return
 	}
 }

@@ -45,7 +45,7 @@ func (x *Executor) commandWithGPU(ctx context.Context, p Plan, a Action, step St
 func (x *Executor) acquire(ctx context.Context, p Plan, step Step) (env map[string]string, release func(), out Outcome, err error) {
 	ctx, stop := x.bounded(ctx, p, step)
 	defer stop()
-	env, release, err = x.GPU.Acquire(ctx, p.Model)
+	env, release, err = x.GPU.Acquire(ctx, GPUStep{Model: p.Model, Run: p.Run, Step: step.Name})
 	if err == nil {
 		return env, release, out, nil
 	}

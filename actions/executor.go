@@ -34,8 +34,11 @@ type Source interface {
 type GPU interface {
 	// Acquire returns the variables that the step needs (CUDA_VISIBLE_DEVICES) and the function that lets go. A
 	// *BlockedError says who holds the GPU.
-	Acquire(ctx context.Context, model string) (env map[string]string, release func(), err error)
+	Acquire(ctx context.Context, s GPUStep) (env map[string]string, release func(), err error)
 }
+
+// GPUStep names the step that needs a GPU.
+type GPUStep struct{ Model, Run, Step string }
 
 // BlockedError says that a safety rule forbids to go on.
 type BlockedError struct {

@@ -19,7 +19,7 @@ type fakeGPU struct {
 	acquire func(ctx context.Context) (map[string]string, func(), error)
 }
 
-func (g fakeGPU) Acquire(ctx context.Context, _ string) (map[string]string, func(), error) {
+func (g fakeGPU) Acquire(ctx context.Context, _ GPUStep) (map[string]string, func(), error) {
 	return g.acquire(ctx)
 }
 

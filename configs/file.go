@@ -39,6 +39,8 @@ type File struct {
 	Socket string `yaml:"socket"`
 	// NATS is where events are published; default: a broker inside this process.
 	NATS notify.Config `yaml:"nats"`
+	// GPU says what all models share of this host's GPUs.
+	GPU gpu.HostConfig `yaml:"gpu"`
 	// Models are the deployed classifiers under watch, by name.
 	Models map[string]*Model `yaml:"models"`
 
@@ -96,6 +98,7 @@ func (f *File) withDefaults() {
 	if !strings.Contains(f.State, "://") { // an address is refused in validate, as it was written
 		f.State = f.abs(f.State)
 	}
+	f.GPU.Leases = f.abs(f.GPU.Leases)
 	f.NATS.CredentialsFile, f.NATS.NKeyFile = f.secretFile(f.NATS.CredentialsFile), f.secretFile(f.NATS.NKeyFile)
 	if t := f.NATS.TLS; t != nil {
 		t.CAFile, t.CertFile, t.KeyFile = f.abs(t.CAFile), f.abs(t.CertFile), f.secretFile(t.KeyFile)

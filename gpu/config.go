@@ -5,20 +5,46 @@ import (
 	"strings"
 	"time"
 
+	"github.com/invopop/jsonschema"
+
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Config says what a run needs of a GPU before its first step may use it.
+// Config says when the first step of a run that needs a GPU may use one, and what happens when somebody joins it there.
 type Config struct {
-	// Free is the memory that must be free on one device, e.g. 20GiB.
+	// Free is the memory that must be free on one device, e.g. 20GiB. Where earlier runs needed more, as much as they did.
 	Free unit.Size `yaml:"free"`
-	// StableFor is how long it must stay free before it is believed; a model that unloads gives memory back in pieces. Default 30s.
+	// MaxUsed is the memory that may be in use on the device, e.g. 500MiB: a card of one's own. Either free or max_used.
+	MaxUsed unit.Size `yaml:"max_used"`
+	// StableFor is how long it must stay so before it is believed; a model that unloads gives memory back in pieces. Default 30s.
 	StableFor unit.Duration `yaml:"stable_for"`
 	// Wait is how long to wait for it; then the run is blocked, with the holder's name. Default 2h.
 	Wait unit.Duration `yaml:"wait"`
-	// Ignore lists programs that may stay on the GPU and are not reported as holders, e.g. Xorg.
+	// Ignore lists what may compute on the device beside the training: programs, units, or compose services as project/service.
 	Ignore []string `yaml:"ignore"`
+	// OnIntruder says what to do when another program comes to the device during a step: warn or abort; default warn.
+	OnIntruder OnIntruder `yaml:"on_intruder"`
+}
+
+// HostConfig is what all models of a host share.
+type HostConfig struct {
+	// Leases is the directory of the locks by which runs, people and scripts of this host share its GPUs; default /run/retraind/gpu, else /var/lock/retraind-gpu.
+	Leases string `yaml:"leases"`
+}
+
+// OnIntruder says what happens when another program comes to a device that a step has.
+type OnIntruder string
+
+// The values of on_intruder.
+const (
+	Warn  OnIntruder = "warn"  // an event and a line in the run
+	Abort OnIntruder = "abort" // the step is stopped, too, and the run ends as blocked
+)
+
+// JSONSchema lists the values.
+func (OnIntruder) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Enum: []any{Warn, Abort}}
 }
 
 // WithDefaults fills what was left out.
@@ -29,6 +55,9 @@ func (c Config) WithDefaults() Config {
 	if c.Wait == 0 {
 		c.Wait = unit.Duration(2 * time.Hour)
 	}
+	if c.OnIntruder == "" {
+		c.OnIntruder = Warn
+	}
 	return c
 }
 
@@ -37,10 +66,15 @@ func (c Config) Validate() check.Problems {
 	var p check.Problems
 	const tooLarge = 16 << 40
 	switch {
-	case c.Free <= 0:
-		p.Errorf("free", "say how much the training needs, e.g. 20GiB", "no free GPU memory is asked for")
-	case c.Free > tooLarge:
+	case c.Free == 0 && c.MaxUsed == 0:
+		p.Errorf("free", "say how much the training needs, e.g. free: 20GiB, or how much may be in use, e.g. max_used: 500MiB",
+			"no free GPU memory is asked for")
+	case c.Free != 0 && c.MaxUsed != 0:
+		p.Errorf("max_used", "keep one of them", "free and max_used are both set")
+	case c.Free < 0 || c.Free > tooLarge:
 		p.Errorf("free", "the training's peak is meant, e.g. 20GiB", "%s is more memory than any GPU has", c.Free)
+	case c.MaxUsed < 0 || c.MaxUsed > tooLarge:
+		p.Errorf("max_used", "what a desktop uses is meant, e.g. 500MiB", "%s is more memory than any GPU has", c.MaxUsed)
 	}
 	if c.StableFor < 0 {
 		p.Errorf("stable_for", "30s is usual", "negative duration %s", c.StableFor)
@@ -56,5 +90,14 @@ func (c Config) Validate() check.Problems {
 			p.Warnf("ignore", "name it once", "%q is named twice", name)
 		}
 	}
+	if c.OnIntruder != Warn && c.OnIntruder != Abort {
+		p.Errorf("on_intruder", "write warn or abort", "unknown value %q", c.OnIntruder)
+	}
 	return p
+}
+
+// ignores says that a process may stay beside a training.
+func (c Config) ignores(p Process) bool {
+	return slices.Contains(c.Ignore, p.Name) || p.Unit != "" && slices.Contains(c.Ignore, p.Unit) ||
+		p.Project != "" && slices.Contains(c.Ignore, p.Project+"/"+p.Service)
 }

@@ -1,16 +1,16 @@
 package gpu
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
-// minSamples is how often the memory must have been seen free; one look proves nothing.
+// minSamples is how often a device must have been seen free; one look proves nothing.
 const minSamples = 3
 
-// Verdict is what the gate says to one sample.
+// Verdict is the gate's answer to one sample.
 type Verdict struct {
 	Result Result `json:"result"`
 	// UUID is the device that is free; only with Open.
@@ -30,13 +30,14 @@ type Result string
 const (
 	Waiting Result = "waiting"
 	Open    Result = "open"
-	Shut    Result = "shut" // Config.Wait is over
+	Shut    Result = "shut" // Config.Wait is over, or the driver has a fault that waiting does not mend
 )
 
 // Gate decides when a device has been free for long enough. It is pure: it knows only the samples it is given, with
 // their times, and never asks for one.
 type Gate struct {
 	config Config
+	need   Need
 	start  time.Time
 	free   map[string]stretch // by UUID: for how long each device has been free without a gap
 	final  *Verdict
@@ -48,8 +49,8 @@ type stretch struct {
 }
 
 // NewGate returns a gate whose waiting time begins now. The configuration must be valid.
-func NewGate(config Config, now time.Time) *Gate {
-	return &Gate{config: config, start: now, free: map[string]stretch{}}
+func NewGate(config Config, need Need, now time.Time) *Gate {
+	return &Gate{config: config, need: need, start: now, free: map[string]stretch{}}
 }
 
 // Every is the pause between two samples that the gate is made for: some in each stable_for, and at least one in 5 s.
@@ -57,70 +58,96 @@ func (g *Gate) Every() time.Duration {
 	return min(max(g.config.StableFor.D()/(2*minSamples), 200*time.Millisecond), 5*time.Second)
 }
 
-// Sample judges what an Inventory answered at a time. A failed answer, and a device whose memory is not known, break the
-// stretch: what was not seen was not free. After a final verdict every call returns it again.
+// Again takes an Open back, after the device was lost between the sample and the start. The waiting time goes on.
+func (g *Gate) Again() {
+	g.final = nil
+	clear(g.free)
+}
+
+// Sample judges what an Inventory answered at a time. A failed answer, and a device of which something is not known,
+// break the stretch: what was not seen was not free. After a final verdict every call returns it again.
 func (g *Gate) Sample(now time.Time, devices []Device, err error) Verdict {
 	if g.final != nil {
 		return *g.final
 	}
 	if err != nil {
 		clear(g.free)
-		return g.conclude(now, Verdict{Result: Waiting, Text: "cannot tell what is free: " + err.Error()})
+		v := Verdict{Result: Waiting, Text: "cannot tell what is free: " + err.Error()}
+		if Lasting(err) {
+			v.Result = Shut
+			g.final = &v
+			return v
+		}
+		return g.conclude(now, v)
 	}
-	g.forget(devices)
+	if best := g.open(now, devices); best != nil {
+		text := fmt.Sprintf("GPU %d has %s free, for %s", best.Index, best.Free, short(now.Sub(g.free[best.UUID].since)))
+		if best.ProcessError != "" {
+			text += "; who else uses it is not known (" + best.ProcessError + ")"
+		}
+		v := Verdict{Result: Open, UUID: best.UUID, Best: best, Text: text}
+		g.final = &v
+		return v
+	}
+	return g.conclude(now, g.describe(now, devices))
+}
+
+// open keeps the stretches and returns the device to take: of those that were free for long enough the one with the
+// fewest processes, then the smallest, so that a large one stays for who needs it.
+func (g *Gate) open(now time.Time, devices []Device) *Device {
+	before := g.free
+	g.free = make(map[string]stretch, len(devices))
+	var ready []Device
 	for _, d := range devices {
-		if d.Free.State != Known || d.Free.Size < g.config.Free {
-			delete(g.free, d.UUID)
+		if g.config.obstacle(d, g.need) != "" {
 			continue
 		}
-		run, ok := g.free[d.UUID]
+		run, ok := before[d.UUID]
 		if !ok {
 			run.since = now
 		}
 		run.samples++
 		g.free[d.UUID] = run
 		if run.samples >= minSamples && now.Sub(run.since) >= g.config.StableFor.D() {
-			v := Verdict{Result: Open, UUID: d.UUID, Best: &d, Text: fmt.Sprintf("GPU %d has %s free, for %s", d.Index, d.Free, short(now.Sub(run.since)))}
-			g.final = &v
-			return v
+			ready = append(ready, d)
 		}
 	}
-	return g.conclude(now, g.describe(now, devices))
-}
-
-// forget drops stretches of devices that are gone.
-func (g *Gate) forget(devices []Device) {
-	for uuid := range g.free {
-		if !slices.ContainsFunc(devices, func(d Device) bool { return d.UUID == uuid }) {
-			delete(g.free, uuid)
-		}
+	if len(ready) == 0 {
+		return nil
 	}
+	best := slices.MinFunc(ready, func(a, b Device) int {
+		return cmp.Or(cmp.Compare(len(a.Processes), len(b.Processes)), cmp.Compare(a.Total.Size, b.Total.Size), cmp.Compare(a.Index, b.Index))
+	})
+	return &best
 }
 
-// describe says what is missing, by the device that comes nearest.
+// describe says what is missing, by the device that comes nearest: without an obstacle, else with the most free memory.
 func (g *Gate) describe(now time.Time, devices []Device) Verdict {
 	if len(devices) == 0 {
 		return Verdict{Result: Waiting, Text: "this machine has no GPU"}
 	}
-	best := slices.MaxFunc(devices, func(a, b Device) int {
-		if (a.Free.State == Known) != (b.Free.State == Known) {
-			if a.Free.State == Known {
-				return 1
-			}
-			return -1
+	rank := func(d Device) int {
+		_, free := g.free[d.UUID]
+		switch {
+		case free:
+			return 3
+		case d.Split:
+			return 0
+		case d.Free.State == Known:
+			return 2
+		default:
+			return 1
 		}
-		return int(a.Free.Size>>10) - int(b.Free.Size>>10)
-	})
-	v := Verdict{Result: Waiting, Best: &best, Holders: g.holders(best)}
-	run, free := g.free[best.UUID]
-	switch {
-	case free:
-		v.Text = fmt.Sprintf("GPU %d has %s free, for %s of %s", best.Index, best.Free, short(now.Sub(run.since)), g.config.StableFor)
-	case best.Free.State != Known:
-		v.Text = fmt.Sprintf("GPU %d: free memory is %s", best.Index, best.Free)
-	default:
-		v.Text = fmt.Sprintf("GPU %d has %s free, needs %s: %s", best.Index, best.Free, Amount(g.config.Free), blame(v.Holders, best))
 	}
+	best := slices.MaxFunc(devices, func(a, b Device) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Free.Size, b.Free.Size))
+	})
+	v := Verdict{Result: Waiting, Best: &best, Holders: g.config.Holders(best)}
+	if run, free := g.free[best.UUID]; free {
+		v.Text = fmt.Sprintf("GPU %d has %s free, for %s of %s", best.Index, best.Free, short(now.Sub(run.since)), g.config.StableFor)
+		return v
+	}
+	v.Text = fmt.Sprintf("GPU %d %s", best.Index, g.config.obstacle(best, g.need))
 	return v
 }
 
@@ -133,39 +160,6 @@ func (g *Gate) conclude(now time.Time, v Verdict) Verdict {
 	v.Text = fmt.Sprintf("gave up after %s: %s", g.config.Wait, v.Text)
 	g.final = &v
 	return v
-}
-
-// holders lists who is in the way.
-func (g *Gate) holders(d Device) []Process {
-	var list []Process
-	for _, p := range d.Processes {
-		if !slices.Contains(g.config.Ignore, p.Name) {
-			list = append(list, p)
-		}
-	}
-	slices.SortStableFunc(list, func(a, b Process) int { return int(b.Used.Size>>10) - int(a.Used.Size>>10) })
-	return list
-}
-
-// blame names the holders, or says why nobody can be named.
-func blame(holders []Process, d Device) string {
-	switch {
-	case len(holders) > 0:
-		names := make([]string, 0, 3)
-		for _, p := range holders[:min(3, len(holders))] {
-			names = append(names, p.String())
-		}
-		if more := len(holders) - len(names); more > 0 {
-			names = append(names, fmt.Sprintf("and %d more", more))
-		}
-		return "held by " + strings.Join(names, "; ")
-	case d.ProcessError != "":
-		return "the holder is not known (" + d.ProcessError + ")"
-	case d.Total.State == Known && d.Used.State == Known && d.Used.Size == 0:
-		return "the device itself is too small"
-	default:
-		return "the driver names no process that holds the rest"
-	}
 }
 
 // short rounds a time for a sentence.

@@ -1,11 +1,9 @@
 package gpu_test
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -52,7 +50,18 @@ func TestGate(t *testing.T) {
 	unified := card(0, 24)
 	unified.Free = gpu.Reading{State: gpu.Unsupported}
 	hidden := card(0, 4)
-	hidden.ProcessError = "the driver has no list of compute processes"
+	hidden.ProcessState, hidden.ProcessError = gpu.Unsupported, "the driver has no list of compute processes"
+	unlisted := card(0, 23)
+	unlisted.ProcessState, unlisted.ProcessError = gpu.Unsupported, "the driver has no list of compute processes"
+	refused := card(0, 23)
+	refused.ProcessState, refused.ProcessError = gpu.Failed, "list compute processes: Insufficient Permissions"
+	garbage := card(0, 23)
+	garbage.Distrust = "the driver lists pid 4711, which does not exist on this host"
+	split, leased := card(0, 23), card(0, 23)
+	split.Split, leased.Lease = true, "run 01kb (pid 7)"
+	small := gpu.Process{PID: 8, Name: "python3", Used: gpu.Bytes(gib), Holder: gpu.Holder{Unit: "session-3.scope"}}
+	window := gpu.Process{PID: 9, Name: "firefox", Graphics: true, Used: gpu.Bytes(gib / 4)}
+	allowed := gpu.Process{PID: 10, Name: "Xorg", Used: gpu.Bytes(gib / 4)}
 	for name, story := range map[string][]sample{
 		"free all the time": {
 			{0, one(card(0, 23)), nil, gpu.Waiting, "GPU 0 has 23.0 GiB free, for 0s of 30s"},
@@ -79,10 +88,31 @@ func TestGate(t *testing.T) {
 			{29, nil, &gpu.ProbeError{Fault: gpu.FaultHang, Detail: "no answer within 5s"}, gpu.Waiting, "cannot tell what is free: ask NVIDIA's driver: no answer within 5s"},
 			{31, one(card(0, 23)), nil, gpu.Waiting, "for 0s"},
 		},
-		"unknown is not free":     {{0, one(unknown), nil, gpu.Waiting, "GPU 0: free memory is unknown (Unknown Error)"}, {600, one(unknown), nil, gpu.Shut, "gave up after 10m: GPU 0: free memory is unknown"}},
+		"unknown is not free":     {{0, one(unknown), nil, gpu.Waiting, "GPU 0 does not say how much memory is free: unknown (Unknown Error)"}, {600, one(unknown), nil, gpu.Shut, "gave up after 10m: GPU 0 does not say how much memory is free: unknown"}},
 		"unsupported is not free": {{0, one(unified), nil, gpu.Waiting, "not supported by this device"}, {60, one(unified), nil, gpu.Waiting, ""}, {99, one(unified), nil, gpu.Waiting, ""}},
 		"no holder to name":       {{0, one(hidden), nil, gpu.Waiting, "the holder is not known (the driver has no list of compute processes)"}},
-		"no GPU":                  {{0, nil, nil, gpu.Waiting, "this machine has no GPU"}},
+		"memory without a list of processes is believed, and said so": {
+			{0, one(unlisted), nil, gpu.Waiting, "for 0s"},
+			{15, one(unlisted), nil, gpu.Waiting, ""},
+			{30, one(unlisted), nil, gpu.Open, "who else uses it is not known (the driver has no list of compute processes)"},
+		},
+		"a list that was refused":   {{0, one(refused), nil, gpu.Waiting, "GPU 0 may be in use by somebody, which cannot be known: list compute processes: Insufficient Permissions"}, {60, one(refused), nil, gpu.Waiting, ""}},
+		"a list that is not true":   {{0, one(garbage), nil, gpu.Waiting, "which cannot be known: the driver lists pid 4711"}, {60, one(garbage), nil, gpu.Waiting, ""}},
+		"a whole GPU in MIG mode":   {{0, one(split), nil, gpu.Waiting, "only its instances can be used"}, {60, one(split), nil, gpu.Waiting, ""}},
+		"leased":                    {{0, one(leased), nil, gpu.Waiting, "is leased by run 01kb (pid 7)"}, {60, one(leased), nil, gpu.Waiting, ""}},
+		"company, with enough left": {{0, one(card(0, 22, small)), nil, gpu.Waiting, "has enough memory, but is in use: held by python3 of session-3.scope, pid 8, 1.0 GiB"}, {60, one(card(0, 22, small)), nil, gpu.Waiting, ""}},
+		"a desktop is no company": {
+			{0, one(card(0, 22, window, allowed)), nil, gpu.Waiting, "for 0s"},
+			{15, one(card(0, 22, window, allowed)), nil, gpu.Waiting, ""},
+			{30, one(card(0, 22, window, allowed)), nil, gpu.Open, ""},
+		},
+		"a driver that is not there": {{0, nil, &gpu.ProbeError{Fault: gpu.FaultNoDriver, Detail: "not installed"}, gpu.Shut, "cannot tell what is free: ask NVIDIA's driver: not installed"}},
+		"the emptier of two": {
+			{0, []gpu.Device{card(0, 23, window), card(1, 22)}, nil, gpu.Waiting, ""},
+			{15, []gpu.Device{card(0, 23, window), card(1, 22)}, nil, gpu.Waiting, ""},
+			{30, []gpu.Device{card(0, 23, window), card(1, 22)}, nil, gpu.Open, "GPU 1 "},
+		},
+		"no GPU": {{0, nil, nil, gpu.Waiting, "this machine has no GPU"}},
 		"the second device is free": {
 			{0, []gpu.Device{card(0, 4, ollama), card(1, 23)}, nil, gpu.Waiting, "GPU 1 has 23.0 GiB free"},
 			{15, []gpu.Device{card(0, 4, ollama), card(1, 23)}, nil, gpu.Waiting, ""},
@@ -107,7 +137,7 @@ func TestGate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			gate := gpu.NewGate(config(), epoch)
+			gate := gpu.NewGate(config(), gpu.Need{}, epoch)
 			for _, s := range story {
 				v := gate.Sample(epoch.Add(time.Duration(s.at)*time.Second), s.devices, s.err)
 				if v.Result != s.want || !strings.Contains(v.Text, s.text) {
@@ -121,11 +151,42 @@ func TestGate(t *testing.T) {
 	}
 }
 
+// With max_used the card must be nearly empty, and have what earlier runs needed.
+func TestGateByMaxUsed(t *testing.T) {
+	t.Parallel()
+	c := config()
+	c.Free, c.MaxUsed = 0, 500<<20
+	unknown := card(0, 24)
+	unknown.Used = gpu.Reading{State: gpu.Unsupported}
+	for _, tc := range []struct {
+		name   string
+		need   gpu.Need
+		device gpu.Device
+		open   bool
+		text   string
+	}{
+		{"empty", gpu.Need{}, card(0, 24), true, ""},
+		{"a desktop", gpu.Need{}, card(0, 23.6), true, ""},
+		{"too much", gpu.Need{}, card(0, 23.5), false, "GPU 0 has 512 MiB in use, may have 500 MiB"},
+		{"unknown", gpu.Need{}, unknown, false, "does not say how much memory is used: not supported"},
+		{"empty, and too small", gpu.Need{Size: 30 * gib, Runs: 3}, card(0, 24), false, "GPU 0 has 24.0 GiB free, needs 30.0 GiB by the last 3 runs: the device itself is too small"},
+	} {
+		gate := gpu.NewGate(c, tc.need, epoch)
+		var v gpu.Verdict
+		for at := range 4 {
+			v = gate.Sample(epoch.Add(time.Duration(at)*15*time.Second), []gpu.Device{tc.device}, nil)
+		}
+		if (v.Result == gpu.Open) != tc.open || !strings.Contains(v.Text, tc.text) {
+			t.Errorf("%s: got %s %q, want open: %v, %q", tc.name, v.Result, v.Text, tc.open, tc.text)
+		}
+	}
+}
+
 // Whatever the samples, an open gate means: the last ones showed this device free, without a gap, for stable_for.
 func TestGateOpensOnlyAfterAStretch(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		gate := gpu.NewGate(config(), epoch)
+		gate := gpu.NewGate(config(), gpu.Need{}, epoch)
 		now := epoch
 		freeSince := map[string]time.Time{}
 		for range rapid.IntRange(1, 60).Draw(t, "samples") {
@@ -160,50 +221,8 @@ func TestGateOpensOnlyAfterAStretch(t *testing.T) {
 	})
 }
 
-// inventory is a fake of one function.
-type inventory func(ctx context.Context) ([]gpu.Device, error)
-
-func (f inventory) Devices(ctx context.Context) ([]gpu.Device, error) { return f(ctx) }
-
-func TestWait(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		start := time.Now()
-		inv := inventory(func(context.Context) ([]gpu.Device, error) {
-			if time.Since(start) < 2*time.Minute {
-				return []gpu.Device{card(0, 4, ollama)}, nil
-			}
-			return []gpu.Device{card(0, 23)}, nil
-		})
-		var told []string
-		v, err := gpu.Wait(t.Context(), inv, config(), func(v gpu.Verdict) { told = append(told, v.Text) })
-		if err != nil || v.Result != gpu.Open {
-			t.Fatalf("got %+v, %v", v, err)
-		}
-		if waited := time.Since(start); waited < 150*time.Second || waited > 165*time.Second {
-			t.Errorf("waited %s, want two and a half minutes", waited)
-		}
-		if len(told) < 2 || !strings.Contains(told[0], "held by ollama") || told[1] == told[0] {
-			t.Errorf("reports: %q", told)
-		}
-	})
-}
-
-func TestWaitEndsWithItsContext(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		stopping := errors.New("stopping")
-		ctx, cancel := context.WithCancelCause(t.Context())
-		time.AfterFunc(time.Minute, func() { cancel(stopping) })
-		inv := inventory(func(context.Context) ([]gpu.Device, error) { return nil, nil })
-		if _, err := gpu.Wait(ctx, inv, config(), nil); !errors.Is(err, stopping) {
-			t.Errorf("got %v, want the context's cause", err)
-		}
-	})
-}
-
 func BenchmarkGate(b *testing.B) {
-	gate := gpu.NewGate(config(), epoch)
+	gate := gpu.NewGate(config(), gpu.Need{}, epoch)
 	devices := []gpu.Device{card(0, 4, ollama, xorg), card(1, 5, ollama)}
 	b.ReportAllocs()
 	for b.Loop() {

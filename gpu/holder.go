@@ -84,6 +84,21 @@ func (p Process) String() string {
 	return fmt.Sprintf("%s, pid %d%s", who, p.PID, p.amount())
 }
 
+// Owner names what the process belongs to in a word: an Ollama model, compose service, container or unit; "" if nothing
+// is known.
+func (p Process) Owner() string {
+	switch {
+	case p.Model != "":
+		return p.Model
+	case p.Project != "":
+		return p.Project + "/" + p.Service
+	case p.Container != "":
+		return shortID(p.Container)
+	default:
+		return p.Unit
+	}
+}
+
 func (p Process) amount() string {
 	if p.Used.State != Known {
 		return ""

@@ -1,10 +1,13 @@
 package gpu_test
 
 import (
+	"bufio"
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/retraind/retraind/gpu"
@@ -13,15 +16,15 @@ import (
 func TestLease(t *testing.T) {
 	t.Parallel()
 	leases := gpu.Leases{Dir: t.TempDir()}
-	first, err := leases.TryAcquire("GPU-aaaa", "r_1")
+	first, err := leases.TryAcquire("GPU-aaaa", "run r_1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = leases.TryAcquire("GPU-aaaa", "r_2")
-	if !errors.Is(err, gpu.ErrLeased) || !strings.Contains(err.Error(), "by run r_1") {
+	_, err = leases.TryAcquire("GPU-aaaa", "run r_2")
+	if !errors.Is(err, gpu.ErrLeased) || !strings.Contains(err.Error(), "by run r_1 (pid ") {
 		t.Errorf("second lease: got %v, want ErrLeased that names r_1", err)
 	}
-	other, err := leases.TryAcquire("GPU-bbbb", "r_2")
+	other, err := leases.TryAcquire("GPU-bbbb", "run r_2")
 	if err != nil {
 		t.Errorf("another device: %v", err)
 	} else if err := other.Release(); err != nil {
@@ -32,7 +35,7 @@ func TestLease(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	again, err := leases.TryAcquire("GPU-aaaa", "r_2")
+	again, err := leases.TryAcquire("GPU-aaaa", "run r_2")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,33 +50,150 @@ func TestLease(t *testing.T) {
 	}
 }
 
-// A child must not inherit the lease: a training that outlives the daemon would hold it without knowing.
-func TestLeaseIsNotInherited(t *testing.T) {
+// command starts a program that lives until its standard input is closed.
+func command(t *testing.T, cmd *exec.Cmd) (end func()) {
+	t.Helper()
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	end = sync.OnceFunc(func() {
+		stdin.Close()
+		_ = cmd.Wait()
+	})
+	t.Cleanup(end)
+	return end
+}
+
+// A child that was not given the lease does not have it: a training that outlives the daemon would hold it without knowing.
+func TestLeaseIsNotInheritedByChance(t *testing.T) {
 	t.Parallel()
 	leases := gpu.Leases{Dir: t.TempDir()}
-	lease, err := leases.TryAcquire("GPU-aaaa", "r_1")
+	lease, err := leases.TryAcquire("GPU-aaaa", "run r_1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	child := exec.Command("/bin/cat")
-	stdin, err := child.StdinPipe()
+	command(t, exec.Command("/bin/cat"))
+	if err := lease.HandOver(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := leases.TryAcquire("GPU-aaaa", "run r_2")
 	if err != nil {
-		t.Fatal(err)
-	}
-	child.Stdout = os.Stderr
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = child.Wait() }()
-	defer stdin.Close()
-	if err := lease.Release(); err != nil {
-		t.Fatal(err)
-	}
-	again, err := leases.TryAcquire("GPU-aaaa", "r_2")
-	if err != nil {
-		t.Fatalf("after release, with a child alive: %v", err)
+		t.Fatalf("after the last holder closed it, with a child alive: %v", err)
 	}
 	if err := again.Release(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A supervisor that was given the open file holds the lease when the daemon is gone, until its own end.
+func TestLeaseIsHandedOver(t *testing.T) {
+	t.Parallel()
+	leases := gpu.Leases{Dir: t.TempDir()}
+	lease, err := leases.TryAcquire("GPU-aaaa", "run r_1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	supervisor := exec.Command("/bin/cat")
+	supervisor.ExtraFiles = []*os.File{lease.File()}
+	end := command(t, supervisor)
+	for range 2 { // handing over twice is harmless
+		if err := lease.HandOver(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := leases.TryAcquire("GPU-aaaa", "run r_2"); !errors.Is(err, gpu.ErrLeased) || !strings.Contains(err.Error(), "run r_1") {
+		t.Fatalf("while the supervisor lives: %v", err)
+	}
+	end()
+	again, err := leases.TryAcquire("GPU-aaaa", "run r_2")
+	if err != nil {
+		t.Fatalf("after its end: %v", err)
+	}
+	if err := again.Release(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Scripts join with flock(1): who has the lock there has the lease here, and the other way round.
+func TestFlockJoins(t *testing.T) {
+	t.Parallel()
+	flock, err := exec.LookPath("flock")
+	if err != nil {
+		t.Skip(err)
+	}
+	leases := gpu.Leases{Dir: sharedMemory(t)}
+	path := leases.Path("GPU-aaaa")
+	script := exec.Command(flock, path, "/bin/sh", "-c", "echo ready; exec cat")
+	ready, err := script.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := command(t, script)
+	if _, err := bufio.NewReader(ready).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := leases.TryAcquire("GPU-aaaa", "run r_1"); !errors.Is(err, gpu.ErrLeased) {
+		t.Fatalf("beside a script: %v", err)
+	}
+	if got := leases.Holder("GPU-aaaa"); !strings.Contains(got, "flock") {
+		t.Errorf("the holder is %q, want flock's process", got)
+	}
+	end()
+	lease, err := leases.TryAcquire("GPU-aaaa", "run r_1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := leases.Holder("GPU-aaaa"); !strings.HasPrefix(got, "run r_1 (pid ") {
+		t.Errorf("the holder is %q", got)
+	}
+	err = exec.Command(flock, "--nonblock", "--conflict-exit-code", "75", path, "/bin/true").Run()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 75 {
+		t.Errorf("a script beside a run: %v", err)
+	}
+	if err := lease.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if got := leases.Holder("GPU-aaaa"); got != "" {
+		t.Errorf("after the release the holder is %q", got)
+	}
+	if err := exec.Command(flock, "--nonblock", path, "/bin/true").Run(); err != nil {
+		t.Errorf("a script afterwards: %v", err)
+	}
+}
+
+// sharedMemory is a directory on a file system whose locks /proc/locks names by the device that stat shows, as /run is.
+func sharedMemory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "retraind-lease-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func TestLeaseDir(t *testing.T) {
+	t.Parallel()
+	want := filepath.Join(t.TempDir(), "run", "gpu")
+	for range 2 {
+		dir, err := gpu.LeaseDir(want)
+		info, statErr := os.Stat(want)
+		if err != nil || statErr != nil || dir != want || info.Mode().Perm() != 0o770 || info.Mode()&os.ModeSetgid == 0 {
+			t.Fatalf("got %q, %v; %v", dir, err, info)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{file, filepath.Join(file, "below")} {
+		if dir, err := gpu.LeaseDir(bad); err == nil || !strings.Contains(err.Error(), "install -d -m 2770") {
+			t.Errorf("%s: got %q, %v", bad, dir, err)
+		}
 	}
 }

@@ -24,6 +24,7 @@ const (
 	ShadowDiffered  Kind = "shadow.differed"
 	ConfigReloaded  Kind = "config.reloaded"
 	ConfigRejected  Kind = "config.rejected"
+	GPUBlocked      Kind = "gpu.blocked"
 	DaemonStarted   Kind = "daemon.started"
 	DaemonStopping  Kind = "daemon.stopping"
 )
@@ -59,6 +60,7 @@ func Catalogue() []Entry {
 		{AuditFailed, Audit{}, "", "The figures that are kept differed from the same computed anew, which are in force since."},
 		{DecisionMade, Decision{}, "", "The policy's verdict changed."},
 		{ShadowDiffered, Shadow{}, "", "The shadow policy came to something else than the policy in force."},
+		{GPUBlocked, GPUHeld{}, "", "A step did not get a GPU, and its run ends as blocked."},
 		{ConfigReloaded, Reloaded{}, "", "A new configuration is in force."},
 		{ConfigRejected, Refused{}, "", "A new configuration was refused; the old one stays."},
 		{DaemonStarted, Up{}, "", "The daemon is ready."},

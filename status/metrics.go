@@ -18,6 +18,7 @@ type Metrics struct {
 	decisions *prometheus.CounterVec
 	shadow    *prometheus.CounterVec
 	runs      *prometheus.CounterVec
+	blocked   *prometheus.CounterVec
 	runTime   *prometheus.HistogramVec
 	stepTime  *prometheus.HistogramVec
 }
@@ -38,6 +39,9 @@ func NewMetrics(backend Reader, version string) *Metrics {
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "retraind_runs_total", Help: "Runs that ended, by outcome.",
 		}, []string{"model", "result"}),
+		blocked: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "retraind_gpu_blocked_total", Help: "Steps that did not get a GPU, by who held the most of it.",
+		}, []string{"model", "holder"}),
 		runTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "retraind_run_seconds", Help: "How long runs took, from start to outcome.", Buckets: runBuckets,
 		}, []string{"model"}),
@@ -50,7 +54,7 @@ func NewMetrics(backend Reader, version string) *Metrics {
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
-	m.registry.MustRegister(build, m.decisions, m.shadow, m.runs, m.runTime, m.stepTime, snapshots{backend},
+	m.registry.MustRegister(build, m.decisions, m.shadow, m.runs, m.blocked, m.runTime, m.stepTime, snapshots{backend},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -69,6 +73,11 @@ func (m *Metrics) ShadowDiffered(model, decision, shadow string) {
 func (m *Metrics) RunEnded(model, outcome string, took time.Duration) {
 	m.runs.WithLabelValues(model, outcome).Inc()
 	m.runTime.WithLabelValues(model).Observe(took.Seconds())
+}
+
+// GPUBlocked counts a step that did not get a GPU; holder is empty where nobody could be named.
+func (m *Metrics) GPUBlocked(model, holder string) {
+	m.blocked.WithLabelValues(model, holder).Inc()
 }
 
 // StepEnded counts a step's time.

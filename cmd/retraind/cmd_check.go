@@ -29,7 +29,7 @@ func newCheck(a *app) *cobra.Command {
 		Short: "Check a configuration: its keys and values, and what it names",
 		Long: `Check a configuration: every key, value and unit, with file, line and column of each problem, and
 then, unless --offline, that the databases, tables, triggers and classifiers it names answer, and that the
-programs of its steps are there.`,
+programs of its steps are there, and the GPU where a model asks for one.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -73,6 +73,7 @@ func (a *app) check(cmd *cobra.Command, offline bool) (strictyaml.Problems, *con
 		}
 	}
 	checkNATS(ctx, l.File, &online)
+	checkGPU(ctx, l.File, &online)
 	located, err := l.Locate(online)
 	return append(found, located...), l, err
 }

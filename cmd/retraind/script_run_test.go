@@ -95,7 +95,7 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 func environment(ts *testscript.TestScript) []string {
 	env := []string{"PATH=" + ts.Getenv("PATH")}
 	for _, name := range []string{
-		"HOME", "TZ", "STATE", "COLUMNS", "NO_COLOR", "RETRAIND_CONFIG", "RETRAIND_SOCKET", "RETRAIND_LISTEN", "RETRAIND_STATE", "RETRAIND_LOG_LEVEL",
+		"HOME", "TZ", "STATE", "COLUMNS", "NO_COLOR", "RETRAIND_CONFIG", "RETRAIND_SOCKET", "RETRAIND_LISTEN", "RETRAIND_STATE", "RETRAIND_LOG_LEVEL", "LD_LIBRARY_PATH", "FAKE_NVML", "FAKE_NVML_STATE",
 	} {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)

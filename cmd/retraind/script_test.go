@@ -45,7 +45,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExits, "config": cmdConfig, "edit": cmdEdit, "run-id": cmdRunID, "expand": cmdExpand, "record": cmdRecord,
 			"postgres": cmdPostgres, "sql": cmdSQL, "items": cmdItems, "drawn": cmdDrawn, "label-file": cmdLabelFile, "nats": cmdNATS, "nats-items": cmdNATSItems,
-			"classifier": cmdClassifier, "port": cmdPort,
+			"fake-gpu": cmdFakeGPU, "card": cmdCard, "classifier": cmdClassifier, "port": cmdPort,
 			"start": cmdStart, "ends": cmdEnds, "signal": cmdSignal, "awaits": cmdAwaits, "eventually": cmdEventually,
 		},
 	})

@@ -112,8 +112,8 @@ func TestFillingUp(t *testing.T) {
 func TestGateOverLibrary(t *testing.T) {
 	t.Parallel()
 	config := gpu.Config{Free: 20 * gib, StableFor: unit.Duration(100 * time.Millisecond), Wait: unit.Duration(500 * time.Millisecond)}
-	v, err := gpu.Wait(t.Context(), library(t, ""), config, nil)
-	if err != nil || v.Result != gpu.Shut || !strings.Contains(v.Text, "held by ollama of ollama.service, pid 4711, 18.0 GiB") {
+	grant, v, err := gpu.Acquire(t.Context(), gpu.Request{Inventory: library(t, ""), Leases: gpu.Leases{Dir: t.TempDir()}, Config: config})
+	if err != nil || grant != nil || v.Result != gpu.Shut || !strings.Contains(v.Text, "held by ollama of ollama.service, pid 4711, 18.0 GiB") {
 		t.Errorf("got %+v, %v", v, err)
 	}
 }

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/retraind/retraind/notify"
@@ -23,6 +24,10 @@ func Counter(m *status.Metrics) func(notify.Event) {
 			if d, err := notify.Unpack[notify.Shadow](e); err == nil {
 				m.ShadowDiffered(e.Model, d.Decision, d.Shadow)
 			}
+		case notify.GPUBlocked:
+			if d, err := notify.Unpack[notify.GPUHeld](e); err == nil {
+				m.GPUBlocked(e.Model, holder(d.Holders))
+			}
 		case notify.DecisionMade:
 			if d, err := notify.Unpack[notify.Decision](e); err == nil {
 				reason := "" // nothing stands in the way
@@ -33,6 +38,14 @@ func Counter(m *status.Metrics) func(notify.Event) {
 			}
 		}
 	}
+}
+
+// holder names the largest holder by what it belongs to.
+func holder(all []notify.GPUHolder) string {
+	if len(all) == 0 {
+		return ""
+	}
+	return cmp.Or(all[0].Owner, all[0].Name)
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

@@ -31,6 +31,8 @@ func TestCounterCountsWhatEventsTell(t *testing.T) {
 		{notify.RunStep, notify.Step{Step: "train", Seconds: 60}},
 		{notify.DecisionMade, notify.Decision{Verdict: string(policy.VerdictRetrain), Reasons: []string{"window_closed", "cooldown"}}},
 		{notify.DecisionMade, notify.Decision{Verdict: string(policy.VerdictRetrain)}},
+		{notify.GPUBlocked, notify.GPUHeld{Holders: []notify.GPUHolder{{Name: "python3", Owner: "news/backend"}, {Name: "ollama"}}}},
+		{notify.GPUBlocked, notify.GPUHeld{}},
 		{notify.LabelsReceived, notify.Labels{Changes: 7}},
 	} {
 		e, err := notify.New(one.kind, "news", "", one.data, time.Now())
@@ -48,6 +50,8 @@ func TestCounterCountsWhatEventsTell(t *testing.T) {
 		`retraind_step_seconds_sum{model="news",step="train"} 60`,
 		`retraind_decisions_total{decision="retrain",model="news",reason="window_closed"} 1`,
 		`retraind_decisions_total{decision="retrain",model="news",reason=""} 1`,
+		`retraind_gpu_blocked_total{holder="news/backend",model="news"} 1`,
+		`retraind_gpu_blocked_total{holder="",model="news"} 1`,
 	} {
 		if !strings.Contains(answer.Body.String(), want+"\n") {
 			t.Errorf("missing: %s", want)

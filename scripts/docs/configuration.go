@@ -199,6 +199,8 @@ func alternative(path string) string {
 		return ", or `dsn_file`"
 	case "models.NAME.labels.postgres.label":
 		return ", or `targets`"
+	case "models.NAME.gpu.free":
+		return ", or `max_used`"
 	}
 	return ""
 }

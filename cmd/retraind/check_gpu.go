@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/internal/check"
+)
+
+// gpuProbe asks the driver as the daemon does: in a child.
+func gpuProbe() (*gpu.Probe, error) {
+	me, err := self()
+	if err != nil {
+		return nil, err
+	}
+	return &gpu.Probe{Command: []string{me, "gpu-probe"}, Names: &gpu.Namer{Docker: gpu.DockerSocket, Ollama: gpu.OllamaURL}}, nil
+}
+
+// checkGPU looks, where a model has a gpu section, whether the driver answers, some device is large enough, and the
+// directory of the leases can be used. A model whose steps need no GPU only gets a warning.
+func checkGPU(ctx context.Context, file *configs.File, found *check.Problems) {
+	var devices []gpu.Device
+	var fault error
+	asked := false
+	for _, name := range file.Names() {
+		m := file.Models[name]
+		if m.GPU == nil {
+			continue
+		}
+		if !asked {
+			asked = true
+			devices, fault = askGPU(ctx)
+		}
+		p := gpuFindings(*m.GPU, devices, fault)
+		if _, err := gpu.LeaseDir(file.GPU.Leases); err != nil {
+			p.Errorf("", "", "%v", err)
+		}
+		for i := range p {
+			p[i].Warning = !needsGPU(m)
+		}
+		found.Under("models."+name+".gpu", p)
+	}
+}
+
+func askGPU(ctx context.Context) ([]gpu.Device, error) {
+	probe, err := gpuProbe()
+	if err != nil {
+		return nil, err
+	}
+	if err := gpu.Prove(ctx, probe); err != nil {
+		return nil, err
+	}
+	return probe.Devices(ctx)
+}
+
+func gpuFindings(c gpu.Config, devices []gpu.Device, fault error) check.Problems {
+	var p check.Problems
+	if fault != nil {
+		p.Errorf("", "until then each run that needs it ends as blocked; `retraind gpu` asks again", "the GPU cannot be used: %v", fault)
+		return p
+	}
+	if c.Free == 0 {
+		return p
+	}
+	largest := gpu.Reading{State: gpu.Known}
+	for _, d := range devices {
+		if d.Total.State != gpu.Known {
+			return p // it may be the one
+		}
+		if !d.Split && d.Total.Size > largest.Size {
+			largest = d.Total
+		}
+	}
+	if largest.Size < c.Free {
+		p.Errorf("free", "ask for less than the largest has", "no GPU of this machine has %s: the largest has %s", gpu.Amount(c.Free), largest)
+	}
+	return p
+}
+
+// needsGPU says whether some step of a model's pipelines runs on the GPU.
+func needsGPU(m *configs.Model) bool {
+	for _, steps := range m.Pipeline {
+		for _, s := range steps {
+			if s.GPU {
+				return true
+			}
+		}
+	}
+	return false
+}

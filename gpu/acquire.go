@@ -1,0 +1,120 @@
+package gpu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Request says who wants a GPU, and under what conditions.
+type Request struct {
+	Inventory Inventory
+	Leases    Leases
+	Config    Config
+	Need      Need   // by measured peaks; zero where there are none
+	Owner     string // names who holds the lease, for people: "run 01kb… of model news"
+	// Report is called with every verdict whose result or text is new; it may be nil.
+	Report func(Verdict)
+}
+
+// Grant is a GPU that was free when it was looked at last, with its lease.
+type Grant struct {
+	Lease  *Lease
+	Device Device // as it was at that moment, before the step's own processes
+}
+
+// Env is what a program needs to find its device, and no other.
+func (g *Grant) Env() map[string]string {
+	return map[string]string{"CUDA_VISIBLE_DEVICES": g.Device.UUID}
+}
+
+// Acquire waits until a device is free for long enough, takes its lease and looks once more: only a device that is free
+// at that moment is granted. Without a grant the verdict says why; the error is about ctx or the lease's directory.
+func Acquire(ctx context.Context, r Request) (*Grant, Verdict, error) {
+	inventory := marked{r.Inventory, r.Leases}
+	gate := NewGate(r.Config, r.Need, time.Now())
+	told := Verdict{}
+	report := func(v Verdict) {
+		if r.Report != nil && (v.Result != told.Result || v.Text != told.Text) {
+			r.Report(v)
+		}
+		told = v
+	}
+	for {
+		v, err := wait(ctx, inventory, gate, report)
+		if err != nil || v.Result != Open {
+			return nil, v, err
+		}
+		lease, err := r.Leases.TryAcquire(v.UUID, r.Owner)
+		if errors.Is(err, ErrLeased) { // taken since the last sample
+			gate.Again()
+			continue
+		}
+		if err != nil {
+			return nil, v, err
+		}
+		devices, err := r.Inventory.Devices(ctx)
+		if ctx.Err() != nil {
+			return nil, v, errors.Join(context.Cause(ctx), lease.Release())
+		}
+		d, why := lastLook(r, v.UUID, devices, err)
+		if why == "" {
+			return &Grant{Lease: lease, Device: d}, v, nil
+		}
+		if err := lease.Release(); err != nil {
+			return nil, v, err
+		}
+		report(Verdict{Result: Waiting, UUID: v.UUID, Text: "taken at the last moment: " + why})
+		gate.Again()
+	}
+}
+
+// lastLook finds the device and judges it once more, at the moment of the start.
+func lastLook(r Request, uuid string, devices []Device, err error) (Device, string) {
+	if err != nil {
+		return Device{}, err.Error()
+	}
+	i := slices.IndexFunc(devices, func(d Device) bool { return d.UUID == uuid })
+	if i < 0 {
+		return Device{}, "the device is gone"
+	}
+	d := devices[i]
+	if why := r.Config.obstacle(d, r.Need); why != "" {
+		return Device{}, fmt.Sprintf("GPU %d %s", d.Index, why)
+	}
+	return d, ""
+}
+
+// wait asks the inventory until the gate gives a final verdict, or ctx ends.
+func wait(ctx context.Context, inventory Inventory, gate *Gate, report func(Verdict)) (Verdict, error) {
+	tick := time.NewTicker(gate.Every())
+	defer tick.Stop()
+	for {
+		devices, err := inventory.Devices(ctx)
+		if ctx.Err() != nil {
+			return Verdict{}, context.Cause(ctx)
+		}
+		v := gate.Sample(time.Now(), devices, err)
+		report(v)
+		if v.Result != Waiting {
+			return v, nil
+		}
+		select {
+		case <-ctx.Done():
+			return Verdict{}, context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// Prove asks once whether the driver answers and there is a device: before anything is stopped for a training, because
+// what was stopped in vain must come back.
+func Prove(ctx context.Context, inventory Inventory) error {
+	devices, err := inventory.Devices(ctx)
+	if err == nil && len(devices) == 0 {
+		err = &ProbeError{FaultNoDriver, "the driver answers, and lists no GPU"}
+	}
+	return err
+}

@@ -1,0 +1,134 @@
+package gpu
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Holder says who holds the device's lease, "" if nobody. It reads /proc/locks and takes no lock itself, so that it
+// never makes another's `flock -n` fail. A holder that cannot be seen from here shows when the lease is taken.
+func (l Leases) Holder(uuid string) string {
+	locks, err := os.ReadFile("/proc/locks")
+	if err != nil {
+		return ""
+	}
+	return l.holder(uuid, string(locks))
+}
+
+func (l Leases) holder(uuid, locks string) string {
+	file, err := os.Open(l.Path(uuid))
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &stat); err != nil {
+		return ""
+	}
+	return holderOf(locks, fmt.Sprintf("%02x:%02x:%d", unix.Major(stat.Dev), unix.Minor(stat.Dev), stat.Ino), file)
+}
+
+// holderOf finds a lock in the lines of /proc/locks: "1: FLOCK ADVISORY WRITE pid major:minor:inode 0 EOF".
+func holderOf(locks, inode string, file *os.File) string {
+	for line := range strings.Lines(locks) {
+		fields := strings.Fields(line)
+		if len(fields) < 6 || fields[1] != "FLOCK" || fields[3] != "WRITE" || fields[5] != inode {
+			continue
+		}
+		// Plain flock(1) writes no name, and leaves the one of whoever was there before: only a name that carries the
+		// process's number is its own. The lock may have been passed on since, so a dead number proves nothing else.
+		owner := ownerIn(file)
+		if _, err := os.Stat("/proc/" + fields[4]); err == nil && !strings.Contains(owner, "(pid "+fields[4]+")") {
+			name, of := Identify(os.DirFS("/proc"), atoi(fields[4]))
+			return Process{PID: atoi(fields[4]), Name: name, Holder: of}.String()
+		}
+		return owner
+	}
+	return ""
+}
+
+func atoi(text string) int {
+	n := 0
+	_, _ = fmt.Sscan(text, &n)
+	return n
+}
+
+// Mark fills in who holds the devices' leases. Who leases a whole GPU has its MIG instances, too.
+func (l Leases) Mark(devices []Device) {
+	locks, err := os.ReadFile("/proc/locks")
+	if err != nil {
+		return
+	}
+	held := map[string]string{}
+	for i := range devices {
+		d := &devices[i]
+		d.Lease = l.holder(d.UUID, string(locks))
+		if d.Lease == "" && d.Parent != "" {
+			d.Lease = held[d.Parent]
+		}
+		held[d.UUID] = d.Lease
+	}
+}
+
+// marked is an inventory that also says who holds the leases.
+type marked struct {
+	Inventory
+	leases Leases
+}
+
+func (m marked) Devices(ctx context.Context) ([]Device, error) {
+	devices, err := m.Inventory.Devices(ctx)
+	if err == nil {
+		m.leases.Mark(devices)
+	}
+	return devices, err
+}
+
+// The places of the leases where the configuration names none.
+const (
+	leaseDir      = "/run/retraind/gpu"
+	otherLeaseDir = "/var/lock/retraind-gpu"
+)
+
+// LeaseDir returns the directory of this host's leases and makes it if it is missing: the configured one, else
+// /run/retraind/gpu, else, where that is missing and may not be made, /var/lock/retraind-gpu. Only its group may write
+// there, and who may not enter it can take no lease: it never falls back to a directory that others do not look at.
+func LeaseDir(configured string) (string, error) {
+	candidates := []string{leaseDir, otherLeaseDir}
+	if configured != "" {
+		candidates = []string{configured}
+	} else {
+		for _, dir := range candidates {
+			if _, err := os.Stat(dir); err == nil {
+				return dir, nil
+			}
+		}
+	}
+	var last error
+	for _, dir := range candidates {
+		last = makeShared(dir)
+		if last == nil {
+			return dir, nil
+		}
+	}
+	return "", fmt.Errorf("make the directory of GPU leases: %w (make it once, as in `install -d -m 2770 -g retraind %s`)", last, candidates[0])
+}
+
+// makeShared makes a directory in which new files belong to its group.
+func makeShared(dir string) error {
+	if info, err := os.Stat(dir); err == nil {
+		if !info.IsDir() {
+			return &fs.PathError{Op: "mkdir", Path: dir, Err: unix.ENOTDIR}
+		}
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o770); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o770|fs.ModeSetgid)
+}

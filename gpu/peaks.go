@@ -1,0 +1,125 @@
+package gpu
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/retraind/retraind/internal/unit"
+)
+
+const (
+	keptPeaks = 5
+	// takesAll is the share of what was free above which a peak says nothing: some programs take whatever there is.
+	takesAll = 0.95
+	// peakMargin is what a later run is given above the measured peak.
+	peakMargin = 1.1
+)
+
+// Peak is what one step that succeeded used of a device.
+type Peak struct {
+	Peak   unit.Size `json:"peak"` // the most that its processes held at once
+	Free   unit.Size `json:"free"` // what was free when it began
+	Device string    `json:"device"`
+	At     time.Time `json:"at"`
+}
+
+// Peaks keeps what the steps of this host's models used of a GPU, in one file. Safe for concurrent use in one process.
+type Peaks struct {
+	Path string
+
+	mu sync.Mutex // one at a time reads, changes and replaces the file
+}
+
+// peaksFile is the file's content: the latest peaks by model and step, the oldest first.
+type peaksFile map[string]map[string][]Peak
+
+// Record adds a peak and forgets the oldest.
+func (p *Peaks) Record(model, step string, peak Peak) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	file, err := p.read()
+	if err != nil {
+		file = peaksFile{} // a file that cannot be read is replaced: its figures come again
+	}
+	if file[model] == nil {
+		file[model] = map[string][]Peak{}
+	}
+	kept := append(file[model][step], peak)
+	file[model][step] = kept[max(0, len(kept)-keptPeaks):]
+	text, err := json.MarshalIndent(file, "", "  ")
+	if err == nil {
+		err = renameio.WriteFile(p.Path, append(text, '\n'), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("record GPU peak of %s: %w", model, err)
+	}
+	return nil
+}
+
+// Need is what a step needs by its recorded peaks; zero where nothing is recorded.
+func (p *Peaks) Need(model, step string) (Need, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	file, err := p.read()
+	if err != nil {
+		return Need{}, err
+	}
+	return learned(file[model][step]), nil
+}
+
+func (p *Peaks) read() (peaksFile, error) {
+	text, err := os.ReadFile(p.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return peaksFile{}, nil
+	}
+	file := peaksFile{}
+	if err == nil {
+		err = json.Unmarshal(text, &file)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read GPU peaks: %w (remove the file %s: it is written again)", err, p.Path)
+	}
+	return file, nil
+}
+
+// Need is how much memory a step was seen to need.
+type Need struct {
+	Size unit.Size `json:"size"`
+	Runs int       `json:"runs"` // that it was measured in
+}
+
+// learned is the largest peak with a margin, but never more than what a run succeeded with. Steps that took nearly all
+// that was free say nothing.
+func learned(peaks []Peak) Need {
+	var need Need
+	for _, p := range peaks {
+		if float64(p.Peak) >= takesAll*float64(p.Free) {
+			continue
+		}
+		need.Runs++
+		need.Size = max(need.Size, min(unit.Size(peakMargin*float64(p.Peak)), p.Free))
+	}
+	return need
+}
+
+// wants is what must be free: what is configured, or more where more was measured.
+func (c Config) wants(need Need) unit.Size { return max(c.Free, need.Size) }
+
+// by says where a need comes from when it is not the configuration.
+func (n Need) by(c Config) string {
+	switch {
+	case n.Size <= c.Free:
+		return ""
+	case n.Runs == 1:
+		return " by the last run"
+	default:
+		return fmt.Sprintf(" by the last %d runs", n.Runs)
+	}
+}

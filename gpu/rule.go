@@ -1,0 +1,103 @@
+package gpu
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// obstacle says why a training may not start on a device as it is now, to follow its name; "" where it may. What is not
+// known is an obstacle.
+func (c Config) obstacle(d Device, need Need) string {
+	switch {
+	case d.Split:
+		return "is in MIG mode: only its instances can be used"
+	case d.Lease != "":
+		return "is leased by " + d.Lease
+	}
+	if why := c.short(d, need); why != "" {
+		return why
+	}
+	return c.company(d)
+}
+
+// short says what memory is missing.
+func (c Config) short(d Device, need Need) string {
+	if want := c.wants(need); want > 0 {
+		switch {
+		case d.Free.State != Known:
+			return "does not say how much memory is free: " + d.Free.String()
+		case d.Free.Size < want:
+			return fmt.Sprintf("has %s free, needs %s%s: %s", d.Free, Amount(want), need.by(c), c.blame(d))
+		}
+	}
+	if c.MaxUsed > 0 {
+		switch {
+		case d.Used.State != Known:
+			return "does not say how much memory is used: " + d.Used.String()
+		case d.Used.Size > c.MaxUsed:
+			return fmt.Sprintf("has %s in use, may have %s: %s", d.Used, Amount(c.MaxUsed), c.blame(d))
+		}
+	}
+	return ""
+}
+
+// company says who else computes on the device, or that this cannot be known. A device that keeps no list of processes
+// is judged by its memory alone.
+func (c Config) company(d Device) string {
+	switch {
+	case d.Distrust != "":
+		return "may be in use by somebody, which cannot be known: " + d.Distrust
+	case d.ProcessError != "" && d.ProcessState != Unsupported:
+		return "may be in use by somebody, which cannot be known: " + d.ProcessError
+	}
+	if foreign := slices.DeleteFunc(c.Holders(d), func(p Process) bool { return !p.computes() }); len(foreign) > 0 {
+		return "has enough memory, but is in use: held by " + list(foreign)
+	}
+	return ""
+}
+
+// computes says that a process is no part of the desktop.
+func (p Process) computes() bool { return !p.Graphics && p.Kind() != KindDesktop }
+
+// Holders lists who may be in the way on a device, the largest first.
+func (c Config) Holders(d Device) []Process {
+	var holders []Process
+	for _, p := range d.Processes {
+		if !c.ignores(p) {
+			holders = append(holders, p)
+		}
+	}
+	slices.SortStableFunc(holders, func(a, b Process) int { return cmp.Compare(b.Used.Size, a.Used.Size) })
+	return holders
+}
+
+// blame names the holders, or says why nobody can be named.
+func (c Config) blame(d Device) string {
+	holders := c.Holders(d)
+	switch {
+	case d.Distrust != "":
+		return "who holds the rest is not known: " + d.Distrust
+	case len(holders) > 0:
+		return "held by " + list(holders)
+	case d.ProcessError != "":
+		return "the holder is not known (" + d.ProcessError + ")"
+	case d.Total.State == Known && d.Used.State == Known && d.Used.Size == 0:
+		return "the device itself is too small"
+	default:
+		return "the driver names no process that holds the rest"
+	}
+}
+
+// list names up to three processes.
+func list(processes []Process) string {
+	names := make([]string, 0, 4)
+	for _, p := range processes[:min(3, len(processes))] {
+		names = append(names, p.String())
+	}
+	if more := len(processes) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, "; ")
+}

@@ -1,0 +1,20 @@
+package notify
+
+// GPUHolder is a process that holds memory of a GPU.
+type GPUHolder struct {
+	PID    int    `json:"pid"`              // on the host
+	Name   string `json:"name,omitempty"`   // the program
+	Kind   string `json:"kind"`             // ollama, compose, container, desktop, service, session, unknown or gone
+	Owner  string `json:"owner,omitempty"`  // compose service, container, unit or Ollama model it belongs to
+	Memory int64  `json:"memory,omitempty"` // bytes; absent where the driver does not say it
+}
+
+// GPUHeld says why a step did not get a GPU, and who holds it.
+type GPUHeld struct {
+	Run     string      `json:"run"`               // id of the run
+	Step    string      `json:"step"`              // name of the step
+	GPU     string      `json:"gpu,omitempty"`     // UUID of the device that came nearest; absent where none could be seen
+	Holders []GPUHolder `json:"holders,omitempty"` // who holds its memory, the largest first
+	Lease   string      `json:"lease,omitempty"`   // who holds its lease on this host
+	Reason  string      `json:"reason"`            // in one sentence
+}

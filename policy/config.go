@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"time"
+
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/policy/quiethours"
 )
@@ -37,132 +39,6 @@ type Evaluate struct {
 	Schedule string `yaml:"schedule"`
 }
 
-// Conditions are named thresholds. Each one that is given is judged on its own; any one that trips is enough.
-type Conditions struct {
-	// AccuracyBelow trips when the accuracy on the held-out items falls below it: 85%, or {share: 85%, for: 6h, margin: 1}.
-	AccuracyBelow *AccuracyBelow `yaml:"accuracy_below"`
-	// AccuracyDrop trips when the accuracy fell since the promotion, and by more than chance.
-	AccuracyDrop *AccuracyDrop `yaml:"accuracy_drop"`
-	// MacroF1Drop trips when the mean F1 of the categories fell since the promotion: accuracy is blind to rare ones.
-	MacroF1Drop *MacroF1Drop `yaml:"macro_f1_drop"`
-	// CategoryRecallBelow trips when too little of one category is recognised.
-	CategoryRecallBelow *CategoryRecall `yaml:"category_recall_below"`
-	// CategoryRecallDrop trips when new items of one category are recognised less often than at the promotion.
-	CategoryRecallDrop *CategoryRecallDrop `yaml:"category_recall_drop"`
-	// LabelChanges trips when enough labels were changed by people since the training.
-	LabelChanges *LabelChanges `yaml:"label_changes"`
-	// NewCategory trips when a category that the release never saw has enough examples to be learnt.
-	NewCategory *NewCategory `yaml:"new_category"`
-	// LabelShift trips when the mix of labels moved away from the one trained on.
-	LabelShift *LabelShift `yaml:"label_shift"`
-	// MaxAge trips when the release is older.
-	MaxAge *unit.Duration `yaml:"max_age"`
-	// When is an expression over the same numbers that trips when it is true, such as: drop > 0.02 and changed > 100.
-	When *When `yaml:"when"`
-}
-
-// AccuracyBelow is a floor for the accuracy. It may be written as the share alone.
-type AccuracyBelow struct {
-	// Share of right answers below which it trips.
-	Share unit.Percent `yaml:"share"`
-	// For is how long the accuracy must stay below before it trips.
-	For unit.Duration `yaml:"for"`
-	// Margin is how many percentage points above the floor the accuracy must rise before a condition that tripped clears.
-	Margin unit.Points `yaml:"margin"`
-}
-
-// AccuracyDrop is a fall in accuracy that is not chance.
-type AccuracyDrop struct {
-	// Points is the smallest fall that matters, in percentage points.
-	Points unit.Points `yaml:"points"`
-	// FalseRetrains is how often the test on newly arriving items may trip although nothing changed.
-	FalseRetrains unit.Rate `yaml:"false_retrains"`
-	// Test is the test on newly arriving items: ecusum, the only one.
-	Test SequentialTest `yaml:"test"`
-	// For is how long the fall must last before it trips.
-	For unit.Duration `yaml:"for"`
-	// Margin is how many percentage points less the fall must be before a condition that tripped clears.
-	Margin unit.Points `yaml:"margin"`
-}
-
-// SequentialTest names a test on newly arriving items.
-type SequentialTest string
-
-// TestECUSUM is the e-CUSUM, which keeps false_retrains.
-const TestECUSUM SequentialTest = "ecusum"
-
-// MacroF1Drop is a fall in macro-F1.
-type MacroF1Drop struct {
-	// Points is the fall that trips, in percentage points.
-	Points unit.Points `yaml:"points"`
-	// For is how long the fall must last before it trips.
-	For unit.Duration `yaml:"for"`
-	// Margin is how many percentage points less the fall must be before a condition that tripped clears.
-	Margin unit.Points `yaml:"margin"`
-}
-
-// CategoryRecall is a floor for the recall of categories. Beside the keys here, a category's name sets its own floor.
-type CategoryRecall struct {
-	// All is the floor of every category without one of its own.
-	All *unit.Percent `yaml:"all"`
-	// MinItems is the number of held-out items below which a category is not judged.
-	MinItems int `yaml:"min_items"`
-	// For is how long a recall must stay below before it trips.
-	For unit.Duration `yaml:"for"`
-	// Margin is how many percentage points above the floor a recall must rise before a condition that tripped clears.
-	Margin unit.Points `yaml:"margin"`
-	// Category holds the floors of named categories.
-	Category map[string]unit.Percent `yaml:",inline"`
-}
-
-// CategoryRecallDrop is a fall in the recall of one category that is not chance, found among newly arriving items.
-type CategoryRecallDrop struct {
-	// Points is the smallest fall that matters, in percentage points.
-	Points unit.Points `yaml:"points"`
-	// FalseRetrains is how often the tests of all categories together may trip although nothing changed.
-	FalseRetrains unit.Rate `yaml:"false_retrains"`
-	// MinItems is the number of held-out items at the promotion below which a category is not tested.
-	MinItems int `yaml:"min_items"`
-	// For is how long the fall must last before it trips.
-	For unit.Duration `yaml:"for"`
-}
-
-// LabelChanges counts items whose label people changed; both bounds must be reached where both are given.
-type LabelChanges struct {
-	// Share of all labelled items.
-	Share *unit.Percent `yaml:"share"`
-	// AtLeast is the least number of items.
-	AtLeast int `yaml:"at_least"`
-	// For is how long they must be enough before it trips, so that people can end what they are correcting.
-	For unit.Duration `yaml:"for"`
-}
-
-// NewCategory waits for examples of a category that is new.
-type NewCategory struct {
-	// Examples of one new category that trip it. Ten teach a classifier next to nothing, twenty to forty do.
-	Examples int `yaml:"examples"`
-	// For is how long they must be enough before it trips.
-	For unit.Duration `yaml:"for"`
-}
-
-// LabelShift bounds the population stability index of the label mix.
-type LabelShift struct {
-	// PSI that trips: 0.1 is a slight, 0.2 a clear, 0.5 a drastic shift.
-	PSI float64 `yaml:"psi"`
-	// For is how long the shift must last before it trips.
-	For unit.Duration `yaml:"for"`
-	// Margin is how much less the index must be before a condition that tripped clears.
-	Margin float64 `yaml:"margin"`
-}
-
-// When is a condition of one's own. It may be written as the expression alone.
-type When struct {
-	// Expression over the numbers of the report that must come out as true or false.
-	Expression string `yaml:"expression"`
-	// For is how long it must stay true before it trips.
-	For unit.Duration `yaml:"for"`
-}
-
 // Limits keep retrains apart, whatever the conditions say.
 type Limits struct {
 	// Cooldown is the least time between the end of a run and the start of the next.
@@ -185,3 +61,30 @@ const (
 	SuspiciousHold   Suspicious = "hold"
 	SuspiciousIgnore Suspicious = "ignore"
 )
+
+const day = 24 * time.Hour
+
+// Defaults is the configuration that holds where nothing is written. No condition is a default: what arms a retrain
+// has to be written down. A condition that is written without its numbers takes those below.
+func Defaults() Config {
+	return Config{
+		Evaluate: Evaluate{
+			Every:        unit.Duration(time.Hour),
+			AfterChanges: 25,
+			Debounce:     unit.Duration(5 * time.Second),
+			MaxWait:      unit.Duration(time.Minute),
+			MinItems:     200,
+		},
+		Limits: Limits{
+			Cooldown: unit.Duration(day),
+			Budget:   unit.Rate{Count: 3, Per: unit.Duration(7 * day)},
+			Breaker:  3,
+			Reserve:  unit.Duration(5 * time.Minute),
+
+			SuspiciousLabels: SuspiciousHold,
+		},
+	}
+}
+
+// SetDefaults fills in Defaults.
+func (c *Config) SetDefaults() { *c = Defaults() }

@@ -5,7 +5,9 @@
 package natstest
 
 import (
+	"errors"
 	"net/url"
+	"os"
 	"strconv"
 	"testing"
 
@@ -55,6 +57,21 @@ func (s *Server) Up() {
 		s.t.Fatal(err)
 	}
 	s.start(port)
+}
+
+// Keep copies the server's files while it is down; the function that it returns puts the copy in their place.
+func (s *Server) Keep() (restore func()) {
+	s.t.Helper()
+	kept := s.t.TempDir()
+	if err := os.CopyFS(kept, os.DirFS(s.dir)); err != nil {
+		s.t.Fatal(err)
+	}
+	return func() {
+		s.t.Helper()
+		if err := errors.Join(os.RemoveAll(s.dir), os.CopyFS(s.dir, os.DirFS(kept))); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 }
 
 // Restart is Down and Up.

@@ -2,19 +2,17 @@ package natssource
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/retraind/retraind/watch"
 )
 
 // message is one message, from the consumer or read from the stream.
 type message struct {
 	seq    uint64
+	at     int64 // when the stream got it, in ns
 	header nats.Header
 	data   []byte
 	msg    jetstream.Msg // nil when it was read from the stream: its delivery is acknowledged when it comes again
@@ -30,6 +28,9 @@ func (n *session) open(ctx context.Context) (err error) {
 	if n.stream, err = n.openStream(ctx); err != nil {
 		return err
 	}
+	if err := n.openPosition(ctx); err != nil {
+		return err
+	}
 	n.consumer, err = n.stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
 		Durable: n.cfg.Consumer, Description: "label events of retraind", FilterSubject: n.cfg.Subject,
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxAckPending: maxAckPending,
@@ -39,19 +40,6 @@ func (n *session) open(ctx context.Context) (err error) {
 	})
 	if err != nil {
 		return fmt.Errorf("consumer %s: %w", n.cfg.Consumer, err)
-	}
-	created := n.stream.CachedInfo().Created.UnixNano()
-	marks, err := n.inbox.Marks(ctx, watch.SourceNATS)
-	if err != nil {
-		return err
-	}
-	if text := marks[""]; text != "" {
-		if err := json.Unmarshal([]byte(text), &n.mark); err != nil {
-			return fmt.Errorf("stored position %.100q: %w", text, err)
-		}
-	}
-	if n.mark.Created != created {
-		n.mark = position{Created: created}
 	}
 	delivered := n.consumer.CachedInfo().Delivered
 	n.last, n.pending = delivered.Consumer, n.consumer.CachedInfo().NumPending
@@ -74,7 +62,7 @@ func (n *session) catchUp(ctx context.Context, upto uint64) error {
 				return err
 			}
 			if next = raw.Sequence + 1; raw.Sequence <= upto {
-				letters = append(letters, message{seq: raw.Sequence, header: raw.Header, data: raw.Data})
+				letters = append(letters, message{seq: raw.Sequence, at: raw.Time.UnixNano(), header: raw.Header, data: raw.Data})
 				size += len(raw.Data)
 			}
 		}
@@ -106,7 +94,7 @@ func (n *session) fetch(ctx context.Context) error {
 				return nats.ErrDisconnected
 			}
 			n.pending = 0 // what was pending was removed from the stream
-			return n.purge(ctx)
+			return errors.Join(n.checkContent(ctx, nil), n.purge(ctx))
 		}
 	}
 	return n.handle(ctx, letters)
@@ -126,7 +114,9 @@ func (n *session) receive(batch jetstream.MessageBatch, err error) ([]message, e
 		}
 		n.gap = n.gap || meta.Sequence.Consumer != n.last+1
 		n.last, n.pending = meta.Sequence.Consumer, meta.NumPending
-		letters = append(letters, message{seq: meta.Sequence.Stream, header: msg.Headers(), data: msg.Data(), msg: msg})
+		letters = append(letters, message{
+			seq: meta.Sequence.Stream, at: meta.Timestamp.UnixNano(), header: msg.Headers(), data: msg.Data(), msg: msg,
+		})
 		largest = max(largest, len(msg.Data()))
 	}
 	n.batch = max(1, min(maxAckPending, maxFetchBytes/max(largest, 1)))
@@ -135,6 +125,9 @@ func (n *session) receive(batch jetstream.MessageBatch, err error) ([]message, e
 
 // handle stores what is new, in the order of the stream, and acknowledges all of it.
 func (n *session) handle(ctx context.Context, letters []message) error {
+	if err := n.checkContent(ctx, letters); err != nil {
+		return err
+	}
 	var fresh []message
 	upto := n.mark.Seq
 	for _, l := range letters {

@@ -36,7 +36,7 @@ func (n *session) deadLetter(ctx context.Context, l message, reason string) erro
 	place := fmt.Sprintf("%s:%d", n.cfg.Stream, l.seq)
 	dead := &nats.Msg{Subject: n.cfg.DeadLetter, Data: l.data, Header: nats.Header{
 		"Retraind-Reason": {oneLine(reason)}, "Retraind-Stream": {n.cfg.Stream}, "Retraind-Sequence": {fmt.Sprint(l.seq)},
-		nats.MsgIdHdr: {fmt.Sprintf("%d:%d", n.mark.Created, l.seq)}, // a crash right after this must not bury it twice
+		nats.MsgIdHdr: {fmt.Sprintf("%d:%d:%d", n.mark.Created, l.seq, l.at)}, // a crash right after this must not bury it twice
 	}}
 	_, err := n.js.PublishMsg(ctx, dead)
 	if errors.Is(err, nats.ErrMaxPayload) { // with our headers it is too large

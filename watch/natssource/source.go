@@ -7,6 +7,7 @@ package natssource
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -58,13 +59,28 @@ const (
 	ackWait        = 30 * time.Second // after which what was not acknowledged comes again
 	maxAckPending  = 256              // messages that may be unacknowledged
 	purgeAfter     = 4096             // messages after which the stream is purged of what is stored
+	compareEvery   = time.Minute      // how often an idle stream is compared with the position
 	maxFetchBytes  = 4 << 20          // bytes of messages that are fetched at a time, about
 )
 
-// position is the position in a stream. Created tells the stream from another one of its name.
+// position is the position in a stream. Created tells the stream from another one of its name, Last and At one content
+// of it from another.
 type position struct {
 	Created int64  `json:"created"`
-	Seq     uint64 `json:"seq"` // all messages up to it are stored
+	Seq     uint64 `json:"seq"`            // all messages up to it are stored
+	Last    uint64 `json:"last,omitempty"` // the newest message that was seen
+	At      int64  `json:"at,omitempty"`   // when the stream got it, in ns
+}
+
+// behind returns the position behind messages of the same stream.
+func (p position) behind(upto uint64, letters ...message) position {
+	p.Seq = upto
+	for _, l := range letters {
+		if l.seq > p.Last {
+			p.Last, p.At = l.seq, l.at
+		}
+	}
+	return p
 }
 
 // session lives as long as the server answers.
@@ -79,10 +95,16 @@ type session struct {
 	pending  uint64 // messages that the consumer has not delivered yet, as far as is known
 	stored   int    // messages since the stream was last purged of them
 	batch    int
+	// reconnects is how often the connection had been made anew when the stream was compared with the position.
+	reconnects uint64
+	compared   time.Time // when it was last compared
 }
 
 func (s *Source) follow(ctx context.Context, onUp func()) error {
-	n := &session{Source: s, batch: 16}
+	if !s.conn.IsConnected() {
+		return s.explain(nats.ErrDisconnected) // a request would be lost, and its answer be waited for
+	}
+	n := &session{Source: s, batch: 16, reconnects: s.conn.Stats().Reconnects, compared: time.Now()}
 	if err := n.open(ctx); err != nil {
 		return s.explain(err)
 	}
@@ -90,7 +112,9 @@ func (s *Source) follow(ctx context.Context, onUp func()) error {
 		if n.pending == 0 {
 			onUp() // the next trouble is a new one
 		}
-		if err := n.fetch(ctx); err != nil {
+		if err := n.fetch(ctx); errors.Is(err, errReopen) {
+			return nil
+		} else if err != nil {
 			return s.explain(err)
 		}
 	}

@@ -29,7 +29,7 @@ func (n *session) store(ctx context.Context, letters []message, upto uint64) err
 		}
 		events = append(events, taken...)
 	}
-	next := position{Created: n.mark.Created, Seq: upto}
+	next := n.mark.behind(upto, letters...)
 	receipt, err := n.storeBatch(ctx, events, next)
 	if err != nil {
 		if len(letters) == 0 || n.countFailure(upto) < n.cfg.MaxDeliver {
@@ -71,7 +71,7 @@ func (s *Source) countFailure(upto uint64) int {
 func (n *session) storeOneByOne(ctx context.Context, letters []message, upto uint64) error {
 	for _, l := range letters {
 		events, _ := n.decode(l, time.Now().UTC())
-		next := position{Created: n.mark.Created, Seq: l.seq}
+		next := n.mark.behind(l.seq, l)
 		receipt, err := n.storeBatch(ctx, events, next)
 		if err != nil {
 			if _, also := n.storeBatch(ctx, nil, n.mark); also != nil {
@@ -88,16 +88,17 @@ func (n *session) storeOneByOne(ctx context.Context, letters []message, upto uin
 		n.Stored(receipt)
 	}
 	n.failures = 0
-	_, err := n.storeBatch(ctx, nil, position{Created: n.mark.Created, Seq: upto})
+	next := n.mark.behind(upto)
+	_, err := n.storeBatch(ctx, nil, next)
 	if err == nil {
-		n.mark.Seq = upto
+		n.mark = next
 	}
 	return err
 }
 
 // decode reads the events of a message. Their names are those that the sender gave, else the place in the stream.
 func (n *session) decode(l message, now time.Time) ([]watch.Event, []labelevent.Refusal) {
-	key := fmt.Sprintf("seq:%d:%d", n.mark.Created, l.seq)
+	key := fmt.Sprintf("seq:%d:%d:%d", n.mark.Created, l.seq, l.at) // a stream that went back gives a sequence again
 	if id := l.header.Get(nats.MsgIdHdr); id != "" {
 		key = "id:" + id
 	}

@@ -16,7 +16,10 @@ import (
 
 // openStream finds the stream of the events. On the embedded server what is missing is created: nobody else could.
 func (n *session) openStream(ctx context.Context) (jetstream.Stream, error) {
-	stream, err := n.js.Stream(ctx, n.cfg.Stream)
+	// The first request is the one that a server that has just gone leaves without an answer.
+	first, stop := context.WithTimeout(ctx, requestTimeout)
+	defer stop()
+	stream, err := n.js.Stream(first, n.cfg.Stream)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound) && n.create:
 		if err := n.createDeadLetterStream(ctx); err != nil {

@@ -1,0 +1,155 @@
+package natssource
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/retraind/retraind/internal/waittest"
+	"github.com/retraind/retraind/internal/watchtest"
+)
+
+// told waits until Health has a notice with these words.
+func (w *wire) told(want string) {
+	w.t.Helper()
+	waittest.EventuallyNil(w.t, func() error {
+		if h := w.src.Health(); !strings.Contains(h.Notice, want) {
+			return fmt.Errorf("%+v, want %q", h, want)
+		}
+		return nil
+	})
+}
+
+// TestNATSStreamThatWentBack: the server's store is put back to an older copy while retraind is away. What publishers
+// wrote after that has sequences that were read already; it counts, and what was stored before counts once.
+func TestNATSStreamThatWentBack(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		after int // messages after the stream went back
+		want  string
+	}{
+		"behind the position":   {1, "its last message is 2, and 4 was read"},
+		"up to the position":    {3, "message 4 is another than the one that was read"},
+		"far over the position": {9, "message 4 is another than the one that was read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWire(t)
+			w.foreign()
+			w.publish(watchtest.Line(1, "a"))
+			w.server.Down()
+			restore := w.server.Keep()
+			w.serverUp()
+			w.start()
+			for i := range 3 {
+				w.publish(watchtest.Line(2+i, "lost"))
+			}
+			w.wants("1=a", "2=lost", "3=lost", "4=lost")
+			w.stop()
+			w.server.Down()
+			restore()
+			w.serverUp()
+			want := []string{"1=a", "2=lost", "3=lost", "4=lost"}
+			for i := range c.after {
+				w.publish(watchtest.Line(10+i, "new"))
+				want = append(want, fmt.Sprintf("%d=new", 10+i))
+			}
+			w.start()
+			w.wants(want...)
+			w.told(c.want)
+			w.publish(watchtest.Line(99, "on"))
+			w.wants(append(want, "99=on")...)
+		})
+	}
+}
+
+// TestNATSStreamGoesBackWhileFollowed: the position is compared when the connection is there again, before anything is
+// acknowledged.
+func TestNATSStreamGoesBackWhileFollowed(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	w.foreign()
+	w.start()
+	w.publish(watchtest.Line(1, "a"))
+	w.wants("1=a")
+	w.server.Down()
+	restore := w.server.Keep()
+	w.serverUp()
+	w.publish(watchtest.Line(2, "lost"))
+	w.publish(watchtest.Line(3, "lost"))
+	w.wants("1=a", "2=lost", "3=lost")
+	w.server.Down()
+	restore()
+	w.serverUp()
+	w.publish(watchtest.Line(4, "new"))
+	w.wants("1=a", "2=lost", "3=lost", "4=new")
+	w.told("is read again from its start: it went back")
+}
+
+// TestNATSStreamThatIsMadeAnew: another stream of the same name is read from its start, and said.
+func TestNATSStreamThatIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	w.foreign()
+	w.start()
+	w.publish(watchtest.Line(1, "a"))
+	w.wants("1=a")
+	w.stop()
+	if err := w.js.DeleteStream(t.Context(), w.cfg.Stream); err != nil {
+		t.Fatal(err)
+	}
+	w.foreign()
+	w.publish(watchtest.Line(2, "b"))
+	w.start()
+	w.wants("1=a", "2=b")
+	w.told("it is another stream of that name")
+}
+
+// TestNATSNewerMessageAtAnOldPlace: the messages of a server that was away unnoticed are not acknowledged unread.
+func TestNATSNewerMessageAtAnOldPlace(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	w.foreign()
+	w.publish(watchtest.Line(1, "a"))
+	w.start()
+	w.wants("1=a")
+	w.stop()
+	n := &session{Source: w.src, reconnects: w.src.conn.Stats().Reconnects, compared: time.Now()}
+	js, err := jetstream.New(w.src.conn)
+	if err == nil {
+		n.js = js
+		err = n.open(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := message{seq: n.mark.Last, at: n.mark.At}
+	if err := n.checkContent(t.Context(), []message{again}); err != nil {
+		t.Errorf("a message that comes again: %v", err)
+	}
+	n.mark.At--
+	if err := n.checkContent(t.Context(), []message{again}); err != errReopen { //nolint:errorlint // it is not wrapped
+		t.Errorf("another message at its place: %v", err)
+	}
+}
+
+// foreign makes the stream as somebody else has it: nothing is removed from it.
+func (w *wire) foreign() {
+	w.t.Helper()
+	_, err := w.js.CreateStream(w.t.Context(), jetstream.StreamConfig{
+		Name: w.cfg.Stream, Subjects: []string{labelSubjects}, Storage: jetstream.FileStorage,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// serverUp starts the server and waits until the publisher is connected again.
+func (w *wire) serverUp() {
+	w.t.Helper()
+	w.server.Up()
+	waittest.EventuallyNil(w.t, func() error { return w.conn.FlushTimeout(time.Second) })
+}

@@ -16,7 +16,10 @@ func (x *Executor) inQuietHours(ctx context.Context, p Plan, a Action, step Step
 	if !step.Checkpoints || p.Until.IsZero() {
 		return x.commandWithGPU(ctx, p, a, step)
 	}
-	over := Outcome{Class: store.StepBlocked, Why: policy.ReasonWindowClosed, Detail: step.Name + " is not done at the end of the quiet hours; it goes on in the next ones"}
+	over := Outcome{
+		Class: store.StepBlocked, Why: policy.ReasonWindowClosed,
+		Detail: step.Name + " is not done at the end of the quiet hours; it goes on in the next ones",
+	}
 	if !runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt)) {
 		if !now().Before(p.Until) {
 			return over, nil
@@ -29,8 +32,11 @@ func (x *Executor) inQuietHours(ctx context.Context, p Plan, a Action, step Step
 	case out.Class == store.StepTimeout && left <= 0:
 		return over, nil
 	case out.Class == store.StepOK && left < step.Rest:
-		return Outcome{Class: store.StepBlocked, Why: policy.ReasonWindowTooShort, Detail: fmt.Sprintf("%s is done, but what follows is expected to take %s, and the quiet hours have %s left; it follows in the next ones",
-			step.Name, step.Rest.Round(time.Second), max(0, left).Round(time.Second))}, nil
+		return Outcome{
+			Class: store.StepBlocked, Why: policy.ReasonWindowTooShort,
+			Detail: fmt.Sprintf("%s is done, but what follows is expected to take %s, and the quiet hours have %s left; it follows in the next ones",
+				step.Name, step.Rest.Round(time.Second), max(0, left).Round(time.Second)),
+		}, nil
 	}
 	return out, err
 }

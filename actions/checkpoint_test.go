@@ -30,13 +30,15 @@ func TestCheckpointingStepOverTwoNights(t *testing.T) {
 	}
 	kept := filepath.Join(w.dir, "kept")
 
-	w.ends(w.await(night(-time.Second, 0)), policy.OutcomeBlocked, "relabel is not done at the end of the quiet hours; it goes on in the next ones", "export ok", "relabel blocked")
+	w.ends(w.await(night(-time.Second, 0)), policy.OutcomeBlocked,
+		"relabel is not done at the end of the quiet hours; it goes on in the next ones", "export ok", "relabel blocked")
 	if exists(kept) {
 		t.Error("it began after the quiet hours")
 	}
 
 	first := night(2*time.Second, time.Hour)
-	w.ends(w.await(first), policy.OutcomeBlocked, "relabel is not done at the end of the quiet hours; it goes on in the next ones", "export ok", "relabel blocked")
+	w.ends(w.await(first), policy.OutcomeBlocked,
+		"relabel is not done at the end of the quiet hours; it goes on in the next ones", "export ok", "relabel blocked")
 	if got := readText(t, kept); got != "done\n" {
 		t.Errorf("after the first night: %q", got)
 	}
@@ -46,11 +48,13 @@ func TestCheckpointingStepOverTwoNights(t *testing.T) {
 
 	second := night(time.Hour, 2*time.Hour)
 	r := w.await(second)
-	if why := why(t, r); r.Outcome != string(policy.OutcomeBlocked) || why != policy.ReasonWindowTooShort || !strings.HasPrefix(r.Reason, "relabel is done, but what follows is expected to take 2h0m0s") {
+	if why := why(t, r); r.Outcome != string(policy.OutcomeBlocked) || why != policy.ReasonWindowTooShort ||
+		!strings.HasPrefix(r.Reason, "relabel is done, but what follows is expected to take 2h0m0s") {
 		t.Errorf("%s, %s: %s", r.Outcome, why, r.Reason)
 	}
 
-	w.ends(w.await(night(time.Hour, time.Minute)), policy.OutcomePromoted, "first release", append([]string{"export ok", "relabel ok"}, goodSteps[1:]...)...)
+	w.ends(w.await(night(time.Hour, time.Minute)), policy.OutcomePromoted, "first release",
+		append([]string{"export ok", "relabel ok"}, goodSteps[1:]...)...)
 }
 
 func why(t *testing.T, r store.Run) policy.Reason {

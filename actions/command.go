@@ -26,7 +26,10 @@ func (x *Executor) commandWithGPU(ctx context.Context, p Plan, a Action, step St
 		return x.command(ctx, p, a, step, step.Argv)
 	}
 	if x.GPU == nil {
-		return Outcome{Class: store.StepBlocked, Detail: "the step needs a GPU and none is configured: set gpu: for the model"}, nil
+		return Outcome{
+			Class:  store.StepBlocked,
+			Detail: "the step needs a GPU and none is configured: set gpu: for the model",
+		}, nil
 	}
 	env, release, out, err := x.acquire(ctx, p, step)
 	if err != nil || release == nil {
@@ -42,7 +45,9 @@ func (x *Executor) commandWithGPU(ctx context.Context, p Plan, a Action, step St
 }
 
 // acquire waits for the GPU; without it, it returns the step's outcome and no release.
-func (x *Executor) acquire(ctx context.Context, p Plan, step Step) (env map[string]string, release func(), out Outcome, err error) {
+func (x *Executor) acquire(ctx context.Context, p Plan, step Step) (env map[string]string, release func(), out Outcome,
+	err error,
+) {
 	ctx, stop := x.bounded(ctx, p, step)
 	defer stop()
 	env, release, err = x.GPU.Acquire(ctx, GPUStep{Model: p.Model, Run: p.Run, Step: step.Name})
@@ -83,7 +88,9 @@ func (x *Executor) command(ctx context.Context, p Plan, a Action, step Step, arg
 
 // runCommand waits for the command's end; when somebody cancels the run, it brings that end about. The step's time is
 // the supervisor's to enforce, also while no daemon is there.
-func (x *Executor) runCommand(ctx context.Context, p Plan, a Action, spec runner.Spec) (runner.Exit, *cancelledError, error) {
+func (x *Executor) runCommand(ctx context.Context, p Plan, a Action, spec runner.Spec) (runner.Exit, *cancelledError,
+	error,
+) {
 	if a.Kind == ActUndo {
 		exit, err := x.Runner.Run(ctx, spec)
 		return exit, nil, err

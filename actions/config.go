@@ -124,16 +124,19 @@ func (c PromoteConfig) Validate() check.Problems {
 		p.Errorf("gate", "write not_worse, better or point", "unknown gate %q", c.Gate)
 	}
 	if c.Gate == GatePoint {
-		p.Warnf("gate", "not_worse or better decide by the evidence", "gate point promotes a model that is 2 points worse every fifth time with 200 held-out items")
+		p.Warnf("gate", "not_worse or better decide by the evidence",
+			"gate point promotes a model that is 2 points worse every fifth time with 200 held-out items")
 	}
 	if c.Margin < 0 || c.Margin > 50 {
 		p.Errorf("margin", "write points, such as 1", "margin %v is not between 0 and 50 points", c.Margin)
 	}
 	if c.CategoryFloor < 0 || c.CategoryFloor > 100 {
-		p.Errorf("category_floor", "write points, such as 5", "category floor %v is not between 0 and 100 points", c.CategoryFloor)
+		p.Errorf("category_floor", "write points, such as 5", "category floor %v is not between 0 and 100 points",
+			c.CategoryFloor)
 	}
 	if c.Parity < 0.5 {
-		p.Errorf("parity", "99.5% is usual", "parity %v would let a service pass that answers mostly otherwise than its artifact", c.Parity)
+		p.Errorf("parity", "99.5% is usual",
+			"parity %v would let a service pass that answers mostly otherwise than its artifact", c.Parity)
 	}
 	if c.MaxLatency < 0 {
 		p.Errorf("max_latency", "write a duration such as 300ms, or leave it out", "%v is negative", c.MaxLatency)
@@ -143,7 +146,8 @@ func (c PromoteConfig) Validate() check.Problems {
 	}
 	for i, s := range c.Smoke {
 		if len(s.Text) == 0 || s.Expect == "" {
-			p.Errorf(check.Index("smoke", i), "give text: {column: …} and expect:", "a smoke case needs a text and an expected answer")
+			p.Errorf(check.Index("smoke", i), "give text: {column: …} and expect:",
+				"a smoke case needs a text and an expected answer")
 		}
 	}
 	return p
@@ -169,7 +173,8 @@ var stepName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
 func ValidatePipeline(steps []StepConfig) check.Problems {
 	var p check.Problems
 	if len(steps) == 0 {
-		p.Errorf("", "leave the pipeline out to train the embedded classifier, or list its steps", "the pipeline has no steps")
+		p.Errorf("", "leave the pipeline out to train the embedded classifier, or list its steps",
+			"the pipeline has no steps")
 	}
 	seen, at := map[string]int{}, map[Builtin]int{}
 	for i, s := range steps {
@@ -192,7 +197,8 @@ func ValidatePipeline(steps []StepConfig) check.Problems {
 		case name != "" && !stepName.MatchString(name):
 			p.Errorf(here+".name", "use a-z, 0-9, - and _, at most 32", "%q cannot name a step", name)
 		case strings.HasPrefix(name, undoPrefix):
-			p.Errorf(here+".name", "choose another name", "%q: names that begin with %s are those of the undo commands", name, undoPrefix)
+			p.Errorf(here+".name", "choose another name", "%q: names that begin with %s are those of the undo commands", name,
+				undoPrefix)
 		}
 		if first, twice := seen[name]; twice && name != "" {
 			p.Errorf(here+".name", "give each step a name of its own", "step %q stands already at place %d", name, first+1)
@@ -213,7 +219,8 @@ func ValidatePipeline(steps []StepConfig) check.Problems {
 		}
 	}
 	if len(missing) > 0 && len(p) == 0 {
-		p.Errorf("", "add "+strings.Join(cures, " and "), "the pipeline lacks %s: its models would never be both proved and deployed", strings.Join(missing, ", "))
+		p.Errorf("", "add "+strings.Join(cures, " and "),
+			"the pipeline lacks %s: its models would never be both proved and deployed", strings.Join(missing, ", "))
 	}
 	for i, later := range order {
 		for _, earlier := range order[:i] {
@@ -232,7 +239,15 @@ func validateCommand(p *check.Problems, here string, s StepConfig) {
 		for _, key := range []struct {
 			name string
 			set  bool
-		}{{"undo", len(s.Undo) > 0}, {"shell", s.Shell}, {"dir", s.Dir != ""}, {"env", len(s.Env) > 0}, {"kind", s.Kind != ""}, {"gpu", s.GPU}, {"checkpoints", s.Checkpoints}} {
+		}{
+			{"undo", len(s.Undo) > 0},
+			{"shell", s.Shell},
+			{"dir", s.Dir != ""},
+			{"env", len(s.Env) > 0},
+			{"kind", s.Kind != ""},
+			{"gpu", s.GPU},
+			{"checkpoints", s.Checkpoints},
+		} {
 			if key.set {
 				p.Errorf(here+"."+key.name, "remove it", "%s belongs to a command, not to a built-in step", key.name)
 			}
@@ -242,7 +257,8 @@ func validateCommand(p *check.Problems, here string, s StepConfig) {
 		p.Errorf(here+".exec", "write one string, or leave shell out", "shell: true takes exactly one argument")
 	}
 	if s.Shell && len(s.Undo) > 1 {
-		p.Errorf(here+".undo", "write one string, or leave shell out", "shell: true takes exactly one argument, in undo as well")
+		p.Errorf(here+".undo", "write one string, or leave shell out",
+			"shell: true takes exactly one argument, in undo as well")
 	}
 	if s.Kind != "" && s.Kind != KindPure && s.Kind != KindOnce {
 		p.Errorf(here+".kind", "write pure or once", "unknown kind %q", s.Kind)
@@ -254,7 +270,8 @@ func validateCommand(p *check.Problems, here string, s StepConfig) {
 	case s.Expect < 0:
 		p.Errorf(here+".expect", "write a duration such as 40m", "%v is negative", s.Expect)
 	case s.Timeout > 0 && s.Expect > s.Timeout:
-		p.Errorf(here+".expect", "make timeout longer, or expect shorter", "the step is expected to take %s and is ended after %s", s.Expect, s.Timeout)
+		p.Errorf(here+".expect", "make timeout longer, or expect shorter",
+			"the step is expected to take %s and is ended after %s", s.Expect, s.Timeout)
 	}
 	if s.Retries < 0 || s.Retries > 20 {
 		p.Errorf(here+".retries", "write a number from 0 to 20", "%d retries", s.Retries)

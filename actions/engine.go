@@ -54,7 +54,8 @@ func (e *Engine) Launch() error {
 	if err := dbos.Launch(e.dbos); err != nil {
 		return fmt.Errorf("workflow engine: %w", err)
 	}
-	q, err := dbos.RegisterQueue(e.dbos, queueName, dbos.WithWorkerConcurrency(1), dbos.WithQueueBasePollingInterval(queuePoll))
+	q, err := dbos.RegisterQueue(e.dbos, queueName, dbos.WithWorkerConcurrency(1),
+		dbos.WithQueueBasePollingInterval(queuePoll))
 	if err != nil {
 		return fmt.Errorf("workflow engine: %w", err)
 	}
@@ -72,7 +73,8 @@ func (e *Engine) Submit(p Plan) error {
 	wait := time.NewTicker(10 * time.Millisecond)
 	defer wait.Stop()
 	for start := time.Now(); ; <-wait.C {
-		_, err := dbos.RunWorkflow(e.dbos, e.run, p, dbos.WithWorkflowID(p.Run), dbos.WithQueue(e.queue), dbos.WithDeduplicationID(p.Model))
+		_, err := dbos.RunWorkflow(e.dbos, e.run, p, dbos.WithWorkflowID(p.Run), dbos.WithQueue(e.queue),
+			dbos.WithDeduplicationID(p.Model))
 		switch {
 		case err == nil:
 			faults.Point("submitted")

@@ -152,7 +152,10 @@ func (x *Executor) begin(ctx context.Context, p Plan, a Action) error {
 			if _, err := t.StartRun(p.Run, now()); err != nil {
 				return err
 			}
-			return t.PutStep(store.Step{Run: p.Run, Ord: a.Ord, Name: title(p, a), Attempt: a.Attempt, Kind: string(a.Kind), State: store.StepRunning, Started: now()})
+			return t.PutStep(store.Step{
+				Run: p.Run, Ord: a.Ord, Name: title(p, a), Attempt: a.Attempt, Kind: string(a.Kind),
+				State: store.StepRunning, Started: now(),
+			})
 		})
 	})
 }
@@ -175,11 +178,15 @@ func (x *Executor) end(ctx context.Context, p Plan, a Action, out Outcome) error
 				return err // told already, by a process that died before the engine heard of it
 			}
 			began := s.Started
-			if err := t.PutStep(store.Step{Run: p.Run, Ord: a.Ord, Name: title(p, a), Attempt: a.Attempt, Kind: string(a.Kind), State: out.Class, Detail: out.Detail, Started: began, Ended: now()}); err != nil {
+			if err := t.PutStep(store.Step{
+				Run: p.Run, Ord: a.Ord, Name: title(p, a), Attempt: a.Attempt, Kind: string(a.Kind),
+				State: out.Class, Detail: out.Detail, Started: began, Ended: now(),
+			}); err != nil {
 				return err
 			}
 			return x.notify(t, notify.RunStep, p.Model, p.Run, notify.Step{
-				Run: p.Run, Step: title(p, a), Index: a.Step + 1, Of: len(p.Steps), State: string(out.Class), Attempt: a.Attempt, Seconds: now().Sub(began).Seconds(), Detail: out.Detail,
+				Run: p.Run, Step: title(p, a), Index: a.Step + 1, Of: len(p.Steps), State: string(out.Class), Attempt: a.Attempt,
+				Seconds: now().Sub(began).Seconds(), Detail: out.Detail,
 			})
 		})
 	})
@@ -200,7 +207,10 @@ func Notify(t *store.Tx, host string, kind notify.Kind, model, run string, data 
 	if err != nil {
 		return err
 	}
-	return t.Notify(store.Notification{ID: e.ID, Kind: string(kind), Model: model, Subject: notify.Subject(model, kind), Key: e.Key, Body: body, Created: e.At})
+	return t.Notify(store.Notification{
+		ID: e.ID, Kind: string(kind), Model: model, Subject: notify.Subject(model, kind),
+		Key: e.Key, Body: body, Created: e.At,
+	})
 }
 
 // durably repeats a write until it succeeds or this process ends: a full disk stops a run, it does not fail it.

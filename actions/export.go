@@ -57,8 +57,13 @@ type ExportPlan struct {
 // Export writes the rows to dir/train.jsonl, validation.jsonl and test.jsonl with a manifest, all of them complete or
 // none, and proves that no held-out group is trained on. Seen is what a release would have trained on, its items only
 // where the plan asks to remember them. Memory holds about 24 bytes for each row.
-func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row, error]) (facts ExportFacts, seen *drift.Seen, err error) {
-	facts = ExportFacts{Labels: map[string]int{}, Splits: map[drift.Side]*SplitFacts{}, SaltID: plan.SaltID, At: time.Now().UTC()}
+func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row, error]) (facts ExportFacts,
+	seen *drift.Seen, err error,
+) {
+	facts = ExportFacts{
+		Labels: map[string]int{}, Splits: map[drift.Side]*SplitFacts{}, SaltID: plan.SaltID,
+		At: time.Now().UTC(),
+	}
 	seen = &drift.Seen{}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return facts, seen, fmt.Errorf("export: %w", err)
@@ -120,7 +125,9 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 	for i, group := range heldout {
 		if seen.Has("", hex.EncodeToString(group[:])) {
 			id, err := files[drift.SideTest].id(i)
-			return facts, seen, errors.Join(fmt.Errorf("export: item %q is held out and another item with the same text is trained on: one of them was edited just now; export again", id), err)
+			return facts, seen,
+				errors.Join(fmt.Errorf("export: item %q is held out and another item with the same text is trained on: one of them was edited just now; export again",
+					id), err)
 		}
 	}
 	if plan.Guard != nil {
@@ -160,11 +167,13 @@ func CheckExport(facts ExportFacts, before map[string]int) error {
 		was += n
 	}
 	if float64(facts.Train) < (1-shrinkGuard)*float64(was) {
-		return fmt.Errorf("the export has %d training items, the champion's had %d: a loss of more than %.0f %% is taken for a broken source; if it is right, force the retrain", facts.Train, was, 100*shrinkGuard)
+		return fmt.Errorf("the export has %d training items, the champion's had %d: a loss of more than %.0f %% is taken for a broken source; if it is right, force the retrain",
+			facts.Train, was, 100*shrinkGuard)
 	}
 	for _, name := range slices.Sorted(maps.Keys(before)) {
 		if n := before[name]; n >= lostCategory && facts.Labels[name] == 0 {
-			return fmt.Errorf("category %q had %d training items in the champion's export and has none now: this is taken for a broken source; if it is right, force the retrain", name, n)
+			return fmt.Errorf("category %q had %d training items in the champion's export and has none now: this is taken for a broken source; if it is right, force the retrain",
+				name, n)
 		}
 	}
 	return nil

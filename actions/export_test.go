@@ -33,7 +33,10 @@ func row(id, title, label string, heldout bool) Row {
 		side = drift.SideTest
 	}
 	text := map[string]string{"title": title}
-	return Row{Item: watch.Item{ID: id, Text: text, Labels: labels}, Side: side, Group: drift.GroupHash(drift.GroupKey(text, nil))}
+	return Row{
+		Item: watch.Item{ID: id, Text: text, Labels: labels}, Side: side,
+		Group: drift.GroupHash(drift.GroupKey(text, nil)),
+	}
 }
 
 var allFiles = []string{"manifest.json", "test.jsonl", "train.jsonl", "validation.jsonl"}
@@ -81,31 +84,44 @@ func entries(t testing.TB, dir string) (names []string) {
 func TestExport(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "run", "data")
-	all := []Row{row("1", "Wölfe & <Lämmer>", "a", false), row("2", "zwei", "b", false), row("3", "drei", "a", true), row("4", "vier", "", false), row("5", "fünf", "a", false), row("6", "sechs", "", true), row("7", "sieben", "b", false), row("8", "drei", "b", false)}
+	all := []Row{
+		row("1", "Wölfe & <Lämmer>", "a", false), row("2", "zwei", "b", false), row("3", "drei", "a", true),
+		row("4", "vier", "", false), row("5", "fünf", "a", false), row("6", "sechs", "", true),
+		row("7", "sieben", "b", false), row("8", "drei", "b", false),
+	}
 	all[6].Side, all[7].Duplicate = drift.SideValidation, true
 	got, seen, err := Export(t.Context(), dir, planned, rows(all...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := ExportFacts{Items: 5, Train: 4, Test: 1, Unlabelled: 2, Duplicates: 1, Labels: map[string]int{"a": 2, "b": 2}, SaltID: "salt", Splits: map[drift.Side]*SplitFacts{
-		drift.SideTrain: {Items: 3, Labels: map[string]int{"a": 2, "b": 1}}, drift.SideValidation: {Items: 1, Labels: map[string]int{"b": 1}}, drift.SideTest: {Items: 1, Labels: map[string]int{"a": 1}},
-	}}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(ExportFacts{}, "At", "Info"), cmpopts.IgnoreFields(SplitFacts{}, "SHA256")); diff != "" {
+	want := ExportFacts{
+		Items: 5, Train: 4, Test: 1, Unlabelled: 2, Duplicates: 1, Labels: map[string]int{"a": 2, "b": 2},
+		SaltID: "salt", Splits: map[drift.Side]*SplitFacts{
+			drift.SideTrain:      {Items: 3, Labels: map[string]int{"a": 2, "b": 1}},
+			drift.SideValidation: {Items: 1, Labels: map[string]int{"b": 1}},
+			drift.SideTest:       {Items: 1, Labels: map[string]int{"a": 1}},
+		},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(ExportFacts{}, "At", "Info"),
+		cmpopts.IgnoreFields(SplitFacts{}, "SHA256")); diff != "" {
 		t.Error(diff)
 	}
 	for side, s := range got.Splits {
-		if sum := sha256.Sum256([]byte(readText(t, filepath.Join(dir, string(side)+".jsonl")))); s.SHA256 != hex.EncodeToString(sum[:]) {
+		if sum := sha256.Sum256([]byte(readText(t,
+			filepath.Join(dir, string(side)+".jsonl")))); s.SHA256 != hex.EncodeToString(sum[:]) {
 			t.Errorf("%s: %+v", side, s)
 		}
 	}
-	if _, err := seen.MarshalBinary(); err != nil || seen.Len() != 4 || !seen.Has("7", "") || seen.Has("3", all[2].Group) || seen.Has("8", "") || !seen.Has("", all[0].Group) {
+	if _, err := seen.MarshalBinary(); err != nil || seen.Len() != 4 || !seen.Has("7", "") ||
+		seen.Has("3", all[2].Group) || seen.Has("8", "") || !seen.Has("", all[0].Group) {
 		t.Errorf("seen: %+v, %v", seen, err)
 	}
 	if names := entries(t, dir); !slices.Equal(names, allFiles) {
 		t.Errorf("files %v", names)
 	}
 	hash := func(title string) string { return drift.TextHash(map[string]string{"title": title}) }
-	train := `{"id":"1","text_hash":"` + hash("Wölfe & <Lämmer>") + `","text":{"title":"Wölfe & <Lämmer>"},"labels":{"label":"a"}}
+	train := `{"id":"1","text_hash":"` + hash("Wölfe & <Lämmer>") +
+		`","text":{"title":"Wölfe & <Lämmer>"},"labels":{"label":"a"}}
 {"id":"2","text_hash":"` + hash("zwei") + `","text":{"title":"zwei"},"labels":{"label":"b"}}
 {"id":"5","text_hash":"` + hash("fünf") + `","text":{"title":"fünf"},"labels":{"label":"a"}}
 `
@@ -163,7 +179,9 @@ func TestHeldOutTextIsNeverTrainedOn(t *testing.T) {
 		{row("1", "same", "a", false), row("2", "same", "b", true)},
 		{row("2", "same", "b", true), row("1", "same", "a", false)},
 	} {
-		if _, _, err := Export(t.Context(), dir, planned, rows(list...)); err == nil || !strings.Contains(err.Error(), `item "2" is held out and another item with the same text is trained on: one of them was edited just now; export again`) {
+		if _, _, err := Export(t.Context(), dir, planned, rows(list...)); err == nil ||
+			!strings.Contains(err.Error(),
+				`item "2" is held out and another item with the same text is trained on: one of them was edited just now; export again`) {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -171,12 +189,14 @@ func TestHeldOutTextIsNeverTrainedOn(t *testing.T) {
 		t.Errorf("it left %v", names)
 	}
 	// What is not trained on does no harm.
-	if _, _, err := Export(t.Context(), dir, planned, rows(row("1", "same", "", false), row("2", "same", "b", true))); err != nil {
+	if _, _, err := Export(t.Context(), dir, planned,
+		rows(row("1", "same", "", false), row("2", "same", "b", true))); err != nil {
 		t.Error(err)
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		drawn := rapid.SliceOf(rapid.Custom(func(rt *rapid.T) Row {
-			return row("", rapid.StringMatching(`[a-c]{1,2}`).Draw(rt, "title"), rapid.SampledFrom([]string{"", "x", "y"}).Draw(rt, "label"), rapid.Bool().Draw(rt, "heldout"))
+			return row("", rapid.StringMatching(`[a-c]{1,2}`).Draw(rt, "title"),
+				rapid.SampledFrom([]string{"", "x", "y"}).Draw(rt, "label"), rapid.Bool().Draw(rt, "heldout"))
 		})).Draw(rt, "rows")
 		for i := range drawn {
 			drawn[i].ID = fmt.Sprint(i)
@@ -196,7 +216,8 @@ func TestHeldOutTextIsNeverTrainedOn(t *testing.T) {
 		for _, e := range lines[Example](t, filepath.Join(into, "test.jsonl")) {
 			tested[e.Text["title"]] = true
 		}
-		for _, e := range append(lines[Example](t, filepath.Join(into, "train.jsonl")), lines[Example](t, filepath.Join(into, "validation.jsonl"))...) {
+		for _, e := range append(lines[Example](t, filepath.Join(into, "train.jsonl")),
+			lines[Example](t, filepath.Join(into, "validation.jsonl"))...) {
 			if tested[e.Text["title"]] {
 				rt.Fatalf("%q is in both", e.Text["title"])
 			}
@@ -230,7 +251,8 @@ func TestBrokenExportsLeaveNothingHalf(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			if _, _, err := Export(t.Context(), dir, planned, rows(row("0", "before", "a", false), row("1", "also", "b", true))); err != nil {
+			if _, _, err := Export(t.Context(), dir, planned,
+				rows(row("0", "before", "a", false), row("1", "also", "b", true))); err != nil {
 				t.Fatal(err)
 			}
 			before := readText(t, filepath.Join(dir, "train.jsonl"))
@@ -266,13 +288,37 @@ func TestCheckExport(t *testing.T) {
 		{"fine", ExportFacts{Items: 120, Train: 100, Test: 20, Labels: labels(50, 50)}, labels(50, 50), ""},
 		{"the first", ExportFacts{Items: 3, Train: 2, Test: 1, Labels: labels(1, 1)}, nil, ""},
 		{"empty", ExportFacts{Unlabelled: 7}, nil, "the export is empty: no item carries a label; check what labels: names"},
-		{"nothing held out", ExportFacts{Items: 9, Train: 9, Labels: labels(4, 5)}, nil, "no item of 9 is held out: raise heldout.share, or label more items"},
+		{
+			"nothing held out",
+			ExportFacts{Items: 9, Train: 9, Labels: labels(4, 5)},
+			nil,
+			"no item of 9 is held out: raise heldout.share, or label more items",
+		},
 		{"all held out", ExportFacts{Items: 9, Test: 9}, nil, "all 9 items are held out: lower heldout.share"},
-		{"one category", ExportFacts{Items: 9, Train: 8, Test: 1, Labels: labels(8)}, nil, "the training items carry one category only: a classifier needs at least two"},
+		{
+			"one category",
+			ExportFacts{Items: 9, Train: 8, Test: 1, Labels: labels(8)},
+			nil,
+			"the training items carry one category only: a classifier needs at least two",
+		},
 		{"a fifth less", ExportFacts{Items: 90, Train: 80, Test: 10, Labels: labels(40, 40)}, labels(50, 50), ""},
-		{"more than a fifth less", ExportFacts{Items: 89, Train: 79, Test: 10, Labels: labels(40, 39)}, labels(50, 50), "the export has 79 training items, the champion's had 100: a loss of more than 20 % is taken for a broken source; if it is right, force the retrain"},
-		{"a category lost", ExportFacts{Items: 210, Train: 200, Test: 10, Labels: labels(100, 100)}, labels(100, 80, 20), `category "c" had 20 training items in the champion's export and has none now: this is taken for a broken source; if it is right, force the retrain`},
-		{"a misspelt category corrected", ExportFacts{Items: 210, Train: 200, Test: 10, Labels: labels(100, 100)}, labels(100, 81, 19), ""},
+		{
+			"more than a fifth less",
+			ExportFacts{Items: 89, Train: 79, Test: 10, Labels: labels(40, 39)},
+			labels(50, 50),
+			"the export has 79 training items, the champion's had 100: a loss of more than 20 % is taken for a broken source; if it is right, force the retrain",
+		},
+		{
+			"a category lost",
+			ExportFacts{Items: 210, Train: 200, Test: 10, Labels: labels(100, 100)},
+			labels(100, 80, 20),
+			`category "c" had 20 training items in the champion's export and has none now: this is taken for a broken source; if it is right, force the retrain`,
+		},
+		{
+			"a misspelt category corrected",
+			ExportFacts{Items: 210, Train: 200, Test: 10, Labels: labels(100, 100)},
+			labels(100, 81, 19), "",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -45,7 +45,10 @@ type Summary struct {
 
 // finish writes a run's outcome, the champion, and the notifications, in one transaction and once.
 func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome, log *slog.Logger) error {
-	sum := Summary{Result: a.Result, Serving: p.Champion, Export: exported(done), Gate: gated(done), Verify: verified(done)}
+	sum := Summary{
+		Result: a.Result, Serving: p.Champion, Export: exported(done), Gate: gated(done),
+		Verify: verified(done),
+	}
 	if sum.Gate != nil {
 		sum.Release = sum.Gate.Release
 	}
@@ -73,10 +76,12 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 				return err
 			}
 			if sum.Result.Hold {
-				if err := t.SetModel(p.Model, store.Hold, mustJSON(map[string]string{"reason": sum.Result.Reason, "by": "run " + p.Run})); err != nil {
+				if err := t.SetModel(p.Model, store.Hold,
+					mustJSON(map[string]string{"reason": sum.Result.Reason, "by": "run " + p.Run})); err != nil {
 					return err
 				}
-				if err := x.notify(t, notify.ModelHeld, p.Model, p.Run, notify.Paused{By: "run " + p.Run, Reason: sum.Result.Reason}); err != nil {
+				if err := x.notify(t, notify.ModelHeld, p.Model, p.Run,
+					notify.Paused{By: "run " + p.Run, Reason: sum.Result.Reason}); err != nil {
 					return err
 				}
 			}
@@ -95,7 +100,11 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 			if err != nil {
 				return err
 			}
-			return x.notify(t, notify.RunFinished, p.Model, p.Run, notify.Finished{Run: p.Run, Outcome: string(sum.Result.Outcome), Reason: sum.Result.Reason, Why: string(sum.Result.Why), Release: sum.Serving, Seconds: run.Ended.Sub(run.Started).Seconds()})
+			return x.notify(t, notify.RunFinished, p.Model, p.Run,
+				notify.Finished{
+					Run: p.Run, Outcome: string(sum.Result.Outcome), Reason: sum.Result.Reason,
+					Why: string(sum.Result.Why), Release: sum.Serving, Seconds: run.Ended.Sub(run.Started).Seconds(),
+				})
 		})
 	})
 	if err != nil {
@@ -130,12 +139,21 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 		return err
 	}
 	former.Former, former.Probation = nil, nil // it goes back no further, and what it was on is over
-	champion := Champion{Seq: g.Seq, Probation: p.probation(), Baseline: drift.Baseline{Accuracy: g.Candidate.Accuracy, MacroF1: g.Candidate.MacroF1, N: g.N, Correct: g.Candidate.Correct, At: now(), Category: g.Missed}}
+	champion := Champion{
+		Seq: g.Seq, Probation: p.probation(),
+		Baseline: drift.Baseline{
+			Accuracy: g.Candidate.Accuracy, MacroF1: g.Candidate.MacroF1, N: g.N,
+			Correct: g.Candidate.Correct, At: now(), Category: g.Missed,
+		},
+	}
 	if p.Champion != "" {
 		champion.Former = &former
 	}
 	// The monitor's tests begin anew at the gate's snapshot: what changed since is evidence about the new release.
-	for field, value := range map[store.ModelField]any{store.Champion: sum.Release, store.Previous: p.Champion, store.Baseline: mustJSON(champion), store.Monitor: ""} {
+	for field, value := range map[store.ModelField]any{
+		store.Champion: sum.Release, store.Previous: p.Champion,
+		store.Baseline: mustJSON(champion), store.Monitor: "",
+	} {
 		if err := t.SetModel(p.Model, field, value); err != nil {
 			return err
 		}
@@ -179,14 +197,16 @@ func (x *Executor) refuse(t *store.Tx, p Plan, sum Summary, done []Outcome) erro
 			return err
 		}
 		return x.notify(t, notify.ModelRolledBack, p.Model, p.Run, notify.RolledBack{
-			Model: p.Model, Release: p.Champion, Failed: sum.Release, Artifact: notify.Artifact{URI: "file://" + r.Path, SHA256: p.Champion}, Reason: sum.Result.Reason, Run: p.Run,
+			Model: p.Model, Release: p.Champion, Failed: sum.Release,
+			Artifact: notify.Artifact{URI: "file://" + r.Path, SHA256: p.Champion}, Reason: sum.Result.Reason, Run: p.Run,
 		})
 	}
 	if sum.Result.Outcome != policy.OutcomeRejected {
 		return nil
 	}
 	return x.notify(t, notify.ModelRejected, p.Model, p.Run, notify.Rejected{
-		Model: p.Model, Release: sum.Release, Champion: p.Champion, Before: metrics(sum.Gate.Champion, sum.Gate.N), After: metrics(&sum.Gate.Candidate, sum.Gate.N),
+		Model: p.Model, Release: sum.Release, Champion: p.Champion, Before: metrics(sum.Gate.Champion, sum.Gate.N),
+		After: metrics(&sum.Gate.Candidate, sum.Gate.N),
 		Gates: []notify.Gate{verdict(*sum.Gate, done, sum.Result.Reason)}, Reason: sum.Result.Reason, Run: p.Run,
 	})
 }

@@ -44,7 +44,9 @@ func readPredictions(releaseDir string, targets []serving.Target) (answers, erro
 	path := filepath.Join(releaseDir, predictionsFile)
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("the training left no %s in $RETRAIND_RELEASE_DIR: it must answer each line of $RETRAIND_DATA_DIR/test.jsonl with {\"id\", \"text_hash\", \"answers\"}", predictionsFile)
+		return nil,
+			fmt.Errorf("the training left no %s in $RETRAIND_RELEASE_DIR: it must answer each line of $RETRAIND_DATA_DIR/test.jsonl with {\"id\", \"text_hash\", \"answers\"}",
+				predictionsFile)
 	}
 	if err != nil {
 		return nil, err
@@ -97,7 +99,8 @@ func answersAll(mine answers, export *ExportFacts) error {
 	if export == nil || len(mine) >= export.Test {
 		return nil
 	}
-	return fmt.Errorf("%s answers %d of the %d lines of test.jsonl: was it cut off?", predictionsFile, len(mine), export.Test)
+	return fmt.Errorf("%s answers %d of the %d lines of test.jsonl: was it cut off?", predictionsFile, len(mine),
+		export.Test)
 }
 
 // compare scores candidate and champion on the held-out items that both have answered; champion is nil before the first
@@ -174,7 +177,9 @@ func f1s(m *drift.Monitor, target string) map[string]float64 {
 
 // perCategory compares each category on both sides: its recall with the exact one-sided test of the paired items, and
 // its F1.
-func perCategory(gate string, items []drift.LabelChange, candidate, champion answers, mine, theirs map[string]float64) []Category {
+func perCategory(gate string, items []drift.LabelChange, candidate, champion answers, mine,
+	theirs map[string]float64,
+) []Category {
 	type tally struct{ support, mine, theirs, wins, losses int }
 	per := map[string]*tally{}
 	for _, it := range items {
@@ -219,16 +224,23 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 	f.Worse = nil
 	switch {
 	case f.N == 0 && f.Leaked > 0:
-		return f, store.StepFailed, fmt.Sprintf("all %d held-out items were in the training of the candidate or of the champion: neither can be judged by them; hold out items that were not, or take back the last change of heldout", f.Leaked)
+		return f, store.StepFailed,
+			fmt.Sprintf("all %d held-out items were in the training of the candidate or of the champion: neither can be judged by them; hold out items that were not, or take back the last change of heldout",
+				f.Leaked)
 	case f.N == 0:
-		return f, store.StepFailed, "no held-out item has an answer of the candidate" + andChampion(f) + ": do the ids and texts in predictions.jsonl come from this run's test.jsonl?"
+		return f, store.StepFailed,
+			"no held-out item has an answer of the candidate" + andChampion(f) +
+				": do the ids and texts in predictions.jsonl come from this run's test.jsonl?"
 	case f.Release == champion && champion != "":
 		return f, store.StepRejected, "the training gave the very artifact that serves already: nothing would change"
 	case f.Champion == nil:
 		if f.Candidate.Accuracy <= f.Majority {
-			return f, store.StepRejected, fmt.Sprintf("the first release answers %.1f %% of %d held-out items right, no better than always the most frequent label (%.1f %%)", 100*f.Candidate.Accuracy, f.N, 100*f.Majority)
+			return f, store.StepRejected,
+				fmt.Sprintf("the first release answers %.1f %% of %d held-out items right, no better than always the most frequent label (%.1f %%)",
+					100*f.Candidate.Accuracy, f.N, 100*f.Majority)
 		}
-		return f, store.StepOK, fmt.Sprintf("first release: %.1f %% of %d held-out items right", 100*f.Candidate.Accuracy, f.N)
+		return f, store.StepOK,
+			fmt.Sprintf("first release: %.1f %% of %d held-out items right", 100*f.Candidate.Accuracy, f.N)
 	}
 	both := fmt.Sprintf("candidate %.1f %%, champion %.1f %% of %d held-out items (only the candidate is right on %d, only the champion on %d)",
 		100*f.Candidate.Accuracy, 100*f.Champion.Accuracy, f.N, f.Wins, f.Losses)
@@ -243,7 +255,10 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 	}
 	if len(f.Worse) > 0 {
 		w := f.Worse[0]
-		return f, store.StepRejected, fmt.Sprintf("category %q would be lost: recall %.0f %% to %.0f %% of %d items, F1 %.0f to %.0f, more than the %g points allowed; %s", w.Name, 100*w.Champion, 100*w.Candidate, w.Support, 100*w.ChampionF1, 100*w.CandidateF1, float64(c.CategoryFloor), both)
+		return f, store.StepRejected,
+			fmt.Sprintf("category %q would be lost: recall %.0f %% to %.0f %% of %d items, F1 %.0f to %.0f, more than the %g points allowed; %s",
+				w.Name, 100*w.Champion, 100*w.Candidate, w.Support, 100*w.ChampionF1, 100*w.CandidateF1, float64(c.CategoryFloor),
+				both)
 	}
 	f.P = stats.NewMcNemar(f.Wins, f.Losses).Better
 	ni := stats.NonInferior(f.Wins, f.Losses, f.N, float64(c.Margin)/100, gateAlpha)
@@ -256,7 +271,8 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 		if f.Wins <= f.Losses {
 			return f, store.StepRejected, fmt.Sprintf("not better: %s", both)
 		}
-		return f, store.StepInconclusive, fmt.Sprintf("not surely better (p = %.2g, needs < %v): %s; the champion stays", f.P, gateAlpha, both)
+		return f, store.StepInconclusive,
+			fmt.Sprintf("not surely better (p = %.2g, needs < %v): %s; the champion stays", f.P, gateAlpha, both)
 	case GatePoint:
 		if f.Wins >= f.Losses {
 			return f, store.StepOK, "at least as good: " + both
@@ -264,14 +280,18 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 		return f, store.StepRejected, "worse: " + both
 	}
 	if ni.Pass {
-		return f, store.StepOK, fmt.Sprintf("not worse: %s; the difference is above %+.1f points with 95 %% confidence", both, f.Bound)
+		return f, store.StepOK,
+			fmt.Sprintf("not worse: %s; the difference is above %+.1f points with 95 %% confidence", both, f.Bound)
 	}
 	// The mirrored bound: the most that the candidate can be better by.
 	upper := -stats.NonInferior(f.Losses, f.Wins, f.N, 0, gateAlpha).Lower
 	if upper < -float64(c.Margin)/100 || f.Losses > f.Wins {
-		return f, store.StepRejected, fmt.Sprintf("worse: %s; the difference may be %+.1f points, allowed is -%g", both, f.Bound, f.Margin)
+		return f, store.StepRejected,
+			fmt.Sprintf("worse: %s; the difference may be %+.1f points, allowed is -%g", both, f.Bound, f.Margin)
 	}
-	return f, store.StepInconclusive, fmt.Sprintf("too little evidence that it is not worse by more than %g points: %s; the difference may be %+.1f points; the champion stays", f.Margin, both, f.Bound)
+	return f, store.StepInconclusive,
+		fmt.Sprintf("too little evidence that it is not worse by more than %g points: %s; the difference may be %+.1f points; the champion stays",
+			f.Margin, both, f.Bound)
 }
 
 func andChampion(f GateFacts) string {

@@ -29,7 +29,8 @@ func TestGPU(t *testing.T) {
 	w := newWorld(t)
 	train := sh("train", "echo $CUDA_VISIBLE_DEVICES >$RETRAIND_MODEL_DIR/devices; exec "+w.self+" fake-train 7")
 	train.GPU = true
-	w.ends(w.run(pipeline(train)), policy.OutcomeBlocked, "the step needs a GPU and none is configured: set gpu: for the model", "export ok", "train blocked")
+	w.ends(w.run(pipeline(train)), policy.OutcomeBlocked,
+		"the step needs a GPU and none is configured: set gpu: for the model", "export ok", "train blocked")
 
 	w.executor.GPU = fakeGPU{func(context.Context) (map[string]string, func(), error) {
 		return nil, nil, &BlockedError{Reason: "GPU-1 is held by ollama (pid 7)"}
@@ -82,9 +83,12 @@ func TestEnvironmentOfAStep(t *testing.T) {
 	dir := AttemptDir(filepath.Join(w.dir, "runs", r.ID), "probe", 1)
 	out := readText(t, runner.LogFile(dir))
 	for _, want := range []string{
-		"RETRAIND_RUN=" + r.ID, "RETRAIND_STEP=probe", "RETRAIND_MODEL=m", "RETRAIND_PIPELINE=default", "RETRAIND_TARGET=label", "RETRAIND_CHAMPION=",
-		"RETRAIND_DATA_DIR=" + filepath.Join(w.dir, "runs", r.ID, "data"), "RETRAIND_RELEASE_DIR=" + filepath.Join(w.dir, "releases", r.ID), "RETRAIND_MODEL_DIR=" + w.dir,
-		"RETRAIND_CURRENT=" + CurrentLink(w.dir), "RETRAIND_IDEMPOTENCY_KEY=" + r.ID + "/probe", "RETRAIND_ORIGIN=retraind:" + r.ID, "RETRAIND_PROGRESS=" + runner.ProgressFile(dir),
+		"RETRAIND_RUN=" + r.ID, "RETRAIND_STEP=probe", "RETRAIND_MODEL=m", "RETRAIND_PIPELINE=default",
+		"RETRAIND_TARGET=label", "RETRAIND_CHAMPION=",
+		"RETRAIND_DATA_DIR=" + filepath.Join(w.dir, "runs", r.ID, "data"),
+		"RETRAIND_RELEASE_DIR=" + filepath.Join(w.dir, "releases", r.ID), "RETRAIND_MODEL_DIR=" + w.dir,
+		"RETRAIND_CURRENT=" + CurrentLink(w.dir), "RETRAIND_IDEMPOTENCY_KEY=" + r.ID + "/probe",
+		"RETRAIND_ORIGIN=retraind:" + r.ID, "RETRAIND_PROGRESS=" + runner.ProgressFile(dir),
 		"LANG=de_DE", "EXTRA=a b", filepath.Join(dir, "work"),
 	} {
 		if !slices.Contains(strings.Split(out, "\n"), want) {

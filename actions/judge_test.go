@@ -32,7 +32,10 @@ func facts(n, wins, losses int) GateFacts {
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	first := func(right, n int, majority float64) GateFacts {
-		return GateFacts{Release: "sha256:new", N: n, Candidate: Score{Correct: right, Accuracy: float64(right) / float64(n)}, Majority: majority}
+		return GateFacts{
+			Release: "sha256:new", N: n, Candidate: Score{Correct: right, Accuracy: float64(right) / float64(n)},
+			Majority: majority,
+		}
 	}
 	same := facts(200, 0, 0)
 	same.Release = "sha256:old"
@@ -45,19 +48,50 @@ func TestJudge(t *testing.T) {
 		bound  float64
 		why    string
 	}{
-		{"first release", promote(GateNotWorse), first(80, 100, .3), store.StepOK, math.NaN(), math.NaN(), "first release: 80.0 % of 100 held-out items right"},
-		{"first release that always says the same", promote(GateNotWorse), first(30, 100, .3), store.StepRejected, math.NaN(), math.NaN(), "no better than always the most frequent label (30.0 %)"},
-		{"nothing answered", promote(GatePoint), GateFacts{Release: "sha256:new"}, store.StepFailed, math.NaN(), math.NaN(), "no held-out item has an answer of the candidate: do the ids"},
-		{"nothing in common", promote(GatePoint), GateFacts{Release: "sha256:new", Champion: &Score{}}, store.StepFailed, math.NaN(), math.NaN(), "of the candidate and one of the champion: do the ids"},
-		{"the very same artifact", promote(GatePoint), same, store.StepRejected, math.NaN(), math.NaN(), "the very artifact that serves already"},
+		{
+			"first release", promote(GateNotWorse), first(80, 100, .3), store.StepOK, math.NaN(), math.NaN(),
+			"first release: 80.0 % of 100 held-out items right",
+		},
+		{
+			"first release that always says the same", promote(GateNotWorse), first(30, 100, .3), store.StepRejected, math.NaN(),
+			math.NaN(), "no better than always the most frequent label (30.0 %)",
+		},
+		{
+			"nothing answered", promote(GatePoint),
+			GateFacts{Release: "sha256:new"},
+			store.StepFailed, math.NaN(), math.NaN(),
+			"no held-out item has an answer of the candidate: do the ids",
+		},
+		{
+			"nothing in common", promote(GatePoint),
+			GateFacts{Release: "sha256:new", Champion: &Score{}},
+			store.StepFailed,
+			math.NaN(), math.NaN(), "of the candidate and one of the champion: do the ids",
+		},
+		{
+			"the very same artifact", promote(GatePoint), same, store.StepRejected, math.NaN(), math.NaN(),
+			"the very artifact that serves already",
+		},
 
 		// d = .02, se = sqrt((.1-.0004)/500) = .014114: .02 - 1.6449·.014114 = -.0032
-		{"not worse", promote(GateNotWorse), facts(500, 30, 20), store.StepOK, .1013, -.32, "not worse: candidate 78.0 %, champion 76.0 % of 500 held-out items (only the candidate is right on 30, only the champion on 20); the difference is above -0.3 points with 95 % confidence"},
+		{
+			"not worse", promote(GateNotWorse), facts(500, 30, 20), store.StepOK, .1013, -.32,
+			"not worse: candidate 78.0 %, champion 76.0 % of 500 held-out items (only the candidate is right on 30, only the champion on 20); the difference is above -0.3 points with 95 % confidence",
+		},
 		// d = 0, se = sqrt(.1/500) = .014142: -2.33 points
-		{"not surely", promote(GateNotWorse), facts(500, 25, 25), store.StepInconclusive, .5561, -2.33, "too little evidence that it is not worse by more than 1 points"},
-		{"a wide margin", PromoteConfig{Gate: GateNotWorse, Margin: 3}.WithDefaults(), facts(500, 25, 25), store.StepOK, .5561, -2.33, "not worse"},
+		{
+			"not surely", promote(GateNotWorse), facts(500, 25, 25), store.StepInconclusive, .5561, -2.33,
+			"too little evidence that it is not worse by more than 1 points",
+		},
+		{
+			"a wide margin", PromoteConfig{Gate: GateNotWorse, Margin: 3}.WithDefaults(), facts(500, 25, 25), store.StepOK,
+			.5561, -2.33, "not worse",
+		},
 		// d = -.04, se = sqrt((.1-.0016)/500) = .014028
-		{"worse", promote(GateNotWorse), facts(500, 15, 35), store.StepRejected, .9987, -6.31, "worse: candidate 75.0 %, champion 79.0 %"},
+		{
+			"worse", promote(GateNotWorse), facts(500, 15, 35), store.StepRejected, .9987, -6.31,
+			"worse: candidate 75.0 %, champion 79.0 %",
+		},
 		// 12 discordant of 500: Tango's score bound
 		{"few differences", promote(GateNotWorse), facts(500, 8, 4), store.StepOK, .1938, -.379, "not worse"},
 		{"small set", promote(GateNotWorse), facts(50, 3, 1), store.StepInconclusive, .3125, -3.399, "too little evidence"},
@@ -65,12 +99,18 @@ func TestJudge(t *testing.T) {
 
 		// (1+10+45)/1024... P(Bin(10,1/2) >= 9) = 11/1024, >= 8 = 56/1024
 		{"better", promote(GateBetter), facts(200, 9, 1), store.StepOK, 11. / 1024, math.NaN(), "better: "},
-		{"not surely better", promote(GateBetter), facts(200, 8, 2), store.StepInconclusive, 56. / 1024, math.NaN(), "not surely better (p = 0.055, needs < 0.05)"},
+		{
+			"not surely better", promote(GateBetter), facts(200, 8, 2), store.StepInconclusive, 56. / 1024, math.NaN(),
+			"not surely better (p = 0.055, needs < 0.05)",
+		},
 		{"not better", promote(GateBetter), facts(200, 2, 8), store.StepRejected, 1013. / 1024, math.NaN(), "not better: "},
 		{"as good is not better", promote(GateBetter), facts(200, 0, 0), store.StepRejected, 1, math.NaN(), "not better: "},
 		{"five wins without a loss", promote(GateBetter), facts(200, 5, 0), store.StepOK, 1. / 32, math.NaN(), "p = 0.0312"},
 
-		{"at least as many", promote(GatePoint), facts(200, 4, 4), store.StepOK, math.NaN(), math.NaN(), "at least as good: "},
+		{
+			"at least as many", promote(GatePoint), facts(200, 4, 4), store.StepOK, math.NaN(), math.NaN(),
+			"at least as good: ",
+		},
 		{"one less", promote(GatePoint), facts(200, 4, 5), store.StepRejected, math.NaN(), math.NaN(), "worse: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -95,14 +135,23 @@ func TestJudge(t *testing.T) {
 func TestCategoryFloor(t *testing.T) {
 	t.Parallel()
 	// One category of k loses 10 of its items without a win: p = 2^-10 = .00098. Another loses 5 of 40: p = 1/32 = .031.
-	lost := Category{Name: "sport", Support: 40, Champion: .9, Candidate: .65, ChampionF1: .9, CandidateF1: .65, P: stats.SignTest(10, 0)}
-	maybe := Category{Name: "culture", Support: 40, Champion: .9, Candidate: .775, ChampionF1: .9, CandidateF1: .775, P: stats.SignTest(5, 0)}
+	lost := Category{
+		Name: "sport", Support: 40, Champion: .9, Candidate: .65, ChampionF1: .9, CandidateF1: .65,
+		P: stats.SignTest(10, 0),
+	}
+	maybe := Category{
+		Name: "culture", Support: 40, Champion: .9, Candidate: .775, ChampionF1: .9, CandidateF1: .775,
+		P: stats.SignTest(5, 0),
+	}
 	// It is found less often, but what is found is right more often: a category that was split off explains it.
 	purer := lost
 	purer.CandidateF1 = .87
 	quiet := func(n int) (out []Category) {
 		for i := range n {
-			out = append(out, Category{Name: fmt.Sprint("quiet ", i), Support: 40, Champion: .8, Candidate: .8, ChampionF1: .8, CandidateF1: .8, P: 1})
+			out = append(out, Category{
+				Name: fmt.Sprint("quiet ", i), Support: 40, Champion: .8, Candidate: .8, ChampionF1: .8,
+				CandidateF1: .8, P: 1,
+			})
 		}
 		return out
 	}
@@ -120,8 +169,19 @@ func TestCategoryFloor(t *testing.T) {
 		{"one of fifty-two", 5, append(quiet(51), lost), store.StepOK, nil},                      // .00098 > .05/52
 		{"fewer false finds make up for it", 5, []Category{purer}, store.StepOK, nil},
 		{"within the floor", 30, []Category{lost}, store.StepOK, nil},
-		{"exactly the floor", 25, []Category{{Name: "x", Support: 4, Champion: .75, Candidate: .5, ChampionF1: .75, CandidateF1: .5, P: 0}}, store.StepOK, nil},
-		{"both", 5, []Category{lost, {Name: "zoo", Support: 50, Champion: 1, Candidate: 0, ChampionF1: 1, P: stats.SignTest(50, 0)}}, store.StepRejected, []string{"sport", "zoo"}},
+		{"exactly the floor", 25, []Category{{
+			Name: "x", Support: 4, Champion: .75, Candidate: .5, ChampionF1: .75,
+			CandidateF1: .5, P: 0,
+		}}, store.StepOK, nil},
+		{
+			"both", 5,
+			[]Category{
+				lost,
+				{Name: "zoo", Support: 50, Champion: 1, Candidate: 0, ChampionF1: 1, P: stats.SignTest(50, 0)},
+			},
+			store.StepRejected,
+			[]string{"sport", "zoo"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -149,7 +209,10 @@ func TestCompare(t *testing.T) {
 	t.Parallel()
 	targets := []serving.Target{{Name: "label"}, {Name: "other"}}
 	item := func(id, label string) drift.LabelChange {
-		return drift.LabelChange{Item: id, Heldout: true, TextHash: "h" + id, New: map[string]string{"label": label, "other": "o"}}
+		return drift.LabelChange{
+			Item: id, Heldout: true, TextHash: "h" + id,
+			New: map[string]string{"label": label, "other": "o"},
+		}
 	}
 	said := func(labels ...string) answers {
 		out := answers{}
@@ -161,7 +224,10 @@ func TestCompare(t *testing.T) {
 		}
 		return out
 	}
-	items := []drift.LabelChange{item("0", "a"), item("1", "a"), item("2", "a"), item("3", "b"), item("4", "b"), item("5", "b"), item("6", "b")}
+	items := []drift.LabelChange{
+		item("0", "a"), item("1", "a"), item("2", "a"), item("3", "b"), item("4", "b"),
+		item("5", "b"), item("6", "b"),
+	}
 	unlabelled := item("7", "")
 	delete(unlabelled.New, "label")
 	changed := item("8", "a")

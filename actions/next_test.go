@@ -68,11 +68,26 @@ func TestNextWays(t *testing.T) {
 		{"all well", at("", ""), policy.OutcomePromoted, []string{"finish  1"}},
 		{"export fails twice", at("export", store.StepFailed), policy.OutcomeFailed, []string{"do export 2", "finish  1"}},
 		{"gate rejects", at("gate", store.StepRejected), policy.OutcomeRejected, []string{"undo quiesce 1", "finish  1"}},
-		{"gate cannot tell", at("gate", store.StepInconclusive), policy.OutcomeRejected, []string{"undo quiesce 1", "finish  1"}},
-		{"lost in a once step", at("quiesce", store.StepUnknown), policy.OutcomeFailed, []string{"undo quiesce 1", "finish  1"}},
-		{"old model served", at("verify", store.StepNotProved), policy.OutcomeRolledBack, []string{"undo release 1", "undo restart 1", "undo quiesce 1", "prove  1", "finish  1"}},
-		{"restart fails", at("restart", store.StepFailed), policy.OutcomeRolledBack, []string{"undo release 1", "undo restart 1", "undo quiesce 1", "prove  1", "finish  1"}},
-		{"cancelled in training", at("train", store.StepCancelled), policy.OutcomeCancelled, []string{"undo quiesce 1", "finish  1"}},
+		{
+			"gate cannot tell", at("gate", store.StepInconclusive), policy.OutcomeRejected,
+			[]string{"undo quiesce 1", "finish  1"},
+		},
+		{
+			"lost in a once step", at("quiesce", store.StepUnknown), policy.OutcomeFailed,
+			[]string{"undo quiesce 1", "finish  1"},
+		},
+		{
+			"old model served", at("verify", store.StepNotProved), policy.OutcomeRolledBack,
+			[]string{"undo release 1", "undo restart 1", "undo quiesce 1", "prove  1", "finish  1"},
+		},
+		{
+			"restart fails", at("restart", store.StepFailed), policy.OutcomeRolledBack,
+			[]string{"undo release 1", "undo restart 1", "undo quiesce 1", "prove  1", "finish  1"},
+		},
+		{
+			"cancelled in training", at("train", store.StepCancelled), policy.OutcomeCancelled,
+			[]string{"undo quiesce 1", "finish  1"},
+		},
 		{"blocked", at("train", store.StepBlocked), policy.OutcomeBlocked, []string{"undo quiesce 1", "finish  1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -106,7 +121,11 @@ func TestRollbackThatFailsHolds(t *testing.T) {
 // (Next sees nothing but the journal), and checks what must hold of every run.
 func TestNextSimulated(t *testing.T) {
 	t.Parallel()
-	classes := []store.StepState{store.StepFailed, store.StepTimeout, store.StepKilled, store.StepNotStarted, store.StepUnknown, store.StepGPUOOM, store.StepDiskFull, store.StepRejected, store.StepInconclusive, store.StepNotProved, store.StepBlocked, store.StepCancelled}
+	classes := []store.StepState{
+		store.StepFailed, store.StepTimeout, store.StepKilled, store.StepNotStarted,
+		store.StepUnknown, store.StepGPUOOM, store.StepDiskFull, store.StepRejected, store.StepInconclusive,
+		store.StepNotProved, store.StepBlocked, store.StepCancelled,
+	}
 	p := testPlan()
 	seeds := uint64(100_000)
 	if testing.Short() {

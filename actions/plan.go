@@ -54,7 +54,10 @@ type Step struct {
 func Resolve(pipeline []StepConfig, self string) []Step {
 	steps := make([]Step, 0, len(pipeline))
 	for _, c := range pipeline {
-		s := Step{Name: c.Title(), Do: c.Do, Dir: c.Dir, Env: c.Env, Timeout: c.Timeout.D(), Retries: c.Retries, Kind: c.Kind, GPU: c.GPU, Checkpoints: c.Checkpoints}
+		s := Step{
+			Name: c.Title(), Do: c.Do, Dir: c.Dir, Env: c.Env, Timeout: c.Timeout.D(), Retries: c.Retries, Kind: c.Kind,
+			GPU: c.GPU, Checkpoints: c.Checkpoints,
+		}
 		s.Argv, s.Undo = command(c.Exec, c.Shell, self), command(c.Undo, c.Shell, self)
 		if s.Kind == "" {
 			s.Kind = KindOnce

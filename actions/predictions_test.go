@@ -22,10 +22,19 @@ func TestReadPredictions(t *testing.T) {
 	writeText(t, filepath.Join(dir, predictionsFile), goodLine+
 		`{"id":"2","text_hash":"h","answers":{"label":"b","other":"c","aks":["z","a"],"yes":true,"unknown":{}},"confidence":0.9}
 {"id":"3","text_hash":"h","answers":{"label":12345678901234567890,"other":null,"aks":"[\"b\"]"},"confidence":7}`)
-	got, err := readPredictions(dir, []serving.Target{{Name: "label"}, {Name: "other", Null: "none"}, {Name: "aks", Kind: serving.KindSet}, {Name: "yes", Kind: serving.KindBool}})
+	got, err := readPredictions(dir,
+		[]serving.Target{
+			{Name: "label"},
+			{Name: "other", Null: "none"},
+			{Name: "aks", Kind: serving.KindSet},
+			{Name: "yes", Kind: serving.KindBool},
+		})
 	want := answers{
 		{"1", "h"}: {Answers: serving.Answers{"label": "a"}},
-		{"2", "h"}: {Answers: serving.Answers{"label": "b", "other": "c", "aks": `["a","z"]`, "yes": "true"}, confidence: 0.9},
+		{"2", "h"}: {
+			Answers:    serving.Answers{"label": "b", "other": "c", "aks": `["a","z"]`, "yes": "true"},
+			confidence: 0.9,
+		},
 		{"3", "h"}: {Answers: serving.Answers{"label": "12345678901234567890", "other": "none", "aks": `["b"]`}},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(answer{})); diff != "" || err != nil {
@@ -40,12 +49,27 @@ func TestBadPredictionsAreNamedByLine(t *testing.T) {
 		{"not JSON", goodLine + "{\n", predictionsFile + ":2: unexpected end of JSON input"},
 		{"an empty line", goodLine + "\n" + goodLine, predictionsFile + ":2: "},
 		{"another type", goodLine + goodLine + `{"id":7}` + "\n", predictionsFile + ":3: json: cannot unmarshal number"},
-		{"no id", `{"text_hash":"h","answers":{"label":"a"}}`, predictionsFile + ":1: id, text_hash and answers are required"},
+		{
+			"no id", `{"text_hash":"h","answers":{"label":"a"}}`,
+			predictionsFile + ":1: id, text_hash and answers are required",
+		},
 		{"no hash", `{"id":"1","answers":{"label":"a"}}`, predictionsFile + ":1: id, text_hash and answers are required"},
-		{"no answers", goodLine + `{"id":"1","text_hash":"h","answers":{}}`, predictionsFile + ":2: id, text_hash and answers are required"},
-		{"another target", `{"id":"1","text_hash":"h","answers":{"other":"a"}}`, predictionsFile + `:1: answers has no "label", the target that decides`},
-		{"a set where a text belongs", `{"id":"1","text_hash":"h","answers":{"label":["a"]}}`, predictionsFile + `:1: answers.label: "[\"a\"]" is not a category`},
-		{"null without a meaning", `{"id":"1","text_hash":"h","answers":{"label":null}}`, predictionsFile + `:1: answers.label: null, and the target does not say what null means`},
+		{
+			"no answers", goodLine + `{"id":"1","text_hash":"h","answers":{}}`,
+			predictionsFile + ":2: id, text_hash and answers are required",
+		},
+		{
+			"another target", `{"id":"1","text_hash":"h","answers":{"other":"a"}}`,
+			predictionsFile + `:1: answers has no "label", the target that decides`,
+		},
+		{
+			"a set where a text belongs", `{"id":"1","text_hash":"h","answers":{"label":["a"]}}`,
+			predictionsFile + `:1: answers.label: "[\"a\"]" is not a category`,
+		},
+		{
+			"null without a meaning", `{"id":"1","text_hash":"h","answers":{"label":null}}`,
+			predictionsFile + `:1: answers.label: null, and the target does not say what null means`,
+		},
 		{"too long a line", goodLine + strings.Repeat("x", 2<<20), predictionsFile + ":2: bufio.Scanner: token too long"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -65,7 +89,9 @@ func TestBadPredictionsAreNamedByLine(t *testing.T) {
 		})
 	}
 	_, err := readPredictions(t.TempDir(), oneTarget)
-	if err == nil || !strings.Contains(err.Error(), "the training left no predictions.jsonl in $RETRAIND_RELEASE_DIR: it must answer each line") {
+	if err == nil ||
+		!strings.Contains(err.Error(),
+			"the training left no predictions.jsonl in $RETRAIND_RELEASE_DIR: it must answer each line") {
 		t.Errorf("without the file: %v", err)
 	}
 }
@@ -73,7 +99,10 @@ func TestBadPredictionsAreNamedByLine(t *testing.T) {
 func TestPartialPredictionsAreRefused(t *testing.T) {
 	t.Parallel()
 	two := answers{{"1", "h"}: {}, {"2", "h"}: {}}
-	for test, want := range map[int]string{2: "", 1: "", 3: "predictions.jsonl answers 2 of the 3 lines of test.jsonl: was it cut off?"} {
+	for test, want := range map[int]string{
+		2: "", 1: "",
+		3: "predictions.jsonl answers 2 of the 3 lines of test.jsonl: was it cut off?",
+	} {
 		got := ""
 		if err := answersAll(two, &ExportFacts{Test: test}); err != nil {
 			got = err.Error()
@@ -89,7 +118,10 @@ func TestPartialPredictionsAreRefused(t *testing.T) {
 
 // FuzzReadPredictions: whatever a training leaves behind is read or refused, with its place.
 func FuzzReadPredictions(f *testing.F) {
-	for _, seed := range []string{goodLine, goodLine + goodLine, "{", "null\n", "[]", "\x00\xff", `{"id":1e9}`, `{"answers":{"label":null},"id":"1","text_hash":"h"}`} {
+	for _, seed := range []string{
+		goodLine, goodLine + goodLine, "{", "null\n", "[]", "\x00\xff", `{"id":1e9}`,
+		`{"answers":{"label":null},"id":"1","text_hash":"h"}`,
+	} {
 		f.Add([]byte(seed))
 	}
 	dir := f.TempDir()
@@ -127,7 +159,11 @@ func FuzzReadRelease(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, seed := range [][]byte{good, good[:len(good)/2], []byte("null"), []byte(`{"digest":"sha256:00"}`), []byte(`{"digest":7}`), {}} {
+	for _, seed := range [][]byte{
+		good, good[:len(good)/2], []byte("null"), []byte(`{"digest":"sha256:00"}`),
+		[]byte(`{"digest":7}`),
+		{},
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

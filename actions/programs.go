@@ -40,7 +40,8 @@ func CheckPrograms(steps []StepConfig) (found check.Problems) {
 				case errors.Is(err, fs.ErrNotExist):
 					why = "it does not exist"
 				}
-				found.Warnf(check.Index("", i)+"."+command.key, "correct it, or look at what the daemon's user sees", "the program of step %s is %s: %s", s.Title(), program, why)
+				found.Warnf(check.Index("", i)+"."+command.key, "correct it, or look at what the daemon's user sees",
+					"the program of step %s is %s: %s", s.Title(), program, why)
 			}
 		}
 	}

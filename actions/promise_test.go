@@ -47,7 +47,8 @@ func TestWhatTheGatesPromise(t *testing.T) {
 	} {
 		for gate, want := range map[Gate]float64{GatePoint: c.point, GateBetter: c.better, GateNotWorse: c.notWorse} {
 			if got := chance(gate, c.n, c.points); math.Abs(got-want) > .025 {
-				t.Errorf("%s, n = %d, %+g points: promoted with probability %.3f, by simulation %.3f", gate, c.n, c.points, got, want)
+				t.Errorf("%s, n = %d, %+g points: promoted with probability %.3f, by simulation %.3f", gate, c.n, c.points, got,
+					want)
 			}
 		}
 	}

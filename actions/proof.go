@@ -38,7 +38,10 @@ func probes(targets []serving.Target, items []heldItem, want, former answers) []
 		if !ok {
 			continue
 		}
-		out = append(out, probe{text: serving.Text{Item: it.Item, Hash: it.TextHash, Fields: it.Text}, want: w.Answers[gate], former: former[key].Answers[gate]})
+		out = append(out, probe{
+			text: serving.Text{Item: it.Item, Hash: it.TextHash, Fields: it.Text}, want: w.Answers[gate],
+			former: former[key].Answers[gate],
+		})
 	}
 	slices.SortStableFunc(out, func(a, b probe) int {
 		switch {
@@ -181,15 +184,19 @@ func (p proof) askSmoke(ctx context.Context, f *VerifyFacts) string {
 func (p proof) judge(f VerifyFacts, wrong map[string]int) string {
 	switch {
 	case f.Differ > 0 && f.AsFormer == f.Differ:
-		return fmt.Sprintf("the service still answers as the former release on all %d of %d probed items where the two differ: it has not loaded %s; does it read its model only at start?", f.Differ, f.Probed, text.Digest(p.release))
+		return fmt.Sprintf("the service still answers as the former release on all %d of %d probed items where the two differ: it has not loaded %s; does it read its model only at start?",
+			f.Differ, f.Probed, text.Digest(p.release))
 	case f.Health != "" && f.Health != p.release:
 		return fmt.Sprintf("the service's health names release %s, not %s", text.Digest(f.Health), text.Digest(p.release))
 	// Parity holds for these alone as well: among hundreds of others a few old answers would not be seen.
 	case float64(f.AsFormer) > (1-float64(p.promote.Parity))*float64(f.Differ):
-		return fmt.Sprintf("%d of %d answers that should differ are still the former release's: do several processes serve, and one of them the old model?", f.AsFormer, f.Differ)
+		return fmt.Sprintf("%d of %d answers that should differ are still the former release's: do several processes serve, and one of them the old model?",
+			f.AsFormer, f.Differ)
 	case f.Probed > 0 && float64(f.Agreed) < float64(p.promote.Parity)*float64(f.Probed):
-		names := slices.SortedFunc(maps.Keys(wrong), func(a, b string) int { return cmp.Or(-cmp.Compare(wrong[a], wrong[b]), cmp.Compare(a, b)) })
-		return fmt.Sprintf("parity: %d of %d answers are as the artifact gave offline, needed are %v; most often %s", f.Agreed, f.Probed, p.promote.Parity, strings.Join(names[:min(2, len(names))], ", "))
+		names := slices.SortedFunc(maps.Keys(wrong),
+			func(a, b string) int { return cmp.Or(-cmp.Compare(wrong[a], wrong[b]), cmp.Compare(a, b)) })
+		return fmt.Sprintf("parity: %d of %d answers are as the artifact gave offline, needed are %v; most often %s",
+			f.Agreed, f.Probed, p.promote.Parity, strings.Join(names[:min(2, len(names))], ", "))
 	case f.Probed == 0 && f.Health == "":
 		return "nothing proves what is served: no held-out item can be asked about, and the health answer names no release; set serving.health_release or label more items"
 	case p.promote.MaxLatency > 0 && f.P95 > float64(p.promote.MaxLatency.D().Microseconds())/1000:

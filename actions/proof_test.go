@@ -46,7 +46,10 @@ func (s *service) start(t *testing.T) serving.Config {
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	return serving.Config{Classify: server.URL + "/classify", Health: server.URL + "/health", Timeout: unit.Duration(5 * time.Second)}.WithDefaults()
+	return serving.Config{
+		Classify: server.URL + "/classify", Health: server.URL + "/health",
+		Timeout: unit.Duration(5 * time.Second),
+	}.WithDefaults()
 }
 
 const (
@@ -69,7 +72,10 @@ func asked(n, differ int) []probe {
 	want, former := answers{}, answers{}
 	for i := range n {
 		text := map[string]string{"title": titled(i)}
-		items[i] = heldItem{LabelChange: drift.LabelChange{Item: fmt.Sprint(i), Heldout: true, TextHash: drift.TextHash(text), New: map[string]string{"label": "x"}}, Text: text}
+		items[i] = heldItem{LabelChange: drift.LabelChange{
+			Item: fmt.Sprint(i), Heldout: true, TextHash: drift.TextHash(text),
+			New: map[string]string{"label": "x"},
+		}, Text: text}
 		key := [2]string{items[i].Item, items[i].TextHash}
 		want[key] = answer{Answers: serving.Answers{"label": newAnswer(i)}}
 		former[key] = answer{Answers: serving.Answers{"label": newAnswer(i)}}
@@ -110,7 +116,10 @@ func TestProofs(t *testing.T) {
 		return label(newAnswer(index(t)))
 	}
 	var slow atomic.Int64
-	smoke := []Smoke{{Text: map[string]string{"title": "text 0"}, Expect: "new 0"}, {Text: map[string]string{"title": "text 1"}, Expect: "sport"}}
+	smoke := []Smoke{
+		{Text: map[string]string{"title": "text 0"}, Expect: "new 0"},
+		{Text: map[string]string{"title": "text 1"}, Expect: "sport"},
+	}
 	for _, c := range []struct {
 		name    string
 		service service
@@ -127,17 +136,25 @@ func TestProofs(t *testing.T) {
 			PromoteConfig{},
 			smoke[:1], "",
 			func(f VerifyFacts) bool {
-				return f.Probed == 300 && f.Agreed == 300 && f.Differ == 40 && f.AsFormer == 0 && f.Smoke == 1 && f.SmokeBad == 0 && f.Tries == 1 && f.Health == newDigest
+				return f.Probed == 300 && f.Agreed == 300 && f.Differ == 40 && f.AsFormer == 0 && f.Smoke == 1 && f.SmokeBad == 0 &&
+					f.Tries == 1 && f.Health == newDigest
 			},
 		},
-		{"right, and the health tells no release", service{health: nameless, answer: as(newAnswer)}, asked(50, 10), PromoteConfig{}, nil, "", nil},
+		{
+			"right, and the health tells no release",
+			service{health: nameless, answer: as(newAnswer)},
+			asked(50, 10),
+			PromoteConfig{},
+			nil, "", nil,
+		},
 		{
 			"the old model",
 			service{health: nameless, answer: as(oldAnswer(40))},
 			asked(300, 40),
 			PromoteConfig{},
 			smoke,
-			"the service still answers as the former release on all 40 of 300 probed items where the two differ: it has not loaded 111111111111; does it read its model only at start?", nil,
+			"the service still answers as the former release on all 40 of 300 probed items where the two differ: it has not loaded 111111111111; does it read its model only at start?",
+			nil,
 		},
 		{
 			"the old model, under the new name",
@@ -145,7 +162,8 @@ func TestProofs(t *testing.T) {
 			asked(300, 3),
 			PromoteConfig{},
 			nil,
-			"the service still answers as the former release on all 20 of 317 probed items", func(f VerifyFacts) bool { return f.Differ == 20 },
+			"the service still answers as the former release on all 20 of 317 probed items",
+			func(f VerifyFacts) bool { return f.Differ == 20 },
 		},
 		{
 			"the old model, by its own name",
@@ -153,7 +171,8 @@ func TestProofs(t *testing.T) {
 			asked(300, 300),
 			PromoteConfig{},
 			nil,
-			"the service still answers as the former release on all 40 of 40 probed items", func(f VerifyFacts) bool { return f.Probed == 40 },
+			"the service still answers as the former release on all 40 of 40 probed items",
+			func(f VerifyFacts) bool { return f.Probed == 40 },
 		},
 		{
 			"another release",
@@ -169,7 +188,8 @@ func TestProofs(t *testing.T) {
 			asked(400, 200),
 			PromoteConfig{},
 			nil,
-			"answers that should differ are still the former release's: do several processes serve, and one of them the old model?", nil,
+			"answers that should differ are still the former release's: do several processes serve, and one of them the old model?",
+			nil,
 		},
 		{
 			"two processes, and one text that tells",
@@ -193,28 +213,56 @@ func TestProofs(t *testing.T) {
 			}
 			return newAnswer(i)
 		})}, asked(400, 100), PromoteConfig{Parity: .9975}, nil, "", func(f VerifyFacts) bool { return f.Agreed == 399 }},
-		{"parity just missed", service{health: nameless, answer: as(func(i int) string {
-			if i >= 398 {
-				return "odd"
-			}
-			return newAnswer(i)
-		})}, asked(400, 100), PromoteConfig{Parity: .9975}, nil, `parity: 398 of 400 answers are as the artifact gave offline, needed are 99.75%; most often "odd" instead of "new `, nil},
+		{
+			"parity just missed",
+			service{health: nameless, answer: as(func(i int) string {
+				if i >= 398 {
+					return "odd"
+				}
+				return newAnswer(i)
+			})},
+			asked(400, 100),
+			PromoteConfig{Parity: .9975},
+			nil,
+			`parity: 398 of 400 answers are as the artifact gave offline, needed are 99.75%; most often "odd" instead of "new `,
+			nil,
+		},
 		{
 			"a smoke case is wrong",
 			service{health: nameless, answer: as(newAnswer)},
 			asked(50, 10),
 			PromoteConfig{},
 			smoke,
-			`smoke case 2 is answered "new 1", expected "sport"`, func(f VerifyFacts) bool { return f.Smoke == 2 && f.SmokeBad == 1 },
+			`smoke case 2 is answered "new 1", expected "sport"`,
+			func(f VerifyFacts) bool { return f.Smoke == 2 && f.SmokeBad == 1 },
 		},
-		{"too slow", service{health: nameless, answer: func(t string) (int, any) {
-			if slow.Add(1)%8 == 0 {
-				<-time.After(30 * time.Millisecond)
-			}
-			return label(newAnswer(index(t)))
-		}}, asked(100, 10), PromoteConfig{MaxLatency: unit.Duration(20 * time.Millisecond)}, nil, "95 % of the answers take ", func(f VerifyFacts) bool { return f.P95 >= 30 }},
-		{"fast enough", service{health: nameless, answer: as(newAnswer)}, asked(100, 10), PromoteConfig{MaxLatency: unit.Duration(5 * time.Second)}, nil, "", nil},
-		{"broken", service{health: nameless, answer: func(string) (int, any) { return 500, "Traceback" }}, asked(100, 10), PromoteConfig{}, nil, "500", nil},
+		{
+			"too slow",
+			service{health: nameless, answer: func(t string) (int, any) {
+				if slow.Add(1)%8 == 0 {
+					<-time.After(30 * time.Millisecond)
+				}
+				return label(newAnswer(index(t)))
+			}},
+			asked(100, 10),
+			PromoteConfig{MaxLatency: unit.Duration(20 * time.Millisecond)},
+			nil, "95 % of the answers take ",
+			func(f VerifyFacts) bool { return f.P95 >= 30 },
+		},
+		{
+			"fast enough",
+			service{health: nameless, answer: as(newAnswer)},
+			asked(100, 10),
+			PromoteConfig{MaxLatency: unit.Duration(5 * time.Second)},
+			nil, "", nil,
+		},
+		{
+			"broken",
+			service{health: nameless, answer: func(string) (int, any) { return 500, "Traceback" }},
+			asked(100, 10),
+			PromoteConfig{},
+			nil, "500", nil,
+		},
 		{
 			"another field",
 			service{health: nameless, answer: func(string) (int, any) { return 200, map[string]string{"kategorie": "x"} }},
@@ -231,9 +279,29 @@ func TestProofs(t *testing.T) {
 			nil, "503",
 			func(f VerifyFacts) bool { return f.Probed == 0 },
 		},
-		{"nothing to ask about, but a name", service{health: named(newDigest), answer: as(newAnswer)}, nil, PromoteConfig{}, nil, "", nil},
-		{"nothing to ask about", service{health: nameless, answer: as(newAnswer)}, nil, PromoteConfig{}, smoke[:1], "nothing proves what is served", nil},
-		{"the first release", service{health: nameless, answer: as(newAnswer)}, asked(50, 0), PromoteConfig{}, nil, "", func(f VerifyFacts) bool { return f.Probed == 50 && f.Differ == 0 }},
+		{
+			"nothing to ask about, but a name",
+			service{health: named(newDigest), answer: as(newAnswer)},
+			nil,
+			PromoteConfig{},
+			nil, "", nil,
+		},
+		{
+			"nothing to ask about",
+			service{health: nameless, answer: as(newAnswer)},
+			nil,
+			PromoteConfig{},
+			smoke[:1],
+			"nothing proves what is served", nil,
+		},
+		{
+			"the first release",
+			service{health: nameless, answer: as(newAnswer)},
+			asked(50, 0),
+			PromoteConfig{},
+			nil, "",
+			func(f VerifyFacts) bool { return f.Probed == 50 && f.Differ == 0 },
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -241,7 +309,10 @@ func TestProofs(t *testing.T) {
 			promote.VerifyWithin = 1 // one try
 			scorer := serving.NewScorer(c.service.start(t))
 			defer scorer.Close()
-			facts, why, err := proof{scorer: scorer, gate: "label", promote: promote.WithDefaults(), release: newDigest, probes: c.probes, smoke: c.smoke}.run(t.Context())
+			facts, why, err := proof{
+				scorer: scorer, gate: "label", promote: promote.WithDefaults(), release: newDigest,
+				probes: c.probes, smoke: c.smoke,
+			}.run(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -275,7 +346,10 @@ func TestProofWaitsForASlowStart(t *testing.T) {
 	}
 	scorer := serving.NewScorer(s.start(t))
 	defer scorer.Close()
-	facts, why, err := proof{scorer: scorer, gate: "label", promote: PromoteConfig{}.WithDefaults(), release: newDigest, probes: asked(30, 30)}.run(t.Context())
+	facts, why, err := proof{
+		scorer: scorer, gate: "label", promote: PromoteConfig{}.WithDefaults(), release: newDigest,
+		probes: asked(30, 30),
+	}.run(t.Context())
 	if why != "" || err != nil || facts.Tries != 4 || facts.Seconds <= 0 {
 		t.Errorf("%q, %v, %+v", why, err, facts)
 	}
@@ -287,7 +361,11 @@ func TestProofGivesUpInTime(t *testing.T) {
 	scorer := serving.NewScorer(s.start(t))
 	defer scorer.Close()
 	start := time.Now()
-	facts, why, err := proof{scorer: scorer, gate: "label", promote: PromoteConfig{VerifyWithin: unit.Duration(3 * time.Second)}.WithDefaults(), release: newDigest, probes: asked(30, 10)}.run(t.Context())
+	facts, why, err := proof{
+		scorer: scorer, gate: "label",
+		promote: PromoteConfig{VerifyWithin: unit.Duration(3 * time.Second)}.WithDefaults(), release: newDigest,
+		probes: asked(30, 10),
+	}.run(t.Context())
 	if why == "" || err != nil || facts.Tries < 2 { // one takes half a second on a busy machine
 		t.Errorf("%q, %v, %+v", why, err, facts)
 	}
@@ -324,7 +402,10 @@ func TestProofOfAServiceThatIsAway(t *testing.T) {
 	server.Close() // nobody listens there any more
 	scorer := serving.NewScorer(serving.Config{Classify: url, Health: url}.WithDefaults())
 	defer scorer.Close()
-	p := proof{scorer: scorer, gate: "label", promote: PromoteConfig{VerifyWithin: 1}.WithDefaults(), release: newDigest, probes: asked(3, 1)}
+	p := proof{
+		scorer: scorer, gate: "label", promote: PromoteConfig{VerifyWithin: 1}.WithDefaults(), release: newDigest,
+		probes: asked(3, 1),
+	}
 	if _, why, err := p.run(t.Context()); !strings.Contains(why, "nothing listens at ") || err != nil {
 		t.Errorf("%q, %v", why, err)
 	}
@@ -357,7 +438,8 @@ func TestProbes(t *testing.T) {
 			}
 		}
 		if len(got) != c.want || differ != c.wantDiffer {
-			t.Errorf("%d items, %d differ: %d probes, %d differ; want %d, %d", c.n, c.differ, len(got), differ, c.want, c.wantDiffer)
+			t.Errorf("%d items, %d differ: %d probes, %d differ; want %d, %d", c.n, c.differ, len(got), differ, c.want,
+				c.wantDiffer)
 		}
 	}
 	// The rest is a sample by hash, the same each time.

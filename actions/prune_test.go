@@ -43,7 +43,10 @@ func housed(t *testing.T, runs int, released func(i int) bool) (*Executor, Plan)
 				continue
 			}
 			digest := "sha256:" + id
-			if err := tx.PutRelease(store.Release{Digest: digest, Model: "m", Run: id, Path: path, State: store.ReleaseRejected, Created: at}); err != nil {
+			if err := tx.PutRelease(store.Release{
+				Digest: digest, Model: "m", Run: id, Path: path, State: store.ReleaseRejected,
+				Created: at,
+			}); err != nil {
 				return err
 			}
 			if err := tx.PutPrediction("m", digest, store.Prediction{Item: "1", TextHash: "h"}); err != nil {
@@ -88,7 +91,10 @@ func TestPruneKeepsWhatIsInUse(t *testing.T) {
 	if got := entries(t, filepath.Join(p.ModelDir, "runs")); !slices.Equal(got, kept) {
 		t.Errorf("runs %v", got)
 	}
-	for digest, want := range map[string]int{"sha256:r01": 1, "sha256:r03": 1, "sha256:r05": 1, "sha256:r07": 0, "sha256:r19": 0, "sha256:r21": 1} {
+	for digest, want := range map[string]int{
+		"sha256:r01": 1, "sha256:r03": 1, "sha256:r05": 1, "sha256:r07": 0,
+		"sha256:r19": 0, "sha256:r21": 1,
+	} {
 		n := 0
 		if err := x.Store.View(t.Context(), func(tx *store.Tx) error {
 			return tx.Predictions("m", digest, func(store.Prediction) { n++ })

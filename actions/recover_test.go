@@ -53,7 +53,8 @@ func TestUnknownOutcomes(t *testing.T) {
 	p = w.submit(pipeline(train))
 	waittest.Eventually(t, "the training", func() bool { return exists(filepath.Join(w.dir, "once")) })
 	killSupervisor(t, AttemptDir(p.RunDir, "train", 1))
-	w.ends(w.await(p), policy.OutcomePromoted, "not worse", "export ok", "train unknown", "train ok", "gate ok", "release ok", "verify ok")
+	w.ends(w.await(p), policy.OutcomePromoted, "not worse", "export ok", "train unknown", "train ok", "gate ok",
+		"release ok", "verify ok")
 }
 
 func (w *world) cancel(p Plan) {
@@ -102,7 +103,8 @@ func TestCancelBeforeItsTurn(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
 	w := newWorld(t)
-	first := w.submit(pipeline(sh("train", "while [ ! -e $RETRAIND_MODEL_DIR/go ]; do sleep 0.02; done; exec "+w.self+" fake-train 7")))
+	first := w.submit(pipeline(sh("train",
+		"while [ ! -e $RETRAIND_MODEL_DIR/go ]; do sleep 0.02; done; exec "+w.self+" fake-train 7")))
 	w.cancel(first)
 	w.ends(w.await(first), policy.OutcomeCancelled, "cancelled by anna", w.steps(first.Run)...)
 	w.serves("")
@@ -118,7 +120,8 @@ func TestCancelDuringTheProof(t *testing.T) {
 	p := w.submit(pipeline(w.train(10)))
 	waittest.Eventually(t, "the proof", func() bool { return slices.Contains(w.steps(p.Run), "verify running") })
 	w.cancel(p)
-	w.ends(w.await(p), policy.OutcomeCancelled, "cancelled by anna", "export ok", "train ok", "gate ok", "release ok", "verify cancelled", "undo release ok", "prove ok")
+	w.ends(w.await(p), policy.OutcomeCancelled, "cancelled by anna", "export ok", "train ok", "gate ok", "release ok",
+		"verify cancelled", "undo release ok", "prove ok")
 	w.serves(champion)
 }
 
@@ -126,7 +129,9 @@ func TestCancelDuringTheProof(t *testing.T) {
 func TestRestartInTheMiddleOfACommand(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	p := w.submit(pipeline(sh("train", "echo $$ >>$RETRAIND_MODEL_DIR/starts; while [ ! -e $RETRAIND_MODEL_DIR/go ]; do sleep 0.02; done; exec "+w.self+" fake-train 7")))
+	p := w.submit(pipeline(sh("train",
+		"echo $$ >>$RETRAIND_MODEL_DIR/starts; while [ ! -e $RETRAIND_MODEL_DIR/go ]; do sleep 0.02; done; exec "+w.self+
+			" fake-train 7")))
 	starts := filepath.Join(w.dir, "starts")
 	waittest.Eventually(t, "the training", func() bool { return exists(starts) })
 	for range 2 {
@@ -152,7 +157,9 @@ func TestCommandEndsWhileTheDaemonIsAway(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
 	w := newWorld(t)
-	p := w.submit(pipeline(sh("train", "echo $$ >>$RETRAIND_MODEL_DIR/starts; while [ ! -e $RETRAIND_MODEL_DIR/go ]; do sleep 0.02; done; exec "+w.self+" fake-train 7")))
+	p := w.submit(pipeline(sh("train",
+		"echo $$ >>$RETRAIND_MODEL_DIR/starts; while [ ! -e $RETRAIND_MODEL_DIR/go ]; do sleep 0.02; done; exec "+w.self+
+			" fake-train 7")))
 	waittest.Eventually(t, "the training", func() bool { return exists(filepath.Join(w.dir, "starts")) })
 	w.stop()
 	writeText(t, filepath.Join(w.dir, "go"), "")

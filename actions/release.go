@@ -50,7 +50,9 @@ func Seal(dir, model, run string, now time.Time) (Release, error) {
 		return r, err
 	}
 	if len(r.Files) == 0 {
-		return r, fmt.Errorf("release directory %s is empty: the pipeline's training must write the artifact to $RETRAIND_RELEASE_DIR", dir)
+		return r,
+			fmt.Errorf("release directory %s is empty: the pipeline's training must write the artifact to $RETRAIND_RELEASE_DIR",
+				dir)
 	}
 	r.Model, r.Run, r.Created = model, run, now.UTC()
 	b, err := json.MarshalIndent(r, "", "  ")
@@ -78,7 +80,9 @@ func ReadRelease(dir string) (Release, error) {
 		return want, err
 	}
 	if have.Digest != want.Digest {
-		return want, fmt.Errorf("release %s: its files have digest %s, its manifest says %s: it was changed after it was sealed", dir, text.Digest(have.Digest), text.Digest(want.Digest))
+		return want,
+			fmt.Errorf("release %s: its files have digest %s, its manifest says %s: it was changed after it was sealed", dir,
+				text.Digest(have.Digest), text.Digest(want.Digest))
 	}
 	return want, nil
 }

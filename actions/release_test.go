@@ -35,7 +35,8 @@ func TestSealAndRead(t *testing.T) {
 	}
 	// printf 'empty\0%s\nmodel.bin\0%s\ntokens/vocabulary.txt\0%s\n' … | sha256sum
 	want := Release{
-		Digest: "sha256:028f4f6c5c07b00ee210119a1c762ab8d0eea73f2e16a4d287da6e250d091053", Model: "m", Run: "r1", Created: sealedAt, Bytes: 11,
+		Digest: "sha256:028f4f6c5c07b00ee210119a1c762ab8d0eea73f2e16a4d287da6e250d091053", Model: "m", Run: "r1",
+		Created: sealedAt, Bytes: 11,
 		Files: []File{
 			{"empty", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", 0},
 			{"model.bin", "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c", 7},
@@ -118,11 +119,26 @@ func TestSealRefuses(t *testing.T) {
 		spoil func(dir string) error
 		want  string
 	}{
-		"a link out of it":   {func(d string) error { return os.Symlink("/etc/passwd", filepath.Join(d, "link")) }, "link is not a regular file: a release must hold its own files, no links"},
-		"a link inside":      {func(d string) error { return os.Symlink("model.bin", filepath.Join(d, "link")) }, "link is not a regular file"},
-		"a dangling link":    {func(d string) error { return os.Symlink("nowhere", filepath.Join(d, "link")) }, "link is not a regular file"},
-		"a linked directory": {func(d string) error { return os.Symlink("/etc", filepath.Join(d, "link")) }, "link is not a regular file"},
-		"a FIFO":             {func(d string) error { return syscall.Mkfifo(filepath.Join(d, "pipe"), 0o600) }, "pipe is not a regular file"},
+		"a link out of it": {
+			func(d string) error { return os.Symlink("/etc/passwd", filepath.Join(d, "link")) },
+			"link is not a regular file: a release must hold its own files, no links",
+		},
+		"a link inside": {
+			func(d string) error { return os.Symlink("model.bin", filepath.Join(d, "link")) },
+			"link is not a regular file",
+		},
+		"a dangling link": {
+			func(d string) error { return os.Symlink("nowhere", filepath.Join(d, "link")) },
+			"link is not a regular file",
+		},
+		"a linked directory": {
+			func(d string) error { return os.Symlink("/etc", filepath.Join(d, "link")) },
+			"link is not a regular file",
+		},
+		"a FIFO": {
+			func(d string) error { return syscall.Mkfifo(filepath.Join(d, "pipe"), 0o600) },
+			"pipe is not a regular file",
+		},
 		"a socket": {func(d string) error {
 			fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 			if err != nil {
@@ -174,7 +190,8 @@ func TestDeviceIsRefused(t *testing.T) {
 	if err := syscall.Mknod(filepath.Join(dir, "zero"), syscall.S_IFCHR|0o600, 1<<8|5); err != nil {
 		t.Skip("this container may not make a device: ", err)
 	}
-	if _, err := Seal(dir, "m", "r1", sealedAt); err == nil || !strings.Contains(err.Error(), "zero is not a regular file") {
+	if _, err := Seal(dir, "m", "r1", sealedAt); err == nil ||
+		!strings.Contains(err.Error(), "zero is not a regular file") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -182,11 +199,13 @@ func TestDeviceIsRefused(t *testing.T) {
 func TestReadRefusesWhatWasNeverSealed(t *testing.T) {
 	t.Parallel()
 	dir := artifact(t)
-	if _, err := ReadRelease(dir); err == nil || !strings.Contains(err.Error(), "release "+dir) || !strings.Contains(err.Error(), "no such file") {
+	if _, err := ReadRelease(dir); err == nil || !strings.Contains(err.Error(), "release "+dir) ||
+		!strings.Contains(err.Error(), "no such file") {
 		t.Errorf("got %v", err)
 	}
 	writeText(t, filepath.Join(dir, manifestFile), "{")
-	if _, err := ReadRelease(dir); err == nil || !strings.Contains(err.Error(), "release.json: unexpected end of JSON input") {
+	if _, err := ReadRelease(dir); err == nil ||
+		!strings.Contains(err.Error(), "release.json: unexpected end of JSON input") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -286,7 +305,10 @@ func TestPointIsAtomic(t *testing.T) {
 
 func TestShort(t *testing.T) {
 	t.Parallel()
-	for in, want := range map[string]string{"": "", "sha256:abc": "sha256:abc", "sha256:0123456789abcdef": "0123456789ab"} {
+	for in, want := range map[string]string{
+		"": "", "sha256:abc": "sha256:abc",
+		"sha256:0123456789abcdef": "0123456789ab",
+	} {
 		if got := text.Digest(in); got != want {
 			t.Errorf("%q: %q", in, got)
 		}

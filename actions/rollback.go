@@ -83,7 +83,10 @@ func (x *Executor) revert(t *store.Tx, p Plan, sum Summary, done []Outcome) erro
 	if was.Former != nil {
 		former = *was.Former
 	}
-	for field, value := range map[store.ModelField]any{store.Champion: p.Champion, store.Previous: "", store.Baseline: mustJSON(former), store.Monitor: ""} {
+	for field, value := range map[store.ModelField]any{
+		store.Champion: p.Champion, store.Previous: "",
+		store.Baseline: mustJSON(former), store.Monitor: "",
+	} {
 		if err := t.SetModel(p.Model, field, value); err != nil {
 			return err
 		}
@@ -91,7 +94,8 @@ func (x *Executor) revert(t *store.Tx, p Plan, sum Summary, done []Outcome) erro
 	if err := t.SetReleaseState(p.Model, p.Rollback.Release, store.ReleaseRolledBack); err != nil {
 		return err
 	}
-	if err := t.SetReleaseState(p.Model, p.Champion, store.ReleaseChampion); err != nil || sum.Result.Outcome != policy.OutcomeRolledBack {
+	if err := t.SetReleaseState(p.Model, p.Champion, store.ReleaseChampion); err != nil ||
+		sum.Result.Outcome != policy.OutcomeRolledBack {
 		return err
 	}
 	r, err := t.Release(p.Model, p.Champion)
@@ -99,7 +103,8 @@ func (x *Executor) revert(t *store.Tx, p Plan, sum Summary, done []Outcome) erro
 		return err
 	}
 	return x.notify(t, notify.ModelRolledBack, p.Model, p.Run, notify.RolledBack{
-		Model: p.Model, Release: p.Champion, Failed: p.Rollback.Release, Artifact: notify.Artifact{URI: "file://" + r.Path, SHA256: p.Champion}, Reason: sum.Result.Reason, Run: p.Run,
+		Model: p.Model, Release: p.Champion, Failed: p.Rollback.Release,
+		Artifact: notify.Artifact{URI: "file://" + r.Path, SHA256: p.Champion}, Reason: sum.Result.Reason, Run: p.Run,
 	})
 }
 

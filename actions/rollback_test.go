@@ -39,12 +39,18 @@ func TestNextBack(t *testing.T) {
 		{
 			"it cannot be proved", func(a Action) bool { return a.Kind == ActProve },
 			[]string{"undo release 1", "undo restart 1", "prove  1", "finish  1"},
-			Result{Outcome: policy.OutcomeFailed, Reason: "it failed; and because", Why: policy.ReasonProbationFailed, Hold: true},
+			Result{
+				Outcome: policy.OutcomeFailed, Reason: "it failed; and because", Why: policy.ReasonProbationFailed,
+				Hold: true,
+			},
 		},
 		{
 			"the release cannot be turned back", func(a Action) bool { return a.Kind == ActUndo && a.Step == 4 },
 			[]string{"undo release 1", "undo release 2", "undo release 3", "undo restart 1", "prove  1", "finish  1"},
-			Result{Outcome: policy.OutcomeFailed, Reason: "it failed; and step release could not be taken back: because", Why: policy.ReasonProbationFailed, Hold: true},
+			Result{
+				Outcome: policy.OutcomeFailed, Reason: "it failed; and step release could not be taken back: because",
+				Why: policy.ReasonProbationFailed, Hold: true,
+			},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -66,7 +72,8 @@ func TestNextBack(t *testing.T) {
 	if diff := cmp.Diff([]string{"undo release", "undo restart", "prove"}, backPlan().Titles()); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"export", "quiesce", "train", "gate", "release", "restart", "verify"}, testPlan().Titles()); diff != "" {
+	if diff := cmp.Diff([]string{"export", "quiesce", "train", "gate", "release", "restart", "verify"},
+		testPlan().Titles()); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -74,7 +81,10 @@ func TestNextBack(t *testing.T) {
 // Whatever happens to its actions, a rollback finishes once, and says so where the former release does not surely serve.
 func TestNextBackSimulated(t *testing.T) {
 	t.Parallel()
-	classes := []store.StepState{store.StepFailed, store.StepTimeout, store.StepKilled, store.StepNotStarted, store.StepUnknown, store.StepDiskFull, store.StepNotProved, store.StepBlocked}
+	classes := []store.StepState{
+		store.StepFailed, store.StepTimeout, store.StepKilled, store.StepNotStarted,
+		store.StepUnknown, store.StepDiskFull, store.StepNotProved, store.StepBlocked,
+	}
 	p := backPlan()
 	for seed := range uint64(5_000) {
 		rng := rand.New(rand.NewPCG(seed, 2))
@@ -96,7 +106,8 @@ func TestNextBackSimulated(t *testing.T) {
 			}
 			return class
 		})
-		if finished != 1 || result.Outcome == policy.OutcomeRolledBack && (!pointed || !proved) || result.Outcome != policy.OutcomeRolledBack && !result.Hold {
+		if finished != 1 || result.Outcome == policy.OutcomeRolledBack && (!pointed || !proved) ||
+			result.Outcome != policy.OutcomeRolledBack && !result.Hold {
 			t.Fatalf("seed %d: finished %d times, pointed %t, proved %t: %+v", seed, finished, pointed, proved, result)
 		}
 	}
@@ -153,7 +164,8 @@ func TestBack(t *testing.T) {
 		t.Fatalf("%+v", was)
 	}
 	p := w.back(promoted, second)
-	w.ends(w.await(p), policy.OutcomeRolledBack, "new items are answered worse", "undo release ok", "undo restart ok", "prove ok")
+	w.ends(w.await(p), policy.OutcomeRolledBack, "new items are answered worse", "undo release ok", "undo restart ok",
+		"prove ok")
 	w.serves(first)
 	if m := w.model(); m.Champion != first || m.Previous != "" || m.Monitor != "" || m.Hold != "" {
 		t.Errorf("%+v", m)
@@ -161,7 +173,8 @@ func TestBack(t *testing.T) {
 	if diff := cmp.Diff(*was.Former, w.row()); diff != "" {
 		t.Error(diff)
 	}
-	if a, b := w.release(first).State, w.release(second).State; a != store.ReleaseChampion || b != store.ReleaseRolledBack {
+	if a, b := w.release(first).State, w.release(second).State; a != store.ReleaseChampion ||
+		b != store.ReleaseRolledBack {
 		t.Errorf("the releases are %s and %s", a, b)
 	}
 	if got := readText(t, filepath.Join(w.dir, "undone")); got != "restart "+first+"\n" {
@@ -172,7 +185,8 @@ func TestBack(t *testing.T) {
 		t.Errorf("events %v", events)
 	}
 	sum, err := ReadSummary(w.look(p).Result)
-	if err != nil || sum.Undoes != promoted.Run || sum.Release != second || sum.Serving != first || sum.Result.Why != policy.ReasonProbationFailed {
+	if err != nil || sum.Undoes != promoted.Run || sum.Release != second || sum.Serving != first ||
+		sum.Result.Why != policy.ReasonProbationFailed {
 		t.Errorf("%+v, %v", sum, err)
 	}
 }
@@ -184,7 +198,10 @@ func TestBackAfterARestart(t *testing.T) {
 	w := newWorld(t)
 	promoted, first, second := w.two()
 	i := slices.IndexFunc(promoted.Steps, func(s Step) bool { return s.Name == "restart" })
-	promoted.Steps[i].Undo = []string{"/bin/sh", "-c", "echo once >>$RETRAIND_MODEL_DIR/starts; while [ ! -e $RETRAIND_MODEL_DIR/go ]; do sleep 0.02; done"}
+	promoted.Steps[i].Undo = []string{
+		"/bin/sh", "-c",
+		"echo once >>$RETRAIND_MODEL_DIR/starts; while [ ! -e $RETRAIND_MODEL_DIR/go ]; do sleep 0.02; done",
+	}
 	p := w.back(promoted, second)
 	waittest.Eventually(t, "the undo", func() bool { return exists(filepath.Join(w.dir, "starts")) })
 	w.stop()
@@ -210,7 +227,8 @@ func TestBackToADamagedRelease(t *testing.T) {
 	promoted.Promote.VerifyWithin = w.promote.VerifyWithin
 	was := w.row()
 	p := w.back(promoted, second)
-	w.ends(w.await(p), policy.OutcomeFailed, "the former release is damaged", "undo release failed", "undo release failed", "undo release failed", "undo restart ok", "prove not_proved")
+	w.ends(w.await(p), policy.OutcomeFailed, "the former release is damaged", "undo release failed", "undo release failed",
+		"undo release failed", "undo restart ok", "prove not_proved")
 	w.serves(second)
 	m := w.model()
 	if diff := cmp.Diff(was, w.row()); diff != "" || m.Champion != second || m.Previous != first || m.Hold == "" {

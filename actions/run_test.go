@@ -37,17 +37,21 @@ func TestPromoted(t *testing.T) {
 	w.serves(first)
 
 	r = w.run(pipeline(w.train(10)))
-	w.ends(r, policy.OutcomePromoted, "not worse: candidate 100.0 %, champion 70.0 % of 60 held-out items (only the candidate is right on 18, only the champion on 0)", goodSteps...)
+	w.ends(r, policy.OutcomePromoted,
+		"not worse: candidate 100.0 %, champion 70.0 % of 60 held-out items (only the candidate is right on 18, only the champion on 0)",
+		goodSteps...)
 	m := w.model()
 	w.serves(m.Champion)
 	if m.Champion == first || m.Previous != first || m.Hold != "" || m.Monitor != "" {
 		t.Errorf("model %+v", m)
 	}
 	var c Champion
-	if err := json.Unmarshal([]byte(m.Baseline), &c); err != nil || c.Baseline.Accuracy != 1 || c.Baseline.N != 60 || c.Seq != 260 {
+	if err := json.Unmarshal([]byte(m.Baseline), &c); err != nil || c.Baseline.Accuracy != 1 || c.Baseline.N != 60 ||
+		c.Seq != 260 {
 		t.Errorf("baseline %s, %v", m.Baseline, err)
 	}
-	if a, b := w.release(first).State, w.release(m.Champion).State; a != store.ReleasePrevious || b != store.ReleaseChampion {
+	if a, b := w.release(first).State, w.release(m.Champion).State; a != store.ReleasePrevious ||
+		b != store.ReleaseChampion {
 		t.Errorf("the releases are %s and %s", a, b)
 	}
 	want := []string{"run.step", "run.step", "run.step", "run.step", "run.step", "model.deployed", "run.finished"}
@@ -58,16 +62,20 @@ func TestPromoted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v := sum.Verify; v == nil || v.Probed != 62 || v.Agreed != 62 || v.Differ != 20 || v.AsFormer != 0 || v.Health != m.Champion {
+	if v := sum.Verify; v == nil || v.Probed != 62 || v.Agreed != 62 || v.Differ != 20 || v.AsFormer != 0 ||
+		v.Health != m.Champion {
 		t.Errorf("proof %+v", v) // 60 items, of which 18 differ, and two of those asked again
 	}
-	if sum.Export.Train != 200 || sum.Export.Test != 60 || sum.Export.Seq != 260 || sum.Gate.Seq != 260 || sum.Serving != m.Champion {
+	if sum.Export.Train != 200 || sum.Export.Test != 60 || sum.Export.Seq != 260 || sum.Gate.Seq != 260 ||
+		sum.Serving != m.Champion {
 		t.Errorf("summary %+v", sum)
 	}
-	waittest.Eventually(t, "both ends told", func() bool { mu.Lock(); defer mu.Unlock(); return slices.Equal(told, []string{"m", "m"}) })
+	waittest.Eventually(t, "both ends told",
+		func() bool { mu.Lock(); defer mu.Unlock(); return slices.Equal(told, []string{"m", "m"}) })
 
 	r = w.run(pipeline(w.train(9)))
-	w.ends(r, policy.OutcomeRejected, "worse: candidate 90.0 %, champion 100.0 %", "export ok", "train ok", "gate rejected")
+	w.ends(r, policy.OutcomeRejected, "worse: candidate 90.0 %, champion 100.0 %", "export ok", "train ok",
+		"gate rejected")
 
 	third := w.model()
 	w.promote.Gate = GatePoint
@@ -87,11 +95,15 @@ func TestSameArtifactAsARefusedOne(t *testing.T) {
 	w := newWorld(t)
 	first := w.champion()
 	w.ends(w.run(pipeline(w.train(5))), policy.OutcomeRejected, "worse", "export ok", "train ok", "gate rejected")
-	w.promote = PromoteConfig{Gate: GateNotWorse, Margin: 50, CategoryFloor: 100, VerifyWithin: unit.Duration(10 * time.Second)}
+	w.promote = PromoteConfig{
+		Gate: GateNotWorse, Margin: 50, CategoryFloor: 100,
+		VerifyWithin: unit.Duration(10 * time.Second),
+	}
 	r := w.run(pipeline(w.train(5)))
 	w.ends(r, policy.OutcomePromoted, "not worse", goodSteps...)
 	m := w.model()
-	if rel := w.release(m.Champion); rel.State != store.ReleaseChampion || rel.Run != r.ID || rel.Path != filepath.Join(w.dir, "releases", r.ID) {
+	if rel := w.release(m.Champion); rel.State != store.ReleaseChampion || rel.Run != r.ID ||
+		rel.Path != filepath.Join(w.dir, "releases", r.ID) {
 		t.Errorf("release %+v", rel)
 	}
 	// And back to the first artifact: it is the previous release and becomes the champion again.
@@ -113,7 +125,9 @@ func TestRejected(t *testing.T) {
 	quiesce.Undo = []string{"echo again >>" + undone}
 	steps := append([]StepConfig{quiesce}, pipeline(w.train(3))...)
 	r := w.run(steps)
-	w.ends(r, policy.OutcomeRejected, `category "category 0" would be lost: recall 70 % to 30 % of 20 items, F1 82 to 46, more than the 5 points allowed; candidate 30.0 %, champion 70.0 %`, "quiesce ok", "export ok", "train ok", "gate rejected", "undo quiesce ok")
+	w.ends(r, policy.OutcomeRejected,
+		`category "category 0" would be lost: recall 70 % to 30 % of 20 items, F1 82 to 46, more than the 5 points allowed; candidate 30.0 %, champion 70.0 %`,
+		"quiesce ok", "export ok", "train ok", "gate rejected", "undo quiesce ok")
 	w.serves(champion)
 	if m := w.model(); m.Champion != champion || m.Hold != "" {
 		t.Errorf("model %+v", m)
@@ -146,18 +160,23 @@ func TestRolledBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := w.run(pipeline(w.train(10), restart))
-	w.ends(r, policy.OutcomeRolledBack, "the service still answers as the former release on all 18 of 40 probed items where the two differ",
-		"export ok", "train ok", "gate ok", "release ok", "restart ok", "verify not_proved", "undo release ok", "undo restart ok", "prove ok")
+	w.ends(r, policy.OutcomeRolledBack,
+		"the service still answers as the former release on all 18 of 40 probed items where the two differ",
+		"export ok", "train ok", "gate ok", "release ok", "restart ok", "verify not_proved", "undo release ok",
+		"undo restart ok", "prove ok")
 	w.serves(champion)
-	if want, got := fmt.Sprintf("restart on releases/%s\nundo restart on %s as 1\n", r.ID, before), readText(t, log); got != want {
+	if want, got := fmt.Sprintf("restart on releases/%s\nundo restart on %s as 1\n", r.ID, before),
+		readText(t, log); got != want {
 		t.Errorf("the commands ran so:\n%swant:\n%s", got, want)
 	}
 	events := w.events(r.ID)
-	if i := len(events) - 2; !slices.Equal(events[i:], []string{"model.rolled_back", "run.finished"}) || slices.Contains(events, "model.deployed") {
+	if i := len(events) - 2; !slices.Equal(events[i:], []string{"model.rolled_back", "run.finished"}) ||
+		slices.Contains(events, "model.deployed") {
 		t.Errorf("events %v", events)
 	}
 	sum, err := ReadSummary(r.Result)
-	if err != nil || w.release(sum.Release).State != store.ReleaseRolledBack || w.release(champion).State != store.ReleaseChampion || sum.Serving != champion {
+	if err != nil || w.release(sum.Release).State != store.ReleaseRolledBack ||
+		w.release(champion).State != store.ReleaseChampion || sum.Serving != champion {
 		t.Errorf("%+v, %v", sum, err)
 	}
 	if m := w.model(); m.Champion != champion || m.Hold != "" {
@@ -186,7 +205,10 @@ func TestRollbackThatCannotBeProvedHolds(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
 	for _, c := range []struct{ name, breaks, want string }{
-		{"its files are damaged", "echo junk >>$RETRAIND_MODEL_DIR/releases/run0001/model.json; false", "break: exit status 1: ; its output: "},
+		{
+			"its files are damaged", "echo junk >>$RETRAIND_MODEL_DIR/releases/run0001/model.json; false",
+			"break: exit status 1: ; its output: ",
+		},
 		{"the service is broken", "touch $RETRAIND_MODEL_DIR/mute", "the classifier"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -195,7 +217,8 @@ func TestRollbackThatCannotBeProvedHolds(t *testing.T) {
 			champion := w.champion()
 			w.promote.VerifyWithin = unit.Duration(200 * time.Millisecond)
 			r := w.run(pipeline(w.train(10), sh("break", c.breaks)))
-			if r.Outcome != string(policy.OutcomeFailed) || !strings.Contains(r.Reason, c.want) || !strings.Contains(r.Reason, "; and ") {
+			if r.Outcome != string(policy.OutcomeFailed) || !strings.Contains(r.Reason, c.want) ||
+				!strings.Contains(r.Reason, "; and ") {
 				t.Errorf("%s: %s", r.Outcome, r.Reason)
 			}
 			if m := w.model(); m.Champion != champion || !strings.Contains(m.Hold, `"by":"run `+r.ID+`"`) {
@@ -214,7 +237,8 @@ func TestFailedCommandNamesItsOutput(t *testing.T) {
 	w := newWorld(t)
 	r := w.run(pipeline(sh("train", "echo epoch 1; echo 'ValueError: no such column' >&2; exit 3")))
 	out := runner.LogFile(AttemptDir(filepath.Join(w.dir, "runs", r.ID), "train", 1))
-	w.ends(r, policy.OutcomeFailed, "train: exit status 3: ValueError: no such column; its output: "+out, "export ok", "train failed")
+	w.ends(r, policy.OutcomeFailed, "train: exit status 3: ValueError: no such column; its output: "+out, "export ok",
+		"train failed")
 	if got := readText(t, out); got != "epoch 1\nValueError: no such column\n" {
 		t.Errorf("output %q", got)
 	}
@@ -228,8 +252,16 @@ func TestBadTrainings(t *testing.T) {
 		{"leaves nothing", "true", "is empty: the pipeline's training must write the artifact to $RETRAIND_RELEASE_DIR"},
 		{"answers nothing", "echo x >$RETRAIND_RELEASE_DIR/model", "the training left no predictions.jsonl"},
 		{"answers rubbish", "echo x >$RETRAIND_RELEASE_DIR/predictions.jsonl", "predictions.jsonl:1: invalid character 'x'"},
-		{"answers a part", `echo '{"id":"1","text_hash":"h","answers":{"label":"a"}}' >$RETRAIND_RELEASE_DIR/predictions.jsonl`, "predictions.jsonl answers 1 of the 60 lines of test.jsonl: was it cut off?"},
-		{"answers others", `for i in $(seq 60); do echo '{"id":"'$i'","text_hash":"h","answers":{"label":"a"}}'; done >$RETRAIND_RELEASE_DIR/predictions.jsonl`, "do the ids and texts in predictions.jsonl come from this run's test.jsonl?"},
+		{
+			"answers a part",
+			`echo '{"id":"1","text_hash":"h","answers":{"label":"a"}}' >$RETRAIND_RELEASE_DIR/predictions.jsonl`,
+			"predictions.jsonl answers 1 of the 60 lines of test.jsonl: was it cut off?",
+		},
+		{
+			"answers others",
+			`for i in $(seq 60); do echo '{"id":"'$i'","text_hash":"h","answers":{"label":"a"}}'; done >$RETRAIND_RELEASE_DIR/predictions.jsonl`,
+			"do the ids and texts in predictions.jsonl come from this run's test.jsonl?",
+		},
 		{"leaves a link", "ln -s /etc/hostname $RETRAIND_RELEASE_DIR/model", "no links"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -261,7 +293,8 @@ func TestBrokenExportFailsBeforeTraining(t *testing.T) {
 	w.champion()
 	whole := w.source.list
 	w.source.list = whole[:200]
-	w.ends(w.run(pipeline(w.train(10))), policy.OutcomeFailed, "the export has 140 training items, the champion's had 200", "export failed")
+	w.ends(w.run(pipeline(w.train(10))), policy.OutcomeFailed, "the export has 140 training items, the champion's had 200",
+		"export failed")
 	w.source.list, w.source.err = whole, errors.New("connection lost")
 	w.ends(w.run(pipeline(w.train(10))), policy.OutcomeFailed, "export: connection lost", "export failed")
 }
@@ -272,12 +305,14 @@ func TestTimeouts(t *testing.T) {
 	w := newWorld(t)
 	long := sh("train", "sleep 1000")
 	long.Timeout = unit.Duration(300 * time.Millisecond)
-	w.ends(w.run(pipeline(long)), policy.OutcomeFailed, "train: not done after its timeout of 300ms", "export ok", "train timeout")
+	w.ends(w.run(pipeline(long)), policy.OutcomeFailed, "train: not done after its timeout of 300ms", "export ok",
+		"train timeout")
 
 	verify := pipeline(w.train(7))
 	verify[4].Timeout = unit.Duration(300 * time.Millisecond)
 	w.promote.Smoke = []Smoke{{Text: map[string]string{"title": titled(0)}, Expect: "never"}}
-	w.ends(w.run(verify), policy.OutcomeFailed, "not done after its timeout of 300ms", "export ok", "train ok", "gate ok", "release ok", "verify timeout", "undo release ok", "prove ok")
+	w.ends(w.run(verify), policy.OutcomeFailed, "not done after its timeout of 300ms", "export ok", "train ok", "gate ok",
+		"release ok", "verify timeout", "undo release ok", "prove ok")
 }
 
 func TestRetries(t *testing.T) {
@@ -286,7 +321,8 @@ func TestRetries(t *testing.T) {
 	w := newWorld(t)
 	flaky := sh("train", "echo attempt >>$RETRAIND_MODEL_DIR/tries; test $(wc -l <$RETRAIND_MODEL_DIR/tries) -ge 3 && exec "+w.self+" fake-train 7")
 	flaky.Retries = 2
-	w.ends(w.run(pipeline(flaky)), policy.OutcomePromoted, "first release", "export ok", "train failed", "train failed", "train ok", "gate ok", "release ok", "verify ok")
+	w.ends(w.run(pipeline(flaky)), policy.OutcomePromoted, "first release", "export ok", "train failed", "train failed",
+		"train ok", "gate ok", "release ok", "verify ok")
 	never := sh("train", "exit 1")
 	never.Retries = 1
 	w.ends(w.run(pipeline(never)), policy.OutcomeFailed, "exit status 1", "export ok", "train failed", "train failed")

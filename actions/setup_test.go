@@ -37,7 +37,8 @@ func fakeTrain(tenths string) error {
 	if err != nil {
 		return err
 	}
-	test, err := classifier.ReadExamples(filepath.Join(os.Getenv("RETRAIND_DATA_DIR"), "test.jsonl"), os.Getenv("RETRAIND_TARGET"))
+	test, err := classifier.ReadExamples(filepath.Join(os.Getenv("RETRAIND_DATA_DIR"), "test.jsonl"),
+		os.Getenv("RETRAIND_TARGET"))
 	if err != nil {
 		return err
 	}
@@ -54,7 +55,10 @@ func fakeTrain(tenths string) error {
 			answer = "wrong by " + tenths
 		}
 		model[e.Text["title"]] = answer
-		line, err := json.Marshal(map[string]any{"id": e.ID, "text_hash": drift.TextHash(e.Text), "answers": map[string]any{"label": answer}})
+		line, err := json.Marshal(map[string]any{
+			"id": e.ID, "text_hash": drift.TextHash(e.Text),
+			"answers": map[string]any{"label": answer},
+		})
 		if err != nil {
 			return err
 		}

@@ -39,10 +39,13 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 		return failed(ctx, store.StepFailed, err)
 	}
 	var refused error
-	plan := ExportPlan{Targets: p.targets(), SaltID: x.Source.SaltID(p.Model), Remember: true, Guard: func(f ExportFacts) error {
-		refused = CheckExport(f, before)
-		return refused
-	}}
+	plan := ExportPlan{
+		Targets: p.targets(), SaltID: x.Source.SaltID(p.Model), Remember: true,
+		Guard: func(f ExportFacts) error {
+			refused = CheckExport(f, before)
+			return refused
+		},
+	}
 	facts, seen, err := Export(ctx, p.dataDir(), plan, x.Source.Rows(ctx, p.Model))
 	if refused != nil {
 		return Outcome{Class: store.StepFailed, Detail: refused.Error(), Facts: Facts{Export: &facts}}, nil //nolint:nilerr // a refusal is an outcome, not a fault
@@ -81,7 +84,10 @@ func (x *Executor) snapshot(ctx context.Context, p Plan) (snapshot, error) {
 			if err != nil {
 				return err
 			}
-			s.items = append(s.items, heldItem{LabelChange: drift.LabelChange{Item: it.ID, Heldout: true, TextHash: it.TextHash, Group: it.Group, New: it.Labels}, Text: it.Text})
+			s.items = append(s.items, heldItem{LabelChange: drift.LabelChange{
+				Item: it.ID, Heldout: true, TextHash: it.TextHash,
+				Group: it.Group, New: it.Labels,
+			}, Text: it.Text})
 		}
 		var err error
 		if s.seq, err = t.LastChange(p.Model); err != nil || p.Champion == "" {
@@ -137,7 +143,9 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 }
 
 // keepCandidate stores the candidate with its offline answers: once it serves, they are what it is watched by.
-func (x *Executor) keepCandidate(ctx context.Context, p Plan, r Release, gate GateFacts, export *ExportFacts, mine answers) error {
+func (x *Executor) keepCandidate(ctx context.Context, p Plan, r Release, gate GateFacts, export *ExportFacts,
+	mine answers,
+) error {
 	if export == nil {
 		export = &ExportFacts{} // a pipeline without an export: nothing is known about its training data
 	}
@@ -151,7 +159,8 @@ func (x *Executor) keepCandidate(ctx context.Context, p Plan, r Release, gate Ga
 				return err
 			}
 			for key, a := range mine {
-				if err := t.PutPrediction(p.Model, r.Digest, store.Prediction{Item: key[0], TextHash: key[1], Answers: a.Answers, Confidence: a.confidence}); err != nil {
+				if err := t.PutPrediction(p.Model, r.Digest,
+					store.Prediction{Item: key[0], TextHash: key[1], Answers: a.Answers, Confidence: a.confidence}); err != nil {
 					return err
 				}
 			}
@@ -168,7 +177,11 @@ func (x *Executor) release(ctx context.Context, p Plan, done []Outcome) (Outcome
 		return failed(ctx, store.StepFailed, err)
 	}
 	if gate == nil || gate.Release != r.Digest {
-		return Outcome{Class: store.StepFailed, Detail: fmt.Sprintf("release %s is not the one that passed the gate: it was changed in between", text.Digest(r.Digest))}, nil
+		return Outcome{
+			Class: store.StepFailed,
+			Detail: fmt.Sprintf("release %s is not the one that passed the gate: it was changed in between",
+				text.Digest(r.Digest)),
+		}, nil
 	}
 	err = x.durably(ctx, func() error {
 		return x.Store.Update(ctx, "deploy", func(t *store.Tx) error {
@@ -296,8 +309,11 @@ func (x *Executor) prove(ctx context.Context, p Plan, release string, ask []prob
 	if why != "" {
 		return Outcome{Class: store.StepNotProved, Detail: why, Facts: Facts{Verify: &facts}}, nil
 	}
-	return Outcome{Class: store.StepOK, Facts: Facts{Verify: &facts}, Detail: fmt.Sprintf("%s serves: %d of %d answers as the artifact gave offline, %d of them where the former release answers otherwise",
-		text.Digest(release), facts.Agreed, facts.Probed, facts.Differ)}, nil
+	return Outcome{
+		Class: store.StepOK, Facts: Facts{Verify: &facts},
+		Detail: fmt.Sprintf("%s serves: %d of %d answers as the artifact gave offline, %d of them where the former release answers otherwise",
+			text.Digest(release), facts.Agreed, facts.Probed, facts.Differ),
+	}, nil
 }
 
 func mustJSON(v any) string {

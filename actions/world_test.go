@@ -132,7 +132,10 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, self: self, dir: filepath.Join(dir, "state", "models", "m"), store: s, promote: PromoteConfig{VerifyWithin: unit.Duration(10 * time.Second)}}
+	w := &world{
+		t: t, self: self, dir: filepath.Join(dir, "state", "models", "m"), store: s,
+		promote: PromoteConfig{VerifyWithin: unit.Duration(10 * time.Second)},
+	}
 	w.served = &served{dir: w.dir}
 	w.source = &fakeSource{}
 	for i := range 260 {
@@ -140,17 +143,27 @@ func newWorld(t *testing.T) *world {
 	}
 	w.update(func(tx *store.Tx) error {
 		for i, r := range w.source.list {
-			it := store.Item{ID: r.ID, Heldout: r.Side == drift.SideTest, Group: r.Group, TextHash: drift.TextHash(r.Text), Text: r.Text, Labels: r.Labels, At: sealedAt}
+			it := store.Item{
+				ID: r.ID, Heldout: r.Side == drift.SideTest, Group: r.Group, TextHash: drift.TextHash(r.Text),
+				Text: r.Text, Labels: r.Labels, At: sealedAt,
+			}
 			if err := tx.PutItems("m", it); err != nil {
 				return err
 			}
-			if err := tx.AddChanges("m", []store.Change{{N: int64(i + 1), Source: "s", Key: r.ID, Op: string(watch.OpPut), Item: r.ID, New: r.Labels, At: sealedAt}}, sealedAt); err != nil {
+			if err := tx.AddChanges("m",
+				[]store.Change{{
+					N: int64(i + 1), Source: "s", Key: r.ID, Op: string(watch.OpPut), Item: r.ID, New: r.Labels,
+					At: sealedAt,
+				}}, sealedAt); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	w.executor = &Executor{Store: s, Runner: runner.Shim{Self: []string{self, "exec-step"}}, Source: w.source, Host: "host", Log: slog.New(slog.DiscardHandler)}
+	w.executor = &Executor{
+		Store: s, Runner: runner.Shim{Self: []string{self, "exec-step"}}, Source: w.source,
+		Host: "host", Log: slog.New(slog.DiscardHandler),
+	}
 	t.Cleanup(func() {
 		w.stop()
 		if err := s.Close(); err != nil {
@@ -248,7 +261,10 @@ func (w *world) handOver(p Plan) {
 func (w *world) add(p Plan) {
 	w.t.Helper()
 	w.update(func(tx *store.Tx) error {
-		_, err := tx.AddRun(store.Run{ID: p.Run, Model: "m", Pipeline: "default", Trigger: p.Trigger, State: store.RunQueued, Plan: mustJSON(p), Created: p.Created})
+		_, err := tx.AddRun(store.Run{
+			ID: p.Run, Model: "m", Pipeline: "default", Trigger: p.Trigger, State: store.RunQueued,
+			Plan: mustJSON(p), Created: p.Created,
+		})
 		return err
 	})
 }
@@ -257,7 +273,8 @@ func (w *world) plan(steps []StepConfig) Plan {
 	serving := w.serving()
 	run := fmt.Sprintf("run%04d", w.runs)
 	return Plan{
-		Run: run, Model: "m", Pipeline: "default", Trigger: "because", Created: now(), Champion: w.model().Champion, Steps: Resolve(steps, "/no/retraind"),
+		Run: run, Model: "m", Pipeline: "default", Trigger: "because", Created: now(), Champion: w.model().Champion,
+		Steps:   Resolve(steps, "/no/retraind"),
 		Promote: w.promote.WithDefaults(), Serving: serving, ModelDir: w.dir, RunDir: filepath.Join(w.dir, "runs", run),
 	}
 }

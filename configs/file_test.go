@@ -87,8 +87,10 @@ func TestDefaults(t *testing.T) {
 func TestPathsStartAtTheFile(t *testing.T) {
 	t.Parallel()
 	l := load(t, strings.NewReplacer(
-		"state: state", "state: state\nnats: {url: nats://host:4222, credentials_file: creds/nats, tls: {ca_file: ca.pem, cert_file: /etc/cert.pem, key_file: key.pem}}",
-		"    serving:", "    heldout: {salt_file: salt}\n    pipeline:\n      default:\n        - {name: a, exec: [x], dir: work}\n        - {name: b, exec: [x]}\n        - {do: gate}\n        - {do: release}\n        - {do: verify}\n    serving:",
+		"state: state",
+		"state: state\nnats: {url: nats://host:4222, credentials_file: creds/nats, tls: {ca_file: ca.pem, cert_file: /etc/cert.pem, key_file: key.pem}}",
+		"    serving:",
+		"    heldout: {salt_file: salt}\n    pipeline:\n      default:\n        - {name: a, exec: [x], dir: work}\n        - {name: b, exec: [x]}\n        - {do: gate}\n        - {do: release}\n        - {do: verify}\n    serving:",
 	).Replace(good))
 	dir, m := filepath.Dir(l.Path), l.File.Models["news"]
 	got := []string{
@@ -96,7 +98,10 @@ func TestPathsStartAtTheFile(t *testing.T) {
 		m.Heldout.SaltFile, m.Labels.Postgres.DSNFile, m.Pipeline["default"][0].Dir, m.Pipeline["default"][1].Dir,
 	}
 	in := func(name string) string { return filepath.Join(dir, name) }
-	want := []string{in("state"), in("creds/nats"), in("ca.pem"), "/etc/cert.pem", in("key.pem"), in("salt"), in("pg-dsn"), in("work"), ""}
+	want := []string{
+		in("state"), in("creds/nats"), in("ca.pem"), "/etc/cert.pem", in("key.pem"), in("salt"), in("pg-dsn"),
+		in("work"), "",
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -105,8 +110,10 @@ func TestPathsStartAtTheFile(t *testing.T) {
 // A target reads the column it names, else the source's; both ways mean the same to the database.
 func TestTargetsFindTheirColumns(t *testing.T) {
 	t.Parallel()
-	l := load(t, changed(t, "    retrain_when:", "      gate: topic\n      targets:\n        topic: {answer: label}\n        tone: {answer: tone, label: tone}\n    retrain_when:"))
-	if diff := cmp.Diff(map[string]string{"topic": "category", "tone": "tone"}, l.File.Models["news"].Labels.Postgres.Targets); diff != "" {
+	l := load(t, changed(t, "    retrain_when:",
+		"      gate: topic\n      targets:\n        topic: {answer: label}\n        tone: {answer: tone, label: tone}\n    retrain_when:"))
+	if diff := cmp.Diff(map[string]string{"topic": "category", "tone": "tone"},
+		l.File.Models["news"].Labels.Postgres.Targets); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
@@ -115,14 +122,21 @@ func TestTargetsFindTheirColumns(t *testing.T) {
 func TestExampleLoads(t *testing.T) {
 	t.Parallel()
 	for _, e := range []configs.Example{
-		{Model: "relevance", DSN: "pg-dsn", Table: "public.items", ID: "id", Text: []string{"title", "content"}, Label: "category", State: "/var/lib/retraind"},
-		{Model: "a-1_b", DSN: "/run/credentials/pg", Table: "Items", ID: "item key", Text: []string{"Text"}, Label: "label", State: "state"},
+		{
+			Model: "relevance", DSN: "pg-dsn", Table: "public.items", ID: "id", Text: []string{"title", "content"},
+			Label: "category", State: "/var/lib/retraind",
+		},
+		{
+			Model: "a-1_b", DSN: "/run/credentials/pg", Table: "Items", ID: "item key", Text: []string{"Text"}, Label: "label",
+			State: "state",
+		},
 	} {
 		l := load(t, e.Render())
 		if diff := cmp.Diff([]string{e.Model}, l.File.Names()); diff != "" || len(l.Warnings) != 0 {
 			t.Errorf("%s: %s, warnings %v", e.Model, diff, l.Warnings)
 		}
-		if got := l.File.Models[e.Model].Labels.Postgres; got.Table != e.Table || got.ID[0] != e.ID || !cmp.Equal([]string(got.Text), e.Text) {
+		if got := l.File.Models[e.Model].Labels.Postgres; got.Table != e.Table || got.ID[0] != e.ID ||
+			!cmp.Equal([]string(got.Text), e.Text) {
 			t.Errorf("%s: got %+v", e.Model, got)
 		}
 	}

@@ -25,7 +25,10 @@ func FuzzParse(f *testing.F) {
 		f.Add(source)
 	}
 	f.Add([]byte(good))
-	f.Add([]byte(configs.Example{Model: "a", DSN: "b", Table: "c", ID: "d", Text: []string{"e"}, Label: "f", State: "g"}.Render()))
+	f.Add([]byte(configs.Example{
+		Model: "a", DSN: "b", Table: "c", ID: "d", Text: []string{"e"}, Label: "f",
+		State: "g",
+	}.Render()))
 	f.Fuzz(func(t *testing.T, source []byte) {
 		if bytes.Contains(source, []byte(".ics")) {
 			t.Skip("reads files beside the configuration")

@@ -37,7 +37,8 @@ func TestLanguageServer(t *testing.T) {
 	if got := s.open(path, modeline+good); len(got) > 0 {
 		t.Errorf("a good file: %+v", got)
 	}
-	slips := strings.NewReplacer("accuracy_below: 85%", "acuracy_below: 85%", "cooldown: 24h", "cooldown: 24").Replace(good)
+	slips := strings.NewReplacer("accuracy_below: 85%", "acuracy_below: 85%", "cooldown: 24h",
+		"cooldown: 24").Replace(good)
 	var told []string
 	for _, d := range s.open(path, modeline+slips) {
 		told = append(told, fmt.Sprintf("%d:%d", d.Range.Start.Line+1, d.Range.Start.Character+1))
@@ -57,7 +58,11 @@ func TestLanguageServer(t *testing.T) {
 			Documentation any
 		}
 	}
-	s.ask("textDocument/completion", map[string]any{"textDocument": map[string]any{"uri": "file://" + path}, "position": map[string]int{"line": 13, "character": 16}}, &completed)
+	s.ask("textDocument/completion",
+		map[string]any{
+			"textDocument": map[string]any{"uri": "file://" + path},
+			"position":     map[string]int{"line": 13, "character": 16},
+		}, &completed)
 	found := ""
 	for _, i := range completed.Items {
 		if i.Label == "accuracy_drop" {
@@ -69,7 +74,10 @@ func TestLanguageServer(t *testing.T) {
 	}
 	var hover struct{ Contents struct{ Value string } }
 	s.open(path, modeline+good)
-	s.ask("textDocument/hover", map[string]any{"textDocument": map[string]any{"uri": "file://" + path}, "position": map[string]int{"line": 13, "character": 15}}, &hover)
+	s.ask("textDocument/hover", map[string]any{
+		"textDocument": map[string]any{"uri": "file://" + path},
+		"position":     map[string]int{"line": 13, "character": 15},
+	}, &hover)
 	if !strings.Contains(hover.Contents.Value, "least time between") {
 		t.Errorf("hovering over cooldown shows %q", hover.Contents.Value)
 	}
@@ -209,9 +217,14 @@ func (s *server) open(path, text string) []diagnostic {
 	s.sent++
 	uri := "file://" + path
 	if s.sent == 1 {
-		s.tell("textDocument/didOpen", map[string]any{"textDocument": map[string]any{"uri": uri, "languageId": "yaml", "version": 1, "text": text}})
+		s.tell("textDocument/didOpen",
+			map[string]any{"textDocument": map[string]any{"uri": uri, "languageId": "yaml", "version": 1, "text": text}})
 	} else {
-		s.tell("textDocument/didChange", map[string]any{"textDocument": map[string]any{"uri": uri, "version": s.sent}, "contentChanges": []any{map[string]any{"text": text}}})
+		s.tell("textDocument/didChange",
+			map[string]any{
+				"textDocument":   map[string]any{"uri": uri, "version": s.sent},
+				"contentChanges": []any{map[string]any{"text": text}},
+			})
 	}
 	m := s.await("diagnostics", func(m message) bool { return m.Method == "textDocument/publishDiagnostics" })
 	var published struct{ Diagnostics []diagnostic }

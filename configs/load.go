@@ -133,7 +133,8 @@ func Parse(path string, source []byte) (*Loaded, error) {
 func read(path string) ([]byte, fs.FileMode, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, 0, fmt.Errorf("configuration %s does not exist: write one with `retraind init`, or name another with --config", path)
+		return nil, 0,
+			fmt.Errorf("configuration %s does not exist: write one with `retraind init`, or name another with --config", path)
 	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("configuration: %w", err)

@@ -14,7 +14,8 @@ import (
 func TestLoadTellsWhatIsNoFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if _, err := configs.Load(filepath.Join(dir, "none.yaml")); err == nil || !strings.Contains(err.Error(), "does not exist: write one with `retraind init`") {
+	if _, err := configs.Load(filepath.Join(dir, "none.yaml")); err == nil ||
+		!strings.Contains(err.Error(), "does not exist: write one with `retraind init`") {
 		t.Errorf("missing: %v", err)
 	}
 	if _, err := configs.Load(dir); err == nil || !strings.Contains(err.Error(), "is not a regular file") {
@@ -42,7 +43,8 @@ func TestLineAndLocate(t *testing.T) {
 	t.Parallel()
 	l := load(t, good)
 	for path, want := range map[string]int{
-		"models.news.retrain_when.accuracy_below": 12, "models.news.limits.cooldown": 13, "models.news.quiet_hours": 14, "models.news.limits.breaker": 0,
+		"models.news.retrain_when.accuracy_below": 12, "models.news.limits.cooldown": 13, "models.news.quiet_hours": 14,
+		"models.news.limits.breaker": 0,
 	} {
 		if got, ok := l.Line(path); got != want || ok != (want > 0) {
 			t.Errorf("%s: line %d, %t; want %d", path, got, ok, want)
@@ -70,7 +72,8 @@ func TestLineAndLocate(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	t.Parallel()
 	l := load(t, good+"    promote: {gate: point}\n")
-	if len(l.Warnings) != 1 || !strings.Contains(l.Warnings[0].Message, "gate point promotes") || l.Warnings[0].Line != 16 {
+	if len(l.Warnings) != 1 || !strings.Contains(l.Warnings[0].Message, "gate point promotes") ||
+		l.Warnings[0].Line != 16 {
 		t.Errorf("got %v", l.Warnings)
 	}
 }

@@ -66,10 +66,16 @@ func TestSchemaTakesWhatLoads(t *testing.T) {
 	t.Parallel()
 	s := schema(t)
 	files := map[string]string{
-		"example":  configs.Example{Model: "a", DSN: "b", Table: "c", ID: "d", Text: []string{"e"}, Label: "f", State: "/g"}.Render(),
-		"good":     good,
-		"anchors":  "x-night: &night {days: mon-fri, from: \"22:00\", to: \"06:00\"}\n" + strings.Replace(good, `{days: mon-fri, from: "22:00", to: "06:00"}`, "*night", 1),
-		"long way": strings.Replace(good, "accuracy_below: 85%", "accuracy_below: {share: 0.85, for: 6h, margin: 1}\n      when: {expression: drop > 0.1, for: 1d}\n      category_recall_below: {all: 70%, Sport: 60%}", 1),
+		"example": configs.Example{
+			Model: "a", DSN: "b", Table: "c", ID: "d", Text: []string{"e"}, Label: "f",
+			State: "/g",
+		}.Render(),
+		"good": good,
+		"anchors": "x-night: &night {days: mon-fri, from: \"22:00\", to: \"06:00\"}\n" + strings.Replace(good,
+			`{days: mon-fri, from: "22:00", to: "06:00"}`, "*night", 1),
+		"long way": strings.Replace(good, "accuracy_below: 85%",
+			"accuracy_below: {share: 0.85, for: 6h, margin: 1}\n      when: {expression: drop > 0.1, for: 1d}\n      category_recall_below: {all: 70%, Sport: 60%}",
+			1),
 	}
 	shipped, err := filepath.Glob("*.yaml")
 	if err != nil {
@@ -104,8 +110,10 @@ func TestSchemaSeesSlips(t *testing.T) {
 	t.Parallel()
 	s := schema(t)
 	for _, name := range []string{
-		"unknown_key", "unknown_condition", "key_of_another_level", "percent_as_number", "unit_missing", "unit_of_another_kind", "unit_wrong",
-		"budget_without_period", "gate_unknown", "step_unknown", "nats_listen", "no_text", "model_name", "no_models", "negative",
+		"unknown_key", "unknown_condition", "key_of_another_level", "percent_as_number", "unit_missing",
+		"unit_of_another_kind", "unit_wrong",
+		"budget_without_period", "gate_unknown", "step_unknown", "nats_listen", "no_text", "model_name", "no_models",
+		"negative",
 		"version_missing", "window_at_25_o_clock", "window_on_no_day", "many_at_once",
 	} {
 		source, err := os.ReadFile(filepath.Join("testdata", "bad", name+".yaml"))

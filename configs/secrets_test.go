@@ -37,14 +37,26 @@ func TestOpenSecrets(t *testing.T) {
 		files            map[string]os.FileMode
 	}{
 		{"url", dsn(`"postgres://me:geheim@db/x"`), "chmod 0640", map[string]os.FileMode{"retraind.yaml": 0o644}},
-		{"words", dsn(`"host=db password = 'ge heim' dbname=x"`), "chmod 0640", map[string]os.FileMode{"retraind.yaml": 0o644}},
-		{"query", dsn(`"postgres://db/x?password=geheim&sslmode=require"`), "chmod 0640", map[string]os.FileMode{"retraind.yaml": 0o644}},
+		{
+			"words", dsn(`"host=db password = 'ge heim' dbname=x"`), "chmod 0640",
+			map[string]os.FileMode{"retraind.yaml": 0o644},
+		},
+		{
+			"query", dsn(`"postgres://db/x?password=geheim&sslmode=require"`), "chmod 0640",
+			map[string]os.FileMode{"retraind.yaml": 0o644},
+		},
 		{"closed", dsn(`"postgres://me:geheim@db/x"`), "", map[string]os.FileMode{"retraind.yaml": 0o640}},
 		{"no password", dsn(`"postgres://me@db/x?sslmode=require"`), "", map[string]os.FileMode{"retraind.yaml": 0o644}},
 		{"file", good, "pg-dsn", map[string]os.FileMode{"retraind.yaml": 0o644, "pg-dsn": 0o644}},
 		{"closed file", good, "", map[string]os.FileMode{"retraind.yaml": 0o644, "pg-dsn": 0o640}},
-		{"salt", strings.Replace(good, "    serving:", "    heldout: {salt_file: salt}\n    serving:", 1), "salt", map[string]os.FileMode{"retraind.yaml": 0o600, "salt": 0o604}},
-		{"nats", good + "nats: {url: \"nats://me:geheim@host:4222\"}\n", "credentials_file", map[string]os.FileMode{"retraind.yaml": 0o604}},
+		{
+			"salt", strings.Replace(good, "    serving:", "    heldout: {salt_file: salt}\n    serving:", 1), "salt",
+			map[string]os.FileMode{"retraind.yaml": 0o600, "salt": 0o604},
+		},
+		{
+			"nats", good + "nats: {url: \"nats://me:geheim@host:4222\"}\n", "credentials_file",
+			map[string]os.FileMode{"retraind.yaml": 0o604},
+		},
 	} {
 		_, err := withMode(t, c.files, c.text)
 		var bad *configs.InvalidError
@@ -52,7 +64,8 @@ func TestOpenSecrets(t *testing.T) {
 		case c.want == "" && err != nil:
 			t.Errorf("%s: %v", c.name, err)
 		case c.want == "":
-		case !errors.As(err, &bad) || !strings.Contains(err.Error(), "everyone on this machine") || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "heim"):
+		case !errors.As(err, &bad) || !strings.Contains(err.Error(), "everyone on this machine") ||
+			!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "heim"):
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
@@ -103,9 +116,12 @@ func TestVariables(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		strings.Replace(text, "DB_PASSWORD", "DB_PASSWORT", 1):                                                           "the variable DB_PASSWORT is not set (set it for the daemon",
-		strings.Replace(text, "${DB_PASSWORD}", "${DB PASSWORD}", 1):                                                     "has an unfinished variable (write ${NAME}",
-		strings.Replace(good, "classify: http://127.0.0.1:8082/classify", "classify: http://${DB_PASSWORD}/classify", 1): "is not an http or https URL",
+		strings.Replace(text, "DB_PASSWORD", "DB_PASSWORT",
+			1): "the variable DB_PASSWORT is not set (set it for the daemon",
+		strings.Replace(text, "${DB_PASSWORD}", "${DB PASSWORD}",
+			1): "has an unfinished variable (write ${NAME}",
+		strings.Replace(good, "classify: http://127.0.0.1:8082/classify", "classify: http://${DB_PASSWORD}/classify",
+			1): "is not an http or https URL",
 	} {
 		_, err := withMode(t, map[string]os.FileMode{"retraind.yaml": 0o600}, text)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "geheim") {
@@ -114,7 +130,8 @@ func TestVariables(t *testing.T) {
 	}
 	l = load(t, strings.Replace(good, "table: public.items", "table: \"public.${DB_PASSWORD}\"", 1))
 	var out bytes.Buffer
-	if err := l.Warnings.Render(&out, l.Source); err != nil || !strings.Contains(out.String(), "table: ${…} is not filled in here") {
+	if err := l.Warnings.Render(&out, l.Source); err != nil ||
+		!strings.Contains(out.String(), "table: ${…} is not filled in here") {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 }

@@ -36,7 +36,10 @@ func (f *File) Overlay(flags *pflag.FlagSet) (Settings, error) {
 	v.SetEnvPrefix("RETRAIND")
 	v.SetEnvKeyReplacer(strings.NewReplacer("-", "_"))
 	v.AutomaticEnv()
-	defaults := map[string]string{"state": f.State, "listen": f.Listen, "socket": f.Socket, "log-level": "info", "log-format": "auto"}
+	defaults := map[string]string{
+		"state": f.State, "listen": f.Listen, "socket": f.Socket, "log-level": "info",
+		"log-format": "auto",
+	}
 	for key, value := range defaults {
 		v.SetDefault(key, value)
 		if flags != nil && flags.Lookup(key) != nil {
@@ -45,7 +48,10 @@ func (f *File) Overlay(flags *pflag.FlagSet) (Settings, error) {
 			}
 		}
 	}
-	s := Settings{State: v.GetString("state"), Listen: v.GetString("listen"), Socket: v.GetString("socket"), LogLevel: v.GetString("log-level"), LogFormat: v.GetString("log-format")}
+	s := Settings{
+		State: v.GetString("state"), Listen: v.GetString("listen"), Socket: v.GetString("socket"),
+		LogLevel: v.GetString("log-level"), LogFormat: v.GetString("log-format"),
+	}
 	for key, value := range map[string]*string{"state": &s.State, "listen": &s.Listen} {
 		if *value == "" { // an empty flag does not override
 			*value = defaults[key]

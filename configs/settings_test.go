@@ -30,7 +30,10 @@ func TestOverlayOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(configs.Settings{State: "/from/file", Listen: "off", Socket: "/from/file/retraind.sock", LogLevel: "info", LogFormat: "auto"}, s); diff != "" {
+	if diff := cmp.Diff(configs.Settings{
+		State: "/from/file", Listen: "off", Socket: "/from/file/retraind.sock",
+		LogLevel: "info", LogFormat: "auto",
+	}, s); diff != "" {
 		t.Errorf("file (-want +got):\n%s", diff)
 	}
 	t.Setenv("RETRAIND_STATE", "/from/variable")
@@ -40,14 +43,21 @@ func TestOverlayOrder(t *testing.T) {
 	if s, err = l.File.Overlay(flags(t)); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(configs.Settings{State: "/from/variable", Listen: "127.0.0.1:7777", Socket: "/from/variable/retraind.sock", LogLevel: "debug", LogFormat: "auto"}, s); diff != "" {
+	if diff := cmp.Diff(configs.Settings{
+		State: "/from/variable", Listen: "127.0.0.1:7777",
+		Socket: "/from/variable/retraind.sock", LogLevel: "debug", LogFormat: "auto",
+	}, s); diff != "" {
 		t.Errorf("variables (-want +got):\n%s", diff)
 	}
 	l = load(t, good)
-	if s, err = l.File.Overlay(flags(t, "--state=/from/flag", "--listen=", "--socket=/from/flag.sock", "--log-format=json")); err != nil {
+	if s, err = l.File.Overlay(flags(t, "--state=/from/flag", "--listen=", "--socket=/from/flag.sock",
+		"--log-format=json")); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(configs.Settings{State: "/from/flag", Listen: "127.0.0.1:7420", Socket: "/from/flag.sock", LogLevel: "debug", LogFormat: "json"}, s); diff != "" {
+	if diff := cmp.Diff(configs.Settings{
+		State: "/from/flag", Listen: "127.0.0.1:7420", Socket: "/from/flag.sock",
+		LogLevel: "debug", LogFormat: "json",
+	}, s); diff != "" {
 		t.Errorf("flags (-want +got):\n%s", diff)
 	}
 	if l.File.State != "/from/flag" || l.File.Socket != "/from/flag.sock" {

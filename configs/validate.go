@@ -76,10 +76,12 @@ func (f *File) validate(b broken) check.Problems {
 	}
 	f.loc = loc
 	if strings.Contains(f.State, "://") {
-		p.Errorf("state", "give a directory on a local disk, such as "+defaultState, "a database as the state is not supported by this version")
+		p.Errorf("state", "give a directory on a local disk, such as "+defaultState,
+			"a database as the state is not supported by this version")
 	}
 	if err := checkListen(f.Listen); err != nil {
-		p.Errorf("listen", "write a loopback address such as 127.0.0.1:7420, or off; to reach it from elsewhere put a proxy with a login in front", "%v", err)
+		p.Errorf("listen", "write a loopback address such as 127.0.0.1:7420, or off; to reach it from elsewhere put a proxy with a login in front",
+			"%v", err)
 	}
 	if !b.has("nats") {
 		p.Under("nats", f.NATS.Validate())
@@ -169,7 +171,8 @@ func (m *Model) validatePipeline(p *check.Problems, anyGPU bool) {
 		p.Under("pipeline."+name, actions.ValidatePipeline(m.Pipeline[name]))
 		for _, s := range m.Pipeline[name] {
 			if s.GPU && m.GPU == nil && !anyGPU {
-				p.Errorf("pipeline."+name, "add gpu: {free: 20GiB} to the model", "step %q needs the GPU, but the model does not say how much of it", s.Title())
+				p.Errorf("pipeline."+name, "add gpu: {free: 20GiB} to the model",
+					"step %q needs the GPU, but the model does not say how much of it", s.Title())
 			}
 		}
 	}
@@ -182,7 +185,8 @@ func (m *Model) validateColumns(p *check.Problems) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Serving.Targets)) {
 		if len(pg.Targets) > 0 && pg.Targets[name] == "" {
-			p.Errorf("serving.targets."+name, "add label: with a column or an SQL expression", "nothing says which column holds the label of target %q", name)
+			p.Errorf("serving.targets."+name, "add label: with a column or an SQL expression",
+				"nothing says which column holds the label of target %q", name)
 		}
 	}
 	for i, column := range m.Heldout.Group {
@@ -281,10 +285,14 @@ func (f *File) Shadow(model string) (*policy.Policy, error) {
 func zoneHint(name string) string {
 	const hint = "write an IANA name such as Europe/Berlin or UTC"
 	common := []string{
-		"UTC", "Africa/Cairo", "Africa/Johannesburg", "Africa/Lagos", "America/Bogota", "America/Chicago", "America/Denver", "America/Los_Angeles",
-		"America/New_York", "America/Sao_Paulo", "America/Toronto", "Asia/Dubai", "Asia/Hong_Kong", "Asia/Kolkata", "Asia/Shanghai", "Asia/Singapore",
-		"Asia/Tokyo", "Australia/Sydney", "Europe/Amsterdam", "Europe/Berlin", "Europe/Istanbul", "Europe/Lisbon", "Europe/London", "Europe/Madrid",
-		"Europe/Paris", "Europe/Rome", "Europe/Stockholm", "Europe/Vienna", "Europe/Warsaw", "Europe/Zurich", "Pacific/Auckland",
+		"UTC", "Africa/Cairo", "Africa/Johannesburg", "Africa/Lagos", "America/Bogota", "America/Chicago", "America/Denver",
+		"America/Los_Angeles",
+		"America/New_York", "America/Sao_Paulo", "America/Toronto", "Asia/Dubai", "Asia/Hong_Kong", "Asia/Kolkata",
+		"Asia/Shanghai", "Asia/Singapore",
+		"Asia/Tokyo", "Australia/Sydney", "Europe/Amsterdam", "Europe/Berlin", "Europe/Istanbul", "Europe/Lisbon",
+		"Europe/London", "Europe/Madrid",
+		"Europe/Paris", "Europe/Rome", "Europe/Stockholm", "Europe/Vienna", "Europe/Warsaw", "Europe/Zurich",
+		"Pacific/Auckland",
 	}
 	if near := check.Nearest(name, common); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)

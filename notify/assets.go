@@ -61,13 +61,15 @@ func Assets(ctx context.Context, js jetstream.JetStream, log *slog.Logger) (jets
 // compatible accepts every limit that an operator may have chosen, and says where it is lower than ours.
 func compatible(have jetstream.StreamConfig, log *slog.Logger) error {
 	if !slices.Contains(have.Subjects, subjects) {
-		return fmt.Errorf("stream %s exists with the subjects %v and not %s (add it, or rename that stream)", Stream, have.Subjects, subjects)
+		return fmt.Errorf("stream %s exists with the subjects %v and not %s (add it, or rename that stream)", Stream,
+			have.Subjects, subjects)
 	}
 	if have.NoAck {
 		return fmt.Errorf("stream %s exists with no_ack, so that nobody knows what is stored (switch it off)", Stream)
 	}
 	if want := streamConfig(); have.Duplicates < want.Duplicates || have.MaxAge > 0 && have.MaxAge < want.MaxAge {
-		log.Info("stream has other limits than retraind's own", "stream", Stream, "duplicate_window", have.Duplicates, "max_age", have.MaxAge)
+		log.Info("stream has other limits than retraind's own", "stream", Stream, "duplicate_window", have.Duplicates,
+			"max_age", have.MaxAge)
 	}
 	return nil
 }

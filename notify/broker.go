@@ -128,7 +128,8 @@ type takenError struct {
 }
 
 func (e *takenError) Error() string {
-	return fmt.Sprintf("start nats: %s is taken by another program (set nats.listen to a free port, or nats.url to the server that runs there)", e.address)
+	return fmt.Sprintf("start nats: %s is taken by another program (set nats.listen to a free port, or nats.url to the server that runs there)",
+		e.address)
 }
 func (e *takenError) Unwrap() error { return e.cause }
 

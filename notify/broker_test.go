@@ -23,7 +23,8 @@ func TestTakenPortNamesItAndTheCure(t *testing.T) {
 	defer taken.Close()
 	port := taken.Addr().(*net.TCPAddr).Port
 	_, err = notify.StartEmbedded(notify.Options{Dir: t.TempDir(), Port: port, Name: "test"})
-	want := fmt.Sprintf("start nats: 127.0.0.1:%d is taken by another program (set nats.listen to a free port, or nats.url to the server that runs there)", port)
+	want := fmt.Sprintf("start nats: 127.0.0.1:%d is taken by another program (set nats.listen to a free port, or nats.url to the server that runs there)",
+		port)
 	if err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -58,14 +59,16 @@ func TestUnwritableDirectory(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := notify.StartEmbedded(notify.Options{Dir: file, Name: "test"}); err == nil || !strings.Contains(err.Error(), file) {
+	if _, err := notify.StartEmbedded(notify.Options{Dir: file, Name: "test"}); err == nil ||
+		!strings.Contains(err.Error(), file) {
 		t.Errorf("got %v, want an error that names %s", err, file)
 	}
 }
 
 func TestConnectMissingCredentials(t *testing.T) {
 	t.Parallel()
-	_, err := notify.Connect(&notify.Config{URL: "nats://127.0.0.1:1", CredentialsFile: "/nowhere.creds"}, "x", slog.New(slog.DiscardHandler))
+	_, err := notify.Connect(&notify.Config{URL: "nats://127.0.0.1:1", CredentialsFile: "/nowhere.creds"}, "x",
+		slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "credentials_file: open /nowhere.creds") {
 		t.Errorf("got %v", err)
 	}
@@ -78,10 +81,13 @@ func TestConfigValidate(t *testing.T) {
 		config notify.Config
 		want   []string // paths
 	}{
-		"empty":              {notify.Config{}, nil},
-		"embedded":           {notify.Config{Embedded: &yes, Listen: "0.0.0.0:4223"}, nil},
-		"no port":            {notify.Config{Listen: "none"}, nil},
-		"elsewhere":          {notify.Config{URL: "nats://a:4222, tls://b", CredentialsFile: "x.creds", TLS: &notify.TLS{CAFile: "ca.pem"}}, nil},
+		"empty":    {notify.Config{}, nil},
+		"embedded": {notify.Config{Embedded: &yes, Listen: "0.0.0.0:4223"}, nil},
+		"no port":  {notify.Config{Listen: "none"}, nil},
+		"elsewhere": {notify.Config{
+			URL: "nats://a:4222, tls://b", CredentialsFile: "x.creds",
+			TLS: &notify.TLS{CAFile: "ca.pem"},
+		}, nil},
 		"both":               {notify.Config{Embedded: &yes, URL: "nats://a"}, []string{"embedded"}},
 		"neither":            {notify.Config{Embedded: &no}, []string{"url"}},
 		"listen with url":    {notify.Config{URL: "nats://a", Listen: "none"}, []string{"listen"}},

@@ -86,7 +86,10 @@ func TestConnectWithAnNKey(t *testing.T) {
 	if err := admitted(t, &notify.Config{URL: url, NKeyFile: write(t, "seed", must[[]byte](t)(user.Seed()))}); err != nil {
 		t.Error(err)
 	}
-	if err := admitted(t, &notify.Config{URL: url, NKeyFile: write(t, "seed", must[[]byte](t)(stranger.Seed()))}); !errors.Is(err, nats.ErrAuthorization) {
+	if err := admitted(t, &notify.Config{
+		URL:      url,
+		NKeyFile: write(t, "seed", must[[]byte](t)(stranger.Seed())),
+	}); !errors.Is(err, nats.ErrAuthorization) {
 		t.Errorf("a stranger: %v", err)
 	}
 	if err := admitted(t, &notify.Config{URL: url}); err == nil {
@@ -104,23 +107,30 @@ func TestConnectWithAnNKey(t *testing.T) {
 
 func TestConnectWithCredentials(t *testing.T) {
 	t.Parallel()
-	operator, account, user := must[nkeys.KeyPair](t)(nkeys.CreateOperator()), must[nkeys.KeyPair](t)(nkeys.CreateAccount()), must[nkeys.KeyPair](t)(nkeys.CreateUser())
+	operator, account, user := must[nkeys.KeyPair](t)(nkeys.CreateOperator()),
+		must[nkeys.KeyPair](t)(nkeys.CreateAccount()), must[nkeys.KeyPair](t)(nkeys.CreateUser())
 	public := func(k nkeys.KeyPair) string { return must[string](t)(k.PublicKey()) }
 	claims := jwt.NewOperatorClaims(public(operator))
 	signed := must[*jwt.OperatorClaims](t)(jwt.DecodeOperatorClaims(must[string](t)(claims.Encode(operator))))
 	resolver := &server.MemAccResolver{}
-	if err := resolver.Store(public(account), must[string](t)(jwt.NewAccountClaims(public(account)).Encode(operator))); err != nil {
+	if err := resolver.Store(public(account),
+		must[string](t)(jwt.NewAccountClaims(public(account)).Encode(operator))); err != nil {
 		t.Fatal(err)
 	}
 	url := guarded(t, &server.Options{TrustedOperators: []*jwt.OperatorClaims{signed}, AccountResolver: resolver})
 	credentials := func(by nkeys.KeyPair) string {
-		text := must[[]byte](t)(jwt.FormatUserConfig(must[string](t)(jwt.NewUserClaims(public(user)).Encode(by)), must[[]byte](t)(user.Seed())))
+		text := must[[]byte](t)(jwt.FormatUserConfig(must[string](t)(jwt.NewUserClaims(public(user)).Encode(by)),
+			must[[]byte](t)(user.Seed())))
 		return write(t, "user.creds", text)
 	}
 	if err := admitted(t, &notify.Config{URL: url, CredentialsFile: credentials(account)}); err != nil {
 		t.Error(err)
 	}
-	if err := admitted(t, &notify.Config{URL: url, CredentialsFile: credentials(must[nkeys.KeyPair](t)(nkeys.CreateAccount()))}); !errors.Is(err, nats.ErrAuthorization) {
+	if err := admitted(t, &notify.Config{
+		URL:             url,
+		CredentialsFile: credentials(must[nkeys.KeyPair](t)(nkeys.CreateAccount())),
+	}); !errors.Is(err,
+		nats.ErrAuthorization) {
 		t.Errorf("another account's user: %v", err)
 	}
 }
@@ -132,9 +142,13 @@ func TestConnectByTLS(t *testing.T) {
 	known := x509.NewCertPool()
 	known.AppendCertsFromPEM(authority)
 	url := guarded(t, &server.Options{TLS: true, TLSTimeout: 5, TLSVerify: true, TLSConfig: &tls.Config{
-		Certificates: []tls.Certificate{pair}, ClientCAs: known, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12,
+		Certificates: []tls.Certificate{pair}, ClientCAs: known, ClientAuth: tls.RequireAndVerifyClientCert,
+		MinVersion: tls.VersionTLS12,
 	}})
-	files := notify.TLS{CAFile: write(t, "ca.pem", authority), CertFile: write(t, "cert.pem", cert), KeyFile: write(t, "key.pem", key)}
+	files := notify.TLS{
+		CAFile: write(t, "ca.pem", authority), CertFile: write(t, "cert.pem", cert),
+		KeyFile: write(t, "key.pem", key),
+	}
 	if err := admitted(t, &notify.Config{URL: url, TLS: &files}); err != nil {
 		t.Error(err)
 	}
@@ -158,15 +172,18 @@ func certificate(t *testing.T) (authority, cert, key []byte) {
 	rootKey := must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	leafKey := must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	root := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour),
+		IsCA:     true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "broker"}, NotBefore: root.NotBefore, NotAfter: root.NotAfter,
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "broker"}, NotBefore: root.NotBefore,
+		NotAfter:    root.NotAfter,
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	encode := func(kind string, der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}) }
-	return encode("CERTIFICATE", sign(root, root, rootKey, rootKey)), encode("CERTIFICATE", sign(leaf, root, leafKey, rootKey)),
+	return encode("CERTIFICATE", sign(root, root, rootKey, rootKey)),
+		encode("CERTIFICATE", sign(leaf, root, leafKey, rootKey)),
 		encode("PRIVATE KEY", must[[]byte](t)(x509.MarshalPKCS8PrivateKey(leafKey)))
 }

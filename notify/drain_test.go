@@ -285,7 +285,10 @@ func TestAnOperatorsStreamStays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := jetstream.StreamConfig{Name: notify.Stream, Subjects: []string{"retraind.evt.v1.>"}, MaxMsgs: 7, MaxAge: time.Hour}
+	own := jetstream.StreamConfig{
+		Name: notify.Stream, Subjects: []string{"retraind.evt.v1.>"}, MaxMsgs: 7,
+		MaxAge: time.Hour,
+	}
 	if _, err := js.CreateStream(t.Context(), own); err != nil {
 		t.Fatal(err)
 	}

@@ -76,11 +76,23 @@ func TestNewRefuses(t *testing.T) {
 		data  any
 		want  string
 	}{
-		"kind":     {"model.invented", "m", notify.Deployed{}, `event "model.invented": no such kind`},
-		"type":     {notify.ModelDeployed, "m", notify.Rejected{}, "event model.deployed: its data is a notify.Deployed, not a notify.Rejected"},
-		"dots":     {notify.ModelDeployed, "a..b", notify.Deployed{}, `event model.deployed: model "a..b": a name has 1 to 32 of a-z, 0-9, _ and -`},
+		"kind": {"model.invented", "m", notify.Deployed{}, `event "model.invented": no such kind`},
+		"type": {
+			notify.ModelDeployed, "m",
+			notify.Rejected{},
+			"event model.deployed: its data is a notify.Deployed, not a notify.Rejected",
+		},
+		"dots": {
+			notify.ModelDeployed, "a..b",
+			notify.Deployed{},
+			`event model.deployed: model "a..b": a name has 1 to 32 of a-z, 0-9, _ and -`,
+		},
 		"no model": {notify.ModelDeployed, "", notify.Deployed{}, "event model.deployed: no model"},
-		"wildcard": {notify.ModelDeployed, ">", notify.Deployed{}, `event model.deployed: model ">": a name has 1 to 32 of a-z, 0-9, _ and -`},
+		"wildcard": {
+			notify.ModelDeployed, ">",
+			notify.Deployed{},
+			`event model.deployed: model ">": a name has 1 to 32 of a-z, 0-9, _ and -`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -120,7 +132,8 @@ func TestCatalogue(t *testing.T) {
 
 func TestEncodeRefusesWhatCannotBeSent(t *testing.T) {
 	t.Parallel()
-	e, err := notify.New(notify.ConfigRejected, notify.Daemon, "", notify.Refused{Problems: []string{strings.Repeat("x", notify.MaxBody)}}, instant)
+	e, err := notify.New(notify.ConfigRejected, notify.Daemon, "",
+		notify.Refused{Problems: []string{strings.Repeat("x", notify.MaxBody)}}, instant)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +187,8 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatalf("what was read cannot be read again: %v\n%s", err, again)
 		}
-		if back.ID != e.ID || back.Kind != e.Kind || back.Model != e.Model || back.Run != e.Run || !back.At.Equal(e.At) || back.Key != e.Key {
+		if back.ID != e.ID || back.Kind != e.Kind || back.Model != e.Model || back.Run != e.Run || !back.At.Equal(e.At) ||
+			back.Key != e.Key {
 			t.Fatalf("%+v became %+v", e, back)
 		}
 	})

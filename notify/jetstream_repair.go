@@ -24,7 +24,10 @@ import (
 // try to delete this file with each newer version.
 func repairJetStream(dir string, log *slog.Logger) error {
 	streams := filepath.Join(dir, "jetstream", "*", "streams")
-	for _, pattern := range []string{filepath.Join(streams, "*", "meta.inf"), filepath.Join(streams, "*", "obs", "*", "meta.inf")} {
+	for _, pattern := range []string{
+		filepath.Join(streams, "*", "meta.inf"),
+		filepath.Join(streams, "*", "obs", "*", "meta.inf"),
+	} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			return err

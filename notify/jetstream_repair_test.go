@@ -39,7 +39,8 @@ func TestStreamKilledWhileItWasMade(t *testing.T) {
 				if _, err := notify.Assets(t.Context(), js, slog.New(slog.DiscardHandler)); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := js.CreateConsumer(t.Context(), notify.Stream, jetstream.ConsumerConfig{Durable: "reader"}); err != nil {
+				if _, err := js.CreateConsumer(t.Context(), notify.Stream,
+					jetstream.ConsumerConfig{Durable: "reader"}); err != nil {
 					t.Fatal(err)
 				}
 			})

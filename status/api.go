@@ -33,7 +33,8 @@ func API(backend Backend, log *slog.Logger) http.Handler {
 		return backend.Releases(r.Context(), r.PathValue("model"))
 	}))
 	mux.HandleFunc("GET /v1/runs", answer(a.runs))
-	mux.HandleFunc("GET /v1/runs/{run}", answer(func(r *http.Request) (any, error) { return backend.Run(r.Context(), r.PathValue("run")) }))
+	mux.HandleFunc("GET /v1/runs/{run}",
+		answer(func(r *http.Request) (any, error) { return backend.Run(r.Context(), r.PathValue("run")) }))
 	mux.HandleFunc("GET /v1/events", events(backend))
 	mux.HandleFunc("POST /v1/models/{model}/trigger", answer(a.trigger))
 	mux.HandleFunc("POST /v1/models/{model}/labels", answerUpTo(maxLabels, func(r *http.Request) (any, error) {
@@ -128,7 +129,8 @@ func (a api) audit(r *http.Request) string {
 	if peer, ok := peerOf(r.Context()); ok {
 		by = peer.String()
 	}
-	a.log.LogAttrs(context.WithoutCancel(r.Context()), slog.LevelInfo, "request on the control socket", slog.String("request", r.URL.Path), slog.String("by", by))
+	a.log.LogAttrs(context.WithoutCancel(r.Context()), slog.LevelInfo, "request on the control socket",
+		slog.String("request", r.URL.Path), slog.String("by", by))
 	return by
 }
 
@@ -157,7 +159,8 @@ func writeError(w http.ResponseWriter, err error) {
 func writeJSON(w http.ResponseWriter, code int, v any) {
 	data, err := json.Marshal(v)
 	if err != nil {
-		code, data = http.StatusInternalServerError, []byte(`{"error":{"kind":"failed","message":"the answer cannot be written as JSON"}}`)
+		code, data = http.StatusInternalServerError,
+			[]byte(`{"error":{"kind":"failed","message":"the answer cannot be written as JSON"}}`)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")

@@ -136,7 +136,8 @@ func TestClientTellsErrorsApart(t *testing.T) {
 			t.Errorf("got %v, want %v with %q", tc.err, tc.kind, tc.text)
 		}
 	}
-	if err := client.Reload(ctx); errors.Is(err, ErrRefused) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrUnreachable) {
+	if err := client.Reload(ctx); errors.Is(err, ErrRefused) || errors.Is(err, ErrNotFound) ||
+		errors.Is(err, ErrUnreachable) {
 		t.Errorf("an ordinary failure has a kind: %v", err)
 	}
 }
@@ -169,7 +170,8 @@ func TestWhoAsksIsSeenNotSaid(t *testing.T) {
 		return nil
 	}
 	client, _ := daemon(t, backend)
-	got, err := client.Trigger(t.Context(), "relevance", Request{Reason: "new guideline", Pipeline: "full", By: "the queen"})
+	got, err := client.Trigger(t.Context(), "relevance",
+		Request{Reason: "new guideline", Pipeline: "full", By: "the queen"})
 	if err != nil || got.Run != "01KB" {
 		t.Fatalf("got %+v, %v", got, err)
 	}
@@ -177,22 +179,26 @@ func TestWhoAsksIsSeenNotSaid(t *testing.T) {
 	if asked.Reason != "new guideline" || asked.Pipeline != "full" || !strings.HasSuffix(asked.By, me) {
 		t.Errorf("the daemon saw %+v, want it by … %s", asked, me)
 	}
-	if err := client.Cancel(t.Context(), "01KB", "the queen"); err != nil || !strings.HasPrefix(cancelled, "01KB by ") || !strings.HasSuffix(cancelled, me) {
+	if err := client.Cancel(t.Context(), "01KB", "the queen"); err != nil || !strings.HasPrefix(cancelled, "01KB by ") ||
+		!strings.HasSuffix(cancelled, me) {
 		t.Errorf("got %q, %v", cancelled, err)
 	}
 	for _, err := range []error{
-		client.Pause(t.Context(), Every, Pause{By: "the queen", Reason: "tea"}), client.Pause(t.Context(), "relevance", Pause{}),
+		client.Pause(t.Context(), Every, Pause{By: "the queen", Reason: "tea"}),
+		client.Pause(t.Context(), "relevance", Pause{}),
 		client.Hold(t.Context(), "relevance", Pause{Reason: "war"}),
 	} {
 		if err != nil {
 			t.Error(err)
 		}
 	}
-	if len(ordered) != 3 || strings.Contains(strings.Join(ordered, ""), "queen") || !strings.HasPrefix(ordered[0], "pause  by ") || !strings.HasSuffix(ordered[0], ": tea") ||
+	if len(ordered) != 3 || strings.Contains(strings.Join(ordered, ""), "queen") ||
+		!strings.HasPrefix(ordered[0], "pause  by ") || !strings.HasSuffix(ordered[0], ": tea") ||
 		!strings.HasPrefix(ordered[1], "pause relevance by ") || !strings.HasPrefix(ordered[2], "hold relevance by ") {
 		t.Errorf("orders: %q", ordered)
 	}
-	if err := client.Resume(t.Context(), "relevance", "the queen"); err != nil || !strings.HasPrefix(resumed, "relevance by ") || !strings.HasSuffix(resumed, me) {
+	if err := client.Resume(t.Context(), "relevance", "the queen"); err != nil ||
+		!strings.HasPrefix(resumed, "relevance by ") || !strings.HasSuffix(resumed, me) {
 		t.Errorf("got %q, %v", resumed, err)
 	}
 }
@@ -265,7 +271,8 @@ func TestListenSocket(t *testing.T) {
 	if data, err := os.ReadFile(file); err != nil || string(data) != "precious" {
 		t.Errorf("the file was touched: %q, %v", data, err)
 	}
-	if _, err := ListenSocket(filepath.Join(dir, strings.Repeat("x", 120))); err == nil || !strings.Contains(err.Error(), "use a shorter") {
+	if _, err := ListenSocket(filepath.Join(dir, strings.Repeat("x", 120))); err == nil ||
+		!strings.Contains(err.Error(), "use a shorter") {
 		t.Errorf("a long path: %v", err)
 	}
 }

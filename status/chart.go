@@ -66,8 +66,9 @@ func newChart(now time.Time, m Model, history []Point, runs []Run) chartView {
 	last := points[len(points)-1]
 	s := fit(now, m, points)
 	v := chartView{
-		Shown:   true,
-		Label:   fmt.Sprintf("Accuracy since %s: now %s, 95 %% interval %s", points[0].At.In(now.Location()).Format("2 Jan 15:04"), text.Percent(last.Accuracy), interval(last.Low, last.High)),
+		Shown: true,
+		Label: fmt.Sprintf("Accuracy since %s: now %s, 95 %% interval %s",
+			points[0].At.In(now.Location()).Format("2 Jan 15:04"), text.Percent(last.Accuracy), interval(last.Low, last.High)),
 		Caption: "band: 95 % interval",
 		Y:       s.yTicks(),
 		X:       s.xTicks(now.Location()),
@@ -75,7 +76,10 @@ func newChart(now time.Time, m Model, history []Point, runs []Run) chartView {
 	}
 	v.Line, v.Band = s.paths(points)
 	if m.Report != nil && m.Report.Baseline != nil {
-		v.Rules = append(v.Rules, ruleView{decimal(s.y(m.Report.Baseline.Accuracy)), "-5", "at promotion " + text.Percent(m.Report.Baseline.Accuracy), "baseline"})
+		v.Rules = append(v.Rules, ruleView{
+			decimal(s.y(m.Report.Baseline.Accuracy)), "-5",
+			"at promotion " + text.Percent(m.Report.Baseline.Accuracy), "baseline",
+		})
 	}
 	if m.Floor > 0 {
 		v.Rules = append(v.Rules, ruleView{decimal(s.y(m.Floor)), "14", "retrain below " + text.Percent(m.Floor), "floor"})
@@ -86,7 +90,10 @@ func newChart(now time.Time, m Model, history []Point, runs []Run) chartView {
 			continue
 		}
 		class := r.Word()
-		v.Marks = append(v.Marks, markView{decimal(s.x(at)), r.ID, class, strings.ReplaceAll(class, "_", " ") + ": " + r.Trigger})
+		v.Marks = append(v.Marks, markView{
+			decimal(s.x(at)), r.ID, class,
+			strings.ReplaceAll(class, "_", " ") + ": " + r.Trigger,
+		})
 	}
 	return v
 }

@@ -60,7 +60,8 @@ func (c *Client) Explain(ctx context.Context, model, run string, at time.Time) (
 
 // History implements Reader.
 func (c *Client) History(ctx context.Context, model string, since time.Time) (p []Point, err error) {
-	return p, c.get(ctx, "/v1/models/"+url.PathEscape(model)+"/history", url.Values{"since": {since.Format(time.RFC3339)}}, &p)
+	return p,
+		c.get(ctx, "/v1/models/"+url.PathEscape(model)+"/history", url.Values{"since": {since.Format(time.RFC3339)}}, &p)
 }
 
 // Diagnose implements Reader.
@@ -198,9 +199,11 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w: no permission for %s: become a member of the daemon's group (adduser NAME retraind), or use sudo", ErrUnreachable, c.path)
+		return fmt.Errorf("%w: no permission for %s: become a member of the daemon's group (adduser NAME retraind), or use sudo",
+			ErrUnreachable, c.path)
 	case errors.As(err, &op) && op.Op == "dial":
-		return fmt.Errorf("%w: nothing answers on %s: is it running? (systemctl status retraind; --config or --socket name another)", ErrUnreachable, c.path)
+		return fmt.Errorf("%w: nothing answers on %s: is it running? (systemctl status retraind; --config or --socket name another)",
+			ErrUnreachable, c.path)
 	default:
 		return fmt.Errorf("%w: %s: %w", ErrUnreachable, c.path, err)
 	}

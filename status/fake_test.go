@@ -141,16 +141,32 @@ func report() *drift.Report {
 
 func decision() policy.Decision {
 	return policy.Decision{
-		At: ago(4 * time.Minute), Model: "relevance", Verdict: policy.VerdictRetrain, Reason: policy.ReasonWindowClosed, Release: champion,
-		Text: "retrain: the accuracy fell by 4.1 points; it waits for quiet hours",
+		At: ago(4 * time.Minute), Model: "relevance", Verdict: policy.VerdictRetrain, Reason: policy.ReasonWindowClosed,
+		Release: champion,
+		Text:    "retrain: the accuracy fell by 4.1 points; it waits for quiet hours",
 		Conditions: []policy.Condition{
-			{Name: "accuracy_below", State: policy.StatePass, Value: 0.8713, Bound: 0.85, Distance: 0.0213, Unit: policy.UnitShare, Labels: 29, Text: "accuracy 87.1 % is not below 85 %"},
-			{Name: "accuracy_drop", State: policy.StateFail, Tripped: true, Value: 4.1, Bound: 3, Distance: -1.1, Unit: policy.UnitPoints, Text: "59 right answers turned wrong, 10 wrong ones right: p 0.0000007"},
-			{Name: "category_recall_below.robotics", State: policy.StateInconclusive, Value: 0, Bound: 0.7, Distance: -0.7, Unit: policy.UnitShare, Labels: -1, Text: "only 12 held-out items, 30 are needed"},
-			{Name: "max_age", State: policy.StatePass, Value: 216, Bound: 2160, Distance: 1944, Unit: policy.UnitHours, Labels: -1, Text: "the release is 9 days old"},
+			{
+				Name: "accuracy_below", State: policy.StatePass, Value: 0.8713, Bound: 0.85, Distance: 0.0213,
+				Unit: policy.UnitShare, Labels: 29, Text: "accuracy 87.1 % is not below 85 %",
+			},
+			{
+				Name: "accuracy_drop", State: policy.StateFail, Tripped: true, Value: 4.1, Bound: 3, Distance: -1.1,
+				Unit: policy.UnitPoints, Text: "59 right answers turned wrong, 10 wrong ones right: p 0.0000007",
+			},
+			{
+				Name: "category_recall_below.robotics", State: policy.StateInconclusive, Value: 0, Bound: 0.7, Distance: -0.7,
+				Unit: policy.UnitShare, Labels: -1, Text: "only 12 held-out items, 30 are needed",
+			},
+			{
+				Name: "max_age", State: policy.StatePass, Value: 216, Bound: 2160, Distance: 1944, Unit: policy.UnitHours,
+				Labels: -1, Text: "the release is 9 days old",
+			},
 			{Name: "when", State: policy.StatePass, Labels: -1, Text: "drop > 5 && changed > 1000 is false"},
 		},
-		Blocked: []policy.Blocker{{Reason: policy.ReasonWindowClosed, Until: now.Add(4*time.Hour + 12*time.Minute), Text: "quiet hours are closed"}},
+		Blocked: []policy.Blocker{{
+			Reason: policy.ReasonWindowClosed, Until: now.Add(4*time.Hour + 12*time.Minute),
+			Text: "quiet hours are closed",
+		}},
 	}
 }
 
@@ -161,7 +177,10 @@ func history() []Point {
 	var points []Point
 	for h := 192; h >= 0; h -= 4 {
 		a := 0.9123 - 0.041*float64(192-h)/192
-		points = append(points, Point{At: ago(time.Duration(h)*time.Hour + 4*time.Minute), Release: champion, Accuracy: a, Low: a - 0.018, High: a + 0.017, N: 1200})
+		points = append(points, Point{
+			At: ago(time.Duration(h)*time.Hour + 4*time.Minute), Release: champion, Accuracy: a,
+			Low: a - 0.018, High: a + 0.017, N: 1200,
+		})
 	}
 	return points
 }
@@ -183,27 +202,47 @@ func runs() []Run {
 	failed.Detail = "macro-F1 fell by 11 points <b>not bold</b>"
 	return []Run{
 		{
-			ID: "01KB4W8R2M", Model: "relevance", Pipeline: "default", Trigger: "asked for by anna", Forced: true, State: store.RunRunning,
+			ID: "01KB4W8R2M", Model: "relevance", Pipeline: "default", Trigger: "asked for by anna", Forced: true,
+			State:   store.RunRunning,
 			Created: ago(8 * time.Minute), Started: ago(8 * time.Minute),
-			Steps: []Step{step("export", store.StepOK, 8*time.Minute, 50*time.Second), training, step("gate", store.StepWaiting, 0, 0), step("deploy", store.StepWaiting, 0, 0)},
+			Steps: []Step{
+				step("export", store.StepOK, 8*time.Minute, 50*time.Second), training,
+				step("gate", store.StepWaiting, 0, 0), step("deploy", store.StepWaiting, 0, 0),
+			},
 		},
 		{
-			ID: "01KAQ1X7TZ", Model: "relevance", Pipeline: "default", Trigger: "412 labels changed", State: store.RunEnded, Outcome: policy.OutcomeRejected,
-			Reason: "the candidate is worse: 71.0 % against 90.2 %", Created: ago(5 * day), Started: ago(5 * day), Ended: ago(5*day - 21*time.Minute), Release: candidate,
-			Steps: []Step{step("export", store.StepOK, 5*day, 3*time.Second), step("train", store.StepOK, 5*day-3*time.Second, 19*time.Minute), failed},
+			ID: "01KAQ1X7TZ", Model: "relevance", Pipeline: "default", Trigger: "412 labels changed", State: store.RunEnded,
+			Outcome: policy.OutcomeRejected,
+			Reason:  "the candidate is worse: 71.0 % against 90.2 %", Created: ago(5 * day), Started: ago(5 * day),
+			Ended: ago(5*day - 21*time.Minute), Release: candidate,
+			Steps: []Step{
+				step("export", store.StepOK, 5*day, 3*time.Second),
+				step("train", store.StepOK, 5*day-3*time.Second, 19*time.Minute), failed,
+			},
 		},
 		{
-			ID: "01KAE5P0QD", Model: "relevance", Pipeline: "default", Trigger: "the first release", State: store.RunEnded, Outcome: policy.OutcomePromoted,
+			ID: "01KAE5P0QD", Model: "relevance", Pipeline: "default", Trigger: "the first release", State: store.RunEnded,
+			Outcome: policy.OutcomePromoted,
 			Created: ago(9 * day), Started: ago(9 * day), Ended: ago(9*day - 38*time.Minute), Release: champion,
-			Steps: []Step{step("export", store.StepOK, 9*day, 4*time.Second), step("train", store.StepOK, 9*day-5*time.Second, 37*time.Minute), step("deploy", store.StepOK, 9*day-38*time.Minute, 4*time.Second)},
+			Steps: []Step{
+				step("export", store.StepOK, 9*day, 4*time.Second),
+				step("train", store.StepOK, 9*day-5*time.Second, 37*time.Minute),
+				step("deploy", store.StepOK, 9*day-38*time.Minute, 4*time.Second),
+			},
 		},
 	}
 }
 
 func releases() []Release {
 	return []Release{
-		{Digest: candidate, Run: "01KAQ1X7TZ", State: store.ReleaseRejected, Created: ago(5 * day), Accuracy: &Compared{Before: share(0.902), After: 0.71, Low: 0.684, High: 0.735, N: 1190}},
-		{Digest: champion, Run: "01KAE5P0QD", State: store.ReleaseChampion, Created: ago(9 * day), Accuracy: &Compared{After: 0.9123, Low: 0.895, High: 0.927, N: 1180}},
+		{
+			Digest: candidate, Run: "01KAQ1X7TZ", State: store.ReleaseRejected, Created: ago(5 * day),
+			Accuracy: &Compared{Before: share(0.902), After: 0.71, Low: 0.684, High: 0.735, N: 1190},
+		},
+		{
+			Digest: champion, Run: "01KAE5P0QD", State: store.ReleaseChampion, Created: ago(9 * day),
+			Accuracy: &Compared{After: 0.9123, Low: 0.895, High: 0.927, N: 1180},
+		},
 		{Digest: earlier, State: store.ReleasePrevious, Created: ago(40 * day)},
 	}
 }
@@ -217,7 +256,10 @@ func drifted() Model {
 		Audit: Audit{At: ago(14 * time.Hour)},
 		Sources: []Source{
 			{Name: "postgres", Health: watch.Health{Up: true, Since: ago(3 * day), LastEvent: ago(90 * time.Second)}},
-			{Name: "files", Health: watch.Health{Since: ago(2 * time.Hour), Error: "data/labels is not there: make it, or take files: out of the configuration"}},
+			{Name: "files", Health: watch.Health{
+				Since: ago(2 * time.Hour),
+				Error: "data/labels is not there: make it, or take files: out of the configuration",
+			}},
 		},
 	}
 }
@@ -225,7 +267,10 @@ func drifted() Model {
 func status() Status {
 	return Status{
 		At: now, Version: "0.1.0", Started: ago(3*day + 4*time.Hour), OutboxPending: 2, Models: []Model{drifted()},
-		Config: Config{Path: "/etc/retraind/retraind.yaml", Digest: "sha256:aa", Loaded: ago(2 * day), Problem: "retraind.yaml:7:3: unknown key <min_lables>", RestartNeeded: []string{"state"}},
+		Config: Config{
+			Path: "/etc/retraind/retraind.yaml", Digest: "sha256:aa", Loaded: ago(2 * day),
+			Problem: "retraind.yaml:7:3: unknown key <min_lables>", RestartNeeded: []string{"state"},
+		},
 	}
 }
 
@@ -241,5 +286,8 @@ func storied() fake {
 }
 
 func event(n int) Event {
-	return Event{ID: fmt.Sprintf("01KB%d", n), Kind: "run.step", Model: "relevance", Run: "01KB4W8R2M", At: now.UTC(), Data: json.RawMessage(`{"step":"train"}`)}
+	return Event{
+		ID: fmt.Sprintf("01KB%d", n), Kind: "run.step", Model: "relevance", Run: "01KB4W8R2M", At: now.UTC(),
+		Data: json.RawMessage(`{"step":"train"}`),
+	}
 }

@@ -34,7 +34,8 @@ func NewMetrics(backend Reader, version string) *Metrics {
 			Name: "retraind_decisions_total", Help: "Verdicts of the policy, by reason.",
 		}, []string{"model", "decision", "reason"}),
 		shadow: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "retraind_shadow_differences_total", Help: "Differences between the policy and its shadow, by what each came to.",
+			Name: "retraind_shadow_differences_total",
+			Help: "Differences between the policy and its shadow, by what each came to.",
 		}, []string{"model", "decision", "shadow"}),
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "retraind_runs_total", Help: "Runs that ended, by outcome.",
@@ -97,7 +98,8 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 
 // The figures of a snapshot. Accuracies are fractions in [0, 1].
 var (
-	descReload     = gauge("config_last_reload_successful", "1 if the configuration on disk is in force, 0 if the last reload was refused.")
+	descReload = gauge("config_last_reload_successful",
+		"1 if the configuration on disk is in force, 0 if the last reload was refused.")
 	descReloadTime = gauge("config_last_reload_success_timestamp_seconds", "When the configuration in force was loaded.")
 	descOutbox     = gauge("outbox_pending", "Notifications that NATS has not taken yet.")
 	descAccuracy   = gauge("accuracy", "Accuracy of the deployed release on held-out items.", "model")
@@ -111,16 +113,20 @@ var (
 	descReport     = gauge("report_timestamp_seconds", "When the accuracy was last evaluated.", "model")
 	descReportOK   = gauge("report_ok", "1 if the last evaluation may be decided on.", "model", "state")
 	descSource     = gauge("source_up", "1 if the source of labels can be read.", "model", "source")
-	descSourceTime = gauge("source_last_event_timestamp_seconds", "When the source last delivered a change.", "model", "source")
-	descAudit      = gauge("audit_ok", "1 if the last nightly audit found the figures as they are computed anew; absent before the first.", "model")
-	descAuditTime  = gauge("audit_timestamp_seconds", "When the figures were last audited.", "model")
-	descProbation  = gauge("probation_e_value", "Evidence that the release is worse than the gate measured; absent where it is on no probation.", "model")
-	descProbated   = gauge("probation_bound", "E-value at which the release is rolled back; absent where it is on no probation.", "model")
-	descActive     = gauge("run_active", "1 while a run is in progress.", "model")
-	descPaused     = gauge("paused", "1 while a person stopped what would start by itself.", "model")
-	descHeld       = gauge("held", "1 while no run may start until a person has looked.", "model")
-	descWindow     = gauge("window_open", "1 while quiet hours let a run start.", "model")
-	descNext       = gauge("next_window_timestamp_seconds", "When quiet hours open next; absent while they are open.", "model")
+	descSourceTime = gauge("source_last_event_timestamp_seconds", "When the source last delivered a change.", "model",
+		"source")
+	descAudit = gauge("audit_ok",
+		"1 if the last nightly audit found the figures as they are computed anew; absent before the first.", "model")
+	descAuditTime = gauge("audit_timestamp_seconds", "When the figures were last audited.", "model")
+	descProbation = gauge("probation_e_value",
+		"Evidence that the release is worse than the gate measured; absent where it is on no probation.", "model")
+	descProbated = gauge("probation_bound",
+		"E-value at which the release is rolled back; absent where it is on no probation.", "model")
+	descActive = gauge("run_active", "1 while a run is in progress.", "model")
+	descPaused = gauge("paused", "1 while a person stopped what would start by itself.", "model")
+	descHeld   = gauge("held", "1 while no run may start until a person has looked.", "model")
+	descWindow = gauge("window_open", "1 while quiet hours let a run start.", "model")
+	descNext   = gauge("next_window_timestamp_seconds", "When quiet hours open next; absent while they are open.", "model")
 )
 
 // snapshots turns a Status into gauges when it is scraped.
@@ -129,8 +135,10 @@ type snapshots struct{ backend Reader }
 // Describe implements prometheus.Collector.
 func (snapshots) Describe(into chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descReload, descReloadTime, descOutbox, descAccuracy, descLow, descHigh, descBaseline, descDrop, descMacroF1, descHeldout,
-		descPending, descReport, descReportOK, descSource, descSourceTime, descAudit, descAuditTime, descProbation, descProbated, descActive, descPaused, descHeld, descWindow, descNext,
+		descReload, descReloadTime, descOutbox, descAccuracy, descLow, descHigh, descBaseline, descDrop, descMacroF1,
+		descHeldout,
+		descPending, descReport, descReportOK, descSource, descSourceTime, descAudit, descAuditTime, descProbation,
+		descProbated, descActive, descPaused, descHeld, descWindow, descNext,
 	} {
 		into <- d
 	}

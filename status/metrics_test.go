@@ -45,7 +45,10 @@ func TestMetricsLeaveOutWhatIsNotKnown(t *testing.T) {
 	unmeasured := report()
 	unmeasured.Scored, unmeasured.State = 0, "unscored"
 	backend := fake{snapshot: func(context.Context) (Status, error) {
-		return Status{Models: []Model{{Name: "a"}, {Name: "b", Report: unmeasured, Window: Window{Open: true, Changes: now}}}}, nil
+		return Status{Models: []Model{
+			{Name: "a"},
+			{Name: "b", Report: unmeasured, Window: Window{Open: true, Changes: now}},
+		}}, nil
 	}}
 	got := scrape(t, NewMetrics(backend, ""))
 	for _, absent := range []string{"retraind_accuracy", "retraind_next_window", "retraind_source"} {
@@ -86,7 +89,8 @@ func TestMetricsOfAProbation(t *testing.T) {
 	}}
 	got := scrape(t, NewMetrics(backend, ""))
 	for line, want := range map[string]bool{
-		`retraind_probation_e_value{model="b"} 1.5`: true, `retraind_probation_bound{model="b"} 20`: true, `retraind_probation_bound{model="a"}`: false,
+		`retraind_probation_e_value{model="b"} 1.5`: true, `retraind_probation_bound{model="b"} 20`: true,
+		`retraind_probation_bound{model="a"}`: false,
 	} {
 		if strings.Contains(got, line) != want {
 			t.Errorf("%s: %t, want %t\n%s", line, !want, want, got)

@@ -37,7 +37,10 @@ func Page(backend Reader, metrics *Metrics, log *slog.Logger) (http.Handler, err
 	mux.HandleFunc("GET /{$}", p.show)
 	mux.HandleFunc("GET /events", events(backend))
 	mux.Handle("GET /metrics", metrics.Handler())
-	for name, kind := range map[string]string{"style.css": "text/css", "app.js": "text/javascript", "icon.svg": "image/svg+xml"} {
+	for name, kind := range map[string]string{
+		"style.css": "text/css", "app.js": "text/javascript",
+		"icon.svg": "image/svg+xml",
+	} {
 		data, err := assets.ReadFile("assets/" + name)
 		if err != nil {
 			return nil, err

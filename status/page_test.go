@@ -64,7 +64,10 @@ func TestPageGolden(t *testing.T) {
 	fresh.snapshot = func(context.Context) (Status, error) {
 		s := status()
 		s.Config.Problem, s.Config.RestartNeeded, s.OutboxPending = "", nil, 0
-		s.Models = []Model{{Name: "new", Phase: Watching, Sentence: "no release yet"}, {Name: "other", Phase: Broken, Sentence: "the service answers 500"}}
+		s.Models = []Model{
+			{Name: "new", Phase: Watching, Sentence: "no release yet"},
+			{Name: "other", Phase: Broken, Sentence: "the service answers 500"},
+		}
 		return s, nil
 	}
 	fresh.explain, fresh.history, fresh.runs, fresh.releases = nil, nil, nil, nil
@@ -88,13 +91,19 @@ func TestPageIsClosed(t *testing.T) {
 	if got := w.Header().Get("Content-Security-Policy"); got != policyHeader || strings.Contains(got, "unsafe") {
 		t.Errorf("Content-Security-Policy: %q", got)
 	}
-	for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"} {
+	for name, want := range map[string]string{
+		"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+		"Cache-Control": "no-store",
+	} {
 		if got := w.Header().Get(name); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
 	text := w.Body.String()
-	for _, pattern := range []string{`https?://`, `\sstyle=`, `\son[a-z]+=`, `<script>`, `<b>not bold`, `<min_lables>`, `ZgotmplZ`, `NaN`, `%!`} {
+	for _, pattern := range []string{
+		`https?://`, `\sstyle=`, `\son[a-z]+=`, `<script>`, `<b>not bold`, `<min_lables>`,
+		`ZgotmplZ`, `NaN`, `%!`,
+	} {
 		if found := regexp.MustCompile(pattern).FindString(text); found != "" {
 			t.Errorf("the page has %q", found)
 		}

@@ -37,7 +37,11 @@ func (a api) pauses(mux *http.ServeMux) {
 		})
 	}
 	pause := order(func(r *http.Request, p Pause) error { return a.backend.Pause(ordered(r), r.PathValue("model"), p) })
-	resume := order(func(r *http.Request, p Pause) error { return a.backend.Resume(ordered(r), r.PathValue("model"), p.By) })
+	resume := order(func(r *http.Request,
+		p Pause,
+	) error {
+		return a.backend.Resume(ordered(r), r.PathValue("model"), p.By)
+	})
 	mux.HandleFunc("POST /v1/pause", pause)
 	mux.HandleFunc("POST /v1/resume", resume)
 	mux.HandleFunc("POST /v1/models/{model}/pause", pause)

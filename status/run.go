@@ -129,9 +129,11 @@ func (r Request) Fresh(now time.Time) error {
 	case r.At.IsZero():
 		return nil
 	case age > policy.MaxRequestAge:
-		return &Refusal{Code: 410, Text: fmt.Sprintf("the request is %s old, at most %s is accepted; make it again if it is still wanted", age.Round(time.Second), policy.MaxRequestAge)}
+		return &Refusal{Code: 410, Text: fmt.Sprintf("the request is %s old, at most %s is accepted; make it again if it is still wanted",
+			age.Round(time.Second), policy.MaxRequestAge)}
 	case age < -MaxAhead:
-		return &Refusal{Code: 410, Text: fmt.Sprintf("the request is dated %s ahead of the daemon's clock", (-age).Round(time.Second))}
+		return &Refusal{Code: 410, Text: fmt.Sprintf("the request is dated %s ahead of the daemon's clock",
+			(-age).Round(time.Second))}
 	}
 	return nil
 }

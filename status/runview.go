@@ -121,7 +121,8 @@ func newBar(now time.Time, r Run) barView {
 			title += ", " + text.Elapsed(time.Duration(s.Seconds(now)*float64(time.Second)))
 		}
 		said = append(said, title)
-		bar.Segments = append(bar.Segments, segmentView{X: decimal(x), W: decimal(widths[i]), Class: tone(s.State), Title: title})
+		bar.Segments = append(bar.Segments,
+			segmentView{X: decimal(x), W: decimal(widths[i]), Class: tone(s.State), Title: title})
 		x += widths[i]
 	}
 	bar.Label = strings.Join(said, "; ")
@@ -163,7 +164,10 @@ type releaseView struct {
 }
 
 func newReleaseView(now time.Time, r Release) releaseView {
-	v := releaseView{Digest: r.Digest, Short: text.Digest(r.Digest), State: strings.ReplaceAll(string(r.State), "_", " "), Class: string(r.State), At: newTime(now, r.Created), Accuracy: "not measured"}
+	v := releaseView{
+		Digest: r.Digest, Short: text.Digest(r.Digest), State: strings.ReplaceAll(string(r.State), "_", " "),
+		Class: string(r.State), At: newTime(now, r.Created), Accuracy: "not measured",
+	}
 	if a := r.Accuracy; a != nil {
 		v.Accuracy, v.Range = text.Percent(a.After), interval(a.Low, a.High)
 	}

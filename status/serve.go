@@ -37,7 +37,8 @@ func ListenSocket(path string) (net.Listener, error) {
 	}
 	// 104 bytes are what a socket's name may have on every system; the kernel's own message does not say so.
 	if len(path) > 104 {
-		return nil, fmt.Errorf("control socket %s: the path has %d bytes, more than 104: use a shorter state directory", path, len(path))
+		return nil,
+			fmt.Errorf("control socket %s: the path has %d bytes, more than 104: use a shorter state directory", path, len(path))
 	}
 	// Between bind and chmod the socket has the mode that the umask leaves: bind it under a name nobody knows yet.
 	hidden := filepath.Join(filepath.Dir(path), fmt.Sprintf(".s%d", os.Getpid()))
@@ -117,7 +118,8 @@ func membersOnly(next http.Handler, gid int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		peer, ok := peerOf(r.Context())
 		if !ok || !peer.mayUse(gid) {
-			writeError(w, fmt.Errorf("%w: only root, the daemon's user and members of its group may use the control socket", ErrRefused))
+			writeError(w, fmt.Errorf("%w: only root, the daemon's user and members of its group may use the control socket",
+				ErrRefused))
 			return
 		}
 		next.ServeHTTP(w, r)

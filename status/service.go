@@ -50,7 +50,10 @@ const requestPatience = 2 * time.Minute
 
 // ServeNATS answers requests by NATS until ctx ends. Requests go to the same backend as those on the control socket.
 func ServeNATS(ctx context.Context, conn *nats.Conn, backend Backend, o ServiceOptions, log *slog.Logger) error {
-	s := &service{ctx: ctx, backend: backend, o: o, log: log.With("component", "nats-api"), room: make(chan struct{}, atATime)}
+	s := &service{
+		ctx: ctx, backend: backend, o: o, log: log.With("component", "nats-api"),
+		room: make(chan struct{}, atATime),
+	}
 	version := o.Version
 	if !semver.MatchString(version) {
 		version = "0.0.0"
@@ -64,7 +67,8 @@ func ServeNATS(ctx context.Context, conn *nats.Conn, backend Backend, o ServiceO
 	}
 	root := svc.AddGroup(ServiceRoot)
 	for _, e := range s.endpoints() {
-		err := root.AddEndpoint(e.verb, micro.HandlerFunc(func(r micro.Request) { s.serve(e, r) }), micro.WithEndpointSubject("*."+e.verb),
+		err := root.AddEndpoint(e.verb, micro.HandlerFunc(func(r micro.Request) { s.serve(e, r) }),
+			micro.WithEndpointSubject("*."+e.verb),
 			micro.WithEndpointMetadata(map[string]string{"effect": e.effect()}))
 		if err != nil {
 			return errors.Join(fmt.Errorf("nats service: %w", err), svc.Stop())
@@ -117,11 +121,19 @@ func (s *service) endpoints() []endpoint {
 			}
 			return s.backend.Runs(ctx, model, o.Limit)
 		}},
-		{"releases", false, func(ctx context.Context, model string, _ order) (any, error) { return s.backend.Releases(ctx, model) }},
+		{"releases", false, func(ctx context.Context, model string, _ order) (any,
+			error,
+		) {
+			return s.backend.Releases(ctx, model)
+		}},
 		{"trigger", true, func(ctx context.Context, model string, o order) (any, error) {
 			return s.backend.Trigger(ctx, model, Request{Reason: o.Reason, Pipeline: o.Pipeline, By: "NATS", ID: o.ID, At: o.At})
 		}},
-		{"evaluate", true, func(ctx context.Context, model string, _ order) (any, error) { return s.backend.Evaluate(ctx, model) }},
+		{"evaluate", true, func(ctx context.Context, model string, _ order) (any,
+			error,
+		) {
+			return s.backend.Evaluate(ctx, model)
+		}},
 		{"pause", true, func(ctx context.Context, model string, o order) (any, error) {
 			return struct{}{}, s.backend.Pause(ctx, model, Pause{By: "NATS", Reason: o.Reason})
 		}},
@@ -142,13 +154,15 @@ func (s *service) status(ctx context.Context, model string, _ order) (any, error
 			return m, nil
 		}
 	}
-	return nil, fmt.Errorf("%w: no model %q is configured; configured: %s", ErrNotFound, model, strings.Join(s.o.Models, ", "))
+	return nil,
+		fmt.Errorf("%w: no model %q is configured; configured: %s", ErrNotFound, model, strings.Join(s.o.Models, ", "))
 }
 
 // serve answers one request without holding up the next one.
 func (s *service) serve(e endpoint, r micro.Request) {
 	if reply := r.Reply(); strings.HasPrefix(reply, "$") || strings.HasPrefix(reply, "retraind.") {
-		s.log.Warn("a request was ignored: its answer would go where no answers belong", "reply", reply, "request", r.Subject())
+		s.log.Warn("a request was ignored: its answer would go where no answers belong", "reply", reply, "request",
+			r.Subject())
 		return
 	}
 	select {
@@ -241,7 +255,8 @@ func (s *service) fail(r micro.Request, code int, text string) {
 	if err != nil {
 		body = nil
 	}
-	if err := r.Error(strconv.Itoa(code), strings.ToValidUTF8(strings.Join(strings.Fields(text), " "), "?"), body); err != nil {
+	if err := r.Error(strconv.Itoa(code), strings.ToValidUTF8(strings.Join(strings.Fields(text), " "), "?"),
+		body); err != nil {
 		s.log.Debug("answer a request", "request", r.Subject(), "err", err)
 	}
 }
@@ -255,6 +270,7 @@ func (s *service) warn(conn *nats.Conn) {
 	ctx, stop := context.WithTimeout(s.ctx, 10*time.Second)
 	defer stop()
 	if name, err := js.StreamNameBySubject(ctx, ServiceRoot+".>"); err == nil {
-		s.log.Error("a stream takes requests to retraind, whose senders get its acknowledgement instead of an answer: take retraind.api out of its subjects", "stream", name)
+		s.log.Error("a stream takes requests to retraind, whose senders get its acknowledgement instead of an answer: take retraind.api out of its subjects",
+			"stream", name)
 	}
 }

@@ -123,7 +123,8 @@ func TestNATSRequestsThatMayOnlyRead(t *testing.T) {
 	conn := serveNATS(t, fake{
 		snapshot: func(context.Context) (Status, error) { return Status{Models: []Model{{Name: "news"}}}, nil },
 	}, false, slog.New(slog.DiscardHandler))
-	if code, text := ask(t, conn, ServiceRoot+".news.trigger", ""); code != "403" || !strings.Contains(text, "nats.requests") {
+	if code, text := ask(t, conn, ServiceRoot+".news.trigger", ""); code != "403" ||
+		!strings.Contains(text, "nats.requests") {
 		t.Errorf("%s %s", code, text)
 	}
 	if code, text := ask(t, conn, ServiceRoot+".news.status", ""); code != "" {

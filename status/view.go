@@ -100,7 +100,8 @@ func probation(now time.Time, t Probation) figureView {
 		f.Value = "failed"
 	}
 	if t.N > 0 {
-		f.Note = fmt.Sprintf("%s of %s wrong, e-value %.1f of %.0f", text.Count(t.Errors), text.Plural(t.N, "new item"), t.E, t.Bound)
+		f.Note = fmt.Sprintf("%s of %s wrong, e-value %.1f of %.0f", text.Count(t.Errors), text.Plural(t.N, "new item"), t.E,
+			t.Bound)
 	}
 	return f
 }

@@ -39,11 +39,14 @@ func TestFigures(t *testing.T) {
 func TestRows(t *testing.T) {
 	t.Parallel()
 	for want, c := range map[string]policy.Condition{
-		"yes tripped":               {Tripped: true, State: policy.StateFail, Distance: -1, Unit: policy.UnitPoints},
-		"no 29 labels":              {State: policy.StatePass, Labels: 29, Distance: 0.02, Unit: policy.UnitShare},
-		"no 2.1 pts":                {State: policy.StatePass, Labels: -1, Distance: 0.021, Unit: policy.UnitShare},
-		"open beyond, not yet sure": {State: policy.StateInconclusive, Breached: true, Labels: -1, Distance: -0.1, Unit: policy.UnitShare},
-		"no ":                       {State: policy.StatePass, Labels: -1},
+		"yes tripped":  {Tripped: true, State: policy.StateFail, Distance: -1, Unit: policy.UnitPoints},
+		"no 29 labels": {State: policy.StatePass, Labels: 29, Distance: 0.02, Unit: policy.UnitShare},
+		"no 2.1 pts":   {State: policy.StatePass, Labels: -1, Distance: 0.021, Unit: policy.UnitShare},
+		"open beyond, not yet sure": {
+			State: policy.StateInconclusive, Breached: true, Labels: -1, Distance: -0.1,
+			Unit: policy.UnitShare,
+		},
+		"no ": {State: policy.StatePass, Labels: -1},
 	} {
 		if r := newRow(c); r.Mark+" "+r.Distance != want {
 			t.Errorf("got %q, want %q", r.Mark+" "+r.Distance, want)
@@ -191,7 +194,8 @@ func TestProbationFigure(t *testing.T) {
 	t.Parallel()
 	trial := func(errors, n int, crossed bool) *Probation {
 		return &Probation{OnProbation: drift.OnProbation{
-			Probation: drift.Probation{Since: ago(time.Hour), Until: now.Add(23 * time.Hour), Alpha: .05}, N: n, Errors: errors, E: 1.5372, Bound: 20, Crossed: crossed,
+			Probation: drift.Probation{Since: ago(time.Hour), Until: now.Add(23 * time.Hour), Alpha: .05}, N: n, Errors: errors,
+			E: 1.5372, Bound: 20, Crossed: crossed,
 		}}
 	}
 	for _, c := range []struct {
@@ -221,7 +225,11 @@ func TestProbationFigure(t *testing.T) {
 func TestExplainViewOfARollback(t *testing.T) {
 	t.Parallel()
 	v := newExplainView(now, policy.Decision{
-		Verdict: policy.VerdictRollback, Conditions: []policy.Condition{{Name: "probation", Unit: policy.UnitEvidence, Tripped: true}, {Name: "accuracy_below"}},
+		Verdict: policy.VerdictRollback,
+		Conditions: []policy.Condition{
+			{Name: "probation", Unit: policy.UnitEvidence, Tripped: true},
+			{Name: "accuracy_below"},
+		},
 		Blocked: []policy.Blocker{{Reason: policy.ReasonPaused, Text: "paused"}},
 	})
 	if len(v.Rows) != 1 || v.Rows[0].Name != "accuracy below" || v.BlockedBy != "It waits because:" {

@@ -16,10 +16,16 @@ func BenchmarkCommit(b *testing.B) {
 	for n := 0; b.Loop(); n++ {
 		id := fmt.Sprint(n)
 		update(b, s, func(tx *store.Tx) error {
-			if _, err := add(tx, "m", store.Change{Source: "postgres", Key: id, Op: "label", Item: id, Old: map[string]string{"l": "a"}, New: map[string]string{"l": "b"}, At: noon, Author: "anna"}); err != nil {
+			if _, err := add(tx, "m", store.Change{
+				Source: "postgres", Key: id, Op: "label", Item: id,
+				Old: map[string]string{"l": "a"}, New: map[string]string{"l": "b"}, At: noon, Author: "anna",
+			}); err != nil {
 				return err
 			}
-			return tx.PutItems("m", store.Item{ID: id, TextHash: "0123456789abcdef0123456789abcdef", Labels: map[string]string{"l": "b"}, Seq: int64(n), At: noon})
+			return tx.PutItems("m", store.Item{
+				ID: id, TextHash: "0123456789abcdef0123456789abcdef",
+				Labels: map[string]string{"l": "b"}, Seq: int64(n), At: noon,
+			})
 		})
 	}
 }

@@ -38,7 +38,10 @@ func TestFullDiskLosesNothing(t *testing.T) {
 	s := openIn(t, filepath.Join(dir, "state"))
 	add := func(n int) error {
 		return s.Update(t.Context(), "changes", func(tx *store.Tx) error {
-			_, err := add(tx, "m", store.Change{Source: "s", Key: fmt.Sprint(n), Op: "put", Item: fmt.Sprint(n), New: map[string]string{"l": strings.Repeat("x", 2000)}, At: noon})
+			_, err := add(tx, "m", store.Change{
+				Source: "s", Key: fmt.Sprint(n), Op: "put", Item: fmt.Sprint(n),
+				New: map[string]string{"l": strings.Repeat("x", 2000)}, At: noon,
+			})
 			return err
 		})
 	}
@@ -58,7 +61,8 @@ func TestFullDiskLosesNothing(t *testing.T) {
 			continue
 		}
 		refused++
-		if want := "the disk is full; nothing was lost: free some space and retraind goes on by itself"; !strings.HasPrefix(err.Error(), "changes: ") || !strings.Contains(err.Error(), want) {
+		if want := "the disk is full; nothing was lost: free some space and retraind goes on by itself"; !strings.HasPrefix(err.Error(),
+			"changes: ") || !strings.Contains(err.Error(), want) {
 			t.Fatalf("got %v", err)
 		}
 	}

@@ -15,7 +15,8 @@ type Report struct {
 
 // AddReport appends a report.
 func (t *Tx) AddReport(r Report) error {
-	return t.exec(`insert into reports (model, at, seq, state, accuracy, body) values (?, ?, ?, ?, ?, ?)`, r.Model, stamp(r.At), r.Seq, r.State, r.Accuracy, r.Body)
+	return t.exec(`insert into reports (model, at, seq, state, accuracy, body) values (?, ?, ?, ?, ?, ?)`, r.Model,
+		stamp(r.At), r.Seq, r.State, r.Accuracy, r.Body)
 }
 
 // Reports returns the newest reports of a model since a time, oldest first.
@@ -48,7 +49,9 @@ type Decision struct {
 
 // AddDecision appends a decision and returns its number.
 func (t *Tx) AddDecision(d Decision) (int64, error) {
-	res, err := t.tx.ExecContext(t.ctx, `insert into decisions (model, at, verdict, reason, run, body) values (?, ?, ?, ?, ?, ?)`, d.Model, stamp(d.At), d.Verdict, d.Reason, d.Run, d.Body)
+	res, err := t.tx.ExecContext(t.ctx,
+		`insert into decisions (model, at, verdict, reason, run, body) values (?, ?, ?, ?, ?, ?)`, d.Model, stamp(d.At),
+		d.Verdict, d.Reason, d.Run, d.Body)
 	if err != nil {
 		return 0, err
 	}
@@ -76,15 +79,16 @@ func (t *Tx) Decisions(model, run string, until time.Time, limit int) ([]Decisio
 // Verdicts returns a model's decisions since a time, oldest first, without their bodies.
 func (t *Tx) Verdicts(model string, since time.Time) ([]Decision, error) {
 	var out []Decision
-	err := t.each(`select n, at, verdict, reason, run from decisions where model = ? and at >= ? order by n`, []any{model, stamp(since)}, func(scan func(...any) error) error {
-		d := Decision{Model: model}
-		var at string
-		if err := scan(&d.N, &at, &d.Verdict, &d.Reason, &d.Run); err != nil {
-			return err
-		}
-		d.At = unstamp(at)
-		out = append(out, d)
-		return nil
-	})
+	err := t.each(`select n, at, verdict, reason, run from decisions where model = ? and at >= ? order by n`,
+		[]any{model, stamp(since)}, func(scan func(...any) error) error {
+			d := Decision{Model: model}
+			var at string
+			if err := scan(&d.N, &at, &d.Verdict, &d.Reason, &d.Run); err != nil {
+				return err
+			}
+			d.At = unstamp(at)
+			out = append(out, d)
+			return nil
+		})
 	return out, err
 }

@@ -50,7 +50,10 @@ func TestDecisions(t *testing.T) {
 	s := open(t)
 	for i, run := range []string{"", "run1", ""} {
 		update(t, s, func(tx *store.Tx) error {
-			n, err := tx.AddDecision(store.Decision{Model: "m", At: noon.Add(time.Duration(i) * time.Minute), Verdict: "hold", Reason: "cooldown", Run: run, Body: fmt.Sprint(i)})
+			n, err := tx.AddDecision(store.Decision{
+				Model: "m", At: noon.Add(time.Duration(i) * time.Minute), Verdict: "hold",
+				Reason: "cooldown", Run: run, Body: fmt.Sprint(i),
+			})
 			if n != int64(i+1) {
 				t.Errorf("number %d", n)
 			}
@@ -58,7 +61,8 @@ func TestDecisions(t *testing.T) {
 		})
 	}
 	find := func(model, run string, until time.Time, limit int) (out string) {
-		for _, d := range view(t, s, func(tx *store.Tx) ([]store.Decision, error) { return tx.Decisions(model, run, until, limit) }) {
+		for _, d := range view(t, s,
+			func(tx *store.Tx) ([]store.Decision, error) { return tx.Decisions(model, run, until, limit) }) {
 			out += d.Body
 		}
 		return out
@@ -92,11 +96,13 @@ func TestTimesKeepTheirOrder(t *testing.T) {
 		}
 		defer func() {
 			_ = s.Update(t.Context(), "clean", func(tx *store.Tx) error {
-				return errors.Join(tx.AddReport(store.Report{Model: model, At: time.UnixMicro(0), Body: "{}"}), tx.PruneHistory(time.UnixMicro(5e15), time.UnixMicro(5e15)))
+				return errors.Join(tx.AddReport(store.Report{Model: model, At: time.UnixMicro(0), Body: "{}"}),
+					tx.PruneHistory(time.UnixMicro(5e15), time.UnixMicro(5e15)))
 			})
 		}()
 		var found []store.Report
-		if err := s.View(t.Context(), func(tx *store.Tx) (err error) { found, err = tx.Reports(model, b, 10); return err }); err != nil {
+		if err := s.View(t.Context(),
+			func(tx *store.Tx) (err error) { found, err = tx.Reports(model, b, 10); return err }); err != nil {
 			rt.Fatal(err)
 		}
 		if (len(found) == 1) != !a.Before(b) {

@@ -29,7 +29,9 @@ func (t *Tx) ForgetCursor(model, source string) error {
 
 // FirstSight remembers an event by its key and says whether it had not been seen before.
 func (t *Tx) FirstSight(model, source, key string, now time.Time) (bool, error) {
-	res, err := t.tx.ExecContext(t.ctx, `insert into seen (model, source, key, stored) values (?, ?, ?, ?) on conflict do nothing`, model, source, key, stamp(now))
+	res, err := t.tx.ExecContext(t.ctx,
+		`insert into seen (model, source, key, stored) values (?, ?, ?, ?) on conflict do nothing`, model, source, key,
+		stamp(now))
 	if err != nil {
 		return false, err
 	}
@@ -40,7 +42,8 @@ func (t *Tx) FirstSight(model, source, key string, now time.Time) (bool, error) 
 // Said is the digest of what a file said last about an item, "" when it said nothing.
 func (t *Tx) Said(model, file, item string) (string, error) {
 	var digest string
-	err := t.tx.QueryRowContext(t.ctx, `select digest from said where model = ? and file = ? and item = ?`, model, file, item).Scan(&digest)
+	err := t.tx.QueryRowContext(t.ctx, `select digest from said where model = ? and file = ? and item = ?`, model, file,
+		item).Scan(&digest)
 	if errors.Is(noRows(err), ErrNotFound) {
 		return "", nil
 	}
@@ -49,7 +52,8 @@ func (t *Tx) Said(model, file, item string) (string, error) {
 
 // Say keeps what a file says about an item.
 func (t *Tx) Say(model, file, item, digest string) error {
-	return t.exec(`insert into said (model, file, item, digest) values (?, ?, ?, ?) on conflict do update set digest = excluded.digest`, model, file, item, digest)
+	return t.exec(`insert into said (model, file, item, digest) values (?, ?, ?, ?) on conflict do update set digest = excluded.digest`,
+		model, file, item, digest)
 }
 
 // ForgetSaid forgets what a file said.
@@ -82,7 +86,8 @@ func (t *Tx) PutEarly(model, item string, e Early, now time.Time) error {
 func (t *Tx) Early(model, item string) (Early, error) {
 	var e Early
 	var event string
-	err := t.tx.QueryRowContext(t.ctx, `select source, event from early where model = ? and item = ?`, model, item).Scan(&e.Source, &event)
+	err := t.tx.QueryRowContext(t.ctx, `select source, event from early where model = ? and item = ?`, model,
+		item).Scan(&e.Source, &event)
 	e.Event = json.RawMessage(event)
 	return e, noRows(err)
 }
@@ -117,7 +122,8 @@ func (t *Tx) ForgetRequest(id string) error { return t.exec(`delete from request
 func (t *Tx) RequestOf(id string) (Request, error) {
 	r := Request{ID: id}
 	var answer string
-	err := t.tx.QueryRowContext(t.ctx, `select verb, model, answer from requests where id = ?`, id).Scan(&r.Verb, &r.Model, &answer)
+	err := t.tx.QueryRowContext(t.ctx, `select verb, model, answer from requests where id = ?`, id).Scan(&r.Verb, &r.Model,
+		&answer)
 	r.Answer = json.RawMessage(answer)
 	return r, noRows(err)
 }

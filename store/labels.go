@@ -11,7 +11,8 @@ import (
 // Cursor returns a source's position, "" before its first read.
 func (t *Tx) Cursor(model, source string) (string, error) {
 	var p string
-	err := t.tx.QueryRowContext(t.ctx, `select position from cursors where model = ? and source = ?`, model, source).Scan(&p)
+	err := t.tx.QueryRowContext(t.ctx, `select position from cursors where model = ? and source = ?`, model,
+		source).Scan(&p)
 	if errors.Is(noRows(err), ErrNotFound) {
 		return "", nil
 	}
@@ -46,7 +47,8 @@ func (it Item) OfTable() bool { return it.Source == "" }
 
 // Item returns one item, ErrNotFound if it was never seen or is gone.
 func (t *Tx) Item(model, id string) (Item, error) {
-	it, err := scanItem(t.tx.QueryRowContext(t.ctx, `select `+itemColumns+` from items where model = ? and id = ?`, model, id).Scan)
+	it, err := scanItem(t.tx.QueryRowContext(t.ctx, `select `+itemColumns+` from items where model = ? and id = ?`, model,
+		id).Scan)
 	it.ID = id
 	return it, noRows(err)
 }
@@ -55,7 +57,8 @@ const itemColumns = `id, heldout, grp, text_hash, born, text, labels, base, sour
 
 func scanItem(scan func(...any) error) (it Item, err error) {
 	var text, labels, base, at string
-	if err := scan(&it.ID, &it.Heldout, &it.Group, &it.TextHash, &it.Born, &text, &labels, &base, &it.Source, &it.Seq, &it.Touched, &at, &it.Sweep); err != nil {
+	if err := scan(&it.ID, &it.Heldout, &it.Group, &it.TextHash, &it.Born, &text, &labels, &base, &it.Source, &it.Seq,
+		&it.Touched, &at, &it.Sweep); err != nil {
 		return it, err
 	}
 	it.At = unstamp(at)
@@ -72,11 +75,12 @@ func scanItem(scan func(...any) error) (it Item, err error) {
 // States are those of the named items that are known, by id, without their texts.
 func (t *Tx) States(model string, ids []string) (map[string]Item, error) {
 	out := make(map[string]Item, len(ids))
-	err := t.lookUp(`select id, heldout, grp, text_hash, born, 'null', labels, base, source, seq, touched, at, sweep from items where model = ? and id in `, []any{model}, ids, func(scan func(...any) error) error {
-		it, err := scanItem(scan)
-		out[it.ID] = it
-		return err
-	})
+	err := t.lookUp(`select id, heldout, grp, text_hash, born, 'null', labels, base, source, seq, touched, at, sweep from items where model = ? and id in `,
+		[]any{model}, ids, func(scan func(...any) error) error {
+			it, err := scanItem(scan)
+			out[it.ID] = it
+			return err
+		})
 	return out, err
 }
 
@@ -88,9 +92,11 @@ func (t *Tx) PutItems(model string, items ...Item) error {
 		if it.Heldout || !it.OfTable() {
 			text = encodeMap(it.Text)
 		}
-		args = append(args, model, it.ID, it.Heldout, it.Group, it.TextHash, it.Born, text, encodeMap(it.Labels), encodeMap(it.Base), it.Source, it.Seq, it.Touched, stamp(it.At), it.Sweep)
+		args = append(args, model, it.ID, it.Heldout, it.Group, it.TextHash, it.Born, text, encodeMap(it.Labels),
+			encodeMap(it.Base), it.Source, it.Seq, it.Touched, stamp(it.At), it.Sweep)
 	}
-	return t.insert(`insert into items (model, id, heldout, grp, text_hash, born, text, labels, base, source, seq, touched, at, sweep)`, 14, `
+	return t.insert(`insert into items (model, id, heldout, grp, text_hash, born, text, labels, base, source, seq, touched, at, sweep)`,
+		14, `
 		on conflict (model, id) do update set heldout = excluded.heldout, grp = excluded.grp, text_hash = excluded.text_hash, born = excluded.born,
 		text = iif(excluded.text = 'null' and (excluded.heldout or excluded.source <> ''), text, excluded.text),
 		labels = excluded.labels, base = excluded.base, source = excluded.source, seq = excluded.seq, touched = excluded.touched, at = excluded.at, sweep = excluded.sweep`, args)
@@ -109,14 +115,15 @@ func (t *Tx) DeleteItem(model, id string) error {
 // Unswept lists the ids of the table's items that the full read of that number has not seen.
 func (t *Tx) Unswept(model string, sweep int64) ([]string, error) {
 	var ids []string
-	err := t.each(`select id from items where model = ? and sweep <> ? and source = ''`, []any{model, sweep}, func(scan func(...any) error) error {
-		var id string
-		if err := scan(&id); err != nil {
-			return err
-		}
-		ids = append(ids, id)
-		return nil
-	})
+	err := t.each(`select id from items where model = ? and sweep <> ? and source = ''`, []any{model, sweep},
+		func(scan func(...any) error) error {
+			var id string
+			if err := scan(&id); err != nil {
+				return err
+			}
+			ids = append(ids, id)
+			return nil
+		})
 	return ids, err
 }
 
@@ -133,7 +140,9 @@ func (t *Tx) LastSweep(model string) (int64, error) {
 // NextSweep numbers a full read. The numbers name changes for ever, so they go on counting when all items are gone.
 func (t *Tx) NextSweep(model string) (int64, error) {
 	var n int64
-	err := t.tx.QueryRowContext(t.ctx, `insert into models (model, sweep) values (?, 1) on conflict (model) do update set sweep = sweep + 1 returning sweep`, model).Scan(&n)
+	err := t.tx.QueryRowContext(t.ctx,
+		`insert into models (model, sweep) values (?, 1) on conflict (model) do update set sweep = sweep + 1 returning sweep`,
+		model).Scan(&n)
 	return n, err
 }
 
@@ -142,14 +151,15 @@ func (t *Tx) HeldOut(model string) iter.Seq2[Item, error] { return t.items(model
 
 // HeldOutKeys calls f for each held-out item with its id and group, in no order.
 func (t *Tx) HeldOutKeys(model string, f func(id, group string)) error {
-	return t.each(`select id, grp from items where model = ? and heldout = 1`, []any{model}, func(scan func(...any) error) error {
-		var id, group string
-		err := scan(&id, &group)
-		if err == nil {
-			f(id, group)
-		}
-		return err
-	})
+	return t.each(`select id, grp from items where model = ? and heldout = 1`, []any{model},
+		func(scan func(...any) error) error {
+			var id, group string
+			err := scan(&id, &group)
+			if err == nil {
+				f(id, group)
+			}
+			return err
+		})
 }
 
 // Items yields all items, by id.
@@ -173,16 +183,17 @@ func (t *Tx) few(model, where string) iter.Seq2[Item, error] {
 func (t *Tx) items(model, where string) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		stop := fmt.Errorf("stop")
-		err := t.each(`select `+itemColumns+` from items where model = ?1 `+where+` order by id`, []any{model}, func(scan func(...any) error) error {
-			it, err := scanItem(scan)
-			if err != nil {
-				return err
-			}
-			if !yield(it, nil) {
-				return stop
-			}
-			return nil
-		})
+		err := t.each(`select `+itemColumns+` from items where model = ?1 `+where+` order by id`, []any{model},
+			func(scan func(...any) error) error {
+				it, err := scanItem(scan)
+				if err != nil {
+					return err
+				}
+				if !yield(it, nil) {
+					return stop
+				}
+				return nil
+			})
 		if err != nil && !errors.Is(err, stop) {
 			yield(Item{}, err)
 		}
@@ -208,18 +219,20 @@ type Change struct {
 // NextChange is the number of the next change.
 func (t *Tx) NextChange() (int64, error) {
 	var n int64
-	err := t.tx.QueryRowContext(t.ctx, `select coalesce(max(seq), 0) + 1 from sqlite_sequence where name = 'changes'`).Scan(&n)
+	err := t.tx.QueryRowContext(t.ctx,
+		`select coalesce(max(seq), 0) + 1 from sqlite_sequence where name = 'changes'`).Scan(&n)
 	return n, err
 }
 
 // Recorded calls f with those of a source's keys under which a change is stored.
 func (t *Tx) Recorded(model, source string, keys []string, f func(key string)) error {
-	return t.lookUp(`select key from changes where model = ? and source = ? and key in `, []any{model, source}, keys, func(scan func(...any) error) error {
-		var key string
-		err := scan(&key)
-		f(key)
-		return err
-	})
+	return t.lookUp(`select key from changes where model = ? and source = ? and key in `, []any{model, source}, keys,
+		func(scan func(...any) error) error {
+			var key string
+			err := scan(&key)
+			f(key)
+			return err
+		})
 }
 
 // AddChanges stores changes that are numbered from NextChange on, of which none is Recorded.
@@ -227,9 +240,11 @@ func (t *Tx) AddChanges(model string, changes []Change, now time.Time) error {
 	args, stored := make([]any, 0, 15*len(changes)), stamp(now)
 	for i := range changes {
 		c := &changes[i]
-		args = append(args, c.N, model, c.Source, c.Key, c.Op, c.Item, c.Heldout, c.Group, c.TextHash, encodeMap(c.Old), encodeMap(c.New), stamp(c.At), c.Author, c.Origin, stored)
+		args = append(args, c.N, model, c.Source, c.Key, c.Op, c.Item, c.Heldout, c.Group, c.TextHash, encodeMap(c.Old),
+			encodeMap(c.New), stamp(c.At), c.Author, c.Origin, stored)
 	}
-	return t.insert(`insert into changes (n, model, source, key, op, item, heldout, grp, text_hash, old, new, at, author, origin, stored)`, 15, "", args)
+	return t.insert(`insert into changes (n, model, source, key, op, item, heldout, grp, text_hash, old, new, at, author, origin, stored)`,
+		15, "", args)
 }
 
 // Side says of an item whether it is held out, and whether it is known at all.
@@ -248,7 +263,8 @@ func (t *Tx) Changes(model string, after int64, limit int) ([]Change, error) {
 		where model = ? and n > ? order by n limit ?`, []any{model, after, limit}, func(scan func(...any) error) error {
 		var c Change
 		var old, new, at string
-		if err := scan(&c.N, &c.Source, &c.Key, &c.Op, &c.Item, &c.Heldout, &c.Group, &c.TextHash, &old, &new, &at, &c.Author, &c.Origin); err != nil {
+		if err := scan(&c.N, &c.Source, &c.Key, &c.Op, &c.Item, &c.Heldout, &c.Group, &c.TextHash, &old, &new, &at, &c.Author,
+			&c.Origin); err != nil {
 			return err
 		}
 		c.At = unstamp(at)

@@ -34,8 +34,14 @@ func TestCursors(t *testing.T) {
 func TestItems(t *testing.T) {
 	t.Parallel()
 	s := open(t)
-	held := store.Item{ID: "b", Heldout: true, TextHash: "h1", Text: map[string]string{"title": "Wölfe & <b>"}, Labels: map[string]string{"l": "x"}, Seq: 3, Touched: 2, At: noon}
-	trained := store.Item{ID: "a", TextHash: "h2", Text: map[string]string{"title": "kept by the source alone"}, Labels: map[string]string{}, Seq: 4, At: noon}
+	held := store.Item{
+		ID: "b", Heldout: true, TextHash: "h1", Text: map[string]string{"title": "Wölfe & <b>"},
+		Labels: map[string]string{"l": "x"}, Seq: 3, Touched: 2, At: noon,
+	}
+	trained := store.Item{
+		ID: "a", TextHash: "h2", Text: map[string]string{"title": "kept by the source alone"},
+		Labels: map[string]string{}, Seq: 4, At: noon,
+	}
 	update(t, s, func(tx *store.Tx) error { return errors.Join(tx.PutItems("m", held, trained)) })
 	trained.Text = nil // only held-out texts are needed again
 	all := func(tx *store.Tx) (out []store.Item, err error) {
@@ -72,7 +78,8 @@ func TestItems(t *testing.T) {
 		}
 	}
 	update(t, s, func(tx *store.Tx) error { return tx.DeleteItem("m", "b") })
-	if err := s.View(t.Context(), func(tx *store.Tx) error { _, err := tx.Item("m", "b"); return err }); !errors.Is(err, store.ErrNotFound) {
+	if err := s.View(t.Context(), func(tx *store.Tx) error { _, err := tx.Item("m", "b"); return err }); !errors.Is(err,
+		store.ErrNotFound) {
 		t.Errorf("a deleted item: %v", err)
 	}
 }
@@ -172,7 +179,10 @@ func TestSweepsFindWhatIsGone(t *testing.T) {
 func TestChangesAreStoredOnce(t *testing.T) {
 	t.Parallel()
 	s := open(t)
-	first := store.Change{Source: "postgres", Key: "1:1", Op: "label", Item: "a", Heldout: true, TextHash: "h", Old: map[string]string{"l": "x"}, New: map[string]string{"l": "y"}, At: noon, Author: "anna", Origin: ""}
+	first := store.Change{
+		Source: "postgres", Key: "1:1", Op: "label", Item: "a", Heldout: true, TextHash: "h",
+		Old: map[string]string{"l": "x"}, New: map[string]string{"l": "y"}, At: noon, Author: "anna", Origin: "",
+	}
 	add := func(model string, c store.Change) (n int64) {
 		update(t, s, func(tx *store.Tx) (err error) {
 			n, err = add(tx, model, c)

@@ -25,8 +25,11 @@ type Model struct {
 // Model returns a model's row; one that was never written is the zero row with its name.
 func (t *Tx) Model(name string) (Model, error) {
 	m := Model{Name: name}
-	err := t.tx.QueryRowContext(t.ctx, `select champion, previous, applied, monitor, baseline, info, intent, force, hold, shadow, testset from models where model = ?`, name).
-		Scan(&m.Champion, &m.Previous, &m.Applied, &m.Monitor, &m.Baseline, &m.Info, &m.Intent, &m.Force, &m.Hold, &m.Shadow, &m.TestSet)
+	err := t.tx.QueryRowContext(t.ctx,
+		`select champion, previous, applied, monitor, baseline, info, intent, force, hold, shadow, testset from models where model = ?`,
+		name).
+		Scan(&m.Champion, &m.Previous, &m.Applied, &m.Monitor, &m.Baseline, &m.Info, &m.Intent, &m.Force, &m.Hold, &m.Shadow,
+			&m.TestSet)
 	if errors.Is(noRows(err), ErrNotFound) {
 		return m, nil
 	}
@@ -54,7 +57,8 @@ const (
 // SetModel writes one field and leaves the others alone: the loop, a run and a command write different fields at the
 // same time.
 func (t *Tx) SetModel(name string, field ModelField, value any) error {
-	return t.exec(fmt.Sprintf(`insert into models (model, %[1]s) values (?, ?) on conflict (model) do update set %[1]s = excluded.%[1]s`, field), name, value)
+	return t.exec(fmt.Sprintf(`insert into models (model, %[1]s) values (?, ?) on conflict (model) do update set %[1]s = excluded.%[1]s`,
+		field), name, value)
 }
 
 // Prediction is one cached answer of one release.
@@ -81,7 +85,9 @@ func (t *Tx) DropPredictions(model, release string) error {
 func (t *Tx) Prediction(model, release, item, textHash string) (Prediction, error) {
 	p := Prediction{Item: item, TextHash: textHash}
 	var answers string
-	err := t.tx.QueryRowContext(t.ctx, `select answers, confidence from predictions where model = ? and release = ? and item = ? and text_hash = ?`, model, release, item, textHash).Scan(&answers, &p.Confidence)
+	err := t.tx.QueryRowContext(t.ctx,
+		`select answers, confidence from predictions where model = ? and release = ? and item = ? and text_hash = ?`, model,
+		release, item, textHash).Scan(&answers, &p.Confidence)
 	if err != nil {
 		return p, noRows(err)
 	}
@@ -91,16 +97,17 @@ func (t *Tx) Prediction(model, release, item, textHash string) (Prediction, erro
 
 // Predictions calls f for each cached answer of a release.
 func (t *Tx) Predictions(model, release string, f func(Prediction)) error {
-	return t.each(`select item, text_hash, answers, confidence from predictions where model = ? and release = ?`, []any{model, release}, func(scan func(...any) error) error {
-		var p Prediction
-		var answers string
-		if err := scan(&p.Item, &p.TextHash, &answers, &p.Confidence); err != nil {
+	return t.each(`select item, text_hash, answers, confidence from predictions where model = ? and release = ?`,
+		[]any{model, release}, func(scan func(...any) error) error {
+			var p Prediction
+			var answers string
+			if err := scan(&p.Item, &p.TextHash, &answers, &p.Confidence); err != nil {
+				return err
+			}
+			var err error
+			if p.Answers, err = decodeMap(answers); err == nil {
+				f(p)
+			}
 			return err
-		}
-		var err error
-		if p.Answers, err = decodeMap(answers); err == nil {
-			f(p)
-		}
-		return err
-	})
+		})
 }

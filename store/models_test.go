@@ -16,7 +16,10 @@ func TestModelFieldsAreIndependent(t *testing.T) {
 	if m := view(t, s, func(tx *store.Tx) (store.Model, error) { return tx.Model("m") }); m != (store.Model{Name: "m"}) {
 		t.Errorf("before the first write: %+v", m)
 	}
-	want := store.Model{Name: "m", Champion: "c", Previous: "p", Applied: 7, Monitor: "mo", Baseline: "b", Info: "i", Intent: "in", Force: "f", Hold: "h"}
+	want := store.Model{
+		Name: "m", Champion: "c", Previous: "p", Applied: 7, Monitor: "mo", Baseline: "b", Info: "i",
+		Intent: "in", Force: "f", Hold: "h",
+	}
 	for field, value := range map[store.ModelField]any{
 		store.Champion: "c", store.Previous: "p", store.Applied: 7, store.Monitor: "mo", store.Baseline: "b",
 		store.Info: "i", store.Intent: "in", store.Force: "f", store.Hold: "h",
@@ -37,7 +40,8 @@ func TestPredictions(t *testing.T) {
 	newer.TextHash = "h2"
 	changed.Answers = map[string]string{"l": "y"}
 	update(t, s, func(tx *store.Tx) error {
-		return errors.Join(tx.PutPrediction("m", "r1", p), tx.PutPrediction("m", "r1", newer), tx.PutPrediction("m", "r2", p), tx.PutPrediction("m", "r1", changed))
+		return errors.Join(tx.PutPrediction("m", "r1", p), tx.PutPrediction("m", "r1", newer), tx.PutPrediction("m", "r2", p),
+			tx.PutPrediction("m", "r1", changed))
 	})
 	read := func(release string) []store.Prediction {
 		return view(t, s, func(tx *store.Tx) (out []store.Prediction, err error) {

@@ -45,7 +45,11 @@ func TestOpenAgainFindsEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := openIn(t, dir)
-	if got := view(t, again, func(tx *store.Tx) (store.Model, error) { return tx.Model("m") }); got.Champion != "sha256:1" {
+	if got := view(t, again, func(tx *store.Tx) (store.Model,
+		error,
+	) {
+		return tx.Model("m")
+	}); got.Champion != "sha256:1" {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -59,7 +63,8 @@ func TestSecondOpenNamesTheFirst(t *testing.T) {
 	if !errors.As(err, &locked) || locked.PID != fmt.Sprint(os.Getpid()) {
 		t.Fatalf("got %v", err)
 	}
-	want := fmt.Sprintf("state directory %s is in use by another retraind (pid %d): stop that one, or give this one a `state:` of its own", dir, os.Getpid())
+	want := fmt.Sprintf("state directory %s is in use by another retraind (pid %d): stop that one, or give this one a `state:` of its own",
+		dir, os.Getpid())
 	if err.Error() != want {
 		t.Errorf("got  %s\nwant %s", err, want)
 	}
@@ -90,9 +95,15 @@ func TestOpenRefuses(t *testing.T) {
 			"a PostgreSQL address", func(*testing.T, string) string { return "postgres://host/db" },
 			[]string{"state: a PostgreSQL address is not supported by this version"},
 		},
-		{"a newer schema", func(t *testing.T, dir string) string {
-			return prepared(t, dir, "pragma user_version = 99")
-		}, []string{"open store in", "written by a newer retraind (schema 99, this one knows 1)", "install that version again"}},
+		{
+			"a newer schema", func(t *testing.T, dir string) string {
+				return prepared(t, dir, "pragma user_version = 99")
+			},
+			[]string{
+				"open store in", "written by a newer retraind (schema 99, this one knows 1)",
+				"install that version again",
+			},
+		},
 		{"a file in the directory's place", func(t *testing.T, dir string) string {
 			path := filepath.Join(dir, "file")
 			writeFile(t, path, "x")
@@ -137,7 +148,10 @@ func TestDamageInTheMiddleIsNamed(t *testing.T) {
 	}
 	update(t, s, func(tx *store.Tx) error {
 		for i := range 500 {
-			if err := tx.PutItems("m", store.Item{ID: fmt.Sprint(i), Heldout: true, Text: map[string]string{"t": strings.Repeat("x", 400)}, At: noon}); err != nil {
+			if err := tx.PutItems("m", store.Item{
+				ID: fmt.Sprint(i), Heldout: true,
+				Text: map[string]string{"t": strings.Repeat("x", 400)}, At: noon,
+			}); err != nil {
 				return err
 			}
 		}

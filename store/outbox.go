@@ -63,15 +63,16 @@ func (t *Tx) PruneOutbox(before time.Time) error {
 
 func (t *Tx) notifications(where string, args ...any) ([]Notification, error) {
 	var out []Notification
-	err := t.each(`select n, id, kind, model, subject, key, body, created, published from outbox `+where, args, func(scan func(...any) error) error {
-		var n Notification
-		var body, created, published string
-		if err := scan(&n.N, &n.ID, &n.Kind, &n.Model, &n.Subject, &n.Key, &body, &created, &published); err != nil {
-			return err
-		}
-		n.Body, n.Created, n.Published = []byte(body), unstamp(created), unstamp(published)
-		out = append(out, n)
-		return nil
-	})
+	err := t.each(`select n, id, kind, model, subject, key, body, created, published from outbox `+where, args,
+		func(scan func(...any) error) error {
+			var n Notification
+			var body, created, published string
+			if err := scan(&n.N, &n.ID, &n.Kind, &n.Model, &n.Subject, &n.Key, &body, &created, &published); err != nil {
+				return err
+			}
+			n.Body, n.Created, n.Published = []byte(body), unstamp(created), unstamp(published)
+			out = append(out, n)
+			return nil
+		})
 	return out, err
 }

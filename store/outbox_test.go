@@ -16,7 +16,10 @@ func TestOutboxKeepsOrderAndIDs(t *testing.T) {
 	woken := 0
 	s.OnOutbox(func() { woken++ })
 	note := func(id string) store.Notification {
-		return store.Notification{ID: id, Kind: "model.deployed", Model: "m", Subject: "retraind.evt.v1.m.model.deployed", Key: "m.current", Body: []byte(`{"id":"` + id + `"}`), Created: noon}
+		return store.Notification{
+			ID: id, Kind: "model.deployed", Model: "m", Subject: "retraind.evt.v1.m.model.deployed",
+			Key: "m.current", Body: []byte(`{"id":"` + id + `"}`), Created: noon,
+		}
 	}
 	ids := []string{"z", "b", "y", "a"} // the order of writing, not of names
 	for _, id := range ids {
@@ -49,12 +52,20 @@ func TestOutboxKeepsOrderAndIDs(t *testing.T) {
 	if n := view(t, s, func(tx *store.Tx) (int, error) { return tx.CountWaiting() }); n != 2 {
 		t.Errorf("%d wait", n)
 	}
-	if got := view(t, s, func(tx *store.Tx) ([]store.Notification, error) { return tx.Notifications(1, 2) }); len(got) != 2 || got[0].ID != "b" || got[1].ID != "y" || !got[1].Published.Equal(noon.Add(time.Hour)) {
+	if got := view(t, s, func(tx *store.Tx) ([]store.Notification,
+		error,
+	) {
+		return tx.Notifications(1, 2)
+	}); len(got) != 2 || got[0].ID != "b" || got[1].ID != "y" || !got[1].Published.Equal(noon.Add(time.Hour)) {
 		t.Errorf("after the first: %+v", got)
 	}
 	// Only what the broker has is ever deleted, however old the rest is.
 	update(t, s, func(tx *store.Tx) error { return tx.PruneOutbox(noon.Add(time.Hour)) })
-	if got := view(t, s, func(tx *store.Tx) ([]store.Notification, error) { return tx.Notifications(0, 10) }); len(got) != 4 {
+	if got := view(t, s, func(tx *store.Tx) ([]store.Notification,
+		error,
+	) {
+		return tx.Notifications(0, 10)
+	}); len(got) != 4 {
 		t.Errorf("%d are left, pruned at the very time", len(got))
 	}
 	update(t, s, func(tx *store.Tx) error { return tx.PruneOutbox(noon.Add(1000 * time.Hour)) })

@@ -16,7 +16,8 @@ type Pause struct {
 
 // PutPause stores a pause; one that is there is replaced.
 func (t *Tx) PutPause(p Pause) error {
-	return t.exec(`insert or replace into pauses (model, by, reason, since, until) values (?, ?, ?, ?, ?)`, p.Model, p.By, p.Reason, stamp(p.Since), stamp(p.Until))
+	return t.exec(`insert or replace into pauses (model, by, reason, since, until) values (?, ?, ?, ?, ?)`, p.Model, p.By,
+		p.Reason, stamp(p.Since), stamp(p.Until))
 }
 
 // DropPause ends a pause.
@@ -27,15 +28,16 @@ func (t *Tx) DropPause(model string) error {
 // Pauses lists those of a model and of all; also those whose time is over.
 func (t *Tx) Pauses(model string) ([]Pause, error) {
 	var all []Pause
-	err := t.each(`select model, by, reason, since, until from pauses where model in (?, ?) order by model`, []any{model, Everything}, func(scan func(...any) error) error {
-		var p Pause
-		var since, until string
-		if err := scan(&p.Model, &p.By, &p.Reason, &since, &until); err != nil {
-			return err
-		}
-		p.Since, p.Until = unstamp(since), unstamp(until)
-		all = append(all, p)
-		return nil
-	})
+	err := t.each(`select model, by, reason, since, until from pauses where model in (?, ?) order by model`,
+		[]any{model, Everything}, func(scan func(...any) error) error {
+			var p Pause
+			var since, until string
+			if err := scan(&p.Model, &p.By, &p.Reason, &since, &until); err != nil {
+				return err
+			}
+			p.Since, p.Until = unstamp(since), unstamp(until)
+			all = append(all, p)
+			return nil
+		})
 	return all, err
 }

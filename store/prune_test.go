@@ -35,7 +35,11 @@ func TestThinning(t *testing.T) {
 		t.Errorf("reports %v, want %v", reports, want)
 	}
 	var decisions []string
-	for _, d := range view(t, s, func(tx *store.Tx) ([]store.Decision, error) { return tx.Decisions("m", "", at(1000), 100) }) {
+	for _, d := range view(t, s, func(tx *store.Tx) ([]store.Decision,
+		error,
+	) {
+		return tx.Decisions("m", "", at(1000), 100)
+	}) {
 		decisions = append(decisions, d.Body)
 	}
 	if want := []string{"11", "10", "9", "8", "7", "3", "1"}; !slices.Equal(decisions, want) {
@@ -57,7 +61,10 @@ func TestPruneChanges(t *testing.T) {
 	}
 	add("young", "5") // no release: everything is needed
 	update(t, s, func(tx *store.Tx) error {
-		if err := tx.PutRelease(store.Release{Digest: "d", Model: "m", Seq: 3, Labels: "{}", Metrics: "{}", State: store.ReleaseChampion, Created: noon}); err != nil {
+		if err := tx.PutRelease(store.Release{
+			Digest: "d", Model: "m", Seq: 3, Labels: "{}", Metrics: "{}",
+			State: store.ReleaseChampion, Created: noon,
+		}); err != nil {
 			return err
 		}
 		if err := tx.SetModel("m", store.Champion, "d"); err != nil {

@@ -54,7 +54,8 @@ func (t *Tx) releases(query string, args ...any) ([]Release, error) {
 	err := t.each(query, args, func(scan func(...any) error) error {
 		var r Release
 		var created string
-		if err := scan(&r.Digest, &r.Model, &r.Run, &r.Path, &r.Seq, &r.Info, &r.Labels, &r.Metrics, &r.State, &created); err != nil {
+		if err := scan(&r.Digest, &r.Model, &r.Run, &r.Path, &r.Seq, &r.Info, &r.Labels, &r.Metrics, &r.State,
+			&created); err != nil {
 			return err
 		}
 		r.Created = unstamp(created)
@@ -67,7 +68,9 @@ func (t *Tx) releases(query string, args ...any) ([]Release, error) {
 // AddDeploy records that a run is about to make a release serve.
 // It reports whether this is the first time: a step that is entered again finds its row.
 func (t *Tx) AddDeploy(model, release, run string, kind DeployKind, now time.Time) (bool, error) {
-	res, err := t.tx.ExecContext(t.ctx, `insert into deploys (model, release, run, kind, at) values (?, ?, ?, ?, ?) on conflict do nothing`, model, release, run, kind, stamp(now))
+	res, err := t.tx.ExecContext(t.ctx,
+		`insert into deploys (model, release, run, kind, at) values (?, ?, ?, ?, ?) on conflict do nothing`, model, release,
+		run, kind, stamp(now))
 	if err != nil {
 		return false, err
 	}

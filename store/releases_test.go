@@ -13,7 +13,10 @@ import (
 func TestReleases(t *testing.T) {
 	t.Parallel()
 	s := open(t)
-	one := store.Release{Digest: "sha256:1", Model: "m", Run: "r1", Path: "/p/r1", Seq: 1, Info: "i", Labels: "{}", Metrics: "{}", State: store.ReleaseCandidate, Created: noon}
+	one := store.Release{
+		Digest: "sha256:1", Model: "m", Run: "r1", Path: "/p/r1", Seq: 1, Info: "i", Labels: "{}",
+		Metrics: "{}", State: store.ReleaseCandidate, Created: noon,
+	}
 	two := one
 	two.Digest, two.Run, two.Path, two.Created = "sha256:2", "r2", "/p/r2", noon.Add(time.Hour)
 	update(t, s, func(tx *store.Tx) error {
@@ -39,7 +42,11 @@ func TestReleases(t *testing.T) {
 	other.Model, other.Path, other.State = "n", "/n/r3", store.ReleaseRejected
 	update(t, s, func(tx *store.Tx) error { return tx.PutRelease(other) })
 	for _, want := range []store.Release{again, other} {
-		if got := view(t, s, func(tx *store.Tx) (store.Release, error) { return tx.Release(want.Model, want.Digest) }); got != want {
+		if got := view(t, s, func(tx *store.Tx) (store.Release,
+			error,
+		) {
+			return tx.Release(want.Model, want.Digest)
+		}); got != want {
 			t.Error(cmp.Diff(want, got))
 		}
 	}

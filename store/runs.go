@@ -26,7 +26,8 @@ type Run struct {
 
 // AddRun stores a new run once; it reports whether the id was new.
 func (t *Tx) AddRun(r Run) (bool, error) {
-	res, err := t.tx.ExecContext(t.ctx, `insert into runs (id, model, pipeline, trigger, forced, state, info, plan, created) values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+	res, err := t.tx.ExecContext(t.ctx,
+		`insert into runs (id, model, pipeline, trigger, forced, state, info, plan, created) values (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		on conflict (id) do nothing`, r.ID, r.Model, r.Pipeline, r.Trigger, r.Forced, r.State, r.Info, r.Plan, stamp(r.Created))
 	if err != nil {
 		return false, err
@@ -37,7 +38,8 @@ func (t *Tx) AddRun(r Run) (bool, error) {
 
 // StartRun marks a run as running, at its first start only.
 func (t *Tx) StartRun(id string, now time.Time) (bool, error) {
-	res, err := t.tx.ExecContext(t.ctx, `update runs set state = ?, started = ? where id = ? and state = ?`, RunRunning, stamp(now), id, RunQueued)
+	res, err := t.tx.ExecContext(t.ctx, `update runs set state = ?, started = ? where id = ? and state = ?`, RunRunning,
+		stamp(now), id, RunQueued)
 	if err != nil {
 		return false, err
 	}
@@ -47,7 +49,8 @@ func (t *Tx) StartRun(id string, now time.Time) (bool, error) {
 
 // EndRun writes a run's outcome, once: it reports false when the run had already ended.
 func (t *Tx) EndRun(id, outcome, reason, result string, now time.Time) (bool, error) {
-	res, err := t.tx.ExecContext(t.ctx, `update runs set state = ?, outcome = ?, reason = ?, result = ?, ended = ? where id = ? and state <> ?`,
+	res, err := t.tx.ExecContext(t.ctx,
+		`update runs set state = ?, outcome = ?, reason = ?, result = ?, ended = ? where id = ? and state <> ?`,
 		RunEnded, outcome, reason, result, stamp(now), id, RunEnded)
 	if err != nil {
 		return false, err
@@ -77,7 +80,8 @@ var ErrSeveral = errors.New("several runs have ids that end so")
 // it is not the end of one alone.
 func (t *Tx) Run(id string) (Run, error) {
 	// Compared letter by letter, not by LIKE: a % or _ that somebody types must not match.
-	rs, err := t.runs(runColumns+`where id = ?1 or (length(?1) >= 4 and substr(id, -length(?1)) = lower(?1)) order by id = ?1 desc limit 2`, id)
+	rs, err := t.runs(runColumns+
+		`where id = ?1 or (length(?1) >= 4 and substr(id, -length(?1)) = lower(?1)) order by id = ?1 desc limit 2`, id)
 	switch {
 	case err != nil:
 		return Run{}, err
@@ -104,7 +108,8 @@ func (t *Tx) runs(query string, args ...any) ([]Run, error) {
 	err := t.each(query, args, func(scan func(...any) error) error {
 		var r Run
 		var created, started, ended string
-		if err := scan(&r.ID, &r.Model, &r.Pipeline, &r.Trigger, &r.Forced, &r.State, &r.Outcome, &r.Reason, &r.Info, &r.Plan, &r.Result, &r.Cancel, &created, &started, &ended); err != nil {
+		if err := scan(&r.ID, &r.Model, &r.Pipeline, &r.Trigger, &r.Forced, &r.State, &r.Outcome, &r.Reason, &r.Info, &r.Plan,
+			&r.Result, &r.Cancel, &created, &started, &ended); err != nil {
 			return err
 		}
 		r.Created, r.Started, r.Ended = unstamp(created), unstamp(started), unstamp(ended)
@@ -137,16 +142,17 @@ func (t *Tx) PutStep(s Step) error {
 // Steps lists a run's steps in the order they were begun.
 func (t *Tx) Steps(run string) ([]Step, error) {
 	var out []Step
-	err := t.each(`select run, ord, name, attempt, kind, state, detail, started, ended from steps where run = ? order by ord, attempt`, []any{run}, func(scan func(...any) error) error {
-		var s Step
-		var started, ended string
-		if err := scan(&s.Run, &s.Ord, &s.Name, &s.Attempt, &s.Kind, &s.State, &s.Detail, &started, &ended); err != nil {
-			return err
-		}
-		s.Started, s.Ended = unstamp(started), unstamp(ended)
-		out = append(out, s)
-		return nil
-	})
+	err := t.each(`select run, ord, name, attempt, kind, state, detail, started, ended from steps where run = ? order by ord, attempt`,
+		[]any{run}, func(scan func(...any) error) error {
+			var s Step
+			var started, ended string
+			if err := scan(&s.Run, &s.Ord, &s.Name, &s.Attempt, &s.Kind, &s.State, &s.Detail, &started, &ended); err != nil {
+				return err
+			}
+			s.Started, s.Ended = unstamp(started), unstamp(ended)
+			out = append(out, s)
+			return nil
+		})
 	return out, err
 }
 

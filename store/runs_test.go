@@ -14,7 +14,10 @@ import (
 )
 
 func newRun(id string) store.Run {
-	return store.Run{ID: id, Model: "m", Pipeline: "default", Trigger: "because", Forced: true, State: store.RunQueued, Info: "i", Plan: "{}", Created: noon}
+	return store.Run{
+		ID: id, Model: "m", Pipeline: "default", Trigger: "because", Forced: true, State: store.RunQueued,
+		Info: "i", Plan: "{}", Created: noon,
+	}
 }
 
 func TestRunLife(t *testing.T) {
@@ -48,7 +51,8 @@ func TestRunLife(t *testing.T) {
 	do("ended", true, end("cancelled"))
 	do("ended again", false, end("promoted"))
 	do("started after its end", false, func(tx *store.Tx) (bool, error) { return tx.StartRun(r.ID, noon) })
-	if err := s.Update(t.Context(), "cancel", func(tx *store.Tx) error { return tx.CancelRun(r.ID, "bob") }); !errors.Is(err, store.ErrNotFound) {
+	if err := s.Update(t.Context(), "cancel",
+		func(tx *store.Tx) error { return tx.CancelRun(r.ID, "bob") }); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("an ended run was cancelled: %v", err)
 	}
 	r.State, r.Outcome, r.Reason, r.Result, r.Cancel = store.RunEnded, "cancelled", "reason of cancelled", "{}", "anna"
@@ -94,7 +98,8 @@ func TestRunByTheEndOfItsID(t *testing.T) {
 		}
 	}
 	update(t, s, func(tx *store.Tx) error { _, err := tx.AddRun(newRun("02aaaabcd")); return err })
-	if err := s.View(t.Context(), func(tx *store.Tx) error { _, err := tx.Run("aaaabcd"); return err }); !errors.Is(err, store.ErrSeveral) {
+	if err := s.View(t.Context(), func(tx *store.Tx) error { _, err := tx.Run("aaaabcd"); return err }); !errors.Is(err,
+		store.ErrSeveral) {
 		t.Errorf("two runs end so: %v", err)
 	}
 }
@@ -117,7 +122,12 @@ func TestRunsNewestFirst(t *testing.T) {
 		}
 		return strings.Join(ids, "")
 	}
-	for _, c := range [][2]string{{list("m", 10), "210"}, {list("m", 2), "21"}, {list("", 10), "3210"}, {list("x", 10), ""}} {
+	for _, c := range [][2]string{
+		{list("m", 10), "210"},
+		{list("m", 2), "21"},
+		{list("", 10), "3210"},
+		{list("x", 10), ""},
+	} {
 		if c[0] != c[1] {
 			t.Errorf("got %q, want %q", c[0], c[1])
 		}
@@ -129,7 +139,10 @@ func TestSteps(t *testing.T) {
 	s := open(t)
 	update(t, s, func(tx *store.Tx) error { _, err := tx.AddRun(newRun("run0001")); return err })
 	put := func(st store.Step) { update(t, s, func(tx *store.Tx) error { return tx.PutStep(st) }) }
-	begun := store.Step{Run: "run0001", Ord: 1, Name: "train", Attempt: 1, Kind: "do", State: store.StepRunning, Started: noon}
+	begun := store.Step{
+		Run: "run0001", Ord: 1, Name: "train", Attempt: 1, Kind: "do", State: store.StepRunning,
+		Started: noon,
+	}
 	put(begun)
 	again := begun
 	again.Started = noon.Add(time.Hour) // entered again after a restart: it began when it began
@@ -139,10 +152,12 @@ func TestSteps(t *testing.T) {
 	put(ended)
 	first := store.Step{Run: "run0001", Ord: 0, Name: "export", Attempt: 1, Kind: "do", State: store.StepOK, Started: noon}
 	put(first)
-	if diff := cmp.Diff([]store.Step{first, ended}, view(t, s, func(tx *store.Tx) ([]store.Step, error) { return tx.Steps("run0001") })); diff != "" {
+	if diff := cmp.Diff([]store.Step{first, ended},
+		view(t, s, func(tx *store.Tx) ([]store.Step, error) { return tx.Steps("run0001") })); diff != "" {
 		t.Error(diff)
 	}
-	if err := s.Update(t.Context(), "orphan", func(tx *store.Tx) error { return tx.PutStep(store.Step{Run: "none", Name: "x", Started: noon}) }); err == nil {
+	if err := s.Update(t.Context(), "orphan",
+		func(tx *store.Tx) error { return tx.PutStep(store.Step{Run: "none", Name: "x", Started: noon}) }); err == nil {
 		t.Error("a step without a run was stored")
 	}
 }
@@ -169,14 +184,21 @@ func TestStepTimes(t *testing.T) {
 		})
 	}
 	step := func(name string, state store.StepState, attempt, from, to int) store.Step {
-		return store.Step{Name: name, State: state, Attempt: attempt, Started: noon.Add(time.Duration(from) * time.Minute), Ended: noon.Add(time.Duration(to) * time.Minute)}
+		return store.Step{
+			Name: name, State: state, Attempt: attempt, Started: noon.Add(time.Duration(from) * time.Minute),
+			Ended: noon.Add(time.Duration(to) * time.Minute),
+		}
 	}
 	put("run1", "default", 3, step("train", store.StepFailed, 1, 0, 5), step("train", store.StepOK, 2, 6, 30))
 	put("run2", "default", 2, step("train", store.StepOK, 1, 0, 20), step("gate", store.StepOK, 1, 20, 21))
 	put("run3", "default", 1, step("train", store.StepFailed, 1, 0, 1))
 	put("run4", "full", 0, step("train", store.StepOK, 1, 0, 300))
 	times := func(runs int) map[string][]time.Duration {
-		got := view(t, s, func(tx *store.Tx) (map[string][]time.Duration, error) { return tx.StepTimes("m", "default", runs) })
+		got := view(t, s, func(tx *store.Tx) (map[string][]time.Duration,
+			error,
+		) {
+			return tx.StepTimes("m", "default", runs)
+		})
 		for _, list := range got {
 			slices.Sort(list)
 		}

@@ -141,13 +141,15 @@ func readable(db *sql.DB) error {
 	case version > len(migrations):
 		return newer(version)
 	case version < len(migrations):
-		return fmt.Errorf("the store has schema %d, this retraind reads %d: start `retraind run` of this version once, it brings the store up to date", version, len(migrations))
+		return fmt.Errorf("the store has schema %d, this retraind reads %d: start `retraind run` of this version once, it brings the store up to date",
+			version, len(migrations))
 	}
 	return nil
 }
 
 func newer(version int) error {
-	return fmt.Errorf("the store was written by a newer retraind (schema %d, this one knows %d): install that version again, or restore a backup from before the upgrade", version, len(migrations))
+	return fmt.Errorf("the store was written by a newer retraind (schema %d, this one knows %d): install that version again, or restore a backup from before the upgrade",
+		version, len(migrations))
 }
 
 func migrate(ctx context.Context, db *sql.DB) error {
@@ -163,7 +165,8 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, migrations[version]+fmt.Sprintf("\npragma user_version = %d;", version+1)); err != nil {
+		if _, err := tx.ExecContext(ctx,
+			migrations[version]+fmt.Sprintf("\npragma user_version = %d;", version+1)); err != nil {
 			_ = tx.Rollback()
 			return fmt.Errorf("schema %d: %w", version+1, err)
 		}

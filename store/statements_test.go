@@ -27,7 +27,10 @@ func statements(t *testing.T) (*sql.DB, func() int) {
 		}
 		return n
 	}
-	for _, query := range []string{"create table kinds (n integer primary key, name text)", "insert into kinds values (1, 'a'), (2, 'b'), (3, 'c')"} {
+	for _, query := range []string{
+		"create table kinds (n integer primary key, name text)",
+		"insert into kinds values (1, 'a'), (2, 'b'), (3, 'c')",
+	} {
 		if _, err := db.Exec(query); err != nil {
 			t.Fatal(err)
 		}

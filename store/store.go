@@ -40,7 +40,8 @@ func (e *LockedError) Error() string {
 	if e.PID != "" {
 		who += " (pid " + e.PID + ")"
 	}
-	return fmt.Sprintf("state directory %s is in use by %s: stop that one, or give this one a `state:` of its own", e.Dir, who)
+	return fmt.Sprintf("state directory %s is in use by %s: stop that one, or give this one a `state:` of its own", e.Dir,
+		who)
 }
 
 // Store is an open state directory. Close it to release the lock.
@@ -58,10 +59,13 @@ type Store struct {
 // hosts sharing runs is not part of this version.
 func Open(ctx context.Context, dir string) (*Store, error) {
 	if strings.HasPrefix(dir, "postgres://") || strings.HasPrefix(dir, "postgresql://") {
-		return nil, errors.New("state: a PostgreSQL address is not supported by this version: give a directory on a local disk, such as /var/lib/retraind")
+		return nil,
+			errors.New("state: a PostgreSQL address is not supported by this version: give a directory on a local disk, such as /var/lib/retraind")
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("state directory: %w: create it and give it to the user that runs retraind, or set `state:` to a directory that is writable", err)
+		return nil,
+			fmt.Errorf("state directory: %w: create it and give it to the user that runs retraind, or set `state:` to a directory that is writable",
+				err)
 	}
 	lock, err := takeLock(dir)
 	if err != nil {
@@ -132,7 +136,8 @@ func openDB(path string) (*sql.DB, error) {
 	// _txlock=immediate: a transaction that will write takes the lock at its start and never fails in the middle.
 	// The path is escaped: an unescaped # or ? in it would end it, and the settings with it.
 	name := (&url.URL{Scheme: "file", OmitHost: true, Path: path}).String()
-	base, err := sqlite.NewConnector(name + "?_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(on)&_txlock=immediate")
+	base, err := sqlite.NewConnector(name +
+		"?_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(on)&_txlock=immediate")
 	if err != nil {
 		return nil, err
 	}
@@ -244,9 +249,11 @@ func explain(err error) error {
 	case sqlite3.SQLITE_FULL:
 		return fmt.Errorf("%w: %s", err, diskFull)
 	case sqlite3.SQLITE_READONLY:
-		return fmt.Errorf("%w: the state directory is not writable: check its owner and that the file system is not mounted read-only", err)
+		return fmt.Errorf("%w: the state directory is not writable: check its owner and that the file system is not mounted read-only",
+			err)
 	case sqlite3.SQLITE_CANTOPEN:
-		return fmt.Errorf("%w: the database file cannot be opened: check the owner and permissions of the state directory", err)
+		return fmt.Errorf("%w: the database file cannot be opened: check the owner and permissions of the state directory",
+			err)
 	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
 		return fmt.Errorf("%w: the database file is damaged: restore it from a backup, or move it away to begin anew", err)
 	}

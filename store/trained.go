@@ -4,13 +4,15 @@ import "errors"
 
 // PutTrained records which items a run trained on; the bytes belong to the caller.
 func (t *Tx) PutTrained(model, run string, seen []byte) error {
-	return t.exec(`insert into trained (model, run, seen) values (?, ?, ?) on conflict do update set seen = excluded.seen`, model, run, seen)
+	return t.exec(`insert into trained (model, run, seen) values (?, ?, ?) on conflict do update set seen = excluded.seen`,
+		model, run, seen)
 }
 
 // Trained is what PutTrained recorded of a run; nil where nothing is known.
 func (t *Tx) Trained(model, run string) ([]byte, error) {
 	var seen []byte
-	err := noRows(t.tx.QueryRowContext(t.ctx, `select seen from trained where model = ? and run = ?`, model, run).Scan(&seen))
+	err := noRows(t.tx.QueryRowContext(t.ctx, `select seen from trained where model = ? and run = ?`, model,
+		run).Scan(&seen))
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
 	}

@@ -78,7 +78,8 @@ func TestForeignErrorsKeepTheirMeaning(t *testing.T) {
 		s.Update(t.Context(), "write", func(*store.Tx) error { return mine }),
 		s.View(t.Context(), func(*store.Tx) error { return mine }),
 	} {
-		if !errors.Is(err, mine) || strings.Contains(err.Error(), "disk is full") || strings.Contains(err.Error(), "damaged") {
+		if !errors.Is(err, mine) || strings.Contains(err.Error(), "disk is full") ||
+			strings.Contains(err.Error(), "damaged") {
 			t.Errorf("got %v", err)
 		}
 	}

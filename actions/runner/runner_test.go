@@ -118,7 +118,8 @@ func TestTimeoutKillsEverything(t *testing.T) {
 	if err != nil || exit.Class != store.StepTimeout {
 		t.Fatalf("got %+v, %v", exit, err)
 	}
-	waittest.Eventually(t, "the end of a process in a session of its own", func() bool { return !alive(t, filepath.Join(s.Cwd, "escaped")) })
+	waittest.Eventually(t, "the end of a process in a session of its own",
+		func() bool { return !alive(t, filepath.Join(s.Cwd, "escaped")) })
 }
 
 func TestReattach(t *testing.T) {
@@ -261,7 +262,8 @@ func TestLogKeepsHeadAndTail(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := string(b)
-	if !strings.HasPrefix(log, "head\n") || !strings.HasSuffix(log, "tail\n") || !strings.Contains(log, "bytes left out") || len(log) > 9<<10 {
+	if !strings.HasPrefix(log, "head\n") || !strings.HasSuffix(log, "tail\n") ||
+		!strings.Contains(log, "bytes left out") || len(log) > 9<<10 {
 		t.Errorf("%d bytes: %.80q … %.80q", len(log), log, log[max(0, len(log)-80):])
 	}
 }

@@ -80,7 +80,8 @@ func waitClaim(spec Spec, pid int) error {
 		}
 		if time.Now().After(deadline) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
-			return fmt.Errorf("start %s: the supervisor did not claim the attempt within 20 s: is the machine out of memory or processes?", spec.ID)
+			return fmt.Errorf("start %s: the supervisor did not claim the attempt within 20 s: is the machine out of memory or processes?",
+				spec.ID)
 		}
 		wait := time.NewTimer(poll / 5)
 		<-wait.C
@@ -102,7 +103,10 @@ func look(spec Spec) (Exit, bool, error) {
 	}
 	killLeftovers(spec.ID)
 	now := time.Now()
-	exit := Exit{Class: store.StepUnknown, Code: -1, Started: now, Ended: now, Detail: "its supervisor ended without a record (killed, or the machine went down)"}
+	exit := Exit{
+		Class: store.StepUnknown, Code: -1, Started: now, Ended: now,
+		Detail: "its supervisor ended without a record (killed, or the machine went down)",
+	}
 	return exit, true, writeJSON(exitFile(spec.Dir), exit)
 }
 

@@ -46,7 +46,8 @@ func Supervise(dir string) error {
 		err = json.Unmarshal(b, &spec)
 	}
 	if err != nil {
-		return writeJSON(exitFile(dir), Exit{Class: store.StepNotStarted, Code: -1, Detail: err.Error(), Started: time.Now(), Ended: time.Now()})
+		return writeJSON(exitFile(dir),
+			Exit{Class: store.StepNotStarted, Code: -1, Detail: err.Error(), Started: time.Now(), Ended: time.Now()})
 	}
 	// Orphans of the command become our children, so that none can hide in a session of its own.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
@@ -162,7 +163,8 @@ func classify(tail string) store.StepState {
 	switch {
 	case strings.Contains(low, "no space left on device"):
 		return store.StepDiskFull
-	case strings.Contains(low, "cuda out of memory"), strings.Contains(low, "cuda error: out of memory"), strings.Contains(low, "torch.outofmemoryerror"), strings.Contains(low, "cublas_status_alloc_failed"):
+	case strings.Contains(low, "cuda out of memory"), strings.Contains(low, "cuda error: out of memory"),
+		strings.Contains(low, "torch.outofmemoryerror"), strings.Contains(low, "cublas_status_alloc_failed"):
 		return store.StepGPUOOM
 	}
 	return store.StepFailed

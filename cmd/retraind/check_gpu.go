@@ -14,7 +14,10 @@ func gpuProbe() (*gpu.Probe, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &gpu.Probe{Command: []string{me, "gpu-probe"}, Names: &gpu.Namer{Docker: gpu.DockerSocket, Ollama: gpu.OllamaURL}}, nil
+	return &gpu.Probe{
+		Command: []string{me, "gpu-probe"},
+		Names:   &gpu.Namer{Docker: gpu.DockerSocket, Ollama: gpu.OllamaURL},
+	}, nil
 }
 
 // checkGPU looks, where a model has a gpu section, whether the driver answers, some device is large enough, and the
@@ -57,7 +60,8 @@ func askGPU(ctx context.Context) ([]gpu.Device, error) {
 func gpuFindings(c gpu.Config, devices []gpu.Device, fault error) check.Problems {
 	var p check.Problems
 	if fault != nil {
-		p.Errorf("", "until then each run that needs it ends as blocked; `retraind gpu` asks again", "the GPU cannot be used: %v", fault)
+		p.Errorf("", "until then each run that needs it ends as blocked; `retraind gpu` asks again",
+			"the GPU cannot be used: %v", fault)
 		return p
 	}
 	if c.Free == 0 {
@@ -73,7 +77,8 @@ func gpuFindings(c gpu.Config, devices []gpu.Device, fault error) check.Problems
 		}
 	}
 	if largest.Size < c.Free {
-		p.Errorf("free", "ask for less than the largest has", "no GPU of this machine has %s: the largest has %s", gpu.Amount(c.Free), largest)
+		p.Errorf("free", "ask for less than the largest has", "no GPU of this machine has %s: the largest has %s",
+			gpu.Amount(c.Free), largest)
 	}
 	return p
 }

@@ -47,8 +47,10 @@ if each of those retrains had mended what called for it, the second if none had 
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.since, "since", "", "only what was recorded since: 90d, or 2026-09-01")
-	flags.StringArrayVar(&o.set, "set", nil, "change a key of the model for this question: limits.cooldown=12h (may be repeated)")
-	flags.StringVar(&o.sweep, "sweep", "", "try several values of one key: accuracy_drop.points=1..5, =1..3:0.5, or =85%,90%")
+	flags.StringArrayVar(&o.set, "set", nil,
+		"change a key of the model for this question: limits.cooldown=12h (may be repeated)")
+	flags.StringVar(&o.sweep, "sweep", "",
+		"try several values of one key: accuracy_drop.points=1..5, =1..3:0.5, or =85%,90%")
 	flags.StringVar(&o.floor, "floor", "", "count the days below this accuracy (default: retrain_when.accuracy_below)")
 	flags.BoolVar(&o.code, "exit-code", false, "exit 3 when a start would have been another one")
 	flags.String("state", "", "state directory that has the record (default: as the configuration says)")
@@ -90,7 +92,8 @@ func (a *app) backtest(cmd *cobra.Command, args []string, o backtest) error {
 	for i, model := range models {
 		rec, err := offline.ReadRecord(context.Background(), l.File, model, since)
 		if errors.Is(err, os.ErrNotExist) {
-			return fail(exitFailed, "nothing is recorded in %s: has a daemon run with this configuration? --state names another directory", l.File.State)
+			return fail(exitFailed, "nothing is recorded in %s: has a daemon run with this configuration? --state names another directory",
+				l.File.State)
 		}
 		if err != nil {
 			return err

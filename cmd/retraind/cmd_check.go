@@ -110,7 +110,8 @@ func checkServing(ctx context.Context, c serving.Config) check.Problems {
 	case err != nil:
 		p.Errorf("health", "", "%v", err)
 	case info.Release == "":
-		p.Warnf("health", "let the answer name the release, and set health_release to its path: then a deployment is proved faster", "the health answer has no field %q", c.WithDefaults().HealthRelease)
+		p.Warnf("health", "let the answer name the release, and set health_release to its path: then a deployment is proved faster",
+			"the health answer has no field %q", c.WithDefaults().HealthRelease)
 	}
 	return p
 }

@@ -129,7 +129,9 @@ func oneModel(s status.Status, args []string) (status.Model, error) {
 	return status.Model{}, fail(exitUsage, "which model? one of %s", strings.Join(names(s.Models), ", "))
 }
 
-func (a *app) writeSVG(ctx context.Context, c *status.Client, path string, s status.Status, m status.Model, points []status.Point) error {
+func (a *app) writeSVG(ctx context.Context, c *status.Client, path string, s status.Status, m status.Model,
+	points []status.Point,
+) error {
 	runs, err := c.Runs(ctx, m.Name, 100)
 	if err != nil {
 		return err
@@ -154,7 +156,10 @@ func (a *app) writeSeries(points []status.Point) error {
 	w := csv.NewWriter(a.stdout)
 	rows := [][]string{{"at", "release", "items", "accuracy", "low", "high"}}
 	for _, p := range points {
-		rows = append(rows, []string{p.At.UTC().Format(time.RFC3339Nano), p.Release, strconv.Itoa(p.N), fraction6(p.Accuracy), fraction6(p.Low), fraction6(p.High)})
+		rows = append(rows, []string{
+			p.At.UTC().Format(time.RFC3339Nano), p.Release, strconv.Itoa(p.N), fraction6(p.Accuracy),
+			fraction6(p.Low), fraction6(p.High),
+		})
 	}
 	if err := w.WriteAll(rows); err != nil && !errors.Is(err, os.ErrClosed) {
 		return fmt.Errorf("write the series: %w", err)

@@ -63,7 +63,9 @@ led to that run. Older decisions are kept one for each hour.`,
 
 // decisions are the last one of each model, of one model, or the one that began a run, and that run; until a time, where
 // one is given.
-func decisions(ctx context.Context, c *status.Client, s status.Status, args []string, at time.Time) (out []policy.Decision, led *status.Run, err error) {
+func decisions(ctx context.Context, c *status.Client, s status.Status, args []string,
+	at time.Time,
+) (out []policy.Decision, led *status.Run, err error) {
 	wanted := names(s.Models)
 	if len(args) == 1 {
 		wanted = args
@@ -73,7 +75,8 @@ func decisions(ctx context.Context, c *status.Client, s status.Status, args []st
 		if len(only(s.Models, name)) == 0 {
 			r, err := c.Run(ctx, name)
 			if errors.Is(err, status.ErrNotFound) {
-				return nil, nil, fail(exitNotFound, "there is no model %q%s, and %w", name, didYouMean(name, names(s.Models), ""), err)
+				return nil, nil,
+					fail(exitNotFound, "there is no model %q%s, and %w", name, didYouMean(name, names(s.Models), ""), err)
 			}
 			if err != nil {
 				return nil, nil, err

@@ -43,9 +43,11 @@ lacks one of its categories, is refused. Works with and without a running daemon
 				return a.printJSON(facts)
 			}
 			validation := facts.Splits[drift.SideValidation].Items
-			fmt.Fprintf(a.stdout, "%d items to train on, %d to validate with and %d held out in %s\n", facts.Train-validation, validation, facts.Test, o.Dir)
+			fmt.Fprintf(a.stdout, "%d items to train on, %d to validate with and %d held out in %s\n", facts.Train-validation,
+				validation, facts.Test, o.Dir)
 			if facts.Unlabelled+facts.Duplicates > 0 {
-				fmt.Fprintf(a.stdout, "left out: %d rows without a label, %d with the text of a held-out one\n", facts.Unlabelled, facts.Duplicates)
+				fmt.Fprintf(a.stdout, "left out: %d rows without a label, %d with the text of a held-out one\n", facts.Unlabelled,
+					facts.Duplicates)
 			}
 			return nil
 		},

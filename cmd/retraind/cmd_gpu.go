@@ -18,7 +18,10 @@ func newGPU(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			devices, err := (&gpu.Probe{Command: []string{me, "gpu-probe"}, Names: &gpu.Namer{Docker: gpu.DockerSocket, Ollama: gpu.OllamaURL}}).Devices(context.Background())
+			devices, err := (&gpu.Probe{
+				Command: []string{me, "gpu-probe"},
+				Names:   &gpu.Namer{Docker: gpu.DockerSocket, Ollama: gpu.OllamaURL},
+			}).Devices(context.Background())
 			if err != nil {
 				return err
 			}
@@ -41,7 +44,10 @@ func showGPUs(p *page, devices []gpu.Device) error {
 		for i, holder := range d.Processes {
 			holders[i] = holder.String()
 		}
-		rows = append(rows, []string{fmt.Sprint(d.Index), d.Name, d.Free.String(), d.Total.String(), strings.Join(holders, "; ")})
+		rows = append(rows, []string{
+			fmt.Sprint(d.Index), d.Name, d.Free.String(), d.Total.String(),
+			strings.Join(holders, "; "),
+		})
 	}
 	p.table(0, []string{"gpu", "name", "free", "of", "held by"}, rows...)
 	return p.print()

@@ -47,7 +47,8 @@ printed again for the configuration as it stands with: retraind init sql`,
 	f.StringVar(&e.ID, "id", "id", "its key column")
 	f.StringSliceVar(&e.Text, "text", []string{"title", "content"}, "its text columns")
 	f.StringVar(&e.Label, "label", "category", "its label column")
-	f.StringVar(&e.Capture, "capture", "", "how changes are found: outbox (triggers), logical (the server's log) or poll (default outbox)")
+	f.StringVar(&e.Capture, "capture", "",
+		"how changes are found: outbox (triggers), logical (the server's log) or poll (default outbox)")
 	f.StringVar(&e.Watermark, "watermark", "", "column that grows with each write, for --capture poll")
 	f.StringVar(&e.State, "state", "/var/lib/retraind", "state directory; a relative one is below DIR")
 	f.BoolVar(&force, "force", false, "overwrite files that exist")
@@ -190,7 +191,8 @@ func newInitSQL(a *app) *cobra.Command {
 	var down bool
 	var model, role, capture string
 	cmd := &cobra.Command{
-		Use: "sql", Short: "Print the SQL that makes the label tables of the configuration tell about changes", Args: cobra.NoArgs,
+		Use: "sql", Short: "Print the SQL that makes the label tables of the configuration tell about changes",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l, _, err := a.load(cmd)
 			if err != nil {

@@ -83,7 +83,8 @@ Lines that cannot be taken are named; the others count. The exit code is 3 then.
 	f.StringVar(&add.id, "id", "", "the item; without it, JSON Lines are read from standard input")
 	f.StringVar(&add.label, "label", "", "its label, where the model has one target")
 	f.StringToStringVar(&add.labels, "target", nil, "its label for a target, target=label; may be repeated")
-	f.StringToStringVar(&add.text, "text", nil, "its text, field=text; may be repeated; needed for items that nobody has brought")
+	f.StringToStringVar(&add.text, "text", nil,
+		"its text, field=text; may be repeated; needed for items that nobody has brought")
 	f.StringVar(&add.author, "author", "", "who says it (default: you)")
 	f.BoolVar(&add.remove, "delete", false, "the item is gone")
 	f.BoolVar(&add.offline, "offline", false, "write a label file instead of asking the daemon")
@@ -116,7 +117,9 @@ func (add addition) line() (io.Reader, error) {
 const addBatch = 1 << 20
 
 // addLabels hands lines over in batches and sums up what became of them.
-func (a *app) addLabels(ctx context.Context, cmd *cobra.Command, model string, m *configs.Model, in io.Reader, offline bool) error {
+func (a *app) addLabels(ctx context.Context, cmd *cobra.Command, model string, m *configs.Model, in io.Reader,
+	offline bool,
+) error {
 	c, err := a.client(cmd)
 	if err != nil {
 		return err
@@ -224,7 +227,9 @@ func newLabelFile(model string, m *configs.Model) (*labelFile, error) {
 		return nil, fmt.Errorf("model %s has no directory of label files (labels.files) to write to: start the daemon", model)
 	}
 	if !files.Plain() {
-		return nil, fmt.Errorf("the label files of model %s have fields of their own (labels.files): write such a file yourself, or start the daemon", model)
+		return nil,
+			fmt.Errorf("the label files of model %s have fields of their own (labels.files): write such a file yourself, or start the daemon",
+				model)
 	}
 	f := &labelFile{
 		path:    filepath.Join(files.Dir, "added-"+strings.ToLower(ulid.Make().String())+".jsonl"),

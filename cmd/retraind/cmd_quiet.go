@@ -136,8 +136,12 @@ type openingJSON struct {
 
 func newPlanJSON(p offline.Plan, at time.Time) planJSON {
 	out := planJSON{
-		Model: p.Model, At: at, Timezone: p.Location.String(), Rules: p.Rules, Always: p.Always, Openings: []openingJSON{}, Closed: p.Closings,
-		Needs: needsJSON{Seconds: (p.Expected.Total + p.Reserve).Seconds(), Reserve: p.Reserve.Seconds(), Pipeline: p.Expected.Pipeline},
+		Model: p.Model, At: at, Timezone: p.Location.String(), Rules: p.Rules, Always: p.Always, Openings: []openingJSON{},
+		Closed: p.Closings,
+		Needs: needsJSON{
+			Seconds: (p.Expected.Total + p.Reserve).Seconds(), Reserve: p.Reserve.Seconds(),
+			Pipeline: p.Expected.Pipeline,
+		},
 	}
 	if out.Closed == nil {
 		out.Closed = []quiethours.Closing{}

@@ -14,7 +14,8 @@ import (
 // newExecStep is the supervisor of one command of a run. It outlives the daemon.
 func newExecStep(*app) *cobra.Command {
 	return &cobra.Command{
-		Use: "exec-step DIR", Short: "Supervise one command of a run (started by the daemon)", Hidden: true, Args: cobra.ExactArgs(1),
+		Use: "exec-step DIR", Short: "Supervise one command of a run (started by the daemon)", Hidden: true,
+		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error { return runner.Supervise(args[0]) },
 	}
 }
@@ -22,7 +23,8 @@ func newExecStep(*app) *cobra.Command {
 // newGPUProbe asks NVIDIA's driver in a process that may die of it.
 func newGPUProbe(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "gpu-probe", Short: "Ask the GPU driver and print JSON (started by the daemon)", Hidden: true, Args: cobra.NoArgs,
+		Use: "gpu-probe", Short: "Ask the GPU driver and print JSON (started by the daemon)", Hidden: true,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if code := gpu.Answer(context.Background(), a.stdout, nvml.Inventory{}); code != 0 {
 				os.Exit(code) // the probe's own codes are read by its parent

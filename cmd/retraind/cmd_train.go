@@ -28,7 +28,8 @@ and metrics.json to the release directory. The same data and seed give the same 
 				return fail(exitUsage, "--data and --release are needed; in a run they come from RETRAIND_DATA_DIR and RETRAIND_RELEASE_DIR")
 			}
 			start := time.Now()
-			m, err := classifier.TrainDir(data, release, classifier.Options{Seed: seed, Epochs: epochs, Target: target}, reportProgress(os.Getenv("RETRAIND_PROGRESS")))
+			m, err := classifier.TrainDir(data, release, classifier.Options{Seed: seed, Epochs: epochs, Target: target},
+				reportProgress(os.Getenv("RETRAIND_PROGRESS")))
 			if err != nil {
 				return err
 			}

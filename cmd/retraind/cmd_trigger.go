@@ -82,7 +82,8 @@ func (a *app) waitRun(ctx context.Context, c *status.Client, id string) error {
 				fmt.Fprintf(a.stderr, "run %s goes on: retraind runs show %[1]s\n", text.RunID(id))
 				return errInterrupted
 			}
-			return fail(exitGaveUp, "gave up waiting for run %s; it goes on: retraind runs show %s", text.RunID(id), text.RunID(id))
+			return fail(exitGaveUp, "gave up waiting for run %s; it goes on: retraind runs show %s", text.RunID(id),
+				text.RunID(id))
 		case <-tick.C:
 		}
 	}

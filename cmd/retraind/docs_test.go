@@ -165,7 +165,8 @@ func TestQuickstartSQL(t *testing.T) {
 	do(blocks[0][1])
 
 	quick := filepath.Join(dir, "quick")
-	if code := run([]string{"init", quick, "--state", "state"}, strings.NewReader(""), io.Discard, os.Stderr); code != exitOK {
+	if code := run([]string{"init", quick, "--state", "state"}, strings.NewReader(""), io.Discard,
+		os.Stderr); code != exitOK {
 		t.Fatalf("retraind init: exit status %d", code)
 	}
 	sql, err := os.ReadFile(filepath.Join(quick, "retraind.sql"))
@@ -182,14 +183,16 @@ func TestQuickstartSQL(t *testing.T) {
 	}
 	elsewhere(t, filepath.Join(quick, "retraind.yaml"))
 	var out strings.Builder
-	code := run([]string{"check", "--config", filepath.Join(quick, "retraind.yaml")}, strings.NewReader(""), &out, os.Stderr)
+	code := run([]string{"check", "--config", filepath.Join(quick, "retraind.yaml")}, strings.NewReader(""), &out,
+		os.Stderr)
 	if code != exitOK || strings.Contains(out.String(), "error") {
 		t.Errorf("retraind check: exit status %d, want 0 and a warning at most:\n%s", code, out.String())
 	}
 
 	do(blocks[1][1])
 	var recorded, football int
-	if err := conn.QueryRow(ctx, "SELECT (SELECT count(*) FROM retraind.relevance_outbox), (SELECT count(*) FROM items WHERE category = 'football')").Scan(&recorded, &football); err != nil {
+	if err := conn.QueryRow(ctx, "SELECT (SELECT count(*) FROM retraind.relevance_outbox), (SELECT count(*) FROM items WHERE category = 'football')").Scan(&recorded,
+		&football); err != nil {
 		t.Fatal(err)
 	}
 	if recorded != football || football < 100 {

@@ -63,7 +63,8 @@ func TestTable(t *testing.T) {
 	var out bytes.Buffer
 	p := newPage(&out)
 	p.width = 40
-	p.table(2, []string{"a", "never", "", "long"}, []string{"1", "", "x", strings.Repeat("word ", 12)}, []string{"22222", "", "", "short"})
+	p.table(2, []string{"a", "never", "", "long"}, []string{"1", "", "x", strings.Repeat("word ", 12)},
+		[]string{"22222", "", "", "short"})
 	if err := p.print(); err != nil {
 		t.Fatal(err)
 	}

@@ -47,12 +47,15 @@ Exit codes:  0 ok   1 failed   2 usage   3 "no" or findings   4 daemon not reach
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	flags := root.PersistentFlags()
-	flags.StringVarP(&a.config, "config", "c", "", "configuration file (default $RETRAIND_CONFIG, ./retraind.yaml, /etc/retraind/retraind.yaml)")
+	flags.StringVarP(&a.config, "config", "c", "",
+		"configuration file (default $RETRAIND_CONFIG, ./retraind.yaml, /etc/retraind/retraind.yaml)")
 	flags.StringVar(&a.socket, "socket", "", "the daemon's control socket (default: as the configuration says)")
 	flags.BoolVar(&a.json, "json", false, "print JSON instead of text")
 	root.AddCommand(
-		newRun(a), newDemo(a), newInit(a), newCheck(a), newConfig(a), newStatus(a), newExplain(a), newDrift(a), newTrigger(a), newLabel(a), newPause(a), newHold(a), newResume(a), newRuns(a), newModels(a),
-		newExport(a), newTrain(a), newServe(a), newGPU(a), newWindows(a), newBacktest(a), newTest(a), newVersion(a), newExecStep(a), newGPUProbe(a),
+		newRun(a), newDemo(a), newInit(a), newCheck(a), newConfig(a), newStatus(a), newExplain(a), newDrift(a), newTrigger(a),
+		newLabel(a), newPause(a), newHold(a), newResume(a), newRuns(a), newModels(a),
+		newExport(a), newTrain(a), newServe(a), newGPU(a), newWindows(a), newBacktest(a), newTest(a), newVersion(a),
+		newExecStep(a), newGPUProbe(a),
 	)
 	usageErrors(root)
 	return root
@@ -113,7 +116,9 @@ func (a *app) findSocket(cmd *cobra.Command) (string, error) {
 	case packaged && (err != nil || !exists(l.File.Socket) && exists(packagedSocket)):
 		return packagedSocket, nil
 	case errors.As(err, &bad):
-		return "", fail(exitFailed, "configuration %s is invalid, so it does not say where the daemon's socket is: correct it (`retraind check`), or name the socket with --socket", config)
+		return "",
+			fail(exitFailed, "configuration %s is invalid, so it does not say where the daemon's socket is: correct it (`retraind check`), or name the socket with --socket",
+				config)
 	case err != nil:
 		return "", err
 	}

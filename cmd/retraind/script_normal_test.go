@@ -20,7 +20,10 @@ var volatile = []struct {
 	{regexp.MustCompile(`\b[0-9a-f]{64}\b`), "DIGEST"},
 	{regexp.MustCompile(`\b[0-9a-f]{12}\b`), "DIGEST"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`), "TIME"},
-	{regexp.MustCompile(`\b((Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?(\d{4}-\d\d-\d\d )?\d\d:\d\d(:\d\d)? (UTC|CET|CEST)\b`), "TIME"},
+	{
+		regexp.MustCompile(`\b((Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?(\d{4}-\d\d-\d\d )?\d\d:\d\d(:\d\d)? (UTC|CET|CEST)\b`),
+		"TIME",
+	},
 	{regexp.MustCompile(`\b\d+(\.\d+)? (ms|s|min|h|d)( \d+ (s|min|h))? ago\b`), "AGO"},
 	{regexp.MustCompile(`\b\d+h\d+m\b|\b\d+m\b|\b\d+(\.\d+)?m?s\b`), "SPAN"},
 	{regexp.MustCompile(`\b\d+(\.\d+)? (ms|s)\b|\b\d+ (min|h|d)( \d+ (s|min|h))?\b`), "SPAN"},

@@ -58,15 +58,24 @@ type past struct {
 func (p *past) evaluation(at time.Time, wrong int, retrain, runs bool) {
 	p.seq++
 	r := pastReport(p.model, at, p.promoted, fmt.Sprintf("sha256:%064d", p.release), wrong, p.seq)
-	d := policy.Decision{At: at, Model: p.model, Verdict: policy.VerdictHold, Text: fmt.Sprintf("decided with %d wrong", wrong)}
+	d := policy.Decision{
+		At: at, Model: p.model, Verdict: policy.VerdictHold,
+		Text: fmt.Sprintf("decided with %d wrong", wrong),
+	}
 	if retrain {
 		d.Verdict = policy.VerdictRetrain
 	}
 	p.ts.Check(p.s.Update(of(p.ts).t.Context(), "past", func(t *store.Tx) error {
-		if err := t.AddReport(store.Report{Model: p.model, At: at, Seq: r.Seq, State: string(r.State), Accuracy: r.Accuracy, Body: encode(r)}); err != nil {
+		if err := t.AddReport(store.Report{
+			Model: p.model, At: at, Seq: r.Seq, State: string(r.State), Accuracy: r.Accuracy,
+			Body: encode(r),
+		}); err != nil {
 			return err
 		}
-		if _, err := t.AddDecision(store.Decision{Model: p.model, At: at, Verdict: string(d.Verdict), Body: encode(d)}); err != nil || !runs {
+		if _, err := t.AddDecision(store.Decision{
+			Model: p.model, At: at, Verdict: string(d.Verdict),
+			Body: encode(d),
+		}); err != nil || !runs {
 			return err
 		}
 		return pastRun(t, p.model, fmt.Sprintf("01past%020d", p.seq), at, d)
@@ -90,11 +99,20 @@ func pastReport(model string, at, promoted time.Time, release string, wrong int,
 }
 
 func pastRun(t *store.Tx, model, id string, at time.Time, d policy.Decision) error {
-	if _, err := t.AddDecision(store.Decision{Model: model, At: at, Verdict: string(d.Verdict), Run: id, Body: encode(d)}); err != nil {
+	if _, err := t.AddDecision(store.Decision{
+		Model: model, At: at, Verdict: string(d.Verdict), Run: id,
+		Body: encode(d),
+	}); err != nil {
 		return err
 	}
-	plan := actions.Plan{Run: id, Model: model, Pipeline: "default", Steps: []actions.Step{{Name: "export"}, {Name: "train", GPU: true}}}
-	if _, err := t.AddRun(store.Run{ID: id, Model: model, Pipeline: "default", Trigger: d.Text, State: store.RunQueued, Plan: encode(plan), Created: at}); err != nil {
+	plan := actions.Plan{
+		Run: id, Model: model, Pipeline: "default",
+		Steps: []actions.Step{{Name: "export"}, {Name: "train", GPU: true}},
+	}
+	if _, err := t.AddRun(store.Run{
+		ID: id, Model: model, Pipeline: "default", Trigger: d.Text, State: store.RunQueued,
+		Plan: encode(plan), Created: at,
+	}); err != nil {
 		return err
 	}
 	if _, err := t.StartRun(id, at); err != nil {
@@ -102,7 +120,10 @@ func pastRun(t *store.Tx, model, id string, at time.Time, d policy.Decision) err
 	}
 	for i, name := range []string{"export", "train"} {
 		begin := at.Add(time.Duration(i) * 30 * time.Minute)
-		if err := t.PutStep(store.Step{Run: id, Ord: i, Name: name, Attempt: 1, Kind: "pure", State: store.StepOK, Started: begin, Ended: begin.Add(30 * time.Minute)}); err != nil {
+		if err := t.PutStep(store.Step{
+			Run: id, Ord: i, Name: name, Attempt: 1, Kind: "pure", State: store.StepOK,
+			Started: begin, Ended: begin.Add(30 * time.Minute),
+		}); err != nil {
 			return err
 		}
 	}

@@ -42,7 +42,8 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(os.WriteFile(path, []byte(normal(ts, ts.ReadFile(name))), 0o600))
 	}
 	if got != want {
-		ts.Fatalf("%s ended with %d, want %d\nstdout: %s\nstderr: %s", strings.Join(args[1:], " "), got, want, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+		ts.Fatalf("%s ended with %d, want %d\nstdout: %s\nstderr: %s", strings.Join(args[1:], " "), got, want,
+			ts.ReadFile("stdout"), ts.ReadFile("stderr"))
 	}
 }
 
@@ -95,7 +96,8 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 func environment(ts *testscript.TestScript) []string {
 	env := []string{"PATH=" + ts.Getenv("PATH")}
 	for _, name := range []string{
-		"HOME", "TZ", "STATE", "COLUMNS", "NO_COLOR", "RETRAIND_CONFIG", "RETRAIND_SOCKET", "RETRAIND_LISTEN", "RETRAIND_STATE", "RETRAIND_LOG_LEVEL", "LD_LIBRARY_PATH", "FAKE_NVML", "FAKE_NVML_STATE",
+		"HOME", "TZ", "STATE", "COLUMNS", "NO_COLOR", "RETRAIND_CONFIG", "RETRAIND_SOCKET", "RETRAIND_LISTEN",
+		"RETRAIND_STATE", "RETRAIND_LOG_LEVEL", "LD_LIBRARY_PATH", "FAKE_NVML", "FAKE_NVML_STATE",
 	} {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
@@ -169,7 +171,10 @@ func cmdEnds(ts *testscript.TestScript, neg bool, args []string) {
 
 // cmdSignal sends a signal: signal daemon HUP.
 func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2, "TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL}
+	signals := map[string]syscall.Signal{
+		"HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2,
+		"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL,
+	}
 	if neg || len(args) != 2 || signals[args[1]] == 0 {
 		ts.Fatalf("usage: signal NAME HUP|USR1|USR2|TERM|INT|KILL")
 	}

@@ -43,8 +43,10 @@ func TestScripts(t *testing.T) {
 		Setup:               setupScript,
 		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExits, "config": cmdConfig, "edit": cmdEdit, "run-id": cmdRunID, "expand": cmdExpand, "record": cmdRecord,
-			"postgres": cmdPostgres, "sql": cmdSQL, "items": cmdItems, "drawn": cmdDrawn, "label-file": cmdLabelFile, "nats": cmdNATS, "nats-items": cmdNATSItems,
+			"exits": cmdExits, "config": cmdConfig, "edit": cmdEdit, "run-id": cmdRunID, "expand": cmdExpand,
+			"record":   cmdRecord,
+			"postgres": cmdPostgres, "sql": cmdSQL, "items": cmdItems, "drawn": cmdDrawn, "label-file": cmdLabelFile,
+			"nats": cmdNATS, "nats-items": cmdNATSItems,
 			"fake-gpu": cmdFakeGPU, "card": cmdCard, "classifier": cmdClassifier, "port": cmdPort,
 			"start": cmdStart, "ends": cmdEnds, "signal": cmdSignal, "awaits": cmdAwaits, "eventually": cmdEventually,
 		},

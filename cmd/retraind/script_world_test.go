@@ -101,7 +101,8 @@ func cmdItems(ts *testscript.TestScript, neg bool, args []string) {
 	for _, it := range news.Generate(1, n) {
 		rows = append(rows, []any{it.ID, it.Title, it.Content, it.Label})
 	}
-	_, err = conn.CopyFrom(ctx, pgx.Identifier{"public", "items"}, []string{"id", "title", "content", "category"}, pgx.CopyFromRows(rows))
+	_, err = conn.CopyFrom(ctx, pgx.Identifier{"public", "items"}, []string{"id", "title", "content", "category"},
+		pgx.CopyFromRows(rows))
 	ts.Check(err)
 }
 
@@ -115,7 +116,10 @@ func cmdLabelFile(ts *testscript.TestScript, neg bool, args []string) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	for _, it := range news.Generate(1, n) {
-		ts.Check(enc.Encode(map[string]any{"id": it.ID, "text": map[string]string{"title": it.Title, "content": it.Content}, "label": it.Label}))
+		ts.Check(enc.Encode(map[string]any{
+			"id": it.ID, "text": map[string]string{"title": it.Title, "content": it.Content},
+			"label": it.Label,
+		}))
 	}
 	ts.Check(os.MkdirAll(filepath.Dir(ts.MkAbs(args[0])), 0o700))
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o600))
@@ -197,7 +201,8 @@ func cmdEdit(ts *testscript.TestScript, neg bool, args []string) {
 	if n := strings.Count(text, args[1]); n != 1 {
 		ts.Fatalf("%q stands %d times in %s", args[1], n, args[0])
 	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, args[1], expand(ts, strings.ReplaceAll(args[2], `\n`, "\n")), 1)), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]),
+		[]byte(strings.Replace(text, args[1], expand(ts, strings.ReplaceAll(args[2], `\n`, "\n")), 1)), 0o600))
 }
 
 // cmdExpand copies a file with the script's variables filled in: expand dsn pg-dsn.

@@ -15,7 +15,8 @@ func (p *page) backtest(model, key string, floor float64, all []tried, took time
 		p.line(bold(model)+"  no evaluation is on record for that time", 4)
 		return
 	}
-	p.line(fmt.Sprintf("%s  %s to %s: %s, decided again in %s", bold(model), b.From.In(loc).Format("2006-01-02 15:04 MST"), b.To.In(loc).Format("2006-01-02 15:04 MST"),
+	p.line(fmt.Sprintf("%s  %s to %s: %s, decided again in %s", bold(model), b.From.In(loc).Format("2006-01-02 15:04 MST"),
+		b.To.In(loc).Format("2006-01-02 15:04 MST"),
 		text.Plural(b.Evaluations, "evaluation"), took.Round(time.Millisecond)), 4)
 	p.line("", 0)
 	if key != "" {
@@ -29,7 +30,8 @@ func (p *page) backtest(model, key string, floor float64, all []tried, took time
 	}
 	if open {
 		p.line("", 0)
-		p.line("A retrain that never ran has no results on record. Where two figures are given, the first is if each had mended what called for it, the second if none had mended anything.", 0)
+		p.line("A retrain that never ran has no results on record. Where two figures are given, the first is if each had mended what called for it, the second if none had mended anything.",
+			0)
 	}
 }
 
@@ -54,11 +56,16 @@ func (p *page) compared(t tried, floor float64, loc *time.Location) {
 	if best.Urgent+worst.Urgent > 0 {
 		rows = append(rows, []string{"  urgent", "", both(text.Count(best.Urgent), text.Count(worst.Urgent))})
 	}
-	rows = append(rows, []string{"waited, median", delay(then), both(delay(best), delay(worst))}, []string{"waited, in all", text.Elapsed(then.Waiting), both(text.Elapsed(best.Waiting), text.Elapsed(worst.Waiting))})
+	rows = append(rows, []string{"waited, median", delay(then), both(delay(best), delay(worst))},
+		[]string{"waited, in all", text.Elapsed(then.Waiting), both(text.Elapsed(best.Waiting), text.Elapsed(worst.Waiting))})
 	if floor > 0 {
-		rows = append(rows, []string{fmt.Sprintf("days below %.1f %%", 100*floor), inDays(then.Below), both(inDays(best.Below), inDays(worst.Below))})
+		rows = append(rows, []string{
+			fmt.Sprintf("days below %.1f %%", 100*floor), inDays(then.Below),
+			both(inDays(best.Below), inDays(worst.Below)),
+		})
 	}
-	rows = append(rows, []string{"GPU hours", inHours(then.GPU), both(inHours(best.GPU), inHours(worst.GPU))}, []string{"hours of runs", inHours(then.Run), both(inHours(best.Run), inHours(worst.Run))})
+	rows = append(rows, []string{"GPU hours", inHours(then.GPU), both(inHours(best.GPU), inHours(worst.GPU))},
+		[]string{"hours of runs", inHours(then.Run), both(inHours(best.Run), inHours(worst.Run))})
 	p.table(2, []string{"", "RECORDED", "THIS POLICY"}, rows...)
 	p.line("", 0)
 	if len(t.Best.Divergences) == 0 {
@@ -85,7 +92,10 @@ func (p *page) swept(key string, floor float64, all []tried) {
 		headers = append(headers, fmt.Sprintf("DAYS BELOW %.1f %%", 100*floor))
 	}
 	row := func(name string, best, worst playback.Totals) []string {
-		cells := []string{name, both(text.Count(best.Retrains), text.Count(worst.Retrains)), both(delay(best), delay(worst)), both(inHours(best.GPU), inHours(worst.GPU)), both(inHours(best.Run), inHours(worst.Run))}
+		cells := []string{
+			name, both(text.Count(best.Retrains), text.Count(worst.Retrains)), both(delay(best), delay(worst)),
+			both(inHours(best.GPU), inHours(worst.GPU)), both(inHours(best.Run), inHours(worst.Run)),
+		}
 		if floor > 0 {
 			cells = append(cells, both(inDays(best.Below), inDays(worst.Below)))
 		}
@@ -131,7 +141,12 @@ type sideJSON struct {
 }
 
 func newSideJSON(s playback.Totals) sideJSON {
-	out := sideJSON{s.Retrains, s.Urgent, s.Forced, []float64{}, s.Delay().Seconds(), s.Waiting.Seconds(), s.Below.Seconds(), s.Run.Seconds(), s.GPU.Seconds()}
+	out := sideJSON{
+		s.Retrains, s.Urgent, s.Forced,
+		[]float64{},
+		s.Delay().Seconds(), s.Waiting.Seconds(),
+		s.Below.Seconds(), s.Run.Seconds(), s.GPU.Seconds(),
+	}
 	for _, d := range s.Delays {
 		out.Delays = append(out.Delays, d.Seconds())
 	}
@@ -164,9 +179,15 @@ func backtestDocument(model, key string, floor float64, all []tried) any {
 		Results     []resultJSON `json:"results"`
 	}
 	b := all[0].Best
-	doc := document{Model: model, From: b.From, To: b.To, Evaluations: b.Evaluations, Floor: floor, Sweep: key, Recorded: newSideJSON(b.Then)}
+	doc := document{
+		Model: model, From: b.From, To: b.To, Evaluations: b.Evaluations, Floor: floor, Sweep: key,
+		Recorded: newSideJSON(b.Then),
+	}
 	for _, t := range all {
-		r := resultJSON{Value: t.Value, Best: newSideJSON(t.Best.Now), Worst: newSideJSON(t.Worst.Now), Changes: []changeJSON{}}
+		r := resultJSON{
+			Value: t.Value, Best: newSideJSON(t.Best.Now), Worst: newSideJSON(t.Worst.Now),
+			Changes: []changeJSON{},
+		}
 		for _, c := range t.Best.Divergences {
 			r.Changes = append(r.Changes, changeJSON(c))
 		}

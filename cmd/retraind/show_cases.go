@@ -34,7 +34,8 @@ func (f testedFile) failure(out *bytes.Buffer, t tested) {
 			continue
 		}
 		var table bytes.Buffer
-		_ = miss.Decision.Render(&table, policy.RenderOptions{Location: loc, Line: lines(f.cases.Rules, policy.Decision{Model: f.cases.Model})})
+		_ = miss.Decision.Render(&table,
+			policy.RenderOptions{Location: loc, Line: lines(f.cases.Rules, policy.Decision{Model: f.cases.Model})})
 		for line := range strings.Lines(table.String()) {
 			if line = strings.TrimRight(line, "\n"); line != "" && !strings.HasPrefix(line, "Start it now") {
 				fmt.Fprintf(out, "        | %s\n", line)
@@ -116,7 +117,10 @@ func writeJUnit(path string, files []testedFile) error {
 		var all time.Duration
 		for _, t := range f.tests {
 			all += t.took
-			c := junitCase{Name: t.result.Name, Class: f.cases.Model, File: f.cases.Path, Line: f.cases.Line(fmt.Sprintf("tests[%d]", t.index)), Time: inSeconds(t.took)}
+			c := junitCase{
+				Name: t.result.Name, Class: f.cases.Model, File: f.cases.Path,
+				Line: f.cases.Line(fmt.Sprintf("tests[%d]", t.index)), Time: inSeconds(t.took),
+			}
 			var said bytes.Buffer
 			f.failure(&said, t)
 			switch {

@@ -38,7 +38,8 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 		}
 		p.field("limits", fmt.Sprintf("%s, %s apart", m.Policy.Limits.Budget, m.Policy.Limits.Cooldown))
 		if t := m.Policy.Probation; t != nil {
-			p.field("probation", fmt.Sprintf("%s after a promotion, with %s of false rollbacks at most", t.For, t.FalseRollbacks))
+			p.field("probation", fmt.Sprintf("%s after a promotion, with %s of false rollbacks at most", t.For,
+				t.FalseRollbacks))
 		}
 		rules, err := f.Policy(name)
 		if err != nil {
@@ -131,7 +132,8 @@ func openings(w *quiethours.Windows, now time.Time) []string {
 		out = append(out, "open until "+clock(open.End, now))
 	}
 	for _, next := range w.Next(now, 3-len(out)) {
-		out = append(out, fmt.Sprintf("%s for %s", next.Start.In(w.Location()).Format("Mon 2006-01-02 15:04 MST"), text.Elapsed(next.Length())))
+		out = append(out, fmt.Sprintf("%s for %s", next.Start.In(w.Location()).Format("Mon 2006-01-02 15:04 MST"),
+			text.Elapsed(next.Length())))
 	}
 	if len(out) == 0 {
 		return []string{"never opens"}

@@ -52,10 +52,12 @@ func (p *page) showBeside(r drift.Report) {
 		p.field("accuracy", "unknown: "+r.Detail)
 	}
 	if r.Scored > 0 {
-		p.field("beside", fmt.Sprintf("macro-F1 %.3f, balanced accuracy %.3f, kappa %.3f, MCC %.3f", r.MacroF1, r.Balanced, r.Kappa, r.MCC))
+		p.field("beside", fmt.Sprintf("macro-F1 %.3f, balanced accuracy %.3f, kappa %.3f, MCC %.3f", r.MacroF1, r.Balanced,
+			r.Kappa, r.MCC))
 	}
 	if r.Leaked > 0 {
-		p.field("leaked", fmt.Sprintf("%s of %s held-out items (%.1f %%) were in this release's training: not counted", text.Count(r.Leaked), text.Count(r.Leaked+r.HeldOut), 100*float64(r.Leaked)/float64(r.Leaked+r.HeldOut)))
+		p.field("leaked", fmt.Sprintf("%s of %s held-out items (%.1f %%) were in this release's training: not counted",
+			text.Count(r.Leaked), text.Count(r.Leaked+r.HeldOut), 100*float64(r.Leaked)/float64(r.Leaked+r.HeldOut)))
 	}
 }
 
@@ -66,19 +68,23 @@ func (p *page) showChange(r drift.Report, d *drift.Decomposition) {
 	}
 	change := fmt.Sprintf("accuracy as at the promotion (%.1f %%)", 100*r.Baseline.Accuracy)
 	if math.Abs(r.Drop) >= 0.05 {
-		change = fmt.Sprintf("%.1f points %s since the promotion (%.1f %%)", math.Abs(r.Drop), map[bool]string{true: "lost", false: "gained"}[r.Drop > 0], 100*r.Baseline.Accuracy)
+		change = fmt.Sprintf("%.1f points %s since the promotion (%.1f %%)", math.Abs(r.Drop),
+			map[bool]string{true: "lost", false: "gained"}[r.Drop > 0], 100*r.Baseline.Accuracy)
 	}
 	if d != nil && math.Abs(d.Drop) >= 0.05 {
-		change += fmt.Sprintf(": %s by recall, %s by the mix of categories, %s by new categories", signed(-d.Recall), signed(-d.Mix), signed(-d.New))
+		change += fmt.Sprintf(": %s by recall, %s by the mix of categories, %s by new categories", signed(-d.Recall),
+			signed(-d.Mix), signed(-d.New))
 	}
 	p.field("change", change)
 	c := r.Relabels
 	if n := c.RightToWrong + c.WrongToRight; n > 0 {
 		p.field("corrected", fmt.Sprintf("%s made a right answer wrong, %s a wrong one right: %s points (sign test p %s)",
-			text.Count(c.RightToWrong), text.Count(c.WrongToRight), signed(100*float64(c.WrongToRight-c.RightToWrong)/float64(r.Scored)), pValue(c.P)))
+			text.Count(c.RightToWrong), text.Count(c.WrongToRight),
+			signed(100*float64(c.WrongToRight-c.RightToWrong)/float64(r.Scored)), pValue(c.P)))
 	}
 	if n := r.NewItems; n.N > 0 {
-		p.field("new items", fmt.Sprintf("%s came, of which %s were answered wrongly (%.1f %%)", text.Count(n.N), text.Count(n.Errors), 100*float64(n.Errors)/float64(n.N)))
+		p.field("new items", fmt.Sprintf("%s came, of which %s were answered wrongly (%.1f %%)", text.Count(n.N),
+			text.Count(n.Errors), 100*float64(n.Errors)/float64(n.N)))
 	}
 }
 
@@ -113,7 +119,8 @@ func (p *page) showSeries(points []status.Point, since, now time.Time, plot bool
 				highest = pt
 			}
 		}
-		p.field("series", fmt.Sprintf("%s since %s: between %.1f %% (%s) and %.1f %% (%s)", text.Plural(len(points), "evaluation"), clock(points[0].At, now),
+		p.field("series", fmt.Sprintf("%s since %s: between %.1f %% (%s) and %.1f %% (%s)",
+			text.Plural(len(points), "evaluation"), clock(points[0].At, now),
 			100*lowest.Accuracy, clock(lowest.At, now), 100*highest.Accuracy, clock(highest.At, now)))
 		return
 	}
@@ -123,7 +130,8 @@ func (p *page) showSeries(points []status.Point, since, now time.Time, plot bool
 		p.b.WriteString("  " + strings.TrimRight(l, " ") + "\n")
 	}
 	from, to := clock(points[0].At, now), clock(points[len(points)-1].At, now)
-	p.b.WriteString("  " + strings.Repeat(" ", axisWidth-2) + from + strings.Repeat(" ", max(1, p.width-axisWidth-2-lipgloss.Width(from)-lipgloss.Width(to))) + to + "\n")
+	p.b.WriteString("  " + strings.Repeat(" ", axisWidth-2) + from + strings.Repeat(" ",
+		max(1, p.width-axisWidth-2-lipgloss.Width(from)-lipgloss.Width(to))) + to + "\n")
 }
 
 // plotSeries draws accuracy and band over time: the columns are times, not evaluations, so that a quiet week is as long as
@@ -146,7 +154,8 @@ func plotSeries(points []status.Point, width int) string {
 		floor, ceiling = min(floor, low[x]), max(ceiling, high[x])
 	}
 	return asciigraph.PlotMany([][]float64{low, high, mid}, asciigraph.Height(plotHeight), asciigraph.Precision(1),
-		asciigraph.SeriesColors(asciigraph.DimGray, asciigraph.DimGray, asciigraph.Cyan), asciigraph.LowerBound(math.Floor(floor)), asciigraph.UpperBound(math.Ceil(ceiling)))
+		asciigraph.SeriesColors(asciigraph.DimGray, asciigraph.DimGray, asciigraph.Cyan),
+		asciigraph.LowerBound(math.Floor(floor)), asciigraph.UpperBound(math.Ceil(ceiling)))
 }
 
 func (p *page) showCategories(r drift.Report) {
@@ -169,7 +178,10 @@ func (p *page) showCategories(r drift.Report) {
 		if c.Predicted > 0 {
 			precision = fmt.Sprintf("%.1f %%", 100*c.Precision)
 		}
-		rows = append(rows, []string{text.Cut(c.Name, 30), text.Count(c.Support), recall, then, precision, fmt.Sprintf("%.3f", c.F1)})
+		rows = append(rows, []string{
+			text.Cut(c.Name, 30), text.Count(c.Support), recall, then, precision,
+			fmt.Sprintf("%.3f", c.F1),
+		})
 	}
 	p.table(2, []string{"category", "items", "recall", "when promoted", "precision", "F1"}, rows...)
 }

@@ -31,7 +31,8 @@ func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (r
 			add("label_changes", bound, "none: no labels come")
 		default: // of all items, not of the held-out ones alone
 			all := rate * float64(r.Labels.Items) / float64(r.HeldOut)
-			add("label_changes", bound, fmt.Sprintf("about %.1f: it counts labels, and %.1f come a day", all*daysInYear/max(need, 1), all))
+			add("label_changes", bound,
+				fmt.Sprintf("about %.1f: it counts labels, and %.1f come a day", all*daysInYear/max(need, 1), all))
 		}
 	}
 	if n := w.NewCategory; n != nil {
@@ -50,7 +51,8 @@ func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (r
 		add("max_age", w.MaxAge.String(), fmt.Sprintf("about %.1f: a schedule", daysInYear*24/w.MaxAge.D().Hours()))
 	}
 	if w.When != nil && w.When.Expression != "" {
-		add("when", text.Cut(w.When.Expression, 30), "not computable: an expression; retraind backtest judges it by what was recorded")
+		add("when", text.Cut(w.When.Expression, 30),
+			"not computable: an expression; retraind backtest judges it by what was recorded")
 	}
 	return rows
 }

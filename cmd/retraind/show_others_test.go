@@ -42,7 +42,8 @@ func TestThresholdsSayHowOftenEachTrips(t *testing.T) {
 		}
 	}
 	when.LabelShift.PSI, r.Labels.PSI, r.Labels.Changed, r.HeldOut = .01, .001, 0, 1900
-	if rows := thresholds(policy.Config{RetrainWhen: when}, r, 0); rows[1][2] != "none: no labels come" || rows[3][2] != "at most 175.0 by chance" {
+	if rows := thresholds(policy.Config{RetrainWhen: when}, r, 0); rows[1][2] != "none: no labels come" ||
+		rows[3][2] != "at most 175.0 by chance" {
 		t.Error(rows[1], rows[3])
 	}
 }

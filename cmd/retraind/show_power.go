@@ -54,7 +54,8 @@ func (p *page) showPower(c policy.Config, r *drift.Report) {
 		p.field("evidence", "not known yet: no held-out item is scored")
 		return
 	}
-	p.field("evidence", fmt.Sprintf("%s held-out items, %.1f %% right: the 95 %% interval is ±%.1f points", text.Count(r.Scored), 100*r.Accuracy, 100*stats.HalfWidth(r.Correct, r.Scored)))
+	p.field("evidence", fmt.Sprintf("%s held-out items, %.1f %% right: the 95 %% interval is ±%.1f points",
+		text.Count(r.Scored), 100*r.Accuracy, 100*stats.HalfWidth(r.Correct, r.Scored)))
 	if drop := stats.SmallestDrop(r.Accuracy, r.Scored, r.Scored, policy.ScoreLevel, checkPower); math.IsNaN(drop) {
 		p.field("", "too few to find any fall of the accuracy with 80 % power")
 	} else {
@@ -105,7 +106,8 @@ func thresholds(c policy.Config, r drift.Report, rate float64) [][]string {
 	promise := func(name, bound string, rate unit.Rate) {
 		said := "no promise is written"
 		if rate.Count > 0 && rate.Per > 0 {
-			said = fmt.Sprintf("at most %.1f, as promised (%s)", float64(rate.Count)*365*24/time.Duration(rate.Per).Hours(), rate)
+			said = fmt.Sprintf("at most %.1f, as promised (%s)", float64(rate.Count)*365*24/time.Duration(rate.Per).Hours(),
+				rate)
 		}
 		rows = append(rows, []string{name, bound, said})
 	}
@@ -115,14 +117,16 @@ func thresholds(c policy.Config, r drift.Report, rate float64) [][]string {
 	}{{"", c.RetrainWhen}, {"urgent: ", c.UrgentWhen}} {
 		w := group.Conditions
 		if a := w.AccuracyBelow; a != nil {
-			simulate(group.prefix+"accuracy_below", a.Share.String(), func(r drift.Report) bool { return r.Accuracy < a.Share.F() })
+			simulate(group.prefix+"accuracy_below", a.Share.String(),
+				func(r drift.Report) bool { return r.Accuracy < a.Share.F() })
 		}
 		if a := w.AccuracyDrop; a != nil {
 			promise(group.prefix+"accuracy_drop", a.Points.String(), a.FalseRetrains)
 		}
 		if m := w.MacroF1Drop; m != nil {
 			from := r.MacroF1
-			simulate(group.prefix+"macro_f1_drop", m.Points.String(), func(r drift.Report) bool { return 100*(from-r.MacroF1) >= m.Points.F() })
+			simulate(group.prefix+"macro_f1_drop", m.Points.String(),
+				func(r drift.Report) bool { return 100*(from-r.MacroF1) >= m.Points.F() })
 		}
 		if rc := w.CategoryRecallBelow; rc != nil {
 			floor := func(name string) (float64, bool) {

@@ -11,7 +11,10 @@ import (
 
 // parseTime reads a date, or a date and a time of day in the zone of now, or RFC 3339.
 func parseTime(text string, now time.Time) (time.Time, error) {
-	for _, layout := range []string{time.DateOnly, "2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02T15:04", time.RFC3339} {
+	for _, layout := range []string{
+		time.DateOnly, "2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02T15:04",
+		time.RFC3339,
+	} {
 		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
 			return t.In(now.Location()), nil
 		}
@@ -40,7 +43,8 @@ func (p *page) plan(plan offline.Plan, at time.Time) {
 			}
 		}
 		rows = append(rows, []string{
-			opens, o.End.In(plan.Location).Format(layout), o.Start.UTC().Format("01-02 15:04") + " - " + o.End.UTC().Format("01-02 15:04"),
+			opens, o.End.In(plan.Location).Format(layout),
+			o.Start.UTC().Format("01-02 15:04") + " - " + o.End.UTC().Format("01-02 15:04"),
 			text.Elapsed(o.Length()), fits(o, at),
 		})
 	}

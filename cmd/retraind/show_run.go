@@ -56,7 +56,8 @@ func showRun(p *page, r status.Run, now time.Time) error {
 		if c.Before != nil {
 			before = fmt.Sprintf("; before %.1f %%", 100**c.Before)
 		}
-		p.field("accuracy", fmt.Sprintf("%.1f %% of %s held-out items (95 %% interval %.1f to %.1f)%s", 100*c.After, text.Count(c.N), 100*c.Low, 100*c.High, before))
+		p.field("accuracy", fmt.Sprintf("%.1f %% of %s held-out items (95 %% interval %.1f to %.1f)%s", 100*c.After,
+			text.Count(c.N), 100*c.Low, 100*c.High, before))
 	}
 	if r.Release != "" {
 		p.field("release", text.Digest(r.Release))

@@ -14,7 +14,8 @@ import (
 )
 
 var phaseColour = map[status.Phase]string{
-	status.Watching: "2", status.Asleep: "4", status.Armed: "3", status.Paused: "5", status.Running: "6", status.Held: "1", status.Broken: "1",
+	status.Watching: "2", status.Asleep: "4", status.Armed: "3", status.Paused: "5", status.Running: "6", status.Held: "1",
+	status.Broken: "1",
 }
 
 func bold(s string) string { return lipgloss.NewStyle().Bold(true).Render(s) }
@@ -54,7 +55,8 @@ func (p *page) showModel(m status.Model, now time.Time) {
 		p.showAccuracy(*r, m.Floor, m.Sentence)
 	}
 	if c := m.Scoring; c != nil {
-		p.field("scoring", fmt.Sprintf("%s of %s unseen texts answered (%.0f %%)", text.Count(c.Done), text.Count(c.Of), 100*float64(c.Done)/float64(c.Of)))
+		p.field("scoring", fmt.Sprintf("%s of %s unseen texts answered (%.0f %%)", text.Count(c.Done), text.Count(c.Of),
+			100*float64(c.Done)/float64(c.Of)))
 	}
 	if m.Release == "" {
 		p.field("release", "none yet")
@@ -85,10 +87,12 @@ func (p *page) showModel(m status.Model, now time.Time) {
 		}
 	}
 	if a := m.Audit; a.Difference != "" {
-		p.field("audit", coloured("1", "the figures were WRONG until "+clock(a.At, now))+" and were computed again: "+a.Difference)
+		p.field("audit", coloured("1", "the figures were WRONG until "+clock(a.At, now))+" and were computed again: "+
+			a.Difference)
 	}
 	if m.Last != nil {
-		p.field("last run", fmt.Sprintf("%s %s %s: %s", text.RunID(m.Last.ID), outcome(*m.Last), ago(m.Last.Ended, now), m.Last.Reason))
+		p.field("last run", fmt.Sprintf("%s %s %s: %s", text.RunID(m.Last.ID), outcome(*m.Last), ago(m.Last.Ended, now),
+			m.Last.Reason))
 	}
 	p.field("window", windowSentence(m.Window, now))
 	if s := m.Shadow; s != nil {
@@ -115,7 +119,8 @@ func (p *page) showAccuracy(r drift.Report, floor float64, said string) {
 	if r.Accuracy < floor {
 		figure = coloured("1", figure)
 	}
-	p.field("accuracy", fmt.Sprintf("%s of %s held-out items (95 %% interval %.1f to %.1f)", figure, text.Count(r.Scored), 100*r.Low, 100*r.High))
+	p.field("accuracy", fmt.Sprintf("%s of %s held-out items (95 %% interval %.1f to %.1f)", figure, text.Count(r.Scored),
+		100*r.Low, 100*r.High))
 	beside := fmt.Sprintf("always the commonest label %.1f %%", 100*r.Majority)
 	if r.Baseline != nil {
 		beside = fmt.Sprintf("when promoted %.1f %%, ", 100*r.Baseline.Accuracy) + beside
@@ -145,7 +150,8 @@ func activeSentence(r status.Run, now time.Time) string {
 		if s.State != store.StepRunning {
 			continue
 		}
-		said := fmt.Sprintf("%s, step %d of %d: %s for %s", text.RunID(r.ID), i+1, len(r.Steps), s.Name, text.Elapsed(now.Sub(s.Started)))
+		said := fmt.Sprintf("%s, step %d of %d: %s for %s", text.RunID(r.ID), i+1, len(r.Steps), s.Name,
+			text.Elapsed(now.Sub(s.Started)))
 		if s.Progress != nil {
 			said += fmt.Sprintf(", %.0f %% done", 100**s.Progress)
 		}

@@ -59,15 +59,32 @@ func fraction(f float64) *float64 { return &f }
 func promoted(t *testing.T) status.Run {
 	start := before(t, 9*24*time.Hour)
 	return status.Run{
-		ID: "01kb4w8r2m7v2c2p3r5qn3yn38", Model: "relevance", Pipeline: "default", Trigger: "retraining: the new category Netz has 25 examples, at least 20",
-		State: store.RunEnded, Outcome: policy.OutcomePromoted, Reason: "not worse: candidate 92.3 %, champion 83.9 % of 1,204 held-out items; the difference is above +5.6 points with 95 % confidence",
-		Release: champion, Accuracy: &status.Compared{Before: fraction(0.839), After: 0.923, Low: 0.907, High: 0.937, N: 1204},
-		Created: start, Started: start.Add(time.Second), Ended: start.Add(38 * time.Minute),
+		ID: "01kb4w8r2m7v2c2p3r5qn3yn38", Model: "relevance", Pipeline: "default",
+		Trigger: "retraining: the new category Netz has 25 examples, at least 20",
+		State:   store.RunEnded, Outcome: policy.OutcomePromoted,
+		Reason:   "not worse: candidate 92.3 %, champion 83.9 % of 1,204 held-out items; the difference is above +5.6 points with 95 % confidence",
+		Release:  champion,
+		Accuracy: &status.Compared{Before: fraction(0.839), After: 0.923, Low: 0.907, High: 0.937, N: 1204},
+		Created:  start, Started: start.Add(time.Second), Ended: start.Add(38 * time.Minute),
 		Steps: []status.Step{
-			{Name: "export", Kind: "do", Attempt: 1, State: store.StepOK, Detail: "12,406 items to train on, 1,204 held out, 14 categories", Started: start.Add(time.Second), Ended: start.Add(3 * time.Second)},
-			{Name: "train", Kind: "do", Attempt: 1, State: "gpu_oom", Detail: "train: CUDA out of memory; its output: /var/lib/retraind/models/relevance/runs/01kb4w8r2m7v2c2p3r5qn3yn38/steps/train/a1/output.log", Started: start.Add(3 * time.Second), Ended: start.Add(2 * time.Minute)},
-			{Name: "train", Kind: "do", Attempt: 2, State: store.StepOK, Detail: "exit status 0 after 35m", Started: start.Add(2 * time.Minute), Ended: start.Add(37 * time.Minute)},
-			{Name: "verify", Kind: "do", Attempt: 1, State: store.StepOK, Started: start.Add(37 * time.Minute), Ended: start.Add(38 * time.Minute)},
+			{
+				Name: "export", Kind: "do", Attempt: 1, State: store.StepOK,
+				Detail: "12,406 items to train on, 1,204 held out, 14 categories", Started: start.Add(time.Second),
+				Ended: start.Add(3 * time.Second),
+			},
+			{
+				Name: "train", Kind: "do", Attempt: 1, State: "gpu_oom",
+				Detail:  "train: CUDA out of memory; its output: /var/lib/retraind/models/relevance/runs/01kb4w8r2m7v2c2p3r5qn3yn38/steps/train/a1/output.log",
+				Started: start.Add(3 * time.Second), Ended: start.Add(2 * time.Minute),
+			},
+			{
+				Name: "train", Kind: "do", Attempt: 2, State: store.StepOK, Detail: "exit status 0 after 35m",
+				Started: start.Add(2 * time.Minute), Ended: start.Add(37 * time.Minute),
+			},
+			{
+				Name: "verify", Kind: "do", Attempt: 1, State: store.StepOK, Started: start.Add(37 * time.Minute),
+				Ended: start.Add(38 * time.Minute),
+			},
 		},
 	}
 }
@@ -75,10 +92,14 @@ func promoted(t *testing.T) status.Run {
 func inProgress(t *testing.T) status.Run {
 	start := before(t, 125*time.Second)
 	return status.Run{
-		ID: "01kb4w8r2m7v2c2p3rcodcrmtdt0", Model: "relevance", Pipeline: "default", Trigger: "retraining: accuracy fell by 8 points, at least 3 points", Forced: false,
+		ID: "01kb4w8r2m7v2c2p3rcodcrmtdt0", Model: "relevance", Pipeline: "default",
+		Trigger: "retraining: accuracy fell by 8 points, at least 3 points", Forced: false,
 		State: store.RunRunning, Created: start, Started: start,
 		Steps: []status.Step{
-			{Name: "export", Attempt: 1, State: store.StepOK, Detail: "12,406 items to train on, 1,204 held out, 14 categories", Started: start, Ended: start.Add(2 * time.Second)},
+			{
+				Name: "export", Attempt: 1, State: store.StepOK, Detail: "12,406 items to train on, 1,204 held out, 14 categories",
+				Started: start, Ended: start.Add(2 * time.Second),
+			},
 			{Name: "train", Attempt: 1, State: store.StepRunning, Started: start.Add(2 * time.Second), Progress: fraction(0.45)},
 			{Name: "gate", State: store.StepWaiting},
 		},
@@ -88,7 +109,8 @@ func inProgress(t *testing.T) status.Run {
 func rolledBack(t *testing.T) status.Run {
 	start := before(t, 26*time.Hour)
 	return status.Run{
-		ID: "01kb4w8r2m7v2c2p3r2e1vf3e5", Model: "relevance", Pipeline: "default", Trigger: "retraining: forced by SIGUSR1", Forced: true, State: store.RunEnded, Outcome: policy.OutcomeRolledBack,
+		ID: "01kb4w8r2m7v2c2p3r2e1vf3e5", Model: "relevance", Pipeline: "default", Trigger: "retraining: forced by SIGUSR1",
+		Forced: true, State: store.RunEnded, Outcome: policy.OutcomeRolledBack,
 		Reason:  "the service still answers as the former release on all 22 of 40 probed items where the two differ: it has not loaded 113aada7d514; does it read its model only at start?",
 		Created: start, Started: start, Ended: start.Add(3 * time.Second),
 	}
@@ -96,10 +118,15 @@ func rolledBack(t *testing.T) status.Run {
 
 func report(t *testing.T) *drift.Report {
 	return &drift.Report{
-		Model: "relevance", At: before(t, time.Minute), Release: champion, State: drift.StateOK, HeldOut: 1204, Scored: 1204, Baseline: &drift.Baseline{Accuracy: 0.923, N: 1204},
+		Model: "relevance", At: before(t, time.Minute), Release: champion, State: drift.StateOK, HeldOut: 1204, Scored: 1204,
+		Baseline: &drift.Baseline{Accuracy: 0.923, N: 1204},
 		Figures: drift.Figures{
 			Correct: 1049, Accuracy: 0.871, Low: 0.851, High: 0.889, Majority: 0.312,
-			Category: []drift.Category{{Name: "Sport", Support: 210, Correct: 199, Recall: 0.948}, {Name: "Netz", Support: 40, Correct: 12, Recall: 0.3}, {Name: "rare", Support: 2}},
+			Category: []drift.Category{
+				{Name: "Sport", Support: 210, Correct: 199, Recall: 0.948},
+				{Name: "Netz", Support: 40, Correct: 12, Recall: 0.3},
+				{Name: "rare", Support: 2},
+			},
 		},
 		Labels: drift.Labels{Items: 14195, Changed: 412, Share: 0.029},
 	}
@@ -109,10 +136,12 @@ func report(t *testing.T) *drift.Report {
 func armed(t *testing.T) status.Model {
 	last := promoted(t)
 	return status.Model{
-		Name: "relevance", Phase: status.Armed, Sentence: "a retrain is due (accuracy fell by 5.2 points, at least 3 points) and waits: quiet hours from 22:00 CET",
-		Release: champion, Deployed: before(t, 9*24*time.Hour), Report: report(t), Floor: 0.85, Last: &last, NextCheck: now(t).Add(47 * time.Minute),
-		Window:  status.Window{Changes: time.Date(2026, 11, 18, 22, 0, 0, 0, now(t).Location())},
-		Sources: []status.Source{{Name: "postgres", Health: watch.Health{Up: true, Since: before(t, 75*time.Hour)}}},
+		Name: "relevance", Phase: status.Armed,
+		Sentence: "a retrain is due (accuracy fell by 5.2 points, at least 3 points) and waits: quiet hours from 22:00 CET",
+		Release:  champion, Deployed: before(t, 9*24*time.Hour), Report: report(t), Floor: 0.85, Last: &last,
+		NextCheck: now(t).Add(47 * time.Minute),
+		Window:    status.Window{Changes: time.Date(2026, 11, 18, 22, 0, 0, 0, now(t).Location())},
+		Sources:   []status.Source{{Name: "postgres", Health: watch.Health{Up: true, Since: before(t, 75*time.Hour)}}},
 	}
 }
 
@@ -147,16 +176,24 @@ func onProbation(t *testing.T) status.Model {
 
 func TestStatus(t *testing.T) {
 	t.Parallel()
-	fresh := status.Model{Name: "fresh", Phase: status.Armed, Sentence: "a retrain is due (no release is deployed yet) and waits: quiet hours from 22:00 CET", Sources: []status.Source{{Name: "postgres"}}}
+	fresh := status.Model{
+		Name: "fresh", Phase: status.Armed,
+		Sentence: "a retrain is due (no release is deployed yet) and waits: quiet hours from 22:00 CET",
+		Sources:  []status.Source{{Name: "postgres"}},
+	}
 	busy := armed(t)
 	active := inProgress(t)
-	busy.Phase, busy.Sentence, busy.Active = status.Running, "run dcrmtdt0 is in step train: retraining: accuracy fell by 8 points, at least 3 points", &active
+	busy.Phase, busy.Sentence, busy.Active = status.Running,
+		"run dcrmtdt0 is in step train: retraining: accuracy fell by 8 points, at least 3 points", &active
 	busy.Window = status.Window{Open: true}
 	troubled := snapshot(t, broken(t), fresh)
 	troubled.Config.Problem, troubled.OutboxPending = "retraind.yaml:7:3: unknown key", 1234
 	cold := snapshot(t, busy)
 	cold.Config.RestartNeeded = []string{"listen", "models.relevance.labels"}
-	for name, s := range map[string]status.Status{"status-armed": snapshot(t, armed(t)), "status-probation": snapshot(t, onProbation(t)), "status-broken": troubled, "status-running": cold} {
+	for name, s := range map[string]status.Status{
+		"status-armed":     snapshot(t, armed(t)),
+		"status-probation": snapshot(t, onProbation(t)), "status-broken": troubled, "status-running": cold,
+	} {
 		var out bytes.Buffer
 		if err := showStatus(newPage(&out), s); err != nil {
 			t.Fatal(err)
@@ -190,11 +227,17 @@ func TestModels(t *testing.T) {
 	for _, err := range []error{
 		showModels(newPage(&models), snapshot(t, armed(t), broken(t), status.Model{Name: "fresh", Phase: status.Watching})),
 		showReleases(newPage(&releases), "relevance", []status.Release{
-			{Digest: champion, Run: promoted(t).ID, State: store.ReleaseChampion, Created: before(t, 9*24*time.Hour), Accuracy: promoted(t).Accuracy},
+			{
+				Digest: champion, Run: promoted(t).ID, State: store.ReleaseChampion, Created: before(t, 9*24*time.Hour),
+				Accuracy: promoted(t).Accuracy,
+			},
 			{Digest: former, Run: rolledBack(t).ID, State: store.ReleaseRolledBack, Created: before(t, 12*24*time.Hour)},
 		}, now(t)),
 		showGPUs(newPage(&gpus), []gpu.Device{
-			{Index: 0, Name: "NVIDIA H200", Free: gpu.Bytes(61 * gib), Total: gpu.Bytes(139 * gib), Processes: []gpu.Process{{PID: 77, Name: "ollama", Used: gpu.Bytes(58 * gib)}}},
+			{
+				Index: 0, Name: "NVIDIA H200", Free: gpu.Bytes(61 * gib), Total: gpu.Bytes(139 * gib),
+				Processes: []gpu.Process{{PID: 77, Name: "ollama", Used: gpu.Bytes(58 * gib)}},
+			},
 			{Index: 1, Name: "NVIDIA H200", Free: gpu.Bytes(139 * gib), Total: gpu.Bytes(139 * gib)},
 		}),
 	} {

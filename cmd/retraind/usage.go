@@ -97,7 +97,10 @@ func wrongFlag(cmd *cobra.Command, err error) string {
 		if own := new(unit.Error); errors.As(err, &own) {
 			return fmt.Sprintf("--%s: %s: %s", f.Name, own.Message, own.Hint)
 		}
-		wanted := map[string]string{"int": "a whole number", "uint64": "a whole number from 0 on", "duration": "a duration such as 30m or 2h", "bool": "true or false"}[f.Value.Type()]
+		wanted := map[string]string{
+			"int": "a whole number", "uint64": "a whole number from 0 on",
+			"duration": "a duration such as 30m or 2h", "bool": "true or false",
+		}[f.Value.Type()]
 		return fmt.Sprintf("--%s %q: write %s", f.Name, badValue.GetValue(), wanted)
 	}
 	return err.Error()
@@ -120,7 +123,8 @@ func mistyped(cmd *cobra.Command, dir string) error {
 		names = append(names, c.Name())
 	}
 	if near := check.Nearest(dir, names); near != "" {
-		return wrongUsage(cmd, fmt.Sprintf("did you mean `%s %s`? To make a directory %s, write ./%[3]s", cmd.CommandPath(), near, dir))
+		return wrongUsage(cmd, fmt.Sprintf("did you mean `%s %s`? To make a directory %s, write ./%[3]s", cmd.CommandPath(),
+			near, dir))
 	}
 	return nil
 }

@@ -96,7 +96,10 @@ func (d *decoder) exhausted(n *yaml.Node, path string, depth int) bool {
 		return false
 	}
 	if d.gaveUp == nil {
-		d.gaveUp = &Problem{Line: n.Line, Column: n.Column, Path: path, Message: "values are nested too deeply or repeated too often", Hint: "check that no anchor contains itself"}
+		d.gaveUp = &Problem{
+			Line: n.Line, Column: n.Column, Path: path,
+			Message: "values are nested too deeply or repeated too often", Hint: "check that no anchor contains itself",
+		}
 	}
 	return true
 }

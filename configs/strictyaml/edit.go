@@ -31,7 +31,8 @@ func Set(data []byte, path, value string) ([]byte, error) {
 			continue
 		}
 		if at.Kind != yaml.MappingNode {
-			return nil, fmt.Errorf("%s is %s, it has no key %q: set the whole of it", strings.Join(keys[:i], "."), describe(at), key)
+			return nil,
+				fmt.Errorf("%s is %s, it has no key %q: set the whole of it", strings.Join(keys[:i], "."), describe(at), key)
 		}
 		slot := slotOf(at, key)
 		if *slot == nil {

@@ -28,7 +28,9 @@ func TestSet(t *testing.T) {
 		switch {
 		case err != nil && err.Error() != c.broken:
 			t.Errorf("%s: %v", c.path, err)
-		case err == nil && (c.broken != "" || !strings.Contains(string(got), c.want) || !strings.Contains(string(got), "&base\n  limits: {cooldown: 24h")):
+		case err == nil &&
+			(c.broken != "" || !strings.Contains(string(got), c.want) ||
+				!strings.Contains(string(got), "&base\n  limits: {cooldown: 24h")):
 			t.Errorf("%s: %s", c.path, cmp.Diff(text, string(got)))
 		}
 	}

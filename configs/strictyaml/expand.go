@@ -24,7 +24,8 @@ func (d *decoder) expand(n *yaml.Node, path string) (string, bool) {
 		}
 		return text, true
 	case strings.Count(text, "${") != len(variable.FindAllString(text, -1)):
-		d.fail(n, path, "write ${NAME}, with letters, digits and _", "%s: %q has an unfinished variable", last(path), cutValue(text))
+		d.fail(n, path, "write ${NAME}, with letters, digits and _", "%s: %q has an unfinished variable", last(path),
+			cutValue(text))
 		return "", false
 	}
 	ok := true
@@ -32,7 +33,8 @@ func (d *decoder) expand(n *yaml.Node, path string) (string, bool) {
 		name := found[2 : len(found)-1]
 		value, set := os.LookupEnv(name)
 		if !set || value == "" {
-			d.fail(n, path, "set it for the daemon, as by Environment= in its unit", "%s: the variable %s is not set", last(path), name)
+			d.fail(n, path, "set it for the daemon, as by Environment= in its unit", "%s: the variable %s is not set",
+				last(path), name)
 			ok = false
 		}
 		return value

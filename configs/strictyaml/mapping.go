@@ -34,7 +34,8 @@ func (d *decoder) entries(n *yaml.Node, path string, depth int) []entry {
 			continue
 		}
 		if first := seen.find(own, key.Value); first != nil {
-			d.fail(key, join(path, key.Value), "remove one of them", "duplicate key %q, first on line %d", cutValue(key.Value), first.Line)
+			d.fail(key, join(path, key.Value), "remove one of them", "duplicate key %q, first on line %d", cutValue(key.Value),
+				first.Line)
 			continue
 		}
 		seen.add(key)
@@ -127,9 +128,11 @@ func (d *decoder) mapping(n *yaml.Node, path string, into reflect.Value, depth i
 		case set.rest != nil:
 			other = append(other, e)
 		case set.byKey[lower] != nil && lineOf(found, lower) != 0:
-			d.fail(e.key, at, "remove one of them", "duplicate key %q, on line %d as %q", cutValue(e.key.Value), lineOf(found, lower), lower)
+			d.fail(e.key, at, "remove one of them", "duplicate key %q, on line %d as %q", cutValue(e.key.Value),
+				lineOf(found, lower), lower)
 		case i > 0 && decimalComma(found[i-1].value, e.key):
-			d.fail(e.key, at, "write "+found[i-1].value.Value+"."+e.key.Value+": a comma begins the next key", "%q is taken for a key", cutValue(e.key.Value))
+			d.fail(e.key, at, "write "+found[i-1].value.Value+"."+e.key.Value+": a comma begins the next key",
+				"%q is taken for a key", cutValue(e.key.Value))
 		default:
 			d.fail(e.key, at, d.unknownHint(e.key.Value, set, into.Type()), "unknown key %q", cutValue(e.key.Value))
 		}
@@ -166,10 +169,12 @@ func (d *decoder) names(found []entry, path string, into reflect.Value, depth in
 			continue
 		}
 		if near := check.Nearest(name, fixed); near != "" && len(near) > 3 && !quoted(e.key) {
-			d.warn(e.key, at, "put it in quotes if the name is meant", "%q is read as a name of your own; did you mean the key %q?", cutValue(name), near)
+			d.warn(e.key, at, "put it in quotes if the name is meant",
+				"%q is read as a name of your own; did you mean the key %q?", cutValue(name), near)
 		}
 		if first := folded[strings.ToLower(name)]; first != nil {
-			d.warn(e.key, at, "rename one of them if the same was meant", "%q and %q on line %d differ only in capitals", cutValue(name), cutValue(first.Value), first.Line)
+			d.warn(e.key, at, "rename one of them if the same was meant", "%q and %q on line %d differ only in capitals",
+				cutValue(name), cutValue(first.Value), first.Line)
 		}
 		folded[strings.ToLower(name)] = e.key
 		d.place(at, e.key, e.value)

@@ -121,7 +121,8 @@ func width(line []rune, at int) int {
 		if i+1 < len(rest) {
 			next = rest[i+1]
 		}
-		if (r == ':' || r == ',') && (next == ' ' || next == '}' || next == ']') || r == '}' || r == ']' || r == ' ' && next == '#' {
+		if (r == ':' || r == ',') && (next == ' ' || next == '}' || next == ']') || r == '}' || r == ']' || r == ' ' &&
+			next == '#' {
 			end = i
 			break
 		}

@@ -142,7 +142,8 @@ func (d *decoder) whole(n *yaml.Node, path string) (int64, bool) {
 		}
 		return int64(f), true
 	case zeroLed.MatchString(v):
-		d.wrong(n, path, expected+" without leading zeros", "write "+zeroLed.ReplaceAllString(v, "$1$2")+"; YAML reads "+v+" as octal")
+		d.wrong(n, path, expected+" without leading zeros",
+			"write "+zeroLed.ReplaceAllString(v, "$1$2")+"; YAML reads "+v+" as octal")
 	case realNumber.MatchString(v):
 		d.wrong(n, path, expected, "")
 	case strings.Contains(v, "_") && wholeNumber.MatchString(strings.ReplaceAll(v, "_", "")):

@@ -118,7 +118,10 @@ func (d *decoder) fail(at *yaml.Node, path, hint, format string, args ...any) {
 }
 
 func (d *decoder) warn(at *yaml.Node, path, hint, format string, args ...any) {
-	d.add(Problem{Line: at.Line, Column: at.Column, Path: path, Message: fmt.Sprintf(format, args...), Hint: hint, Warning: true})
+	d.add(Problem{
+		Line: at.Line, Column: at.Column, Path: path, Message: fmt.Sprintf(format, args...), Hint: hint,
+		Warning: true,
+	})
 }
 
 // add keeps one problem for each place: what an alias repeats is said once.

@@ -115,7 +115,10 @@ func TestDecode(t *testing.T) {
 					AccuracyDrop:  &drop{Points: 3, FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * 24 * time.Hour)}},
 					Recall:        &recall{All: share(0.7), Category: map[string]unit.Percent{"Sport": 0.8, "null": 0.1}},
 				},
-				Limits:     limits{Cooldown: unit.Duration(14 * 24 * time.Hour), Budget: unit.Rate{Count: 3, Per: unit.Duration(7 * 24 * time.Hour)}, Breaker: 3},
+				Limits: limits{
+					Cooldown: unit.Duration(14 * 24 * time.Hour),
+					Budget:   unit.Rate{Count: 3, Per: unit.Duration(7 * 24 * time.Hour)}, Breaker: 3,
+				},
 				QuietHours: []window{{Days: "mon-fri", From: 22 * 3600, To: 6*3600 + 30}},
 				Pipeline:   []step{{argv: []string{"python", "train.py"}}, deploy},
 				Env:        map[string]string{"HF_HOME": "/srv/hf", "null": "none"},
@@ -234,8 +237,11 @@ func TestJSON(t *testing.T) {
 func TestSizes(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ source, want string }{
-		"too large": {"timezone: " + strings.Repeat("x", 8<<20), "f: the file is too large: 8388618 bytes (a configuration has at most 8 MiB; is this the right file?)"},
-		"nested":    {"models: " + strings.Repeat("[", 500_000), "f:1:1: values are nested too deeply"},
+		"too large": {
+			"timezone: " + strings.Repeat("x", 8<<20),
+			"f: the file is too large: 8388618 bytes (a configuration has at most 8 MiB; is this the right file?)",
+		},
+		"nested": {"models: " + strings.Repeat("[", 500_000), "f:1:1: values are nested too deeply"},
 	} {
 		_, err := strictyaml.Decode("f", []byte(c.source), &config{})
 		if err == nil || err.Error() != c.want {

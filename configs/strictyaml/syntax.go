@@ -20,18 +20,36 @@ var (
 
 // cures are what usually mends the parser's complaint, whose own wording names its internal state.
 var cures = []struct{ complaint, message, hint string }{
-	{"mapping values are not allowed", "a key is not expected here", "check the indentation; quote a text that contains \": \""},
-	{"found character that cannot start any token", "a character that cannot start a value", "quote texts that start with one of % @ ` *; indent with spaces"},
+	{
+		"mapping values are not allowed", "a key is not expected here",
+		"check the indentation; quote a text that contains \": \"",
+	},
+	{
+		"found character that cannot start any token", "a character that cannot start a value",
+		"quote texts that start with one of % @ ` *; indent with spaces",
+	},
 	{"could not find expected ':'", "a key without a colon", "write \"key: value\""},
-	{"did not find expected key", "a key or the end of the block is expected here", "check the indentation and the quotes"},
+	{
+		"did not find expected key", "a key or the end of the block is expected here",
+		"check the indentation and the quotes",
+	},
 	{"did not find expected ',' or ']'", "the list [ ] is not closed", "separate entries by commas and close it with ]"},
-	{"did not find expected ',' or '}'", "the mapping { } is not closed", "separate entries by commas and close it with }"},
-	{"did not find expected '-' indicator", "an entry of the list is expected here", "start each entry with \"- \", all at the same indentation"},
+	{
+		"did not find expected ',' or '}'", "the mapping { } is not closed",
+		"separate entries by commas and close it with }",
+	},
+	{
+		"did not find expected '-' indicator", "an entry of the list is expected here",
+		"start each entry with \"- \", all at the same indentation",
+	},
 	{"found unexpected end of stream", "a quoted text is not closed", "add the missing quote"},
 	{"unknown anchor", "", "define it before its use, as in \"x-night: &night {…}\""},
 	{"exceeded max depth", "values are nested too deeply", ""},
 	{"did not find expected node content", "a value is expected here", "check commas and brackets"},
-	{"unknown escape character", "an unknown escape in a text with double quotes", "use single quotes, or write the backslash twice"},
+	{
+		"unknown escape character", "an unknown escape in a text with double quotes",
+		"use single quotes, or write the backslash twice",
+	},
 }
 
 // syntax turns the parser's error into a problem. The parser names the line of the enclosing block or the one after

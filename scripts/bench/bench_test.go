@@ -48,7 +48,10 @@ func TestResult(t *testing.T) {
 	}{
 		{
 			"floor for a ratio",
-			row{Name: "r", Bench: "BenchmarkExport/ours", Peer: "BenchmarkExport/naive", Metric: "rows/s", Goal: new(1.5), GoalIsRatio: true, MoreIsWell: true},
+			row{
+				Name: "r", Bench: "BenchmarkExport/ours", Peer: "BenchmarkExport/naive", Metric: "rows/s", Goal: new(1.5),
+				GoalIsRatio: true, MoreIsWell: true,
+			},
 			`{"name":"r","value":2000,"unit":"rows/s","peer":1000,"ratio":2,"goal":1.5,"met":true}`,
 		},
 		{
@@ -68,7 +71,10 @@ func TestResult(t *testing.T) {
 		},
 		{
 			"the peer is not installed",
-			row{Name: "r", Bench: "BenchmarkPlain", Peer: "BenchmarkGone", PeerMayLack: true, Metric: "ns/op", Goal: new(1.0), GoalIsRatio: true},
+			row{
+				Name: "r", Bench: "BenchmarkPlain", Peer: "BenchmarkGone", PeerMayLack: true, Metric: "ns/op", Goal: new(1.0),
+				GoalIsRatio: true,
+			},
 			`{"name":"r","value":1.5,"unit":"ns/op","peer":null,"ratio":null,"goal":null,"met":null}`,
 		},
 		{

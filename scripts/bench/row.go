@@ -94,7 +94,8 @@ func table(w io.Writer, results []result) error {
 		if r.Met != nil {
 			met = map[bool]string{true: "yes", false: "NO"}[*r.Met]
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, figure(&r.Value), r.Unit, figure(r.Peer), figure(r.Ratio), figure(r.Goal), met)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, figure(&r.Value), r.Unit, figure(r.Peer), figure(r.Ratio),
+			figure(r.Goal), met)
 	}
 	return tw.Flush()
 }

@@ -56,8 +56,11 @@ func asyncAPI(src *sources) ([]byte, error) {
 			"description": "What retraind did, on NATS JetStream. Each event comes at least once: remember the ids. docs/events.md says the rest.",
 		},
 		"defaultContentType": "application/cloudevents+json",
-		"servers":            node{"embedded": node{"host": "127.0.0.1:4222", "protocol": "nats", "description": "The broker inside the daemon, unless nats.url names another."}},
-		"channels":           channels, "operations": operations,
+		"servers": node{"embedded": node{
+			"host": "127.0.0.1:4222", "protocol": "nats",
+			"description": "The broker inside the daemon, unless nats.url names another.",
+		}},
+		"channels": channels, "operations": operations,
 		"components":      node{"messages": messages, "schemas": schemas},
 		"x-nats-stream":   notify.Stream,
 		"x-specification": "CloudEvents 1.0 in structured JSON",
@@ -69,11 +72,15 @@ func asyncAPI(src *sources) ([]byte, error) {
 func envelope() node {
 	text := func(meaning string) node { return node{"type": "string", "description": meaning} }
 	return node{
-		"type": "object", "required": []string{"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data"},
+		"type":     "object",
+		"required": []string{"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data"},
 		"properties": node{
-			"specversion": node{"const": "1.0"}, "id": text("A ULID that never changes; also the message id."), "source": text("/retraind/HOST"),
-			"type": text("The kind, with a version."), "subject": text("The model."), "time": node{"type": "string", "format": "date-time"},
-			"datacontenttype": node{"const": "application/json"}, "runid": text("The run that it belongs to, where there is one."), "data": node{"type": "object"},
+			"specversion": node{"const": "1.0"}, "id": text("A ULID that never changes; also the message id."),
+			"source": text("/retraind/HOST"),
+			"type":   text("The kind, with a version."), "subject": text("The model."),
+			"time":            node{"type": "string", "format": "date-time"},
+			"datacontenttype": node{"const": "application/json"},
+			"runid":           text("The run that it belongs to, where there is one."), "data": node{"type": "object"},
 		},
 	}
 }

@@ -19,11 +19,18 @@ func minimal() object {
 		"version": 1,
 		"nats":    object{},
 		"models": object{"example": object{
-			"labels":  object{"postgres": object{"dsn": "host=localhost", "table": "items", "id": "id", "text": []any{"title"}, "label": "category"}, "files": object{"dir": "labels"}, "nats": object{}, "http": object{"listen": "127.0.0.1:7421", "secret_file": "labels-secret"}},
+			"labels": object{
+				"postgres": object{
+					"dsn": "host=localhost", "table": "items", "id": "id", "text": []any{"title"},
+					"label": "category",
+				}, "files": object{"dir": "labels"}, "nats": object{},
+				"http": object{"listen": "127.0.0.1:7421", "secret_file": "labels-secret"},
+			},
 			"heldout": object{},
 			"serving": object{"classify": "http://localhost/classify", "health": "http://localhost/health"},
 			"retrain_when": object{
-				"accuracy_below": object{"share": "85%"}, "when": object{"expression": "drop > 0.02"}, "accuracy_drop": object{}, "macro_f1_drop": object{}, "category_recall_below": object{"all": "70%"},
+				"accuracy_below": object{"share": "85%"}, "when": object{"expression": "drop > 0.02"}, "accuracy_drop": object{},
+				"macro_f1_drop": object{}, "category_recall_below": object{"all": "70%"},
 				"category_recall_drop": object{}, "label_changes": object{}, "new_category": object{}, "label_shift": object{},
 			},
 			"gpu":     object{"free": "1GiB"},
@@ -208,8 +215,10 @@ func alternative(path string) string {
 // written says that the value is the minimal configuration's own and no default.
 func written(path string) bool {
 	return slices.Contains([]string{
-		"models.NAME.retrain_when.category_recall_below.all", "models.NAME.retrain_when.accuracy_below.share", "models.NAME.retrain_when.when.expression", "models.NAME.labels.postgres.dsn", "models.NAME.labels.postgres.targets",
-		"models.NAME.labels.files.dir", "models.NAME.labels.http.listen", "models.NAME.labels.http.secret_file", "models.NAME.labels.nats.subject", "models.NAME.labels.nats.consumer", "models.NAME.labels.nats.dead_letter",
+		"models.NAME.retrain_when.category_recall_below.all", "models.NAME.retrain_when.accuracy_below.share",
+		"models.NAME.retrain_when.when.expression", "models.NAME.labels.postgres.dsn", "models.NAME.labels.postgres.targets",
+		"models.NAME.labels.files.dir", "models.NAME.labels.http.listen", "models.NAME.labels.http.secret_file",
+		"models.NAME.labels.nats.subject", "models.NAME.labels.nats.consumer", "models.NAME.labels.nats.dead_letter",
 		"models.NAME.pipeline", "models.NAME.serving.targets", "models.NAME.serving.gate", "models",
 	}, path)
 }

@@ -17,7 +17,8 @@ func events(src *sources) (string, error) {
 		if strings.HasPrefix(string(e.Kind), "config.") || strings.HasPrefix(string(e.Kind), "daemon.") {
 			model = notify.Daemon
 		}
-		fmt.Fprintf(&b, "### %s\n\n%s Subject `%s`, type `%s`", e.Kind, e.When, notify.Subject(model, e.Kind), notify.Type(e.Kind))
+		fmt.Fprintf(&b, "### %s\n\n%s Subject `%s`, type `%s`", e.Kind, e.When, notify.Subject(model, e.Kind),
+			notify.Type(e.Kind))
 		if e.Entry != "" {
 			fmt.Fprintf(&b, ", kept under `MODEL.%s` in the bucket `%s`", e.Entry, notify.Bucket)
 		}

@@ -42,7 +42,10 @@ var section = regexp.MustCompile(`(?s)(<!-- generated: ([a-z]+) -->\n).*?(<!-- e
 // render returns the documents that have generated parts, with these parts as they must be.
 func render(root string) (map[string][]byte, error) {
 	src := newSources(root)
-	parts := map[string]func(*sources) (string, error){"configuration": configuration, "events": events, "metrics": metrics}
+	parts := map[string]func(*sources) (string, error){
+		"configuration": configuration, "events": events,
+		"metrics": metrics,
+	}
 	paths, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
 	if err != nil {
 		return nil, err

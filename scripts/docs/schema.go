@@ -42,7 +42,10 @@ func schema(src *sources) ([]byte, error) {
 
 // object describes a struct's keys.
 func (r *reference) object(path string, v reflect.Value) (*jsonschema.Schema, error) {
-	s := &jsonschema.Schema{Type: "object", Properties: jsonschema.NewProperties(), AdditionalProperties: jsonschema.FalseSchema}
+	s := &jsonschema.Schema{
+		Type: "object", Properties: jsonschema.NewProperties(),
+		AdditionalProperties: jsonschema.FalseSchema,
+	}
 	return s, r.properties(s, path, v)
 }
 

@@ -145,7 +145,8 @@ func prose(name, text string) string {
 	word, more, _ := strings.Cut(rest, " ")
 	switch next, _, _ := strings.Cut(more, " "); {
 	case !named:
-	case (word == "is" || word == "are") && slices.Contains([]string{"the", "a", "an", "how", "what", "where", "when"}, next):
+	case (word == "is" || word == "are") &&
+		slices.Contains([]string{"the", "a", "an", "how", "what", "where", "when"}, next):
 		text = more
 	case word != "is" && strings.HasSuffix(word, "s"):
 		text = rest

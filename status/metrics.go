@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/retraind/retraind/drift"
 )
 
 // Metrics is the daemon's own registry. What can be read at any time comes from a snapshot when it is scraped; what only
@@ -191,7 +192,7 @@ func collectModel(m Model, put func(d *prometheus.Desc, value float64, labels ..
 		return
 	}
 	put(descReport, seconds(r.At), m.Name)
-	put(descReportOK, one(r.State == "ok"), m.Name, string(r.State))
+	put(descReportOK, one(r.State == drift.StateOK), m.Name, string(r.State))
 	put(descHeldout, float64(r.Scored), m.Name)
 	put(descPending, float64(r.Labels.Changed), m.Name)
 	if r.Scored == 0 {

@@ -22,11 +22,14 @@ type Writer struct {
 	log     *slog.Logger
 	split   atomic.Pointer[drift.Split] // replaced when the user's own test set changes
 	changed atomic.Int64                // changes stored since TakeChanged was last called
+	renamed atomic.Bool                 // items have got other ids since TakeRenamed was last called
 }
 
 var (
 	_ watch.Sink  = (*Writer)(nil)
 	_ watch.Inbox = (*Writer)(nil)
+
+	_ watch.Respeller = (*Writer)(nil)
 )
 
 // NewWriter returns the writer of a model. The targets say which labels are counted, and how they are spelled.

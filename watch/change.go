@@ -62,6 +62,13 @@ type Sink interface {
 	Replace(ctx context.Context, source string, items iter.Seq2[Item, error], cursor string) error
 }
 
+// Respeller is a Sink that can store its items under other keys. A source needs it whose text of a key has changed.
+type Respeller interface {
+	// Respell calls spell with keys of the source's items, some at a time, and stores each item under the key that spell
+	// has for its own, unless there is one already. It returns how many items have got another key.
+	Respell(ctx context.Context, source string, spell func(keys []string) (map[string]string, error)) (int, error)
+}
+
 // Source is a place where label changes come from.
 type Source interface {
 	// Name is the cursor's name, e.g. "postgres".

@@ -26,6 +26,9 @@ func (l *Loop) evaluate(ctx context.Context, record bool) (next time.Time, err e
 		}
 	}()
 	l.o.Labels.CheckTestSet()
+	if l.o.Labels.TakeRenamed() {
+		l.monitor = nil // it knows items by their former ids
+	}
 	if l.monitor == nil {
 		if err := l.load(ctx); err != nil {
 			return time.Time{}, err

@@ -41,6 +41,8 @@ type Labels interface {
 	Reading() bool
 	// CheckTestSet adopts the user's own test set if its file has changed.
 	CheckTestSet()
+	// TakeRenamed says whether items have got other ids since the last call.
+	TakeRenamed() bool
 }
 
 // Loop evaluates one model, in one goroutine, whenever something wakes it. Everything that it knows is in the store: the

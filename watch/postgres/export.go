@@ -25,7 +25,7 @@ func Export(ctx context.Context, model string, cfg *Config) iter.Seq2[watch.Item
 		}
 		stopped := false
 		err = func() error {
-			tx, err := conn.BeginTx(ctx, repeatableRead)
+			tx, err := beginRead(ctx, conn)
 			if err != nil {
 				return err
 			}

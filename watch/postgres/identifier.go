@@ -16,6 +16,9 @@ const maxName = 63
 // columnName matches what is read as a column's name; anything else in the place of a label is an SQL expression.
 var columnName = regexp.MustCompile(`^[\pL_][\pL\pN_$]*$`)
 
+// calls matches what looks like the call of a function.
+var calls = regexp.MustCompile(`[\pL\pN_"]\s*\(`)
+
 // ident quotes a name.
 func ident(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
 

@@ -57,6 +57,9 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 		"SELECT has_schema_privilege('retraind', 'USAGE') AND has_table_privilege('retraind.sources', 'SELECT') AND has_table_privilege($1, 'SELECT')", "read the tables of the schema retraind", s.outbox()); err != nil || len(*found) > 0 {
 		return err
 	}
+	if err := s.findSettings(ctx, conn, found); err != nil || len(*found) > 0 {
+		return err
+	}
 	// The migration chose the triggers' shape by what it found.
 	var before string
 	var subscribed bool

@@ -76,7 +76,7 @@ func (a *rereadError) Error() string { return "read the whole table: " + a.reaso
 
 // serverState asks the server where it stands.
 func (d *logReader) serverState(ctx context.Context) (*serverState, error) {
-	now := &serverState{logPosition: logPosition{Capture: CaptureLogical, Definition: d.schema.definition()}}
+	now := &serverState{logPosition: logPosition{Capture: CaptureLogical, Definition: d.schema.definition(), Spelling: spelling}}
 	var end string
 	var stored *string
 	err := d.conn.QueryRow(ctx, "SELECT "+identityColumns+", pg_current_wal_lsn()::text, "+d.schema.slot()+", "+d.published()+", "+storage, d.schema.table, d.schema.publication()).
@@ -115,6 +115,7 @@ func (d *logReader) resume(ctx context.Context, now *serverState) (reason string
 		return "", false, fmt.Errorf("read the cursor: %w", err)
 	}
 	if text == "" {
+		d.otherSpelling = true // there may be items of a former read all the same
 		return firstRead, false, nil
 	}
 	stored, err := parseLogPosition(text)
@@ -122,6 +123,7 @@ func (d *logReader) resume(ctx context.Context, now *serverState) (reason string
 		return err.Error(), false, nil //nolint:nilerr // what cannot be read is a reason to read the table
 	}
 	d.at = stored
+	d.otherSpelling = stored.Spelling != spelling
 	reason, renew = stored.lost(now)
 	return reason, renew, nil
 }
@@ -141,7 +143,7 @@ func (d *logReader) fullRead(ctx context.Context, now *serverState, reason strin
 			return err
 		}
 	}
-	tx, err := d.conn.BeginTx(ctx, repeatableRead)
+	tx, err := beginRead(ctx, d.conn)
 	if err != nil {
 		return err
 	}
@@ -223,6 +225,9 @@ func (d *logReader) replication(ctx context.Context) (*pgconn.PgConn, error) {
 	config.RuntimeParams["replication"] = "database"
 	// A sender whose receiver is gone holds the slot; its default is a minute.
 	config.RuntimeParams["wal_sender_timeout"] = "20s"
+	for _, t := range textSettings {
+		config.RuntimeParams[t.name] = t.value
+	}
 	config.RuntimeParams["statement_timeout"] = "0"
 	config.RuntimeParams["lock_timeout"] = "0"
 	return pgconn.ConnectConfig(ctx, &config.Config)

@@ -14,6 +14,7 @@ type logPosition struct {
 	Capture Capture `json:"capture"`
 	identity
 	Definition string `json:"definition"`
+	Spelling   int    `json:"spelling"`          // how keys are written as text
 	Published  string `json:"published"`         // oids of the publication and the table's place in it: others mean that changes are missing
 	Storage    string `json:"storage,omitempty"` // digest of a partitioned table's files: a truncated partition is in no log
 	// LSN is where the last transaction ended that was read whole; what committed before it was read.
@@ -95,6 +96,8 @@ func (p logPosition) lost(now *serverState) (reason string, renew bool) {
 		return "the replication slot " + now.Slot + " was made anew, or read by somebody else", false
 	case p.Definition != now.Definition:
 		return "the label's definition changed", false
+	case p.Spelling != now.Spelling:
+		return otherSpelling, false
 	case p.Storage != now.Storage:
 		return "a partition was truncated, rewritten, attached or detached", false
 	}

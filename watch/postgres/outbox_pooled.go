@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // A pooler in transaction mode answers LISTEN with success and delivers nothing, and session settings and locks stay with
@@ -86,11 +84,4 @@ func (c *session) sameServer(ctx context.Context) error {
 		return errors.New("the server behind the pooler is another one, or has crashed")
 	}
 	return nil
-}
-
-// setSession sets what queries rely on, by a statement, since poolers refuse start-up parameters. A role's
-// statement_timeout would abort a long backlog.
-func setSession(ctx context.Context, conn *pgx.Conn, local bool) error {
-	_, err := conn.Exec(ctx, fmt.Sprintf("SELECT pg_catalog.set_config('search_path', 'pg_catalog', %[1]t), pg_catalog.set_config('statement_timeout', '0', %[1]t)", local))
-	return err
 }

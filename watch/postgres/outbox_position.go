@@ -19,6 +19,7 @@ type position struct {
 	Outbox       uint32 `json:"outbox"`     // oid of the outbox table; another one means that rows are missing
 	Definition   string `json:"definition"` // what the triggers recorded
 	SchemaDigest string `json:"shape"`      // digest of the table and its triggers
+	Spelling     int    `json:"spelling"`   // how keys are written as text
 	Snapshot     string `json:"snapshot"`   // what is visible in it was read
 	Last         rowID  `json:"last"`       // the row that was read with the greatest transaction id; that id is 0 before any
 	// Compare: the server crashed, and the table was not compared since.
@@ -119,6 +120,8 @@ func (p position) lost(now position, next, pruned uint64) string {
 		return "the outbox table was made anew"
 	case p.Definition != now.Definition:
 		return "the label's definition changed"
+	case p.Spelling != now.Spelling:
+		return otherSpelling
 	case p.SchemaDigest != now.SchemaDigest:
 		return schemaChanged
 	case p.Last.XID >= next:

@@ -56,7 +56,7 @@ func (c *session) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	c.at.Definition = c.schema.definition()
+	c.at.Definition, c.at.Spelling = c.schema.definition(), spelling
 	if c.at.SchemaDigest, err = c.schemaDigest(ctx); err != nil {
 		return err
 	}
@@ -85,6 +85,7 @@ func (c *session) resume(ctx context.Context) error {
 		return fmt.Errorf("read the cursor: %w", err)
 	}
 	if text == "" {
+		c.otherSpelling = true // there may be items of a former read all the same
 		return c.fullRead(ctx, firstRead)
 	}
 	stored, err := parsePosition(text)
@@ -105,6 +106,7 @@ func (c *session) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.otherSpelling = stored.Spelling != spelling
 	reason := stored.lost(c.at, now.next, prunedXID)
 	switch {
 	case reason == "" && !stored.Compare:

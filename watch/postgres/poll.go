@@ -104,12 +104,12 @@ func (p *poller) pollOnce(ctx context.Context, first bool) error {
 			return fmt.Errorf("read the cursor: %w", err)
 		}
 	}
-	now := pollPosition{Capture: CapturePoll, Definition: p.schema.definition() + " " + p.watermark}
+	now := pollPosition{Capture: CapturePoll, Definition: p.schema.definition() + " " + p.watermark, Spelling: spelling}
 	// Before the table is looked at: a catalog is read as it is now, even where the rows are seen as they were.
 	if err := p.conn.QueryRow(ctx, "SELECT "+storage, p.schema.table).Scan(&now.Storage); err != nil {
 		return err
 	}
-	tx, err := p.conn.BeginTx(ctx, repeatableRead)
+	tx, err := beginRead(ctx, p.conn)
 	if err != nil {
 		return err
 	}
@@ -128,12 +128,14 @@ func (p *poller) pollOnce(ctx context.Context, first bool) error {
 	reason := ""
 	if first {
 		if stored == "" {
+			p.otherSpelling = true // there may be items of a former read all the same
 			reason = firstRead
 		} else if p.at, err = parsePollPosition(stored); err != nil {
 			reason = err.Error()
 		}
 	}
 	if reason == "" {
+		p.otherSpelling = p.at.Spelling != spelling
 		reason = p.at.lost(now, seen.next)
 	}
 	compare := reason == "" && clock.Sub(p.at.Compared) >= p.cfg.compare()

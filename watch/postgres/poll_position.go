@@ -12,7 +12,8 @@ type pollPosition struct {
 	Capture Capture `json:"capture"`
 	identity
 	Definition string `json:"definition"`
-	Storage    string `json:"storage"` // digest of the table's files
+	Spelling   int    `json:"spelling"` // how keys are written as text
+	Storage    string `json:"storage"`  // digest of the table's files
 	// Epoch and Look number the looks for ever: they are in the keys of the changes.
 	Epoch int64 `json:"epoch"`
 	Look  int64 `json:"look"`
@@ -95,6 +96,8 @@ func (m pollPosition) lost(now pollPosition, next uint64) string {
 		return m.foreign(now.identity)
 	case m.Definition != now.Definition:
 		return "the label's definition changed"
+	case m.Spelling != now.Spelling:
+		return otherSpelling
 	case seen.next > next:
 		return serverBehind
 	case m.Storage != now.Storage:

@@ -43,14 +43,15 @@ func itemsConfig(dsn string) *Config {
 
 // memory is a Sink in memory: what the table looks like to the daemon.
 type memory struct {
-	mu      sync.Mutex
-	items   map[string]watch.Item
-	changes []watch.Change
-	keys    map[string]bool
-	cursor  string
-	full    int      // whole-table reads
-	faults  []string // what a sink must never see
-	changed chan struct{}
+	mu        sync.Mutex
+	items     map[string]watch.Item
+	changes   []watch.Change
+	keys      map[string]bool
+	cursor    string
+	full      int      // whole-table reads
+	respelled int      // items that got another spelling of their key
+	faults    []string // what a sink must never see
+	changed   chan struct{}
 }
 
 func newMemory() *memory {
@@ -107,6 +108,20 @@ func (m *memory) Replace(_ context.Context, _ string, items iter.Seq2[watch.Item
 	m.full++
 	m.tell()
 	return nil
+}
+
+func (m *memory) Respell(_ context.Context, _ string, spell func([]string) (map[string]string, error)) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	spelled, err := spell(slices.Collect(maps.Keys(m.items)))
+	for from, to := range spelled {
+		it := m.items[from]
+		it.ID = to
+		m.items[to] = it
+		delete(m.items, from)
+	}
+	m.respelled += len(spelled)
+	return len(spelled), err
 }
 
 func (m *memory) tell() {

@@ -28,6 +28,9 @@ type Source struct {
 	// warnAfter is how long a transaction may hold its changes back before Health has a notice of it.
 	warnAfter time.Duration
 
+	// otherSpelling: the stored items may have keys in another spelling.
+	otherSpelling bool
+
 	mu     sync.Mutex // guards the fields below
 	late   string     // notice: a transaction that is open for long
 	pooled string     // notice: changes are polled for, since the connection is pooled

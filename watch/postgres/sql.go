@@ -45,7 +45,7 @@ func Migration(model string, cfg *Config) (string, error) {
 	out.WriteString("-- Rather give up than make the table's writers queue behind this.\nSET LOCAL lock_timeout = '5s';\n")
 	out.WriteString("SET LOCAL search_path = pg_catalog, pg_temp;\n\n")
 	out.WriteString(s.trialRun())
-	for _, part := range []string{commonSQL, s.outboxSQL(), "\n", s.triggers(), "\n", s.registerSQL(), "\nCOMMIT;\n"} {
+	for _, part := range []string{commonSQL, s.outboxSQL(), "\n", s.triggers(), "\n", s.pinSettings(), s.registerSQL(), "\nCOMMIT;\n"} {
 		out.WriteString(part)
 	}
 	return out.String(), nil

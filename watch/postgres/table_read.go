@@ -111,7 +111,7 @@ func (c *session) fullRead(ctx context.Context, reason string) error {
 	if err != nil {
 		return err
 	}
-	tx, err := c.conn.BeginTx(ctx, repeatableRead)
+	tx, err := beginRead(ctx, c.conn)
 	if err != nil {
 		return err
 	}
@@ -173,6 +173,11 @@ func (s *Source) logFullRead(reason string) {
 
 // replace gives the table, as tx sees it, to the sink and returns the number of its rows.
 func (s *Source) replace(ctx context.Context, tx pgx.Tx, cursor string) (count int, err error) {
+	if s.otherSpelling {
+		if err := s.respellKeys(ctx, tx); err != nil {
+			return 0, err
+		}
+	}
 	var failed error // of the reading, apart from the sink's own
 	items := func(yield func(watch.Item, error) bool) {
 		for item, err := range s.schema.rows(ctx, tx) {
@@ -186,5 +191,6 @@ func (s *Source) replace(ctx context.Context, tx pgx.Tx, cursor string) (count i
 	if err := s.sink.Replace(ctx, s.Name(), items, cursor); err != nil && failed == nil {
 		return count, fmt.Errorf("store the table: %w", err)
 	}
+	s.otherSpelling = s.otherSpelling && failed != nil
 	return count, failed
 }

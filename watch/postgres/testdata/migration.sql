@@ -274,6 +274,32 @@ ALTER TABLE "app"."items" ENABLE ALWAYS TRIGGER "retraind_relevance_update";
 ALTER TABLE "app"."items" ENABLE ALWAYS TRIGGER "retraind_relevance_delete";
 ALTER TABLE "app"."items" ENABLE ALWAYS TRIGGER "retraind_relevance_truncate";
 
+-- What is written must not depend on how the writer's session spells dates, times and numbers.
+DO $retraind$ DECLARE
+  setting record;
+  function text;
+BEGIN
+  FOR setting IN WITH RECURSIVE kinds(oid) AS (
+    SELECT a.atttypid FROM pg_attribute AS a WHERE a.attrelid = '"app"."items"'::regclass AND a.attnum > 0 AND NOT a.attisdropped
+      AND (a.attname = ANY (ARRAY['id', 'title', 'content', 'priority', 'updated_by', 'id', 'title', 'content', 'priority']::text[]) OR strpos(lower('priority <> ''none'''), lower(a.attname)) > 0)
+    UNION
+    SELECT part.oid FROM kinds JOIN pg_type AS t ON t.oid = kinds.oid CROSS JOIN LATERAL (
+      SELECT t.typelem UNION ALL SELECT t.typbasetype
+      UNION ALL SELECT a.atttypid FROM pg_attribute AS a WHERE t.typrelid <> 0 AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+      UNION ALL SELECT r.rngsubtype FROM pg_range AS r WHERE r.rngtypid = t.oid
+    ) AS part(oid) WHERE part.oid <> 0
+  )
+  SELECT s.name, s.value FROM (VALUES ('TimeZone', '''UTC''', '{timestamptz}'::text[]), ('DateStyle', '''ISO''', '{date,timestamp,timestamptz}'::text[]), ('IntervalStyle', '''postgres''', '{interval}'::text[]), ('extra_float_digits', '''1''', '{float4,float8,path,polygon,circle}'::text[]), ('bytea_output', '''hex''', '{bytea}'::text[]), ('lc_monetary', '''C''', '{money}'::text[]), ('quote_all_identifiers', '''off''', '{regclass,regtype,regproc,regprocedure,regoper,regoperator,regrole,regnamespace,regconfig,regdictionary,regcollation}'::text[]), ('search_path', 'pg_catalog, pg_temp', '{regclass,regtype,regproc,regprocedure,regoper,regoperator,regrole,regnamespace,regconfig,regdictionary,regcollation}')) AS s(name, value, types)
+  WHERE false OR EXISTS (SELECT FROM kinds JOIN pg_type AS t ON t.oid = kinds.oid WHERE CASE
+    WHEN t.typnamespace = 'pg_catalog'::regnamespace THEN t.typname = ANY (s.types) OR t.typtype = 'm'
+    ELSE t.typtype = 'm' OR t.typtype = 'b' AND t.typelem = 0 AND t.typcategory <> 'S' END)
+  LOOP
+    FOREACH function IN ARRAY ARRAY['"retraind"."relevance_insert"', '"retraind"."relevance_update"', '"retraind"."relevance_delete"', '"retraind"."relevance_author"']::text[] LOOP
+      EXECUTE format('ALTER FUNCTION %s() SET %I = %s', function, setting.name, setting.value);
+    END LOOP;
+  END LOOP;
+END $retraind$;
+
 INSERT INTO retraind.sources AS s (source, definition, max_rows, max_size, max_age)
 VALUES ('relevance', '1acf5036f7fa43adbb2db2a8e3155183daed7d70b8f52bd1b0016caeb9f8cd3f', 1000000, 1073741824, '604800 seconds')
 ON CONFLICT (source) DO UPDATE SET (definition, max_rows, max_size, max_age) = (excluded.definition, excluded.max_rows, excluded.max_size, excluded.max_age);

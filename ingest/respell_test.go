@@ -1,0 +1,51 @@
+package ingest
+
+import (
+	"testing"
+
+	"github.com/retraind/retraind/store"
+	"github.com/retraind/retraind/watch"
+)
+
+// TestRespell: an item keeps its side, label and history under another spelling of its key; a key that is taken, or an
+// item that events brought, stays as it is.
+func TestRespell(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.table(map[string]string{"old": "a", "twice": "b", "new twice": "b"})
+	b.take("http", watch.Event{Item: "event", Text: map[string]string{"text": "x"}, Labels: watch.Labels{"label": "c"}})
+	var before store.Item
+	read := func(id string) (it store.Item) {
+		t.Helper()
+		if err := b.w.store.View(t.Context(), func(tx *store.Tx) (err error) { it, err = tx.Item("m", id); return err }); err != nil {
+			t.Fatal(id, err)
+		}
+		return it
+	}
+	before = read("old")
+	n, err := b.w.Respell(t.Context(), watch.SourcePostgres, func(keys []string) (map[string]string, error) {
+		return map[string]string{"old": "new", "twice": "new twice"}, nil
+	})
+	if err != nil || n != 1 || !b.w.TakeRenamed() || b.w.TakeRenamed() {
+		t.Fatalf("%d items were renamed: %v", n, err)
+	}
+	after := read("new")
+	if before.ID = "new"; after.Seq != before.Seq || after.Heldout != before.Heldout || after.Labels["label"] != "a" || after.Born != before.Born {
+		t.Errorf("before %+v, after %+v", before, after)
+	}
+	b.holds(map[string]string{"new": "a of table", "twice": "b of table", "new twice": "b of table", "event": "c of http"})
+	b.table(map[string]string{"new": "a", "new twice": "b"})
+	b.holds(map[string]string{"new": "a of table", "new twice": "b of table", "event": "c of http"})
+	err = b.w.store.View(t.Context(), func(tx *store.Tx) error {
+		changes, err := tx.Changes("m", 0, 100)
+		for _, c := range changes {
+			if c.Item == "old" {
+				t.Error("a change is still recorded under the old key")
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

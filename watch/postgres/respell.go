@@ -1,0 +1,96 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/retraind/retraind/watch"
+)
+
+// spelling is the version of how values become text. A cursor without it was stored by a version that spelled keys as
+// the settings of each session had it.
+const spelling = 1
+
+// otherSpelling is the reason of a full read after that.
+const otherSpelling = "this version of retraind spells keys and labels alike whatever a session sets"
+
+// respellKeys gives items that were stored under another spelling of their key the present one, so that the full read
+// that follows recognises them. It returns without a query where no text of a key depends on settings.
+func (s *Source) respellKeys(ctx context.Context, tx pgx.Tx) error {
+	sink, ok := s.sink.(watch.Respeller)
+	if !ok {
+		return nil
+	}
+	keys := *s.schema
+	keys.targets = nil
+	keys.cfg = &Config{ID: s.cfg.ID}
+	var depends bool
+	if err := tx.QueryRow(ctx, "SELECT EXISTS ("+keys.settingsQuery()+")").Scan(&depends); err != nil || !depends {
+		return err
+	}
+	rows, err := tx.Query(ctx, `SELECT a.attname::text, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a
+		WHERE a.attrelid = $1::text::regclass AND a.attnum > 0 AND NOT a.attisdropped`, s.schema.table)
+	if err != nil {
+		return err
+	}
+	columns := map[string]string{}
+	var name, sqlType string
+	if _, err = pgx.ForEachRow(rows, []any{&name, &sqlType}, func() error { columns[name] = sqlType; return nil }); err != nil {
+		return err
+	}
+	query := s.schema.spellQuery(s.schema.keyTypes(columns))
+	n, err := sink.Respell(ctx, s.Name(), func(keys []string) (map[string]string, error) {
+		found := map[string]string{}
+		return found, spell(ctx, tx, query, keys, found)
+	})
+	if n > 0 {
+		s.Log.Info("items are stored under another spelling of their keys now", "count", n)
+	}
+	return err
+}
+
+// spellQuery reads keys $1 in any spelling, and writes them in the present one.
+func (s *schema) spellQuery(types []string) string {
+	key := "k::" + types[0] + "::text"
+	if len(types) > 1 {
+		parts := make([]string, len(types))
+		for i, t := range types {
+			parts[i] = fmt.Sprintf("(k::jsonb ->> %d)::%s", i, t)
+		}
+		key = "jsonb_build_array(" + strings.Join(parts, ", ") + ")::text"
+	}
+	return "SELECT " + key + " FROM unnest($1::text[]) WITH ORDINALITY AS u(k, n) ORDER BY n"
+}
+
+// spell collects the keys whose spelling is another one now. One that the server cannot read is left as it is.
+func spell(ctx context.Context, tx pgx.Tx, query string, keys []string, found map[string]string) error {
+	var spelled []*string
+	err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, query, keys)
+		if err == nil {
+			spelled, err = pgx.CollectRows(rows, pgx.RowTo[*string])
+		}
+		return err
+	})
+	var server *pgconn.PgError
+	switch {
+	case errors.As(err, &server) && strings.HasPrefix(server.Code, "22") && len(keys) > 1:
+		half := len(keys) / 2
+		return errors.Join(spell(ctx, tx, query, keys[:half], found), spell(ctx, tx, query, keys[half:], found))
+	case errors.As(err, &server) && strings.HasPrefix(server.Code, "22"):
+		return nil
+	case err != nil:
+		return err
+	}
+	for i, now := range spelled {
+		if now != nil && *now != keys[i] {
+			found[keys[i]] = validText(*now)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,174 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/retraind/retraind/internal/check"
+)
+
+// textSetting is a setting of a session on which the text of some types depends, with the value that retraind uses
+// wherever it makes text of a key, a label or a text column: in the triggers and in each connection of its own. So a value
+// has one text, whatever the session of a writer has set.
+type textSetting struct{ name, value, types string }
+
+// textSettings lists them. DateStyle names no order of day and month, which only the reading of dates depends on.
+var textSettings = []textSetting{
+	{"TimeZone", "UTC", "timestamptz"},
+	{"DateStyle", "ISO", "date,timestamp,timestamptz"},
+	{"IntervalStyle", "postgres", "interval"},
+	{"extra_float_digits", "1", "float4,float8,path,polygon,circle"},
+	{"bytea_output", "hex", "bytea"},
+	{"lc_monetary", "C", "money"},
+	{"quote_all_identifiers", "off", namedObjects},
+}
+
+// namedObjects are the types whose text is the name of an object of the server.
+const namedObjects = "regclass,regtype,regproc,regprocedure,regoper,regoperator,regrole,regnamespace,regconfig," +
+	"regdictionary,regcollation"
+
+// nestedTypes is a recursive query for the types of columns and all that they are made of: elements of arrays, bases of
+// domains, fields of composite types, bounds of ranges. The places are the table, an array of column names and the text of
+// expressions, whose columns are found by their names.
+const nestedTypes = `WITH RECURSIVE kinds(oid) AS (
+    SELECT a.atttypid FROM pg_attribute AS a WHERE a.attrelid = %[1]s::regclass AND a.attnum > 0 AND NOT a.attisdropped
+      AND (a.attname = ANY (%[2]s::text[]) OR strpos(lower(%[3]s), lower(a.attname)) > 0)
+    UNION
+    SELECT part.oid FROM kinds JOIN pg_type AS t ON t.oid = kinds.oid CROSS JOIN LATERAL (
+      SELECT t.typelem UNION ALL SELECT t.typbasetype
+      UNION ALL SELECT a.atttypid FROM pg_attribute AS a WHERE t.typrelid <> 0 AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+      UNION ALL SELECT r.rngsubtype FROM pg_range AS r WHERE r.rngtypid = t.oid
+    ) AS part(oid) WHERE part.oid <> 0
+  )`
+
+// settingsQuery selects name and value of the settings that the text of the watched columns depends on. A type that is
+// not the server's own may depend on any, as may what an expression converts or calls.
+func (s *schema) settingsQuery() string {
+	var values strings.Builder
+	for i, t := range textSettings {
+		if i > 0 {
+			values.WriteString(", ")
+		}
+		fmt.Fprintf(&values, "(%s, %s, %s::text[])", literal(t.name), literal(literal(t.value)), literal("{"+t.types+"}"))
+	}
+	// Names of objects are written with their schemas where these are not in the path.
+	fmt.Fprintf(&values, ", ('search_path', 'pg_catalog, pg_temp', '{%s}')", namedObjects)
+	return fmt.Sprintf(nestedTypes, literal(s.table), textArray(s.spelledColumns()), literal(s.expressionText())) + fmt.Sprintf(`
+  SELECT s.name, s.value FROM (VALUES %s) AS s(name, value, types)
+  WHERE %t OR EXISTS (SELECT FROM kinds JOIN pg_type AS t ON t.oid = kinds.oid WHERE CASE
+    WHEN t.typnamespace = 'pg_catalog'::regnamespace THEN t.typname = ANY (s.types) OR t.typtype = 'm'
+    ELSE t.typtype = 'm' OR t.typtype = 'b' AND t.typelem = 0 AND t.typcategory <> 'S' END)`, values.String(), s.converts())
+}
+
+// spelledColumns lists the columns whose values become text in a trigger.
+func (s *schema) spelledColumns() []string {
+	var names []string
+	for _, name := range s.readColumns() {
+		if name != s.cfg.UpdatedAt {
+			names = append(names, name)
+		}
+	}
+	for _, name := range append([]string{s.cfg.Author}, s.cfg.ID...) {
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	for _, name := range s.cfg.Text {
+		names = append(names, name)
+	}
+	for _, t := range s.targets {
+		if columnName.MatchString(t.source) {
+			names = append(names, t.source)
+		}
+	}
+	return names
+}
+
+// expressionText is the text of all label expressions.
+func (s *schema) expressionText() string {
+	var all []string
+	for _, t := range s.targets {
+		if !columnName.MatchString(t.source) {
+			all = append(all, t.source)
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+// converts tells whether a label expression converts a value or calls a function.
+func (s *schema) converts() bool {
+	text := strings.ToLower(s.expressionText())
+	return strings.Contains(text, "::") || strings.Contains(text, "cast") || calls.MatchString(text)
+}
+
+// pinSettings makes the trigger functions write texts as every other part of retraind does. Each setting costs the call
+// something, so only those are pinned that matter for the table.
+func (s *schema) pinSettings() string {
+	functions := []string{s.function("insert"), s.function("update"), s.function("delete")}
+	if s.cfg.Author != "" {
+		functions = append(functions, s.function("author"))
+	}
+	return fmt.Sprintf(`-- What is written must not depend on how the writer's session spells dates, times and numbers.
+DO $retraind$ DECLARE
+  setting record;
+  function text;
+BEGIN
+  FOR setting IN %s
+  LOOP
+    FOREACH function IN ARRAY %s::text[] LOOP
+      EXECUTE format('ALTER FUNCTION %%s() SET %%I = %%s', function, setting.name, setting.value);
+    END LOOP;
+  END LOOP;
+END $retraind$;
+
+`, s.settingsQuery(), textArray(functions))
+}
+
+// findSettings reports triggers that write texts as the session of each writer spells them.
+func (s *schema) findSettings(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
+	var missing string
+	err := conn.QueryRow(ctx, fmt.Sprintf(`SELECT coalesce(string_agg(DISTINCT w.name, ', '), '') FROM (%s) AS w, pg_trigger AS g JOIN pg_proc AS p ON p.oid = g.tgfoid
+		WHERE g.tgrelid = $1::text::regclass AND g.tgname = ANY ($2::text[])
+		AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS c WHERE lower(split_part(c, '=', 1)) = lower(w.name))`, s.settingsQuery()),
+		s.table, []string{"retraind_" + s.model + "_insert", "retraind_" + s.model + "_update", "retraind_" + s.model + "_delete"}).Scan(&missing)
+	if err == nil && missing != "" {
+		found.Errorf("table", runInit, "the triggers of table %s write keys or labels as the writer's session spells them, which depends on %s: changes of such sessions are lost",
+			strings.Join(s.ident, "."), missing)
+	}
+	return err
+}
+
+// textArray is an array of texts as SQL.
+func textArray(values []string) string {
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = literal(v)
+	}
+	return "ARRAY[" + strings.Join(quoted, ", ") + "]"
+}
+
+// setSession sets what queries rely on, by a statement, since poolers refuse start-up parameters. A role's
+// statement_timeout would abort a long backlog. Where row security applies the server then refuses to answer, rather than
+// to leave rows out.
+func setSession(ctx context.Context, conn *pgx.Conn, local bool) error {
+	set := []string{"('search_path', 'pg_catalog')", "('statement_timeout', '0')", "('row_security', 'off')"}
+	for _, t := range textSettings {
+		set = append(set, fmt.Sprintf("(%s, %s)", literal(t.name), literal(t.value)))
+	}
+	_, err := conn.Exec(ctx, fmt.Sprintf("SELECT pg_catalog.set_config(s.name, s.value, %t) FROM (VALUES %s) AS s(name, value)",
+		local, strings.Join(set, ", ")))
+	return err
+}
+
+// beginRead begins a transaction that sees the table as it is now. A pooled connection may be another backend than
+// before, so the settings are made again within it.
+func beginRead(ctx context.Context, conn *pgx.Conn) (pgx.Tx, error) {
+	tx, err := conn.BeginTx(ctx, repeatableRead)
+	if err != nil {
+		return nil, err
+	}
+	return tx, setSession(ctx, conn, true)
+}

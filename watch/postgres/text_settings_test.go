@@ -1,0 +1,160 @@
+package postgres
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// foreignSettings spell most values otherwise than retraind does.
+const foreignSettings = `SET TimeZone = 'Europe/Berlin'; SET DateStyle = 'German'; SET IntervalStyle = 'iso_8601';
+	SET extra_float_digits = -10; SET bytea_output = 'escape'; SET search_path = public`
+
+const spelledSQL = `CREATE TYPE public.span AS (a date, b timestamptz);
+	CREATE TABLE public.spelled (id int, at timestamptz, day date, raw bytea, kind regclass, ratio float8, took interval,
+		title text, during tstzrange, days date[], pair public.span, PRIMARY KEY (id, at, day, raw, ratio, took))`
+
+func spelledConfig(dsn string) *Config {
+	return &Config{
+		DSN: dsn, Table: "spelled", ID: unit.List{"id", "at", "day", "raw", "ratio", "took"},
+		Text:    unit.List{"title", "during", "took", "raw", "pair"},
+		Targets: map[string]string{"day": "day", "days": "days", "at": "at", "ratio": "ratio", "during": "during", "kind": "kind"},
+	}
+}
+
+// TestTextsDoNotFollowTheWritersSettings: a writer with other settings changes rows that one with the server's has made.
+func TestTextsDoNotFollowTheWritersSettings(t *testing.T) {
+	t.Parallel()
+	for _, capture := range []Capture{CaptureOutbox, CaptureLogical} {
+		t.Run(string(capture), func(t *testing.T) {
+			t.Parallel()
+			b := newLab(t).setup(t, capture, spelledSQL, spelledConfig)
+			b.exec(`INSERT INTO spelled SELECT i, '2026-01-02 11:00Z', '2026-02-03', '\xff00', 'spelled', 1/3.0::float8, '1 day 2 hours', 'x',
+				'[2026-01-02 11:00Z,)', '{2026-02-03}', ROW('2026-02-03'::date, '2026-01-02 11:00Z'::timestamptz)::span FROM generate_series(1, 4) AS i`)
+			b.start()
+			b.ready()
+			if _, err := b.conn.PgConn().Exec(t.Context(), foreignSettings).ReadAll(); err != nil {
+				t.Fatal(err)
+			}
+			b.exec(`UPDATE spelled SET title = 'y' WHERE id = 1`)
+			b.exec(`UPDATE spelled SET days = days || '2026-03-04'::date WHERE id = 2`)
+			b.exec(`DELETE FROM spelled WHERE id = 3`)
+			b.exec(`INSERT INTO spelled (id, at, day, raw, ratio, took) VALUES (5, now(), '03.04.2026', 'abc', 2/3.0::float8, 'PT1H')`)
+			b.sink.equalsTable(t, "m", b.cfg)
+			if len(b.sink.snapshot()) != 4 || b.sink.full != 1 {
+				t.Errorf("%d items after %d whole reads", len(b.sink.snapshot()), b.sink.full)
+			}
+		})
+	}
+}
+
+// TestExportDoesNotFollowTheRolesSettings: what a role or database sets is a session's setting too.
+func TestExportDoesNotFollowTheRolesSettings(t *testing.T) {
+	t.Parallel()
+	b := setup(t, spelledSQL, spelledConfig)
+	b.exec(`INSERT INTO spelled (id, at, day, raw, ratio, took) VALUES (1, '2026-01-02 11:00Z', '2026-02-03', '\xff', 0.5, '1 day')`)
+	b.exec(`DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || ' SET TimeZone = ''Asia/Tokyo''';
+		EXECUTE 'ALTER DATABASE ' || current_database() || ' SET DateStyle = ''SQL, DMY'''; END $$`)
+	for item, err := range Export(t.Context(), "m", b.cfg) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := `[1, "2026-01-02T11:00:00+00:00", "2026-02-03", "\\xff", 0.5, "1 day"]`
+		if diff := cmp.Diff(want, item.ID); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+// TestOnlyNeededSettingsArePinned: each costs the writers something.
+func TestOnlyNeededSettingsArePinned(t *testing.T) {
+	t.Parallel()
+	pinned := func(b *bundle) string {
+		var names string
+		err := b.conn.QueryRow(t.Context(), `SELECT coalesce(string_agg(DISTINCT split_part(c, '=', 1), ' '), '')
+			FROM pg_proc, unnest(proconfig) AS c WHERE proname = 'm_update'`).Scan(&names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return names
+	}
+	if got := pinned(setup(t, itemsSQL, itemsConfig)); got != "" {
+		t.Errorf("pinned without need: %s", got)
+	}
+	b := setup(t, `CREATE TABLE public.items (id int PRIMARY KEY, title text, day date, at timestamptz)`, func(dsn string) *Config {
+		return &Config{DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"title"}, Label: "day"}
+	})
+	if got := pinned(b); got != "DateStyle" {
+		t.Errorf("pinned: %s", got)
+	}
+}
+
+// TestTriggersOfAnEarlierVersion: they follow the writer's settings, so check and the source refuse them.
+func TestTriggersOfAnEarlierVersion(t *testing.T) {
+	t.Parallel()
+	b := setup(t, spelledSQL, spelledConfig)
+	b.exec(`ALTER FUNCTION retraind.m_update() RESET TimeZone`)
+	found := Check(t.Context(), "m", b.cfg)
+	if len(found) == 0 || !strings.Contains(found[0].Message, "TimeZone") {
+		t.Errorf("check found %v", found)
+	}
+}
+
+// TestItemsUnderAnOldSpellingAreRecognised: an earlier version spelled keys as its session's settings had them.
+func TestItemsUnderAnOldSpellingAreRecognised(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		key unit.List
+		old map[string]string // by the present key
+	}{
+		"one column": {unit.List{"at"}, map[string]string{
+			"2026-01-02 11:00:00+00": "2026-01-02 12:00:00+01", "2026-07-02 11:00:00+00": "02.07.2026 13:00:00 CEST",
+		}},
+		"several": {unit.List{"id", "at"}, map[string]string{
+			`[1, "2026-01-02T11:00:00+00:00"]`: `[1, "2026-01-02T12:00:00+01:00"]`, `[2, "2026-07-02T11:00:00+00:00"]`: "no key at all",
+		}},
+	} {
+		for _, capture := range captures {
+			t.Run(name+", "+string(capture), func(t *testing.T) {
+				t.Parallel()
+				b := newLab(t).setup(t, capture, `CREATE TABLE items (id int, at timestamptz, title text, label text, PRIMARY KEY (id, at))`,
+					func(dsn string) *Config {
+						return &Config{DSN: dsn, Table: "items", ID: c.key, Text: unit.List{"title"}, Label: "label", UpdatedAt: "at"}
+					})
+				b.exec(`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET DateStyle = German', current_database()); END $$`)
+				b.exec(`INSERT INTO items VALUES (1, '2026-01-02 11:00Z', 't', 'a'), (2, '2026-07-02 11:00Z', 't', 'b')`)
+				_, stop := b.start()
+				b.ready()
+				stop()
+				var stored map[string]any
+				if err := json.Unmarshal([]byte(b.sink.cursor), &stored); err != nil {
+					t.Fatal(err)
+				}
+				delete(stored, "spelling")
+				text, err := json.Marshal(stored)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b.sink.cursor = string(text)
+				wanted := 0
+				for now, old := range c.old {
+					b.sink.items[old] = b.sink.items[now]
+					if delete(b.sink.items, now); old != "no key at all" {
+						wanted++
+					}
+				}
+				full := b.sink.full
+				b.start()
+				b.sink.until(t, "the whole table", func() bool { return b.sink.full > full })
+				b.sink.equalsTable(t, "m", b.cfg)
+				if b.sink.respelled != wanted {
+					t.Errorf("%d items were recognised, want %d", b.sink.respelled, wanted)
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,56 @@
+// Lines names the lines of Go files whose code goes beyond 120 columns, and exits with 1 where there are any. A text or a
+// comment may be longer: a message that is in one piece is found by searching for it. A tab counts as one column.
+//
+// It reads the files that it is given, one after the other, and never changes them.
+package main
+
+import (
+	"fmt"
+	"go/scanner"
+	"go/token"
+	"os"
+	"unicode/utf8"
+)
+
+const most = 120
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(paths []string) int {
+	status := 0
+	for _, path := range paths {
+		source, err := os.ReadFile(path)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 2
+		}
+		for _, line := range tooLong(source) {
+			fmt.Printf("%s:%d: code beyond %d columns\n", path, line, most)
+			status = 1
+		}
+	}
+	return status
+}
+
+// tooLong returns the lines, counted from 1, on which a name, number or operator begins beyond the limit. Brackets and
+// commas may follow a text that ends there.
+func tooLong(source []byte) (lines []int) {
+	file := token.NewFileSet().AddFile("", -1, len(source))
+	var s scanner.Scanner
+	s.Init(file, source, nil, 0)
+	for {
+		pos, tok, _ := s.Scan()
+		switch tok {
+		case token.EOF:
+			return lines
+		case token.STRING, token.SEMICOLON, token.COMMA, token.RPAREN, token.RBRACK, token.RBRACE, token.LBRACE:
+			continue
+		}
+		place := file.Position(pos)
+		start := file.Offset(file.LineStart(place.Line))
+		column := 1 + utf8.RuneCount(source[start:file.Offset(pos)])
+		if column > most && (len(lines) == 0 || lines[len(lines)-1] != place.Line) {
+			lines = append(lines, place.Line)
+		}
+	}
+}

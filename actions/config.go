@@ -83,10 +83,21 @@ type PromoteConfig struct {
 	Parity unit.Percent `yaml:"parity"`
 	// VerifyWithin is how long a deployment may take until it is proved; default 2m.
 	VerifyWithin unit.Duration `yaml:"verify_within"`
+	// UndoWithin is how long taking a release back is tried, with growing pauses, before the model is held; default 5m.
+	UndoWithin unit.Duration `yaml:"undo_within"`
+	// Targets are the floors of the targets that do not gate, by name.
+	Targets map[string]TargetFloor `yaml:"targets"`
 	// Smoke are texts whose answer must be as expected.
 	Smoke []Smoke `yaml:"smoke"`
 	// MaxLatency bounds the 95th percentile of an answer's time; 0 = not checked.
 	MaxLatency unit.Duration `yaml:"max_latency"`
+}
+
+// TargetFloor bounds what a candidate may lose in a target that does not gate. A target without one may lose at most
+// category_floor points beyond chance.
+type TargetFloor struct {
+	// Margin is how many points a candidate may be worse by in this target, with 95 % confidence.
+	Margin unit.Points `yaml:"margin"`
 }
 
 // Smoke is one text with the answer of the gating target.
@@ -110,6 +121,9 @@ func (c PromoteConfig) WithDefaults() PromoteConfig {
 	}
 	if c.Parity == 0 {
 		c.Parity = 0.995
+	}
+	if c.UndoWithin == 0 {
+		c.UndoWithin = unit.Duration(5 * time.Minute)
 	}
 	if c.VerifyWithin == 0 {
 		c.VerifyWithin = unit.Duration(2 * time.Minute)
@@ -143,6 +157,14 @@ func (c PromoteConfig) Validate() check.Problems {
 	}
 	if c.VerifyWithin < 0 {
 		p.Errorf("verify_within", "write a duration such as 2m", "%v is negative", c.VerifyWithin)
+	}
+	if c.UndoWithin < 0 {
+		p.Errorf("undo_within", "write a duration such as 5m", "%v is negative", c.UndoWithin)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Targets)) {
+		if m := c.Targets[name].Margin; m < 0 || m > 50 {
+			p.Errorf("targets."+name+".margin", "write points, such as 2", "margin %v is not between 0 and 50 points", m)
+		}
 	}
 	for i, s := range c.Smoke {
 		if len(s.Text) == 0 || s.Expect == "" {

@@ -96,6 +96,9 @@ func (x *Executor) perform(ctx context.Context, p Plan, a Action, done []Outcome
 	}
 	step := p.Steps[a.Step]
 	if a.Kind == ActUndo {
+		if err := waitForUndo(ctx, p, a); err != nil {
+			return Outcome{}, err
+		}
 		if step.Do == DoRelease {
 			return x.unrelease(ctx, p)
 		}

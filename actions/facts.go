@@ -57,8 +57,23 @@ type GateFacts struct {
 	Worse     []Category `json:"worse,omitempty"` // categories that lose more than the floor allows
 	// Missed is how often the candidate missed each category: what its new items are compared with later.
 	Missed map[string]stats.Stretch `json:"missed,omitempty"`
-	// Differ are the items that the two answer differently: the proof of the deployment asks about them.
+	// Differ are the items that the two answer differently, in whichever target: the proof of the deployment asks about
+	// them.
 	Differ int `json:"differ"`
+	// Targets are the comparisons of the targets that do not gate.
+	Targets []TargetFacts `json:"targets,omitempty"`
+}
+
+// TargetFacts is the comparison of candidate and champion in one target, over the items that carry a label of it.
+type TargetFacts struct {
+	Name      string  `json:"name"`
+	N         int     `json:"n"`
+	Candidate Score   `json:"candidate"`
+	Champion  *Score  `json:"champion,omitempty"` // nil before the first release
+	Wins      int     `json:"wins"`               // only the candidate is right
+	Losses    int     `json:"losses"`             // only the champion is right
+	Margin    float64 `json:"margin"`             // points that it may be worse by
+	Bound     float64 `json:"bound"`              // lower 95 % bound of the difference in points
 }
 
 // Score is one side of the comparison.

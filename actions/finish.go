@@ -19,6 +19,8 @@ type Champion struct {
 	Seq      int64          `json:"seq"` // last label change in the baseline
 	// Probation is what it is on, or was; nil where it was promoted without one.
 	Probation *drift.Probation `json:"probation,omitempty"`
+	// Adopted is nil but for a release that served before retraind first deployed.
+	Adopted *Adopted `json:"adopted,omitempty"`
 	// Former is the same of the release that it replaced, for as long as that one may have to come back.
 	Former *Champion `json:"former,omitempty"`
 }
@@ -52,13 +54,16 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 	if sum.Gate != nil {
 		sum.Release = sum.Gate.Release
 	}
-	if p.Rollback != nil {
+	redeployed := p.Rollback != nil && p.Rollback.Redeploy
+	if redeployed {
+		sum.Release = p.Champion
+	} else if p.Rollback != nil {
 		sum.Release, sum.Undoes = p.Rollback.Release, p.Rollback.Run
 		if !pointedBack(p, done) {
 			sum.Serving = p.Rollback.Release
 		}
 	}
-	promoted := a.Result.Outcome == policy.OutcomePromoted
+	promoted := a.Result.Outcome == policy.OutcomePromoted && !redeployed
 	if promoted {
 		sum.Serving = sum.Release
 		sum.Result.Reason = gateReason(done)
@@ -86,6 +91,8 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 				}
 			}
 			switch {
+			case redeployed: // the champion stays what it is, and the next look at the service begins anew
+				err = t.SetModel(p.Model, store.Serving, "")
 			case p.Rollback != nil:
 				err = x.revert(t, p, sum, done)
 			case promoted:

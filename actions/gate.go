@@ -128,7 +128,7 @@ func compare(targets []serving.Target, items []drift.LabelChange, candidate, cha
 			case !right && wasRight:
 				f.Losses++
 			}
-			if mine.Answers[gate] != theirs.Answers[gate] {
+			if !mine.Answers.Agrees(theirs.Answers) {
 				f.Differ++
 			}
 		}
@@ -144,6 +144,7 @@ func compare(targets []serving.Target, items []drift.LabelChange, candidate, cha
 		champ := scored(targets, common, champion)
 		s := score(champ)
 		f.Champion = &s
+		f.Targets = perTarget(targets[1:], items, candidate, champion)
 		f.Worse = perCategory(gate, common, candidate, champion, f1s(cand, gate), f1s(champ, gate))
 	}
 	return f
@@ -260,6 +261,9 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 				w.Name, 100*w.Champion, 100*w.Candidate, w.Support, 100*w.ChampionF1, 100*w.CandidateF1, float64(c.CategoryFloor),
 				both)
 	}
+	if class, why := judgeTargets(c, f.Targets); class != store.StepOK {
+		return f, class, why + "; " + both
+	}
 	f.P = stats.NewMcNemar(f.Wins, f.Losses).Better
 	ni := stats.NonInferior(f.Wins, f.Losses, f.N, float64(c.Margin)/100, gateAlpha)
 	f.Bound = 100 * ni.Lower
@@ -278,6 +282,10 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 			return f, store.StepOK, "at least as good: " + both
 		}
 		return f, store.StepRejected, "worse: " + both
+	}
+	if f.Wins+f.Losses == 0 {
+		f.Bound = 0
+		return f, store.StepOK, "not worse: " + both + "; the two are right and wrong on the same items"
 	}
 	if ni.Pass {
 		return f, store.StepOK,

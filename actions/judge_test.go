@@ -95,7 +95,8 @@ func TestJudge(t *testing.T) {
 		// 12 discordant of 500: Tango's score bound
 		{"few differences", promote(GateNotWorse), facts(500, 8, 4), store.StepOK, .1938, -.379, "not worse"},
 		{"small set", promote(GateNotWorse), facts(50, 3, 1), store.StepInconclusive, .3125, -3.399, "too little evidence"},
-		{"not one difference", promote(GateNotWorse), facts(500, 0, 0), store.StepOK, 1, -.538, "not worse"},
+		{"not one difference", promote(GateNotWorse), facts(500, 0, 0), store.StepOK, 1, 0, "right and wrong on the same items"},
+		{"not one difference in a small set", promote(GateNotWorse), facts(30, 0, 0), store.StepOK, 1, 0, "right and wrong on the same items"},
 
 		// (1+10+45)/1024... P(Bin(10,1/2) >= 9) = 11/1024, >= 8 = 56/1024
 		{"better", promote(GateBetter), facts(200, 9, 1), store.StepOK, 11. / 1024, math.NaN(), "better: "},

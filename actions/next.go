@@ -1,6 +1,7 @@
 package actions
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/retraind/retraind/policy"
@@ -51,7 +52,7 @@ type Result struct {
 }
 
 // undoAttempts bounds how often taking a step back is tried.
-const undoAttempts = 3
+const undoAttempts = 6
 
 // Next says what a run does after the actions recorded so far; it reports false when the run is done. It is pure, so
 // that a run resumes after any crash exactly where its journal ends.
@@ -92,7 +93,7 @@ func (m *machine) apply(o Outcome) {
 	case ActDo:
 		m.applyStep(o)
 	case ActUndo:
-		if o.Class != store.StepOK && m.attempt < undoAttempts {
+		if o.Class != store.StepOK && o.Class != store.StepBlocked && m.attempt < undoAttempts {
 			m.attempt++
 			return
 		}
@@ -179,10 +180,10 @@ func (m *machine) result() Result {
 	}
 	r := Result{Outcome: policy.OutcomeFailed, Reason: m.cause.Detail, Step: m.plan.Steps[m.cause.Step].Name}
 	// Nobody knows what a command did that may not be run again: a person has to look before the next run.
-	r.Hold = m.cause.Class == store.StepUnknown && m.plan.Steps[m.cause.Step].Kind == KindOnce
+	r.Hold = m.released && m.cause.Class == store.StepUnknown && m.plan.Steps[m.cause.Step].Kind == KindOnce
 	switch m.cause.Class {
 	case store.StepRejected, store.StepInconclusive:
-		r.Outcome, r.Why = policy.OutcomeRejected, policy.ReasonNotWorse
+		r.Outcome, r.Why = policy.OutcomeRejected, cmp.Or(m.cause.Why, policy.ReasonNotWorse)
 	case store.StepCancelled:
 		r.Outcome = policy.OutcomeCancelled
 	case store.StepBlocked:

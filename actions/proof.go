@@ -19,18 +19,28 @@ const maxProbes = 400
 // minDiffering is how many of a proof's questions are about texts on which the two releases differ, if there are any.
 const minDiffering = 20
 
-// probe is one question of a proof: what the wanted release answers, and what the former one did.
+// probe is one question of a proof, with the answers of the wanted release and of the former one for every target.
 type probe struct {
 	text   serving.Text
-	want   string
-	former string // "" when unknown
+	want   serving.Answers
+	former serving.Answers // nil when unknown
 }
 
-func (p probe) differs() bool { return p.former != "" && p.former != p.want }
+// differs reports whether the two releases answer differently, in whichever target.
+func (p probe) differs() bool { return p.former != nil && !p.want.Agrees(p.former) }
+
+// asFormer reports whether an answer is the former release's wherever that differs from the wanted one.
+func (p probe) asFormer(got serving.Answers) bool {
+	for target, value := range p.want {
+		if former, ok := p.former[target]; ok && former != value && got[target] != former {
+			return false
+		}
+	}
+	return true
+}
 
 // probes chooses the questions: a release is proved where it answers otherwise than the former one.
-func probes(targets []serving.Target, items []heldItem, want, former answers) []probe {
-	gate := targets[0].Name
+func probes(items []heldItem, want, former answers) []probe {
 	var out []probe
 	for _, it := range items {
 		key := [2]string{it.Item, it.TextHash}
@@ -38,10 +48,8 @@ func probes(targets []serving.Target, items []heldItem, want, former answers) []
 		if !ok {
 			continue
 		}
-		out = append(out, probe{
-			text: serving.Text{Item: it.Item, Hash: it.TextHash, Fields: it.Text}, want: w.Answers[gate],
-			former: former[key].Answers[gate],
-		})
+		text := serving.Text{Item: it.Item, Hash: it.TextHash, Fields: it.Text}
+		out = append(out, probe{text: text, want: w.Answers, former: former[key].Answers})
 	}
 	slices.SortStableFunc(out, func(a, b probe) int {
 		switch {
@@ -78,6 +86,8 @@ type proof struct {
 	gate    string
 	promote PromoteConfig
 	release string // digest
+	health  string // digest that the service's health must name if it names one; "" accepts any
+	former  bool   // the answers of another release are known, which must be told apart from this one's
 	probes  []probe
 	smoke   []Smoke
 }
@@ -118,7 +128,7 @@ func (p proof) once(ctx context.Context) (VerifyFacts, string) {
 	f.Health = health.Release
 	// The cheap question first: while the service names another release, hundreds of texts would say the same.
 	ask := p.probes
-	if f.Health != "" && f.Health != p.release {
+	if p.otherHealth(f) {
 		ask = ask[:min(len(ask), 40)]
 	}
 	byItem := make(map[string]probe, len(ask))
@@ -131,19 +141,18 @@ func (p proof) once(ctx context.Context) (VerifyFacts, string) {
 	wrong := map[string]int{}
 	err = p.scorer.Score(ctx, texts, func(t serving.Text, a serving.Answer) {
 		pr := byItem[t.Item]
-		got := a.Values[p.gate]
 		f.Probed++
 		took = append(took, float64(a.Took.Microseconds())/1000)
 		if pr.differs() {
 			f.Differ++
-			if got == pr.former {
+			if pr.asFormer(a.Values) {
 				f.AsFormer++
 			}
 		}
-		if got == pr.want {
+		if pr.want.Agrees(a.Values) {
 			f.Agreed++
 		} else {
-			wrong[fmt.Sprintf("%q instead of %q", got, pr.want)]++
+			wrong[p.difference(pr.want, a.Values)]++
 		}
 	})
 	if err != nil {
@@ -181,13 +190,31 @@ func (p proof) askSmoke(ctx context.Context, f *VerifyFacts) string {
 	return bad
 }
 
+// otherHealth reports whether the service's health names another release than it must.
+func (p proof) otherHealth(f VerifyFacts) bool {
+	return f.Health != "" && p.health != "" && f.Health != p.health
+}
+
+// difference names the first target in which an answer is not as it should be, the gating one first.
+func (p proof) difference(want, got serving.Answers) string {
+	names := append([]string{p.gate}, slices.Sorted(maps.Keys(want))...)
+	for _, target := range names {
+		if value, ok := want[target]; ok && got[target] != value {
+			if target == p.gate {
+				return fmt.Sprintf("%q instead of %q", got[target], value)
+			}
+			return fmt.Sprintf("%s %q instead of %q", target, got[target], value)
+		}
+	}
+	return "no answer"
+}
+
 func (p proof) judge(f VerifyFacts, wrong map[string]int) string {
 	switch {
 	case f.Differ > 0 && f.AsFormer == f.Differ:
-		return fmt.Sprintf("the service still answers as the former release on all %d of %d probed items where the two differ: it has not loaded %s; does it read its model only at start?",
-			f.Differ, f.Probed, text.Digest(p.release))
-	case f.Health != "" && f.Health != p.release:
-		return fmt.Sprintf("the service's health names release %s, not %s", text.Digest(f.Health), text.Digest(p.release))
+		return fmt.Sprintf("the service still answers as the former release on all %d of %d probed items where the two differ: it has not loaded %s; does it read its model only at start?", f.Differ, f.Probed, text.Digest(p.release))
+	case p.otherHealth(f):
+		return fmt.Sprintf("the service's health names release %s, not %s", text.Digest(f.Health), text.Digest(p.health))
 	// Parity holds for these alone as well: among hundreds of others a few old answers would not be seen.
 	case float64(f.AsFormer) > (1-float64(p.promote.Parity))*float64(f.Differ):
 		return fmt.Sprintf("%d of %d answers that should differ are still the former release's: do several processes serve, and one of them the old model?",
@@ -199,6 +226,8 @@ func (p proof) judge(f VerifyFacts, wrong map[string]int) string {
 			f.Agreed, f.Probed, p.promote.Parity, strings.Join(names[:min(2, len(names))], ", "))
 	case f.Probed == 0 && f.Health == "":
 		return "nothing proves what is served: no held-out item can be asked about, and the health answer names no release; set serving.health_release or label more items"
+	case p.former && f.Differ == 0 && f.Health == "":
+		return "nothing proves what is served: the release and the former one answer every held-out item alike, and the health answer names no release; set serving.health_release"
 	case p.promote.MaxLatency > 0 && f.P95 > float64(p.promote.MaxLatency.D().Microseconds())/1000:
 		return fmt.Sprintf("95 %% of the answers take %.0f ms or less, allowed are %v", f.P95, p.promote.MaxLatency)
 	}

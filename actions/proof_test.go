@@ -83,7 +83,7 @@ func asked(n, differ int) []probe {
 			former[key] = answer{Answers: serving.Answers{"label": "old"}}
 		}
 	}
-	return probes([]serving.Target{{Name: "label"}}, items, want, former)
+	return probes(items, want, former)
 }
 
 func oldAnswer(differ int) func(int) string {
@@ -309,10 +309,7 @@ func TestProofs(t *testing.T) {
 			promote.VerifyWithin = 1 // one try
 			scorer := serving.NewScorer(c.service.start(t))
 			defer scorer.Close()
-			facts, why, err := proof{
-				scorer: scorer, gate: "label", promote: promote.WithDefaults(), release: newDigest,
-				probes: c.probes, smoke: c.smoke,
-			}.run(t.Context())
+			facts, why, err := proof{scorer: scorer, gate: "label", promote: promote.WithDefaults(), release: newDigest, health: newDigest, probes: c.probes, smoke: c.smoke}.run(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -346,10 +343,7 @@ func TestProofWaitsForASlowStart(t *testing.T) {
 	}
 	scorer := serving.NewScorer(s.start(t))
 	defer scorer.Close()
-	facts, why, err := proof{
-		scorer: scorer, gate: "label", promote: PromoteConfig{}.WithDefaults(), release: newDigest,
-		probes: asked(30, 30),
-	}.run(t.Context())
+	facts, why, err := proof{scorer: scorer, gate: "label", promote: PromoteConfig{}.WithDefaults(), release: newDigest, health: newDigest, probes: asked(30, 30)}.run(t.Context())
 	if why != "" || err != nil || facts.Tries != 4 || facts.Seconds <= 0 {
 		t.Errorf("%q, %v, %+v", why, err, facts)
 	}
@@ -361,11 +355,7 @@ func TestProofGivesUpInTime(t *testing.T) {
 	scorer := serving.NewScorer(s.start(t))
 	defer scorer.Close()
 	start := time.Now()
-	facts, why, err := proof{
-		scorer: scorer, gate: "label",
-		promote: PromoteConfig{VerifyWithin: unit.Duration(3 * time.Second)}.WithDefaults(), release: newDigest,
-		probes: asked(30, 10),
-	}.run(t.Context())
+	facts, why, err := proof{scorer: scorer, gate: "label", promote: PromoteConfig{VerifyWithin: unit.Duration(3 * time.Second)}.WithDefaults(), release: newDigest, health: newDigest, probes: asked(30, 10)}.run(t.Context())
 	if why == "" || err != nil || facts.Tries < 2 { // one takes half a second on a busy machine
 		t.Errorf("%q, %v, %+v", why, err, facts)
 	}
@@ -402,10 +392,7 @@ func TestProofOfAServiceThatIsAway(t *testing.T) {
 	server.Close() // nobody listens there any more
 	scorer := serving.NewScorer(serving.Config{Classify: url, Health: url}.WithDefaults())
 	defer scorer.Close()
-	p := proof{
-		scorer: scorer, gate: "label", promote: PromoteConfig{VerifyWithin: 1}.WithDefaults(), release: newDigest,
-		probes: asked(3, 1),
-	}
+	p := proof{scorer: scorer, gate: "label", promote: PromoteConfig{VerifyWithin: 1}.WithDefaults(), release: newDigest, health: newDigest, probes: asked(3, 1)}
 	if _, why, err := p.run(t.Context()); !strings.Contains(why, "nothing listens at ") || err != nil {
 		t.Errorf("%q, %v", why, err)
 	}
@@ -449,7 +436,7 @@ func TestProbes(t *testing.T) {
 	}
 	// What the wanted release was never asked about proves nothing.
 	items := []heldItem{{LabelChange: drift.LabelChange{Item: "1", TextHash: "h"}}}
-	if got := probes([]serving.Target{{Name: "label"}}, items, answers{}, nil); len(got) != 0 {
+	if got := probes(items, answers{}, nil); len(got) != 0 {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -15,6 +15,8 @@ type Rollback struct {
 	Release string `json:"release"` // digest of what is taken back
 	Run     string `json:"run"`     // id of the run that released it
 	Why     string `json:"why"`     // in one sentence
+	// Redeploy: nothing is taken back. The plan's champion is brought into service again, because something else serves.
+	Redeploy bool `json:"redeploy,omitempty"`
 }
 
 // PlanRollback turns the plan of a run that promoted a release into one that takes it back. What is new in it (id, trigger,
@@ -23,6 +25,13 @@ func PlanRollback(promoted Plan, release, why string) Plan {
 	promoted.Rollback = &Rollback{Release: release, Run: promoted.Run, Why: why}
 	promoted.Forced, promoted.Probation = false, nil
 	return promoted
+}
+
+// PlanRedeploy turns the plan of the run that deployed a release into one that brings it into service again.
+func PlanRedeploy(deployed Plan, release, why string) Plan {
+	deployed = PlanRollback(deployed, release, why)
+	deployed.Rollback.Redeploy = true
+	return deployed
 }
 
 // undone are the steps that a rollback run takes back, in the order of the pipeline: those after the gate, which brought the
@@ -119,6 +128,12 @@ func (p Plan) probation() *drift.Probation {
 
 // rollbackResult is how a rollback run ends.
 func (m *machine) rollbackResult() Result {
+	if m.plan.Rollback.Redeploy {
+		if m.badUndo != "" {
+			return Result{Outcome: policy.OutcomeFailed, Reason: m.plan.Rollback.Why + "; " + m.badUndo, Hold: true}
+		}
+		return Result{Outcome: policy.OutcomePromoted, Reason: m.plan.Rollback.Why}
+	}
 	r := Result{Outcome: policy.OutcomeRolledBack, Reason: m.plan.Rollback.Why, Why: policy.ReasonProbationFailed}
 	if m.badUndo != "" {
 		r.Outcome, r.Hold = policy.OutcomeFailed, true

@@ -95,10 +95,7 @@ func TestSameArtifactAsARefusedOne(t *testing.T) {
 	w := newWorld(t)
 	first := w.champion()
 	w.ends(w.run(pipeline(w.train(5))), policy.OutcomeRejected, "worse", "export ok", "train ok", "gate rejected")
-	w.promote = PromoteConfig{
-		Gate: GateNotWorse, Margin: 50, CategoryFloor: 100,
-		VerifyWithin: unit.Duration(10 * time.Second),
-	}
+	w.promote = PromoteConfig{Gate: GateNotWorse, Margin: 50, CategoryFloor: 100, VerifyWithin: unit.Duration(10 * time.Second), UndoWithin: unit.Duration(100 * time.Millisecond)}
 	r := w.run(pipeline(w.train(5)))
 	w.ends(r, policy.OutcomePromoted, "not worse", goodSteps...)
 	m := w.model()

@@ -10,6 +10,7 @@ import (
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/faults"
 	"github.com/retraind/retraind/internal/text"
+	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
 )
@@ -73,7 +74,8 @@ type heldItem struct {
 // snapshot is one consistent state of what the gate and the proofs need.
 type snapshot struct {
 	items    []heldItem
-	champion answers // nil before the first release
+	champion answers  // nil before the first release
+	was      Champion // what is kept about it
 	seq      int64
 }
 
@@ -84,16 +86,16 @@ func (x *Executor) snapshot(ctx context.Context, p Plan) (snapshot, error) {
 			if err != nil {
 				return err
 			}
-			s.items = append(s.items, heldItem{LabelChange: drift.LabelChange{
-				Item: it.ID, Heldout: true, TextHash: it.TextHash,
-				Group: it.Group, New: it.Labels,
-			}, Text: it.Text})
+			s.items = append(s.items, heldItem{LabelChange: drift.LabelChange{Item: it.ID, Heldout: true, TextHash: it.TextHash, Group: it.Group, New: serving.Values(p.targets(), it.Labels), Seq: it.Seq}, Text: it.Text})
 		}
 		var err error
 		if s.seq, err = t.LastChange(p.Model); err != nil || p.Champion == "" {
 			return err
 		}
-		s.champion, err = cached(t, p.Model, p.Champion)
+		if s.champion, err = cached(t, p.Model, p.Champion); err != nil {
+			return err
+		}
+		s.was, err = championOf(t, p)
 		return err
 	})
 	return s, err
@@ -132,14 +134,40 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 	if err != nil {
 		return failed(ctx, store.StepFailed, err)
 	}
-	facts := compare(p.targets(), items, mine, s.champion)
+	champion := s.champion
+	fair, enough := fairItems(s.was, items)
+	if enough {
+		items = fair
+	} else {
+		champion = nil
+	}
+	facts := compare(p.targets(), items, mine, champion)
 	facts.Release, facts.Seq, facts.Leaked = r.Digest, s.seq, leaked
 	facts, class, why := Judge(p.Promote, facts, p.Champion)
+	switch {
+	case !enough:
+		why += fmt.Sprintf("; not compared with the adopted champion: what that trained on is not known, and %d held-out items came or were corrected since, %d are needed", len(fair), minFairItems)
+	case len(items) < len(s.items) && s.was.Adopted != nil:
+		why += "; by the items that came or were corrected since the champion was adopted"
+	}
 	out := Outcome{Class: class, Detail: why, Facts: Facts{Gate: &facts}}
+	if class == store.StepOK && p.Champion != "" && differing(probes(s.items, mine, s.champion)) == 0 && !x.healthNames(ctx, p) {
+		out.Class, out.Why = store.StepRejected, policy.ReasonIndistinguishable
+		out.Detail = "indistinguishable: the candidate answers every held-out item as the champion does, and the service's health names no release, so nothing could prove that the candidate serves; set serving.health_release, or wait for labels on which the two differ; " + why
+	}
 	if r.Digest == p.Champion {
 		return out, nil // the champion's own row and answers stay as they are
 	}
 	return out, x.keepCandidate(ctx, p, r, facts, exported(done), mine)
+}
+
+// healthNames reports whether the service's health can prove which release serves. A service that does not answer may:
+// the proof after the deployment decides.
+func (x *Executor) healthNames(ctx context.Context, p Plan) bool {
+	scorer := serving.NewScorer(p.Serving)
+	defer scorer.Close()
+	health, err := scorer.Health(ctx)
+	return err != nil || health.Release != ""
 }
 
 // keepCandidate stores the candidate with its offline answers: once it serves, they are what it is watched by.
@@ -159,8 +187,7 @@ func (x *Executor) keepCandidate(ctx context.Context, p Plan, r Release, gate Ga
 				return err
 			}
 			for key, a := range mine {
-				if err := t.PutPrediction(p.Model, r.Digest,
-					store.Prediction{Item: key[0], TextHash: key[1], Answers: a.Answers, Confidence: a.confidence}); err != nil {
+				if err := t.PutPrediction(p.Model, r.Digest, store.Prediction{Item: key[0], TextHash: key[1], Answers: a.Answers, Confidence: a.confidence, At: row.Created}); err != nil {
 					return err
 				}
 			}
@@ -216,7 +243,7 @@ func (x *Executor) verify(ctx context.Context, p Plan, done []Outcome) (Outcome,
 	if err != nil {
 		return failed(ctx, store.StepFailed, err)
 	}
-	return x.prove(ctx, p, gate.Release, probes(p.targets(), s.items, want, s.champion), p.Promote.Smoke)
+	return x.prove(ctx, p, question{release: gate.Release, health: gate.Release, probes: probes(s.items, want, s.champion), former: p.Champion != "", smoke: p.Promote.Smoke})
 }
 
 // unrelease makes `current` name what it named before the run: the champion, or nothing.
@@ -226,8 +253,8 @@ func (x *Executor) unrelease(ctx context.Context, p Plan) (Outcome, error) {
 		return failed(ctx, store.StepFailed, err)
 	}
 	if dir != "" {
-		if _, err := ReadRelease(dir); err != nil {
-			return failed(ctx, store.StepFailed, fmt.Errorf("the former release is damaged, current stays as it is: %w", err))
+		if _, err := ReadRelease(dir); err != nil && !IsAdopted(p.Champion) {
+			return failed(ctx, store.StepBlocked, fmt.Errorf("the former release is damaged, current stays as it is: %w", err))
 		}
 	}
 	if err := x.durably(ctx, func() error {
@@ -246,6 +273,20 @@ func (x *Executor) unrelease(ctx context.Context, p Plan) (Outcome, error) {
 		return Outcome{Class: store.StepOK, Detail: "current is taken away: there was no release before"}, nil
 	}
 	return Outcome{Class: store.StepOK, Detail: "current is " + text.Digest(p.Champion) + " again"}, nil
+}
+
+// championOf is what is kept about the champion of a plan: of the present one, or of the one before, which a run takes
+// back to.
+func championOf(t *store.Tx, p Plan) (Champion, error) {
+	row, err := t.Model(p.Model)
+	if err != nil {
+		return Champion{}, err
+	}
+	c, err := ReadChampion(row.Baseline)
+	if err == nil && row.Champion != p.Champion && c.Former != nil {
+		c = *c.Former
+	}
+	return c, err
 }
 
 func (x *Executor) championDir(ctx context.Context, p Plan) (string, error) {
@@ -281,7 +322,11 @@ func (x *Executor) proveFormer(ctx context.Context, p Plan) (Outcome, error) {
 			return failed(ctx, store.StepFailed, err)
 		}
 	}
-	return x.prove(ctx, p, p.Champion, probes(p.targets(), s.items, s.champion, refused), nil)
+	q := question{release: p.Champion, health: p.Champion, probes: probes(s.items, s.champion, refused)}
+	if s.was.Adopted != nil {
+		q.health = s.was.Adopted.Health
+	}
+	return x.prove(ctx, p, q)
 }
 
 // refused is the digest of the candidate, or of what a run takes back; "" where it cannot be told.
@@ -296,12 +341,21 @@ func (p Plan) refused() string {
 	return r.Digest
 }
 
-func (x *Executor) prove(ctx context.Context, p Plan, release string, ask []probe, smoke []Smoke) (Outcome, error) {
+// question is what a proof asks about.
+type question struct {
+	release string // digest that must serve
+	health  string // digest that the health answer must name, if it names one
+	former  bool   // the release must be told apart from a former one
+	probes  []probe
+	smoke   []Smoke
+}
+
+func (x *Executor) prove(ctx context.Context, p Plan, q question) (Outcome, error) {
 	config := p.Serving
 	config.Batch = nil // what is proved, and timed, is what clients ask
 	scorer := serving.NewScorer(config)
 	defer scorer.Close()
-	pr := proof{scorer: scorer, gate: p.targets()[0].Name, promote: p.Promote, release: release, probes: ask, smoke: smoke}
+	pr := proof{scorer: scorer, gate: p.targets()[0].Name, promote: p.Promote, release: q.release, health: q.health, former: q.former, probes: q.probes, smoke: q.smoke}
 	facts, why, err := pr.run(ctx)
 	if err != nil {
 		return Outcome{}, err
@@ -309,11 +363,8 @@ func (x *Executor) prove(ctx context.Context, p Plan, release string, ask []prob
 	if why != "" {
 		return Outcome{Class: store.StepNotProved, Detail: why, Facts: Facts{Verify: &facts}}, nil
 	}
-	return Outcome{
-		Class: store.StepOK, Facts: Facts{Verify: &facts},
-		Detail: fmt.Sprintf("%s serves: %d of %d answers as the artifact gave offline, %d of them where the former release answers otherwise",
-			text.Digest(release), facts.Agreed, facts.Probed, facts.Differ),
-	}, nil
+	return Outcome{Class: store.StepOK, Facts: Facts{Verify: &facts}, Detail: fmt.Sprintf("%s serves: %d of %d answers as the artifact gave offline, %d of them where the former release answers otherwise",
+		text.Digest(q.release), facts.Agreed, facts.Probed, facts.Differ)}, nil
 }
 
 func mustJSON(v any) string {

@@ -119,6 +119,9 @@ func (f *File) withDefaults() {
 func (m *Model) withDefaults(f *File) {
 	m.Heldout = m.Heldout.WithDefaults()
 	m.Heldout.SaltFile, m.Heldout.File = f.secretFile(m.Heldout.SaltFile), f.abs(m.Heldout.File)
+	if a := m.Serving.Adopt; a != nil {
+		a.TrainedOn = f.abs(a.TrainedOn)
+	}
 	m.Serving = m.Serving.WithDefaults()
 	if len(m.Pipeline) == 0 {
 		m.Pipeline = map[string][]actions.StepConfig{DefaultPipeline: actions.DefaultPipeline()}

@@ -151,6 +151,9 @@ func (m *Model) validate(unread func(section string) bool) check.Problems {
 	section("heldout", m.Heldout.Validate)
 	section("serving", m.Serving.Validate)
 	section("promote", m.Promote.Validate)
+	if !unread("promote") && !unread("serving") {
+		m.validateFloors(&p)
+	}
 	if m.GPU != nil {
 		section("gpu", m.GPU.Validate)
 	}
@@ -161,6 +164,24 @@ func (m *Model) validate(unread func(section string) bool) check.Problems {
 		m.validateColumns(&p)
 	}
 	return p
+}
+
+// validateFloors checks that promote.targets names targets that do not gate.
+func (m *Model) validateFloors(p *check.Problems) {
+	targets := m.Serving.List()
+	var others []string
+	for _, t := range targets[1:] {
+		others = append(others, t.Name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Promote.Targets)) {
+		path := "promote.targets." + name
+		switch {
+		case name == targets[0].Name:
+			p.Errorf(path, "promote.margin is its margin", "target %q gates: it has no floor beside the gate", name)
+		case !slices.Contains(others, name):
+			p.Errorf(path, "one of "+strings.Join(others, ", ")+", as serving.targets names them", "no target is called %q", name)
+		}
+	}
 }
 
 func (m *Model) validatePipeline(p *check.Problems, anyGPU bool) {

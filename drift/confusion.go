@@ -79,12 +79,9 @@ func (b *confusion) value(s string) int32 {
 
 // label numbers an item's label; an absent one is the target's null category or none.
 func (b *confusion) label(labels map[string]string) int32 {
-	s, ok := labels[b.target.Name]
+	s, ok := b.target.Value(labels)
 	if !ok {
-		if b.target.Null == "" {
-			return none
-		}
-		s = b.target.NullValue()
+		return none
 	}
 	return b.value(s)
 }

@@ -72,6 +72,8 @@ func plain(err error) string { return strings.TrimPrefix(err.Error(), "score: ")
 func (m *Monitor) state(s Scores) (State, string) {
 	waiting := len(m.unscored)
 	switch {
+	case m.release.Digest == "" && m.trouble != nil:
+		return StateError, plain(m.trouble)
 	case m.release.Digest == "":
 		return StateNoRelease, "no release is deployed yet"
 	case waiting > 0 && errors.Is(m.trouble, serving.ErrAsleep):

@@ -4,13 +4,15 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/retraind/retraind/serving"
 )
 
 // RelabelHistory remembers who relabelled what since a release was trained: for each item the label that was trained on, the one
 // that it has now, and its last author and minute. It costs about 200 bytes for each item that was relabelled, and a
 // change takes constant time. One goroutine.
 type RelabelHistory struct {
-	target  string
+	target  serving.Target
 	items   map[string]*step
 	authors names
 }
@@ -26,13 +28,14 @@ type step struct {
 }
 
 // NewRelabelHistory starts a history for the gating target.
-func NewRelabelHistory(target string) *RelabelHistory {
+func NewRelabelHistory(target serving.Target) *RelabelHistory {
 	return &RelabelHistory{target: target, items: map[string]*step{}}
 }
 
 // Add takes a change of labels by people; a first label, a withdrawal and retraind's own writes leave no trace.
 func (t *RelabelHistory) Add(item string, heldout bool, old, new map[string]string, author string, at time.Time) {
-	from, to := old[t.target], new[t.target]
+	from, _ := t.target.Value(old)
+	to, _ := t.target.Value(new)
 	if from == "" || to == "" || from == to {
 		return
 	}

@@ -8,11 +8,12 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/serving"
 )
 
 func TestRelabelHistory(t *testing.T) {
 	t.Parallel()
-	history := drift.NewRelabelHistory("label")
+	history := drift.NewRelabelHistory(serving.Target{Name: "label"})
 	add := func(item, old, new, author string, minutes int) {
 		from, to := map[string]string{}, map[string]string{}
 		if old != "" {
@@ -102,7 +103,7 @@ func TestSuspicion(t *testing.T) {
 }
 
 func BenchmarkRelabelHistory(b *testing.B) {
-	history := drift.NewRelabelHistory("label")
+	history := drift.NewRelabelHistory(serving.Target{Name: "label"})
 	old, new := label("a"), label("b")
 	ids := make([]string, 100_000)
 	for i := range ids {

@@ -16,6 +16,7 @@ const (
 	StateUnscored     State = "unscored"     // held-out texts wait for the classifier's answer
 	StateInsufficient State = "insufficient" // fewer scored items than evaluate.min_items
 	StateAsleep       State = "asleep"       // the service does not answer and may (serving.asleep: ok)
+	StateForeign      State = "foreign"      // something else than the champion serves
 	StateError        State = "error"        // the service or a source is broken; Detail says how
 )
 

@@ -22,6 +22,9 @@ const (
 	AuditFailed     Kind = "audit.failed"
 	DecisionMade    Kind = "decision.made"
 	ShadowDiffered  Kind = "shadow.differed"
+	ModelAdopted    Kind = "model.adopted"
+	ModelForeign    Kind = "model.foreign"
+	ModelRecognized Kind = "model.recognized"
 	ConfigReloaded  Kind = "config.reloaded"
 	ConfigRejected  Kind = "config.rejected"
 	GPUBlocked      Kind = "gpu.blocked"
@@ -76,6 +79,9 @@ func Catalogue() []Entry {
 		{DecisionMade, Decision{}, "", "The policy's verdict changed."},
 		{ShadowDiffered, Shadow{}, "", "The shadow policy came to something else than the policy in force."},
 		{GPUBlocked, GPUHeld{}, "", "A step did not get a GPU, and its run ends as blocked."},
+		{ModelAdopted, Adopted{}, "current", "What the service answers was made the champion."},
+		{ModelForeign, Foreign{}, "", "The service answers as something else than the champion."},
+		{ModelRecognized, Recognized{}, "", "The service answers as the champion again."},
 		{ConfigReloaded, Reloaded{}, "", "A new configuration is in force."},
 		{ConfigRejected, Refused{}, "", "A new configuration was refused; the old one stays."},
 		{DaemonStarted, Up{}, "", "The daemon is ready."},

@@ -159,6 +159,29 @@ type Shadow struct {
 	Digest      string    `json:"policy_digest"` // digest of the shadow's policy
 }
 
+// Adopted describes a release that served before retraind deployed it.
+type Adopted struct {
+	Release        string   `json:"release"`            // digest that retraind gave it: "adopted:" and a hash of its answers
+	Health         string   `json:"health,omitempty"`   // digest that the service's health names
+	Replaces       string   `json:"replaces,omitempty"` // digest of the champion before
+	By             string   `json:"by,omitempty"`       // who asked for it; empty when retraind did by itself
+	TrainedOnKnown bool     `json:"trained_on_known"`   // whether its training items are known and left out
+	Now            *Metrics `json:"now"`                // its figures on the held-out items
+}
+
+// Foreign describes a service that answers as something else than the champion.
+type Foreign struct {
+	Release string `json:"release"`      // digest of the champion
+	As      string `json:"as,omitempty"` // digest of what answers; empty when unknown
+	Text    string `json:"text"`         // in one sentence, how it was found
+}
+
+// Recognized describes a service that answers as the champion again.
+type Recognized struct {
+	Release string    `json:"release"`       // digest of the champion
+	Since   time.Time `json:"foreign_since"` // when something else was found to serve
+}
+
 // Reloaded names the configuration in force.
 type Reloaded struct {
 	Digest        string   `json:"config_digest"`            // digest of the file in force

@@ -17,6 +17,9 @@ func (p *Policy) block(d *Decision, r *drift.Report, h *History, now time.Time) 
 		d.block(ReasonRunActive, time.Time{}, "run "+h.Active+" is not over")
 	}
 	p.blockHold(d, h.Held, ReasonHeld, "held", now)
+	if r.State == drift.StateForeign { // what serves must be settled before it is replaced
+		d.block(ReasonForeign, time.Time{}, stateText(r))
+	}
 	if d.Forced { // a pause stops what would start by itself, not a person
 		return
 	}

@@ -144,6 +144,8 @@ func (p *Policy) reason(d *Decision, r *drift.Report) Reason {
 		return d.Blocked[0].Reason
 	case d.failedForGood():
 		return ReasonNoFormerRelease
+	case r.State == drift.StateForeign:
+		return ReasonForeign
 	case r.State == drift.StateAsleep:
 		return ReasonServiceAsleep
 	case r.State == drift.StateError:
@@ -183,7 +185,7 @@ func (p *Policy) sentence(d *Decision, r *drift.Report, trial *Trial) string {
 		return "a retrain is due (" + d.Cause() + ") and waits: " + d.Blocked[0].Text
 	case d.Reason == ReasonNoFormerRelease:
 		return d.probation().Text
-	case r.State == drift.StateAsleep, r.State == drift.StateError:
+	case r.State == drift.StateAsleep, r.State == drift.StateError, r.State == drift.StateForeign:
 		return "nothing is decided: " + stateText(r)
 	case r.State != drift.StateOK, r.Scored == 0:
 		return "nothing can be concluded: " + stateText(r)
@@ -258,6 +260,8 @@ func stateText(r *drift.Report) string {
 		out = "only " + text.Plural(r.Scored, "held-out item") + choose(r.Scored == 1, " is scored", " are scored")
 	case drift.StateAsleep:
 		out = "the classifier does not answer, and it may sleep"
+	case drift.StateForeign:
+		out = "the service answers as something else than the champion"
 	case drift.StateError:
 		out = "the evaluation failed"
 	case drift.StateOK:

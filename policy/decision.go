@@ -48,8 +48,12 @@ const (
 	ReasonWindowClosed     Reason = "window_closed"
 	ReasonWindowTooShort   Reason = "window_too_short"
 
-	ReasonGPUHeld          Reason = "gpu_held"
-	ReasonNotWorse         Reason = "not_worse"
+	ReasonGPUHeld  Reason = "gpu_held"
+	ReasonNotWorse Reason = "not_worse"
+	// The candidate and what serves cannot be told apart: a deployment of it could not be proved.
+	ReasonIndistinguishable Reason = "indistinguishable"
+	// Something else than the champion serves.
+	ReasonForeign          Reason = "foreign"
 	ReasonSelfOrigin       Reason = "self_origin"
 	ReasonSuspiciousLabels Reason = "suspicious_labels"
 
@@ -63,7 +67,7 @@ func Reasons() []Reason {
 	return []Reason{
 		ReasonNothingTripped, ReasonInsufficientData, ReasonServiceAsleep, ReasonEvaluationFailed, ReasonRunActive, ReasonHeld, ReasonPaused,
 		ReasonBreakerOpen, ReasonNoNewInformation, ReasonCooldown, ReasonBudget, ReasonWindowClosed, ReasonWindowTooShort,
-		ReasonGPUHeld, ReasonNotWorse, ReasonSelfOrigin, ReasonSuspiciousLabels,
+		ReasonGPUHeld, ReasonNotWorse, ReasonIndistinguishable, ReasonForeign, ReasonSelfOrigin, ReasonSuspiciousLabels,
 		ReasonProbationFailed, ReasonNoFormerRelease,
 	}
 }

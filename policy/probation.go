@@ -111,6 +111,8 @@ func (p *Policy) blockRollback(d *Decision, r *drift.Report, h *History, now tim
 	switch r.State { // nothing could prove what is served then
 	case drift.StateAsleep:
 		d.block(ReasonServiceAsleep, time.Time{}, stateText(r))
+	case drift.StateForeign:
+		d.block(ReasonForeign, time.Time{}, stateText(r))
 	case drift.StateError:
 		d.block(ReasonEvaluationFailed, time.Time{}, stateText(r))
 	}

@@ -1,6 +1,7 @@
 package serving
 
 import (
+	"cmp"
 	"maps"
 	"net/url"
 	"slices"
@@ -33,6 +34,30 @@ type Config struct {
 	Fields map[string]string `yaml:"fields"`
 	// Batch is an endpoint that answers several texts at once, for large sets; default: each text is asked by itself.
 	Batch *BatchConfig `yaml:"batch"`
+	// Adopt says what is known of a service that served before retraind first deployed.
+	Adopt *AdoptConfig `yaml:"adopt"`
+	// Recheck says how often retraind looks whether the service still answers as the champion.
+	Recheck *RecheckConfig `yaml:"recheck"`
+}
+
+// AdoptConfig is about a service that answers before retraind has ever deployed: its answers become the first champion,
+// so that its accuracy is known and the first candidate is compared with it.
+type AdoptConfig struct {
+	// TrainedOn is the training file of what serves (JSON Lines with id, text columns, or both); its items never count for
+	// it. Without one its accuracy is probably too high.
+	TrainedOn string `yaml:"trained_on"`
+	// Off leaves such a service alone: the first run is then compared with the most frequent label only.
+	Off bool `yaml:"off"`
+}
+
+// RecheckConfig is the sample of held-out texts by which retraind notices that something else serves.
+type RecheckConfig struct {
+	// Sample is the number of texts; default 20.
+	Sample int `yaml:"sample"`
+	// HealthOnly asks no texts, only the health URL: for a service whose answers are expensive.
+	HealthOnly bool `yaml:"health_only"`
+	// Every is the time between two samples; default 1h.
+	Every unit.Duration `yaml:"every"`
 }
 
 // BatchConfig is an endpoint that takes {"items": [{field: text, …}, …]} and answers {"results": [answer, …]} with one
@@ -50,6 +75,8 @@ const (
 	maxConcurrency     = 1024
 	defaultBatch       = 64
 	maxBatch           = 10_000
+	defaultRecheck     = 20
+	maxRecheck         = 1000
 	defaultTarget      = "label"
 )
 
@@ -84,6 +111,13 @@ func (c Config) WithDefaults() Config {
 	if c.Timeout == 0 {
 		c.Timeout = unit.Duration(defaultTimeout)
 	}
+	recheck := RecheckConfig{}
+	if c.Recheck != nil {
+		recheck = *c.Recheck
+	}
+	recheck.Sample = cmp.Or(recheck.Sample, defaultRecheck)
+	recheck.Every = cmp.Or(recheck.Every, unit.Duration(time.Hour))
+	c.Recheck = &recheck
 	if c.Batch != nil && c.Batch.Size == 0 {
 		c.Batch = &BatchConfig{URL: c.Batch.URL, Size: defaultBatch}
 	}
@@ -149,6 +183,15 @@ func (c Config) Validate() check.Problems {
 		if b.Size < 1 || b.Size > maxBatch {
 			p.Errorf("batch.size", "64 is usual", "%d texts in one request is not between 1 and %d", b.Size, maxBatch)
 		}
+	}
+	if r := c.Recheck; r != nil && (r.Sample < 0 || r.Sample > maxRecheck) {
+		p.Errorf("recheck.sample", "20 is usual", "%d texts is not between 1 and %d", r.Sample, maxRecheck)
+	}
+	if r := c.Recheck; r != nil && r.Every < unit.Duration(time.Second) {
+		p.Errorf("recheck.every", "for example 1h", "%v is less than a second", r.Every)
+	}
+	if a := c.Adopt; a != nil && a.Off && a.TrainedOn != "" {
+		p.Errorf("adopt.trained_on", "leave out one of the two", "trained_on says nothing where adopt is off")
 	}
 	taken := map[string]string{}
 	for _, column := range slices.Sorted(maps.Keys(c.Fields)) {

@@ -41,6 +41,16 @@ type Target struct {
 // set a JSON array of sorted, distinct strings.
 type Answers map[string]string
 
+// Agrees reports whether an answer is this one in every target that this one has.
+func (a Answers) Agrees(got Answers) bool {
+	for target, value := range a {
+		if other, ok := got[target]; !ok || other != value {
+			return false
+		}
+	}
+	return true
+}
+
 // ParseAnswer reads the targets from a service's JSON answer. A missing or unfit field is an error that says what the
 // answer did contain, never a wrong answer. The confidence is the number in [0, 1] beside the first target's answer
 // (named "confidence" or "<field>_confidence"), or 0 where there is none.

@@ -60,6 +60,9 @@ func CanonicalLabels(targets []Target, labels map[string]string) (map[string]str
 		}
 		out[t.Name] = canonical
 	}
+	if _, not := labels[NotLabelled]; not {
+		out[NotLabelled] = ""
+	}
 	return out, first
 }
 
@@ -73,6 +76,9 @@ func canonicalAlready(targets []Target, labels map[string]string) bool {
 			}
 			n++
 		}
+	}
+	if _, not := labels[NotLabelled]; not {
+		n++
 	}
 	return n == len(labels) && labels != nil
 }

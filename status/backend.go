@@ -38,9 +38,20 @@ type Reader interface {
 	Subscribe(ctx context.Context) <-chan Event
 }
 
+// Serving looks at what the service really serves, and settles it where that is not the champion.
+type Serving interface {
+	// Verify asks the service what it serves, now.
+	Verify(ctx context.Context, model string) (Served, error)
+	// Adopt makes what the service answers the champion.
+	Adopt(ctx context.Context, model, by string) (Done, error)
+	// Redeploy starts a run that brings the champion back into service.
+	Redeploy(ctx context.Context, model, by string) (Done, error)
+}
+
 // Backend is the daemon behind the socket.
 type Backend interface {
 	Reader
+	Serving
 	// Trigger starts a retraining now; it skips thresholds, cooldown and quiet hours, never a safety rule.
 	Trigger(ctx context.Context, model string, r Request) (Triggered, error)
 	// Evaluate measures the model now.

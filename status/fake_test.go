@@ -30,9 +30,21 @@ type fake struct {
 	hold      func(ctx context.Context, model string, p Pause) error
 	resume    func(ctx context.Context, model, by string) error
 	reload    func(context.Context) error
+	verify    func(ctx context.Context, model string) (Served, error)
 }
 
 var _ Backend = fake{}
+
+func (f fake) Verify(ctx context.Context, model string) (Served, error) {
+	if f.verify == nil {
+		return Served{State: ServedUnknown}, nil
+	}
+	return f.verify(ctx, model)
+}
+
+func (f fake) Adopt(context.Context, string, string) (Done, error) { return Done{}, nil }
+
+func (f fake) Redeploy(context.Context, string, string) (Done, error) { return Done{}, nil }
 
 func (f fake) Snapshot(ctx context.Context) (Status, error) {
 	if f.snapshot == nil {

@@ -42,6 +42,7 @@ const (
 	Paused   Phase = "paused"   // a person stopped what would start by itself
 	Running  Phase = "running"  // a run is in progress
 	Held     Phase = "held"     // something stands in the way that a person must clear
+	Foreign  Phase = "foreign"  // something else than the champion serves
 	Broken   Phase = "broken"   // a source, the service or the state cannot be relied on
 )
 
@@ -68,6 +69,10 @@ type Model struct {
 	Audit     Audit     `json:"audit"`
 	// Scoring is how far the classifier is with a large set of unseen texts; nil while none is asked about.
 	Scoring *Scoring `json:"scoring,omitempty"`
+	// Served is what the service really serves; nil before the first look.
+	Served *Served `json:"served,omitempty"`
+	// Adopted says what is wrong with the accuracy of a release that served before retraind first deployed; empty for others.
+	Caveat string `json:"caveat,omitempty"`
 	// Probation is how the release does on it; nil where it is on none.
 	Probation *Probation `json:"probation,omitempty"`
 	// Shadow is what a second policy would decide; nil where none is configured.

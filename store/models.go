@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Model is what is durable about one model under watch, beside its rows elsewhere. The JSON fields belong to the
@@ -19,17 +20,15 @@ type Model struct {
 	Force    string // JSON: the forced retrain that waits
 	Hold     string // why nothing may be started, as JSON
 	Shadow   string // JSON: what is remembered of the shadow policy
+	Serving  string // JSON: what is known of what the service really serves
 	TestSet  string // digest of the user's own test set that the sides were decided by, "" for none
 }
 
 // Model returns a model's row; one that was never written is the zero row with its name.
 func (t *Tx) Model(name string) (Model, error) {
 	m := Model{Name: name}
-	err := t.tx.QueryRowContext(t.ctx,
-		`select champion, previous, applied, monitor, baseline, info, intent, force, hold, shadow, testset from models where model = ?`,
-		name).
-		Scan(&m.Champion, &m.Previous, &m.Applied, &m.Monitor, &m.Baseline, &m.Info, &m.Intent, &m.Force, &m.Hold, &m.Shadow,
-			&m.TestSet)
+	err := t.tx.QueryRowContext(t.ctx, `select champion, previous, applied, monitor, baseline, info, intent, force, hold, shadow, testset, serving from models where model = ?`, name).
+		Scan(&m.Champion, &m.Previous, &m.Applied, &m.Monitor, &m.Baseline, &m.Info, &m.Intent, &m.Force, &m.Hold, &m.Shadow, &m.TestSet, &m.Serving)
 	if errors.Is(noRows(err), ErrNotFound) {
 		return m, nil
 	}
@@ -52,6 +51,7 @@ const (
 	Hold     ModelField = "hold"
 	Shadow   ModelField = "shadow"
 	TestSet  ModelField = "testset"
+	Serving  ModelField = "serving"
 )
 
 // SetModel writes one field and leaves the others alone: the loop, a run and a command write different fields at the
@@ -68,17 +68,24 @@ type Prediction struct {
 	Answers  map[string]string
 	// Confidence of the gating answer, 0 where the service tells none.
 	Confidence float64
+	At         time.Time // when it was answered
 }
 
 // PutPrediction caches an answer.
 func (t *Tx) PutPrediction(model, release string, p Prediction) error {
-	return t.exec(`insert into predictions (model, release, item, text_hash, answers, confidence) values (?, ?, ?, ?, ?, ?)
-		on conflict do update set answers = excluded.answers, confidence = excluded.confidence`, model, release, p.Item, p.TextHash, encode(p.Answers), p.Confidence)
+	return t.exec(`insert into predictions (model, release, item, text_hash, answers, confidence, at) values (?, ?, ?, ?, ?, ?, ?)
+		on conflict do update set answers = excluded.answers, confidence = excluded.confidence, at = excluded.at`,
+		model, release, p.Item, p.TextHash, encode(p.Answers), p.Confidence, stamp(p.At))
 }
 
 // DropPredictions forgets the answers of a release whose files are gone.
 func (t *Tx) DropPredictions(model, release string) error {
 	return t.exec(`delete from predictions where model = ? and release = ?`, model, release)
+}
+
+// DropPredictionsSince forgets the answers that a release gave at a time or later.
+func (t *Tx) DropPredictionsSince(model, release string, since time.Time) error {
+	return t.exec(`delete from predictions where model = ? and release = ? and at >= ?`, model, release, stamp(since))
 }
 
 // Prediction returns one cached answer, ErrNotFound if there is none.

@@ -129,6 +129,9 @@ create table outbox (
 	created text not null, published text not null default ''
 ) strict;
 create index outbox_waiting on outbox (n) where published = '';
+`, `
+alter table models add column serving text not null default ''; -- what is known of what really serves
+alter table predictions add column at text not null default ''; -- when it was answered
 `}
 
 // readable refuses a store whose schema is not the one that this binary reads.

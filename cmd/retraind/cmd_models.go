@@ -31,7 +31,7 @@ func newModels(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "models", Short: "List models and their releases", Args: cobra.NoArgs, RunE: list}
 	cmd.AddCommand(
 		&cobra.Command{Use: "list", Short: "List the models under watch", Args: cobra.NoArgs, RunE: list},
-		newModelsShow(a),
+		newModelsShow(a), newModelsAdopt(a), newModelsRedeploy(a),
 	)
 	return cmd
 }

@@ -17,6 +17,7 @@ what has changed since it was trained, the last run, and where labels come from.
 
 Phases:  WATCHING nothing to do    ARMED a retrain waits    RUNNING a run is in progress
          ASLEEP the service is off, and may be    HELD a person must clear it    BROKEN cannot be relied on
+         FOREIGN something else than the champion serves
          PAUSED a person stopped what would start by itself`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)
@@ -45,7 +46,7 @@ Phases:  WATCHING nothing to do    ARMED a retrain waits    RUNNING a run is in 
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&healthy, "check", false, "exit 3 when something is broken, held, or the last reload was refused")
+	cmd.Flags().BoolVar(&healthy, "check", false, "exit 3 when something is broken, foreign, held, or the last reload was refused")
 	return cmd
 }
 
@@ -68,7 +69,7 @@ func names(models []status.Model) []string {
 
 func isHealthy(s status.Status) bool {
 	for _, m := range s.Models {
-		if m.Phase == status.Broken || m.Phase == status.Held || m.Audit.Difference != "" {
+		if m.Phase == status.Broken || m.Phase == status.Foreign || m.Phase == status.Held || m.Audit.Difference != "" {
 			return false
 		}
 	}

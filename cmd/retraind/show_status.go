@@ -14,8 +14,7 @@ import (
 )
 
 var phaseColour = map[status.Phase]string{
-	status.Watching: "2", status.Asleep: "4", status.Armed: "3", status.Paused: "5", status.Running: "6", status.Held: "1",
-	status.Broken: "1",
+	status.Watching: "2", status.Asleep: "4", status.Armed: "3", status.Paused: "5", status.Running: "6", status.Held: "1", status.Foreign: "1", status.Broken: "1",
 }
 
 func bold(s string) string { return lipgloss.NewStyle().Bold(true).Render(s) }
@@ -62,6 +61,16 @@ func (p *page) showModel(m status.Model, now time.Time) {
 		p.field("release", "none yet")
 	} else {
 		p.field("release", fmt.Sprintf("%s, deployed %s", text.Digest(m.Release), ago(m.Deployed, now)))
+	}
+	switch s := m.Served; {
+	case s == nil || s.State == status.ServedProved:
+	case s.State == status.ServedUnknown:
+		p.field("served", "unknown, last proved "+ago(s.Proved, now))
+	default:
+		p.field("served", fmt.Sprintf("accept it with `retraind models adopt %[1]s`, or put the champion back with `retraind models redeploy %[1]s`", m.Name))
+	}
+	if m.Caveat != "" {
+		p.field("", "the accuracy is "+m.Caveat)
 	}
 	if t := m.Probation; t != nil && !strings.Contains(m.Sentence, t.Text) {
 		p.field("", t.Text)

@@ -55,6 +55,10 @@ func showModel(t *store.Tx, model Model, now time.Time) (status.Model, error) {
 			return m, err
 		}
 		m.Deployed = c.Baseline.At
+		if c.Adopted != nil && c.Adopted.TrainedOn == "" {
+			m.Caveat = actions.AdoptedCaveat
+		}
+		m.Served = served(v)
 	}
 	runs, err := t.Runs(model.Name, 2)
 	if err != nil {
@@ -109,6 +113,8 @@ func phase(m status.Model, v evaluator.View, now time.Time) (status.Phase, strin
 		return status.Broken, "labels cannot be followed: " + away(m.Sources)
 	case v.Report == nil || v.Decision == nil:
 		return status.Watching, "not evaluated yet"
+	case v.Report.State == drift.StateForeign:
+		return status.Foreign, v.Report.Detail
 	case v.Report.State == drift.StateAsleep:
 		return status.Asleep, v.Report.Detail
 	case v.Report.State == drift.StateError:

@@ -177,7 +177,7 @@ models:
         - {do: gate}
         - {do: release}
         - {do: verify}
-    promote: {gate: not_worse, margin: 1, verify_within: 600ms}
+    promote: {gate: not_worse, margin: 1, verify_within: 600ms, undo_within: 300ms}
 `, p.state(), p.broker, model, p.dsn, p.salt, p.classify, p.classify, hours, p.helper, p.dir, p.program)
 }
 

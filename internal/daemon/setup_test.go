@@ -201,7 +201,7 @@ models:
     retrain_when: %s
     limits: {cooldown: 0s, budget: "", breaker: 0, suspicious_labels: %s}%s
     pipeline: {default: %s}
-    promote: {gate: not_worse, margin: 20, verify_within: 5s}
+    promote: {gate: not_worse, margin: 20, verify_within: 5s, undo_within: 1s}
 `, w.state, w.listen, w.nats, model, labels, filepath.Join(w.dir, "salt"), w.service.address, w.service.address, w.timeout, w.serving, w.evaluate, w.when, cmp.Or(w.suspects, "ignore"), hours, steps)
 }
 
@@ -493,6 +493,7 @@ func (w *world) training(n int) (pid int) {
 
 // service is the deployed classifier: the real one, with an address that stays when it goes away, and with faults.
 type service struct {
+	other   atomic.Pointer[http.HandlerFunc] // what serves instead; nil for the releases
 	t       testing.TB
 	address string
 	fault   atomic.Pointer[http.HandlerFunc] // answers /classify instead
@@ -530,6 +531,10 @@ func (w *world) follow() {
 }
 
 func (s *service) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	if other := s.other.Load(); other != nil {
+		(*other)(rw, r)
+		return
+	}
 	if fault := s.fault.Load(); fault != nil && r.URL.Path == "/classify" {
 		_, _ = io.Copy(io.Discard, r.Body)
 		(*fault)(rw, r)

@@ -102,7 +102,8 @@ func (r Reader) row(t *store.Tx, it watch.Item, stored *drift.Seen) (row actions
 	if known {
 		heldout = r.Split.Follows(it.ID, place.Group, side)
 	}
-	it.Labels, _ = serving.CanonicalLabels(r.Targets, it.Labels) // what is no label was told of when it was read
+	labels, _ := serving.CanonicalLabels(r.Targets, it.Labels) // a label that cannot be counted was logged when it was read
+	it.Labels = serving.Values(r.Targets, labels)
 	return actions.Row{Item: it, Group: place.Group, Side: place.Side(heldout)}, nil
 }
 

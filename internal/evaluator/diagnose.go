@@ -25,7 +25,7 @@ func Diagnose(ctx context.Context, db *store.Store, model string, v View) (drift
 			return err
 		}
 		x := judge{
-			name: model, rule: v.Rules, now: d.At, report: d.Report, relabels: drift.NewRelabelHistory(v.Rules.Model.Serving.List()[0].Name),
+			name: model, rule: v.Rules, now: d.At, report: d.Report, relabels: drift.NewRelabelHistory(v.Rules.Model.Serving.List()[0]),
 			history: policy.History{Last: v.Decision}, beat: func() {},
 		}
 		if row.Champion == "" {

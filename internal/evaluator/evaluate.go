@@ -29,22 +29,29 @@ func (l *Loop) evaluate(ctx context.Context, record bool) (next time.Time, err e
 	if l.o.Labels.TakeRenamed() {
 		l.monitor = nil // it knows items by their former ids
 	}
-	if l.monitor == nil {
-		if err := l.load(ctx); err != nil {
+	before := l.seen()
+	fresh, err := l.catchUp(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if err := l.lookAtService(ctx, record); err != nil {
+		return time.Time{}, err
+	}
+	if l.monitor == nil { // adopted, or foreign: built anew, and the changes are given to it again
+		if fresh, err = l.catchUp(ctx); err != nil {
 			return time.Time{}, err
 		}
 	}
-	before := l.monitor.Seq()
-	fresh, err := l.replay(ctx)
-	if err != nil {
-		return time.Time{}, err
-	}
-	scored, err := l.score(ctx)
-	if err != nil {
-		return time.Time{}, err
+	scored := 0
+	if l.serving == nil || l.serving.Foreign == nil {
+		if scored, err = l.score(ctx); err != nil {
+			return time.Time{}, err
+		}
 	}
 	now := time.Now().UTC()
 	report := l.monitor.Report(now)
+	l.serving.asForeign(&report)
+	l.showServing()
 	h, queued, err := l.history(ctx)
 	if err != nil {
 		return time.Time{}, err
@@ -97,6 +104,36 @@ func (l *Loop) evaluate(ctx context.Context, record bool) (next time.Time, err e
 		next = soon
 	}
 	return next, nil
+}
+
+// seen is the last change that the monitor has, -1 before it is built.
+func (l *Loop) seen() int64 {
+	if l.monitor == nil {
+		return -1
+	}
+	return l.monitor.Seq()
+}
+
+// catchUp builds the monitor where there is none, and gives it the changes that it has not seen.
+func (l *Loop) catchUp(ctx context.Context) (arrivals, error) {
+	if l.monitor == nil {
+		if err := l.load(ctx); err != nil {
+			return arrivals{}, err
+		}
+	}
+	return l.replay(ctx)
+}
+
+// lookAtService adopts a service that served before retraind, and looks whether the champion still serves.
+func (l *Loop) lookAtService(ctx context.Context, force bool) error {
+	if err := l.adoptServing(ctx); err != nil || l.monitor == nil {
+		return err
+	}
+	row, err := l.row(ctx)
+	if err != nil {
+		return err
+	}
+	return l.recheck(ctx, row, time.Now().UTC(), force, force)
 }
 
 // replay gives the monitor the changes that its tests have not seen, and counts those that nobody was told of: after a

@@ -3,6 +3,7 @@ package evaluator
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/retraind/retraind/policy"
@@ -15,6 +16,9 @@ type Hold struct {
 	Reason string    `json:"reason"`
 	At     time.Time `json:"at,omitzero"`
 }
+
+// OfRun reports whether a run holds the model, because it could not prove what serves.
+func (h *Hold) OfRun() bool { return strings.HasPrefix(h.By, "run ") }
 
 func (h *Hold) String() string {
 	text := "held"

@@ -2,7 +2,9 @@ package evaluator
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"path/filepath"
 	"sync"
 	"time"
@@ -65,13 +67,21 @@ type Loop struct {
 	suspected suspected             // the last judgement of the relabels
 	planned   time.Time             // next evaluation of evaluate.schedule
 
+	serving        *Serving   // what is known of what serves; nil before the first look, and without a champion
+	serviceTrouble string     // why the last look at the service got no answer
+	healthAsked    time.Time  // when recheck last asked the service's health
+	rand           *rand.Rand // draws samples
+
 	mu   sync.Mutex // guards view
 	view View
 }
 
 // New returns the loop of a model.
 func New(name string, r *Rules, o Options) *Loop {
-	l := &Loop{name: name, o: o, log: o.Log.With("model", name), requests: newRequests(), rules: r}
+	l := &Loop{
+		name: name, o: o, log: o.Log.With("model", name), requests: newRequests(), rules: r,
+		rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), //nolint:gosec // a sample of texts is no secret
+	}
 	l.showRules()
 	return l
 }
@@ -92,7 +102,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	for {
 		l.o.Beat()
 		audit := false
-		var reply chan drift.Report
+		var asked *order
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -105,8 +115,8 @@ func (l *Loop) Run(ctx context.Context) error {
 			force = true
 		case <-l.requests.audit:
 			audit = true
-		case reply = <-l.requests.tell:
-			force = true
+		case o := <-l.requests.orders:
+			asked, force = &o, true
 		case <-l.requests.runEnded:
 			l.monitor = nil
 			force = true
@@ -115,6 +125,7 @@ func (l *Loop) Run(ctx context.Context) error {
 			force = true
 		}
 		force = l.scheduled(ctx, time.Now()) || force
+		reply := l.carryOut(ctx, asked)
 		next, err := l.evaluate(ctx, force)
 		if err == nil && audit {
 			err = l.audit(ctx)
@@ -128,11 +139,14 @@ func (l *Loop) Run(ctx context.Context) error {
 		} else {
 			force = false
 		}
-		if reply != nil {
-			if r := l.View().Report; r != nil && err == nil {
-				reply <- *r
+		if asked != nil {
+			if r := l.View().Report; r != nil {
+				reply.report = *r
 			}
-			close(reply)
+			if reply.err == nil && err != nil {
+				reply.err = fmt.Errorf("the evaluation failed: %w", err)
+			}
+			asked.reply <- reply
 		}
 		l.setView(func(v *View) { v.Next = next })
 		due.Reset(max(time.Until(next), 10*time.Millisecond))

@@ -14,7 +14,7 @@ import (
 // load rebuilds the monitor and the trail of relabels from the store.
 func (l *Loop) load(ctx context.Context) error {
 	var m *drift.Monitor
-	trail := drift.NewRelabelHistory(l.rules.Model.Serving.List()[0].Name)
+	trail := drift.NewRelabelHistory(l.rules.Model.Serving.List()[0])
 	err := l.o.Store.View(ctx, func(t *store.Tx) (err error) {
 		if m, err = l.build(t); err != nil {
 			return err

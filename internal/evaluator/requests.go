@@ -18,13 +18,35 @@ type requests struct {
 	audit    chan struct{}
 	runEnded chan struct{}
 	rules    chan *Rules
-	tell     chan chan drift.Report // evaluate and return the report
+	orders   chan order // carried out by the loop, which answers
+}
+
+// order is something that the loop does for somebody who waits for the answer.
+type order struct {
+	do    orderKind
+	by    string
+	reply chan orderReply // of size 1
+}
+
+// orderKind is what the loop is asked to do.
+type orderKind int
+
+const (
+	orderEvaluate orderKind = iota // evaluate, and ask a sample of texts what serves
+	orderAdopt                     // make what the service answers the champion
+	orderRedeploy                  // bring the champion back into service
+)
+
+type orderReply struct {
+	report drift.Report
+	text   string // what was done, in one sentence
+	err    error
 }
 
 func newRequests() requests {
 	return requests{
 		evaluate: make(chan struct{}, 1), audit: make(chan struct{}, 1), runEnded: make(chan struct{}, 1),
-		rules: make(chan *Rules, 1), tell: make(chan chan drift.Report),
+		rules: make(chan *Rules, 1), orders: make(chan order),
 	}
 }
 
@@ -55,23 +77,54 @@ func (l *Loop) SetRules(r *Rules) {
 	l.requests.rules <- r
 }
 
-// EvaluateNow makes the loop evaluate and returns the report.
+// EvaluateNow makes the loop evaluate, look at what serves, and return the report.
 func (l *Loop) EvaluateNow(ctx context.Context) (drift.Report, error) {
-	reply := make(chan drift.Report, 1)
+	r, err := l.order(ctx, order{do: orderEvaluate})
+	return r.report, err
+}
+
+// Adopt makes what the service answers now the champion. It returns what was done in one sentence.
+func (l *Loop) Adopt(ctx context.Context, by string) (string, error) {
+	r, err := l.order(ctx, order{do: orderAdopt, by: by})
+	return r.text, err
+}
+
+// Redeploy starts a run that brings the champion back into service. It returns what was done in one sentence.
+func (l *Loop) Redeploy(ctx context.Context, by string) (string, error) {
+	r, err := l.order(ctx, order{do: orderRedeploy, by: by})
+	return r.text, err
+}
+
+func (l *Loop) order(ctx context.Context, o order) (orderReply, error) {
+	o.reply = make(chan orderReply, 1)
 	select {
-	case l.requests.tell <- reply:
+	case l.requests.orders <- o:
 	case <-ctx.Done():
-		return drift.Report{}, context.Cause(ctx)
+		return orderReply{}, context.Cause(ctx)
 	}
 	select {
-	case r, ok := <-reply:
-		if !ok {
-			return r, fmt.Errorf("the evaluation failed: %s", l.View().Trouble)
-		}
-		return r, nil
+	case r := <-o.reply:
+		return r, r.err
 	case <-ctx.Done():
-		return drift.Report{}, context.Cause(ctx)
+		return orderReply{}, context.Cause(ctx)
 	}
+}
+
+// carryOut does what an order asks beside the evaluation, before it.
+func (l *Loop) carryOut(ctx context.Context, o *order) (r orderReply) {
+	if o == nil || o.do == orderEvaluate {
+		return r
+	}
+	if _, r.err = l.catchUp(ctx); r.err != nil {
+		return r
+	}
+	switch o.do {
+	case orderAdopt:
+		r.text, r.err = l.adoptAsked(ctx, o.by)
+	case orderRedeploy:
+		r.text, r.err = l.redeploy(ctx, o.by)
+	}
+	return r
 }
 
 // Demand is a retrain that somebody asked for, as stored until its run is created.

@@ -71,7 +71,14 @@ func promotion(t *store.Tx, row store.Model) (plan actions.Plan, err error) {
 	if err != nil {
 		return plan, err
 	}
-	return plan, json.Unmarshal([]byte(run.Plan), &plan)
+	return plan, readPlan(run, &plan)
+}
+
+func readPlan(run store.Run, plan *actions.Plan) error {
+	if err := json.Unmarshal([]byte(run.Plan), plan); err != nil {
+		return fmt.Errorf("plan of run %s: %w", run.ID, err)
+	}
+	return nil
 }
 
 // rollback creates the run that takes back the release that failed its probation, and hands it to the engine.

@@ -21,9 +21,12 @@ const (
 // state of the report, not an error of the round.
 func (l *Loop) score(ctx context.Context) (int, error) {
 	release := l.monitor.Release().Digest
+	if release == "" {
+		return 0, nil
+	}
 	waiting := l.monitor.Unscored()
 	l.monitor.Service(nil)
-	if release == "" || len(waiting) == 0 {
+	if len(waiting) == 0 {
 		return 0, nil
 	}
 	scored, all := 0, len(waiting)
@@ -43,7 +46,7 @@ func (l *Loop) score(ctx context.Context) (int, error) {
 			if a.Release != "" && a.Release != release {
 				return // another release answers just now: its answers say nothing about the champion
 			}
-			got = append(got, store.Prediction{Item: t.Item, TextHash: t.Hash, Answers: a.Values, Confidence: a.Confidence})
+			got = append(got, store.Prediction{Item: t.Item, TextHash: t.Hash, Answers: a.Values, Confidence: a.Confidence, At: time.Now()})
 		})
 		if ctx.Err() != nil {
 			return scored, context.Cause(ctx)

@@ -10,6 +10,7 @@ import (
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/drift/stats"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/watch"
 )
@@ -150,6 +151,7 @@ func (x *judge) jury(t *store.Tx, row store.Model) (*jury, error) {
 		if err != nil {
 			return nil, err
 		}
+		it.Labels = serving.Values(x.rule.Model.Serving.List(), it.Labels)
 		if _, ok := it.Labels[j.target]; ok {
 			j.items = append(j.items, it)
 		}

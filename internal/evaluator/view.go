@@ -18,7 +18,10 @@ type View struct {
 	Audit    Audit
 	Rules    *Rules
 	Scoring  *Scoring
-	Trial    *policy.Trial // nil where the release is on no probation
+	Serving  *Serving // nil before the first look at what serves, and without a champion
+	// ServiceTrouble is why the last look at the service got no answer.
+	ServiceTrouble string
+	Trial          *policy.Trial // nil where the release is on no probation
 }
 
 // Audit is the result of the last audit of the figures; Difference is empty if they were right.

@@ -145,12 +145,16 @@ func Capital(s string) string {
 // RunID is the end of a run's id, which commands accept in its place.
 func RunID(id string) string { return id[max(0, len(id)-8):] }
 
-// Digest is the start of a digest, without its algorithm: "c77257c2bee0".
+// Digest is the start of a digest: "c77257c2bee0" of a sha256, "adopted:c77257c2" of any other kind.
 func Digest(digest string) string {
-	if _, hex, ok := strings.Cut(digest, ":"); ok {
-		digest = hex
+	kind, hex, ok := strings.Cut(digest, ":")
+	switch {
+	case !ok:
+		return digest[:min(12, len(digest))]
+	case kind == "sha256":
+		return hex[:min(12, len(hex))]
 	}
-	return digest[:min(12, len(digest))]
+	return kind + ":" + hex[:min(8, len(hex))]
 }
 
 // OneLine replaces control characters, which would break the line, and cuts the text like Cut.

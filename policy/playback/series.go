@@ -117,7 +117,7 @@ func scaled(number, percent string) float64 {
 
 func knownState(name string) bool {
 	switch drift.State(name) {
-	case drift.StateOK, drift.StateNoRelease, drift.StateUnscored, drift.StateInsufficient, drift.StateAsleep, drift.StateError:
+	case drift.StateOK, drift.StateNoRelease, drift.StateUnscored, drift.StateInsufficient, drift.StateAsleep, drift.StateForeign, drift.StateError:
 		return true
 	}
 	return false

@@ -1,0 +1,89 @@
+package actions
+
+import (
+	"fmt"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/drift/stats"
+	"github.com/retraind/retraind/serving"
+	"github.com/retraind/retraind/store"
+)
+
+// perTarget compares candidate and champion in the targets that do not gate, each over the items that carry a label of
+// it and that both have answered.
+func perTarget(targets []serving.Target, items []drift.LabelChange, candidate, champion answers) []TargetFacts {
+	var out []TargetFacts
+	for _, target := range targets {
+		f := TargetFacts{Name: target.Name}
+		mine, theirs := 0, 0
+		for _, it := range items {
+			key := [2]string{it.Item, it.TextHash}
+			label, labelled := it.New[target.Name]
+			a, ok := candidate[key].Answers[target.Name]
+			b, known := champion[key].Answers[target.Name]
+			if !labelled || !ok || !known {
+				continue
+			}
+			f.N++
+			right, wasRight := a == label, b == label
+			if right {
+				mine++
+			}
+			if wasRight {
+				theirs++
+			}
+			switch {
+			case right && !wasRight:
+				f.Wins++
+			case !right && wasRight:
+				f.Losses++
+			}
+		}
+		f.Candidate = share(mine, f.N)
+		was := share(theirs, f.N)
+		f.Champion = &was
+		out = append(out, f)
+	}
+	return out
+}
+
+// share is the score of so many right answers of n, without the figures per category.
+func share(right, n int) Score {
+	s := Score{Correct: right}
+	if n > 0 {
+		s.Accuracy = float64(right) / float64(n)
+		s.Low, s.High = stats.Wilson(right, n)
+	}
+	return s
+}
+
+// judgeTargets applies the floors of the targets that do not gate, and fills in their margins and bounds. A target with
+// a margin of its own must not be worse by more, with 95 % confidence; any other one must not lose more than
+// category_floor points beyond chance.
+func judgeTargets(c PromoteConfig, targets []TargetFacts) (store.StepState, string) {
+	for i := range targets {
+		f := &targets[i]
+		floor, own := c.Targets[f.Name]
+		f.Margin = float64(floor.Margin)
+		if !own {
+			f.Margin = float64(c.CategoryFloor)
+		}
+		if f.N == 0 || f.Wins+f.Losses == 0 {
+			continue // nothing to compare, or right and wrong on the same items
+		}
+		ni := stats.NonInferior(f.Wins, f.Losses, f.N, f.Margin/100, gateAlpha)
+		f.Bound = 100 * ni.Lower
+		lost := 100 * float64(f.Losses-f.Wins) / float64(f.N)
+		what := fmt.Sprintf("target %s: candidate %.1f %%, champion %.1f %% of %d items (only the candidate is right on %d, only the champion on %d)",
+			f.Name, 100*f.Candidate.Accuracy, 100*f.Champion.Accuracy, f.N, f.Wins, f.Losses)
+		switch beyond := stats.SignTest(f.Losses, f.Wins) < gateAlpha/float64(len(targets)); {
+		case own && !ni.Pass && (beyond || f.Losses > f.Wins):
+			return store.StepRejected, fmt.Sprintf("%s would be worse: the difference may be %+.1f points, allowed is -%g", what, f.Bound, f.Margin)
+		case own && !ni.Pass:
+			return store.StepInconclusive, fmt.Sprintf("too little evidence on %s: the difference may be %+.1f points, allowed is -%g", what, f.Bound, f.Margin)
+		case !own && beyond && lost > f.Margin:
+			return store.StepRejected, fmt.Sprintf("%s would be worse by %.1f points, more than the %g points of category_floor", what, lost, f.Margin)
+		}
+	}
+	return store.StepOK, ""
+}

@@ -1,0 +1,32 @@
+package actions
+
+import (
+	"context"
+	"time"
+)
+
+// waitForUndo waits before an undo is tried again: what keeps it from succeeding, such as a Docker engine that restarts,
+// usually passes within minutes. The pauses double, and add up to promote.undo_within.
+func waitForUndo(ctx context.Context, p Plan, a Action) error {
+	wait := undoPause(p.Promote.WithDefaults().UndoWithin.D(), a.Attempt)
+	if wait <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}
+
+// undoPause is the pause before an attempt, of those that add up to all: 0 before the first, then 1, 2, 4, … shares.
+func undoPause(all time.Duration, attempt int) time.Duration {
+	if attempt < 2 || attempt > undoAttempts {
+		return 0
+	}
+	shares := time.Duration(1)<<(undoAttempts-1) - 1
+	return all * (1 << (attempt - 2)) / shares
+}

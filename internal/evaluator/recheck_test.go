@@ -1,0 +1,66 @@
+package evaluator
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+// The champion itself, which answers otherwise as often as parity allows, is hardly ever taken for another model, and a
+// model that differs in a fifth of the texts is found at one look.
+func TestEvidenceSeparates(t *testing.T) {
+	t.Parallel()
+	const parity, size = .995, 20
+	rng := rand.New(rand.NewPCG(1, 2))
+	draw := func(share float64) (wrong int) {
+		for range size {
+			if rng.Float64() < share {
+				wrong++
+			}
+		}
+		return wrong
+	}
+	alarms := 0
+	const years = 200
+	for range years {
+		e := 0.0
+		for range 8760 { // a sample each hour
+			wrong := draw(1 - parity)
+			for n := 0; n < suspiciousSamples; n++ {
+				e = evidence(e, size, wrong, parity)
+				if wrong == 0 {
+					e = 0 // proved
+					break
+				}
+				if e >= foreignEvidence {
+					break
+				}
+				wrong = draw(1 - parity)
+			}
+			if e >= foreignEvidence {
+				alarms++
+				e = 0
+			}
+		}
+	}
+	t.Logf("%d false alarms in %d years at the worst agreement that parity allows", alarms, years)
+	if alarms > years/10 { // at most one in ten years
+		t.Errorf("%d false alarms in %d years", alarms, years)
+	}
+	late := 0
+	const tries = 2000
+	for range tries {
+		e := 0.0
+		for range suspiciousSamples {
+			e = evidence(e, size, draw(.2), parity)
+		}
+		if e < foreignEvidence {
+			late++
+		}
+	}
+	if late > tries/100 {
+		t.Errorf("%d of %d were not found at one look", late, tries)
+	}
+	if e := evidence(0, 1, 1, parity); e >= foreignEvidence {
+		t.Errorf("one odd answer has evidence %.1f", e)
+	}
+}

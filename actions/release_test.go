@@ -10,8 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
-
-	"github.com/retraind/retraind/internal/text"
 )
 
 var sealedAt = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
@@ -300,17 +298,5 @@ func TestPointIsAtomic(t *testing.T) {
 	close(done)
 	if n := <-reads; n == 0 {
 		t.Error("nothing was read meanwhile")
-	}
-}
-
-func TestShort(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]string{
-		"": "", "sha256:abc": "sha256:abc",
-		"sha256:0123456789abcdef": "0123456789ab",
-	} {
-		if got := text.Digest(in); got != want {
-			t.Errorf("%q: %q", in, got)
-		}
 	}
 }

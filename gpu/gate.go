@@ -151,6 +151,18 @@ func (g *Gate) describe(now time.Time, devices []Device) Verdict {
 	return v
 }
 
+// Consider judges one look, without the waiting: Open means that a device may be taken as it is now.
+func Consider(c Config, need Need, devices []Device) Verdict {
+	gate := NewGate(c, need, time.Time{})
+	gate.open(time.Time{}, devices)
+	v := gate.describe(time.Time{}, devices)
+	if len(gate.free) == 0 {
+		return v
+	}
+	v.Result, v.UUID, v.Text = Open, v.Best.UUID, fmt.Sprintf("GPU %d has %s free", v.Best.Index, v.Best.Free)
+	return v
+}
+
 // conclude ends the waiting when its time is over.
 func (g *Gate) conclude(now time.Time, v Verdict) Verdict {
 	if now.Sub(g.start) < g.config.Wait.D() {

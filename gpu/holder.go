@@ -66,6 +66,14 @@ func (p Process) String() string {
 	if p.Gone {
 		return fmt.Sprintf("pid %d, which does not exist%s", p.PID, p.amount())
 	}
+	return fmt.Sprintf("%s, pid %d%s", p.Who(), p.PID, p.amount())
+}
+
+// Who names the process without its number and memory.
+func (p Process) Who() string {
+	if p.Gone {
+		return "a process that does not exist"
+	}
 	who := p.Name
 	if who == "" {
 		who = "process"
@@ -81,7 +89,7 @@ func (p Process) String() string {
 	case p.Unit != "":
 		who += " of " + p.Unit
 	}
-	return fmt.Sprintf("%s, pid %d%s", who, p.PID, p.amount())
+	return who
 }
 
 // Owner names what the process belongs to in a word: an Ollama model, compose service, container or unit; "" if nothing

@@ -84,6 +84,12 @@ func ownerIn(file *os.File) string {
 // Its number in the child is 3 plus its index there.
 func (l *Lease) File() *os.File { return l.file }
 
+// KeepOnExec lets the lease outlive this program: the one that replaces it by execve has it.
+func (l *Lease) KeepOnExec() error {
+	_, err := unix.FcntlInt(l.file.Fd(), unix.F_SETFD, 0)
+	return err
+}
+
 // HandOver lets go of this process's share of the lease: it goes on for as long as a child has the file.
 func (l *Lease) HandOver() error {
 	if l.file == nil {

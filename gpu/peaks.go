@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +14,9 @@ import (
 
 	"github.com/retraind/retraind/internal/unit"
 )
+
+// PeaksFile is the name of the file of Peaks in a state directory.
+const PeaksFile = "gpu-peaks.json"
 
 const (
 	keptPeaks = 5
@@ -111,6 +115,18 @@ func learned(peaks []Peak) Need {
 
 // wants is what must be free: what is configured, or more where more was measured.
 func (c Config) wants(need Need) unit.Size { return max(c.Free, need.Size) }
+
+// Wants says in words what a device must have.
+func (c Config) Wants(need Need) string {
+	var list []string
+	if want := c.wants(need); want > 0 {
+		list = append(list, Amount(want)+" free"+need.by(c))
+	}
+	if c.MaxUsed > 0 {
+		list = append(list, "at most "+Amount(c.MaxUsed)+" in use")
+	}
+	return strings.Join(append(list, "nobody else who computes"), ", ")
+}
 
 // by says where a need comes from when it is not the configuration.
 func (n Need) by(c Config) string {

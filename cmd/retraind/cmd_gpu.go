@@ -1,54 +1,166 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
-	"strings"
+	"io"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/gpu"
 )
 
+// watchEvery is the pause between two looks of `retraind gpu --watch`.
+const watchEvery = 2 * time.Second
+
 func newGPU(a *app) *cobra.Command {
-	return &cobra.Command{
+	var plan, watch bool
+	cmd := &cobra.Command{
 		Use: "gpu", Short: "Show the GPUs and who holds their memory", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			me, err := self()
-			if err != nil {
-				return err
+		Long: `Show the GPUs and who holds their memory: by program, unit, compose service and Ollama model, with what frees
+it and brings it back. With --plan, what a run of each configured model would do now: which GPU it would take or
+what it would wait for, and which of its steps make room and take that back. retraind stops no program by itself.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			v := &gpuView{app: a, cmd: cmd, plan: plan}
+			if !watch {
+				return v.once(context.Background(), a.stdout)
 			}
-			devices, err := (&gpu.Probe{
-				Command: []string{me, "gpu-probe"},
-				Names:   &gpu.Namer{Docker: gpu.DockerSocket, Ollama: gpu.OllamaURL},
-			}).Devices(context.Background())
-			if err != nil {
-				return err
-			}
-			if a.json {
-				return a.printJSON(devices)
-			}
-			if len(devices) == 0 {
-				fmt.Fprintln(a.stdout, "this machine has no GPU")
-				return nil
-			}
-			return showGPUs(newPage(a.stdout), devices)
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			return v.watch(ctx)
 		},
+	}
+	cmd.Flags().BoolVar(&plan, "plan", false, "show what a run of each configured model would do now")
+	cmd.Flags().BoolVar(&watch, "watch", false, "look again and again and print what changed, until interrupted")
+	cmd.AddCommand(newGPUHold(a))
+	return cmd
+}
+
+// gpuView is what the command shows.
+type gpuView struct {
+	app   *app
+	cmd   *cobra.Command
+	plan  bool
+	probe *gpu.Probe
+	last  []byte
+}
+
+// gpuPlan is the JSON of --plan.
+type gpuPlan struct {
+	GPUs   []gpu.Device `json:"gpus"`
+	Models []modelPlan  `json:"models"`
+}
+
+// once looks at the GPUs and prints them.
+func (v *gpuView) once(ctx context.Context, out io.Writer) error {
+	var file *configs.File
+	if l, _, err := v.app.load(v.cmd); err == nil {
+		file = l.File
+	} else if v.plan {
+		return err
+	}
+	if v.probe == nil {
+		var err error
+		if v.probe, err = gpuProbe(); err != nil {
+			return err
+		}
+	}
+	devices, err := v.probe.Devices(ctx)
+	if err != nil {
+		return err
+	}
+	if dir, err := gpu.LeaseDir(leasesOf(file)); err == nil {
+		gpu.Leases{Dir: dir}.Mark(devices)
+	}
+	var models []modelPlan
+	if v.plan {
+		models = plansOf(file, devices)
+	}
+	switch {
+	case v.app.json && v.plan:
+		return encodeJSON(out, gpuPlan{devices, models})
+	case v.app.json:
+		return encodeJSON(out, devices)
+	case len(devices) == 0:
+		fmt.Fprintln(out, "this machine has no GPU")
+		return nil
+	case v.plan:
+		return showGPUPlan(newPage(out), models)
+	default:
+		return showGPUs(newPage(out), devices)
 	}
 }
 
-func showGPUs(p *page, devices []gpu.Device) error {
-	var rows [][]string
-	for _, d := range devices {
-		holders := make([]string, len(d.Processes))
-		for i, holder := range d.Processes {
-			holders[i] = holder.String()
+// watch looks again and again and prints what is new; a driver that does not answer is printed, too.
+func (v *gpuView) watch(ctx context.Context) error {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		var b bytes.Buffer
+		if err := v.once(ctx, &b); err != nil {
+			if ctx.Err() != nil {
+				return errInterrupted
+			}
+			var probe *gpu.ProbeError
+			if !errors.As(err, &probe) {
+				return err
+			}
+			b.Reset()
+			if v.app.json {
+				_ = encodeJSON(&b, probe)
+			} else {
+				fmt.Fprintln(&b, err)
+			}
 		}
-		rows = append(rows, []string{
-			fmt.Sprint(d.Index), d.Name, d.Free.String(), d.Total.String(),
-			strings.Join(holders, "; "),
-		})
+		if !bytes.Equal(b.Bytes(), v.last) {
+			v.last = bytes.Clone(b.Bytes())
+			if err := v.print(b.Bytes()); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return errInterrupted
+		case <-tick.C:
+		}
 	}
-	p.table(0, []string{"gpu", "name", "free", "of", "held by"}, rows...)
-	return p.print()
+}
+
+// print writes one look: as a line of JSON, or below the time.
+func (v *gpuView) print(text []byte) error {
+	if !v.app.json {
+		_, err := fmt.Fprintf(v.app.stdout, "%s\n%s\n", time.Now().Format(time.TimeOnly), text)
+		return err
+	}
+	var line bytes.Buffer
+	if err := json.Compact(&line, text); err != nil {
+		return err
+	}
+	_, err := line.WriteTo(v.app.stdout)
+	return errors.Join(err, write(v.app.stdout, "\n"))
+}
+
+func write(out io.Writer, text string) error {
+	_, err := io.WriteString(out, text)
+	return err
+}
+
+func leasesOf(file *configs.File) string {
+	if file == nil {
+		return ""
+	}
+	return file.GPU.Leases
+}
+
+// peaksOf is where a daemon with this configuration keeps measured peaks.
+func peaksOf(file *configs.File) *gpu.Peaks {
+	return &gpu.Peaks{Path: filepath.Join(file.State, gpu.PeaksFile)}
 }

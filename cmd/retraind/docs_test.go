@@ -93,6 +93,10 @@ func checkFlags(t *testing.T, path, line string, cmd *cobra.Command, words []str
 	var args []string
 	for i := 0; i < len(words); i++ {
 		word := words[i]
+		if word == "--" { // what follows is another program's
+			args = append(args, words[i+1:]...)
+			break
+		}
 		if !strings.HasPrefix(word, "-") {
 			args = append(args, word)
 			continue

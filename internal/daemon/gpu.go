@@ -23,7 +23,7 @@ func (d *Daemon) gpu() actions.GPU {
 	return &gpuGate{
 		d:     d,
 		probe: &gpu.Probe{Command: []string{d.o.Self, "gpu-probe"}, Names: &gpu.Namer{Docker: gpu.DockerSocket, Ollama: gpu.OllamaURL}},
-		peaks: &gpu.Peaks{Path: filepath.Join(d.store.Dir(), "gpu-peaks.json")},
+		peaks: &gpu.Peaks{Path: filepath.Join(d.store.Dir(), gpu.PeaksFile)},
 	}
 }
 

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/gpu"
+)
+
+// leaseEvery is how often a taken lease is tried again.
+const leaseEvery = 500 * time.Millisecond
+
+func newGPUHold(a *app) *cobra.Command {
+	h := &gpuHold{app: a}
+	cmd := &cobra.Command{
+		Use: "hold [--gpu GPU] -- COMMAND [ARGUMENT…]", Short: "Run a command while no run may take its GPU", Args: cobra.MinimumNArgs(1),
+		Long: `Run a command that holds the lease of a GPU, as runs of retraind do, for as long as it lives: no run starts
+there meanwhile. While somebody else has the lease it waits. The command finds its GPU by
+CUDA_VISIBLE_DEVICES, and its exit status is this one's.
+
+A script can do the same with flock: flock /run/retraind/gpu/UUID.lock COMMAND`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			return h.run(ctx, cmd, args)
+		},
+	}
+	cmd.Flags().StringVar(&h.gpu, "gpu", "", "index or UUID (default: the first whose lease is free)")
+	cmd.Flags().DurationVar(&h.wait, "wait", 0, "give up after this time, with status 8 (default: never)")
+	cmd.Flags().BoolVarP(&h.nonblock, "nonblock", "n", false, "give up at once, with status 8, when somebody has the lease")
+	cmd.Flags().StringVar(&h.leases, "leases", "", "directory of the leases (default: as the configuration says, else /run/retraind/gpu)")
+	return cmd
+}
+
+// gpuHold takes a lease and becomes the command.
+type gpuHold struct {
+	app         *app
+	gpu, leases string
+	wait        time.Duration
+	nonblock    bool
+}
+
+func (h *gpuHold) run(ctx context.Context, cmd *cobra.Command, args []string) error {
+	program, err := exec.LookPath(args[0])
+	if err != nil {
+		return err
+	}
+	if h.leases == "" {
+		var file *configs.File
+		if l, _, err := h.app.load(cmd); err == nil { // who may not read it uses the host's directory
+			file = l.File
+		}
+		h.leases = leasesOf(file)
+	}
+	dir, err := gpu.LeaseDir(h.leases)
+	if err != nil {
+		return err
+	}
+	uuids, err := h.candidates(ctx)
+	if err != nil {
+		return err
+	}
+	lease, err := h.acquire(ctx, gpu.Leases{Dir: dir}, uuids, filepath.Base(program))
+	if err != nil {
+		return err
+	}
+	if err := lease.KeepOnExec(); err != nil {
+		return err
+	}
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "CUDA_VISIBLE_DEVICES=") })
+	return syscall.Exec(program, args, append(env, "CUDA_VISIBLE_DEVICES="+lease.UUID))
+}
+
+// candidates lists the devices to take one of: the one that is named, or all that can be computed on.
+func (h *gpuHold) candidates(ctx context.Context) ([]string, error) {
+	if strings.HasPrefix(h.gpu, "GPU-") || strings.HasPrefix(h.gpu, "MIG-") {
+		return []string{h.gpu}, nil // also where the driver does not answer
+	}
+	probe, err := gpuProbe()
+	if err != nil {
+		return nil, err
+	}
+	devices, err := probe.Devices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var uuids []string
+	for _, d := range devices {
+		if !d.Split && (h.gpu == "" || h.gpu == strconv.Itoa(d.Index)) {
+			uuids = append(uuids, d.UUID)
+		}
+	}
+	if len(uuids) == 0 {
+		return nil, fail(exitNotFound, "no GPU %q; `retraind gpu` lists them", h.gpu)
+	}
+	return uuids, nil
+}
+
+// acquire takes the first lease that is free, and waits while none is.
+func (h *gpuHold) acquire(ctx context.Context, leases gpu.Leases, uuids []string, program string) (*gpu.Lease, error) {
+	name := "somebody"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if h.wait > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeoutCause(ctx, h.wait, errLeaseWait)
+		defer stop()
+	}
+	tick := time.NewTicker(leaseEvery)
+	defer tick.Stop()
+	for told := ""; ; {
+		var taken error
+		for _, uuid := range uuids {
+			lease, err := leases.TryAcquire(uuid, program+" of "+name)
+			if err == nil || !errors.Is(err, gpu.ErrLeased) {
+				return lease, err
+			}
+			taken = err
+		}
+		if h.nonblock {
+			return nil, fail(exitGaveUp, "%w", taken)
+		}
+		if taken.Error() != told {
+			told = taken.Error()
+			fmt.Fprintln(h.app.stderr, "retraind: waiting:", told)
+		}
+		select {
+		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), errLeaseWait) {
+				return nil, fail(exitGaveUp, "gave up after %s: %w", h.wait, taken)
+			}
+			return nil, errInterrupted
+		case <-tick.C:
+		}
+	}
+}
+
+var errLeaseWait = errors.New("gave up waiting")

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/gpu"
+)
+
+// modelPlan is what a run of a model would do about the GPU now.
+type modelPlan struct {
+	Model    string   `json:"model"`
+	Pipeline string   `json:"pipeline"`
+	Steps    []string `json:"steps"` // that need the GPU
+	// Needs is what one device must have, in words.
+	Needs   string      `json:"needs"`
+	Verdict gpu.Verdict `json:"verdict"`
+	// Room lists what the pipeline does to make room, with what takes it back.
+	Room []roomStep `json:"room,omitempty"`
+}
+
+// roomStep is a step before the first that needs the GPU, which something takes back.
+type roomStep struct {
+	Step string `json:"step"`
+	Does string `json:"does"`
+	Back string `json:"back"`
+}
+
+// plansOf asks the gate of every pipeline that needs a GPU, and reads what the pipeline stops by itself.
+func plansOf(file *configs.File, devices []gpu.Device) []modelPlan {
+	plans := []modelPlan{}
+	for _, name := range file.Names() {
+		m := file.Models[name]
+		if m.GPU == nil {
+			continue
+		}
+		for _, pipeline := range slices.Sorted(maps.Keys(m.Pipeline)) {
+			plan := modelPlan{Model: name, Pipeline: pipeline}
+			for _, s := range m.Pipeline[pipeline] {
+				if s.GPU {
+					plan.Steps = append(plan.Steps, s.Title())
+				}
+			}
+			if len(plan.Steps) == 0 {
+				continue
+			}
+			// What cannot be read only makes the answer less sharp: the configured need counts.
+			need, _ := peaksOf(file).Need(name, plan.Steps[0])
+			plan.Needs = m.GPU.Wants(need)
+			plan.Verdict = gpu.Consider(*m.GPU, need, devices)
+			plan.Room = roomOf(m.Pipeline[pipeline])
+			plans = append(plans, plan)
+		}
+	}
+	return plans
+}
+
+// roomOf lists the commands before the first GPU step that have an undo.
+func roomOf(steps []actions.StepConfig) []roomStep {
+	var room []roomStep
+	for _, s := range steps {
+		if s.GPU {
+			break
+		}
+		if len(s.Undo) > 0 {
+			room = append(room, roomStep{s.Title(), strings.Join(s.Exec, " "), strings.Join(s.Undo, " ")})
+		}
+	}
+	return room
+}

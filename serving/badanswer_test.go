@@ -44,6 +44,33 @@ func TestConfidenceThatIsNone(t *testing.T) {
 	}
 }
 
+// Of two JSON values nobody can say which is the answer; blanks and a newline after one are no other.
+func TestAnswerThatGoesOn(t *testing.T) {
+	t.Parallel()
+	for answer, says := range map[string]string{
+		`{"label":"a"}{"label":"b"}`:   "goes on",
+		"{\"label\":\"a\"}\n{}":        "goes on",
+		`{"label":"a"} trailing`:       "goes on",
+		`{"label":"a"}]`:               "goes on",
+		"{\"label\":\"a\"}\r\n\t \n":   "",
+		`{"results":[{"label":"a"}]}]`: "goes on",
+	} {
+		var adjust func(*serving.Config)
+		if strings.Contains(answer, "results") {
+			adjust = func(c *serving.Config) { c.Batch = &serving.BatchConfig{URL: c.Classify, Size: 4} }
+		}
+		s := serve(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, answer) }, adjust)
+		n := 0
+		err := s.Score(t.Context(), texts(1), func(serving.Text, serving.Answer) { n++ })
+		if says == "" && (err != nil || n != 1) {
+			t.Errorf("%q: %d answers, %v", answer, n, err)
+		}
+		if says != "" && (n != 0 || !errors.Is(err, serving.ErrService) || !strings.Contains(err.Error(), says)) {
+			t.Errorf("%q: %d answers, %v", answer, n, err)
+		}
+	}
+}
+
 // A text of 10 MB, one without a character, and one that is no UTF-8 go over the wire whole, or as the nearest text.
 func TestTextsOfEverySize(t *testing.T) {
 	t.Parallel()

@@ -1,9 +1,8 @@
 package serving
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -26,9 +25,9 @@ func (s *Scorer) classifyBatch(ctx context.Context, part []Text) []reply {
 		var answer struct {
 			Results []map[string]any `json:"results"`
 		}
-		dec := json.NewDecoder(bytes.NewReader(body))
-		dec.UseNumber()
-		if err := dec.Decode(&answer); err != nil {
+		if err := decodeWhole(body, &answer); errors.Is(err, errTrailing) {
+			return fmt.Errorf("%w: %s", err, Excerpt(body))
+		} else if err != nil {
 			return fmt.Errorf("the answer is not a JSON object with a list of results: %s", Excerpt(body))
 		}
 		if len(answer.Results) != len(part) {

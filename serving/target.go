@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"slices"
@@ -64,12 +65,28 @@ func ParseAnswer(targets []Target, body []byte) (Answers, float64, error) {
 
 func decodeAnswer(body []byte) (map[string]any, error) {
 	var answer map[string]any
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber() // a category may be a large number; float64 would change it
-	if err := dec.Decode(&answer); err != nil || answer == nil {
+	if err := decodeWhole(body, &answer); errors.Is(err, errTrailing) {
+		return nil, fmt.Errorf("%w: %s", err, Excerpt(body))
+	} else if err != nil || answer == nil {
 		return nil, fmt.Errorf("the answer is not a JSON object: %s", Excerpt(body))
 	}
 	return answer, nil
+}
+
+var errTrailing = errors.New("the answer goes on after its JSON object: one object is wanted")
+
+// decodeWhole decodes an answer that must be one JSON value. Of two that follow each other nobody can say which is the
+// answer.
+func decodeWhole(body []byte, into any) error {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber() // a category may be a large number; float64 would change it
+	if err := dec.Decode(into); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errTrailing
+	}
+	return nil
 }
 
 func readAnswer(targets []Target, answer map[string]any) (Answers, float64, error) {

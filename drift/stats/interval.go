@@ -61,29 +61,3 @@ func ClopperPearson(k, n int, level float64) (low, high float64) {
 	}
 	return low, high
 }
-
-// upperTail is P(Bin(n, 1/2) >= k).
-func upperTail(k, n int) float64 {
-	switch {
-	case k <= 0:
-		return 1
-	case k > n:
-		return 0
-	}
-	return mathext.RegIncBeta(float64(k), float64(n-k+1), 0.5)
-}
-
-// halfMass is P(Bin(n, 1/2) = k).
-func halfMass(k, n int) float64 {
-	if k < 0 || k > n {
-		return 0
-	}
-	return math.Exp(logChoose(n, k) - float64(n)*math.Ln2)
-}
-
-func logChoose(n, k int) float64 {
-	a, _ := math.Lgamma(float64(n + 1))
-	b, _ := math.Lgamma(float64(k + 1))
-	c, _ := math.Lgamma(float64(n - k + 1))
-	return a - b - c
-}

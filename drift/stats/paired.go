@@ -1,10 +1,6 @@
 package stats
 
-import (
-	"math"
-
-	"gonum.org/v1/gonum/mathext"
-)
+import "math"
 
 // McNemar is the exact comparison of two classifiers on the same items. Items that both get right or both get wrong
 // say nothing about the difference; only the discordant ones count.
@@ -57,26 +53,24 @@ func SignTest(b, c int) float64 {
 // While both are as probable, the probability that it ever reaches 1/alpha is at most alpha (Ville's inequality). The
 // exact test's p-value promises that for one look only: who looks after each correction sees p <= 0.05 sooner or later.
 func SignE(b, c int) float64 {
-	if b < 0 || c < 0 || b+c == 0 {
+	switch {
+	case b < 0 || c < 0 || b+c == 0:
 		return 1
-	}
-	if b <= signSum {
+	case b <= c:
 		return signSummed(b, c)
 	}
-	x, y := float64(b+1), float64(c+1)
-	above := 1 - mathext.RegIncBeta(x, y, 0.5)
-	return math.Exp(min(float64(b+c+1)*math.Ln2+mathext.Lbeta(x, y), 690)) * above
+	// Together, E(b, c) and E(c, b) are 2^(b+c+1) B(b+1, c+1), of which E(c, b) is the smaller part.
+	n := b + c
+	both := math.Exp(min(math.Ln2-math.Log(float64(n+1))-logHalfMass(b, n), 690))
+	return both - signSummed(c, b)
 }
 
-// signSum is up to how many corrections the sum is quicker than the special functions.
-const signSum = 64
-
-// signSummed is SignE by what the incomplete beta function is of whole numbers, the sum over j <= b of
-// C(b+c+1, j) / ((b+c+1) C(b+c, b)), from its last term on down.
+// signSummed is SignE for b <= c by what the incomplete beta function is of whole numbers, the sum over j <= b of
+// C(b+c+1, j) / ((b+c+1) C(b+c, b)), from its last and largest term on down: all are positive, so that nothing cancels.
 func signSummed(b, c int) float64 {
 	n := float64(b + c + 1)
 	term, sum := n/float64(c+1), 0.0
-	for j := float64(b); j >= 0; j-- {
+	for j := float64(b); j >= 0 && term > sum*1e-17; j-- {
 		sum += term
 		term *= j / (n - j + 1)
 	}

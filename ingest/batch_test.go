@@ -116,13 +116,13 @@ func TestTableWithARowTwice(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	for range 2 {
-		err := b.w.Replace(context.Background(), watch.SourcePostgres, func(yield func(watch.Item, error) bool) {
+		err := b.w.Replace(context.Background(), watch.SourcePostgres, watch.FullRead{MaxGone: 1, Cursor: "position", Items: func(yield func(watch.Item, error) bool) {
 			for _, label := range []string{"a", "b"} {
 				if !yield(watch.Item{ID: "1", Text: map[string]string{"text": "one"}, Labels: watch.Labels{"label": label}}, nil) {
 					return
 				}
 			}
-		}, "position")
+		}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -37,13 +37,13 @@ func newBench(t *testing.T) *bench {
 // table makes the table hold exactly these labels.
 func (b *bench) table(labels map[string]string) {
 	b.t.Helper()
-	err := b.w.Replace(context.Background(), watch.SourcePostgres, func(yield func(watch.Item, error) bool) {
+	err := b.w.Replace(context.Background(), watch.SourcePostgres, watch.FullRead{MaxGone: 1, Cursor: "position", Items: func(yield func(watch.Item, error) bool) {
 		for _, id := range slices.Sorted(maps.Keys(labels)) {
 			if !yield(watch.Item{ID: id, Text: map[string]string{"text": "table " + id}, Labels: watch.Labels{"label": labels[id]}}, nil) {
 				return
 			}
 		}
-	}, "position")
+	}})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"fmt"
-	"iter"
 	"maps"
 	"slices"
 
@@ -31,12 +30,20 @@ func (x *transaction) applyChanges(changes []watch.Change) error {
 	return x.batch.flush(x.now)
 }
 
+// shrinkLeast is the number of items from which on a full read that finds them gone may be refused: of a few items any is
+// a large share.
+const shrinkLeast = 10
+
 // replaceTable applies a full read: each row it found, and the deletion of each item that it did not find.
-func (x *transaction) replaceTable(items iter.Seq2[watch.Item, error]) error {
+func (x *transaction) replaceTable(read watch.FullRead) error {
 	x.full = true
+	known, err := x.t.CountTable(x.model)
+	if err != nil {
+		return err
+	}
 	var some []watch.Change
 	size := 0
-	for it, err := range items {
+	for it, err := range read.Items {
 		if err != nil {
 			return err
 		}
@@ -59,6 +66,9 @@ func (x *transaction) replaceTable(items iter.Seq2[watch.Item, error]) error {
 	gone, err := x.t.Unswept(x.model, x.sweep)
 	if err != nil {
 		return err
+	}
+	if len(gone) >= shrinkLeast && float64(len(gone)) > read.MaxGone*float64(known) {
+		return &watch.ShrinkError{Known: known, Gone: len(gone)}
 	}
 	for ids := range slices.Chunk(gone, batchItems) {
 		some = some[:0]

@@ -2,7 +2,7 @@ package ingest
 
 import (
 	"context"
-	"iter"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync/atomic"
@@ -16,13 +16,15 @@ import (
 // Writer stores what the sources of one model read. It implements watch.Sink for rows of the table and watch.Inbox for
 // events. It decides each item's side once, when it first sees the item, and maintains the fingerprint of all labels.
 type Writer struct {
-	store   *store.Store
-	model   string
-	targets []serving.Target
-	log     *slog.Logger
-	split   atomic.Pointer[drift.Split] // replaced when the user's own test set changes
-	changed atomic.Int64                // changes stored since TakeChanged was last called
-	renamed atomic.Bool                 // items have got other ids since TakeRenamed was last called
+	store    *store.Store
+	model    string
+	targets  []serving.Target
+	log      *slog.Logger
+	split    atomic.Pointer[drift.Split] // replaced when the user's own test set changes
+	changed  atomic.Int64                // changes stored since TakeChanged was last called
+	shrunk   atomic.Bool                 // the last full read was refused with a ShrinkError
+	accepted atomic.Bool                 // the next full read may delete any number of items
+	renamed  atomic.Bool                 // items have got other ids since TakeRenamed was last called
 }
 
 var (
@@ -79,7 +81,10 @@ func (w *Writer) Append(ctx context.Context, source string, changes []watch.Chan
 }
 
 // Replace implements watch.Sink.
-func (w *Writer) Replace(ctx context.Context, source string, items iter.Seq2[watch.Item, error], cursor string) error {
+func (w *Writer) Replace(ctx context.Context, source string, read watch.FullRead) error {
+	if w.accepted.Load() {
+		read.MaxGone = 1
+	}
 	err := w.store.Update(ctx, "full read", func(t *store.Tx) error {
 		x, err := w.begin(t, source)
 		if err != nil {
@@ -88,13 +93,25 @@ func (w *Writer) Replace(ctx context.Context, source string, items iter.Seq2[wat
 		if x.sweep, err = t.NextSweep(w.model); err != nil {
 			return err
 		}
-		if err := x.replaceTable(items); err != nil {
+		if err := x.replaceTable(read); err != nil {
 			return err
 		}
-		return x.finish(cursor)
+		return x.finish(read.Cursor)
 	})
+	var shrunk *watch.ShrinkError
+	w.shrunk.Store(errors.As(err, &shrunk))
 	if err == nil {
+		w.accepted.Store(false)
 		w.changed.Add(1) // evaluate after a full read, whatever it changed
 	}
 	return err
+}
+
+// AcceptShrink lets the next full read delete any number of items. It returns false when none was refused.
+func (w *Writer) AcceptShrink() bool {
+	if !w.shrunk.Load() {
+		return false
+	}
+	w.accepted.Store(true)
+	return true
 }

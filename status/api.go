@@ -44,6 +44,10 @@ func API(backend Backend, log *slog.Logger) http.Handler {
 		}
 		return backend.AddLabels(ordered(r), r.PathValue("model"), h.Events, a.audit(r), h.Run)
 	}))
+	mux.HandleFunc("POST /v1/models/{model}/labels/accept", answer(func(r *http.Request) (any, error) {
+		by := a.audit(r)
+		return struct{}{}, backend.AcceptLabels(ordered(r), r.PathValue("model"), by)
+	}))
 	mux.HandleFunc("POST /v1/models/{model}/evaluate", answer(func(r *http.Request) (any, error) {
 		a.audit(r)
 		return backend.Evaluate(r.Context(), r.PathValue("model"))

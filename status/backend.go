@@ -59,6 +59,8 @@ type Backend interface {
 	// AddLabels stores label events: one, a list, or JSON Lines. by is their author where they name none; run is the run
 	// that they are part of, "" for people.
 	AddLabels(ctx context.Context, model string, events []byte, by, run string) (Added, error)
+	// AcceptLabels believes the full read that was refused because it found too many items gone.
+	AcceptLabels(ctx context.Context, model, by string) error
 	// Cancel ends a run at its next safe point.
 	Cancel(ctx context.Context, run, by string) error
 	// Pause stops what would start by itself, for one model or, with Every, for all of them; a request still starts a run.

@@ -114,6 +114,11 @@ func (c *Client) AddLabels(ctx context.Context, model string, events []byte, _, 
 	return a, c.post(ctx, "/v1/models/"+url.PathEscape(model)+"/labels", handed{run, events}, &a)
 }
 
+// AcceptLabels implements Backend. by is ignored: the daemon sees who asks.
+func (c *Client) AcceptLabels(ctx context.Context, model, _ string) error {
+	return c.post(ctx, "/v1/models/"+url.PathEscape(model)+"/labels/accept", nil, nil)
+}
+
 // Cancel implements Backend. by is ignored: the daemon sees who asks.
 func (c *Client) Cancel(ctx context.Context, run, _ string) error {
 	return c.post(ctx, "/v1/runs/"+url.PathEscape(run)+"/cancel", nil, nil)

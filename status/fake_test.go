@@ -14,23 +14,24 @@ import (
 
 // fake is a Backend of function fields; a method without its field answers as if there were nothing.
 type fake struct {
-	snapshot  func(context.Context) (Status, error)
-	explain   func(ctx context.Context, model, run string) (policy.Decision, error)
-	history   func(ctx context.Context, model string, since time.Time) ([]Point, error)
-	runs      func(ctx context.Context, model string, limit int) ([]Run, error)
-	diagnose  func(ctx context.Context, model string) (drift.Diagnosis, error)
-	run       func(ctx context.Context, id string) (Run, error)
-	releases  func(ctx context.Context, model string) ([]Release, error)
-	subscribe func(context.Context) <-chan Event
-	trigger   func(ctx context.Context, model string, r Request) (Triggered, error)
-	evaluate  func(ctx context.Context, model string) (drift.Report, error)
-	cancel    func(ctx context.Context, run, by string) error
-	addLabels func(ctx context.Context, model string, events []byte, by, run string) (Added, error)
-	pause     func(ctx context.Context, model string, p Pause) error
-	hold      func(ctx context.Context, model string, p Pause) error
-	resume    func(ctx context.Context, model, by string) error
-	reload    func(context.Context) error
-	verify    func(ctx context.Context, model string) (Served, error)
+	snapshot     func(context.Context) (Status, error)
+	explain      func(ctx context.Context, model, run string) (policy.Decision, error)
+	history      func(ctx context.Context, model string, since time.Time) ([]Point, error)
+	runs         func(ctx context.Context, model string, limit int) ([]Run, error)
+	diagnose     func(ctx context.Context, model string) (drift.Diagnosis, error)
+	run          func(ctx context.Context, id string) (Run, error)
+	releases     func(ctx context.Context, model string) ([]Release, error)
+	subscribe    func(context.Context) <-chan Event
+	trigger      func(ctx context.Context, model string, r Request) (Triggered, error)
+	evaluate     func(ctx context.Context, model string) (drift.Report, error)
+	cancel       func(ctx context.Context, run, by string) error
+	acceptLabels func(ctx context.Context, model, by string) error
+	addLabels    func(ctx context.Context, model string, events []byte, by, run string) (Added, error)
+	pause        func(ctx context.Context, model string, p Pause) error
+	hold         func(ctx context.Context, model string, p Pause) error
+	resume       func(ctx context.Context, model, by string) error
+	reload       func(context.Context) error
+	verify       func(ctx context.Context, model string) (Served, error)
 }
 
 var _ Backend = fake{}
@@ -114,6 +115,10 @@ func (f fake) Evaluate(ctx context.Context, model string) (drift.Report, error) 
 
 func (f fake) AddLabels(ctx context.Context, model string, events []byte, by, run string) (Added, error) {
 	return f.addLabels(ctx, model, events, by, run)
+}
+
+func (f fake) AcceptLabels(ctx context.Context, model, by string) error {
+	return f.acceptLabels(ctx, model, by)
 }
 
 func (f fake) Cancel(ctx context.Context, run, by string) error { return f.cancel(ctx, run, by) }

@@ -127,6 +127,12 @@ func (t *Tx) Unswept(model string, sweep int64) ([]string, error) {
 	return ids, err
 }
 
+// CountTable is the number of the table's own items.
+func (t *Tx) CountTable(model string) (n int, err error) {
+	err = t.tx.QueryRowContext(t.ctx, `select count(*) from items where model = ? and source = ''`, model).Scan(&n)
+	return n, err
+}
+
 // LastSweep is the number of the model's newest full read, 0 before the first.
 func (t *Tx) LastSweep(model string) (int64, error) {
 	var n int64

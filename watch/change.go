@@ -10,6 +10,7 @@ package watch
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"time"
 )
@@ -57,9 +58,24 @@ type Sink interface {
 	Cursor(ctx context.Context, source string) (string, error)
 	// Append stores changes in order and moves the cursor.
 	Append(ctx context.Context, source string, changes []Change, cursor string) error
-	// Replace makes the items exactly those of the sequence (missing ones are deleted) and moves the cursor. The
-	// sequence is read once, in one pass; an error in it aborts the transaction.
-	Replace(ctx context.Context, source string, items iter.Seq2[Item, error], cursor string) error
+	// Replace makes the items exactly those of a full read (missing ones are deleted) and moves the cursor. It stores
+	// nothing and returns a *ShrinkError when more items would be deleted than the read allows.
+	Replace(ctx context.Context, source string, read FullRead) error
+}
+
+// FullRead is what a source reads of a whole table.
+type FullRead struct {
+	Items  iter.Seq2[Item, error] // read once, in one pass; an error in it aborts the transaction
+	Cursor string
+	// MaxGone is the share of the known items that may be missing, from 0 to 1. 1 or more allows any.
+	MaxGone float64
+}
+
+// ShrinkError says that a full read would delete more items than it may.
+type ShrinkError struct{ Known, Gone int }
+
+func (e *ShrinkError) Error() string {
+	return fmt.Sprintf("%d of %d items are missing in the full read", e.Gone, e.Known)
 }
 
 // Respeller is a Sink that can store its items under other keys. A source needs it whose text of a key has changed.

@@ -31,8 +31,36 @@ func newLabel(a *app) *cobra.Command {
 		Use: "label", Short: "Label items by hand or from a program", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newLabelAdd(a))
+	cmd.AddCommand(newLabelAdd(a), newLabelAccept(a))
 	return cmd
+}
+
+func newLabelAccept(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "accept MODEL",
+		Short: "Believe a read of the whole table that found many items gone",
+		Long: `Let the daemon delete the items that its last read of the whole table did not find.
+
+A read that finds more items gone than labels.postgres.shrink_guard allows is not believed: rows may be
+hidden, or being loaded again. retraind status says so, and the daemon reads again every minute until the
+rows are back. This command says that they are gone for good. The exit code is 3 when nothing waits.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			if err := c.AcceptLabels(cmd.Context(), args[0], ""); err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(map[string]any{"model": args[0], "accepted": true})
+			}
+			fmt.Fprintf(a.stdout, "the table of model %s is read again now, and what is not in it is deleted\n", args[0])
+			return nil
+		},
+	}
 }
 
 // addition is what `label add` was told by flags.

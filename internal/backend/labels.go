@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -9,6 +10,20 @@ import (
 	"github.com/retraind/retraind/watch"
 	"github.com/retraind/retraind/watch/labelevent"
 )
+
+// AcceptLabels implements status.Backend.
+func (b *Backend) AcceptLabels(_ context.Context, model, by string) error {
+	m, err := b.model(model)
+	if err != nil {
+		return err
+	}
+	if !m.Intake.AcceptShrink() {
+		return fmt.Errorf("%w: no read of the table of model %s waits to be accepted", status.ErrRefused, model)
+	}
+	b.o.Log.Warn("the missing items of a full read are accepted as deleted", "model", model, "by", by)
+	m.Intake.Retry()
+	return nil
+}
 
 // AddLabels implements status.Backend.
 func (b *Backend) AddLabels(ctx context.Context, model string, events []byte, by, run string) (status.Added, error) {

@@ -18,6 +18,9 @@ import (
 // DefaultTarget is the name of the only target where label is set and targets is not.
 const DefaultTarget = "label"
 
+// DefaultShrinkGuard is the share of the items that a full read may find gone where none is configured.
+const DefaultShrinkGuard = unit.Percent(0.2)
+
 // DefaultPoll is how often a waiting source reads without a notification, in case one was lost.
 const DefaultPoll = 30 * time.Second
 
@@ -47,6 +50,9 @@ type Config struct {
 	Capture Capture `yaml:"capture"`
 	// Outbox bounds what the triggers of capture: outbox keep while nobody reads.
 	Outbox Outbox `yaml:"outbox"`
+	// ShrinkGuard is the share of the items that a read of the whole table may find gone; when more are, nothing is deleted
+	// until the rows are back or `retraind label accept` says that they are gone. 20% when not set; 100% takes any.
+	ShrinkGuard unit.Percent `yaml:"shrink_guard"`
 	// Poll is how often a waiting source reads without a notification, in case one was lost; 30s when not set, 5s with capture: poll.
 	Poll unit.Duration `yaml:"poll"`
 	// Watermark is the column that grows with each write, for capture: poll; updated_at when not set.
@@ -153,6 +159,14 @@ func (c *Config) poll() time.Duration {
 		return DefaultPollCapture
 	}
 	return DefaultPoll
+}
+
+// shrinkGuard returns the share of the items that a full read may find gone.
+func (c *Config) shrinkGuard() float64 {
+	if c.ShrinkGuard == 0 {
+		return DefaultShrinkGuard.F()
+	}
+	return c.ShrinkGuard.F()
 }
 
 // connString returns the connection string, from its file where one is named.

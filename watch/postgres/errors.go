@@ -53,6 +53,11 @@ func explain(cfg *Config, err error) error {
 			fault.Cause = fmt.Sprintf("%s has no database %q", where, database)
 			fault.Cure = "correct its name in " + cfg.dsnPlace()
 		case "42501":
+			if strings.Contains(server.Message, "row-level security") {
+				fault.Key, fault.Cause = "table", fmt.Sprintf("row security hides rows of table %s from user %q: %s", cfg.Table, user, server.Message)
+				fault.Cure = rowSecurityCure(user)
+				break
+			}
 			fault.Key, fault.Cause = "table", fmt.Sprintf("user %q may not read what retraind needs: %s", user, server.Message)
 			fault.Cure = grantHint(user)
 		case "42P01", "3F000":
@@ -120,6 +125,11 @@ func (c *Config) dsnPlace() string {
 		return c.DSNFile
 	}
 	return "labels.postgres.dsn"
+}
+
+// rowSecurityCure tells how a user gets to see all rows.
+func rowSecurityCure(user string) string {
+	return fmt.Sprintf("as a superuser: ALTER ROLE %s BYPASSRLS; a policy that shows the role some rows is not enough, since retraind would take the others for deleted", ident(user))
 }
 
 // grantHint tells how a user gets the rights that retraind needs.

@@ -47,6 +47,9 @@ func inspect(ctx context.Context, conn *pgx.Conn, s *schema) (found check.Proble
 	if missing := s.findColumns(columns, &found); len(missing) > 0 {
 		return found, nil, s.findRenamed(ctx, conn, missing, found)
 	}
+	if hidden, err := s.findRowSecurity(ctx, conn, &found); err != nil || hidden {
+		return found, nil, err
+	}
 	probes := []func(context.Context, *pgx.Conn, *check.Problems) error{
 		s.findExpressions, s.findTriggers, s.findRights,
 		s.findKey,
@@ -112,6 +115,17 @@ func (s *schema) findRights(ctx context.Context, conn *pgx.Conn, found *check.Pr
 		}
 	}
 	return nil
+}
+
+// findRowSecurity reports a table of which the connection's user may not see all rows.
+func (s *schema) findRowSecurity(ctx context.Context, conn *pgx.Conn, found *check.Problems) (hidden bool, err error) {
+	err = conn.QueryRow(ctx, "SELECT row_security_active($1::text::regclass)", s.table).Scan(&hidden)
+	if hidden {
+		user := conn.Config().User
+		found.Errorf("table", rowSecurityCure(user), "row security hides rows of table %s from user %q",
+			strings.Join(s.ident, "."), user)
+	}
+	return hidden, err
 }
 
 // may adds a finding when the server answers no.

@@ -158,7 +158,7 @@ func (d *logReader) fullRead(ctx context.Context, now *serverState, reason strin
 	if err := next.Until.UnmarshalText([]byte(until)); err != nil {
 		return err
 	}
-	count, err := d.replace(ctx, tx, next.String())
+	count, err := d.replace(ctx, tx, next.String(), reason == tableTruncated)
 	if err != nil {
 		return err
 	}

@@ -78,7 +78,7 @@ func (s *stream) onMessage(ctx context.Context, message pglogrepl.Message) error
 		if err := s.waitUntilVisible(ctx, []uint32{s.begin.Xid}); err != nil {
 			return err
 		}
-		return &rereadError{reason: "the table was truncated"}
+		return &rereadError{reason: tableTruncated}
 	case *pglogrepl.InsertMessage:
 		return s.onRow(ctx, m.RelationID, true, nil, false, m.Tuple)
 	case *pglogrepl.UpdateMessage:

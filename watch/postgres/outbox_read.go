@@ -143,7 +143,7 @@ func (c *session) storeRows(ctx context.Context, rows pgx.Rows, total *int) (aga
 		*total++
 		switch l.op {
 		case "truncate":
-			return "the table was truncated", c.store(ctx, batch, writers, next)
+			return tableTruncated, c.store(ctx, batch, writers, next)
 		case "reread":
 			return l.item, c.store(ctx, batch, writers, next)
 		}

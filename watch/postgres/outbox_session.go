@@ -19,6 +19,7 @@ type session struct {
 	transactionPooled bool     // whether a pooler gives the backend to others between transactions
 	lastPrune         time.Time
 	maintained        time.Time
+	lastRead          uint64               // the greatest transaction id of a row that was read when the session began
 	openSince         map[string]time.Time // transactions that write, by when they were first seen
 }
 
@@ -106,6 +107,7 @@ func (c *session) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.lastRead = stored.Last.XID
 	c.otherSpelling = stored.Spelling != spelling
 	reason := stored.lost(c.at, now.next, prunedXID)
 	switch {

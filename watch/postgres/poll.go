@@ -168,7 +168,7 @@ func (p *poller) fullRead(ctx context.Context, tx pgx.Tx, now pollPosition, seen
 	}
 	next.Compared = clock
 	next = next.seen(seen, text, clock, greatest, p.cfg.overlap())
-	count, err := p.replace(ctx, tx, next.String())
+	count, err := p.replace(ctx, tx, next.String(), false)
 	if err != nil {
 		return err
 	}

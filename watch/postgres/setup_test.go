@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
 	"maps"
 	"os"
@@ -94,9 +93,9 @@ func (m *memory) Append(_ context.Context, _ string, changes []watch.Change, cur
 	return nil
 }
 
-func (m *memory) Replace(_ context.Context, _ string, items iter.Seq2[watch.Item, error], cursor string) error {
+func (m *memory) Replace(_ context.Context, _ string, read watch.FullRead) error {
 	fresh := map[string]watch.Item{}
-	for it, err := range items {
+	for it, err := range read.Items {
 		if err != nil {
 			return err
 		}
@@ -104,7 +103,16 @@ func (m *memory) Replace(_ context.Context, _ string, items iter.Seq2[watch.Item
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.items, m.cursor = fresh, cursor
+	gone := 0
+	for id := range m.items {
+		if _, there := fresh[id]; !there {
+			gone++
+		}
+	}
+	if float64(gone) > read.MaxGone*float64(len(m.items)) && gone >= 10 {
+		return &watch.ShrinkError{Known: len(m.items), Gone: gone}
+	}
+	m.items, m.cursor = fresh, read.Cursor
 	m.full++
 	m.tell()
 	return nil

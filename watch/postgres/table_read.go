@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/watch"
 )
 
@@ -133,14 +134,18 @@ func (c *session) fullRead(ctx context.Context, reason string) error {
 	if err := tx.QueryRow(ctx, "SELECT pg_current_snapshot()::text").Scan(&next.Snapshot); err != nil {
 		return err
 	}
-	count, err := c.replace(ctx, tx, next.String())
+	truncated, err := c.wasTruncated(ctx, reason)
+	if err != nil {
+		return err
+	}
+	count, err := c.replace(ctx, tx, next.String(), truncated)
 	if err != nil {
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {
 		return err
 	}
-	c.at = next
+	c.at, c.lastRead = next, next.Last.XID
 	c.Stored(watch.Receipt{Taken: max(1, count)})
 	return nil
 }
@@ -171,8 +176,9 @@ func (s *Source) logFullRead(reason string) {
 	s.Notice(fmt.Sprintf("the whole table was read again at %s: %s", time.Now().Format("2006-01-02 15:04 MST"), reason))
 }
 
-// replace gives the table, as tx sees it, to the sink and returns the number of its rows.
-func (s *Source) replace(ctx context.Context, tx pgx.Tx, cursor string) (count int, err error) {
+// replace gives the table, as tx sees it, to the sink and returns the number of its rows. truncated says that the rows
+// are known to have been removed.
+func (s *Source) replace(ctx context.Context, tx pgx.Tx, cursor string, truncated bool) (count int, err error) {
 	if s.otherSpelling {
 		if err := s.respellKeys(ctx, tx); err != nil {
 			return 0, err
@@ -188,9 +194,40 @@ func (s *Source) replace(ctx context.Context, tx pgx.Tx, cursor string) (count i
 			}
 		}
 	}
-	if err := s.sink.Replace(ctx, s.Name(), items, cursor); err != nil && failed == nil {
-		return count, fmt.Errorf("store the table: %w", err)
+	read := watch.FullRead{Items: items, Cursor: cursor, MaxGone: s.cfg.shrinkGuard()}
+	if truncated {
+		read.MaxGone = 1
+	}
+	if err := s.sink.Replace(ctx, s.Name(), read); err != nil && failed == nil {
+		return count, s.shrunk(fmt.Errorf("store the table: %w", err))
 	}
 	s.otherSpelling = s.otherSpelling && failed != nil
 	return count, failed
+}
+
+// tableTruncated is the reason of a full read after a TRUNCATE.
+const tableTruncated = "the table was truncated"
+
+// wasTruncated says whether the outbox tells of a TRUNCATE since the last row that was read.
+func (c *session) wasTruncated(ctx context.Context, reason string) (yes bool, err error) {
+	if reason == tableTruncated {
+		return true, nil
+	}
+	err = c.conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+c.schema.outbox()+" WHERE op = 'truncate' AND xid > $1::text::xid8)",
+		strconv.FormatUint(c.lastRead, 10)).Scan(&yes)
+	return yes, err
+}
+
+// shrunk explains a full read that the sink refuses to believe.
+func (s *Source) shrunk(err error) error {
+	var shrunk *watch.ShrinkError
+	if !errors.As(err, &shrunk) {
+		return err
+	}
+	return &watch.Fault{
+		Key: "shrink_guard", Permanent: true, Err: err,
+		Cause: fmt.Sprintf("%d of %d items are no longer in table %s, more than shrink_guard (%s) allows: nothing was deleted",
+			shrunk.Gone, shrunk.Known, strings.Join(s.schema.ident, "."), unit.Percent(s.cfg.shrinkGuard())),
+		Cure: fmt.Sprintf("are the rows hidden or being loaded again? retraind looks again every minute; if they are gone for good: retraind label accept %s", s.model),
+	}
 }

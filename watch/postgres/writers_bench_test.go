@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"iter"
 	"math/rand/v2"
 	"os"
 	"runtime/debug"
@@ -50,8 +49,8 @@ func (c *counting) Append(_ context.Context, _ string, changes []watch.Change, _
 	return nil
 }
 
-func (c *counting) Replace(_ context.Context, _ string, items iter.Seq2[watch.Item, error], _ string) error {
-	for _, err := range items {
+func (c *counting) Replace(_ context.Context, _ string, read watch.FullRead) error {
+	for _, err := range read.Items {
 		if err != nil {
 			return err
 		}

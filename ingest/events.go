@@ -11,7 +11,6 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
-	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/watch"
 )
@@ -114,22 +113,16 @@ func (x *transaction) applyEvent(e watch.Event, r *watch.Receipt) error {
 		}
 	}
 	r.Taken++
-	if e.File != "" {
-		says := statementDigest(e)
-		said, err := x.t.Said(x.model, e.File, e.Item)
-		if err != nil {
-			return err
-		}
-		if said != says {
-			err = x.t.Say(x.model, e.File, e.Item, says)
-		}
-		if err != nil || e.Again && said == says {
-			return err
-		}
+	fresh, err := x.newStatement(e)
+	if err != nil || fresh == nil {
+		return err
 	}
 	old, known, err := x.batch.item(e.Item)
 	if err != nil {
 		return err
+	}
+	if known || e.Text == nil { // else the item is brought with all that the event says
+		e = *fresh
 	}
 	if !known && (e.Delete || e.Text == nil) {
 		if !e.Delete {
@@ -186,21 +179,3 @@ func mergeLabels(old, said map[string]string, unset []string) map[string]string 
 
 // key is the name of an event's change: the sender's, or a new one.
 func (x *transaction) key(e watch.Event) string { return cmp.Or(e.Key, "event:"+ulid.Make().String()) }
-
-// statementDigest is a digest of what an event says, without its time and author.
-func statementDigest(e watch.Event) string {
-	f := drift.Fingerprint{}
-	says := map[string]string{"delete": fmt.Sprint(e.Delete)}
-	for target, label := range e.Labels {
-		says["label "+target] = label
-	}
-	for _, target := range e.Unset {
-		says["unset "+target] = ""
-	}
-	hash := ""
-	if e.Text != nil {
-		hash = drift.TextHash(e.Text)
-	}
-	f.Toggle(e.Item, hash, says)
-	return f.String()
-}

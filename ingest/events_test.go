@@ -173,7 +173,13 @@ func TestEventsCountOnce(t *testing.T) {
 func TestFilesReadAgainSayNothingNew(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	in := func(e watch.Event, again bool) watch.Event { e.File, e.Again = "l.jsonl", again; return e }
+	in := func(e watch.Event, again bool) watch.Event {
+		e.File, e.Again = "l.jsonl", again
+		if again {
+			e.Reading = 1
+		}
+		return e
+	}
 	b.take(watch.SourceFiles, in(brought("1", "text", "a"), false), in(brought("2", "text 2", "a"), false))
 	b.take(watch.SourceNATS, label("1", "b"), label("2", "b"))
 	b.take(watch.SourceFiles, in(brought("1", "text", "a"), true), in(brought("2", "text 2", "c"), true))

@@ -39,21 +39,29 @@ func (t *Tx) FirstSight(model, source, key string, now time.Time) (bool, error) 
 	return n == 1, err
 }
 
-// Said is the digest of what a file said last about an item, "" when it said nothing.
-func (t *Tx) Said(model, file, item string) (string, error) {
-	var digest string
-	err := t.tx.QueryRowContext(t.ctx, `select digest from said where model = ? and file = ? and item = ?`, model, file,
-		item).Scan(&digest)
+// Said is what a file said about an item. Its texts belong to the caller.
+type Said struct {
+	Reading     int64  // the pass over the file that said Now
+	Former, Now string // what the pass before it said, and what it has said so far
+	Digest      string // of the last statement, in rows of the first version; else ""
+}
+
+// Said returns what a file said about an item, the zero Said when it said nothing.
+func (t *Tx) Said(model, file, item string) (s Said, err error) {
+	err = t.tx.QueryRowContext(t.ctx,
+		`select reading, former, now, digest from said where model = ? and file = ? and item = ?`, model, file, item).
+		Scan(&s.Reading, &s.Former, &s.Now, &s.Digest)
 	if errors.Is(noRows(err), ErrNotFound) {
-		return "", nil
+		return Said{}, nil
 	}
-	return digest, err
+	return s, err
 }
 
 // Say keeps what a file says about an item.
-func (t *Tx) Say(model, file, item, digest string) error {
-	return t.exec(`insert into said (model, file, item, digest) values (?, ?, ?, ?) on conflict do update set digest = excluded.digest`,
-		model, file, item, digest)
+func (t *Tx) Say(model, file, item string, s Said) error {
+	return t.exec(`insert into said (model, file, item, reading, former, now, digest) values (?, ?, ?, ?, ?, ?, ?)
+		on conflict do update set reading = excluded.reading, former = excluded.former, now = excluded.now, digest = excluded.digest`,
+		model, file, item, s.Reading, s.Former, s.Now, s.Digest)
 }
 
 // ForgetSaid forgets what a file said.

@@ -25,7 +25,7 @@ func TestOpenMakesADirectoryOfItsOwn(t *testing.T) {
 		t.Errorf("directory: %v, %v; it must be the daemon's alone", info.Mode(), err)
 	}
 	raw := rawDB(t, dir)
-	for pragma, want := range map[string]string{"user_version": "2", "journal_mode": "wal"} {
+	for pragma, want := range map[string]string{"user_version": fmt.Sprint(store.Schema), "journal_mode": "wal"} {
 		var got string
 		if err := raw.QueryRow("pragma " + pragma).Scan(&got); err != nil || got != want {
 			t.Errorf("pragma %s: %q, %v; want %q", pragma, got, err, want)
@@ -95,9 +95,15 @@ func TestOpenRefuses(t *testing.T) {
 			"a PostgreSQL address", func(*testing.T, string) string { return "postgres://host/db" },
 			[]string{"state: a PostgreSQL address is not supported by this version"},
 		},
-		{"a newer schema", func(t *testing.T, dir string) string {
-			return prepared(t, dir, "pragma user_version = 99")
-		}, []string{"open store in", "written by a newer retraind (schema 99, this one knows 2)", "install that version again"}},
+		{
+			"a newer schema", func(t *testing.T, dir string) string {
+				return prepared(t, dir, "pragma user_version = 99")
+			},
+			[]string{
+				"open store in", fmt.Sprintf("written by a newer retraind (schema 99, this one knows %d)", store.Schema),
+				"install that version again",
+			},
+		},
 		{"a file in the directory's place", func(t *testing.T, dir string) string {
 			path := filepath.Join(dir, "file")
 			writeFile(t, path, "x")
@@ -216,7 +222,7 @@ func TestReaderBesideTheDaemon(t *testing.T) {
 func TestReaderRefusesAnotherSchema(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[int]string{
-		0:  "the store has schema 0, this retraind reads 2",
+		0:  fmt.Sprint("the store has schema 0, this retraind reads ", store.Schema),
 		99: "written by a newer retraind (schema 99",
 	} {
 		dir := prepared(t, t.TempDir(), fmt.Sprint("pragma user_version = ", version))

@@ -132,6 +132,16 @@ create index outbox_waiting on outbox (n) where published = '';
 `, `
 alter table models add column serving text not null default ''; -- what is known of what really serves
 alter table predictions add column at text not null default ''; -- when it was answered
+`, `
+alter table said add column reading integer not null default 0; -- the pass over the file that said it
+alter table said add column former text not null default '';    -- what the pass before it said about the item
+alter table said add column now text not null default '';       -- what this pass has said so far
+create table stated ( -- the newest statement about an item's target, of senders that give its time
+	model text not null, source text not null, item text not null, target text not null, -- '' is the item itself
+	at text not null, subject text not null, -- what said it, such as an annotation
+	primary key (model, source, item, target)
+) strict, without rowid;
+create index stated_subject on stated (model, source, subject);
 `}
 
 // readable refuses a store whose schema is not the one that this binary reads.

@@ -34,10 +34,11 @@ type Event struct {
 	// Key names the event in its source for ever, as its sender named it; an event with a key that was stored before
 	// changes nothing. Empty: the sender gave it no name.
 	Key string
-	// File is the label file that says it, and Again whether the file is read again from its start: then an event has
-	// effect only where it differs from what the file said last about this item.
-	File  string
-	Again bool
+	// File is the label file that says it, and Reading the pass over the file: it changes when the file is read again from
+	// its start. With Again, only what the pass before did not say has effect.
+	File    string
+	Reading int64
+	Again   bool
 
 	Item   string
 	Delete bool

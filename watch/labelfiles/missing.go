@@ -78,7 +78,7 @@ func (s *Source) handleMissing(ctx context.Context, files map[string]fileState, 
 		}
 		switch {
 		case there:
-			marks[name] = position{inode: now.inode, Again: true} // another file in its place
+			marks[name] = fromStart() // another file in its place
 		case m.Gone.IsZero():
 			m.Gone = time.Now().UTC()
 			if err := s.setMark(ctx, name, m.String()); err != nil {

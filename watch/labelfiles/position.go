@@ -42,6 +42,8 @@ type position struct {
 	Tail []byte `json:"tail"`
 	// Again: the file is being read again from its start, up to where its writer pauses.
 	Again bool `json:"again,omitempty"`
+	// Reading is the pass over the file, 0 the first: it changes when the file is read again from its start.
+	Reading int64 `json:"reading,omitempty"`
 	// Unsure: the file was written to since all that was read was compared with it.
 	Unsure bool `json:"unsure,omitempty"`
 	// Packed is the size of a gzip file as it was last read; Offset, Line, Sum and Tail are of what it unpacks to.
@@ -49,6 +51,9 @@ type position struct {
 	// Gone is since when there is no such file.
 	Gone time.Time `json:"gone,omitzero"`
 }
+
+// fromStart is the position at the start of a file that is read again.
+func fromStart() position { return position{Again: true, Reading: time.Now().UnixNano()} }
 
 func parsePosition(text string) (m position, err error) {
 	if err := json.Unmarshal([]byte(text), &m); err != nil {

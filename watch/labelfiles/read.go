@@ -56,7 +56,7 @@ func (s *Source) readFile(ctx context.Context, name string, now fileState, m pos
 	}
 	if !well {
 		s.Log.Info("a label file was rewritten and is read again from its start", "file", name)
-		m = position{Again: true}
+		m = fromStart()
 	}
 	m.inode, m.Gone = now.inode, time.Time{}
 	if m.Again && m.Offset > 0 && now.mtime-m.MTime > int64(rewriteEnds) {
@@ -137,7 +137,7 @@ func (r *fileReader) line(ctx context.Context, raw []byte, at *lineReader, whole
 		if err != nil {
 			r.refuse(place, err.Error())
 		} else if ok {
-			e.File, e.Again = r.name, r.mark.Again
+			e.File, e.Reading, e.Again = r.name, r.mark.Reading, r.mark.Again
 			r.events = append(r.events, e)
 		}
 	}

@@ -38,7 +38,7 @@ func (s *Source) scan(ctx context.Context, thorough bool) error {
 	for name, text := range stored {
 		if marks[name], err = parsePosition(text); err != nil {
 			s.Log.Warn("a file is read again from its start", "file", name, "err", err)
-			marks[name] = position{Again: true}
+			marks[name] = fromStart()
 		}
 	}
 	if err := s.rename(ctx, files, marks); err != nil {

@@ -136,6 +136,9 @@ func gateReason(done []Outcome) string {
 }
 
 func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
+	if sum.Release == p.Champion {
+		return x.repaired(t, p, sum)
+	}
 	g := sum.Gate
 	before, err := t.Model(p.Model)
 	if err != nil {

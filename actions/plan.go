@@ -10,14 +10,16 @@ import (
 // Plan is everything a run needs to know, fixed when the run is created: a reload of the configuration, an upgrade or a
 // restart changes nothing of it. It is the workflow's input.
 type Plan struct {
-	Run      string         `json:"run"`
-	Model    string         `json:"model"`
-	Pipeline string         `json:"pipeline"`
-	Trigger  string         `json:"trigger"` // why, in one sentence
-	Forced   bool           `json:"forced"`
-	Policy   string         `json:"policy"`   // digest of the policy that decided
-	Decision int64          `json:"decision"` // number of the decision
-	Created  time.Time      `json:"created"`
+	Run      string    `json:"run"`
+	Model    string    `json:"model"`
+	Pipeline string    `json:"pipeline"`
+	Trigger  string    `json:"trigger"` // why, in one sentence
+	Forced   bool      `json:"forced"`
+	Policy   string    `json:"policy"`   // digest of the policy that decided
+	Decision int64     `json:"decision"` // number of the decision
+	Created  time.Time `json:"created"`
+	// Code is the digest of the steps and of the files that they name.
+	Code     string         `json:"code,omitempty"`
 	Champion string         `json:"champion"` // digest of the release that serves now; "" before the first
 	Steps    []Step         `json:"steps"`
 	Promote  PromoteConfig  `json:"promote"`

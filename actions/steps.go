@@ -155,8 +155,16 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 		out.Class, out.Why = store.StepRejected, policy.ReasonIndistinguishable
 		out.Detail = "indistinguishable: the candidate answers every held-out item as the champion does, and the service's health names no release, so nothing could prove that the candidate serves; set serving.health_release, or wait for labels on which the two differ; " + why
 	}
-	if r.Digest == p.Champion {
-		return out, nil // the champion's own row and answers stay as they are
+	if r.Digest == p.Champion { // the champion's own row and answers stay as they are
+		if why := x.damaged(ctx, p); why != "" {
+			out.Class, out.Why = store.StepOK, ""
+			out.Detail = "the training gave the champion again, whose files are damaged: they are replaced (" + why + ")"
+		}
+		return out, nil
+	}
+	if why := x.rolledBack(ctx, p, r.Digest); why != "" && out.Class == store.StepOK {
+		out.Class, out.Detail = store.StepRejected, why
+		return out, nil
 	}
 	return out, x.keepCandidate(ctx, p, r, facts, exported(done), mine)
 }
@@ -243,7 +251,19 @@ func (x *Executor) verify(ctx context.Context, p Plan, done []Outcome) (Outcome,
 	if err != nil {
 		return failed(ctx, store.StepFailed, err)
 	}
-	return x.prove(ctx, p, question{release: gate.Release, health: gate.Release, probes: probes(s.items, want, s.champion), former: p.Champion != "", smoke: p.Promote.Smoke})
+	q := question{
+		release: gate.Release, health: gate.Release, probes: probes(s.items, want, s.champion),
+		former: p.Champion != "" && p.Champion != gate.Release, smoke: p.Promote.Smoke,
+	}
+	out, err := x.prove(ctx, p, q)
+	if err != nil || out.Class != store.StepOK {
+		return out, err
+	}
+	// The service may have loaded the files before a later step changed them: its next start would serve something else.
+	if _, err := ReadRelease(p.releaseDir()); err != nil {
+		return failed(ctx, store.StepNotProved, fmt.Errorf("the service answers as it should, but the release was changed after the gate: %w; a step between gate and verify writes into $RETRAIND_RELEASE_DIR", err))
+	}
+	return out, nil
 }
 
 // unrelease makes `current` name what it named before the run: the champion, or nothing.

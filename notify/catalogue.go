@@ -75,7 +75,7 @@ func Catalogue() []Entry {
 		{DriftMeasured, Drift{}, "", "The accuracy was evaluated."},
 		{DriftTripped, Drift{}, "", "A condition of the policy became true."},
 		{DriftCleared, Drift{}, "", "No condition of the policy is true any more."},
-		{AuditFailed, Audit{}, "", "The figures that are kept differed from the same computed anew, which are in force since."},
+		{AuditFailed, Audit{}, "", "The figures that are kept differed from the same computed anew, which are in force since; or the champion's files are damaged."},
 		{DecisionMade, Decision{}, "", "The policy's verdict changed."},
 		{ShadowDiffered, Shadow{}, "", "The shadow policy came to something else than the policy in force."},
 		{GPUBlocked, GPUHeld{}, "", "A step did not get a GPU, and its run ends as blocked."},

@@ -76,6 +76,9 @@ func (p *Policy) blockRuns(d *Decision, h *History, now time.Time) {
 	}
 	if run, same := rejectedOn(h); same {
 		out := "the labels are those on which run " + run.ID + " was rejected"
+		if run.Outcome == OutcomeRolledBack {
+			out = "labels and code are those of run " + run.ID + ", whose release was rolled back"
+		}
 		if run.Why != "" {
 			out += " (" + string(run.Why) + ")"
 		}
@@ -125,7 +128,8 @@ func breakerOpen(h *History, most int) (n int, open bool) {
 // sameInfo takes unknown labels for unchanged ones: a blocker that cannot be asked blocks.
 func sameInfo(then, now string) bool { return then == now || now == "" || then == "" }
 
-// rejectedOn finds the last rejected run, unless a promotion came after it.
+// rejectedOn finds the last run whose candidate was rejected or rolled back, unless a promotion came after it. The same
+// labels would be rejected again; the same labels and the same code would be rolled back again.
 func rejectedOn(h *History) (run *RunFact, same bool) {
 	for i := range h.Runs {
 		switch run := &h.Runs[i]; run.Outcome {
@@ -136,6 +140,11 @@ func rejectedOn(h *History) (run *RunFact, same bool) {
 			return nil, false
 		case OutcomeRejected:
 			return run, run.Info != "" && run.Info == h.Info
+		case OutcomeRolledBack:
+			if run.Undoes != "" {
+				continue // it trained nothing
+			}
+			return run, run.Info != "" && run.Info == h.Info && run.Code != "" && run.Code == h.Code
 		}
 	}
 	return nil, false

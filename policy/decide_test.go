@@ -269,6 +269,8 @@ func TestBlockers(t *testing.T) {
 		{"breaker: labels unknown", policy.History{Runs: []policy.RunFact{run(8*day, policy.OutcomeFailed, "x"), run(9*day, policy.OutcomeFailed, "x"), run(10*day, policy.OutcomeFailed, "w")}}, []policy.Reason{policy.ReasonBreakerOpen}, time.Time{}},
 		{"cancelled runs do not count", policy.History{Info: "x", Runs: []policy.RunFact{run(7*day, policy.OutcomeCancelled, "x"), run(8*day, policy.OutcomeFailed, "x"), run(9*day, policy.OutcomeFailed, "x")}}, nil, time.Time{}},
 		{"nothing new", policy.History{Info: "x", Runs: []policy.RunFact{run(8*day, policy.OutcomeRejected, "x")}}, []policy.Reason{policy.ReasonNoNewInformation}, time.Time{}},
+		{"rolled back on the same labels and code", policy.History{Info: "x", Code: "c", Runs: []policy.RunFact{{ID: "r1", Started: noon(t).Add(-8 * day), Ended: noon(t).Add(-8 * day), Outcome: policy.OutcomeRolledBack, Info: "x", Code: "c"}}}, []policy.Reason{policy.ReasonNoNewInformation}, time.Time{}},
+		{"rolled back, with other code", policy.History{Info: "x", Code: "d", Runs: []policy.RunFact{{ID: "r1", Started: noon(t).Add(-8 * day), Ended: noon(t).Add(-8 * day), Outcome: policy.OutcomeRolledBack, Info: "x", Code: "c"}}}, nil, time.Time{}},
 		{"something new", policy.History{Info: "y", Runs: []policy.RunFact{run(8*day, policy.OutcomeRejected, "x")}}, nil, time.Time{}},
 		{"fits", policy.History{Needs: 6 * hour}, nil, time.Time{}},
 		{"too short", policy.History{Needs: 6*hour + time.Second}, []policy.Reason{policy.ReasonWindowTooShort}, time.Date(2026, 11, 19, 22, 0, 0, 0, loc)},

@@ -23,6 +23,7 @@ type RunFact struct {
 	Outcome Outcome
 	Forced  bool
 	Info    string // digest of the labels it trained on
+	Code    string // digest of its steps and of the files that they name; "" where none was recorded
 	Why     Reason // of a run that did nothing: not_worse where the gate kept the champion, gpu_held where it did not get the GPU, window_… where the quiet hours ended
 	Text    string // how it ended, in one sentence
 	Undoes  string // id of the run whose promotion it took back, of a run that was nothing else
@@ -67,6 +68,7 @@ type Force struct {
 type History struct {
 	Runs    []RunFact // newest first
 	Info    string    // digest of the labels as they are now; empty where unknown
+	Code    string    // digest of the steps that would run now and of the files that they name; empty where not needed
 	Active  string    // id of a run of this model that has not ended
 	Held    *Hold     // this model, for safety: until a person has looked
 	Paused  *Hold     // this model: no run starts by itself

@@ -101,6 +101,8 @@ type Shadow struct {
 // Audit is the last comparison of the figures that are kept with the same computed anew.
 type Audit struct {
 	At time.Time `json:"at,omitzero"` // zero before the first
+	// Damage is what is wrong with the champion's files; empty when nothing is.
+	Damage string `json:"damage,omitempty"`
 	// Difference is what differed; the figures are right again since, and empty when nothing did.
 	Difference string `json:"difference,omitempty"`
 }

@@ -64,6 +64,7 @@ func (p *page) showModel(m status.Model, now time.Time) {
 	}
 	switch s := m.Served; {
 	case s == nil || s.State == status.ServedProved:
+	case s.State == status.ServedUnknown && (m.Phase == status.Broken || m.Phase == status.Asleep): // the sentence says it
 	case s.State == status.ServedUnknown:
 		p.field("served", "unknown, last proved "+ago(s.Proved, now))
 	default:

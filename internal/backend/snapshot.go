@@ -42,7 +42,7 @@ func (b *Backend) Snapshot(ctx context.Context) (status.Status, error) {
 func showModel(t *store.Tx, model Model, now time.Time) (status.Model, error) {
 	v := model.Loop.View()
 	m := status.Model{
-		Name: model.Name, Report: v.Report, Floor: v.Floor, NextCheck: v.Next, Audit: status.Audit(v.Audit), Scoring: (*status.Scoring)(v.Scoring),
+		Name: model.Name, Report: v.Report, Floor: v.Floor, NextCheck: v.Next, Audit: status.Audit{At: v.Audit.At, Difference: v.Audit.Difference, Damage: v.Audit.Damage}, Scoring: (*status.Scoring)(v.Scoring),
 	}
 	row, err := t.Model(model.Name)
 	if err != nil {
@@ -111,6 +111,8 @@ func phase(m status.Model, v evaluator.View, now time.Time) (status.Phase, strin
 		return status.Broken, v.Trouble
 	case away(m.Sources) != "":
 		return status.Broken, "labels cannot be followed: " + away(m.Sources)
+	case m.Audit.Damage != "":
+		return status.Broken, m.Audit.Damage
 	case v.Report == nil || v.Decision == nil:
 		return status.Watching, "not evaluated yet"
 	case v.Report.State == drift.StateForeign:

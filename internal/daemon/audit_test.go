@@ -1,10 +1,13 @@
 package daemon_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
 )
@@ -49,4 +52,46 @@ func TestAudit(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// A champion whose files were changed is an alarm, and a retrain that gives the same bytes again repairs it.
+func TestDamagedChampionIsRepaired(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	r := w.start()
+	r.first()
+	before := r.model("the first release", func(m status.Model) bool { return m.Active == nil && m.Release != "" })
+	dir, err := filepath.EvalSymlinks(filepath.Join(w.state, "models", model, "current"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "classifier.bin"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	f, err := os.OpenFile(files[0], os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte("oops"), 20); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	r.audit <- struct{}{}
+	m := r.model("the alarm", func(m status.Model) bool { return m.Audit.Damage != "" })
+	if m.Phase != status.Broken || !strings.Contains(m.Sentence, "retraind trigger "+model) {
+		t.Errorf("%s: %s", m.Phase, m.Sentence)
+	}
+	r.force <- struct{}{}
+	if run := r.ended(2)[0]; run.Outcome != policy.OutcomePromoted {
+		t.Fatalf("%+v", run)
+	}
+	r.audit <- struct{}{}
+	m = r.model("the repair", func(m status.Model) bool { return m.Audit.Damage == "" && m.Active == nil })
+	if m.Release != before.Release {
+		t.Errorf("release %s, was %s", m.Release, before.Release)
+	}
+	if now, err := filepath.EvalSymlinks(filepath.Join(w.state, "models", model, "current")); err != nil || now == dir {
+		t.Errorf("current is still %s, %v", now, err)
+	}
 }

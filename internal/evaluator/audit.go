@@ -2,9 +2,12 @@ package evaluator
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/store"
 )
@@ -12,6 +15,9 @@ import (
 // audit computes every figure again, from the monitor's own items and from the store, and compares. A difference is a
 // fault of this program, never of the data: it is told on every face, and the figures from the store take over.
 func (l *Loop) audit(ctx context.Context) error {
+	if err := l.auditFiles(ctx); err != nil {
+		return err
+	}
 	if l.monitor == nil {
 		return nil // the next round builds it from the store
 	}
@@ -40,15 +46,45 @@ func (l *Loop) audit(ctx context.Context) error {
 	}
 	now := time.Now().UTC()
 	if found == nil {
-		l.setView(func(v *View) { v.Audit = Audit{At: now} })
+		l.setView(func(v *View) { v.Audit = Audit{At: now, Damage: v.Audit.Damage} })
 		l.log.Info("the figures are as computed anew")
 		return nil
 	}
 	l.log.Error("the figures that were kept are wrong and are computed again", "err", found)
-	l.setView(func(v *View) { v.Audit = Audit{At: now, Difference: found.Error()} })
+	l.setView(func(v *View) { v.Audit = Audit{At: now, Difference: found.Error(), Damage: v.Audit.Damage} })
 	l.monitor = nil
 	l.Evaluate()
 	return l.o.Store.Update(ctx, "audit", func(t *store.Tx) error {
 		return l.notify(t, notify.AuditFailed, "", notify.Audit{Difference: found.Error()})
+	})
+}
+
+// auditFiles reads the champion's files. The service may go on with what it has loaded: the alarm comes before its next
+// start.
+func (l *Loop) auditFiles(ctx context.Context) error {
+	var release store.Release
+	err := l.o.Store.View(ctx, func(t *store.Tx) error {
+		row, err := t.Model(l.name)
+		if err != nil || row.Champion == "" {
+			return err
+		}
+		release, err = t.Release(l.name, row.Champion)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	damage := ""
+	if err := actions.CheckFiles(release.Digest, release.Path); err != nil {
+		damage = fmt.Sprintf("the files of the champion are damaged: %v; restore them from a backup, or train again: retraind trigger %s", err, l.name)
+	}
+	was := l.View().Audit.Damage
+	l.setView(func(v *View) { v.Audit.Damage = damage })
+	if damage == "" || damage == was {
+		return nil
+	}
+	l.log.Error("the champion's files are damaged", "release", text.Digest(release.Digest), "detail", damage)
+	return l.o.Store.Update(ctx, "audit of files", func(t *store.Tx) error {
+		return l.notify(t, notify.AuditFailed, "", notify.Audit{Difference: damage})
 	})
 }

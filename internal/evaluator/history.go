@@ -62,6 +62,14 @@ func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err 
 				}
 				fact.Why, fact.Undoes = sum.Result.Why, sum.Undoes
 			}
+			if fact.Outcome == policy.OutcomeRolledBack && fact.Info == row.Info {
+				var plan actions.Plan
+				if err := readPlan(r, &plan); err != nil {
+					return err
+				}
+				fact.Code = plan.Code
+				h.Code = actions.CodeDigest(actions.Resolve(l.rules.Model.Pipeline[l.pipeline(row)], l.o.Self))
+			}
 			h.Runs = append(h.Runs, fact)
 		}
 		pipeline := l.pipeline(row)

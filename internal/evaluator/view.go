@@ -24,10 +24,11 @@ type View struct {
 	Trial          *policy.Trial // nil where the release is on no probation
 }
 
-// Audit is the result of the last audit of the figures; Difference is empty if they were right.
+// Audit is the result of the last audit of the figures; Difference and Damage are empty if all was right.
 type Audit struct {
 	At         time.Time
 	Difference string
+	Damage     string // what is wrong with the champion's files
 }
 
 // Scoring is the progress of an evaluation that asks the service about many texts.

@@ -1,0 +1,45 @@
+package actions
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// maxCodeFile bounds what is read of a file that a step names: beyond it the file is data, not code.
+const maxCodeFile = 16 << 20
+
+// CodeDigest is a digest of the steps of a run and of the regular files that their arguments name, relative to the
+// step's directory. Two runs with equal digests, on equal labels, do the same.
+func CodeDigest(steps []Step) string {
+	h := sha256.New()
+	for _, s := range steps {
+		s.Rest = 0 // how long the rest of the run takes changes with each run
+		fmt.Fprintf(h, "%s\n", mustJSON(s))
+		for _, arg := range append(append([]string{}, s.Argv...), s.Undo...) {
+			hashArgument(h, s.Dir, arg)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// hashArgument adds the content of a file that an argument names. What cannot be read is no code.
+func hashArgument(h io.Writer, dir, arg string) {
+	if !filepath.IsAbs(arg) {
+		arg = filepath.Join(dir, arg)
+	}
+	info, err := os.Stat(arg)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > maxCodeFile {
+		return
+	}
+	f, err := os.Open(arg)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	fmt.Fprintf(h, "%s\n", arg)
+	_, _ = io.Copy(h, f)
+}

@@ -1,0 +1,38 @@
+package actions
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// The digest of code changes with a script that a step names and with the step itself, and with nothing else.
+func TestCodeDigest(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name, content string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("train.py", "print(1)")
+	write("data.csv", "a,b")
+	steps := func(args ...string) []Step {
+		return []Step{{Name: "train", Argv: append([]string{"python3"}, args...), Dir: dir, Rest: 5}}
+	}
+	first := CodeDigest(steps("train.py", "--c", "10"))
+	write("data.csv", "c,d")
+	other := steps("train.py", "--c", "10")
+	other[0].Rest = 7
+	if CodeDigest(other) != first {
+		t.Error("a file that no step names, or the time of the rest, changes the digest")
+	}
+	if CodeDigest(steps("train.py", "--c", "11")) == first {
+		t.Error("another argument does not change it")
+	}
+	write("train.py", "print(2)")
+	if CodeDigest(steps("train.py", "--c", "10")) == first {
+		t.Error("another script does not change it")
+	}
+}

@@ -282,7 +282,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "text":
 		fmt.Fprintln(w, "<html>It works!</html>")
 	case "nofield":
-		fmt.Fprintln(w, `{"prediction": "Sport", "release": "1"}`)
+		fmt.Fprintln(w, `{"prediction": "Sport"}`)
 	default:
 		fmt.Fprintln(w, `{"label": "Sport", "status": "ok", "release": "1"}`)
 	}

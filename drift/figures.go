@@ -19,7 +19,7 @@ func (m *Monitor) Report(now time.Time) Report {
 	r := Report{
 		Model: m.opts.Model, At: now, Release: m.release.Digest, Target: b.target.Name, Seq: m.seq,
 		HeldOut: m.counts.heldOut, Leaked: m.counts.leaked, Scored: s.N,
-		Figures: b.figures(m.release.Baseline), People: m.figuresByPeople(),
+		Figures: b.figures(m.release.Baseline), People: m.figuresByPeople(), Targets: m.otherTargets(),
 	}
 	if base := m.release.Baseline; base != nil {
 		kept := *base
@@ -53,6 +53,18 @@ func (b *confusion) figures(base *Baseline) Figures {
 		f.Drop, f.MacroF1Drop = points(base.Accuracy-s.Accuracy), points(base.MacroF1-s.MacroF1)
 	}
 	return f
+}
+
+// otherTargets are the figures of the targets that do not gate, in the order of the configuration.
+func (m *Monitor) otherTargets() []TargetFigures {
+	var out []TargetFigures
+	for _, b := range m.confusions[1:] {
+		s := b.scores()
+		f := TargetFigures{Name: b.target.Name, N: s.N, Correct: s.Correct, Accuracy: s.Accuracy, MacroF1: s.MacroF1}
+		f.Low, f.High = stats.Wilson(s.Correct, s.N)
+		out = append(out, f)
+	}
+	return out
 }
 
 // Scores returns the figures and the table of one target, gating or not.

@@ -423,6 +423,36 @@ func TestSetsAreScoredWholeAndByMember(t *testing.T) {
 	}
 }
 
+func TestEveryTargetHasItsFigures(t *testing.T) {
+	t.Parallel()
+	m := drift.NewMonitor(drift.Options{Targets: serving.Config{
+		Gate: "relevant", Targets: map[string]serving.Target{"relevant": {}, "aks": {}, "priority": {}},
+	}.List()})
+	for i, c := range []struct{ truth, answer map[string]string }{
+		{map[string]string{"relevant": "yes", "aks": "a"}, map[string]string{"relevant": "yes", "aks": "b", "priority": "low"}},
+		{map[string]string{"relevant": "no", "aks": "a"}, map[string]string{"relevant": "no", "aks": "a", "priority": "low"}},
+		{map[string]string{"relevant": "no"}, map[string]string{"relevant": "no", "aks": "a", "priority": "low"}},
+	} {
+		id := fmt.Sprint(i)
+		m.Put(drift.LabelChange{Item: id, Heldout: true, TextHash: hash(id), New: c.truth, Seq: int64(i + 1)})
+		if !m.Answer(id, hash(id), c.answer) {
+			t.Fatalf("the answer to %s is not taken", id)
+		}
+	}
+	r := m.Report(noon)
+	if r.Target != "relevant" || r.Scored != 3 || r.Correct != 3 {
+		t.Errorf("%+v", r)
+	}
+	low, high := stats.Wilson(1, 2)
+	want := []drift.TargetFigures{
+		{Name: "aks", N: 2, Correct: 1, Accuracy: 0.5, Low: low, High: high, MacroF1: 1. / 3},
+		{Name: "priority", High: 1},
+	}
+	if diff := cmp.Diff(want, r.Targets); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestBoundSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	opts := drift.Options{FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * 24 * time.Hour)}}

@@ -42,6 +42,9 @@ type Report struct {
 
 	Baseline *Baseline `json:"baseline,omitempty"`
 
+	// Targets are the figures of the other targets, each over the held-out items that carry a label of it.
+	Targets []TargetFigures `json:"targets,omitempty"`
+
 	Relabels Relabels `json:"relabels"`
 	NewItems NewItems `json:"new_items"`
 	Labels   Labels   `json:"labels"`
@@ -71,6 +74,17 @@ type Figures struct {
 	// Drop is Baseline.Accuracy - Accuracy in points; 0 without a baseline.
 	Drop        float64 `json:"drop"`
 	MacroF1Drop float64 `json:"macro_f1_drop"` // points
+}
+
+// TargetFigures are those of one target that does not gate.
+type TargetFigures struct {
+	Name     string  `json:"name"`
+	N        int     `json:"n"` // held-out items with a label of the target and an answer of this release
+	Correct  int     `json:"correct"`
+	Accuracy float64 `json:"accuracy"` // 0 without items
+	Low      float64 `json:"low"`      // Wilson 95 %
+	High     float64 `json:"high"`     // Wilson 95 %
+	MacroF1  float64 `json:"macro_f1"`
 }
 
 // ByPeople is the report with the figures by the labels as people left them: what may be evidence.

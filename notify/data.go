@@ -130,12 +130,24 @@ type Condition struct {
 	Text  string  `json:"text,omitempty"` // the same for people
 }
 
+// Target is the accuracy of one target that does not gate.
+type Target struct {
+	Name     string  `json:"name"`     // as in serving.targets
+	Accuracy float64 `json:"accuracy"` // share of right answers
+	Low      float64 `json:"low"`      // 95 % interval
+	High     float64 `json:"high"`     // 95 % interval
+	MacroF1  float64 `json:"macro_f1"` // mean F1 of the categories
+	N        int     `json:"n"`        // held-out items with a label of it
+	Correct  int     `json:"correct"`  // of them, answered right
+}
+
 // Drift is an evaluation.
 type Drift struct {
 	Release    string      `json:"release"`              // digest of what was judged
 	State      string      `json:"state"`                // ok, no_release, unscored, insufficient, asleep, error
 	Now        *Metrics    `json:"now,omitempty"`        // the figures of this evaluation
 	Baseline   *Metrics    `json:"baseline,omitempty"`   // the figures at the promotion
+	Targets    []Target    `json:"targets,omitempty"`    // the figures of the other targets
 	Drop       float64     `json:"drop"`                 // percentage points
 	Conditions []Condition `json:"conditions,omitempty"` // every rule with its figures
 	Watermark  int64       `json:"label_watermark"`      // number of the last change in the figures

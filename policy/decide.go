@@ -16,7 +16,7 @@ import (
 // hold; an urgent one skips quiet hours alone.
 func (p *Policy) Decide(r drift.Report, h History, now time.Time) Decision {
 	r = r.ByPeople()
-	d := Decision{At: now, Model: r.Model, PolicyDigest: p.digest, Release: r.Release, Seq: r.Seq}
+	d := Decision{At: now, Model: r.Model, PolicyDigest: p.digest, Release: r.Release, Seq: r.Seq, Targets: r.Targets}
 	d.Conditions = make([]Condition, 0, len(p.retrain)+len(p.urgent)+2)
 	p.judge(&d, &r, &h, now)
 	p.explain(&d, &r, &h, now)

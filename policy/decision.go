@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/retraind/retraind/drift"
 )
 
 // Verdict is what a decision comes to.
@@ -92,6 +94,8 @@ type Decision struct {
 	PolicyDigest string    `json:"policy_digest"`
 	Release      string    `json:"release,omitempty"`
 	Seq          int64     `json:"seq"` // last label change in the report
+	// Targets are the report's figures of the targets that do not gate: shown, never decided on.
+	Targets []drift.TargetFigures `json:"targets,omitempty"`
 	// WindowNext is when the quiet hours open next; zero where they are open now or never close.
 	WindowNext time.Time `json:"window_next,omitzero"`
 }

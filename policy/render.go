@@ -58,6 +58,7 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	}
 	table(&b, "\nAny one of these calls for a retrain:", d.conditionRows(opts))
 	table(&b, "\nAll of these must allow it:", d.blockerRows(opts))
+	table(&b, "\nThe other targets, which decide nothing:", d.targetRows())
 	if !d.WindowNext.IsZero() {
 		fmt.Fprintf(&b, "\nQuiet hours open %s, in %s.\n", text.Clock(d.WindowNext, d.At.Add(-366*day), opts.Location), text.Span(d.WindowNext.Sub(d.At)))
 	}
@@ -112,6 +113,22 @@ func (d Decision) conditionRows(opts RenderOptions) [][]string {
 		if judged && mark != "no" || !judged && !strings.HasPrefix(c.Text, notJudged) {
 			rows = append(rows, []string{"", "", c.Text})
 		}
+	}
+	return rows
+}
+
+// targetRows are the figures of the targets that do not gate.
+func (d Decision) targetRows() [][]string {
+	var rows [][]string
+	for _, t := range d.Targets {
+		if t.N == 0 {
+			rows = append(rows, []string{t.Name, "not measured", "no held-out item has a label of it"})
+			continue
+		}
+		rows = append(rows, []string{
+			t.Name, text.Share(t.Accuracy),
+			fmt.Sprintf("of %s, 95%% interval %s to %s", text.Plural(t.N, "held-out item"), text.Share(t.Low), text.Share(t.High)),
+		})
 	}
 	return rows
 }

@@ -149,10 +149,15 @@ const day = 24 * time.Hour
 
 func report() *drift.Report {
 	return &drift.Report{
-		Model: "relevance", At: ago(4 * time.Minute), Release: champion, State: drift.StateOK, HeldOut: 1210, Scored: 1204,
+		Model: "relevance", At: ago(4 * time.Minute), Release: champion, Target: "relevant", State: drift.StateOK,
+		HeldOut: 1210, Scored: 1204,
 		Figures:  drift.Figures{Correct: 1049, Accuracy: 0.8713, Low: 0.8512, High: 0.8890, MacroF1: 0.802, Drop: 4.1},
 		Baseline: &drift.Baseline{Accuracy: 0.9123, N: 1180, Correct: 1077, At: ago(9 * day)},
 		Labels:   drift.Labels{Items: 14195, Changed: 412, Share: 0.029, New: map[string]int{"robotics": 31}},
+		Targets: []drift.TargetFigures{
+			{Name: "aks", N: 241, Correct: 195, Accuracy: 0.8091, Low: 0.7549, High: 0.8538, MacroF1: 0.61},
+			{Name: "priority"},
+		},
 	}
 }
 

@@ -109,6 +109,14 @@ var (
 	descBaseline   = gauge("accuracy_baseline", "Accuracy of the deployed release when it was promoted.", "model")
 	descDrop       = gauge("accuracy_drop_points", "Percentage points lost since the promotion.", "model")
 	descMacroF1    = gauge("macro_f1", "Mean F1 over the categories.", "model")
+	descTarget     = gauge("target_accuracy", "Accuracy of the deployed release in each target.", "model", "target")
+	descTargetLow  = gauge("target_accuracy_low", "Lower bound of the 95 % interval of a target's accuracy.", "model",
+		"target")
+	descTargetHigh = gauge("target_accuracy_high", "Upper bound of the 95 % interval of a target's accuracy.", "model",
+		"target")
+	descTargetF1 = gauge("target_macro_f1", "Mean F1 over the categories of a target.", "model", "target")
+	descTargetN  = gauge("target_heldout_items", "Held-out items with a label of the target and an answer.", "model",
+		"target")
 	descHeldout    = gauge("heldout_items", "Held-out items that have an answer of the deployed release.", "model")
 	descPending    = gauge("labels_pending", "Items whose label people changed since the training.", "model")
 	descReport     = gauge("report_timestamp_seconds", "When the accuracy was last evaluated.", "model")
@@ -137,7 +145,7 @@ type snapshots struct{ backend Reader }
 func (snapshots) Describe(into chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descReload, descReloadTime, descOutbox, descAccuracy, descLow, descHigh, descBaseline, descDrop, descMacroF1,
-		descHeldout,
+		descHeldout, descTarget, descTargetLow, descTargetHigh, descTargetF1, descTargetN,
 		descPending, descReport, descReportOK, descSource, descSourceTime, descAudit, descAuditTime, descProbation,
 		descProbated, descActive, descPaused, descHeld, descWindow, descNext,
 	} {
@@ -195,6 +203,7 @@ func collectModel(m Model, put func(d *prometheus.Desc, value float64, labels ..
 	put(descReportOK, one(r.State == drift.StateOK), m.Name, string(r.State))
 	put(descHeldout, float64(r.Scored), m.Name)
 	put(descPending, float64(r.Labels.Changed), m.Name)
+	collectTargets(m.Name, r, put)
 	if r.Scored == 0 {
 		return // no figure is better than 0 %
 	}
@@ -205,6 +214,23 @@ func collectModel(m Model, put func(d *prometheus.Desc, value float64, labels ..
 	if b := r.Baseline; b != nil {
 		put(descBaseline, b.Accuracy, m.Name)
 		put(descDrop, r.Drop, m.Name)
+	}
+}
+
+// collectTargets are the figures of every target, the gating one first.
+func collectTargets(model string, r *drift.Report, put func(d *prometheus.Desc, value float64, labels ...string)) {
+	gate := drift.TargetFigures{
+		Name: r.Target, N: r.Scored, Accuracy: r.Accuracy, Low: r.Low, High: r.High, MacroF1: r.MacroF1,
+	}
+	for _, t := range append([]drift.TargetFigures{gate}, r.Targets...) {
+		put(descTargetN, float64(t.N), model, t.Name)
+		if t.N == 0 {
+			continue
+		}
+		put(descTarget, t.Accuracy, model, t.Name)
+		put(descTargetLow, t.Low, model, t.Name)
+		put(descTargetHigh, t.High, model, t.Name)
+		put(descTargetF1, t.MacroF1, model, t.Name)
 	}
 }
 

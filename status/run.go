@@ -28,10 +28,12 @@ type Run struct {
 	// Release is the candidate, once there is one, or what was taken back.
 	Release  string    `json:"release,omitempty"`
 	Accuracy *Compared `json:"accuracy,omitempty"`
-	Created  time.Time `json:"created"`
-	Started  time.Time `json:"started,omitzero"`
-	Ended    time.Time `json:"ended,omitzero"`
-	Steps    []Step    `json:"steps,omitempty"`
+	// Targets are the comparisons of the targets that do not gate.
+	Targets []ComparedTarget `json:"targets,omitempty"`
+	Created time.Time        `json:"created"`
+	Started time.Time        `json:"started,omitzero"`
+	Ended   time.Time        `json:"ended,omitzero"`
+	Steps   []Step           `json:"steps,omitempty"`
 }
 
 // Compared is champion and candidate on the same held-out items. Fractions in [0, 1].
@@ -41,6 +43,15 @@ type Compared struct {
 	Low    float64  `json:"low"`  // 95 % interval of After
 	High   float64  `json:"high"` // 95 % interval of After
 	N      int      `json:"n"`
+}
+
+// ComparedTarget is champion and candidate in one target that does not gate.
+type ComparedTarget struct {
+	Name string `json:"name"`
+	Compared
+	Wins   int     `json:"wins"`   // only the candidate is right
+	Losses int     `json:"losses"` // only the champion is right
+	Margin float64 `json:"margin"` // points that the candidate may be worse by
 }
 
 // Step is one attempt of one step of a run. A step that waits has no Started.
@@ -54,6 +65,18 @@ type Step struct {
 	Ended   time.Time       `json:"ended,omitzero"`
 	// Progress is the share that is done, as the step itself says; nil when it does not.
 	Progress *float64 `json:"progress,omitempty"`
+	// ProgressText is what the step says beside it: "epoch 5 of 12".
+	ProgressText string `json:"progress_text,omitempty"`
+}
+
+// Left estimates how long a running step still takes, as if it went on as it did so far. It reports false where the step
+// says no share, or where too little is done to tell.
+func (s Step) Left(now time.Time) (time.Duration, bool) {
+	const least = 0.01
+	if s.Progress == nil || *s.Progress < least || s.Started.IsZero() || !s.Ended.IsZero() {
+		return 0, false
+	}
+	return time.Duration(float64(span(s.Started, s.Ended, now)) * (1 - *s.Progress) / *s.Progress), true
 }
 
 // Seconds is how long the step took, or takes by now.

@@ -236,3 +236,18 @@ func TestExplainViewOfARollback(t *testing.T) {
 		t.Errorf("%+v", v)
 	}
 }
+
+func TestTimeLeft(t *testing.T) {
+	t.Parallel()
+	running := Step{State: store.StepRunning, Started: ago(20 * time.Minute), Progress: share(0.8)}
+	unsaid, ended, early := running, running, running
+	unsaid.Progress, ended.Ended, early.Progress = nil, now, share(0.001)
+	if left, ok := running.Left(now); !ok || left.Round(time.Second) != 5*time.Minute {
+		t.Errorf("%v %v, want 5 minutes", left, ok)
+	}
+	for name, s := range map[string]Step{"no share": unsaid, "ended": ended, "too early": early} {
+		if left, ok := s.Left(now); ok {
+			t.Errorf("%s: %v", name, left)
+		}
+	}
+}

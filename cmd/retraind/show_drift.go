@@ -38,6 +38,10 @@ func (p *page) showDrift(d driftAnswer, since, now time.Time, plot bool) {
 		p.line("", 0)
 		p.showCategories(r)
 	}
+	if len(r.Targets) > 0 {
+		p.line("", 0)
+		p.tableTargets(r.Targets)
+	}
 	if d.Drop != nil && math.Abs(d.Drop.Drop) >= 0.05 {
 		p.line("", 0)
 		p.showDecomposition(*d.Drop)

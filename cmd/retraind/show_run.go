@@ -59,6 +59,7 @@ func showRun(p *page, r status.Run, now time.Time) error {
 		p.field("accuracy", fmt.Sprintf("%.1f %% of %s held-out items (95 %% interval %.1f to %.1f)%s", 100*c.After,
 			text.Count(c.N), 100*c.Low, 100*c.High, before))
 	}
+	p.showCompared(r.Targets)
 	if r.Release != "" {
 		p.field("release", text.Digest(r.Release))
 	}
@@ -77,7 +78,7 @@ func showRun(p *page, r status.Run, now time.Time) error {
 }
 
 func stepRow(s status.Step, now time.Time) []string {
-	took, state, name := "", plainWord(s.State), s.Name
+	took, state, name, detail := "", plainWord(s.State), s.Name, s.Detail
 	if !s.Started.IsZero() {
 		took = text.Elapsed(time.Duration(s.Seconds(now) * float64(time.Second)))
 	}
@@ -87,6 +88,7 @@ func stepRow(s status.Step, now time.Time) []string {
 	case store.StepRunning:
 		if s.Progress != nil {
 			state += fmt.Sprintf(" %.0f %%", 100**s.Progress)
+			detail = strings.TrimPrefix(progressText(s, now), ", ")
 		}
 		state = coloured("6", state)
 	case store.StepWaiting:
@@ -96,7 +98,7 @@ func stepRow(s status.Step, now time.Time) []string {
 	if s.Attempt > 1 {
 		name += fmt.Sprintf(" (attempt %d)", s.Attempt)
 	}
-	return []string{name, took, state, s.Detail}
+	return []string{name, took, state, detail}
 }
 
 // ending is how a run ended: the outcome, the word of the closed list where it did nothing, and the sentence.

@@ -52,6 +52,7 @@ func (p *page) showModel(m status.Model, now time.Time) {
 	}
 	if r := m.Report; r != nil {
 		p.showAccuracy(*r, m.Floor, m.Sentence)
+		p.showTargets(r.Targets)
 	}
 	if c := m.Scoring; c != nil {
 		p.field("scoring", fmt.Sprintf("%s of %s unseen texts answered (%.0f %%)", text.Count(c.Done), text.Count(c.Of),
@@ -163,11 +164,22 @@ func activeSentence(r status.Run, now time.Time) string {
 		said := fmt.Sprintf("%s, step %d of %d: %s for %s", text.RunID(r.ID), i+1, len(r.Steps), s.Name,
 			text.Elapsed(now.Sub(s.Started)))
 		if s.Progress != nil {
-			said += fmt.Sprintf(", %.0f %% done", 100**s.Progress)
+			said += fmt.Sprintf(", %.0f %% done", 100**s.Progress) + progressText(s, now)
 		}
 		return said
 	}
 	return text.RunID(r.ID) + " begins"
+}
+
+// progressText is what a step says beside its share, and about how long it still takes.
+func progressText(s status.Step, now time.Time) (said string) {
+	if s.ProgressText != "" {
+		said = ", " + s.ProgressText
+	}
+	if left, ok := s.Left(now); ok {
+		said += ", about " + text.Distance(left) + " left"
+	}
+	return said
 }
 
 func windowSentence(w status.Window, now time.Time) string {

@@ -65,7 +65,14 @@ func promoted(t *testing.T) status.Run {
 		Reason:   "not worse: candidate 92.3 %, champion 83.9 % of 1,204 held-out items; the difference is above +5.6 points with 95 % confidence",
 		Release:  champion,
 		Accuracy: &status.Compared{Before: fraction(0.839), After: 0.923, Low: 0.907, High: 0.937, N: 1204},
-		Created:  start, Started: start.Add(time.Second), Ended: start.Add(38 * time.Minute),
+		Targets: []status.ComparedTarget{
+			{
+				Name: "aks", Wins: 3, Losses: 4, Margin: 5,
+				Compared: status.Compared{Before: fraction(0.813), After: 0.809, Low: 0.755, High: 0.854, N: 241},
+			},
+			{Name: "priority"},
+		},
+		Created: start, Started: start.Add(time.Second), Ended: start.Add(38 * time.Minute),
 		Steps: []status.Step{
 			{
 				Name: "export", Kind: "do", Attempt: 1, State: store.StepOK,
@@ -100,7 +107,7 @@ func inProgress(t *testing.T) status.Run {
 				Name: "export", Attempt: 1, State: store.StepOK, Detail: "12,406 items to train on, 1,204 held out, 14 categories",
 				Started: start, Ended: start.Add(2 * time.Second),
 			},
-			{Name: "train", Attempt: 1, State: store.StepRunning, Started: start.Add(2 * time.Second), Progress: fraction(0.45)},
+			{Name: "train", Attempt: 1, State: store.StepRunning, Started: start.Add(2 * time.Second), Progress: fraction(0.45), ProgressText: "epoch 9 of 20, loss 0.312"},
 			{Name: "gate", State: store.StepWaiting},
 		},
 	}
@@ -129,6 +136,9 @@ func report(t *testing.T) *drift.Report {
 			},
 		},
 		Labels: drift.Labels{Items: 14195, Changed: 412, Share: 0.029},
+		Targets: []drift.TargetFigures{
+			{Name: "aks", N: 241, Correct: 195, Accuracy: 0.8091, Low: 0.7549, High: 0.8538, MacroF1: 0.61}, {Name: "priority"},
+		},
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/retraind/retraind/actions"
@@ -93,6 +92,7 @@ func showRun(t *store.Tx, r store.Run) (status.Run, error) {
 		return out, fmt.Errorf("run %s: %w", r.ID, err)
 	}
 	out.Release, out.Accuracy, out.Why = sum.Release, compared(sum.Gate), string(sum.Result.Why)
+	out.Targets = comparedTargets(sum.Gate)
 	var plan actions.Plan
 	if err := json.Unmarshal([]byte(r.Plan), &plan); err != nil {
 		return out, fmt.Errorf("run %s: %w", r.ID, err)
@@ -106,7 +106,10 @@ func showRun(t *store.Tx, r store.Run) (status.Run, error) {
 		seen[s.Name] = true
 		shown := status.Step{Name: s.Name, Kind: s.Kind, Attempt: s.Attempt, State: s.State, Detail: s.Detail, Started: s.Started, Ended: s.Ended}
 		if s.State == store.StepRunning {
-			shown.Progress = progress(actions.AttemptDir(plan.RunDir, strings.Replace(s.Name, "undo ", "undo-", 1), s.Attempt))
+			dir := actions.AttemptDir(plan.RunDir, strings.Replace(s.Name, "undo ", "undo-", 1), s.Attempt)
+			if share, said, ok := readProgress(runner.ProgressFile(dir)); ok {
+				shown.Progress, shown.ProgressText = &share, said
+			}
 		}
 		out.Steps = append(out.Steps, shown)
 	}
@@ -116,19 +119,6 @@ func showRun(t *store.Tx, r store.Run) (status.Run, error) {
 		}
 	}
 	return out, nil
-}
-
-// progress reads how far a command says it is; nil when it does not.
-func progress(dir string) *float64 {
-	b, err := os.ReadFile(runner.ProgressFile(dir))
-	if err != nil {
-		return nil
-	}
-	var share float64
-	if _, err := fmt.Sscan(string(b), &share); err != nil || !(share >= 0 && share <= 1) {
-		return nil
-	}
-	return &share
 }
 
 func compared(g *actions.GateFacts) *status.Compared {
@@ -141,4 +131,22 @@ func compared(g *actions.GateFacts) *status.Compared {
 		c.Before = &before
 	}
 	return c
+}
+
+// comparedTargets are the comparisons of the targets that do not gate.
+func comparedTargets(g *actions.GateFacts) []status.ComparedTarget {
+	if g == nil {
+		return nil
+	}
+	var out []status.ComparedTarget
+	for _, t := range g.Targets {
+		c := status.ComparedTarget{Name: t.Name, Wins: t.Wins, Losses: t.Losses, Margin: t.Margin}
+		c.Compared = status.Compared{After: t.Candidate.Accuracy, Low: t.Candidate.Low, High: t.Candidate.High, N: t.N}
+		if t.Champion != nil {
+			before := t.Champion.Accuracy
+			c.Before = &before
+		}
+		out = append(out, c)
+	}
+	return out
 }

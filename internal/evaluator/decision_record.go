@@ -107,6 +107,11 @@ func driftData(r drift.Report, d policy.Decision) notify.Drift {
 		low, high := stats.Wilson(b.Correct, b.N)
 		out.Baseline = &notify.Metrics{Accuracy: b.Accuracy, Low: low, High: high, MacroF1: b.MacroF1, N: b.N}
 	}
+	for _, t := range r.Targets {
+		out.Targets = append(out.Targets, notify.Target{
+			Name: t.Name, Accuracy: t.Accuracy, Low: t.Low, High: t.High, MacroF1: t.MacroF1, N: t.N, Correct: t.Correct,
+		})
+	}
 	for _, c := range d.Conditions {
 		out.Conditions = append(out.Conditions, notify.Condition{Name: c.Name, Value: c.Value, Bound: c.Bound, True: c.Tripped, Text: c.Text})
 	}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/text"
+	"github.com/retraind/retraind/status"
+)
+
+// showTargets is one line for each target that does not gate.
+func (p *page) showTargets(targets []drift.TargetFigures) {
+	for i, t := range targets {
+		name := ""
+		if i == 0 {
+			name = "targets"
+		}
+		said := t.Name + ": no held-out item has a label of it"
+		if t.N > 0 {
+			said = fmt.Sprintf("%s: %.1f %% of %s held-out items (95 %% interval %.1f to %.1f)", t.Name, 100*t.Accuracy,
+				text.Count(t.N), 100*t.Low, 100*t.High)
+		}
+		p.field(name, said)
+	}
+}
+
+// tableTargets is the same with the mean F1.
+func (p *page) tableTargets(targets []drift.TargetFigures) {
+	var rows [][]string
+	for _, t := range targets {
+		row := []string{text.Cut(t.Name, 30), text.Count(t.N), "not measured", "", ""}
+		if t.N > 0 {
+			row = append(row[:2], fmt.Sprintf("%.1f %%", 100*t.Accuracy), fmt.Sprintf("%.1f to %.1f", 100*t.Low, 100*t.High),
+				fmt.Sprintf("%.3f", t.MacroF1))
+		}
+		rows = append(rows, row)
+	}
+	p.table(2, []string{"other target", "items", "accuracy", "95 % interval", "macro-F1"}, rows...)
+}
+
+// showCompared is one line for each target that the gate compared beside the gating one.
+func (p *page) showCompared(targets []status.ComparedTarget) {
+	for i, t := range targets {
+		name := ""
+		if i == 0 {
+			name = "targets"
+		}
+		said := t.Name + ": no held-out item to compare by"
+		if t.N > 0 {
+			said = fmt.Sprintf("%s: %.1f %% of %s items (95 %% interval %.1f to %.1f)", t.Name, 100*t.After, text.Count(t.N),
+				100*t.Low, 100*t.High)
+		}
+		if t.N > 0 && t.Before != nil {
+			said += fmt.Sprintf("; before %.1f %%, may lose %g points", 100**t.Before, t.Margin)
+		}
+		p.field(name, said)
+	}
+}

@@ -16,12 +16,14 @@ type Example struct {
 	Model string
 	DSN   string // connection string, or a path with File set
 	Table string
-	ID    string
+	ID    []string
 	Text  []string
 	Label string
 	State string
 	// Capture is how changes are found, empty for the default; Watermark is the column of capture: poll.
 	Capture, Watermark string
+	// Silent triggers do not wake retraind, so that transactions can be prepared.
+	Silent bool
 }
 
 // Render fills the example in.
@@ -32,16 +34,17 @@ func (e Example) Render() string {
 			capture += "\n        " + key[0] + ": " + scalar(key[1])
 		}
 	}
-	text := make([]string, len(e.Text))
-	for i, column := range e.Text {
-		if text[i] = scalar(column); column == "" {
-			text[i] = `""` // told as what it is, not as a comma too many
-		}
+	if e.Silent {
+		capture += "\n        notify: false"
+	}
+	id := list(e.ID)
+	if len(e.ID) == 1 {
+		id = scalar(e.ID[0])
 	}
 	return strings.NewReplacer(
 		"{{capture}}", capture, "{{current}}", path.Join(e.State, "models", e.Model, "current"),
-		"{{model}}", scalar(e.Model), "{{dsn}}", scalar(e.DSN), "{{table}}", scalar(e.Table), "{{id}}", scalar(e.ID),
-		"{{text}}", "["+strings.Join(text, ", ")+"]", "{{label}}", scalar(e.Label), "{{state}}", scalar(e.State),
+		"{{model}}", scalar(e.Model), "{{dsn}}", scalar(e.DSN), "{{table}}", scalar(e.Table), "{{id}}", id,
+		"{{text}}", list(e.Text), "{{label}}", scalar(e.Label), "{{state}}", scalar(e.State),
 	).Replace(example)
 }
 
@@ -54,4 +57,15 @@ func scalar(s string) string {
 		return s
 	}
 	return strconv.Quote(s)
+}
+
+// list writes texts as a list of YAML.
+func list(texts []string) string {
+	out := make([]string, len(texts))
+	for i, text := range texts {
+		if out[i] = scalar(text); text == "" {
+			out[i] = `""` // told as what it is, not as a comma too many
+		}
+	}
+	return "[" + strings.Join(out, ", ") + "]"
 }

@@ -123,20 +123,24 @@ func TestExampleLoads(t *testing.T) {
 	t.Parallel()
 	for _, e := range []configs.Example{
 		{
-			Model: "relevance", DSN: "pg-dsn", Table: "public.items", ID: "id", Text: []string{"title", "content"},
+			Model: "relevance", DSN: "pg-dsn", Table: "public.items", ID: []string{"id"}, Text: []string{"title", "content"},
 			Label: "category", State: "/var/lib/retraind",
 		},
 		{
-			Model: "a-1_b", DSN: "/run/credentials/pg", Table: "Items", ID: "item key", Text: []string{"Text"}, Label: "label",
+			Model: "a-1_b", DSN: "/run/credentials/pg", Table: "Items", ID: []string{"item key"}, Text: []string{"Text"}, Label: "label",
 			State: "state",
+		},
+		{
+			Model: "two", DSN: "pg", Table: "t", ID: []string{"host", "No 1"}, Text: []string{"text"}, Label: "l", State: "s",
+			Silent: true,
 		},
 	} {
 		l := load(t, e.Render())
 		if diff := cmp.Diff([]string{e.Model}, l.File.Names()); diff != "" || len(l.Warnings) != 0 {
 			t.Errorf("%s: %s, warnings %v", e.Model, diff, l.Warnings)
 		}
-		if got := l.File.Models[e.Model].Labels.Postgres; got.Table != e.Table || got.ID[0] != e.ID ||
-			!cmp.Equal([]string(got.Text), e.Text) {
+		if got := l.File.Models[e.Model].Labels.Postgres; got.Table != e.Table || !cmp.Equal([]string(got.ID), e.ID) ||
+			(got.Notify != nil && !*got.Notify) != e.Silent || !cmp.Equal([]string(got.Text), e.Text) {
 			t.Errorf("%s: got %+v", e.Model, got)
 		}
 	}

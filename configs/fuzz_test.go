@@ -26,7 +26,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add([]byte(good))
 	f.Add([]byte(configs.Example{
-		Model: "a", DSN: "b", Table: "c", ID: "d", Text: []string{"e"}, Label: "f",
+		Model: "a", DSN: "b", Table: "c", ID: []string{"d"}, Text: []string{"e"}, Label: "f",
 		State: "g",
 	}.Render()))
 	f.Fuzz(func(t *testing.T, source []byte) {

@@ -67,7 +67,7 @@ func TestSchemaTakesWhatLoads(t *testing.T) {
 	s := schema(t)
 	files := map[string]string{
 		"example": configs.Example{
-			Model: "a", DSN: "b", Table: "c", ID: "d", Text: []string{"e"}, Label: "f",
+			Model: "a", DSN: "b", Table: "c", ID: []string{"d"}, Text: []string{"e"}, Label: "f",
 			State: "/g",
 		}.Render(),
 		"good": good,

@@ -20,7 +20,7 @@ import (
 
 func newInit(a *app) *cobra.Command {
 	var e configs.Example
-	var force bool
+	var force, notify bool
 	cmd := &cobra.Command{
 		Use:   "init [DIR]",
 		Short: "Write a commented configuration, the SQL for the label table and the unit files",
@@ -37,6 +37,7 @@ printed again for the configuration as it stands with: retraind init sql`,
 					return err
 				}
 			}
+			e.Silent = !notify
 			return a.init(dir, e, force)
 		},
 	}
@@ -44,12 +45,13 @@ printed again for the configuration as it stands with: retraind init sql`,
 	f.StringVar(&e.Model, "model", "relevance", "name of the model")
 	f.StringVar(&e.DSN, "dsn-file", "pg-dsn", "file that will hold the connection string; a relative one is below DIR")
 	f.StringVar(&e.Table, "table", "public.items", "table with the labels")
-	f.StringVar(&e.ID, "id", "id", "its key column")
+	f.StringSliceVar(&e.ID, "id", []string{"id"}, "its key column, or the columns of a composite key, as in host,number")
 	f.StringSliceVar(&e.Text, "text", []string{"title", "content"}, "its text columns")
 	f.StringVar(&e.Label, "label", "category", "its label column")
 	f.StringVar(&e.Capture, "capture", "",
 		"how changes are found: outbox (triggers), logical (the server's log) or poll (default outbox)")
 	f.StringVar(&e.Watermark, "watermark", "", "column that grows with each write, for --capture poll")
+	f.BoolVar(&notify, "notify", true, "let the triggers wake retraind; false where the application uses PREPARE TRANSACTION, which that forbids")
 	f.StringVar(&e.State, "state", "/var/lib/retraind", "state directory; a relative one is below DIR")
 	f.BoolVar(&force, "force", false, "overwrite files that exist")
 	cmd.AddCommand(newInitSQL(a), newInitSystemd(a))

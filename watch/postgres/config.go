@@ -53,6 +53,9 @@ type Config struct {
 	// ShrinkGuard is the share of the items that a read of the whole table may find gone; when more are, nothing is deleted
 	// until the rows are back or `retraind label accept` says that they are gone. 20% when not set; 100% takes any.
 	ShrinkGuard unit.Percent `yaml:"shrink_guard"`
+	// Notify lets the triggers of capture: outbox wake retraind by NOTIFY, which PostgreSQL forbids in a transaction that is
+	// to be prepared (PREPARE TRANSACTION). false looks for changes every second instead; true when not set.
+	Notify *bool `yaml:"notify"`
 	// Poll is how often a waiting source reads without a notification, in case one was lost; 30s when not set, 5s with capture: poll.
 	Poll unit.Duration `yaml:"poll"`
 	// Watermark is the column that grows with each write, for capture: poll; updated_at when not set.
@@ -160,6 +163,9 @@ func (c *Config) poll() time.Duration {
 	}
 	return DefaultPoll
 }
+
+// notifies tells whether the triggers wake the reader.
+func (c *Config) notifies() bool { return c.Notify == nil || *c.Notify }
 
 // shrinkGuard returns the share of the items that a full read may find gone.
 func (c *Config) shrinkGuard() float64 {

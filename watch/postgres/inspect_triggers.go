@@ -78,6 +78,16 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 			"table %s is now filled by a subscription, which statement-level triggers do not see", table)
 		return nil
 	}
+	if s.cfg.notifies() {
+		var prepared int
+		if err := conn.QueryRow(ctx, "SELECT current_setting('max_prepared_transactions')::int").Scan(&prepared); err != nil {
+			return err
+		}
+		if prepared > 0 {
+			found.Warnf("notify", "where the application prepares transactions, set notify: false and run the SQL of `retraind init sql` again; else set max_prepared_transactions = 0",
+				"the server allows prepared transactions (max_prepared_transactions is %d): PREPARE TRANSACTION fails after a label change that wakes retraind", prepared)
+		}
+	}
 	var definition string
 	var bounds Outbox
 	var size, age int64

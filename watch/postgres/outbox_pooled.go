@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -13,8 +12,8 @@ import (
 const (
 	// notifyTestTimeout is how long the test waits.
 	notifyTestTimeout = 2 * time.Second
-	// pooledPollInterval is how often changes are polled for where no notification arrives.
-	pooledPollInterval = time.Second
+	// silentPollInterval is how often changes are polled for where no notification arrives.
+	silentPollInterval = time.Second
 )
 
 // notifyArrives says whether a notification sent over another connection arrives at this one.
@@ -32,10 +31,11 @@ func (c *session) notifyArrives(ctx context.Context) (bool, error) {
 	return c.waitForNotification(ctx, notifyTestTimeout)
 }
 
-// pollPooled follows by polling, where notifications do not arrive.
-func (c *session) pollPooled(ctx context.Context) error {
-	every := min(pooledPollInterval, c.cfg.poll())
-	c.notice(&c.pooled, fmt.Sprintf("a pooler in transaction mode stands before PostgreSQL and swallows notifications: changes are looked for every %s; let %s name the server itself, or a pool in session mode", every, c.cfg.dsnPlace()))
+// silentInterval is how often changes are polled for where no notification comes.
+func (c *session) silentInterval() time.Duration { return min(silentPollInterval, c.cfg.poll()) }
+
+// pollSilent follows by polling, where the triggers do not notify or notifications do not arrive.
+func (c *session) pollSilent(ctx context.Context) error {
 	for {
 		if _, err := c.readNew(ctx); err != nil {
 			return err
@@ -43,7 +43,7 @@ func (c *session) pollPooled(ctx context.Context) error {
 		if err := c.runMaintenance(ctx); err != nil {
 			return err
 		}
-		if err := pause(ctx, every); err != nil {
+		if err := pause(ctx, c.silentInterval()); err != nil {
 			return err
 		}
 	}

@@ -10,9 +10,10 @@ import (
 
 // openTransaction is a transaction that has written to the outbox and has not ended.
 type openTransaction struct {
-	Virtual string // virtual transaction id, unique while it runs
-	PID     int32
-	Who     string // user and application, as far as the role may see them
+	Virtual string  // virtual transaction id, unique while it runs
+	PID     int32   // 0 for a prepared transaction
+	GID     *string // name of a prepared transaction
+	Who     string  // user and application, as far as the role may see them
 	Begun   *time.Time
 }
 
@@ -22,7 +23,9 @@ type openTransaction struct {
 // changes are visible only when it ends.
 func (c *session) openTransactions(ctx context.Context) ([]string, error) {
 	rows, err := c.conn.Query(ctx,
-		`SELECT DISTINCT ON (l.virtualtransaction) l.virtualtransaction, l.pid, concat_ws(', ', nullif(a.usename, ''), nullif(a.application_name, '')), a.xact_start
+		`SELECT DISTINCT ON (l.virtualtransaction) l.virtualtransaction, coalesce(l.pid, 0), CASE WHEN l.pid IS NULL THEN (
+			SELECT p.gid FROM pg_prepared_xacts AS p JOIN pg_locks AS x ON x.locktype = 'transactionid' AND x.transactionid = p.transaction
+			WHERE x.virtualtransaction = l.virtualtransaction) END, concat_ws(', ', nullif(a.usename, ''), nullif(a.application_name, '')), a.xact_start
 		FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
 		WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.relation = $1::text::regclass
 		AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`, c.schema.outbox())
@@ -51,13 +54,22 @@ func (c *session) openTransactions(ctx context.Context) ([]string, error) {
 		}
 		if age >= c.warnAfter && age > longest {
 			longest = age
-			late = fmt.Sprintf("a transaction holds back its label changes for %s (server process %d%s); they come when it ends, or end it with SELECT pg_terminate_backend(%[2]d)",
-				age.Round(time.Second), open.PID, prefixed(", ", open.Who))
+			late = open.late(age)
 		}
 	}
 	c.openSince = seen
 	c.notice(&c.late, late)
 	return names, nil
+}
+
+// late says that the transaction holds back its label changes.
+func (o openTransaction) late(age time.Duration) string {
+	age = age.Round(time.Second)
+	if o.GID != nil {
+		return fmt.Sprintf("the prepared transaction %s holds back its label changes for %s; they come with COMMIT PREPARED, or end it with ROLLBACK PREPARED %[1]s", literal(*o.GID), age)
+	}
+	return fmt.Sprintf("a transaction holds back its label changes for %s (server process %d%s); they come when it ends, or end it with SELECT pg_terminate_backend(%[2]d)",
+		age, o.PID, prefixed(", ", o.Who))
 }
 
 func prefixed(prefix, text string) string {

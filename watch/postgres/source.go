@@ -10,6 +10,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -126,8 +127,12 @@ func (c *session) run(ctx context.Context, onUp func()) error {
 	}
 	onUp()
 	if c.transactionPooled {
-		return c.pollPooled(ctx)
+		c.notice(&c.pooled, fmt.Sprintf("a pooler in transaction mode stands before PostgreSQL and swallows notifications: changes are looked for every %s; let %s name the server itself, or a pool in session mode", c.silentInterval(), c.cfg.dsnPlace()))
+		return c.pollSilent(ctx)
 	}
 	c.notice(&c.pooled, "")
+	if !c.cfg.notifies() {
+		return c.pollSilent(ctx)
+	}
 	return c.listen(ctx)
 }

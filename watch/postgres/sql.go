@@ -129,6 +129,9 @@ func (s *schema) definition() string {
 	for _, t := range s.cfg.targets() {
 		fmt.Fprintf(h, " %q=%q", t.name, t.source)
 	}
+	if !s.cfg.notifies() {
+		fmt.Fprint(h, " silent")
+	}
 	return hex.EncodeToString(h.Sum(nil))
 }
 
@@ -170,11 +173,22 @@ func (s *schema) trialRun() string {
     AND NOT (inhparent = %[1]s::regclass AND relkind = 'p')) THEN
     RAISE 'triggers record label changes neither of a single partition nor of tables that inherit: %%', %[1]s;
   END IF;
-  PERFORM %[2]s
+%[4]s  PERFORM %[2]s
   FROM (SELECT * FROM %[3]s LIMIT 1000) AS r;
 END $retraind$;
 
-`, literal(s.table), strings.Join(parts, ", "), s.table)
+`, literal(s.table), strings.Join(parts, ", "), s.table, s.warnOfPrepared())
+}
+
+// warnOfPrepared warns whoever installs triggers that notify where transactions may be prepared.
+func (s *schema) warnOfPrepared() string {
+	if !s.cfg.notifies() {
+		return ""
+	}
+	return `  IF current_setting('max_prepared_transactions')::int > 0 THEN
+    RAISE WARNING 'PREPARE TRANSACTION fails after a label change that wakes retraind: where the application uses it, set labels.postgres.notify: false and run this SQL again';
+  END IF;
+`
 }
 
 // key is a row's identity as text.

@@ -299,6 +299,9 @@ END `, declare.String(), work, literal(s.sequence()), boundEvery, s.function("bo
 // one expression, which nothing interrupts: held until the commit, it would keep the listener from taking it. A writer
 // that found it free and commits later is polled for by the listener before it blocks.
 func (s *schema) notify() string {
+	if !s.cfg.notifies() {
+		return ""
+	}
 	return fmt.Sprintf(`  IF NOT %s THEN
     PERFORM pg_catalog.pg_notify(%s, '');
   END IF;
@@ -307,5 +310,8 @@ func (s *schema) notify() string {
 
 // lockIsFree is true while no listener waits for a notification.
 func (s *schema) lockIsFree() string {
+	if !s.cfg.notifies() {
+		return "true"
+	}
 	return fmt.Sprintf("(pg_catalog.pg_try_advisory_lock_shared(%[1]d, %[2]d) AND pg_catalog.pg_advisory_unlock_shared(%[1]d, %[2]d))", lockClass, lockObject(s.model))
 }

@@ -14,6 +14,9 @@ DO $retraind$ BEGIN
     AND NOT (inhparent = '"app"."items"'::regclass AND relkind = 'p')) THEN
     RAISE 'triggers record label changes neither of a single partition nor of tables that inherit: %', '"app"."items"';
   END IF;
+  IF current_setting('max_prepared_transactions')::int > 0 THEN
+    RAISE WARNING 'PREPARE TRANSACTION fails after a label change that wakes retraind: where the application uses it, set labels.postgres.notify: false and run this SQL again';
+  END IF;
   PERFORM r."id"::pg_catalog.text, pg_catalog.jsonb_build_object('priority', r."priority", 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT r.*) AS retraind_row)), r."updated_by"::text, r."title"::text, r."content"::text
   FROM (SELECT * FROM "app"."items" LIMIT 1000) AS r;
 END $retraind$;

@@ -12,19 +12,28 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
+// ErrRecord says that a record has not the form of the file, whatever it means.
+var ErrRecord = errors.New("not a record of this file")
+
+// formError is an error of a record's form, in its own words.
+type formError struct{ error }
+
+func (formError) Is(target error) bool { return target == ErrRecord }
+
 // Row decodes one record of a CSV file; ok is false where it is empty or the header.
 type Row func(line []byte, now time.Time) (e watch.Event, ok bool, err error)
 
-// CSV returns how the records behind a header are decoded, or what is wrong with the file.
-func (d *Decoder) CSV(header []byte) (decode Row, cause string) {
-	comma := separator(header, d.id)
+// CSV returns how the records behind a header are decoded and the separator of their fields, or what is wrong with the
+// file.
+func (d *Decoder) CSV(header []byte) (decode Row, comma rune, cause string) {
+	comma = separator(header, d.id)
 	columns, err := record(header, comma)
 	if err != nil {
-		return nil, "its first line is not a CSV header: " + err.Error()
+		return nil, 0, "its first line is not a CSV header: " + err.Error()
 	}
 	own, cause := d.forColumns(columns)
 	if cause != "" {
-		return nil, cause
+		return nil, 0, cause
 	}
 	first := true
 	return func(line []byte, now time.Time) (watch.Event, bool, error) {
@@ -37,11 +46,11 @@ func (d *Decoder) CSV(header []byte) (decode Row, cause string) {
 			return watch.Event{}, false, nil
 		}
 		fields, err := record(line, comma)
+		if err == nil && len(fields) != len(columns) {
+			err = formError{fmt.Errorf("%d fields, the header has %d", len(fields), len(columns))}
+		}
 		if err != nil {
 			return watch.Event{}, false, err
-		}
-		if len(fields) != len(columns) {
-			return watch.Event{}, false, fmt.Errorf("%d fields, the header has %d", len(fields), len(columns))
 		}
 		object := make(map[string]any, len(fields))
 		for i, column := range columns {
@@ -51,7 +60,7 @@ func (d *Decoder) CSV(header []byte) (decode Row, cause string) {
 		}
 		e, err := own.event(object, now)
 		return e, true, err
-	}, ""
+	}, comma, ""
 }
 
 // separator is the one of comma, semicolon and tab that finds the column of the id in the header.
@@ -73,7 +82,7 @@ func record(raw []byte, comma rune) ([]string, error) {
 	fields, err := r.Read()
 	var bad *csv.ParseError
 	if errors.As(err, &bad) {
-		return nil, fmt.Errorf("not CSV: %w", bad.Err)
+		return nil, formError{fmt.Errorf("not CSV: %w", bad.Err)}
 	}
 	if err != nil {
 		return nil, err

@@ -117,8 +117,8 @@ func TestDecodeBodyNamesEachEvent(t *testing.T) {
 
 func TestCSV(t *testing.T) {
 	t.Parallel()
-	row, cause := decoder(Mapping{}, "topic", "mood").CSV([]byte("id;topic;mood\n"))
-	if cause != "" {
+	row, comma, cause := decoder(Mapping{}, "topic", "mood").CSV([]byte("id;topic;mood\n"))
+	if cause != "" || comma != ';' {
 		t.Fatal(cause)
 	}
 	if _, ok, err := row([]byte("id;topic;mood\n"), now); ok || err != nil {
@@ -136,7 +136,7 @@ func TestCSV(t *testing.T) {
 		"key,label\n": `no column "id"`,
 		"id,note\n":   "neither a column of a text nor one of a label",
 	} {
-		if _, cause := decoder(Mapping{}).CSV([]byte(header)); !strings.Contains(cause, want) {
+		if _, _, cause := decoder(Mapping{}).CSV([]byte(header)); !strings.Contains(cause, want) {
 			t.Errorf("%q: %q", header, cause)
 		}
 	}

@@ -16,6 +16,7 @@ type content struct {
 	size   int64 // of what is read
 	mtime  int64 // when the file itself was last written, in ns
 	packed int64 // the size of the gzip file, 0 of others
+	final  bool  // the file went, so that this is the last look at it
 	own    bool  // the file is unpacked and ends with the reading
 }
 

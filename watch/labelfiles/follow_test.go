@@ -27,6 +27,7 @@ type desk struct {
 	dir   string
 	inbox *watchtest.Inbox
 	cfg   *Config
+	quiet time.Duration // as Source.quiet, where it is not 0
 	src   *Source
 	stop  func()
 }
@@ -47,6 +48,9 @@ func (d *desk) start() {
 	d.t.Helper()
 	d.src = New("m", d.cfg, labelevent.NewDecoder(d.cfg.Mapping, watchtest.OneTarget(), nil), d.inbox, nil,
 		slog.New(slog.DiscardHandler))
+	if d.quiet > 0 {
+		d.src.quiet = d.quiet
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = d.src.Run(ctx) }()

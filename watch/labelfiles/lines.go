@@ -2,7 +2,6 @@ package labelfiles
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"hash"
 	"io"
@@ -13,42 +12,63 @@ import (
 // lineReader cuts a file into lines, or into records of CSV, whose quoted fields may contain ends of lines. It holds one
 // line in memory; a longer one than an event may be is passed over.
 type lineReader struct {
-	f       io.ReaderAt
-	r       *bufio.Reader
-	quotes  bool   // CSV
-	offset  int64  // of the line
-	raw     []byte // the line, or its beginning
-	size    int64  // of the whole line
-	ends    int    // ends of lines in it
-	lines   int    // lines taken since this was last set to 0
-	stopped bool
+	f      io.ReaderAt
+	r      *bufio.Reader
+	end    byte    // of a line: '\n', or '\r' in files that have no other
+	csv    *record // nil in other files
+	offset int64   // of the line
+	raw    []byte  // the line, or its beginning
+	size   int64   // of the whole line
+	first  int64   // size of the first line of a record
+	ends   int     // ends of lines in it
+	lines  int     // lines taken since this was last set to 0
+	again  bool    // read on from offset: what follows was read already
+	done   bool
 }
 
-func newLineReader(f io.ReaderAt, offset int64, quotes bool) *lineReader {
-	return &lineReader{
-		f: f, r: bufio.NewReaderSize(io.NewSectionReader(f, offset, 1<<62-offset), 64<<10), quotes: quotes,
-		offset: offset,
+// newLineReader reads from an offset. separators are those of a CSV file, "" in other files.
+func newLineReader(f io.ReaderAt, offset int64, end byte, separators string) *lineReader {
+	s := &lineReader{f: f, end: end, offset: offset}
+	if separators != "" {
+		s.csv = &record{separators: separators}
 	}
+	s.r = bufio.NewReaderSize(s.rest(), 64<<10)
+	return s
 }
+
+func (s *lineReader) rest() io.Reader { return io.NewSectionReader(s.f, s.offset, 1<<62-s.offset) }
 
 // next returns the next line with its end, and whether it has one. The bytes are valid until the next call. A line that
 // is too long is nil. io.EOF means that nothing is left, or nothing that can be told yet.
+//
+// Of a record whose quotes are not as CSV has them only the first line is returned, and what follows it is read by itself:
+// one bad row must not take the good ones with it.
 func (s *lineReader) next() (raw []byte, whole bool, err error) {
-	s.raw, s.size, s.ends = s.raw[:0], 0, 0
-	open := false // a quoted field
-	for !s.stopped {
-		part, err := s.r.ReadSlice('\n')
+	if s.done {
+		return nil, false, io.EOF
+	}
+	if s.again {
+		s.r.Reset(s.rest())
+	}
+	s.raw, s.size, s.first, s.ends, s.again = s.raw[:0], 0, 0, 0, false
+	if s.csv != nil {
+		s.csv.begin(s.offset == 0)
+	}
+	for {
+		part, err := s.r.ReadSlice(s.end)
 		s.size += int64(len(part))
 		long := s.size > labelevent.MaxEvent+1
 		if !long {
 			s.raw = append(s.raw, part...)
 		}
-		if s.quotes && bytes.Count(part, []byte{'"'})%2 == 1 {
-			open = !open
+		if s.csv != nil {
+			s.csv.read(part)
 		}
 		switch {
+		case long && s.ends > 0: // a quote is never closed
+			return s.cut(), true, nil
 		case errors.Is(err, io.EOF):
-			s.stopped = true
+			s.done = true
 			if s.size == 0 || long {
 				return nil, false, io.EOF
 			}
@@ -58,19 +78,32 @@ func (s *lineReader) next() (raw []byte, whole bool, err error) {
 		case err != nil:
 			return nil, false, err
 		}
-		s.ends++
+		if s.ends++; s.ends == 1 {
+			s.first = s.size
+		}
 		switch {
-		case long: // also where a quote is never closed
+		case long:
 			return nil, true, nil
-		case !open:
+		case s.csv != nil && s.csv.bad():
+			return s.cut(), true, nil
+		case s.csv == nil || !s.csv.open():
 			return s.raw, true, nil
 		}
 	}
-	return nil, false, io.EOF
+}
+
+// cut makes the first line of a record the whole of it: the next line is read by itself.
+func (s *lineReader) cut() []byte {
+	if s.ends == 0 {
+		return s.raw
+	}
+	s.again, s.done = s.again || s.size > s.first, false
+	s.raw, s.size, s.ends = s.raw[:s.first], s.first, 1
+	return s.raw
 }
 
 // unread leaves the line for later, and with it all that follows.
-func (s *lineReader) unread() { s.stopped = true }
+func (s *lineReader) unread() { s.done = true }
 
 // take counts the line as read.
 func (s *lineReader) take(h hash.Hash) error {

@@ -108,6 +108,7 @@ func (s *Source) drain(ctx context.Context, name string, m position) (position, 
 		return m, nil
 	}
 	defer c.done()
+	c.final = true
 	return s.readOpen(ctx, name, c, m, false)
 }
 

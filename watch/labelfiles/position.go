@@ -44,6 +44,8 @@ type position struct {
 	Again bool `json:"again,omitempty"`
 	// Reading is the pass over the file, 0 the first: it changes when the file is read again from its start.
 	Reading int64 `json:"reading,omitempty"`
+	// Loose is the digest of a last line without an end behind Offset, if it was read.
+	Loose []byte `json:"loose,omitempty"`
 	// Unsure: the file was written to since all that was read was compared with it.
 	Unsure bool `json:"unsure,omitempty"`
 	// Packed is the size of a gzip file as it was last read; Offset, Line, Sum and Tail are of what it unpacks to.
@@ -74,6 +76,8 @@ const (
 	tailSize = 4 << 10
 	// rewriteEnds is the pause after which a writer that wrote a file anew is taken to add to it.
 	rewriteEnds = 2 * time.Second
+	// quietAfter is the time after the last write from which on the last line of a file counts also without an end.
+	quietAfter = 5 * time.Second
 	// maxCompare is up to where all that was read is compared again: a change of earlier lines in place, without a change
 	// of length, is not seen behind it.
 	maxCompare = 256 << 20

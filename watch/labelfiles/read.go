@@ -3,6 +3,7 @@ package labelfiles
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash"
@@ -76,12 +77,13 @@ func (s *Source) readOpen(ctx context.Context, name string, f content, m positio
 	if err != nil {
 		return m, fmt.Errorf("stored position of %s: %w", name, err)
 	}
-	decode, cause := s.format(name, f)
+	quiet := f.packed > 0 || f.final || time.Since(time.Unix(0, f.mtime)) > s.quiet
+	form, cause := s.format(name, f, quiet)
 	if s.fault(name, cause); cause != "" {
 		return m, nil
 	}
-	r := &fileReader{source: s, name: name, file: f, mark: m, hash: h, decode: decode}
-	lines := newLineReader(f, m.Offset, isCSV(name))
+	r := &fileReader{source: s, name: name, file: f, mark: m, hash: h, form: form, quiet: quiet}
+	lines := newLineReader(f, m.Offset, form.end, form.separators)
 	for ctx.Err() == nil {
 		raw, whole, err := lines.next()
 		if errors.Is(err, io.EOF) {
@@ -101,7 +103,7 @@ func (s *Source) readOpen(ctx context.Context, name string, f content, m positio
 	if r.refused > maxNamedLines {
 		s.Refused(name, fmt.Sprintf("%d more lines cannot be taken", r.refused-maxNamedLines))
 	}
-	changed = changed || m.Packed != f.packed
+	changed = changed || m.Packed != f.packed || !bytes.Equal(m.Loose, r.mark.Loose)
 	if !changed && lines.lines == 0 && len(r.events) == 0 && (lines.offset != f.size || m.MTime == f.mtime) {
 		return r.mark, nil // a line begins, nothing else
 	}
@@ -116,7 +118,8 @@ type fileReader struct {
 	file   content
 	mark   position // what is stored, or about to be
 	hash   hash.Hash
-	decode func(line []byte, now time.Time) (watch.Event, bool, error)
+	form   form
+	quiet  bool // nobody has written to the file for a while: its last line is whole
 
 	events  []watch.Event
 	bytes   int
@@ -129,18 +132,22 @@ func (r *fileReader) line(ctx context.Context, raw []byte, at *lineReader, whole
 	switch {
 	case raw == nil:
 		r.refuse(place, fmt.Sprintf("the line has more than %d bytes", labelevent.MaxEvent))
-	case !whole && r.file.packed == 0 && (isCSV(r.name) || !labelevent.Complete(raw)):
+	case !whole && r.file.packed == 0 && (isCSV(r.name) || !labelevent.Complete(raw)) && !r.unclosed(at):
+		r.lastLine(raw, place)
 		at.unread() // its end is still to come
 		return nil
+	case len(r.mark.Loose) > 0 && bytes.Equal(looseDigest(raw), r.mark.Loose):
+		// It was read when it had no end yet.
 	default:
-		e, ok, err := r.decode(raw, time.Now().UTC())
+		err := r.decode(at.raw)
+		if errors.Is(err, labelevent.ErrRecord) {
+			at.cut()
+		}
 		if err != nil {
 			r.refuse(place, err.Error())
-		} else if ok {
-			e.File, e.Reading, e.Again = r.name, r.mark.Reading, r.mark.Again
-			r.events = append(r.events, e)
 		}
 	}
+	r.mark.Loose = nil
 	if err := at.take(r.hash); err != nil {
 		return err
 	}
@@ -149,6 +156,48 @@ func (r *fileReader) line(ctx context.Context, raw []byte, at *lineReader, whole
 		return nil
 	}
 	return r.store(ctx, at)
+}
+
+// decode takes the event of a line.
+func (r *fileReader) decode(raw []byte) error {
+	e, ok, err := r.form.decode(raw, time.Now().UTC())
+	if err == nil && ok {
+		e.File, e.Reading, e.Again = r.name, r.mark.Reading, r.mark.Again
+		r.events = append(r.events, e)
+	}
+	return err
+}
+
+// unclosed tells whether the file ends inside a quoted field that nobody will close, and leaves its first line then.
+func (r *fileReader) unclosed(at *lineReader) bool {
+	if !r.quiet || at.ends == 0 {
+		return false
+	}
+	at.cut()
+	return true
+}
+
+// lastLine takes a last line that has no end, once the file is quiet. The position stays before it: where the rest of the
+// line follows after all, it is read again as a whole.
+func (r *fileReader) lastLine(raw []byte, place string) {
+	if !r.quiet {
+		r.source.lookAgain(time.Unix(0, r.file.mtime))
+		return
+	}
+	digest := looseDigest(raw)
+	if bytes.Equal(digest, r.mark.Loose) {
+		return
+	}
+	r.mark.Loose = digest
+	if err := r.decode(raw); err != nil {
+		r.refuse(place, "it has no end yet, and waits for it: "+err.Error())
+	}
+}
+
+// looseDigest is the digest of a line without its end.
+func looseDigest(raw []byte) []byte {
+	sum := sha256.Sum256(bytes.TrimRight(raw, "\r\n"))
+	return sum[:8]
 }
 
 func (r *fileReader) refuse(place, reason string) {
@@ -172,44 +221,4 @@ func (r *fileReader) store(ctx context.Context, at *lineReader) error {
 	r.source.Stored(receipt)
 	r.events, r.bytes = r.events[:0], 0
 	return nil
-}
-
-// format finds out how the lines of a file are read, or what is wrong with it as a whole.
-func (s *Source) format(name string, f io.ReaderAt) (decode labelevent.Row, cause string) {
-	start := make([]byte, 4<<10)
-	n, err := f.ReadAt(start, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, explainFile(err)
-	}
-	start = start[:n]
-	switch {
-	case bytes.HasPrefix(start, []byte{0xFF, 0xFE}), bytes.HasPrefix(start, []byte{0xFE, 0xFF}):
-		return nil, "it is UTF-16: save it as UTF-8"
-	case bytes.HasPrefix(start, []byte{0x1F, 0x8B}):
-		return nil, "it is compressed: name gzip files .gz, and give the others as plain text"
-	case bytes.IndexByte(start, 0) >= 0:
-		return nil, "it is not a text file: label files are JSON Lines or CSV"
-	case isCSV(name):
-		return s.csv(f)
-	}
-	return func(line []byte, now time.Time) (watch.Event, bool, error) {
-		line = bytes.TrimSpace(bytes.TrimPrefix(line, []byte("\xEF\xBB\xBF")))
-		if len(line) == 0 {
-			return watch.Event{}, false, nil
-		}
-		e, err := s.decoder.Decode(line, now)
-		return e, true, err
-	}, ""
-}
-
-// csv reads the header of a CSV file.
-func (s *Source) csv(f io.ReaderAt) (decode labelevent.Row, cause string) {
-	raw, whole, err := newLineReader(f, 0, true).next()
-	if errors.Is(err, io.EOF) || err == nil && !whole {
-		return func([]byte, time.Time) (watch.Event, bool, error) { return watch.Event{}, false, nil }, "" // nothing yet
-	}
-	if err != nil {
-		return nil, explainFile(err)
-	}
-	return s.decoder.CSV(bytes.Clone(raw))
 }

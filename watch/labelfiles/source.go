@@ -31,6 +31,8 @@ type Source struct {
 	cfg     *Config
 	decoder *labelevent.Decoder
 	inbox   watch.Inbox
+	quiet   time.Duration        // quietAfter, shorter in tests
+	again   time.Time            // when a file will be quiet that has a last line without an end; owned by Run
 	open    map[inode]*os.File   // files that may be moved away while they are written to; owned by Run
 	faults  map[string]string    // what is wrong with a file as a whole, by its name; owned by Run
 	broken  map[string]fileState // gzip files that cannot be unpacked, as they stood; owned by Run
@@ -43,7 +45,7 @@ var _ watch.Source = (*Source)(nil)
 func New(model string, cfg *Config, decoder *labelevent.Decoder, inbox watch.Inbox, poke func(n int), log *slog.Logger) *Source {
 	return &Source{
 		Retrier: watch.NewRetrier(model, watch.SourceFiles, poke, log), cfg: cfg, decoder: decoder, inbox: inbox,
-		open: map[inode]*os.File{}, faults: map[string]string{},
+		quiet: quietAfter, open: map[inode]*os.File{}, faults: map[string]string{},
 		broken: map[string]fileState{},
 	}
 }
@@ -110,6 +112,7 @@ func (s *Source) follow(ctx context.Context, onUp func()) error {
 	thorough := true
 	for {
 		began := time.Now()
+		s.again = time.Time{}
 		if err := s.scan(ctx, thorough); err != nil {
 			return err
 		}
@@ -124,6 +127,7 @@ func (s *Source) follow(ctx context.Context, onUp func()) error {
 			return context.Cause(ctx)
 		case <-events:
 		case <-s.Retried():
+		case <-s.quietTimer():
 		case <-poll.C:
 			thorough = true
 		}
@@ -134,6 +138,21 @@ func (s *Source) follow(ctx context.Context, onUp func()) error {
 			return fmt.Errorf("the directory %s was replaced by another", s.cfg.Dir)
 		}
 	}
+}
+
+// lookAgain has the files looked at again when one is quiet that was written to at that time.
+func (s *Source) lookAgain(written time.Time) {
+	if at := written.Add(s.quiet + 10*time.Millisecond); s.again.IsZero() || at.Before(s.again) {
+		s.again = at
+	}
+}
+
+// quietTimer receives when the files are to be looked at again, or never.
+func (s *Source) quietTimer() <-chan time.Time {
+	if s.again.IsZero() {
+		return nil
+	}
+	return time.After(time.Until(s.again))
 }
 
 // fault keeps what is wrong with a file as a whole; "" means that it is onUp. It is said once.

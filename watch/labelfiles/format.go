@@ -1,0 +1,72 @@
+package labelfiles
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/retraind/retraind/watch"
+	"github.com/retraind/retraind/watch/labelevent"
+)
+
+// form is how the lines of a file are read.
+type form struct {
+	end        byte   // of a line
+	separators string // of the fields of CSV, "" in other files
+	decode     labelevent.Row
+}
+
+// format finds out how the lines of a file are read, or what is wrong with it as a whole. Only in a file that is quiet a
+// carriage return alone ends a line: in others a line feed may follow.
+func (s *Source) format(name string, f io.ReaderAt, quiet bool) (out form, cause string) {
+	start := make([]byte, 4<<10)
+	n, err := f.ReadAt(start, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return out, explainFile(err)
+	}
+	start = start[:n]
+	switch {
+	case bytes.HasPrefix(start, []byte{0xFF, 0xFE}), bytes.HasPrefix(start, []byte{0xFE, 0xFF}):
+		return out, "it is UTF-16: save it as UTF-8"
+	case bytes.HasPrefix(start, []byte{0x1F, 0x8B}):
+		return out, "it is compressed: name gzip files .gz, and give the others as plain text"
+	case bytes.IndexByte(start, 0) >= 0:
+		return out, "it is not a text file: label files are JSON Lines or CSV"
+	}
+	out.end = '\n'
+	if quiet && bytes.IndexByte(start, '\r') >= 0 && bytes.IndexByte(start, '\n') < 0 {
+		out.end = '\r'
+	}
+	if isCSV(name) {
+		return s.csv(f, out)
+	}
+	out.decode = func(line []byte, now time.Time) (watch.Event, bool, error) {
+		line = bytes.TrimSpace(bytes.TrimPrefix(line, []byte("\xEF\xBB\xBF")))
+		if len(line) == 0 {
+			return watch.Event{}, false, nil
+		}
+		e, err := s.decoder.Decode(line, now)
+		return e, true, err
+	}
+	return out, ""
+}
+
+// anySeparator are the separators that a CSV file may have.
+const anySeparator = ",;\t"
+
+// csv reads the header of a CSV file.
+func (s *Source) csv(f io.ReaderAt, out form) (form, string) {
+	raw, whole, err := newLineReader(f, 0, out.end, anySeparator).next()
+	if errors.Is(err, io.EOF) || err == nil && !whole {
+		out.separators = anySeparator
+		out.decode = func([]byte, time.Time) (watch.Event, bool, error) { return watch.Event{}, false, nil } // nothing yet
+		return out, ""
+	}
+	if err != nil {
+		return out, explainFile(err)
+	}
+	decode, comma, cause := s.decoder.CSV(bytes.Clone(raw))
+	out.separators, out.decode = string(comma), decode
+	return out, cause
+}

@@ -1,0 +1,135 @@
+package labelfiles
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/retraind/retraind/internal/waittest"
+	"github.com/retraind/retraind/internal/watchtest"
+)
+
+// TestOneBadRowDoesNotStopAFile: a row whose quotes are wrong is refused with its line, and the rows behind it count,
+// however many there are.
+func TestOneBadRowDoesNotStopAFile(t *testing.T) {
+	t.Parallel()
+	const rows = 30000
+	for name, bad := range map[string]string{
+		"a quote in a field without quotes": `c2,Bildschirm 27" neu,technik`,
+		"a quote that is never closed":      `c2,"Bildschirm 27 neu,technik`,
+		"text behind the closing quote":     `c2,"Bildschirm" 27,technik`,
+		"a field too many":                  `c2,"Bildschirm",27,technik`,
+	} {
+		for behind, row := range map[string]string{"plain rows": "%d,plain,b\n", "quoted rows": "%d,\"a \"\"quoted\"\"\ntext, with more\",b\n"} {
+			t.Run(name+" before "+behind, func(t *testing.T) {
+				t.Parallel()
+				d := newDesk(t, Config{})
+				d.quiet = 50 * time.Millisecond
+				var b strings.Builder
+				b.WriteString("id,text,label\nc1,first,a\n" + bad + "\n")
+				for n := range rows {
+					fmt.Fprintf(&b, row, n)
+				}
+				d.write("l.csv", b.String())
+				d.start()
+				waittest.EventuallyNil(t, func() error {
+					if n := len(d.inbox.Events()); n != rows+1 {
+						return fmt.Errorf("%d of %d statements; %+v", n, rows+1, d.src.Health())
+					}
+					return nil
+				})
+				if h := d.src.Health(); h.Refused != 1 || !strings.Contains(h.Notice, "l.csv:3: ") {
+					t.Errorf("%+v", h)
+				}
+			})
+		}
+	}
+}
+
+// TestLastLinesWithoutAnEnd: they are read once the file is quiet, and again when they go on after all.
+func TestLastLinesWithoutAnEnd(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, Config{})
+	d.quiet = 300 * time.Millisecond
+	d.write("l.csv", "id,label\n1,a\n2,tech")
+	d.write("l.jsonl", watchtest.Line(3, "a")+`{"id": 4, "la`)
+	d.start()
+	d.wantsAny("1=a", "3=a", "2=tech")
+	waittest.EventuallyNil(t, func() error {
+		if h := d.src.Health(); !strings.Contains(h.Notice, "l.jsonl:2: it has no end yet, and waits for it") {
+			return fmt.Errorf("%+v", h)
+		}
+		return nil
+	})
+	d.stop()
+	d.start() // nothing is said twice
+	d.add("l.jsonl", `bel": "b"}`)
+	d.wantsAny("1=a", "3=a", "2=tech", "4=b")
+	d.add("l.csv", "nik\n5,a\n")
+	d.wantsAny("1=a", "3=a", "2=tech", "4=b", "2=technik", "5=a")
+	d.add("l.csv", "6,a")
+	d.wantsAny("1=a", "3=a", "2=tech", "4=b", "2=technik", "5=a", "6=a")
+	d.add("l.csv", "\n7,a\n") // the end alone says nothing again
+	d.wantsAny("1=a", "3=a", "2=tech", "4=b", "2=technik", "5=a", "6=a", "7=a")
+	if h := d.src.Health(); h.Refused != 0 {
+		t.Errorf("%+v", h)
+	}
+}
+
+// TestCarriageReturnsAlone: files of old tools, whose lines end in a carriage return.
+func TestCarriageReturnsAlone(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, Config{})
+	d.quiet = 50 * time.Millisecond
+	d.write("l.csv", "id,text,label\r1,\"two\rlines\",a\r2,x,b\r3,y,c")
+	d.write("l.jsonl", strings.ReplaceAll(watchtest.Line(4, "a")+watchtest.Line(5, "b"), "\n", "\r"))
+	d.start()
+	d.wantsAny("1=a", "2=b", "3=c", "4=a", "5=b")
+	d.add("l.csv", "\r6,z,d\r")
+	d.wantsAny("1=a", "2=b", "3=c", "4=a", "5=b", "6=d")
+	if h := d.src.Health(); h.Refused != 0 || d.inbox.Events()[0].Text["text"] != "two\rlines" {
+		t.Errorf("%+v, %+v", h, d.inbox.Events()[0])
+	}
+}
+
+// TestTheDefaultPauseIsSeconds: a file that was just written to may still get the rest of its last line.
+func TestTheDefaultPauseIsSeconds(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, Config{})
+	d.write("l.csv", "id,label\n1,a\n2,tech")
+	began := time.Now()
+	d.start()
+	d.wants("1=a")
+	d.wants("1=a", "2=tech")
+	if waited := time.Since(began); waited < quietAfter-time.Second {
+		t.Errorf("a last line without an end was read after %s", waited)
+	}
+}
+
+// TestAFileThatGoesIsReadToItsEnd: also where its last line has none.
+func TestAFileThatGoesIsReadToItsEnd(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, Config{})
+	d.quiet = time.Hour
+	d.write("l.csv", "id,label\n1,a\n2,b")
+	d.start()
+	d.wants("1=a")
+	d.move("l.csv", t.TempDir()+"/l.csv")
+	d.wants("1=a", "2=b")
+}
+
+// wantsAny waits until exactly these statements have come, in any order.
+func (d *desk) wantsAny(want ...string) {
+	d.t.Helper()
+	slices.Sort(want)
+	waittest.EventuallyNil(d.t, func() error {
+		if diff := cmp.Diff(want, slices.Sorted(slices.Values(d.inbox.Labels()))); diff != "" {
+			return fmt.Errorf("statements (-want +got):\n%s\n%+v", diff, d.src.Health())
+		}
+		return nil
+	})
+}

@@ -1,0 +1,68 @@
+package labelfiles
+
+import (
+	"bytes"
+	"strings"
+)
+
+// record finds out whether the quotes of a CSV record are closed. A quote opens a field only at the field's start: one
+// inside a field without quotes, such as an inch mark, is no reason to wait for another.
+type record struct {
+	separators string
+	state      recordState
+	start      bool // of the file, where a byte order mark may be
+}
+
+type recordState int
+
+const (
+	fieldStart recordState = iota
+	plainField
+	quotedField
+	quoteInside // a quote in a quoted field: its end, or the first of two
+	badQuotes   // something else than a separator follows the end of a quoted field
+)
+
+// begin begins a record.
+func (r *record) begin(start bool) { r.state, r.start = fieldStart, start }
+
+// read looks at the next bytes of the record.
+func (r *record) read(part []byte) {
+	if r.start {
+		part, r.start = bytes.TrimPrefix(part, []byte("\xEF\xBB\xBF")), false
+	}
+	for _, c := range part {
+		separates := strings.IndexByte(r.separators, c) >= 0
+		switch r.state {
+		case fieldStart, plainField:
+			switch {
+			case separates:
+				r.state = fieldStart
+			case c == '"' && r.state == fieldStart:
+				r.state = quotedField
+			default:
+				r.state = plainField
+			}
+		case quotedField:
+			if c == '"' {
+				r.state = quoteInside
+			}
+		case quoteInside:
+			switch {
+			case c == '"':
+				r.state = quotedField
+			case separates:
+				r.state = fieldStart
+			case c != '\r' && c != '\n':
+				r.state = badQuotes
+			}
+		case badQuotes:
+		}
+	}
+}
+
+// open tells whether a quoted field goes on.
+func (r *record) open() bool { return r.state == quotedField }
+
+// bad tells whether no end of the record can be right.
+func (r *record) bad() bool { return r.state == badQuotes }

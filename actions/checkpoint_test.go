@@ -18,7 +18,7 @@ func TestCheckpointingStepOverTwoNights(t *testing.T) {
 	relabel := sh("relabel", `echo done >>$RETRAIND_MODEL_DIR/kept; [ $(wc -l <$RETRAIND_MODEL_DIR/kept) -ge 2 ] || exec sleep 1000`)
 	relabel.Checkpoints = true
 	steps := pipeline(sh("train", "exec "+w.self+" fake-train 7"))
-	steps = append(steps[:1:1], append([]StepConfig{relabel}, steps[1:]...)...)
+	steps = append(steps[:1:1], append([]StepConfig{{relabel}}, steps[1:]...)...)
 	night := func(length, rest time.Duration) Plan {
 		t.Helper()
 		w.runs++

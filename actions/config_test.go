@@ -50,9 +50,12 @@ func said(p check.Problems) string {
 
 func TestPipelineProblems(t *testing.T) {
 	t.Parallel()
-	train := StepConfig{Name: "train", Exec: []string{"python", "train.py"}}
-	export, gate, release, verify := StepConfig{Do: DoExport}, StepConfig{Do: DoGate}, StepConfig{Do: DoRelease},
-		StepConfig{Do: DoVerify}
+	train := StepConfig{argv("train", "python", "train.py")}
+	export, gate, release, verify := Do(DoExport), Do(DoGate), Do(DoRelease), Do(DoVerify)
+	a := func(c CommandStep) StepConfig {
+		c.Name = "a"
+		return StepConfig{&c}
+	}
 	var b strings.Builder
 	for _, c := range []struct {
 		name  string
@@ -61,46 +64,33 @@ func TestPipelineProblems(t *testing.T) {
 		{"the default", DefaultPipeline()},
 		{"everything set", []StepConfig{
 			export,
-			{
-				Name: "train", Exec: []string{"train all"}, Undo: []string{"clean"}, Shell: true, Dir: "/srv",
-				Env: map[string]string{"A_1": "x"}, Timeout: unit.Duration(time.Hour), Retries: 20, Kind: KindPure, GPU: true,
-			},
+			{&CommandStep{
+				StepCommon: StepCommon{Name: "train", Timeout: unit.Duration(time.Hour), Retries: 20},
+				Exec:       []string{"train all"}, Undo: []string{"clean"}, Shell: true, Dir: "/srv",
+				Env: map[string]string{"A_1": "x"}, Kind: KindPure, GPU: true,
+			}},
 			gate, release, verify,
 		}},
 		{"no steps", nil},
 		{"an empty step", []StepConfig{{}}},
-		{"both", []StepConfig{{Do: DoExport, Exec: []string{"x"}}}},
-		{"an unknown step", []StepConfig{{Do: "deploy"}}},
-		{"no name", []StepConfig{export, {Exec: []string{"a"}}, {Exec: []string{"b"}}}},
+		{"no name", []StepConfig{export, {argv("", "a")}, {argv("", "b")}}},
 		{"bad names", []StepConfig{
-			{Name: "Train!", Exec: []string{"a"}},
-			{Name: "../x", Exec: []string{"a"}},
-			{Name: "undo-train", Exec: []string{"a"}},
-			{Name: strings.Repeat("x", 33), Exec: []string{"a"}},
+			{argv("Train!", "a")}, {argv("../x", "a")}, {argv("undo-train", "a")}, {argv(strings.Repeat("x", 33), "a")},
 		}},
 		{"twice", []StepConfig{train, train}},
 		{"without a proof", []StepConfig{export, train, release}},
 		{"the wrong way round", []StepConfig{verify, release, gate, export}},
-		{
-			"a built-in with a command's keys",
-			[]StepConfig{{
-				Do: DoExport, Undo: []string{"x"}, Shell: true, Dir: "/", Env: map[string]string{"A": "b"},
-				Kind: KindOnce, GPU: true,
-			}},
-		},
-		{"shell with a list", []StepConfig{{Name: "a", Shell: true, Exec: []string{"a", "b"}, Undo: []string{"c", "d"}}}},
+		{"shell with a list", []StepConfig{a(CommandStep{Shell: true, Exec: []string{"a", "b"}, Undo: []string{"c", "d"}})}},
 		{"numbers", []StepConfig{
-			{Name: "a", Exec: []string{"a"}, Timeout: -1, Retries: -1},
-			{Name: "b", Exec: []string{"a"}, Retries: 21},
+			{&CommandStep{StepCommon: StepCommon{Name: "a", Timeout: -1, Retries: -1}, Exec: []string{"a"}}},
+			{&CommandStep{StepCommon: StepCommon{Name: "b", Retries: 21}, Exec: []string{"a"}}},
 		}},
-		{"kinds", []StepConfig{{Name: "a", Exec: []string{"a"}, Kind: "twice"}}},
-		{"variables", []StepConfig{{
-			Name: "a", Exec: []string{"a"},
-			Env: map[string]string{"1A": "", "A-B": "", "OK_1": "", "": "", "RETRAIND_RUN": "x"},
-		}}},
+		{"kinds", []StepConfig{a(CommandStep{Exec: []string{"a"}, Kind: "twice"})}},
+		{"variables", []StepConfig{a(CommandStep{
+			Exec: []string{"a"}, Env: map[string]string{"1A": "", "A-B": "", "OK_1": "", "": "", "RETRAIND_RUN": "x"},
+		})}},
 		{"arguments", []StepConfig{
-			{Name: "a", Exec: []string{"a", "b\x00c"}, Undo: []string{""}},
-			{Name: "b", Exec: []string{""}},
+			a(CommandStep{Exec: []string{"a", "b\x00c"}, Undo: []string{""}}), {argv("b", "")}, {argv("c")},
 		}},
 	} {
 		fmt.Fprintf(&b, "%s\n%s", c.name, said(ValidatePipeline(c.steps)))
@@ -134,17 +124,17 @@ func TestPromoteProblems(t *testing.T) {
 func TestResolve(t *testing.T) {
 	t.Parallel()
 	got := Resolve([]StepConfig{
-		{Do: DoExport},
-		{
-			Name: "train", Exec: []string{"retraind", "train", "retraind"}, Undo: []string{"retraind", "clean"}, Kind: KindPure,
-			Retries: 2, GPU: true, Timeout: unit.Duration(time.Hour),
-		},
-		{
-			Name: "quiesce", Exec: []string{"systemctl stop x; true"}, Undo: []string{"systemctl start x"}, Shell: true,
-			Dir: "/srv", Env: map[string]string{"A": "b"},
-		},
-		{Name: "check", Do: DoGate, Timeout: unit.Duration(time.Minute), Retries: 1},
-		{Name: "plain", Exec: []string{"/bin/retraind", "x"}},
+		Do(DoExport),
+		{&CommandStep{
+			StepCommon: StepCommon{Name: "train", Retries: 2, Timeout: unit.Duration(time.Hour)},
+			Exec:       []string{"retraind", "train", "retraind"}, Undo: []string{"retraind", "clean"}, Kind: KindPure, GPU: true,
+		}},
+		{&CommandStep{
+			StepCommon: StepCommon{Name: "quiesce"}, Exec: []string{"systemctl stop x; true"},
+			Undo: []string{"systemctl start x"}, Shell: true, Dir: "/srv", Env: map[string]string{"A": "b"},
+		}},
+		{&GateStep{StepCommon: StepCommon{Name: "check", Timeout: unit.Duration(time.Minute), Retries: 1}}},
+		{argv("plain", "/bin/retraind", "x")},
 	}, "/opt/retraind")
 	want := []Step{
 		{Name: "export", Do: DoExport, Timeout: 10 * time.Minute, Kind: KindPure},

@@ -57,9 +57,9 @@ func TestGPU(t *testing.T) {
 	w.cancel(p)
 	w.ends(w.await(p), policy.OutcomeCancelled, "cancelled by anna", "export ok", "train cancelled")
 
-	short := train
+	short := *train
 	short.Timeout = unit.Duration(50 * time.Millisecond)
-	p = w.submit(pipeline(short))
+	p = w.submit(pipeline(&short))
 	<-waiting
 	w.ends(w.await(p), policy.OutcomeFailed, "not done after its timeout of 50ms", "export ok", "train timeout")
 
@@ -79,7 +79,7 @@ func TestEnvironmentOfAStep(t *testing.T) {
 	w := newWorld(t)
 	probe := sh("probe", "env; pwd; exit 1")
 	probe.Env = map[string]string{"LANG": "de_DE", "EXTRA": "a b"}
-	r := w.run([]StepConfig{probe})
+	r := w.run([]StepConfig{{probe}})
 	dir := AttemptDir(filepath.Join(w.dir, "runs", r.ID), "probe", 1)
 	out := readText(t, runner.LogFile(dir))
 	for _, want := range []string{

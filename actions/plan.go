@@ -1,6 +1,7 @@
 package actions
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/retraind/retraind/policy"
@@ -56,17 +57,9 @@ type Step struct {
 func Resolve(pipeline []StepConfig, self string) []Step {
 	steps := make([]Step, 0, len(pipeline))
 	for _, c := range pipeline {
-		s := Step{
-			Name: c.Title(), Do: c.Do, Dir: c.Dir, Env: c.Env, Timeout: c.Timeout.D(), Retries: c.Retries, Kind: c.Kind,
-			GPU: c.GPU, Checkpoints: c.Checkpoints,
-		}
-		s.Argv, s.Undo = command(c.Exec, c.Shell, self), command(c.Undo, c.Shell, self)
-		if s.Kind == "" {
-			s.Kind = KindOnce
-		}
-		if s.Do != "" {
-			s.Kind = KindPure // the built-in steps find their own traces
-		}
+		common := c.Common()
+		s := Step{Name: c.Title(), Do: c.Builtin(), Timeout: common.Timeout.D(), Retries: common.Retries, Kind: KindPure}
+		c.resolve(&s, self)
 		if s.Timeout == 0 {
 			s.Timeout = 12 * time.Hour
 			if s.Do != "" {
@@ -76,6 +69,15 @@ func Resolve(pipeline []StepConfig, self string) []Step {
 		steps = append(steps, s)
 	}
 	return steps
+}
+
+// resolve: the built-in steps find their own traces.
+func (*StepCommon) resolve(*Step, string) {}
+
+func (c *CommandStep) resolve(s *Step, self string) {
+	s.Argv, s.Undo = command(c.Exec, c.Shell, self), command(c.Undo, c.Shell, self)
+	s.Dir, s.Env, s.GPU, s.Checkpoints = c.Dir, c.Env, c.GPU, c.Checkpoints
+	s.Kind = cmp.Or(c.Kind, KindOnce)
 }
 
 func command(argv []string, shell bool, self string) []string {

@@ -14,8 +14,8 @@ import (
 // files than the daemon does, so that it is no more than a warning.
 func CheckPrograms(steps []StepConfig) (found check.Problems) {
 	for i := range steps {
-		s := &steps[i]
-		if s.Shell {
+		s := steps[i].Command()
+		if s == nil || s.Shell {
 			continue
 		}
 		for _, command := range []struct {
@@ -41,7 +41,7 @@ func CheckPrograms(steps []StepConfig) (found check.Problems) {
 					why = "it does not exist"
 				}
 				found.Warnf(check.Index("", i)+"."+command.key, "correct it, or look at what the daemon's user sees",
-					"the program of step %s is %s: %s", s.Title(), program, why)
+					"the program of step %s is %s: %s", s.Name, program, why)
 			}
 		}
 	}

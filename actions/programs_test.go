@@ -10,6 +10,11 @@ import (
 	"github.com/retraind/retraind/actions"
 )
 
+func named(name string, c actions.CommandStep) actions.StepConfig {
+	c.Name = name
+	return actions.StepConfig{StepType: &c}
+}
+
 func TestCheckPrograms(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -19,14 +24,14 @@ func TestCheckPrograms(t *testing.T) {
 		}
 	}
 	found := actions.CheckPrograms([]actions.StepConfig{
-		{Do: actions.DoExport},
-		{Name: "there", Exec: []string{"sh", "-c", "exit"}, Undo: []string{"retraind", "version"}},
-		{Name: "beside", Exec: []string{"./train.sh"}, Dir: dir},
-		{Name: "in the run", Exec: []string{"./made-by-a-step-before"}},
-		{Name: "words", Exec: []string{"no such program | at all"}, Shell: true},
-		{Name: "path", Exec: []string{"no-such-program"}},
-		{Name: "file", Exec: []string{filepath.Join(dir, "trian.sh")}},
-		{Name: "taken back", Exec: []string{"sh"}, Undo: []string{"./data.csv"}, Dir: dir},
+		actions.Do(actions.DoExport),
+		named("there", actions.CommandStep{Exec: []string{"sh", "-c", "exit"}, Undo: []string{"retraind", "version"}}),
+		named("beside", actions.CommandStep{Exec: []string{"./train.sh"}, Dir: dir}),
+		named("in the run", actions.CommandStep{Exec: []string{"./made-by-a-step-before"}}),
+		named("words", actions.CommandStep{Exec: []string{"no such program | at all"}, Shell: true}),
+		named("path", actions.CommandStep{Exec: []string{"no-such-program"}}),
+		named("file", actions.CommandStep{Exec: []string{filepath.Join(dir, "trian.sh")}}),
+		named("taken back", actions.CommandStep{Exec: []string{"sh"}, Undo: []string{"./data.csv"}, Dir: dir}),
 	})
 	var got []string
 	for _, p := range found {

@@ -114,13 +114,13 @@ func TestNextBackSimulated(t *testing.T) {
 func (w *world) two() (promoted Plan, first, second string) {
 	w.t.Helper()
 	first = w.champion()
-	noted := func(name string) StepConfig {
+	noted := func(name string) *CommandStep {
 		s := sh(name, "true")
 		s.Undo = []string{"echo " + name + " $RETRAIND_CHAMPION >>$RETRAIND_MODEL_DIR/undone"}
 		return s
 	}
 	steps := pipeline(w.train(10), noted("restart"))
-	steps = append([]StepConfig{noted("relabel")}, steps...)
+	steps = append([]StepConfig{{noted("relabel")}}, steps...)
 	w.runs++
 	promoted = w.plan(steps)
 	promoted.Probation = &policy.Probation{For: unit.Duration(time.Hour), FalseRollbacks: .05}

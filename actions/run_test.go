@@ -120,7 +120,7 @@ func TestRejected(t *testing.T) {
 	undone := filepath.Join(w.dir, "undone")
 	quiesce := sh("quiesce", "true")
 	quiesce.Undo = []string{"echo again >>" + undone}
-	steps := append([]StepConfig{quiesce}, pipeline(w.train(3))...)
+	steps := append([]StepConfig{{quiesce}}, pipeline(w.train(3))...)
 	r := w.run(steps)
 	w.ends(r, policy.OutcomeRejected,
 		`category "category 0" would be lost: recall 70 % to 30 % of 20 items, F1 82 to 46, more than the 5 points allowed; candidate 30.0 %, champion 70.0 %`,
@@ -276,7 +276,7 @@ func TestArtifactChangedAfterTheGate(t *testing.T) {
 	w := newWorld(t)
 	champion := w.champion()
 	meddle := sh("meddle", "echo more >>$RETRAIND_RELEASE_DIR/model.json")
-	r := w.run([]StepConfig{{Do: DoExport}, w.train(10), {Do: DoGate}, meddle, {Do: DoRelease}, {Do: DoVerify}})
+	r := w.run([]StepConfig{Do(DoExport), {w.train(10)}, Do(DoGate), {meddle}, Do(DoRelease), Do(DoVerify)})
 	if r.Outcome != string(policy.OutcomeRolledBack) || !strings.Contains(r.Reason, "it was changed after it was sealed") {
 		t.Errorf("%s: %s", r.Outcome, r.Reason)
 	}
@@ -306,7 +306,7 @@ func TestTimeouts(t *testing.T) {
 		"train timeout")
 
 	verify := pipeline(w.train(7))
-	verify[4].Timeout = unit.Duration(300 * time.Millisecond)
+	verify[4].StepType = &VerifyStep{StepCommon: StepCommon{Timeout: unit.Duration(300 * time.Millisecond)}}
 	w.promote.Smoke = []Smoke{{Text: map[string]string{"title": titled(0)}, Expect: "never"}}
 	w.ends(w.run(verify), policy.OutcomeFailed, "not done after its timeout of 300ms", "export ok", "train ok", "gate ok",
 		"release ok", "verify timeout", "undo release ok", "prove ok")

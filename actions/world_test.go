@@ -219,18 +219,30 @@ func (w *world) view(f func(*store.Tx) error) {
 }
 
 // train is the step of a training whose answers are right in so many tenths.
-func (w *world) train(tenths int) StepConfig {
-	return StepConfig{Name: "train", Exec: []string{w.self, "fake-train", fmt.Sprint(tenths)}, Kind: KindPure}
+func (w *world) train(tenths int) *CommandStep {
+	c := argv("train", w.self, "fake-train", fmt.Sprint(tenths))
+	c.Kind = KindPure
+	return c
 }
 
-func sh(name, script string) StepConfig {
-	return StepConfig{Name: name, Exec: []string{script}, Shell: true, Kind: KindOnce}
+// argv is a command step without more.
+func argv(name string, exec ...string) *CommandStep {
+	return &CommandStep{StepCommon: StepCommon{Name: name}, Exec: exec}
+}
+
+func sh(name, script string) *CommandStep {
+	c := argv(name, script)
+	c.Shell, c.Kind = true, KindOnce
+	return c
 }
 
 // pipeline is the default one around a training.
-func pipeline(train StepConfig, extra ...StepConfig) []StepConfig {
-	steps := []StepConfig{{Do: DoExport}, train, {Do: DoGate}, {Do: DoRelease}}
-	return append(append(steps, extra...), StepConfig{Do: DoVerify})
+func pipeline(train StepType, extra ...StepType) []StepConfig {
+	steps := []StepConfig{Do(DoExport), {train}, Do(DoGate), Do(DoRelease)}
+	for _, s := range extra {
+		steps = append(steps, StepConfig{s})
+	}
+	return append(steps, Do(DoVerify))
 }
 
 // submit creates a run and hands it over.

@@ -103,6 +103,14 @@ func (w *effective) value(path string, v reflect.Value) {
 		}
 		v = v.Elem()
 	}
+	if v.CanAddr() {
+		if variant, ok := v.Addr().Interface().(strictyaml.Variant); ok {
+			if chosen := variant.YAMLChosen(); chosen != nil {
+				w.value(path, reflect.ValueOf(chosen))
+			}
+			return
+		}
+	}
 	_, isText := v.Interface().(encoding.TextMarshaler)
 	switch {
 	case isText:

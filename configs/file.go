@@ -128,7 +128,7 @@ func (m *Model) withDefaults(f *File) {
 	}
 	for _, steps := range m.Pipeline {
 		for i := range steps {
-			steps[i].Dir = f.abs(steps[i].Dir)
+			steps[i].Paths(f.abs)
 		}
 	}
 	if m.GPU != nil {

@@ -3,6 +3,7 @@ package configs_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -95,7 +96,7 @@ func TestPathsStartAtTheFile(t *testing.T) {
 	dir, m := filepath.Dir(l.Path), l.File.Models["news"]
 	got := []string{
 		l.File.State, l.File.NATS.CredentialsFile, l.File.NATS.TLS.CAFile, l.File.NATS.TLS.CertFile, l.File.NATS.TLS.KeyFile,
-		m.Heldout.SaltFile, m.Labels.Postgres.DSNFile, m.Pipeline["default"][0].Dir, m.Pipeline["default"][1].Dir,
+		m.Heldout.SaltFile, m.Labels.Postgres.DSNFile, m.Pipeline["default"][0].Command().Dir, m.Pipeline["default"][1].Command().Dir,
 	}
 	in := func(name string) string { return filepath.Join(dir, name) }
 	want := []string{
@@ -143,5 +144,31 @@ func TestExampleLoads(t *testing.T) {
 			(got.Notify != nil && !*got.Notify) != e.Silent || !cmp.Equal([]string(got.Text), e.Text) {
 			t.Errorf("%s: got %+v", e.Model, got)
 		}
+	}
+}
+
+// A built-in step may be written as its word alone, and each value is shown with its place.
+func TestStepAsWord(t *testing.T) {
+	t.Parallel()
+	pipeline := func(steps string) *configs.Loaded {
+		return load(t, strings.Replace(good, "    serving:", "    pipeline: {default: ["+steps+"]}\n    serving:", 1))
+	}
+	words := pipeline(`export, {name: t, exec: [x], timeout: 1h}, gate, {do: release}, verify`)
+	keys := pipeline(`{do: export}, {name: t, exec: [x], timeout: 1h}, {do: gate}, {do: release}, {do: verify}`)
+	if diff := cmp.Diff(keys.File.Models["news"].Pipeline, words.File.Models["news"].Pipeline); diff != "" {
+		t.Errorf("-keys +words:\n%s", diff)
+	}
+	var shown []string
+	for _, v := range words.Values(nil, configs.Settings{}) {
+		if path, ok := strings.CutPrefix(v.Path, "models.news.pipeline.default"); ok {
+			shown = append(shown, fmt.Sprint(path, " ", v.Value, " ", v.Origin))
+		}
+	}
+	want := []string{
+		"[0].do export file", "[1].exec [x] file", "[1].name t file", "[1].timeout 1h file", "[2].do gate file",
+		"[3].do release file", "[4].do verify file",
+	}
+	if diff := cmp.Diff(want, shown); diff != "" {
+		t.Errorf("-want +shown:\n%s", diff)
 	}
 }

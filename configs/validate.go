@@ -191,7 +191,7 @@ func (m *Model) validatePipeline(p *check.Problems, anyGPU bool) {
 	for _, name := range slices.Sorted(maps.Keys(m.Pipeline)) {
 		p.Under("pipeline."+name, actions.ValidatePipeline(m.Pipeline[name]))
 		for _, s := range m.Pipeline[name] {
-			if s.GPU && m.GPU == nil && !anyGPU {
+			if s.NeedsGPU() && m.GPU == nil && !anyGPU {
 				p.Errorf("pipeline."+name, "add gpu: {free: 20GiB} to the model",
 					"step %q needs the GPU, but the model does not say how much of it", s.Title())
 			}

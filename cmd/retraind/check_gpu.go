@@ -87,7 +87,7 @@ func gpuFindings(c gpu.Config, devices []gpu.Device, fault error) check.Problems
 func needsGPU(m *configs.Model) bool {
 	for _, steps := range m.Pipeline {
 		for _, s := range steps {
-			if s.GPU {
+			if s.NeedsGPU() {
 				return true
 			}
 		}

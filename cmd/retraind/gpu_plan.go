@@ -40,7 +40,7 @@ func plansOf(file *configs.File, devices []gpu.Device) []modelPlan {
 		for _, pipeline := range slices.Sorted(maps.Keys(m.Pipeline)) {
 			plan := modelPlan{Model: name, Pipeline: pipeline}
 			for _, s := range m.Pipeline[pipeline] {
-				if s.GPU {
+				if s.NeedsGPU() {
 					plan.Steps = append(plan.Steps, s.Title())
 				}
 			}
@@ -62,11 +62,11 @@ func plansOf(file *configs.File, devices []gpu.Device) []modelPlan {
 func roomOf(steps []actions.StepConfig) []roomStep {
 	var room []roomStep
 	for _, s := range steps {
-		if s.GPU {
+		if s.NeedsGPU() {
 			break
 		}
-		if len(s.Undo) > 0 {
-			room = append(room, roomStep{s.Title(), strings.Join(s.Exec, " "), strings.Join(s.Undo, " ")})
+		if c := s.Command(); c != nil && len(c.Undo) > 0 {
+			room = append(room, roomStep{c.Name, strings.Join(c.Exec, " "), strings.Join(c.Undo, " ")})
 		}
 	}
 	return room

@@ -13,8 +13,9 @@ import (
 )
 
 var (
-	textType   = reflect.TypeFor[encoding.TextUnmarshaler]()
-	formerType = reflect.TypeFor[Former]()
+	textType    = reflect.TypeFor[encoding.TextUnmarshaler]()
+	formerType  = reflect.TypeFor[Former]()
+	variantType = reflect.TypeFor[Variant]()
 )
 
 func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textType) }
@@ -25,6 +26,7 @@ type reading byte
 const (
 	readsNothing reading = iota
 	readsForms
+	readsVariant
 	readsText
 )
 
@@ -35,6 +37,8 @@ func (d *decoder) reading(t reflect.Type) reading {
 		switch {
 		case reflect.PointerTo(t).Implements(formerType):
 			r = readsForms
+		case reflect.PointerTo(t).Implements(variantType):
+			r = readsVariant
 		case isText(t):
 			r = readsText
 		}
@@ -63,6 +67,9 @@ func (d *decoder) value(n *yaml.Node, path string, into reflect.Value, depth int
 	switch d.reading(t) {
 	case readsForms:
 		d.form(n, path, into, depth)
+		return
+	case readsVariant:
+		d.variant(n, path, into, depth)
 		return
 	case readsText:
 		d.text(n, path, into)
@@ -150,7 +157,7 @@ func (d *decoder) sectionHint(n *yaml.Node, t reflect.Type) string {
 }
 
 func (d *decoder) keysHint(t reflect.Type) string {
-	if t.Kind() != reflect.Struct || isText(t) {
+	if t.Kind() != reflect.Struct || isText(t) || len(d.fieldsOf(t).keys) == 0 {
 		return ""
 	}
 	return "the keys here are " + strings.Join(d.fieldsOf(t).keys, ", ")
@@ -176,6 +183,35 @@ func (d *decoder) form(n *yaml.Node, path string, into reflect.Value, depth int)
 		panic(fmt.Sprintf("strictyaml: the %s form of %s is a Former itself", name, into.Type()))
 	}
 	d.value(n, path, target, depth)
+}
+
+// variant lets the type choose by what is written which struct is decoded into.
+func (d *decoder) variant(n *yaml.Node, path string, into reflect.Value, depth int) {
+	var keys map[string]string
+	switch n.Kind {
+	case yaml.SequenceNode:
+		d.wrong(n, path, "a single value or keys with values", "")
+		return
+	case yaml.MappingNode:
+		keys = map[string]string{}
+		for _, e := range d.entries(n, path, depth) {
+			keys[e.key.Value] = e.value.Value
+			d.place(join(path, e.key.Value), e.key, e.value)
+		}
+	}
+	part, problem := into.Addr().Interface().(Variant).YAMLVariant(n.Value, keys)
+	if problem != nil {
+		at, where := position{line: n.Line, column: n.Column}, path
+		if problem.Path != "" {
+			where = join(path, problem.Path)
+			at = d.doc.positions[where]
+		}
+		d.add(Problem{Line: at.line, Column: at.column, Path: where, Message: problem.Message, Hint: problem.Hint})
+		return
+	}
+	if part != nil {
+		d.value(n, path, reflect.ValueOf(part).Elem(), depth)
+	}
 }
 
 var formWords = map[string]string{"scalar": "a single value", "list": "a list", "mapping": "keys with values"}

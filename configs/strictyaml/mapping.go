@@ -134,7 +134,7 @@ func (d *decoder) mapping(n *yaml.Node, path string, into reflect.Value, depth i
 			d.fail(e.key, at, "write "+found[i-1].value.Value+"."+e.key.Value+": a comma begins the next key",
 				"%q is taken for a key", cutValue(e.key.Value))
 		default:
-			d.fail(e.key, at, d.unknownHint(e.key.Value, set, into.Type()), "unknown key %q", cutValue(e.key.Value))
+			d.fail(e.key, at, d.unknownHint(e.key.Value, set, into), "unknown key %q", cutValue(e.key.Value))
 		}
 	}
 	if other != nil {

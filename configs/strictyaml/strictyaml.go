@@ -2,7 +2,7 @@
 //
 // It owns the reading of configuration text: the node tree, the positions of values, and the messages with file, line,
 // column, excerpt and cure. Types are matched by their yaml tags; a type may implement encoding.TextUnmarshaler (a
-// scalar with a unit), Former (more than one way to write it) or Defaulter. A Decode keeps no state and may run
+// scalar with a unit), Former (more than one way to write it), Variant (one of several structs) or Defaulter. A Decode keeps no state and may run
 // beside others. It never guesses a type, reads a file, or
 // ignores a key it does not know; the environment is read for fields with the tag `env:"expand"` alone.
 //
@@ -16,6 +16,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/retraind/retraind/internal/check"
 )
 
 // Limits of a configuration file. They are far above any real one and keep hostile input cheap.
@@ -31,6 +33,15 @@ const (
 // that form is not allowed. The answer must not be a Former itself.
 type Former interface {
 	YAMLForm(form string) any
+}
+
+// Variant is implemented, on the pointer, by a type that is one of several structs: what is written chooses. word is the
+// text of a single value, with keys nil; keys holds what a mapping writes, with the text of single values. The answer is
+// a pointer to what the mapping is decoded into, nil for a word that says it all. A problem's path is the key that is
+// wrong, "" for the whole. YAMLChosen is the struct that was chosen, nil before.
+type Variant interface {
+	YAMLVariant(word string, keys map[string]string) (any, *check.Problem)
+	YAMLChosen() any
 }
 
 // Defaulter is implemented, on the pointer, by a type whose keys have defaults. It is called when Decode makes a new

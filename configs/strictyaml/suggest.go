@@ -12,8 +12,13 @@ import (
 )
 
 // unknownHint says what to do about a key that a struct does not have.
-func (d *decoder) unknownHint(key string, set *fieldSet, t reflect.Type) string {
-	if where := d.find(key, t, "", 0); where != "" {
+func (d *decoder) unknownHint(key string, set *fieldSet, into reflect.Value) string {
+	if own, ok := into.Addr().Interface().(interface{ YAMLUnknown(key string) string }); ok {
+		if hint := own.YAMLUnknown(key); hint != "" {
+			return hint
+		}
+	}
+	if where := d.find(key, into.Type(), "", 0); where != "" {
 		return fmt.Sprintf("it belongs under %s", where)
 	}
 	if hint := missingColon(key, set); hint != "" {

@@ -42,7 +42,8 @@ func Expect(t *store.Tx, model, pipeline string, steps []actions.StepConfig) (Ex
 func ExpectFrom(took map[string][]time.Duration, pipeline string, steps []actions.StepConfig) Expected {
 	out := Expected{Pipeline: pipeline}
 	for _, s := range steps {
-		e := ExpectedStep{Name: s.Title(), Time: s.Expect.D(), Known: s.Expect > 0, GPU: s.GPU, Checkpoints: s.Checkpoints}
+		expect := s.Common().Expect
+		e := ExpectedStep{Name: s.Title(), Time: expect.D(), Known: expect > 0, GPU: s.NeedsGPU(), Checkpoints: s.Checkpoints()}
 		if list := took[e.Name]; len(list) > 0 {
 			e.Time, e.Runs, e.Known = percentile90(list), len(list), true
 		}

@@ -40,8 +40,14 @@ func TestPercentile90(t *testing.T) {
 func TestStepsThatCheckpointTakeNothing(t *testing.T) {
 	t.Parallel()
 	hour := unit.Duration(time.Hour)
+	step := func(name string, expect unit.Duration, checkpoints bool) actions.StepConfig {
+		return actions.StepConfig{StepType: &actions.CommandStep{
+			StepCommon: actions.StepCommon{Name: name, Expect: expect}, Checkpoints: checkpoints,
+		}}
+	}
 	e := ExpectFrom(map[string][]time.Duration{"relabel": {9 * time.Hour}}, "full", []actions.StepConfig{
-		{Do: actions.DoExport, Expect: hour / 60}, {Name: "relabel", Checkpoints: true}, {Name: "train", Expect: hour}, {Name: "again", Checkpoints: true, Expect: hour}, {Name: "merge", Expect: hour},
+		step("prepare", hour/60, false), step("relabel", 0, true), step("train", hour, false), step("again", hour, true),
+		step("merge", hour, false),
 	})
 	if want := 2*time.Hour + time.Minute; e.Total != want {
 		t.Errorf("%v in all, want %v", e.Total, want)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/configs"
 )
 
@@ -189,8 +190,8 @@ func (r *reference) key(path string, f reflect.StructField, v reflect.Value, tex
 		return r.fields(path+".NAME", v.MapIndex(reflect.ValueOf("example")).Elem())
 	case t.Kind() == reflect.Map && t.Elem().Kind() == reflect.Struct:
 		return r.fields(path+".NAME", reflect.New(t.Elem()).Elem())
-	case t.Kind() == reflect.Map && t.Elem().Kind() == reflect.Slice && t.Elem().Elem().Kind() == reflect.Struct:
-		return r.fields(path+".NAME[]", reflect.New(t.Elem().Elem()).Elem())
+	case t.Kind() == reflect.Map && t.Elem() == reflect.TypeFor[[]actions.StepConfig]():
+		return r.steps(path + ".NAME[]")
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct && !isText(t.Elem()):
 		return r.fields(path+"[]", reflect.New(t.Elem()).Elem())
 	}

@@ -20,8 +20,7 @@ func isFormer(t reflect.Type) bool { return reflect.PointerTo(t).Implements(refl
 
 // isShort tells a section that may be written as one of its values alone.
 func isShort(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && isFormer(t) && scalarForm(t) != nil && scalarForm(t).Kind() != reflect.Struct &&
-		t != reflect.TypeFor[actions.StepConfig]()
+	return t.Kind() == reflect.Struct && isFormer(t) && scalarForm(t) != nil && scalarForm(t).Kind() != reflect.Struct
 }
 
 func scalarForm(t reflect.Type) reflect.Type {

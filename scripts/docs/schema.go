@@ -10,6 +10,7 @@ import (
 
 	"github.com/invopop/jsonschema"
 
+	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/configs"
 )
 
@@ -111,6 +112,9 @@ func (r *reference) value(path string, v reflect.Value) (*jsonschema.Schema, err
 	}
 	if own, ok := reflect.Zero(t).Interface().(interface{ JSONSchema() *jsonschema.Schema }); ok {
 		return own.JSONSchema(), nil
+	}
+	if t == reflect.TypeFor[actions.StepConfig]() {
+		return r.step(path)
 	}
 	if isShort(t) {
 		short, err := r.value(path, reflect.New(scalarForm(t)).Elem())

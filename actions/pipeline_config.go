@@ -1,0 +1,142 @@
+package actions
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/retraind/retraind/internal/check"
+)
+
+// DefaultPipeline trains the embedded classifier.
+func DefaultPipeline() []StepConfig {
+	train := &CommandStep{Exec: []string{"retraind", "train"}, Kind: KindPure}
+	train.Name = "train"
+	return []StepConfig{Do(DoExport), {train}, Do(DoGate), Do(DoRelease), Do(DoVerify)}
+}
+
+// undoPrefix begins the directory of an undo command; it is that of the step otherwise.
+const undoPrefix = "undo-"
+
+var stepName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
+
+// ValidatePipeline finds faults of one pipeline.
+func ValidatePipeline(steps []StepConfig) check.Problems {
+	var p check.Problems
+	if len(steps) == 0 {
+		p.Errorf("", "leave the pipeline out to train the embedded classifier, or list its steps",
+			"the pipeline has no steps")
+	}
+	seen, at := map[string]int{}, map[Builtin]int{}
+	for i, s := range steps {
+		here := check.Index("", i)
+		if s.StepType == nil {
+			p.Errorf(here, "write do: "+strings.Join(builtins(), "|")+", or exec: [program, argument]", "the step does nothing")
+			continue
+		}
+		name := s.Title()
+		if first, twice := seen[name]; twice && name != "" {
+			p.Errorf(here+".name", "give each step a name of its own", "step %q stands already at place %d", name, first+1)
+		}
+		seen[name] = i
+		if do := s.Builtin(); do != "" {
+			if _, twice := at[do]; !twice {
+				at[do] = i
+			}
+		}
+		s.validate(&p, here)
+	}
+	validateOrder(&p, at)
+	return p
+}
+
+// validateOrder checks that nothing is missing and that the built-in steps stand in their order; at is where each stands.
+func validateOrder(p *check.Problems, at map[Builtin]int) {
+	order := []Builtin{DoExport, DoGate, DoRelease, DoVerify}
+	var missing, cures []string
+	for _, need := range order[1:] { // the data may come by another way
+		if _, ok := at[need]; !ok {
+			missing, cures = append(missing, string(need)), append(cures, string(need))
+		}
+	}
+	if len(missing) > 0 && len(*p) == 0 {
+		p.Errorf("", "add the steps "+strings.Join(cures, " and "),
+			"the pipeline lacks %s: its models would never be both proved and deployed", strings.Join(missing, ", "))
+	}
+	for i, later := range order {
+		for _, earlier := range order[:i] {
+			a, okA := at[earlier]
+			b, okB := at[later]
+			if okA && okB && a > b {
+				p.Errorf(check.Index("", b), "put it after "+string(earlier), "%s comes before %s", later, earlier)
+			}
+		}
+	}
+}
+
+func (s *StepCommon) validate(p *check.Problems, here string) {
+	switch {
+	case s.Name != "" && !stepName.MatchString(s.Name):
+		p.Errorf(here+".name", "use a-z, 0-9, - and _, at most 32", "%q cannot name a step", s.Name)
+	case strings.HasPrefix(s.Name, undoPrefix):
+		p.Errorf(here+".name", "choose another name", "%q: names that begin with %s are those of the undo commands", s.Name,
+			undoPrefix)
+	}
+	if s.Timeout < 0 {
+		p.Errorf(here+".timeout", "write a duration such as 2h", "%v is negative", s.Timeout)
+	}
+	switch {
+	case s.Expect < 0:
+		p.Errorf(here+".expect", "write a duration such as 40m", "%v is negative", s.Expect)
+	case s.Timeout > 0 && s.Expect > s.Timeout:
+		p.Errorf(here+".expect", "make timeout longer, or expect shorter",
+			"the step is expected to take %s and is ended after %s", s.Expect, s.Timeout)
+	}
+	if s.Retries < 0 || s.Retries > 20 {
+		p.Errorf(here+".retries", "write a number from 0 to 20", "%d retries", s.Retries)
+	}
+}
+
+func (s *CommandStep) validate(p *check.Problems, here string) {
+	if len(s.Exec) == 0 {
+		p.Errorf(here+".exec", "write exec: [program, argument]", "the command is empty")
+	}
+	if s.Name == "" { // it names the directory that the command's record is kept in
+		p.Errorf(here, "add name: with one or two words, such as train", "the command has no name")
+	}
+	s.StepCommon.validate(p, here)
+	if s.Shell && len(s.Exec) > 1 {
+		p.Errorf(here+".exec", "write one string, or leave shell out", "shell: true takes exactly one argument")
+	}
+	if s.Shell && len(s.Undo) > 1 {
+		p.Errorf(here+".undo", "write one string, or leave shell out",
+			"shell: true takes exactly one argument, in undo as well")
+	}
+	if s.Kind != "" && s.Kind != KindPure && s.Kind != KindOnce {
+		p.Errorf(here+".kind", "write pure or once", "unknown kind %q", s.Kind)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
+		if !envName.MatchString(name) {
+			p.Errorf(here+".env."+name, "use letters, digits and _", "%q cannot name a variable", name)
+		}
+		if strings.HasPrefix(name, "RETRAIND_") { // its own mark on the processes it starts is among them
+			p.Errorf(here+".env."+name, "choose another name", "variables that begin with RETRAIND_ are set by retraind")
+		}
+	}
+	validateArgv(p, here+".exec", s.Exec)
+	validateArgv(p, here+".undo", s.Undo)
+}
+
+func validateArgv(p *check.Problems, here string, argv []string) {
+	for i, a := range argv {
+		if strings.ContainsRune(a, 0) {
+			p.Errorf(check.Index(here, i), "remove the NUL character", "argument %d has a NUL character", i)
+		}
+	}
+	if len(argv) > 0 && argv[0] == "" {
+		p.Errorf(here, "name a program", "the program is empty")
+	}
+}
+
+var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

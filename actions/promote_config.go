@@ -1,0 +1,124 @@
+package actions
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// Gate names a rule of promotion.
+type Gate string
+
+// The gates.
+const (
+	GateNotWorse Gate = "not_worse" // paired non-inferiority by a margin
+	GateBetter   Gate = "better"    // exact McNemar test
+	GatePoint    Gate = "point"     // at least as many right answers; refuses nothing by chance and promotes much by it
+)
+
+// PromoteConfig says when a candidate may replace the champion, and what proves that it did.
+type PromoteConfig struct {
+	// Gate is not_worse, better or point; default not_worse.
+	Gate Gate `yaml:"gate"`
+	// Margin is how many points a candidate may be worse by under not_worse; default 1.
+	Margin unit.Points `yaml:"margin"`
+	// CategoryFloor refuses a candidate that loses more than so many points of recall and of F1 in a category, beyond chance; default 5.
+	CategoryFloor unit.Points `yaml:"category_floor"`
+	// Parity is the share of probed items that the service must answer as the artifact did offline; default 99.5%.
+	Parity unit.Percent `yaml:"parity"`
+	// VerifyWithin is how long a deployment may take until it is proved; default 2m.
+	VerifyWithin unit.Duration `yaml:"verify_within"`
+	// UndoWithin is how long taking a release back is tried, with growing pauses, before the model is held; default 5m.
+	UndoWithin unit.Duration `yaml:"undo_within"`
+	// Targets are the floors of the targets that do not gate, by name.
+	Targets map[string]TargetFloor `yaml:"targets"`
+	// Smoke are texts whose answer must be as expected.
+	Smoke []Smoke `yaml:"smoke"`
+	// MaxLatency bounds the 95th percentile of an answer's time; 0 = not checked.
+	MaxLatency unit.Duration `yaml:"max_latency"`
+}
+
+// TargetFloor bounds what a candidate may lose in a target that does not gate. A target without one may lose at most
+// category_floor points beyond chance.
+type TargetFloor struct {
+	// Margin is how many points a candidate may be worse by in this target, with 95 % confidence.
+	Margin unit.Points `yaml:"margin"`
+}
+
+// Smoke is one text with the answer of the gating target.
+type Smoke struct {
+	// Text holds the text columns.
+	Text map[string]string `yaml:"text"`
+	// Expect is the answer.
+	Expect string `yaml:"expect"`
+}
+
+// WithDefaults fills what was left out.
+func (c PromoteConfig) WithDefaults() PromoteConfig {
+	if c.Gate == "" {
+		c.Gate = GateNotWorse
+	}
+	if c.Margin == 0 {
+		c.Margin = 1
+	}
+	if c.CategoryFloor == 0 {
+		c.CategoryFloor = 5
+	}
+	if c.Parity == 0 {
+		c.Parity = 0.995
+	}
+	if c.UndoWithin == 0 {
+		c.UndoWithin = unit.Duration(5 * time.Minute)
+	}
+	if c.VerifyWithin == 0 {
+		c.VerifyWithin = unit.Duration(2 * time.Minute)
+	}
+	return c
+}
+
+// Validate finds faults; call it after WithDefaults.
+func (c PromoteConfig) Validate() check.Problems {
+	var p check.Problems
+	if c.Gate != GateNotWorse && c.Gate != GateBetter && c.Gate != GatePoint {
+		p.Errorf("gate", "write not_worse, better or point", "unknown gate %q", c.Gate)
+	}
+	if c.Gate == GatePoint {
+		p.Warnf("gate", "not_worse or better decide by the evidence",
+			"gate point promotes a model that is 2 points worse every fifth time with 200 held-out items")
+	}
+	if c.Margin < 0 || c.Margin > 50 {
+		p.Errorf("margin", "write points, such as 1", "margin %v is not between 0 and 50 points", c.Margin)
+	}
+	if c.CategoryFloor < 0 || c.CategoryFloor > 100 {
+		p.Errorf("category_floor", "write points, such as 5", "category floor %v is not between 0 and 100 points",
+			c.CategoryFloor)
+	}
+	if c.Parity < 0.5 {
+		p.Errorf("parity", "99.5% is usual",
+			"parity %v would let a service pass that answers mostly otherwise than its artifact", c.Parity)
+	}
+	if c.MaxLatency < 0 {
+		p.Errorf("max_latency", "write a duration such as 300ms, or leave it out", "%v is negative", c.MaxLatency)
+	}
+	if c.VerifyWithin < 0 {
+		p.Errorf("verify_within", "write a duration such as 2m", "%v is negative", c.VerifyWithin)
+	}
+	if c.UndoWithin < 0 {
+		p.Errorf("undo_within", "write a duration such as 5m", "%v is negative", c.UndoWithin)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Targets)) {
+		if m := c.Targets[name].Margin; m < 0 || m > 50 {
+			p.Errorf("targets."+name+".margin", "write points, such as 2", "margin %v is not between 0 and 50 points", m)
+		}
+	}
+	for i, s := range c.Smoke {
+		if len(s.Text) == 0 || s.Expect == "" {
+			p.Errorf(check.Index("smoke", i), "give text: {column: …} and expect:",
+				"a smoke case needs a text and an expected answer")
+		}
+	}
+	return p
+}

@@ -1,0 +1,165 @@
+package actions
+
+import (
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// StepConfig is one step of a pipeline. Each kind of step is a type of its own with its own keys.
+type StepConfig struct {
+	StepType `yaml:"-"`
+}
+
+// StepType is implemented by the kinds of steps.
+type StepType interface {
+	common() *StepCommon
+	builtin() Builtin
+	// validate finds faults of the step alone; here is where it stands.
+	validate(p *check.Problems, here string)
+	// resolve fills in what the kind adds to a step of a plan. self is the path of this binary.
+	resolve(s *Step, self string)
+	// paths replaces the relative paths that the step names.
+	paths(abs func(string) string)
+}
+
+// StepCommon is what every step may have.
+type StepCommon struct {
+	// Name of the step in logs, events and directories; default: the name of the built-in step. A command needs one.
+	Name string `yaml:"name"`
+	// Timeout ends the step; default 12h for commands, 10m for built-in steps.
+	Timeout unit.Duration `yaml:"timeout"`
+	// Expect is how long the step should take, until earlier runs say so; a run starts only where it fits into the quiet hours.
+	Expect unit.Duration `yaml:"expect"`
+	// Retries is how often a failed step is tried again; default 0.
+	Retries int `yaml:"retries"`
+}
+
+// Builtin names a step that retraind does itself.
+type Builtin string
+
+// The built-in steps.
+const (
+	DoExport  Builtin = "export"  // write train.jsonl and test.jsonl
+	DoGate    Builtin = "gate"    // compare candidate and champion on the held-out set
+	DoRelease Builtin = "release" // make `current` name the candidate
+	DoVerify  Builtin = "verify"  // prove that the service answers as the candidate
+)
+
+// ExportStep writes the labelled items as files to train and test with.
+type ExportStep struct {
+	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
+	Do         Builtin `yaml:"do"`
+	StepCommon `yaml:",inline"`
+}
+
+// GateStep compares candidate and champion.
+type GateStep struct {
+	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
+	Do         Builtin `yaml:"do"`
+	StepCommon `yaml:",inline"`
+}
+
+// ReleaseStep makes the link `current` name the candidate.
+type ReleaseStep struct {
+	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
+	Do         Builtin `yaml:"do"`
+	StepCommon `yaml:",inline"`
+}
+
+// VerifyStep proves that the service answers as the candidate.
+type VerifyStep struct {
+	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
+	Do         Builtin `yaml:"do"`
+	StepCommon `yaml:",inline"`
+}
+
+// CommandStep runs a command of the user.
+type CommandStep struct {
+	// Exec is a command as a list of arguments, without a shell. "retraind" as the program means this very binary.
+	Exec       []string `yaml:"exec"`
+	StepCommon `yaml:",inline"`
+	// Undo is a command that takes the step back when a later one fails.
+	Undo []string `yaml:"undo"`
+	// Shell runs exec's single argument by /bin/sh -c. Data reaches it only through RETRAIND_ variables.
+	Shell bool `yaml:"shell"`
+	// Dir is the working directory; default: the run's own directory.
+	Dir string `yaml:"dir"`
+	// Env adds variables to the small environment that a step gets.
+	Env map[string]string `yaml:"env"`
+	// Kind says what may be done when the step's outcome is unknown: pure (run it again) or once (roll back); default once.
+	Kind StepKind `yaml:"kind"`
+	// GPU marks a step that needs the GPU: the run waits until the gate has found it free.
+	GPU bool `yaml:"gpu"`
+	// Checkpoints marks a command that keeps each thing it has done: it is stopped when the quiet hours end, and goes on in the next ones.
+	Checkpoints bool `yaml:"checkpoints"`
+}
+
+// StepKind says what an unknown outcome means.
+type StepKind string
+
+// The kinds of commands.
+const (
+	KindPure StepKind = "pure"
+	KindOnce StepKind = "once"
+)
+
+// Title is the step's name, by default that of its built-in.
+func (s StepConfig) Title() string {
+	if name := s.Common().Name; name != "" {
+		return name
+	}
+	return string(s.Builtin())
+}
+
+// Common is what every step may have; empty for a step that could not be read.
+func (s StepConfig) Common() StepCommon {
+	if s.StepType == nil {
+		return StepCommon{}
+	}
+	return *s.common()
+}
+
+// Builtin names the built-in step; "" for a command.
+func (s StepConfig) Builtin() Builtin {
+	if s.StepType == nil {
+		return ""
+	}
+	return s.builtin()
+}
+
+// Command is the step as a command; nil for every other kind.
+func (s StepConfig) Command() *CommandStep {
+	c, _ := s.StepType.(*CommandStep)
+	return c
+}
+
+// NeedsGPU reports whether the step waits for the GPU.
+func (s StepConfig) NeedsGPU() bool {
+	c := s.Command()
+	return c != nil && c.GPU
+}
+
+// Checkpoints reports whether the step is a command that can be stopped and goes on later.
+func (s StepConfig) Checkpoints() bool {
+	c := s.Command()
+	return c != nil && c.Checkpoints
+}
+
+// Paths replaces the relative paths that the step names.
+func (s StepConfig) Paths(abs func(string) string) {
+	if s.StepType != nil {
+		s.paths(abs)
+	}
+}
+
+func (s *StepCommon) common() *StepCommon { return s }
+
+func (*StepCommon) paths(func(string) string) {}
+
+func (s *ExportStep) builtin() Builtin  { return DoExport }
+func (s *GateStep) builtin() Builtin    { return DoGate }
+func (s *ReleaseStep) builtin() Builtin { return DoRelease }
+func (s *VerifyStep) builtin() Builtin  { return DoVerify }
+func (s *CommandStep) builtin() Builtin { return "" }
+
+func (s *CommandStep) paths(abs func(string) string) { s.Dir = abs(s.Dir) }

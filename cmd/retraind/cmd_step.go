@@ -20,6 +20,19 @@ func newExecStep(*app) *cobra.Command {
 	}
 }
 
+// newGPUXid reads the errors of a device in a process that may die of it, for as long as a step has the device.
+func newGPUXid(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "gpu-xid UUID", Short: "Print the errors of a GPU (started by the daemon)", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if code := gpu.AnswerXids(a.stdin, a.stdout, a.stderr, nvml.Inventory{}, args[0]); code != 0 {
+				os.Exit(code)
+			}
+			return nil
+		},
+	}
+}
+
 // newGPUProbe asks NVIDIA's driver in a process that may die of it.
 func newGPUProbe(a *app) *cobra.Command {
 	return &cobra.Command{

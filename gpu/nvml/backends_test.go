@@ -30,6 +30,8 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "smi":
 		os.Exit(gpu.Answer(context.Background(), os.Stdout, nvidiasmi.Inventory{}))
+	case "xid":
+		os.Exit(gpu.AnswerXids(os.Stdin, os.Stdout, os.Stderr, Inventory{}, os.Args[1]))
 	default:
 		os.Exit(gpu.Answer(context.Background(), os.Stdout, Inventory{}))
 	}

@@ -16,3 +16,11 @@ type Inventory struct{}
 func (Inventory) Devices(ctx context.Context) ([]gpu.Device, error) {
 	return nvidiasmi.Inventory{}.Devices(ctx)
 }
+
+// Xids implements gpu.XidReader: nvidia-smi reports no errors.
+func (Inventory) Xids(context.Context, string, func(gpu.Xid)) error {
+	return &gpu.ProbeError{
+		Fault:  gpu.FaultNotBuilt,
+		Detail: "this retraind was built without cgo: it does not see errors of the GPU (Xid)",
+	}
+}

@@ -1,0 +1,63 @@
+package gpu
+
+import (
+	"fmt"
+
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// FindingKind says what a watch found.
+type FindingKind string
+
+// The kinds of findings.
+const (
+	FoundIntruder FindingKind = "intruder" // a program that was not there at the start computes on the device
+	FoundPressure FindingKind = "pressure" // those who were there take more memory than at the start
+	FoundXid      FindingKind = "xid"      // the driver reported an error of the device
+	FoundLost     FindingKind = "lost"     // the device is gone
+	FoundBlind    FindingKind = "blind"    // the driver does not answer
+)
+
+// Finding is something about a step's device that a person should know.
+type Finding struct {
+	Kind FindingKind
+	// UUID is the device's.
+	UUID string
+	// Process is who it is; nil where nobody can be named.
+	Process *Process
+	// Size is the memory that they took; 0 where it is not known.
+	Size unit.Size
+	// Xid is the error's number, with FoundXid.
+	Xid Xid
+	// Text says all this in one sentence.
+	Text string
+}
+
+func (t *tracker) intruder(p Process) Finding {
+	return Finding{
+		Kind: FoundIntruder, UUID: t.start.UUID, Process: &p, Size: p.Used.Size,
+		Text: fmt.Sprintf("GPU %d is also used by %s", t.start.Index, p),
+	}
+}
+
+func (t *tracker) pressure(grown unit.Size, by *Process) Finding {
+	who := "no process is named for it"
+	if by != nil {
+		who = "most of it by " + by.String()
+	}
+	return Finding{
+		Kind: FoundPressure, UUID: t.start.UUID, Process: by, Size: grown,
+		Text: fmt.Sprintf("GPU %d has %s less for the step than at its start: %s", t.start.Index, Amount(grown), who),
+	}
+}
+
+func (t *tracker) xid(x Xid) Finding {
+	return Finding{
+		Kind: FoundXid, UUID: t.start.UUID, Xid: x,
+		Text: fmt.Sprintf("GPU %d reports %s", t.start.Index, x),
+	}
+}
+
+func (t *tracker) trouble(kind FindingKind, why string) Finding {
+	return Finding{Kind: kind, UUID: t.start.UUID, Text: fmt.Sprintf("GPU %d: %s", t.start.Index, why)}
+}

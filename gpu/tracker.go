@@ -1,0 +1,192 @@
+package gpu
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/retraind/retraind/internal/unit"
+)
+
+const (
+	// leastPressure is the growth of others that is worth a word; large cards have more to spare.
+	leastPressure = 512 << 20
+	pressureShare = 0.02
+	// blindAfter is how many looks in a row may fail before it is said.
+	blindAfter = 2
+	// mostFindings bounds what one watch says: a program that comes and goes every few seconds would fill the outbox.
+	mostFindings = 30
+	// idleBelow is the utilisation, in percent, below which a device counts as idle.
+	idleBelow = 5
+)
+
+// Usage is how a step used its device.
+type Usage struct {
+	Peak Reading   // the most that its processes held at once
+	Free unit.Size // what was free when it began
+	Idle float64   // share of the looks at which the device did nothing, in [0, 1]
+	Busy int       // looks that say how busy the device was: without any, Idle says nothing
+}
+
+// tracker compares what is on a device with what was there when the step began. It is pure, like Gate.
+type tracker struct {
+	config Config
+	start  Device
+	known  bool                             // start is the device before the step; else the first look makes it
+	mine   func(pid int) (mine, there bool) // whether a process is the step's, and still there
+	there  map[int]bool                     // others that were there at the start, or have been reported
+	said   unit.Size                        // growth of others that has been reported
+	failed int                              // looks in a row that failed
+	lost   bool                             // reported
+	blind  bool                             // reported
+	usage  Usage
+	idle   int
+	told   int
+}
+
+func newTracker(config Config, start Device, known bool, mine func(pid int) (mine, there bool)) *tracker {
+	t := &tracker{config: config, mine: mine, known: known}
+	t.begin(start)
+	return t
+}
+
+// begin takes a device as it is without the step.
+func (t *tracker) begin(d Device) {
+	t.start, t.there = d, map[int]bool{}
+	t.usage.Peak = Reading{State: Unsupported}
+	t.usage.Free = d.Free.Size
+	for _, p := range d.Processes {
+		t.there[p.PID] = true
+	}
+}
+
+// look compares one answer of the inventory.
+func (t *tracker) look(devices []Device, err error) []Finding {
+	d, findings := t.find(devices, err)
+	if d != nil {
+		findings = append(findings, t.compare(*d)...)
+	}
+	return t.bounded(findings)
+}
+
+func (t *tracker) bounded(findings []Finding) []Finding {
+	findings = findings[:min(len(findings), max(0, mostFindings-t.told))]
+	t.told += len(findings)
+	return findings
+}
+
+// find looks for the device. That it cannot be asked is said once, until it can be again.
+func (t *tracker) find(devices []Device, err error) (*Device, []Finding) {
+	var probe *ProbeError
+	if errors.As(err, &probe) && probe.Fault == FaultLost {
+		return nil, t.gone(probe.Detail)
+	}
+	if err != nil {
+		if t.failed++; t.failed < blindAfter || t.blind {
+			return nil, nil
+		}
+		t.blind = true
+		return nil, []Finding{t.trouble(FoundBlind, "who is on it cannot be seen: "+err.Error())}
+	}
+	t.failed, t.blind = 0, false
+	i := slices.IndexFunc(devices, func(d Device) bool { return d.UUID == t.start.UUID })
+	if i < 0 {
+		return nil, t.gone("the driver does not list it any more (see dmesg; a reboot may be needed)")
+	}
+	t.lost = false
+	return &devices[i], nil
+}
+
+func (t *tracker) gone(why string) []Finding {
+	if t.lost {
+		return nil
+	}
+	t.lost = true
+	return []Finding{t.trouble(FoundLost, why)}
+}
+
+// compare tells the step's processes from others.
+func (t *tracker) compare(d Device) []Finding {
+	var own, intruders unit.Size
+	var others []Process
+	var findings []Finding
+	complete := d.ProcessSum().State == Known
+	for _, p := range d.Processes {
+		mine, there := t.mine(p.PID)
+		switch {
+		case mine:
+			own += p.Used.Size
+		case there && !p.Gone:
+			others = append(others, p)
+		}
+	}
+	if !t.known { // a daemon that found the step under way: whoever is there now was there
+		t.known = true
+		d.Processes = others
+		if complete && d.Used.State == Known {
+			d.Used.Size, d.Free.Size = max(0, d.Used.Size-own), d.Free.Size+own
+		}
+		t.begin(d)
+	}
+	for _, p := range others {
+		foreign := p.computes() && !t.config.ignores(p) && !slices.ContainsFunc(t.start.Processes, func(q Process) bool { return q.PID == p.PID })
+		if foreign {
+			intruders += p.Used.Size
+		}
+		if foreign && !t.there[p.PID] {
+			findings = append(findings, t.intruder(p))
+		}
+	}
+	t.there = map[int]bool{}
+	for _, p := range others {
+		t.there[p.PID] = true
+	}
+	t.count(d, own, complete)
+	if complete && d.Used.State == Known && t.start.Used.State == Known {
+		findings = append(findings, t.growth(d, others, d.Used.Size-own-intruders-t.start.Used.Size)...)
+	}
+	return findings
+}
+
+// count keeps the step's peak and how busy the device was.
+func (t *tracker) count(d Device, own unit.Size, complete bool) {
+	if d.Distrust != "" {
+		return // such as a process of the step that has just ended
+	}
+	if !complete { // without the list, what is used more than at the start
+		if d.Used.State != Known || t.start.Used.State != Known {
+			return
+		}
+		own = max(0, d.Used.Size-t.start.Used.Size)
+	}
+	t.usage.Peak = Bytes(uint64(max(t.usage.Peak.Size, own)))
+	if d.Utilization.State == Known {
+		t.usage.Busy++
+		if d.Utilization.Value < idleBelow {
+			t.idle++
+		}
+		t.usage.Idle = float64(t.idle) / float64(t.usage.Busy)
+	}
+}
+
+// growth reports that others than intruders have more memory than at the start, and again whenever that has doubled.
+func (t *tracker) growth(d Device, others []Process, grown unit.Size) []Finding {
+	least := max(unit.Size(leastPressure), unit.Size(pressureShare*float64(d.Total.Size)))
+	if grown < least || grown < 2*t.said {
+		return nil
+	}
+	t.said = grown
+	var most *Process
+	var by unit.Size
+	for _, p := range others {
+		before := unit.Size(0)
+		for _, q := range t.start.Processes {
+			if q.PID == p.PID {
+				before = q.Used.Size
+			}
+		}
+		if p.Used.Size-before > by {
+			by, most = p.Used.Size-before, &p
+		}
+	}
+	return []Finding{t.pressure(grown, most)}
+}

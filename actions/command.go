@@ -16,65 +16,25 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// commandWithGPU runs a step's command, with the GPU held if it needs one.
-func (x *Executor) commandWithGPU(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
-	if !step.GPU {
-		return x.command(ctx, p, a, step, step.Argv)
-	}
-	// A command that is under way already holds its memory: to wait for it to be free would be to wait for its end.
-	if runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt)) {
-		return x.command(ctx, p, a, step, step.Argv)
-	}
-	if x.GPU == nil {
-		return Outcome{
-			Class:  store.StepBlocked,
-			Detail: "the step needs a GPU and none is configured: set gpu: for the model",
-		}, nil
-	}
-	env, release, out, err := x.acquire(ctx, p, step)
-	if err != nil || release == nil {
-		return out, err
-	}
-	defer release()
-	step.Env = maps.Clone(step.Env)
-	if step.Env == nil {
-		step.Env = map[string]string{}
-	}
-	maps.Copy(step.Env, env)
-	return x.command(ctx, p, a, step, step.Argv)
-}
-
-// acquire waits for the GPU; without it, it returns the step's outcome and no release.
-func (x *Executor) acquire(ctx context.Context, p Plan, step Step) (env map[string]string, release func(), out Outcome,
-	err error,
-) {
-	ctx, stop := x.bounded(ctx, p, step)
-	defer stop()
-	env, release, err = x.GPU.Acquire(ctx, GPUStep{Model: p.Model, Run: p.Run, Step: step.Name})
-	if err == nil {
-		return env, release, out, nil
-	}
-	var blocked *BlockedError
-	if errors.As(err, &blocked) {
-		return nil, nil, Outcome{Class: store.StepBlocked, Detail: blocked.Reason, Why: blocked.Why}, nil
-	}
-	out, err = failed(ctx, store.StepFailed, err)
-	out, err = ended(step, out, err)
-	return nil, nil, out, err
-}
-
 // command runs a step's command, or re-attaches to it after a restart.
 func (x *Executor) command(ctx context.Context, p Plan, a Action, step Step, argv []string) (Outcome, error) {
+	return x.commandUntil(ctx, p, a, step, argv, nil)
+}
+
+// commandUntil is command, which a reason from stop ends.
+func (x *Executor) commandUntil(
+	ctx context.Context, p Plan, a Action, step Step, argv []string, stop <-chan *BlockedError,
+) (Outcome, error) {
 	spec, err := x.spec(p, a, step, argv)
 	if err != nil {
 		return failed(ctx, store.StepFailed, err)
 	}
-	exit, cancelled, err := x.runCommand(ctx, p, a, spec)
+	exit, because, err := x.runCommand(ctx, p, a, spec, stop)
 	if err != nil {
 		return failed(ctx, store.StepFailed, err)
 	}
-	if cancelled != nil && exit.Class != store.StepOK {
-		return cancelledBy(cancelled.by), nil
+	if because != nil && exit.Class != store.StepOK {
+		return stoppedBy(because), nil
 	}
 	out := Outcome{Class: exit.Class, Detail: exit.Detail}
 	if out.Class == store.StepOK && out.Detail == "" {
@@ -86,27 +46,49 @@ func (x *Executor) command(ctx context.Context, p Plan, a Action, step Step, arg
 	return out, nil
 }
 
-// runCommand waits for the command's end; when somebody cancels the run, it brings that end about. The step's time is
-// the supervisor's to enforce, also while no daemon is there.
-func (x *Executor) runCommand(ctx context.Context, p Plan, a Action, spec runner.Spec) (runner.Exit, *cancelledError,
-	error,
-) {
+// runCommand waits for the command's end; when somebody cancels the run, or stop says why it must not go on, it brings
+// that end about and returns the reason. The step's time is the supervisor's to enforce, also while no daemon is there.
+func (x *Executor) runCommand(
+	ctx context.Context, p Plan, a Action, spec runner.Spec, stop <-chan *BlockedError,
+) (exit runner.Exit, because, err error) {
 	if a.Kind == ActUndo {
-		exit, err := x.Runner.Run(ctx, spec)
+		exit, err = x.Runner.Run(ctx, spec)
 		return exit, nil, err
 	}
-	watched, stop := x.untilCancelled(ctx, p)
-	defer stop()
-	exit, err := x.Runner.Run(watched, spec)
+	uncancelled, unwatch := x.untilCancelled(ctx, p)
+	defer unwatch()
+	watched, end := context.WithCancelCause(uncancelled)
+	defer end(nil)
+	go func() {
+		select {
+		case why := <-stop:
+			end(why)
+		case <-watched.Done():
+		}
+	}()
+	exit, err = x.Runner.Run(watched, spec)
 	var cancelled *cancelledError
-	if !errors.As(err, &cancelled) {
+	var blocked *BlockedError
+	if !errors.As(err, &cancelled) && !errors.As(err, &blocked) {
 		return exit, nil, err
 	}
+	because = err
 	if err := x.durably(ctx, func() error { return x.Runner.Kill(spec) }); err != nil {
-		return exit, cancelled, err
+		return exit, because, err
 	}
 	exit, err = x.Runner.Run(ctx, spec)
-	return exit, cancelled, err
+	return exit, because, err
+}
+
+// stoppedBy is the outcome of a command that was stopped for a reason.
+func stoppedBy(because error) Outcome {
+	var blocked *BlockedError
+	if errors.As(because, &blocked) {
+		return Outcome{Class: store.StepBlocked, Detail: blocked.Reason, Why: blocked.Why}
+	}
+	var cancelled *cancelledError
+	_ = errors.As(because, &cancelled)
+	return cancelledBy(cancelled.by)
 }
 
 // spec fixes one attempt of a command.
@@ -124,7 +106,7 @@ func (x *Executor) spec(p Plan, a Action, step Step, argv []string) (runner.Spec
 	if cwd == "" {
 		cwd = work
 	}
-	id := fmt.Sprintf("%s/%s/a%d", p.Run, name, a.Attempt)
+	id := attemptID(p, name, a.Attempt)
 	vars := map[string]string{
 		runner.AttemptVar:          id,
 		"RETRAIND_RUN":             p.Run,
@@ -151,6 +133,11 @@ func (x *Executor) spec(p Plan, a Action, step Step, argv []string) (runner.Spec
 		env = append(env, k+"="+vars[k])
 	}
 	return runner.Spec{Dir: dir, ID: id, Argv: argv, Env: env, Cwd: cwd, Timeout: p.timeout(step)}, nil
+}
+
+// attemptID names an attempt for ever; every process that it starts has it in its environment.
+func attemptID(p Plan, step string, attempt int) string {
+	return fmt.Sprintf("%s/%s/a%d", p.Run, step, attempt)
 }
 
 // AttemptDir is where one attempt of a step keeps its record, output and progress.

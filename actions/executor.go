@@ -30,16 +30,6 @@ type Source interface {
 	ReadTrained(model string, file io.Reader, seen *drift.Seen) error
 }
 
-// GPU waits until the GPU is free for a step and holds it. Implemented over package gpu by the daemon.
-type GPU interface {
-	// Acquire returns the variables that the step needs (CUDA_VISIBLE_DEVICES) and the function that lets go. A
-	// *BlockedError says who holds the GPU.
-	Acquire(ctx context.Context, s GPUStep) (env map[string]string, release func(), err error)
-}
-
-// GPUStep names the step that needs a GPU.
-type GPUStep struct{ Model, Run, Step string }
-
 // BlockedError says that a safety rule forbids to go on.
 type BlockedError struct {
 	Reason string        // in one sentence

@@ -17,6 +17,15 @@ import (
 // fakeGPU is a GPU of function fields.
 type fakeGPU struct {
 	acquire func(ctx context.Context) (map[string]string, func(), error)
+	watch   func(w GPUWatch) func(bool) string
+}
+
+// Watch finds an intruder at once where the step is to be stopped for one.
+func (g fakeGPU) Watch(_ context.Context, w GPUWatch) func(bool) string {
+	if g.watch == nil {
+		return func(bool) string { return "" }
+	}
+	return g.watch(w)
 }
 
 func (g fakeGPU) Acquire(ctx context.Context, _ GPUStep) (map[string]string, func(), error) {
@@ -32,7 +41,7 @@ func TestGPU(t *testing.T) {
 	w.ends(w.run(pipeline(train)), policy.OutcomeBlocked,
 		"the step needs a GPU and none is configured: set gpu: for the model", "export ok", "train blocked")
 
-	w.executor.GPU = fakeGPU{func(context.Context) (map[string]string, func(), error) {
+	w.executor.GPU = fakeGPU{acquire: func(context.Context) (map[string]string, func(), error) {
 		return nil, nil, &BlockedError{Reason: "GPU-1 is held by ollama (pid 7)"}
 	}}
 	r := w.run(pipeline(train))
@@ -41,13 +50,13 @@ func TestGPU(t *testing.T) {
 		t.Error("the command ran all the same")
 	}
 
-	w.executor.GPU = fakeGPU{func(context.Context) (map[string]string, func(), error) {
+	w.executor.GPU = fakeGPU{acquire: func(context.Context) (map[string]string, func(), error) {
 		return nil, nil, errors.New("driver is broken")
 	}}
 	w.ends(w.run(pipeline(train)), policy.OutcomeFailed, "driver is broken", "export ok", "train failed")
 
 	waiting := make(chan struct{}, 1)
-	w.executor.GPU = fakeGPU{func(ctx context.Context) (map[string]string, func(), error) {
+	w.executor.GPU = fakeGPU{acquire: func(ctx context.Context) (map[string]string, func(), error) {
 		waiting <- struct{}{}
 		<-ctx.Done()
 		return nil, nil, context.Cause(ctx)
@@ -64,12 +73,57 @@ func TestGPU(t *testing.T) {
 	w.ends(w.await(p), policy.OutcomeFailed, "not done after its timeout of 50ms", "export ok", "train timeout")
 
 	released := 0
-	w.executor.GPU = fakeGPU{func(context.Context) (map[string]string, func(), error) {
+	w.executor.GPU = fakeGPU{acquire: func(context.Context) (map[string]string, func(), error) {
 		return map[string]string{"CUDA_VISIBLE_DEVICES": "GPU-1"}, func() { released++ }, nil
 	}}
 	w.ends(w.run(pipeline(train)), policy.OutcomePromoted, "first release", goodSteps...)
 	if got := readText(t, filepath.Join(w.dir, "devices")); got != "GPU-1\n" || released != 1 {
 		t.Errorf("devices %q, let go %d times", got, released)
+	}
+}
+
+// What the watch finds shows in the run while the step is under way and at its end; the step ends where it must.
+func TestGPUIsWatched(t *testing.T) {
+	t.Parallel()
+	outcomesOnly(t)
+	w := newWorld(t)
+	train := sh("train", "exec sleep 300")
+	train.GPU = true
+	granted := func(context.Context) (map[string]string, func(), error) {
+		return map[string]string{"CUDA_VISIBLE_DEVICES": "GPU-1"}, func() {}, nil
+	}
+	var watched GPUWatch
+	var succeeded []bool
+	end := func(ok bool) string {
+		succeeded = append(succeeded, ok)
+		return "at most 18.0 GiB of GPU memory"
+	}
+	w.executor.GPU = fakeGPU{acquire: granted, watch: func(g GPUWatch) func(bool) string {
+		watched = g
+		g.Found("GPU 0 is also used by ollama")
+		for range 3 {
+			g.Stop(&BlockedError{Reason: "GPU 0 is also used by ollama; the step was stopped", Why: policy.ReasonGPUHeld})
+		}
+		return end
+	}}
+	r := w.run(pipeline(train))
+	w.ends(
+		r,
+		policy.OutcomeBlocked,
+		"GPU 0 is also used by ollama; the step was stopped; at most 18.0 GiB of GPU memory",
+		"export ok",
+		"train blocked",
+	)
+	if watched.Device != "GPU-1" || watched.Attempt != r.ID+"/train/a1" || watched.Step != "train" || watched.Run != r.ID {
+		t.Errorf("watched %+v", watched)
+	}
+
+	train = sh("train", "exec "+w.self+" fake-train 7")
+	train.GPU = true
+	w.executor.GPU = fakeGPU{acquire: granted, watch: func(GPUWatch) func(bool) string { return end }}
+	w.ends(w.run(pipeline(train)), policy.OutcomePromoted, "first release", goodSteps...)
+	if !slices.Equal(succeeded, []bool{false, true}) {
+		t.Errorf("ends: %v", succeeded)
 	}
 }
 

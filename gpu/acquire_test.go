@@ -76,7 +76,10 @@ func TestLastLook(t *testing.T) {
 		if waited := time.Since(start); waited != time.Minute {
 			t.Errorf("waited %s, want twice stable_for", waited)
 		}
-		if !strings.Contains(strings.Join(told, "\n"), "taken at the last moment: GPU 0 has 4.0 GiB free, needs 20.0 GiB: held by ollama") {
+		if !strings.Contains(
+			strings.Join(told, "\n"),
+			"taken at the last moment: GPU 0 has 4.0 GiB free, needs 20.0 GiB: held by ollama",
+		) {
 			t.Errorf("reports: %q", told)
 		}
 		if err := grant.Lease.Release(); err != nil {
@@ -91,7 +94,8 @@ func TestAcquireGivesUp(t *testing.T) {
 		r := request(t, func(context.Context) ([]gpu.Device, error) { return []gpu.Device{card(0, 4, ollama)}, nil })
 		start := time.Now()
 		grant, v, err := gpu.Acquire(t.Context(), r)
-		if err != nil || grant != nil || v.Result != gpu.Shut || !strings.Contains(v.Text, "gave up after 10m: ") || time.Since(start) != 10*time.Minute {
+		if err != nil || grant != nil || v.Result != gpu.Shut || !strings.Contains(v.Text, "gave up after 10m: ") ||
+			time.Since(start) != 10*time.Minute {
 			t.Errorf("got %+v, %+v, %v after %s", grant, v, err, time.Since(start))
 		}
 		stopping := errors.New("stopping")

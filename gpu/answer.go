@@ -60,7 +60,10 @@ func diagnose(err error, stderr string) *ProbeError {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		if exit.ExitCode() == 127 {
-			return &ProbeError{FaultMismatch, "the installed driver lacks a function (was it replaced or removed? a reboot may be needed): " + detail}
+			return &ProbeError{
+				FaultMismatch,
+				"the installed driver lacks a function (was it replaced or removed? a reboot may be needed): " + detail,
+			}
 		}
 		signal := ""
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
@@ -69,8 +72,11 @@ func diagnose(err error, stderr string) *ProbeError {
 			signal = detail
 		}
 		if signal != "" {
-			return &ProbeError{FaultCrash, "NVIDIA's library ended the probe by a signal (" + signal + "): the driver may be broken or half replaced; " +
-				"see dmesg, a reboot may be needed"}
+			return &ProbeError{
+				FaultCrash,
+				"NVIDIA's library ended the probe by a signal (" + signal + "): the driver may be broken or half replaced; " +
+					"see dmesg, a reboot may be needed",
+			}
 		}
 	}
 	return &ProbeError{FaultFailed, strings.TrimSuffix(fmt.Sprintf("the probe ended with %v: %s", err, detail), ": ")}

@@ -67,8 +67,11 @@ func (c Config) Validate() check.Problems {
 	const tooLarge = 16 << 40
 	switch {
 	case c.Free == 0 && c.MaxUsed == 0:
-		p.Errorf("free", "say how much the training needs, e.g. free: 20GiB, or how much may be in use, e.g. max_used: 500MiB",
-			"no free GPU memory is asked for")
+		p.Errorf(
+			"free",
+			"say how much the training needs, e.g. free: 20GiB, or how much may be in use, e.g. max_used: 500MiB",
+			"no free GPU memory is asked for",
+		)
 	case c.Free != 0 && c.MaxUsed != 0:
 		p.Errorf("max_used", "keep one of them", "free and max_used are both set")
 	case c.Free < 0 || c.Free > tooLarge:
@@ -80,7 +83,13 @@ func (c Config) Validate() check.Problems {
 		p.Errorf("stable_for", "30s is usual", "negative duration %s", c.StableFor)
 	}
 	if c.Wait <= c.StableFor {
-		p.Errorf("wait", "wait longer than stable_for, e.g. 2h", "waiting %s can never see memory free for %s", c.Wait, c.StableFor)
+		p.Errorf(
+			"wait",
+			"wait longer than stable_for, e.g. 2h",
+			"waiting %s can never see memory free for %s",
+			c.Wait,
+			c.StableFor,
+		)
 	}
 	for i, name := range c.Ignore {
 		switch {

@@ -116,7 +116,11 @@ func (g *Gate) open(now time.Time, devices []Device) *Device {
 		return nil
 	}
 	best := slices.MinFunc(ready, func(a, b Device) int {
-		return cmp.Or(cmp.Compare(len(a.Processes), len(b.Processes)), cmp.Compare(a.Total.Size, b.Total.Size), cmp.Compare(a.Index, b.Index))
+		return cmp.Or(
+			cmp.Compare(len(a.Processes), len(b.Processes)),
+			cmp.Compare(a.Total.Size, b.Total.Size),
+			cmp.Compare(a.Index, b.Index),
+		)
 	})
 	return &best
 }
@@ -144,7 +148,13 @@ func (g *Gate) describe(now time.Time, devices []Device) Verdict {
 	})
 	v := Verdict{Result: Waiting, Best: &best, Holders: g.config.Holders(best)}
 	if run, free := g.free[best.UUID]; free {
-		v.Text = fmt.Sprintf("GPU %d has %s free, for %s of %s", best.Index, best.Free, short(now.Sub(run.since)), g.config.StableFor)
+		v.Text = fmt.Sprintf(
+			"GPU %d has %s free, for %s of %s",
+			best.Index,
+			best.Free,
+			short(now.Sub(run.since)),
+			g.config.StableFor,
+		)
 		return v
 	}
 	v.Text = fmt.Sprintf("GPU %d %s", best.Index, g.config.obstacle(best, g.need))

@@ -15,7 +15,12 @@ import (
 const gib = 1 << 30
 
 func config() gpu.Config {
-	return gpu.Config{Free: 20 * gib, StableFor: unit.Duration(30 * time.Second), Wait: unit.Duration(10 * time.Minute), Ignore: []string{"Xorg"}}
+	return gpu.Config{
+		Free:      20 * gib,
+		StableFor: unit.Duration(30 * time.Second),
+		Wait:      unit.Duration(10 * time.Minute),
+		Ignore:    []string{"Xorg"},
+	}
 }
 
 // card is a 24 GiB device.

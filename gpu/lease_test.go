@@ -45,7 +45,8 @@ func TestLease(t *testing.T) {
 			t.Errorf("lease of %q: got %v", bad, err)
 		}
 	}
-	if _, err := (gpu.Leases{Dir: leases.Dir + "/missing"}).TryAcquire("GPU-aaaa", "r_3"); err == nil || errors.Is(err, gpu.ErrLeased) {
+	if _, err := (gpu.Leases{Dir: leases.Dir + "/missing"}).TryAcquire("GPU-aaaa", "r_3"); err == nil ||
+		errors.Is(err, gpu.ErrLeased) {
 		t.Errorf("lease in a missing directory: got %v", err)
 	}
 }
@@ -105,7 +106,8 @@ func TestLeaseIsHandedOver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := leases.TryAcquire("GPU-aaaa", "run r_2"); !errors.Is(err, gpu.ErrLeased) || !strings.Contains(err.Error(), "run r_1") {
+	if _, err := leases.TryAcquire("GPU-aaaa", "run r_2"); !errors.Is(err, gpu.ErrLeased) ||
+		!strings.Contains(err.Error(), "run r_1") {
 		t.Fatalf("while the supervisor lives: %v", err)
 	}
 	end()

@@ -116,7 +116,11 @@ func LeaseDir(configured string) (string, error) {
 			return dir, nil
 		}
 	}
-	return "", fmt.Errorf("make the directory of GPU leases: %w (make it once, as in `install -d -m 2770 -g retraind %s`)", last, candidates[0])
+	return "", fmt.Errorf(
+		"make the directory of GPU leases: %w (make it once, as in `install -d -m 2770 -g retraind %s`)",
+		last,
+		candidates[0],
+	)
 }
 
 // makeShared makes a directory in which new files belong to its group.

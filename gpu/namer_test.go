@@ -43,7 +43,10 @@ func TestComposeServices(t *testing.T) {
 	socket, asked := engine(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/containers/" + ours + "/json":
-			fmt.Fprint(w, `{"Id":"a","Config":{"Labels":{"com.docker.compose.project":"news","com.docker.compose.service":"backend"}}}`)
+			fmt.Fprint(
+				w,
+				`{"Id":"a","Config":{"Labels":{"com.docker.compose.project":"news","com.docker.compose.service":"backend"}}}`,
+			)
 		case "/containers/" + plain + "/json":
 			fmt.Fprint(w, `{"Id":"b","Config":{"Labels":null}}`)
 		default:
@@ -81,7 +84,11 @@ func TestOllamaModels(t *testing.T) {
 	t.Cleanup(server.Close)
 	names := &gpu.Namer{Ollama: server.URL}
 	two := []gpu.Device{{Processes: []gpu.Process{
-		{PID: 1, Name: "ollama", Used: gpu.Bytes(2 * gib)}, {PID: 2, Name: "ollama", Used: gpu.Bytes(17 * gib)}, {PID: 3, Name: "python3", Used: gpu.Bytes(gib)},
+		{
+			PID:  1,
+			Name: "ollama",
+			Used: gpu.Bytes(2 * gib),
+		}, {PID: 2, Name: "ollama", Used: gpu.Bytes(17 * gib)}, {PID: 3, Name: "python3", Used: gpu.Bytes(gib)},
 	}}}
 	names.Complete(t.Context(), two)
 	for i, want := range []string{"small:1b", "qwen3:14b", ""} {
@@ -91,7 +98,11 @@ func TestOllamaModels(t *testing.T) {
 	}
 	// One runner more than there are models: any name could be the wrong one.
 	three := []gpu.Device{{Processes: []gpu.Process{
-		{PID: 1, Name: "ollama", Used: gpu.Bytes(2 * gib)}, {PID: 2, Name: "ollama", Used: gpu.Bytes(17 * gib)}, {PID: 3, Name: "ollama", Used: gpu.Bytes(gib)},
+		{
+			PID:  1,
+			Name: "ollama",
+			Used: gpu.Bytes(2 * gib),
+		}, {PID: 2, Name: "ollama", Used: gpu.Bytes(17 * gib)}, {PID: 3, Name: "ollama", Used: gpu.Bytes(gib)},
 	}}}
 	names.Complete(t.Context(), three)
 	for _, p := range three[0].Processes {

@@ -47,7 +47,8 @@ func TestPeaks(t *testing.T) {
 	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (&gpu.Peaks{Path: path}).Need("news", "train"); err == nil || !strings.Contains(err.Error(), "remove the file "+path) {
+	if _, err := (&gpu.Peaks{Path: path}).Need("news", "train"); err == nil ||
+		!strings.Contains(err.Error(), "remove the file "+path) {
 		t.Errorf("half a file: %v", err)
 	}
 	record("train", [2]unit.Size{10, 24})

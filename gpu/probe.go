@@ -50,7 +50,10 @@ func (p *Probe) Devices(ctx context.Context) ([]Device, error) {
 		case <-p.stuck:
 			p.stuck = nil
 		default:
-			return nil, &ProbeError{FaultHang, "an earlier question still hangs in the driver: a reset of the GPU or a reboot is needed"}
+			return nil, &ProbeError{
+				FaultHang,
+				"an earlier question still hangs in the driver: a reset of the GPU or a reboot is needed",
+			}
 		}
 	}
 	devices, err := p.ask(ctx)

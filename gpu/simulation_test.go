@@ -101,7 +101,10 @@ func TestNoStartOnABusyCard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for seed := range uint64(histories) {
 			w := newWorkshop(seed, time.Now())
-			grant, v, err := gpu.Acquire(t.Context(), gpu.Request{Inventory: w, Leases: leases, Config: c, Owner: fmt.Sprint("run ", seed)})
+			grant, v, err := gpu.Acquire(
+				t.Context(),
+				gpu.Request{Inventory: w, Leases: leases, Config: c, Owner: fmt.Sprint("run ", seed)},
+			)
 			if err != nil {
 				t.Fatal(err)
 			}

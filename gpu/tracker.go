@@ -128,7 +128,8 @@ func (t *tracker) compare(d Device) []Finding {
 		t.begin(d)
 	}
 	for _, p := range others {
-		foreign := p.computes() && !t.config.ignores(p) && !slices.ContainsFunc(t.start.Processes, func(q Process) bool { return q.PID == p.PID })
+		foreign := p.computes() && !t.config.ignores(p) &&
+			!slices.ContainsFunc(t.start.Processes, func(q Process) bool { return q.PID == p.PID })
 		if foreign {
 			intruders += p.Used.Size
 		}

@@ -79,7 +79,8 @@ func TestTracker(t *testing.T) {
 				devices[0].Distrust = distrust(devices[0])
 			}
 			got := tr.look(devices, l.err)
-			if l.finding == "" && len(got) > 0 || l.finding != "" && (len(got) != 1 || !strings.Contains(got[0].Text, l.finding)) {
+			if l.finding == "" && len(got) > 0 ||
+				l.finding != "" && (len(got) != 1 || !strings.Contains(got[0].Text, l.finding)) {
 				t.Errorf("%s, look %d: got %+v, want %q", name, i, got, l.finding)
 			}
 		}
@@ -208,7 +209,9 @@ func TestOwned(t *testing.T) {
 	proc := fstest.MapFS{
 		"1/environ": {}, "1/stat": {Data: []byte("1 (init) S 0 1")},
 		"10/environ": {Data: []byte("PATH=/bin\x00" + mine + "\x00HOME=/")}, "10/stat": {Data: []byte("10 (sh) S 1 10")},
-		"11/environ": {Data: []byte("PATH=/bin\x00")}, "11/stat": {Data: []byte("11 (a (b) c) S 10 10")}, // cleaned its environment
+		"11/environ": {
+			Data: []byte("PATH=/bin\x00"),
+		}, "11/stat": {Data: []byte("11 (a (b) c) S 10 10")}, // cleaned its environment
 		"12/environ": {Data: []byte("PATH=/bin\x00" + mine + "0\x00")}, "12/stat": {Data: []byte("12 (sh) S 1 12")},
 	}
 	owned := Owned(proc, mine)

@@ -30,14 +30,20 @@ func distrust(d Device) string {
 	var sum uint64
 	for _, p := range d.Processes {
 		if p.Gone {
-			return fmt.Sprintf("the driver lists pid %d, which does not exist on this host: a process of another host or namespace, "+
-				"or memory that was never given back (a reset of the GPU frees it)", p.PID)
+			return fmt.Sprintf(
+				"the driver lists pid %d, which does not exist on this host: a process of another host or namespace, "+
+					"or memory that was never given back (a reset of the GPU frees it)",
+				p.PID,
+			)
 		}
 		if p.Used.State != Known {
 			continue
 		}
 		if sum += uint64(p.Used.Size); d.Total.State == Known && (p.Used.Size > d.Total.Size || sum > uint64(d.Total.Size)) {
-			return fmt.Sprintf("the driver lists processes with more memory than the device's %s: library and kernel driver may differ", d.Total)
+			return fmt.Sprintf(
+				"the driver lists processes with more memory than the device's %s: library and kernel driver may differ",
+				d.Total,
+			)
 		}
 	}
 	return ""

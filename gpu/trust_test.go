@@ -8,7 +8,9 @@ import (
 
 // host is a /proc with some processes and memory.
 func host(pids ...string) fstest.MapFS {
-	proc := fstest.MapFS{"meminfo": {Data: []byte("MemTotal:       125829120 kB\nMemFree:  1 kB\nMemAvailable:   104857600 kB\n")}}
+	proc := fstest.MapFS{
+		"meminfo": {Data: []byte("MemTotal:       125829120 kB\nMemFree:  1 kB\nMemAvailable:   104857600 kB\n")},
+	}
 	for _, pid := range pids {
 		proc[pid+"/comm"] = &fstest.MapFile{Data: []byte("python3\n")}
 	}
@@ -18,7 +20,13 @@ func host(pids ...string) fstest.MapFS {
 func TestGarbageIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	card := func(processes ...Process) Device {
-		return Device{Name: "RTX 4090", Total: Bytes(24 << 30), Used: Bytes(20 << 30), Free: Bytes(4 << 30), Processes: processes}
+		return Device{
+			Name:      "RTX 4090",
+			Total:     Bytes(24 << 30),
+			Used:      Bytes(20 << 30),
+			Free:      Bytes(4 << 30),
+			Processes: processes,
+		}
 	}
 	for _, tc := range []struct {
 		name     string

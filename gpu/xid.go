@@ -46,7 +46,10 @@ func (x Xid) String() string {
 	case CauseProgram:
 		return fmt.Sprintf("Xid %d, an error of a program on it (an illegal access, or its end)", int(x))
 	case CauseHardware:
-		return fmt.Sprintf("Xid %d, an error of the card or its driver: reset it or reboot, and replace it if that comes back", int(x))
+		return fmt.Sprintf(
+			"Xid %d, an error of the card or its driver: reset it or reboot, and replace it if that comes back",
+			int(x),
+		)
 	default:
 		return fmt.Sprintf("Xid %d: see NVIDIA's catalogue of Xid errors", int(x))
 	}

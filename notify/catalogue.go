@@ -28,6 +28,7 @@ const (
 	ConfigReloaded  Kind = "config.reloaded"
 	ConfigRejected  Kind = "config.rejected"
 	GPUBlocked      Kind = "gpu.blocked"
+	GPUContended    Kind = "gpu.contended"
 	DaemonStarted   Kind = "daemon.started"
 	DaemonStopping  Kind = "daemon.stopping"
 )
@@ -79,6 +80,7 @@ func Catalogue() []Entry {
 		{DecisionMade, Decision{}, "", "The policy's verdict changed."},
 		{ShadowDiffered, Shadow{}, "", "The shadow policy came to something else than the policy in force."},
 		{GPUBlocked, GPUHeld{}, "", "A step did not get a GPU, and its run ends as blocked."},
+		{GPUContended, GPUFound{}, "", "A step is not alone on its GPU any more, or the GPU has trouble."},
 		{ModelAdopted, Adopted{}, "current", "What the service answers was made the champion."},
 		{ModelForeign, Foreign{}, "", "The service answers as something else than the champion."},
 		{ModelRecognized, Recognized{}, "", "The service answers as the champion again."},

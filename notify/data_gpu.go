@@ -18,3 +18,17 @@ type GPUHeld struct {
 	Lease   string      `json:"lease,omitempty"`   // who holds its lease on this host
 	Reason  string      `json:"reason"`            // in one sentence
 }
+
+// GPUFound says what was found on the GPU of a step that is under way.
+type GPUFound struct {
+	Run    string     `json:"run"`              // id of the run
+	Step   string     `json:"step"`             // name of the step
+	GPU    string     `json:"gpu"`              // UUID of the device
+	Kind   string     `json:"kind"`             // intruder, pressure, xid, lost or blind
+	Holder *GPUHolder `json:"holder,omitempty"` // who it is; absent where nobody can be named
+	Memory int64      `json:"memory,omitempty"` // bytes that they took; absent where it is not known
+	Xid    int        `json:"xid,omitempty"`    // number of the driver's error
+	Cause  string     `json:"cause,omitempty"`  // whose fault such an error is: program, hardware or unknown
+	Abort  bool       `json:"abort,omitempty"`  // the step is stopped for it
+	Reason string     `json:"reason"`           // in one sentence
+}

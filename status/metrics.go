@@ -20,6 +20,7 @@ type Metrics struct {
 	shadow    *prometheus.CounterVec
 	runs      *prometheus.CounterVec
 	blocked   *prometheus.CounterVec
+	contended *prometheus.CounterVec
 	runTime   *prometheus.HistogramVec
 	stepTime  *prometheus.HistogramVec
 }
@@ -44,6 +45,9 @@ func NewMetrics(backend Reader, version string) *Metrics {
 		blocked: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "retraind_gpu_blocked_total", Help: "Steps that did not get a GPU, by who held the most of it.",
 		}, []string{"model", "holder"}),
+		contended: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "retraind_gpu_contended_total", Help: "Findings on the GPUs of steps under way, by what and who it was.",
+		}, []string{"model", "kind", "holder"}),
 		runTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "retraind_run_seconds", Help: "How long runs took, from start to outcome.", Buckets: runBuckets,
 		}, []string{"model"}),
@@ -56,7 +60,7 @@ func NewMetrics(backend Reader, version string) *Metrics {
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
-	m.registry.MustRegister(build, m.decisions, m.shadow, m.runs, m.blocked, m.runTime, m.stepTime, snapshots{backend},
+	m.registry.MustRegister(build, m.decisions, m.shadow, m.runs, m.blocked, m.contended, m.runTime, m.stepTime, snapshots{backend},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -80,6 +84,11 @@ func (m *Metrics) RunEnded(model, outcome string, took time.Duration) {
 // GPUBlocked counts a step that did not get a GPU; holder is empty where nobody could be named.
 func (m *Metrics) GPUBlocked(model, holder string) {
 	m.blocked.WithLabelValues(model, holder).Inc()
+}
+
+// GPUContended counts a finding on the GPU of a step; holder is empty where nobody could be named.
+func (m *Metrics) GPUContended(model, kind, holder string) {
+	m.contended.WithLabelValues(model, kind, holder).Inc()
 }
 
 // StepEnded counts a step's time.

@@ -65,6 +65,16 @@ func Claimed(dir string) bool {
 	return err == nil
 }
 
+// ReadSpec reads what an attempt was started with.
+func ReadSpec(dir string) (Spec, error) {
+	var spec Spec
+	b, err := os.ReadFile(specFile(dir))
+	if err == nil {
+		err = json.Unmarshal(b, &spec)
+	}
+	return spec, err
+}
+
 // LogFile is where an attempt's output is kept.
 func LogFile(dir string) string { return filepath.Join(dir, "out.log") }
 

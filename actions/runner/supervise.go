@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -40,11 +39,7 @@ func Supervise(dir string) error {
 	if err := errors.Join(claim.Sync(), claim.Close(), syncDir(dir)); err != nil {
 		return err
 	}
-	var spec Spec
-	b, err := os.ReadFile(specFile(dir))
-	if err == nil {
-		err = json.Unmarshal(b, &spec)
-	}
+	spec, err := ReadSpec(dir)
 	if err != nil {
 		return writeJSON(exitFile(dir),
 			Exit{Class: store.StepNotStarted, Code: -1, Detail: err.Error(), Started: time.Now(), Ended: time.Now()})

@@ -41,8 +41,10 @@ A script can do the same with flock: flock /run/retraind/gpu/UUID.lock COMMAND`,
 	}
 	cmd.Flags().StringVar(&h.gpu, "gpu", "", "index or UUID (default: the first whose lease is free)")
 	cmd.Flags().DurationVar(&h.wait, "wait", 0, "give up after this time, with status 8 (default: never)")
-	cmd.Flags().BoolVarP(&h.nonblock, "nonblock", "n", false, "give up at once, with status 8, when somebody has the lease")
-	cmd.Flags().StringVar(&h.leases, "leases", "", "directory of the leases (default: as the configuration says, else /run/retraind/gpu)")
+	cmd.Flags().
+		BoolVarP(&h.nonblock, "nonblock", "n", false, "give up at once, with status 8, when somebody has the lease")
+	cmd.Flags().
+		StringVar(&h.leases, "leases", "", "directory of the leases (default: as the configuration says, else /run/retraind/gpu)")
 	return cmd
 }
 

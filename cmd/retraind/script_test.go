@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"testing"
 	"time"
 
@@ -96,8 +98,13 @@ func setupScript(env *testscript.Env) error {
 	return nil
 }
 
-// condition answers [mount], where a script may have a mount namespace of its own.
+// condition answers [mount], where a script may have a mount namespace of its own, and [cgo], in a binary that was built
+// with it.
 func condition(name string) (bool, error) {
+	if name == "cgo" {
+		info, _ := debug.ReadBuildInfo()
+		return slices.Contains(info.Settings, debug.BuildSetting{Key: "CGO_ENABLED", Value: "1"}), nil
+	}
 	if name == "mount" {
 		return os.Geteuid() == 0 && exec.Command("unshare", "-m", "true").Run() == nil, nil
 	}

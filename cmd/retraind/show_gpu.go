@@ -73,7 +73,15 @@ func holdersOf(d gpu.Device) [][]string {
 		}
 	}
 	if rest := d.Unexplained(); rest.State == gpu.Known && rest.Size >= leastUnexplained {
-		rows = append(rows, []string{gpuNumber(d), gpu.Amount(rest.Size), "", "no process: the driver itself, or left behind by a program that ended badly"})
+		rows = append(
+			rows,
+			[]string{
+				gpuNumber(d),
+				gpu.Amount(rest.Size),
+				"",
+				"no process: the driver itself, or left behind by a program that ended badly",
+			},
+		)
 	}
 	return rows
 }

@@ -49,7 +49,12 @@ func self(t testing.TB, role string, env ...string) *gpu.Probe {
 		proc[pid+"/comm"] = &fstest.MapFile{Data: []byte(comm + "\n")}
 	}
 	proc["4711/cgroup"] = &fstest.MapFile{Data: []byte("0::/system.slice/ollama.service\n")}
-	return &gpu.Probe{Command: []string{path}, Env: append([]string{childVar + "=" + role}, env...), Deadline: 20 * time.Second, Proc: proc}
+	return &gpu.Probe{
+		Command:  []string{path},
+		Env:      append([]string{childVar + "=" + role}, env...),
+		Deadline: 20 * time.Second,
+		Proc:     proc,
+	}
 }
 
 // fakeLibrary compiles the stand-in for NVIDIA's library and returns its directory.
@@ -129,10 +134,16 @@ func mockedCard() *mock.Device {
 		GetTemperatureFunc: func(binding.TemperatureSensors) (uint32, binding.Return) { return 64, binding.SUCCESS },
 		GetMigModeFunc:     func() (int, int, binding.Return) { return 0, 0, binding.ERROR_NOT_SUPPORTED },
 		GetComputeRunningProcessesFunc: func() ([]binding.ProcessInfo, binding.Return) {
-			return []binding.ProcessInfo{{Pid: 4711, UsedGpuMemory: 18 * gib}, {Pid: 4712, UsedGpuMemory: 1<<64 - 1}}, binding.SUCCESS
+			return []binding.ProcessInfo{
+				{Pid: 4711, UsedGpuMemory: 18 * gib},
+				{Pid: 4712, UsedGpuMemory: 1<<64 - 1},
+			}, binding.SUCCESS
 		},
 		GetGraphicsRunningProcessesFunc: func() ([]binding.ProcessInfo, binding.Return) {
-			return []binding.ProcessInfo{{Pid: 4711, UsedGpuMemory: 18 * gib}, {Pid: 99, UsedGpuMemory: gib / 2}}, binding.SUCCESS
+			return []binding.ProcessInfo{
+				{Pid: 4711, UsedGpuMemory: 18 * gib},
+				{Pid: 99, UsedGpuMemory: gib / 2},
+			}, binding.SUCCESS
 		},
 	}
 }

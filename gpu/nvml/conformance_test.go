@@ -62,16 +62,45 @@ func situations(t *testing.T) []situation {
 	odd := []string{"24576 MiB", "[Unknown Error]", "20480 MiB", "[Unknown Error]", "4096 MiB", "[Unknown Error]"}
 	return []situation{
 		{name: "busy", mock: mocked(lacks("-")), library: library(t, ""), script: program(t, printed(t)), device: same},
-		{name: "memory not supported", mock: mocked(refuses(binding.ERROR_NOT_SUPPORTED)), library: library(t, "silent"), script: program(t, printed(t, none...)), device: memory(gpu.Unsupported)},
-		{name: "memory refused", mock: mocked(refuses(binding.ERROR_UNKNOWN)), library: library(t, "unknown"), script: program(t, printed(t, odd...)), device: memory(gpu.Failed)},
-		{name: "list refused", mock: mocked(lists(binding.ERROR_NO_PERMISSION)), library: library(t, "denied", "-DWITHOUT_FIGURES"), device: unlisted(gpu.Failed)},
+		{
+			name:    "memory not supported",
+			mock:    mocked(refuses(binding.ERROR_NOT_SUPPORTED)),
+			library: library(t, "silent"),
+			script:  program(t, printed(t, none...)),
+			device:  memory(gpu.Unsupported),
+		},
+		{
+			name:    "memory refused",
+			mock:    mocked(refuses(binding.ERROR_UNKNOWN)),
+			library: library(t, "unknown"),
+			script:  program(t, printed(t, odd...)),
+			device:  memory(gpu.Failed),
+		},
+		{
+			name:    "list refused",
+			mock:    mocked(lists(binding.ERROR_NO_PERMISSION)),
+			library: library(t, "denied", "-DWITHOUT_FIGURES"),
+			device:  unlisted(gpu.Failed),
+		},
 		{name: "list not supported", mock: mocked(lists(binding.ERROR_NOT_SUPPORTED)), device: unlisted(gpu.Unsupported)},
-		{name: "driver without lists", mock: mocked(lacks("Processes")), library: library(t, "", "-DWITHOUT_PROCESSES"), device: unlisted(gpu.Unsupported)},
-		{name: "driver without figures", mock: mocked(lacks("nvmlDeviceGetUtilizationRates")), device: func(d *gpu.Device) { d.Utilization = gpu.Figure{State: gpu.Unsupported} }},
+		{
+			name:    "driver without lists",
+			mock:    mocked(lacks("Processes")),
+			library: library(t, "", "-DWITHOUT_PROCESSES"),
+			device:  unlisted(gpu.Unsupported),
+		},
+		{
+			name:   "driver without figures",
+			mock:   mocked(lacks("nvmlDeviceGetUtilizationRates")),
+			device: func(d *gpu.Device) { d.Utilization = gpu.Figure{State: gpu.Unsupported} },
+		},
 
 		{
 			name: "driver not loaded", mock: mocked(begins(binding.ERROR_DRIVER_NOT_LOADED)), library: library(t, "nodriver"), fault: gpu.FaultNoDriver, text: "river",
-			script: program(t, "echo NVIDIA-SMI has failed because it couldn\\'t communicate with the NVIDIA driver. Make sure it is running.; exit 9"),
+			script: program(
+				t,
+				"echo NVIDIA-SMI has failed because it couldn\\'t communicate with the NVIDIA driver. Make sure it is running.; exit 9",
+			),
 		},
 		{
 			name: "driver updated, not yet rebooted", mock: mocked(begins(binding.ERROR_LIB_RM_VERSION_MISMATCH)), library: library(t, "mismatch"), fault: gpu.FaultMismatch, text: "a reboot is needed",
@@ -81,12 +110,38 @@ func situations(t *testing.T) []situation {
 			name: "lost", mock: mocked(refuses(binding.ERROR_GPU_IS_LOST)), library: library(t, "lost"), fault: gpu.FaultLost, text: "GPU is lost",
 			script: program(t, "echo Unable to determine the device handle for GPU 0000:01:00.0: GPU is lost. >&2; exit 15"),
 		},
-		{name: "hung", library: quick(library(t, "hang")), script: quick(program(t, "sleep 1000")), fault: gpu.FaultHang, text: "no answer within 1s"},
+		{
+			name:    "hung",
+			library: quick(library(t, "hang")),
+			script:  quick(program(t, "sleep 1000")),
+			fault:   gpu.FaultHang,
+			text:    "no answer within 1s",
+		},
 		{name: "crashes", library: library(t, "crash"), script: program(t, "kill -SEGV $$"), fault: gpu.FaultCrash},
-		{name: "function missing", library: library(t, "", "-DWITHOUT_MEMORY"), fault: gpu.FaultMismatch, text: "nvmlDeviceGetMemoryInfo"},
-		{name: "nothing installed", mock: mocked(begins(binding.ERROR_LIBRARY_NOT_FOUND)), fault: gpu.FaultNoDriver, text: "is not installed"},
-		{name: "no such program", script: self(t, "smi", "PATH=/nonexistent"), fault: gpu.FaultNotBuilt, text: "built without cgo"},
-		{name: "nonsense", script: program(t, "echo GPU 0 is fine"), fault: gpu.FaultFailed, text: "read nvidia-smi's answer"},
+		{
+			name:    "function missing",
+			library: library(t, "", "-DWITHOUT_MEMORY"),
+			fault:   gpu.FaultMismatch,
+			text:    "nvmlDeviceGetMemoryInfo",
+		},
+		{
+			name:  "nothing installed",
+			mock:  mocked(begins(binding.ERROR_LIBRARY_NOT_FOUND)),
+			fault: gpu.FaultNoDriver,
+			text:  "is not installed",
+		},
+		{
+			name:   "no such program",
+			script: self(t, "smi", "PATH=/nonexistent"),
+			fault:  gpu.FaultNotBuilt,
+			text:   "built without cgo",
+		},
+		{
+			name:   "nonsense",
+			script: program(t, "echo GPU 0 is fine"),
+			fault:  gpu.FaultFailed,
+			text:   "read nvidia-smi's answer",
+		},
 	}
 }
 

@@ -30,7 +30,8 @@ func TestInstances(t *testing.T) {
 	}
 	for i, want := range []string{"MIG-11111111-0000-3333-4444-555555555555", "MIG-11111111-1111-3333-4444-555555555555"} {
 		d := devices[i+1]
-		if d.UUID != want || d.Parent != uuid || d.Free != gpu.Bytes(11*gib) || d.Utilization.State != gpu.Unsupported || d.Temperature.State != gpu.Unsupported {
+		if d.UUID != want || d.Parent != uuid || d.Free != gpu.Bytes(11*gib) || d.Utilization.State != gpu.Unsupported ||
+			d.Temperature.State != gpu.Unsupported {
 			t.Errorf("instance %d: %+v", i, d)
 		}
 	}
@@ -111,9 +112,17 @@ func TestFillingUp(t *testing.T) {
 // The gate over the real child: the fake device never has enough, and the holder is named.
 func TestGateOverLibrary(t *testing.T) {
 	t.Parallel()
-	config := gpu.Config{Free: 20 * gib, StableFor: unit.Duration(100 * time.Millisecond), Wait: unit.Duration(500 * time.Millisecond)}
-	grant, v, err := gpu.Acquire(t.Context(), gpu.Request{Inventory: library(t, ""), Leases: gpu.Leases{Dir: t.TempDir()}, Config: config})
-	if err != nil || grant != nil || v.Result != gpu.Shut || !strings.Contains(v.Text, "held by ollama of ollama.service, pid 4711, 18.0 GiB") {
+	config := gpu.Config{
+		Free:      20 * gib,
+		StableFor: unit.Duration(100 * time.Millisecond),
+		Wait:      unit.Duration(500 * time.Millisecond),
+	}
+	grant, v, err := gpu.Acquire(
+		t.Context(),
+		gpu.Request{Inventory: library(t, ""), Leases: gpu.Leases{Dir: t.TempDir()}, Config: config},
+	)
+	if err != nil || grant != nil || v.Result != gpu.Shut ||
+		!strings.Contains(v.Text, "held by ollama of ollama.service, pid 4711, 18.0 GiB") {
 		t.Errorf("got %+v, %v", v, err)
 	}
 }

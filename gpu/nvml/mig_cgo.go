@@ -13,10 +13,12 @@ import (
 // instances lists the MIG instances of a GPU, each as a device of its own, and marks the GPU as split where it is in
 // MIG mode. Drivers without MIG have none of the functions, GPUs without MIG answer "not supported".
 func (i Inventory) instances(whole *gpu.Device, handle binding.Device) ([]gpu.Device, error) {
-	if !i.has("nvmlDeviceGetMigMode") || !i.has("nvmlDeviceGetMaxMigDeviceCount") || !i.has("nvmlDeviceGetMigDeviceHandleByIndex") {
+	if !i.has("nvmlDeviceGetMigMode") || !i.has("nvmlDeviceGetMaxMigDeviceCount") ||
+		!i.has("nvmlDeviceGetMigDeviceHandleByIndex") {
 		return nil, nil
 	}
-	if mode, _, ret := handle.GetMigMode(); ret == binding.ERROR_NOT_SUPPORTED || ret == binding.SUCCESS && mode != binding.DEVICE_MIG_ENABLE {
+	if mode, _, ret := handle.GetMigMode(); ret == binding.ERROR_NOT_SUPPORTED ||
+		ret == binding.SUCCESS && mode != binding.DEVICE_MIG_ENABLE {
 		return nil, nil
 	} else if ret != binding.SUCCESS {
 		return nil, i.fault(fmt.Sprintf("read the MIG mode of GPU %d", whole.Index), ret)

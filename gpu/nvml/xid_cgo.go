@@ -20,7 +20,8 @@ func (i Inventory) Xids(ctx context.Context, uuid string, report func(gpu.Xid)) 
 		return err
 	}
 	i.lib = lib
-	if !i.has("nvmlEventSetCreate") || !i.has("nvmlDeviceRegisterEvents") || !i.has("nvmlEventSetWait_v2", "nvmlEventSetWait") {
+	if !i.has("nvmlEventSetCreate") || !i.has("nvmlDeviceRegisterEvents") ||
+		!i.has("nvmlEventSetWait_v2", "nvmlEventSetWait") {
 		return &gpu.ProbeError{Fault: gpu.FaultMismatch, Detail: "the installed driver reports no errors of devices"}
 	}
 	handle, ret := lib.DeviceGetHandleByUUID(uuid)

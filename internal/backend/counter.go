@@ -28,6 +28,14 @@ func Counter(m *status.Metrics) func(notify.Event) {
 			if d, err := notify.Unpack[notify.GPUHeld](e); err == nil {
 				m.GPUBlocked(e.Model, holder(d.Holders))
 			}
+		case notify.GPUContended:
+			if d, err := notify.Unpack[notify.GPUFound](e); err == nil {
+				var who []notify.GPUHolder
+				if d.Holder != nil {
+					who = append(who, *d.Holder)
+				}
+				m.GPUContended(e.Model, d.Kind, holder(who))
+			}
 		case notify.DecisionMade:
 			if d, err := notify.Unpack[notify.Decision](e); err == nil {
 				reason := "" // nothing stands in the way

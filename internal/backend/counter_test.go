@@ -33,6 +33,7 @@ func TestCounterCountsWhatEventsTell(t *testing.T) {
 		{notify.DecisionMade, notify.Decision{Verdict: string(policy.VerdictRetrain)}},
 		{notify.GPUBlocked, notify.GPUHeld{Holders: []notify.GPUHolder{{Name: "python3", Owner: "news/backend"}, {Name: "ollama"}}}},
 		{notify.GPUBlocked, notify.GPUHeld{}},
+		{notify.GPUContended, notify.GPUFound{Kind: "intruder", Holder: &notify.GPUHolder{Name: "ollama"}}},
 		{notify.LabelsReceived, notify.Labels{Changes: 7}},
 	} {
 		e, err := notify.New(one.kind, "news", "", one.data, time.Now())
@@ -52,6 +53,7 @@ func TestCounterCountsWhatEventsTell(t *testing.T) {
 		`retraind_decisions_total{decision="retrain",model="news",reason=""} 1`,
 		`retraind_gpu_blocked_total{holder="news/backend",model="news"} 1`,
 		`retraind_gpu_blocked_total{holder="",model="news"} 1`,
+		`retraind_gpu_contended_total{holder="ollama",kind="intruder",model="news"} 1`,
 	} {
 		if !strings.Contains(answer.Body.String(), want+"\n") {
 			t.Errorf("missing: %s", want)

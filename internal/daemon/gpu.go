@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"sync"
 
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/gpu"
@@ -12,18 +13,26 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// gpuGate gives steps a GPU: it waits until one is free for long enough and leases it.
+// gpuGate gives steps a GPU: it waits until one is free for long enough, leases it, and watches it meanwhile.
 type gpuGate struct {
 	d     *Daemon
 	probe *gpu.Probe
+	xids  *gpu.XidProbe
 	peaks *gpu.Peaks
+
+	mu     sync.Mutex            // guards before
+	before map[string]gpu.Device // by UUID: the device as it was granted last
 }
 
 func (d *Daemon) gpu() actions.GPU {
 	return &gpuGate{
-		d:     d,
-		probe: &gpu.Probe{Command: []string{d.o.Self, "gpu-probe"}, Names: &gpu.Namer{Docker: gpu.DockerSocket, Ollama: gpu.OllamaURL}},
-		peaks: &gpu.Peaks{Path: filepath.Join(d.store.Dir(), gpu.PeaksFile)},
+		d: d,
+		probe: &gpu.Probe{
+			Command: []string{d.o.Self, "gpu-probe"}, Names: &gpu.Namer{Docker: gpu.DockerSocket, Ollama: gpu.OllamaURL},
+		},
+		xids:   &gpu.XidProbe{Command: []string{d.o.Self, "gpu-xid"}},
+		peaks:  &gpu.Peaks{Path: filepath.Join(d.store.Dir(), gpu.PeaksFile)},
+		before: map[string]gpu.Device{},
 	}
 }
 
@@ -32,7 +41,9 @@ func (g *gpuGate) Acquire(ctx context.Context, s actions.GPUStep) (map[string]st
 	file := g.d.loaded.Load().File
 	m, ok := file.Models[s.Model]
 	if !ok || m.GPU == nil {
-		return nil, nil, &actions.BlockedError{Reason: fmt.Sprintf("model %s does not say how much of the GPU it needs: add gpu: {free: 20GiB}", s.Model)}
+		return nil, nil, &actions.BlockedError{
+			Reason: fmt.Sprintf("model %s does not say how much of the GPU it needs: add gpu: {free: 20GiB}", s.Model),
+		}
 	}
 	dir, err := gpu.LeaseDir(file.GPU.Leases)
 	if err != nil {
@@ -57,7 +68,20 @@ func (g *gpuGate) Acquire(ctx context.Context, s actions.GPUStep) (map[string]st
 		}
 		return nil, nil, &actions.BlockedError{Reason: reason, Why: policy.ReasonGPUHeld}
 	}
+	g.mu.Lock()
+	g.before[grant.Device.UUID] = grant.Device
+	g.mu.Unlock()
 	return grant.Env(), func() { _ = grant.Lease.Release() }, nil
+}
+
+// granted is a device as it was granted; one that this process did not grant has only its UUID.
+func (g *gpuGate) granted(uuid string) gpu.Device {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if d, ok := g.before[uuid]; ok {
+		return d
+	}
+	return gpu.Device{UUID: uuid}
 }
 
 // tell puts an event into the outbox.
@@ -79,5 +103,11 @@ func held(s actions.GPUStep, v gpu.Verdict, reason string) notify.GPUHeld {
 }
 
 func holderData(p gpu.Process) notify.GPUHolder {
-	return notify.GPUHolder{PID: p.PID, Name: p.Name, Kind: string(p.Kind()), Owner: p.Owner(), Memory: p.Used.Size.Bytes()}
+	return notify.GPUHolder{
+		PID:    p.PID,
+		Name:   p.Name,
+		Kind:   string(p.Kind()),
+		Owner:  p.Owner(),
+		Memory: p.Used.Size.Bytes(),
+	}
 }

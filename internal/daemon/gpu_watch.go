@@ -1,0 +1,132 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/policy"
+)
+
+// gpuWatch is the watch over one step's device.
+type gpuWatch struct {
+	gate   *gpuGate
+	of     actions.GPUWatch
+	config gpu.Config
+	log    *slog.Logger
+	device gpu.Device
+	said   []string // what was found; only the watch's goroutine changes it, until that has ended
+}
+
+// Watch implements actions.GPU.
+func (g *gpuGate) Watch(ctx context.Context, of actions.GPUWatch) (end func(succeeded bool) string) {
+	w := &gpuWatch{
+		gate: g, of: of, device: g.granted(of.Device),
+		log: g.d.log.With("model", of.Model, "run_id", of.Run, "step", of.Step, "gpu", of.Device),
+	}
+	if m := g.d.loaded.Load().File.Models[of.Model]; m != nil && m.GPU != nil {
+		w.config = *m.GPU
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	xids := make(chan gpu.Xid)
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		w.follow(ctx, xids)
+	}()
+	var usage gpu.Usage
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		watcher := gpu.Watcher{
+			Inventory: g.probe, Config: w.config, Device: w.device, Xids: xids,
+			Mine: gpu.Owned(nil, runner.AttemptVar+"="+of.Attempt),
+		}
+		usage = watcher.Run(ctx, func(f gpu.Finding) { w.found(ctx, f) })
+	}()
+	return func(succeeded bool) string {
+		stop(errStepOver)
+		<-done
+		<-followed
+		w.keep(usage, succeeded)
+		return w.summary(usage)
+	}
+}
+
+var errStepOver = errors.New("the step is over")
+
+// follow reads the device's errors; a driver that reports none is a line in the log.
+func (w *gpuWatch) follow(ctx context.Context, into chan<- gpu.Xid) {
+	uuid := w.device.UUID
+	if w.device.Parent != "" {
+		uuid = w.device.Parent // errors are those of the whole card
+	}
+	if err := w.gate.xids.Follow(ctx, uuid, into); err != nil && ctx.Err() == nil {
+		w.log.Info("errors of the gpu (xid) are not seen", "err", err)
+	}
+}
+
+// found makes a finding known: log, event, run, and the end of the step where that is configured.
+func (w *gpuWatch) found(ctx context.Context, f gpu.Finding) {
+	w.said = append(w.said, f.Text)
+	abort := f.Kind == gpu.FoundIntruder && w.config.OnIntruder == gpu.Abort
+	w.log.Warn("gpu contended", "kind", f.Kind, "detail", f.Text)
+	if err := w.gate.tell(ctx, notify.GPUContended, w.of.GPUStep, foundData(w.of.GPUStep, f, abort)); err != nil &&
+		ctx.Err() == nil {
+		w.log.Error("gpu.contended cannot be told", "err", err)
+	}
+	w.of.Found(strings.Join(w.said[max(0, len(w.said)-3):], "; "))
+	if abort {
+		w.of.Stop(
+			&actions.BlockedError{Reason: f.Text + "; the step was stopped, as gpu.on_intruder says", Why: policy.ReasonGPUHeld},
+		)
+	}
+}
+
+func foundData(s actions.GPUStep, f gpu.Finding, abort bool) notify.GPUFound {
+	data := notify.GPUFound{
+		Run: s.Run, Step: s.Step, GPU: f.UUID, Kind: string(f.Kind), Memory: f.Size.Bytes(), Xid: int(f.Xid), Abort: abort, Reason: f.Text,
+	}
+	if f.Kind == gpu.FoundXid {
+		data.Cause = string(f.Xid.Cause())
+	}
+	if f.Process != nil {
+		h := holderData(*f.Process)
+		data.Holder = &h
+	}
+	return data
+}
+
+// keep records the peak of a step that succeeded: one that failed may have wanted more.
+func (w *gpuWatch) keep(u gpu.Usage, succeeded bool) {
+	if !succeeded || u.Peak.State != gpu.Known || u.Peak.Size == 0 {
+		return
+	}
+	peak := gpu.Peak{Peak: u.Peak.Size, Free: u.Free, Device: w.device.Name, At: time.Now().UTC()}
+	if err := w.gate.peaks.Record(w.of.Model, w.of.Step, peak); err != nil {
+		w.log.Warn("gpu peak is not recorded", "err", err)
+	}
+}
+
+// summary says how the step used its device, and who was found there.
+func (w *gpuWatch) summary(u gpu.Usage) string {
+	var list []string
+	if u.Peak.State == gpu.Known && u.Peak.Size > 0 {
+		list = append(list, "at most "+gpu.Amount(u.Peak.Size)+" of GPU memory")
+	}
+	if u.Busy > 0 && u.Idle > 0 {
+		list = append(list, fmt.Sprintf("GPU idle %.0f %% of the time", 100*u.Idle))
+	}
+	list = append(list, w.said[:min(3, len(w.said))]...)
+	if more := len(w.said) - 3; more > 0 {
+		list = append(list, fmt.Sprintf("%d more such findings", more))
+	}
+	return strings.Join(list, "; ")
+}

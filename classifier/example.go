@@ -11,40 +11,31 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// Example is one line of train.jsonl and test.jsonl.
+// Example is one line of train.jsonl and test.jsonl. In these files a label is a text, a number, a boolean, or a list of
+// texts; null is no label.
 type Example struct {
 	ID     string            `json:"id"`
 	Text   map[string]string `json:"text"`   // text columns by name
-	Labels Labels            `json:"labels"` // by target
+	Labels map[string]string `json:"labels"` // canonical, by target
 }
 
-// Labels are canonical labels by target. In JSON a label is a text, a number, a boolean, or a list of texts; null is no
-// label.
-type Labels map[string]string
-
-// UnmarshalJSON reads labels as an export writes them.
-func (l *Labels) UnmarshalJSON(b []byte) error {
-	var raw map[string]json.RawMessage
-	if err := json.Unmarshal(b, &raw); err != nil {
-		return err
+// readLabel returns the canonical label and the kind of target that an export writes so; an empty text is no label.
+func readLabel(v json.RawMessage) (string, serving.Kind, error) {
+	var text string
+	var list []string
+	switch {
+	case string(v) == "null":
+		return "", "", nil
+	case json.Unmarshal(v, &text) == nil:
+		return text, serving.KindLabel, nil
+	case json.Unmarshal(v, &list) == nil:
+		return serving.CanonicalSet(list), serving.KindSet, nil
+	case v[0] == '{' || v[0] == '[':
+		return "", "", fmt.Errorf("%s: want a text, true, false, a number, or a list of texts", v[:min(len(v), 60)])
+	case string(v) == "true" || string(v) == "false":
+		return string(v), serving.KindBool, nil
 	}
-	*l = make(Labels, len(raw))
-	for target, v := range raw {
-		var text string
-		var list []string
-		switch {
-		case string(v) == "null":
-		case json.Unmarshal(v, &text) == nil:
-			(*l)[target] = text
-		case json.Unmarshal(v, &list) == nil:
-			(*l)[target] = serving.CanonicalSet(list)
-		case v[0] == '{' || v[0] == '[':
-			return fmt.Errorf("the label of target %q is %s: want a text, true, false, a number, or a list of texts", target, v[:min(len(v), 60)])
-		default:
-			(*l)[target] = string(v)
-		}
-	}
-	return nil
+	return string(v), serving.KindLabel, nil
 }
 
 // maxLine is the longest line that is read.
@@ -53,19 +44,24 @@ const maxLine = 64 << 20
 // ReadExamples reads JSON Lines. Empty lines are skipped; anything else that cannot be read is an error with file and
 // line, and so is an item without a text, or without a label of the target.
 func ReadExamples(path, target string) ([]Example, error) {
+	return readFile(path, target, map[string]serving.Kind{})
+}
+
+// readFile is ReadExamples that also notes the kind of each target; lines that differ in one are an error.
+func readFile(path, target string, kinds map[string]serving.Kind) ([]Example, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read examples: %w", err)
 	}
 	defer f.Close()
-	examples, err := readExamples(f, path, target)
+	examples, err := readExamples(f, path, target, kinds)
 	if err != nil {
 		return nil, fmt.Errorf("read examples: %w", err)
 	}
 	return examples, nil
 }
 
-func readExamples(r io.Reader, path, target string) ([]Example, error) {
+func readExamples(r io.Reader, path, target string, kinds map[string]serving.Kind) ([]Example, error) {
 	var examples []Example
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 64<<10), maxLine)
@@ -75,17 +71,9 @@ func readExamples(r io.Reader, path, target string) ([]Example, error) {
 		if len(lines.Bytes()) == 0 {
 			continue
 		}
-		var e Example
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+		e, err := readExample(lines.Bytes(), target, kinds)
+		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", path, n, err)
-		}
-		switch {
-		case e.ID == "":
-			return nil, fmt.Errorf("%s:%d: the item has no id", path, n)
-		case len(e.Text) == 0:
-			return nil, fmt.Errorf("%s:%d: item %q has no text", path, n, e.ID)
-		case e.Labels[target] == "":
-			return nil, fmt.Errorf("%s:%d: item %q has no label %q", path, n, e.ID, target)
 		}
 		examples = append(examples, e)
 	}
@@ -96,4 +84,44 @@ func readExamples(r io.Reader, path, target string) ([]Example, error) {
 		return nil, fmt.Errorf("%s:%d: %w", path, n+1, err)
 	}
 	return examples, nil
+}
+
+func readExample(line []byte, target string, kinds map[string]serving.Kind) (Example, error) {
+	var raw struct {
+		ID     string                     `json:"id"`
+		Text   map[string]string          `json:"text"`
+		Labels map[string]json.RawMessage `json:"labels"`
+	}
+	if err := json.Unmarshal(line, &raw); err != nil {
+		return Example{}, err
+	}
+	e := Example{ID: raw.ID, Text: raw.Text, Labels: make(map[string]string, len(raw.Labels))}
+	for name, v := range raw.Labels {
+		label, kind, err := readLabel(v)
+		if err != nil {
+			return e, fmt.Errorf("the label of target %q is %w", name, err)
+		}
+		if label == "" {
+			continue
+		}
+		e.Labels[name] = label
+		before := kinds[name]
+		switch {
+		case before == "" || before == kind:
+			kinds[name] = kind
+		case before == serving.KindSet || kind == serving.KindSet:
+			return e, fmt.Errorf("label %q of item %q is a %s, and a %s before: write all alike", name, e.ID, kind, before)
+		default: // true and "unknown" are categories of one label
+			kinds[name] = serving.KindLabel
+		}
+	}
+	switch {
+	case e.ID == "":
+		return e, errors.New("the item has no id")
+	case len(e.Text) == 0:
+		return e, fmt.Errorf("item %q has no text", e.ID)
+	case e.Labels[target] == "":
+		return e, fmt.Errorf("item %q has no label %q", e.ID, target)
+	}
+	return e, nil
 }

@@ -13,25 +13,36 @@ import (
 	"slices"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/retraind/retraind/serving"
 )
 
 // FileName is the model's file in its directory.
 const FileName = "classifier.bin"
 
-// The file: magic, version, length of a JSON header, the header, n-gram weights, weights and bias as little-endian
-// float32, and the SHA-256 of everything before it.
+// The file: magic, version, length of a JSON header, the header, the numbers that the header announces in little-endian
+// order, and the SHA-256 of everything before it. Of format 2 these are the buckets of the n-grams (uint32), their inverse
+// document frequencies (float32), and for each head the scales of its rows (float32), its weights (int8) and its bias
+// (float32). Format 1 is only read.
 const (
 	magic       = "RETRAIND"
-	fileVersion = 1
-	maxHeader   = 1 << 20
+	fileVersion = 2
+	maxHeader   = 4 << 20
 )
 
 type header struct {
-	Categories []string `json:"categories"`
-	Seed       uint64   `json:"seed"`
-	Examples   int      `json:"examples"`
-	Dims       int      `json:"dims"`
-	Buckets    int      `json:"buckets"`
+	Seed       uint64       `json:"seed"`
+	Examples   int          `json:"examples"`
+	Features   int          `json:"features"`
+	BucketBits int          `json:"bucket_bits"`
+	Heads      []headHeader `json:"heads"`
+}
+
+type headHeader struct {
+	Name        string       `json:"name"`
+	Kind        serving.Kind `json:"kind"`
+	Categories  []string     `json:"categories"`
+	Temperature float64      `json:"temperature"`
 }
 
 // ErrCorrupt marks a model file that cannot be used.
@@ -39,26 +50,52 @@ var ErrCorrupt = errors.New("the model file is damaged")
 
 // Save writes the model into a directory, whole or not at all.
 func (m *Model) Save(dir string) error {
-	head, err := json.Marshal(header{m.Categories, m.Seed, m.Examples, m.Dims, buckets})
+	b, err := m.encode()
 	if err != nil {
 		return fmt.Errorf("save model: %w", err)
 	}
-	var b bytes.Buffer
-	b.WriteString(magic)
-	b.Write(binary.LittleEndian.AppendUint32(nil, fileVersion))
-	b.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(head))))
-	b.Write(head)
-	for _, values := range [][]float32{m.gramWeights, m.weights, m.bias} {
-		for _, v := range values {
-			b.Write(binary.LittleEndian.AppendUint32(b.AvailableBuffer(), math.Float32bits(v)))
-		}
-	}
-	sum := sha256.Sum256(b.Bytes())
-	b.Write(sum[:])
-	if err := renameio.WriteFile(filepath.Join(dir, FileName), b.Bytes(), 0o644); err != nil {
+	if err := renameio.WriteFile(filepath.Join(dir, FileName), b, 0o644); err != nil {
 		return fmt.Errorf("save model: %w", err)
 	}
 	return nil
+}
+
+func (m *Model) encode() ([]byte, error) {
+	words, ok := m.features.(*vocabulary)
+	if !ok {
+		return nil, errors.New("it was read from a file of format 1, which is not written any more; train again")
+	}
+	h := header{Seed: m.Seed, Examples: m.Examples, Features: len(words.hashes), BucketBits: bucketBits}
+	for _, head := range m.Heads {
+		h.Heads = append(h.Heads, headHeader{head.Name, head.Kind, head.Categories, head.Temperature})
+	}
+	head, err := json.Marshal(h)
+	if err != nil {
+		return nil, err
+	}
+	le := binary.LittleEndian
+	b := le.AppendUint32(le.AppendUint32([]byte(magic), fileVersion), uint32(len(head)))
+	b = append(b, head...)
+	for _, hash := range words.hashes {
+		b = le.AppendUint32(b, hash)
+	}
+	b = appendFloats(b, words.idf)
+	for _, head := range m.Heads {
+		b = appendFloats(b, head.weights.scale)
+		for _, w := range head.weights.tiny {
+			b = append(b, byte(w))
+		}
+		b = appendFloats(b, head.bias)
+	}
+	sum := sha256.Sum256(b)
+	return append(b, sum[:]...), nil
+}
+
+func appendFloats(b []byte, values []float32) []byte {
+	for _, v := range values {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+	}
+	return b
 }
 
 // Load reads the model of a directory. A file that is cut off, changed, or of another version is refused.
@@ -83,8 +120,9 @@ func decode(data []byte) (*Model, error) {
 	if string(data[:len(magic)]) != magic {
 		return nil, fmt.Errorf("%w: it does not begin like a model of retraind", ErrCorrupt)
 	}
-	if v := binary.LittleEndian.Uint32(data[len(magic):]); v != fileVersion {
-		return nil, fmt.Errorf("the file has format %d and this program reads %d; train again with this version", v, fileVersion)
+	version := binary.LittleEndian.Uint32(data[len(magic):])
+	if version != fileVersion && version != foldedVersion {
+		return nil, fmt.Errorf("the file has format %d and this program reads %d and %d; train again with this version", version, foldedVersion, fileVersion)
 	}
 	body := data[:len(data)-sha256.Size]
 	if sum := sha256.Sum256(body); !bytes.Equal(sum[:], data[len(body):]) {
@@ -94,34 +132,91 @@ func decode(data []byte) (*Model, error) {
 	if size > maxHeader || fixed+size > len(body) {
 		return nil, fmt.Errorf("%w: impossible header", ErrCorrupt)
 	}
+	if version == foldedVersion {
+		return decodeFolded(body[fixed:fixed+size], reader{rest: body[fixed+size:]})
+	}
+	return decodeVocabulary(body[fixed:fixed+size], reader{rest: body[fixed+size:]})
+}
+
+func decodeVocabulary(head []byte, r reader) (*Model, error) {
 	var h header
-	if err := json.Unmarshal(body[fixed:fixed+size], &h); err != nil {
+	if err := json.Unmarshal(head, &h); err != nil {
 		return nil, fmt.Errorf("%w: header: %v", ErrCorrupt, err)
 	}
-	k := len(h.Categories)
-	if k < 2 || k > maxCategories || h.Dims != dims || h.Buckets != buckets || !slices.IsSorted(h.Categories) {
-		return nil, fmt.Errorf("%w: %d categories, %d features, %d buckets", ErrCorrupt, k, h.Dims, h.Buckets)
+	if h.Features < 0 || h.Features > maxFeatures || h.BucketBits != bucketBits || len(h.Heads) == 0 {
+		return nil, fmt.Errorf("%w: %d features of %d bits, %d heads", ErrCorrupt, h.Features, h.BucketBits, len(h.Heads))
 	}
-	rest := body[fixed+size:]
-	if len(rest) != 4*(buckets+dims*k+k) {
-		return nil, fmt.Errorf("%w: %d bytes of weights instead of %d", ErrCorrupt, len(rest), 4*(buckets+dims*k+k))
-	}
-	m := &Model{Categories: h.Categories, Seed: h.Seed, Examples: h.Examples, Dims: dims}
-	var err error
-	take := func(n int) []float32 {
-		values := make([]float32, n)
-		for i := range values {
-			values[i] = math.Float32frombits(binary.LittleEndian.Uint32(rest[4*i:]))
-			if v := float64(values[i]); math.IsNaN(v) || math.IsInf(v, 0) {
-				err = fmt.Errorf("%w: a weight is not a number", ErrCorrupt)
-			}
+	want := 8 * h.Features
+	for _, head := range h.Heads {
+		k := len(head.Categories)
+		if k < 1 || k > maxCategories || !slices.IsSorted(head.Categories) || !(head.Temperature > 0) {
+			return nil, fmt.Errorf("%w: head %q has %d categories, temperature %v", ErrCorrupt, head.Name, k, head.Temperature)
 		}
-		rest = rest[4*n:]
-		return values
+		want += h.Features*(4+k) + 4*k
 	}
-	m.gramWeights, m.weights, m.bias = take(buckets), take(dims*k), take(k)
-	if err != nil {
-		return nil, err
+	if len(r.rest) != want {
+		return nil, fmt.Errorf("%w: %d bytes of weights instead of %d", ErrCorrupt, len(r.rest), want)
 	}
+	words := &vocabulary{hashes: r.uint32s(h.Features), idf: r.floats(h.Features)}
+	m := &Model{Seed: h.Seed, Examples: h.Examples, features: words}
+	for _, head := range h.Heads {
+		k := len(head.Categories)
+		out := &Head{Name: head.Name, Kind: head.Kind, Categories: head.Categories, Temperature: head.Temperature}
+		out.weights.scale = r.floats(h.Features)
+		out.weights.tiny = r.int8s(h.Features * k)
+		out.bias = r.floats(k)
+		m.Heads = append(m.Heads, out)
+	}
+	if !slices.IsSorted(words.hashes) || h.Features > 0 && words.hashes[h.Features-1] >= 1<<bucketBits {
+		return nil, fmt.Errorf("%w: its features are not in order", ErrCorrupt)
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	words.makeTable()
 	return m, nil
+}
+
+// reader takes numbers off the front of a file's body, whose length was checked.
+type reader struct {
+	rest []byte
+	err  error
+}
+
+func (r *reader) uint32s(n int) []uint32 {
+	values := make([]uint32, n)
+	for i := range values {
+		values[i] = binary.LittleEndian.Uint32(r.rest[4*i:])
+	}
+	r.rest = r.rest[4*n:]
+	return values
+}
+
+func (r *reader) floats(n int) []float32 {
+	values := make([]float32, n)
+	for i, bits := range r.uint32s(n) {
+		values[i] = math.Float32frombits(bits)
+		if v := float64(values[i]); math.IsNaN(v) || math.IsInf(v, 0) {
+			r.err = fmt.Errorf("%w: a weight is not a number", ErrCorrupt)
+		}
+	}
+	return values
+}
+
+func (r *reader) int8s(n int) []int8 {
+	values := make([]int8, n)
+	for i := range values {
+		values[i] = int8(r.rest[i])
+	}
+	r.rest = r.rest[n:]
+	return values
+}
+
+// size is the length of the file.
+func (m *Model) size() int {
+	b, err := m.encode()
+	if err != nil {
+		return 0
+	}
+	return len(b)
 }

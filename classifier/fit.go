@@ -3,76 +3,100 @@ package classifier
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
+
+	"github.com/retraind/retraind/serving"
 )
 
 const (
-	learningRate = 1.0  // at the start; it falls to 0 in a straight line
-	biasRate     = 0.1  // of the learning rate: the bias is in every example
-	decay        = 1e-5 // shrinking of the weights for each example seen, applied once a pass
-	maxDecay     = 0.15 // at most, a pass
+	// learningRate and biasRate are those of AdaGrad. On German news, app descriptions and package descriptions 0.5 had
+	// the lowest held-out loss of 0.25, 0.5 and 1, and was there after two or three passes.
+	learningRate = 0.5
+	biasRate     = 0.05
 )
 
-// fit is stochastic gradient descent on the softmax cross-entropy, one example at a time; the result is the mean of the
-// weights after each pass of the second half. One goroutine, so that the order of additions never changes.
-func (m *Model) fit(rows []vector, labels []int, opts Options, progress func(Progress)) (loss float64, right int) {
-	k := len(m.Categories)
-	weights, bias := make([]float32, dims*k), make([]float32, k)
-	sumWeights, sumBias := make([]float64, dims*k), make([]float64, k)
-	passes := 0
+// learner trains one head by stochastic gradient descent on the cross-entropy, one example at a time, with a rate for each
+// feature that falls with the gradients seen there (AdaGrad, Duchi, Hazan and Singer 2011): rare n-grams learn as much
+// from an example as frequent ones. One goroutine, so that the order of additions never changes.
+type learner struct {
+	head    *Head
+	rows    []vector
+	truths  []truth
+	order   []int // examples to learn from
+	rng     *rand.Rand
+	squares []float32 // by feature, sum of squared gradients
+	bias    float64   // the same of the bias
+}
 
-	rng := rand.New(rand.NewPCG(opts.Seed, 0x72657472))
-	order := make([]int, len(rows))
-	for i := range order {
-		order[i] = i
+// newLearner starts with weights of zero for so many features.
+func newLearner(head Head, features int, rows []vector, truths []truth, order []int, seed uint64) *learner {
+	k := len(head.Categories)
+	head.Temperature = 1
+	head.weights, head.bias = matrix{exact: make([]float32, features*k)}, make([]float32, k)
+	return &learner{
+		head: &head, rows: rows, truths: truths, order: slices.Clone(order),
+		rng: rand.New(rand.NewPCG(seed, 0x72657472)), squares: make([]float32, features),
 	}
-	shrinkBy := float32(1 - min(decay*float64(len(rows)), maxDecay))
-	p := make([]float64, k)
-	step, steps := 0, float64(opts.Epochs*len(rows))
-	for epoch := range opts.Epochs {
-		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-		loss, right = 0, 0
-		for _, i := range order {
-			rate := learningRate * (1 - float64(step)/steps)
-			step++
-			row, label := &rows[i], labels[i]
-			logits(weights, bias, row, p)
-			if softmax(p) == label {
-				right++
-			}
-			loss -= math.Log(max(p[label], 1e-300))
-			p[label]-- // now the gradient of the logits
-			for c := range p {
-				bias[c] -= float32(rate * biasRate * p[c])
-			}
-			for j, d := range row.index {
-				x := rate * float64(row.value[j])
-				w := weights[int(d)*k : int(d)*k+k]
-				for c := range p {
-					w[c] -= float32(x * p[c])
-				}
-			}
+}
+
+// pass learns from each example once. It returns the mean loss and the share of right answers, both before learning.
+func (l *learner) pass() (loss, right float64) {
+	l.rng.Shuffle(len(l.order), func(i, j int) { l.order[i], l.order[j] = l.order[j], l.order[i] })
+	k := len(l.head.Categories)
+	p, g := make([]float64, k), make([]float32, k)
+	for _, i := range l.order {
+		row, truth := &l.rows[i], l.truths[i]
+		l.head.outputs(row, p)
+		l.head.probabilities(p)
+		loss += l.head.loss(p, truth)
+		if l.head.right(p, truth) {
+			right++
 		}
-		for j := range weights {
-			weights[j] *= shrinkBy
+		for _, c := range truth {
+			p[c]-- // now the gradient of the outputs
 		}
-		if epoch >= opts.Epochs/2 {
-			passes++
-			for j, w := range weights {
-				sumWeights[j] += float64(w)
-			}
-			for j, b := range bias {
-				sumBias[j] += float64(b)
-			}
+		var square float64
+		for c := range p {
+			g[c] = float32(p[c])
+			square += p[c] * p[c]
 		}
-		loss /= float64(len(rows))
-		progress(Progress{Phase: "train", Epoch: epoch + 1, Epochs: opts.Epochs, Loss: loss})
+		l.step(row, g, square)
 	}
-	for j := range weights {
-		weights[j] = float32(sumWeights[j] / float64(passes))
+	n := float64(max(len(l.order), 1))
+	return loss / n, right / n
+}
+
+// step follows the gradient of one example.
+func (l *learner) step(row *vector, g []float32, square float64) {
+	if square == 0 {
+		return
 	}
-	for j := range bias {
-		bias[j] = float32(sumBias[j] / float64(passes))
+	l.bias += square
+	rate := float32(biasRate / math.Sqrt(l.bias))
+	for c := range g {
+		l.head.bias[c] -= rate * g[c]
 	}
-	m.weights, m.bias = weights, bias
-	return loss, right
+	k := len(g)
+	for j, d := range row.index {
+		x := row.value[j]
+		l.squares[d] += x * x * float32(square)
+		rate := x * learningRate / float32(math.Sqrt(float64(l.squares[d])+1e-10))
+		w := l.head.weights.exact[int(d)*k : int(d)*k+k]
+		for c := range w {
+			w[c] -= rate * g[c]
+		}
+	}
+}
+
+// right says whether the answer is the truth.
+func (h *Head) right(probs []float64, truth truth) bool {
+	if h.Kind != serving.KindSet {
+		return largest(probs) == truth[0]
+	}
+	for c, p := range probs {
+		if (p >= .5) != slices.Contains(truth, c) {
+			return false
+		}
+	}
+	return true
 }

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/retraind/retraind/serving"
 )
 
 const (
@@ -15,7 +17,8 @@ const (
 	maxBatch = 10_000
 )
 
-// Result is the answer to one text.
+// Result is the answer to one text: of the target that decides. A model of other or several targets adds for each of them
+// a field of its name, with a text, a boolean or a list, and NAME_confidence.
 type Result struct {
 	Label      string  `json:"label"`
 	Confidence float64 `json:"confidence"`
@@ -26,6 +29,7 @@ type health struct {
 	Status     string    `json:"status"`
 	Release    string    `json:"release,omitempty"`
 	Categories []string  `json:"categories,omitempty"`
+	Targets    []string  `json:"targets,omitempty"`
 	Examples   int       `json:"examples,omitempty"`
 	LoadedAt   time.Time `json:"loaded_at,omitzero"`
 }
@@ -53,7 +57,7 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 		write(w, http.StatusServiceUnavailable, health{Status: "no model"})
 		return
 	}
-	write(w, http.StatusOK, health{"ok", c.digest, c.model.Categories, c.model.Examples, c.at})
+	write(w, http.StatusOK, health{"ok", c.digest, c.model.Categories(), c.model.targets(), c.model.Examples, c.at})
 }
 
 func (s *Server) classify(w http.ResponseWriter, r *http.Request) {
@@ -91,7 +95,7 @@ func (s *Server) batch(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, fmt.Sprintf("%d items are more than the %d of one request", len(request.Items), maxBatch))
 		return
 	}
-	results := make([]Result, len(request.Items))
+	results := make([]any, len(request.Items))
 	for i, fields := range request.Items {
 		if len(fields) == 0 {
 			fail(w, http.StatusBadRequest, fmt.Sprintf("items[%d] has no text", i))
@@ -103,13 +107,24 @@ func (s *Server) batch(w http.ResponseWriter, r *http.Request) {
 		results[i] = c.result(fields)
 	}
 	write(w, http.StatusOK, struct {
-		Results []Result `json:"results"`
+		Results []any `json:"results"`
 	}{results})
 }
 
-func (c *loaded) result(fields map[string]string) Result {
-	label, confidence := c.model.Classify(fields)
-	return Result{label, confidence, c.digest}
+// result is a Result, with the fields of the targets where they say more.
+func (c *loaded) result(fields map[string]string) any {
+	list := c.model.Answer(fields)
+	first := Result{list[0].Value, list[0].Confidence, c.digest}
+	if len(list) == 1 && c.model.Heads[0].Name == "label" {
+		return first
+	}
+	out := map[string]any{"label": first.Label, "confidence": first.Confidence}
+	for i, h := range c.model.Heads {
+		out[h.Name] = serving.Target{Kind: h.Kind}.JSON(list[i].Value)
+		out[h.Name+"_confidence"] = list[i].Confidence
+	}
+	out["release"] = c.digest // no target may hide it: deployments are proved by it
+	return out
 }
 
 func decodeBody(w http.ResponseWriter, r *http.Request, into any) (int, error) {

@@ -1,90 +1,101 @@
 package classifier
 
 import (
-	"math"
+	"slices"
 	"sync"
+
+	"github.com/retraind/retraind/serving"
 )
 
 // Model is a trained classifier. It never changes: any number of goroutines may predict with it.
 type Model struct {
-	Categories []string // sorted
-	Seed       uint64
-	Examples   int // number of training examples
-	Dims       int // features
+	Heads    []*Head // the first one is of the target that decides
+	Seed     uint64
+	Examples int // number of training examples
 
-	gramWeights []float32 // by bucket of n-grams; 0 = not used
-	weights     []float32 // dims rows of len(Categories)
-	bias        []float32
+	features featureMap
+	scratch  sync.Pool // of *scratch
+}
 
-	scratch sync.Pool // of *scratch
+// featureMap turns a text into features.
+type featureMap interface {
+	row(v *gramReader, text string, out *vector)
 }
 
 // scratch is what one prediction needs.
 type scratch struct {
-	vectorizer *vectorizer
-	row        vector
-	probs      []float64
+	reader gramReader
+	row    vector
+	probs  []float64
 }
 
-func (m *Model) borrow() *scratch {
-	if s, ok := m.scratch.Get().(*scratch); ok {
-		return s
+// Answered is the answer to one target.
+type Answered struct {
+	Value      string  // canonical
+	Confidence float64 // probability that the value is right
+}
+
+// Categories are the possible answers of the first target, sorted.
+func (m *Model) Categories() []string { return m.Heads[0].Categories }
+
+func (m *Model) targets() []string {
+	names := make([]string, len(m.Heads))
+	for i, h := range m.Heads {
+		names[i] = h.Name
 	}
-	return &scratch{vectorizer: newVectorizer(m.gramWeights), probs: make([]float64, len(m.Categories))}
+	return names
 }
 
-// Classify returns the likeliest category and its probability.
+// Classify returns the likeliest answer to the first target and its probability.
 func (m *Model) Classify(fields map[string]string) (label string, confidence float64) {
-	s := m.borrow()
-	defer m.scratch.Put(s)
-	best := m.predict(s, textOf(fields))
-	return m.Categories[best], s.probs[best]
+	m.with(textOf(fields), func(s *scratch) { label, confidence = m.Heads[0].answer(m.Heads[0].ask(s)) })
+	return label, confidence
 }
 
-// Predict is Classify with the probabilities of all categories, in the order of Categories; they add up to 1.
+// Predict is Classify with the probabilities of all categories, in the order of Categories.
 func (m *Model) Predict(fields map[string]string) (label string, confidence float64, probs []float64) {
-	s := m.borrow()
+	m.with(textOf(fields), func(s *scratch) {
+		probs = slices.Clone(m.Heads[0].ask(s))
+		label, confidence = m.Heads[0].answer(probs)
+	})
+	return label, confidence, probs
+}
+
+// Answer returns the answers to all targets, in the order of Heads.
+func (m *Model) Answer(fields map[string]string) []Answered {
+	out := make([]Answered, len(m.Heads))
+	m.with(textOf(fields), func(s *scratch) {
+		for i, h := range m.Heads {
+			out[i].Value, out[i].Confidence = h.answer(h.ask(s))
+		}
+	})
+	return out
+}
+
+// Answers are the values of Answer by target.
+func (m *Model) Answers(list []Answered) serving.Answers {
+	out := make(serving.Answers, len(list))
+	for i, a := range list {
+		out[m.Heads[i].Name] = a.Value
+	}
+	return out
+}
+
+// with calls use with the features of a text.
+func (m *Model) with(text string, use func(*scratch)) {
+	s, ok := m.scratch.Get().(*scratch)
+	if !ok {
+		s = &scratch{}
+	}
 	defer m.scratch.Put(s)
-	best := m.predict(s, textOf(fields))
-	return m.Categories[best], s.probs[best], append([]float64(nil), s.probs...)
+	m.features.row(&s.reader, text, &s.row)
+	use(s)
 }
 
-func (m *Model) predict(s *scratch, text string) int {
-	s.vectorizer.fold(text, &s.row)
-	logits(m.weights, m.bias, &s.row, s.probs)
-	return softmax(s.probs)
-}
-
-// logits fills out with one value per category.
-func logits(weights, bias []float32, row *vector, out []float64) {
-	k := len(out)
-	for c := range out {
-		out[c] = float64(bias[c])
-	}
-	for i, d := range row.index {
-		x := float64(row.value[i])
-		w := weights[int(d)*k : int(d)*k+k]
-		for c := range out {
-			out[c] += x * float64(w[c])
-		}
-	}
-}
-
-// softmax turns logits into probabilities in place and returns the largest; the first one where two are equal.
-func softmax(z []float64) int {
-	best := 0
-	for c := range z {
-		if z[c] > z[best] {
-			best = c
-		}
-	}
-	top, sum := z[best], 0.0
-	for c := range z {
-		z[c] = math.Exp(z[c] - top)
-		sum += z[c]
-	}
-	for c := range z {
-		z[c] /= sum
-	}
-	return best
+// ask returns the head's probabilities, which are valid until the next call.
+func (h *Head) ask(s *scratch) []float64 {
+	s.probs = slices.Grow(s.probs[:0], len(h.Categories))[:len(h.Categories)]
+	h.outputs(&s.row, s.probs)
+	h.probabilities(s.probs)
+	return s.probs
 }

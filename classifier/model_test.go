@@ -26,7 +26,7 @@ func TestTrainLearns(t *testing.T) {
 	if a := accuracy(m, examples(2, 300)); a < .97 {
 		t.Errorf("accuracy %.3f on new texts", a)
 	}
-	if diff := cmp.Diff([]string{"Kultur", "Netz", "Sport"}, m.Categories); diff != "" {
+	if diff := cmp.Diff([]string{"Kultur", "Netz", "Sport"}, m.Categories()); diff != "" {
 		t.Error(diff)
 	}
 	if metrics.Examples != 600 || len(metrics.Categories) != 3 || metrics.Fit < .9 || metrics.Loss <= 0 {
@@ -89,8 +89,8 @@ func TestSaveAndLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again.Seed != 3 || again.Examples != 300 || again.Dims != 768 {
-		t.Errorf("seed %d, examples %d, dims %d", again.Seed, again.Examples, again.Dims)
+	if again.Seed != 3 || again.Examples != 300 || len(again.Heads) != 1 {
+		t.Errorf("seed %d, examples %d, heads %d", again.Seed, again.Examples, len(again.Heads))
 	}
 	for _, e := range examples(9, 50) {
 		label, confidence, probs := m.Predict(e.Text)

@@ -7,27 +7,28 @@ import (
 
 // Neighbours finds the texts that are nearest to a text by the cosine of their features. Safe for concurrent use.
 type Neighbours struct {
-	dense [][]float32
+	rows  []vector
+	texts [][]posting // by feature
 }
 
-// NewNeighbours embeds texts as a training would: labels, one for each text, say which n-grams matter.
-func NewNeighbours(texts []map[string]string, labels []string) *Neighbours {
-	number := map[string]int{}
-	examples, numbers := make([]Example, len(texts)), make([]int, len(texts))
-	for i, label := range labels {
-		if _, ok := number[label]; !ok {
-			number[label] = len(number)
-		}
-		examples[i], numbers[i] = Example{Text: texts[i]}, number[label]
+// posting is a text that has a feature.
+type posting struct {
+	text  int32
+	value float32
+}
+
+// NewNeighbours reads the texts.
+func NewNeighbours(texts []map[string]string) *Neighbours {
+	examples := make([]Example, len(texts))
+	for i := range texts {
+		examples[i].Text = texts[i]
 	}
-	n := &Neighbours{dense: make([][]float32, len(texts))}
-	if len(texts) == 0 || len(number) > maxCategories {
-		return n
-	}
-	for i, row := range vectorize(examples, weigh(examples, numbers, len(number))) {
-		n.dense[i] = make([]float32, dims)
+	words := newVocabulary(examples, 1)
+	n := &Neighbours{texts: make([][]posting, len(words.hashes))}
+	n.rows, _ = words.rows(examples)
+	for i, row := range n.rows {
 		for j, d := range row.index {
-			n.dense[i][d] = row.value[j]
+			n.texts[d] = append(n.texts[d], posting{int32(i), row.value[j]})
 		}
 	}
 	return n
@@ -35,28 +36,20 @@ func NewNeighbours(texts []map[string]string, labels []string) *Neighbours {
 
 // Nearest returns up to k other texts, the nearest first. A text without features has none.
 func (n *Neighbours) Nearest(i, k int) []int {
-	type near struct {
-		i      int
-		cosine float32
+	cosine := make([]float32, len(n.rows))
+	for j, d := range n.rows[i].index {
+		x := n.rows[i].value[j]
+		for _, p := range n.texts[d] {
+			cosine[p.text] += x * p.value
+		}
 	}
-	var best []near
-	for j, other := range n.dense {
-		if j == i || other == nil || n.dense[i] == nil {
+	var best []int
+	for j, c := range cosine {
+		if j == i || c <= 0 || len(best) == k && c <= cosine[best[k-1]] {
 			continue
 		}
-		var dot float32
-		for d, x := range n.dense[i] {
-			dot += x * other[d]
-		}
-		if dot <= 0 || len(best) == k && dot <= best[k-1].cosine {
-			continue
-		}
-		at, _ := slices.BinarySearchFunc(best, dot, func(b near, dot float32) int { return cmp.Compare(dot, b.cosine) })
-		best = slices.Insert(best, at, near{j, dot})[:min(len(best)+1, k)]
+		at, _ := slices.BinarySearchFunc(best, c, func(b int, c float32) int { return cmp.Compare(c, cosine[b]) })
+		best = slices.Insert(best, at, j)[:min(len(best)+1, k)]
 	}
-	out := make([]int, len(best))
-	for i, b := range best {
-		out[i] = b.i
-	}
-	return out
+	return best
 }

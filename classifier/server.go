@@ -80,7 +80,7 @@ func (s *Server) Reload() error {
 		return fmt.Errorf("reload: %w", err)
 	}
 	s.current.Store(&loaded{model: model, digest: digest, dir: dir, at: time.Now()})
-	s.log.Info("model loaded", "release", digest, "categories", len(model.Categories))
+	s.log.Info("model loaded", "release", digest, "targets", len(model.Heads), "categories", len(model.Categories()))
 	return nil
 }
 

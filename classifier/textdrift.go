@@ -15,7 +15,6 @@ import (
 const (
 	leastTexts  = 60   // of each period, below which nothing is said
 	mostTexts   = 1000 // of each period that are looked at, drawn by chance
-	driftEpochs = 12
 	leastAUC    = 0.55 // a classifier that is hardly better than a coin says nothing that matters
 	mostWords   = 12
 	leastZ      = 3.0
@@ -36,7 +35,7 @@ func TextDrift(then, now []map[string]string, seed uint64) drift.TextDrift {
 	var learn, ask []Example
 	for label, texts := range map[string][]map[string]string{"now": now, "then": then} {
 		for i, text := range texts {
-			e := Example{Text: text, Labels: Labels{"label": label}}
+			e := Example{Text: text, Labels: map[string]string{"label": label}}
 			if i%2 == 0 {
 				learn = append(learn, e)
 			} else {
@@ -47,7 +46,7 @@ func TextDrift(then, now []map[string]string, seed uint64) drift.TextDrift {
 	byLabel := func(a, b Example) int { return cmp.Compare(a.Labels["label"], b.Labels["label"]) }
 	slices.SortStableFunc(learn, byLabel) // a map has no order
 	slices.SortStableFunc(ask, byLabel)
-	m, _, err := Train(learn, Options{Seed: seed, Epochs: driftEpochs}, nil)
+	m, _, err := Train(learn, Options{Seed: seed, quick: true}, nil)
 	if err != nil {
 		return out // two labels and enough texts: there is none
 	}

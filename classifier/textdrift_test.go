@@ -86,7 +86,7 @@ func TestNeighbours(t *testing.T) {
 		labels = append(labels, fmt.Sprint("label ", i%2))
 	}
 	texts, labels = append(texts, map[string]string{}), append(labels, "label 0")
-	n := classifier.NewNeighbours(texts, labels)
+	n := classifier.NewNeighbours(texts)
 	for i := range 40 {
 		near := n.Nearest(i, 9)
 		if len(near) != 9 || slices.Contains(near, i) {
@@ -104,7 +104,7 @@ func TestNeighbours(t *testing.T) {
 	if near := n.Nearest(0, 100); len(near) > 40 {
 		t.Errorf("%d neighbours of 40", len(near))
 	}
-	if near := classifier.NewNeighbours(nil, nil); near == nil {
+	if near := classifier.NewNeighbours(nil); near == nil {
 		t.Error("of nothing")
 	}
 }

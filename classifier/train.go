@@ -2,24 +2,32 @@ package classifier
 
 import (
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
+
+	"github.com/retraind/retraind/serving"
 )
 
-// maxCategories bounds the memory of a training: 2^17 counters of four bytes a category.
+// maxCategories bounds the outputs of a target.
 const maxCategories = 512
 
 // Options of a training. The zero value means the defaults.
 type Options struct {
 	Seed   uint64
-	Epochs int    // passes over the examples; default 30
-	Target string // the label that is learnt; default label
+	Epochs int    // passes over the examples at most; default 8
+	Target string // the target that decides; default label
+	// Kinds are the targets that are learnt beside Target, and the kinds of all; a target without one is a label.
+	Kinds map[string]serving.Kind
+
+	own   int  // from this example on, the data's own validation part; 0 = none
+	quick bool // no validation: unvalidatedPasses, temperature 1
 }
 
 func (o Options) withDefaults() Options {
 	if o.Epochs <= 0 {
-		o.Epochs = 30
+		o.Epochs = 8
 	}
 	if o.Target == "" {
 		o.Target = "label"
@@ -27,75 +35,148 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Progress is how far a training is.
-type Progress struct {
-	Phase  string  // "vectorize", "train"
-	Epoch  int     // passes done
-	Epochs int     // passes in all
-	Loss   float64 // mean cross-entropy of the pass, in nats
+// targets lists what is learnt, the deciding target first.
+func (o Options) targets() []string {
+	others := slices.DeleteFunc(slices.Sorted(maps.Keys(o.Kinds)), func(name string) bool { return name == o.Target })
+	return append([]string{o.Target}, others...)
 }
 
-// Metrics say what a training did; counts first.
-type Metrics struct {
-	Examples   int            `json:"examples"`
-	Categories map[string]int `json:"categories"` // training examples by label
-	Epochs     int            `json:"epochs"`
-	Loss       float64        `json:"loss"`           // of the last pass
-	Fit        float64        `json:"train_accuracy"` // accuracy on the training examples while learning them
-	TestItems  int            `json:"test_items"`
-	TestRight  int            `json:"test_correct"`
-	Accuracy   float64        `json:"accuracy"` // on the test examples; 0 without any
-	MacroF1    float64        `json:"macro_f1"`
+// Progress is how far a training is.
+type Progress struct {
+	Phase  string  // "vectorize", "validate", "train"
+	Epoch  int     // passes done, over all targets
+	Epochs int     // passes in all; it falls when fewer are enough
+	Loss   float64 // mean cross-entropy in nats: of the validation part, or of the pass
 }
 
 // Train learns a model. The same examples in the same order with the same options give the same model, bit by bit, on
-// any number of cores.
+// any number of cores of the same kind.
 func Train(examples []Example, opts Options, progress func(Progress)) (*Model, Metrics, error) {
 	opts = opts.withDefaults()
 	if progress == nil {
 		progress = func(Progress) {}
 	}
-	counts := map[string]int{}
-	for i := range examples {
-		label := examples[i].Labels[opts.Target]
-		if label == "" {
-			return nil, Metrics{}, fmt.Errorf("train: item %q has no label %q", examples[i].ID, opts.Target)
-		}
-		counts[label]++
-	}
-	categories := make([]string, 0, len(counts))
-	for label := range counts {
-		categories = append(categories, label)
-	}
-	slices.Sort(categories)
-	switch len(categories) {
-	case 0:
+	if len(examples) == 0 {
 		return nil, Metrics{}, fmt.Errorf("train: there are no examples; is the export empty?")
-	case 1:
-		return nil, Metrics{}, fmt.Errorf("train: all %d examples are %q; a classifier needs at least two categories", len(examples), categories[0])
 	}
-	if len(categories) > maxCategories {
-		return nil, Metrics{}, fmt.Errorf("train: %d categories are more than the %d that are possible; is %q really a category?",
-			len(categories), maxCategories, opts.Target)
+	metrics := Metrics{Others: map[string]TargetMetrics{}, Skipped: map[string]string{}}
+	m := &Model{Seed: opts.Seed, Examples: len(examples)}
+	outputs, widest := 0, 0
+	for i, name := range opts.targets() {
+		head, t, err := newHead(examples, name, opts.Kinds[name], i == 0)
+		if err != nil && i == 0 {
+			return nil, Metrics{}, fmt.Errorf("train: %w", err)
+		}
+		if err != nil {
+			metrics.Skipped[name] = err.Error()
+			continue
+		}
+		m.Heads = append(m.Heads, head)
+		metrics.set(i == 0, name, t)
+		outputs, widest = outputs+len(head.Categories), max(widest, len(head.Categories))
 	}
-	number := make(map[string]int, len(categories))
-	for i, c := range categories {
-		number[c] = i
+	p := passes{all: 2 * opts.Epochs * len(m.Heads), report: progress}
+	p.say("vectorize", 0)
+	words := newVocabulary(examples, outputs)
+	rows, entries := words.rows(examples)
+	for i, h := range m.Heads {
+		t := metrics.of(i == 0, h.Name)
+		h.learn(len(words.hashes), rows, examples, opts, &t, &p)
+		metrics.set(i == 0, h.Name, t)
 	}
-	labels := make([]int, len(examples))
-	for i := range examples {
-		labels[i] = number[examples[i].Labels[opts.Target]]
-	}
+	m.features = words
+	metrics.Features, metrics.ModelBytes = len(words.hashes), m.size()
+	metrics.TrainingBytes = trainingBytes(entries, len(words.hashes), widest)
+	return m, metrics, nil
+}
 
-	progress(Progress{Phase: "vectorize", Epochs: opts.Epochs})
-	m := &Model{Categories: categories, Seed: opts.Seed, Examples: len(examples), Dims: dims}
-	m.gramWeights = weigh(examples, labels, len(categories))
-	rows := vectorize(examples, m.gramWeights)
-	loss, right := m.fit(rows, labels, opts, progress)
-	return m, Metrics{
-		Examples: len(examples), Categories: counts, Epochs: opts.Epochs, Loss: loss,
-		Fit: float64(right) / float64(len(examples)),
-	}, nil
+// newHead finds the categories of a target. The examples of the first target all have a label.
+func newHead(examples []Example, name string, kind serving.Kind, first bool) (*Head, TargetMetrics, error) {
+	if kind == "" {
+		kind = serving.KindLabel
+	}
+	t := TargetMetrics{Kind: kind, Categories: map[string]int{}}
+	for i := range examples {
+		label := examples[i].Labels[name]
+		if label == "" {
+			if first {
+				return nil, t, fmt.Errorf("item %q has no label %q", examples[i].ID, name)
+			}
+			continue
+		}
+		t.Examples++
+		members := []string{label}
+		if kind == serving.KindSet {
+			members = membersOf(label)
+		}
+		for _, m := range members {
+			t.Categories[m]++
+		}
+	}
+	categories := slices.Sorted(maps.Keys(t.Categories))
+	if len(categories) > maxCategories {
+		return nil, t, fmt.Errorf("%d categories are more than the %d that are possible; is %q really a category?", len(categories), maxCategories, name)
+	}
+	if kind == serving.KindSet && len(categories) == 0 {
+		return nil, t, fmt.Errorf("all %d examples of %q are empty sets: there is nothing to learn", t.Examples, name)
+	}
+	if kind != serving.KindSet && len(categories) < 2 {
+		only := "nothing"
+		if len(categories) == 1 {
+			only = categories[0]
+		}
+		return nil, t, fmt.Errorf("all %d examples are %q; a classifier needs at least two categories", t.Examples, only)
+	}
+	return &Head{Name: name, Kind: kind, Categories: categories, Temperature: 1}, t, nil
+}
+
+// learn validates the head and then trains it on all examples that have a label.
+func (h *Head) learn(features int, rows []vector, examples []Example, opts Options, t *TargetMetrics, p *passes) {
+	truths := make([]truth, len(examples))
+	var labelled []int
+	for i := range examples {
+		if truths[i] = h.truthOf(examples[i].Labels[h.Name]); truths[i] != nil {
+			labelled = append(labelled, i)
+		}
+	}
+	t.Epochs, t.Validation.Temperature = min(opts.Epochs, unvalidatedPasses), 1
+	if learn, ask := parts(labelled, opts.own, opts.Seed); len(learn) > 0 && !opts.quick {
+		t.Validation = validate(*h, features, rows, truths, learn, ask, opts.Epochs, opts.Seed, func(_ int, loss float64) { p.done("validate", loss) })
+		t.Epochs = t.Validation.Passes
+	}
+	p.next(opts.Epochs, t.Epochs)
+	l := newLearner(*h, features, rows, truths, labelled, opts.Seed)
+	for range t.Epochs {
+		t.Loss, t.Fit = l.pass()
+		p.done("train", t.Loss)
+	}
+	h.bias, h.Temperature = l.head.bias, t.Validation.Temperature
+	h.weights = l.head.weights.shrink(len(h.Categories))
+}
+
+// passes counts the passes of a training for its Progress.
+type passes struct {
+	report     func(Progress)
+	made, all  int
+	validation int // passes made in the present validation
+}
+
+func (p *passes) say(phase string, loss float64) {
+	p.report(Progress{Phase: phase, Epoch: p.made, Epochs: p.all, Loss: loss})
+}
+
+func (p *passes) done(phase string, loss float64) {
+	p.made++
+	if phase == "validate" {
+		p.validation++
+	}
+	p.say(phase, loss)
+}
+
+// next forgets the passes that a head does not need.
+func (p *passes) next(most, needed int) {
+	p.all -= most - p.validation + most - needed
+	p.validation = 0
 }
 
 // eachInParallel runs work over [0, n) in as many stretches as there are cores.

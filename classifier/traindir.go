@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/google/renameio/v2"
 
@@ -34,31 +32,37 @@ type Prediction struct {
 	Confidence float64         `json:"confidence"`
 }
 
-// TrainDir reads train.jsonl and, where there are any, validation.jsonl and test.jsonl from dataDir. It learns from the
-// first two, since nothing in this training is tuned on the second. It writes the model, its predictions for
-// the test items and its metrics into releaseDir, which is made when it is missing. The model file comes last: a
-// release directory that has it is complete.
+// TrainDir reads train.jsonl and, where there are any, validation.jsonl and test.jsonl from dataDir. It learns all targets
+// that train.jsonl has labels of, unless opts.Kinds names them. The number of passes and the temperature are found on a
+// part that is not learnt (validation.jsonl where that is large enough); then the model is trained on all of the first
+// two files. It writes the model, its predictions for the test items and its metrics into releaseDir, which is made when
+// it is missing. The model file comes last: a release directory that has it is complete.
 func TrainDir(dataDir, releaseDir string, opts Options, progress func(Progress)) (Metrics, error) {
 	opts = opts.withDefaults()
-	train, err := ReadExamples(filepath.Join(dataDir, TrainFile), opts.Target)
+	kinds := map[string]serving.Kind{}
+	train, err := readFile(filepath.Join(dataDir, TrainFile), opts.Target, kinds)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Metrics{}, fmt.Errorf("train: there is no %s: write it with `retraind export`, or correct --data", filepath.Join(dataDir, TrainFile))
 	}
 	if err != nil {
 		return Metrics{}, fmt.Errorf("train: %w", err)
 	}
-	validation, err := ReadExamples(filepath.Join(dataDir, ValidationFile), opts.Target)
+	validation, err := readFile(filepath.Join(dataDir, ValidationFile), opts.Target, kinds)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Metrics{}, fmt.Errorf("train: %w", err)
 	}
+	opts.own = len(train)
 	train = append(train, validation...)
 	if len(train) == 0 {
 		return Metrics{}, fmt.Errorf("train: %s is empty: the export wrote no item that may be trained on; are there labels outside the held-out set?",
 			filepath.Join(dataDir, TrainFile))
 	}
-	test, err := ReadExamples(filepath.Join(dataDir, TestFile), opts.Target)
+	test, err := readFile(filepath.Join(dataDir, TestFile), opts.Target, kinds)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Metrics{}, fmt.Errorf("train: %w", err)
+	}
+	if opts.Kinds == nil {
+		opts.Kinds = kinds
 	}
 	model, metrics, err := Train(train, opts, progress)
 	if err != nil {
@@ -67,7 +71,7 @@ func TrainDir(dataDir, releaseDir string, opts Options, progress func(Progress))
 	if err := os.MkdirAll(releaseDir, 0o755); err != nil {
 		return Metrics{}, fmt.Errorf("train: %w", err)
 	}
-	if err := model.predictFile(filepath.Join(releaseDir, PredictionsFile), test, opts.Target, &metrics); err != nil {
+	if err := model.predictFile(filepath.Join(releaseDir, PredictionsFile), test, &metrics); err != nil {
 		return Metrics{}, fmt.Errorf("train: write predictions: %w", err)
 	}
 	b, err := json.MarshalIndent(metrics, "", "  ")
@@ -84,7 +88,7 @@ func TrainDir(dataDir, releaseDir string, opts Options, progress func(Progress))
 }
 
 // predictFile writes one line per test item and fills in the metrics of the test.
-func (m *Model) predictFile(path string, test []Example, target string, metrics *Metrics) error {
+func (m *Model) predictFile(path string, test []Example, metrics *Metrics) error {
 	f, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644))
 	if err != nil {
 		return err
@@ -92,38 +96,28 @@ func (m *Model) predictFile(path string, test []Example, target string, metrics 
 	defer func() { _ = f.Cleanup() }() // nothing is left to clean up after the replace
 	w := bufio.NewWriter(f)
 	enc := json.NewEncoder(w)
-	support, predicted, right := map[string]int{}, map[string]int{}, map[string]int{}
+	tallies := make([]*tally, len(m.Heads))
+	for i, h := range m.Heads {
+		tallies[i] = newTally(h.Kind)
+	}
 	for _, e := range test {
-		label, confidence := m.Classify(e.Text)
-		truth := e.Labels[target]
-		support[truth]++
-		predicted[label]++
-		if label == truth {
-			right[label]++
-			metrics.TestRight++
+		list := m.Answer(e.Text)
+		for i, h := range m.Heads {
+			if truth := e.Labels[h.Name]; truth != "" {
+				tallies[i].add(list[i], truth)
+			}
 		}
-		if err := enc.Encode(Prediction{e.ID, drift.TextHash(e.Text), serving.Answers{target: label}, confidence}); err != nil {
+		if err := enc.Encode(Prediction{e.ID, drift.TextHash(e.Text), m.Answers(list), list[0].Confidence}); err != nil {
 			return err
 		}
 	}
-	metrics.TestItems = len(test)
-	if len(test) > 0 {
-		metrics.Accuracy = float64(metrics.TestRight) / float64(len(test))
-		metrics.MacroF1 = macroF1(support, predicted, right)
+	for i, h := range m.Heads {
+		t := metrics.of(i == 0, h.Name)
+		tallies[i].fill(&t)
+		metrics.set(i == 0, h.Name, t)
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	return f.CloseAtomicallyReplace()
-}
-
-// macroF1 is the mean over the categories that occur as label or as prediction.
-func macroF1(support, predicted, right map[string]int) float64 {
-	all := maps.Clone(support)
-	maps.Copy(all, predicted)
-	var sum float64
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		sum += 2 * float64(right[name]) / float64(support[name]+predicted[name])
-	}
-	return sum / float64(len(all))
 }

@@ -173,7 +173,7 @@ func (x *judge) jury(t *store.Tx, row store.Model) (*jury, error) {
 		j.place[it.ID], texts[i], labels[i] = i, it.Text, it.Labels[j.target]
 		j.carry[labels[i]]++
 	}
-	j.neighbours = classifier.NewNeighbours(texts, labels)
+	j.neighbours = classifier.NewNeighbours(texts)
 	return j, t.Predictions(x.name, row.Champion, func(p store.Prediction) {
 		if i, ok := j.place[p.Item]; ok && j.items[i].TextHash == p.TextHash {
 			j.answers[[2]string{p.Item, p.TextHash}] = p

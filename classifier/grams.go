@@ -12,8 +12,6 @@ import (
 )
 
 const (
-	dims    = 768     // features that the regression sees
-	buckets = 1 << 17 // document frequencies are kept per bucket of n-grams, before they are folded into dims
 	// maxText is how much of an item is read: later text adds nothing to a category and a 10 MB item must not stop the
 	// service.
 	maxText = 64 << 10
@@ -21,31 +19,20 @@ const (
 	maxGram = 5
 )
 
-// vector is a sparse row: indices ascending, values of Euclidean length 1 (or no entries at all).
-type vector struct {
-	index []uint16
-	value []float32
-}
-
-// vectorizer turns texts into vectors. It holds scratch space: one goroutine at a time.
-type vectorizer struct {
-	weights []float32 // by bucket; 0 = not used
-
+// gramReader finds the n-grams of one text after the other. It holds scratch space: one goroutine at a time.
+type gramReader struct {
 	grams  []gram // distinct n-grams of the text in order of first appearance
 	table  []int32
 	runes  []rune
 	starts []int // byte offset of each rune of the padded word
 	word   []byte
-	dense  [dims]float32
-	touch  [dims]bool
 }
 
 type gram struct {
 	hash  uint64
 	count int32
+	char  bool // characters within a word; otherwise a word or a pair of words
 }
-
-func newVectorizer(weights []float32) *vectorizer { return &vectorizer{weights: weights} }
 
 // textOf joins an item's fields in the order of their names.
 func textOf(fields map[string]string) string {
@@ -95,7 +82,7 @@ const (
 
 // collect finds the distinct n-grams of a text: words, pairs of neighbouring words, and 3 to 5 characters within a word
 // with its borders.
-func (v *vectorizer) collect(text string) {
+func (v *gramReader) collect(text string) {
 	if len(text) > maxText {
 		text = text[:maxText]
 	}
@@ -120,7 +107,7 @@ func (v *vectorizer) collect(text string) {
 }
 
 // endWord adds the n-grams of the word in runes, if there is one, and returns its hash.
-func (v *vectorizer) endWord(previous uint64) uint64 {
+func (v *gramReader) endWord(previous uint64) uint64 {
 	n := len(v.runes)
 	if n == 0 {
 		return previous
@@ -137,27 +124,27 @@ func (v *vectorizer) endWord(previous uint64) uint64 {
 	v.runes = v.runes[:0]
 
 	hash := fnv(seedWord, v.word)
-	v.add(mix(hash))
+	v.add(mix(hash), false)
 	if previous != 0 {
-		v.add(mix(seedPair ^ previous*3 ^ hash))
+		v.add(mix(seedPair^previous*3^hash), false)
 	}
 	const longest = 64 // a longer "word" is a URL or noise
 	last := min(n+2, longest)
 	for i := 0; i+minGram <= last; i++ {
 		for size := minGram; size <= maxGram && i+size <= last; size++ {
-			v.add(mix(fnv(seedChar, v.word[v.starts[i]:v.starts[i+size]])))
+			v.add(mix(fnv(seedChar, v.word[v.starts[i]:v.starts[i+size]])), true)
 		}
 	}
 	return hash
 }
 
 // add counts one occurrence in an open-addressed table.
-func (v *vectorizer) add(hash uint64) {
+func (v *gramReader) add(hash uint64, char bool) {
 	mask := uint64(len(v.table) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
 		k := v.table[i]
 		if k == 0 {
-			v.grams = append(v.grams, gram{hash, 1})
+			v.grams = append(v.grams, gram{hash, 1, char})
 			v.table[i] = int32(len(v.grams))
 			if 2*len(v.grams) > len(v.table) {
 				v.grow()
@@ -171,7 +158,7 @@ func (v *vectorizer) add(hash uint64) {
 	}
 }
 
-func (v *vectorizer) grow() {
+func (v *gramReader) grow() {
 	v.table = make([]int32, 2*len(v.table))
 	mask := uint64(len(v.table) - 1)
 	for n, g := range v.grams {
@@ -180,45 +167,6 @@ func (v *vectorizer) grow() {
 			i = (i + 1) & mask
 		}
 		v.table[i] = int32(n + 1)
-	}
-}
-
-func bucketOf(hash uint64) int { return int(hash >> 47) } // the top 17 bits
-
-// fold returns the text's vector in out, which is reused.
-func (v *vectorizer) fold(text string, out *vector) {
-	v.collect(text)
-	for _, g := range v.grams {
-		w := v.weights[bucketOf(g.hash)]
-		if w == 0 {
-			continue
-		}
-		x := w * logCount(g.count)
-		if g.hash&(1<<40) != 0 { // the sign makes collisions cancel instead of adding up
-			x = -x
-		}
-		d := (g.hash & 0xffffffff) * dims >> 32
-		v.dense[d] += x
-		v.touch[d] = true
-	}
-	out.index, out.value = out.index[:0], out.value[:0]
-	var square float64
-	for d := range v.dense {
-		if !v.touch[d] {
-			continue
-		}
-		if x := v.dense[d]; x != 0 {
-			out.index = append(out.index, uint16(d))
-			out.value = append(out.value, x)
-			square += float64(x) * float64(x)
-		}
-		v.dense[d], v.touch[d] = 0, false
-	}
-	if square > 0 {
-		scale := float32(1 / math.Sqrt(square))
-		for i := range out.value {
-			out.value[i] *= scale
-		}
 	}
 }
 

@@ -1,0 +1,73 @@
+package classifier
+
+import "math"
+
+// Calibration compares confidence with what it promises: of the answers given with 0.8, four of five should be right.
+type Calibration struct {
+	n          int
+	count      [bins]float64
+	right      [bins]float64
+	confidence [bins]float64
+}
+
+const bins = 10
+
+// Add takes one answer.
+func (c *Calibration) Add(confidence float64, right bool) {
+	b := max(0, min(int(confidence*bins), bins-1))
+	c.n++
+	c.count[b]++
+	c.confidence[b] += confidence
+	if right {
+		c.right[b]++
+	}
+}
+
+// Error is the expected calibration error: the mean distance of accuracy and mean confidence over ten equal ranges of
+// confidence, weighted by their answers (Naeini, Cooper and Hauskrecht 2015). With few answers chance alone makes it
+// some hundredths. 0 without any.
+func (c *Calibration) Error() float64 {
+	var sum float64
+	for b := range c.count {
+		sum += math.Abs(c.right[b] - c.confidence[b])
+	}
+	return sum / float64(max(c.n, 1))
+}
+
+// temperatures are looked for between these.
+const (
+	coldest = 0.25
+	hottest = 4.0
+)
+
+// temperature is what the outputs for the validation examples must be divided by, so that the probabilities have the
+// lowest cross-entropy (Guo, Pleiss, Sun and Weinberger 2017). The loss has one minimum in the logarithm of the
+// temperature, which a golden-section search finds.
+func (h Head) temperature(outputs [][]float64, truths []truth) float64 {
+	z := make([]float64, len(h.Categories))
+	loss := func(log float64) (sum float64) {
+		h.Temperature = math.Exp(log)
+		for i, out := range outputs {
+			copy(z, out)
+			h.probabilities(z)
+			sum += h.loss(z, truths[i])
+		}
+		return sum
+	}
+	const golden = 0.6180339887498949
+	a, b := math.Log(coldest), math.Log(hottest)
+	x, y := b-golden*(b-a), a+golden*(b-a)
+	fx, fy := loss(x), loss(y)
+	for b-a > 0.01 {
+		if fx <= fy {
+			b, y, fy = y, x, fx
+			x = b - golden*(b-a)
+			fx = loss(x)
+		} else {
+			a, x, fx = x, y, fy
+			y = a + golden*(b-a)
+			fy = loss(y)
+		}
+	}
+	return math.Exp((a + b) / 2)
+}

@@ -1,0 +1,179 @@
+package classifier
+
+import (
+	"math"
+	"slices"
+	"sync/atomic"
+)
+
+const (
+	// bucketBits is the length of the n-gram hashes that are told apart: their document frequencies take 16 MiB while a
+	// vocabulary is made, whatever the number of texts.
+	bucketBits = 22
+	// maxFeatures and maxWeights bound a model: features, and features times outputs.
+	maxFeatures = 1 << 18
+	maxWeights  = 1 << 23
+	// maxEntries bounds the rows of a training: 8 bytes each, 512 MiB.
+	maxEntries = 1 << 26
+)
+
+// vector is a sparse row of feature numbers and values, those of words first.
+type vector struct {
+	index []uint32
+	value []float32
+	words int // entries of words
+}
+
+// vocabulary is the n-grams that a model knows. The number of features grows with the data: rare n-grams are left out
+// first when there are more than the bounds allow.
+type vocabulary struct {
+	hashes []uint32  // bucket of each feature, ascending
+	idf    []float32 // inverse document frequency, ln((1+n)/(1+df)) + 1
+	table  []int32   // open-addressed: feature number + 1 by bucket
+	shift  int       // from a bucket to its first place in table
+}
+
+// newVocabulary counts the texts that have each n-gram and chooses the features for models with so many outputs.
+func newVocabulary(examples []Example, outputs int) *vocabulary {
+	counts := make([]uint32, 1<<bucketBits)
+	eachInParallel(len(examples), func(from, to int) {
+		var v gramReader
+		for i := from; i < to; i++ {
+			v.collect(textOf(examples[i].Text))
+			for _, g := range v.grams {
+				atomic.AddUint32(&counts[bucketOf(g)], 1)
+			}
+		}
+	})
+	low, high := frequencies(counts, min(maxFeatures, maxWeights/max(outputs, 1)), maxEntries)
+	w := &vocabulary{}
+	n := float64(len(examples))
+	for bucket, df := range counts {
+		if df >= low && df <= high {
+			w.hashes = append(w.hashes, uint32(bucket))
+			w.idf = append(w.idf, float32(math.Log((1+n)/(1+float64(df)))+1))
+		}
+	}
+	w.makeTable()
+	return w
+}
+
+func bucketOf(g gram) uint32 { return uint32(g.hash >> (64 - bucketBits)) }
+
+// frequencies returns the lowest and the highest document frequency of the features. The lowest is 1 when all n-grams fit
+// into the limit of features: in short texts a word that occurs once still tells the category of a similar name. The
+// highest is where the rows would take more entries than allowed: what stands in most texts tells least.
+func frequencies(counts []uint32, features, entries int) (low, high uint32) {
+	byFrequency := map[uint32]int{}
+	top := uint32(0)
+	for _, df := range counts {
+		if df > 0 {
+			byFrequency[df]++
+			top = max(top, df)
+		}
+	}
+	kept := 0
+	low = top + 1
+	for low > 1 && kept+byFrequency[low-1] <= features {
+		low--
+		kept += byFrequency[low]
+	}
+	sum := 0
+	for high = low - 1; high < top && sum+int(high+1)*byFrequency[high+1] <= entries; {
+		high++
+		sum += int(high) * byFrequency[high]
+	}
+	return low, high
+}
+
+// makeTable fills the table from the hashes; at most half of its places are taken.
+func (w *vocabulary) makeTable() {
+	size, bits := 2, 1
+	for size < 2*len(w.hashes) {
+		size, bits = 2*size, bits+1
+	}
+	w.table, w.shift = make([]int32, size), max(bucketBits-bits, 0)
+	for n, hash := range w.hashes {
+		i := int(hash>>w.shift) & (size - 1)
+		for w.table[i] != 0 {
+			i = (i + 1) & (size - 1)
+		}
+		w.table[i] = int32(n + 1)
+	}
+}
+
+// find returns the number of the feature, or -1.
+func (w *vocabulary) find(bucket uint32) int {
+	mask := len(w.table) - 1
+	for i := int(bucket>>w.shift) & mask; ; i = (i + 1) & mask {
+		n := int(w.table[i]) - 1
+		if n < 0 || w.hashes[n] == bucket {
+			return n
+		}
+	}
+}
+
+// row returns the text's features in out, which is reused: logarithm of the count times inverse document frequency. Words
+// and characters are brought to Euclidean length 1 apart, since there are many more characters than words.
+func (w *vocabulary) row(v *gramReader, text string, out *vector) {
+	out.index, out.value = out.index[:0], out.value[:0]
+	v.collect(text)
+	for _, char := range []bool{false, true} {
+		out.words = len(out.index) // in the end, where the characters begin
+		for _, g := range v.grams {
+			if g.char != char {
+				continue
+			}
+			if n := w.find(bucketOf(g)); n >= 0 {
+				out.index, out.value = append(out.index, uint32(n)), append(out.value, logCount(g.count)*w.idf[n])
+			}
+		}
+	}
+	out.normalize()
+}
+
+func (v *vector) normalize() {
+	for _, part := range [][]float32{v.value[:v.words], v.value[v.words:]} {
+		var square float64
+		for _, x := range part {
+			square += float64(x) * float64(x)
+		}
+		scale := float32(1 / math.Sqrt(max(square, 1e-30)))
+		for i := range part {
+			part[i] *= scale
+		}
+	}
+}
+
+// without returns the row as it would be if some features were not known.
+func (v *vector) without(unknown func(feature uint32) bool) vector {
+	var out vector
+	for i, d := range v.index {
+		if unknown(d) {
+			continue
+		}
+		out.index, out.value = append(out.index, d), append(out.value, v.value[i])
+		if i < v.words {
+			out.words++
+		}
+	}
+	out.normalize()
+	return out
+}
+
+// rows are the features of all examples, and how many entries they have.
+func (w *vocabulary) rows(examples []Example) (rows []vector, entries int) {
+	rows = make([]vector, len(examples))
+	eachInParallel(len(examples), func(from, to int) {
+		var v gramReader
+		var row vector
+		for i := from; i < to; i++ {
+			w.row(&v, textOf(examples[i].Text), &row)
+			rows[i] = vector{slices.Clone(row.index), slices.Clone(row.value), row.words}
+		}
+	})
+	for _, r := range rows {
+		entries += len(r.index)
+	}
+	return rows, entries
+}

@@ -131,8 +131,10 @@ func (v *gramReader) endWord(previous uint64) uint64 {
 	const longest = 64 // a longer "word" is a URL or noise
 	last := min(n+2, longest)
 	for i := 0; i+minGram <= last; i++ {
+		h := fnv(seedChar, v.word[v.starts[i]:v.starts[i+minGram-1]])
 		for size := minGram; size <= maxGram && i+size <= last; size++ {
-			v.add(mix(fnv(seedChar, v.word[v.starts[i]:v.starts[i+size]])), true)
+			h = fnv(h, v.word[v.starts[i+size-1]:v.starts[i+size]])
+			v.add(mix(h), true)
 		}
 	}
 	return hash

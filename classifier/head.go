@@ -52,24 +52,27 @@ func (m matrix) shrink(width int) matrix {
 
 // outputs fills z with one value per category.
 func (h *Head) outputs(row *vector, z []float64) {
+	var sums [maxCategories]float32
 	k := len(h.bias)
-	z = z[:k]
-	for c, b := range h.bias {
-		z[c] = float64(b)
-	}
+	sum := sums[:k]
+	values := row.value[:len(row.index)]
 	for i, d := range row.index {
-		from, to := int(d)*k, int(d)*k+k
 		if h.weights.exact != nil {
-			x := row.value[i]
-			for c, w := range h.weights.exact[from:to] {
-				z[c] += float64(x * w)
+			x := values[i]
+			w := h.weights.exact[int(d)*k:][:len(sum)]
+			for c := range w {
+				sum[c] += x * w[c]
 			}
 			continue
 		}
-		x := row.value[i] * h.weights.scale[d]
-		for c, w := range h.weights.tiny[from:to] {
-			z[c] += float64(x * float32(w))
+		x := values[i] * h.weights.scale[d]
+		w := h.weights.tiny[int(d)*k:][:len(sum)]
+		for c := range w {
+			sum[c] += x * float32(w[c])
 		}
+	}
+	for c, b := range h.bias {
+		z[c] = float64(sum[c] + b)
 	}
 }
 

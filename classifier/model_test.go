@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -32,7 +33,14 @@ func TestTrainLearns(t *testing.T) {
 	if metrics.Examples != 600 || len(metrics.Categories) != 3 || metrics.Fit < .9 || metrics.Loss <= 0 {
 		t.Errorf("%+v", metrics)
 	}
-	if len(seen) != 31 || seen[0].Phase != "vectorize" || seen[30].Epoch != 30 || !(seen[30].Loss < seen[1].Loss/2) {
+	phases := map[string]int{}
+	for i, p := range seen {
+		phases[p.Phase]++
+		if i > 0 && float64(p.Epoch)/float64(p.Epochs) <= float64(seen[i-1].Epoch)/float64(seen[i-1].Epochs) {
+			t.Errorf("no progress from %+v to %+v", seen[i-1], p)
+		}
+	}
+	if last := seen[len(seen)-1]; last.Epoch != last.Epochs || phases["vectorize"] != 1 || phases["validate"] < 2 || phases["train"] != metrics.Epochs {
 		t.Errorf("progress %+v", seen)
 	}
 }
@@ -57,6 +65,38 @@ func TestSameSeedSameModel(t *testing.T) {
 	}
 	if bytes.Equal(a, file(2)) {
 		t.Error("the seed has no effect")
+	}
+}
+
+// TestCoresDoNotMatter trains in processes with other numbers of cores; it is such a process itself where a directory is
+// named.
+func TestCoresDoNotMatter(t *testing.T) {
+	t.Parallel()
+	const name = "RETRAIND_TEST_MODEL_DIR"
+	if dir := os.Getenv(name); dir != "" {
+		if err := train(t, 1, examples(1, 400)).Save(dir); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	var first []byte
+	for _, cores := range []string{"1", "2", "7"} {
+		dir := t.TempDir()
+		cmd := exec.Command(os.Args[0], "-test.run", "^TestCoresDoNotMatter$")
+		cmd.Env = append(os.Environ(), name+"="+dir, "GOMAXPROCS="+cores)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		b, err := os.ReadFile(filepath.Join(dir, classifier.FileName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = b
+		}
+		if !bytes.Equal(b, first) {
+			t.Errorf("on %s cores another model", cores)
+		}
 	}
 }
 

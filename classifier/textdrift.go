@@ -13,11 +13,11 @@ import (
 )
 
 const (
-	leastTexts  = 60   // of each period, below which nothing is said
-	mostTexts   = 1000 // of each period that are looked at, drawn by chance
-	leastAUC    = 0.55 // a classifier that is hardly better than a coin says nothing that matters
-	mostWords   = 12
-	leastZ      = 3.0
+	leastTexts = 60   // of each period, below which nothing is said
+	mostTexts  = 1000 // of each period that are looked at, drawn by chance
+	leastAUC   = 0.55 // a classifier that is hardly better than a coin says nothing that matters
+	mostWords  = 12
+	leastZ     = 3.0
 )
 
 // TextDrift asks whether texts of two periods can be told apart: a classifier learns "then" and "now" from one half of

@@ -75,7 +75,7 @@ func Train(examples []Example, opts Options, progress func(Progress)) (*Model, M
 		metrics.set(i == 0, name, t)
 		outputs, widest = outputs+len(head.Categories), max(widest, len(head.Categories))
 	}
-	p := passes{all: 2 * opts.Epochs * len(m.Heads), report: progress}
+	p := passes{all: (len(rates) + 1) * opts.Epochs * len(m.Heads), report: progress}
 	p.say("vectorize", 0)
 	words := newVocabulary(examples, outputs)
 	rows, entries := words.rows(examples)
@@ -139,13 +139,13 @@ func (h *Head) learn(features int, rows []vector, examples []Example, opts Optio
 			labelled = append(labelled, i)
 		}
 	}
-	t.Epochs, t.Validation.Temperature = min(opts.Epochs, unvalidatedPasses), 1
+	t.Epochs, t.Validation.Rate, t.Validation.Temperature = min(opts.Epochs, unvalidatedPasses), rates[0], 1
 	if learn, ask := parts(labelled, opts.own, opts.Seed); len(learn) > 0 && !opts.quick {
-		t.Validation = validate(*h, features, rows, truths, learn, ask, opts.Epochs, opts.Seed, func(_ int, loss float64) { p.done("validate", loss) })
+		t.Validation = validate(*h, features, rows, truths, learn, ask, opts, func(loss float64) { p.done("validate", loss) })
 		t.Epochs = t.Validation.Passes
 	}
-	p.next(opts.Epochs, t.Epochs)
-	l := newLearner(*h, features, rows, truths, labelled, opts.Seed)
+	p.next(len(rates)*opts.Epochs, opts.Epochs-t.Epochs)
+	l := newLearner(*h, features, rows, truths, labelled, t.Validation.Rate, opts.Seed)
 	for range t.Epochs {
 		t.Loss, t.Fit = l.pass()
 		p.done("train", t.Loss)
@@ -173,9 +173,9 @@ func (p *passes) done(phase string, loss float64) {
 	p.say(phase, loss)
 }
 
-// next forgets the passes that a head does not need.
-func (p *passes) next(most, needed int) {
-	p.all -= most - p.validation + most - needed
+// next forgets the passes that a head's validation and its training did not need.
+func (p *passes) next(validation, spared int) {
+	p.all -= validation - p.validation + spared
 	p.validation = 0
 }
 

@@ -7,17 +7,21 @@ import (
 )
 
 const (
-	folds = 5
-	// crossValidated is the number of examples up to which each of them is validated once; of more, one fold is enough.
+	folds = 3
+	// crossValidated is the number of examples up to which each of them is validated once. Of more, a tenth is enough.
 	crossValidated = 2500
-	// maxValidated bounds the validation part.
+	// maxValidated bounds the validation part, and what is learnt to validate it: more would tell the same of the rate and
+	// the temperature.
 	maxValidated = 10_000
-	// leastOwn is the size from which a validation part that comes with the data is taken for it.
+	// leastOwn is the size from which a validation part that comes with the data is taken, and the least of one that is
+	// drawn.
 	leastOwn = 500
 	// leastValidated is the number of examples below which validation says nothing.
 	leastValidated = 50
+	// overconfident is the temperature above which a lower rate may be better.
+	overconfident = 1.1
 	// gain is the share by which a pass must lower the loss for another one to be made.
-	gain = 0.005
+	gain = 0.01
 	// unvalidatedPasses are made when there are too few examples to validate.
 	unvalidatedPasses = 3
 )
@@ -26,7 +30,8 @@ const (
 type Validation struct {
 	Items       int     `json:"items"`
 	Passes      int     `json:"passes"`         // after which the loss was lowest
-	Loss        float64 `json:"loss"`           // mean cross-entropy in nats, before the temperature
+	Rate        float32 `json:"rate"`           // with which it was
+	Loss        float64 `json:"loss"`           // mean cross-entropy in nats
 	Accuracy    float64 `json:"accuracy"`       // on examples that were not learnt
 	ECE         float64 `json:"ece"`            // expected calibration error with the temperature
 	Uncorrected float64 `json:"ece_of_outputs"` // the same without it
@@ -34,70 +39,91 @@ type Validation struct {
 }
 
 // parts divides the labelled examples into what is learnt and what is validated, one pair a fold. Where the data has a
-// validation part of its own of some size, that is taken.
+// validation part of its own of some size, from example number own on, that is taken.
 func parts(labelled []int, own int, seed uint64) (learn, ask [][]int) {
-	given := slices.IndexFunc(labelled, func(i int) bool { return i >= own })
-	if given > 0 && len(labelled)-given >= leastOwn {
-		return [][]int{labelled[:given]}, [][]int{labelled[given:][:min(len(labelled)-given, maxValidated)]}
-	}
 	if len(labelled) < leastValidated {
 		return nil, nil
 	}
-	order := slices.Clone(labelled)
-	rand.New(rand.NewPCG(seed, 0x666f6c64)).Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-	size, times := len(order)/folds, 1
-	if len(order) <= crossValidated {
-		times = folds
+	rng := rand.New(rand.NewPCG(seed, 0x666f6c64))
+	draw := func(list []int) []int {
+		list = slices.Clone(list)
+		rng.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+		list = list[:min(len(list), maxValidated)]
+		slices.Sort(list)
+		return list
 	}
-	size = min(size, maxValidated)
+	given, _ := slices.BinarySearch(labelled, own)
+	if given > 0 && len(labelled)-given >= leastOwn {
+		return [][]int{draw(labelled[:given])}, [][]int{draw(labelled[given:])}
+	}
+	order := slices.Clone(labelled)
+	rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	size, times := max(min(len(order)/10, maxValidated), leastOwn), 1
+	if len(order) <= crossValidated {
+		size, times = len(order)/folds, folds
+	}
 	for f := range times {
 		from, to := f*size, (f+1)*size
-		if times == folds && f == folds-1 {
+		if times > 1 && f == times-1 {
 			to = len(order)
 		}
-		ask = append(ask, slices.Sorted(slices.Values(order[from:to])))
-		learn = append(learn, slices.Sorted(slices.Values(slices.Concat(order[:from], order[to:]))))
+		learn, ask = append(learn, draw(slices.Concat(order[:from], order[to:]))), append(ask, draw(order[from:to]))
 	}
 	return learn, ask
 }
 
-// validate finds how many passes are best for a head, and its temperature, on examples that are not learnt.
-func validate(head Head, features int, rows []vector, truths []truth, learn, ask [][]int, passes int, seed uint64, progress func(pass int, loss float64)) Validation {
-	learners := make([]*learner, len(learn))
-	for f := range learn {
-		learners[f] = newLearner(head, features, rows, truths, learn[f], seed+uint64(f))
-	}
-	asked := slices.Concat(ask...)
+// validate finds the rate and the number of passes that are best for a head, and its temperature, on examples that are
+// not learnt. A lower rate is tried as soon as a pass has made the model too sure of itself.
+func validate(head Head, features int, rows []vector, truths []truth, learn, ask [][]int, opts Options, progress func(loss float64)) Validation {
 	var asTruths []truth
-	for _, i := range asked {
+	for _, i := range slices.Concat(ask...) {
 		asTruths = append(asTruths, truths[i])
 	}
-	var v Validation
-	var best [][]float64
-	for pass := 1; pass <= passes; pass++ {
-		outputs := make([][][]float64, len(learn))
-		var wg sync.WaitGroup
-		for f, l := range learners {
-			wg.Go(func() {
-				l.pass()
-				outputs[f] = l.ask(ask[f])
-			})
+	var best Validation
+	for _, rate := range rates {
+		learners := make([]*learner, len(learn))
+		for f := range learn {
+			learners[f] = newLearner(head, features, rows, truths, learn[f], rate, opts.Seed+uint64(f))
 		}
-		wg.Wait()
-		now := slices.Concat(outputs...)
-		s := head.score(now, asTruths, 1)
-		progress(pass, s.Loss)
-		enough := v.Passes > 0 && s.Loss > v.Loss*(1-gain)
-		if v.Passes == 0 || s.Loss < v.Loss {
-			v, best = s, now
-			v.Passes = pass
+		hot, last := false, 0.0
+		for pass := 1; pass <= opts.Epochs; pass++ {
+			v := head.calibrated(passAndAsk(learners, ask), asTruths)
+			v.Passes, v.Rate = pass, rate
+			if best.Passes == 0 || v.Loss < best.Loss {
+				best, hot = v, v.Temperature > overconfident
+			}
+			progress(v.Loss)
+			if pass > 1 && v.Loss > last*(1-gain) || hot && rate != rates[len(rates)-1] {
+				break
+			}
+			last = v.Loss
 		}
-		if enough {
+		if !hot {
 			break
 		}
 	}
-	t := head.temperature(best, asTruths)
-	v.ECE, v.Temperature = head.score(best, asTruths, t).ECE, t
+	return best
+}
+
+// passAndAsk lets each fold learn once, and returns the outputs for what it does not learn.
+func passAndAsk(learners []*learner, ask [][]int) [][]float64 {
+	outputs := make([][][]float64, len(learners))
+	var wg sync.WaitGroup
+	for f, l := range learners {
+		wg.Go(func() {
+			l.pass()
+			outputs[f] = l.ask(ask[f])
+		})
+	}
+	wg.Wait()
+	return slices.Concat(outputs...)
+}
+
+// calibrated judges outputs at the temperature that fits them best.
+func (h Head) calibrated(outputs [][]float64, truths []truth) Validation {
+	t := h.temperature(outputs, truths)
+	v := h.score(outputs, truths, t)
+	v.Temperature, v.Uncorrected = t, h.score(outputs, truths, 1).ECE
 	return v
 }
 
@@ -105,8 +131,9 @@ func validate(head Head, features int, rows []vector, truths []truth, learn, ask
 // learnt examples would not be in the vocabulary.
 func (l *learner) ask(examples []int) [][]float64 {
 	outputs := make([][]float64, len(examples))
+	var row vector
 	for j, i := range examples {
-		row := l.rows[i].without(func(d uint32) bool { return l.squares[d] == 0 })
+		l.rows[i].without(func(d uint32) bool { return l.squares[d] == 0 }, &row)
 		outputs[j] = make([]float64, len(l.head.Categories))
 		l.head.outputs(&row, outputs[j])
 	}
@@ -131,6 +158,5 @@ func (h Head) score(outputs [][]float64, truths []truth, temperature float64) Va
 		c.Add(confidence, right)
 	}
 	v.ECE = c.Error()
-	v.Uncorrected = v.ECE
 	return v
 }

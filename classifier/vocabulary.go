@@ -1,6 +1,7 @@
 package classifier
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"sync/atomic"
@@ -27,7 +28,7 @@ type vector struct {
 // vocabulary is the n-grams that a model knows. The number of features grows with the data: rare n-grams are left out
 // first when there are more than the bounds allow.
 type vocabulary struct {
-	hashes []uint32  // bucket of each feature, ascending
+	hashes []uint32  // bucket of each feature, the most frequent first: what is read together lies together
 	idf    []float32 // inverse document frequency, ln((1+n)/(1+df)) + 1
 	table  []int32   // open-addressed: feature number + 1 by bucket
 	shift  int       // from a bucket to its first place in table
@@ -51,8 +52,11 @@ func newVocabulary(examples []Example, outputs int) *vocabulary {
 	for bucket, df := range counts {
 		if df >= low && df <= high {
 			w.hashes = append(w.hashes, uint32(bucket))
-			w.idf = append(w.idf, float32(math.Log((1+n)/(1+float64(df)))+1))
 		}
+	}
+	slices.SortStableFunc(w.hashes, func(a, b uint32) int { return cmp.Compare(counts[b], counts[a]) })
+	for _, bucket := range w.hashes {
+		w.idf = append(w.idf, float32(math.Log((1+n)/(1+float64(counts[bucket])))+1))
 	}
 	w.makeTable()
 	return w
@@ -145,9 +149,9 @@ func (v *vector) normalize() {
 	}
 }
 
-// without returns the row as it would be if some features were not known.
-func (v *vector) without(unknown func(feature uint32) bool) vector {
-	var out vector
+// without returns in out, which is reused, the row as it would be if some features were not known.
+func (v *vector) without(unknown func(feature uint32) bool, out *vector) {
+	*out = vector{index: out.index[:0], value: out.value[:0]}
 	for i, d := range v.index {
 		if unknown(d) {
 			continue
@@ -158,7 +162,6 @@ func (v *vector) without(unknown func(feature uint32) bool) vector {
 		}
 	}
 	out.normalize()
-	return out
 }
 
 // rows are the features of all examples, and how many entries they have.

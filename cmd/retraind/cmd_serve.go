@@ -25,6 +25,9 @@ func newServe(a *app) *cobra.Command {
 		Short: "Serve a model of the embedded classifier: GET /health, POST /classify",
 		Long: `Serve a model of the embedded classifier over HTTP: GET /health, POST /classify, POST /classify/batch.
 
+One answer has the fields label, confidence and release; of a model of other or several targets
+also TARGET and TARGET_confidence for each of them.
+
 The model directory is usually the link "current" that a run switches; the server follows it
 without failing a request. With --watch=false it reads its model only at start, as many services do.`,
 		Args: cobra.NoArgs,

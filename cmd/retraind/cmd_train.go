@@ -2,7 +2,10 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -18,10 +21,12 @@ func newTrain(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "train",
 		Short: "Train the embedded classifier on an export",
-		Long: `Train the embedded classifier: hashed word and character n-grams under a softmax regression.
+		Long: `Train the embedded classifier: n-grams of words and characters under a softmax regression.
 
-Reads train.jsonl and test.jsonl from the data directory and writes classifier.bin, predictions.jsonl
-and metrics.json to the release directory. The same data and seed give the same file.`,
+Reads train.jsonl, validation.jsonl and test.jsonl from the data directory and writes classifier.bin,
+predictions.jsonl and metrics.json to the release directory. All targets that the files have labels
+of are learnt: texts, true and false, and lists. A part of the examples decides when to stop and
+makes the confidences fit; then all are learnt. The same data and seed give the same file.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if data == "" || release == "" {
@@ -36,17 +41,34 @@ and metrics.json to the release directory. The same data and seed give the same 
 			if a.json {
 				return a.printJSON(m)
 			}
-			fmt.Fprintf(a.stdout, "trained %d examples of %d categories in %.1f s: %d of %d test items right (%.1f %%), macro-F1 %.3f\n",
-				m.Examples, len(m.Categories), time.Since(start).Seconds(), m.TestRight, m.TestItems, 100*m.Accuracy, m.MacroF1)
+			reportTraining(a.stdout, m, time.Since(start))
 			return nil
 		},
 	}
 	cmd.Flags().StringVar(&data, "data", os.Getenv("RETRAIND_DATA_DIR"), "directory with train.jsonl and test.jsonl")
 	cmd.Flags().StringVar(&release, "release", os.Getenv("RETRAIND_RELEASE_DIR"), "directory for the trained model")
-	cmd.Flags().StringVar(&target, "target", os.Getenv("RETRAIND_TARGET"), "label to learn (default label)")
+	cmd.Flags().StringVar(&target, "target", os.Getenv("RETRAIND_TARGET"), "target that decides (default label)")
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "seed of the shuffling")
-	cmd.Flags().IntVar(&epochs, "epochs", 0, "passes over the data (default: the trainer's)")
+	cmd.Flags().IntVar(&epochs, "epochs", 0, "passes over the data at most (default 8)")
 	return cmd
+}
+
+// reportTraining prints what was learnt: the target that decides, then the others, then what the model costs.
+func reportTraining(w io.Writer, m classifier.Metrics, took time.Duration) {
+	fmt.Fprintf(w, "trained %d examples of %d categories in %.1f s: %s\n", m.Examples, len(m.Categories), took.Seconds(), accuracyText(m.TargetMetrics))
+	for _, name := range slices.Sorted(maps.Keys(m.Others)) {
+		t := m.Others[name]
+		fmt.Fprintf(w, "  %s: %d examples of %d categories: %s\n", name, t.Examples, len(t.Categories), accuracyText(t))
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Skipped)) {
+		fmt.Fprintf(w, "  %s is not learnt: %s\n", name, m.Skipped[name])
+	}
+	fmt.Fprintf(w, "%d features, a file of %.1f MB; the training took %.0f MB of memory beside the texts\n",
+		m.Features, float64(m.ModelBytes)/1e6, float64(m.TrainingBytes)/1e6)
+}
+
+func accuracyText(t classifier.TargetMetrics) string {
+	return fmt.Sprintf("%d of %d test items right (%.1f %%), macro-F1 %.3f, calibration error %.3f", t.TestRight, t.TestItems, 100*t.Accuracy, t.MacroF1, t.ECE)
 }
 
 // reportProgress writes how far the training is to the file that the daemon reads, if it named one.

@@ -35,6 +35,14 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestSkipped(t *testing.T) {
+	t.Parallel()
+	const out = "BenchmarkA\nBenchmarkA/x\n    a_test.go:3: no data\n--- SKIP: BenchmarkA/x\nBenchmarkA/x\n    a_test.go:3: no data\n--- SKIP: BenchmarkA/x\nPASS\n"
+	if diff := cmp.Diff([]string{"BenchmarkA/x is skipped: a_test.go:3: no data"}, skipped(out)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestResult(t *testing.T) {
 	t.Parallel()
 	m, err := parse(strings.NewReader(output))
@@ -81,6 +89,11 @@ func TestResult(t *testing.T) {
 			"did not run",
 			row{Name: "r", Bench: "BenchmarkGone", Metric: "ns/op"},
 			`row "r": BenchmarkGone did not run; there are BenchmarkExport/naive, BenchmarkExport/ours, BenchmarkPlain`,
+		},
+		{
+			"no data",
+			row{Name: "r", Bench: "BenchmarkGone", Metric: "ns/op", MayLack: true},
+			`row "r": left out: BenchmarkGone did not run; there are BenchmarkExport/naive, BenchmarkExport/ours, BenchmarkPlain`,
 		},
 		{
 			"metric missing",

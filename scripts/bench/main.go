@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -41,7 +42,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			continue
 		}
 		fmt.Fprintln(stderr, "==", pkg)
-		measured, err := measure(ctx, pkg, pattern(rows, pkg), *benchtime, *count)
+		measured, err := measure(ctx, stderr, pkg, pattern(rows, pkg), *benchtime, *count)
 		if err != nil {
 			return err
 		}
@@ -50,6 +51,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 				continue
 			}
 			got, err := r.result(measured)
+			if errors.Is(err, errLacks) {
+				fmt.Fprintln(stderr, err)
+				continue
+			}
 			if err != nil {
 				return err
 			}
@@ -69,14 +74,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return os.WriteFile(*out, append(data, '\n'), 0o644)
 }
 
-// measure runs one package's benchmarks and returns every metric they reported.
-func measure(ctx context.Context, pkg, pattern, benchtime string, count int) (metrics, error) {
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", pattern, "-benchtime", benchtime, "-count",
+// measure runs one package's benchmarks and returns every metric they reported; why one was skipped goes to stderr.
+func measure(ctx context.Context, stderr io.Writer, pkg, pattern, benchtime string, count int) (metrics, error) {
+	cmd := exec.CommandContext(ctx, "go", "test", "-v", "-run", "^$", "-bench", pattern, "-benchtime", benchtime, "-count",
 		strconv.Itoa(count), "-benchmem", pkg)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	var stdout, complaint bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &complaint
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("go test -bench %s %s: %w\n%s%s", pattern, pkg, err, stdout.String(), stderr.String())
+		return nil, fmt.Errorf("go test -bench %s %s: %w\n%s%s", pattern, pkg, err, stdout.String(), complaint.String())
+	}
+	for _, line := range skipped(stdout.String()) {
+		fmt.Fprintln(stderr, line)
 	}
 	return parse(&stdout)
 }

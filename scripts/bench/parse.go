@@ -69,3 +69,19 @@ func parse(r io.Reader) (metrics, error) {
 	}
 	return m, lines.Err()
 }
+
+// skipped lists the benchmarks that did not run, each once, with the reason, which go test -v prints on the line before.
+func skipped(output string) []string {
+	var list []string
+	before := ""
+	for line := range strings.Lines(output) {
+		line = strings.TrimSpace(line)
+		if name, ok := strings.CutPrefix(line, "--- SKIP: "); ok {
+			if s := name + " is skipped: " + before; !slices.Contains(list, s) {
+				list = append(list, s)
+			}
+		}
+		before = line
+	}
+	return list
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -22,6 +23,8 @@ type row struct {
 	PeerMetric string
 	// PeerMayLack: the peer is another program that may not be installed; the row then has no ratio, and no verdict on it.
 	PeerMayLack bool
+	// MayLack: the benchmark needs data that may not be there; the row is then left out.
+	MayLack bool
 	// Goal is the bound for the value, or for the ratio to the peer when GoalIsRatio is set; nil states none.
 	Goal        *float64
 	GoalIsRatio bool
@@ -39,9 +42,15 @@ type result struct {
 	Met   *bool    `json:"met"`
 }
 
+// errLacks is that of a row which is left out.
+var errLacks = errors.New("left out")
+
 // result looks the row's figures up. The ratio is value / peer.
 func (r row) result(m metrics) (result, error) {
 	value, err := m.get(r.Bench, r.Metric)
+	if err != nil && r.MayLack {
+		return result{}, fmt.Errorf("row %q: %w: %v", r.Name, errLacks, err)
+	}
 	if err != nil {
 		return result{}, fmt.Errorf("row %q: %w", r.Name, err)
 	}

@@ -1,7 +1,7 @@
 package main
 
 // rows is the whole report. A benchmark that is asked for has its line here; one without a line is not measured.
-var rows = []row{
+var rows = append(classifierRows(), []row{
 	{
 		Name: "status page, one snapshot to HTML", Package: "./status", Bench: "BenchmarkPage", Metric: "ns/op",
 		Goal: new(5e6),
@@ -212,4 +212,4 @@ var rows = []row{
 		Name: "table read for export (peer: bare binary COPY)", Package: "./watch/postgres", Bench: "BenchmarkExport/rows",
 		Metric: "rows/s", Peer: "BenchmarkExport/copy", MoreIsWell: true,
 	},
-}
+}...)

@@ -10,9 +10,10 @@ const (
 	folds = 3
 	// crossValidated is the number of examples up to which each of them is validated once. Of more, a tenth is enough.
 	crossValidated = 2500
-	// maxValidated bounds the validation part, and what is learnt to validate it: more would tell the same of the rate and
-	// the temperature.
+	// maxValidated bounds the validation part, and maxLearnt what is learnt to validate it: more examples would say the same
+	// of rate, passes and temperature, and the time of large trainings is better spent on the last one.
 	maxValidated = 10_000
+	maxLearnt    = 5_000
 	// leastOwn is the size from which a validation part that comes with the data is taken, and the least of one that is
 	// drawn.
 	leastOwn = 500
@@ -45,16 +46,16 @@ func parts(labelled []int, own int, seed uint64) (learn, ask [][]int) {
 		return nil, nil
 	}
 	rng := rand.New(rand.NewPCG(seed, 0x666f6c64))
-	draw := func(list []int) []int {
+	draw := func(list []int, most int) []int {
 		list = slices.Clone(list)
 		rng.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-		list = list[:min(len(list), maxValidated)]
+		list = list[:min(len(list), most)]
 		slices.Sort(list)
 		return list
 	}
 	given, _ := slices.BinarySearch(labelled, own)
 	if given > 0 && len(labelled)-given >= leastOwn {
-		return [][]int{draw(labelled[:given])}, [][]int{draw(labelled[given:])}
+		return [][]int{draw(labelled[:given], maxLearnt)}, [][]int{draw(labelled[given:], maxValidated)}
 	}
 	order := slices.Clone(labelled)
 	rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
@@ -67,7 +68,7 @@ func parts(labelled []int, own int, seed uint64) (learn, ask [][]int) {
 		if times > 1 && f == times-1 {
 			to = len(order)
 		}
-		learn, ask = append(learn, draw(slices.Concat(order[:from], order[to:]))), append(ask, draw(order[from:to]))
+		learn, ask = append(learn, draw(slices.Concat(order[:from], order[to:]), maxLearnt)), append(ask, draw(order[from:to], maxValidated))
 	}
 	return learn, ask
 }

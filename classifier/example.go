@@ -11,8 +11,8 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// Example is one line of train.jsonl and test.jsonl. In these files a label is a text, a number, a boolean, or a list of
-// texts; null is no label.
+// Example is one line of train.jsonl and test.jsonl. In these files a label is a text, a number, a boolean, or a list
+// of texts; null is no label.
 type Example struct {
 	ID     string            `json:"id"`
 	Text   map[string]string `json:"text"`   // text columns by name

@@ -20,10 +20,10 @@ import (
 // FileName is the model's file in its directory.
 const FileName = "classifier.bin"
 
-// The file: magic, version, length of a JSON header, the header, the numbers that the header announces in little-endian
-// order, and the SHA-256 of everything before it. Of format 2 these are the buckets of the n-grams (uint32), their inverse
-// document frequencies (float32), and for each head the scales of its rows (float32), its weights (int8) and its bias
-// (float32). Format 1 is only read.
+// The file: magic, version, length of a JSON header, the header, the numbers that the header announces in
+// little-endian order, and the SHA-256 of everything before it. Of format 2 these are the buckets of the n-grams
+// (uint32), their inverse document frequencies (float32), and for each head the scales of its rows (float32), its
+// weights (int8) and its bias (float32). Format 1 is only read.
 const (
 	magic       = "RETRAIND"
 	fileVersion = 2
@@ -36,6 +36,7 @@ type header struct {
 	Features   int          `json:"features"`
 	BucketBits int          `json:"bucket_bits"`
 	Heads      []headHeader `json:"heads"`
+	Embeddings *Embeddings  `json:"embeddings,omitempty"` // then there is no vocabulary
 }
 
 type headHeader struct {
@@ -62,10 +63,15 @@ func (m *Model) Save(dir string) error {
 
 func (m *Model) encode() ([]byte, error) {
 	words, ok := m.features.(*vocabulary)
-	if !ok {
+	h := header{Seed: m.Seed, Examples: m.Examples, BucketBits: bucketBits, Embeddings: m.embeddings}
+	switch {
+	case m.embeddings != nil:
+		words, h.Features = &vocabulary{}, len(m.Heads[0].weights.scale)
+	case ok:
+		h.Features = len(words.hashes)
+	default:
 		return nil, errors.New("it was read from a file of format 1, which is not written any more; train again")
 	}
-	h := header{Seed: m.Seed, Examples: m.Examples, Features: len(words.hashes), BucketBits: bucketBits}
 	for _, head := range m.Heads {
 		h.Heads = append(h.Heads, headHeader{head.Name, head.Kind, head.Categories, head.Temperature})
 	}
@@ -122,11 +128,13 @@ func decode(data []byte) (*Model, error) {
 	}
 	version := binary.LittleEndian.Uint32(data[len(magic):])
 	if version != fileVersion && version != foldedVersion {
-		return nil, fmt.Errorf("the file has format %d and this program reads %d and %d; train again with this version", version, foldedVersion, fileVersion)
+		return nil, fmt.Errorf("the file has format %d and this program reads %d and %d; train again with this version",
+			version, foldedVersion, fileVersion)
 	}
 	body := data[:len(data)-sha256.Size]
 	if sum := sha256.Sum256(body); !bytes.Equal(sum[:], data[len(body):]) {
-		return nil, fmt.Errorf("%w: its checksum does not match; it is cut off or was changed; train or copy it again", ErrCorrupt)
+		return nil, fmt.Errorf("%w: its checksum does not match; it is cut off or was changed; train or copy it again",
+			ErrCorrupt)
 	}
 	size := int(binary.LittleEndian.Uint32(data[len(magic)+4:]))
 	if size > maxHeader || fixed+size > len(body) {
@@ -146,7 +154,11 @@ func decodeVocabulary(head []byte, r reader) (*Model, error) {
 	if h.Features < 0 || h.Features > maxFeatures || h.BucketBits != bucketBits || len(h.Heads) == 0 {
 		return nil, fmt.Errorf("%w: %d features of %d bits, %d heads", ErrCorrupt, h.Features, h.BucketBits, len(h.Heads))
 	}
-	want := 8 * h.Features
+	known := h.Features // n-grams
+	if h.Embeddings != nil {
+		known = 0
+	}
+	want := 8 * known
 	for _, head := range h.Heads {
 		k := len(head.Categories)
 		if k < 1 || k > maxCategories || !slices.IsSorted(head.Categories) || !(head.Temperature > 0) {
@@ -157,8 +169,8 @@ func decodeVocabulary(head []byte, r reader) (*Model, error) {
 	if len(r.rest) != want {
 		return nil, fmt.Errorf("%w: %d bytes of weights instead of %d", ErrCorrupt, len(r.rest), want)
 	}
-	words := &vocabulary{hashes: r.uint32s(h.Features), idf: r.floats(h.Features)}
-	m := &Model{Seed: h.Seed, Examples: h.Examples, features: words}
+	words := &vocabulary{hashes: r.uint32s(known), idf: r.floats(known)}
+	m := &Model{Seed: h.Seed, Examples: h.Examples, features: words, embeddings: h.Embeddings}
 	for _, head := range h.Heads {
 		k := len(head.Categories)
 		out := &Head{Name: head.Name, Kind: head.Kind, Categories: head.Categories, Temperature: head.Temperature}
@@ -167,7 +179,7 @@ func decodeVocabulary(head []byte, r reader) (*Model, error) {
 		out.bias = r.floats(k)
 		m.Heads = append(m.Heads, out)
 	}
-	if h.Features > 0 && slices.Max(words.hashes) >= 1<<bucketBits {
+	if known > 0 && slices.Max(words.hashes) >= 1<<bucketBits {
 		return nil, fmt.Errorf("%w: impossible features", ErrCorrupt)
 	}
 	if r.err != nil {

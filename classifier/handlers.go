@@ -1,6 +1,7 @@
 package classifier
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,8 +18,8 @@ const (
 	maxBatch = 10_000
 )
 
-// Result is the answer to one text: of the target that decides. A model of other or several targets adds for each of them
-// a field of its name, with a text, a boolean or a list, and NAME_confidence.
+// Result is the answer to one text: of the target that decides. A model of other or several targets adds for each of
+// them a field of its name, with a text, a boolean or a list, and NAME_confidence.
 type Result struct {
 	Label      string  `json:"label"`
 	Confidence float64 `json:"confidence"`
@@ -46,7 +47,8 @@ func (s *Server) routes() http.Handler {
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, http.StatusNotFound, fmt.Sprintf("no such path %s; there are GET /health, POST /classify and POST /classify/batch", strconv.Quote(r.URL.Path)))
+		fail(w, http.StatusNotFound,
+			fmt.Sprintf("no such path %s; there are GET /health, POST /classify and POST /classify/batch", strconv.Quote(r.URL.Path)))
 	})
 	return mux
 }
@@ -75,7 +77,12 @@ func (s *Server) classify(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, `no text: send {"title": "…", "content": "…"}`)
 		return
 	}
-	write(w, http.StatusOK, c.result(fields))
+	results, err := c.results(r.Context(), []map[string]string{fields})
+	if err != nil {
+		fail(w, http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	write(w, http.StatusOK, results[0])
 }
 
 func (s *Server) batch(w http.ResponseWriter, r *http.Request) {
@@ -92,28 +99,43 @@ func (s *Server) batch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if len(request.Items) > maxBatch {
-		fail(w, http.StatusBadRequest, fmt.Sprintf("%d items are more than the %d of one request", len(request.Items), maxBatch))
+		fail(w, http.StatusBadRequest, fmt.Sprintf("%d items are more than the %d of one request", len(request.Items),
+			maxBatch))
 		return
 	}
-	results := make([]any, len(request.Items))
 	for i, fields := range request.Items {
 		if len(fields) == 0 {
 			fail(w, http.StatusBadRequest, fmt.Sprintf("items[%d] has no text", i))
 			return
 		}
-		if r.Context().Err() != nil {
-			return // nobody waits for the rest
-		}
-		results[i] = c.result(fields)
+	}
+	results, err := c.results(r.Context(), request.Items)
+	if r.Context().Err() != nil {
+		return // nobody waits for the rest
+	}
+	if err != nil {
+		fail(w, http.StatusServiceUnavailable, err.Error())
+		return
 	}
 	write(w, http.StatusOK, struct {
 		Results []any `json:"results"`
 	}{results})
 }
 
+func (c *loaded) results(ctx context.Context, texts []map[string]string) ([]any, error) {
+	answers, err := c.model.AnswerAll(ctx, texts)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]any, len(answers))
+	for i, list := range answers {
+		results[i] = c.result(list)
+	}
+	return results, nil
+}
+
 // result is a Result, with the fields of the targets where they say more.
-func (c *loaded) result(fields map[string]string) any {
-	list := c.model.Answer(fields)
+func (c *loaded) result(list []Answered) any {
 	first := Result{list[0].Value, list[0].Confidence, c.digest}
 	if len(list) == 1 && c.model.Heads[0].Name == "label" {
 		return first

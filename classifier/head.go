@@ -29,8 +29,8 @@ type matrix struct {
 	scale []float32
 }
 
-// shrink rounds each row to 255 steps. That makes the file and the memory a quarter, and moves a probability by less than
-// what another seed does.
+// shrink rounds each row to 255 steps. That makes the file and the memory a quarter, and moves a probability by less
+// than what another seed does.
 func (m matrix) shrink(width int) matrix {
 	out := matrix{tiny: make([]int8, len(m.exact)), scale: make([]float32, len(m.exact)/max(width, 1))}
 	for r := range out.scale {

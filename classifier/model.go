@@ -1,6 +1,8 @@
 package classifier
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -13,8 +15,9 @@ type Model struct {
 	Seed     uint64
 	Examples int // number of training examples
 
-	features featureMap
-	scratch  sync.Pool // of *scratch
+	features   featureMap
+	embeddings *Embeddings // in place of features
+	scratch    sync.Pool   // of *scratch
 }
 
 // featureMap turns a text into features.
@@ -46,7 +49,8 @@ func (m *Model) targets() []string {
 	return names
 }
 
-// Classify returns the likeliest answer to the first target and its probability.
+// Classify returns the likeliest answer to the first target and its probability. A model of embeddings answers by
+// AnswerAll.
 func (m *Model) Classify(fields map[string]string) (label string, confidence float64) {
 	m.with(textOf(fields), func(s *scratch) { label, confidence = m.Heads[0].answer(m.Heads[0].ask(s)) })
 	return label, confidence
@@ -81,14 +85,47 @@ func (m *Model) Answers(list []Answered) serving.Answers {
 	return out
 }
 
-// with calls use with the features of a text.
+// AnswerAll returns Answer for each of the texts. Only a model of embeddings, whose service it asks, can fail.
+func (m *Model) AnswerAll(ctx context.Context, texts []map[string]string) ([][]Answered, error) {
+	out := make([][]Answered, len(texts))
+	if m.embeddings == nil {
+		for i, fields := range texts {
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			out[i] = m.Answer(fields)
+		}
+		return out, nil
+	}
+	rows, err := m.embeddings.rows(ctx, texts)
+	if err != nil {
+		return nil, err
+	}
+	for i, row := range rows {
+		s := &scratch{row: row}
+		for _, h := range m.Heads {
+			if len(row.index) != len(h.weights.scale) {
+				return nil, fmt.Errorf("%w from %s: %d numbers, and the model was trained on %d; train again", ErrEmbeddings,
+					m.embeddings.URL, len(row.index), len(h.weights.scale))
+			}
+			value, confidence := h.answer(h.ask(s))
+			out[i] = append(out[i], Answered{value, confidence})
+		}
+	}
+	return out, nil
+}
+
+// with calls use with the features of a text; a model of embeddings has none here.
 func (m *Model) with(text string, use func(*scratch)) {
 	s, ok := m.scratch.Get().(*scratch)
 	if !ok {
 		s = &scratch{}
 	}
 	defer m.scratch.Put(s)
-	m.features.row(&s.reader, text, &s.row)
+	s.row.index, s.row.value = s.row.index[:0], s.row.value[:0]
+	if m.features != nil {
+		m.features.row(&s.reader, text, &s.row)
+	}
 	use(s)
 }
 

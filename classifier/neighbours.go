@@ -24,8 +24,7 @@ func NewNeighbours(texts []map[string]string) *Neighbours {
 		examples[i].Text = texts[i]
 	}
 	words := newVocabulary(examples, 1)
-	n := &Neighbours{texts: make([][]posting, len(words.hashes))}
-	n.rows, _ = words.rows(examples)
+	n := &Neighbours{rows: words.rows(examples), texts: make([][]posting, len(words.hashes))}
 	for i, row := range n.rows {
 		for j, d := range row.index {
 			n.texts[d] = append(n.texts[d], posting{int32(i), row.value[j]})

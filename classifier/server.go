@@ -29,11 +29,14 @@ type ServerOptions struct {
 	// plain directory.
 	Dir    string
 	Logger *slog.Logger
+	// Embeddings is the URL of the embedding service, if it is another one than in the training.
+	Embeddings string
 }
 
 // Server answers /health, /classify and /classify/batch from one release directory. Safe for concurrent use.
 type Server struct {
 	dir     string
+	embed   string // URL, or ""
 	log     *slog.Logger
 	current atomic.Pointer[loaded]
 	reload  sync.Mutex // one Reload at a time
@@ -42,7 +45,7 @@ type Server struct {
 
 // NewServer returns a server without a model: call Reload. Until it succeeds, requests are answered with 503.
 func NewServer(opts ServerOptions) *Server {
-	s := &Server{dir: opts.Dir, log: opts.Logger}
+	s := &Server{dir: opts.Dir, embed: opts.Embeddings, log: opts.Logger}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -78,6 +81,9 @@ func (s *Server) Reload() error {
 	model, err := Load(dir)
 	if err != nil {
 		return fmt.Errorf("reload: %w", err)
+	}
+	if s.embed != "" && model.embeddings != nil {
+		model.embeddings.URL = s.embed
 	}
 	s.current.Store(&loaded{model: model, digest: digest, dir: dir, at: time.Now()})
 	s.log.Info("model loaded", "release", digest, "targets", len(model.Heads), "categories", len(model.Categories()))

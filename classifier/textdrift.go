@@ -146,7 +146,8 @@ func documents(texts []map[string]string) map[string]int {
 		text := textOf(fields)
 		text = strings.ToValidUTF8(text[:min(len(text), maxText)], " ")
 		seen := map[string]bool{}
-		for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) }) {
+		for word := range strings.FieldsFuncSeq(text,
+			func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) }) {
 			if n := utf8.RuneCountInString(word); n < 3 || n > 40 {
 				continue
 			}

@@ -1,6 +1,7 @@
 package classifier
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"runtime"
@@ -21,6 +22,9 @@ type Options struct {
 	// Kinds are the targets that are learnt beside Target, and the kinds of all; a target without one is a label.
 	Kinds map[string]serving.Kind
 
+	// Embeddings, where set, are learnt from instead of n-grams.
+	Embeddings *Embeddings
+
 	own   int  // from this example on, the data's own validation part; 0 = none
 	quick bool // no validation: unvalidatedPasses, temperature 1
 }
@@ -33,6 +37,14 @@ func (o Options) withDefaults() Options {
 		o.Target = "label"
 	}
 	return o
+}
+
+// rates are the learning rates that a validation chooses from.
+func (o Options) rates() []float32 {
+	if o.Embeddings != nil {
+		return denseRates
+	}
+	return sparseRates
 }
 
 // targets lists what is learnt, the deciding target first.
@@ -75,19 +87,42 @@ func Train(examples []Example, opts Options, progress func(Progress)) (*Model, M
 		metrics.set(i == 0, name, t)
 		outputs, widest = outputs+len(head.Categories), max(widest, len(head.Categories))
 	}
-	p := passes{all: (len(rates) + 1) * opts.Epochs * len(m.Heads), report: progress}
+	p := passes{all: (len(opts.rates()) + 1) * opts.Epochs * len(m.Heads), report: progress}
 	p.say("vectorize", 0)
-	words := newVocabulary(examples, outputs)
-	rows, entries := words.rows(examples)
+	rows, features, err := m.read(examples, outputs, opts)
+	if err != nil {
+		return nil, Metrics{}, fmt.Errorf("train: %w", err)
+	}
+	entries := 0
+	for _, r := range rows {
+		entries += len(r.index)
+	}
 	for i, h := range m.Heads {
 		t := metrics.of(i == 0, h.Name)
-		h.learn(len(words.hashes), rows, examples, opts, &t, &p)
+		h.learn(features, rows, examples, opts, &t, &p)
 		metrics.set(i == 0, h.Name, t)
 	}
-	m.features = words
-	metrics.Features, metrics.ModelBytes = len(words.hashes), m.size()
-	metrics.TrainingBytes = trainingBytes(entries, len(words.hashes), widest)
+	metrics.Features, metrics.ModelBytes = features, m.size()
+	metrics.TrainingBytes = trainingBytes(entries, features, widest)
 	return m, metrics, nil
+}
+
+// read turns the texts into features: of a new vocabulary, or those of an embedding service.
+func (m *Model) read(examples []Example, outputs int, opts Options) (rows []vector, features int, err error) {
+	if opts.Embeddings == nil {
+		words := newVocabulary(examples, outputs)
+		m.features = words
+		return words.rows(examples), len(words.hashes), nil
+	}
+	texts := make([]map[string]string, len(examples))
+	for i := range examples {
+		texts[i] = examples[i].Text
+	}
+	m.embeddings = opts.Embeddings
+	if rows, err = m.embeddings.rows(context.Background(), texts); err != nil {
+		return nil, 0, err
+	}
+	return rows, len(rows[0].index), nil
 }
 
 // newHead finds the categories of a target. The examples of the first target all have a label.
@@ -115,7 +150,8 @@ func newHead(examples []Example, name string, kind serving.Kind, first bool) (*H
 	}
 	categories := slices.Sorted(maps.Keys(t.Categories))
 	if len(categories) > maxCategories {
-		return nil, t, fmt.Errorf("%d categories are more than the %d that are possible; is %q really a category?", len(categories), maxCategories, name)
+		return nil, t, fmt.Errorf("%d categories are more than the %d that are possible; is %q really a category?",
+			len(categories), maxCategories, name)
 	}
 	if kind == serving.KindSet && len(categories) == 0 {
 		return nil, t, fmt.Errorf("all %d examples of %q are empty sets: there is nothing to learn", t.Examples, name)
@@ -139,12 +175,12 @@ func (h *Head) learn(features int, rows []vector, examples []Example, opts Optio
 			labelled = append(labelled, i)
 		}
 	}
-	t.Epochs, t.Validation.Rate, t.Validation.Temperature = min(opts.Epochs, unvalidatedPasses), rates[0], 1
+	t.Epochs, t.Validation.Rate, t.Validation.Temperature = min(opts.Epochs, unvalidatedPasses), opts.rates()[0], 1
 	if learn, ask := parts(labelled, opts.own, opts.Seed); len(learn) > 0 && !opts.quick {
 		t.Validation = validate(*h, features, rows, truths, learn, ask, opts, func(loss float64) { p.done("validate", loss) })
 		t.Epochs = t.Validation.Passes
 	}
-	p.next(len(rates)*opts.Epochs, opts.Epochs-t.Epochs)
+	p.next(len(opts.rates())*opts.Epochs, opts.Epochs-t.Epochs)
 	l := newLearner(*h, features, rows, truths, labelled, t.Validation.Rate, opts.Seed)
 	for range t.Epochs {
 		t.Loss, t.Fit = l.pass()

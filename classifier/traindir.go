@@ -2,6 +2,7 @@ package classifier
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,17 +33,18 @@ type Prediction struct {
 	Confidence float64         `json:"confidence"`
 }
 
-// TrainDir reads train.jsonl and, where there are any, validation.jsonl and test.jsonl from dataDir. It learns all targets
-// that train.jsonl has labels of, unless opts.Kinds names them. The number of passes and the temperature are found on a
-// part that is not learnt (validation.jsonl where that is large enough); then the model is trained on all of the first
-// two files. It writes the model, its predictions for the test items and its metrics into releaseDir, which is made when
-// it is missing. The model file comes last: a release directory that has it is complete.
+// TrainDir reads train.jsonl and, where there are any, validation.jsonl and test.jsonl from dataDir. It learns all
+// targets that train.jsonl has labels of, unless opts.Kinds names them. The number of passes and the temperature are
+// found on a part that is not learnt (validation.jsonl where that is large enough); then the model is trained on all
+// of the first two files. It writes the model, its predictions for the test items and its metrics into releaseDir,
+// which is made when it is missing. The model file comes last: a release directory that has it is complete.
 func TrainDir(dataDir, releaseDir string, opts Options, progress func(Progress)) (Metrics, error) {
 	opts = opts.withDefaults()
 	kinds := map[string]serving.Kind{}
 	train, err := readFile(filepath.Join(dataDir, TrainFile), opts.Target, kinds)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Metrics{}, fmt.Errorf("train: there is no %s: write it with `retraind export`, or correct --data", filepath.Join(dataDir, TrainFile))
+		return Metrics{}, fmt.Errorf("train: there is no %s: write it with `retraind export`, or correct --data",
+			filepath.Join(dataDir, TrainFile))
 	}
 	if err != nil {
 		return Metrics{}, fmt.Errorf("train: %w", err)
@@ -54,8 +56,9 @@ func TrainDir(dataDir, releaseDir string, opts Options, progress func(Progress))
 	opts.own = len(train)
 	train = append(train, validation...)
 	if len(train) == 0 {
-		return Metrics{}, fmt.Errorf("train: %s is empty: the export wrote no item that may be trained on; are there labels outside the held-out set?",
-			filepath.Join(dataDir, TrainFile))
+		return Metrics{},
+			fmt.Errorf("train: %s is empty: the export wrote no item that may be trained on; are there labels outside the held-out set?",
+				filepath.Join(dataDir, TrainFile))
 	}
 	test, err := readFile(filepath.Join(dataDir, TestFile), opts.Target, kinds)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -100,8 +103,16 @@ func (m *Model) predictFile(path string, test []Example, metrics *Metrics) error
 	for i, h := range m.Heads {
 		tallies[i] = newTally(h.Kind)
 	}
-	for _, e := range test {
-		list := m.Answer(e.Text)
+	texts := make([]map[string]string, len(test))
+	for i := range test {
+		texts[i] = test[i].Text
+	}
+	answers, err := m.AnswerAll(context.Background(), texts)
+	if err != nil {
+		return err
+	}
+	for n, e := range test {
+		list := answers[n]
 		for i, h := range m.Heads {
 			if truth := e.Labels[h.Name]; truth != "" {
 				tallies[i].add(list[i], truth)

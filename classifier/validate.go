@@ -10,8 +10,8 @@ const (
 	folds = 3
 	// crossValidated is the number of examples up to which each of them is validated once. Of more, a tenth is enough.
 	crossValidated = 2500
-	// maxValidated bounds the validation part, and maxLearnt what is learnt to validate it: more examples would say the same
-	// of rate, passes and temperature, and the time of large trainings is better spent on the last one.
+	// maxValidated bounds the validation part, and maxLearnt what is learnt to validate it: more examples would say the
+	// same of rate, passes and temperature, and the time of large trainings is better spent on the last one.
 	maxValidated = 10_000
 	maxLearnt    = 5_000
 	// leastOwn is the size from which a validation part that comes with the data is taken, and the least of one that is
@@ -68,19 +68,23 @@ func parts(labelled []int, own int, seed uint64) (learn, ask [][]int) {
 		if times > 1 && f == times-1 {
 			to = len(order)
 		}
-		learn, ask = append(learn, draw(slices.Concat(order[:from], order[to:]), maxLearnt)), append(ask, draw(order[from:to], maxValidated))
+		learn = append(learn, draw(slices.Concat(order[:from], order[to:]), maxLearnt))
+		ask = append(ask, draw(order[from:to], maxValidated))
 	}
 	return learn, ask
 }
 
 // validate finds the rate and the number of passes that are best for a head, and its temperature, on examples that are
 // not learnt. A lower rate is tried as soon as a pass has made the model too sure of itself.
-func validate(head Head, features int, rows []vector, truths []truth, learn, ask [][]int, opts Options, progress func(loss float64)) Validation {
+func validate(head Head, features int, rows []vector, truths []truth, learn, ask [][]int, opts Options,
+	progress func(loss float64),
+) Validation {
 	var asTruths []truth
 	for _, i := range slices.Concat(ask...) {
 		asTruths = append(asTruths, truths[i])
 	}
 	var best Validation
+	rates := opts.rates()
 	for _, rate := range rates {
 		learners := make([]*learner, len(learn))
 		for f := range learn {

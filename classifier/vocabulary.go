@@ -64,9 +64,9 @@ func newVocabulary(examples []Example, outputs int) *vocabulary {
 
 func bucketOf(g gram) uint32 { return uint32(g.hash >> (64 - bucketBits)) }
 
-// frequencies returns the lowest and the highest document frequency of the features. The lowest is 1 when all n-grams fit
-// into the limit of features: in short texts a word that occurs once still tells the category of a similar name. The
-// highest is where the rows would take more entries than allowed: what stands in most texts tells least.
+// frequencies returns the lowest and the highest document frequency of the features. The lowest is 1 when all n-grams
+// fit into the limit of features: in short texts a word that occurs once still tells the category of a similar name.
+// The highest is where the rows would take more entries than allowed: what stands in most texts tells least.
 func frequencies(counts []uint32, features, entries int) (low, high uint32) {
 	byFrequency := map[uint32]int{}
 	top := uint32(0)
@@ -117,8 +117,8 @@ func (w *vocabulary) find(bucket uint32) int {
 	}
 }
 
-// row returns the text's features in out, which is reused: logarithm of the count times inverse document frequency. Words
-// and characters are brought to Euclidean length 1 apart, since there are many more characters than words.
+// row returns the text's features in out, which is reused: logarithm of the count times inverse document frequency.
+// Words and characters are brought to Euclidean length 1 apart, since there are many more characters than words.
 func (w *vocabulary) row(v *gramReader, text string, out *vector) {
 	out.index, out.value = out.index[:0], out.value[:0]
 	v.collect(text)
@@ -164,9 +164,9 @@ func (v *vector) without(unknown func(feature uint32) bool, out *vector) {
 	out.normalize()
 }
 
-// rows are the features of all examples, and how many entries they have.
-func (w *vocabulary) rows(examples []Example) (rows []vector, entries int) {
-	rows = make([]vector, len(examples))
+// rows are the features of all examples.
+func (w *vocabulary) rows(examples []Example) []vector {
+	rows := make([]vector, len(examples))
 	eachInParallel(len(examples), func(from, to int) {
 		var v gramReader
 		var row vector
@@ -175,8 +175,5 @@ func (w *vocabulary) rows(examples []Example) (rows []vector, entries int) {
 			rows[i] = vector{slices.Clone(row.index), slices.Clone(row.value), row.words}
 		}
 	})
-	for _, r := range rows {
-		entries += len(r.index)
-	}
-	return rows, entries
+	return rows
 }

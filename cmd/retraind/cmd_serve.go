@@ -18,7 +18,7 @@ import (
 )
 
 func newServe(a *app) *cobra.Command {
-	var listen, model string
+	var listen, model, embeddings string
 	var watch bool
 	cmd := &cobra.Command{
 		Use:   "serve-classifier",
@@ -43,7 +43,7 @@ without failing a request. With --watch=false it reads its model only at start, 
 			if err != nil {
 				return err
 			}
-			server := classifier.NewServer(classifier.ServerOptions{Dir: model, Logger: log})
+			server := classifier.NewServer(classifier.ServerOptions{Dir: model, Logger: log, Embeddings: embeddings})
 			if err := server.Reload(); err != nil {
 				log.Warn("no model is served yet", "err", err)
 			}
@@ -62,6 +62,8 @@ without failing a request. With --watch=false it reads its model only at start, 
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8082", "address, or fd:N for an inherited listening socket")
 	cmd.Flags().StringVar(&model, "model", "", "directory of a release, or the link `current` of a model")
+	cmd.Flags().StringVar(&embeddings, "embeddings", "",
+		"embedding service of a model that was trained with one, if it is not the same")
 	cmd.Flags().BoolVar(&watch, "watch", true, "follow the link to another release")
 	return cmd
 }

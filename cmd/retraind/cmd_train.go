@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 func newTrain(a *app) *cobra.Command {
 	var data, release, target string
+	var embeddings classifier.Embeddings
 	var seed uint64
 	var epochs int
 	cmd := &cobra.Command{
@@ -30,11 +32,18 @@ makes the confidences fit; then all are learnt. The same data and seed give the 
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if data == "" || release == "" {
-				return fail(exitUsage, "--data and --release are needed; in a run they come from RETRAIND_DATA_DIR and RETRAIND_RELEASE_DIR")
+				return fail(exitUsage,
+					"--data and --release are needed; in a run they come from RETRAIND_DATA_DIR and RETRAIND_RELEASE_DIR")
+			}
+			opts := classifier.Options{Seed: seed, Epochs: epochs, Target: target}
+			if embeddings.URL != "" {
+				if embeddings.Model == "" {
+					return fail(exitUsage, "--embeddings needs --embeddings-model, for example nomic-embed-text")
+				}
+				opts.Embeddings = &embeddings
 			}
 			start := time.Now()
-			m, err := classifier.TrainDir(data, release, classifier.Options{Seed: seed, Epochs: epochs, Target: target},
-				reportProgress(os.Getenv("RETRAIND_PROGRESS")))
+			m, err := classifier.TrainDir(data, release, opts, reportProgress(os.Getenv("RETRAIND_PROGRESS")))
 			if err != nil {
 				return err
 			}
@@ -48,14 +57,28 @@ makes the confidences fit; then all are learnt. The same data and seed give the 
 	cmd.Flags().StringVar(&data, "data", os.Getenv("RETRAIND_DATA_DIR"), "directory with train.jsonl and test.jsonl")
 	cmd.Flags().StringVar(&release, "release", os.Getenv("RETRAIND_RELEASE_DIR"), "directory for the trained model")
 	cmd.Flags().StringVar(&target, "target", os.Getenv("RETRAIND_TARGET"), "target that decides (default label)")
+	cmd.Flags().StringVar(&embeddings.URL, "embeddings", "",
+		"learn from vectors of a service: Ollama's http://HOST:11434/api/embed, or an OpenAI-compatible …/v1/embeddings")
+	cmd.Flags().StringVar(&embeddings.Model, "embeddings-model", "", "model of that service")
+	cmd.Flags().StringVar(&embeddings.Cache, "embeddings-cache", cacheFile(),
+		"file that keeps vectors by the hash of their text (default in a run: embeddings.cache in the model's directory)")
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "seed of the shuffling")
 	cmd.Flags().IntVar(&epochs, "epochs", 0, "passes over the data at most (default 8)")
 	return cmd
 }
 
+// cacheFile lies beside the releases of the model, so that each run finds the vectors of the former ones.
+func cacheFile() string {
+	if dir := os.Getenv("RETRAIND_MODEL_DIR"); dir != "" {
+		return filepath.Join(dir, "embeddings.cache")
+	}
+	return ""
+}
+
 // reportTraining prints what was learnt: the target that decides, then the others, then what the model costs.
 func reportTraining(w io.Writer, m classifier.Metrics, took time.Duration) {
-	fmt.Fprintf(w, "trained %d examples of %d categories in %.1f s: %s\n", m.Examples, len(m.Categories), took.Seconds(), accuracyText(m.TargetMetrics))
+	fmt.Fprintf(w, "trained %d examples of %d categories in %.1f s: %s\n", m.Examples, len(m.Categories), took.Seconds(),
+		accuracyText(m.TargetMetrics))
 	for _, name := range slices.Sorted(maps.Keys(m.Others)) {
 		t := m.Others[name]
 		fmt.Fprintf(w, "  %s: %d examples of %d categories: %s\n", name, t.Examples, len(t.Categories), accuracyText(t))
@@ -68,7 +91,8 @@ func reportTraining(w io.Writer, m classifier.Metrics, took time.Duration) {
 }
 
 func accuracyText(t classifier.TargetMetrics) string {
-	return fmt.Sprintf("%d of %d test items right (%.1f %%), macro-F1 %.3f, calibration error %.3f", t.TestRight, t.TestItems, 100*t.Accuracy, t.MacroF1, t.ECE)
+	return fmt.Sprintf("%d of %d test items right (%.1f %%), macro-F1 %.3f, calibration error %.3f", t.TestRight,
+		t.TestItems, 100*t.Accuracy, t.MacroF1, t.ECE)
 }
 
 // reportProgress writes how far the training is to the file that the daemon reads, if it named one.

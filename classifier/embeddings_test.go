@@ -1,0 +1,168 @@
+package classifier_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/retraind/retraind/classifier"
+)
+
+// embedder stands for an embedding service: each word has a direction of its own, and a text is the sum of its words.
+type embedder struct {
+	*httptest.Server
+	texts  atomic.Int64 // asked for
+	dims   atomic.Int64
+	broken atomic.Pointer[string] // answered instead, with status 500
+}
+
+func newEmbedder(t *testing.T, format string) *embedder {
+	e := &embedder{}
+	e.dims.Store(64)
+	e.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if b := e.broken.Load(); b != nil {
+			http.Error(w, *b, http.StatusInternalServerError)
+			return
+		}
+		var ask struct {
+			Model string
+			Input []string
+		}
+		if err := json.NewDecoder(r.Body).Decode(&ask); err != nil || ask.Model != "nomic" || r.Method != "POST" || len(ask.Input) == 0 {
+			t.Errorf("%s %+v: %v", r.Method, ask, err)
+		}
+		e.texts.Add(int64(len(ask.Input)))
+		var list [][]float64
+		var data []any
+		for i, text := range ask.Input {
+			if text == "" {
+				t.Error("an empty input")
+			}
+			list = append(list, direction(text, int(e.dims.Load())))
+			data = append([]any{map[string]any{"index": i, "embedding": list[i], "object": "embedding"}}, data...) // in another order
+		}
+		answer := map[string]any{"model": ask.Model, "embeddings": list}
+		if format == "openai" {
+			answer = map[string]any{"object": "list", "data": data}
+		}
+		if err := json.NewEncoder(w).Encode(answer); err != nil {
+			t.Error(err)
+		}
+	}))
+	t.Cleanup(e.Close)
+	return e
+}
+
+func direction(text string, dims int) []float64 {
+	sum := make([]float64, dims)
+	for word := range strings.FieldsSeq(text) {
+		h := fnv.New64a()
+		h.Write([]byte(word))
+		rng := rand.New(rand.NewPCG(h.Sum64(), 1))
+		for d := range sum {
+			sum[d] += rng.NormFloat64()
+		}
+	}
+	return sum
+}
+
+func TestEmbeddings(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"ollama", "openai"} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			service, site, data := newEmbedder(t, format), newSite(t), t.TempDir()
+			writeLines(t, filepath.Join(data, classifier.TrainFile), examples(1, 400))
+			writeLines(t, filepath.Join(data, classifier.TestFile), examples(2, 100))
+			cache := filepath.Join(t.TempDir(), "model", "embeddings")
+			opts := classifier.Options{Seed: 1, Embeddings: &classifier.Embeddings{URL: service.URL, Model: "nomic", Cache: cache}}
+			release := filepath.Join(site.root, "releases", "one")
+			m, err := classifier.TrainDir(data, release, opts, nil)
+			if err != nil || m.Features != 64 || m.Accuracy < .9 || m.ECE > .15 {
+				t.Fatalf("%+v, %v", m, err)
+			}
+			asked := service.texts.Load()
+			if asked < 400 || asked > 500 {
+				t.Errorf("%d texts were asked for", asked)
+			}
+
+			// A training again asks for nothing, also after a crash in the middle of a record, but for that one.
+			again := filepath.Join(site.root, "releases", "again")
+			if _, err := classifier.TrainDir(data, again, opts, nil); err != nil || service.texts.Load() != asked {
+				t.Errorf("asked again for %d texts, %v", service.texts.Load()-asked, err)
+			}
+			if a, b := file(t, release), file(t, again); a != b {
+				t.Error("the same vectors, another model")
+			}
+			info, err := os.Stat(cache)
+			if err != nil || os.Truncate(cache, info.Size()-5) != nil {
+				t.Fatal(err)
+			}
+			if _, err := classifier.TrainDir(data, again, opts, nil); err != nil || service.texts.Load() != asked+1 {
+				t.Errorf("after half a record asked again for %d texts, %v", service.texts.Load()-asked, err)
+			}
+
+			write(t, filepath.Join(release, classifier.ReleaseFile), `{"digest":"sha256:one"}`)
+			site.point("one")
+			s := classifier.NewServer(classifier.ServerOptions{Dir: site.link, Embeddings: service.URL})
+			if err := s.Reload(); err != nil {
+				t.Fatal(err)
+			}
+			code, body := ask(t, s, "POST", "/classify", `{"content":"Elfmeter Pokal Stadion"}`)
+			if code != 200 || !strings.Contains(body, `"label":"Sport"`) || !strings.Contains(body, "sha256:one") {
+				t.Errorf("%d %s", code, body)
+			}
+			if code, body := ask(t, s, "POST", "/classify/batch", `{"items":[{"a":"Oper Bühne Premiere"},{"a":"Browser Update Router"}]}`); code != 200 || !strings.Contains(body, "Kultur") || !strings.Contains(body, "Netz") {
+				t.Errorf("%d %s", code, body)
+			}
+
+			service.dims.Store(32)
+			if code, body := ask(t, s, "POST", "/classify", `{"content":"anders"}`); code != 503 || !strings.Contains(body, "trained on 64; train again") {
+				t.Errorf("%d %s", code, body)
+			}
+			why := "model \"nomic\" not found"
+			service.broken.Store(&why)
+			if code, body := ask(t, s, "POST", "/classify", `{"content":"Tor"}`); code != 503 || !strings.Contains(body, "not found") || !strings.Contains(body, service.URL) {
+				t.Errorf("%d %s", code, body)
+			}
+			opts.Embeddings.Cache = ""
+			if _, err := classifier.TrainDir(data, t.TempDir(), opts, nil); err == nil || !strings.Contains(err.Error(), "status 500") {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func file(t *testing.T, dir string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, classifier.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestEmbeddingsThatAreNone(t *testing.T) {
+	t.Parallel()
+	for answer, says := range map[string]string{
+		`<html>`:                                 "not the JSON that is expected",
+		`{}`:                                     "0 embeddings for 32 texts",
+		`{"embeddings":[[1]]}`:                   "1 embeddings for",
+		`{"data":[{"index":1,"embedding":[1]}]}`: "index 1 of 1",
+	} {
+		service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) }))
+		t.Cleanup(service.Close)
+		_, _, err := classifier.Train(examples(1, 90), classifier.Options{Embeddings: &classifier.Embeddings{URL: service.URL, Model: "m"}}, nil)
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v does not say %q", answer, err, says)
+		}
+	}
+}

@@ -51,8 +51,7 @@ func inspect(ctx context.Context, conn *pgx.Conn, s *schema) (found check.Proble
 		return found, nil, err
 	}
 	probes := []func(context.Context, *pgx.Conn, *check.Problems) error{
-		s.findExpressions, s.findTriggers, s.findRights,
-		s.findKey,
+		s.findExpressions, s.findTriggers, s.findRights, s.findVolatile, s.findKey,
 	}
 	switch s.cfg.capture() {
 	case CaptureLogical:

@@ -79,8 +79,8 @@ func (d *logReader) serverState(ctx context.Context) (*serverState, error) {
 	now := &serverState{logPosition: logPosition{Capture: CaptureLogical, Definition: d.schema.definition(), Spelling: spelling}}
 	var end string
 	var stored *string
-	err := d.conn.QueryRow(ctx, "SELECT "+identityColumns+", pg_current_wal_lsn()::text, "+d.schema.slot()+", "+d.published()+", "+storage, d.schema.table, d.schema.publication()).
-		Scan(&now.System, &now.Timeline, &end, &now.Slot, &now.Published, &stored)
+	err := d.conn.QueryRow(ctx, "SELECT "+identityColumns+", pg_current_wal_lsn()::text, "+d.schema.slot()+", "+d.published()+", "+storage+", "+d.schema.meaning(), d.schema.table, d.schema.publication()).
+		Scan(&now.System, &now.Timeline, &end, &now.Slot, &now.Published, &stored, &now.Meaning)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +209,7 @@ func (d *logReader) checkSchema(ctx context.Context) error {
 	if now.Published != d.at.Published || !now.Exists || now.Status == "lost" {
 		return &rereadError{} // a new connection sees what it means
 	}
-	if now.Storage != d.at.Storage {
+	if now.Storage != d.at.Storage || now.Meaning != d.at.Meaning {
 		reason, _ := d.at.lost(now)
 		return &rereadError{reason: reason}
 	}

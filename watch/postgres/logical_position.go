@@ -17,6 +17,7 @@ type logPosition struct {
 	Spelling   int    `json:"spelling"`          // how keys are written as text
 	Published  string `json:"published"`         // oids of the publication and the table's place in it: others mean that changes are missing
 	Storage    string `json:"storage,omitempty"` // digest of a partitioned table's files: a truncated partition is in no log
+	Meaning    string `json:"meaning"`           // digest of what labels are made of
 	// LSN is where the last transaction ended that was read whole; what committed before it was read.
 	LSN lsn `json:"lsn"`
 	// Within and Done stand inside a large transaction: of the one that commits at Within, Done rows were read.
@@ -100,6 +101,8 @@ func (p logPosition) lost(now *serverState) (reason string, renew bool) {
 		return otherSpelling, false
 	case p.Storage != now.Storage:
 		return "a partition was truncated, rewritten, attached or detached", false
+	case p.Meaning != now.Meaning:
+		return meaningChanged, false
 	}
 	return "", false
 }

@@ -40,7 +40,7 @@ func (c *session) runMaintenance(ctx context.Context) error {
 		return err
 	}
 	c.keyTypes = c.schema.keyTypes(columns)
-	return c.fullRead(ctx, schemaChanged)
+	return c.fullRead(ctx, schemaReason(c.at.SchemaDigest, now))
 }
 
 const (

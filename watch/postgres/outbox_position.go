@@ -123,7 +123,7 @@ func (p position) lost(now position, next, pruned uint64) string {
 	case p.Spelling != now.Spelling:
 		return otherSpelling
 	case p.SchemaDigest != now.SchemaDigest:
-		return schemaChanged
+		return schemaReason(p.SchemaDigest, now.SchemaDigest)
 	case p.Last.XID >= next:
 		return serverBehind
 	case pruned >= seen.oldest:

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"strings"
 )
 
 // schemaDigestQuery is a digest of what must not change for the triggers to have seen every change of the table $1: its
@@ -14,15 +15,24 @@ const schemaDigestQuery = `SELECT ` + storage + ` || md5((SELECT string_agg(part
 		WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND ($2::text[] IS NULL OR attname = ANY ($2::text[]))
 ) AS parts))`
 
-// schemaDigest queries the digest. Where a label is an expression, only the server knows which columns it reads: then the
+// schemaDigest queries the digest, with that of the labels' meaning behind a blank. Where a label is an expression, only the server knows which columns it reads: then the
 // digest covers all of them.
 func (c *session) schemaDigest(ctx context.Context) (digest string, err error) {
 	var columns []string
 	if !c.schema.expressive() {
 		columns = c.schema.readColumns()
 	}
-	err = c.conn.QueryRow(ctx, schemaDigestQuery, c.schema.table, columns).Scan(&digest)
+	err = c.conn.QueryRow(ctx, schemaDigestQuery+" || ' ' || "+c.schema.meaning(), c.schema.table, columns).Scan(&digest)
 	return digest, err
+}
+
+// schemaReason is the reason of a full read after the digest changed.
+func schemaReason(before, now string) string {
+	table, _, _ := strings.Cut(before, " ")
+	if same, _, _ := strings.Cut(now, " "); same == table {
+		return meaningChanged
+	}
+	return schemaChanged
 }
 
 // schemaChanged is the reason of a full read after the digest changed.

@@ -14,6 +14,7 @@ type pollPosition struct {
 	Definition string `json:"definition"`
 	Spelling   int    `json:"spelling"` // how keys are written as text
 	Storage    string `json:"storage"`  // digest of the table's files
+	Meaning    string `json:"meaning"`  // digest of what labels are made of
 	// Epoch and Look number the looks for ever: they are in the keys of the changes.
 	Epoch int64 `json:"epoch"`
 	Look  int64 `json:"look"`
@@ -102,6 +103,8 @@ func (m pollPosition) lost(now pollPosition, next uint64) string {
 		return serverBehind
 	case m.Storage != now.Storage:
 		return tableRewritten
+	case m.Meaning != now.Meaning:
+		return meaningChanged
 	}
 	return ""
 }

@@ -73,11 +73,16 @@ func (s *Source) inspected(ctx context.Context, conn *pgx.Conn) (map[string]stri
 	if err != nil {
 		return nil, err
 	}
+	missed := ""
 	for _, p := range found {
 		if !p.Warning {
 			return nil, &watch.Fault{Key: p.Path, Cause: p.Message, Cure: p.Hint, Permanent: true}
 		}
+		if p.Path == "table" { // changes are missed all the same
+			missed = p.Message + " (" + p.Hint + ")"
+		}
 	}
+	s.notice(&s.missed, missed)
 	return columns, nil
 }
 
@@ -104,7 +109,7 @@ func (s *schema) keyTypes(columns map[string]string) []string {
 // findRights reports what the connection's user may not read.
 func (s *schema) findRights(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	if err := may(ctx, conn, found, "SELECT has_schema_privilege($1, 'USAGE')", "use the schema "+s.ident[0],
-		s.ident[0]); err != nil || len(*found) > 0 {
+		s.ident[0]); err != nil || found.HasErrors() {
 		return err
 	}
 	for _, column := range s.readColumns() {

@@ -30,7 +30,7 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 	if s.cfg.Author != "" {
 		wanted = append([]string{"author"}, events...)
 	}
-	var missing, disabled []string
+	var missing, disabled, demoted []string
 	for _, event := range wanted {
 		var enabled string
 		err := conn.QueryRow(ctx, "SELECT tgenabled::text FROM pg_trigger WHERE tgrelid = $1::text::regclass AND tgname = $2",
@@ -42,6 +42,8 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 			return err
 		case enabled != "O" && enabled != "A":
 			disabled = append(disabled, event)
+		case enabled == "O":
+			demoted = append(demoted, event)
 		}
 	}
 	if len(missing) > 0 {
@@ -53,11 +55,20 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 			"the trigger of table %s for %s is disabled", table, strings.Join(disabled, ", "))
 		return nil
 	}
+	if len(demoted) > 0 {
+		mend := make([]string, len(demoted))
+		for i, event := range demoted {
+			mend[i] = "ENABLE ALWAYS TRIGGER " + s.trigger(event)
+		}
+		found.Warnf("table", fmt.Sprintf("ALTER TABLE %s %s; the whole table is then read", s.table, strings.Join(mend, ", ")),
+			"the trigger of table %s for %s is no longer ENABLE ALWAYS: what is written under session_replication_role = replica, or by a subscription, is missed",
+			table, strings.Join(demoted, ", "))
+	}
 	if err := may(ctx, conn, found,
-		"SELECT has_schema_privilege('retraind', 'USAGE') AND has_table_privilege('retraind.sources', 'SELECT') AND has_table_privilege($1, 'SELECT')", "read the tables of the schema retraind", s.outbox()); err != nil || len(*found) > 0 {
+		"SELECT has_schema_privilege('retraind', 'USAGE') AND has_table_privilege('retraind.sources', 'SELECT') AND has_table_privilege($1, 'SELECT')", "read the tables of the schema retraind", s.outbox()); err != nil || found.HasErrors() {
 		return err
 	}
-	if err := s.findSettings(ctx, conn, found); err != nil || len(*found) > 0 {
+	if err := s.findSettings(ctx, conn, found); err != nil || found.HasErrors() {
 		return err
 	}
 	// The migration chose the triggers' shape by what it found.

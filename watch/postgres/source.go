@@ -35,6 +35,7 @@ type Source struct {
 	mu     sync.Mutex // guards the fields below
 	late   string     // notice: a transaction that is open for long
 	pooled string     // notice: changes are polled for, since the connection is pooled
+	missed string     // notice: some changes are missed
 }
 
 var _ watch.Source = (*Source)(nil)
@@ -60,7 +61,7 @@ func (s *Source) Health() watch.Health {
 	h := s.Retrier.Health()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, notice := range []string{s.late, s.pooled} {
+	for _, notice := range []string{s.late, s.pooled, s.missed} {
 		if notice != "" && h.Notice != "" {
 			h.Notice += "; "
 		}
@@ -74,7 +75,7 @@ func (s *Source) notice(which *string, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if *which == "" && text != "" {
-		s.Log.Warn("label changes come late", "reason", text)
+		s.Log.Warn("label changes come late or are missed", "reason", text)
 	}
 	*which = text
 }

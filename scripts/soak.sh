@@ -1,0 +1,14 @@
+#!/bin/sh
+# The long random tests: more kills, more orders of events, more virtual years than `make test` plays. They look for what
+# is rare, so they play the same tests with RETRAIND_LONG=1.
+#
+#   scripts/soak.sh [go test flags]
+set -eu
+"$(dirname "$0")/setup.sh" postgres gcc
+. "$(dirname "$0")/env.sh"
+
+long() { RETRAIND_LONG=1 go test -vet=off -timeout 30m "$@"; }
+
+long "$@" ./policy/... ./drift/... ./actions
+long "$@" -run '^(TestFloodOfLabels|TestDaemonKilledWhileOthersWrite)$' ./internal/daemon
+long "$@" ./watch/natssource ./watch/labelfiles

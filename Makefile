@@ -1,5 +1,5 @@
 # Each target is one script; what a step does is written there and nowhere else.
-.PHONY: demo test bench lint build install clean
+.PHONY: demo test soak e2e bench lint build install clean
 
 build:
 	@scripts/build.sh
@@ -9,6 +9,12 @@ demo:
 
 test:
 	@scripts/test.sh
+
+soak:
+	@scripts/soak.sh
+
+e2e:
+	@scripts/e2e.sh
 
 bench:
 	@scripts/bench.sh

@@ -224,7 +224,7 @@ func TestNamedTargetsExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := regexp.MustCompile("(?m)(?:`|^|sudo )make ([a-z]+)")
+	command := regexp.MustCompile("(?m)(?:`|^|sudo )make ([a-z0-9]+)")
 	for path, text := range papers(t) {
 		for _, m := range command.FindAllStringSubmatch(text, -1) {
 			if !strings.Contains(string(makefile), "\n"+m[1]+":") {

@@ -43,7 +43,7 @@ func (d *Daemon) receivers(file *configs.File) ([]loop, error) {
 			return nil, fmt.Errorf("labels.http.listen: cannot use %s: %w", address, innermost(err))
 		}
 		loops = append(loops, loop{"label events at " + address, func(ctx context.Context) error {
-			return status.Serve(ctx, listener, muxes[address], d.log)
+			return webhook.Serve(ctx, listener, muxes[address], d.log)
 		}})
 	}
 	if file.NATS.Requests != notify.RequestsOff {

@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/retraind/retraind/watch"
@@ -21,8 +22,12 @@ import (
 
 const (
 	maxBody = 4 << 20
-	// maxBodies bounds the bodies that are in memory at a time.
+	// maxBodies bounds the larger bodies that are in memory at a time. Those up to smallBody need no slot: connections are
+	// bounded.
 	maxBodies = 4
+	smallBody = 64 << 10
+	// unsignedTimeout is how long a body may take to arrive whose signature is not checked yet.
+	unsignedTimeout = 2 * time.Second
 	// maxSkew is how old or how far ahead a signature may be.
 	maxSkew = 5 * time.Minute
 )
@@ -123,25 +128,30 @@ func (s *Handler) serve(w http.ResponseWriter, r *http.Request) (int, answer) {
 	if r.ContentLength > maxBody {
 		return no(http.StatusRequestEntityTooLarge, "%d bytes, at most %d are read", r.ContentLength, maxBody)
 	}
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	case <-r.Context().Done():
-		return no(http.StatusServiceUnavailable, "too many requests at a time")
-	case <-time.After(5 * time.Second):
-		return no(http.StatusServiceUnavailable, "too many requests at a time")
+	if s.cfg.signed() {
+		if err := checkSigned(r.Header, time.Now()); err != nil {
+			return no(http.StatusUnauthorized, "%s", err)
+		}
+		// Where the connection has no deadlines, as in tests without one, there is nothing to hold either.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unsignedTimeout))
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, release, err := s.readBody(w, r)
+	defer release()
 	if err != nil {
 		var large *http.MaxBytesError
-		if errors.As(err, &large) {
+		switch {
+		case errors.Is(err, errBusy):
+			return no(http.StatusServiceUnavailable, "%s", err)
+		case errors.As(err, &large):
 			return no(http.StatusRequestEntityTooLarge, "more than %d bytes", maxBody)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return no(http.StatusRequestTimeout, "the body did not arrive in time")
 		}
 		return no(http.StatusBadRequest, "the body cannot be read")
 	}
 	now := time.Now().UTC()
 	if s.cfg.signed() {
-		if err := verifyWebhook(r.Header, body, secret, now); err != nil {
+		if err := verifyWebhook(r.Header, body, secret); err != nil {
 			return no(http.StatusUnauthorized, "%s", err)
 		}
 	}
@@ -150,6 +160,31 @@ func (s *Handler) serve(w http.ResponseWriter, r *http.Request) (int, answer) {
 		return no(http.StatusBadRequest, "the message's id has %d bytes, at most %d are allowed", len(key), labelevent.MaxID)
 	}
 	return s.take(r.Context(), body, key, now)
+}
+
+// errBusy says that too many large bodies are read at the moment.
+var errBusy = errors.New("too many requests at a time")
+
+// readBody reads the body. A large one needs a slot, which the caller releases; release is never nil.
+func (s *Handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
+	release = func() {}
+	from := http.MaxBytesReader(w, r.Body, maxBody)
+	if body, err = io.ReadAll(io.LimitReader(from, smallBody)); err != nil || len(body) < smallBody {
+		return body, release, err
+	}
+	select {
+	case s.slots <- struct{}{}:
+		release = func() { <-s.slots }
+	case <-r.Context().Done():
+		return nil, release, errBusy
+	case <-time.After(5 * time.Second):
+		return nil, release, errBusy
+	}
+	if s.cfg.signed() { // the wait for the slot was not the sender's
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unsignedTimeout))
+	}
+	rest, err := io.ReadAll(from)
+	return append(body, rest...), release, err
 }
 
 // take stores the events of a body.

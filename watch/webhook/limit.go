@@ -1,0 +1,96 @@
+package webhook
+
+import (
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// limitedListener bounds the connections, of all peers and of each. Where there is room for no more, the new connection
+// takes the place of the one that has been without a request for longest: idle connections keep no sender out.
+type limitedListener struct {
+	net.Listener
+	most, mostOfPeer int
+
+	mu    sync.Mutex // guards conns
+	conns map[net.Conn]*connInfo
+}
+
+// connInfo is what is known of an open connection.
+type connInfo struct {
+	peer  string
+	busy  bool      // a request is being read or answered
+	since time.Time // when it became busy or idle
+}
+
+func limit(inner net.Listener, most, mostOfPeer int) *limitedListener {
+	return &limitedListener{Listener: inner, most: most, mostOfPeer: mostOfPeer, conns: map[net.Conn]*connInfo{}}
+}
+
+// Accept implements net.Listener.
+func (l *limitedListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.admit(conn) {
+			return conn, nil
+		}
+		_ = conn.Close() // nothing was written to it
+	}
+}
+
+// admit counts a connection, and makes room for it where it can.
+func (l *limitedListener) admit(conn net.Conn) bool {
+	peer, _, err := net.SplitHostPort(conn.RemoteAddr().String())
+	if err != nil {
+		peer = conn.RemoteAddr().String()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.makeRoom(peer, l.mostOfPeer) || !l.makeRoom("", l.most) {
+		return false
+	}
+	l.conns[conn] = &connInfo{peer: peer, since: time.Now()}
+	return true
+}
+
+// makeRoom closes the connection that was idle for longest where there are so many, of a peer or of all; mu is held.
+func (l *limitedListener) makeRoom(peer string, most int) bool {
+	n := 0
+	var oldest net.Conn
+	for conn, info := range l.conns {
+		if peer != "" && info.peer != peer {
+			continue
+		}
+		n++
+		if !info.busy && (oldest == nil || info.since.Before(l.conns[oldest].since)) {
+			oldest = conn
+		}
+	}
+	if n < most {
+		return true
+	}
+	if oldest == nil {
+		return false
+	}
+	delete(l.conns, oldest)
+	_ = oldest.Close() // its peer sees that
+	return true
+}
+
+// note keeps the state of a connection; it is the server's ConnState.
+func (l *limitedListener) note(conn net.Conn, state http.ConnState) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	info := l.conns[conn]
+	switch {
+	case info == nil: // closed to make room
+	case state == http.StateClosed || state == http.StateHijacked:
+		delete(l.conns, conn)
+	case state == http.StateActive || state == http.StateIdle:
+		info.busy, info.since = state == http.StateActive, time.Now()
+	}
+}

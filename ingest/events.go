@@ -85,9 +85,11 @@ func (x *transaction) rename(names map[string]string) error {
 
 // applyEvents applies events: it reads their items, applies each event, and writes the result.
 func (x *transaction) applyEvents(events []watch.Event, r *watch.Receipt) error {
-	ids := make([]string, len(events))
-	for i, e := range events {
-		ids[i] = e.Item
+	var ids []string
+	for _, e := range events {
+		if e.Item != "" {
+			ids = append(ids, e.Item)
+		}
 	}
 	if err := x.batch.fetch(ids); err != nil {
 		return err
@@ -112,7 +114,23 @@ func (x *transaction) applyEvent(e watch.Event, r *watch.Receipt) error {
 			return nil
 		}
 	}
+	if e.Withdrawn {
+		return x.withdraw(e, r)
+	}
+	newest, err := x.inOrder(e)
+	if err != nil {
+		return err
+	}
+	if newest == nil {
+		r.Older++
+		return nil
+	}
 	r.Taken++
+	return x.apply(*newest, r)
+}
+
+// apply applies an event that counts to its item.
+func (x *transaction) apply(e watch.Event, r *watch.Receipt) error {
 	fresh, err := x.newStatement(e)
 	if err != nil || fresh == nil {
 		return err

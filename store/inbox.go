@@ -143,5 +143,8 @@ func (t *Tx) PruneInbox(before time.Time) error {
 			return err
 		}
 	}
+	if err := t.exec(`delete from stated where item = '' and at < ?`, stamp(before)); err != nil {
+		return err
+	}
 	return t.exec(`delete from requests where at < ?`, stamp(before))
 }

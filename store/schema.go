@@ -142,6 +142,8 @@ create table stated ( -- the newest statement about an item's target, of senders
 	primary key (model, source, item, target)
 ) strict, without rowid;
 create index stated_subject on stated (model, source, subject);
+`, `
+alter table stated add column label text not null default ''; -- what it said
 `}
 
 // readable refuses a store whose schema is not the one that this binary reads.

@@ -46,8 +46,18 @@ type Event struct {
 	Labels Labels            // the targets that it labels; the others stay
 	Unset  []string          // the targets whose label it takes away
 	At     time.Time
-	Author string
-	Origin string // as Change.Origin; a payload can never set it
+	// Ordered says that At is the sender's: an older statement of the same source about the same target never wins over a
+	// newer one.
+	Ordered bool
+	Author  string
+	Origin  string // as Change.Origin; a payload can never set it
+
+	// Subject names what says it in an annotation tool, such as an annotation, whose newest version is the whole of what it
+	// says. Withdrawn takes back what the subject said, wherever that still holds; then Item may be empty.
+	Subject   string
+	Withdrawn bool
+	// Alias is the tool's own name for the item: a deletion may name it by that alone.
+	Alias string
 }
 
 // Batch is what a source stores in one transaction.
@@ -63,9 +73,10 @@ type Batch struct {
 
 // Receipt says what became of a batch.
 type Receipt struct {
-	Taken   int `json:"accepted"`  // stored, whether or not they changed a label
-	Known   int `json:"duplicate"` // stored before
-	Waiting int `json:"waiting"`   // stored, and waiting for an item that nobody has brought yet
+	Taken   int `json:"accepted"`        // stored, whether or not they changed a label
+	Known   int `json:"duplicate"`       // stored before
+	Waiting int `json:"waiting"`         // stored, and waiting for an item that nobody has brought yet
+	Older   int `json:"older,omitempty"` // older than what the same source had said before, and left aside
 }
 
 // Inbox stores what event sources bring. Each Take is one transaction. Implemented by the daemon; safe for concurrent use.

@@ -9,67 +9,151 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Argilla decodes a webhook of Argilla 2. An event that has nothing to do with labels gives no events.
-func (d *Decoder) Argilla(body []byte, key string, now time.Time) ([]watch.Event, error) {
+// Argilla decodes a webhook of Argilla 2.
+func (d *Decoder) Argilla(body []byte, key string, now time.Time) (w Webhook) {
 	object, err := decodeObject(body)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = d.withoutPaths().argilla(object, now, &w)
 	}
-	events, err := d.withoutPaths().argilla(object, now)
-	return withKeys(events, key), err
+	if err != nil {
+		w.Refused = append(w.Refused, Refusal{Reason: err.Error()})
+	}
+	w.Events = withKeys(w.Events, key)
+	return w
 }
 
-// argilla reads the webhooks of Argilla 2: responses that were submitted. A record is known by its external id where it
-// has one.
-func (d *Decoder) argilla(object map[string]any, now time.Time) ([]watch.Event, error) {
+// argilla reads the webhooks of Argilla 2: responses, and records with their texts. A record is known by its external id
+// where it has one; what is deleted is sent by its own id alone.
+func (d *Decoder) argilla(object map[string]any, now time.Time, w *Webhook) error {
 	kind, _ := object["type"].(string)
 	data, _ := object["data"].(map[string]any)
-	switch {
-	case kind == "" || data == nil:
-		return nil, errors.New("there are no fields type and data: is this a webhook of Argilla?")
-	case kind == "record.deleted":
-		return d.recordDeleted(data, now)
-	case kind != "response.created" && kind != "response.updated" && kind != "response.deleted":
-		return nil, nil
+	if kind == "" || data == nil {
+		return errors.New("there are no fields type and data: is this a webhook of Argilla?")
 	}
-	if status, _ := data["status"].(string); status != "submitted" {
-		return nil, nil // a draft, or discarded
-	}
-	record, _ := data["record"].(map[string]any)
 	e := watch.Event{}
 	var err error
-	if e.Item, err = recordID(record); err != nil {
-		return nil, err
+	said, ok := data["updated_at"]
+	if !ok || strings.HasSuffix(kind, ".deleted") {
+		said = object["timestamp"]
 	}
-	if e.Text, err = d.readText(argillaText(d, data, record)); err != nil {
-		return nil, err
+	if e.At, err = d.eventTime(map[string]any{d.at: said}, now); err != nil {
+		return err
 	}
-	values, _ := data["values"].(map[string]any)
-	labels := map[string]any{}
-	for question, v := range values {
-		if _, ok := d.targets[question]; !ok {
-			if d.onlyTarget == "" || len(values) > 1 {
-				continue
-			}
-			question = d.onlyTarget
+	e.Ordered = !e.At.Equal(now)
+	switch kind {
+	case "response.created", "response.updated":
+		return d.response(data, e, w)
+	case "response.deleted":
+		e.Subject = nameOf("response", data["id"])
+		w.withdraw(e, "it was deleted")
+		return nil
+	case "record.created", "record.updated", "record.completed":
+		return d.record(data, e, w)
+	case "record.deleted":
+		if e.Item, err = recordID(data); err != nil {
+			return err
 		}
-		value, _ := v.(map[string]any)
-		labels[question] = value["value"]
-		if kind == "response.deleted" {
-			labels[question] = nil
-		}
+		e.Alias, e.Delete = nameOf("record", data["id"]), true
+		w.Events = append(w.Events, e)
+		return nil
 	}
-	if len(labels) == 0 {
-		return nil, fmt.Errorf("no question has the name of a target (%s)", d.names())
-	}
-	if err := d.readLabels(map[string]any{"labels": labels}, &e); err != nil {
-		return nil, err
-	}
+	w.ignore("%s says nothing about labels", quoteShort(kind))
+	return nil
+}
+
+// response reads what one person answered to the questions about a record.
+func (d *Decoder) response(data map[string]any, e watch.Event, w *Webhook) error {
+	record, _ := data["record"].(map[string]any)
+	e.Subject, e.Alias = nameOf("response", data["id"]), nameOf("record", record["id"])
 	if name, ok := find(data, "user.username"); ok {
 		e.Author = author(name)
 	}
-	e.At, err = d.eventTime(map[string]any{d.at: data["updated_at"]}, now)
-	return []watch.Event{e}, err
+	status, _ := data["status"].(string)
+	if status != "submitted" {
+		w.withdraw(e, "it is "+quoteShort(status)+", not submitted")
+		return nil
+	}
+	var err error
+	if e.Item, err = recordID(record); err != nil {
+		return err
+	}
+	labels, err := d.answers(data, record)
+	if err != nil {
+		return err
+	}
+	if len(labels) == 0 {
+		w.withdraw(e, fmt.Sprintf("it answers no question for %s", d.names()))
+		return nil
+	}
+	if e.Text, err = d.readText(argillaText(d, map[string]any{"data": data}, record)); err != nil {
+		return err
+	}
+	if err := d.readLabels(map[string]any{"labels": labels}, &e); err != nil {
+		return err
+	}
+	w.Events = append(w.Events, e)
+	return nil
+}
+
+// answers are the labels of a response by target: a question has the name of its target. The only target may have another
+// name, where one question alone gives a label; a text counts only under the target's name.
+func (d *Decoder) answers(data, record map[string]any) (map[string]any, error) {
+	values, _ := data["values"].(map[string]any)
+	kinds := questionKinds(record)
+	named, others := map[string]any{}, map[string]any{}
+	for question, v := range values {
+		value, _ := v.(map[string]any)
+		if _, ok := d.targets[question]; ok {
+			named[question] = value["value"]
+		} else if kind := kinds[question]; kind != "text" && kind != "span" && kind != "ranking" {
+			others[question] = value["value"]
+		}
+	}
+	for target := range d.targets {
+		if _, asked := kinds[target]; asked {
+			return named, nil // it may be left open
+		}
+	}
+	switch {
+	case len(named) > 0 || len(values) == 0:
+		return named, nil
+	case d.onlyTarget != "" && len(others) == 1:
+		for _, label := range others {
+			named[d.onlyTarget] = label
+		}
+		return named, nil
+	}
+	return nil, fmt.Errorf("no question has the name of a target (%s)", d.names())
+}
+
+// questionKinds are the kinds of a dataset's questions by their names, as far as the payload says.
+func questionKinds(record map[string]any) map[string]string {
+	out := map[string]string{}
+	dataset, _ := record["dataset"].(map[string]any)
+	for _, question := range list(dataset, "questions") {
+		name, _ := question["name"].(string)
+		settings, _ := question["settings"].(map[string]any)
+		out[name], _ = settings["type"].(string)
+	}
+	return out
+}
+
+// record reads a record, which brings the text of its item.
+func (d *Decoder) record(record map[string]any, e watch.Event, w *Webhook) (err error) {
+	if e.Item, err = recordID(record); err != nil {
+		return err
+	}
+	e.Alias = nameOf("record", record["id"])
+	data := map[string]any{"data": map[string]any{"record": record}} // paths are the same as with a response
+	if e.Text, err = d.readText(argillaText(d, data, record)); err != nil {
+		return err
+	}
+	if e.Text == nil {
+		w.ignore("%s: it has no text", e.Alias)
+		return nil
+	}
+	w.Events = append(w.Events, e)
+	return nil
 }
 
 // argillaText is where the text is read from: the record's fields, or the paths that the configuration names.
@@ -83,7 +167,7 @@ func argillaText(d *Decoder, data, record map[string]any) map[string]any {
 			return fields
 		}
 	}
-	return map[string]any{"data": data}
+	return data
 }
 
 func recordID(record map[string]any) (string, error) {
@@ -91,12 +175,4 @@ func recordID(record map[string]any) (string, error) {
 		return itemID(record, "external_id")
 	}
 	return itemID(record, "id")
-}
-
-func (d *Decoder) recordDeleted(data map[string]any, now time.Time) ([]watch.Event, error) {
-	id, err := recordID(data)
-	if err != nil {
-		return nil, err
-	}
-	return []watch.Event{{Item: id, Delete: true, At: now}}, nil
 }

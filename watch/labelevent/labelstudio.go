@@ -3,6 +3,7 @@ package labelevent
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,19 +12,33 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// LabelStudio decodes a webhook of Label Studio. An event that has nothing to do with labels gives no events. Where the
-// message has no key it gets one from its content: Label Studio sends no id, and a repeated payload has its own time in it.
-func (d *Decoder) LabelStudio(body []byte, key string, now time.Time) ([]watch.Event, error) {
+// Webhook is what the webhook of an annotation tool says.
+type Webhook struct {
+	Events  []watch.Event
+	Ignored []string  // what of it says nothing about labels, and why
+	Refused []Refusal // what of it cannot be taken
+}
+
+func (w *Webhook) ignore(format string, args ...any) {
+	w.Ignored = append(w.Ignored, fmt.Sprintf(format, args...))
+}
+
+// LabelStudio decodes a webhook of Label Studio. Where the message has no key it gets one from its content: Label Studio
+// sends no id, and a repeated payload has its own time in it.
+func (d *Decoder) LabelStudio(body []byte, key string, now time.Time) (w Webhook) {
 	object, err := decodeObject(body)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = d.withoutPaths().labelStudio(object, now, &w)
 	}
-	events, err := d.withoutPaths().labelStudio(object, now)
+	if err != nil {
+		w.Refused = append(w.Refused, Refusal{Index: len(w.Refused), Reason: err.Error()})
+	}
 	if key == "" {
 		sum := sha256.Sum256(body)
 		key = "sha256:" + hex.EncodeToString(sum[:])
 	}
-	return withKeys(events, key), err
+	w.Events = withKeys(w.Events, key)
+	return w
 }
 
 // withoutPaths is a decoder of labels that a preset has found itself.
@@ -37,121 +52,275 @@ func (d *Decoder) withoutPaths() *Decoder {
 func withKeys(events []watch.Event, key string) []watch.Event {
 	for i := range events {
 		events[i].Key = key
-		if len(events) > 1 {
+		if len(events) > 1 && key != "" {
 			events[i].Key = fmt.Sprintf("%s/%d", key, i)
 		}
 	}
 	return events
 }
 
-// labelStudio reads the webhooks of Label Studio. Of the payload only the task and the annotation are looked at: the
-// project in it carries a token.
-func (d *Decoder) labelStudio(object map[string]any, now time.Time) ([]watch.Event, error) {
+// labelStudio reads the webhooks of Label Studio. Of the payload only tasks and annotations are looked at: the project in
+// it carries a token.
+func (d *Decoder) labelStudio(object map[string]any, now time.Time, w *Webhook) error {
 	action, _ := object["action"].(string)
 	switch action {
-	case "ANNOTATION_CREATED", "ANNOTATION_UPDATED":
+	case "ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED":
+		return d.annotations(object, now, w)
+	case "ANNOTATIONS_DELETED":
+		for _, a := range list(object, "annotations", "annotation") {
+			if subject := nameOf("annotation", a["id"]); subject != "" {
+				w.Events = append(w.Events, watch.Event{Subject: subject, Withdrawn: true, At: now})
+			}
+		}
+	case "TASKS_CREATED":
+		return d.tasksCreated(object, now, w)
 	case "TASKS_DELETED":
-		return d.tasksDeleted(object, now)
+		return d.tasksDeleted(object, now, w)
 	case "":
-		return nil, errors.New("there is no field action: is this a webhook of Label Studio?")
-	default: // other things that happen there; a deletion names annotations, which nobody here knows
-		return nil, nil
+		return errors.New("there is no field action: is this a webhook of Label Studio?")
+	default:
+		w.ignore("%s says nothing about labels", quoteShort(action))
 	}
-	annotation, _ := object["annotation"].(map[string]any)
-	task, _ := object["task"].(map[string]any)
-	if annotation == nil || task == nil {
-		return nil, errors.New("the payload has no annotation and task: switch on \"send payload\" for the webhook")
+	if len(w.Events)+len(w.Ignored) == 0 {
+		return errNoPayload
 	}
-	if skipped, _ := annotation["was_cancelled"].(bool); skipped {
-		return nil, nil
+	return nil
+}
+
+var errNoPayload = errors.New("the payload has no annotation and task: switch on \"send payload\" for the webhook")
+
+// list returns the objects under the first of some names that is there, also where there is one instead of a list.
+func list(object map[string]any, names ...string) (out []map[string]any) {
+	for _, name := range names {
+		switch v := object[name].(type) {
+		case map[string]any:
+			return []map[string]any{v}
+		case []any:
+			for _, one := range v {
+				if o, ok := one.(map[string]any); ok {
+					out = append(out, o)
+				}
+			}
+			return out
+		}
 	}
+	return nil
+}
+
+// nameOf names a thing of the tool by its id, "" where it has none.
+func nameOf(kind string, id any) string {
+	switch id := id.(type) {
+	case json.Number:
+		return kind + " " + id.String()
+	case string:
+		if id != "" && len(id) < MaxID {
+			return kind + " " + id
+		}
+	}
+	return ""
+}
+
+// annotations reads one annotation with its task, or several with theirs.
+func (d *Decoder) annotations(object map[string]any, now time.Time, w *Webhook) error {
+	all, tasks := list(object, "annotation", "annotations"), list(object, "task", "tasks")
+	if len(all) == 0 {
+		return errNoPayload
+	}
+	byID := map[string]map[string]any{}
+	for _, task := range tasks {
+		byID[nameOf("task", task["id"])] = task
+	}
+	for i, annotation := range all {
+		task := byID[nameOf("task", annotation["task"])]
+		if task == nil && len(tasks) == len(all) {
+			task = tasks[i]
+		}
+		if task == nil && annotation["task"] != nil {
+			task = map[string]any{"id": annotation["task"]}
+		}
+		if task == nil {
+			return errNoPayload
+		}
+		if err := d.annotation(annotation, task, now, w); err != nil {
+			w.Refused = append(w.Refused, Refusal{Index: i, Reason: err.Error()})
+		}
+	}
+	return nil
+}
+
+// annotation reads one annotation.
+func (d *Decoder) annotation(annotation, task map[string]any, now time.Time, w *Webhook) error {
 	plain := map[string]any{"annotation": annotation, "task": task}
-	e := watch.Event{}
+	e := watch.Event{Subject: nameOf("annotation", annotation["id"]), Alias: nameOf("task", task["id"])}
 	var err error
-	idPath := d.id
-	if idPath == "id" {
-		idPath = "task.id"
+	if e.Item, err = itemID(plain, d.taskPath()); err != nil {
+		return err
 	}
-	if e.Item, err = itemID(plain, idPath); err != nil {
-		return nil, err
+	if e.At, err = d.eventTime(map[string]any{d.at: annotation["updated_at"]}, now); err != nil {
+		return err
 	}
-	textFrom := plain
-	if d.text == nil { // only its texts: a task may hold numbers and lists too
-		textFrom = map[string]any{"text": onlyTexts(task["data"])}
-	}
-	if e.Text, err = d.readText(textFrom); err != nil {
-		return nil, err
-	}
-	labels, err := d.results(annotation["result"])
-	if err != nil {
-		return nil, err
-	}
-	if err := d.readLabels(map[string]any{"labels": labels}, &e); err != nil {
-		return nil, err
-	}
-	e.At, err = d.eventTime(map[string]any{d.at: annotation["updated_at"]}, now)
+	e.Ordered = !e.At.Equal(now)
 	if by, ok := annotation["completed_by"]; ok {
 		if who, ok := by.(map[string]any); ok {
 			by = who["email"]
 		}
 		e.Author = author(by)
 	}
-	return []watch.Event{e}, err
+	if skipped, _ := annotation["was_cancelled"].(bool); skipped {
+		w.withdraw(e, "it was skipped")
+		return nil
+	}
+	labels, err := d.results(annotation["result"])
+	if err != nil {
+		return err
+	}
+	if len(labels) == 0 {
+		w.withdraw(e, fmt.Sprintf("it has no choice, rating or number for %s", d.names()))
+		return nil
+	}
+	if e.Text, err = d.taskText(plain); err != nil {
+		return err
+	}
+	if err := d.readLabels(map[string]any{"labels": labels}, &e); err != nil {
+		return err
+	}
+	w.Events = append(w.Events, e)
+	return nil
 }
 
-func (d *Decoder) tasksDeleted(object map[string]any, now time.Time) ([]watch.Event, error) {
-	if d.id != "id" && d.id != "task.id" {
-		return nil, nil // the ids are in the tasks' data, which a deletion does not send
+// withdraw takes back what the subject of an event said before.
+func (w *Webhook) withdraw(e watch.Event, why string) {
+	w.ignore("%s: %s, and what it said before is taken back", e.Subject, why)
+	if e.Subject != "" {
+		e.Withdrawn, e.Alias = true, ""
+		w.Events = append(w.Events, e)
 	}
-	list, _ := object["tasks"].([]any)
-	var events []watch.Event
-	for _, task := range list {
-		id, err := itemID(map[string]any{"task": task}, "task.id")
-		if err != nil {
-			return nil, err
+}
+
+// taskPath is where the item's id is found.
+func (d *Decoder) taskPath() string {
+	if d.id == "id" {
+		return "task.id"
+	}
+	return d.id
+}
+
+// taskText reads the text of a task; without paths only its texts: a task may hold numbers and lists too.
+func (d *Decoder) taskText(plain map[string]any) (map[string]string, error) {
+	if d.text == nil {
+		task, _ := plain["task"].(map[string]any)
+		return d.readText(map[string]any{"text": onlyTexts(task["data"])})
+	}
+	return d.readText(plain)
+}
+
+// tasksCreated reads tasks that were imported: they bring the texts of their items.
+func (d *Decoder) tasksCreated(object map[string]any, now time.Time, w *Webhook) error {
+	for i, task := range list(object, "tasks", "task") {
+		plain := map[string]any{"task": task}
+		e := watch.Event{Alias: nameOf("task", task["id"])}
+		var err error
+		if e.Item, err = itemID(plain, d.taskPath()); err == nil {
+			e.Text, err = d.taskText(plain)
 		}
-		events = append(events, watch.Event{Item: id, Delete: true, At: now})
+		if err == nil {
+			e.At, err = d.eventTime(map[string]any{d.at: task["updated_at"]}, now)
+			e.Ordered = !e.At.Equal(now)
+		}
+		switch {
+		case err != nil:
+			w.Refused = append(w.Refused, Refusal{Index: i, Reason: err.Error()})
+		case e.Text == nil:
+			w.ignore("%s: it has no text", e.Alias)
+		default:
+			w.Events = append(w.Events, e)
+		}
 	}
-	return events, nil
+	if len(w.Events)+len(w.Ignored)+len(w.Refused) == 0 {
+		return errNoPayload
+	}
+	return nil
+}
+
+// tasksDeleted deletes items. Where their ids stand in the tasks' data, which a deletion does not send, they are found by
+// the task.
+func (d *Decoder) tasksDeleted(object map[string]any, now time.Time, w *Webhook) error {
+	for _, task := range list(object, "tasks", "task") {
+		e := watch.Event{Delete: true, At: now, Alias: nameOf("task", task["id"])}
+		if d.taskPath() == "task.id" {
+			var err error
+			if e.Item, err = itemID(map[string]any{"task": task}, "task.id"); err != nil {
+				return err
+			}
+		}
+		w.Events = append(w.Events, e)
+	}
+	if len(w.Events) == 0 {
+		return errNoPayload
+	}
+	return nil
+}
+
+// region is what one control of the labelling interface says.
+type region struct {
+	name, kind string
+	label      any
 }
 
 // results are the labels of an annotation by target: its regions have the names of the tags in the labelling interface.
-// The name of the only target may be another.
+// The only target may have another name, where one tag alone gives a choice, a rating or a number; a text that somebody
+// wrote counts only under the target's name.
 func (d *Decoder) results(v any) (map[string]any, error) {
-	list, ok := v.([]any)
+	all, ok := v.([]any)
 	if !ok {
 		return nil, errors.New("annotation.result: a list is wanted")
 	}
-	out := map[string]any{}
-	for _, region := range list {
-		r, _ := region.(map[string]any)
-		name, _ := r["from_name"].(string)
-		value, _ := r["value"].(map[string]any)
-		kind, _ := r["type"].(string)
-		target := name
-		if d.onlyTarget != "" && target != d.onlyTarget {
-			target = d.onlyTarget
+	named, others := map[string]any{}, []region(nil)
+	for _, one := range all {
+		r, ok := readRegion(one)
+		if !ok {
+			continue
 		}
-		if _, ok := d.targets[target]; !ok || !slices.Contains([]string{"choices", "rating", "number", "textarea"}, kind) {
-			continue // regions of other tags
+		if r.label == nil {
+			return nil, fmt.Errorf("annotation.result: %s has no %s", quoteShort(r.name), r.kind)
 		}
-		label, ok := value[kind]
-		if kind == "textarea" {
-			label, ok = value["text"]
+		if _, ok := d.targets[r.name]; !ok {
+			if r.kind != "textarea" {
+				others = append(others, r)
+			}
+			continue
 		}
-		if !ok || label == nil {
-			return nil, fmt.Errorf("annotation.result: %s has no %s", quoteShort(name), kind)
+		if _, twice := named[r.name]; twice {
+			return nil, fmt.Errorf("annotation.result: more than one region labels target %s", r.name)
 		}
-		if _, twice := out[target]; twice {
-			return nil, fmt.Errorf("annotation.result: more than one region labels target %s; name the tag as the target",
-				target)
-		}
-		out[target] = label
+		named[r.name] = r.label
 	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("annotation.result: no region of type choices, rating, number or textarea has the name of a target (%s)", d.names())
+	switch {
+	case len(named) > 0 || len(others) == 0:
+		return named, nil
+	case d.onlyTarget != "" && len(others) == 1:
+		return map[string]any{d.onlyTarget: others[0].label}, nil
+	case d.onlyTarget != "":
+		return nil, fmt.Errorf("annotation.result: more than one region labels target %s; name the tag as the target",
+			d.onlyTarget)
 	}
-	return out, nil
+	return nil, fmt.Errorf("annotation.result: no region of type choices, rating, number or textarea has the name of a target (%s)", d.names())
+}
+
+// readRegion reads a region that can give a label; ok is false for others, such as marked spans.
+func readRegion(v any) (r region, ok bool) {
+	object, _ := v.(map[string]any)
+	value, _ := object["value"].(map[string]any)
+	r.name, _ = object["from_name"].(string)
+	r.kind, _ = object["type"].(string)
+	if !slices.Contains([]string{"choices", "rating", "number", "textarea"}, r.kind) {
+		return r, false
+	}
+	r.label = value[r.kind]
+	if r.kind == "textarea" {
+		r.label = value["text"]
+	}
+	return r, true
 }
 
 func onlyTexts(v any) map[string]any {

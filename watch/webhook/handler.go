@@ -89,7 +89,8 @@ func (s *Handler) Run(ctx context.Context) error {
 // answer is what a sender is told.
 type answer struct {
 	watch.Receipt
-	Ignored int                  `json:"ignored,omitempty"` // events that say nothing about labels
+	Ignored int                  `json:"ignored,omitempty"`         // events that say nothing about labels
+	Because []string             `json:"ignored_because,omitempty"` // why, of the first of them
 	Refused []labelevent.Refusal `json:"rejected,omitempty"`
 	Error   string               `json:"error,omitempty"`
 }
@@ -197,14 +198,14 @@ func (s *Handler) take(ctx context.Context, body []byte, key string, now time.Ti
 		if s.cfg.Preset == PresetArgilla {
 			decode = s.decoder.Argilla
 		}
-		var err error
-		if events, err = decode(body, key, now); err != nil {
-			a.Refused = []labelevent.Refusal{{Reason: err.Error()}}
-		} else if len(events) == 0 {
-			a.Ignored = 1
-		}
+		w := decode(body, key, now)
+		events, a.Refused, a.Ignored = w.Events, w.Refused, len(w.Ignored)
+		a.Because = w.Ignored[:min(len(w.Ignored), 3)]
 	default:
 		events, a.Refused = s.decoder.DecodeBody(body, key, now)
+		for i, e := range events {
+			events[i].Ordered = !e.At.Equal(now) // its sender gave the time
+		}
 	}
 	if len(a.Refused) > 0 && len(events) == 0 {
 		a.Error = labelevent.Reasons(a.Refused)

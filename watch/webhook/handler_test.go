@@ -162,7 +162,8 @@ func TestHTTPLabelStudio(t *testing.T) {
 	want := watch.Event{
 		Item: "17", Text: map[string]string{"title": "Ein Titel", "content": "Ein Text"},
 		Labels: watch.Labels{"topic": "Sport"},
-		Author: "1", At: time.Date(2026, 5, 1, 10, 0, 0, 123456000, time.UTC),
+		Author: "1", At: time.Date(2026, 5, 1, 10, 0, 0, 123456000, time.UTC), Ordered: true,
+		Subject: "annotation 5", Alias: "task 17",
 	}
 	got := p.inbox.Events()[0]
 	if !strings.HasPrefix(got.Key, "sha256:") {
@@ -174,7 +175,13 @@ func TestHTTPLabelStudio(t *testing.T) {
 	}
 	p.answers(202, `"ignored":1`, `{"action": "PROJECT_UPDATED", "project": {"token": "x"}}`)
 	p.answers(202, `"ignored":1`, strings.Replace(labelStudioEvent, `"was_cancelled": false`, `"was_cancelled": true`, 1))
-	p.answers(202, `"ignored":1`, `{"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 5}]}`)
+	p.answers(202, "annotation 5: it was skipped, and what it said before is taken back",
+		strings.Replace(labelStudioEvent, `"was_cancelled": false`, `"was_cancelled": true,"x":1`, 1))
+	p.answers(202, `"accepted":1`, `{"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 5}]}`)
+	p.answers(202, `\"START_TRAINING\" says nothing about labels`, `{"action": "START_TRAINING", "project": {}}`)
+	p.answers(202, `"accepted":1,"duplicate":0,"waiting":0,"ignored":1,"ignored_because":["task 9: it has no text"]`,
+		`{"action": "TASKS_CREATED", "tasks": [{"id": 8, "data": {"title": "x"}}, {"id": 9, "data": {"n": 1}}]}`)
+	p.answers(422, "send payload", `{"action": "ANNOTATIONS_DELETED"}`)
 	p.answers(202, `"accepted":2`, `{"action": "TASKS_DELETED", "tasks": [{"id": 17}, {"id": 18}]}`)
 	p.answers(202, `"accepted":1`,
 		strings.Replace(labelStudioEvent, `["Sport"]}}`,
@@ -205,7 +212,8 @@ func TestHTTPArgilla(t *testing.T) {
 	want := watch.Event{
 		Key: "wh:a", Item: "4711", Text: map[string]string{"title": "Ein Titel", "content": "Ein Text"},
 		Labels: watch.Labels{"topic": "Sport"},
-		Author: "ann", At: time.Date(2026, 5, 1, 10, 0, 0, 500000000, time.UTC),
+		Author: "ann", At: time.Date(2026, 5, 1, 10, 0, 0, 500000000, time.UTC), Ordered: true,
+		Subject: "response r1", Alias: "record u-1",
 	}
 	if diff := cmp.Diff(want, p.inbox.Events()[0]); diff != "" {
 		t.Error(diff)
@@ -213,8 +221,22 @@ func TestHTTPArgilla(t *testing.T) {
 	send(202, `"ignored":1`, "b", strings.Replace(argillaEvent, "submitted", "draft", 1))
 	send(202, `"ignored":1`, "c", strings.Replace(argillaEvent, "response.created", "dataset.updated", 1))
 	send(202, `"accepted":1`, "d", strings.Replace(argillaEvent, "response.created", "response.deleted", 1))
-	if e := p.inbox.Events()[1]; !cmp.Equal(e.Unset, []string{"topic"}) || len(e.Labels) > 0 {
-		t.Errorf("a deleted response: %+v", e)
+	send(202, `"accepted":1`, "g", `{"type": "response.deleted", "timestamp": "2026-05-01T10:00:02Z", "data": {"id": "r1"}}`)
+	all := p.inbox.Events()
+	for _, e := range []watch.Event{all[1], all[len(all)-2], all[len(all)-1]} { // a draft, and two that were deleted
+		if !e.Withdrawn || e.Subject != "response r1" || len(e.Labels) > 0 {
+			t.Errorf("a response that does not hold any more: %+v", e)
+		}
+	}
+	send(202, `"accepted":1`, "h", `{"type": "record.deleted", "timestamp": "2026-05-01T10:00:02Z", "data": {"id": "u-1"}}`)
+	send(202, `"accepted":1`, "i", `{"type": "record.updated", "timestamp": "2026-05-01T10:00:02Z", "data": {"id": "u-1",
+		"external_id": "4711", "fields": {"title": "Ein neuer Titel"}, "updated_at": "2026-05-01T10:00:02"}}`)
+	all = p.inbox.Events()
+	if e := all[len(all)-2]; !e.Delete || e.Alias != "record u-1" {
+		t.Errorf("a deleted record: %+v", e)
+	}
+	if e := all[len(all)-1]; e.Item != "4711" || e.Text["title"] != "Ein neuer Titel" || !e.Ordered {
+		t.Errorf("a record that was changed: %+v", e)
 	}
 	send(422, "no question has the name of a target (tone, topic)", "e",
 		strings.Replace(argillaEvent, `"topic"`, `"subject"`, 1))

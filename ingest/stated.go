@@ -1,0 +1,199 @@
+package ingest
+
+import (
+	"slices"
+	"time"
+
+	"github.com/retraind/retraind/store"
+	"github.com/retraind/retraind/watch"
+)
+
+// gone stands in a Stated for an item that its sender has deleted.
+const gone = "gone"
+
+// inOrder returns what counts of an event whose sender gives its time: an older statement never wins over a newer one of
+// the same source about the same target, in whatever order the two arrive. It is nil where nothing counts.
+func (x *transaction) inOrder(e watch.Event) (*watch.Event, error) {
+	if !e.Ordered && e.Subject == "" && e.Alias == "" {
+		return &e, nil
+	}
+	if e.Delete {
+		return x.deleteInOrder(e)
+	}
+	item, err := x.t.StatedOf(x.model, x.source, e.Item, "")
+	if err != nil {
+		return nil, err
+	}
+	if item.Label == gone && older(e, item.At) {
+		return nil, nil
+	}
+	if e.Subject != "" {
+		withdrawn, err := x.t.StatedOf(x.model, x.source, "", e.Subject)
+		if err != nil || !withdrawn.At.IsZero() && older(e, withdrawn.At) {
+			return nil, err
+		}
+	}
+	said := e.Text != nil || len(e.Labels)+len(e.Unset) > 0
+	if e.Labels, e.Unset, err = x.newerLabels(e); err != nil {
+		return nil, err
+	}
+	switch {
+	case e.Text != nil && older(e, item.At):
+		e.Text = nil
+	case e.Text != nil:
+		err = x.state(store.Stated{Item: e.Item, At: e.At, Subject: e.Alias})
+	case item.Subject == "" && e.Alias != "": // a text of any time is still to come
+		err = x.state(store.Stated{Item: e.Item, Subject: e.Alias})
+	}
+	if err != nil {
+		return nil, err
+	}
+	if e.Text == nil && said && len(e.Labels)+len(e.Unset) == 0 {
+		return nil, nil
+	}
+	return &e, nil
+}
+
+// newerLabels returns the labels of an event that are newer than what was said of their targets, and keeps their times.
+// A subject's statement is the whole of what it says: labels of other targets that it gave before are taken away.
+func (x *transaction) newerLabels(e watch.Event) (labels watch.Labels, unset []string, err error) {
+	newer := func(target, label string) bool {
+		var before store.Stated
+		if before, err = x.t.StatedOf(x.model, x.source, e.Item, target); err != nil || older(e, before.At) {
+			return false
+		}
+		err = x.state(store.Stated{Item: e.Item, Target: target, At: e.At, Subject: e.Subject, Label: label})
+		return err == nil
+	}
+	for target, label := range e.Labels {
+		if newer(target, label) {
+			if labels == nil {
+				labels = watch.Labels{}
+			}
+			labels[target] = label
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, target := range e.Unset {
+		if newer(target, "") {
+			unset = append(unset, target)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	if e.Subject == "" {
+		return labels, unset, nil
+	}
+	before, err := x.t.StatedBy(x.model, x.source, e.Subject)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, s := range before {
+		_, named := e.Labels[s.Target]
+		if s.Item != e.Item || s.Target == "" || named || slices.Contains(e.Unset, s.Target) {
+			continue
+		}
+		taken, err := x.takeBack(e, s)
+		if err != nil {
+			return nil, nil, err
+		}
+		if taken {
+			unset = append(unset, s.Target)
+		}
+	}
+	return labels, unset, nil
+}
+
+// takeBack keeps that a statement does not hold any more, and tells whether its label is still the item's.
+func (x *transaction) takeBack(e watch.Event, s store.Stated) (bool, error) {
+	if s.Label == "" || older(e, s.At) {
+		return false, nil
+	}
+	it, known, err := x.batch.item(s.Item)
+	if err != nil {
+		return false, err
+	}
+	label := s.Label
+	s.At, s.Label = e.At, ""
+	return !known || it.Labels[s.Target] == label, x.state(s)
+}
+
+// withdraw takes back what a subject said, wherever it is still the newest statement and the item's label.
+func (x *transaction) withdraw(e watch.Event, r *watch.Receipt) error {
+	if err := x.state(store.Stated{Target: e.Subject, At: e.At, Subject: e.Subject}); err != nil {
+		return err
+	}
+	before, err := x.t.StatedBy(x.model, x.source, e.Subject)
+	if err != nil {
+		return err
+	}
+	unset := map[string][]string{}
+	var items []string
+	for _, s := range before {
+		if s.Target == "" {
+			continue
+		}
+		taken, err := x.takeBack(e, s)
+		if err != nil {
+			return err
+		}
+		if taken {
+			if unset[s.Item] == nil {
+				items = append(items, s.Item)
+			}
+			unset[s.Item] = append(unset[s.Item], s.Target)
+		}
+	}
+	for i, item := range items {
+		sub := watch.Event{Item: item, Unset: unset[item], At: e.At, Author: e.Author}
+		if i == 0 {
+			sub.Key = e.Key
+		}
+		if err := x.apply(sub, r); err != nil {
+			return err
+		}
+		r.Taken++
+	}
+	return nil
+}
+
+// deleteInOrder finds the item that is deleted, where the sender has another name for it, and keeps that it is gone.
+func (x *transaction) deleteInOrder(e watch.Event) (*watch.Event, error) {
+	if e.Alias != "" {
+		before, err := x.t.StatedBy(x.model, x.source, e.Alias)
+		if err != nil {
+			return nil, err
+		}
+		if len(before) > 0 {
+			e.Item = before[0].Item
+		}
+	}
+	if e.Item == "" {
+		return nil, nil // of an item that nobody has brought
+	}
+	item, err := x.t.StatedOf(x.model, x.source, e.Item, "")
+	if err != nil || older(e, item.At) {
+		return nil, err
+	}
+	return &e, x.state(store.Stated{Item: e.Item, At: e.At, Subject: e.Alias, Label: gone})
+}
+
+// state keeps a statement. Its time never goes back, whatever the sender's clock does.
+func (x *transaction) state(s store.Stated) error {
+	before, err := x.t.StatedOf(x.model, x.source, s.Item, s.Target)
+	if err != nil {
+		return err
+	}
+	if before.At.After(s.At) {
+		s.At = before.At
+	}
+	return x.t.State(x.model, x.source, s)
+}
+
+// older tells whether an event is older than a statement that is known. Times are stored in microseconds.
+func older(e watch.Event, than time.Time) bool {
+	return e.Ordered && e.At.Truncate(time.Microsecond).Before(than)
+}

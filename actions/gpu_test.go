@@ -3,6 +3,7 @@ package actions
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -148,5 +149,26 @@ func TestEnvironmentOfAStep(t *testing.T) {
 		if !slices.Contains(strings.Split(out, "\n"), want) {
 			t.Errorf("%q is not in the environment:\n%s", want, out)
 		}
+	}
+}
+
+// A daemon that comes back to a step finds its device where the former one wrote it.
+func TestDeviceOfAnAttempt(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`{"env": ["PATH=/bin", "CUDA_VISIBLE_DEVICES=GPU-1"]}`: "GPU-1",
+		`{"env": ["PATH=/bin"]}`:                               "",
+		`{`:                                                    "",
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "spec.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := deviceOf(dir); got != want {
+			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
+	}
+	if got := deviceOf(t.TempDir()); got != "" {
+		t.Errorf("without a spec: got %q", got)
 	}
 }

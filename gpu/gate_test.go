@@ -93,25 +93,51 @@ func TestGate(t *testing.T) {
 			{29, nil, &gpu.ProbeError{Fault: gpu.FaultHang, Detail: "no answer within 5s"}, gpu.Waiting, "cannot tell what is free: ask NVIDIA's driver: no answer within 5s"},
 			{31, one(card(0, 23)), nil, gpu.Waiting, "for 0s"},
 		},
-		"unknown is not free":     {{0, one(unknown), nil, gpu.Waiting, "GPU 0 does not say how much memory is free: unknown (Unknown Error)"}, {600, one(unknown), nil, gpu.Shut, "gave up after 10m: GPU 0 does not say how much memory is free: unknown"}},
-		"unsupported is not free": {{0, one(unified), nil, gpu.Waiting, "not supported by this device"}, {60, one(unified), nil, gpu.Waiting, ""}, {99, one(unified), nil, gpu.Waiting, ""}},
-		"no holder to name":       {{0, one(hidden), nil, gpu.Waiting, "the holder is not known (the driver has no list of compute processes)"}},
+		"unknown is not free": {
+			{0, one(unknown), nil, gpu.Waiting, "GPU 0 does not say how much memory is free: unknown (Unknown Error)"},
+			{600, one(unknown), nil, gpu.Shut, "gave up after 10m: GPU 0 does not say how much memory is free: unknown"},
+		},
+		"unsupported is not free": {
+			{0, one(unified), nil, gpu.Waiting, "not supported by this device"},
+			{60, one(unified), nil, gpu.Waiting, ""},
+			{99, one(unified), nil, gpu.Waiting, ""},
+		},
+		"no holder to name": {
+			{0, one(hidden), nil, gpu.Waiting, "the holder is not known (the driver has no list of compute processes)"},
+		},
 		"memory without a list of processes is believed, and said so": {
 			{0, one(unlisted), nil, gpu.Waiting, "for 0s"},
 			{15, one(unlisted), nil, gpu.Waiting, ""},
 			{30, one(unlisted), nil, gpu.Open, "who else uses it is not known (the driver has no list of compute processes)"},
 		},
-		"a list that was refused":   {{0, one(refused), nil, gpu.Waiting, "GPU 0 may be in use by somebody, which cannot be known: list compute processes: Insufficient Permissions"}, {60, one(refused), nil, gpu.Waiting, ""}},
-		"a list that is not true":   {{0, one(garbage), nil, gpu.Waiting, "which cannot be known: the driver lists pid 4711"}, {60, one(garbage), nil, gpu.Waiting, ""}},
-		"a whole GPU in MIG mode":   {{0, one(split), nil, gpu.Waiting, "only its instances can be used"}, {60, one(split), nil, gpu.Waiting, ""}},
-		"leased":                    {{0, one(leased), nil, gpu.Waiting, "is leased by run 01kb (pid 7)"}, {60, one(leased), nil, gpu.Waiting, ""}},
-		"company, with enough left": {{0, one(card(0, 22, small)), nil, gpu.Waiting, "has enough memory, but is in use: held by python3 of session-3.scope, pid 8, 1.0 GiB"}, {60, one(card(0, 22, small)), nil, gpu.Waiting, ""}},
+		"a list that was refused": {
+			{0, one(refused), nil, gpu.Waiting, "GPU 0 may be in use by somebody, which cannot be known: list compute processes: Insufficient Permissions"},
+			{60, one(refused), nil, gpu.Waiting, ""},
+		},
+		"a list that is not true": {
+			{0, one(garbage), nil, gpu.Waiting, "which cannot be known: the driver lists pid 4711"},
+			{60, one(garbage), nil, gpu.Waiting, ""},
+		},
+		"a whole GPU in MIG mode": {
+			{0, one(split), nil, gpu.Waiting, "only its instances can be used"},
+			{60, one(split), nil, gpu.Waiting, ""},
+		},
+		"leased": {
+			{0, one(leased), nil, gpu.Waiting, "is leased by run 01kb (pid 7)"},
+			{60, one(leased), nil, gpu.Waiting, ""},
+		},
+		"company, with enough left": {
+			{0, one(card(0, 22, small)), nil, gpu.Waiting, "has enough memory, but is in use: held by python3 of session-3.scope, pid 8, 1.0 GiB"},
+			{60, one(card(0, 22, small)), nil, gpu.Waiting, ""},
+		},
 		"a desktop is no company": {
 			{0, one(card(0, 22, window, allowed)), nil, gpu.Waiting, "for 0s"},
 			{15, one(card(0, 22, window, allowed)), nil, gpu.Waiting, ""},
 			{30, one(card(0, 22, window, allowed)), nil, gpu.Open, ""},
 		},
-		"a driver that is not there": {{0, nil, &gpu.ProbeError{Fault: gpu.FaultNoDriver, Detail: "not installed"}, gpu.Shut, "cannot tell what is free: ask NVIDIA's driver: not installed"}},
+		"a driver that is not there": {
+			{0, nil, &gpu.ProbeError{Fault: gpu.FaultNoDriver, Detail: "not installed"}, gpu.Shut, "cannot tell what is free: ask NVIDIA's driver: not installed"},
+		},
 		"the emptier of two": {
 			{0, []gpu.Device{card(0, 23, window), card(1, 22)}, nil, gpu.Waiting, ""},
 			{15, []gpu.Device{card(0, 23, window), card(1, 22)}, nil, gpu.Waiting, ""},

@@ -60,7 +60,8 @@ func TestProbeReadsWhatTheChildAnswers(t *testing.T) {
 func TestProbeFaults(t *testing.T) {
 	t.Parallel()
 	var lost bytes.Buffer
-	if code := Answer(t.Context(), &lost, fixed{err: &ProbeError{FaultLost, "read memory of GPU 0: GPU is lost"}}); code != 1 {
+	fault := &ProbeError{FaultLost, "read memory of GPU 0: GPU is lost"}
+	if code := Answer(t.Context(), &lost, fixed{err: fault}); code != 1 {
 		t.Fatalf("Answer with a fault: exit status %d", code)
 	}
 	if !json.Valid(lost.Bytes()) {
@@ -73,7 +74,10 @@ func TestProbeFaults(t *testing.T) {
 		text  string
 	}{
 		{"lost", scripted("cat <<'EOF'\n" + lost.String() + "EOF\nexit 1"), FaultLost, "GPU is lost"},
-		{"symbol missing", scripted("echo retraind: symbol lookup error: undefined symbol: nvmlDeviceGetCount >&2; exit 127"), FaultMismatch, "undefined symbol: nvmlDeviceGetCount"},
+		{
+			"symbol missing", scripted("echo retraind: symbol lookup error: undefined symbol: nvmlDeviceGetCount >&2; exit 127"),
+			FaultMismatch, "undefined symbol: nvmlDeviceGetCount",
+		},
 		{"crash", scripted("kill -SEGV $$"), FaultCrash, "by a signal (segmentation fault)"},
 		{"killed", scripted("kill -KILL $$"), FaultCrash, "by a signal (killed)"},
 		{"garbage", scripted("echo GPU 0 is fine"), FaultFailed, "is not JSON"},

@@ -15,7 +15,8 @@ const oneGiB = 1 << 30
 // shown is a 24 GiB device with some processes; the step's have numbers from 1000 on.
 func shown(used float64, processes ...Process) Device {
 	return Device{
-		Index: 0, UUID: "GPU-a", Total: Bytes(24 * oneGiB), Used: Bytes(uint64(used * oneGiB)), Free: Bytes(uint64((24 - used) * oneGiB)),
+		Index: 0, UUID: "GPU-a", Total: Bytes(24 * oneGiB), Used: Bytes(uint64(used * oneGiB)),
+		Free:        Bytes(uint64((24 - used) * oneGiB)),
 		Utilization: Number(90), Processes: processes,
 	}
 }
@@ -50,7 +51,8 @@ func TestTracker(t *testing.T) {
 			{device: shown(14.5, desktop, train, holding(42, 4, "ollama")), finding: "also used by ollama"},
 		},
 		"the desktop and what may stay": {
-			{device: shown(10.9, desktop, train, holding(8, 0.2, "gnome-shell"), holding(9, 0.2, "whisper"), Process{PID: 10, Graphics: true, Used: Bytes(oneGiB / 10)})},
+			{device: shown(10.9, desktop, train, holding(8, 0.2, "gnome-shell"), holding(9, 0.2, "whisper"),
+				Process{PID: 10, Graphics: true, Used: Bytes(oneGiB / 10)})},
 		},
 		"who was there takes more": {
 			{device: shown(13.5, holding(7, 3.5, "Xorg"), train), finding: "GPU 0 has 3.0 GiB less for the step than at its start: most of it by Xorg, pid 7, 3.5 GiB"},
@@ -59,7 +61,12 @@ func TestTracker(t *testing.T) {
 		},
 		"memory that nobody explains": {{device: shown(12.5, desktop, train), finding: "GPU 0 has 2.0 GiB less for the step than at its start: no process is named for it"}},
 		"lost":                        {{err: lost, finding: "GPU 0: read memory of GPU 0: GPU is lost"}, {err: lost}},
-		"gone from the list":          {{none: true, finding: "GPU 0: the driver does not list it any more"}, {none: true}, {device: shown(10.5, desktop, train)}, {none: true, finding: "does not list it"}},
+		"gone from the list": {
+			{none: true, finding: "GPU 0: the driver does not list it any more"},
+			{none: true},
+			{device: shown(10.5, desktop, train)},
+			{none: true, finding: "does not list it"},
+		},
 		"blind": {
 			{err: hang},
 			{err: hang, finding: "GPU 0: who is on it cannot be seen: ask NVIDIA's driver: no answer within 5s"},
@@ -68,7 +75,9 @@ func TestTracker(t *testing.T) {
 			{err: hang},
 			{err: hang, finding: "cannot be seen"},
 		},
-		"a process of ours that has just ended": {{device: shown(10.5, desktop, train, Process{PID: 500, Gone: true, Used: Bytes(oneGiB)})}},
+		"a process of ours that has just ended": {
+			{device: shown(10.5, desktop, train, Process{PID: 500, Gone: true, Used: Bytes(oneGiB)})},
+		},
 	} {
 		tr := newTracker(Config{Ignore: []string{"whisper"}}, shown(0.5, desktop), true, ofStep)
 		for i, l := range looks {
@@ -190,7 +199,8 @@ func TestXidCause(t *testing.T) {
 	t.Parallel()
 	for x, want := range map[Xid]Cause{
 		13: CauseProgram, 31: CauseProgram, 43: CauseProgram, 45: CauseProgram,
-		48: CauseHardware, 74: CauseHardware, 79: CauseHardware, 94: CauseHardware, 95: CauseHardware, 119: CauseHardware, 9999: CauseUnknown,
+		48: CauseHardware, 74: CauseHardware, 79: CauseHardware,
+		94: CauseHardware, 95: CauseHardware, 119: CauseHardware, 9999: CauseUnknown,
 	} {
 		if got := x.Cause(); got != want {
 			t.Errorf("Xid %d: %s, want %s", x, got, want)
@@ -215,7 +225,9 @@ func TestOwned(t *testing.T) {
 		"12/environ": {Data: []byte("PATH=/bin\x00" + mine + "0\x00")}, "12/stat": {Data: []byte("12 (sh) S 1 12")},
 	}
 	owned := Owned(proc, mine)
-	for pid, want := range map[int][2]bool{10: {true, true}, 11: {true, true}, 12: {false, true}, 1: {false, true}, 99: {false, false}} {
+	for pid, want := range map[int][2]bool{
+		10: {true, true}, 11: {true, true}, 12: {false, true}, 1: {false, true}, 99: {false, false},
+	} {
 		if mine, there := owned(pid); [2]bool{mine, there} != want {
 			t.Errorf("pid %d: %v %v, want %v", pid, mine, there, want)
 		}

@@ -28,6 +28,7 @@ func TestGarbageIsNotBelieved(t *testing.T) {
 			Processes: processes,
 		}
 	}
+	huge := Process{PID: 7, Used: Bytes(1 << 62)} // four of them are 0, in 64 bits
 	for _, tc := range []struct {
 		name     string
 		device   Device
@@ -38,7 +39,7 @@ func TestGarbageIsNotBelieved(t *testing.T) {
 		{"no such process", card(Process{PID: 7}, Process{PID: 4294967295}), "pid 4294967295, which does not exist"},
 		{"one has more than there is", card(Process{PID: 7, Used: Bytes(25 << 30)}), "more memory than the device's 24.0 GiB"},
 		{"all have more than there is", card(Process{PID: 7, Used: Bytes(13 << 30)}, Process{PID: 8, Used: Bytes(13 << 30)}), "more memory than the device's 24.0 GiB"},
-		{"a sum that wraps around", card(Process{PID: 7, Used: Bytes(1 << 62)}, Process{PID: 8, Used: Bytes(1 << 62)}, Process{PID: 7, Used: Bytes(1 << 62)}, Process{PID: 8, Used: Bytes(1 << 62)}), "more memory"},
+		{"a sum that wraps around", card(huge, huge, huge, huge), "more memory"},
 	} {
 		d := tc.device
 		settle(host("7", "8"), &d)

@@ -27,7 +27,8 @@ const leaseEvery = 500 * time.Millisecond
 func newGPUHold(a *app) *cobra.Command {
 	h := &gpuHold{app: a}
 	cmd := &cobra.Command{
-		Use: "hold [--gpu GPU] -- COMMAND [ARGUMENT…]", Short: "Run a command while no run may take its GPU", Args: cobra.MinimumNArgs(1),
+		Use: "hold [--gpu GPU] -- COMMAND [ARGUMENT…]", Short: "Run a command while no run may take its GPU",
+		Args: cobra.MinimumNArgs(1),
 		Long: `Run a command that holds the lease of a GPU, as runs of retraind do, for as long as it lives: no run starts
 there meanwhile. While somebody else has the lease it waits. The command finds its GPU by
 CUDA_VISIBLE_DEVICES, and its exit status is this one's.

@@ -245,26 +245,44 @@ func TestModels(t *testing.T) {
 		}, now(t)),
 		showGPUs(newPage(&gpus), []gpu.Device{
 			{
-				Index: 0, Name: "NVIDIA H200", Free: gpu.Bytes(61 * gib), Used: gpu.Bytes(78 * gib), Total: gpu.Bytes(139 * gib), Utilization: gpu.Number(93), Temperature: gpu.Number(64),
+				Index: 0, Name: "NVIDIA H200", Free: gpu.Bytes(61 * gib), Used: gpu.Bytes(78 * gib), Total: gpu.Bytes(139 * gib),
+				Utilization: gpu.Number(93), Temperature: gpu.Number(64),
 				Processes: []gpu.Process{
 					{PID: 78, Name: "gnome-shell", Graphics: true, Used: gpu.Bytes(gib / 2)},
 					{PID: 77, Name: "ollama", Used: gpu.Bytes(58 * gib), Holder: gpu.Holder{Unit: "ollama.service", Model: "qwen3:32b"}},
-					{PID: 79, Name: "python3", Used: gpu.Bytes(18 * gib), Holder: gpu.Holder{Unit: "docker-0.scope", Container: "0123", Project: "news", Service: "backend"}},
+					{
+						PID: 79, Name: "python3", Used: gpu.Bytes(18 * gib),
+						Holder: gpu.Holder{Unit: "docker-0.scope", Container: "0123", Project: "news", Service: "backend"},
+					},
 				},
 			},
-			{Index: 1, UUID: "GPU-b", Name: "NVIDIA H200", Split: true, Free: gpu.Bytes(139 * gib), Total: gpu.Bytes(139 * gib), Lease: "run 01kb of model news (pid 7)"},
-			{Index: 1, UUID: "MIG-4fa-1111-2222", Parent: "GPU-b", Name: "NVIDIA H200 MIG 1g.18gb", Free: gpu.Bytes(17 * gib), Total: gpu.Bytes(17 * gib), Utilization: gpu.Figure{State: gpu.Unsupported}},
-			{Index: 2, UUID: "GPU-c", Name: "RTX 4090", Free: gpu.Reading{State: gpu.Failed, Detail: "Unknown Error"}, Total: gpu.Bytes(24 * gib), Distrust: "the driver lists pid 4711, which does not exist on this host"},
+			{
+				Index: 1, UUID: "GPU-b", Name: "NVIDIA H200", Split: true, Free: gpu.Bytes(139 * gib), Total: gpu.Bytes(139 * gib),
+				Lease: "run 01kb of model news (pid 7)",
+			},
+			{
+				Index: 1, UUID: "MIG-4fa-1111-2222", Parent: "GPU-b", Name: "NVIDIA H200 MIG 1g.18gb", Free: gpu.Bytes(17 * gib),
+				Total: gpu.Bytes(17 * gib), Utilization: gpu.Figure{State: gpu.Unsupported},
+			},
+			{
+				Index: 2, UUID: "GPU-c", Name: "RTX 4090", Free: gpu.Reading{State: gpu.Failed, Detail: "Unknown Error"},
+				Total: gpu.Bytes(24 * gib), Distrust: "the driver lists pid 4711, which does not exist on this host",
+			},
 		}),
 		showGPUPlan(newPage(&plans), []modelPlan{
 			{
 				Model: "liga", Pipeline: "default", Steps: []string{"train", "merge"}, Needs: "22.0 GiB free by the last 3 runs, nobody else who computes",
-				Verdict: gpu.Verdict{Result: gpu.Waiting, Text: "GPU 0 has 4.0 GiB free, needs 22.0 GiB by the last 3 runs: held by ollama of ollama.service, pid 77, 18.0 GiB", Holders: []gpu.Process{
+				Verdict: gpu.Verdict{Result: gpu.Waiting, Text: "GPU 0 has 4.0 GiB free, needs 22.0 GiB by the last 3 runs: " +
+					"held by ollama of ollama.service, pid 77, 18.0 GiB", Holders: []gpu.Process{
 					{PID: 77, Name: "ollama", Used: gpu.Bytes(18 * gib), Holder: gpu.Holder{Unit: "ollama.service", Model: "qwen3:14b"}},
 				}},
 				Room: []roomStep{{"make-room", "docker compose --project-directory /srv/news stop backend", "docker compose --project-directory /srv/news start backend"}},
 			},
-			{Model: "news", Pipeline: "default", Steps: []string{"train"}, Needs: "at most 500 MiB in use, nobody else who computes", Verdict: gpu.Verdict{Result: gpu.Open, Text: "GPU 1 has 23.0 GiB free"}},
+			{
+				Model: "news", Pipeline: "default", Steps: []string{"train"},
+				Needs:   "at most 500 MiB in use, nobody else who computes",
+				Verdict: gpu.Verdict{Result: gpu.Open, Text: "GPU 1 has 23.0 GiB free"},
+			},
 		}),
 	} {
 		if err != nil {

@@ -96,18 +96,21 @@ func situations(t *testing.T) []situation {
 		},
 
 		{
-			name: "driver not loaded", mock: mocked(begins(binding.ERROR_DRIVER_NOT_LOADED)), library: library(t, "nodriver"), fault: gpu.FaultNoDriver, text: "river",
+			name: "driver not loaded", mock: mocked(begins(binding.ERROR_DRIVER_NOT_LOADED)),
+			library: library(t, "nodriver"), fault: gpu.FaultNoDriver, text: "river",
 			script: program(
 				t,
 				"echo NVIDIA-SMI has failed because it couldn\\'t communicate with the NVIDIA driver. Make sure it is running.; exit 9",
 			),
 		},
 		{
-			name: "driver updated, not yet rebooted", mock: mocked(begins(binding.ERROR_LIB_RM_VERSION_MISMATCH)), library: library(t, "mismatch"), fault: gpu.FaultMismatch, text: "a reboot is needed",
+			name: "driver updated, not yet rebooted", mock: mocked(begins(binding.ERROR_LIB_RM_VERSION_MISMATCH)),
+			library: library(t, "mismatch"), fault: gpu.FaultMismatch, text: "a reboot is needed",
 			script: program(t, "echo Failed to initialize NVML: Driver/library version mismatch; exit 18"),
 		},
 		{
-			name: "lost", mock: mocked(refuses(binding.ERROR_GPU_IS_LOST)), library: library(t, "lost"), fault: gpu.FaultLost, text: "GPU is lost",
+			name: "lost", mock: mocked(refuses(binding.ERROR_GPU_IS_LOST)),
+			library: library(t, "lost"), fault: gpu.FaultLost, text: "GPU is lost",
 			script: program(t, "echo Unable to determine the device handle for GPU 0000:01:00.0: GPU is lost. >&2; exit 15"),
 		},
 		{

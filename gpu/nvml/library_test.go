@@ -94,7 +94,12 @@ func TestFillingUp(t *testing.T) {
 	}{
 		{"used 0\n", []gpu.Process{}, 24 * gib},
 		{"used 8192\ncompute 4712 8192\n", []gpu.Process{{PID: 4712, Name: "python3", Used: gpu.Bytes(8 * gib)}}, 16 * gib},
-		{"used 24576\ncompute 4712 24064\ngraphics 99 512\n", []gpu.Process{{PID: 4712, Name: "python3", Used: gpu.Bytes(23*gib + gib/2)}, {PID: 99, Name: "Xorg", Graphics: true, Used: gpu.Bytes(gib / 2)}}, 0},
+		{
+			"used 24576\ncompute 4712 24064\ngraphics 99 512\n", []gpu.Process{
+				{PID: 4712, Name: "python3", Used: gpu.Bytes(23*gib + gib/2)},
+				{PID: 99, Name: "Xorg", Graphics: true, Used: gpu.Bytes(gib / 2)},
+			}, 0,
+		},
 	} {
 		if err := os.WriteFile(state, []byte(tc.state), 0o600); err != nil {
 			t.Fatal(err)

@@ -55,7 +55,8 @@ func (g *gpuGate) Acquire(ctx context.Context, s actions.GPUStep) (map[string]st
 		log.Warn("gpu peaks are not known; what is configured counts", "err", err)
 	}
 	grant, v, err := gpu.Acquire(ctx, gpu.Request{
-		Inventory: g.probe, Leases: gpu.Leases{Dir: dir}, Config: *m.GPU, Need: need, Owner: fmt.Sprintf("run %s of model %s", s.Run, s.Model),
+		Inventory: g.probe, Leases: gpu.Leases{Dir: dir}, Config: *m.GPU, Need: need,
+		Owner:  fmt.Sprintf("run %s of model %s", s.Run, s.Model),
 		Report: func(v gpu.Verdict) { log.Info("gpu gate", "result", v.Result, "detail", v.Text) },
 	})
 	if err != nil {

@@ -92,7 +92,8 @@ func (w *gpuWatch) found(ctx context.Context, f gpu.Finding) {
 
 func foundData(s actions.GPUStep, f gpu.Finding, abort bool) notify.GPUFound {
 	data := notify.GPUFound{
-		Run: s.Run, Step: s.Step, GPU: f.UUID, Kind: string(f.Kind), Memory: f.Size.Bytes(), Xid: int(f.Xid), Abort: abort, Reason: f.Text,
+		Run: s.Run, Step: s.Step, GPU: f.UUID, Kind: string(f.Kind),
+		Memory: f.Size.Bytes(), Xid: int(f.Xid), Abort: abort, Reason: f.Text,
 	}
 	if f.Kind == gpu.FoundXid {
 		data.Cause = string(f.Xid.Cause())

@@ -99,8 +99,10 @@ func (x *Executor) spec(p Plan, a Action, step Step, argv []string) (runner.Spec
 	}
 	dir := AttemptDir(p.RunDir, name, a.Attempt)
 	work := filepath.Join(dir, "work")
-	if err := os.MkdirAll(work, 0o700); err != nil {
-		return runner.Spec{}, err
+	for _, d := range []string{work, p.workDir()} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return runner.Spec{}, err
+		}
 	}
 	cwd := step.Dir
 	if cwd == "" {
@@ -120,11 +122,15 @@ func (x *Executor) spec(p Plan, a Action, step Step, argv []string) (runner.Spec
 		"RETRAIND_CURRENT":         CurrentLink(p.ModelDir),
 		"RETRAIND_CHAMPION":        p.Champion,
 		"RETRAIND_IDEMPOTENCY_KEY": p.Run + "/" + name,
+		"RETRAIND_WORK_DIR":        p.workDir(),
 		"RETRAIND_PROGRESS":        runner.ProgressFile(dir),
 		"RETRAIND_ORIGIN":          watch.OriginOf(p.Run),
 	}
 	if a.Kind == ActUndo {
 		vars["RETRAIND_UNDO"] = "1"
+	}
+	if step.Fill {
+		argv = fill(argv, vars)
 	}
 	maps.Copy(vars, step.Env)
 	env := runner.BaseEnv()

@@ -93,7 +93,7 @@ func TestPipelineProblems(t *testing.T) {
 			a(CommandStep{Exec: []string{"a", "b\x00c"}, Undo: []string{""}}), {argv("b", "")}, {argv("c")},
 		}},
 	} {
-		fmt.Fprintf(&b, "%s\n%s", c.name, said(ValidatePipeline(c.steps)))
+		fmt.Fprintf(&b, "%s\n%s", c.name, said(ValidatePipeline(map[string][]StepConfig{"default": c.steps}, "default")))
 	}
 	golden(t, "pipeline.golden", b.String())
 }
@@ -139,7 +139,7 @@ func TestResolve(t *testing.T) {
 	want := []Step{
 		{Name: "export", Do: DoExport, Timeout: 10 * time.Minute, Kind: KindPure},
 		{
-			Name: "train", Argv: []string{"/opt/retraind", "train", "retraind"}, Undo: []string{"/opt/retraind", "clean"},
+			Name: "train", Argv: []string{"/opt/retraind", "train", "retraind"}, Undo: []string{"/opt/retraind", "clean"}, Fill: true,
 			Timeout: time.Hour, Retries: 2, Kind: KindPure, GPU: true,
 		},
 		{
@@ -148,7 +148,7 @@ func TestResolve(t *testing.T) {
 			Timeout: 12 * time.Hour, Kind: KindOnce,
 		},
 		{Name: "check", Do: DoGate, Timeout: time.Minute, Retries: 1, Kind: KindPure},
-		{Name: "plain", Argv: []string{"/bin/retraind", "x"}, Timeout: 12 * time.Hour, Kind: KindOnce},
+		{Name: "plain", Argv: []string{"/bin/retraind", "x"}, Fill: true, Timeout: 12 * time.Hour, Kind: KindOnce},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

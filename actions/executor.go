@@ -236,6 +236,9 @@ func title(p Plan, a Action) string {
 
 func (p Plan) dataDir() string { return filepath.Join(p.RunDir, "data") }
 
+// workDir is shared by the steps of a run and deleted at its end.
+func (p Plan) workDir() string { return filepath.Join(p.RunDir, "work") }
+
 // releaseDir is the directory of the candidate, or of what a run takes back.
 func (p Plan) releaseDir() string {
 	run := p.Run

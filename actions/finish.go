@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"os"
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/faults"
@@ -119,6 +120,9 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 	}
 	faults.Point("finished")
 	log.Info("run ended", "outcome", sum.Result.Outcome, "reason", sum.Result.Reason)
+	if err := os.RemoveAll(p.workDir()); err != nil {
+		log.Warn("the run's working directory stays on disk", "err", err)
+	}
 	x.prune(ctx, p, log)
 	if x.Ended != nil {
 		x.Ended(p.Model)

@@ -1,6 +1,7 @@
 package actions
 
 import (
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -21,38 +22,56 @@ const undoPrefix = "undo-"
 
 var stepName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
 
-// ValidatePipeline finds faults of one pipeline.
-func ValidatePipeline(steps []StepConfig) check.Problems {
+// ValidatePipeline finds faults of one of a model's pipelines. What is wrong with an included step alone is said of the
+// pipeline that it is written in.
+func ValidatePipeline(pipelines map[string][]StepConfig, name string) check.Problems {
 	var p check.Problems
+	steps := pipelines[name]
 	if len(steps) == 0 {
 		p.Errorf("", "leave the pipeline out to train the embedded classifier, or list its steps",
 			"the pipeline has no steps")
 	}
-	seen, at := map[string]int{}, map[Builtin]int{}
 	for i, s := range steps {
 		here := check.Index("", i)
 		if s.StepType == nil {
-			p.Errorf(here, "write do: "+strings.Join(builtins(), "|")+", or exec: [program, argument]", "the step does nothing")
+			p.Errorf(here, "write do: "+strings.Join(builtins(), "|")+", exec: [program, argument], or pipeline: NAME", "the step does nothing")
 			continue
-		}
-		name := s.Title()
-		if first, twice := seen[name]; twice && name != "" {
-			p.Errorf(here+".name", "give each step a name of its own", "step %q stands already at place %d", name, first+1)
-		}
-		seen[name] = i
-		if do := s.Builtin(); do != "" {
-			if _, twice := at[do]; !twice {
-				at[do] = i
-			}
 		}
 		s.validate(&p, here)
 	}
-	validateOrder(&p, at)
+	list, problem := included(pipelines, name)
+	if problem != nil {
+		return append(p, *problem)
+	}
+	validateNames(&p, list)
+	validateOrder(&p, list)
 	return p
 }
 
-// validateOrder checks that nothing is missing and that the built-in steps stand in their order; at is where each stands.
-func validateOrder(p *check.Problems, at map[Builtin]int) {
+// validateNames checks that each step has a name of its own.
+func validateNames(p *check.Problems, list []placed) {
+	seen := map[string]int{}
+	for i, s := range list {
+		name := s.Title()
+		if first, twice := seen[name]; twice && name != "" {
+			where := fmt.Sprintf("at place %d", first+1)
+			if from := list[first].from; from != s.from {
+				where += ", in pipeline " + from
+			}
+			p.Errorf(s.at+".name", "give each step a name of its own", "step %q stands already %s", name, where)
+		}
+		seen[name] = i
+	}
+}
+
+// validateOrder checks that nothing is missing and that the built-in steps stand in their order.
+func validateOrder(p *check.Problems, list []placed) {
+	at := map[Builtin]int{}
+	for i, s := range list {
+		if _, twice := at[s.Builtin()]; !twice {
+			at[s.Builtin()] = i
+		}
+	}
 	order := []Builtin{DoExport, DoGate, DoRelease, DoVerify}
 	var missing, cures []string
 	for _, need := range order[1:] { // the data may come by another way
@@ -69,7 +88,7 @@ func validateOrder(p *check.Problems, at map[Builtin]int) {
 			a, okA := at[earlier]
 			b, okB := at[later]
 			if okA && okB && a > b {
-				p.Errorf(check.Index("", b), "put it after "+string(earlier), "%s comes before %s", later, earlier)
+				p.Errorf(list[b].at, "put it after "+string(earlier), "%s comes before %s", later, earlier)
 			}
 		}
 	}
@@ -126,6 +145,10 @@ func (s *CommandStep) validate(p *check.Problems, here string) {
 	}
 	validateArgv(p, here+".exec", s.Exec)
 	validateArgv(p, here+".undo", s.Undo)
+	if !s.Shell {
+		validateVariables(p, here+".exec", s.Exec)
+		validateVariables(p, here+".undo", s.Undo)
+	}
 }
 
 func validateArgv(p *check.Problems, here string, argv []string) {

@@ -38,11 +38,13 @@ type Plan struct {
 
 // Step is one resolved step.
 type Step struct {
-	Name    string            `json:"name"`
-	Do      Builtin           `json:"do,omitempty"`
-	Argv    []string          `json:"argv,omitempty"`
-	Undo    []string          `json:"undo,omitempty"`
-	Dir     string            `json:"dir,omitempty"`
+	Name string   `json:"name"`
+	Do   Builtin  `json:"do,omitempty"`
+	Argv []string `json:"argv,omitempty"`
+	Undo []string `json:"undo,omitempty"`
+	Dir  string   `json:"dir,omitempty"`
+	// Fill: $RETRAIND_ variables in the arguments are replaced before the start. Plans of former versions are without.
+	Fill    bool              `json:"fill,omitempty"`
 	Env     map[string]string `json:"env,omitempty"`
 	Timeout time.Duration     `json:"timeout"`
 	Retries int               `json:"retries"`
@@ -76,7 +78,7 @@ func (*StepCommon) resolve(*Step, string) {}
 
 func (c *CommandStep) resolve(s *Step, self string) {
 	s.Argv, s.Undo = command(c.Exec, c.Shell, self), command(c.Undo, c.Shell, self)
-	s.Dir, s.Env, s.GPU, s.Checkpoints = c.Dir, c.Env, c.GPU, c.Checkpoints
+	s.Dir, s.Env, s.GPU, s.Checkpoints, s.Fill = c.Dir, c.Env, c.GPU, c.Checkpoints, !c.Shell
 	s.Kind = cmp.Or(c.Kind, KindOnce)
 }
 

@@ -22,7 +22,7 @@ func CheckPrograms(steps []StepConfig) (found check.Problems) {
 			key  string
 			argv []string
 		}{{"exec", s.Exec}, {"undo", s.Undo}} {
-			if len(command.argv) == 0 || command.argv[0] == "retraind" {
+			if len(command.argv) == 0 || command.argv[0] == "retraind" || variable.MatchString(command.argv[0]) {
 				continue
 			}
 			program := command.argv[0]

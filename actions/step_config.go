@@ -1,6 +1,8 @@
 package actions
 
 import (
+	"cmp"
+
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/internal/unit"
 )
@@ -18,8 +20,8 @@ type StepType interface {
 	validate(p *check.Problems, here string)
 	// resolve fills in what the kind adds to a step of a plan. self is the path of this binary.
 	resolve(s *Step, self string)
-	// paths replaces the relative paths that the step names.
-	paths(abs func(string) string)
+	// paths resolves the relative paths that the step names; dir is the working directory of the model's commands.
+	paths(dir string, abs func(string) string)
 }
 
 // StepCommon is what every step may have.
@@ -75,14 +77,14 @@ type VerifyStep struct {
 
 // CommandStep runs a command of the user.
 type CommandStep struct {
-	// Exec is a command as a list of arguments, without a shell. "retraind" as the program means this very binary.
+	// Exec is a command as a list of arguments, without a shell: $RETRAIND_ variables are filled in, nothing else. "retraind" as the program means this very binary.
 	Exec       []string `yaml:"exec"`
 	StepCommon `yaml:",inline"`
 	// Undo is a command that takes the step back when a later one fails.
 	Undo []string `yaml:"undo"`
 	// Shell runs exec's single argument by /bin/sh -c. Data reaches it only through RETRAIND_ variables.
 	Shell bool `yaml:"shell"`
-	// Dir is the working directory; default: the run's own directory.
+	// Dir is the working directory; default: the model's dir, without one an empty directory of the attempt.
 	Dir string `yaml:"dir"`
 	// Env adds variables to the small environment that a step gets.
 	Env map[string]string `yaml:"env"`
@@ -92,6 +94,12 @@ type CommandStep struct {
 	GPU bool `yaml:"gpu"`
 	// Checkpoints marks a command that keeps each thing it has done: it is stopped when the quiet hours end, and goes on in the next ones.
 	Checkpoints bool `yaml:"checkpoints"`
+}
+
+// IncludeStep stands for the steps of another pipeline.
+type IncludeStep struct {
+	// Pipeline names another pipeline of the model, whose steps stand here.
+	Pipeline string `yaml:"pipeline"`
 }
 
 // StepKind says what an unknown outcome means.
@@ -145,16 +153,17 @@ func (s StepConfig) Checkpoints() bool {
 	return c != nil && c.Checkpoints
 }
 
-// Paths replaces the relative paths that the step names.
-func (s StepConfig) Paths(abs func(string) string) {
+// Paths resolves the relative paths that the step names. dir is the working directory of the model's commands, "" for
+// none.
+func (s StepConfig) Paths(dir string, abs func(string) string) {
 	if s.StepType != nil {
-		s.paths(abs)
+		s.paths(dir, abs)
 	}
 }
 
 func (s *StepCommon) common() *StepCommon { return s }
 
-func (*StepCommon) paths(func(string) string) {}
+func (*StepCommon) paths(string, func(string) string) {}
 
 func (s *ExportStep) builtin() Builtin  { return DoExport }
 func (s *GateStep) builtin() Builtin    { return DoGate }
@@ -162,4 +171,10 @@ func (s *ReleaseStep) builtin() Builtin { return DoRelease }
 func (s *VerifyStep) builtin() Builtin  { return DoVerify }
 func (s *CommandStep) builtin() Builtin { return "" }
 
-func (s *CommandStep) paths(abs func(string) string) { s.Dir = abs(s.Dir) }
+func (s *CommandStep) paths(dir string, abs func(string) string) { s.Dir = cmp.Or(abs(s.Dir), dir) }
+
+func (s *IncludeStep) common() *StepCommon               { return &StepCommon{} }
+func (s *IncludeStep) builtin() Builtin                  { return "" }
+func (s *IncludeStep) paths(string, func(string) string) {}
+func (s *IncludeStep) resolve(*Step, string)             {}
+func (s *IncludeStep) validate(*check.Problems, string) {}

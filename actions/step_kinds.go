@@ -12,7 +12,7 @@ import (
 
 // StepForm is one way to write a step: the key that tells it from the others, and the value of do.
 type StepForm struct {
-	Key string  // do or exec
+	Key string  // do, exec or pipeline
 	Do  Builtin // "" where the key says it all
 	New func() StepType
 }
@@ -25,6 +25,7 @@ func StepForms() []StepForm {
 		{"do", DoRelease, func() StepType { return &ReleaseStep{Do: DoRelease} }},
 		{"do", DoVerify, func() StepType { return &VerifyStep{Do: DoVerify} }},
 		{"exec", "", func() StepType { return &CommandStep{} }},
+		{"pipeline", "", func() StepType { return &IncludeStep{} }},
 	}
 }
 
@@ -60,7 +61,7 @@ func (s *StepConfig) YAMLVariant(word string, keys map[string]string) (any, *che
 			return nil, &check.Problem{Path: key, Message: fmt.Sprintf("unknown key %q", key), Hint: fmt.Sprintf("did you mean %q?", near)}
 		}
 	}
-	return nil, &check.Problem{Message: "the step does nothing", Hint: "write do: " + strings.Join(builtins(), "|") + ", or exec: [program, argument]"}
+	return nil, &check.Problem{Message: "the step does nothing", Hint: "write do: " + strings.Join(builtins(), "|") + ", exec: [program, argument], or pipeline: NAME"}
 }
 
 // YAMLChosen is the step as the kind that it is.
@@ -68,6 +69,9 @@ func (s *StepConfig) YAMLChosen() any { return s.StepType }
 
 // YAMLUnknown says where a key belongs that this kind of step does not have.
 func (*StepCommon) YAMLUnknown(key string) string { return belongs(key) }
+
+// YAMLUnknown says where a key belongs that an included pipeline does not have.
+func (*IncludeStep) YAMLUnknown(key string) string { return belongs(key) }
 
 // belongs names the kinds of steps that have a key; "" where none has it.
 func belongs(key string) string {

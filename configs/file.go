@@ -52,6 +52,8 @@ type File struct {
 
 // Model is one deployed classifier under watch.
 type Model struct {
+	// Dir is the working directory of the model's commands, and where every relative path of the model starts; default: the directory of this file.
+	Dir string `yaml:"dir"`
 	// Labels says where label changes come from.
 	Labels sources.Config `yaml:"labels"`
 	// Heldout says which items never train.
@@ -99,9 +101,9 @@ func (f *File) withDefaults() {
 		f.State = f.abs(f.State)
 	}
 	f.GPU.Leases = f.abs(f.GPU.Leases)
-	f.NATS.CredentialsFile, f.NATS.NKeyFile = f.secretFile(f.NATS.CredentialsFile), f.secretFile(f.NATS.NKeyFile)
+	f.NATS.CredentialsFile, f.NATS.NKeyFile = secretFile(f.NATS.CredentialsFile, f.abs), secretFile(f.NATS.NKeyFile, f.abs)
 	if t := f.NATS.TLS; t != nil {
-		t.CAFile, t.CertFile, t.KeyFile = f.abs(t.CAFile), f.abs(t.CertFile), f.secretFile(t.KeyFile)
+		t.CAFile, t.CertFile, t.KeyFile = f.abs(t.CAFile), f.abs(t.CertFile), secretFile(t.KeyFile, f.abs)
 	}
 	for name, m := range f.Models {
 		if m == nil {
@@ -117,10 +119,12 @@ func (f *File) withDefaults() {
 }
 
 func (m *Model) withDefaults(f *File) {
+	m.Dir = f.abs(m.Dir)
+	abs := func(path string) string { return f.below(m, path) }
 	m.Heldout = m.Heldout.WithDefaults()
-	m.Heldout.SaltFile, m.Heldout.File = f.secretFile(m.Heldout.SaltFile), f.abs(m.Heldout.File)
+	m.Heldout.SaltFile, m.Heldout.File = secretFile(m.Heldout.SaltFile, abs), abs(m.Heldout.File)
 	if a := m.Serving.Adopt; a != nil {
-		a.TrainedOn = f.abs(a.TrainedOn)
+		a.TrainedOn = abs(a.TrainedOn)
 	}
 	m.Serving = m.Serving.WithDefaults()
 	if len(m.Pipeline) == 0 {
@@ -128,7 +132,7 @@ func (m *Model) withDefaults(f *File) {
 	}
 	for _, steps := range m.Pipeline {
 		for i := range steps {
-			steps[i].Paths(f.abs)
+			steps[i].Paths(m.Dir, abs)
 		}
 	}
 	if m.GPU != nil {
@@ -136,13 +140,13 @@ func (m *Model) withDefaults(f *File) {
 		m.GPU = &g
 	}
 	if files := m.Labels.Files; files != nil {
-		files.Dir = f.abs(files.Dir)
+		files.Dir = abs(files.Dir)
 	}
 	if h := m.Labels.HTTP; h != nil {
-		h.SecretFile = f.secretFile(h.SecretFile)
+		h.SecretFile = secretFile(h.SecretFile, abs)
 	}
 	if pg := m.Labels.Postgres; pg != nil {
-		pg.DSNFile = f.secretFile(pg.DSNFile)
+		pg.DSNFile = secretFile(pg.DSNFile, abs)
 		if columns := m.labelColumns(pg); columns != nil {
 			m.Labels.Postgres = pg.WithTargets(columns)
 		}
@@ -169,6 +173,19 @@ func (f *File) abs(path string) string {
 		return path
 	}
 	return filepath.Join(f.dir, path)
+}
+
+// below resolves a relative path of a model, which starts at its dir.
+func (f *File) below(m *Model, path string) string {
+	if path == "" || m.Dir == "" || filepath.IsAbs(path) {
+		return f.abs(path)
+	}
+	return filepath.Join(m.Dir, path)
+}
+
+// Steps are those of a pipeline, with the steps of the pipelines that it includes in their places.
+func (m *Model) Steps(pipeline string) []actions.StepConfig {
+	return actions.Steps(m.Pipeline, pipeline)
 }
 
 // Location is the file's time zone.

@@ -108,6 +108,22 @@ func TestPathsStartAtTheFile(t *testing.T) {
 	}
 }
 
+// The relative paths of a model start at its dir, which may itself be relative to the file; commands run there.
+func TestPathsStartAtTheModel(t *testing.T) {
+	t.Parallel()
+	l := load(t, strings.NewReplacer(
+		"  news:\n", "  news:\n    dir: tuner\n",
+		"    serving:", "    heldout: {salt_file: salt}\n    pipeline:\n      default:\n        - {name: a, exec: [x], dir: work}\n        - {name: b, exec: [x]}\n        - {name: c, exec: [x], dir: /c}\n        - gate\n        - release\n        - verify\n    serving:",
+	).Replace(good))
+	dir, m := filepath.Join(filepath.Dir(l.Path), "tuner"), l.File.Models["news"]
+	step := func(i int) string { return m.Pipeline["default"][i].Command().Dir }
+	got := []string{m.Dir, m.Heldout.SaltFile, m.Labels.Postgres.DSNFile, step(0), step(1), step(2)}
+	want := []string{dir, filepath.Join(dir, "salt"), filepath.Join(dir, "pg-dsn"), filepath.Join(dir, "work"), dir, "/c"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 // A target reads the column it names, else the source's; both ways mean the same to the database.
 func TestTargetsFindTheirColumns(t *testing.T) {
 	t.Parallel()

@@ -9,14 +9,14 @@ import (
 )
 
 // secretFile resolves the name of a file with a secret: a relative one is first looked for among the credentials that
-// systemd hands to the unit (LoadCredential=), then beside the configuration.
-func (f *File) secretFile(name string) string {
+// systemd hands to the unit (LoadCredential=), then where other relative paths start.
+func secretFile(name string, abs func(string) string) string {
 	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" && name != "" && !filepath.IsAbs(name) {
 		if path := filepath.Join(dir, name); isFile(path) {
 			return path
 		}
 	}
-	return f.abs(name)
+	return abs(name)
 }
 
 func isFile(path string) bool {

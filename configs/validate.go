@@ -189,7 +189,7 @@ func (m *Model) validatePipeline(p *check.Problems, anyGPU bool) {
 		p.Errorf("pipeline", "name one of them default", "no pipeline named default: the policy would have nothing to start")
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Pipeline)) {
-		p.Under("pipeline."+name, actions.ValidatePipeline(m.Pipeline[name]))
+		p.Under("pipeline."+name, actions.ValidatePipeline(m.Pipeline, name))
 		for _, s := range m.Pipeline[name] {
 			if s.NeedsGPU() && m.GPU == nil && !anyGPU {
 				p.Errorf("pipeline."+name, "add gpu: {free: 20GiB} to the model",
@@ -250,7 +250,7 @@ func (c *checked) named(path string, content []byte) {
 // validateShadow finds what is wrong with a shadow's own sections.
 func (f *File) validateShadow(m *Model, seen func(path string, content []byte)) check.Problems {
 	found := m.Shadow.Validate(m.Policy, f.loc)
-	if _, err := f.compilePolicy(m.Shadow.Over(m.Policy), seen); err != nil && len(found) == 0 {
+	if _, err := f.compilePolicy(m, m.Shadow.Over(m.Policy), seen); err != nil && len(found) == 0 {
 		var invalid *check.Invalid
 		if errors.As(err, &invalid) && m.Shadow.QuietHours != nil { // a calendar that cannot be read
 			found = invalid.Problems
@@ -260,16 +260,17 @@ func (f *File) validateShadow(m *Model, seen func(path string, content []byte)) 
 }
 
 func (f *File) newPolicy(m *Model, seen func(path string, content []byte)) (*policy.Policy, error) {
-	return f.compilePolicy(m.Policy, seen)
+	return f.compilePolicy(m, m.Policy, seen)
 }
 
-// compilePolicy compiles rules. Files that they name, such as holidays, are read relative to the configuration.
-func (f *File) compilePolicy(c policy.Config, seen func(path string, content []byte)) (*policy.Policy, error) {
+// compilePolicy compiles rules of a model. Files that they name, such as holidays, are read like every file of the model.
+func (f *File) compilePolicy(m *Model, c policy.Config, seen func(path string, content []byte)) (*policy.Policy, error) {
 	return policy.Compile(c, f.loc, policy.Options{ReadFile: func(name string) ([]byte, error) {
-		b, err := os.ReadFile(f.abs(name))
-		seen(f.abs(name), b)
+		path := f.below(m, name)
+		b, err := os.ReadFile(path)
+		seen(path, b)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("there is no file %s", f.abs(name))
+			return nil, fmt.Errorf("there is no file %s", path)
 		}
 		return b, err
 	}})
@@ -299,7 +300,7 @@ func (f *File) Shadow(model string) (*policy.Policy, error) {
 	if m.Shadow == nil {
 		return nil, nil //nolint:nilnil // no shadow is no fault
 	}
-	return f.compilePolicy(m.Shadow.Over(m.Policy), func(string, []byte) {})
+	return f.compilePolicy(m, m.Shadow.Over(m.Policy), func(string, []byte) {})
 }
 
 // zoneHint finds the zone that was probably meant.

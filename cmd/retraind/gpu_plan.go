@@ -39,7 +39,7 @@ func plansOf(file *configs.File, devices []gpu.Device) []modelPlan {
 		}
 		for _, pipeline := range slices.Sorted(maps.Keys(m.Pipeline)) {
 			plan := modelPlan{Model: name, Pipeline: pipeline}
-			for _, s := range m.Pipeline[pipeline] {
+			for _, s := range m.Steps(pipeline) {
 				if s.NeedsGPU() {
 					plan.Steps = append(plan.Steps, s.Title())
 				}
@@ -51,7 +51,7 @@ func plansOf(file *configs.File, devices []gpu.Device) []modelPlan {
 			need, _ := peaksOf(file).Need(name, plan.Steps[0])
 			plan.Needs = m.GPU.Wants(need)
 			plan.Verdict = gpu.Consider(*m.GPU, need, devices)
-			plan.Room = roomOf(m.Pipeline[pipeline])
+			plan.Room = roomOf(m.Steps(pipeline))
 			plans = append(plans, plan)
 		}
 	}

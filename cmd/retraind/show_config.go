@@ -49,7 +49,7 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 			p.field([]string{"window", "", ""}[i], text)
 		}
 		var steps []string
-		for _, s := range m.Pipeline[configs.DefaultPipeline] {
+		for _, s := range m.Steps(configs.DefaultPipeline) {
 			steps = append(steps, s.Title())
 		}
 		p.field("run", strings.Join(steps, ", "))

@@ -73,7 +73,7 @@ func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err 
 			h.Runs = append(h.Runs, fact)
 		}
 		pipeline := l.pipeline(row)
-		expected, err := Expect(t, l.name, pipeline, l.rules.Model.Pipeline[pipeline])
+		expected, err := Expect(t, l.name, pipeline, l.rules.Model.Steps(pipeline))
 		h.Needs = expected.Total
 		return err
 	})

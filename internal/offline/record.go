@@ -42,7 +42,7 @@ func ReadRecord(ctx context.Context, file *configs.File, model string, since tim
 	defer s.Close()
 	out := &Recorded{}
 	err = s.View(ctx, func(t *store.Tx) error {
-		expected, err := evaluator.Expect(t, model, configs.DefaultPipeline, m.Pipeline[configs.DefaultPipeline])
+		expected, err := evaluator.Expect(t, model, configs.DefaultPipeline, m.Steps(configs.DefaultPipeline))
 		if err != nil {
 			return err
 		}

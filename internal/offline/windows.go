@@ -62,7 +62,7 @@ func Windows(ctx context.Context, file *configs.File, model string, at time.Time
 func expectStored(ctx context.Context, state, model, pipeline string, m *configs.Model) (out evaluator.Expected, err error) {
 	s, err := store.OpenReader(state)
 	if errors.Is(err, os.ErrNotExist) {
-		out = evaluator.ExpectFrom(nil, pipeline, m.Pipeline[pipeline])
+		out = evaluator.ExpectFrom(nil, pipeline, m.Steps(pipeline))
 		return out, nil
 	}
 	if err != nil {
@@ -70,7 +70,7 @@ func expectStored(ctx context.Context, state, model, pipeline string, m *configs
 	}
 	defer s.Close()
 	err = s.View(ctx, func(t *store.Tx) error {
-		out, err = evaluator.Expect(t, model, pipeline, m.Pipeline[pipeline])
+		out, err = evaluator.Expect(t, model, pipeline, m.Steps(pipeline))
 		return err
 	})
 	return out, err

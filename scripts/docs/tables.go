@@ -41,6 +41,9 @@ func opening(section row) string {
 		text += " Required."
 	}
 	head := "\n" + tableHead
+	if section.kind == "text" {
+		head = "" // a key of the model itself
+	}
 	if section.path == urgentPath {
 		text, head = text+" The keys are those of `retrain_when`.", ""
 	}

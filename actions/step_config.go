@@ -177,4 +177,4 @@ func (s *IncludeStep) common() *StepCommon               { return &StepCommon{} 
 func (s *IncludeStep) builtin() Builtin                  { return "" }
 func (s *IncludeStep) paths(string, func(string) string) {}
 func (s *IncludeStep) resolve(*Step, string)             {}
-func (s *IncludeStep) validate(*check.Problems, string) {}
+func (s *IncludeStep) validate(*check.Problems, string)  {}

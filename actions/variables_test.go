@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/serving"
 )
@@ -64,7 +65,7 @@ func TestWorkDirAndArguments(t *testing.T) {
 			t.Errorf("%s is not in the command's directory", name)
 		}
 	}
-	if exists(filepath.Join(w.dir, "runs", r.ID, "work")) {
-		t.Error("the run's working directory is still there")
-	}
+	waittest.Eventually(t, "the end of the run's working directory", func() bool {
+		return !exists(filepath.Join(w.dir, "runs", r.ID, "work"))
+	})
 }

@@ -54,29 +54,44 @@ func newExplainView(now time.Time, d policy.Decision) *explainView {
 		}
 		v.Blocked = append(v.Blocked, text)
 	}
-	v.BlockedBy = "Were one called for, it could not start now:"
+	v.BlockedBy = "If a retrain were called for, it could not start now:"
 	if d.Armed() || d.Verdict == policy.VerdictRollback {
 		v.BlockedBy = "It waits because:"
 	}
 	return v
 }
 
-// newRow tells the three answers apart: a condition that trips, one that does not, and one that cannot be judged yet.
+// newRow says whether a condition trips. One that could not be judged has no figure to show: not even a zero.
 func newRow(c policy.Condition) rowView {
 	r := rowView{
-		Class: "no", Mark: "no", Name: strings.ReplaceAll(c.Name, "_", " "), Note: c.Text,
+		Class: "no", Mark: "no", Name: conditionName(c), Note: c.Text,
 		Value: amount(c.Value, c.Unit), Bound: amount(c.Bound, c.Unit), Distance: distance(c),
 	}
+	unjudged := c.State == policy.StateInconclusive && !c.Breached
 	switch {
 	case c.Tripped:
 		r.Class, r.Mark = "yes", "yes"
+	case unjudged:
+		r.Class, r.Mark, r.Value, r.Distance = "unknown", "not judged", "", ""
 	case c.State == policy.StateInconclusive:
-		r.Class, r.Mark = "unknown", "open"
+		r.Class, r.Mark = "unknown", "not sure yet"
 	}
 	if c.Unit == policy.UnitNone {
-		r.Value, r.Bound = "", ""
+		r.Value = ""
+	}
+	if c.Unit == policy.UnitNone || unjudged && c.Bound == 0 {
+		r.Bound = ""
 	}
 	return r
+}
+
+// conditionName is a condition as a person reads it. One of urgent_when may have the name of one of retrain_when.
+func conditionName(c policy.Condition) string {
+	name := strings.ReplaceAll(c.Name, "_", " ")
+	if strings.HasPrefix(c.Config, "urgent_when.") {
+		return "urgent: " + name
+	}
+	return name
 }
 
 // amount prints a figure in its unit.
@@ -99,13 +114,13 @@ func amount(f float64, unit policy.Unit) string {
 func distance(c policy.Condition) string {
 	switch {
 	case c.Tripped:
-		return "tripped"
+		return ""
 	case c.Labels > 0:
-		return text.Plural(c.Labels, "label")
+		return text.Plural(c.Labels, "more label")
 	case c.Unit == policy.UnitNone:
 		return ""
 	case c.Distance < 0:
-		return "beyond, not yet sure"
+		return "beyond it"
 	case c.Unit == policy.UnitShare:
 		return fmt.Sprintf("%.1f pts", 100*c.Distance)
 	default:

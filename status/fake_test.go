@@ -219,7 +219,7 @@ func runs() []Run {
 		return s
 	}
 	training := step("train", store.StepRunning, 7*time.Minute, 0)
-	training.Progress, training.Detail = share(0.42), "epoch 5 of 12"
+	training.Progress, training.ProgressText = share(0.42), "epoch 5 of 12"
 	failed := step("gate", store.StepFailed, 5*day-20*time.Minute, 2*time.Second)
 	failed.Detail = "macro-F1 fell by 11 points <b>not bold</b>"
 	return []Run{

@@ -12,6 +12,7 @@ import (
 
 type runView struct {
 	ID, Trigger, Reason, Pipeline string
+	More                          string // command that shows what Reason leaves out
 	Class                         string // outcome, or state while there is none
 	Label                         string
 	Took                          string
@@ -24,13 +25,16 @@ type runView struct {
 
 type stepView struct {
 	Name, State, Class, Took, Detail string
+	More                             string // command that shows what Detail leaves out
 }
 
 func newRunView(now time.Time, r Run) runView {
 	v := runView{
-		ID: r.ID, Trigger: text.Capital(r.Trigger), Reason: text.Capital(r.Reason), Pipeline: r.Pipeline,
+		ID: r.ID, Trigger: text.Capital(text.Brief(r.Trigger, briefSentence)), Pipeline: r.Pipeline,
 		Class: r.Word(), At: newTime(now, latest(r)), Ended: !r.Ended.IsZero(), Bar: newBar(now, r),
 	}
+	v.Reason, v.More = r.BriefReason()
+	v.Reason = text.Capital(v.Reason)
 	v.Label = strings.ReplaceAll(v.Class, "_", " ")
 	switch {
 	case r.Started.IsZero():
@@ -40,7 +44,8 @@ func newRunView(now time.Time, r Run) runView {
 		v.Took = "took " + text.Elapsed(r.Took(now))
 	}
 	for i, s := range r.Steps {
-		step := stepView{Name: s.Name, State: string(s.State), Class: tone(s.State), Detail: s.Detail}
+		step := stepView{Name: s.Name, State: strings.ReplaceAll(string(s.State), "_", " "), Class: tone(s.State)}
+		step.Detail, step.More = r.BriefDetail(s)
 		if !s.Started.IsZero() {
 			step.Took = text.Elapsed(time.Duration(s.Seconds(now) * float64(time.Second)))
 		}
@@ -50,15 +55,29 @@ func newRunView(now time.Time, r Run) runView {
 		v.Steps = append(v.Steps, step)
 		if s.State == store.StepRunning {
 			v.Now = fmt.Sprintf("step %d of %d: %s", i+1, len(r.Steps), s.Name)
-			if s.Progress != nil && *s.Progress >= 0 && *s.Progress <= 1 {
-				v.Now += fmt.Sprintf(", %.0f %%", 100**s.Progress)
-			}
-			if s.Detail != "" {
-				v.Now += ", " + s.Detail
+			for _, said := range []string{progressText(now, s), step.Detail} {
+				if said != "" {
+					v.Now += ", " + said
+				}
 			}
 		}
 	}
 	return v
+}
+
+// progressText is how far a step says it is, with about how long it still takes.
+func progressText(now time.Time, s Step) string {
+	if s.Progress == nil || !(*s.Progress >= 0 && *s.Progress <= 1) {
+		return ""
+	}
+	said := fmt.Sprintf("%.0f %%", 100**s.Progress)
+	if s.ProgressText != "" {
+		said += ", " + s.ProgressText
+	}
+	if left, ok := s.Left(now); ok {
+		said += ", about " + text.Distance(left) + " left"
+	}
+	return said
 }
 
 // latest is the last thing that happened to a run.

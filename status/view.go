@@ -2,6 +2,7 @@ package status
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/retraind/retraind/drift"
@@ -39,6 +40,8 @@ type modelView struct {
 	Name     string
 	Phase    Phase
 	Sentence string
+	Foreign  bool   // something else than the champion serves
+	Served   string // what serves, where the sentence does not say it
 	Figures  []figureView
 	Chart    chartView
 	Explain  *explainView
@@ -52,7 +55,13 @@ type figureView struct {
 }
 
 func newModelView(now time.Time, m Model) modelView {
-	v := modelView{Name: m.Name, Phase: m.Phase, Sentence: text.Capital(m.Sentence), Figures: figures(now, m)}
+	v := modelView{Name: m.Name, Phase: m.Phase, Sentence: text.Capital(m.BriefSentence()), Figures: figures(now, m)}
+	if m.Served != nil && m.Served.State == ServedForeign {
+		v.Foreign = true
+		if !strings.Contains(m.Sentence, m.Served.Text) {
+			v.Served = text.Capital(m.Served.Text)
+		}
+	}
 	for _, s := range m.Sources {
 		v.Sources = append(v.Sources, newSourceView(now, s))
 	}
@@ -61,27 +70,11 @@ func newModelView(now time.Time, m Model) modelView {
 
 // figures are the numbers that are looked at first.
 func figures(now time.Time, m Model) []figureView {
-	var list []figureView
-	r := m.Report
-	switch {
-	case r == nil:
-		list = append(list, figureView{Label: "Accuracy", Value: "not measured"})
-	case r.Scored == 0:
-		list = append(list, figureView{Label: "Accuracy", Value: "not measured", Note: r.Detail})
-	default:
-		list = append(list, figureView{
-			Label: "Accuracy", Value: text.Percent(r.Accuracy),
-			Note: fmt.Sprintf("95 %%: %s, %s", interval(r.Low, r.High), text.Plural(r.Scored, "item")),
-		})
-	}
-	if r != nil {
+	list := accuracies(m)
+	if r := m.Report; r != nil {
 		list = append(list, baseline(*r), labels(*r))
 	}
-	release := figureView{Label: "Release", Value: "none"}
-	if m.Release != "" {
-		release.Value, release.Note = text.Digest(m.Release), "deployed "+newTime(now, m.Deployed).Text
-	}
-	list = append(list, release)
+	list = append(list, release(now, m))
 	if t := m.Probation; t != nil {
 		list = append(list, probation(now, *t))
 	}
@@ -91,6 +84,61 @@ func figures(now time.Time, m Model) []figureView {
 	}
 	next.Note = window(now, m.Window)
 	return append(list, next)
+}
+
+// accuracies are those of every target, the gating one first.
+func accuracies(m Model) []figureView {
+	r := m.Report
+	if r == nil {
+		return []figureView{{Label: "Accuracy", Value: "not measured"}}
+	}
+	gate := accuracy("Accuracy", r.Scored, r.Accuracy, r.Low, r.High)
+	if len(r.Targets) > 0 {
+		gate.Label = "Accuracy of " + r.Target
+	}
+	switch {
+	case r.Scored == 0:
+		gate.Note = r.Detail
+	case m.Caveat != "":
+		gate.Note += ", " + m.Caveat
+	}
+	list := []figureView{gate}
+	for _, t := range r.Targets {
+		list = append(list, accuracy("Accuracy of "+t.Name, t.N, t.Accuracy, t.Low, t.High))
+	}
+	return list
+}
+
+func accuracy(label string, n int, share, low, high float64) figureView {
+	if n == 0 {
+		return figureView{Label: label, Value: "not measured", Note: "no held-out item has a label of it"}
+	}
+	return figureView{
+		Label: label, Value: text.Percent(share),
+		Note: fmt.Sprintf("95 %%: %s, %s", interval(low, high), text.Plural(n, "item")),
+	}
+}
+
+// release says what should serve, and whether it was seen to.
+func release(now time.Time, m Model) figureView {
+	if m.Release == "" {
+		return figureView{Label: "Release", Value: "none"}
+	}
+	f := figureView{Label: "Release", Value: text.Digest(m.Release), Note: "deployed " + newTime(now, m.Deployed).Text}
+	switch s := m.Served; {
+	case s == nil:
+	case s.State == ServedForeign:
+		f.Note += ", does not serve"
+		if at := newTime(now, s.Since); at.Text != "" {
+			f.Note += " since " + clock(now, s.Since).Text
+		}
+	case s.Proved.IsZero():
+	case s.State == ServedUnknown:
+		f.Note += ", last seen to serve " + newTime(now, s.Proved).Text
+	default:
+		f.Note += ", seen to serve " + newTime(now, s.Proved).Text
+	}
+	return f
 }
 
 // probation says how long a release may still be taken back, and how near that is.

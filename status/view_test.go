@@ -38,18 +38,28 @@ func TestFigures(t *testing.T) {
 
 func TestRows(t *testing.T) {
 	t.Parallel()
+	share, beyond := policy.UnitShare, policy.StateInconclusive
 	for want, c := range map[string]policy.Condition{
-		"yes tripped":  {Tripped: true, State: policy.StateFail, Distance: -1, Unit: policy.UnitPoints},
-		"no 29 labels": {State: policy.StatePass, Labels: 29, Distance: 0.02, Unit: policy.UnitShare},
-		"no 2.1 pts":   {State: policy.StatePass, Labels: -1, Distance: 0.021, Unit: policy.UnitShare},
-		"open beyond, not yet sure": {
-			State: policy.StateInconclusive, Breached: true, Labels: -1, Distance: -0.1,
-			Unit: policy.UnitShare,
+		"yes|a b|4.1 pts|3.0 pts|": {
+			Name: "a_b", Tripped: true, State: policy.StateFail, Value: 4.1, Bound: 3, Distance: -1.1, Unit: policy.UnitPoints,
 		},
-		"no ": {State: policy.StatePass, Labels: -1},
+		"no||87.0 %|85.0 %|29 more labels": {
+			State: policy.StatePass, Value: 0.87, Bound: 0.85, Labels: 29, Distance: 0.02, Unit: share,
+		},
+		"no||87.1 %|85.0 %|2.1 pts": {
+			State: policy.StatePass, Value: 0.871, Bound: 0.85, Labels: -1, Distance: 0.021, Unit: share,
+		},
+		"not sure yet||75.0 %|85.0 %|beyond it": {
+			State: beyond, Breached: true, Value: 0.75, Bound: 0.85, Labels: -1, Distance: -0.1, Unit: share,
+		},
+		"not judged|||70.0 %|":             {State: beyond, Bound: 0.7, Distance: -0.7, Unit: share},
+		"not judged||||":                   {State: beyond, Unit: policy.UnitPoints},
+		"no||||":                           {State: policy.StatePass, Labels: -1},
+		"no|urgent: a|0.0 %|0.0 %|0.0 pts": {Name: "a", Config: "urgent_when.a", State: policy.StatePass, Unit: share},
 	} {
-		if r := newRow(c); r.Mark+" "+r.Distance != want {
-			t.Errorf("got %q, want %q", r.Mark+" "+r.Distance, want)
+		r := newRow(c)
+		if got := strings.Join([]string{r.Mark, r.Name, r.Value, r.Bound, r.Distance}, "|"); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }
@@ -248,6 +258,33 @@ func TestTimeLeft(t *testing.T) {
 	for name, s := range map[string]Step{"no share": unsaid, "ended": ended, "too early": early} {
 		if left, ok := s.Left(now); ok {
 			t.Errorf("%s: %v", name, left)
+		}
+	}
+}
+
+// What commands print is cut to its first line, with the command that shows the rest.
+func TestBriefs(t *testing.T) {
+	t.Parallel()
+	r := Run{
+		ID:     "01kb4w8r2m7v2c2p3r5qn3yn38",
+		Reason: "train: exit status 1: no such column\nTraceback\n  File x; its output: /var/lib/out.log",
+		Steps:  []Step{{Name: "train", Detail: "train: no such column; its output: /var/lib/out.log"}, {Name: "undo deploy"}},
+	}
+	said, more := r.BriefReason()
+	if said != "train: exit status 1: no such column …" || more != "retraind runs logs 5qn3yn38 --step train" {
+		t.Errorf("%q %q", said, more)
+	}
+	for name, c := range map[string]struct{ detail, said, more string }{
+		"train":       {"no such column; its output: /x", "no such column", "retraind runs logs 5qn3yn38 --step train"},
+		"undo deploy": {"ended; its output: /x", "ended", "retraind runs logs 5qn3yn38 --step 'undo deploy'"},
+		"verify": {
+			"status 500 " + strings.Repeat("word ", 100), "status 500 " + strings.TrimSpace(strings.Repeat("word ", 29)) + " …",
+			"retraind runs show 5qn3yn38 --json",
+		},
+		"gate": {"not worse", "not worse", ""},
+	} {
+		if said, more := r.BriefDetail(Step{Name: name, Detail: c.detail}); said != c.said || more != c.more {
+			t.Errorf("%s: %q %q, want %q %q", name, said, more, c.said, c.more)
 		}
 	}
 }

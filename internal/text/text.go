@@ -134,6 +134,23 @@ func Cut(s string, most int) string {
 	return s
 }
 
+// Brief is the first line of a text, cut between two words to so many characters; it marks what it left out.
+func Brief(s string, most int) string {
+	s = strings.TrimSpace(s)
+	line, _, cut := strings.Cut(s, "\n")
+	line = strings.TrimSpace(line)
+	if r := []rune(line); len(r) > most {
+		line, cut = string(r[:most]), true
+		if i := strings.LastIndexByte(line, ' '); i > len(line)/2 {
+			line = line[:i]
+		}
+	}
+	if cut {
+		line = strings.TrimRight(line, " ,;:.") + " …"
+	}
+	return line
+}
+
 // Capital begins a sentence with a capital letter.
 func Capital(s string) string {
 	if s == "" {

@@ -58,6 +58,11 @@ func TestForms(t *testing.T) {
 		{text.Clock(noon.Add(time.Second), noon, zone), "12:00:01 CET"},
 		{text.Clock(noon.AddDate(0, 0, 1), noon, zone), "Thu 2026-11-19 12:00 CET"},
 		{text.Cut("äöü", 3), "äöü"},
+		{text.Brief(" one line ", 20), "one line"},
+		{text.Brief("one line:\nand another", 20), "one line …"},
+		{text.Brief("too many words, to be shown", 18), "too many words …"},
+		{text.Brief("äääääääääääää", 5), "äääää …"},
+		{text.Brief("", 5), ""},
 		{text.Cut("äöüß", 3), "äöü…"},
 		{text.OneLine("a\nb", 10), "a\uFFFDb"},
 	} {

@@ -1,0 +1,50 @@
+package status
+
+import (
+	"strings"
+
+	"github.com/retraind/retraind/internal/text"
+)
+
+// What a person reads at a glance, in characters; the rest is one command away.
+const (
+	briefSentence = 280
+	briefDetail   = 160
+)
+
+// outputMark precedes the path of a command's output in the detail of its step.
+const outputMark = "; its output: "
+
+// BriefSentence is the model's state, cut to what is read at a glance.
+func (m Model) BriefSentence() string { return text.Brief(m.Sentence, briefSentence) }
+
+// BriefReason is how the run ended, cut to what is read at a glance, and the command that shows the rest; that is empty
+// where nothing was cut.
+func (r Run) BriefReason() (said, more string) {
+	step := ""
+	for _, s := range r.Steps {
+		if strings.Contains(s.Detail, outputMark) {
+			step = s.Name
+		}
+	}
+	return r.brief(r.Reason, step, briefSentence)
+}
+
+// BriefDetail is the same of one of the run's steps.
+func (r Run) BriefDetail(s Step) (said, more string) { return r.brief(s.Detail, s.Name, briefDetail) }
+
+func (r Run) brief(whole, step string, most int) (said, more string) {
+	cause, _, logged := strings.Cut(whole, outputMark)
+	said = text.Brief(cause, most)
+	switch {
+	case logged && step == "":
+		more = "retraind runs logs " + text.RunID(r.ID)
+	case logged && strings.Contains(step, " "):
+		more = "retraind runs logs " + text.RunID(r.ID) + " --step '" + step + "'"
+	case logged:
+		more = "retraind runs logs " + text.RunID(r.ID) + " --step " + step
+	case said != cause:
+		more = "retraind runs show " + text.RunID(r.ID) + " --json"
+	}
+	return said, more
+}

@@ -1,11 +1,13 @@
 #!/bin/sh
 # The stories that need programs which `make test` does not assume: a Docker engine with compose, Python with
-# scikit-learn. It brings them from the distribution's packages; the engine is unpacked below the cache directory, so that
-# the machine gets no service that it did not have.
+# scikit-learn; and before them the page in Chromium (page.sh). It brings them from the distribution's packages; the
+# engine is unpacked below the cache directory, so that the machine gets no service that it did not have.
 #
 #   scripts/e2e.sh [go test flags]
 set -eu
 here=$(dirname "$0")
+
+"$here/page.sh" "$@"
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
 	echo "e2e: it needs root and apt-get, to run a Docker engine and to install it" >&2

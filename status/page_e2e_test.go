@@ -72,6 +72,7 @@ func everyOutcome() []Run {
 // The page in a real browser, light and dark, wide and narrow: axe-core finds nothing, nothing is wider than the window,
 // and the browser logs no error.
 func TestPageInChromium(t *testing.T) {
+	t.Parallel()
 	axe, err := os.ReadFile(os.Getenv("RETRAIND_AXE"))
 	if err != nil {
 		t.Fatalf("RETRAIND_AXE names no axe-core: run make e2e: %v", err)

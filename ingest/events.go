@@ -25,7 +25,7 @@ func (w *Writer) Marks(ctx context.Context, source string) (map[string]string, e
 		}
 		return err
 	})
-	return out, err
+	return out, w.storeFault(err)
 }
 
 // cursorName is the name under which a position is stored.
@@ -64,7 +64,7 @@ func (w *Writer) Take(ctx context.Context, b watch.Batch) (r watch.Receipt, err 
 		}
 		return t.SetModel(w.model, store.Info, x.fingerprint.String())
 	})
-	return r, err
+	return r, w.storeFault(err)
 }
 
 // rename applies new names of label files. All give up their old names first: a rotation renames several at once.

@@ -57,7 +57,7 @@ func (w *Writer) Cursor(ctx context.Context, source string) (position string, er
 		position, err = t.Cursor(w.model, source)
 		return err
 	})
-	return position, err
+	return position, w.storeFault(err)
 }
 
 // Append implements watch.Sink.
@@ -77,7 +77,7 @@ func (w *Writer) Append(ctx context.Context, source string, changes []watch.Chan
 	if err == nil {
 		w.changed.Add(x.stored)
 	}
-	return err
+	return w.storeFault(err)
 }
 
 // Replace implements watch.Sink.
@@ -104,7 +104,7 @@ func (w *Writer) Replace(ctx context.Context, source string, read watch.FullRead
 		w.accepted.Store(false)
 		w.changed.Add(1) // evaluate after a full read, whatever it changed
 	}
-	return err
+	return w.storeFault(err)
 }
 
 // AcceptShrink lets the next full read delete any number of items. It returns false when none was refused.

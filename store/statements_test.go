@@ -9,7 +9,7 @@ import (
 
 func statements(t *testing.T) (*sql.DB, func() int) {
 	t.Helper()
-	db, err := openDB(filepath.Join(t.TempDir(), "some.db"))
+	db, err := openDB(filepath.Join(t.TempDir(), "some.db"), "")
 	if err != nil {
 		t.Fatal(err)
 	}

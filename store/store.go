@@ -8,6 +8,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -50,7 +51,9 @@ type Store struct {
 	write *sql.DB // one connection
 	read  *sql.DB
 	lock  *os.File
+	file  os.FileInfo // of the database, as it was opened
 
+	health   health
 	mu       sync.Mutex
 	onOutbox []func() // called after a commit that added notifications; guarded by mu
 }
@@ -81,15 +84,24 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 
 func (s *Store) open(ctx context.Context) error {
 	path := filepath.Join(s.dir, "retraind.db")
-	var err error
-	if s.write, err = openDB(path); err != nil {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err == nil {
+		err = f.Close() // an empty file is an empty database
+	}
+	if err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	if s.file, err = os.Stat(path); err != nil {
+		return err
+	}
+	if s.write, err = openDB(path, existing); err != nil {
 		return err
 	}
 	s.write.SetMaxOpenConns(1)
 	if err := migrate(ctx, s.write); err != nil {
 		return err
 	}
-	if s.read, err = openDB(path); err != nil {
+	if s.read, err = openDB(path, existing); err != nil {
 		return err
 	}
 	s.read.SetMaxOpenConns(4)
@@ -103,7 +115,7 @@ func OpenReader(dir string) (*Store, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	db, err := openDB(path)
+	db, err := openDB(path, existing)
 	if err != nil {
 		return nil, err
 	}
@@ -121,23 +133,44 @@ func Explain(err error) error {
 		return explain(fault)
 	}
 	if strings.Contains(err.Error(), "disk is full (13)") { // the engine's migrations keep only the text
-		return errors.New(diskFull)
+		return &Fault{Text: diskFull}
 	}
 	return err
 }
 
 // OpenEngine opens the workflow engine's database beside the store, with every commit on disk before it is answered.
-// The caller closes it.
+// The caller closes it. A damaged one is refused: the store knows every run, so that retraind can do without it.
 func (s *Store) OpenEngine() (*sql.DB, error) {
-	return openDB(filepath.Join(s.dir, "engine.db"))
+	path := filepath.Join(s.dir, "engine.db")
+	db, err := openDB(path, "")
+	if err != nil {
+		return nil, err
+	}
+	var found string
+	err = db.QueryRow("pragma quick_check(1)").Scan(&found)
+	if err == nil && found == "ok" {
+		return db, nil
+	}
+	fault, ok := faultOf(err)
+	if err == nil || ok && fault.Lasting {
+		err = &Fault{
+			Text:    fmt.Sprintf("%s is damaged: move it away, with its -wal and -shm files, and start retraind: no run is lost, those that are open are entered anew", path),
+			Lasting: true, Err: cmp.Or(err, errors.New(found)),
+		}
+	}
+	return nil, errors.Join(explain(err), db.Close())
 }
 
-func openDB(path string) (*sql.DB, error) {
+// existing is a setting of openDB: a file that is not there is an error. The pool opens connections whenever it needs them,
+// and must not begin a new database where the one that it had was deleted.
+const existing = "&mode=rw"
+
+func openDB(path, settings string) (*sql.DB, error) {
 	// _txlock=immediate: a transaction that will write takes the lock at its start and never fails in the middle.
 	// The path is escaped: an unescaped # or ? in it would end it, and the settings with it.
 	name := (&url.URL{Scheme: "file", OmitHost: true, Path: path}).String()
 	base, err := sqlite.NewConnector(name +
-		"?_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(on)&_txlock=immediate")
+		"?_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(on)&_txlock=immediate" + settings)
 	if err != nil {
 		return nil, err
 	}
@@ -196,6 +229,16 @@ type Tx struct {
 // Update runs f in one transaction. When it returns nil the change is on disk; otherwise nothing happened. The name
 // says what is written, for errors and for the crash tests.
 func (s *Store) Update(ctx context.Context, name string, f func(*Tx) error) error {
+	err := s.writable()
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	err = s.update(ctx, name, f)
+	s.health.note(name, err)
+	return err
+}
+
+func (s *Store) update(ctx context.Context, name string, f func(*Tx) error) error {
 	faults.Point("write:" + name)
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
@@ -222,6 +265,12 @@ func (s *Store) Update(ctx context.Context, name string, f func(*Tx) error) erro
 
 // View runs f over one consistent state without keeping writers waiting.
 func (s *Store) View(ctx context.Context, f func(*Tx) error) error {
+	err := s.view(ctx, f)
+	s.health.noteRead(err)
+	return err
+}
+
+func (s *Store) view(ctx context.Context, f func(*Tx) error) error {
 	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return fmt.Errorf("read store: %w", explain(err))
@@ -238,26 +287,42 @@ func explain(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound
 	}
+	if fault, ok := faultOf(err); ok {
+		var known *Fault
+		if errors.As(err, &known) {
+			return err
+		}
+		return fault
+	}
+	return err
+}
+
+// faultOf finds the fault of the state directory in an error.
+func faultOf(err error) (*Fault, bool) {
+	var known *Fault
+	if errors.As(err, &known) {
+		return known, true
+	}
 	var fault *sqlite.Error
 	if !errors.As(err, &fault) {
-		return err
+		return nil, false
 	}
 	if fault.Code() == sqlite3.SQLITE_IOERR_SHMSIZE { // no room for the index of the log: seen where the disk is full to the last page
-		return fmt.Errorf("%w: %s", err, diskFull)
+		return &Fault{Text: diskFull, Err: err}, true
 	}
 	switch fault.Code() & 0xff { // the upper bytes say where
 	case sqlite3.SQLITE_FULL:
-		return fmt.Errorf("%w: %s", err, diskFull)
+		return &Fault{Text: diskFull, Err: err}, true
 	case sqlite3.SQLITE_READONLY:
-		return fmt.Errorf("%w: the state directory is not writable: check its owner and that the file system is not mounted read-only",
-			err)
+		return &Fault{Text: "the state directory is not writable: check its owner and that the file system is not mounted read-only", Err: err}, true
 	case sqlite3.SQLITE_CANTOPEN:
-		return fmt.Errorf("%w: the database file cannot be opened: check the owner and permissions of the state directory",
-			err)
+		return &Fault{Text: "the database file cannot be opened: check the owner and permissions of the state directory", Err: err}, true
+	case sqlite3.SQLITE_IOERR:
+		return &Fault{Text: "the disk of the state directory reports an error: look for it in the kernel's log", Err: err}, true
 	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
-		return fmt.Errorf("%w: the database file is damaged: restore it from a backup, or move it away to begin anew", err)
+		return &Fault{Text: "the database file is damaged: restore it from a backup, or move it away to begin anew", Lasting: true, Err: err}, true
 	}
-	return err
+	return nil, false
 }
 
 const diskFull = "the disk is full; nothing was lost: free some space and retraind goes on by itself"

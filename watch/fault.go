@@ -15,7 +15,9 @@ type Fault struct {
 	Key string
 	// Permanent marks what does not mend itself by waiting; it is retried rarely.
 	Permanent bool
-	Err       error
+	// Store marks a fault of the place where label changes are stored: nothing is wrong with the source.
+	Store bool
+	Err   error
 }
 
 func (f *Fault) Error() string {

@@ -21,8 +21,9 @@ type Retrier struct {
 	poke func(n int)
 	wake chan struct{}
 
-	mu     sync.Mutex // guards health
-	health Health
+	mu       sync.Mutex // guards the rest
+	health   Health
+	unstored bool // what was read last could not be stored
 }
 
 // NewRetrier returns the Retrier of a model's source. poke is called after each stored batch with the number of changes;
@@ -52,13 +53,28 @@ func (r *Retrier) Retry() {
 // Retried receives a value after each Retry, for a source that also waits while it is up.
 func (r *Retrier) Retried() <-chan struct{} { return r.wake }
 
+// unstoredSettles is how long a source has to follow without an error, with nothing to store, until a fault of the store is
+// taken to be over.
+const unstoredSettles = 30 * time.Second
+
 // RunWithRetry calls follow again and again until ctx ends, with exponential back-off after errors; after a nil error it
-// calls it at once. follow calls onUp once it is connected and has read what was missed.
+// calls it at once. follow calls onUp once it is connected and has read what was missed. While the store takes nothing,
+// being connected is no success: the source stays down, and the back-off goes on until a batch was stored.
 func (r *Retrier) RunWithRetry(ctx context.Context, follow func(ctx context.Context, onUp func()) error) error {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 5*time.Second
 	for {
-		err := follow(ctx, func() { r.Up(); pause.Reset() })
+		var settle *time.Timer
+		err := follow(ctx, func() {
+			if r.Up() {
+				pause.Reset()
+			} else if settle == nil {
+				settle = time.AfterFunc(unstoredSettles, r.storeWorks)
+			}
+		})
+		if settle != nil {
+			settle.Stop()
+		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -67,6 +83,16 @@ func (r *Retrier) RunWithRetry(ctx context.Context, follow func(ctx context.Cont
 		}
 		r.Down(err)
 		r.wait(ctx, pause, err)
+	}
+}
+
+// storeWorks ends a fault of the store.
+func (r *Retrier) storeWorks() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.unstored {
+		r.unstored = false
+		r.up()
 	}
 }
 
@@ -86,10 +112,18 @@ func (r *Retrier) wait(ctx context.Context, pause *backoff.ExponentialBackOff, e
 	}
 }
 
-// Up marks the source as following.
-func (r *Retrier) Up() {
+// Up marks the source as following, unless what it read last could not be stored; it returns whether it did.
+func (r *Retrier) Up() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !r.unstored {
+		r.up()
+	}
+	return !r.unstored
+}
+
+// up marks the source as following; mu is held.
+func (r *Retrier) up() {
 	if !r.health.Up {
 		r.Log.Info("following label changes")
 		r.health.Up, r.health.Since, r.health.Error = true, time.Now(), ""
@@ -98,12 +132,19 @@ func (r *Retrier) Up() {
 
 // Down marks the source as not following, with the reason; a reason is logged when it differs from the one before.
 func (r *Retrier) Down(err error) {
+	text := OneLine(err)
+	var fault *Fault
+	stores := errors.As(err, &fault) && fault.Store
+	if stores {
+		text = OneLine(fault) // the same whatever was to be stored
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.unstored = r.unstored || stores
 	if r.health.Up {
 		r.health.Up, r.health.Since = false, time.Now()
 	}
-	if text := OneLine(err); r.health.Error != text {
+	if r.health.Error != text {
 		r.health.Error = text
 		r.Log.Warn("label changes wait at their source", "err", text)
 	}
@@ -111,6 +152,7 @@ func (r *Retrier) Down(err error) {
 
 // Stored records that a batch was stored, and pokes.
 func (r *Retrier) Stored(receipt Receipt) {
+	r.storeWorks()
 	if receipt.Taken == 0 {
 		return
 	}

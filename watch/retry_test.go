@@ -3,7 +3,9 @@ package watch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -100,4 +102,76 @@ func TestOrigin(t *testing.T) {
 			t.Errorf("%q counts as retraind's own", other)
 		}
 	}
+}
+
+// TestRetrierWaitsForTheStore: a source that connects again and again while nothing can be stored stays down, with the same
+// words, and does so ever more rarely.
+func TestRetrierWaitsForTheStore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var log strings.Builder
+		r := NewRetrier("m", SourcePostgres, nil, slog.New(slog.NewTextHandler(&log, nil)))
+		calls, full := 0, true
+		go r.RunWithRetry(ctx, func(ctx context.Context, onUp func()) error { //nolint:errcheck // it ends with ctx
+			calls++
+			onUp()
+			if h := r.Health(); full && calls > 1 && h.Up {
+				t.Error("up while nothing can be stored")
+			}
+			if full {
+				fault := &Fault{Cause: "state directory /s: the disk is full", Store: true}
+				return fmt.Errorf("store changes %d: %w", calls, fault)
+			}
+			r.Stored(Receipt{Taken: 1})
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if calls < 15 || calls > 40 {
+			t.Errorf("%d calls in a minute", calls)
+		}
+		if h := r.Health(); h.Up || h.Error != "state directory /s: the disk is full" {
+			t.Errorf("health %+v", h)
+		}
+		if n := strings.Count(log.String(), "\n"); n != 2 { // it followed, and then it did not
+			t.Errorf("%d lines in the log:\n%s", n, log.String())
+		}
+		full = false
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if h := r.Health(); !h.Up || h.Error != "" {
+			t.Errorf("health %+v", h)
+		}
+	})
+}
+
+// TestRetrierFollowsWithNothingToStore: a fault of the store ends also where nothing comes that could be stored.
+func TestRetrierFollowsWithNothingToStore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		r, calls := newRetrier(), 0
+		go r.RunWithRetry(ctx, func(ctx context.Context, onUp func()) error { //nolint:errcheck // it ends with ctx
+			if calls++; calls == 1 {
+				return &Fault{Cause: "the disk is full", Store: true}
+			}
+			onUp()
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		time.Sleep(unstoredSettles / 2)
+		synctest.Wait()
+		if r.Health().Up {
+			t.Error("up at once")
+		}
+		time.Sleep(unstoredSettles)
+		synctest.Wait()
+		if h := r.Health(); !h.Up || h.Error != "" {
+			t.Errorf("health %+v", h)
+		}
+	})
 }

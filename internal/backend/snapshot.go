@@ -36,7 +36,23 @@ func (b *Backend) Snapshot(ctx context.Context) (status.Status, error) {
 		}
 		return nil
 	})
-	return out, err
+	trouble := b.o.Store.Trouble()
+	if trouble == "" {
+		return out, err
+	}
+	out.Models = named(out.Models, b.o.Models)
+	for i := range out.Models { // nothing else that is shown can be relied on
+		out.Models[i].Phase, out.Models[i].Sentence = status.Broken, trouble
+	}
+	return out, nil
+}
+
+// named adds the models that could not be read.
+func named(shown []status.Model, all []Model) []status.Model {
+	for _, m := range all[len(shown):] {
+		shown = append(shown, status.Model{Name: m.Name})
+	}
+	return shown
 }
 
 func showModel(t *store.Tx, model Model, now time.Time) (status.Model, error) {

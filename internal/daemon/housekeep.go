@@ -21,11 +21,19 @@ func (d *Daemon) housekeep(ctx context.Context) error {
 	tick := time.NewTicker(housekeepEvery)
 	defer tick.Stop()
 	var pruned time.Time
-	last := ""
+	last, trouble := "", ""
 	audit := night(time.Now().In(d.loaded.Load().File.Location()))
 	for ; ; tock(ctx, tick.C) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		d.store.Check()
+		if t := d.store.Trouble(); t != trouble {
+			if trouble = t; t != "" {
+				d.log.Error("nothing can be stored", "err", t)
+			} else {
+				d.log.Info("the state directory works again")
+			}
 		}
 		if s := d.backend.Sentence(); s != last {
 			last = s

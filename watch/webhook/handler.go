@@ -215,10 +215,11 @@ func (s *Handler) take(ctx context.Context, body []byte, key string, now time.Ti
 		var err error
 		if a.Receipt, err = s.inbox.Take(context.WithoutCancel(ctx),
 			watch.Batch{Source: watch.SourceHTTP, Events: events}); err != nil {
-			s.Log.Error("events could not be stored", "err", err)
+			s.Down(err)
 			return http.StatusServiceUnavailable, answer{Error: "the events could not be stored; send them again"}
 		}
 		s.Stored(a.Receipt)
+		s.Up()
 	}
 	if len(a.Refused) > 0 {
 		s.Refused("a request with other events", labelevent.Reasons(a.Refused))

@@ -158,6 +158,7 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 		Baseline: drift.Baseline{
 			Accuracy: g.Candidate.Accuracy, MacroF1: g.Candidate.MacroF1, N: g.N,
 			Correct: g.Candidate.Correct, At: now(), Category: g.Missed,
+			Dependence: drift.CarriedDependence(before.Monitor),
 		},
 	}
 	if p.Champion != "" {

@@ -14,14 +14,14 @@ type categoryTest struct {
 	test    stats.ECUSUM
 	base    stats.Stretch
 	alarmed bool
-	fall    float64 // the largest fall of the recall in points while the test was above its bound
+	fall    float64 // the largest fall of the recall in points while the test was above its bound, as Rise.Low
 }
 
 // storedCategoryTest is its JSON form.
 type storedCategoryTest struct {
 	Test    stats.ECUSUM `json:"test"`
 	Alarmed bool         `json:"alarmed,omitempty"`
-	Fall    float64      `json:"fall,omitempty"`
+	AtLeast float64      `json:"at_least,omitempty"` // by how many points the recall had fallen at the alarm
 }
 
 // Missed is how often each category that occurs was asked for and missed.
@@ -74,7 +74,7 @@ func (m *Monitor) judgeCategory(category int32, missed bool) {
 	if bound := m.categoryBound(m.days.last); bound == 0 || !c.test.Reaches(bound) {
 		return
 	}
-	if fall := c.fell(); fall >= m.opts.Categories.DropPoints {
+	if fall := points(c.test.Rise(c.base).Low); fall >= m.opts.Categories.DropPoints {
 		c.alarmed, c.fall = true, max(c.fall, fall)
 	}
 }
@@ -85,23 +85,6 @@ func (m *Monitor) categoryBound(today int64) float64 {
 	return m.bound(m.opts.Categories.FalseRetrains, today) * float64(len(m.tests.categories))
 }
 
-// drop is what the report shows: after an alarm the fall that caused it.
-func (c *categoryTest) drop() float64 {
-	if c.alarmed {
-		return c.fall
-	}
-	return c.fell()
-}
-
-// fell is by how many points the recall fell, since the fall began as far as the test can tell.
-func (c *categoryTest) fell() float64 {
-	since := c.test.Since()
-	if since.N == 0 {
-		return 0
-	}
-	return points(since.Rate() - c.base.Rate())
-}
-
 // categoryStreams is what the report shows of them, by name.
 func (m *Monitor) categoryStreams(today int64) []NewInCategory {
 	if len(m.tests.categories) == 0 {
@@ -110,10 +93,16 @@ func (m *Monitor) categoryStreams(today int64) []NewInCategory {
 	bound := m.categoryBound(today)
 	out := make([]NewInCategory, 0, len(m.tests.categories))
 	for v, c := range m.tests.categories {
-		out = append(out, NewInCategory{
+		rise := c.test.Rise(c.base)
+		n := NewInCategory{
 			Name: m.confusions[0].name(v), N: c.test.N, Errors: c.test.Errs, Recall: 1 - c.base.Rate(),
-			E: c.test.E(), Bound: bound, Since: c.test.Since(), Drop: c.drop(), Alarmed: c.alarmed,
-		})
+			E: c.test.E(), Bound: bound, Since: rise.Since, Estimate: points(rise.Estimate), Drop: points(rise.Low),
+			Alarmed: c.alarmed,
+		}
+		if c.alarmed { // what caused it: the alarm does not fade
+			n.Drop = c.fall
+		}
+		out = append(out, n)
 	}
 	slices.SortFunc(out, func(a, b NewInCategory) int {
 		if a.Name < b.Name {
@@ -130,7 +119,7 @@ func (m *Monitor) storeCategories() map[string]storedCategoryTest {
 	}
 	out := make(map[string]storedCategoryTest, len(m.tests.categories))
 	for v, c := range m.tests.categories {
-		out[m.confusions[0].name(v)] = storedCategoryTest{Test: c.test, Alarmed: c.alarmed, Fall: c.fall}
+		out[m.confusions[0].name(v)] = storedCategoryTest{Test: c.test, Alarmed: c.alarmed, AtLeast: c.fall}
 	}
 	return out
 }
@@ -138,8 +127,8 @@ func (m *Monitor) storeCategories() map[string]storedCategoryTest {
 // restoreCategories continues those tests whose stored state fits.
 func (m *Monitor) restoreCategories(tests map[int32]*categoryTest, stored map[string]storedCategoryTest) {
 	for v, c := range tests {
-		if s, ok := stored[m.confusions[0].name(v)]; ok && c.test.Restore(s.Test) {
-			c.alarmed, c.fall = s.Alarmed, s.Fall
+		if s, ok := stored[m.confusions[0].name(v)]; ok && c.test.Restore(s.Test) && s.Alarmed && s.AtLeast > 0 {
+			c.alarmed, c.fall = true, s.AtLeast
 		}
 	}
 }

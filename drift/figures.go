@@ -23,6 +23,7 @@ func (m *Monitor) Report(now time.Time) Report {
 	}
 	if base := m.release.Baseline; base != nil {
 		kept := *base
+		kept.Dependence = nil
 		r.Baseline = &kept
 	}
 	t := &m.tests
@@ -30,10 +31,15 @@ func (m *Monitor) Report(now time.Time) Report {
 		RightToWrong: t.rightToWrong, WrongToRight: t.wrongToRight,
 		P: stats.SignTest(t.rightToWrong, t.wrongToRight), Authors: len(t.authors),
 	}
+	rise := m.risen()
 	r.NewItems = NewItems{
 		N: t.arrivals.N, Errors: t.arrivals.Errs, E: t.arrivals.E(),
 		Bound: m.bound(m.opts.FalseRetrains, dayOf(now)), Alarmed: t.alarmed,
-		Since: t.arrivals.Since(), Drop: m.newDrop(), Category: m.categoryStreams(dayOf(now)),
+		Dependence: t.arrivals.Factor(), Since: rise.Since, Estimate: points(rise.Estimate), Drop: points(rise.Low),
+		Category: m.categoryStreams(dayOf(now)),
+	}
+	if t.alarmed { // what caused it: the alarm does not fade
+		r.NewItems.Drop = t.rise
 	}
 	r.Probation = t.trial.report()
 	r.Labels = m.labelFigures(now)

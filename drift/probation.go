@@ -46,7 +46,14 @@ func newTrial(p *Probation, b *Baseline) *trial {
 	if p == nil || b == nil {
 		return nil
 	}
-	return &trial{Probation: *p, Test: stats.NewEProcess(stats.ToleratedError(b.Correct, b.N)), Late: map[string]struct{}{}}
+	t := &trial{
+		Probation: *p, Test: stats.NewEProcess(stats.ToleratedError(b.Correct, b.N)),
+		Late: map[string]struct{}{},
+	}
+	if b.Dependence != nil && b.Dependence.Valid() {
+		t.Test.Dependence = *b.Dependence
+	}
+	return t
 }
 
 // queued notes when the label of an item came that waits for its turn.

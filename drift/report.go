@@ -115,6 +115,8 @@ type Baseline struct {
 	At       time.Time `json:"at"`
 	// Category is how often each category was asked for and missed.
 	Category map[string]stats.Stretch `json:"categories,omitempty"`
+	// Dependence is how the errors of the release before came in clusters: what the tests begin with.
+	Dependence *stats.Dependence `json:"dependence,omitempty"`
 }
 
 // Relabels is the paired stream: held-out items already judged whose label was corrected since the baseline.
@@ -132,25 +134,31 @@ type NewItems struct {
 	E       float64 `json:"e"`     // current e-value
 	Bound   float64 `json:"bound"` // labels per false alarm that the policy allows; 0 = not configured
 	Alarmed bool    `json:"alarmed"`
-	// Since is the stretch that speaks most for a rise, and Drop its error less the baseline's, in points; after an alarm
-	// Drop stays what it was at its largest.
-	Since stats.Stretch `json:"since"`
-	Drop  float64       `json:"drop"`
+	// Dependence is how many items count as one, because wrong answers come in clusters; 1 where they do not.
+	Dependence float64 `json:"dependence"`
+	// Since is the stretch from which a rise of the error is estimated, Estimate its error less the baseline's, and Drop
+	// the lower end of the interval of that, in points: by so many it has risen at least. After an alarm Drop stays what
+	// it was at its largest.
+	Since    stats.Stretch `json:"since"`
+	Estimate float64       `json:"estimate"`
+	Drop     float64       `json:"drop"`
 
 	Category []NewInCategory `json:"categories,omitempty"` // those that are tested, by name
 }
 
 // NewInCategory is the stream of one category: new items that carry it, and those of them that were answered otherwise.
 type NewInCategory struct {
-	Name    string        `json:"name"`
-	N       int           `json:"n"`
-	Errors  int           `json:"errors"`
-	Recall  float64       `json:"recall"` // in the baseline
-	E       float64       `json:"e"`
-	Bound   float64       `json:"bound"`
-	Since   stats.Stretch `json:"since"`
-	Drop    float64       `json:"drop"` // of the recall, in points
-	Alarmed bool          `json:"alarmed"`
+	Name   string        `json:"name"`
+	N      int           `json:"n"`
+	Errors int           `json:"errors"`
+	Recall float64       `json:"recall"` // in the baseline
+	E      float64       `json:"e"`
+	Bound  float64       `json:"bound"`
+	Since  stats.Stretch `json:"since"`
+	// The fall of the recall in points: as estimated, and by how much it has fallen at least.
+	Estimate float64 `json:"estimate"`
+	Drop     float64 `json:"drop"`
+	Alarmed  bool    `json:"alarmed"`
 }
 
 // Labels counts all label changes, held-out or not, since the release was trained.

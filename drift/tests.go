@@ -26,7 +26,7 @@ type tests struct {
 
 	arrivals   stats.ECUSUM
 	alarmed    bool
-	rise       float64                 // the largest rise in points while the test was above its bound
+	rise       float64                 // the largest rise in points while the test was above its bound, as Rise.Low
 	categories map[int32]*categoryTest // by value of the gating target
 	trial      *trial                  // nil where the release was promoted without a probation
 
@@ -40,6 +40,9 @@ func (m *Monitor) newTests() tests {
 		t.arrivals = stats.NewECUSUM(stats.ToleratedError(b.Correct, b.N))
 		t.categories = m.newCategoryTests(*b)
 		t.trial = newTrial(m.release.Probation, b)
+		if b.Dependence != nil && b.Dependence.Valid() {
+			t.arrivals.Dependence = *b.Dependence
+		}
 	}
 	return t
 }
@@ -130,32 +133,26 @@ func (m *Monitor) judge(label, answer int32) {
 	t := &m.tests
 	wrong := label != answer
 	t.arrivals.Add(wrong)
-	over := false
-	if bound := m.bound(m.opts.FalseRetrains, m.days.last); bound > 0 {
-		over = t.arrivals.Reaches(bound)
-	}
-	if rise := m.risen(); over && rise >= m.opts.DropPoints {
-		t.alarmed, t.rise = true, max(t.rise, rise)
+	if bound := m.bound(m.opts.FalseRetrains, m.days.last); bound > 0 && t.arrivals.Reaches(bound) {
+		t.alarm(points(m.risen().Low), m.opts.DropPoints)
 	}
 	m.judgeCategories(label, answer)
 }
 
-// newDrop is what the report shows: after an alarm the rise that caused it, so that the alarm does not fade.
-func (m *Monitor) newDrop() float64 {
-	if m.tests.alarmed {
-		return m.tests.rise
+// alarm notes that the bound was reached while the error had risen by so many points at least.
+func (t *tests) alarm(rise, least float64) {
+	if rise >= least {
+		t.alarmed, t.rise = true, max(t.rise, rise)
 	}
-	return m.risen()
 }
 
-// risen is by how many points more of the arrived items are wrong than at the promotion, since the rise began as far as
-// the tests can tell; 0 without a baseline or without an arrival.
-func (m *Monitor) risen() float64 {
-	b, since := m.release.Baseline, m.tests.arrivals.Since()
-	if b == nil || since.N == 0 {
-		return 0
+// risen is how far the error of the arrived items has risen above that at the promotion; nothing without a baseline.
+func (m *Monitor) risen() stats.Rise {
+	b := m.release.Baseline
+	if b == nil {
+		return stats.Rise{}
 	}
-	return points(since.Rate() - share(b.N-b.Correct, b.N))
+	return m.tests.arrivals.Rise(stats.Stretch{N: b.N, Errs: b.N - b.Correct})
 }
 
 // bound is the e-value that keeps a promise: as many held-out labels as arrive in the time in which one false retrain

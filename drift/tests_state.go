@@ -19,7 +19,7 @@ type storedTests struct {
 	ByPeople     map[string]string `json:"by_people,omitempty"` // people's labels that retraind's own writes replaced
 	Arrivals     stats.ECUSUM      `json:"arrivals"`
 	Alarmed      bool              `json:"alarmed,omitempty"`
-	Rise         float64           `json:"rise,omitempty"`
+	AtLeast      float64           `json:"at_least,omitempty"` // by how many points the error had risen at the alarm
 	Queue        []string          `json:"queue,omitempty"`
 	Done         []string          `json:"done,omitempty"`
 
@@ -35,7 +35,7 @@ func (m *Monitor) State() ([]byte, error) {
 	t := &m.tests
 	b, err := json.Marshal(storedTests{
 		Release: m.release.Digest, Seq: t.seq, RightToWrong: t.rightToWrong, WrongToRight: t.wrongToRight,
-		Authors: slices.Sorted(maps.Keys(t.authors)), ByPeople: m.storeOwn(), Arrivals: t.arrivals, Alarmed: t.alarmed, Rise: t.rise,
+		Authors: slices.Sorted(maps.Keys(t.authors)), ByPeople: m.storeOwn(), Arrivals: t.arrivals, Alarmed: t.alarmed, AtLeast: t.rise,
 		Queue: t.queue, Done: slices.Sorted(maps.Keys(t.done)), Days: m.days.recent(),
 		Categories: m.storeCategories(), Probation: t.trial,
 	})
@@ -50,8 +50,9 @@ func (m *Monitor) State() ([]byte, error) {
 func (m *Monitor) TestedSeq() int64 { return m.tests.seq }
 
 // RestoreState continues stored tests; call it after Reset for the same release. A state of another release, or one that
-// cannot be right, is refused and changes nothing. A test against another tolerated rate starts anew, and
-// an alarm that another test than the e-CUSUM gave is dropped.
+// cannot be right, is refused and changes nothing. A test against another tolerated rate starts anew. An alarm is dropped
+// that another test than the e-CUSUM gave, or that a version gave which compared the estimate and not its lower end: the
+// sums remain, so that the next item gives it again where it is due.
 func (m *Monitor) RestoreState(state []byte) error {
 	var s storedTests
 	if err := json.Unmarshal(state, &s); err != nil {
@@ -73,8 +74,8 @@ func (m *Monitor) RestoreState(state []byte) error {
 	for id, people := range s.ByPeople {
 		t.own[id] = m.confusions[0].value(people)
 	}
-	if same := t.arrivals.Restore(s.Arrivals); same && s.Test == "" && s.Alarmed {
-		t.alarmed, t.rise = true, s.Rise
+	if same := t.arrivals.Restore(s.Arrivals); same && s.Test == "" && s.Alarmed && s.AtLeast > 0 {
+		t.alarmed, t.rise = true, s.AtLeast
 	}
 	m.restoreCategories(t.categories, s.Categories)
 	t.trial.continues(s.Probation)
@@ -101,4 +102,22 @@ func (m *Monitor) storeOwn() map[string]string {
 		out[id] = m.confusions[0].values.list[people]
 	}
 	return out
+}
+
+// carried is what the tests of the next release begin with; nil where nothing was measured.
+func carried(arrivals stats.ECUSUM) *stats.Dependence {
+	d := arrivals.Dependence.Carry()
+	if d == (stats.Dependence{}) {
+		return nil
+	}
+	return &d
+}
+
+// CarriedDependence is the same, from the stored tests of a release; nil where they say nothing.
+func CarriedDependence(state string) *stats.Dependence {
+	var s storedTests
+	if json.Unmarshal([]byte(state), &s) != nil || !s.Arrivals.Dependence.Valid() {
+		return nil
+	}
+	return carried(s.Arrivals)
 }

@@ -17,7 +17,7 @@ func upperTail(k, n int) float64 {
 	term, sum := halfMass(k, n), 0.0
 	for j := k; term > sum*1e-17; j++ {
 		sum += term
-		term *= float64(n-j) / float64(j+1)
+		term = term * float64(n-j) / float64(j+1) // exact where halfMass is
 	}
 	return min(sum, 1)
 }
@@ -27,8 +27,18 @@ func halfMass(k, n int) float64 {
 	if k < 0 || k > n {
 		return 0
 	}
-	return math.Exp(logHalfMass(k, n))
+	if n > exactChoose {
+		return math.Exp(logHalfMass(k, n))
+	}
+	choose := 1.0
+	for j := range min(k, n-k) {
+		choose = choose * float64(n-j) / float64(j+1)
+	}
+	return math.Ldexp(choose, -n)
 }
+
+// exactChoose is up to where a binomial coefficient, times n, is a whole number that a float64 holds.
+const exactChoose = 50
 
 // logHalfMass is the logarithm of C(n, k) / 2^n for 0 <= k <= n, by the saddle-point expansion of the binomial
 // distribution (Loader 2000, "Fast and accurate computation of binomial probabilities"). The difference of three

@@ -1,8 +1,6 @@
 package stats
 
-import (
-	"math"
-)
+import "math"
 
 // ECUSUM watches a stream of errors for a rise above a tolerated rate, at every moment, with a promise: while the true
 // rate is at most P0, the expected number of observations up to a false alarm at bound c is at least c.
@@ -13,12 +11,18 @@ import (
 //
 // and E is the mean of exp(L) over the alternatives. Each factor has mean at most 1 under the tolerated rate, and an
 // average of e-detectors is an e-detector (Shin, Ramdas and Rinaldo, "E-detectors").
+//
+// The promise needs errors that are independent of each other. Where they come in clusters, E is the mean of exp(L/d)
+// with d the measured Dependence. A mean of powers is at most the power of the mean, so that E reaches no bound above 1
+// that it would not reach with d = 1: the promise to independent errors stays, whatever was measured.
 type ECUSUM struct {
 	P0   float64   `json:"p0"`
 	L    []float64 `json:"l"`    // one per alternative
 	Runs []Stretch `json:"runs"` // what each sum has seen since it restarted
 	N    int       `json:"n"`
 	Errs int       `json:"errors"`
+
+	Dependence Dependence `json:"dependence"`
 
 	steps [len(alternatives)]steps
 }
@@ -80,6 +84,7 @@ func (e *ECUSUM) Add(isError bool) {
 		wrong = 1
 		e.Errs++
 	}
+	e.Dependence.add(wrong)
 	for i := range e.L {
 		if e.L[i] <= 0 {
 			e.L[i], e.Runs[i] = 0, Stretch{}
@@ -99,23 +104,15 @@ func (e *ECUSUM) E() float64 {
 	if e.N == 0 {
 		return 0
 	}
-	return meanExp(e.L)
+	return meanExp(e.L, e.Factor())
 }
 
-// Reaches says whether E is at least a bound.
-func (e *ECUSUM) Reaches(bound float64) bool { return e.N > 0 && reaches(e.L, bound) }
+// Factor is how many observations count as one.
+func (e *ECUSUM) Factor() float64 { return e.Dependence.Factor(e.P0) }
 
-// Since is the stretch that speaks most for a rise: the run of the largest sum. Its rate estimates the error now, a
-// little too high, because it was chosen; that it is more than chance is for E to say.
-func (e *ECUSUM) Since() Stretch {
-	best := Stretch{}
-	top := math.Inf(-1)
-	for i, l := range e.L {
-		if l > top {
-			top, best = l, e.Runs[i]
-		}
-	}
-	return best
+// Reaches says whether E is at least a bound.
+func (e *ECUSUM) Reaches(bound float64) bool {
+	return e.N > 0 && reaches(e.L, &e.Dependence, e.P0, bound)
 }
 
 // Restore takes over a stored state if it fits this test, and says whether it does.
@@ -131,6 +128,9 @@ func (e *ECUSUM) Restore(stored ECUSUM) bool {
 	copy(e.L, stored.L)
 	copy(e.Runs, stored.Runs)
 	e.N, e.Errs = stored.N, stored.Errs
+	if stored.Dependence.Valid() {
+		e.Dependence = stored.Dependence
+	}
 	return true
 }
 
@@ -138,17 +138,17 @@ func (e *ECUSUM) Restore(stored ECUSUM) bool {
 func (r Stretch) Valid() bool { return r.N >= 0 && r.Errs >= 0 && r.Errs <= r.N }
 
 // reaches says whether meanExp is at least a bound. It mostly knows without computing it: a mean is never above its
-// largest part.
-func reaches(logs []float64, bound float64) bool {
+// largest part, and clusters only take away from it.
+func reaches(logs []float64, d *Dependence, p0, bound float64) bool {
 	top := math.Inf(-1)
 	for _, l := range logs {
 		top = max(top, l)
 	}
-	return bound <= 0 || top >= math.Log(bound) && meanExp(logs) >= bound
+	return bound <= 0 || top >= math.Log(bound) && meanExp(logs, d.Factor(p0)) >= bound
 }
 
-// meanExp is the mean of exp(l), at most 1e300; 0 of nothing.
-func meanExp(logs []float64) float64 {
+// meanExp is the mean of exp(l/factor), at most 1e300; 0 of nothing.
+func meanExp(logs []float64, factor float64) float64 {
 	if len(logs) == 0 {
 		return 0
 	}
@@ -158,9 +158,9 @@ func meanExp(logs []float64) float64 {
 	}
 	var sum float64
 	for _, l := range logs {
-		if d := l - top; d > -40 { // less than 1e-17 of the largest adds nothing
+		if d := (l - top) / factor; d > -40 { // less than 1e-17 of the largest adds nothing
 			sum += math.Exp(d)
 		}
 	}
-	return math.Exp(min(top+math.Log(sum/float64(len(logs))), 690.7))
+	return math.Exp(min(top/factor+math.Log(sum/float64(len(logs))), 690.7))
 }

@@ -5,12 +5,14 @@ import "math"
 // EProcess asks of a stream of errors that begins at a fixed moment, such as a deploy, whether its rate lies above a
 // tolerated one. With the sums of ECUSUM that are never restarted, E is a mean of likelihood ratios, so it begins at 1
 // and is a supermartingale while the true rate is at most P0: the probability that it ever reaches 1/alpha is at most
-// alpha, however often one looks (Ville's inequality).
+// alpha, however often one looks (Ville's inequality). Errors in clusters are allowed for as ECUSUM does.
 type EProcess struct {
 	P0   float64   `json:"p0"`
 	L    []float64 `json:"l"`
 	N    int       `json:"n"`
 	Errs int       `json:"errors"`
+
+	Dependence Dependence `json:"dependence"`
 
 	steps [len(alternatives)]steps
 }
@@ -27,21 +29,23 @@ func (e *EProcess) Add(isError bool) {
 	e.N++
 	if isError {
 		e.Errs++
+		e.Dependence.add(1)
 		for i := range e.L {
 			e.L[i] += e.steps[i].wrong
 		}
 		return
 	}
+	e.Dependence.add(0)
 	for i := range e.L {
 		e.L[i] += e.steps[i].right
 	}
 }
 
 // E is the current e-value: 1 before the first observation, capped at 1e300.
-func (e *EProcess) E() float64 { return meanExp(e.L) }
+func (e *EProcess) E() float64 { return meanExp(e.L, e.Dependence.Factor(e.P0)) }
 
 // Rejects says whether the rate is above the tolerated one at level alpha, such as 0.05.
-func (e *EProcess) Rejects(alpha float64) bool { return reaches(e.L, 1/alpha) }
+func (e *EProcess) Rejects(alpha float64) bool { return reaches(e.L, &e.Dependence, e.P0, 1/alpha) }
 
 // Restore takes over a stored state if it fits this test, and says whether it does.
 func (e *EProcess) Restore(stored EProcess) bool {
@@ -55,5 +59,8 @@ func (e *EProcess) Restore(stored EProcess) bool {
 	}
 	copy(e.L, stored.L)
 	e.N, e.Errs = stored.N, stored.Errs
+	if stored.Dependence.Valid() {
+		e.Dependence = stored.Dependence
+	}
 	return true
 }

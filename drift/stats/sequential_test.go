@@ -35,6 +35,7 @@ func TestEValues(t *testing.T) {
 	for i, wrong := range rises {
 		cusum.Add(wrong)
 		process.Add(wrong)
+		cusum.Dependence, process.Dependence = stats.Dependence{}, stats.Dependence{} // of the stream, which is periodic
 		if want, ok := detector[i+1]; ok {
 			near(t, "e-CUSUM", cusum.E()/want, 1, 1e-9)
 			near(t, "e-process", process.E()/martingale[i+1], 1, 1e-9)
@@ -44,8 +45,9 @@ func TestEValues(t *testing.T) {
 		}
 		if alarm == 0 && cusum.E() >= 1800 {
 			alarm = i + 1
-			if since := cusum.Since(); since.N < 60 || since.N > 300 || since.Rate() < .18 || since.Rate() > .35 {
-				t.Errorf("what speaks for the rise at 2000 is %+v", since)
+			rise := cusum.Rise(stats.Stretch{N: 1000, Errs: 100})
+			if rise.Since.N < 60 || rise.Since.N > 300 || rise.Estimate < .08 || rise.Estimate > .2 || rise.Low > .12 || rise.Low < .01 {
+				t.Errorf("of the rise by .12 at 2000 is known %+v", rise)
 			}
 		}
 	}
@@ -62,9 +64,9 @@ func TestEValues(t *testing.T) {
 
 func TestSequentialTestsAllocateNothing(t *testing.T) { // AllocsPerRun must not run beside other tests
 	cusum, process := stats.NewECUSUM(.1), stats.NewEProcess(.1)
-	i := 0
+	i, base := 0, stats.Stretch{N: 100, Errs: 9}
 	updates := map[string]func(wrong bool){
-		"e-CUSUM":   func(wrong bool) { cusum.Add(wrong); cusum.E(); cusum.Since() },
+		"e-CUSUM":   func(wrong bool) { cusum.Add(wrong); cusum.E(); cusum.Rise(base) },
 		"e-process": func(wrong bool) { process.Add(wrong); process.E() },
 	}
 	for name, update := range updates {
@@ -94,10 +96,10 @@ func TestTestsOfImpossibleRates(t *testing.T) {
 	}
 }
 
-func TestSinceOfNothing(t *testing.T) {
+func TestRiseOfNothing(t *testing.T) {
 	t.Parallel()
 	e := stats.NewECUSUM(.1)
-	if got := e.Since(); got != (stats.Stretch{}) || got.Rate() != 0 || e.E() != 0 {
+	if got := e.Rise(stats.Stretch{N: 100, Errs: 10}); got != (stats.Rise{}) || got.Since.Rate() != 0 || e.E() != 0 {
 		t.Errorf("%+v, E = %v", got, e.E())
 	}
 }

@@ -1,0 +1,104 @@
+package stats
+
+import "math"
+
+// Dependence measures how far the errors of a stream come in clusters, from the stream itself. Of several block lengths
+// it compares the numbers of errors in neighbouring blocks: with d their difference and t their sum, independent errors
+// have
+//
+//	E[d² | t] = t (2m - t) / (2m - 1)
+//
+// for blocks of m observations (the variance of a hypergeometric draw), whatever the error rate is and wherever it moved
+// before. Clusters make the squares larger, by as much as the variance of a sum over the stream is larger. What spans
+// more than two of the longest blocks is not seen.
+type Dependence struct {
+	Blocks [len(blockLengths)]Blocks `json:"blocks"`
+}
+
+// Blocks are the neighbouring blocks of one length.
+type Blocks struct {
+	N        int     `json:"n"` // observations in the block that is being filled
+	Errs     int     `json:"errors"`
+	Follows  bool    `json:"follows"` // there is a block before it
+	Before   int     `json:"before"`  // errors of that
+	Whole    int     `json:"whole"`   // blocks that were filled
+	Squares  float64 `json:"squares"`
+	Expected float64 `json:"expected"` // of Squares, if errors are independent
+}
+
+// blockLengths: clusters of a few, of some dozens, and of a hundred observations and more.
+var blockLengths = [...]int{5, 25, 100}
+
+// priorPairs is how many pairs of blocks speak for independent errors before there is any.
+const priorPairs = 5
+
+// add takes one observation, in commit order.
+func (d *Dependence) add(wrong int) {
+	for i := range d.Blocks {
+		d.Blocks[i].add(wrong, blockLengths[i])
+	}
+}
+
+func (b *Blocks) add(wrong, length int) {
+	b.N++
+	b.Errs += wrong
+	if b.N < length {
+		return
+	}
+	if b.Follows {
+		t, d := float64(b.Before+b.Errs), float64(b.Errs-b.Before)
+		b.Squares += d * d
+		b.Expected += t * (2*float64(length) - t) / (2*float64(length) - 1)
+	}
+	b.Whole++
+	b.Before, b.Follows, b.N, b.Errs = b.Errs, true, 0, 0
+}
+
+// Factor is how many observations count as one: the largest ratio of the squares to their expectation over the block
+// lengths, less its standard error, so that chance alone seldom raises it; at least 1. p is about the rate of errors.
+//
+// Evidence against a rate is divided by it on the logarithmic scale. The sum of log-likelihood ratios of a stream whose
+// variance is Factor times as large behaves like Factor times that of fewer, independent observations (the quasi-likelihood
+// of overdispersed counts: McCullagh and Nelder, Generalized Linear Models, 2nd ed., section 4.5).
+func (d *Dependence) Factor(p float64) float64 {
+	most := 1.0
+	for i := range d.Blocks {
+		b := &d.Blocks[i]
+		if b.Squares <= b.Expected {
+			continue
+		}
+		variance := float64(blockLengths[i]) * p * (1 - p)
+		prior := priorPairs * 2 * variance
+		ratio := (b.Squares + prior) / (b.Expected + prior)
+		most = max(most, ratio-math.Sqrt((2+1/variance)/float64(b.Whole-1+priorPairs)))
+	}
+	return most
+}
+
+// Carry is what the stream of another release begins with: half of what was measured, so that what it measures itself
+// soon counts more.
+func (d Dependence) Carry() Dependence {
+	for i := range d.Blocks {
+		b := &d.Blocks[i]
+		*b = Blocks{Whole: b.Whole / 2, Squares: b.Squares / 2, Expected: b.Expected / 2}
+		if b.Whole < 2 {
+			*b = Blocks{}
+		}
+	}
+	return d
+}
+
+// Valid says whether there can be such sums.
+func (d *Dependence) Valid() bool {
+	for i, b := range d.Blocks {
+		if !(Stretch{b.N, b.Errs}).Valid() || !(Stretch{blockLengths[i], b.Before}).Valid() || b.N >= blockLengths[i] || b.Whole < 0 {
+			return false
+		}
+		for _, sum := range [2]float64{b.Squares, b.Expected} {
+			if !(sum >= 0) || math.IsInf(sum, 0) || b.Whole < 2 && sum > 0 {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -14,7 +14,7 @@ type categoryTest struct {
 	test    stats.ECUSUM
 	base    stats.Stretch
 	alarmed bool
-	fall    float64 // the largest fall of the recall in points while the test was above its bound, as Rise.Low
+	fall    float64 // by how many points the recall had fallen at the alarm, as Rise.Low
 }
 
 // storedCategoryTest is its JSON form.
@@ -71,11 +71,11 @@ func (m *Monitor) judgeCategory(category int32, missed bool) {
 		return
 	}
 	c.test.Add(missed)
-	if bound := m.categoryBound(m.days.last); bound == 0 || !c.test.Reaches(bound) {
+	if bound := m.categoryBound(m.days.last); c.alarmed || bound == 0 || !c.test.Reaches(bound) {
 		return
 	}
 	if fall := points(c.test.Rise(c.base).Low); fall >= m.opts.Categories.DropPoints {
-		c.alarmed, c.fall = true, max(c.fall, fall)
+		c.alarmed, c.fall = true, fall
 	}
 }
 
@@ -100,7 +100,7 @@ func (m *Monitor) categoryStreams(today int64) []NewInCategory {
 			Alarmed: c.alarmed,
 		}
 		if c.alarmed { // what caused it: the alarm does not fade
-			n.Drop = c.fall
+			n.Drop = max(c.fall, n.Drop)
 		}
 		out = append(out, n)
 	}

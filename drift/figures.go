@@ -39,7 +39,7 @@ func (m *Monitor) Report(now time.Time) Report {
 		Category: m.categoryStreams(dayOf(now)),
 	}
 	if t.alarmed { // what caused it: the alarm does not fade
-		r.NewItems.Drop = t.rise
+		r.NewItems.Drop = max(t.rise, r.NewItems.Drop)
 	}
 	r.Probation = t.trial.report()
 	r.Labels = m.labelFigures(now)

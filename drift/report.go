@@ -137,8 +137,8 @@ type NewItems struct {
 	// Dependence is how many items count as one, because wrong answers come in clusters; 1 where they do not.
 	Dependence float64 `json:"dependence"`
 	// Since is the stretch from which a rise of the error is estimated, Estimate its error less the baseline's, and Drop
-	// the lower end of the interval of that, in points: by so many it has risen at least. After an alarm Drop stays what
-	// it was at its largest.
+	// the lower end of the interval of that, in points: by so many it has risen at least. After an alarm Drop stays at
+	// what it was then at least.
 	Since    stats.Stretch `json:"since"`
 	Estimate float64       `json:"estimate"`
 	Drop     float64       `json:"drop"`

@@ -26,7 +26,7 @@ type tests struct {
 
 	arrivals   stats.ECUSUM
 	alarmed    bool
-	rise       float64                 // the largest rise in points while the test was above its bound, as Rise.Low
+	rise       float64                 // by how many points the error had risen at the alarm, as Rise.Low
 	categories map[int32]*categoryTest // by value of the gating target
 	trial      *trial                  // nil where the release was promoted without a probation
 
@@ -133,17 +133,12 @@ func (m *Monitor) judge(label, answer int32) {
 	t := &m.tests
 	wrong := label != answer
 	t.arrivals.Add(wrong)
-	if bound := m.bound(m.opts.FalseRetrains, m.days.last); bound > 0 && t.arrivals.Reaches(bound) {
-		t.alarm(points(m.risen().Low), m.opts.DropPoints)
+	if bound := m.bound(m.opts.FalseRetrains, m.days.last); !t.alarmed && bound > 0 && t.arrivals.Reaches(bound) {
+		if rise := points(m.risen().Low); rise >= m.opts.DropPoints {
+			t.alarmed, t.rise = true, rise
+		}
 	}
 	m.judgeCategories(label, answer)
-}
-
-// alarm notes that the bound was reached while the error had risen by so many points at least.
-func (t *tests) alarm(rise, least float64) {
-	if rise >= least {
-		t.alarmed, t.rise = true, max(t.rise, rise)
-	}
 }
 
 // risen is how far the error of the arrived items has risen above that at the promotion; nothing without a baseline.

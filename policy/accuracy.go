@@ -52,7 +52,9 @@ func (a accuracyDrop) explain(r *drift.Report, _ time.Time, c *Condition) string
 	c.missing(func() int { return a.missing(r) })
 	switch {
 	case c.Tripped && r.Drop < a.points:
-		return "newly arrived items are answered wrongly " + text.Points(r.NewItems.Drop) + " more often than at the promotion, at least " + text.Points(a.points) + ": " + evidenceText(evidenceArrivals, r) + own(r)
+		return "newly arrived items are answered wrongly at least " + text.Points(r.NewItems.Drop) +
+			" more often than at the promotion, and " + text.Points(a.points) + " suffice: " +
+			evidenceText(evidenceArrivals, r) + own(r)
 	case c.Tripped:
 		kind, _ := evidence(r, a.points, 0)
 		return "accuracy fell by " + text.Points(r.Drop) + ", at least " + text.Points(a.points) + ": " + evidenceText(kind, r) + own(r)

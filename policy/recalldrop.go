@@ -19,8 +19,11 @@ func (a recallDrop) judge(r *drift.Report, _ time.Time, c *Condition) {
 		return
 	}
 	fall := 0.0 // one missed item is a fall by any number of points: it counts from where the test suspects something
-	if a.tripped(worst) || suspected(worst) {
+	switch {
+	case a.tripped(worst):
 		fall = worst.Drop
+	case suspected(worst):
+		fall = worst.Estimate
 	}
 	c.settle(fall, a.points, true, fall >= a.points && fall > 0, a.tripped(worst))
 }
@@ -37,9 +40,11 @@ func (a recallDrop) explain(r *drift.Report, _ time.Time, c *Condition) string {
 	case worst.N == 0:
 		return "no new item of a tested category has arrived since the promotion"
 	case a.tripped(worst):
-		return "recall of " + label(worst.Name) + " fell by " + text.Points(worst.Drop) + " among new items, at least " + text.Points(a.points) + ": " + missed(worst)
+		return "recall of " + label(worst.Name) + " fell by at least " + text.Points(worst.Drop) + " among new items, and " +
+			text.Points(a.points) + " suffice: " + missed(worst)
 	case c.Breached:
-		return "recall of " + label(worst.Name) + " may have fallen by " + text.Points(worst.Drop) + " among new items, but that is too little evidence: " + missed(worst)
+		return "recall of " + label(worst.Name) + " may have fallen by " + text.Points(worst.Estimate) +
+			" among new items, but that is too little evidence: " + missed(worst)
 	}
 	return "no category is recognised less often among new items; " + label(worst.Name) + " is nearest, " + missed(worst)
 }

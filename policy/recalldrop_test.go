@@ -23,7 +23,7 @@ func TestCategoryRecallDrop(t *testing.T) {
 	}
 	quiet := drift.NewInCategory{Name: "culture", N: 30, Errors: 3, Recall: .9, E: 1.2, Bound: 3600}
 	with := func(change func(*drift.NewInCategory)) []drift.NewInCategory {
-		sport := drift.NewInCategory{Name: "sport", N: 40, Errors: 20, Recall: .9, E: 30, Bound: 3600, Drop: 40}
+		sport := drift.NewInCategory{Name: "sport", N: 40, Errors: 20, Recall: .9, E: 30, Bound: 3600, Estimate: 45, Drop: 40}
 		change(&sport)
 		return []drift.NewInCategory{quiet, sport}
 	}
@@ -38,9 +38,16 @@ func TestCategoryRecallDrop(t *testing.T) {
 		},
 		// One missed item is a fall by 90 points: without evidence it is not a value to go by.
 		"chance":    {with(func(*drift.NewInCategory) {}), row{policy.StatePass, 0, `no category is recognised less often among new items; sport is nearest, 20 of 40 were missed`}},
-		"suspected": {with(func(c *drift.NewInCategory) { c.E = 61 }), row{policy.StateInconclusive, 40, `recall of sport may have fallen by 40 points among new items, but that is too little evidence: 20 of 40 were missed`}},
-		"alarm":     {with(func(c *drift.NewInCategory) { c.E, c.Alarmed = 4000, true }), row{policy.StateFail, 40, `recall of sport fell by 40 points among new items, at least 10 points: 20 of 40 were missed`}},
-		"fell less": {with(func(c *drift.NewInCategory) { c.E, c.Alarmed, c.Drop = 4000, true, 9.9 }), row{policy.StatePass, 9.9, `no category is recognised less often among new items; sport is nearest, 20 of 40 were missed`}},
+		"suspected": {with(func(c *drift.NewInCategory) { c.E = 61 }), row{policy.StateInconclusive, 45, `recall of sport may have fallen by 45 points among new items, but that is too little evidence: 20 of 40 were missed`}},
+		"alarm":     {with(func(c *drift.NewInCategory) { c.E, c.Alarmed = 4000, true }), row{policy.StateFail, 40, `recall of sport fell by at least 40 points among new items, and 10 points suffice: 20 of 40 were missed`}},
+		"not sure": {
+			with(func(c *drift.NewInCategory) { c.E, c.Alarmed, c.Drop = 4000, true, 9.9 }),
+			row{
+				policy.StateInconclusive, 45,
+				`recall of sport may have fallen by 45 points among new items, but that is too little evidence: 20 of 40 were missed`,
+			},
+		},
+		"fell less": {with(func(c *drift.NewInCategory) { c.E, c.Alarmed, c.Estimate, c.Drop = 4000, true, 9.9, 5 }), row{policy.StatePass, 9.9, `no category is recognised less often among new items; sport is nearest, 20 of 40 were missed`}},
 	} {
 		r := healthy(t)
 		r.NewItems.Category = tc.streams

@@ -169,8 +169,8 @@ func TestRiseIsNoBurst(t *testing.T) {
 	}{
 		{"a rise by 5", 0, 0, .05, 0, .01, 0},
 		{"a rise by 10", 0, 0, .10, 0, .1, 0},
-		{"a rise by 25", 0, 0, .25, .99, 1, 400},
-		{"a rise by 5, a year later by 25", year, .05, .25, .97, 1, 500},
+		{"a rise by 25", 0, 0, .25, .98, 1, 500},
+		{"a rise by 5, a year later by 25", year, .05, .25, .97, 1, 600},
 		{"a rise by 80", 0, 0, .80, 1, 1, 25},
 	} {
 		share, labels := trips(c.before, c.early, c.rise)

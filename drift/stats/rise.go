@@ -9,35 +9,37 @@ type Rise struct {
 	Low      float64 // lower end of its interval: by as much it has risen at least
 }
 
-// wholeRise is the number of observations from which a stretch gets a 95 % interval. Of a shorter one, which was chosen
-// among many, it is as many times wider as that of so many would be narrower.
-const wholeRise = 100
+const (
+	// wholeRise is the number of observations from which a stretch gets its plain interval. Of a shorter one, which was
+	// chosen among many, it is as many times wider as that of so many would be narrower.
+	wholeRise = 100
+	// The one-sided normal quantiles of the two intervals: 99 % of the stretch, which is the best of several and is looked
+	// at again and again, 95 % of the baseline, which was measured once.
+	riseNow  = 2.3263478740408408
+	riseThen = 1.6448536269514722
+)
 
 // Rise estimates the rise above a baseline: of the stretches whose sum is above 0, and speaks for a rise, it takes the
 // one with the largest lower end. The stretch of the largest sum alone is often a burst of a few dozen errors, and the
 // longest one may reach back to long before the rate rose. Nothing where no sum is above 0.
+//
+// Simulated at a rise by 5 or 10 points, the lower end is above the truth at one look in about ten.
 func (e *ECUSUM) Rise(base Stretch) Rise {
 	best := Rise{}
-	factor := e.Factor()
+	wider := math.Sqrt(e.Factor())
+	_, high := wilson(base.Errs, base.N, riseThen*wider)
 	for i, l := range e.L {
 		run := e.Runs[i]
 		if l <= 0 || run.N == 0 {
 			continue
 		}
-		z := z95 * math.Sqrt(factor*max(1, wholeRise/float64(run.N)))
-		if low := differenceLow(run, base, z); best.Since.N == 0 || low > best.Low {
-			best = Rise{Since: run, Estimate: run.Rate() - base.Rate(), Low: low}
+		low, _ := wilson(run.Errs, run.N, riseNow*wider*math.Sqrt(max(1, wholeRise/float64(run.N))))
+		r := Rise{Since: run, Estimate: run.Rate() - base.Rate()}
+		// The hybrid of two score intervals (Newcombe 1998, Statistics in Medicine 17, 873-890, method 10).
+		r.Low = r.Estimate - math.Hypot(run.Rate()-low, high-base.Rate())
+		if best.Since.N == 0 || r.Low > best.Low {
+			best = r
 		}
 	}
 	return best
-}
-
-// differenceLow is the lower end of the interval of the difference of two rates, now less then: the hybrid of their
-// score intervals (Newcombe 1998, Statistics in Medicine 17, 873-890, method 10),
-//
-//	d - sqrt((p1 - l1)² + (u0 - p0)²)
-func differenceLow(now, then Stretch, z float64) float64 {
-	low, _ := wilson(now.Errs, now.N, z)
-	_, high := wilson(then.Errs, then.N, z)
-	return now.Rate() - then.Rate() - math.Hypot(now.Rate()-low, high-then.Rate())
 }

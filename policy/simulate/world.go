@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"time"
 
+	"gonum.org/v1/gonum/stat/distuv"
+
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/serving"
@@ -28,6 +30,10 @@ type World struct {
 	// Jump is by how much more of the new items are answered wrongly, a fraction, from the label number JumpAt on.
 	Jump   float64
 	JumpAt int
+	// Cluster is how many items in a row have an error rate of their own, Correlation that of the errors of two of them;
+	// 0 makes all errors independent. The rate of a cluster has a beta distribution about that of the stream.
+	Cluster     int
+	Correlation float64
 }
 
 // start is when every stream begins; the promotion is made then.
@@ -50,6 +56,9 @@ type Stream struct {
 	truth   []uint8 // by item
 	answers []uint8
 	churn   float64 // corrections that are due
+
+	left      int     // items of the cluster that are to come
+	mean, own float64 // error rate of the stream when the cluster began, and that of the cluster
 }
 
 // New begins a stream under a policy with a promotion: the model is measured on the held-out set.
@@ -76,12 +85,26 @@ func New(w World, p *policy.Policy, seed uint64) *Stream {
 func (s *Stream) draw(wrong float64) (id string, truth uint8) {
 	truth = uint8(s.rng.IntN(2))
 	answer := truth
-	if s.rng.Float64() < wrong {
+	if s.rng.Float64() < s.clustered(wrong) {
 		answer = 1 - truth
 	}
 	id = strconv.Itoa(len(s.truth))
 	s.truth, s.answers = append(s.truth, truth), append(s.answers, answer)
 	return id, truth
+}
+
+// clustered is the error rate of the next item where wrong is that of the stream.
+func (s *Stream) clustered(wrong float64) float64 {
+	rho := s.world.Correlation
+	if !(rho > 0) || wrong <= 0 || wrong >= 1 {
+		return wrong
+	}
+	if s.left--; s.left < 0 || s.mean != wrong {
+		s.left, s.mean = s.world.Cluster-1, wrong
+		of := 1/rho - 1
+		s.own = distuv.Beta{Alpha: wrong * of, Beta: (1 - wrong) * of, Src: s.rng}.Rand()
+	}
+	return s.own
 }
 
 // Now is the time of the last label.

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/policy/simulate"
 )
@@ -40,12 +41,15 @@ func quietWorlds() []quiet {
 	}
 }
 
-// usual is the policy whose promise is measured: accuracy_drop as it is without further words, three points and one false
-// retrain in 180 days.
-func usual() (*policy.Policy, policy.AccuracyDrop, error) {
+// halfYearly is the promise of accuracy_drop without further words.
+var halfYearly = unit.Rate{Count: 1, Per: unit.Duration(180 * 24 * time.Hour)}
+
+// usual is a policy of accuracy_drop alone; without further words it has three points and one false retrain in 180 days.
+func usual(points float64, promise unit.Rate) (*policy.Policy, policy.AccuracyDrop, error) {
 	c := policy.Defaults()
 	d := &policy.AccuracyDrop{}
 	d.SetDefaults()
+	d.Points, d.FalseRetrains = unit.Points(points), promise
 	c.RetrainWhen.AccuracyDrop = d
 	p, err := policy.Compile(c, time.UTC, policy.Options{})
 	return p, *d, err
@@ -57,7 +61,7 @@ func promised(d policy.AccuracyDrop) float64 {
 }
 
 func measureFalses(worlds []quiet, s size) ([]simulate.Falses, float64, error) {
-	p, d, err := usual()
+	p, d, err := usual(3, halfYearly)
 	if err != nil {
 		return nil, 0, err
 	}

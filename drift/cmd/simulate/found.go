@@ -31,7 +31,7 @@ func jumps() []simulate.World {
 }
 
 func measureFound(worlds []simulate.World, s size) ([][]simulate.Found, error) {
-	p, _, err := usual()
+	p, _, err := usual(3, halfYearly)
 	if err != nil {
 		return nil, err
 	}

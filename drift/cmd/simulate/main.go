@@ -1,9 +1,9 @@
 // Command simulate measures what retraind promises: how often the policy retrains although nothing has changed, how soon
-// it finds what has, and how often the gate promotes the wrong model. It plays streams whose truth is known through the
-// code that decides about real ones, and prints tables in Markdown.
+// it finds what has, what bursts and clusters of errors do to both, and how often the gate promotes the wrong model. It
+// plays streams whose truth is known through the code that decides about real ones, and prints tables in Markdown.
 //
 //	go run ./drift/cmd/simulate             some minutes
-//	go run ./drift/cmd/simulate -long       as in docs/honesty.md: 16,000 years, 1,800 streams, 450,000 gates
+//	go run ./drift/cmd/simulate -long       as in docs/honesty.md: 20,000 years, 10,200 streams, 450,000 gates
 package main
 
 import (
@@ -37,7 +37,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	long := flags.Bool("long", false, "2,000 years and 200 streams for each row, 50,000 gates for each cell")
 	seed := flags.Uint64("seed", 1, "another seed gives other streams")
 	jobs := flags.Int("jobs", runtime.GOMAXPROCS(0), "rows to simulate at the same time")
-	only := flags.String("only", "", "one of `false, find, gate`")
+	only := flags.String("only", "", "one of `false, find, points, clusters, gate`")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return nil
@@ -52,7 +52,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	for _, table := range []struct {
 		name  string
 		print func(io.Writer, size) error
-	}{{"false", printFalses}, {"find", printFound}, {"gate", printGates}} {
+	}{{"false", printFalses}, {"find", printFound}, {"points", printPoints}, {"clusters", printClusters}, {"gate", printGates}} {
 		if *only != "" && *only != table.name {
 			continue
 		}
@@ -62,7 +62,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 		}
 	}
 	if !printed {
-		return fmt.Errorf("there is no table %q: the tables are false, find, gate", *only)
+		return fmt.Errorf("there is no table %q: the tables are false, find, points, clusters, gate", *only)
 	}
 	return nil
 }

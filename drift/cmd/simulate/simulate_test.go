@@ -106,7 +106,7 @@ func TestRun(t *testing.T) {
 	if lines := strings.Count(out.String(), "\n"); lines != 2+len(gateRows())+1 || !strings.HasPrefix(out.String(), "| held-out items |") {
 		t.Errorf("%d lines:\n%s", lines, out.String())
 	}
-	if err := run([]string{"-only", "gates"}, &out, &errs); err == nil || !strings.Contains(err.Error(), "false, find, gate") {
+	if err := run([]string{"-only", "gates"}, &out, &errs); err == nil || !strings.Contains(err.Error(), "false, find, points, clusters, gate") {
 		t.Errorf("an unknown table: %v", err)
 	}
 }

@@ -1,0 +1,157 @@
+package drift_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/drift/stats"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// rising is a release with 880 of 1000 right at its promotion, and tests that want a rise of so many points.
+func rising(t *testing.T, points float64) *bench {
+	t.Helper()
+	promise := unit.Rate{Count: 1, Per: unit.Duration(180 * 24 * time.Hour)}
+	truth := slices.Repeat([]string{"a"}, 1000)
+	answers := slices.Concat(slices.Repeat([]string{"a"}, 880), slices.Repeat([]string{"b"}, 120))
+	b := setup(t, drift.Options{
+		DropPoints: points, FalseRetrains: promise,
+		Categories: drift.CategoryTests{DropPoints: points, FalseRetrains: promise, MinItems: 30},
+	}, truth, answers)
+	b.rebase(t)
+	return b
+}
+
+// serve gives it a year of ten labels a day, of which such a share is answered wrongly.
+func (b *bench) serve(rng *rand.Rand, wrong float64) {
+	for i := range 3650 {
+		answer := "a"
+		if rng.Float64() < wrong {
+			answer = "b"
+		}
+		id := fmt.Sprint("new", i)
+		b.seq++
+		b.Put(drift.LabelChange{
+			Item: id, Heldout: true, TextHash: hash(id), New: label("a"), Inserted: true,
+			At: noon.Add(time.Duration(i) * 144 * time.Minute), Seq: b.seq,
+		})
+		b.Answer(id, hash(id), label(answer))
+	}
+}
+
+// Of a true rise by 5 points a burst tripped points: 20 in 28 of 100 years; a true rise by 25 must still be found.
+func TestPointsAreComparedWithWhatIsSure(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		rise  float64
+		years int
+		trips bool
+	}{{.05, 25, false}, {.25, 5, true}} {
+		above := 0
+		for year := range c.years {
+			b := rising(t, 20)
+			b.serve(rand.New(rand.NewPCG(uint64(year), 20)), .12+c.rise)
+			r := b.Report(noon.AddDate(1, 0, 0)).NewItems
+			if r.Alarmed != c.trips || c.trips && (r.Drop < 20 || r.Drop > 28) {
+				t.Errorf("a rise by %.0f points, year %d: %+v", 100*c.rise, year, r)
+			}
+			if cat := r.Category[0]; cat.Alarmed != c.trips || c.trips && (cat.Drop < 20 || cat.Drop > 28) {
+				t.Errorf("a fall of the recall by %.0f points, year %d: %+v", 100*c.rise, year, cat)
+			}
+			if r.Drop > 100*c.rise {
+				above++
+			}
+		}
+		if above > c.years/4 { // one in ten; the estimates of the former stretch were above it in nine of ten
+			t.Errorf("a rise by %.0f points: more is said to be sure in %d of %d years", 100*c.rise, above, c.years)
+		}
+	}
+}
+
+// What a version stored that compared the estimate is read, but its alarm must be given again.
+func TestAlarmsOfEstimatesAreDropped(t *testing.T) {
+	t.Parallel()
+	b := rising(t, 20)
+	b.serve(rand.New(rand.NewPCG(1, 20)), .40)
+	state, err := b.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(state), `"at_least"`) {
+		t.Fatalf("the alarm is not stored: %s", state)
+	}
+	release := b.Release()
+	restored := func(state string) drift.NewItems {
+		m := drift.NewMonitor(drift.Options{
+			Categories: drift.CategoryTests{FalseRetrains: unit.Rate{Count: 1, Per: 1}, MinItems: 30},
+		})
+		m.Reset(release, nil)
+		if err := m.RestoreState([]byte(state)); err != nil {
+			t.Fatal(err)
+		}
+		return m.Report(noon).NewItems
+	}
+	if r := restored(string(state)); !r.Alarmed || !r.Category[0].Alarmed {
+		t.Errorf("the alarm is gone: %+v", r)
+	}
+	former := strings.NewReplacer(`"at_least"`, `"rise"`, `"fall"`, `"rise"`).Replace(string(state))
+	if r := restored(former); r.Alarmed || r.Category[0].Alarmed || r.N != 3650 || r.E < r.Bound {
+		t.Errorf("the alarm of an estimate stays, or its evidence is gone: %+v", r)
+	}
+}
+
+// The next release begins with half of what was measured of the clusters in which errors come.
+func TestDependenceIsCarriedToTheNextRelease(t *testing.T) {
+	t.Parallel()
+	b := rising(t, 20)
+	rng := rand.New(rand.NewPCG(1, 25))
+	for i := range 100 { // every fourth time 25 in a row with 36 % errors, else with 4 %
+		own := .04
+		if i%4 == 0 {
+			own = .36
+		}
+		for k := range 25 {
+			answer := "a"
+			if rng.Float64() < own {
+				answer = "b"
+			}
+			b.arrive(fmt.Sprint(i, ".", k), "a", answer)
+		}
+	}
+	before := b.Report(noon)
+	if d := before.NewItems.Dependence; d < 2 || d > 8 {
+		t.Errorf("%v labels count as one", d)
+	}
+	if before.Baseline.Dependence != nil {
+		t.Error("a report has the sums of the dependence")
+	}
+	state, err := b.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := drift.CarriedDependence(string(state))
+	if next == nil || !(next.Factor(.12) > 2) {
+		t.Fatalf("carried: %+v", next)
+	}
+	b.rebase(t)
+	if d := b.Report(noon).NewItems; d.N != 0 || !(d.Dependence > 2) {
+		t.Errorf("after the promotion: %+v", d)
+	}
+	for _, damaged := range []string{"", "{", "{}", `{"arrivals":{"dependence":{"blocks":[{"whole":-1}]}}}`} {
+		if got := drift.CarriedDependence(damaged); got != nil {
+			t.Errorf("%q: %+v", damaged, got)
+		}
+	}
+	bad := stats.Dependence{}
+	bad.Blocks[0].Whole = -1
+	m := drift.NewMonitor(drift.Options{})
+	m.Reset(drift.Release{Digest: "d", Baseline: &drift.Baseline{N: 10, Correct: 9, Dependence: &bad}}, nil)
+	if d := m.Report(noon).NewItems.Dependence; d != 1 {
+		t.Errorf("a dependence that cannot be is taken: %v", d)
+	}
+}

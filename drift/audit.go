@@ -34,6 +34,7 @@ func (m *Monitor) Audit() error {
 		if gate := m.values[m.at(slot, 0)].label; gate != none {
 			want.labelled++
 			switch {
+			case !m.differs(slot):
 			case e.changed:
 				want.changed++
 			case e.own:

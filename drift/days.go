@@ -58,10 +58,11 @@ func (d *days) restore(stored map[int64]int) {
 	}
 }
 
-// rate is labels a day over the last 30 days, or over the days since the first label where that is shorter.
-func (d *days) rate(today int64) float64 {
-	if d.count == nil || today < d.first {
-		return 0
+// rate is labels a day over the last 30 days, or over the days since the first one where that is shorter. The first day
+// is left out: it has the labels that were there before anybody counted. Over 0 days nothing is known.
+func (d *days) rate(today int64) (perDay float64, over int) {
+	if d.count == nil || today <= d.first {
+		return 0, 0
 	}
 	if !d.known || d.summed != today {
 		d.summed, d.sum, d.known = today, 0, true
@@ -69,5 +70,22 @@ func (d *days) rate(today int64) float64 {
 			d.sum += d.count[day]
 		}
 	}
-	return float64(d.sum) / float64(min(rateDays, today-d.first+1))
+	sum, over := d.sum, rateDays
+	if since := today - d.first; since < rateDays {
+		sum, over = sum-d.count[d.first], int(since)
+	}
+	return float64(sum) / float64(over), over
+}
+
+// carefulDays is for how long the labels of the first day count for the bounds of the tests: the day that follows is not
+// over yet, and a bound that is too low would break its promise.
+const carefulDays = 2
+
+// careful is the rate for the bounds.
+func (d *days) careful(today int64) float64 {
+	perDay, over := d.rate(today)
+	if over < carefulDays && d.count != nil && today >= d.first {
+		return max(perDay, float64(d.count[d.first]))
+	}
+	return perDay
 }

@@ -70,7 +70,7 @@ const (
 // NewLearningCurve fits the curve. Training counts the examples of each category in the release's training data, and of
 // one that is new those that the next training has.
 func NewLearningCurve(points []CurvePoint, training map[string]int, now []Category) LearningCurve {
-	c := LearningCurve{Points: slices.Clone(points)}
+	c := LearningCurve{Points: slices.DeleteFunc(slices.Clone(points), func(p CurvePoint) bool { return p.Examples <= 0 })}
 	slices.SortStableFunc(c.Points, func(a, b CurvePoint) int { return cmp.Compare(a.Examples, b.Examples) })
 	for _, cat := range now {
 		if n := training[cat.Name]; n < rareExamples && cat.Support > 0 && cat.Recall < rareRecall {
@@ -78,7 +78,7 @@ func NewLearningCurve(points []CurvePoint, training map[string]int, now []Catego
 		}
 	}
 	n := len(c.Points)
-	if n < curvePoints || c.Points[0].Examples <= 0 || float64(c.Points[n-1].Examples) < curveSpread*float64(c.Points[0].Examples) {
+	if n < curvePoints || float64(c.Points[n-1].Examples) < curveSpread*float64(c.Points[0].Examples) {
 		return c
 	}
 	var mx, my float64
@@ -184,7 +184,7 @@ func (d *Diagnosis) examples() Finding {
 	for _, r := range c.Rare {
 		found = append(found, fmt.Sprintf("only %d examples of %s to learn from, and %d of %d held-out ones are recognised", r.Examples, text.Cut(r.Name, 60), int(math.Round(r.Recall*float64(r.Support))), r.Support))
 	}
-	curve := fmt.Sprintf("the learning curve is not known yet: it needs %d trainings of different sizes, there are %d", curvePoints, len(c.Points))
+	curve := c.missing()
 	switch {
 	case c.Known && c.Gain > 2*c.Error && c.Gain >= 1:
 		found = append(found, fmt.Sprintf("accuracy still rises by %.1f points with each doubling of the examples (standard error %.1f)", c.Gain, c.Error))
@@ -200,6 +200,16 @@ func (d *Diagnosis) examples() Finding {
 		f.Text = curve
 	}
 	return f
+}
+
+// missing says what the learning curve is not known for.
+func (c LearningCurve) missing() string {
+	const unknown = "the learning curve is not known yet: it needs "
+	if n := len(c.Points); n >= curvePoints {
+		return fmt.Sprintf(unknown+"trainings of which the largest has %.1f times the examples of the smallest, and %d have %s to %s",
+			curveSpread, n, text.Count(c.Points[0].Examples), text.Count(c.Points[n-1].Examples))
+	}
+	return fmt.Sprintf(unknown+"%d trainings of different sizes, there are %d", curvePoints, len(c.Points))
 }
 
 func chiText(c *stats.ChiSquare) string {

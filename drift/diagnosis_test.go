@@ -47,6 +47,12 @@ func TestDiagnosis(t *testing.T) {
 	settled := quiet
 	settled.Text = drift.TextDrift{Compared: true, Then: 400, Now: 100, AUC: .51}
 	settled.Examples = drift.LearningCurve{Known: true, Gain: .2, Error: .5}
+	alike := quiet // five trainings were "4 are needed, there are 5"
+	var five []drift.CurvePoint
+	for i := range 5 {
+		five = append(five, drift.CurvePoint{Examples: 2000 + 50*i, Accuracy: .8})
+	}
+	alike.Examples = drift.NewLearningCurve(append(five, drift.CurvePoint{Accuracy: .8}), nil, nil)
 	unknown := drift.Diagnosis{}
 	for _, c := range []struct {
 		name string
@@ -67,6 +73,11 @@ func TestDiagnosis(t *testing.T) {
 			"no the mix of labels is as in the training (PSI 0.02); new texts look like old ones (AUC 0.51 of 400 and 100)",
 			"no no item was relabelled since the training",
 			"no twice as many examples would bring +0.2 points (standard error 0.5)",
+		}},
+		{"alike", alike, [3]string{
+			"no the mix of labels is as in the training (PSI 0.02); too few new texts to compare (0 held out)",
+			"no no item was relabelled since the training",
+			"unknown the learning curve is not known yet: it needs trainings of which the largest has 1.3 times the examples of the smallest, and 5 have 2,000 to 2,200",
 		}},
 		{"unknown", unknown, [3]string{"unknown what the release was trained on is not known", "no ", "unknown the learning curve is not known yet: it needs 4 trainings of different sizes, there are 0"}},
 	} {

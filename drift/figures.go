@@ -115,8 +115,9 @@ func (m *Monitor) state(s Scores) (State, string) {
 func (m *Monitor) labelFigures(now time.Time) Labels {
 	l := Labels{
 		Items: m.counts.labelled, Changed: m.counts.changed, Own: m.counts.own,
-		Share: share(m.counts.changed, m.counts.labelled), Rate: m.days.rate(dayOf(now)),
+		Share: share(m.counts.changed, m.counts.labelled),
 	}
+	l.Rate, l.RateDays = m.days.rate(dayOf(now))
 	then := m.release.TrainLabels
 	if len(then) == 0 {
 		return l

@@ -41,6 +41,8 @@ type Monitor struct {
 	unscored map[int32]struct{}
 	counts   counts
 	mix      map[int32]int // gating label -> items outside the held-out set: what a training would see
+	// trained has the labels, by target, that the training saw of the items of which labels alone were touched since.
+	trained map[int32][]int32
 
 	seq     int64 // last change that is in the counters
 	tests   tests
@@ -51,8 +53,8 @@ type Monitor struct {
 // counts are the plain numbers.
 type counts struct {
 	labelled int // items with a label of the gating target
-	changed  int // of them, touched by others since the training snapshot
-	own      int // of them, touched since by retraind alone
+	changed  int // of them, touched by others since the training snapshot, and not as they were in it
+	own      int // of them, touched since by retraind alone, and not as they were
 	heldOut  int // held-out, labelled, not leaked
 	leaked   int // held-out and labelled, but seen in training
 }
@@ -80,6 +82,7 @@ func (m *Monitor) Reset(release Release, items iter.Seq[LabelChange]) {
 	m.unscored = map[int32]struct{}{}
 	m.counts = counts{}
 	m.mix = map[int32]int{}
+	m.trained = map[int32][]int32{}
 	m.days = days{}
 	m.seq = release.BaselineSeq
 	m.trouble = nil
@@ -92,7 +95,12 @@ func (m *Monitor) Reset(release Release, items iter.Seq[LabelChange]) {
 		m.take(slot)
 		m.fill(slot, item)
 		e := &m.entries[slot]
-		e.changed, e.own = !item.Own && item.Seq > release.TrainedSeq, item.Own && item.Seq > release.TrainedSeq
+		if item.Seq > release.TrainedSeq {
+			e.changed, e.own = !item.Own, item.Own
+			if item.Trained != nil {
+				m.trained[slot] = m.labels(item.Trained)
+			}
+		}
 		m.give(slot)
 		if item.Heldout && m.labelled(slot) {
 			m.days.add(item.At)
@@ -115,9 +123,10 @@ func (m *Monitor) Put(item LabelChange) {
 	}
 	m.take(slot)
 	m.fill(slot, item)
-	e := &m.entries[slot]
-	e.changed = e.changed || !item.Own && item.Seq > m.release.TrainedSeq
-	e.own = e.own || item.Own && item.Seq > m.release.TrainedSeq
+	if e := &m.entries[slot]; item.Seq > m.release.TrainedSeq {
+		e.changed, e.own = e.changed || !item.Own, e.own || item.Own
+		delete(m.trained, slot) // the training did not see this text
+	}
 	m.give(slot)
 	m.observe(slot, before, item.Own, item.Author, item.At, item.Seq)
 }
@@ -132,13 +141,17 @@ func (m *Monitor) Label(c LabelChange) {
 	}
 	before := m.oldLabel(slot, c.Old)
 	m.take(slot)
+	e := &m.entries[slot]
+	if c.Seq > m.release.TrainedSeq {
+		if !e.changed && !e.own {
+			m.trained[slot] = m.labelsBefore(slot, c.Old)
+		}
+		e.changed, e.own = e.changed || !c.Own, e.own || c.Own
+	}
 	for t, b := range m.confusions {
 		m.values[m.at(slot, t)].label = b.label(c.New)
 	}
-	e := &m.entries[slot]
 	e.seq = max(e.seq, c.Seq)
-	e.changed = e.changed || !c.Own && c.Seq > m.release.TrainedSeq
-	e.own = e.own || c.Own && c.Seq > m.release.TrainedSeq
 	m.give(slot)
 	m.observe(slot, before, c.Own, c.Author, c.At, c.Seq)
 }
@@ -156,6 +169,7 @@ func (m *Monitor) Delete(id string, seq int64) {
 	}
 	delete(m.tests.own, id)
 	delete(m.slots, id)
+	delete(m.trained, slot)
 	m.entries[slot] = entry{}
 	m.free = append(m.free, slot)
 	m.tests.pass(seq)

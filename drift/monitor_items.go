@@ -84,6 +84,7 @@ func (m *Monitor) count(slot int32, by int) {
 	if gate != none {
 		m.counts.labelled += by
 		switch {
+		case !m.differs(slot):
 		case e.changed:
 			m.counts.changed += by
 		case e.own:
@@ -121,6 +122,44 @@ func (m *Monitor) count(slot int32, by int) {
 			delete(m.unscored, slot)
 		}
 	}
+}
+
+// differs says whether an item is another one than the training saw. Labels that were put back are no difference.
+func (m *Monitor) differs(slot int32) bool {
+	if e := &m.entries[slot]; !e.changed && !e.own {
+		return false
+	}
+	was, known := m.trained[slot]
+	if !known {
+		return true
+	}
+	for t, label := range was {
+		if m.values[m.at(slot, t)].label != label {
+			return true
+		}
+	}
+	return false
+}
+
+// labels are the numbers of an item's labels, by target.
+func (m *Monitor) labels(of map[string]string) []int32 {
+	out := make([]int32, len(m.confusions))
+	for t, b := range m.confusions {
+		out[t] = b.label(of)
+	}
+	return out
+}
+
+// labelsBefore are the labels before a change: as the change says, or as the Monitor has them.
+func (m *Monitor) labelsBefore(slot int32, old map[string]string) []int32 {
+	if old != nil {
+		return m.labels(old)
+	}
+	out := make([]int32, len(m.confusions))
+	for t := range m.confusions {
+		out[t] = m.values[m.at(slot, t)].label
+	}
+	return out
 }
 
 // oldLabel is the gating label before a change: as the change says, or as the Monitor has it.

@@ -59,6 +59,9 @@ type LabelChange struct {
 	New      map[string]string // canonical values by target; a null one is absent
 	// Old holds the labels before the change where they are known. Nil together with Inserted false means: ask the Monitor.
 	Old map[string]string
+	// Trained holds the labels in the training snapshot of an item that Reset gets, where labels alone were touched since;
+	// nil where it was inserted since or its text changed, or nothing is known: it counts as changed.
+	Trained map[string]string
 	// Inserted marks the change that made the item, so that a replay after a restart knows it for new.
 	Inserted bool
 	Own      bool // retraind itself wrote it: counted, but never evidence

@@ -164,7 +164,7 @@ type NewInCategory struct {
 // Labels counts all label changes, held-out or not, since the release was trained.
 type Labels struct {
 	Items   int            `json:"items"`              // labelled items now
-	Changed int            `json:"changed"`            // items changed by others than retraind since the training snapshot
+	Changed int            `json:"changed"`            // items that others than retraind changed since the training snapshot, and not back
 	Own     int            `json:"own,omitempty"`      // items that only retraind changed since: shown, never evidence
 	Share   float64        `json:"share"`              // Changed / Items
 	New     map[string]int `json:"new,omitempty"`      // categories the release never saw in training, with examples now
@@ -174,5 +174,7 @@ type Labels struct {
 	PSI  float64          `json:"psi"`
 	JS   float64          `json:"js"`
 	Chi  *stats.ChiSquare `json:"chi_square,omitempty"`
-	Rate float64          `json:"rate"` // held-out labels a day, over the last 30 days
+	Rate float64          `json:"rate"` // held-out labels a day, over the last 30 days without the first of all
+	// RateDays is over how many days it was measured; 0 on the first day, whose labels are mostly those that were there.
+	RateDays int `json:"rate_days"`
 }

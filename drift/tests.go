@@ -157,7 +157,7 @@ func (m *Monitor) bound(r unit.Rate, today int64) float64 {
 		return 0
 	}
 	period := time.Duration(r.Per).Hours() / 24 / float64(r.Count)
-	return max(minBound, max(minRate, m.days.rate(today))*period)
+	return max(minBound, max(minRate, m.days.careful(today))*period)
 }
 
 // overwritten are the items to which retraind's own writes gave another label since the baseline, with the number of the

@@ -87,8 +87,16 @@ func (p *page) showChange(r drift.Report, d *drift.Decomposition) {
 			signed(100*float64(c.WrongToRight-c.RightToWrong)/float64(r.Scored)), pValue(c.P)))
 	}
 	if n := r.NewItems; n.N > 0 {
-		p.field("new items", fmt.Sprintf("%s came, of which %s were answered wrongly (%.1f %%)", text.Count(n.N),
-			text.Count(n.Errors), 100*float64(n.Errors)/float64(n.N)))
+		said := fmt.Sprintf("%s came, of which %s were answered wrongly (%.1f %%)", text.Count(n.N),
+			text.Count(n.Errors), 100*float64(n.Errors)/float64(n.N))
+		if n.Since.N > 0 && n.Drop > 0 {
+			said += fmt.Sprintf("; the error rose by %.1f points, at least by %.1f, in the last %s", n.Estimate, n.Drop,
+				text.Count(n.Since.N))
+		}
+		if n.Dependence >= 1.05 {
+			said += fmt.Sprintf("; they come in clusters, of which %.1f items count as one", n.Dependence)
+		}
+		p.field("new items", said)
 	}
 }
 

@@ -61,7 +61,13 @@ func (p *page) showPower(c policy.Config, r *drift.Report) {
 	} else {
 		p.field("", fmt.Sprintf("the smallest fall of the accuracy that is found with 80 %% power is %.1f points", 100*drop))
 	}
-	rate := r.Labels.Rate
+	if said := clusters(r.NewItems); said != "" {
+		p.field("", said)
+	}
+	rate, known := r.Labels.Rate, r.Labels.Rate > 0 || r.Labels.RateDays > 0
+	if !known {
+		p.field("", "how many held-out labels come a day is known from the second day on")
+	}
 	if t := c.Probation; t != nil {
 		p.field("", found(*t, *r, rate))
 	}
@@ -70,8 +76,28 @@ func (p *page) showPower(c policy.Config, r *drift.Report) {
 		return
 	}
 	p.line("", 0)
-	p.line(fmt.Sprintf("    false retrains a year, if nothing changes and %.1f held-out labels come a day:", rate), 4)
+	come := fmt.Sprintf("%.1f held-out labels come a day", rate)
+	if !known {
+		come = "no held-out labels came"
+	}
+	p.line("    false retrains a year, if nothing changes and "+come+":", 4)
 	p.table(4, []string{"condition", "as written", "a year"}, rows...)
+}
+
+// clustersKnown is the number of new items from which it is known how far their errors depend on each other.
+const clustersKnown = 500
+
+// clusters says what wrong answers that come together mean for the promises.
+func clusters(n drift.NewItems) string {
+	if n.Dependence >= 1.05 {
+		return fmt.Sprintf("wrong answers come in clusters: %.1f new items count as one, so that the promises below hold; "+
+			"a rise of the error is found that much later", n.Dependence)
+	}
+	if n.N < clustersKnown {
+		return fmt.Sprintf("whether wrong answers come in clusters is known from %d new items on: until then a promise below "+
+			"needs errors that do not depend on each other", clustersKnown)
+	}
+	return ""
 }
 
 // found says what a probation finds of a release that is as good as this one was measured.

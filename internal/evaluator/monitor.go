@@ -9,6 +9,7 @@ import (
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
+	"github.com/retraind/retraind/watch"
 )
 
 // load rebuilds the monitor and the trail of relabels from the store.
@@ -67,6 +68,10 @@ func monitor(t *store.Tx, row store.Model, r *Rules, instead map[string]string, 
 			return nil, err
 		}
 	}
+	trained, err := trainedLabels(t, row.Name, release.TrainedSeq, beat)
+	if err != nil {
+		return nil, err
+	}
 	var broken error
 	read := 0
 	m.Reset(release, func(yield func(drift.LabelChange) bool) {
@@ -83,7 +88,10 @@ func monitor(t *store.Tx, row store.Model, r *Rules, instead map[string]string, 
 			}
 			// One that only retraind has touched since the training is its own.
 			own := it.Touched <= release.TrainedSeq
-			if !yield(drift.LabelChange{Item: it.ID, Heldout: it.Heldout, TextHash: it.TextHash, Group: it.Group, New: it.Labels, Own: own, At: it.At, Seq: it.Seq}) {
+			if !yield(drift.LabelChange{
+				Item: it.ID, Heldout: it.Heldout, TextHash: it.TextHash, Group: it.Group, New: it.Labels,
+				Trained: trained[it.ID], Own: own, At: it.At, Seq: it.Seq,
+			}) {
 				return
 			}
 		}
@@ -92,13 +100,34 @@ func monitor(t *store.Tx, row store.Model, r *Rules, instead map[string]string, 
 		return nil, broken
 	}
 	// One by one: a map of all answers would take several times the memory of the monitor itself.
-	err := t.Predictions(row.Name, row.Champion, func(p store.Prediction) {
+	err = t.Predictions(row.Name, row.Champion, func(p store.Prediction) {
 		if read++; read%beatItems == 0 {
 			beat()
 		}
 		m.Answer(p.Item, p.TextHash, p.Answers)
 	})
 	return m, err
+}
+
+// trainedLabels are the labels that a training up to a change saw of the items that were relabelled since. Of one that was
+// inserted since, or whose text changed, the training saw nothing that could be put back.
+func trainedLabels(t *store.Tx, model string, after int64, beat func()) (map[string]map[string]string, error) {
+	out := map[string]map[string]string{}
+	for {
+		batch, err := t.Changes(model, after, replayBatch)
+		if err != nil || len(batch) == 0 {
+			return out, err
+		}
+		for _, c := range batch {
+			if watch.Op(c.Op) != watch.OpLabel {
+				out[c.Item] = nil
+			} else if _, known := out[c.Item]; !known {
+				out[c.Item] = c.Old
+			}
+		}
+		after = batch[len(batch)-1].N
+		beat()
+	}
 }
 
 // lastDecision is what was decided last, nil before the first time: what was told already is not told again after a

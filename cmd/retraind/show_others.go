@@ -27,6 +27,8 @@ func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (r
 		switch {
 		case float64(r.Labels.Changed) >= max(need, 1):
 			add("label_changes", bound, "it trips now")
+		case rate == rateUnknown:
+			add("label_changes", bound, notKnown)
 		case rate <= 0 || r.HeldOut == 0:
 			add("label_changes", bound, "none: no labels come")
 		default: // of all items, not of the held-out ones alone

@@ -61,12 +61,12 @@ func (p *page) showPower(c policy.Config, r *drift.Report) {
 	} else {
 		p.field("", fmt.Sprintf("the smallest fall of the accuracy that is found with 80 %% power is %.1f points", 100*drop))
 	}
-	if said := clusters(r.NewItems); said != "" {
+	if said := clusters(c, r.NewItems); said != "" {
 		p.field("", said)
 	}
-	rate, known := r.Labels.Rate, r.Labels.Rate > 0 || r.Labels.RateDays > 0
-	if !known {
-		p.field("", "how many held-out labels come a day is known from the second day on")
+	rate := r.Labels.Rate
+	if rate == 0 && r.Labels.RateDays == 0 {
+		rate = rateUnknown
 	}
 	if t := c.Probation; t != nil {
 		p.field("", found(*t, *r, rate))
@@ -77,8 +77,8 @@ func (p *page) showPower(c policy.Config, r *drift.Report) {
 	}
 	p.line("", 0)
 	come := fmt.Sprintf("%.1f held-out labels come a day", rate)
-	if !known {
-		come = "no held-out labels came"
+	if rate == rateUnknown {
+		come = "as many labels come as until now: how many is known from the second day on"
 	}
 	p.line("    false retrains a year, if nothing changes and "+come+":", 4)
 	p.table(4, []string{"condition", "as written", "a year"}, rows...)
@@ -87,8 +87,20 @@ func (p *page) showPower(c policy.Config, r *drift.Report) {
 // clustersKnown is the number of new items from which it is known how far their errors depend on each other.
 const clustersKnown = 500
 
-// clusters says what wrong answers that come together mean for the promises.
-func clusters(n drift.NewItems) string {
+// rateUnknown stands for the labels a day on the first day: most of its labels were there before.
+const rateUnknown = -1
+
+const notKnown = "not known yet: no day of labels was counted"
+
+// clusters says what wrong answers that come together mean for the promises, where there are any.
+func clusters(c policy.Config, n drift.NewItems) string {
+	promised := c.Probation != nil
+	for _, w := range []policy.Conditions{c.RetrainWhen, c.UrgentWhen} {
+		promised = promised || w.CategoryRecallDrop != nil || w.AccuracyDrop != nil && !w.AccuracyDrop.FalseRetrains.IsZero()
+	}
+	if !promised {
+		return ""
+	}
 	if n.Dependence >= 1.05 {
 		return fmt.Sprintf("wrong answers come in clusters: %.1f new items count as one, so that the promises below hold; "+
 			"a rise of the error is found that much later", n.Dependence)
@@ -102,6 +114,9 @@ func clusters(n drift.NewItems) string {
 
 // found says what a probation finds of a release that is as good as this one was measured.
 func found(t policy.Probation, r drift.Report, rate float64) string {
+	if rate == rateUnknown {
+		return fmt.Sprintf("what a probation of %s finds is %s", t.For, notKnown)
+	}
 	labels := int(rate * t.For.D().Hours() / 24)
 	tolerated := stats.ToleratedError(r.Correct, r.Scored)
 	fault := stats.SmallestFault(1-r.Accuracy, tolerated, t.FalseRollbacks.F(), min(labels, simulatedLabels), checkPower)
@@ -191,6 +206,8 @@ func thresholds(c policy.Config, r drift.Report, rate float64) [][]string {
 	for i, perYear := range drift.FalseAlarms(r, rate, nullYears, trips) {
 		said := fmt.Sprintf("about %.1f", perYear)
 		switch {
+		case rate == rateUnknown:
+			said = notKnown
 		case rate <= 0:
 			said = "none: no held-out labels come"
 		case perYear < 0.05:

@@ -17,14 +17,16 @@ func TestWhatAProbationFinds(t *testing.T) {
 	r := drift.Report{Scored: 500, Figures: drift.Figures{Correct: 450, Accuracy: .9}}
 	for _, c := range []struct {
 		rate float64 // labels a day
+		days int     // over so many
 		want string
 	}{
-		{0, "a probation of 24h sees about 0 new held-out labels: too few to find anything with 80 % power"},
-		{240, "a probation of 24h sees about 240 new held-out labels: it finds a fall of 11.1 points with 80 % power"},
-		{10_000, "a probation of 24h sees about 10,000 new held-out labels: the first 5,000 find a fall of 4.8 points with 80 % power"},
+		{0, 0, "what a probation of 24h finds is not known yet: no day of labels was counted"},
+		{0, 30, "a probation of 24h sees about 0 new held-out labels: too few to find anything with 80 % power"},
+		{240, 30, "a probation of 24h sees about 240 new held-out labels: it finds a fall of 11.3 points with 80 % power"},
+		{10_000, 30, "a probation of 24h sees about 10,000 new held-out labels: the first 5,000 find a fall of 4.8 points with 80 % power"},
 	} {
 		rules := policy.Config{Probation: &policy.Probation{For: unit.Duration(24 * time.Hour), FalseRollbacks: .05}}
-		r.Labels.Rate = c.rate
+		r.Labels.Rate, r.Labels.RateDays = c.rate, c.days
 		var out bytes.Buffer
 		p := newPage(&out)
 		p.showPower(rules, &r)
@@ -33,6 +35,27 @@ func TestWhatAProbationFinds(t *testing.T) {
 		}
 		if got := strings.Join(strings.Fields(out.String()), " "); !strings.Contains(got, c.want) {
 			t.Errorf("%v a day: %q is not in\n%s", c.rate, c.want, got)
+		}
+	}
+}
+
+// Who reads a promise learns whether it rests on errors that do not depend on each other.
+func TestWhatClustersMean(t *testing.T) {
+	t.Parallel()
+	promise := policy.Config{RetrainWhen: policy.Conditions{CategoryRecallDrop: &policy.CategoryRecallDrop{}}}
+	for _, c := range []struct {
+		rules policy.Config
+		n     drift.NewItems
+		want  string
+	}{
+		{policy.Config{}, drift.NewItems{Dependence: 2}, ""},
+		{promise, drift.NewItems{N: 40, Dependence: 1}, "is known from 500 new items on"},
+		{promise, drift.NewItems{N: 900, Dependence: 1}, ""},
+		{promise, drift.NewItems{N: 200, Dependence: 2.34}, "2.3 new items count as one"},
+		{policy.Config{Probation: &policy.Probation{}}, drift.NewItems{N: 900, Dependence: 1.1}, "1.1 new items count as one"},
+	} {
+		if got := clusters(c.rules, c.n); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%+v: %q, want %q", c.n, got, c.want)
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"strconv"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,7 +24,13 @@ type Options struct {
 	Port int    // 0: do not listen, clients inside the process only; RandomPort: any free one
 	Name string // server name, e.g. the host's
 	Log  *slog.Logger
+	// Refused is called for each connection that is refused at the limit, and for each message and connection that the
+	// permissions forbid; may be nil. It must not block.
+	Refused func(what string)
 }
+
+// maxConns bounds the connections from outside; each costs a descriptor. Who does not authenticate is closed after 2 s.
+const maxConns = 256
 
 // EmbeddedOptions returns the options of a configuration that UsesEmbedded.
 func (c *Config) EmbeddedOptions(dir, name string, log *slog.Logger) (Options, error) {
@@ -68,12 +73,13 @@ func StartEmbedded(o Options) (*Broker, error) {
 		JetStream: true, StoreDir: o.Dir, NoSigs: true, NoSystemAccount: false,
 		// Events are few and must survive a power failure, because the outbox forgets them once they are acknowledged.
 		SyncAlways:         true,
+		MaxConn:            maxConns,
 		JetStreamMaxMemory: 32 << 20, JetStreamMaxStore: 1 << 30,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start nats: %w", err)
 	}
-	log := &serverLog{log: o.Log.With("component", "nats")}
+	log := newServerLog(o.Log.With("component", "nats"), o.Refused)
 	s.SetLoggerV2(log, false, false, false)
 	s.Start()
 	if log.fatal.Load() != nil || !s.ReadyForConnections(10*time.Second) {
@@ -132,21 +138,3 @@ func (e *takenError) Error() string {
 		e.address)
 }
 func (e *takenError) Unwrap() error { return e.cause }
-
-// serverLog carries the server's log into slog and keeps its last fatal message.
-type serverLog struct {
-	log   *slog.Logger
-	fatal atomic.Pointer[string]
-}
-
-func (l *serverLog) Noticef(f string, v ...any) { l.log.Debug(fmt.Sprintf(f, v...)) }
-func (l *serverLog) Warnf(f string, v ...any)   { l.log.Warn(fmt.Sprintf(f, v...)) }
-func (l *serverLog) Errorf(f string, v ...any)  { l.log.Error(fmt.Sprintf(f, v...)) }
-func (l *serverLog) Debugf(f string, v ...any)  {}
-func (l *serverLog) Tracef(f string, v ...any)  {}
-
-func (l *serverLog) Fatalf(f string, v ...any) {
-	text := fmt.Sprintf(f, v...)
-	l.fatal.Store(&text)
-	l.log.Error(text)
-}

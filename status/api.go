@@ -141,7 +141,7 @@ func (a api) audit(r *http.Request) string {
 
 // failure is an error on its way through the socket.
 type failure struct {
-	Kind    string `json:"kind"` // not_found, refused, bad_request, failed
+	Kind    string `json:"kind"` // not_found, refused, bad_request, busy, failed
 	Message string `json:"message"`
 }
 
@@ -154,8 +154,11 @@ func writeError(w http.ResponseWriter, err error) {
 		f.Kind, code = "refused", http.StatusForbidden
 	case errors.Is(err, errBadRequest):
 		f.Kind, code = "bad_request", http.StatusBadRequest
+	case errors.Is(err, errBusy):
+		f.Kind, code = "busy", http.StatusServiceUnavailable
+		w.Header().Set("Retry-After", "5")
 	}
-	for _, kind := range []error{ErrNotFound, ErrRefused, errBadRequest} { // the kind is told apart: once is enough
+	for _, kind := range []error{ErrNotFound, ErrRefused, errBadRequest, errBusy} { // the kind is told apart: once is enough
 		f.Message = strings.TrimPrefix(f.Message, kind.Error()+": ")
 	}
 	writeJSON(w, code, map[string]failure{"error": f})

@@ -36,7 +36,9 @@ func daemon(t *testing.T, backend Backend) (*Client, string) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, listener, API(backend, quietLog()), quietLog()) }()
+	go func() {
+		done <- Serve(ctx, listener, NewGuard("control", NewLimits(), nil, quietLog()), API(backend, quietLog()), quietLog())
+	}()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
@@ -265,7 +267,7 @@ func TestListenSocket(t *testing.T) {
 	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ListenSocket(file); err == nil || !strings.Contains(err.Error(), "move it away") {
+	if _, err := ListenSocket(file); err == nil || !strings.Contains(err.Error(), "remove it") {
 		t.Errorf("over a file: %v", err)
 	}
 	if data, err := os.ReadFile(file); err != nil || string(data) != "precious" {
@@ -327,7 +329,9 @@ func TestServeEndsStreams(t *testing.T) {
 	stopping := errors.New("stopping")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, listener, API(backend, quietLog()), quietLog()) }()
+	go func() {
+		done <- Serve(ctx, listener, NewGuard("control", NewLimits(), nil, quietLog()), API(backend, quietLog()), quietLog())
+	}()
 	client := NewClient(path)
 	resp, err := client.do(t.Context(), http.MethodGet, "/v1/events", nil, nil)
 	if err != nil {

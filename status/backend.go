@@ -13,6 +13,8 @@ import (
 var (
 	// ErrUnreachable: no daemon answers on the socket.
 	ErrUnreachable = errors.New("daemon not reachable")
+	// ErrNoAnswer: a daemon took the question and gave no answer in time; whether it carried out an order is not known.
+	ErrNoAnswer = errors.New("timed out")
 	// ErrNotFound: there is no such model, run or release.
 	ErrNotFound = errors.New("not found")
 	// ErrRefused: a safety rule stands against it, or the caller may not.

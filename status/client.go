@@ -12,27 +12,49 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/policy"
 )
 
-// Client asks a running daemon through its control socket.
+// Client asks a running daemon through its control socket. Each question has a time limit; a stream of events has one for
+// its silence.
 type Client struct {
-	path string
-	http *http.Client
+	path  string
+	http  *http.Client
+	quick time.Duration // for what the daemon knows
+	slow  time.Duration // for what it asks the classifier first, or computes
+	quiet time.Duration // without a heartbeat on the stream of events
 }
 
 var _ Backend = (*Client)(nil)
 
 // NewClient returns a client for the socket; it connects with the first question.
 func NewClient(path string) *Client {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", path)
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return dialSocket(ctx, path) }
+	return &Client{
+		path: path, http: &http.Client{Transport: &http.Transport{DialContext: dial}},
+		quick: 30 * time.Second, slow: 10 * time.Minute, quiet: 3 * heartbeat,
 	}
-	return &Client{path: path, http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
+}
+
+// dialSocket connects, and tries again while the socket's queue is full: the daemon is busy, not away.
+func dialSocket(ctx context.Context, path string) (net.Conn, error) {
+	var d net.Dialer
+	for {
+		conn, err := d.DialContext(ctx, "unix", path)
+		if !errors.Is(err, syscall.EAGAIN) {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // Close lets go of idle connections.
@@ -66,7 +88,7 @@ func (c *Client) History(ctx context.Context, model string, since time.Time) (p 
 
 // Diagnose implements Reader.
 func (c *Client) Diagnose(ctx context.Context, model string) (d drift.Diagnosis, err error) {
-	return d, c.get(ctx, "/v1/models/"+url.PathEscape(model)+"/diagnosis", nil, &d)
+	return d, c.ask(ctx, c.slow, http.MethodGet, "/v1/models/"+url.PathEscape(model)+"/diagnosis", nil, nil, &d)
 }
 
 // Runs implements Reader.
@@ -89,29 +111,31 @@ func (c *Client) Subscribe(ctx context.Context) <-chan Event {
 	feed := make(chan Event)
 	go func() {
 		defer close(feed)
+		ctx, alive, stop := withPatience(ctx, c.quiet)
+		defer stop()
 		resp, err := c.do(ctx, http.MethodGet, "/v1/events", nil, nil)
 		if err != nil {
 			return
 		}
 		defer resp.Body.Close()
-		readEvents(ctx, resp.Body, feed)
+		readEvents(ctx, resp.Body, feed, alive)
 	}()
 	return feed
 }
 
 // Trigger implements Backend. Request.By is ignored: the daemon sees who asks.
 func (c *Client) Trigger(ctx context.Context, model string, r Request) (t Triggered, err error) {
-	return t, c.post(ctx, "/v1/models/"+url.PathEscape(model)+"/trigger", r, &t)
+	return t, c.order(ctx, "/v1/models/"+url.PathEscape(model)+"/trigger", r, &t)
 }
 
 // Evaluate implements Backend.
 func (c *Client) Evaluate(ctx context.Context, model string) (r drift.Report, err error) {
-	return r, c.post(ctx, "/v1/models/"+url.PathEscape(model)+"/evaluate", nil, &r)
+	return r, c.order(ctx, "/v1/models/"+url.PathEscape(model)+"/evaluate", nil, &r)
 }
 
 // AddLabels implements Backend. by is ignored: the daemon sees who asks.
 func (c *Client) AddLabels(ctx context.Context, model string, events []byte, _, run string) (a Added, err error) {
-	return a, c.post(ctx, "/v1/models/"+url.PathEscape(model)+"/labels", handed{run, events}, &a)
+	return a, c.order(ctx, "/v1/models/"+url.PathEscape(model)+"/labels", handed{run, events}, &a)
 }
 
 // AcceptLabels implements Backend. by is ignored: the daemon sees who asks.
@@ -136,7 +160,7 @@ func (c *Client) Hold(ctx context.Context, model string, p Pause) error {
 
 // Resume implements Backend. by is ignored: the daemon sees who asks.
 func (c *Client) Resume(ctx context.Context, model, _ string) error {
-	return c.post(ctx, ofModel(model)+"/resume", nil, nil)
+	return c.order(ctx, ofModel(model)+"/resume", nil, nil)
 }
 
 // ofModel is where a model's orders go, or those for every model.
@@ -148,17 +172,24 @@ func ofModel(model string) string {
 }
 
 // Reload implements Backend.
-func (c *Client) Reload(ctx context.Context) error { return c.post(ctx, "/v1/reload", nil, nil) }
+func (c *Client) Reload(ctx context.Context) error { return c.order(ctx, "/v1/reload", nil, nil) }
 
 func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {
-	return c.ask(ctx, http.MethodGet, path, query, nil, into)
+	return c.ask(ctx, c.quick, http.MethodGet, path, query, nil, into)
 }
 
 func (c *Client) post(ctx context.Context, path string, body, into any) error {
-	return c.ask(ctx, http.MethodPost, path, nil, body, into)
+	return c.ask(ctx, c.quick, http.MethodPost, path, nil, body, into)
 }
 
-func (c *Client) ask(ctx context.Context, method, path string, query url.Values, body, into any) error {
+// order is post for what may take minutes.
+func (c *Client) order(ctx context.Context, path string, body, into any) error {
+	return c.ask(ctx, c.slow, http.MethodPost, path, nil, body, into)
+}
+
+func (c *Client) ask(ctx context.Context, limit time.Duration, method, path string, query url.Values, body, into any) error {
+	ctx, _, stop := withPatience(ctx, limit)
+	defer stop()
 	resp, err := c.do(ctx, method, path, query, body)
 	if err != nil {
 		return err
@@ -167,11 +198,25 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values,
 	if into == nil {
 		return nil
 	}
-	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+	if err := json.NewDecoder(resp.Body).Decode(into); ctx.Err() != nil {
+		return c.unreachable(ctx, err)
+	} else if err != nil {
 		return fmt.Errorf("read the daemon's answer: %w", err)
 	}
 	return nil
 }
+
+// withPatience ends the context, with a cause that says so, once alive has not been called for so long.
+func withPatience(ctx context.Context, limit time.Duration) (_ context.Context, alive, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(limit, func() { cancel(&timeoutError{limit}) })
+	return ctx, func() { timer.Reset(limit) }, func() { timer.Stop(); cancel(nil) }
+}
+
+// timeoutError is the end of the client's patience.
+type timeoutError struct{ limit time.Duration }
+
+func (e *timeoutError) Error() string { return "no answer within " + text.Span(e.limit) }
 
 // do sends a request and turns every answer but a success into an error.
 func (c *Client) do(ctx context.Context, method, path string, query url.Values, body any) (*http.Response, error) {
@@ -200,7 +245,11 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 // unreachable tells the reasons apart for which no daemon answered.
 func (c *Client) unreachable(ctx context.Context, err error) error {
 	var op *net.OpError
+	var late *timeoutError
 	switch {
+	case errors.As(context.Cause(ctx), &late):
+		return fmt.Errorf("%w on %s: the daemon is there, but busy or stuck; look at journalctl -u retraind: %w",
+			late, c.path, ErrNoAnswer)
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, fs.ErrPermission):
@@ -231,6 +280,6 @@ func readError(resp *http.Response) error {
 	if json.Unmarshal(data, &body) != nil || body.Error.Message == "" {
 		return fmt.Errorf("the daemon answered %s: %.200q", resp.Status, data)
 	}
-	kinds := map[string]error{"not_found": ErrNotFound, "refused": ErrRefused, "bad_request": errBadRequest}
+	kinds := map[string]error{"not_found": ErrNotFound, "refused": ErrRefused, "bad_request": errBadRequest, "busy": errBusy}
 	return &remoteError{kinds[body.Error.Kind], body.Error.Message}
 }

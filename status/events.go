@@ -17,6 +17,12 @@ const heartbeat = 15 * time.Second
 // events streams what happens as server-sent events.
 func events(backend Reader) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		release, ok := hold(r.Context(), heldStream)
+		if !ok {
+			writeError(w, fmt.Errorf("%w: too many streams of events at a time; try again", errBusy))
+			return
+		}
+		defer release()
 		control := http.NewResponseController(w)
 		if err := control.SetReadDeadline(time.Time{}); err != nil { // the stream outlives the server's ReadTimeout
 			writeError(w, fmt.Errorf("stream events: %w", err))
@@ -53,11 +59,13 @@ func events(backend Reader) http.HandlerFunc {
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// readEvents is the client's side: it sends each event until the stream or ctx ends.
-func readEvents(ctx context.Context, stream io.Reader, into chan<- Event) {
+// readEvents is the client's side: it sends each event until the stream or ctx ends. It calls alive for each line, heartbeats
+// included.
+func readEvents(ctx context.Context, stream io.Reader, into chan<- Event, alive func()) {
 	lines := bufio.NewScanner(stream)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
+		alive()
 		data, ok := strings.CutPrefix(lines.Text(), "data: ")
 		if !ok {
 			continue

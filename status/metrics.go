@@ -23,6 +23,7 @@ type Metrics struct {
 	contended *prometheus.CounterVec
 	runTime   *prometheus.HistogramVec
 	stepTime  *prometheus.HistogramVec
+	refused   *prometheus.CounterVec
 }
 
 // runBuckets reach from seconds to the five hours of a relabelling with training.
@@ -54,13 +55,18 @@ func NewMetrics(backend Reader, version string) *Metrics {
 		stepTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "retraind_step_seconds", Help: "How long steps took.", Buckets: runBuckets,
 		}, []string{"model", "step"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "retraind_refused_total",
+			Help: "Connections, streams of events and bodies refused or displaced at a limit, by listener.",
+		}, []string{"listener", "what"}),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "retraind_build_info", Help: "Always 1; the labels say what runs.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
-	m.registry.MustRegister(build, m.decisions, m.shadow, m.runs, m.blocked, m.contended, m.runTime, m.stepTime, snapshots{backend},
+	m.registry.MustRegister(build, m.decisions, m.shadow, m.runs, m.blocked, m.contended, m.runTime, m.stepTime,
+		m.refused, snapshots{backend},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -95,6 +101,9 @@ func (m *Metrics) GPUContended(model, kind, holder string) {
 func (m *Metrics) StepEnded(model, step string, took time.Duration) {
 	m.stepTime.WithLabelValues(model, step).Observe(took.Seconds())
 }
+
+// Refused counts what a listener refused at a limit.
+func (m *Metrics) Refused(listener, what string) { m.refused.WithLabelValues(listener, what).Inc() }
 
 // Handler answers a scrape. A snapshot that fails is an answer 500, not a page without the figures.
 func (m *Metrics) Handler() http.Handler {

@@ -20,24 +20,34 @@ type Peer struct {
 
 type peerKey struct{}
 
-// withPeer stores the peer of a connection; on anything but a unix socket there is none.
+// withPeer stores the peer of a connection.
 func withPeer(ctx context.Context, conn net.Conn) context.Context {
+	if p, ok := credentials(conn); ok {
+		return context.WithValue(ctx, peerKey{}, p)
+	}
+	return ctx
+}
+
+// credentials asks the kernel for the peer of a connection; on anything but a unix socket there is none.
+func credentials(conn net.Conn) (Peer, bool) {
+	if g, ok := conn.(*guardedConn); ok {
+		conn = g.Conn
+	}
 	c, ok := conn.(*net.UnixConn)
 	if !ok {
-		return ctx
+		return Peer{}, false
 	}
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return ctx
+		return Peer{}, false
 	}
 	var cred *unix.Ucred
 	if cerr := raw.Control(func(fd uintptr) {
-		cred,
-			err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+		cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	}); cerr != nil || err != nil {
-		return ctx
+		return Peer{}, false
 	}
-	return context.WithValue(ctx, peerKey{}, Peer{UID: cred.Uid, GID: cred.Gid, PID: cred.Pid})
+	return Peer{UID: cred.Uid, GID: cred.Gid, PID: cred.Pid}, true
 }
 
 func peerOf(ctx context.Context) (Peer, bool) {

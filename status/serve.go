@@ -21,7 +21,7 @@ import (
 func ListenSocket(path string) (net.Listener, error) {
 	if info, err := os.Lstat(path); err == nil {
 		if info.Mode().Type() != fs.ModeSocket {
-			return nil, fmt.Errorf("control socket %s: something else has this name: move it away", path)
+			return nil, fmt.Errorf("control socket %s: a file that is not a socket exists there; remove it", path)
 		}
 		conn, err := net.DialTimeout("unix", path, time.Second)
 		switch {
@@ -78,9 +78,9 @@ func (s socket) gid() int {
 	return int(st.Gid)
 }
 
-// Serve answers requests on the listener until ctx ends; then it gives the requests in progress a moment. It closes the
-// listener.
-func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
+// Serve answers requests on the listener, within the guard's limits, until ctx ends; then it gives the requests in progress
+// a moment. It closes the listener.
+func Serve(ctx context.Context, listener net.Listener, guard *Guard, handler http.Handler, log *slog.Logger) error {
 	// Streams of events end with the requests' context, at once; everything else may finish.
 	streams, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -88,17 +88,19 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 		handler = membersOnly(handler, s.gid())
 	}
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           bounded(handler),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return streams },
-		ConnContext:       withPeer,
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return withPeer(withGuarded(ctx, conn), conn)
+		},
 	}
 	done := make(chan error, 1)
-	go func() { done <- server.Serve(listener) }()
+	go func() { done <- server.Serve(guard.Listen(listener)) }()
 	select {
 	case err := <-done:
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)

@@ -50,15 +50,15 @@ func (a api) serving(mux *http.ServeMux) {
 
 // Verify implements Serving.
 func (c *Client) Verify(ctx context.Context, model string) (s Served, err error) {
-	return s, c.post(ctx, "/v1/models/"+url.PathEscape(model)+"/verify", nil, &s)
+	return s, c.order(ctx, "/v1/models/"+url.PathEscape(model)+"/verify", nil, &s)
 }
 
 // Adopt implements Serving. by is ignored: the daemon sees who asks.
 func (c *Client) Adopt(ctx context.Context, model, _ string) (d Done, err error) {
-	return d, c.post(ctx, "/v1/models/"+url.PathEscape(model)+"/adopt", nil, &d)
+	return d, c.order(ctx, "/v1/models/"+url.PathEscape(model)+"/adopt", nil, &d)
 }
 
 // Redeploy implements Serving. by is ignored: the daemon sees who asks.
 func (c *Client) Redeploy(ctx context.Context, model, _ string) (d Done, err error) {
-	return d, c.post(ctx, "/v1/models/"+url.PathEscape(model)+"/redeploy", nil, &d)
+	return d, c.order(ctx, "/v1/models/"+url.PathEscape(model)+"/redeploy", nil, &d)
 }

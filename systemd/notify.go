@@ -1,8 +1,9 @@
 package systemd
 
 import (
+	"errors"
 	"fmt"
-	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -11,8 +12,10 @@ import (
 
 // Notifier tells the service manager how the daemon is (sd_notify(3)).
 type Notifier struct {
-	addr *net.UnixAddr // nil: nobody listens
-	env  Environment
+	addr   *unix.SockaddrUnix // nil: nobody listens
+	env    Environment
+	socket *os.File // open from the start, so that a watchdog can be fed by a process without a free descriptor
+	fault  error    // why there is no socket
 }
 
 // Environment is what systemd hands to a service; os.Getenv fits.
@@ -21,11 +24,29 @@ type Environment func(name string) string
 // NewNotifier returns a Notifier for the socket that the environment names. Without NOTIFY_SOCKET it is silent.
 func NewNotifier(env Environment) *Notifier {
 	n := &Notifier{env: env}
-	// A leading @ is the abstract namespace, which package net spells the same way.
+	// A leading @ is the abstract namespace, which package unix spells the same way.
 	if path := env("NOTIFY_SOCKET"); strings.HasPrefix(path, "/") || strings.HasPrefix(path, "@") {
-		n.addr = &net.UnixAddr{Name: path, Net: "unixgram"}
+		n.addr = &unix.SockaddrUnix{Name: path}
+		n.socket, n.fault = openDatagram()
 	}
 	return n
+}
+
+// sendPatience is how long a message may wait for room in the manager's queue.
+const sendPatience = time.Second
+
+func openDatagram() (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	file := os.NewFile(uintptr(fd), "notify socket")
+	patience := unix.NsecToTimeval(sendPatience.Nanoseconds())
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &patience); err != nil {
+		file.Close()
+		return nil, os.NewSyscallError("setsockopt", err)
+	}
+	return file, nil
 }
 
 // Enabled says whether a service manager listens.
@@ -55,24 +76,24 @@ func (n *Notifier) Extend(d time.Duration) error {
 	return n.send(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", d.Microseconds()))
 }
 
-// send writes one datagram. It dials anew each time: the manager's socket outlives a re-execution of the manager, a connection
-// might not.
+// send writes one datagram. The socket is not connected: the manager's end outlives a re-execution of the manager, a
+// connection to it might not.
 func (n *Notifier) send(lines ...string) error {
 	if n.addr == nil {
 		return nil
 	}
-	conn, err := net.DialUnix("unixgram", nil, n.addr)
-	if err != nil {
-		return fmt.Errorf("notify systemd: %w", err)
+	if n.fault != nil {
+		return fmt.Errorf("notify systemd: %w", n.fault)
 	}
-	defer conn.Close()
-	if err := conn.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
-		return fmt.Errorf("notify systemd: %w", err)
+	for {
+		err := unix.Sendto(int(n.socket.Fd()), []byte(strings.Join(lines, "\n")), 0, n.addr)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, unix.EINTR): // a send with a time limit is not restarted by itself
+			return fmt.Errorf("notify systemd: %w", os.NewSyscallError("sendto", err))
+		}
 	}
-	if _, err := conn.Write([]byte(strings.Join(lines, "\n"))); err != nil {
-		return fmt.Errorf("notify systemd: %w", err)
-	}
-	return nil
 }
 
 // statusLine keeps a status to one line, so that nothing in it can pass for another assignment.

@@ -73,7 +73,9 @@ func (a *app) waitRun(ctx context.Context, c *status.Client, id string) error {
 			}
 			return err
 		}
-		if err != nil && ctx.Err() == nil && !errors.Is(err, status.ErrUnreachable) { // a daemon that restarts comes back
+		// A daemon that restarts, or that is busy, comes back.
+		away := errors.Is(err, status.ErrUnreachable) || errors.Is(err, status.ErrNoAnswer)
+		if err != nil && ctx.Err() == nil && !away {
 			return err
 		}
 		select {

@@ -18,7 +18,7 @@ const (
 	exitFailed      = 1   // it did not work
 	exitUsage       = 2   // wrong flags or arguments
 	exitNo          = 3   // it worked, and the answer is no, or there are findings
-	exitUnreachable = 4   // no daemon answers
+	exitUnreachable = 4   // no daemon answers, or not in time
 	exitRefused     = 5   // a safety rule stands against it
 	exitNotFound    = 6   // no such model, run or release
 	exitNotPromoted = 7   // the run ended, the new model was not kept
@@ -61,7 +61,7 @@ func exitCode(err error, stderr io.Writer) int {
 	switch {
 	case errors.As(err, &c):
 		code = c.code
-	case errors.Is(err, status.ErrUnreachable):
+	case errors.Is(err, status.ErrUnreachable), errors.Is(err, status.ErrNoAnswer):
 		code = exitUnreachable
 	case errors.Is(err, status.ErrRefused):
 		code = exitRefused

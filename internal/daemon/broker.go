@@ -52,6 +52,7 @@ func (d *Daemon) connectBroker(down *teardown) (*nats.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.Refused = func(what string) { d.countRefused("nats", what) }
 	broker, err := notify.StartEmbedded(o)
 	if err != nil {
 		return nil, err

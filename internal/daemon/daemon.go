@@ -25,6 +25,7 @@ import (
 	"github.com/retraind/retraind/internal/backend"
 	"github.com/retraind/retraind/internal/faults"
 	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/systemd"
 )
@@ -62,6 +63,7 @@ type Daemon struct {
 	models   []backend.Model
 	hub      *backend.Hub
 	backend  *backend.Backend
+	metrics  atomic.Pointer[status.Metrics]
 	progress *progress
 	watchdog *systemd.Watchdog
 }
@@ -139,6 +141,9 @@ func (d *Daemon) assemble(ctx context.Context, down *teardown) (intake, work []l
 		Store: d.store, Models: d.models, Hub: d.hub, Loaded: d.loaded.Load, Config: d, Host: d.host, Version: d.o.Version,
 		Started: d.started, Log: d.log,
 	})
+	metrics := status.NewMetrics(d.backend, d.o.Version)
+	d.metrics.Store(metrics)
+	d.hub.Count = backend.Counter(metrics)
 	work = append(
 		work, loop{"outbox", d.drain.Run}, loop{"event hub", d.hub.Run}, loop{"watchdog", d.watchdog.Run},
 		loop{"housekeeping", d.housekeep},

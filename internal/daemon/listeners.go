@@ -10,7 +10,6 @@ import (
 	"syscall"
 
 	"github.com/retraind/retraind/configs"
-	"github.com/retraind/retraind/internal/backend"
 	"github.com/retraind/retraind/status"
 )
 
@@ -24,13 +23,14 @@ func (d *Daemon) listeners(file *configs.File) ([]loop, error) {
 		return nil, err
 	}
 	api := status.API(d.backend, d.log)
-	loops := []loop{{"control socket", func(ctx context.Context) error { return status.Serve(ctx, socket, api, d.log) }}}
+	guard := d.guard("control")
+	loops := []loop{{"control socket", func(ctx context.Context) error {
+		return status.Serve(ctx, socket, guard, api, d.log)
+	}}}
 	if file.Listen == "off" {
 		return loops, nil
 	}
-	metrics := status.NewMetrics(d.backend, d.o.Version)
-	d.hub.Count = backend.Counter(metrics)
-	page, err := status.Page(d.backend, metrics, d.log)
+	page, err := status.Page(d.backend, d.metrics.Load(), d.log)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,22 @@ func (d *Daemon) listeners(file *configs.File) ([]loop, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen: cannot use %s: %w: set listen: to a loopback address such as 127.0.0.1:7420, or to off", file.Listen, innermost(err))
 	}
-	return append(loops, loop{"page", func(ctx context.Context) error { return status.Serve(ctx, listener, page, d.log) }}), nil
+	pageGuard := d.guard("page")
+	return append(loops, loop{"page", func(ctx context.Context) error {
+		return status.Serve(ctx, listener, pageGuard, page, d.log)
+	}}), nil
+}
+
+// guard keeps the clients of a listener from taking what the daemon needs for its own work.
+func (d *Daemon) guard(listener string) *status.Guard {
+	return status.NewGuard(listener, status.NewLimits(), d.countRefused, d.log)
+}
+
+// countRefused counts what a listener refused, from the moment at which there are metrics.
+func (d *Daemon) countRefused(listener, what string) {
+	if m := d.metrics.Load(); m != nil {
+		m.Refused(listener, what)
+	}
 }
 
 // innermost is the kernel's word, without the names of the calls that led to it.

@@ -1,0 +1,52 @@
+// Package refusals counts what is refused at a limit, and logs the first of a series and its end instead of each.
+//
+// A Series is safe for concurrent use. It decides nothing: the caller knows the limit.
+package refusals
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Quiet is how long nothing is refused before a series has ended.
+const Quiet = time.Minute
+
+// Series is one kind of refusals.
+type Series struct {
+	what  string
+	log   *slog.Logger
+	count func() // called for each refusal; may be nil
+
+	mu    sync.Mutex // guards the rest
+	n     int        // refusals of the series in progress, 0: there is none
+	timer *time.Timer
+}
+
+// New returns a Series; what is its log message, for example "connections refused at the limit".
+func New(what string, count func(), log *slog.Logger) *Series {
+	return &Series{what: what, count: count, log: log}
+}
+
+// Refused counts one refusal. The first of a series is logged, with the attributes.
+func (s *Series) Refused(attrs ...any) {
+	if s.count != nil {
+		s.count()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.n++
+	if s.n > 1 {
+		s.timer.Reset(Quiet)
+		return
+	}
+	s.log.Warn(s.what, attrs...)
+	s.timer = time.AfterFunc(Quiet, s.end)
+}
+
+func (s *Series) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log.Info(s.what+": over", "refused", s.n)
+	s.n = 0
+}

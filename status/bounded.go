@@ -1,0 +1,53 @@
+package status
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// errBusy is a request beyond what is answered at a time.
+var errBusy = errors.New("busy")
+
+// writePatience is how long a client may take to accept a part of an answer.
+const writePatience = 30 * time.Second
+
+// bounded keeps requests with bodies within the guard's limits and gives up on clients that do not read their answer.
+func bounded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer working(r.Context())()
+		out := patient{w, http.NewResponseController(w)}
+		defer out.extend()
+		if r.ContentLength != 0 {
+			release, ok := hold(r.Context(), heldBody)
+			if !ok {
+				writeError(out, fmt.Errorf("%w: too many requests with a body at a time; try again", errBusy))
+				return
+			}
+			defer release()
+		}
+		next.ServeHTTP(out, r)
+	})
+}
+
+// patient renews the deadline with each write: a long answer may take its time, a client that stopped reading may not.
+type patient struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (p patient) extend() { _ = p.control.SetWriteDeadline(time.Now().Add(writePatience)) }
+
+func (p patient) WriteHeader(code int) {
+	p.extend()
+	p.ResponseWriter.WriteHeader(code)
+}
+
+func (p patient) Write(b []byte) (int, error) {
+	p.extend()
+	return p.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (p patient) Unwrap() http.ResponseWriter { return p.ResponseWriter }

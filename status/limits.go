@@ -1,0 +1,59 @@
+package status
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Limits bound what a listener holds at a time, in all and for one peer: a user on a unix socket, an address elsewhere.
+type Limits struct {
+	Conns, PeerConns     int
+	Streams, PeerStreams int // of events
+	Bodies, PeerBodies   int // requests with a body
+}
+
+// mostConns is what a listener holds where descriptors are plenty.
+const mostConns = 256
+
+// NewLimits returns limits that leave nearly all of the process's descriptors to its own work: the store, sources, steps.
+func NewLimits() Limits {
+	conns := mostConns
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err == nil {
+		conns = int(min(mostConns, max(8, files.Cur/16)))
+	}
+	half := conns / 2
+	// On loopback every user has the same address: one peer may have half of all.
+	return Limits{
+		Conns: conns, PeerConns: half,
+		Streams: half / 2, PeerStreams: half / 4,
+		Bodies: half / 2, PeerBodies: half / 4,
+	}
+}
+
+// peerName is who a connection counts for. Every address of 127.0.0.0/8 is this machine, and whoever has an IPv6 address
+// has its whole network.
+func peerName(conn net.Conn) string {
+	if p, ok := credentials(conn); ok {
+		return "uid " + strconv.FormatUint(uint64(p.UID), 10)
+	}
+	addr, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+	if err != nil {
+		return "unknown"
+	}
+	ip := addr.Addr().Unmap()
+	switch {
+	case ip.IsLoopback():
+		return "loopback"
+	case ip.Is6():
+		network, err := ip.WithZone("").Prefix(64)
+		if err != nil {
+			return ip.String()
+		}
+		return network.String()
+	}
+	return ip.String()
+}

@@ -49,11 +49,11 @@ func TestConnectionsByTheThousand(t *testing.T) {
 	socket := filepath.Join(w.state, "retraind.sock")
 	for _, l := range []struct {
 		name, network, address string
-		least                  int // refusals; the broker reports at most one a second
+		least                  int // refusals; the broker reports at most one a second, webhooks none
 	}{
 		{"control", "unix", socket, 1000},
 		{"page", "tcp", page, 1000},
-		{"labels", "tcp", labels, 1000},
+		{"labels", "tcp", labels, 0},
 		{"nats", "tcp", broker, 1},
 	} {
 		held := besiege(t, l.network, l.address)
@@ -66,6 +66,9 @@ func TestConnectionsByTheThousand(t *testing.T) {
 		}
 		for _, c := range held {
 			c.Close()
+		}
+		if l.least == 0 {
+			continue
 		}
 		waittest.EventuallyHolds(t, "the refusals of "+l.name+" in the metrics", func() (bool, error) {
 			n, err := refusals(page, l.name)

@@ -42,13 +42,8 @@ func (d *Daemon) receivers(file *configs.File) ([]loop, error) {
 		if err != nil {
 			return nil, fmt.Errorf("labels.http.listen: cannot use %s: %w", address, innermost(err))
 		}
-		guard := d.guard("labels")
 		loops = append(loops, loop{"label events at " + address, func(ctx context.Context) error {
-<<<<<<< HEAD
 			return webhook.Serve(ctx, listener, muxes[address], d.log)
-=======
-			return status.Serve(ctx, listener, guard, muxes[address], d.log)
->>>>>>> ad39097 (status, systemd: keep clients from taking what the daemon needs)
 		}})
 	}
 	if file.NATS.Requests != notify.RequestsOff {

@@ -283,6 +283,14 @@ func TestArtifactChangedAfterTheGate(t *testing.T) {
 	w.serves(champion)
 }
 
+// TestExportWaitsForItsSource: a database that is away for a moment costs no run.
+func TestExportWaitsForItsSource(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.source.away.Store(2)
+	w.ends(w.run(pipeline(w.train(7))), policy.OutcomePromoted, "first release: 70.0 % of 60 held-out items right", goodSteps...)
+}
+
 func TestBrokenExportFailsBeforeTraining(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)

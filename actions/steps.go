@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/faults"
@@ -13,6 +16,7 @@ import (
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
+	"github.com/retraind/retraind/watch"
 )
 
 // export writes the training and test files. Entered again it writes them anew.
@@ -47,7 +51,7 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 			return refused
 		},
 	}
-	facts, seen, err := Export(ctx, p.dataDir(), plan, x.Source.Rows(ctx, p.Model))
+	facts, seen, err := x.exportPatiently(ctx, p, plan)
 	if refused != nil {
 		return Outcome{Class: store.StepFailed, Detail: refused.Error(), Facts: Facts{Export: &facts}}, nil //nolint:nilerr // a refusal is an outcome, not a fault
 	}
@@ -63,6 +67,27 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 	}
 	detail := fmt.Sprintf("%d items to train on, %d held out, %d categories", facts.Train, facts.Test, len(facts.Labels))
 	return Outcome{Class: store.StepOK, Detail: detail, Facts: Facts{Export: &facts}}, nil
+}
+
+// exportPatience is how long an export waits for a source of labels that is away.
+const exportPatience = 5 * time.Minute
+
+// exportPatiently exports, and tries again while the source is away, as the sources themselves do.
+func (x *Executor) exportPatiently(ctx context.Context, p Plan, plan ExportPlan) (facts ExportFacts, seen *drift.Seen, err error) {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = 200*time.Millisecond, 10*time.Second
+	_, err = backoff.Retry(ctx, func() (struct{}, error) {
+		facts, seen, err = Export(ctx, p.dataDir(), plan, x.Source.Rows(ctx, p.Model))
+		var away *watch.Fault
+		if err != nil && (!errors.As(err, &away) || away.Permanent) {
+			return struct{}{}, backoff.Permanent(err)
+		}
+		if err != nil {
+			x.Log.Warn("the export is tried again", "run_id", p.Run, "err", err)
+		}
+		return struct{}{}, err
+	}, backoff.WithBackOff(pause), backoff.WithMaxElapsedTime(exportPatience))
+	return facts, seen, err
 }
 
 // heldItem is a held-out item with its text.

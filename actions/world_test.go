@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,6 +49,7 @@ type world struct {
 type fakeSource struct {
 	list []Row
 	err  error
+	away atomic.Int32 // reads that fail, since the source is away
 }
 
 func (s *fakeSource) SaltID(string) string { return "salt" }
@@ -58,6 +60,10 @@ func (s *fakeSource) ReadTrained(_ string, file io.Reader, seen *drift.Seen) err
 
 func (s *fakeSource) Rows(context.Context, string) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
+		if s.away.Add(-1) >= 0 {
+			yield(Row{}, fmt.Errorf("read the table: %w", &watch.Fault{Cause: "cannot reach PostgreSQL"}))
+			return
+		}
 		for _, r := range s.list {
 			if !yield(r, nil) {
 				return

@@ -89,6 +89,8 @@ func (p *Policy) blockRuns(d *Decision, h *History, now time.Time) {
 	}
 	switch until, run := cooledDown(h, limits.Cooldown.D()); {
 	case !now.Before(until):
+	case run.Untrained:
+		d.block(ReasonCooldown, until, "run "+run.ID+" failed before it trained anything: "+run.Text+"; it is tried again from "+p.clock(until, now))
 	case run.Outcome == OutcomeBlocked && run.Why == ReasonGPUHeld:
 		d.block(ReasonGPUHeld, until, "run "+run.ID+" did not get the GPU: "+run.Text+"; it is tried again from "+p.clock(until, now))
 	default:
@@ -111,6 +113,9 @@ func breakerOpen(h *History, most int) (n int, open bool) {
 	for i := range h.Runs {
 		switch run := &h.Runs[i]; run.Outcome {
 		case OutcomeFailed, OutcomeRejected, OutcomeRolledBack:
+			if run.Untrained {
+				continue
+			}
 			n++
 			if last == nil {
 				last = run
@@ -152,31 +157,40 @@ func rejectedOn(h *History) (run *RunFact, same bool) {
 
 // cooledDown is when the cooldown after the last run is over, and that run. It counts from the run's end, so that a long
 // run does not eat it up, and after every outcome: a run that failed at once would else be tried again at once, and a
-// release that was rolled back trained once more.
+// release that was rolled back trained once more. Runs that failed before they trained anything have a short pause of
+// their own, which doubles with each.
 func cooledDown(h *History, cooldown time.Duration) (until time.Time, run *RunFact) {
-	var last time.Time
+	pause := untrainedPause
+	for i := 1; i < len(h.Runs) && h.Runs[i].Untrained && pause < cooldown; i++ { // newest first
+		pause *= 2
+	}
 	for i := range h.Runs {
-		end := h.Runs[i].Ended
-		if h.Runs[i].goesOn() {
+		r := &h.Runs[i]
+		if r.goesOn() {
 			continue
 		}
+		end := r.Ended
 		if end.IsZero() {
-			end = h.Runs[i].Started
+			end = r.Started
 		}
-		if end.After(last) {
-			last, run = end, &h.Runs[i]
+		lasts := cooldown
+		if r.Untrained {
+			lasts = min(cooldown, pause)
+		}
+		if over := end.Add(lasts); run == nil || over.After(until) {
+			until, run = over, r
 		}
 	}
-	if run == nil {
-		return last, nil
-	}
-	return last.Add(cooldown), run
+	return until, run
 }
+
+// untrainedPause is how long the next run waits after one that failed before it trained anything.
+const untrainedPause = 5 * time.Minute
 
 // budgetSpent counts the runs that started in the period that ends now.
 func budgetSpent(h *History, most int, per time.Duration, now time.Time) (until time.Time, spent bool) {
 	for i := range h.Runs { // newest first
-		if h.Runs[i].goesOn() || h.Runs[i].Undoes != "" { // a rollback trains nothing
+		if h.Runs[i].goesOn() || h.Runs[i].Undoes != "" || h.Runs[i].Untrained { // a rollback trains nothing either
 			continue
 		}
 		if most--; most == 0 {

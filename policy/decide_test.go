@@ -262,6 +262,16 @@ func TestBlockers(t *testing.T) {
 			{ID: "r2", Started: now.Add(-33 * hour), Ended: now.Add(-26 * hour), Outcome: policy.OutcomeBlocked, Why: policy.ReasonWindowTooShort},
 			run(3*day, policy.OutcomePromoted, "b"), run(4*day, policy.OutcomePromoted, "a"),
 		}}, nil, time.Time{}},
+		{"a run that failed before it trained counts for nothing but a short pause", policy.History{Info: "x", Runs: []policy.RunFact{
+			{ID: "r3", Started: now.Add(-11 * time.Minute), Ended: now.Add(-8 * time.Minute), Outcome: policy.OutcomeFailed, Info: "x", Untrained: true},
+			{ID: "r2", Started: now.Add(-31 * time.Minute), Ended: now.Add(-30 * time.Minute), Outcome: policy.OutcomeFailed, Info: "x", Untrained: true},
+			{ID: "r1", Started: now.Add(-51 * time.Minute), Ended: now.Add(-50 * time.Minute), Outcome: policy.OutcomeFailed, Info: "x", Untrained: true},
+		}}, []policy.Reason{policy.ReasonCooldown}, now.Add(12 * time.Minute)},
+		{"and then for nothing at all", policy.History{Info: "x", Runs: []policy.RunFact{
+			{ID: "r3", Started: now.Add(-41 * time.Minute), Ended: now.Add(-40 * time.Minute), Outcome: policy.OutcomeFailed, Info: "x", Untrained: true},
+			{ID: "r2", Started: now.Add(-61 * time.Minute), Ended: now.Add(-60 * time.Minute), Outcome: policy.OutcomeFailed, Info: "x", Untrained: true},
+			{ID: "r1", Started: now.Add(-81 * time.Minute), Ended: now.Add(-80 * time.Minute), Outcome: policy.OutcomeFailed, Info: "x", Untrained: true},
+		}}, nil, time.Time{}},
 		{"breaker", policy.History{Info: "x", Runs: []policy.RunFact{run(8*day, policy.OutcomeFailed, "x"), run(9*day, policy.OutcomeRolledBack, "x"), run(10*day, policy.OutcomeFailed, "w")}}, []policy.Reason{policy.ReasonBreakerOpen}, time.Time{}},
 		{"breaker half-open", policy.History{Info: "y", Runs: []policy.RunFact{run(8*day, policy.OutcomeFailed, "x"), run(9*day, policy.OutcomeRolledBack, "x"), run(10*day, policy.OutcomeFailed, "w")}}, nil, time.Time{}},
 		{"breaker open again", policy.History{Info: "y", Runs: []policy.RunFact{run(7*day, policy.OutcomeFailed, "y"), run(8*day, policy.OutcomeFailed, "x"), run(9*day, policy.OutcomeRolledBack, "x"), run(10*day, policy.OutcomeFailed, "w")}}, []policy.Reason{policy.ReasonBreakerOpen}, time.Time{}},

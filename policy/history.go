@@ -27,6 +27,8 @@ type RunFact struct {
 	Why     Reason // of a run that did nothing: not_worse where the gate kept the champion, gpu_held where it did not get the GPU, window_… where the quiet hours ended
 	Text    string // how it ended, in one sentence
 	Undoes  string // id of the run whose promotion it took back, of a run that was nothing else
+	// Untrained: it failed before it trained anything, such as by an export while the database was away. No limit counts it.
+	Untrained bool
 }
 
 // undone says that a later run took back what this one promoted.

@@ -11,10 +11,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/internal/evaluator"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
+	"github.com/retraind/retraind/watch"
 )
 
 // answered finds the answer to a request that was carried out already.
@@ -79,6 +81,9 @@ func (b *Backend) Trigger(ctx context.Context, model string, r status.Request) (
 	if err := refusal(evaluator.CheckHold(model, row)); err != nil {
 		return status.Triggered{}, err
 	}
+	if why := unreadable(m, file.Models[model].Pipeline[r.Pipeline]); why != "" {
+		return status.Triggered{}, &status.Refusal{Code: 409, Text: "labels cannot be exported: " + why}
+	}
 	if r.Reason == "" {
 		r.Reason = "asked for"
 	}
@@ -97,6 +102,19 @@ func (b *Backend) Trigger(ctx context.Context, model string, r status.Request) (
 	return t, b.o.Store.Update(ctx, "request", func(tx *store.Tx) error {
 		return tx.AddRequest(store.Request{ID: r.ID, Verb: "trigger", Model: model, Answer: answer}, time.Now())
 	})
+}
+
+// unreadable says why an export of the pipeline would fail: the table is away.
+func unreadable(m Model, steps []actions.StepConfig) string {
+	if !slices.ContainsFunc(steps, func(s actions.StepConfig) bool { return s.Builtin() == actions.DoExport }) {
+		return ""
+	}
+	for _, s := range m.Intake.Sources {
+		if h := s.Health(); s.Name() == watch.SourcePostgres && !h.Up && h.Error != "" {
+			return h.Error
+		}
+	}
+	return ""
 }
 
 // awaitRun waits until the loop has created the run, which takes one round.

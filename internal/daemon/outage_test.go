@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -115,6 +116,11 @@ func TestPostgresAwayLater(t *testing.T) {
 	mustSay(t, m.Sentence, "labels cannot be followed", "cannot reach")
 	if m.Sources[0].Up || m.Sources[0].Error == "" {
 		t.Errorf("source: %+v", m.Sources[0])
+	}
+	if _, err := r.Trigger(t.Context(), model, status.Request{}); !errors.Is(err, status.ErrRefused) {
+		t.Errorf("a run was begun although nothing can be exported: %v", err)
+	} else {
+		mustSay(t, err.Error(), "labels cannot be exported", "cannot reach")
 	}
 	if err := cluster.Restart(t.Context()); err != nil {
 		t.Fatal(err)

@@ -62,6 +62,11 @@ func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err 
 				}
 				fact.Why, fact.Undoes = sum.Result.Why, sum.Undoes
 			}
+			if fact.Outcome == policy.OutcomeFailed {
+				if fact.Untrained, err = untrained(t, r); err != nil {
+					return err
+				}
+			}
 			if fact.Outcome == policy.OutcomeRolledBack && fact.Info == row.Info {
 				var plan actions.Plan
 				if err := readPlan(r, &plan); err != nil {
@@ -81,6 +86,24 @@ func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err 
 		err = l.o.Runs.Submit(*plan)
 	}
 	return h, plan != nil, err
+}
+
+// untrained says whether a run that failed has entered no step but exports.
+func untrained(t *store.Tx, r store.Run) (bool, error) {
+	var plan actions.Plan
+	if err := readPlan(r, &plan); err != nil {
+		return false, err
+	}
+	exports := map[string]bool{}
+	for _, s := range plan.Steps {
+		if s.Do == actions.DoExport {
+			exports[s.Name] = true
+		}
+	}
+	steps, err := t.Steps(r.ID)
+	return len(steps) > 0 && !slices.ContainsFunc(steps, func(s store.Step) bool {
+		return s.Kind == string(actions.ActDo) && !exports[s.Name]
+	}), err
 }
 
 // pipeline is the one that is to run next.

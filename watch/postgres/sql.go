@@ -41,7 +41,8 @@ func Migration(model string, cfg *Config) (string, error) {
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "-- retraind: record the label changes of %s for the model %s.\n", s.table, model)
-	out.WriteString("-- Undo with the output of: retraind init sql --down\n\nBEGIN;\n")
+	out.WriteString("-- Undo with the output of: retraind init sql --down\n")
+	out.WriteString("-- To rename a watched column or give it another type: run that, migrate, and run this again.\n\nBEGIN;\n")
 	out.WriteString("-- Rather give up than make the table's writers queue behind this.\nSET LOCAL lock_timeout = '5s';\n")
 	out.WriteString("SET LOCAL search_path = pg_catalog, pg_temp;\n\n")
 	out.WriteString(s.trialRun())

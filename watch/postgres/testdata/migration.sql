@@ -1,5 +1,6 @@
 -- retraind: record the label changes of "app"."items" for the model relevance.
 -- Undo with the output of: retraind init sql --down
+-- To rename a watched column or give it another type: run that, migrate, and run this again.
 
 BEGIN;
 -- Rather give up than make the table's writers queue behind this.

@@ -127,6 +127,10 @@ func (m *Model) withDefaults(f *File) {
 		a.TrainedOn = abs(a.TrainedOn)
 	}
 	m.Serving = m.Serving.WithDefaults()
+	for name, t := range m.Serving.Targets {
+		t.Normalize = serving.NormalizeBy(m.Labels.Normalize)
+		m.Serving.Targets[name] = t
+	}
 	if len(m.Pipeline) == 0 {
 		m.Pipeline = map[string][]actions.StepConfig{DefaultPipeline: actions.DefaultPipeline()}
 	}
@@ -147,6 +151,7 @@ func (m *Model) withDefaults(f *File) {
 	}
 	if pg := m.Labels.Postgres; pg != nil {
 		pg.DSNFile = secretFile(pg.DSNFile, abs)
+		pg.Normalized = string(serving.NormalizeBy(m.Labels.Normalize))
 		if columns := m.labelColumns(pg); columns != nil {
 			m.Labels.Postgres = pg.WithTargets(columns)
 		}

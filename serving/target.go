@@ -36,6 +36,8 @@ type Target struct {
 	// Null is the category that a null stands for, in answers and labels; without it items with a null label do not
 	// count and a null answer is an error of the service.
 	Null string `yaml:"null"`
+	// Normalize says which spellings of a category count as one, in answers and labels; it is set by labels.normalize.
+	Normalize Normalize `yaml:"-"`
 }
 
 // Answers holds a service's answers by target, as canonical values: a category as it is, "true" or "false", or for a
@@ -112,6 +114,14 @@ func readAnswer(targets []Target, answer map[string]any) (Answers, float64, erro
 
 // Canonical turns a decoded JSON value into the target's canonical text.
 func (t Target) Canonical(v any) (string, error) {
+	canonical, err := t.canonicalAnswer(v)
+	if err != nil || t.Normalize == "" || t.Kind == KindBool {
+		return canonical, err
+	}
+	return t.CanonicalLabel(canonical)
+}
+
+func (t Target) canonicalAnswer(v any) (string, error) {
 	if v == nil {
 		if t.Null == "" {
 			return "", fmt.Errorf("null, and the target does not say what null means: set serving.targets.%s.null", t.Name)

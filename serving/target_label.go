@@ -23,15 +23,15 @@ func (t Target) CanonicalLabel(s string) (string, error) {
 		if strings.HasPrefix(s, "[") {
 			var members []string
 			if err := json.Unmarshal([]byte(s), &members); err == nil {
-				return CanonicalSet(members), nil
+				return CanonicalSet(t.Normalize.applyAll(members)), nil
 			}
 		}
 		if s == "" {
 			return "[]", nil
 		}
-		return CanonicalSet([]string{s}), nil
+		return CanonicalSet([]string{t.Normalize.Apply(s)}), nil
 	}
-	if s == "" {
+	if s = t.Normalize.Apply(s); s == "" {
 		return "", fmt.Errorf("label of target %s is an empty text: write null where there is none", t.Name)
 	}
 	return s, nil

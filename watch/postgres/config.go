@@ -62,6 +62,8 @@ type Config struct {
 	Watermark string `yaml:"watermark"`
 	// Overlap is how long capture: poll goes on looking for rows that appear behind the watermark; 1m when not set.
 	Overlap unit.Duration `yaml:"overlap"`
+	// Normalized is labels.normalize: another one makes other labels of the same rows.
+	Normalized string `yaml:"-"`
 	// Compare is how often capture: poll reads the whole table, to find what the watermark cannot show; 1h when not set.
 	Compare unit.Duration `yaml:"compare"`
 }

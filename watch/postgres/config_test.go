@@ -96,7 +96,7 @@ func TestParseTableReadsWhatWasQuoted(t *testing.T) {
 func TestCanonicalLabels(t *testing.T) {
 	t.Parallel()
 	text := `{"a": "x", "b": null, "c": true, "d": ["z", "a", "z", null], "e": 1.50, "f": [], "g": ""}`
-	got, err := parseLabels(&text)
+	got, err := (&schema{}).parseLabels(&text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestCanonicalLabels(t *testing.T) {
 		t.Error(diff)
 	}
 	for _, bad := range []string{`{"a": {"b": 1}}`, `[]`, `{`} {
-		if got, err := parseLabels(&bad); err == nil {
+		if got, err := (&schema{}).parseLabels(&bad); err == nil {
 			t.Errorf("%s was read as %v", bad, got)
 		}
 	}

@@ -106,7 +106,7 @@ func TestLabelsOfTexts(t *testing.T) {
 			}
 		}
 		text := string(raw)
-		got, err := parseLabels(&text)
+		got, err := (&schema{}).parseLabels(&text)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,6 +29,9 @@ func Export(ctx context.Context, model string, cfg *Config) iter.Seq2[watch.Item
 			if err != nil {
 				return err
 			}
+			if err := schema.learnPadding(ctx, conn); err != nil {
+				return err
+			}
 			for item, err := range schema.rows(ctx, tx) {
 				if err != nil {
 					return err

@@ -59,6 +59,12 @@ func inspect(ctx context.Context, conn *pgx.Conn, s *schema) (found check.Proble
 	case CapturePoll:
 		probes[1] = s.findWatermark
 	}
+	probes = append(probes, func(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
+		if found.HasErrors() {
+			return nil
+		}
+		return s.learnPadding(ctx, conn)
+	})
 	for _, probe := range probes {
 		if err := probe(ctx, conn, &found); err != nil {
 			return found, nil, err

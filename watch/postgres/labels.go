@@ -11,7 +11,7 @@ import (
 )
 
 // parseLabels reads the jsonb object of the capture SQL. A nil text gives nil.
-func parseLabels(text *string) (watch.Labels, error) {
+func (s *schema) parseLabels(text *string) (watch.Labels, error) {
 	if text == nil {
 		return nil, nil
 	}
@@ -21,7 +21,7 @@ func parseLabels(text *string) (watch.Labels, error) {
 	}
 	labels := make(watch.Labels, len(raw))
 	for name, v := range raw {
-		value, present, err := canonical(v)
+		value, present, err := s.canonical(name, v)
 		if err != nil {
 			return nil, fmt.Errorf("label %s: %w", name, err)
 		}

@@ -76,7 +76,7 @@ func (a *rereadError) Error() string { return "read the whole table: " + a.reaso
 
 // serverState asks the server where it stands.
 func (d *logReader) serverState(ctx context.Context) (*serverState, error) {
-	now := &serverState{logPosition: logPosition{Capture: CaptureLogical, Definition: d.schema.definition(), Spelling: spelling}}
+	now := &serverState{logPosition: logPosition{Capture: CaptureLogical, Definition: d.schema.labelDefinition(), Spelling: spelling}}
 	var end string
 	var stored *string
 	err := d.conn.QueryRow(ctx, "SELECT "+identityColumns+", pg_current_wal_lsn()::text, "+d.schema.slot()+", "+d.published()+", "+storage+", "+d.schema.meaning(), d.schema.table, d.schema.publication()).

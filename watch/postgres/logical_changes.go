@@ -195,7 +195,7 @@ func (s *stream) rowValue(raw [][]byte, cells []cell, whole, values bool) (rowVa
 	if whole {
 		text := string(raw[1])
 		var err error
-		if out.labels, err = parseLabels(&text); err != nil {
+		if out.labels, err = s.schema.parseLabels(&text); err != nil {
 			return rowValues{}, err
 		}
 	}

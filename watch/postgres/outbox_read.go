@@ -190,11 +190,11 @@ func (c *session) store(ctx context.Context, changes []watch.Change, writers []s
 // change turns a row into a Change, or says that it is none. An item that is gone by now has no text any more: its
 // insert is left out, since its delete follows.
 func (c *session) change(l *outboxRow) (watch.Change, bool, error) {
-	old, err := parseLabels(l.old)
+	old, err := c.schema.parseLabels(l.old)
 	if err != nil {
 		return watch.Change{}, false, err
 	}
-	now, err := parseLabels(l.new)
+	now, err := c.schema.parseLabels(l.new)
 	if err != nil {
 		return watch.Change{}, false, err
 	}

@@ -57,7 +57,7 @@ func (c *session) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	c.at.Definition, c.at.Spelling = c.schema.definition(), spelling
+	c.at.Definition, c.at.Spelling = c.schema.labelDefinition(), spelling
 	if c.at.SchemaDigest, err = c.schemaDigest(ctx); err != nil {
 		return err
 	}

@@ -104,7 +104,7 @@ func (p *poller) pollOnce(ctx context.Context, first bool) error {
 			return fmt.Errorf("read the cursor: %w", err)
 		}
 	}
-	now := pollPosition{Capture: CapturePoll, Definition: p.schema.definition() + " " + p.watermark, Spelling: spelling}
+	now := pollPosition{Capture: CapturePoll, Definition: p.schema.labelDefinition() + " " + p.watermark, Spelling: spelling}
 	// Before the table is looked at: a catalog is read as it is now, even where the rows are seen as they were.
 	if err := p.conn.QueryRow(ctx, "SELECT "+storage+", "+p.schema.meaning(), p.schema.table).Scan(&now.Storage, &now.Meaning); err != nil {
 		return err

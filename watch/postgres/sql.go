@@ -99,6 +99,7 @@ type schema struct {
 	ident   pgx.Identifier
 	table   string // quoted
 	targets []target
+	padded  map[string]bool // targets whose values the server pads with blanks; nil before learnPadding
 }
 
 func newSchema(model string, cfg *Config) (*schema, error) {
@@ -134,6 +135,14 @@ func (s *schema) definition() string {
 		fmt.Fprint(h, " silent")
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// labelDefinition is the digest of what a stored label was made of: what the triggers record, and how labels are spelled.
+func (s *schema) labelDefinition() string {
+	if s.cfg.Normalized == "" {
+		return s.definition()
+	}
+	return s.definition() + " " + s.cfg.Normalized
 }
 
 // readColumns lists the columns that the configuration names, each once. Those that an expression reads are only known to

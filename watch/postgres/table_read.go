@@ -74,7 +74,7 @@ func (s *schema) item(raw [][]byte) (watch.Item, error) {
 	raw = raw[2:]
 	item.Labels = make(watch.Labels, len(s.targets))
 	for i, t := range s.targets {
-		label, present, err := canonical(raw[i])
+		label, present, err := s.canonical(t.name, raw[i])
 		if err != nil {
 			return watch.Item{}, fmt.Errorf("row %s: label %s: %w", item.ID, t.name, err)
 		}

@@ -9,8 +9,11 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/watch"
 	"github.com/retraind/retraind/watch/labelevent"
 	"github.com/retraind/retraind/watch/labelfiles"
@@ -29,6 +32,9 @@ type Config struct {
 	NATS *natssource.Config `yaml:"nats"`
 	// HTTP is an address that takes label events, such as the webhooks of annotation tools.
 	HTTP *webhook.Config `yaml:"http"`
+	// Normalize lists differences in spelling that make no other label: blanks (white space around), case (labels become
+	// lower case), unicode (labels become NFC). Labels and the classifier's answers are compared and exported that way.
+	Normalize unit.List `yaml:"normalize"`
 }
 
 // mappings are those of the event sources.
@@ -91,6 +97,11 @@ func (c *Config) Validate() check.Problems {
 	if len(c.Names()) == 0 {
 		found.Errorf("", "add postgres: {dsn_file: …, table: …, id: …, text: […], label: …}, or another source: files, nats, http", "no source of labels")
 	}
+	for i, rule := range c.Normalize {
+		if !slices.Contains(serving.Rules, rule) {
+			found.Errorf(check.Index("normalize", i), "write some of "+strings.Join(serving.Rules, ", "), "there is no rule %q", rule)
+		}
+	}
 	if c.Postgres != nil {
 		found.Under("postgres", c.Postgres.Validate())
 	}
@@ -111,7 +122,11 @@ func (c *Config) Validate() check.Problems {
 func Check(ctx context.Context, model string, c *Config) check.Problems {
 	var found check.Problems
 	if c.Postgres != nil {
-		found.Under("postgres", postgres.Check(ctx, model, c.Postgres))
+		of := postgres.Check(ctx, model, c.Postgres)
+		if !of.HasErrors() {
+			findLookAlikes(&of, postgres.CountLabels(ctx, model, c.Postgres), serving.NormalizeBy(c.Normalize))
+		}
+		found.Under("postgres", of)
 	}
 	if c.Files != nil {
 		found.Under("files", watch.ProblemOf(c.Files.Probe()))

@@ -1,0 +1,48 @@
+package serving
+
+import (
+	"slices"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Normalize says which spellings of a label count as one: a list of the rules, with commas between. The empty one takes
+// labels as they are.
+type Normalize string
+
+// Rules are what Normalize may list.
+var Rules = []string{
+	"blanks",  // white space around
+	"case",    // upper and lower case; labels become lower case
+	"unicode", // composed and decomposed characters; labels become NFC
+}
+
+// NormalizeBy is the Normalize of some rules.
+func NormalizeBy(rules []string) Normalize { return Normalize(strings.Join(rules, ",")) }
+
+// Apply returns the one spelling of a label.
+func (n Normalize) Apply(label string) string {
+	if n == "" {
+		return label
+	}
+	rules := strings.Split(string(n), ",")
+	if slices.Contains(rules, "unicode") {
+		label = norm.NFC.String(label)
+	}
+	if slices.Contains(rules, "case") {
+		label = strings.ToLower(label)
+	}
+	if slices.Contains(rules, "blanks") {
+		label = strings.TrimSpace(label)
+	}
+	return label
+}
+
+// applyAll does so for the members of a set.
+func (n Normalize) applyAll(members []string) []string {
+	for i, m := range members {
+		members[i] = n.Apply(m)
+	}
+	return members
+}

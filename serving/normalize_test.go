@@ -1,0 +1,28 @@
+package serving
+
+import "testing"
+
+// TestNormalize: labels and answers are folded alike, by the rules that are named only.
+func TestNormalize(t *testing.T) {
+	t.Parallel()
+	const decomposed = " Mu\u0308ll "
+	for rules, want := range map[Normalize]string{
+		"": decomposed, "blanks": "Mu\u0308ll", "unicode": " Müll ", "case": " mu\u0308ll ", "blanks,case,unicode": "müll",
+	} {
+		target := Target{Name: "label", Kind: KindLabel, Normalize: rules}
+		label, err := target.CanonicalLabel(decomposed)
+		answer, wrong := target.Canonical(decomposed)
+		if err != nil || wrong != nil || label != want || answer != want {
+			t.Errorf("%q: label %q (%v), answer %q (%v), want %q", rules, label, err, answer, wrong, want)
+		}
+	}
+	set := Target{Name: "tags", Kind: KindSet, Normalize: NormalizeBy(Rules)}
+	label, err := set.CanonicalLabel(`["B ","a","A"]`)
+	answer, wrong := set.Canonical([]any{"a", " b"})
+	if err != nil || wrong != nil || label != `["a","b"]` || answer != label {
+		t.Errorf("label %s (%v), answer %s (%v)", label, err, answer, wrong)
+	}
+	if _, err := (Target{Name: "label", Normalize: "blanks"}).CanonicalLabel("  "); err == nil {
+		t.Error("a label of blanks alone is one")
+	}
+}

@@ -1,0 +1,72 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// LabelCounts counts labels by the key of the configuration that they come from. Sets are counted by their members.
+type LabelCounts map[string]map[string]int
+
+// countedRows is how many rows CountLabels looks at, for some seconds at most.
+const (
+	countedRows  = 1_000_000
+	countTimeout = 5 * time.Second
+)
+
+// CountLabels counts the labels of the table's first million rows. What cannot be counted in a few seconds is left out: the
+// counts serve a warning only.
+func CountLabels(ctx context.Context, model string, cfg *Config) LabelCounts {
+	s, err := newSchema(model, cfg)
+	if err != nil {
+		return nil
+	}
+	conn, err := dial(ctx, cfg)
+	if err != nil {
+		return nil
+	}
+	defer closeQuietly(conn)
+	out := LabelCounts{}
+	ctx, cancel := context.WithTimeout(ctx, countTimeout)
+	defer cancel()
+	tx, err := beginRead(ctx, conn)
+	if err != nil || s.learnPadding(ctx, conn) != nil {
+		return nil
+	}
+	for _, t := range s.targets {
+		counts := map[string]int{}
+		rows, err := tx.Query(ctx, fmt.Sprintf("SELECT l, count(*) FROM (SELECT %s AS l FROM %s AS r LIMIT %d) AS s GROUP BY 1 LIMIT 10000",
+			ownLabel(t), s.table, countedRows))
+		if err != nil {
+			return out
+		}
+		var text *string
+		var n int
+		_, err = pgx.ForEachRow(rows, []any{&text, &n}, func() error {
+			if text == nil {
+				return nil
+			}
+			label, present, err := s.canonical(t.name, []byte(*text))
+			if err != nil || !present {
+				return nil //nolint:nilerr // what is no label is told when it is read
+			}
+			var members []string
+			if json.Unmarshal([]byte(label), &members) != nil {
+				members = []string{label}
+			}
+			for _, m := range members {
+				counts[m] += n
+			}
+			return nil
+		})
+		if err != nil {
+			return out
+		}
+		out[s.labelPath(t)] = counts
+	}
+	return out
+}

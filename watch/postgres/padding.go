@@ -1,0 +1,50 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/retraind/retraind/serving"
+)
+
+// learnPadding finds the labels of type char(n), or arrays of it. The server pads them with blanks, which are no part of
+// the value: keys and texts come without.
+func (s *schema) learnPadding(ctx context.Context, conn *pgx.Conn) error {
+	sources := make([]string, len(s.targets))
+	for i, t := range s.targets {
+		if sources[i] = ident(t.source); !columnName.MatchString(t.source) {
+			sources[i] = "(" + t.source + ")"
+		}
+	}
+	plan, err := conn.Prepare(ctx, "", "SELECT "+strings.Join(sources, ", ")+" FROM "+s.table)
+	if err != nil {
+		return err
+	}
+	s.padded = map[string]bool{}
+	for i, field := range plan.Fields {
+		if i < len(s.targets) && (field.DataTypeOID == pgtype.BPCharOID || field.DataTypeOID == pgtype.BPCharArrayOID) {
+			s.padded[s.targets[i].name] = true
+		}
+	}
+	return nil
+}
+
+// canonical turns a JSON value into a label of a target; null is absent.
+func (s *schema) canonical(target string, raw []byte) (label string, present bool, err error) {
+	label, present, err = canonical(raw)
+	if !s.padded[target] || err != nil {
+		return label, present, err
+	}
+	var members []string
+	if json.Unmarshal([]byte(label), &members) != nil {
+		return strings.TrimRight(label, " "), present, nil
+	}
+	for i := range members {
+		members[i] = strings.TrimRight(members[i], " ")
+	}
+	return serving.CanonicalSet(members), present, nil
+}

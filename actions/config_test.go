@@ -61,7 +61,7 @@ func TestPipelineProblems(t *testing.T) {
 		name  string
 		steps []StepConfig
 	}{
-		{"the default", DefaultPipeline()},
+		{"the default", DefaultPipeline(DoRelease)},
 		{"everything set", []StepConfig{
 			export,
 			{&CommandStep{
@@ -80,7 +80,13 @@ func TestPipelineProblems(t *testing.T) {
 		{"twice", []StepConfig{train, train}},
 		{"without a proof", []StepConfig{export, train, release}},
 		{"the wrong way round", []StepConfig{verify, release, gate, export}},
-		{"shell with a list", []StepConfig{a(CommandStep{Shell: true, Exec: []string{"a", "b"}, Undo: []string{"c", "d"}})}},
+		{"deploy in place of release", []StepConfig{export, train, gate, Do(DoDeploy), verify}},
+		{"both", []StepConfig{export, train, gate, Do(DoDeploy), release, verify}},
+		{"nothing that deploys", []StepConfig{export, train, gate, verify}},
+		{"deployed too early", []StepConfig{Do(DoDeploy), gate, verify}},
+		{"shell with a list", []StepConfig{
+			a(CommandStep{Shell: true, Exec: []string{"a", "b"}, Undo: []string{"c", "d"}}),
+		}},
 		{"numbers", []StepConfig{
 			{&CommandStep{StepCommon: StepCommon{Name: "a", Timeout: -1, Retries: -1}, Exec: []string{"a"}}},
 			{&CommandStep{StepCommon: StepCommon{Name: "b", Retries: 21}, Exec: []string{"a"}}},
@@ -135,7 +141,7 @@ func TestResolve(t *testing.T) {
 		}},
 		{&GateStep{StepCommon: StepCommon{Name: "check", Timeout: unit.Duration(time.Minute), Retries: 1}}},
 		{argv("plain", "/bin/retraind", "x")},
-	}, "/opt/retraind")
+	}, nil, "/opt/retraind")
 	want := []Step{
 		{Name: "export", Do: DoExport, Timeout: 10 * time.Minute, Kind: KindPure},
 		{

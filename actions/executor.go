@@ -89,8 +89,11 @@ func (x *Executor) perform(ctx context.Context, p Plan, a Action, done []Outcome
 		if err := waitForUndo(ctx, p, a); err != nil {
 			return Outcome{}, err
 		}
-		if step.Do == DoRelease {
+		switch step.Do {
+		case DoRelease:
 			return x.unrelease(ctx, p)
+		case DoDeploy:
+			return x.undeploy(ctx, p, a, step)
 		}
 		return x.command(ctx, p, a, step, step.Undo)
 	}
@@ -101,12 +104,15 @@ func (x *Executor) perform(ctx context.Context, p Plan, a Action, done []Outcome
 func (x *Executor) doStep(ctx context.Context, p Plan, a Action, done []Outcome) (Outcome, error) {
 	step := p.Steps[a.Step]
 	// A command that a former process has begun must be ended and waited for before anything is taken back.
-	begun := step.Do == "" && runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt))
+	begun := (step.Do == "" || step.Do == DoDeploy) && runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt))
 	if by, err := x.cancelled(ctx, p); err != nil || by != "" && !begun {
 		return cancelledBy(by), err
 	}
 	if step.Do == "" {
 		return x.inQuietHours(ctx, p, a, step)
+	}
+	if step.Do == DoDeploy {
+		return x.deploy(ctx, p, a, step, done)
 	}
 	bounded, stop := x.bounded(ctx, p, step)
 	defer stop()

@@ -120,8 +120,8 @@ func (m *machine) applyStep(o Outcome) {
 		return
 	}
 	m.attempt = 1
-	m.released = m.released || step.Do == DoRelease
-	if step.Do == DoRelease || len(step.Undo) > 0 {
+	m.released = m.released || step.Do.servesRelease()
+	if step.Do.servesRelease() || len(step.Undo) > 0 {
 		m.begun = append(m.begun, o.Step)
 	}
 	if o.Class == store.StepOK {
@@ -137,7 +137,7 @@ func (m *machine) applyStep(o Outcome) {
 func (m *machine) backwards() []int {
 	back := slices.Clone(m.begun)
 	slices.Reverse(back)
-	if i := slices.IndexFunc(back, func(s int) bool { return m.plan.Steps[s].Do == DoRelease }); i > 0 {
+	if i := slices.IndexFunc(back, func(s int) bool { return m.plan.Steps[s].Do.servesRelease() }); i > 0 {
 		release := back[i]
 		back = append([]int{release}, slices.Delete(back, i, i+1)...)
 	}

@@ -10,11 +10,11 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// DefaultPipeline trains the embedded classifier.
-func DefaultPipeline() []StepConfig {
+// DefaultPipeline trains the embedded classifier; serve is the step that brings it into service.
+func DefaultPipeline(serve Builtin) []StepConfig {
 	train := &CommandStep{Exec: []string{"retraind", "train"}, Kind: KindPure}
 	train.Name = "train"
-	return []StepConfig{Do(DoExport), {train}, Do(DoGate), Do(DoRelease), Do(DoVerify)}
+	return []StepConfig{Do(DoExport), {train}, Do(DoGate), Do(serve), Do(DoVerify)}
 }
 
 // undoPrefix begins the directory of an undo command; it is that of the step otherwise.
@@ -66,21 +66,31 @@ func validateNames(p *check.Problems, list []placed) {
 
 // validateOrder checks that nothing is missing and that the built-in steps stand in their order.
 func validateOrder(p *check.Problems, list []placed) {
-	at := map[Builtin]int{}
+	at := map[Builtin]int{} // with "" once a step brings the release into service
 	for i, s := range list {
-		if _, twice := at[s.Builtin()]; !twice {
+		if _, twice := at[s.Builtin()]; !twice && s.Builtin() != "" {
 			at[s.Builtin()] = i
 		}
 	}
-	order := []Builtin{DoExport, DoGate, DoRelease, DoVerify}
-	var missing, cures []string
+	serve := DoDeploy
+	for _, s := range list {
+		if !s.Builtin().servesRelease() {
+			continue
+		}
+		if _, first := at[""]; first {
+			p.Errorf(s.at, "keep release or deploy", "a second step that brings the release into service")
+		}
+		serve, at[""] = s.Builtin(), 0
+	}
+	order := []Builtin{DoExport, DoGate, serve, DoVerify}
+	var missing []string
 	for _, need := range order[1:] { // the data may come by another way
 		if _, ok := at[need]; !ok {
-			missing, cures = append(missing, string(need)), append(cures, string(need))
+			missing = append(missing, string(need))
 		}
 	}
 	if len(missing) > 0 && len(*p) == 0 {
-		p.Errorf("", "add the steps "+strings.Join(cures, " and "),
+		p.Errorf("", "add "+strings.Join(missing, " and "),
 			"the pipeline lacks %s: its models would never be both proved and deployed", strings.Join(missing, ", "))
 	}
 	for i, later := range order {

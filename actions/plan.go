@@ -50,18 +50,21 @@ type Step struct {
 	Retries int               `json:"retries"`
 	Kind    StepKind          `json:"kind"`
 	GPU     bool              `json:"gpu,omitempty"`
+	// Restart is how the step deploy restarts the service; nil where that follows the link.
+	Restart *RestartConfig `json:"restart,omitempty"`
 	// Checkpoints: it goes on where it was stopped. Rest is what the steps after it are expected to take.
 	Checkpoints bool          `json:"checkpoints,omitempty"`
 	Rest        time.Duration `json:"rest,omitempty"`
 }
 
-// Resolve turns a configured pipeline into steps. self is the path of this binary.
-func Resolve(pipeline []StepConfig, self string) []Step {
+// Resolve turns a configured pipeline into steps. deploy is the model's strategy, nil for the default; self is the path of
+// this binary.
+func Resolve(pipeline []StepConfig, deploy *DeployConfig, self string) []Step {
 	steps := make([]Step, 0, len(pipeline))
 	for _, c := range pipeline {
 		common := c.Common()
 		s := Step{Name: c.Title(), Do: c.Builtin(), Timeout: common.Timeout.D(), Retries: common.Retries, Kind: KindPure}
-		c.resolve(&s, self)
+		c.resolve(&s, deploy, self)
 		if s.Timeout == 0 {
 			s.Timeout = 12 * time.Hour
 			if s.Do != "" {
@@ -74,9 +77,21 @@ func Resolve(pipeline []StepConfig, self string) []Step {
 }
 
 // resolve: the built-in steps find their own traces.
-func (*StepCommon) resolve(*Step, string) {}
+func (*StepCommon) resolve(*Step, *DeployConfig, string) {}
 
-func (c *CommandStep) resolve(s *Step, self string) {
+func (c *DeployStep) resolve(s *Step, deploy *DeployConfig, self string) {
+	if deploy == nil || deploy.Restart == nil {
+		return
+	}
+	restart := *deploy.Restart
+	restart.Exec = command(restart.Exec, false, self)
+	s.Restart, s.Dir, s.Fill = &restart, c.dir, true
+	if restart.Compose != nil {
+		s.Dir = restart.Compose.Dir // where the compose file is looked for
+	}
+}
+
+func (c *CommandStep) resolve(s *Step, _ *DeployConfig, self string) {
 	s.Argv, s.Undo = command(c.Exec, c.Shell, self), command(c.Undo, c.Shell, self)
 	s.Dir, s.Env, s.GPU, s.Checkpoints, s.Fill = c.Dir, c.Env, c.GPU, c.Checkpoints, !c.Shell
 	s.Kind = cmp.Or(c.Kind, KindOnce)

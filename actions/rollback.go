@@ -40,7 +40,7 @@ func (p Plan) undone() []int {
 	gate := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Do == DoGate })
 	var out []int
 	for i, s := range p.Steps {
-		if i > gate && (s.Do == DoRelease || len(s.Undo) > 0) {
+		if i > gate && (s.Do.servesRelease() || len(s.Undo) > 0) {
 			out = append(out, i)
 		}
 	}
@@ -70,7 +70,7 @@ func (p Plan) Titles() []string {
 // pointedBack says that `current` names the former release again.
 func pointedBack(p Plan, done []Outcome) bool {
 	return slices.ContainsFunc(done, func(o Outcome) bool {
-		return o.Kind == ActUndo && o.Class == store.StepOK && p.Steps[o.Step].Do == DoRelease
+		return o.Kind == ActUndo && o.Class == store.StepOK && p.Steps[o.Step].Do.servesRelease()
 	})
 }
 

@@ -19,7 +19,7 @@ type StepType interface {
 	// validate finds faults of the step alone; here is where it stands.
 	validate(p *check.Problems, here string)
 	// resolve fills in what the kind adds to a step of a plan. self is the path of this binary.
-	resolve(s *Step, self string)
+	resolve(s *Step, deploy *DeployConfig, self string)
 	// paths resolves the relative paths that the step names; dir is the working directory of the model's commands.
 	paths(dir string, abs func(string) string)
 }
@@ -44,6 +44,7 @@ const (
 	DoExport  Builtin = "export"  // write train.jsonl and test.jsonl
 	DoGate    Builtin = "gate"    // compare candidate and champion on the held-out set
 	DoRelease Builtin = "release" // make `current` name the candidate
+	DoDeploy  Builtin = "deploy"  // bring the candidate into service by the model's strategy
 	DoVerify  Builtin = "verify"  // prove that the service answers as the candidate
 )
 
@@ -66,6 +67,15 @@ type ReleaseStep struct {
 	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
 	Do         Builtin `yaml:"do"`
 	StepCommon `yaml:",inline"`
+}
+
+// DeployStep brings the candidate into service by the model's strategy.
+type DeployStep struct {
+	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
+	Do         Builtin `yaml:"do"`
+	StepCommon `yaml:",inline"`
+
+	dir string // of the model's commands
 }
 
 // VerifyStep proves that the service answers as the candidate.
@@ -168,13 +178,16 @@ func (*StepCommon) paths(string, func(string) string) {}
 func (s *ExportStep) builtin() Builtin  { return DoExport }
 func (s *GateStep) builtin() Builtin    { return DoGate }
 func (s *ReleaseStep) builtin() Builtin { return DoRelease }
+func (s *DeployStep) builtin() Builtin  { return DoDeploy }
 func (s *VerifyStep) builtin() Builtin  { return DoVerify }
 func (s *CommandStep) builtin() Builtin { return "" }
 
+func (s *DeployStep) paths(dir string, _ func(string) string) { s.dir = dir }
+
 func (s *CommandStep) paths(dir string, abs func(string) string) { s.Dir = cmp.Or(abs(s.Dir), dir) }
 
-func (s *IncludeStep) common() *StepCommon               { return &StepCommon{} }
-func (s *IncludeStep) builtin() Builtin                  { return "" }
-func (s *IncludeStep) paths(string, func(string) string) {}
-func (s *IncludeStep) resolve(*Step, string)             {}
-func (s *IncludeStep) validate(*check.Problems, string)  {}
+func (s *IncludeStep) common() *StepCommon                  { return &StepCommon{} }
+func (s *IncludeStep) builtin() Builtin                     { return "" }
+func (s *IncludeStep) paths(string, func(string) string)    {}
+func (s *IncludeStep) resolve(*Step, *DeployConfig, string) {}
+func (s *IncludeStep) validate(*check.Problems, string)     {}

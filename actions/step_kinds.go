@@ -23,6 +23,7 @@ func StepForms() []StepForm {
 		{"do", DoExport, func() StepType { return &ExportStep{Do: DoExport} }},
 		{"do", DoGate, func() StepType { return &GateStep{Do: DoGate} }},
 		{"do", DoRelease, func() StepType { return &ReleaseStep{Do: DoRelease} }},
+		{"do", DoDeploy, func() StepType { return &DeployStep{Do: DoDeploy} }},
 		{"do", DoVerify, func() StepType { return &VerifyStep{Do: DoVerify} }},
 		{"exec", "", func() StepType { return &CommandStep{} }},
 		{"pipeline", "", func() StepType { return &IncludeStep{} }},
@@ -58,7 +59,8 @@ func (s *StepConfig) YAMLVariant(word string, keys map[string]string) (any, *che
 	}
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		if near := check.Nearest(key, formKeys()); near != "" {
-			return nil, &check.Problem{Path: key, Message: fmt.Sprintf("unknown key %q", key), Hint: fmt.Sprintf("did you mean %q?", near)}
+			hint := fmt.Sprintf("did you mean %q?", near)
+			return nil, &check.Problem{Path: key, Message: fmt.Sprintf("unknown key %q", key), Hint: hint}
 		}
 	}
 	return nil, &check.Problem{Message: "the step does nothing", Hint: "write do: " + strings.Join(builtins(), "|") + ", exec: [program, argument], or pipeline: NAME"}
@@ -108,11 +110,11 @@ func yamlKeys(t reflect.Type) (keys []string) {
 }
 
 func unknownStep(path, word string) *check.Problem {
-	p := &check.Problem{Path: path, Message: fmt.Sprintf("unknown built-in step %q", word), Hint: "write " + orList(builtins())}
+	hint := "write " + orList(builtins())
 	if near := check.Nearest(word, builtins()); near != "" {
-		p.Hint = fmt.Sprintf("did you mean %q?", near)
+		hint = fmt.Sprintf("did you mean %q?", near)
 	}
-	return p
+	return &check.Problem{Path: path, Message: fmt.Sprintf("unknown built-in step %q", word), Hint: hint}
 }
 
 // builtins lists the names of the built-in steps.

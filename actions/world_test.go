@@ -43,6 +43,7 @@ type world struct {
 	engine   *Engine
 	served   *served
 	promote  PromoteConfig
+	deploy   *DeployConfig
 	runs     int
 }
 
@@ -80,7 +81,7 @@ type served struct {
 	dir string
 
 	mu    sync.Mutex
-	stuck bool              // it reads its model only at start; guarded by mu, like the rest
+	stuck bool              // it reads its model only at start, and at the file restart; guarded by mu, like the rest
 	model map[string]string // what it has read
 	name  string            // digest of what it has read
 }
@@ -105,6 +106,9 @@ func (s *served) load() error {
 func (s *served) fresh() error {
 	if _, err := os.Stat(filepath.Join(s.dir, "mute")); err == nil {
 		return errors.New("broken")
+	}
+	if os.Remove(filepath.Join(s.dir, "restart")) == nil {
+		s.model = nil
 	}
 	if s.stuck && s.model != nil {
 		return nil
@@ -289,7 +293,7 @@ func (w *world) plan(steps []StepConfig) Plan {
 	run := fmt.Sprintf("run%04d", w.runs)
 	return Plan{
 		Run: run, Model: "m", Pipeline: "default", Trigger: "because", Created: now(), Champion: w.model().Champion,
-		Steps:   Resolve(steps, "/no/retraind"),
+		Steps:   Resolve(steps, w.deploy, "/no/retraind"),
 		Promote: w.promote.WithDefaults(), Serving: serving, ModelDir: w.dir, RunDir: filepath.Join(w.dir, "runs", run),
 	}
 }

@@ -66,6 +66,8 @@ type Model struct {
 	Shadow *policy.ShadowConfig `yaml:"shadow"`
 	// GPU says how much of it must be free for the steps that need it.
 	GPU *gpu.Config `yaml:"gpu"`
+	// Deploy says how the step deploy brings a release into service: link (default), or restart.
+	Deploy *actions.DeployConfig `yaml:"deploy"`
 	// Pipeline lists the steps of a run, by the pipeline's name; default trains the embedded classifier.
 	Pipeline map[string][]actions.StepConfig `yaml:"pipeline"`
 	// Promote says when a candidate may replace the champion.
@@ -132,7 +134,14 @@ func (m *Model) withDefaults(f *File) {
 		m.Serving.Targets[name] = t
 	}
 	if len(m.Pipeline) == 0 {
-		m.Pipeline = map[string][]actions.StepConfig{DefaultPipeline: actions.DefaultPipeline()}
+		serve := actions.DoRelease
+		if m.Deploy != nil {
+			serve = actions.DoDeploy
+		}
+		m.Pipeline = map[string][]actions.StepConfig{DefaultPipeline: actions.DefaultPipeline(serve)}
+	}
+	if m.Deploy != nil {
+		m.Deploy.Paths(abs)
 	}
 	for _, steps := range m.Pipeline {
 		for i := range steps {

@@ -157,6 +157,9 @@ func (m *Model) validate(unread func(section string) bool) check.Problems {
 	if m.GPU != nil {
 		section("gpu", m.GPU.Validate)
 	}
+	if m.Deploy != nil {
+		section("deploy", m.Deploy.Validate)
+	}
 	if !unread("pipeline") {
 		m.validatePipeline(&p, unread("gpu"))
 	}
@@ -190,6 +193,10 @@ func (m *Model) validatePipeline(p *check.Problems, anyGPU bool) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Pipeline)) {
 		p.Under("pipeline."+name, actions.ValidatePipeline(m.Pipeline, name))
+		releases := func(s actions.StepConfig) bool { return s.Builtin() == actions.DoRelease }
+		if m.Deploy != nil && slices.ContainsFunc(m.Pipeline[name], releases) {
+			p.Warnf("deploy", "put deploy in place of release", "pipeline %s releases without deploy", name)
+		}
 		for _, s := range m.Pipeline[name] {
 			if s.NeedsGPU() && m.GPU == nil && !anyGPU {
 				p.Errorf("pipeline."+name, "add gpu: {free: 20GiB} to the model",

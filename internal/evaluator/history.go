@@ -73,7 +73,7 @@ func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err 
 					return err
 				}
 				fact.Code = plan.Code
-				h.Code = actions.CodeDigest(actions.Resolve(l.rules.Model.Pipeline[l.pipeline(row)], l.o.Self))
+				h.Code = actions.CodeDigest(actions.Resolve(l.rules.Model.Steps(l.pipeline(row)), l.rules.Model.Deploy, l.o.Self))
 			}
 			h.Runs = append(h.Runs, fact)
 		}

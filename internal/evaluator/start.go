@@ -79,7 +79,7 @@ func (l *Loop) plan(t *store.Tx, row store.Model, d policy.Decision, h policy.Hi
 	if err != nil {
 		return actions.Plan{}, err
 	}
-	resolved := actions.Resolve(steps, l.o.Self)
+	resolved := actions.Resolve(steps, l.rules.Model.Deploy, l.o.Self)
 	for i := range resolved {
 		if resolved[i].Checkpoints {
 			resolved[i].Rest = expected.rest(i)

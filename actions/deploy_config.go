@@ -1,0 +1,113 @@
+package actions
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/retraind/retraind/internal/check"
+)
+
+// DeployConfig says how the step deploy brings a release into service, and how it is taken back: by the same strategy
+// with the former release. It may be written as the word link.
+type DeployConfig struct {
+	// Restart restarts the service once the link `current` names the release, for a service that reads its model at start.
+	Restart *RestartConfig `yaml:"restart"`
+
+	word Strategy
+}
+
+// Strategy is a way to bring a release into service that needs no further keys.
+type Strategy string
+
+// StrategyLink is the default: the link `current` names the release, and the service follows it.
+const StrategyLink Strategy = "link"
+
+// YAMLForm takes the word link for {}.
+func (d *DeployConfig) YAMLForm(form string) any {
+	switch form {
+	case "scalar":
+		return &d.word
+	case "mapping":
+		return (*deployKeys)(d)
+	}
+	return nil
+}
+
+type deployKeys DeployConfig
+
+// RestartConfig restarts a service in one of three ways.
+type RestartConfig struct {
+	// Unit is a systemd unit, restarted by systemctl.
+	Unit string `yaml:"unit"`
+	// Compose is a service of docker compose.
+	Compose *ComposeService `yaml:"compose"`
+	// Exec is a command that restarts the service, without a shell; it runs in the model's dir and may run twice.
+	Exec []string `yaml:"exec"`
+}
+
+// ComposeService names a service of docker compose.
+type ComposeService struct {
+	// Dir is the directory with the compose file.
+	Dir string `yaml:"dir"`
+	// Service is its name in the compose file.
+	Service string `yaml:"service"`
+}
+
+var (
+	unitName    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,254}$`)
+	serviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
+)
+
+// Paths resolves the relative paths of the strategy.
+func (d *DeployConfig) Paths(abs func(string) string) {
+	if d.Restart != nil && d.Restart.Compose != nil {
+		d.Restart.Compose.Dir = abs(d.Restart.Compose.Dir)
+	}
+}
+
+// Validate finds faults.
+func (d *DeployConfig) Validate() check.Problems {
+	var p check.Problems
+	if d.word != "" && d.word != StrategyLink {
+		p.Errorf("", "write link, or restart: {unit: NAME}", "unknown strategy %q", d.word)
+	}
+	if d.Restart != nil {
+		p.Under("restart", d.Restart.validate())
+	}
+	return p
+}
+
+func (r *RestartConfig) validate() check.Problems {
+	var p check.Problems
+	var given []string
+	if r.Unit != "" {
+		given = append(given, "unit")
+	}
+	if r.Compose != nil {
+		given = append(given, "compose")
+	}
+	if len(r.Exec) > 0 {
+		given = append(given, "exec")
+	}
+	switch len(given) {
+	case 0:
+		p.Errorf("", "write unit: NAME, compose: {dir: …, service: …} or exec: [program, argument]", "nothing says what is restarted")
+	case 1:
+	default:
+		p.Errorf(given[1], "keep one", "a service is restarted in one way, not by %s", strings.Join(given, " and "))
+	}
+	if r.Unit != "" && !unitName.MatchString(r.Unit) {
+		p.Errorf("unit", "write a name such as classifier.service", "%q cannot name a unit", r.Unit)
+	}
+	if c := r.Compose; c != nil {
+		if c.Dir == "" {
+			p.Errorf("compose.dir", "name the directory of the compose file", "dir is missing")
+		}
+		if !serviceName.MatchString(c.Service) {
+			p.Errorf("compose.service", "write the service's name in the compose file", "%q cannot name a service", c.Service)
+		}
+	}
+	validateArgv(&p, "exec", r.Exec)
+	validateVariables(&p, "exec", r.Exec)
+	return p
+}

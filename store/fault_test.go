@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// nothing writes a transaction that fails with an error, or succeeds.
+// write runs a transaction that fails with an error, or succeeds.
 func write(t *testing.T, s *store.Store, name string, err error) error {
 	t.Helper()
 	return s.Update(t.Context(), name, func(tx *store.Tx) error {
@@ -77,7 +77,9 @@ func TestDirectoryDeletedWhileOpen(t *testing.T) {
 // TestEngineDatabaseDamaged: the message says which file, and that no run is lost without it.
 func TestEngineDatabaseDamaged(t *testing.T) {
 	t.Parallel()
-	for name, text := range map[string]string{"no database": strings.Repeat("x", 8192), "cut": "SQLite format 3\x00" + strings.Repeat("\xff", 8192)} {
+	for name, text := range map[string]string{
+		"no database": strings.Repeat("x", 8192), "cut": "SQLite format 3\x00" + strings.Repeat("\xff", 8192),
+	} {
 		dir := t.TempDir()
 		s := openIn(t, dir)
 		writeFile(t, filepath.Join(dir, "engine.db"), text)

@@ -22,7 +22,6 @@ import (
 	"time"
 
 	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/retraind/retraind/internal/faults"
 )
@@ -124,18 +123,6 @@ func OpenReader(dir string) (*Store, error) {
 		return nil, fmt.Errorf("open store in %s: %w", dir, explain(err))
 	}
 	return &Store{dir: dir, read: db}, nil
-}
-
-// Explain is explain for whoever uses the engine's database: a fault of the disk without the words of all that met it.
-func Explain(err error) error {
-	var fault *sqlite.Error
-	if errors.As(err, &fault) {
-		return explain(fault)
-	}
-	if strings.Contains(err.Error(), "disk is full (13)") { // the engine's migrations keep only the text
-		return &Fault{Text: diskFull}
-	}
-	return err
 }
 
 // OpenEngine opens the workflow engine's database beside the store, with every commit on disk before it is answered.
@@ -281,51 +268,6 @@ func (s *Store) view(ctx context.Context, f func(*Tx) error) error {
 	}
 	return nil
 }
-
-// explain adds the cure to the faults that an operator can mend.
-func explain(err error) error {
-	if errors.Is(err, sql.ErrNoRows) {
-		return ErrNotFound
-	}
-	if fault, ok := faultOf(err); ok {
-		var known *Fault
-		if errors.As(err, &known) {
-			return err
-		}
-		return fault
-	}
-	return err
-}
-
-// faultOf finds the fault of the state directory in an error.
-func faultOf(err error) (*Fault, bool) {
-	var known *Fault
-	if errors.As(err, &known) {
-		return known, true
-	}
-	var fault *sqlite.Error
-	if !errors.As(err, &fault) {
-		return nil, false
-	}
-	if fault.Code() == sqlite3.SQLITE_IOERR_SHMSIZE { // no room for the index of the log: seen where the disk is full to the last page
-		return &Fault{Text: diskFull, Err: err}, true
-	}
-	switch fault.Code() & 0xff { // the upper bytes say where
-	case sqlite3.SQLITE_FULL:
-		return &Fault{Text: diskFull, Err: err}, true
-	case sqlite3.SQLITE_READONLY:
-		return &Fault{Text: "the state directory is not writable: check its owner and that the file system is not mounted read-only", Err: err}, true
-	case sqlite3.SQLITE_CANTOPEN:
-		return &Fault{Text: "the database file cannot be opened: check the owner and permissions of the state directory", Err: err}, true
-	case sqlite3.SQLITE_IOERR:
-		return &Fault{Text: "the disk of the state directory reports an error: look for it in the kernel's log", Err: err}, true
-	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
-		return &Fault{Text: "the database file is damaged: restore it from a backup, or move it away to begin anew", Lasting: true, Err: err}, true
-	}
-	return nil, false
-}
-
-const diskFull = "the disk is full; nothing was lost: free some space and retraind goes on by itself"
 
 const timeFormat = "2006-01-02T15:04:05.000000Z"
 

@@ -304,7 +304,8 @@ func (d *Decoder) results(v any) (map[string]any, error) {
 		return nil, fmt.Errorf("annotation.result: more than one region labels target %s; name the tag as the target",
 			d.onlyTarget)
 	}
-	return nil, fmt.Errorf("annotation.result: no region of type choices, rating, number or textarea has the name of a target (%s)", d.names())
+	return nil, fmt.Errorf("annotation.result: no region of type choices, rating, number or textarea has the name of a target (%s)",
+		d.names())
 }
 
 // readRegion reads a region that can give a label; ok is false for others, such as marked spans.

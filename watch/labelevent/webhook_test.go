@@ -73,7 +73,8 @@ func TestLabelStudioSeveralAnnotations(t *testing.T) {
 	}
 	bad := `{"action": "ANNOTATIONS_CREATED", "annotation": [` + one(5, 1) + `, {"id": 6, "task": 2, "result": [` +
 		strings.Replace(fmt.Sprintf(choice, "topic"), "sport", " ", 1) + `]}]}`
-	if w := decoder(Mapping{}, "topic").LabelStudio([]byte(bad), "", now); len(w.Events) != 1 || len(w.Refused) != 1 || w.Refused[0].Index != 1 {
+	w := decoder(Mapping{}, "topic").LabelStudio([]byte(bad), "", now)
+	if len(w.Events) != 1 || len(w.Refused) != 1 || w.Refused[0].Index != 1 {
 		t.Errorf("one of two is bad: %+v", w)
 	}
 }

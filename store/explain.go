@@ -1,0 +1,75 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"strings"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// The causes of faults, with their cures.
+const (
+	diskFull    = "the disk is full; nothing was lost: free some space and retraind goes on by itself"
+	notWritable = "the state directory is not writable: check its owner and that the file system is not mounted read-only"
+	cannotOpen  = "the database file cannot be opened: check the owner and permissions of the state directory"
+	diskError   = "the disk of the state directory reports an error: look for it in the kernel's log"
+	damaged     = "the database file is damaged: restore it from a backup, or move it away to begin anew"
+)
+
+// Explain is explain for whoever uses the engine's database: a fault of the disk without the words of all that met it.
+func Explain(err error) error {
+	var fault *sqlite.Error
+	if errors.As(err, &fault) {
+		return explain(fault)
+	}
+	if strings.Contains(err.Error(), "disk is full (13)") { // the engine's migrations keep only the text
+		return &Fault{Text: diskFull}
+	}
+	return err
+}
+
+// explain adds the cure to the faults that an operator can mend.
+func explain(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNotFound
+	}
+	fault, ok := faultOf(err)
+	if !ok || errors.As(err, new(*Fault)) {
+		return err
+	}
+	return fault
+}
+
+// faultOf finds the fault of the state directory in an error.
+func faultOf(err error) (*Fault, bool) {
+	var known *Fault
+	if errors.As(err, &known) {
+		return known, true
+	}
+	var found *sqlite.Error
+	if !errors.As(err, &found) {
+		return nil, false
+	}
+	if found.Code() == sqlite3.SQLITE_IOERR_SHMSIZE {
+		// No room for the index of the log: seen where the disk is full to the last page.
+		return &Fault{Text: diskFull, Err: err}, true
+	}
+	fault := &Fault{Err: err}
+	switch found.Code() & 0xff { // the upper bytes say where
+	case sqlite3.SQLITE_FULL:
+		fault.Text = diskFull
+	case sqlite3.SQLITE_READONLY:
+		fault.Text = notWritable
+	case sqlite3.SQLITE_CANTOPEN:
+		fault.Text = cannotOpen
+	case sqlite3.SQLITE_IOERR:
+		fault.Text = diskError
+	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
+		fault.Text, fault.Lasting = damaged, true
+	default:
+		return nil, false
+	}
+	return fault, true
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,16 +114,17 @@ func TestRetrierWaitsForTheStore(t *testing.T) {
 		defer cancel()
 		var log strings.Builder
 		r := NewRetrier("m", SourcePostgres, nil, slog.New(slog.NewTextHandler(&log, nil)))
-		calls, full := 0, true
+		var calls atomic.Int64
+		var works atomic.Bool
 		go r.RunWithRetry(ctx, func(ctx context.Context, onUp func()) error { //nolint:errcheck // it ends with ctx
-			calls++
+			n := calls.Add(1)
 			onUp()
-			if h := r.Health(); full && calls > 1 && h.Up {
+			if h := r.Health(); !works.Load() && n > 1 && h.Up {
 				t.Error("up while nothing can be stored")
 			}
-			if full {
+			if !works.Load() {
 				fault := &Fault{Cause: "state directory /s: the disk is full", Store: true}
-				return fmt.Errorf("store changes %d: %w", calls, fault)
+				return fmt.Errorf("store changes %d: %w", n, fault)
 			}
 			r.Stored(Receipt{Taken: 1})
 			<-ctx.Done()
@@ -130,8 +132,8 @@ func TestRetrierWaitsForTheStore(t *testing.T) {
 		})
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if calls < 15 || calls > 40 {
-			t.Errorf("%d calls in a minute", calls)
+		if n := calls.Load(); n < 15 || n > 40 {
+			t.Errorf("%d calls in a minute", n)
 		}
 		if h := r.Health(); h.Up || h.Error != "state directory /s: the disk is full" {
 			t.Errorf("health %+v", h)
@@ -139,7 +141,7 @@ func TestRetrierWaitsForTheStore(t *testing.T) {
 		if n := strings.Count(log.String(), "\n"); n != 2 { // it followed, and then it did not
 			t.Errorf("%d lines in the log:\n%s", n, log.String())
 		}
-		full = false
+		works.Store(true)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if h := r.Health(); !h.Up || h.Error != "" {

@@ -182,7 +182,14 @@ func (o *operator) eventually(what string, ok func() (bool, error)) {
 	o.t.Helper()
 	ctx, stop := context.WithTimeout(o.t.Context(), 5*time.Minute)
 	defer stop()
-	if err := waittest.Until(ctx, what, ok); err != nil {
+	err := waittest.Until(ctx, what, func() (bool, error) {
+		done, seen := ok()
+		if done {
+			return true, nil
+		}
+		return false, seen
+	})
+	if err != nil {
 		o.t.Fatal(err)
 	}
 }

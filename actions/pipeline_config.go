@@ -45,7 +45,26 @@ func ValidatePipeline(pipelines map[string][]StepConfig, name string) check.Prob
 	}
 	validateNames(&p, list)
 	validateOrder(&p, list)
+	warnOfNoWayBack(&p, list)
 	return p
+}
+
+// warnOfNoWayBack warns of commands between release and verify that nothing takes back: after a deployment that is not
+// proved, the service would go on with the refused release.
+func warnOfNoWayBack(p *check.Problems, list []placed) {
+	released := false
+	for _, s := range list {
+		switch s.Builtin() {
+		case DoRelease:
+			released = true
+		case DoVerify:
+			released = false
+		}
+		if command, ok := s.StepType.(*CommandStep); ok && released && len(command.Undo) == 0 {
+			p.Warnf(s.at, "add undo: with the command that brings the former release back, often the same one",
+				"step %q comes after release and has no way back: a deployment that is not proved leaves what it did", s.Title())
+		}
+	}
 }
 
 // validateNames checks that each step has a name of its own.
@@ -135,6 +154,12 @@ func (s *CommandStep) validate(p *check.Problems, here string) {
 		p.Errorf(here, "add name: with one or two words, such as train", "the command has no name")
 	}
 	s.StepCommon.validate(p, here)
+	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
+		if strings.Contains(s.Env[name], "${") {
+			p.Warnf(here+".env."+name, "write the value itself, or set the variable in the unit file and let a script read it",
+				"%q is passed on as it is: nothing is expanded in env", s.Env[name])
+		}
+	}
 	if s.Shell && len(s.Exec) > 1 {
 		p.Errorf(here+".exec", "write one string, or leave shell out", "shell: true takes exactly one argument")
 	}

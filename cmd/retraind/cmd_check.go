@@ -68,6 +68,9 @@ func (a *app) check(cmd *cobra.Command, offline bool) (strictyaml.Problems, *con
 		m := l.File.Models[name]
 		online.Under("models."+name+".labels", sources.Check(ctx, name, &m.Labels))
 		online.Under("models."+name+".serving", checkServing(ctx, m.Serving))
+		if report, err := lastReport(l.File.State, name); err == nil {
+			online.Under("models."+name, checkSize(m, report))
+		}
 		for _, pipeline := range slices.Sorted(maps.Keys(m.Pipeline)) {
 			online.Under("models."+name+".pipeline."+pipeline, actions.CheckPrograms(m.Pipeline[pipeline]))
 		}

@@ -58,7 +58,7 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 			p.field("evidence", "not known: "+err.Error())
 			continue
 		}
-		p.showPower(m.Policy, report)
+		p.showPower(m.Policy, m.Promote, report)
 	}
 	p.line("", 0)
 	p.field("state", f.State)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/drift/stats"
 	"github.com/retraind/retraind/internal/text"
@@ -49,7 +50,7 @@ func lastReport(state, model string) (*drift.Report, error) {
 }
 
 // showPower says what the thresholds mean at the size that the held-out set really has.
-func (p *page) showPower(c policy.Config, r *drift.Report) {
+func (p *page) showPower(c policy.Config, promote actions.PromoteConfig, r *drift.Report) {
 	if r == nil || r.Scored == 0 {
 		p.field("evidence", "not known yet: no held-out item is scored")
 		return
@@ -63,6 +64,9 @@ func (p *page) showPower(c policy.Config, r *drift.Report) {
 	}
 	if said := clusters(c, r.NewItems); said != "" {
 		p.field("", said)
+	}
+	if text := gateText(promote, r.Scored); text != "" {
+		p.field("", text)
 	}
 	rate := r.Labels.Rate
 	if rate == 0 && r.Labels.RateDays == 0 {

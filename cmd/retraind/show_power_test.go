@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/policy"
@@ -29,7 +30,7 @@ func TestWhatAProbationFinds(t *testing.T) {
 		r.Labels.Rate, r.Labels.RateDays = c.rate, c.days
 		var out bytes.Buffer
 		p := newPage(&out)
-		p.showPower(rules, &r)
+		p.showPower(rules, actions.PromoteConfig{}.WithDefaults(), &r)
 		if err := p.print(); err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/drift/stats"
+	"github.com/retraind/retraind/internal/check"
+)
+
+const (
+	// usualDifference is the share of texts that two good releases usually answer differently.
+	usualDifference = 0.05
+	gateLevel       = 0.05
+)
+
+// checkSize compares what the policy and the gate ask for with the number of held-out items that there really are.
+func checkSize(m *configs.Model, r *drift.Report) check.Problems {
+	var p check.Problems
+	if r == nil || r.HeldOut == 0 {
+		return nil
+	}
+	if need := m.Policy.Evaluate.MinItems; need > r.HeldOut {
+		p.Warnf("evaluate.min_items", fmt.Sprintf("write at most %d, or hold out more (heldout.share)", r.HeldOut),
+			"only %d items are held out: with min_items %d nothing is ever decided", r.HeldOut, need)
+	}
+	if m.Promote.Gate == actions.GateBetter && r.HeldOut < 5 {
+		p.Warnf("promote.gate", "hold out more, or write gate: not_worse",
+			"with %d held-out items no candidate can be surely better", r.HeldOut)
+	}
+	return p
+}
+
+// gateText says what the gate makes of a candidate that is as good as the champion, at the size of the held-out set.
+func gateText(c actions.PromoteConfig, heldOut int) string {
+	differ := max(2, int(math.Round(usualDifference*float64(heldOut))))
+	if c.Gate != actions.GateNotWorse || heldOut < differ {
+		return ""
+	}
+	ni := stats.NonInferior(differ/2, differ-differ/2, heldOut, float64(c.Margin)/100, gateLevel)
+	text := fmt.Sprintf("a candidate as good as the champion that differs on %d items is ", differ)
+	if ni.Pass {
+		return text + "promoted"
+	}
+	return text + fmt.Sprintf("refused at promote.margin %g; from %.0f on it is promoted", float64(c.Margin), math.Ceil(-100*ni.Lower))
+}

@@ -19,6 +19,8 @@ type Plan struct {
 	Policy   string    `json:"policy"`   // digest of the policy that decided
 	Decision int64     `json:"decision"` // number of the decision
 	Created  time.Time `json:"created"`
+	// Cause is what the run is to mend.
+	Cause Cause `json:"cause,omitzero"`
 	// Code is the digest of the steps and of the files that they name.
 	Code     string         `json:"code,omitempty"`
 	Champion string         `json:"champion"` // digest of the release that serves now; "" before the first

@@ -168,7 +168,11 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 	}
 	facts := compare(p.targets(), items, mine, champion)
 	facts.Release, facts.Seq, facts.Leaked = r.Digest, s.seq, leaked
+	categories := facts.Worse
 	facts, class, why := Judge(p.Promote, facts, p.Champion)
+	if worse := judgeCause(p.Cause, categories, facts); class == store.StepOK && worse != "" {
+		class, why = store.StepRejected, worse+"; "+why
+	}
 	switch {
 	case !enough:
 		why += fmt.Sprintf("; not compared with the adopted champion: what that trained on is not known, and %d held-out items came or were corrected since, %d are needed", len(fair), minFairItems)

@@ -87,7 +87,7 @@ func (l *Loop) plan(t *store.Tx, row store.Model, d policy.Decision, h policy.Hi
 	}
 	return actions.Plan{
 		Run: run, Model: l.name, Pipeline: pipeline, Trigger: d.Text, Forced: h.Force != nil, Policy: d.PolicyDigest,
-		Created: time.Now().UTC(), Champion: row.Champion, Code: actions.CodeDigest(resolved), Steps: resolved, Until: l.rules.Policy.Leaves(&d), Promote: l.rules.Model.Promote,
+		Created: time.Now().UTC(), Champion: row.Champion, Cause: causeOf(d, l.View().Report), Code: actions.CodeDigest(resolved), Steps: resolved, Until: l.rules.Policy.Leaves(&d), Promote: l.rules.Model.Promote,
 		Probation: l.rules.Model.Policy.Probation,
 		Serving:   l.rules.Model.Serving, ModelDir: l.modelDir(), RunDir: filepath.Join(l.modelDir(), "runs", run),
 	}, nil

@@ -1,0 +1,26 @@
+package actions
+
+import (
+	"strings"
+	"testing"
+)
+
+// A candidate that makes worse what the retrain was to mend is refused, and no other one for that.
+func TestJudgeCause(t *testing.T) {
+	t.Parallel()
+	categories := []Category{{Name: "sport", Support: 40, Champion: .6, Candidate: .55}, {Name: "geld", Support: 40, Champion: .6, Candidate: .7}}
+	facts := GateFacts{Candidate: Score{MacroF1: .7}, Champion: &Score{MacroF1: .71}}
+	for _, c := range []struct {
+		cause Cause
+		want  string
+	}{
+		{Cause{}, ""},
+		{Cause{Categories: []string{"geld"}}, ""},
+		{Cause{Categories: []string{"geld", "sport"}}, `category "sport", which would fall from 60 % to 55 % of 40 items`},
+		{Cause{MacroF1: true}, "macro-F1, which would fall from 71.0 to 70.0"},
+	} {
+		if got := judgeCause(c.cause, categories, facts); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%+v: %q", c.cause, got)
+		}
+	}
+}

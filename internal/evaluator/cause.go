@@ -1,0 +1,40 @@
+package evaluator
+
+import (
+	"strings"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/policy"
+)
+
+const (
+	recallCondition  = "category_recall_below"
+	macroF1Condition = "macro_f1_drop"
+)
+
+// causeOf is what a retrain is to mend: the categories whose recall is too low, and macro-F1. Other conditions name
+// nothing that a candidate could be measured by beside the gate.
+func causeOf(d policy.Decision, r *drift.Report) (cause actions.Cause) {
+	if r == nil {
+		return cause
+	}
+	for _, c := range d.Conditions {
+		if !c.Tripped {
+			continue
+		}
+		cause.MacroF1 = cause.MacroF1 || c.Name == macroF1Condition
+		name, named := strings.CutPrefix(c.Name, recallCondition+".")
+		switch {
+		case named:
+			cause.Categories = append(cause.Categories, name)
+		case c.Name == recallCondition:
+			for _, k := range r.Category {
+				if k.Recall < c.Bound {
+					cause.Categories = append(cause.Categories, k.Name)
+				}
+			}
+		}
+	}
+	return cause
+}

@@ -9,6 +9,6 @@ set -eu
 
 long() { RETRAIND_LONG=1 go test -vet=off -timeout 30m "$@"; }
 
-long "$@" ./policy/... ./drift/... ./actions
+long "$@" ./policy/... ./drift/... ./internal/demo/news ./gpu
 long "$@" -run '^(TestFloodOfLabels|TestDaemonKilledWhileOthersWrite)$' ./internal/daemon
 long "$@" ./watch/natssource ./watch/labelfiles

@@ -63,6 +63,7 @@ func (l *lab) setups(t *testing.T, captures []Capture, tableSQL string, configur
 	t.Helper()
 	with := func(dsn string, capture Capture) *Config {
 		cfg := configure(dsn)
+		cfg.ShrinkGuard = 1 // rows are deleted in large parts here
 		if cfg.Capture = capture; capture == CapturePoll {
 			cfg.Poll, cfg.Overlap, cfg.Compare = unit.Duration(40*time.Millisecond), unit.Duration(50*time.Millisecond), unit.Duration(500*time.Millisecond)
 		}

@@ -27,7 +27,7 @@ var level = map[string]int{
 	"watch/labelfiles": 3, "watch/natssource": 3, "watch/webhook": 3, "watch/sources": 3,
 	"actions": 4, "ingest": 4,
 	"configs": 5, "status": 5,
-	"internal/dataset": 6, "internal/evaluator": 6,
+	"internal/dataset": 6, "internal/evaluator": 6, "internal/gpugate": 6,
 	"internal/backend": 7, "internal/offline": 7,
 	"drift/cmd":       9, // plays everything that decides, and nothing imports it
 	"internal/daemon": 8,

@@ -4,11 +4,13 @@ import (
 	"context"
 	"time"
 
+	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/ingest"
 	"github.com/retraind/retraind/internal/backend"
 	"github.com/retraind/retraind/internal/dataset"
 	"github.com/retraind/retraind/internal/evaluator"
+	"github.com/retraind/retraind/internal/gpugate"
 	"github.com/retraind/retraind/watch"
 	"github.com/retraind/retraind/watch/labelevent"
 	"github.com/retraind/retraind/watch/labelfiles"
@@ -90,6 +92,13 @@ func (d *Daemon) dataset() dataset.Source {
 			return m.Intake.Writer, true
 		},
 	}
+}
+
+// gpu lets steps onto a GPU.
+func (d *Daemon) gpu() actions.GPU {
+	return gpugate.New(gpugate.Options{
+		Store: d.store, File: func() *configs.File { return d.loaded.Load().File }, Self: d.o.Self, Host: d.host, Log: d.log,
+	})
 }
 
 // beatEvery is how often each loop must report progress to the watchdog.

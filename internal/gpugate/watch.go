@@ -1,4 +1,4 @@
-package daemon
+package gpugate
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 
 // gpuWatch is the watch over one step's device.
 type gpuWatch struct {
-	gate   *gpuGate
+	gate   *Gate
 	of     actions.GPUWatch
 	config gpu.Config
 	log    *slog.Logger
@@ -26,12 +26,12 @@ type gpuWatch struct {
 }
 
 // Watch implements actions.GPU.
-func (g *gpuGate) Watch(ctx context.Context, of actions.GPUWatch) (end func(succeeded bool) string) {
+func (g *Gate) Watch(ctx context.Context, of actions.GPUWatch) (end func(succeeded bool) string) {
 	w := &gpuWatch{
 		gate: g, of: of, device: g.granted(of.Device),
-		log: g.d.log.With("model", of.Model, "run_id", of.Run, "step", of.Step, "gpu", of.Device),
+		log: g.o.Log.With("model", of.Model, "run_id", of.Run, "step", of.Step, "gpu", of.Device),
 	}
-	if m := g.d.loaded.Load().File.Models[of.Model]; m != nil && m.GPU != nil {
+	if m := g.o.File().Models[of.Model]; m != nil && m.GPU != nil {
 		w.config = *m.GPU
 	}
 	ctx, stop := context.WithCancelCause(ctx)

@@ -1,21 +1,32 @@
-package daemon
+package gpugate
 
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"sync"
 
 	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/gpu"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
 )
 
-// gpuGate gives steps a GPU: it waits until one is free for long enough, leases it, and watches it meanwhile.
-type gpuGate struct {
-	d     *Daemon
+// Options are what a Gate works with.
+type Options struct {
+	Store *store.Store
+	File  func() *configs.File // the configuration in force
+	Self  string               // path of this binary, for the probes that run as children
+	Host  string               // for events
+	Log   *slog.Logger
+}
+
+// Gate implements actions.GPU: it waits until a GPU is free for long enough, leases it, and watches it during the step.
+type Gate struct {
+	o     Options
 	probe *gpu.Probe
 	xids  *gpu.XidProbe
 	peaks *gpu.Peaks
@@ -24,21 +35,22 @@ type gpuGate struct {
 	before map[string]gpu.Device // by UUID: the device as it was granted last
 }
 
-func (d *Daemon) gpu() actions.GPU {
-	return &gpuGate{
-		d: d,
+// New returns the gate of a daemon.
+func New(o Options) *Gate {
+	return &Gate{
+		o: o,
 		probe: &gpu.Probe{
-			Command: []string{d.o.Self, "gpu-probe"}, Names: &gpu.Namer{Docker: gpu.DockerSocket, Ollama: gpu.OllamaURL},
+			Command: []string{o.Self, "gpu-probe"}, Names: &gpu.Namer{Docker: gpu.DockerSocket, Ollama: gpu.OllamaURL},
 		},
-		xids:   &gpu.XidProbe{Command: []string{d.o.Self, "gpu-xid"}},
-		peaks:  &gpu.Peaks{Path: filepath.Join(d.store.Dir(), gpu.PeaksFile)},
+		xids:   &gpu.XidProbe{Command: []string{o.Self, "gpu-xid"}},
+		peaks:  &gpu.Peaks{Path: filepath.Join(o.Store.Dir(), gpu.PeaksFile)},
 		before: map[string]gpu.Device{},
 	}
 }
 
 // Acquire implements actions.GPU. It fails closed: what cannot be seen is not free.
-func (g *gpuGate) Acquire(ctx context.Context, s actions.GPUStep) (map[string]string, func(), error) {
-	file := g.d.loaded.Load().File
+func (g *Gate) Acquire(ctx context.Context, s actions.GPUStep) (map[string]string, func(), error) {
+	file := g.o.File()
 	m, ok := file.Models[s.Model]
 	if !ok || m.GPU == nil {
 		return nil, nil, &actions.BlockedError{
@@ -49,7 +61,7 @@ func (g *gpuGate) Acquire(ctx context.Context, s actions.GPUStep) (map[string]st
 	if err != nil {
 		return nil, nil, &actions.BlockedError{Reason: err.Error()}
 	}
-	log := g.d.log.With("model", s.Model, "run_id", s.Run, "step", s.Step)
+	log := g.o.Log.With("model", s.Model, "run_id", s.Run, "step", s.Step)
 	need, err := g.peaks.Need(s.Model, s.Step)
 	if err != nil {
 		log.Warn("gpu peaks are not known; what is configured counts", "err", err)
@@ -76,7 +88,7 @@ func (g *gpuGate) Acquire(ctx context.Context, s actions.GPUStep) (map[string]st
 }
 
 // granted is a device as it was granted; one that this process did not grant has only its UUID.
-func (g *gpuGate) granted(uuid string) gpu.Device {
+func (g *Gate) granted(uuid string) gpu.Device {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if d, ok := g.before[uuid]; ok {
@@ -86,9 +98,9 @@ func (g *gpuGate) granted(uuid string) gpu.Device {
 }
 
 // tell puts an event into the outbox.
-func (g *gpuGate) tell(ctx context.Context, kind notify.Kind, s actions.GPUStep, data any) error {
-	return g.d.store.Update(ctx, string(kind), func(t *store.Tx) error {
-		return actions.Notify(t, g.d.host, kind, s.Model, s.Run, data)
+func (g *Gate) tell(ctx context.Context, kind notify.Kind, s actions.GPUStep, data any) error {
+	return g.o.Store.Update(ctx, string(kind), func(t *store.Tx) error {
+		return actions.Notify(t, g.o.Host, kind, s.Model, s.Run, data)
 	})
 }
 

@@ -32,7 +32,8 @@ func (o RenderOptions) line(config string) string {
 }
 
 // Render prints the answer to "why" as a sentence and a table: first what would cause a retrain, with yes where it does,
-// then what has to allow it, with NO where it does not.
+// then what has to allow it, with NO where it does not. A condition is unsure where it is beyond its bound and may be so by
+// chance, and unknown where there is too little to judge it by.
 func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	if opts.Location == nil {
 		opts.Location = time.UTC
@@ -95,7 +96,7 @@ func (d Decision) conditionRows(opts RenderOptions) [][]string {
 		case c.Tripped:
 			mark = "yes"
 		case c.State == StateInconclusive:
-			mark = "?"
+			mark = choose(c.Breached, "unsure", "unknown")
 		}
 		where := opts.line(c.Config)
 		name := strings.TrimPrefix(choose(c.Config == "", c.Name, c.Config), "retrain_when.")
@@ -105,7 +106,7 @@ func (d Decision) conditionRows(opts RenderOptions) [][]string {
 			rows = append(rows, []string{mark, name, c.Text, "", "", where})
 			continue
 		case !judged:
-			rows = append(rows, []string{mark, name, "unknown", "", "", where})
+			rows = append(rows, []string{mark, name, "not judged yet", "", "", where})
 		default:
 			edge := choose(strings.Contains(c.Name, "_below"), "trips below ", "trips at ")
 			rows = append(rows, []string{mark, name, c.Unit.text(c.Value), edge + c.Unit.text(c.Bound), c.distance(), where})

@@ -34,7 +34,11 @@ func (r Run) BriefReason() (said, more string) {
 func (r Run) BriefDetail(s Step) (said, more string) { return r.brief(s.Detail, s.Name, briefDetail) }
 
 func (r Run) brief(whole, step string, most int) (said, more string) {
-	cause, _, logged := strings.Cut(whole, outputMark)
+	cause, rest, logged := strings.Cut(whole, outputMark)
+	cause = strings.TrimRight(cause, ": ") // the command printed nothing
+	if _, beside, ok := strings.Cut(rest, "; "); ok { // behind the path
+		cause += "; " + beside
+	}
 	said = text.Brief(cause, most)
 	switch {
 	case logged && step == "":

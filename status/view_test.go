@@ -282,9 +282,46 @@ func TestBriefs(t *testing.T) {
 			"retraind runs show 5qn3yn38 --json",
 		},
 		"gate": {"not worse", "not worse", ""},
+		"merge": {
+			"exit status 3: ; its output: /x; GPU 0 is also used by sleep", "exit status 3; GPU 0 is also used by sleep",
+			"retraind runs logs 5qn3yn38 --step merge",
+		},
 	} {
 		if said, more := r.BriefDetail(Step{Name: name, Detail: c.detail}); said != c.said || more != c.more {
 			t.Errorf("%s: %q %q, want %q %q", name, said, more, c.said, c.more)
+		}
+	}
+}
+
+// What serves in the champion's place is said first, with what settles it, and the release does not pass for served.
+func TestForeignView(t *testing.T) {
+	t.Parallel()
+	m := drifted()
+	m.Caveat = "probably too high"
+	m.Served = &Served{State: ServedForeign, Since: ago(time.Hour), Text: "the service answers as 8d3b3f52"}
+	v := newModelView(now, m)
+	if !v.Foreign || v.Served != "The service answers as 8d3b3f52" {
+		t.Errorf("%v %q", v.Foreign, v.Served)
+	}
+	m.Sentence = m.Served.Text + ", the champion is 6c66fc3a"
+	if v := newModelView(now, m); !v.Foreign || v.Served != "" {
+		t.Errorf("said twice: %q", v.Served)
+	}
+	for name, want := range map[ServedState]string{
+		ServedForeign: "deployed 9 d ago, does not serve since Sun 22 Nov, 16:48 CET",
+		ServedProved:  "deployed 9 d ago, seen to serve 3 min ago",
+		ServedUnknown: "deployed 9 d ago, last seen to serve 3 min ago",
+	} {
+		m.Served = &Served{State: name, Since: ago(time.Hour), Proved: ago(3 * time.Minute)}
+		found := map[string]string{}
+		for _, f := range figures(now, m) {
+			found[f.Label] = f.Note
+		}
+		if found["Release"] != want {
+			t.Errorf("%s: %q", name, found["Release"])
+		}
+		if found["Accuracy of relevant"] != "95 %: 85.1 to 88.9 %, 1,204 items, probably too high" {
+			t.Errorf("%q", found["Accuracy of relevant"])
 		}
 	}
 }

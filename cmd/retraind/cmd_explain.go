@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -117,7 +118,16 @@ func (a *app) showDecisions(decisions []policy.Decision, led *status.Run, s stat
 			if i > 0 {
 				fmt.Fprintln(a.stdout)
 			}
-			if err := d.Render(a.stdout, policy.RenderOptions{Location: s.At.Location(), Line: lines(file, d)}); err != nil {
+			var said strings.Builder
+			if err := d.Render(&said, policy.RenderOptions{Location: s.At.Location(), Line: lines(file, d)}); err != nil {
+				return err
+			}
+			p := newPage(a.stdout)
+			for line := range strings.Lines(said.String()) {
+				line = strings.TrimRight(line, "\n")
+				p.line(line, hang(line))
+			}
+			if err := p.print(); err != nil {
 				return err
 			}
 		}

@@ -44,7 +44,8 @@ these too: retraind hold, retraind runs cancel. A pause survives a restart of th
 			return a.paused("paused", model, p)
 		},
 	}
-	cmd.Flags().TextVar(&lasts, "for", unit.Duration(0), "how long, as in 8h or 7d (default: until it is resumed)")
+	cmd.Flags().TextVar(&lasts, "for", unit.Duration(0), "`span` that it lasts, as in 8h or 7d (default: until it is resumed)")
+	cmd.Flags().Lookup("for").DefValue = "" // else it would be shown as 0s
 	cmd.Flags().StringVar(&p.Reason, "reason", "", "why, for whoever wonders")
 	return cmd
 }

@@ -18,7 +18,7 @@ func newWindows(a *app) *cobra.Command {
 		Short: "Show when quiet hours open next, and whether a run fits into them",
 		Long: `Show when quiet hours open next: in local time and UTC, how long they really last in the nights when the
 clocks change, which days an exception closes, and whether the next run fits. What a run needs is the sum of
-what nine of ten earlier runs kept in each step, and the reserve (limits.reserve). Needs no daemon.
+the time that nine of ten earlier runs did not exceed in each step, and the reserve (limits.reserve). Needs no daemon.
 
 Exit code 3: a model has no opening into which its next run fits.`,
 		Args: cobra.MaximumNArgs(1),

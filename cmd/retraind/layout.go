@@ -18,6 +18,7 @@ const (
 	maxWidth  = 140
 	gap       = 2 // between two columns
 	keyWidth  = 11
+	leastCut  = 12 // columns that are left of a text that is cut
 )
 
 // page collects text for people: fields and tables of one width, long texts broken between words. Colours are there
@@ -91,7 +92,7 @@ func (p *page) columns(indent int, oneLine bool, headers []string, rows [][]stri
 			switch {
 			case used[i] == 0:
 			case i == len(row)-1 && oneLine:
-				line += text.Cut(cell, max(minWidth/2, p.width-left)-1)
+				line += text.Cut(cell, max(leastCut, p.width-left)-1)
 			case i == len(row)-1:
 				line += cell
 			default:

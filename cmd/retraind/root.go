@@ -56,6 +56,7 @@ Exit codes:  0 ok   1 failed   2 usage   3 "no" or findings   4 daemon not reach
 		newExport(a), newTrain(a), newServe(a), newGPU(a), newWindows(a), newBacktest(a), newTest(a), newVersion(a), newExecStep(a), newGPUProbe(a), newGPUXid(a),
 	)
 	usageErrors(root)
+	a.fitHelp(root)
 	return root
 }
 

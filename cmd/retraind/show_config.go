@@ -36,7 +36,7 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 		if urgent := conditions(m.Policy.UrgentWhen); len(urgent) > 0 {
 			p.field("", "at any hour: "+strings.Join(urgent, ", "))
 		}
-		p.field("limits", fmt.Sprintf("%s, %s apart", m.Policy.Limits.Budget, m.Policy.Limits.Cooldown))
+		p.field("limits", limitsText(m.Policy.Limits))
 		if t := m.Policy.Probation; t != nil {
 			p.field("probation", fmt.Sprintf("%s after a promotion, with %s of false rollbacks at most", t.For,
 				t.FalseRollbacks))
@@ -139,4 +139,16 @@ func openings(w *quiethours.Windows, now time.Time) []string {
 		return []string{"never opens"}
 	}
 	return out
+}
+
+// limitsText says how often runs may start.
+func limitsText(l policy.Limits) string {
+	var parts []string
+	if !l.Budget.IsZero() {
+		parts = append(parts, l.Budget.String())
+	}
+	if l.Cooldown > 0 {
+		parts = append(parts, l.Cooldown.String()+" apart")
+	}
+	return cmp.Or(strings.Join(parts, ", "), "none: runs may follow each other at once")
 }

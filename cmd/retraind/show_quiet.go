@@ -106,7 +106,7 @@ func needs(plan offline.Plan) string {
 	}
 	said := total + ": " + strings.Join(append(parts, reserve), ", ")
 	if runs > 0 {
-		said += " (as nine of ten of " + text.Plural(runs, "run") + " kept it)"
+		said += fmt.Sprintf(" (nine of ten of the last %s took no longer)", text.Plural(runs, "run"))
 	}
 	return said
 }

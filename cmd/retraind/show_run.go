@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,7 +50,11 @@ func showRun(p *page, r status.Run, now time.Time) error {
 	p.line(fmt.Sprintf("run %s of %s  %s", r.ID, bold(r.Model), outcome(r)), 4)
 	p.field("why", r.Trigger)
 	if r.Reason != "" {
-		p.field("result", r.Reason+why(r))
+		said, more := r.BriefReason()
+		p.field("result", said+why(r))
+		if more != "" {
+			p.field("", "all of it: "+more)
+		}
 	}
 	if c := r.Accuracy; c != nil {
 		before := "; there was no release before"
@@ -70,15 +75,27 @@ func showRun(p *page, r status.Run, now time.Time) error {
 	p.field("began", clock(r.Created, now)+" ("+ago(r.Created, now)+")"+took+text.Elapsed(r.Took(now)))
 	p.line("", 0)
 	rows := make([][]string, len(r.Steps))
+	var logs []string
 	for i, s := range r.Steps {
-		rows[i] = stepRow(s, now)
+		var more string
+		if rows[i], more = stepRow(r, s, now); more != "" && !slices.Contains(logs, more) {
+			logs = append(logs, more)
+		}
 	}
 	p.table(2, []string{"step", "took", "state", ""}, rows...)
+	for i, more := range logs {
+		if i == 0 {
+			p.line("", 0)
+		}
+		p.line("  see: "+more, 4)
+	}
 	return p.print()
 }
 
-func stepRow(s status.Step, now time.Time) []string {
-	took, state, name, detail := "", plainWord(s.State), s.Name, s.Detail
+// stepRow is a step with its detail in short, and the command that shows the rest.
+func stepRow(r status.Run, s status.Step, now time.Time) (row []string, more string) {
+	took, state, name := "", plainWord(s.State), s.Name
+	detail, more := r.BriefDetail(s)
 	if !s.Started.IsZero() {
 		took = text.Elapsed(time.Duration(s.Seconds(now) * float64(time.Second)))
 	}
@@ -98,7 +115,7 @@ func stepRow(s status.Step, now time.Time) []string {
 	if s.Attempt > 1 {
 		name += fmt.Sprintf(" (attempt %d)", s.Attempt)
 	}
-	return []string{name, took, state, detail}
+	return []string{name, took, state, detail}, more
 }
 
 // ending is how a run ended: the outcome, the word of the closed list where it did nothing, and the sentence.

@@ -46,7 +46,7 @@ func showStatus(p *page, s status.Status) error {
 
 func (p *page) showModel(m status.Model, now time.Time) {
 	phase := lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Color(phaseColour[m.Phase])).Render(strings.ToUpper(string(m.Phase)))
-	p.line(bold(m.Name)+"  "+phase+"  "+m.Sentence, 4)
+	p.line(bold(m.Name)+"  "+phase+"  "+m.BriefSentence(), 4)
 	if m.Active != nil {
 		p.field("run", activeSentence(*m.Active, now))
 	}
@@ -102,8 +102,11 @@ func (p *page) showModel(m status.Model, now time.Time) {
 			a.Difference)
 	}
 	if m.Last != nil {
-		p.field("last run", fmt.Sprintf("%s %s %s: %s", text.RunID(m.Last.ID), outcome(*m.Last), ago(m.Last.Ended, now),
-			m.Last.Reason))
+		said, more := m.Last.BriefReason()
+		if more != "" {
+			said += " (" + more + ")"
+		}
+		p.field("last run", fmt.Sprintf("%s %s %s: %s", text.RunID(m.Last.ID), outcome(*m.Last), ago(m.Last.Ended, now), said))
 	}
 	p.field("window", windowSentence(m.Window, now))
 	if s := m.Shadow; s != nil {

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"charm.land/lipgloss/v2"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retraind/retraind/drift"
@@ -296,3 +298,39 @@ func TestModels(t *testing.T) {
 }
 
 const gib = 1 << 30
+
+// What is shown of everything that may go wrong fits a terminal of 80 columns.
+func TestShownFits80Columns(t *testing.T) {
+	t.Parallel()
+	failed := rolledBack(t)
+	failed.Reason = strings.Repeat("ValueError: could not convert it to a number, ", 40)
+	failed.Steps = []status.Step{{Name: "undo deploy", Attempt: 3, State: store.StepFailed, Detail: failed.Reason + "; its output: /x"}}
+	troubled := broken(t)
+	troubled.Sentence, troubled.Last = failed.Reason, &failed
+	foreign := armed(t)
+	foreign.Phase, foreign.Served = status.Foreign, &status.Served{State: status.ServedForeign}
+	var out bytes.Buffer
+	narrow := func() *page { return &page{out: &out, width: 80} }
+	for _, err := range []error{
+		showStatus(narrow(), snapshot(t, armed(t), troubled, onProbation(t), foreign)),
+		showRuns(narrow(), []status.Run{inProgress(t), failed, promoted(t)}, now(t)),
+		showRun(narrow(), failed, now(t)),
+		showRun(narrow(), promoted(t), now(t)),
+		showRun(narrow(), inProgress(t), now(t)),
+		showModels(narrow(), snapshot(t, armed(t), troubled)),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := narrow()
+	p.showDrift(driftAnswer{Diagnosis: drift.Diagnosis{Model: "relevance", Report: *report(t)}}, now(t), now(t), false)
+	if err := p.print(); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(out.String()) {
+		if line = strings.TrimRight(line, "\n"); lipgloss.Width(line) > 80 {
+			t.Errorf("%d columns: %s", lipgloss.Width(line), line)
+		}
+	}
+}

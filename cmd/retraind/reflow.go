@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// fitHelp makes the help of all commands fit a terminal that is narrower than it was written for.
+func (a *app) fitHelp(root *cobra.Command) {
+	written := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		var help bytes.Buffer
+		cmd.SetOut(&help)
+		written(cmd, args)
+		cmd.SetOut(a.stdout)
+		said := help.String()
+		if p := newPage(a.stdout); p.width < pageWidth {
+			said = reflow(said, p.width)
+		}
+		io.WriteString(a.stdout, said) //nolint:errcheck // there is nobody else to tell
+	})
+}
+
+// reflow breaks text for a width: paragraphs anew, and each indented line, which may be of a table or an example, by
+// itself.
+func reflow(text string, width int) string {
+	p := &page{width: width}
+	var paragraph []string
+	flush := func() {
+		if len(paragraph) > 0 {
+			p.line(strings.Join(paragraph, " "), 0)
+			paragraph = nil
+		}
+	}
+	for _, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
+		if line == "" || strings.HasPrefix(line, " ") || strings.Contains(line, "  ") {
+			flush()
+			p.line(line, hang(line))
+			continue
+		}
+		paragraph = append(paragraph, line)
+	}
+	flush()
+	return p.b.String()
+}
+
+// hang is the column at which the rest of a line goes on that is too long: that of its last column of at most three,
+// which two spaces part, or its indent.
+func hang(line string) int {
+	at := len(line) - len(strings.TrimLeft(line, " "))
+	if at == 0 && !strings.Contains(line, "  ") {
+		return 0
+	}
+	for range 2 {
+		gap := strings.Index(line[at:], "  ")
+		if gap < 0 {
+			break
+		}
+		next := at + gap + len(line[at+gap:]) - len(strings.TrimLeft(line[at+gap:], " "))
+		if next > 40 || next >= len(line) {
+			break
+		}
+		at = next
+	}
+	return at
+}

@@ -35,7 +35,7 @@ func (r Run) BriefDetail(s Step) (said, more string) { return r.brief(s.Detail, 
 
 func (r Run) brief(whole, step string, most int) (said, more string) {
 	cause, rest, logged := strings.Cut(whole, outputMark)
-	cause = strings.TrimRight(cause, ": ") // the command printed nothing
+	cause = strings.TrimRight(cause, ": ")            // the command printed nothing
 	if _, beside, ok := strings.Cut(rest, "; "); ok { // behind the path
 		cause += "; " + beside
 	}

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +25,8 @@ type Options struct {
 	Port int    // 0: do not listen, clients inside the process only; RandomPort: any free one
 	Name string // server name, e.g. the host's
 	Log  *slog.Logger
+	// Clients are the programs outside that may connect, nil: everybody, without limits, which is for tests.
+	Clients *Clients
 	// Refused is called for each connection that is refused at the limit, and for each message and connection that the
 	// permissions forbid; may be nil. It must not block.
 	Refused func(what string)
@@ -68,14 +71,23 @@ func StartEmbedded(o Options) (*Broker, error) {
 	if err := repairJetStream(o.Dir, o.Log); err != nil {
 		return nil, fmt.Errorf("start nats: %w", err)
 	}
-	s, err := server.NewServer(&server.Options{
+	guard := &gatekeeper{daemon: rand.Text()}
+	options := &server.Options{
 		ServerName: o.Name, Host: o.Host, Port: o.Port, DontListen: o.Port == 0,
 		JetStream: true, StoreDir: o.Dir, NoSigs: true, NoSystemAccount: false,
 		// Events are few and must survive a power failure, because the outbox forgets them once they are acknowledged.
 		SyncAlways:         true,
 		MaxConn:            maxConns,
 		JetStreamMaxMemory: 32 << 20, JetStreamMaxStore: 1 << 30,
-	})
+	}
+	if o.Clients != nil {
+		var err error
+		if guard.client, err = o.Clients.install(); err != nil {
+			return nil, fmt.Errorf("start nats: %w", err)
+		}
+		options.CustomClientAuthentication, options.AlwaysEnableNonce = guard, true
+	}
+	s, err := server.NewServer(options)
 	if err != nil {
 		return nil, fmt.Errorf("start nats: %w", err)
 	}
@@ -91,7 +103,21 @@ func StartEmbedded(o Options) (*Broker, error) {
 		}
 		return nil, fmt.Errorf("start nats: %s", cause)
 	}
-	conn, err := nats.Connect("", append(settings(o.Name), nats.InProcessServer(s))...)
+	if o.Clients != nil {
+		// After the start: only a server without other accounts gives the global one JetStream by itself.
+		account, err := s.RegisterAccount(clientAccount)
+		if err == nil {
+			err = o.Clients.admit(s, account)
+		}
+		if err != nil {
+			s.Shutdown()
+			s.WaitForShutdown()
+			return nil, fmt.Errorf("start nats: %w", err)
+		}
+		guard.account.Store(account)
+	}
+	conn, err := nats.Connect("", append(settings(o.Name), nats.InProcessServer(s),
+		nats.UserInfo("retraind", guard.daemon))...)
 	if err != nil {
 		s.Shutdown()
 		s.WaitForShutdown()

@@ -26,6 +26,7 @@ import (
 	"github.com/retraind/retraind/internal/pgcluster"
 	"github.com/retraind/retraind/internal/pgtest"
 	"github.com/retraind/retraind/internal/text"
+	"github.com/retraind/retraind/notify"
 )
 
 // cluster is a script's own PostgreSQL, nil where it uses the shared one.
@@ -151,7 +152,9 @@ func cmdNATS(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: nats pub|req SUBJECT BODY")
 	}
-	conn, err := nats.Connect("nats://"+ts.Getenv("NATS"), nats.Timeout(patience))
+	identity, err := nats.NkeyOptionFromSeed(ts.MkAbs(filepath.Join("state", notify.ClientKeyFile)))
+	ts.Check(err)
+	conn, err := nats.Connect("nats://"+ts.Getenv("NATS"), nats.Timeout(patience), identity)
 	ts.Check(err)
 	defer conn.Close()
 	answer, err := conn.Request(args[1], []byte(args[2]), patience) // a stream answers too

@@ -68,7 +68,7 @@ func newStory(t *testing.T, end ending, at ...string) *story {
 	s.guardian = &guardian{place: s.place, at: at, client: status.NewClient(filepath.Join(s.state(), "retraind.sock")), fail: fail}
 	s.db, err = pgx.Connect(ctx, p.dsn)
 	check(t, err)
-	s.sub, err = subscribe(p.broker)
+	s.sub, err = subscribe(p.broker, s.state())
 	check(t, err)
 	check(t, os.MkdirAll(filepath.Join(s.state(), "models", model), 0o700)) // for the classifier's file watch
 	s.witness = observe(s.state())

@@ -85,10 +85,17 @@ type subscriber struct {
 	errs   []error
 }
 
-func subscribe(address string) (*subscriber, error) {
+func subscribe(address, state string) (*subscriber, error) {
 	s := &subscriber{bodies: map[string]string{}}
-	var err error
-	s.conn, err = nats.Connect("nats://"+address, nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
+	key := filepath.Join(state, notify.ClientKeyFile)
+	if _, err := notify.ClientKey(key); err != nil { // the daemon takes the one that is there
+		return nil, err
+	}
+	identity, err := nats.NkeyOptionFromSeed(key)
+	if err != nil {
+		return nil, err
+	}
+	s.conn, err = nats.Connect("nats://"+address, identity, nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
 		nats.ReconnectWait(10*time.Millisecond), nats.ReconnectJitter(0, 0))
 	if err != nil {
 		return nil, err

@@ -3,12 +3,14 @@ package daemon
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/retraind/retraind/internal/faults"
 	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
 )
 
@@ -52,6 +54,7 @@ func (d *Daemon) connectBroker(down *teardown) (*nats.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.Clients = d.natsClients()
 	o.Refused = func(what string) { d.countRefused("nats", what) }
 	broker, err := notify.StartEmbedded(o)
 	if err != nil {
@@ -59,4 +62,27 @@ func (d *Daemon) connectBroker(down *teardown) (*nats.Conn, error) {
 	}
 	down.add("broker", 10*time.Second, func(context.Context) error { broker.Shutdown(); return nil })
 	return broker.Conn(), nil
+}
+
+// natsClients says what programs outside may do at the embedded broker. Whoever may use the control socket finds the
+// credential beside it.
+func (d *Daemon) natsClients() *notify.Clients {
+	file := d.loaded.Load().File
+	c := &notify.Clients{KeyFiles: []string{filepath.Join(d.store.Dir(), notify.ClientKeyFile)}}
+	if beside := filepath.Join(filepath.Dir(file.Socket), notify.ClientKeyFile); beside != c.KeyFiles[0] {
+		c.KeyFiles = append(c.KeyFiles, beside)
+	}
+	if file.NATS.Requests != notify.RequestsOff {
+		c.Publish = append(c.Publish, status.ServiceRoot+".>")
+	}
+	for _, name := range file.Names() {
+		labels := file.Models[name].Labels.NATS
+		if labels == nil {
+			continue
+		}
+		if subject := labels.WithDefaults(name).Subject; !slices.Contains(c.Publish, subject) {
+			c.Publish = append(c.Publish, subject)
+		}
+	}
+	return c
 }

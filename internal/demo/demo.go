@@ -80,7 +80,7 @@ func play(ctx context.Context, w *world, st *stage) error {
 		return err
 	}
 	var err error
-	if w.listener, err = listen(w.natsURL, st.told); err != nil {
+	if w.listener, err = listen(w.natsURL, w.natsKey(), st.told); err != nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
 	st.follow(ctx)

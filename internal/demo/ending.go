@@ -73,9 +73,9 @@ Everything goes on running until you press Ctrl-C. Things to try in another term
   kill -USR2 %[4]d        # evaluate now
   kill -HUP %[4]d         # read %[1]s again, after you edited it
   psql "host=%[5]s dbname=%[6]s user=postgres" -c "update items set category = 'Sport' where id in (select id from items limit 50)"
-  nats sub -s %[7]s 'retraind.evt.v1.>'
+  nats sub -s %[7]s --nkey %[9]s 'retraind.evt.v1.>'
   http://%[8]s            # the page
 
-`, w.config(), w.self, modelName, w.daemon.cmd.Process.Pid, w.db.cluster.Dir(), databaseName, w.natsURL, w.page)
+`, w.config(), w.self, modelName, w.daemon.cmd.Process.Pid, w.db.cluster.Dir(), databaseName, w.natsURL, w.page, w.natsKey())
 	<-ctx.Done()
 }

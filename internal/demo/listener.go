@@ -20,8 +20,12 @@ type listener struct {
 }
 
 // listen subscribes to everything that is told; told is called for each event, once, in order.
-func listen(url string, told func(notify.Event)) (*listener, error) {
-	conn, err := nats.Connect(url, nats.Name("demo subscriber"), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+func listen(url, key string, told func(notify.Event)) (*listener, error) {
+	identity, err := nats.NkeyOptionFromSeed(key)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := nats.Connect(url, identity, nats.Name("demo subscriber"), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/status"
 )
 
@@ -124,6 +125,9 @@ models:
 	}
 	return os.Rename(tmp, w.config())
 }
+
+// natsKey is the credential with which programs connect to the broker.
+func (w *world) natsKey() string { return filepath.Join(w.state(), notify.ClientKeyFile) }
 
 func (w *world) natsURLListen() string {
 	if len(w.natsURL) > 7 && w.natsURL[:7] == "nats://" {

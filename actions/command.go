@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/retraind/retraind/actions/runner"
@@ -40,10 +41,25 @@ func (x *Executor) commandUntil(
 	if out.Class == store.StepOK && out.Detail == "" {
 		out.Detail = "exit status 0 after " + exit.Ended.Sub(exit.Started).Round(10*time.Millisecond).String()
 	}
+	if out.Class == store.StepOK && a.Kind == ActDo && len(step.Collect) > 0 {
+		detail, err := collect(spec.Cwd, p.releaseDir(), step.Collect, p.Created)
+		if err != nil {
+			return failed(ctx, classOf(err), fmt.Errorf("%s: %w", step.Name, err))
+		}
+		out.Detail += "; " + detail
+	}
 	if out.Class != store.StepOK {
 		out.Detail = fmt.Sprintf("%s: %s; its output: %s", step.Name, out.Detail, runner.LogFile(spec.Dir))
 	}
 	return out, nil
+}
+
+// classOf is how a step ends whose files could not be written.
+func classOf(err error) store.StepState {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return store.StepDiskFull
+	}
+	return store.StepFailed
 }
 
 // runCommand waits for the command's end; when somebody cancels the run, or stop says why it must not go on, it brings

@@ -120,7 +120,11 @@ func (x *Executor) doStep(ctx context.Context, p Plan, a Action, done []Outcome)
 	var err error
 	switch step.Do {
 	case DoExport:
-		out, err = x.export(bounded, p)
+		if out, err = x.export(bounded, p); err == nil && out.Class == store.StepOK {
+			if problem := x.place(p, step); problem != nil {
+				out, err = failed(bounded, classOf(problem), problem)
+			}
+		}
 	case DoGate:
 		out, err = x.gate(bounded, p, done)
 	case DoRelease:

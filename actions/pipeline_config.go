@@ -146,6 +146,11 @@ func (s *StepCommon) validate(p *check.Problems, here string) {
 	}
 }
 
+func (s *ExportStep) validate(p *check.Problems, here string) {
+	s.StepCommon.validate(p, here)
+	validatePlace(p, here+".place", s.Place)
+}
+
 func (s *CommandStep) validate(p *check.Problems, here string) {
 	if len(s.Exec) == 0 {
 		p.Errorf(here+".exec", "write exec: [program, argument]", "the command is empty")
@@ -178,6 +183,7 @@ func (s *CommandStep) validate(p *check.Problems, here string) {
 			p.Errorf(here+".env."+name, "choose another name", "variables that begin with RETRAIND_ are set by retraind")
 		}
 	}
+	validateCollect(p, here+".collect", s.Collect)
 	validateArgv(p, here+".exec", s.Exec)
 	validateArgv(p, here+".undo", s.Undo)
 	if !s.Shell {

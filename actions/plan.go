@@ -54,6 +54,10 @@ type Step struct {
 	GPU     bool              `json:"gpu,omitempty"`
 	// Restart is how the step deploy restarts the service; nil where that follows the link.
 	Restart *RestartConfig `json:"restart,omitempty"`
+	// Place are exported files and where they are placed below Dir; Collect are files that the command writes and their names
+	// in the release.
+	Place   map[string]string `json:"place,omitempty"`
+	Collect map[string]string `json:"collect,omitempty"`
 	// Checkpoints: it goes on where it was stopped. Rest is what the steps after it are expected to take.
 	Checkpoints bool          `json:"checkpoints,omitempty"`
 	Rest        time.Duration `json:"rest,omitempty"`
@@ -81,6 +85,12 @@ func Resolve(pipeline []StepConfig, deploy *DeployConfig, self string) []Step {
 // resolve: the built-in steps find their own traces.
 func (*StepCommon) resolve(*Step, *DeployConfig, string) {}
 
+func (c *ExportStep) resolve(s *Step, _ *DeployConfig, _ string) {
+	if len(c.Place) > 0 {
+		s.Place, s.Dir = c.Place, c.dir
+	}
+}
+
 func (c *DeployStep) resolve(s *Step, deploy *DeployConfig, self string) {
 	if deploy == nil || deploy.Restart == nil {
 		return
@@ -96,6 +106,7 @@ func (c *DeployStep) resolve(s *Step, deploy *DeployConfig, self string) {
 func (c *CommandStep) resolve(s *Step, _ *DeployConfig, self string) {
 	s.Argv, s.Undo = command(c.Exec, c.Shell, self), command(c.Undo, c.Shell, self)
 	s.Dir, s.Env, s.GPU, s.Checkpoints, s.Fill = c.Dir, c.Env, c.GPU, c.Checkpoints, !c.Shell
+	s.Collect = c.Collect
 	s.Kind = cmp.Or(c.Kind, KindOnce)
 }
 

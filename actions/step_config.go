@@ -53,7 +53,14 @@ type ExportStep struct {
 	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
 	Do         Builtin `yaml:"do"`
 	StepCommon `yaml:",inline"`
+	// Place copies exported files to where scripts look for them, by path below the model's dir: {train.jsonl: data/train.jsonl}.
+	Place map[string]string `yaml:"place"`
+
+	dir string
 }
+
+// paths: what is placed lies below the model's dir, without one below the directory of the configuration.
+func (s *ExportStep) paths(dir string, abs func(string) string) { s.dir = cmp.Or(dir, abs(".")) }
 
 // GateStep compares candidate and champion.
 type GateStep struct {
@@ -102,6 +109,8 @@ type CommandStep struct {
 	Kind StepKind `yaml:"kind"`
 	// GPU marks a step that needs the GPU: the run waits until the gate has found it free.
 	GPU bool `yaml:"gpu"`
+	// Collect copies files that the command wrote into the release: names by path below its directory, {out/model.pkl: model.pkl}.
+	Collect map[string]string `yaml:"collect"`
 	// Checkpoints marks a command that keeps each thing it has done: it is stopped when the quiet hours end, and goes on in the next ones.
 	Checkpoints bool `yaml:"checkpoints"`
 }

@@ -157,6 +157,9 @@ func (m *Model) validate(unread func(section string) bool) check.Problems {
 	if m.GPU != nil {
 		section("gpu", m.GPU.Validate)
 	}
+	if !unread("pipeline") && !unread("retrain_when") && !unread("urgent_when") {
+		m.validateAsked(&p)
+	}
 	if m.Deploy != nil {
 		section("deploy", m.Deploy.Validate)
 	}
@@ -202,6 +205,33 @@ func (m *Model) validatePipeline(p *check.Problems, anyGPU bool) {
 				p.Errorf("pipeline."+name, "add gpu: {free: 20GiB} to the model",
 					"step %q needs the GPU, but the model does not say how much of it", s.Title())
 			}
+		}
+	}
+}
+
+// validateAsked checks the pipelines that conditions ask for.
+func (m *Model) validateAsked(p *check.Problems) {
+	asked := m.Policy.Pipelines()
+	first := ""
+	for _, where := range slices.Sorted(maps.Keys(asked)) {
+		name := asked[where]
+		if _, known := m.Pipeline[name]; !known {
+			names := slices.Sorted(maps.Keys(m.Pipeline))
+			hint := "name one of the model's pipelines: " + strings.Join(names, ", ")
+			if near := check.Nearest(name, names); near != "" {
+				hint = fmt.Sprintf("did you mean %q?", near)
+			}
+			p.Errorf(where+".pipeline", hint, "the model has no pipeline %q", name)
+			continue
+		}
+		switch {
+		case name == DefaultPipeline:
+		case first == "":
+			first = where
+		case asked[first] != name:
+			p.Warnf(where+".pipeline", "let conditions ask for one pipeline beside default",
+				"%s asks for pipeline %s and %s for %s: where both trip, only the first of them in the order of the conditions is run",
+				first, asked[first], where, name)
 		}
 	}
 }

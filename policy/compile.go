@@ -26,7 +26,9 @@ type Policy struct {
 	windows  *quiethours.Windows
 	schedule Schedule
 	digest   string
-	warnings check.Problems
+	// pipelines are those that conditions ask for, by where these are configured.
+	pipelines map[string]string
+	warnings  check.Problems
 }
 
 // Compile checks a configuration and prepares it for decisions in the time zone loc. The error wraps a
@@ -36,7 +38,7 @@ func Compile(cfg Config, loc *time.Location, opts Options) (*Policy, error) {
 	if found.HasErrors() {
 		return nil, fmt.Errorf("policy %w", &check.Invalid{Problems: found})
 	}
-	p := &Policy{config: cfg, warnings: found}
+	p := &Policy{config: cfg, warnings: found, pipelines: cfg.Pipelines()}
 	var err error
 	if p.retrain, err = cfg.RetrainWhen.conditions("retrain_when"); err != nil {
 		return nil, fmt.Errorf("policy retrain_when: %w", err)

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"encoding/json"
+
 	"github.com/retraind/retraind/internal/unit"
 )
 
@@ -22,8 +24,8 @@ type Conditions struct {
 	NewCategory *NewCategory `yaml:"new_category"`
 	// LabelShift trips when the mix of labels moved away from the one trained on.
 	LabelShift *LabelShift `yaml:"label_shift"`
-	// MaxAge trips when the release is older.
-	MaxAge *unit.Duration `yaml:"max_age"`
+	// MaxAge trips when the release is older: 30d, or {age: 30d, pipeline: full}.
+	MaxAge *MaxAge `yaml:"max_age"`
 	// When is an expression over the same numbers that trips when it is true, such as: drop > 0.02 and changed > 100.
 	When *When `yaml:"when"`
 }
@@ -36,6 +38,8 @@ type AccuracyBelow struct {
 	For unit.Duration `yaml:"for"`
 	// Margin is how many percentage points above the floor the accuracy must rise before a condition that tripped clears.
 	Margin unit.Points `yaml:"margin"`
+	// Pipeline is run when it trips, in place of default.
+	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
 // AccuracyDrop is a fall in accuracy that is not chance.
@@ -50,6 +54,8 @@ type AccuracyDrop struct {
 	For unit.Duration `yaml:"for"`
 	// Margin is how many percentage points less the fall must be before a condition that tripped clears.
 	Margin unit.Points `yaml:"margin"`
+	// Pipeline is run when it trips, in place of default.
+	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
 // SequentialTest names a test on newly arriving items.
@@ -66,6 +72,8 @@ type MacroF1Drop struct {
 	For unit.Duration `yaml:"for"`
 	// Margin is how many percentage points less the fall must be before a condition that tripped clears.
 	Margin unit.Points `yaml:"margin"`
+	// Pipeline is run when it trips, in place of default.
+	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
 // CategoryRecall is a floor for the recall of categories. Beside the keys here, a category's name sets its own floor.
@@ -78,6 +86,8 @@ type CategoryRecall struct {
 	For unit.Duration `yaml:"for"`
 	// Margin is how many percentage points above the floor a recall must rise before a condition that tripped clears.
 	Margin unit.Points `yaml:"margin"`
+	// Pipeline is run when it trips, in place of default.
+	Pipeline string `yaml:"pipeline" json:",omitempty"`
 	// Category holds the floors of named categories.
 	Category map[string]unit.Percent `yaml:",inline"`
 }
@@ -92,6 +102,8 @@ type CategoryRecallDrop struct {
 	MinItems int `yaml:"min_items"`
 	// For is how long the fall must last before it trips.
 	For unit.Duration `yaml:"for"`
+	// Pipeline is run when it trips, in place of default.
+	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
 // LabelChanges counts items whose label people changed; both bounds must be reached where both are given.
@@ -102,6 +114,8 @@ type LabelChanges struct {
 	AtLeast int `yaml:"at_least"`
 	// For is how long they must be enough before it trips, so that people can end what they are correcting.
 	For unit.Duration `yaml:"for"`
+	// Pipeline is run when it trips, in place of default.
+	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
 // NewCategory waits for examples of a category that is new.
@@ -110,6 +124,8 @@ type NewCategory struct {
 	Examples int `yaml:"examples"`
 	// For is how long they must be enough before it trips.
 	For unit.Duration `yaml:"for"`
+	// Pipeline is run when it trips, in place of default.
+	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
 // LabelShift bounds the population stability index of the label mix.
@@ -120,6 +136,16 @@ type LabelShift struct {
 	For unit.Duration `yaml:"for"`
 	// Margin is how much less the index must be before a condition that tripped clears.
 	Margin float64 `yaml:"margin"`
+	// Pipeline is run when it trips, in place of default.
+	Pipeline string `yaml:"pipeline" json:",omitempty"`
+}
+
+// MaxAge bounds the age of a release. It may be written as the age alone.
+type MaxAge struct {
+	// Age of the release beyond which it trips.
+	Age unit.Duration `yaml:"age"`
+	// Pipeline is run when it trips, in place of default.
+	Pipeline string `yaml:"pipeline"`
 }
 
 // When is a condition of one's own. It may be written as the expression alone.
@@ -128,6 +154,8 @@ type When struct {
 	Expression string `yaml:"expression"`
 	// For is how long it must stay true before it trips.
 	For unit.Duration `yaml:"for"`
+	// Pipeline is run when it trips, in place of default.
+	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
 // SetDefaults: three points, and one false retrain in half a year.
@@ -167,6 +195,19 @@ func (a *AccuracyBelow) YAMLForm(form string) any {
 	return formOf(form, &a.Share, (*accuracyBelowKeys)(a))
 }
 
+// YAMLForm takes 30d for {age: 30d}.
+func (m *MaxAge) YAMLForm(form string) any {
+	return formOf(form, &m.Age, (*maxAgeKeys)(m))
+}
+
+// MarshalJSON writes the age alone as former versions did: the digests of policies stay what they are.
+func (m MaxAge) MarshalJSON() ([]byte, error) {
+	if m.Pipeline == "" {
+		return json.Marshal(m.Age)
+	}
+	return json.Marshal(maxAgeKeys(m))
+}
+
 // YAMLForm takes an expression for {expression: …}.
 func (w *When) YAMLForm(form string) any {
 	return formOf(form, &w.Expression, (*whenKeys)(w))
@@ -176,6 +217,7 @@ func (w *When) YAMLForm(form string) any {
 type (
 	accuracyBelowKeys AccuracyBelow
 	whenKeys          When
+	maxAgeKeys        MaxAge
 )
 
 func formOf(form string, scalar, mapping any) any {

@@ -69,7 +69,7 @@ func (cfg *Conditions) conditions(under string) ([]named, error) {
 		add("label_shift", UnitPSI, lasting(cfg.LabelShift.For, cfg.LabelShift.Margin), labelShift{cfg.LabelShift.PSI})
 	}
 	if cfg.MaxAge != nil {
-		add("max_age", UnitHours, sustain{}, maxAge{cfg.MaxAge.D(), cfg.MaxAge.D().Hours()})
+		add("max_age", UnitHours, sustain{}, maxAge{cfg.MaxAge.Age.D(), cfg.MaxAge.Age.D().Hours()})
 	}
 	if cfg.When != nil && cfg.When.Expression != "" {
 		program, err := compileWhen(cfg.When.Expression)

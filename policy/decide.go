@@ -19,6 +19,11 @@ func (p *Policy) Decide(r drift.Report, h History, now time.Time) Decision {
 	d := Decision{At: now, Model: r.Model, PolicyDigest: p.digest, Release: r.Release, Seq: r.Seq, Targets: r.Targets}
 	d.Conditions = make([]Condition, 0, len(p.retrain)+len(p.urgent)+2)
 	p.judge(&d, &r, &h, now)
+	if d.Pipeline = p.pipeline(&d); d.Pipeline != "" && !d.Forced {
+		if needs, known := h.NeedsOf[d.Pipeline]; known {
+			h.Needs = needs
+		}
+	}
 	p.explain(&d, &r, &h, now)
 	p.block(&d, &r, &h, now)
 	d.Reason = p.reason(&d, &r)

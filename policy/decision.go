@@ -83,6 +83,8 @@ type Decision struct {
 	Urgent bool `json:"urgent,omitempty"`
 	// Forced: a person asked for it; thresholds and limits were not asked.
 	Forced bool `json:"forced,omitempty"`
+	// Pipeline is the one that a condition that trips asks for; empty for the usual one.
+	Pipeline string `json:"pipeline,omitempty"`
 	// Reason is empty exactly when a retrain may start now, else the first thing in its way; probation_failed when a
 	// rollback starts.
 	Reason Reason `json:"reason,omitempty"`

@@ -86,6 +86,8 @@ type History struct {
 	// Mended are conditions, by Condition.Key, that are judged and call for nothing: a backtest takes them to be mended by a
 	// retrain that the record does not have.
 	Mended map[string]bool
-	// Needs is how long the next run is expected to take; 0 where unknown.
-	Needs time.Duration
+	// Needs is how long the next run is expected to take; 0 where unknown. NeedsOf is the same of the pipelines that
+	// conditions ask for.
+	Needs   time.Duration
+	NeedsOf map[string]time.Duration
 }

@@ -155,10 +155,10 @@ func (c Conditions) validate() check.Problems {
 	}
 	if c.MaxAge != nil {
 		switch {
-		case *c.MaxAge < 0:
-			p.Errorf("max_age", "write 90d, or remove it", "%s is negative", *c.MaxAge)
-		case *c.MaxAge == 0:
-			p.Warnf("max_age", "write 90d, or remove it", "every release is older than %s: it retrains whenever the limits let it", *c.MaxAge)
+		case c.MaxAge.Age < 0:
+			p.Errorf("max_age", "write 90d, or remove it", "%s is negative", c.MaxAge.Age)
+		case c.MaxAge.Age == 0:
+			p.Warnf("max_age", "write 90d, or remove it", "every release is older than %s: it retrains whenever the limits let it", c.MaxAge.Age)
 		}
 	}
 	if c.When != nil && c.When.Expression == "" && c.When.For != 0 {

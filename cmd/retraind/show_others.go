@@ -50,7 +50,7 @@ func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (r
 		add("label_shift", fmt.Sprintf("PSI %g", l.PSI), shiftText(l.PSI, r))
 	}
 	if w.MaxAge != nil {
-		add("max_age", w.MaxAge.String(), fmt.Sprintf("about %.1f: a schedule", daysInYear*24/w.MaxAge.D().Hours()))
+		add("max_age", w.MaxAge.Age.String(), fmt.Sprintf("about %.1f: a schedule", daysInYear*24/w.MaxAge.Age.D().Hours()))
 	}
 	if w.When != nil && w.When.Expression != "" {
 		add("when", text.Cut(w.When.Expression, 30),

@@ -13,7 +13,7 @@ import (
 
 func TestThresholdsSayHowOftenEachTrips(t *testing.T) {
 	t.Parallel()
-	share, age := unit.Percent(.1), unit.Duration(90*24*time.Hour)
+	share, age := unit.Percent(.1), policy.MaxAge{Age: unit.Duration(90 * 24 * time.Hour)}
 	when := policy.Conditions{
 		AccuracyDrop: &policy.AccuracyDrop{Points: 3},
 		LabelChanges: &policy.LabelChanges{Share: &share, AtLeast: 50}, NewCategory: &policy.NewCategory{Examples: 20},

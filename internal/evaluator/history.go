@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"time"
 
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/configs"
@@ -80,6 +81,10 @@ func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err 
 		pipeline := l.pipeline(row)
 		expected, err := Expect(t, l.name, pipeline, l.rules.Model.Steps(pipeline))
 		h.Needs = expected.Total
+		if err != nil {
+			return err
+		}
+		h.NeedsOf, err = l.needsOf(t)
 		return err
 	})
 	if err == nil && plan != nil {
@@ -106,7 +111,20 @@ func untrained(t *store.Tx, r store.Run) (bool, error) {
 	}), err
 }
 
-// pipeline is the one that is to run next.
+// needsOf is how long the pipelines that conditions ask for are expected to take.
+func (l *Loop) needsOf(t *store.Tx) (map[string]time.Duration, error) {
+	out := map[string]time.Duration{}
+	for _, pipeline := range l.rules.Model.Policy.Pipelines() {
+		expected, err := Expect(t, l.name, pipeline, l.rules.Model.Steps(pipeline))
+		if err != nil {
+			return nil, err
+		}
+		out[pipeline] = expected.Total
+	}
+	return out, nil
+}
+
+// pipeline is the one that is to run next, unless a condition asks for another.
 func (l *Loop) pipeline(row store.Model) string {
 	var f Demand
 	if row.Force != "" && json.Unmarshal([]byte(row.Force), &f) == nil && f.Pipeline != "" {

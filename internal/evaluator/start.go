@@ -67,6 +67,9 @@ func (l *Loop) begin(ctx context.Context, d policy.Decision, settled []store.Mod
 
 func (l *Loop) plan(t *store.Tx, row store.Model, d policy.Decision, h policy.History) (actions.Plan, error) {
 	pipeline := l.pipeline(row)
+	if d.Pipeline != "" && !d.Forced {
+		pipeline = d.Pipeline
+	}
 	steps := l.rules.Model.Steps(pipeline)
 	if len(steps) == 0 {
 		return actions.Plan{}, fmt.Errorf("model %s has no pipeline %q", l.name, pipeline)

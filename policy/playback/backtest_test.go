@@ -52,7 +52,7 @@ func (l *lived) live(r drift.Report, until time.Time) {
 	d := l.decide(r, r.At)
 	for at := r.At; ; {
 		next := until
-		for _, t := range append(untils(d), l.ends, r.Baseline.At.Add(l.c.RetrainWhen.MaxAge.D())) {
+		for _, t := range append(untils(d), l.ends, r.Baseline.At.Add(l.c.RetrainWhen.MaxAge.Age.D())) {
 			if t.After(at) && t.Before(next) {
 				next = t
 			}

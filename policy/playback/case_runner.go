@@ -225,7 +225,7 @@ func (s *caseRunner) due(r *drift.Report, at, until time.Time) time.Time {
 		sooner(s.start.Add(e.At.D()))
 	}
 	if most := s.policy.Config().RetrainWhen.MaxAge; most != nil && r.Baseline != nil {
-		sooner(r.Baseline.At.Add(most.D()))
+		sooner(r.Baseline.At.Add(most.Age.D()))
 	}
 	if !next.Before(until) {
 		return time.Time{}

@@ -125,7 +125,7 @@ func (r *replay) due(report *drift.Report, at, until time.Time) time.Time {
 		sooner(forced.Started)
 	}
 	if most := r.policy.Config().RetrainWhen.MaxAge; most != nil && report.Baseline != nil {
-		sooner(report.Baseline.At.Add(most.D()))
+		sooner(report.Baseline.At.Add(most.Age.D()))
 	}
 	if every := r.policy.Config().Evaluate.Every.D(); every > 0 && r.policy.Config().RetrainWhen.When != nil { // it may speak of the age
 		sooner(at.Add(every))

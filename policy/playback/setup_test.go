@@ -59,7 +59,7 @@ func night(t testing.TB) []quiethours.WindowConfig {
 // config has every condition of the example configuration.
 func config(t testing.TB) policy.Config {
 	c := policy.Defaults()
-	maxAge := unit.Duration(90 * day)
+	maxAge := policy.MaxAge{Age: unit.Duration(90 * day)}
 	c.RetrainWhen = policy.Conditions{
 		AccuracyBelow:       below(0.85),
 		AccuracyDrop:        &policy.AccuracyDrop{Points: 3, FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * day)}, Test: policy.TestECUSUM},

@@ -1,0 +1,151 @@
+package actions
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/retraind/retraind/internal/check"
+)
+
+// placedFile remembers what retraind wrote to where training scripts look: hash by absolute path.
+const placedFile = "placed.json"
+
+// place copies exported files to where the scripts of a training look for them, each whole or not at all. They are not
+// put back after a run, since the next export replaces them; but a file there that retraind did not write is kept beside
+// it, as NAME.before-RUN. Entered again it finds them where they should be.
+func (x *Executor) place(p Plan, step Step) error {
+	if len(step.Place) == 0 {
+		return nil
+	}
+	root, err := os.OpenRoot(step.Dir)
+	if err != nil {
+		return fmt.Errorf("place: %w", err)
+	}
+	defer root.Close()
+	own, err := readPlaced(p.ModelDir)
+	if err != nil {
+		return fmt.Errorf("place: %w", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(step.Place)) {
+		to := filepath.Clean(step.Place[name])
+		full := filepath.Join(step.Dir, to)
+		sum, err := placeOne(root, filepath.Join(p.dataDir(), name), to, p.Run, own[full])
+		if err != nil {
+			return fmt.Errorf("place %s as %s: %w", name, full, err)
+		}
+		own[full] = sum
+		if err := writePlaced(p.ModelDir, own); err != nil {
+			return fmt.Errorf("place: %w", err)
+		}
+	}
+	return nil
+}
+
+// placeOne places one file and returns its hash; own is the hash of what retraind last wrote there.
+func placeOne(root *os.Root, source, to, run, own string) (string, error) {
+	in, err := os.Open(source)
+	if err != nil {
+		return "", err
+	}
+	defer in.Close()
+	sum, err := hashOf(in)
+	if err != nil {
+		return "", err
+	}
+	mode := fs.FileMode(0o644)
+	switch former, err := root.Lstat(to); {
+	case errors.Is(err, fs.ErrNotExist):
+		if _, err := root.Stat(filepath.Dir(to)); errors.Is(err, fs.ErrNotExist) {
+			return "", errors.New("there is no such directory: create it, or correct the path")
+		}
+	case err != nil:
+		return "", err
+	case !former.Mode().IsRegular():
+		return "", fmt.Errorf("%s is there: remove it, or place the file elsewhere", kindOf(former.Mode()))
+	default:
+		mode = former.Mode().Perm()
+		have, err := hashAt(root, to, former)
+		if err != nil || have == sum {
+			return sum, err
+		}
+		if have != own {
+			if err := root.Link(to, to+".before-"+run); err != nil && !errors.Is(err, fs.ErrExist) {
+				return "", fmt.Errorf("keep the former file: %w", err)
+			}
+		}
+	}
+	if _, err := in.Seek(0, io.SeekStart); err != nil {
+		return "", err
+	}
+	return sum, writeInto(root, to, mode, in)
+}
+
+func hashAt(root *os.Root, at string, info fs.FileInfo) (string, error) {
+	f, err := openRegular(root, at, info)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	return hashOf(f)
+}
+
+func hashOf(f io.Reader) (string, error) {
+	h := sha256.New()
+	_, err := io.Copy(h, f)
+	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+func readPlaced(modelDir string) (map[string]string, error) {
+	own := map[string]string{}
+	b, err := os.ReadFile(filepath.Join(modelDir, placedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return own, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &own)
+	}
+	return own, err
+}
+
+func writePlaced(modelDir string, own map[string]string) error {
+	return renameio.WriteFile(filepath.Join(modelDir, placedFile), []byte(mustJSON(own)+"\n"), 0o600)
+}
+
+// placeable are the files of an export.
+var placeable = []string{"train.jsonl", "validation.jsonl", "test.jsonl", "manifest.json"}
+
+// validatePlace finds faults of place.
+func validatePlace(p *check.Problems, here string, files map[string]string) {
+	taken := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		to, at := files[name], here+"."+name
+		if !slices.Contains(placeable, name) {
+			hint := "write " + orList(placeable)
+			if near := check.Nearest(name, placeable); near != "" {
+				hint = fmt.Sprintf("did you mean %q?", near)
+			}
+			p.Errorf(at, hint, "the export writes no %s", name)
+		}
+		switch clean := filepath.Clean(to); {
+		case !filepath.IsLocal(to) || clean == "." || strings.HasSuffix(to, "/"):
+			hint := "write a path below the model's dir, such as data/" + name
+			p.Errorf(at, hint, "%q is no path of a file below the model's dir", to)
+		case taken[clean] != "":
+			p.Errorf(at, "choose another path", "%s and %s would both be placed as %s", taken[clean], name, clean)
+		default:
+			taken[clean] = name
+		}
+	}
+}

@@ -44,6 +44,9 @@ func CanonicalLabels(targets []Target, labels map[string]string) (map[string]str
 	if canonicalAlready(targets, labels) {
 		return labels, nil
 	}
+	if _, not := labels[NotLabelled]; not {
+		return map[string]string{NotLabelled: ""}, nil
+	}
 	out := make(map[string]string, len(targets))
 	var first error
 	for _, t := range targets {
@@ -60,9 +63,6 @@ func CanonicalLabels(targets []Target, labels map[string]string) (map[string]str
 		}
 		out[t.Name] = canonical
 	}
-	if _, not := labels[NotLabelled]; not {
-		out[NotLabelled] = ""
-	}
 	return out, first
 }
 
@@ -76,9 +76,6 @@ func canonicalAlready(targets []Target, labels map[string]string) bool {
 			}
 			n++
 		}
-	}
-	if _, not := labels[NotLabelled]; not {
-		n++
 	}
 	return n == len(labels) && labels != nil
 }

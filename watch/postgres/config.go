@@ -12,6 +12,7 @@ import (
 
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/watch"
 )
 
@@ -41,6 +42,9 @@ type Config struct {
 	Label string `yaml:"label"`
 	// Targets names several labels, each a column or an SQL expression; instead of label.
 	Targets map[string]string `yaml:"targets"`
+	// LabelledWhen is an SQL condition over the row's columns that says which rows are labelled, such as
+	// "reviewed_at is not null". A row for which it is not true is an example of nothing, whatever its label and null say.
+	LabelledWhen string `yaml:"labelled_when"`
 	// Author is a column that says who wrote the row last; without it the database user is named.
 	Author string `yaml:"author"`
 	// UpdatedAt is a column that says when the row was last written.
@@ -95,7 +99,10 @@ func (c *Config) Validate() check.Problems {
 	case c.Label != "" && len(c.Targets) > 0:
 		found.Errorf("label", "keep one of the two", "both label and targets are set")
 	}
-	for _, target := range c.targets() {
+	if err := checkExpression(c.LabelledWhen); c.LabelledWhen != "" && err != nil {
+		found.Errorf("labelled_when", "write an SQL condition", "%q: %s", c.LabelledWhen, err)
+	}
+	for _, target := range c.labels() {
 		path := "label"
 		if c.Label == "" {
 			path = "targets." + target.name
@@ -137,8 +144,16 @@ func checkColumns(found *check.Problems, path string, names unit.List, hint stri
 // target is one label of an item: its name and the column or expression it comes from.
 type target struct{ name, source string }
 
-// targets returns the labels in a fixed order.
+// targets returns the labels in a fixed order. Rows that labelled_when excludes carry the mark serving.NotLabelled.
 func (c *Config) targets() []target {
+	list := c.labels()
+	if c.LabelledWhen != "" {
+		list = append(list, target{serving.NotLabelled, "case when (" + c.LabelledWhen + ") then null::text else '' end"})
+	}
+	return list
+}
+
+func (c *Config) labels() []target {
 	if c.Label != "" {
 		return []target{{DefaultTarget, c.Label}}
 	}

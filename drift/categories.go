@@ -44,7 +44,9 @@ func (m *Monitor) newCategoryTests(b Baseline) map[int32]*categoryTest {
 	tests := map[int32]*categoryTest{}
 	for _, name := range slices.Sorted(maps.Keys(b.Category)) {
 		if base := b.Category[name]; base.N >= max(o.MinItems, 1) && base.Valid() {
-			tests[m.confusions[0].category(name)] = &categoryTest{test: stats.NewECUSUM(stats.ToleratedError(base.N-base.Errs, base.N)), base: base}
+			tests[m.confusions[0].category(name)] = &categoryTest{
+				test: stats.NewECUSUM(stats.ToleratedError(base.N-base.Errs, base.N)), base: base,
+			}
 		}
 	}
 	return tests

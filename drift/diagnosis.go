@@ -142,7 +142,8 @@ func (d *Diagnosis) distribution() Finding {
 	l := d.Report.Labels
 	var found []string
 	if l.PSI >= 0.1 {
-		found = append(found, fmt.Sprintf("the mix of labels moved (PSI %.2f, Jensen-Shannon %.2f%s)", l.PSI, l.JS, chiText(l.Chi)))
+		found = append(found, fmt.Sprintf("the mix of labels moved (PSI %.2f, Jensen-Shannon %.2f%s)", l.PSI, l.JS,
+			chiText(l.Chi)))
 	}
 	if len(l.New) > 0 {
 		found = append(found, "new: "+counted(l.New, "example"))
@@ -151,7 +152,8 @@ func (d *Diagnosis) distribution() Finding {
 		found = append(found, "vanished: "+counted(l.Gone, "training example"))
 	}
 	if d.Text.Drifted {
-		found = append(found, fmt.Sprintf("new texts can be told from old ones (AUC %.2f of %d and %d)", d.Text.AUC, d.Text.Then, d.Text.Now))
+		found = append(found, fmt.Sprintf("new texts can be told from old ones (AUC %.2f of %d and %d)", d.Text.AUC,
+			d.Text.Then, d.Text.Now))
 	}
 	switch {
 	case len(found) > 0:
@@ -182,12 +184,14 @@ func (d *Diagnosis) examples() Finding {
 	c := d.Examples
 	var found []string
 	for _, r := range c.Rare {
-		found = append(found, fmt.Sprintf("only %d examples of %s to learn from, and %d of %d held-out ones are recognised", r.Examples, text.Cut(r.Name, 60), int(math.Round(r.Recall*float64(r.Support))), r.Support))
+		found = append(found, fmt.Sprintf("only %d examples of %s to learn from, and %d of %d held-out ones are recognised",
+			r.Examples, text.Cut(r.Name, 60), int(math.Round(r.Recall*float64(r.Support))), r.Support))
 	}
 	curve := c.missing()
 	switch {
 	case c.Known && c.Gain > 2*c.Error && c.Gain >= 1:
-		found = append(found, fmt.Sprintf("accuracy still rises by %.1f points with each doubling of the examples (standard error %.1f)", c.Gain, c.Error))
+		found = append(found, fmt.Sprintf("accuracy still rises by %.1f points with each doubling of the examples "+
+			"(standard error %.1f)", c.Gain, c.Error))
 	case c.Known:
 		curve = fmt.Sprintf("twice as many examples would bring %+.1f points (standard error %.1f)", c.Gain, c.Error)
 	}
@@ -206,8 +210,8 @@ func (d *Diagnosis) examples() Finding {
 func (c LearningCurve) missing() string {
 	const unknown = "the learning curve is not known yet: it needs "
 	if n := len(c.Points); n >= curvePoints {
-		return fmt.Sprintf(unknown+"trainings of which the largest has %.1f times the examples of the smallest, and %d have %s to %s",
-			curveSpread, n, text.Count(c.Points[0].Examples), text.Count(c.Points[n-1].Examples))
+		return fmt.Sprintf(unknown+"trainings of which the largest has %.1f times the examples of the smallest, "+
+			"and %d have %s to %s", curveSpread, n, text.Count(c.Points[0].Examples), text.Count(c.Points[n-1].Examples))
 	}
 	return fmt.Sprintf(unknown+"%d trainings of different sizes, there are %d", curvePoints, len(c.Points))
 }

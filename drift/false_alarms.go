@@ -69,7 +69,10 @@ func FalseAlarms(r Report, perDay float64, years int, trips []func(Report) bool)
 				now.Scored, now.Correct, now.Accuracy, now.MacroF1 = n, correct, s.Accuracy, s.MacroF1
 				now.Category = make([]Category, len(rows))
 				for i, row := range rows {
-					now.Category[i] = Category{Name: r.Category[i].Name, Support: row.support, Predicted: row.predicted, Correct: row.correct, Recall: row.recall()}
+					now.Category[i] = Category{
+						Name: r.Category[i].Name, Support: row.support, Predicted: row.predicted,
+						Correct: row.correct, Recall: row.recall(),
+					}
 				}
 				if trip(now) {
 					out[t]++

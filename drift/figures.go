@@ -99,13 +99,15 @@ func (m *Monitor) state(s Scores) (State, string) {
 	case waiting > 0 && m.trouble != nil:
 		return StateError, fmt.Sprintf("%d of %d held-out texts wait: %s", waiting, m.counts.heldOut, plain(m.trouble))
 	case waiting > 0:
-		return StateUnscored, fmt.Sprintf("%d of %d held-out texts wait for the classifier's answer", waiting, m.counts.heldOut)
+		return StateUnscored, fmt.Sprintf("%d of %d held-out texts wait for the classifier's answer", waiting,
+			m.counts.heldOut)
 	case s.N == 0 && m.counts.leaked > 0:
 		return StateInsufficient, fmt.Sprintf("all %d held-out items were in this release's training", m.counts.leaked)
 	case s.N == 0:
 		return StateInsufficient, "the held-out set is empty"
 	case s.N < m.opts.MinItems:
-		return StateInsufficient, fmt.Sprintf("%d scored held-out items are fewer than the %d that evaluate.min_items asks for", s.N, m.opts.MinItems)
+		return StateInsufficient, fmt.Sprintf("%d scored held-out items are fewer than the %d that evaluate.min_items "+
+			"asks for", s.N, m.opts.MinItems)
 	}
 	return StateOK, ""
 }

@@ -49,7 +49,8 @@ func (c HeldoutConfig) WithDefaults() HeldoutConfig {
 func (c HeldoutConfig) Validate() check.Problems {
 	var p check.Problems
 	if s := float64(c.Share); !(s > 0 && s <= 0.5) { // written so that NaN fails too
-		p.Errorf("share", "hold out between 1% and 50%; 15% is usual", "held-out share %v is not above 0 and at most 50%%", c.Share)
+		p.Errorf("share", "hold out between 1% and 50%; 15% is usual", "held-out share %v is not above 0 and at most 50%%",
+			c.Share)
 	}
 	if v := c.Validation; v != nil && !(*v >= 0 && *v <= 0.4) {
 		p.Errorf("validation", "10% is usual, 0% writes none", "validation share %v is not between 0 and 40%%", *v)

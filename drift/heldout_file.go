@@ -69,7 +69,8 @@ func ReadHeldoutFile(r io.Reader, group, columns []string) (*HeldoutFile, error)
 		if key := GroupKey(text, group); key != "" {
 			h.groups[GroupHash(key)] = struct{}{}
 		} else if id == "" {
-			return nil, fmt.Errorf("line %d: it has neither an id nor a text: write {\"id\": …} or the text columns %q", n, columns)
+			return nil, fmt.Errorf("line %d: it has neither an id nor a text: write {\"id\": …} or the text columns %q", n,
+				columns)
 		}
 	}
 	switch err := lines.Err(); {

@@ -242,7 +242,10 @@ func (m *Monitor) Rebase(now time.Time) (Baseline, error) {
 	case len(m.unscored) > 0:
 		return Baseline{}, errors.New("take a baseline: held-out texts still wait for the classifier's answer")
 	}
-	b := Baseline{Accuracy: s.Accuracy, MacroF1: s.MacroF1, N: s.N, Correct: s.Correct, At: now, Category: Missed(m.confusions[0].categories()), Dependence: carried(m.tests.arrivals)}
+	b := Baseline{
+		Accuracy: s.Accuracy, MacroF1: s.MacroF1, N: s.N, Correct: s.Correct, At: now,
+		Category: Missed(m.confusions[0].categories()), Dependence: carried(m.tests.arrivals),
+	}
 	m.release.Baseline, m.release.BaselineSeq = &b, m.seq
 	m.release.Probation = nil // it compared with the gate's figures
 	m.tests = m.newTests()

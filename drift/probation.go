@@ -88,7 +88,8 @@ func (t *trial) report() *OnProbation {
 		return nil
 	}
 	return &OnProbation{
-		Probation: t.Probation, N: t.Test.N, Errors: t.Test.Errs, Tolerated: t.Test.P0, E: t.Test.E(), Bound: 1 / t.Alpha, Crossed: t.Crossed,
+		Probation: t.Probation, N: t.Test.N, Errors: t.Test.Errs, Tolerated: t.Test.P0, E: t.Test.E(), Bound: 1 / t.Alpha,
+		Crossed: t.Crossed,
 	}
 }
 

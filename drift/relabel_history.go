@@ -140,7 +140,9 @@ func (t *RelabelHistory) Groups() []RelabelGroup {
 	}
 	var out []RelabelGroup
 	for _, list := range [][]RelabelGroup{authors, minutes} {
-		slices.SortFunc(list, func(a, b RelabelGroup) int { return cmp.Or(cmp.Compare(b.Items, a.Items), cmp.Compare(a.Name, b.Name)) })
+		slices.SortFunc(list, func(a, b RelabelGroup) int {
+			return cmp.Or(cmp.Compare(b.Items, a.Items), cmp.Compare(a.Name, b.Name))
+		})
 		out = append(out, list[:min(len(list), 3)]...)
 	}
 	return out

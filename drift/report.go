@@ -164,7 +164,7 @@ type NewInCategory struct {
 // Labels counts all label changes, held-out or not, since the release was trained.
 type Labels struct {
 	Items   int            `json:"items"`              // labelled items now
-	Changed int            `json:"changed"`            // items that others than retraind changed since the training snapshot, and not back
+	Changed int            `json:"changed"`            // items that others than retraind changed since the training
 	Own     int            `json:"own,omitempty"`      // items that only retraind changed since: shown, never evidence
 	Share   float64        `json:"share"`              // Changed / Items
 	New     map[string]int `json:"new,omitempty"`      // categories the release never saw in training, with examples now

@@ -63,16 +63,20 @@ func (s *Suspicion) Conclude() {
 	case s.Relabelled == 0:
 		s.Text = "no item was relabelled since the training"
 	case len(s.Groups) > 0 && s.Groups[0].Bulk() && s.Groups[0].Judged < leastJudged:
-		s.Text = fmt.Sprintf("%s made %d of %d relabels, of which too few are held out to judge them", s.Groups[0].Title(), s.Groups[0].Items, s.Relabelled)
+		s.Text = fmt.Sprintf("%s made %d of %d relabels, of which too few are held out to judge them", s.Groups[0].Title(),
+			s.Groups[0].Items, s.Relabelled)
 	case len(s.Groups) > 0 && s.Groups[0].Bulk():
-		s.Text = fmt.Sprintf("%s made %d of %d relabels; they fit the texts that are alike", s.Groups[0].Title(), s.Groups[0].Items, s.Relabelled)
+		s.Text = fmt.Sprintf("%s made %d of %d relabels; they fit the texts that are alike", s.Groups[0].Title(),
+			s.Groups[0].Items, s.Relabelled)
 	default:
 		s.Text = fmt.Sprintf("%d items were relabelled, by nobody alone", s.Relabelled)
 	}
 }
 
 func (s RelabelGroup) sentence(all int) string {
-	text := fmt.Sprintf("%s made %d of %d relabels, and %d of %d that can be judged contradict both the model and the nearest texts", s.Title(), s.Items, all, s.Contradicted, s.Judged)
+	text := fmt.Sprintf("%s made %d of %d relabels, "+
+		"and %d of %d that can be judged contradict both the model and the nearest texts",
+		s.Title(), s.Items, all, s.Contradicted, s.Judged)
 	if w := s.Without; w != nil {
 		verdict := "a retrain would be due without them, too"
 		if !w.Retrain {

@@ -35,8 +35,8 @@ func (m *Monitor) State() ([]byte, error) {
 	t := &m.tests
 	b, err := json.Marshal(storedTests{
 		Release: m.release.Digest, Seq: t.seq, RightToWrong: t.rightToWrong, WrongToRight: t.wrongToRight,
-		Authors: slices.Sorted(maps.Keys(t.authors)), ByPeople: m.storeOwn(), Arrivals: t.arrivals, Alarmed: t.alarmed, AtLeast: t.rise,
-		Queue: t.queue, Done: slices.Sorted(maps.Keys(t.done)), Days: m.days.recent(),
+		Authors: slices.Sorted(maps.Keys(t.authors)), ByPeople: m.storeOwn(), Arrivals: t.arrivals, Alarmed: t.alarmed,
+		AtLeast: t.rise, Queue: t.queue, Done: slices.Sorted(maps.Keys(t.done)), Days: m.days.recent(),
 		Categories: m.storeCategories(), Probation: t.trial,
 	})
 	if err != nil {
@@ -61,7 +61,8 @@ func (m *Monitor) RestoreState(state []byte) error {
 	if s.Release != m.release.Digest {
 		return fmt.Errorf("restore sequential tests: the state is of release %q, not of %q", s.Release, m.release.Digest)
 	}
-	if s.RightToWrong < 0 || s.WrongToRight < 0 || s.Arrivals.N < 0 || s.Arrivals.Errs < 0 || s.Arrivals.Errs > s.Arrivals.N {
+	if s.RightToWrong < 0 || s.WrongToRight < 0 || s.Arrivals.N < 0 || s.Arrivals.Errs < 0 ||
+		s.Arrivals.Errs > s.Arrivals.N {
 		return fmt.Errorf("restore sequential tests: the state has impossible counts")
 	}
 	t := m.newTests()

@@ -22,7 +22,8 @@ func (a accuracyBelow) explain(r *drift.Report, _ time.Time, c *Condition) strin
 			return float64(r.Correct-k)/float64(r.Scored) < a.bound
 		})
 	})
-	return "accuracy is " + text.Share(r.Accuracy) + choose(c.Tripped, ", below ", ", not below ") + text.Share(a.bound) + own(r)
+	return "accuracy is " + text.Share(r.Accuracy) +
+		choose(c.Tripped, ", below ", ", not below ") + text.Share(a.bound) + own(r)
 }
 
 type accuracyDrop struct{ points float64 }
@@ -57,7 +58,8 @@ func (a accuracyDrop) explain(r *drift.Report, _ time.Time, c *Condition) string
 			evidenceText(evidenceArrivals, r) + own(r)
 	case c.Tripped:
 		kind, _ := evidence(r, a.points, 0)
-		return "accuracy fell by " + text.Points(r.Drop) + ", at least " + text.Points(a.points) + ": " + evidenceText(kind, r) + own(r)
+		return "accuracy fell by " + text.Points(r.Drop) + ", at least " + text.Points(a.points) + ": " +
+			evidenceText(kind, r) + own(r)
 	case c.Breached:
 		return "accuracy fell by " + text.Points(r.Drop) + ", but that is too little evidence: it may be chance" + own(r)
 	}
@@ -110,7 +112,8 @@ func (m macroF1Drop) explain(r *drift.Report, _ time.Time, c *Condition) string 
 	if r.Baseline == nil {
 		return "nothing is known about the macro-F1 at the promotion"
 	}
-	return change("macro-F1", r.MacroF1Drop) + choose(c.Tripped, ", at least ", ", less than ") + text.Points(m.points) + own(r)
+	return change("macro-F1", r.MacroF1Drop) +
+		choose(c.Tripped, ", at least ", ", less than ") + text.Points(m.points) + own(r)
 }
 
 // recallBelow judges one category, or the worst of all that have no floor of their own.
@@ -169,10 +172,12 @@ func (a recallBelow) explain(r *drift.Report, _ time.Time, c *Condition) string 
 	switch {
 	case small != nil:
 		c.missing(nil)
-		return "recall of " + label(small.Name) + " is " + text.Share(small.Recall) + ", but only " + strconv.Itoa(small.Support) + " of " + strconv.Itoa(a.min) + " held-out items have it" + own(r)
+		return "recall of " + label(small.Name) + " is " + text.Share(small.Recall) + ", but only " +
+			strconv.Itoa(small.Support) + " of " + strconv.Itoa(a.min) + " held-out items have it" + own(r)
 	case worst != nil:
 		c.missing(func() int { return a.missing(worst) })
-		out := "recall of " + label(worst.Name) + " is " + text.Share(worst.Recall) + " of " + strconv.Itoa(worst.Support) + choose(c.Tripped, ", below ", ", not below ") + text.Share(a.bound)
+		out := "recall of " + label(worst.Name) + " is " + text.Share(worst.Recall) + " of " + strconv.Itoa(worst.Support) +
+			choose(c.Tripped, ", below ", ", not below ") + text.Share(a.bound)
 		if below > 1 {
 			out += ", and " + strconv.Itoa(below-1) + " more below"
 		}

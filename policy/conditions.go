@@ -29,13 +29,16 @@ func (cfg *Conditions) conditions(under string) ([]named, error) {
 		list = append(list, named{name, under + "." + name, unit, s, c})
 	}
 	if cfg.AccuracyBelow != nil {
-		add("accuracy_below", UnitShare, lasting(cfg.AccuracyBelow.For, cfg.AccuracyBelow.Margin.F()/100), accuracyBelow{cfg.AccuracyBelow.Share.F()})
+		add("accuracy_below", UnitShare, lasting(cfg.AccuracyBelow.For, cfg.AccuracyBelow.Margin.F()/100),
+			accuracyBelow{cfg.AccuracyBelow.Share.F()})
 	}
 	if cfg.AccuracyDrop != nil {
-		add("accuracy_drop", UnitPoints, lasting(cfg.AccuracyDrop.For, cfg.AccuracyDrop.Margin.F()), accuracyDrop{cfg.AccuracyDrop.Points.F()})
+		add("accuracy_drop", UnitPoints, lasting(cfg.AccuracyDrop.For, cfg.AccuracyDrop.Margin.F()),
+			accuracyDrop{cfg.AccuracyDrop.Points.F()})
 	}
 	if cfg.MacroF1Drop != nil {
-		add("macro_f1_drop", UnitPoints, lasting(cfg.MacroF1Drop.For, cfg.MacroF1Drop.Margin.F()), macroF1Drop{cfg.MacroF1Drop.Points.F()})
+		add("macro_f1_drop", UnitPoints, lasting(cfg.MacroF1Drop.For, cfg.MacroF1Drop.Margin.F()),
+			macroF1Drop{cfg.MacroF1Drop.Points.F()})
 	}
 	if rc := cfg.CategoryRecallBelow; rc != nil {
 		names := make([]string, 0, len(rc.Category))
@@ -48,11 +51,13 @@ func (cfg *Conditions) conditions(under string) ([]named, error) {
 			add("category_recall_below.all", UnitShare, s, recallBelow{bound: rc.All.F(), min: rc.MinItems, but: names})
 		}
 		for _, name := range names {
-			add("category_recall_below."+name, UnitShare, s, recallBelow{bound: rc.Category[name].F(), min: rc.MinItems, only: name})
+			add("category_recall_below."+name, UnitShare, s,
+				recallBelow{bound: rc.Category[name].F(), min: rc.MinItems, only: name})
 		}
 	}
 	if cfg.CategoryRecallDrop != nil {
-		add("category_recall_drop", UnitPoints, lasting(cfg.CategoryRecallDrop.For, 0), recallDrop{cfg.CategoryRecallDrop.Points.F()})
+		add("category_recall_drop", UnitPoints, lasting(cfg.CategoryRecallDrop.For, 0),
+			recallDrop{cfg.CategoryRecallDrop.Points.F()})
 	}
 	if cfg.LabelChanges != nil {
 		c := labelChanges{atLeast: cfg.LabelChanges.AtLeast}

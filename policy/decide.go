@@ -71,7 +71,8 @@ func (p *Policy) judge(d *Decision, r *drift.Report, h *History, now time.Time) 
 			d.Verdict = VerdictInconclusive
 		}
 	}
-	if d.Verdict == VerdictHold && (r.State == drift.StateUnscored || r.State == drift.StateInsufficient || r.State == drift.StateOK && r.Scored == 0) {
+	if d.Verdict == VerdictHold && (r.State == drift.StateUnscored || r.State == drift.StateInsufficient ||
+		r.State == drift.StateOK && r.Scored == 0) {
 		d.Verdict = VerdictInconclusive
 	}
 	if trial.rollsBack() { // first of all: what serves is worse than what served before

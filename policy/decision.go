@@ -67,7 +67,8 @@ const (
 // Reasons lists all of them.
 func Reasons() []Reason {
 	return []Reason{
-		ReasonNothingTripped, ReasonInsufficientData, ReasonServiceAsleep, ReasonEvaluationFailed, ReasonRunActive, ReasonHeld, ReasonPaused,
+		ReasonNothingTripped, ReasonInsufficientData, ReasonServiceAsleep, ReasonEvaluationFailed, ReasonRunActive,
+		ReasonHeld, ReasonPaused,
 		ReasonBreakerOpen, ReasonNoNewInformation, ReasonCooldown, ReasonBudget, ReasonWindowClosed, ReasonWindowTooShort,
 		ReasonGPUHeld, ReasonNotWorse, ReasonIndistinguishable, ReasonForeign, ReasonSelfOrigin, ReasonSuspiciousLabels,
 		ReasonProbationFailed, ReasonNoFormerRelease,

@@ -53,11 +53,14 @@ type numbers struct {
 
 func numbersOf(r *drift.Report, now time.Time) numbers {
 	n := numbers{
-		Accuracy: r.Accuracy, Low: r.Low, High: r.High, Drop: r.Drop / 100, MacroF1: r.MacroF1, MacroF1Drop: r.MacroF1Drop / 100,
-		Balanced: r.Balanced, Kappa: r.Kappa, MCC: r.MCC, Majority: r.Majority, WorstRecall: 1,
-		HeldOut: r.HeldOut, Scored: r.Scored, Correct: r.Correct,
-		Items: r.Labels.Items, Changed: r.Labels.Changed, ChangedShare: r.Labels.Share, Vanished: len(r.Labels.Gone), PSI: r.Labels.PSI,
-		RightToWrong: r.Relabels.RightToWrong, WrongToRight: r.Relabels.WrongToRight, RelabelP: r.Relabels.P, Authors: r.Relabels.Authors,
+		Accuracy: r.Accuracy, Low: r.Low, High: r.High, Drop: r.Drop / 100, MacroF1: r.MacroF1,
+		MacroF1Drop: r.MacroF1Drop / 100, Balanced: r.Balanced, Kappa: r.Kappa, MCC: r.MCC, Majority: r.Majority,
+		WorstRecall: 1,
+		HeldOut:     r.HeldOut, Scored: r.Scored, Correct: r.Correct,
+		Items: r.Labels.Items, Changed: r.Labels.Changed, ChangedShare: r.Labels.Share, Vanished: len(r.Labels.Gone),
+		PSI: r.Labels.PSI, RightToWrong: r.Relabels.RightToWrong, WrongToRight: r.Relabels.WrongToRight,
+		RelabelP: r.Relabels.P,
+		Authors:  r.Relabels.Authors,
 		NewItems: r.NewItems.N, NewErrors: r.NewItems.Errors, Alarmed: r.NewItems.Alarmed,
 	}
 	for i := range r.Category {
@@ -93,7 +96,10 @@ var (
 func compileWhen(text string) (*vm.Program, error) {
 	const longest = 1000
 	if len(text) > longest {
-		return nil, &unit.Error{Message: fmt.Sprintf("the expression has %d characters", len(text)), Hint: fmt.Sprintf("%d are the most", longest)}
+		return nil, &unit.Error{
+			Message: fmt.Sprintf("the expression has %d characters", len(text)),
+			Hint:    fmt.Sprintf("%d are the most", longest),
+		}
 	}
 	program, err := expr.Compile(text,
 		expr.Env(numbers{}), expr.AsBool(), expr.MaxNodes(200), expr.Optimize(false), expr.DisableAllBuiltins(),
@@ -118,7 +124,11 @@ func compileWhen(text string) (*vm.Program, error) {
 		return nil, &unit.Error{Message: fmt.Sprintf("unknown name %q in %q", m[1], cutText(text)), Hint: hint}
 	}
 	if m := wrongType.FindStringSubmatch(message); m != nil {
-		return nil, &unit.Error{Message: fmt.Sprintf("%q is %s, not a yes or no", cutText(text), choose(m[1] == "string", "a text", "a number")), Hint: "compare it, as in " + cutText(text) + " > 0.05"}
+		kind := choose(m[1] == "string", "a text", "a number")
+		return nil, &unit.Error{
+			Message: fmt.Sprintf("%q is %s, not a yes or no", cutText(text), kind),
+			Hint:    "compare it, as in " + cutText(text) + " > 0.05",
+		}
 	}
 	line, _, _ := strings.Cut(message, "\n")
 	if strings.HasPrefix(line, "unexpected token EOF") {

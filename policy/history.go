@@ -24,9 +24,11 @@ type RunFact struct {
 	Forced  bool
 	Info    string // digest of the labels it trained on
 	Code    string // digest of its steps and of the files that they name; "" where none was recorded
-	Why     Reason // of a run that did nothing: not_worse where the gate kept the champion, gpu_held where it did not get the GPU, window_… where the quiet hours ended
-	Text    string // how it ended, in one sentence
-	Undoes  string // id of the run whose promotion it took back, of a run that was nothing else
+	// Why is the reason of a run that did nothing: not_worse where the gate kept the champion, gpu_held where it did not
+	// get the GPU, window_… where the quiet hours ended.
+	Why    Reason
+	Text   string // how it ended, in one sentence
+	Undoes string // id of the run whose promotion it took back, of a run that was nothing else
 	// Untrained: it failed before it trained anything, such as by an export while the database was away. No limit counts it.
 	Untrained bool
 }

@@ -71,7 +71,8 @@ func (n newCategory) explain(r *drift.Report, _ time.Time, c *Condition) string 
 	if most == 0 {
 		return "no category is new"
 	}
-	return "the new category " + label(name) + " has " + text.Plural(most, "example") + choose(c.Tripped, ", at least ", "; wanted are ") + strconv.Itoa(n.examples)
+	return "the new category " + label(name) + " has " + text.Plural(most, "example") +
+		choose(c.Tripped, ", at least ", "; wanted are ") + strconv.Itoa(n.examples)
 }
 
 type labelShift struct{ psi float64 }
@@ -82,7 +83,8 @@ func (l labelShift) judge(r *drift.Report, _ time.Time, c *Condition) {
 
 func (l labelShift) explain(r *drift.Report, _ time.Time, c *Condition) string {
 	c.missing(nil)
-	return "the mix of labels moved by a PSI of " + number(r.Labels.PSI, 3) + choose(c.Tripped, ", at least ", ", less than ") + number(l.psi, -1)
+	return "the mix of labels moved by a PSI of " + number(r.Labels.PSI, 3) +
+		choose(c.Tripped, ", at least ", ", less than ") + number(l.psi, -1)
 }
 
 type maxAge struct {
@@ -105,7 +107,8 @@ func (m maxAge) explain(r *drift.Report, now time.Time, c *Condition) string {
 		return "nothing is known about the time of the promotion"
 	}
 	age := max(0, now.Sub(r.Baseline.At))
-	return "the release is " + text.Span(age) + " old" + choose(c.Tripped, ", at least ", ", less than ") + text.Span(m.most)
+	return "the release is " + text.Span(age) + " old" +
+		choose(c.Tripped, ", at least ", ", less than ") + text.Span(m.most)
 }
 
 type when struct {

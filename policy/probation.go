@@ -39,7 +39,8 @@ func (p *Probation) validate() (found check.Problems) {
 	case d == 0:
 		found.Errorf("for", "write 24h; to do without a probation remove it", "in no time no label comes")
 	case d > longestProbation:
-		found.Errorf("for", "write 7d or less; what happens later is for accuracy_drop to find", "%s is more than %s", p.For, unit.Duration(longestProbation))
+		found.Errorf("for", "write 7d or less; what happens later is for accuracy_drop to find", "%s is more than %s", p.For,
+			unit.Duration(longestProbation))
 	}
 	if s := p.FalseRollbacks; !(s >= 0.0001 && s <= 0.5) {
 		found.Errorf("false_rollbacks", "write 5%", "%s is not a chance between 0.01%% and 50%%", s)
@@ -70,7 +71,8 @@ func (t *Trial) rollsBack() bool { return t != nil && t.Crossed && t.Lost == "" 
 // condition is the trial as a condition that calls for a rollback, never for a retrain.
 func (t *Trial) condition() Condition {
 	c := Condition{
-		Name: nameProbation, Config: nameProbation, State: StatePass, Value: t.E, Bound: t.Bound, Distance: t.Bound - t.E, Unit: UnitEvidence, Labels: -1,
+		Name: nameProbation, Config: nameProbation, State: StatePass, Value: t.E, Bound: t.Bound, Distance: t.Bound - t.E,
+		Unit: UnitEvidence, Labels: -1,
 	}
 	switch {
 	case t.Crossed:
@@ -87,7 +89,8 @@ func (t *Trial) condition() Condition {
 // explain says how it does.
 func (t *Trial) explain(now time.Time, loc *time.Location) string {
 	if t.Crossed {
-		out := "the probation since " + text.Clock(t.Since, now, loc) + " failed: " + t.figures() + ", e-value " + number(t.E, 1) + ", bound " + number(t.Bound, 0)
+		out := "the probation since " + text.Clock(t.Since, now, loc) + " failed: " + t.figures() +
+			", e-value " + number(t.E, 1) + ", bound " + number(t.Bound, 0)
 		if t.Lost != "" {
 			out += "; it cannot be rolled back: " + t.Lost
 		}
@@ -101,7 +104,8 @@ func (t *Trial) explain(now time.Time, loc *time.Location) string {
 }
 
 func (t *Trial) figures() string {
-	return strconv.Itoa(t.Errors) + " of " + text.Plural(t.N, "new item") + choose(t.N == 1, " is wrong, ", " are wrong, ") +
+	return strconv.Itoa(t.Errors) + " of " + text.Plural(t.N, "new item") +
+		choose(t.N == 1, " is wrong, ", " are wrong, ") +
 		text.Share(t.Tolerated) + " are tolerated"
 }
 

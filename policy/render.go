@@ -54,14 +54,16 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	}
 	fmt.Fprintf(&b, "%s  %s, as of %s\n", d.Model, head, d.At.In(opts.Location).Format("2006-01-02 15:04:05 MST"))
 	fmt.Fprintf(&b, "%s.\n", strings.TrimSuffix(upperFirst(d.Text), "."))
-	if c := d.probation(); c != nil && d.Verdict != VerdictRollback && d.Reason != ReasonNoFormerRelease { // else it was said
+	// Where a rollback is decided, or none is possible, it was said.
+	if c := d.probation(); c != nil && d.Verdict != VerdictRollback && d.Reason != ReasonNoFormerRelease {
 		fmt.Fprintf(&b, "%s.\n", upperFirst(c.Text))
 	}
 	table(&b, "\nAny one of these calls for a retrain:", d.conditionRows(opts))
 	table(&b, "\nAll of these must allow it:", d.blockerRows(opts))
 	table(&b, "\nThe other targets, which decide nothing:", d.targetRows())
 	if !d.WindowNext.IsZero() {
-		fmt.Fprintf(&b, "\nQuiet hours open %s, in %s.\n", text.Clock(d.WindowNext, d.At.Add(-366*day), opts.Location), text.Span(d.WindowNext.Sub(d.At)))
+		fmt.Fprintf(&b, "\nQuiet hours open %s, in %s.\n", text.Clock(d.WindowNext, d.At.Add(-366*day), opts.Location),
+			text.Span(d.WindowNext.Sub(d.At)))
 	}
 	if d.Armed() {
 		switch d.Reason {
@@ -69,7 +71,8 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 		case ReasonPaused:
 			for _, by := range d.Blocked {
 				if by.Reason == ReasonPaused {
-					fmt.Fprintf(&b, "Let it go on:  retraind resume%s\n", choose(strings.HasPrefix(by.Text, everyPaused), "", " "+d.Model))
+					fmt.Fprintf(&b, "Let it go on:  retraind resume%s\n",
+						choose(strings.HasPrefix(by.Text, everyPaused), "", " "+d.Model))
 				}
 			}
 			fmt.Fprintf(&b, "Start it now anyway:  retraind trigger %s\n", d.Model)
@@ -128,7 +131,8 @@ func (d Decision) targetRows() [][]string {
 		}
 		rows = append(rows, []string{
 			t.Name, text.Share(t.Accuracy),
-			fmt.Sprintf("of %s, 95%% interval %s to %s", text.Plural(t.N, "held-out item"), text.Share(t.Low), text.Share(t.High)),
+			fmt.Sprintf("of %s, 95%% interval %s to %s", text.Plural(t.N, "held-out item"), text.Share(t.Low),
+				text.Share(t.High)),
 		})
 	}
 	return rows
@@ -188,7 +192,8 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 		{"quiet hours", []Reason{ReasonWindowClosed, ReasonWindowTooShort}, "open", "quiet_hours"},
 	}
 	if d.Verdict == VerdictRollback {
-		groups = slices.Insert(groups[:3], 0, group{"service", []Reason{ReasonServiceAsleep, ReasonEvaluationFailed}, "it answers", ""})
+		groups = slices.Insert(groups[:3], 0,
+			group{"service", []Reason{ReasonServiceAsleep, ReasonEvaluationFailed}, "it answers", ""})
 	}
 	for _, b := range d.Blocked { // else they were not asked
 		switch b.Reason {

@@ -25,7 +25,10 @@ type Schedule struct {
 // @weekly, @monthly, @yearly, or "@every 30m". The time zone is loc; a line cannot bring its own.
 func ParseSchedule(line string, loc *time.Location) (s Schedule, err error) {
 	bad := func(hint, format string, args ...any) (Schedule, error) {
-		return Schedule{}, &unit.Error{Message: fmt.Sprintf("schedule %q: ", cutText(line)) + fmt.Sprintf(format, args...), Hint: hint}
+		return Schedule{}, &unit.Error{
+			Message: fmt.Sprintf("schedule %q: ", cutText(line)) + fmt.Sprintf(format, args...),
+			Hint:    hint,
+		}
 	}
 	// The parser panics on some malformed zone prefixes; those are refused before it sees them, and whatever else it
 	// may panic on is a mistake in the line, not in the daemon.
@@ -50,7 +53,8 @@ func ParseSchedule(line string, loc *time.Location) (s Schedule, err error) {
 	case strings.HasPrefix(trimmed, "@reboot"):
 		return bad("a daemon evaluates when it starts anyway; remove it", "@reboot is not a time")
 	case !strings.HasPrefix(trimmed, "@") && len(strings.Fields(trimmed)) != 5:
-		return bad("write minute, hour, day of month, month and day of week, as in 30 2 * * *", "%d fields instead of 5", len(strings.Fields(trimmed)))
+		return bad("write minute, hour, day of month, month and day of week, as in 30 2 * * *", "%d fields instead of 5",
+			len(strings.Fields(trimmed)))
 	}
 	spec, perr := cron.ParseStandard(trimmed)
 	if perr != nil {

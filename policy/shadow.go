@@ -45,13 +45,17 @@ func (s ShadowConfig) Over(c Config) Config {
 // Validate finds what could not work in the sections that the shadow has.
 func (s ShadowConfig) Validate(c Config, loc *time.Location) check.Problems {
 	var p check.Problems
-	own := map[string]bool{"retrain_when": s.RetrainWhen != nil, "urgent_when": s.UrgentWhen != nil, "limits": s.Limits != nil, "quiet_hours": s.QuietHours != nil}
+	own := map[string]bool{
+		"retrain_when": s.RetrainWhen != nil, "urgent_when": s.UrgentWhen != nil,
+		"limits": s.Limits != nil, "quiet_hours": s.QuietHours != nil,
+	}
 	any := false
 	for _, is := range own {
 		any = any || is
 	}
 	if !any {
-		p.Errorf("", "give it retrain_when, urgent_when, limits or quiet_hours of its own", "the shadow is the same as the model's own policy")
+		p.Errorf("", "give it retrain_when, urgent_when, limits or quiet_hours of its own",
+			"the shadow is the same as the model's own policy")
 		return p
 	}
 	return slices.DeleteFunc(s.Over(c).Validate(loc), func(found check.Problem) bool {
@@ -92,7 +96,9 @@ func class(d Doing) Doing {
 // the runs that the shadow would have begun, which count for its cooldown and budget alone; a forced run is nobody's
 // policy. It reports whether a difference has begun: each is counted once, and again when one of the two would start a
 // run of it.
-func (s Shadow) Beside(p *Policy, was *Decision, decide func(History) Decision, h History, now time.Time) (next Shadow, began bool) {
+func (s Shadow) Beside(
+	p *Policy, was *Decision, decide func(History) Decision, h History, now time.Time,
+) (next Shadow, began bool) {
 	next = s
 	if next.Digest != p.digest {
 		next = Shadow{Digest: p.digest, Since: now}
@@ -110,7 +116,8 @@ func (s Shadow) Beside(p *Policy, was *Decision, decide func(History) Decision, 
 	next.Last, next.Real, next.Would, next.Text = &d, was.Doing(), d.Doing(), d.Text
 	if class(before.Real) != class(next.Real) || class(before.Would) != class(next.Would) {
 		next.At = now
-		started := next.Real == DoingStart && before.Real != DoingStart || next.Would == DoingStart && before.Would != DoingStart
+		started := next.Real == DoingStart && before.Real != DoingStart ||
+			next.Would == DoingStart && before.Would != DoingStart
 		began = next.Differs() && (!before.Differs() || started)
 	}
 	if began {

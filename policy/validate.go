@@ -17,12 +17,15 @@ func (c Config) Validate(loc *time.Location) check.Problems {
 	var p check.Problems
 	p.Under("evaluate", c.Evaluate.validate(loc))
 	if c.RetrainWhen.empty() && c.UrgentWhen.empty() {
-		p.Errorf("retrain_when", "write at least one, such as accuracy_drop: {points: 3}", "no condition: nothing could ever cause a retrain")
+		p.Errorf("retrain_when", "write at least one, such as accuracy_drop: {points: 3}",
+			"no condition: nothing could ever cause a retrain")
 	}
 	p.Under("retrain_when", c.RetrainWhen.validate())
 	p.Under("urgent_when", c.UrgentWhen.validate())
-	if a, b := c.UrgentWhen.AccuracyBelow, c.RetrainWhen.AccuracyBelow; a != nil && b != nil && b.Share > 0 && a.Share >= b.Share {
-		p.Warnf("urgent_when.accuracy_below", "set it lower", "%s is not below retrain_when's %s: every such retrain would leave quiet hours", a.Share, b.Share)
+	if a, b := c.UrgentWhen.AccuracyBelow, c.RetrainWhen.AccuracyBelow; a != nil && b != nil && b.Share > 0 &&
+		a.Share >= b.Share {
+		p.Warnf("urgent_when.accuracy_below", "set it lower",
+			"%s is not below retrain_when's %s: every such retrain would leave quiet hours", a.Share, b.Share)
 	}
 	p.Under("limits", c.Limits.validate())
 	if c.Probation != nil {
@@ -32,7 +35,8 @@ func (c Config) Validate(loc *time.Location) check.Problems {
 	if !quiethours.Validate(c.QuietHours).HasErrors() {
 		// Without the dates of calendars: they can only close more days, which Compile is too late to complain about.
 		none := func(string) ([]byte, error) { return []byte("BEGIN:VEVENT\nEND:VEVENT\n"), nil }
-		if w, err := quiethours.NewWindows(c.QuietHours, loc, none); err == nil && w.NeverOpens(time.Date(2026, 1, 1, 0, 0, 0, 0, loc)) {
+		if w, err := quiethours.NewWindows(c.QuietHours, loc, none); err == nil &&
+			w.NeverOpens(time.Date(2026, 1, 1, 0, 0, 0, 0, loc)) {
 			p.Errorf("quiet_hours", "check the days and the exceptions", "no window opens in five years")
 		}
 	}
@@ -48,7 +52,8 @@ func (e Evaluate) validate(loc *time.Location) check.Problems {
 		p.Errorf("every", "write 1m or more", "%s between evaluations is too short", e.Every)
 	}
 	if e.MaxWait < e.Debounce {
-		p.Errorf("max_wait", "make it as long as debounce at least", "max_wait %s ends before debounce %s", e.MaxWait, e.Debounce)
+		p.Errorf("max_wait", "make it as long as debounce at least", "max_wait %s ends before debounce %s", e.MaxWait,
+			e.Debounce)
 	}
 	if e.AfterChanges < 0 {
 		p.Errorf("after_changes", "write 25, or 0 to wait for max_wait", "%d changes are impossible", e.AfterChanges)
@@ -65,7 +70,8 @@ func (e Evaluate) validate(loc *time.Location) check.Problems {
 }
 
 func (c Conditions) empty() bool {
-	return c.AccuracyBelow == nil && c.AccuracyDrop == nil && c.MacroF1Drop == nil && c.CategoryRecallBelow == nil && c.CategoryRecallDrop == nil && c.LabelChanges == nil &&
+	return c.AccuracyBelow == nil && c.AccuracyDrop == nil && c.MacroF1Drop == nil && c.CategoryRecallBelow == nil &&
+		c.CategoryRecallDrop == nil && c.LabelChanges == nil &&
 		c.NewCategory == nil && c.LabelShift == nil && c.MaxAge == nil && (c.When == nil || c.When.Expression == "")
 }
 
@@ -81,7 +87,8 @@ func (c Conditions) validate() check.Problems {
 			isShare(&p, "accuracy_below", share)
 		}
 		if top := c.AccuracyBelow.Share.F()*100 + c.AccuracyBelow.Margin.F(); c.AccuracyBelow.Margin > 0 && top >= 100 {
-			p.Errorf("accuracy_below.margin", "write a smaller margin, such as 1", "the floor with its margin is at %s: once it tripped, nothing could clear it", text.Share(top/100))
+			p.Errorf("accuracy_below.margin", "write a smaller margin, such as 1",
+				"the floor with its margin is at %s: once it tripped, nothing could clear it", text.Share(top/100))
 		}
 	}
 	if d := c.AccuracyDrop; d != nil {
@@ -92,7 +99,8 @@ func (c Conditions) validate() check.Problems {
 		switch d.Test {
 		case "", TestECUSUM:
 		case "adwin", "ddm", "page_hinkley":
-			p.Errorf("accuracy_drop.test", "remove the line: new items are tested by the e-CUSUM, which keeps false_retrains", "test %s was removed", string(d.Test))
+			p.Errorf("accuracy_drop.test", "remove the line: new items are tested by the e-CUSUM, which keeps false_retrains",
+				"test %s was removed", string(d.Test))
 		default:
 			p.Errorf("accuracy_drop.test", "write ecusum, or remove the line", "no test is called %q", string(d.Test))
 		}
@@ -105,7 +113,8 @@ func (c Conditions) validate() check.Problems {
 			p.Errorf("category_recall_below", "write all: 70%, or a category's name with its floor", "no category has a floor")
 		}
 		if rc.MinItems < 1 {
-			p.Errorf("category_recall_below.min_items", "write 30; fewer items make a recall a matter of luck", "%d items are too few", rc.MinItems)
+			p.Errorf("category_recall_below.min_items", "write 30; fewer items make a recall a matter of luck",
+				"%d items are too few", rc.MinItems)
 		}
 		if rc.All != nil {
 			isShare(&p, "category_recall_below.all", *rc.All)
@@ -119,14 +128,16 @@ func (c Conditions) validate() check.Problems {
 			highest = max(highest, floor)
 		}
 		if top := highest.F()*100 + rc.Margin.F(); rc.Margin > 0 && top >= 100 {
-			p.Errorf("category_recall_below.margin", "write a smaller margin, such as 1", "the highest floor with its margin is at %s: once it tripped, nothing could clear it", text.Share(top/100))
+			p.Errorf("category_recall_below.margin", "write a smaller margin, such as 1",
+				"the highest floor with its margin is at %s: once it tripped, nothing could clear it", text.Share(top/100))
 		}
 	}
 	if d := c.CategoryRecallDrop; d != nil {
 		isPoints(&p, "category_recall_drop.points", d.Points)
 		isRate(&p, "category_recall_drop.false_retrains", d.FalseRetrains, "write 1 per 180d")
 		if d.MinItems < 1 {
-			p.Errorf("category_recall_drop.min_items", "write 30; what fewer items say about a recall is a matter of luck", "%d items are too few", d.MinItems)
+			p.Errorf("category_recall_drop.min_items", "write 30; what fewer items say about a recall is a matter of luck",
+				"%d items are too few", d.MinItems)
 		}
 	}
 	if l := c.LabelChanges; l != nil {
@@ -142,7 +153,8 @@ func (c Conditions) validate() check.Problems {
 		case n.Examples < 0:
 			p.Errorf("new_category.examples", "write 20", "%d examples are impossible", n.Examples)
 		case n.Examples < 20:
-			p.Warnf("new_category.examples", "write 20 or more", "%d examples of a new category are too few to learn it", n.Examples)
+			p.Warnf("new_category.examples", "write 20 or more", "%d examples of a new category are too few to learn it",
+				n.Examples)
 		}
 	}
 	if l := c.LabelShift; l != nil {
@@ -150,7 +162,8 @@ func (c Conditions) validate() check.Problems {
 			p.Errorf("label_shift.psi", "write 0.2 for a clear shift", "%v is not a bound for a PSI", l.PSI)
 		}
 		if !(l.Margin >= 0 && (l.Margin < l.PSI || l.Margin == 0)) {
-			p.Errorf("label_shift.margin", "write one below psi, such as 0.05", "with a margin of %v below a psi of %v nothing could clear it", l.Margin, l.PSI)
+			p.Errorf("label_shift.margin", "write one below psi, such as 0.05",
+				"with a margin of %v below a psi of %v nothing could clear it", l.Margin, l.PSI)
 		}
 	}
 	if c.MaxAge != nil {
@@ -158,7 +171,8 @@ func (c Conditions) validate() check.Problems {
 		case c.MaxAge.Age < 0:
 			p.Errorf("max_age", "write 90d, or remove it", "%s is negative", c.MaxAge.Age)
 		case c.MaxAge.Age == 0:
-			p.Warnf("max_age", "write 90d, or remove it", "every release is older than %s: it retrains whenever the limits let it", c.MaxAge.Age)
+			p.Warnf("max_age", "write 90d, or remove it",
+				"every release is older than %s: it retrains whenever the limits let it", c.MaxAge.Age)
 		}
 	}
 	if c.When != nil && c.When.Expression == "" && c.When.For != 0 {

@@ -158,7 +158,8 @@ func (c Config) Validate() check.Problems {
 			p.Errorf("targets."+name+".null", "true or false", "null stands for %q, which a bool cannot be", t.Null)
 		}
 		if strings.HasPrefix(t.Answer, ".") || strings.HasSuffix(t.Answer, ".") || strings.Contains(t.Answer, "..") {
-			p.Errorf("targets."+name+".answer", "field names with single dots between them: result.label", "path %q has an empty part", t.Answer)
+			p.Errorf("targets."+name+".answer", "field names with single dots between them: result.label",
+				"path %q has an empty part", t.Answer)
 		}
 	}
 	if _, ok := c.Targets[c.Gate]; !ok && len(c.Targets) > 0 {
@@ -173,7 +174,8 @@ func (c Config) Validate() check.Problems {
 		p.Errorf("asleep", "write ok where the host may be off, else leave it out", "unknown value %q", c.Asleep)
 	}
 	if c.Concurrency < 1 || c.Concurrency > maxConcurrency {
-		p.Errorf("concurrency", "16 to 64 is usual", "%d texts in flight is not between 1 and %d", c.Concurrency, maxConcurrency)
+		p.Errorf("concurrency", "16 to 64 is usual", "%d texts in flight is not between 1 and %d", c.Concurrency,
+			maxConcurrency)
 	}
 	if c.Timeout <= 0 {
 		p.Errorf("timeout", "for example 30s", "timeout %v is not positive", time.Duration(c.Timeout))

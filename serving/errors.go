@@ -19,7 +19,11 @@ var ErrService = errors.New("the classifier's answer cannot be used")
 
 // transportError tells away (asleep) from slow (a fault) from cancelled (ours).
 func transportError(ctx context.Context, url string, err error, timeout time.Duration) error {
-	slow := &ServiceError{URL: url, Cause: fmt.Errorf("no answer within %v: the service is overloaded or hangs; raise serving.timeout or lower serving.concurrency", timeout)}
+	slow := &ServiceError{
+		URL: url,
+		Cause: fmt.Errorf("no answer within %v: the service is overloaded or hangs; "+
+			"raise serving.timeout or lower serving.concurrency", timeout),
+	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("ask %s: %w", url, context.Cause(ctx))
 	}
@@ -31,13 +35,18 @@ func transportError(ctx context.Context, url string, err error, timeout time.Dur
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTDOWN):
 		return fmt.Errorf("%w: no way to the host of %s; is it switched off?", ErrAsleep, url)
 	case errors.As(err, &dns):
-		return fmt.Errorf("%w: the host of %s is not known (%v); correct the URL or the name service", ErrAsleep, url, dns.Err)
+		return fmt.Errorf("%w: the host of %s is not known (%v); correct the URL or the name service", ErrAsleep, url,
+			dns.Err)
 	case isDial(err):
 		return fmt.Errorf("%w: no connection to %s: %v", ErrAsleep, url, rootCause(err))
 	case errors.As(err, &network) && network.Timeout():
 		return slow
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		return &ServiceError{URL: url, Cause: fmt.Errorf("the service closed the connection in the middle of an answer (%v): did it crash or restart?", rootCause(err))}
+		return &ServiceError{
+			URL: url,
+			Cause: fmt.Errorf("the service closed the connection in the middle of an answer (%v): did it crash or restart?",
+				rootCause(err)),
+		}
 	}
 	return &ServiceError{URL: url, Cause: rootCause(err)}
 }

@@ -30,7 +30,10 @@ func (s *Scorer) Health(ctx context.Context) (HealthInfo, error) {
 	}
 	var object map[string]any
 	if err := json.Unmarshal(body, &object); err != nil || object == nil {
-		return info, &ServiceError{URL: s.config.Health, Status: status, Cause: fmt.Errorf("the answer is not a JSON object: %s", info.Raw)}
+		return info, &ServiceError{
+			URL: s.config.Health, Status: status,
+			Cause: fmt.Errorf("the answer is not a JSON object: %s", info.Raw),
+		}
 	}
 	info.OK = true
 	info.Release = releaseIn(object, s.config.HealthRelease)

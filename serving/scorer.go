@@ -155,13 +155,14 @@ func (s *Scorer) Score(ctx context.Context, texts []Text, got func(Text, Answer)
 func (s *Scorer) classify(ctx context.Context, text Text) (Answer, error) {
 	start := time.Now()
 	var out Answer
-	err := s.post(ctx, s.config.Classify, encode(s.renamed(text.Fields)), "item "+text.Item, maxAnswer, func(body []byte) error {
-		object, err := decodeAnswer(body)
-		if err == nil {
-			out, err = s.read(object)
-		}
-		return err
-	})
+	err := s.post(ctx, s.config.Classify, encode(s.renamed(text.Fields)), "item "+text.Item, maxAnswer,
+		func(body []byte) error {
+			object, err := decodeAnswer(body)
+			if err == nil {
+				out, err = s.read(object)
+			}
+			return err
+		})
 	out.Took = time.Since(start)
 	return out, err
 }

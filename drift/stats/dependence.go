@@ -91,7 +91,8 @@ func (d Dependence) Carry() Dependence {
 // Valid says whether there can be such sums.
 func (d *Dependence) Valid() bool {
 	for i, b := range d.Blocks {
-		if !(Stretch{b.N, b.Errs}).Valid() || !(Stretch{blockLengths[i], b.Before}).Valid() || b.N >= blockLengths[i] || b.Whole < 0 {
+		if !(Stretch{b.N, b.Errs}).Valid() || !(Stretch{blockLengths[i], b.Before}).Valid() || b.N >= blockLengths[i] ||
+			b.Whole < 0 {
 			return false
 		}
 		for _, sum := range [2]float64{b.Squares, b.Expected} {

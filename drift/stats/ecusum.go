@@ -117,7 +117,8 @@ func (e *ECUSUM) Reaches(bound float64) bool {
 
 // Restore takes over a stored state if it fits this test, and says whether it does.
 func (e *ECUSUM) Restore(stored ECUSUM) bool {
-	if math.Abs(stored.P0-e.P0) > 1e-12 || len(stored.L) != len(e.L) || len(stored.Runs) != len(e.L) || !(Stretch{stored.N, stored.Errs}).Valid() {
+	if math.Abs(stored.P0-e.P0) > 1e-12 || len(stored.L) != len(e.L) || len(stored.Runs) != len(e.L) ||
+		!(Stretch{stored.N, stored.Errs}).Valid() {
 		return false
 	}
 	for i, l := range stored.L {

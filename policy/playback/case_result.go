@@ -47,7 +47,8 @@ func RunCase(p *policy.Policy, c Case) CaseResult {
 		if e.Starts != nil {
 			starts := s.startTimes()
 			if !slices.Equal(starts, *e.Starts) {
-				r.Failures = append(r.Failures, CaseFailure{Index: i, At: s.start, What: []Difference{{"starts", list(*e.Starts), list(starts)}}})
+				r.Failures = append(r.Failures,
+					CaseFailure{Index: i, At: s.start, What: []Difference{{"starts", list(*e.Starts), list(starts)}}})
 			}
 			r.Observed = append(r.Observed, Expectation{Starts: &starts})
 			continue
@@ -55,7 +56,8 @@ func RunCase(p *policy.Policy, c Case) CaseResult {
 		at := s.start.Add(e.At.D())
 		d := s.at(at)
 		if d == nil {
-			r.Failures = append(r.Failures, CaseFailure{Index: i, At: at, What: []Difference{{"decision", string(e.Decision), "none was made until then"}}})
+			r.Failures = append(r.Failures,
+				CaseFailure{Index: i, At: at, What: []Difference{{"decision", string(e.Decision), "none was made until then"}}})
 			r.Observed = append(r.Observed, e)
 			continue
 		}
@@ -66,7 +68,10 @@ func RunCase(p *policy.Policy, c Case) CaseResult {
 		r.Observed = append(r.Observed, e.kept(got))
 	}
 	if len(c.Expect) == 0 {
-		r.Failures = append(r.Failures, CaseFailure{Index: -1, At: s.start, What: []Difference{{"expect", "something", "nothing; --update writes what is decided"}}})
+		r.Failures = append(r.Failures, CaseFailure{
+			Index: -1, At: s.start,
+			What: []Difference{{"expect", "something", "nothing; --update writes what is decided"}},
+		})
 		r.Observed = s.changes()
 	}
 	return r

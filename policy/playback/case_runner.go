@@ -34,7 +34,10 @@ type caseRunner struct {
 
 // ParseCaseTime reads a test's time in a zone.
 func ParseCaseTime(given string, loc *time.Location) (time.Time, error) {
-	for _, layout := range []string{"2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02T15:04:05", time.DateOnly, time.RFC3339} {
+	for _, layout := range []string{
+		"2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02T15:04:05",
+		time.DateOnly, time.RFC3339,
+	} {
 		if t, err := time.ParseInLocation(layout, given, loc); err == nil {
 			return t.In(loc), nil
 		}
@@ -58,7 +61,10 @@ func play(p *policy.Policy, c *Case) (*caseRunner, error) {
 	s.history.Info = "0"
 	for _, past := range c.Past {
 		ended := start.Add(-past.Ago.D())
-		run := policy.RunFact{ID: fmt.Sprintf("past-%d", len(s.history.Runs)+1), Started: ended.Add(-past.Took.D()), Ended: ended, Outcome: past.Outcome, Info: "before"}
+		run := policy.RunFact{
+			ID: fmt.Sprintf("past-%d", len(s.history.Runs)+1), Started: ended.Add(-past.Took.D()),
+			Ended: ended, Outcome: past.Outcome, Info: "before",
+		}
 		if past.SameLabels {
 			run.Info = s.history.Info
 		}
@@ -131,7 +137,10 @@ func (s *caseRunner) rebase(accuracy, macroF1 float64) {
 // taken for corrections of labels, unless the test says otherwise.
 func (s *caseRunner) report(i int, at time.Time) drift.Report {
 	base := s.base
-	r := drift.Report{Model: s.c.Name, At: at, Release: fmt.Sprintf("release-%d", s.release), State: drift.StateOK, Target: "label", Baseline: &base}
+	r := drift.Report{
+		Model: s.c.Name, At: at, Release: fmt.Sprintf("release-%d", s.release), State: drift.StateOK,
+		Target: "label", Baseline: &base,
+	}
 	for j := min(i, len(s.series["state"])-1); j >= 0; j-- {
 		if word := s.series["state"][j].word; word != "" {
 			r.State = drift.State(word)
@@ -160,8 +169,14 @@ func (s *caseRunner) report(i int, at time.Time) drift.Report {
 	r.Relabels.RightToWrong = int(s.figure("right_to_wrong", i, float64(lost)))
 	r.Relabels.WrongToRight = int(s.figure("wrong_to_right", i, 0))
 	r.Relabels.P = stats.SignTest(r.Relabels.RightToWrong, r.Relabels.WrongToRight)
-	r.NewItems = drift.NewItems{N: int(s.figure("new_items", i, 0)), Errors: int(s.figure("new_errors", i, 0)), Alarmed: s.figure("alarmed", i, 0) != 0}
-	r.Labels = drift.Labels{Items: s.c.Items, Changed: max(0, int(s.figure("changed", i, 0))-s.offset), PSI: s.figure("psi", i, 0)}
+	r.NewItems = drift.NewItems{
+		N: int(s.figure("new_items", i, 0)), Errors: int(s.figure("new_errors", i, 0)),
+		Alarmed: s.figure("alarmed", i, 0) != 0,
+	}
+	r.Labels = drift.Labels{
+		Items: s.c.Items, Changed: max(0, int(s.figure("changed", i, 0))-s.offset),
+		PSI: s.figure("psi", i, 0),
+	}
 	if r.Labels.Items > 0 {
 		r.Labels.Share = float64(r.Labels.Changed) / float64(r.Labels.Items)
 	}
@@ -260,7 +275,9 @@ func (s *caseRunner) decide(r drift.Report, i int, now time.Time) {
 		s.starts = append(s.starts, now.Sub(s.start))
 		s.history.Active = fmt.Sprintf("run-%d", len(s.starts))
 		s.ends = now.Add(s.c.Runs.Take.D())
-		s.history.Runs = append([]policy.RunFact{{ID: s.history.Active, Started: now, Info: s.history.Info, Forced: d.Forced}}, s.history.Runs...)
+		s.history.Runs = append([]policy.RunFact{{
+			ID: s.history.Active, Started: now, Info: s.history.Info, Forced: d.Forced,
+		}}, s.history.Runs...)
 	}
 }
 

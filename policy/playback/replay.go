@@ -127,7 +127,8 @@ func (r *replay) due(report *drift.Report, at, until time.Time) time.Time {
 	if most := r.policy.Config().RetrainWhen.MaxAge; most != nil && report.Baseline != nil {
 		sooner(report.Baseline.At.Add(most.Age.D()))
 	}
-	if every := r.policy.Config().Evaluate.Every.D(); every > 0 && r.policy.Config().RetrainWhen.When != nil { // it may speak of the age
+	// An expression may speak of the age.
+	if every := r.policy.Config().Evaluate.Every.D(); every > 0 && r.policy.Config().RetrainWhen.When != nil {
 		sooner(at.Add(every))
 	}
 	if !next.Before(until) {
@@ -181,7 +182,10 @@ func (r *replay) decide(report *drift.Report, now time.Time) {
 
 // start begins a run: the recorded one if there was one just then, else one as they usually are.
 func (r *replay) start(report *drift.Report, d *policy.Decision, demanded *RecordedRun, now time.Time) {
-	run := policy.RunFact{ID: "would-be-" + strconv.Itoa(r.out.Now.Retrains+1), Started: now, Ended: now.Add(r.o.Took), Outcome: policy.OutcomePromoted, Forced: d.Forced, Info: r.history.Info}
+	run := policy.RunFact{
+		ID: "would-be-" + strconv.Itoa(r.out.Now.Retrains+1), Started: now, Ended: now.Add(r.o.Took),
+		Outcome: policy.OutcomePromoted, Forced: d.Forced, Info: r.history.Info,
+	}
 	gpu := r.o.GPU
 	recorded := demanded
 	if recorded == nil {
@@ -189,7 +193,9 @@ func (r *replay) start(report *drift.Report, d *policy.Decision, demanded *Recor
 	}
 	if recorded != nil {
 		r.matched[recorded.ID] = true
-		run.ID, run.Ended, run.Outcome, run.Why, gpu = recorded.ID, now.Add(max(0, recorded.Ended.Sub(recorded.Started))), recorded.Outcome, recorded.Why, recorded.GPU
+		took := max(0, recorded.Ended.Sub(recorded.Started))
+		run.ID, run.Ended, run.Outcome, run.Why = recorded.ID, now.Add(took), recorded.Outcome, recorded.Why
+		gpu = recorded.GPU
 	} else {
 		r.out.Divergences = append(r.out.Divergences, Divergence{At: now, Text: d.Cause()})
 		if report.State == drift.StateNoRelease {

@@ -18,7 +18,8 @@ import (
 
 // seriesNames are the figures that a test may speak of; those that end in a dot take a category's name.
 var seriesNames = []string{
-	"accuracy", "macro_f1", "scored", "changed", "psi", "right_to_wrong", "wrong_to_right", "new_items", "new_errors", "alarmed", "state",
+	"accuracy", "macro_f1", "scored", "changed", "psi", "right_to_wrong", "wrong_to_right", "new_items", "new_errors",
+	"alarmed", "state",
 	"recall.", "support.", "new.",
 }
 
@@ -26,11 +27,13 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 
 func validSeries(name string) error {
 	for _, n := range seriesNames {
-		if name == n && !strings.HasSuffix(n, ".") || strings.HasSuffix(n, ".") && strings.HasPrefix(name, n) && len(name) > len(n) {
+		if name == n && !strings.HasSuffix(n, ".") || strings.HasSuffix(n, ".") && strings.HasPrefix(name, n) &&
+			len(name) > len(n) {
 			return nil
 		}
 	}
-	hint := "the names are accuracy, macro_f1, scored, changed, psi, right_to_wrong, wrong_to_right, new_items, new_errors, alarmed, state, recall.CATEGORY, support.CATEGORY, new.CATEGORY"
+	hint := "the names are accuracy, macro_f1, scored, changed, psi, right_to_wrong, wrong_to_right, new_items, " +
+		"new_errors, alarmed, state, recall.CATEGORY, support.CATEGORY, new.CATEGORY"
 	if near := check.Nearest(name, seriesNames); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
@@ -79,7 +82,10 @@ func parseSeries(values string, words bool) ([]sample, error) {
 			}
 		}
 		if len(out)+n > mostSamples {
-			return nil, &unit.Error{Message: fmt.Sprintf("the series has more than %d values", mostSamples), Hint: "make the step longer"}
+			return nil, &unit.Error{
+				Message: fmt.Sprintf("the series has more than %d values", mostSamples),
+				Hint:    "make the step longer",
+			}
 		}
 		m := seriesPart.FindStringSubmatch(part)
 		switch {
@@ -96,7 +102,10 @@ func parseSeries(values string, words bool) ([]sample, error) {
 				out = append(out, sample{given: true, value: math.Round((start+float64(i)*step)*1e12) / 1e12})
 			}
 		case words:
-			return nil, &unit.Error{Message: fmt.Sprintf("%q is no state", text.Cut(part, 60)), Hint: "the states are ok, insufficient, unscored, asleep, error and no_release"}
+			return nil, &unit.Error{
+				Message: fmt.Sprintf("%q is no state", text.Cut(part, 60)),
+				Hint:    "the states are ok, insufficient, unscored, asleep, error and no_release",
+			}
 		default:
 			return nil, &unit.Error{Message: fmt.Sprintf("%q is no value of a series", text.Cut(part, 60)), Hint: hint}
 		}
@@ -117,7 +126,8 @@ func scaled(number, percent string) float64 {
 
 func knownState(name string) bool {
 	switch drift.State(name) {
-	case drift.StateOK, drift.StateNoRelease, drift.StateUnscored, drift.StateInsufficient, drift.StateAsleep, drift.StateForeign, drift.StateError:
+	case drift.StateOK, drift.StateNoRelease, drift.StateUnscored, drift.StateInsufficient,
+		drift.StateAsleep, drift.StateForeign, drift.StateError:
 		return true
 	}
 	return false

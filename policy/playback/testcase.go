@@ -100,7 +100,10 @@ type Expectation struct {
 
 // SetDefaults fills in what a test may leave out.
 func (c *Case) SetDefaults() {
-	*c = Case{Step: unit.Duration(time.Hour), HeldOut: 500, Items: 5000, Age: unit.Duration(24 * time.Hour), Runs: CaseRuns{Take: unit.Duration(time.Hour), Outcome: policy.OutcomePromoted}}
+	*c = Case{
+		Step: unit.Duration(time.Hour), HeldOut: 500, Items: 5000, Age: unit.Duration(24 * time.Hour),
+		Runs: CaseRuns{Take: unit.Duration(time.Hour), Outcome: policy.OutcomePromoted},
+	}
 }
 
 // SetDefaults fills in what a run of the past may leave out.
@@ -157,7 +160,8 @@ func (c Case) validate() check.Problems {
 	}
 	outcome := func(path string, o policy.Outcome) {
 		switch o {
-		case policy.OutcomePromoted, policy.OutcomeRejected, policy.OutcomeRolledBack, policy.OutcomeFailed, policy.OutcomeCancelled, policy.OutcomeBlocked:
+		case policy.OutcomePromoted, policy.OutcomeRejected, policy.OutcomeRolledBack,
+			policy.OutcomeFailed, policy.OutcomeCancelled, policy.OutcomeBlocked:
 		default:
 			p.Errorf(path, "write promoted, rejected, rolled_back, failed, cancelled or blocked", "unknown outcome %q", o)
 		}

@@ -144,7 +144,8 @@ func validateException(name string) check.Problems {
 			p.Errorf("", "write "+t.Format(time.DateOnly), "%q is not a date here", name)
 			break
 		}
-		p.Errorf("", "write a date as 2026-12-24, or the name of a calendar file that ends in .ics", "%q is neither a date nor a calendar", text.Cut(name, 60))
+		p.Errorf("", "write a date as 2026-12-24, or the name of a calendar file that ends in .ics",
+			"%q is neither a date nor a calendar", text.Cut(name, 60))
 	}
 	return p
 }

@@ -72,7 +72,9 @@ func New(w World, p *policy.Policy, seed uint64) *Stream {
 		for i := range w.Items {
 			id, truth := s.draw(1 - w.Accuracy)
 			at := start.Add(-time.Duration(float64(w.Items-i) / w.PerDay * 24 * float64(time.Hour)))
-			if !yield(drift.LabelChange{Item: id, Heldout: true, TextHash: textHash, New: values[truth], At: at, Seq: int64(i + 1)}) {
+			if !yield(drift.LabelChange{
+				Item: id, Heldout: true, TextHash: textHash, New: values[truth], At: at, Seq: int64(i + 1),
+			}) {
 				return
 			}
 		}
@@ -120,7 +122,10 @@ func (s *Stream) Next() (wrong bool) {
 	}
 	s.n++
 	id, truth := s.draw(rate)
-	s.monitor.Put(drift.LabelChange{Item: id, Heldout: true, TextHash: textHash, New: values[truth], Inserted: true, At: s.Now(), Seq: s.monitor.Seq() + 1})
+	s.monitor.Put(drift.LabelChange{
+		Item: id, Heldout: true, TextHash: textHash, New: values[truth], Inserted: true,
+		At: s.Now(), Seq: s.monitor.Seq() + 1,
+	})
 	wrong = s.answers[len(s.answers)-1] != truth
 	for s.churn += s.world.Churn; s.churn >= 1; s.churn-- {
 		s.correct(s.rng.IntN(2) == 0)
@@ -140,7 +145,9 @@ func (s *Stream) correct(right bool) {
 		if s.rng.IntN(2) == 0 {
 			author = "ben"
 		}
-		s.monitor.Label(drift.LabelChange{Item: strconv.Itoa(i), New: values[s.truth[i]], Author: author, At: s.Now(), Seq: s.monitor.Seq() + 1})
+		s.monitor.Label(drift.LabelChange{
+			Item: strconv.Itoa(i), New: values[s.truth[i]], Author: author, At: s.Now(), Seq: s.monitor.Seq() + 1,
+		})
 		return
 	}
 }

@@ -90,7 +90,8 @@ func printFalses(to io.Writer, s size) error {
 		if w.look > 1 {
 			look = fmt.Sprintf("after %d labels", w.look)
 		}
-		fmt.Fprintf(to, "| %g | %d | %g | %s | %.0f | %d | %d | %.4f | %.2f |\n", w.PerDay, w.Items, w.Churn, look, f.Years, f.Labels, f.Retrains, f.PerYear(), most)
+		fmt.Fprintf(to, "| %g | %d | %g | %s | %.0f | %d | %d | %.4f | %.2f |\n", w.PerDay, w.Items, w.Churn, look, f.Years,
+			f.Labels, f.Retrains, f.PerYear(), most)
 	}
 	fmt.Fprintln(to)
 	return nil

@@ -24,7 +24,9 @@ func jumps() []simulate.World {
 	var out []simulate.World
 	for _, items := range []int{200, 1000, 5000} {
 		for _, jump := range rises {
-			out = append(out, simulate.World{Accuracy: accuracy, Items: items, PerDay: findPerDay, Jump: jump, JumpAt: findQuiet})
+			out = append(out, simulate.World{
+				Accuracy: accuracy, Items: items, PerDay: findPerDay, Jump: jump, JumpAt: findQuiet,
+			})
 		}
 	}
 	return out

@@ -56,7 +56,8 @@ func measureGate(r gateRow, draws int, seed uint64) []float64 {
 			Champion:  &actions.Score{Correct: both + losses, Accuracy: float64(both+losses) / float64(r.n)},
 		}
 		for i, gate := range gates() {
-			if _, class, _ := actions.Judge(actions.PromoteConfig{Gate: gate}.WithDefaults(), facts, "sha256:champion"); class == store.StepOK {
+			config := actions.PromoteConfig{Gate: gate}.WithDefaults()
+			if _, class, _ := actions.Judge(config, facts, "sha256:champion"); class == store.StepOK {
 				promoted[i]++
 			}
 		}
@@ -76,7 +77,8 @@ func printGates(to io.Writer, s size) error {
 			truth = fmt.Sprintf("%+.0f points", 100*r.gain)
 		}
 		shares := measureGate(r, s.draws, s.seed)
-		fmt.Fprintf(to, "| %d | %s | %s | %s | %s |\n", r.n, truth, text.Percent(shares[0]), text.Percent(shares[1]), text.Percent(shares[2]))
+		fmt.Fprintf(to, "| %d | %s | %s | %s | %s |\n", r.n, truth, text.Percent(shares[0]), text.Percent(shares[1]),
+			text.Percent(shares[2]))
 	}
 	fmt.Fprintln(to)
 	return nil

@@ -52,7 +52,13 @@ func run(args []string, stdout, stderr io.Writer) error {
 	for _, table := range []struct {
 		name  string
 		print func(io.Writer, size) error
-	}{{"false", printFalses}, {"find", printFound}, {"points", printPoints}, {"clusters", printClusters}, {"gate", printGates}} {
+	}{
+		{"false", printFalses},
+		{"find", printFound},
+		{"points", printPoints},
+		{"clusters", printClusters},
+		{"gate", printGates},
+	} {
 		if *only != "" && *only != table.name {
 			continue
 		}

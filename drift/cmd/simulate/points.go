@@ -47,7 +47,8 @@ func printPoints(to io.Writer, s size) error {
 	fmt.Fprintf(to, "| held-out items | the error rises by | years in which `points: %d` trips | median labels |\n|---:|---:|---:|---:|\n", wanted)
 	for i, n := range items {
 		for k, rise := range trueRises {
-			fmt.Fprintf(to, "| %d | %.0f points | %s | %s |\n", n, 100*rise, text.Percent(found[i][k].Share()), delay(found[i][k]))
+			fmt.Fprintf(to, "| %d | %.0f points | %s | %s |\n", n, 100*rise, text.Percent(found[i][k].Share()),
+				delay(found[i][k]))
 		}
 	}
 	fmt.Fprintln(to)

@@ -15,7 +15,10 @@ func TestAuditFindsEachFault(t *testing.T) {
 		m := NewMonitor(Options{Model: "m"})
 		items := []LabelChange{}
 		for i, l := range []string{"a", "a", "b", "c", "a", "b"} {
-			items = append(items, LabelChange{Item: string(rune('0' + i)), Heldout: i < 4, TextHash: "h", New: map[string]string{"label": l}, Seq: int64(i + 1)})
+			items = append(items, LabelChange{
+				Item: string(rune('0' + i)), Heldout: i < 4, TextHash: "h",
+				New: map[string]string{"label": l}, Seq: int64(i + 1),
+			})
 		}
 		m.Reset(Release{Digest: "d"}, slices.Values(items))
 		m.Answer("0", "h", serving.Answers{"label": "a"})
@@ -44,11 +47,21 @@ func TestAuditFindsEachFault(t *testing.T) {
 		}
 	}
 	for name, spoil := range map[string]func(*Monitor){
-		"a label that the counters did not see": func(m *Monitor) { m.Label(LabelChange{Item: "2", New: map[string]string{"label": "c"}}) },
-		"an answer that they did not see":       func(m *Monitor) { m.Answer("2", "h", serving.Answers{"label": "c"}) },
-		"the same counts, another confusion":    func(m *Monitor) { m.confusions[0].pairs[[2]int32{0, 2}]++ },
-		"an item outside the held-out set":      func(m *Monitor) { m.Label(LabelChange{Item: "4", New: map[string]string{"label": "c"}}) },
-		"an item that is gone":                  func(m *Monitor) { m.Delete("3", 9) },
+		"a label that the counters did not see": func(m *Monitor) {
+			m.Label(LabelChange{
+				Item: "2",
+				New:  map[string]string{"label": "c"},
+			})
+		},
+		"an answer that they did not see":    func(m *Monitor) { m.Answer("2", "h", serving.Answers{"label": "c"}) },
+		"the same counts, another confusion": func(m *Monitor) { m.confusions[0].pairs[[2]int32{0, 2}]++ },
+		"an item outside the held-out set": func(m *Monitor) {
+			m.Label(LabelChange{
+				Item: "4",
+				New:  map[string]string{"label": "c"},
+			})
+		},
+		"an item that is gone": func(m *Monitor) { m.Delete("3", 9) },
 		"another text of an item without answers": func(m *Monitor) {
 			m.Put(LabelChange{Item: "3", Heldout: true, TextHash: "x", New: map[string]string{"label": "c"}})
 		},

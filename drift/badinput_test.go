@@ -20,16 +20,23 @@ func TestClockGoesBackwards(t *testing.T) {
 	b := setup(t, drift.Options{FalseRetrains: promise}, []string{"a", "b"}, []string{"a", "b"})
 	b.rebase(t)
 	for i, at := range []time.Time{
-		noon, noon.AddDate(0, 0, 9), noon.AddDate(0, 0, -400), {}, time.Unix(-5, 0), noon, noon.AddDate(-50, 0, 0), noon.AddDate(0, 0, 8),
+		noon, noon.AddDate(0, 0, 9), noon.AddDate(0, 0, -400),
+		{},
+		time.Unix(-5, 0), noon, noon.AddDate(-50, 0, 0),
+		noon.AddDate(0, 0, 8),
 	} {
 		b.seq++
 		id := fmt.Sprint("x", i)
-		b.Put(drift.LabelChange{Item: id, Heldout: true, TextHash: hash(id), New: label("a"), Inserted: true, At: at, Seq: b.seq})
+		b.Put(drift.LabelChange{
+			Item: id, Heldout: true, TextHash: hash(id), New: label("a"), Inserted: true, At: at,
+			Seq: b.seq,
+		})
 		b.Answer(id, hash(id), label("a"))
 	}
 	for _, now := range []time.Time{noon, noon.AddDate(0, 0, -1000), {}, noon.AddDate(200, 0, 0)} {
 		r := b.Report(now)
-		if r.NewItems.N != 8 || r.NewItems.Alarmed || !(r.NewItems.Bound >= 180) || math.IsNaN(r.Labels.Rate) || r.Labels.Rate < 0 {
+		if r.NewItems.N != 8 || r.NewItems.Alarmed || !(r.NewItems.Bound >= 180) || math.IsNaN(r.Labels.Rate) ||
+			r.Labels.Rate < 0 {
 			t.Errorf("at %v: %+v, rate %v", now, r.NewItems, r.Labels.Rate)
 		}
 		if _, err := json.Marshal(r); err != nil {
@@ -41,7 +48,10 @@ func TestClockGoesBackwards(t *testing.T) {
 // Sets of items that leave no room for statistics: every figure is a number, and nothing alarms.
 func TestExtremes(t *testing.T) {
 	t.Parallel()
-	opts := drift.Options{FalseRetrains: promise, MinItems: 3, Categories: drift.CategoryTests{FalseRetrains: promise, MinItems: 1}}
+	opts := drift.Options{
+		FalseRetrains: promise, MinItems: 3,
+		Categories: drift.CategoryTests{FalseRetrains: promise, MinItems: 1},
+	}
 	for name, c := range map[string]struct {
 		truth, answers []string
 		state          drift.State
@@ -63,7 +73,8 @@ func TestExtremes(t *testing.T) {
 			t.Errorf("%s: state %s, want %s", name, r.State, c.state)
 		}
 		near(t, name, r.Accuracy, c.accuracy, 1e-12)
-		if !(r.Low <= r.Accuracy && r.Accuracy <= r.High || r.Scored == 0) || !(r.AnytimeLow <= r.Low+1e-9 && r.AnytimeHigh >= r.High-1e-9) {
+		if !(r.Low <= r.Accuracy && r.Accuracy <= r.High || r.Scored == 0) || !(r.AnytimeLow <= r.Low+1e-9 &&
+			r.AnytimeHigh >= r.High-1e-9) {
 			t.Errorf("%s: (%v, %v) in (%v, %v)", name, r.Low, r.High, r.AnytimeLow, r.AnytimeHigh)
 		}
 		if _, err := json.Marshal(r); err != nil { // NaN and infinities do not marshal
@@ -84,7 +95,10 @@ func TestCategoriesKeepTheirPromise(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)
 	const streams, categories, each = 12, 4, 60
-	opts := drift.Options{Categories: drift.CategoryTests{DropPoints: 10, FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(30 * 24 * time.Hour)}, MinItems: 30}}
+	opts := drift.Options{Categories: drift.CategoryTests{
+		DropPoints:    10,
+		FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(30 * 24 * time.Hour)}, MinItems: 30,
+	}}
 	alarms, found := 0, 0
 	for s := range streams {
 		var truth, answers []string
@@ -111,7 +125,10 @@ func TestCategoriesKeepTheirPromise(t *testing.T) {
 				}
 				b.seq++
 				id := fmt.Sprint("n", b.seq)
-				b.Put(drift.LabelChange{Item: id, Heldout: true, TextHash: hash(id), New: label(c), Inserted: true, At: noon.AddDate(0, 0, day+i/20), Seq: b.seq})
+				b.Put(drift.LabelChange{
+					Item: id, Heldout: true, TextHash: hash(id), New: label(c), Inserted: true,
+					At: noon.AddDate(0, 0, day+i/20), Seq: b.seq,
+				})
 				b.Answer(id, hash(id), label(a))
 			}
 			day += n / 20

@@ -23,7 +23,10 @@ func large(n int) *drift.Monitor {
 	}, func(yield func(drift.LabelChange) bool) {
 		for i := range n {
 			id := fmt.Sprint(i)
-			if !yield(drift.LabelChange{Item: id, Heldout: true, TextHash: fmt.Sprintf("%032x", i), New: names[i%20], At: noon, Seq: int64(i + 1)}) {
+			if !yield(drift.LabelChange{
+				Item: id, Heldout: true, TextHash: fmt.Sprintf("%032x", i), New: names[i%20], At: noon,
+				Seq: int64(i + 1),
+			}) {
 				return
 			}
 		}
@@ -90,13 +93,17 @@ func memory(n int) (perItem float64) {
 	}
 	id := func(i int) string { return fmt.Sprintf("%08x-0000-4000-8000-%012x", i*2654435761%(1<<32), i) }
 	text := func(i int) string { return fmt.Sprintf("%032x", i) }
-	m.Reset(drift.Release{Digest: "d", TrainedSeq: int64(n), BaselineSeq: int64(n)}, func(yield func(drift.LabelChange) bool) {
-		for i := range n {
-			if !yield(drift.LabelChange{Item: id(i), Heldout: true, TextHash: text(i), New: names[i%20], At: noon, Seq: int64(i + 1)}) {
-				return
+	m.Reset(drift.Release{Digest: "d", TrainedSeq: int64(n), BaselineSeq: int64(n)},
+		func(yield func(drift.LabelChange) bool) {
+			for i := range n {
+				if !yield(drift.LabelChange{
+					Item: id(i), Heldout: true, TextHash: text(i), New: names[i%20], At: noon,
+					Seq: int64(i + 1),
+				}) {
+					return
+				}
 			}
-		}
-	})
+		})
 	for i := range n {
 		m.Answer(id(i), text(i), names[(i+i%7/6)%20])
 	}

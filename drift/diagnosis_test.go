@@ -16,7 +16,9 @@ func TestLearningCurve(t *testing.T) {
 		points = append(points, drift.CurvePoint{Examples: n, Accuracy: .5 + .05*math.Log2(float64(n)/100), N: 300})
 	}
 	c := drift.NewLearningCurve(points, map[string]int{"few": 12, "many": 400}, []drift.Category{
-		{Name: "few", Support: 10, Correct: 3, Recall: .3}, {Name: "many", Support: 10, Correct: 3, Recall: .3}, {Name: "answered", Predicted: 3},
+		{Name: "few", Support: 10, Correct: 3, Recall: .3},
+		{Name: "many", Support: 10, Correct: 3, Recall: .3},
+		{Name: "answered", Predicted: 3},
 	})
 	if !c.Known || math.Abs(c.Gain-5) > 1e-9 || c.Error > 1e-6 || c.Points[0].Examples != 100 {
 		t.Errorf("%+v", c)
@@ -33,16 +35,22 @@ func TestLearningCurve(t *testing.T) {
 
 func TestDiagnosis(t *testing.T) {
 	t.Parallel()
-	quiet := drift.Diagnosis{Report: drift.Report{Labels: drift.Labels{PSI: .02, Chi: &stats.ChiSquare{Freedom: 2, P: .6}}}}
+	quiet := drift.Diagnosis{Report: drift.Report{Labels: drift.Labels{
+		PSI: .02,
+		Chi: &stats.ChiSquare{Freedom: 2, P: .6},
+	}}}
 	quiet.Labels.Conclude()
 	loud := drift.Diagnosis{
 		Report: drift.Report{Labels: drift.Labels{
 			PSI: .31, JS: .12, Chi: &stats.ChiSquare{Freedom: 3, P: 1e-9},
 			New: map[string]int{"Netz": 40, "a": 1, "b": 1, "c": 1, "d": 1, "e": 1}, Gone: map[string]int{"Post": 22},
 		}},
-		Text:     drift.TextDrift{Compared: true, Then: 400, Now: 100, AUC: .83, Bound: .58, Drifted: true},
-		Examples: drift.LearningCurve{Known: true, Gain: 3, Error: .5, Rare: []drift.Rare{{Name: "few", Examples: 12, Recall: .3, Support: 10}}},
-		Labels:   drift.Suspicion{Suspicious: true, Text: "somebody shuffled them"},
+		Text: drift.TextDrift{Compared: true, Then: 400, Now: 100, AUC: .83, Bound: .58, Drifted: true},
+		Examples: drift.LearningCurve{
+			Known: true, Gain: 3, Error: .5,
+			Rare: []drift.Rare{{Name: "few", Examples: 12, Recall: .3, Support: 10}},
+		},
+		Labels: drift.Suspicion{Suspicious: true, Text: "somebody shuffled them"},
 	}
 	settled := quiet
 	settled.Text = drift.TextDrift{Compared: true, Then: 400, Now: 100, AUC: .51}
@@ -79,7 +87,10 @@ func TestDiagnosis(t *testing.T) {
 			"no no item was relabelled since the training",
 			"unknown the learning curve is not known yet: it needs trainings of which the largest has 1.3 times the examples of the smallest, and 5 have 2,000 to 2,200",
 		}},
-		{"unknown", unknown, [3]string{"unknown what the release was trained on is not known", "no ", "unknown the learning curve is not known yet: it needs 4 trainings of different sizes, there are 0"}},
+		{"unknown", unknown, [3]string{
+			"unknown what the release was trained on is not known", "no ",
+			"unknown the learning curve is not known yet: it needs 4 trainings of different sizes, there are 0",
+		}},
 	} {
 		c.d.Conclude()
 		for i, f := range c.d.Findings {

@@ -14,21 +14,51 @@ import (
 func TestDecompose(t *testing.T) {
 	t.Parallel()
 	// 100 items then, 90 of the easy category all right, 10 of the hard one half right. Now half of each, as well known.
-	base := &drift.Baseline{N: 100, Correct: 95, Accuracy: .95, Category: map[string]stats.Stretch{"easy": {N: 90}, "hard": {N: 10, Errs: 5}}}
-	now := drift.Report{Scored: 100, Figures: drift.Figures{Correct: 75, Category: []drift.Category{{Name: "easy", Support: 50, Correct: 50}, {Name: "hard", Support: 50, Correct: 25}}}}
+	base := &drift.Baseline{
+		N: 100, Correct: 95, Accuracy: .95,
+		Category: map[string]stats.Stretch{"easy": {N: 90}, "hard": {N: 10, Errs: 5}},
+	}
+	now := drift.Report{
+		Scored: 100,
+		Figures: drift.Figures{
+			Correct:  75,
+			Category: []drift.Category{{Name: "easy", Support: 50, Correct: 50}, {Name: "hard", Support: 50, Correct: 25}},
+		},
+	}
 	d := drift.Decompose(base, now)
-	if math.Abs(d.Drop-20) > 1e-9 || math.Abs(d.Mix-20) > 1e-9 || d.Recall != 0 || d.New != 0 || d.Category[0].Name != "hard" {
+	if math.Abs(d.Drop-20) > 1e-9 || math.Abs(d.Mix-20) > 1e-9 || d.Recall != 0 || d.New != 0 ||
+		d.Category[0].Name != "hard" {
 		t.Errorf("another mix: %+v", d)
 	}
-	now = drift.Report{Scored: 100, Figures: drift.Figures{Correct: 90, Category: []drift.Category{{Name: "easy", Support: 90, Correct: 90}, {Name: "hard", Support: 10}}}}
+	now = drift.Report{
+		Scored: 100,
+		Figures: drift.Figures{
+			Correct:  90,
+			Category: []drift.Category{{Name: "easy", Support: 90, Correct: 90}, {Name: "hard", Support: 10}},
+		},
+	}
 	if d := drift.Decompose(base, now); math.Abs(d.Recall-5) > 1e-9 || d.Mix != 0 {
 		t.Errorf("another recall: %+v", d)
 	}
-	now = drift.Report{Scored: 100, Figures: drift.Figures{Correct: 75, Category: []drift.Category{{Name: "easy", Support: 70, Correct: 70}, {Name: "hard", Support: 10, Correct: 5}, {Name: "new", Support: 20}}}}
-	if d := drift.Decompose(base, now); math.Abs(d.New-19) > 1e-9 || math.Abs(d.Drop-20) > 1e-9 || d.Category[0].Name != "new" {
+	now = drift.Report{
+		Scored: 100,
+		Figures: drift.Figures{
+			Correct: 75,
+			Category: []drift.Category{
+				{Name: "easy", Support: 70, Correct: 70},
+				{Name: "hard", Support: 10, Correct: 5},
+				{Name: "new", Support: 20},
+			},
+		},
+	}
+	if d := drift.Decompose(base, now); math.Abs(d.New-19) > 1e-9 || math.Abs(d.Drop-20) > 1e-9 ||
+		d.Category[0].Name != "new" {
 		t.Errorf("a new category: %+v", d)
 	}
-	for _, none := range []*drift.Decomposition{drift.Decompose(nil, now), drift.Decompose(&drift.Baseline{}, now), drift.Decompose(base, drift.Report{}), drift.Decompose(&drift.Baseline{N: 100, Correct: 95}, now)} {
+	for _, none := range []*drift.Decomposition{
+		drift.Decompose(nil, now), drift.Decompose(&drift.Baseline{}, now),
+		drift.Decompose(base, drift.Report{}), drift.Decompose(&drift.Baseline{N: 100, Correct: 95}, now),
+	} {
 		if none != nil {
 			t.Errorf("out of nothing: %+v", none)
 		}

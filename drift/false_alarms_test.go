@@ -8,9 +8,13 @@ import (
 
 func TestFalseTrips(t *testing.T) {
 	t.Parallel()
-	r := drift.Report{Scored: 200, Figures: drift.Figures{Correct: 176, Accuracy: .88, MacroF1: .88, Category: []drift.Category{
-		{Name: "a", Support: 100, Predicted: 100, Correct: 88, Recall: .88}, {Name: "b", Support: 100, Predicted: 100, Correct: 88, Recall: .88},
-	}}}
+	r := drift.Report{
+		Scored: 200,
+		Figures: drift.Figures{Correct: 176, Accuracy: .88, MacroF1: .88, Category: []drift.Category{
+			{Name: "a", Support: 100, Predicted: 100, Correct: 88, Recall: .88},
+			{Name: "b", Support: 100, Predicted: 100, Correct: 88, Recall: .88},
+		}},
+	}
 	below := func(bound float64) func(drift.Report) bool {
 		return func(r drift.Report) bool { return r.Accuracy < bound }
 	}
@@ -23,7 +27,10 @@ func TestFalseTrips(t *testing.T) {
 	if again[0] != got[0] {
 		t.Error("the same question, another answer")
 	}
-	for _, none := range [][]float64{drift.FalseAlarms(r, 0, 50, nil), drift.FalseAlarms(drift.Report{}, 2, 50, []func(drift.Report) bool{below(1)})} {
+	for _, none := range [][]float64{
+		drift.FalseAlarms(r, 0, 50, nil),
+		drift.FalseAlarms(drift.Report{}, 2, 50, []func(drift.Report) bool{below(1)}),
+	} {
 		for _, v := range none {
 			if v != 0 {
 				t.Errorf("out of nothing: %v", none)

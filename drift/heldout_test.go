@@ -14,7 +14,8 @@ func TestMembership(t *testing.T) {
 	t.Parallel()
 	// The first 8 bytes of HMAC-SHA256("key", SHA-256("The quick brown fox jumps over the lazy dog")) are, by OpenSSL, f545b28969b92bd0.
 	const fox, edge = "The quick brown fox jumps over the lazy dog", float64(0xf545b28969b92bd0) / (1 << 63) / 2
-	if drift.NewMembership([]byte("key"), edge*(1-1e-9)).Heldout(fox) || !drift.NewMembership([]byte("key"), edge*(1+1e-9)).Heldout(fox) {
+	if drift.NewMembership([]byte("key"), edge*(1-1e-9)).Heldout(fox) ||
+		!drift.NewMembership([]byte("key"), edge*(1+1e-9)).Heldout(fox) {
 		t.Error("the share at which the known key changes sides is not where HMAC-SHA256 says")
 	}
 
@@ -55,7 +56,8 @@ func TestGroupKey(t *testing.T) {
 	if a, b := drift.GroupKey(same[0], nil), drift.GroupKey(same[1], nil); a != b {
 		t.Errorf("%q and %q", a, b)
 	}
-	if drift.GroupKey(map[string]string{"a": "x y", "b": "z"}, nil) == drift.GroupKey(map[string]string{"a": "x", "b": "y z"}, nil) {
+	if drift.GroupKey(map[string]string{"a": "x y", "b": "z"},
+		nil) == drift.GroupKey(map[string]string{"a": "x", "b": "y z"}, nil) {
 		t.Error("columns run into each other")
 	}
 	one := drift.GroupKey(map[string]string{"title": "T", "content": "A"}, []string{"title"})
@@ -80,7 +82,13 @@ func TestTextHash(t *testing.T) {
 	if len(h) != 32 {
 		t.Errorf("%q is not 32 hex digits", h)
 	}
-	for _, other := range []map[string]string{{"title": "a"}, {"title": "b", "content": "a"}, {"title": "a", "content": "b "}, {"titlea": "", "content": "b"}, {}} {
+	for _, other := range []map[string]string{
+		{"title": "a"},
+		{"title": "b", "content": "a"},
+		{"title": "a", "content": "b "},
+		{"titlea": "", "content": "b"},
+		{},
+	} {
 		if drift.TextHash(other) == h {
 			t.Errorf("%v has the same hash", other)
 		}
@@ -92,7 +100,13 @@ func TestHeldoutConfig(t *testing.T) {
 	if p := (drift.HeldoutConfig{}).WithDefaults().Validate(); len(p) != 0 {
 		t.Error(p)
 	}
-	for _, bad := range []drift.HeldoutConfig{{Share: -1}, {Share: .6}, {Group: []string{""}}, {Group: []string{"a", "a"}}, {}} {
+	for _, bad := range []drift.HeldoutConfig{
+		{Share: -1},
+		{Share: .6},
+		{Group: []string{""}},
+		{Group: []string{"a", "a"}},
+		{},
+	} {
 		if bad.Share == 0 && bad.Group != nil {
 			bad.Share = .15
 		}

@@ -49,7 +49,10 @@ func setup(t *testing.T, opts drift.Options, truth, answers []string) *bench {
 	b := &bench{Monitor: drift.NewMonitor(opts)}
 	var items []drift.LabelChange
 	for i, l := range truth {
-		items = append(items, drift.LabelChange{Item: fmt.Sprint(i), Heldout: true, TextHash: hash(fmt.Sprint(i)), New: label(l), At: noon, Seq: int64(i + 1)})
+		items = append(items, drift.LabelChange{
+			Item: fmt.Sprint(i), Heldout: true, TextHash: hash(fmt.Sprint(i)),
+			New: label(l), At: noon, Seq: int64(i + 1),
+		})
 	}
 	b.seq = int64(len(truth))
 	b.Reset(drift.Release{Digest: "sha256:a", BaselineSeq: b.seq, TrainedSeq: b.seq}, slices.Values(items))
@@ -77,7 +80,10 @@ func (b *bench) relabel(id, to, author string) {
 
 func (b *bench) arrive(id, truth, answer string) {
 	b.seq++
-	b.Put(drift.LabelChange{Item: id, Heldout: true, TextHash: hash(id), New: label(truth), Inserted: true, At: noon, Seq: b.seq})
+	b.Put(drift.LabelChange{
+		Item: id, Heldout: true, TextHash: hash(id), New: label(truth), Inserted: true, At: noon,
+		Seq: b.seq,
+	})
 	if answer != "" {
 		b.Answer(id, hash(id), label(answer))
 	}
@@ -133,7 +139,8 @@ func TestNothingIsNeverNaN(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	empty := setup(t, drift.Options{}, nil, nil)
-	if r := empty.Report(noon); r.State != drift.StateInsufficient || r.Detail != "the held-out set is empty" || math.IsNaN(r.Accuracy+r.MacroF1+r.Kappa+r.MCC+r.Balanced) {
+	if r := empty.Report(noon); r.State != drift.StateInsufficient || r.Detail != "the held-out set is empty" ||
+		math.IsNaN(r.Accuracy+r.MacroF1+r.Kappa+r.MCC+r.Balanced) {
 		t.Errorf("%+v", r)
 	}
 }
@@ -172,7 +179,8 @@ func TestStates(t *testing.T) {
 func TestAnswerForAnotherTextIsDropped(t *testing.T) {
 	t.Parallel()
 	b := setup(t, drift.Options{}, []string{"a"}, nil)
-	if b.Answer("0", hash("another text"), label("a")) || b.Answer("nobody", hash("0"), label("a")) || b.Answer("0", hash("0"), serving.Answers{"other": "a"}) {
+	if b.Answer("0", hash("another text"), label("a")) || b.Answer("nobody", hash("0"), label("a")) ||
+		b.Answer("0", hash("0"), serving.Answers{"other": "a"}) {
 		t.Error("taken")
 	}
 	b.Answer("0", hash("0"), label("a"))
@@ -210,7 +218,10 @@ func TestRelabelsArePaired(t *testing.T) {
 	b.relabel("1", "b", "ben")  // wrong before and after
 	b.relabel("4", "a", "ben")  // wrong to right
 	b.seq++
-	b.Label(drift.LabelChange{Item: "2", New: label("b"), Own: true, Author: "retraind", Seq: b.seq}) // counted, no evidence
+	b.Label(drift.LabelChange{
+		Item: "2", New: label("b"), Own: true, Author: "retraind",
+		Seq: b.seq,
+	}) // counted, no evidence
 	r := b.Report(noon)
 	want := drift.Relabels{RightToWrong: 2, WrongToRight: 1, P: .5, Authors: 2}
 	if diff := cmp.Diff(want, r.Relabels); diff != "" {
@@ -242,8 +253,10 @@ func TestOwnWritesAreNoEvidence(t *testing.T) {
 		t.Helper()
 		r := b.Report(noon)
 		people := r.ByPeople()
-		if people.Correct-r.Correct != balance || r.Correct != correct || people.Correct != byPeople || people.Accuracy != float64(byPeople)/float64(r.Scored) {
-			t.Errorf("%s: balance %d, %d right, %d by people (%v)", when, people.Correct-r.Correct, r.Correct, people.Correct, people.Accuracy)
+		if people.Correct-r.Correct != balance || r.Correct != correct || people.Correct != byPeople ||
+			people.Accuracy != float64(byPeople)/float64(r.Scored) {
+			t.Errorf("%s: balance %d, %d right, %d by people (%v)", when, people.Correct-r.Correct, r.Correct, people.Correct,
+				people.Accuracy)
 		}
 	}
 	expect("nothing written", 0, 3, 3)
@@ -288,7 +301,10 @@ func TestFiguresByPeople(t *testing.T) {
 	}
 	for item, to := range []string{"b", "c", "c", "a", "c", "a"} { // of item 2 and 4 the answer stays wrong
 		b.seq++
-		b.Label(drift.LabelChange{Item: fmt.Sprint(item), New: label(to), Own: true, Author: "retraind", At: noon, Seq: b.seq})
+		b.Label(drift.LabelChange{
+			Item: fmt.Sprint(item), New: label(to), Own: true, Author: "retraind", At: noon,
+			Seq: b.seq,
+		})
 	}
 	now := b.Report(noon)
 	if now.Correct == untouched.Correct || now.MacroF1 == untouched.MacroF1 {
@@ -340,7 +356,10 @@ func TestArrivalsCountOnceInCommitOrder(t *testing.T) {
 		t.Errorf("%+v", r.NewItems)
 	}
 	b.seq++
-	b.Put(drift.LabelChange{Item: "own", Heldout: true, TextHash: hash("own"), New: label("a"), Inserted: true, Own: true, Seq: b.seq})
+	b.Put(drift.LabelChange{
+		Item: "own", Heldout: true, TextHash: hash("own"), New: label("a"), Inserted: true, Own: true,
+		Seq: b.seq,
+	})
 	b.Answer("own", hash("own"), label("b"))
 	if r := b.Report(noon); r.NewItems.N != 3 {
 		t.Errorf("retraind's own label is evidence: %+v", r.NewItems)
@@ -365,7 +384,8 @@ func TestArrivalsRaiseTheAlarm(t *testing.T) {
 		t.Errorf("half of the arrivals are wrong and the alarm came at %d: %+v", at, r.NewItems)
 	}
 	// The first day's labels are no rate, but until there is one the bound is not lower than if they were.
-	if want := 180 * float64(401+at); math.Abs(r.NewItems.Bound-want) > 1e-6 || r.Labels.Rate != 0 || r.Labels.RateDays != 0 {
+	if want := 180 * float64(401+at); math.Abs(r.NewItems.Bound-want) > 1e-6 || r.Labels.Rate != 0 ||
+		r.Labels.RateDays != 0 {
 		t.Errorf("bound %v, rate %v over %d days", r.NewItems.Bound, r.Labels.Rate, r.Labels.RateDays)
 	}
 }
@@ -382,7 +402,8 @@ func TestLabelMix(t *testing.T) {
 	add("a", 60)
 	add("b", 20)
 	add("new", 20)
-	m.Reset(drift.Release{Digest: "d", TrainedSeq: 90, TrainLabels: map[string]int{"a": 50, "b": 25, "gone": 25}}, slices.Values(items))
+	m.Reset(drift.Release{Digest: "d", TrainedSeq: 90, TrainLabels: map[string]int{"a": 50, "b": 25, "gone": 25}},
+		slices.Values(items))
 	l := m.Report(noon).Labels
 	if l.Items != 100 || l.Changed != 10 || l.Share != .1 {
 		t.Errorf("%+v", l)
@@ -393,7 +414,8 @@ func TestLabelMix(t *testing.T) {
 	if diff := cmp.Diff([]string{"gone"}, slices.Sorted(maps.Keys(l.Gone))); diff != "" {
 		t.Error(diff)
 	}
-	near(t, "psi", l.PSI, stats.PSI(map[string]int{"a": 50, "b": 25, "gone": 25}, map[string]int{"a": 60, "b": 20, "new": 20}), 1e-12)
+	near(t, "psi", l.PSI, stats.PSI(map[string]int{"a": 50, "b": 25, "gone": 25},
+		map[string]int{"a": 60, "b": 20, "new": 20}), 1e-12)
 }
 
 func TestSetsAreScoredWholeAndByMember(t *testing.T) {
@@ -430,7 +452,10 @@ func TestEveryTargetHasItsFigures(t *testing.T) {
 		Gate: "relevant", Targets: map[string]serving.Target{"relevant": {}, "aks": {}, "priority": {}},
 	}.List()})
 	for i, c := range []struct{ truth, answer map[string]string }{
-		{map[string]string{"relevant": "yes", "aks": "a"}, map[string]string{"relevant": "yes", "aks": "b", "priority": "low"}},
+		{
+			map[string]string{"relevant": "yes", "aks": "a"},
+			map[string]string{"relevant": "yes", "aks": "b", "priority": "low"},
+		},
 		{map[string]string{"relevant": "no", "aks": "a"}, map[string]string{"relevant": "no", "aks": "a", "priority": "low"}},
 		{map[string]string{"relevant": "no"}, map[string]string{"relevant": "no", "aks": "a", "priority": "low"}},
 	} {

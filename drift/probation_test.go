@@ -23,7 +23,10 @@ func onProbation(t *testing.T, p *drift.Probation) *tried {
 	t.Helper()
 	b := &tried{bench: &bench{Monitor: drift.NewMonitor(drift.Options{})}}
 	for i := range 100 {
-		b.items = append(b.items, drift.LabelChange{Item: fmt.Sprint(i), Heldout: true, TextHash: hash(fmt.Sprint(i)), New: label("a"), At: noon, Seq: int64(i + 1)})
+		b.items = append(b.items, drift.LabelChange{
+			Item: fmt.Sprint(i), Heldout: true, TextHash: hash(fmt.Sprint(i)),
+			New: label("a"), At: noon, Seq: int64(i + 1),
+		})
 	}
 	b.begin(p)
 	return b
@@ -32,14 +35,18 @@ func onProbation(t *testing.T, p *drift.Probation) *tried {
 func (b *tried) begin(p *drift.Probation) {
 	b.seq = 100
 	b.Reset(drift.Release{
-		Digest: "sha256:new", BaselineSeq: b.seq, TrainedSeq: b.seq, Baseline: &drift.Baseline{Accuracy: .9, N: 100, Correct: 90, At: noon}, Probation: p,
+		Digest: "sha256:new", BaselineSeq: b.seq, TrainedSeq: b.seq,
+		Baseline: &drift.Baseline{Accuracy: .9, N: 100, Correct: 90, At: noon}, Probation: p,
 	}, slices.Values(b.items))
 }
 
 // take gives it a new item with a label, and its answer.
 func (b *tried) take(id, truth, answer string, at time.Time, own bool) {
 	b.seq++
-	b.Put(drift.LabelChange{Item: id, Heldout: true, TextHash: hash(id), New: label(truth), Inserted: true, Own: own, At: at, Seq: b.seq})
+	b.Put(drift.LabelChange{
+		Item: id, Heldout: true, TextHash: hash(id), New: label(truth), Inserted: true, Own: own,
+		At: at, Seq: b.seq,
+	})
 	if answer != "" {
 		b.Answer(id, hash(id), label(answer))
 	}
@@ -70,7 +77,10 @@ func TestProbationCrosses(t *testing.T) {
 		alone.Add(wrong)
 		b.take(fmt.Sprint("new", n), "a", map[bool]string{true: "b", false: "a"}[wrong], noon, false)
 	}
-	want := drift.OnProbation{Probation: *aDay(), N: alone.N, Errors: alone.Errs, Tolerated: alone.P0, E: alone.E(), Bound: 20, Crossed: true}
+	want := drift.OnProbation{
+		Probation: *aDay(), N: alone.N, Errors: alone.Errs, Tolerated: alone.P0, E: alone.E(),
+		Bound: 20, Crossed: true,
+	}
 	if diff := cmp.Diff(want, b.state()); diff != "" {
 		t.Error(diff)
 	}
@@ -139,7 +149,8 @@ func TestProbationWaitsForAnswers(t *testing.T) {
 	}
 	again := onProbation(t, aDay()) // the process ends and another begins
 	for _, id := range []string{"in time", "too late"} {
-		again.items = append(again.items, drift.LabelChange{Item: id, Heldout: true, TextHash: hash(id), New: label("a"), At: noon, Seq: 101})
+		again.items = append(again.items,
+			drift.LabelChange{Item: id, Heldout: true, TextHash: hash(id), New: label("a"), At: noon, Seq: 101})
 	}
 	again.begin(aDay())
 	if err := again.RestoreState(state); err != nil {
@@ -217,7 +228,10 @@ func TestOwnWritesOnWaitingItems(t *testing.T) {
 		id := fmt.Sprint("new", n)
 		b.take(id, "a", "", noon, false)
 		b.seq++
-		b.Label(drift.LabelChange{Item: id, Old: label("a"), New: label("b"), Own: true, Author: "model", At: noon, Seq: b.seq})
+		b.Label(drift.LabelChange{
+			Item: id, Old: label("a"), New: label("b"), Own: true, Author: "model", At: noon,
+			Seq: b.seq,
+		})
 	}
 	state, err := b.State()
 	if err != nil {

@@ -136,8 +136,9 @@ func (w *world) change(t *rapid.T, m *drift.Monitor, deletes bool) {
 	switch kind := rapid.IntRange(0, 9).Draw(t, "kind"); {
 	case !known || kind < 2: // insert, or another text
 		next := drift.LabelChange{
-			Item: id, Heldout: rapid.IntRange(0, 3).Draw(t, "heldout") > 0, TextHash: hash(id + fmt.Sprint(rapid.IntRange(0, 2).Draw(t, "text"))),
-			New: drawLabels(t), Inserted: !known, Author: letters.Draw(t, "author"), At: noon, Seq: w.seq,
+			Item: id, Heldout: rapid.IntRange(0, 3).Draw(t, "heldout") > 0,
+			TextHash: hash(id + fmt.Sprint(rapid.IntRange(0, 2).Draw(t, "text"))),
+			New:      drawLabels(t), Inserted: !known, Author: letters.Draw(t, "author"), At: noon, Seq: w.seq,
 		}
 		if known {
 			next.Heldout = item.Heldout
@@ -188,11 +189,15 @@ func TestCountersEqualARecomputation(t *testing.T) {
 			}
 			r := m.Report(noon)
 			scored, correct, heldOut, leaked, unscored, f1, balanced, mcc := w.figures()
-			if r.Scored != scored || r.Correct != correct || r.HeldOut != heldOut || r.Leaked != leaked || len(m.Unscored()) != unscored {
+			if r.Scored != scored || r.Correct != correct || r.HeldOut != heldOut || r.Leaked != leaked ||
+				len(m.Unscored()) != unscored {
 				t.Fatalf("scored %d correct %d held out %d leaked %d waiting %d; recomputed %d %d %d %d %d",
 					r.Scored, r.Correct, r.HeldOut, r.Leaked, len(m.Unscored()), scored, correct, heldOut, leaked, unscored)
 			}
-			for name, pair := range map[string][2]float64{"macro F1": {r.MacroF1, f1}, "balanced": {r.Balanced, balanced}, "mcc": {r.MCC, mcc}} {
+			for name, pair := range map[string][2]float64{
+				"macro F1": {r.MacroF1, f1}, "balanced": {r.Balanced, balanced},
+				"mcc": {r.MCC, mcc},
+			} {
 				if math.IsNaN(pair[0]) || math.Abs(pair[0]-pair[1]) > 1e-9 {
 					t.Fatalf("%s %v, recomputed %v", name, pair[0], pair[1])
 				}
@@ -277,11 +282,17 @@ func (w *world) changeRecorded(t *rapid.T, r *recorder) {
 	w.seq++
 	var tell func(*drift.Monitor)
 	if !known {
-		next := drift.LabelChange{Item: id, Heldout: true, TextHash: hash(id + "0"), New: drawLabels(t), Inserted: true, Author: "x", At: noon, Seq: w.seq}
+		next := drift.LabelChange{
+			Item: id, Heldout: true, TextHash: hash(id + "0"), New: drawLabels(t), Inserted: true,
+			Author: "x", At: noon, Seq: w.seq,
+		}
 		w.items[id] = next
 		tell = func(m *drift.Monitor) { m.Put(next) }
 	} else {
-		c := drift.LabelChange{Item: id, Old: item.New, New: drawLabels(t), Author: letters.Draw(t, "author"), At: noon, Seq: w.seq}
+		c := drift.LabelChange{
+			Item: id, Old: item.New, New: drawLabels(t), Author: letters.Draw(t, "author"), At: noon,
+			Seq: w.seq,
+		}
 		item.New, item.Seq = c.New, w.seq
 		w.items[id] = item
 		tell = func(m *drift.Monitor) { m.Label(c) }

@@ -71,14 +71,20 @@ func TestRelabelHistory(t *testing.T) {
 func TestSuspicion(t *testing.T) {
 	t.Parallel()
 	source := func(items, all, judged, contradicted int) drift.RelabelGroup {
-		s := drift.RelabelGroup{Kind: drift.ByAuthor, Name: "user 7", Items: items, Share: float64(items) / float64(all), Judged: judged, Contradicted: contradicted}
+		s := drift.RelabelGroup{
+			Kind: drift.ByAuthor, Name: "user 7", Items: items, Share: float64(items) / float64(all),
+			Judged: judged, Contradicted: contradicted,
+		}
 		s.Judge()
 		return s
 	}
 	without := source(100, 110, 20, 15)
 	without.Without = &drift.Without{Accuracy: .912}
 	minute := without
-	minute.Kind, minute.Name, minute.Without = drift.ByMinute, "2026-03-01T12:01:00Z", &drift.Without{Accuracy: .7, Retrain: true}
+	minute.Kind, minute.Name, minute.Without = drift.ByMinute, "2026-03-01T12:01:00Z", &drift.Without{
+		Accuracy: .7,
+		Retrain:  true,
+	}
 	for _, c := range []struct {
 		name       string
 		s          drift.Suspicion
@@ -86,14 +92,54 @@ func TestSuspicion(t *testing.T) {
 		text       string
 	}{
 		{"nothing", drift.Suspicion{}, false, "no item was relabelled since the training"},
-		{"many authors", drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{source(50, 110, 20, 20)}}, false, "110 items were relabelled, by nobody alone"},
-		{"few", drift.Suspicion{Relabelled: 19, Groups: []drift.RelabelGroup{source(19, 19, 19, 19)}}, false, "19 items were relabelled, by nobody alone"},
-		{"too few held out", drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{source(100, 110, 9, 9)}}, false, "author user 7 made 100 of 110 relabels, of which too few are held out to judge them"},
-		{"corrections", drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{source(100, 110, 20, 10)}}, false, "author user 7 made 100 of 110 relabels; they fit the texts that are alike"},
-		{"shuffled", drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{without}}, true, "author user 7 made 100 of 110 relabels, and 15 of 20 that can be judged contradict both the model and the nearest texts; without them accuracy is 91.2 %, and nothing would trip without them"},
-		{"one minute", drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{source(50, 110, 0, 0), minute}}, true, "the minute 2026-03-01 12:01 UTC made 100 of 110 relabels, and 15 of 20 that can be judged contradict both the model and the nearest texts; without them accuracy is 70.0 %, and a retrain would be due without them, too"},
-		{"a quarrel", drift.Suspicion{Relabelled: 30, Restless: 20}, true, "20 items went back and forth between labels: people do not agree on them"},
-		{"a small quarrel", drift.Suspicion{Relabelled: 100, Restless: 20}, false, "100 items were relabelled, by nobody alone"},
+		{
+			"many authors",
+			drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{source(50, 110, 20, 20)}},
+			false,
+			"110 items were relabelled, by nobody alone",
+		},
+		{
+			"few",
+			drift.Suspicion{Relabelled: 19, Groups: []drift.RelabelGroup{source(19, 19, 19, 19)}},
+			false,
+			"19 items were relabelled, by nobody alone",
+		},
+		{
+			"too few held out",
+			drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{source(100, 110, 9, 9)}},
+			false,
+			"author user 7 made 100 of 110 relabels, of which too few are held out to judge them",
+		},
+		{
+			"corrections",
+			drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{source(100, 110, 20, 10)}},
+			false,
+			"author user 7 made 100 of 110 relabels; they fit the texts that are alike",
+		},
+		{
+			"shuffled",
+			drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{without}},
+			true,
+			"author user 7 made 100 of 110 relabels, and 15 of 20 that can be judged contradict both the model and the nearest texts; without them accuracy is 91.2 %, and nothing would trip without them",
+		},
+		{
+			"one minute",
+			drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{source(50, 110, 0, 0), minute}},
+			true,
+			"the minute 2026-03-01 12:01 UTC made 100 of 110 relabels, and 15 of 20 that can be judged contradict both the model and the nearest texts; without them accuracy is 70.0 %, and a retrain would be due without them, too",
+		},
+		{
+			"a quarrel",
+			drift.Suspicion{Relabelled: 30, Restless: 20},
+			true,
+			"20 items went back and forth between labels: people do not agree on them",
+		},
+		{
+			"a small quarrel",
+			drift.Suspicion{Relabelled: 100, Restless: 20},
+			false,
+			"100 items were relabelled, by nobody alone",
+		},
 	} {
 		c.s.Conclude()
 		if c.s.Suspicious != c.suspicious || c.s.Text != c.text {

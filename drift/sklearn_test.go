@@ -73,7 +73,10 @@ func history(seed uint64, categories, items int, right float64, kind serving.Kin
 	seq := int64(0)
 	put := func(id string, it item, version int) {
 		seq++
-		m.Put(drift.LabelChange{Item: id, Heldout: true, TextHash: hash(id + fmt.Sprint(version)), New: text(it.truth), At: noon, Seq: seq})
+		m.Put(drift.LabelChange{
+			Item: id, Heldout: true, TextHash: hash(id + fmt.Sprint(version)), New: text(it.truth),
+			At: noon, Seq: seq,
+		})
 		m.Answer(id, hash(id+fmt.Sprint(version)), text(it.answer))
 		left[id] = it
 	}
@@ -184,7 +187,8 @@ func TestFiguresAsScikitLearn(t *testing.T) {
 			}
 		}
 		if len(r.Category) != len(want.Names) || r.Scored != len(samples[i].Truth) {
-			t.Errorf("sample %d: %d categories, want %v; %d items, want %d", i, len(r.Category), want.Names, r.Scored, len(samples[i].Truth))
+			t.Errorf("sample %d: %d categories, want %v; %d items, want %d", i, len(r.Category), want.Names, r.Scored,
+				len(samples[i].Truth))
 		}
 		if samples[i].Sets {
 			continue

@@ -56,7 +56,10 @@ func TestSidesAreSticky(t *testing.T) {
 		stored := map[string]row{}
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			id := fmt.Sprint(rapid.IntRange(0, 8).Draw(t, "id"))
-			text := map[string]string{"title": rapid.SampledFrom(words).Draw(t, "title"), "content": rapid.SampledFrom(words).Draw(t, "content")}
+			text := map[string]string{
+				"title":   rapid.SampledFrom(words).Draw(t, "title"),
+				"content": rapid.SampledFrom(words).Draw(t, "content"),
+			}
 			was, known := stored[id]
 			switch rapid.IntRange(0, 4).Draw(t, "what") {
 			case 0:
@@ -109,7 +112,8 @@ func TestBlankColumnsAreNoGroup(t *testing.T) {
 	if drift.GroupKey(a, title) == drift.GroupKey(b, title) {
 		t.Error("items without a title are one group")
 	}
-	if drift.GroupKey(map[string]string{"title": "x"}, nil) != drift.GroupKey(map[string]string{"title": "x", "content": ""}, nil) {
+	if drift.GroupKey(map[string]string{"title": "x"},
+		nil) != drift.GroupKey(map[string]string{"title": "x", "content": ""}, nil) {
 		t.Error("an empty column and a null one differ")
 	}
 	if drift.GroupKey(nil, nil) != "" || drift.GroupKey(map[string]string{"title": "\n"}, title) != "" {
@@ -158,11 +162,13 @@ func TestHeldoutFile(t *testing.T) {
 		"{\"id\":":             "line 1: it is not a JSON object",
 		"{\"label\":\"x\"}":    `line 1: it has neither an id nor a text: write {"id": …} or the text columns ["title" "content"]`,
 	} {
-		if _, err := drift.ReadHeldoutFile(strings.NewReader(text), nil, columns); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := drift.ReadHeldoutFile(strings.NewReader(text), nil, columns); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
 	}
-	if _, err := drift.OpenHeldoutFile(t.TempDir()+"/none.jsonl", drift.HeldoutConfig{}, columns); err == nil || !strings.Contains(err.Error(), "correct the path, or leave heldout.file out") {
+	if _, err := drift.OpenHeldoutFile(t.TempDir()+"/none.jsonl", drift.HeldoutConfig{}, columns); err == nil ||
+		!strings.Contains(err.Error(), "correct the path, or leave heldout.file out") {
 		t.Error(err)
 	}
 }
@@ -198,8 +204,10 @@ func TestSeen(t *testing.T) {
 		}
 	}
 	var mine drift.Seen
-	err := mine.AddLines(strings.NewReader(`{"id":"1","title":"Ein  Titel"}`+"\n"+`{"text":{"title":"zwei"}}`), nil, []string{"title"})
-	if _, merr := mine.MarshalBinary(); err != nil || merr != nil || !mine.Has("1", "") || !mine.Has("x", drift.GroupHash("ein titel")) || !mine.Has("", drift.GroupHash("zwei")) {
+	err := mine.AddLines(strings.NewReader(`{"id":"1","title":"Ein  Titel"}`+"\n"+`{"text":{"title":"zwei"}}`), nil,
+		[]string{"title"})
+	if _, merr := mine.MarshalBinary(); err != nil || merr != nil || !mine.Has("1", "") ||
+		!mine.Has("x", drift.GroupHash("ein titel")) || !mine.Has("", drift.GroupHash("zwei")) {
 		t.Error("a user's own training file", err, merr)
 	}
 }
@@ -207,7 +215,8 @@ func TestSeen(t *testing.T) {
 // TestGroupKeyIsTheNormalText compares with the library's own functions, which know nothing of words of eight bytes.
 func TestGroupKeyIsTheNormalText(t *testing.T) {
 	t.Parallel()
-	texts := rapid.OneOf(rapid.StringMatching(`[\x00-\x7f]*`), rapid.StringMatching(`[A-Za-z@\[`+"`"+`{ .]*`), rapid.StringMatching(`[a-zA-Zé ]*`),
+	texts := rapid.OneOf(rapid.StringMatching(`[\x00-\x7f]*`), rapid.StringMatching(`[A-Za-z@\[`+"`"+`{ .]*`),
+		rapid.StringMatching(`[a-zA-Zé ]*`),
 		rapid.StringMatching(`([ a-zA-Z]{6,9}[ \nÉ\x{301}\x{a0}\x{2003}]{0,3})*`), rapid.String())
 	rapid.Check(t, func(t *rapid.T) {
 		s := texts.Draw(t, "text")

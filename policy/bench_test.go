@@ -13,7 +13,13 @@ func BenchmarkDecide(b *testing.B) {
 	now := noon(b)
 	for name, r := range map[string]int{"hold": 0, "trip": 30} {
 		report := wrong(healthy(b), r)
-		history := policy.History{Info: "x", Runs: []policy.RunFact{{ID: "r1", Started: now.Add(-5 * day), Ended: now.Add(-5*day + hour), Outcome: policy.OutcomePromoted, Info: "w"}}}
+		history := policy.History{
+			Info: "x",
+			Runs: []policy.RunFact{{
+				ID: "r1", Started: now.Add(-5 * day), Ended: now.Add(-5*day + hour),
+				Outcome: policy.OutcomePromoted, Info: "w",
+			}},
+		}
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			before := cpuTime(b)

@@ -86,10 +86,12 @@ func TestExampleConfiguration(t *testing.T) {
 	if diff := cmp.Diff([]string{"Wed 12-23 22:00", "Sun 12-27 00:00", "Mon 12-28 22:00"}, starts); diff != "" {
 		t.Errorf("openings (-want +got):\n%s", diff)
 	}
-	if got := p.Scheduled(time.Date(2026, 11, 18, 12, 0, 0, 0, loc)); !got.Equal(time.Date(2026, 11, 23, 2, 30, 0, 0, loc)) {
+	if got := p.Scheduled(time.Date(2026, 11, 18, 12, 0, 0, 0, loc)); !got.Equal(time.Date(2026, 11, 23, 2, 30, 0, 0,
+		loc)) {
 		t.Errorf("scheduled at %s", got)
 	}
-	if o := c.Tests(drift.Options{Model: "m"}); o.FalseRetrains.String() != "1 per 180d" || o.DropPoints != 3 || o.Model != "m" {
+	if o := c.Tests(drift.Options{Model: "m"}); o.FalseRetrains.String() != "1 per 180d" || o.DropPoints != 3 ||
+		o.Model != "m" {
 		t.Errorf("tests %+v", o)
 	}
 }
@@ -97,13 +99,17 @@ func TestExampleConfiguration(t *testing.T) {
 // A condition that is written without its numbers has those of the defaults.
 func TestConditionDefaults(t *testing.T) {
 	t.Parallel()
-	c, _, problems := decode(t, "f.yaml", "retrain_when: {accuracy_drop: {}, macro_f1_drop: {}, label_changes: {share: 10%}, new_category: {}, label_shift: {}, category_recall_below: {all: 70%}, category_recall_drop: {}}\n")
+	c, _, problems := decode(t, "f.yaml",
+		"retrain_when: {accuracy_drop: {}, macro_f1_drop: {}, label_changes: {share: 10%}, new_category: {}, label_shift: {}, category_recall_below: {all: 70%}, category_recall_drop: {}}\n")
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
 	want := config(t).RetrainWhen
 	want.AccuracyBelow, want.MaxAge = nil, nil
-	want.CategoryRecallDrop = &policy.CategoryRecallDrop{Points: 10, FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * day)}, MinItems: 30}
+	want.CategoryRecallDrop = &policy.CategoryRecallDrop{
+		Points:        10,
+		FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * day)}, MinItems: 30,
+	}
 	if diff := cmp.Diff(want, c.RetrainWhen); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -148,14 +154,19 @@ func TestNeverOpens(t *testing.T) {
 		names = append(names, d.Format(time.DateOnly))
 	}
 	c.QuietHours = []quiethours.WindowConfig{{AllDay: true}, {Except: names}}
-	if _, err := policy.Compile(c, time.UTC, policy.Options{}); err == nil || err.Error() != "policy quiet_hours: no window opens in five years (check the days and the exceptions)" {
+	if _, err := policy.Compile(c, time.UTC, policy.Options{}); err == nil ||
+		err.Error() != "policy quiet_hours: no window opens in five years (check the days and the exceptions)" {
 		t.Errorf("got %v", err)
 	}
 }
 
 // No text makes a parser panic, and what is accepted behaves.
 func FuzzQuietHours(f *testing.F) {
-	for _, s := range []string{"mon-fri", "sat,sun", "fri-mon", "", "-", ",", holidays, "BEGIN:VEVENT\nDTSTART:99999999\nEND:VEVENT", "TZ=0", "CRON_TZ=", "TZ= * * * * *", "@every 1h", "0 0 30 2 *", "0 0 29 2 *", "drop > 0.1", "drop > ", "1..1e9", "accuracy < 0.5 or alarmed"} {
+	for _, s := range []string{
+		"mon-fri", "sat,sun", "fri-mon", "", "-", ",", holidays,
+		"BEGIN:VEVENT\nDTSTART:99999999\nEND:VEVENT", "TZ=0", "CRON_TZ=", "TZ= * * * * *", "@every 1h", "0 0 30 2 *",
+		"0 0 29 2 *", "drop > 0.1", "drop > ", "1..1e9", "accuracy < 0.5 or alarmed",
+	} {
 		f.Add(s)
 	}
 	loc := zone(f, "Europe/Berlin")
@@ -169,7 +180,8 @@ func FuzzQuietHours(f *testing.F) {
 			}
 		}
 		read := func(string) ([]byte, error) { return []byte(text), nil }
-		if w, err := quiethours.NewWindows([]quiethours.WindowConfig{{Days: d, AllDay: true}, {Except: []string{"x.ics"}}}, loc, read); err == nil {
+		if w, err := quiethours.NewWindows([]quiethours.WindowConfig{{Days: d, AllDay: true}, {Except: []string{"x.ics"}}},
+			loc, read); err == nil {
 			for _, i := range w.Next(now, 3) {
 				if !i.Start.Before(i.End) || !w.Contains(i.Start) || i.Start.Before(now) {
 					t.Fatalf("%q: opening %v", text, i)

@@ -60,23 +60,42 @@ func TestConditions(t *testing.T) {
 			r.Drop = 3
 			r.Relabels = drift.Relabels{RightToWrong: 12, WrongToRight: 6, P: 0.12}
 		}, nil},
-		{"too few corrections", func(r *drift.Report) { r.Drop = 3; r.Relabels = drift.Relabels{RightToWrong: 9, P: 0.002} }, nil},
-		{"corrections without a drop", func(r *drift.Report) { r.Drop = 2.9; r.Relabels = drift.Relabels{RightToWrong: 30, P: 1e-9} }, nil},
+		{
+			"too few corrections", func(r *drift.Report) { r.Drop = 3; r.Relabels = drift.Relabels{RightToWrong: 9, P: 0.002} },
+			nil,
+		},
+		{
+			"corrections without a drop",
+			func(r *drift.Report) { r.Drop = 2.9; r.Relabels = drift.Relabels{RightToWrong: 30, P: 1e-9} }, nil,
+		},
 		{"drop and arrivals", func(r *drift.Report) {
 			r.Drop = 3
 			r.NewItems = drift.NewItems{N: 50, Errors: 20, Drop: 31, Alarmed: true}
 		}, []string{"accuracy_drop"}},
-		{"arrivals before the accuracy shows it", func(r *drift.Report) { r.NewItems = drift.NewItems{N: 50, Errors: 20, Drop: 31, Alarmed: true} }, []string{"accuracy_drop"}},
-		{"arrivals that rose too little", func(r *drift.Report) { r.NewItems = drift.NewItems{N: 5000, Errors: 600, Drop: 2.9, Alarmed: true} }, nil},
+		{
+			"arrivals before the accuracy shows it",
+			func(r *drift.Report) { r.NewItems = drift.NewItems{N: 50, Errors: 20, Drop: 31, Alarmed: true} },
+			[]string{"accuracy_drop"},
+		},
+		{
+			"arrivals that rose too little",
+			func(r *drift.Report) { r.NewItems = drift.NewItems{N: 5000, Errors: 600, Drop: 2.9, Alarmed: true} }, nil,
+		},
 		{"drop as two samples", func(r *drift.Report) { r.Drop = 12; r.Correct = 237 }, []string{"accuracy_drop"}},
 		{"no baseline", func(r *drift.Report) { r.Baseline, r.Drop = nil, 12 }, nil},
 		{"macro-F1", func(r *drift.Report) { r.MacroF1Drop = 5 }, []string{"macro_f1_drop"}},
-		{"recall", func(r *drift.Report) { r.Category[0].Recall, r.Category[0].Correct = 0.69, 69 }, []string{"category_recall_below.all"}},
+		{
+			"recall", func(r *drift.Report) { r.Category[0].Recall, r.Category[0].Correct = 0.69, 69 },
+			[]string{"category_recall_below.all"},
+		},
 		{"recall of a rare category", func(r *drift.Report) { r.Category[2].Recall, r.Category[2].Correct = 0.5, 6 }, nil},
 		{"changes", func(r *drift.Report) { r.Labels.Changed, r.Labels.Share = 200, 0.1 }, []string{"label_changes"}},
 		{"changes, too few", func(r *drift.Report) { r.Labels.Changed, r.Labels.Share, r.Labels.Items = 49, 0.5, 98 }, nil},
 		{"changes, too small a share", func(r *drift.Report) { r.Labels.Changed, r.Labels.Share = 199, 0.0995 }, nil},
-		{"new category", func(r *drift.Report) { r.Labels.New = map[string]int{"weather": 20, "other": 3} }, []string{"new_category"}},
+		{
+			"new category", func(r *drift.Report) { r.Labels.New = map[string]int{"weather": 20, "other": 3} },
+			[]string{"new_category"},
+		},
 		{"new category, too few", func(r *drift.Report) { r.Labels.New = map[string]int{"weather": 19} }, nil},
 		{"shift", func(r *drift.Report) { r.Labels.PSI = 0.2 }, []string{"label_shift"}},
 		{"age", func(r *drift.Report) { r.Baseline.At = now.Add(-90 * day) }, []string{"max_age"}},
@@ -193,12 +212,14 @@ func TestReportStates(t *testing.T) {
 	}
 	r := healthy(t)
 	r.Scored = 0
-	if d := p.Decide(r, policy.History{}, noon(t)); d.Verdict != policy.VerdictInconclusive || d.Reason != policy.ReasonInsufficientData {
+	if d := p.Decide(r, policy.History{}, noon(t)); d.Verdict != policy.VerdictInconclusive ||
+		d.Reason != policy.ReasonInsufficientData {
 		t.Errorf("nothing scored: %s %s", d.Verdict, d.Reason)
 	}
 	r = healthy(t)
 	r.Drop = 4
-	if d := p.Decide(r, policy.History{}, noon(t)); d.Verdict != policy.VerdictInconclusive || d.Reason != policy.ReasonInsufficientData {
+	if d := p.Decide(r, policy.History{}, noon(t)); d.Verdict != policy.VerdictInconclusive ||
+		d.Reason != policy.ReasonInsufficientData {
 		t.Errorf("a drop without evidence: %s %s %s", d.Verdict, d.Reason, d.Text)
 	}
 }
@@ -221,14 +242,16 @@ func TestFirstReleaseWaitsForLabels(t *testing.T) {
 	} {
 		r := drift.Report{Model: "news", State: drift.StateNoRelease, Labels: drift.Labels{Items: c.labels}}
 		d := p.Decide(r, c.history, night)
-		if d.Verdict != policy.VerdictRetrain || d.Start() != c.start || !c.start && d.Reason != policy.ReasonInsufficientData {
+		if d.Verdict != policy.VerdictRetrain || d.Start() != c.start || !c.start &&
+			d.Reason != policy.ReasonInsufficientData {
 			t.Errorf("%s: %s %s (%s)", c.name, d.Verdict, d.Reason, d.Text)
 		}
 		sound(t, d)
 	}
 	r := healthy(t) // a release serves: what a source reads anew does not stop the rest
 	r.Drop = 40
-	if d := p.Decide(r, policy.History{Reading: true}, night); d.Reason == policy.ReasonInsufficientData && len(d.Blocked) > 0 {
+	if d := p.Decide(r, policy.History{Reading: true}, night); d.Reason == policy.ReasonInsufficientData &&
+		len(d.Blocked) > 0 {
 		t.Errorf("a deployed model waits: %s", d.Text)
 	}
 }
@@ -249,34 +272,137 @@ func TestBlockers(t *testing.T) {
 		{"free", policy.History{}, nil, time.Time{}},
 		{"active", policy.History{Active: "r7"}, []policy.Reason{policy.ReasonRunActive}, time.Time{}},
 		{"held", policy.History{Held: &policy.Hold{By: "ann"}}, []policy.Reason{policy.ReasonHeld}, time.Time{}},
-		{"held until", policy.History{Held: &policy.Hold{Until: now.Add(hour)}}, []policy.Reason{policy.ReasonHeld}, now.Add(hour)},
+		{
+			"held until",
+			policy.History{Held: &policy.Hold{Until: now.Add(hour)}},
+			[]policy.Reason{policy.ReasonHeld},
+			now.Add(hour),
+		},
 		{"hold is over", policy.History{Held: &policy.Hold{Until: now}}, nil, time.Time{}},
 		{"paused", policy.History{Paused: &policy.Hold{}}, []policy.Reason{policy.ReasonPaused}, time.Time{}},
-		{"cooldown", policy.History{Runs: []policy.RunFact{run(23*hour, policy.OutcomePromoted, "a")}}, []policy.Reason{policy.ReasonCooldown}, now.Add(hour)},
-		{"cooldown counts from the end", policy.History{Runs: []policy.RunFact{{Started: now.Add(-30 * hour), Ended: now.Add(-2 * hour), Outcome: policy.OutcomePromoted}}}, []policy.Reason{policy.ReasonCooldown}, now.Add(22 * hour)},
-		{"cooldown over", policy.History{Runs: []policy.RunFact{run(24*hour, policy.OutcomePromoted, "a")}}, nil, time.Time{}},
-		{"budget", policy.History{Runs: []policy.RunFact{run(2*day, policy.OutcomePromoted, "c"), run(4*day, policy.OutcomePromoted, "b"), run(6*day, policy.OutcomePromoted, "a")}}, []policy.Reason{policy.ReasonBudget}, now.Add(-6*day - hour + 7*day)},
-		{"budget rolls", policy.History{Runs: []policy.RunFact{run(2*day, policy.OutcomePromoted, "c"), run(4*day, policy.OutcomePromoted, "b"), run(7*day, policy.OutcomePromoted, "a")}}, nil, time.Time{}},
+		{
+			"cooldown",
+			policy.History{Runs: []policy.RunFact{run(23*hour, policy.OutcomePromoted, "a")}},
+			[]policy.Reason{policy.ReasonCooldown},
+			now.Add(hour),
+		},
+		{
+			"cooldown counts from the end",
+			policy.History{Runs: []policy.RunFact{{
+				Started: now.Add(-30 * hour), Ended: now.Add(-2 * hour),
+				Outcome: policy.OutcomePromoted,
+			}}},
+			[]policy.Reason{policy.ReasonCooldown},
+			now.Add(22 * hour),
+		},
+		{
+			"cooldown over",
+			policy.History{Runs: []policy.RunFact{run(24*hour, policy.OutcomePromoted, "a")}},
+			nil,
+			time.Time{},
+		},
+		{
+			"budget",
+			policy.History{Runs: []policy.RunFact{
+				run(2*day, policy.OutcomePromoted, "c"),
+				run(4*day, policy.OutcomePromoted, "b"), run(6*day, policy.OutcomePromoted, "a"),
+			}},
+			[]policy.Reason{policy.ReasonBudget},
+			now.Add(-6*day - hour + 7*day),
+		},
+		{"budget rolls", policy.History{Runs: []policy.RunFact{
+			run(2*day, policy.OutcomePromoted, "c"),
+			run(4*day, policy.OutcomePromoted, "b"), run(7*day, policy.OutcomePromoted, "a"),
+		}}, nil, time.Time{}},
 		{"a run that goes on in the next quiet hours counts for nothing", policy.History{Runs: []policy.RunFact{
-			{ID: "r3", Started: now.Add(-9 * hour), Ended: now.Add(-2 * hour), Outcome: policy.OutcomeBlocked, Why: policy.ReasonWindowClosed},
-			{ID: "r2", Started: now.Add(-33 * hour), Ended: now.Add(-26 * hour), Outcome: policy.OutcomeBlocked, Why: policy.ReasonWindowTooShort},
+			{
+				ID: "r3", Started: now.Add(-9 * hour), Ended: now.Add(-2 * hour), Outcome: policy.OutcomeBlocked,
+				Why: policy.ReasonWindowClosed,
+			},
+			{
+				ID: "r2", Started: now.Add(-33 * hour), Ended: now.Add(-26 * hour), Outcome: policy.OutcomeBlocked,
+				Why: policy.ReasonWindowTooShort,
+			},
 			run(3*day, policy.OutcomePromoted, "b"), run(4*day, policy.OutcomePromoted, "a"),
 		}}, nil, time.Time{}},
-		{"a run that failed before it trained counts for nothing but a short pause", policy.History{Info: "x", Runs: []policy.RunFact{
-			{ID: "r3", Started: now.Add(-11 * time.Minute), Ended: now.Add(-8 * time.Minute), Outcome: policy.OutcomeFailed, Info: "x", Untrained: true},
-			{ID: "r2", Started: now.Add(-31 * time.Minute), Ended: now.Add(-30 * time.Minute), Outcome: policy.OutcomeFailed, Info: "x", Untrained: true},
-			{ID: "r1", Started: now.Add(-51 * time.Minute), Ended: now.Add(-50 * time.Minute), Outcome: policy.OutcomeFailed, Info: "x", Untrained: true},
-		}}, []policy.Reason{policy.ReasonCooldown}, now.Add(12 * time.Minute)},
+		{
+			"a run that failed before it trained counts for nothing but a short pause",
+			policy.History{Info: "x", Runs: []policy.RunFact{
+				{
+					ID: "r3", Started: now.Add(-11 * time.Minute), Ended: now.Add(-8 * time.Minute), Outcome: policy.OutcomeFailed,
+					Info: "x", Untrained: true,
+				},
+				{
+					ID: "r2", Started: now.Add(-31 * time.Minute), Ended: now.Add(-30 * time.Minute), Outcome: policy.OutcomeFailed,
+					Info: "x", Untrained: true,
+				},
+				{
+					ID: "r1", Started: now.Add(-51 * time.Minute), Ended: now.Add(-50 * time.Minute), Outcome: policy.OutcomeFailed,
+					Info: "x", Untrained: true,
+				},
+			}},
+			[]policy.Reason{policy.ReasonCooldown},
+			now.Add(12 * time.Minute),
+		},
 		{"and then for nothing at all", policy.History{Info: "x", Runs: []policy.RunFact{
-			{ID: "r3", Started: now.Add(-41 * time.Minute), Ended: now.Add(-40 * time.Minute), Outcome: policy.OutcomeFailed, Info: "x", Untrained: true},
-			{ID: "r2", Started: now.Add(-61 * time.Minute), Ended: now.Add(-60 * time.Minute), Outcome: policy.OutcomeFailed, Info: "x", Untrained: true},
-			{ID: "r1", Started: now.Add(-81 * time.Minute), Ended: now.Add(-80 * time.Minute), Outcome: policy.OutcomeFailed, Info: "x", Untrained: true},
+			{
+				ID: "r3", Started: now.Add(-41 * time.Minute), Ended: now.Add(-40 * time.Minute), Outcome: policy.OutcomeFailed,
+				Info: "x", Untrained: true,
+			},
+			{
+				ID: "r2", Started: now.Add(-61 * time.Minute), Ended: now.Add(-60 * time.Minute), Outcome: policy.OutcomeFailed,
+				Info: "x", Untrained: true,
+			},
+			{
+				ID: "r1", Started: now.Add(-81 * time.Minute), Ended: now.Add(-80 * time.Minute), Outcome: policy.OutcomeFailed,
+				Info: "x", Untrained: true,
+			},
 		}}, nil, time.Time{}},
-		{"breaker", policy.History{Info: "x", Runs: []policy.RunFact{run(8*day, policy.OutcomeFailed, "x"), run(9*day, policy.OutcomeRolledBack, "x"), run(10*day, policy.OutcomeFailed, "w")}}, []policy.Reason{policy.ReasonBreakerOpen}, time.Time{}},
-		{"breaker half-open", policy.History{Info: "y", Runs: []policy.RunFact{run(8*day, policy.OutcomeFailed, "x"), run(9*day, policy.OutcomeRolledBack, "x"), run(10*day, policy.OutcomeFailed, "w")}}, nil, time.Time{}},
-		{"breaker open again", policy.History{Info: "y", Runs: []policy.RunFact{run(7*day, policy.OutcomeFailed, "y"), run(8*day, policy.OutcomeFailed, "x"), run(9*day, policy.OutcomeRolledBack, "x"), run(10*day, policy.OutcomeFailed, "w")}}, []policy.Reason{policy.ReasonBreakerOpen}, time.Time{}},
-		{"breaker: a promotion between", policy.History{Info: "x", Runs: []policy.RunFact{run(8*day, policy.OutcomeFailed, "x"), run(9*day, policy.OutcomeFailed, "x"), run(10*day, policy.OutcomePromoted, "w"), run(11*day, policy.OutcomeFailed, "w")}}, nil, time.Time{}},
-		{"breaker: labels unknown", policy.History{Runs: []policy.RunFact{run(8*day, policy.OutcomeFailed, "x"), run(9*day, policy.OutcomeFailed, "x"), run(10*day, policy.OutcomeFailed, "w")}}, []policy.Reason{policy.ReasonBreakerOpen}, time.Time{}},
+		{"breaker", policy.History{
+			Info: "x",
+			Runs: []policy.RunFact{
+				run(8*day, policy.OutcomeFailed, "x"), run(9*day, policy.OutcomeRolledBack, "x"),
+				run(10*day, policy.OutcomeFailed, "w"),
+			},
+		}, []policy.Reason{policy.ReasonBreakerOpen}, time.Time{}},
+		{"breaker half-open", policy.History{
+			Info: "y",
+			Runs: []policy.RunFact{
+				run(8*day, policy.OutcomeFailed, "x"), run(9*day, policy.OutcomeRolledBack, "x"),
+				run(10*day, policy.OutcomeFailed, "w"),
+			},
+		}, nil, time.Time{}},
+		{
+			"breaker open again",
+			policy.History{
+				Info: "y",
+				Runs: []policy.RunFact{
+					run(7*day, policy.OutcomeFailed, "y"), run(8*day, policy.OutcomeFailed, "x"),
+					run(9*day, policy.OutcomeRolledBack, "x"), run(10*day, policy.OutcomeFailed, "w"),
+				},
+			},
+			[]policy.Reason{policy.ReasonBreakerOpen},
+			time.Time{},
+		},
+		{
+			"breaker: a promotion between",
+			policy.History{Info: "x", Runs: []policy.RunFact{
+				run(8*day, policy.OutcomeFailed, "x"),
+				run(9*day, policy.OutcomeFailed, "x"), run(10*day, policy.OutcomePromoted, "w"),
+				run(11*day, policy.OutcomeFailed, "w"),
+			}},
+			nil,
+			time.Time{},
+		},
+		{
+			"breaker: labels unknown",
+			policy.History{Runs: []policy.RunFact{
+				run(8*day, policy.OutcomeFailed, "x"),
+				run(9*day, policy.OutcomeFailed, "x"), run(10*day, policy.OutcomeFailed, "w"),
+			}},
+			[]policy.Reason{policy.ReasonBreakerOpen},
+			time.Time{},
+		},
 		{"cancelled runs do not count", policy.History{Info: "x", Runs: []policy.RunFact{run(7*day, policy.OutcomeCancelled, "x"), run(8*day, policy.OutcomeFailed, "x"), run(9*day, policy.OutcomeFailed, "x")}}, nil, time.Time{}},
 		{"nothing new", policy.History{Info: "x", Runs: []policy.RunFact{run(8*day, policy.OutcomeRejected, "x")}}, []policy.Reason{policy.ReasonNoNewInformation}, time.Time{}},
 		{"rolled back on the same labels and code", policy.History{Info: "x", Code: "c", Runs: []policy.RunFact{{ID: "r1", Started: noon(t).Add(-8 * day), Ended: noon(t).Add(-8 * day), Outcome: policy.OutcomeRolledBack, Info: "x", Code: "c"}}}, []policy.Reason{policy.ReasonNoNewInformation}, time.Time{}},

@@ -32,17 +32,27 @@ func TestRandomHistories(t *testing.T) {
 		c.RetrainWhen.LabelChanges = &policy.LabelChanges{AtLeast: 50}
 		c.Limits = policy.Limits{
 			Cooldown: unit.Duration(rapid.IntRange(0, 72).Draw(t, "cooldown")) * unit.Duration(hour),
-			Budget:   unit.Rate{Count: rapid.IntRange(1, 4).Draw(t, "budget"), Per: unit.Duration(rapid.IntRange(1, 10).Draw(t, "days")) * unit.Duration(day)},
-			Breaker:  rapid.IntRange(0, 3).Draw(t, "breaker"),
-			Reserve:  unit.Duration(rapid.IntRange(0, 90).Draw(t, "reserve")) * unit.Duration(time.Minute),
+			Budget: unit.Rate{
+				Count: rapid.IntRange(1, 4).Draw(t, "budget"),
+				Per:   unit.Duration(rapid.IntRange(1, 10).Draw(t, "days")) * unit.Duration(day),
+			},
+			Breaker: rapid.IntRange(0, 3).Draw(t, "breaker"),
+			Reserve: unit.Duration(rapid.IntRange(0, 90).Draw(t, "reserve")) * unit.Duration(time.Minute),
 		}
-		from, to := unit.Clock(rapid.IntRange(0, 23).Draw(t, "from")*3600), unit.Clock(rapid.IntRange(0, 23).Draw(t, "to")*3600+900)
-		c.QuietHours = []quiethours.WindowConfig{{Days: quiethours.Days(rapid.IntRange(0, 127).Draw(t, "weekdays")), From: &from, To: &to}}
+		from, to := unit.Clock(rapid.IntRange(0, 23).Draw(t, "from")*3600), unit.Clock(rapid.IntRange(0, 23).Draw(t,
+			"to")*3600+900)
+		c.QuietHours = []quiethours.WindowConfig{{
+			Days: quiethours.Days(rapid.IntRange(0, 127).Draw(t, "weekdays")),
+			From: &from, To: &to,
+		}}
 		p, err := policy.Compile(c, loc, policy.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := &model{t: t, report: report, c: c, w: p.Windows(), lasts: lasts, now: time.Date(2027, 3, 20, 0, 0, 0, 0, time.UTC)}
+		m := &model{
+			t: t, report: report, c: c, w: p.Windows(), lasts: lasts,
+			now: time.Date(2027, 3, 20, 0, 0, 0, 0, time.UTC),
+		}
 		for range 150 {
 			m.step(p)
 		}
@@ -71,14 +81,18 @@ func (m *model) step(p *policy.Policy) {
 		m.active = false
 		m.runs[0].Ended = m.ends
 		m.runs[0].Outcome = rapid.SampledFrom([]policy.Outcome{
-			policy.OutcomePromoted, policy.OutcomeRejected, policy.OutcomeRejected, policy.OutcomeRolledBack, policy.OutcomeFailed, policy.OutcomeCancelled, policy.OutcomeBlocked,
+			policy.OutcomePromoted, policy.OutcomeRejected, policy.OutcomeRejected, policy.OutcomeRolledBack,
+			policy.OutcomeFailed, policy.OutcomeCancelled, policy.OutcomeBlocked,
 		}).Draw(m.t, "outcome")
 	}
 	if rapid.IntRange(0, 5).Draw(m.t, "labels") == 0 {
 		m.info++
 	}
 	r := wrong(m.report, rapid.SampledFrom([]int{0, 20, 20, 20, 150}).Draw(m.t, "wrong"))
-	h := policy.History{Runs: m.runs, Info: fmt.Sprint(m.info), Needs: time.Duration(rapid.IntRange(0, 5).Draw(m.t, "needs")) * hour}
+	h := policy.History{
+		Runs: m.runs, Info: fmt.Sprint(m.info),
+		Needs: time.Duration(rapid.IntRange(0, 5).Draw(m.t, "needs")) * hour,
+	}
 	h.Last = m.last
 	if m.active {
 		h.Active = m.runs[0].ID

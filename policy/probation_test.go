@@ -42,14 +42,16 @@ func TestProbation(t *testing.T) {
 		text    string
 	}{
 		{
-			name: "nothing yet", verdict: policy.VerdictHold, reason: policy.ReasonNothingTripped, blocked: []policy.Reason{policy.ReasonWindowClosed},
-			change: func(_ *policy.Config, _ *drift.Report, h *policy.History) { h.Probation = trial(t, 0, 0, false) },
-			text:   "no retrain is needed",
+			name: "nothing yet", verdict: policy.VerdictHold, reason: policy.ReasonNothingTripped,
+			blocked: []policy.Reason{policy.ReasonWindowClosed},
+			change:  func(_ *policy.Config, _ *drift.Report, h *policy.History) { h.Probation = trial(t, 0, 0, false) },
+			text:    "no retrain is needed",
 		},
 		{
-			name: "under way", verdict: policy.VerdictHold, reason: policy.ReasonNothingTripped, blocked: []policy.Reason{policy.ReasonWindowClosed},
-			change: func(_ *policy.Config, _ *drift.Report, h *policy.History) { h.Probation = trial(t, 3, 40, false) },
-			text:   "no retrain is needed",
+			name: "under way", verdict: policy.VerdictHold, reason: policy.ReasonNothingTripped,
+			blocked: []policy.Reason{policy.ReasonWindowClosed},
+			change:  func(_ *policy.Config, _ *drift.Report, h *policy.History) { h.Probation = trial(t, 3, 40, false) },
+			text:    "no retrain is needed",
 		},
 		{
 			name: "crossed", verdict: policy.VerdictRollback, reason: policy.ReasonProbationFailed,
@@ -65,34 +67,42 @@ func TestProbation(t *testing.T) {
 			text: "rolling back to 0123456789ab: the probation since",
 		},
 		{
-			name: "neither limits nor quiet hours nor too little data are asked", verdict: policy.VerdictRollback, reason: policy.ReasonProbationFailed,
+			name: "neither limits nor quiet hours nor too little data are asked", verdict: policy.VerdictRollback,
+			reason: policy.ReasonProbationFailed,
 			change: func(_ *policy.Config, r *drift.Report, h *policy.History) {
 				r.State = drift.StateInsufficient
 				for range 4 {
-					h.Runs = append(h.Runs, policy.RunFact{ID: "x", Started: noon(t).Add(-hour), Ended: noon(t), Outcome: policy.OutcomeFailed})
+					h.Runs = append(h.Runs, policy.RunFact{
+						ID: "x", Started: noon(t).Add(-hour), Ended: noon(t),
+						Outcome: policy.OutcomeFailed,
+					})
 				}
 			},
 			text: "rolling back to",
 		},
 		{
-			name: "a run is under way", verdict: policy.VerdictRollback, reason: policy.ReasonRunActive, blocked: []policy.Reason{policy.ReasonRunActive},
-			change: func(_ *policy.Config, _ *drift.Report, h *policy.History) { h.Active = "r1" },
-			text:   "a rollback to 0123456789ab is due (the probation since 10:00 CET failed: 12 of 30 new items are wrong, 13.0% are tolerated, e-value 1.5, bound 20) and waits: run r1 is not over",
+			name: "a run is under way", verdict: policy.VerdictRollback, reason: policy.ReasonRunActive,
+			blocked: []policy.Reason{policy.ReasonRunActive},
+			change:  func(_ *policy.Config, _ *drift.Report, h *policy.History) { h.Active = "r1" },
+			text:    "a rollback to 0123456789ab is due (the probation since 10:00 CET failed: 12 of 30 new items are wrong, 13.0% are tolerated, e-value 1.5, bound 20) and waits: run r1 is not over",
 		},
 		{
-			name: "held and paused", verdict: policy.VerdictRollback, reason: policy.ReasonHeld, blocked: []policy.Reason{policy.ReasonHeld, policy.ReasonPaused, policy.ReasonPaused},
+			name: "held and paused", verdict: policy.VerdictRollback, reason: policy.ReasonHeld,
+			blocked: []policy.Reason{policy.ReasonHeld, policy.ReasonPaused, policy.ReasonPaused},
 			change: func(_ *policy.Config, _ *drift.Report, h *policy.History) {
 				h.Held, h.Paused, h.Stopped = &policy.Hold{}, &policy.Hold{}, &policy.Hold{}
 			},
 			text: "and waits: held",
 		},
 		{
-			name: "the service sleeps", verdict: policy.VerdictRollback, reason: policy.ReasonServiceAsleep, blocked: []policy.Reason{policy.ReasonServiceAsleep},
-			change: func(_ *policy.Config, r *drift.Report, _ *policy.History) { r.State = drift.StateAsleep },
-			text:   "and waits: the classifier does not answer, and it may sleep",
+			name: "the service sleeps", verdict: policy.VerdictRollback, reason: policy.ReasonServiceAsleep,
+			blocked: []policy.Reason{policy.ReasonServiceAsleep},
+			change:  func(_ *policy.Config, r *drift.Report, _ *policy.History) { r.State = drift.StateAsleep },
+			text:    "and waits: the classifier does not answer, and it may sleep",
 		},
 		{
-			name: "nothing to go back to", verdict: policy.VerdictHold, reason: policy.ReasonNoFormerRelease, blocked: []policy.Reason{policy.ReasonWindowClosed},
+			name: "nothing to go back to", verdict: policy.VerdictHold, reason: policy.ReasonNoFormerRelease,
+			blocked: []policy.Reason{policy.ReasonWindowClosed},
 			change: func(_ *policy.Config, _ *drift.Report, h *policy.History) {
 				h.Probation.Lost = "there was no release before"
 			},
@@ -107,12 +117,14 @@ func TestProbation(t *testing.T) {
 			text: "retraining: accuracy is 60.0%",
 		},
 		{
-			name: "the policy has none any more", verdict: policy.VerdictHold, reason: policy.ReasonNothingTripped, blocked: []policy.Reason{policy.ReasonWindowClosed},
-			change: func(c *policy.Config, _ *drift.Report, _ *policy.History) { c.Probation = nil },
-			text:   "no retrain is needed",
+			name: "the policy has none any more", verdict: policy.VerdictHold, reason: policy.ReasonNothingTripped,
+			blocked: []policy.Reason{policy.ReasonWindowClosed},
+			change:  func(c *policy.Config, _ *drift.Report, _ *policy.History) { c.Probation = nil },
+			text:    "no retrain is needed",
 		},
 		{
-			name: "its time is over", verdict: policy.VerdictHold, reason: policy.ReasonNothingTripped, blocked: []policy.Reason{policy.ReasonWindowClosed},
+			name: "its time is over", verdict: policy.VerdictHold, reason: policy.ReasonNothingTripped,
+			blocked: []policy.Reason{policy.ReasonWindowClosed},
 			change: func(_ *policy.Config, _ *drift.Report, h *policy.History) {
 				h.Probation = trial(t, 3, 40, false)
 				h.Probation.Until = noon(t)
@@ -161,7 +173,8 @@ func TestProbationIsExplained(t *testing.T) {
 		}
 	}
 	got := show(policy.History{Probation: trial(t, 12, 30, true), Active: "r1"})
-	if !strings.Contains(got, "WAITING to roll back") || !strings.Contains(got, "NO   no other run") || strings.Contains(got, "cooldown") {
+	if !strings.Contains(got, "WAITING to roll back") || !strings.Contains(got, "NO   no other run") ||
+		strings.Contains(got, "cooldown") {
 		t.Errorf("%s", got)
 	}
 }
@@ -178,8 +191,14 @@ func TestLimitsAfterARollback(t *testing.T) {
 	for i := range 2 { // two nights, newest first
 		end := now.Add(-time.Duration(i) * 2 * day)
 		h.Runs = append(h.Runs,
-			policy.RunFact{ID: "back" + string(rune('a'+i)), Started: end.Add(-2 * hour), Ended: end.Add(-2 * hour), Outcome: policy.OutcomeRolledBack, Undoes: "up" + string(rune('a'+i)), Info: "same"},
-			policy.RunFact{ID: "up" + string(rune('a'+i)), Started: end.Add(-8 * hour), Ended: end.Add(-7 * hour), Outcome: policy.OutcomePromoted, Info: "same"})
+			policy.RunFact{
+				ID: "back" + string(rune('a'+i)), Started: end.Add(-2 * hour), Ended: end.Add(-2 * hour),
+				Outcome: policy.OutcomeRolledBack, Undoes: "up" + string(rune('a'+i)), Info: "same",
+			},
+			policy.RunFact{
+				ID: "up" + string(rune('a'+i)), Started: end.Add(-8 * hour), Ended: end.Add(-7 * hour),
+				Outcome: policy.OutcomePromoted, Info: "same",
+			})
 	}
 	h.Info = "same"
 	low := healthy(t)

@@ -13,7 +13,10 @@ import (
 func TestCategoryRecallDrop(t *testing.T) {
 	t.Parallel()
 	c := config(t)
-	c.RetrainWhen = policy.Conditions{CategoryRecallDrop: &policy.CategoryRecallDrop{Points: 10, FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * day)}, MinItems: 30}}
+	c.RetrainWhen = policy.Conditions{CategoryRecallDrop: &policy.CategoryRecallDrop{
+		Points:        10,
+		FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * day)}, MinItems: 30,
+	}}
 	c.UrgentWhen = policy.Conditions{}
 	p := compile(t, c, zone(t, "Europe/Berlin"))
 	type row struct {
@@ -37,9 +40,21 @@ func TestCategoryRecallDrop(t *testing.T) {
 			row{policy.StatePass, 0, "no new item of a tested category has arrived since the promotion"},
 		},
 		// One missed item is a fall by 90 points: without evidence it is not a value to go by.
-		"chance":    {with(func(*drift.NewInCategory) {}), row{policy.StatePass, 0, `no category is recognised less often among new items; sport is nearest, 20 of 40 were missed`}},
-		"suspected": {with(func(c *drift.NewInCategory) { c.E = 61 }), row{policy.StateInconclusive, 45, `recall of sport may have fallen by 45 points among new items, but that is too little evidence: 20 of 40 were missed`}},
-		"alarm":     {with(func(c *drift.NewInCategory) { c.E, c.Alarmed = 4000, true }), row{policy.StateFail, 40, `recall of sport fell by at least 40 points among new items, and 10 points suffice: 20 of 40 were missed`}},
+		"chance": {
+			with(func(*drift.NewInCategory) {}),
+			row{policy.StatePass, 0, `no category is recognised less often among new items; sport is nearest, 20 of 40 were missed`},
+		},
+		"suspected": {
+			with(func(c *drift.NewInCategory) { c.E = 61 }),
+			row{
+				policy.StateInconclusive, 45,
+				`recall of sport may have fallen by 45 points among new items, but that is too little evidence: 20 of 40 were missed`,
+			},
+		},
+		"alarm": {
+			with(func(c *drift.NewInCategory) { c.E, c.Alarmed = 4000, true }),
+			row{policy.StateFail, 40, `recall of sport fell by at least 40 points among new items, and 10 points suffice: 20 of 40 were missed`},
+		},
 		"not sure": {
 			with(func(c *drift.NewInCategory) { c.E, c.Alarmed, c.Drop = 4000, true, 9.9 }),
 			row{
@@ -47,7 +62,10 @@ func TestCategoryRecallDrop(t *testing.T) {
 				`recall of sport may have fallen by 45 points among new items, but that is too little evidence: 20 of 40 were missed`,
 			},
 		},
-		"fell less": {with(func(c *drift.NewInCategory) { c.E, c.Alarmed, c.Estimate, c.Drop = 4000, true, 9.9, 5 }), row{policy.StatePass, 9.9, `no category is recognised less often among new items; sport is nearest, 20 of 40 were missed`}},
+		"fell less": {
+			with(func(c *drift.NewInCategory) { c.E, c.Alarmed, c.Estimate, c.Drop = 4000, true, 9.9, 5 }),
+			row{policy.StatePass, 9.9, `no category is recognised less often among new items; sport is nearest, 20 of 40 were missed`},
+		},
 	} {
 		r := healthy(t)
 		r.NewItems.Category = tc.streams

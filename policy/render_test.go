@@ -40,7 +40,10 @@ func TestExplainTexts(t *testing.T) {
 	loc := zone(t, "Europe/Berlin")
 	now := noon(t)
 	night := time.Date(2026, 11, 18, 23, 0, 0, 0, loc)
-	spent := []policy.RunFact{{ID: "r3", Started: now.Add(-3 * hour), Ended: now.Add(-2 * hour), Outcome: policy.OutcomeRejected, Info: "x"}}
+	spent := []policy.RunFact{{
+		ID: "r3", Started: now.Add(-3 * hour), Ended: now.Add(-2 * hour),
+		Outcome: policy.OutcomeRejected, Info: "x",
+	}}
 	state := func(s drift.State, detail string) drift.Report {
 		r := healthy(t)
 		r.State, r.Detail = s, detail
@@ -50,7 +53,10 @@ func TestExplainTexts(t *testing.T) {
 	split.Labels.New = map[string]int{"weather\x1b[31m": 25}
 	split.Category[0].Recall, split.Category[0].Correct = 0.6, 60
 	chance := healthy(t)
-	chance.Drop, chance.Baseline = 4, &drift.Baseline{Accuracy: 0.94, MacroF1: 0.9, N: 300, Correct: 282, At: now.Add(-day)}
+	chance.Drop, chance.Baseline = 4, &drift.Baseline{
+		Accuracy: 0.94, MacroF1: 0.9, N: 300, Correct: 282,
+		At: now.Add(-day),
+	}
 	few := state(drift.StateInsufficient, "")
 	few.Scored = 87
 	first := drift.Report{Model: "relevance", State: drift.StateNoRelease, Labels: drift.Labels{Items: 2000}}
@@ -59,18 +65,26 @@ func TestExplainTexts(t *testing.T) {
 		history policy.History
 		now     time.Time
 	}{
-		"hold":              {healthy(t), policy.History{}, now},
-		"waiting_window":    {wrong(healthy(t), 20), policy.History{}, now},
-		"waiting_limits":    {split, policy.History{Info: "x", Runs: spent, Held: &policy.Hold{By: "ann", Reason: "demo day", Until: now.Add(3 * hour)}}, now},
+		"hold":           {healthy(t), policy.History{}, now},
+		"waiting_window": {wrong(healthy(t), 20), policy.History{}, now},
+		"waiting_limits": {
+			split,
+			policy.History{Info: "x", Runs: spent, Held: &policy.Hold{By: "ann", Reason: "demo day", Until: now.Add(3 * hour)}},
+			now,
+		},
 		"waiting_too_short": {split, policy.History{Needs: 7 * hour}, night},
 		"start":             {split, policy.History{Needs: 5 * hour}, night},
 		"urgent":            {wrong(healthy(t), 80), policy.History{}, now},
-		"forced":            {healthy(t), policy.History{Force: &policy.Force{By: "ann", Reason: "new tokenizer"}, Runs: spent}, now},
-		"inconclusive":      {chance, policy.History{}, now},
-		"insufficient":      {few, policy.History{}, now},
-		"asleep":            {state(drift.StateAsleep, ""), policy.History{}, now},
-		"error":             {state(drift.StateError, "classify: 500 Internal Server Error"), policy.History{}, now},
-		"first":             {first, policy.History{}, now},
+		"forced": {
+			healthy(t),
+			policy.History{Force: &policy.Force{By: "ann", Reason: "new tokenizer"}, Runs: spent},
+			now,
+		},
+		"inconclusive": {chance, policy.History{}, now},
+		"insufficient": {few, policy.History{}, now},
+		"asleep":       {state(drift.StateAsleep, ""), policy.History{}, now},
+		"error":        {state(drift.StateError, "classify: 500 Internal Server Error"), policy.History{}, now},
+		"first":        {first, policy.History{}, now},
 	} {
 		d := compile(t, config(t), loc).Decide(c.report, c.history, c.now)
 		var out bytes.Buffer

@@ -37,7 +37,10 @@ func (s *story) decide(r drift.Report, after time.Duration) policy.Decision {
 
 func floorFor(t testing.TB, lasts time.Duration, margin float64) *story {
 	c := policy.Defaults()
-	c.RetrainWhen.AccuracyBelow = &policy.AccuracyBelow{Share: 0.85, For: unit.Duration(lasts), Margin: unit.Points(margin)}
+	c.RetrainWhen.AccuracyBelow = &policy.AccuracyBelow{
+		Share: 0.85, For: unit.Duration(lasts),
+		Margin: unit.Points(margin),
+	}
 	return &story{p: compile(t, c, zone(t, "Europe/Berlin")), now: noon(t)}
 }
 
@@ -47,13 +50,15 @@ func TestFor(t *testing.T) {
 	s := floorFor(t, 6*hour, 0)
 	d := s.decide(at(t, 0.84), 0)
 	c := d.Conditions[0]
-	if d.Verdict != policy.VerdictHold || d.Reason != policy.ReasonNothingTripped || c.Tripped || !c.Trips.Equal(s.now.Add(6*hour)) || !c.Since.Equal(s.now) {
+	if d.Verdict != policy.VerdictHold || d.Reason != policy.ReasonNothingTripped || c.Tripped ||
+		!c.Trips.Equal(s.now.Add(6*hour)) || !c.Since.Equal(s.now) {
 		t.Fatalf("first: %s %s %+v", d.Verdict, d.Reason, c)
 	}
 	if want := "no retrain is needed: accuracy is 84.0%, below 85.0%, for 0s; it trips after 6h"; d.Text != want {
 		t.Errorf("text is %q", d.Text)
 	}
-	if d := s.decide(at(t, 0.80), 5*hour); d.Verdict != policy.VerdictHold || !strings.Contains(d.Text, "for 5h; it trips after 6h") {
+	if d := s.decide(at(t, 0.80), 5*hour); d.Verdict != policy.VerdictHold ||
+		!strings.Contains(d.Text, "for 5h; it trips after 6h") {
 		t.Errorf("after 5h: %s %q", d.Verdict, d.Text)
 	}
 	if d := s.decide(at(t, 0.84), hour); !d.Start() || d.Conditions[0].Trips.After(s.now) {
@@ -100,7 +105,8 @@ func TestMargin(t *testing.T) {
 		t.Errorf("below: %s", d.Text)
 	}
 	d := s.decide(at(t, 0.855), hour)
-	if !d.Start() || !strings.HasSuffix(d.Text, "accuracy is 85.5%, not below 85.0%; it tripped before and clears at 86.0%") {
+	if !d.Start() || !strings.HasSuffix(d.Text,
+		"accuracy is 85.5%, not below 85.0%; it tripped before and clears at 86.0%") {
 		t.Errorf("within the margin: %s", d.Text)
 	}
 	if d := s.decide(at(t, 0.8601), hour); d.Verdict != policy.VerdictHold || d.Conditions[0].Latched {
@@ -145,7 +151,10 @@ func TestRandomWalks(t *testing.T) {
 		lasts := time.Duration(rapid.IntRange(0, 10).Draw(t, "for")) * hour
 		margin := float64(rapid.IntRange(0, 3).Draw(t, "margin"))
 		c := policy.Defaults()
-		c.RetrainWhen.AccuracyBelow = &policy.AccuracyBelow{Share: 0.85, For: unit.Duration(lasts), Margin: unit.Points(margin)}
+		c.RetrainWhen.AccuracyBelow = &policy.AccuracyBelow{
+			Share: 0.85, For: unit.Duration(lasts),
+			Margin: unit.Points(margin),
+		}
 		p, err := policy.Compile(c, time.UTC, policy.Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -173,7 +182,8 @@ func TestRandomWalks(t *testing.T) {
 				below = time.Time{}
 			}
 			if d.Start() != want {
-				t.Fatalf("at %v, for %s, margin %v, tripped before %t, below since %v: %s", r.Accuracy, lasts, margin, tripped, below, d.Text)
+				t.Fatalf("at %v, for %s, margin %v, tripped before %t, below since %v: %s", r.Accuracy, lasts, margin, tripped,
+					below, d.Text)
 			}
 			tripped, last = want, &d
 		}
@@ -201,9 +211,15 @@ limits: {cooldown: 0s, breaker: 0}
 	if diff := cmp.Diff([]string{"max_age"}, tripped(p.Decide(r, policy.History{}, noon(t)))); diff != "" {
 		t.Errorf("nothing happened (-want +got):\n%s", diff)
 	}
-	r.Drop, r.MacroF1Drop, r.Labels = 0.1, 0.1, drift.Labels{Items: 100, Changed: 1, Share: 0.01, New: map[string]int{"x": 1}, PSI: 0.001}
+	r.Drop, r.MacroF1Drop, r.Labels = 0.1, 0.1, drift.Labels{
+		Items: 100, Changed: 1, Share: 0.01,
+		New: map[string]int{"x": 1}, PSI: 0.001,
+	}
 	r.NewItems.Alarmed = true
-	if diff := cmp.Diff([]string{"accuracy_drop", "macro_f1_drop", "label_changes", "new_category", "label_shift", "max_age"}, tripped(p.Decide(r, policy.History{}, noon(t)))); diff != "" {
+	if diff := cmp.Diff([]string{
+		"accuracy_drop", "macro_f1_drop", "label_changes", "new_category", "label_shift",
+		"max_age",
+	}, tripped(p.Decide(r, policy.History{}, noon(t)))); diff != "" {
 		t.Errorf("a little happened (-want +got):\n%s", diff)
 	}
 }

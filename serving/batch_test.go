@@ -42,14 +42,20 @@ func batched(t *testing.T, odd func(title string) map[string]any) (*serving.Scor
 		_ = json.NewEncoder(w).Encode(map[string]any{"results": results})
 	}))
 	t.Cleanup(server.Close)
-	s := serving.NewScorer(serving.Config{Classify: "http://127.0.0.1:1/unused", Health: "http://127.0.0.1:1/unused", Batch: &serving.BatchConfig{URL: server.URL, Size: 10}})
+	s := serving.NewScorer(serving.Config{
+		Classify: "http://127.0.0.1:1/unused", Health: "http://127.0.0.1:1/unused",
+		Batch: &serving.BatchConfig{URL: server.URL, Size: 10},
+	})
 	t.Cleanup(s.Close)
 	return s, &requests
 }
 
 func titled(n int) (texts []serving.Text) {
 	for i := range n {
-		texts = append(texts, serving.Text{Item: fmt.Sprint(i), Hash: "h", Fields: map[string]string{"title": fmt.Sprint("t", i)}})
+		texts = append(texts, serving.Text{
+			Item: fmt.Sprint(i), Hash: "h",
+			Fields: map[string]string{"title": fmt.Sprint("t", i)},
+		})
 	}
 	return texts
 }
@@ -58,7 +64,8 @@ func TestBatch(t *testing.T) {
 	t.Parallel()
 	s, requests := batched(t, nil)
 	got := map[string]serving.Answer{}
-	if err := s.Score(t.Context(), titled(95), func(text serving.Text, a serving.Answer) { got[text.Item] = a }); err != nil {
+	if err := s.Score(t.Context(), titled(95),
+		func(text serving.Text, a serving.Answer) { got[text.Item] = a }); err != nil {
 		t.Fatal(err)
 	}
 	if len(got) != 95 || requests.Load() != 10 {
@@ -82,7 +89,8 @@ func TestBatchFaults(t *testing.T) {
 	})
 	n := 0
 	err := s.Score(t.Context(), titled(20), func(serving.Text, serving.Answer) { n++ })
-	if n != 19 || !errors.Is(err, serving.ErrService) || !strings.Contains(err.Error(), "item 7 at ") || !strings.Contains(err.Error(), `no field "label"`) {
+	if n != 19 || !errors.Is(err, serving.ErrService) || !strings.Contains(err.Error(), "item 7 at ") ||
+		!strings.Contains(err.Error(), `no field "label"`) {
 		t.Errorf("%d answers, %v", n, err)
 	}
 	// One answer too few: nobody can say which.
@@ -97,8 +105,12 @@ func TestBatchFaults(t *testing.T) {
 	if n != 0 || !errors.Is(err, serving.ErrService) || !strings.Contains(err.Error(), "9 results for 10 items") {
 		t.Errorf("%d answers, %v", n, err)
 	}
-	p := serving.Config{Classify: "http://a/c", Health: "http://a/h", Batch: &serving.BatchConfig{URL: "a", Size: -1}}.WithDefaults().Validate()
-	if len(p) != 2 || !strings.Contains(p[0].Message+p[1].Message, "-1 texts in one request") || !strings.Contains(p[0].Message+p[1].Message, `"a" is not an http or https URL`) {
+	p := serving.Config{
+		Classify: "http://a/c", Health: "http://a/h",
+		Batch: &serving.BatchConfig{URL: "a", Size: -1},
+	}.WithDefaults().Validate()
+	if len(p) != 2 || !strings.Contains(p[0].Message+p[1].Message, "-1 texts in one request") ||
+		!strings.Contains(p[0].Message+p[1].Message, `"a" is not an http or https URL`) {
 		t.Errorf("%v", p)
 	}
 }
@@ -130,7 +142,10 @@ func TestRedirectAndSlowAnswer(t *testing.T) {
 	server := httptest.NewServer(mux)
 	defer server.Close()
 	defer close(hang)
-	s := serving.NewScorer(serving.Config{Classify: server.URL + "/classify", Health: server.URL, Concurrency: 1, Timeout: unit.Duration(500 * time.Millisecond)})
+	s := serving.NewScorer(serving.Config{
+		Classify: server.URL + "/classify", Health: server.URL, Concurrency: 1,
+		Timeout: unit.Duration(500 * time.Millisecond),
+	})
 	defer s.Close()
 	n := 0
 	err := s.Score(context.Background(), titled(5), func(text serving.Text, a serving.Answer) {

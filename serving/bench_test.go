@@ -38,7 +38,10 @@ func benchService(b *testing.B) string {
 func benchTexts() []serving.Text {
 	texts := make([]serving.Text, scoreTexts)
 	for i := range texts {
-		texts[i] = serving.Text{Item: fmt.Sprint(i), Hash: "h", Fields: map[string]string{"title": fmt.Sprint("title ", i), "content": string(bytes.Repeat([]byte("Wort "), 200))}}
+		texts[i] = serving.Text{
+			Item: fmt.Sprint(i), Hash: "h",
+			Fields: map[string]string{"title": fmt.Sprint("title ", i), "content": string(bytes.Repeat([]byte("Wort "), 200))},
+		}
 	}
 	return texts
 }
@@ -48,7 +51,10 @@ func benchTexts() []serving.Text {
 // answers and throw them away.
 func BenchmarkScore(b *testing.B) {
 	url, texts := benchService(b), benchTexts()
-	s := serving.NewScorer(serving.Config{Classify: url, Health: "http://unused", Concurrency: scoreConcurrency}.WithDefaults())
+	s := serving.NewScorer(serving.Config{
+		Classify: url, Health: "http://unused",
+		Concurrency: scoreConcurrency,
+	}.WithDefaults())
 	defer s.Close()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: scoreConcurrency, DisableCompression: true}}
 	defer client.CloseIdleConnections()
@@ -63,7 +69,8 @@ func BenchmarkScore(b *testing.B) {
 	for b.Loop() {
 		for from := 0; from < scoreTexts; from += scoreTurn {
 			n, start := 0, time.Now()
-			if err := s.Score(context.Background(), texts[from:from+scoreTurn], func(serving.Text, serving.Answer) { n++ }); err != nil || n != scoreTurn {
+			if err := s.Score(context.Background(), texts[from:from+scoreTurn],
+				func(serving.Text, serving.Answer) { n++ }); err != nil || n != scoreTurn {
 				b.Fatal(n, err)
 			}
 			between := time.Now()

@@ -70,7 +70,8 @@ func TestScore(t *testing.T) {
 		echo(w, r)
 	}, nil)
 	got := map[string]serving.Answer{}
-	if err := s.Score(t.Context(), texts(500), func(text serving.Text, a serving.Answer) { got[text.Item] = a }); err != nil {
+	if err := s.Score(t.Context(), texts(500),
+		func(text serving.Text, a serving.Answer) { got[text.Item] = a }); err != nil {
 		t.Fatal(err)
 	}
 	if len(got) != 500 {
@@ -137,14 +138,23 @@ func TestServiceFaults(t *testing.T) {
 		is      error
 		says    []string
 	}{
-		"500":          {answer(500, "tokenizer exploded"+strings.Repeat("!", 500)), serving.ErrService, []string{"status 500", "tokenizer exploded", "…", "log", "item "}},
-		"422":          {answer(422, `{"detail":"field required"}`), serving.ErrService, []string{"status 422", "serving.fields"}},
+		"500": {
+			answer(500, "tokenizer exploded"+strings.Repeat("!", 500)), serving.ErrService,
+			[]string{"status 500", "tokenizer exploded", "…", "log", "item "},
+		},
+		"422": {
+			answer(422, `{"detail":"field required"}`), serving.ErrService,
+			[]string{"status 422", "serving.fields"},
+		},
 		"404":          {answer(404, "no"), serving.ErrService, []string{"status 404", "is the URL right?"}},
 		"non-JSON":     {answer(200, "<html>"), serving.ErrService, []string{"not a JSON object", "<html>", "item "}},
 		"absent field": {answer(200, `{"class":"a"}`), serving.ErrService, []string{`no field "label"`, "class"}},
 		"too large":    {answer(200, strings.Repeat("x", 2<<20)), serving.ErrService, []string{"larger than"}},
 		"503":          {answer(503, `{"status":"no model"}`), serving.ErrAsleep, []string{"503", "no model"}},
-		"hangs up":     {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, serving.ErrService, []string{"closed the connection", "crash"}},
+		"hangs up": {
+			func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, serving.ErrService,
+			[]string{"closed the connection", "crash"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -176,7 +186,8 @@ func TestSlowServiceIsAFault(t *testing.T) {
 	}, func(c *serving.Config) { c.Timeout = unit.Duration(50 * time.Millisecond) })
 	t.Cleanup(func() { close(release) })
 	err := s.Score(t.Context(), texts(1), func(serving.Text, serving.Answer) {})
-	if !errors.Is(err, serving.ErrService) || errors.Is(err, serving.ErrAsleep) || !strings.Contains(err.Error(), "no answer within 50ms") {
+	if !errors.Is(err, serving.ErrService) || errors.Is(err, serving.ErrAsleep) ||
+		!strings.Contains(err.Error(), "no answer within 50ms") {
 		t.Error(err)
 	}
 }
@@ -197,7 +208,10 @@ func TestServiceAway(t *testing.T) {
 	if _, err := s.Health(t.Context()); !errors.Is(err, serving.ErrAsleep) {
 		t.Error(err)
 	}
-	unknown := serving.NewScorer(serving.Config{Classify: "http://no-such-host.invalid", Health: "http://no-such-host.invalid"})
+	unknown := serving.NewScorer(serving.Config{
+		Classify: "http://no-such-host.invalid",
+		Health:   "http://no-such-host.invalid",
+	})
 	if _, err := unknown.Health(t.Context()); !errors.Is(err, serving.ErrAsleep) {
 		t.Error(err)
 	}
@@ -248,7 +262,8 @@ func TestScoreGivesUp(t *testing.T) {
 		asked.Add(1)
 		w.WriteHeader(http.StatusInternalServerError)
 	}, nil)
-	if err := s.Score(t.Context(), texts(10_000), func(serving.Text, serving.Answer) {}); !errors.Is(err, serving.ErrService) {
+	if err := s.Score(t.Context(), texts(10_000), func(serving.Text, serving.Answer) {}); !errors.Is(err,
+		serving.ErrService) {
 		t.Error(err)
 	}
 	if n := asked.Load(); n > 20 {
@@ -282,7 +297,8 @@ func TestHealth(t *testing.T) {
 		w.WriteHeader(status)
 		io.WriteString(w, body)
 	}, func(c *serving.Config) { c.HealthRelease = "model.digest" })
-	if h, err := s.Health(t.Context()); err != nil || !h.OK || h.Release != "sha256:abc" || !strings.Contains(h.Raw, "status") {
+	if h, err := s.Health(t.Context()); err != nil || !h.OK || h.Release != "sha256:abc" ||
+		!strings.Contains(h.Raw, "status") {
 		t.Errorf("%+v, %v", h, err)
 	}
 	body = `{"status":"ok"}`

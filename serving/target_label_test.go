@@ -12,7 +12,10 @@ import (
 
 func TestCanonicalLabel(t *testing.T) {
 	t.Parallel()
-	label, yes, set := serving.Target{Name: "label"}, serving.Target{Name: "yes", Kind: serving.KindBool}, serving.Target{Name: "set", Kind: serving.KindSet}
+	label, yes, set := serving.Target{Name: "label"}, serving.Target{
+		Name: "yes",
+		Kind: serving.KindBool,
+	}, serving.Target{Name: "set", Kind: serving.KindSet}
 	for _, c := range []struct {
 		target   serving.Target
 		in, want string
@@ -44,7 +47,8 @@ func TestCanonicalLabel(t *testing.T) {
 			t.Errorf("%s %q as JSON: %s", c.target.Name, c.in, diff)
 		}
 	}
-	got, err := serving.CanonicalLabels([]serving.Target{label, yes}, map[string]string{"label": "a", "yes": "perhaps", "other": "x"})
+	got, err := serving.CanonicalLabels([]serving.Target{label, yes},
+		map[string]string{"label": "a", "yes": "perhaps", "other": "x"})
 	if diff := gocmp.Diff(map[string]string{"label": "a"}, got); diff != "" || err == nil {
 		t.Error(diff, err)
 	}

@@ -41,7 +41,11 @@ func TestParseAnswerErrors(t *testing.T) {
 		body   string
 		want   []string
 	}{
-		"absent field":     {serving.Target{}, `{"class":"a","score":1}`, []string{`no field "label"`, "class, score", "serving.targets.label.answer"}},
+		"absent field": {
+			serving.Target{},
+			`{"class":"a","score":1}`,
+			[]string{`no field "label"`, "class, score", "serving.targets.label.answer"},
+		},
 		"absent level":     {serving.Target{Answer: "r.x"}, `{"r":{"y":1}}`, []string{`no field "r.x"`}},
 		"empty object":     {serving.Target{}, `{}`, []string{"no fields"}},
 		"not JSON":         {serving.Target{}, `<html>busy</html>`, []string{"not a JSON object", "<html>busy"}},
@@ -93,12 +97,17 @@ func TestServingConfig(t *testing.T) {
 		"gate":             func(c *serving.Config) { c.Targets = map[string]serving.Target{"a": {}, "b": {}} },
 		"targets.a.kind":   func(c *serving.Config) { c.Targets = map[string]serving.Target{"a": {Kind: "list"}} },
 		"targets.a.answer": func(c *serving.Config) { c.Targets = map[string]serving.Target{"a": {Answer: "x..y"}} },
-		"targets.a.null":   func(c *serving.Config) { c.Targets = map[string]serving.Target{"a": {Kind: "bool", Null: "no"}} },
-		"asleep":           func(c *serving.Config) { c.Asleep = "yes" },
-		"concurrency":      func(c *serving.Config) { c.Concurrency = -1 },
-		"timeout":          func(c *serving.Config) { c.Timeout = -1 },
-		"fields.content":   func(c *serving.Config) { c.Fields = map[string]string{"content": ""} },
-		"fields.title":     func(c *serving.Config) { c.Fields = map[string]string{"content": "t", "title": "t"} },
+		"targets.a.null": func(c *serving.Config) {
+			c.Targets = map[string]serving.Target{"a": {
+				Kind: "bool",
+				Null: "no",
+			}}
+		},
+		"asleep":         func(c *serving.Config) { c.Asleep = "yes" },
+		"concurrency":    func(c *serving.Config) { c.Concurrency = -1 },
+		"timeout":        func(c *serving.Config) { c.Timeout = -1 },
+		"fields.content": func(c *serving.Config) { c.Fields = map[string]string{"content": ""} },
+		"fields.title":   func(c *serving.Config) { c.Fields = map[string]string{"content": "t", "title": "t"} },
 	} {
 		c := good
 		change(&c)

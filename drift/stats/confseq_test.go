@@ -57,7 +57,8 @@ func TestConfidenceSequenceHoldsAtEveryLook(t *testing.T) {
 			t.Errorf("p = %v: outside in %.3f of the streams, allowed %.3f", p, float64(ever)/streams, most)
 		}
 		if float64(once)/streams < .3 {
-			t.Errorf("p = %v: Wilson's interval, looked at as often, is outside in %.3f only: this test sees nothing", p, float64(once)/streams)
+			t.Errorf("p = %v: Wilson's interval, looked at as often, is outside in %.3f only: this test sees nothing", p,
+				float64(once)/streams)
 		}
 	}
 }

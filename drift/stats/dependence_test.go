@@ -120,8 +120,14 @@ func TestDependence(t *testing.T) {
 		low, high float64
 	}{
 		{"independent", factor(1, 0, steady), 1, 1.1},
-		{"independent, and the rate rises by 10 points", factor(1, 0, func(n int) float64 { return .12 + .1*float64(n/2500) }), 1, 1.3},
-		{"independent, and the rate rises slowly by 30 points", factor(1, 0, func(n int) float64 { return .12 + .3*float64(n)/5000 }), 1, 1.2},
+		{
+			"independent, and the rate rises by 10 points",
+			factor(1, 0, func(n int) float64 { return .12 + .1*float64(n/2500) }), 1, 1.3,
+		},
+		{
+			"independent, and the rate rises slowly by 30 points",
+			factor(1, 0, func(n int) float64 { return .12 + .3*float64(n)/5000 }), 1, 1.2,
+		},
 		{"blocks of 25 with correlation 0.09: 1 + 24 × 0.09", factor(25, .09, steady), 2.5, 3.8},
 		{"blocks of 5 with correlation 0.25: 1 + 4 × 0.25", factor(5, .25, steady), 1.6, 2.5},
 	} {

@@ -37,9 +37,11 @@ func TestSmallestDrop(t *testing.T) {
 		t.Errorf("more items find less: %v, %v", a, b)
 	}
 	for name, v := range map[string]float64{
-		"nothing then": stats.SmallestDrop(.88, 0, 100, level, power), "nothing now": stats.SmallestDrop(.88, 100, 0, level, power),
-		"one item": stats.SmallestDrop(.88, 1, 1, level, power), "no accuracy": stats.SmallestDrop(math.NaN(), 100, 100, level, power),
-		"never right": stats.SmallestDrop(0, 100, 100, level, power),
+		"nothing then": stats.SmallestDrop(.88, 0, 100, level, power),
+		"nothing now":  stats.SmallestDrop(.88, 100, 0, level, power),
+		"one item":     stats.SmallestDrop(.88, 1, 1, level, power),
+		"no accuracy":  stats.SmallestDrop(math.NaN(), 100, 100, level, power),
+		"never right":  stats.SmallestDrop(0, 100, 100, level, power),
 	} {
 		if !math.IsNaN(v) {
 			t.Errorf("%s: %v, want: not to be told", name, v)

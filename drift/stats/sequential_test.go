@@ -29,8 +29,16 @@ func TestEValues(t *testing.T) {
 	t.Parallel()
 	cusum, process := stats.NewECUSUM(.12), stats.NewEProcess(.12)
 	near(t, "E of nothing", process.E(), 1, 0)
-	detector := map[int]float64{1: 2.452380952380952, 10: 0.8019480519480519, 100: 0.8019480519480519, 1000: 1.1217320434658613, 2000: 1.1217320434658613, 2050: 1.8431610868569468, 2200: 27.78168123514804, 2500: 170118.77514101967}
-	martingale := map[int]float64{1: 2.452380952380952, 10: 0.4550939615119483, 100: 0.04629251146957577, 1000: 0.0010414695786678857, 2000: 7.592526150170612e-06, 2050: 1.1845525879633191e-05, 2200: 5.37018818800923e-05, 2500: 0.003813966721816127}
+	detector := map[int]float64{
+		1: 2.452380952380952, 10: 0.8019480519480519, 100: 0.8019480519480519,
+		1000: 1.1217320434658613, 2000: 1.1217320434658613, 2050: 1.8431610868569468, 2200: 27.78168123514804,
+		2500: 170118.77514101967,
+	}
+	martingale := map[int]float64{
+		1: 2.452380952380952, 10: 0.4550939615119483, 100: 0.04629251146957577,
+		1000: 0.0010414695786678857, 2000: 7.592526150170612e-06, 2050: 1.1845525879633191e-05, 2200: 5.37018818800923e-05,
+		2500: 0.003813966721816127,
+	}
 	alarm := 0
 	for i, wrong := range rises {
 		cusum.Add(wrong)
@@ -46,7 +54,8 @@ func TestEValues(t *testing.T) {
 		if alarm == 0 && cusum.E() >= 1800 {
 			alarm = i + 1
 			rise := cusum.Rise(stats.Stretch{N: 1000, Errs: 100})
-			if rise.Since.N < 60 || rise.Since.N > 300 || rise.Estimate < .08 || rise.Estimate > .2 || rise.Low > .12 || rise.Low < .01 {
+			if rise.Since.N < 60 || rise.Since.N > 300 || rise.Estimate < .08 || rise.Estimate > .2 || rise.Low > .12 ||
+				rise.Low < .01 {
 				t.Errorf("of the rise by .12 at 2000 is known %+v", rise)
 			}
 		}

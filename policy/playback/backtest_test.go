@@ -38,7 +38,10 @@ func (l *lived) decide(r drift.Report, now time.Time) policy.Decision {
 	if !d.Start() {
 		return d
 	}
-	run := policy.RunFact{ID: fmt.Sprintf("r%d", len(l.rec.Runs)), Started: now, Ended: now.Add(time.Duration(rapid.IntRange(1, 300).Draw(l.t, "took")) * time.Minute), Info: l.h.Info}
+	run := policy.RunFact{
+		ID: fmt.Sprintf("r%d", len(l.rec.Runs)), Started: now,
+		Ended: now.Add(time.Duration(rapid.IntRange(1, 300).Draw(l.t, "took")) * time.Minute), Info: l.h.Info,
+	}
 	run.Outcome = rapid.SampledFrom(l.outcome).Draw(l.t, "outcome")
 	l.rec.Decisions = append(l.rec.Decisions, playback.DecisionFact{At: now, Verdict: d.Verdict, Run: run.ID})
 	l.rec.Runs = append(l.rec.Runs, playback.RecordedRun{RunFact: run, GPU: run.Ended.Sub(run.Started) / 2})
@@ -93,7 +96,10 @@ func TestBacktestRepeatsTheRecord(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := &lived{t: t, p: p, c: c, outcome: []policy.Outcome{policy.OutcomePromoted, policy.OutcomeRejected, policy.OutcomeFailed}}
+		l := &lived{
+			t: t, p: p, c: c,
+			outcome: []policy.Outcome{policy.OutcomePromoted, policy.OutcomeRejected, policy.OutcomeFailed},
+		}
 		l.h.Needs = time.Duration(rapid.IntRange(0, 5).Draw(t, "needs")) * hour
 		at := noon(outer)
 		for i := range rapid.IntRange(2, 40).Draw(t, "reports") {
@@ -176,9 +182,15 @@ func TestBacktestNamesWhatDiffers(t *testing.T) {
 	at := rec.Reports[1].At
 	rec.Runs = []playback.RecordedRun{
 		{RunFact: policy.RunFact{ID: "auto", Started: at, Ended: at.Add(hour), Outcome: policy.OutcomePromoted}, GPU: hour},
-		{RunFact: policy.RunFact{ID: "forced", Started: at.Add(9 * hour), Ended: at.Add(10 * hour), Outcome: policy.OutcomePromoted, Forced: true}, GPU: hour},
+		{RunFact: policy.RunFact{
+			ID: "forced", Started: at.Add(9 * hour), Ended: at.Add(10 * hour),
+			Outcome: policy.OutcomePromoted, Forced: true,
+		}, GPU: hour},
 	}
-	rec.Decisions = []playback.DecisionFact{{At: at, Verdict: policy.VerdictRetrain}, {At: at, Verdict: policy.VerdictRetrain, Run: "auto"}}
+	rec.Decisions = []playback.DecisionFact{
+		{At: at, Verdict: policy.VerdictRetrain},
+		{At: at, Verdict: policy.VerdictRetrain, Run: "auto"},
+	}
 	b := playback.RunBacktest(compile(t, always(t, 20), time.UTC), rec, playback.BacktestOptions{})
 	if b.Now.Retrains != 1 || b.Now.Forced != 1 || b.Then.Retrains != 2 || b.Then.Forced != 1 || b.Now.GPU != hour {
 		t.Errorf("then %+v, now %+v", b.Then, b.Now)
@@ -219,7 +231,8 @@ func TestBacktestFirstRelease(t *testing.T) {
 	c := always(t, 3)
 	c.Limits.Cooldown = 0
 	for _, nothing := range []bool{false, true} {
-		b := playback.RunBacktest(compile(t, c, time.UTC), rec, playback.BacktestOptions{Took: time.Minute, MendsNothing: nothing})
+		b := playback.RunBacktest(compile(t, c, time.UTC), rec,
+			playback.BacktestOptions{Took: time.Minute, MendsNothing: nothing})
 		if b.Now.Retrains != 1 || len(b.Divergences) != 1 {
 			t.Errorf("mends nothing %t: %d retrains, %d changes", nothing, b.Now.Retrains, len(b.Divergences))
 		}

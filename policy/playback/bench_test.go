@@ -39,7 +39,10 @@ func recordOf(t testing.TB, n int, every time.Duration) *playback.Record {
 		switch {
 		case at.Sub(promoted) > 30*day:
 			release, bad, promoted = release+1, 0, at
-			run := playback.RecordedRun{RunFact: policy.RunFact{ID: fmt.Sprintf("r%02d", release), Started: at, Ended: at.Add(hour), Outcome: policy.OutcomePromoted}, GPU: hour / 2}
+			run := playback.RecordedRun{RunFact: policy.RunFact{
+				ID: fmt.Sprintf("r%02d", release), Started: at,
+				Ended: at.Add(hour), Outcome: policy.OutcomePromoted,
+			}, GPU: hour / 2}
 			rec.Runs = append(rec.Runs, run)
 		case random.IntN(200) == 0:
 			bad = max(0, bad+random.IntN(9)-3)

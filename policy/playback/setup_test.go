@@ -18,7 +18,10 @@ const (
 )
 
 // zones are some of those whose clocks change.
-var zones = []string{"UTC", "Europe/Berlin", "Europe/Dublin", "America/New_York", "America/Havana", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia"}
+var zones = []string{
+	"UTC", "Europe/Berlin", "Europe/Dublin", "America/New_York", "America/Havana", "Asia/Kathmandu",
+	"Australia/Lord_Howe", "Pacific/Apia",
+}
 
 func zone(t testing.TB, name string) *time.Location {
 	t.Helper()
@@ -53,7 +56,10 @@ func days(t testing.TB, text string) quiethours.Days {
 
 // night is the usual window.
 func night(t testing.TB) []quiethours.WindowConfig {
-	return []quiethours.WindowConfig{{Days: days(t, "mon-fri"), From: clock(t, "22:00"), To: clock(t, "06:00")}, {Days: days(t, "sat,sun"), AllDay: true}}
+	return []quiethours.WindowConfig{
+		{Days: days(t, "mon-fri"), From: clock(t, "22:00"), To: clock(t, "06:00")},
+		{Days: days(t, "sat,sun"), AllDay: true},
+	}
 }
 
 // config has every condition of the example configuration.
@@ -61,8 +67,11 @@ func config(t testing.TB) policy.Config {
 	c := policy.Defaults()
 	maxAge := policy.MaxAge{Age: unit.Duration(90 * day)}
 	c.RetrainWhen = policy.Conditions{
-		AccuracyBelow:       below(0.85),
-		AccuracyDrop:        &policy.AccuracyDrop{Points: 3, FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * day)}, Test: policy.TestECUSUM},
+		AccuracyBelow: below(0.85),
+		AccuracyDrop: &policy.AccuracyDrop{
+			Points:        3,
+			FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * day)}, Test: policy.TestECUSUM,
+		},
 		MacroF1Drop:         &policy.MacroF1Drop{Points: 5},
 		CategoryRecallBelow: &policy.CategoryRecall{All: pct(0.7), MinItems: 30},
 		LabelChanges:        &policy.LabelChanges{Share: pct(0.1), AtLeast: 50},

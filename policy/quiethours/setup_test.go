@@ -54,7 +54,10 @@ func days(t testing.TB, text string) quiethours.Days {
 
 // night is the usual window.
 func night(t testing.TB) []quiethours.WindowConfig {
-	return []quiethours.WindowConfig{{Days: days(t, "mon-fri"), From: clock(t, "22:00"), To: clock(t, "06:00")}, {Days: days(t, "sat,sun"), AllDay: true}}
+	return []quiethours.WindowConfig{
+		{Days: days(t, "mon-fri"), From: clock(t, "22:00"), To: clock(t, "06:00")},
+		{Days: days(t, "sat,sun"), AllDay: true},
+	}
 }
 
 // noon is a Wednesday, outside the quiet hours.

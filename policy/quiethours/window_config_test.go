@@ -22,12 +22,14 @@ func TestCalendars(t *testing.T) {
 		"BEGIN:VEVENT\nDTSTART:20261224T100000Z\nRRULE:FREQ=DAILY\nEND:VEVENT\n":             "",
 		holidays: "",
 	} {
-		_, err := quiethours.NewWindows([]quiethours.WindowConfig{{AllDay: true}, {Except: []string{"h.ics"}}}, time.UTC, func(string) ([]byte, error) { return []byte(content), nil })
+		_, err := quiethours.NewWindows([]quiethours.WindowConfig{{AllDay: true}, {Except: []string{"h.ics"}}}, time.UTC,
+			func(string) ([]byte, error) { return []byte(content), nil })
 		if got := errText(err); got != want {
 			t.Errorf("%q: %s, want %s", content, got, want)
 		}
 	}
-	_, err := quiethours.NewWindows([]quiethours.WindowConfig{{Except: []string{"h.ics"}}}, time.UTC, func(string) ([]byte, error) { return nil, os.ErrNotExist })
+	_, err := quiethours.NewWindows([]quiethours.WindowConfig{{Except: []string{"h.ics"}}}, time.UTC,
+		func(string) ([]byte, error) { return nil, os.ErrNotExist })
 	if got := errText(err); got != "quiet_hours[0].except[0]: calendar h.ics: file does not exist" {
 		t.Error(got)
 	}
@@ -43,7 +45,8 @@ func errText(err error) string {
 func TestDays(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"mon-fri": "mon-fri", "sat,sun": "sat,sun", "sat-sun": "sat,sun", "fri-mon": "mon,fri-sun", "wed": "wed", "mon-sun": "mon-sun",
+		"mon-fri": "mon-fri", "sat,sun": "sat,sun", "sat-sun": "sat,sun", "fri-mon": "mon,fri-sun", "wed": "wed",
+		"mon-sun": "mon-sun",
 		"sun,mon": "mon,sun", "mon-wed, fri": "mon-wed,fri", "mon - wed": "mon-wed", "tue-mon": "mon-sun",
 	} {
 		d := days(t, text)
@@ -54,7 +57,8 @@ func TestDays(t *testing.T) {
 			t.Errorf("%s reads back as %s", d, back)
 		}
 	}
-	if d := days(t, "fri-mon"); !d.Has(time.Sunday) || !d.Has(time.Monday) || d.Has(time.Tuesday) || d.Has(time.Thursday) || !d.Has(time.Friday) {
+	if d := days(t, "fri-mon"); !d.Has(time.Sunday) || !d.Has(time.Monday) || d.Has(time.Tuesday) ||
+		d.Has(time.Thursday) || !d.Has(time.Friday) {
 		t.Error("fri-mon holds the wrong days")
 	}
 }

@@ -13,8 +13,10 @@ import (
 )
 
 var zones = []string{
-	"UTC", "Europe/Berlin", "Europe/London", "Europe/Dublin", "Europe/Lisbon", "America/New_York", "America/St_Johns", "America/Havana",
-	"America/Santiago", "America/Asuncion", "Asia/Kolkata", "Asia/Kathmandu", "Asia/Beirut", "Asia/Tehran", "Africa/Cairo", "Africa/Casablanca",
+	"UTC", "Europe/Berlin", "Europe/London", "Europe/Dublin", "Europe/Lisbon", "America/New_York", "America/St_Johns",
+	"America/Havana",
+	"America/Santiago", "America/Asuncion", "Asia/Kolkata", "Asia/Kathmandu", "Asia/Beirut", "Asia/Tehran", "Africa/Cairo",
+	"Africa/Casablanca",
 	"Australia/Lord_Howe", "Pacific/Chatham", "Pacific/Apia", "Pacific/Auckland",
 }
 
@@ -126,7 +128,8 @@ func TestWindowsAgainstOracle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		from := time.Date(rapid.IntRange(2008, 2032).Draw(t, "year"), 1, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, rapid.IntRange(0, 364).Draw(t, "day"))
+		from := time.Date(rapid.IntRange(2008, 2032).Draw(t, "year"), 1, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0,
+			rapid.IntRange(0, 364).Draw(t, "day"))
 		if rapid.Bool().Draw(t, "at a change") { // most of the year is easy
 			if _, change := from.In(loc).ZoneBounds(); !change.IsZero() {
 				from = change.UTC().Truncate(day).AddDate(0, 0, -rapid.IntRange(4, 8).Draw(t, "before"))
@@ -207,10 +210,19 @@ func TestBerlinNights(t *testing.T) {
 	}{
 		{"spring night is an hour shorter", "22:00", "06:00", "2027-03-27", "2027-03-27T21:00:00Z", "2027-03-28T04:00:00Z"},
 		{"autumn night is an hour longer", "22:00", "06:00", "2027-10-30", "2027-10-30T20:00:00Z", "2027-10-31T05:00:00Z"},
-		{"02:30 does not exist: it opens when the clock jumps", "02:30", "05:00", "2027-03-28", "2027-03-28T01:00:00Z", "2027-03-28T03:00:00Z"},
+		{
+			"02:30 does not exist: it opens when the clock jumps", "02:30", "05:00", "2027-03-28", "2027-03-28T01:00:00Z",
+			"2027-03-28T03:00:00Z",
+		},
 		{"closes when the clock jumps", "01:30", "02:30", "2027-03-28", "2027-03-28T00:30:00Z", "2027-03-28T01:00:00Z"},
-		{"wholly in the jump: keeps its length", "02:15", "02:45", "2027-03-28", "2027-03-28T01:00:00Z", "2027-03-28T01:30:00Z"},
-		{"02:30 comes twice: it opens the first time", "02:30", "05:00", "2027-10-31", "2027-10-31T00:30:00Z", "2027-10-31T04:00:00Z"},
+		{
+			"wholly in the jump: keeps its length", "02:15", "02:45", "2027-03-28", "2027-03-28T01:00:00Z",
+			"2027-03-28T01:30:00Z",
+		},
+		{
+			"02:30 comes twice: it opens the first time", "02:30", "05:00", "2027-10-31", "2027-10-31T00:30:00Z",
+			"2027-10-31T04:00:00Z",
+		},
 		{"closes the first time", "22:00", "02:30", "2027-10-30", "2027-10-30T20:00:00Z", "2027-10-31T00:30:00Z"},
 		{"inside the doubled hour: once", "02:15", "02:45", "2027-10-31", "2027-10-31T00:15:00Z", "2027-10-31T00:45:00Z"},
 		{"seconds count", "22:00:15", "22:00:45", "2027-06-01", "2027-06-01T20:00:15Z", "2027-06-01T20:00:45Z"},
@@ -224,11 +236,13 @@ func TestBerlinNights(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := w.Next(time.Date(start.Year(), start.Month(), start.Day(), 0, 0, 0, 0, loc), 1)
-		if len(got) != 1 || got[0].Start.UTC().Format(time.RFC3339) != c.start || got[0].End.UTC().Format(time.RFC3339) != c.end {
+		if len(got) != 1 || got[0].Start.UTC().Format(time.RFC3339) != c.start ||
+			got[0].End.UTC().Format(time.RFC3339) != c.end {
 			t.Errorf("%s: %v, want %s to %s", c.name, got, c.start, c.end)
 			continue
 		}
-		if !w.Contains(got[0].Start) || w.Contains(got[0].Start.Add(-time.Second)) || w.Contains(got[0].End) || !w.Contains(got[0].End.Add(-time.Second)) {
+		if !w.Contains(got[0].Start) || w.Contains(got[0].Start.Add(-time.Second)) || w.Contains(got[0].End) ||
+			!w.Contains(got[0].End.Add(-time.Second)) {
 			t.Errorf("%s: the edges are not start included, end not", c.name)
 		}
 	}
@@ -238,12 +252,16 @@ func TestBerlinNights(t *testing.T) {
 func TestWindowBelongsToItsFirstDay(t *testing.T) {
 	t.Parallel()
 	loc := zone(t, "Europe/Berlin")
-	w, err := quiethours.NewWindows([]quiethours.WindowConfig{{Days: days(t, "fri"), From: clock(t, "22:00"), To: clock(t, "06:00")}, {Except: []string{"2026-11-27"}}}, loc, nil)
+	w, err := quiethours.NewWindows([]quiethours.WindowConfig{{
+		Days: days(t, "fri"), From: clock(t, "22:00"),
+		To: clock(t, "06:00"),
+	}, {Except: []string{"2026-11-27"}}}, loc, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for at, want := range map[string]bool{
-		"2026-11-20 21:59": false, "2026-11-20 22:00": true, "2026-11-21 05:59": true, "2026-11-21 06:00": false, "2026-11-21 23:00": false,
+		"2026-11-20 21:59": false, "2026-11-20 22:00": true, "2026-11-21 05:59": true, "2026-11-21 06:00": false,
+		"2026-11-21 23:00": false,
 		"2026-11-20 03:00": false, "2026-11-27 23:00": false, "2026-11-28 03:00": false, "2026-12-04 23:00": true,
 	} {
 		when, err := time.ParseInLocation("2006-01-02 15:04", at, loc)
@@ -264,7 +282,10 @@ func TestTouchingWindowsAreOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	weekend, ok := w.Current(time.Date(2026, 11, 21, 12, 0, 0, 0, loc))
-	want := quiethours.Interval{Start: time.Date(2026, 11, 20, 22, 0, 0, 0, loc), End: time.Date(2026, 11, 23, 0, 0, 0, 0, loc)}
+	want := quiethours.Interval{
+		Start: time.Date(2026, 11, 20, 22, 0, 0, 0, loc),
+		End:   time.Date(2026, 11, 23, 0, 0, 0, 0, loc),
+	}
 	if !ok || !weekend.Start.Equal(want.Start) || !weekend.End.Equal(want.End) {
 		t.Errorf("weekend is %v, want %v", weekend, want)
 	}

@@ -130,7 +130,10 @@ func TestWholeYears(t *testing.T) {
 	except := map[string]bool{"2027-01-01": true, "2027-03-28": true, "2027-12-24": true}
 	for i, name := range some {
 		loc := zone(t, name)
-		list := append(night(t), quiethours.WindowConfig{Days: days(t, "wed"), From: clock(t, "02:15"), To: clock(t, "02:45")})
+		list := append(night(t), quiethours.WindowConfig{
+			Days: days(t, "wed"), From: clock(t, "02:15"),
+			To: clock(t, "02:45"),
+		})
 		whole := append(list, quiethours.WindowConfig{Except: []string{"2027-01-01", "2027-03-28", "2027-12-24"}})
 		from := time.Date(2026, 12, 20+i, 0, 0, 0, 0, time.UTC)
 		compareOpen(t, whole, list, except, newOracle(from, from.AddDate(years, 0, 0), loc), loc)

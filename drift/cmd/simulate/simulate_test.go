@@ -52,7 +52,10 @@ func TestJumpsAreFound(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)
 	const streams = 40
-	found, err := measureFound([]simulate.World{{Accuracy: accuracy, Items: 1000, PerDay: findPerDay, Jump: .10, JumpAt: findQuiet}}, size{streams: streams, jobs: 1, seed: 9})
+	found, err := measureFound([]simulate.World{{
+		Accuracy: accuracy, Items: 1000, PerDay: findPerDay, Jump: .10,
+		JumpAt: findQuiet,
+	}}, size{streams: streams, jobs: 1, seed: 9})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,10 +106,12 @@ func TestRun(t *testing.T) {
 	if err := run([]string{"-only", "gate"}, &out, &errs); err != nil {
 		t.Fatal(err)
 	}
-	if lines := strings.Count(out.String(), "\n"); lines != 2+len(gateRows())+1 || !strings.HasPrefix(out.String(), "| held-out items |") {
+	if lines := strings.Count(out.String(), "\n"); lines != 2+len(gateRows())+1 ||
+		!strings.HasPrefix(out.String(), "| held-out items |") {
 		t.Errorf("%d lines:\n%s", lines, out.String())
 	}
-	if err := run([]string{"-only", "gates"}, &out, &errs); err == nil || !strings.Contains(err.Error(), "false, find, points, clusters, gate") {
+	if err := run([]string{"-only", "gates"}, &out, &errs); err == nil ||
+		!strings.Contains(err.Error(), "false, find, points, clusters, gate") {
 		t.Errorf("an unknown table: %v", err)
 	}
 }

@@ -31,6 +31,8 @@ func TestCheckPrograms(t *testing.T) {
 		named("words", actions.CommandStep{Exec: []string{"no such program | at all"}, Shell: true}),
 		named("path", actions.CommandStep{Exec: []string{"no-such-program"}}),
 		named("file", actions.CommandStep{Exec: []string{filepath.Join(dir, "trian.sh")}}),
+		named("nowhere", actions.CommandStep{Exec: []string{"./train.sh"}, Dir: filepath.Join(dir, "none")}),
+		named("of the run", actions.CommandStep{Exec: []string{"$RETRAIND_WORK_DIR/made"}, Dir: dir}),
 		named("taken back", actions.CommandStep{Exec: []string{"sh"}, Undo: []string{"./data.csv"}, Dir: dir}),
 	})
 	var got []string
@@ -43,9 +45,43 @@ func TestCheckPrograms(t *testing.T) {
 	want := []string{
 		"[5].exec: the program of step path is no-such-program: it is not in PATH",
 		"[6].exec: the program of step file is " + dir + "/trian.sh: it does not exist",
-		"[7].undo: the program of step taken back is " + dir + "/data.csv: it may not be run",
+		"[7].dir: the directory " + dir + "/none does not exist",
+		"[9].undo: the program of step taken back is " + dir + "/data.csv: it may not be run",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestCheckDeploy(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "restart.sh"), []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	compose := func(dir string) *actions.RestartConfig {
+		return &actions.RestartConfig{Compose: &actions.ComposeService{Dir: dir, Service: "api"}}
+	}
+	for _, c := range []struct {
+		restart *actions.RestartConfig
+		want    string
+	}{
+		{nil, ""},
+		{compose(dir), ""},
+		{compose(filepath.Join(dir, "moved")), "restart.compose.dir: the directory " + dir + "/moved does not exist"},
+		{compose(filepath.Join(dir, "restart.sh")), "restart.compose.dir: " + dir + "/restart.sh is no directory"},
+		{&actions.RestartConfig{Exec: []string{"./restart.sh"}}, ""},
+		{
+			&actions.RestartConfig{Exec: []string{"./retsart.sh"}},
+			"restart.exec: the program of step deploy is " + dir + "/retsart.sh: it does not exist",
+		},
+	} {
+		got := ""
+		for _, p := range actions.CheckDeploy(&actions.DeployConfig{Restart: c.restart}, dir) {
+			got += p.Path + ": " + p.Message
+		}
+		if got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
 	}
 }

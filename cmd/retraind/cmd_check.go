@@ -71,6 +71,7 @@ func (a *app) check(cmd *cobra.Command, offline bool) (strictyaml.Problems, *con
 		if report, err := lastReport(l.File.State, name); err == nil {
 			online.Under("models."+name, checkSize(m, report))
 		}
+		online.Under("models."+name+".deploy", actions.CheckDeploy(m.Deploy, m.Dir))
 		for _, pipeline := range slices.Sorted(maps.Keys(m.Pipeline)) {
 			online.Under("models."+name+".pipeline."+pipeline, actions.CheckPrograms(m.Pipeline[pipeline]))
 		}

@@ -3,7 +3,6 @@ package actions
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/retraind/retraind/store"
 )
@@ -41,22 +40,4 @@ func (x *Executor) repaired(t *store.Tx, p Plan, sum Summary) error {
 	}
 	r.Path, r.Run, r.State = p.releaseDir(), p.Run, store.ReleaseChampion
 	return t.PutRelease(r)
-}
-
-// rolledBack says that a candidate was deployed before and taken back, "" if it was not. Who forces a run may want it
-// again: a deployment can fail for reasons that are not the release's.
-func (x *Executor) rolledBack(ctx context.Context, p Plan, digest string) string {
-	if p.Forced {
-		return ""
-	}
-	why := ""
-	_ = x.Store.View(ctx, func(t *store.Tx) error {
-		r, err := t.Release(p.Model, digest)
-		if err == nil && r.State == store.ReleaseRolledBack {
-			why = fmt.Sprintf("this very artifact was trained by run %s at %s and taken back after its deployment; to deploy it all the same: retraind trigger %s",
-				r.Run, r.Created.Format(time.RFC3339), p.Model)
-		}
-		return err
-	})
-	return why
 }

@@ -191,10 +191,6 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 		}
 		return out, nil
 	}
-	if why := x.rolledBack(ctx, p, r.Digest); why != "" && out.Class == store.StepOK {
-		out.Class, out.Detail = store.StepRejected, why
-		return out, nil
-	}
 	return out, x.keepCandidate(ctx, p, r, facts, exported(done), mine)
 }
 

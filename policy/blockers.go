@@ -146,10 +146,9 @@ func rejectedOn(h *History) (run *RunFact, same bool) {
 		case OutcomeRejected:
 			return run, run.Info != "" && run.Info == h.Info
 		case OutcomeRolledBack:
-			if run.Undoes != "" {
-				continue // it trained nothing
+			if run.Undoes == "" && run.Info != "" && run.Info == h.Info && run.Code != "" && run.Code == h.Code {
+				return run, true
 			}
-			return run, run.Info != "" && run.Info == h.Info && run.Code != "" && run.Code == h.Code
 		}
 	}
 	return nil, false

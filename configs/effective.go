@@ -158,7 +158,9 @@ func (w *effective) leaf(path string, v reflect.Value) {
 
 // hidden shows a connection string without its password.
 func hidden(path, text string) string {
-	if !strings.HasSuffix(path, ".dsn") && !strings.HasSuffix(path, ".url") {
+	url := strings.HasSuffix(path, ".url") || strings.HasSuffix(path, ".serving.classify") ||
+		strings.HasSuffix(path, ".serving.health")
+	if !url && !strings.HasSuffix(path, ".dsn") {
 		return text
 	}
 	return strictyaml.Masked(text, func(string) string { return "xxxxx" })

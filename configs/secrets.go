@@ -50,6 +50,12 @@ func (l *Loaded) secrets(mode fs.FileMode) check.Problems {
 	}
 	for _, name := range l.File.Names() {
 		here := "models." + name + "."
+		serving := l.File.Models[name].Serving
+		plain(here+"serving.classify", serving.Classify, "keep the configuration private")
+		plain(here+"serving.health", serving.Health, "keep the configuration private")
+		if serving.Batch != nil {
+			plain(here+"serving.batch.url", serving.Batch.URL, "keep the configuration private")
+		}
 		if pg := l.File.Models[name].Labels.Postgres; pg != nil {
 			plain(here+"labels.postgres.dsn", pg.DSN, "put it into a file of its own and name that as dsn_file")
 			kept(here+"labels.postgres.dsn_file", pg.DSNFile)

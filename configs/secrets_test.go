@@ -54,6 +54,10 @@ func TestOpenSecrets(t *testing.T) {
 			map[string]os.FileMode{"retraind.yaml": 0o600, "salt": 0o604},
 		},
 		{
+			"serving", strings.Replace(good, "classify: http://", "classify: http://me:geheim@", 1), "keep the configuration private",
+			map[string]os.FileMode{"retraind.yaml": 0o644},
+		},
+		{
 			"nats", good + "nats: {url: \"nats://me:geheim@host:4222\"}\n", "credentials_file",
 			map[string]os.FileMode{"retraind.yaml": 0o604},
 		},

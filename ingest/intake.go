@@ -34,6 +34,17 @@ type testSet struct {
 
 // NewIntake opens the split of a model and returns its intake, still without sources.
 func NewIntake(s *store.Store, c Config, log *slog.Logger) (*Intake, error) {
+	// A store of before has items; that of an own test set alone has held-out ones too.
+	err := s.View(context.Background(), func(t *store.Tx) error {
+		for _, err := range t.Items(c.Model) {
+			c.Known = err == nil
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
 	split, err := c.NewSplit()
 	if err != nil {
 		return nil, err

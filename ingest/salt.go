@@ -12,8 +12,9 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// readSalt reads the secret that held-out membership is keyed with, and makes it once.
-func readSalt(path string) ([]byte, error) {
+// readSalt reads the secret that held-out membership is keyed with, and makes it once: where items are known already, it
+// was lost.
+func readSalt(path string, known bool) ([]byte, error) {
 	b, err := os.ReadFile(path)
 	if err == nil {
 		salt := strings.TrimSpace(string(b))
@@ -24,6 +25,9 @@ func readSalt(path string) ([]byte, error) {
 	}
 	if !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("salt file: %w", err)
+	}
+	if known {
+		return nil, fmt.Errorf("salt file %s is gone although items are known: restore it from a backup; a new salt makes another held-out set and voids all comparisons (to accept that, write any secret into it)", path)
 	}
 	salt := make([]byte, 16)
 	if _, err := rand.Read(salt); err != nil {

@@ -16,12 +16,13 @@ type Config struct {
 	TextFields []string // text columns or fields, for a test set that names texts
 	Targets    []serving.Target
 	Table      bool // a table is among the sources
+	Known      bool // the store has items already: a salt that is missing was lost
 }
 
 // NewSplit returns the split of a model: by its salt, or by the user's own test set where one is configured. It creates
 // the salt if there is none.
 func (c Config) NewSplit() (*drift.Split, error) {
-	salt, err := readSalt(cmp.Or(c.Heldout.SaltFile, filepath.Join(c.State, "models", c.Model, "split-salt")))
+	salt, err := readSalt(cmp.Or(c.Heldout.SaltFile, filepath.Join(c.State, "models", c.Model, "split-salt")), c.Known)
 	if err != nil || c.Heldout.File == "" {
 		return drift.NewSplit(c.Heldout, salt, nil), err
 	}

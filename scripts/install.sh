@@ -2,8 +2,21 @@
 # Puts the binary, the units and their company in place. Nothing is started, no configuration is touched.
 #   DESTDIR   a root to install below, for packaging
 set -eu
-. "$(dirname "$0")/env.sh"
-scripts/build.sh
+cd "$(dirname "$0")/.."
+
+# sudo's PATH has no Go, and git does not read a clone that belongs to somebody else: as root the clone's owner builds.
+PATH=$PATH:/usr/local/go/bin
+owner=$(stat -c %U .)
+if [ "$(id -u)" -eq 0 ] && [ "$owner" != root ] && [ "$owner" != UNKNOWN ] && command -v runuser >/dev/null 2>&1; then
+	home=$(getent passwd "$owner" | cut -d: -f6)
+	runuser -u "$owner" -- env HOME="$home" PATH="$PATH:$home/go/bin:$home/.local/bin" scripts/build.sh
+else
+	if ! git rev-parse HEAD >/dev/null 2>&1; then
+		GOFLAGS="${GOFLAGS-} -buildvcs=false" # without a repository that may be read the version is not known
+		export GOFLAGS
+	fi
+	scripts/build.sh
+fi
 
 dest=${DESTDIR-}
 put() { install -D -m "$1" "$2" "$dest$3"; }

@@ -219,6 +219,6 @@ func checkURL(p *check.Problems, path, raw string) {
 	}
 	u, err := url.Parse(raw)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		p.Errorf(path, "for example "+example, "%q is not an http or https URL", raw)
+		p.Errorf(path, "for example "+example, "%q is not an http or https URL", redacted(raw))
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -103,3 +105,14 @@ func (e *ServiceError) Error() string {
 
 // Unwrap makes errors.Is(err, ErrService) true.
 func (e *ServiceError) Unwrap() []error { return []error{ErrService, e.Cause} }
+
+// redacted is a URL without its password. A text that is no URL may hold one too: what stands before its last @ is left out.
+func redacted(raw string) string {
+	if u, err := url.Parse(raw); err == nil {
+		return u.Redacted()
+	}
+	if at := strings.LastIndex(raw, "@"); at >= 0 {
+		return "…" + raw[at:]
+	}
+	return raw
+}

@@ -31,7 +31,7 @@ func (s *Scorer) Health(ctx context.Context) (HealthInfo, error) {
 	var object map[string]any
 	if err := json.Unmarshal(body, &object); err != nil || object == nil {
 		return info, &ServiceError{
-			URL: s.config.Health, Status: status,
+			URL: redacted(s.config.Health), Status: status,
 			Cause: fmt.Errorf("the answer is not a JSON object: %s", info.Raw),
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/watch"
 )
@@ -75,7 +76,13 @@ func exitCode(err error, stderr io.Writer) int {
 	case errors.As(err, &bad):
 		_ = bad.Render(stderr)
 	default:
-		fmt.Fprintln(stderr, "retraind:", explainFault(err))
+		// An error may repeat what a service answered or a label says.
+		for i, line := range strings.Split(explainFault(err), "\n") {
+			if i == 0 {
+				line = "retraind: " + line
+			}
+			fmt.Fprintln(stderr, text.Visible(line))
+		}
 	}
 	return code
 }

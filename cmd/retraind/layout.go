@@ -48,8 +48,8 @@ func (p *page) print() error {
 }
 
 // line adds a line with an indent for what does not fit.
-func (p *page) line(text string, indent int) {
-	for i, part := range wrap(text, p.width, indent) {
+func (p *page) line(s string, indent int) {
+	for i, part := range wrap(text.Terminal(s), p.width, indent) {
 		if i > 0 {
 			p.b.WriteString(strings.Repeat(" ", indent))
 		}

@@ -5,8 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -112,7 +116,7 @@ func (a *app) findSocket(cmd *cobra.Command) (string, error) {
 	l, _, err := a.load(cmd)
 	var bad *configs.InvalidError
 	switch {
-	case packaged && (err != nil || !exists(l.File.Socket) && exists(packagedSocket)):
+	case packaged && (err != nil || !answers(l.File.Socket) && exists(packagedSocket)):
 		return packagedSocket, nil
 	case errors.As(err, &bad):
 		return "",
@@ -122,6 +126,15 @@ func (a *app) findSocket(cmd *cobra.Command) (string, error) {
 		return "", err
 	}
 	return l.File.Socket, nil
+}
+
+// answers tells a live socket from one that a killed daemon left behind. One that may not be used is alive.
+func answers(path string) bool {
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		conn.Close()
+	}
+	return err == nil || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EAGAIN)
 }
 
 func exists(path string) bool {

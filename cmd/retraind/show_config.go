@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"net/url"
 	"reflect"
 	"strings"
 	"time"
@@ -31,7 +32,7 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 				p.field("", "- "+text)
 			}
 		}
-		p.field("serving", m.Serving.Classify)
+		p.field("serving", withoutPassword(m.Serving.Classify))
 		p.field("retrains", cmp.Or(strings.Join(conditions(m.Policy.RetrainWhen), ", "), "only when told to"))
 		if urgent := conditions(m.Policy.UrgentWhen); len(urgent) > 0 {
 			p.field("", "at any hour: "+strings.Join(urgent, ", "))
@@ -151,4 +152,12 @@ func limitsText(l policy.Limits) string {
 		parts = append(parts, l.Cooldown.String()+" apart")
 	}
 	return cmp.Or(strings.Join(parts, ", "), "none: runs may follow each other at once")
+}
+
+// withoutPassword is a URL as it may be shown.
+func withoutPassword(raw string) string {
+	if u, err := url.Parse(raw); err == nil {
+		return u.Redacted()
+	}
+	return raw
 }

@@ -6,6 +6,7 @@ package text
 
 import (
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -174,12 +175,47 @@ func Digest(digest string) string {
 	return kind + ":" + hex[:min(8, len(hex))]
 }
 
-// OneLine replaces control characters, which would break the line, and cuts the text like Cut.
-func OneLine(s string, most int) string {
-	return Cut(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+// OneLine replaces what Visible replaces, and cuts the text like Cut.
+func OneLine(s string, most int) string { return Cut(Visible(s), most) }
+
+// Visible replaces what would change how the rest of a line is shown: control characters, which can end the line or command
+// a terminal, and the invisible ones that reorder text. Names, labels and messages from outside pass through it before they
+// are printed.
+func Visible(s string) string {
+	if !strings.ContainsFunc(s, invisible) {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		if invisible(r) {
 			return unicode.ReplacementChar
 		}
 		return r
-	}, s), most)
+	}, s)
 }
+
+func invisible(r rune) bool {
+	switch {
+	case r == '\u00ad' || r == '\u200c' || r == '\u200d': // soft hyphen and joiners: letters of words in many languages
+		return false
+	}
+	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029'
+}
+
+// Terminal is Visible for a text that has colours of ours: sequences that only set a colour or a weight stay.
+func Terminal(s string) string {
+	if !strings.ContainsFunc(s, invisible) {
+		return s
+	}
+	var b strings.Builder
+	for {
+		at := sgr.FindStringIndex(s)
+		if at == nil {
+			return b.String() + Visible(s)
+		}
+		b.WriteString(Visible(s[:at[0]]) + s[at[0]:at[1]])
+		s = s[at[1]:]
+	}
+}
+
+// sgr is a sequence that sets a colour or a weight.
+var sgr = regexp.MustCompile("\x1b\\[[0-9;]*m")

@@ -82,3 +82,22 @@ func TestDigest(t *testing.T) {
 		}
 	}
 }
+
+func TestForgedLines(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"Sport":                                     "Sport",
+		"a\nretraind: all is well":                  "a\ufffdretraind: all is well",
+		"\x1b]0;title\a\x1b[2J\r":                   "\ufffd]0;title\ufffd\ufffd[2J\ufffd",
+		"\x1b[1mbold\x1b[0m":                        "\x1b[1mbold\x1b[0m",
+		"\u202eevil\u2066\u200b\u2028\ufeffend":     "\ufffdevil\ufffd\ufffd\ufffd\ufffdend",
+		"na\u0308me \u0645\u06cc\u200c\u062e\u0648": "na\u0308me \u0645\u06cc\u200c\u062e\u0648",
+	} {
+		if got := text.Terminal(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+	if got := text.Visible("\x1b[1mbold"); got != "\ufffd[1mbold" {
+		t.Errorf("%q", got)
+	}
+}

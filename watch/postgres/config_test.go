@@ -1,10 +1,13 @@
 package postgres
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -145,5 +148,14 @@ func TestDSNFileIsReadAgain(t *testing.T) {
 		if got, err := cfg.connString(); err != nil || got != text {
 			t.Errorf("got %q, %v", got, err)
 		}
+	}
+}
+
+func TestDSNFileWithoutPermission(t *testing.T) {
+	t.Parallel()
+	err := explain(&Config{DSNFile: "/etc/retraind/pg-dsn"}, &fs.PathError{Op: "open", Path: "/etc/retraind/pg-dsn", Err: syscall.EACCES})
+	var fault *watch.Fault
+	if !errors.As(err, &fault) || !fault.Permanent || fault.Key != "dsn_file" || !strings.Contains(fault.Cure, "LoadCredential=") {
+		t.Errorf("got %#v", err)
 	}
 }

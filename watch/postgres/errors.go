@@ -98,6 +98,11 @@ func explain(cfg *Config, err error) error {
 	case errors.Is(err, fs.ErrNotExist) && cfg.DSNFile != "" && where == "PostgreSQL":
 		fault.Cause, fault.Cure, fault.Permanent = fmt.Sprintf("dsn_file %s does not exist",
 			cfg.DSNFile), "write the connection string into it", true
+	case errors.Is(err, fs.ErrPermission) && cfg.DSNFile != "" && where == "PostgreSQL":
+		fault.Cause = fmt.Sprintf("no permission to read dsn_file %s", cfg.DSNFile)
+		fault.Cure = "give it to the user that runs retraind: chown retraind: FILE and chmod 0600 FILE, or hand it over with " +
+			"LoadCredential= and name it without a directory"
+		fault.Permanent = true
 	case errors.Is(err, context.DeadlineExceeded):
 		fault.Cause, fault.Cure = where+" does not answer", "is the server up and the network open?"
 	case errors.As(err, &name) && name.IsNotFound:

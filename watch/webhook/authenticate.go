@@ -19,11 +19,9 @@ func (s *Handler) header() string { return cmp.Or(s.cfg.Header, "Authorization")
 // showsSecret tells whether the request shows the secret. It takes the same time for every wrong one.
 func (s *Handler) showsSecret(r *http.Request, secret []byte) bool {
 	given := r.Header.Get(s.header())
-	for _, scheme := range []string{"Bearer ", "Token "} {
-		if rest, ok := strings.CutPrefix(given, scheme); ok {
-			given = rest
-			break
-		}
+	scheme, rest, ok := strings.Cut(given, " ") // a scheme's case does not count (RFC 9110, 11.1)
+	if ok && (strings.EqualFold(scheme, "bearer") || strings.EqualFold(scheme, "token")) {
+		given = strings.TrimLeft(rest, " ")
 	}
 	is, want := sha256.Sum256([]byte(given)), sha256.Sum256(secret)
 	return subtle.ConstantTimeCompare(is[:], want[:]) == 1

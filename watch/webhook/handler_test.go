@@ -105,6 +105,15 @@ func TestHTTPEventsAreStoredBeforeTheAnswer(t *testing.T) {
 	p.answers(503, "send them again", watchtest.Line(7, "a"))
 }
 
+// The case of a scheme does not count.
+func TestHTTPSchemes(t *testing.T) {
+	t.Parallel()
+	p := newPost(t, Config{})
+	for _, shown := range []string{"bearer " + p.secret, "BEARER  " + p.secret, "token " + p.secret, p.secret} {
+		p.answers(202, "", watchtest.Line(1, "a"), "Authorization", shown)
+	}
+}
+
 func TestHTTPRefusesWithAReason(t *testing.T) {
 	t.Parallel()
 	p := newPost(t, Config{})

@@ -30,7 +30,7 @@ func fakeDriver(driver string, must func(error)) {
 	must(os.WriteFile(filepath.Join(driver, "nvidia-smi"), []byte(fakeSMI), 0o700))
 	if gcc, err := exec.LookPath("gcc"); err == nil { // without it the program is built without cgo
 		out, err := exec.Command(gcc, "-shared", "-fPIC", "-o", filepath.Join(driver, "libnvidia-ml.so.1"),
-			"../../gpu/nvml/testdata/fake-nvml.c").CombinedOutput()
+			"../../testdata/fake-nvml.c").CombinedOutput()
 		if err != nil {
 			must(fmt.Errorf("gcc: %w\n%s", err, out))
 		}

@@ -69,7 +69,7 @@ func fakeLibrary(t testing.TB, flags ...string) string {
 	}
 	dir := t.TempDir()
 	args := append([]string{"-shared", "-fPIC", "-o", filepath.Join(dir, "libnvidia-ml.so.1")}, flags...)
-	if out, err := exec.Command(gcc, append(args, "testdata/fake-nvml.c")...).CombinedOutput(); err != nil {
+	if out, err := exec.Command(gcc, append(args, "../../testdata/fake-nvml.c")...).CombinedOutput(); err != nil {
 		t.Fatalf("gcc: %v\n%s", err, out)
 	}
 	return dir

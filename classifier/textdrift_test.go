@@ -79,13 +79,11 @@ func TestBadTextDriftsNowhere(t *testing.T) {
 func TestNeighbours(t *testing.T) {
 	t.Parallel()
 	var texts []map[string]string
-	var labels []string
 	for i := range 40 {
 		topic := []string{"Ball Tor Spiel", "Wolke Regen Wind"}[i%2]
 		texts = append(texts, map[string]string{"title": topic, "content": fmt.Sprint("nummer ", i)})
-		labels = append(labels, fmt.Sprint("label ", i%2))
 	}
-	texts, labels = append(texts, map[string]string{}), append(labels, "label 0")
+	texts = append(texts, map[string]string{})
 	n := classifier.NewNeighbours(texts)
 	for i := range 40 {
 		near := n.Nearest(i, 9)

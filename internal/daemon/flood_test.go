@@ -21,7 +21,7 @@ import (
 func TestFloodOfLabels(t *testing.T) {
 	t.Parallel()
 	const interval = time.Second
-	flood, most := 4_000, 16.0 // MB
+	flood, most := 4_000, 16.0            // MB
 	if os.Getenv("RETRAIND_LONG") != "" { // the page caches of five SQLite connections fill, 2 MB each: 20 MB were measured
 		flood, most = 100_000, 32.0
 	}

@@ -39,7 +39,7 @@ func (l *Loop) adoptServing(ctx context.Context) error {
 // "" for nobody. An error of the service becomes the state of the report.
 func (l *Loop) adoptAnswers(ctx context.Context, by string) error {
 	l.monitor.Service(nil)
-	health, err := l.scorer.Health(ctx)
+	health, err := l.health(ctx)
 	if err != nil {
 		return l.notAdopted(ctx, by, err)
 	}
@@ -55,7 +55,7 @@ func (l *Loop) adoptAnswers(ctx context.Context, by string) error {
 	if err != nil {
 		return l.notAdopted(ctx, by, err)
 	}
-	return l.putAdopted(ctx, by, health.Release, got)
+	return l.putAdopted(ctx, by, health, got)
 }
 
 // adoptAsked adopts what the service answers because a person asked for it.

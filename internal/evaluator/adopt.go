@@ -38,6 +38,10 @@ func (l *Loop) adoptServing(ctx context.Context) error {
 // adoptAnswers asks the service about every held-out item and makes its answers the champion's. by is who asked for it,
 // "" for nobody. An error of the service becomes the state of the report.
 func (l *Loop) adoptAnswers(ctx context.Context, by string) error {
+	before, err := l.deployed(ctx)
+	if err != nil || before.active {
+		return err // a run changes what serves
+	}
 	l.monitor.Service(nil)
 	health, err := l.health(ctx)
 	if err != nil {
@@ -55,7 +59,7 @@ func (l *Loop) adoptAnswers(ctx context.Context, by string) error {
 	if err != nil {
 		return l.notAdopted(ctx, by, err)
 	}
-	return l.putAdopted(ctx, by, health, got)
+	return l.putAdopted(ctx, by, health, got, before)
 }
 
 // adoptAsked adopts what the service answers because a person asked for it.
@@ -71,7 +75,7 @@ func (l *Loop) adoptAsked(ctx context.Context, by string) (string, error) {
 		return "", err
 	}
 	if !actions.IsAdopted(row.Champion) || l.monitor != nil {
-		return "", &RefusedError{"there is no held-out item that the service could be asked about"}
+		return "", &RefusedError{"nothing was adopted: a run began meanwhile, or there is no held-out item that the service could be asked about"}
 	}
 	return "what serves is the champion now, as " + text.Digest(row.Champion), nil
 }
@@ -108,11 +112,39 @@ func (l *Loop) askAll(ctx context.Context, texts []serving.Text) (got []store.Pr
 	return got, nil
 }
 
-// AdoptedRun stands for the run of an adopted release.
+// served is what retraind has deployed: answers are those of one release only if it is the same before and after.
+type served struct {
+	champion string
+	run      string // the newest run
+	active   bool   // it has not ended
+}
+
+func (l *Loop) deployed(ctx context.Context) (out served, err error) {
+	err = l.o.Store.View(ctx, func(t *store.Tx) error {
+		row, err := t.Model(l.name)
+		if err != nil {
+			return err
+		}
+		out, err = l.servedNow(t, row)
+		return err
+	})
+	return out, err
+}
+
+func (l *Loop) servedNow(t *store.Tx, row store.Model) (served, error) {
+	out := served{champion: row.Champion}
+	runs, err := t.Runs(l.name, 1)
+	if err == nil && len(runs) > 0 {
+		out.run, out.active = runs[0].ID, runs[0].State != store.RunEnded
+	}
+	return out, err
+}
+
+// adoptedRun stands for the run of an adopted release.
 const adoptedRun = "adopted"
 
 // putAdopted stores the adopted champion with its answers, its accuracy and the event, in one transaction.
-func (l *Loop) putAdopted(ctx context.Context, by, health string, got []store.Prediction) error {
+func (l *Loop) putAdopted(ctx context.Context, by, health string, got []store.Prediction, before served) error {
 	trained, from, err := l.trainedOn()
 	if err != nil {
 		return err
@@ -128,6 +160,9 @@ func (l *Loop) putAdopted(ctx context.Context, by, health string, got []store.Pr
 		row, err := t.Model(l.name)
 		if err != nil {
 			return err
+		}
+		if is, err := l.servedNow(t, row); err != nil || is != before {
+			return errors.Join(err, errStale)
 		}
 		seq, err := t.LastChange(l.name)
 		if err != nil {
@@ -177,6 +212,10 @@ func (l *Loop) putAdopted(ctx context.Context, by, health string, got []store.Pr
 		figures := &notify.Metrics{Accuracy: baseline.Accuracy, MacroF1: baseline.MacroF1, N: baseline.N}
 		return l.notify(t, notify.ModelAdopted, "", notify.Adopted{Release: digest, Health: health, Replaces: former, By: by, TrainedOnKnown: from != "", Now: figures})
 	})
+	if errors.Is(err, errStale) {
+		l.monitor = nil // a run began meanwhile, and the answers may be those of its candidate
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -129,9 +129,24 @@ func (l *Loop) lookAtService(ctx context.Context, force bool) error {
 	if err := l.adoptServing(ctx); err != nil || l.monitor == nil {
 		return err
 	}
-	row, err := l.row(ctx)
-	if err != nil {
+	// Read together: a run that ends in between has another champion. None begins while this loop is here.
+	var row store.Model
+	var is served
+	err := l.o.Store.View(ctx, func(t *store.Tx) (err error) {
+		if row, err = t.Model(l.name); err != nil {
+			return err
+		}
+		is, err = l.servedNow(t, row)
 		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case is.active: // it changes what serves, and proves it
+		return nil
+	case row.Champion != l.monitor.Release().Digest:
+		l.monitor = nil
+		return nil
 	}
 	return l.recheck(ctx, row, time.Now().UTC(), force, force)
 }

@@ -48,8 +48,7 @@ const (
 )
 
 // recheck looks whether the service still answers as the champion: by its health each time, and by a sample of texts at
-// the configured times, or now when asked for. While a run is active it does nothing: the run changes what serves, and
-// proves it.
+// the configured times, or now when asked for. No run may be active.
 func (l *Loop) recheck(ctx context.Context, row store.Model, now time.Time, sample, force bool) error {
 	champion := l.monitor.Release().Digest
 	if champion == "" {
@@ -58,9 +57,6 @@ func (l *Loop) recheck(ctx context.Context, row store.Model, now time.Time, samp
 	}
 	s, err := l.servingOf(row, champion, now)
 	if err != nil {
-		return err
-	}
-	if active, err := l.runActive(ctx); err != nil || active {
 		return err
 	}
 	config := l.rules.Model.Serving.WithDefaults()

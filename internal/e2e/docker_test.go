@@ -33,7 +33,9 @@ func startEngine(t *testing.T) *engine {
 	}
 	e := &engine{t: t, dir: dir, host: "unix://" + filepath.Join(dir, "docker.sock")}
 	t.Cleanup(func() {
-		e.kill(syscall.SIGTERM)
+		_ = exec.Command("sh", "-c", "DOCKER_HOST="+e.host+" timeout 20 docker ps -q | DOCKER_HOST="+e.host+" timeout 20 xargs -r docker rm -f").Run()
+		e.kill(syscall.SIGKILL)
+		_ = exec.Command("pkill", "-9", "-f", dir).Run() // its containerd
 		_ = exec.Command("sh", "-c", "mount | awk '{print $3}' | grep '^"+dir+"' | xargs -r umount -l").Run()
 		_ = os.RemoveAll(dir)
 	})

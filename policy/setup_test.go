@@ -1,138 +1,23 @@
 package policy_test
 
-import (
-	"testing"
-	"time"
-
-	"github.com/retraind/retraind/drift"
-	"github.com/retraind/retraind/drift/stats"
-	"github.com/retraind/retraind/internal/unit"
-	"github.com/retraind/retraind/policy"
-	"github.com/retraind/retraind/policy/quiethours"
-)
-
-// arithmetic leaves a test out of the short run, which is that under the race detector: it is long, and nothing in it
-// happens at the same time.
-func arithmetic(t *testing.T) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("arithmetic")
-	}
-}
+import "github.com/retraind/retraind/internal/policytest"
 
 const (
-	hour = time.Hour
-	day  = 24 * time.Hour
+	hour = policytest.Hour
+	day  = policytest.Day
 )
 
-// zones are some of those whose clocks change.
-var zones = []string{
-	"UTC", "Europe/Berlin", "Europe/Dublin", "America/New_York", "America/Havana", "Asia/Kathmandu",
-	"Australia/Lord_Howe", "Pacific/Apia",
-}
-
-func zone(t testing.TB, name string) *time.Location {
-	t.Helper()
-	loc, err := time.LoadLocation(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return loc
-}
-
-func pct(f float64) *unit.Percent { p := unit.Percent(f); return &p }
-
-func below(f float64) *policy.AccuracyBelow { return &policy.AccuracyBelow{Share: unit.Percent(f)} }
-
-func clock(t testing.TB, text string) *unit.Clock {
-	t.Helper()
-	var c unit.Clock
-	if err := c.UnmarshalText([]byte(text)); err != nil {
-		t.Fatal(err)
-	}
-	return &c
-}
-
-func days(t testing.TB, text string) quiethours.Days {
-	t.Helper()
-	var d quiethours.Days
-	if err := d.UnmarshalText([]byte(text)); err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-// night is the usual window.
-func night(t testing.TB) []quiethours.WindowConfig {
-	return []quiethours.WindowConfig{
-		{Days: days(t, "mon-fri"), From: clock(t, "22:00"), To: clock(t, "06:00")},
-		{Days: days(t, "sat,sun"), AllDay: true},
-	}
-}
-
-// config has every condition of the example configuration.
-func config(t testing.TB) policy.Config {
-	c := policy.Defaults()
-	maxAge := policy.MaxAge{Age: unit.Duration(90 * day)}
-	c.RetrainWhen = policy.Conditions{
-		AccuracyBelow: below(0.85),
-		AccuracyDrop: &policy.AccuracyDrop{
-			Points:        3,
-			FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * day)}, Test: policy.TestECUSUM,
-		},
-		MacroF1Drop:         &policy.MacroF1Drop{Points: 5},
-		CategoryRecallBelow: &policy.CategoryRecall{All: pct(0.7), MinItems: 30},
-		LabelChanges:        &policy.LabelChanges{Share: pct(0.1), AtLeast: 50},
-		NewCategory:         &policy.NewCategory{Examples: 20},
-		LabelShift:          &policy.LabelShift{PSI: 0.2},
-		MaxAge:              &maxAge,
-	}
-	c.UrgentWhen.AccuracyBelow = below(0.7)
-	c.QuietHours = night(t)
-	return c
-}
-
-func compile(t testing.TB, c policy.Config, loc *time.Location) *policy.Policy {
-	t.Helper()
-	p, err := policy.Compile(c, loc, policy.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-// noon is a Wednesday, outside the quiet hours.
-func noon(t testing.TB) time.Time {
-	return time.Date(2026, 11, 18, 12, 0, 0, 0, zone(t, "Europe/Berlin"))
-}
-
-// healthy is a report in which nothing trips.
-func healthy(t testing.TB) drift.Report {
-	at := noon(t)
-	return drift.Report{
-		Model: "relevance", At: at, Release: "sha256:abc", Target: "relevant", State: drift.StateOK, Seq: 4711,
-		HeldOut: 300, Scored: 300,
-		Figures: drift.Figures{
-			Correct: 270, Accuracy: 0.9, Low: 0.86, High: 0.93, Majority: 0.4, MacroF1: 0.88, Drop: 1, MacroF1Drop: 1,
-			Category: []drift.Category{
-				{Name: "sport", Support: 100, Predicted: 100, Correct: 90, Precision: 0.9, Recall: 0.9, F1: 0.9},
-				{Name: "politics", Support: 120, Predicted: 120, Correct: 102, Precision: 0.9, Recall: 0.85, F1: 0.9},
-				{Name: "science", Support: 12, Predicted: 12, Correct: 12, Precision: 1, Recall: 1, F1: 1},
-			},
-		},
-		Baseline: &drift.Baseline{Accuracy: 0.91, MacroF1: 0.89, N: 300, Correct: 273, At: at.Add(-10 * day)},
-		Relabels: drift.Relabels{P: 1},
-		Labels:   drift.Labels{Items: 2000, Changed: 40, Share: 0.02, PSI: 0.01},
-	}
-}
-
-// wrong moves n answers of the report from right to wrong by corrections of labels.
-func wrong(r drift.Report, n int) drift.Report {
-	r.Correct -= n
-	r.Accuracy = float64(r.Correct) / float64(r.Scored)
-	r.Drop = (r.Baseline.Accuracy - r.Accuracy) * 100
-	r.Relabels.RightToWrong += n
-	r.Relabels.P = stats.SignTest(r.Relabels.RightToWrong, r.Relabels.WrongToRight)
-	r.Relabels.Authors = 2
-	return r
-}
+// The shared helpers under the names that the tests use.
+var (
+	arithmetic = policytest.Arithmetic
+	zones      = policytest.Zones
+	zone       = policytest.Zone
+	below      = policytest.Below
+	days       = policytest.Days
+	night      = policytest.Night
+	config     = policytest.Config
+	compile    = policytest.Compile
+	noon       = policytest.Noon
+	healthy    = policytest.Healthy
+	wrong      = policytest.Wrong
+)

@@ -50,8 +50,11 @@ func (e *engine) start() {
 		e.t.Fatal(err)
 	}
 	defer log.Close()
-	// A pid file that a killed engine left behind would keep the next one from starting.
-	_ = os.Remove(filepath.Join(e.dir, "docker.pid"))
+	// What a killed engine left behind keeps the next one from starting: its containerd, and their pid files.
+	_ = exec.Command("pkill", "-9", "-f", filepath.Join(e.dir, "exec", "containerd", "containerd.toml")).Run()
+	for _, name := range []string{"docker.pid", "exec/containerd/containerd.pid", "exec/containerd/containerd.sock"} {
+		_ = os.Remove(filepath.Join(e.dir, name))
+	}
 	cmd := exec.Command("dockerd", "--data-root", filepath.Join(e.dir, "data"), "--exec-root", filepath.Join(e.dir, "exec"),
 		"--pidfile", filepath.Join(e.dir, "docker.pid"), "-H", e.host, "--live-restore",
 		"--iptables=false", "--ip6tables=false", "--ip-masq=false", "--bridge=none")

@@ -42,8 +42,11 @@ var sideways = map[string][]string{
 // landlords says which rooms alone may import a library, in code that reaches the binary.
 var landlords = map[string][]string{
 	// internal/demo plays the user's own programs: the one that edits labels and the one that subscribes.
-	"github.com/jackc/pgx":                            {"watch/postgres", "store", "internal/pgtest", "internal/demo"},
-	"github.com/nats-io/nats.go":                      {"watch/natssource", "notify", "status", "internal/daemon", "internal/natstest", "internal/demo"},
+	"github.com/jackc/pgx": {"watch/postgres", "store", "internal/pgtest", "internal/demo"},
+	"github.com/nats-io/nats.go": {
+		"watch/natssource", "notify", "status", "internal/daemon",
+		"internal/natstest", "internal/demo",
+	},
 	"github.com/NVIDIA/go-nvml":                       {"gpu/nvml"},
 	"github.com/spf13/viper":                          {"configs"},
 	"go.yaml.in/yaml":                                 {"configs/strictyaml"},
@@ -107,7 +110,8 @@ func house(t *testing.T) (*token.FileSet, []source) {
 			return err
 		}
 		if entry.IsDir() {
-			if name != "." && (strings.HasPrefix(entry.Name(), ".") || slices.Contains([]string{"testdata", "tools", "bin"}, entry.Name())) {
+			if name != "." &&
+				(strings.HasPrefix(entry.Name(), ".") || slices.Contains([]string{"testdata", "tools", "bin"}, entry.Name())) {
 				return filepath.SkipDir
 			}
 			return nil
@@ -124,7 +128,10 @@ func house(t *testing.T) (*token.FileSet, []source) {
 			return err
 		}
 		slashed := filepath.ToSlash(name)
-		all = append(all, source{slashed, path.Dir(slashed), strings.HasSuffix(name, "_test.go"), strings.Count(string(text), "\n"), file})
+		all = append(all, source{
+			slashed, path.Dir(slashed), strings.HasSuffix(name, "_test.go"),
+			strings.Count(string(text), "\n"), file,
+		})
 		return nil
 	})
 	if err != nil {
@@ -204,7 +211,8 @@ func TestBinaryHasNoTestCode(t *testing.T) {
 	for _, name := range deps {
 		own, isOwn := strings.CutPrefix(name, module+"/")
 		switch {
-		case name == "testing", strings.HasPrefix(name, "github.com/google/go-cmp/"), strings.HasPrefix(name, "pgregory.net/rapid"),
+		case name == "testing", strings.HasPrefix(name, "github.com/google/go-cmp/"),
+			strings.HasPrefix(name, "pgregory.net/rapid"),
 			strings.HasPrefix(name, "github.com/NVIDIA/go-nvml/pkg/nvml/mock"),
 			isOwn && strings.HasPrefix(own, "internal/") && strings.HasSuffix(own, "test"),
 			isOwn && own == "internal/deps":

@@ -20,7 +20,8 @@ func judgeCause(cause Cause, categories []Category, f GateFacts) string {
 		}
 	}
 	if cause.MacroF1 && f.Champion != nil && f.Candidate.MacroF1 < f.Champion.MacroF1 {
-		return fmt.Sprintf("the retrain was to mend macro-F1, which would fall from %.1f to %.1f", 100*f.Champion.MacroF1, 100*f.Candidate.MacroF1)
+		return fmt.Sprintf("the retrain was to mend macro-F1, which would fall from %.1f to %.1f", 100*f.Champion.MacroF1,
+			100*f.Candidate.MacroF1)
 	}
 	return ""
 }

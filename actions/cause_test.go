@@ -8,7 +8,10 @@ import (
 // A candidate that makes worse what the retrain was to mend is refused, and no other one for that.
 func TestJudgeCause(t *testing.T) {
 	t.Parallel()
-	categories := []Category{{Name: "sport", Support: 40, Champion: .6, Candidate: .55}, {Name: "geld", Support: 40, Champion: .6, Candidate: .7}}
+	categories := []Category{
+		{Name: "sport", Support: 40, Champion: .6, Candidate: .55},
+		{Name: "geld", Support: 40, Champion: .6, Candidate: .7},
+	}
 	facts := GateFacts{Candidate: Score{MacroF1: .7}, Champion: &Score{MacroF1: .71}}
 	for _, c := range []struct {
 		cause Cause

@@ -133,7 +133,8 @@ func TestResolve(t *testing.T) {
 		Do(DoExport),
 		{&CommandStep{
 			StepCommon: StepCommon{Name: "train", Retries: 2, Timeout: unit.Duration(time.Hour)},
-			Exec:       []string{"retraind", "train", "retraind"}, Undo: []string{"retraind", "clean"}, Kind: KindPure, GPU: true,
+			Exec:       []string{"retraind", "train", "retraind"}, Undo: []string{"retraind", "clean"}, Kind: KindPure,
+			GPU: true,
 		}},
 		{&CommandStep{
 			StepCommon: StepCommon{Name: "quiesce"}, Exec: []string{"systemctl stop x; true"},
@@ -145,7 +146,8 @@ func TestResolve(t *testing.T) {
 	want := []Step{
 		{Name: "export", Do: DoExport, Timeout: 10 * time.Minute, Kind: KindPure},
 		{
-			Name: "train", Argv: []string{"/opt/retraind", "train", "retraind"}, Undo: []string{"/opt/retraind", "clean"}, Fill: true,
+			Name: "train", Argv: []string{"/opt/retraind", "train", "retraind"}, Undo: []string{"/opt/retraind", "clean"},
+			Fill:    true,
 			Timeout: time.Hour, Retries: 2, Kind: KindPure, GPU: true,
 		},
 		{

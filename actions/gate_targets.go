@@ -78,11 +78,15 @@ func judgeTargets(c PromoteConfig, targets []TargetFacts) (store.StepState, stri
 			f.Name, 100*f.Candidate.Accuracy, 100*f.Champion.Accuracy, f.N, f.Wins, f.Losses)
 		switch beyond := stats.SignTest(f.Losses, f.Wins) < gateAlpha/float64(len(targets)); {
 		case own && !ni.Pass && (beyond || f.Losses > f.Wins):
-			return store.StepRejected, fmt.Sprintf("%s would be worse: the difference may be %+.1f points, allowed is -%g", what, f.Bound, f.Margin)
+			return store.StepRejected,
+				fmt.Sprintf("%s would be worse: the difference may be %+.1f points, allowed is -%g", what, f.Bound, f.Margin)
 		case own && !ni.Pass:
-			return store.StepInconclusive, fmt.Sprintf("too little evidence on %s: the difference may be %+.1f points, allowed is -%g", what, f.Bound, f.Margin)
+			return store.StepInconclusive,
+				fmt.Sprintf("too little evidence on %s: the difference may be %+.1f points, allowed is -%g", what, f.Bound,
+					f.Margin)
 		case !own && beyond && lost > f.Margin:
-			return store.StepRejected, fmt.Sprintf("%s would be worse by %.1f points, more than the %g points of category_floor", what, lost, f.Margin)
+			return store.StepRejected,
+				fmt.Sprintf("%s would be worse by %.1f points, more than the %g points of category_floor", what, lost, f.Margin)
 		}
 	}
 	return store.StepOK, ""

@@ -64,7 +64,8 @@ func TestTargetsHaveFloors(t *testing.T) {
 			if class != c.class || !strings.Contains(why, c.why) {
 				t.Errorf("%s: %s; %+v", class, why, facts.Targets)
 			}
-			if len(facts.Targets) != 1 || facts.Targets[0].N != c.n || facts.Targets[0].Wins != c.wins || facts.Targets[0].Losses != c.losses {
+			if len(facts.Targets) != 1 || facts.Targets[0].N != c.n || facts.Targets[0].Wins != c.wins ||
+				facts.Targets[0].Losses != c.losses {
 				t.Errorf("%+v", facts.Targets)
 			}
 		})
@@ -100,7 +101,8 @@ func TestProofLooksAtEveryTarget(t *testing.T) {
 	if why := pr.judge(VerifyFacts{Probed: 50, Agreed: 50}, nil); !strings.Contains(why, "nothing proves what is served") {
 		t.Errorf("no text tells the two apart: %q", why)
 	}
-	if got := pr.difference(serving.Answers{"priority": "a", "aks": "x"}, serving.Answers{"priority": "a", "aks": "y"}); got != `aks "y" instead of "x"` {
+	if got := pr.difference(serving.Answers{"priority": "a", "aks": "x"},
+		serving.Answers{"priority": "a", "aks": "y"}); got != `aks "y" instead of "x"` {
 		t.Error(got)
 	}
 }

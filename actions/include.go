@@ -42,7 +42,11 @@ func included(pipelines map[string][]StepConfig, name string) ([]placed, *check.
 			return nil, problem
 		}
 		if list = append(list, found...); len(list) > maxSteps {
-			return nil, &check.Problem{Path: at, Message: fmt.Sprintf("the pipeline has more than %d steps", maxSteps), Hint: "include each pipeline once"}
+			return nil,
+				&check.Problem{
+					Path: at, Message: fmt.Sprintf("the pipeline has more than %d steps", maxSteps),
+					Hint: "include each pipeline once",
+				}
 		}
 	}
 	return list, nil
@@ -57,7 +61,10 @@ func unfold(pipelines map[string][]StepConfig, s StepConfig, at string, within [
 	steps, known := pipelines[include.Pipeline]
 	switch {
 	case !known:
-		p := &check.Problem{Path: at + ".pipeline", Message: fmt.Sprintf("the model has no pipeline %q", include.Pipeline), Hint: "name one of this model's pipelines"}
+		p := &check.Problem{
+			Path: at + ".pipeline", Message: fmt.Sprintf("the model has no pipeline %q", include.Pipeline),
+			Hint: "name one of this model's pipelines",
+		}
 		var names []string
 		for name := range pipelines {
 			names = append(names, name)
@@ -68,7 +75,11 @@ func unfold(pipelines map[string][]StepConfig, s StepConfig, at string, within [
 		return nil, p
 	case slices.Contains(within, include.Pipeline):
 		round := strings.Join(append(slices.Clone(within), include.Pipeline), " -> ")
-		return nil, &check.Problem{Path: at + ".pipeline", Message: "pipelines include each other in a circle: " + round, Hint: "remove one of them"}
+		return nil,
+			&check.Problem{
+				Path: at + ".pipeline", Message: "pipelines include each other in a circle: " + round,
+				Hint: "remove one of them",
+			}
 	}
 	within = append(slices.Clone(within), include.Pipeline)
 	var list []placed

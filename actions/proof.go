@@ -212,7 +212,8 @@ func (p proof) difference(want, got serving.Answers) string {
 func (p proof) judge(f VerifyFacts, wrong map[string]int) string {
 	switch {
 	case f.Differ > 0 && f.AsFormer == f.Differ:
-		return fmt.Sprintf("the service still answers as the former release on all %d of %d probed items where the two differ: it has not loaded %s; does it read its model only at start?", f.Differ, f.Probed, text.Digest(p.release))
+		return fmt.Sprintf("the service still answers as the former release on all %d of %d probed items where the two differ: it has not loaded %s; does it read its model only at start?",
+			f.Differ, f.Probed, text.Digest(p.release))
 	case p.otherHealth(f):
 		return fmt.Sprintf("the service's health names release %s, not %s", text.Digest(f.Health), text.Digest(p.health))
 	// Parity holds for these alone as well: among hundreds of others a few old answers would not be seen.

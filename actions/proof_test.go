@@ -309,7 +309,10 @@ func TestProofs(t *testing.T) {
 			promote.VerifyWithin = 1 // one try
 			scorer := serving.NewScorer(c.service.start(t))
 			defer scorer.Close()
-			facts, why, err := proof{scorer: scorer, gate: "label", promote: promote.WithDefaults(), release: newDigest, health: newDigest, probes: c.probes, smoke: c.smoke}.run(t.Context())
+			facts, why, err := proof{
+				scorer: scorer, gate: "label", promote: promote.WithDefaults(), release: newDigest,
+				health: newDigest, probes: c.probes, smoke: c.smoke,
+			}.run(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -343,7 +346,10 @@ func TestProofWaitsForASlowStart(t *testing.T) {
 	}
 	scorer := serving.NewScorer(s.start(t))
 	defer scorer.Close()
-	facts, why, err := proof{scorer: scorer, gate: "label", promote: PromoteConfig{}.WithDefaults(), release: newDigest, health: newDigest, probes: asked(30, 30)}.run(t.Context())
+	facts, why, err := proof{
+		scorer: scorer, gate: "label", promote: PromoteConfig{}.WithDefaults(), release: newDigest,
+		health: newDigest, probes: asked(30, 30),
+	}.run(t.Context())
 	if why != "" || err != nil || facts.Tries != 4 || facts.Seconds <= 0 {
 		t.Errorf("%q, %v, %+v", why, err, facts)
 	}
@@ -355,7 +361,11 @@ func TestProofGivesUpInTime(t *testing.T) {
 	scorer := serving.NewScorer(s.start(t))
 	defer scorer.Close()
 	start := time.Now()
-	facts, why, err := proof{scorer: scorer, gate: "label", promote: PromoteConfig{VerifyWithin: unit.Duration(3 * time.Second)}.WithDefaults(), release: newDigest, health: newDigest, probes: asked(30, 10)}.run(t.Context())
+	facts, why, err := proof{
+		scorer: scorer, gate: "label",
+		promote: PromoteConfig{VerifyWithin: unit.Duration(3 * time.Second)}.WithDefaults(), release: newDigest,
+		health: newDigest, probes: asked(30, 10),
+	}.run(t.Context())
 	if why == "" || err != nil || facts.Tries < 2 { // one takes half a second on a busy machine
 		t.Errorf("%q, %v, %+v", why, err, facts)
 	}
@@ -392,7 +402,10 @@ func TestProofOfAServiceThatIsAway(t *testing.T) {
 	server.Close() // nobody listens there any more
 	scorer := serving.NewScorer(serving.Config{Classify: url, Health: url}.WithDefaults())
 	defer scorer.Close()
-	p := proof{scorer: scorer, gate: "label", promote: PromoteConfig{VerifyWithin: 1}.WithDefaults(), release: newDigest, health: newDigest, probes: asked(3, 1)}
+	p := proof{
+		scorer: scorer, gate: "label", promote: PromoteConfig{VerifyWithin: 1}.WithDefaults(), release: newDigest,
+		health: newDigest, probes: asked(3, 1),
+	}
 	if _, why, err := p.run(t.Context()); !strings.Contains(why, "nothing listens at ") || err != nil {
 		t.Errorf("%q, %v", why, err)
 	}

@@ -46,8 +46,14 @@ func TestNextBack(t *testing.T) {
 		},
 		{
 			"the release cannot be turned back", func(a Action) bool { return a.Kind == ActUndo && a.Step == 4 },
-			[]string{"undo release 1", "undo release 2", "undo release 3", "undo release 4", "undo release 5", "undo release 6", "undo restart 1", "prove  1", "finish  1"},
-			Result{Outcome: policy.OutcomeFailed, Reason: "it failed; and step release could not be taken back: because", Why: policy.ReasonProbationFailed, Hold: true},
+			[]string{
+				"undo release 1", "undo release 2", "undo release 3", "undo release 4", "undo release 5", "undo release 6",
+				"undo restart 1", "prove  1", "finish  1",
+			},
+			Result{
+				Outcome: policy.OutcomeFailed, Reason: "it failed; and step release could not be taken back: because",
+				Why: policy.ReasonProbationFailed, Hold: true,
+			},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -224,7 +230,8 @@ func TestBackToADamagedRelease(t *testing.T) {
 	promoted.Promote.VerifyWithin = w.promote.VerifyWithin
 	was := w.row()
 	p := w.back(promoted, second)
-	w.ends(w.await(p), policy.OutcomeFailed, "the former release is damaged", "undo release blocked", "undo restart ok", "prove not_proved")
+	w.ends(w.await(p), policy.OutcomeFailed, "the former release is damaged", "undo release blocked", "undo restart ok",
+		"prove not_proved")
 	w.serves(second)
 	m := w.model()
 	if diff := cmp.Diff(was, w.row()); diff != "" || m.Champion != second || m.Previous != first || m.Hold == "" {

@@ -95,7 +95,10 @@ func TestSameArtifactAsARefusedOne(t *testing.T) {
 	w := newWorld(t)
 	first := w.champion()
 	w.ends(w.run(pipeline(w.train(5))), policy.OutcomeRejected, "worse", "export ok", "train ok", "gate rejected")
-	w.promote = PromoteConfig{Gate: GateNotWorse, Margin: 50, CategoryFloor: 100, VerifyWithin: unit.Duration(10 * time.Second), UndoWithin: unit.Duration(100 * time.Millisecond)}
+	w.promote = PromoteConfig{
+		Gate: GateNotWorse, Margin: 50, CategoryFloor: 100,
+		VerifyWithin: unit.Duration(10 * time.Second), UndoWithin: unit.Duration(100 * time.Millisecond),
+	}
 	r := w.run(pipeline(w.train(5)))
 	w.ends(r, policy.OutcomePromoted, "not worse", goodSteps...)
 	m := w.model()
@@ -288,7 +291,8 @@ func TestExportWaitsForItsSource(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.source.away.Store(2)
-	w.ends(w.run(pipeline(w.train(7))), policy.OutcomePromoted, "first release: 70.0 % of 60 held-out items right", goodSteps...)
+	w.ends(w.run(pipeline(w.train(7))), policy.OutcomePromoted, "first release: 70.0 % of 60 held-out items right",
+		goodSteps...)
 }
 
 func TestBrokenExportFailsBeforeTraining(t *testing.T) {

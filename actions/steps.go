@@ -73,7 +73,9 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 const exportPatience = 5 * time.Minute
 
 // exportPatiently exports, and tries again while the source is away, as the sources themselves do.
-func (x *Executor) exportPatiently(ctx context.Context, p Plan, plan ExportPlan) (facts ExportFacts, seen *drift.Seen, err error) {
+func (x *Executor) exportPatiently(ctx context.Context, p Plan, plan ExportPlan) (facts ExportFacts, seen *drift.Seen,
+	err error,
+) {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 200*time.Millisecond, 10*time.Second
 	_, err = backoff.Retry(ctx, func() (struct{}, error) {
@@ -111,7 +113,10 @@ func (x *Executor) snapshot(ctx context.Context, p Plan) (snapshot, error) {
 			if err != nil {
 				return err
 			}
-			s.items = append(s.items, heldItem{LabelChange: drift.LabelChange{Item: it.ID, Heldout: true, TextHash: it.TextHash, Group: it.Group, New: serving.Values(p.targets(), it.Labels), Seq: it.Seq}, Text: it.Text})
+			s.items = append(s.items, heldItem{LabelChange: drift.LabelChange{
+				Item: it.ID, Heldout: true, TextHash: it.TextHash,
+				Group: it.Group, New: serving.Values(p.targets(), it.Labels), Seq: it.Seq,
+			}, Text: it.Text})
 		}
 		var err error
 		if s.seq, err = t.LastChange(p.Model); err != nil || p.Champion == "" {
@@ -175,12 +180,14 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 	}
 	switch {
 	case !enough:
-		why += fmt.Sprintf("; not compared with the adopted champion: what that trained on is not known, and %d held-out items came or were corrected since, %d are needed", len(fair), minFairItems)
+		why += fmt.Sprintf("; not compared with the adopted champion: what that trained on is not known, and %d held-out items came or were corrected since, %d are needed",
+			len(fair), minFairItems)
 	case len(items) < len(s.items) && s.was.Adopted != nil:
 		why += "; by the items that came or were corrected since the champion was adopted"
 	}
 	out := Outcome{Class: class, Detail: why, Facts: Facts{Gate: &facts}}
-	if class == store.StepOK && p.Champion != "" && differing(probes(s.items, mine, s.champion)) == 0 && !x.healthNames(ctx, p) {
+	if class == store.StepOK && p.Champion != "" && differing(probes(s.items, mine, s.champion)) == 0 &&
+		!x.healthNames(ctx, p) {
 		out.Class, out.Why = store.StepRejected, policy.ReasonIndistinguishable
 		out.Detail = "indistinguishable: the candidate answers every held-out item as the champion does, and the service's health names no release, so nothing could prove that the candidate serves; set serving.health_release, or wait for labels on which the two differ; " + why
 	}
@@ -220,7 +227,11 @@ func (x *Executor) keepCandidate(ctx context.Context, p Plan, r Release, gate Ga
 				return err
 			}
 			for key, a := range mine {
-				if err := t.PutPrediction(p.Model, r.Digest, store.Prediction{Item: key[0], TextHash: key[1], Answers: a.Answers, Confidence: a.confidence, At: row.Created}); err != nil {
+				if err := t.PutPrediction(p.Model, r.Digest,
+					store.Prediction{
+						Item: key[0], TextHash: key[1], Answers: a.Answers, Confidence: a.confidence,
+						At: row.Created,
+					}); err != nil {
 					return err
 				}
 			}
@@ -286,7 +297,9 @@ func (x *Executor) verify(ctx context.Context, p Plan, done []Outcome) (Outcome,
 	}
 	// The service may have loaded the files before a later step changed them: its next start would serve something else.
 	if _, err := ReadRelease(p.releaseDir()); err != nil {
-		return failed(ctx, store.StepNotProved, fmt.Errorf("the service answers as it should, but the release was changed after the gate: %w; a step between gate and verify writes into $RETRAIND_RELEASE_DIR", err))
+		return failed(ctx, store.StepNotProved,
+			fmt.Errorf("the service answers as it should, but the release was changed after the gate: %w; a step between gate and verify writes into $RETRAIND_RELEASE_DIR",
+				err))
 	}
 	return out, nil
 }
@@ -400,7 +413,10 @@ func (x *Executor) prove(ctx context.Context, p Plan, q question) (Outcome, erro
 	config.Batch = nil // what is proved, and timed, is what clients ask
 	scorer := serving.NewScorer(config)
 	defer scorer.Close()
-	pr := proof{scorer: scorer, gate: p.targets()[0].Name, promote: p.Promote, release: q.release, health: q.health, former: q.former, probes: q.probes, smoke: q.smoke}
+	pr := proof{
+		scorer: scorer, gate: p.targets()[0].Name, promote: p.Promote, release: q.release, health: q.health,
+		former: q.former, probes: q.probes, smoke: q.smoke,
+	}
 	facts, why, err := pr.run(ctx)
 	if err != nil {
 		return Outcome{}, err
@@ -408,8 +424,11 @@ func (x *Executor) prove(ctx context.Context, p Plan, q question) (Outcome, erro
 	if why != "" {
 		return Outcome{Class: store.StepNotProved, Detail: why, Facts: Facts{Verify: &facts}}, nil
 	}
-	return Outcome{Class: store.StepOK, Facts: Facts{Verify: &facts}, Detail: fmt.Sprintf("%s serves: %d of %d answers as the artifact gave offline, %d of them where the former release answers otherwise",
-		text.Digest(q.release), facts.Agreed, facts.Probed, facts.Differ)}, nil
+	return Outcome{
+		Class: store.StepOK, Facts: Facts{Verify: &facts},
+		Detail: fmt.Sprintf("%s serves: %d of %d answers as the artifact gave offline, %d of them where the former release answers otherwise",
+			text.Digest(q.release), facts.Agreed, facts.Probed, facts.Differ),
+	}, nil
 }
 
 func mustJSON(v any) string {

@@ -142,7 +142,13 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, self: self, dir: filepath.Join(dir, "state", "models", "m"), store: s, promote: PromoteConfig{VerifyWithin: unit.Duration(10 * time.Second), UndoWithin: unit.Duration(100 * time.Millisecond)}}
+	w := &world{
+		t: t, self: self, dir: filepath.Join(dir, "state", "models", "m"), store: s,
+		promote: PromoteConfig{
+			VerifyWithin: unit.Duration(10 * time.Second),
+			UndoWithin:   unit.Duration(100 * time.Millisecond),
+		},
+	}
 	w.served = &served{dir: w.dir}
 	w.source = &fakeSource{}
 	for i := range 260 {

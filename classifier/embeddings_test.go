@@ -36,7 +36,8 @@ func newEmbedder(t *testing.T, format string) *embedder {
 			Model string
 			Input []string
 		}
-		if err := json.NewDecoder(r.Body).Decode(&ask); err != nil || ask.Model != "nomic" || r.Method != "POST" || len(ask.Input) == 0 {
+		if err := json.NewDecoder(r.Body).Decode(&ask); err != nil || ask.Model != "nomic" || r.Method != "POST" ||
+			len(ask.Input) == 0 {
 			t.Errorf("%s %+v: %v", r.Method, ask, err)
 		}
 		e.texts.Add(int64(len(ask.Input)))
@@ -83,7 +84,10 @@ func TestEmbeddings(t *testing.T) {
 			writeLines(t, filepath.Join(data, classifier.TrainFile), examples(1, 400))
 			writeLines(t, filepath.Join(data, classifier.TestFile), examples(2, 100))
 			cache := filepath.Join(t.TempDir(), "model", "embeddings")
-			opts := classifier.Options{Seed: 1, Embeddings: &classifier.Embeddings{URL: service.URL, Model: "nomic", Cache: cache}}
+			opts := classifier.Options{
+				Seed:       1,
+				Embeddings: &classifier.Embeddings{URL: service.URL, Model: "nomic", Cache: cache},
+			}
 			release := filepath.Join(site.root, "releases", "one")
 			m, err := classifier.TrainDir(data, release, opts, nil)
 			if err != nil || m.Features != 64 || m.Accuracy < .9 || m.ECE > .15 {
@@ -120,21 +124,26 @@ func TestEmbeddings(t *testing.T) {
 			if code != 200 || !strings.Contains(body, `"label":"Sport"`) || !strings.Contains(body, "sha256:one") {
 				t.Errorf("%d %s", code, body)
 			}
-			if code, body := ask(t, s, "POST", "/classify/batch", `{"items":[{"a":"Oper Bühne Premiere"},{"a":"Browser Update Router"}]}`); code != 200 || !strings.Contains(body, "Kultur") || !strings.Contains(body, "Netz") {
+			if code, body := ask(t, s, "POST", "/classify/batch",
+				`{"items":[{"a":"Oper Bühne Premiere"},{"a":"Browser Update Router"}]}`); code != 200 ||
+				!strings.Contains(body, "Kultur") || !strings.Contains(body, "Netz") {
 				t.Errorf("%d %s", code, body)
 			}
 
 			service.dims.Store(32)
-			if code, body := ask(t, s, "POST", "/classify", `{"content":"anders"}`); code != 503 || !strings.Contains(body, "trained on 64; train again") {
+			if code, body := ask(t, s, "POST", "/classify", `{"content":"anders"}`); code != 503 ||
+				!strings.Contains(body, "trained on 64; train again") {
 				t.Errorf("%d %s", code, body)
 			}
 			why := "model \"nomic\" not found"
 			service.broken.Store(&why)
-			if code, body := ask(t, s, "POST", "/classify", `{"content":"Tor"}`); code != 503 || !strings.Contains(body, "not found") || !strings.Contains(body, service.URL) {
+			if code, body := ask(t, s, "POST", "/classify", `{"content":"Tor"}`); code != 503 ||
+				!strings.Contains(body, "not found") || !strings.Contains(body, service.URL) {
 				t.Errorf("%d %s", code, body)
 			}
 			opts.Embeddings.Cache = ""
-			if _, err := classifier.TrainDir(data, t.TempDir(), opts, nil); err == nil || !strings.Contains(err.Error(), "status 500") {
+			if _, err := classifier.TrainDir(data, t.TempDir(), opts, nil); err == nil ||
+				!strings.Contains(err.Error(), "status 500") {
 				t.Error(err)
 			}
 		})
@@ -158,9 +167,14 @@ func TestEmbeddingsThatAreNone(t *testing.T) {
 		`{"embeddings":[[1]]}`:                   "1 embeddings for",
 		`{"data":[{"index":1,"embedding":[1]}]}`: "index 1 of 1",
 	} {
-		service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) }))
+		service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter,
+			_ *http.Request,
+		) {
+			fmt.Fprint(w, answer)
+		}))
 		t.Cleanup(service.Close)
-		_, _, err := classifier.Train(examples(1, 90), classifier.Options{Embeddings: &classifier.Embeddings{URL: service.URL, Model: "m"}}, nil)
+		_, _, err := classifier.Train(examples(1, 90),
+			classifier.Options{Embeddings: &classifier.Embeddings{URL: service.URL, Model: "m"}}, nil)
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v does not say %q", answer, err, says)
 		}

@@ -55,7 +55,8 @@ func TestModelsOfFormat1AreServed(t *testing.T) {
 		}
 		code, body := ask(t, s, "POST", "/classify", string(was.Text))
 		var is classifier.Result
-		if err := json.Unmarshal([]byte(body), &is); err != nil || code != 200 || is.Label != was.Label || math.Abs(is.Confidence-was.Confidence) > 1e-5 || is.Release != "sha256:old" {
+		if err := json.Unmarshal([]byte(body), &is); err != nil || code != 200 || is.Label != was.Label ||
+			math.Abs(is.Confidence-was.Confidence) > 1e-5 || is.Release != "sha256:old" {
 			t.Errorf("%d %s, once %s %v", code, body, was.Label, was.Confidence)
 		}
 	}

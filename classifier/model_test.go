@@ -20,7 +20,8 @@ import (
 func TestTrainLearns(t *testing.T) {
 	t.Parallel()
 	var seen []classifier.Progress
-	m, metrics, err := classifier.Train(examples(1, 600), classifier.Options{Seed: 1}, func(p classifier.Progress) { seen = append(seen, p) })
+	m, metrics, err := classifier.Train(examples(1, 600), classifier.Options{Seed: 1},
+		func(p classifier.Progress) { seen = append(seen, p) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +41,8 @@ func TestTrainLearns(t *testing.T) {
 			t.Errorf("no progress from %+v to %+v", seen[i-1], p)
 		}
 	}
-	if last := seen[len(seen)-1]; last.Epoch != last.Epochs || phases["vectorize"] != 1 || phases["validate"] < 2 || phases["train"] != metrics.Epochs {
+	if last := seen[len(seen)-1]; last.Epoch != last.Epochs || phases["vectorize"] != 1 || phases["validate"] < 2 ||
+		phases["train"] != metrics.Epochs {
 		t.Errorf("progress %+v", seen)
 	}
 }
@@ -113,7 +115,8 @@ func TestTrainRefuses(t *testing.T) {
 		`all 20 examples are "only"`:     one,
 		`item "i7" has no label "label"`: missing,
 	} {
-		if _, _, err := classifier.Train(list, classifier.Options{}, nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, err := classifier.Train(list, classifier.Options{}, nil); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}
 	}
@@ -204,7 +207,10 @@ func TestAnyTextIsClassified(t *testing.T) {
 			t.Fatalf("%q %v, sum %v", label, confidence, sum)
 		}
 	}
-	for _, text := range []string{"", " ", "\xff\xfe", "日本語のテキスト", strings.Repeat("wort ", 2<<20), strings.Repeat("x", 1<<20), strings.Repeat("\u0301", 1000)} {
+	for _, text := range []string{
+		"", " ", "\xff\xfe", "日本語のテキスト", strings.Repeat("wort ", 2<<20),
+		strings.Repeat("x", 1<<20), strings.Repeat("\u0301", 1000),
+	} {
 		check(t, map[string]string{"content": text})
 	}
 	check(t, nil)

@@ -105,14 +105,17 @@ func TestServer(t *testing.T) {
 		t.Errorf("%d %s %v", code, body, err)
 	}
 	var result classifier.Result
-	code, body = ask(t, s, "POST", "/classify", `{"title":"Elfmeter","content":"Tor im Stadion","kicker":"Pokal","teaser":null}`)
+	code, body = ask(t, s, "POST", "/classify",
+		`{"title":"Elfmeter","content":"Tor im Stadion","kicker":"Pokal","teaser":null}`)
 	if err := json.Unmarshal([]byte(body), &result); err != nil || code != 200 || result.Label != "Sport" ||
 		result.Release != "sha256:one" || result.Confidence <= .4 || result.Confidence > 1 {
 		t.Errorf("%d %s %v", code, body, err)
 	}
 	var batch struct{ Results []classifier.Result }
-	code, body = ask(t, s, "POST", "/classify/batch", `{"items":[{"title":"Elfmeter","content":"Tor im Stadion","kicker":"Pokal","teaser":null},{"title":"Oper Premiere Theater"}]}`)
-	if err := json.Unmarshal([]byte(body), &batch); err != nil || code != 200 || len(batch.Results) != 2 || batch.Results[0] != result || batch.Results[1].Label != "Kultur" {
+	code, body = ask(t, s, "POST", "/classify/batch",
+		`{"items":[{"title":"Elfmeter","content":"Tor im Stadion","kicker":"Pokal","teaser":null},{"title":"Oper Premiere Theater"}]}`)
+	if err := json.Unmarshal([]byte(body), &batch); err != nil || code != 200 || len(batch.Results) != 2 ||
+		batch.Results[0] != result || batch.Results[1].Label != "Kultur" {
 		t.Errorf("%d %s %v", code, body, err)
 	}
 	if code, body := ask(t, s, "POST", "/classify/batch", `{"items":[]}`); code != 200 || body != `{"results":[]}`+"\n" {
@@ -298,7 +301,8 @@ func TestWatchWaitsForTheFirstReleaseAndOutlivesABrokenOne(t *testing.T) {
 	waittest.Eventually(t, "the first release", func() bool { return s.Release() == "sha256:one" })
 	os.Remove(filepath.Join(site.release("broken", 2), classifier.FileName))
 	site.point("broken")
-	waittest.Eventually(t, "a complaint", func() bool { return log.count("the present one stays") > 0 && log.count("broken") > 0 })
+	waittest.Eventually(t, "a complaint",
+		func() bool { return log.count("the present one stays") > 0 && log.count("broken") > 0 })
 	if s.Release() != "sha256:one" {
 		t.Errorf("serves %q", s.Release())
 	}
@@ -412,7 +416,8 @@ func TestExchangeFailsNoRequest(t *testing.T) {
 					return
 				default:
 				}
-				resp, err := client.Post("http://"+socket.Addr().String()+"/classify", "application/json", strings.NewReader(`{"title": "Tor"}`))
+				resp, err := client.Post("http://"+socket.Addr().String()+"/classify", "application/json",
+					strings.NewReader(`{"title": "Tor"}`))
 				asked.Add(1)
 				if err != nil {
 					failed.Add(1)

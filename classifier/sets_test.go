@@ -32,14 +32,17 @@ func dataSets(tb testing.TB, name string) dataSet {
 	case "gnad10":
 		set.splits = []split{{readShared(tb, "gnad10/train.jsonl"), readShared(tb, "gnad10/heldout.jsonl")}}
 	case "debian":
-		set.splits = []split{divide(readShared(tb, "debian_sections/bullseye_base.jsonl"), func(n int) bool { return n < 40 }, func(n int) bool { return n >= 85 })}
+		set.splits = []split{divide(readShared(tb, "debian_sections/bullseye_base.jsonl"), func(n int) bool { return n < 40 },
+			func(n int) bool { return n >= 85 })}
 	case "appstream":
 		all := readShared(tb, "appstream/de_trixie.jsonl")
 		for fold := range 5 {
-			set.splits = append(set.splits, divide(all, func(n int) bool { return n%5 != fold }, func(n int) bool { return n%5 == fold }))
+			set.splits = append(set.splits,
+				divide(all, func(n int) bool { return n%5 != fold }, func(n int) bool { return n%5 == fold }))
 		}
 	case "generated":
-		set.splits = []split{divide(newsExamples(20_000), func(n int) bool { return n < 85 }, func(n int) bool { return n >= 85 })}
+		set.splits = []split{divide(newsExamples(20_000), func(n int) bool { return n < 85 },
+			func(n int) bool { return n >= 85 })}
 	default:
 		tb.Fatalf("no data set %q", name)
 	}
@@ -89,5 +92,8 @@ func newsExamples(n int) []classifier.Example {
 }
 
 func example(id, title, content, label string) classifier.Example {
-	return classifier.Example{ID: id, Text: map[string]string{"title": title, "content": content}, Labels: map[string]string{"label": label}}
+	return classifier.Example{
+		ID: id, Text: map[string]string{"title": title, "content": content},
+		Labels: map[string]string{"label": label},
+	}
 }

@@ -43,7 +43,10 @@ func service(seed uint64, n int) string {
 			words = append(words, []string{"eilig", "später"}[i%2])
 		}
 		rng.Shuffle(len(words), func(i, j int) { words[i], words[j] = words[j], words[i] })
-		line, err := json.Marshal(map[string]any{"id": fmt.Sprint(i), "text": map[string]string{"content": strings.Join(words, " ")}, "labels": labels})
+		line, err := json.Marshal(map[string]any{
+			"id":   fmt.Sprint(i),
+			"text": map[string]string{"content": strings.Join(words, " ")}, "labels": labels,
+		})
 		if err != nil {
 			panic(err)
 		}
@@ -64,7 +67,8 @@ func TestSeveralTargets(t *testing.T) {
 		t.Fatal(err)
 	}
 	priority, aks := metrics.Others["priority"], metrics.Others["aks"]
-	if metrics.Kind != serving.KindBool || metrics.Accuracy < .95 || priority.Kind != serving.KindLabel || priority.Accuracy < .95 ||
+	if metrics.Kind != serving.KindBool || metrics.Accuracy < .95 || priority.Kind != serving.KindLabel ||
+		priority.Accuracy < .95 ||
 		aks.Kind != serving.KindSet || aks.Accuracy < .9 || aks.MacroF1 < .95 || len(aks.Categories) != 3 {
 		t.Errorf("%+v", metrics)
 	}
@@ -72,25 +76,33 @@ func TestSeveralTargets(t *testing.T) {
 		t.Errorf("items without a priority count for it: %+v", priority)
 	}
 
-	targets := []serving.Target{{Name: "relevant", Kind: serving.KindBool}, {Name: "priority"}, {Name: "aks", Kind: serving.KindSet}}
+	targets := []serving.Target{
+		{Name: "relevant", Kind: serving.KindBool},
+		{Name: "priority"},
+		{Name: "aks", Kind: serving.KindSet},
+	}
 	write(t, filepath.Join(release, classifier.ReleaseFile), `{"digest":"sha256:one"}`)
 	site.point("one")
 	s := classifier.NewServer(classifier.ServerOptions{Dir: site.link})
 	if err := s.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	code, body := ask(t, s, "POST", "/classify", `{"content":"wort1 wohnenpolitik beschluss wort3 eilig klimapolitik wort9"}`)
+	code, body := ask(t, s, "POST", "/classify",
+		`{"content":"wort1 wohnenpolitik beschluss wort3 eilig klimapolitik wort9"}`)
 	got, confidence, err := serving.ParseAnswer(targets, []byte(body))
 	if err != nil || code != 200 {
 		t.Fatalf("%d %s: %v", code, body, err)
 	}
-	if diff := cmp.Diff(serving.Answers{"relevant": "true", "priority": "high", "aks": `["klima","wohnen"]`}, got); diff != "" || confidence < .5 {
+	if diff := cmp.Diff(serving.Answers{"relevant": "true", "priority": "high", "aks": `["klima","wohnen"]`},
+		got); diff != "" || confidence < .5 {
 		t.Errorf("confidence %v of %s: %s", confidence, body, diff)
 	}
-	if !strings.Contains(body, `"label":"true"`) || !strings.Contains(body, `"release":"sha256:one"`) || !strings.Contains(body, `"aks_confidence":0.`) {
+	if !strings.Contains(body, `"label":"true"`) || !strings.Contains(body, `"release":"sha256:one"`) ||
+		!strings.Contains(body, `"aks_confidence":0.`) {
 		t.Errorf("%s", body)
 	}
-	_, batch := ask(t, s, "POST", "/classify/batch", `{"items":[{"content":"wort2"},{"content":"wort1 wohnenpolitik beschluss wort3 eilig klimapolitik wort9"}]}`)
+	_, batch := ask(t, s, "POST", "/classify/batch",
+		`{"items":[{"content":"wort2"},{"content":"wort1 wohnenpolitik beschluss wort3 eilig klimapolitik wort9"}]}`)
 	if !strings.HasSuffix(strings.TrimSpace(batch), ","+strings.TrimSpace(body)+"]}") {
 		t.Errorf("a text alone and in a batch: %s and %s", body, batch)
 	}
@@ -127,11 +139,14 @@ func TestTargetsThatCannotBeLearnt(t *testing.T) {
 	if diff := cmp.Diff([]string{"id", "mixed"}, learnt); diff != "" {
 		t.Error(diff)
 	}
-	if !strings.Contains(m.Skipped["same"], `are "true"`) || !strings.Contains(m.Skipped["none"], "empty sets") || m.Others["mixed"].Kind != serving.KindLabel {
+	if !strings.Contains(m.Skipped["same"], `are "true"`) || !strings.Contains(m.Skipped["none"], "empty sets") ||
+		m.Others["mixed"].Kind != serving.KindLabel {
 		t.Errorf("%v, mixed is a %s", m.Skipped, m.Others["mixed"].Kind)
 	}
-	write(t, filepath.Join(data, classifier.TestFile), `{"id":"1","text":{"t":"x"},"labels":{"label":"Sport","same":["true"]}}`)
-	if _, err := classifier.TrainDir(data, t.TempDir(), classifier.Options{}, nil); err == nil || !strings.Contains(err.Error(), `test.jsonl:1: label "same" of item "1" is a set, and a bool before`) {
+	write(t, filepath.Join(data, classifier.TestFile),
+		`{"id":"1","text":{"t":"x"},"labels":{"label":"Sport","same":["true"]}}`)
+	if _, err := classifier.TrainDir(data, t.TempDir(), classifier.Options{}, nil); err == nil ||
+		!strings.Contains(err.Error(), `test.jsonl:1: label "same" of item "1" is a set, and a bool before`) {
 		t.Error(err)
 	}
 }

@@ -44,7 +44,8 @@ func TestTextDrift(t *testing.T) {
 	if again := classifier.TextDrift(then, period(200, 2, "Pandemie", .6), 1); !cmp.Equal(got, again) {
 		t.Errorf("the same question, another answer: %+v and %+v", got, again)
 	}
-	if gone := classifier.TextDrift(period(300, 1, "Winter", .6), period(200, 2, "", 0), 1); !gone.Drifted || len(gone.Words) == 0 || gone.Words[0].Word != "winter" || gone.Words[0].Now != 0 {
+	if gone := classifier.TextDrift(period(300, 1, "Winter", .6), period(200, 2, "", 0), 1); !gone.Drifted ||
+		len(gone.Words) == 0 || gone.Words[0].Word != "winter" || gone.Words[0].Now != 0 {
 		t.Errorf("a word that vanished: %+v", gone)
 	}
 	for _, few := range [][2]int{{59, 300}, {300, 59}, {0, 0}} {

@@ -46,7 +46,8 @@ func TestTrainDir(t *testing.T) {
 			right++
 		}
 	}
-	if n != 120 || metrics.TestItems != 120 || metrics.TestRight != right || metrics.Accuracy != float64(right)/120 || metrics.MacroF1 < .9 {
+	if n != 120 || metrics.TestItems != 120 || metrics.TestRight != right || metrics.Accuracy != float64(right)/120 ||
+		metrics.MacroF1 < .9 {
 		t.Errorf("%d predictions, %d right, %+v", n, right, metrics)
 	}
 	var stored classifier.Metrics
@@ -78,12 +79,15 @@ func TestTrainDirRefuses(t *testing.T) {
 		"one category":    {strings.Repeat(line, 3), "", `all 3 examples are "a"`},
 		"unreadable line": {line + line + "{nonsense\n", "", "train.jsonl:3: "},
 		"half a line":     {line + `{"id":"2","text":{"ti`, "", "train.jsonl:2: "},
-		"missing label":   {line + `{"id":"2","text":{"title":"x"},"labels":{"other":"a"}}`, "", `train.jsonl:2: item "2" has no label "label"`},
-		"no labels":       {line + `{"id":"2","text":{"title":"x"}}`, "", `train.jsonl:2: item "2" has no label`},
-		"no id":           {`{"text":{"title":"x"},"labels":{"label":"a"}}`, "", "train.jsonl:1: the item has no id"},
-		"no text":         {`{"id":"1","labels":{"label":"a"}}`, "", `train.jsonl:1: item "1" has no text`},
-		"text of a kind":  {`{"id":"1","text":"x","labels":{"label":"a"}}`, "", "train.jsonl:1: "},
-		"bad test":        {line + strings.ReplaceAll(line, `"a"`, `"b"`), line + "]", "test.jsonl:2: "},
+		"missing label": {
+			line + `{"id":"2","text":{"title":"x"},"labels":{"other":"a"}}`, "",
+			`train.jsonl:2: item "2" has no label "label"`,
+		},
+		"no labels":      {line + `{"id":"2","text":{"title":"x"}}`, "", `train.jsonl:2: item "2" has no label`},
+		"no id":          {`{"text":{"title":"x"},"labels":{"label":"a"}}`, "", "train.jsonl:1: the item has no id"},
+		"no text":        {`{"id":"1","labels":{"label":"a"}}`, "", `train.jsonl:1: item "1" has no text`},
+		"text of a kind": {`{"id":"1","text":"x","labels":{"label":"a"}}`, "", "train.jsonl:1: "},
+		"bad test":       {line + strings.ReplaceAll(line, `"a"`, `"b"`), line + "]", "test.jsonl:2: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -101,7 +105,8 @@ func TestTrainDirRefuses(t *testing.T) {
 			}
 		})
 	}
-	if _, err := classifier.TrainDir(t.TempDir(), t.TempDir(), classifier.Options{}, nil); err == nil || !strings.Contains(err.Error(), "train.jsonl") {
+	if _, err := classifier.TrainDir(t.TempDir(), t.TempDir(), classifier.Options{}, nil); err == nil ||
+		!strings.Contains(err.Error(), "train.jsonl") {
 		t.Errorf("no export at all: %v", err)
 	}
 }

@@ -98,7 +98,8 @@ func TestPathsStartAtTheFile(t *testing.T) {
 	dir, m := filepath.Dir(l.Path), l.File.Models["news"]
 	got := []string{
 		l.File.State, l.File.NATS.CredentialsFile, l.File.NATS.TLS.CAFile, l.File.NATS.TLS.CertFile, l.File.NATS.TLS.KeyFile,
-		m.Heldout.SaltFile, m.Labels.Postgres.DSNFile, m.Pipeline["default"][0].Command().Dir, m.Pipeline["default"][1].Command().Dir,
+		m.Heldout.SaltFile, m.Labels.Postgres.DSNFile, m.Pipeline["default"][0].Command().Dir,
+		m.Pipeline["default"][1].Command().Dir,
 	}
 	in := func(name string) string { return filepath.Join(dir, name) }
 	want := []string{
@@ -115,7 +116,8 @@ func TestPathsStartAtTheModel(t *testing.T) {
 	t.Parallel()
 	l := load(t, strings.NewReplacer(
 		"  news:\n", "  news:\n    dir: tuner\n",
-		"    serving:", "    heldout: {salt_file: salt}\n    pipeline:\n      default:\n        - {name: a, exec: [x], dir: work}\n        - {name: b, exec: [x]}\n        - {name: c, exec: [x], dir: /c}\n        - gate\n        - release\n        - verify\n    serving:",
+		"    serving:",
+		"    heldout: {salt_file: salt}\n    pipeline:\n      default:\n        - {name: a, exec: [x], dir: work}\n        - {name: b, exec: [x]}\n        - {name: c, exec: [x], dir: /c}\n        - gate\n        - release\n        - verify\n    serving:",
 	).Replace(good))
 	dir, m := filepath.Join(filepath.Dir(l.Path), "tuner"), l.File.Models["news"]
 	step := func(i int) string { return m.Pipeline["default"][i].Command().Dir }
@@ -146,7 +148,8 @@ func TestExampleLoads(t *testing.T) {
 			Label: "category", State: "/var/lib/retraind",
 		},
 		{
-			Model: "a-1_b", DSN: "/run/credentials/pg", Table: "Items", ID: []string{"item key"}, Text: []string{"Text"}, Label: "label",
+			Model: "a-1_b", DSN: "/run/credentials/pg", Table: "Items", ID: []string{"item key"}, Text: []string{"Text"},
+			Label: "label",
 			State: "state",
 		},
 		{

@@ -31,7 +31,8 @@ func TestBatchEqualsOneByOne(t *testing.T) {
 				apart.take(watch.SourceFiles, e)
 			}
 		}
-		if diff := cmp.Diff(apart.stored(), together.stored(), cmpopts.IgnoreFields(store.Item{}, "At"), cmpopts.IgnoreFields(store.Change{}, "At")); diff != "" {
+		if diff := cmp.Diff(apart.stored(), together.stored(), cmpopts.IgnoreFields(store.Item{}, "At"),
+			cmpopts.IgnoreFields(store.Change{}, "At")); diff != "" {
 			t.Fatalf("seed %d (-one by one +in a batch):\n%s", seed, diff)
 		}
 	}
@@ -40,7 +41,10 @@ func TestBatchEqualsOneByOne(t *testing.T) {
 func someChanges(rnd *rand.Rand) (out []watch.Change) {
 	for range 30 {
 		n := rnd.IntN(1000)
-		c := watch.Change{Key: fmt.Sprint(n), Op: watch.OpLabel, Item: fmt.Sprint(rnd.IntN(6)), New: watch.Labels{"label": fmt.Sprint(rnd.IntN(3))}}
+		c := watch.Change{
+			Key: fmt.Sprint(n), Op: watch.OpLabel, Item: fmt.Sprint(rnd.IntN(6)),
+			New: watch.Labels{"label": fmt.Sprint(rnd.IntN(3))},
+		}
 		switch rnd.IntN(4) {
 		case 0:
 			c.Op, c.New = watch.OpDelete, nil
@@ -116,13 +120,14 @@ func TestTableWithARowTwice(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	for range 2 {
-		err := b.w.Replace(context.Background(), watch.SourcePostgres, watch.FullRead{MaxGone: 1, Cursor: "position", Items: func(yield func(watch.Item, error) bool) {
-			for _, label := range []string{"a", "b"} {
-				if !yield(watch.Item{ID: "1", Text: map[string]string{"text": "one"}, Labels: watch.Labels{"label": label}}, nil) {
-					return
+		err := b.w.Replace(context.Background(), watch.SourcePostgres,
+			watch.FullRead{MaxGone: 1, Cursor: "position", Items: func(yield func(watch.Item, error) bool) {
+				for _, label := range []string{"a", "b"} {
+					if !yield(watch.Item{ID: "1", Text: map[string]string{"text": "one"}, Labels: watch.Labels{"label": label}}, nil) {
+						return
+					}
 				}
-			}
-		}})
+			}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -71,7 +71,8 @@ func (w *Writer) Take(ctx context.Context, b watch.Batch) (r watch.Receipt, err 
 func (x *transaction) rename(names map[string]string) error {
 	const aside = "\x00" // cannot be in the name of a file
 	for from := range names {
-		if err := errors.Join(x.t.RenameSaid(x.model, from, aside+from), x.t.ForgetCursor(x.model, cursorName(x.source, from))); err != nil {
+		if err := errors.Join(x.t.RenameSaid(x.model, from, aside+from),
+			x.t.ForgetCursor(x.model, cursorName(x.source, from))); err != nil {
 			return err
 		}
 	}

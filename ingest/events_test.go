@@ -37,13 +37,17 @@ func newBench(t *testing.T) *bench {
 // table makes the table hold exactly these labels.
 func (b *bench) table(labels map[string]string) {
 	b.t.Helper()
-	err := b.w.Replace(context.Background(), watch.SourcePostgres, watch.FullRead{MaxGone: 1, Cursor: "position", Items: func(yield func(watch.Item, error) bool) {
-		for _, id := range slices.Sorted(maps.Keys(labels)) {
-			if !yield(watch.Item{ID: id, Text: map[string]string{"text": "table " + id}, Labels: watch.Labels{"label": labels[id]}}, nil) {
-				return
+	err := b.w.Replace(context.Background(), watch.SourcePostgres,
+		watch.FullRead{MaxGone: 1, Cursor: "position", Items: func(yield func(watch.Item, error) bool) {
+			for _, id := range slices.Sorted(maps.Keys(labels)) {
+				if !yield(watch.Item{
+					ID: id, Text: map[string]string{"text": "table " + id},
+					Labels: watch.Labels{"label": labels[id]},
+				}, nil) {
+					return
+				}
 			}
-		}
-	}})
+		}})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -110,7 +114,10 @@ func TestSourcesGoTogether(t *testing.T) {
 	b.table(map[string]string{"1": "a", "2": "a", "3": "a"})
 	b.take(watch.SourceFiles, brought("f1", "from a file", "x"), label("1", "b"))
 	b.take(watch.SourceNATS, brought("n1", "from NATS", "y"), label("2", "c"))
-	b.holds(map[string]string{"1": "b of table", "2": "c of table", "3": "a of table", "f1": "x of files", "n1": "y of nats"})
+	b.holds(map[string]string{
+		"1": "b of table", "2": "c of table", "3": "a of table", "f1": "x of files",
+		"n1": "y of nats",
+	})
 
 	b.table(map[string]string{"1": "a", "2": "z"}) // 1 as before, 2 relabelled in the table, 3 deleted
 	b.holds(map[string]string{"1": "b of table", "2": "z of table", "f1": "x of files", "n1": "y of nats"})
@@ -193,7 +200,8 @@ func TestLabelsWaitForTheirItem(t *testing.T) {
 	if r := b.take(watch.SourceNATS, label("1", "b"), label("2", "b")); r.Waiting != 2 {
 		t.Errorf("%+v", r)
 	}
-	b.take(watch.SourceFiles, watch.Event{Item: "2", Labels: watch.Labels{"tone": "warm"}}, watch.Event{Item: "3", Delete: true})
+	b.take(watch.SourceFiles, watch.Event{Item: "2", Labels: watch.Labels{"tone": "warm"}},
+		watch.Event{Item: "3", Delete: true})
 	b.holds(map[string]string{})
 	b.table(map[string]string{"1": "a"})
 	b.take(watch.SourceFiles, brought("2", "text", "a"))

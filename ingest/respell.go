@@ -8,7 +8,9 @@ import (
 )
 
 // Respell implements watch.Respeller.
-func (w *Writer) Respell(ctx context.Context, source string, spell func(keys []string) (map[string]string, error)) (int, error) {
+func (w *Writer) Respell(ctx context.Context, source string, spell func(keys []string) (map[string]string, error)) (int,
+	error,
+) {
 	var keys []string
 	all := map[string]bool{}
 	err := w.store.View(ctx, func(t *store.Tx) error {

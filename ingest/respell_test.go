@@ -17,7 +17,8 @@ func TestRespell(t *testing.T) {
 	var before store.Item
 	read := func(id string) (it store.Item) {
 		t.Helper()
-		if err := b.w.store.View(t.Context(), func(tx *store.Tx) (err error) { it, err = tx.Item("m", id); return err }); err != nil {
+		if err := b.w.store.View(t.Context(),
+			func(tx *store.Tx) (err error) { it, err = tx.Item("m", id); return err }); err != nil {
 			t.Fatal(id, err)
 		}
 		return it
@@ -30,7 +31,8 @@ func TestRespell(t *testing.T) {
 		t.Fatalf("%d items were renamed: %v", n, err)
 	}
 	after := read("new")
-	if before.ID = "new"; after.Seq != before.Seq || after.Heldout != before.Heldout || after.Labels["label"] != "a" || after.Born != before.Born {
+	if before.ID = "new"; after.Seq != before.Seq || after.Heldout != before.Heldout || after.Labels["label"] != "a" ||
+		after.Born != before.Born {
 		t.Errorf("before %+v, after %+v", before, after)
 	}
 	b.holds(map[string]string{"new": "a of table", "twice": "b of table", "new twice": "b of table", "event": "c of http"})

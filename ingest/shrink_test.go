@@ -13,13 +13,15 @@ func TestShrink(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	read := func(rows int) error {
-		return b.w.Replace(t.Context(), watch.SourcePostgres, watch.FullRead{Cursor: fmt.Sprint(rows), MaxGone: 0.2, Items: func(yield func(watch.Item, error) bool) {
-			for i := range rows {
-				if !yield(watch.Item{ID: fmt.Sprint(i), Text: map[string]string{"text": "x"}, Labels: watch.Labels{"label": "a"}}, nil) {
-					return
+		return b.w.Replace(t.Context(), watch.SourcePostgres,
+			watch.FullRead{Cursor: fmt.Sprint(rows), MaxGone: 0.2, Items: func(yield func(watch.Item, error) bool) {
+				for i := range rows {
+					if !yield(watch.Item{ID: fmt.Sprint(i), Text: map[string]string{"text": "x"}, Labels: watch.Labels{"label": "a"}},
+						nil) {
+						return
+					}
 				}
-			}
-		}})
+			}})
 	}
 	refused := func(rows int) {
 		t.Helper()

@@ -50,7 +50,10 @@ func (x *transaction) replaceTable(read watch.FullRead) error {
 		for _, text := range it.Text {
 			size += len(text)
 		}
-		some = append(some, watch.Change{Key: x.sweepKey(it.ID), Op: watch.OpPut, Item: it.ID, Text: it.Text, New: it.Labels, At: it.At})
+		some = append(some, watch.Change{
+			Key: x.sweepKey(it.ID), Op: watch.OpPut, Item: it.ID, Text: it.Text, New: it.Labels,
+			At: it.At,
+		})
 		if len(some) < batchItems && size < batchBytes {
 			continue
 		}

@@ -129,8 +129,9 @@ func (x *transaction) removeItem(c watch.Change, old store.Item) error {
 // record adds a change to the batch and returns its number, 0 if it was stored before.
 func (x *transaction) record(c watch.Change, old, next store.Item) (int64, error) {
 	n, err := x.batch.record(store.Change{
-		Source: x.source, Key: c.Key, Op: string(c.Op), Item: c.Item, Heldout: next.Heldout, Group: next.Group, TextHash: next.TextHash,
-		Old: old.Labels, New: next.Labels, At: c.At, Author: c.Author, Origin: c.Origin,
+		Source: x.source, Key: c.Key, Op: string(c.Op), Item: c.Item, Heldout: next.Heldout, Group: next.Group,
+		TextHash: next.TextHash,
+		Old:      old.Labels, New: next.Labels, At: c.At, Author: c.Author, Origin: c.Origin,
 	})
 	if n > 0 {
 		x.stored++

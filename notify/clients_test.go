@@ -117,7 +117,8 @@ func TestClientsFollowAndAsk(t *testing.T) {
 	if _, err := bucket.PutString(t.Context(), "news.current", "m1"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Conn().Subscribe("retraind.api.v1.*.status", func(m *nats.Msg) { _ = m.Respond([]byte("fine")) }); err != nil {
+	if _, err := b.Conn().Subscribe("retraind.api.v1.*.status",
+		func(m *nats.Msg) { _ = m.Respond([]byte("fine")) }); err != nil {
 		t.Fatal(err)
 	}
 
@@ -132,7 +133,8 @@ func TestClientsFollowAndAsk(t *testing.T) {
 	if entry, err := read.Get(t.Context(), "news.current"); err != nil || string(entry.Value()) != "m1" {
 		t.Errorf("bucket: %v, %v", entry, err)
 	}
-	if ack, err := outside.Publish(t.Context(), "retraind.in.v1.news.labels", []byte("{}")); err != nil || ack.Stream != "RETRAIND_LABELS" {
+	if ack, err := outside.Publish(t.Context(), "retraind.in.v1.news.labels", []byte("{}")); err != nil ||
+		ack.Stream != "RETRAIND_LABELS" {
 		t.Errorf("labels: %v, %v", ack, err)
 	}
 	if m, err := conn.Request("retraind.api.v1.news.status", nil, 10*time.Second); err != nil || string(m.Data) != "fine" {
@@ -155,7 +157,10 @@ func TestClientsChangeNothing(t *testing.T) {
 	for _, m := range []*nats.Msg{
 		{Subject: "$JS.API.STREAM.DELETE.RETRAIND_EVENTS"},
 		{Subject: unread},
-		{Subject: "$JS.API.CONSUMER.CREATE.RETRAIND_EVENTS", Data: []byte(`{"stream_name":"RETRAIND_EVENTS","config":{"deliver_subject":"retraind.in.v1.news.labels"}}`)},
+		{
+			Subject: "$JS.API.CONSUMER.CREATE.RETRAIND_EVENTS",
+			Data:    []byte(`{"stream_name":"RETRAIND_EVENTS","config":{"deliver_subject":"retraind.in.v1.news.labels"}}`),
+		},
 		{Subject: "retraind.evt.v1.news.model.deployed", Data: []byte("forged")},
 		{Subject: "$KV.retraind_models.news.current", Data: []byte("forged")},
 		{Subject: "retraind.in.v1.other.labels", Data: []byte("{}")},

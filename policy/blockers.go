@@ -90,9 +90,11 @@ func (p *Policy) blockRuns(d *Decision, h *History, now time.Time) {
 	switch until, run := cooledDown(h, limits.Cooldown.D()); {
 	case !now.Before(until):
 	case run.Untrained:
-		d.block(ReasonCooldown, until, "run "+run.ID+" failed before it trained anything: "+run.Text+"; it is tried again from "+p.clock(until, now))
+		d.block(ReasonCooldown, until,
+			"run "+run.ID+" failed before it trained anything: "+run.Text+"; it is tried again from "+p.clock(until, now))
 	case run.Outcome == OutcomeBlocked && run.Why == ReasonGPUHeld:
-		d.block(ReasonGPUHeld, until, "run "+run.ID+" did not get the GPU: "+run.Text+"; it is tried again from "+p.clock(until, now))
+		d.block(ReasonGPUHeld, until,
+			"run "+run.ID+" did not get the GPU: "+run.Text+"; it is tried again from "+p.clock(until, now))
 	default:
 		d.block(ReasonCooldown, until, "cooldown until "+p.clock(until, now))
 	}

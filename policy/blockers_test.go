@@ -159,14 +159,64 @@ func TestBlockers(t *testing.T) {
 			[]policy.Reason{policy.ReasonBreakerOpen},
 			time.Time{},
 		},
-		{"cancelled runs do not count", policy.History{Info: "x", Runs: []policy.RunFact{run(7*day, policy.OutcomeCancelled, "x"), run(8*day, policy.OutcomeFailed, "x"), run(9*day, policy.OutcomeFailed, "x")}}, nil, time.Time{}},
-		{"nothing new", policy.History{Info: "x", Runs: []policy.RunFact{run(8*day, policy.OutcomeRejected, "x")}}, []policy.Reason{policy.ReasonNoNewInformation}, time.Time{}},
-		{"rolled back on the same labels and code", policy.History{Info: "x", Code: "c", Runs: []policy.RunFact{{ID: "r1", Started: noon(t).Add(-8 * day), Ended: noon(t).Add(-8 * day), Outcome: policy.OutcomeRolledBack, Info: "x", Code: "c"}}}, []policy.Reason{policy.ReasonNoNewInformation}, time.Time{}},
-		{"rolled back, with other code", policy.History{Info: "x", Code: "d", Runs: []policy.RunFact{{ID: "r1", Started: noon(t).Add(-8 * day), Ended: noon(t).Add(-8 * day), Outcome: policy.OutcomeRolledBack, Info: "x", Code: "c"}}}, nil, time.Time{}},
-		{"something new", policy.History{Info: "y", Runs: []policy.RunFact{run(8*day, policy.OutcomeRejected, "x")}}, nil, time.Time{}},
+		{
+			"cancelled runs do not count",
+			policy.History{Info: "x", Runs: []policy.RunFact{
+				run(7*day, policy.OutcomeCancelled, "x"),
+				run(8*day, policy.OutcomeFailed, "x"), run(9*day, policy.OutcomeFailed, "x"),
+			}},
+			nil,
+			time.Time{},
+		},
+		{
+			"nothing new",
+			policy.History{Info: "x", Runs: []policy.RunFact{run(8*day, policy.OutcomeRejected, "x")}},
+			[]policy.Reason{policy.ReasonNoNewInformation},
+			time.Time{},
+		},
+		{
+			"rolled back on the same labels and code",
+			policy.History{
+				Info: "x", Code: "c",
+				Runs: []policy.RunFact{{
+					ID: "r1", Started: noon(t).Add(-8 * day), Ended: noon(t).Add(-8 * day),
+					Outcome: policy.OutcomeRolledBack, Info: "x", Code: "c",
+				}},
+			},
+			[]policy.Reason{policy.ReasonNoNewInformation},
+			time.Time{},
+		},
+		{
+			"rolled back, with other code",
+			policy.History{
+				Info: "x", Code: "d",
+				Runs: []policy.RunFact{{
+					ID: "r1", Started: noon(t).Add(-8 * day), Ended: noon(t).Add(-8 * day),
+					Outcome: policy.OutcomeRolledBack, Info: "x", Code: "c",
+				}},
+			},
+			nil,
+			time.Time{},
+		},
+		{
+			"something new",
+			policy.History{Info: "y", Runs: []policy.RunFact{run(8*day, policy.OutcomeRejected, "x")}},
+			nil,
+			time.Time{},
+		},
 		{"fits", policy.History{Needs: 6 * hour}, nil, time.Time{}},
-		{"too short", policy.History{Needs: 6*hour + time.Second}, []policy.Reason{policy.ReasonWindowTooShort}, time.Date(2026, 11, 19, 22, 0, 0, 0, loc)},
-		{"waits for the weekend", policy.History{Needs: 20 * hour}, []policy.Reason{policy.ReasonWindowTooShort}, time.Date(2026, 11, 20, 22, 0, 0, 0, loc)},
+		{
+			"too short",
+			policy.History{Needs: 6*hour + time.Second},
+			[]policy.Reason{policy.ReasonWindowTooShort},
+			time.Date(2026, 11, 19, 22, 0, 0, 0, loc),
+		},
+		{
+			"waits for the weekend",
+			policy.History{Needs: 20 * hour},
+			[]policy.Reason{policy.ReasonWindowTooShort},
+			time.Date(2026, 11, 20, 22, 0, 0, 0, loc),
+		},
 		{"never fits", policy.History{Needs: 60 * hour}, []policy.Reason{policy.ReasonWindowTooShort}, time.Time{}},
 	} {
 		rules := config(t)
@@ -192,7 +242,8 @@ func TestWindowClosedNamesTheOpening(t *testing.T) {
 	loc := zone(t, "Europe/Berlin")
 	d := compile(t, config(t), loc).Decide(wrong(healthy(t), 20), policy.History{Needs: 9 * hour}, noon(t))
 	opens, fits := time.Date(2026, 11, 18, 22, 0, 0, 0, loc), time.Date(2026, 11, 20, 22, 0, 0, 0, loc)
-	if !d.WindowNext.Equal(opens) || len(d.Blocked) != 1 || d.Blocked[0].Reason != policy.ReasonWindowClosed || !d.Blocked[0].Until.Equal(fits) {
+	if !d.WindowNext.Equal(opens) || len(d.Blocked) != 1 || d.Blocked[0].Reason != policy.ReasonWindowClosed ||
+		!d.Blocked[0].Until.Equal(fits) {
 		t.Errorf("opens %s, blocked %+v", d.WindowNext, d.Blocked)
 	}
 }
@@ -204,8 +255,12 @@ func TestUrgentSkipsQuietHoursAlone(t *testing.T) {
 	if d := p.Decide(r, policy.History{}, noon(t)); !d.Urgent || !d.Start() {
 		t.Errorf("does not start: %s", d.Text)
 	}
-	recent := []policy.RunFact{{Started: noon(t).Add(-3 * hour), Ended: noon(t).Add(-2 * hour), Outcome: policy.OutcomePromoted}}
-	if d := p.Decide(r, policy.History{Runs: recent}, noon(t)); !slices.Equal(reasons(d), []policy.Reason{policy.ReasonCooldown}) {
+	recent := []policy.RunFact{{
+		Started: noon(t).Add(-3 * hour), Ended: noon(t).Add(-2 * hour),
+		Outcome: policy.OutcomePromoted,
+	}}
+	if d := p.Decide(r, policy.History{Runs: recent}, noon(t)); !slices.Equal(reasons(d),
+		[]policy.Reason{policy.ReasonCooldown}) {
 		t.Errorf("blocked by %v", reasons(d))
 	}
 }
@@ -215,18 +270,28 @@ func TestForce(t *testing.T) {
 	p := compile(t, config(t), zone(t, "Europe/Berlin"))
 	busy := policy.History{Info: "x", Force: &policy.Force{By: "ann", Reason: "new tokenizer"}}
 	for range 5 {
-		busy.Runs = append(busy.Runs, policy.RunFact{ID: "r", Started: noon(t).Add(-hour), Ended: noon(t).Add(-hour / 2), Outcome: policy.OutcomeRejected, Info: "x"})
+		busy.Runs = append(busy.Runs,
+			policy.RunFact{
+				ID: "r", Started: noon(t).Add(-hour), Ended: noon(t).Add(-hour / 2), Outcome: policy.OutcomeRejected,
+				Info: "x",
+			})
 	}
-	for _, state := range []drift.State{drift.StateOK, drift.StateError, drift.StateAsleep, drift.StateInsufficient, drift.StateNoRelease} {
+	for _, state := range []drift.State{
+		drift.StateOK, drift.StateError, drift.StateAsleep, drift.StateInsufficient,
+		drift.StateNoRelease,
+	} {
 		r := healthy(t)
 		r.State = state
 		d := p.Decide(r, busy, noon(t))
-		if !d.Start() || !d.Forced || d.Text != "retraining: forced by ann: new tokenizer"+map[bool]string{true: ", and 1 more condition"}[state == drift.StateNoRelease] {
+		if !d.Start() || !d.Forced ||
+			d.Text != "retraining: forced by ann: new tokenizer"+
+				map[bool]string{true: ", and 1 more condition"}[state == drift.StateNoRelease] {
 			t.Errorf("%s: %s %v", state, d.Text, d.Blocked)
 		}
 	}
 	busy.Active, busy.Held, busy.Paused = "r9", &policy.Hold{By: "bob"}, &policy.Hold{}
-	if d := p.Decide(healthy(t), busy, noon(t)); !slices.Equal(reasons(d), []policy.Reason{policy.ReasonRunActive, policy.ReasonHeld}) {
+	if d := p.Decide(healthy(t), busy, noon(t)); !slices.Equal(reasons(d),
+		[]policy.Reason{policy.ReasonRunActive, policy.ReasonHeld}) {
 		t.Errorf("blocked by %v", reasons(d))
 	}
 	busy.Active, busy.Held = "", nil
@@ -244,9 +309,13 @@ func TestPause(t *testing.T) {
 	bad := wrong(healthy(t), 80) // urgent
 	now := noon(t)
 	pause := &policy.Hold{By: "ann", Reason: "labelling week", Since: now.Add(-hour), Until: now.Add(2 * hour)}
-	for name, h := range map[string]policy.History{"paused by ann until 14:00 CET: labelling week": {Paused: pause}, "every model is paused by ann until 14:00 CET: labelling week": {Stopped: pause}} {
+	for name, h := range map[string]policy.History{
+		"paused by ann until 14:00 CET: labelling week":                {Paused: pause},
+		"every model is paused by ann until 14:00 CET: labelling week": {Stopped: pause},
+	} {
 		d := p.Decide(bad, h, now)
-		if d.Verdict != policy.VerdictRetrain || d.Start() || d.Reason != policy.ReasonPaused || d.Blocked[0].Text != name || !d.Blocked[0].Until.Equal(pause.Until) {
+		if d.Verdict != policy.VerdictRetrain || d.Start() || d.Reason != policy.ReasonPaused || d.Blocked[0].Text != name ||
+			!d.Blocked[0].Until.Equal(pause.Until) {
 			t.Errorf("%s: %s %+v", d.Reason, d.Text, d.Blocked)
 		}
 		if d := p.Decide(bad, h, pause.Until); !d.Start() {
@@ -262,9 +331,16 @@ func TestGPUHeld(t *testing.T) {
 	c.QuietHours = nil
 	p := compile(t, c, zone(t, "Europe/Berlin"))
 	now := noon(t)
-	h := policy.History{Info: "x", Runs: []policy.RunFact{{ID: "r7", Started: now.Add(-3 * hour), Ended: now.Add(-hour), Outcome: policy.OutcomeBlocked, Why: policy.ReasonGPUHeld, Text: "Xorg (pid 7) holds 3 GiB"}}}
+	h := policy.History{
+		Info: "x",
+		Runs: []policy.RunFact{{
+			ID: "r7", Started: now.Add(-3 * hour), Ended: now.Add(-hour), Outcome: policy.OutcomeBlocked,
+			Why: policy.ReasonGPUHeld, Text: "Xorg (pid 7) holds 3 GiB",
+		}},
+	}
 	d := p.Decide(wrong(healthy(t), 30), h, now)
-	if d.Reason != policy.ReasonGPUHeld || !d.Blocked[0].Until.Equal(now.Add(23*hour)) || d.Blocked[0].Text != "run r7 did not get the GPU: Xorg (pid 7) holds 3 GiB; it is tried again from Thu 2026-11-19 11:00 CET" {
+	if d.Reason != policy.ReasonGPUHeld || !d.Blocked[0].Until.Equal(now.Add(23*hour)) ||
+		d.Blocked[0].Text != "run r7 did not get the GPU: Xorg (pid 7) holds 3 GiB; it is tried again from Thu 2026-11-19 11:00 CET" {
 		t.Errorf("%s: %+v", d.Reason, d.Blocked)
 	}
 	h.Runs[0].Why = ""

@@ -280,11 +280,14 @@ func TestSuspiciousLabels(t *testing.T) {
 	c.QuietHours = nil
 	p := compile(t, c, zone(t, "Europe/Berlin"))
 	d := p.Decide(r, policy.History{}, noon(t))
-	if want := "labels are suspicious: author mallory made 90 of 90 relabels"; d.Verdict != policy.VerdictRetrain || d.Start() || d.Reason != policy.ReasonSuspiciousLabels || d.Blocked[0].Text != want || !strings.HasSuffix(d.Text, "and waits: "+want) {
+	if want := "labels are suspicious: author mallory made 90 of 90 relabels"; d.Verdict != policy.VerdictRetrain ||
+		d.Start() || d.Reason != policy.ReasonSuspiciousLabels || d.Blocked[0].Text != want ||
+		!strings.HasSuffix(d.Text, "and waits: "+want) {
 		t.Errorf("%s %s: %s", d.Verdict, d.Reason, d.Text)
 	}
 	var b strings.Builder
-	if err := d.Render(&b, policy.RenderOptions{}); err != nil || !strings.Contains(b.String(), "labels are suspicious") || !strings.Contains(b.String(), "retraind trigger") {
+	if err := d.Render(&b, policy.RenderOptions{}); err != nil || !strings.Contains(b.String(), "labels are suspicious") ||
+		!strings.Contains(b.String(), "retraind trigger") {
 		t.Errorf("%v\n%s", err, b.String())
 	}
 	if d := p.Decide(r, policy.History{Force: &policy.Force{By: "anna"}}, noon(t)); !d.Start() {
@@ -300,7 +303,8 @@ func TestSuspiciousLabels(t *testing.T) {
 		t.Errorf("ignored, and yet: %s", d.Text)
 	}
 	c.Limits.SuspiciousLabels = "maybe"
-	if found := c.Validate(zone(t, "Europe/Berlin")); len(found) != 1 || !strings.Contains(found[0].Hint, "write hold or ignore") {
+	if found := c.Validate(zone(t, "Europe/Berlin")); len(found) != 1 ||
+		!strings.Contains(found[0].Hint, "write hold or ignore") {
 		t.Error(found)
 	}
 }

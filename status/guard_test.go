@@ -93,7 +93,8 @@ func silentEvents() fake {
 
 func TestGuardDisplacesIdleConnections(t *testing.T) {
 	t.Parallel()
-	address, refused := besieged(t, storied(), Limits{Conns: 8, PeerConns: 4, Streams: 1, PeerStreams: 1, Bodies: 1, PeerBodies: 1})
+	address, refused := besieged(t, storied(),
+		Limits{Conns: 8, PeerConns: 4, Streams: 1, PeerStreams: 1, Bodies: 1, PeerBodies: 1})
 	var idle []net.Conn
 	for range 20 {
 		idle = append(idle, dial(t, address))
@@ -111,7 +112,8 @@ func TestGuardDisplacesIdleConnections(t *testing.T) {
 
 func TestGuardRefusesWhereNoneIsIdle(t *testing.T) {
 	t.Parallel()
-	address, refused := besieged(t, silentEvents(), Limits{Conns: 8, PeerConns: 2, Streams: 8, PeerStreams: 8, Bodies: 1, PeerBodies: 1})
+	address, refused := besieged(t, silentEvents(),
+		Limits{Conns: 8, PeerConns: 2, Streams: 8, PeerStreams: 8, Bodies: 1, PeerBodies: 1})
 	for range 2 {
 		if got := request(t, dial(t, address), askEvents); got != http.StatusOK {
 			t.Fatalf("a stream: %d", got)
@@ -132,7 +134,8 @@ func TestGuardRefusesWhereNoneIsIdle(t *testing.T) {
 
 func TestGuardBoundsStreamsAndBodies(t *testing.T) {
 	t.Parallel()
-	address, refused := besieged(t, silentEvents(), Limits{Conns: 32, PeerConns: 16, Streams: 4, PeerStreams: 2, Bodies: 4, PeerBodies: 2})
+	address, refused := besieged(t, silentEvents(),
+		Limits{Conns: 32, PeerConns: 16, Streams: 4, PeerStreams: 2, Bodies: 4, PeerBodies: 2})
 	var codes []int
 	for range 4 {
 		codes = append(codes, request(t, dial(t, address), askEvents))
@@ -188,7 +191,8 @@ func TestClientSaysThatItTimedOut(t *testing.T) {
 	client, path := daemon(t, backend)
 	client.quick, client.quiet = 50*time.Millisecond, 50*time.Millisecond
 	_, err := client.Snapshot(t.Context())
-	if !errors.Is(err, ErrNoAnswer) || !strings.Contains(err.Error(), "no answer within") || !strings.Contains(err.Error(), path) {
+	if !errors.Is(err, ErrNoAnswer) || !strings.Contains(err.Error(), "no answer within") ||
+		!strings.Contains(err.Error(), path) {
 		t.Errorf("got %v", err)
 	}
 	for range client.Subscribe(t.Context()) { // ends, although the daemon keeps the stream open

@@ -27,8 +27,11 @@ type Model struct {
 // Model returns a model's row; one that was never written is the zero row with its name.
 func (t *Tx) Model(name string) (Model, error) {
 	m := Model{Name: name}
-	err := t.tx.QueryRowContext(t.ctx, `select champion, previous, applied, monitor, baseline, info, intent, force, hold, shadow, testset, serving from models where model = ?`, name).
-		Scan(&m.Champion, &m.Previous, &m.Applied, &m.Monitor, &m.Baseline, &m.Info, &m.Intent, &m.Force, &m.Hold, &m.Shadow, &m.TestSet, &m.Serving)
+	err := t.tx.QueryRowContext(t.ctx,
+		`select champion, previous, applied, monitor, baseline, info, intent, force, hold, shadow, testset, serving from models where model = ?`,
+		name).
+		Scan(&m.Champion, &m.Previous, &m.Applied, &m.Monitor, &m.Baseline, &m.Info, &m.Intent, &m.Force, &m.Hold, &m.Shadow,
+			&m.TestSet, &m.Serving)
 	if errors.Is(noRows(err), ErrNotFound) {
 		return m, nil
 	}

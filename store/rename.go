@@ -16,9 +16,15 @@ func (t *Tx) RenameItems(model string, ids map[string]string) error {
 		return err
 	}
 	for _, column := range []struct{ table, name string }{
-		{"items", "id"}, {"changes", "item"}, {"predictions", "item"}, {"early", "item"}, {"said", "item"}, {"stated", "item"},
+		{"items", "id"},
+		{"changes", "item"},
+		{"predictions", "item"},
+		{"early", "item"},
+		{"said", "item"},
+		{"stated", "item"},
 	} {
-		err := t.exec(`update or replace `+column.table+` set `+column.name+` = (select new from temp.renamed where old = `+column.name+`)
+		err := t.exec(`update or replace `+column.table+` set `+column.name+` = (select new from temp.renamed where old = `+
+			column.name+`)
 			where model = ? and `+column.name+` in (select old from temp.renamed)`, model)
 		if err != nil {
 			return err

@@ -141,7 +141,8 @@ func (s *Store) OpenEngine() (*sql.DB, error) {
 	fault, ok := faultOf(err)
 	if err == nil || ok && fault.Lasting {
 		err = &Fault{
-			Text:    fmt.Sprintf("%s is damaged: move it away, with its -wal and -shm files, and start retraind: no run is lost, those that are open are entered anew", path),
+			Text: fmt.Sprintf("%s is damaged: move it away, with its -wal and -shm files, and start retraind: no run is lost, those that are open are entered anew",
+				path),
 			Lasting: true, Err: cmp.Or(err, errors.New(found)),
 		}
 	}

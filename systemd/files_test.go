@@ -66,7 +66,10 @@ func TestFilesForAnotherState(t *testing.T) {
 			t.Errorf("the files still say %s", wrong)
 		}
 	}
-	for _, right := range []string{"\nReadWritePaths=/home/me/state\n", "--model /home/me/state/models/%i/current ", "\nd /home/me/state 0700 "} {
+	for _, right := range []string{
+		"\nReadWritePaths=/home/me/state\n", "--model /home/me/state/models/%i/current ",
+		"\nd /home/me/state 0700 ",
+	} {
 		if !strings.Contains(all, right) {
 			t.Errorf("the files do not say %s", right)
 		}
@@ -108,7 +111,8 @@ func TestUnitsVerify(t *testing.T) {
 		if out, err := verify.CombinedOutput(); err != nil || strings.Contains(string(out), f.Name) {
 			t.Errorf("verify %s: %v\n%s", f.Name, err, out)
 		}
-		if out, err := exec.Command(analyze, "security", "--offline=true", "--threshold="+threshold[f.Name], path).CombinedOutput(); err != nil {
+		if out, err := exec.Command(analyze, "security", "--offline=true", "--threshold="+threshold[f.Name],
+			path).CombinedOutput(); err != nil {
 			t.Errorf("%s is more exposed than %s: %v\n%s", f.Name, threshold[f.Name], err, out)
 		}
 	}

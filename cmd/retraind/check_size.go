@@ -45,5 +45,6 @@ func gateText(c actions.PromoteConfig, heldOut int) string {
 	if ni.Pass {
 		return text + "promoted"
 	}
-	return text + fmt.Sprintf("refused at promote.margin %g; from %.0f on it is promoted", float64(c.Margin), math.Ceil(-100*ni.Lower))
+	return text + fmt.Sprintf("refused at promote.margin %g; from %.0f on it is promoted", float64(c.Margin),
+		math.Ceil(-100*ni.Lower))
 }

@@ -51,7 +51,8 @@ printed again for the configuration as it stands with: retraind init sql`,
 	f.StringVar(&e.Capture, "capture", "",
 		"how changes are found: outbox (triggers), logical (the server's log) or poll (default outbox)")
 	f.StringVar(&e.Watermark, "watermark", "", "column that grows with each write, for --capture poll")
-	f.BoolVar(&notify, "notify", true, "let the triggers wake retraind; false where the application uses PREPARE TRANSACTION, which that forbids")
+	f.BoolVar(&notify, "notify", true,
+		"let the triggers wake retraind; false where the application uses PREPARE TRANSACTION, which that forbids")
 	f.StringVar(&e.State, "state", "/var/lib/retraind", "state directory; a relative one is below DIR")
 	f.BoolVar(&force, "force", false, "overwrite files that exist")
 	cmd.AddCommand(newInitSQL(a), newInitSystemd(a))

@@ -42,18 +42,22 @@ Exit status: 0 proved, 3 something else serves or the service could not be asked
 }
 
 func newModelsAdopt(a *app) *cobra.Command {
-	return a.settle("adopt MODEL", "Make what the service answers now the champion", `Make what the service answers now the champion: it is asked about every held-out text, and its accuracy is watched from
+	return a.settle("adopt MODEL", "Make what the service answers now the champion",
+		`Make what the service answers now the champion: it is asked about every held-out text, and its accuracy is watched from
 then on. Use it when somebody has put another model into service and meant it. What it trained on is taken out where
 serving.adopt.trained_on names its training file.`, (*status.Client).Adopt)
 }
 
 func newModelsRedeploy(a *app) *cobra.Command {
-	return a.settle("redeploy MODEL", "Bring the champion back into service", `Bring the champion back into service, where something else serves: a run does again what the champion's deployment did, and
+	return a.settle("redeploy MODEL", "Bring the champion back into service",
+		`Bring the champion back into service, where something else serves: a run does again what the champion's deployment did, and
 proves that the champion serves. Nothing is trained.`, (*status.Client).Redeploy)
 }
 
 // settle is a command that settles what a model serves.
-func (a *app) settle(use, short, long string, do func(c *status.Client, ctx context.Context, model, by string) (status.Done, error)) *cobra.Command {
+func (a *app) settle(use, short, long string,
+	do func(c *status.Client, ctx context.Context, model, by string) (status.Done, error),
+) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Long: long, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

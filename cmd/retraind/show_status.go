@@ -14,7 +14,8 @@ import (
 )
 
 var phaseColour = map[status.Phase]string{
-	status.Watching: "2", status.Asleep: "4", status.Armed: "3", status.Paused: "5", status.Running: "6", status.Held: "1", status.Foreign: "1", status.Broken: "1",
+	status.Watching: "2", status.Asleep: "4", status.Armed: "3", status.Paused: "5", status.Running: "6", status.Held: "1",
+	status.Foreign: "1", status.Broken: "1",
 }
 
 func bold(s string) string { return lipgloss.NewStyle().Bold(true).Render(s) }
@@ -69,7 +70,8 @@ func (p *page) showModel(m status.Model, now time.Time) {
 	case s.State == status.ServedUnknown:
 		p.field("served", "unknown, last proved "+ago(s.Proved, now))
 	default:
-		p.field("served", fmt.Sprintf("accept it with `retraind models adopt %[1]s`, or put the champion back with `retraind models redeploy %[1]s`", m.Name))
+		p.field("served", fmt.Sprintf("accept it with `retraind models adopt %[1]s`, or put the champion back with `retraind models redeploy %[1]s`",
+			m.Name))
 	}
 	if m.Caveat != "" {
 		p.field("", "the accuracy is "+m.Caveat)
@@ -106,7 +108,8 @@ func (p *page) showModel(m status.Model, now time.Time) {
 		if more != "" {
 			said += " (" + more + ")"
 		}
-		p.field("last run", fmt.Sprintf("%s %s %s: %s", text.RunID(m.Last.ID), outcome(*m.Last), ago(m.Last.Ended, now), said))
+		p.field("last run", fmt.Sprintf("%s %s %s: %s", text.RunID(m.Last.ID), outcome(*m.Last), ago(m.Last.Ended, now),
+			said))
 	}
 	p.field("window", windowSentence(m.Window, now))
 	if s := m.Shadow; s != nil {

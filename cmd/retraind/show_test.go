@@ -109,7 +109,10 @@ func inProgress(t *testing.T) status.Run {
 				Name: "export", Attempt: 1, State: store.StepOK, Detail: "12,406 items to train on, 1,204 held out, 14 categories",
 				Started: start, Ended: start.Add(2 * time.Second),
 			},
-			{Name: "train", Attempt: 1, State: store.StepRunning, Started: start.Add(2 * time.Second), Progress: fraction(0.45), ProgressText: "epoch 9 of 20, loss 0.312"},
+			{
+				Name: "train", Attempt: 1, State: store.StepRunning, Started: start.Add(2 * time.Second), Progress: fraction(0.45),
+				ProgressText: "epoch 9 of 20, loss 0.312",
+			},
 			{Name: "gate", State: store.StepWaiting},
 		},
 	}
@@ -251,7 +254,10 @@ func TestModels(t *testing.T) {
 				Utilization: gpu.Number(93), Temperature: gpu.Number(64),
 				Processes: []gpu.Process{
 					{PID: 78, Name: "gnome-shell", Graphics: true, Used: gpu.Bytes(gib / 2)},
-					{PID: 77, Name: "ollama", Used: gpu.Bytes(58 * gib), Holder: gpu.Holder{Unit: "ollama.service", Model: "qwen3:32b"}},
+					{
+						PID: 77, Name: "ollama", Used: gpu.Bytes(58 * gib),
+						Holder: gpu.Holder{Unit: "ollama.service", Model: "qwen3:32b"},
+					},
 					{
 						PID: 79, Name: "python3", Used: gpu.Bytes(18 * gib),
 						Holder: gpu.Holder{Unit: "docker-0.scope", Container: "0123", Project: "news", Service: "backend"},
@@ -273,12 +279,19 @@ func TestModels(t *testing.T) {
 		}),
 		showGPUPlan(newPage(&plans), []modelPlan{
 			{
-				Model: "liga", Pipeline: "default", Steps: []string{"train", "merge"}, Needs: "22.0 GiB free by the last 3 runs, nobody else who computes",
+				Model: "liga", Pipeline: "default", Steps: []string{"train", "merge"},
+				Needs: "22.0 GiB free by the last 3 runs, nobody else who computes",
 				Verdict: gpu.Verdict{Result: gpu.Waiting, Text: "GPU 0 has 4.0 GiB free, needs 22.0 GiB by the last 3 runs: " +
 					"held by ollama of ollama.service, pid 77, 18.0 GiB", Holders: []gpu.Process{
-					{PID: 77, Name: "ollama", Used: gpu.Bytes(18 * gib), Holder: gpu.Holder{Unit: "ollama.service", Model: "qwen3:14b"}},
+					{
+						PID: 77, Name: "ollama", Used: gpu.Bytes(18 * gib),
+						Holder: gpu.Holder{Unit: "ollama.service", Model: "qwen3:14b"},
+					},
 				}},
-				Room: []roomStep{{"make-room", "docker compose --project-directory /srv/news stop backend", "docker compose --project-directory /srv/news start backend"}},
+				Room: []roomStep{{
+					"make-room", "docker compose --project-directory /srv/news stop backend",
+					"docker compose --project-directory /srv/news start backend",
+				}},
 			},
 			{
 				Model: "news", Pipeline: "default", Steps: []string{"train"},
@@ -304,7 +317,10 @@ func TestShownFits80Columns(t *testing.T) {
 	t.Parallel()
 	failed := rolledBack(t)
 	failed.Reason = strings.Repeat("ValueError: could not convert it to a number, ", 40)
-	failed.Steps = []status.Step{{Name: "undo deploy", Attempt: 3, State: store.StepFailed, Detail: failed.Reason + "; its output: /x"}}
+	failed.Steps = []status.Step{{
+		Name: "undo deploy", Attempt: 3, State: store.StepFailed,
+		Detail: failed.Reason + "; its output: /x",
+	}}
 	troubled := broken(t)
 	troubled.Sentence, troubled.Last = failed.Reason, &failed
 	foreign := armed(t)

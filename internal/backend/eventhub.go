@@ -39,7 +39,11 @@ func (h *Hub) Wake() {
 // Run passes new events on to the followers.
 func (h *Hub) Run(ctx context.Context) error {
 	var after int64
-	if err := h.store.View(ctx, func(t *store.Tx) (err error) { after, err = t.LastNotification(); return err }); err != nil {
+	if err := h.store.View(ctx, func(t *store.Tx) (err error) {
+		after,
+			err = t.LastNotification()
+		return err
+	}); err != nil {
 		return err
 	}
 	defer h.closeAll()
@@ -50,7 +54,11 @@ func (h *Hub) Run(ctx context.Context) error {
 		case <-h.wake:
 		}
 		var news []store.Notification
-		if err := h.store.View(ctx, func(t *store.Tx) (err error) { news, err = t.Notifications(after, 1000); return err }); err != nil {
+		if err := h.store.View(ctx, func(t *store.Tx) (err error) {
+			news,
+				err = t.Notifications(after, 1000)
+			return err
+		}); err != nil {
 			continue // the next poke reads them; followers are no promise
 		}
 		for _, n := range news {

@@ -51,7 +51,9 @@ func (b *Backend) Explain(ctx context.Context, model, run string, at time.Time) 
 			return out, fmt.Errorf("%w: run %q has no decision on record", status.ErrNotFound, run)
 		}
 		if !at.IsZero() {
-			return out, fmt.Errorf("%w: nothing is on record about model %s from before %s", status.ErrNotFound, model, at.Format(time.DateTime+" MST"))
+			return out,
+				fmt.Errorf("%w: nothing is on record about model %s from before %s", status.ErrNotFound, model,
+					at.Format(time.DateTime+" MST"))
 		}
 		return out, fmt.Errorf("%w: model %s has not been evaluated yet", status.ErrNotFound, model)
 	}
@@ -72,7 +74,10 @@ func (b *Backend) History(ctx context.Context, model string, since time.Time) ([
 				return err
 			}
 			if full.Scored > 0 {
-				out = append(out, status.Point{At: full.At, Release: full.Release, Accuracy: full.Accuracy, Low: full.Low, High: full.High, N: full.Scored})
+				out = append(out, status.Point{
+					At: full.At, Release: full.Release, Accuracy: full.Accuracy, Low: full.Low,
+					High: full.High, N: full.Scored,
+				})
 			}
 		}
 		return err

@@ -20,23 +20,25 @@ func (b *Backend) Pause(ctx context.Context, model string, p status.Pause) error
 	if !p.Until.IsZero() && !p.Until.After(time.Now()) {
 		return fmt.Errorf("%w: a pause until %s is over already", status.ErrRefused, p.Until.Format(time.RFC3339))
 	}
-	return b.order(ctx, model, notify.ModelPaused, notify.Paused{By: p.By, Reason: p.Reason, Until: p.Until}, func(t *store.Tx, now time.Time) error {
-		return t.PutPause(store.Pause{Model: model, By: p.By, Reason: p.Reason, Since: now, Until: p.Until})
-	})
+	return b.order(ctx, model, notify.ModelPaused, notify.Paused{By: p.By, Reason: p.Reason, Until: p.Until},
+		func(t *store.Tx, now time.Time) error {
+			return t.PutPause(store.Pause{Model: model, By: p.By, Reason: p.Reason, Since: now, Until: p.Until})
+		})
 }
 
 // Hold implements status.Backend.
 func (b *Backend) Hold(ctx context.Context, model string, p status.Pause) error {
-	return b.order(ctx, model, notify.ModelHeld, notify.Paused{By: p.By, Reason: p.Reason}, func(t *store.Tx, now time.Time) error {
-		row, err := t.Model(model)
-		if err != nil {
-			return err
-		}
-		if h, err := evaluator.ReadHold(row); err != nil || h != nil {
-			return fmt.Errorf("%w: model %s is already %s", status.ErrRefused, model, h)
-		}
-		return evaluator.WriteHold(t, model, evaluator.Hold{By: p.By, Reason: p.Reason, At: now})
-	})
+	return b.order(ctx, model, notify.ModelHeld, notify.Paused{By: p.By, Reason: p.Reason},
+		func(t *store.Tx, now time.Time) error {
+			row, err := t.Model(model)
+			if err != nil {
+				return err
+			}
+			if h, err := evaluator.ReadHold(row); err != nil || h != nil {
+				return fmt.Errorf("%w: model %s is already %s", status.ErrRefused, model, h)
+			}
+			return evaluator.WriteHold(t, model, evaluator.Hold{By: p.By, Reason: p.Reason, At: now})
+		})
 }
 
 // Resume implements status.Backend.
@@ -60,7 +62,8 @@ func (b *Backend) Resume(ctx context.Context, model, by string) error {
 		case model == status.Every:
 			return fmt.Errorf("%w: nothing is paused for every model; for one: retraind resume MODEL", status.ErrRefused)
 		case every:
-			return fmt.Errorf("%w: model %s itself is neither held nor paused, but every model is paused: retraind resume", status.ErrRefused, model)
+			return fmt.Errorf("%w: model %s itself is neither held nor paused, but every model is paused: retraind resume",
+				status.ErrRefused, model)
 		default:
 			return fmt.Errorf("%w: model %s is neither held nor paused", status.ErrRefused, model)
 		}
@@ -76,7 +79,9 @@ func (b *Backend) Resume(ctx context.Context, model, by string) error {
 }
 
 // order stores what a person said about a model or about all, with its event, and lets the loops look at it.
-func (b *Backend) order(ctx context.Context, model string, kind notify.Kind, data any, write func(*store.Tx, time.Time) error) error {
+func (b *Backend) order(ctx context.Context, model string, kind notify.Kind, data any,
+	write func(*store.Tx, time.Time) error,
+) error {
 	subject, affected := notify.DaemonModel, b.o.Models
 	if model != status.Every {
 		m, err := b.model(model)
@@ -112,7 +117,8 @@ func showStopped(m *status.Model, h policy.History, now time.Time) {
 	}
 	for _, p := range []*policy.Hold{h.Paused, h.Stopped} {
 		if p.Holds(now) {
-			m.Pauses = append(m.Pauses, status.Pause{By: p.By, Reason: p.Reason, Since: p.Since, Until: p.Until, Every: p == h.Stopped})
+			m.Pauses = append(m.Pauses,
+				status.Pause{By: p.By, Reason: p.Reason, Since: p.Since, Until: p.Until, Every: p == h.Stopped})
 		}
 	}
 }

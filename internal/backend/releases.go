@@ -22,7 +22,10 @@ func (b *Backend) Releases(ctx context.Context, model string) ([]status.Release,
 			if err := json.Unmarshal([]byte(r.Metrics), &g); err != nil {
 				return err
 			}
-			out = append(out, status.Release{Digest: r.Digest, Run: r.Run, State: r.State, Created: r.Created, Accuracy: compared(&g)})
+			out = append(out, status.Release{
+				Digest: r.Digest, Run: r.Run, State: r.State, Created: r.Created,
+				Accuracy: compared(&g),
+			})
 		}
 		return err
 	})

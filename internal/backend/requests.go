@@ -57,7 +57,9 @@ func (b *Backend) Trigger(ctx context.Context, model string, r status.Request) (
 		r.Pipeline = configs.DefaultPipeline
 	}
 	if _, ok := file.Models[model].Pipeline[r.Pipeline]; !ok {
-		return status.Triggered{}, fmt.Errorf("%w: model %s has no pipeline %q; it has %s", status.ErrNotFound, model, r.Pipeline, strings.Join(slices.Sorted(maps.Keys(file.Models[model].Pipeline)), ", "))
+		return status.Triggered{},
+			fmt.Errorf("%w: model %s has no pipeline %q; it has %s", status.ErrNotFound, model, r.Pipeline,
+				strings.Join(slices.Sorted(maps.Keys(file.Models[model].Pipeline)), ", "))
 	}
 	var open string
 	var row store.Model
@@ -76,7 +78,9 @@ func (b *Backend) Trigger(ctx context.Context, model string, r status.Request) (
 		return status.Triggered{}, err
 	}
 	if open != "" {
-		return status.Triggered{}, &status.Refusal{Code: 409, Text: fmt.Sprintf("run %s of model %s has not ended; wait for it or cancel it", open, model)}
+		return status.Triggered{},
+			&status.Refusal{Code: 409, Text: fmt.Sprintf("run %s of model %s has not ended; wait for it or cancel it", open,
+				model)}
 	}
 	if err := refusal(evaluator.CheckHold(model, row)); err != nil {
 		return status.Triggered{}, err

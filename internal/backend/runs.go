@@ -57,7 +57,8 @@ func (b *Backend) Run(ctx context.Context, id string) (status.Run, error) {
 func whichRun(id string, err error) error {
 	switch {
 	case errors.Is(err, store.ErrSeveral):
-		return fmt.Errorf("%w: the ids of several runs end in %q: write more of it; see: retraind runs list", status.ErrNotFound, id)
+		return fmt.Errorf("%w: the ids of several runs end in %q: write more of it; see: retraind runs list",
+			status.ErrNotFound, id)
 	case errors.Is(err, store.ErrNotFound):
 		return fmt.Errorf("%w: no run's id ends in %q; see: retraind runs list", status.ErrNotFound, id)
 	}
@@ -86,7 +87,10 @@ func (b *Backend) Cancel(ctx context.Context, run, by string) error {
 
 // showRun turns a stored run with its steps into what the faces show.
 func showRun(t *store.Tx, r store.Run) (status.Run, error) {
-	out := status.Run{ID: r.ID, Model: r.Model, Pipeline: r.Pipeline, Trigger: r.Trigger, Forced: r.Forced, State: r.State, Outcome: policy.Outcome(r.Outcome), Reason: r.Reason, Created: r.Created, Started: r.Started, Ended: r.Ended}
+	out := status.Run{
+		ID: r.ID, Model: r.Model, Pipeline: r.Pipeline, Trigger: r.Trigger, Forced: r.Forced, State: r.State,
+		Outcome: policy.Outcome(r.Outcome), Reason: r.Reason, Created: r.Created, Started: r.Started, Ended: r.Ended,
+	}
 	sum, err := actions.ReadSummary(r.Result)
 	if err != nil {
 		return out, fmt.Errorf("run %s: %w", r.ID, err)
@@ -104,7 +108,10 @@ func showRun(t *store.Tx, r store.Run) (status.Run, error) {
 	seen := map[string]bool{}
 	for _, s := range steps {
 		seen[s.Name] = true
-		shown := status.Step{Name: s.Name, Kind: s.Kind, Attempt: s.Attempt, State: s.State, Detail: s.Detail, Started: s.Started, Ended: s.Ended}
+		shown := status.Step{
+			Name: s.Name, Kind: s.Kind, Attempt: s.Attempt, State: s.State, Detail: s.Detail,
+			Started: s.Started, Ended: s.Ended,
+		}
 		if s.State == store.StepRunning {
 			dir := actions.AttemptDir(plan.RunDir, strings.Replace(s.Name, "undo ", "undo-", 1), s.Attempt)
 			if share, said, ok := readProgress(runner.ProgressFile(dir)); ok {

@@ -35,7 +35,9 @@ func (b *Backend) Redeploy(ctx context.Context, model, by string) (status.Done, 
 	return b.settle(ctx, model, by, (*evaluator.Loop).Redeploy)
 }
 
-func (b *Backend) settle(ctx context.Context, model, by string, do func(*evaluator.Loop, context.Context, string) (string, error)) (status.Done, error) {
+func (b *Backend) settle(ctx context.Context, model, by string,
+	do func(*evaluator.Loop, context.Context, string) (string, error),
+) (status.Done, error) {
 	m, err := b.model(model)
 	if err != nil {
 		return status.Done{}, err
@@ -57,7 +59,10 @@ func served(v evaluator.View) *status.Served {
 	if f := s.Foreign; f != nil {
 		return &status.Served{State: status.ServedForeign, Proved: s.Proved, Since: f.Since, As: f.As, Text: f.Text}
 	}
-	out := &status.Served{State: status.ServedProved, Proved: s.Proved, Text: "the service answers as the champion, " + text.Digest(s.Champion)}
+	out := &status.Served{
+		State: status.ServedProved, Proved: s.Proved,
+		Text: "the service answers as the champion, " + text.Digest(s.Champion),
+	}
 	if v.ServiceTrouble != "" {
 		out.State, out.Text = status.ServedUnknown, "the service could not be asked: "+v.ServiceTrouble
 	}

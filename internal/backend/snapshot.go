@@ -58,7 +58,9 @@ func named(shown []status.Model, all []Model) []status.Model {
 func showModel(t *store.Tx, model Model, now time.Time) (status.Model, error) {
 	v := model.Loop.View()
 	m := status.Model{
-		Name: model.Name, Report: v.Report, Floor: v.Floor, NextCheck: v.Next, Audit: status.Audit{At: v.Audit.At, Difference: v.Audit.Difference, Damage: v.Audit.Damage}, Scoring: (*status.Scoring)(v.Scoring),
+		Name: model.Name, Report: v.Report, Floor: v.Floor, NextCheck: v.Next,
+		Audit:   status.Audit{At: v.Audit.At, Difference: v.Audit.Difference, Damage: v.Audit.Damage},
+		Scoring: (*status.Scoring)(v.Scoring),
 	}
 	row, err := t.Model(model.Name)
 	if err != nil {
@@ -110,7 +112,10 @@ func showModel(t *store.Tx, model Model, now time.Time) (status.Model, error) {
 		m.Probation = &status.Probation{OnProbation: v.Trial.OnProbation, Text: v.Decision.Probation()}
 	}
 	if s := v.Shadow; s != nil {
-		m.Shadow = &status.Shadow{Since: s.Since, Differences: s.Differences, Decision: string(s.Real), Would: string(s.Would), Differs: s.Differs(), Changed: s.At, Text: s.Text}
+		m.Shadow = &status.Shadow{
+			Since: s.Since, Differences: s.Differences, Decision: string(s.Real),
+			Would: string(s.Would), Differs: s.Differs(), Changed: s.At, Text: s.Text,
+		}
 	}
 	m.Phase, m.Sentence = phase(m, v, now)
 	return m, nil

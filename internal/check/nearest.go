@@ -19,7 +19,8 @@ func Nearest(name string, candidates []string) string {
 		return best
 	}
 	for _, c := range candidates { // a part of a longer name: "drop" for "accuracy_drop"
-		if strings.HasPrefix(c, plain+"_") || strings.HasSuffix(c, "_"+plain) || strings.HasPrefix(plain, c+"_") || strings.HasSuffix(plain, "_"+c) {
+		if strings.HasPrefix(c, plain+"_") || strings.HasSuffix(c, "_"+plain) || strings.HasPrefix(plain, c+"_") ||
+			strings.HasSuffix(plain, "_"+c) {
 			return c
 		}
 	}

@@ -193,7 +193,8 @@ func (s *service) start(watch bool) error {
 		return err
 	}
 	defer out.Close()
-	s.cmd = exec.Command(s.place.program, "serve-classifier", "--listen", "fd:3", "--model", filepath.Join(s.place.state(), "models", model, "current"), fmt.Sprintf("--watch=%t", watch))
+	s.cmd = exec.Command(s.place.program, "serve-classifier", "--listen", "fd:3", "--model",
+		filepath.Join(s.place.state(), "models", model, "current"), fmt.Sprintf("--watch=%t", watch))
 	s.cmd.ExtraFiles = []*os.File{f}
 	s.cmd.Stdout, s.cmd.Stderr = out, out
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

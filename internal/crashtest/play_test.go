@@ -65,7 +65,10 @@ func newStory(t *testing.T, end ending, at ...string) *story {
 	check(t, err)
 	s.classify = s.service.socket.Addr().String()
 	s.service.place = s.place
-	s.guardian = &guardian{place: s.place, at: at, client: status.NewClient(filepath.Join(s.state(), "retraind.sock")), fail: fail}
+	s.guardian = &guardian{
+		place: s.place, at: at, client: status.NewClient(filepath.Join(s.state(), "retraind.sock")),
+		fail: fail,
+	}
 	s.db, err = pgx.Connect(ctx, p.dsn)
 	check(t, err)
 	s.sub, err = subscribe(p.broker, s.state())
@@ -128,7 +131,8 @@ func (s *story) play() error {
 		{"rest", s.rest},
 	}
 	if s.ending == takenBack {
-		steps = append(steps, step{"new items come", s.disappoint}, step{"the third run", func() error { return s.ended(3) }}, step{"rest again", s.rest})
+		steps = append(steps, step{"new items come", s.disappoint}, step{"the third run", func() error { return s.ended(3) }},
+			step{"rest again", s.rest})
 	}
 	steps = append(steps, step{"stop", func() error { return s.stop(s.ctx) }})
 	for _, step := range steps {
@@ -180,7 +184,8 @@ func (s *story) demand() error {
 		if asked == nil {
 			return true, nil
 		}
-		return false, errors.Join(asked, waittest.Until(s.ctx, "another process", func() (bool, error) { return s.process() != cmd, nil }))
+		return false,
+			errors.Join(asked, waittest.Until(s.ctx, "another process", func() (bool, error) { return s.process() != cmd, nil }))
 	})
 }
 
@@ -275,7 +280,8 @@ func (s *story) open() error {
 	if err := s.signal(s.ctx, syscall.SIGHUP); err != nil {
 		return err
 	}
-	return s.model("the new configuration", func(now status.Status, _ status.Model) bool { return now.Config.Digest != snap.Config.Digest })
+	return s.model("the new configuration",
+		func(now status.Status, _ status.Model) bool { return now.Config.Digest != snap.Config.Digest })
 }
 
 // rest waits until everything is told and the figures are those of what serves.
@@ -287,6 +293,7 @@ func (s *story) rest() error {
 			return false
 		}
 		r, err := actions.ReadRelease(filepath.Join(s.state(), "models", model, current))
-		return err == nil && now.OutboxPending == 0 && m.Active == nil && m.Release == r.Digest && m.Report != nil && m.Report.Release == m.Release && m.Report.Seq == int64(items+s.made)
+		return err == nil && now.OutboxPending == 0 && m.Active == nil && m.Release == r.Digest && m.Report != nil &&
+			m.Report.Release == m.Release && m.Report.Seq == int64(items+s.made)
 	})
 }

@@ -63,7 +63,8 @@ func tableSQL() string {
 	for topic := range topics {
 		for n := range perTopic {
 			title, content := text(topic, n)
-			fmt.Fprintf(&b, "insert into items values ('%d-%d', '%s', '%s', '%s');\n", topic, n, title, content, label[min(topic, 2)])
+			fmt.Fprintf(&b, "insert into items values ('%d-%d', '%s', '%s', '%s');\n", topic, n, title, content,
+				label[min(topic, 2)])
 		}
 	}
 	return b.String()
@@ -91,10 +92,14 @@ func split() edits {
 	var fresh []string // enough of them that some are held out, so that the service is asked
 	for n := perTopic; n < perTopic+newItems; n++ {
 		title, content := text(3, n)
-		fresh = append(fresh, fmt.Sprintf("insert into items values ('3-%d', '%s', '%s', '%s', 'anna')", n, title, content, label[3]))
+		fresh = append(fresh, fmt.Sprintf("insert into items values ('3-%d', '%s', '%s', '%s', 'anna')", n, title, content,
+			label[3]))
 	}
 	e.transactions = append(e.transactions, fresh,
-		[]string{"delete from items where id = '0-0'", "update items set content = content || ' noch ein wort' where id = '1-0'"},
+		[]string{
+			"delete from items where id = '0-0'",
+			"update items set content = content || ' noch ein wort' where id = '1-0'",
+		},
 		[]string{"update items set category = category where id = '1-1'"}, // changes nothing
 	)
 	e.changes, e.first = perTopic+newItems+2, 10
@@ -108,7 +113,8 @@ func poison() edits {
 		var tx []string
 		for n := range perTopic {
 			if n%5 < 2 {
-				tx = append(tx, fmt.Sprintf("update items set category = '%s', updated_by = 'bert' where id = '%d-%d'", label[(min(topic, 2)+1)%3], topic, n))
+				tx = append(tx, fmt.Sprintf("update items set category = '%s', updated_by = 'bert' where id = '%d-%d'",
+					label[(min(topic, 2)+1)%3], topic, n))
 				e.changes++
 			}
 		}
@@ -125,7 +131,8 @@ func worse() edits {
 		var tx []string
 		for n := 2 * perTopic; n < 2*perTopic+10; n++ {
 			title, content := text(topic, n)
-			tx = append(tx, fmt.Sprintf("insert into items values ('%d-%d', '%s', '%s', '%s', 'carl')", topic, n, title, content, label[(topic+1)%topics]))
+			tx = append(tx, fmt.Sprintf("insert into items values ('%d-%d', '%s', '%s', '%s', 'carl')", topic, n, title, content,
+				label[(topic+1)%topics]))
 			e.changes++
 		}
 		e.transactions = append(e.transactions, tx)
@@ -152,7 +159,8 @@ func (p place) configuration(open bool) string {
 	hours := ""
 	if !open {
 		far := time.Now().UTC().Add(12 * time.Hour)
-		hours = fmt.Sprintf("\n    quiet_hours: [{from: %q, to: %q}]", far.Format("15:04"), far.Add(time.Hour).Format("15:04"))
+		hours = fmt.Sprintf("\n    quiet_hours: [{from: %q, to: %q}]", far.Format("15:04"),
+			far.Add(time.Hour).Format("15:04"))
 	}
 	if p.trial {
 		hours += "\n    probation: 1h"
@@ -193,7 +201,10 @@ func (p place) write(open bool) error {
 // database makes the story's own database, with the table and what `retraind init sql` prints.
 func database(t *testing.T) string {
 	t.Helper()
-	p := place{dir: "/nowhere", salt: "salt", dsn: "host=/nowhere", classify: "127.0.0.1:1", broker: "127.0.0.1:1", helper: "x", program: "x"}
+	p := place{
+		dir: "/nowhere", salt: "salt", dsn: "host=/nowhere", classify: "127.0.0.1:1", broker: "127.0.0.1:1",
+		helper: "x", program: "x",
+	}
 	l, err := configs.Parse("retraind.yaml", []byte(p.configuration(true)))
 	if err != nil {
 		t.Fatal(err)

@@ -104,7 +104,8 @@ func (s *story) read() *evidence {
 	engine, err := db.OpenEngine()
 	check(s.t, err)
 	defer engine.Close()
-	check(s.t, engine.QueryRowContext(s.ctx, `select count(*) from workflow_status where status in ('PENDING', 'ENQUEUED')`).Scan(&e.pending))
+	check(s.t, engine.QueryRowContext(s.ctx,
+		`select count(*) from workflow_status where status in ('PENDING', 'ENQUEUED')`).Scan(&e.pending))
 	return e
 }
 

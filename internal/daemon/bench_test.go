@@ -20,7 +20,10 @@ import (
 const benchEvents = 2000
 
 func benchStep(i int) notify.Step {
-	return notify.Step{Run: "run", Step: fmt.Sprint("step ", i), Index: 1, Of: 5, State: "ok", Attempt: 1, Seconds: 1.5, Detail: "exit status 0 after 1.5s"}
+	return notify.Step{
+		Run: "run", Step: fmt.Sprint("step ", i), Index: 1, Of: 5, State: "ok", Attempt: 1, Seconds: 1.5,
+		Detail: "exit status 0 after 1.5s",
+	}
 }
 
 // BenchmarkDrain carries events from the store's outbox into the stream, each marked once the stream has it.
@@ -86,7 +89,8 @@ func BenchmarkPublish(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := js.CreateStream(b.Context(), jetstream.StreamConfig{Name: "BENCH", Subjects: []string{notify.Subject("*", notify.RunStep)}}); err != nil {
+	if _, err := js.CreateStream(b.Context(),
+		jetstream.StreamConfig{Name: "BENCH", Subjects: []string{notify.Subject("*", notify.RunStep)}}); err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {
@@ -99,7 +103,10 @@ func BenchmarkPublish(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			msg := &nats.Msg{Subject: notify.Subject("m", notify.RunStep), Data: body, Header: nats.Header{jetstream.MsgIDHeader: {e.ID}}}
+			msg := &nats.Msg{
+				Subject: notify.Subject("m", notify.RunStep), Data: body,
+				Header: nats.Header{jetstream.MsgIDHeader: {e.ID}},
+			}
 			if _, err := js.PublishMsg(b.Context(), msg); err != nil {
 				b.Fatal(err)
 			}

@@ -164,7 +164,8 @@ func (d *Daemon) openEngine(ctx context.Context, down *teardown) error {
 	}
 	down.add("engine database", 5*time.Second, func(context.Context) error { return db.Close() })
 	executor := &actions.Executor{
-		Store: d.store, Runner: runner.Shim{Self: []string{d.o.Self, "exec-step"}}, Source: d.dataset(), GPU: d.gpu(), Host: d.host, Log: d.log,
+		Store: d.store, Runner: runner.Shim{Self: []string{d.o.Self, "exec-step"}}, Source: d.dataset(), GPU: d.gpu(),
+		Host: d.host, Log: d.log,
 		Ended: func(model string) {
 			if m, ok := d.model(model); ok {
 				m.Loop.RunEnded()
@@ -241,7 +242,8 @@ func hasRealError(err error) bool {
 func (d *Daemon) announce(ctx context.Context) error {
 	l := d.loaded.Load()
 	return d.store.Update(ctx, "daemon starts", func(t *store.Tx) error {
-		return actions.Notify(t, d.host, notify.DaemonStarted, notify.DaemonModel, "", notify.Up{Version: d.o.Version, Models: l.File.Names(), Digest: l.Digest})
+		return actions.Notify(t, d.host, notify.DaemonStarted, notify.DaemonModel, "",
+			notify.Up{Version: d.o.Version, Models: l.File.Names(), Digest: l.Digest})
 	})
 }
 
@@ -250,7 +252,8 @@ func (d *Daemon) farewell() {
 	ctx, stop := context.WithTimeout(d.o.Hard, 2*time.Second)
 	defer stop()
 	err := d.store.Update(ctx, "daemon stops", func(t *store.Tx) error {
-		return actions.Notify(t, d.host, notify.DaemonStopping, notify.DaemonModel, "", notify.Stopping{Cause: "asked to stop"})
+		return actions.Notify(t, d.host, notify.DaemonStopping, notify.DaemonModel, "",
+			notify.Stopping{Cause: "asked to stop"})
 	})
 	if err != nil {
 		d.log.Warn("the stop could not be announced", "err", err)
@@ -260,7 +263,11 @@ func (d *Daemon) farewell() {
 	defer tick.Stop()
 	for {
 		var waiting int
-		if err := d.store.View(ctx, func(t *store.Tx) (err error) { waiting, err = t.CountWaiting(); return err }); err != nil || waiting == 0 {
+		if err := d.store.View(ctx, func(t *store.Tx) (err error) {
+			waiting,
+				err = t.CountWaiting()
+			return err
+		}); err != nil || waiting == 0 {
 			return
 		}
 		select {

@@ -23,7 +23,8 @@ func fromFiles(t *testing.T) *world {
 	for n := range items {
 		b.WriteString(statement(n, []string{"sport", "geld"}[n%2], true))
 	}
-	if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, "first.jsonl"), []byte(b.String()), 0o600)); err != nil {
+	if err := errors.Join(os.Mkdir(dir, 0o700),
+		os.WriteFile(filepath.Join(dir, "first.jsonl"), []byte(b.String()), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -65,11 +66,13 @@ func TestLabelsThatAreHandedOver(t *testing.T) {
 	w := fromFiles(t)
 	r := w.start()
 	r.first()
-	added, err := r.AddLabels(context.Background(), model, []byte(`{"id": "1", "label": "sport"}`+"\n"+`{"id": "x"}`+"\n"+`{"id": "later", "label": "geld"}`+"\n"), "", "")
+	added, err := r.AddLabels(context.Background(), model,
+		[]byte(`{"id": "1", "label": "sport"}`+"\n"+`{"id": "x"}`+"\n"+`{"id": "later", "label": "geld"}`+"\n"), "", "")
 	if err != nil || added.Taken != 2 || added.Waiting != 1 || len(added.Rejected) != 1 || added.Rejected[0].Index != 1 {
 		t.Fatalf("%+v, %v", added, err)
 	}
-	r.model("the correction to be counted", func(m status.Model) bool { return m.Report != nil && m.Report.Labels.Changed == 1 })
+	r.model("the correction to be counted",
+		func(m status.Model) bool { return m.Report != nil && m.Report.Labels.Changed == 1 })
 	if _, err := r.AddLabels(context.Background(), "nobody", nil, "", ""); !errors.Is(err, status.ErrNotFound) {
 		t.Errorf("of no model: %v", err)
 	}

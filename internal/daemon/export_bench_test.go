@@ -40,7 +40,8 @@ func BenchmarkExport(b *testing.B) {
 	best := map[string]float64{}
 	export := func(name string) {
 		start := time.Now()
-		facts, err := offline.Export(b.Context(), loaded.File, model, offline.ExportOptions{Dir: filepath.Join(w.dir, "export")})
+		facts, err := offline.Export(b.Context(), loaded.File, model,
+			offline.ExportOptions{Dir: filepath.Join(w.dir, "export")})
 		if err != nil || facts.Items != rows {
 			b.Fatalf("%d items, %v", facts.Items, err)
 		}
@@ -49,7 +50,8 @@ func BenchmarkExport(b *testing.B) {
 	for range 3 {
 		export("ours")
 		start := time.Now()
-		if _, err := conn.PgConn().CopyTo(b.Context(), io.Discard, "COPY (SELECT id, category, content FROM items) TO STDOUT (FORMAT binary)"); err != nil {
+		if _, err := conn.PgConn().CopyTo(b.Context(), io.Discard,
+			"COPY (SELECT id, category, content FROM items) TO STDOUT (FORMAT binary)"); err != nil {
 			b.Fatal(err)
 		}
 		best["copy"] = max(best["copy"], rows/time.Since(start).Seconds())

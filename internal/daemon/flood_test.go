@@ -32,11 +32,13 @@ func TestFloodOfLabels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "RETRAIND_LABELS", Subjects: []string{"retraind.in.v1.*.labels"}}); err != nil {
+	if _, err := js.CreateStream(t.Context(),
+		jetstream.StreamConfig{Name: "RETRAIND_LABELS", Subjects: []string{"retraind.in.v1.*.labels"}}); err != nil {
 		t.Fatal(err)
 	}
 	w.nats, w.hours = fmt.Sprintf("{url: %q}", server.URL()), closed()
-	w.labels = fmt.Sprintf("{postgres: {dsn: %q, table: items, id: id, text: [content], label: category}, nats: {}}", w.dsn)
+	w.labels = fmt.Sprintf("{postgres: {dsn: %q, table: items, id: id, text: [content], label: category}, nats: {}}",
+		w.dsn)
 	w.evaluate = fmt.Sprintf("{every: 1h, after_changes: 0, debounce: %s, max_wait: %[1]s, min_items: 10}", interval)
 	w.write(w.config())
 	cmd := exec.Command(program, "run", "-c", w.path())
@@ -93,7 +95,8 @@ func TestFloodOfLabels(t *testing.T) {
 	send(0, "sport")
 	evaluations := wait("sport", func() { peak = max(peak, memory(cmd.Process.Pid, "RssAnon")) }) - before
 	took := time.Since(began)
-	t.Logf("%d labels in %s: %d evaluations, memory from %.1f MB to %.1f MB", flood, took.Round(time.Millisecond), evaluations, had, peak)
+	t.Logf("%d labels in %s: %d evaluations, memory from %.1f MB to %.1f MB", flood, took.Round(time.Millisecond),
+		evaluations, had, peak)
 	if had == 0 || peak-had > most {
 		t.Errorf("memory moved from %.1f MB to %.1f MB", had, peak)
 	}

@@ -34,7 +34,10 @@ CREATE TRIGGER audit AFTER UPDATE OF category ON items FOR EACH ROW EXECUTE FUNC
 INSERT INTO items SELECT g, 'text ' || g, 'first' FROM generate_series(1, 60) g;`
 
 func followedConfig(dsn string, capture postgres.Capture) *postgres.Config {
-	return &postgres.Config{DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"title"}, Label: "category", Capture: capture}
+	return &postgres.Config{
+		DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"title"}, Label: "category",
+		Capture: capture,
+	}
 }
 
 // followTable is what the child does: it stores what a table tells, until it is killed.
@@ -43,7 +46,8 @@ func followTable() error {
 	if err != nil {
 		return err
 	}
-	source, err := postgres.New(model, followedConfig(os.Getenv("FOLLOW_DSN"), postgres.Capture(os.Getenv("FOLLOW_CAPTURE"))), daemon.NewSink(s, model), nil,
+	source, err := postgres.New(model,
+		followedConfig(os.Getenv("FOLLOW_DSN"), postgres.Capture(os.Getenv("FOLLOW_CAPTURE"))), daemon.NewSink(s, model), nil,
 		slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		return err
@@ -64,7 +68,10 @@ func TestKilledWhileOthersWrite(t *testing.T) {
 		t.Run(string(capture), func(t *testing.T) {
 			t.Parallel()
 			cluster := pgtest.Cluster(t, pgcluster.Options{Settings: map[string]string{"wal_level": "logical"}})
-			f := &following{t: t, cluster: cluster, dsn: cluster.DSN("postgres"), state: t.TempDir(), capture: capture, lives: 250 * time.Millisecond}
+			f := &following{
+				t: t, cluster: cluster, dsn: cluster.DSN("postgres"), state: t.TempDir(), capture: capture,
+				lives: 250 * time.Millisecond,
+			}
 			f.command = f.reader
 			migration, err := postgres.Migration(model, followedConfig(f.dsn, capture))
 			if err != nil {
@@ -85,7 +92,10 @@ func TestDaemonKilledWhileOthersWrite(t *testing.T) {
 	}
 	w := alone(t)
 	w.hours = closed() // it is not to train, too
-	f := &following{t: t, cluster: pgtest.Cluster(t, pgcluster.Options{}), state: w.state, capture: postgres.CaptureOutbox, lives: 1500 * time.Millisecond}
+	f := &following{
+		t: t, cluster: pgtest.Cluster(t, pgcluster.Options{}), state: w.state, capture: postgres.CaptureOutbox,
+		lives: 1500 * time.Millisecond,
+	}
 	f.dsn = f.cluster.DSN("postgres")
 	migration, err := postgres.Migration(model, followedConfig(f.dsn, f.capture))
 	if err != nil {
@@ -219,7 +229,8 @@ func (f *following) write(w int, stop <-chan struct{}) {
 		err := pgx.BeginFunc(f.t.Context(), conn, func(tx pgx.Tx) error {
 			// In the order of their ids, so that writers do not block each other for ever.
 			for id := 1 + random.IntN(60); id <= 60; id += 1 + random.IntN(40) {
-				if _, err := tx.Exec(f.t.Context(), "UPDATE items SET category = $2 WHERE id = $1", id, fmt.Sprintf("%d:%d:%d", w, n, id)); err != nil {
+				if _, err := tx.Exec(f.t.Context(), "UPDATE items SET category = $2 WHERE id = $1", id,
+					fmt.Sprintf("%d:%d:%d", w, n, id)); err != nil {
 					return err
 				}
 			}

@@ -17,7 +17,8 @@ import (
 func TestLabelledWhen(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	w.labels = fmt.Sprintf("{postgres: {dsn: %q, table: items, id: id, text: [content], label: category, labelled_when: \"id::int < 100\"}}", w.dsn)
+	w.labels = fmt.Sprintf("{postgres: {dsn: %q, table: items, id: id, text: [content], label: category, labelled_when: \"id::int < 100\"}}",
+		w.dsn)
 	w.serving = ", targets: {label: {null: none}}"
 	w.sql("update items set category = null where id::int % 4 = 0")
 	w.write(w.config())
@@ -31,7 +32,8 @@ func TestLabelledWhen(t *testing.T) {
 	}
 	w.sql(sql)
 	r := w.start()
-	m := r.model("the first read", func(m status.Model) bool { return m.Report != nil && m.Report.Labels.Items > 0 && m.Sources[0].Up })
+	m := r.model("the first read",
+		func(m status.Model) bool { return m.Report != nil && m.Report.Labels.Items > 0 && m.Sources[0].Up })
 	if m.Report.Labels.Items != 100 {
 		t.Errorf("%d items are labelled, want 100", m.Report.Labels.Items)
 	}

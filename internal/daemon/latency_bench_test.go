@@ -30,7 +30,8 @@ func BenchmarkCommitToDecision(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer conn.Close(context.Background())
-	before := r.model("the table to be read", func(m status.Model) bool { return m.Report != nil && m.Sources[0].Up }).Report.Seq
+	before := r.model("the table to be read",
+		func(m status.Model) bool { return m.Report != nil && m.Sources[0].Up }).Report.Seq
 	decided := make(chan time.Time, changes) // of each change in order
 	ctx, stop := context.WithTimeout(b.Context(), time.Minute)
 	defer stop()
@@ -52,7 +53,9 @@ func BenchmarkCommitToDecision(b *testing.B) {
 	defer tick.Stop()
 	for n := range committed {
 		<-tick.C
-		if _, err := conn.Exec(b.Context(), "update items set category = case category when 'sport' then 'geld' else 'sport' end where id = $1", fmt.Sprint(n%items)); err != nil {
+		if _, err := conn.Exec(b.Context(),
+			"update items set category = case category when 'sport' then 'geld' else 'sport' end where id = $1",
+			fmt.Sprint(n%items)); err != nil {
 			b.Fatal(err)
 		}
 		committed[n] = time.Now()

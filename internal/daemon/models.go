@@ -30,7 +30,10 @@ func (d *Daemon) openModel(ctx context.Context, file *configs.File, name string)
 		return backend.Model{}, err
 	}
 	e := rules.Model.Policy.Evaluate
-	m := backend.Model{Name: name, Intake: intake, Changes: watch.NewCoalescer(e.Debounce.D(), e.MaxWait.D(), e.AfterChanges)}
+	m := backend.Model{
+		Name: name, Intake: intake,
+		Changes: watch.NewCoalescer(e.Debounce.D(), e.MaxWait.D(), e.AfterChanges),
+	}
 	if intake.Sources, err = d.openSources(m, rules.Model); err != nil {
 		return m, err
 	}
@@ -62,7 +65,8 @@ func (d *Daemon) openSources(m backend.Model, c *configs.Model) (sources []watch
 	}
 	if n := c.Labels.NATS; n != nil {
 		embedded := d.loaded.Load().File.NATS.UsesEmbedded()
-		sources = append(sources, natssource.New(m.Name, n, d.nats, embedded, decoder(n.Mapping), m.Intake, m.Changes.Poke, d.log))
+		sources = append(sources, natssource.New(m.Name, n, d.nats, embedded, decoder(n.Mapping), m.Intake, m.Changes.Poke,
+			d.log))
 	}
 	if h := c.Labels.HTTP; h != nil {
 		sources = append(sources, webhook.New(m.Name, h, decoder(h.Mapping), m.Intake, m.Changes.Poke, d.log))

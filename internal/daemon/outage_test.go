@@ -235,7 +235,8 @@ func (w *world) nothingOf(run string) {
 			return false, err
 		}
 		for _, e := range entries {
-			if env, err := os.ReadFile(filepath.Join("/proc", e.Name(), "environ")); err == nil && strings.Contains(string(env), "RETRAIND_ATTEMPT="+run) {
+			if env, err := os.ReadFile(filepath.Join("/proc", e.Name(), "environ")); err == nil &&
+				strings.Contains(string(env), "RETRAIND_ATTEMPT="+run) {
 				return false, fmt.Errorf("process %s", e.Name())
 			}
 		}
@@ -253,7 +254,8 @@ func TestReloadTriesSourcesAgain(t *testing.T) {
 	r.stop()
 	w.sql("alter table items disable trigger retraind_"+model+"_update", "update items set category = category")
 	r = w.start()
-	r.model("trouble to be shown", func(m status.Model) bool { return strings.Contains(m.Sources[0].Error, "is disabled") })
+	r.model("trouble to be shown",
+		func(m status.Model) bool { return strings.Contains(m.Sources[0].Error, "is disabled") })
 	w.sql("alter table items enable always trigger retraind_" + model + "_update")
 	if err := r.Reload(t.Context()); err != nil {
 		t.Fatal(err)

@@ -47,7 +47,10 @@ func (d *Daemon) receivers(file *configs.File) ([]loop, error) {
 		}})
 	}
 	if file.NATS.Requests != notify.RequestsOff {
-		o := status.ServiceOptions{Version: d.o.Version, Host: d.host, Models: file.Names(), Write: file.NATS.Requests == notify.RequestsAll}
+		o := status.ServiceOptions{
+			Version: d.o.Version, Host: d.host, Models: file.Names(),
+			Write: file.NATS.Requests == notify.RequestsAll,
+		}
 		loops = append(loops, loop{"requests by NATS", func(ctx context.Context) error {
 			return status.ServeNATS(ctx, d.nats, d.backend, o, d.log)
 		}})

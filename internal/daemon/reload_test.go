@@ -55,14 +55,16 @@ func TestReload(t *testing.T) {
 	eventuallyDecides(t, r, "retrain_when.accuracy_below", 0.4)
 
 	t.Log("cold keys are named and keep their values")
-	cold := strings.NewReplacer("table: items", "table: others", "listen: off", "listen: 127.0.0.1:1", "share: 30%", "share: 20%", "accuracy_below: 40%", "accuracy_below: 50%").Replace(hot)
+	cold := strings.NewReplacer("table: items", "table: others", "listen: off", "listen: 127.0.0.1:1", "share: 30%",
+		"share: 20%", "accuracy_below: 40%", "accuracy_below: 50%").Replace(hot)
 	w.write(cold)
 	if err := r.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	r.model("the floor beside them", func(m status.Model) bool { return m.Floor == 0.5 })
 	s, err = r.Snapshot(t.Context())
-	if diff := cmp.Diff([]string{"listen", "models.news.labels", "models.news.heldout"}, s.Config.RestartNeeded); diff != "" || err != nil {
+	if diff := cmp.Diff([]string{"listen", "models.news.labels", "models.news.heldout"},
+		s.Config.RestartNeeded); diff != "" || err != nil {
 		t.Errorf("restart needed (-want +got), %v:\n%s", err, diff)
 	}
 	w.sql("update items set category = 'sport' where id = '1'") // still the old table

@@ -25,7 +25,8 @@ func (w *world) recount(trained map[string]bool) (c counted) {
 			return err
 		}
 		answers := map[[2]string]string{}
-		if err := t.Predictions(model, row.Champion, func(p store.Prediction) { answers[[2]string{p.Item, p.TextHash}] = p.Answers["label"] }); err != nil {
+		if err := t.Predictions(model, row.Champion,
+			func(p store.Prediction) { answers[[2]string{p.Item, p.TextHash}] = p.Answers["label"] }); err != nil {
 			return err
 		}
 		for it, err := range t.Items(model) {
@@ -89,7 +90,8 @@ func TestReusedIDs(t *testing.T) {
 	sides := map[bool]int{}
 	reuse := func(id string, n int, apart bool) {
 		t.Helper()
-		gone, back := fmt.Sprintf("delete from items where id = '%s'", id), fmt.Sprintf("insert into items values ('%s', '%s', 'geld')", id, text("sport", 7000+n))
+		gone, back := fmt.Sprintf("delete from items where id = '%s'", id),
+			fmt.Sprintf("insert into items values ('%s', '%s', 'geld')", id, text("sport", 7000+n))
 		if apart {
 			w.sql(gone, back)
 			return
@@ -128,7 +130,8 @@ func TestReusedIDs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.sql(fmt.Sprintf("update items set content = '%s', category = '%s' where id = '%s'", text(before[id].Labels["label"], n), before[id].Labels["label"], id))
+	w.sql(fmt.Sprintf("update items set content = '%s', category = '%s' where id = '%s'",
+		text(before[id].Labels["label"], n), before[id].Labels["label"], id))
 	waittest.EventuallyHolds(t, "the first text again", func() (same bool, err error) {
 		w.read(func(tx *store.Tx) error {
 			it, err := tx.Item(model, id)

@@ -72,7 +72,8 @@ func TestProbationRollsBack(t *testing.T) {
 	r := w.start()
 	first, second := r.second()
 	p := second.Probation
-	if p == nil || p.N != 0 || p.Crossed || p.Bound != 20 || p.Until.Sub(p.Since) != time.Hour || !strings.HasPrefix(p.Text, "on probation since ") {
+	if p == nil || p.N != 0 || p.Crossed || p.Bound != 20 || p.Until.Sub(p.Since) != time.Hour ||
+		!strings.HasPrefix(p.Text, "on probation since ") {
 		t.Fatalf("%+v", p)
 	}
 	w.arrive(0, 60, true)
@@ -81,10 +82,12 @@ func TestProbationRollsBack(t *testing.T) {
 		return m.Release == first.Release && m.Active == nil && m.Report.Release == m.Release
 	})
 	run := runs[0]
-	if run.Outcome != policy.OutcomeRolledBack || run.Why != string(policy.ReasonProbationFailed) || run.Release != second.Release || run.Pipeline != "rollback" {
+	if run.Outcome != policy.OutcomeRolledBack || run.Why != string(policy.ReasonProbationFailed) ||
+		run.Release != second.Release || run.Pipeline != "rollback" {
 		t.Errorf("%+v", run)
 	}
-	if !strings.Contains(run.Reason, "the probation since") || !strings.Contains(run.Reason, "new items are wrong") || !strings.Contains(run.Trigger, "rolling back to") {
+	if !strings.Contains(run.Reason, "the probation since") || !strings.Contains(run.Reason, "new items are wrong") ||
+		!strings.Contains(run.Trigger, "rolling back to") {
 		t.Errorf("%s: %s", run.Trigger, run.Reason)
 	}
 	var steps []string
@@ -101,7 +104,8 @@ func TestProbationRollsBack(t *testing.T) {
 	if err != nil || d.Verdict != policy.VerdictRollback || d.Reason != policy.ReasonProbationFailed {
 		t.Errorf("%+v, %v", d, err)
 	}
-	if n, body := w.told("model.rolled_back"); n != 1 || !strings.Contains(body, first.Release) || !strings.Contains(body, second.Release) {
+	if n, body := w.told("model.rolled_back"); n != 1 || !strings.Contains(body, first.Release) ||
+		!strings.Contains(body, second.Release) {
 		t.Errorf("told %d times: %s", n, body)
 	}
 	r.ended(3) // and nothing else begins
@@ -140,7 +144,8 @@ func TestProbationOverARestart(t *testing.T) {
 	} else if _, err := fmt.Sscanf(after, "%d of %d new items", &errs, &n); err != nil {
 		t.Fatalf("%s: %v", d.Text, err)
 	}
-	if before.Probation.Errors+errs == 0 || n <= before.Probation.N || n-before.Probation.N < errs-before.Probation.Errors {
+	if before.Probation.Errors+errs == 0 || n <= before.Probation.N ||
+		n-before.Probation.N < errs-before.Probation.Errors {
 		t.Errorf("before the restart %+v, at the crossing %d of %d", before.Probation, errs, n)
 	}
 }
@@ -151,12 +156,14 @@ func TestProbationEnds(t *testing.T) {
 	w.trial = "{for: 2s, false_rollbacks: 1%}"
 	r := w.start()
 	_, second := r.second()
-	over := r.model("the end of the probation", func(m status.Model) bool { return m.Probation == nil && m.Report.Probation != nil })
+	over := r.model("the end of the probation",
+		func(m status.Model) bool { return m.Probation == nil && m.Report.Probation != nil })
 	if over.Release != second.Release || over.Report.Probation.Crossed || over.Report.Probation.Bound != 100 {
 		t.Errorf("%+v", over.Report.Probation)
 	}
 	w.arrive(0, 60, true)
-	m := r.model("the new labels", func(m status.Model) bool { return m.Report.Labels.Items == items+100 && m.Report.NewItems.N > 10 })
+	m := r.model("the new labels",
+		func(m status.Model) bool { return m.Report.Labels.Items == items+100 && m.Report.NewItems.N > 10 })
 	if m.Report.Probation.N != over.Report.Probation.N || m.Release != second.Release {
 		t.Errorf("%+v", m.Report.Probation)
 	}
@@ -185,7 +192,8 @@ func TestProbationWithoutAFormerRelease(t *testing.T) {
 			}
 			w.arrive(0, 60, true)
 			m := r.model("the alarm", func(m status.Model) bool { return m.Probation != nil && m.Probation.Crossed })
-			if m.Phase != status.Broken || !strings.Contains(m.Sentence, "it cannot be rolled back: ") || !strings.Contains(m.Sentence, want) {
+			if m.Phase != status.Broken || !strings.Contains(m.Sentence, "it cannot be rolled back: ") ||
+				!strings.Contains(m.Sentence, want) {
 				t.Errorf("%s: %s", m.Phase, m.Sentence)
 			}
 			waittest.EventuallyHolds(t, "the decision to be told", func() (bool, error) { // the report shows a moment before

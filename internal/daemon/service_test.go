@@ -42,8 +42,14 @@ func TestClassifierFaults(t *testing.T) {
 		detail string
 	}{
 		{"500", answer(500, "CUDA error"), drift.StateError, status.Broken, policy.ReasonEvaluationFailed, "500"},
-		{"not JSON", answer(200, "<html>It works!</html>"), drift.StateError, status.Broken, policy.ReasonEvaluationFailed, "JSON"},
-		{"absent field", answer(200, `{"prediction": "sport"}`), drift.StateError, status.Broken, policy.ReasonEvaluationFailed, "prediction"},
+		{
+			"not JSON", answer(200, "<html>It works!</html>"), drift.StateError, status.Broken, policy.ReasonEvaluationFailed,
+			"JSON",
+		},
+		{
+			"absent field", answer(200, `{"prediction": "sport"}`), drift.StateError, status.Broken,
+			policy.ReasonEvaluationFailed, "prediction",
+		},
 		{"away", nil, drift.StateError, status.Broken, policy.ReasonEvaluationFailed, "nothing listens"},
 		{"away and allowed to", nil, drift.StateAsleep, status.Asleep, policy.ReasonServiceAsleep, "nothing listens"},
 	} {
@@ -61,12 +67,14 @@ func TestClassifierFaults(t *testing.T) {
 		}
 		w.sql(heldOut(t, n))
 		seq := int64(items + n + 1)
-		m := r.model(c.name+" to be noticed", func(m status.Model) bool { return m.Report.State == c.state && m.Report.Seq == seq })
+		m := r.model(c.name+" to be noticed",
+			func(m status.Model) bool { return m.Report.State == c.state && m.Report.Seq == seq })
 		if m.Phase != c.phase || !strings.Contains(m.Report.Detail, c.detail) {
 			t.Errorf("%s: %s, %q", c.name, m.Phase, m.Report.Detail)
 		}
 		d, err := r.Explain(t.Context(), model, "", time.Time{})
-		if err != nil || d.Verdict == policy.VerdictRetrain || d.Reason != c.reason || !strings.Contains(d.Text, "nothing is decided") {
+		if err != nil || d.Verdict == policy.VerdictRetrain || d.Reason != c.reason ||
+			!strings.Contains(d.Text, "nothing is decided") {
 			t.Errorf("%s: decision %s %s %q, %v", c.name, d.Verdict, d.Reason, d.Text, err)
 		}
 		if c.fault == nil {

@@ -60,10 +60,12 @@ func TestWhatServesIsAdopted(t *testing.T) {
 	w.service.other.Store(byHand(knows))
 	r := w.start()
 	m := r.model("the adoption", func(m status.Model) bool { return m.Report != nil && m.Report.State == drift.StateOK })
-	if !actions.IsAdopted(m.Release) || m.Report.Release != m.Release || m.Active != nil || m.Last != nil || m.Caveat == "" {
+	if !actions.IsAdopted(m.Release) || m.Report.Release != m.Release || m.Active != nil || m.Last != nil ||
+		m.Caveat == "" {
 		t.Errorf("%+v", m)
 	}
-	if m.Report.Accuracy < .8 || m.Report.Accuracy == 1 || m.Report.Baseline == nil || m.Report.Baseline.N != m.Report.Scored {
+	if m.Report.Accuracy < .8 || m.Report.Accuracy == 1 || m.Report.Baseline == nil ||
+		m.Report.Baseline.N != m.Report.Scored {
 		t.Errorf("%+v", m.Report.Figures)
 	}
 	if n, body := w.told("model.adopted"); n != 1 || !strings.Contains(body, m.Release) {
@@ -176,7 +178,8 @@ func TestForeign(t *testing.T) {
 
 	w.service.other.Store(byHand(func(string) string { return "geld" }))
 	s, err := r.Verify(t.Context(), model)
-	if err != nil || s.State != status.ServedForeign || !strings.Contains(s.Text, "the champion is "+strings.TrimPrefix(before.Release, "sha256:")[:12]) {
+	if err != nil || s.State != status.ServedForeign ||
+		!strings.Contains(s.Text, "the champion is "+strings.TrimPrefix(before.Release, "sha256:")[:12]) {
 		t.Fatalf("%+v, %v", s, err)
 	}
 	m := r.model("the foreign service", func(m status.Model) bool { return m.Phase == status.Foreign })
@@ -213,7 +216,8 @@ func TestForeignIsSettled(t *testing.T) {
 	w := setup(t)
 	r := w.start()
 	r.first()
-	champion := r.model("the first release", func(m status.Model) bool { return m.Active == nil && m.Release != "" }).Release
+	champion := r.model("the first release",
+		func(m status.Model) bool { return m.Active == nil && m.Release != "" }).Release
 	link := filepath.Join(w.state, "models", model, "current")
 	elsewhere := filepath.Join(w.dir, "elsewhere")
 	if err := os.CopyFS(elsewhere, os.DirFS(link)); err != nil {
@@ -253,7 +257,8 @@ func TestForeignIsSettled(t *testing.T) {
 	if done, err := r.Adopt(t.Context(), model, ""); err != nil || !strings.Contains(done.Text, "adopted:") {
 		t.Fatalf("%+v, %v", done, err)
 	}
-	m = r.model("the adopted release", func(m status.Model) bool { return actions.IsAdopted(m.Release) && m.Report.State == drift.StateOK })
+	m = r.model("the adopted release",
+		func(m status.Model) bool { return actions.IsAdopted(m.Release) && m.Report.State == drift.StateOK })
 	if m.Phase == status.Foreign {
 		t.Errorf("%s", m.Sentence)
 	}
@@ -276,7 +281,8 @@ func wrongData(t *testing.T) string {
 		if n%2 == 0 {
 			words, category = category, words
 		}
-		fmt.Fprintf(&b, "{\"id\": \"%d\", \"text\": {\"content\": %q}, \"labels\": {\"label\": %q}}\n", n, text(words, n), category)
+		fmt.Fprintf(&b, "{\"id\": \"%d\", \"text\": {\"content\": %q}, \"labels\": {\"label\": %q}}\n", n, text(words, n),
+			category)
 	}
 	for _, name := range []string{"train.jsonl", "test.jsonl", "validation.jsonl"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(b.String()), 0o600); err != nil {

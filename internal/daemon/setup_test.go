@@ -69,7 +69,8 @@ func train(dir string) error {
 	for exists(filepath.Join(dir, "hold")) {
 		<-time.After(5 * time.Millisecond)
 	}
-	_, err = classifier.TrainDir(os.Getenv("RETRAIND_DATA_DIR"), os.Getenv("RETRAIND_RELEASE_DIR"), classifier.Options{Epochs: 5}, nil)
+	_, err = classifier.TrainDir(os.Getenv("RETRAIND_DATA_DIR"), os.Getenv("RETRAIND_RELEASE_DIR"),
+		classifier.Options{Epochs: 5}, nil)
 	return err
 }
 
@@ -142,7 +143,8 @@ func alone(t testing.TB) *world {
 	t.Helper()
 	w := &world{
 		t: t, dir: t.TempDir(), service: serve(t), nats: "{embedded: true, listen: none}", listen: "off", timeout: "5s",
-		evaluate: "{every: 1h, after_changes: 0, debounce: 10ms, max_wait: 20ms, min_items: 10}", when: "{accuracy_below: 30%}",
+		evaluate: "{every: 1h, after_changes: 0, debounce: 10ms, max_wait: 20ms, min_items: 10}",
+		when:     "{accuracy_below: 30%}",
 	}
 	w.state = filepath.Join(w.dir, "state")
 	w.follow()
@@ -160,7 +162,10 @@ func database(t testing.TB) string {
 
 func migration(t testing.TB) string {
 	t.Helper()
-	w := world{t: t, dir: "/nowhere", dsn: "host=/nowhere", service: &service{address: "127.0.0.1:1"}, nats: "{embedded: true}", evaluate: "{every: 1h}", timeout: "5s", when: "{max_age: 1d}", listen: "off"}
+	w := world{
+		t: t, dir: "/nowhere", dsn: "host=/nowhere", service: &service{address: "127.0.0.1:1"},
+		nats: "{embedded: true}", evaluate: "{every: 1h}", timeout: "5s", when: "{max_age: 1d}", listen: "off",
+	}
 	l, err := configs.Parse("retraind.yaml", []byte(w.config()))
 	if err != nil {
 		t.Fatal(err)
@@ -207,7 +212,8 @@ models:
 
 // usual is the usual pipeline, with more steps before the training.
 func (w *world) usual(before string) string {
-	return fmt.Sprintf("[{do: export}, %s{name: train, exec: [retraind, train], kind: pure, env: {WORLD: %q}}, {do: gate}, {do: release}, {do: verify}]", before, w.dir)
+	return fmt.Sprintf("[{do: export}, %s{name: train, exec: [retraind, train], kind: pure, env: {WORLD: %q}}, {do: gate}, {do: release}, {do: verify}]",
+		before, w.dir)
 }
 
 // closed are quiet hours that are half a day away.
@@ -266,7 +272,8 @@ func (w *world) begin(notifier *systemd.Notifier) (r *running, ready chan struct
 	soft, stop := context.WithCancelCause(context.Background())
 	hard, stopHard := context.WithCancel(context.Background())
 	r = &running{
-		Client: status.NewClient(filepath.Join(w.state, "retraind.sock")), w: w, force: make(chan struct{}, 1), evaluate: make(chan struct{}, 1), audit: make(chan struct{}, 1),
+		Client: status.NewClient(filepath.Join(w.state, "retraind.sock")), w: w, force: make(chan struct{}, 1),
+		evaluate: make(chan struct{}, 1), audit: make(chan struct{}, 1),
 		soft: stop, hard: stopHard, done: make(chan struct{}),
 	}
 	ready = make(chan struct{})
@@ -383,7 +390,8 @@ func (r *running) first() status.Run {
 	if run.Outcome != policy.OutcomePromoted {
 		r.w.t.Fatalf("the first run: %+v", run)
 	}
-	r.model("the first release to be judged", func(m status.Model) bool { return m.Report != nil && m.Report.Release == m.Release && m.Active == nil })
+	r.model("the first release to be judged",
+		func(m status.Model) bool { return m.Report != nil && m.Report.Release == m.Release && m.Active == nil })
 	return run
 }
 
@@ -553,6 +561,10 @@ func (s *service) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 
 // answer is a fault.
 func answer(code int, body string) *http.HandlerFunc {
-	h := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(code); _, _ = io.WriteString(rw, body) })
+	h := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.WriteHeader(code)
+		_,
+			_ = io.WriteString(rw, body)
+	})
 	return &h
 }

@@ -21,7 +21,10 @@ import (
 // does a daemon that finds the engine's database gone.
 func TestTrainingOutlivesTheDaemon(t *testing.T) {
 	t.Parallel()
-	for name, how := range map[string]struct{ hard, lost bool }{"soft": {}, "hard": {hard: true}, "engine lost": {lost: true}} {
+	for name, how := range map[string]struct{ hard, lost bool }{
+		"soft": {}, "hard": {hard: true},
+		"engine lost": {lost: true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := setup(t)
@@ -110,7 +113,8 @@ func TestCancel(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := filepath.Join(w.dir, "prepare.log")
-	w.steps = w.usual(fmt.Sprintf("{name: prepare, shell: true, exec: [%q], undo: [%q]}, ", "echo done >>"+log, "echo undone >>"+log))
+	w.steps = w.usual(fmt.Sprintf("{name: prepare, shell: true, exec: [%q], undo: [%q]}, ", "echo done >>"+log,
+		"echo undone >>"+log))
 	w.hold()
 	r = w.start()
 	r.force <- struct{}{}
@@ -136,7 +140,8 @@ func TestCancel(t *testing.T) {
 	if now, err := os.Readlink(filepath.Join(w.state, "models", model, "current")); err != nil || now != current {
 		t.Errorf("current is %s, was %s, %v", now, current, err)
 	}
-	if err := r.Cancel(context.Background(), run.ID, ""); err == nil || !strings.Contains(err.Error(), "has ended already") {
+	if err := r.Cancel(context.Background(), run.ID, ""); err == nil ||
+		!strings.Contains(err.Error(), "has ended already") {
 		t.Errorf("cancelled again: %v", err)
 	}
 }

@@ -157,10 +157,12 @@ func TestCalendarReload(t *testing.T) {
 		}
 		return s.Config.Problem
 	}
-	waittest.EventuallyHolds(t, "the missing calendar told", func() (bool, error) { return strings.Contains(problem(), "there is no file "+calendar), nil })
+	waittest.EventuallyHolds(t, "the missing calendar told",
+		func() (bool, error) { return strings.Contains(problem(), "there is no file "+calendar), nil })
 	if policyOf() != before {
 		t.Error("the rules changed without a calendar")
 	}
 	event("20261226")
-	waittest.EventuallyHolds(t, "the calendar that came", func() (bool, error) { return problem() == "" && policyOf() != before, nil })
+	waittest.EventuallyHolds(t, "the calendar that came",
+		func() (bool, error) { return problem() == "" && policyOf() != before, nil })
 }

@@ -33,7 +33,13 @@ func (a *asker) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for n := range askers {
 		// Without keep-alive each request is a connection of its own, as from a crowd of clients.
-		client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext}}
+		client := &http.Client{
+			Timeout: 10 * time.Second,
+			Transport: &http.Transport{
+				DisableKeepAlives: true,
+				DialContext:       (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+			},
+		}
 		wg.Go(func() {
 			tick := time.NewTicker(askEvery)
 			defer tick.Stop()

@@ -28,7 +28,10 @@ func startChild(ctx context.Context, name, logFile, ready string, files []*os.Fi
 	if err != nil {
 		return nil, err
 	}
-	c := &child{name: name, cmd: exec.Command(argv[0], argv[1:]...), log: &tailLog{file: out, word: []byte(ready), seen: make(chan struct{})}, done: make(chan struct{})}
+	c := &child{
+		name: name, cmd: exec.Command(argv[0], argv[1:]...),
+		log: &tailLog{file: out, word: []byte(ready), seen: make(chan struct{})}, done: make(chan struct{}),
+	}
 	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
 	c.cmd.ExtraFiles = files
 	// A demo that is killed must not leave servers behind.

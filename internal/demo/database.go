@@ -62,7 +62,8 @@ func (d *database) fill(ctx context.Context, s story) error {
 	for i, it := range s.items {
 		rows[i] = []any{it.ID, it.Title, it.Content, s.before(it)}
 	}
-	_, err := d.conn.CopyFrom(ctx, pgx.Identifier{"items"}, []string{"id", "title", "content", "category"}, pgx.CopyFromRows(rows))
+	_, err := d.conn.CopyFrom(ctx, pgx.Identifier{"items"}, []string{"id", "title", "content", "category"},
+		pgx.CopyFromRows(rows))
 	return err
 }
 
@@ -73,7 +74,9 @@ func (d *database) run(ctx context.Context, sql string) error {
 }
 
 // edit makes the changes as ordinary updates in a number of transactions, spread over a time, in one author's name.
-func (d *database) edit(ctx context.Context, author string, changes []change, transactions int, over time.Duration) error {
+func (d *database) edit(ctx context.Context, author string, changes []change, transactions int,
+	over time.Duration,
+) error {
 	tick := time.NewTicker(max(over/time.Duration(transactions), time.Millisecond))
 	defer tick.Stop()
 	for i := range transactions {
@@ -84,7 +87,8 @@ func (d *database) edit(ctx context.Context, author string, changes []change, tr
 		}
 		batch := &pgx.Batch{}
 		for _, c := range changes[from:to] {
-			batch.Queue(`update items set category = $2, updated_at = now(), updated_by = $3 where id = $1`, c.id, c.label, author)
+			batch.Queue(`update items set category = $2, updated_at = now(), updated_by = $3 where id = $1`, c.id, c.label,
+				author)
 		}
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			_ = tx.Rollback(ctx)

@@ -96,7 +96,9 @@ func play(ctx context.Context, w *world, st *stage) error {
 
 	first, second := w.story.pairs[0], w.story.pairs[1]
 	corrections := w.story.split(first)
-	st.scene("act 1: labels are corrected", fmt.Sprintf("annotators tell %q from %q: %d corrections in 30 transactions", first.from, first.into, len(corrections)))
+	st.scene("act 1: labels are corrected",
+		fmt.Sprintf("annotators tell %q from %q: %d corrections in 30 transactions", first.from, first.into,
+			len(corrections)))
 	if err := w.act(ctx, 2, "anna", corrections, 30); err != nil {
 		return err
 	}
@@ -112,7 +114,9 @@ func play(ctx context.Context, w *world, st *stage) error {
 	}
 
 	corrections = w.story.split(second)
-	st.scene("act 3: a deploy that serves the old model", fmt.Sprintf("%d more corrections (%q from %q), and the service now reads its model only at start", len(corrections), second.from, second.into))
+	st.scene("act 3: a deploy that serves the old model",
+		fmt.Sprintf("%d more corrections (%q from %q), and the service now reads its model only at start", len(corrections),
+			second.from, second.into))
 	if err := w.exchangeService(ctx, false); err != nil {
 		return err
 	}
@@ -171,7 +175,10 @@ func settle(ctx context.Context, w *world, r *Result) error {
 			}
 			return err
 		}
-		now := Result{Items: r.Items, LabelChanges: w.db.changed.Load(), Requests: w.asker.requests.Load(), FailedRequests: w.asker.failed.Load()}
+		now := Result{
+			Items: r.Items, LabelChanges: w.db.changed.Load(), Requests: w.asker.requests.Load(),
+			FailedRequests: w.asker.failed.Load(),
+		}
 		now.judge(runs, w.listener.received())
 		if now.FailedRequests > 0 {
 			now.problem("the first failed request: %s", w.asker.firstFailure())

@@ -39,7 +39,8 @@ func (s *stage) ending(r Result) {
 			if a.Before != nil {
 				before = fmt.Sprintf("%.1f %%", 100**a.Before)
 			}
-			after, interval, n = fmt.Sprintf("%.1f %%", 100*a.After), fmt.Sprintf("%.1f to %.1f", 100*a.Low, 100*a.High), fmt.Sprint(a.N)
+			after, interval, n = fmt.Sprintf("%.1f %%", 100*a.After), fmt.Sprintf("%.1f to %.1f", 100*a.Low, 100*a.High),
+				fmt.Sprint(a.N)
 		}
 		t.Row(text.RunID(run.ID), story, string(run.Outcome), before, after, interval, n, fmt.Sprintf("%.1f s", run.Seconds))
 	}

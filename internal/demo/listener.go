@@ -25,7 +25,8 @@ func listen(url, key string, told func(notify.Event)) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := nats.Connect(url, identity, nats.Name("demo subscriber"), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+	conn, err := nats.Connect(url, identity, nats.Name("demo subscriber"), nats.MaxReconnects(-1),
+		nats.ReconnectWait(50*time.Millisecond))
 	if err != nil {
 		return nil, err
 	}

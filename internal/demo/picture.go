@@ -79,12 +79,18 @@ func (s *stage) picture() string {
 }
 
 func phaseMark(p status.Phase) string {
-	c := map[status.Phase]string{status.Watching: "2", status.Armed: "3", status.Running: "6", status.Held: "1", status.Broken: "1", status.Asleep: "4"}[p]
+	c := map[status.Phase]string{
+		status.Watching: "2", status.Armed: "3", status.Running: "6", status.Held: "1",
+		status.Broken: "1", status.Asleep: "4",
+	}[p]
 	return colour(c, "● "+strings.ToUpper(string(p)))
 }
 
 func kindColour(kind string) string {
-	c := map[string]string{"model.deployed": "2", "model.rejected": "3", "model.rolled_back": "1", "drift.tripped": "3", "run.started": "6"}[kind]
+	c := map[string]string{
+		"model.deployed": "2", "model.rejected": "3", "model.rolled_back": "1", "drift.tripped": "3",
+		"run.started": "6",
+	}[kind]
 	if c == "" {
 		return faint(fmt.Sprintf("%-17s", kind))
 	}
@@ -96,7 +102,8 @@ func (s *stage) accuracy(m *status.Model) string {
 	if r == nil || r.Scored == 0 {
 		return faint("accuracy ") + " not known: no release serves"
 	}
-	out := fmt.Sprintf("%s %s  %s", faint("accuracy"), bold(fmt.Sprintf("%.1f %%", 100*r.Accuracy)), faint(fmt.Sprintf("%.1f to %.1f with 95 %% confidence, %d held-out items", 100*r.Low, 100*r.High, r.Scored)))
+	out := fmt.Sprintf("%s %s  %s", faint("accuracy"), bold(fmt.Sprintf("%.1f %%", 100*r.Accuracy)),
+		faint(fmt.Sprintf("%.1f to %.1f with 95 %% confidence, %d held-out items", 100*r.Low, 100*r.High, r.Scored)))
 	if r.Baseline != nil {
 		out += faint(fmt.Sprintf(", %.1f %% when promoted", 100*r.Baseline.Accuracy))
 	}
@@ -121,7 +128,8 @@ func (s *stage) chart(wide int) string {
 		mid, low, high = append(mid, 100*p.Accuracy), append(low, 100*p.Low), append(high, 100*p.High)
 	}
 	return asciigraph.PlotMany([][]float64{low, high, mid}, asciigraph.Height(chartHeight), asciigraph.Precision(0),
-		asciigraph.SeriesColors(asciigraph.DimGray, asciigraph.DimGray, asciigraph.Cyan), asciigraph.LowerBound(math.Floor((slices.Min(low)-1)/10)*10), asciigraph.UpperBound(100))
+		asciigraph.SeriesColors(asciigraph.DimGray, asciigraph.DimGray, asciigraph.Cyan),
+		asciigraph.LowerBound(math.Floor((slices.Min(low)-1)/10)*10), asciigraph.UpperBound(100))
 }
 
 // steps draws the steps of the run that is under way, or of the last one.

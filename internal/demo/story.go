@@ -83,7 +83,8 @@ func readItems(file string) ([]Item, error) {
 	for n := 1; lines.Scan(); n++ {
 		var it Item
 		if err := json.Unmarshal(lines.Bytes(), &it); err != nil {
-			return nil, fmt.Errorf("demo data: %s:%d: %w: each line is {\"id\", \"title\", \"content\", \"label\"}", file, n, err)
+			return nil,
+				fmt.Errorf("demo data: %s:%d: %w: each line is {\"id\", \"title\", \"content\", \"label\"}", file, n, err)
 		}
 		switch {
 		case it.ID == "" || it.Label == "":
@@ -109,7 +110,8 @@ func choosePairs(items []Item) ([2]pair, error) {
 	for _, it := range items {
 		count[it.Label]++
 	}
-	names := slices.SortedFunc(maps.Keys(count), func(a, b string) int { return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b)) })
+	names := slices.SortedFunc(maps.Keys(count),
+		func(a, b string) int { return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b)) })
 	if len(names) < 5 {
 		return [2]pair{}, fmt.Errorf("%d categories: the story needs at least 5", len(names))
 	}

@@ -75,7 +75,8 @@ func (w *world) build(ctx context.Context, say func(string)) (err error) {
 		return fmt.Errorf("run the migration: %w", err)
 	}
 	say("starting the daemon and the classifier service")
-	if w.daemon, err = startChild(ctx, "daemon", filepath.Join(w.dir, "daemon.log"), "msg=ready", nil, w.self, "run", "--config", w.config()); err != nil {
+	if w.daemon, err = startChild(ctx, "daemon", filepath.Join(w.dir, "daemon.log"), "msg=ready", nil, w.self, "run",
+		"--config", w.config()); err != nil {
 		return err
 	}
 	if w.service, err = w.startService(ctx, true); err != nil {
@@ -162,7 +163,8 @@ func (w *world) startService(ctx context.Context, watch bool) (*child, error) {
 	}
 	defer f.Close()
 	return startChild(ctx, "classifier", filepath.Join(w.dir, "classifier.log"), "msg=serving", []*os.File{f},
-		w.self, "serve-classifier", "--listen", "fd:3", "--model", filepath.Join(w.state(), "models", modelName, "current"), fmt.Sprintf("--watch=%t", watch))
+		w.self, "serve-classifier", "--listen", "fd:3", "--model", filepath.Join(w.state(), "models", modelName, "current"),
+		fmt.Sprintf("--watch=%t", watch))
 }
 
 // exchangeService replaces the classifier process without a failed request: both accept from one socket for a moment.

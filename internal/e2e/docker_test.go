@@ -33,7 +33,8 @@ func startEngine(t *testing.T) *engine {
 	}
 	e := &engine{t: t, dir: dir, host: "unix://" + filepath.Join(dir, "docker.sock")}
 	t.Cleanup(func() {
-		_ = exec.Command("sh", "-c", "DOCKER_HOST="+e.host+" timeout 20 docker ps -q | DOCKER_HOST="+e.host+" timeout 20 xargs -r docker rm -f").Run()
+		_ = exec.Command("sh", "-c",
+			"DOCKER_HOST="+e.host+" timeout 20 docker ps -q | DOCKER_HOST="+e.host+" timeout 20 xargs -r docker rm -f").Run()
 		e.kill(syscall.SIGKILL)
 		_ = exec.Command("pkill", "-9", "-f", dir).Run() // its containerd
 		_ = exec.Command("sh", "-c", "mount | awk '{print $3}' | grep '^"+dir+"' | xargs -r umount -l").Run()
@@ -55,7 +56,8 @@ func (e *engine) start() {
 	for _, name := range []string{"docker.pid", "exec/containerd/containerd.pid", "exec/containerd/containerd.sock"} {
 		_ = os.Remove(filepath.Join(e.dir, name))
 	}
-	cmd := exec.Command("dockerd", "--data-root", filepath.Join(e.dir, "data"), "--exec-root", filepath.Join(e.dir, "exec"),
+	cmd := exec.Command("dockerd", "--data-root", filepath.Join(e.dir, "data"), "--exec-root",
+		filepath.Join(e.dir, "exec"),
 		"--pidfile", filepath.Join(e.dir, "docker.pid"), "-H", e.host, "--live-restore",
 		"--iptables=false", "--ip6tables=false", "--ip-masq=false", "--bridge=none")
 	cmd.Stdout, cmd.Stderr = log, log

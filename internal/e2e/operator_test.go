@@ -22,13 +22,17 @@ func TestOperatorStory(t *testing.T) {
 	o.configure()
 	// The model of before: trained on labels of which a part is wrong.
 	o.must("export", modelName, "--out", o.path("before"))
-	o.sh(fmt.Sprintf("mkdir -p models models.before && /usr/bin/python3 train.py %s models.before && cp models.before/model.pkl models/", o.path("before")))
+	o.sh(fmt.Sprintf("mkdir -p models models.before && /usr/bin/python3 train.py %s models.before && cp models.before/model.pkl models/",
+		o.path("before")))
 	o.sh("docker-compose build --quiet && docker-compose up -d --no-build")
 	waittest.EventuallyNil(t, o.answers)
 
 	// Adopt: the accuracy is known, and nothing is trained.
 	o.run()
-	m := o.model("the adoption", func(m status.Model) bool { return m.Release != "" && m.Report != nil && m.Report.Scored > 0 })
+	m := o.model("the adoption", func(m status.Model) bool {
+		return m.Release != "" && m.Report != nil &&
+			m.Report.Scored > 0
+	})
 	if !strings.HasPrefix(m.Release, "adopted:") || m.Caveat != "" || m.Active != nil || m.Last != nil {
 		t.Fatalf("%+v", m)
 	}
@@ -52,10 +56,12 @@ func TestOperatorStory(t *testing.T) {
 	o.sql("update items set aks = array['verkehr'] where content like '%bahn%'")
 	o.sh("touch no-build")
 	o.must("trigger", modelName, "--reason", "a new working group")
-	if run := o.ended(2); run.Outcome != policy.OutcomeRolledBack || !strings.Contains(run.Reason, "still answers as the former release") {
+	if run := o.ended(2); run.Outcome != policy.OutcomeRolledBack ||
+		!strings.Contains(run.Reason, "still answers as the former release") {
 		t.Fatalf("%s: %s", run.Outcome, run.Reason)
 	}
-	if now := o.model("the way back", func(now status.Model) bool { return now.Active == nil }); now.Release != m.Release || now.Held != nil {
+	if now := o.model("the way back",
+		func(now status.Model) bool { return now.Active == nil }); now.Release != m.Release || now.Held != nil {
 		t.Fatalf("%+v", now)
 	}
 	o.sh("rm no-build")
@@ -82,7 +88,8 @@ func TestOperatorStory(t *testing.T) {
 	}
 
 	// The engine is killed in the middle of a deployment, and comes back: so does the former release, without a hold.
-	champion := o.model("the champion", func(m status.Model) bool { return m.Active == nil && m.Phase == status.Watching }).Release
+	champion := o.model("the champion",
+		func(m status.Model) bool { return m.Active == nil && m.Phase == status.Watching }).Release
 	o.sql("update items set priority = 'hoch' where content like '%haushalt%'")
 	o.sh("touch slow")
 	o.must("trigger", modelName, "--reason", "labels corrected")
@@ -91,12 +98,16 @@ func TestOperatorStory(t *testing.T) {
 	})
 	o.engine.kill(syscall.SIGKILL)
 	o.sh("rm slow")
-	o.model("the way back", func(m status.Model) bool { return m.Active != nil && underWay(m.Active.Steps, "undo deploy") })
+	o.model("the way back", func(m status.Model) bool {
+		return m.Active != nil &&
+			underWay(m.Active.Steps, "undo deploy")
+	})
 	o.engine.start()
 	if run := o.ended(5); run.Outcome != policy.OutcomeRolledBack {
 		t.Fatalf("%s: %s", run.Outcome, run.Reason)
 	}
-	if m := o.model("the end", func(m status.Model) bool { return m.Active == nil }); m.Release != champion || m.Held != nil {
+	if m := o.model("the end", func(m status.Model) bool { return m.Active == nil }); m.Release != champion ||
+		m.Held != nil {
 		t.Fatalf("%+v", m)
 	}
 }
@@ -134,7 +145,8 @@ func table() string {
 		if truth == "hoch" && rng.IntN(5) != 0 {
 			label = "mittel"
 		}
-		fmt.Fprintf(&b, "insert into items values (%d, '%s %d', '%s', %s, %s);\n", n, text[0], n, strings.Join(text[1:], " "), quoted(truth), quoted(label))
+		fmt.Fprintf(&b, "insert into items values (%d, '%s %d', '%s', %s, %s);\n", n, text[0], n, strings.Join(text[1:], " "),
+			quoted(truth), quoted(label))
 	}
 	return b.String()
 }
@@ -149,7 +161,8 @@ func quoted(label string) string {
 
 func (o *operator) configure() {
 	o.t.Helper()
-	env := fmt.Sprintf("{PATH: %q, DOCKER_HOST: %q, PORT: \"%d\", DOCKER_BUILDKIT: \"0\", HOME: %q}", os.Getenv("PATH"), o.engine.host, o.port, o.dir)
+	env := fmt.Sprintf("{PATH: %q, DOCKER_HOST: %q, PORT: \"%d\", DOCKER_BUILDKIT: \"0\", HOME: %q}", os.Getenv("PATH"),
+		o.engine.host, o.port, o.dir)
 	deploy := fmt.Sprintf("[./deploy.sh, %q]", o.path("state", "models", modelName))
 	text := fmt.Sprintf(`version: 1
 state: %[1]q

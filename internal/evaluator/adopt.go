@@ -75,7 +75,8 @@ func (l *Loop) adoptAsked(ctx context.Context, by string) (string, error) {
 		return "", err
 	}
 	if !actions.IsAdopted(row.Champion) || l.monitor != nil {
-		return "", &RefusedError{"nothing was adopted: a run began meanwhile, or there is no held-out item that the service could be asked about"}
+		return "",
+			&RefusedError{"nothing was adopted: a run began meanwhile, or there is no held-out item that the service could be asked about"}
 	}
 	return "what serves is the champion now, as " + text.Digest(row.Champion), nil
 }
@@ -91,7 +92,8 @@ func (l *Loop) notAdopted(ctx context.Context, by string, err error) error {
 	case errors.Is(err, serving.ErrAsleep):
 		return nil
 	}
-	l.monitor.Service(fmt.Errorf("the service's answers cannot be adopted: %w; correct serving, or set serving.adopt: {off: true} to train a first release all the same", err))
+	l.monitor.Service(fmt.Errorf("the service's answers cannot be adopted: %w; correct serving, or set serving.adopt: {off: true} to train a first release all the same",
+		err))
 	l.log.Warn("the service's answers cannot be adopted", "err", err)
 	return nil
 }
@@ -169,7 +171,8 @@ func (l *Loop) putAdopted(ctx context.Context, by, health string, got []store.Pr
 			return err
 		}
 		release := store.Release{
-			Digest: digest, Model: l.name, Run: adoptedRun, Path: current, Seq: seq, Info: row.Info, Labels: "{}", State: store.ReleaseChampion,
+			Digest: digest, Model: l.name, Run: adoptedRun, Path: current, Seq: seq, Info: row.Info, Labels: "{}",
+			State:   store.ReleaseChampion,
 			Metrics: "{}", Created: now,
 		}
 		if err := t.PutRelease(release); err != nil {
@@ -210,7 +213,8 @@ func (l *Loop) putAdopted(ctx context.Context, by, health string, got []store.Pr
 			}
 		}
 		figures := &notify.Metrics{Accuracy: baseline.Accuracy, MacroF1: baseline.MacroF1, N: baseline.N}
-		return l.notify(t, notify.ModelAdopted, "", notify.Adopted{Release: digest, Health: health, Replaces: former, By: by, TrainedOnKnown: from != "", Now: figures})
+		return l.notify(t, notify.ModelAdopted, "",
+			notify.Adopted{Release: digest, Health: health, Replaces: former, By: by, TrainedOnKnown: from != "", Now: figures})
 	})
 	if errors.Is(err, errStale) {
 		l.monitor = nil // a run began meanwhile, and the answers may be those of its candidate
@@ -219,7 +223,8 @@ func (l *Loop) putAdopted(ctx context.Context, by, health string, got []store.Pr
 	if err != nil {
 		return err
 	}
-	l.log.Info("what serves is adopted as the champion", "release", text.Digest(digest), "accuracy", baseline.Accuracy, "items", baseline.N, "trained_on", from)
+	l.log.Info("what serves is adopted as the champion", "release", text.Digest(digest), "accuracy", baseline.Accuracy,
+		"items", baseline.N, "trained_on", from)
 	l.monitor = nil // built anew, with the champion
 	return nil
 }

@@ -76,7 +76,8 @@ func (l *Loop) auditFiles(ctx context.Context) error {
 	}
 	damage := ""
 	if err := actions.CheckFiles(release.Digest, release.Path); err != nil {
-		damage = fmt.Sprintf("the files of the champion are damaged: %v; restore them from a backup, or train again: retraind trigger %s", err, l.name)
+		damage = fmt.Sprintf("the files of the champion are damaged: %v; restore them from a backup, or train again: retraind trigger %s",
+			err, l.name)
 	}
 	was := l.View().Audit.Damage
 	l.setView(func(v *View) { v.Audit.Damage = damage })

@@ -15,7 +15,9 @@ import (
 )
 
 // record stores report, decision and the tests' state with the notifications of what changed, in one transaction.
-func (l *Loop) record(ctx context.Context, r drift.Report, d policy.Decision, last *policy.Decision, fresh arrivals) error {
+func (l *Loop) record(ctx context.Context, r drift.Report, d policy.Decision, last *policy.Decision,
+	fresh arrivals,
+) error {
 	state, err := l.monitor.State()
 	if err != nil {
 		return err
@@ -34,14 +36,24 @@ func (l *Loop) record(ctx context.Context, r drift.Report, d policy.Decision, la
 		if err := t.SetModel(l.name, store.Monitor, string(state)); err != nil {
 			return err
 		}
-		if err := t.AddReport(store.Report{Model: l.name, At: r.At, Seq: r.Seq, State: string(r.State), Accuracy: r.Accuracy, Body: mustJSON(r)}); err != nil {
+		if err := t.AddReport(store.Report{
+			Model: l.name, At: r.At, Seq: r.Seq, State: string(r.State), Accuracy: r.Accuracy,
+			Body: mustJSON(r),
+		}); err != nil {
 			return err
 		}
-		if _, err := t.AddDecision(store.Decision{Model: l.name, At: d.At, Verdict: string(d.Verdict), Reason: string(d.Reason), Body: mustJSON(d)}); err != nil {
+		if _, err := t.AddDecision(store.Decision{
+			Model: l.name, At: d.At, Verdict: string(d.Verdict),
+			Reason: string(d.Reason), Body: mustJSON(d),
+		}); err != nil {
 			return err
 		}
 		if fresh.changes > 0 {
-			if err := l.notify(t, notify.LabelsReceived, "", notify.Labels{Source: strings.Join(fresh.sources, ","), Changes: fresh.changes, Own: fresh.own, Watermark: r.Seq}); err != nil {
+			if err := l.notify(t, notify.LabelsReceived, "",
+				notify.Labels{
+					Source: strings.Join(fresh.sources, ","), Changes: fresh.changes, Own: fresh.own,
+					Watermark: r.Seq,
+				}); err != nil {
 				return err
 			}
 		}
@@ -62,7 +74,11 @@ func (l *Loop) record(ctx context.Context, r drift.Report, d policy.Decision, la
 		if last != nil && essence(*last) == essence(d) {
 			return nil
 		}
-		if err := l.notify(t, notify.DecisionMade, "", notify.Decision{Verdict: string(d.Verdict), Reasons: reasons(d), Conditions: data.Conditions, Digest: d.PolicyDigest}); err != nil {
+		if err := l.notify(t, notify.DecisionMade, "",
+			notify.Decision{
+				Verdict: string(d.Verdict), Reasons: reasons(d), Conditions: data.Conditions,
+				Digest: d.PolicyDigest,
+			}); err != nil {
 			return err
 		}
 		return l.intend(t, d)
@@ -91,7 +107,8 @@ func (l *Loop) intend(t *store.Tx, d policy.Decision) error {
 	if b.Reason == policy.ReasonRunActive {
 		return nil // it is being done
 	}
-	return l.notify(t, notify.RunScheduled, "", notify.Scheduled{Pipeline: l.pipeline(row), Reason: d.Text, NotBefore: b.Until, Waits: b.Text})
+	return l.notify(t, notify.RunScheduled, "",
+		notify.Scheduled{Pipeline: l.pipeline(row), Reason: d.Text, NotBefore: b.Until, Waits: b.Text})
 }
 
 func (l *Loop) notify(t *store.Tx, kind notify.Kind, run string, data any) error {
@@ -113,7 +130,8 @@ func driftData(r drift.Report, d policy.Decision) notify.Drift {
 		})
 	}
 	for _, c := range d.Conditions {
-		out.Conditions = append(out.Conditions, notify.Condition{Name: c.Name, Value: c.Value, Bound: c.Bound, True: c.Tripped, Text: c.Text})
+		out.Conditions = append(out.Conditions,
+			notify.Condition{Name: c.Name, Value: c.Value, Bound: c.Bound, True: c.Tripped, Text: c.Text})
 	}
 	return out
 }
@@ -149,7 +167,10 @@ func essence(d policy.Decision) string {
 		Blocked         []string
 		Policy, Release string
 	}
-	s := short{Verdict: string(d.Verdict), Reason: string(d.Reason), Blocked: reasons(d), Policy: d.PolicyDigest, Release: d.Release}
+	s := short{
+		Verdict: string(d.Verdict), Reason: string(d.Reason), Blocked: reasons(d), Policy: d.PolicyDigest,
+		Release: d.Release,
+	}
 	for _, c := range d.Conditions {
 		if c.Tripped {
 			s.Tripped = append(s.Tripped, c.Name)

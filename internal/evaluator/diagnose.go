@@ -25,8 +25,9 @@ func Diagnose(ctx context.Context, db *store.Store, model string, v View) (drift
 			return err
 		}
 		x := judge{
-			name: model, rule: v.Rules, now: d.At, report: d.Report, relabels: drift.NewRelabelHistory(v.Rules.Model.Serving.List()[0]),
-			history: policy.History{Last: v.Decision}, beat: func() {},
+			name: model, rule: v.Rules, now: d.At, report: d.Report,
+			relabels: drift.NewRelabelHistory(v.Rules.Model.Serving.List()[0]),
+			history:  policy.History{Last: v.Decision}, beat: func() {},
 		}
 		if row.Champion == "" {
 			x.found.Conclude()
@@ -98,7 +99,10 @@ func learningCurve(t *store.Tx, model string, training map[string]int, now drift
 			examples += n
 		}
 		if g.N > 0 && examples > 0 {
-			points = append(points, drift.CurvePoint{Run: r.Run, At: r.Created, Examples: examples, Accuracy: g.Candidate.Accuracy, N: g.N})
+			points = append(points, drift.CurvePoint{
+				Run: r.Run, At: r.Created, Examples: examples,
+				Accuracy: g.Candidate.Accuracy, N: g.N,
+			})
 		}
 	}
 	examples := maps.Clone(now.Labels.New)

@@ -187,11 +187,15 @@ func (l *Loop) apply(c store.Change) {
 	case watch.OpDelete:
 		l.monitor.Delete(c.Item, c.N)
 	case watch.OpLabel:
-		l.monitor.Label(drift.LabelChange{Item: c.Item, Old: c.Old, New: c.New, Own: isOwn(c), Author: c.Author, At: c.At, Seq: c.N})
+		l.monitor.Label(drift.LabelChange{
+			Item: c.Item, Old: c.Old, New: c.New, Own: isOwn(c), Author: c.Author, At: c.At,
+			Seq: c.N,
+		})
 	default:
 		l.monitor.Put(drift.LabelChange{
-			Item: c.Item, Heldout: c.Heldout, TextHash: c.TextHash, Group: c.Group, New: c.New, Old: c.Old, Inserted: c.Old == nil,
-			Own: isOwn(c), Author: c.Author, At: c.At, Seq: c.N,
+			Item: c.Item, Heldout: c.Heldout, TextHash: c.TextHash, Group: c.Group, New: c.New, Old: c.Old,
+			Inserted: c.Old == nil,
+			Own:      isOwn(c), Author: c.Author, At: c.At, Seq: c.N,
 		})
 	}
 }

@@ -55,8 +55,12 @@ func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err 
 			if started.IsZero() {
 				started = r.Created
 			}
-			fact := policy.RunFact{ID: r.ID, Started: started, Ended: r.Ended, Outcome: policy.Outcome(r.Outcome), Forced: r.Forced, Info: r.Info, Text: r.Reason}
-			if fact.Outcome == policy.OutcomeBlocked || fact.Outcome == policy.OutcomeRejected || fact.Outcome == policy.OutcomeRolledBack {
+			fact := policy.RunFact{
+				ID: r.ID, Started: started, Ended: r.Ended, Outcome: policy.Outcome(r.Outcome),
+				Forced: r.Forced, Info: r.Info, Text: r.Reason,
+			}
+			if fact.Outcome == policy.OutcomeBlocked || fact.Outcome == policy.OutcomeRejected ||
+				fact.Outcome == policy.OutcomeRolledBack {
 				sum, err := actions.ReadSummary(r.Result)
 				if err != nil {
 					return err

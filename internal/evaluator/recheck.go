@@ -60,7 +60,8 @@ func (l *Loop) recheck(ctx context.Context, row store.Model, now time.Time, samp
 		return err
 	}
 	config := l.rules.Model.Serving.WithDefaults()
-	sample = !config.Recheck.HealthOnly && (sample || s.Foreign != nil || !now.Before(s.Sampled.Add(config.Recheck.Every.D())))
+	sample = !config.Recheck.HealthOnly &&
+		(sample || s.Foreign != nil || !now.Before(s.Sampled.Add(config.Recheck.Every.D())))
 	if !force && !sample && now.Sub(l.healthAsked) < healthEvery {
 		return nil
 	}
@@ -78,7 +79,9 @@ func (l *Loop) recheck(ctx context.Context, row store.Model, now time.Time, samp
 		want = c.Adopted.Health
 	}
 	if health != "" && want != "" && health != want {
-		return l.foreign(ctx, s, health, fmt.Sprintf("the service's health names release %s, the champion is %s", text.Digest(health), text.Digest(champion)), now)
+		return l.foreign(ctx, s, health,
+			fmt.Sprintf("the service's health names release %s, the champion is %s", text.Digest(health), text.Digest(champion)),
+			now)
 	}
 	named := health != "" && health == want
 	if !sample {
@@ -138,7 +141,8 @@ func (l *Loop) sampled(ctx context.Context, s *Serving, size int, named bool, no
 	switch {
 	case s.Foreign == nil && s.Evidence >= foreignEvidence:
 		as := likeliest(pool[:from])
-		detail := fmt.Sprintf("the service answers as %s, the champion is %s", cmp.Or(text.Digest(as), "no release that is known"), text.Digest(s.Champion))
+		detail := fmt.Sprintf("the service answers as %s, the champion is %s",
+			cmp.Or(text.Digest(as), "no release that is known"), text.Digest(s.Champion))
 		return l.foreign(ctx, s, as, detail, now)
 	case agreed && s.Foreign != nil:
 		return l.recognized(ctx, s, now)
@@ -181,7 +185,8 @@ func (l *Loop) recheckPool(ctx context.Context, champion string) ([]sampleText, 
 	var differ, rest []sampleText
 	err := l.o.Store.View(ctx, func(t *store.Tx) error {
 		mine := map[[2]string]serving.Answers{}
-		if err := t.Predictions(l.name, champion, func(p store.Prediction) { mine[[2]string{p.Item, p.TextHash}] = p.Answers }); err != nil {
+		if err := t.Predictions(l.name, champion,
+			func(p store.Prediction) { mine[[2]string{p.Item, p.TextHash}] = p.Answers }); err != nil {
 			return err
 		}
 		others := map[string]map[[2]string]serving.Answers{}
@@ -194,7 +199,8 @@ func (l *Loop) recheckPool(ctx context.Context, champion string) ([]sampleText, 
 				continue
 			}
 			answers := map[[2]string]serving.Answers{}
-			if err := t.Predictions(l.name, r.Digest, func(p store.Prediction) { answers[[2]string{p.Item, p.TextHash}] = p.Answers }); err != nil {
+			if err := t.Predictions(l.name, r.Digest,
+				func(p store.Prediction) { answers[[2]string{p.Item, p.TextHash}] = p.Answers }); err != nil {
 				return err
 			}
 			if len(answers) > 0 {
@@ -210,7 +216,10 @@ func (l *Loop) recheckPool(ctx context.Context, champion string) ([]sampleText, 
 			if !ok {
 				continue
 			}
-			x := sampleText{text: serving.Text{Item: it.ID, Hash: it.TextHash, Fields: it.Text}, want: want, other: map[string]serving.Answers{}}
+			x := sampleText{
+				text: serving.Text{Item: it.ID, Hash: it.TextHash, Fields: it.Text}, want: want,
+				other: map[string]serving.Answers{},
+			}
 			differs := false
 			for digest, answers := range others {
 				if a, ok := answers[key]; ok {
@@ -305,7 +314,8 @@ func (l *Loop) foreign(ctx context.Context, s *Serving, as, detail string, now t
 		since = s.Foreign.Since
 	}
 	s.Foreign = &Foreign{Since: since, As: as, Text: detail}
-	l.log.Error("the service answers as something else than the champion", "release", text.Digest(s.Champion), "as", text.Digest(as), "detail", detail)
+	l.log.Error("the service answers as something else than the champion", "release", text.Digest(s.Champion), "as",
+		text.Digest(as), "detail", detail)
 	if first {
 		l.monitor = nil
 	}
@@ -356,7 +366,8 @@ func (l *Loop) endHold(ctx context.Context, s *Serving) error {
 		if err := t.SetModel(l.name, store.Hold, ""); err != nil {
 			return err
 		}
-		l.log.Info("the hold is over: the champion was proved to serve", "release", text.Digest(s.Champion), "held_by", held.By)
+		l.log.Info("the hold is over: the champion was proved to serve", "release", text.Digest(s.Champion), "held_by",
+			held.By)
 		return l.notify(t, notify.ModelResumed, "", notify.Resumed{By: "proof"})
 	})
 }

@@ -148,7 +148,8 @@ func (l *Loop) Demand(ctx context.Context, d Demand, id string) error {
 				return err
 			}
 			answer := mustJSON(map[string]string{"text": Accepted})
-			if err := t.AddRequest(store.Request{ID: id, Verb: "trigger", Model: l.name, Answer: json.RawMessage(answer)}, d.At); err != nil {
+			if err := t.AddRequest(store.Request{ID: id, Verb: "trigger", Model: l.name, Answer: json.RawMessage(answer)},
+				d.At); err != nil {
 				return err
 			}
 		}

@@ -58,7 +58,8 @@ func promotion(t *store.Tx, row store.Model) (plan actions.Plan, err error) {
 		return plan, err
 	}
 	if _, err := os.Stat(former.Path); err != nil {
-		return plan, &lostError{fmt.Sprintf("the files of release %s, which served before, are gone: %v", text.Digest(row.Previous), err)}
+		return plan,
+			&lostError{fmt.Sprintf("the files of release %s, which served before, are gone: %v", text.Digest(row.Previous), err)}
 	}
 	serving, err := t.Release(row.Name, row.Champion)
 	if err != nil {
@@ -96,7 +97,8 @@ func (l *Loop) rollback(ctx context.Context, d policy.Decision) error {
 			return promoted, err
 		}
 		plan := actions.PlanRollback(promoted, row.Champion, d.Probation())
-		plan.Run, plan.Pipeline, plan.Trigger, plan.Policy, plan.Created = id, PipelineBack, d.Text, d.PolicyDigest, time.Now().UTC()
+		plan.Run, plan.Pipeline, plan.Trigger, plan.Policy, plan.Created = id, PipelineBack, d.Text, d.PolicyDigest,
+			time.Now().UTC()
 		plan.Champion, plan.Until = row.Previous, time.Time{}
 		// How the service is asked is as it is now; how a step is taken back is as it was done.
 		plan.Promote, plan.Serving = l.rules.Model.Promote, l.rules.Model.Serving

@@ -46,7 +46,10 @@ func (l *Loop) score(ctx context.Context) (int, error) {
 			if a.Release != "" && a.Release != release {
 				return // another release answers just now: its answers say nothing about the champion
 			}
-			got = append(got, store.Prediction{Item: t.Item, TextHash: t.Hash, Answers: a.Values, Confidence: a.Confidence, At: time.Now()})
+			got = append(got, store.Prediction{
+				Item: t.Item, TextHash: t.Hash, Answers: a.Values, Confidence: a.Confidence,
+				At: time.Now(),
+			})
 		})
 		if ctx.Err() != nil {
 			return scored, context.Cause(ctx)

@@ -13,7 +13,9 @@ import (
 
 // shade lets the shadow policy decide on what the real one has just decided on. A difference is written down with the
 // event that tells of it; what only moved on is kept in memory, and with the next difference.
-func (l *Loop) decideShadow(ctx context.Context, r drift.Report, h policy.History, d policy.Decision, now time.Time) error {
+func (l *Loop) decideShadow(ctx context.Context, r drift.Report, h policy.History, d policy.Decision,
+	now time.Time,
+) error {
 	if l.rules.Shadow == nil {
 		l.shadow = nil
 		l.setView(func(v *View) { v.Shadow = nil })
@@ -32,14 +34,16 @@ func (l *Loop) decideShadow(ctx context.Context, r drift.Report, h policy.Histor
 		}
 	}
 	was := *l.shadow
-	next, began := was.Beside(l.rules.Shadow, &d, func(h policy.History) policy.Decision { return l.rules.Shadow.Decide(r, h, now) }, h, now)
+	next, began := was.Beside(l.rules.Shadow, &d,
+		func(h policy.History) policy.Decision { return l.rules.Shadow.Decide(r, h, now) }, h, now)
 	if began || next.Digest != was.Digest || next.At != was.At || len(next.Starts) != len(was.Starts) {
 		err := l.o.Store.Update(ctx, "shadow", func(t *store.Tx) error {
 			if err := t.SetModel(l.name, store.Shadow, mustJSON(next)); err != nil || !began {
 				return err
 			}
 			return l.notify(t, notify.ShadowDiffered, "", notify.Shadow{
-				Decision: string(next.Real), Shadow: string(next.Would), Text: next.Text, Differences: next.Differences, Since: next.Since, Digest: next.Digest,
+				Decision: string(next.Real), Shadow: string(next.Would), Text: next.Text, Differences: next.Differences,
+				Since: next.Since, Digest: next.Digest,
 			})
 		})
 		if err != nil {

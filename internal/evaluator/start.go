@@ -19,13 +19,16 @@ import (
 
 // start creates the run that a decision asks for, with its plan fixed, and hands it to the engine.
 func (l *Loop) start(ctx context.Context, d policy.Decision, h policy.History) error {
-	return l.begin(ctx, d, []store.ModelField{store.Intent, store.Force}, func(t *store.Tx, row store.Model) (actions.Plan, error) {
-		return l.plan(t, row, d, h)
-	})
+	return l.begin(ctx, d, []store.ModelField{store.Intent, store.Force},
+		func(t *store.Tx, row store.Model) (actions.Plan, error) {
+			return l.plan(t, row, d, h)
+		})
 }
 
 // begin stores the run of a decision, unless another one is open, and what it settles; then the engine gets it.
-func (l *Loop) begin(ctx context.Context, d policy.Decision, settled []store.ModelField, fix func(*store.Tx, store.Model) (actions.Plan, error)) error {
+func (l *Loop) begin(ctx context.Context, d policy.Decision, settled []store.ModelField,
+	fix func(*store.Tx, store.Model) (actions.Plan, error),
+) error {
 	var plan actions.Plan
 	created := false
 	err := l.o.Store.Update(ctx, "run begins", func(t *store.Tx) error {
@@ -43,12 +46,19 @@ func (l *Loop) begin(ctx context.Context, d policy.Decision, settled []store.Mod
 		if plan, err = fix(t, row); err != nil {
 			return err
 		}
-		n, err := t.AddDecision(store.Decision{Model: l.name, At: d.At, Verdict: string(d.Verdict), Reason: string(d.Reason), Run: plan.Run, Body: mustJSON(d)})
+		n, err := t.AddDecision(store.Decision{
+			Model: l.name, At: d.At, Verdict: string(d.Verdict), Reason: string(d.Reason),
+			Run: plan.Run, Body: mustJSON(d),
+		})
 		if err != nil {
 			return err
 		}
 		plan.Decision = n
-		if _, err := t.AddRun(store.Run{ID: plan.Run, Model: l.name, Pipeline: plan.Pipeline, Trigger: plan.Trigger, Forced: plan.Forced, State: store.RunQueued, Info: row.Info, Plan: mustJSON(plan), Created: plan.Created}); err != nil {
+		if _, err := t.AddRun(store.Run{
+			ID: plan.Run, Model: l.name, Pipeline: plan.Pipeline, Trigger: plan.Trigger,
+			Forced: plan.Forced, State: store.RunQueued, Info: row.Info, Plan: mustJSON(plan),
+			Created: plan.Created,
+		}); err != nil {
 			return err
 		}
 		for _, field := range settled {
@@ -56,7 +66,8 @@ func (l *Loop) begin(ctx context.Context, d policy.Decision, settled []store.Mod
 				return err
 			}
 		}
-		return l.notify(t, notify.RunStarted, plan.Run, notify.Started{Run: plan.Run, Pipeline: plan.Pipeline, Reason: plan.Trigger, Steps: plan.Titles()})
+		return l.notify(t, notify.RunStarted, plan.Run,
+			notify.Started{Run: plan.Run, Pipeline: plan.Pipeline, Reason: plan.Trigger, Steps: plan.Titles()})
 	})
 	if err != nil || !created {
 		return err
@@ -90,7 +101,8 @@ func (l *Loop) plan(t *store.Tx, row store.Model, d policy.Decision, h policy.Hi
 	}
 	return actions.Plan{
 		Run: run, Model: l.name, Pipeline: pipeline, Trigger: d.Text, Forced: h.Force != nil, Policy: d.PolicyDigest,
-		Created: time.Now().UTC(), Champion: row.Champion, Cause: causeOf(d, l.View().Report), Code: actions.CodeDigest(resolved), Steps: resolved, Until: l.rules.Policy.Leaves(&d), Promote: l.rules.Model.Promote,
+		Created: time.Now().UTC(), Champion: row.Champion, Cause: causeOf(d, l.View().Report),
+		Code: actions.CodeDigest(resolved), Steps: resolved, Until: l.rules.Policy.Leaves(&d), Promote: l.rules.Model.Promote,
 		Probation: l.rules.Model.Policy.Probation,
 		Serving:   l.rules.Model.Serving, ModelDir: l.modelDir(), RunDir: filepath.Join(l.modelDir(), "runs", run),
 	}, nil

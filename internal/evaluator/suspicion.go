@@ -62,7 +62,9 @@ func follow(t *store.Tx, model string, trail *drift.RelabelHistory, after, upTo 
 // suspicion judges the relabels when a retrain would be due because of them, and decides with what it found. A retrain
 // that somebody demanded is not held up: who demands one has looked. One that waits may be told the last judgement; none
 // begins on an old one.
-func (l *Loop) suspicion(ctx context.Context, r *drift.Report, h policy.History, d policy.Decision, now time.Time) (policy.Decision, error) {
+func (l *Loop) suspicion(ctx context.Context, r *drift.Report, h policy.History, d policy.Decision,
+	now time.Time,
+) (policy.Decision, error) {
 	if d.Verdict != policy.VerdictRetrain || d.Forced || r.Release == "" {
 		return d, nil
 	}
@@ -146,7 +148,10 @@ type jury struct {
 }
 
 func (x *judge) jury(t *store.Tx, row store.Model) (*jury, error) {
-	j := &jury{target: x.rule.Model.Serving.List()[0].Name, place: map[string]int{}, carry: map[string]int{}, answers: map[[2]string]store.Prediction{}}
+	j := &jury{
+		target: x.rule.Model.Serving.List()[0].Name, place: map[string]int{}, carry: map[string]int{},
+		answers: map[[2]string]store.Prediction{},
+	}
 	for it, err := range t.HeldOut(x.name) {
 		if err != nil {
 			return nil, err
@@ -245,5 +250,8 @@ func (x *judge) without(t *store.Tx, row store.Model, src drift.RelabelGroup) (*
 	h := x.history
 	h.Last = nil
 	d := x.rule.Policy.Decide(r, h, x.now)
-	return &drift.Without{Accuracy: r.Accuracy, Scored: r.Scored, Drop: r.Drop, Retrain: d.Verdict == policy.VerdictRetrain, Text: d.Text}, nil
+	return &drift.Without{
+		Accuracy: r.Accuracy, Scored: r.Scored, Drop: r.Drop,
+		Retrain: d.Verdict == policy.VerdictRetrain, Text: d.Text,
+	}, nil
 }

@@ -22,8 +22,14 @@ func TestUntrained(t *testing.T) {
 		want  bool
 	}{
 		"nothing known": {nil, false},
-		"export":        {[]store.Step{{Ord: 1, Name: "write", Attempt: 1, Kind: "do", State: store.StepFailed}, {Ord: 2, Name: "finish", Attempt: 1, Kind: "finish", State: store.StepOK}}, true},
-		"train":         {[]store.Step{{Ord: 1, Name: "write", Attempt: 1, Kind: "do", State: store.StepOK}, {Ord: 2, Name: "train", Attempt: 1, Kind: "do", State: store.StepFailed}}, false},
+		"export": {[]store.Step{
+			{Ord: 1, Name: "write", Attempt: 1, Kind: "do", State: store.StepFailed},
+			{Ord: 2, Name: "finish", Attempt: 1, Kind: "finish", State: store.StepOK},
+		}, true},
+		"train": {[]store.Step{
+			{Ord: 1, Name: "write", Attempt: 1, Kind: "do", State: store.StepOK},
+			{Ord: 2, Name: "train", Attempt: 1, Kind: "do", State: store.StepFailed},
+		}, false},
 	} {
 		run := store.Run{ID: name, Model: "m", State: store.RunQueued, Plan: plan, Created: now}
 		err := s.Update(t.Context(), "test", func(tx *store.Tx) error {

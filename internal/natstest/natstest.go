@@ -84,7 +84,8 @@ func (s *Server) Restart() {
 // Connect opens a connection with a quick reconnect that is closed with the test.
 func (s *Server) Connect() *nats.Conn {
 	s.t.Helper()
-	conn, err := nats.Connect(s.url, nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.ReconnectWait(10e6), nats.ReconnectJitter(0, 0))
+	conn, err := nats.Connect(s.url, nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.ReconnectWait(10e6),
+		nats.ReconnectJitter(0, 0))
 	if err != nil {
 		s.t.Fatal(err)
 	}

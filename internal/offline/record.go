@@ -55,7 +55,8 @@ func ReadRecord(ctx context.Context, file *configs.File, model string, since tim
 			return err
 		}
 		for _, v := range verdicts {
-			out.Record.Decisions = append(out.Record.Decisions, playback.DecisionFact{At: v.At, Verdict: policy.Verdict(v.Verdict), Run: v.Run})
+			out.Record.Decisions = append(out.Record.Decisions,
+				playback.DecisionFact{At: v.At, Verdict: policy.Verdict(v.Verdict), Run: v.Run})
 		}
 		reports, err := t.Reports(model, since, math.MaxInt32)
 		if err != nil {
@@ -83,7 +84,10 @@ func (o *Recorded) runs(t *store.Tx, model string) error {
 		if r.Started.IsZero() {
 			continue
 		}
-		run := playback.RecordedRun{RunFact: policy.RunFact{ID: r.ID, Started: r.Started, Ended: r.Ended, Outcome: policy.Outcome(r.Outcome), Forced: r.Forced, Text: r.Reason}}
+		run := playback.RecordedRun{RunFact: policy.RunFact{
+			ID: r.ID, Started: r.Started, Ended: r.Ended,
+			Outcome: policy.Outcome(r.Outcome), Forced: r.Forced, Text: r.Reason,
+		}}
 		if run.Outcome == policy.OutcomeBlocked {
 			sum, err := actions.ReadSummary(r.Result)
 			if err != nil {
@@ -103,7 +107,8 @@ func (o *Recorded) runs(t *store.Tx, model string) error {
 			return err
 		}
 		for _, s := range steps {
-			if slices.ContainsFunc(plan.Steps, func(p actions.Step) bool { return p.Name == s.Name && p.GPU }) && !s.Ended.IsZero() {
+			if slices.ContainsFunc(plan.Steps, func(p actions.Step) bool { return p.Name == s.Name && p.GPU }) &&
+				!s.Ended.IsZero() {
 				run.GPU += s.Ended.Sub(s.Started)
 			}
 		}

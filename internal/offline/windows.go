@@ -39,7 +39,10 @@ func Windows(ctx context.Context, file *configs.File, model string, at time.Time
 		return Plan{}, err
 	}
 	m, w := file.Models[model], rules.Windows()
-	out := Plan{Model: model, Location: w.Location(), Rules: w.Describe(), Always: w.Always(), Reserve: m.Policy.Limits.Reserve.D()}
+	out := Plan{
+		Model: model, Location: w.Location(), Rules: w.Describe(), Always: w.Always(),
+		Reserve: m.Policy.Limits.Reserve.D(),
+	}
 	pipeline := configs.DefaultPipeline
 	if out.Expected, err = expectStored(ctx, file.State, model, pipeline, m); err != nil {
 		return Plan{}, err
@@ -59,7 +62,9 @@ func Windows(ctx context.Context, file *configs.File, model string, at time.Time
 }
 
 // expectStored is expect from the store on disk, and from the configuration alone where there is none yet.
-func expectStored(ctx context.Context, state, model, pipeline string, m *configs.Model) (out evaluator.Expected, err error) {
+func expectStored(ctx context.Context, state, model, pipeline string, m *configs.Model) (out evaluator.Expected,
+	err error,
+) {
 	s, err := store.OpenReader(state)
 	if errors.Is(err, os.ErrNotExist) {
 		out = evaluator.ExpectFrom(nil, pipeline, m.Steps(pipeline))

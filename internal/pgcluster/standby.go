@@ -37,7 +37,8 @@ func (c *Cluster) copyOf(ctx context.Context, primary *Cluster) error {
 		}
 	}
 	// The same settings again, so that its socket lies in its own directory.
-	if err := c.command(ctx, "pg_basebackup", "-D", c.data(), "-d", primary.DSN("postgres"), "-R", "-c", "fast", "-X", "stream", "--no-sync"); err != nil {
+	if err := c.command(ctx, "pg_basebackup", "-D", c.data(), "-d", primary.DSN("postgres"), "-R", "-c", "fast", "-X",
+		"stream", "--no-sync"); err != nil {
 		return err
 	}
 	return c.configure()

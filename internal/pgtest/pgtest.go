@@ -88,7 +88,10 @@ func Database(t testing.TB, sql ...string) string {
 
 // Logical are the settings of a cluster whose log can be decoded by many tests at once.
 func Logical() map[string]string {
-	return map[string]string{"wal_level": "logical", "max_replication_slots": "200", "max_wal_senders": "60", "max_connections": "200"}
+	return map[string]string{
+		"wal_level": "logical", "max_replication_slots": "200", "max_wal_senders": "60",
+		"max_connections": "200",
+	}
 }
 
 // Decodable returns a cluster that the tests of a binary share, whose log can be decoded. Its databases are the tests'

@@ -75,7 +75,8 @@ func TestForms(t *testing.T) {
 func TestDigest(t *testing.T) {
 	t.Parallel()
 	for digest, want := range map[string]string{
-		"": "", "sha256:abc": "abc", "sha256:0123456789abcdef": "0123456789ab", "adopted:0123456789abcdef": "adopted:01234567", "0123456789abcdef": "0123456789ab",
+		"": "", "sha256:abc": "abc", "sha256:0123456789abcdef": "0123456789ab",
+		"adopted:0123456789abcdef": "adopted:01234567", "0123456789abcdef": "0123456789ab",
 	} {
 		if got := text.Digest(digest); got != want {
 			t.Errorf("%q: %q, want %q", digest, got, want)

@@ -90,7 +90,10 @@ func badDuration(text, example string) error {
 	case squeezed != text && parses(squeezed):
 		return bad("write "+squeezed, "%s has a space in it", quote(text))
 	}
-	for long, short := range map[string]string{"seconds": "s", "second": "s", "sec": "s", "minutes": "m", "minute": "m", "mins": "m", "min": "m", "hours": "h", "hour": "h", "days": "d", "day": "d", "weeks": "w", "week": "w"} {
+	for long, short := range map[string]string{
+		"seconds": "s", "second": "s", "sec": "s", "minutes": "m", "minute": "m",
+		"mins": "m", "min": "m", "hours": "h", "hour": "h", "days": "d", "day": "d", "weeks": "w", "week": "w",
+	} {
 		if n, ok := strings.CutSuffix(squeezed, long); ok && n != "" && strings.Trim(n, "0123456789") == "" {
 			return bad("write "+n+short, "%s is not a duration", quote(text))
 		}

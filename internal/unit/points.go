@@ -23,7 +23,8 @@ func (p *Points) UnmarshalText(b []byte) error {
 		return bad(example, "an empty text is not a number of points")
 	}
 	if num, ok := strings.CutSuffix(text, "%"); ok {
-		return bad("a difference is written in percentage points: write "+strings.TrimSpace(num), "%s is a percentage", quote(text))
+		return bad("a difference is written in percentage points: write "+strings.TrimSpace(num), "%s is a percentage",
+			quote(text))
 	}
 	v, err := number(text, strings.TrimSuffix(text, "pt"), "%s", example)
 	switch {

@@ -76,10 +76,12 @@ func badSize(text, num, name string) error {
 			return bad("write "+num+u.name, "%s has the unknown unit %s", quote(text), quote(name))
 		}
 		if strings.EqualFold(u.name[:1], name) && u.name != "B" {
-			return bad("write "+num+u.name+" or "+num+strings.Replace(u.name, "i", "", 1), "%s has the unknown unit %s", quote(text), quote(name))
+			return bad("write "+num+u.name+" or "+num+strings.Replace(u.name, "i", "", 1), "%s has the unknown unit %s",
+				quote(text), quote(name))
 		}
 	}
-	return bad("the units are B, kB, MB, GB, TB, KiB, MiB, GiB and TiB, as in 20GiB", "%s has the unknown unit %s", quote(text), quote(name))
+	return bad("the units are B, kB, MB, GB, TB, KiB, MiB, GiB and TiB, as in 20GiB", "%s has the unknown unit %s",
+		quote(text), quote(name))
 }
 
 // String prints the size exactly, in the unit that gives the smallest whole number.

@@ -269,7 +269,11 @@ func TestClock(t *testing.T) {
 		want    unit.Clock
 		printed string
 	}{
-		{"22:00", 22 * 3600, "22:00"}, {"22:00:15", 22*3600 + 15, "22:00:15"}, {"00:00", 0, "00:00"}, {"23:59:59", 86399, "23:59:59"}, {"06:30:00", 6*3600 + 1800, "06:30"},
+		{"22:00", 22 * 3600, "22:00"},
+		{"22:00:15", 22*3600 + 15, "22:00:15"},
+		{"00:00", 0, "00:00"},
+		{"23:59:59", 86399, "23:59:59"},
+		{"06:30:00", 6*3600 + 1800, "06:30"},
 	} {
 		accepts(t, c.in, c.want, c.printed)
 	}
@@ -298,7 +302,10 @@ func TestRoundTrip(t *testing.T) {
 		roundTrip(t, unit.Percent(rapid.Float64Range(0, 1).Draw(t, "share")))
 		roundTrip(t, unit.Points(rapid.Float64Range(0, 100).Draw(t, "points")))
 		roundTrip(t, unit.Size(rapid.Int64Range(0, math.MaxInt64).Draw(t, "bytes")))
-		roundTrip(t, unit.Rate{Count: rapid.IntRange(0, math.MaxInt32).Draw(t, "count"), Per: unit.Duration(rapid.Int64Range(1, math.MaxInt64).Draw(t, "per"))})
+		roundTrip(t, unit.Rate{
+			Count: rapid.IntRange(0, math.MaxInt32).Draw(t, "count"),
+			Per:   unit.Duration(rapid.Int64Range(1, math.MaxInt64).Draw(t, "per")),
+		})
 		roundTrip(t, unit.Clock(rapid.Int32Range(0, 86399).Draw(t, "second")))
 	})
 }
@@ -323,8 +330,16 @@ func TestSchema(t *testing.T) {
 		good   []any
 		bad    []any
 	}{
-		{"duration", unit.Duration(0).JSONSchema(), []any{"30s", "1h30m", "2w", "300ms", "0s"}, []any{30, "30", "", "30m1h", "1.5h", "-3h"}},
-		{"percent", unit.Percent(0).JSONSchema(), []any{"85%", "99.5%", "100%", "0%", 0.85, 0}, []any{"85", 85, "101%", "0,85", -0.1, "NaN"}},
+		{
+			"duration", unit.Duration(0).JSONSchema(),
+			[]any{"30s", "1h30m", "2w", "300ms", "0s"},
+			[]any{30, "30", "", "30m1h", "1.5h", "-3h"},
+		},
+		{
+			"percent", unit.Percent(0).JSONSchema(),
+			[]any{"85%", "99.5%", "100%", "0%", 0.85, 0},
+			[]any{"85", 85, "101%", "0,85", -0.1, "NaN"},
+		},
 		{"points", unit.Points(0).JSONSchema(), []any{3, 0.5, "3pt"}, []any{-3, "3%", "3"}},
 		{"size", unit.Size(0).JSONSchema(), []any{"20GiB", "500MB", "1.5GiB"}, []any{20, "20", "20gib", "20 GiB"}},
 		{"rate", unit.Rate{}.JSONSchema(), []any{"3 per 7d", "1 per 180d"}, []any{3, "3", "3/7d", "3 per week"}},
@@ -361,7 +376,10 @@ func TestSchema(t *testing.T) {
 
 // No text makes a parser panic; an accepted one prints as a text that is accepted as the same value.
 func FuzzUnits(f *testing.F) {
-	for _, s := range []string{"30s", "85%", "3pt", "20GiB", "3 per 7d", "22:00:15", "", "-1", "NaN", ".", "%", " per ", "0,5", "99999999999999999999h", "1e400", "\x00", "١"} {
+	for _, s := range []string{
+		"30s", "85%", "3pt", "20GiB", "3 per 7d", "22:00:15", "", "-1", "NaN", ".", "%", " per ",
+		"0,5", "99999999999999999999h", "1e400", "\x00", "١",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

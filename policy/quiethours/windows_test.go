@@ -84,7 +84,9 @@ func (o *oracle) open(list []quiethours.WindowConfig, except map[string]bool) []
 
 // compare walks through the windows of list, of which rules are those that open something, the span minute by minute. The first and last days are left out: the oracle sees no clock
 // beyond its edges.
-func compare(t interface{ Fatalf(string, ...any) }, list, rules []quiethours.WindowConfig, except map[string]bool, o *oracle, loc *time.Location) {
+func compare(t interface{ Fatalf(string, ...any) }, list, rules []quiethours.WindowConfig, except map[string]bool,
+	o *oracle, loc *time.Location,
+) {
 	w, err := quiethours.NewWindows(list, loc, nil)
 	if err != nil {
 		t.Fatalf("%v", err)

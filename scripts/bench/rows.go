@@ -7,7 +7,10 @@ var rows = append(classifierRows(), []row{
 		Goal: new(5e6),
 	},
 	{Name: "GPU gate, one sample judged", Package: "./gpu", Bench: "BenchmarkGate", Metric: "ns/op", Goal: new(50e3)},
-	{Name: "GPU probe, a child that asks the driver", Package: "./cmd/retraind", Bench: "BenchmarkGPUProbe", Metric: "ms", Goal: new(150.0)},
+	{
+		Name: "GPU probe, a child that asks the driver", Package: "./cmd/retraind", Bench: "BenchmarkGPUProbe", Metric: "ms",
+		Goal: new(150.0),
+	},
 	{Name: "policy, decide to hold", Package: "./policy", Bench: "BenchmarkDecide/hold", Metric: "ns/op", Goal: new(50e3)},
 	{
 		Name: "policy, decide to retrain", Package: "./policy", Bench: "BenchmarkDecide/trip", Metric: "ns/op",

@@ -190,7 +190,8 @@ func (d *Decoder) emptyEvent(object map[string]any) error {
 	if len(names) > 12 {
 		names = append(names[:12], "…")
 	}
-	return fmt.Errorf("it has neither a text nor a label: its fields are %s (name the right ones under text and label of the source)", quoteShort(strings.Join(names, ", ")))
+	return fmt.Errorf("it has neither a text nor a label: its fields are %s (name the right ones under text and label of the source)",
+		quoteShort(strings.Join(names, ", ")))
 }
 
 func (d *Decoder) readLabels(object map[string]any, e *watch.Event) error {

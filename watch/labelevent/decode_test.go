@@ -50,7 +50,8 @@ func TestDecode(t *testing.T) {
 			watch.Event{Item: "x", Labels: watch.Labels{"label": "kultur"}, At: now},
 		},
 		"a CloudEvent": {
-			decoder(Mapping{}), `{"specversion": "1.0", "id": "1", "source": "/a", "time": "2026-05-01T10:00:00Z", "data": {"id": "a", "label": "b"}}`,
+			decoder(Mapping{}),
+			`{"specversion": "1.0", "id": "1", "source": "/a", "time": "2026-05-01T10:00:00Z", "data": {"id": "a", "label": "b"}}`,
 			watch.Event{Key: "ce:/a 1", Item: "a", Labels: watch.Labels{"label": "b"}, At: now.Add(-2 * time.Hour)},
 		},
 		"several targets": {
@@ -102,14 +103,16 @@ func TestDecodeRefusesWithTheReason(t *testing.T) {
 
 func TestDecodeBodyNamesEachEvent(t *testing.T) {
 	t.Parallel()
-	events, refused := decoder(Mapping{}).DecodeBody([]byte(`[{"id": "a", "label": "x"}, {"label": "x"}, {"id": "b", "label": "y"}]`), "m", now)
+	events, refused := decoder(Mapping{}).DecodeBody([]byte(`[{"id": "a", "label": "x"}, {"label": "x"}, {"id": "b", "label": "y"}]`),
+		"m", now)
 	if len(events) != 2 || events[0].Key != "m/0" || events[1].Key != "m/2" {
 		t.Errorf("events %+v", events)
 	}
 	if len(refused) != 1 || refused[0].Index != 1 || !strings.HasPrefix(Reasons(refused), "event 2: no item id") {
 		t.Errorf("refused %+v: %s", refused, Reasons(refused))
 	}
-	lines, refused := decoder(Mapping{}).DecodeBody([]byte("{\"id\": \"a\", \"label\": \"x\"}\n{\"id\": \"b\", \"label\": \"y\"}\n"), "", now)
+	lines, refused := decoder(Mapping{}).DecodeBody([]byte("{\"id\": \"a\", \"label\": \"x\"}\n{\"id\": \"b\", \"label\": \"y\"}\n"),
+		"", now)
 	if len(lines) != 2 || lines[0].Key != "" || len(refused) > 0 {
 		t.Errorf("lines %+v, refused %+v", lines, refused)
 	}

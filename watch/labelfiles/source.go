@@ -42,7 +42,9 @@ var _ watch.Source = (*Source)(nil)
 
 // New returns the source of a model's label files. poke is called after each stored batch with the number of
 // events; it must not block.
-func New(model string, cfg *Config, decoder *labelevent.Decoder, inbox watch.Inbox, poke func(n int), log *slog.Logger) *Source {
+func New(model string, cfg *Config, decoder *labelevent.Decoder, inbox watch.Inbox, poke func(n int),
+	log *slog.Logger,
+) *Source {
 	return &Source{
 		Retrier: watch.NewRetrier(model, watch.SourceFiles, poke, log), cfg: cfg, decoder: decoder, inbox: inbox,
 		quiet: quietAfter, open: map[inode]*os.File{}, faults: map[string]string{},

@@ -40,7 +40,9 @@ var _ watch.Source = (*Source)(nil)
 
 // New returns the source of a model's label events. create says that missing streams are to be created, as on the
 // embedded server. poke is called after each stored batch with the number of events; it must not block.
-func New(model string, cfg *Config, conn *nats.Conn, create bool, decoder *labelevent.Decoder, inbox watch.Inbox, poke func(n int), log *slog.Logger) *Source {
+func New(model string, cfg *Config, conn *nats.Conn, create bool, decoder *labelevent.Decoder, inbox watch.Inbox,
+	poke func(n int), log *slog.Logger,
+) *Source {
 	return &Source{
 		Retrier: watch.NewRetrier(model, watch.SourceNATS, poke, log), cfg: cfg, conn: conn, create: create,
 		decoder: decoder, inbox: inbox,

@@ -29,7 +29,8 @@ func (n *session) openStream(ctx context.Context) (jetstream.Stream, error) {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return nil, &watch.Fault{
 			Key: "stream", Cause: fmt.Sprintf("NATS has no stream %s", n.cfg.Stream), Err: err,
-			Cure: fmt.Sprintf("create it: nats stream add %s --subjects '%s' --storage file --defaults, or correct labels.nats.stream", n.cfg.Stream, n.cfg.Subject),
+			Cure: fmt.Sprintf("create it: nats stream add %s --subjects '%s' --storage file --defaults, or correct labels.nats.stream",
+				n.cfg.Stream, n.cfg.Subject),
 		}
 	case err != nil:
 		return nil, fmt.Errorf("stream %s: %w", n.cfg.Stream, err)

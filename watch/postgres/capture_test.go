@@ -184,8 +184,10 @@ func TestHostileSearchPath(t *testing.T) {
 		b.exec(`CREATE FUNCTION evil.` + name + ` RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'hijacked'; END $$`)
 	}
 	for operator, operand := range map[string]string{"=": "pg_catalog.text", "<>": "pg_catalog.text", "%": "bigint"} {
-		b.exec(`CREATE OR REPLACE FUNCTION evil.boom(` + operand + `, ` + operand + `) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'hijacked'; END $$`)
-		b.exec(`CREATE OPERATOR evil.` + operator + ` (FUNCTION = evil.boom, LEFTARG = ` + operand + `, RIGHTARG = ` + operand + `)`)
+		b.exec(`CREATE OR REPLACE FUNCTION evil.boom(` + operand + `, ` + operand +
+			`) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'hijacked'; END $$`)
+		b.exec(`CREATE OPERATOR evil.` + operator + ` (FUNCTION = evil.boom, LEFTARG = ` + operand + `, RIGHTARG = ` +
+			operand + `)`)
 	}
 	writer := connect(t, b.cfg.DSN)
 	for _, sql := range []string{

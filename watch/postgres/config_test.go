@@ -153,9 +153,11 @@ func TestDSNFileIsReadAgain(t *testing.T) {
 
 func TestDSNFileWithoutPermission(t *testing.T) {
 	t.Parallel()
-	err := explain(&Config{DSNFile: "/etc/retraind/pg-dsn"}, &fs.PathError{Op: "open", Path: "/etc/retraind/pg-dsn", Err: syscall.EACCES})
+	err := explain(&Config{DSNFile: "/etc/retraind/pg-dsn"},
+		&fs.PathError{Op: "open", Path: "/etc/retraind/pg-dsn", Err: syscall.EACCES})
 	var fault *watch.Fault
-	if !errors.As(err, &fault) || !fault.Permanent || fault.Key != "dsn_file" || !strings.Contains(fault.Cure, "LoadCredential=") {
+	if !errors.As(err, &fault) || !fault.Permanent || fault.Key != "dsn_file" ||
+		!strings.Contains(fault.Cure, "LoadCredential=") {
 		t.Errorf("got %#v", err)
 	}
 }

@@ -59,13 +59,16 @@ func (l *lab) setup(t *testing.T, capture Capture, tableSQL string, configure fu
 }
 
 // setups is one table under several captures at once.
-func (l *lab) setups(t *testing.T, captures []Capture, tableSQL string, configure func(dsn string) *Config) (out []*bundle) {
+func (l *lab) setups(t *testing.T, captures []Capture, tableSQL string,
+	configure func(dsn string) *Config,
+) (out []*bundle) {
 	t.Helper()
 	with := func(dsn string, capture Capture) *Config {
 		cfg := configure(dsn)
 		cfg.ShrinkGuard = 1 // rows are deleted in large parts here
 		if cfg.Capture = capture; capture == CapturePoll {
-			cfg.Poll, cfg.Overlap, cfg.Compare = unit.Duration(40*time.Millisecond), unit.Duration(50*time.Millisecond), unit.Duration(500*time.Millisecond)
+			cfg.Poll, cfg.Overlap, cfg.Compare = unit.Duration(40*time.Millisecond), unit.Duration(50*time.Millisecond),
+				unit.Duration(500*time.Millisecond)
 		}
 		return cfg
 	}

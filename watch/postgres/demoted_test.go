@@ -26,7 +26,8 @@ func TestDemotedTriggers(t *testing.T) {
 	b.exec(`ALTER TABLE items ENABLE TRIGGER ALL`)
 	b.sink.until(t, "the notice", func() bool { return strings.Contains(source.Health().Notice, missed) })
 	found := Check(t.Context(), "m", b.cfg)
-	if len(found) != 1 || !found[0].Warning || !strings.Contains(found[0].Message, "author, insert, update, delete, truncate "+missed) {
+	if len(found) != 1 || !found[0].Warning ||
+		!strings.Contains(found[0].Message, "author, insert, update, delete, truncate "+missed) {
 		t.Fatalf("check says\n%s", render(found))
 	}
 	b.sink.until(t, "the second whole table", func() bool { return b.sink.full == 2 })

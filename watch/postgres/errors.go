@@ -47,14 +47,16 @@ func explain(cfg *Config, err error) error {
 			fault.Cause = fmt.Sprintf("%s refused user %q: %s", where, user, server.Message)
 			fault.Cure = "correct the user in " + cfg.dsnPlace() + " or allow it in pg_hba.conf"
 			if strings.Contains(server.Message, "does not exist") {
-				fault.Cure = "correct the user in " + cfg.dsnPlace() + ", or run the SQL of retraind init, which makes the role retraind"
+				fault.Cure = "correct the user in " + cfg.dsnPlace() +
+					", or run the SQL of retraind init, which makes the role retraind"
 			}
 		case "3D000":
 			fault.Cause = fmt.Sprintf("%s has no database %q", where, database)
 			fault.Cure = "correct its name in " + cfg.dsnPlace()
 		case "42501":
 			if strings.Contains(server.Message, "row-level security") {
-				fault.Key, fault.Cause = "table", fmt.Sprintf("row security hides rows of table %s from user %q: %s", cfg.Table, user, server.Message)
+				fault.Key, fault.Cause = "table",
+					fmt.Sprintf("row security hides rows of table %s from user %q: %s", cfg.Table, user, server.Message)
 				fault.Cure = rowSecurityCure(user)
 				break
 			}
@@ -94,7 +96,8 @@ func explain(cfg *Config, err error) error {
 	fault = &watch.Fault{Key: cfg.dsnKey(), Err: err}
 	switch {
 	case errors.As(err, &parse):
-		fault.Cause, fault.Cure, fault.Permanent = "not a connection string: "+watch.OneLine(err), "correct "+cfg.dsnPlace(), true
+		fault.Cause, fault.Cure, fault.Permanent = "not a connection string: "+watch.OneLine(err), "correct "+cfg.dsnPlace(),
+			true
 	case errors.Is(err, fs.ErrNotExist) && cfg.DSNFile != "" && where == "PostgreSQL":
 		fault.Cause, fault.Cure, fault.Permanent = fmt.Sprintf("dsn_file %s does not exist",
 			cfg.DSNFile), "write the connection string into it", true
@@ -134,7 +137,8 @@ func (c *Config) dsnPlace() string {
 
 // rowSecurityCure tells how a user gets to see all rows.
 func rowSecurityCure(user string) string {
-	return fmt.Sprintf("as a superuser: ALTER ROLE %s BYPASSRLS; a policy that shows the role some rows is not enough, since retraind would take the others for deleted", ident(user))
+	return fmt.Sprintf("as a superuser: ALTER ROLE %s BYPASSRLS; a policy that shows the role some rows is not enough, since retraind would take the others for deleted",
+		ident(user))
 }
 
 // grantHint tells how a user gets the rights that retraind needs.

@@ -27,7 +27,8 @@ func BenchmarkExport(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, `INSERT INTO items SELECT g, 'title ' || g, repeat('lorem ipsum ', 80), 'c' || g % 20, now() FROM generate_series(1, $1) g`, rows); err != nil {
+	if _, err := conn.Exec(ctx, `INSERT INTO items SELECT g, 'title ' || g, repeat('lorem ipsum ', 80), 'c' || g % 20, now() FROM generate_series(1, $1) g`,
+		rows); err != nil {
 		b.Fatal(err)
 	}
 	cfg := &Config{

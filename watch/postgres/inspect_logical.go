@@ -32,7 +32,8 @@ func (s *schema) findPublication(ctx context.Context, conn *pgx.Conn, found *che
 		return nil
 	}
 	if !replicates {
-		found.Errorf("capture", fmt.Sprintf("run what `retraind init sql --role %s` prints, as a superuser: ALTER ROLE … REPLICATION is in it", conn.Config().User), "user %q may not replicate", conn.Config().User)
+		found.Errorf("capture", fmt.Sprintf("run what `retraind init sql --role %s` prints, as a superuser: ALTER ROLE … REPLICATION is in it",
+			conn.Config().User), "user %q may not replicate", conn.Config().User)
 	}
 	if taken >= slots {
 		found.Errorf("capture", fmt.Sprintf("ALTER SYSTEM SET max_replication_slots = %d, then restart the server", taken+4),
@@ -41,7 +42,8 @@ func (s *schema) findPublication(ctx context.Context, conn *pgx.Conn, found *che
 	if awaited, err := isStandby(ctx, conn); err != nil {
 		return err
 	} else if awaited {
-		found.Errorf("capture", "write the names of the standbys into synchronous_standby_names, not *; or give retraind another application_name", "the server takes retraind for a synchronous standby (synchronous_standby_names): each commit would wait for it")
+		found.Errorf("capture", "write the names of the standbys into synchronous_standby_names, not *; or give retraind another application_name",
+			"the server takes retraind for a synchronous standby (synchronous_standby_names): each commit would wait for it")
 	}
 	if keep == "-1" {
 		found.Warnf("capture", "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'; SELECT pg_reload_conf(): a retraind that is away for longer reads the whole table again",
@@ -91,7 +93,8 @@ func (s *schema) findReplicaIdentity(ctx context.Context, conn *pgx.Conn, found 
 		found.Errorf("table", fmt.Sprintf("ALTER TABLE %s SET LOGGED, or use capture: outbox", s.table),
 			"table %s is unlogged: the server's log holds no changes of it", table)
 	case !identified:
-		found.Errorf("id", fmt.Sprintf("ALTER TABLE %s REPLICA IDENTITY USING INDEX (a unique index on NOT NULL columns), or FULL", s.table), "the replica identity of table %s has no column %s", table, strings.Join(s.cfg.ID, ", "))
+		found.Errorf("id", fmt.Sprintf("ALTER TABLE %s REPLICA IDENTITY USING INDEX (a unique index on NOT NULL columns), or FULL",
+			s.table), "the replica identity of table %s has no column %s", table, strings.Join(s.cfg.ID, ", "))
 	}
 	return nil
 }
@@ -99,7 +102,8 @@ func (s *schema) findReplicaIdentity(ctx context.Context, conn *pgx.Conn, found 
 // findPublished reports a publication that is missing or tells too little.
 func (s *schema) findPublished(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	var whole bool
-	err := conn.QueryRow(ctx, "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate AND pubviaroot FROM pg_publication WHERE pubname = $1", s.publication()).Scan(&whole)
+	err := conn.QueryRow(ctx, "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate AND pubviaroot FROM pg_publication WHERE pubname = $1",
+		s.publication()).Scan(&whole)
 	if errors.Is(err, pgx.ErrNoRows) {
 		found.Errorf("capture", runInit, "there is no publication %s", s.publication())
 		return nil
@@ -133,8 +137,11 @@ func (s *schema) findPublished(ctx context.Context, conn *pgx.Conn, found *check
 
 // findPublishedColumns reports columns that the configuration needs and the publication leaves out. Generated columns
 // are never published; they are read from the table.
-func (s *schema) findPublishedColumns(ctx context.Context, conn *pgx.Conn, published []string, found *check.Problems) error {
-	rows, err := conn.Query(ctx, "SELECT attname::text FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 AND attgenerated <> ''", s.table)
+func (s *schema) findPublishedColumns(ctx context.Context, conn *pgx.Conn, published []string,
+	found *check.Problems,
+) error {
+	rows, err := conn.Query(ctx, "SELECT attname::text FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 AND attgenerated <> ''",
+		s.table)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,9 @@ var refusedKinds = map[string]struct{ word, why, cure string }{
 }
 
 // findTable returns the table's columns with their types.
-func (s *schema) findTable(ctx context.Context, conn *pgx.Conn, found *check.Problems) (columns map[string]string, stop bool, err error) {
+func (s *schema) findTable(ctx context.Context, conn *pgx.Conn, found *check.Problems) (columns map[string]string,
+	stop bool, err error,
+) {
 	var kind, kin string
 	err = conn.QueryRow(ctx, `SELECT CASE WHEN kin <> '' THEN 'i' ELSE c.relkind::text END, kin
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,

@@ -17,7 +17,8 @@ import (
 func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	table := strings.Join(s.ident, ".")
 	var installed bool
-	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'retraind' AND c.relname = $1)", s.model+"_outbox").Scan(&installed)
+	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'retraind' AND c.relname = $1)",
+		s.model+"_outbox").Scan(&installed)
 	if err != nil {
 		return err
 	}
@@ -60,12 +61,14 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 		for i, event := range demoted {
 			mend[i] = "ENABLE ALWAYS TRIGGER " + s.trigger(event)
 		}
-		found.Warnf("table", fmt.Sprintf("ALTER TABLE %s %s; the whole table is then read", s.table, strings.Join(mend, ", ")),
+		found.Warnf("table", fmt.Sprintf("ALTER TABLE %s %s; the whole table is then read", s.table,
+			strings.Join(mend, ", ")),
 			"the trigger of table %s for %s is no longer ENABLE ALWAYS: what is written under session_replication_role = replica, or by a subscription, is missed",
 			table, strings.Join(demoted, ", "))
 	}
 	if err := may(ctx, conn, found,
-		"SELECT has_schema_privilege('retraind', 'USAGE') AND has_table_privilege('retraind.sources', 'SELECT') AND has_table_privilege($1, 'SELECT')", "read the tables of the schema retraind", s.outbox()); err != nil || found.HasErrors() {
+		"SELECT has_schema_privilege('retraind', 'USAGE') AND has_table_privilege('retraind.sources', 'SELECT') AND has_table_privilege($1, 'SELECT')",
+		"read the tables of the schema retraind", s.outbox()); err != nil || found.HasErrors() {
 		return err
 	}
 	if err := s.findSettings(ctx, conn, found); err != nil || found.HasErrors() {
@@ -82,7 +85,8 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 	case err != nil:
 		return err
 	case before != "":
-		found.Errorf("table", "run the SQL that retraind init wrote again, as the table's owner: it then looks at every update", "table %s has got a BEFORE trigger, %s, which may change labels unseen", table, before)
+		found.Errorf("table", "run the SQL that retraind init wrote again, as the table's owner: it then looks at every update",
+			"table %s has got a BEFORE trigger, %s, which may change labels unseen", table, before)
 		return nil
 	case subscribed:
 		found.Errorf("table", "run the SQL that retraind init wrote again, as the table's owner: it then looks at every row",
@@ -96,13 +100,15 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 		}
 		if prepared > 0 {
 			found.Warnf("notify", "where the application prepares transactions, set notify: false and run the SQL of `retraind init sql` again; else set max_prepared_transactions = 0",
-				"the server allows prepared transactions (max_prepared_transactions is %d): PREPARE TRANSACTION fails after a label change that wakes retraind", prepared)
+				"the server allows prepared transactions (max_prepared_transactions is %d): PREPARE TRANSACTION fails after a label change that wakes retraind",
+				prepared)
 		}
 	}
 	var definition string
 	var bounds Outbox
 	var size, age int64
-	err = conn.QueryRow(ctx, "SELECT definition, max_rows, max_size, extract(epoch FROM max_age)::bigint FROM retraind.sources WHERE source = $1", s.model).Scan(&definition, &bounds.Rows, &size, &age)
+	err = conn.QueryRow(ctx, "SELECT definition, max_rows, max_size, extract(epoch FROM max_age)::bigint FROM retraind.sources WHERE source = $1",
+		s.model).Scan(&definition, &bounds.Rows, &size, &age)
 	bounds.Size, bounds.Age = unit.Size(size), unit.Duration(time.Duration(age)*time.Second)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows) || err == nil && definition != s.definition():

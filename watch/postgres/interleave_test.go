@@ -80,7 +80,8 @@ func TestPartitionBetweenAnyTwoRequests(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	table := strings.Replace(itemsSQL, "DEFAULT 0)",
-		"DEFAULT 0) PARTITION BY RANGE (id); CREATE TABLE items_1 PARTITION OF items FOR VALUES FROM (0) TO (10); CREATE TABLE items_2 PARTITION OF items FOR VALUES FROM (10) TO (20)", 1) + ";" + touched
+		"DEFAULT 0) PARTITION BY RANGE (id); CREATE TABLE items_1 PARTITION OF items FOR VALUES FROM (0) TO (10); CREATE TABLE items_2 PARTITION OF items FOR VALUES FROM (10) TO (20)",
+		1) + ";" + touched
 	// Where counting begins; a poll is as good as another.
 	from := map[Capture]string{CaptureOutbox: "begin isolation", CaptureLogical: "pg_partition_tree"}
 	for _, capture := range captures {

@@ -76,10 +76,14 @@ func (a *rereadError) Error() string { return "read the whole table: " + a.reaso
 
 // serverState asks the server where it stands.
 func (d *logReader) serverState(ctx context.Context) (*serverState, error) {
-	now := &serverState{logPosition: logPosition{Capture: CaptureLogical, Definition: d.schema.labelDefinition(), Spelling: spelling}}
+	now := &serverState{logPosition: logPosition{
+		Capture: CaptureLogical, Definition: d.schema.labelDefinition(),
+		Spelling: spelling,
+	}}
 	var end string
 	var stored *string
-	err := d.conn.QueryRow(ctx, "SELECT "+identityColumns+", pg_current_wal_lsn()::text, "+d.schema.slot()+", "+d.published()+", "+storage+", "+d.schema.meaning(), d.schema.table, d.schema.publication()).
+	err := d.conn.QueryRow(ctx, "SELECT "+identityColumns+", pg_current_wal_lsn()::text, "+d.schema.slot()+", "+
+		d.published()+", "+storage+", "+d.schema.meaning(), d.schema.table, d.schema.publication()).
 		Scan(&now.System, &now.Timeline, &end, &now.Slot, &now.Published, &stored, &now.Meaning)
 	if err != nil {
 		return nil, err
@@ -152,7 +156,8 @@ func (d *logReader) fullRead(ctx context.Context, now *serverState, reason strin
 	next.LSN = now.Confirmed
 	var until string
 	// What is visible in the snapshot has written its commit before.
-	if err := tx.QueryRow(ctx, "SELECT pg_current_snapshot()::text, pg_current_wal_insert_lsn()::text").Scan(&next.Snapshot, &until); err != nil {
+	if err := tx.QueryRow(ctx, "SELECT pg_current_snapshot()::text, pg_current_wal_insert_lsn()::text").Scan(&next.Snapshot,
+		&until); err != nil {
 		return err
 	}
 	if err := next.Until.UnmarshalText([]byte(until)); err != nil {
@@ -176,7 +181,8 @@ const slotWarnAfter = 2 * time.Second
 // newSlot makes the replication slot, in the place of one that is of no use any more.
 func (d *logReader) newSlot(ctx context.Context, now *serverState) error {
 	told := time.AfterFunc(slotWarnAfter, func() {
-		d.Down(&watch.Fault{Cause: "PostgreSQL makes the replication slot " + now.Slot + " once all transactions have ended that are open now", Cure: "look for old ones in pg_stat_activity"})
+		d.Down(&watch.Fault{Cause: "PostgreSQL makes the replication slot " + now.Slot +
+			" once all transactions have ended that are open now", Cure: "look for old ones in pg_stat_activity"})
 	})
 	defer told.Stop()
 	if now.Exists {

@@ -21,7 +21,9 @@ func TestLeastPrivilegeOfCaptures(t *testing.T) {
 				cfg.Label, cfg.Targets = "", map[string]string{"label": "category", "long": "length(content) > 3 AND views = 0"}
 				return cfg
 			}
-			b := l.setup(t, capture, itemsSQL+";"+touched+"; ALTER TABLE items ADD secret text; CREATE TABLE other (id int); REVOKE CREATE ON SCHEMA public FROM PUBLIC", expression)
+			b := l.setup(t, capture, itemsSQL+";"+touched+
+				"; ALTER TABLE items ADD secret text; CREATE TABLE other (id int); REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+				expression)
 			role := fmt.Sprintf("poor_%x", rand.Uint32())
 			grants, err := Grants("m", b.cfg, role)
 			if err != nil {
@@ -108,7 +110,8 @@ func TestMessagesOfCaptures(t *testing.T) {
 		{"poll", CapturePoll, "", nil},
 		{
 			"poll of an indexed column", CapturePoll,
-			"CREATE INDEX ON items (updated_at); UPDATE items SET updated_at = now(); ALTER TABLE items ALTER updated_at SET NOT NULL", nil,
+			"CREATE INDEX ON items (updated_at); UPDATE items SET updated_at = now(); ALTER TABLE items ALTER updated_at SET NOT NULL",
+			nil,
 		},
 		{"poll of a text", CapturePoll, "", func(c *Config) { c.Watermark = "title" }},
 		{"poll of nothing", CapturePoll, "", func(c *Config) { c.Watermark = "changed" }},

@@ -123,7 +123,9 @@ func (s *stream) onRelation(ctx context.Context, m *pglogrepl.RelationMessage) e
 
 // onRow takes a row's change: no old tuple for an insert and most updates, no new one for a delete. whole says that the
 // old one is more than the replica identity.
-func (s *stream) onRow(ctx context.Context, id uint32, insert bool, old *pglogrepl.TupleData, whole bool, fresh *pglogrepl.TupleData) error {
+func (s *stream) onRow(ctx context.Context, id uint32, insert bool, old *pglogrepl.TupleData, whole bool,
+	fresh *pglogrepl.TupleData,
+) error {
 	if s.relation == nil || id != s.relation.id {
 		return nil // another table that somebody added to the publication
 	}

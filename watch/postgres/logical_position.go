@@ -89,7 +89,8 @@ func (p logPosition) lost(now *serverState) (reason string, renew bool) {
 	case !now.Exists:
 		return "the replication slot " + now.Slot + " is gone", true
 	case now.Status == "lost":
-		return "the replication slot " + now.Slot + " was invalidated (the server keeps no more log than max_slot_wal_keep_size, and retraind was away for longer)", true
+		return "the replication slot " + now.Slot +
+			" was invalidated (the server keeps no more log than max_slot_wal_keep_size, and retraind was away for longer)", true
 	case p.Published != now.Published:
 		return "the publication was changed", true
 	case now.Confirmed > p.LSN:

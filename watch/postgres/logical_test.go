@@ -152,14 +152,16 @@ func TestIdleSlotDoesNotHoldTheLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.sink.until(t, "the slot to move on", func() bool {
-		return b.count(`SELECT count(*) FROM pg_replication_slots WHERE database = current_database() AND confirmed_flush_lsn >= $1::text::pg_lsn`, end) == 1
+		return b.count(`SELECT count(*) FROM pg_replication_slots WHERE database = current_database() AND confirmed_flush_lsn >= $1::text::pg_lsn`,
+			end) == 1
 	})
 	stop()
 	at, err := parseLogPosition(b.sink.cursor)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := b.count(`SELECT count(*) FROM pg_replication_slots WHERE database = current_database() AND confirmed_flush_lsn > $1::text::pg_lsn`, at.LSN.String()); n != 0 {
+	if n := b.count(`SELECT count(*) FROM pg_replication_slots WHERE database = current_database() AND confirmed_flush_lsn > $1::text::pg_lsn`,
+		at.LSN.String()); n != 0 {
 		t.Errorf("the slot was told more than %s, which is stored", at.LSN)
 	}
 	b.start()

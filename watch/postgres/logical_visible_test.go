@@ -46,7 +46,8 @@ func (b *bundle) held(sql string) (show func()) {
 
 // waits tells whether the reader asks again and again what can be seen.
 func (b *bundle) waits() bool {
-	return b.count(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query = $1`, snapshotQuery) > 0
+	return b.count(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query = $1`,
+		snapshotQuery) > 0
 }
 
 // TestRowIsReadOnceItsCommitIsVisible: what the log leaves out of a row must not be read from the row as it was.

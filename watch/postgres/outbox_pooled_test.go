@@ -44,7 +44,8 @@ func pgbouncer(t *testing.T, dsn, mode string) string {
 			t.Fatal(err)
 		}
 	}
-	ini := fmt.Sprintf("[databases]\n* = host=%s user=postgres\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = %s\nlisten_port = 5432\nauth_type = any\npool_mode = %s\ndefault_pool_size = 4\nserver_check_delay = 0\n", hostOf(dsn), dir, mode)
+	ini := fmt.Sprintf("[databases]\n* = host=%s user=postgres\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = %s\nlisten_port = 5432\nauth_type = any\npool_mode = %s\ndefault_pool_size = 4\nserver_check_delay = 0\n",
+		hostOf(dsn), dir, mode)
 	file := filepath.Join(dir, "pgbouncer.ini")
 	if err := os.WriteFile(file, []byte(ini), 0o644); err != nil {
 		t.Fatal(err)

@@ -66,7 +66,8 @@ func (c *session) openTransactions(ctx context.Context) ([]string, error) {
 func (o openTransaction) late(age time.Duration) string {
 	age = age.Round(time.Second)
 	if o.GID != nil {
-		return fmt.Sprintf("the prepared transaction %s holds back its label changes for %s; they come with COMMIT PREPARED, or end it with ROLLBACK PREPARED %[1]s", literal(*o.GID), age)
+		return fmt.Sprintf("the prepared transaction %s holds back its label changes for %s; they come with COMMIT PREPARED, or end it with ROLLBACK PREPARED %[1]s",
+			literal(*o.GID), age)
 	}
 	return fmt.Sprintf("a transaction holds back its label changes for %s (server process %d%s); they come when it ends, or end it with SELECT pg_terminate_backend(%[2]d)",
 		age, o.PID, prefixed(", ", o.Who))

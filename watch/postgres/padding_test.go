@@ -32,15 +32,22 @@ func TestPaddingIsNoPartOfALabel(t *testing.T) {
 			b.exec(`INSERT INTO items VALUES ('b', 'u', 'kultur', '{}', NULL)`)
 			b.sink.equalsTable(t, "m", b.cfg)
 			want := map[string]watch.Item{
-				"a": {ID: "a", Text: map[string]string{"title": "t"}, Labels: watch.Labels{"kind": "politik", "tags": `["z"]`, "area": "ost", "said": "politik"}},
-				"b": {ID: "b", Text: map[string]string{"title": "u"}, Labels: watch.Labels{"kind": "kultur", "tags": "[]", "said": "kultur"}},
+				"a": {
+					ID: "a", Text: map[string]string{"title": "t"},
+					Labels: watch.Labels{"kind": "politik", "tags": `["z"]`, "area": "ost", "said": "politik"},
+				},
+				"b": {
+					ID: "b", Text: map[string]string{"title": "u"},
+					Labels: watch.Labels{"kind": "kultur", "tags": "[]", "said": "kultur"},
+				},
 			}
 			if diff := cmp.Diff(want, b.sink.snapshot()); diff != "" {
 				t.Error(diff)
 			}
 			counts := CountLabels(t.Context(), "m", b.cfg)
 			if diff := cmp.Diff(LabelCounts{
-				"targets.kind": {"politik": 1, "kultur": 1}, "targets.tags": {"z": 1}, "targets.area": {"ost": 1}, "targets.said": {"politik": 1, "kultur": 1},
+				"targets.kind": {"politik": 1, "kultur": 1}, "targets.tags": {"z": 1}, "targets.area": {"ost": 1},
+				"targets.said": {"politik": 1, "kultur": 1},
 			}, counts); diff != "" {
 				t.Error(diff)
 			}

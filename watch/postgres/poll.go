@@ -104,9 +104,13 @@ func (p *poller) pollOnce(ctx context.Context, first bool) error {
 			return fmt.Errorf("read the cursor: %w", err)
 		}
 	}
-	now := pollPosition{Capture: CapturePoll, Definition: p.schema.labelDefinition() + " " + p.watermark, Spelling: spelling}
+	now := pollPosition{
+		Capture: CapturePoll, Definition: p.schema.labelDefinition() + " " + p.watermark,
+		Spelling: spelling,
+	}
 	// Before the table is looked at: a catalog is read as it is now, even where the rows are seen as they were.
-	if err := p.conn.QueryRow(ctx, "SELECT "+storage+", "+p.schema.meaning(), p.schema.table).Scan(&now.Storage, &now.Meaning); err != nil {
+	if err := p.conn.QueryRow(ctx, "SELECT "+storage+", "+p.schema.meaning(), p.schema.table).Scan(&now.Storage,
+		&now.Meaning); err != nil {
 		return err
 	}
 	tx, err := beginRead(ctx, p.conn)
@@ -154,7 +158,9 @@ func (p *poller) pollOnce(ctx context.Context, first bool) error {
 }
 
 // fullRead reads the whole table. A periodic compare keeps the floor; otherwise what was known means nothing any more.
-func (p *poller) fullRead(ctx context.Context, tx pgx.Tx, now pollPosition, seen snapshot, text string, clock time.Time, keep bool) error {
+func (p *poller) fullRead(ctx context.Context, tx pgx.Tx, now pollPosition, seen snapshot, text string, clock time.Time,
+	keep bool,
+) error {
 	next := now
 	next.Epoch = clock.UnixNano()
 	if keep {

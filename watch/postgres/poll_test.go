@@ -172,11 +172,13 @@ func TestPollIsBlind(t *testing.T) {
 func TestPollAView(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	b := l.setup(t, CapturePoll, itemsSQL+";"+touched+`; CREATE VIEW seen AS SELECT id, title, content, upper(category) AS category, updated_by, updated_at FROM items WHERE views = 0`, func(dsn string) *Config {
-		cfg := itemsConfig(dsn)
-		cfg.Table = "seen"
-		return cfg
-	})
+	b := l.setup(t, CapturePoll, itemsSQL+";"+touched+
+		`; CREATE VIEW seen AS SELECT id, title, content, upper(category) AS category, updated_by, updated_at FROM items WHERE views = 0`,
+		func(dsn string) *Config {
+			cfg := itemsConfig(dsn)
+			cfg.Table = "seen"
+			return cfg
+		})
 	b.exec(`INSERT INTO items (id, title, category) SELECT g, 't', 'x' FROM generate_series(1, 30) g`)
 	b.start()
 	b.ready()

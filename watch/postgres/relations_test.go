@@ -115,7 +115,8 @@ func TestLeastPrivilege(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dsn := pgtest.Database(t, `CREATE TABLE public.items (id int PRIMARY KEY, title text, content text, category text, updated_at timestamptz DEFAULT now(), updated_by text, views int DEFAULT 0, secret text)`, migration)
+	dsn := pgtest.Database(t, `CREATE TABLE public.items (id int PRIMARY KEY, title text, content text, category text, updated_at timestamptz DEFAULT now(), updated_by text, views int DEFAULT 0, secret text)`,
+		migration)
 	role := `Retraind "r"`
 	grants, err := Grants("m", cfg, role)
 	if err != nil {

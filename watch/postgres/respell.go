@@ -40,7 +40,8 @@ func (s *Source) respellKeys(ctx context.Context, tx pgx.Tx) error {
 	}
 	columns := map[string]string{}
 	var name, sqlType string
-	if _, err = pgx.ForEachRow(rows, []any{&name, &sqlType}, func() error { columns[name] = sqlType; return nil }); err != nil {
+	if _, err = pgx.ForEachRow(rows, []any{&name, &sqlType},
+		func() error { columns[name] = sqlType; return nil }); err != nil {
 		return err
 	}
 	query := s.schema.spellQuery(s.schema.keyTypes(columns))

@@ -288,7 +288,8 @@ func (b *bundle) outbox() []string { return b.outboxOf("m") }
 func (b *bundle) outboxOf(model string) []string {
 	b.t.Helper()
 	rows, err := b.conn.Query(b.t.Context(),
-		`SELECT concat_ws(' ', op, item, old::text, '->', new::text, CASE WHEN text_changed THEN 'text' END, 'by ' || `+authorOfRow+`, `+originOfRow+`) FROM `+ident("retraind", model+"_outbox")+` AS o ORDER BY xid, seq`)
+		`SELECT concat_ws(' ', op, item, old::text, '->', new::text, CASE WHEN text_changed THEN 'text' END, 'by ' || `+
+			authorOfRow+`, `+originOfRow+`) FROM `+ident("retraind", model+"_outbox")+` AS o ORDER BY xid, seq`)
 	if err != nil {
 		b.t.Fatal(err)
 	}

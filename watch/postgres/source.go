@@ -128,7 +128,8 @@ func (c *session) run(ctx context.Context, onUp func()) error {
 	}
 	onUp()
 	if c.transactionPooled {
-		c.notice(&c.pooled, fmt.Sprintf("a pooler in transaction mode stands before PostgreSQL and swallows notifications: changes are looked for every %s; let %s name the server itself, or a pool in session mode", c.silentInterval(), c.cfg.dsnPlace()))
+		c.notice(&c.pooled, fmt.Sprintf("a pooler in transaction mode stands before PostgreSQL and swallows notifications: changes are looked for every %s; let %s name the server itself, or a pool in session mode",
+			c.silentInterval(), c.cfg.dsnPlace()))
 		return c.pollSilent(ctx)
 	}
 	c.notice(&c.pooled, "")

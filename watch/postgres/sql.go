@@ -46,7 +46,10 @@ func Migration(model string, cfg *Config) (string, error) {
 	out.WriteString("-- Rather give up than make the table's writers queue behind this.\nSET LOCAL lock_timeout = '5s';\n")
 	out.WriteString("SET LOCAL search_path = pg_catalog, pg_temp;\n\n")
 	out.WriteString(s.trialRun())
-	for _, part := range []string{commonSQL, s.outboxSQL(), "\n", s.triggers(), "\n", s.pinSettings(), s.registerSQL(), "\nCOMMIT;\n"} {
+	for _, part := range []string{
+		commonSQL, s.outboxSQL(), "\n", s.triggers(), "\n", s.pinSettings(), s.registerSQL(),
+		"\nCOMMIT;\n",
+	} {
 		out.WriteString(part)
 	}
 	return out.String(), nil
@@ -245,7 +248,8 @@ func ownLabel(t target) string {
 		return "to_jsonb((" + t.source + "))::text"
 	}
 	column := ident(t.source)
-	return "CASE WHEN pg_typeof(" + column + ") IN ('text'::regtype, 'varchar'::regtype) THEN to_json(" + column + ")::text ELSE to_jsonb(" + column + ")::text END"
+	return "CASE WHEN pg_typeof(" + column + ") IN ('text'::regtype, 'varchar'::regtype) THEN to_json(" + column +
+		")::text ELSE to_jsonb(" + column + ")::text END"
 }
 
 func (s *schema) object(value func(target) string) string {

@@ -7,7 +7,8 @@ import (
 
 // KeptRole is the comment behind what Down prints: the role is the whole server's, and how it would be dropped.
 func KeptRole(role string) string {
-	return fmt.Sprintf("-- The role %[1]s stays: other models and databases may use it. To drop it, DROP OWNED BY %[1]s\n-- in each database, then DROP ROLE %[1]s.\n", ident(role))
+	return fmt.Sprintf("-- The role %[1]s stays: other models and databases may use it. To drop it, DROP OWNED BY %[1]s\n-- in each database, then DROP ROLE %[1]s.\n",
+		ident(role))
 }
 
 // Grants returns the SQL that gives a role what retraind needs to follow a model's table and nothing more: SELECT on

@@ -29,7 +29,8 @@ const (
 // Author and origin of a row o of the outbox: as set, else who the session was.
 const (
 	authorOfRow = "coalesce(nullif(o.author, ''), o.who, '')"
-	originOfRow = "coalesce(nullif(o.origin, ''), CASE WHEN starts_with(o.app, '" + watch.OwnPrefix + "') THEN o.app END, '')"
+	originOfRow = "coalesce(nullif(o.origin, ''), CASE WHEN starts_with(o.app, '" + watch.OwnPrefix +
+		"') THEN o.app END, '')"
 )
 
 // writtenKeySetting is the setting that names the row whose author column the statement has just written. What an application
@@ -44,7 +45,8 @@ func (s *schema) author(row string, update bool) string {
 	column := row + "." + ident(s.cfg.Author)
 	value := column + "::pg_catalog.text"
 	if update {
-		value = fmt.Sprintf("CASE WHEN coalesce(pg_catalog.current_setting('%s', true) OPERATOR(pg_catalog.=) %s, false) OR NOT %s THEN %s END", writtenKeySetting, s.key(row), unchanged(s.cfg.Author), value)
+		value = fmt.Sprintf("CASE WHEN coalesce(pg_catalog.current_setting('%s', true) OPERATOR(pg_catalog.=) %s, false) OR NOT %s THEN %s END",
+			writtenKeySetting, s.key(row), unchanged(s.cfg.Author), value)
 	}
 	return fmt.Sprintf("CASE WHEN %s OPERATOR(pg_catalog.<>) '' THEN %[1]s ELSE %s END", authorSetting, value)
 }
@@ -143,7 +145,8 @@ func (s *schema) pinned(event string) string {
 func unchanged(columns ...string) string {
 	parts := make([]string, 0, len(columns))
 	for _, c := range columns {
-		part := fmt.Sprintf("coalesce(OLD.%s::pg_catalog.text OPERATOR(pg_catalog.=) NEW.%[1]s::pg_catalog.text, OLD.%[1]s::pg_catalog.text IS NULL AND NEW.%[1]s::pg_catalog.text IS NULL)", ident(c))
+		part := fmt.Sprintf("coalesce(OLD.%s::pg_catalog.text OPERATOR(pg_catalog.=) NEW.%[1]s::pg_catalog.text, OLD.%[1]s::pg_catalog.text IS NULL AND NEW.%[1]s::pg_catalog.text IS NULL)",
+			ident(c))
 		if !slices.Contains(parts, part) {
 			parts = append(parts, part)
 		}
@@ -313,5 +316,6 @@ func (s *schema) lockIsFree() string {
 	if !s.cfg.notifies() {
 		return "true"
 	}
-	return fmt.Sprintf("(pg_catalog.pg_try_advisory_lock_shared(%[1]d, %[2]d) AND pg_catalog.pg_advisory_unlock_shared(%[1]d, %[2]d))", lockClass, lockObject(s.model))
+	return fmt.Sprintf("(pg_catalog.pg_try_advisory_lock_shared(%[1]d, %[2]d) AND pg_catalog.pg_advisory_unlock_shared(%[1]d, %[2]d))",
+		lockClass, lockObject(s.model))
 }

@@ -153,7 +153,8 @@ func (c *session) fullRead(ctx context.Context, reason string) error {
 // lastRow is the one with the greatest transaction id in the outbox.
 func (c *session) lastRow(ctx context.Context, tx pgx.Tx) (last rowID, err error) {
 	var xid string
-	err = tx.QueryRow(ctx, "SELECT o.xid::text, o.seq FROM "+c.schema.outbox()+" AS o ORDER BY o.xid DESC, o.seq DESC LIMIT 1").Scan(&xid, &last.Seq)
+	err = tx.QueryRow(ctx, "SELECT o.xid::text, o.seq FROM "+c.schema.outbox()+
+		" AS o ORDER BY o.xid DESC, o.seq DESC LIMIT 1").Scan(&xid, &last.Seq)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return rowID{}, nil
 	}
@@ -213,7 +214,8 @@ func (c *session) wasTruncated(ctx context.Context, reason string) (yes bool, er
 	if reason == tableTruncated {
 		return true, nil
 	}
-	err = c.conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+c.schema.outbox()+" WHERE op = 'truncate' AND xid > $1::text::xid8)",
+	err = c.conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+c.schema.outbox()+
+		" WHERE op = 'truncate' AND xid > $1::text::xid8)",
 		strconv.FormatUint(c.lastRead, 10)).Scan(&yes)
 	return yes, err
 }
@@ -228,6 +230,7 @@ func (s *Source) shrunk(err error) error {
 		Key: "shrink_guard", Permanent: true, Err: err,
 		Cause: fmt.Sprintf("%d of %d items are no longer in table %s, more than shrink_guard (%s) allows: nothing was deleted",
 			shrunk.Gone, shrunk.Known, strings.Join(s.schema.ident, "."), unit.Percent(s.cfg.shrinkGuard())),
-		Cure: fmt.Sprintf("are the rows hidden or being loaded again? retraind looks again every minute; if they are gone for good: retraind label accept %s", s.model),
+		Cure: fmt.Sprintf("are the rows hidden or being loaded again? retraind looks again every minute; if they are gone for good: retraind label accept %s",
+			s.model),
 	}
 }

@@ -56,7 +56,8 @@ func (s *schema) settingsQuery() string {
 	}
 	// Names of objects are written with their schemas where these are not in the path.
 	fmt.Fprintf(&values, ", ('search_path', 'pg_catalog, pg_temp', '{%s}')", namedObjects)
-	return fmt.Sprintf(nestedTypes, literal(s.table), textArray(s.spelledColumns()), literal(s.expressionText())) + fmt.Sprintf(`
+	return fmt.Sprintf(nestedTypes, literal(s.table), textArray(s.spelledColumns()), literal(s.expressionText())) +
+		fmt.Sprintf(`
   SELECT s.name, s.value FROM (VALUES %s) AS s(name, value, types)
   WHERE %t OR EXISTS (SELECT FROM kinds JOIN pg_type AS t ON t.oid = kinds.oid WHERE CASE
     WHEN t.typnamespace = 'pg_catalog'::regnamespace THEN t.typname = ANY (s.types) OR t.typtype = 'm'
@@ -133,9 +134,14 @@ func (s *schema) findSettings(ctx context.Context, conn *pgx.Conn, found *check.
 	err := conn.QueryRow(ctx, fmt.Sprintf(`SELECT coalesce(string_agg(DISTINCT w.name, ', '), '') FROM (%s) AS w, pg_trigger AS g JOIN pg_proc AS p ON p.oid = g.tgfoid
 		WHERE g.tgrelid = $1::text::regclass AND g.tgname = ANY ($2::text[])
 		AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS c WHERE lower(split_part(c, '=', 1)) = lower(w.name))`, s.settingsQuery()),
-		s.table, []string{"retraind_" + s.model + "_insert", "retraind_" + s.model + "_update", "retraind_" + s.model + "_delete"}).Scan(&missing)
+		s.table,
+		[]string{
+			"retraind_" + s.model + "_insert", "retraind_" + s.model + "_update",
+			"retraind_" + s.model + "_delete",
+		}).Scan(&missing)
 	if err == nil && missing != "" {
-		found.Errorf("table", runInit, "the triggers of table %s write keys or labels as the writer's session spells them, which depends on %s: changes of such sessions are lost",
+		found.Errorf("table", runInit,
+			"the triggers of table %s write keys or labels as the writer's session spells them, which depends on %s: changes of such sessions are lost",
 			strings.Join(s.ident, "."), missing)
 	}
 	return err

@@ -21,8 +21,11 @@ const spelledSQL = `CREATE TYPE public.span AS (a date, b timestamptz);
 func spelledConfig(dsn string) *Config {
 	return &Config{
 		DSN: dsn, Table: "spelled", ID: unit.List{"id", "at", "day", "raw", "ratio", "took"},
-		Text:    unit.List{"title", "during", "took", "raw", "pair"},
-		Targets: map[string]string{"day": "day", "days": "days", "at": "at", "ratio": "ratio", "during": "during", "kind": "kind"},
+		Text: unit.List{"title", "during", "took", "raw", "pair"},
+		Targets: map[string]string{
+			"day": "day", "days": "days", "at": "at", "ratio": "ratio", "during": "during",
+			"kind": "kind",
+		},
 	}
 }
 
@@ -85,9 +88,10 @@ func TestOnlyNeededSettingsArePinned(t *testing.T) {
 	if got := pinned(setup(t, itemsSQL, itemsConfig)); got != "" {
 		t.Errorf("pinned without need: %s", got)
 	}
-	b := setup(t, `CREATE TABLE public.items (id int PRIMARY KEY, title text, day date, at timestamptz)`, func(dsn string) *Config {
-		return &Config{DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"title"}, Label: "day"}
-	})
+	b := setup(t, `CREATE TABLE public.items (id int PRIMARY KEY, title text, day date, at timestamptz)`,
+		func(dsn string) *Config {
+			return &Config{DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"title"}, Label: "day"}
+		})
 	if got := pinned(b); got != "DateStyle" {
 		t.Errorf("pinned: %s", got)
 	}
@@ -115,13 +119,15 @@ func TestItemsUnderAnOldSpellingAreRecognised(t *testing.T) {
 			"2026-01-02 11:00:00+00": "2026-01-02 12:00:00+01", "2026-07-02 11:00:00+00": "02.07.2026 13:00:00 CEST",
 		}},
 		"several": {unit.List{"id", "at"}, map[string]string{
-			`[1, "2026-01-02T11:00:00+00:00"]`: `[1, "2026-01-02T12:00:00+01:00"]`, `[2, "2026-07-02T11:00:00+00:00"]`: "no key at all",
+			`[1, "2026-01-02T11:00:00+00:00"]`: `[1, "2026-01-02T12:00:00+01:00"]`,
+			`[2, "2026-07-02T11:00:00+00:00"]`: "no key at all",
 		}},
 	} {
 		for _, capture := range captures {
 			t.Run(name+", "+string(capture), func(t *testing.T) {
 				t.Parallel()
-				b := newLab(t).setup(t, capture, `CREATE TABLE items (id int, at timestamptz, title text, label text, PRIMARY KEY (id, at))`,
+				b := newLab(t).setup(t, capture,
+					`CREATE TABLE items (id int, at timestamptz, title text, label text, PRIMARY KEY (id, at))`,
 					func(dsn string) *Config {
 						return &Config{DSN: dsn, Table: "items", ID: c.key, Text: unit.List{"title"}, Label: "label", UpdatedAt: "at"}
 					})

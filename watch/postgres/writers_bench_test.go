@@ -71,7 +71,9 @@ func onDisk(level string) pgcluster.Options {
 }
 
 // benchTables makes a table for each kind, captured and followed.
-func benchTables(b *testing.B, rows int, options func(level string) pgcluster.Options, kinds ...string) map[string]*benched {
+func benchTables(b *testing.B, rows int, options func(level string) pgcluster.Options,
+	kinds ...string,
+) map[string]*benched {
 	b.Helper()
 	clusters := map[string]*pgcluster.Cluster{}
 	out := map[string]*benched{}
@@ -95,7 +97,8 @@ func benchTables(b *testing.B, rows int, options func(level string) pgcluster.Op
 		}
 		exec(clusters[level].DSN("postgres"), "CREATE DATABASE "+kind)
 		t := &benched{dsn: clusters[level].DSN(kind), sink: &counting{}}
-		exec(t.dsn, fmt.Sprintf("%s; INSERT INTO items (id, title, content, category) SELECT g, 'title ' || g, repeat('word ', 40), 'c' FROM generate_series(1, %d) g; ANALYZE", itemsSQL, rows))
+		exec(t.dsn, fmt.Sprintf("%s; INSERT INTO items (id, title, content, category) SELECT g, 'title ' || g, repeat('word ', 40), 'c' FROM generate_series(1, %d) g; ANALYZE",
+			itemsSQL, rows))
 		out[kind] = t
 		switch kind {
 		case "none":

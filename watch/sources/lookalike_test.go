@@ -11,7 +11,10 @@ import (
 
 func TestLookAlikes(t *testing.T) {
 	t.Parallel()
-	counts := postgres.LabelCounts{"label": {"Kita": 340, "Kita ": 12, "kita": 1, "M\u00fcll": 5, "Mu\u0308ll": 2, "Sport": 9}}
+	counts := postgres.LabelCounts{"label": {
+		"Kita": 340, "Kita ": 12, "kita": 1, "M\u00fcll": 5, "Mu\u0308ll": 2,
+		"Sport": 9,
+	}}
 	for rules, want := range map[string]string{
 		"":                    `"Kita" (340), "Kita " (12), "kita" (1); "Müll" (5), "Mu\u0308ll" (2)`,
 		"blanks":              `"Kita" (352), "kita" (1); "Müll" (5), "Mu\u0308ll" (2)`,

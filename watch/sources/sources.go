@@ -95,11 +95,13 @@ func (c *Config) Names() []string {
 func (c *Config) Validate() check.Problems {
 	var found check.Problems
 	if len(c.Names()) == 0 {
-		found.Errorf("", "add postgres: {dsn_file: …, table: …, id: …, text: […], label: …}, or another source: files, nats, http", "no source of labels")
+		found.Errorf("", "add postgres: {dsn_file: …, table: …, id: …, text: […], label: …}, or another source: files, nats, http",
+			"no source of labels")
 	}
 	for i, rule := range c.Normalize {
 		if !slices.Contains(serving.Rules, rule) {
-			found.Errorf(check.Index("normalize", i), "write some of "+strings.Join(serving.Rules, ", "), "there is no rule %q", rule)
+			found.Errorf(check.Index("normalize", i), "write some of "+strings.Join(serving.Rules, ", "), "there is no rule %q",
+				rule)
 		}
 	}
 	if c.Postgres != nil {

@@ -49,7 +49,9 @@ var (
 
 // New returns the source of a model's requests. poke is called after each stored batch with the number of events;
 // it must not block.
-func New(model string, cfg *Config, decoder *labelevent.Decoder, inbox watch.Inbox, poke func(n int), log *slog.Logger) *Handler {
+func New(model string, cfg *Config, decoder *labelevent.Decoder, inbox watch.Inbox, poke func(n int),
+	log *slog.Logger,
+) *Handler {
 	return &Handler{
 		Retrier: watch.NewRetrier(model, watch.SourceHTTP, poke, log), cfg: cfg, decoder: decoder,
 		inbox: inbox, slots: make(chan struct{}, maxBodies),

@@ -44,7 +44,8 @@ func printPoints(to io.Writer, s size) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(to, "| held-out items | the error rises by | years in which `points: %d` trips | median labels |\n|---:|---:|---:|---:|\n", wanted)
+	fmt.Fprintf(to, "| held-out items | the error rises by | years in which `points: %d` trips | median labels |\n|---:|---:|---:|---:|\n",
+		wanted)
 	for i, n := range items {
 		for k, rise := range trueRises {
 			fmt.Fprintf(to, "| %d | %.0f points | %s | %s |\n", n, 100*rise, text.Percent(found[i][k].Share()),

@@ -42,7 +42,8 @@ func TestTexts(t *testing.T) {
 		if strings.ContainsAny(text, "äöüßÄÖÜ") {
 			umlauts++
 		}
-		if !utf8.ValidString(text) || strings.Contains(text, "  ") || strings.Contains(text, "%!") || !strings.HasSuffix(item.Content, ".") {
+		if !utf8.ValidString(text) || strings.Contains(text, "  ") || strings.Contains(text, "%!") ||
+			!strings.HasSuffix(item.Content, ".") {
 			t.Errorf("%s is badly made: %q", item.ID, text)
 		}
 		if len(item.Content) < 100 {
@@ -162,7 +163,8 @@ func TestMergedPairSplits(t *testing.T) {
 					t.Errorf("recall of %s is %.2f of %d", topic, after.recall(topic), after.all[topic])
 				}
 			}
-			t.Logf("%.3f -> %.3f, recall %.2f and %.2f", before.accuracy(), after.accuracy(), after.recall(pair.Into), after.recall(pair.From))
+			t.Logf("%.3f -> %.3f, recall %.2f and %.2f", before.accuracy(), after.accuracy(), after.recall(pair.Into),
+				after.recall(pair.From))
 		})
 	}
 }

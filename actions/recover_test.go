@@ -176,7 +176,9 @@ func TestCommandEndsWhileTheDaemonIsAway(t *testing.T) {
 func TestSubmitTwice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	hold := sh("train", "echo x >>$RETRAIND_MODEL_DIR/starts; while [ ! -e $RETRAIND_MODEL_DIR/go ]; do sleep 0.02; done; exec "+w.self+" fake-train 7")
+	hold := sh("train",
+		"echo x >>$RETRAIND_MODEL_DIR/starts; while [ ! -e $RETRAIND_MODEL_DIR/go ]; do sleep 0.02; done; exec "+
+			w.self+" fake-train 7")
 	p := w.submit(pipeline(hold))
 	for range 3 {
 		if err := w.engine.Submit(p); err != nil {

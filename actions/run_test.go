@@ -328,7 +328,9 @@ func TestRetries(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
 	w := newWorld(t)
-	flaky := sh("train", "echo attempt >>$RETRAIND_MODEL_DIR/tries; test $(wc -l <$RETRAIND_MODEL_DIR/tries) -ge 3 && exec "+w.self+" fake-train 7")
+	flaky := sh("train",
+		"echo attempt >>$RETRAIND_MODEL_DIR/tries; test $(wc -l <$RETRAIND_MODEL_DIR/tries) -ge 3 && exec "+
+			w.self+" fake-train 7")
 	flaky.Retries = 2
 	w.ends(w.run(pipeline(flaky)), policy.OutcomePromoted, "first release", "export ok", "train failed", "train failed",
 		"train ok", "gate ok", "release ok", "verify ok")

@@ -125,7 +125,9 @@ func startServer(t *testing.T, program, dir string) *server {
 	go s.listen(out)
 	s.ask("initialize", map[string]any{
 		"processId": os.Getpid(), "rootUri": "file://" + dir,
-		"capabilities": map[string]any{"textDocument": map[string]any{"completion": map[string]any{"completionItem": map[string]any{"documentationFormat": []string{"markdown"}}}}},
+		"capabilities": map[string]any{"textDocument": map[string]any{
+			"completion": map[string]any{"completionItem": map[string]any{"documentationFormat": []string{"markdown"}}},
+		}},
 	}, nil)
 	s.tell("initialized", map[string]any{})
 	s.tell("workspace/didChangeConfiguration", map[string]any{"settings": map[string]any{"yaml": map[string]any{

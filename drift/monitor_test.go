@@ -420,7 +420,8 @@ func TestLabelMix(t *testing.T) {
 
 func TestSetsAreScoredWholeAndByMember(t *testing.T) {
 	t.Parallel()
-	m := drift.NewMonitor(drift.Options{Targets: serving.Config{Targets: map[string]serving.Target{"aks": {Kind: serving.KindSet}}}.List()})
+	config := serving.Config{Targets: map[string]serving.Target{"aks": {Kind: serving.KindSet}}}
+	m := drift.NewMonitor(drift.Options{Targets: config.List()})
 	set := func(s ...string) map[string]string { return map[string]string{"aks": serving.CanonicalSet(s)} }
 	for i, c := range []struct{ truth, answer map[string]string }{
 		{set("a", "b"), set("b", "a")}, {set("a"), set("a", "c")}, {set(), set()}, {set("b"), set()},

@@ -263,7 +263,8 @@ func TestSelfOrigin(t *testing.T) {
 	r := healthy(t)
 	r.Labels.Own = 500
 	d := p.Decide(r, policy.History{}, noon(t))
-	if want := "no retrain is needed: 540 of 2000 labels changed since the training, but 500 of them were written by retraind's own runs, which never count"; d.Verdict != policy.VerdictHold || d.Reason != policy.ReasonSelfOrigin || d.Text != want {
+	want := "no retrain is needed: 540 of 2000 labels changed since the training, but 500 of them were written by retraind's own runs, which never count"
+	if d.Verdict != policy.VerdictHold || d.Reason != policy.ReasonSelfOrigin || d.Text != want {
 		t.Errorf("%s %s: %s", d.Verdict, d.Reason, d.Text)
 	}
 	r.Labels.Own = 100 // not enough even with them

@@ -61,7 +61,8 @@ func TestFullDiskLosesNothing(t *testing.T) {
 			continue
 		}
 		refused++
-		if want := "the disk is full; nothing was lost: free some space and retraind goes on by itself"; !strings.HasPrefix(err.Error(),
+		want := "the disk is full; nothing was lost: free some space and retraind goes on by itself"
+		if !strings.HasPrefix(err.Error(),
 			"changes: ") || !strings.Contains(err.Error(), want) {
 			t.Fatalf("got %v", err)
 		}

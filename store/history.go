@@ -23,16 +23,17 @@ func (t *Tx) AddReport(r Report) error {
 func (t *Tx) Reports(model string, since time.Time, limit int) ([]Report, error) {
 	var out []Report
 	err := t.each(`select n, model, at, seq, state, accuracy, body from
-		(select * from reports where model = ? and at >= ? order by n desc limit ?) order by n`, []any{model, stamp(since), limit}, func(scan func(...any) error) error {
-		var r Report
-		var at string
-		if err := scan(&r.N, &r.Model, &at, &r.Seq, &r.State, &r.Accuracy, &r.Body); err != nil {
-			return err
-		}
-		r.At = unstamp(at)
-		out = append(out, r)
-		return nil
-	})
+		(select * from reports where model = ? and at >= ? order by n desc limit ?) order by n`,
+		[]any{model, stamp(since), limit}, func(scan func(...any) error) error {
+			var r Report
+			var at string
+			if err := scan(&r.N, &r.Model, &at, &r.Seq, &r.State, &r.Accuracy, &r.Body); err != nil {
+				return err
+			}
+			r.At = unstamp(at)
+			out = append(out, r)
+			return nil
+		})
 	return out, err
 }
 

@@ -99,7 +99,8 @@ func (t *Tx) PutItems(model string, items ...Item) error {
 		14, `
 		on conflict (model, id) do update set heldout = excluded.heldout, grp = excluded.grp, text_hash = excluded.text_hash, born = excluded.born,
 		text = iif(excluded.text = 'null' and (excluded.heldout or excluded.source <> ''), text, excluded.text),
-		labels = excluded.labels, base = excluded.base, source = excluded.source, seq = excluded.seq, touched = excluded.touched, at = excluded.at, sweep = excluded.sweep`, args)
+		labels = excluded.labels, base = excluded.base, source = excluded.source, seq = excluded.seq, touched = excluded.touched, at = excluded.at, sweep = excluded.sweep`,
+		args)
 }
 
 // TouchItems marks unchanged items as seen by a full read.

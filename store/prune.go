@@ -23,5 +23,6 @@ func (t *Tx) PruneHistory(thin, gone time.Time) error {
 // told of and that are in the training snapshot of the release that serves.
 func (t *Tx) PruneChanges(before time.Time) error {
 	return t.exec(`delete from changes where stored < ? and n <= (
-		select min(m.applied, r.seq) from models m join releases r on r.model = m.model and r.digest = m.champion where m.model = changes.model)`, stamp(before))
+		select min(m.applied, r.seq) from models m join releases r on r.model = m.model and r.digest = m.champion where m.model = changes.model)`,
+		stamp(before))
 }

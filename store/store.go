@@ -158,7 +158,8 @@ func openDB(path, settings string) (*sql.DB, error) {
 	// The path is escaped: an unescaped # or ? in it would end it, and the settings with it.
 	name := (&url.URL{Scheme: "file", OmitHost: true, Path: path}).String()
 	base, err := sqlite.NewConnector(name +
-		"?_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(on)&_txlock=immediate" + settings)
+		"?_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(on)&_txlock=immediate" +
+		settings)
 	if err != nil {
 		return nil, err
 	}

@@ -158,7 +158,8 @@ next, in this order:
      or wait for the quiet hours; then:     retraind status -c %[3]s
 
 The files under systemd/ make services of step 4; `+"`retraind init systemd`"+` prints where each belongs.
-`, filepath.Join(dir, "retraind.sql"), m.Labels.Postgres.DSNFile, config, listen, filepath.Join(f.State, "models", model, "current"), model)
+`, filepath.Join(dir, "retraind.sql"), m.Labels.Postgres.DSNFile, config, listen, filepath.Join(f.State, "models",
+		model, "current"), model)
 }
 
 // migrations is the SQL of all models, or of one, with the grants for the daemon's role.

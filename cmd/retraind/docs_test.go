@@ -195,8 +195,9 @@ func TestQuickstartSQL(t *testing.T) {
 
 	do(blocks[1][1])
 	var recorded, football int
-	if err := conn.QueryRow(ctx, "SELECT (SELECT count(*) FROM retraind.relevance_outbox), (SELECT count(*) FROM items WHERE category = 'football')").Scan(&recorded,
-		&football); err != nil {
+	if err := conn.QueryRow(ctx, "SELECT (SELECT count(*) FROM retraind.relevance_outbox), (SELECT count(*) FROM items WHERE category = 'football')").
+		Scan(&recorded,
+			&football); err != nil {
 		t.Fatal(err)
 	}
 	if recorded != football || football < 100 {

@@ -46,7 +46,8 @@ func showStatus(p *page, s status.Status) error {
 }
 
 func (p *page) showModel(m status.Model, now time.Time) {
-	phase := lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Color(phaseColour[m.Phase])).Render(strings.ToUpper(string(m.Phase)))
+	style := lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Color(phaseColour[m.Phase]))
+	phase := style.Render(strings.ToUpper(string(m.Phase)))
 	p.line(bold(m.Name)+"  "+phase+"  "+m.BriefSentence(), 4)
 	if m.Active != nil {
 		p.field("run", activeSentence(*m.Active, now))

@@ -128,7 +128,8 @@ func memory(pid int, name string) float64 {
 // manyRows is a database with a table of rows of about 1 kB.
 func manyRows(b *testing.B, rows int) (dsn string) {
 	return pgtest.Database(b, fmt.Sprintf(`create table items (id int primary key, content text, category text);
-		insert into items select g, 'number ' || g || repeat(' lorem ipsum', 80), 'c' || g %% 20 from generate_series(1, %d) g`, rows))
+		insert into items select g, 'number ' || g || repeat(' lorem ipsum', 80), 'c' || g %% 20 from generate_series(1, %d) g`,
+		rows))
 }
 
 // psycopg returns false where the library is missing.

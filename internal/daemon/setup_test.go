@@ -207,7 +207,10 @@ models:
     limits: {cooldown: 0s, budget: "", breaker: 0, suspicious_labels: %s}%s
     pipeline: {default: %s}
     promote: {gate: not_worse, margin: 20, verify_within: 5s, undo_within: 1s}
-`, w.state, w.listen, w.nats, model, labels, filepath.Join(w.dir, "salt"), w.service.address, w.service.address, w.timeout, w.serving, w.evaluate, w.when, cmp.Or(w.suspects, "ignore"), hours, steps)
+`,
+		w.state, w.listen, w.nats, model, labels, filepath.Join(w.dir, "salt"), w.service.address,
+		w.service.address, w.timeout, w.serving, w.evaluate, w.when,
+		cmp.Or(w.suspects, "ignore"), hours, steps)
 }
 
 // usual is the usual pipeline, with more steps before the training.

@@ -77,6 +77,8 @@ Everything goes on running until you press Ctrl-C. Things to try in another term
   nats sub -s %[7]s --nkey %[9]s 'retraind.evt.v1.>'
   http://%[8]s            # the page
 
-`, w.config(), w.self, modelName, w.daemon.cmd.Process.Pid, w.db.cluster.Dir(), databaseName, w.natsURL, w.page, w.natsKey())
+`,
+		w.config(), w.self, modelName, w.daemon.cmd.Process.Pid, w.db.cluster.Dir(), databaseName,
+		w.natsURL, w.page, w.natsKey())
 	<-ctx.Done()
 }

@@ -119,7 +119,10 @@ models:
     quiet_hours:
       - {from: %q, to: %q}
     promote: {gate: not_worse, margin: %g, parity: 99.5%%, verify_within: 5s}
-`, w.state(), w.page, w.natsURLListen(), modelName, w.dsn(), 100*w.story.share, w.address, w.address, w.story.minimum, opens.Format("15:04:05"), opens.Add(2*time.Hour).Format("15:04:05"), w.story.margin)
+`,
+		w.state(), w.page, w.natsURLListen(), modelName, w.dsn(), 100*w.story.share, w.address,
+		w.address, w.story.minimum, opens.Format("15:04:05"),
+		opens.Add(2*time.Hour).Format("15:04:05"), w.story.margin)
 	tmp := w.config() + ".new"
 	if err := os.WriteFile(tmp, []byte(text), 0o600); err != nil {
 		return err

@@ -32,8 +32,8 @@ func run(paths []string) int {
 	return status
 }
 
-// tooLong returns the lines, counted from 1, on which a name, number or operator begins beyond the limit. Brackets and
-// commas may follow a text that ends there.
+// tooLong returns the lines, counted from 1, on which a name, number or operator begins beyond the limit. Brackets,
+// commas, and the + or . that continues on the next line may follow a text that ends there.
 func tooLong(source []byte) (lines []int) {
 	file := token.NewFileSet().AddFile("", -1, len(source))
 	var s scanner.Scanner
@@ -43,7 +43,8 @@ func tooLong(source []byte) (lines []int) {
 		switch tok {
 		case token.EOF:
 			return lines
-		case token.STRING, token.SEMICOLON, token.COMMA, token.RPAREN, token.RBRACK, token.RBRACE, token.LBRACE:
+		case token.STRING, token.SEMICOLON, token.COMMA, token.RPAREN, token.RBRACK, token.RBRACE, token.LBRACE,
+			token.ADD, token.PERIOD:
 			continue
 		}
 		place := file.Position(pos)

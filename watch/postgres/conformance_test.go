@@ -133,8 +133,9 @@ var conformances = []conformance{
 		b.exec(`DELETE FROM items WHERE id = 101`)
 	}},
 	{
-		name:  "composite key, targets by column and expression",
-		table: `CREATE TABLE items (host text, "No" int, title text, content text, priority text, score numeric, tags text[], flags jsonb, kind char(6), updated_at timestamptz DEFAULT now(), PRIMARY KEY (host, "No"));` + touched,
+		name: "composite key, targets by column and expression",
+		table: `CREATE TABLE items (host text, "No" int, title text, content text, priority text, score numeric, tags text[], flags jsonb, kind char(6), updated_at timestamptz DEFAULT now(), PRIMARY KEY (host, "No"));` +
+			touched,
 		cfg: func(dsn string) *Config {
 			return &Config{
 				DSN: dsn, Table: "items", ID: unit.List{"host", "No"}, Text: unit.List{"title", "kind"},
@@ -156,8 +157,9 @@ var conformances = []conformance{
 		},
 	},
 	{
-		name:  "uuid key, enum label, generated column, type of another schema",
-		table: `CREATE SCHEMA own; CREATE TYPE own.mood AS ENUM ('sad', 'glad'); CREATE TABLE items (id uuid PRIMARY KEY, title varchar(20), content text, mood own.mood, upper text GENERATED ALWAYS AS (upper(title)) STORED, updated_at timestamptz DEFAULT now());` + touched,
+		name: "uuid key, enum label, generated column, type of another schema",
+		table: `CREATE SCHEMA own; CREATE TYPE own.mood AS ENUM ('sad', 'glad'); CREATE TABLE items (id uuid PRIMARY KEY, title varchar(20), content text, mood own.mood, upper text GENERATED ALWAYS AS (upper(title)) STORED, updated_at timestamptz DEFAULT now());` +
+			touched,
 		cfg: func(dsn string) *Config {
 			return &Config{
 				DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"title", "content"},
@@ -215,8 +217,9 @@ var conformances = []conformance{
 		b.exec(`DELETE FROM items WHERE id % 3 = 0`)
 	}},
 	{
-		name:  "partitions",
-		table: `CREATE TABLE items (id int, title text, content text, category text, updated_at timestamptz DEFAULT now(), updated_by text, views int DEFAULT 0, PRIMARY KEY (id)) PARTITION BY RANGE (id); CREATE TABLE items_1 PARTITION OF items FOR VALUES FROM (0) TO (10); CREATE TABLE items_2 PARTITION OF items FOR VALUES FROM (10) TO (1000);` + touched,
+		name: "partitions",
+		table: `CREATE TABLE items (id int, title text, content text, category text, updated_at timestamptz DEFAULT now(), updated_by text, views int DEFAULT 0, PRIMARY KEY (id)) PARTITION BY RANGE (id); CREATE TABLE items_1 PARTITION OF items FOR VALUES FROM (0) TO (10); CREATE TABLE items_2 PARTITION OF items FOR VALUES FROM (10) TO (1000);` +
+			touched,
 		play: func(b *bundle) {
 			b.exec(`INSERT INTO items (id, title, category) SELECT g, 't', 'c' FROM generate_series(1, 30) g`)
 			b.exec(`UPDATE items SET category = 'd' WHERE id > 5`)

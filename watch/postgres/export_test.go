@@ -46,7 +46,8 @@ func TestExportStopsEarlyAndReportsFaults(t *testing.T) {
 	b.sink.until(t, "the connection to end", func() bool {
 		var open int
 		if err := b.conn.QueryRow(t.Context(),
-			`SELECT count(*) FROM pg_stat_activity WHERE application_name = 'retraind' AND datname = current_database()`).Scan(&open); err != nil {
+			`SELECT count(*) FROM pg_stat_activity WHERE application_name = 'retraind' AND datname = current_database()`).
+			Scan(&open); err != nil {
 			t.Fatal(err)
 		}
 		return open == 0

@@ -111,7 +111,8 @@ func TestHalfOpenConnection(t *testing.T) {
 	out, err := sh(`set -e; ip netns add %[1]s; ip link add %[1]sa type veth peer name %[1]sb; ip link set %[1]sb netns %[1]s
 		ip addr add 198.51.100.1/30 dev %[1]sa; ip link set %[1]sa up
 		ip -n %[1]s addr add 198.51.100.2/30 dev %[1]sb; ip -n %[1]s link set %[1]sb up
-		ip netns exec %[1]s nft add table inet t; ip netns exec %[1]s nft 'add chain inet t c { type filter hook input priority 0; }'`, space)
+		ip netns exec %[1]s nft add table inet t; ip netns exec %[1]s nft 'add chain inet t c { type filter hook input priority 0; }'`,
+		space)
 	t.Cleanup(func() { _, _ = sh("ip netns del %[1]s; ip link del %[1]sa", space) })
 	if err != nil {
 		t.Skipf("no network namespace here: %s", out)

@@ -61,7 +61,8 @@ func (s *schema) findPublication(ctx context.Context, conn *pgx.Conn, found *che
 // findSlot reports a slot that somebody else made. One that is missing is made by the source.
 func (s *schema) findSlot(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	var name, plugin, database, status string
-	err := conn.QueryRow(ctx, `SELECT slot_name::text, coalesce(plugin::text, 'none'), coalesce(database::text, 'none'), coalesce(wal_status, '') FROM pg_replication_slots WHERE slot_name = `+s.slot()).
+	err := conn.QueryRow(ctx, `SELECT slot_name::text, coalesce(plugin::text, 'none'), coalesce(database::text, 'none'), coalesce(wal_status, '') FROM pg_replication_slots WHERE slot_name = `+
+		s.slot()).
 		Scan(&name, &plugin, &database, &status)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):

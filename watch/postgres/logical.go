@@ -95,7 +95,8 @@ func (d *logReader) serverState(ctx context.Context) (*serverState, error) {
 		return nil, err
 	}
 	var confirmed string
-	err = d.conn.QueryRow(ctx, "SELECT coalesce(wal_status, ''), coalesce(confirmed_flush_lsn, '0/0')::text FROM pg_replication_slots WHERE slot_name = "+d.schema.slot()).
+	err = d.conn.QueryRow(ctx, "SELECT coalesce(wal_status, ''), coalesce(confirmed_flush_lsn, '0/0')::text FROM pg_replication_slots WHERE slot_name = "+
+		d.schema.slot()).
 		Scan(&now.Status, &confirmed)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return now, nil

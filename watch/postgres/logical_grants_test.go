@@ -184,7 +184,9 @@ func TestDownRemovesEverything(t *testing.T) {
 	if _, err := b.conn.PgConn().Exec(t.Context(), down).ReadAll(); err != nil {
 		t.Fatal(err)
 	}
-	if n := b.count(`SELECT (SELECT count(*) FROM pg_publication) + (SELECT count(*) FROM pg_replication_slots WHERE database = current_database())`); n != 0 {
+	n := b.count(`SELECT (SELECT count(*) FROM pg_publication) +
+		(SELECT count(*) FROM pg_replication_slots WHERE database = current_database())`)
+	if n != 0 {
 		t.Errorf("%d things are left", n)
 	}
 }

@@ -69,8 +69,9 @@ func (s *stream) waitUntilVisible(ctx context.Context, writers []uint32) error {
 // isStandby tells whether the server takes retraind for a synchronous standby: each commit would wait for it.
 func isStandby(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	var standbys, name string
-	err := conn.QueryRow(ctx, "SELECT current_setting('synchronous_standby_names'), current_setting('application_name')").Scan(&standbys,
-		&name)
+	err := conn.QueryRow(ctx, "SELECT current_setting('synchronous_standby_names'), current_setting('application_name')").
+		Scan(&standbys,
+			&name)
 	names := strings.FieldsFunc(standbys, func(r rune) bool { return strings.ContainsRune(" \t\n,()\"", r) })
 	return slices.ContainsFunc(names, func(n string) bool { return n == "*" || strings.EqualFold(n, name) }), err
 }

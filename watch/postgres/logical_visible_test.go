@@ -123,7 +123,8 @@ func TestServerWaitsForItsReader(t *testing.T) {
 	b.exec(`ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 ("*")'`)
 	b.exec(`SELECT pg_reload_conf()`)
 	b.sink.until(t, "the setting", func() bool {
-		return b.count(`SELECT count(*) FROM pg_settings WHERE name = 'synchronous_standby_names' AND setting LIKE 'FIRST%'`) == 1
+		return b.count(`SELECT count(*) FROM pg_settings
+			WHERE name = 'synchronous_standby_names' AND setting LIKE 'FIRST%'`) == 1
 	})
 	show := b.held(`UPDATE items SET category = 'y'`)
 	const trouble = "the server takes retraind for a synchronous standby"

@@ -18,7 +18,8 @@ func TestPaddingIsNoPartOfALabel(t *testing.T) {
 		t.Run(string(capture), func(t *testing.T) {
 			t.Parallel()
 			b := l.setup(t, capture, `CREATE DOMAIN short AS char(8);
-				CREATE TABLE items (id char(5) PRIMARY KEY, title char(9), kind char(10), tags char(6)[], area short, updated_at timestamptz DEFAULT now());`+touched,
+				CREATE TABLE items (id char(5) PRIMARY KEY, title char(9), kind char(10), tags char(6)[], area short, updated_at timestamptz DEFAULT now());`+
+				touched,
 				func(dsn string) *Config {
 					return &Config{
 						DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"title"}, UpdatedAt: "updated_at",

@@ -66,7 +66,8 @@ func TestGeneratedColumns(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	table := `CREATE TABLE items (id int PRIMARY KEY, title text, content text, score int, whole text GENERATED ALWAYS AS (title || ': ' || content) STORED,
-		grade text GENERATED ALWAYS AS (CASE WHEN score > 5 THEN 'good' ELSE 'bad' END) STORED, updated_at timestamptz DEFAULT now());` + touched
+		grade text GENERATED ALWAYS AS (CASE WHEN score > 5 THEN 'good' ELSE 'bad' END) STORED, updated_at timestamptz DEFAULT now());` +
+		touched
 	bundles := l.setups(t, captures, table, func(dsn string) *Config {
 		return &Config{
 			DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"whole"}, Label: "grade",

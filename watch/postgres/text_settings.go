@@ -61,7 +61,8 @@ func (s *schema) settingsQuery() string {
   SELECT s.name, s.value FROM (VALUES %s) AS s(name, value, types)
   WHERE %t OR EXISTS (SELECT FROM kinds JOIN pg_type AS t ON t.oid = kinds.oid WHERE CASE
     WHEN t.typnamespace = 'pg_catalog'::regnamespace THEN t.typname = ANY (s.types) OR t.typtype = 'm'
-    ELSE t.typtype = 'm' OR t.typtype = 'b' AND t.typelem = 0 AND t.typcategory <> 'S' END)`, values.String(), s.converts())
+    ELSE t.typtype = 'm' OR t.typtype = 'b' AND t.typelem = 0 AND t.typcategory <> 'S' END)`,
+			values.String(), s.converts())
 }
 
 // spelledColumns lists the columns whose values become text in a trigger.
@@ -133,7 +134,8 @@ func (s *schema) findSettings(ctx context.Context, conn *pgx.Conn, found *check.
 	var missing string
 	err := conn.QueryRow(ctx, fmt.Sprintf(`SELECT coalesce(string_agg(DISTINCT w.name, ', '), '') FROM (%s) AS w, pg_trigger AS g JOIN pg_proc AS p ON p.oid = g.tgfoid
 		WHERE g.tgrelid = $1::text::regclass AND g.tgname = ANY ($2::text[])
-		AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS c WHERE lower(split_part(c, '=', 1)) = lower(w.name))`, s.settingsQuery()),
+		AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS c WHERE lower(split_part(c, '=', 1)) = lower(w.name))`,
+		s.settingsQuery()),
 		s.table,
 		[]string{
 			"retraind_" + s.model + "_insert", "retraind_" + s.model + "_update",

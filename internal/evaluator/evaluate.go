@@ -131,12 +131,12 @@ func (l *Loop) lookAtService(ctx context.Context, force bool) error {
 	}
 	// Read together: a run that ends in between has another champion. None begins while this loop is here.
 	var row store.Model
-	var is served
+	var is deployState
 	err := l.o.Store.View(ctx, func(t *store.Tx) (err error) {
 		if row, err = t.Model(l.name); err != nil {
 			return err
 		}
-		is, err = l.servedNow(t, row)
+		is, err = l.readDeployState(t, row)
 		return err
 	})
 	switch {

@@ -5,16 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"math"
-	"slices"
 	"time"
 
 	"github.com/retraind/retraind/actions"
-	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/text"
-	"github.com/retraind/retraind/notify"
-	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
 )
 
@@ -26,13 +20,6 @@ type Serving struct {
 	Evidence float64   `json:"evidence"`          // log likelihood ratio that something else answers, at least 0
 	Foreign  *Foreign  `json:"foreign,omitempty"` // nil while the champion serves
 	Monitor  string    `json:"monitor,omitempty"` // state of the sequential tests at Proved
-}
-
-// Foreign says that the service answers as something else than the champion.
-type Foreign struct {
-	Since time.Time `json:"since"`
-	As    string    `json:"as,omitempty"` // digest of what answers, "" when unknown
-	Text  string    `json:"text"`
 }
 
 const (
@@ -158,226 +145,6 @@ func (l *Loop) sampled(ctx context.Context, s *Serving, size int, named bool, no
 	return l.saveServing(ctx, s)
 }
 
-// evidence adds a sample to the log likelihood ratio of "another model answers, and differs in a tenth of the texts"
-// against "the champion answers, and differs as often as parity allows". It never falls below 0, so that a long time in
-// which all was well does not hide a change (Page 1954).
-func evidence(before float64, asked, wrong int, parity float64) float64 {
-	p0 := max(1-parity, 0.001)
-	p1 := max(foreignDisagrees, 5*p0)
-	if p1 >= 1 {
-		return before // a parity this low tells nothing apart
-	}
-	e := before + float64(wrong)*math.Log(p1/p0) + float64(asked-wrong)*math.Log((1-p1)/(1-p0))
-	return max(e, 0)
-}
-
-// sampleText is a text of a sample, with what the releases that are known answer to it.
-type sampleText struct {
-	text  serving.Text
-	want  serving.Answers            // the champion's
-	other map[string]serving.Answers // other releases', by digest
-	got   serving.Answers            // the service's
-}
-
-// recheckPool is what samples are drawn from: held-out texts that the champion has answered, half of them those on which
-// other releases differ, in an order that changes with time.
-func (l *Loop) recheckPool(ctx context.Context, champion string) ([]sampleText, error) {
-	var differ, rest []sampleText
-	err := l.o.Store.View(ctx, func(t *store.Tx) error {
-		mine := map[[2]string]serving.Answers{}
-		if err := t.Predictions(l.name, champion,
-			func(p store.Prediction) { mine[[2]string{p.Item, p.TextHash}] = p.Answers }); err != nil {
-			return err
-		}
-		others := map[string]map[[2]string]serving.Answers{}
-		releases, err := t.Releases(l.name, recheckReleases)
-		if err != nil {
-			return err
-		}
-		for _, r := range releases {
-			if r.Digest == champion {
-				continue
-			}
-			answers := map[[2]string]serving.Answers{}
-			if err := t.Predictions(l.name, r.Digest,
-				func(p store.Prediction) { answers[[2]string{p.Item, p.TextHash}] = p.Answers }); err != nil {
-				return err
-			}
-			if len(answers) > 0 {
-				others[r.Digest] = answers
-			}
-		}
-		for it, err := range t.HeldOut(l.name) {
-			if err != nil {
-				return err
-			}
-			key := [2]string{it.ID, it.TextHash}
-			want, ok := mine[key]
-			if !ok {
-				continue
-			}
-			x := sampleText{
-				text: serving.Text{Item: it.ID, Hash: it.TextHash, Fields: it.Text}, want: want,
-				other: map[string]serving.Answers{},
-			}
-			differs := false
-			for digest, answers := range others {
-				if a, ok := answers[key]; ok {
-					x.other[digest] = a
-					differs = differs || !want.Agrees(a)
-				}
-			}
-			if differs {
-				differ = append(differ, x)
-			} else {
-				rest = append(rest, x)
-			}
-		}
-		return nil
-	})
-	l.rand.Shuffle(len(differ), func(i, j int) { differ[i], differ[j] = differ[j], differ[i] })
-	l.rand.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
-	return interleave(differ, rest), err
-}
-
-// recheckReleases is how many of the newest releases a foreign service is compared with.
-const recheckReleases = 8
-
-// interleave takes from the two lists in turn.
-func interleave(a, b []sampleText) []sampleText {
-	out := make([]sampleText, 0, len(a)+len(b))
-	for i := range max(len(a), len(b)) {
-		if i < len(a) {
-			out = append(out, a[i])
-		}
-		if i < len(b) {
-			out = append(out, b[i])
-		}
-	}
-	return out
-}
-
-// askSample asks about a part of the pool and counts the answers that are not the champion's.
-func (l *Loop) askSample(ctx context.Context, part []sampleText) (wrong int, err error) {
-	place := map[string]int{}
-	texts := make([]serving.Text, len(part))
-	for i, x := range part {
-		place[x.text.Item], texts[i] = i, x.text
-	}
-	err = l.ask(ctx, texts, func(t serving.Text, a serving.Answer) {
-		x := &part[place[t.Item]]
-		x.got = a.Values
-		if !x.want.Agrees(a.Values) {
-			wrong++
-		}
-	})
-	return wrong, err
-}
-
-// likeliest is the known release whose answers are the service's, "" if none is: it must agree in nine of ten texts, and
-// more often than the champion.
-func likeliest(asked []sampleText) string {
-	known, agreed := map[string]int{}, map[string]int{}
-	champion := 0
-	for _, x := range asked {
-		if x.got == nil {
-			continue
-		}
-		if x.want.Agrees(x.got) {
-			champion++
-		}
-		for digest, answers := range x.other {
-			known[digest]++
-			if answers.Agrees(x.got) {
-				agreed[digest]++
-			}
-		}
-	}
-	best := ""
-	for _, digest := range slices.Sorted(maps.Keys(known)) {
-		if 10*agreed[digest] >= 9*known[digest] && agreed[digest] > max(champion, agreed[best]) {
-			best = digest
-		}
-	}
-	return best
-}
-
-// foreign records that something else serves: answers got since the last proof are dropped, and the sequential tests go
-// back to their state of then. as is the digest of what serves, "" when unknown.
-func (l *Loop) foreign(ctx context.Context, s *Serving, as, detail string, now time.Time) error {
-	if s.Foreign != nil && s.Foreign.As == as {
-		return l.saveServing(ctx, s)
-	}
-	first := s.Foreign == nil
-	since := now
-	if !first {
-		since = s.Foreign.Since
-	}
-	s.Foreign = &Foreign{Since: since, As: as, Text: detail}
-	l.log.Error("the service answers as something else than the champion", "release", text.Digest(s.Champion), "as",
-		text.Digest(as), "detail", detail)
-	if first {
-		l.monitor = nil
-	}
-	return l.o.Store.Update(ctx, "foreign", func(t *store.Tx) error {
-		if first {
-			if err := t.DropPredictionsSince(l.name, s.Champion, s.Proved); err != nil {
-				return err
-			}
-			if err := t.SetModel(l.name, store.Monitor, s.Monitor); err != nil {
-				return err
-			}
-		}
-		if err := t.SetModel(l.name, store.Serving, mustJSON(s)); err != nil {
-			return err
-		}
-		return l.notify(t, notify.ModelForeign, "", notify.Foreign{Release: s.Champion, As: as, Text: detail})
-	})
-}
-
-// recognized records that the champion serves again.
-func (l *Loop) recognized(ctx context.Context, s *Serving, now time.Time) error {
-	since := s.Foreign.Since
-	s.Foreign, s.Evidence, s.Proved = nil, 0, now
-	l.log.Info("the service answers as the champion again", "release", text.Digest(s.Champion))
-	if err := l.endHold(ctx, s); err != nil {
-		return err
-	}
-	return l.o.Store.Update(ctx, "recognized", func(t *store.Tx) error {
-		if err := t.SetModel(l.name, store.Serving, mustJSON(s)); err != nil {
-			return err
-		}
-		return l.notify(t, notify.ModelRecognized, "", notify.Recognized{Release: s.Champion, Since: since})
-	})
-}
-
-// endHold takes off the hold of a run that could not prove what serves, now that the champion is proved. A person's hold
-// stays.
-func (l *Loop) endHold(ctx context.Context, s *Serving) error {
-	return l.o.Store.Update(ctx, "hold ends", func(t *store.Tx) error {
-		row, err := t.Model(l.name)
-		if err != nil {
-			return err
-		}
-		held, err := ReadHold(row)
-		if err != nil || held == nil || !held.OfRun() {
-			return err
-		}
-		if err := t.SetModel(l.name, store.Hold, ""); err != nil {
-			return err
-		}
-		l.log.Info("the hold is over: the champion was proved to serve", "release", text.Digest(s.Champion), "held_by",
-			held.By)
-		return l.notify(t, notify.ModelResumed, "", notify.Resumed{By: "proof"})
-	})
-}
-
-func (l *Loop) saveServing(ctx context.Context, s *Serving) error {
-	return l.o.Store.Update(ctx, "serving", func(t *store.Tx) error {
-		return t.SetModel(l.name, store.Serving, mustJSON(s))
-	})
-}
-
 func (l *Loop) monitorState() (string, error) {
 	b, err := l.monitor.State()
 	return string(b), err
@@ -393,15 +160,6 @@ func (l *Loop) health(ctx context.Context) (string, error) {
 
 const healthPatience = 3 * time.Second
 
-func (l *Loop) runActive(ctx context.Context) (active bool, err error) {
-	err = l.o.Store.View(ctx, func(t *store.Tx) error {
-		open, err := t.OpenRuns()
-		active = slices.ContainsFunc(open, func(r store.Run) bool { return r.Model == l.name })
-		return err
-	})
-	return active, err
-}
-
 // unanswered notes that the service could not be asked. It is no error here: where it matters, the scoring says so.
 func (l *Loop) unanswered(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -409,14 +167,6 @@ func (l *Loop) unanswered(ctx context.Context, err error) error {
 	}
 	l.serviceTrouble = err.Error()
 	return nil
-}
-
-// asForeign turns a report into that of a model whose service is foreign.
-func (s *Serving) asForeign(r *drift.Report) {
-	if s == nil || s.Foreign == nil {
-		return
-	}
-	r.State, r.Detail = drift.StateForeign, s.Foreign.Text
 }
 
 // showServing copies what is known of the service into the view.

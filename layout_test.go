@@ -17,7 +17,7 @@ import (
 
 const module = "github.com/retraind/retraind"
 
-// level orders the rooms: a package imports only rooms of a lower level, and its own sub-packages.
+// level orders the packages: one imports only packages of a lower level, and those below itself.
 var level = map[string]int{
 	"internal/check": 0, "internal/text": 0, "internal/unit": 0,
 	"serving": 1, "gpu": 1, "store": 1, "systemd": 1, "watch": 1,
@@ -34,13 +34,13 @@ var level = map[string]int{
 	"cmd":             9,
 }
 
-// sideways lists the imports between rooms of one level that are meant.
-var sideways = map[string][]string{
+// sameLevel lists the allowed imports between packages of one level.
+var sameLevel = map[string][]string{
 	"watch/sources": {"watch/labelfiles", "watch/natssource", "watch/webhook"},
 }
 
-// landlords says which rooms alone may import a library, in code that reaches the binary.
-var landlords = map[string][]string{
+// allowedImporters says which packages alone may import a library, in code that is linked into the binary.
+var allowedImporters = map[string][]string{
 	// internal/demo plays the user's own programs: the one that edits labels and the one that subscribes.
 	"github.com/jackc/pgx": {"watch/postgres", "store", "internal/pgtest", "internal/demo"},
 	"github.com/nats-io/nats.go": {
@@ -90,8 +90,8 @@ func (s source) imports() []string {
 	return list
 }
 
-// room is the entry of level that a directory belongs to, "" for none.
-func room(dir string) string {
+// levelled is the entry of level that a directory belongs to, "" for none.
+func levelled(dir string) string {
 	for ; dir != "."; dir = path.Dir(dir) {
 		if _, ok := level[dir]; ok {
 			return dir
@@ -100,8 +100,8 @@ func room(dir string) string {
 	return ""
 }
 
-// house parses every file, whatever its build tags: a rule must hold in each variant of the binary.
-func house(t *testing.T) (*token.FileSet, []source) {
+// parseAll parses every file, whatever its build tags: a rule must hold in each variant of the binary.
+func parseAll(t *testing.T) (*token.FileSet, []source) {
 	t.Helper()
 	set := token.NewFileSet()
 	var all []source
@@ -138,16 +138,16 @@ func house(t *testing.T) (*token.FileSet, []source) {
 		t.Fatal(err)
 	}
 	if len(all) < 5 {
-		t.Fatalf("only %d Go files found: this test does not see the house", len(all))
+		t.Fatalf("only %d Go files found: the test does not see the repository", len(all))
 	}
 	return set, all
 }
 
 func TestImportsOnlyGoDown(t *testing.T) {
 	t.Parallel()
-	_, all := house(t)
+	_, all := parseAll(t)
 	for _, s := range all {
-		from := room(s.dir)
+		from := levelled(s.dir)
 		if s.test || from == "" {
 			continue
 		}
@@ -156,13 +156,13 @@ func TestImportsOnlyGoDown(t *testing.T) {
 			if !ok {
 				continue
 			}
-			to := room(target)
+			to := levelled(target)
 			switch {
 			case to == "" && strings.HasPrefix(target, "internal/"):
-				// A helper room without a level (internal/…): anyone may enter, landlords narrows it where needed.
+				// A helper without a level (internal/…): any package may import it, unless allowedImporters says otherwise.
 			case to == "":
-				t.Errorf("%s imports %s, which has no level: add it to house_test.go", s.path, target)
-			case to == from, level[to] < level[from], slices.Contains(sideways[from], to):
+				t.Errorf("%s imports %s, which has no level: add it to layout_test.go", s.path, target)
+			case to == from, level[to] < level[from], slices.Contains(sameLevel[from], to):
 			default:
 				t.Errorf("%s (level %d) imports %s (level %d): imports only go down", s.path, level[from], target, level[to])
 			}
@@ -170,20 +170,20 @@ func TestImportsOnlyGoDown(t *testing.T) {
 	}
 }
 
-func TestLibrariesStayInTheirRooms(t *testing.T) {
+func TestLibrariesHaveTheirImporters(t *testing.T) {
 	t.Parallel()
-	_, all := house(t)
+	_, all := parseAll(t)
 	for _, s := range all {
 		// internal/deps pins requirements; internal/…test packages are test code by themselves.
 		if s.test || s.dir == "internal/deps" || strings.HasPrefix(s.dir, "internal/") && strings.HasSuffix(s.dir, "test") {
 			continue
 		}
 		for _, name := range s.imports() {
-			for library, rooms := range landlords {
-				if !within(name, library) || slices.ContainsFunc(rooms, func(r string) bool { return within(s.dir, r) }) {
+			for library, importers := range allowedImporters {
+				if !within(name, library) || slices.ContainsFunc(importers, func(p string) bool { return within(s.dir, p) }) {
 					continue
 				}
-				t.Errorf("%s imports %s, which only %v may", s.path, name, rooms)
+				t.Errorf("%s imports %s, which only %v may", s.path, name, importers)
 			}
 		}
 	}
@@ -223,7 +223,7 @@ func TestBinaryHasNoTestCode(t *testing.T) {
 
 func TestOneCommentPerPackage(t *testing.T) {
 	t.Parallel()
-	_, all := house(t)
+	_, all := parseAll(t)
 	comments := map[string][]string{}
 	for _, s := range all {
 		if s.test {
@@ -245,7 +245,7 @@ func TestOneCommentPerPackage(t *testing.T) {
 
 func TestFilesAreShort(t *testing.T) {
 	t.Parallel()
-	_, all := house(t)
+	_, all := parseAll(t)
 	for _, s := range all {
 		if s.lines > maxLines {
 			t.Errorf("%s has %d lines, more than %d", s.path, s.lines, maxLines)
@@ -258,7 +258,7 @@ func TestFilesAreShort(t *testing.T) {
 
 func TestNoInit(t *testing.T) {
 	t.Parallel()
-	set, all := house(t)
+	set, all := parseAll(t)
 	for _, s := range all {
 		for _, decl := range s.file.Decls {
 			if f, ok := decl.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == "init" {
@@ -271,7 +271,7 @@ func TestNoInit(t *testing.T) {
 // A test waits for what it expects, not for a time. In a synctest bubble time is virtual and sleeping costs nothing.
 func TestTestsDoNotSleep(t *testing.T) {
 	t.Parallel()
-	set, all := house(t)
+	set, all := parseAll(t)
 	for _, s := range all {
 		if !s.test {
 			continue

@@ -107,6 +107,30 @@ func TestWhatServesIsAdopted(t *testing.T) {
 	}
 }
 
+// An adopted service that names its release by a name of its own answers for it: new texts are scored.
+func TestAdoptedByItsOwnName(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	h := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/health" {
+			_, _ = io.WriteString(rw, `{"release": "v7"}`)
+			return
+		}
+		_, _ = io.WriteString(rw, `{"label": "sport", "release": "v7"}`)
+	})
+	w.service.other.Store(&h)
+	r := w.start()
+	adopted := func(m status.Model) bool { return m.Report != nil && m.Report.State == drift.StateOK }
+	before := r.model("the adoption", adopted)
+	w.sql(heldOut(t, 1))
+	r.model("the answer to a new text", func(m status.Model) bool {
+		return adopted(m) && m.Report.Scored == before.Report.Scored+1
+	})
+	if s, err := r.Verify(t.Context(), model); err != nil || s.State != status.ServedProved {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
 // What the adopted release trained on never counts for it, where its training file is named.
 func TestAdoptedTrainedOn(t *testing.T) {
 	t.Parallel()

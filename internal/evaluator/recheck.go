@@ -14,6 +14,7 @@ import (
 
 // Serving is what is known of what the service really serves, as stored.
 type Serving struct {
+	Named    string    `json:"named,omitempty"`   // digest by which the service names the champion; "" where it names none
 	Champion string    `json:"champion"`          // digest that this is about; another champion makes it void
 	Proved   time.Time `json:"proved"`            // when the service was last seen to answer as the champion
 	Sampled  time.Time `json:"sampled,omitzero"`  // when a sample was last asked
@@ -57,20 +58,12 @@ func (l *Loop) recheck(ctx context.Context, row store.Model, now time.Time, samp
 	if err != nil {
 		return l.unanswered(ctx, err)
 	}
-	c, err := actions.ReadChampion(row.Baseline)
-	if err != nil {
-		return err
-	}
-	want := champion
-	if c.Adopted != nil {
-		want = c.Adopted.Health
-	}
-	if health != "" && want != "" && health != want {
+	if health != "" && s.Named != "" && health != s.Named {
 		return l.foreign(ctx, s, health,
 			fmt.Sprintf("the service's health names release %s, the champion is %s", text.Digest(health), text.Digest(champion)),
 			now)
 	}
-	named := health != "" && health == want
+	named := health != "" && health == s.Named
 	if !sample {
 		if named && s.Foreign != nil && config.Recheck.HealthOnly {
 			return l.recognized(ctx, s, now)
@@ -90,6 +83,14 @@ func (l *Loop) servingOf(row store.Model, champion string, now time.Time) (*Serv
 	}
 	if s.Champion != champion {
 		s = &Serving{Champion: champion, Proved: now, Sampled: now, Monitor: row.Monitor}
+	}
+	c, err := actions.ReadChampion(row.Baseline)
+	if err != nil {
+		return nil, err
+	}
+	s.Named = champion
+	if c.Adopted != nil {
+		s.Named = c.Adopted.Health
 	}
 	l.serving = s
 	return s, nil

@@ -29,6 +29,10 @@ func (l *Loop) score(ctx context.Context) (int, error) {
 	if len(waiting) == 0 {
 		return 0, nil
 	}
+	named := release // by which the service names the champion
+	if l.serving != nil {
+		named = l.serving.Named
+	}
 	scored, all := 0, len(waiting)
 	defer l.setView(func(v *View) { v.Scoring = nil })
 	for len(waiting) > 0 {
@@ -43,7 +47,7 @@ func (l *Loop) score(ctx context.Context) (int, error) {
 		}
 		var got []store.Prediction
 		serr := l.ask(ctx, texts, func(t serving.Text, a serving.Answer) {
-			if a.Release != "" && a.Release != release {
+			if a.Release != "" && named != "" && a.Release != named {
 				return // another release answers just now: its answers say nothing about the champion
 			}
 			got = append(got, store.Prediction{

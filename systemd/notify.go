@@ -85,8 +85,9 @@ func (n *Notifier) send(lines ...string) error {
 	if n.fault != nil {
 		return fmt.Errorf("notify systemd: %w", n.fault)
 	}
+	addr := &unix.SockaddrUnix{Name: n.addr.Name} // Sendto writes into it, and several goroutines send
 	for {
-		err := unix.Sendto(int(n.socket.Fd()), []byte(strings.Join(lines, "\n")), 0, n.addr)
+		err := unix.Sendto(int(n.socket.Fd()), []byte(strings.Join(lines, "\n")), 0, addr)
 		switch {
 		case err == nil:
 			return nil

@@ -38,25 +38,27 @@ func (h *Hub) Wake() {
 
 // Run passes new events on to the followers.
 func (h *Hub) Run(ctx context.Context) error {
-	var after int64
-	if err := h.store.View(ctx, func(t *store.Tx) (err error) {
-		after,
-			err = t.LastNotification()
-		return err
-	}); err != nil {
-		return err
-	}
 	defer h.closeAll()
+	var after int64
+	begun := false
 	for {
+		if !begun { // a store that cannot be read now is read with the next event: followers are promised nothing
+			begun = h.store.View(ctx, func(t *store.Tx) (err error) {
+				after, err = t.LastNotification()
+				return err
+			}) == nil
+		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-h.wake:
 		}
+		if !begun {
+			continue
+		}
 		var news []store.Notification
 		if err := h.store.View(ctx, func(t *store.Tx) (err error) {
-			news,
-				err = t.Notifications(after, 1000)
+			news, err = t.Notifications(after, 1000)
 			return err
 		}); err != nil {
 			continue // the next poke reads them; followers are no promise

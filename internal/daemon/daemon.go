@@ -264,8 +264,7 @@ func (d *Daemon) farewell() {
 	for {
 		var waiting int
 		if err := d.store.View(ctx, func(t *store.Tx) (err error) {
-			waiting,
-				err = t.CountWaiting()
+			waiting, err = t.CountWaiting()
 			return err
 		}); err != nil || waiting == 0 {
 			return

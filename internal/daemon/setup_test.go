@@ -566,8 +566,7 @@ func (s *service) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 func answer(code int, body string) *http.HandlerFunc {
 	h := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 		rw.WriteHeader(code)
-		_,
-			_ = io.WriteString(rw, body)
+		_, _ = io.WriteString(rw, body)
 	})
 	return &h
 }

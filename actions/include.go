@@ -42,11 +42,10 @@ func included(pipelines map[string][]StepConfig, name string) ([]placed, *check.
 			return nil, problem
 		}
 		if list = append(list, found...); len(list) > maxSteps {
-			return nil,
-				&check.Problem{
-					Path: at, Message: fmt.Sprintf("the pipeline has more than %d steps", maxSteps),
-					Hint: "include each pipeline once",
-				}
+			return nil, &check.Problem{
+				Path: at, Message: fmt.Sprintf("the pipeline has more than %d steps", maxSteps),
+				Hint: "include each pipeline once",
+			}
 		}
 	}
 	return list, nil
@@ -75,11 +74,10 @@ func unfold(pipelines map[string][]StepConfig, s StepConfig, at string, within [
 		return nil, p
 	case slices.Contains(within, include.Pipeline):
 		round := strings.Join(append(slices.Clone(within), include.Pipeline), " -> ")
-		return nil,
-			&check.Problem{
-				Path: at + ".pipeline", Message: "pipelines include each other in a circle: " + round,
-				Hint: "remove one of them",
-			}
+		return nil, &check.Problem{
+			Path: at + ".pipeline", Message: "pipelines include each other in a circle: " + round,
+			Hint: "remove one of them",
+		}
 	}
 	within = append(slices.Clone(within), include.Pipeline)
 	var list []placed

@@ -19,9 +19,8 @@ func readSalt(path string, known bool) ([]byte, error) {
 	if err == nil {
 		salt := strings.TrimSpace(string(b))
 		if salt == "" {
-			return nil,
-				fmt.Errorf("salt file %s is empty: restore it from a backup; a new salt makes another held-out set and voids all comparisons",
-					path)
+			return nil, fmt.Errorf("salt file %s is empty: restore it from a backup; a new salt makes another held-out set and voids all comparisons",
+				path)
 		}
 		return []byte(salt), nil
 	}
@@ -29,9 +28,8 @@ func readSalt(path string, known bool) ([]byte, error) {
 		return nil, fmt.Errorf("salt file: %w", err)
 	}
 	if known {
-		return nil,
-			fmt.Errorf("salt file %s is gone although items are known: restore it from a backup; a new salt makes another held-out set and voids all comparisons (to accept that, write any secret into it)",
-				path)
+		return nil, fmt.Errorf("salt file %s is gone although items are known: restore it from a backup; a new salt makes another held-out set and voids all comparisons (to accept that, write any secret into it)",
+			path)
 	}
 	salt := make([]byte, 16)
 	if _, err := rand.Read(salt); err != nil {

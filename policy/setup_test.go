@@ -13,7 +13,6 @@ var (
 	zones      = policytest.Zones
 	zone       = policytest.Zone
 	below      = policytest.Below
-	days       = policytest.Days
 	night      = policytest.Night
 	config     = policytest.Config
 	compile    = policytest.Compile

@@ -154,8 +154,7 @@ func (s *service) status(ctx context.Context, model string, _ order) (any, error
 			return m, nil
 		}
 	}
-	return nil,
-		fmt.Errorf("%w: no model %q is configured; configured: %s", ErrNotFound, model, strings.Join(s.o.Models, ", "))
+	return nil, fmt.Errorf("%w: no model %q is configured; configured: %s", ErrNotFound, model, strings.Join(s.o.Models, ", "))
 }
 
 // serve answers one request without holding up the next one.

@@ -61,13 +61,11 @@ type Store struct {
 // hosts sharing runs is not part of this version.
 func Open(ctx context.Context, dir string) (*Store, error) {
 	if strings.HasPrefix(dir, "postgres://") || strings.HasPrefix(dir, "postgresql://") {
-		return nil,
-			errors.New("state: a PostgreSQL address is not supported by this version: give a directory on a local disk, such as /var/lib/retraind")
+		return nil, errors.New("state: a PostgreSQL address is not supported by this version: give a directory on a local disk, such as /var/lib/retraind")
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil,
-			fmt.Errorf("state directory: %w: create it and give it to the user that runs retraind, or set `state:` to a directory that is writable",
-				err)
+		return nil, fmt.Errorf("state directory: %w: create it and give it to the user that runs retraind, or set `state:` to a directory that is writable",
+			err)
 	}
 	lock, err := takeLock(dir)
 	if err != nil {

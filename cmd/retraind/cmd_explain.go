@@ -76,8 +76,7 @@ func decisions(ctx context.Context, c *status.Client, s status.Status, args []st
 		if len(only(s.Models, name)) == 0 {
 			r, err := c.Run(ctx, name)
 			if errors.Is(err, status.ErrNotFound) {
-				return nil, nil,
-					fail(exitNotFound, "there is no model %q%s, and %w", name, didYouMean(name, names(s.Models), ""), err)
+				return nil, nil, fail(exitNotFound, "there is no model %q%s, and %w", name, didYouMean(name, names(s.Models), ""), err)
 			}
 			if err != nil {
 				return nil, nil, err

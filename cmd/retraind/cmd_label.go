@@ -255,9 +255,8 @@ func newLabelFile(model string, m *configs.Model) (*labelFile, error) {
 		return nil, fmt.Errorf("model %s has no directory of label files (labels.files) to write to: start the daemon", model)
 	}
 	if !files.Plain() {
-		return nil,
-			fmt.Errorf("the label files of model %s have fields of their own (labels.files): write such a file yourself, or start the daemon",
-				model)
+		return nil, fmt.Errorf("the label files of model %s have fields of their own (labels.files): write such a file yourself, or start the daemon",
+			model)
 	}
 	f := &labelFile{
 		path:    filepath.Join(files.Dir, "added-"+strings.ToLower(ulid.Make().String())+".jsonl"),

@@ -121,9 +121,8 @@ func (a *app) findSocket(cmd *cobra.Command) (string, error) {
 	case packaged && (err != nil || !answers(l.File.Socket) && exists(packagedSocket)):
 		return packagedSocket, nil
 	case errors.As(err, &bad):
-		return "",
-			fail(exitFailed, "configuration %s is invalid, so it does not say where the daemon's socket is: correct it (`retraind check`), or name the socket with --socket",
-				config)
+		return "", fail(exitFailed, "configuration %s is invalid, so it does not say where the daemon's socket is: correct it (`retraind check`), or name the socket with --socket",
+			config)
 	case err != nil:
 		return "", err
 	}

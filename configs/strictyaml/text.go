@@ -14,11 +14,10 @@ import (
 // mark.
 func checkText(data []byte) ([]byte, *Problem) {
 	if len(data) > maxBytes {
-		return nil,
-			&Problem{
-				Message: fmt.Sprintf("the file is too large: %d bytes", len(data)),
-				Hint:    "a configuration has at most 8 MiB; is this the right file?",
-			}
+		return nil, &Problem{
+			Message: fmt.Sprintf("the file is too large: %d bytes", len(data)),
+			Hint:    "a configuration has at most 8 MiB; is this the right file?",
+		}
 	}
 	if bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
 		return nil, &Problem{Line: 1, Column: 1, Message: "the file is UTF-16", Hint: "save it as UTF-8"}
@@ -33,14 +32,12 @@ func checkText(data []byte) ([]byte, *Problem) {
 		r, size := utf8.DecodeRune(data[i:])
 		switch {
 		case r == utf8.RuneError && size == 1:
-			return nil,
-				&Problem{
-					Line: line, Column: column, Message: fmt.Sprintf("byte 0x%02x is not UTF-8", data[i]),
-					Hint: "save the file as UTF-8",
-				}
+			return nil, &Problem{
+				Line: line, Column: column, Message: fmt.Sprintf("byte 0x%02x is not UTF-8", data[i]),
+				Hint: "save the file as UTF-8",
+			}
 		case forbidden(r), r == '\r' && !bytes.HasPrefix(data[i+1:], []byte("\n")):
-			return nil,
-				&Problem{Line: line, Column: column, Message: fmt.Sprintf("%s in the file", character(r)), Hint: "remove it"}
+			return nil, &Problem{Line: line, Column: column, Message: fmt.Sprintf("%s in the file", character(r)), Hint: "remove it"}
 		}
 		i += size
 		if r == '\n' {
@@ -88,11 +85,10 @@ func parse(text []byte) (*yaml.Node, *Problem) {
 	root := doc.Content[0]
 	switch err := decoder.Decode(&second); {
 	case err == nil:
-		return nil,
-			&Problem{
-				Line: max(second.Line, 1), Column: max(second.Column, 1), Message: "the file holds more than one document",
-				Hint: "remove the \"---\" line, or put the second document into a file of its own",
-			}
+		return nil, &Problem{
+			Line: max(second.Line, 1), Column: max(second.Column, 1), Message: "the file holds more than one document",
+			Hint: "remove the \"---\" line, or put the second document into a file of its own",
+		}
 	case !errors.Is(err, io.EOF):
 		return nil, syntax(text, err)
 	}

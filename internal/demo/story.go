@@ -83,8 +83,7 @@ func readItems(file string) ([]Item, error) {
 	for n := 1; lines.Scan(); n++ {
 		var it Item
 		if err := json.Unmarshal(lines.Bytes(), &it); err != nil {
-			return nil,
-				fmt.Errorf("demo data: %s:%d: %w: each line is {\"id\", \"title\", \"content\", \"label\"}", file, n, err)
+			return nil, fmt.Errorf("demo data: %s:%d: %w: each line is {\"id\", \"title\", \"content\", \"label\"}", file, n, err)
 		}
 		switch {
 		case it.ID == "" || it.Label == "":

@@ -70,8 +70,7 @@ func (l *Loop) adoptAsked(ctx context.Context, by string) (string, error) {
 		return "", err
 	}
 	if !actions.IsAdopted(row.Champion) || l.monitor != nil {
-		return "",
-			&RefusedError{"nothing was adopted: a run began meanwhile, or there is no held-out item that the service could be asked about"}
+		return "", &RefusedError{"nothing was adopted: a run began meanwhile, or there is no held-out item that the service could be asked about"}
 	}
 	return "what serves is the champion now, as " + text.Digest(row.Champion), nil
 }

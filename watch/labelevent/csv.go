@@ -123,9 +123,8 @@ func (d *Decoder) forColumns(columns []string) (own *Decoder, cause string) {
 		}
 	}
 	if !says {
-		return nil,
-			fmt.Sprintf("its header has neither a column of a text nor one of a label, but %s (name them under text and label of labels.files)",
-				strings.Join(list, ", "))
+		return nil, fmt.Sprintf("its header has neither a column of a text nor one of a label, but %s (name them under text and label of labels.files)",
+			strings.Join(list, ", "))
 	}
 	return own, ""
 }

@@ -109,10 +109,7 @@ func stoppedBy(because error) Outcome {
 
 // spec fixes one attempt of a command.
 func (x *Executor) spec(p Plan, a Action, step Step, argv []string) (runner.Spec, error) {
-	name := step.Name
-	if a.Kind == ActUndo {
-		name = undoPrefix + name
-	}
+	name := attemptName(step, a)
 	dir := AttemptDir(p.RunDir, name, a.Attempt)
 	work := filepath.Join(dir, "work")
 	for _, d := range []string{work, p.workDir()} {
@@ -155,6 +152,14 @@ func (x *Executor) spec(p Plan, a Action, step Step, argv []string) (runner.Spec
 		env = append(env, k+"="+vars[k])
 	}
 	return runner.Spec{Dir: dir, ID: id, Argv: argv, Env: env, Cwd: cwd, Timeout: p.timeout(step)}, nil
+}
+
+// attemptName names the attempts of a step in directories and marks; those that take it back have one of their own.
+func attemptName(step Step, a Action) string {
+	if a.Kind == ActUndo {
+		return undoPrefix + step.Name
+	}
+	return step.Name
 }
 
 // attemptID names an attempt for ever; every process that it starts has it in its environment.

@@ -42,6 +42,7 @@ func (e *BlockedError) Error() string { return e.Reason }
 type Executor struct {
 	Store  *store.Store
 	Runner runner.Runner
+	Self   string // path of this binary, which long built-in steps run as
 	Source Source
 	GPU    GPU // nil: steps that need one are blocked
 	Host   string
@@ -89,11 +90,8 @@ func (x *Executor) perform(ctx context.Context, p Plan, a Action, done []Outcome
 		if err := waitForUndo(ctx, p, a); err != nil {
 			return Outcome{}, err
 		}
-		switch step.Do {
-		case DoRelease:
-			return x.unrelease(ctx, p)
-		case DoDeploy:
-			return x.undeploy(ctx, p, a, step)
+		if step.Do.servesRelease() {
+			return x.strategy(step).undeploy(ctx, p, a, step)
 		}
 		return x.command(ctx, p, a, step, step.Undo)
 	}
@@ -104,15 +102,15 @@ func (x *Executor) perform(ctx context.Context, p Plan, a Action, done []Outcome
 func (x *Executor) doStep(ctx context.Context, p Plan, a Action, done []Outcome) (Outcome, error) {
 	step := p.Steps[a.Step]
 	// A command that a former process has begun must be ended and waited for before anything is taken back.
-	begun := (step.Do == "" || step.Do == DoDeploy) && runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt))
+	begun := runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt))
 	if by, err := x.cancelled(ctx, p); err != nil || by != "" && !begun {
 		return cancelledBy(by), err
 	}
 	if step.Do == "" {
 		return x.inQuietHours(ctx, p, a, step)
 	}
-	if step.Do == DoDeploy {
-		return x.deploy(ctx, p, a, step, done)
+	if step.Do.servesRelease() {
+		return x.strategy(step).deploy(ctx, p, a, step, done)
 	}
 	bounded, stop := x.bounded(ctx, p, step)
 	defer stop()
@@ -127,8 +125,6 @@ func (x *Executor) doStep(ctx context.Context, p Plan, a Action, done []Outcome)
 		}
 	case DoGate:
 		out, err = x.gate(bounded, p, done)
-	case DoRelease:
-		out, err = x.release(bounded, p, done)
 	case DoVerify:
 		out, err = x.verify(bounded, p, done)
 	default:

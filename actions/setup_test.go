@@ -1,6 +1,7 @@
 package actions
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/retraind/retraind/actions/job"
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/classifier"
 	"github.com/retraind/retraind/drift"
@@ -19,6 +21,8 @@ func TestMain(m *testing.M) {
 	switch {
 	case len(os.Args) == 3 && os.Args[1] == "exec-step":
 		err = runner.Supervise(os.Args[2])
+	case len(os.Args) == 4 && os.Args[1] == "step":
+		err = job.Run(context.Background(), testJobs, os.Args[2], os.Args[3])
 	case len(os.Args) == 3 && os.Args[1] == "fake-train":
 		err = fakeTrain(os.Args[2])
 	default:

@@ -174,7 +174,7 @@ func newWorld(t *testing.T) *world {
 		return nil
 	})
 	w.executor = &Executor{
-		Store: s, Runner: runner.Shim{Self: []string{self, "exec-step"}}, Source: w.source,
+		Store: s, Runner: runner.Shim{Self: []string{self, "exec-step"}}, Self: self, Source: w.source,
 		Host: "host", Log: slog.New(slog.DiscardHandler),
 	}
 	t.Cleanup(func() {

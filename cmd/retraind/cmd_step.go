@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"github.com/retraind/retraind/actions/job"
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/gpu"
 	"github.com/retraind/retraind/gpu/nvml"
@@ -17,6 +20,22 @@ func newExecStep(*app) *cobra.Command {
 		Use: "exec-step DIR", Short: "Supervise one command of a run (started by the daemon)", Hidden: true,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error { return runner.Supervise(args[0]) },
+	}
+}
+
+// jobs is the work of the long built-in steps, by kind.
+var jobs = map[string]job.Work{}
+
+// newStep does one long built-in step of a run, as a child of its supervisor.
+func newStep(*app) *cobra.Command {
+	return &cobra.Command{
+		Use: "step KIND DIR", Short: "Do one built-in step of a run (started by the daemon)", Hidden: true,
+		Args: cobra.ExactArgs(2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+			defer stop()
+			return job.Run(ctx, jobs, args[0], args[1])
+		},
 	}
 }
 

@@ -164,7 +164,8 @@ func (d *Daemon) openEngine(ctx context.Context, down *teardown) error {
 	}
 	down.add("engine database", 5*time.Second, func(context.Context) error { return db.Close() })
 	executor := &actions.Executor{
-		Store: d.store, Runner: runner.Shim{Self: []string{d.o.Self, "exec-step"}}, Source: d.dataset(), GPU: d.gpu(),
+		Store: d.store, Runner: runner.Shim{Self: []string{d.o.Self, "exec-step"}}, Self: d.o.Self, Source: d.dataset(),
+		GPU:  d.gpu(),
 		Host: d.host, Log: d.log,
 		Ended: func(model string) {
 			if m, ok := d.model(model); ok {

@@ -10,47 +10,38 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// servesRelease reports whether a step brings the release into service.
-func (b Builtin) servesRelease() bool { return b == DoRelease || b == DoDeploy }
+// restartStrategy sets the link and restarts the service, which reads its model at start.
+type restartStrategy struct{ *Executor }
 
-// deploy brings the candidate into service by the model's strategy. Entered again it finds the link where it should be,
-// and the restart that was begun.
-func (x *Executor) deploy(ctx context.Context, p Plan, a Action, step Step, done []Outcome) (Outcome, error) {
-	linked := Outcome{Class: store.StepOK}
+func (s restartStrategy) deploy(ctx context.Context, p Plan, a Action, step Step, done []Outcome) (Outcome, error) {
 	if !runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt)) {
-		bounded, stop := x.bounded(ctx, p, step)
-		out, err := x.release(bounded, p, done)
-		stop()
-		if linked, err = ended(step, out, err); err != nil || linked.Class != store.StepOK {
+		linked, err := linkStrategy(s).deploy(ctx, p, a, step, done)
+		if err != nil || linked.Class != store.StepOK {
 			return linked, err
 		}
 	}
-	if step.Restart == nil {
-		return linked, nil
-	}
-	return x.restart(ctx, p, a, step)
+	return s.restart(ctx, p, a, step)
 }
 
-// undeploy brings the former release back into service. Where the deployment changed nothing, it touches nothing.
-func (x *Executor) undeploy(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
-	touched, err := x.deployed(ctx, p, step)
+func (s restartStrategy) undeploy(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
+	touched, err := s.touched(ctx, p, step)
 	if err != nil {
 		return failed(ctx, store.StepFailed, err)
 	}
-	out, err := x.unrelease(ctx, p)
-	if err != nil || out.Class != store.StepOK || step.Restart == nil || !touched {
+	out, err := s.unrelease(ctx, p)
+	if err != nil || out.Class != store.StepOK || !touched {
 		return out, err
 	}
-	restarted, err := x.restart(ctx, p, a, step)
+	restarted, err := s.restart(ctx, p, a, step)
 	if err == nil && restarted.Class == store.StepOK {
 		restarted.Detail = out.Detail + ", and the service was restarted"
 	}
 	return restarted, err
 }
 
-// deployed reports whether the run may have changed what serves: `current` names another release than the champion, or a
-// restart was begun. A run that only takes a release back does so always.
-func (x *Executor) deployed(ctx context.Context, p Plan, step Step) (bool, error) {
+// touched reports whether the run may have changed what serves: `current` names another release than the champion, or
+// an attempt of the step was begun. A run that only takes a release back does so always.
+func (x *Executor) touched(ctx context.Context, p Plan, step Step) (bool, error) {
 	if p.Rollback != nil {
 		return true, nil
 	}

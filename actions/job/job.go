@@ -1,0 +1,100 @@
+// Package job is how a long built-in step runs as a child of the step supervisor, like a command of the user: with a
+// timeout, output, progress and an end of its own, and without the daemon.
+//
+// The parent writes input.json into the directory of the attempt before the start, with everything that the child needs
+// to know: the child opens no database. The child does its work and writes result.json, whole or not at all, as the last
+// thing it does. Both files belong to one attempt; the input is never written again once the attempt is claimed.
+//
+// Work may be entered twice, in two attempts, after a crash: it finds its own traces. The package starts no process and
+// ends none: that is package runner.
+package job
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
+)
+
+// Result is how a child's work ended, kept in result.json.
+type Result struct {
+	Class  store.StepState `json:"class"`
+	Detail string          `json:"detail,omitempty"` // one sentence for people
+	Why    policy.Reason   `json:"why,omitempty"`    // of work that was blocked
+	// Data is what the work found out, in a form that its kind defines.
+	Data json.RawMessage `json:"data,omitempty"`
+}
+
+// Job is one attempt of a child's work.
+type Job struct {
+	Dir   string // directory of the attempt
+	Input json.RawMessage
+}
+
+// Work does the work of one kind. Its error means that the work failed; everything else is a Result.
+type Work func(ctx context.Context, j Job) (Result, error)
+
+func inputFile(dir string) string  { return filepath.Join(dir, "input.json") }
+func resultFile(dir string) string { return filepath.Join(dir, "result.json") }
+
+// Prepare writes the input of an attempt that was not claimed yet. input is not called for one that was.
+func Prepare(dir string, input func() (any, error)) error {
+	if runner.Claimed(dir) {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	in, err := input()
+	if err != nil {
+		return err
+	}
+	return writeJSON(inputFile(dir), in)
+}
+
+// Decode reads the input.
+func (j Job) Decode(v any) error {
+	if err := json.Unmarshal(j.Input, v); err != nil {
+		return fmt.Errorf("read %s: %w", inputFile(j.Dir), err)
+	}
+	return nil
+}
+
+// Progress shows how far the work is: a share from 0 to 1 and a few words. What cannot be written is not shown.
+func (j Job) Progress(share float64, text string) {
+	line := fmt.Sprintf("%.3f %s\n", min(max(share, 0), 1), text)
+	_ = renameio.WriteFile(runner.ProgressFile(j.Dir), []byte(line), 0o600)
+}
+
+// ReadResult returns what a child wrote; it reports false where it wrote nothing.
+func ReadResult(dir string) (Result, bool, error) {
+	var r Result
+	b, err := os.ReadFile(resultFile(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &r)
+	}
+	if err != nil {
+		return r, false, fmt.Errorf("read %s: %w", resultFile(dir), err)
+	}
+	return r, true, nil
+}
+
+func writeJSON(path string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(path, append(b, '\n'), 0o600)
+}

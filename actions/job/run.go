@@ -1,0 +1,54 @@
+package job
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/retraind/retraind/store"
+)
+
+// Run is the life of a child: it reads the input, does the work of a kind and writes the result. Its error is for the
+// output of the step. Work that was interrupted leaves no result, so that the supervisor's record says why it ended.
+func Run(ctx context.Context, kinds map[string]Work, kind, dir string) error {
+	work, known := kinds[kind]
+	if !known {
+		return fmt.Errorf("step %s: this version knows %s", kind, strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
+	}
+	input, err := os.ReadFile(inputFile(dir))
+	if err != nil {
+		return fmt.Errorf("step %s: %w", kind, err)
+	}
+	result, err := work(ctx, Job{Dir: dir, Input: input})
+	if err != nil {
+		result = Result{Class: store.StepFailed, Detail: err.Error()}
+	}
+	switch {
+	case result.Class == store.StepOK:
+	case ctx.Err() != nil:
+		return fmt.Errorf("step %s: interrupted: %w", kind, context.Cause(ctx))
+	case full(err): // there is no room for a result either
+		return fmt.Errorf("step %s: %w", kind, err)
+	}
+	if err := writeJSON(resultFile(dir), result); err != nil {
+		return fmt.Errorf("step %s: keep the result: %w", kind, err)
+	}
+	if result.Class != store.StepOK {
+		return errors.New(result.Detail)
+	}
+	return nil
+}
+
+// Encode is the data of a result.
+func Encode(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("job: " + err.Error()) // only our own records are encoded
+	}
+	return b
+}

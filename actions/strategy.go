@@ -1,0 +1,38 @@
+package actions
+
+import "context"
+
+// strategy is one way to bring a release into service, and the former one back by the same way: after a deployment that
+// is not proved, after a failed probation, and when something else serves. The two last ones are runs of their own, days
+// later, with the steps of the plan that deployed.
+type strategy interface {
+	// deploy brings the candidate into service. Entered again it goes on with what was begun.
+	deploy(ctx context.Context, p Plan, a Action, step Step, done []Outcome) (Outcome, error)
+	// undeploy brings the plan's champion back into service. Where the deployment changed nothing, it touches nothing.
+	undeploy(ctx context.Context, p Plan, a Action, step Step) (Outcome, error)
+}
+
+// strategy is the way that a step serves releases by.
+func (x *Executor) strategy(step Step) strategy {
+	if step.Restart != nil {
+		return restartStrategy{x}
+	}
+	return linkStrategy{x}
+}
+
+// servesRelease reports whether a step brings the release into service.
+func (b Builtin) servesRelease() bool { return b == DoRelease || b == DoDeploy }
+
+// linkStrategy lets the link `current` name the release: the service follows it, or commands of the user do the rest.
+type linkStrategy struct{ *Executor }
+
+func (s linkStrategy) deploy(ctx context.Context, p Plan, _ Action, step Step, done []Outcome) (Outcome, error) {
+	bounded, stop := s.bounded(ctx, p, step)
+	defer stop()
+	out, err := s.release(bounded, p, done)
+	return ended(step, out, err)
+}
+
+func (s linkStrategy) undeploy(ctx context.Context, p Plan, _ Action, _ Step) (Outcome, error) {
+	return s.unrelease(ctx, p)
+}

@@ -19,18 +19,28 @@ import (
 
 // command runs a step's command, or re-attaches to it after a restart.
 func (x *Executor) command(ctx context.Context, p Plan, a Action, step Step, argv []string) (Outcome, error) {
-	return x.commandUntil(ctx, p, a, step, argv, nil)
+	return x.commandUntil(ctx, p, a, step, argv, held{})
 }
 
-// commandUntil is command, which a reason from stop ends.
+// held is what a command has of a GPU.
+type held struct {
+	lease *os.File             // the command's supervisor gets it; nil for none
+	stop  <-chan *BlockedError // brings the reason to end the command
+}
+
+// commandUntil is command with what it has of a GPU.
 func (x *Executor) commandUntil(
-	ctx context.Context, p Plan, a Action, step Step, argv []string, stop <-chan *BlockedError,
+	ctx context.Context, p Plan, a Action, step Step, argv []string, h held,
 ) (Outcome, error) {
 	spec, err := x.spec(p, a, step, argv)
+	if h.lease != nil {
+		spec.Inherit = []*os.File{h.lease}
+		defer h.lease.Close() // the runner has closed it, unless it was never asked
+	}
 	if err != nil {
 		return failed(ctx, store.StepFailed, err)
 	}
-	exit, because, err := x.runCommand(ctx, p, a, spec, stop)
+	exit, because, err := x.runCommand(ctx, p, a, spec, h.stop)
 	if err != nil {
 		return failed(ctx, store.StepFailed, err)
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/store"
@@ -12,12 +14,18 @@ import (
 
 // GPU gives a step a GPU and looks at it meanwhile. Implemented over package gpu by the daemon.
 type GPU interface {
-	// Acquire waits until a GPU is free and holds it. It returns the variables that the step needs and the function that
-	// lets go. A *BlockedError says who holds the GPU.
-	Acquire(ctx context.Context, s GPUStep) (env map[string]string, release func(), err error)
+	// Acquire waits until a GPU is free and holds it. A *BlockedError says who holds the GPU.
+	Acquire(ctx context.Context, s GPUStep) (GPUGrant, error)
 	// Watch looks at the device until the returned function is called, with whether the step succeeded; that says in a
 	// few words how the step used the device.
 	Watch(ctx context.Context, w GPUWatch) (end func(succeeded bool) string)
+}
+
+// GPUGrant is a GPU that a step may use.
+type GPUGrant struct {
+	Env map[string]string // the variables that the step needs
+	// Lease is the open file by which the GPU is held: whoever has it open holds the GPU, so the step's supervisor gets it.
+	Lease *os.File
 }
 
 // deviceVar names the step's device, by UUID, to its command.
@@ -40,26 +48,30 @@ func (x *Executor) commandWithGPU(ctx context.Context, p Plan, a Action, step St
 	if !step.GPU {
 		return x.command(ctx, p, a, step, step.Argv)
 	}
-	// A command that is under way already holds its memory: to wait for it to be free would be to wait for its end.
+	// The supervisor of a command that is under way holds the GPU, and the command its memory: to wait for it to be free
+	// would be to wait for its end.
 	if dir := AttemptDir(p.RunDir, step.Name, a.Attempt); runner.Claimed(dir) {
-		return x.commandWatched(ctx, p, a, step, deviceOf(dir))
+		return x.commandWatched(ctx, p, a, step, deviceOf(dir), nil)
 	}
 	if x.GPU == nil {
 		return Outcome{
 			Class: store.StepBlocked, Detail: "the step needs a GPU and none is configured: set gpu: for the model",
 		}, nil
 	}
-	env, release, out, err := x.acquire(ctx, p, step)
-	if err != nil || release == nil {
+	grant, out, err := x.acquire(ctx, p, a, step)
+	if errors.Is(err, errClaimed) {
+		dir := AttemptDir(p.RunDir, step.Name, a.Attempt)
+		return x.commandWatched(ctx, p, a, step, deviceOf(dir), nil)
+	}
+	if err != nil || out.Class != "" {
 		return out, err
 	}
-	defer release()
 	step.Env = maps.Clone(step.Env)
 	if step.Env == nil {
 		step.Env = map[string]string{}
 	}
-	maps.Copy(step.Env, env)
-	return x.commandWatched(ctx, p, a, step, env[deviceVar])
+	maps.Copy(step.Env, grant.Env)
+	return x.commandWatched(ctx, p, a, step, grant.Env[deviceVar], grant.Lease)
 }
 
 // deviceOf reads which device an attempt was given; "" where that is not known.
@@ -76,12 +88,16 @@ func deviceOf(dir string) string {
 	return ""
 }
 
-// commandWatched runs a command while its device is watched.
-func (x *Executor) commandWatched(ctx context.Context, p Plan, a Action, step Step, device string) (Outcome, error) {
+// commandWatched runs a command while its device is watched. It takes the lease over; nil where the command is under way.
+func (x *Executor) commandWatched(
+	ctx context.Context, p Plan, a Action, step Step, device string, lease *os.File,
+) (Outcome, error) {
+	h := held{lease: lease}
 	if x.GPU == nil || device == "" {
-		return x.command(ctx, p, a, step, step.Argv)
+		return x.commandUntil(ctx, p, a, step, step.Argv, h)
 	}
 	stop := make(chan *BlockedError, 1)
+	h.stop = stop
 	end := x.GPU.Watch(ctx, GPUWatch{
 		GPUStep: gpuStep(p, step), Device: device, Attempt: attemptID(p, step.Name, a.Attempt),
 		Found: func(text string) { x.remark(ctx, p, a, text) },
@@ -92,7 +108,7 @@ func (x *Executor) commandWatched(ctx context.Context, p Plan, a Action, step St
 			}
 		},
 	})
-	out, err := x.commandUntil(ctx, p, a, step, step.Argv, stop)
+	out, err := x.commandUntil(ctx, p, a, step, step.Argv, h)
 	if use := end(err == nil && out.Class == store.StepOK); use != "" {
 		out.Detail += "; " + use
 	}
@@ -116,21 +132,44 @@ func (x *Executor) remark(ctx context.Context, p Plan, a Action, text string) {
 	}
 }
 
-// acquire waits for the GPU; without it, it returns the step's outcome and no release.
-func (x *Executor) acquire(
-	ctx context.Context, p Plan, step Step,
-) (env map[string]string, release func(), out Outcome, err error) {
+// errClaimed ends a wait for the GPU when the command turns out to be under way.
+var errClaimed = errors.New("a former process has started the command")
+
+// claimPoll is how often a wait for the GPU looks whether the command is under way.
+const claimPoll = 250 * time.Millisecond
+
+// acquire waits for the GPU; without it, it returns the step's outcome. A daemon that was killed in the middle of the
+// start may have left a supervisor, which holds the GPU: then it returns errClaimed.
+func (x *Executor) acquire(ctx context.Context, p Plan, a Action, step Step) (GPUGrant, Outcome, error) {
 	ctx, stop := x.bounded(ctx, p, step)
 	defer stop()
-	env, release, err = x.GPU.Acquire(ctx, gpuStep(p, step))
+	dir := AttemptDir(p.RunDir, step.Name, a.Attempt)
+	ctx, claimed := context.WithCancelCause(ctx)
+	defer claimed(nil)
+	go func() {
+		tick := time.NewTicker(claimPoll)
+		defer tick.Stop()
+		for !runner.Claimed(dir) {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+		claimed(errClaimed)
+	}()
+	grant, err := x.GPU.Acquire(ctx, gpuStep(p, step))
 	if err == nil {
-		return env, release, out, nil
+		return grant, Outcome{}, nil
+	}
+	if runner.Claimed(dir) {
+		return GPUGrant{}, Outcome{}, errClaimed
 	}
 	var blocked *BlockedError
 	if errors.As(err, &blocked) {
-		return nil, nil, Outcome{Class: store.StepBlocked, Detail: blocked.Reason, Why: blocked.Why}, nil
+		return GPUGrant{}, Outcome{Class: store.StepBlocked, Detail: blocked.Reason, Why: blocked.Why}, nil
 	}
-	out, err = failed(ctx, store.StepFailed, err)
+	out, err := failed(ctx, store.StepFailed, err)
 	out, err = ended(step, out, err)
-	return nil, nil, out, err
+	return GPUGrant{}, out, err
 }

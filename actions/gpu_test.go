@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/gpu"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/policy"
 )
 
 // fakeGPU is a GPU of function fields.
 type fakeGPU struct {
-	acquire func(ctx context.Context) (map[string]string, func(), error)
+	acquire func(ctx context.Context) (GPUGrant, error)
 	watch   func(w GPUWatch) func(bool) string
 }
 
@@ -29,7 +30,7 @@ func (g fakeGPU) Watch(_ context.Context, w GPUWatch) func(bool) string {
 	return g.watch(w)
 }
 
-func (g fakeGPU) Acquire(ctx context.Context, _ GPUStep) (map[string]string, func(), error) {
+func (g fakeGPU) Acquire(ctx context.Context, _ GPUStep) (GPUGrant, error) {
 	return g.acquire(ctx)
 }
 
@@ -42,8 +43,8 @@ func TestGPU(t *testing.T) {
 	w.ends(w.run(pipeline(train)), policy.OutcomeBlocked,
 		"the step needs a GPU and none is configured: set gpu: for the model", "export ok", "train blocked")
 
-	w.executor.GPU = fakeGPU{acquire: func(context.Context) (map[string]string, func(), error) {
-		return nil, nil, &BlockedError{Reason: "GPU-1 is held by ollama (pid 7)"}
+	w.executor.GPU = fakeGPU{acquire: func(context.Context) (GPUGrant, error) {
+		return GPUGrant{}, &BlockedError{Reason: "GPU-1 is held by ollama (pid 7)"}
 	}}
 	r := w.run(pipeline(train))
 	w.ends(r, policy.OutcomeBlocked, "GPU-1 is held by ollama (pid 7)", "export ok", "train blocked")
@@ -51,16 +52,16 @@ func TestGPU(t *testing.T) {
 		t.Error("the command ran all the same")
 	}
 
-	w.executor.GPU = fakeGPU{acquire: func(context.Context) (map[string]string, func(), error) {
-		return nil, nil, errors.New("driver is broken")
+	w.executor.GPU = fakeGPU{acquire: func(context.Context) (GPUGrant, error) {
+		return GPUGrant{}, errors.New("driver is broken")
 	}}
 	w.ends(w.run(pipeline(train)), policy.OutcomeFailed, "driver is broken", "export ok", "train failed")
 
 	waiting := make(chan struct{}, 1)
-	w.executor.GPU = fakeGPU{acquire: func(ctx context.Context) (map[string]string, func(), error) {
+	w.executor.GPU = fakeGPU{acquire: func(ctx context.Context) (GPUGrant, error) {
 		waiting <- struct{}{}
 		<-ctx.Done()
-		return nil, nil, context.Cause(ctx)
+		return GPUGrant{}, context.Cause(ctx)
 	}}
 	p := w.submit(pipeline(train))
 	<-waiting
@@ -73,13 +74,24 @@ func TestGPU(t *testing.T) {
 	<-waiting
 	w.ends(w.await(p), policy.OutcomeFailed, "not done after its timeout of 50ms", "export ok", "train timeout")
 
-	released := 0
-	w.executor.GPU = fakeGPU{acquire: func(context.Context) (map[string]string, func(), error) {
-		return map[string]string{"CUDA_VISIBLE_DEVICES": "GPU-1"}, func() { released++ }, nil
+	leases := gpu.Leases{Dir: t.TempDir()}
+	w.executor.GPU = fakeGPU{acquire: func(context.Context) (GPUGrant, error) {
+		lease, err := leases.TryAcquire("GPU-1", "a test")
+		if err != nil {
+			return GPUGrant{}, err
+		}
+		return GPUGrant{Env: map[string]string{"CUDA_VISIBLE_DEVICES": "GPU-1"}, Lease: lease.File()}, nil
 	}}
 	w.ends(w.run(pipeline(train)), policy.OutcomePromoted, "first release", goodSteps...)
-	if got := readText(t, filepath.Join(w.dir, "devices")); got != "GPU-1\n" || released != 1 {
-		t.Errorf("devices %q, let go %d times", got, released)
+	if got := readText(t, filepath.Join(w.dir, "devices")); got != "GPU-1\n" {
+		t.Errorf("devices %q", got)
+	}
+	lease, err := leases.TryAcquire("GPU-1", "after the run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lease.Release(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -90,8 +102,8 @@ func TestGPUIsWatched(t *testing.T) {
 	w := newWorld(t)
 	train := sh("train", "exec sleep 300")
 	train.GPU = true
-	granted := func(context.Context) (map[string]string, func(), error) {
-		return map[string]string{"CUDA_VISIBLE_DEVICES": "GPU-1"}, func() {}, nil
+	granted := func(context.Context) (GPUGrant, error) {
+		return GPUGrant{Env: map[string]string{"CUDA_VISIBLE_DEVICES": "GPU-1"}}, nil
 	}
 	var watched GPUWatch
 	var succeeded []bool
@@ -126,6 +138,31 @@ func TestGPUIsWatched(t *testing.T) {
 	if !slices.Equal(succeeded, []bool{false, true}) {
 		t.Errorf("ends: %v", succeeded)
 	}
+}
+
+// A daemon that was killed between the start of a supervisor and its claim waits for a GPU that its own training has: it
+// goes on with the training instead of ending as blocked.
+func TestGPUOfACommandUnderWay(t *testing.T) {
+	t.Parallel()
+	outcomesOnly(t)
+	w := newWorld(t)
+	train := sh("train", "exec "+w.self+" fake-train 7")
+	train.GPU = true
+	w.runs++
+	p := w.plan(pipeline(train))
+	w.executor.GPU = fakeGPU{acquire: func(ctx context.Context) (GPUGrant, error) {
+		spec, err := w.executor.spec(p, Action{Step: 1, Attempt: 1}, p.Steps[1], p.Steps[1].Argv)
+		if err == nil {
+			_, err = w.executor.Runner.Run(ctx, spec) // what the former process left
+		}
+		if ctx.Err() == nil && err == nil {
+			<-ctx.Done()
+		}
+		return GPUGrant{}, &BlockedError{Reason: "GPU-1 is leased by run " + p.Run}
+	}}
+	w.add(p)
+	w.handOver(p)
+	w.ends(w.await(p), policy.OutcomePromoted, "first release", goodSteps...)
 }
 
 func TestEnvironmentOfAStep(t *testing.T) {

@@ -80,23 +80,13 @@ func ownerIn(file *os.File) string {
 	return owner
 }
 
-// File is the open file that holds the lease, for exec.Cmd.ExtraFiles: a child that inherits it holds the lease, too.
-// Its number in the child is 3 plus its index there.
+// File is the open file that holds the lease, for exec.Cmd.ExtraFiles: a child that inherits it holds the lease, too, and
+// alone once this process has closed it. Its number in the child is 3 plus its index there.
 func (l *Lease) File() *os.File { return l.file }
 
 // KeepOnExec lets the lease outlive this program: the one that replaces it by execve has it.
 func (l *Lease) KeepOnExec() error {
 	_, err := unix.FcntlInt(l.file.Fd(), unix.F_SETFD, 0)
-	return err
-}
-
-// HandOver lets go of this process's share of the lease: it goes on for as long as a child has the file.
-func (l *Lease) HandOver() error {
-	if l.file == nil {
-		return nil
-	}
-	err := l.file.Close()
-	l.file = nil
 	return err
 }
 

@@ -78,7 +78,7 @@ func TestLeaseIsNotInheritedByChance(t *testing.T) {
 		t.Fatal(err)
 	}
 	command(t, exec.Command("/bin/cat"))
-	if err := lease.HandOver(); err != nil {
+	if err := lease.File().Close(); err != nil {
 		t.Fatal(err)
 	}
 	again, err := leases.TryAcquire("GPU-aaaa", "run r_2")
@@ -101,10 +101,8 @@ func TestLeaseIsHandedOver(t *testing.T) {
 	supervisor := exec.Command("/bin/cat")
 	supervisor.ExtraFiles = []*os.File{lease.File()}
 	end := command(t, supervisor)
-	for range 2 { // handing over twice is harmless
-		if err := lease.HandOver(); err != nil {
-			t.Fatal(err)
-		}
+	if err := lease.File().Close(); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := leases.TryAcquire("GPU-aaaa", "run r_2"); !errors.Is(err, gpu.ErrLeased) ||
 		!strings.Contains(err.Error(), "run r_1") {

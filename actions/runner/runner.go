@@ -42,6 +42,18 @@ type Spec struct {
 	Timeout time.Duration `json:"timeout"` // 0 = none
 	Grace   time.Duration `json:"grace"`   // between TERM and KILL at the timeout; 0 = 10 s
 	LogCap  int64         `json:"log_cap"` // bytes of output kept, head and tail; 0 = 64 MiB
+	// Inherited is how many files the supervisor gets, from number 3 on.
+	Inherited int `json:"inherited,omitempty"`
+	// Inherit are open files that the supervisor and the command have for as long as they live, such as the lease of a GPU.
+	// Run closes them in this process, also where it fails.
+	Inherit []*os.File `json:"-"`
+}
+
+// close closes this process's copies of the inherited files.
+func (s Spec) close() {
+	for _, f := range s.Inherit {
+		_ = f.Close() // it was only held, never written
+	}
 }
 
 // Exit is the record of an ended attempt, kept in Dir/exit.json.

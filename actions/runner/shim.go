@@ -49,6 +49,8 @@ func (s Shim) Run(ctx context.Context, spec Spec) (Exit, error) {
 // start starts the supervisor unless the attempt was claimed before. Two daemons that race here start two supervisors,
 // of which one wins the claim and the other leaves without a trace.
 func (s Shim) start(spec Spec) error {
+	defer spec.close()
+	spec.Inherited = len(spec.Inherit)
 	if Claimed(spec.Dir) {
 		return nil
 	}
@@ -62,6 +64,7 @@ func (s Shim) start(spec Spec) error {
 	cmd := exec.Command(s.Self[0], append(s.Self[1:len(s.Self):len(s.Self)], spec.Dir)...)
 	cmd.Env = baseEnv()
 	cmd.Dir = "/"
+	cmd.ExtraFiles = spec.Inherit
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a signal to the daemon's group must not reach it
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start supervisor of %s: %w", spec.ID, err)

@@ -48,12 +48,34 @@ func Supervise(dir string) error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return err
 	}
-	exit := supervise(spec)
+	files, err := inherited(spec.Inherited)
+	var exit Exit
+	if err != nil {
+		exit = noStart(Exit{Started: time.Now().UTC()}, err)
+	} else {
+		exit = supervise(spec, files)
+	}
 	killDescendants()
+	for _, f := range files {
+		_ = f.Close() // nothing of the step lives: what reads the record finds its GPU given back
+	}
 	return writeJSON(exitFile(dir), exit)
 }
 
-func supervise(spec Spec) Exit {
+// inherited returns the files that the daemon passed on. The command gets them, too: should this process be killed, they
+// are held until the last of what it leaves behind has ended.
+func inherited(n int) ([]*os.File, error) {
+	var files []*os.File
+	for fd := 3; fd < 3+n; fd++ {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
+			return files, fmt.Errorf("file %d was not passed on to the supervisor: %w", fd, err)
+		}
+		files = append(files, os.NewFile(uintptr(fd), "inherited"))
+	}
+	return files, nil
+}
+
+func supervise(spec Spec, files []*os.File) Exit {
 	exit := Exit{Started: time.Now().UTC()}
 	log, err := newCapped(LogFile(spec.Dir), spec.LogCap)
 	if err != nil {
@@ -62,6 +84,7 @@ func supervise(spec Spec) Exit {
 	cmd := exec.Command(spec.Argv[0], spec.Argv[1:]...)
 	cmd.Env, cmd.Dir = spec.Env, spec.Cwd
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.ExtraFiles = files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.WaitDelay = 2 * time.Second // a child that keeps the pipe open must not keep us waiting
 	if cmd.Err == nil {

@@ -49,17 +49,18 @@ func New(o Options) *Gate {
 }
 
 // Acquire implements actions.GPU. It fails closed: what cannot be seen is not free.
-func (g *Gate) Acquire(ctx context.Context, s actions.GPUStep) (map[string]string, func(), error) {
+func (g *Gate) Acquire(ctx context.Context, s actions.GPUStep) (actions.GPUGrant, error) {
+	var none actions.GPUGrant
 	file := g.o.File()
 	m, ok := file.Models[s.Model]
 	if !ok || m.GPU == nil {
-		return nil, nil, &actions.BlockedError{
+		return none, &actions.BlockedError{
 			Reason: fmt.Sprintf("model %s does not say how much of the GPU it needs: add gpu: {free: 20GiB}", s.Model),
 		}
 	}
 	dir, err := gpu.LeaseDir(file.GPU.Leases)
 	if err != nil {
-		return nil, nil, &actions.BlockedError{Reason: err.Error()}
+		return none, &actions.BlockedError{Reason: err.Error()}
 	}
 	log := g.o.Log.With("model", s.Model, "run_id", s.Run, "step", s.Step)
 	need, err := g.peaks.Need(s.Model, s.Step)
@@ -72,19 +73,19 @@ func (g *Gate) Acquire(ctx context.Context, s actions.GPUStep) (map[string]strin
 		Report: func(v gpu.Verdict) { log.Info("gpu gate", "result", v.Result, "detail", v.Text) },
 	})
 	if err != nil {
-		return nil, nil, err
+		return none, err
 	}
 	if grant == nil {
 		reason := "the GPU is not free: " + v.Text
 		if err := g.tell(ctx, notify.GPUBlocked, s, held(s, v, reason)); err != nil {
-			return nil, nil, err
+			return none, err
 		}
-		return nil, nil, &actions.BlockedError{Reason: reason, Why: policy.ReasonGPUHeld}
+		return none, &actions.BlockedError{Reason: reason, Why: policy.ReasonGPUHeld}
 	}
 	g.mu.Lock()
 	g.before[grant.Device.UUID] = grant.Device
 	g.mu.Unlock()
-	return grant.Env(), func() { _ = grant.Lease.Release() }, nil
+	return actions.GPUGrant{Env: grant.Env(), Lease: grant.Lease.File()}, nil
 }
 
 // granted is a device as it was granted; one that this process did not grant has only its UUID.

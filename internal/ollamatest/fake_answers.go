@@ -1,0 +1,257 @@
+package ollamatest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// fakeKey is where a model file describes its Classifier; the real server does not look at it.
+const fakeKey = "retraind.classifier"
+
+// classifierIn reads the Classifier of a model file; the zero one where there is none.
+func classifierIn(file []byte) Classifier {
+	var c Classifier
+	_, rest, ok := bytes.Cut(file, []byte(fakeKey))
+	if !ok || len(rest) < 12 {
+		return c
+	}
+	n := binary.LittleEndian.Uint64(rest[4:])
+	if rest = rest[12:]; uint64(len(rest)) >= n {
+		_ = json.Unmarshal(rest[:n], &c)
+	}
+	return c
+}
+
+func (c Classifier) context() int {
+	if c.Context == 0 {
+		return 4096
+	}
+	return c.Context
+}
+
+var word = regexp.MustCompile(`[\p{L}\p{M}]+|\p{N}`)
+
+// answer is what the model says: one label, or what a schema asks for.
+func (c Classifier) answer(text string, format json.RawMessage) (string, error) {
+	votes := map[string]int{}
+	for _, w := range word.FindAllString(text, -1) {
+		for _, l := range c.Words[w] {
+			votes[l]++
+		}
+	}
+	best := func(among []string) string {
+		lean := c.Else
+		if len(lean) == 0 {
+			lean = c.Labels()[:1]
+		}
+		return slices.MaxFunc(among, func(a, b string) int {
+			weight := func(l string) int {
+				if slices.Contains(lean, l) {
+					return 2*votes[l] + 1
+				}
+				return 2 * votes[l]
+			}
+			return weight(a) - weight(b)
+		})
+	}
+	if len(format) == 0 {
+		return best(c.Labels()), nil
+	}
+	var schema struct {
+		Type       string
+		Properties map[string]struct {
+			Type string
+			Enum []string
+		}
+		Required []string
+	}
+	if err := json.Unmarshal(format, &schema); err != nil || schema.Type != "object" {
+		return "", fmt.Errorf("invalid JSON schema in format")
+	}
+	var parts []string
+	for _, name := range propertyOrder(format) {
+		p := schema.Properties[name]
+		var value string
+		switch {
+		case len(p.Enum) > 0:
+			value = fmt.Sprintf("%q", best(p.Enum))
+		case p.Type == "boolean":
+			value = best([]string{"false", "true"})
+		case p.Type == "array":
+			value = "[]"
+		default:
+			value = fmt.Sprintf("%q", best(c.Labels()))
+		}
+		parts = append(parts, fmt.Sprintf("%q:%s", name, value))
+	}
+	return "{" + strings.Join(parts, ",") + "}", nil
+}
+
+// propertyOrder names the properties of a schema as they are written: the grammar follows it.
+func propertyOrder(schema json.RawMessage) []string {
+	var s struct{ Properties json.RawMessage }
+	if json.Unmarshal(schema, &s) != nil {
+		return nil
+	}
+	var names []string
+	dec := json.NewDecoder(bytes.NewReader(s.Properties))
+	if _, err := dec.Token(); err != nil {
+		return nil
+	}
+	for dec.More() {
+		name, err := dec.Token()
+		var skipped json.RawMessage
+		if err != nil || dec.Decode(&skipped) != nil {
+			return names
+		}
+		names = append(names, fmt.Sprint(name))
+	}
+	return names
+}
+
+type question struct {
+	Model     string
+	Prompt    string
+	Messages  []struct{ Role, Content string }
+	Format    json.RawMessage
+	Options   map[string]any
+	KeepAlive *json.RawMessage `json:"keep_alive"`
+	Truncate  *bool
+}
+
+// keep is when a model that is asked now leaves memory.
+func (q question) keep() (time.Time, bool) {
+	var seconds float64
+	var text string
+	switch d, err := time.ParseDuration("5m"); {
+	case q.KeepAlive == nil:
+		return time.Now().Add(d), true
+	case json.Unmarshal(*q.KeepAlive, &seconds) == nil:
+		d = time.Duration(seconds * float64(time.Second))
+		return expiry(d), d != 0
+	case json.Unmarshal(*q.KeepAlive, &text) == nil:
+		d, err = time.ParseDuration(text)
+		return expiry(d), d != 0 && err == nil
+	default:
+		return time.Now().Add(d), true
+	}
+}
+
+func expiry(d time.Duration) time.Time {
+	if d < 0 {
+		d = 1<<63 - 1
+	}
+	return time.Now().Add(d)
+}
+
+// load brings a model into memory, or takes it out; it reports false where it has refused.
+func (f *Fake) load(w http.ResponseWriter, q question, empty bool) (manifest, bool) {
+	m, ok := f.models[tagged(q.Model)]
+	if !ok {
+		refuse(w, http.StatusNotFound, fmt.Sprintf("model '%s' not found", q.Model))
+		return m, false
+	}
+	until, stays := q.keep()
+	if !stays && empty {
+		delete(f.running, m.Blob)
+		return m, true
+	}
+	if c := classifierIn(f.blobs[m.Blob]); len(c.Labels()) == 0 || c.Architecture != "" {
+		refuse(w, http.StatusInternalServerError, "unable to load model: "+m.Blob)
+		return m, false
+	}
+	l, ok := f.running[m.Blob]
+	if !ok {
+		l = loaded{tagged(q.Model), m, until}
+	}
+	l.expires = until
+	f.running[m.Blob] = l
+	return m, true
+}
+
+func (f *Fake) generate(w http.ResponseWriter, r *http.Request) {
+	var q question
+	if !hear(w, r, &q) {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if m, ok := f.load(w, q, q.Prompt == ""); ok {
+		f.answer(w, q, m, q.Prompt, func(text string) map[string]any { return map[string]any{"response": text} })
+	}
+}
+
+func (f *Fake) chat(w http.ResponseWriter, r *http.Request) {
+	var q question
+	if !hear(w, r, &q) {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m, ok := f.load(w, q, len(q.Messages) == 0)
+	if !ok {
+		return
+	}
+	prompt := ""
+	for _, message := range q.Messages {
+		if message.Role == "system" {
+			m.System = message.Content
+		} else {
+			prompt += message.Content
+		}
+	}
+	f.answer(w, q, m, prompt, func(text string) map[string]any {
+		return map[string]any{"message": map[string]string{"role": "assistant", "content": text}}
+	})
+}
+
+func (f *Fake) answer(w http.ResponseWriter, q question, m manifest, prompt string, in func(string) map[string]any) {
+	if prompt == "" {
+		answer := in("")
+		answer["done"], answer["done_reason"] = true, "load"
+		if _, loaded := f.running[m.Blob]; !loaded {
+			answer["done_reason"] = "unload"
+		}
+		say(w, answer)
+		return
+	}
+	if strings.Contains(m.Template, ".System") {
+		prompt = m.System + " " + prompt
+	}
+	c := classifierIn(f.blobs[m.Blob])
+	if q.Truncate != nil && !*q.Truncate && c.tokens(prompt) >= c.context() {
+		refuse(w, http.StatusBadRequest, "the input length exceeds the context length")
+		return
+	}
+	text, err := c.answer(prompt, q.Format)
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	reason := "stop"
+	if most, ok := q.Options["num_predict"].(float64); ok && most >= 0 && len(text) > int(most) {
+		text, reason = text[:int(most)], "length"
+	}
+	answer := in(text)
+	answer["done"], answer["done_reason"] = true, reason
+	answer["prompt_eval_count"], answer["eval_count"] = c.tokens(prompt), len(text)
+	say(w, answer)
+}
+
+// tokens counts a known word as one and every other byte.
+func (c Classifier) tokens(text string) int {
+	n := len(text)
+	for _, w := range word.FindAllString(text, -1) {
+		if _, ok := c.Words[w]; ok {
+			n -= len(w) - 1
+		}
+	}
+	return n
+}

@@ -1,0 +1,73 @@
+package ollamatest
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/retraind/retraind/serving/ollama"
+)
+
+// Template puts the system prompt and the text into one line, as a template of a chat does.
+const Template = "{{ if .System }}{{ .System }} {{ end }}{{ .Prompt }}"
+
+// Each runs a test against the fake and, where it is built, against the real server.
+func Each(t *testing.T, test func(t *testing.T, url string)) {
+	t.Helper()
+	t.Run("fake", func(t *testing.T) {
+		t.Parallel()
+		test(t, NewFake(t).URL)
+	})
+	t.Run("real", func(t *testing.T) {
+		t.Parallel()
+		test(t, Real(t))
+	})
+}
+
+// Client is a client that ends with the test.
+func Client(t testing.TB, url string) *ollama.Client {
+	t.Helper()
+	c, err := ollama.New(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// Name is a model's name that no other test uses.
+func Name(t testing.TB) string {
+	return "t-" + strings.ToLower(strings.NewReplacer("/", "-", "#", "-", "_", "-").Replace(t.Name()))
+}
+
+// File writes a classifier's model file.
+func (c Classifier) File(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "model.gguf")
+	if err := os.WriteFile(path, c.GGUF(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Install creates a model of a classifier under a name, which is replaced where it is there.
+func (c Classifier) Install(t testing.TB, url, name, system string) {
+	t.Helper()
+	client := Client(t, url)
+	digest, err := client.Upload(t.Context(), c.File(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = client.Create(t.Context(), ollama.CreateRequest{
+		Model: name, Files: map[string]string{"model.gguf": digest}, Template: Template, System: system,
+		Parameters: Parameters(),
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Parameters are those of every model in a test: one thread, since several wait for each other on a busy machine, and no
+// chance.
+func Parameters() map[string]any { return map[string]any{"num_thread": 1, "temperature": 0} }

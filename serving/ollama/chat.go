@@ -1,0 +1,102 @@
+package ollama
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+)
+
+// Message is one of a chat.
+type Message struct {
+	Role    string `json:"role"` // system, user or assistant
+	Content string `json:"content"`
+}
+
+// ChatRequest asks a model. The system prompt is the tag's unless a message brings one.
+type ChatRequest struct {
+	Model     string          `json:"model"`
+	Messages  []Message       `json:"messages"`
+	Format    json.RawMessage `json:"format,omitempty"` // a JSON schema, or "json"
+	Options   map[string]any  `json:"options,omitempty"`
+	Think     *bool           `json:"think,omitempty"` // nil: as the model does by itself
+	KeepAlive *KeepAlive      `json:"keep_alive,omitempty"`
+	// Whole refuses a text that is longer than the model's context (ErrTooLong) instead of leaving out its beginning, which
+	// is where the system prompt stands.
+	Whole bool `json:"-"`
+}
+
+// KeepAlive is how long a model stays in memory after its last request; below 0 for ever.
+type KeepAlive time.Duration
+
+// MarshalJSON writes it as Ollama reads it.
+func (k KeepAlive) MarshalJSON() ([]byte, error) {
+	if k < 0 {
+		return []byte("-1"), nil
+	}
+	return json.Marshal(time.Duration(k).String())
+}
+
+// Answer is what a model says.
+type Answer struct {
+	Text     string
+	Thinking string
+	Reason   string // stop, or length when it was cut off
+	Loading  time.Duration
+	Prompt   int // tokens read
+	Tokens   int // tokens written
+}
+
+// CutOff says whether the answer ended before the model was done.
+func (a Answer) CutOff() bool { return a.Reason == "length" }
+
+// Chat asks once and waits for the whole answer. The server loads the model when it is not in memory.
+func (c *Client) Chat(ctx context.Context, r ChatRequest) (Answer, error) {
+	request := struct {
+		ChatRequest
+		Stream   bool  `json:"stream"`
+		Truncate *bool `json:"truncate,omitempty"`
+		Shift    *bool `json:"shift,omitempty"`
+	}{ChatRequest: r}
+	if r.Whole {
+		no := false
+		request.Truncate, request.Shift = &no, &no
+	}
+	var out struct {
+		Message struct{ Content, Thinking string }
+		Done    bool
+		Reason  string        `json:"done_reason"`
+		Loading time.Duration `json:"load_duration"`
+		Prompt  int           `json:"prompt_eval_count"`
+		Tokens  int           `json:"eval_count"`
+	}
+	k := call{op: "chat", about: r.Model, method: http.MethodPost, path: "/api/chat", most: maxAnswer}
+	if err := c.ask(ctx, k, request, &out); err != nil {
+		return Answer{}, err
+	}
+	if !out.Done {
+		return Answer{}, &Error{
+			Op: k.op, About: r.Model, URL: c.URL(), Status: http.StatusOK,
+			Cause: errors.New("the answer is not marked as done: it was cut off on its way"),
+		}
+	}
+	return Answer{out.Message.Content, out.Message.Thinking, out.Reason, out.Loading, out.Prompt, out.Tokens}, nil
+}
+
+// Load brings a model into memory, or sets anew how long one stays there.
+func (c *Client) Load(ctx context.Context, model string, keep time.Duration) error {
+	return c.keepAlive(ctx, "load", model, keep)
+}
+
+// Unload asks for a model to leave memory. It returns at once: the model goes when its last request ends, and new requests
+// are served by it until then. Running shows when it is gone from the list.
+func (c *Client) Unload(ctx context.Context, model string) error {
+	return c.keepAlive(ctx, "unload", model, 0)
+}
+
+func (c *Client) keepAlive(ctx context.Context, op, model string, keep time.Duration) error {
+	k := call{op: op, about: model, method: http.MethodPost, path: "/api/generate", most: maxSmall}
+	var out struct{ Done bool }
+	return c.ask(ctx, k, map[string]any{"model": model, "keep_alive": KeepAlive(keep), "stream": false}, &out)
+}

@@ -1,0 +1,141 @@
+package ollama
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// What can be wrong, for errors.Is. An error that is none of these is the server's own: its text is in Error.Text.
+var (
+	ErrAway       = errors.New("the Ollama server does not answer")
+	ErrBusy       = errors.New("the Ollama server's queue is full")
+	ErrNotFound   = errors.New("the Ollama server does not have it")
+	ErrDiskFull   = errors.New("the disk of the Ollama server is full")
+	ErrCannotLoad = errors.New("the model cannot be loaded")
+	ErrSchema     = errors.New("the Ollama server does not accept the schema")
+	ErrTooLong    = errors.New("the text is longer than the model's context")
+)
+
+// Error is a request that failed: what, about which model or blob, and where.
+type Error struct {
+	Op     string // show, chat, create, …
+	About  string // model or digest, "" where there is none
+	URL    string // of the server, without a password
+	Status int    // HTTP status, 0 where there was none
+	Text   string // the server's message, bounded and quoted
+	Cause  error  // one of the sentinels, or what happened
+	cure   string
+}
+
+func (e *Error) Error() string {
+	about := e.Op
+	if e.About != "" {
+		about += " " + e.About
+	}
+	text := fmt.Sprintf("ollama %s at %s: %v", about, e.URL, e.Cause)
+	if e.Text != "" {
+		text += fmt.Sprintf(" (status %d: %s)", e.Status, e.Text)
+	}
+	if e.cure != "" {
+		text += "; " + e.cure
+	}
+	return text
+}
+
+// Unwrap gives the sentinel.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// broken is the error of a request without an answer, or with half of one. A context that ended is the caller's own.
+func (c *Client) broken(ctx context.Context, k call, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("ollama %s %s: %w", k.op, k.about, context.Cause(ctx))
+	}
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
+	return &Error{
+		Op: k.op, About: k.about, URL: c.URL(), Cause: fmt.Errorf("%w: %w", ErrAway, err),
+		cure: "start it (systemctl status ollama) or correct ollama.url",
+	}
+}
+
+// kinds are the messages by which Ollama says what is wrong where the status does not.
+var kinds = []struct {
+	is   error
+	says []string
+	cure string
+}{
+	{ErrDiskFull, []string{"no space left on device", "disk quota exceeded"}, "free space where OLLAMA_MODELS lies"},
+	{ErrSchema, []string{"invalid JSON schema", "invalid format", "parse grammar"}, "correct format_file"},
+	{ErrTooLong, []string{"exceeds the context length", "exceeds maximum context length", "prompt too long"}, ""},
+	{ErrCannotLoad, []string{
+		"unable to load model", "failed to load", "unexpectedly stopped", "failed to initialize", "has terminated",
+		"requires more system memory", "unsupported model",
+	}, "look at the log of the Ollama server (journalctl -u ollama)"},
+	{ErrNotFound, []string{"not found", "file does not exist", "pull model manifest"}, "is it created? ollama list shows what there is"},
+}
+
+// refused is the error of an answer with another status than 200, or of a line {"error": …} in a stream.
+func (c *Client) refused(k call, status int, body []byte) error {
+	text := messageIn(body)
+	e := &Error{Op: k.op, About: k.about, URL: c.URL(), Status: status, Text: quote(text)}
+	if status == http.StatusServiceUnavailable {
+		e.Cause, e.cure = ErrBusy, "ask less at a time (serving.concurrency), or raise OLLAMA_MAX_QUEUE"
+		return e
+	}
+	for _, kind := range kinds {
+		for _, says := range kind.says {
+			if strings.Contains(strings.ToLower(text), strings.ToLower(says)) {
+				e.Cause, e.cure = kind.is, kind.cure
+				return e
+			}
+		}
+	}
+	switch {
+	case status == http.StatusNotFound:
+		e.Cause, e.cure = ErrNotFound, "is it created? ollama list shows what there is"
+	case status/100 == 3:
+		e.Cause = errors.New("it redirects, and only the configured URL is asked: write the server's own under ollama.url")
+	default:
+		e.Cause = errors.New("the Ollama server refuses")
+	}
+	return e
+}
+
+// messageIn takes the message out of {"error": "…"} or {"error": {"message": "…"}}; other bodies are taken as they are.
+func messageIn(body []byte) string {
+	var plain struct{ Error json.RawMessage }
+	if json.Unmarshal(body, &plain) != nil || plain.Error == nil {
+		return string(bytes.TrimSpace(body))
+	}
+	var text string
+	var nested struct{ Message string }
+	if json.Unmarshal(plain.Error, &text) == nil {
+		return text
+	}
+	if json.Unmarshal(plain.Error, &nested) == nil && nested.Message != "" {
+		return nested.Message
+	}
+	return string(plain.Error)
+}
+
+func excerpt(body []byte) string { return quote(string(body)) }
+
+// quote makes a text of the server fit for one line of a log.
+func quote(s string) string {
+	const most = 300
+	cut := ""
+	if s = strings.TrimSpace(s); len(s) > most {
+		s, cut = s[:most], "…"
+	}
+	if s == "" {
+		return "no message"
+	}
+	return strings.ToValidUTF8(strconv.QuoteToGraphic(s), "?") + cut
+}

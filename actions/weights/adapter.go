@@ -1,0 +1,223 @@
+package weights
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/retraind/retraind/internal/text"
+)
+
+// Adapter is a trained LoRA adapter: what is added to the weights of a base model.
+type Adapter struct {
+	Dir  string
+	Base string // what it was trained on: a directory, or a name on a hub
+	Rank int
+	// Modules are the matrices that it changes, such as model.layers.0.self_attn.q_proj.
+	Modules []string
+	files   *Safetensors
+	pairs   map[string]pair
+	config  adapterConfig
+}
+
+// pair is what is added to one matrix: scale times B times A.
+type pair struct{ a, b *Matrix }
+
+// adapterConfig is what retraind reads of adapter_config.json.
+type adapterConfig struct {
+	Type         string             `json:"peft_type"`
+	Base         string             `json:"base_model_name_or_path"`
+	Rank         int                `json:"r"`
+	Alpha        float64            `json:"lora_alpha"`
+	RankScaled   bool               `json:"use_rslora"`
+	Decomposed   bool               `json:"use_dora"`
+	Targets      json.RawMessage    `json:"target_modules"`
+	RankPattern  map[string]int     `json:"rank_pattern"`
+	AlphaPattern map[string]float64 `json:"alpha_pattern"`
+}
+
+const adapterStem = "adapter_model"
+
+// OpenAdapter reads an adapter as PEFT saves it, and proves that it is whole, trained, and of finite numbers. Close it.
+func OpenAdapter(dir string) (*Adapter, error) {
+	a := &Adapter{Dir: dir, pairs: map[string]pair{}}
+	at := filepath.Join(dir, "adapter_config.json")
+	b, err := readBounded(at, 1<<20)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s does not exist: the training saved no adapter there", at)
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &a.config)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", at, err)
+	}
+	if a.config.Type != "LORA" || a.config.Rank < 1 {
+		return nil, fmt.Errorf("%s: peft_type %q of rank %d is no LoRA adapter", at, a.config.Type, a.config.Rank)
+	}
+	a.Base, a.Rank = a.config.Base, a.config.Rank
+	if a.files, err = OpenSafetensors(dir, adapterStem); err != nil {
+		if _, pickled := os.Stat(filepath.Join(dir, adapterStem+".bin")); pickled == nil {
+			return nil, fmt.Errorf("%s holds the adapter as a pickle, which cannot be looked at: save it with safe_serialization=True",
+				dir)
+		}
+		return nil, err
+	}
+	if err := a.read(); err != nil {
+		a.Close()
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	return a, nil
+}
+
+// Close closes the files.
+func (a *Adapter) Close() { a.files.Close() }
+
+// read pairs the matrices, and checks them.
+func (a *Adapter) read() error {
+	for _, name := range a.files.Names() {
+		m, _ := a.files.Matrix(name)
+		module, side, ok := loraName(name)
+		if !ok {
+			continue // a module that was trained as a whole, or a bias
+		}
+		p := a.pairs[module]
+		if side == "A" {
+			p.a = &m
+		} else {
+			p.b = &m
+		}
+		a.pairs[module] = p
+	}
+	a.Modules = slices.Sorted(maps.Keys(a.pairs))
+	if len(a.Modules) == 0 {
+		return fmt.Errorf("none of its %s is one of a LoRA adapter", text.Plural(len(a.files.Names()), "tensor"))
+	}
+	for _, module := range a.Modules {
+		p := a.pairs[module]
+		switch {
+		case p.a == nil || p.b == nil:
+			return fmt.Errorf("module %s has only one of lora_A and lora_B: it was not saved whole", module)
+		case len(p.a.Shape) != 2 || len(p.b.Shape) != 2 || p.a.Shape[0] != p.b.Shape[1]:
+			return fmt.Errorf("module %s: lora_A of shape %v and lora_B of shape %v do not fit", module, p.a.Shape, p.b.Shape)
+		}
+	}
+	if err := a.targeted(); err != nil {
+		return err
+	}
+	return a.trained()
+}
+
+// loraName cuts base_model.model.MODULE.lora_A.weight.
+func loraName(name string) (module, side string, ok bool) {
+	name = strings.TrimSuffix(name, ".weight")
+	name = strings.TrimSuffix(name, ".default")
+	module, side, ok = strings.Cut(strings.TrimPrefix(name, "base_model.model."), ".lora_")
+	return module, side, ok && (side == "A" || side == "B")
+}
+
+// targeted proves that each target module of the configuration has weights.
+func (a *Adapter) targeted() error {
+	var targets []string
+	if json.Unmarshal(a.config.Targets, &targets) != nil {
+		return nil // a pattern, or none: what it meant shows in the weights
+	}
+	for _, target := range targets {
+		if !slices.ContainsFunc(a.Modules, func(m string) bool { return m == target || strings.HasSuffix(m, "."+target) }) {
+			return fmt.Errorf("target module %q has no weights: is its name that of the base model's modules?", target)
+		}
+	}
+	return nil
+}
+
+// trained proves that the adapter changes something: LoRA begins with B all zero.
+func (a *Adapter) trained() error {
+	zero := 0
+	for _, module := range a.Modules {
+		p := a.pairs[module]
+		noA, err := p.a.zero()
+		if err != nil {
+			return err
+		}
+		noB, err := p.b.zero()
+		if err != nil {
+			return err
+		}
+		if noA || noB {
+			zero++
+		}
+	}
+	if zero == len(a.Modules) {
+		return fmt.Errorf("all %s are zero: the adapter changes nothing; was it saved before the training, or no step made?",
+			text.Plural(zero, "module"))
+	}
+	return nil
+}
+
+// scale is what B times A is multiplied by.
+func (a *Adapter) scale(module string) float64 {
+	rank, alpha := float64(a.pairs[module].a.Shape[0]), a.config.Alpha
+	for pattern, v := range a.config.AlphaPattern {
+		if module == pattern || strings.HasSuffix(module, "."+pattern) {
+			alpha = v
+		}
+	}
+	if a.config.RankScaled {
+		rank = math.Sqrt(rank)
+	}
+	return alpha / rank
+}
+
+// row is what the adapter adds to one row of a module's matrix.
+func (a *Adapter) row(module string, row uint64) ([]float64, error) {
+	p := a.pairs[module]
+	b, err := p.b.Row(row)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]float64, p.a.Shape[1])
+	scale := a.scale(module)
+	for r, weight := range b {
+		if weight == 0 {
+			continue
+		}
+		part, err := p.a.Row(uint64(r))
+		if err != nil {
+			return nil, err
+		}
+		for i, w := range part {
+			out[i] += scale * float64(weight) * float64(w)
+		}
+	}
+	return out, nil
+}
+
+// loudest is the row of a module that the adapter changes most, of at most so many.
+func (a *Adapter) loudest(module string, most uint64) (best uint64, err error) {
+	b := a.pairs[module].b
+	var high float64
+	for row := range min(b.Shape[0], most) {
+		weights, err := b.Row(row)
+		if err != nil {
+			return 0, err
+		}
+		if n := energy(weights); n > high {
+			best, high = row, n
+		}
+	}
+	return best, nil
+}
+
+func energy(row []float32) (sum float64) {
+	for _, w := range row {
+		sum += float64(w) * float64(w)
+	}
+	return sum
+}

@@ -1,0 +1,208 @@
+package weights
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/retraind/retraind/internal/text"
+)
+
+// How many modules of a chain are compared, and how many rows are looked at for the one that changed most.
+const (
+	maxModules = 12
+	maxLooked  = 512
+)
+
+// sampled are the modules that are compared: spread over the layers.
+func (l *links) sampled() []string {
+	all := l.adapter.Modules
+	if len(all) <= maxModules {
+		return all
+	}
+	out := make([]string, 0, maxModules)
+	for i := range maxModules {
+		out = append(out, all[i*(len(all)-1)/(maxModules-1)])
+	}
+	return out
+}
+
+// matrix is the matrix of a module in a model. Some models lie a level deeper than the adapter says.
+func (m *model) matrix(module string) (Matrix, bool) {
+	for _, name := range []string{module, strings.TrimPrefix(module, "model."), "model." + module} {
+		if w, ok := m.Matrix(name + ".weight"); ok {
+			return w, true
+		}
+	}
+	return Matrix{}, false
+}
+
+// checkMerged proves that the merged model is the base with the adapter added, where the base is given, and else that it
+// has the modules.
+func (l *links) checkMerged() error {
+	var effect, missing, noise float64
+	changed := false
+	for _, module := range l.sampled() {
+		merged, ok := l.merged.matrix(module)
+		if !ok {
+			return fmt.Errorf("it has no %s, which the adapter was trained for: it is of another model", module)
+		}
+		if l.base == nil {
+			continue
+		}
+		base, ok := l.base.matrix(module)
+		if !ok {
+			return fmt.Errorf("base: it has no %s, which the adapter was trained for: it is of another model", module)
+		}
+		row, err := l.adapter.loudest(module, maxLooked)
+		if err != nil {
+			return err
+		}
+		was, err := base.Row(row)
+		if err != nil {
+			return fmt.Errorf("base: %w", err)
+		}
+		is, err := merged.Row(row)
+		if err != nil {
+			return err
+		}
+		added, err := l.adapter.row(module, row)
+		if err != nil {
+			return err
+		}
+		if len(was) != len(is) || len(is) != len(added) {
+			return fmt.Errorf("%s has rows of %d numbers, in the base of %d: it is of another model", module, len(is), len(was))
+		}
+		for i := range is {
+			rest := float64(is[i]) - float64(was[i]) - added[i]
+			rounding := float64(is[i]) / 256 // as of bfloat16, the coarsest that is usual
+			changed = changed || is[i] != was[i]
+			effect, missing, noise = effect+added[i]*added[i], missing+rest*rest, noise+rounding*rounding
+		}
+	}
+	switch {
+	case l.base == nil:
+		return nil
+	case !changed:
+		return errors.New("its weights are those of the base: the adapter was not merged")
+	case l.adapter.config.Decomposed: // its sum is another one
+	case missing > effect/4+noise:
+		return fmt.Errorf("it is not the base with the adapter added: %.0f %% of the adapter's effect is missing or wrong; merge into the very base that was trained on, in 16 bits, and with the adapter's scaling (use_rslora)",
+			100*min(missing/effect, 9.99))
+	}
+	l.say("merged is the base with the adapter added, in %s", text.Plural(len(l.sampled()), "module"))
+	return nil
+}
+
+// ggufNames are the names of a layer's modules in a GGUF file.
+var ggufNames = map[string]string{
+	"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+	"self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+}
+
+// ggufName is the name of a module's tensor in a GGUF file of an architecture, "" where it is not known or its rows
+// stand in another order.
+func ggufName(architecture, module string) string {
+	_, rest, ok := strings.Cut("."+module, ".layers.")
+	layer, name, cut := strings.Cut(rest, ".")
+	short := ggufNames[name]
+	if !ok || !cut || short == "" || architecture == "llama" && (short == "attn_q" || short == "attn_k") {
+		return ""
+	}
+	return "blk." + layer + "." + short + ".weight"
+}
+
+// tolerance is the share of the weights' energy that a conversion to a type may lose.
+var tolerance = map[Type]float64{F32: 1e-5, F16: 1e-5, BF16: 1e-4, Q8_0: 2e-3, Q4_0: 0.1}
+
+// compareGGUF proves that the file holds the merged model's weights, and not those of the base.
+func (l *links) compareGGUF(g GGUF, file io.ReaderAt) error {
+	compared, skipped := 0, Type(0)
+	var toMerged, toBase float64
+	var far error // the first module that differs too much
+	for _, module := range l.layers(g) {
+		t, _ := g.Tensor(ggufName(g.Architecture(), module))
+		merged, ok := l.merged.matrix(module)
+		if bound := tolerance[t.Type]; bound == 0 || !ok {
+			skipped = t.Type
+			continue
+		}
+		row := uint64(0)
+		if l.adapter != nil {
+			var err error
+			if row, err = l.adapter.loudest(module, maxLooked); err != nil {
+				return err
+			}
+		}
+		have, err := g.Row(file, t, row)
+		if err != nil {
+			return err
+		}
+		want, err := merged.Row(row)
+		if err != nil {
+			return fmt.Errorf("merged: %w", err)
+		}
+		lost, err := distance(have, want)
+		if err != nil {
+			return fmt.Errorf("%s: %w", t.Name, err)
+		}
+		if all := energy(want); lost > tolerance[t.Type]*all && far == nil {
+			far = fmt.Errorf("%s is not the merged model's %s: they differ by %.2g of its energy, and %v allows for %.2g; convert the merged model again",
+				t.Name, module, lost/all, t.Type, tolerance[t.Type])
+		}
+		compared++
+		toMerged += lost
+		if l.base == nil {
+			continue
+		}
+		if base, ok := l.base.matrix(module); ok {
+			if was, err := base.Row(row); err == nil {
+				d, _ := distance(have, was)
+				toBase += d
+			}
+		}
+	}
+	switch {
+	case compared == 0:
+		l.say("GGUF and merged model are not compared: weights of type %v cannot be read", skipped)
+	case l.base != nil && l.adapter != nil && 1.5*toBase < toMerged:
+		return errors.New("its weights are nearer to the base than to the merged model: the base was converted")
+	case far != nil:
+		return far
+	default:
+		l.say("GGUF holds the merged model's weights, in %s", text.Plural(compared, "module"))
+	}
+	return nil
+}
+
+// layers are the modules that are compared in a GGUF file: those of the adapter, else those of the first layer.
+func (l *links) layers(g GGUF) (out []string) {
+	all := []string{}
+	if l.adapter != nil {
+		all = l.sampled()
+	} else {
+		for _, name := range slices.Sorted(maps.Keys(ggufNames)) {
+			all = append(all, "model.layers.0."+name)
+		}
+	}
+	for _, module := range all {
+		if _, ok := g.Tensor(ggufName(g.Architecture(), module)); ok {
+			out = append(out, module)
+		}
+	}
+	return out
+}
+
+func distance(a, b []float32) (sum float64, err error) {
+	if len(a) != len(b) {
+		return 0, fmt.Errorf("rows of %d and %d numbers", len(a), len(b))
+	}
+	for i := range a {
+		d := float64(a[i]) - float64(b[i])
+		sum += d * d
+	}
+	return sum, nil
+}

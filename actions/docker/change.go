@@ -1,0 +1,62 @@
+package docker
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func isNotFound(err error) bool { return errors.Is(err, ErrNotFound) }
+
+// Start starts a container; one that runs stays as it is.
+func (c *Client) Start(ctx context.Context, id string) error {
+	return c.call(ctx, "start container "+short(id), http.MethodPost, "/containers/"+url.PathEscape(id)+"/start", nil, nil,
+		http.StatusNotModified)
+}
+
+// Stop stops a container, and kills it after grace; one that does not run stays as it is. A container with a restart
+// policy stays stopped: the engine does not start again what was stopped on request.
+func (c *Client) Stop(ctx context.Context, id string, grace time.Duration) error {
+	seconds := max(1, int(grace/time.Second))
+	query := url.Values{"t": {strconv.Itoa(seconds)}}
+	// The engine answers when the container has ended.
+	ctx, stop := context.WithTimeout(ctx, grace+patience)
+	defer stop()
+	return c.do(ctx, "stop container "+short(id), http.MethodPost, "/containers/"+url.PathEscape(id)+"/stop", query, nil,
+		http.StatusNotModified)
+}
+
+// Remove removes a container, also one that runs, with its anonymous volumes. One that is gone is no error.
+func (c *Client) Remove(ctx context.Context, id string) error {
+	query := url.Values{"force": {"1"}, "v": {"1"}}
+	return c.call(ctx, "remove container "+short(id), http.MethodDelete, "/containers/"+url.PathEscape(id), query, nil,
+		http.StatusNotFound)
+}
+
+// Logs returns the last lines that a container wrote.
+func (c *Client) Logs(ctx context.Context, id string, lines int) (string, error) {
+	var raw bytes.Buffer
+	query := url.Values{"stdout": {"1"}, "stderr": {"1"}, "tail": {strconv.Itoa(lines)}}
+	err := c.call(ctx, "read the output of container "+short(id), http.MethodGet,
+		"/containers/"+url.PathEscape(id)+"/logs", query, &raw)
+	return strings.TrimSpace(unframed(raw.Bytes())), err
+}
+
+// unframed takes the frames of standard output and error apart: 8 bytes, of which the last four are a length. What has no
+// frames, since the container has a terminal, is returned as it is.
+func unframed(b []byte) string {
+	var out strings.Builder
+	for len(b) >= 8 && b[0] <= 2 && b[1] == 0 && b[2] == 0 && b[3] == 0 {
+		n := min(int(binary.BigEndian.Uint32(b[4:8])), len(b)-8)
+		out.Write(b[8 : 8+n])
+		b = b[8+n:]
+	}
+	out.Write(b)
+	return out.String()
+}

@@ -1,0 +1,180 @@
+// Package docker asks a Docker engine for the few things that retraind does with containers and images: look, stop,
+// start, tag, remove. It speaks the engine's HTTP API over the unix socket that DOCKER_HOST names, at the newest version
+// that both sides know, from 1.41 (Docker 20.10, Debian 12) on.
+//
+// What the file of docker compose defines is for the command line of compose, which knows that file: see package compose.
+// A Client is safe for concurrent use and keeps no state of the engine. It never pulls an image and never runs a command.
+package docker
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// HostVar names the variable that says where the engine listens, as for the docker command.
+const HostVar = "DOCKER_HOST"
+
+const (
+	defaultHost = "unix:///var/run/docker.sock"
+	oldestAPI   = 41 // minor of 1.41
+	newestAPI   = 51 // minor of the newest version that this client was read against
+	patience    = 30 * time.Second
+	maxAnswer   = 16 << 20
+)
+
+// Client asks one engine.
+type Client struct {
+	socket string
+	http   *http.Client
+
+	mu    sync.Mutex
+	minor int // of the API version agreed on, 0 before the first answer; guarded by mu
+}
+
+// New returns a client of the engine at a host such as unix:///var/run/docker.sock, "" for the one that DOCKER_HOST
+// names or the default. It does not connect.
+func New(host string) (*Client, error) {
+	host = cmp.Or(host, os.Getenv(HostVar), defaultHost)
+	socket, ok := strings.CutPrefix(host, "unix://")
+	if !ok || socket == "" {
+		return nil, &Error{
+			Op: "use the engine at " + host, Kind: ErrAway,
+			Detail: "only an engine on this machine can be used: set " + HostVar + " to unix:///PATH, or leave it unset",
+		}
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "unix", socket)
+	}
+	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConns: 2}}}, nil
+}
+
+// Close gives the idle connections back.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// version agrees on a version of the API: the engine's newest, at most this client's.
+func (c *Client) version(ctx context.Context) (int, error) {
+	c.mu.Lock()
+	known := c.minor
+	c.mu.Unlock()
+	if known != 0 {
+		return known, nil
+	}
+	const op = "ask the engine's version"
+	resp, err := c.send(ctx, http.MethodGet, "/_ping")
+	if err != nil {
+		return 0, c.unreachable(op, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return 0, refused(op, resp)
+	}
+	says := resp.Header.Get("Api-Version")
+	major, minor, _ := strings.Cut(says, ".")
+	n, err := strconv.Atoi(minor)
+	if err != nil || major != "1" || n < oldestAPI {
+		return 0, &Error{
+			Op: op, Kind: ErrTooOld,
+			Detail: fmt.Sprintf("it speaks API version %q, needed is 1.%d: upgrade Docker to 20.10 or newer", says, oldestAPI),
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.minor = min(n, newestAPI)
+	return c.minor, nil
+}
+
+// Ping reports whether the engine answers, and is new enough.
+func (c *Client) Ping(ctx context.Context) error {
+	c.forget()
+	_, err := c.version(ctx)
+	return err
+}
+
+// forget lets the version be asked for again: another engine may have come.
+func (c *Client) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.minor = 0
+}
+
+// call does one request that the engine answers at once.
+func (c *Client) call(ctx context.Context, op, method, path string, query url.Values, out any, fine ...int) error {
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	return c.do(ctx, op, method, path, query, out, fine...)
+}
+
+// do does one request and decodes the answer into out, unless that is nil. Statuses in fine are no failure.
+func (c *Client) do(ctx context.Context, op, method, path string, query url.Values, out any, fine ...int) error {
+	minor, err := c.version(ctx)
+	if err != nil {
+		return err
+	}
+	resp, err := c.send(ctx, method, fmt.Sprintf("/v1.%d%s?%s", minor, path, query.Encode()))
+	if err != nil {
+		c.forget()
+		return c.unreachable(op, err)
+	}
+	defer resp.Body.Close()
+	if slices.Contains(fine, resp.StatusCode) {
+		return nil
+	}
+	if resp.StatusCode >= 300 {
+		return refused(op, resp)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return c.unreachable(op, err)
+	}
+	switch to := out.(type) {
+	case nil:
+		return nil
+	case *bytes.Buffer:
+		to.Write(body)
+		return nil
+	}
+	if err := json.Unmarshal(body, out); err != nil {
+		return &Error{Op: op, Kind: ErrAnswer, Detail: err.Error()}
+	}
+	return nil
+}
+
+func (c *Client) send(ctx context.Context, method, target string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://docker"+target, nil)
+	if err != nil {
+		return nil, err
+	}
+	return c.http.Do(req)
+}
+
+// unreachable is the error of a request that got no answer.
+func (c *Client) unreachable(op string, err error) error {
+	if errors.Is(err, os.ErrPermission) {
+		return &Error{
+			Op: op, Kind: ErrDenied,
+			Detail: fmt.Sprintf("%s: permission denied: let the daemon's user into the socket's group, or set %s to a helper's socket",
+				c.socket, HostVar),
+		}
+	}
+	if inner := (*url.Error)(nil); errors.As(err, &inner) {
+		err = inner.Err
+	}
+	return &Error{
+		Op: op, Kind: ErrAway,
+		Detail: fmt.Sprintf("%v: start the Docker engine (systemctl start docker), or correct %s", err, HostVar),
+	}
+}

@@ -1,0 +1,184 @@
+package docker
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Labels that compose, of version 1 and 2, gives to its containers.
+const (
+	LabelProject = "com.docker.compose.project"
+	LabelService = "com.docker.compose.service"
+	LabelOneOff  = "com.docker.compose.oneoff"
+	LabelDir     = "com.docker.compose.project.working_dir"
+	LabelFiles   = "com.docker.compose.project.config_files"
+)
+
+// Health is what the container's own health check says; "" where it has none.
+type Health string
+
+// The states of a health check.
+const (
+	NoHealth  Health = ""
+	Starting  Health = "starting"
+	Healthy   Health = "healthy"
+	Unhealthy Health = "unhealthy"
+)
+
+// Container is one container as the engine describes it.
+type Container struct {
+	ID        string
+	Name      string
+	Image     string // id of the image: "sha256:…"
+	ImageName string // the name that it was created from
+	Labels    map[string]string
+	State     string // created, running, paused, restarting, removing, exited or dead
+	ExitCode  int
+	Started   time.Time
+	Health    Health
+	// HealthSaid is the output of the health check that was made last.
+	HealthSaid string
+	Restart    string // restart policy: no, always, unless-stopped or on-failure
+	Restarts   int    // how often the policy has restarted it
+	// Network is host, none, or the name of the first network.
+	Network   string
+	Addresses []string // of the container in its networks
+	Ports     []Port
+}
+
+// Port is one port of a container that is published on the host.
+type Port struct {
+	Container int // port in the container, TCP
+	Host      int
+}
+
+// Running reports whether the container runs.
+func (c Container) Running() bool { return c.State == "running" }
+
+// Project and Service are what the container is of in docker compose, "" where it is not.
+func (c Container) Project() string { return c.Labels[LabelProject] }
+
+// Service is the name in the compose file.
+func (c Container) Service() string { return c.Labels[LabelService] }
+
+// Containers lists the containers of a service of a compose project, running or not, the newest first; those of `compose
+// run` are left out. With service "" it lists all of the project.
+func (c *Client) Containers(ctx context.Context, project, service string) ([]Container, error) {
+	labels := []string{LabelProject + "=" + project}
+	if service != "" {
+		labels = append(labels, LabelService+"="+service)
+	}
+	filters, err := json.Marshal(map[string][]string{"label": labels})
+	if err != nil {
+		return nil, err
+	}
+	var list []struct {
+		ID      string
+		Labels  map[string]string
+		Created int64
+	}
+	query := url.Values{"all": {"1"}, "filters": {string(filters)}}
+	if err := c.call(ctx, "list the containers of "+project, http.MethodGet, "/containers/json", query, &list); err != nil {
+		return nil, err
+	}
+	var out []Container
+	for _, found := range list {
+		if strings.EqualFold(found.Labels[LabelOneOff], "true") {
+			continue
+		}
+		one, err := c.Container(ctx, found.ID)
+		if isNotFound(err) {
+			continue // it was removed meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, one)
+	}
+	slices.SortStableFunc(out, func(a, b Container) int { return cmp.Compare(b.Started.UnixNano(), a.Started.UnixNano()) })
+	return out, nil
+}
+
+// inspected is what the engine says of one container.
+type inspected struct {
+	ID           string `json:"Id"`
+	Name         string
+	Image        string
+	RestartCount int
+	Config       struct {
+		Image  string
+		Labels map[string]string
+	}
+	State struct {
+		Status    string
+		ExitCode  int
+		StartedAt time.Time
+		Health    *struct {
+			Status Health
+			Log    []struct{ Output string }
+		}
+	}
+	HostConfig struct {
+		NetworkMode   string
+		RestartPolicy struct{ Name string }
+	}
+	NetworkSettings struct {
+		Networks map[string]struct{ IPAddress string }
+		Ports    map[string][]struct{ HostPort string }
+	}
+}
+
+// Container describes one container by its id or name.
+func (c *Client) Container(ctx context.Context, id string) (Container, error) {
+	var in inspected
+	path := "/containers/" + url.PathEscape(id) + "/json"
+	if err := c.call(ctx, "look at container "+short(id), http.MethodGet, path, nil, &in); err != nil {
+		return Container{}, err
+	}
+	out := Container{
+		ID: in.ID, Name: strings.TrimPrefix(in.Name, "/"), Image: in.Image, ImageName: in.Config.Image,
+		Labels: in.Config.Labels, State: in.State.Status, ExitCode: in.State.ExitCode, Started: in.State.StartedAt,
+		Restart: cmp.Or(in.HostConfig.RestartPolicy.Name, "no"), Restarts: in.RestartCount,
+		Network: in.HostConfig.NetworkMode,
+	}
+	if h := in.State.Health; h != nil && h.Status != "none" {
+		out.Health = h.Status
+		if n := len(h.Log); n > 0 {
+			out.HealthSaid = strings.TrimSpace(h.Log[n-1].Output)
+		}
+	}
+	for _, n := range in.NetworkSettings.Networks {
+		if n.IPAddress != "" {
+			out.Addresses = append(out.Addresses, n.IPAddress)
+		}
+	}
+	slices.Sort(out.Addresses)
+	for name, bound := range in.NetworkSettings.Ports {
+		number, proto, _ := strings.Cut(name, "/")
+		inside, err := strconv.Atoi(number)
+		if err != nil || proto != "tcp" {
+			continue
+		}
+		for _, b := range bound {
+			if outside, err := strconv.Atoi(b.HostPort); err == nil {
+				out.Ports = append(out.Ports, Port{inside, outside})
+			}
+		}
+	}
+	slices.SortFunc(out.Ports, func(a, b Port) int { return cmp.Or(a.Container-b.Container, a.Host-b.Host) })
+	out.Ports = slices.Compact(out.Ports) // one each for IPv4 and IPv6
+	return out, nil
+}
+
+// short is an id as people see it.
+func short(id string) string {
+	id = strings.TrimPrefix(id, "sha256:")
+	return id[:min(len(id), 12)]
+}

@@ -1,0 +1,62 @@
+package docker
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// What is wrong, for errors.Is.
+var (
+	// ErrAway: no engine answers. It may come back.
+	ErrAway = errors.New("the Docker engine does not answer")
+	// ErrTooOld: the engine is older than 20.10.
+	ErrTooOld = errors.New("the Docker engine is too old")
+	// ErrDenied: this user may not use the engine, or a helper refuses the action.
+	ErrDenied = errors.New("the Docker engine may not be used")
+	// ErrNotFound: there is no such container or image.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict: the engine cannot do it as things stand, such as remove an image that a container uses.
+	ErrConflict = errors.New("conflict")
+	// ErrAnswer: the engine failed, or its answer cannot be used.
+	ErrAnswer = errors.New("the Docker engine failed")
+)
+
+// Error is a request that did not succeed.
+type Error struct {
+	Op     string // what was asked for, such as "stop container 4f2a"
+	Kind   error  // one of the errors above
+	Detail string // what the engine said, and how to mend it
+}
+
+func (e *Error) Error() string {
+	text := "docker: " + e.Op + ": " + e.Kind.Error()
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	return text
+}
+
+// Unwrap makes errors.Is see the kind.
+func (e *Error) Unwrap() error { return e.Kind }
+
+// refused is the error of an answer that is no success.
+func refused(op string, resp *http.Response) error {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	var said struct{ Message string }
+	if json.Unmarshal(body, &said) != nil {
+		said.Message = strings.TrimSpace(string(body))
+	}
+	kind := ErrAnswer
+	switch resp.StatusCode {
+	case http.StatusNotFound:
+		kind = ErrNotFound
+	case http.StatusConflict:
+		kind = ErrConflict
+	case http.StatusForbidden, http.StatusUnauthorized:
+		kind = ErrDenied
+	}
+	return &Error{Op: op, Kind: kind, Detail: said.Message}
+}

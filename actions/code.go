@@ -17,7 +17,7 @@ const maxCodeFile = 16 << 20
 func CodeDigest(steps []Step) string {
 	h := sha256.New()
 	for _, s := range steps {
-		s.Rest = 0 // how long the rest of the run takes changes with each run
+		s.Rest, s.Progress = 0, "" // how long the rest takes changes with each run, and what is shown changes nothing
 		fmt.Fprintf(h, "%s\n", mustJSON(s))
 		for _, arg := range append(append([]string{}, s.Argv...), s.Undo...) {
 			hashArgument(h, s.Dir, arg)

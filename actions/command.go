@@ -48,6 +48,11 @@ func (x *Executor) commandUntil(
 		return stoppedBy(because), nil
 	}
 	out := Outcome{Class: exit.Class, Detail: exit.Detail}
+	if out.Class == store.StepUnknown && a.Kind == ActDo && step.Kind == KindConverge {
+		if out, err = x.probe(ctx, p, a, step, out); err != nil {
+			return Outcome{}, err
+		}
+	}
 	if out.Class == store.StepOK && out.Detail == "" {
 		out.Detail = "exit status 0 after " + exit.Ended.Sub(exit.Started).Round(10*time.Millisecond).String()
 	}
@@ -119,7 +124,11 @@ func stoppedBy(because error) Outcome {
 
 // spec fixes one attempt of a command.
 func (x *Executor) spec(p Plan, a Action, step Step, argv []string) (runner.Spec, error) {
-	name := attemptName(step, a)
+	return x.specIn(p, a, step, argv, attemptName(step, a))
+}
+
+// specIn is the same in a directory of that name.
+func (x *Executor) specIn(p Plan, a Action, step Step, argv []string, name string) (runner.Spec, error) {
 	dir := AttemptDir(p.RunDir, name, a.Attempt)
 	work := filepath.Join(dir, "work")
 	for _, d := range []string{work, p.workDir()} {
@@ -144,6 +153,7 @@ func (x *Executor) spec(p Plan, a Action, step Step, argv []string) (runner.Spec
 		"RETRAIND_MODEL_DIR":       p.ModelDir,
 		"RETRAIND_CURRENT":         CurrentLink(p.ModelDir),
 		"RETRAIND_CHAMPION":        p.Champion,
+		"RETRAIND_CHAMPION_DIR":    p.ChampionDir,
 		"RETRAIND_IDEMPOTENCY_KEY": p.Run + "/" + name,
 		"RETRAIND_WORK_DIR":        p.workDir(),
 		"RETRAIND_PROGRESS":        runner.ProgressFile(dir),
@@ -161,7 +171,9 @@ func (x *Executor) spec(p Plan, a Action, step Step, argv []string) (runner.Spec
 		env = slices.DeleteFunc(env, func(e string) bool { return strings.HasPrefix(e, k+"=") })
 		env = append(env, k+"="+vars[k])
 	}
-	return runner.Spec{Dir: dir, ID: id, Argv: argv, Env: env, Cwd: cwd, Timeout: p.timeout(step)}, nil
+	return runner.Spec{
+		Dir: dir, ID: id, Argv: argv, Env: env, Cwd: cwd, Timeout: p.timeout(step), Progress: step.Progress,
+	}, nil
 }
 
 // attemptName names the attempts of a step in directories and marks; those that take it back have one of their own.

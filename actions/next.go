@@ -36,7 +36,9 @@ type Outcome struct {
 	Class   store.StepState `json:"class"`
 	Detail  string          `json:"detail,omitempty"` // one sentence for people
 	Why     policy.Reason   `json:"why,omitempty"`    // of a step that was blocked
-	Facts   Facts           `json:"facts,omitzero"`
+	// Undecided: the outcome is unknown, and the step's probe could not be asked either.
+	Undecided bool  `json:"undecided,omitempty"`
+	Facts     Facts `json:"facts,omitzero"`
 }
 
 // Result is how a run ends.
@@ -115,7 +117,7 @@ func (m *machine) apply(o Outcome) {
 
 func (m *machine) applyStep(o Outcome) {
 	step := m.plan.Steps[o.Step]
-	if o.Class != store.StepOK && m.again(step, o.Class) {
+	if o.Class != store.StepOK && m.again(step, o) {
 		m.attempt++
 		return
 	}
@@ -145,16 +147,22 @@ func (m *machine) backwards() []int {
 }
 
 // again says whether a step is tried once more.
-func (m *machine) again(step Step, class store.StepState) bool {
-	switch class {
+func (m *machine) again(step Step, o Outcome) bool {
+	switch o.Class {
 	case store.StepFailed, store.StepTimeout, store.StepKilled, store.StepNotStarted, store.StepNotProved:
 		return m.attempt <= step.Retries
-	case store.StepUnknown: // its supervisor was lost: not the command's fault, and no danger where it is pure
-		return step.Kind == KindPure && m.attempt <= step.Retries+3
+	case store.StepUnknown: // its supervisor was lost: not the command's fault, and no danger where it may be run again
+		return mayRepeat(step, o) && m.attempt <= step.Retries+3
 	case store.StepGPUOOM:
 		return m.attempt <= max(1, step.Retries)
 	}
 	return false
+}
+
+// mayRepeat reports whether a step whose outcome is unknown may be run again: it is pure, or its probe said that its effect
+// is not there.
+func mayRepeat(step Step, o Outcome) bool {
+	return step.Kind == KindPure || step.Kind == KindConverge && !o.Undecided
 }
 
 func (m *machine) next() (Action, bool) {
@@ -180,7 +188,7 @@ func (m *machine) result() Result {
 	}
 	r := Result{Outcome: policy.OutcomeFailed, Reason: m.cause.Detail, Step: m.plan.Steps[m.cause.Step].Name}
 	// Nobody knows what a command did that may not be run again: a person has to look before the next run.
-	r.Hold = m.released && m.cause.Class == store.StepUnknown && m.plan.Steps[m.cause.Step].Kind == KindOnce
+	r.Hold = m.released && m.cause.Class == store.StepUnknown && !mayRepeat(m.plan.Steps[m.cause.Step], *m.cause)
 	switch m.cause.Class {
 	case store.StepRejected, store.StepInconclusive:
 		r.Outcome, r.Why = policy.OutcomeRejected, cmp.Or(m.cause.Why, policy.ReasonNotWorse)

@@ -1,12 +1,14 @@
 package actions
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/retraind/retraind/actions/progress"
 	"github.com/retraind/retraind/internal/check"
 )
 
@@ -168,12 +170,17 @@ func (s *CommandStep) validate(p *check.Problems, here string) {
 	if s.Shell && len(s.Exec) > 1 {
 		p.Errorf(here+".exec", "write one string, or leave shell out", "shell: true takes exactly one argument")
 	}
+	if s.Shell && len(s.Probe) > 1 {
+		p.Errorf(here+".probe", "write one string, or leave shell out",
+			"shell: true takes exactly one argument, in probe as well")
+	}
 	if s.Shell && len(s.Undo) > 1 {
 		p.Errorf(here+".undo", "write one string, or leave shell out",
 			"shell: true takes exactly one argument, in undo as well")
 	}
-	if s.Kind != "" && s.Kind != KindPure && s.Kind != KindOnce {
-		p.Errorf(here+".kind", "write pure or once", "unknown kind %q", s.Kind)
+	s.validateKind(p, here)
+	if wrong, hint := progress.Check(s.Progress); wrong != "" {
+		p.Errorf(here+".progress", hint, "%s", wrong)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
 		if !envName.MatchString(name) {
@@ -186,9 +193,31 @@ func (s *CommandStep) validate(p *check.Problems, here string) {
 	validateCollect(p, here+".collect", s.Collect)
 	validateArgv(p, here+".exec", s.Exec)
 	validateArgv(p, here+".undo", s.Undo)
+	validateArgv(p, here+".probe", s.Probe)
 	if !s.Shell {
+		validateVariables(p, here+".probe", s.Probe)
 		validateVariables(p, here+".exec", s.Exec)
 		validateVariables(p, here+".undo", s.Undo)
+	}
+}
+
+// kind is the step's kind, by default the careful one.
+func (s *CommandStep) kind() StepKind {
+	if s.Kind == "" && len(s.Probe) > 0 {
+		return KindConverge
+	}
+	return cmp.Or(s.Kind, KindOnce)
+}
+
+func (s *CommandStep) validateKind(p *check.Problems, here string) {
+	switch kind := s.kind(); {
+	case kind != KindPure && kind != KindConverge && kind != KindOnce:
+		p.Errorf(here+".kind", "write pure, converge or once", "unknown kind %q", s.Kind)
+	case kind == KindConverge && len(s.Probe) == 0:
+		p.Errorf(here+".kind", "add probe: with a command that exits with 0 when the step's effect is there",
+			"nothing says whether the effect of this step is there")
+	case kind != KindConverge && len(s.Probe) > 0:
+		p.Errorf(here+".probe", "write kind: converge, or leave probe out", "a step of kind %s is never probed", kind)
 	}
 }
 

@@ -1,7 +1,6 @@
 package actions
 
 import (
-	"cmp"
 	"time"
 
 	"github.com/retraind/retraind/policy"
@@ -22,11 +21,13 @@ type Plan struct {
 	// Cause is what the run is to mend.
 	Cause Cause `json:"cause,omitzero"`
 	// Code is the digest of the steps and of the files that they name.
-	Code     string         `json:"code,omitempty"`
-	Champion string         `json:"champion"` // digest of the release that serves now; "" before the first
-	Steps    []Step         `json:"steps"`
-	Promote  PromoteConfig  `json:"promote"`
-	Serving  serving.Config `json:"serving"`
+	Code     string `json:"code,omitempty"`
+	Champion string `json:"champion"` // digest of the release that serves now; "" before the first
+	// ChampionDir is where the champion's files lie; "" before the first release and for one that was adopted.
+	ChampionDir string         `json:"champion_dir,omitempty"`
+	Steps       []Step         `json:"steps"`
+	Promote     PromoteConfig  `json:"promote"`
+	Serving     serving.Config `json:"serving"`
 	// ModelDir holds `current` and releases/; RunDir is this run's own.
 	ModelDir string `json:"model_dir"`
 	RunDir   string `json:"run_dir"`
@@ -44,7 +45,11 @@ type Step struct {
 	Do   Builtin  `json:"do,omitempty"`
 	Argv []string `json:"argv,omitempty"`
 	Undo []string `json:"undo,omitempty"`
-	Dir  string   `json:"dir,omitempty"`
+	// Probe says whether the effect of a step of kind converge is there.
+	Probe []string `json:"probe,omitempty"`
+	// Progress is the pattern by which the command's output says how far it is.
+	Progress string `json:"progress,omitempty"`
+	Dir      string `json:"dir,omitempty"`
 	// Fill: $RETRAIND_ variables in the arguments are replaced before the start. Plans of former versions are without.
 	Fill    bool              `json:"fill,omitempty"`
 	Env     map[string]string `json:"env,omitempty"`
@@ -107,7 +112,8 @@ func (c *CommandStep) resolve(s *Step, _ *DeployConfig, self string) {
 	s.Argv, s.Undo = command(c.Exec, c.Shell, self), command(c.Undo, c.Shell, self)
 	s.Dir, s.Env, s.GPU, s.Checkpoints, s.Fill = c.Dir, c.Env, c.GPU, c.Checkpoints, !c.Shell
 	s.Collect = c.Collect
-	s.Kind = cmp.Or(c.Kind, KindOnce)
+	s.Probe, s.Progress = command(c.Probe, c.Shell, self), c.Progress
+	s.Kind = c.kind()
 }
 
 func command(argv []string, shell bool, self string) []string {

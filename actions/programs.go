@@ -55,7 +55,7 @@ func checkCommand(found *check.Problems, here string, s *CommandStep) {
 	for _, command := range []struct {
 		key  string
 		argv []string
-	}{{"exec", s.Exec}, {"undo", s.Undo}} {
+	}{{"exec", s.Exec}, {"undo", s.Undo}, {"probe", s.Probe}} {
 		if len(command.argv) > 0 {
 			checkProgram(found, here+"."+command.key, s.Name, command.argv[0], s.Dir)
 		}

@@ -105,8 +105,12 @@ type CommandStep struct {
 	Dir string `yaml:"dir"`
 	// Env adds variables to the small environment that a step gets.
 	Env map[string]string `yaml:"env"`
-	// Kind says what may be done when the step's outcome is unknown: pure (run it again) or once (roll back); default once.
+	// Kind says what may be done when the step's outcome is unknown: pure (run it again), converge (ask probe, then run it again) or once (roll back); default once, with a probe converge.
 	Kind StepKind `yaml:"kind"`
+	// Probe is a command of a step of kind converge: exit status 0 says that the step's effect is there, another one that it is not. It changes nothing.
+	Probe []string `yaml:"probe"`
+	// Progress is how far the command is by what it prints: trainer for the usual lines of Hugging Face Trainer, Unsloth and tqdm, or an expression with groups named share, done and total, or text.
+	Progress string `yaml:"progress"`
 	// GPU marks a step that needs the GPU: the run waits until the gate has found it free.
 	GPU bool `yaml:"gpu"`
 	// Collect copies files that the command wrote into the release: names by path below its directory, {out/model.pkl: model.pkl}.
@@ -126,8 +130,9 @@ type StepKind string
 
 // The kinds of commands.
 const (
-	KindPure StepKind = "pure"
-	KindOnce StepKind = "once"
+	KindPure     StepKind = "pure"     // it only writes below its own directories: it may be run again
+	KindConverge StepKind = "converge" // its probe says whether its effect is there; if not, it may be run again
+	KindOnce     StepKind = "once"     // it may have had its effect: it is not run again
 )
 
 // Title is the step's name, by default that of its built-in.

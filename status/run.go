@@ -67,12 +67,17 @@ type Step struct {
 	Progress *float64 `json:"progress,omitempty"`
 	// ProgressText is what the step says beside it: "epoch 5 of 12".
 	ProgressText string `json:"progress_text,omitempty"`
+	// Ends is when the step itself says that it will be done.
+	Ends time.Time `json:"ends,omitzero"`
 }
 
-// Left estimates how long a running step still takes, as if it went on as it did so far. It reports false where the step
-// says no share, or where too little is done to tell.
+// Left estimates how long a running step still takes: as it says, else as if it went on as it did so far. It reports false
+// where the step says no share, or where too little is done to tell.
 func (s Step) Left(now time.Time) (time.Duration, bool) {
 	const least = 0.01
+	if s.Ends.After(now) && s.Ended.IsZero() {
+		return s.Ends.Sub(now), true
+	}
 	if s.Progress == nil || *s.Progress < least || s.Started.IsZero() || !s.Ended.IsZero() {
 		return 0, false
 	}

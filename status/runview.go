@@ -68,7 +68,7 @@ func newRunView(now time.Time, r Run) runView {
 // progressText is how far a step says it is, with about how long it still takes.
 func progressText(now time.Time, s Step) string {
 	if s.Progress == nil || !(*s.Progress >= 0 && *s.Progress <= 1) {
-		return ""
+		return s.ProgressText
 	}
 	said := fmt.Sprintf("%.0f %%", 100**s.Progress)
 	if s.ProgressText != "" {

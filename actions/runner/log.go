@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"strings"
@@ -17,6 +18,7 @@ type capped struct {
 	max     int   // size of the tail
 	ring    []byte
 	dropped int64
+	written int64 // by the command
 	err     error
 }
 
@@ -37,6 +39,7 @@ func (c *capped) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := len(p)
+	c.written += int64(n)
 	if c.head > 0 {
 		k := min(int64(len(p)), c.head)
 		if _, err := c.f.Write(p[:k]); err != nil && c.err == nil {
@@ -65,6 +68,13 @@ func (c *capped) tail() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return string(c.ring[max(0, len(c.ring)-4096):])
+}
+
+// end is a copy of the last bytes of the output, with how many there were in all.
+func (c *capped) end(most int) ([]byte, int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return bytes.Clone(c.ring[max(0, len(c.ring)-most):]), c.written
 }
 
 // lastLine is the last line with text in it, without control characters.

@@ -42,6 +42,8 @@ type Spec struct {
 	Timeout time.Duration `json:"timeout"` // 0 = none
 	Grace   time.Duration `json:"grace"`   // between TERM and KILL at the timeout; 0 = 10 s
 	LogCap  int64         `json:"log_cap"` // bytes of output kept, head and tail; 0 = 64 MiB
+	// Progress is the pattern by which the output says how far the command is; "" for none.
+	Progress string `json:"progress,omitempty"`
 	// Inherited is how many files the supervisor gets, from number 3 on.
 	Inherited int `json:"inherited,omitempty"`
 	// Inherit are open files that the supervisor and the command have for as long as they live, such as the lease of a GPU.
@@ -92,6 +94,9 @@ func LogFile(dir string) string { return filepath.Join(dir, "out.log") }
 
 // ProgressFile is where a command may write how far it is: a share and a word, "0.42 epoch 5/12".
 func ProgressFile(dir string) string { return filepath.Join(dir, "progress") }
+
+// PrintedFile is where the supervisor keeps how far the command is by what it prints.
+func PrintedFile(dir string) string { return filepath.Join(dir, "printed.json") }
 
 // ReadExit returns the record of an ended attempt; it reports false while there is none.
 func ReadExit(dir string) (Exit, bool, error) {

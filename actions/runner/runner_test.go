@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/retraind/retraind/actions/progress"
 	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/store"
 )
@@ -290,5 +291,23 @@ func TestEnvironmentIsClean(t *testing.T) {
 		if strings.Contains(string(b), bad) {
 			t.Errorf("%s reached the command", bad)
 		}
+	}
+}
+
+func TestPrintedProgress(t *testing.T) {
+	t.Parallel()
+	s := spec(t, `i=0; while [ $i -lt 90000 ]; do echo "noise $i"; i=$((i+1)); done; printf 'done 3/4\nend 4'; until [ -e $OUT/go ]; do sleep 0.02; done`)
+	s.Progress, s.LogCap = `done (?P<done>\d+)/(?P<total>\d+)`, 1000
+	end := make(chan error, 1)
+	go func() { _, err := setup(t).Run(context.Background(), s); end <- err }()
+	waittest.Eventually(t, "the progress of the last whole line", func() bool {
+		p, ok := progress.Read(ProgressFile(s.Dir), PrintedFile(s.Dir))
+		return ok && p.Share != nil && *p.Share == 0.75
+	})
+	if err := os.WriteFile(filepath.Join(s.Cwd, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-end; err != nil {
+		t.Error(err)
 	}
 }

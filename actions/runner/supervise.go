@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/retraind/retraind/actions/progress"
 	"github.com/retraind/retraind/store"
 )
 
@@ -98,7 +99,7 @@ func supervise(spec Spec, files []*os.File) Exit {
 	}
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
-	stopped, err := watch(spec, cmd.Process.Pid, done)
+	stopped, err := watch(spec, cmd.Process.Pid, done, followOutput(spec, log))
 	exit.Ended = time.Now().UTC()
 	logErr := log.Close()
 	exit.Class, exit.Code = store.StepOK, 0
@@ -138,8 +139,37 @@ func noStart(exit Exit, err error) Exit {
 	return exit
 }
 
-// watch waits for the command, its timeout or the wish to stop it; it returns the class when we ended it.
-func watch(spec Spec, pid int, done chan error) (store.StepState, error) {
+// followOutput returns what keeps the file of the printed progress current; it is called again and again.
+func followOutput(spec Spec, log *capped) func() {
+	tracker := progress.NewTracker(spec.Progress)
+	if tracker == nil {
+		return func() {}
+	}
+	var seen int64
+	var next time.Time
+	return func() {
+		now := time.Now()
+		if now.Before(next) {
+			return
+		}
+		next = now.Add(printedEvery)
+		tail, written := log.end(progress.Tail)
+		if written == seen {
+			return
+		}
+		seen = written
+		if p, changed := tracker.Look(tail, now.UTC()); changed {
+			_ = progress.Write(PrintedFile(spec.Dir), p) // for people: without it the step only looks silent
+		}
+	}
+}
+
+// printedEvery bounds how often the output is searched, however fast it comes.
+const printedEvery = 500 * time.Millisecond
+
+// watch waits for the command, its timeout or the wish to stop it; it returns the class when we ended it. follow is called
+// meanwhile.
+func watch(spec Spec, pid int, done chan error, follow func()) (store.StepState, error) {
 	var deadline <-chan time.Time
 	if spec.Timeout > 0 {
 		deadline = time.After(spec.Timeout)
@@ -153,6 +183,7 @@ func watch(spec Spec, pid int, done chan error) (store.StepState, error) {
 		case <-deadline:
 			return store.StepTimeout, stop(spec, pid, done)
 		case <-tick.C:
+			follow()
 			if _, err := os.Stat(stopFile(spec.Dir)); err == nil {
 				return store.StepKilled, stop(spec, pid, done)
 			}

@@ -105,6 +105,8 @@ func stepRow(r status.Run, s status.Step, now time.Time) (row []string, more str
 	case store.StepRunning:
 		if s.Progress != nil {
 			state += fmt.Sprintf(" %.0f %%", 100**s.Progress)
+		}
+		if s.Progress != nil || s.ProgressText != "" {
 			detail = strings.TrimPrefix(progressText(s, now), ", ")
 		}
 		state = coloured("6", state)

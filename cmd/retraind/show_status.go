@@ -171,9 +171,9 @@ func activeSentence(r status.Run, now time.Time) string {
 		said := fmt.Sprintf("%s, step %d of %d: %s for %s", text.RunID(r.ID), i+1, len(r.Steps), s.Name,
 			text.Elapsed(now.Sub(s.Started)))
 		if s.Progress != nil {
-			said += fmt.Sprintf(", %.0f %% done", 100**s.Progress) + progressText(s, now)
+			said += fmt.Sprintf(", %.0f %% done", 100**s.Progress)
 		}
-		return said
+		return said + progressText(s, now)
 	}
 	return text.RunID(r.ID) + " begins"
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/actions/progress"
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
@@ -114,8 +115,11 @@ func showRun(t *store.Tx, r store.Run) (status.Run, error) {
 		}
 		if s.State == store.StepRunning {
 			dir := actions.AttemptDir(plan.RunDir, strings.Replace(s.Name, "undo ", "undo-", 1), s.Attempt)
-			if share, said, ok := readProgress(runner.ProgressFile(dir)); ok {
-				shown.Progress, shown.ProgressText = &share, said
+			if p, ok := progress.Read(runner.ProgressFile(dir), runner.PrintedFile(dir)); ok {
+				shown.Progress, shown.ProgressText = p.Share, p.Text
+				if p.Left > 0 {
+					shown.Ends = p.At.Add(p.Left)
+				}
 			}
 		}
 		out.Steps = append(out.Steps, shown)

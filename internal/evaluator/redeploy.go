@@ -40,6 +40,9 @@ func (l *Loop) redeploy(ctx context.Context, by string) (string, error) {
 		plan = actions.PlanRedeploy(plan, row.Champion, why)
 		plan.Run, plan.Pipeline, plan.Trigger, plan.Created = id, pipelineRedeploy, why, d.At
 		plan.Champion, plan.Until = row.Champion, time.Time{}
+		if plan.ChampionDir, err = championDir(t, l.name, plan.Champion); err != nil {
+			return plan, err
+		}
 		plan.Promote, plan.Serving = l.rules.Model.Promote, l.rules.Model.Serving
 		plan.ModelDir = l.modelDir()
 		plan.RunDir = filepath.Join(plan.ModelDir, "runs", id)

@@ -100,6 +100,9 @@ func (l *Loop) rollback(ctx context.Context, d policy.Decision) error {
 		plan.Run, plan.Pipeline, plan.Trigger, plan.Policy, plan.Created = id, PipelineBack, d.Text, d.PolicyDigest,
 			time.Now().UTC()
 		plan.Champion, plan.Until = row.Previous, time.Time{}
+		if plan.ChampionDir, err = championDir(t, l.name, plan.Champion); err != nil {
+			return plan, err
+		}
 		// How the service is asked is as it is now; how a step is taken back is as it was done.
 		plan.Promote, plan.Serving = l.rules.Model.Promote, l.rules.Model.Serving
 		plan.ModelDir = l.modelDir()

@@ -3,6 +3,7 @@ package evaluator
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -99,13 +100,30 @@ func (l *Loop) plan(t *store.Tx, row store.Model, d policy.Decision, h policy.Hi
 			resolved[i].Rest = expected.rest(i)
 		}
 	}
+	championDir, err := championDir(t, l.name, row.Champion)
+	if err != nil {
+		return actions.Plan{}, err
+	}
 	return actions.Plan{
-		Run: run, Model: l.name, Pipeline: pipeline, Trigger: d.Text, Forced: h.Force != nil, Policy: d.PolicyDigest,
+		ChampionDir: championDir,
+		Run:         run, Model: l.name, Pipeline: pipeline, Trigger: d.Text, Forced: h.Force != nil, Policy: d.PolicyDigest,
 		Created: time.Now().UTC(), Champion: row.Champion, Cause: causeOf(d, l.View().Report),
 		Code: actions.CodeDigest(resolved), Steps: resolved, Until: l.rules.Policy.Leaves(&d), Promote: l.rules.Model.Promote,
 		Probation: l.rules.Model.Policy.Probation,
 		Serving:   l.rules.Model.Serving, ModelDir: l.modelDir(), RunDir: filepath.Join(l.modelDir(), "runs", run),
 	}, nil
+}
+
+// championDir is where the files of a release lie that retraind deployed; "" for none and for an adopted one.
+func championDir(t *store.Tx, model, digest string) (string, error) {
+	if digest == "" || actions.IsAdopted(digest) {
+		return "", nil
+	}
+	r, err := t.Release(model, digest)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", nil
+	}
+	return r.Path, err
 }
 
 // newRun is the id of a run: in the order of time.

@@ -1,4 +1,4 @@
-package backend
+package progress
 
 import (
 	"os"
@@ -40,9 +40,9 @@ func TestProgress(t *testing.T) {
 			if err := os.WriteFile(path, []byte(c.file), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			share, said, ok := readProgress(path)
-			if share != c.share || said != c.said || ok != c.ok {
-				t.Errorf("got %v %q %v, want %v %q %v", share, said, ok, c.share, c.said, c.ok)
+			p, ok := Read(path, path+".none")
+			if ok != c.ok || p.Text != c.said || ok && *p.Share != c.share {
+				t.Errorf("got %+v %v, want %v %q %v", p, ok, c.share, c.said, c.ok)
 			}
 		})
 	}
@@ -57,7 +57,7 @@ func TestProgressOfNoFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{filepath.Join(dir, "none"), dir, fifo, "/dev/zero"} {
-		if _, _, ok := readProgress(path); ok {
+		if _, ok := Read(path, path); ok {
 			t.Errorf("%s has progress", path)
 		}
 	}

@@ -1,0 +1,84 @@
+// Package progress reads how far a command is: from the file that it writes itself, or from the lines that it prints.
+//
+// It owns the pattern of a step (the usual lines of trainers, or an expression of the user), the Tracker that follows
+// printed lines, and the file in which a supervisor leaves what the Tracker found. Whatever a command writes or prints,
+// the work and the memory are bounded. A Pattern may be shared; a Tracker belongs to one goroutine.
+package progress
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/retraind/retraind/internal/text"
+)
+
+// Progress is how far a command is.
+type Progress struct {
+	// Share that is done, from 0 to 1; nil where only the text is known.
+	Share *float64 `json:"share,omitempty"`
+	Text  string   `json:"text,omitempty"`
+	// Left is what the command says that it still takes, at the time At; 0 where it says nothing.
+	Left time.Duration `json:"left,omitempty"`
+	At   time.Time     `json:"at,omitzero"`
+}
+
+// Same reports whether two say the same, whenever they say it.
+func (p Progress) Same(q Progress) bool {
+	if (p.Share == nil) != (q.Share == nil) || p.Share != nil && *p.Share != *q.Share {
+		return false
+	}
+	return p.Text == q.Text && p.Left == q.Left
+}
+
+// Write leaves a progress for those who show it. It need not survive a power cut.
+func Write(path string, p Progress) error {
+	b, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(path, b, 0o600)
+}
+
+// Read is how far a command says it is, by the file that it writes itself, or else by the file that its supervisor
+// writes from its output. It reports false where neither says anything.
+func Read(own, printed string) (Progress, bool) {
+	if p, ok := readFile(own); ok {
+		return p, true
+	}
+	b, err := readEnd(printed)
+	if err != nil {
+		return Progress{}, false
+	}
+	var p Progress
+	if json.Unmarshal(b, &p) != nil || p.Share == nil && p.Text == "" {
+		return Progress{}, false
+	}
+	if p.Share != nil && !(*p.Share >= 0 && *p.Share <= 1) {
+		p.Share = nil
+	}
+	p.Text = text.OneLine(p.Text, shown)
+	return p, true
+}
+
+// readEnd reads the last bytes of a regular file.
+func readEnd(path string) ([]byte, error) {
+	// Non-blocking, because the file is the command's: a FIFO without a writer would block the reader.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, os.ErrInvalid
+	}
+	return io.ReadAll(io.NewSectionReader(f, max(0, info.Size()-Tail), Tail))
+}

@@ -1,0 +1,189 @@
+package progress
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// trainer knows the lines that trainings print: bars of tqdm, the records of Hugging Face Trainer, which Unsloth prints
+// too, and the heads of both that say how long the training is.
+type trainer struct {
+	bar    bar
+	epoch  float64
+	epochs float64
+	steps  int64 // of the whole training, by its head
+	loss   string
+	ended  bool // the closing record was printed
+}
+
+// bar is one state of a bar of tqdm.
+type bar struct {
+	title       string
+	done, total int64
+	left        time.Duration
+}
+
+var (
+	// " 42%|####2     | 420/1000 [03:12<04:25,  2.18it/s]", with a title before it.
+	barLine = regexp.MustCompile(`^(.*?)\s*\d{1,3}%\|[^|]*\|\s*([\d.]+[kMG]?)/([\d.]+[kMG]?)\s+\[[\d:]+<([\d:?]+)`)
+	// "Num Epochs = 3 | Total steps = 375", and "Total optimization steps = 375".
+	headEpochs = regexp.MustCompile(`Num Epochs\s*=\s*([\d,]+)`)
+	headSteps  = regexp.MustCompile(`Total (?:optimization )?steps\s*=\s*([\d,]+)`)
+	// {'loss': 1.2345, 'grad_norm': 0.5, 'epoch': 0.36}, with or without quotes around the numbers.
+	record      = regexp.MustCompile(`^\s*\{.*\}\s*$`)
+	recordLoss  = regexp.MustCompile(`['"](?:train_)?loss['"]:\s*['"]?([\d.eE+-]+)`)
+	recordEpoch = regexp.MustCompile(`['"]epoch['"]:\s*['"]?([\d.eE+-]+)`)
+	// "Epoch 3/10", alone or as a bar's title.
+	epochOf = regexp.MustCompile(`(?i)\bepochs?[ :=]+(\d+)\s*(?:/|of)\s*(\d+)`)
+)
+
+// line takes a line in. Half a line counts only where a bar is whole: its end comes with the next bar.
+func (t *trainer) line(line string, half bool) {
+	if m := barLine.FindStringSubmatch(line); m != nil {
+		t.draw(bar{title: barTitle(m[1]), done: count(m[2]), total: count(m[3]), left: clockTime(m[4])})
+		return
+	}
+	if half {
+		return
+	}
+	if m := headEpochs.FindStringSubmatch(line); m != nil {
+		t.epochs = float64(count(m[1]))
+	}
+	if m := headSteps.FindStringSubmatch(line); m != nil {
+		t.steps = count(m[1])
+	}
+	if record.MatchString(line) {
+		t.record(line)
+		return
+	}
+	if m := epochOf.FindStringSubmatch(line); m != nil {
+		t.inEpoch(m)
+	}
+}
+
+func (t *trainer) record(line string) {
+	if m := recordLoss.FindStringSubmatch(line); m != nil {
+		t.loss = m[1]
+	}
+	if m := recordEpoch.FindStringSubmatch(line); m != nil {
+		if e, err := strconv.ParseFloat(m[1], 64); err == nil && e >= 0 {
+			t.epoch = e
+		}
+	}
+	t.ended = strings.Contains(line, "train_runtime")
+}
+
+// inEpoch: epoch 3 of 10 is under way, so that two are done.
+func (t *trainer) inEpoch(m []string) {
+	n, of := float64(count(m[1])), float64(count(m[2]))
+	if n >= 1 && n <= of {
+		t.epoch, t.epochs = n-1, of
+	}
+}
+
+// draw takes a bar's state in. The bar of a training has no title and runs from its first to its last step. One that
+// comes in the middle of it, of an evaluation, must not look like the training's.
+func (t *trainer) draw(b bar) {
+	if b.total <= 0 || b.done > b.total {
+		return
+	}
+	now := t.bar
+	training := now.total > 0 && now.title == "" && now.done < now.total
+	switch {
+	case training && (b.title != "" || b.total != now.total):
+		return
+	case t.steps > 0 && now.title == "" && now.total == t.steps && b.total != t.steps: // the head says which it is
+		return
+	}
+	if m := epochOf.FindStringSubmatch(b.title); m != nil {
+		t.inEpoch(m)
+	}
+	t.bar = b
+}
+
+// progress is what the lines so far come to.
+func (t *trainer) progress() Progress {
+	var p Progress
+	var said []string
+	inEpoch := epochOf.MatchString(t.bar.title)
+	switch {
+	case t.ended:
+		one := 1.0
+		p.Share = &one
+	case t.bar.total > 0:
+		s := float64(t.bar.done) / float64(t.bar.total)
+		p.Left = t.bar.left
+		if inEpoch && t.epochs > 0 { // a bar for each epoch
+			s, p.Left = (t.epoch+s)/t.epochs, 0
+		}
+		p.Share = &s
+	case t.epochs > 0:
+		s := min(1, t.epoch/t.epochs)
+		p.Share = &s
+	}
+	if b := t.bar; b.total > 0 {
+		if b.title != "" && !inEpoch {
+			said = append(said, b.title)
+		}
+		said = append(said, fmt.Sprintf("step %d of %d", b.done, b.total))
+	}
+	if e := t.epochText(inEpoch); e != "" {
+		said = append(said, e)
+	}
+	if t.loss != "" {
+		said = append(said, "loss "+t.loss)
+	}
+	p.Text = strings.Join(said, ", ")
+	return p
+}
+
+func (t *trainer) epochText(inEpoch bool) string {
+	switch {
+	case inEpoch && t.epochs > 0:
+		return fmt.Sprintf("epoch %.0f of %.0f", t.epoch+1, t.epochs)
+	case t.epochs > 0:
+		return fmt.Sprintf("epoch %.3g of %.0f", t.epoch, t.epochs)
+	case t.epoch > 0:
+		return fmt.Sprintf("epoch %.3g", t.epoch)
+	}
+	return ""
+}
+
+// barTitle is the text before a bar, without the sequences that move a terminal's cursor.
+func barTitle(s string) string {
+	s = cursor.ReplaceAllString(s, "")
+	return strings.TrimRight(strings.TrimSpace(s), ":")
+}
+
+var cursor = regexp.MustCompile(`\x1b\[[0-9;]*[A-Za-z]`)
+
+// count reads a number as tqdm writes it: 1000, 1,000 or 1.2M.
+func count(s string) int64 {
+	unit := 1.0
+	for suffix, u := range map[string]float64{"k": 1e3, "M": 1e6, "G": 1e9} {
+		if rest, ok := strings.CutSuffix(s, suffix); ok {
+			s, unit = rest, u
+		}
+	}
+	f, err := strconv.ParseFloat(strings.ReplaceAll(s, ",", ""), 64)
+	if err != nil || !(f >= 0 && f < 1e12) {
+		return 0
+	}
+	return int64(f * unit)
+}
+
+// clockTime reads 04:25 or 1:04:25; 0 for what is not known.
+func clockTime(s string) time.Duration {
+	var d time.Duration
+	for part := range strings.SplitSeq(s, ":") {
+		n, err := strconv.Atoi(part)
+		if err != nil || n < 0 || n > 1e6 {
+			return 0
+		}
+		d = d*60 + time.Duration(n)*time.Second
+	}
+	return d
+}

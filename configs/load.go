@@ -130,11 +130,20 @@ func Parse(path string, source []byte) (*Loaded, error) {
 	return l, nil
 }
 
+// missingError is the path of a configuration that does not exist; it is fs.ErrNotExist.
+type missingError string
+
+func (e missingError) Error() string {
+	return fmt.Sprintf("configuration %s does not exist: write one with `retraind init`, or name another with --config",
+		string(e))
+}
+
+func (missingError) Unwrap() error { return fs.ErrNotExist }
+
 func read(path string) ([]byte, fs.FileMode, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, 0,
-			fmt.Errorf("configuration %s does not exist: write one with `retraind init`, or name another with --config", path)
+		return nil, 0, missingError(path)
 	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("configuration: %w", err)

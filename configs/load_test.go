@@ -2,6 +2,7 @@ package configs_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +15,7 @@ import (
 func TestLoadTellsWhatIsNoFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if _, err := configs.Load(filepath.Join(dir, "none.yaml")); err == nil ||
+	if _, err := configs.Load(filepath.Join(dir, "none.yaml")); !errors.Is(err, fs.ErrNotExist) ||
 		!strings.Contains(err.Error(), "does not exist: write one with `retraind init`") {
 		t.Errorf("missing: %v", err)
 	}

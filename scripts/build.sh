@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds bin/retraind. With a C compiler it can ask NVIDIA's library about GPUs; without one it asks the program
 # nvidia-smi.
+#   BUILDFLAGS   flags for go build, in place of -trimpath
 set -eu
 . "$(dirname "$0")/env.sh"
 
@@ -12,4 +13,5 @@ export CGO_ENABLED
 if [ ! -x bin/retraind ]; then
 	echo "Building bin/retraind (the first build takes about two minutes) …" >&2
 fi
-go build -trimpath -o bin/retraind ./cmd/retraind
+# shellcheck disable=SC2086  # several flags are several words
+go build ${BUILDFLAGS--trimpath} -o bin/retraind ./cmd/retraind

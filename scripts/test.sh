@@ -60,7 +60,7 @@ step without cgo: what the short run leaves out. Beside it staticcheck and vet, 
 GOFLAGS="$race" CGO_ENABLED=1 GOGC=400 GOMEMLIMIT=2GiB nice -n 19 "$work/lint" ./... &
 lint=$!
 trap 'kill "$lint" 2>/dev/null || true; rm -rf "$work" "$fast"' EXIT
-GOGC=400 go test -vet=off -timeout 30m ./internal/crashtest ./cmd/retraind ./actions
+GOGC=400 go test -vet=off -timeout 30m ./internal/crashtest ./cmd/retraind ./actions ./internal/systemdtest
 go test -vet=off -timeout 30m -run '^(TestFloodOfLabels|TestDaemonKilledWhileOthersWrite)$' ./internal/daemon
 
 # The longest first, and one more at a time than there are processors, since most of them wait for servers.

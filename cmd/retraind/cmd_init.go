@@ -142,6 +142,10 @@ func (a *app) nextSteps(dir string, names []string, f *configs.File, model strin
 	for _, name := range names {
 		fmt.Fprintf(a.stdout, "  %s\n", name)
 	}
+	if sameFile(config, packagedConfig) {
+		a.nextServiceSteps(dir, config, m.Labels.Postgres.DSNFile, model)
+		return
+	}
 	listen := "127.0.0.1:8082"
 	if u, err := url.Parse(m.Serving.Classify); err == nil {
 		listen = u.Host
@@ -160,6 +164,24 @@ next, in this order:
 The files under systemd/ make services of step 4; `+"`retraind init systemd`"+` prints where each belongs.
 `, filepath.Join(dir, "retraind.sql"), m.Labels.Postgres.DSNFile, config, listen, filepath.Join(f.State, "models",
 		model, "current"), model)
+}
+
+// nextServiceSteps are those of the installed service, whose user must be able to read the connection string.
+func (a *app) nextServiceSteps(dir, config, dsn, model string) {
+	fmt.Fprintf(a.stdout, `
+next, in this order:
+  1. as the table's owner, in its database: psql -f %s
+     and a password for the new role:       \password retraind
+  2. write postgres://retraind:PASSWORD@HOST/DATABASE into %s
+     for the service alone:                 chown root:retraind %[2]s && chmod 0640 %[2]s
+  3. see that all fits, as the service:     sudo -u retraind retraind check %[3]s
+  4. run the daemon:                        systemctl enable --now retraind
+     and beside it the classifier:          systemctl enable --now retraind-classifier@%[4]s
+  5. train the first release now:           retraind trigger %[4]s --wait
+     or wait for the quiet hours; then:     retraind status
+
+The units are those of `+"`make install`"+`; without it, `+"`retraind init systemd`"+` prints where each file under systemd/ belongs.
+`, filepath.Join(dir, "retraind.sql"), dsn, config, model)
 }
 
 // migrations is the SQL of all models, or of one, with the grants for the daemon's role.

@@ -129,13 +129,14 @@ func (a *app) findSocket(cmd *cobra.Command) (string, error) {
 	return l.File.Socket, nil
 }
 
-// answers tells a live socket from one that a killed daemon left behind. One that may not be used is alive.
+// answers tells a live socket from one that a killed daemon left behind. One that may be seen and not used is alive; one in
+// a directory that may not be entered, such as the service's state, need not be there at all.
 func answers(path string) bool {
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		conn.Close()
 	}
-	return err == nil || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EAGAIN)
+	return err == nil || errors.Is(err, fs.ErrPermission) && exists(path) || errors.Is(err, syscall.EAGAIN)
 }
 
 func exists(path string) bool {

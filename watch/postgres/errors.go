@@ -103,8 +103,8 @@ func explain(cfg *Config, err error) error {
 			cfg.DSNFile), "write the connection string into it", true
 	case errors.Is(err, fs.ErrPermission) && cfg.DSNFile != "" && where == "PostgreSQL":
 		fault.Cause = fmt.Sprintf("no permission to read dsn_file %s", cfg.DSNFile)
-		fault.Cure = "give it to the user that runs retraind: chown retraind: FILE and chmod 0600 FILE, or hand it over with " +
-			"LoadCredential= and name it without a directory"
+		fault.Cure = fmt.Sprintf("give it to the user that runs retraind: chown retraind: %s and chmod 0600 %[1]s, or hand it "+
+			"over with LoadCredential= and name it without a directory", cfg.DSNFile)
 		fault.Permanent = true
 	case errors.Is(err, context.DeadlineExceeded):
 		fault.Cause, fault.Cure = where+" does not answer", "is the server up and the network open?"

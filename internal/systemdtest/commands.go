@@ -1,0 +1,105 @@
+package systemdtest
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/retraind/retraind/internal/waittest"
+)
+
+// Run runs a program as root, with the PATH that sudo gives, and returns what it printed and its exit status.
+func (b *Box) Run(args ...string) (string, int) {
+	b.t.Helper()
+	out, err := b.command(nil, args...).CombinedOutput()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return string(out), exit.ExitCode()
+	case err != nil:
+		b.t.Fatalf("%s: %v", strings.Join(args, " "), err)
+	}
+	return string(out), 0
+}
+
+// Must runs a program as root, which must succeed.
+func (b *Box) Must(args ...string) string {
+	b.t.Helper()
+	return b.must(b.Run(args...))(args)
+}
+
+// As runs a program as another user with the groups that it has in the box.
+func (b *Box) As(user string, args ...string) (string, int) {
+	b.t.Helper()
+	return b.Run(append(identity(user), args...)...)
+}
+
+// MustAs runs a program as another user, which must succeed.
+func (b *Box) MustAs(user string, args ...string) string {
+	b.t.Helper()
+	return b.must(b.As(user, args...))(args)
+}
+
+func identity(user string) []string {
+	return []string{"setpriv", "--reuid=" + user, "--regid=" + user, "--init-groups", "env", "HOME=/home/" + user}
+}
+
+func (b *Box) must(out string, code int) func([]string) string {
+	b.t.Helper()
+	return func(args []string) string {
+		b.t.Helper()
+		if code != 0 {
+			b.t.Fatalf("%s: exit status %d\n%s", strings.Join(args, " "), code, out)
+		}
+		return out
+	}
+}
+
+// Path is where this process finds a file of the box.
+func (b *Box) Path(name string) string { return filepath.Join("/proc", b.leader, "root", name) }
+
+// Write makes a file of root's in the box, and the directories above it.
+func (b *Box) Write(name, text string, mode fs.FileMode) {
+	b.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(b.Path(name)), 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(b.Path(name), []byte(text), mode); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.Chmod(b.Path(name), mode); err != nil { // whatever the umask and whoever made it
+		b.t.Fatal(err)
+	}
+}
+
+// Read returns the text of a file in the box.
+func (b *Box) Read(name string) string {
+	b.t.Helper()
+	text, err := os.ReadFile(b.Path(name))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// Property is what systemctl show says of a unit.
+func (b *Box) Property(unit, name string) string {
+	b.t.Helper()
+	return strings.TrimSpace(b.Must("systemctl", "show", "--value", "-p", name, unit))
+}
+
+// Journal is what a unit wrote to the journal.
+func (b *Box) Journal(unit string) string {
+	b.t.Helper()
+	b.Must("journalctl", "--sync")
+	return b.Must("journalctl", "--no-pager", "-o", "cat", "-u", unit)
+}
+
+// Until waits until a command says what is wanted.
+func (b *Box) Until(what string, ok func() (bool, error)) {
+	b.t.Helper()
+	waittest.EventuallyHolds(b.t, what, ok)
+}

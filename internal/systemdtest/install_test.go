@@ -1,0 +1,104 @@
+package systemdtest_test
+
+import (
+	"encoding/json"
+	"os"
+	"testing"
+
+	"github.com/retraind/retraind/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+// An operator's days by docs/operations.md, on a machine with a real systemd, with the daemon as a user without any
+// rights. Each part goes on where the one before it ended.
+func TestInstalledService(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("it plays the program as it is shipped, without the race detector")
+	}
+	m := newMachine(t)
+	m.install()
+	m.configure()
+	m.secretNobodyMayRead()
+	m.secretOfTheGroup()
+	m.secretAsCredential()
+	m.membersOfTheGroup()
+	m.train()
+	m.reloadWithFault()
+	m.stepOutlivesTheDaemon()
+	m.watchdog()
+	m.startWithFault()
+}
+
+// install is `sudo make install`: Go is not in sudo's PATH, and the clone belongs to somebody else.
+func (m *machine) install() {
+	m.t.Helper()
+	m.Must(append(append([]string{"env", "-C", m.repo}, m.env...), "make", "install")...)
+	m.same("what was installed", m.Must("stat", "-c", "%n %U:%G %a", "/usr/local/bin/retraind",
+		"/etc/systemd/system/retraind.service", "/etc/retraind", "/var/lib/retraind"), `
+/usr/local/bin/retraind root:root 755
+/etc/systemd/system/retraind.service root:root 644
+/etc/retraind root:retraind 750
+/var/lib/retraind retraind:retraind 700
+`)
+	m.same("owner of what was built", m.Must("stat", "-c", "%U", m.repo+"/bin/retraind"), "\nanna\n")
+	out, code := m.Run("systemd-analyze", "verify", "retraind.service", "retraind-classifier@relevance.service")
+	if code != 0 || out != "" {
+		m.t.Errorf("systemd-analyze verify: exit status %d\n%s", code, out)
+	}
+	var units []struct{ Path, Text string }
+	if err := json.Unmarshal([]byte(m.Must("retraind", "init", "systemd", "--json")), &units); err != nil || len(units) < 4 {
+		m.t.Fatalf("%d units: %v", len(units), err)
+	}
+	for _, unit := range units { // for machines without the source tree
+		m.same(unit.Path+" from retraind init systemd", "\n"+unit.Text, "\n"+m.Read(unit.Path))
+	}
+}
+
+// configure follows what init says to the letter, but for the connection string's mode.
+func (m *machine) configure() {
+	m.t.Helper()
+	m.items(600)
+	out := m.Must("retraind", "init", "/etc/retraind", "--dsn-file", dsnFile)
+	m.says(out, "chown root:retraind "+dsnFile+" && chmod 0640 "+dsnFile, "sudo -u retraind retraind check",
+		"systemctl enable --now retraind-classifier@relevance")
+	m.sql(m.Read("/etc/retraind/retraind.sql"))
+	m.Write(dsnFile, m.login(), 0o600)
+}
+
+// secretNobodyMayRead: root's connection string with mode 0600 ends the start for good, and says how to mend it.
+func (m *machine) secretNobodyMayRead() {
+	m.t.Helper()
+	m.refused("start")
+	m.says(m.Journal("retraind"), "no permission to read dsn_file "+dsnFile,
+		"chown retraind: "+dsnFile+" and chmod 0600 "+dsnFile)
+	if out, code := m.As("retraind", "retraind", "check"); code != 1 {
+		m.t.Errorf("retraind check as the service: exit status %d\n%s", code, out)
+	}
+	m.Must("sh", "-c", "chown retraind: "+dsnFile+" && chmod 0600 "+dsnFile) // the cure, as it is said
+	m.MustAs("retraind", "retraind", "check")
+	m.Must("systemctl", "start", "retraind")
+	m.Must("systemctl", "stop", "retraind")
+}
+
+// secretOfTheGroup has the modes that init and the documents advise.
+func (m *machine) secretOfTheGroup() {
+	m.t.Helper()
+	m.Must("sh", "-c", "chown root:retraind "+dsnFile+" && chmod 0640 "+dsnFile)
+	m.MustAs("retraind", "retraind", "check")
+	m.Must("retraind", "check")
+	m.Must("systemctl", "start", "retraind")
+	m.Must("systemctl", "stop", "retraind")
+}
+
+// secretAsCredential hands over a file that root alone may read.
+func (m *machine) secretAsCredential() {
+	m.t.Helper()
+	m.Must("sh", "-c", "chown root:root "+dsnFile+" && chmod 0600 "+dsnFile)
+	m.edit("dsn_file: "+dsnFile, "dsn_file: pg-dsn")
+	m.dropIn("LoadCredential=pg-dsn:" + dsnFile + "\nRestartSec=100ms\n")
+	m.Must("systemctl", "start", "retraind")
+	m.same("the socket", m.Must("stat", "-c", "%U:%G %a", "/run/retraind", "/run/retraind/retraind.sock"),
+		"\nretraind:retraind 750\nretraind:retraind 660\n")
+}

@@ -1,0 +1,123 @@
+package systemdtest_test
+
+import (
+	"fmt"
+	"strings"
+)
+
+// membersOfTheGroup may use the daemon, others may not; nobody needs to say where its socket is.
+func (m *machine) membersOfTheGroup() {
+	m.t.Helper()
+	out, code := m.As("bob", "retraind", "status")
+	if code != 4 {
+		m.t.Errorf("status for somebody outside the group: exit status %d", code)
+	}
+	m.says(out, "become a member of the daemon's group (adduser NAME retraind)")
+	m.Must("usermod", "-aG", "retraind", "bob")
+	m.says(m.MustAs("bob", "retraind", "status"), "relevance")
+	m.says(m.Must("retraind", "status"), "relevance")
+	m.says(m.MustAs("retraind", "retraind", "status"), "relevance")
+}
+
+// train runs the whole default pipeline, with the packaged classifier.
+func (m *machine) train() {
+	m.t.Helper()
+	m.Must("systemctl", "start", "retraind-classifier@relevance")
+	m.says(m.MustAs("bob", "retraind", "trigger", "relevance", "--wait"), "promoted", "forced by bob")
+	m.says(m.Property("retraind", "StatusText"), "relevance: ")
+}
+
+// reloadWithFault: the reload fails, the unit's status shows the fault, and the daemon goes on with what it has.
+func (m *machine) reloadWithFault() {
+	m.t.Helper()
+	pid := m.Property("retraind", "MainPID")
+	m.Must("systemctl", "reload", "retraind")
+	m.edit("accuracy_below: 85%", "accuracy_below: 85")
+	fault := []string{"retraind.yaml:41:23", `accuracy_below: "85" is more than 1`}
+	if out, code := m.Run("systemctl", "reload", "retraind"); code == 0 {
+		m.t.Errorf("the reload of a file with a fault succeeded: %s", out)
+	}
+	shown, _ := m.Run("systemctl", "status", "--no-pager", "--full", "retraind")
+	m.says(shown, append(fault, "Active: active (running)")...)
+	out, code := m.As("bob", "retraind", "config", "reload")
+	if code != 1 {
+		m.t.Errorf("retraind config reload: exit status %d", code)
+	}
+	m.says(out, append(fault, "the old one stays")...)
+	if out, code := m.As("bob", "retraind", "status", "--check"); code != 3 || !strings.Contains(out, "REFUSED") {
+		m.t.Errorf("status: exit status %d\n%s", code, out)
+	}
+	m.edit("accuracy_below: 85", "accuracy_below: 85%")
+	m.Must("systemctl", "reload", "retraind")
+	m.MustAs("bob", "retraind", "config", "reload")
+	m.Must("systemctl", "kill", "--kill-whom=main", "-s", "USR2", "retraind")
+	m.same("the daemon's process", "\n"+m.Property("retraind", "MainPID"), "\n"+pid)
+}
+
+// The steps say what they may do, and wait for the test. A step of kind once that was begun again would fail the run.
+const steps = `{name: train, exec: [retraind, train], kind: pure, timeout: 2h}
+        - name: sandbox
+          exec: [sh, -c, 'id -un; umask; grep -E "NoNewPrivs|CapEff" /proc/self/status; for dir in /etc /usr/local/bin /home/bob /root /srv /var/lib; do touch $dir/x && echo wrote $dir; done; touch "$RETRAIND_RELEASE_DIR/ok"']
+          kind: pure
+          timeout: 1m
+        - name: slow
+          exec: [sh, -c, 'echo $$ >/var/lib/retraind/pid; until [ -e /var/lib/retraind/go ]; do sleep 0.1; done']
+          kind: once
+          timeout: 10m`
+
+// stepOutlivesTheDaemon: a step runs within the unit's sandbox, and goes on while the daemon is restarted and killed.
+func (m *machine) stepOutlivesTheDaemon() {
+	m.t.Helper()
+	m.edit("{name: train, exec: [retraind, train], kind: pure, timeout: 2h}", steps)
+	m.Must("systemctl", "reload", "retraind")
+	m.sql("update items set category = 'Sport' where id in (select id from items limit 60)")
+	words := strings.Fields(m.MustAs("bob", "retraind", "trigger", "relevance"))
+	run := words[1]
+	m.Until("the slow step to begin", func() (bool, error) {
+		out, code := m.Run("cat", "/var/lib/retraind/pid")
+		return code == 0 && strings.HasSuffix(out, "\n"), fmt.Errorf("%s", out)
+	})
+	step := strings.TrimSpace(m.Read("/var/lib/retraind/pid"))
+	m.same("what a step may do", m.Must("retraind", "runs", "logs", run, "--step", "sandbox"), `
+==> sandbox, attempt 1 <==
+retraind
+0077
+CapEff:	0000000000000000
+NoNewPrivs:	1
+touch: cannot touch '/etc/x': Read-only file system
+touch: cannot touch '/usr/local/bin/x': Read-only file system
+touch: cannot touch '/home/bob/x': Read-only file system
+touch: cannot touch '/root/x': Read-only file system
+touch: cannot touch '/srv/x': Read-only file system
+touch: cannot touch '/var/lib/x': Read-only file system
+`)
+	m.Must("systemctl", "restart", "retraind")
+	m.Must("kill", "-0", step)
+	m.restarts(func() { m.Must("systemctl", "kill", "-s", "KILL", "--kill-whom=main", "retraind") })
+	m.Must("kill", "-0", step)
+	m.Must("touch", "/var/lib/retraind/go")
+	var shown string
+	m.Until("the run's end", func() (bool, error) {
+		shown = m.MustAs("bob", "retraind", "runs", "show", run)
+		return strings.Contains(shown, "rejected") || strings.Contains(shown, "promoted"), fmt.Errorf("%s", shown)
+	})
+	m.same("the pid of the slow step", "\n"+m.Read("/var/lib/retraind/pid"), "\n"+step+"\n")
+}
+
+// watchdog: a daemon that hangs is ended with a dump of what it did, and started again.
+func (m *machine) watchdog() {
+	m.t.Helper()
+	m.dropIn("LoadCredential=pg-dsn:" + dsnFile + "\nRestartSec=100ms\nWatchdogSec=2s\nTimeoutAbortSec=5s\n")
+	m.Must("systemctl", "restart", "retraind")
+	m.restarts(func() { m.Must("systemctl", "kill", "-s", "STOP", "--kill-whom=main", "retraind") })
+	m.says(m.Journal("retraind"), "Watchdog timeout", "SIGABRT: abort", "goroutine 1 ")
+}
+
+// startWithFault is status 78, and systemd does not try again.
+func (m *machine) startWithFault() {
+	m.t.Helper()
+	m.Must("systemctl", "stop", "retraind")
+	m.same("how the daemon stopped", "\n"+m.Property("retraind", "Result"), "\nsuccess")
+	m.edit("accuracy_below: 85%", "accuracy_below: 85")
+	m.refused("start")
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/retraind/retraind/internal/text"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/store"
+)
+
+const followEvery = 200 * time.Millisecond
+
+// followRun prints what a run's commands print until it has ended, and turns its outcome into the exit code. The output
+// lies in files that only grow, which are read on while the daemon is away.
+func (a *app) followRun(ctx context.Context, c *status.Client, out *outputs, r status.Run) error {
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		if err := out.print(r); err != nil { // after the run was asked for: what has ended is complete
+			return err
+		}
+		if r.State == store.RunEnded {
+			return a.followed(out, r)
+		}
+		select {
+		case <-ctx.Done():
+			out.endLine()
+			fmt.Fprintf(a.stderr, "run %s goes on: retraind runs logs %[1]s --follow\n", text.RunID(r.ID))
+			return errInterrupted
+		case <-tick.C:
+		}
+		now, err := c.Run(ctx, r.ID)
+		switch away := errors.Is(err, status.ErrUnreachable) || errors.Is(err, status.ErrNoAnswer); {
+		case err == nil:
+			r = now
+		case !away && ctx.Err() == nil:
+			return err
+		}
+	}
+}
+
+// followed says how the run ended.
+func (a *app) followed(out *outputs, r status.Run) error {
+	out.endLine()
+	said, _ := r.BriefReason()
+	fmt.Fprintf(a.stderr, "run %s: %s: %s\n", text.RunID(r.ID), plainWord(r.Word()), text.Visible(said))
+	if r.Outcome != policy.OutcomePromoted {
+		return silent(exitNotPromoted)
+	}
+	return nil
+}
+
+// outputs prints the output of a run's commands as it grows, each part of it once.
+type outputs struct {
+	a     *app
+	state string           // the state directory
+	step  string           // "" for all steps
+	read  map[string]int64 // bytes of each file that were printed
+	last  string           // file of the last part
+	open  bool             // the last line printed has no end
+}
+
+func newOutputs(a *app, state, step string) *outputs {
+	return &outputs{a: a, state: state, step: step, read: map[string]int64{}}
+}
+
+// print prints what came since the last time.
+func (o *outputs) print(r status.Run) error {
+	for _, s := range r.Steps {
+		if s.Started.IsZero() || o.step != "" && s.Name != o.step {
+			continue
+		}
+		if err := o.printFile(logFile(o.state, r, s), s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *outputs) printFile(path string, s status.Step) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // a built-in step, or one that has not begun
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	part := make([]byte, 64<<10)
+	for {
+		n, err := f.ReadAt(part, o.read[path])
+		if n == len(part) || o.a.json {
+			n = wholeRunes(part[:n])
+		}
+		o.read[path] += int64(n)
+		if n > 0 {
+			if err := o.printPart(path, s, string(part[:n])); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (o *outputs) printPart(path string, s status.Step, said string) error {
+	if o.a.json {
+		return o.a.printJSON(output{s.Name, s.Attempt, said})
+	}
+	if path != o.last {
+		o.endLine()
+		fmt.Fprintf(o.a.stdout, "==> %s, attempt %d <==\n", s.Name, s.Attempt)
+		o.last = path
+	}
+	_, err := io.WriteString(o.a.stdout, said)
+	o.open = !strings.HasSuffix(said, "\n")
+	return err
+}
+
+// wholeRunes is how many bytes come before a character that is not whole yet.
+func wholeRunes(b []byte) int {
+	for i := len(b) - 1; i >= max(0, len(b)-utf8.UTFMax); i-- {
+		if utf8.RuneStart(b[i]) {
+			if !utf8.FullRune(b[i:]) {
+				return i
+			}
+			break
+		}
+	}
+	return len(b)
+}
+
+// endLine ends a line that a command left open.
+func (o *outputs) endLine() {
+	if o.open && !o.a.json {
+		fmt.Fprintln(o.a.stdout)
+		o.open = false
+	}
+}

@@ -141,24 +141,12 @@ func (x *Executor) specIn(p Plan, a Action, step Step, argv []string, name strin
 		cwd = work
 	}
 	id := attemptID(p, name, a.Attempt)
-	vars := map[string]string{
+	vars := p.vars(step)
+	maps.Copy(vars, map[string]string{
 		runner.AttemptVar:          id,
-		"RETRAIND_RUN":             p.Run,
-		"RETRAIND_STEP":            step.Name,
-		"RETRAIND_MODEL":           p.Model,
-		"RETRAIND_PIPELINE":        p.Pipeline,
-		"RETRAIND_TARGET":          p.targets()[0].Name,
-		"RETRAIND_DATA_DIR":        p.dataDir(),
-		"RETRAIND_RELEASE_DIR":     p.releaseDir(),
-		"RETRAIND_MODEL_DIR":       p.ModelDir,
-		"RETRAIND_CURRENT":         CurrentLink(p.ModelDir),
-		"RETRAIND_CHAMPION":        p.Champion,
-		"RETRAIND_CHAMPION_DIR":    p.ChampionDir,
 		"RETRAIND_IDEMPOTENCY_KEY": p.Run + "/" + name,
-		"RETRAIND_WORK_DIR":        p.workDir(),
 		"RETRAIND_PROGRESS":        runner.ProgressFile(dir),
-		"RETRAIND_ORIGIN":          watch.OriginOf(p.Run),
-	}
+	})
 	if a.Kind == ActUndo {
 		vars["RETRAIND_UNDO"] = "1"
 	}
@@ -174,6 +162,25 @@ func (x *Executor) specIn(p Plan, a Action, step Step, argv []string, name strin
 	return runner.Spec{
 		Dir: dir, ID: id, Argv: argv, Env: env, Cwd: cwd, Timeout: p.timeout(step), Progress: step.Progress,
 	}, nil
+}
+
+// vars are the variables of a run that are the same in each attempt of a step.
+func (p Plan) vars(step Step) map[string]string {
+	return map[string]string{
+		"RETRAIND_RUN":          p.Run,
+		"RETRAIND_STEP":         step.Name,
+		"RETRAIND_MODEL":        p.Model,
+		"RETRAIND_PIPELINE":     p.Pipeline,
+		"RETRAIND_TARGET":       p.targets()[0].Name,
+		"RETRAIND_DATA_DIR":     p.dataDir(),
+		"RETRAIND_RELEASE_DIR":  p.releaseDir(),
+		"RETRAIND_MODEL_DIR":    p.ModelDir,
+		"RETRAIND_CURRENT":      CurrentLink(p.ModelDir),
+		"RETRAIND_CHAMPION":     p.Champion,
+		"RETRAIND_CHAMPION_DIR": p.ChampionDir,
+		"RETRAIND_WORK_DIR":     p.workDir(),
+		"RETRAIND_ORIGIN":       watch.OriginOf(p.Run),
+	}
 }
 
 // attemptName names the attempts of a step in directories and marks; those that take it back have one of their own.

@@ -98,6 +98,8 @@ func TestPipelineProblems(t *testing.T) {
 		{"arguments", []StepConfig{
 			a(CommandStep{Exec: []string{"a", "b\x00c"}, Undo: []string{""}}), {argv("b", "")}, {argv("c")},
 		}},
+		{"a check of nothing", []StepConfig{Do(DoCheck), gate, release, verify}},
+		{"a check", []StepConfig{{&CheckStep{Do: DoCheck, Adapter: "out", GGUF: "$RETRAIND_RELEASE/x.gguf"}}, gate, release, verify}},
 	} {
 		fmt.Fprintf(&b, "%s\n%s", c.name, said(ValidatePipeline(map[string][]StepConfig{"default": c.steps}, "default")))
 	}

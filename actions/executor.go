@@ -112,6 +112,9 @@ func (x *Executor) doStep(ctx context.Context, p Plan, a Action, done []Outcome)
 	if step.Do.servesRelease() {
 		return x.strategy(step).deploy(ctx, p, a, step, done)
 	}
+	if step.Do == DoCheck {
+		return x.checkFiles(ctx, p, a, step)
+	}
 	bounded, stop := x.bounded(ctx, p, step)
 	defer stop()
 	var out Outcome

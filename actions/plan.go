@@ -3,6 +3,7 @@ package actions
 import (
 	"time"
 
+	"github.com/retraind/retraind/actions/weights"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/serving"
 )
@@ -63,6 +64,8 @@ type Step struct {
 	// in the release.
 	Place   map[string]string `json:"place,omitempty"`
 	Collect map[string]string `json:"collect,omitempty"`
+	// Check are the files that the step check looks at, with variables that are filled in before the start.
+	Check *weights.Chain `json:"check,omitempty"`
 	// Checkpoints: it goes on where it was stopped. Rest is what the steps after it are expected to take.
 	Checkpoints bool          `json:"checkpoints,omitempty"`
 	Rest        time.Duration `json:"rest,omitempty"`

@@ -21,6 +21,10 @@ func CheckPrograms(steps []StepConfig) (found check.Problems) {
 		switch s := steps[i].StepType.(type) {
 		case *CommandStep:
 			checkCommand(&found, here, s)
+		case *CheckStep:
+			if s.Base != "" && !variable.MatchString(s.Base) {
+				checkDir(&found, here+".base", absolute(s.dir, s.Base))
+			}
 		case *ExportStep:
 			for _, name := range slices.Sorted(maps.Keys(s.Place)) {
 				checkDir(&found, here+".place."+name, filepath.Dir(filepath.Join(s.dir, s.Place[name])))

@@ -36,16 +36,21 @@ func fill(argv []string, values map[string]string) []string {
 // validateVariables refuses variables that no run has: a misspelt one would become an empty argument.
 func validateVariables(p *check.Problems, here string, argv []string) {
 	for i, a := range argv {
-		for _, found := range variable.FindAllString(a, -1) {
-			name := found[1:]
-			if strings.HasPrefix(found, "$$") || slices.Contains(variables, name) {
-				continue
-			}
-			hint := "write $$" + name + " where the text itself is meant"
-			if near := check.Nearest(name, variables); near != "" {
-				hint = fmt.Sprintf("did you mean $%s?", near)
-			}
-			p.Errorf(check.Index(here, i), hint, "no run has a variable $%s", name)
+		validateVariable(p, check.Index(here, i), a)
+	}
+}
+
+// validateVariable does so for one text.
+func validateVariable(p *check.Problems, at, text string) {
+	for _, found := range variable.FindAllString(text, -1) {
+		name := found[1:]
+		if strings.HasPrefix(found, "$$") || slices.Contains(variables, name) {
+			continue
 		}
+		hint := "write $$" + name + " where the text itself is meant"
+		if near := check.Nearest(name, variables); near != "" {
+			hint = fmt.Sprintf("did you mean $%s?", near)
+		}
+		p.Errorf(at, hint, "no run has a variable $%s", name)
 	}
 }

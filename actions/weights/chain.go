@@ -15,12 +15,12 @@ import (
 
 // Chain is the way from a training to the file that is served. What is not given is not looked at.
 type Chain struct {
-	Base    string // directory of the model that was trained on, with its weights as safetensors
-	Adapter string // directory
-	Merged  string // directory of the merged model, with its weights as safetensors
-	GGUF    string // file
-	// Template: requests or the served tag bring a chat template of their own.
-	Template bool
+	Base    string `json:"base,omitempty"`    // directory of the model that was trained on, with its weights as safetensors
+	Adapter string `json:"adapter,omitempty"` // directory
+	Merged  string `json:"merged,omitempty"`  // directory of the merged model, with its weights as safetensors
+	GGUF    string `json:"gguf,omitempty"`    // file
+	// Template: the served tag brings a chat template of its own.
+	Template bool `json:"template,omitempty"`
 }
 
 // LinkError names the first bad link of a chain.

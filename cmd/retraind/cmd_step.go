@@ -10,6 +10,7 @@ import (
 
 	"github.com/retraind/retraind/actions/job"
 	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/actions/weights"
 	"github.com/retraind/retraind/gpu"
 	"github.com/retraind/retraind/gpu/nvml"
 )
@@ -24,7 +25,7 @@ func newExecStep(*app) *cobra.Command {
 }
 
 // jobs is the work of the long built-in steps, by kind.
-var jobs = map[string]job.Work{}
+var jobs = map[string]job.Work{"check": weights.Work}
 
 // newStep does one long built-in step of a run, as a child of its supervisor.
 func newStep(*app) *cobra.Command {

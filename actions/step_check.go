@@ -1,0 +1,92 @@
+package actions
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+
+	"github.com/retraind/retraind/actions/weights"
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/store"
+)
+
+// DoCheck looks at the files that a training of a language model wrote.
+const DoCheck Builtin = "check"
+
+// CheckStep looks at the files of a fine-tuned language model, and names the first bad link of the chain adapter ->
+// merged model -> GGUF. Each link must be whole, and be made of the one before.
+type CheckStep struct {
+	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
+	Do         Builtin `yaml:"do"`
+	StepCommon `yaml:",inline"`
+	// Adapter is the directory of the LoRA adapter as PEFT saves it, below the model's dir or a $RETRAIND_ directory.
+	Adapter string `yaml:"adapter"`
+	// Merged is the directory of the merged model, with its weights as safetensors.
+	Merged string `yaml:"merged"`
+	// Base is the directory of the model that was trained on, which adapter and merged model are compared with.
+	Base string `yaml:"base"`
+	// GGUF is the file to serve, such as $RETRAIND_RELEASE_DIR/model.gguf.
+	GGUF string `yaml:"gguf"`
+
+	dir string
+}
+
+func (s *CheckStep) builtin() Builtin { return DoCheck }
+
+func (s *CheckStep) paths(dir string, abs func(string) string) { s.dir = cmp.Or(dir, abs(".")) }
+
+func (s *CheckStep) resolve(step *Step, _ *DeployConfig, _ string) {
+	step.Check, step.Dir = &weights.Chain{Base: s.Base, Adapter: s.Adapter, Merged: s.Merged, GGUF: s.GGUF}, s.dir
+}
+
+func (s *CheckStep) validate(p *check.Problems, here string) {
+	s.StepCommon.validate(p, here)
+	given := 0
+	for _, path := range []struct{ key, at string }{
+		{"adapter", s.Adapter}, {"merged", s.Merged}, {"base", s.Base}, {"gguf", s.GGUF},
+	} {
+		if path.at == "" {
+			continue
+		}
+		if path.key != "base" {
+			given++
+		}
+		validateVariable(p, here+"."+path.key, path.at)
+	}
+	if given == 0 {
+		p.Errorf(here, "name what is checked: gguf: FILE, merged: DIR or adapter: DIR", "the step checks nothing")
+	}
+}
+
+// chain fills in the variables of the run, and the model's dir before relative paths.
+func (p Plan) chain(step Step) weights.Chain {
+	c := *step.Check
+	for _, path := range []*string{&c.Base, &c.Adapter, &c.Merged, &c.GGUF} {
+		if *path == "" {
+			continue
+		}
+		*path = absolute(step.Dir, fill([]string{*path}, p.vars(step))[0])
+	}
+	return c
+}
+
+// absolute is a path that may be relative to a directory.
+func absolute(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// checkFiles looks at the files in a child: a damaged file cannot harm the daemon.
+func (x *Executor) checkFiles(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
+	out, data, err := x.child(ctx, p, a, step, "check", func(string) (any, error) { return p.chain(step), nil })
+	var found []string
+	if err != nil || out.Class != store.StepOK || json.Unmarshal(data, &found) != nil {
+		return out, err
+	}
+	out.Detail = strings.Join(found, "; ")
+	return out, nil
+}

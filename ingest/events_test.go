@@ -133,7 +133,7 @@ func TestSourcesGoTogether(t *testing.T) {
 	b.holds(map[string]string{})
 }
 
-// The table's own changes: the last statement holds, and a change of the text alone says nothing about labels.
+// The table's own changes: the last statement holds, and a change of the text alone does not concern labels.
 func TestTableChangesAfterEvents(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// Coalescer folds pokes: it fires when none came for Wait, at the latest MaxWait after the first, or at once when
-// MaxEvents were counted. So a burst costs one evaluation and a steady trickle cannot starve it. It keeps a number,
-// not the events. The zero values of MaxWait and MaxEvents mean no bound; a zero Wait fires at each poke.
+// Coalescer folds wake-ups: it fires when none came for Wait, at the latest MaxWait after the first, or at once
+// when MaxEvents were counted. A burst therefore costs one evaluation, and a steady trickle cannot starve it. It
+// keeps a count, not the events. The zero values of MaxWait and MaxEvents mean no bound; a zero Wait fires at each
+// Poke.
 type Coalescer struct {
 	fired chan struct{}
 
@@ -17,16 +18,16 @@ type Coalescer struct {
 	count         int       // events since it last fired
 	first         time.Time // when the first of them came
 	timer         *time.Timer
-	epoch         int // tells a timer that was overtaken from the one that counts
+	epoch         int // epoch         int // distinguishes the present timer from stopped ones that still fire
 	stopped       bool
 }
 
-// NewCoalescer returns a Coalescer that has nothing to tell.
+// NewCoalescer returns a Coalescer with no pending events.
 func NewCoalescer(wait, maxWait time.Duration, maxEvents int) *Coalescer {
 	return &Coalescer{wait: wait, maxWait: maxWait, maxEvents: maxEvents, fired: make(chan struct{}, 1)}
 }
 
-// Set changes the bounds. Events that wait already keep the timer they have.
+// Set changes the bounds. A timer that already runs keeps its time.
 func (c *Coalescer) Set(wait, maxWait time.Duration, maxEvents int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -36,7 +37,7 @@ func (c *Coalescer) Set(wait, maxWait time.Duration, maxEvents int) {
 	}
 }
 
-// C receives one value per firing; firings that nobody fetched are one.
+// C receives one value per firing; firings that were not received in time are merged into one.
 func (c *Coalescer) C() <-chan struct{} { return c.fired }
 
 // Poke reports n events. It never blocks and is safe for concurrent use.
@@ -84,12 +85,12 @@ func (c *Coalescer) Stop() {
 	}
 }
 
-// fire tells the reader; mu is held.
+// fire signals C; mu is held.
 func (c *Coalescer) fire() {
 	c.count = 0
 	c.epoch++
 	select {
 	case c.fired <- struct{}{}:
-	default: // the reader has not fetched the last one, which stands for this one too
+	default: // default: // the previous signal has not been received yet, and covers this one
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// The names of the sources: of their cursors, and of the owner of an item.
+// The names of the sources: names of their cursors, and of the owner of an item.
 const (
 	SourcePostgres = "postgres"
 	SourceNATS     = "nats"
@@ -14,28 +14,29 @@ const (
 	SourceCLI      = "cli"
 )
 
-// How the sources of one model go together.
+// How the sources of one model combine.
 //
-// An item belongs to the source that brought its text. A full read of the table (Sink.Replace) makes the table's own
-// items exactly those that it has; it never touches what came by events (NATS, files, HTTP, the command line). Where
-// the table has an item that an event had brought, the table takes it over, text and all.
+// An item belongs to the source that provided its text. A full read of the table (Sink.Replace) makes the table's
+// own items exactly those that it contains; it never touches items from events (NATS, files, HTTP, the command
+// line). If the table contains an item that came from an event, the table takes it over, including its text.
 //
-// Any event may label any item. Of labels the last statement holds, whoever made it, target by target. To be read again
-// is not to say something: after an event has relabelled an item of the table, that label holds until the table's own
-// label changes; a full read that finds what was found before changes nothing. The same goes for a label file that is
-// read again from its start. An event that deletes an item of the table takes back what events said of it, since the
-// row is still there; an item that events brought is gone.
+// Any event may label any item. For each target the last statement wins, whichever source made it. Reading the
+// same statement again does not count as a new one: after an event has relabelled an item of the table, that label
+// holds until the table's own label changes; a full read that finds unchanged rows changes nothing. The same holds
+// for a label file that is read again from its start. An event that deletes an item of the table removes only the
+// labels that events gave it, because the row still exists; an item that came from events is deleted.
 //
-// A label for an item that nobody has brought yet waits for it: the sources have no order among them. A text in an event
-// for an item of the table is left aside, because the next full read would undo it.
+// A label for an unknown item is buffered until the item arrives, because the sources are not ordered relative to
+// each other. A text in an event for an item of the table is ignored, because the next full read would undo it.
 
 // Event is one statement of an event source about one item.
 type Event struct {
-	// Key names the event in its source for ever, as its sender named it; an event with a key that was stored before
-	// changes nothing. Empty: the sender gave it no name.
+	// Key identifies the event permanently within its source, as named by its sender; an event with a key that was
+	// stored before changes nothing. Empty if the sender gave no name.
 	Key string
-	// File is the label file that says it, and Reading the pass over the file: it changes when the file is read again from
-	// its start. With Again, only what the pass before did not say has effect.
+	// File is the label file that contains the event, and Reading the pass over the file: it changes when the file
+	// is read again from its start. With Again, only statements that the previous pass did not contain take
+	// effect.
 	File    string
 	Reading int64
 	Again   bool
@@ -43,43 +44,44 @@ type Event struct {
 	Item   string
 	Delete bool
 	Text   map[string]string // by field; nil leaves the text as it is
-	Labels Labels            // the targets that it labels; the others stay
-	Unset  []string          // the targets whose label it takes away
+	Labels Labels            // Labels Labels            // by target; targets that are missing here keep their label
+	Unset  []string          // Unset  []string          // the targets whose label is removed
 	At     time.Time
-	// Ordered says that At is the sender's: an older statement of the same source about the same target never wins over a
-	// newer one.
+	// Ordered means that At is the sender's time: an older statement of the same source about the same target then
+	// never replaces a newer one.
 	Ordered bool
 	Author  string
-	Origin  string // as Change.Origin; a payload can never set it
+	Origin  string // Origin  string // like Change.Origin; a payload can never set it
 
-	// Subject names what says it in an annotation tool, such as an annotation, whose newest version is the whole of what it
-	// says. Withdrawn takes back what the subject said, wherever that still holds; then Item may be empty.
+	// Subject identifies an object of an annotation tool, such as an annotation, whose newest version replaces all
+	// earlier ones. Withdrawn removes the labels of the subject, wherever they still hold; Item may then be empty.
 	Subject   string
 	Withdrawn bool
-	// Alias is the tool's own name for the item: a deletion may name it by that alone.
+	// Alias is the tool's own id of the item: a deletion may identify the item by it alone.
 	Alias string
 }
 
-// Batch is what a source stores in one transaction.
+// Batch is the unit that a source stores in one transaction.
 type Batch struct {
 	Source string
 	Events []Event
-	// Marks are the positions that are reached with the events, by name: a source's own, or one per file. An empty
-	// position forgets the name, with what the file said.
+	// Marks are the positions reached after the events, by name: the source's own, or one per file. An empty
+	// position deletes the name and the statements of that file.
 	Marks map[string]string
-	// Renamed lists files that have a new name, old to new, with everything that is known of them.
+	// Renamed maps the old names of renamed files to their new ones; everything stored about a file moves with it.
 	Renamed map[string]string
 }
 
-// Receipt says what became of a batch.
+// Receipt counts what happened to the events of a batch.
 type Receipt struct {
 	Taken   int `json:"accepted"`        // stored, whether or not they changed a label
 	Known   int `json:"duplicate"`       // stored before
-	Waiting int `json:"waiting"`         // stored, and waiting for an item that nobody has brought yet
-	Older   int `json:"older,omitempty"` // older than what the same source had said before, and left aside
+	Waiting int `json:"waiting"`         // Waiting int `json:"waiting"`         // stored, and buffered until their item is known
+	Older   int `json:"older,omitempty"` // Older   int `json:"older,omitempty"` // ignored: older than an earlier statement of the same source
 }
 
-// Inbox stores what event sources bring. Each Take is one transaction. Implemented by the daemon; safe for concurrent use.
+// Inbox stores the events of event sources. Each Take is one transaction. The daemon implements it; safe for
+// concurrent use.
 type Inbox interface {
 	// Marks returns the stored positions of a source, by name.
 	Marks(ctx context.Context, source string) (map[string]string, error)

@@ -7,15 +7,15 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// Fault is an error of a source with its cause and what an operator can do about it.
+// Fault is an error of a source with its cause and its cure for an operator.
 type Fault struct {
 	Cause string // one sentence: what is wrong
 	Cure  string // what to do; may be empty
-	// Key is the key of the source's section that has to do with it, such as "dsn_file"; "" where none has.
+	// Key is the key of the source's section that causes the fault, such as "dsn_file"; "" if no key does.
 	Key string
-	// Permanent marks what does not mend itself by waiting; it is retried rarely.
+	// Permanent marks a fault that waiting does not fix; it is retried once a minute.
 	Permanent bool
-	// Store marks a fault of the place where label changes are stored: nothing is wrong with the source.
+	// Store marks a fault of retraind's own store: the source itself works.
 	Store bool
 	Err   error
 }
@@ -29,7 +29,7 @@ func (f *Fault) Error() string {
 
 func (f *Fault) Unwrap() error { return f.Err }
 
-// ProblemOf turns an error of a source into a finding, its path a key of the source's section; nil gives none.
+// ProblemOf turns an error of a source into a finding whose path is a key of the source's section; nil gives none.
 func ProblemOf(err error) (found check.Problems) {
 	if err == nil {
 		return nil
@@ -42,7 +42,8 @@ func ProblemOf(err error) (found check.Problems) {
 	return found
 }
 
-// OneLine returns the error's text on one line. pgx masks passwords itself in the strings that it cannot parse.
+// OneLine returns the error's text on one line. pgx itself masks passwords in connection strings that it cannot
+// parse.
 func OneLine(err error) string {
 	return strings.Join(strings.Fields(err.Error()), " ")
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// permanentPause is how long a source waits after a fault that waiting does not mend.
+// permanentPause is the retry interval after a fault that waiting does not fix.
 const permanentPause = time.Minute
 
-// Retrier runs a source again after errors and keeps its Health. Every source embeds one, which gives it Health and
+// Retrier reruns a source after errors and keeps its Health. Every source embeds one, which provides Health and
 // Retry. Safe for concurrent use.
 type Retrier struct {
 	Log  *slog.Logger
@@ -23,7 +23,7 @@ type Retrier struct {
 
 	mu       sync.Mutex // guards the rest
 	health   Health
-	unstored bool // what was read last could not be stored
+	unstored bool // unstored bool // the last batch could not be stored
 }
 
 // NewRetrier returns the Retrier of a model's source. poke is called after each stored batch with the number of changes;
@@ -42,7 +42,7 @@ func (r *Retrier) Health() Health {
 	return r.health
 }
 
-// Retry implements Source: it ends a pause after an error.
+// Retry implements Source: it ends the pause after an error.
 func (r *Retrier) Retry() {
 	select {
 	case r.wake <- struct{}{}:
@@ -53,13 +53,13 @@ func (r *Retrier) Retry() {
 // Retried receives a value after each Retry, for a source that also waits while it is up.
 func (r *Retrier) Retried() <-chan struct{} { return r.wake }
 
-// unstoredSettles is how long a source has to follow without an error, with nothing to store, until a fault of the store is
-// taken to be over.
+// unstoredSettles is how long a source with nothing to store must follow without an error until a fault of the
+// store counts as over.
 const unstoredSettles = 30 * time.Second
 
-// RunWithRetry calls follow again and again until ctx ends, with exponential back-off after errors; after a nil error it
-// calls it at once. follow calls onUp once it is connected and has read what was missed. While the store takes nothing,
-// being connected is no success: the source stays down, and the back-off goes on until a batch was stored.
+// RunWithRetry reruns follow until ctx ends, with exponential back-off after errors and at once after a nil error.
+// follow calls onUp once it is connected and has read what it missed. After a fault of the store, onUp does not
+// count as success: the source stays down, and the back-off continues until a batch was stored.
 func (r *Retrier) RunWithRetry(ctx context.Context, follow func(ctx context.Context, onUp func()) error) error {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 5*time.Second
@@ -96,7 +96,7 @@ func (r *Retrier) storeWorks() {
 	}
 }
 
-// wait sleeps before the next attempt, longer where waiting does not mend the fault; Retry cuts it short.
+// wait sleeps before the next attempt, longer after a permanent fault; Retry cuts it short.
 func (r *Retrier) wait(ctx context.Context, pause *backoff.ExponentialBackOff, err error) {
 	d := pause.NextBackOff()
 	var fault *Fault
@@ -112,7 +112,7 @@ func (r *Retrier) wait(ctx context.Context, pause *backoff.ExponentialBackOff, e
 	}
 }
 
-// Up marks the source as following, unless what it read last could not be stored; it returns whether it did.
+// Up marks the source as following, unless its last batch could not be stored; it returns whether it did.
 func (r *Retrier) Up() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -130,13 +130,14 @@ func (r *Retrier) up() {
 	}
 }
 
-// Down marks the source as not following, with the reason; a reason is logged when it differs from the one before.
+// Down marks the source as not following, with the reason; a reason is logged when it differs from the previous
+// one.
 func (r *Retrier) Down(err error) {
 	text := OneLine(err)
 	var fault *Fault
 	stores := errors.As(err, &fault) && fault.Store
 	if stores {
-		text = OneLine(fault) // the same whatever was to be stored
+		text = OneLine(fault) // text = OneLine(fault) // without the varying details of the batch
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -150,7 +151,7 @@ func (r *Retrier) Down(err error) {
 	}
 }
 
-// Stored records that a batch was stored, and pokes.
+// Stored records that a batch was stored, and calls poke.
 func (r *Retrier) Stored(receipt Receipt) {
 	r.storeWorks()
 	if receipt.Taken == 0 {
@@ -167,7 +168,7 @@ func (r *Retrier) Stored(receipt Receipt) {
 	}
 }
 
-// Refused counts an event that cannot be stored, and shows the last one in Health.
+// Refused counts an event that was refused, and shows the last one in Health.
 func (r *Retrier) Refused(place, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -22,8 +22,8 @@ func (d *Decoder) Argilla(body []byte, key string, now time.Time) (w Webhook) {
 	return w
 }
 
-// argilla reads the webhooks of Argilla 2: responses, and records with their texts. A record is known by its external id
-// where it has one; what is deleted is sent by its own id alone.
+// argilla reads the webhooks of Argilla 2: responses, and records with their texts. A record is identified by its
+// external id if it has one; a deletion carries only Argilla's own id.
 func (d *Decoder) argilla(object map[string]any, now time.Time, w *Webhook) error {
 	kind, _ := object["type"].(string)
 	data, _ := object["data"].(map[string]any)
@@ -57,11 +57,11 @@ func (d *Decoder) argilla(object map[string]any, now time.Time, w *Webhook) erro
 		w.Events = append(w.Events, e)
 		return nil
 	}
-	w.ignore("%s says nothing about labels", quoteShort(kind))
+	w.ignore("%s does not concern labels", quoteShort(kind))
 	return nil
 }
 
-// response reads what one person answered to the questions about a record.
+// response reads one person's answers to the questions about a record.
 func (d *Decoder) response(data map[string]any, e watch.Event, w *Webhook) error {
 	record, _ := data["record"].(map[string]any)
 	e.Subject, e.Alias = nameOf("response", data["id"]), nameOf("record", record["id"])
@@ -95,8 +95,9 @@ func (d *Decoder) response(data map[string]any, e watch.Event, w *Webhook) error
 	return nil
 }
 
-// answers are the labels of a response by target: a question has the name of its target. The only target may have another
-// name, where one question alone gives a label; a text counts only under the target's name.
+// answers returns the labels of a response by target. A question must have the name of its target. Exception: if
+// the model has one target and exactly one question yields a label, that question is used; a free text counts only
+// under the target's name.
 func (d *Decoder) answers(data, record map[string]any) (map[string]any, error) {
 	values, _ := data["values"].(map[string]any)
 	kinds := questionKinds(record)
@@ -111,7 +112,7 @@ func (d *Decoder) answers(data, record map[string]any) (map[string]any, error) {
 	}
 	for target := range d.targets {
 		if _, asked := kinds[target]; asked {
-			return named, nil // it may be left open
+			return named, nil // return named, nil // possibly empty: questions may stay unanswered
 		}
 	}
 	switch {
@@ -126,7 +127,7 @@ func (d *Decoder) answers(data, record map[string]any) (map[string]any, error) {
 	return nil, fmt.Errorf("no question has the name of a target (%s)", d.names())
 }
 
-// questionKinds are the kinds of a dataset's questions by their names, as far as the payload says.
+// questionKinds returns the kinds of a dataset's questions by name, if the payload contains them.
 func questionKinds(record map[string]any) map[string]string {
 	out := map[string]string{}
 	dataset, _ := record["dataset"].(map[string]any)
@@ -138,13 +139,13 @@ func questionKinds(record map[string]any) map[string]string {
 	return out
 }
 
-// record reads a record, which brings the text of its item.
+// record reads a record, which carries the text of its item.
 func (d *Decoder) record(record map[string]any, e watch.Event, w *Webhook) (err error) {
 	if e.Item, err = recordID(record); err != nil {
 		return err
 	}
 	e.Alias = nameOf("record", record["id"])
-	data := map[string]any{"data": map[string]any{"record": record}} // paths are the same as with a response
+	data := map[string]any{"data": map[string]any{"record": record}} // data := map[string]any{"data": map[string]any{"record": record}} // the same paths as in a response
 	if e.Text, err = d.readText(argillaText(d, data, record)); err != nil {
 		return err
 	}
@@ -156,7 +157,7 @@ func (d *Decoder) record(record map[string]any, e watch.Event, w *Webhook) (err 
 	return nil
 }
 
-// argillaText is where the text is read from: the record's fields, or the paths that the configuration names.
+// argillaText reads the text from the record's fields, or from the configured paths.
 func argillaText(d *Decoder, data, record map[string]any) map[string]any {
 	if d.text == nil {
 		return map[string]any{"text": onlyTexts(record["fields"])}

@@ -10,14 +10,14 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Refusal is an event of a body that cannot be taken.
+// Refusal is one event of a body that was refused, with the reason.
 type Refusal struct {
-	Index  int    `json:"index"` // its place in the body, from 0
+	Index  int    `json:"index"` // Index  int    `json:"index"` // its position in the body, from 0
 	Reason string `json:"reason"`
 }
 
-// DecodeBody reads a message that holds one event, a list of them, or JSON Lines. Events whose sender gave them no name
-// get one from key, the message's; with an empty key they have none.
+// DecodeBody reads a message that holds one event, a list of events, or JSON Lines. Events without a name of their
+// own are named after key, the message's name; with an empty key they stay unnamed.
 func (d *Decoder) DecodeBody(body []byte, key string, now time.Time) (events []watch.Event, refused []Refusal) {
 	parts, err := splitBody(body)
 	if err != nil {
@@ -69,7 +69,7 @@ func splitBody(body []byte) ([][]byte, error) {
 	return out, nil
 }
 
-// Reasons puts refusals into one line.
+// Reasons joins refusals on one line.
 func Reasons(refused []Refusal) string {
 	parts := make([]string, 0, len(refused))
 	for i, r := range refused {

@@ -12,19 +12,19 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// ErrRecord says that a record has not the form of the file, whatever it means.
+// ErrRecord means that a record does not have the structure of its file (quotes, number of fields).
 var ErrRecord = errors.New("not a record of this file")
 
-// formError is an error of a record's form, in its own words.
+// formError is an error in the structure of a record, with its own message.
 type formError struct{ error }
 
 func (formError) Is(target error) bool { return target == ErrRecord }
 
-// Row decodes one record of a CSV file; ok is false where it is empty or the header.
+// Row decodes one record of a CSV file; ok is false for an empty record and for the header.
 type Row func(line []byte, now time.Time) (e watch.Event, ok bool, err error)
 
-// CSV returns how the records behind a header are decoded and the separator of their fields, or what is wrong with the
-// file.
+// CSV returns the decoder for records with the given header and the field separator, or the reason why the file
+// cannot be read.
 func (d *Decoder) CSV(header []byte) (decode Row, comma rune, cause string) {
 	comma = separator(header, d.id)
 	columns, err := record(header, comma)
@@ -63,7 +63,7 @@ func (d *Decoder) CSV(header []byte) (decode Row, comma rune, cause string) {
 	}, comma, ""
 }
 
-// separator is the one of comma, semicolon and tab that finds the column of the id in the header.
+// separator returns the one of comma, semicolon and tab with which the header contains the id's column.
 func separator(header []byte, id string) rune {
 	for _, comma := range []rune{',', ';', '\t'} {
 		if columns, err := record(header, comma); err == nil && slices.Contains(columns, id) {
@@ -95,7 +95,8 @@ func record(raw []byte, comma rune) ([]string, error) {
 	return fields, nil
 }
 
-// forColumns is the decoder for a header. Several targets have columns of their own names where nothing else is said.
+// forColumns returns the decoder for a header. Several targets are read from columns of their own names unless the
+// configuration maps them.
 func (d *Decoder) forColumns(columns []string) (own *Decoder, cause string) {
 	list := make([]string, len(columns))
 	for i, c := range columns {
@@ -129,7 +130,7 @@ func (d *Decoder) forColumns(columns []string) (own *Decoder, cause string) {
 	return own, ""
 }
 
-// isText tells whether a column holds a text, which may be empty; an empty cell elsewhere says nothing.
+// isText tells whether a column holds a text, which may be empty; an empty cell in any other column is ignored.
 func (d *Decoder) isText(column string) bool {
 	if d.text == nil {
 		return column == "text"

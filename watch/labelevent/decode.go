@@ -23,28 +23,29 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// The limits of an event. They keep a broken sender from filling the store, and are far above what people label.
+// The limits of an event. They keep a broken sender from filling the store, and are far above what real labels
+// need.
 const (
 	MaxEvent  = 1 << 20 // one event with its text
 	MaxID     = 512
 	maxLabel  = 1 << 10
 	maxAuthor = 256
-	// maxAhead is how far a sender's clock may be ahead; what is later was said now.
+	// maxAhead is how far a sender's clock may be ahead; a later time is replaced by the present one.
 	maxAhead = 5 * time.Minute
 )
 
-// Decoder turns the events of one source into statements. It is pure and safe for concurrent use.
+// Decoder turns the payloads of one source into events. It is pure and safe for concurrent use.
 type Decoder struct {
 	id, author, at, deleted string
-	text                    map[string]string // nil: the field "text", as it comes
+	text                    map[string]string // text                    map[string]string // nil: the field "text" as it is
 	label                   string            // of the only target
 	labels                  map[string]string // by target; nil: the object "labels"
 	targets                 map[string]serving.Target
 	onlyTarget              string   // the only target, "" when there are several
-	required                []string // text fields without which an item cannot be told apart
+	required                []string // required                []string // text fields that identify an item: an event with a text must have them
 }
 
-// NewDecoder returns the decoder of a source. need names text fields that a text must have: those of the group key.
+// NewDecoder returns the decoder of a source. need names the fields that a text must have: those of heldout.group.
 func NewDecoder(s Mapping, targets []serving.Target, need []string) *Decoder {
 	d := &Decoder{
 		id: cmp.Or(s.ID, "id"), author: cmp.Or(s.Author, "author"), at: cmp.Or(s.At, "at"),
@@ -104,13 +105,14 @@ func decodeObject(raw []byte) (map[string]any, error) {
 	return object, nil
 }
 
-// Complete says whether a line that has no end yet holds a whole JSON object: no prefix of an object is one.
+// Complete tells whether a line without an end holds a whole JSON object. A prefix of an object never parses, so
+// this is safe.
 func Complete(raw []byte) bool {
 	_, err := decodeObject(raw)
 	return err == nil
 }
 
-// openCloudEvent takes a CloudEvent's data out of its envelope. Source and id together name it for ever.
+// openCloudEvent takes a CloudEvent's data out of its envelope. source and id together name the event permanently.
 func openCloudEvent(in map[string]any) (key string, data map[string]any, err error) {
 	text := func(name string) string { s, _ := in[name].(string); return s }
 	if v := text("specversion"); v != "1.0" {
@@ -129,8 +131,8 @@ func openCloudEvent(in map[string]any) (key string, data map[string]any, err err
 	return "ce:" + text("source") + " " + text("id"), data, nil
 }
 
-// event reads an object whose numbers are json.Number. Fields that it does not know are ignored; that nothing is said
-// by those it knows is an error.
+// event reads an object whose numbers are json.Number. Unknown fields are ignored; an event without any known
+// statement is an error.
 func (d *Decoder) event(object map[string]any, now time.Time) (e watch.Event, err error) {
 	if e.Item, err = itemID(object, d.id); err != nil {
 		return e, err
@@ -170,8 +172,8 @@ func (d *Decoder) event(object map[string]any, now time.Time) (e watch.Event, er
 	return e, d.emptyEvent(object)
 }
 
-// misspelledLabel refuses an event without a label that has a field whose name is all but that of a label: it would be lost
-// without a word.
+// misspelledLabel refuses an event without a label that has a field with nearly the name of a label: the label
+// would be lost silently.
 func (d *Decoder) misspelledLabel(object map[string]any) error {
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		for _, want := range []string{d.label, "labels"} {
@@ -184,7 +186,7 @@ func (d *Decoder) misspelledLabel(object map[string]any) error {
 	return nil
 }
 
-// emptyEvent says what an event without a statement was probably meant to say.
+// emptyEvent returns the error for an event without a statement, with a guess at what was meant.
 func (d *Decoder) emptyEvent(object map[string]any) error {
 	names := slices.Sorted(maps.Keys(object))
 	if len(names) > 12 {

@@ -12,19 +12,19 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Webhook is what the webhook of an annotation tool says.
+// Webhook is the decoded content of an annotation tool's webhook.
 type Webhook struct {
 	Events  []watch.Event
-	Ignored []string  // what of it says nothing about labels, and why
-	Refused []Refusal // what of it cannot be taken
+	Ignored []string  // Ignored []string  // parts that do not concern labels, and why
+	Refused []Refusal // Refused []Refusal // parts that were refused
 }
 
 func (w *Webhook) ignore(format string, args ...any) {
 	w.Ignored = append(w.Ignored, fmt.Sprintf(format, args...))
 }
 
-// LabelStudio decodes a webhook of Label Studio. Where the message has no key it gets one from its content: Label Studio
-// sends no id, and a repeated payload has its own time in it.
+// LabelStudio decodes a webhook of Label Studio. If the message has no key, one is derived from its content: Label
+// Studio sends no id, and the timestamp in the payload makes repeated payloads differ.
 func (d *Decoder) LabelStudio(body []byte, key string, now time.Time) (w Webhook) {
 	object, err := decodeObject(body)
 	if err == nil {
@@ -41,7 +41,7 @@ func (d *Decoder) LabelStudio(body []byte, key string, now time.Time) (w Webhook
 	return w
 }
 
-// withoutPaths is a decoder of labels that a preset has found itself.
+// withoutPaths returns a decoder for labels that a preset has already extracted.
 func (d *Decoder) withoutPaths() *Decoder {
 	own := *d
 	own.label, own.labels = "label", nil
@@ -59,8 +59,8 @@ func withKeys(events []watch.Event, key string) []watch.Event {
 	return events
 }
 
-// labelStudio reads the webhooks of Label Studio. Of the payload only tasks and annotations are looked at: the project in
-// it carries a token.
+// labelStudio reads the webhooks of Label Studio. It reads only tasks and annotations from the payload, because
+// the project in it carries a token.
 func (d *Decoder) labelStudio(object map[string]any, now time.Time, w *Webhook) error {
 	action, _ := object["action"].(string)
 	switch action {
@@ -79,7 +79,7 @@ func (d *Decoder) labelStudio(object map[string]any, now time.Time, w *Webhook) 
 	case "":
 		return errors.New("there is no field action: is this a webhook of Label Studio?")
 	default:
-		w.ignore("%s says nothing about labels", quoteShort(action))
+		w.ignore("%s does not concern labels", quoteShort(action))
 	}
 	if len(w.Events)+len(w.Ignored) == 0 {
 		return errNoPayload
@@ -89,7 +89,8 @@ func (d *Decoder) labelStudio(object map[string]any, now time.Time, w *Webhook) 
 
 var errNoPayload = errors.New("the payload has no annotation and task: switch on \"send payload\" for the webhook")
 
-// list returns the objects under the first of some names that is there, also where there is one instead of a list.
+// list returns the objects under the first of the given names that exists; a single object counts as a list of
+// one.
 func list(object map[string]any, names ...string) (out []map[string]any) {
 	for _, name := range names {
 		switch v := object[name].(type) {
@@ -107,7 +108,7 @@ func list(object map[string]any, names ...string) (out []map[string]any) {
 	return nil
 }
 
-// nameOf names a thing of the tool by its id, "" where it has none.
+// nameOf names an object of the tool by its id, "" if it has none.
 func nameOf(kind string, id any) string {
 	switch id := id.(type) {
 	case json.Number:
@@ -188,16 +189,16 @@ func (d *Decoder) annotation(annotation, task map[string]any, now time.Time, w *
 	return nil
 }
 
-// withdraw takes back what the subject of an event said before.
+// withdraw removes the labels that the subject of an event gave before.
 func (w *Webhook) withdraw(e watch.Event, why string) {
-	w.ignore("%s: %s, and what it said before is taken back", e.Subject, why)
+	w.ignore("%s: %s, and its earlier labels are removed", e.Subject, why)
 	if e.Subject != "" {
 		e.Withdrawn, e.Alias = true, ""
 		w.Events = append(w.Events, e)
 	}
 }
 
-// taskPath is where the item's id is found.
+// taskPath is the path of the item's id.
 func (d *Decoder) taskPath() string {
 	if d.id == "id" {
 		return "task.id"
@@ -205,7 +206,8 @@ func (d *Decoder) taskPath() string {
 	return d.id
 }
 
-// taskText reads the text of a task; without paths only its texts: a task may hold numbers and lists too.
+// taskText reads the text of a task; without configured paths only its string fields, because a task may hold
+// numbers and lists too.
 func (d *Decoder) taskText(plain map[string]any) (map[string]string, error) {
 	if d.text == nil {
 		task, _ := plain["task"].(map[string]any)
@@ -214,7 +216,7 @@ func (d *Decoder) taskText(plain map[string]any) (map[string]string, error) {
 	return d.readText(plain)
 }
 
-// tasksCreated reads tasks that were imported: they bring the texts of their items.
+// tasksCreated reads imported tasks, which carry the texts of their items.
 func (d *Decoder) tasksCreated(object map[string]any, now time.Time, w *Webhook) error {
 	for i, task := range list(object, "tasks", "task") {
 		plain := map[string]any{"task": task}
@@ -242,8 +244,8 @@ func (d *Decoder) tasksCreated(object map[string]any, now time.Time, w *Webhook)
 	return nil
 }
 
-// tasksDeleted deletes items. Where their ids stand in the tasks' data, which a deletion does not send, they are found by
-// the task.
+// tasksDeleted deletes items. A deletion does not send the tasks' data; if item ids are read from that data, the
+// items are found by their task id.
 func (d *Decoder) tasksDeleted(object map[string]any, now time.Time, w *Webhook) error {
 	for _, task := range list(object, "tasks", "task") {
 		e := watch.Event{Delete: true, At: now, Alias: nameOf("task", task["id"])}
@@ -261,15 +263,15 @@ func (d *Decoder) tasksDeleted(object map[string]any, now time.Time, w *Webhook)
 	return nil
 }
 
-// region is what one control of the labelling interface says.
+// region is the result of one control of the labelling interface.
 type region struct {
 	name, kind string
 	label      any
 }
 
-// results are the labels of an annotation by target: its regions have the names of the tags in the labelling interface.
-// The only target may have another name, where one tag alone gives a choice, a rating or a number; a text that somebody
-// wrote counts only under the target's name.
+// results returns the labels of an annotation by target. A region has the name of its tag in the labelling
+// interface, which must be that of its target. Exception: if the model has one target and exactly one tag yields a
+// choice, a rating or a number, that tag is used; a free text counts only under the target's name.
 func (d *Decoder) results(v any) (map[string]any, error) {
 	all, ok := v.([]any)
 	if !ok {

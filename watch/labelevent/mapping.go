@@ -11,34 +11,35 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// Mapping says where the parts of an event are found: by paths such as data.task.id, with dots between levels and numbers
-// for places in lists; in CSV by the names of columns.
+// Mapping defines where the parts of an event are found: by paths such as data.task.id, with dots between levels
+// and numbers as positions in lists; in CSV by column names.
 type Mapping struct {
 	// ID is the path of the item's id; default id.
 	ID string `yaml:"id"`
 	// Text is the path of the text, a list of such paths, or the path of each text field by its name; default text, which may be a text or an object of texts.
 	Text Paths `yaml:"text"`
-	// Label is the path of the only target's label; default label.
+	// Label is the path of the label if the model has one target; default label.
 	Label string `yaml:"label"`
-	// Targets are the paths of several targets' labels, by target; default the fields of the object labels.
+	// Targets are the paths of the labels if the model has several targets, by target; default the fields of the
+	// object labels.
 	Targets map[string]string `yaml:"targets"`
-	// Author is the path of who said it; default author.
+	// Author is the path of the annotator's name; default author.
 	Author string `yaml:"author"`
-	// At is the path of when it was said, as RFC 3339 or as seconds since 1970; default at.
+	// At is the path of the time of the statement, as RFC 3339 or as seconds since 1970; default at.
 	At string `yaml:"at"`
-	// Deleted is the path of a true that deletes the item; default deleted.
+	// Deleted is the path of a boolean; true deletes the item; default deleted.
 	Deleted string `yaml:"deleted"`
 }
 
-// Paths are paths by the name of a text field. They are written as one path, as a list, or by name; in the first two
-// forms a field has the name of its path's last part.
+// Paths are paths by the name of a text field. They are written as one path, as a list, or as a map by name; in
+// the first two forms a field is named after the last part of its path.
 type Paths struct {
 	list   []string
 	one    string
 	byName map[string]string
 }
 
-// YAMLForm lets the three forms be written.
+// YAMLForm implements the three YAML forms.
 func (p *Paths) YAMLForm(form string) any {
 	switch form {
 	case "scalar":
@@ -60,7 +61,7 @@ func (Paths) JSONSchema() *jsonschema.Schema {
 	}}
 }
 
-// Fields returns the paths by the name of the field; nil when nothing was written.
+// Fields returns the paths by the name of the field; nil if none are configured.
 func (p Paths) Fields() map[string]string {
 	list := p.list
 	if p.one != "" {

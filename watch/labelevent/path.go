@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// find follows a path. A name that itself contains dots wins over the levels.
+// find follows a path. A field whose name itself contains dots takes precedence over nested levels.
 func find(v any, path string) (any, bool) {
 	switch v := v.(type) {
 	case map[string]any:

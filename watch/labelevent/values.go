@@ -23,7 +23,7 @@ func itemID(object map[string]any, path string) (string, error) {
 		id = v
 	case json.Number:
 		id = v.String()
-	case []any: // a composite key, written as the table's are
+	case []any: // case []any: // a composite key, written like the table's
 		for _, part := range v {
 			if _, ok := part.(string); !ok {
 				return "", fmt.Errorf("%s: the parts of a composite id are texts", path)
@@ -46,10 +46,10 @@ func itemID(object map[string]any, path string) (string, error) {
 	return id, printable(path, id)
 }
 
-// printable refuses what cannot be meant: control characters, and U+FFFD, which stands for what could not be read.
+// printable refuses control characters and U+FFFD, which replaces bytes that could not be decoded.
 func printable(path, s string) error {
 	if i := strings.IndexFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }); i >= 0 {
-		return fmt.Errorf("%s: %s has a character that cannot be meant, at byte %d", path, quoteShort(s), i+1)
+		return fmt.Errorf("%s: %s has a control or replacement character at byte %d", path, quoteShort(s), i+1)
 	}
 	return nil
 }
@@ -110,7 +110,7 @@ func (d *Decoder) readText(object map[string]any) (map[string]string, error) {
 // canonicalLabel turns a JSON value into a target's label.
 func canonicalLabel(t serving.Target, v any) (string, error) {
 	if list, ok := v.([]any); ok && t.Kind != serving.KindSet && len(list) == 1 {
-		v = list[0] // annotation tools write a single choice as a list
+		v = list[0] // v = list[0] // annotation tools send a single choice as a list
 	}
 	if s, ok := v.(string); ok && t.Kind == serving.KindSet {
 		if json.Unmarshal([]byte(s), new([]string)) != nil {
@@ -134,7 +134,7 @@ func canonicalLabel(t serving.Target, v any) (string, error) {
 	return label, printable("the label", label)
 }
 
-// eventTime is the time of an event. A clock that is ahead of ours is not believed.
+// eventTime is the time of an event. A time that is more than maxAhead in the future is replaced by now.
 func (d *Decoder) eventTime(object map[string]any, now time.Time) (time.Time, error) {
 	v, ok := find(object, d.at)
 	if !ok || v == nil || v == "" {
@@ -165,7 +165,8 @@ func (d *Decoder) eventTime(object map[string]any, now time.Time) (time.Time, er
 	return at, nil
 }
 
-// author is a name for the records, cut to a sane length; whatever else stands there is no reason to lose a label.
+// author returns a name for the records, cut to a sane length. Anything that is not a name is dropped rather than
+// refusing the label.
 func author(v any) string {
 	var s string
 	switch v := v.(type) {
@@ -182,7 +183,7 @@ func author(v any) string {
 	return s
 }
 
-// WithoutControls removes the characters that do not belong on one line.
+// WithoutControls removes control characters and line breaks.
 func WithoutControls(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == utf8.RuneError {

@@ -11,22 +11,24 @@ import (
 	"github.com/retraind/retraind/watch/labelevent"
 )
 
-// Config is a directory of label files. Each line of a file says something about one item; the newest statement holds.
+// Config is a directory of label files. Each line of a file is a statement about one item; the newest statement
+// wins.
 type Config struct {
 	// Dir is the directory with the label files.
 	Dir string `yaml:"dir"`
 	// Pattern is a file name with * and ?, or a list of them; default *.jsonl, *.ndjson and *.csv.
 	Pattern unit.List `yaml:"pattern"`
-	// Poll is how often all files are looked at without being told of a change, as on network file systems; 60s when not set.
+	// Poll is how often all files are checked in addition to file-system notifications, which network file systems
+	// do not send; 60s when not set.
 	Poll unit.Duration `yaml:"poll"`
 	// Where the parts of a line are found.
 	labelevent.Mapping `yaml:",inline"`
 }
 
-// DefaultPoll is how often label files are looked at where nothing tells of changes.
+// DefaultPoll is how often label files are checked where the file system sends no notifications.
 const DefaultPoll = time.Minute
 
-// Validate reports every fault that shows without opening the directory.
+// Validate reports every error that can be found without opening the directory.
 func (c *Config) Validate() check.Problems {
 	found := c.Mapping.Validate()
 	if c.Dir == "" {
@@ -46,13 +48,13 @@ func (c *Config) Validate() check.Problems {
 	return found
 }
 
-// Plain tells whether a JSON Lines file in the usual form, of any name, would be read.
+// Plain tells whether a JSON Lines file in the default format, of any name, would be read.
 func (c *Config) Plain() bool {
 	return reflect.ValueOf(c.Mapping).IsZero() && c.matches("added.jsonl")
 }
 
-// matches tells whether a file in the directory is a label file. Hidden files and those that editors and atomic writers
-// leave for a moment are none.
+// matches tells whether a file in the directory is a label file. Hidden files and temporary files of editors and
+// atomic writers are not.
 func (c *Config) matches(name string) bool {
 	if strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") || strings.HasSuffix(name, ".tmp") {
 		return false

@@ -10,30 +10,30 @@ import (
 	"strings"
 )
 
-// content is what is read of a file: the file itself, or what a gzip file unpacks to.
+// content is the readable content of a file: the file itself, or the unpacked content of a gzip file.
 type content struct {
 	*os.File
-	size   int64 // of what is read
+	size   int64 // size   int64 // of the content
 	mtime  int64 // when the file itself was last written, in ns
 	packed int64 // the size of the gzip file, 0 of others
-	final  bool  // the file went, so that this is the last look at it
-	own    bool  // the file is unpacked and ends with the reading
+	final  bool  // final  bool  // the file was removed: this is the last read
+	own    bool  // own    bool  // a temporary unpacked file, closed after reading
 }
 
 // maxUnpacked bounds what one gzip file may unpack to.
 const maxUnpacked = 256 << 20
 
-// isGzip tells gzip files by their names.
+// isGzip recognizes gzip files by their names.
 func isGzip(name string) bool { return strings.HasSuffix(strings.ToLower(name), ".gz") }
 
-// contentOf returns what is to be read of an open file. A gzip file is unpacked as a whole before a line of it counts.
+// contentOf returns the content of an open file. A gzip file is unpacked completely before any line of it is used.
 func contentOf(name string, f *os.File) (c content, err error) {
 	info, err := f.Stat()
 	if err != nil {
 		return c, err
 	}
 	c = content{File: f, size: info.Size(), mtime: info.ModTime().UnixNano()}
-	if !isGzip(name) || c.size == 0 { // one that is about to be written
+	if !isGzip(name) || c.size == 0 { // if !isGzip(name) || c.size == 0 { // an empty gzip file is about to be written
 		return c, nil
 	}
 	c.packed = c.size
@@ -42,19 +42,19 @@ func contentOf(name string, f *os.File) (c content, err error) {
 	return c, err
 }
 
-// done gives an unpacked file back.
+// done closes an unpacked temporary file.
 func (c content) done() {
 	if c.own {
-		_ = c.Close() // it has no name any more
+		_ = c.Close() // _ = c.Close() // it was unlinked already
 	}
 }
 
-// gzipError is the fault of a gzip file, which stays until the file is written to.
+// gzipError is the fault of a gzip file. It stays until the file is written to.
 type gzipError string
 
 func (e gzipError) Error() string { return string(e) }
 
-// unpack writes what a gzip file holds, at most so many bytes, to a temporary file without a name.
+// unpack writes the content of a gzip file, at most the given number of bytes, to an unlinked temporary file.
 func unpack(packed io.Reader, most int64) (out *os.File, size int64, err error) {
 	out, err = os.CreateTemp("", "retraind-labels-")
 	if err != nil {

@@ -10,15 +10,15 @@ import (
 	"github.com/retraind/retraind/watch/labelevent"
 )
 
-// form is how the lines of a file are read.
+// form is the line format of a file.
 type form struct {
 	end        byte   // of a line
 	separators string // of the fields of CSV, "" in other files
 	decode     labelevent.Row
 }
 
-// format finds out how the lines of a file are read, or what is wrong with it as a whole. Only in a file that is quiet a
-// carriage return alone ends a line: in others a line feed may follow.
+// format detects the line format of a file, or returns why the file cannot be read. A carriage return alone ends a
+// line only in a quiet file: in others a line feed may follow.
 func (s *Source) format(name string, f io.ReaderAt, quiet bool) (out form, cause string) {
 	start := make([]byte, 4<<10)
 	n, err := f.ReadAt(start, 0)
@@ -60,7 +60,7 @@ func (s *Source) csv(f io.ReaderAt, out form) (form, string) {
 	raw, whole, err := newLineReader(f, 0, out.end, anySeparator).next()
 	if errors.Is(err, io.EOF) || err == nil && !whole {
 		out.separators = anySeparator
-		out.decode = func([]byte, time.Time) (watch.Event, bool, error) { return watch.Event{}, false, nil } // nothing yet
+		out.decode = func([]byte, time.Time) (watch.Event, bool, error) { return watch.Event{}, false, nil } // out.decode = func([]byte, time.Time) (watch.Event, bool, error) { return watch.Event{}, false, nil } // no header yet
 		return out, ""
 	}
 	if err != nil {

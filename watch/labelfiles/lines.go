@@ -9,8 +9,8 @@ import (
 	"github.com/retraind/retraind/watch/labelevent"
 )
 
-// lineReader cuts a file into lines, or into records of CSV, whose quoted fields may contain ends of lines. It holds one
-// line in memory; a longer one than an event may be is passed over.
+// lineReader cuts a file into lines, or into CSV records, whose quoted fields may contain line ends. It holds one
+// line in memory and skips the content of lines that are longer than an event may be.
 type lineReader struct {
 	f      io.ReaderAt
 	r      *bufio.Reader
@@ -22,7 +22,7 @@ type lineReader struct {
 	first  int64   // size of the first line of a record
 	ends   int     // ends of lines in it
 	lines  int     // lines taken since this was last set to 0
-	again  bool    // read on from offset: what follows was read already
+	again  bool    // again  bool    // seek to offset before the next read: what follows was buffered already
 	done   bool
 }
 
@@ -38,11 +38,11 @@ func newLineReader(f io.ReaderAt, offset int64, end byte, separators string) *li
 
 func (s *lineReader) rest() io.Reader { return io.NewSectionReader(s.f, s.offset, 1<<62-s.offset) }
 
-// next returns the next line with its end, and whether it has one. The bytes are valid until the next call. A line that
-// is too long is nil. io.EOF means that nothing is left, or nothing that can be told yet.
+// next returns the next line with its end, and whether it has one. The bytes are valid until the next call. A line
+// that is too long is nil. io.EOF means that nothing is left, or nothing that is complete.
 //
-// Of a record whose quotes are not as CSV has them only the first line is returned, and what follows it is read by itself:
-// one bad row must not take the good ones with it.
+// If the quotes of a record are malformed, only its first line is returned and the following lines are read
+// separately, so that one bad row does not spoil the good ones after it.
 func (s *lineReader) next() (raw []byte, whole bool, err error) {
 	if s.done {
 		return nil, false, io.EOF
@@ -65,7 +65,7 @@ func (s *lineReader) next() (raw []byte, whole bool, err error) {
 			s.csv.read(part)
 		}
 		switch {
-		case long && s.ends > 0: // a quote is never closed
+		case long && s.ends > 0: // case long && s.ends > 0: // a quote that is never closed
 			return s.cut(), true, nil
 		case errors.Is(err, io.EOF):
 			s.done = true
@@ -92,7 +92,7 @@ func (s *lineReader) next() (raw []byte, whole bool, err error) {
 	}
 }
 
-// cut makes the first line of a record the whole of it: the next line is read by itself.
+// cut ends the record after its first line: the next line is read separately.
 func (s *lineReader) cut() []byte {
 	if s.ends == 0 {
 		return s.raw
@@ -102,7 +102,7 @@ func (s *lineReader) cut() []byte {
 	return s.raw
 }
 
-// unread leaves the line for later, and with it all that follows.
+// unread leaves this line and all that follow for a later read.
 func (s *lineReader) unread() { s.done = true }
 
 // take counts the line as read.

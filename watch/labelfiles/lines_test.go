@@ -60,7 +60,7 @@ func TestLastLinesWithoutAnEnd(t *testing.T) {
 	d.start()
 	d.wantsAny("1=a", "3=a", "2=tech")
 	waittest.EventuallyNil(t, func() error {
-		if h := d.src.Health(); !strings.Contains(h.Notice, "l.jsonl:2: it has no end yet, and waits for it") {
+		if h := d.src.Health(); !strings.Contains(h.Notice, "l.jsonl:2: incomplete line, read again when it is complete") {
 			return fmt.Errorf("%+v", h)
 		}
 		return nil

@@ -9,8 +9,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// rename moves the positions of files that have another name now. A file is the same when its inode is, and the bytes
-// that were read of it last.
+// rename moves the positions of renamed files. A file is recognized by its inode and the last bytes that were read
+// of it.
 func (s *Source) rename(ctx context.Context, files map[string]fileState, marks map[string]position) error {
 	names := map[inode]string{}
 	for name, f := range files {
@@ -28,7 +28,7 @@ func (s *Source) rename(ctx context.Context, files map[string]fileState, marks m
 		return nil
 	}
 	for _, to := range renamed {
-		if old, ok := marks[to]; ok && renamed[to] == "" { // another file was moved over this one
+		if old, ok := marks[to]; ok && renamed[to] == "" { // if old, ok := marks[to]; ok && renamed[to] == "" { // another file was moved over this one
 			if _, err := s.drain(ctx, to, old); err != nil {
 				return err
 			}
@@ -39,7 +39,7 @@ func (s *Source) rename(ctx context.Context, files map[string]fileState, marks m
 	for from, to := range renamed {
 		moved[to] = marks[from]
 		batch.Marks[to] = marks[from].String()
-		s.Log.Info("a label file has another name", "from", from, "to", to)
+		s.Log.Info("a label file was renamed", "from", from, "to", to)
 	}
 	for from := range renamed {
 		delete(marks, from)
@@ -64,8 +64,8 @@ func (s *Source) same(name string, m position) bool {
 	return ok && err == nil
 }
 
-// handleMissing handles files that are gone, or have another one in their place: what was written to them before they went is
-// read from the open file. They are remembered for a while.
+// handleMissing handles files that were removed or replaced: lines that were written before that are read from the
+// file that is still open. Their positions are kept for a while.
 func (s *Source) handleMissing(ctx context.Context, files map[string]fileState, marks map[string]position) error {
 	for name, m := range marks {
 		now, there := files[name]
@@ -94,7 +94,7 @@ func (s *Source) handleMissing(ctx context.Context, files map[string]fileState, 
 	return nil
 }
 
-// drain reads what was written to a file before it went, and returns the mark behind it.
+// drain reads the rest of a removed file, and returns the position behind it.
 func (s *Source) drain(ctx context.Context, name string, m position) (position, error) {
 	f := s.open[m.inode]
 	if f == nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// openRegular opens a file without waiting for the other end of a pipe.
+// openRegular opens a file without blocking on a pipe whose other end is missing.
 func openRegular(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -22,7 +22,8 @@ func openRegular(path string) (*os.File, error) {
 	return f, nil
 }
 
-// openFile returns the open file of a name. It stays open, so that what is written to it while it is moved away is read.
+// openFile returns the open file of a name. It stays open, so that lines which are written while the file is moved
+// away are still read.
 func (s *Source) openFile(name string, id inode) (*os.File, error) {
 	if f := s.open[id]; f != nil {
 		return f, nil
@@ -39,7 +40,7 @@ func (s *Source) openFile(name string, id inode) (*os.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	if len(s.open) >= maxOpen {
-		for old, f := range s.open { // whichever: it is only of use when the file is moved away
+		for old, f := range s.open { // for old, f := range s.open { // any one: it is only needed if the file is moved away
 			_ = f.Close() // only read from
 			delete(s.open, old)
 			break
@@ -49,13 +50,13 @@ func (s *Source) openFile(name string, id inode) (*os.File, error) {
 	return f, nil
 }
 
-// errReplaced: the name has another file than a moment ago; the next look sees it.
+// errReplaced: the name refers to another file than a moment ago; the next scan reads it.
 var errReplaced = errors.New("the file was replaced just now")
 
-// explainFile says what keeps a file from being read.
+// explainFile turns an error of opening a file into its cause and cure.
 func explainFile(err error) string {
 	if errors.Is(err, fs.ErrPermission) {
-		return "it may not be read: give the user that runs retraind read permission"
+		return "no permission to read it: give the user that runs retraind read permission"
 	}
 	return watch.OneLine(err)
 }

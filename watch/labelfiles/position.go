@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// inode is what a file is, whatever its name.
+// inode identifies a file independently of its name.
 type inode struct{ Dev, Ino uint64 }
 
 func inodeOf(info os.FileInfo) inode {
@@ -31,26 +31,28 @@ func identify(path string) (inode, error) {
 	return inodeOf(info), nil
 }
 
-// position is the position in a file. It is stored as JSON.
+// position is the reading position in a file. It is stored as JSON.
 type position struct {
 	inode
 	Offset int64 `json:"offset"` // bytes that were read: always whole lines
 	Line   int   `json:"line"`   // lines that were read
-	MTime  int64 `json:"mtime"`  // when the file was last written, in ns, as it was last read to its end
-	// Sum is the state of a SHA-256 over the bytes that were read, Tail the digest of the last of them.
+	MTime  int64 `json:"mtime"`  // MTime  int64 `json:"mtime"`  // mtime of the file when it was last read to its end, in ns
+	// Sum is the state of a SHA-256 over all bytes that were read, Tail the digest of the last of them.
 	Sum  []byte `json:"sum"`
 	Tail []byte `json:"tail"`
-	// Again: the file is being read again from its start, up to where its writer pauses.
+	// Again: the file is being read again from its start, until its writer pauses.
 	Again bool `json:"again,omitempty"`
-	// Reading is the pass over the file, 0 the first: it changes when the file is read again from its start.
+	// Reading numbers the passes over the file, 0 the first: it changes when the file is read again from its
+	// start.
 	Reading int64 `json:"reading,omitempty"`
-	// Loose is the digest of a last line without an end behind Offset, if it was read.
+	// Loose is the digest of a last line without a line end after Offset, if it was read.
 	Loose []byte `json:"loose,omitempty"`
-	// Unsure: the file was written to since all that was read was compared with it.
+	// Unsure: the file was written to since its content was last compared with Sum.
 	Unsure bool `json:"unsure,omitempty"`
-	// Packed is the size of a gzip file as it was last read; Offset, Line, Sum and Tail are of what it unpacks to.
+	// Packed is the size of a gzip file when it was last read; Offset, Line, Sum and Tail refer to its unpacked
+	// content.
 	Packed int64 `json:"packed,omitempty"`
-	// Gone is since when there is no such file.
+	// Gone is the time since which the file is missing.
 	Gone time.Time `json:"gone,omitzero"`
 }
 
@@ -74,12 +76,12 @@ func (m position) String() string {
 
 const (
 	tailSize = 4 << 10
-	// rewriteEnds is the pause after which a writer that wrote a file anew is taken to add to it.
+	// rewriteEnds is the pause after which a writer that rewrote a file is assumed to append to it.
 	rewriteEnds = 2 * time.Second
-	// quietAfter is the time after the last write from which on the last line of a file counts also without an end.
+	// quietAfter is the time since the last write after which a last line without a line end counts.
 	quietAfter = 5 * time.Second
-	// maxCompare is up to where all that was read is compared again: a change of earlier lines in place, without a change
-	// of length, is not seen behind it.
+	// maxCompare is the size up to which all content is compared again: behind it, a change of earlier lines in
+	// place that keeps the length is not detected.
 	maxCompare = 256 << 20
 )
 
@@ -94,7 +96,8 @@ func tail(f io.ReaderAt, offset int64) ([]byte, error) {
 	return sum[:8], nil
 }
 
-// continues tells whether the file still has what was read of it: its last bytes, and with thorough all of it.
+// continues tells whether the file still contains what was read of it: its last bytes, or with thorough all of
+// them.
 func (m position) continues(f io.ReaderAt, size int64, thorough bool) (bool, error) {
 	if size < m.Offset {
 		return false, nil
@@ -129,7 +132,7 @@ func (m position) hash() (hash.Hash, error) {
 	return h, h.(encoding.BinaryUnmarshaler).UnmarshalBinary(m.Sum)
 }
 
-// move puts the mark behind bytes that were read.
+// move advances the position behind bytes that were read.
 func (m *position) move(h hash.Hash, f io.ReaderAt, offset int64, line int) error {
 	sum, err := h.(encoding.BinaryMarshaler).MarshalBinary()
 	if err != nil {

@@ -19,11 +19,11 @@ import (
 const (
 	batchLines    = 1000    // lines stored in one transaction
 	batchBytes    = 2 << 20 // their size, at most about
-	maxNamedLines = 10      // lines of one file that are named at a time; the rest is counted
+	maxNamedLines = 10      // maxNamedLines = 10      // refused lines of one file that are logged each; the rest is counted
 )
 
-// readFile reads what is new in a file. Trouble with the file itself is kept for Health; only trouble with the store
-// and the end of ctx are errors.
+// readFile reads the new lines of a file. Errors of the file itself are kept for Health; only errors of the store
+// and the end of ctx are returned.
 func (s *Source) readFile(ctx context.Context, name string, now fileState, m position, thorough bool) error {
 	size := m.Offset
 	if isGzip(name) {
@@ -70,8 +70,8 @@ func (s *Source) readFile(ctx context.Context, name string, now fileState, m pos
 	return err
 }
 
-// readOpen reads an open file from the mark to its last whole line, and returns the mark behind it. changed says that the
-// mark is to be stored also where nothing was read.
+// readOpen reads an open file from the position to its last whole line, and returns the position behind it.
+// changed tells that the position must be stored even if nothing was read.
 func (s *Source) readOpen(ctx context.Context, name string, f content, m position, changed bool) (position, error) {
 	h, err := m.hash()
 	if err != nil {
@@ -101,32 +101,32 @@ func (s *Source) readOpen(ctx context.Context, name string, f content, m positio
 		return r.mark, context.Cause(ctx)
 	}
 	if r.refused > maxNamedLines {
-		s.Refused(name, fmt.Sprintf("%d more lines cannot be taken", r.refused-maxNamedLines))
+		s.Refused(name, fmt.Sprintf("%d more lines were refused", r.refused-maxNamedLines))
 	}
 	changed = changed || m.Packed != f.packed || !bytes.Equal(m.Loose, r.mark.Loose)
 	if !changed && lines.lines == 0 && len(r.events) == 0 && (lines.offset != f.size || m.MTime == f.mtime) {
-		return r.mark, nil // a line begins, nothing else
+		return r.mark, nil // return r.mark, nil // only the beginning of a line
 	}
 	r.mark.MTime, r.mark.Packed = f.mtime, f.packed
 	return r.mark, r.store(ctx, lines)
 }
 
-// fileReader takes the lines of one pass over a file.
+// fileReader handles the lines of one pass over a file.
 type fileReader struct {
 	source *Source
 	name   string
 	file   content
-	mark   position // what is stored, or about to be
+	mark   position // mark   position // stored, or about to be
 	hash   hash.Hash
 	form   form
-	quiet  bool // nobody has written to the file for a while: its last line is whole
+	quiet  bool // quiet  bool // not written to for quietAfter: its last line is complete
 
 	events  []watch.Event
 	bytes   int
 	refused int
 }
 
-// line takes one line. One that is too long comes as nil.
+// line handles one line. raw is nil if the line is too long.
 func (r *fileReader) line(ctx context.Context, raw []byte, at *lineReader, whole bool) error {
 	place := fmt.Sprintf("%s:%d", filepath.Join(r.source.cfg.Dir, r.name), r.mark.Line+at.lines+1)
 	switch {
@@ -134,10 +134,10 @@ func (r *fileReader) line(ctx context.Context, raw []byte, at *lineReader, whole
 		r.refuse(place, fmt.Sprintf("the line has more than %d bytes", labelevent.MaxEvent))
 	case !whole && r.file.packed == 0 && (isCSV(r.name) || !labelevent.Complete(raw)) && !r.unclosed(at):
 		r.lastLine(raw, place)
-		at.unread() // its end is still to come
+		at.unread() // at.unread() // its end is not written yet
 		return nil
 	case len(r.mark.Loose) > 0 && bytes.Equal(looseDigest(raw), r.mark.Loose):
-		// It was read when it had no end yet.
+		// It was already read when it had no line end.
 	default:
 		err := r.decode(at.raw)
 		if errors.Is(err, labelevent.ErrRecord) {
@@ -158,7 +158,7 @@ func (r *fileReader) line(ctx context.Context, raw []byte, at *lineReader, whole
 	return r.store(ctx, at)
 }
 
-// decode takes the event of a line.
+// decode decodes the event of a line.
 func (r *fileReader) decode(raw []byte) error {
 	e, ok, err := r.form.decode(raw, time.Now().UTC())
 	if err == nil && ok {
@@ -168,7 +168,8 @@ func (r *fileReader) decode(raw []byte) error {
 	return err
 }
 
-// unclosed tells whether the file ends inside a quoted field that nobody will close, and leaves its first line then.
+// unclosed tells whether the file ends inside a quoted field that will not be closed any more, and then rewinds to
+// its first line.
 func (r *fileReader) unclosed(at *lineReader) bool {
 	if !r.quiet || at.ends == 0 {
 		return false
@@ -177,8 +178,8 @@ func (r *fileReader) unclosed(at *lineReader) bool {
 	return true
 }
 
-// lastLine takes a last line that has no end, once the file is quiet. The position stays before it: where the rest of the
-// line follows after all, it is read again as a whole.
+// lastLine handles a last line without a line end in a quiet file. The position stays before it: if the rest of
+// the line follows later, the line is read again as a whole.
 func (r *fileReader) lastLine(raw []byte, place string) {
 	if !r.quiet {
 		r.source.lookAgain(time.Unix(0, r.file.mtime))
@@ -190,7 +191,7 @@ func (r *fileReader) lastLine(raw []byte, place string) {
 	}
 	r.mark.Loose = digest
 	if err := r.decode(raw); err != nil {
-		r.refuse(place, "it has no end yet, and waits for it: "+err.Error())
+		r.refuse(place, "incomplete line, read again when it is complete: "+err.Error())
 	}
 }
 
@@ -206,7 +207,7 @@ func (r *fileReader) refuse(place, reason string) {
 	}
 }
 
-// store puts the lines that were read and the position behind them into one transaction.
+// store stores the lines that were read and the position behind them in one transaction.
 func (r *fileReader) store(ctx context.Context, at *lineReader) error {
 	line := r.mark.Line + at.lines
 	if err := r.mark.move(r.hash, r.file, at.offset, line); err != nil {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// record finds out whether the quotes of a CSV record are closed. A quote opens a field only at the field's start: one
-// inside a field without quotes, such as an inch mark, is no reason to wait for another.
+// record tracks whether the quotes of a CSV record are closed. A quote opens a field only at the field's start:
+// one inside an unquoted field, such as an inch mark, needs no closing quote.
 type record struct {
 	separators string
 	state      recordState
@@ -20,13 +20,13 @@ const (
 	plainField
 	quotedField
 	quoteInside // a quote in a quoted field: its end, or the first of two
-	badQuotes   // something else than a separator follows the end of a quoted field
+	badQuotes   // badQuotes   // a character other than a separator follows the end of a quoted field
 )
 
 // begin begins a record.
 func (r *record) begin(start bool) { r.state, r.start = fieldStart, start }
 
-// read looks at the next bytes of the record.
+// read processes the next bytes of the record.
 func (r *record) read(part []byte) {
 	if r.start {
 		part, r.start = bytes.TrimPrefix(part, []byte("\xEF\xBB\xBF")), false
@@ -61,8 +61,8 @@ func (r *record) read(part []byte) {
 	}
 }
 
-// open tells whether a quoted field goes on.
+// open tells whether a quoted field is unclosed.
 func (r *record) open() bool { return r.state == quotedField }
 
-// bad tells whether no end of the record can be right.
+// bad tells whether the quotes are malformed, whatever follows.
 func (r *record) bad() bool { return r.state == badQuotes }

@@ -11,10 +11,10 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// keepGone is how long a file that is gone is remembered, in case it comes back.
+// keepGone is how long the position of a removed file is kept, in case the file comes back.
 const keepGone = 30 * 24 * time.Hour
 
-// maxOpen bounds the files that are kept open.
+// maxOpen limits the number of files that are kept open.
 const maxOpen = 64
 
 // fileState is a regular file of the directory.
@@ -23,8 +23,8 @@ type fileState struct {
 	size, mtime int64
 }
 
-// scan brings the store up to date with the directory. With thorough, all that was read is compared with what stands
-// there now.
+// scan reads all new lines of the directory. With thorough, everything that was read before is compared with the
+// present content.
 func (s *Source) scan(ctx context.Context, thorough bool) error {
 	files, err := s.list()
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *Source) list() (map[string]fileState, error) {
 			if err == nil && !info.IsDir() && s.cfg.matches(e.Name()) {
 				s.fault(e.Name(), "it is not a regular file")
 			}
-			continue // gone in this moment, or a link that leads nowhere
+			continue // continue // removed just now, or a dangling link
 		}
 		out[e.Name()] = fileState{inode: inodeOf(info), size: info.Size(), mtime: info.ModTime().UnixNano()}
 	}

@@ -1,8 +1,8 @@
 // Package labelfiles follows a directory of label files, JSON Lines or CSV, plain or gzip.
 //
-// It owns the positions in the files: what was read of each, by inode and with a hash of its content. A Source runs in one
-// goroutine; Health and Retry are safe for concurrent use. It never writes to the directory, and never takes a
-// file-system notification for the truth: it compares the files with what was read.
+// It owns the reading positions of the files, by inode and with a hash of the content that was read. A Source runs
+// in one goroutine; Health and Retry are safe for concurrent use. It never writes to the directory, and never
+// relies on a file-system notification alone: it compares the files with what was read.
 package labelfiles
 
 import (
@@ -22,20 +22,20 @@ import (
 
 // Source follows the label files of a directory. It implements watch.Source.
 //
-// A file is a sequence of statements, one a line. It may grow, be replaced, be cut, be renamed and be rotated: the
-// position of each file is kept by its inode, together with a hash of all that was read, and moves in the transaction
-// that stores the lines. A line is read only when it is whole. To be told of changes is a convenience: all files are
-// looked at again after each Poll, and what was read is then compared with what stands there now.
+// A file is a sequence of statements, one per line. It may grow, be replaced, truncated, renamed and rotated: the
+// position of each file is kept by its inode, together with a hash of everything that was read, and moves in the
+// transaction that stores the lines. A line is read only when it is complete. File-system notifications only save
+// time: all files are checked again after each Poll, and their content is then compared with what was read.
 type Source struct {
 	*watch.Retrier
 	cfg     *Config
 	decoder *labelevent.Decoder
 	inbox   watch.Inbox
 	quiet   time.Duration        // quietAfter, shorter in tests
-	again   time.Time            // when a file will be quiet that has a last line without an end; owned by Run
+	again   time.Time            // again   time.Time            // when a file with an incomplete last line will count as quiet; owned by Run
 	open    map[inode]*os.File   // files that may be moved away while they are written to; owned by Run
-	faults  map[string]string    // what is wrong with a file as a whole, by its name; owned by Run
-	broken  map[string]fileState // gzip files that cannot be unpacked, as they stood; owned by Run
+	faults  map[string]string    // faults  map[string]string    // file-level faults by file name; owned by Run
+	broken  map[string]fileState // broken  map[string]fileState // gzip files that could not be unpacked, with their state at that time; owned by Run
 }
 
 var _ watch.Source = (*Source)(nil)
@@ -55,7 +55,7 @@ func New(model string, cfg *Config, decoder *labelevent.Decoder, inbox watch.Inb
 // Name implements watch.Source.
 func (s *Source) Name() string { return watch.SourceFiles }
 
-// Probe reports as a *Fault whatever would keep Run from following the directory.
+// Probe returns as a *Fault anything that would keep Run from following the directory.
 func (s *Source) Probe(context.Context) error { return s.cfg.Probe() }
 
 // Probe reports a directory that cannot be read.
@@ -78,14 +78,14 @@ func (c *Config) Probe() error {
 	if errors.Is(err, fs.ErrPermission) {
 		return &watch.Fault{
 			Key:   "dir",
-			Cause: fmt.Sprintf("the directory of label files %s may not be read by user id %d", c.Dir, os.Geteuid()),
+			Cause: fmt.Sprintf("the directory of label files %s is not readable for user id %d", c.Dir, os.Geteuid()),
 			Cure:  "give its group read and search permission", Err: err,
 		}
 	}
 	return err
 }
 
-// Run implements watch.Source. It ends with ctx only.
+// Run implements watch.Source. It ends only with ctx.
 func (s *Source) Run(ctx context.Context) error {
 	defer s.closeAll()
 	return s.RunWithRetry(ctx, s.follow)
@@ -98,7 +98,7 @@ func (s *Source) closeAll() {
 	}
 }
 
-// follow looks at the files whenever something tells of a change, and after each Poll, until the directory is gone.
+// follow scans the files after each notification and after each Poll, until the directory is gone.
 func (s *Source) follow(ctx context.Context, onUp func()) error {
 	if err := s.cfg.Probe(); err != nil {
 		return err
@@ -120,7 +120,7 @@ func (s *Source) follow(ctx context.Context, onUp func()) error {
 		}
 		onUp()
 		thorough = false
-		// A directory with very many files must not keep a core busy.
+		// Pause longer after a longer scan: a directory with very many files must not keep a core busy.
 		if err := pause(ctx, 4*time.Since(began), events); err != nil {
 			return err
 		}
@@ -142,14 +142,14 @@ func (s *Source) follow(ctx context.Context, onUp func()) error {
 	}
 }
 
-// lookAgain has the files looked at again when one is quiet that was written to at that time.
+// lookAgain schedules a scan for when a file with this mtime counts as quiet.
 func (s *Source) lookAgain(written time.Time) {
 	if at := written.Add(s.quiet + 10*time.Millisecond); s.again.IsZero() || at.Before(s.again) {
 		s.again = at
 	}
 }
 
-// quietTimer receives when the files are to be looked at again, or never.
+// quietTimer fires when that scan is due, or never.
 func (s *Source) quietTimer() <-chan time.Time {
 	if s.again.IsZero() {
 		return nil
@@ -157,7 +157,7 @@ func (s *Source) quietTimer() <-chan time.Time {
 	return time.After(time.Until(s.again))
 }
 
-// fault keeps what is wrong with a file as a whole; "" means that it is onUp. It is said once.
+// fault records a file-level fault, and logs it once; "" clears it.
 func (s *Source) fault(name, cause string) {
 	if s.faults[name] == cause {
 		return
@@ -170,7 +170,7 @@ func (s *Source) fault(name, cause string) {
 	s.Refused(filepath.Join(s.cfg.Dir, name), cause)
 }
 
-// isCSV tells the two formats apart, also in the names that rotation gives: labels.csv.1.
+// isCSV tells CSV from JSON Lines by the name, including rotated names: labels.csv.1.
 func isCSV(name string) bool {
 	for part := range strings.SplitSeq(strings.ToLower(name), ".") {
 		if part == "csv" || part == "tsv" {

@@ -8,7 +8,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// watchDir asks the kernel to tell of changes in the directory. Where it cannot, polling does.
+// watchDir subscribes to the kernel's notifications for the directory. If that fails, polling alone is used.
 func (s *Source) watchDir() (events chan struct{}, stop func()) {
 	events = make(chan struct{}, 1)
 	watcher, err := fsnotify.NewWatcher()
@@ -18,7 +18,7 @@ func (s *Source) watchDir() (events chan struct{}, stop func()) {
 		}
 	}
 	if err != nil {
-		s.Log.Warn("the kernel does not tell of changes in the directory; it is looked at now and then", "dir", s.cfg.Dir,
+		s.Log.Warn("no file-system notifications for the directory; it is only polled", "dir", s.cfg.Dir,
 			"every", s.cfg.poll(), "err", err)
 		return events, func() {}
 	}
@@ -31,7 +31,7 @@ func (s *Source) watchDir() (events chan struct{}, stop func()) {
 				if !ok {
 					return
 				}
-			case _, ok := <-watcher.Errors: // such as too many events at once: look at everything
+			case _, ok := <-watcher.Errors: // case _, ok := <-watcher.Errors: // such as too many events at once: scan everything
 				if !ok {
 					return
 				}
@@ -50,7 +50,7 @@ func (s *Source) watchDir() (events chan struct{}, stop func()) {
 	}
 }
 
-// pause waits for a short while in which nothing is looked at; what is told meanwhile stays in events.
+// pause waits without scanning; notifications that arrive meanwhile stay in events.
 func pause(ctx context.Context, d time.Duration, events chan struct{}) error {
 	timer := time.NewTimer(min(max(d, 2*time.Millisecond), time.Second))
 	defer timer.Stop()

@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/watch/labelevent"
 )
 
-// The names in NATS that stand where nothing is written.
+// The default names in NATS.
 const (
 	DefaultLabelStream = "RETRAIND_LABELS"
 	DefaultDeadStream  = "RETRAIND_DEAD"
@@ -25,15 +25,15 @@ type Config struct {
 	Subject string `yaml:"subject"`
 	// Consumer is the name of the durable consumer; default retraind-MODEL.
 	Consumer string `yaml:"consumer"`
-	// DeadLetter is the subject to which events go that cannot be taken; default retraind.dead.v1.MODEL.labels.
+	// DeadLetter is the subject to which refused events are sent; default retraind.dead.v1.MODEL.labels.
 	DeadLetter string `yaml:"dead_letter"`
-	// MaxDeliver is how often an event is tried that the store refuses, before it counts as one that cannot be taken; default 5.
+	// MaxDeliver is how often storing an event is tried before the event is sent to the dead letters; default 5.
 	MaxDeliver int `yaml:"max_deliver"`
 	// Where the parts of an event are found.
 	labelevent.Mapping `yaml:",inline"`
 }
 
-// WithDefaults fills what was left out.
+// WithDefaults returns a copy with defaults filled in.
 func (c Config) WithDefaults(model string) *Config {
 	c.Stream = cmp.Or(c.Stream, DefaultLabelStream)
 	c.Subject = cmp.Or(c.Subject, "retraind.in.v1."+model+".labels")
@@ -45,7 +45,7 @@ func (c Config) WithDefaults(model string) *Config {
 	return &c
 }
 
-// Validate reports every fault that shows without asking the server; call it after WithDefaults.
+// Validate reports every error that can be found without asking the server; call it after WithDefaults.
 func (c *Config) Validate() check.Problems {
 	found := c.Mapping.Validate()
 	for _, name := range []struct{ key, value string }{{"stream", c.Stream}, {"consumer", c.Consumer}} {
@@ -69,7 +69,7 @@ func (c *Config) Validate() check.Problems {
 	return found
 }
 
-// subjectFault says why a subject cannot be followed, or "".
+// subjectFault returns why a subject cannot be followed, or "".
 func subjectFault(subject string) string {
 	tokens := strings.Split(subject, ".")
 	for i, token := range tokens {
@@ -88,9 +88,9 @@ func subjectFault(subject string) string {
 	case strings.HasPrefix(subject, "$"):
 		return "it belongs to the server"
 	case overlaps(subject, "retraind.api.>"):
-		return "it would take requests to retraind for label events"
+		return "requests to retraind would be read as label events"
 	case overlaps(subject, "retraind.evt.>"):
-		return "it would take retraind's own events for label events"
+		return "retraind's own events would be read as label events"
 	}
 	return ""
 }

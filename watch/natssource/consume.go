@@ -15,10 +15,10 @@ type message struct {
 	at     int64 // when the stream got it, in ns
 	header nats.Header
 	data   []byte
-	msg    jetstream.Msg // nil when it was read from the stream: its delivery is acknowledged when it comes again
+	msg    jetstream.Msg // msg    jetstream.Msg // nil when it was read from the stream: its delivery is acknowledged when it arrives
 }
 
-// open finds the stream and the consumer, and handles what was delivered to somebody who could not store it.
+// open finds the stream and the consumer, and handles messages that were delivered before but not acknowledged.
 func (n *session) open(ctx context.Context) (err error) {
 	ctx, stop := context.WithTimeout(ctx, 4*requestTimeout)
 	defer stop()
@@ -35,7 +35,7 @@ func (n *session) open(ctx context.Context) (err error) {
 		Durable: n.cfg.Consumer, Description: "label events of retraind", FilterSubject: n.cfg.Subject,
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxAckPending: maxAckPending,
 		DeliverPolicy: jetstream.DeliverAllPolicy,
-		// What was delivered so often is not lost: the position finds it in the stream.
+		// Messages that exceed it are not lost: catchUp reads them from the stream by position.
 		MaxDeliver: n.cfg.MaxDeliver,
 	})
 	if err != nil {
@@ -46,7 +46,7 @@ func (n *session) open(ctx context.Context) (err error) {
 	return n.catchUp(ctx, delivered.Stream)
 }
 
-// catchUp handles the messages behind the position up to a sequence, read from the stream itself.
+// catchUp reads the messages from the position up to a sequence from the stream itself, and handles them.
 func (n *session) catchUp(ctx context.Context, upto uint64) error {
 	for n.mark.Seq < upto {
 		var letters []message
@@ -93,14 +93,14 @@ func (n *session) fetch(ctx context.Context) error {
 			if !n.conn.IsConnected() {
 				return nats.ErrDisconnected
 			}
-			n.pending = 0 // what was pending was removed from the stream
+			n.pending = 0 // n.pending = 0 // the pending messages were removed from the stream
 			return errors.Join(n.checkContent(ctx, nil), n.purge(ctx))
 		}
 	}
 	return n.handle(ctx, letters)
 }
 
-// receive collects a batch. The consumer numbers its deliveries, so that one that was lost leaves a gap.
+// receive collects a batch. The consumer numbers its deliveries, so a lost delivery shows as a gap.
 func (n *session) receive(batch jetstream.MessageBatch, err error) ([]message, error) {
 	if err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func (n *session) receive(batch jetstream.MessageBatch, err error) ([]message, e
 	return letters, batch.Error()
 }
 
-// handle stores what is new, in the order of the stream, and acknowledges all of it.
+// handle stores new messages in the order of the stream, and acknowledges all of them.
 func (n *session) handle(ctx context.Context, letters []message) error {
 	if err := n.checkContent(ctx, letters); err != nil {
 		return err
@@ -131,7 +131,7 @@ func (n *session) handle(ctx context.Context, letters []message) error {
 	var fresh []message
 	upto := n.mark.Seq
 	for _, l := range letters {
-		if l.seq > upto { // else it comes again and is stored already
+		if l.seq > upto { // if l.seq > upto { // redeliveries are stored already
 			fresh, upto = append(fresh, l), l.seq
 		}
 	}

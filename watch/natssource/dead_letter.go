@@ -12,12 +12,12 @@ import (
 	"github.com/retraind/retraind/watch/labelevent"
 )
 
-// createDeadLetterStream makes the stream of the dead letters.
+// createDeadLetterStream creates the stream of the dead letters.
 func (n *session) createDeadLetterStream(ctx context.Context) error {
 	_, err := n.js.Stream(ctx, DefaultDeadStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		_, err = n.js.CreateStream(ctx, jetstream.StreamConfig{
-			Name: DefaultDeadStream, Description: "label events that retraind cannot take, with the reason",
+			Name: DefaultDeadStream, Description: "label events that retraind refused, with the reason",
 			Subjects: []string{deadSubjects},
 			Storage:  jetstream.FileStorage, MaxMsgs: 10000, MaxBytes: 64 << 20, MaxAge: 90 * 24 * time.Hour, AllowDirect: true,
 			Metadata: map[string]string{createdBy: "1"},
@@ -29,21 +29,21 @@ func (n *session) createDeadLetterStream(ctx context.Context) error {
 	return nil
 }
 
-// deadLetter sends a message that cannot be taken to the dead letters, with the reason.
+// deadLetter sends a refused message to the dead letters, with the reason.
 func (n *session) deadLetter(ctx context.Context, l message, reason string) error {
 	ctx, stop := context.WithTimeout(ctx, requestTimeout)
 	defer stop()
 	place := fmt.Sprintf("%s:%d", n.cfg.Stream, l.seq)
 	dead := &nats.Msg{Subject: n.cfg.DeadLetter, Data: l.data, Header: nats.Header{
 		"Retraind-Reason": {oneLine(reason)}, "Retraind-Stream": {n.cfg.Stream}, "Retraind-Sequence": {fmt.Sprint(l.seq)},
-		nats.MsgIdHdr: {fmt.Sprintf("%d:%d:%d", n.mark.Created, l.seq, l.at)}, // a crash right after this must not bury it twice
+		nats.MsgIdHdr: {fmt.Sprintf("%d:%d:%d", n.mark.Created, l.seq, l.at)}, // nats.MsgIdHdr: {fmt.Sprintf("%d:%d:%d", n.mark.Created, l.seq, l.at)}, // deduplicates after a crash at this point
 	}}
 	_, err := n.js.PublishMsg(ctx, dead)
-	if errors.Is(err, nats.ErrMaxPayload) { // with our headers it is too large
+	if errors.Is(err, nats.ErrMaxPayload) { // if errors.Is(err, nats.ErrMaxPayload) { // the added headers made it too large
 		dead.Data = nil
 		_, err = n.js.PublishMsg(ctx, dead)
 	}
-	if errors.Is(err, jetstream.ErrNoStreamResponse) { // no stream keeps dead letters: whoever listens gets it, and the log
+	if errors.Is(err, jetstream.ErrNoStreamResponse) { // if errors.Is(err, jetstream.ErrNoStreamResponse) { // no stream stores dead letters: only subscribers and the log get it
 		err = n.conn.PublishMsg(dead)
 	}
 	if err != nil {

@@ -40,7 +40,7 @@ func (s *Source) explain(err error) error {
 	}
 }
 
-// lastError is what the server said last.
+// lastError returns the server's last error.
 func lastError(conn *nats.Conn) string {
 	if err := conn.LastError(); err != nil {
 		return ": " + watch.OneLine(err)

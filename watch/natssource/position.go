@@ -13,12 +13,12 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// errReopen ends a session whose stream may have other content than when it was opened.
+// errReopen ends a session whose stream content may have changed since it was opened.
 var errReopen = errors.New("the stream has to be compared with the position again")
 
-// openPosition reads the stored position and compares the stream with it. A stream that has other content than was read
-// of it, as after a power cut, a restored copy or a new stream of the same name, is read again from its start: what was
-// stored already has the name that it had, and changes nothing.
+// openPosition loads the stored position and compares the stream with it. If the stream has other content than was
+// read of it, as after a power cut, a restored copy or a new stream of the same name, it is read again from its
+// start: events that were stored before keep their keys, so reading them again changes nothing.
 func (n *session) openPosition(ctx context.Context) error {
 	marks, err := n.inbox.Marks(ctx, watch.SourceNATS)
 	if err != nil {
@@ -38,7 +38,7 @@ func (n *session) openPosition(ctx context.Context) error {
 	if err != nil || cause == "" {
 		return err
 	}
-	// The consumer may be behind messages that it never saw.
+	// The old consumer may have skipped messages of the new content.
 	err = n.stream.DeleteConsumer(ctx, n.cfg.Consumer)
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return fmt.Errorf("consumer %s: %w", n.cfg.Consumer, err)
@@ -49,7 +49,7 @@ func (n *session) openPosition(ctx context.Context) error {
 	return nil
 }
 
-// differs says in what the stream differs from what was read of it, "" if in nothing.
+// differs returns how the stream differs from what was read of it, "" if it does not.
 func (n *session) differs(ctx context.Context, created int64) (string, error) {
 	last := n.stream.CachedInfo().State.LastSeq
 	switch {
@@ -58,11 +58,11 @@ func (n *session) differs(ctx context.Context, created int64) (string, error) {
 	case last < n.mark.Seq:
 		return fmt.Sprintf("it went back: its last message is %d, and %d was read", last, n.mark.Seq), nil
 	case n.mark.Last == 0:
-		return "", nil // a position of an earlier version
+		return "", nil // return "", nil // stored by an earlier version, without Last
 	}
 	msg, err := n.stream.GetMsg(ctx, n.mark.Last)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return "", nil // it was removed since
+		return "", nil // return "", nil // removed since
 	}
 	if err != nil || msg.Time.UnixNano() == n.mark.At {
 		return "", err
@@ -70,9 +70,9 @@ func (n *session) differs(ctx context.Context, created int64) (string, error) {
 	return fmt.Sprintf("it went back: message %d is another than the one that was read", n.mark.Last), nil
 }
 
-// checkContent ends the session before messages are acknowledged that were never read: where the server was away, it may
-// have come back with an older copy of the stream. Messages that are newer than their place in the stream say so too, and
-// once a minute an idle stream is asked, because a server of a cluster can be away unnoticed.
+// checkContent ends the session before unread messages are acknowledged: after an outage the server may have come
+// back with an older copy of the stream. It checks after each reconnect, when a message is newer than its sequence
+// number allows, and once a minute while idle, because one server of a cluster can fail unnoticed.
 func (n *session) checkContent(ctx context.Context, letters []message) error {
 	if n.conn.Stats().Reconnects != n.reconnects {
 		return errReopen

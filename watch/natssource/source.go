@@ -18,12 +18,12 @@ import (
 	"github.com/retraind/retraind/watch/labelevent"
 )
 
-// Source takes label events from a JetStream stream by a durable pull consumer. It implements watch.Source.
+// Source reads label events from a JetStream stream by a durable pull consumer. It implements watch.Source.
 //
-// Events are handled in the order of the stream: they are stored, with the stream's sequence as the position, and then
-// acknowledged. What was delivered before and not acknowledged comes again; the position tells what of it is stored.
-// Deliveries that were lost on the way are noticed by a gap in the consumer's own numbers, and are then read from the
-// stream, before anything newer is handled: an old event that comes late never undoes a newer one.
+// Events are handled in the order of the stream: they are stored, with the stream's sequence as the position, and
+// then acknowledged. Unacknowledged deliveries are redelivered; the position tells which of them are stored.
+// Deliveries that were lost on the way show as a gap in the consumer's own numbers, and are read from the stream
+// before anything newer is handled: an old event that arrives late never undoes a newer one.
 type Source struct {
 	*watch.Retrier
 	cfg     *Config
@@ -32,14 +32,14 @@ type Source struct {
 	decoder *labelevent.Decoder
 	inbox   watch.Inbox
 
-	failedAt uint64 // the last message of a batch that the store refused; owned by Run, as is failures
+	failedAt uint64 // failedAt uint64 // the last message of a batch that the store refused; owned by Run, like failures
 	failures int
 }
 
 var _ watch.Source = (*Source)(nil)
 
-// New returns the source of a model's label events. create says that missing streams are to be created, as on the
-// embedded server. poke is called after each stored batch with the number of events; it must not block.
+// New returns the source of a model's label events. create allows creating missing streams, as on the embedded
+// server. poke is called after each stored batch with the number of events; it must not block.
 func New(model string, cfg *Config, conn *nats.Conn, create bool, decoder *labelevent.Decoder, inbox watch.Inbox,
 	poke func(n int), log *slog.Logger,
 ) *Source {
@@ -52,21 +52,21 @@ func New(model string, cfg *Config, conn *nats.Conn, create bool, decoder *label
 // Name implements watch.Source.
 func (s *Source) Name() string { return watch.SourceNATS }
 
-// Run implements watch.Source. It ends with ctx only.
+// Run implements watch.Source. It ends only with ctx.
 func (s *Source) Run(ctx context.Context) error { return s.RunWithRetry(ctx, s.follow) }
 
 const (
 	requestTimeout = 5 * time.Second  // of one request to the server
-	idleWait       = 2 * time.Second  // how long one waiting for events lasts
-	ackWait        = 30 * time.Second // after which what was not acknowledged comes again
+	idleWait       = 2 * time.Second  // idleWait       = 2 * time.Second  // how long one fetch waits for events
+	ackWait        = 30 * time.Second // ackWait        = 30 * time.Second // after which unacknowledged messages are redelivered
 	maxAckPending  = 256              // messages that may be unacknowledged
 	purgeAfter     = 4096             // messages after which the stream is purged of what is stored
-	compareEvery   = time.Minute      // how often an idle stream is compared with the position
+	compareEvery   = time.Minute      // compareEvery   = time.Minute      // how often the position is compared with an idle stream
 	maxFetchBytes  = 4 << 20          // bytes of messages that are fetched at a time, about
 )
 
-// position is the position in a stream. Created tells the stream from another one of its name, Last and At one content
-// of it from another.
+// position is the position in a stream. Created distinguishes streams of the same name, Last and At different
+// contents of one stream.
 type position struct {
 	Created int64  `json:"created"`
 	Seq     uint64 `json:"seq"`            // all messages up to it are stored
@@ -85,7 +85,7 @@ func (p position) behind(upto uint64, letters ...message) position {
 	return p
 }
 
-// session lives as long as the server answers.
+// session is one connection to the server.
 type session struct {
 	*Source
 	js       jetstream.JetStream
@@ -97,14 +97,14 @@ type session struct {
 	pending  uint64 // messages that the consumer has not delivered yet, as far as is known
 	stored   int    // messages since the stream was last purged of them
 	batch    int
-	// reconnects is how often the connection had been made anew when the stream was compared with the position.
+	// reconnects is the connection's number of reconnects when the stream was last compared with the position.
 	reconnects uint64
 	compared   time.Time // when it was last compared
 }
 
 func (s *Source) follow(ctx context.Context, onUp func()) error {
 	if !s.conn.IsConnected() {
-		return s.explain(nats.ErrDisconnected) // a request would be lost, and its answer be waited for
+		return s.explain(nats.ErrDisconnected) // return s.explain(nats.ErrDisconnected) // a request would only time out
 	}
 	n := &session{Source: s, batch: 16, reconnects: s.conn.Stats().Reconnects, compared: time.Now()}
 	if err := n.open(ctx); err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/watch/labelevent"
 )
 
-// store puts the events of messages and the position behind them into one transaction. What cannot be taken goes to the
-// dead letters before.
+// store stores the events of messages and the position behind them in one transaction. Refused events go to the
+// dead letters first.
 func (n *session) store(ctx context.Context, letters []message, upto uint64) error {
 	if upto <= n.mark.Seq {
 		return nil
@@ -66,8 +66,8 @@ func (s *Source) countFailure(upto uint64) int {
 	return s.failures
 }
 
-// storeOneByOne finds the message that the store refuses while it takes others: it goes to the dead letters. A store that
-// takes nothing at all is no fault of a message.
+// storeOneByOne finds the message that the store refuses while it accepts others, and sends it to the dead
+// letters. If the store refuses every message, no message is at fault.
 func (n *session) storeOneByOne(ctx context.Context, letters []message, upto uint64) error {
 	for _, l := range letters {
 		events, _ := n.decode(l, time.Now().UTC())
@@ -96,9 +96,9 @@ func (n *session) storeOneByOne(ctx context.Context, letters []message, upto uin
 	return err
 }
 
-// decode reads the events of a message. Their names are those that the sender gave, else the place in the stream.
+// decode reads the events of a message. Their keys are the sender's, else derived from the sequence.
 func (n *session) decode(l message, now time.Time) ([]watch.Event, []labelevent.Refusal) {
-	key := fmt.Sprintf("seq:%d:%d:%d", n.mark.Created, l.seq, l.at) // a stream that went back gives a sequence again
+	key := fmt.Sprintf("seq:%d:%d:%d", n.mark.Created, l.seq, l.at) // key := fmt.Sprintf("seq:%d:%d:%d", n.mark.Created, l.seq, l.at) // a restored stream reuses sequence numbers
 	if id := l.header.Get(nats.MsgIdHdr); id != "" {
 		key = "id:" + id
 	}

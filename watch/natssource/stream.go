@@ -14,9 +14,10 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// openStream finds the stream of the events. On the embedded server what is missing is created: nobody else could.
+// openStream finds the stream of the events. On the embedded server it creates a missing one, since nobody else
+// could.
 func (n *session) openStream(ctx context.Context) (jetstream.Stream, error) {
-	// The first request is the one that a server that has just gone leaves without an answer.
+	// This first request has a timeout of its own: a server that has just stopped leaves it unanswered.
 	first, stop := context.WithTimeout(ctx, requestTimeout)
 	defer stop()
 	stream, err := n.js.Stream(first, n.cfg.Stream)
@@ -52,7 +53,7 @@ func (n *session) openStream(ctx context.Context) (jetstream.Stream, error) {
 // createdBy marks the streams that retraind created.
 const createdBy = "retraind.created"
 
-// subjects are those that a stream of ours gets for this model.
+// subjects returns the subjects of a stream that retraind creates for this model.
 func (n *session) subjects() []string {
 	if overlaps(labelSubjects, n.cfg.Subject) {
 		return []string{labelSubjects}
@@ -60,8 +61,9 @@ func (n *session) subjects() []string {
 	return []string{n.cfg.Subject}
 }
 
-// labelStream holds events until they are stored: what is stored is purged, which costs less than a work queue, whose
-// every acknowledgement is a deletion. A full stream refuses new events, so that their sender learns of it.
+// labelStream holds events until they are stored. Stored events are purged in bulk, which costs less than a work
+// queue, where each acknowledgement is a deletion. A full stream refuses new events, so that their sender gets an
+// error.
 func (n *session) labelStream(subjects []string) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: n.cfg.Stream, Description: "label events on their way to retraind", Subjects: subjects,
@@ -71,7 +73,7 @@ func (n *session) labelStream(subjects []string) jetstream.StreamConfig {
 	}
 }
 
-// purge purges what is stored from a stream of ours.
+// purge removes stored events from a stream that retraind created.
 func (n *session) purge(ctx context.Context) error {
 	if n.stored == 0 || n.stream.CachedInfo().Config.Metadata[createdBy] == "" {
 		return nil
@@ -82,7 +84,7 @@ func (n *session) purge(ctx context.Context) error {
 	return n.stream.Purge(ctx, jetstream.WithPurgeSubject(n.cfg.Subject), jetstream.WithPurgeSequence(n.mark.Seq+1))
 }
 
-// Check asks a server whether it has a model's stream, with the configured subject.
+// Check checks that the server has a model's stream, with the configured subject.
 func Check(ctx context.Context, conn *nats.Conn, model string, c *Config) check.Problems {
 	ctx, stop := context.WithTimeout(ctx, requestTimeout)
 	defer stop()

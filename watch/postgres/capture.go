@@ -9,14 +9,14 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// Capture is how the changes of a table are found.
+// Capture is the method by which changes of a table are detected.
 type Capture string
 
-// The captures. All keep the same promise as far as they see: each change once in effect, in order for each item.
+// The captures. All deliver each change that they can see exactly once in effect, and in order for each item.
 const (
 	CaptureOutbox  Capture = "outbox"  // triggers write a row for each change, in the writer's own transaction
 	CaptureLogical Capture = "logical" // the server's log is decoded (pgoutput), through a replication slot
-	CapturePoll    Capture = "poll"    // rows whose watermark column has grown are read again and again
+	CapturePoll    Capture = "poll"    // CapturePoll    Capture = "poll"    // rows whose watermark column has grown are read periodically
 )
 
 // captures lists them, the default first.
@@ -38,27 +38,28 @@ func (Capture) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "string", Enum: values}
 }
 
-// Blind says in one sentence each what a capture cannot see, and what comes instead; none for the outbox.
+// Blind returns, one sentence each, the changes that a capture cannot see, and how they are detected instead; none
+// for the outbox.
 func (c Capture) Blind() []string {
 	switch c {
 	case CaptureLogical:
 		return []string{
 			"who wrote a change is not known, unless author names a column",
-			"a TRUNCATE, ATTACH or DETACH of a single partition shows at the next look (poll), as a full read",
+			"a TRUNCATE, ATTACH or DETACH of a single partition is seen at the next poll, by a full read",
 		}
 	case CapturePoll:
 		return []string{
 			"deleted rows are missed until the next full compare",
-			"a write that leaves the watermark as it is, is missed until the next full compare",
-			"of several writes to a row between two looks only the last is seen",
-			"a transaction that began to write later than overlap after its watermark was drawn is missed until the next full compare",
+			"a write that does not change the watermark is missed until the next full compare",
+			"of several writes to a row between two polls only the last is seen",
+			"a transaction that first writes more than overlap after it took its watermark value is missed until the next full compare",
 			"who wrote a change is not known, unless author names a column",
 		}
 	}
 	return nil
 }
 
-// otherCapture is the reason when a cursor was stored by another capture.
+// otherCapture is the reason for a full read after a cursor of another capture.
 func otherCapture(before Capture) error {
 	if before == "" {
 		before = CaptureOutbox
@@ -66,7 +67,7 @@ func otherCapture(before Capture) error {
 	return fmt.Errorf("the capture was changed from %s", before)
 }
 
-// capture returns the one that is configured.
+// capture returns the configured capture, or the default.
 func (c *Config) capture() Capture {
 	if c.Capture == "" {
 		return CaptureOutbox
@@ -74,7 +75,7 @@ func (c *Config) capture() Capture {
 	return c.Capture
 }
 
-// WithCapture returns a copy that uses another capture; none changes nothing.
+// WithCapture returns a copy with another capture; "" changes nothing.
 func (c Config) WithCapture(capture Capture) *Config {
 	if capture != "" && capture != c.capture() {
 		c.Capture = capture
@@ -85,18 +86,18 @@ func (c Config) WithCapture(capture Capture) *Config {
 	return &c
 }
 
-// Title says in a few words how changes are found.
+// Title describes in a few words how changes are detected.
 func (c *Config) Title() string {
 	switch c.capture() {
 	case CaptureLogical:
-		return "through the server's log"
+		return "from the server's log"
 	case CapturePoll:
-		return fmt.Sprintf("by a look at %s every %s, all of it every %s", c.watermark(), c.poll(), c.compare())
+		return fmt.Sprintf("by polling %s every %s, the whole table every %s", c.watermark(), c.poll(), c.compare())
 	}
 	return "through triggers"
 }
 
-// Blind says what the configured capture cannot see.
+// Blind returns the changes that the configured capture cannot see.
 func (c *Config) Blind() []string { return c.capture().Blind() }
 
 // watermark returns the column of capture: poll.
@@ -121,7 +122,7 @@ func (c *Config) compare() time.Duration {
 	return c.Compare.D()
 }
 
-// validateCapture reports keys that do not go together.
+// validateCapture reports keys that do not fit the capture.
 func (c *Config) validateCapture(found *check.Problems) {
 	switch c.capture() {
 	case CaptureOutbox, CaptureLogical:
@@ -147,7 +148,7 @@ func (c *Config) validateCapture(found *check.Problems) {
 		}
 		if c.compare() < c.poll() {
 			found.Errorf("compare", fmt.Sprintf("write %s or more", c.poll()),
-				"a full compare every %s is more often than a look every %s", c.compare(), c.poll())
+				"a full compare every %s is more frequent than a poll every %s", c.compare(), c.poll())
 		}
 	default:
 		hint := "write outbox, logical or poll"
@@ -159,8 +160,8 @@ func (c *Config) validateCapture(found *check.Problems) {
 	}
 }
 
-// follows tells whether a capture can follow another kind of relation than an ordinary table: p partitioned, i part of
-// an inheritance, v, m and f views and foreign tables.
+// follows tells whether a capture can follow a kind of relation other than an ordinary table: p partitioned, i
+// part of an inheritance, v, m and f views and foreign tables.
 func (c Capture) follows(kind string) bool {
 	switch c {
 	case CaptureOutbox, CaptureLogical:

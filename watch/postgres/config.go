@@ -19,16 +19,17 @@ import (
 // DefaultTarget is the name of the only target where label is set and targets is not.
 const DefaultTarget = "label"
 
-// DefaultShrinkGuard is the share of the items that a full read may find gone where none is configured.
+// DefaultShrinkGuard is the share of the items that may be missing in a full read where none is configured.
 const DefaultShrinkGuard = unit.Percent(0.2)
 
-// DefaultPoll is how often a waiting source reads without a notification, in case one was lost.
+// DefaultPoll is how often a source that waits for a notification reads without one, in case one was lost.
 const DefaultPoll = 30 * time.Second
 
-// Config is a watched table. Names of tables and columns are written as they are, without SQL's folding to lower
-// case; double quotes are needed only around a name that contains a dot.
+// Config is a watched table. Names of tables and columns are case-sensitive: SQL's folding to lower case is not
+// applied. Double quotes are needed only around a name that contains a dot.
 type Config struct {
-	// DSN is the connection string, ${NAME} in it a variable of the environment; prefer dsn_file when it holds a password.
+	// DSN is the connection string; ${NAME} in it is replaced by an environment variable. Prefer dsn_file when it
+	// holds a password.
 	DSN string `yaml:"dsn" env:"expand"`
 	// DSNFile is a file with the connection string, read again at each connect.
 	DSNFile string `yaml:"dsn_file"`
@@ -40,39 +41,44 @@ type Config struct {
 	Text unit.List `yaml:"text"`
 	// Label is the column with the label, or an SQL expression over the row's columns.
 	Label string `yaml:"label"`
-	// Targets names several labels, each a column or an SQL expression; instead of label.
+	// Targets names several labels, each a column or an SQL expression; replaces label.
 	Targets map[string]string `yaml:"targets"`
-	// LabelledWhen is an SQL condition over the row's columns that says which rows are labelled, such as
-	// "reviewed_at is not null". A row for which it is not true is an example of nothing, whatever its label and null say.
+	// LabelledWhen is an SQL condition over the row's columns that is true for labelled rows, such as "reviewed_at
+	// is not null". Other rows are not used as examples, even if their label is set.
 	LabelledWhen string `yaml:"labelled_when"`
-	// Author is a column that says who wrote the row last; without it the database user is named.
+	// Author is a column with the name of the last writer of the row; without it the database user is reported.
 	Author string `yaml:"author"`
-	// UpdatedAt is a column that says when the row was last written.
+	// UpdatedAt is a column with the time of the row's last write.
 	UpdatedAt string `yaml:"updated_at"`
-	// Capture is how changes are found: outbox (triggers, the default), logical (the server's own log), poll (a column
-	// that grows with each write).
+	// Capture is how changes are detected: outbox (triggers, the default), logical (the server's own log), poll (a
+	// column that grows with each write).
 	Capture Capture `yaml:"capture"`
-	// Outbox bounds what the triggers of capture: outbox keep while nobody reads.
+	// Outbox bounds what the triggers of capture: outbox store while retraind does not read.
 	Outbox Outbox `yaml:"outbox"`
-	// ShrinkGuard is the share of the items that a read of the whole table may find gone; when more are, nothing is deleted
-	// until the rows are back or `retraind label accept` says that they are gone. 20% when not set; 100% takes any.
+	// ShrinkGuard is the share of the items that may be missing in a read of the whole table; if more are missing,
+	// nothing is deleted until the rows are back or `retraind label accept` confirms the deletion. 20% when not
+	// set; 100% allows any.
 	ShrinkGuard unit.Percent `yaml:"shrink_guard"`
-	// Notify lets the triggers of capture: outbox wake retraind by NOTIFY, which PostgreSQL forbids in a transaction that is
-	// to be prepared (PREPARE TRANSACTION). false looks for changes every second instead; true when not set.
+	// Notify lets the triggers of capture: outbox wake retraind by NOTIFY, which PostgreSQL forbids in a
+	// transaction that is to be prepared (PREPARE TRANSACTION). false polls for changes every second instead; true
+	// when not set.
 	Notify *bool `yaml:"notify"`
-	// Poll is how often a waiting source reads without a notification, in case one was lost; 30s when not set, 5s with capture: poll.
+	// Poll is how often a source that waits for a notification reads without one, in case one was lost; 30s when
+	// not set. With capture: poll, the interval between two polls; 5s when not set.
 	Poll unit.Duration `yaml:"poll"`
 	// Watermark is the column that grows with each write, for capture: poll; updated_at when not set.
 	Watermark string `yaml:"watermark"`
-	// Overlap is how long capture: poll goes on looking for rows that appear behind the watermark; 1m when not set.
+	// Overlap is how long capture: poll keeps looking for rows that appear below the highest watermark; 1m when
+	// not set.
 	Overlap unit.Duration `yaml:"overlap"`
-	// Normalized is labels.normalize: another one makes other labels of the same rows.
+	// Normalized is a copy of labels.normalize: changing it changes the labels of unchanged rows.
 	Normalized string `yaml:"-"`
-	// Compare is how often capture: poll reads the whole table, to find what the watermark cannot show; 1h when not set.
+	// Compare is how often capture: poll reads the whole table, to find changes that the watermark does not show;
+	// 1h when not set.
 	Compare unit.Duration `yaml:"compare"`
 }
 
-// Validate reports every fault that shows without asking the server; Check asks it.
+// Validate reports every error that can be found without asking the server; Check asks it.
 func (c *Config) Validate() check.Problems {
 	var found check.Problems
 	switch {
@@ -125,7 +131,7 @@ func (c *Config) Validate() check.Problems {
 	return found
 }
 
-// checkColumns reports a missing, doubled or impossible name.
+// checkColumns reports a missing, repeated or invalid name.
 func checkColumns(found *check.Problems, path string, names unit.List, hint string) {
 	if len(names) == 0 {
 		found.Errorf(path, hint, "no column")
@@ -141,10 +147,10 @@ func checkColumns(found *check.Problems, path string, names unit.List, hint stri
 	}
 }
 
-// target is one label of an item: its name and the column or expression it comes from.
+// target is one label of an item: its name and its column or expression.
 type target struct{ name, source string }
 
-// targets returns the labels in a fixed order. Rows that labelled_when excludes carry the mark serving.NotLabelled.
+// targets returns the labels in a fixed order. Rows that labelled_when excludes get the label serving.NotLabelled.
 func (c *Config) targets() []target {
 	list := c.labels()
 	if c.LabelledWhen != "" {
@@ -164,13 +170,13 @@ func (c *Config) labels() []target {
 	return list
 }
 
-// WithTargets returns a copy that reads the named labels, each a column or an SQL expression, instead of its own.
+// WithTargets returns a copy that reads the given labels, each a column or an SQL expression.
 func (c Config) WithTargets(sources map[string]string) *Config {
 	c.Label, c.Targets = "", maps.Clone(sources)
 	return &c
 }
 
-// poll returns the interval of the safety net.
+// poll returns the interval of reads without a notification.
 func (c *Config) poll() time.Duration {
 	switch {
 	case c.Poll > 0:
@@ -181,10 +187,10 @@ func (c *Config) poll() time.Duration {
 	return DefaultPoll
 }
 
-// notifies tells whether the triggers wake the reader.
+// notifies tells whether the triggers use NOTIFY.
 func (c *Config) notifies() bool { return c.Notify == nil || *c.Notify }
 
-// shrinkGuard returns the share of the items that a full read may find gone.
+// shrinkGuard returns the share of the items that may be missing in a full read.
 func (c *Config) shrinkGuard() float64 {
 	if c.ShrinkGuard == 0 {
 		return DefaultShrinkGuard.F()
@@ -192,7 +198,7 @@ func (c *Config) shrinkGuard() float64 {
 	return c.ShrinkGuard.F()
 }
 
-// connString returns the connection string, from its file where one is named.
+// connString returns the connection string, from its file if one is configured.
 func (c *Config) connString() (string, error) {
 	if c.DSNFile == "" {
 		return c.DSN, nil

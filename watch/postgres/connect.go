@@ -15,7 +15,7 @@ import (
 
 const (
 	connectTimeout = 5 * time.Second
-	// pingEvery and pingTimeout together are less than the 10 s within which a dead peer must be noticed.
+	// pingEvery and pingTimeout together stay below 10 s, the time within which a dead peer must be noticed.
 	pingEvery   = 4 * time.Second
 	pingTimeout = 4 * time.Second
 )
@@ -26,7 +26,7 @@ func dial(ctx context.Context, cfg *Config) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	// No prepared statements: a pooler may give the next query to another backend.
+	// No prepared statements: a pooler may run the next query in another backend.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	since, dialer := &atomic.Int64{}, config.DialFunc
 	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -36,7 +36,7 @@ func dial(ctx context.Context, cfg *Config) (*pgx.Conn, error) {
 		}
 		return idleConn{Conn: conn, readSince: since}, nil
 	}
-	// A notification only wakes up. A flag is enough, and a flood of notifications cannot fill the memory.
+	// A notification only wakes the reader. A flag is enough, and a flood of notifications cannot fill the memory.
 	notified := &atomic.Bool{}
 	config.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) { notified.Store(true) }
 	conn, err := pgx.ConnectConfig(ctx, config)
@@ -50,11 +50,12 @@ func dial(ctx context.Context, cfg *Config) (*pgx.Conn, error) {
 		uint32(pid) == conn.PgConn().PID() {
 		err = setSession(ctx, conn, false)
 	} else {
-		// What is set for the session would stay with a process that serves others too.
+		// On a pooled connection, session settings would leak to other clients.
 		conn.PgConn().CustomData()[pooledKey] = true
 	}
 	if err == nil && conn.PgConn().ParameterStatus("server_encoding") == "SQL_ASCII" {
-		// The server would refuse to send what is no UTF-8; asText mends it here. Poolers know this setting.
+		// Otherwise the server would refuse to send invalid UTF-8, which validText repairs. Poolers know this
+		// setting.
 		_, err = conn.Exec(ctx, "SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', false)")
 	}
 	if err != nil {
@@ -63,7 +64,7 @@ func dial(ctx context.Context, cfg *Config) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// userTimeout bounds how long written data may stay unacknowledged; keepalive only covers an idle connection.
+// userTimeout bounds how long sent data may stay unacknowledged; keepalive covers only idle connections.
 func userTimeout(network, _ string, raw syscall.RawConn) error {
 	if network == "unix" {
 		return nil

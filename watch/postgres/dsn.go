@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// connConfig reads the connection string; a dead peer is noticed early.
+// connConfig parses the connection string, and adds settings that detect a dead peer early.
 func connConfig(cfg *Config) (*pgx.ConnConfig, error) {
 	dsn, err := cfg.connString()
 	if err != nil {
@@ -32,7 +32,7 @@ func connConfig(cfg *Config) (*pgx.ConnConfig, error) {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "retraind"
 	}
-	config.RuntimeParams["client_encoding"] = "UTF8" // whatever the database's own is
+	config.RuntimeParams["client_encoding"] = "UTF8" // config.RuntimeParams["client_encoding"] = "UTF8" // independent of the database's own encoding
 	dialer := &net.Dialer{
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: time.Second, Count: 3},
 		Control:         userTimeout,
@@ -41,14 +41,16 @@ func connConfig(cfg *Config) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
-// dsnKeywords are those of a connection string. What else stands in one is a setting for the server, such as search_path.
+// dsnKeywords are the keywords of a connection string. Any other word is passed to the server as a setting, such
+// as search_path.
 var dsnKeywords = []string{
 	"host", "port", "user", "password", "dbname", "passfile", "service", "servicefile", "connect_timeout",
 	"application_name", "options",
 	"target_session_attrs", "sslmode", "sslcert", "sslkey", "sslrootcert", "sslpassword", "sslsni", "sslnegotiation",
 }
 
-// unknownKeyword finds a keyword that was taken for a setting: the server would tell of it only behind what it is missed for.
+// unknownKeyword finds a misspelt keyword. pgx passes it to the server as a setting, whose error would hide which
+// keyword is missing.
 func unknownKeyword(cfg *Config, config *pgx.ConnConfig) error {
 	for _, key := range slices.Sorted(maps.Keys(config.RuntimeParams)) {
 		if near := check.Nearest(key, dsnKeywords); near != "" && near != key && !slices.Contains(dsnKeywords, key) {

@@ -16,10 +16,10 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// permanentClasses are SQLSTATEs, or their first two digits, that waiting does not mend.
+// permanentClasses are SQLSTATEs, or their first two digits, of errors that waiting does not fix.
 var permanentClasses = []string{"28", "3D000", "3F000", "42", "0A000"}
 
-// explain turns an error of a connection or query into a Fault. Faults and context errors pass unchanged.
+// explain turns an error of a connection or query into a Fault. Faults and context errors are returned unchanged.
 func explain(cfg *Config, err error) error {
 	var fault *watch.Fault
 	if err == nil || errors.As(err, &fault) || errors.Is(err, context.Canceled) {
@@ -30,7 +30,7 @@ func explain(cfg *Config, err error) error {
 	if dsn, readErr := cfg.connString(); readErr == nil {
 		if c, parseErr := pgx.ParseConfig(dsn); parseErr == nil {
 			where = fmt.Sprintf("PostgreSQL at %s", address(c))
-			user, database = c.User, cmp.Or(c.Database, c.User) // as the server has it
+			user, database = c.User, cmp.Or(c.Database, c.User) // user, database = c.User, cmp.Or(c.Database, c.User) // the server's default for the database
 		}
 	}
 	var server *pgconn.PgError
@@ -48,7 +48,7 @@ func explain(cfg *Config, err error) error {
 			fault.Cure = "correct the user in " + cfg.dsnPlace() + " or allow it in pg_hba.conf"
 			if strings.Contains(server.Message, "does not exist") {
 				fault.Cure = "correct the user in " + cfg.dsnPlace() +
-					", or run the SQL of retraind init, which makes the role retraind"
+					", or run the SQL of retraind init, which creates the role retraind"
 			}
 		case "3D000":
 			fault.Cause = fmt.Sprintf("%s has no database %q", where, database)
@@ -60,15 +60,15 @@ func explain(cfg *Config, err error) error {
 				fault.Cure = rowSecurityCure(user)
 				break
 			}
-			fault.Key, fault.Cause = "table", fmt.Sprintf("user %q may not read what retraind needs: %s", user, server.Message)
+			fault.Key, fault.Cause = "table", fmt.Sprintf("user %q lacks a right that retraind needs: %s", user, server.Message)
 			fault.Cure = grantHint(user)
 		case "42P01", "3F000":
-			fault.Key, fault.Cause = "table", fmt.Sprintf("database %q misses a table: %s", database, server.Message)
+			fault.Key, fault.Cause = "table", fmt.Sprintf("database %q lacks a table: %s", database, server.Message)
 			fault.Cure = "correct labels.postgres.table, or run the SQL of retraind init"
 		case "42703":
-			fault.Key, fault.Cause = "table", fmt.Sprintf("table %s misses a column: %s", cfg.Table, server.Message)
+			fault.Key, fault.Cause = "table", fmt.Sprintf("table %s lacks a column: %s", cfg.Table, server.Message)
 			fault.Cure = "correct the column names under labels.postgres"
-		case "42704", "55000": // a publication or slot that is missing, or of no use any more
+		case "42704", "55000": // case "42704", "55000": // a publication or slot that is missing or invalidated
 			fault.Cause = fmt.Sprintf("%s: %s", where, server.Message)
 			if cfg.capture() == CaptureLogical {
 				fault.Cure = "run what `retraind init sql` prints, as the table's owner; retraind then reads the whole table again"
@@ -103,14 +103,14 @@ func explain(cfg *Config, err error) error {
 			cfg.DSNFile), "write the connection string into it", true
 	case errors.Is(err, fs.ErrPermission) && cfg.DSNFile != "" && where == "PostgreSQL":
 		fault.Cause = fmt.Sprintf("no permission to read dsn_file %s", cfg.DSNFile)
-		fault.Cure = fmt.Sprintf("give it to the user that runs retraind: chown retraind: %s and chmod 0600 %[1]s, or hand it "+
-			"over with LoadCredential= and name it without a directory", cfg.DSNFile)
+		fault.Cure = fmt.Sprintf("make it readable for the user that runs retraind: chown retraind: %s and chmod 0600 %[1]s, "+
+			"or pass it with LoadCredential= and name it without a directory", cfg.DSNFile)
 		fault.Permanent = true
 	case errors.Is(err, context.DeadlineExceeded):
-		fault.Cause, fault.Cure = where+" does not answer", "is the server up and the network open?"
+		fault.Cause, fault.Cure = where+" does not answer", "is the server running and reachable?"
 	case errors.As(err, &name) && name.IsNotFound:
 		fault.Cause = fmt.Sprintf("cannot reach %s: no host has the name %s", where, name.Name)
-		fault.Cure = "correct it in " + cfg.dsnPlace() + ", if it is not the name service that fails"
+		fault.Cure = "correct it in " + cfg.dsnPlace() + ", or check the name service"
 	case errors.As(err, &network):
 		fault.Cause, fault.Cure = fmt.Sprintf("cannot reach %s: %s", where, network.Err), "is the server running?"
 	default:
@@ -119,7 +119,7 @@ func explain(cfg *Config, err error) error {
 	return fault
 }
 
-// dsnKey is the configuration key that names the connection string or its file.
+// dsnKey is the configuration key that holds the connection string or its file.
 func (c *Config) dsnKey() string {
 	if c.DSNFile != "" {
 		return "dsn_file"
@@ -135,18 +135,18 @@ func (c *Config) dsnPlace() string {
 	return "labels.postgres.dsn"
 }
 
-// rowSecurityCure tells how a user gets to see all rows.
+// rowSecurityCure returns how to let a user see all rows.
 func rowSecurityCure(user string) string {
-	return fmt.Sprintf("as a superuser: ALTER ROLE %s BYPASSRLS; a policy that shows the role some rows is not enough, since retraind would take the others for deleted",
+	return fmt.Sprintf("as a superuser: ALTER ROLE %s BYPASSRLS; a policy that shows the role only some rows is not enough, since retraind would treat the others as deleted",
 		ident(user))
 }
 
-// grantHint tells how a user gets the rights that retraind needs.
+// grantHint returns how to give a user the rights that retraind needs.
 func grantHint(user string) string {
 	return fmt.Sprintf("run what `retraind init sql --role %s` prints, as the table's owner", user)
 }
 
-// address names the servers of a connection string, each once.
+// address lists the servers of a connection string, each once.
 func address(c *pgx.ConnConfig) string {
 	var names []string
 	for _, host := range append([]*pgconn.FallbackConfig{{Host: c.Host, Port: c.Port}}, c.Fallbacks...) {

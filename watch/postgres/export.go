@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Export streams the table as it is at one instant over a connection of its own, in constant memory, for a training's
+// Export streams a consistent snapshot of the table over a connection of its own, in constant memory, as training
 // data. An error ends the sequence.
 func Export(ctx context.Context, model string, cfg *Config) iter.Seq2[watch.Item, error] {
 	return func(yield func(watch.Item, error) bool) {
@@ -44,7 +44,7 @@ func Export(ctx context.Context, model string, cfg *Config) iter.Seq2[watch.Item
 		}()
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		// After a complete read nothing can be lost by a connection that does not close well.
+		// The read is complete: an error while closing loses nothing.
 		if closed := conn.Close(closing); err != nil {
 			err = errors.Join(explain(cfg, err), closed)
 		}

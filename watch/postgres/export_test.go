@@ -55,7 +55,7 @@ func TestExportStopsEarlyAndReportsFaults(t *testing.T) {
 	b.cfg.Table = "missing"
 	n := 0
 	for _, err := range Export(t.Context(), "m", b.cfg) {
-		if n++; err == nil || !strings.Contains(err.Error(), "misses a table") {
+		if n++; err == nil || !strings.Contains(err.Error(), "lacks a table") {
 			t.Errorf("got %v", err)
 		}
 	}

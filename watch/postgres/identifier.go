@@ -10,19 +10,19 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// maxName is PostgreSQL's limit for a name in bytes; a longer one would be cut silently.
+// maxName is PostgreSQL's limit for a name in bytes; the server truncates longer ones silently.
 const maxName = 63
 
-// columnName matches what is read as a column's name; anything else in the place of a label is an SQL expression.
+// columnName matches a column name; any other label definition is an SQL expression.
 var columnName = regexp.MustCompile(`^[\pL_][\pL\pN_$]*$`)
 
-// calls matches what looks like the call of a function.
+// calls matches text that looks like a function call.
 var calls = regexp.MustCompile(`[\pL\pN_"]\s*\(`)
 
 // ident quotes a name.
 func ident(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
 
-// literal quotes a text constant, whatever standard_conforming_strings says.
+// literal quotes a text constant, independently of standard_conforming_strings.
 func literal(text string) string {
 	if strings.Contains(text, `\`) {
 		return "E'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(text) + "'"
@@ -94,7 +94,8 @@ func parseTable(text string) (pgx.Identifier, error) {
 	return nil, fmt.Errorf("table %s has more than a schema and a name", text)
 }
 
-// checkExpression refuses what could leave the place that it is put into. The server judges the rest.
+// checkExpression refuses an expression that could break out of its place in a statement. The server checks the
+// rest.
 func checkExpression(text string) error {
 	switch {
 	case strings.TrimSpace(text) == "":

@@ -7,18 +7,18 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// identity says which cluster's history a cursor belongs to. The numbers in it (transaction ids, log positions) mean
-// something else in every other.
+// identity identifies the cluster and the timeline of a cursor. The numbers in a cursor (transaction ids, log
+// positions) are meaningless on any other.
 type identity struct {
 	System   string `json:"system"`   // system identifier of the cluster
-	Timeline int64  `json:"timeline"` // another one means that history was rewritten: failover or restore
+	Timeline int64  `json:"timeline"` // Timeline int64  `json:"timeline"` // changes when history was rewritten: failover or restore
 }
 
-// foreign says why what was read of a cannot be continued on now, or "".
+// foreign returns why a cursor of a cannot be used on now, or "".
 func (a identity) foreign(now identity) string {
 	switch {
 	case a.System != now.System:
-		return "it is another PostgreSQL cluster (system identifier " + now.System + " instead of " + a.System + ")"
+		return "another PostgreSQL cluster answers (system identifier " + now.System + " instead of " + a.System + ")"
 	case a.Timeline != now.Timeline:
 		return fmt.Sprintf("the server has another history (timeline %d instead of %d: failover or restore)", now.Timeline,
 			a.Timeline)
@@ -26,19 +26,20 @@ func (a identity) foreign(now identity) string {
 	return ""
 }
 
-// serverBehind is the reason when a server does not know what was read from it.
+// serverBehind is the reason for a full read when a server lacks changes that were read from it.
 const serverBehind = "the server is behind what was read (restored from an older copy)"
 
-// identityColumns select an identity. The timeline of the last checkpoint is old right after a promotion; the name of
-// the current WAL file is not.
+// identityColumns select an identity. The timeline is taken from the name of the current WAL file: right after a
+// promotion the last checkpoint still has the old one.
 const identityColumns = `(pg_control_system()).system_identifier::text, ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int`
 
-// storage is a digest of the files that hold the table $1 and its partitions: a TRUNCATE, a rewrite and a partition that
-// comes or goes change it.
+// storage is a digest of the files of the table $1 and its partitions: a TRUNCATE, a rewrite, and attaching or
+// detaching a partition change it.
 const storage = `(SELECT md5(string_agg(r.oid::text || ':' || coalesce(pg_relation_filenode(r.oid), 0)::text, ',' ORDER BY r.oid))
 	FROM (SELECT $1::text::regclass::oid AS oid UNION SELECT relid::oid FROM pg_partition_tree($1::text::regclass)) AS r)`
 
-// relationKind is how the catalog calls the table's kind: r ordinary, p partitioned, v, m and f views and foreign tables.
+// relationKind returns the table's kind in the catalog: r ordinary, p partitioned, v, m and f views and foreign
+// tables.
 func (s *schema) relationKind(ctx context.Context, conn *pgx.Conn) (kind string, err error) {
 	err = conn.QueryRow(ctx, "SELECT relkind::text FROM pg_class WHERE oid = $1::text::regclass", s.table).Scan(&kind)
 	return kind, err

@@ -12,16 +12,18 @@ import (
 )
 
 const (
-	// idleTimeout is how long an answer may be missing before the server is asked over another connection whether it
-	// still works on it. With probeTimeout this stays below the 10 s within which a dead peer must be noticed.
+	// idleTimeout is how long an answer may be overdue before the server is asked over another connection whether
+	// it still works on the query. Together with probeTimeout it stays below 10 s, the time within which a dead
+	// peer must be noticed.
 	idleTimeout  = 5 * time.Second
 	probeTimeout = 4 * time.Second
 	// pooledIdleTimeout is for connections through a pooler, about which the server cannot be asked.
 	pooledIdleTimeout = time.Minute
 )
 
-// idleConn records since when a read has been waiting for data, to detect half-open connections. TCP keepalive detects a
-// network that is down, but neither a proxy that accepts bytes and forwards none nor a host that forgot the connection.
+// idleConn records when the current read began, to detect half-open connections. TCP keepalive detects a network
+// that is down, but neither a proxy that accepts bytes without forwarding them nor a host that lost the
+// connection's state.
 type idleConn struct {
 	net.Conn
 	readSince *atomic.Int64 // when the current read began, in Unix nanoseconds; 0 while there is none
@@ -40,13 +42,14 @@ const (
 	notifiedKey = "retraind.notified"
 )
 
-// pooled says whether a pooler is between: the backend is not the one that the connection was given.
+// pooled tells whether a pooler is between: queries may then run in different backends.
 func pooled(conn *pgx.Conn) bool {
 	is, ok := conn.PgConn().CustomData()[pooledKey].(bool)
 	return ok && is
 }
 
-// cancelWhenIdle returns a context that ends when an answer is overdue and the server does not work on one any more.
+// cancelWhenIdle returns a context that ends when an answer is overdue and the server does not work on the query
+// any more.
 func cancelWhenIdle(ctx context.Context, cfg *Config, conn *pgx.Conn) (context.Context, context.CancelFunc) {
 	guarded, cancel := context.WithCancelCause(ctx)
 	since, ok := conn.PgConn().CustomData()[idleConnKey].(*atomic.Int64)
@@ -76,8 +79,8 @@ func cancelWhenIdle(ctx context.Context, cfg *Config, conn *pgx.Conn) (context.C
 			}
 			if since.Load() == begun {
 				cancel(&watch.Fault{
-					Cause: "PostgreSQL does not answer on a connection that it does not work on any more",
-					Cure:  "is the network open, and no proxy between that forgets connections?",
+					Cause: "a connection to PostgreSQL is dead: no answer, and the server runs no query on it",
+					Cure:  "check the network, and proxies that drop idle connections",
 				})
 				return
 			}

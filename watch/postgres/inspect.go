@@ -14,8 +14,8 @@ import (
 
 const runInit = "run the SQL that retraind init wrote, as the table's owner"
 
-// Check asks the server whether a model's table can be followed: for check, doctor and init. The paths of its findings
-// are keys of the postgres section.
+// Check asks the server whether a model's table can be followed: for check, doctor and init. The paths of its
+// findings are keys of the postgres section.
 func Check(ctx context.Context, model string, cfg *Config) check.Problems {
 	schema, err := newSchema(model, cfg)
 	if err != nil {
@@ -29,8 +29,8 @@ func Check(ctx context.Context, model string, cfg *Config) check.Problems {
 	return append(found, watch.ProblemOf(explain(cfg, errors.Join(err, conn.Close(ctx))))...)
 }
 
-// inspect compares what is configured with what the server has. It returns the SQL types of the table's columns too,
-// and an error only when it could not ask.
+// inspect compares the configuration with the server's catalog. It also returns the SQL types of the table's
+// columns. The error is set only when the server could not be asked.
 func inspect(ctx context.Context, conn *pgx.Conn, s *schema) (found check.Problems, columns map[string]string, err error) {
 	var version int
 	if err := conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
@@ -73,7 +73,7 @@ func inspect(ctx context.Context, conn *pgx.Conn, s *schema) (found check.Proble
 	return found, columns, nil
 }
 
-// inspected returns the SQL types of the table's columns, or the first fault that keeps it from being followed.
+// inspected returns the SQL types of the table's columns, or the first fault that prevents following it.
 func (s *Source) inspected(ctx context.Context, conn *pgx.Conn) (map[string]string, error) {
 	found, columns, err := inspect(ctx, conn, s.schema)
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *Source) inspected(ctx context.Context, conn *pgx.Conn) (map[string]stri
 		if !p.Warning {
 			return nil, &watch.Fault{Key: p.Path, Cause: p.Message, Cure: p.Hint, Permanent: true}
 		}
-		if p.Path == "table" { // changes are missed all the same
+		if p.Path == "table" { // if p.Path == "table" { // only a warning, but changes are missed
 			missed = p.Message + " (" + p.Hint + ")"
 		}
 	}
@@ -112,7 +112,7 @@ func (s *schema) keyTypes(columns map[string]string) []string {
 	return types
 }
 
-// findRights reports what the connection's user may not read.
+// findRights reports rights that the connection's user lacks.
 func (s *schema) findRights(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	if err := may(ctx, conn, found, "SELECT has_schema_privilege($1, 'USAGE')", "use the schema "+s.ident[0],
 		s.ident[0]); err != nil || found.HasErrors() {
@@ -127,7 +127,7 @@ func (s *schema) findRights(ctx context.Context, conn *pgx.Conn, found *check.Pr
 	return nil
 }
 
-// findRowSecurity reports a table of which the connection's user may not see all rows.
+// findRowSecurity reports a table whose row security hides rows from the connection's user.
 func (s *schema) findRowSecurity(ctx context.Context, conn *pgx.Conn, found *check.Problems) (hidden bool, err error) {
 	err = conn.QueryRow(ctx, "SELECT row_security_active($1::text::regclass)", s.table).Scan(&hidden)
 	if hidden {
@@ -150,14 +150,14 @@ func may(ctx context.Context, conn *pgx.Conn, found *check.Problems, question, r
 	return nil
 }
 
-// findKey warns when nothing keeps two rows from having one key.
+// findKey warns when two rows may have the same key.
 func (s *schema) findKey(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	var unique bool
 	err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = $1::text::regclass AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL
 		AND (SELECT bool_and(a.attname = ANY ($2::text[])) FROM unnest(i.indkey[0:i.indnkeyatts - 1]) k JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k))`,
 		s.table, []string(s.cfg.ID)).Scan(&unique)
 	if err == nil && !unique {
-		found.Warnf("id", "add a primary key or a unique index", "nothing keeps two rows of %s from having the same %s",
+		found.Warnf("id", "add a primary key or a unique index", "two rows of %s may have the same %s: no unique index covers it",
 			strings.Join(s.ident, "."), strings.Join(s.cfg.ID, ", "))
 	}
 	return err

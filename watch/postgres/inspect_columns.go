@@ -47,8 +47,8 @@ func (s *schema) findColumns(columns map[string]string, found *check.Problems) (
 	return missing
 }
 
-// findRenamed says where the triggers still name a missing column, which the last problems are about in this order: then
-// it is the application that suffers, not only the watch.
+// findRenamed extends the findings about missing columns (the last ones, in the same order) where the triggers
+// still use the column: then the application's own writes fail.
 func (s *schema) findRenamed(ctx context.Context, conn *pgx.Conn, missing []string, found check.Problems) error {
 	if s.cfg.capture() != CaptureOutbox {
 		return nil
@@ -63,7 +63,7 @@ func (s *schema) findRenamed(ctx context.Context, conn *pgx.Conn, missing []stri
 	for i, column := range missing {
 		if strings.Contains(bodies, "."+ident(column)) {
 			p := &found[len(found)-len(missing)+i]
-			p.Hint = "writes of this table fail, because the triggers name the column: name it so again, or correct the configuration and run the SQL of `retraind init sql` as the table's owner (for the next migration: retraind init sql --down, migrate, retraind init sql); " +
+			p.Hint = "writes of this table fail, because the triggers name the column: rename it back, or correct the configuration and run the SQL of `retraind init sql` as the table's owner (for the next migration: retraind init sql --down, migrate, retraind init sql); " +
 				p.Hint
 		}
 	}
@@ -95,7 +95,7 @@ func (s *schema) findExpressions(ctx context.Context, conn *pgx.Conn, found *che
 	return nil
 }
 
-// findWatermark reports a watermark column that cannot serve as one, or that the table is slow to search by.
+// findWatermark reports a column that cannot serve as watermark, and warns where polling by it is slow.
 func (s *schema) findWatermark(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	column := s.cfg.watermark()
 	path := "watermark"
@@ -117,13 +117,13 @@ func (s *schema) findWatermark(ctx context.Context, conn *pgx.Conn, found *check
 	switch {
 	case !ordered || category == "S":
 		found.Errorf(path, "name a timestamp or a number that grows with each write",
-			"column %q of table %s is %s, which does not say what was written later", column, table, sqlType)
+			"column %q of table %s is %s, which does not order rows by the time of their last write", column, table, sqlType)
 		return nil
 	case kind != "r" && kind != "p":
 		// A view has no index of its own.
 	case !indexed:
 		found.Warnf(path, fmt.Sprintf("CREATE INDEX CONCURRENTLY ON %s (%s)", s.table, ident(column)),
-			"no index begins with column %q: each look reads the whole table %s", column, table)
+			"no index begins with column %q: each poll reads the whole table %s", column, table)
 	}
 	if nullable && kind == "r" {
 		found.Warnf(path, fmt.Sprintf("ALTER TABLE %s ALTER %s SET NOT NULL", s.table, ident(column)),

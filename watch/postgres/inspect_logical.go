@@ -14,7 +14,8 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// findPublication reports what keeps the table's changes from being decoded, and what would fill the server's disk.
+// findPublication reports server settings and rights that prevent decoding the table's changes, and settings with
+// which the log can fill the server's disk.
 func (s *schema) findPublication(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	var level, keep string
 	var slots, taken int
@@ -33,7 +34,7 @@ func (s *schema) findPublication(ctx context.Context, conn *pgx.Conn, found *che
 	}
 	if !replicates {
 		found.Errorf("capture", fmt.Sprintf("run what `retraind init sql --role %s` prints, as a superuser: ALTER ROLE … REPLICATION is in it",
-			conn.Config().User), "user %q may not replicate", conn.Config().User)
+			conn.Config().User), "user %q lacks the REPLICATION attribute", conn.Config().User)
 	}
 	if taken >= slots {
 		found.Errorf("capture", fmt.Sprintf("ALTER SYSTEM SET max_replication_slots = %d, then restart the server", taken+4),
@@ -43,11 +44,11 @@ func (s *schema) findPublication(ctx context.Context, conn *pgx.Conn, found *che
 		return err
 	} else if awaited {
 		found.Errorf("capture", "write the names of the standbys into synchronous_standby_names, not *; or give retraind another application_name",
-			"the server takes retraind for a synchronous standby (synchronous_standby_names): each commit would wait for it")
+			"the server treats retraind as a synchronous standby (synchronous_standby_names): each commit would wait for it")
 	}
 	if keep == "-1" {
-		found.Warnf("capture", "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'; SELECT pg_reload_conf(): a retraind that is away for longer reads the whole table again",
-			"max_slot_wal_keep_size is -1: while retraind is away the server keeps its log without bound, until its disk is full")
+		found.Warnf("capture", "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'; SELECT pg_reload_conf(): after a longer downtime retraind reads the whole table again",
+			"max_slot_wal_keep_size is -1: while retraind is down the server keeps all of its log, until its disk is full")
 	}
 	if err := s.findSlot(ctx, conn, found); err != nil {
 		return err
@@ -58,7 +59,7 @@ func (s *schema) findPublication(ctx context.Context, conn *pgx.Conn, found *che
 	return s.findPublished(ctx, conn, found)
 }
 
-// findSlot reports a slot that somebody else made. One that is missing is made by the source.
+// findSlot reports a slot that belongs to somebody else. A missing slot is created by the source.
 func (s *schema) findSlot(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	var name, plugin, database, status string
 	err := conn.QueryRow(ctx, `SELECT slot_name::text, coalesce(plugin::text, 'none'), coalesce(database::text, 'none'), coalesce(wal_status, '') FROM pg_replication_slots WHERE slot_name = `+
@@ -73,13 +74,13 @@ func (s *schema) findSlot(ctx context.Context, conn *pgx.Conn, found *check.Prob
 		found.Errorf("capture", fmt.Sprintf("SELECT pg_drop_replication_slot('%s')", name),
 			"the replication slot %s is not retraind's own (plugin %s, database %s)", name, plugin, database)
 	case status == "lost":
-		found.Warnf("capture", "raise max_slot_wal_keep_size; retraind makes the slot anew and reads the whole table again",
-			"the replication slot %s was invalidated: the server has removed log that was not read", name)
+		found.Warnf("capture", "raise max_slot_wal_keep_size; retraind creates the slot again and reads the whole table again",
+			"the replication slot %s was invalidated: the server has removed unread log", name)
 	}
 	return nil
 }
 
-// findReplicaIdentity reports a table whose deletes and changes of the key cannot be told.
+// findReplicaIdentity reports a table whose log entries do not identify deleted rows and changed keys.
 func (s *schema) findReplicaIdentity(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	table := strings.Join(s.ident, ".")
 	var logged, identified bool
@@ -100,7 +101,7 @@ func (s *schema) findReplicaIdentity(ctx context.Context, conn *pgx.Conn, found 
 	return nil
 }
 
-// findPublished reports a publication that is missing or tells too little.
+// findPublished reports a publication that is missing or incomplete.
 func (s *schema) findPublished(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	var whole bool
 	err := conn.QueryRow(ctx, "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate AND pubviaroot FROM pg_publication WHERE pubname = $1",
@@ -112,7 +113,7 @@ func (s *schema) findPublished(ctx context.Context, conn *pgx.Conn, found *check
 	if err != nil {
 		return err
 	}
-	// The view has no column list and no filter before PostgreSQL 15.
+	// Before PostgreSQL 15 the view has no column list and no filter.
 	var names, filter *string
 	err = conn.QueryRow(ctx, "SELECT (to_jsonb(p) -> 'attnames')::text, to_jsonb(p) ->> 'rowfilter' FROM pg_publication_tables p WHERE pubname = $1 AND schemaname = $2 AND tablename = $3",
 		s.publication(), s.ident[0], s.ident[1]).Scan(&names, &filter)
@@ -136,8 +137,8 @@ func (s *schema) findPublished(ctx context.Context, conn *pgx.Conn, found *check
 	return s.findPublishedColumns(ctx, conn, published, found)
 }
 
-// findPublishedColumns reports columns that the configuration needs and the publication leaves out. Generated columns
-// are never published; they are read from the table.
+// findPublishedColumns reports columns that the configuration needs and the publication leaves out. Generated
+// columns are never published; they are read from the table.
 func (s *schema) findPublishedColumns(ctx context.Context, conn *pgx.Conn, published []string,
 	found *check.Problems,
 ) error {

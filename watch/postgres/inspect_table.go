@@ -10,14 +10,14 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// refusedKinds are relations that not every capture can follow: what they are called, why, and what to do.
+// refusedKinds are the relations that not every capture can follow: their name, the reason, and the cure.
 var refusedKinds = map[string]struct{ word, why, cure string }{
 	"v": {"a view", "no trigger sees", "name the table that holds the labels, or set capture: poll"},
 	"m": {"a materialized view", "no trigger sees", "name the table that holds the labels, or set capture: poll"},
 	"f": {"a foreign table", "happen on another server", "watch it in the database where it lives, or set capture: poll"},
 	"p": {"a partitioned table", "this capture cannot follow", "set capture: outbox"},
 	"i": {
-		"tied to KIN by partitioning or inheritance", "may go by way of it",
+		"tied to KIN by partitioning or inheritance", "may be made through that table",
 		"name KIN if that is the partitioned table, or turn the inheritance into partitions",
 	},
 }

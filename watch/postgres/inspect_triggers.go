@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// findTriggers reports triggers that are missing, switched off, or of another configuration.
+// findTriggers reports triggers that are missing, disabled, or made for another configuration.
 func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	table := strings.Join(s.ident, ".")
 	var installed bool
@@ -63,7 +63,7 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 		}
 		found.Warnf("table", fmt.Sprintf("ALTER TABLE %s %s; the whole table is then read", s.table,
 			strings.Join(mend, ", ")),
-			"the trigger of table %s for %s is no longer ENABLE ALWAYS: what is written under session_replication_role = replica, or by a subscription, is missed",
+			"the trigger of table %s for %s is no longer ENABLE ALWAYS: writes under session_replication_role = replica, or by a subscription, are missed",
 			table, strings.Join(demoted, ", "))
 	}
 	if err := may(ctx, conn, found,
@@ -74,7 +74,7 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 	if err := s.findSettings(ctx, conn, found); err != nil || found.HasErrors() {
 		return err
 	}
-	// The migration chose the triggers' shape by what it found.
+	// The migration chose the kind of trigger from the state of the table at that time.
 	var before string
 	var subscribed bool
 	err = conn.QueryRow(ctx, `SELECT coalesce((SELECT min(b.tgname) FROM pg_trigger AS b JOIN pg_trigger AS u ON u.tgrelid = b.tgrelid AND u.tgname = $2 AND u.tgattr::text <> ''
@@ -86,7 +86,7 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 		return err
 	case before != "":
 		found.Errorf("table", "run the SQL that retraind init wrote again, as the table's owner: it then looks at every update",
-			"table %s has got a BEFORE trigger, %s, which may change labels unseen", table, before)
+			"table %s has a new BEFORE trigger, %s, which may change labels without being detected", table, before)
 		return nil
 	case subscribed:
 		found.Errorf("table", "run the SQL that retraind init wrote again, as the table's owner: it then looks at every row",

@@ -9,17 +9,17 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// LabelCounts counts labels by the key of the configuration that they come from. Sets are counted by their members.
+// LabelCounts counts labels by the configuration key that defines them. Sets are counted by their members.
 type LabelCounts map[string]map[string]int
 
-// countedRows is how many rows CountLabels looks at, for some seconds at most.
+// countedRows limits the rows that CountLabels reads; the time is limited to some seconds.
 const (
 	countedRows  = 1_000_000
 	countTimeout = 5 * time.Second
 )
 
-// CountLabels counts the labels of the table's first million rows. What cannot be counted in a few seconds is left out: the
-// counts serve a warning only.
+// CountLabels counts the labels of the table's first million rows. Labels that cannot be counted within a few
+// seconds are left out: the counts are only used for a warning.
 func CountLabels(ctx context.Context, model string, cfg *Config) LabelCounts {
 	s, err := newSchema(model, cfg)
 	if err != nil {
@@ -52,7 +52,7 @@ func CountLabels(ctx context.Context, model string, cfg *Config) LabelCounts {
 			}
 			label, present, err := s.canonical(t.name, []byte(*text))
 			if err != nil || !present {
-				return nil //nolint:nilerr // what is no label is told when it is read
+				return nil //nolint:nilerr // return nil //nolint:nilerr // invalid labels are reported when they are read
 			}
 			var members []string
 			if json.Unmarshal([]byte(label), &members) != nil {

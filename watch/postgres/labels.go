@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// parseLabels reads the jsonb object of the capture SQL. A nil text gives nil.
+// parseLabels decodes the jsonb object that the capture SQL returns. A nil text gives nil.
 func (s *schema) parseLabels(text *string) (watch.Labels, error) {
 	if text == nil {
 		return nil, nil
@@ -32,7 +32,7 @@ func (s *schema) parseLabels(text *string) (watch.Labels, error) {
 	return labels, nil
 }
 
-// canonical turns a JSON value into a label; null is absent.
+// canonical turns a JSON value into a label; a null is reported as absent.
 func canonical(raw []byte) (label string, present bool, err error) {
 	raw = bytes.TrimSpace(raw)
 	switch {
@@ -63,5 +63,5 @@ func canonical(raw []byte) (label string, present bool, err error) {
 	return string(raw), true, nil // a number or a boolean
 }
 
-// same says whether two label sets are equal.
+// same tells whether two label sets are equal.
 func same(a, b watch.Labels) bool { return maps.Equal(a, b) }

@@ -12,14 +12,14 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// logReader is a connection for questions, beside the one that streams the log.
+// logReader is a connection for queries, beside the one that streams the log.
 type logReader struct {
 	*Source
 	conn        *pgx.Conn
 	kind        string            // of the table
 	columns     map[string]string // SQL types by name
 	at          logPosition
-	inspectedAt time.Time // when the publication was looked at last
+	inspectedAt time.Time // inspectedAt time.Time // when the publication was last checked
 }
 
 // followLogical follows the log until ctx ends or a connection breaks.
@@ -60,7 +60,7 @@ func (d *logReader) run(ctx context.Context, onUp func()) error {
 			return err
 		}
 		if reason = repeat.reason; reason == "" {
-			return nil // the table's columns changed: inspect it anew, at once
+			return nil // return nil // the table's columns changed: inspect it again, at once
 		}
 		renew = false
 		if now, err = d.serverState(ctx); err != nil {
@@ -69,12 +69,13 @@ func (d *logReader) run(ctx context.Context, onUp func()) error {
 	}
 }
 
-// rereadError ends a stream whose table must be read as a whole for a reason, or be inspected anew for none.
+// rereadError ends a stream. With a reason the whole table must be read; without one the table is only inspected
+// again.
 type rereadError struct{ reason string }
 
 func (a *rereadError) Error() string { return "read the whole table: " + a.reason }
 
-// serverState asks the server where it stands.
+// serverState queries the server's present state.
 func (d *logReader) serverState(ctx context.Context) (*serverState, error) {
 	now := &serverState{logPosition: logPosition{
 		Capture: CaptureLogical, Definition: d.schema.labelDefinition(),
@@ -108,24 +109,24 @@ func (d *logReader) serverState(ctx context.Context) (*serverState, error) {
 	return now, now.Confirmed.UnmarshalText([]byte(confirmed))
 }
 
-// published selects what changes when the table leaves the publication $2 and comes back.
+// published is an SQL expression that changes when the table is removed from the publication $2 and added again.
 func (d *logReader) published() string {
 	return "coalesce((SELECT p.oid::text || '/' || r.oid::text FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = $2::text AND r.prrelid = $1::text::regclass), '')"
 }
 
-// resume finds where to read on, or says why the whole table must be read.
+// resume finds the position to continue from, or returns why the whole table must be read.
 func (d *logReader) resume(ctx context.Context, now *serverState) (reason string, renew bool, err error) {
 	text, err := d.sink.Cursor(ctx, d.Name())
 	if err != nil {
 		return "", false, fmt.Errorf("read the cursor: %w", err)
 	}
 	if text == "" {
-		d.otherSpelling = true // there may be items of a former read all the same
+		d.otherSpelling = true // d.otherSpelling = true // items of an earlier read may exist all the same
 		return firstRead, false, nil
 	}
 	stored, err := parseLogPosition(text)
 	if err != nil {
-		return err.Error(), false, nil //nolint:nilerr // what cannot be read is a reason to read the table
+		return err.Error(), false, nil //nolint:nilerr // return err.Error(), false, nil //nolint:nilerr // an unreadable cursor is a reason to read the table
 	}
 	d.at = stored
 	d.otherSpelling = stored.Spelling != spelling
@@ -133,8 +134,8 @@ func (d *logReader) resume(ctx context.Context, now *serverState) (reason string
 	return reason, renew, nil
 }
 
-// fullRead gives the whole table to the sink. The log is then read from where the slot stands, without the transactions
-// that the table held already.
+// fullRead hands the whole table to the sink. The log is then read from the slot's position, without the
+// transactions that the table contained already.
 func (d *logReader) fullRead(ctx context.Context, now *serverState, reason string, renew bool) error {
 	d.logFullRead(reason)
 	fresh := renew || !now.Exists || now.Status == "lost"
@@ -143,7 +144,7 @@ func (d *logReader) fullRead(ctx context.Context, now *serverState, reason strin
 			return err
 		}
 	}
-	if read := d.at.LSN; fresh || read > 0 && now.Confirmed > read { // what retraind itself has read was seen
+	if read := d.at.LSN; fresh || read > 0 && now.Confirmed > read { // if read := d.at.LSN; fresh || read > 0 && now.Confirmed > read { // transactions before read are known
 		if err := d.waitForWriters(ctx); err != nil {
 			return err
 		}
@@ -152,11 +153,11 @@ func (d *logReader) fullRead(ctx context.Context, now *serverState, reason strin
 	if err != nil {
 		return err
 	}
-	// The connection is given up after any error, and with it the transaction.
+	// After any error the connection is closed, which also ends the transaction.
 	next := now.logPosition
 	next.LSN = now.Confirmed
 	var until string
-	// What is visible in the snapshot has written its commit before.
+	// Transactions that are visible in the snapshot have written their commit record before this position.
 	if err := tx.QueryRow(ctx, "SELECT pg_current_snapshot()::text, pg_current_wal_insert_lsn()::text").Scan(&next.Snapshot,
 		&until); err != nil {
 		return err
@@ -176,14 +177,14 @@ func (d *logReader) fullRead(ctx context.Context, now *serverState, reason strin
 	return nil
 }
 
-// slotWarnAfter is how long the making of a slot may take before it is told why.
+// slotWarnAfter is how long creating a slot may take before the reason is reported.
 const slotWarnAfter = 2 * time.Second
 
-// newSlot makes the replication slot, in the place of one that is of no use any more.
+// newSlot creates the replication slot, and first drops an invalidated one.
 func (d *logReader) newSlot(ctx context.Context, now *serverState) error {
 	told := time.AfterFunc(slotWarnAfter, func() {
-		d.Down(&watch.Fault{Cause: "PostgreSQL makes the replication slot " + now.Slot +
-			" once all transactions have ended that are open now", Cure: "look for old ones in pg_stat_activity"})
+		d.Down(&watch.Fault{Cause: "PostgreSQL creates the replication slot " + now.Slot +
+			" when all transactions that are open now have ended", Cure: "look for old ones in pg_stat_activity"})
 	})
 	defer told.Stop()
 	if now.Exists {
@@ -197,11 +198,11 @@ func (d *logReader) newSlot(ctx context.Context, now *serverState) error {
 		return err
 	}
 	now.Exists, now.Status = true, ""
-	d.Log.Info("replication slot made", "slot", now.Slot)
+	d.Log.Info("replication slot created", "slot", now.Slot)
 	return now.Confirmed.UnmarshalText([]byte(confirmed))
 }
 
-// checkSchema looks whether the publication or a partition was changed under the stream, which no log tells.
+// checkSchema detects changes of the publication or of partitions, which no log reports.
 func (d *logReader) checkSchema(ctx context.Context) error {
 	if time.Since(d.inspectedAt) < d.cfg.poll() {
 		return nil
@@ -214,7 +215,7 @@ func (d *logReader) checkSchema(ctx context.Context) error {
 	}
 	d.inspectedAt = time.Now()
 	if now.Published != d.at.Published || !now.Exists || now.Status == "lost" {
-		return &rereadError{} // a new connection sees what it means
+		return &rereadError{} // return &rereadError{} // the next connection inspects what changed
 	}
 	if now.Storage != d.at.Storage || now.Meaning != d.at.Meaning {
 		reason, _ := d.at.lost(now)
@@ -230,7 +231,7 @@ func (d *logReader) replication(ctx context.Context) (*pgconn.PgConn, error) {
 		return nil, err
 	}
 	config.RuntimeParams["replication"] = "database"
-	// A sender whose receiver is gone holds the slot; its default is a minute.
+	// After its receiver has vanished, a WAL sender holds the slot until this timeout; the default is a minute.
 	config.RuntimeParams["wal_sender_timeout"] = "20s"
 	for _, t := range textSettings {
 		config.RuntimeParams[t.name] = t.value

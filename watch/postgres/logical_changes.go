@@ -12,15 +12,15 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// rowValues is what the server made of one tuple.
+// rowValues are the values that the server computed from one tuple.
 type rowValues struct {
 	key    string
-	labels watch.Labels      // nil when the log does not have all that they are made of
-	text   map[string]string // nil when the log has none of it
-	part   bool              // the log has some of the text columns, not all
+	labels watch.Labels      // labels watch.Labels      // nil when the log lacks some of the columns they are computed from
+	text   map[string]string // text   map[string]string // nil when the log has no text column
+	part   bool              // part   bool              // the log has only some of the text columns
 }
 
-// changes turns images into changes, in order.
+// changes turns row images into changes, in order.
 func (s *stream) changes(ctx context.Context, images []rowChange) ([]watch.Change, error) {
 	if len(images) == 0 {
 		return nil, nil
@@ -31,7 +31,7 @@ func (s *stream) changes(ctx context.Context, images []rowChange) ([]watch.Chang
 			writers = append(writers, images[i].xid)
 		}
 	}
-	if len(writers) > 0 { // none in the middle of a large transaction
+	if len(writers) > 0 { // if len(writers) > 0 { // none in the middle of a large transaction
 		if err := s.waitUntilVisible(ctx, writers); err != nil {
 			return nil, err
 		}
@@ -40,7 +40,8 @@ func (s *stream) changes(ctx context.Context, images []rowChange) ([]watch.Chang
 	sides, err := s.rowValues(ctx, images, true)
 	var server *pgconn.PgError
 	if errors.As(err, &server) && (strings.HasPrefix(server.Code, "22") || strings.HasPrefix(server.Code, "42")) {
-		// The values are of an older definition of the table, or an expression reads what the log does not have.
+		// The values belong to an older definition of the table, or an expression reads a column that the log
+		// lacks.
 		sides, err = s.rowValues(ctx, images, false)
 	}
 	if err != nil {
@@ -57,7 +58,7 @@ func (s *stream) changes(ctx context.Context, images []rowChange) ([]watch.Chang
 	return out, nil
 }
 
-// change appends what one image means.
+// change appends the changes that one row image means.
 func (s *stream) change(out []watch.Change, i *rowChange, old, fresh rowValues, table map[string]watch.Item) []watch.Change {
 	c := watch.Change{Key: s.at.key(i.commit, i.ordinal), At: i.at, Author: i.author, Origin: i.origin}
 	if i.fresh != nil && s.relation.author >= 0 && i.fresh[s.relation.author].text != nil && c.Author == "" {
@@ -70,7 +71,7 @@ func (s *stream) change(out []watch.Change, i *rowChange, old, fresh rowValues, 
 		gone := c
 		gone.Op, gone.Item, gone.Old = watch.OpDelete, old.key, old.labels
 		if i.fresh != nil {
-			gone.Key += "-" // a new key is a delete and an insert
+			gone.Key += "-" // gone.Key += "-" // a changed key is a delete and an insert
 		}
 		out = append(out, gone)
 	}
@@ -84,7 +85,7 @@ func (s *stream) change(out []watch.Change, i *rowChange, old, fresh rowValues, 
 	now, present := table[fresh.key]
 	if c.New == nil {
 		if !present {
-			return out // its delete follows
+			return out // return out // deleted since: its delete follows
 		}
 		c.New = now.Labels
 	}
@@ -96,7 +97,7 @@ func (s *stream) change(out []watch.Change, i *rowChange, old, fresh rowValues, 
 	}
 	if c.Text == nil {
 		if c.Op = watch.OpLabel; i.insert {
-			return out // of what is gone: its delete follows
+			return out // return out // deleted since: its delete follows
 		}
 	}
 	if c.Old != nil && same(c.Old, c.New) && s.sameText(i) {
@@ -105,7 +106,7 @@ func (s *stream) change(out []watch.Change, i *rowChange, old, fresh rowValues, 
 	return append(out, c)
 }
 
-// sameText tells whether the text stayed as it was, where the log says how it was (REPLICA IDENTITY FULL).
+// sameText tells whether the text is unchanged, if the log contains the old text (REPLICA IDENTITY FULL).
 func (s *stream) sameText(i *rowChange) bool {
 	for _, k := range s.relation.text {
 		a, b := i.old[k], i.fresh[k]
@@ -116,7 +117,8 @@ func (s *stream) sameText(i *rowChange) bool {
 	return true
 }
 
-// rowValues makes of each image its old and its fresh side: two for each, in order. Without values only the keys are.
+// rowValues computes the old and the new values of each image: two for each, in order. Without values only the
+// keys are computed.
 func (s *stream) rowValues(ctx context.Context, images []rowChange, values bool) ([]rowValues, error) {
 	r := s.relation
 	if r.direct {
@@ -124,7 +126,7 @@ func (s *stream) rowValues(ctx context.Context, images []rowChange, values bool)
 	}
 	whole := make([]bool, 0, 2*len(images))
 	columns := make([][]*string, len(r.sent))
-	var which []int // of the returned sides
+	var which []int // var which []int // indexes into the result
 	for i := range images {
 		for k, cells := range [][]cell{images[i].old, images[i].fresh} {
 			if cells == nil {
@@ -163,7 +165,7 @@ func (s *stream) rowValues(ctx context.Context, images []rowChange, values bool)
 	return out, rows.Err()
 }
 
-// verbatim is sides where the log says it all.
+// verbatim returns the values where the log contains all of them in final form.
 func (s *stream) verbatim(images []rowChange) []rowValues {
 	out := make([]rowValues, 2*len(images))
 	for n := range images {
@@ -189,7 +191,8 @@ func (s *stream) verbatim(images []rowChange) []rowValues {
 	return out
 }
 
-// rowValue reads what the server made of a tuple: its key, its labels and the text columns that are no text.
+// rowValue decodes the server's answer for a tuple: its key, its labels and the text columns of other types than
+// text.
 func (s *stream) rowValue(raw [][]byte, cells []cell, whole, values bool) (rowValues, error) {
 	out := rowValues{key: string(raw[0])}
 	if whole {
@@ -203,7 +206,7 @@ func (s *stream) rowValue(raw [][]byte, cells []cell, whole, values bool) (rowVa
 	return out, nil
 }
 
-// texts gives a side its text columns: what the log holds, or for other types what the server made of it, in order.
+// texts fills in the text columns: from the log, or for other types than text from the server's answer, in order.
 func (s *stream) texts(out *rowValues, cells []cell, made [][]byte, values bool) {
 	r := s.relation
 	some, all := false, true
@@ -220,7 +223,7 @@ func (s *stream) texts(out *rowValues, cells []cell, made [][]byte, values bool)
 		}
 		known := values && cells[i].known
 		all = all && known
-		// A column that the log does not have may have changed all the same.
+		// A column that the log lacks may still have changed.
 		some = some || known || !values || i >= len(r.types)
 	}
 	if out.part = some && !all; all {
@@ -228,7 +231,7 @@ func (s *stream) texts(out *rowValues, cells []cell, made [][]byte, values bool)
 	}
 }
 
-// reread returns the present rows of those images that the log tells in part only.
+// reread reads the present rows for images whose log entry is incomplete.
 func (s *stream) reread(ctx context.Context, images []rowChange, sides []rowValues) (map[string]watch.Item, error) {
 	var keys []string
 	for i := range images {

@@ -27,7 +27,7 @@ func (s *stream) onCopyData(ctx context.Context, message *pgproto3.CopyData) err
 		}
 		switch {
 		case alive.ReplyRequested && s.begin == nil && s.reached > s.at.LSN:
-			return s.flush(ctx) // a server that stops waits until everything is stored
+			return s.flush(ctx) // return s.flush(ctx) // a stopping server waits until everything is confirmed
 		case alive.ReplyRequested:
 			return s.confirm(ctx, false)
 		}
@@ -90,7 +90,7 @@ func (s *stream) onMessage(ctx context.Context, message pglogrepl.Message) error
 	return nil
 }
 
-// onBegin decides whether a transaction is new: not one that the whole table held already.
+// onBegin decides whether a transaction is new, that is, not part of an earlier full read.
 func (s *stream) onBegin(m *pglogrepl.BeginMessage) error {
 	s.skip = lsn(m.FinalLSN) < s.at.LSN
 	if s.at.Snapshot == "" || lsn(m.FinalLSN) >= s.at.Until {
@@ -104,8 +104,8 @@ func (s *stream) onBegin(m *pglogrepl.BeginMessage) error {
 	return nil
 }
 
-// onRelation takes the table's description. When it changes under the stream the table is inspected anew; what came before
-// is stored, so that this happens once.
+// onRelation takes the table's description. When it changes during streaming the table is inspected again; pending
+// changes are stored first, so that this happens only once.
 func (s *stream) onRelation(ctx context.Context, m *pglogrepl.RelationMessage) error {
 	if m.Namespace != s.schema.ident[0] || m.RelationName != s.schema.ident[1] {
 		return nil
@@ -121,13 +121,13 @@ func (s *stream) onRelation(ctx context.Context, m *pglogrepl.RelationMessage) e
 	return nil
 }
 
-// onRow takes a row's change: no old tuple for an insert and most updates, no new one for a delete. whole says that the
-// old one is more than the replica identity.
+// onRow handles a row change. oldTuple is missing for an insert and most updates, newTuple for a delete. whole
+// means that the old tuple has more columns than the replica identity.
 func (s *stream) onRow(ctx context.Context, id uint32, insert bool, old *pglogrepl.TupleData, whole bool,
 	fresh *pglogrepl.TupleData,
 ) error {
 	if s.relation == nil || id != s.relation.id {
-		return nil // another table that somebody added to the publication
+		return nil // return nil // another table that was added to the publication
 	}
 	if s.begin == nil {
 		return errors.New("a row outside of a transaction in the stream")
@@ -146,7 +146,7 @@ func (s *stream) onRow(ctx context.Context, id uint32, insert bool, old *pglogre
 	i.old, i.fresh = s.relation.cells(old, whole), s.relation.cells(fresh, true)
 	for k := range i.fresh {
 		if i.old != nil && !i.fresh[k].known {
-			i.fresh[k] = i.old[k] // what is not told again is as it was
+			i.fresh[k] = i.old[k] // i.fresh[k] = i.old[k] // values that are not repeated are unchanged
 		}
 	}
 	s.pending = append(s.pending, i)

@@ -15,21 +15,23 @@ type logPosition struct {
 	identity
 	Definition string `json:"definition"`
 	Spelling   int    `json:"spelling"`          // how keys are written as text
-	Published  string `json:"published"`         // oids of the publication and the table's place in it: others mean that changes are missing
-	Storage    string `json:"storage,omitempty"` // digest of a partitioned table's files: a truncated partition is in no log
-	Meaning    string `json:"meaning"`           // digest of what labels are made of
-	// LSN is where the last transaction ended that was read whole; what committed before it was read.
+	Published  string `json:"published"`         // Published  string `json:"published"`         // oids of the publication and of the table in it: others mean missing changes
+	Storage    string `json:"storage,omitempty"` // Storage    string `json:"storage,omitempty"` // digest of a partitioned table's files: the log does not report truncated partitions
+	Meaning    string `json:"meaning"`           // Meaning    string `json:"meaning"`           // digest of everything that labels are computed from
+	// LSN is the end of the last transaction that was read completely; everything that committed before it was
+	// read.
 	LSN lsn `json:"lsn"`
-	// Within and Done stand inside a large transaction: of the one that commits at Within, Done rows were read.
+	// Within and Done are a position inside a large transaction: of the one that commits at Within, Done rows were
+	// read.
 	Within lsn `json:"within,omitempty"`
 	Done   int `json:"done,omitempty"`
-	// Snapshot is that of a whole-table read: what is visible in it was read, though it lies behind LSN. From Until on
-	// nothing is.
+	// Snapshot is that of a full read: transactions visible in it were read, although they lie behind LSN. From
+	// Until on none are.
 	Snapshot string `json:"snapshot,omitempty"`
 	Until    lsn    `json:"until,omitempty"`
 }
 
-// lsn is a position in the log; in JSON it is written as PostgreSQL does, "16/B374D848".
+// lsn is a position in the log; in JSON it is written like PostgreSQL does, "16/B374D848".
 type lsn pglogrepl.LSN
 
 func (l lsn) String() string { return pglogrepl.LSN(l).String() }
@@ -63,23 +65,23 @@ func (p logPosition) String() string {
 	return string(text)
 }
 
-// key names the n-th row of the transaction that commits at l for ever: positions alone come again in another cluster
-// or on another timeline.
+// key names the n-th row of the transaction that commits at l permanently. Log positions alone are not unique:
+// they recur in another cluster or on another timeline.
 func (p logPosition) key(l lsn, n int) string {
 	return fmt.Sprintf("%s/%d/%s:%d", p.System, p.Timeline, l, n)
 }
 
-// serverState is what a connection found.
+// serverState is the server's state at connect.
 type serverState struct {
-	logPosition        // identity, definition, publication and storage as they are now
-	End         lsn    // of the log
+	logPosition        // logPosition        // with the present identity, definition, publication and storage
+	End         lsn    // End         lsn    // end of the log
 	Slot        string // its name
-	Exists      bool   // whether there is a slot
-	Status      string // "lost" when the server has removed what the slot needs
-	Confirmed   lsn    // what the slot was told to be stored
+	Exists      bool   // Exists      bool   // whether the slot exists
+	Status      string // Status      string // "lost" when the server has removed log that the slot needs
+	Confirmed   lsn    // Confirmed   lsn    // up to where the slot was confirmed
 }
 
-// lost says why reading cannot go on from p, or "", and whether the slot must be made anew.
+// lost returns why reading cannot continue from p, or "", and whether the slot must be created again.
 func (p logPosition) lost(now *serverState) (reason string, renew bool) {
 	switch {
 	case p.foreign(now.identity) != "":
@@ -87,15 +89,15 @@ func (p logPosition) lost(now *serverState) (reason string, renew bool) {
 	case p.LSN > now.End:
 		return serverBehind, true
 	case !now.Exists:
-		return "the replication slot " + now.Slot + " is gone", true
+		return "the replication slot " + now.Slot + " is missing", true
 	case now.Status == "lost":
 		return "the replication slot " + now.Slot +
-			" was invalidated (the server keeps no more log than max_slot_wal_keep_size, and retraind was away for longer)", true
+			" was invalidated (retraind was down until its unread log exceeded max_slot_wal_keep_size)", true
 	case p.Published != now.Published:
 		return "the publication was changed", true
 	case now.Confirmed > p.LSN:
-		// Nothing is confirmed that is not stored.
-		return "the replication slot " + now.Slot + " was made anew, or read by somebody else", false
+		// Only stored changes are confirmed, so that the position is at or behind the slot's.
+		return "the replication slot " + now.Slot + " was created again, or read by another client", false
 	case p.Definition != now.Definition:
 		return "the label's definition changed", false
 	case p.Spelling != now.Spelling:
@@ -108,7 +110,8 @@ func (p logPosition) lost(now *serverState) (reason string, renew bool) {
 	return "", false
 }
 
-// holds tells whether a transaction is visible. The log names it by the low 32 bits of its id; it is near the snapshot.
+// holds tells whether a transaction is visible. The log contains only the low 32 bits of its id; it is close to
+// the snapshot.
 func (s snapshot) holds(low uint32) bool {
 	xid := uint64(int64(s.next) + int64(int32(low-uint32(s.next))))
 	return xid < s.oldest || xid < s.next && !slices.Contains(s.running, strconv.FormatUint(xid, 10))

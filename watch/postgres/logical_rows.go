@@ -9,14 +9,14 @@ import (
 	"github.com/jackc/pglogrepl"
 )
 
-// cell is one column of a row in the log. A value that is not known there was not changed and is stored out of line
-// (TOAST), or is generated, or the column is younger than the row.
+// cell is one column of a row in the log. A value is unknown if it was not changed and is stored out of line
+// (TOAST), if it is generated, or if the column is younger than the row.
 type cell struct {
 	text  *string
 	known bool
 }
 
-// rowChange is one row's change as the log tells it.
+// rowChange is one row change in the log.
 type rowChange struct {
 	commit         lsn
 	xid            uint32 // of the transaction, its low half
@@ -39,24 +39,24 @@ func (i *rowChange) size() int {
 	return n
 }
 
-// relation is the table as the log describes it.
+// relation is the table's description in the log.
 type relation struct {
 	id     uint32
-	names  []string // the log's columns, then those that are needed and not in it
+	names  []string // names  []string // the log's columns, then needed columns that the log lacks
 	types  []uint32 // of the log's columns
 	within []bool   // which of the log's columns are in the replica identity
-	sent   []int    // columns of which the server makes key, labels and some of the text
-	labels []int    // those of sent that labels are made of
+	sent   []int    // sent   []int    // columns that are sent to the server to compute key, labels and some of the text
+	labels []int    // labels []int    // those of sent that labels are computed from
 	keys   []int
 	text   []int // text columns, in the configuration's order
 	exact  []bool
 	author int // or -1
 	query  string
-	direct bool // key, labels and text are what the log holds: nothing need be asked of the server
+	direct bool // direct bool // key, labels and text are in the log in final form: no query is needed
 }
 
-// newRelation plans how rows are read. Keys and labels are what the server makes of the logged values, whatever their
-// types and expressions; a text column's value is taken as it comes where the server would do the same.
+// newRelation plans how rows are read. The server computes keys and labels from the logged values, whatever their
+// types and expressions; a text column's value is used directly where the server would return the same text.
 func newRelation(d *logReader, m *pglogrepl.RelationMessage) *relation {
 	r := &relation{id: m.RelationID, author: -1}
 	for _, c := range m.Columns {
@@ -81,7 +81,7 @@ func newRelation(d *logReader, m *pglogrepl.RelationMessage) *relation {
 		r.exact = append(r.exact, d.columns[name] == "text" || strings.HasPrefix(d.columns[name], "character varying"))
 	}
 	for i, name := range r.names {
-		// An expression is not parsed: a column that it might read is given to it.
+		// Expressions are not parsed: they get every column that they might read.
 		label := slices.Contains(needed, name) || strings.Contains(expressions, strings.ToLower(name))
 		key := slices.Contains(d.cfg.ID, name)
 		text := slices.Index(r.text, i)
@@ -106,7 +106,7 @@ func newRelation(d *logReader, m *pglogrepl.RelationMessage) *relation {
 	return r
 }
 
-// verbatim tells whether the log shows a type's values as a key, or as the text of a label.
+// verbatim tells whether the log's form of a type is also its form as a key, or as the text of a label.
 func verbatim(sqlType string, key bool) bool {
 	switch {
 	case sqlType == "text" || strings.HasPrefix(sqlType, "character varying"):
@@ -117,7 +117,8 @@ func verbatim(sqlType string, key bool) bool {
 	return false
 }
 
-// evaluate is the SQL that makes key, labels and text of rows that come as one array of texts for each sent column.
+// evaluate is the SQL that computes key, labels and text of rows that are passed as one text array per sent
+// column.
 func (r *relation) evaluate(d *logReader) string {
 	inner := make([]string, 0, len(r.sent)+2)
 	arrays, names := make([]string, 0, len(r.sent)+1), make([]string, 0, len(r.sent)+1)
@@ -139,7 +140,7 @@ func (r *relation) same(o *relation) bool {
 	return r.id == o.id && slices.Equal(r.names, o.names) && slices.Equal(r.types, o.types)
 }
 
-// cells copies a tuple; nil stays nil. Of an old tuple that is not whole only the replica identity is known.
+// cells copies a tuple; nil stays nil. In an old tuple that is not whole only the replica identity is known.
 func (r *relation) cells(t *pglogrepl.TupleData, whole bool) []cell {
 	if t == nil {
 		return nil
@@ -158,7 +159,7 @@ func (r *relation) cells(t *pglogrepl.TupleData, whole bool) []cell {
 	return out
 }
 
-// known tells whether the log has the values of all columns.
+// known tells whether the log has the values of all the columns.
 func known(cells []cell, columns []int) bool {
 	return !slices.ContainsFunc(columns, func(i int) bool { return !cells[i].known })
 }

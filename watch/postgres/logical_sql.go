@@ -8,8 +8,9 @@ import (
 // publication is the name of a model's publication.
 func (s *schema) publication() string { return "retraind_" + s.model }
 
-// slot is an SQL expression for the name of a model's replication slot. Slots belong to the whole cluster, so that the
-// database is part of the name; it takes only small letters, digits and underscores.
+// slot is an SQL expression for the name of a model's replication slot. Slots belong to the whole cluster,
+// therefore the name contains a hash of the database's name; only small letters, digits and underscores are
+// allowed.
 func (s *schema) slot() string {
 	return fmt.Sprintf("%s || left(md5(%s || current_database()), 8)",
 		literal("retraind_"+strings.ReplaceAll(s.model, "-", "_")+"_"), literal(s.model+"/"))
@@ -33,7 +34,7 @@ func (s *schema) publish() string {
 	}
 	view := ""
 	if len(expressions) > 0 {
-		// Only the server knows which columns an expression reads: a view of it depends on them.
+		// Only the server knows which columns an expression reads: it records the dependencies of a view.
 		view = fmt.Sprintf(`  CREATE TEMPORARY VIEW retraind_probe AS SELECT %s FROM %s;
   wanted := wanted || ARRAY(SELECT DISTINCT a.attname::text FROM pg_rewrite r
     JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
@@ -91,7 +92,7 @@ WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = %[8]s);
 		literal(s.publication()), s.slot())
 }
 
-// unpublish removes what publish made.
+// unpublish removes what publish created.
 func (s *schema) unpublish() string {
 	return fmt.Sprintf(`-- retraind: stop publishing the changes of %[1]s for the model %[2]s. Stop retraind first: it would make the slot again.
 

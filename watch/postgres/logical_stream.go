@@ -15,37 +15,38 @@ import (
 )
 
 const (
-	// lingerStream is how long a transaction waits for the next one, to be stored with it.
+	// lingerStream is how long a transaction waits for the next one, to be stored together with it.
 	lingerStream = time.Millisecond
-	// lingerMax bounds that under a steady stream.
+	// lingerMax bounds this wait under a steady stream.
 	lingerMax = 5 * time.Millisecond
-	// idleStoreInterval is how often the place is stored while other tables fill the log, so that the server may remove it.
+	// idleStoreInterval is how often the position is stored while other tables fill the log, so that the server
+	// may remove it.
 	idleStoreInterval = 10 * time.Second
-	// slotBusyTimeout is how long a slot may stay with the connection before this one.
+	// slotBusyTimeout is how long the slot may stay busy after the previous connection ended.
 	slotBusyTimeout = 5 * time.Second
 )
 
-// stream is one connection that carries the log.
+// stream is one connection that streams the log.
 type stream struct {
 	*logReader
 	repl       *pgconn.PgConn
 	relation   *relation // the table as the log describes it now
 	begin      *pglogrepl.BeginMessage
 	skip       bool   // the transaction was read with the whole table
-	visibleXID uint32 // the transaction, once others see it; 0 before that
+	visibleXID uint32 // visibleXID uint32 // the transaction, once its commit is visible; 0 before that
 	ordinal    int    // rows of the transaction so far
-	author     string // of the transaction, as it says itself
+	author     string // author     string // of the transaction, from its own message
 	origin     string
-	reached    lsn // nothing before it is missing, when nothing is pending
+	reached    lsn // reached    lsn // everything before it was read; valid when nothing is pending
 	stored     time.Time
-	heard      time.Time // when the server spoke last
+	heard      time.Time // heard      time.Time // when the last message of the server arrived
 	pending    []rowChange
 	size       int
-	since      time.Time     // when the first of pending came
-	rest       time.Duration // how long the next message may wait, since many came at once
+	since      time.Time     // since      time.Time     // when the first pending change arrived
+	rest       time.Duration // rest       time.Duration // pause before the next message while very many arrive
 }
 
-// stream follows the log. It ends with an *again when the table must be read or inspected anew.
+// stream follows the log. It ends with a *rereadError when the table must be read or inspected again.
 func (d *logReader) stream(ctx context.Context, slot string, onUp func()) error {
 	repl, err := d.replication(ctx)
 	if err != nil {
@@ -63,7 +64,7 @@ func (d *logReader) stream(ctx context.Context, slot string, onUp func()) error 
 		"publication_names " + literal(ident(d.schema.publication())),
 	}}
 	if majorVersion(repl) == "13" {
-		d.Log.Debug("PostgreSQL 13 sends no messages: origins are not known")
+		d.Log.Debug("PostgreSQL 13 does not stream logical messages: origins are not known")
 	} else {
 		options.PluginArgs = append(options.PluginArgs, "messages 'true'")
 	}
@@ -84,7 +85,7 @@ func majorVersion(conn *pgconn.PgConn) string {
 	return major
 }
 
-// whileBusy tries again while the slot belongs to a connection of ours that the server has not seen end.
+// whileBusy retries while the slot is held by a connection of ours whose end the server has not noticed.
 func (d *logReader) whileBusy(ctx context.Context, f func() error) error {
 	deadline := time.Now().Add(slotBusyTimeout)
 	for {
@@ -96,7 +97,7 @@ func (d *logReader) whileBusy(ctx context.Context, f func() error) error {
 		if time.Now().After(deadline) {
 			return &watch.Fault{
 				Cause: "another connection reads the replication slot: " + server.Message,
-				Cure:  "is there a second retraind for this table? Its own former connection is given up within 20 s", Err: err,
+				Cure:  "is there a second retraind for this table? The server ends retraind's own former connection within 20 s", Err: err,
 			}
 		}
 		if err := pause(ctx, 20*time.Millisecond); err != nil {
@@ -131,7 +132,8 @@ func (s *stream) run(ctx context.Context) error {
 			err = s.storeIdlePosition(ctx)
 		}
 		if err == nil && s.rest > lingerStream {
-			// Of thousands a second many are read at once, which leaves the server to its writers.
+			// At thousands of messages a second, pause and read many at once: this leaves CPU time to the server's
+			// writers.
 			err = pause(ctx, s.rest)
 		}
 		if s.rest = 0; err != nil {
@@ -140,7 +142,7 @@ func (s *stream) run(ctx context.Context) error {
 	}
 }
 
-// receive waits for a message of the stream; nil when none came in time.
+// receive waits for a message of the stream; nil when none arrived in time.
 func (s *stream) receive(ctx context.Context, wait time.Duration) (*pgproto3.CopyData, error) {
 	if wait == 0 {
 		return nil, ctx.Err()
@@ -167,8 +169,8 @@ func (s *stream) receive(ctx context.Context, wait time.Duration) (*pgproto3.Cop
 	return nil, nil
 }
 
-// checkAlive asks a server that says nothing whether it is there. One that decodes a large transaction of other tables
-// may not answer on this connection; then the other one must.
+// checkAlive pings a silent server. A server that decodes a large transaction of other tables may not answer on
+// this connection; then the other connection must.
 func (s *stream) checkAlive(ctx context.Context) error {
 	if time.Since(s.heard) < pingEvery {
 		return nil
@@ -182,7 +184,7 @@ func (s *stream) checkAlive(ctx context.Context) error {
 	return s.conn.Ping(limited)
 }
 
-// confirm tells the server what is stored, so that it may remove its log up to there.
+// confirm tells the server up to where changes are stored, so that it may remove its log.
 func (s *stream) confirm(ctx context.Context, reply bool) error {
 	return pglogrepl.SendStandbyStatusUpdate(ctx, s.repl, pglogrepl.StandbyStatusUpdate{
 		WALWritePosition: pglogrepl.LSN(max(s.reached, s.at.LSN)), WALFlushPosition: pglogrepl.LSN(s.at.LSN),
@@ -190,7 +192,7 @@ func (s *stream) confirm(ctx context.Context, reply bool) error {
 	})
 }
 
-// storeIdlePosition stores the place from time to time although nothing of the table came.
+// storeIdlePosition stores the position periodically even if the table does not change.
 func (s *stream) storeIdlePosition(ctx context.Context) error {
 	if err := s.checkSchema(ctx); err != nil {
 		return err
@@ -201,7 +203,7 @@ func (s *stream) storeIdlePosition(ctx context.Context) error {
 	return s.flush(ctx)
 }
 
-// flush stores what came, with the place behind it, and confirms that.
+// flush stores the pending changes with the position behind them, and confirms it.
 func (s *stream) flush(ctx context.Context) error {
 	changes, err := s.changes(ctx, s.pending)
 	if err != nil {

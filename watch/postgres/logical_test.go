@@ -27,16 +27,16 @@ func TestLostPlaceReadsTheTableAgain(t *testing.T) {
 		"other labels":     {func(_ *bundle, p *logPosition) { p.Definition = "x" }, "the label's definition changed"},
 		"slot dropped": {
 			func(b *bundle, _ *logPosition) { b.exec(`SELECT pg_drop_replication_slot(` + slot + `)`) },
-			"is gone",
+			"is missing",
 		},
-		"slot made anew": {func(b *bundle, _ *logPosition) {
+		"slot created again": {func(b *bundle, _ *logPosition) {
 			b.exec(`CREATE TEMP TABLE s AS SELECT ` + slot + `::text AS name`)
 			b.exec(`SELECT pg_drop_replication_slot(name) FROM s`)
 			b.exec(`SELECT pg_create_logical_replication_slot(name, 'pgoutput') FROM s`)
-		}, "made anew, or read by somebody else"},
-		"slot read by somebody else": {func(b *bundle, _ *logPosition) {
+		}, "created again, or read by another client"},
+		"slot read by another client": {func(b *bundle, _ *logPosition) {
 			b.exec(`SELECT pg_replication_slot_advance(` + slot + `, pg_current_wal_lsn())`)
-		}, "read by somebody else"},
+		}, "read by another client"},
 		"publication made anew": {func(b *bundle, _ *logPosition) {
 			b.exec(`DROP PUBLICATION retraind_m`)
 			b.exec(`UPDATE items SET category = 'unpublished'`)

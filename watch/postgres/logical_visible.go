@@ -11,20 +11,20 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// A commit is in the log a little before anybody sees it, and longer while a synchronous standby has not confirmed it.
-// What the log tells is not taken before it is seen. Else a whole-table read that comes next would not hold it and count
-// as the newer of the two all the same; and of a primary that fails, its standby might never have had it.
+// A commit is in the log shortly before it is visible to queries, and longer while a synchronous standby has not
+// confirmed it. A logged change is not used before it is visible, for two reasons: a full read that follows would
+// not contain it and would still count as newer; and if the primary fails, its standby might never have had it.
 
 const (
-	// visiblePollMax is the longest pause between two looks for a commit.
+	// visiblePollMax is the longest pause between two checks.
 	visiblePollMax = 50 * time.Millisecond
-	// visibleWarnAfter is how long a commit may stay unseen before it is told why changes wait.
+	// visibleWarnAfter is how long a commit may stay invisible before the reason for the delay is reported.
 	visibleWarnAfter = 2 * time.Second
 )
 
 const snapshotQuery = "SELECT pg_current_snapshot()::text"
 
-// waitUntilVisible waits until queries see what transactions wrote.
+// waitUntilVisible waits until queries see the writes of the transactions.
 func (s *stream) waitUntilVisible(ctx context.Context, writers []uint32) error {
 	begun, spoke, told := time.Now(), time.Now(), false
 	for rest := time.Millisecond; ; rest = min(2*rest, visiblePollMax) {
@@ -46,15 +46,15 @@ func (s *stream) waitUntilVisible(ctx context.Context, writers []uint32) error {
 			if awaited, err := isStandby(ctx, s.conn); err != nil {
 				return err
 			} else if awaited {
-				return &rereadError{} // the inspection says how to mend it
+				return &rereadError{} // return &rereadError{} // the inspection reports the cure
 			}
 			told = true
 			s.Down(&watch.Fault{
-				Cause: "the log holds a commit that nobody sees yet, since it waits for a synchronous standby",
-				Cure:  "look at pg_stat_replication and at synchronous_standby_names",
+				Cause: "a commit in the log is not visible yet: it waits for a synchronous standby",
+				Cure:  "check pg_stat_replication and at synchronous_standby_names",
 			})
 		}
-		if time.Since(spoke) > pingEvery { // a server that hears nothing ends the stream
+		if time.Since(spoke) > pingEvery { // if time.Since(spoke) > pingEvery { // without a reply the server would end the stream
 			if err := s.confirm(ctx, false); err != nil {
 				return err
 			}
@@ -66,7 +66,7 @@ func (s *stream) waitUntilVisible(ctx context.Context, writers []uint32) error {
 	}
 }
 
-// isStandby tells whether the server takes retraind for a synchronous standby: each commit would wait for it.
+// isStandby tells whether the server treats retraind as a synchronous standby: each commit would wait for it.
 func isStandby(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	var standbys, name string
 	err := conn.QueryRow(ctx, "SELECT current_setting('synchronous_standby_names'), current_setting('application_name')").
@@ -76,7 +76,8 @@ func isStandby(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	return slices.ContainsFunc(names, func(n string) bool { return n == "*" || strings.EqualFold(n, name) }), err
 }
 
-// waitForWriters waits for those who write to the table now: what lies before the slot's place and nobody sees is theirs.
+// waitForWriters waits for the transactions that write to the table now: only theirs can be before the slot's
+// position and still invisible.
 func (d *logReader) waitForWriters(ctx context.Context) error {
 	writers, err := d.tableWriters(ctx)
 	if err != nil {
@@ -84,7 +85,7 @@ func (d *logReader) waitForWriters(ctx context.Context) error {
 	}
 	told := time.AfterFunc(visibleWarnAfter, func() {
 		d.Down(&watch.Fault{
-			Cause: "the table is read once all transactions have ended that write to it now",
+			Cause: "the table is read when all transactions that write to it now have ended",
 			Cure:  "look for old ones in pg_stat_activity",
 		})
 	})
@@ -102,7 +103,8 @@ func (d *logReader) waitForWriters(ctx context.Context) error {
 	return nil
 }
 
-// tableWriters returns the transactions that write to the table. They keep its lock until others see what they wrote.
+// tableWriters returns the transactions that write to the table. They hold its lock until their writes are
+// visible.
 func (d *logReader) tableWriters(ctx context.Context) ([]string, error) {
 	rows, err := d.conn.Query(ctx,
 		`SELECT DISTINCT virtualtransaction FROM pg_locks WHERE locktype = 'relation' AND granted

@@ -127,7 +127,7 @@ func TestServerWaitsForItsReader(t *testing.T) {
 			WHERE name = 'synchronous_standby_names' AND setting LIKE 'FIRST%'`) == 1
 	})
 	show := b.held(`UPDATE items SET category = 'y'`)
-	const trouble = "the server takes retraind for a synchronous standby"
+	const trouble = "the server treats retraind as a synchronous standby"
 	b.sink.until(t, "the trouble", func() bool { return strings.Contains(source.Health().Error, trouble) })
 	if said := render(Check(t.Context(), "m", b.cfg)); !strings.Contains(said, trouble) {
 		t.Errorf("the check says:\n%s", said)

@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	// After a change the listener goes on reading for some steps without the lock: while changes stream in, writers need
-	// not notify, and a change waits a few milliseconds at most.
+	// After a change the listener keeps reading for some steps without the lock: while changes stream in, writers
+	// need not notify, and a change waits a few milliseconds at most.
 	lingerStep  = 4 * time.Millisecond
 	lingerSteps = 6
-	// lingerRow is how much longer it waits for each row that came, up to lingerMost: of thousands a second many are
-	// read at once, which leaves the server to its writers.
+	// lingerRow lengthens a step for each row that was read, up to lingerMost. At thousands of rows a second many
+	// are then read at once, which leaves CPU time to the server's writers.
 	lingerRow  = 500 * time.Microsecond
 	lingerMost = 40 * time.Millisecond
 	// unlockedPollMin and unlockedPollMax bound the interval of polling for writers that missed the lock.
@@ -38,13 +38,13 @@ func (c *session) listen(ctx context.Context) error {
 	}
 }
 
-// readUntilIdle releases the lock, so that writers do not notify, and reads until nothing came for some steps.
+// readUntilIdle releases the lock, so that writers do not notify, and reads until nothing arrived for some steps.
 func (c *session) readUntilIdle(ctx context.Context) error {
 	if err := c.releaseLock(ctx); err != nil {
 		return err
 	}
 	for idle := 0; idle <= lingerSteps; idle++ {
-		c.notified().Store(false) // what was notified until now is read now
+		c.notified().Store(false) // c.notified().Store(false) // the next read covers earlier notifications
 		n, err := c.readNew(ctx)
 		if err != nil {
 			return err
@@ -134,7 +134,7 @@ func (c *session) waitForNotify(ctx context.Context) error {
 	}
 }
 
-// listWritersAndRead reads all new rows, and returns the transactions that were writing to the outbox before that.
+// listWritersAndRead lists the transactions that are writing to the outbox, then reads all new rows.
 func (c *session) listWritersAndRead(ctx context.Context) (writers []string, n int, err error) {
 	if writers, err = c.openTransactions(ctx); err != nil {
 		return nil, 0, err
@@ -152,8 +152,8 @@ func (c *session) notified() *atomic.Bool {
 	return flag
 }
 
-// waitForNotification blocks until a notification or the end of wait. The payload is ignored: anybody may send one, and
-// it only wakes up.
+// waitForNotification blocks until a notification or the end of wait. The payload is ignored: anybody may send
+// one, and it is only a wake-up.
 func (c *session) waitForNotification(ctx context.Context, wait time.Duration) (bool, error) {
 	if c.notified().Swap(false) {
 		return true, nil
@@ -173,7 +173,7 @@ func (c *session) waitForNotification(ctx context.Context, wait time.Duration) (
 	return false, err
 }
 
-// ping detects a dead peer, which a connection that only waits does not notice.
+// ping detects a dead peer, which a connection that only waits would not notice.
 func (c *session) ping(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()

@@ -11,7 +11,7 @@ import (
 const (
 	// maintenanceInterval is how often the listener runs maintenance.
 	maintenanceInterval = 10 * time.Second
-	// longTransaction is how long a transaction may hold back the label changes that it made before Health has a notice of it.
+	// longTransaction is the age from which Health has a notice of a transaction with uncommitted label changes.
 	longTransaction = 10 * time.Minute
 )
 
@@ -44,14 +44,14 @@ func (c *session) runMaintenance(ctx context.Context) error {
 }
 
 const (
-	// keepReadRows is how long rows stay after they were read, for other readers and for debugging.
+	// keepReadRows is how long rows are kept after they were read, for other readers and for debugging.
 	keepReadRows  = time.Hour
 	pruneInterval = 10 * time.Minute
 	// pruneLimit is how many rows one call removes.
 	pruneLimit = 20000
 )
 
-// prune removes rows that were read long ago. A failure is logged and stops nothing.
+// prune removes rows that were read long ago. A failure is logged; reading continues.
 func (c *session) prune(ctx context.Context) error {
 	if time.Since(c.lastPrune) < pruneInterval {
 		return nil
@@ -61,7 +61,7 @@ func (c *session) prune(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// The role is read-only by default.
+	// The role is read-only by default, so the transaction is made read-write.
 	for gone := int64(pruneLimit); gone >= pruneLimit && err == nil; {
 		err = pgx.BeginTxFunc(ctx, c.conn, pgx.TxOptions{AccessMode: pgx.ReadWrite}, func(tx pgx.Tx) error {
 			return tx.QueryRow(ctx, "SELECT "+c.schema.function("prune")+"($1::text::xid8, now() - $2::interval)",
@@ -72,7 +72,7 @@ func (c *session) prune(ctx context.Context) error {
 		return err
 	}
 	if err != nil {
-		c.Log.Warn("the outbox is not pruned and grows", "err", explain(c.cfg, err))
+		c.Log.Warn("cannot prune the outbox, it grows", "err", explain(c.cfg, err))
 	}
 	return nil
 }

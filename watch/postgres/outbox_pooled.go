@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// A pooler in transaction mode answers LISTEN with success and delivers nothing, and session settings and locks stay with
-// a backend that another client gets next. So each connect tests whether a notification arrives; where none does, changes
-// are polled for in transactions of their own, without session state.
+// A pooler in transaction mode accepts LISTEN and delivers nothing, and session settings and locks stay with a
+// backend that another client gets next. So each connect tests whether a notification arrives; if none does,
+// changes are polled for in separate transactions, without session state.
 const (
 	// notifyTestTimeout is how long the test waits.
 	notifyTestTimeout = 2 * time.Second
@@ -16,11 +16,11 @@ const (
 	silentPollInterval = time.Second
 )
 
-// notifyArrives says whether a notification sent over another connection arrives at this one.
+// notifyArrives tells whether a notification that is sent over another connection arrives at this one.
 func (c *session) notifyArrives(ctx context.Context) (bool, error) {
 	other, err := dial(ctx, c.cfg)
 	if err != nil {
-		// No second connection is available: trust a connection without a pooler.
+		// No second connection is available: assume that there is no pooler.
 		c.Log.Debug("whether notifications arrive was not tested", "err", err)
 		return !pooled(c.conn), nil
 	}
@@ -31,7 +31,7 @@ func (c *session) notifyArrives(ctx context.Context) (bool, error) {
 	return c.waitForNotification(ctx, notifyTestTimeout)
 }
 
-// silentInterval is how often changes are polled for where no notification comes.
+// silentInterval is the polling interval where no notification arrives.
 func (c *session) silentInterval() time.Duration { return min(silentPollInterval, c.cfg.poll()) }
 
 // pollSilent follows by polling, where the triggers do not notify or notifications do not arrive.
@@ -49,8 +49,8 @@ func (c *session) pollSilent(ctx context.Context) error {
 	}
 }
 
-// inTransaction runs a reading query in a transaction of its own where the connection is pooled in transaction mode, with
-// the settings that the session has otherwise.
+// inTransaction runs a reading query; on a connection pooled in transaction mode in a transaction of its own, with
+// the settings that otherwise belong to the session.
 func (c *session) inTransaction(ctx context.Context, read func() error) error {
 	if !c.transactionPooled {
 		return read()
@@ -66,14 +66,14 @@ func (c *session) inTransaction(ctx context.Context, read func() error) error {
 		err = read()
 	}
 	if err != nil {
-		return err // the connection is given up, and with it the transaction
+		return err // return err // the connection is closed, which also ends the transaction
 	}
 	_, err = c.conn.Exec(ctx, "COMMIT")
 	return err
 }
 
-// sameServer is an error when the pooler has another server behind it than before, or the same one after a crash: the
-// connection to the pooler lives on.
+// sameServer returns an error if the server behind the pooler was exchanged or has crashed: the connection to the
+// pooler survives both.
 func (c *session) sameServer(ctx context.Context) error {
 	var now position
 	if err := c.conn.QueryRow(ctx, "SELECT "+identityColumns+", "+statisticsColumn).Scan(&now.System, &now.Timeline,
@@ -81,7 +81,7 @@ func (c *session) sameServer(ctx context.Context) error {
 		return err
 	}
 	if now.identity != c.at.identity || now.Statistics != c.at.Statistics {
-		return errors.New("the server behind the pooler is another one, or has crashed")
+		return errors.New("the server behind the pooler was exchanged or has crashed")
 	}
 	return nil
 }

@@ -9,35 +9,35 @@ import (
 	"strings"
 )
 
-// position is the cursor of a PostgreSQL source: a snapshot, as PostgreSQL itself defines what a reader sees. What is
-// visible in it was read. Neither sequence numbers nor transaction ids alone would do, since transactions do not
-// commit in the order of either.
+// position is the cursor of a PostgreSQL source: a snapshot in PostgreSQL's own sense. Transactions visible in it
+// were read. Sequence numbers or transaction ids alone would not do, because transactions do not commit in the
+// order of either.
 type position struct {
 	Capture Capture `json:"capture,omitempty"` // empty: the outbox
 	identity
-	Statistics   int64  `json:"statistics"` // when the server began its statistics, in µs since 1970
-	Outbox       uint32 `json:"outbox"`     // oid of the outbox table; another one means that rows are missing
-	Definition   string `json:"definition"` // what the triggers recorded
+	Statistics   int64  `json:"statistics"` // Statistics   int64  `json:"statistics"` // when the server's statistics were last reset, in µs since 1970
+	Outbox       uint32 `json:"outbox"`     // Outbox       uint32 `json:"outbox"`     // oid of the outbox table; another one means missing rows
+	Definition   string `json:"definition"` // Definition   string `json:"definition"` // digest of what the triggers record
 	SchemaDigest string `json:"shape"`      // digest of the table and its triggers
 	Spelling     int    `json:"spelling"`   // how keys are written as text
-	Snapshot     string `json:"snapshot"`   // what is visible in it was read
-	Last         rowID  `json:"last"`       // the row that was read with the greatest transaction id; that id is 0 before any
+	Snapshot     string `json:"snapshot"`   // Snapshot     string `json:"snapshot"`   // transactions visible in it were read
+	Last         rowID  `json:"last"`       // Last         rowID  `json:"last"`       // of the rows read, the one with the greatest transaction id; that id is 0 before any
 	// Compare: the server crashed, and the table was not compared since.
 	Compare bool `json:"compare,omitempty"`
-	// Upto, Seq and Top stand inside a round: of what is visible in Upto and not in Snapshot, rows up to Seq were read,
-	// and Top is the one with the greatest transaction id of those.
+	// Upto, Seq and Top are a position inside a round: of the rows visible in Upto and not in Snapshot, those up
+	// to Seq were read, and Top is the one of them with the greatest transaction id.
 	Upto string `json:"upto,omitempty"`
 	Seq  int64  `json:"seq,omitempty"`
 	Top  rowID  `json:"top,omitzero"`
 }
 
-// rowID is one of the outbox.
+// rowID identifies a row of the outbox.
 type rowID struct {
 	XID uint64 `json:"xid"`
 	Seq int64  `json:"seq"`
 }
 
-// later is the one with the greater transaction id.
+// later returns the one with the greater transaction id.
 func (r rowID) later(other rowID) rowID {
 	if other.XID >= r.XID {
 		return other
@@ -65,24 +65,24 @@ func (p position) String() string {
 	return string(text)
 }
 
-// A server that crashed has forgotten the transactions whose log was not on disk yet: those that had not written a row
-// that counts, and asynchronous commits, which may have been read. It gives their ids again. So a position rests on the
-// ids of rows that were read, not on what a snapshot says is past; and as a commit that is gone is gone from the table
-// too, the table is compared. Nothing tells of a crash but that the server began its statistics anew, which it does after
-// each and else only when somebody asks for it.
+// After a crash a server has lost the transactions whose log was not on disk yet: those without a recorded row,
+// and asynchronous commits, which may have been read. It then reuses their ids. So after a crash a position is
+// only trusted as far as rows that were read still exist, not by the ids of its snapshot; and since a lost commit
+// is missing in the table too, the table is compared. The only sign of a crash is that the server's statistics
+// were reset, which otherwise happens only on request.
 const (
 	statisticsColumn = `(SELECT coalesce((extract(epoch FROM stats_reset) * 1000000)::bigint, 0) FROM pg_stat_bgwriter)`
-	serverCrashed    = "the server crashed (or its statistics were reset): what it committed last may be gone"
+	serverCrashed    = "the server crashed (or its statistics were reset): its last commits may be lost"
 )
 
-// key names a row of the outbox for ever: transaction ids alone come again in another cluster, on another timeline and
-// after a crash.
+// key names a row of the outbox permanently: transaction ids alone recur in another cluster, on another timeline
+// and after a crash.
 func (p position) key(xid string, seq int64) string {
 	return fmt.Sprintf("%s/%d/%x/%s:%d", p.System, p.Timeline, p.Statistics, xid, seq)
 }
 
-// survive is p on a server that has crashed since, began its statistics anew and sees now. A round that was begun ends
-// with what is past now as well: not with ids that were given again.
+// survive returns p for a server that has crashed since; now is its present snapshot. A round that had begun ends
+// with the transactions visible in both snapshots, not with ids that were reused.
 func (p position) survive(statistics int64, now snapshot) (position, error) {
 	p.Statistics, p.Compare = statistics, true
 	if p.Upto == "" {
@@ -93,7 +93,8 @@ func (p position) survive(statistics int64, now snapshot) (position, error) {
 	return p, err
 }
 
-// unread are the transactions whose rows may still appear: all from an id on, and some before it that were running.
+// unread returns the transactions whose rows may still appear: all from an id on, and those before it that were
+// running.
 func (p position) unread() (from string, running []string, err error) {
 	seen, err := parseSnapshot(p.Snapshot)
 	running = []string{}
@@ -107,8 +108,8 @@ func (p position) unread() (from string, running []string, err error) {
 	return strconv.FormatUint(p.Last.XID+1, 10), running, err
 }
 
-// lost says why reading cannot go on from p on a server that stands at now, or "". next is the first transaction id
-// that the server has not given out; pruned is the last one whose rows were removed.
+// lost returns why reading cannot continue from p, or "". next is the first transaction id that the server has not
+// assigned; pruned is the last one whose rows were removed.
 func (p position) lost(now position, next, pruned uint64) string {
 	seen, err := parseSnapshot(p.Snapshot)
 	switch {
@@ -117,7 +118,7 @@ func (p position) lost(now position, next, pruned uint64) string {
 	case p.foreign(now.identity) != "":
 		return p.foreign(now.identity)
 	case p.Outbox != now.Outbox:
-		return "the outbox table was made anew"
+		return "the outbox table was created again"
 	case p.Definition != now.Definition:
 		return "the label's definition changed"
 	case p.Spelling != now.Spelling:
@@ -134,7 +135,8 @@ func (p position) lost(now position, next, pruned uint64) string {
 	return ""
 }
 
-// snapshot is a pg_snapshot: what ended before oldest is visible, what starts at next or is in running is not.
+// snapshot is a pg_snapshot: transactions that ended before oldest are visible, those from next on and those in
+// running are not.
 type snapshot struct {
 	oldest, next uint64
 	running      []string
@@ -160,7 +162,7 @@ func parseSnapshot(text string) (snapshot, error) {
 	return s, nil
 }
 
-// both is what is visible in each of two snapshots.
+// both returns the intersection of two snapshots: transactions visible in both.
 func (s snapshot) both(other snapshot) snapshot {
 	next := min(s.next, other.next)
 	out := snapshot{oldest: min(s.oldest, other.oldest), next: next}

@@ -11,15 +11,16 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// batchRows bounds the memory of a round and the size of the sink's transactions, with batchBytes.
+// batchRows bounds, together with batchBytes, the memory of a round and the size of the sink's transactions.
 const batchRows = 2000
 
-// newRowsQuery reads what became visible since the last snapshot: rows of transactions that ran then or wrote none yet.
-// They come in the order of seq. For one item that is the order in which its row was written, because seq is drawn
-// while the row is locked; and whoever sees a write also sees the one before it, so rounds keep that order too.
-// Transaction ids would not: one that waits for a row lock may have a lower id than the one that it waits for.
-// The text is joined in the same snapshot, of which the first row tells: it names all that run, and would be longer than
-// the rows themselves where many write.
+// newRowsQuery reads the rows that became visible since the last snapshot: those of transactions that ran then or
+// wrote none yet. They are ordered by seq. For one item that is the order in which its row was written, because
+// seq is drawn while the row is locked; and a snapshot that shows a write also shows the one before it, so the
+// order holds across rounds. Transaction ids would not do: a transaction that waits for a row lock may have a
+// lower id than the one that holds it. The item's present text is joined in the same snapshot. Only the first row
+// returns the snapshot: it lists all running transactions, and where many write it would be longer than the rows
+// themselves.
 func (c *session) newRowsQuery() string {
 	var text []string
 	for _, column := range c.cfg.Text {
@@ -43,9 +44,9 @@ ORDER BY o.seq`, rest, strings.Join(text, ", "), c.schema.table,
 		c.byKey("t", "CASE WHEN o.op IN ('insert', 'update') THEN o.item END"), c.schema.outbox(), authorOfRow, originOfRow)
 }
 
-// byKey compares the key columns of a row with a key's text, in the columns' own types so that their index is used. The
-// text must be a key or NULL in every row: where the table has partitions it is converted before conditions beside it are
-// looked at.
+// byKey compares the key columns of a row with a key's text, in the columns' own types so that their index is
+// used. The text must be a key or NULL in every row: on a partitioned table it is converted before other
+// conditions are evaluated.
 func (c *session) byKey(row, key string) string {
 	if len(c.cfg.ID) == 1 {
 		return fmt.Sprintf("%s.%s = %s::%s", row, ident(c.cfg.ID[0]), key, c.keyTypes[0])
@@ -70,7 +71,7 @@ type outboxRow struct {
 	text           []*string
 }
 
-// size is about how many bytes the row takes.
+// size is the approximate size of the row in bytes.
 func (l *outboxRow) size() int {
 	n := len(l.item)
 	for _, text := range append([]*string{l.old, l.new}, l.text...) {
@@ -81,7 +82,7 @@ func (l *outboxRow) size() int {
 	return n
 }
 
-// readNew reads what became visible since the last one and returns how many rows that were.
+// readNew reads the rows that became visible since the last round and returns their number.
 func (c *session) readNew(ctx context.Context) (total int, err error) {
 	again := ""
 	err = c.inTransaction(ctx, func() error {
@@ -94,7 +95,7 @@ func (c *session) readNew(ctx context.Context) (total int, err error) {
 	return total, err
 }
 
-// queryNew asks for the round's rows and stores them.
+// queryNew queries the round's rows and stores them.
 func (c *session) queryNew(ctx context.Context, total *int) (again string, err error) {
 	from, running, err := c.at.unread()
 	if err != nil {
@@ -112,7 +113,7 @@ func (c *session) queryNew(ctx context.Context, total *int) (again string, err e
 	}
 	again, err = c.storeRows(ctx, rows, total)
 	if err != nil {
-		cancel() // so that Close need not read what nobody wants
+		cancel() // cancel() // so that Close need not read the remaining rows
 	}
 	rows.Close()
 	if err == nil {
@@ -121,8 +122,8 @@ func (c *session) queryNew(ctx context.Context, total *int) (again string, err e
 	return again, err
 }
 
-// storeRows stores a round's rows in batches; the last one moves the cursor to the round's end. A row that
-// makes everything be read again ends the round; its reason is returned.
+// storeRows stores a round's rows in batches; the last one moves the cursor to the round's end. At a row that
+// requires a full read it ends the round and returns the reason.
 func (c *session) storeRows(ctx context.Context, rows pgx.Rows, total *int) (again string, err error) {
 	next := c.at
 	var batch []watch.Change
@@ -174,7 +175,7 @@ func (c *session) storeRows(ctx context.Context, rows pgx.Rows, total *int) (aga
 	return "", c.store(ctx, batch, writers, next)
 }
 
-// store gives changes to the sink with the cursor behind them.
+// store hands changes to the sink with the cursor behind them.
 func (c *session) store(ctx context.Context, changes []watch.Change, writers []string, next position) error {
 	reorder(changes, writers)
 	if err := c.sink.Append(ctx, c.Name(), changes, next.String()); err != nil {
@@ -187,8 +188,8 @@ func (c *session) store(ctx context.Context, changes []watch.Change, writers []s
 	return nil
 }
 
-// change turns a row into a Change, or says that it is none. An item that is gone by now has no text any more: its
-// insert is left out, since its delete follows.
+// change turns a row into a Change; ok is false if it means none. The insert of an item that was deleted since is
+// left out: it has no text, and its delete follows.
 func (c *session) change(l *outboxRow) (watch.Change, bool, error) {
 	old, err := c.schema.parseLabels(l.old)
 	if err != nil {

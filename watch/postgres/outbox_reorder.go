@@ -2,13 +2,14 @@ package postgres
 
 import "github.com/retraind/retraind/watch"
 
-// maxReorder is how many changes of one item in one transaction are reordered; more stay as they were recorded.
+// maxReorder is the largest number of changes of one item in one transaction that is reordered; more keep the
+// recorded order.
 const maxReorder = 16
 
-// reorder orders the changes that one transaction made to one item by what they say: each begins with the labels that
-// the one before ended with. Triggers record them in that order, except where a trigger of the application writes to
-// the table that fired it: the inner statement is then recorded before the outer one. writers holds the transaction of
-// each change. Changes of different items keep their places.
+// reorder orders the changes that one transaction made to one item by content: each begins with the labels that
+// the previous one ended with. Triggers record them in that order, except where a trigger of the application
+// writes to the table that fired it: the inner statement is then recorded before the outer one. writers holds the
+// transaction of each change. Changes of different items keep their places.
 func reorder(changes []watch.Change, writers []string) {
 	type key struct{ writer, item string }
 	groups := map[key][]int{}
@@ -47,7 +48,8 @@ func inOrder(group []watch.Change) bool {
 	return true
 }
 
-// continues says whether b begins with what a ended with. A nil set is an item that is not there.
+// continues tells whether b begins with the labels that a ended with. A nil set means that the item does not
+// exist.
 func continues(a, b watch.Change) bool { return (a.New == nil) == (b.Old == nil) && same(a.New, b.Old) }
 
 // orderFrom orders the group from a start, the earliest first where several continue; nil where no order fits.

@@ -9,21 +9,21 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// session is one connection with what was learned about its server.
+// session is one connection with the server's properties.
 type session struct {
 	*Source
 	conn              *pgx.Conn
-	at                position // where reading stands; its identity is the server's
+	at                position // at                position // reading position; its identity is the server's
 	keyTypes          []string // SQL types of the key columns
 	locked            bool     // whether this session holds the advisory lock, so that writers notify
-	transactionPooled bool     // whether a pooler gives the backend to others between transactions
+	transactionPooled bool     // transactionPooled bool     // whether a pooler assigns a backend per transaction
 	lastPrune         time.Time
 	maintained        time.Time
-	lastRead          uint64               // the greatest transaction id of a row that was read when the session began
-	openSince         map[string]time.Time // transactions that write, by when they were first seen
+	lastRead          uint64               // lastRead          uint64               // the greatest transaction id of a row that was read before the session began
+	openSince         map[string]time.Time // openSince         map[string]time.Time // writing transactions, with the time when they were first seen
 }
 
-// connect opens a session, proves that the table can be followed, and listens.
+// connect opens a session, checks that the table can be followed, and listens.
 func (s *Source) connect(ctx context.Context) (*session, error) {
 	conn, err := dial(ctx, s.cfg)
 	if err != nil {
@@ -43,7 +43,7 @@ func (c *session) prepare(ctx context.Context) error {
 		return err
 	}
 	c.keyTypes = c.schema.keyTypes(columns)
-	// LISTEN comes before the first read, so that a commit between the two notifies.
+	// LISTEN comes before the first read, so that a commit in between notifies.
 	if _, err := c.conn.Exec(ctx, "LISTEN "+ident(channel(c.model))); err != nil {
 		return err
 	}
@@ -69,7 +69,8 @@ func (c *session) prepare(ctx context.Context) error {
 // close ends the connection; the server then releases the advisory lock.
 func (c *session) close() { c.closeConn(c.conn) }
 
-// intact says whether reading can go on from p after a crash, before the table is compared: what was read is still there.
+// intact tells whether the rows that were read before a crash still exist, so that reading can continue from p
+// before the table is compared.
 func (c *session) intact(ctx context.Context, p position, pruned uint64) (found bool, err error) {
 	if p.Last.XID <= pruned {
 		return true, nil
@@ -79,14 +80,14 @@ func (c *session) intact(ctx context.Context, p position, pruned uint64) (found 
 	return found, err
 }
 
-// resume finds where to read on; where that is not possible the whole table is read.
+// resume finds the position to continue from; if there is none, the whole table is read.
 func (c *session) resume(ctx context.Context) error {
 	text, err := c.sink.Cursor(ctx, c.Name())
 	if err != nil {
 		return fmt.Errorf("read the cursor: %w", err)
 	}
 	if text == "" {
-		c.otherSpelling = true // there may be items of a former read all the same
+		c.otherSpelling = true // c.otherSpelling = true // items of an earlier read may exist all the same
 		return c.fullRead(ctx, firstRead)
 	}
 	stored, err := parsePosition(text)

@@ -145,7 +145,7 @@ func TestGoneForAWhile(t *testing.T) {
 		},
 		"schema gone": {
 			`ALTER SCHEMA retraind RENAME TO elsewhere`, `ALTER SCHEMA elsewhere RENAME TO retraind`,
-			"misses a table",
+			"lacks a table",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -190,7 +190,7 @@ func TestALongTransactionIsTold(t *testing.T) {
 	b.exec(`INSERT INTO items (id, category) VALUES (2, 'quick')`)
 	b.sink.until(t, "the quick change", func() bool { return len(b.sink.changes) == 1 })
 	b.sink.until(t, "the notice",
-		func() bool { return strings.Contains(source.Health().Notice, "holds back its label changes") })
+		func() bool { return strings.Contains(source.Health().Notice, "delays its label changes") })
 	if h := source.Health(); !h.Up || !strings.Contains(h.Notice, fmt.Sprint(slow.PgConn().PID())) {
 		t.Errorf("health %+v", h)
 	}

@@ -8,19 +8,19 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// openTransaction is a transaction that has written to the outbox and has not ended.
+// openTransaction is a transaction that has written to the outbox and is still open.
 type openTransaction struct {
 	Virtual string  // virtual transaction id, unique while it runs
 	PID     int32   // 0 for a prepared transaction
 	GID     *string // name of a prepared transaction
-	Who     string  // user and application, as far as the role may see them
+	Who     string  // Who     string  // user and application, if the role may see them
 	Begun   *time.Time
 }
 
-// openTransactions returns the virtual ids of the transactions that are writing to the outbox. They hold its table lock
-// from before they look for the advisory lock until they end. Their transaction ids would not do: a snapshot does not
-// name running transactions that are younger than the last one that ended. The longest becomes a notice, since its label
-// changes are visible only when it ends.
+// openTransactions returns the virtual ids of the transactions that are writing to the outbox. They hold a lock of
+// its table from before they check the advisory lock until they end. Their transaction ids would not do: a
+// snapshot does not list running transactions that are younger than the last one that ended. The oldest becomes a
+// notice, since its label changes are visible only when it ends.
 func (c *session) openTransactions(ctx context.Context) ([]string, error) {
 	rows, err := c.conn.Query(ctx,
 		`SELECT DISTINCT ON (l.virtualtransaction) l.virtualtransaction, coalesce(l.pid, 0), CASE WHEN l.pid IS NULL THEN (
@@ -62,14 +62,14 @@ func (c *session) openTransactions(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// late says that the transaction holds back its label changes.
+// late is the notice about a transaction that delays its label changes.
 func (o openTransaction) late(age time.Duration) string {
 	age = age.Round(time.Second)
 	if o.GID != nil {
-		return fmt.Sprintf("the prepared transaction %s holds back its label changes for %s; they come with COMMIT PREPARED, or end it with ROLLBACK PREPARED %[1]s",
+		return fmt.Sprintf("the prepared transaction %s delays its label changes, by %s so far; they become visible with COMMIT PREPARED, or end it with ROLLBACK PREPARED %[1]s",
 			literal(*o.GID), age)
 	}
-	return fmt.Sprintf("a transaction holds back its label changes for %s (server process %d%s); they come when it ends, or end it with SELECT pg_terminate_backend(%[2]d)",
+	return fmt.Sprintf("an open transaction delays its label changes, by %s so far (server process %d%s); they become visible when it ends, or end it with SELECT pg_terminate_backend(%[2]d)",
 		age, o.PID, prefixed(", ", o.Who))
 }
 

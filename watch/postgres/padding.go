@@ -11,8 +11,8 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// learnPadding finds the labels of type char(n), or arrays of it. The server pads them with blanks, which are no part of
-// the value: keys and texts come without.
+// learnPadding finds the labels of type char(n), or arrays of it. The server pads such values with blanks, which
+// are not part of the label and are removed.
 func (s *schema) learnPadding(ctx context.Context, conn *pgx.Conn) error {
 	sources := make([]string, len(s.targets))
 	for i, t := range s.targets {

@@ -11,23 +11,24 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// poller is one connection that looks at the table again and again.
+// poller is one connection that polls the table.
 type poller struct {
 	*Source
 	conn      *pgx.Conn
 	at        pollPosition
-	isView    bool // the table is a view: its rows do not tell which transaction wrote them
+	isView    bool // isView    bool // the table is a view: its rows have no xmin
 	watermark string
 	wmType    string
-	// known holds digests of the rows above the floor at the last look, which would otherwise come again at each one.
+	// known holds digests of the rows above the floor at the last poll, so that they are not handed to the sink
+	// again at each one.
 	known map[string]uint64
 	seed  maphash.Seed
 }
 
-// maxKnown bounds known; what is not in it is given to the sink again, which sees that nothing changed.
+// maxKnown bounds known; rows that are not in it are handed to the sink again, which finds them unchanged.
 const maxKnown = 50_000
 
-// openPoll connects and proves that the table can be polled.
+// openPoll connects and checks that the table can be polled.
 func (s *Source) openPoll(ctx context.Context) (*poller, error) {
 	conn, err := dial(ctx, s.cfg)
 	if err != nil {
@@ -51,7 +52,7 @@ func (s *Source) openPoll(ctx context.Context) (*poller, error) {
 	return p, nil
 }
 
-// followPoll looks until ctx ends or the connection breaks.
+// followPoll polls until ctx ends or the connection breaks.
 func (s *Source) followPoll(ctx context.Context, onUp func()) error {
 	p, err := s.openPoll(ctx)
 	if err != nil {
@@ -67,7 +68,7 @@ func (s *Source) followPoll(ctx context.Context, onUp func()) error {
 		}
 		wait := s.cfg.poll()
 		if p.isView && p.at.Floor == nil {
-			wait = max(wait, s.cfg.overlap()) // each look reads the whole view until then
+			wait = max(wait, s.cfg.overlap()) // wait = max(wait, s.cfg.overlap()) // each poll reads the whole view until then
 		}
 		if err := p.wait(ctx, wait); err != nil {
 			return explain(s.cfg, err)
@@ -75,7 +76,7 @@ func (s *Source) followPoll(ctx context.Context, onUp func()) error {
 	}
 }
 
-// wait waits for the next look, and pings between so that a dead peer is seen.
+// wait waits for the next poll, and pings in between to detect a dead peer.
 func (p *poller) wait(ctx context.Context, wait time.Duration) error {
 	for wait > 0 {
 		step := min(wait, pingEvery)
@@ -94,8 +95,8 @@ func (p *poller) wait(ctx context.Context, wait time.Duration) error {
 	return nil
 }
 
-// pollOnce reads what was written since the last one; at the first of a connection, and when it is time, it compares the
-// whole table.
+// pollOnce reads the rows that were written since the last poll; at the first poll of a connection, and when it is
+// due, it compares the whole table.
 func (p *poller) pollOnce(ctx context.Context, first bool) error {
 	stored := ""
 	if first {
@@ -108,7 +109,8 @@ func (p *poller) pollOnce(ctx context.Context, first bool) error {
 		Capture: CapturePoll, Definition: p.schema.labelDefinition() + " " + p.watermark,
 		Spelling: spelling,
 	}
-	// Before the table is looked at: a catalog is read as it is now, even where the rows are seen as they were.
+	// This query comes first: the catalog is always read in its present state, even by a snapshot that shows older
+	// rows.
 	if err := p.conn.QueryRow(ctx, "SELECT "+storage+", "+p.schema.meaning(), p.schema.table).Scan(&now.Storage,
 		&now.Meaning); err != nil {
 		return err
@@ -117,7 +119,7 @@ func (p *poller) pollOnce(ctx context.Context, first bool) error {
 	if err != nil {
 		return err
 	}
-	// The connection is given up after any error, and with it the transaction.
+	// After any error the connection is closed, which also ends the transaction.
 	var text string
 	var clock time.Time
 	err = tx.QueryRow(ctx, "SELECT pg_current_snapshot()::text, clock_timestamp(), "+identityColumns).
@@ -132,7 +134,7 @@ func (p *poller) pollOnce(ctx context.Context, first bool) error {
 	reason := ""
 	if first {
 		if stored == "" {
-			p.otherSpelling = true // there may be items of a former read all the same
+			p.otherSpelling = true // p.otherSpelling = true // items of an earlier read may exist all the same
 			reason = firstRead
 		} else if p.at, err = parsePollPosition(stored); err != nil {
 			reason = err.Error()
@@ -157,7 +159,7 @@ func (p *poller) pollOnce(ctx context.Context, first bool) error {
 	return tx.Commit(ctx)
 }
 
-// fullRead reads the whole table. A periodic compare keeps the floor; otherwise what was known means nothing any more.
+// fullRead reads the whole table. A periodic compare keeps the floor; any other full read discards it.
 func (p *poller) fullRead(ctx context.Context, tx pgx.Tx, now pollPosition, seen snapshot, text string, clock time.Time,
 	keep bool,
 ) error {

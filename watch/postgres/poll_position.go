@@ -6,34 +6,34 @@ import (
 	"time"
 )
 
-// pollPosition is the cursor of capture: poll. What has a watermark up to Floor was read, and no transaction that could still
-// bring such a row was open then.
+// pollPosition is the cursor of capture: poll. All rows with a watermark up to Floor were read, and no transaction
+// that could still add such a row was open then.
 type pollPosition struct {
 	Capture Capture `json:"capture"`
 	identity
 	Definition string `json:"definition"`
 	Spelling   int    `json:"spelling"` // how keys are written as text
 	Storage    string `json:"storage"`  // digest of the table's files
-	Meaning    string `json:"meaning"`  // digest of what labels are made of
-	// Epoch and Look number the looks for ever: they are in the keys of the changes.
+	Meaning    string `json:"meaning"`  // Meaning    string `json:"meaning"`  // digest of everything that labels are computed from
+	// Epoch and Look number the polls permanently: they are part of the keys of the changes.
 	Epoch int64 `json:"epoch"`
 	Look  int64 `json:"look"`
-	// Floor is nil before the first highest watermark is certain.
+	// Floor is nil until the first highest watermark is certain.
 	Floor    *string         `json:"floor"`
 	Pending  []seenWatermark `json:"pending,omitempty"`
-	Snapshot string          `json:"snapshot"` // of the last look
-	Compared time.Time       `json:"compared"` // when the whole table was read last, by the server's clock
+	Snapshot string          `json:"snapshot"` // Snapshot string          `json:"snapshot"` // of the last poll
+	Compared time.Time       `json:"compared"` // Compared time.Time       `json:"compared"` // when the whole table was last read, by the server's clock
 }
 
-// seenWatermark is the greatest watermark that was seen at a look. Whoever had drawn a lower one then began to write within
-// overlap. It becomes the floor when all have ended who had begun by then.
+// seenWatermark is the greatest watermark of a poll. Transactions that took a lower one began to write at most
+// overlap later. It becomes the floor when all transactions that had begun by then have ended.
 type seenWatermark struct {
 	At   string    `json:"at"`
-	Seen time.Time `json:"seen"`           // by the server's clock
+	Seen time.Time `json:"seen"`           // Next uint64    `json:"next,omitempty"` // the first transaction id that was not assigned when overlap had passed; 0 before
 	Next uint64    `json:"next,omitempty"` // the first transaction id that was not given out when overlap had passed; 0 before
 }
 
-// maxPending bounds the cursor. More marks would only make the floor move in smaller steps.
+// maxPending bounds the cursor. More entries would only make the floor move in smaller steps.
 const maxPending = 8
 
 func parsePollPosition(text string) (pollPosition, error) {
@@ -56,13 +56,13 @@ func (m pollPosition) String() string {
 	return string(text)
 }
 
-// key names what one look saw of an item.
+// key names the state of an item at one poll.
 func (m pollPosition) key(item string) string {
 	return fmt.Sprintf("poll/%d:%d:%s", m.Epoch, m.Look, item)
 }
 
-// seen ends a look: it moves the floor to the greatest watermark that nothing can appear behind any more, and notes the
-// greatest one of this look, nil when the table has none. now is what the look saw.
+// seen ends a poll: it moves the floor to the greatest watermark below which no row can appear any more, and
+// records the greatest one of this poll, nil when the table has none. now is the poll's snapshot.
 func (m pollPosition) seen(now snapshot, text string, at time.Time, greatest *string, overlap time.Duration) pollPosition {
 	m.Snapshot = text
 	m.Pending = append([]seenWatermark(nil), m.Pending...)
@@ -86,8 +86,8 @@ func (m pollPosition) seen(now snapshot, text string, at time.Time, greatest *st
 	return m
 }
 
-// lost says why reading cannot go on from m on a server that stands at now, or "". next is the first transaction id
-// that the server has not given out.
+// lost returns why reading cannot continue from m, or "". next is the first transaction id that the server has not
+// assigned.
 func (m pollPosition) lost(now pollPosition, next uint64) string {
 	seen, err := parseSnapshot(m.Snapshot)
 	switch {
@@ -109,5 +109,5 @@ func (m pollPosition) lost(now pollPosition, next uint64) string {
 	return ""
 }
 
-// tableRewritten is the reason when a table's files are others than before.
+// tableRewritten is the reason for a full read when a table's files changed.
 const tableRewritten = "the table was truncated or rewritten"

@@ -13,8 +13,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// newRowsQuery selects the rows above the floor that transactions wrote which were open at the last look or began later.
-// A row's xmin has 32 bits and may be a subtransaction's, which started after the oldest that was open.
+// newRowsQuery selects the rows above the floor whose transactions were open at the last poll or began later. A
+// row's xmin has only 32 bits and may be a subtransaction's, which started after the oldest that was open.
 func (p *poller) newRowsQuery() (sql string, args []any, err error) {
 	last, err := parseSnapshot(p.at.Snapshot)
 	if err != nil {
@@ -40,7 +40,7 @@ func (p *poller) newRowsQuery() (sql string, args []any, err error) {
 	return sql + " ORDER BY " + column, args, nil
 }
 
-// readNew gives the rows that changed to the sink, in batches; the last one moves the mark.
+// readNew hands the changed rows to the sink, in batches; the last one moves the position.
 func (p *poller) readNew(ctx context.Context, tx pgx.Tx, seen snapshot, text string, clock time.Time) error {
 	sql, args, err := p.newRowsQuery()
 	if err != nil {
@@ -52,10 +52,10 @@ func (p *poller) readNew(ctx context.Context, tx pgx.Tx, seen snapshot, text str
 	if err != nil {
 		return err
 	}
-	// In this order: cancelled first, Close need not read what nobody wants.
+	// Deferred calls run in reverse order: cancel first, so that Close need not read the remaining rows.
 	defer rows.Close()
 	defer cancel()
-	within := p.at // a crash after some batches must not use their keys again
+	within := p.at // within := p.at // after a crash between batches their keys must not be used again
 	within.Look++
 	var batch []watch.Change
 	var greatest *string
@@ -98,13 +98,13 @@ func (p *poller) readNew(ctx context.Context, tx pgx.Tx, seen snapshot, text str
 	next := within.seen(seen, text, clock, greatest, p.cfg.overlap())
 	p.known = known
 	if len(batch) == 0 && p.at.Look != within.Look && sameBounds(next, p.at) {
-		p.at.Snapshot = text // nothing that a restart would need
+		p.at.Snapshot = text // p.at.Snapshot = text // not stored: a restart does not need it
 		return nil
 	}
 	return p.store(ctx, batch, next)
 }
 
-// sameBounds tells whether a restart would read the same from both.
+// sameBounds tells whether a restart would read the same rows from both positions.
 func sameBounds(a, b pollPosition) bool {
 	return slices.Equal(a.Pending, b.Pending) && (a.Floor == b.Floor || a.Floor != nil && b.Floor != nil &&
 		*a.Floor == *b.Floor)
@@ -121,7 +121,7 @@ func (p *poller) store(ctx context.Context, batch []watch.Change, next pollPosit
 	return nil
 }
 
-// batchBytes bounds the memory of a batch beside batchRows.
+// batchBytes bounds, together with batchRows, the memory of a batch.
 const batchBytes = 1 << 20
 
 func rowSize(raw [][]byte) int {
@@ -132,7 +132,7 @@ func rowSize(raw [][]byte) int {
 	return n
 }
 
-// digest tells whether a row is as it was.
+// digest is a hash of a row, to detect changes.
 func (p *poller) digest(raw [][]byte) uint64 {
 	var h maphash.Hash
 	h.SetSeed(p.seed)
@@ -146,7 +146,7 @@ func (p *poller) digest(raw [][]byte) uint64 {
 	return h.Sum64()
 }
 
-// authorOf reads the author's column: retraind's own writes are marked in it.
+// authorOf splits the author column's value: retraind's own writes have their origin in it.
 func authorOf(value []byte) (author, origin string) {
 	if watch.IsOwn(string(value)) {
 		return string(value), string(value)

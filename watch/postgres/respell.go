@@ -12,15 +12,15 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// spelling is the version of how values become text. A cursor without it was stored by a version that spelled keys as
-// the settings of each session had it.
+// spelling is the version of the text form of values. A cursor without it comes from a version that wrote keys
+// according to the settings of each session.
 const spelling = 1
 
-// otherSpelling is the reason of a full read after that.
-const otherSpelling = "this version of retraind spells keys and labels alike whatever a session sets"
+// otherSpelling is the reason for a full read after an upgrade from such a version.
+const otherSpelling = "this version of retraind formats keys and labels independently of session settings"
 
-// respellKeys gives items that were stored under another spelling of their key the present one, so that the full read
-// that follows recognises them. It returns without a query where no text of a key depends on settings.
+// respellKeys renames items whose key was stored in another text form, so that the full read that follows
+// recognises them. It needs no query when the text form of the keys does not depend on settings.
 func (s *Source) respellKeys(ctx context.Context, tx pgx.Tx) error {
 	sink, ok := s.sink.(watch.Respeller)
 	if !ok {
@@ -50,12 +50,12 @@ func (s *Source) respellKeys(ctx context.Context, tx pgx.Tx) error {
 		return found, spell(ctx, tx, query, keys, found)
 	})
 	if n > 0 {
-		s.Log.Info("items are stored under another spelling of their keys now", "count", n)
+		s.Log.Info("item keys were renamed to their present text form", "count", n)
 	}
 	return err
 }
 
-// spellQuery reads keys $1 in any spelling, and writes them in the present one.
+// spellQuery converts keys $1 from any text form to the present one.
 func (s *schema) spellQuery(types []string) string {
 	key := "k::" + types[0] + "::text"
 	if len(types) > 1 {
@@ -68,7 +68,7 @@ func (s *schema) spellQuery(types []string) string {
 	return "SELECT " + key + " FROM unnest($1::text[]) WITH ORDINALITY AS u(k, n) ORDER BY n"
 }
 
-// spell collects the keys whose spelling is another one now. One that the server cannot read is left as it is.
+// spell returns the keys whose text form changed. Keys that the server cannot parse are kept.
 func spell(ctx context.Context, tx pgx.Tx, query string, keys []string, found map[string]string) error {
 	var spelled []*string
 	err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {

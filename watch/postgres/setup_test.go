@@ -169,7 +169,7 @@ func (m *memory) until(t *testing.T, what string, ok func() bool) {
 		case <-m.changed:
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }

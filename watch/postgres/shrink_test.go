@@ -68,7 +68,7 @@ func TestShrinkGuard(t *testing.T) {
 	b.exec(`ALTER TABLE items ENABLE TRIGGER USER`)
 	stop = b.run(source)
 	b.sink.until(t, "the doubt", func() bool {
-		return strings.Contains(source.Health().Error, "12 of 20 items are no longer in table public.items, more than shrink_guard (20%) allows")
+		return strings.Contains(source.Health().Error, "12 of 20 items are missing in table public.items, more than shrink_guard (20%) allows")
 	})
 	if n := len(b.sink.snapshot()); n != 20 {
 		t.Errorf("%d of 20 items are left", n)

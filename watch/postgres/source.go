@@ -1,11 +1,12 @@
 // Package postgres follows the label changes of one table, and reads and exports the table.
 //
-// There are three captures: an outbox that triggers fill (sql_*.go install it, outbox_*.go read it), logical decoding of the
-// server's log (logical_*.go), and polling by a watermark column (poll_*.go). The package owns the SQL of all three (schema
-// retraind in the watched database), their positions, the checks of a table (inspect_*.go), full reads (table_read.go) and
-// the export (export.go). A Source runs in one goroutine with connections of its own; Health and Retry are safe for
-// concurrent use. It never writes to the watched table, never acts on the content of a notification, and keeps no position
-// in memory alone: after each connect it reads on from the one that the Sink stored.
+// There are three captures: an outbox filled by triggers (sql_*.go install it, outbox_*.go read it), logical
+// decoding of the server's log (logical_*.go), and polling by a watermark column (poll_*.go). The package owns the
+// SQL of all three (schema retraind in the watched database), their positions, the checks of a table
+// (inspect_*.go), full reads (table_read.go) and the export (export.go). A Source runs in one goroutine with
+// connections of its own; Health and Retry are safe for concurrent use. It never writes to the watched table,
+// never acts on the content of a notification, and never keeps a position in memory alone: after each connect it
+// continues from the one that the Sink stored.
 package postgres
 
 import (
@@ -26,22 +27,22 @@ type Source struct {
 	schema *schema
 	sink   watch.Sink
 
-	// warnAfter is how long a transaction may hold its changes back before Health has a notice of it.
+	// warnAfter is the age from which Health has a notice of a transaction with uncommitted label changes.
 	warnAfter time.Duration
 
-	// otherSpelling: the stored items may have keys in another spelling.
+	// otherSpelling: stored items may have keys in an older text form.
 	otherSpelling bool
 
 	mu     sync.Mutex // guards the fields below
-	late   string     // notice: a transaction that is open for long
+	late   string     // late   string     // notice: a transaction has been open for long
 	pooled string     // notice: changes are polled for, since the connection is pooled
 	missed string     // notice: some changes are missed
 }
 
 var _ watch.Source = (*Source)(nil)
 
-// New returns the source of a model's table. poke is called after each stored batch with the number of
-// changes; it must not block.
+// New returns the source of a model's table. poke is called after each stored batch with the number of changes; it
+// must not block.
 func New(model string, cfg *Config, sink watch.Sink, poke func(n int), log *slog.Logger) (*Source, error) {
 	schema, err := newSchema(model, cfg)
 	if err != nil {
@@ -75,12 +76,12 @@ func (s *Source) notice(which *string, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if *which == "" && text != "" {
-		s.Log.Warn("label changes come late or are missed", "reason", text)
+		s.Log.Warn("label changes are delayed or missed", "reason", text)
 	}
 	*which = text
 }
 
-// Probe connects once and reports as a *Fault whatever would keep Run from following the table.
+// Probe connects once and returns as a *Fault anything that would keep Run from following the table.
 func (s *Source) Probe(ctx context.Context) error {
 	switch s.cfg.capture() {
 	case CaptureLogical, CapturePoll:
@@ -94,12 +95,12 @@ func (s *Source) Probe(ctx context.Context) error {
 	return nil
 }
 
-// Run implements watch.Source. It ends with ctx only.
+// Run implements watch.Source. It ends only with ctx.
 func (s *Source) Run(ctx context.Context) error {
 	return s.RunWithRetry(ctx, s.follow)
 }
 
-// follow lives as long as one connection. onUp is called once the source is up.
+// follow uses one connection until it breaks. onUp is called once the source is up.
 func (s *Source) follow(ctx context.Context, onUp func()) error {
 	switch s.cfg.capture() {
 	case CaptureLogical:
@@ -121,14 +122,14 @@ func (s *Source) follow(ctx context.Context, onUp func()) error {
 	return explain(s.cfg, err)
 }
 
-// run reads what was missed and follows until the connection ends.
+// run reads what was missed, then follows until the connection breaks.
 func (c *session) run(ctx context.Context, onUp func()) error {
 	if err := c.resume(ctx); err != nil {
 		return err
 	}
 	onUp()
 	if c.transactionPooled {
-		c.notice(&c.pooled, fmt.Sprintf("a pooler in transaction mode stands before PostgreSQL and swallows notifications: changes are looked for every %s; let %s name the server itself, or a pool in session mode",
+		c.notice(&c.pooled, fmt.Sprintf("a pooler in transaction mode drops notifications: changes are polled for every %s; set %s to the server itself, or to a pool in session mode",
 			c.silentInterval(), c.cfg.dsnPlace()))
 		return c.pollSilent(ctx)
 	}

@@ -26,8 +26,8 @@ func lockObject(source string) int32 {
 // channel is the notification channel of a source.
 func channel(source string) string { return "retraind_" + source }
 
-// Migration returns the SQL that makes the database record every label change of a model's table. It may be run
-// again, also after the configuration changed. The tables' owner must run it, in the watched database.
+// Migration returns the SQL that makes the database record every label change of a model's table. It can be run
+// again, also after a change of the configuration. The table's owner must run it, in the watched database.
 func Migration(model string, cfg *Config) (string, error) {
 	s, err := newSchema(model, cfg)
 	if err != nil {
@@ -43,7 +43,7 @@ func Migration(model string, cfg *Config) (string, error) {
 	fmt.Fprintf(&out, "-- retraind: record the label changes of %s for the model %s.\n", s.table, model)
 	out.WriteString("-- Undo with the output of: retraind init sql --down\n")
 	out.WriteString("-- To rename a watched column or give it another type: run that, migrate, and run this again.\n\nBEGIN;\n")
-	out.WriteString("-- Rather give up than make the table's writers queue behind this.\nSET LOCAL lock_timeout = '5s';\n")
+	out.WriteString("-- Give up rather than block the table's writers while waiting for a lock.\nSET LOCAL lock_timeout = '5s';\n")
 	out.WriteString("SET LOCAL search_path = pg_catalog, pg_temp;\n\n")
 	out.WriteString(s.trialRun())
 	for _, part := range []string{
@@ -55,7 +55,8 @@ func Migration(model string, cfg *Config) (string, error) {
 	return out.String(), nil
 }
 
-// Down returns the SQL that removes what Migration made for a model, and the schema once no model uses it.
+// Down returns the SQL that removes everything that Migration created for a model, and the schema once no model
+// uses it.
 func Down(model string, cfg *Config) (string, error) {
 	s, err := newSchema(model, cfg)
 	if err != nil {
@@ -92,10 +93,10 @@ COMMIT;
 	return out.String(), nil
 }
 
-// events are the statements that have a trigger each: transition tables allow no trigger for several.
+// events are the statements with a trigger each: a trigger with transition tables can handle only one kind.
 var events = []string{"insert", "update", "delete", "truncate"}
 
-// schema renders the parts of a model's SQL.
+// schema generates the parts of a model's SQL.
 type schema struct {
 	model   string
 	cfg     *Config
@@ -110,7 +111,7 @@ func newSchema(model string, cfg *Config) (*schema, error) {
 		return nil, fmt.Errorf("model %q: %w", model, err)
 	}
 	for _, p := range cfg.Validate() {
-		// Where the table lies is not the SQL's business.
+		// The SQL does not depend on the connection string, so errors of it are ignored.
 		if !p.Warning && p.Path != "dsn" && p.Path != "dsn_file" {
 			return nil, fmt.Errorf("labels.postgres.%s: %s", p.Path, p.Message)
 		}
@@ -125,11 +126,12 @@ func newSchema(model string, cfg *Config) (*schema, error) {
 func (s *schema) trigger(event string) string  { return ident("retraind_" + s.model + "_" + event) }
 func (s *schema) function(event string) string { return ident("retraind", s.model+"_"+event) }
 
-// definition is the digest of what the triggers record. Migration stores it, so that triggers of another configuration
-// are found; it does not change with the way in which the SQL is written.
+// definition is the digest of what the triggers record. Migration stores it, so that triggers of another
+// configuration are detected; it does not depend on how the SQL is written.
 func (s *schema) definition() string {
 	h := sha256.New()
-	// Quotes keep lists apart: writing to a hash never fails. The number is the version of how the triggers notify.
+	// %q keeps lists apart; writing to a hash never fails. The first number is the version of the notification
+	// method.
 	fmt.Fprintf(h, "2 %q %q %q %q", []string(s.ident), s.cfg.ID, s.cfg.Text, s.cfg.Author)
 	for _, t := range s.cfg.targets() {
 		fmt.Fprintf(h, " %q=%q", t.name, t.source)
@@ -140,7 +142,8 @@ func (s *schema) definition() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// labelDefinition is the digest of what a stored label was made of: what the triggers record, and how labels are spelled.
+// labelDefinition is the digest of how a stored label was computed: what the triggers record, and the text form of
+// labels.
 func (s *schema) labelDefinition() string {
 	if s.cfg.Normalized == "" {
 		return s.definition()
@@ -148,8 +151,8 @@ func (s *schema) labelDefinition() string {
 	return s.definition() + " " + s.cfg.Normalized
 }
 
-// readColumns lists the columns that the configuration names, each once. Those that an expression reads are only known to
-// the server.
+// readColumns lists the columns that the configuration names, each once. Only the server knows which columns an
+// expression reads.
 func (s *schema) readColumns() []string {
 	names := append(append(unit.List{s.cfg.UpdatedAt}, s.cfg.ID...), s.cfg.Text...)
 	for _, t := range s.cfg.targets() {
@@ -158,7 +161,7 @@ func (s *schema) readColumns() []string {
 		}
 	}
 	if s.cfg.capture() != CaptureOutbox {
-		names = append(names, s.cfg.Author, s.cfg.Watermark) // the triggers read them as their owner
+		names = append(names, s.cfg.Author, s.cfg.Watermark) // names = append(names, s.cfg.Author, s.cfg.Watermark) // the triggers run as their owner and need no grant
 	}
 	var out []string
 	for _, name := range names {
@@ -169,8 +172,8 @@ func (s *schema) readColumns() []string {
 	return out
 }
 
-// trialRun evaluates what the triggers will, over some rows. A label expression that fails would otherwise make the
-// application's own writes fail.
+// trialRun evaluates the triggers' expressions over some rows. A label expression that fails would otherwise make
+// the application's own writes fail.
 func (s *schema) trialRun() string {
 	parts := []string{s.key("r"), s.labels("r")}
 	for _, column := range append(unit.List{s.cfg.Author}, s.cfg.Text...) {
@@ -193,7 +196,7 @@ END $retraind$;
 `, literal(s.table), strings.Join(parts, ", "), s.table, s.warnOfPrepared())
 }
 
-// warnOfPrepared warns whoever installs triggers that notify where transactions may be prepared.
+// warnOfPrepared warns at installation when triggers notify on a server that allows prepared transactions.
 func (s *schema) warnOfPrepared() string {
 	if !s.cfg.notifies() {
 		return ""
@@ -204,7 +207,7 @@ func (s *schema) warnOfPrepared() string {
 `
 }
 
-// key is a row's identity as text.
+// key is an SQL expression for a row's key as text.
 func (s *schema) key(row string) string {
 	if len(s.cfg.ID) == 1 {
 		return row + "." + ident(s.cfg.ID[0]) + "::pg_catalog.text"
@@ -216,22 +219,22 @@ func (s *schema) key(row string) string {
 	return "pg_catalog.jsonb_build_array(" + strings.Join(parts, ", ") + ")::pg_catalog.text"
 }
 
-// value is one label of a row, for an object of jsonb. An expression is evaluated over a subquery of the row, so that its bare
-// column names mean that row.
+// value is an SQL expression for one label of a row, as an element of a jsonb object. A label expression is
+// evaluated over a subquery of the row, so that bare column names refer to that row.
 func value(row string, t target) string {
 	if columnName.MatchString(t.source) {
-		return row + "." + ident(t.source) // the object's function makes jsonb of it
+		return row + "." + ident(t.source) // return row + "." + ident(t.source) // jsonb_build_object converts it
 	}
 	return "(SELECT to_jsonb((" + t.source + ")) FROM (SELECT " + row + ".*) AS retraind_row)"
 }
 
-// labels is a row's labels as one jsonb object.
+// labels is an SQL expression for a row's labels as one jsonb object.
 func (s *schema) labels(row string) string {
 	return s.object(func(t target) string { return value(row, t) })
 }
 
-// ownLabels is the same for the only row in scope. It reads no other columns than the expressions name, which is all
-// that a reader may have been granted.
+// ownLabels is the same for the only row in scope. It reads only columns that the expressions name, because a
+// reader may have no rights on others.
 func (s *schema) ownLabels() string {
 	return s.object(func(t target) string {
 		if columnName.MatchString(t.source) {
@@ -241,8 +244,8 @@ func (s *schema) ownLabels() string {
 	})
 }
 
-// ownLabel is one label of the only row in scope as JSON text. jsonb costs several times as much as json and prints
-// some numbers otherwise, so text alone goes without.
+// ownLabel is one label of the only row in scope as JSON text. jsonb costs several times as much as json, but
+// formats some numbers differently, so only text values skip it.
 func ownLabel(t target) string {
 	if !columnName.MatchString(t.source) {
 		return "to_jsonb((" + t.source + "))::text"

@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// KeptRole is the comment behind what Down prints: the role is the whole server's, and how it would be dropped.
+// KeptRole is the comment after the output of Down: why the role is kept, and how to drop it.
 func KeptRole(role string) string {
 	return fmt.Sprintf("-- The role %[1]s stays: other models and databases may use it. To drop it, DROP OWNED BY %[1]s\n-- in each database, then DROP ROLE %[1]s.\n",
 		ident(role))
 }
 
-// Grants returns the SQL that gives a role what retraind needs to follow a model's table and nothing more: SELECT on
-// the columns that it reads, on the outbox, and the pruning of what was read. A role that does not exist is created
-// without a password and cannot log in with one until it gets it.
+// Grants returns the SQL that gives a role exactly what retraind needs to follow a model's table: SELECT on the
+// columns that it reads and on the outbox, and the right to prune rows that were read. A missing role is created
+// without a password, so it cannot log in with one until one is set.
 func Grants(model string, cfg *Config, role string) (string, error) {
 	s, err := newSchema(model, cfg)
 	if err != nil {
@@ -27,7 +27,7 @@ func Grants(model string, cfg *Config, role string) (string, error) {
 		columns = append(columns, ident(name))
 	}
 	if cfg.capture() == CapturePoll {
-		// Which transaction wrote a row says whether it was read before.
+		// xmin, the transaction that wrote a row, tells whether the row was read before.
 		columns = append(columns, "xmin")
 	}
 	for _, t := range cfg.targets() {
@@ -59,7 +59,7 @@ GRANT USAGE ON SCHEMA %[4]s TO %[1]s;
 %[7]sGRANT SELECT (%[5]s) ON %[6]s TO %[1]s;
 `, quoted, model, literal(role), ident(s.ident[0]), strings.Join(columns, ", "), s.table, s.captureGrants(quoted))
 	if len(expressions) > 0 {
-		// Only the server knows which columns an expression reads: a view of it depends on them.
+		// Only the server knows which columns an expression reads: it records the dependencies of a view.
 		fmt.Fprintf(&out, `
 DO $retraind$ DECLARE
   col name;
@@ -81,7 +81,7 @@ END $retraind$;
 	return out.String(), nil
 }
 
-// captureGrants are what a capture needs beside the table.
+// captureGrants are the rights that a capture needs beside those on the table.
 func (s *schema) captureGrants(role string) string {
 	switch s.cfg.capture() {
 	case CaptureLogical:
@@ -98,7 +98,7 @@ GRANT EXECUTE ON FUNCTION %[3]s(xid8, timestamptz) TO %[1]s;
 `, role, s.outbox(), s.function("prune"))
 }
 
-// numbered names the columns of a view.
+// numbered adds an alias to each expression, as column names of a view.
 func numbered(expressions []string) []string {
 	out := make([]string, len(expressions))
 	for i, e := range expressions {

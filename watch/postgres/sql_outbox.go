@@ -7,10 +7,10 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Outbox bounds what the triggers keep while nobody reads. Beyond a bound the oldest rows go, and one row is written
-// that makes the daemon read the whole table again. What is zero has its default.
+// Outbox bounds what the triggers store while retraind does not read. Beyond a bound the oldest rows are removed,
+// and one row is written that makes the daemon read the whole table again. Zero values have their defaults.
 type Outbox struct {
-	// Rows is how many changes are kept, about; 1000000 when not set.
+	// Rows is the approximate number of changes that are kept; 1000000 when not set.
 	Rows int64 `yaml:"rows"`
 	// Size is how much disk the outbox may take; 1GiB when not set.
 	Size unit.Size `yaml:"size"`
@@ -18,15 +18,16 @@ type Outbox struct {
 	Age unit.Duration `yaml:"age"`
 }
 
-// Bounds of the outbox where none are configured.
+// Default bounds of the outbox.
 const (
 	DefaultOutboxRows = 1_000_000
 	DefaultOutboxSize = unit.Size(1 << 30)
 	DefaultOutboxAge  = unit.Duration(7 * 24 * 3600 * 1e9)
 )
 
-// boundEvery is how many rows are written between two looks at the bounds. A look that finds too much removes boundSlice
-// of the oldest rows: more than were written, and few enough for the application's transaction that pays for it.
+// boundEvery is how many rows are written between two checks of the bounds. A check that finds too much removes
+// boundSlice of the oldest rows: more than were written since the last check, and few enough for the application's
+// transaction that runs it.
 const (
 	boundEvery = 1024
 	boundSlice = 8 * boundEvery
@@ -47,7 +48,7 @@ func (c *Config) bounds() Outbox {
 	return o
 }
 
-// validate reports bounds that would make every read a full one.
+// validate reports bounds that are so small that every read would be a full one.
 func (o Outbox) validate(found *check.Problems) {
 	if o.Rows < 0 || o.Rows > 0 && o.Rows < 10*boundEvery {
 		found.Errorf("outbox.rows", "write 1000000", "%d rows are fewer than %d", o.Rows, 10*boundEvery)
@@ -56,7 +57,7 @@ func (o Outbox) validate(found *check.Problems) {
 		found.Errorf("outbox.size", "write 1GiB", "%s is less than 16MiB", o.Size)
 	}
 	if o.Age < 0 || o.Age > 0 && o.Age.D() < keepReadRows {
-		found.Errorf("outbox.age", "write 7d", "%s is shorter than the %s for which rows that were read are kept", o.Age,
+		found.Errorf("outbox.age", "write 7d", "%s is shorter than %s, for which rows are kept after they were read", o.Age,
 			unit.Duration(keepReadRows))
 	}
 }
@@ -64,13 +65,13 @@ func (o Outbox) validate(found *check.Problems) {
 func (s *schema) outbox() string      { return ident("retraind", s.model+"_outbox") }
 func (s *schema) outboxIndex() string { return ident(s.model + "_outbox_xid") }
 
-// sequence is the one behind the outbox's seq, as PostgreSQL names it.
+// sequence is the name that PostgreSQL gives the sequence of the outbox's seq column.
 func (s *schema) sequence() string { return ident("retraind", s.model+"_outbox_seq_seq") }
 
-// commonSQL is what all watched tables of a database have in common.
+// commonSQL creates what all watched tables of a database share.
 const commonSQL = `CREATE SCHEMA IF NOT EXISTS retraind;
 
--- One row per watched table: what its triggers record, how far its outbox was pruned, and how large that may become.
+-- One row per watched table: what its triggers record, up to where its outbox was pruned, and its bounds.
 CREATE TABLE IF NOT EXISTS retraind.sources (
   source     text PRIMARY KEY,
   definition text NOT NULL,
@@ -82,8 +83,9 @@ CREATE TABLE IF NOT EXISTS retraind.sources (
 
 `
 
-// outboxSQL is the model's outbox with the functions that keep it small. seq must be drawn one by one: an item's changes
-// are ordered by it, across sessions. One index is enough, and each would slow every writer down.
+// outboxSQL creates the model's outbox and the functions that bound its size. seq must be drawn one by one,
+// without a cache: it orders an item's changes across sessions. There is one index only, because each would slow
+// every writer down.
 func (s *schema) outboxSQL() string {
 	return fmt.Sprintf(`-- One row per label change, written in the transaction that made it.
 CREATE TABLE IF NOT EXISTS %[1]s (
@@ -102,7 +104,7 @@ CREATE TABLE IF NOT EXISTS %[1]s (
 );
 CREATE INDEX IF NOT EXISTS %[2]s ON %[1]s (xid);
 
--- Removes what was read: rows before the transaction and older than the instant, some at a time.
+-- Removes rows that were read: those before the transaction and older than the instant, in small batches.
 CREATE OR REPLACE FUNCTION %[3]s(before xid8, older timestamptz) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $retraind$
 DECLARE
@@ -121,7 +123,7 @@ BEGIN
 END $retraind$;
 REVOKE ALL ON FUNCTION %[3]s(xid8, timestamptz) FROM PUBLIC;
 
--- Keeps the outbox within its bounds while nobody reads it. Whoever waits for nothing and locks nothing cannot hold up
+-- Keeps the outbox within its bounds while nobody reads it. It neither waits nor locks, so that it does not delay
 -- the writer in whose transaction this runs.
 CREATE OR REPLACE FUNCTION %[6]s(newest bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $retraind$
@@ -146,7 +148,7 @@ REVOKE ALL ON FUNCTION %[6]s(bigint) FROM PUBLIC;
 		literal(s.outbox()), boundSlice)
 }
 
-// registerSQL is the statement that tells what was installed.
+// registerSQL records what was installed.
 func (s *schema) registerSQL() string {
 	o := s.cfg.bounds()
 	return fmt.Sprintf(`INSERT INTO retraind.sources AS s (source, definition, max_rows, max_size, max_age)

@@ -9,35 +9,39 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Why these shapes (measured on single-row updates and on statements over 100,000 rows): an UPDATE is recorded by a
-// row-level trigger with a column list, so that a statement that names no watched column costs nothing at all, and by
-// a function that compares for itself: a WHEN condition is parsed anew in each statement, which costs more than the
-// call. Transition tables would make large updates cheaper, but are kept for every small one too. Inserts and deletes
-// always matter, so one statement-level trigger handles all their rows at once. The functions run as their owner, so
-// that writers need no rights on the outbox, and so that nobody can slip them another operator each has a pinned
-// search_path, or, since pinning it costs a fifth of the call, names all that it uses in full.
+// The shape of the triggers (measured on single-row updates and on statements over 100,000 rows). An UPDATE is
+// recorded by a row-level trigger with a column list, so that a statement that sets no watched column costs
+// nothing. Its function compares the values itself: a WHEN condition is parsed again in each statement, which
+// costs more than the call. Transition tables would make large updates cheaper, but PostgreSQL fills them for
+// every small one too. Inserts and deletes always matter, so one statement-level trigger handles all their rows at
+// once. The functions run as their owner, so that writers need no rights on the outbox. To prevent that a caller
+// substitutes another operator, each function has a pinned search_path, or, since pinning costs a fifth of the
+// call, uses fully qualified names only.
 //
-// What a call costs is the number of its expressions, which PL/pgSQL prepares anew in each transaction: so a row keeps
-// the settings that say who wrote it as they are, and the reader makes author and origin of them.
+// The cost of a call grows with the number of its expressions, which PL/pgSQL prepares again in each transaction:
+// so a row stores the raw settings that identify its writer, and the reader derives author and origin from them.
 
-// Settings of a session that name author and origin of its changes. Retraind marks its own writes with them.
+// Session settings that contain author and origin of the session's changes. Retraind marks its own writes with
+// them.
 const (
 	authorSetting = "pg_catalog.current_setting('retraind.author', true)"
 	originSetting = "pg_catalog.current_setting('retraind.origin', true)"
 )
 
-// Author and origin of a row o of the outbox: as set, else who the session was.
+// SQL expressions for author and origin of a row o of the outbox: the settings, else the session's user and
+// application.
 const (
 	authorOfRow = "coalesce(nullif(o.author, ''), o.who, '')"
 	originOfRow = "coalesce(nullif(o.origin, ''), CASE WHEN starts_with(o.app, '" + watch.OwnPrefix +
 		"') THEN o.app END, '')"
 )
 
-// writtenKeySetting is the setting that names the row whose author column the statement has just written. What an application
-// leaves as it was says who wrote the row before, not who does now.
+// writtenKeySetting is the setting that holds the key of the row whose author column the statement has just
+// written. An author column that the statement does not set names the previous writer, not the present one.
 const writtenKeySetting = "retraind.wrote"
 
-// author is who wrote a row as far as the writer says: a setting, or the author's column where this write has set it.
+// author is an SQL expression for the writer of a row: the setting, or the author column if this statement sets
+// it.
 func (s *schema) author(row string, update bool) string {
 	if s.cfg.Author == "" || row == "" {
 		return authorSetting
@@ -71,7 +75,7 @@ func (s *schema) triggers() string {
 	return out.String()
 }
 
-// attach creates the triggers in the shape that the table needs, which only the server knows.
+// attach creates the triggers in the shape that fits the table, which only the server knows.
 func (s *schema) attach() string {
 	create := func(event, when, how string) string {
 		return fmt.Sprintf("EXECUTE %s || %s || %s;\n", literal(fmt.Sprintf("CREATE TRIGGER %s AFTER ", s.trigger(event))),
@@ -81,14 +85,14 @@ func (s *schema) attach() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, `
 DO $retraind$ DECLARE
-  -- Statement-level triggers see neither what is written to a partition directly nor what a subscription applies.
+  -- Statement-level triggers see neither direct writes to a partition nor writes of a subscription.
   every_row CONSTANT boolean := EXISTS (SELECT FROM pg_class WHERE oid = %[1]s::regclass AND relkind = 'p')
     OR EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = %[1]s::regclass);
   columns text := '';
 BEGIN
-  -- A BEFORE trigger may change columns that the statement does not name; then every update is looked at.
+  -- A BEFORE trigger may change columns that the statement does not set; then every update is checked.
   IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = %[1]s::regclass AND NOT tgisinternal AND tgtype & 19 = 19) THEN
-    -- Only the server knows which columns an expression reads: a view of it depends on them.
+    -- Only the server knows which columns an expression reads: it records the dependencies of a view.
     CREATE TEMPORARY VIEW retraind_probe AS SELECT %[2]s FROM %[3]s AS r;
     SELECT ' OF ' || string_agg(DISTINCT quote_ident(a.attname), ', ') INTO columns FROM pg_rewrite AS w
       JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
@@ -106,18 +110,18 @@ BEGIN
 		create("update", "'UPDATE' || columns", "FOR EACH ROW "), create("truncate", "'TRUNCATE'", "FOR EACH STATEMENT "))
 	named := events
 	if s.cfg.Author != "" {
-		// Its name sorts before that of the update's trigger, so that it is fired first for each row.
+		// Its name sorts before that of the update trigger, so that it fires first for each row.
 		out.WriteString("  " + create("author", literal("UPDATE OF "+ident(s.cfg.Author)), "FOR EACH ROW "))
 		named = append([]string{"author"}, events...)
 	}
-	out.WriteString("END $retraind$;\n\n-- They fire under session_replication_role = replica too: what loads data that way changes labels as well.\n")
+	out.WriteString("END $retraind$;\n\n-- They also fire under session_replication_role = replica: data loaded that way changes labels too.\n")
 	for _, event := range named {
 		fmt.Fprintf(&out, "ALTER TABLE %s ENABLE ALWAYS TRIGGER %s;\n", s.table, s.trigger(event))
 	}
 	return out.String()
 }
 
-// probed lists what the update's trigger depends on, as expressions over the only row in scope.
+// probed lists the expressions that the update trigger evaluates, over the only row in scope.
 func (s *schema) probed() []string {
 	var out []string
 	for _, column := range append(append(unit.List(nil), s.cfg.ID...), s.cfg.Text...) {
@@ -133,7 +137,7 @@ func (s *schema) probed() []string {
 	return out
 }
 
-// pinned is the search_path of an event's function; none where all names are full.
+// pinned is the search_path clause of an event's function; empty where all names are fully qualified.
 func (s *schema) pinned(event string) string {
 	if event == "update" && !s.expressive() {
 		return ""
@@ -141,7 +145,8 @@ func (s *schema) pinned(event string) string {
 	return " SET search_path = pg_catalog, pg_temp"
 }
 
-// unchanged is true when columns are the same in OLD and NEW. As text every type can be compared; for text it is free.
+// unchanged is an SQL condition that columns are equal in OLD and NEW. They are compared as text, which works for
+// every type; for text columns the cast is free.
 func unchanged(columns ...string) string {
 	parts := make([]string, 0, len(columns))
 	for _, c := range columns {
@@ -164,8 +169,8 @@ func (s *schema) expressive() bool {
 	return false
 }
 
-// guarded keeps a label expression that fails from making the application's own write fail: a row says so, and the
-// daemon, which then reads the whole table, fails instead and tells why.
+// guarded catches errors of label expressions, so that they do not make the application's own write fail: instead
+// a marker row is written, which makes the daemon read the whole table and report the error.
 func (s *schema) guarded(body string) string {
 	if !s.expressive() {
 		return body
@@ -177,7 +182,7 @@ func (s *schema) guarded(body string) string {
   END;`, strings.ReplaceAll(body, "\n", "\n  "), s.outbox())
 }
 
-// body is a trigger function's text between $retraind$.
+// body is a trigger function's text between the $retraind$ quotes.
 func (s *schema) body(event string) string {
 	into := "INSERT INTO " + s.outbox() + " (op, item, old, new, text_changed, author, origin)"
 	switch event {
@@ -224,7 +229,7 @@ func (s *schema) body(event string) string {
     %[2]s
     VALUES %[6]s;
   ELSIF NOT %[1]s THEN
-    -- A new key is a delete and an insert.
+    -- A changed key is recorded as a delete and an insert.
     %[2]s
     VALUES %[3]s;
 %[4]s  ELSE
@@ -242,20 +247,21 @@ END `, unchanged(s.cfg.ID...), into, s.rekeyed("NULL", s.labels("OLD"), s.labels
 		literal(s.sequence()), boundEvery, s.function("bound"), s.notify(), usual, s.lockIsFree())
 }
 
-// rekeyed are the two rows of an item that has got another key.
+// rekeyed returns the two rows for an item whose key changed.
 func (s *schema) rekeyed(none, old, now string) string {
 	by := s.author("NEW", true) + ", " + originSetting
 	return fmt.Sprintf("('delete', %s, %s, %s, false, %s),\n      ('insert', %s, %[3]s, %[6]s, true, %[4]s)", s.key("OLD"),
 		old, none, by, s.key("NEW"), now)
 }
 
-// expressed is the update's text where a label is an expression: what it reads is not known, and it may fail.
+// expressed is the update's text where a label is an expression: the columns that it reads are unknown, and it may
+// fail.
 func (s *schema) expressed(into string) string {
 	text := "false"
 	if len(s.cfg.Text) > 0 {
 		text = "NOT " + unchanged(s.cfg.Text...)
 	}
-	return s.counted(`-- Any change of the row's image may matter. The operator is named in full, since it needs no equality of types.
+	return s.counted(`-- Any change of the row may matter. This operator compares rows of any types.
   IF OLD OPERATOR(pg_catalog.*=) NEW THEN
     RETURN NULL;
   END IF;
@@ -263,7 +269,7 @@ func (s *schema) expressed(into string) string {
   retraind_new := %[3]s;
   retraind_text := %[4]s;
   IF NOT %[5]s THEN
-    -- A new key is a delete and an insert.
+    -- A changed key is recorded as a delete and an insert.
     %[1]s
     VALUES %[6]s;
   ELSIF retraind_text OR retraind_old IS DISTINCT FROM retraind_new THEN
@@ -276,7 +282,7 @@ func (s *schema) expressed(into string) string {
 		"retraind_old jsonb", "retraind_new jsonb", "retraind_text boolean")
 }
 
-// counted is a function's text that writes some rows.
+// counted wraps a function body that writes rows with the check of the outbox's bounds and the notification.
 func (s *schema) counted(work string, declared ...string) string {
 	var declare strings.Builder
 	for _, d := range append(declared, "retraind_rows bigint", "retraind_seq bigint") {
@@ -297,10 +303,11 @@ func (s *schema) counted(work string, declared ...string) string {
 END `, declare.String(), work, literal(s.sequence()), boundEvery, s.function("bound"), s.notify())
 }
 
-// notify is the statement that wakes the listener: only where the advisory lock is held, which a listener does while it
-// blocks. While the listener reads, and while there is none, commits do not queue for NOTIFY. The lock is only tried, in
-// one expression, which nothing interrupts: held until the commit, it would keep the listener from taking it. A writer
-// that found it free and commits later is polled for by the listener before it blocks.
+// notify is the statement that wakes the listener. It notifies only while the advisory lock is held, which is
+// while a listener blocks; otherwise commits do not queue for NOTIFY's global lock. The advisory lock is taken and
+// released in one expression, which nothing can interrupt: if it were held until the commit, it would keep the
+// listener from taking it. A writer that found it free and commits later is polled for by the listener before it
+// blocks.
 func (s *schema) notify() string {
 	if !s.cfg.notifies() {
 		return ""

@@ -15,8 +15,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// tableQuery selects key, time in microseconds since 1970, each label as JSON, and each text column. All columns are text,
-// so that any type of key or label is read alike.
+// tableQuery selects key, time in microseconds since 1970, each label as JSON, and each text column. All columns
+// are text, so that every type of key or label is read the same way.
 func (s *schema) tableQuery() string {
 	at := "NULL::text"
 	if s.cfg.UpdatedAt != "" {
@@ -33,8 +33,8 @@ func (s *schema) tableQuery() string {
 	return fmt.Sprintf("SELECT %s FROM %s AS r", strings.Join(columns, ", "), s.table)
 }
 
-// rows streams the table through tx, one row in memory at a time. A reader that stops early costs the connection, since
-// the server would send the rest otherwise.
+// rows streams the table through tx, one row in memory at a time. Stopping early closes the connection, since the
+// server would otherwise send the remaining rows.
 func (s *schema) rows(ctx context.Context, tx pgx.Tx) iter.Seq2[watch.Item, error] {
 	return func(yield func(watch.Item, error) bool) {
 		limited, cancel := context.WithCancel(ctx)
@@ -51,7 +51,7 @@ func (s *schema) rows(ctx context.Context, tx pgx.Tx) iter.Seq2[watch.Item, erro
 				continue // a row without a key cannot be followed
 			}
 			if !yield(item, err) || err != nil {
-				cancel() // before Close, which would read the rest
+				cancel() // cancel() // before Close, which would read the remaining rows
 				return
 			}
 		}
@@ -61,7 +61,7 @@ func (s *schema) rows(ctx context.Context, tx pgx.Tx) iter.Seq2[watch.Item, erro
 	}
 }
 
-// item copies a row out of the connection's buffer.
+// item copies a row from the connection's buffer.
 func (s *schema) item(raw [][]byte) (watch.Item, error) {
 	item := watch.Item{ID: validText(string(raw[0])), Text: make(map[string]string, len(s.cfg.Text))}
 	if raw[1] != nil {
@@ -90,20 +90,20 @@ func (s *schema) item(raw [][]byte) (watch.Item, error) {
 	return item, nil
 }
 
-// validText replaces what is no UTF-8: a database of encoding SQL_ASCII hands out bytes as they were put in.
+// validText replaces invalid UTF-8: a database of encoding SQL_ASCII returns bytes as they were stored.
 func validText(s string) string {
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
-// repeatableRead is a transaction that sees the table as it was at its first statement.
+// repeatableRead is a transaction with the snapshot of its first statement.
 var repeatableRead = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 
-// fullRead gives the whole table to the sink, with its snapshot as the cursor: the next round reads exactly what the
-// table did not hold.
+// fullRead hands the whole table to the sink, with its snapshot as the cursor: the next round reads exactly the
+// rows that the snapshot did not contain.
 func (c *session) fullRead(ctx context.Context, reason string) error {
 	c.logFullRead(reason)
-	// Before the table is looked at: a catalog is read as it is now, even where the rows are seen as they were, and a
-	// partition that comes between the two must count as one that came after this read.
+	// This query comes first: the catalog is always read in its present state, even by a snapshot that shows older
+	// rows. A partition that is attached in between must count as attached after this read.
 	var shape string
 	err := c.inTransaction(ctx, func() (err error) {
 		shape, err = c.schemaDigest(ctx)
@@ -116,8 +116,8 @@ func (c *session) fullRead(ctx context.Context, reason string) error {
 	if err != nil {
 		return err
 	}
-	// The connection is given up after any error, and with it the transaction.
-	if c.at.Compare { // what is left is read first, so that no change between two others is missed
+	// After any error the connection is closed, which also ends the transaction.
+	if c.at.Compare { // if c.at.Compare { // remaining rows are read first, so that no intermediate change is missed
 		for begun := true; begun; {
 			begun = c.at.Upto != ""
 			rows := 0
@@ -150,7 +150,7 @@ func (c *session) fullRead(ctx context.Context, reason string) error {
 	return nil
 }
 
-// lastRow is the one with the greatest transaction id in the outbox.
+// lastRow returns the row of the outbox with the greatest transaction id.
 func (c *session) lastRow(ctx context.Context, tx pgx.Tx) (last rowID, err error) {
 	var xid string
 	err = tx.QueryRow(ctx, "SELECT o.xid::text, o.seq FROM "+c.schema.outbox()+
@@ -164,10 +164,10 @@ func (c *session) lastRow(ctx context.Context, tx pgx.Tx) (last rowID, err error
 	return last, err
 }
 
-// firstRead is the reason of a whole-table read that nobody need know of.
+// firstRead is the reason for the first full read, which needs no warning.
 const firstRead = "nothing was read yet"
 
-// logFullRead says why the whole table is read: loudly, unless it is the first time.
+// logFullRead reports why the whole table is read: as a warning, unless it is the first read.
 func (s *Source) logFullRead(reason string) {
 	if reason == firstRead {
 		s.Log.Info("reading the whole table", "reason", reason)
@@ -177,15 +177,15 @@ func (s *Source) logFullRead(reason string) {
 	s.Notice(fmt.Sprintf("the whole table was read again at %s: %s", time.Now().Format("2006-01-02 15:04 MST"), reason))
 }
 
-// replace gives the table, as tx sees it, to the sink and returns the number of its rows. truncated says that the rows
-// are known to have been removed.
+// replace hands the table, as tx sees it, to the sink and returns the number of its rows. truncated means that the
+// rows are known to have been removed.
 func (s *Source) replace(ctx context.Context, tx pgx.Tx, cursor string, truncated bool) (count int, err error) {
 	if s.otherSpelling {
 		if err := s.respellKeys(ctx, tx); err != nil {
 			return 0, err
 		}
 	}
-	var failed error // of the reading, apart from the sink's own
+	var failed error // var failed error // of reading, as opposed to the sink's own
 	items := func(yield func(watch.Item, error) bool) {
 		for item, err := range s.schema.rows(ctx, tx) {
 			failed = err
@@ -206,10 +206,10 @@ func (s *Source) replace(ctx context.Context, tx pgx.Tx, cursor string, truncate
 	return count, failed
 }
 
-// tableTruncated is the reason of a full read after a TRUNCATE.
+// tableTruncated is the reason for a full read after a TRUNCATE.
 const tableTruncated = "the table was truncated"
 
-// wasTruncated says whether the outbox tells of a TRUNCATE since the last row that was read.
+// wasTruncated tells whether the outbox has a TRUNCATE after the last row that was read.
 func (c *session) wasTruncated(ctx context.Context, reason string) (yes bool, err error) {
 	if reason == tableTruncated {
 		return true, nil
@@ -220,7 +220,7 @@ func (c *session) wasTruncated(ctx context.Context, reason string) (yes bool, er
 	return yes, err
 }
 
-// shrunk explains a full read that the sink refuses to believe.
+// shrunk explains a full read that the sink refused because too many items are missing.
 func (s *Source) shrunk(err error) error {
 	var shrunk *watch.ShrinkError
 	if !errors.As(err, &shrunk) {
@@ -228,9 +228,9 @@ func (s *Source) shrunk(err error) error {
 	}
 	return &watch.Fault{
 		Key: "shrink_guard", Permanent: true, Err: err,
-		Cause: fmt.Sprintf("%d of %d items are no longer in table %s, more than shrink_guard (%s) allows: nothing was deleted",
+		Cause: fmt.Sprintf("%d of %d items are missing in table %s, more than shrink_guard (%s) allows: nothing was deleted",
 			shrunk.Gone, shrunk.Known, strings.Join(s.schema.ident, "."), unit.Percent(s.cfg.shrinkGuard())),
-		Cure: fmt.Sprintf("are the rows hidden or being loaded again? retraind looks again every minute; if they are gone for good: retraind label accept %s",
+		Cure: fmt.Sprintf("check whether the rows are hidden or being reloaded (retraind retries every minute); if they were deleted on purpose:  retraind label accept %s",
 			s.model),
 	}
 }

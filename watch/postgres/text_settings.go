@@ -10,12 +10,12 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// textSetting is a setting of a session on which the text of some types depends, with the value that retraind uses
-// wherever it makes text of a key, a label or a text column: in the triggers and in each connection of its own. So a value
-// has one text, whatever the session of a writer has set.
+// textSetting is a session setting that affects the text form of some types, with the value that retraind uses
+// wherever it converts a key, a label or a text column: in the triggers and in all its connections. So a value has
+// one text form, independent of the writer's session.
 type textSetting struct{ name, value, types string }
 
-// textSettings lists them. DateStyle names no order of day and month, which only the reading of dates depends on.
+// textSettings lists them. DateStyle contains no order of day and month, because that only affects parsing.
 var textSettings = []textSetting{
 	{"TimeZone", "UTC", "timestamptz"},
 	{"DateStyle", "ISO", "date,timestamp,timestamptz"},
@@ -26,13 +26,13 @@ var textSettings = []textSetting{
 	{"quote_all_identifiers", "off", namedObjects},
 }
 
-// namedObjects are the types whose text is the name of an object of the server.
+// namedObjects are the types whose text form is the name of a database object.
 const namedObjects = "regclass,regtype,regproc,regprocedure,regoper,regoperator,regrole,regnamespace,regconfig," +
 	"regdictionary,regcollation"
 
-// nestedTypes is a recursive query for the types of columns and all that they are made of: elements of arrays, bases of
-// domains, fields of composite types, bounds of ranges. The places are the table, an array of column names and the text of
-// expressions, whose columns are found by their names.
+// nestedTypes is a recursive query for the types of columns and the types that they consist of: elements of
+// arrays, base types of domains, fields of composite types, bounds of ranges. The placeholders are the table, an
+// array of column names and the text of expressions, whose columns are found by name.
 const nestedTypes = `WITH RECURSIVE kinds(oid) AS (
     SELECT a.atttypid FROM pg_attribute AS a WHERE a.attrelid = %[1]s::regclass AND a.attnum > 0 AND NOT a.attisdropped
       AND (a.attname = ANY (%[2]s::text[]) OR strpos(lower(%[3]s), lower(a.attname)) > 0)
@@ -44,8 +44,8 @@ const nestedTypes = `WITH RECURSIVE kinds(oid) AS (
     ) AS part(oid) WHERE part.oid <> 0
   )`
 
-// settingsQuery selects name and value of the settings that the text of the watched columns depends on. A type that is
-// not the server's own may depend on any, as may what an expression converts or calls.
+// settingsQuery selects name and value of the settings that affect the text form of the watched columns.
+// User-defined types, and expressions with conversions or calls, may depend on any.
 func (s *schema) settingsQuery() string {
 	var values strings.Builder
 	for i, t := range textSettings {
@@ -54,7 +54,7 @@ func (s *schema) settingsQuery() string {
 		}
 		fmt.Fprintf(&values, "(%s, %s, %s::text[])", literal(t.name), literal(literal(t.value)), literal("{"+t.types+"}"))
 	}
-	// Names of objects are written with their schemas where these are not in the path.
+	// Object names are written with their schema if it is not in the path.
 	fmt.Fprintf(&values, ", ('search_path', 'pg_catalog, pg_temp', '{%s}')", namedObjects)
 	return fmt.Sprintf(nestedTypes, literal(s.table), textArray(s.spelledColumns()), literal(s.expressionText())) +
 		fmt.Sprintf(`
@@ -65,7 +65,7 @@ func (s *schema) settingsQuery() string {
 			values.String(), s.converts())
 }
 
-// spelledColumns lists the columns whose values become text in a trigger.
+// spelledColumns lists the columns whose values a trigger converts to text.
 func (s *schema) spelledColumns() []string {
 	var names []string
 	for _, name := range s.readColumns() {
@@ -89,7 +89,7 @@ func (s *schema) spelledColumns() []string {
 	return names
 }
 
-// expressionText is the text of all label expressions.
+// expressionText is the concatenated text of all label expressions.
 func (s *schema) expressionText() string {
 	var all []string
 	for _, t := range s.targets {
@@ -106,14 +106,14 @@ func (s *schema) converts() bool {
 	return strings.Contains(text, "::") || strings.Contains(text, "cast") || calls.MatchString(text)
 }
 
-// pinSettings makes the trigger functions write texts as every other part of retraind does. Each setting costs the call
-// something, so only those are pinned that matter for the table.
+// pinSettings makes the trigger functions format text like all other parts of retraind. Each setting costs some
+// time per call, so only settings that matter for the table are pinned.
 func (s *schema) pinSettings() string {
 	functions := []string{s.function("insert"), s.function("update"), s.function("delete")}
 	if s.cfg.Author != "" {
 		functions = append(functions, s.function("author"))
 	}
-	return fmt.Sprintf(`-- What is written must not depend on how the writer's session spells dates, times and numbers.
+	return fmt.Sprintf(`-- The recorded text must not depend on the formats of dates, times and numbers in the writer's session.
 DO $retraind$ DECLARE
   setting record;
   function text;
@@ -129,7 +129,7 @@ END $retraind$;
 `, s.settingsQuery(), textArray(functions))
 }
 
-// findSettings reports triggers that write texts as the session of each writer spells them.
+// findSettings reports triggers whose text format depends on the writer's session.
 func (s *schema) findSettings(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	var missing string
 	err := conn.QueryRow(ctx, fmt.Sprintf(`SELECT coalesce(string_agg(DISTINCT w.name, ', '), '') FROM (%s) AS w, pg_trigger AS g JOIN pg_proc AS p ON p.oid = g.tgfoid
@@ -158,9 +158,9 @@ func textArray(values []string) string {
 	return "ARRAY[" + strings.Join(quoted, ", ") + "]"
 }
 
-// setSession sets what queries rely on, by a statement, since poolers refuse start-up parameters. A role's
-// statement_timeout would abort a long backlog. Where row security applies the server then refuses to answer, rather than
-// to leave rows out.
+// setSession sets session settings by a statement, since poolers refuse start-up parameters. A role's
+// statement_timeout would abort a long backlog, so it is removed. With row_security off the server refuses queries
+// whose rows it would have to filter.
 func setSession(ctx context.Context, conn *pgx.Conn, local bool) error {
 	set := []string{"('search_path', 'pg_catalog')", "('statement_timeout', '0')", "('row_security', 'off')"}
 	for _, t := range textSettings {
@@ -171,8 +171,8 @@ func setSession(ctx context.Context, conn *pgx.Conn, local bool) error {
 	return err
 }
 
-// beginRead begins a transaction that sees the table as it is now. A pooled connection may be another backend than
-// before, so the settings are made again within it.
+// beginRead begins a transaction that sees the table in its present state. On a pooled connection the backend may
+// be another one than before, so the settings are made again within it.
 func beginRead(ctx context.Context, conn *pgx.Conn) (pgx.Tx, error) {
 	tx, err := conn.BeginTx(ctx, repeatableRead)
 	if err != nil {

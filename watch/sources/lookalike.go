@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/watch/postgres"
 )
 
-// findLookAlikes warns of labels that differ only by blanks around them, by case or by their Unicode form, which is nearly
-// always a mistake: they count as different labels. What the configuration makes one is one.
+// findLookAlikes warns of labels that differ only by surrounding blanks, case or Unicode form: they count as
+// different labels, which is nearly always a mistake. Labels that labels.normalize merges are not reported.
 func findLookAlikes(found *check.Problems, counts postgres.LabelCounts, configured serving.Normalize) {
 	for _, path := range slices.Sorted(maps.Keys(counts)) {
 		groups := map[string]map[string]int{}
@@ -42,7 +42,7 @@ func findLookAlikes(found *check.Problems, counts postgres.LabelCounts, configur
 	}
 }
 
-// spellings lists the spellings of one label, the most frequent first, so that what differs can be seen.
+// spellings lists the spellings of one label, the most frequent first, quoted so that the difference shows.
 func spellings(counts map[string]int) string {
 	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
 		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))

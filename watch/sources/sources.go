@@ -1,8 +1,9 @@
-// Package sources is the labels section of a model's configuration: it puts the sections of the single sources together.
+// Package sources is the labels section of a model's configuration: it combines the sections of the single
+// sources.
 //
-// Each source owns its own Config with Validate; this package only assembles them, so that the contract in package watch
-// imports no source and configs need not know how many there are. It holds values only, safe for concurrent use as long as
-// nobody changes them. It never starts a source: the daemon does.
+// Each source owns its Config with Validate; this package only assembles them, so that the contract in package
+// watch imports no source and configs need not know the sources. It holds values only, safe for concurrent use as
+// long as nobody changes them. It never starts a source: the daemon does.
 package sources
 
 import (
@@ -22,7 +23,7 @@ import (
 	"github.com/retraind/retraind/watch/webhook"
 )
 
-// Config is the labels section of a model: where its label changes come from. Several sources go together.
+// Config is the labels section of a model: the sources of its label changes. Several sources can be combined.
 type Config struct {
 	// Postgres is the table in which people correct labels.
 	Postgres *postgres.Config `yaml:"postgres"`
@@ -30,14 +31,15 @@ type Config struct {
 	Files *labelfiles.Config `yaml:"files"`
 	// NATS is a JetStream stream of label events.
 	NATS *natssource.Config `yaml:"nats"`
-	// HTTP is an address that takes label events, such as the webhooks of annotation tools.
+	// HTTP is an address that receives label events, such as the webhooks of annotation tools.
 	HTTP *webhook.Config `yaml:"http"`
-	// Normalize lists differences in spelling that make no other label: blanks (white space around), case (labels become
-	// lower case), unicode (labels become NFC). Labels and the classifier's answers are compared and exported that way.
+	// Normalize lists the differences in spelling to ignore: blanks (surrounding white space is removed), case
+	// (labels become lower case), unicode (labels become NFC). Labels and the classifier's answers are compared
+	// and exported in that form.
 	Normalize unit.List `yaml:"normalize"`
 }
 
-// mappings are those of the event sources.
+// mappings returns the mappings of the event sources.
 func (c *Config) mappings() []*labelevent.Mapping {
 	var out []*labelevent.Mapping
 	if c.Files != nil {
@@ -52,7 +54,7 @@ func (c *Config) mappings() []*labelevent.Mapping {
 	return out
 }
 
-// Blind lists what cannot be seen of the table, as its capture is.
+// Blind lists the changes of the table that its capture cannot see.
 func (c *Config) Blind() []string {
 	if c.Postgres == nil {
 		return nil
@@ -60,7 +62,7 @@ func (c *Config) Blind() []string {
 	return c.Postgres.Blind()
 }
 
-// TextFields lists the fields of an item's text, as far as the configuration says.
+// TextFields lists the fields of an item's text that the configuration names.
 func (c *Config) TextFields() []string {
 	if c.Postgres != nil {
 		return c.Postgres.Text
@@ -73,7 +75,7 @@ func (c *Config) TextFields() []string {
 	return []string{"text"}
 }
 
-// Names lists the sources that are configured.
+// Names lists the configured sources.
 func (c *Config) Names() []string {
 	var names []string
 	if c.Postgres != nil {
@@ -91,7 +93,7 @@ func (c *Config) Names() []string {
 	return names
 }
 
-// Validate reports every fault of the section.
+// Validate reports every error of the section.
 func (c *Config) Validate() check.Problems {
 	var found check.Problems
 	if len(c.Names()) == 0 {
@@ -119,8 +121,8 @@ func (c *Config) Validate() check.Problems {
 	return found
 }
 
-// Check asks each source of a model whether it can be followed: for check, doctor and init. The paths
-// of its findings are keys of the labels section.
+// Check asks each source of a model whether it can be followed: for check, doctor and init. The paths of its
+// findings are keys of the labels section.
 func Check(ctx context.Context, model string, c *Config) check.Problems {
 	var found check.Problems
 	if c.Postgres != nil {

@@ -16,10 +16,10 @@ import (
 
 func (s *Handler) header() string { return cmp.Or(s.cfg.Header, "Authorization") }
 
-// showsSecret tells whether the request shows the secret. It takes the same time for every wrong one.
+// showsSecret tells whether the request carries the secret. The comparison takes constant time.
 func (s *Handler) showsSecret(r *http.Request, secret []byte) bool {
 	given := r.Header.Get(s.header())
-	scheme, rest, ok := strings.Cut(given, " ") // a scheme's case does not count (RFC 9110, 11.1)
+	scheme, rest, ok := strings.Cut(given, " ") // scheme, rest, ok := strings.Cut(given, " ") // schemes are case-insensitive (RFC 9110, 11.1)
 	if ok && (strings.EqualFold(scheme, "bearer") || strings.EqualFold(scheme, "token")) {
 		given = strings.TrimLeft(rest, " ")
 	}
@@ -27,7 +27,7 @@ func (s *Handler) showsSecret(r *http.Request, secret []byte) bool {
 	return subtle.ConstantTimeCompare(is[:], want[:]) == 1
 }
 
-// checkSigned refuses what shows by the headers alone: no signature at all, or an old one.
+// checkSigned refuses, by the headers alone, a request without a signature or with an old one.
 func checkSigned(h http.Header, now time.Time) error {
 	stamp := h.Get("webhook-timestamp")
 	if h.Get("webhook-id") == "" || stamp == "" || h.Get("webhook-signature") == "" {
@@ -44,7 +44,7 @@ func checkSigned(h http.Header, now time.Time) error {
 	return nil
 }
 
-// verifyWebhook checks a signature as the Standard Webhooks specification 1.0 has it: HMAC-SHA256 over
+// verifyWebhook checks a signature according to the Standard Webhooks specification 1.0: HMAC-SHA256 over
 // "id.timestamp.body", in base64 after "v1,", one of several that are separated by blanks.
 func verifyWebhook(h http.Header, body, secret []byte) error {
 	mac := hmac.New(sha256.New, secret)
@@ -60,5 +60,5 @@ func verifyWebhook(h http.Header, body, secret []byte) error {
 			return nil
 		}
 	}
-	return errors.New("the signature does not fit the body and the secret")
+	return errors.New("the signature does not match the body and the secret")
 }

@@ -12,31 +12,32 @@ import (
 	"github.com/retraind/retraind/watch/labelevent"
 )
 
-// Preset is a tool whose webhooks are understood without further settings.
+// Preset names a tool whose webhooks are decoded without further settings.
 type Preset string
 
-// The presets. Without one, an event is as in files and NATS.
+// The presets. Without one, events have the same form as in files and NATS.
 const (
 	PresetLabelStudio      Preset = "label_studio"
 	PresetStandardWebhooks Preset = "standard_webhooks"
 	PresetArgilla          Preset = "argilla"
 )
 
-// Config is an address that takes label events by POST /v1/labels/MODEL.
+// Config is an address that receives label events by POST /v1/labels/MODEL.
 type Config struct {
 	// Listen is the address to listen on, such as 127.0.0.1:7421; models may share one.
 	Listen string `yaml:"listen"`
-	// SecretFile holds the secret that a sender must show, or that it signs with; read again at each request.
+	// SecretFile holds the secret that a sender must send or sign with; read again at each request.
 	SecretFile string `yaml:"secret_file"`
-	// Preset is the sender's kind, where it is a known one; argilla is standard_webhooks with Argilla's payload.
+	// Preset is the sending tool, if it is a known one; argilla is standard_webhooks with Argilla's payload.
 	Preset Preset `yaml:"preset"`
-	// Header is the header that shows the secret, as it is or after "Bearer "; default Authorization. Standard webhooks are signed instead.
+	// Header is the header that carries the secret, as it is or after "Bearer "; default Authorization. Standard
+	// webhooks are signed instead.
 	Header string `yaml:"header"`
 	// Where the parts of an event are found.
 	labelevent.Mapping `yaml:",inline"`
 }
 
-// Validate reports every fault that shows without listening.
+// Validate reports every error that can be found without listening.
 func (c *Config) Validate() check.Problems {
 	found := c.Mapping.Validate()
 	host, port, err := net.SplitHostPort(c.Listen)
@@ -66,7 +67,7 @@ func (c *Config) Validate() check.Problems {
 	return found
 }
 
-// signed tells whether the sender signs instead of showing the secret.
+// signed tells whether the sender signs its requests instead of sending the secret.
 func (c *Config) signed() bool {
 	return c.Preset == PresetStandardWebhooks || c.Preset == PresetArgilla
 }

@@ -1,8 +1,8 @@
-// Package webhook takes label events from HTTP requests.
+// Package webhook receives label events by HTTP.
 //
-// It owns the authentication of senders, by a shown secret or by a signature, and the answer to a request. A Handler is
-// safe for concurrent use. It never answers 202 before the events are stored, never logs a secret, and never opens a
-// listener: the daemon does, since models may share one.
+// It owns the authentication of senders, by a secret in a header or by a signature, and the answers to requests. A
+// Handler is safe for concurrent use. It never answers 202 before the events are stored, never logs a secret, and
+// never opens a listener: the daemon does, since models may share one.
 package webhook
 
 import (
@@ -22,24 +22,24 @@ import (
 
 const (
 	maxBody = 4 << 20
-	// maxBodies bounds the larger bodies that are in memory at a time. Those up to smallBody need no slot: connections are
-	// bounded.
+	// maxBodies bounds how many large bodies are in memory at a time. Bodies up to smallBody need no slot: the
+	// number of connections is bounded.
 	maxBodies = 4
 	smallBody = 64 << 10
-	// unsignedTimeout is how long a body may take to arrive whose signature is not checked yet.
+	// unsignedTimeout is how long a body may take to arrive before its signature is checked.
 	unsignedTimeout = 2 * time.Second
-	// maxSkew is how old or how far ahead a signature may be.
+	// maxSkew is how far the time of a signature may differ from now.
 	maxSkew = 5 * time.Minute
 )
 
-// Handler takes label events from requests. It is an http.Handler for the path of its model, and implements watch.Source:
-// the listener, which models may share, is the daemon's.
+// Handler receives label events from requests. It is an http.Handler for the path of its model, and implements
+// watch.Source: the listener, which models may share, belongs to the daemon.
 type Handler struct {
 	*watch.Retrier
 	cfg     *Config
 	decoder *labelevent.Decoder
 	inbox   watch.Inbox
-	slots   chan struct{} // one token for each body in memory
+	slots   chan struct{} // slots   chan struct{} // one token for each large body in memory
 }
 
 var (
@@ -61,10 +61,10 @@ func New(model string, cfg *Config, decoder *labelevent.Decoder, inbox watch.Inb
 // Name implements watch.Source.
 func (s *Handler) Name() string { return watch.SourceHTTP }
 
-// Probe reports a secret that cannot be read.
+// Probe checks that the secret can be read.
 func (s *Handler) Probe(context.Context) error { return s.cfg.Probe() }
 
-// Probe reports a secret file that cannot be read.
+// Probe checks that the secret file can be read.
 func (c *Config) Probe() error {
 	if _, err := c.secret(); err != nil {
 		return &watch.Fault{
@@ -76,7 +76,7 @@ func (c *Config) Probe() error {
 	return nil
 }
 
-// Run implements watch.Source: it says that requests are taken until ctx ends.
+// Run implements watch.Source: the source is up until ctx ends; ServeHTTP does the work.
 func (s *Handler) Run(ctx context.Context) error {
 	return s.RunWithRetry(ctx, func(ctx context.Context, onUp func()) error {
 		if err := s.cfg.Probe(); err != nil {
@@ -88,7 +88,7 @@ func (s *Handler) Run(ctx context.Context) error {
 	})
 }
 
-// answer is what a sender is told.
+// answer is the JSON body of a response.
 type answer struct {
 	watch.Receipt
 	Ignored int                  `json:"ignored,omitempty"`         // events that say nothing about labels
@@ -97,7 +97,7 @@ type answer struct {
 	Error   string               `json:"error,omitempty"`
 }
 
-// ServeHTTP takes one request. What it answers with 202 is stored.
+// ServeHTTP handles one request. It answers 202 only when the events are stored.
 func (s *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	code, a := s.serve(w, r)
 	body, err := json.Marshal(a)
@@ -110,7 +110,7 @@ func (s *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "5")
 	}
 	w.WriteHeader(code)
-	_, _ = w.Write(append(body, '\n')) // a sender that left needs no answer
+	_, _ = w.Write(append(body, '\n')) // _, _ = w.Write(append(body, '\n')) // the sender may have left: an error is of no use
 	if code >= 400 {
 		s.Refused(r.RemoteAddr, fmt.Sprintf("%d %s", code, a.Error))
 	}
@@ -135,7 +135,7 @@ func (s *Handler) serve(w http.ResponseWriter, r *http.Request) (int, answer) {
 		if err := checkSigned(r.Header, time.Now()); err != nil {
 			return no(http.StatusUnauthorized, "%s", err)
 		}
-		// Where the connection has no deadlines, as in tests without one, there is nothing to hold either.
+		// A connection without deadlines, as in some tests, needs no bound: the error is ignored.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unsignedTimeout))
 	}
 	body, release, err := s.readBody(w, r)
@@ -165,7 +165,7 @@ func (s *Handler) serve(w http.ResponseWriter, r *http.Request) (int, answer) {
 	return s.take(r.Context(), body, key, now)
 }
 
-// errBusy says that too many large bodies are read at the moment.
+// errBusy means that too many large bodies are being read.
 var errBusy = errors.New("too many requests at a time")
 
 // readBody reads the body. A large one needs a slot, which the caller releases; release is never nil.
@@ -183,7 +183,7 @@ func (s *Handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte,
 	case <-time.After(5 * time.Second):
 		return nil, release, errBusy
 	}
-	if s.cfg.signed() { // the wait for the slot was not the sender's
+	if s.cfg.signed() { // if s.cfg.signed() { // waiting for the slot does not count against the sender
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unsignedTimeout))
 	}
 	rest, err := io.ReadAll(from)
@@ -206,7 +206,7 @@ func (s *Handler) take(ctx context.Context, body []byte, key string, now time.Ti
 	default:
 		events, a.Refused = s.decoder.DecodeBody(body, key, now)
 		for i, e := range events {
-			events[i].Ordered = !e.At.Equal(now) // its sender gave the time
+			events[i].Ordered = !e.At.Equal(now) // events[i].Ordered = !e.At.Equal(now) // the sender gave the time
 		}
 	}
 	if len(a.Refused) > 0 && len(events) == 0 {
@@ -229,7 +229,7 @@ func (s *Handler) take(ctx context.Context, body []byte, key string, now time.Ti
 	return http.StatusAccepted, a
 }
 
-// messageKey is the sender's name for a message, "" when it gave none.
+// messageKey returns the sender's id of a message, "" if it sent none.
 func messageKey(h http.Header) string {
 	switch {
 	case h.Get("ce-id") != "" && h.Get("ce-specversion") != "":

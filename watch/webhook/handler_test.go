@@ -148,7 +148,7 @@ func TestHTTPStandardWebhooks(t *testing.T) {
 	p.answers(202, `"accepted":1`, body, p.sign("m1", now, body)...)
 	p.answers(202, `"duplicate":1`, body, p.sign("m1", now, body)...)
 	p.answers(401, "are needed", body)
-	p.answers(401, "does not fit", body+" ", p.sign("m2", now, body)...)
+	p.answers(401, "does not match", body+" ", p.sign("m2", now, body)...)
 	p.answers(401, "away from this machine's clock", body, p.sign("m3", now.Add(-6*time.Minute), body)...)
 	p.answers(401, "away from this machine's clock", body, p.sign("m3", now.Add(6*time.Minute), body)...)
 	if diff := cmp.Diff([]string{"1=a"}, p.inbox.Labels()); diff != "" {
@@ -184,10 +184,10 @@ func TestHTTPLabelStudio(t *testing.T) {
 	}
 	p.answers(202, `"ignored":1`, `{"action": "PROJECT_UPDATED", "project": {"token": "x"}}`)
 	p.answers(202, `"ignored":1`, strings.Replace(labelStudioEvent, `"was_cancelled": false`, `"was_cancelled": true`, 1))
-	p.answers(202, "annotation 5: it was skipped, and what it said before is taken back",
+	p.answers(202, "annotation 5: it was skipped, and its earlier labels are removed",
 		strings.Replace(labelStudioEvent, `"was_cancelled": false`, `"was_cancelled": true,"x":1`, 1))
 	p.answers(202, `"accepted":1`, `{"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 5}]}`)
-	p.answers(202, `\"START_TRAINING\" says nothing about labels`, `{"action": "START_TRAINING", "project": {}}`)
+	p.answers(202, `\"START_TRAINING\" does not concern labels`, `{"action": "START_TRAINING", "project": {}}`)
 	p.answers(202, `"accepted":1,"duplicate":0,"waiting":0,"ignored":1,"ignored_because":["task 9: it has no text"]`,
 		`{"action": "TASKS_CREATED", "tasks": [{"id": 8, "data": {"title": "x"}}, {"id": 9, "data": {"n": 1}}]}`)
 	p.answers(422, "send payload", `{"action": "ANNOTATIONS_DELETED"}`)

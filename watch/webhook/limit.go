@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// limitedListener bounds the connections, of all peers and of each. Where there is room for no more, the new connection
-// takes the place of the one that has been without a request for longest: idle connections keep no sender out.
+// limitedListener bounds the number of connections, in all and per peer. When the bound is reached, a new
+// connection replaces the one that has been idle for longest: idle connections keep no sender out.
 type limitedListener struct {
 	net.Listener
 	most, mostOfPeer int
@@ -17,7 +17,7 @@ type limitedListener struct {
 	conns map[net.Conn]*connInfo
 }
 
-// connInfo is what is known of an open connection.
+// connInfo is the state of an open connection.
 type connInfo struct {
 	peer  string
 	busy  bool      // a request is being read or answered
@@ -38,11 +38,11 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if l.admit(conn) {
 			return conn, nil
 		}
-		_ = conn.Close() // nothing was written to it
+		_ = conn.Close() // _ = conn.Close() // nothing was written to it
 	}
 }
 
-// admit counts a connection, and makes room for it where it can.
+// admit counts a connection, and closes an idle one for it if necessary.
 func (l *limitedListener) admit(conn net.Conn) bool {
 	peer, _, err := net.SplitHostPort(conn.RemoteAddr().String())
 	if err != nil {
@@ -57,7 +57,8 @@ func (l *limitedListener) admit(conn net.Conn) bool {
 	return true
 }
 
-// makeRoom closes the connection that was idle for longest where there are so many, of a peer or of all; mu is held.
+// makeRoom closes the connection that has been idle for longest, of one peer or of all, if at least most are open;
+// mu is held.
 func (l *limitedListener) makeRoom(peer string, most int) bool {
 	n := 0
 	var oldest net.Conn
@@ -77,17 +78,17 @@ func (l *limitedListener) makeRoom(peer string, most int) bool {
 		return false
 	}
 	delete(l.conns, oldest)
-	_ = oldest.Close() // its peer sees that
+	_ = oldest.Close() // _ = oldest.Close() // its peer sees the end of the connection
 	return true
 }
 
-// note keeps the state of a connection; it is the server's ConnState.
+// note records the state of a connection; it is the server's ConnState callback.
 func (l *limitedListener) note(conn net.Conn, state http.ConnState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	info := l.conns[conn]
 	switch {
-	case info == nil: // closed to make room
+	case info == nil: // case info == nil: // closed by makeRoom
 	case state == http.StateClosed || state == http.StateHijacked:
 		delete(l.conns, conn)
 	case state == http.StateActive || state == http.StateIdle:

@@ -9,19 +9,20 @@ import (
 	"time"
 )
 
-// The limits of a listener for label events. Whoever shows no credentials holds neither memory nor a connection for long.
+// The limits of a listener for label events. A peer without credentials can hold neither memory nor a connection
+// for long.
 const (
-	headerTimeout = 2 * time.Second  // for the headers of a request, also the first of a connection
+	headerTimeout = 2 * time.Second  // headerTimeout = 2 * time.Second  // for the headers of a request, including the first of a connection
 	bodyTimeout   = 10 * time.Second // for a whole request
 	idleTimeout   = 10 * time.Second // between two requests of a connection
 	maxConns      = 128
-	maxPeerConns  = 64 // of one address; a proxy sends for many
+	maxPeerConns  = 64 // maxPeerConns  = 64 // of one address; a proxy sends for many clients
 	maxHeader     = 16 << 10
 	shutdownWait  = 2 * time.Second
 )
 
-// Serve answers requests on the listener until ctx ends; then it gives the requests in progress a moment. It closes the
-// listener.
+// Serve answers requests on the listener until ctx ends, then gives requests in progress a moment to finish. It
+// closes the listener.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
 	limited := limit(listener, maxConns, maxPeerConns)
 	server := &http.Server{

@@ -3,7 +3,7 @@
 -- To rename a watched column or give it another type: run that, migrate, and run this again.
 
 BEGIN;
--- Rather give up than make the table's writers queue behind this.
+-- Give up rather than block the table's writers while waiting for a lock.
 SET LOCAL lock_timeout = '5s';
 SET LOCAL search_path = pg_catalog, pg_temp;
 
@@ -24,7 +24,7 @@ END $retraind$;
 
 CREATE SCHEMA IF NOT EXISTS retraind;
 
--- One row per watched table: what its triggers record, how far its outbox was pruned, and how large that may become.
+-- One row per watched table: what its triggers record, up to where its outbox was pruned, and its bounds.
 CREATE TABLE IF NOT EXISTS retraind.sources (
   source     text PRIMARY KEY,
   definition text NOT NULL,
@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS "retraind"."relevance_outbox" (
 );
 CREATE INDEX IF NOT EXISTS "relevance_outbox_xid" ON "retraind"."relevance_outbox" (xid);
 
--- Removes what was read: rows before the transaction and older than the instant, some at a time.
+-- Removes rows that were read: those before the transaction and older than the instant, in small batches.
 CREATE OR REPLACE FUNCTION "retraind"."relevance_prune"(before xid8, older timestamptz) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $retraind$
 DECLARE
@@ -70,7 +70,7 @@ BEGIN
 END $retraind$;
 REVOKE ALL ON FUNCTION "retraind"."relevance_prune"(xid8, timestamptz) FROM PUBLIC;
 
--- Keeps the outbox within its bounds while nobody reads it. Whoever waits for nothing and locks nothing cannot hold up
+-- Keeps the outbox within its bounds while nobody reads it. It neither waits nor locks, so that it does not delay
 -- the writer in whose transaction this runs.
 CREATE OR REPLACE FUNCTION "retraind"."relevance_bound"(newest bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $retraind$
@@ -135,7 +135,7 @@ DECLARE
   retraind_rows bigint;
   retraind_seq bigint;
 BEGIN
-  -- Any change of the row's image may matter. The operator is named in full, since it needs no equality of types.
+  -- Any change of the row may matter. This operator compares rows of any types.
   IF OLD OPERATOR(pg_catalog.*=) NEW THEN
     RETURN NULL;
   END IF;
@@ -144,7 +144,7 @@ BEGIN
     retraind_new := pg_catalog.jsonb_build_object('priority', NEW."priority", 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT NEW.*) AS retraind_row));
     retraind_text := NOT (coalesce(OLD."title"::pg_catalog.text OPERATOR(pg_catalog.=) NEW."title"::pg_catalog.text, OLD."title"::pg_catalog.text IS NULL AND NEW."title"::pg_catalog.text IS NULL) AND coalesce(OLD."content"::pg_catalog.text OPERATOR(pg_catalog.=) NEW."content"::pg_catalog.text, OLD."content"::pg_catalog.text IS NULL AND NEW."content"::pg_catalog.text IS NULL));
     IF NOT (coalesce(OLD."id"::pg_catalog.text OPERATOR(pg_catalog.=) NEW."id"::pg_catalog.text, OLD."id"::pg_catalog.text IS NULL AND NEW."id"::pg_catalog.text IS NULL)) THEN
-      -- A new key is a delete and an insert.
+      -- A changed key is recorded as a delete and an insert.
       INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
       VALUES ('delete', OLD."id"::pg_catalog.text, retraind_old, NULL, false, CASE WHEN pg_catalog.current_setting('retraind.author', true) OPERATOR(pg_catalog.<>) '' THEN pg_catalog.current_setting('retraind.author', true) ELSE CASE WHEN coalesce(pg_catalog.current_setting('retraind.wrote', true) OPERATOR(pg_catalog.=) NEW."id"::pg_catalog.text, false) OR NOT (coalesce(OLD."updated_by"::pg_catalog.text OPERATOR(pg_catalog.=) NEW."updated_by"::pg_catalog.text, OLD."updated_by"::pg_catalog.text IS NULL AND NEW."updated_by"::pg_catalog.text IS NULL)) THEN NEW."updated_by"::pg_catalog.text END END, pg_catalog.current_setting('retraind.origin', true)),
         ('insert', NEW."id"::pg_catalog.text, NULL, retraind_new, true, CASE WHEN pg_catalog.current_setting('retraind.author', true) OPERATOR(pg_catalog.<>) '' THEN pg_catalog.current_setting('retraind.author', true) ELSE CASE WHEN coalesce(pg_catalog.current_setting('retraind.wrote', true) OPERATOR(pg_catalog.=) NEW."id"::pg_catalog.text, false) OR NOT (coalesce(OLD."updated_by"::pg_catalog.text OPERATOR(pg_catalog.=) NEW."updated_by"::pg_catalog.text, OLD."updated_by"::pg_catalog.text IS NULL AND NEW."updated_by"::pg_catalog.text IS NULL)) THEN NEW."updated_by"::pg_catalog.text END END, pg_catalog.current_setting('retraind.origin', true));
@@ -244,14 +244,14 @@ DROP TRIGGER IF EXISTS "retraind_relevance_delete" ON "app"."items";
 DROP TRIGGER IF EXISTS "retraind_relevance_truncate" ON "app"."items";
 
 DO $retraind$ DECLARE
-  -- Statement-level triggers see neither what is written to a partition directly nor what a subscription applies.
+  -- Statement-level triggers see neither direct writes to a partition nor writes of a subscription.
   every_row CONSTANT boolean := EXISTS (SELECT FROM pg_class WHERE oid = '"app"."items"'::regclass AND relkind = 'p')
     OR EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = '"app"."items"'::regclass);
   columns text := '';
 BEGIN
-  -- A BEFORE trigger may change columns that the statement does not name; then every update is looked at.
+  -- A BEFORE trigger may change columns that the statement does not set; then every update is checked.
   IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = '"app"."items"'::regclass AND NOT tgisinternal AND tgtype & 19 = 19) THEN
-    -- Only the server knows which columns an expression reads: a view of it depends on them.
+    -- Only the server knows which columns an expression reads: it records the dependencies of a view.
     CREATE TEMPORARY VIEW retraind_probe AS SELECT "id" AS e0, "title" AS e1, "content" AS e2, "priority" AS e3, (priority <> 'none') AS e4 FROM "app"."items" AS r;
     SELECT ' OF ' || string_agg(DISTINCT quote_ident(a.attname), ', ') INTO columns FROM pg_rewrite AS w
       JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
@@ -271,14 +271,14 @@ BEGIN
   EXECUTE 'CREATE TRIGGER "retraind_relevance_author" AFTER ' || 'UPDATE OF "updated_by"' || ' ON "app"."items" FOR EACH ROW EXECUTE FUNCTION "retraind"."relevance_author"()';
 END $retraind$;
 
--- They fire under session_replication_role = replica too: what loads data that way changes labels as well.
+-- They also fire under session_replication_role = replica: data loaded that way changes labels too.
 ALTER TABLE "app"."items" ENABLE ALWAYS TRIGGER "retraind_relevance_author";
 ALTER TABLE "app"."items" ENABLE ALWAYS TRIGGER "retraind_relevance_insert";
 ALTER TABLE "app"."items" ENABLE ALWAYS TRIGGER "retraind_relevance_update";
 ALTER TABLE "app"."items" ENABLE ALWAYS TRIGGER "retraind_relevance_delete";
 ALTER TABLE "app"."items" ENABLE ALWAYS TRIGGER "retraind_relevance_truncate";
 
--- What is written must not depend on how the writer's session spells dates, times and numbers.
+-- The recorded text must not depend on the formats of dates, times and numbers in the writer's session.
 DO $retraind$ DECLARE
   setting record;
   function text;

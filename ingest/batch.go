@@ -10,22 +10,22 @@ import (
 type entry struct {
 	store.Item
 	known bool // the item exists
-	there bool // the store has a row of it
+	there bool // there bool // the store has a row for it
 	dirty bool // the row must be written
-	seen  bool // only the number of the full read must be written
+	seen  bool // seen  bool // only its full-read number must be written
 }
 
-// batch holds the items and changes that a transaction has read or will write, so that they go to and from the store
-// many at a time. One at a time, a first read took three times as long (5,700 instead of 17,000 rows a second).
+// batch holds the items and changes that a transaction has read or will write, so that they are read and written
+// in bulk. Without batching a first read took three times as long (5,700 instead of 17,000 rows a second).
 type batch struct {
 	t     *store.Tx
 	model string
 
 	items   map[string]*entry
-	work    []*entry // those to be written, in the order in which they came up
+	work    []*entry // work    []*entry // those to be written, in the order of their first change
 	changes []store.Change
 	next    int64           // the number of the next change; 0 before the first one
-	keys    map[string]bool // for the change names looked up so far: whether the store has them
+	keys    map[string]bool // keys    map[string]bool // the change keys looked up so far: whether the store has them
 }
 
 // The size of a batch: this many changes, or, in a full read, this many bytes of text.
@@ -54,13 +54,13 @@ func (b *batch) fetch(ids []string) error {
 	return nil
 }
 
-// look looks up which changes of a source are stored already.
+// look looks up which changes of a source are already stored.
 func (b *batch) look(source string, keys []string) error {
 	b.fresh(source, keys)
 	return b.t.Recorded(b.model, source, keys, func(key string) { b.keys[name(source, key)] = true })
 }
 
-// fresh notes that no change of these names is stored.
+// fresh records that no change with these keys is stored, without a query.
 func (b *batch) fresh(source string, keys []string) {
 	for _, key := range keys {
 		b.keys[name(source, key)] = false

@@ -15,7 +15,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Marks implements watch.Inbox. A mark of the source itself has the name "".
+// Marks implements watch.Inbox. The name "" is the mark of the source itself.
 func (w *Writer) Marks(ctx context.Context, source string) (map[string]string, error) {
 	out := map[string]string{}
 	err := w.store.View(ctx, func(t *store.Tx) error {
@@ -67,7 +67,7 @@ func (w *Writer) Take(ctx context.Context, b watch.Batch) (r watch.Receipt, err 
 	return r, w.storeFault(err)
 }
 
-// rename applies new names of label files. All give up their old names first: a rotation renames several at once.
+// rename applies new names of label files. It first frees all old names: a rotation renames several files at once.
 func (x *transaction) rename(names map[string]string) error {
 	const aside = "\x00" // cannot be in the name of a file
 	for from := range names {
@@ -103,7 +103,7 @@ func (x *transaction) applyEvents(events []watch.Event, r *watch.Receipt) error 
 	return x.batch.flush(x.now)
 }
 
-// applyEvent applies one event to its item, once by its key.
+// applyEvent applies one event to its item, at most once per key.
 func (x *transaction) applyEvent(e watch.Event, r *watch.Receipt) error {
 	if e.Key != "" {
 		first, err := x.t.FirstSight(x.model, x.source, e.Key, x.now)
@@ -130,7 +130,7 @@ func (x *transaction) applyEvent(e watch.Event, r *watch.Receipt) error {
 	return x.apply(*newest, r)
 }
 
-// apply applies an event that counts to its item.
+// apply applies an event that takes effect to its item.
 func (x *transaction) apply(e watch.Event, r *watch.Receipt) error {
 	fresh, err := x.newStatement(e)
 	if err != nil || fresh == nil {
@@ -140,7 +140,7 @@ func (x *transaction) apply(e watch.Event, r *watch.Receipt) error {
 	if err != nil {
 		return err
 	}
-	if known || e.Text == nil { // else the item is brought with all that the event says
+	if known || e.Text == nil { // if known || e.Text == nil { // otherwise the event creates the item
 		e = *fresh
 	}
 	if !known && (e.Delete || e.Text == nil) {
@@ -161,7 +161,7 @@ func (x *transaction) changeItem(e watch.Event, old store.Item, known bool) erro
 	}
 	next := old
 	next.ID = e.Item
-	said := old.Base // what the table says
+	said := old.Base // said := old.Base // the table's own labels
 	if said == nil {
 		said = old.Labels
 	}
@@ -185,7 +185,7 @@ func (x *transaction) changeItem(e watch.Event, old store.Item, known bool) erro
 	return x.putItem(c, old, known, next)
 }
 
-// mergeLabels returns labels with those that an event sets or takes away.
+// mergeLabels returns labels with the changes of an event applied. said are the table's own labels.
 func mergeLabels(old, said map[string]string, unset []string) map[string]string {
 	out := map[string]string{}
 	maps.Copy(out, old)
@@ -196,5 +196,5 @@ func mergeLabels(old, said map[string]string, unset []string) map[string]string 
 	return out
 }
 
-// key is the name of an event's change: the sender's, or a new one.
+// key is the key of an event's change: the sender's, or a new one.
 func (x *transaction) key(e watch.Event) string { return cmp.Or(e.Key, "event:"+ulid.Make().String()) }

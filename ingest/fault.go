@@ -7,7 +7,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// storeFault marks an error of the state directory, so that no source takes it for its own.
+// storeFault marks an error of the state directory, so that a source does not report it as its own.
 func (w *Writer) storeFault(err error) error {
 	var fault *store.Fault
 	if !errors.As(err, &fault) {

@@ -22,7 +22,7 @@ type Intake struct {
 
 	config Config
 	resync chan struct{} // the test set changed: read the whole table again
-	seen   testSet       // the test set as last looked at; owned by the caller of CheckTestSet
+	seen   testSet       // seen   testSet       // the test set as last read; owned by the caller of CheckTestSet
 }
 
 // testSet is the state of the user's own test set (heldout.file).
@@ -32,9 +32,9 @@ type testSet struct {
 	trouble string
 }
 
-// NewIntake opens the split of a model and returns its intake, still without sources.
+// NewIntake opens the split of a model and returns its intake, without sources.
 func NewIntake(s *store.Store, c Config, log *slog.Logger) (*Intake, error) {
-	// A store of before has items; that of an own test set alone has held-out ones too.
+	// An existing store has items, or at least held-out ones if it has only a test set.
 	err := s.View(context.Background(), func(t *store.Tx) error {
 		for _, err := range t.Items(c.Model) {
 			c.Known = err == nil
@@ -55,9 +55,9 @@ func NewIntake(s *store.Store, c Config, log *slog.Logger) (*Intake, error) {
 // errResync ends the sources because the whole table must be read again.
 var errResync = errors.New("the test set changed")
 
-// Run runs the sources until ctx ends or one of them gives up. Each time the test set has changed it starts them again
-// with a read of the whole table: an item's text decides its side, and the store keeps only the texts of held-out items
-// and of items that are in no table.
+// Run runs the sources until ctx ends or one of them fails permanently. Whenever the test set has changed it
+// restarts them with a read of the whole table: an item's text decides its side, and the store keeps only the
+// texts of held-out items and of items that are in no table.
 func (i *Intake) Run(ctx context.Context) error {
 	for {
 		inner, stop := context.WithCancelCause(ctx)
@@ -78,7 +78,7 @@ func (i *Intake) Run(ctx context.Context) error {
 			return err
 		}
 		if err := i.adoptTestSet(ctx); err != nil {
-			i.log.Error("the new test set could not be recorded; trying again", "err", err)
+			i.log.Error("cannot record the new test set; retrying", "err", err)
 			i.requestResync()
 			select {
 			case <-ctx.Done():
@@ -104,14 +104,14 @@ func (i *Intake) requestResync() {
 	}
 }
 
-// Retry makes sources that wait after an error try again now.
+// Retry makes sources that wait after an error try again immediately.
 func (i *Intake) Retry() {
 	for _, s := range i.Sources {
 		s.Retry()
 	}
 }
 
-// Reading reports whether a source has neither finished its first read nor met an error.
+// Reading reports whether a source is still in its first read, without an error so far.
 func (i *Intake) Reading() bool {
 	return slices.ContainsFunc(i.Sources, func(s watch.Source) bool {
 		h := s.Health()
@@ -119,12 +119,12 @@ func (i *Intake) Reading() bool {
 	})
 }
 
-// prober is a source that can say beforehand what would keep it from working.
+// prober is a source that can check in advance whether it will work.
 type prober interface {
 	Probe(context.Context) error
 }
 
-// SourceError names the source that keeps a daemon from starting.
+// SourceError names the source that prevents the daemon from starting.
 type SourceError struct {
 	Model, Source string
 	Err           error
@@ -134,8 +134,8 @@ func (e *SourceError) Error() string { return "labels from " + e.Source + ": " +
 
 func (e *SourceError) Unwrap() error { return e.Err }
 
-// Probe checks each source that was never read, so that a wrong password fails the start. A source that was read before
-// may be away: the daemon waits for it.
+// Probe checks each source that was never read, so that a wrong password fails the start. A source that was read
+// before may be unreachable: the daemon waits for it.
 func (i *Intake) Probe(ctx context.Context) error {
 	if err := i.adoptTestSet(ctx); err != nil {
 		return err
@@ -161,8 +161,8 @@ func (i *Intake) Probe(ctx context.Context) error {
 	return nil
 }
 
-// adoptTestSet makes the source read the whole table if the sides were decided by another test set than the configured
-// one. Without a test set the sides stay as they are.
+// adoptTestSet makes the source read the whole table if the sides were decided by another test set than the
+// configured one. Without a test set the sides are kept.
 func (i *Intake) adoptTestSet(ctx context.Context) error {
 	digest := i.Split().FileDigest()
 	return i.store.Update(ctx, "test set", func(t *store.Tx) error {
@@ -180,8 +180,8 @@ func (i *Intake) adoptTestSet(ctx context.Context) error {
 	})
 }
 
-// CheckTestSet adopts the user's own test set when its file has changed. A file that cannot be read leaves the former
-// test set in force. It is called by one goroutine.
+// CheckTestSet adopts the user's own test set when its file has changed. If the file cannot be read, the previous
+// test set stays in force. Only one goroutine may call it.
 func (i *Intake) CheckTestSet() {
 	c := i.config.Heldout
 	if c.File == "" {

@@ -66,5 +66,5 @@ func (w *Writer) Respell(ctx context.Context, source string, spell func(keys []s
 	return len(ids), err
 }
 
-// TakeRenamed says whether items have got other ids since the last call.
+// TakeRenamed tells whether items were renamed since the last call.
 func (w *Writer) TakeRenamed() bool { return w.renamed.Swap(false) }

@@ -14,10 +14,10 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// newStatement returns the event with what has effect of it, nil if nothing has. An event of a file that is read again
-// has effect only where the file did not say it in the pass before: each part of it (the text, the label of a target) is
-// counted, so that a part is new when it is there more often than before. What was said before counts again behind a new
-// statement about the same target: then it is the file's last word.
+// newStatement returns the part of an event that takes effect, nil if none does. In a file that is read again,
+// only statements that the previous pass did not contain take effect: each part (the text, the label of a target)
+// is counted, and is new when it occurs more often than before. An old statement also takes effect again after a
+// new one about the same target: it is then the file's last word.
 func (x *transaction) newStatement(e watch.Event) (*watch.Event, error) {
 	if e.File == "" {
 		return &e, nil
@@ -28,12 +28,12 @@ func (x *transaction) newStatement(e watch.Event) (*watch.Event, error) {
 	}
 	if row.Reading != e.Reading {
 		if row.Reading != 0 {
-			row.Digest = "" // all that the pass before said is in Now
+			row.Digest = "" // row.Digest = "" // the whole previous pass is in Now
 		}
 		row.Reading, row.Former, row.Now = e.Reading, row.Now, ""
 	}
 	said := pass{former: parseCounts(row.Former), now: parseCounts(row.Now), again: e.Again}
-	if row.Digest != "" { // the first version kept the last statement alone
+	if row.Digest != "" { // if row.Digest != "" { // the first version stored only the last statement
 		says := statementDigest(e)
 		said.last, said.same = true, row.Digest == says
 		row.Digest = says
@@ -46,14 +46,14 @@ func (x *transaction) newStatement(e watch.Event) (*watch.Event, error) {
 	return &next, nil
 }
 
-// pass is a pass over a file, as far as it concerns one item.
+// pass is a pass over a file, restricted to one item.
 type pass struct {
-	former, now counts // how often each part was said in the pass before, and in this one
+	former, now counts // former, now counts // how often each part occurred in the previous pass, and in this one
 	again       bool   // the file is read again from its start
-	last, same  bool   // only the last statement of the pass before is known, and whether this one is the same
+	last, same  bool   // last, same  bool   // only the last statement of the previous pass is known, and whether this one equals it
 }
 
-// filter counts the parts of an event and returns it with those that have effect.
+// filter counts the parts of an event and returns the event reduced to those that take effect.
 func (p *pass) filter(e watch.Event) (next watch.Event, has bool) {
 	next = e
 	next.Text, next.Labels, next.Unset, next.Delete = nil, nil, nil, false
@@ -79,10 +79,11 @@ func (p *pass) filter(e watch.Event) (next watch.Event, has bool) {
 	return next, next.Delete || next.Text != nil || len(next.Labels)+len(next.Unset) > 0
 }
 
-// newMark begins the entries that say about what something new was said in this pass.
+// newMark is the prefix of entries that record that this pass had a new statement about a subject.
 const newMark = "!"
 
-// counts counts a part and tells whether it has effect. subject is what it is about, "" the item as a whole.
+// counts counts a part and tells whether it takes effect. subject is the target that it is about, "" for the whole
+// item.
 func (p *pass) counts(subject, says string) bool {
 	part := partDigest(subject, says)
 	p.now[part]++
@@ -98,7 +99,7 @@ func (p *pass) counts(subject, says string) bool {
 		p.now[mark] = 1
 		return true
 	}
-	if subject == "" { // the item goes again where anything new was said about it
+	if subject == "" { // if subject == "" { // a deletion takes effect after any new statement about the item
 		for entry := range p.now {
 			if strings.HasPrefix(entry, newMark) {
 				return true
@@ -108,13 +109,13 @@ func (p *pass) counts(subject, says string) bool {
 	return p.now[mark] > 0
 }
 
-// partDigest names a part of a statement.
+// partDigest identifies a part of a statement.
 func partDigest(subject, says string) string {
 	sum := sha256.Sum256([]byte(subject + "\x00" + says))
 	return base64.RawURLEncoding.EncodeToString(sum[:9])
 }
 
-// counts are how often parts were said. They are stored as "part part*2".
+// counts maps parts to their number of occurrences. They are stored as "part part*2".
 type counts map[string]int
 
 func parseCounts(text string) counts {
@@ -143,7 +144,7 @@ func (c counts) String() string {
 	return b.String()
 }
 
-// statementDigest is a digest of what an event says, without its time and author, as the first version stored it.
+// statementDigest is a digest of an event without its time and author, in the first version's form.
 func statementDigest(e watch.Event) string {
 	f := drift.Fingerprint{}
 	says := map[string]string{"delete": fmt.Sprint(e.Delete)}

@@ -12,14 +12,14 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// readSalt reads the secret that held-out membership is keyed with, and makes it once: where items are known already, it
-// was lost.
+// readSalt reads the secret key of held-out membership, and creates it if it is missing. If items are known
+// already, a missing salt was lost, which is an error.
 func readSalt(path string, known bool) ([]byte, error) {
 	b, err := os.ReadFile(path)
 	if err == nil {
 		salt := strings.TrimSpace(string(b))
 		if salt == "" {
-			return nil, fmt.Errorf("salt file %s is empty: restore it from a backup; a new salt makes another held-out set and voids all comparisons",
+			return nil, fmt.Errorf("salt file %s is empty: restore it from a backup; a new salt selects another held-out set and invalidates all comparisons",
 				path)
 		}
 		return []byte(salt), nil
@@ -28,7 +28,7 @@ func readSalt(path string, known bool) ([]byte, error) {
 		return nil, fmt.Errorf("salt file: %w", err)
 	}
 	if known {
-		return nil, fmt.Errorf("salt file %s is gone although items are known: restore it from a backup; a new salt makes another held-out set and voids all comparisons (to accept that, write any secret into it)",
+		return nil, fmt.Errorf("salt file %s is missing although items are known: restore it from a backup; a new salt selects another held-out set and invalidates all comparisons (to accept that, write any secret into it)",
 			path)
 	}
 	salt := make([]byte, 16)

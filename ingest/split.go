@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// Config is what decides which labels of a model are stored, and which items are held out.
+// Config decides which labels of a model are stored, and which items are held out.
 type Config struct {
 	State      string // the state directory
 	Model      string
@@ -16,7 +16,7 @@ type Config struct {
 	TextFields []string // text columns or fields, for a test set that names texts
 	Targets    []serving.Target
 	Table      bool // a table is among the sources
-	Known      bool // the store has items already: a salt that is missing was lost
+	Known      bool // Known      bool // the store has items already: a missing salt was lost
 }
 
 // NewSplit returns the split of a model: by its salt, or by the user's own test set where one is configured. It creates

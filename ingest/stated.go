@@ -8,11 +8,11 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// gone stands in a Stated for an item that its sender has deleted.
+// gone is the label in a Stated for an item that its sender has deleted.
 const gone = "gone"
 
-// inOrder returns what counts of an event whose sender gives its time: an older statement never wins over a newer one of
-// the same source about the same target, in whatever order the two arrive. It is nil where nothing counts.
+// inOrder returns the part of a timestamped event that takes effect: an older statement never replaces a newer one
+// of the same source about the same target, in whatever order the two arrive. It is nil if nothing takes effect.
 func (x *transaction) inOrder(e watch.Event) (*watch.Event, error) {
 	if !e.Ordered && e.Subject == "" && e.Alias == "" {
 		return &e, nil
@@ -42,7 +42,7 @@ func (x *transaction) inOrder(e watch.Event) (*watch.Event, error) {
 		e.Text = nil
 	case e.Text != nil:
 		err = x.state(store.Stated{Item: e.Item, At: e.At, Subject: e.Alias})
-	case item.Subject == "" && e.Alias != "": // a text of any time is still to come
+	case item.Subject == "" && e.Alias != "": // case item.Subject == "" && e.Alias != "": // its text may arrive later, with any time
 		err = x.state(store.Stated{Item: e.Item, Subject: e.Alias})
 	}
 	if err != nil {
@@ -54,8 +54,9 @@ func (x *transaction) inOrder(e watch.Event) (*watch.Event, error) {
 	return &e, nil
 }
 
-// newerLabels returns the labels of an event that are newer than what was said of their targets, and keeps their times.
-// A subject's statement is the whole of what it says: labels of other targets that it gave before are taken away.
+// newerLabels returns the labels of an event that are newer than the stored statements about their targets, and
+// stores their times. A subject's statement replaces its earlier one completely: labels of other targets that it
+// gave before are removed.
 func (x *transaction) newerLabels(e watch.Event) (labels watch.Labels, unset []string, err error) {
 	newer := func(target, label string) bool {
 		var before store.Stated
@@ -107,7 +108,7 @@ func (x *transaction) newerLabels(e watch.Event) (labels watch.Labels, unset []s
 	return labels, unset, nil
 }
 
-// takeBack keeps that a statement does not hold any more, and tells whether its label is still the item's.
+// takeBack records that a statement was withdrawn, and tells whether its label is still the item's.
 func (x *transaction) takeBack(e watch.Event, s store.Stated) (bool, error) {
 	if s.Label == "" || older(e, s.At) {
 		return false, nil
@@ -121,7 +122,7 @@ func (x *transaction) takeBack(e watch.Event, s store.Stated) (bool, error) {
 	return !known || it.Labels[s.Target] == label, x.state(s)
 }
 
-// withdraw takes back what a subject said, wherever it is still the newest statement and the item's label.
+// withdraw removes the labels of a subject, wherever they are still the newest statement and the item's label.
 func (x *transaction) withdraw(e watch.Event, r *watch.Receipt) error {
 	if err := x.state(store.Stated{Target: e.Subject, At: e.At, Subject: e.Subject}); err != nil {
 		return err
@@ -160,7 +161,7 @@ func (x *transaction) withdraw(e watch.Event, r *watch.Receipt) error {
 	return nil
 }
 
-// deleteInOrder finds the item that is deleted, where the sender has another name for it, and keeps that it is gone.
+// deleteInOrder finds the item to delete, also by the sender's other name for it, and records the deletion.
 func (x *transaction) deleteInOrder(e watch.Event) (*watch.Event, error) {
 	if e.Alias != "" {
 		before, err := x.t.StatedBy(x.model, x.source, e.Alias)
@@ -172,7 +173,7 @@ func (x *transaction) deleteInOrder(e watch.Event) (*watch.Event, error) {
 		}
 	}
 	if e.Item == "" {
-		return nil, nil // of an item that nobody has brought
+		return nil, nil // return nil, nil // of an unknown item
 	}
 	item, err := x.t.StatedOf(x.model, x.source, e.Item, "")
 	if err != nil || older(e, item.At) {
@@ -181,7 +182,7 @@ func (x *transaction) deleteInOrder(e watch.Event) (*watch.Event, error) {
 	return &e, x.state(store.Stated{Item: e.Item, At: e.At, Subject: e.Alias, Label: gone})
 }
 
-// state keeps a statement. Its time never goes back, whatever the sender's clock does.
+// state stores a statement. Its time never decreases, whatever the sender's clock does.
 func (x *transaction) state(s store.Stated) error {
 	before, err := x.t.StatedOf(x.model, x.source, s.Item, s.Target)
 	if err != nil {
@@ -193,7 +194,7 @@ func (x *transaction) state(s store.Stated) error {
 	return x.t.State(x.model, x.source, s)
 }
 
-// older tells whether an event is older than a statement that is known. Times are stored in microseconds.
+// older tells whether an event is older than a known statement. Times are stored in microseconds.
 func older(e watch.Event, than time.Time) bool {
 	return e.Ordered && e.At.Truncate(time.Microsecond).Before(than)
 }

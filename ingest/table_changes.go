@@ -30,11 +30,11 @@ func (x *transaction) applyChanges(changes []watch.Change) error {
 	return x.batch.flush(x.now)
 }
 
-// shrinkLeast is the number of items from which on a full read that finds them gone may be refused: of a few items any is
-// a large share.
+// shrinkLeast is the number of missing items from which a full read may be refused: of few items, any is a large
+// share.
 const shrinkLeast = 10
 
-// replaceTable applies a full read: each row it found, and the deletion of each item that it did not find.
+// replaceTable applies a full read: each row that it found, and the deletion of each item that it did not find.
 func (x *transaction) replaceTable(read watch.FullRead) error {
 	x.full = true
 	known, err := x.t.CountTable(x.model)
@@ -85,10 +85,10 @@ func (x *transaction) replaceTable(read watch.FullRead) error {
 	return nil
 }
 
-// sweepKey is the name of the change of an item that a full read found.
+// sweepKey is the key of a change that a full read found.
 func (x *transaction) sweepKey(id string) string { return fmt.Sprintf("full:%d:%s", x.sweep, id) }
 
-// applyChange applies one change of the table to its item. A row that differs in nothing is not a change.
+// applyChange applies one change of the table to its item. A row without any difference is not a change.
 func (x *transaction) applyChange(c watch.Change) error {
 	old, known, err := x.batch.item(c.Item)
 	if err != nil {
@@ -99,7 +99,7 @@ func (x *transaction) applyChange(c watch.Change) error {
 	}
 	if c.Op == watch.OpDelete {
 		if !known || !old.OfTable() {
-			return nil // an item that events brought is not in the table
+			return nil // return nil // the item came from events and is not in the table
 		}
 		return x.removeItem(c, old)
 	}
@@ -112,10 +112,10 @@ func (x *transaction) applyChange(c watch.Change) error {
 	case known:
 		next.Source = old.Source
 	default:
-		return nil // a label without a text: the source gives the text with the insert, and this item is gone again
+		return nil // return nil // a label without a text: the text comes with the insert, so this item was deleted again
 	}
 	if known && old.OfTable() && old.Base != nil && maps.Equal(old.Base, next.Labels) {
-		next.Labels, next.Base = old.Labels, old.Base // an event has said otherwise since, and the table says nothing new
+		next.Labels, next.Base = old.Labels, old.Base // next.Labels, next.Base = old.Labels, old.Base // an event has changed the label since, and the table's label is unchanged
 	}
 	return x.putItem(c, old, known, next)
 }

@@ -18,10 +18,10 @@ type transaction struct {
 	batch       *batch
 	source      string
 	sweep       int64 // number of the last full read, or of this one
-	full        bool  // this is a full read: the names of its changes are new
+	full        bool  // full        bool  // this is a full read: the keys of its changes are new
 	fingerprint drift.Fingerprint
 	now         time.Time
-	waiting     int   // labels that wait for their items
+	waiting     int   // waiting     int   // labels buffered until their items are known
 	stored      int64 // changes stored so far
 }
 
@@ -32,7 +32,7 @@ func (w *Writer) begin(t *store.Tx, source string) (*transaction, error) {
 	}
 	fingerprint, ok := drift.ParseFingerprint(m.Info)
 	if !ok {
-		return nil, fmt.Errorf("stored fingerprint %q cannot be read", m.Info)
+		return nil, fmt.Errorf("invalid stored fingerprint %q", m.Info)
 	}
 	waiting, err := t.CountEarly(w.model)
 	if err != nil {
@@ -53,30 +53,30 @@ func (x *transaction) finish(cursor string) error {
 	return x.t.SetCursor(x.model, x.source, cursor)
 }
 
-// canonical returns labels as they are counted; a label that is no label of its target is logged and left out.
+// canonical returns labels in canonical form; an invalid label of a target is logged and left out.
 func (x *transaction) canonical(item string, labels map[string]string) map[string]string {
 	out, err := serving.CanonicalLabels(x.targets, labels)
 	if err != nil {
-		x.log.Warn("a label cannot be counted", "item", item, "err", err)
+		x.log.Warn("an invalid label was ignored", "item", item, "err", err)
 	}
 	return out
 }
 
-// place sets an item's text, and with it the side that it is on.
+// place sets an item's text, and the side (held out or training) that follows from it.
 func (x *transaction) place(next *store.Item, known bool, text map[string]string) {
 	split := x.split.Load()
 	group, heldout := split.Place(next.ID, text)
-	if known { // the store has only the texts of held-out items, so not every item can change sides
+	if known { // if known { // the store has only the texts of held-out items, so other items keep their side
 		heldout = split.Follows(next.ID, group, next.Heldout)
 	}
 	next.Group, next.Heldout, next.TextHash, next.Text = group, heldout, drift.TextHash(text), text
 }
 
-// putItem stores the new state of an item, with a change if its label, text or side differ. A new item gets the label
-// that waited for it.
+// putItem stores the new state of an item, with a change if its label, text or side differ. A new item gets its
+// buffered label.
 func (x *transaction) putItem(c watch.Change, old store.Item, known bool, next store.Item) error {
 	if c.At.After(x.now) {
-		c.At = x.now // a clock that runs ahead must not make the labels of today look rare
+		c.At = x.now // c.At = x.now // a writer's clock in the future would make today's labels look rare
 	}
 	next.Sweep = x.sweep
 	if known && old.TextHash == next.TextHash && old.Heldout == next.Heldout && maps.Equal(old.Labels, next.Labels) {
@@ -139,7 +139,7 @@ func (x *transaction) record(c watch.Change, old, next store.Item) (int64, error
 	return n, err
 }
 
-// placeAgain decides the side of the items that events brought, after the test set has changed.
+// placeAgain decides the side of items from events again, after the test set has changed.
 func (w *Writer) placeAgain(t *store.Tx) error {
 	x, err := w.begin(t, "")
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// keepWaiting stores a label for an item that is not known yet, merged with what waits already.
+// keepWaiting buffers a label for an unknown item, merged with the labels buffered for it already.
 func (x *transaction) keepWaiting(e watch.Event) error {
 	if e.Delete {
 		return x.t.ForgetEarly(x.model, e.Item)
@@ -40,7 +40,7 @@ func (x *transaction) keepWaiting(e watch.Event) error {
 	return x.t.PutEarly(x.model, e.Item, store.Early{Source: x.source, Event: encoded}, x.now)
 }
 
-// applyWaiting gives a new item the label that waited for it.
+// applyWaiting gives a new item its buffered label.
 func (x *transaction) applyWaiting(item string) error {
 	if x.waiting == 0 {
 		return nil
@@ -63,7 +63,7 @@ func (x *transaction) applyWaiting(item string) error {
 	if err != nil || !known {
 		return err
 	}
-	e.Key = "" // its name was stored when it came
+	e.Key = "" // e.Key = "" // its key was stored on arrival
 	mine := x.source
 	x.source = early.Source
 	defer func() { x.source = mine }()

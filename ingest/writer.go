@@ -13,8 +13,9 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Writer stores what the sources of one model read. It implements watch.Sink for rows of the table and watch.Inbox for
-// events. It decides each item's side once, when it first sees the item, and maintains the fingerprint of all labels.
+// Writer stores the changes that the sources of one model read. It implements watch.Sink for rows of the table and
+// watch.Inbox for events. It decides each item's side once, when it first sees the item, and maintains the
+// fingerprint of all labels.
 type Writer struct {
 	store    *store.Store
 	model    string
@@ -24,7 +25,7 @@ type Writer struct {
 	changed  atomic.Int64                // changes stored since TakeChanged was last called
 	shrunk   atomic.Bool                 // the last full read was refused with a ShrinkError
 	accepted atomic.Bool                 // the next full read may delete any number of items
-	renamed  atomic.Bool                 // items have got other ids since TakeRenamed was last called
+	renamed  atomic.Bool                 // renamed  atomic.Bool                 // items were renamed since TakeRenamed was last called
 }
 
 var (
@@ -34,7 +35,7 @@ var (
 	_ watch.Respeller = (*Writer)(nil)
 )
 
-// NewWriter returns the writer of a model. The targets say which labels are counted, and how they are spelled.
+// NewWriter returns the writer of a model. The targets define which labels are stored, and their canonical form.
 func NewWriter(s *store.Store, model string, targets []serving.Target, split *drift.Split, log *slog.Logger) *Writer {
 	w := &Writer{store: s, model: model, targets: targets, log: log}
 	w.split.Store(split)
@@ -47,8 +48,8 @@ func (w *Writer) Split() *drift.Split { return w.split.Load() }
 // Targets are the targets whose labels are stored.
 func (w *Writer) Targets() []serving.Target { return w.targets }
 
-// TakeChanged returns how many changes were stored since the last call. A source reads much that changes nothing: this
-// count, not what the source read, says whether an evaluation is due.
+// TakeChanged returns how many changes were stored since the last call. Many rows that a source reads change
+// nothing: this count, not the number of rows read, tells whether an evaluation is due.
 func (w *Writer) TakeChanged() int { return int(w.changed.Swap(0)) }
 
 // Cursor implements watch.Sink.
@@ -102,7 +103,7 @@ func (w *Writer) Replace(ctx context.Context, source string, read watch.FullRead
 	w.shrunk.Store(errors.As(err, &shrunk))
 	if err == nil {
 		w.accepted.Store(false)
-		w.changed.Add(1) // evaluate after a full read, whatever it changed
+		w.changed.Add(1) // w.changed.Add(1) // evaluate after a full read even if it changed nothing
 	}
 	return w.storeFault(err)
 }

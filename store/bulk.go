@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// sizes are how many rows one statement is given at a time: each size is a statement of its own, prepared once. A row that
-// comes alone costs several times as much, most of it around the statement.
+// sizes are the numbers of rows per statement: each size is a statement of its own, prepared once. A row in a
+// statement of its own costs several times as much, most of it overhead of the statement.
 var sizes = []int{64, 8, 1}
 
-// bulk cuts n rows into statements.
+// bulk splits n rows into statements.
 func bulk(n int, f func(from, rows int) error) error {
 	from := 0
 	for _, size := range sizes {
@@ -22,10 +22,10 @@ func bulk(n int, f func(from, rows int) error) error {
 	return nil
 }
 
-// marks are placeholders: (?, ?, ?).
+// marks returns placeholders: (?, ?, ?).
 func marks(n int) string { return "(" + strings.Repeat("?, ", n-1) + "?)" }
 
-// insert runs an insert of many rows, with so many args for each.
+// insert runs an insert of many rows, with the given number of args per row.
 func (t *Tx) insert(head string, columns int, tail string, args []any) error {
 	row := marks(columns)
 	return bulk(len(args)/columns, func(from, rows int) error {
@@ -33,7 +33,7 @@ func (t *Tx) insert(head string, columns int, tail string, args []any) error {
 	})
 }
 
-// among completes a statement that ends with `in` for some of the keys.
+// among completes a statement that ends with `in` for the given keys.
 func among(query string, args []any, keys []string) (string, []any) {
 	all := slices.Grow(slices.Clone(args), len(keys))
 	for _, k := range keys {
@@ -42,7 +42,7 @@ func among(query string, args []any, keys []string) (string, []any) {
 	return query + marks(len(keys)), all
 }
 
-// lookUp calls f for each row that a query that ends with `in` finds for the keys.
+// lookUp runs a query that ends with `in` for the keys and calls f for each row.
 func (t *Tx) lookUp(query string, args []any, keys []string, f func(scan func(...any) error) error) error {
 	return bulk(len(keys), func(from, rows int) error {
 		q, all := among(query, args, keys[from:from+rows])

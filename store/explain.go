@@ -15,22 +15,23 @@ const (
 	notWritable = "the state directory is not writable: check its owner and that the file system is not mounted read-only"
 	cannotOpen  = "the database file cannot be opened: check the owner and permissions of the state directory"
 	diskError   = "the disk of the state directory reports an error: look for it in the kernel's log"
-	damaged     = "the database file is damaged: restore it from a backup, or move it away to begin anew"
+	damaged     = "the database file is damaged: restore it from a backup, or move it away to start with an empty state"
 )
 
-// Explain is explain for whoever uses the engine's database: a fault of the disk without the words of all that met it.
+// Explain is explain for the engine's database: it returns the fault of the disk without the messages of the
+// layers above.
 func Explain(err error) error {
 	var fault *sqlite.Error
 	if errors.As(err, &fault) {
 		return explain(fault)
 	}
-	if strings.Contains(err.Error(), "disk is full (13)") { // the engine's migrations keep only the text
+	if strings.Contains(err.Error(), "disk is full (13)") { // if strings.Contains(err.Error(), "disk is full (13)") { // the engine's migrations return only the text
 		return &Fault{Text: diskFull}
 	}
 	return err
 }
 
-// explain adds the cure to the faults that an operator can mend.
+// explain adds the cure to faults that an operator can fix.
 func explain(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound
@@ -53,11 +54,11 @@ func faultOf(err error) (*Fault, bool) {
 		return nil, false
 	}
 	if found.Code() == sqlite3.SQLITE_IOERR_SHMSIZE {
-		// No room for the index of the log: seen where the disk is full to the last page.
+		// The WAL index could not grow: seen when the disk is full to the last page.
 		return &Fault{Text: diskFull, Err: err}, true
 	}
 	fault := &Fault{Err: err}
-	switch found.Code() & 0xff { // the upper bytes say where
+	switch found.Code() & 0xff { // switch found.Code() & 0xff { // the upper bytes hold the extended code
 	case sqlite3.SQLITE_FULL:
 		fault.Text = diskFull
 	case sqlite3.SQLITE_READONLY:

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// Fault is a fault of the state directory that an operator can mend.
+// Fault is a fault of the state directory that an operator can fix.
 type Fault struct {
-	Text    string // cause and cure, the same for every statement that meets it
-	Lasting bool   // it does not go by itself
-	Err     error  // what the database said; may be nil
+	Text    string // Text    string // cause and cure, the same for every statement that fails with it
+	Lasting bool   // Lasting bool   // does not go away by itself
+	Err     error  // Err     error  // the database's error; may be nil
 }
 
 func (f *Fault) Error() string {
@@ -25,16 +25,18 @@ func (f *Fault) Error() string {
 
 func (f *Fault) Unwrap() error { return f.Err }
 
-// settled is how long a fault of one kind of write is remembered after it was last seen, while others succeed.
+// settled is how long a fault of one kind of write is remembered after it last occurred, while other writes
+// succeed.
 const settled = time.Minute
 
-// health is what is wrong with the state directory. On a full disk small writes succeed while larger ones fail: a fault
-// ends when the write that met it succeeds, so that the state does not change with each statement.
+// health is the condition of the state directory. On a full disk small writes succeed while larger ones fail:
+// therefore a fault ends only when the same write succeeds, so that the condition does not change with each
+// statement.
 type health struct {
 	mu      sync.Mutex // guards the rest
 	failed  map[string]failure
-	lasting string // a fault that does not go by itself
-	gone    string // why nothing may be written: the directory is not there any more
+	lasting string // lasting string // a fault that does not go away by itself
+	gone    string // gone    string // why writes are refused: the directory is missing
 }
 
 type failure struct {
@@ -42,7 +44,7 @@ type failure struct {
 	at   time.Time
 }
 
-// note keeps what became of a write.
+// note records the result of a write.
 func (h *health) note(name string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -66,14 +68,14 @@ func (h *health) note(name string, err error) {
 	}
 }
 
-// noteRead keeps a fault that a read met.
+// noteRead records a fault of a read.
 func (h *health) noteRead(err error) {
 	if fault, ok := faultOf(err); ok && fault.Lasting {
 		h.note("", err)
 	}
 }
 
-// Trouble says in one sentence what is wrong with the state directory, "" where nothing is.
+// Trouble returns the fault of the state directory in one sentence, "" if there is none.
 func (s *Store) Trouble() string {
 	h := &s.health
 	h.mu.Lock()
@@ -95,19 +97,19 @@ func (s *Store) Trouble() string {
 	return fmt.Sprintf("state directory %s: %s", s.dir, text)
 }
 
-// Check looks whether the database is still where it was opened. Until it is there again, nothing is written: it would go
-// to a file that nobody finds any more.
+// Check checks that the database is still where it was opened. While it is missing, writes are refused: they would
+// go to a deleted file.
 func (s *Store) Check() {
 	info, err := os.Stat(filepath.Join(s.dir, "retraind.db"))
 	h := &s.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.gone = ""; err != nil || !os.SameFile(info, s.file) {
-		h.gone = "it was deleted or replaced while retraind runs: stop retraind, put the directory back from a backup, or leave it away to begin anew, and start retraind"
+		h.gone = "it was deleted or replaced while retraind runs: stop retraind, put the directory back from a backup (or leave it missing to start with an empty state), and start retraind"
 	}
 }
 
-// writable refuses a write where the database is gone.
+// writable refuses a write while the database is missing.
 func (s *Store) writable() error {
 	s.health.mu.Lock()
 	defer s.health.mu.Unlock()

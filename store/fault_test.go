@@ -88,7 +88,7 @@ func TestEngineDatabaseDamaged(t *testing.T) {
 			db.Close()
 			t.Fatalf("%s: it opened", name)
 		}
-		for _, want := range []string{filepath.Join(dir, "engine.db"), "is damaged", "move it away", "entered anew"} {
+		for _, want := range []string{filepath.Join(dir, "engine.db"), "is damaged", "move it away", "resumed from the store"} {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v, want %q", name, err, want)
 			}

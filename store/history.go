@@ -37,7 +37,7 @@ func (t *Tx) Reports(model string, since time.Time, limit int) ([]Report, error)
 	return out, err
 }
 
-// Decision is one stored decision; Body is its JSON. Run is set when it started one.
+// Decision is one stored decision; Body is its JSON. Run is the run that it started, if any.
 type Decision struct {
 	N       int64
 	Model   string
@@ -59,7 +59,8 @@ func (t *Tx) AddDecision(d Decision) (int64, error) {
 	return res.LastInsertId()
 }
 
-// Decisions returns the newest decisions of a model not after a time, newest first; with a run, those that started it.
+// Decisions returns the newest decisions of a model up to a time, newest first; with a run, only those that
+// started it.
 func (t *Tx) Decisions(model, run string, until time.Time, limit int) ([]Decision, error) {
 	var out []Decision
 	err := t.each(`select n, model, at, verdict, reason, run, body from decisions

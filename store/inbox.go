@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Cursors returns the positions whose source's name is name, or begins with it and a slash, by the whole name.
+// Cursors returns the positions of the sources that are called name, or name followed by a slash, by the source's
+// full name.
 func (t *Tx) Cursors(model, name string) (map[string]string, error) {
 	out := map[string]string{}
 	err := t.each(`select source, position from cursors where model = ? and (source = ? or substr(source, 1, ?) = ?)`,
@@ -22,12 +23,12 @@ func (t *Tx) Cursors(model, name string) (map[string]string, error) {
 	return out, err
 }
 
-// ForgetCursor forgets a position.
+// ForgetCursor deletes a position.
 func (t *Tx) ForgetCursor(model, source string) error {
 	return t.exec(`delete from cursors where model = ? and source = ?`, model, source)
 }
 
-// FirstSight remembers an event by its key and says whether it had not been seen before.
+// FirstSight stores the key of an event and tells whether it was new.
 func (t *Tx) FirstSight(model, source, key string, now time.Time) (bool, error) {
 	res, err := t.tx.ExecContext(t.ctx,
 		`insert into seen (model, source, key, stored) values (?, ?, ?, ?) on conflict do nothing`, model, source, key,
@@ -39,14 +40,14 @@ func (t *Tx) FirstSight(model, source, key string, now time.Time) (bool, error) 
 	return n == 1, err
 }
 
-// Said is what a file said about an item. Its texts belong to the caller.
+// Said contains a file's statements about an item. The caller defines the format of its texts.
 type Said struct {
-	Reading     int64  // the pass over the file that said Now
-	Former, Now string // what the pass before it said, and what it has said so far
+	Reading     int64  // Reading     int64  // the pass over the file that produced Now
+	Former, Now string // Former, Now string // the statements of the previous pass, and those of this one so far
 	Digest      string // of the last statement, in rows of the first version; else ""
 }
 
-// Said returns what a file said about an item, the zero Said when it said nothing.
+// Said returns a file's statements about an item, the zero Said if there are none.
 func (t *Tx) Said(model, file, item string) (s Said, err error) {
 	err = t.tx.QueryRowContext(t.ctx,
 		`select reading, former, now, digest from said where model = ? and file = ? and item = ?`, model, file, item).
@@ -57,19 +58,19 @@ func (t *Tx) Said(model, file, item string) (s Said, err error) {
 	return s, err
 }
 
-// Say keeps what a file says about an item.
+// Say stores a file's statements about an item.
 func (t *Tx) Say(model, file, item string, s Said) error {
 	return t.exec(`insert into said (model, file, item, reading, former, now, digest) values (?, ?, ?, ?, ?, ?, ?)
 		on conflict do update set reading = excluded.reading, former = excluded.former, now = excluded.now, digest = excluded.digest`,
 		model, file, item, s.Reading, s.Former, s.Now, s.Digest)
 }
 
-// ForgetSaid forgets what a file said.
+// ForgetSaid deletes a file's statements.
 func (t *Tx) ForgetSaid(model, file string) error {
 	return t.exec(`delete from said where model = ? and file = ?`, model, file)
 }
 
-// RenameSaid gives what a file said to its new name.
+// RenameSaid moves a file's statements to its new name.
 func (t *Tx) RenameSaid(model, from, to string) error {
 	if err := t.ForgetSaid(model, to); err != nil {
 		return err
@@ -77,20 +78,20 @@ func (t *Tx) RenameSaid(model, from, to string) error {
 	return t.exec(`update said set file = ? where model = ? and file = ?`, to, model, from)
 }
 
-// Early is a label that waits for its item. Event belongs to the daemon; the store does not look into it.
+// Early is a label for an item that is not known yet. The caller defines the format of Event.
 type Early struct {
 	Source string
 	Event  json.RawMessage
 }
 
-// PutEarly keeps a label for an item that nobody has brought yet.
+// PutEarly buffers a label for an unknown item.
 func (t *Tx) PutEarly(model, item string, e Early, now time.Time) error {
 	return t.exec(`insert into early (model, item, source, event, stored) values (?, ?, ?, ?, ?)
 		on conflict do update set source = excluded.source, event = excluded.event, stored = excluded.stored`,
 		model, item, e.Source, string(e.Event), stamp(now))
 }
 
-// Early returns the label that waits for an item, ErrNotFound if none does.
+// Early returns the buffered label of an item, ErrNotFound if there is none.
 func (t *Tx) Early(model, item string) (Early, error) {
 	var e Early
 	var event string
@@ -100,33 +101,33 @@ func (t *Tx) Early(model, item string) (Early, error) {
 	return e, noRows(err)
 }
 
-// ForgetEarly forgets it.
+// ForgetEarly deletes the buffered label of an item.
 func (t *Tx) ForgetEarly(model, item string) error {
 	return t.exec(`delete from early where model = ? and item = ?`, model, item)
 }
 
-// CountEarly counts the labels of a model that wait for their items.
+// CountEarly counts the labels of a model that are buffered for unknown items.
 func (t *Tx) CountEarly(model string) (n int, err error) {
 	err = t.tx.QueryRowContext(t.ctx, `select count(*) from early where model = ?`, model).Scan(&n)
 	return n, err
 }
 
-// Request is one that was carried out, with what its sender was told.
+// Request is a request that was carried out, with the answer to its sender.
 type Request struct {
 	ID, Verb, Model string
 	Answer          json.RawMessage
 }
 
-// AddRequest keeps a request that is carried out in the same transaction or right after it.
+// AddRequest stores a request that is carried out in the same transaction or right after it.
 func (t *Tx) AddRequest(r Request, now time.Time) error {
 	return t.exec(`insert into requests (id, verb, model, answer, at) values (?, ?, ?, ?, ?) on conflict do update set answer = excluded.answer`,
 		r.ID, r.Verb, r.Model, string(r.Answer), stamp(now))
 }
 
-// ForgetRequest forgets one that was refused after all.
+// ForgetRequest deletes a request that was refused in the end.
 func (t *Tx) ForgetRequest(id string) error { return t.exec(`delete from requests where id = ?`, id) }
 
-// RequestOf returns a request by its sender's name for it, ErrNotFound if there was none.
+// RequestOf returns a request by the id that its sender gave it, ErrNotFound if there is none.
 func (t *Tx) RequestOf(id string) (Request, error) {
 	r := Request{ID: id}
 	var answer string
@@ -136,7 +137,7 @@ func (t *Tx) RequestOf(id string) (Request, error) {
 	return r, noRows(err)
 }
 
-// PruneInbox forgets events and requests from before a time; a copy that comes later counts as new.
+// PruneInbox deletes keys of events and requests from before a time; a duplicate that arrives later counts as new.
 func (t *Tx) PruneInbox(before time.Time) error {
 	for _, table := range strings.Fields("seen early") {
 		if err := t.exec(`delete from `+table+` where stored < ?`, stamp(before)); err != nil {

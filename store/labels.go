@@ -25,27 +25,28 @@ func (t *Tx) SetCursor(model, source, position string) error {
 		on conflict (model, source) do update set position = excluded.position`, model, source, position)
 }
 
-// Item is one labelled item as last seen. Text is kept for held-out items, and for those that no table keeps.
+// Item is one labelled item in its last known state. Text is stored for held-out items, and for items that are in
+// no table.
 type Item struct {
 	ID       string
 	Heldout  bool
 	Group    string
 	TextHash string
-	Born     int64 // the change that brought its text
+	Born     int64 // Born     int64 // the change that first had its text
 	Text     map[string]string
 	Labels   map[string]string
-	Base     map[string]string // what the table says, where an event has said otherwise since; else nil
-	Source   string            // the event source that brought it; "" is the table
+	Base     map[string]string // Base     map[string]string // the table's own labels, if an event has overridden them; else nil
+	Source   string            // Source   string            // the event source that created it; "" is the table
 	Seq      int64             // its last change
-	Touched  int64             // its last change by others than retraind, 0 if there was none
+	Touched  int64             // Touched  int64             // its last change by others than retraind, 0 if there is none
 	At       time.Time
 	Sweep    int64 // the last full read that saw it
 }
 
-// OfTable reports whether the table has the item: no event source brought it.
+// OfTable tells whether the item is in the table, as opposed to one from an event source.
 func (it Item) OfTable() bool { return it.Source == "" }
 
-// Item returns one item, ErrNotFound if it was never seen or is gone.
+// Item returns one item, ErrNotFound if it does not exist (any more).
 func (t *Tx) Item(model, id string) (Item, error) {
 	it, err := scanItem(t.tx.QueryRowContext(t.ctx, `select `+itemColumns+` from items where model = ? and id = ?`, model,
 		id).Scan)
@@ -72,7 +73,7 @@ func scanItem(scan func(...any) error) (it Item, err error) {
 	return it, err
 }
 
-// States are those of the named items that are known, by id, without their texts.
+// States returns the known ones of the given items, by id, without their texts.
 func (t *Tx) States(model string, ids []string) (map[string]Item, error) {
 	out := make(map[string]Item, len(ids))
 	err := t.lookUp(`select id, heldout, grp, text_hash, born, 'null', labels, base, source, seq, touched, at, sweep from items where model = ? and id in `,
@@ -84,7 +85,7 @@ func (t *Tx) States(model string, ids []string) (map[string]Item, error) {
 	return out, err
 }
 
-// PutItems stores items. One without a text keeps the text that it has.
+// PutItems stores items. An item without a text keeps its stored text.
 func (t *Tx) PutItems(model string, items ...Item) error {
 	args := make([]any, 0, 14*len(items))
 	for i := range items {
@@ -108,7 +109,7 @@ func (t *Tx) TouchItems(model string, ids []string, sweep int64) error {
 	return t.change(`update items set sweep = ? where model = ? and id in `, []any{sweep, model}, ids)
 }
 
-// DeleteItem forgets an item.
+// DeleteItem deletes an item.
 func (t *Tx) DeleteItem(model, id string) error {
 	return t.exec(`delete from items where model = ? and id = ?`, model, id)
 }
@@ -128,13 +129,13 @@ func (t *Tx) Unswept(model string, sweep int64) ([]string, error) {
 	return ids, err
 }
 
-// CountTable is the number of the table's own items.
+// CountTable returns the number of the table's own items.
 func (t *Tx) CountTable(model string) (n int, err error) {
 	err = t.tx.QueryRowContext(t.ctx, `select count(*) from items where model = ? and source = ''`, model).Scan(&n)
 	return n, err
 }
 
-// LastSweep is the number of the model's newest full read, 0 before the first.
+// LastSweep returns the number of the model's newest full read, 0 before the first.
 func (t *Tx) LastSweep(model string) (int64, error) {
 	var n int64
 	err := t.tx.QueryRowContext(t.ctx, `select sweep from models where model = ?`, model).Scan(&n)
@@ -144,7 +145,8 @@ func (t *Tx) LastSweep(model string) (int64, error) {
 	return n, err
 }
 
-// NextSweep numbers a full read. The numbers name changes for ever, so they go on counting when all items are gone.
+// NextSweep assigns a number to a full read. The numbers are part of permanent change keys, so they continue even
+// if all items are deleted.
 func (t *Tx) NextSweep(model string) (int64, error) {
 	var n int64
 	err := t.tx.QueryRowContext(t.ctx,
@@ -172,17 +174,18 @@ func (t *Tx) HeldOutKeys(model string, f func(id, group string)) error {
 // Items yields all items, by id.
 func (t *Tx) Items(model string) iter.Seq2[Item, error] { return t.items(model, "") }
 
-// Brought yields the items that events brought, by id.
+// Brought yields the items that came from events, by id.
 func (t *Tx) Brought(model string) iter.Seq2[Item, error] {
 	return t.few(model, "source <> ''")
 }
 
-// Relabelled yields the table's items whose label events have changed, by id.
+// Relabelled yields the table's items whose label was overridden by events, by id.
 func (t *Tx) Relabelled(model string) iter.Seq2[Item, error] {
 	return t.few(model, "base <> 'null'")
 }
 
-// few yields the items of which a partial index knows. Asked for in the order of ids alone, all would be read.
+// few yields the items of a partial index. The subquery makes SQLite use that index; ordered by id alone it would
+// read all items.
 func (t *Tx) few(model, where string) iter.Seq2[Item, error] {
 	return t.items(model, "and id in (select id from items where model = ?1 and "+where+")")
 }
@@ -223,7 +226,7 @@ type Change struct {
 	Origin   string
 }
 
-// NextChange is the number of the next change.
+// NextChange returns the number of the next change.
 func (t *Tx) NextChange() (int64, error) {
 	var n int64
 	err := t.tx.QueryRowContext(t.ctx,
@@ -231,7 +234,7 @@ func (t *Tx) NextChange() (int64, error) {
 	return n, err
 }
 
-// Recorded calls f with those of a source's keys under which a change is stored.
+// Recorded calls f with those of a source's keys that have a stored change.
 func (t *Tx) Recorded(model, source string, keys []string, f func(key string)) error {
 	return t.lookUp(`select key from changes where model = ? and source = ? and key in `, []any{model, source}, keys,
 		func(scan func(...any) error) error {
@@ -254,7 +257,7 @@ func (t *Tx) AddChanges(model string, changes []Change, now time.Time) error {
 		15, "", args)
 }
 
-// Side says of an item whether it is held out, and whether it is known at all.
+// Side tells whether an item is held out, and whether it is known at all.
 func (t *Tx) Side(model, id string) (heldout, known bool, err error) {
 	err = t.tx.QueryRowContext(t.ctx, `select heldout from items where model = ? and id = ?`, model, id).Scan(&heldout)
 	if errors.Is(noRows(err), ErrNotFound) {
@@ -286,7 +289,7 @@ func (t *Tx) Changes(model string, after int64, limit int) ([]Change, error) {
 	return out, err
 }
 
-// LastChange is the number of the model's newest change, 0 if there is none.
+// LastChange returns the number of the model's newest change, 0 if there is none.
 func (t *Tx) LastChange(model string) (int64, error) {
 	var n int64
 	err := t.tx.QueryRowContext(t.ctx, `select coalesce(max(n), 0) from changes where model = ?`, model).Scan(&n)
@@ -296,7 +299,7 @@ func (t *Tx) LastChange(model string) (int64, error) {
 func encode(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic("store: " + err.Error()) // only maps of strings and our own records come here
+		panic("store: " + err.Error()) // panic("store: " + err.Error()) // only maps of strings and the package's own records are encoded
 	}
 	return string(b)
 }

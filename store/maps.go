@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// encodeMap is encode for what most rows have: a label or two in plain letters.
+// encodeMap is a fast encode for most rows: one or two labels of plain characters.
 func encodeMap(m map[string]string) string {
 	if len(m) == 1 {
 		for k, v := range m {
@@ -32,7 +32,7 @@ func decodeMap(text string) (m map[string]string, err error) {
 	return m, json.Unmarshal([]byte(text), &m)
 }
 
-// plain tells that JSON writes a text as it is.
+// plain tells whether JSON writes a text without escapes.
 func plain(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {

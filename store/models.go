@@ -6,25 +6,25 @@ import (
 	"time"
 )
 
-// Model is what is durable about one model under watch, beside its rows elsewhere. The JSON fields belong to the
-// daemon; the store does not look into them.
+// Model is the durable state of one model, beside its rows in other tables. The JSON fields belong to the daemon;
+// the store does not interpret them.
 type Model struct {
 	Name     string
 	Champion string // digest of the serving release, "" before the first
 	Previous string // digest it replaced
-	Applied  int64  // last change that an evaluation has told of
+	Applied  int64  // Applied  int64  // last change that an evaluation has published
 	Monitor  string // JSON: state of the sequential tests
-	Baseline string // JSON: what the champion scored when it was promoted
-	Info     string // digest of all labels now
+	Baseline string // Baseline string // JSON: the champion's figures at its promotion
+	Info     string // Info     string // digest of all current labels
 	Intent   string // JSON: the armed decision that waits
 	Force    string // JSON: the forced retrain that waits
 	Hold     string // why nothing may be started, as JSON
-	Shadow   string // JSON: what is remembered of the shadow policy
-	Serving  string // JSON: what is known of what the service really serves
-	TestSet  string // digest of the user's own test set that the sides were decided by, "" for none
+	Shadow   string // Shadow   string // JSON: state of the shadow policy
+	Serving  string // Serving  string // JSON: the last known state of the service
+	TestSet  string // TestSet  string // digest of the user's own test set that decided the sides, "" for none
 }
 
-// Model returns a model's row; one that was never written is the zero row with its name.
+// Model returns a model's row; for an unknown model the zero row with its name.
 func (t *Tx) Model(name string) (Model, error) {
 	m := Model{Name: name}
 	err := t.tx.QueryRowContext(t.ctx,
@@ -41,7 +41,7 @@ func (t *Tx) Model(name string) (Model, error) {
 // ModelField names a column that UpdateModel may write.
 type ModelField string
 
-// The fields of a model that are written on their own; each writer owns its own.
+// The fields of a model that are written separately; each writer owns its own.
 const (
 	Champion ModelField = "champion"
 	Previous ModelField = "previous"
@@ -57,8 +57,8 @@ const (
 	Serving  ModelField = "serving"
 )
 
-// SetModel writes one field and leaves the others alone: the loop, a run and a command write different fields at the
-// same time.
+// SetModel writes one field and keeps the others: the loop, a run and a command write different fields at the same
+// time.
 func (t *Tx) SetModel(name string, field ModelField, value any) error {
 	return t.exec(fmt.Sprintf(`insert into models (model, %[1]s) values (?, ?) on conflict (model) do update set %[1]s = excluded.%[1]s`,
 		field), name, value)
@@ -69,7 +69,7 @@ type Prediction struct {
 	Item     string
 	TextHash string
 	Answers  map[string]string
-	// Confidence of the gating answer, 0 where the service tells none.
+	// Confidence of the gating answer, 0 where the service returns none.
 	Confidence float64
 	At         time.Time // when it was answered
 }
@@ -81,12 +81,12 @@ func (t *Tx) PutPrediction(model, release string, p Prediction) error {
 		model, release, p.Item, p.TextHash, encode(p.Answers), p.Confidence, stamp(p.At))
 }
 
-// DropPredictions forgets the answers of a release whose files are gone.
+// DropPredictions deletes the answers of a release whose files are deleted.
 func (t *Tx) DropPredictions(model, release string) error {
 	return t.exec(`delete from predictions where model = ? and release = ?`, model, release)
 }
 
-// DropPredictionsSince forgets the answers that a release gave at a time or later.
+// DropPredictionsSince deletes the answers that a release gave at a time or later.
 func (t *Tx) DropPredictionsSince(model, release string, since time.Time) error {
 	return t.exec(`delete from predictions where model = ? and release = ? and at >= ?`, model, release, stamp(since))
 }

@@ -63,7 +63,7 @@ func TestSecondOpenNamesTheFirst(t *testing.T) {
 	if !errors.As(err, &locked) || locked.PID != fmt.Sprint(os.Getpid()) {
 		t.Fatalf("got %v", err)
 	}
-	want := fmt.Sprintf("state directory %s is in use by another retraind (pid %d): stop that one, or give this one a `state:` of its own",
+	want := fmt.Sprintf("state directory %s is in use by another retraind (pid %d): stop that process, or set another `state:` for this one",
 		dir, os.Getpid())
 	if err.Error() != want {
 		t.Errorf("got  %s\nwant %s", err, want)

@@ -2,20 +2,21 @@ package store
 
 import "time"
 
-// Notification is one document that waits to be published, or was. ID never changes, however often it is sent.
+// Notification is one document to be published, or already published. Its ID stays the same however often it is
+// sent.
 type Notification struct {
 	N         int64
 	ID        string
 	Kind      string
 	Model     string
 	Subject   string
-	Key       string // entry of the models bucket that gets the same document; may be ""
+	Key       string // Key       string // key in the models bucket that gets the same document; may be ""
 	Body      []byte
 	Created   time.Time
 	Published time.Time
 }
 
-// Notify adds a notification to the state change it belongs to. The same id twice is one notification.
+// Notify adds a notification in the transaction of its state change. A second one with the same id is ignored.
 func (t *Tx) Notify(n Notification) error {
 	t.notified = true
 	return t.exec(`insert into outbox (id, kind, model, subject, key, body, created) values (?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing`,

@@ -2,19 +2,19 @@ package store
 
 import "time"
 
-// Everything stands for all models in a pause.
+// Everything as the model of a pause means all models.
 const Everything = ""
 
 // Pause is a person's order that no run starts by itself.
 type Pause struct {
-	Model  string // Everything for all of them
+	Model  string // Model  string // Everything for all of them
 	By     string
 	Reason string
 	Since  time.Time
-	Until  time.Time // zero: until somebody ends it
+	Until  time.Time // Until  time.Time // zero: until it is ended by hand
 }
 
-// PutPause stores a pause; one that is there is replaced.
+// PutPause stores a pause and replaces an existing one.
 func (t *Tx) PutPause(p Pause) error {
 	return t.exec(`insert or replace into pauses (model, by, reason, since, until) values (?, ?, ?, ?, ?)`, p.Model, p.By,
 		p.Reason, stamp(p.Since), stamp(p.Until))
@@ -25,7 +25,7 @@ func (t *Tx) DropPause(model string) error {
 	return t.exec(`delete from pauses where model = ?`, model)
 }
 
-// Pauses lists those of a model and of all; also those whose time is over.
+// Pauses lists the pauses of a model and of all models, including expired ones.
 func (t *Tx) Pauses(model string) ([]Pause, error) {
 	var all []Pause
 	err := t.each(`select model, by, reason, since, until from pauses where model in (?, ?) order by model`,

@@ -2,8 +2,8 @@ package store
 
 import "time"
 
-// PruneHistory thins reports and decisions from before thin to the last one of each hour, and deletes those from before
-// gone. A model's newest report, and the decisions that began a run, stay for ever.
+// PruneHistory thins reports and decisions from before thin to the last one of each hour, and deletes those from
+// before gone. A model's newest report, and the decisions that started a run, are kept.
 func (t *Tx) PruneHistory(thin, gone time.Time) error {
 	const hour = `substr(at, 1, 13)`
 	for _, statement := range []string{
@@ -19,8 +19,8 @@ func (t *Tx) PruneHistory(thin, gone time.Time) error {
 	return nil
 }
 
-// PruneChanges deletes label changes stored before a time that nothing needs any more: those that an evaluation has
-// told of and that are in the training snapshot of the release that serves.
+// PruneChanges deletes label changes stored before a time that are not needed any more: those that an evaluation
+// has published and that are in the training snapshot of the serving release.
 func (t *Tx) PruneChanges(before time.Time) error {
 	return t.exec(`delete from changes where stored < ? and n <= (
 		select min(m.applied, r.seq) from models m join releases r on r.model = m.model and r.digest = m.champion where m.model = changes.model)`,

@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// exec runs a statement whose count of rows does not matter.
+// exec runs a statement and ignores the number of affected rows.
 func (t *Tx) exec(query string, args ...any) error {
 	_, err := t.tx.ExecContext(t.ctx, query, args...)
 	return err

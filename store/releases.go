@@ -2,7 +2,7 @@ package store
 
 import "time"
 
-// Release is one trained artifact of a model. Its files lie in Path and are never touched by the store.
+// Release is one trained artifact of a model. Its files are in Path; the store never touches them.
 type Release struct {
 	Digest  string // sha256:… over its files
 	Model   string
@@ -16,8 +16,8 @@ type Release struct {
 	Created time.Time
 }
 
-// PutRelease stores a release. The same artifact trained again for the same model is the same release, found where it
-// lies now.
+// PutRelease stores a release. The same artifact trained again for the same model is the same release; its path is
+// updated.
 func (t *Tx) PutRelease(r Release) error {
 	return t.exec(`insert into releases (digest, model, run, path, seq, info, labels, metrics, state, created) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		on conflict (model, digest) do update set run = excluded.run, path = excluded.path, seq = excluded.seq, info = excluded.info,
@@ -25,7 +25,7 @@ func (t *Tx) PutRelease(r Release) error {
 		r.Digest, r.Model, r.Run, r.Path, r.Seq, r.Info, r.Labels, r.Metrics, r.State, stamp(r.Created))
 }
 
-// SetReleaseState moves a release on in its life.
+// SetReleaseState sets the state of a release.
 func (t *Tx) SetReleaseState(model, digest string, state ReleaseState) error {
 	return t.exec(`update releases set state = ? where model = ? and digest = ?`, state, model, digest)
 }
@@ -65,8 +65,8 @@ func (t *Tx) releases(query string, args ...any) ([]Release, error) {
 	return out, err
 }
 
-// AddDeploy records that a run is about to make a release serve.
-// It reports whether this is the first time: a step that is entered again finds its row.
+// AddDeploy records that a run is about to make a release serve. It reports whether the row is new: a repeated
+// step finds its row.
 func (t *Tx) AddDeploy(model, release, run string, kind DeployKind, now time.Time) (bool, error) {
 	res, err := t.tx.ExecContext(t.ctx,
 		`insert into deploys (model, release, run, kind, at) values (?, ?, ?, ?, ?) on conflict do nothing`, model, release,

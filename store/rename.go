@@ -1,6 +1,7 @@
 package store
 
-// RenameItems stores items under other ids, with their changes, predictions and waiting labels. The new ids must be free.
+// RenameItems gives items other ids, together with their changes, predictions and buffered labels. The new ids
+// must be free.
 func (t *Tx) RenameItems(model string, ids map[string]string) error {
 	if len(ids) == 0 {
 		return nil
@@ -33,7 +34,7 @@ func (t *Tx) RenameItems(model string, ids map[string]string) error {
 	return t.exec(`delete from temp.renamed`)
 }
 
-// TableKeys lists the ids of all items, and says which of them are the table's own.
+// TableKeys lists the ids of all items, and whether they are the table's own.
 func (t *Tx) TableKeys(model string, f func(id string, table bool)) error {
 	return t.each(`select id, source = '' from items where model = ?`, []any{model}, func(scan func(...any) error) error {
 		var id string

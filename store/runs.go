@@ -10,7 +10,7 @@ type Run struct {
 	ID       string
 	Model    string
 	Pipeline string
-	Trigger  string // why it was started, one sentence
+	Trigger  string // Trigger  string // why it was started, in one sentence
 	Forced   bool
 	State    RunState
 	Outcome  string // a policy.Outcome
@@ -47,7 +47,7 @@ func (t *Tx) StartRun(id string, now time.Time) (bool, error) {
 	return n == 1, err
 }
 
-// EndRun writes a run's outcome, once: it reports false when the run had already ended.
+// EndRun writes a run's outcome, once: it returns false if the run had already ended.
 func (t *Tx) EndRun(id, outcome, reason, result string, now time.Time) (bool, error) {
 	res, err := t.tx.ExecContext(t.ctx,
 		`update runs set state = ?, outcome = ?, reason = ?, result = ?, ended = ? where id = ? and state <> ?`,
@@ -59,7 +59,7 @@ func (t *Tx) EndRun(id, outcome, reason, result string, now time.Time) (bool, er
 	return n == 1, err
 }
 
-// CancelRun records the wish to cancel a run that has not ended; ErrNotFound otherwise.
+// CancelRun stores a request to cancel a run that has not ended; ErrNotFound otherwise.
 func (t *Tx) CancelRun(id, by string) error {
 	res, err := t.tx.ExecContext(t.ctx, `update runs set cancel = ? where id = ? and state <> ?`, by, id, RunEnded)
 	if err != nil {
@@ -73,13 +73,13 @@ func (t *Tx) CancelRun(id, by string) error {
 
 const runColumns = `select id, model, pipeline, trigger, forced, state, outcome, reason, info, plan, result, cancel, created, started, ended from runs `
 
-// ErrSeveral says that more than one run is meant.
-var ErrSeveral = errors.New("several runs have ids that end so")
+// ErrSeveral means that a run id suffix matches more than one run.
+var ErrSeveral = errors.New("run id suffix is ambiguous")
 
-// Run returns one run by its id or by an end of it, of four characters at least: ErrNotFound if none has it, ErrSeveral if
-// it is not the end of one alone.
+// Run returns one run by its id or by a suffix of at least four characters: ErrNotFound if none matches,
+// ErrSeveral if the suffix matches more than one.
 func (t *Tx) Run(id string) (Run, error) {
-	// Compared letter by letter, not by LIKE: a % or _ that somebody types must not match.
+	// Compared character by character instead of with LIKE: a typed % or _ must not match.
 	rs, err := t.runs(runColumns+
 		`where id = ?1 or (length(?1) >= 4 and substr(id, -length(?1)) = lower(?1)) order by id = ?1 desc limit 2`, id)
 	switch {
@@ -132,7 +132,7 @@ type Step struct {
 	Ended   time.Time
 }
 
-// PutStep stores the begin or end of a step; entering one again keeps its first start.
+// PutStep stores the begin or end of a step; repeating it keeps its first start.
 func (t *Tx) PutStep(s Step) error {
 	return t.exec(`insert into steps (run, ord, name, attempt, kind, state, detail, started, ended) values (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		on conflict (run, ord, attempt) do update set state = excluded.state, detail = excluded.detail, ended = excluded.ended`,
@@ -156,8 +156,8 @@ func (t *Tx) Steps(run string) ([]Step, error) {
 	return out, err
 }
 
-// StepTimes tells for each step, by name, how long it took in the newest runs of a pipeline that have ended: from its
-// first attempt to the end of the one that succeeded. A step that did not succeed in a run says nothing about its time.
+// StepTimes returns how long each step took, by name, in the newest ended runs of a pipeline: from its first
+// attempt to the end of the successful one. Steps that did not succeed are left out.
 func (t *Tx) StepTimes(model, pipeline string, runs int) (map[string][]time.Duration, error) {
 	out := map[string][]time.Duration{}
 	err := t.each(`select s.name, min(s.started), max(case when s.state = ? then s.ended else '' end) from steps s

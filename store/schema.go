@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/internal/faults"
 )
 
-// migrations are applied in order; PRAGMA user_version counts them. Never edit one that was released: add the next.
+// migrations are applied in order; PRAGMA user_version counts them. Never edit a released one: add the next.
 var migrations = []string{`
 create table models (
 	model     text primary key,
@@ -146,7 +146,7 @@ create index stated_subject on stated (model, source, subject);
 alter table stated add column label text not null default ''; -- what it said
 `}
 
-// readable refuses a store whose schema is not the one that this binary reads.
+// readable refuses a store whose schema differs from this binary's.
 func readable(db *sql.DB) error {
 	var version int
 	if err := db.QueryRow("pragma user_version").Scan(&version); err != nil {
@@ -156,7 +156,7 @@ func readable(db *sql.DB) error {
 	case version > len(migrations):
 		return newer(version)
 	case version < len(migrations):
-		return fmt.Errorf("the store has schema %d, this retraind reads %d: start `retraind run` of this version once, it brings the store up to date",
+		return fmt.Errorf("the store has schema %d, this retraind reads %d: start `retraind run` of this version once to upgrade the store",
 			version, len(migrations))
 	}
 	return nil

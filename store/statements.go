@@ -5,8 +5,8 @@ import (
 	"database/sql/driver"
 )
 
-// keepStatements bounds what a connection keeps. There are fewer statements than that in this package; the bound is for
-// texts that are put together.
+// keepStatements bounds the prepared statements of a connection. This package has fewer; the bound is for
+// generated ones.
 const keepStatements = 256
 
 // connector opens connections that keep prepared statements by their text. SQLite takes longer to parse and plan one of
@@ -23,8 +23,8 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return &conn{sqliteConn: inner.(sqliteConn), idle: map[string][]sqliteStmt{}}, nil
 }
 
-// sqliteConn is what database/sql uses of the driver's connections. Its direct ExecContext and QueryContext are left
-// out, so that everything goes through PrepareContext.
+// sqliteConn is the part of the driver's connections that database/sql uses. Its direct ExecContext and
+// QueryContext are left out, so that every statement goes through PrepareContext.
 type sqliteConn interface {
 	driver.Conn
 	driver.ConnPrepareContext
@@ -40,7 +40,7 @@ type sqliteStmt interface {
 	driver.StmtQueryContext
 }
 
-// conn is one connection with the statements that nobody uses at the moment. database/sql lets in one caller at a time.
+// conn is one connection with its idle prepared statements. database/sql serializes its use.
 type conn struct {
 	sqliteConn
 	idle map[string][]sqliteStmt // by their text; several where one text was used while it was in use
@@ -64,14 +64,14 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 func (c *conn) Close() error {
 	for _, list := range c.idle {
 		for _, s := range list {
-			_ = s.Close() // the connection's own close says what is wrong
+			_ = s.Close() // _ = s.Close() // an error shows when the connection itself is closed
 		}
 	}
 	clear(c.idle)
 	return c.sqliteConn.Close()
 }
 
-// stmt goes back to its connection when it is closed. The driver has reset it by then.
+// stmt returns to its connection when it is closed. The driver has reset it by then.
 type stmt struct {
 	sqliteStmt
 	conn  *conn

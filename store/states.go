@@ -1,19 +1,19 @@
 package store
 
-// The states that the store keeps. Their texts are what its columns hold, so they never change. How a run ended is a
-// policy.Outcome and what a change did a watch.Op: the store keeps both as texts and draws no conclusion from them.
+// The states that the store keeps. Their texts are stored in columns, so they never change. A run's outcome is a
+// policy.Outcome and a change's op a watch.Op: the store keeps both as texts and does not interpret them.
 
-// RunState says where a run stands.
+// RunState is the state of a run.
 type RunState string
 
 // The states of a run.
 const (
 	RunQueued  RunState = "queued"  // stored; it has not begun
-	RunRunning RunState = "running" // under way, or interrupted by a stop of the daemon
+	RunRunning RunState = "running" // RunRunning RunState = "running" // started; possibly interrupted by a stop of the daemon
 	RunEnded   RunState = "ended"   // its outcome is final
 )
 
-// StepState says where one attempt of a step stands, or how it ended.
+// StepState is the state of one attempt of a step, or how it ended.
 type StepState string
 
 // The states of a step.
@@ -21,38 +21,38 @@ const (
 	StepWaiting      StepState = "waiting"      // not begun: shown, never stored
 	StepRunning      StepState = "running"      // begun
 	StepOK           StepState = "ok"           // succeeded
-	StepFailed       StepState = "failed"       // ended with an error, a command with an exit status other than 0
+	StepFailed       StepState = "failed"       // StepFailed       StepState = "failed"       // ended with an error, a command with a non-zero exit status
 	StepTimeout      StepState = "timeout"      // killed by retraind after its timeout
-	StepKilled       StepState = "killed"       // ended by a signal of somebody else
+	StepKilled       StepState = "killed"       // StepKilled       StepState = "killed"       // ended by a signal that retraind did not send
 	StepNotStarted   StepState = "not_started"  // its program could not be started
-	StepUnknown      StepState = "unknown"      // its supervisor is gone without a record
-	StepGPUOOM       StepState = "gpu_oom"      // failed, and its output says that the GPU's memory did not suffice
-	StepDiskFull     StepState = "disk_full"    // failed, and its output says that no space is left
+	StepUnknown      StepState = "unknown"      // StepUnknown      StepState = "unknown"      // its supervisor vanished without an exit record
+	StepGPUOOM       StepState = "gpu_oom"      // StepGPUOOM       StepState = "gpu_oom"      // failed, and its output reports exhausted GPU memory
+	StepDiskFull     StepState = "disk_full"    // StepDiskFull     StepState = "disk_full"    // failed, and its output reports a full disk
 	StepRejected     StepState = "rejected"     // the gate refused the candidate
 	StepInconclusive StepState = "inconclusive" // the gate could not decide: the champion stays
-	StepNotProved    StepState = "not_proved"   // the service does not answer as the release does
+	StepNotProved    StepState = "not_proved"   // StepNotProved    StepState = "not_proved"   // the service does not answer like the release
 	StepBlocked      StepState = "blocked"      // refused by a safety rule
 	StepCancelled    StepState = "cancelled"    // a person cancelled the run
 )
 
-// ReleaseState says what became of a release.
+// ReleaseState is the state of a release.
 type ReleaseState string
 
 // The states of a release.
 const (
 	ReleaseCandidate  ReleaseState = "candidate"   // trained; its run has not ended
 	ReleaseChampion   ReleaseState = "champion"    // serves
-	ReleasePrevious   ReleaseState = "previous"    // served until the champion did; a rollback returns to it
+	ReleasePrevious   ReleaseState = "previous"    // ReleasePrevious   ReleaseState = "previous"    // served before the champion; a rollback returns to it
 	ReleaseRejected   ReleaseState = "rejected"    // never served
 	ReleaseRolledBack ReleaseState = "rolled_back" // served, and was taken back
-	ReleaseRetired    ReleaseState = "retired"     // served before the previous one
+	ReleaseRetired    ReleaseState = "retired"     // ReleaseRetired    ReleaseState = "retired"     // served before the previous one
 )
 
-// DeployKind says why a run made a release serve.
+// DeployKind tells why a run made a release serve.
 type DeployKind string
 
 // The kinds of deploys.
 const (
 	DeployNew    DeployKind = "deploy"   // a new release
-	DeployFormer DeployKind = "rollback" // the former one again
+	DeployFormer DeployKind = "rollback" // DeployFormer DeployKind = "rollback" // the previous one again
 )

@@ -1,10 +1,10 @@
-// Package store is retraind's memory: label changes, items, predictions, reports, decisions, runs, releases and the
-// outbox of notifications, in one SQLite file.
+// Package store is retraind's durable state: label changes, items, predictions, reports, decisions, runs, releases
+// and the outbox of notifications, in one SQLite file.
 //
-// It owns the schema and every statement on it. All writing goes through Update, one transaction that is on disk
-// (synchronous=FULL) when it returns, so that a state change and the notification of it are one thing. A Store is safe
-// for concurrent use: one writer at a time, readers beside it. It knows rows, not meanings: what a report or a plan
-// says is its writer's business and is kept as JSON. It never deletes a release's files and never talks to a network.
+// It owns the schema and every statement on it. All writes go through Update, a transaction that is on disk
+// (synchronous=FULL) when it returns, so that a state change and its notification are atomic. A Store is safe for
+// concurrent use: one writer at a time, with concurrent readers. It does not interpret what it stores: reports and
+// plans are kept as JSON of their writers. It never deletes a release's files and never talks to a network.
 package store
 
 import (
@@ -26,10 +26,10 @@ import (
 	"github.com/retraind/retraind/internal/faults"
 )
 
-// ErrNotFound says that no such row exists.
+// ErrNotFound means that no such row exists.
 var ErrNotFound = errors.New("not found")
 
-// LockedError says that another process holds the state directory.
+// LockedError means that another process holds the state directory.
 type LockedError struct {
 	Dir string
 	PID string // of the holder, when it could be read
@@ -40,7 +40,7 @@ func (e *LockedError) Error() string {
 	if e.PID != "" {
 		who += " (pid " + e.PID + ")"
 	}
-	return fmt.Sprintf("state directory %s is in use by %s: stop that one, or give this one a `state:` of its own", e.Dir,
+	return fmt.Sprintf("state directory %s is in use by %s: stop that process, or set another `state:` for this one", e.Dir,
 		who)
 }
 
@@ -57,14 +57,14 @@ type Store struct {
 	onOutbox []func() // called after a commit that added notifications; guarded by mu
 }
 
-// Open opens or creates the store in dir and takes its lock. A state that is a PostgreSQL address is refused: several
-// hosts sharing runs is not part of this version.
+// Open opens or creates the store in dir and takes its lock. A PostgreSQL address is refused: this version does
+// not support runs shared by several hosts.
 func Open(ctx context.Context, dir string) (*Store, error) {
 	if strings.HasPrefix(dir, "postgres://") || strings.HasPrefix(dir, "postgresql://") {
 		return nil, errors.New("state: a PostgreSQL address is not supported by this version: give a directory on a local disk, such as /var/lib/retraind")
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("state directory: %w: create it and give it to the user that runs retraind, or set `state:` to a directory that is writable",
+		return nil, fmt.Errorf("state directory: %w: create it and make it writable for the user that runs retraind, or set `state:` to a directory that is writable",
 			err)
 	}
 	lock, err := takeLock(dir)
@@ -105,8 +105,8 @@ func (s *Store) open(ctx context.Context) error {
 	return nil
 }
 
-// OpenReader opens an existing store for View alone, beside the daemon that holds it. The error wraps os.ErrNotExist
-// when there is none.
+// OpenReader opens an existing store for View only, beside the daemon that holds it. The error wraps
+// os.ErrNotExist if there is none.
 func OpenReader(dir string) (*Store, error) {
 	path := filepath.Join(dir, "retraind.db")
 	if _, err := os.Stat(path); err != nil {
@@ -123,8 +123,8 @@ func OpenReader(dir string) (*Store, error) {
 	return &Store{dir: dir, read: db}, nil
 }
 
-// OpenEngine opens the workflow engine's database beside the store, with every commit on disk before it is answered.
-// The caller closes it. A damaged one is refused: the store knows every run, so that retraind can do without it.
+// OpenEngine opens the workflow engine's database beside the store, with every commit synced to disk. The caller
+// closes it. A damaged one is refused; it can be deleted, because the store has every run.
 func (s *Store) OpenEngine() (*sql.DB, error) {
 	path := filepath.Join(s.dir, "engine.db")
 	db, err := openDB(path, "")
@@ -139,7 +139,7 @@ func (s *Store) OpenEngine() (*sql.DB, error) {
 	fault, ok := faultOf(err)
 	if err == nil || ok && fault.Lasting {
 		err = &Fault{
-			Text: fmt.Sprintf("%s is damaged: move it away, with its -wal and -shm files, and start retraind: no run is lost, those that are open are entered anew",
+			Text: fmt.Sprintf("%s is damaged: move it away, with its -wal and -shm files, and start retraind: no run is lost, open runs are resumed from the store",
 				path),
 			Lasting: true, Err: cmp.Or(err, errors.New(found)),
 		}
@@ -147,13 +147,13 @@ func (s *Store) OpenEngine() (*sql.DB, error) {
 	return nil, errors.Join(explain(err), db.Close())
 }
 
-// existing is a setting of openDB: a file that is not there is an error. The pool opens connections whenever it needs them,
-// and must not begin a new database where the one that it had was deleted.
+// existing is a setting of openDB that makes a missing file an error. The pool opens connections whenever it needs
+// them, and must not create a new database where its own was deleted.
 const existing = "&mode=rw"
 
 func openDB(path, settings string) (*sql.DB, error) {
 	// _txlock=immediate: a transaction that will write takes the lock at its start and never fails in the middle.
-	// The path is escaped: an unescaped # or ? in it would end it, and the settings with it.
+	// The path is escaped, because an unescaped # or ? would end the path and drop the settings.
 	name := (&url.URL{Scheme: "file", OmitHost: true, Path: path}).String()
 	base, err := sqlite.NewConnector(name +
 		"?_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(on)&_txlock=immediate" +
@@ -176,7 +176,7 @@ func takeLock(dir string) (*os.File, error) {
 		return nil, &LockedError{Dir: dir, PID: strings.TrimSpace(string(pid))}
 	}
 	if err := f.Truncate(0); err == nil {
-		_, _ = f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0) // only for the message above
+		_, _ = f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0) // _, _ = f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0) // only for the message above
 	}
 	return f, nil
 }
@@ -193,7 +193,7 @@ func (s *Store) Close() error {
 		}
 	}
 	if s.lock != nil {
-		// A child between fork and exec has the file, too.
+		// Unlock explicitly: a child between fork and exec has the file open too.
 		errs = append(errs, syscall.Flock(int(s.lock.Fd()), syscall.LOCK_UN), s.lock.Close())
 	}
 	return errors.Join(errs...)
@@ -213,8 +213,8 @@ type Tx struct {
 	notified bool
 }
 
-// Update runs f in one transaction. When it returns nil the change is on disk; otherwise nothing happened. The name
-// says what is written, for errors and for the crash tests.
+// Update runs f in one transaction. If it returns nil the change is on disk; otherwise nothing changed. The name
+// identifies the write in errors and crash tests.
 func (s *Store) Update(ctx context.Context, name string, f func(*Tx) error) error {
 	err := s.writable()
 	if err != nil {
@@ -231,7 +231,7 @@ func (s *Store) update(ctx context.Context, name string, f func(*Tx) error) erro
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, explain(err))
 	}
-	defer tx.Rollback() //nolint:errcheck // nothing after a commit; else f failed or panicked, and the writer must be free again
+	defer tx.Rollback() //nolint:errcheck // defer tx.Rollback() //nolint:errcheck // a no-op after a commit; else f failed or panicked, and the writer must be free again
 	t := &Tx{ctx: ctx, tx: tx}
 	if err := f(t); err != nil {
 		return fmt.Errorf("%s: %w", name, explain(err))
@@ -250,7 +250,7 @@ func (s *Store) update(ctx context.Context, name string, f func(*Tx) error) erro
 	return nil
 }
 
-// View runs f over one consistent state without keeping writers waiting.
+// View runs f over one consistent state without blocking writers.
 func (s *Store) View(ctx context.Context, f func(*Tx) error) error {
 	err := s.view(ctx, f)
 	s.health.noteRead(err)
@@ -271,7 +271,7 @@ func (s *Store) view(ctx context.Context, f func(*Tx) error) error {
 
 const timeFormat = "2006-01-02T15:04:05.000000Z"
 
-// stamp writes a time so that text order is time order; the zero time is "".
+// stamp formats a time so that text order is time order; the zero time is "".
 func stamp(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -279,7 +279,7 @@ func stamp(t time.Time) string {
 	return t.UTC().Format(timeFormat)
 }
 
-// unstamp reads what stamp wrote.
+// unstamp parses the result of stamp.
 func unstamp(s string) time.Time {
 	t, err := time.Parse(timeFormat, s)
 	if err != nil {

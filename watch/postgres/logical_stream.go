@@ -97,7 +97,9 @@ func (d *logReader) whileBusy(ctx context.Context, f func() error) error {
 		if time.Now().After(deadline) {
 			return &watch.Fault{
 				Cause: "another connection reads the replication slot: " + server.Message,
-				Cure:  "is there a second retraind for this table? The server ends retraind's own former connection within 20 s", Err: err,
+				Cure: "is there a second retraind for this table? " +
+					"The server ends retraind's own former connection within 20 s",
+				Err: err,
 			}
 		}
 		if err := pause(ctx, 20*time.Millisecond); err != nil {

@@ -73,10 +73,7 @@ func everyOutcome() []Run {
 // and the browser logs no error.
 func TestPageInChromium(t *testing.T) {
 	t.Parallel()
-	axe, err := os.ReadFile(os.Getenv("RETRAIND_AXE"))
-	if err != nil {
-		t.Fatalf("RETRAIND_AXE names no axe-core: run make e2e: %v", err)
-	}
+	axe := readAxe(t)
 	c := startChromium(t)
 	empty := fake{snapshot: func(context.Context) (Status, error) { s := status(); s.Models = nil; return s, nil }}
 	for name, backend := range map[string]fake{"story": storied(), "phases": everyPhase(), "empty": empty} {
@@ -106,10 +103,25 @@ func TestPageInChromium(t *testing.T) {
 				c.eval(`document.querySelectorAll("details").forEach((d) => { d.open = true; })`, nil)
 				c.screenshot(shot)
 				c.checkWidth(shot)
-				c.checkAxe(shot, string(axe))
+				c.checkAxe(shot, axe)
 			}
 		}
 	}
+}
+
+// readAxe reads axe-core, which is "" where scripts/page.sh could not get it.
+func readAxe(t *testing.T) string {
+	t.Helper()
+	name, ok := os.LookupEnv("RETRAIND_AXE")
+	if ok && name == "" {
+		t.Log("without axe-core: only the width of the page and the browser's errors are looked at")
+		return ""
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatalf("RETRAIND_AXE names no axe-core: run make e2e: %v", err)
+	}
+	return string(text)
 }
 
 // checkWidth reports what makes the page wider than its window.
@@ -131,6 +143,9 @@ func (c *chromium) checkWidth(shot string) {
 // checkAxe reports what axe-core finds against.
 func (c *chromium) checkAxe(shot, axe string) {
 	c.t.Helper()
+	if axe == "" {
+		return
+	}
 	c.eval(axe+"; 0", nil)
 	var found []struct {
 		ID, Help string

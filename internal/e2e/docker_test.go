@@ -7,18 +7,22 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/retraind/retraind/internal/waittest"
 )
 
-// engine is a Docker engine of the test's own: it leaves the machine's alone, and may be killed.
+// engine is a Docker engine of the test's own: it leaves the machine's alone, and may be killed. It and its containers
+// live in a process and a mount namespace, so that nothing of them outlives the test, however that ends.
 type engine struct {
-	t    *testing.T
-	dir  string
-	host string // for DOCKER_HOST
-	cmd  *exec.Cmd
+	t      *testing.T
+	dir    string
+	host   string // for DOCKER_HOST
+	leader string // process id of the namespaces' first process
+	cmd    *exec.Cmd
 }
 
 // startEngine starts a Docker engine from the programs on PATH.
@@ -32,16 +36,47 @@ func startEngine(t *testing.T) *engine {
 		t.Fatal(err)
 	}
 	e := &engine{t: t, dir: dir, host: "unix://" + filepath.Join(dir, "docker.sock")}
-	t.Cleanup(func() {
-		_ = exec.Command("sh", "-c",
-			"DOCKER_HOST="+e.host+" timeout 20 docker ps -q | DOCKER_HOST="+e.host+" timeout 20 xargs -r docker rm -f").Run()
-		e.kill(syscall.SIGKILL)
-		_ = exec.Command("pkill", "-9", "-f", dir).Run() // its containerd
-		_ = exec.Command("sh", "-c", "mount | awk '{print $3}' | grep '^"+dir+"' | xargs -r umount -l").Run()
-		_ = os.RemoveAll(dir)
-	})
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	e.enclose()
 	e.start()
 	return e
+}
+
+// enclose makes the namespaces, which end with the test and with this process.
+func (e *engine) enclose() {
+	e.t.Helper()
+	// The first process of a namespace also takes the exit statuses of what lost its parent.
+	cmd := exec.Command("unshare", "--pid", "--mount", "--mount-proc", "--propagation", "private", "--fork",
+		"--kill-child=KILL", "sh", "-c", "while sleep 1; do :; done")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+	started, ended := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // the kernel sends that signal when the starting thread ends
+		started <- cmd.Start()
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	if err := <-started; err != nil {
+		e.t.Fatalf("unshare: %v", err)
+	}
+	e.t.Cleanup(func() {
+		_ = exec.Command("sh", "-c",
+			"DOCKER_HOST="+e.host+" timeout 20 docker ps -q | DOCKER_HOST="+e.host+" timeout 20 xargs -r docker rm -f").Run()
+		_ = cmd.Process.Kill()
+		<-ended
+	})
+	waittest.EventuallyNil(e.t, func() error {
+		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", cmd.Process.Pid))
+		if e.leader = strings.TrimSpace(string(children)); err == nil && e.leader == "" {
+			err = fmt.Errorf("unshare has no child yet")
+		}
+		return err
+	})
+}
+
+// inside is a command in the engine's namespaces.
+func (e *engine) inside(args ...string) *exec.Cmd {
+	return exec.Command("nsenter", append([]string{"-t", e.leader, "--pid", "--mount", "--"}, args...)...)
 }
 
 func (e *engine) start() {
@@ -52,12 +87,11 @@ func (e *engine) start() {
 	}
 	defer log.Close()
 	// What a killed engine left behind keeps the next one from starting: its containerd, and their pid files.
-	_ = exec.Command("pkill", "-9", "-f", filepath.Join(e.dir, "exec", "containerd", "containerd.toml")).Run()
+	_ = e.inside("pkill", "-9", "-f", filepath.Join(e.dir, "exec", "containerd", "containerd.toml")).Run()
 	for _, name := range []string{"docker.pid", "exec/containerd/containerd.pid", "exec/containerd/containerd.sock"} {
 		_ = os.Remove(filepath.Join(e.dir, name))
 	}
-	cmd := exec.Command("dockerd", "--data-root", filepath.Join(e.dir, "data"), "--exec-root",
-		filepath.Join(e.dir, "exec"),
+	cmd := e.inside("dockerd", "--data-root", filepath.Join(e.dir, "data"), "--exec-root", filepath.Join(e.dir, "exec"),
 		"--pidfile", filepath.Join(e.dir, "docker.pid"), "-H", e.host, "--live-restore",
 		"--iptables=false", "--ip6tables=false", "--ip-masq=false", "--bridge=none")
 	cmd.Stdout, cmd.Stderr = log, log
@@ -74,14 +108,17 @@ func (e *engine) start() {
 	})
 }
 
-// kill ends the engine with a signal and waits for it.
-func (e *engine) kill(signal os.Signal) {
-	if e.cmd == nil {
-		return
+// kill kills the engine and leaves its containers alone.
+func (e *engine) kill() {
+	e.t.Helper()
+	pid, err := os.ReadFile(filepath.Join(e.dir, "docker.pid"))
+	if err != nil {
+		e.t.Fatal(err)
 	}
-	_ = e.cmd.Process.Signal(signal)
+	if out, err := e.inside("kill", "-KILL", strings.TrimSpace(string(pid))).CombinedOutput(); err != nil {
+		e.t.Fatalf("kill the engine: %v: %s", err, out)
+	}
 	_ = e.cmd.Wait()
-	e.cmd = nil
 }
 
 func (e *engine) docker(args ...string) *exec.Cmd {

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/retraind/retraind/internal/waittest"
@@ -96,7 +95,7 @@ func TestOperatorStory(t *testing.T) {
 	o.model("the deployment", func(m status.Model) bool {
 		return m.Active != nil && len(m.Active.Steps) > 0 && underWay(m.Active.Steps, "deploy")
 	})
-	o.engine.kill(syscall.SIGKILL)
+	o.engine.kill()
 	o.sh("rm slow")
 	o.model("the way back", func(m status.Model) bool {
 		return m.Active != nil &&
@@ -184,7 +183,7 @@ models:
     evaluate: {debounce: 100ms, max_wait: 500ms, min_items: 50}
     retrain_when: {accuracy_below: 20%%}
     limits: {cooldown: 0s, budget: "", breaker: 0}
-    promote: {verify_within: 15s, undo_within: 2m}
+    promote: {verify_within: 30s, undo_within: 2m}
     pipeline:
       default:
         - {do: export}

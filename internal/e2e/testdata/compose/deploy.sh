@@ -6,5 +6,5 @@ model="$1/current/model.pkl"
 [ -e "$model" ] || model=models.before/model.pkl
 cp "$model" models/model.pkl
 [ -e no-build ] || docker-compose build --quiet
-[ ! -e slow ] || sleep 4
+while [ -e slow ]; do sleep 0.2; done
 docker-compose up -d --no-build --force-recreate

@@ -63,6 +63,15 @@ func (x *Executor) commandUntil(
 		}
 		out.Detail += "; " + detail
 	}
+	if out.Class == store.StepOK && a.Kind == ActDo && step.Result != "" {
+		path := resultPath(step.Result, spec.Env, spec.Cwd)
+		figures, err := readFigures(path, exit.Started)
+		if err != nil {
+			return failed(ctx, store.StepFailed, fmt.Errorf("%s: %w", step.Name, err))
+		}
+		out.Facts.Figures = figures
+		out.Detail += "; " + figuresText(figures)
+	}
 	if out.Class != store.StepOK {
 		out.Detail = fmt.Sprintf("%s: %s; its output: %s", step.Name, out.Detail, runner.LogFile(spec.Dir))
 	}

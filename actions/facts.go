@@ -12,6 +12,8 @@ type Facts struct {
 	Export *ExportFacts `json:"export,omitempty"`
 	Gate   *GateFacts   `json:"gate,omitempty"`
 	Verify *VerifyFacts `json:"verify,omitempty"`
+	// Figures are what a command measured itself, by its result file.
+	Figures map[string]float64 `json:"figures,omitempty"`
 }
 
 // ExportFacts describes one export; it is also the manifest beside the files.
@@ -62,6 +64,11 @@ type GateFacts struct {
 	Differ int `json:"differ"`
 	// Targets are the comparisons of the targets that do not gate.
 	Targets []TargetFacts `json:"targets,omitempty"`
+	// Figures are what the steps of the run have measured themselves, ChampionFigures the same of the run that made the
+	// champion; Failing is the figure that refused the candidate.
+	Figures         map[string]float64 `json:"figures,omitempty"`
+	ChampionFigures map[string]float64 `json:"champion_figures,omitempty"`
+	Failing         string             `json:"failing,omitempty"`
 }
 
 // TargetFacts is the comparison of candidate and champion in one target, over the items that carry a label of it.

@@ -44,13 +44,15 @@ type Summary struct {
 	Gate    *GateFacts   `json:"gate,omitempty"`
 	Verify  *VerifyFacts `json:"verify,omitempty"`
 	Undoes  string       `json:"undoes,omitempty"` // id of the run whose promotion it took back
+	// Figures are what its steps measured themselves.
+	Figures map[string]float64 `json:"figures,omitempty"`
 }
 
 // finish writes a run's outcome, the champion, and the notifications, in one transaction and once.
 func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome, log *slog.Logger) error {
 	sum := Summary{
 		Result: a.Result, Serving: p.Champion, Export: exported(done), Gate: gated(done),
-		Verify: verified(done),
+		Verify: verified(done), Figures: measured(done),
 	}
 	if sum.Gate != nil {
 		sum.Release = sum.Gate.Release
@@ -236,6 +238,9 @@ func verdict(g GateFacts, done []Outcome, why string) notify.Gate {
 	}
 	if len(g.Worse) > 0 {
 		out.Name = "category_floor"
+	}
+	if g.Failing != "" {
+		out.Name = "figures." + g.Failing
 	}
 	return out
 }

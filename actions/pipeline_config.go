@@ -191,6 +191,7 @@ func (s *CommandStep) validate(p *check.Problems, here string) {
 		}
 	}
 	validateCollect(p, here+".collect", s.Collect)
+	validateResult(p, here+".result", s.Result)
 	validateArgv(p, here+".exec", s.Exec)
 	validateArgv(p, here+".undo", s.Undo)
 	validateArgv(p, here+".probe", s.Probe)

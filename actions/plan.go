@@ -66,6 +66,8 @@ type Step struct {
 	Collect map[string]string `json:"collect,omitempty"`
 	// Check are the files that the step check looks at, with variables that are filled in before the start.
 	Check *weights.Chain `json:"check,omitempty"`
+	// Result is the file of figures that the command writes.
+	Result string `json:"result,omitempty"`
 	// Checkpoints: it goes on where it was stopped. Rest is what the steps after it are expected to take.
 	Checkpoints bool          `json:"checkpoints,omitempty"`
 	Rest        time.Duration `json:"rest,omitempty"`
@@ -114,7 +116,7 @@ func (c *DeployStep) resolve(s *Step, deploy *DeployConfig, self string) {
 func (c *CommandStep) resolve(s *Step, _ *DeployConfig, self string) {
 	s.Argv, s.Undo = command(c.Exec, c.Shell, self), command(c.Undo, c.Shell, self)
 	s.Dir, s.Env, s.GPU, s.Checkpoints, s.Fill = c.Dir, c.Env, c.GPU, c.Checkpoints, !c.Shell
-	s.Collect = c.Collect
+	s.Collect, s.Result = c.Collect, c.Result
 	s.Probe, s.Progress = command(c.Probe, c.Shell, self), c.Progress
 	s.Kind = c.kind()
 }

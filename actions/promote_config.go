@@ -35,6 +35,8 @@ type PromoteConfig struct {
 	UndoWithin unit.Duration `yaml:"undo_within"`
 	// Targets are the floors of the targets that do not gate, by name.
 	Targets map[string]TargetFloor `yaml:"targets"`
+	// Figures bound what steps measure themselves, by the name in their result file: {summary: {at_least: 0.6, margin: 0.02}}.
+	Figures map[string]FigureFloor `yaml:"figures"`
 	// Smoke are texts whose answer must be as expected.
 	Smoke []Smoke `yaml:"smoke"`
 	// MaxLatency bounds the 95th percentile of an answer's time; 0 = not checked.
@@ -113,6 +115,12 @@ func (c PromoteConfig) Validate() check.Problems {
 		if m := c.Targets[name].Margin; m < 0 || m > 50 {
 			p.Errorf("targets."+name+".margin", "write points, such as 2", "margin %v is not between 0 and 50 points", m)
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Figures)) {
+		if !figureName.MatchString(name) {
+			p.Errorf("figures."+name, "write the name that stands in the result file", "%q cannot name a figure", name)
+		}
+		c.Figures[name].validate(&p, "figures."+name)
 	}
 	for i, s := range c.Smoke {
 		if len(s.Text) == 0 || s.Expect == "" {

@@ -115,6 +115,8 @@ type CommandStep struct {
 	GPU bool `yaml:"gpu"`
 	// Collect copies files that the command wrote into the release: names by path below its directory, {out/model.pkl: model.pkl}.
 	Collect map[string]string `yaml:"collect"`
+	// Result is a file of figures that the command writes, {"accuracy": 0.93}: shown with the run, and bounded by promote.figures. A path below its directory, or from a variable.
+	Result string `yaml:"result"`
 	// Checkpoints marks a command that keeps each thing it has done: it is stopped when the quiet hours end, and goes on in the next ones.
 	Checkpoints bool `yaml:"checkpoints"`
 }

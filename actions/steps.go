@@ -173,10 +173,20 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 	}
 	facts := compare(p.targets(), items, mine, champion)
 	facts.Release, facts.Seq, facts.Leaked = r.Digest, s.seq, leaked
+	if facts.Figures = measured(done); len(facts.Figures) > 0 {
+		if facts.ChampionFigures, err = x.championFigures(ctx, p); err != nil {
+			return failed(ctx, store.StepFailed, err)
+		}
+	}
 	categories := facts.Worse
 	facts, class, why := Judge(p.Promote, facts, p.Champion)
 	if worse := judgeCause(p.Cause, categories, facts); class == store.StepOK && worse != "" {
 		class, why = store.StepRejected, worse+"; "+why
+	}
+	if class == store.StepOK {
+		if failing, bad, because := judgeFigures(p.Promote.Figures, facts); bad != store.StepOK {
+			facts.Failing, class, why = failing, bad, because+"; "+why
+		}
 	}
 	switch {
 	case !enough:

@@ -154,6 +154,9 @@ func (m *Model) validate(unread func(section string) bool) check.Problems {
 	if !unread("promote") && !unread("serving") {
 		m.validateFloors(&p)
 	}
+	if !unread("promote") && !unread("pipeline") {
+		m.validateFigures(&p)
+	}
 	if m.GPU != nil {
 		section("gpu", m.GPU.Validate)
 	}
@@ -186,6 +189,21 @@ func (m *Model) validateFloors(p *check.Problems) {
 			p.Errorf(path, "promote.margin is its margin", "target %q gates: it has no floor beside the gate", name)
 		case !slices.Contains(others, name):
 			p.Errorf(path, "one of "+strings.Join(others, ", ")+", as serving.targets names them", "no target is called %q", name)
+		}
+	}
+}
+
+// validateFigures checks that each pipeline has a step that can write the figures which its gate asks for.
+func (m *Model) validateFigures(p *check.Problems) {
+	if len(m.Promote.Figures) == 0 {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Pipeline)) {
+		steps := m.Steps(name)
+		writes := func(s actions.StepConfig) bool { return s.Command() != nil && s.Command().Result != "" }
+		if len(steps) > 0 && !slices.ContainsFunc(steps, writes) {
+			p.Errorf("promote.figures", "add result: FILE to the command that measures them",
+				"no step of pipeline %s writes figures", name)
 		}
 	}
 }

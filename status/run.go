@@ -30,10 +30,12 @@ type Run struct {
 	Accuracy *Compared `json:"accuracy,omitempty"`
 	// Targets are the comparisons of the targets that do not gate.
 	Targets []ComparedTarget `json:"targets,omitempty"`
-	Created time.Time        `json:"created"`
-	Started time.Time        `json:"started,omitzero"`
-	Ended   time.Time        `json:"ended,omitzero"`
-	Steps   []Step           `json:"steps,omitempty"`
+	// Figures are what the steps have measured themselves, by name; the champion's where it had the figure.
+	Figures []Figure  `json:"figures,omitempty"`
+	Created time.Time `json:"created"`
+	Started time.Time `json:"started,omitzero"`
+	Ended   time.Time `json:"ended,omitzero"`
+	Steps   []Step    `json:"steps,omitempty"`
 }
 
 // Compared is champion and candidate on the same held-out items. Fractions in [0, 1].
@@ -52,6 +54,13 @@ type ComparedTarget struct {
 	Wins   int     `json:"wins"`   // only the candidate is right
 	Losses int     `json:"losses"` // only the champion is right
 	Margin float64 `json:"margin"` // points that the candidate may be worse by
+}
+
+// Figure is something that a step of a run has measured itself.
+type Figure struct {
+	Name     string   `json:"name"`
+	Value    float64  `json:"value"`
+	Champion *float64 `json:"champion,omitempty"`
 }
 
 // Step is one attempt of one step of a run. A step that waits has no Started.

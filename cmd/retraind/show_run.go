@@ -65,6 +65,7 @@ func showRun(p *page, r status.Run, now time.Time) error {
 			text.Count(c.N), 100*c.Low, 100*c.High, before))
 	}
 	p.showCompared(r.Targets)
+	p.showFigures(r.Figures)
 	if r.Release != "" {
 		p.field("release", text.Digest(r.Release))
 	}
@@ -90,6 +91,20 @@ func showRun(p *page, r status.Run, now time.Time) error {
 		p.line("  see: "+more, 4)
 	}
 	return p.print()
+}
+
+// showFigures shows what a run has measured itself.
+func (p *page) showFigures(figures []status.Figure) {
+	parts := make([]string, len(figures))
+	for i, f := range figures {
+		parts[i] = fmt.Sprintf("%s %.6g", f.Name, f.Value)
+		if f.Champion != nil {
+			parts[i] += fmt.Sprintf(" (champion %.6g)", *f.Champion)
+		}
+	}
+	if len(parts) > 0 {
+		p.field("figures", strings.Join(parts, ", "))
+	}
 }
 
 // stepRow is a step with its detail in short, and the command that shows the rest.

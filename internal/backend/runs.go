@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/retraind/retraind/actions"
@@ -98,6 +100,7 @@ func showRun(t *store.Tx, r store.Run) (status.Run, error) {
 	}
 	out.Release, out.Accuracy, out.Why = sum.Release, compared(sum.Gate), string(sum.Result.Why)
 	out.Targets = comparedTargets(sum.Gate)
+	out.Figures = figures(sum)
 	var plan actions.Plan
 	if err := json.Unmarshal([]byte(r.Plan), &plan); err != nil {
 		return out, fmt.Errorf("run %s: %w", r.ID, err)
@@ -130,6 +133,21 @@ func showRun(t *store.Tx, r store.Run) (status.Run, error) {
 		}
 	}
 	return out, nil
+}
+
+// figures are what a run has measured itself, beside those of its champion.
+func figures(sum actions.Summary) []status.Figure {
+	var out []status.Figure
+	for _, name := range slices.Sorted(maps.Keys(sum.Figures)) {
+		f := status.Figure{Name: name, Value: sum.Figures[name]}
+		if sum.Gate != nil {
+			if former, ok := sum.Gate.ChampionFigures[name]; ok {
+				f.Champion = &former
+			}
+		}
+		out = append(out, f)
+	}
+	return out
 }
 
 func compared(g *actions.GateFacts) *status.Compared {

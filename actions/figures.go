@@ -1,0 +1,182 @@
+package actions
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+const (
+	maxFigures     = 200
+	maxFiguresFile = 64 << 10
+)
+
+var figureName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.@/-]{0,63}$`)
+
+// readFigures reads the figures that a command wrote since it began: a JSON object of numbers, whole and nothing else.
+func readFigures(path string, since time.Time) (map[string]float64, error) {
+	f, err := openFigures(path, since)
+	if err != nil {
+		return nil, fmt.Errorf("result %s: %w", path, err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFiguresFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("result %s: %w", path, err)
+	}
+	figures, err := parseFigures(b)
+	if err != nil {
+		return nil, fmt.Errorf("result %s: %w", path, err)
+	}
+	return figures, nil
+}
+
+func openFigures(path string, since time.Time) (*os.File, error) {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, errors.New("the command left no such file; correct result, or the path that the command writes to")
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("it is %s; let the command write a file", kindOf(info.Mode()))
+	case info.Size() > maxFiguresFile:
+		return nil, fmt.Errorf("it has %s, at most %s are read: write the figures alone into it", unit.Size(info.Size()),
+			unit.Size(maxFiguresFile))
+	case written(info).Before(since.Add(-clockSlack)):
+		return nil, fmt.Errorf("it was written at %s, before the command began: the command did not write it",
+			written(info).UTC().Format(time.RFC3339))
+	}
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return openRegular(root, filepath.Base(path), info)
+}
+
+// parseFigures reads a JSON object of numbers.
+func parseFigures(b []byte) (map[string]float64, error) {
+	const cure = `; write {"accuracy": 0.93, "loss": 0.21}, as the last thing that the command does`
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return nil, errors.New("it is no JSON object" + cure)
+	}
+	figures := map[string]float64{}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return nil, fmt.Errorf("%w%s", brokenJSON(err, dec), cure)
+		}
+		name, _ := key.(string)
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return nil, fmt.Errorf("%q: %w%s", name, brokenJSON(err, dec), cure)
+		}
+		figure, err := strconv.ParseFloat(string(value), 64)
+		_, twice := figures[name]
+		switch {
+		case !figureName.MatchString(name):
+			return nil, fmt.Errorf("%q cannot name a figure: use letters, digits, _ . @ / and -, at most 64", name)
+		case twice:
+			return nil, fmt.Errorf("%q stands twice", name)
+		case errors.Is(err, strconv.ErrRange):
+			return nil, fmt.Errorf("%q: %s is too large a number", name, value)
+		case err != nil:
+			return nil, fmt.Errorf("%q is %.40s, and a figure is a number%s", name, value, cure)
+		case len(figures) == maxFigures:
+			return nil, fmt.Errorf("more than %d figures: write those that a person or a gate looks at", maxFigures)
+		}
+		figures[name] = figure
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, fmt.Errorf("%w%s", brokenJSON(err, dec), cure)
+	}
+	if rest := bytes.TrimSpace(b[dec.InputOffset():]); len(rest) > 0 {
+		return nil, fmt.Errorf("something follows the JSON object: %.40q", rest)
+	}
+	if len(figures) == 0 {
+		return nil, errors.New("it has no figure" + cure)
+	}
+	return figures, nil
+}
+
+// brokenJSON says where a file ends or breaks off.
+func brokenJSON(err error, dec *json.Decoder) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("it ends after %d bytes, before the object does", dec.InputOffset())
+	}
+	return fmt.Errorf("at byte %d: %w", dec.InputOffset(), err)
+}
+
+// resultPath is where a command is to leave its figures.
+func resultPath(result string, spec []string, cwd string) string {
+	values := map[string]string{}
+	for _, v := range spec {
+		name, value, _ := strings.Cut(v, "=")
+		values[name] = value
+	}
+	path := fill([]string{result}, values)[0]
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(cwd, path)
+	}
+	return path
+}
+
+// validateResult finds faults of result.
+func validateResult(p *check.Problems, here, result string) {
+	if result == "" {
+		return
+	}
+	validateVariables(p, here, []string{result})
+	if filepath.IsAbs(result) || strings.HasPrefix(result, "$") {
+		return
+	}
+	if !filepath.IsLocal(result) || filepath.Clean(result) == "." {
+		p.Errorf(here, "write a path below the directory of the command, an absolute one, or $RETRAIND_WORK_DIR/figures.json",
+			"%q is no path below the directory of the command", result)
+	}
+}
+
+// measured are what the steps of a run have measured; those of a later step count.
+func measured(done []Outcome) map[string]float64 {
+	var out map[string]float64
+	for _, o := range done {
+		for name, value := range o.Facts.Figures {
+			if out == nil {
+				out = map[string]float64{}
+			}
+			out[name] = value
+		}
+	}
+	return out
+}
+
+// figuresText shows the first figures in a sentence.
+func figuresText(figures map[string]float64) string {
+	const most = 4
+	var parts []string
+	for i, name := range slices.Sorted(maps.Keys(figures)) {
+		if i == most {
+			parts = append(parts, fmt.Sprintf("%d more", len(figures)-most))
+			break
+		}
+		parts = append(parts, name+" "+number(figures[name]))
+	}
+	return strings.Join(parts, ", ")
+}

@@ -297,7 +297,7 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 			fmt.Sprintf("worse: %s; the difference may be %+.1f points, allowed is -%g", both, f.Bound, f.Margin)
 	}
 	return f, store.StepInconclusive,
-		fmt.Sprintf("too little evidence that it is not worse by more than %g points: %s; the difference may be %+.1f points; the champion stays",
+		fmt.Sprintf("not enough evidence that it is not worse by more than %g points: %s; the difference may be %+.1f points; the champion stays",
 			f.Margin, both, f.Bound)
 }
 

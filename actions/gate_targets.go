@@ -82,7 +82,7 @@ func judgeTargets(c PromoteConfig, targets []TargetFacts) (store.StepState, stri
 				fmt.Sprintf("%s would be worse: the difference may be %+.1f points, allowed is -%g", what, f.Bound, f.Margin)
 		case own && !ni.Pass:
 			return store.StepInconclusive,
-				fmt.Sprintf("too little evidence on %s: the difference may be %+.1f points, allowed is -%g", what, f.Bound,
+				fmt.Sprintf("not enough evidence on %s: the difference may be %+.1f points, allowed is -%g", what, f.Bound,
 					f.Margin)
 		case !own && beyond && lost > f.Margin:
 			return store.StepRejected,

@@ -50,7 +50,7 @@ func TestTargetsHaveFloors(t *testing.T) {
 		{"a little worse by chance", 181, 1, 3, nil, store.StepOK, "not worse"},
 		{"a little worse, with a margin", 181, 1, 3, margin, store.StepRejected, "allowed is -2"},
 		{"one each, with a margin", 181, 1, 1, margin, store.StepOK, "not worse"},
-		{"too few to tell, with a margin", 40, 1, 1, margin, store.StepInconclusive, "too little evidence on target aks"},
+		{"too few to tell, with a margin", 40, 1, 1, margin, store.StepInconclusive, "not enough evidence on target aks"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

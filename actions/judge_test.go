@@ -81,7 +81,7 @@ func TestJudge(t *testing.T) {
 		// d = 0, se = sqrt(.1/500) = .014142: -2.33 points
 		{
 			"not surely", promote(GateNotWorse), facts(500, 25, 25), store.StepInconclusive, .5561, -2.33,
-			"too little evidence that it is not worse by more than 1 points",
+			"not enough evidence that it is not worse by more than 1 points",
 		},
 		{
 			"a wide margin", PromoteConfig{Gate: GateNotWorse, Margin: 3}.WithDefaults(), facts(500, 25, 25), store.StepOK,
@@ -94,7 +94,7 @@ func TestJudge(t *testing.T) {
 		},
 		// 12 discordant of 500: Tango's score bound
 		{"few differences", promote(GateNotWorse), facts(500, 8, 4), store.StepOK, .1938, -.379, "not worse"},
-		{"small set", promote(GateNotWorse), facts(50, 3, 1), store.StepInconclusive, .3125, -3.399, "too little evidence"},
+		{"small set", promote(GateNotWorse), facts(50, 3, 1), store.StepInconclusive, .3125, -3.399, "not enough evidence"},
 		{"not one difference", promote(GateNotWorse), facts(500, 0, 0), store.StepOK, 1, 0, "right and wrong on the same items"},
 		{"not one difference in a small set", promote(GateNotWorse), facts(30, 0, 0), store.StepOK, 1, 0, "right and wrong on the same items"},
 

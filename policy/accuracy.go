@@ -48,7 +48,7 @@ func (a accuracyDrop) judge(r *drift.Report, _ time.Time, c *Condition) {
 func (a accuracyDrop) explain(r *drift.Report, _ time.Time, c *Condition) string {
 	if r.Baseline == nil {
 		c.Labels = -1
-		return "nothing is known about the accuracy at the promotion"
+		return "the accuracy at the promotion is unknown"
 	}
 	c.missing(func() int { return a.missing(r) })
 	switch {
@@ -61,12 +61,12 @@ func (a accuracyDrop) explain(r *drift.Report, _ time.Time, c *Condition) string
 		return "accuracy fell by " + text.Points(r.Drop) + ", at least " + text.Points(a.points) + ": " +
 			evidenceText(kind, r) + own(r)
 	case c.Breached:
-		return "accuracy fell by " + text.Points(r.Drop) + ", but that is too little evidence: it may be chance" + own(r)
+		return "accuracy fell by " + text.Points(r.Drop) + ", but the evidence is too weak: it may be chance" + own(r)
 	}
 	return change("accuracy", r.Drop) + ", less than " + text.Points(a.points) + own(r)
 }
 
-// missing is how many more corrections from right to wrong would trip it.
+// missing returns how many more corrections from right to wrong would trip it.
 func (a accuracyDrop) missing(r *drift.Report) int {
 	enough := r.Baseline.Accuracy - a.points/100
 	k := fewest(float64(r.Correct)-enough*float64(r.Scored), r.Correct, func(k int) bool {
@@ -76,7 +76,7 @@ func (a accuracyDrop) missing(r *drift.Report) int {
 	if k < 0 {
 		return -1
 	}
-	low, high := k-1, k // low is too few; high is tried, in growing steps, because the answer is mostly near k
+	low, high := k-1, k // low, high := k-1, k // low is too few; high grows in increasing steps, because the answer is mostly near k
 	for step := 1; ; step *= 2 {
 		if _, ok := evidence(r, a.points, high); ok {
 			break
@@ -110,13 +110,13 @@ func (m macroF1Drop) judge(r *drift.Report, _ time.Time, c *Condition) {
 func (m macroF1Drop) explain(r *drift.Report, _ time.Time, c *Condition) string {
 	c.missing(nil)
 	if r.Baseline == nil {
-		return "nothing is known about the macro-F1 at the promotion"
+		return "the macro-F1 at the promotion is unknown"
 	}
 	return change("macro-F1", r.MacroF1Drop) +
 		choose(c.Tripped, ", at least ", ", less than ") + text.Points(m.points) + own(r)
 }
 
-// recallBelow judges one category, or the worst of all that have no floor of their own.
+// recallBelow judges one category, or the worst of all categories without a floor of their own.
 type recallBelow struct {
 	bound float64
 	min   int
@@ -124,7 +124,7 @@ type recallBelow struct {
 	but   []string // sorted
 }
 
-// find is the worst category that has enough items, the worst of those below the floor that have too few, and how many
+// find returns the worst category with enough items, the worst of those below the floor with too few, and how many
 // with enough items are below it.
 func (a recallBelow) find(r *drift.Report) (worst, small *drift.Category, below int) {
 	for i := range r.Category {
@@ -190,8 +190,8 @@ func (a recallBelow) explain(r *drift.Report, _ time.Time, c *Condition) string 
 	return "no category has enough held-out items" + own(r)
 }
 
-// missing is the least number of label corrections that push the recall below the bound: new items of the category
-// that are answered wrongly, or right ones that move to another category.
+// missing returns the least number of label corrections that push the recall below the bound: new items of the
+// category that are answered wrongly, or right ones that move to another category.
 func (a recallBelow) missing(k *drift.Category) int {
 	correct, support := float64(k.Correct), float64(k.Support)
 	if a.bound <= 0 {

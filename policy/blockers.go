@@ -7,30 +7,30 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// block lists what keeps a retrain, or a rollback, from starting now.
+// block lists everything that prevents a retrain, or a rollback, from starting now.
 func (p *Policy) block(d *Decision, r *drift.Report, h *History, now time.Time) {
 	if d.Verdict == VerdictRollback {
 		p.blockRollback(d, r, h, now)
 		return
 	}
 	if h.Active != "" {
-		d.block(ReasonRunActive, time.Time{}, "run "+h.Active+" is not over")
+		d.block(ReasonRunActive, time.Time{}, "run "+h.Active+" is still active")
 	}
 	p.blockHold(d, h.Held, ReasonHeld, "held", now)
-	if r.State == drift.StateForeign { // what serves must be settled before it is replaced
+	if r.State == drift.StateForeign { // if r.State == drift.StateForeign { // it must be clear what serves before it is replaced
 		d.block(ReasonForeign, time.Time{}, stateText(r))
 	}
-	if d.Forced { // a pause stops what would start by itself, not a person
+	if d.Forced { // if d.Forced { // a pause blocks automatic starts only
 		return
 	}
 	p.blockHold(d, h.Paused, ReasonPaused, "paused", now)
 	p.blockHold(d, h.Stopped, ReasonPaused, everyPaused, now)
-	if r.State == drift.StateNoRelease { // a first release from a part of the labels would serve until the next retrain
+	if r.State == drift.StateNoRelease { // if r.State == drift.StateNoRelease { // a first release trained on part of the labels would serve until the next retrain
 		switch {
 		case h.Reading:
 			d.block(ReasonInsufficientData, time.Time{}, "labels are still being read for the first time")
 		case r.Labels.Items == 0:
-			d.block(ReasonInsufficientData, time.Time{}, "labels are awaited: no item carries one yet")
+			d.block(ReasonInsufficientData, time.Time{}, "no item has a label yet")
 		}
 	}
 	if why := r.Suspicion; why != nil && why.Suspicious && p.config.Limits.SuspiciousLabels != SuspiciousIgnore {
@@ -65,19 +65,19 @@ func (p *Policy) blockHold(d *Decision, hold *Hold, reason Reason, what string, 
 // clock writes an instant in the policy's time zone.
 func (p *Policy) clock(t, now time.Time) string { return text.Clock(t, now, p.windows.Location()) }
 
-// everyPaused starts the text of a pause that is not of this model alone.
+// everyPaused is the start of the text of a pause of all models.
 const everyPaused = "every model is paused"
 
-// blockRuns asks the runs before: breaker, new information, cooldown, budget.
+// blockRuns checks the earlier runs: breaker, new information, cooldown, budget.
 func (p *Policy) blockRuns(d *Decision, h *History, now time.Time) {
 	limits := &p.config.Limits
 	if n, open := breakerOpen(h, limits.Breaker); open {
-		d.block(ReasonBreakerOpen, time.Time{}, text.Plural(n, "run")+" in a row came to nothing; new labels are awaited")
+		d.block(ReasonBreakerOpen, time.Time{}, text.Plural(n, "run")+" in a row ended without a promotion; waiting for new labels")
 	}
 	if run, same := rejectedOn(h); same {
-		out := "the labels are those on which run " + run.ID + " was rejected"
+		out := "no label changed since run " + run.ID + " was rejected"
 		if run.Outcome == OutcomeRolledBack {
-			out = "labels and code are those of run " + run.ID + ", whose release was rolled back"
+			out = "neither labels nor code changed since run " + run.ID + ", whose release was rolled back"
 		}
 		if run.Why != "" {
 			out += " (" + string(run.Why) + ")"
@@ -91,10 +91,10 @@ func (p *Policy) blockRuns(d *Decision, h *History, now time.Time) {
 	case !now.Before(until):
 	case run.Untrained:
 		d.block(ReasonCooldown, until,
-			"run "+run.ID+" failed before it trained anything: "+run.Text+"; it is tried again from "+p.clock(until, now))
+			"run "+run.ID+" failed before it trained anything: "+run.Text+"; next attempt from "+p.clock(until, now))
 	case run.Outcome == OutcomeBlocked && run.Why == ReasonGPUHeld:
 		d.block(ReasonGPUHeld, until,
-			"run "+run.ID+" did not get the GPU: "+run.Text+"; it is tried again from "+p.clock(until, now))
+			"run "+run.ID+" did not get the GPU: "+run.Text+"; next attempt from "+p.clock(until, now))
 	default:
 		d.block(ReasonCooldown, until, "cooldown until "+p.clock(until, now))
 	}
@@ -105,8 +105,9 @@ func (p *Policy) blockRuns(d *Decision, h *History, now time.Time) {
 	}
 }
 
-// breakerOpen counts the latest runs that ended without a promotion. The breaker half-opens when labels have changed
-// since the last of them: one run may try, and closes it again if it fails, for then the labels are its own.
+// breakerOpen counts the latest runs that ended without a promotion. The breaker half-opens when labels have
+// changed since the last of them: one run may try, and if it fails too, the breaker is open again until labels
+// change.
 func breakerOpen(h *History, most int) (n int, open bool) {
 	if most <= 0 {
 		return 0, false
@@ -124,7 +125,7 @@ func breakerOpen(h *History, most int) (n int, open bool) {
 			}
 		case OutcomePromoted:
 			if h.undone(run) {
-				continue // it came to nothing, and the run that says so is counted
+				continue // continue // it was interrupted; the run that continued it is counted
 			}
 			return n, n >= most && sameInfo(last.Info, h.Info)
 		}
@@ -132,11 +133,11 @@ func breakerOpen(h *History, most int) (n int, open bool) {
 	return n, n >= most && sameInfo(last.Info, h.Info)
 }
 
-// sameInfo takes unknown labels for unchanged ones: a blocker that cannot be asked blocks.
+// sameInfo treats unknown labels as unchanged: a check that cannot be evaluated blocks.
 func sameInfo(then, now string) bool { return then == now || now == "" || then == "" }
 
-// rejectedOn finds the last run whose candidate was rejected or rolled back, unless a promotion came after it. The same
-// labels would be rejected again; the same labels and the same code would be rolled back again.
+// rejectedOn finds the last run whose candidate was rejected or rolled back, unless a promotion came after it. The
+// same labels would be rejected again; the same labels with the same code would be rolled back again.
 func rejectedOn(h *History) (run *RunFact, same bool) {
 	for i := range h.Runs {
 		switch run := &h.Runs[i]; run.Outcome {
@@ -156,10 +157,10 @@ func rejectedOn(h *History) (run *RunFact, same bool) {
 	return nil, false
 }
 
-// cooledDown is when the cooldown after the last run is over, and that run. It counts from the run's end, so that a long
-// run does not eat it up, and after every outcome: a run that failed at once would else be tried again at once, and a
-// release that was rolled back trained once more. Runs that failed before they trained anything have a short pause of
-// their own, which doubles with each.
+// cooledDown returns when the cooldown after the last run ends, and that run. The cooldown starts at the run's
+// end, so that a long run does not use it up, and applies after every outcome: otherwise a run that failed at once
+// would be retried at once, and a rolled back release would be trained again. Runs that failed before they trained
+// anything have a short pause instead, which doubles with each.
 func cooledDown(h *History, cooldown time.Duration) (until time.Time, run *RunFact) {
 	pause := untrainedPause
 	for i := 1; i < len(h.Runs) && h.Runs[i].Untrained && pause < cooldown; i++ { // newest first
@@ -167,7 +168,7 @@ func cooledDown(h *History, cooldown time.Duration) (until time.Time, run *RunFa
 	}
 	for i := range h.Runs {
 		r := &h.Runs[i]
-		if r.goesOn() {
+		if r.continued() {
 			continue
 		}
 		end := r.Ended
@@ -185,13 +186,13 @@ func cooledDown(h *History, cooldown time.Duration) (until time.Time, run *RunFa
 	return until, run
 }
 
-// untrainedPause is how long the next run waits after one that failed before it trained anything.
+// untrainedPause is the pause after a run that failed before it trained anything.
 const untrainedPause = 5 * time.Minute
 
 // budgetSpent counts the runs that started in the period that ends now.
 func budgetSpent(h *History, most int, per time.Duration, now time.Time) (until time.Time, spent bool) {
 	for i := range h.Runs { // newest first
-		if h.Runs[i].goesOn() || h.Runs[i].Undoes != "" || h.Runs[i].Untrained { // a rollback trains nothing either
+		if h.Runs[i].continued() || h.Runs[i].Undoes != "" || h.Runs[i].Untrained { // a rollback trains nothing either
 			continue
 		}
 		if most--; most == 0 {
@@ -202,7 +203,7 @@ func budgetSpent(h *History, most int, per time.Duration, now time.Time) (until 
 	return time.Time{}, false
 }
 
-// openings looked at for one that is long enough.
+// openings is the number of openings that are searched for one that is long enough.
 const openings = 60
 
 func (p *Policy) blockWindow(d *Decision, h *History, now time.Time) {
@@ -223,7 +224,7 @@ func (p *Policy) blockWindow(d *Decision, h *History, now time.Time) {
 		return
 	}
 	if !open && d.WindowNext.IsZero() {
-		d.block(ReasonWindowClosed, time.Time{}, "no quiet hours come")
+		d.block(ReasonWindowClosed, time.Time{}, "no quiet hours follow")
 		return
 	}
 	next, ok := p.fitting(now, needs)
@@ -241,8 +242,8 @@ func (p *Policy) blockWindow(d *Decision, h *History, now time.Time) {
 	}
 }
 
-// Leaves is when a run that a decision starts has to leave the quiet hours, with the reserve left to bring back what it
-// stopped; zero where it need not.
+// Leaves returns when a run that starts now must be stopped: the end of the quiet hours minus the reserve for
+// restarting stopped services; zero if it may run on.
 func (p *Policy) Leaves(d *Decision) time.Time {
 	current, open := p.windows.Current(d.At)
 	if d.Forced || d.Urgent || p.windows.Always() || !open || current.End.IsZero() {
@@ -251,19 +252,19 @@ func (p *Policy) Leaves(d *Decision) time.Time {
 	return current.End.Add(-p.config.Limits.Reserve.D())
 }
 
-// needs says how long the quiet hours must be: the run as expected, and the reserve.
+// needs describes how long the quiet hours must be: the expected run plus the reserve.
 func (p *Policy) needs(h *History) string {
 	switch reserve := p.config.Limits.Reserve.D(); {
 	case reserve == 0:
 		return "a run needs " + text.Span(h.Needs)
 	case h.Needs == 0:
-		return text.Span(reserve) + " must remain to bring back what a run stops"
+		return text.Span(reserve) + " must remain to restart what a run stopped"
 	default:
 		return "a run needs " + text.Span(h.Needs+reserve) + " (" + text.Span(reserve) + " in reserve)"
 	}
 }
 
-// fitting is the next opening that is long enough.
+// fitting returns the next opening that is long enough.
 func (p *Policy) fitting(now time.Time, needs time.Duration) (time.Time, bool) {
 	if next, ok := p.windows.NextOpening(now); ok && next.Fits(next.Start, needs) {
 		return next.Start, true

@@ -340,7 +340,7 @@ func TestGPUHeld(t *testing.T) {
 	}
 	d := p.Decide(wrong(healthy(t), 30), h, now)
 	if d.Reason != policy.ReasonGPUHeld || !d.Blocked[0].Until.Equal(now.Add(23*hour)) ||
-		d.Blocked[0].Text != "run r7 did not get the GPU: Xorg (pid 7) holds 3 GiB; it is tried again from Thu 2026-11-19 11:00 CET" {
+		d.Blocked[0].Text != "run r7 did not get the GPU: Xorg (pid 7) holds 3 GiB; next attempt from Thu 2026-11-19 11:00 CET" {
 		t.Errorf("%s: %+v", d.Reason, d.Blocked)
 	}
 	h.Runs[0].Why = ""

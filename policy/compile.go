@@ -12,9 +12,9 @@ import (
 	"github.com/retraind/retraind/policy/quiethours"
 )
 
-// Options are what Compile needs beside the configuration.
+// Options are the inputs of Compile beside the configuration.
 type Options struct {
-	// ReadFile gives the content of a calendar file named in quiet_hours; it may be nil where none is.
+	// ReadFile returns the content of a calendar file named in quiet_hours; it may be nil if there is none.
 	ReadFile func(name string) ([]byte, error)
 }
 
@@ -26,13 +26,13 @@ type Policy struct {
 	windows  *quiethours.Windows
 	schedule Schedule
 	digest   string
-	// pipelines are those that conditions ask for, by where these are configured.
+	// pipelines are the pipelines that conditions name, by configuration path.
 	pipelines map[string]string
 	warnings  check.Problems
 }
 
 // Compile checks a configuration and prepares it for decisions in the time zone loc. The error wraps a
-// *check.Invalid with paths from where the configuration stands.
+// *check.Invalid with paths relative to the configuration.
 func Compile(cfg Config, loc *time.Location, opts Options) (*Policy, error) {
 	found := cfg.Validate(loc)
 	if found.HasErrors() {
@@ -58,8 +58,8 @@ func Compile(cfg Config, loc *time.Location, opts Options) (*Policy, error) {
 	return p, err
 }
 
-// digest names everything that a decision depends on: the configuration in a canonical form, the time zone, and the
-// dates that calendars brought in.
+// digest covers everything that a decision depends on: the configuration in a canonical form, the time zone, and
+// the dates from calendars.
 func digest(cfg Config, w *quiethours.Windows) (string, error) {
 	doc, err := json.Marshal(struct {
 		Format int
@@ -77,20 +77,21 @@ func digest(cfg Config, w *quiethours.Windows) (string, error) {
 // Digest is the SHA-256 of the effective configuration in hexadecimal: two policies with the same digest decide alike.
 func (p *Policy) Digest() string { return p.digest }
 
-// Warnings are what the configuration makes doubtful without making it impossible.
+// Warnings are questionable but valid settings.
 func (p *Policy) Warnings() check.Problems { return p.warnings }
 
-// Config is what was compiled.
+// Config returns the configuration that was compiled.
 func (p *Policy) Config() Config { return p.config }
 
-// Windows are the quiet hours.
+// Windows returns the quiet hours.
 func (p *Policy) Windows() *quiethours.Windows { return p.windows }
 
-// Scheduled is the first evaluation after t that evaluate.schedule asks for, zero without a schedule.
+// Scheduled returns the first evaluation after t according to evaluate.schedule, zero without a schedule.
 func (p *Policy) Scheduled(t time.Time) time.Time { return p.schedule.Next(t) }
 
-// Tests fills in what a monitor must know of the policy: the tests of newly arriving items, and how few held-out items
-// say nothing. Where a condition stands under both retrain_when and urgent_when, the first one's test runs for both.
+// Tests sets the monitor options that follow from the policy: the tests of newly arriving items, and the least
+// number of held-out items. If a condition is under both retrain_when and urgent_when, the first one's test serves
+// both.
 func (c Config) Tests(o drift.Options) drift.Options {
 	o.MinItems = c.Evaluate.MinItems
 	for _, w := range []Conditions{c.UrgentWhen, c.RetrainWhen} {

@@ -6,15 +6,16 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Conditions are named thresholds. Each one that is given is judged on its own; any one that trips is enough.
+// Conditions are named thresholds. Each configured one is judged separately; any one that trips is enough.
 type Conditions struct {
 	// AccuracyBelow trips when the accuracy on the held-out items falls below it: 85%, or {share: 85%, for: 6h, margin: 1}.
 	AccuracyBelow *AccuracyBelow `yaml:"accuracy_below"`
-	// AccuracyDrop trips when the accuracy fell since the promotion, and by more than chance.
+	// AccuracyDrop trips when the accuracy fell since the promotion, by more than chance explains.
 	AccuracyDrop *AccuracyDrop `yaml:"accuracy_drop"`
-	// MacroF1Drop trips when the mean F1 of the categories fell since the promotion: accuracy is blind to rare ones.
+	// MacroF1Drop trips when the mean F1 of the categories fell since the promotion: accuracy hardly shows rare
+	// categories.
 	MacroF1Drop *MacroF1Drop `yaml:"macro_f1_drop"`
-	// CategoryRecallBelow trips when too little of one category is recognised.
+	// CategoryRecallBelow trips when the recall of a category is below its floor.
 	CategoryRecallBelow *CategoryRecall `yaml:"category_recall_below"`
 	// CategoryRecallDrop trips when new items of one category are recognised less often than at the promotion.
 	CategoryRecallDrop *CategoryRecallDrop `yaml:"category_recall_drop"`
@@ -26,7 +27,8 @@ type Conditions struct {
 	LabelShift *LabelShift `yaml:"label_shift"`
 	// MaxAge trips when the release is older: 30d, or {age: 30d, pipeline: full}.
 	MaxAge *MaxAge `yaml:"max_age"`
-	// When is an expression over the same numbers that trips when it is true, such as: drop > 0.02 and changed > 100.
+	// When is an expression over the report's numbers that trips when it is true, such as: drop > 0.02 and changed
+	// > 100.
 	When *When `yaml:"when"`
 }
 
@@ -42,7 +44,7 @@ type AccuracyBelow struct {
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
-// AccuracyDrop is a fall in accuracy that is not chance.
+// AccuracyDrop is a fall in accuracy that chance does not explain.
 type AccuracyDrop struct {
 	// Points is the smallest fall that matters, in percentage points.
 	Points unit.Points `yaml:"points"`
@@ -92,7 +94,8 @@ type CategoryRecall struct {
 	Category map[string]unit.Percent `yaml:",inline"`
 }
 
-// CategoryRecallDrop is a fall in the recall of one category that is not chance, found among newly arriving items.
+// CategoryRecallDrop is a fall in the recall of one category that chance does not explain, detected among newly
+// arriving items.
 type CategoryRecallDrop struct {
 	// Points is the smallest fall that matters, in percentage points.
 	Points unit.Points `yaml:"points"`
@@ -106,23 +109,24 @@ type CategoryRecallDrop struct {
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
-// LabelChanges counts items whose label people changed; both bounds must be reached where both are given.
+// LabelChanges counts items whose label people changed; if both bounds are set, both must be reached.
 type LabelChanges struct {
 	// Share of all labelled items.
 	Share *unit.Percent `yaml:"share"`
 	// AtLeast is the least number of items.
 	AtLeast int `yaml:"at_least"`
-	// For is how long they must be enough before it trips, so that people can end what they are correcting.
+	// For is how long the bounds must stay reached before it trips, so that people can finish their corrections.
 	For unit.Duration `yaml:"for"`
 	// Pipeline is run when it trips, in place of default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
-// NewCategory waits for examples of a category that is new.
+// NewCategory waits for examples of a new category.
 type NewCategory struct {
-	// Examples of one new category that trip it. Ten teach a classifier next to nothing, twenty to forty do.
+	// Examples of one new category that trip it. Ten are too few for a classifier to learn from; twenty to forty
+	// suffice.
 	Examples int `yaml:"examples"`
-	// For is how long they must be enough before it trips.
+	// For is how long there must be enough examples before it trips.
 	For unit.Duration `yaml:"for"`
 	// Pipeline is run when it trips, in place of default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
@@ -148,9 +152,9 @@ type MaxAge struct {
 	Pipeline string `yaml:"pipeline"`
 }
 
-// When is a condition of one's own. It may be written as the expression alone.
+// When is a user-defined condition. It may be written as the expression alone.
 type When struct {
-	// Expression over the numbers of the report that must come out as true or false.
+	// Expression over the numbers of the report; its result must be true or false.
 	Expression string `yaml:"expression"`
 	// For is how long it must stay true before it trips.
 	For unit.Duration `yaml:"for"`
@@ -165,7 +169,7 @@ func (AccuracyDrop) defaults() AccuracyDrop {
 	return AccuracyDrop{Points: 3, FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * day)}, Test: TestECUSUM}
 }
 
-// SetDefaults: no floor, which Validate refuses: one has to be written.
+// SetDefaults: no floor; Validate refuses that, because a floor must be configured.
 func (a *AccuracyBelow) SetDefaults() { a.Share = -1 }
 
 // SetDefaults: five points.
@@ -188,7 +192,7 @@ func (n *NewCategory) SetDefaults() { n.Examples = 20 }
 // SetDefaults: a clear shift.
 func (l *LabelShift) SetDefaults() { l.PSI = 0.2 }
 
-// The conditions that are a single value may be written as that value, or with keys where more is to be said.
+// Conditions with a single main value may be written as that value alone.
 
 // YAMLForm takes 85% for {share: 85%}.
 func (a *AccuracyBelow) YAMLForm(form string) any {
@@ -200,7 +204,7 @@ func (m *MaxAge) YAMLForm(form string) any {
 	return formOf(form, &m.Age, (*maxAgeKeys)(m))
 }
 
-// MarshalJSON writes the age alone as former versions did: the digests of policies stay what they are.
+// MarshalJSON writes the age alone, like earlier versions, so that the digests of policies stay the same.
 func (m MaxAge) MarshalJSON() ([]byte, error) {
 	if m.Pipeline == "" {
 		return json.Marshal(m.Age)
@@ -213,7 +217,7 @@ func (w *When) YAMLForm(form string) any {
 	return formOf(form, &w.Expression, (*whenKeys)(w))
 }
 
-// The types without the methods that would be asked again.
+// The types without their YAMLForm methods, to prevent recursion.
 type (
 	accuracyBelowKeys AccuracyBelow
 	whenKeys          When

@@ -8,8 +8,8 @@ import (
 	"github.com/retraind/retraind/drift"
 )
 
-// condition is one compiled threshold. judge settles the figures and the state. explain adds how many labels are missing
-// to trip it, and returns its sentence.
+// condition is one compiled threshold. judge sets figures and state. explain adds how many labels are missing to
+// trip it, and returns its sentence.
 type condition interface {
 	judge(r *drift.Report, now time.Time, c *Condition)
 	explain(r *drift.Report, now time.Time, c *Condition) string
@@ -22,7 +22,7 @@ type named struct {
 	condition
 }
 
-// conditions compiles what is configured, in the order of the configuration's keys.
+// conditions compiles the configured conditions, in the order of the configuration's keys.
 func (cfg *Conditions) conditions(under string) ([]named, error) {
 	var list []named
 	add := func(name string, unit Unit, s sustain, c condition) {
@@ -86,7 +86,8 @@ func (cfg *Conditions) conditions(under string) ([]named, error) {
 	return list, nil
 }
 
-// settle derives state and distance. high says that large values trip; convinced that a breach is evidence enough.
+// settle sets state and distance. high means that large values trip; convinced that the evidence suffices for a
+// breach.
 func (c *Condition) settle(value, bound float64, high, breached, convinced bool) {
 	c.Value, c.Bound = value, bound
 	c.Distance = value - bound
@@ -105,10 +106,10 @@ func (c *Condition) settle(value, bound float64, high, breached, convinced bool)
 	}
 }
 
-// unknown says that there is nothing to judge.
+// unknown marks a condition as impossible to judge.
 func (c *Condition) unknown(bound float64) { c.State, c.Bound = StateInconclusive, bound }
 
-// missing sets how many more labels would trip the condition; how is nil where that cannot be told.
+// missing sets how many more labels would trip the condition; how is nil if that is unknown.
 func (c *Condition) missing(how func() int) {
 	switch {
 	case c.Tripped:
@@ -120,8 +121,8 @@ func (c *Condition) missing(how func() int) {
 	}
 }
 
-// fewest is the smallest k in [0, most] for which reached holds, near an estimate of it; -1 where none is. reached
-// stays true once it is.
+// fewest is the smallest k in [0, most] for which reached holds, searched from an estimate; -1 if there is none.
+// reached must be monotonic.
 func fewest(estimate float64, most int, reached func(k int) bool) int {
 	if math.IsNaN(estimate) {
 		return -1

@@ -8,12 +8,12 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// Decide is the verdict over a report at a time. It is pure: the same arguments give the same decision.
+// Decide returns the decision for a report at a time. It is pure: the same arguments give the same decision.
 //
-// Any tripped condition calls for a retrain; a model without a release calls for its first one. What stands in the way
-// is listed in Blocked, in the order in which people would want to know. A forced retrain skips thresholds, breaker,
-// budget, cooldown, quiet hours and a pause, which only stops what would start by itself, but never another run or a
-// hold; an urgent one skips quiet hours alone.
+// Any tripped condition makes a retrain due; a model without a release needs its first one. Blocked lists
+// everything that prevents the start, in the order of interest to people. A forced retrain skips thresholds,
+// breaker, budget, cooldown, quiet hours and a pause (which blocks automatic starts only), but never another run
+// or a hold; an urgent one skips only quiet hours.
 func (p *Policy) Decide(r drift.Report, h History, now time.Time) Decision {
 	r = r.ByPeople()
 	d := Decision{At: now, Model: r.Model, PolicyDigest: p.digest, Release: r.Release, Seq: r.Seq, Targets: r.Targets}
@@ -31,14 +31,14 @@ func (p *Policy) Decide(r drift.Report, h History, now time.Time) Decision {
 	return d
 }
 
-// The names of what calls for a retrain beside the conditions of the configuration.
+// The names of the built-in reasons for a retrain.
 const (
 	nameForced = "forced"
 	// NameNoRelease is the condition of a model without a release.
 	NameNoRelease = "no_release"
 )
 
-// judge settles every condition and the verdict. Figures of a report that is not whole are not evidence.
+// judge sets every condition and the verdict. Figures of an incomplete report are not evidence.
 func (p *Policy) judge(d *Decision, r *drift.Report, h *History, now time.Time) {
 	d.Verdict = VerdictHold
 	if d.Forced = h.Force != nil; d.Forced {
@@ -75,12 +75,12 @@ func (p *Policy) judge(d *Decision, r *drift.Report, h *History, now time.Time) 
 		r.State == drift.StateOK && r.Scored == 0) {
 		d.Verdict = VerdictInconclusive
 	}
-	if trial.rollsBack() { // first of all: what serves is worse than what served before
+	if trial.rollsBack() { // if trial.rollsBack() { // first: the serving release is worse than the previous one
 		d.Verdict = VerdictRollback
 	}
 }
 
-// calling is a condition of ours that holds.
+// calling is a built-in condition that has tripped.
 func calling(name string) Condition {
 	return Condition{Name: name, State: StateFail, Tripped: true, Breached: true, Value: 1, Bound: 1}
 }
@@ -97,10 +97,10 @@ func (n *named) settled(r *drift.Report, now time.Time, whole bool, past memory)
 	return c
 }
 
-// notJudged starts the text of a condition that waits for a report that is whole.
+// notJudged is the start of the text of a condition that waits for a complete report.
 const notJudged = "not judged: "
 
-// explain puts each condition that was judged into words.
+// explain sets the text of each judged condition.
 func (p *Policy) explain(d *Decision, r *drift.Report, h *History, now time.Time) {
 	ours := len(d.Conditions) - len(p.retrain) - len(p.urgent)
 	for i := range ours {
@@ -139,7 +139,7 @@ func (f *Force) text() string {
 	return out
 }
 
-// reason says why nothing starts, empty where a run may.
+// reason returns why nothing starts, empty if a run may start.
 func (p *Policy) reason(d *Decision, r *drift.Report) Reason {
 	switch {
 	case d.Verdict == VerdictRetrain && len(d.Blocked) == 0:
@@ -164,7 +164,7 @@ func (p *Policy) reason(d *Decision, r *drift.Report) Reason {
 	return ReasonNothingTripped
 }
 
-// probation is the condition of the probation, nil where there is none.
+// probation returns the condition of the probation, nil if there is none.
 func (d *Decision) probation() *Condition {
 	for i := range d.Conditions {
 		if d.Conditions[i].Name == nameProbation {
@@ -174,13 +174,13 @@ func (d *Decision) probation() *Condition {
 	return nil
 }
 
-// failedForGood says that a probation failed and that nothing can be rolled back.
+// failedForGood tells that a probation failed and that a rollback is impossible.
 func (d *Decision) failedForGood() bool {
 	c := d.probation()
 	return c != nil && c.Breached && !c.Tripped
 }
 
-// sentence is the decision in one sentence.
+// sentence returns the decision in one sentence.
 func (p *Policy) sentence(d *Decision, r *drift.Report, trial *Trial) string {
 	switch {
 	case d.Verdict == VerdictRollback:
@@ -192,13 +192,13 @@ func (p *Policy) sentence(d *Decision, r *drift.Report, trial *Trial) string {
 	case d.Reason == ReasonNoFormerRelease:
 		return d.probation().Text
 	case r.State == drift.StateAsleep, r.State == drift.StateError, r.State == drift.StateForeign:
-		return "nothing is decided: " + stateText(r)
+		return "no decision is possible: " + stateText(r)
 	case r.State != drift.StateOK, r.Scored == 0:
-		return "nothing can be concluded: " + stateText(r)
+		return "no decision is possible: " + stateText(r)
 	case d.Verdict == VerdictInconclusive:
 		for _, c := range d.Conditions {
 			if c.Breached && c.Trips.IsZero() {
-				return "nothing can be concluded: " + c.Text
+				return "no decision is possible: " + c.Text
 			}
 		}
 	case d.Reason == ReasonSelfOrigin:
@@ -207,7 +207,7 @@ func (p *Policy) sentence(d *Decision, r *drift.Report, trial *Trial) string {
 	return "no retrain is needed: " + d.nearest()
 }
 
-// Cause says why a retrain is called for: the first condition that tripped, and how many more did.
+// Cause returns why a retrain is due: the first condition that tripped, and how many more did.
 func (d *Decision) Cause() string {
 	out, tripped := "", 0
 	for _, c := range d.Conditions {
@@ -224,7 +224,7 @@ func (d *Decision) Cause() string {
 	return out
 }
 
-// nearest says which condition needs the fewest labels to trip.
+// nearest describes the condition that needs the fewest labels to trip.
 func (d *Decision) nearest() string {
 	var best *Condition
 	for i := range d.Conditions {
@@ -246,7 +246,7 @@ func (d *Decision) nearest() string {
 	return "no condition tripped; " + best.Config + " is nearest, " + best.labelsToGo()
 }
 
-// labelsToGo is how far a condition is from tripping: "9 more wrong labels would trip it".
+// labelsToGo describes how far a condition is from tripping: "9 more wrong labels would trip it".
 func (c *Condition) labelsToGo() string {
 	kind := "more wrong label"
 	if c.Unit == UnitLabels || strings.HasPrefix(c.Name, "label_changes") {
@@ -261,13 +261,13 @@ func stateText(r *drift.Report) string {
 	case drift.StateNoRelease:
 		return "no release is deployed yet"
 	case drift.StateUnscored:
-		out = "held-out texts wait for the classifier's answer"
+		out = "some held-out texts are not scored yet"
 	case drift.StateInsufficient:
 		out = "only " + text.Plural(r.Scored, "held-out item") + choose(r.Scored == 1, " is scored", " are scored")
 	case drift.StateAsleep:
-		out = "the classifier does not answer, and it may sleep"
+		out = "the classifier does not answer, which serving.asleep allows"
 	case drift.StateForeign:
-		out = "the service answers as something else than the champion"
+		out = "the service's answers are not the champion's"
 	case drift.StateError:
 		out = "the evaluation failed"
 	case drift.StateOK:
@@ -275,7 +275,7 @@ func stateText(r *drift.Report) string {
 	default:
 		out = "unknown state " + string(r.State)
 	}
-	if r.Detail != "" { // says the same with cause and cure
+	if r.Detail != "" { // if r.Detail != "" { // the same in detail, with cause and cure
 		return text.OneLine(r.Detail, 400)
 	}
 	return out

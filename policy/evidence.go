@@ -7,18 +7,19 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 )
 
-// The levels at which a drop counts as more than chance. They are spent per decision, not per report, so they are small:
-// with held-out items that are looked at again and again, a test at 5% trips in most weeks in which nothing happened.
+// The levels at which a drop counts as more than chance. They apply to each decision, not to each report, so they
+// are small: on held-out items that are tested again and again, a test at 5 % would trip in most weeks without any
+// change.
 const (
-	signLevel  = 0.05 // of the corrections since one promotion, however often they are looked at
-	signPairs  = 10   // corrections below which the sign test is not asked
+	signLevel  = 0.05 // signLevel  = 0.05 // of the corrections since one promotion, however often they are tested
+	signPairs  = 10   // signPairs  = 10   // corrections below which the sign test is not used
 	scoreLevel = 0.001
 )
 
 // ScoreLevel is the level at which the accuracy over the whole held-out set counts as fallen.
 const ScoreLevel = scoreLevel
 
-// evidenceKind is a test that can show a drop to be more than chance.
+// evidenceKind is a test that can show that a drop is more than chance.
 type evidenceKind int
 
 const (
@@ -27,18 +28,18 @@ const (
 	evidenceScore                            // accuracy then and now
 )
 
-// evidence says whether a drop is more than chance, by any of three tests that each suffice:
+// evidence tells whether a drop is more than chance. Any of three tests suffices:
 //
 //   - corrections of held-out labels since the promotion, by the exact one-sided sign test: with b answers made wrong
-//     and c made right, P(Bin(b+c, 1/2) >= b) (Dixon and Mood 1946), and by stats.SignE, which holds although somebody
-//     looks after each of them;
+//     and c made right, P(Bin(b+c, 1/2) >= b) (Dixon and Mood 1946), and by stats.SignE, which stays valid when it is
+//     evaluated after each of them;
 //   - newly arrived items, by the e-CUSUM that drift keeps within the false retrains that the policy allows;
 //   - accuracy then and now as two samples, by stats.ScoreTest. The two samples mostly share their items, which makes the
-//     test too careful, not too bold.
+//     test conservative.
 //
-// wrong is a number of further corrections from right to wrong, for the question how many would suffice. Of these the sign
-// test is not asked: SignE rises with b and is 1 on average, so that where it reaches 1/level, P(Bin(b+c, 1/2) >= b) is at
-// most level (Markov's inequality).
+// wrong is a number of hypothetical further corrections from right to wrong, to compute how many would suffice.
+// The sign test is not evaluated for these: SignE rises with b and has mean 1, so that where it reaches 1/level,
+// P(Bin(b+c, 1/2) >= b) is at most level (Markov's inequality).
 func evidence(r *drift.Report, least float64, wrong int) (kind evidenceKind, ok bool) {
 	b, c := r.Relabels.RightToWrong+wrong, r.Relabels.WrongToRight
 	if b+c >= signPairs && b > c && (wrong > 0 || r.Relabels.P <= signLevel) && stats.SignE(b, c) >= 1/signLevel {
@@ -53,22 +54,22 @@ func evidence(r *drift.Report, least float64, wrong int) (kind evidenceKind, ok 
 	return 0, false
 }
 
-// own says where the figures are not those of the labels as they stand.
+// own is a note that the figures exclude retraind's own label writes.
 func own(r *drift.Report) string {
 	if r.People != nil {
-		return ", not counting what retraind's own runs wrote"
+		return ", not counting labels written by retraind's own runs"
 	}
 	return ""
 }
 
-// arrived says whether the test of newly arrived items has tripped, with a rise of the error by so many points at least.
-// Such a rise counts before the accuracy of all held-out items shows it: a hundred new items move that of ten thousand
-// old ones by next to nothing.
+// arrived tells whether the test of newly arrived items has tripped, with a rise of the error by at least this
+// many points. It reacts before the accuracy of all held-out items does: a hundred new items hardly change that of
+// ten thousand old ones.
 func arrived(r *drift.Report, least float64) bool {
 	return r.NewItems.Alarmed && r.NewItems.Drop >= least
 }
 
-// evidenceText gives the figures of the test that convinced.
+// evidenceText returns the figures of the test that tripped.
 func evidenceText(kind evidenceKind, r *drift.Report) string {
 	switch kind {
 	case evidenceSign:
@@ -88,8 +89,8 @@ func evidenceText(kind evidenceKind, r *drift.Report) string {
 	return ""
 }
 
-// ownChanges says that labels enough for a retrain have changed, were it not for those that retraind's own runs wrote:
-// a relabelling must never cause the next one.
+// ownChanges tells that enough labels for a retrain have changed, but only if those written by retraind's own runs
+// are counted: a relabelling must never cause the next retrain.
 func (p *Policy) ownChanges(r *drift.Report) bool {
 	if r.Labels.Own == 0 {
 		return false
@@ -109,5 +110,5 @@ func (p *Policy) ownChanges(r *drift.Report) bool {
 func ownText(r *drift.Report) string {
 	return strconv.Itoa(r.Labels.Changed+r.Labels.Own) + " of " + strconv.Itoa(r.Labels.Items) +
 		" labels changed since the training, but " +
-		strconv.Itoa(r.Labels.Own) + " of them were written by retraind's own runs, which never count"
+		strconv.Itoa(r.Labels.Own) + " of them were written by retraind's own runs, which are not counted"
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// numbers is what an expression may speak of. Accuracies and shares are fractions; drops are fractions too, so that
-// "drop > 0.03" and "accuracy < 0.85" read alike.
+// numbers are the variables of an expression. Accuracies, shares and drops are all fractions, so that "drop >
+// 0.03" and "accuracy < 0.85" use the same unit.
 type numbers struct {
 	Accuracy     float64 `expr:"accuracy"`
 	Low          float64 `expr:"low"`
@@ -91,8 +91,8 @@ var (
 	wrongType   = regexp.MustCompile(`expected bool, but got (\w+)`)
 )
 
-// compileWhen checks and compiles an expression: numbers, comparisons, arithmetic, and, or, not, abs, min, max. There
-// is nothing in it that loops, so its cost is bounded by its length.
+// compileWhen checks and compiles an expression: numbers, comparisons, arithmetic, and, or, not, abs, min, max. It
+// contains no loops, so its cost is bounded by its length.
 func compileWhen(text string) (*vm.Program, error) {
 	const longest = 1000
 	if len(text) > longest {
@@ -126,7 +126,7 @@ func compileWhen(text string) (*vm.Program, error) {
 	if m := wrongType.FindStringSubmatch(message); m != nil {
 		kind := choose(m[1] == "string", "a text", "a number")
 		return nil, &unit.Error{
-			Message: fmt.Sprintf("%q is %s, not a yes or no", cutText(text), kind),
+			Message: fmt.Sprintf("%q is %s, not true or false", cutText(text), kind),
 			Hint:    "compare it, as in " + cutText(text) + " > 0.05",
 		}
 	}
@@ -139,11 +139,11 @@ func compileWhen(text string) (*vm.Program, error) {
 
 const whenHint = "write comparisons joined by and, or, not, as in drop > 0.02 and changed > 100"
 
-// plainWords refuses whatever of the language could loop or is not about numbers and yes or no: lists, ranges,
-// closures, texts, variables.
+// plainWords refuses parts of the expression language that could loop or that are neither numbers nor booleans:
+// lists, ranges, closures, texts, variables.
 type plainWords struct{ refused string }
 
-// Visit looks at one node of the expression.
+// Visit checks one node of the expression.
 func (p *plainWords) Visit(node *ast.Node) {
 	switch n := (*node).(type) {
 	case *ast.BoolNode, *ast.IntegerNode, *ast.FloatNode, *ast.IdentifierNode, *ast.UnaryNode, *ast.ConditionalNode:

@@ -15,7 +15,7 @@ const (
 	OutcomeBlocked    Outcome = "blocked"
 )
 
-// RunFact is what a decision needs to know about an earlier run.
+// RunFact is the part of an earlier run that decisions use.
 type RunFact struct {
 	ID      string
 	Started time.Time
@@ -23,17 +23,18 @@ type RunFact struct {
 	Outcome Outcome
 	Forced  bool
 	Info    string // digest of the labels it trained on
-	Code    string // digest of its steps and of the files that they name; "" where none was recorded
-	// Why is the reason of a run that did nothing: not_worse where the gate kept the champion, gpu_held where it did not
-	// get the GPU, window_… where the quiet hours ended.
+	Code    string // Code    string // digest of its steps and the files that they name; "" if unknown
+	// Why is the reason of a run without effect: not_worse where the gate kept the champion, gpu_held where it did
+	// not get the GPU, window_… where the quiet hours ended.
 	Why    Reason
 	Text   string // how it ended, in one sentence
-	Undoes string // id of the run whose promotion it took back, of a run that was nothing else
-	// Untrained: it failed before it trained anything, such as by an export while the database was away. No limit counts it.
+	Undoes string // Undoes string // id of the run whose promotion it undid, for a rollback run
+	// Untrained: it failed before it trained anything, such as in an export while the database was unreachable. No
+	// limit counts it.
 	Untrained bool
 }
 
-// undone says that a later run took back what this one promoted.
+// undone tells that a later run rolled back what this one promoted.
 func (h *History) undone(run *RunFact) bool {
 	for i := range h.Runs {
 		if h.Runs[i].Undoes == run.ID && h.Runs[i].Outcome == OutcomeRolledBack {
@@ -43,21 +44,21 @@ func (h *History) undone(run *RunFact) bool {
 	return false
 }
 
-// goesOn says that the run ended with the quiet hours and that the next one goes on where it was: it is a part of that
-// one, and no limit counts it.
-func (r *RunFact) goesOn() bool {
+// continued: the run stopped when the quiet hours ended, and the next run resumes it. The two are one, and no
+// limit counts this one.
+func (r *RunFact) continued() bool {
 	return r.Outcome == OutcomeBlocked && (r.Why == ReasonWindowClosed || r.Why == ReasonWindowTooShort)
 }
 
-// Hold keeps runs from starting.
+// Hold prevents runs from starting.
 type Hold struct {
 	By     string
 	Reason string
 	Since  time.Time
-	Until  time.Time // zero: until somebody ends it
+	Until  time.Time // Until  time.Time // zero: until it is ended by hand
 }
 
-// Holds says whether it keeps runs from starting now; nil does not.
+// Holds tells whether it prevents runs from starting now; a nil Hold does not.
 func (h *Hold) Holds(now time.Time) bool {
 	return h != nil && (h.Until.IsZero() || now.Before(h.Until))
 }
@@ -68,28 +69,28 @@ type Force struct {
 	Reason string
 }
 
-// History is what happened before, as the store knows it.
+// History is the part of the stored past that decisions use.
 type History struct {
 	Runs    []RunFact // newest first
-	Info    string    // digest of the labels as they are now; empty where unknown
-	Code    string    // digest of the steps that would run now and of the files that they name; empty where not needed
+	Info    string    // Info    string    // digest of the present labels; empty if unknown
+	Code    string    // Code    string    // digest of the present steps and the files that they name; empty if not needed
 	Active  string    // id of a run of this model that has not ended
-	Held    *Hold     // this model, for safety: until a person has looked
+	Held    *Hold     // Held    *Hold     // this model, for safety: until a person has checked
 	Paused  *Hold     // this model: no run starts by itself
 	Stopped *Hold     // every model: no run starts by itself
 	Force   *Force
-	// Last is the decision before. Its conditions say since when they are breached, and which clear only beyond their
-	// margin; nil starts anew.
+	// Last is the previous decision. Its conditions record since when they are breached, and which clear only
+	// beyond their margin; nil forgets that.
 	Last *Decision
-	// Reading: a source is still reading for the first time what is there, so that the labels may be a part of them.
+	// Reading: a source is still in its first read, so the labels may be incomplete.
 	Reading bool
-	// Probation is how the serving release does on it; nil where it is on none.
+	// Probation is the state of the serving release's probation; nil if there is none.
 	Probation *Trial
-	// Mended are conditions, by Condition.Key, that are judged and call for nothing: a backtest takes them to be mended by a
-	// retrain that the record does not have.
+	// Mended are conditions, by Condition.Key, that are judged but do not make a retrain due: a backtest assumes
+	// that a simulated retrain fixed them.
 	Mended map[string]bool
-	// Needs is how long the next run is expected to take; 0 where unknown. NeedsOf is the same of the pipelines that
-	// conditions ask for.
+	// Needs is the expected duration of the next run; 0 if unknown. NeedsOf is the same for the pipelines that
+	// conditions name.
 	Needs   time.Duration
 	NeedsOf map[string]time.Duration
 }

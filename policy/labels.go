@@ -50,7 +50,7 @@ func (l labelChanges) explain(r *drift.Report, _ time.Time, c *Condition) string
 
 type newCategory struct{ examples int }
 
-// most is the new category with the most examples.
+// most returns the new category with the most examples.
 func (n newCategory) most(r *drift.Report) (name string, most int) {
 	for k, examples := range r.Labels.New {
 		if examples > most || examples == most && k < name {
@@ -69,10 +69,10 @@ func (n newCategory) explain(r *drift.Report, _ time.Time, c *Condition) string 
 	name, most := n.most(r)
 	c.missing(func() int { return max(0, max(n.examples, 1)-most) })
 	if most == 0 {
-		return "no category is new"
+		return "there is no new category"
 	}
 	return "the new category " + label(name) + " has " + text.Plural(most, "example") +
-		choose(c.Tripped, ", at least ", "; wanted are ") + strconv.Itoa(n.examples)
+		choose(c.Tripped, ", at least ", ", fewer than ") + strconv.Itoa(n.examples)
 }
 
 type labelShift struct{ psi float64 }
@@ -104,7 +104,7 @@ func (m maxAge) judge(r *drift.Report, now time.Time, c *Condition) {
 func (m maxAge) explain(r *drift.Report, now time.Time, c *Condition) string {
 	c.missing(nil)
 	if r.Baseline == nil || r.Baseline.At.IsZero() {
-		return "nothing is known about the time of the promotion"
+		return "the time of the promotion is unknown"
 	}
 	age := max(0, now.Sub(r.Baseline.At))
 	return "the release is " + text.Span(age) + " old" +

@@ -44,7 +44,7 @@ func TestOwnWritesCallForNothing(t *testing.T) {
 		if d.Verdict != policy.VerdictHold || d.Conditions[0].Tripped {
 			t.Errorf("%s: own writes: %s: %s", name, d.Verdict, d.Text)
 		}
-		if name != "when" && !strings.Contains(d.Conditions[0].Text, "not counting what retraind's own runs wrote") {
+		if name != "when" && !strings.Contains(d.Conditions[0].Text, "not counting labels written by retraind's own runs") {
 			t.Errorf("%s: %q", name, d.Conditions[0].Text)
 		}
 	}

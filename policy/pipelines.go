@@ -2,7 +2,7 @@ package policy
 
 import "strings"
 
-// Pipelines are the pipelines that conditions ask for, by where the condition is configured: retrain_when.max_age.
+// Pipelines returns the pipelines that conditions name, by configuration path: retrain_when.max_age.
 func (c Config) Pipelines() map[string]string {
 	out := map[string]string{}
 	c.RetrainWhen.pipelines("retrain_when", out)
@@ -48,7 +48,7 @@ func (c *Conditions) pipelines(under string, out map[string]string) {
 	}
 }
 
-// pipeline is the one that the first condition asks for that trips; "" where none asks.
+// pipeline returns the pipeline of the first tripped condition that names one; "" if none does.
 func (p *Policy) pipeline(d *Decision) string {
 	for i := range d.Conditions {
 		c := &d.Conditions[i]

@@ -10,8 +10,8 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Probation takes a new release back when new labels show it to be worse than the gate measured. It may be written as
-// the time alone.
+// Probation rolls back a new release when new labels show it to be worse than the gate measured. It may be written
+// as the time alone.
 type Probation struct {
 	// For is how long after a promotion new labels are tested; default 24h.
 	For unit.Duration `yaml:"for"`
@@ -29,7 +29,8 @@ func (p *Probation) YAMLForm(form string) any {
 
 type probationKeys Probation
 
-// longestProbation is how long a former release can be expected to be what one would go back to.
+// longestProbation bounds the probation: after a longer time the previous release is no longer a reasonable
+// fallback.
 const longestProbation = 90 * day
 
 func (p *Probation) validate() (found check.Problems) {
@@ -37,9 +38,9 @@ func (p *Probation) validate() (found check.Problems) {
 	case d < 0:
 		notNegative(&found, "for", p.For)
 	case d == 0:
-		found.Errorf("for", "write 24h; to do without a probation remove it", "in no time no label comes")
+		found.Errorf("for", "write 24h; to disable probation remove it", "no label can arrive in that time")
 	case d > longestProbation:
-		found.Errorf("for", "write 7d or less; what happens later is for accuracy_drop to find", "%s is more than %s", p.For,
+		found.Errorf("for", "write 7d or less; accuracy_drop covers later changes", "%s is more than %s", p.For,
 			unit.Duration(longestProbation))
 	}
 	if s := p.FalseRollbacks; !(s >= 0.0001 && s <= 0.5) {
@@ -48,16 +49,16 @@ func (p *Probation) validate() (found check.Problems) {
 	return found
 }
 
-// Trial is how a release on probation does, and what it would be rolled back to.
+// Trial is the state of a release's probation, and the release to roll back to.
 type Trial struct {
 	drift.OnProbation
 	Former string // digest of the release that it replaced
-	Lost   string // why it cannot be rolled back to that, in a few words; empty where it can
+	Lost   string // Lost   string // why a rollback to it is impossible, in a few words; empty if possible
 }
 
 const nameProbation = "probation"
 
-// trial is the one that counts now: nil where the policy has no probation, or its time is over.
+// trial returns the current probation: nil if the policy has none, or its time is over.
 func (p *Policy) trial(h *History, now time.Time) *Trial {
 	if h.Probation == nil || p.config.Probation == nil || h.Probation.Over(now) {
 		return nil
@@ -65,10 +66,10 @@ func (p *Policy) trial(h *History, now time.Time) *Trial {
 	return h.Probation
 }
 
-// rollsBack says that the probation failed and that there is something to go back to.
+// rollsBack tells that the probation failed and that a rollback is possible.
 func (t *Trial) rollsBack() bool { return t != nil && t.Crossed && t.Lost == "" }
 
-// condition is the trial as a condition that calls for a rollback, never for a retrain.
+// condition turns the trial into a condition that makes a rollback due, never a retrain.
 func (t *Trial) condition() Condition {
 	c := Condition{
 		Name: nameProbation, Config: nameProbation, State: StatePass, Value: t.E, Bound: t.Bound, Distance: t.Bound - t.E,
@@ -86,7 +87,7 @@ func (t *Trial) condition() Condition {
 	return c
 }
 
-// explain says how it does.
+// explain describes the state of the probation.
 func (t *Trial) explain(now time.Time, loc *time.Location) string {
 	if t.Crossed {
 		out := "the probation since " + text.Clock(t.Since, now, loc) + " failed: " + t.figures() +
@@ -109,10 +110,10 @@ func (t *Trial) figures() string {
 		text.Share(t.Tolerated) + " are tolerated"
 }
 
-// blockRollback lists what keeps a rollback from starting. It trains nothing and needs no GPU: neither quiet hours nor
-// limits are asked.
+// blockRollback lists everything that prevents a rollback from starting. It trains nothing and needs no GPU, so
+// quiet hours and limits do not apply.
 func (p *Policy) blockRollback(d *Decision, r *drift.Report, h *History, now time.Time) {
-	switch r.State { // nothing could prove what is served then
+	switch r.State { // switch r.State { // the proof of the rolled back release would be impossible
 	case drift.StateAsleep:
 		d.block(ReasonServiceAsleep, time.Time{}, stateText(r))
 	case drift.StateForeign:
@@ -121,7 +122,7 @@ func (p *Policy) blockRollback(d *Decision, r *drift.Report, h *History, now tim
 		d.block(ReasonEvaluationFailed, time.Time{}, stateText(r))
 	}
 	if h.Active != "" {
-		d.block(ReasonRunActive, time.Time{}, "run "+h.Active+" is not over")
+		d.block(ReasonRunActive, time.Time{}, "run "+h.Active+" is still active")
 	}
 	p.blockHold(d, h.Held, ReasonHeld, "held", now)
 	p.blockHold(d, h.Paused, ReasonPaused, "paused", now)
@@ -137,7 +138,7 @@ func (d *Decision) rollbackText(t *Trial) string {
 	return "a rollback to " + to + " is due (" + d.probation().Text + ") and waits: " + d.Blocked[0].Text
 }
 
-// Probation says in one sentence how the release does on probation; empty where it is on none.
+// Probation returns the state of the release's probation in one sentence; empty if there is none.
 func (d Decision) Probation() string {
 	if c := d.probation(); c != nil {
 		return c.Text

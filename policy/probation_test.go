@@ -84,7 +84,7 @@ func TestProbation(t *testing.T) {
 			name: "a run is under way", verdict: policy.VerdictRollback, reason: policy.ReasonRunActive,
 			blocked: []policy.Reason{policy.ReasonRunActive},
 			change:  func(_ *policy.Config, _ *drift.Report, h *policy.History) { h.Active = "r1" },
-			text:    "a rollback to 0123456789ab is due (the probation since 10:00 CET failed: 12 of 30 new items are wrong, 13.0% are tolerated, e-value 1.5, bound 20) and waits: run r1 is not over",
+			text:    "a rollback to 0123456789ab is due (the probation since 10:00 CET failed: 12 of 30 new items are wrong, 13.0% are tolerated, e-value 1.5, bound 20) and waits: run r1 is still active",
 		},
 		{
 			name: "held and paused", verdict: policy.VerdictRollback, reason: policy.ReasonHeld,
@@ -98,7 +98,7 @@ func TestProbation(t *testing.T) {
 			name: "the service sleeps", verdict: policy.VerdictRollback, reason: policy.ReasonServiceAsleep,
 			blocked: []policy.Reason{policy.ReasonServiceAsleep},
 			change:  func(_ *policy.Config, r *drift.Report, _ *policy.History) { r.State = drift.StateAsleep },
-			text:    "and waits: the classifier does not answer, and it may sleep",
+			text:    "and waits: the classifier does not answer, which serving.asleep allows",
 		},
 		{
 			name: "nothing to go back to", verdict: policy.VerdictHold, reason: policy.ReasonNoFormerRelease,

@@ -18,7 +18,7 @@ func (a recallDrop) judge(r *drift.Report, _ time.Time, c *Condition) {
 		c.unknown(a.points)
 		return
 	}
-	fall := 0.0 // one missed item is a fall by any number of points: it counts from where the test suspects something
+	fall := 0.0 // fall := 0.0 // one missed item is already a fall by some points: it is shown only when the test has some evidence
 	switch {
 	case a.tripped(worst):
 		fall = worst.Drop
@@ -28,7 +28,7 @@ func (a recallDrop) judge(r *drift.Report, _ time.Time, c *Condition) {
 	c.settle(fall, a.points, true, fall >= a.points && fall > 0, a.tripped(worst))
 }
 
-// suspected says whether half of the evidence is there, on the logarithmic scale on which evidence grows.
+// suspected tells whether half of the required evidence has accumulated, on a logarithmic scale.
 func suspected(c *drift.NewInCategory) bool { return c.Bound > 0 && c.E >= math.Sqrt(c.Bound) }
 
 func (a recallDrop) explain(r *drift.Report, _ time.Time, c *Condition) string {
@@ -44,7 +44,7 @@ func (a recallDrop) explain(r *drift.Report, _ time.Time, c *Condition) string {
 			text.Points(a.points) + " suffice: " + missed(worst)
 	case c.Breached:
 		return "recall of " + label(worst.Name) + " may have fallen by " + text.Points(worst.Estimate) +
-			" among new items, but that is too little evidence: " + missed(worst)
+			" among new items, but the evidence is too weak: " + missed(worst)
 	}
 	return "no category is recognised less often among new items; " + label(worst.Name) + " is nearest, " + missed(worst)
 }
@@ -55,7 +55,7 @@ func missed(c *drift.NewInCategory) string {
 
 func (a recallDrop) tripped(c *drift.NewInCategory) bool { return c.Alarmed && c.Drop >= a.points }
 
-// worst is the category that speaks most for a fall, one that tripped before all others; nil where none is tested.
+// worst returns the category with the most evidence for a fall, tripped ones first; nil if none is tested.
 func (a recallDrop) worst(r *drift.Report) *drift.NewInCategory {
 	var worst *drift.NewInCategory
 	for i := range r.NewItems.Category {

@@ -48,7 +48,7 @@ func TestCategoryRecallDrop(t *testing.T) {
 			with(func(c *drift.NewInCategory) { c.E = 61 }),
 			row{
 				policy.StateInconclusive, 45,
-				`recall of sport may have fallen by 45 points among new items, but that is too little evidence: 20 of 40 were missed`,
+				`recall of sport may have fallen by 45 points among new items, but the evidence is too weak: 20 of 40 were missed`,
 			},
 		},
 		"alarm": {
@@ -59,7 +59,7 @@ func TestCategoryRecallDrop(t *testing.T) {
 			with(func(c *drift.NewInCategory) { c.E, c.Alarmed, c.Drop = 4000, true, 9.9 }),
 			row{
 				policy.StateInconclusive, 45,
-				`recall of sport may have fallen by 45 points among new items, but that is too little evidence: 20 of 40 were missed`,
+				`recall of sport may have fallen by 45 points among new items, but the evidence is too weak: 20 of 40 were missed`,
 			},
 		},
 		"fell less": {

@@ -12,15 +12,15 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// RenderOptions say how a decision is shown.
+// RenderOptions define how a decision is shown.
 type RenderOptions struct {
 	// Location is the zone of the times shown; nil means UTC.
 	Location *time.Location
-	// Line gives the line of a configuration path, for "line 14" behind a condition; nil leaves it out.
+	// Line returns the line of a configuration path, for "line 14" after a condition; nil leaves it out.
 	Line func(path string) (line int, ok bool)
 }
 
-// line tells where a rule stands in the file.
+// line returns the line of a rule in the file, as text.
 func (o RenderOptions) line(config string) string {
 	if o.Line == nil || config == "" {
 		return ""
@@ -31,9 +31,9 @@ func (o RenderOptions) line(config string) string {
 	return ""
 }
 
-// Render prints the answer to "why" as a sentence and a table: first what would cause a retrain, with yes where it does,
-// then what has to allow it, with NO where it does not. A condition is unsure where it is beyond its bound and may be so by
-// chance, and unknown where there is too little to judge it by.
+// Render prints the answer to "why" as a sentence and a table: first the conditions for a retrain, with yes if
+// they trip, then the blockers, with NO if they block. A condition is unsure if it is beyond its bound but
+// possibly by chance, and unknown if there is too little data.
 func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	if opts.Location == nil {
 		opts.Location = time.UTC
@@ -54,7 +54,7 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	}
 	fmt.Fprintf(&b, "%s  %s, as of %s\n", d.Model, head, d.At.In(opts.Location).Format("2006-01-02 15:04:05 MST"))
 	fmt.Fprintf(&b, "%s.\n", strings.TrimSuffix(upperFirst(d.Text), "."))
-	// Where a rollback is decided, or none is possible, it was said.
+	// A decided or impossible rollback is already in the sentence above.
 	if c := d.probation(); c != nil && d.Verdict != VerdictRollback && d.Reason != ReasonNoFormerRelease {
 		fmt.Fprintf(&b, "%s.\n", upperFirst(c.Text))
 	}
@@ -71,13 +71,13 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 		case ReasonPaused:
 			for _, by := range d.Blocked {
 				if by.Reason == ReasonPaused {
-					fmt.Fprintf(&b, "Let it go on:  retraind resume%s\n",
+					fmt.Fprintf(&b, "End the pause:  retraind resume%s\n",
 						choose(strings.HasPrefix(by.Text, everyPaused), "", " "+d.Model))
 				}
 			}
 			fmt.Fprintf(&b, "Start it now anyway:  retraind trigger %s\n", d.Model)
 		case ReasonHeld:
-			fmt.Fprintf(&b, "Let it go on:  retraind resume %s\n", d.Model)
+			fmt.Fprintf(&b, "End the hold:  retraind resume %s\n", d.Model)
 		default:
 			fmt.Fprintf(&b, "Start it now anyway:  retraind trigger %s\n", d.Model)
 		}
@@ -86,12 +86,11 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	return err
 }
 
-// conditionRows shows each condition's value, bound and distance, and below it the whole sentence where it is more than
-// these.
+// conditionRows shows each condition's value, bound and distance, and below them its sentence if that says more.
 func (d Decision) conditionRows(opts RenderOptions) [][]string {
 	var rows [][]string
 	for _, c := range d.Conditions {
-		if c.Name == nameProbation { // it calls for something else
+		if c.Name == nameProbation { // if c.Name == nameProbation { // it concerns a rollback, not a retrain
 			continue
 		}
 		mark := "no"
@@ -121,7 +120,7 @@ func (d Decision) conditionRows(opts RenderOptions) [][]string {
 	return rows
 }
 
-// targetRows are the figures of the targets that do not gate.
+// targetRows shows the figures of the targets that do not gate.
 func (d Decision) targetRows() [][]string {
 	var rows [][]string
 	for _, t := range d.Targets {
@@ -154,7 +153,7 @@ func (u Unit) text(v float64) string {
 	return number(v, -1)
 }
 
-// distance is how far a condition is from tripping, in its own unit and in labels.
+// distance describes how far a condition is from tripping, in its own unit and in labels.
 func (c Condition) distance() string {
 	if c.Tripped || c.Unit == UnitNone {
 		return ""
@@ -173,7 +172,7 @@ func (c Condition) distance() string {
 	return strings.Join(parts, ", ")
 }
 
-// blockerRows lists every limit, also those that allow it, so that the table has the same rows every time.
+// blockerRows lists every limit, including those that allow a start, so that the table always has the same rows.
 func (d Decision) blockerRows(opts RenderOptions) [][]string {
 	type group struct {
 		name    string
@@ -183,8 +182,8 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 	}
 	groups := []group{
 		{"no other run", []Reason{ReasonRunActive}, "none is active", ""},
-		{"not held", []Reason{ReasonHeld}, "nothing holds it", ""},
-		{"not paused", []Reason{ReasonPaused}, "nobody paused it", ""},
+		{"not held", []Reason{ReasonHeld}, "no hold", ""},
+		{"not paused", []Reason{ReasonPaused}, "no pause", ""},
 		{"breaker", []Reason{ReasonBreakerOpen}, "closed", "limits.breaker"},
 		{"new information", []Reason{ReasonNoNewInformation}, "nothing was rejected on these labels", ""},
 		{"cooldown", []Reason{ReasonCooldown, ReasonGPUHeld}, "over", "limits.cooldown"},
@@ -195,7 +194,7 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 		groups = slices.Insert(groups[:3], 0,
 			group{"service", []Reason{ReasonServiceAsleep, ReasonEvaluationFailed}, "it answers", ""})
 	}
-	for _, b := range d.Blocked { // else they were not asked
+	for _, b := range d.Blocked { // for _, b := range d.Blocked { // only these were checked
 		switch b.Reason {
 		case ReasonSuspiciousLabels:
 			groups = slices.Insert(groups, 3, group{"labels", []Reason{b.Reason}, "", "limits.suspicious_labels"})
@@ -208,9 +207,9 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 		row := []string{"yes", g.name, g.fine, "", opts.line(g.config)}
 		switch {
 		case d.Forced && d.Verdict != VerdictRollback && i >= 2:
-			row[2] = "not asked: forced"
+			row[2] = "skipped: forced"
 		case d.Urgent && i == len(groups)-1:
-			row[2] = "not asked: urgent"
+			row[2] = "skipped: urgent"
 		}
 		for _, b := range d.Blocked {
 			for _, reason := range g.reasons {
@@ -232,8 +231,8 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 	return rows
 }
 
-// table prints rows of one width per column; empty columns take no room, and a row that stops at its third cell is a
-// remark that may run over the columns behind it.
+// table prints rows in aligned columns; empty columns take no space, and a row that ends with its third cell is a
+// remark that may extend over the columns behind it.
 func table(b *strings.Builder, title string, rows [][]string) {
 	if len(rows) == 0 {
 		return

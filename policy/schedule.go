@@ -10,19 +10,19 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// MaxRequestAge is how old a request may be. One that waited for longer, such as in a queue during an outage or while the
-// host slept, is not wanted any more.
+// MaxRequestAge is how old a request may be. One that waited for longer, such as in a queue during an outage or
+// while the host was suspended, is ignored.
 const MaxRequestAge = 10 * time.Minute
 
-// Schedule is a compiled cron line. It only adds evaluations, of which one too many or too few does no harm: in the
-// nights when the clocks change, a time that the clock skips is left out and one that it shows twice comes twice.
+// Schedule is a compiled cron line. It only adds evaluations, where one more or less does no harm: when the clocks
+// change, a skipped time is left out and a repeated time is used twice.
 type Schedule struct {
 	spec cron.Schedule
 	loc  *time.Location
 }
 
-// ParseSchedule reads a cron line of five fields (minute, hour, day of month, month, day of week), @hourly, @daily,
-// @weekly, @monthly, @yearly, or "@every 30m". The time zone is loc; a line cannot bring its own.
+// ParseSchedule parses a cron line of five fields (minute, hour, day of month, month, day of week), @hourly,
+// @daily, @weekly, @monthly, @yearly, or "@every 30m". The time zone is loc; a line cannot set its own.
 func ParseSchedule(line string, loc *time.Location) (s Schedule, err error) {
 	bad := func(hint, format string, args ...any) (Schedule, error) {
 		return Schedule{}, &unit.Error{
@@ -30,8 +30,8 @@ func ParseSchedule(line string, loc *time.Location) (s Schedule, err error) {
 			Hint:    hint,
 		}
 	}
-	// The parser panics on some malformed zone prefixes; those are refused before it sees them, and whatever else it
-	// may panic on is a mistake in the line, not in the daemon.
+	// The parser panics on some malformed zone prefixes, which are refused before it sees them. Any other panic is
+	// treated as an error in the line.
 	defer func() {
 		if r := recover(); r != nil {
 			s, err = bad("write five fields, as in 30 2 * * *", "cannot be read")
@@ -67,7 +67,7 @@ func ParseSchedule(line string, loc *time.Location) (s Schedule, err error) {
 	return s, nil
 }
 
-// scheduleHint knows what people bring along from other crons.
+// scheduleHint recognizes syntax of other cron implementations.
 func scheduleHint(line string) string {
 	fields := strings.Fields(line)
 	if len(fields) != 5 {
@@ -82,7 +82,7 @@ func scheduleHint(line string) string {
 	return "write minute 0-59, hour 0-23, day 1-31, month 1-12 and day of week 0-6, as in 30 2 * * *"
 }
 
-// Next is the first time after t, zero without a schedule.
+// Next returns the first time after t, zero without a schedule.
 func (s Schedule) Next(t time.Time) time.Time {
 	if s.spec == nil {
 		return time.Time{}

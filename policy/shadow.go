@@ -9,8 +9,9 @@ import (
 	"github.com/retraind/retraind/policy/quiethours"
 )
 
-// ShadowConfig is a second policy that decides beside the one in force and starts nothing: a way to try rules on what
-// really happens. A section that it has replaces the model's whole section; one that it leaves out is the model's.
+// ShadowConfig is a second policy that decides in parallel to the active one and starts nothing: a way to try
+// rules on live data. A section that it has replaces the model's whole section; a missing one is inherited from
+// the model.
 type ShadowConfig struct {
 	// RetrainWhen is the shadow's own list of conditions.
 	RetrainWhen *Conditions `yaml:"retrain_when"`
@@ -22,10 +23,10 @@ type ShadowConfig struct {
 	QuietHours *[]quiethours.WindowConfig `yaml:"quiet_hours"`
 }
 
-// SetDefaults: limits that are written without their numbers are those of a new model.
+// SetDefaults: limits that are written without their numbers get the general defaults.
 func (l *Limits) SetDefaults() { *l = Defaults().Limits }
 
-// Over is the whole policy of the shadow: the model's, with the sections that the shadow has.
+// Over returns the complete policy of the shadow: the model's, with the shadow's sections replaced.
 func (s ShadowConfig) Over(c Config) Config {
 	if s.RetrainWhen != nil {
 		c.RetrainWhen = *s.RetrainWhen
@@ -42,7 +43,7 @@ func (s ShadowConfig) Over(c Config) Config {
 	return c
 }
 
-// Validate finds what could not work in the sections that the shadow has.
+// Validate reports errors in the shadow's sections.
 func (s ShadowConfig) Validate(c Config, loc *time.Location) check.Problems {
 	var p check.Problems
 	own := map[string]bool{
@@ -65,26 +66,26 @@ func (s ShadowConfig) Validate(c Config, loc *time.Location) check.Problems {
 	})
 }
 
-// Shadow is what is remembered of a shadow policy from one decision to the next, as JSON.
+// Shadow is the state of a shadow policy between two decisions, as JSON.
 type Shadow struct {
 	Digest      string    `json:"digest"` // of its policy: another one starts anew
-	Since       time.Time `json:"since"`  // when it began to decide
+	Since       time.Time `json:"since"`  // Since       time.Time `json:"since"`  // when it was first evaluated
 	Differences int       `json:"differences"`
-	// Real and Would are what the two came to last, Text is the shadow's sentence.
+	// Real and Would are the last decisions of the active policy and the shadow, Text is the shadow's sentence.
 	Real  Doing  `json:"real"`
 	Would Doing  `json:"would"`
 	Text  string `json:"text"`
-	// At is when it last became another pair.
+	// At is when the pair last changed.
 	At time.Time `json:"at"`
-	// Starts are the runs that the shadow would have begun, newest first, as long as its limits ask for them.
+	// Starts are the runs that the shadow would have started, newest first, as far back as its limits need.
 	Starts []time.Time `json:"starts,omitempty"`
 	Last   *Decision   `json:"last,omitempty"`
 }
 
-// Differs says whether the two come to different things now.
+// Differs tells whether the two currently differ in effect.
 func (s Shadow) Differs() bool { return class(s.Real) != class(s.Would) }
 
-// class leaves out what makes no difference to the model: nothing starts, whether it is held or cannot be told.
+// class merges decisions with the same effect on the model: nothing starts, whether hold or undecided.
 func class(d Doing) Doing {
 	if d == DoingUndecided || d == "" {
 		return DoingHold
@@ -92,10 +93,10 @@ func class(d Doing) Doing {
 	return d
 }
 
-// Beside decides as the shadow over what the real policy has decided on, and remembers. The history is the real one with
-// the runs that the shadow would have begun, which count for its cooldown and budget alone; a forced run is nobody's
-// policy. It reports whether a difference has begun: each is counted once, and again when one of the two would start a
-// run of it.
+// Beside decides as the shadow on what the active policy has decided on, and updates the state. The history is the
+// real one with the runs that the shadow would have started, which count only for its cooldown and budget; forced
+// runs count for neither policy. It reports whether a difference has begun: each is counted once, and again when
+// one of the two would start a run during it.
 func (s Shadow) Beside(
 	p *Policy, was *Decision, decide func(History) Decision, h History, now time.Time,
 ) (next Shadow, began bool) {

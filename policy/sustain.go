@@ -9,9 +9,9 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// sustain keeps a condition from flapping: how long a breach must last before it trips, and how far beyond the bound
-// the value must come back before it clears, in the condition's own unit. What it needs to know of the past is in the
-// conditions of the decision before.
+// sustain keeps a condition from flapping: how long a breach must last before it trips, and how far the value must
+// return beyond the bound before it clears, in the condition's own unit. The necessary history is in the
+// conditions of the previous decision.
 type sustain struct {
 	lasts  time.Duration
 	margin float64
@@ -19,10 +19,10 @@ type sustain struct {
 
 func lasting(d unit.Duration, margin float64) sustain { return sustain{d.D(), margin} }
 
-// hold settles a judged condition by what it was in the decision before; nil where there is none to go by.
+// hold combines a judged condition with its state in the previous decision; nil if there is none.
 //
-// A condition that cannot be judged now keeps what is remembered of it: a service that sleeps neither confirms a breach
-// nor ends it.
+// A condition that cannot be judged now keeps its remembered state: an unreachable service neither confirms a
+// breach nor ends it.
 func (s *sustain) hold(c, before *Condition, now time.Time) {
 	var since time.Time
 	latched := false
@@ -45,7 +45,8 @@ func (s *sustain) hold(c, before *Condition, now time.Time) {
 	}
 }
 
-// explain says what a condition's figures are and what keeps it from following them, and sets how many labels are missing.
+// explain sets a condition's sentence, including what delays its tripping or clearing, and how many labels are
+// missing.
 func (n *named) explain(r *drift.Report, now time.Time, c *Condition) string {
 	if n.lasts == 0 && n.margin == 0 {
 		return n.condition.explain(r, now, c)
@@ -64,7 +65,7 @@ func (n *named) explain(r *drift.Report, now time.Time, c *Condition) string {
 	return out
 }
 
-// clears is the value at which a condition that tripped is over.
+// clears is the value at which a tripped condition clears.
 func (c *Condition) clears(margin float64) string {
 	if strings.Contains(c.Name, "_below") {
 		return c.Unit.text(c.Bound + margin)
@@ -72,7 +73,7 @@ func (c *Condition) clears(margin float64) string {
 	return c.Unit.text(c.Bound - margin)
 }
 
-// memory is what the decision before says, if it was about the same release.
+// memory is the previous decision, if it was about the same release.
 type memory struct {
 	last *Decision
 	same bool // by the same policy
@@ -85,7 +86,8 @@ func (p *Policy) memory(last *Decision, release string) memory {
 	return memory{last: last, same: last.PolicyDigest == p.digest}
 }
 
-// of finds a condition in the decision before, if its rule was the same: an edit elsewhere forgets nothing.
+// of finds a condition in the previous decision, if its rule was the same: an edit of another rule keeps its
+// state.
 func (m memory) of(c *Condition) *Condition {
 	if m.last == nil {
 		return nil
@@ -102,7 +104,7 @@ func (m memory) of(c *Condition) *Condition {
 	return nil
 }
 
-// sustained lists the times for which conditions must last, by key.
+// sustained lists the `for` durations of conditions, by key.
 func (c Conditions) sustained() map[string]unit.Duration {
 	all := map[string]unit.Duration{}
 	if c.AccuracyBelow != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// nameLength is how much of a name or an expression is shown.
+// nameLength is the maximum displayed length of a name or an expression.
 const nameLength = 60
 
 // label shows a category's name, which comes from data.
@@ -25,11 +25,11 @@ func choose(yes bool, a, b string) string {
 	return b
 }
 
-// change says where a figure went since the promotion; drop is positive for a fall.
+// change describes the change of a figure since the promotion; drop is positive for a fall.
 func change(what string, drop float64) string {
 	switch {
 	case math.Round(drop*10) == 0:
-		return what + " is as at the promotion"
+		return what + " is unchanged since the promotion"
 	case drop < 0:
 		return what + " rose by " + text.Points(-drop)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/policy/quiethours"
 )
 
-// Validate finds everything that could not work: rules that cannot be judged, limits that nothing can pass, windows
+// Validate reports everything that cannot work: rules that cannot be judged, limits that allow nothing, windows
 // that never open. loc is the configured time zone. Calendar files are read by Compile alone.
 func (c Config) Validate(loc *time.Location) check.Problems {
 	var p check.Problems
@@ -25,7 +25,7 @@ func (c Config) Validate(loc *time.Location) check.Problems {
 	if a, b := c.UrgentWhen.AccuracyBelow, c.RetrainWhen.AccuracyBelow; a != nil && b != nil && b.Share > 0 &&
 		a.Share >= b.Share {
 		p.Warnf("urgent_when.accuracy_below", "set it lower",
-			"%s is not below retrain_when's %s: every such retrain would leave quiet hours", a.Share, b.Share)
+			"%s is not below retrain_when's %s: every such retrain would ignore quiet hours", a.Share, b.Share)
 	}
 	p.Under("limits", c.Limits.validate())
 	if c.Probation != nil {
@@ -33,7 +33,7 @@ func (c Config) Validate(loc *time.Location) check.Problems {
 	}
 	p.Under("", quiethours.Validate(c.QuietHours))
 	if !quiethours.Validate(c.QuietHours).HasErrors() {
-		// Without the dates of calendars: they can only close more days, which Compile is too late to complain about.
+		// Without the dates of calendars: they can only close more days, and are checked by Compile.
 		none := func(string) ([]byte, error) { return []byte("BEGIN:VEVENT\nEND:VEVENT\n"), nil }
 		if w, err := quiethours.NewWindows(c.QuietHours, loc, none); err == nil &&
 			w.NeverOpens(time.Date(2026, 1, 1, 0, 0, 0, 0, loc)) {
@@ -59,7 +59,7 @@ func (e Evaluate) validate(loc *time.Location) check.Problems {
 		p.Errorf("after_changes", "write 25, or 0 to wait for max_wait", "%d changes are impossible", e.AfterChanges)
 	}
 	if e.MinItems < 1 {
-		p.Errorf("min_items", "write 200; nothing can be said about no items", "%d items are too few", e.MinItems)
+		p.Errorf("min_items", "write 200 or more", "%d items are too few", e.MinItems)
 	}
 	if e.Schedule != "" {
 		if _, err := ParseSchedule(e.Schedule, loc); err != nil {
@@ -80,7 +80,7 @@ func (c Conditions) validate() check.Problems {
 	if c.AccuracyBelow != nil {
 		switch share := c.AccuracyBelow.Share; {
 		case share < 0:
-			p.Errorf("accuracy_below", "add share: 85%, or write accuracy_below: 85%", "no accuracy to stay above")
+			p.Errorf("accuracy_below", "add share: 85%, or write accuracy_below: 85%", "no accuracy floor")
 		case share == 0:
 			p.Warnf("accuracy_below", "write 85%, or remove it", "an accuracy is never below 0%%")
 		default:
@@ -88,7 +88,7 @@ func (c Conditions) validate() check.Problems {
 		}
 		if top := c.AccuracyBelow.Share.F()*100 + c.AccuracyBelow.Margin.F(); c.AccuracyBelow.Margin > 0 && top >= 100 {
 			p.Errorf("accuracy_below.margin", "write a smaller margin, such as 1",
-				"the floor with its margin is at %s: once it tripped, nothing could clear it", text.Share(top/100))
+				"the floor with its margin is at %s: it could never clear", text.Share(top/100))
 		}
 	}
 	if d := c.AccuracyDrop; d != nil {
@@ -113,7 +113,7 @@ func (c Conditions) validate() check.Problems {
 			p.Errorf("category_recall_below", "write all: 70%, or a category's name with its floor", "no category has a floor")
 		}
 		if rc.MinItems < 1 {
-			p.Errorf("category_recall_below.min_items", "write 30; fewer items make a recall a matter of luck",
+			p.Errorf("category_recall_below.min_items", "write 30; with fewer items a recall is mostly chance",
 				"%d items are too few", rc.MinItems)
 		}
 		if rc.All != nil {
@@ -129,14 +129,14 @@ func (c Conditions) validate() check.Problems {
 		}
 		if top := highest.F()*100 + rc.Margin.F(); rc.Margin > 0 && top >= 100 {
 			p.Errorf("category_recall_below.margin", "write a smaller margin, such as 1",
-				"the highest floor with its margin is at %s: once it tripped, nothing could clear it", text.Share(top/100))
+				"the highest floor with its margin is at %s: it could never clear", text.Share(top/100))
 		}
 	}
 	if d := c.CategoryRecallDrop; d != nil {
 		isPoints(&p, "category_recall_drop.points", d.Points)
 		isRate(&p, "category_recall_drop.false_retrains", d.FalseRetrains, "write 1 per 180d")
 		if d.MinItems < 1 {
-			p.Errorf("category_recall_drop.min_items", "write 30; what fewer items say about a recall is a matter of luck",
+			p.Errorf("category_recall_drop.min_items", "write 30; with fewer items a recall is mostly chance",
 				"%d items are too few", d.MinItems)
 		}
 	}
@@ -163,7 +163,7 @@ func (c Conditions) validate() check.Problems {
 		}
 		if !(l.Margin >= 0 && (l.Margin < l.PSI || l.Margin == 0)) {
 			p.Errorf("label_shift.margin", "write one below psi, such as 0.05",
-				"with a margin of %v below a psi of %v nothing could clear it", l.Margin, l.PSI)
+				"with a margin of %v below a psi of %v it could never clear", l.Margin, l.PSI)
 		}
 	}
 	if c.MaxAge != nil {
@@ -186,7 +186,7 @@ func (c Conditions) validate() check.Problems {
 	for key, d := range c.sustained() {
 		notNegative(&p, key+".for", d)
 	}
-	slices.SortStableFunc(p, func(a, b check.Problem) int { // a map has no order
+	slices.SortStableFunc(p, func(a, b check.Problem) int { // slices.SortStableFunc(p, func(a, b check.Problem) int { // map iteration has no order
 		switch {
 		case a.Path < b.Path:
 			return -1
@@ -237,6 +237,6 @@ func isRate(p *check.Problems, path string, r unit.Rate, hint string) {
 	case r.Count < 0 || r.Per < 0:
 		p.Errorf(path, hint, "%s is negative", r)
 	case r.Count == 0 || r.Per == 0:
-		p.Errorf(path, hint, "%q allows nothing, ever", r.String())
+		p.Errorf(path, hint, "%q never allows a run", r.String())
 	}
 }

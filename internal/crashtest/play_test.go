@@ -53,7 +53,7 @@ func newStory(t *testing.T, end ending, at ...string) *story {
 	check(t, err)
 	p := place{dir: t.TempDir(), dsn: database(t), program: program(t), helper: self, trial: end == takenBack}
 	ctx, fail := context.WithCancelCause(t.Context())
-	ctx, stop := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the story is not over after %s", patience))
+	ctx, stop := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the story is still active after %s", patience))
 	t.Cleanup(stop)
 	p.salt = filepath.Join(p.dir, "salt")
 	check(t, os.WriteFile(p.salt, []byte("pepper\n"), 0o600))

@@ -74,7 +74,7 @@ func TestClassifierFaults(t *testing.T) {
 		}
 		d, err := r.Explain(t.Context(), model, "", time.Time{})
 		if err != nil || d.Verdict == policy.VerdictRetrain || d.Reason != c.reason ||
-			!strings.Contains(d.Text, "nothing is decided") {
+			!strings.Contains(d.Text, "no decision is possible") {
 			t.Errorf("%s: decision %s %s %q, %v", c.name, d.Verdict, d.Reason, d.Text, err)
 		}
 		if c.fault == nil {
@@ -103,6 +103,6 @@ func TestHeldOutSetTooSmall(t *testing.T) {
 	if err != nil || d.Verdict != policy.VerdictInconclusive || d.Reason != policy.ReasonInsufficientData {
 		t.Errorf("decision %s %s, %v", d.Verdict, d.Reason, err)
 	}
-	mustSay(t, d.Text, "nothing can be concluded", "held-out item")
-	mustSay(t, m.Sentence, "nothing can be concluded")
+	mustSay(t, d.Text, "no decision is possible", "held-out item")
+	mustSay(t, m.Sentence, "no decision is possible")
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// Record is what happened while another policy, or this one, was in force. All lists are in order of time.
+// Record is the recorded history under any policy. All lists are in order of time.
 type Record struct {
 	Reports   []drift.Report
 	Decisions []DecisionFact
@@ -19,29 +19,30 @@ type Record struct {
 type DecisionFact struct {
 	At      time.Time
 	Verdict policy.Verdict
-	Run     string // the run that it started
+	Run     string // Run     string // the run that it started, if any
 	Forced  bool
 }
 
-// RecordedRun is a run with the time that it had the GPU.
+// RecordedRun is a run with its GPU time.
 type RecordedRun struct {
 	policy.RunFact
 	GPU time.Duration
 }
 
-// BacktestOptions say what a record cannot.
+// BacktestOptions are assumptions that a record cannot provide.
 type BacktestOptions struct {
-	// Needs, Took and GPU are for a run that never ran: what it is expected to need of the quiet hours, and what it
-	// usually takes.
+	// Needs, Took and GPU are assumed for a simulated run: its expected need of quiet hours, its usual duration,
+	// and its GPU time.
 	Needs, Took, GPU time.Duration
-	// Floor is the accuracy below which days are counted; 0 counts none.
+	// Floor is the accuracy below which time is counted; 0 disables it.
 	Floor float64
-	// MendsNothing is the other bound of what cannot be known. Without it, a retrain that the record does not have is
-	// taken to mend what called for it, until the record shows that condition clear or another release.
+	// MendsNothing selects the pessimistic assumption about simulated retrains. Without it, a simulated retrain is
+	// assumed to fix the conditions that caused it, until the record shows that condition clear or another
+	// release.
 	MendsNothing bool
 }
 
-// Backtest is a record decided again.
+// Backtest is the result of deciding a record again.
 type Backtest struct {
 	Model       string
 	From, To    time.Time
@@ -50,16 +51,16 @@ type Backtest struct {
 	Divergences []Divergence
 }
 
-// Totals is what one policy came to.
+// Totals sums up the effect of one policy.
 type Totals struct {
 	Retrains int
-	Urgent   int // of them, those that did not wait for quiet hours
+	Urgent   int // Urgent   int // of them, those that did not wait for quiet hours
 	Forced   int
-	// Delays are how long each retrain that was not forced waited since a condition first called for it.
+	// Delays are how long each retrain that was not forced waited since a condition first made it due.
 	Delays []time.Duration
-	// Waiting is the time in which a retrain was called for and none ran.
+	// Waiting is the total time in which a retrain was due and none ran.
 	Waiting time.Duration
-	// Below is the time in which the accuracy was known to be below the floor.
+	// Below is the total time in which the known accuracy was below the floor.
 	Below time.Duration
 	Run   time.Duration // all runs together
 	GPU   time.Duration
@@ -74,19 +75,19 @@ func (s Totals) Delay() time.Duration {
 	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
-// Divergence is a start that only one of the two has.
+// Divergence is a start that only one of the two policies has.
 type Divergence struct {
 	At   time.Time
-	Run  string // the recorded one that would not have begun then; empty for one that would
+	Run  string // Run  string // the recorded run that would not have started; empty for a simulated one
 	Text string // why
 }
 
-// RunBacktest decides a record again: each evaluation in turn, and between them whenever something that the last one waited
-// for is due, under the runs that this policy would have started. It is deterministic.
+// RunBacktest decides a record again: at each evaluation, and in between whenever a wait of the last decision
+// ends, with the runs that this policy would have started. It is deterministic.
 //
-// What a retrain that never ran would have done to the accuracy is not in the record. Until the record shows another
-// release, its figures are those of the model that was not replaced; see MendsNothing. Holds and pauses are not replayed.
-// A forced run is, for a person wanted it whatever the policy says.
+// The record does not contain the effect of a simulated retrain on the accuracy. Until it shows another release,
+// its figures are those of the model that was not replaced; see MendsNothing. Holds and pauses are not replayed. A
+// forced run is replayed, because a person requested it under any policy.
 func RunBacktest(p *policy.Policy, rec *Record, o BacktestOptions) Backtest {
 	b := Backtest{Evaluations: len(rec.Reports)}
 	if len(rec.Reports) == 0 {
@@ -107,7 +108,7 @@ func RunBacktest(p *policy.Policy, rec *Record, o BacktestOptions) Backtest {
 	return b
 }
 
-// side is what was recorded.
+// side sums up what was recorded.
 func (rec *Record) side(from, to time.Time, floor float64) Totals {
 	var s Totals
 	for _, run := range rec.Runs {
@@ -159,7 +160,7 @@ func (rec *Record) side(from, to time.Time, floor float64) Totals {
 	return s
 }
 
-// running says whether a recorded run was under way.
+// running tells whether a recorded run was active.
 func (rec *Record) running(at time.Time) bool {
 	for i := len(rec.Runs) - 1; i >= 0; i-- {
 		if run := &rec.Runs[i]; run.Started.Before(at) {

@@ -11,31 +11,31 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// CaseResult is what came of one test.
+// CaseResult is the result of one test.
 type CaseResult struct {
 	Name     string
 	Failures []CaseFailure
-	// Observed is what an update writes: at the times that are expected, else at each change.
+	// Observed are the expectations that --update writes: at the expected times, or else at each change.
 	Observed []Expectation
-	// Error is why the test could not be played.
+	// Error is why the test could not be run.
 	Error error
 }
 
 // CaseFailure is one expectation that was not met.
 type CaseFailure struct {
-	Index    int // of the expectation
+	Index    int // Index    int // of the expectation
 	At       time.Time
 	What     []Difference
-	Decision *policy.Decision // that was made instead; nil for the starts of the whole test
+	Decision *policy.Decision // Decision *policy.Decision // the actual one; nil for the starts of the whole test
 }
 
-// Difference is one thing that is otherwise.
+// Difference is one mismatch.
 type Difference struct{ What, Want, Got string }
 
-// Passed says that all was as expected.
+// Passed tells whether all expectations were met.
 func (r CaseResult) Passed() bool { return len(r.Failures) == 0 && r.Error == nil }
 
-// RunCase plays a test and compares.
+// RunCase runs a test and compares the result.
 func RunCase(p *policy.Policy, c Case) CaseResult {
 	r := CaseResult{Name: c.Name}
 	s, err := play(p, &c)
@@ -57,7 +57,7 @@ func RunCase(p *policy.Policy, c Case) CaseResult {
 		d := s.at(at)
 		if d == nil {
 			r.Failures = append(r.Failures,
-				CaseFailure{Index: i, At: at, What: []Difference{{"decision", string(e.Decision), "none was made until then"}}})
+				CaseFailure{Index: i, At: at, What: []Difference{{"decision", string(e.Decision), "none before that time"}}})
 			r.Observed = append(r.Observed, e)
 			continue
 		}
@@ -70,7 +70,7 @@ func RunCase(p *policy.Policy, c Case) CaseResult {
 	if len(c.Expect) == 0 {
 		r.Failures = append(r.Failures, CaseFailure{
 			Index: -1, At: s.start,
-			What: []Difference{{"expect", "something", "nothing; --update writes what is decided"}},
+			What: []Difference{{"expect", "something", "nothing; --update writes the actual decisions"}},
 		})
 		r.Observed = s.changes()
 	}
@@ -85,7 +85,7 @@ func (s *caseRunner) startTimes() []unit.Duration {
 	return out
 }
 
-// at is the last decision until a time.
+// at returns the last decision until a time.
 func (s *caseRunner) at(t time.Time) *policy.Decision {
 	for i := len(s.out) - 1; i >= 0; i-- {
 		if !s.out[i].At.After(t) {
@@ -95,7 +95,7 @@ func (s *caseRunner) at(t time.Time) *policy.Decision {
 	return nil
 }
 
-// changes lists the decisions that differ from the ones before them.
+// changes lists the decisions that differ from their predecessors.
 func (s *caseRunner) changes() []Expectation {
 	var out []Expectation
 	for i := range s.out {
@@ -110,7 +110,7 @@ func (s *caseRunner) changes() []Expectation {
 	return append(out, Expectation{Starts: &starts})
 }
 
-// observed is a decision as a test would expect it.
+// observed turns a decision into an expectation.
 func observed(d *policy.Decision, at *unit.Duration) Expectation {
 	because, blocked := []string{}, []policy.Reason{}
 	for _, c := range d.Conditions {
@@ -130,7 +130,7 @@ func observed(d *policy.Decision, at *unit.Duration) Expectation {
 	return Expectation{At: at, Decision: d.Doing(), Reason: d.Reason, Because: &because, Blocked: &blocked}
 }
 
-// differences compares what is expected; what is left out is not looked at.
+// differences compares the fields that are expected.
 func (e Expectation) differences(got Expectation) []Difference {
 	var out []Difference
 	add := func(what, want, is string) { out = append(out, Difference{what, want, is}) }
@@ -149,7 +149,7 @@ func (e Expectation) differences(got Expectation) []Difference {
 	return out
 }
 
-// kept is what was observed of the things that were expected.
+// kept returns the observed values of the fields that are expected.
 func (e Expectation) kept(got Expectation) Expectation {
 	out := Expectation{At: e.At, Decision: got.Decision, Reason: got.Reason}
 	if e.Because != nil {
@@ -173,7 +173,7 @@ func list[T any](values []T) string {
 	return "[" + strings.Join(texts, ", ") + "]"
 }
 
-// YAML writes an expectation as a line of a test file.
+// YAML formats an expectation as a line of a test file.
 func (e Expectation) YAML() string {
 	var parts []string
 	if e.Starts != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// caseRunner is a test under way: the figures of its series as reports, and the daemon's loop over them.
+// caseRunner runs a test: it makes reports from the series, and simulates the daemon's loop over them.
 type caseRunner struct {
 	policy   *policy.Policy
 	c        *Case
@@ -21,13 +21,13 @@ type caseRunner struct {
 	series   map[string][]sample
 	length   int
 	history  policy.History
-	ends     time.Time // of the run under way
+	ends     time.Time // ends     time.Time // of the active run
 	release  int
 	promoted time.Time
 	base     drift.Baseline
 	offset   int // changed labels at the last training
 	seq      int64
-	last     string // figures of the labels in the report before
+	last     string // last     string // figures of the labels in the previous report
 	out      []policy.Decision
 	starts   []time.Duration
 }
@@ -45,7 +45,7 @@ func ParseCaseTime(given string, loc *time.Location) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is not a time: write 2027-03-27 20:00", text.Cut(given, 60))
 }
 
-// play decides at every step, and between them whenever something is due, as the daemon does.
+// play decides at every step, and in between whenever something is due, like the daemon.
 func play(p *policy.Policy, c *Case) (*caseRunner, error) {
 	start, err := ParseCaseTime(c.Start, p.Windows().Location())
 	if err != nil {
@@ -93,7 +93,7 @@ func play(p *policy.Policy, c *Case) (*caseRunner, error) {
 			if due.IsZero() {
 				break
 			}
-			if at = due; !s.ends.IsZero() && !at.Before(s.ends) { // a run's end makes a report of its own
+			if at = due; !s.ends.IsZero() && !at.Before(s.ends) { // if at = due; !s.ends.IsZero() && !at.Before(s.ends) { // the end of a run causes a report
 				s.end(i)
 				r = s.report(i, at)
 			}
@@ -103,7 +103,7 @@ func play(p *policy.Policy, c *Case) (*caseRunner, error) {
 	return s, nil
 }
 
-// evaluated says whether there is an evaluation at a step: all series that reach so far leave it out, or none does.
+// evaluated tells whether a step has an evaluation: all series that are long enough must agree.
 func (s *caseRunner) evaluated(i int) bool {
 	for _, list := range s.series {
 		if i >= len(list) || list[i].given {
@@ -113,7 +113,7 @@ func (s *caseRunner) evaluated(i int) bool {
 	return false
 }
 
-// figure is a series' value at a step; the last one holds on, also where a step leaves it out.
+// figure is a series' value at a step; a step without a value keeps the previous one.
 func (s *caseRunner) figure(name string, i int, otherwise float64) float64 {
 	list := s.series[name]
 	for i = min(i, len(list)-1); i >= 0; i-- {
@@ -133,8 +133,8 @@ func (s *caseRunner) rebase(accuracy, macroF1 float64) {
 	}
 }
 
-// report makes a report from the series. Accuracies are rounded to whole items. Answers lost since the promotion are
-// taken for corrections of labels, unless the test says otherwise.
+// report makes a report from the series. Accuracies are rounded to whole items. Unless the test says otherwise,
+// answers lost since the promotion count as corrections of labels.
 func (s *caseRunner) report(i int, at time.Time) drift.Report {
 	base := s.base
 	r := drift.Report{
@@ -181,7 +181,7 @@ func (s *caseRunner) report(i int, at time.Time) drift.Report {
 		r.Labels.Share = float64(r.Labels.Changed) / float64(r.Labels.Items)
 	}
 	s.categories(&r, i)
-	// What the labels are shows in what depends on them.
+	// Info must change exactly when one of these figures does.
 	if now := fmt.Sprint(r.Correct, s.figure("changed", i, 0), r.Relabels, r.Labels.New, r.Category); now != s.last {
 		if s.last != "" {
 			s.seq++
@@ -193,7 +193,7 @@ func (s *caseRunner) report(i int, at time.Time) drift.Report {
 	return r
 }
 
-// categories adds what the series say of single ones.
+// categories adds the series of single categories.
 func (s *caseRunner) categories(r *drift.Report, i int) {
 	for _, name := range sortedKeys(s.series) {
 		if category, ok := strings.CutPrefix(name, "recall."); ok {
@@ -216,7 +216,7 @@ func (s *caseRunner) categories(r *drift.Report, i int) {
 	}
 }
 
-// due is when the daemon looks again before the next step; zero where nothing is waited for.
+// due returns when the daemon would evaluate again before the next step; zero if nothing is pending.
 func (s *caseRunner) due(r *drift.Report, at, until time.Time) time.Time {
 	next := until
 	sooner := func(t time.Time) {
@@ -248,7 +248,7 @@ func (s *caseRunner) due(r *drift.Report, at, until time.Time) time.Time {
 	return next
 }
 
-// end ends the run under way: a promotion sets a new baseline, from the figures of the step.
+// end ends the active run: a promotion sets a new baseline, from the figures of the step.
 func (s *caseRunner) end(i int) {
 	s.history.Active = ""
 	s.history.Runs[0].Ended, s.history.Runs[0].Outcome = s.ends, s.c.Runs.Outcome
@@ -281,7 +281,7 @@ func (s *caseRunner) decide(r drift.Report, i int, now time.Time) {
 	}
 }
 
-// people does what the events say until now, each once.
+// people performs the events up to now, each once.
 func (s *caseRunner) people(now time.Time) {
 	var before time.Time
 	if n := len(s.out); n > 0 {

@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// replay is a backtest under way.
+// replay is the state of a backtest.
 type replay struct {
 	policy  *policy.Policy
 	rec     *Record
@@ -18,19 +18,20 @@ type replay struct {
 	history policy.History
 	last    policy.Decision
 
-	seq      int64             // of the labels that history.Info stands for
-	ends     time.Time         // of the run that is under way; zero without one
-	since    time.Time         // when a retrain was first called for; zero while none is
-	next     int               // the first recorded run that was not come by yet
+	seq      int64             // seq      int64             // of the labels with the digest history.Info
+	ends     time.Time         // ends     time.Time         // of the active run; zero without one
+	since    time.Time         // since    time.Time         // since when a retrain is due; zero if none is
+	next     int               // next     int               // the first recorded run that was not passed yet
 	release  string            // of the last report
-	mended   bool              // the figures of the record are those of a model that was replaced
-	mendedAt time.Time         // when its successor would have been there
-	matched  map[string]bool   // recorded runs that this policy begins, too
-	seen     int               // the first recorded run that lies ahead
-	missed   map[string]string // recorded runs that were not begun when they were, with what was decided then
+	mended   bool              // mended   bool              // the record's figures are those of a model that the simulation replaced
+	mendedAt time.Time         // mendedAt time.Time         // when its successor would have been deployed
+	matched  map[string]bool   // matched  map[string]bool   // recorded runs that this policy also starts
+	seen     int               // seen     int               // the first recorded run in the future
+	missed   map[string]string // missed   map[string]string // recorded runs that were not started at their time, with the decision then
 }
 
-// near is how far a recorded start may lie from the decision that caused it: a run is created, queued and started.
+// near is the tolerance between a recorded start and the decision that caused it: a run is created, queued and
+// started.
 const near = 10 * time.Minute
 
 func newReplay(p *policy.Policy, rec *Record, o BacktestOptions, out *Backtest) *replay {
@@ -38,13 +39,13 @@ func newReplay(p *policy.Policy, rec *Record, o BacktestOptions, out *Backtest) 
 	r.history.Needs, r.history.Mended = o.Needs, map[string]bool{}
 	for ; r.next < len(rec.Runs) && rec.Runs[r.next].Started.Before(out.From); r.next++ {
 		before := rec.Runs[r.next].RunFact
-		before.Info = "before" // no labels of the record are those
+		before.Info = "before" // before.Info = "before" // differs from all labels of the record
 		r.history.Runs = append([]policy.RunFact{before}, r.history.Runs...)
 	}
 	return r
 }
 
-// evaluation decides on a report when it was made, and again until the next one whenever something is due.
+// evaluation decides on a report at its time, and again until the next one whenever something is due.
 func (r *replay) evaluation(report *drift.Report, until time.Time) {
 	if report.Release != r.release {
 		r.release, r.mended, r.mendedAt = report.Release, false, time.Time{}
@@ -74,14 +75,13 @@ func (r *replay) evaluation(report *drift.Report, until time.Time) {
 		if run := &r.rec.Runs[r.seen]; !run.Forced && !r.matched[run.ID] && !run.Started.Before(r.out.From) {
 			d := r.unmended(adjusted, run.Started)
 			if r.missed[run.ID] = d.Text; d.Start() {
-				r.missed[run.ID] = "a retrain that this policy begins before is taken to have mended it"
+				r.missed[run.ID] = "an earlier retrain of this policy is assumed to have fixed it"
 			}
 		}
 	}
 }
 
-// adjust gives a report the state that this policy's min_items gives it, and the age of a release that the record does
-// not have.
+// adjust sets a report's state according to this policy's min_items, and the age of a simulated release.
 func (r *replay) adjust(report *drift.Report) *drift.Report {
 	state := report.State
 	if state == drift.StateOK || state == drift.StateInsufficient {
@@ -104,7 +104,8 @@ func (r *replay) adjust(report *drift.Report) *drift.Report {
 	return &adjusted
 }
 
-// due is the next time before until at which the daemon would look again although nothing came; zero without one.
+// due returns the next time before until at which the daemon would evaluate without an event; zero if there is
+// none.
 func (r *replay) due(report *drift.Report, at, until time.Time) time.Time {
 	next := until
 	sooner := func(t time.Time) {
@@ -127,7 +128,7 @@ func (r *replay) due(report *drift.Report, at, until time.Time) time.Time {
 	if most := r.policy.Config().RetrainWhen.MaxAge; most != nil && report.Baseline != nil {
 		sooner(report.Baseline.At.Add(most.Age.D()))
 	}
-	// An expression may speak of the age.
+	// An expression may depend on the age.
 	if every := r.policy.Config().Evaluate.Every.D(); every > 0 && r.policy.Config().RetrainWhen.When != nil {
 		sooner(at.Add(every))
 	}
@@ -137,7 +138,7 @@ func (r *replay) due(report *drift.Report, at, until time.Time) time.Time {
 	return next
 }
 
-// forced is the next recorded run that a person demanded; those of the record's own policy before it are passed by.
+// forced returns the next recorded run that a person requested; it skips runs of the record's own policy.
 func (r *replay) forced() *RecordedRun {
 	for ; r.next < len(r.rec.Runs); r.next++ {
 		if run := &r.rec.Runs[r.next]; run.Forced {
@@ -147,7 +148,7 @@ func (r *replay) forced() *RecordedRun {
 	return nil
 }
 
-// decide is one turn of the daemon's loop.
+// decide is one iteration of the daemon's loop.
 func (r *replay) decide(report *drift.Report, now time.Time) {
 	if !r.ends.IsZero() && !now.Before(r.ends) {
 		r.history.Active, r.ends = "", time.Time{}
@@ -162,7 +163,7 @@ func (r *replay) decide(report *drift.Report, now time.Time) {
 	r.history.Force = nil
 	r.last, r.history.Last = d, &d
 	for _, c := range d.Conditions {
-		if !c.Tripped { // the record shows it clear: it may call for a retrain again
+		if !c.Tripped { // if !c.Tripped { // the record shows it clear: it may trip again
 			delete(r.history.Mended, c.Key())
 		}
 	}
@@ -170,7 +171,7 @@ func (r *replay) decide(report *drift.Report, now time.Time) {
 	switch {
 	case d.Start():
 		r.start(report, &d, demanded, now)
-	case demanded != nil: // another run is under way
+	case demanded != nil: // case demanded != nil: // another run is active
 		r.out.Divergences = append(r.out.Divergences, Divergence{At: now, Run: demanded.ID, Text: "a run is active already"})
 	case wanted && r.since.IsZero():
 		r.since = now
@@ -180,7 +181,8 @@ func (r *replay) decide(report *drift.Report, now time.Time) {
 	}
 }
 
-// start begins a run: the recorded one if there was one just then, else one as they usually are.
+// start starts a run: the recorded one if there was one at about that time, else a simulated one of usual
+// duration.
 func (r *replay) start(report *drift.Report, d *policy.Decision, demanded *RecordedRun, now time.Time) {
 	run := policy.RunFact{
 		ID: "would-be-" + strconv.Itoa(r.out.Now.Retrains+1), Started: now, Ended: now.Add(r.o.Took),
@@ -231,7 +233,7 @@ func (r *replay) start(report *drift.Report, d *policy.Decision, demanded *Recor
 	}
 }
 
-// recorded is the run of the record that the decision at a time is the cause of.
+// recorded returns the recorded run that a decision at this time caused.
 func (r *replay) recorded(now time.Time) *RecordedRun {
 	for i := range r.rec.Runs {
 		run := &r.rec.Runs[i]
@@ -242,7 +244,7 @@ func (r *replay) recorded(now time.Time) *RecordedRun {
 	return nil
 }
 
-// mend takes the retrain that begins now for one that mends what called for it.
+// mend assumes that the retrain that starts now fixes the conditions that caused it.
 func (r *replay) mend(d *policy.Decision, at time.Time) {
 	for _, c := range d.Conditions {
 		if c.Tripped && c.Config != "" {
@@ -252,14 +254,14 @@ func (r *replay) mend(d *policy.Decision, at time.Time) {
 	r.mended, r.mendedAt = true, at
 }
 
-// unmended is the decision of this policy at a time if nothing had been mended.
+// unmended is the decision of this policy at a time without that assumption.
 func (r *replay) unmended(report *drift.Report, now time.Time) policy.Decision {
 	h := r.history
 	h.Mended = nil
 	return r.policy.Decide(*report, h, now)
 }
 
-// finish closes what is open at the end, and names the recorded runs that would not have begun.
+// finish closes open intervals at the end, and reports the recorded runs that would not have started.
 func (r *replay) finish() {
 	if !r.since.IsZero() {
 		r.out.Now.Waiting += r.out.To.Sub(r.since)

@@ -16,7 +16,7 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// seriesNames are the figures that a test may speak of; those that end in a dot take a category's name.
+// seriesNames are the figures of a test; names that end in a dot are followed by a category's name.
 var seriesNames = []string{
 	"accuracy", "macro_f1", "scored", "changed", "psi", "right_to_wrong", "wrong_to_right", "new_items", "new_errors",
 	"alarmed", "state",
@@ -55,7 +55,8 @@ func knownReason(r policy.Reason) error {
 	return &unit.Error{Message: fmt.Sprintf("there is no reason %q", text.Cut(string(r), 60)), Hint: hint}
 }
 
-// sample is one value of a series: a number, or a word for the state; given is false where nothing was evaluated.
+// sample is one value of a series: a number, or a word for the state; given is false for a step without an
+// evaluation.
 type sample struct {
 	given bool
 	value float64
@@ -64,11 +65,11 @@ type sample struct {
 
 var seriesPart = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)(%?)(?:([+-])([0-9]+(?:\.[0-9]+)?)(%?))?(?:x([0-9]{1,5}))?$`)
 
-// mostSamples bounds a series: ten years of hours.
+// mostSamples bounds a series: more than ten years of hours.
 const mostSamples = 100_000
 
-// parseSeries reads values over time: "91%" is one, "91%x3" three of it, "0+25x4" is 0 25 50 75, "_" is a step without an
-// evaluation and "_x3" three of those. The state is written in words: "ok asleepx3 ok".
+// parseSeries reads values over time: "91%" is one, "91%x3" three times the same, "0+25x4" is 0 25 50 75, "_" is a
+// step without an evaluation and "_x3" three of those. States are written as words: "ok asleepx3 ok".
 func parseSeries(values string, words bool) ([]sample, error) {
 	const hint = `write values such as "91% 90%x5 0.9-0.01x3", with _ for a step without an evaluation`
 	var out []sample
@@ -117,7 +118,7 @@ func parseSeries(values string, words bool) ([]sample, error) {
 }
 
 func scaled(number, percent string) float64 {
-	f, _ := strconv.ParseFloat(number, 64) // the pattern let nothing else through
+	f, _ := strconv.ParseFloat(number, 64) // f, _ := strconv.ParseFloat(number, 64) // the pattern matches numbers only
 	if percent != "" {
 		f /= 100
 	}

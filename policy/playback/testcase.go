@@ -10,17 +10,17 @@ import (
 
 // CaseFile is a file of policy tests.
 type CaseFile struct {
-	// Policy is the configuration whose rules are tested; relative to the file.
+	// Policy is the configuration file whose rules are tested; relative to this file.
 	Policy string `yaml:"policy"`
-	// Model is the one whose rules are tested; may be left out where the configuration has only one.
+	// Model is the model whose rules are tested; optional if the configuration has only one.
 	Model string `yaml:"model"`
 	// Tests are the cases.
 	Tests []Case `yaml:"tests"`
 }
 
-// Case is one policy test: figures over virtual time, and what has to be decided.
+// Case is one policy test: figures over virtual time, and the expected decisions.
 type Case struct {
-	// Name says what has to hold.
+	// Name says what is tested.
 	Name string `yaml:"name"`
 	// Start is the time of the first evaluation, in the policy's zone: 2027-03-27 20:00.
 	Start string `yaml:"start"`
@@ -36,23 +36,23 @@ type Case struct {
 	Age unit.Duration `yaml:"age"`
 	// Series are figures over time, by name: accuracy: "91% 90%x5 89%-1%x3".
 	Series map[string]string `yaml:"series"`
-	// Runs says what comes of each run that begins.
+	// Runs defines the result of each run that starts.
 	Runs CaseRuns `yaml:"runs"`
 	// Past are runs that ended before the start.
 	Past []CasePast `yaml:"past"`
-	// Events are what people do meanwhile.
+	// Events are actions of people during the test.
 	Events []CaseEvent `yaml:"events"`
-	// Expect is what has to be decided.
+	// Expect lists the expected decisions.
 	Expect []Expectation `yaml:"expect"`
 }
 
-// CaseRuns says what comes of the runs that begin in a test.
+// CaseRuns defines the result of the runs that start in a test.
 type CaseRuns struct {
 	// Take is how long each lasts; default 1h.
 	Take unit.Duration `yaml:"take"`
 	// Outcome is how each ends; default promoted.
 	Outcome policy.Outcome `yaml:"outcome"`
-	// Need is how long a run is expected to take, for the quiet hours; default: as long as it takes.
+	// Need is the expected duration of a run, for the quiet hours; default: take.
 	Need *unit.Duration `yaml:"need"`
 }
 
@@ -64,25 +64,26 @@ type CasePast struct {
 	Took unit.Duration `yaml:"took"`
 	// Outcome is how it ended; default promoted.
 	Outcome policy.Outcome `yaml:"outcome"`
-	// SameLabels says that it trained on the labels as they are at the start.
+	// SameLabels: it trained on the labels that are present at the start.
 	SameLabels bool `yaml:"same_labels"`
 }
 
-// CaseEvent is something that a person does.
+// CaseEvent is an action of a person.
 type CaseEvent struct {
 	// At is when, after the start.
 	At unit.Duration `yaml:"at"`
-	// Force demands a retrain.
+	// Force requests a retrain.
 	Force bool `yaml:"force"`
-	// Pause keeps runs from starting by themselves for so long.
+	// Pause prevents automatic starts for this time.
 	Pause unit.Duration `yaml:"pause"`
-	// Hold keeps every run from starting, until resume.
+	// Hold prevents every start until resume.
 	Hold bool `yaml:"hold"`
 	// Resume ends a pause and a hold.
 	Resume bool `yaml:"resume"`
 }
 
-// Expectation is what has to be decided at a time, or in the whole test. What is left out is not looked at.
+// Expectation is the expected decision at a time, or the expected starts of the whole test. Missing fields are not
+// compared.
 type Expectation struct {
 	// At is when, after the start; the last decision until then counts.
 	At *unit.Duration `yaml:"at"`
@@ -90,15 +91,15 @@ type Expectation struct {
 	Decision policy.Doing `yaml:"decision"`
 	// Reason is why nothing starts, a word of the closed list.
 	Reason policy.Reason `yaml:"reason"`
-	// Because lists the conditions that call for a retrain, all of them: [accuracy_drop, urgent_when.accuracy_below].
+	// Because lists all conditions that make a retrain due: [accuracy_drop, urgent_when.accuracy_below].
 	Because *[]string `yaml:"because"`
-	// Blocked lists everything that keeps a retrain from starting, all of it.
+	// Blocked lists all blockers.
 	Blocked *[]policy.Reason `yaml:"blocked"`
-	// Starts lists when runs begin, after the start of the test, all of them; stands alone.
+	// Starts lists all starts of runs, as times after the start of the test; cannot be combined with other fields.
 	Starts *[]unit.Duration `yaml:"starts"`
 }
 
-// SetDefaults fills in what a test may leave out.
+// SetDefaults fills in optional fields.
 func (c *Case) SetDefaults() {
 	*c = Case{
 		Step: unit.Duration(time.Hour), HeldOut: 500, Items: 5000, Age: unit.Duration(24 * time.Hour),
@@ -106,16 +107,16 @@ func (c *Case) SetDefaults() {
 	}
 }
 
-// SetDefaults fills in what a run of the past may leave out.
+// SetDefaults fills in optional fields.
 func (p *CasePast) SetDefaults() {
 	*p = CasePast{Took: unit.Duration(time.Hour), Outcome: policy.OutcomePromoted}
 }
 
-// Validate finds what is no test.
+// Validate reports invalid tests.
 func (f CaseFile) Validate() check.Problems {
 	var p check.Problems
 	if f.Policy == "" {
-		p.Errorf("policy", "write policy: retraind.yaml", "nothing says which policy is tested")
+		p.Errorf("policy", "write policy: retraind.yaml", "no policy to test")
 	}
 	if len(f.Tests) == 0 {
 		p.Errorf("tests", "add an entry with name, start, series and expect", "there is no test")
@@ -135,7 +136,7 @@ func (f CaseFile) Validate() check.Problems {
 func (c Case) validate() check.Problems {
 	var p check.Problems
 	if c.Name == "" {
-		p.Errorf("name", "say what has to hold", "the test has no name")
+		p.Errorf("name", "say what is tested", "the test has no name")
 	}
 	if c.Start == "" {
 		p.Errorf("start", `write start: 2027-03-27 20:00`, "the test has no start")
@@ -144,7 +145,7 @@ func (c Case) validate() check.Problems {
 		p.Errorf("step", "write step: 1h", "%s is no step", c.Step)
 	}
 	if c.HeldOut < 0 || c.Items < 0 {
-		p.Errorf("held_out", "write held_out: 500", "there cannot be fewer than no items")
+		p.Errorf("held_out", "write held_out: 500", "a negative number of items")
 	}
 	if len(c.Series) == 0 {
 		p.Errorf("series", `write series: {accuracy: "91%x10"}`, "the test has no figures")
@@ -181,9 +182,9 @@ func (e Expectation) validate() check.Problems {
 	about := e.Decision != "" || e.Reason != "" || e.Because != nil || e.Blocked != nil
 	switch {
 	case e.Starts != nil && (e.At != nil || about):
-		p.Errorf("starts", "make it an entry of its own", "starts is about the whole test, not about one time")
+		p.Errorf("starts", "make it an entry of its own", "starts covers the whole test, not one time")
 	case e.Starts == nil && e.At == nil:
-		p.Errorf("", "write {at: 8h, decision: hold}, or {starts: [10h]}", "nothing says when")
+		p.Errorf("", "write {at: 8h, decision: hold}, or {starts: [10h]}", "no time")
 	case e.At != nil && !about:
 		p.Errorf("", "add decision:, reason:, because: or blocked:", "nothing is expected at %s", e.At)
 	}

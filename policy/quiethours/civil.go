@@ -32,12 +32,12 @@ func parseDate(text string) (date, error) {
 	return date(floorDiv(t.Unix(), 86400)), err
 }
 
-// instant is when the local clock shows a time of day on a date. Where the clock shows it twice, the first time; where
-// it jumps over it, the instant of the jump, which is the next one that exists.
+// instant returns when the local clock shows a time of day on a date. If the clock shows it twice, it is the first
+// time; if the clock skips it, it is the instant of the jump, which is the next one that exists.
 func (d date) instant(second int, loc *time.Location) time.Time {
 	wall := int64(d)*86400 + int64(second)
-	const widest = 26 * 3600 // no place is further from UTC
-	missed := false          // the offset so far puts it behind its own end
+	const widest = 26 * 3600 // const widest = 26 * 3600 // no zone is further from UTC
+	missed := false          // missed := false          // the offset so far ends before the instant that it gives
 	for t := time.Unix(wall-widest, 0).In(loc); ; {
 		_, offset := t.Zone()
 		start, end := zoneBounds(t)
@@ -52,8 +52,9 @@ func (d date) instant(second int, loc *time.Location) time.Time {
 	}
 }
 
-// zoneBounds is t.ZoneBounds without its fault: on the last day of a leap year Go 1.26 gives an end that does not lie
-// after t, in zones whose rules are not written out. No clock changes on that day; the day after knows the next change.
+// zoneBounds is t.ZoneBounds without a bug of Go 1.26: on the last day of a leap year it returns an end that is
+// not after t, in zones with a rule for future years. No clock changes on that day; the day after returns the
+// correct next change.
 func zoneBounds(t time.Time) (start, end time.Time) {
 	if start, end = t.ZoneBounds(); !end.IsZero() && !end.After(t) {
 		_, end = t.Add(24 * time.Hour).ZoneBounds()
@@ -61,7 +62,7 @@ func zoneBounds(t time.Time) (start, end time.Time) {
 	return start, end
 }
 
-// exists is false for the few dates that a place skipped when it moved across the date line.
+// exists is false for the few dates that a zone skipped when it moved across the date line.
 func (d date) exists(loc *time.Location) bool {
 	return d.instant(0, loc).Before((d + 1).instant(0, loc))
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Days is a set of weekdays, written as names and ranges: "mon-fri", "sat,sun", "fri-mon". The zero value stands for
+// Days is a set of weekdays, written as names and ranges: "mon-fri", "sat,sun", "fri-mon". The zero value means
 // every day.
 type Days uint8
 
@@ -64,7 +64,7 @@ func dayIndex(name string) (int, error) {
 	return 0, &unit.Error{Message: `"` + text.Cut(name, 40) + `" is not a weekday`, Hint: hint}
 }
 
-// String prints ranges from three days up: "mon-fri", "sat,sun", "mon-wed,fri".
+// String writes three or more consecutive days as a range: "mon-fri", "sat,sun", "mon-wed,fri".
 func (d Days) String() string {
 	if d == 0 || d == everyDay {
 		return "mon-sun"

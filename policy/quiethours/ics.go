@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// oneDay is 24 hours: the times of a calendar are kept as readings of a clock that no zone changes.
+// oneDay is 24 hours: calendar times are kept as wall-clock readings, independent of zones.
 const oneDay = 24 * time.Hour
 
 // holiday is a day on which no window starts, and why.
@@ -19,7 +19,7 @@ type holiday struct {
 	name string
 }
 
-// event is one VEVENT of a calendar. Its times are readings of the wall clock in the configured zone, kept as UTC so that
+// event is one VEVENT of a calendar. Its times are wall-clock readings in the configured zone, kept as UTC so that
 // a day has 24 hours.
 type event struct {
 	line       int // of its end
@@ -27,14 +27,14 @@ type event struct {
 	start, end time.Time
 	rule       string
 	also, not  []time.Time // RDATE, EXDATE
-	replaces   time.Time   // RECURRENCE-ID: which one of a series this event stands for
+	replaces   time.Time   // replaces   time.Time   // RECURRENCE-ID: the date of the series that this event replaces
 	cancelled  bool
 	duration   time.Duration
 }
 
-// parseICS reads the days that a calendar's events take up, in order of the file. An all-day event takes its days; one at
-// a time of day takes those that it covers from midnight to midnight, which for most is none. Series are read to the end
-// of 2099, with moved, added and cancelled dates.
+// parseICS returns the days that a calendar's events cover, in the order of the file. An all-day event covers its
+// days; an event with times covers the days that it fills from midnight to midnight, which for most is none.
+// Series are expanded to the end of 2099, with moved, added and cancelled dates.
 func parseICS(data []byte, loc *time.Location) ([]holiday, error) {
 	if len(data) > 4<<20 {
 		return nil, fmt.Errorf("%d bytes are too many for a calendar of holidays", len(data))
@@ -69,7 +69,7 @@ func parseICS(data []byte, loc *time.Location) ([]holiday, error) {
 	return out, nil
 }
 
-// days lists what the event and its repetitions take up.
+// days lists the days that the event and its repetitions cover.
 func (e *event) days() ([]holiday, error) {
 	if e.cancelled || e.start.IsZero() {
 		return nil, nil
@@ -101,7 +101,7 @@ func (e *event) days() ([]holiday, error) {
 
 func (d date) midnight() time.Time { return time.Unix(int64(d)*86400, 0).UTC() }
 
-// readEvents reads the lines of a calendar into events.
+// readEvents parses the lines of a calendar into events.
 func readEvents(data []byte, loc *time.Location) ([]*event, error) {
 	var events []*event
 	var e *event
@@ -109,7 +109,7 @@ func readEvents(data []byte, loc *time.Location) ([]*event, error) {
 	lines := strings.Split(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n")
 	for n := 0; n < len(lines); n++ {
 		at, line := n, lines[n]
-		for n+1 < len(lines) && folded(lines[n+1]) { // a long line goes on
+		for n+1 < len(lines) && folded(lines[n+1]) { // for n+1 < len(lines) && folded(lines[n+1]) { // a continued line
 			n++
 			line += lines[n][1:]
 		}
@@ -135,10 +135,10 @@ func readEvents(data []byte, loc *time.Location) ([]*event, error) {
 	return events, nil
 }
 
-// folded says whether a line is the rest of the one before.
+// folded tells whether a line continues the previous one.
 func folded(line string) bool { return line != "" && (line[0] == ' ' || line[0] == '\t') }
 
-// close gives an event without an end the one that the standard says: its duration, else a day for a date.
+// close sets the end of an event without one according to the standard: its duration, else one day for a date.
 func (e *event) close() {
 	switch {
 	case !e.end.IsZero():
@@ -185,7 +185,7 @@ func (e *event) read(name, parameters, value string, loc *time.Location) (err er
 	return err
 }
 
-// property cuts a line into its name, parameters and value; a quoted parameter may hold a colon.
+// property splits a line into name, parameters and value; a quoted parameter may contain a colon.
 func property(line string) (name, parameters, value string) {
 	quoted := false
 	for i, c := range line {
@@ -202,8 +202,8 @@ func property(line string) (name, parameters, value string) {
 
 var zoneParameter = regexp.MustCompile(`(?i)(?:^|;)TZID="?([^";]+)"?`)
 
-// moment reads a date or a time as the wall clock in loc shows it. A time without a zone, or in one that only the
-// calendar knows, is taken for local.
+// moment reads a date or a time as wall-clock reading in loc. A time without a zone, or in a zone that only the
+// calendar defines, is treated as local.
 func moment(parameters, value string, loc *time.Location) (time.Time, error) {
 	if len(value) == 8 {
 		if t, err := time.Parse("20060102", value); err == nil {
@@ -230,7 +230,7 @@ func moment(parameters, value string, loc *time.Location) (time.Time, error) {
 
 var isoPart = regexp.MustCompile(`^P(?:(\d{1,3})W)?(?:(\d{1,4})D)?(?:T(?:(\d{1,5})H)?(?:(\d{1,6})M)?(?:\d{1,6}S)?)?$`)
 
-// isoDuration reads P1D, P2W, PT36H.
+// isoDuration parses P1D, P2W, PT36H.
 func isoDuration(value string) (time.Duration, error) {
 	m := isoPart.FindStringSubmatch(value)
 	if m == nil {

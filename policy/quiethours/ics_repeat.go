@@ -12,18 +12,18 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// seriesEnd is how far a series without an end is read.
+// seriesEnd is the date up to which a series without an end is expanded.
 var seriesEnd = time.Date(2099, 12, 31, 0, 0, 0, 0, time.UTC)
 
 // mostRepetitions bounds a series: a century of weeks.
 const mostRepetitions = 5300
 
-// untilTime finds the end of a series that is written as a date or in UTC, which the rule reader would take for another
-// day than the calendar's own dates.
+// untilTime matches the end of a series that is written as a date or in UTC, because the rule parser would
+// interpret it as another day than the calendar's own dates.
 var untilTime = regexp.MustCompile(`(?i)(UNTIL=\d{8})T\d{6}Z?`)
 
-// repetitions lists when the event and those of its series start (RFC 5545, 3.8.5): the first one, what the rule adds,
-// what is added by date, less what is taken out.
+// repetitions lists the start times of the event and its series (RFC 5545, 3.8.5): the first one, those of the
+// rule, plus added dates, minus excluded dates.
 func (e *event) repetitions() ([]time.Time, error) {
 	starts := append([]time.Time{e.start}, e.also...)
 	if e.rule != "" {
@@ -53,7 +53,7 @@ func (e *event) repetitions() ([]time.Time, error) {
 	starts = slices.CompactFunc(starts, time.Time.Equal)
 	return slices.DeleteFunc(starts, func(t time.Time) bool {
 		return slices.ContainsFunc(e.not, func(not time.Time) bool {
-			// Some programs take an all-day date out by its midnight in UTC or by the date alone.
+			// Some programs exclude an all-day date by its midnight in UTC or by the date alone.
 			return not.Equal(t) || not.Equal(t.Truncate(24*time.Hour))
 		})
 	}), nil

@@ -8,19 +8,19 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Opening is one stretch of quiet hours as people plan with it.
+// Opening is one stretch of quiet hours, for display.
 type Opening struct {
 	Interval
-	// Wall is how long it would last if the clocks were left alone; Length is how long it really lasts.
+	// Wall is its length by the wall clock; Length is its real length, which differs when the clocks change.
 	Wall time.Duration `json:"-"`
-	// Notes say what the clocks do in it.
+	// Notes describe clock changes within it.
 	Notes []string `json:"notes,omitempty"`
 }
 
-// Closing is a day on which a window would start if it were no exception.
+// Closing is a day on which an exception prevents a window from starting.
 type Closing struct {
 	Date   string   `json:"date"`
-	Name   string   `json:"name,omitempty"` // of the holiday, where the calendar has one
+	Name   string   `json:"name,omitempty"` // Name   string   `json:"name,omitempty"` // of the holiday, if the calendar has one
 	Window Interval `json:"window"`
 }
 
@@ -31,7 +31,8 @@ type part struct {
 	date date
 }
 
-// parts lists the windows that start on the dates from first to last, those of exceptions too where closed is set.
+// parts lists the windows that start on the dates from first to last; with closed also those that exceptions
+// prevent.
 func (w *Windows) parts(first, last date, closed bool) []part {
 	var list []part
 	for d := first; d <= last; d++ {
@@ -48,8 +49,8 @@ func (w *Windows) parts(first, last date, closed bool) []part {
 	return list
 }
 
-// Openings are the stretch that is open at t, if one is, and the next ones, n in all; fewer where the next five years
-// have fewer, none where there are no quiet hours to keep.
+// Openings returns the stretch that is open at t, if any, and the next ones, n in all; fewer if the next five
+// years have fewer, none without quiet hours.
 func (w *Windows) Openings(t time.Time, n int) []Opening {
 	if w.Always() || n <= 0 {
 		return nil
@@ -64,10 +65,10 @@ func (w *Windows) Openings(t time.Time, n int) []Opening {
 	return out
 }
 
-// opening says what the clocks do to an interval.
+// opening adds notes about clock changes to an interval.
 func (w *Windows) opening(i Interval) Opening {
 	o := Opening{Interval: i}
-	var from, to int64 // as the rules have it, in seconds of the wall clock
+	var from, to int64 // var from, to int64 // as configured, in wall-clock seconds
 	first := true
 	for _, p := range w.parts(dateAt(i.Start, w.loc)-1, dateAt(i.End, w.loc)+1, false) {
 		if p.Start.Before(i.Start) || !p.Start.Before(i.End) {
@@ -81,7 +82,7 @@ func (w *Windows) opening(i Interval) Opening {
 			to = closes
 		}
 		first = false
-		// An edge inside of what is open anyway is none.
+		// An edge within another window is not an edge of the opening.
 		if p.Start.Equal(i.Start) {
 			o.note(edge("opens", p.Start, opens, p.rule.from, w.loc))
 		}
@@ -110,13 +111,13 @@ func (o *Opening) note(text string) {
 	}
 }
 
-// wall is what the clock in a zone shows, in seconds since 1970-01-01 00:00 of it.
+// wall is the wall-clock reading in a zone, in seconds since 1970-01-01 00:00 of that clock.
 func wall(t time.Time, loc *time.Location) int64 {
 	_, offset := t.In(loc).Zone()
 	return t.Unix() + int64(offset)
 }
 
-// edge says that the clock jumps over an edge of a window, or shows it twice.
+// edge describes an edge of a window that the clock skips or shows twice.
 func edge(verb string, at time.Time, wanted int64, second int, loc *time.Location) string {
 	text := unit.Clock(second % 86400).String()
 	if wall(at, loc) != wanted {
@@ -129,12 +130,12 @@ func edge(verb string, at time.Time, wanted int64, second int, loc *time.Locatio
 	return ""
 }
 
-// jump says what the clocks do at the end of a zone's offset, inside of an opening that may start on another day.
+// jump describes the clock change at the end of a zone's offset, within an opening that may start on another day.
 func jump(at, opens time.Time, loc *time.Location) string {
 	before, after := at.Add(-time.Second).In(loc), at.In(loc)
 	name, was := before.Zone()
 	_, is := after.Zone()
-	if was == is { // another name alone
+	if was == is { // if was == is { // only the zone's name changes
 		return ""
 	}
 	direction := "back"
@@ -145,7 +146,7 @@ func jump(at, opens time.Time, loc *time.Location) string {
 		text.Clock(at, opens, time.FixedZone(name, was))
 }
 
-// Closings are the windows that do not start, between two instants, because of an exception.
+// Closings lists the windows between two instants that an exception prevents.
 func (w *Windows) Closings(from, to time.Time) []Closing {
 	var out []Closing
 	for _, p := range w.parts(dateAt(from, w.loc), dateAt(to, w.loc), true) {

@@ -25,8 +25,7 @@ type WindowConfig struct {
 	Except []string `yaml:"except"`
 }
 
-// NewWindows compiles quiet hours. read gives the content of the calendar files they name; it may be nil where there
-// are none.
+// NewWindows compiles quiet hours. read returns the content of calendar files; it may be nil if there are none.
 func NewWindows(list []WindowConfig, loc *time.Location, read func(name string) ([]byte, error)) (*Windows, error) {
 	if found := Validate(list); found.HasErrors() {
 		return nil, &check.Invalid{Problems: found}
@@ -50,7 +49,7 @@ func NewWindows(list []WindowConfig, loc *time.Location, read func(name string) 
 	}
 	slices.SortStableFunc(w.except, func(a, b holiday) int { return int(a.date - b.date) })
 	w.except = slices.CompactFunc(w.except, func(a, b holiday) bool { return a.date == b.date }) // the first name counts
-	if len(w.rules) == 0 && len(w.except) > 0 {                                                  // every day but these
+	if len(w.rules) == 0 && len(w.except) > 0 {                                                  // if len(w.rules) == 0 && len(w.except) > 0 {                                                  // every day except these
 		w.rules = []rule{{everyDay, 0, 86400}}
 	}
 	return w, nil
@@ -88,7 +87,7 @@ func (w *Windows) addExceptions(entry int, names []string, read func(string) ([]
 	return nil
 }
 
-// Validate finds windows that could not work.
+// Validate reports windows that cannot work.
 func Validate(list []WindowConfig) check.Problems {
 	var p check.Problems
 	for i, q := range list {
@@ -103,7 +102,7 @@ func (q WindowConfig) validate() check.Problems {
 	window := q.From != nil || q.To != nil || q.AllDay
 	switch {
 	case len(q.Except) > 0 && (window || q.Days != 0):
-		p.Errorf("except", "make it an entry of its own", "exceptions stand beside a window, but they hold for every window")
+		p.Errorf("except", "make it an entry of its own", "except is in an entry with a window, but exceptions apply to every window")
 	case len(q.Except) > 0:
 		for i, name := range q.Except {
 			p.Under(check.Index("except", i), validateException(name))
@@ -111,7 +110,7 @@ func (q WindowConfig) validate() check.Problems {
 	case !window:
 		p.Errorf("", example+" or {days: sat, all_day: true}", "an entry without a window")
 	case q.AllDay && (q.From != nil || q.To != nil):
-		p.Errorf("all_day", "remove all_day, or from and to", "all_day leaves nothing for from and to to say")
+		p.Errorf("all_day", "remove all_day, or from and to", "all_day cannot be combined with from and to")
 	case q.AllDay:
 	case q.From == nil:
 		p.Errorf("", example, "to without from")
@@ -150,12 +149,12 @@ func validateException(name string) check.Problems {
 	return p
 }
 
-// NeverOpens says whether five years have no opening, which takes exceptions on every day that a rule names.
+// NeverOpens tells whether there is no opening in five years, which requires exceptions on every configured day.
 func (w *Windows) NeverOpens(now time.Time) bool {
 	return len(w.except) > 0 && !w.Contains(now) && len(w.Next(now, 1)) == 0
 }
 
-// Describe is the rules in words, as "mon-fri 22:00-06:00, sat,sun all day".
+// Describe returns the rules in words, such as "mon-fri 22:00-06:00, sat,sun all day".
 func (w *Windows) Describe() string {
 	if w.Always() {
 		return "always"

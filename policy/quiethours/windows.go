@@ -13,8 +13,8 @@ type Interval struct {
 	End   time.Time `json:"end,omitzero"`
 }
 
-// Length is the real duration, which differs from the wall clock's in the nights when the clocks change; 0 for an
-// interval that never ends.
+// Length is the real duration, which differs from the wall clock's when the clocks change; 0 for an interval that
+// never ends.
 func (i Interval) Length() time.Duration {
 	if i.End.IsZero() {
 		return 0
@@ -22,21 +22,21 @@ func (i Interval) Length() time.Duration {
 	return i.End.Sub(i.Start)
 }
 
-// Fits says whether d is over before the interval ends, when it begins at t.
+// Fits tells whether something of duration d that begins at t ends before the interval does.
 func (i Interval) Fits(t time.Time, d time.Duration) bool {
 	return i.End.IsZero() || !t.Add(d).After(i.End)
 }
 
-// Windows are compiled quiet hours. A window belongs to the day on which it starts and runs from the wall-clock time
-// from to the wall-clock time to:
+// Windows are compiled quiet hours. A window belongs to the day on which it starts and runs from the wall-clock
+// time from to the wall-clock time to:
 //
-//   - an edge that the clock jumps over in spring moves to the instant of the jump; a window that lies wholly in the
-//     jump starts there and keeps its length;
-//   - an edge that the clock shows twice in autumn is taken the first time, so that a window opens once a day;
-//   - so 22:00-06:00 lasts seven real hours in the one night and nine in the other;
-//   - windows that overlap or touch are one.
+//   - an edge that the clock skips in spring moves to the instant of the jump; a window that lies completely in the
+//     skipped hour starts there and keeps its length;
+//   - an edge that the clock shows twice in autumn means the first time, so that a window opens once a day;
+//   - therefore 22:00-06:00 lasts seven real hours in one night and nine in the other;
+//   - windows that overlap or touch are merged.
 //
-// Windows are immutable; what is cached inside is only computed anew, never different.
+// Windows are immutable; an internal cache may be recomputed, with the same result.
 type Windows struct {
 	loc    *time.Location
 	rules  []rule
@@ -50,33 +50,33 @@ type rule struct {
 	from, to int // seconds since the midnight at which the day starts; from < to, and to may lie on the next day
 }
 
-// block holds the merged windows around a span of days, for quick answers about any instant in it.
+// block holds the merged windows around a span of days, as a cache for any instant in it.
 type block struct {
-	from, to time.Time // answers are exact for the local dates that begin from from on and before to
+	from, to time.Time // from, to time.Time // answers are exact for local dates from from on and before to
 	list     []Interval
 }
 
 const (
 	blockDays = 32
-	// horizon is how far windows that touch are joined to one; a window longer than this looks cut off there.
+	// horizon is how many days ahead touching windows are merged; a longer window looks cut off there.
 	horizon = 16
-	// searchDays is how far ahead an opening is looked for: five years.
+	// searchDays is how far ahead an opening is searched: five years.
 	searchDays = 5*365 + 2
 )
 
-// Always says that there is no restriction.
+// Always tells that there is no restriction.
 func (w *Windows) Always() bool { return len(w.rules) == 0 }
 
 // Location is the time zone of the wall clock.
 func (w *Windows) Location() *time.Location { return w.loc }
 
-// Contains says whether a run may start at t.
+// Contains tells whether a run may start at t.
 func (w *Windows) Contains(t time.Time) bool {
 	_, ok := w.Current(t)
 	return ok
 }
 
-// Current is the window that t lies in, joined with those that touch it up to two weeks away.
+// Current returns the window that contains t, merged with those that touch it up to two weeks away.
 func (w *Windows) Current(t time.Time) (Interval, bool) {
 	if w.Always() {
 		return Interval{Start: t}, true
@@ -89,7 +89,7 @@ func (w *Windows) Current(t time.Time) (Interval, bool) {
 	return Interval{}, false
 }
 
-// Next lists the next n openings after t, without the window that is open now; fewer where the next five years have
+// Next lists the next n openings after t, without the one that is open now; fewer if the next five years have
 // fewer.
 func (w *Windows) Next(t time.Time, n int) []Interval {
 	if w.Always() || n <= 0 {
@@ -97,7 +97,7 @@ func (w *Windows) Next(t time.Time, n int) []Interval {
 	}
 	var out []Interval
 	today, first := dateAt(t, w.loc), 0
-	// One more than asked for: the last one found may still be joined to what follows.
+	// Find one more than requested: the last one may still be merged with the following one.
 	for from := today - 2; from < today+searchDays && len(out) <= first+n; from += blockDays {
 		out = merge(append(out, w.between(from, from+blockDays-1)...))
 		first = after(out, t)
@@ -107,7 +107,7 @@ func (w *Windows) Next(t time.Time, n int) []Interval {
 
 // NextOpening is the first opening after t.
 func (w *Windows) NextOpening(t time.Time) (Interval, bool) {
-	// The last of a block may be cut off at its edge.
+	// The last interval of a block may be cut off.
 	if list := w.around(t).list; !w.Always() {
 		if i := after(list, t); i < len(list)-1 {
 			return list[i], true
@@ -124,7 +124,7 @@ func after(list []Interval, t time.Time) int {
 	return sort.Search(len(list), func(i int) bool { return list[i].Start.After(t) })
 }
 
-// around is the block that t lies in.
+// around returns the block that contains t.
 func (w *Windows) around(t time.Time) *block {
 	if b := w.cache.Load(); b != nil && !t.Before(b.from) && t.Before(b.to) {
 		return b
@@ -152,7 +152,7 @@ func (w *Windows) between(first, last date) []Interval {
 	return list
 }
 
-// holiday says whether no window starts on a date, and why.
+// holiday tells whether an exception prevents windows on a date, and its name.
 func (w *Windows) holiday(d date) (holiday, bool) {
 	i, found := slices.BinarySearchFunc(w.except, d, func(h holiday, d date) int { return int(h.date - d) })
 	if !found {
@@ -175,7 +175,7 @@ func (r rule) on(d date, loc *time.Location) (Interval, bool) {
 	return i, true
 }
 
-// merge sorts intervals and joins those that overlap or touch.
+// merge sorts intervals and merges those that overlap or touch.
 func merge(list []Interval) []Interval {
 	slices.SortFunc(list, func(a, b Interval) int { return a.Start.Compare(b.Start) })
 	out := list[:0]

@@ -6,7 +6,7 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// Falses is how often a policy retrained although nothing had changed.
+// Falses counts how often a policy retrained although nothing had changed.
 type Falses struct {
 	Years    float64
 	Labels   int
@@ -21,8 +21,8 @@ func (f Falses) PerYear() float64 {
 	return float64(f.Retrains) / f.Years
 }
 
-// CountFalses plays streams of so many years each and looks after every so many labels. After a retrain the model is as
-// good as before, and is measured anew. seed makes the streams others.
+// CountFalses simulates streams of the given number of years and decides after every `every` labels. A retrain
+// restores the model and measures a new baseline. seed selects the random streams.
 func CountFalses(w World, p *policy.Policy, streams, years, every int, seed uint64) Falses {
 	f := Falses{}
 	for i := range streams {
@@ -41,14 +41,14 @@ func CountFalses(w World, p *policy.Policy, streams, years, every int, seed uint
 	return f
 }
 
-// Found is how a rule found a change.
+// Found is how quickly a rule detected a change.
 type Found struct {
 	Streams int
-	Early   int   // it tripped before the change: a false retrain, not a finding
-	Delays  []int // labels from the change to the finding, sorted
+	Early   int   // Early   int   // it tripped before the change: a false retrain, not a detection
+	Delays  []int // Delays  []int // labels from the change to the detection, sorted
 }
 
-// Share of the streams in which the change was found, of those in which nothing tripped before it.
+// Share of the streams in which the change was detected, of those without an earlier false retrain.
 func (f Found) Share() float64 {
 	if f.Streams == f.Early {
 		return 0
@@ -56,7 +56,7 @@ func (f Found) Share() float64 {
 	return float64(len(f.Delays)) / float64(f.Streams-f.Early)
 }
 
-// Median delay in labels; 0 where nothing was found.
+// Median delay in labels; 0 if nothing was detected.
 func (f Found) Median() int {
 	if len(f.Delays) == 0 {
 		return 0
@@ -64,13 +64,14 @@ func (f Found) Median() int {
 	return f.Delays[len(f.Delays)/2]
 }
 
-// Rule says after each label whether it trips; it is made anew for each stream.
+// Rule tells after each label whether it trips; a new one is created for each stream.
 type Rule func(s *Stream, wrong bool) bool
 
-// Policy is the rule that the stream's own policy is, looked at after each label.
+// Policy is the rule of the stream's own policy, evaluated after each label.
 func Policy(s *Stream, _ bool) bool { return s.Decide().Verdict == policy.VerdictRetrain }
 
-// Find plays streams with a jump through several rules at once, up to so many labels after the jump.
+// Find simulates streams with a jump through several rules at once, up to the given number of labels after the
+// jump.
 func Find(w World, p *policy.Policy, rules []func() Rule, streams, horizon int, seed uint64) []Found {
 	out := make([]Found, len(rules))
 	for i := range streams {

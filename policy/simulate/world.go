@@ -1,8 +1,9 @@
-// Package simulate plays labels whose truth is known through the code that decides about real ones.
+// Package simulate feeds simulated labels, whose truth is known, through the code that decides about real ones.
 //
-// It owns the making of streams: a held-out set, labels that arrive, corrections, and a model that becomes worse at a
-// known moment. Every figure and every verdict comes from drift and policy themselves. A Stream belongs to one
-// goroutine. It never reads a clock: time is that of the stream, and a seed gives the same stream each time.
+// It owns the generation of streams: a held-out set, labels that arrive, corrections, and a model that becomes
+// worse at a known moment. Every figure and every verdict comes from drift and policy themselves. A Stream belongs
+// to one goroutine. It never reads a clock: time is that of the stream, and a seed gives the same stream each
+// time.
 package simulate
 
 import (
@@ -17,7 +18,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// World says what is true in a stream.
+// World defines the truth of a stream.
 type World struct {
 	// Accuracy of the model at its promotion, a fraction.
 	Accuracy float64
@@ -25,13 +26,15 @@ type World struct {
 	Items int
 	// PerDay is how many held-out labels arrive a day.
 	PerDay float64
-	// Churn is how many corrections of older labels come with each new one: as many make an answer wrong as right.
+	// Churn is how many corrections of older labels arrive with each new one: equally many make an answer wrong
+	// and right.
 	Churn float64
-	// Jump is by how much more of the new items are answered wrongly, a fraction, from the label number JumpAt on.
+	// Jump is the increase of the error rate of new items, a fraction, from the label number JumpAt on.
 	Jump   float64
 	JumpAt int
-	// Cluster is how many items in a row have an error rate of their own, Correlation that of the errors of two of them;
-	// 0 makes all errors independent. The rate of a cluster has a beta distribution about that of the stream.
+	// Cluster is the number of consecutive items that share an error rate, Correlation the correlation of the
+	// errors of two of them; 0 makes all errors independent. The rate of a cluster has a beta distribution around
+	// that of the stream.
 	Cluster     int
 	Correlation float64
 }
@@ -39,10 +42,10 @@ type World struct {
 // start is when every stream begins; the promotion is made then.
 var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// values are the two labels of a stream; which one an item has does not matter to any figure that is simulated.
+// values are the two labels of a stream; which one an item has does not affect any simulated figure.
 var values = [2]map[string]string{{"label": "a"}, {"label": "b"}}
 
-// textHash stands for every text.
+// textHash is the hash of every text.
 const textHash = "00000000000000000000000000000000"
 
 // Stream is one run of a world.
@@ -57,7 +60,7 @@ type Stream struct {
 	answers []uint8
 	churn   float64 // corrections that are due
 
-	left      int     // items of the cluster that are to come
+	left      int     // left      int     // remaining items of the cluster
 	mean, own float64 // error rate of the stream when the cluster began, and that of the cluster
 }
 
@@ -83,7 +86,7 @@ func New(w World, p *policy.Policy, seed uint64) *Stream {
 	return s
 }
 
-// draw makes an item and says its id and its label.
+// draw generates an item and returns its id and its label.
 func (s *Stream) draw(wrong float64) (id string, truth uint8) {
 	truth = uint8(s.rng.IntN(2))
 	answer := truth
@@ -95,7 +98,7 @@ func (s *Stream) draw(wrong float64) (id string, truth uint8) {
 	return id, truth
 }
 
-// clustered is the error rate of the next item where wrong is that of the stream.
+// clustered is the error rate of the next item; wrong is that of the stream.
 func (s *Stream) clustered(wrong float64) float64 {
 	rho := s.world.Correlation
 	if !(rho > 0) || wrong <= 0 || wrong >= 1 {
@@ -114,7 +117,7 @@ func (s *Stream) Now() time.Time {
 	return start.Add(time.Duration(float64(s.n) / s.world.PerDay * 24 * float64(time.Hour)))
 }
 
-// Next brings one new label, and corrections as they are due. It says whether the new item is answered wrongly.
+// Next adds one new label, and corrections as they are due. It tells whether the new item is answered wrongly.
 func (s *Stream) Next() (wrong bool) {
 	rate := 1 - s.world.Accuracy
 	if s.n >= s.world.JumpAt {
@@ -133,9 +136,9 @@ func (s *Stream) Next() (wrong bool) {
 	return wrong
 }
 
-// correct changes the label of an item whose answer was right, or was wrong, into the other one.
+// correct flips the label of an item whose answer was right, or was wrong.
 func (s *Stream) correct(right bool) {
-	for range 1000 { // hardly any item of the kind: no correction
+	for range 1000 { // for range 1000 { // if hardly any such item exists, there is no correction
 		i := s.rng.IntN(len(s.truth))
 		if (s.truth[i] == s.answers[i]) != right {
 			continue
@@ -152,7 +155,7 @@ func (s *Stream) correct(right bool) {
 	}
 }
 
-// Baseline is what the promotion measured: so many right answers of so many.
+// Baseline returns the promotion's measurement: correct answers of n.
 func (s *Stream) Baseline() (correct, n int) {
 	b := s.monitor.Release().Baseline
 	return b.Correct, b.N
@@ -161,15 +164,15 @@ func (s *Stream) Baseline() (correct, n int) {
 // Promised is the accuracy that the promotion measured.
 func (s *Stream) Promised() float64 { return s.monitor.Release().Baseline.Accuracy }
 
-// Report is what is known now.
+// Report returns the present report.
 func (s *Stream) Report() drift.Report { return s.monitor.Report(s.Now()) }
 
-// Decide judges the stream now. Nothing stands in the way of a retrain: what matters is whether the policy wants one.
+// Decide decides now. Nothing blocks a retrain, because only the verdict matters.
 func (s *Stream) Decide() policy.Decision {
 	return s.policy.Decide(s.Report(), policy.History{}, s.Now())
 }
 
-// Retrain makes the present the new promotion.
+// Retrain starts a new promotion from the present state.
 func (s *Stream) Retrain() { s.rebase() }
 
 func (s *Stream) rebase() {

@@ -18,6 +18,7 @@ import (
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/serving"
@@ -39,6 +40,8 @@ type File struct {
 	Socket string `yaml:"socket"`
 	// NATS is where events are published; default: a broker inside this process.
 	NATS notify.Config `yaml:"nats"`
+	// Ollama is the server that serving.ollama asks.
+	Ollama *OllamaConfig `yaml:"ollama"`
 	// GPU says what all models share of this host's GPUs.
 	GPU gpu.HostConfig `yaml:"gpu"`
 	// Models are the deployed classifiers under watch, by name.
@@ -48,6 +51,13 @@ type File struct {
 	loc      *time.Location
 	policies map[*Model]*policy.Policy // compiled when the file was checked
 	files    map[string]string         // read with it: hash by absolute path
+	missing  check.Problems            // files that it names and that are not there
+}
+
+// OllamaConfig is an Ollama server.
+type OllamaConfig struct {
+	// URL of the server, such as http://127.0.0.1:11434.
+	URL string `yaml:"url"`
 }
 
 // Model is one deployed classifier under watch.
@@ -127,6 +137,12 @@ func (m *Model) withDefaults(f *File) {
 	m.Heldout.SaltFile, m.Heldout.File = secretFile(m.Heldout.SaltFile, abs), abs(m.Heldout.File)
 	if a := m.Serving.Adopt; a != nil {
 		a.TrainedOn = abs(a.TrainedOn)
+	}
+	if o := m.Serving.Ollama; o != nil {
+		o.SystemFile, o.PromptFile, o.FormatFile = abs(o.SystemFile), abs(o.PromptFile), abs(o.FormatFile)
+		if f.Ollama != nil {
+			o.URL = f.Ollama.URL
+		}
 	}
 	m.Serving = m.Serving.WithDefaults()
 	for name, t := range m.Serving.Targets {

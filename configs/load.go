@@ -99,7 +99,7 @@ func Load(path string) (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	if found := l.Warnings.With(l.doc.Locate(l.secrets(mode))); found.Errors() > 0 {
+	if found := l.Warnings.With(l.doc.Locate(append(l.secrets(mode), l.File.missing...))); found.Errors() > 0 {
 		return nil, &InvalidError{Path: path, Source: source, Problems: found, Files: l.Files}
 	}
 	return l, nil

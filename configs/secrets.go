@@ -43,6 +43,9 @@ func (l *Loaded) secrets(mode fs.FileMode) check.Problems {
 		}
 	}
 	plain("nats.url", l.File.NATS.URL, "use credentials_file")
+	if l.File.Ollama != nil {
+		plain("ollama.url", l.File.Ollama.URL, "keep the configuration private")
+	}
 	kept("nats.credentials_file", l.File.NATS.CredentialsFile)
 	kept("nats.nkey_file", l.File.NATS.NKeyFile)
 	if t := l.File.NATS.TLS; t != nil {

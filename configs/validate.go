@@ -22,6 +22,7 @@ import (
 	"github.com/retraind/retraind/configs/strictyaml"
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/serving/ollama"
 )
 
 // broken knows the parts of a file that could not be read: nothing more is said about them, since what stands there is
@@ -86,6 +87,12 @@ func (f *File) validate(b broken) check.Problems {
 	if !b.has("nats") {
 		p.Under("nats", f.NATS.Validate())
 	}
+	if f.Ollama != nil && !b.has("ollama") {
+		if _, err := ollama.New(f.Ollama.URL); err != nil {
+			p.Errorf("ollama.url", "for example http://127.0.0.1:11434", "%q is not an http or https URL",
+				strictyaml.Masked(f.Ollama.URL, func(string) string { return "xxxxx" }))
+		}
+	}
 	if len(f.Models) == 0 && !b.has("models") && !b.has("") {
 		p.Errorf("models", "add an entry; `retraind init` writes a commented example", "no model is configured")
 	}
@@ -93,6 +100,7 @@ func (f *File) validate(b broken) check.Problems {
 	for i, c := range f.checkModels(names, b) {
 		p = append(p, c.found...)
 		maps.Copy(f.files, c.files)
+		f.missing = append(f.missing, c.missing...)
 		if c.policy != nil {
 			f.policies[f.Models[names[i]]] = c.policy
 		}
@@ -104,7 +112,9 @@ func (f *File) validate(b broken) check.Problems {
 type checked struct {
 	found  check.Problems
 	policy *policy.Policy
-	files  map[string]string // that its rules name
+	files  map[string]string // that it names
+	// missing are files that are not there: whoever only reads the text cannot know them.
+	missing check.Problems
 }
 
 // checkModels checks some models beside each other, since a thousand take a while.
@@ -133,6 +143,15 @@ func (c *checked) model(f *File, name string, b broken) {
 		p.Errorf(here, "choose another name", "%q stands for the daemon itself in events", name)
 	}
 	unread := func(section string) bool { return b.has(here+"."+section) || slices.Contains(b, here) }
+	if o := m.Serving.Ollama; o != nil && !unread("serving") {
+		found, missing := o.Load(func(path string) ([]byte, error) {
+			text, err := os.ReadFile(path)
+			c.named(path, text)
+			return text, err
+		})
+		p.Under(here+".serving.ollama", found)
+		c.missing.Under(here+".serving.ollama", missing)
+	}
 	p.Under(here, m.validate(unread))
 	p.Under(here, c.compile(f, m, unread))
 	if m.Shadow != nil && !unread("shadow") {
@@ -258,6 +277,11 @@ func (m *Model) validateColumns(p *check.Problems) {
 	pg := m.Labels.Postgres
 	if pg == nil {
 		return
+	}
+	if o := m.Serving.Ollama; o != nil {
+		if err := o.CheckPrompt(pg.Text); err != nil {
+			p.Errorf("serving.ollama.prompt_file", "name one of labels.postgres.text", "%v", err)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Serving.Targets)) {
 		if len(pg.Targets) > 0 && pg.Targets[name] == "" {

@@ -18,6 +18,8 @@ type Config struct {
 	Classify string `yaml:"classify"`
 	// Health is the URL that answers GET when the service is up.
 	Health string `yaml:"health"`
+	// Ollama asks a language model of an Ollama server, in place of classify and health.
+	Ollama *OllamaConfig `yaml:"ollama" json:",omitempty"`
 	// HealthRelease is the path, in the health answer, of the digest of the release that is served; default release.
 	HealthRelease string `yaml:"health_release"`
 	// Targets are the answers that are compared with labels, by name; default one named label.
@@ -26,9 +28,9 @@ type Config struct {
 	Gate string `yaml:"gate"`
 	// Asleep is ok where the service's host may be switched off: unreachable is then a state and no error.
 	Asleep string `yaml:"asleep"`
-	// Concurrency is the number of texts in flight; default 16.
+	// Concurrency is the number of texts in flight; default 16, with ollama 4.
 	Concurrency int `yaml:"concurrency"`
-	// Timeout is how long one answer may take; default 30s.
+	// Timeout is how long one answer may take; default 30s, with ollama 2m.
 	Timeout unit.Duration `yaml:"timeout"`
 	// Fields maps text columns to the request's field names; default: the column's own name.
 	Fields map[string]string `yaml:"fields"`
@@ -72,6 +74,8 @@ type BatchConfig struct {
 const (
 	defaultConcurrency = 16
 	defaultTimeout     = 30 * time.Second
+	modelConcurrency   = 4 // an Ollama server answers one or a few at a time
+	modelTimeout       = 2 * time.Minute
 	maxConcurrency     = 1024
 	defaultBatch       = 64
 	maxBatch           = 10_000
@@ -105,12 +109,12 @@ func (c Config) WithDefaults() Config {
 			c.Gate = name
 		}
 	}
-	if c.Concurrency == 0 {
-		c.Concurrency = defaultConcurrency
+	concurrency, timeout := defaultConcurrency, defaultTimeout
+	if c.Ollama != nil {
+		concurrency, timeout = modelConcurrency, modelTimeout
 	}
-	if c.Timeout == 0 {
-		c.Timeout = unit.Duration(defaultTimeout)
-	}
+	c.Concurrency = cmp.Or(c.Concurrency, concurrency)
+	c.Timeout = cmp.Or(c.Timeout, unit.Duration(timeout))
 	recheck := RecheckConfig{}
 	if c.Recheck != nil {
 		recheck = *c.Recheck
@@ -145,8 +149,13 @@ func (c Config) MayBeAsleep() bool { return c.Asleep == "ok" }
 // Validate finds faults; call it after WithDefaults.
 func (c Config) Validate() check.Problems {
 	var p check.Problems
-	checkURL(&p, "classify", c.Classify)
-	checkURL(&p, "health", c.Health)
+	if c.Ollama == nil {
+		checkURL(&p, "classify", c.Classify)
+		checkURL(&p, "health", c.Health)
+	} else {
+		p.Under("ollama", c.Ollama.Validate(c.Targets))
+		c.validateInstead(&p)
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Targets)) {
 		t := c.Targets[name]
 		switch t.Kind {
@@ -206,6 +215,24 @@ func (c Config) Validate() check.Problems {
 		taken[field] = column
 	}
 	return p
+}
+
+// validateInstead refuses what says how a service of its own is asked, where a model of an Ollama server is.
+func (c Config) validateInstead(p *check.Problems) {
+	for _, key := range []struct {
+		name    string
+		written bool
+	}{
+		{"classify", c.Classify != ""},
+		{"health", c.Health != ""},
+		{"batch", c.Batch != nil},
+		{"fields", len(c.Fields) > 0},
+	} {
+		if key.written {
+			p.Errorf(key.name, "leave out one of the two",
+				"%s is about a service of its own, and serving.ollama names a model", key.name)
+		}
+	}
 }
 
 func checkURL(p *check.Problems, path, raw string) {

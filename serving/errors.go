@@ -21,11 +21,6 @@ var ErrService = errors.New("the classifier's answer cannot be used")
 
 // transportError tells away (asleep) from slow (a fault) from cancelled (ours).
 func transportError(ctx context.Context, url string, err error, timeout time.Duration) error {
-	slow := &ServiceError{
-		URL: url,
-		Cause: fmt.Errorf("no answer within %v: the service is overloaded or hangs; "+
-			"raise serving.timeout or lower serving.concurrency", timeout),
-	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("ask %s: %w", url, context.Cause(ctx))
 	}
@@ -42,7 +37,7 @@ func transportError(ctx context.Context, url string, err error, timeout time.Dur
 	case isDial(err):
 		return fmt.Errorf("%w: no connection to %s: %v", ErrAsleep, url, rootCause(err))
 	case errors.As(err, &network) && network.Timeout():
-		return slow
+		return slow(url, timeout)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		return &ServiceError{
 			URL: url,
@@ -51,6 +46,14 @@ func transportError(ctx context.Context, url string, err error, timeout time.Dur
 		}
 	}
 	return &ServiceError{URL: url, Cause: rootCause(err)}
+}
+
+func slow(url string, timeout time.Duration) error {
+	return &ServiceError{
+		URL: url,
+		Cause: fmt.Errorf("no answer within %v: the service is overloaded or hangs; "+
+			"raise serving.timeout or lower serving.concurrency", timeout),
+	}
 }
 
 func isDial(err error) bool {

@@ -11,11 +11,18 @@ import (
 type HealthInfo struct {
 	OK      bool   // status 200 with a JSON object
 	Release string // digest of the release it serves; empty when the answer does not have it
+	Runtime string // program and version that run the model, where that is not part of the release: ollama 0.17.4
 	Raw     string // the answer's first bytes, for people
 }
 
 // Health asks how the service is. An unreachable service, or one without a model, is an error that wraps ErrAsleep.
 func (s *Scorer) Health(ctx context.Context) (HealthInfo, error) {
+	if s.broken != nil {
+		return HealthInfo{}, s.broken
+	}
+	if s.model != nil {
+		return s.model.health(ctx)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.config.Health, nil)
 	if err != nil {
 		return HealthInfo{}, err

@@ -32,15 +32,18 @@ type Answer struct {
 	Values     Answers
 	Confidence float64 // 0 when the service tells none
 	Release    string  // digest of the release that answered, when the answer has it beside the first target
+	Format     string  // what was wrong with the answer of a model whose values are FormatError; "" for others
 	Took       time.Duration
 }
 
-// Scorer asks a classifier over HTTP. Safe for concurrent use; it keeps its connections.
+// Scorer asks a classifier over HTTP, or a language model of an Ollama server. Safe for concurrent use; it keeps its connections.
 type Scorer struct {
 	config  Config
 	targets []Target
 	client  *http.Client
-	size    int // texts in one request
+	size    int            // texts in one request
+	model   *languageModel // nil for a service of its own
+	broken  error          // why nothing can be asked; a configuration that was validated has none
 }
 
 // reply is an answer, or why there is none.
@@ -51,6 +54,10 @@ type reply struct {
 
 // ask asks about a part of the texts: one, or as many as a request of the batch endpoint takes.
 func (s *Scorer) ask(ctx context.Context, part []Text) []reply {
+	if s.model != nil {
+		answer, err := s.model.classify(ctx, part[0])
+		return []reply{{answer, err}}
+	}
 	if s.config.Batch != nil {
 		return s.classifyBatch(ctx, part)
 	}
@@ -70,6 +77,9 @@ func NewScorer(config Config) *Scorer {
 		DisableCompression:  true, // an answer is a few dozen bytes
 	}
 	s := &Scorer{config: config, targets: config.List(), size: 1}
+	if config.Ollama != nil {
+		s.model, s.broken = newLanguageModel(config)
+	}
 	s.client = &http.Client{Transport: transport, Timeout: config.Timeout.D(), CheckRedirect: keepMethod}
 	if config.Batch != nil {
 		s.size = config.Batch.Size
@@ -87,13 +97,21 @@ func keepMethod(req *http.Request, via []*http.Request) error {
 }
 
 // Close drops idle connections.
-func (s *Scorer) Close() { s.client.CloseIdleConnections() }
+func (s *Scorer) Close() {
+	s.client.CloseIdleConnections()
+	if s.model != nil {
+		s.model.client.Close()
+	}
+}
 
 // Score asks about texts, several at a time, and calls got once for each answer, one call at a time and in no order.
 // What was answered before an error stays given. The error is nil when every text was answered; it wraps ErrAsleep when
 // the service is away, ErrService when it answers in a way that cannot be used. A text that fails does not keep the
 // others from being asked, until several in a row have failed.
 func (s *Scorer) Score(ctx context.Context, texts []Text, got func(Text, Answer)) error {
+	if s.broken != nil {
+		return fmt.Errorf("score: %w", s.broken)
+	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var (

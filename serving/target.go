@@ -194,8 +194,11 @@ func (t Target) path() string {
 func scalar(v any) (string, error) {
 	switch s := v.(type) {
 	case string:
-		if s == "" {
+		switch s {
+		case "":
 			return "", errors.New("the category is an empty text")
+		case FormatError:
+			return "", fmt.Errorf("the category is %q, which stands for an answer that is none", FormatError)
 		}
 		return s, nil
 	case bool:

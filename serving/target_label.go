@@ -31,8 +31,12 @@ func (t Target) CanonicalLabel(s string) (string, error) {
 		}
 		return CanonicalSet([]string{t.Normalize.Apply(s)}), nil
 	}
-	if s = t.Normalize.Apply(s); s == "" {
+	switch s = t.Normalize.Apply(s); s {
+	case "":
 		return "", fmt.Errorf("label of target %s is an empty text: write null where there is none", t.Name)
+	case FormatError:
+		return "", fmt.Errorf("label of target %s is %q, which stands for an answer that is none: spell it otherwise", t.Name,
+			FormatError)
 	}
 	return s, nil
 }

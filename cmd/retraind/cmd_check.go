@@ -104,6 +104,9 @@ func checkNATS(ctx context.Context, file *configs.File, found *check.Problems) {
 
 // checkServing asks the classifier how it is; one that is not there yet is a warning, since the first run deploys it.
 func checkServing(ctx context.Context, c serving.Config) check.Problems {
+	if c.Ollama != nil {
+		return serving.CheckOllama(ctx, c)
+	}
 	var p check.Problems
 	s := serving.NewScorer(c)
 	defer s.Close()

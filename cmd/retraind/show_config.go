@@ -14,6 +14,7 @@ import (
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/policy/quiethours"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/watch/sources"
 )
 
@@ -32,7 +33,7 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 				p.field("", "- "+text)
 			}
 		}
-		p.field("serving", withoutPassword(m.Serving.Classify))
+		p.field("serving", asked(m.Serving))
 		p.field("retrains", cmp.Or(strings.Join(conditions(m.Policy.RetrainWhen), ", "), "only when told to"))
 		if urgent := conditions(m.Policy.UrgentWhen); len(urgent) > 0 {
 			p.field("", "at any hour: "+strings.Join(urgent, ", "))
@@ -152,6 +153,14 @@ func limitsText(l policy.Limits) string {
 		parts = append(parts, l.Cooldown.String()+" apart")
 	}
 	return cmp.Or(strings.Join(parts, ", "), "none: runs may follow each other at once")
+}
+
+// asked says what classifies.
+func asked(c serving.Config) string {
+	if o := c.Ollama; o != nil {
+		return o.Model + " of the Ollama server at " + withoutPassword(o.URL)
+	}
+	return withoutPassword(c.Classify)
 }
 
 // withoutPassword is a URL as it may be shown.

@@ -29,7 +29,7 @@ const (
 	heads   = 4     // of 16 numbers each
 	forward = 32    // unused
 	vote    = 30    // of a word, against 1 that every token has
-	leaning = 0.002 // towards Else: less than one word in a long text
+	leaning = 0.0002 // towards Else: less than one word in a long text
 )
 
 // The directions of a token's vector that are no label's.

@@ -19,6 +19,8 @@ import (
 // nothing, loads at once, and has a GPU.
 type Fake struct {
 	URL string
+	// Stop ends it before the test ends.
+	Stop func()
 
 	mu      sync.Mutex // guards the rest
 	version string
@@ -81,7 +83,7 @@ func NewFake(t testing.TB) *Fake {
 	}
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	f.URL = server.URL
+	f.URL, f.Stop = server.URL, server.Close
 	return f
 }
 

@@ -245,9 +245,17 @@ func (f *Fake) answer(w http.ResponseWriter, q question, m manifest, prompt stri
 	say(w, answer)
 }
 
-// tokens counts a known word as one and every other byte.
+var control = regexp.MustCompile(`<\|[a-z_]+\|>`)
+
+// tokens counts a known word and a control token as one, and every other byte.
 func (c Classifier) tokens(text string) int {
 	n := len(text)
+	if n > 64*c.context() {
+		return n // too long, whatever its words are
+	}
+	for _, token := range control.FindAllString(text, -1) {
+		n -= len(token) - 1
+	}
 	for _, w := range word.FindAllString(text, -1) {
 		if _, ok := c.Words[w]; ok {
 			n -= len(w) - 1

@@ -105,11 +105,11 @@ func (f *Fake) create(w http.ResponseWriter, r *http.Request) {
 	for _, d := range q.Files {
 		b, ok := f.blobs[d]
 		if !ok {
-			refuse(w, http.StatusInternalServerError, "open "+d+": no such file or directory")
+			say(w, map[string]string{"error": "open " + d + ": no such file or directory"}) // in a stream
 			return
 		}
 		if !bytes.HasPrefix(b, []byte("GGUF")) {
-			refuse(w, http.StatusBadRequest, "unknown type")
+			say(w, map[string]string{"error": "supplied file was not in GGUF format"})
 			return
 		}
 		m.Blob = d

@@ -207,6 +207,8 @@ func alternative(path string) string {
 		return ", or `dsn_file`"
 	case "models.NAME.labels.postgres.label":
 		return ", or `targets`"
+	case "models.NAME.serving.classify", "models.NAME.serving.health":
+		return ", or `ollama`"
 	case "models.NAME.gpu.free":
 		return ", or `max_used`"
 	}

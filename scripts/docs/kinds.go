@@ -8,6 +8,7 @@ import (
 
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/serving"
 )
 
 var textType = reflect.TypeFor[encoding.TextUnmarshaler]()
@@ -51,6 +52,8 @@ func (r *reference) kind(t reflect.Type) (string, error) {
 		return "time of day", nil
 	case reflect.TypeFor[actions.StepConfig]():
 		return "step", nil
+	case reflect.TypeFor[serving.Option]():
+		return "number, `true`, `false` or text", nil
 	}
 	switch {
 	case t.Name() == "Days" && isText(t):

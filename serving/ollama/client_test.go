@@ -194,7 +194,7 @@ func TestModelsThatCannotServe(t *testing.T) {
 		}
 		err = c.Create(ctx, ollama.CreateRequest{Model: name + ":text", Files: map[string]string{"text.gguf": d}}, nil)
 		var refused *ollama.Error
-		if !errors.As(err, &refused) || refused.Status != 400 {
+		if !errors.As(err, &refused) || !strings.Contains(err.Error(), "create "+name+":text") {
 			t.Errorf("a file that is no model: %v", err)
 		}
 		missing := "sha256:" + strings.Repeat("0", 64)
@@ -202,7 +202,7 @@ func TestModelsThatCannotServe(t *testing.T) {
 			t.Errorf("a blob that is not there: %v, %v", has, err)
 		}
 		err = c.Create(ctx, ollama.CreateRequest{Model: name + ":none", Files: map[string]string{"x.gguf": missing}}, nil)
-		if !errors.As(err, &refused) || refused.Status < 400 {
+		if !errors.As(err, &refused) || !strings.Contains(err.Error(), "no such file") {
 			t.Errorf("a blob that was not uploaded: %v", err)
 		}
 		if _, err := c.Upload(ctx, filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {

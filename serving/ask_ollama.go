@@ -1,0 +1,180 @@
+package serving
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/serving/ollama"
+)
+
+// FormatError stands for the value of every target where a model answered, but not as it was asked to: no JSON, an answer
+// that breaks the schema or was cut off, a value that is no category. It is the model's error and counts as wrong. No
+// label and no answer can be spelt so.
+const FormatError = "(format error)"
+
+// IsFormatError says whether the answers stand for one that could not be used.
+func (a Answers) IsFormatError() bool {
+	for _, v := range a {
+		if v == FormatError {
+			return true
+		}
+	}
+	return false
+}
+
+// FormatErrors are the answers of a model whose answer could not be used.
+func FormatErrors(targets []Target) Answers {
+	out := make(Answers, len(targets))
+	for _, t := range targets {
+		out[t.Name] = FormatError
+	}
+	return out
+}
+
+// languageModel asks a model of an Ollama server.
+type languageModel struct {
+	config  *OllamaConfig
+	targets []Target
+	client  *ollama.Client
+	prompts *Prompts
+	schema  *schema // nil without one
+	timeout time.Duration
+}
+
+func newLanguageModel(c Config) (*languageModel, error) {
+	m := &languageModel{config: c.Ollama, targets: c.List(), timeout: c.Timeout.D()}
+	var err error
+	if m.client, err = ollama.New(c.Ollama.URL); err != nil {
+		return nil, err
+	}
+	if m.prompts, err = NewPrompts(c.Ollama); err != nil {
+		return nil, err
+	}
+	if c.Ollama.Format != nil {
+		m.schema, err = newSchema(c.Ollama.Format)
+	}
+	return m, err
+}
+
+// classify asks about one text, as clients do: the tag brings the system prompt and the template, the request brings
+// prompt, schema and options.
+func (m *languageModel) classify(ctx context.Context, text Text) (Answer, error) {
+	start := time.Now()
+	prompt, err := m.prompts.Prompt(text.Fields)
+	if err != nil {
+		return m.unusable(start, err), nil
+	}
+	asked, stop := context.WithTimeout(ctx, m.timeout)
+	defer stop()
+	said, err := m.client.Chat(asked, ollama.ChatRequest{
+		Model: m.config.Model, Messages: []ollama.Message{{Role: "user", Content: prompt}},
+		Format: m.config.Format, Options: m.config.options(), Think: m.config.Think, Whole: true,
+	})
+	switch {
+	case errors.Is(err, ollama.ErrTooLong): // what the model cannot read it cannot classify
+		return m.unusable(start, err), nil
+	case err != nil:
+		return Answer{}, m.fault(ctx, "item "+text.Item, err)
+	}
+	answer, err := m.read(said)
+	if err != nil {
+		return m.unusable(start, err), nil
+	}
+	answer.Took = time.Since(start)
+	return answer, nil
+}
+
+func (m *languageModel) unusable(start time.Time, why error) Answer {
+	return Answer{Values: FormatErrors(m.targets), Format: why.Error(), Took: time.Since(start)}
+}
+
+// read takes an answer, or says what is wrong with it.
+func (m *languageModel) read(said ollama.Answer) (out Answer, err error) {
+	text := []byte(strings.TrimSpace(said.Text))
+	switch {
+	case said.CutOff():
+		return out, fmt.Errorf("the answer was cut off after %d tokens (num_predict or num_ctx): %s", said.Tokens, Excerpt(text))
+	case len(text) == 0:
+		return out, errors.New("the answer is empty")
+	}
+	object, err := decodeAnswer(text)
+	if err != nil {
+		return out, err
+	}
+	if m.schema != nil {
+		if err := m.schema.check(text); err != nil {
+			return out, fmt.Errorf("the answer breaks the schema: %w: %s", err, Excerpt(text))
+		}
+	}
+	out.Values, out.Confidence, err = readAnswer(m.targets, object)
+	return out, err
+}
+
+// fault sorts an error of the server: away, or an answer that cannot be used. The model is not to blame for either.
+func (m *languageModel) fault(ctx context.Context, about string, err error) error {
+	switch url := m.client.URL(); {
+	case ctx.Err() != nil:
+		return fmt.Errorf("ask %s: %w", url, context.Cause(ctx))
+	case errors.Is(err, context.DeadlineExceeded):
+		return slow(url, m.timeout)
+	case errors.Is(err, ollama.ErrBusy), errors.Is(err, ollama.ErrNotFound):
+		return fmt.Errorf("%w: %w", ErrAsleep, err)
+	case errors.Is(err, ollama.ErrAway):
+		return transportError(ctx, url, err, m.timeout)
+	default:
+		return &ServiceError{URL: url, About: about, Cause: err}
+	}
+}
+
+// health says which model serves, and on what.
+func (m *languageModel) health(ctx context.Context) (HealthInfo, error) {
+	ctx, stop := context.WithTimeout(ctx, m.timeout)
+	defer stop()
+	version, err := m.client.Version(ctx)
+	if err != nil {
+		return HealthInfo{}, m.fault(ctx, "", err)
+	}
+	list, err := m.client.Models(ctx)
+	if err != nil {
+		return HealthInfo{}, m.fault(ctx, "", err)
+	}
+	info := HealthInfo{Runtime: "ollama " + version}
+	digest := ""
+	names := map[string]string{}
+	for _, model := range list {
+		names[model.Name] = model.Digest
+	}
+	if digest = names[ollama.Tagged(m.config.Model)]; digest == "" {
+		return info, fmt.Errorf("%w: the Ollama server at %s has no model %s; is it created? ollama list shows what there is",
+			ErrAsleep, m.client.URL(), m.config.Model)
+	}
+	info.OK = true
+	info.Release = releaseOf(m.config.Model, digest, names)
+	raw, err := json.Marshal(map[string]string{"version": version, "model": m.config.Model, "digest": digest})
+	info.Raw = Excerpt(raw)
+	return info, err
+}
+
+// releaseOf is the release whose tag has the digest of what serves. Where releases have tags and none of them has it,
+// something else serves, which is named by its own digest. Without such tags nothing is known.
+func releaseOf(model, digest string, names map[string]string) string {
+	known := false
+	for name, d := range names {
+		release, ok := ollama.ReleaseOf(model, name)
+		if !ok {
+			continue
+		}
+		if d == digest {
+			return release
+		}
+		known = true
+	}
+	if known {
+		return "sha256:" + digest
+	}
+	return ""
+}

@@ -1,0 +1,77 @@
+package serving
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/internal/check"
+)
+
+// CheckOllama asks the server for the model that a validated configuration names, without loading it. A model that is not
+// there yet is a warning, since the first run creates it.
+func CheckOllama(ctx context.Context, c Config) check.Problems {
+	var p check.Problems
+	m, err := newLanguageModel(c.WithDefaults())
+	if err != nil {
+		p.Errorf("ollama", "", "%v", err)
+		return p
+	}
+	defer m.client.Close()
+	if address := exposed(ctx, m.client.URL()); address != "" {
+		p.Warnf("ollama", "let it listen on 127.0.0.1 (OLLAMA_HOST), or put a proxy with a login in front",
+			"the Ollama server can be reached at %s: it has no login, and who reaches it can replace the model", address)
+	}
+	_, err = m.health(ctx)
+	if errors.Is(err, ErrAsleep) {
+		p.Warnf("ollama.model", "before the first release this is as it should be", "%v", err)
+		return p
+	}
+	if err != nil {
+		p.Errorf("ollama.model", "", "%v", err)
+		return p
+	}
+	info, err := m.client.Show(ctx, m.config.Model)
+	switch {
+	case err != nil:
+		p.Errorf("ollama.model", "", "%v", err)
+	case m.config.SystemFile != "" && strings.TrimSpace(info.System) != strings.TrimSpace(m.config.System):
+		p.Warnf("ollama.system_file", "requests carry no system prompt: create the model with this one, or correct the file",
+			"the model that serves has another system prompt: %s", Excerpt([]byte(info.System)))
+	}
+	return p
+}
+
+// exposed is an address of this host, or of another one, at which a server can be reached beside the loopback address;
+// "" for none.
+func exposed(ctx context.Context, base string) string {
+	u, err := url.Parse(base)
+	if err != nil {
+		return ""
+	}
+	host, port := u.Hostname(), u.Port()
+	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		return u.Host
+	}
+	addresses, err := net.InterfaceAddrs()
+	if err != nil || port == "" {
+		return ""
+	}
+	for _, a := range addresses {
+		prefix, err := netip.ParsePrefix(a.String())
+		if err != nil || !prefix.Addr().IsGlobalUnicast() {
+			continue
+		}
+		d := net.Dialer{Timeout: 200 * time.Millisecond}
+		address := net.JoinHostPort(prefix.Addr().String(), port)
+		if conn, err := d.DialContext(ctx, "tcp", address); err == nil {
+			_ = conn.Close()
+			return address
+		}
+	}
+	return ""
+}

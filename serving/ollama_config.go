@@ -1,0 +1,181 @@
+package serving
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/invopop/jsonschema"
+
+	"github.com/retraind/retraind/internal/check"
+)
+
+// OllamaConfig asks a model of the Ollama server that ollama.url names.
+type OllamaConfig struct {
+	// Model is the name that clients ask for, such as liga-relevance.
+	Model string `yaml:"model"`
+	// SystemFile holds the system prompt. Requests do not carry it: it is part of the model that the server has, and of the chats of an export.
+	SystemFile string `yaml:"system_file"`
+	// PromptFile is a Go text/template over the text columns; default: the columns by name, with an empty line between.
+	PromptFile string `yaml:"prompt_file"`
+	// FormatFile is the JSON schema of the answer.
+	FormatFile string `yaml:"format_file"`
+	// Options are those of each request, such as temperature: 0 and seed: 1.
+	Options map[string]Option `yaml:"options"`
+	// Think switches the thinking of a model on or off; default: as the model does by itself.
+	Think *bool `yaml:"think"`
+
+	// What the configuration adds when it is loaded: the address, and what the files held. A run keeps them as they were.
+	URL    string          `yaml:"-"`
+	System string          `yaml:"-"`
+	Prompt string          `yaml:"-"`
+	Format json.RawMessage `yaml:"-" json:",omitempty"`
+}
+
+// Option is the value of one option: a number, true or false, or a text.
+type Option string
+
+// UnmarshalText takes it as it is written.
+func (o *Option) UnmarshalText(text []byte) error {
+	*o = Option(text)
+	return nil
+}
+
+// MarshalText gives it as it is written.
+func (o Option) MarshalText() ([]byte, error) { return []byte(o), nil }
+
+// JSONSchema: a scalar of any kind.
+func (Option) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "number"}, {Type: "boolean"}, {Type: "string"}}}
+}
+
+// value is the option as JSON has it.
+func (o Option) value() any {
+	if b, err := strconv.ParseBool(string(o)); err == nil && (o == "true" || o == "false") {
+		return b
+	}
+	if json.Valid([]byte(o)) && !strings.HasPrefix(string(o), `"`) && o != "null" {
+		return json.RawMessage(o)
+	}
+	return string(o)
+}
+
+// maxPromptFile bounds a file of prompts; a system prompt has a few kilobytes.
+const maxPromptFile = 1 << 20
+
+// Load reads the files that are named and keeps what they hold. It finds templates that cannot be parsed and schemas that
+// cannot be read, and apart from these the files that are not there.
+func (c *OllamaConfig) Load(read func(path string) ([]byte, error)) (p, missing check.Problems) {
+	text := func(key, path string) string {
+		if path == "" {
+			return ""
+		}
+		b, err := read(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			missing.Errorf(key, "write it, or correct the name", "there is no file %s", path)
+		case err != nil:
+			p.Errorf(key, "", "%v", err)
+		case len(b) > maxPromptFile:
+			p.Errorf(key, "is it the right file?", "%s has %d bytes, more than %d", path, len(b), maxPromptFile)
+		case strings.TrimSpace(string(b)) == "":
+			p.Errorf(key, "write it, or leave the key out", "%s is empty", path)
+		default:
+			return string(b)
+		}
+		return ""
+	}
+	c.System = strings.TrimRight(text("system_file", c.SystemFile), "\r\n")
+	if c.Prompt = text("prompt_file", c.PromptFile); c.Prompt != "" {
+		if _, err := parsePrompt(c.Prompt); err != nil {
+			p.Errorf("prompt_file", "it is a Go text/template: {{.title}} is the column title", "%s: %v", c.PromptFile, err)
+		}
+	}
+	if format := text("format_file", c.FormatFile); format != "" {
+		if _, err := newSchema([]byte(format)); err != nil {
+			p.Errorf("format_file", "it is a JSON schema of an object", "%s: %v", c.FormatFile, err)
+		} else {
+			var compact bytes.Buffer
+			_ = json.Compact(&compact, []byte(format)) // as a stored plan has it
+			c.Format = compact.Bytes()
+		}
+	}
+	return p, missing
+}
+
+// Validate finds faults beside those of the files.
+func (c *OllamaConfig) Validate(targets map[string]Target) check.Problems {
+	var p check.Problems
+	if c.Model == "" {
+		p.Errorf("model", "the name that clients ask for, as ollama list shows it", "no model is named")
+	} else if strings.ContainsAny(c.Model, " \t\n\"'\\") {
+		p.Errorf("model", "as ollama list shows it", "%q is no name of a model", c.Model)
+	}
+	if c.URL == "" {
+		p.Errorf("", `add ollama: {url: "http://127.0.0.1:11434"} at the top level`, "ollama.url names no server")
+	}
+	if c.Format == nil {
+		return p
+	}
+	schema, err := newSchema(c.Format)
+	if err != nil {
+		return p
+	}
+	for _, name := range slices.Sorted(maps.Keys(targets)) {
+		if t := targets[name]; !schema.has(t.path()) {
+			p.Errorf("format_file", "add it to properties, or correct serving.targets."+name+".answer",
+				"the schema has no property %q, which target %s is read from", t.path(), name)
+		}
+	}
+	return p
+}
+
+// CheckPrompt finds fields of the prompt that are no text columns.
+func (c *OllamaConfig) CheckPrompt(columns []string) error {
+	t, err := parsePrompt(c.Prompt)
+	if err != nil {
+		return nil //nolint:nilerr // Load has said so
+	}
+	fields := map[string]string{}
+	for _, column := range columns {
+		fields[column] = "x"
+	}
+	if err := t.Option("missingkey=error").Execute(&strings.Builder{}, fields); err != nil {
+		return fmt.Errorf("%s: %w; the text columns are %s", c.PromptFile, err, strings.Join(columns, ", "))
+	}
+	return nil
+}
+
+// Digest names everything that a request, a chat of an export and a model that is made have in common: system prompt,
+// prompt, schema and options.
+func (c *OllamaConfig) Digest() string {
+	doc, err := json.Marshal([]any{c.System, c.Prompt, string(c.Format), c.Options, c.Think})
+	if err != nil {
+		return "" // texts and booleans: it cannot fail
+	}
+	sum := sha256.Sum256(doc)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// options are those of a request.
+func (c *OllamaConfig) options() map[string]any {
+	if len(c.Options) == 0 {
+		return nil
+	}
+	out := make(map[string]any, len(c.Options))
+	for name, o := range c.Options {
+		out[name] = o.value()
+		if name == "stop" {
+			out[name] = []string{string(o)}
+		}
+	}
+	return out
+}

@@ -1,0 +1,104 @@
+package serving_test
+
+import (
+	"encoding/json"
+	"io/fs"
+	"strings"
+	"testing"
+
+	"github.com/retraind/retraind/serving"
+)
+
+func quoted(s string) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+func TestOllamaConfigFaults(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{
+		"prompt": "{{.title}}", "open": "{{.title", "unknown": "{{.titel}}", "empty": " \n", "schema": newsSchema,
+		"list": "[1]", "text": "no JSON", "string": `{"type":"string"}`, "type": `{"type":"object","properties":{"a":{"type":1}}}`,
+		"ref": `{"type":"object","properties":{"label":{"$ref":"file:///etc/passwd"}}}`, "large": strings.Repeat("x", 2<<20),
+		"other": `{"type":"object","properties":{"category":{"type":"string"}}}`,
+	}
+	for name, x := range map[string]struct {
+		change func(*serving.Config)
+		path   string
+		want   string
+	}{
+		"prompt missing":  {func(c *serving.Config) { c.Ollama.PromptFile = "none" }, "prompt_file", "no file none"},
+		"system missing":  {func(c *serving.Config) { c.Ollama.SystemFile = "none" }, "system_file", "no file none"},
+		"schema missing":  {func(c *serving.Config) { c.Ollama.FormatFile = "none" }, "format_file", "no file none"},
+		"prompt empty":    {func(c *serving.Config) { c.Ollama.PromptFile = "empty" }, "prompt_file", "is empty"},
+		"prompt large":    {func(c *serving.Config) { c.Ollama.PromptFile = "large" }, "prompt_file", "more than"},
+		"prompt syntax":   {func(c *serving.Config) { c.Ollama.PromptFile = "open" }, "prompt_file", "unclosed action"},
+		"schema no JSON":  {func(c *serving.Config) { c.Ollama.FormatFile = "text" }, "format_file", "not JSON"},
+		"schema list":     {func(c *serving.Config) { c.Ollama.FormatFile = "list" }, "format_file", "not a JSON object"},
+		"schema string":   {func(c *serving.Config) { c.Ollama.FormatFile = "string" }, "format_file", `not "object"`},
+		"schema type":     {func(c *serving.Config) { c.Ollama.FormatFile = "type" }, "format_file", "type"},
+		"schema refers":   {func(c *serving.Config) { c.Ollama.FormatFile = "ref" }, "format_file", "one file"},
+		"schema target":   {func(c *serving.Config) { c.Ollama.FormatFile = "other" }, "ollama.format_file", `no property "label"`},
+		"no model":        {func(c *serving.Config) { c.Ollama.Model = "" }, "ollama.model", "no model"},
+		"no name":         {func(c *serving.Config) { c.Ollama.Model = "a b" }, "ollama.model", "no name"},
+		"no server":       {func(c *serving.Config) { c.Ollama.URL = "" }, "ollama", "names no server"},
+		"classify beside": {func(c *serving.Config) { c.Classify = "http://x/classify" }, "classify", "service of its own"},
+	} {
+		c := serving.Config{Ollama: &serving.OllamaConfig{
+			Model: "news", URL: "http://127.0.0.1:1", PromptFile: "prompt", FormatFile: "schema",
+		}}
+		x.change(&c)
+		found, missing := c.Ollama.Load(func(path string) ([]byte, error) {
+			text, ok := files[path]
+			if !ok {
+				return nil, fs.ErrNotExist
+			}
+			return []byte(text), nil
+		})
+		c = c.WithDefaults()
+		found = append(append(found, missing...), c.Validate()...)
+		if len(found) != 1 || found[0].Path != x.path || !strings.Contains(found[0].Message, x.want) ||
+			strings.Contains(found[0].Message, "\n") {
+			t.Errorf("%s: %+v, want one of %s with %q", name, found, x.path, x.want)
+		}
+	}
+	c := &serving.OllamaConfig{PromptFile: "unknown", Prompt: files["unknown"]}
+	if err := c.CheckPrompt([]string{"title"}); err == nil || !strings.Contains(err.Error(), "titel") {
+		t.Errorf("a column that is none: %v", err)
+	}
+}
+
+// A plan keeps what the files held; the digest follows it.
+func TestOllamaConfigIsKept(t *testing.T) {
+	t.Parallel()
+	c := newsConfig(t, "http://127.0.0.1:1")
+	b, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again serving.Config
+	if err := json.Unmarshal(b, &again); err != nil {
+		t.Fatal(err)
+	}
+	if string(again.Ollama.Format) == "" || again.Ollama.Digest() != c.Ollama.Digest() || again.Ollama.URL != c.Ollama.URL {
+		t.Errorf("kept %+v, was %+v", again.Ollama, c.Ollama)
+	}
+	for name, change := range map[string]func(*serving.OllamaConfig){
+		"system": func(o *serving.OllamaConfig) { o.System = "x" },
+		"prompt": func(o *serving.OllamaConfig) { o.Prompt = "x" },
+		"format": func(o *serving.OllamaConfig) { o.Format = []byte(`{}`) },
+		"option": func(o *serving.OllamaConfig) { o.Options = nil },
+	} {
+		o := *c.Ollama
+		change(&o)
+		if o.Digest() == c.Ollama.Digest() {
+			t.Errorf("another %s gives the same digest", name)
+		}
+	}
+	if b, err := json.Marshal(serving.Config{}); err != nil || strings.Contains(string(b), "Ollama") {
+		t.Errorf("a configuration without Ollama changed: %s, %v", b, err)
+	}
+}

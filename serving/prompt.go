@@ -1,0 +1,166 @@
+package serving
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/template"
+)
+
+// maxPrompt bounds what a template makes of one text.
+const maxPrompt = 64 << 20
+
+// parsePrompt parses a template over text columns; an empty one takes all of them.
+func parsePrompt(text string) (*template.Template, error) {
+	if text == "" {
+		text = `{{range $i, $text := paragraphs .}}{{if $i}}` + "\n\n" + `{{end}}{{$text}}{{end}}`
+	}
+	return template.New("prompt").Funcs(template.FuncMap{"paragraphs": paragraphs}).Parse(text)
+}
+
+// paragraphs are the columns that hold something, by name.
+func paragraphs(fields map[string]string) []string {
+	var out []string
+	for _, column := range slices.Sorted(maps.Keys(fields)) {
+		if fields[column] != "" {
+			out = append(out, fields[column])
+		}
+	}
+	return out
+}
+
+// Prompts makes the prompts of a configuration, as requests and exports carry them. It is safe for concurrent use.
+type Prompts struct {
+	template *template.Template
+	own      int // control tokens of the template itself
+}
+
+// NewPrompts prepares the template of a configuration that was loaded.
+func NewPrompts(c *OllamaConfig) (*Prompts, error) {
+	t, err := parsePrompt(c.Prompt)
+	if err != nil {
+		return nil, fmt.Errorf("prompt_file %s: %w", c.PromptFile, err)
+	}
+	p := &Prompts{template: t}
+	empty, err := p.render(nil)
+	if err != nil {
+		return p, nil //nolint:nilerr // a template that needs a text has no tokens without one
+	}
+	p.own = tokens(empty)
+	return p, nil
+}
+
+// Prompt is the prompt of a text. A column that the text does not have is empty. The text cannot speak as the chat
+// template does: control tokens in it are written with a blank inside, which the tokenizer reads as plain characters.
+func (p *Prompts) Prompt(fields map[string]string) (string, error) {
+	plain := make(map[string]string, len(fields))
+	for column, text := range fields {
+		plain[column] = Defuse(text)
+	}
+	out, err := p.render(plain)
+	if err != nil {
+		return "", fmt.Errorf("prompt: %w", err)
+	}
+	if tokens(out) > p.own { // two columns side by side made one
+		out = Defuse(out)
+	}
+	return out, nil
+}
+
+func (p *Prompts) render(fields map[string]string) (string, error) {
+	var b strings.Builder
+	err := p.template.Execute(&limited{b: &b, left: maxPrompt}, fields)
+	return b.String(), err
+}
+
+// limited ends a template that writes without end.
+type limited struct {
+	b    *strings.Builder
+	left int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	if l.left -= len(p); l.left < 0 {
+		return 0, fmt.Errorf("longer than %d bytes", maxPrompt)
+	}
+	return l.b.Write(p)
+}
+
+// marks are the names of control tokens beside those with bars, <|…|> of ChatML and Llama 3 and <｜…｜> of DeepSeek: Gemma's
+// <start_of_turn>, [INST] and <s> of Llama 2 and Mistral, and those of thinking and tools.
+var marks = map[byte][]string{
+	'<': {
+		"start_of_turn", "end_of_turn", "start_of_image", "end_of_image", "bos", "eos", "pad", "unk", "s", "think", "tools",
+		"tool_call", "tool_response",
+	},
+	'[': {"inst", "system_prompt", "available_tools", "tool_calls", "tool_results"},
+}
+
+// longestToken is beyond the longest of them, in bytes.
+const longestToken = 128
+
+// isToken says whether a text begins with a control token.
+func isToken(text string) bool {
+	text = text[:min(len(text), longestToken)]
+	for _, system := range []string{"<<SYS>>", "<</SYS>>"} {
+		if len(text) >= len(system) && strings.EqualFold(text[:len(system)], system) {
+			return true
+		}
+	}
+	end := strings.IndexAny(text[1:], " \t\r\n<>[]")
+	if end < 0 || text[end+1] != text[0]+2 { // > stands two after <, and ] after [
+		return false
+	}
+	name := text[1 : end+1]
+	for _, bar := range []string{"|", "｜"} {
+		if text[0] == '<' && len(name) >= 2*len(bar) && strings.HasPrefix(name, bar) && strings.HasSuffix(name, bar) {
+			return true
+		}
+	}
+	return slices.Contains(marks[text[0]], strings.ToLower(strings.TrimPrefix(name, "/")))
+}
+
+// nextToken is where the next control token begins, or may begin, at or after a place; -1 for nowhere.
+func nextToken(text string, from int) (at int, token bool) {
+	at = strings.IndexAny(text[from:], "<[")
+	if at < 0 {
+		return -1, false
+	}
+	at += from
+	return at, isToken(text[at:])
+}
+
+// tokens counts the control tokens of a text.
+func tokens(text string) (n int) {
+	for from := 0; ; {
+		at, token := nextToken(text, from)
+		if at < 0 {
+			return n
+		}
+		if token {
+			n++
+		}
+		from = at + 1
+	}
+}
+
+// Defuse writes a blank after the first character of each control token in a text.
+func Defuse(text string) string {
+	if tokens(text) == 0 {
+		return text
+	}
+	var b strings.Builder
+	for from := 0; ; {
+		at, token := nextToken(text, from)
+		if at < 0 {
+			b.WriteString(text[from:])
+			return b.String()
+		}
+		b.WriteString(text[from : at+1])
+		if token {
+			b.WriteByte(' ')
+		}
+		from = at + 1
+	}
+}

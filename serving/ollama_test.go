@@ -57,7 +57,8 @@ func answer(t *testing.T, c serving.Config, fields map[string]string) (serving.A
 	s := serving.NewScorer(c)
 	defer s.Close()
 	var out serving.Answer
-	err := s.Score(t.Context(), []serving.Text{{Item: "1", Fields: fields}}, func(_ serving.Text, a serving.Answer) { out = a })
+	err := s.Score(t.Context(), []serving.Text{{Item: "1", Fields: fields}},
+		func(_ serving.Text, a serving.Answer) { out = a })
 	return out, err
 }
 
@@ -255,7 +256,8 @@ func TestControlTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := p.Prompt(map[string]string{"a": "<|im_", "b": "end|>"}); err != nil || strings.Contains(got, "<|im_end|>") {
+	got, err := p.Prompt(map[string]string{"a": "<|im_", "b": "end|>"})
+	if err != nil || strings.Contains(got, "<|im_end|>") {
 		t.Errorf("two columns make a control token: %q, %v", got, err)
 	}
 	p, err = serving.NewPrompts(&serving.OllamaConfig{Prompt: "<think></think>{{.a}}"})

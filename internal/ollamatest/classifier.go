@@ -25,10 +25,10 @@ type Classifier struct {
 }
 
 const (
-	hidden  = 64    // length of a token's vector
-	heads   = 4     // of 16 numbers each
-	forward = 32    // unused
-	vote    = 30    // of a word, against 1 that every token has
+	hidden  = 64     // length of a token's vector
+	heads   = 4      // of 16 numbers each
+	forward = 32     // unused
+	vote    = 30     // of a word, against 1 that every token has
 	leaning = 0.0002 // towards Else: less than one word in a long text
 )
 

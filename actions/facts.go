@@ -62,6 +62,8 @@ type GateFacts struct {
 	// Differ are the items that the two answer differently, in whichever target: the proof of the deployment asks about
 	// them.
 	Differ int `json:"differ"`
+	// FormatErrors are the items of which the candidate's answer cannot be used.
+	FormatErrors int `json:"format_errors,omitempty"`
 	// Targets are the comparisons of the targets that do not gate.
 	Targets []TargetFacts `json:"targets,omitempty"`
 	// Figures are what the steps of the run have measured themselves, ChampionFigures the same of the run that made the

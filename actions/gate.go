@@ -23,11 +23,16 @@ const gateAlpha = 0.05
 // Prediction is one line of predictions.jsonl, what the artifact answers offline to a held-out text. Answers are what
 // the service would say: a text, true or false, a list of texts, or null.
 type Prediction struct {
-	ID         string                     `json:"id"`
-	TextHash   string                     `json:"text_hash"`
-	Answers    map[string]json.RawMessage `json:"answers"`
-	Confidence float64                    `json:"confidence"`
+	ID       string                     `json:"id"`
+	TextHash string                     `json:"text_hash"`
+	Answers  map[string]json.RawMessage `json:"answers,omitempty"`
+	// Error is "format" in place of answers where the artifact's answer cannot be used; it counts as wrong.
+	Error      string  `json:"error,omitempty"`
+	Confidence float64 `json:"confidence"`
 }
+
+// errorFormat stands in a line of predictions.jsonl for an answer that cannot be used.
+const errorFormat = "format"
 
 // answer is what one release says about one text.
 type answer struct {
@@ -59,6 +64,13 @@ func readPredictions(releaseDir string, targets []serving.Target) (answers, erro
 		var p Prediction
 		if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", path, n, err)
+		}
+		switch {
+		case p.Error == errorFormat && len(p.Answers) == 0 && p.ID != "" && p.TextHash != "":
+			out[[2]string{p.ID, p.TextHash}] = answer{Answers: serving.FormatErrors(targets)}
+			continue
+		case p.Error != "":
+			return nil, fmt.Errorf("%s:%d: error %q: only \"format\" may stand in place of answers", path, n, p.Error)
 		}
 		if p.ID == "" || p.TextHash == "" || len(p.Answers) == 0 {
 			return nil, fmt.Errorf("%s:%d: id, text_hash and answers are required", path, n)
@@ -136,6 +148,7 @@ func compare(targets []serving.Target, items []drift.LabelChange, candidate, cha
 	f.N = len(common)
 	cand := scored(targets, common, candidate)
 	f.Candidate = score(cand)
+	f.FormatErrors = cand.Report(now()).FormatErrors
 	_, categories, _ := cand.Scores(gate)
 	f.Missed = drift.Missed(categories)
 	f.Majority = cand.Report(now()).Majority
@@ -233,6 +246,10 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 				": do the ids and texts in predictions.jsonl come from this run's test.jsonl?"
 	case f.Release == champion && champion != "":
 		return f, store.StepRejected, "the training gave the very artifact that serves already: nothing would change"
+	case float64(f.FormatErrors) > float64(c.FormatErrors)*float64(f.N):
+		return f, store.StepRejected,
+			fmt.Sprintf("%d of %d answers could not be used (no JSON, another schema, cut off, or no category), more than the %v allowed (promote.format_errors)",
+				f.FormatErrors, f.N, c.FormatErrors)
 	case f.Champion == nil:
 		if f.Candidate.Accuracy <= f.Majority {
 			return f, store.StepRejected,

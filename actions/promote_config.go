@@ -27,6 +27,8 @@ type PromoteConfig struct {
 	Margin unit.Points `yaml:"margin"`
 	// CategoryFloor refuses a candidate that loses more than so many points of recall and of F1 in a category, beyond chance; default 5.
 	CategoryFloor unit.Points `yaml:"category_floor"`
+	// FormatErrors is the largest share of held-out items that a candidate may answer otherwise than it was asked to; default 1%.
+	FormatErrors unit.Percent `yaml:"format_errors" json:",omitempty"`
 	// Parity is the share of probed items that the service must answer as the artifact did offline; default 99.5%.
 	Parity unit.Percent `yaml:"parity"`
 	// VerifyWithin is how long a deployment may take until it is proved; default 2m.
@@ -69,6 +71,9 @@ func (c PromoteConfig) WithDefaults() PromoteConfig {
 	if c.CategoryFloor == 0 {
 		c.CategoryFloor = 5
 	}
+	if c.FormatErrors == 0 {
+		c.FormatErrors = 0.01
+	}
 	if c.Parity == 0 {
 		c.Parity = 0.995
 	}
@@ -97,6 +102,9 @@ func (c PromoteConfig) Validate() check.Problems {
 	if c.CategoryFloor < 0 || c.CategoryFloor > 100 {
 		p.Errorf("category_floor", "write points, such as 5", "category floor %v is not between 0 and 100 points",
 			c.CategoryFloor)
+	}
+	if c.FormatErrors < 0 || c.FormatErrors > 1 {
+		p.Errorf("format_errors", "write 1%", "%v is not a share of the answers", c.FormatErrors)
 	}
 	if c.Parity < 0.5 {
 		p.Errorf("parity", "99.5% is usual",

@@ -43,15 +43,21 @@ type confusion struct {
 	pairs   map[[2]int32]int
 	n       int
 	correct int
+
+	unfit  int32 // number of serving.FormatError; none before one was seen
+	unfitN int   // items that were answered so: counted as wrong, but not with a category
 }
 
 func newConfusion(t serving.Target) *confusion {
-	return &confusion{target: t, pairs: map[[2]int32]int{}}
+	return &confusion{target: t, pairs: map[[2]int32]int{}, unfit: none}
 }
 
 // value numbers a canonical text.
 func (b *confusion) value(s string) int32 {
 	v := b.values.number(s)
+	if s == serving.FormatError {
+		b.unfit = v
+	}
 	if b.target.Kind != serving.KindSet {
 		for len(b.tallies) <= int(v) {
 			b.tallies = append(b.tallies, tally{})
@@ -60,7 +66,7 @@ func (b *confusion) value(s string) int32 {
 	}
 	if int(v) == len(b.members) {
 		var list []string
-		if json.Unmarshal([]byte(s), &list) != nil {
+		if v != b.unfit && json.Unmarshal([]byte(s), &list) != nil {
 			list = []string{s} // not a set: a category of its own, so that it shows in the table
 		}
 		cats := make([]int32, 0, len(list))
@@ -96,9 +102,14 @@ func (b *confusion) count(label, answer int32, by int) {
 	if b.pairs[pair] += by; b.pairs[pair] == 0 {
 		delete(b.pairs, pair)
 	}
+	if answer == b.unfit {
+		b.unfitN += by
+	}
 	if b.target.Kind != serving.KindSet {
 		b.tallies[label].support += by
-		b.tallies[answer].predicted += by
+		if answer != b.unfit {
+			b.tallies[answer].predicted += by
+		}
 		if label == answer {
 			b.tallies[label].correct += by
 		}

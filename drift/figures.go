@@ -18,7 +18,7 @@ func (m *Monitor) Report(now time.Time) Report {
 	s := b.scores()
 	r := Report{
 		Model: m.opts.Model, At: now, Release: m.release.Digest, Target: b.target.Name, Seq: m.seq,
-		HeldOut: m.counts.heldOut, Leaked: m.counts.leaked, Scored: s.N,
+		HeldOut: m.counts.heldOut, Leaked: m.counts.leaked, Scored: s.N, FormatErrors: b.unfitN,
 		Figures: b.figures(m.release.Baseline), People: m.figuresByPeople(), Targets: m.otherTargets(),
 	}
 	if base := m.release.Baseline; base != nil {

@@ -35,6 +35,9 @@ type Report struct {
 	Scored  int `json:"scored"`   // of them, with an answer of this release
 	Leaked  int `json:"leaked"`   // held-out items this release trained on: never counted
 
+	// FormatErrors is how many of the scored items a language model answered, but not as it was asked to. They count as wrong.
+	FormatErrors int `json:"format_errors,omitempty"`
+
 	// The figures by the labels as they stand, and as people left them where that differs: what retraind itself wrote
 	// over since the promotion is shown, and is evidence of nothing.
 	Figures
@@ -94,6 +97,9 @@ func (r Report) ByPeople() Report {
 	}
 	return r
 }
+
+// FormatErrorShare is the share of scored items whose answer could not be used.
+func (r *Report) FormatErrorShare() float64 { return share(r.FormatErrors, r.Scored) }
 
 // Category is one label's row of the confusion matrix.
 type Category struct {

@@ -25,6 +25,8 @@ type Conditions struct {
 	NewCategory *NewCategory `yaml:"new_category"`
 	// LabelShift trips when the mix of labels moved away from the one trained on.
 	LabelShift *LabelShift `yaml:"label_shift"`
+	// FormatErrorsAbove trips when a language model answers too often otherwise than it was asked to: 2%, or {share: 2%, for: 6h}.
+	FormatErrorsAbove *FormatErrorsAbove `yaml:"format_errors_above" json:",omitempty"`
 	// MaxAge trips when the release is older: 30d, or {age: 30d, pipeline: full}.
 	MaxAge *MaxAge `yaml:"max_age"`
 	// When is an expression over the report's numbers that trips when it is true, such as: drop > 0.02 and changed
@@ -144,6 +146,19 @@ type LabelShift struct {
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
+// FormatErrorsAbove bounds the share of held-out items whose answer could not be used: no JSON, another schema, cut off, or
+// a value that is no category. It may be written as the share alone.
+type FormatErrorsAbove struct {
+	// Share of the held-out items above which it trips.
+	Share unit.Percent `yaml:"share"`
+	// For is how long the share must stay above before it trips.
+	For unit.Duration `yaml:"for"`
+	// Margin is how many percentage points below the bound the share must fall before a condition that tripped clears.
+	Margin unit.Points `yaml:"margin"`
+	// Pipeline is run when it trips, in place of default.
+	Pipeline string `yaml:"pipeline" json:",omitempty"`
+}
+
 // MaxAge bounds the age of a release. It may be written as the age alone.
 type MaxAge struct {
 	// Age of the release beyond which it trips.
@@ -189,6 +204,9 @@ func (l *LabelChanges) SetDefaults() { l.AtLeast = 50 }
 // SetDefaults: 20 examples.
 func (n *NewCategory) SetDefaults() { n.Examples = 20 }
 
+// SetDefaults: two of a hundred.
+func (f *FormatErrorsAbove) SetDefaults() { f.Share = 0.02 }
+
 // SetDefaults: a clear shift.
 func (l *LabelShift) SetDefaults() { l.PSI = 0.2 }
 
@@ -197,6 +215,11 @@ func (l *LabelShift) SetDefaults() { l.PSI = 0.2 }
 // YAMLForm takes 85% for {share: 85%}.
 func (a *AccuracyBelow) YAMLForm(form string) any {
 	return formOf(form, &a.Share, (*accuracyBelowKeys)(a))
+}
+
+// YAMLForm takes 2% for {share: 2%}.
+func (f *FormatErrorsAbove) YAMLForm(form string) any {
+	return formOf(form, &f.Share, (*formatErrorsKeys)(f))
 }
 
 // YAMLForm takes 30d for {age: 30d}.
@@ -222,6 +245,7 @@ type (
 	accuracyBelowKeys AccuracyBelow
 	whenKeys          When
 	maxAgeKeys        MaxAge
+	formatErrorsKeys  FormatErrorsAbove
 )
 
 func formOf(form string, scalar, mapping any) any {

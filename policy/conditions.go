@@ -73,6 +73,9 @@ func (cfg *Conditions) conditions(under string) ([]named, error) {
 	if cfg.LabelShift != nil {
 		add("label_shift", UnitPSI, lasting(cfg.LabelShift.For, cfg.LabelShift.Margin), labelShift{cfg.LabelShift.PSI})
 	}
+	if f := cfg.FormatErrorsAbove; f != nil {
+		add("format_errors_above", UnitShare, lasting(f.For, f.Margin.F()/100), formatErrorsAbove{f.Share.F()})
+	}
 	if cfg.MaxAge != nil {
 		add("max_age", UnitHours, sustain{}, maxAge{cfg.MaxAge.Age.D(), cfg.MaxAge.Age.D().Hours()})
 	}

@@ -36,6 +36,7 @@ type numbers struct {
 	Scored       int     `expr:"scored"`
 	Correct      int     `expr:"correct"`
 	Items        int     `expr:"items"`
+	FormatErrors float64 `expr:"format_errors"`
 	Changed      int     `expr:"changed"`
 	ChangedShare float64 `expr:"changed_share"`
 	NewExamples  int     `expr:"new_examples"`
@@ -56,7 +57,7 @@ func numbersOf(r *drift.Report, now time.Time) numbers {
 		Accuracy: r.Accuracy, Low: r.Low, High: r.High, Drop: r.Drop / 100, MacroF1: r.MacroF1,
 		MacroF1Drop: r.MacroF1Drop / 100, Balanced: r.Balanced, Kappa: r.Kappa, MCC: r.MCC, Majority: r.Majority,
 		WorstRecall: 1,
-		HeldOut:     r.HeldOut, Scored: r.Scored, Correct: r.Correct,
+		HeldOut:     r.HeldOut, Scored: r.Scored, Correct: r.Correct, FormatErrors: r.FormatErrorShare(),
 		Items: r.Labels.Items, Changed: r.Labels.Changed, ChangedShare: r.Labels.Share, Vanished: len(r.Labels.Gone),
 		PSI: r.Labels.PSI, RightToWrong: r.Relabels.RightToWrong, WrongToRight: r.Relabels.WrongToRight,
 		RelabelP: r.Relabels.P,

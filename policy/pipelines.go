@@ -40,6 +40,9 @@ func (c *Conditions) pipelines(under string, out map[string]string) {
 	if c.LabelShift != nil {
 		add("label_shift", c.LabelShift.Pipeline)
 	}
+	if c.FormatErrorsAbove != nil {
+		add("format_errors_above", c.FormatErrorsAbove.Pipeline)
+	}
 	if c.MaxAge != nil {
 		add("max_age", c.MaxAge.Pipeline)
 	}

@@ -128,6 +128,9 @@ func (c Conditions) sustained() map[string]unit.Duration {
 	if c.NewCategory != nil {
 		all["new_category"] = c.NewCategory.For
 	}
+	if c.FormatErrorsAbove != nil {
+		all["format_errors_above"] = c.FormatErrorsAbove.For
+	}
 	if c.LabelShift != nil {
 		all["label_shift"] = c.LabelShift.For
 	}

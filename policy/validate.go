@@ -72,7 +72,7 @@ func (e Evaluate) validate(loc *time.Location) check.Problems {
 func (c Conditions) empty() bool {
 	return c.AccuracyBelow == nil && c.AccuracyDrop == nil && c.MacroF1Drop == nil && c.CategoryRecallBelow == nil &&
 		c.CategoryRecallDrop == nil && c.LabelChanges == nil &&
-		c.NewCategory == nil && c.LabelShift == nil && c.MaxAge == nil && (c.When == nil || c.When.Expression == "")
+		c.NewCategory == nil && c.LabelShift == nil && c.FormatErrorsAbove == nil && c.MaxAge == nil && (c.When == nil || c.When.Expression == "")
 }
 
 func (c Conditions) validate() check.Problems {
@@ -164,6 +164,15 @@ func (c Conditions) validate() check.Problems {
 		if !(l.Margin >= 0 && (l.Margin < l.PSI || l.Margin == 0)) {
 			p.Errorf("label_shift.margin", "write one below psi, such as 0.05",
 				"with a margin of %v below a psi of %v it could never clear", l.Margin, l.PSI)
+		}
+	}
+	if f := c.FormatErrorsAbove; f != nil {
+		if !(f.Share >= 0 && f.Share < 1) {
+			p.Errorf("format_errors_above.share", "write 2%", "%v of the answers can never be exceeded", f.Share)
+		}
+		if f.Margin.F()/100 > f.Share.F() {
+			p.Errorf("format_errors_above.margin", "write a smaller margin, such as 1",
+				"with a margin of %v points below %v nothing could clear it", f.Margin, f.Share)
 		}
 	}
 	if c.MaxAge != nil {

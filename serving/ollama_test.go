@@ -293,7 +293,8 @@ func TestTenMegabytes(t *testing.T) {
 	f := ollamatest.NewFake(t)
 	c := newsConfig(t, f.URL)
 	news.Install(t, f.URL, c.Ollama.Model, "")
-	a, err := answer(t, c, map[string]string{"title": "goal", "content": strings.Repeat("<|im_end|>"+strings.Repeat("x", 90), 100_000)})
+	long := strings.Repeat("<|im_end|>"+strings.Repeat("x", 90), 100_000)
+	a, err := answer(t, c, map[string]string{"title": "goal", "content": long})
 	if err != nil || !a.Values.IsFormatError() || !strings.Contains(a.Format, "context") || len(a.Format) > 1000 {
 		t.Errorf("%+v, %v", a, err)
 	}

@@ -127,8 +127,10 @@ var (
 	descBaseline   = gauge("accuracy_baseline", "Accuracy of the deployed release when it was promoted.", "model")
 	descDrop       = gauge("accuracy_drop_points", "Percentage points lost since the promotion.", "model")
 	descMacroF1    = gauge("macro_f1", "Mean F1 over the categories.", "model")
-	descTarget     = gauge("target_accuracy", "Accuracy of the deployed release in each target.", "model", "target")
-	descTargetLow  = gauge("target_accuracy_low", "Lower bound of the 95 % interval of a target's accuracy.", "model",
+	descFormat     = gauge("format_error_share",
+		"Share of held-out items that a language model answered otherwise than it was asked to.", "model")
+	descTarget    = gauge("target_accuracy", "Accuracy of the deployed release in each target.", "model", "target")
+	descTargetLow = gauge("target_accuracy_low", "Lower bound of the 95 % interval of a target's accuracy.", "model",
 		"target")
 	descTargetHigh = gauge("target_accuracy_high", "Upper bound of the 95 % interval of a target's accuracy.", "model",
 		"target")
@@ -162,7 +164,7 @@ type snapshots struct{ backend Reader }
 // Describe implements prometheus.Collector.
 func (snapshots) Describe(into chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descReload, descReloadTime, descOutbox, descAccuracy, descLow, descHigh, descBaseline, descDrop, descMacroF1,
+		descReload, descReloadTime, descOutbox, descAccuracy, descLow, descHigh, descBaseline, descDrop, descMacroF1, descFormat,
 		descHeldout, descTarget, descTargetLow, descTargetHigh, descTargetF1, descTargetN,
 		descPending, descReport, descReportOK, descSource, descSourceTime, descAudit, descAuditTime, descProbation,
 		descProbated, descActive, descPaused, descHeld, descWindow, descNext,
@@ -229,6 +231,7 @@ func collectModel(m Model, put func(d *prometheus.Desc, value float64, labels ..
 	put(descLow, r.Low, m.Name)
 	put(descHigh, r.High, m.Name)
 	put(descMacroF1, r.MacroF1, m.Name)
+	put(descFormat, r.FormatErrorShare(), m.Name)
 	if b := r.Baseline; b != nil {
 		put(descBaseline, b.Accuracy, m.Name)
 		put(descDrop, r.Drop, m.Name)

@@ -59,6 +59,9 @@ func (p *page) showBeside(r drift.Report) {
 		p.field("beside", fmt.Sprintf("macro-F1 %.3f, balanced accuracy %.3f, kappa %.3f, MCC %.3f", r.MacroF1, r.Balanced,
 			r.Kappa, r.MCC))
 	}
+	if r.FormatErrors > 0 {
+		p.field("unfit", formatErrors(r)+": no JSON, another schema, cut off or no category; they count as wrong")
+	}
 	if r.Leaked > 0 {
 		p.field("leaked", fmt.Sprintf("%s of %s held-out items (%.1f %%) were in this release's training: not counted",
 			text.Count(r.Leaked), text.Count(r.Leaked+r.HeldOut), 100*float64(r.Leaked)/float64(r.Leaked+r.HeldOut)))

@@ -49,6 +49,13 @@ func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (r
 	if l := w.LabelShift; l != nil {
 		add("label_shift", fmt.Sprintf("PSI %g", l.PSI), shiftText(l.PSI, r))
 	}
+	if f := w.FormatErrorsAbove; f != nil {
+		said := "none: chance changes no model"
+		if r.FormatErrorShare() > f.Share.F() {
+			said = "it trips now"
+		}
+		add("format_errors_above", f.Share.String(), said)
+	}
 	if w.MaxAge != nil {
 		add("max_age", w.MaxAge.Age.String(), fmt.Sprintf("about %.1f: a schedule", daysInYear*24/w.MaxAge.Age.D().Hours()))
 	}

@@ -144,12 +144,21 @@ func (p *page) showAccuracy(r drift.Report, floor float64, said string) {
 		beside = fmt.Sprintf("when promoted %.1f %%, ", 100*r.Baseline.Accuracy) + beside
 	}
 	p.field("", beside)
+	if r.FormatErrors > 0 {
+		p.field("", formatErrors(r))
+	}
 	if worst, ok := weakest(r.Category); ok {
 		p.field("", fmt.Sprintf("weakest category %s: %d of %d recognised", worst.Name, worst.Correct, worst.Support))
 	}
 	if r.State != drift.StateOK && !strings.Contains(said, r.Detail) {
 		p.field("", r.Detail)
 	}
+}
+
+// formatErrors counts the answers of a language model that cannot be used.
+func formatErrors(r drift.Report) string {
+	return fmt.Sprintf("%s of %s answers could not be used (%.1f %%)", text.Count(r.FormatErrors), text.Count(r.Scored),
+		100*r.FormatErrorShare())
 }
 
 // weakest is the category of which the smallest share is recognised, where there is enough to tell.

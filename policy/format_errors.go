@@ -1,0 +1,22 @@
+package policy
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/text"
+)
+
+type formatErrorsAbove struct{ bound float64 }
+
+func (f formatErrorsAbove) judge(r *drift.Report, _ time.Time, c *Condition) {
+	share := r.FormatErrorShare()
+	c.settle(share, f.bound, true, share > f.bound, true)
+}
+
+func (f formatErrorsAbove) explain(r *drift.Report, _ time.Time, c *Condition) string {
+	c.missing(nil) // no label changes what a model answers
+	return strconv.Itoa(r.FormatErrors) + " of " + strconv.Itoa(r.Scored) + " answers could not be used" +
+		choose(c.Tripped, ", more than ", ", not more than ") + text.Share(f.bound)
+}

@@ -71,8 +71,8 @@ func (e Evaluate) validate(loc *time.Location) check.Problems {
 
 func (c Conditions) empty() bool {
 	return c.AccuracyBelow == nil && c.AccuracyDrop == nil && c.MacroF1Drop == nil && c.CategoryRecallBelow == nil &&
-		c.CategoryRecallDrop == nil && c.LabelChanges == nil &&
-		c.NewCategory == nil && c.LabelShift == nil && c.FormatErrorsAbove == nil && c.MaxAge == nil && (c.When == nil || c.When.Expression == "")
+		c.CategoryRecallDrop == nil && c.LabelChanges == nil && c.NewCategory == nil && c.LabelShift == nil &&
+		c.FormatErrorsAbove == nil && c.MaxAge == nil && (c.When == nil || c.When.Expression == "")
 }
 
 func (c Conditions) validate() check.Problems {

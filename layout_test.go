@@ -49,7 +49,7 @@ var allowedImporters = map[string][]string{
 	},
 	"github.com/NVIDIA/go-nvml":                        {"gpu/nvml"},
 	"github.com/spf13/viper":                           {"configs"},
-	"go.yaml.in/yaml":                                  {"configs/strictyaml"},
+	"go.yaml.in/yaml":                                  {"configs/strictyaml", "actions/compose"},
 	"os/signal":                                        {"cmd"},
 	"github.com/dbos-inc/dbos-transact-golang":         {"actions", "store"},
 	"github.com/coreos/go-systemd":                     {"systemd", "actions"},

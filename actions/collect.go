@@ -1,10 +1,8 @@
 package actions
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -14,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/retraind/retraind/actions/files"
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/internal/unit"
@@ -25,10 +24,10 @@ type collected struct {
 	info       fs.FileInfo
 }
 
-// collect copies files that a command wrote below dir into the release. files maps their paths to names; a directory
+// collect copies files that a command wrote below dir into the release. names maps their paths to names; a directory
 // stands for every file in it. Only regular files that were written since the run was created are taken: one from before
 // would make a training that wrote nothing look like one that did. Entered again it copies them again.
-func collect(dir, release string, files map[string]string, since time.Time) (string, error) {
+func collect(dir, release string, names map[string]string, since time.Time) (string, error) {
 	from, err := os.OpenRoot(dir)
 	if err != nil {
 		return "", err
@@ -43,8 +42,8 @@ func collect(dir, release string, files map[string]string, since time.Time) (str
 	}
 	defer to.Close()
 	var found []collected
-	for _, p := range slices.Sorted(maps.Keys(files)) {
-		if found, err = look(from, found, filepath.Clean(p), filepath.Clean(files[p]), since); err != nil {
+	for _, p := range slices.Sorted(maps.Keys(names)) {
+		if found, err = look(from, found, filepath.Clean(p), filepath.Clean(names[p]), since); err != nil {
 			return "", fmt.Errorf("collect %s: %w", filepath.Join(dir, p), err)
 		}
 	}
@@ -52,7 +51,7 @@ func collect(dir, release string, files map[string]string, since time.Time) (str
 	for _, f := range found {
 		size += f.info.Size()
 	}
-	if free, err := freeSpace(release); err == nil && size > free {
+	if free, err := files.FreeSpace(release); err == nil && size > free {
 		return "", fmt.Errorf("collect: the files take %s, and %s has %s left", unit.Size(size), release, unit.Size(free))
 	}
 	for _, f := range found {
@@ -102,7 +101,7 @@ func addCollected(found []collected, f collected, since time.Time) ([]collected,
 	switch {
 	case !f.info.Mode().IsRegular():
 		return nil, fmt.Errorf("it is %s: a release holds regular files of its own; let the command write the file itself",
-			kindOf(f.info.Mode()))
+			files.KindOf(f.info.Mode()))
 	case written(f.info).Before(since.Add(-clockSlack)):
 		return nil, fmt.Errorf("it was written at %s, before this run began: the command did not write it",
 			written(f.info).UTC().Format(time.RFC3339))
@@ -123,25 +122,9 @@ func written(info fs.FileInfo) time.Time {
 	return info.ModTime()
 }
 
-func kindOf(m fs.FileMode) string {
-	switch {
-	case m&fs.ModeSymlink != 0:
-		return "a symbolic link"
-	case m&fs.ModeDevice != 0:
-		return "a device"
-	case m&fs.ModeNamedPipe != 0:
-		return "a named pipe"
-	case m&fs.ModeSocket != 0:
-		return "a socket"
-	case m.IsDir():
-		return "a directory"
-	}
-	return "no regular file"
-}
-
 // copy copies the file, which must still be the one that was looked at.
 func (f collected) copy(from, to *os.Root) error {
-	in, err := openRegular(from, f.path, f.info)
+	in, err := files.OpenRegular(from, f.path, f.info)
 	if err != nil {
 		return err
 	}
@@ -149,55 +132,7 @@ func (f collected) copy(from, to *os.Root) error {
 	if err := to.MkdirAll(filepath.Dir(f.name), 0o755); err != nil {
 		return err
 	}
-	return writeInto(to, f.name, 0o644, in)
-}
-
-// openRegular opens a file below a root, without waiting for the writer of a pipe that came into its place.
-func openRegular(root *os.Root, at string, want fs.FileInfo) (*os.File, error) {
-	in, err := root.OpenFile(at, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	have, err := in.Stat()
-	if err == nil && !os.SameFile(have, want) {
-		err = errors.New("it was exchanged while it was read")
-	}
-	if err != nil {
-		return nil, cmp.Or(err, in.Close())
-	}
-	return in, nil
-}
-
-// writeInto writes a file below a root, durably and whole or not at all.
-func writeInto(root *os.Root, name string, mode fs.FileMode, from io.Reader) error {
-	part := filepath.Join(filepath.Dir(name), ".retraind-"+filepath.Base(name)+".part")
-	if err := root.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	out, err := root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, from)
-	if err == nil {
-		err = out.Sync()
-	}
-	if err = errors.Join(err, out.Close()); err == nil {
-		err = root.Rename(part, name)
-	}
-	if err != nil {
-		return errors.Join(err, root.Remove(part))
-	}
-	return nil
-}
-
-// freeSpace is how many bytes a directory's file system has left for this user.
-func freeSpace(dir string) (int64, error) {
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(dir, &s); err != nil {
-		return 0, err
-	}
-	return int64(s.Bavail) * s.Bsize, nil
+	return files.WriteInto(to, f.name, 0o644, in)
 }
 
 // validateCollect finds faults of collect.

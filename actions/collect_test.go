@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/retraind/retraind/actions/files"
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/policy"
 )
@@ -90,7 +91,7 @@ func TestCollectMoreThanTheDiskHolds(t *testing.T) {
 	dir, release := t.TempDir(), filepath.Join(t.TempDir(), "release")
 	huge := filepath.Join(dir, "huge")
 	writeText(t, huge, "")
-	free, err := freeSpace(dir)
+	free, err := files.FreeSpace(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,8 @@ import (
 type DeployConfig struct {
 	// Restart restarts the service once the link `current` names the release, for a service that reads its model at start.
 	Restart *RestartConfig `yaml:"restart"`
+	// Compose places files into a build context, builds, and exchanges the container of a service of docker compose.
+	Compose *ComposeDeploy `yaml:"compose"`
 
 	word Strategy
 }
@@ -63,16 +65,25 @@ func (d *DeployConfig) Paths(abs func(string) string) {
 	if d.Restart != nil && d.Restart.Compose != nil {
 		d.Restart.Compose.Dir = abs(d.Restart.Compose.Dir)
 	}
+	if d.Compose != nil {
+		d.Compose.Dir = abs(d.Compose.Dir)
+	}
 }
 
 // Validate finds faults.
 func (d *DeployConfig) Validate() check.Problems {
 	var p check.Problems
 	if d.word != "" && d.word != StrategyLink {
-		p.Errorf("", "write link, or restart: {unit: NAME}", "unknown strategy %q", d.word)
+		p.Errorf("", "write link, restart: {unit: NAME}, or compose: {dir: DIR, service: NAME}", "unknown strategy %q", d.word)
 	}
 	if d.Restart != nil {
 		p.Under("restart", d.Restart.validate())
+	}
+	if d.Compose != nil {
+		p.Under("compose", d.Compose.validate())
+	}
+	if d.Restart != nil && d.Compose != nil {
+		p.Errorf("compose", "keep one", "a release is brought into service in one way, not by restart and compose")
 	}
 	return p
 }

@@ -83,7 +83,7 @@ func (x *Executor) Execute(ctx context.Context, p Plan, a Action, done []Outcome
 // perform does the work of an action.
 func (x *Executor) perform(ctx context.Context, p Plan, a Action, done []Outcome) (Outcome, error) {
 	if a.Kind == ActProve {
-		return x.proveFormer(ctx, p)
+		return x.proveFormer(ctx, p, done)
 	}
 	step := p.Steps[a.Step]
 	if a.Kind == ActUndo {
@@ -105,6 +105,11 @@ func (x *Executor) doStep(ctx context.Context, p Plan, a Action, done []Outcome)
 	begun := runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt))
 	if by, err := x.cancelled(ctx, p); err != nil || by != "" && !begun {
 		return cancelledBy(by), err
+	}
+	if !begun {
+		if err := x.keepFormer(ctx, p); err != nil {
+			return failed(ctx, classOf(err), err)
+		}
 	}
 	if step.Do == "" {
 		return x.inQuietHours(ctx, p, a, step)

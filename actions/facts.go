@@ -3,6 +3,7 @@ package actions
 import (
 	"time"
 
+	"github.com/retraind/retraind/actions/compose"
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/drift/stats"
 )
@@ -14,6 +15,8 @@ type Facts struct {
 	Verify *VerifyFacts `json:"verify,omitempty"`
 	// Figures are what a command measured itself, by its result file.
 	Figures map[string]float64 `json:"figures,omitempty"`
+	// Deploy is the container that was deployed, or brought back.
+	Deploy *compose.Deployed `json:"deploy,omitempty"`
 }
 
 // ExportFacts describes one export; it is also the manifest beside the files.

@@ -71,6 +71,11 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 		sum.Serving = sum.Release
 		sum.Result.Reason = gateReason(done)
 	}
+	if !promoted {
+		if err := x.settle(ctx, p, log); err != nil {
+			sum.Result.Reason += "; " + err.Error()
+		}
+	}
 	var size int64
 	if promoted {
 		if r, err := ReadRelease(p.releaseDir()); err == nil {

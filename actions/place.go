@@ -1,8 +1,6 @@
 package actions
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"github.com/retraind/retraind/actions/files"
 	"github.com/retraind/retraind/internal/check"
 )
 
@@ -60,7 +59,7 @@ func placeOne(root *os.Root, source, to, run, own string) (string, error) {
 		return "", err
 	}
 	defer in.Close()
-	sum, err := hashOf(in)
+	sum, err := files.HashOf(in)
 	if err != nil {
 		return "", err
 	}
@@ -73,10 +72,10 @@ func placeOne(root *os.Root, source, to, run, own string) (string, error) {
 	case err != nil:
 		return "", err
 	case !former.Mode().IsRegular():
-		return "", fmt.Errorf("%s is there: remove it, or place the file elsewhere", kindOf(former.Mode()))
+		return "", fmt.Errorf("%s is there: remove it, or place the file elsewhere", files.KindOf(former.Mode()))
 	default:
 		mode = former.Mode().Perm()
-		have, err := hashAt(root, to, former)
+		have, err := files.HashAt(root, to, former)
 		if err != nil || have == sum {
 			return sum, err
 		}
@@ -89,22 +88,7 @@ func placeOne(root *os.Root, source, to, run, own string) (string, error) {
 	if _, err := in.Seek(0, io.SeekStart); err != nil {
 		return "", err
 	}
-	return sum, writeInto(root, to, mode, in)
-}
-
-func hashAt(root *os.Root, at string, info fs.FileInfo) (string, error) {
-	f, err := openRegular(root, at, info)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	return hashOf(f)
-}
-
-func hashOf(f io.Reader) (string, error) {
-	h := sha256.New()
-	_, err := io.Copy(h, f)
-	return hex.EncodeToString(h.Sum(nil)), err
+	return sum, files.WriteInto(root, to, mode, in)
 }
 
 func readPlaced(modelDir string) (map[string]string, error) {

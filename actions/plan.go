@@ -1,6 +1,7 @@
 package actions
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/retraind/retraind/actions/weights"
@@ -60,6 +61,8 @@ type Step struct {
 	GPU     bool              `json:"gpu,omitempty"`
 	// Restart is how the step deploy restarts the service; nil where that follows the link.
 	Restart *RestartConfig `json:"restart,omitempty"`
+	// Compose is the service whose container the step deploy exchanges; nil for the other strategies.
+	Compose *ComposeDeploy `json:"compose,omitempty"`
 	// Place are exported files and where they are placed below Dir; Collect are files that the command writes and their names
 	// in the release.
 	Place   map[string]string `json:"place,omitempty"`
@@ -72,6 +75,9 @@ type Step struct {
 	Checkpoints bool          `json:"checkpoints,omitempty"`
 	Rest        time.Duration `json:"rest,omitempty"`
 }
+
+// composeTimeout is how long a build and an exchange may take unless the step says otherwise.
+const composeTimeout = 30 * time.Minute
 
 // Resolve turns a configured pipeline into steps. deploy is the model's strategy, nil for the default; self is the path of
 // this binary.
@@ -102,7 +108,14 @@ func (c *ExportStep) resolve(s *Step, _ *DeployConfig, _ string) {
 }
 
 func (c *DeployStep) resolve(s *Step, deploy *DeployConfig, self string) {
-	if deploy == nil || deploy.Restart == nil {
+	switch {
+	case deploy == nil:
+		return
+	case deploy.Compose != nil:
+		s.Compose = deploy.Compose
+		s.Timeout = cmp.Or(s.Timeout, composeTimeout)
+		return
+	case deploy.Restart == nil:
 		return
 	}
 	restart := *deploy.Restart

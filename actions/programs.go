@@ -38,7 +38,10 @@ func CheckPrograms(steps []StepConfig) (found check.Problems) {
 // commands.
 func CheckDeploy(d *DeployConfig, dir string) (found check.Problems) {
 	switch {
-	case d == nil || d.Restart == nil:
+	case d == nil:
+	case d.Compose != nil:
+		checkDir(&found, "compose.dir", d.Compose.Dir)
+	case d.Restart == nil:
 	case d.Restart.Unit != "":
 		checkProgram(&found, "restart.unit", "deploy", "systemctl", "")
 	case d.Restart.Compose != nil:

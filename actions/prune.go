@@ -60,6 +60,9 @@ func (x *Executor) prune(ctx context.Context, p Plan, log *slog.Logger) {
 	}
 	var dirs []string
 	for _, r := range old {
+		if err := ForgetImage(ctx, p.ModelDir, r.Digest); err != nil {
+			log.Warn("an old image stays", "err", err)
+		}
 		dirs = append(dirs, r.Path)
 	}
 	for _, run := range nothing {

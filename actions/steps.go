@@ -303,6 +303,9 @@ func (x *Executor) verify(ctx context.Context, p Plan, done []Outcome) (Outcome,
 		former: p.Champion != "" && p.Champion != gate.Release, smoke: p.Promote.Smoke,
 	}
 	out, err := x.prove(ctx, p, q)
+	if err == nil {
+		out, err = onInstance(ctx, out, deployedBy(done, ActDo))
+	}
 	if err != nil || out.Class != store.StepOK {
 		return out, err
 	}
@@ -372,7 +375,7 @@ func (x *Executor) championDir(ctx context.Context, p Plan) (string, error) {
 }
 
 // proveFormer proves, after taking back, that the former release serves.
-func (x *Executor) proveFormer(ctx context.Context, p Plan) (Outcome, error) {
+func (x *Executor) proveFormer(ctx context.Context, p Plan, done []Outcome) (Outcome, error) {
 	if p.Champion == "" {
 		return Outcome{Class: store.StepOK, Detail: "there was no release before: nothing to prove"}, nil
 	}
@@ -395,7 +398,11 @@ func (x *Executor) proveFormer(ctx context.Context, p Plan) (Outcome, error) {
 	if s.was.Adopted != nil {
 		q.health = s.was.Adopted.Health
 	}
-	return x.prove(ctx, p, q)
+	out, err := x.prove(ctx, p, q)
+	if err != nil {
+		return out, err
+	}
+	return onInstance(ctx, out, deployedBy(done, ActUndo))
 }
 
 // refused is the digest of the candidate, or of what a run takes back; "" where it cannot be told.

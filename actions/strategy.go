@@ -14,7 +14,10 @@ type strategy interface {
 
 // strategy is the way that a step serves releases by.
 func (x *Executor) strategy(step Step) strategy {
-	if step.Restart != nil {
+	switch {
+	case step.Compose != nil:
+		return composeStrategy{x}
+	case step.Restart != nil:
 		return restartStrategy{x}
 	}
 	return linkStrategy{x}

@@ -2,10 +2,8 @@ package actions
 
 import (
 	"context"
-	"fmt"
-	"os/exec"
-	"time"
 
+	"github.com/retraind/retraind/actions/compose"
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/store"
 )
@@ -67,6 +65,9 @@ func (x *Executor) restart(ctx context.Context, p Plan, a Action, step Step) (Ou
 	if err != nil {
 		return failed(ctx, store.StepFailed, err)
 	}
+	if step.Restart.Compose != nil {
+		step = withDocker(step)
+	}
 	return x.command(ctx, p, a, step, argv)
 }
 
@@ -76,22 +77,8 @@ func (r *RestartConfig) argv(ctx context.Context) ([]string, error) {
 	case r.Unit != "":
 		return []string{"systemctl", "--no-ask-password", "restart", r.Unit}, nil
 	case r.Compose != nil:
-		compose, err := composeCommand(ctx)
-		return append(compose, "restart", r.Compose.Service), err
+		program, _, err := compose.FindCLI(ctx)
+		return append(program, "restart", r.Compose.Service), err
 	}
 	return r.Exec, nil
-}
-
-// composeCommand is the command line of docker compose: the plugin of docker, else the program of version 1.
-func composeCommand(ctx context.Context) ([]string, error) {
-	ctx, stop := context.WithTimeout(ctx, 10*time.Second)
-	defer stop()
-	pluginErr := exec.CommandContext(ctx, "docker", "compose", "version").Run()
-	if pluginErr == nil {
-		return []string{"docker", "compose"}, nil
-	}
-	if _, err := exec.LookPath("docker-compose"); err == nil {
-		return []string{"docker-compose"}, nil
-	}
-	return nil, fmt.Errorf("docker compose: %w, and docker-compose is not in PATH: install one of the two", pluginErr)
 }

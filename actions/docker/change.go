@@ -16,7 +16,7 @@ func isNotFound(err error) bool { return errors.Is(err, ErrNotFound) }
 
 // Start starts a container; one that runs stays as it is.
 func (c *Client) Start(ctx context.Context, id string) error {
-	return c.call(ctx, "start container "+short(id), http.MethodPost, "/containers/"+url.PathEscape(id)+"/start", nil, nil,
+	return c.call(ctx, "start container "+Short(id), http.MethodPost, "/containers/"+url.PathEscape(id)+"/start", nil, nil,
 		http.StatusNotModified)
 }
 
@@ -28,14 +28,14 @@ func (c *Client) Stop(ctx context.Context, id string, grace time.Duration) error
 	// The engine answers when the container has ended.
 	ctx, stop := context.WithTimeout(ctx, grace+patience)
 	defer stop()
-	return c.do(ctx, "stop container "+short(id), http.MethodPost, "/containers/"+url.PathEscape(id)+"/stop", query, nil,
+	return c.do(ctx, "stop container "+Short(id), http.MethodPost, "/containers/"+url.PathEscape(id)+"/stop", query, nil,
 		http.StatusNotModified)
 }
 
 // Remove removes a container, also one that runs, with its anonymous volumes. One that is gone is no error.
 func (c *Client) Remove(ctx context.Context, id string) error {
 	query := url.Values{"force": {"1"}, "v": {"1"}}
-	return c.call(ctx, "remove container "+short(id), http.MethodDelete, "/containers/"+url.PathEscape(id), query, nil,
+	return c.call(ctx, "remove container "+Short(id), http.MethodDelete, "/containers/"+url.PathEscape(id), query, nil,
 		http.StatusNotFound)
 }
 
@@ -43,7 +43,7 @@ func (c *Client) Remove(ctx context.Context, id string) error {
 func (c *Client) Logs(ctx context.Context, id string, lines int) (string, error) {
 	var raw bytes.Buffer
 	query := url.Values{"stdout": {"1"}, "stderr": {"1"}, "tail": {strconv.Itoa(lines)}}
-	err := c.call(ctx, "read the output of container "+short(id), http.MethodGet,
+	err := c.call(ctx, "read the output of container "+Short(id), http.MethodGet,
 		"/containers/"+url.PathEscape(id)+"/logs", query, &raw)
 	return strings.TrimSpace(unframed(raw.Bytes())), err
 }

@@ -75,6 +75,11 @@ func (c *Client) Containers(ctx context.Context, project, service string) ([]Con
 	if service != "" {
 		labels = append(labels, LabelService+"="+service)
 	}
+	return c.Labelled(ctx, labels...)
+}
+
+// Labelled lists the containers with all of some labels ("name=value"), like Containers.
+func (c *Client) Labelled(ctx context.Context, labels ...string) ([]Container, error) {
 	filters, err := json.Marshal(map[string][]string{"label": labels})
 	if err != nil {
 		return nil, err
@@ -85,7 +90,7 @@ func (c *Client) Containers(ctx context.Context, project, service string) ([]Con
 		Created int64
 	}
 	query := url.Values{"all": {"1"}, "filters": {string(filters)}}
-	if err := c.call(ctx, "list the containers of "+project, http.MethodGet, "/containers/json", query, &list); err != nil {
+	if err := c.call(ctx, "list the containers with "+strings.Join(labels, ", "), http.MethodGet, "/containers/json", query, &list); err != nil {
 		return nil, err
 	}
 	var out []Container
@@ -139,7 +144,7 @@ type inspected struct {
 func (c *Client) Container(ctx context.Context, id string) (Container, error) {
 	var in inspected
 	path := "/containers/" + url.PathEscape(id) + "/json"
-	if err := c.call(ctx, "look at container "+short(id), http.MethodGet, path, nil, &in); err != nil {
+	if err := c.call(ctx, "look at container "+Short(id), http.MethodGet, path, nil, &in); err != nil {
 		return Container{}, err
 	}
 	out := Container{
@@ -177,8 +182,8 @@ func (c *Client) Container(ctx context.Context, id string) (Container, error) {
 	return out, nil
 }
 
-// short is an id as people see it.
-func short(id string) string {
+// Short is an id as people see it.
+func Short(id string) string {
 	id = strings.TrimPrefix(id, "sha256:")
 	return id[:min(len(id), 12)]
 }

@@ -32,7 +32,7 @@ func (c *Client) Image(ctx context.Context, name string) (Image, error) {
 func (c *Client) Tag(ctx context.Context, image, name string) error {
 	repo, tag := SplitName(name)
 	query := url.Values{"repo": {repo}, "tag": {tag}}
-	return c.call(ctx, "tag image "+short(image)+" as "+name, http.MethodPost, "/images/"+image+"/tag", query, nil)
+	return c.call(ctx, "tag image "+Short(image)+" as "+name, http.MethodPost, "/images/"+image+"/tag", query, nil)
 }
 
 // Untag takes a name from an image; the image goes with its last name. A name that is gone is no error.

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/actions/compose"
 	"github.com/retraind/retraind/actions/job"
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/actions/weights"
@@ -25,7 +27,14 @@ func newExecStep(*app) *cobra.Command {
 }
 
 // jobs is the work of the long built-in steps, by kind.
+<<<<<<< HEAD
 var jobs = map[string]job.Work{"check": weights.Work}
+=======
+var jobs = map[string]job.Work{
+	actions.JobComposeDeploy: compose.Deploy,
+	actions.JobComposeBack:   compose.Back,
+}
+>>>>>>> 2a585e8 (actions: deploy with docker compose)
 
 // newStep does one long built-in step of a run, as a child of its supervisor.
 func newStep(*app) *cobra.Command {

@@ -128,6 +128,7 @@ func (o *operator) run() {
 	defer log.Close()
 	o.daemon = exec.Command(o.self, "run", "--config", o.path("retraind.yaml"))
 	o.daemon.Stdout, o.daemon.Stderr = log, log
+	o.daemon.Env = o.env()
 	if err := o.daemon.Start(); err != nil {
 		o.t.Fatal(err)
 	}

@@ -1,0 +1,156 @@
+package compose
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// cli is the command line of docker compose for one project.
+type cli struct {
+	argv    []string // the program
+	v1      bool
+	pulls   bool // `up` knows --pull
+	dir     string
+	project string
+	files   []string
+}
+
+// FindCLI is the command line of docker compose: the plugin of docker, else the program of version 1.
+func FindCLI(ctx context.Context) (argv []string, v1 bool, err error) {
+	ctx, stop := context.WithTimeout(ctx, 20*time.Second)
+	defer stop()
+	pluginErr := exec.CommandContext(ctx, "docker", "compose", "version").Run()
+	if pluginErr == nil {
+		return []string{"docker", "compose"}, false, nil
+	}
+	if _, err := exec.LookPath("docker-compose"); err != nil {
+		return nil, false, fmt.Errorf("docker compose: %w, and docker-compose is not in PATH: install one of the two", pluginErr)
+	}
+	said, err := exec.CommandContext(ctx, "docker-compose", "version", "--short").Output()
+	if err != nil {
+		return nil, false, fmt.Errorf("docker-compose version: %w", err)
+	}
+	return []string{"docker-compose"}, strings.HasPrefix(strings.TrimSpace(string(said)), "1."), nil
+}
+
+func findCLI(ctx context.Context, s Service) (cli, error) {
+	argv, v1, err := FindCLI(ctx)
+	c := cli{argv: argv, v1: v1, dir: s.Dir, project: s.Project, files: s.Files}
+	if err == nil && !v1 {
+		help := exec.CommandContext(ctx, argv[0], append(argv[1:len(argv):len(argv)], "up", "--help")...)
+		text, _ := help.CombinedOutput()
+		c.pulls = bytes.Contains(text, []byte("--pull "))
+	}
+	return c, err
+}
+
+// overrideFile is the end of the name of a compose file that sets an image for one command.
+const overrideFile = ".retraind-image.json"
+
+// withImage returns the command line with another image for a service: it does not touch the name that the compose file
+// has for it. The file is written into a directory of the caller's.
+func (c cli) withImage(dir, service, image string) (cli, error) {
+	text, err := json.Marshal(map[string]any{"services": map[string]any{service: map[string]string{"image": image}}})
+	if err != nil {
+		return c, err
+	}
+	path := filepath.Join(dir, service+overrideFile)
+	c.files = append(c.files[:len(c.files):len(c.files)], path)
+	return c, os.WriteFile(path, text, 0o600)
+}
+
+// command is one command of compose; project and files are always named.
+func (c cli) command(ctx context.Context, args ...string) *exec.Cmd {
+	all := append([]string{}, c.argv[1:]...)
+	if c.project != "" {
+		all = append(all, "--project-name", c.project)
+	}
+	all = append(all, "--project-directory", c.dir)
+	for _, f := range c.files {
+		all = append(all, "--file", f)
+	}
+	cmd := exec.CommandContext(ctx, c.argv[0], append(all, args...)...)
+	cmd.Dir = c.dir
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
+}
+
+// run runs a command of compose. Its output is that of the step.
+func (c cli) run(ctx context.Context, args ...string) error {
+	var tail tail
+	cmd := c.command(ctx, args...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, io.MultiWriter(os.Stderr, &tail)
+	fmt.Println("+", strings.Join(cmd.Args, " "))
+	if err := cmd.Run(); err != nil {
+		return c.failed(ctx, args[0], err, tail.String())
+	}
+	return nil
+}
+
+// output runs a command of compose and returns what it printed.
+func (c cli) output(ctx context.Context, args ...string) ([]byte, error) {
+	var out bytes.Buffer
+	var tail tail
+	cmd := c.command(ctx, args...)
+	cmd.Stdout, cmd.Stderr = &out, &tail
+	if err := cmd.Run(); err != nil {
+		return nil, c.failed(ctx, args[0], err, tail.String())
+	}
+	return out.Bytes(), nil
+}
+
+func (c cli) failed(ctx context.Context, what string, err error, said string) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	lines := strings.Split(strings.TrimSpace(said), "\n")
+	last := strings.TrimSpace(lines[len(lines)-1])
+	if strings.Contains(said, "'ContainerConfig'") {
+		last = "docker-compose of version 1 cannot exchange containers of this engine: install the plugin (docker-compose-plugin)"
+	}
+	if last == "" {
+		return fmt.Errorf("%s %s: %w", strings.Join(c.argv, " "), what, err)
+	}
+	return fmt.Errorf("%s %s: %w: %s", strings.Join(c.argv, " "), what, err, last)
+}
+
+// tail keeps the end of what is written to it.
+type tail struct{ b []byte }
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.b = append(t.b, p...)
+	if len(t.b) > 8<<10 {
+		t.b = append(t.b[:0], t.b[len(t.b)-4<<10:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string { return string(t.b) }
+
+// build builds the service's image under a name.
+func (s *site) build(ctx context.Context, dir, image string) error {
+	named, err := s.cli.withImage(dir, s.Name, image)
+	if err != nil {
+		return err
+	}
+	return named.run(ctx, "build", s.Name)
+}
+
+// up exchanges the service's container for a new one, from the image that the compose file names.
+func (s *site) up(ctx context.Context) error {
+	args := []string{"up", "-d", "--no-build", "--no-deps", "--force-recreate"}
+	if s.cli.pulls {
+		args = append(args, "--pull", "never")
+	}
+	return s.cli.run(ctx, append(args, s.Name)...)
+}

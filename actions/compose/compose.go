@@ -1,0 +1,214 @@
+// Package compose brings a release into service in docker compose, and the former one back: it places files into the
+// build context, builds, keeps the image that serves under a name of its own, exchanges the container, and waits until
+// this container is healthy.
+//
+// What runs is asked of the engine, by the labels that compose gives; the command line of compose (the plugin of docker,
+// else version 1) only builds and brings up, since it knows the compose file. It is always told the project and the files,
+// never pulls, never waits (it calls a container without a health check healthy) and never removes orphans.
+//
+// The work runs as jobs under the step supervisor (see package job) and may be entered twice: what it found before it
+// changed anything stands in a trace beside the run, so that a later attempt never takes the candidate for the former.
+package compose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/actions/docker"
+)
+
+// Service is one service of docker compose.
+type Service struct {
+	Dir     string   `json:"dir"`               // directory of the compose file
+	Files   []string `json:"files,omitempty"`   // compose files; default: as compose itself finds them
+	Project string   `json:"project,omitempty"` // default: that of the container that runs, else as compose names it
+	Name    string   `json:"service"`
+	Build   bool     `json:"build,omitempty"`
+	// Place are files of a release and where they are placed below Dir.
+	Place map[string]string `json:"place,omitempty"`
+	// Within is how long a new container may take to be healthy.
+	Within time.Duration `json:"within,omitempty"`
+}
+
+// site is a service as it was found on this machine.
+type site struct {
+	Service
+	engine *docker.Client
+	cli    cli
+	image  string            // name of the image that compose creates the container from
+	now    *docker.Container // the newest container, nil where there is none
+}
+
+// find looks the service up: its files, its project, its container. It changes nothing.
+func find(ctx context.Context, s Service) (*site, error) {
+	if info, err := os.Stat(s.Dir); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("compose: %s is no directory: correct dir", s.Dir)
+	}
+	engine, err := docker.New("")
+	if err != nil {
+		return nil, err
+	}
+	if err := engine.Ping(ctx); err != nil {
+		return nil, err
+	}
+	all, err := engine.Labelled(ctx, docker.LabelService+"="+s.Name)
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(c docker.Container) bool { return !samePath(c.Labels[docker.LabelDir], s.Dir) })
+	if err := s.complete(all); err != nil {
+		return nil, err
+	}
+	out := &site{Service: s, engine: engine}
+	if out.cli, err = findCLI(ctx, s); err != nil {
+		return nil, err
+	}
+	config, err := out.cli.config(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if out.Project == "" {
+		out.Project = config.project(s.Dir)
+		out.cli.project = out.Project
+	}
+	if out.image, err = config.image(out.cli.files, out.Service, out.cli.v1); err != nil {
+		return nil, err
+	}
+	if s.Build && !config.builds(s.Name) {
+		return nil, fmt.Errorf("compose: service %s of %s has no build section: add one, or leave build out", s.Name,
+			out.cli.files[0])
+	}
+	return out, out.look(ctx)
+}
+
+// complete fills in what was not configured from the containers of the directory.
+func (s *Service) complete(running []docker.Container) error {
+	for _, c := range running {
+		if s.Project == "" {
+			s.Project = c.Project()
+		}
+	}
+	if len(s.Files) == 0 && len(running) > 0 {
+		for _, name := range strings.Split(running[0].Labels[docker.LabelFiles], ",") {
+			if name != "" && !filepath.IsAbs(name) {
+				name = filepath.Join(s.Dir, name)
+			}
+			if name == "" || strings.HasSuffix(name, overrideFile) {
+				continue
+			}
+			if _, err := os.Stat(name); err != nil {
+				return fmt.Errorf("compose: service %s was brought up from %s, which is gone: put it back, or name the compose file in file",
+					s.Name, name)
+			}
+			s.Files = append(s.Files, name)
+		}
+	}
+	if len(s.Files) == 0 {
+		s.Files = defaultFiles(s.Dir)
+	}
+	if len(s.Files) == 0 {
+		return fmt.Errorf("compose: %s has no compose file: correct dir, or name it in file", s.Dir)
+	}
+	for i, name := range s.Files {
+		if !filepath.IsAbs(name) {
+			s.Files[i] = filepath.Join(s.Dir, name)
+		}
+		if _, err := os.Stat(s.Files[i]); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("compose: the compose file %s is missing: correct file or dir", s.Files[i])
+		}
+	}
+	return nil
+}
+
+// defaultFiles are those that compose itself takes in a directory, the override included.
+func defaultFiles(dir string) (out []string) {
+	for _, names := range [][]string{
+		{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"},
+		{"compose.override.yaml", "compose.override.yml", "docker-compose.override.yml", "docker-compose.override.yaml"},
+	} {
+		i := slices.IndexFunc(names, func(name string) bool {
+			_, err := os.Stat(filepath.Join(dir, name))
+			return err == nil
+		})
+		if i < 0 {
+			break // without the first there is no override
+		}
+		out = append(out, filepath.Join(dir, names[i]))
+	}
+	return out
+}
+
+// look finds the service's container anew.
+func (s *site) look(ctx context.Context) error {
+	all, err := s.engine.Containers(ctx, s.Project, s.Name)
+	if err != nil {
+		return err
+	}
+	running := 0
+	s.now = nil
+	for i, c := range all {
+		if dir := c.Labels[docker.LabelDir]; dir != "" && !samePath(dir, s.Dir) {
+			return fmt.Errorf("compose: project %s is also that of %s, whose container %s runs: give one of the two another project name",
+				s.Project, dir, c.Name)
+		}
+		if c.Running() {
+			running++
+		}
+		if s.now == nil || c.Running() && !s.now.Running() {
+			s.now = &all[i]
+		}
+	}
+	if running > 1 {
+		return fmt.Errorf("compose: %d containers of service %s run: retraind exchanges one; set its scale to 1, or deploy by commands of your own",
+			running, s.Name)
+	}
+	return nil
+}
+
+func samePath(a, b string) bool {
+	if a == b {
+		return true
+	}
+	ra, errA := filepath.EvalSymlinks(a)
+	rb, errB := filepath.EvalSymlinks(b)
+	return errA == nil && errB == nil && ra == rb
+}
+
+// Repository is where the images of releases are kept: retraind/PROJECT-SERVICE, with the release as the tag.
+func Repository(project, service string) string {
+	clean := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r - 'A' + 'a'
+		}
+		return '-'
+	}, project+"-"+service)
+	for strings.Contains(clean, "--") {
+		clean = strings.ReplaceAll(clean, "--", "-")
+	}
+	return "retraind/" + strings.Trim(clean, "-")
+}
+
+// Tag is the tag of a release's image: the beginning of its digest; "none" stands for what served before there was one.
+func Tag(digest string) string {
+	if digest == "" {
+		return "none"
+	}
+	_, hash, found := strings.Cut(digest, ":")
+	if !found {
+		hash = digest
+	}
+	return hash[:min(len(hash), 12)]
+}
+
+// kept is the name under which the image of a release is kept.
+func (s *site) kept(digest string) string { return Repository(s.Project, s.Name) + ":" + Tag(digest) }

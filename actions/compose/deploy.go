@@ -1,0 +1,216 @@
+package compose
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/retraind/retraind/actions/docker"
+	"github.com/retraind/retraind/actions/job"
+	"github.com/retraind/retraind/internal/faults"
+	"github.com/retraind/retraind/store"
+)
+
+// Input is what the jobs of this package work on.
+type Input struct {
+	Service Service `json:"service"`
+	Health  string  `json:"health,omitempty"` // URL that answers 200 when the service is up
+	Trace   string  `json:"trace"`            // file of the run
+	// Candidate is the release that is brought into service, or taken out of it.
+	Candidate Release `json:"candidate,omitzero"`
+	// Former is the release that serves before, the zero value where there is none.
+	Former Release `json:"former,omitzero"`
+	Kept   string  `json:"kept"` // directory of what was kept of former releases, by their tags
+	// Always: the former release is brought into service whatever the trace of the run says.
+	Always bool `json:"always,omitempty"`
+}
+
+// Release is one release of the model.
+type Release struct {
+	Digest string `json:"digest,omitempty"`
+	Dir    string `json:"dir,omitempty"` // of its files, "" where it has none of its own
+}
+
+// Deployed is the data of a deployment: which container serves.
+type Deployed struct {
+	Project   string    `json:"project"`
+	Service   string    `json:"service"`
+	Container string    `json:"container"`
+	Image     string    `json:"image"`
+	Started   time.Time `json:"started"`
+	// Outage is for how long the service did not answer while the container was exchanged; Build is how long the build
+	// took, in seconds both.
+	Outage float64 `json:"outage_s"`
+	Build  float64 `json:"build_s,omitempty"`
+}
+
+// Deploy brings the candidate into service. Entered again it goes on where the trace ends.
+func Deploy(ctx context.Context, j job.Job) (job.Result, error) {
+	d, err := newDeployment(ctx, j)
+	if err != nil {
+		return job.Result{}, err
+	}
+	defer d.engine.Close()
+	var built time.Duration
+	if d.Build && d.trace.Built == "" {
+		began := time.Now()
+		if err := d.buildCandidate(ctx); err != nil {
+			return job.Result{}, err
+		}
+		built = time.Since(began)
+	}
+	if err := d.place(); err != nil {
+		return job.Result{}, err
+	}
+	return d.exchange(ctx, built)
+}
+
+// deployment is one attempt of bringing the candidate into service.
+type deployment struct {
+	*site
+	in    Input
+	job   job.Job
+	trace *trace
+	placer
+}
+
+// newDeployment finds the service and what it was before the run touched it.
+func newDeployment(ctx context.Context, j job.Job) (*deployment, error) {
+	d := &deployment{job: j}
+	if err := j.Decode(&d.in); err != nil {
+		return nil, err
+	}
+	var err error
+	if d.site, err = find(ctx, d.in.Service); err != nil {
+		return nil, err
+	}
+	d.placer = placer{d.Dir, d.Place}
+	t, known, err := readTrace(d.in.Trace)
+	d.trace = t
+	if err != nil || known {
+		return d, err
+	}
+	return d, t.mark(func(t *trace) { t.Since, t.Former = time.Now().UTC(), instanceOf(d.now) })
+}
+
+// keptDir is the directory of what was kept of the former release.
+func (d *deployment) keptDir() string { return filepath.Join(d.in.Kept, Tag(d.in.Former.Digest)) }
+
+// keepFormer gives the image that serves the name of its release, so that it survives a prune. It does so once in a run:
+// later what serves may be the candidate.
+func (d *deployment) keepFormer(ctx context.Context) error {
+	if d.trace.Kept || !d.Build || d.trace.Former.Image == "" {
+		return nil
+	}
+	name := d.kept(d.in.Former.Digest)
+	if err := note(d.in.Kept, d.in.Former.Digest, name); err != nil {
+		return err
+	}
+	if err := d.engine.Tag(ctx, d.trace.Former.Image, name); err != nil {
+		return fmt.Errorf("keep the image that serves: %w", err)
+	}
+	faults.Point("compose kept")
+	return d.trace.mark(func(t *trace) { t.Kept = true })
+}
+
+// buildCandidate builds the image of the candidate under the name of its release. The name that the compose file has for
+// the image stays with what serves.
+func (d *deployment) buildCandidate(ctx context.Context) error {
+	if err := d.keepFormer(ctx); err != nil {
+		return err
+	}
+	if err := d.place(); err != nil {
+		return err
+	}
+	d.job.Progress(0.1, "building the image")
+	name := d.kept(d.in.Candidate.Digest)
+	if err := note(d.in.Kept, d.in.Candidate.Digest, name); err != nil {
+		return err
+	}
+	if err := d.build(ctx, d.job.Dir, name); err != nil {
+		return err
+	}
+	image, err := d.engine.Image(ctx, name)
+	if err != nil {
+		return fmt.Errorf("after the build: %w", err)
+	}
+	faults.Point("compose built")
+	return d.trace.mark(func(t *trace) { t.Built = image.ID })
+}
+
+// place places the candidate's files.
+func (d *deployment) place() error {
+	if len(d.Place) == 0 {
+		return nil
+	}
+	if err := d.trace.mark(func(t *trace) { t.Placing = true }); err != nil {
+		return err
+	}
+	if err := d.placer.place(d.in.Candidate.Dir); err != nil {
+		return err
+	}
+	faults.Point("compose placed")
+	return nil
+}
+
+// exchange exchanges the container for one of the candidate, unless that was done, and waits until it is healthy.
+func (d *deployment) exchange(ctx context.Context, built time.Duration) (job.Result, error) {
+	image := d.trace.Built
+	if !d.Build {
+		found, err := d.engine.Image(ctx, d.image)
+		if err != nil {
+			return job.Result{}, fmt.Errorf("the image of service %s: %w: build it once, or set build: true", d.Name, err)
+		}
+		image = found.ID
+	}
+	down := watchOutage(ctx, d.in.Health)
+	defer down.stop()
+	if !d.trace.Exchanging || d.now == nil || d.now.ID == d.trace.Former.Container || d.now.Image != image {
+		if err := d.trace.mark(func(t *trace) { t.Exchanging = true }); err != nil {
+			return job.Result{}, err
+		}
+		d.job.Progress(0.6, "exchanging the container")
+		if d.Build {
+			if err := d.engine.Tag(ctx, image, d.image); err != nil {
+				return job.Result{}, err
+			}
+		}
+		faults.Point("compose exchanging")
+		if err := d.up(ctx); err != nil {
+			return job.Result{}, err
+		}
+		faults.Point("compose exchanged")
+	}
+	d.job.Progress(0.8, "waiting until the container is healthy")
+	c, err := d.await(ctx, wanted{not: d.trace.Former.Container, image: image, since: d.trace.Since, url: d.in.Health})
+	if err != nil {
+		return job.Result{}, err
+	}
+	return d.done(c, down.end(), built), nil
+}
+
+// done is the result of an exchange.
+func (d *deployment) done(c docker.Container, down, built time.Duration) job.Result {
+	data := Deployed{
+		Project: d.Project, Service: d.Name, Container: c.ID, Image: c.Image, Started: c.Started, Outage: down.Seconds(),
+		Build: built.Seconds(),
+	}
+	detail := fmt.Sprintf("container %s (%s) of image %s is healthy", c.Name, docker.Short(c.ID), docker.Short(c.Image))
+	switch {
+	case d.in.Health == "":
+	case down == 0:
+		detail += "; the service answered all the time"
+	default:
+		detail += "; the service did not answer for " + down.Round(10*time.Millisecond).String()
+	}
+	return job.Result{Class: store.StepOK, Detail: detail, Data: job.Encode(data)}
+}
+
+// putFilesBack places what was there before the run.
+func (d *deployment) putFilesBack() error {
+	if len(d.Place) == 0 {
+		return nil
+	}
+	return d.putBack(d.keptDir(), d.in.Former.Dir)
+}

@@ -1,0 +1,135 @@
+package compose
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/actions/docker"
+	"github.com/retraind/retraind/internal/text"
+)
+
+const (
+	defaultWithin = 2 * time.Minute
+	waitPoll      = 200 * time.Millisecond
+	maxRestarts   = 3
+)
+
+// wanted is the container that is waited for.
+type wanted struct {
+	not   string    // id of the container that it replaces
+	image string    // id of its image
+	since time.Time // it was started later
+	url   string    // answers 200 once the service is up; "" for none
+}
+
+// await waits until the new container is healthy: by its own health check where it has one, and by the service's health
+// URL. What can only get worse ends the waiting: a container that ended, one of another image, an unhealthy one.
+func (s *site) await(ctx context.Context, w wanted) (docker.Container, error) {
+	within := s.Within
+	if within == 0 {
+		within = defaultWithin
+	}
+	timed, stop := context.WithTimeout(ctx, within)
+	defer stop()
+	tick := time.NewTicker(waitPoll)
+	defer tick.Stop()
+	last := "no container runs"
+	for {
+		c, why, err := s.healthy(timed, w)
+		if err != nil {
+			return c, err
+		}
+		if why == "" {
+			return c, nil
+		}
+		if timed.Err() == nil {
+			last = why
+		}
+		select {
+		case <-ctx.Done():
+			return c, context.Cause(ctx)
+		case <-timed.Done():
+			return c, fmt.Errorf("compose: service %s is not healthy after %s: %s%s", s.Name, within, last, s.said(ctx, c))
+		case <-tick.C:
+		}
+	}
+}
+
+// healthy looks once. It returns why the container is not healthy yet, and an error where it never will be.
+func (s *site) healthy(ctx context.Context, w wanted) (docker.Container, string, error) {
+	if err := s.look(ctx); err != nil {
+		if ctx.Err() != nil {
+			return docker.Container{}, "", nil //nolint:nilerr // the waiting is over: the caller says so
+		}
+		return docker.Container{}, err.Error(), nil // an engine that is away may come back
+	}
+	if s.now == nil {
+		return docker.Container{}, "it has no container", nil
+	}
+	c := *s.now
+	switch {
+	case c.ID == w.not:
+		return c, "the former container is still there", nil
+	case w.image != "" && c.Image != w.image:
+		return c, "", fmt.Errorf("compose: container %s is of image %s (%s), not of the release's %s: does another compose file name the image?",
+			c.Name, docker.Short(c.Image), c.ImageName, docker.Short(w.image))
+	case c.State == "exited" || c.State == "dead":
+		return c, "", fmt.Errorf("compose: container %s ended with exit status %d%s", c.Name, c.ExitCode, s.said(ctx, c))
+	case c.Restarts >= maxRestarts:
+		return c, "", fmt.Errorf("compose: container %s ended %d times, the last time with exit status %d%s", c.Name, c.Restarts,
+			c.ExitCode, s.said(ctx, c))
+	case !c.Running():
+		return c, "container " + c.Name + " is " + c.State, nil
+	case c.Health == docker.Unhealthy:
+		return c, "", fmt.Errorf("compose: container %s is unhealthy: %s", c.Name, text.OneLine(c.HealthSaid, 300))
+	case c.Health == docker.Starting:
+		return c, "container " + c.Name + " is starting", nil
+	case c.Started.Before(w.since):
+		return c, "container " + c.Name + " was started before the deployment", nil
+	}
+	if w.url != "" {
+		if err := get(ctx, w.url); err != nil {
+			return c, err.Error(), nil
+		}
+	}
+	return c, "", nil
+}
+
+// said is the end of a container's output, for a person.
+func (s *site) said(ctx context.Context, c docker.Container) string {
+	if c.ID == "" {
+		return ""
+	}
+	output, err := s.engine.Logs(context.WithoutCancel(ctx), c.ID, 20)
+	if err != nil || output == "" {
+		return ""
+	}
+	fmt.Println(output) // whole in the step's output
+	lines := strings.Split(output, "\n")
+	return ": " + text.OneLine(lines[len(lines)-1], 300)
+}
+
+var prober = &http.Client{
+	Timeout:   2 * time.Second,
+	Transport: &http.Transport{DisableKeepAlives: true}, // each question is a connection, as a new client's is
+}
+
+// get asks a health URL once.
+func get(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := prober.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", url, resp.Status)
+	}
+	return nil
+}

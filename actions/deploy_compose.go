@@ -1,0 +1,73 @@
+package actions
+
+import (
+	"maps"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+
+	"github.com/retraind/retraind/actions/compose"
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// ComposeDeploy exchanges the container of a service of docker compose. Taking back is the former image, without a build.
+type ComposeDeploy struct {
+	// Dir is the directory with the compose file.
+	Dir string `yaml:"dir"`
+	// File names the compose files, below dir; default: those that the running container was brought up from, else as compose finds them.
+	File unit.List `yaml:"file"`
+	// Project is the name of the project; default: that of the running container, else as compose names it.
+	Project string `yaml:"project"`
+	// Service is its name in the compose file.
+	Service string `yaml:"service"`
+	// Build builds the service's image with the files in place. Without it the container is only created anew.
+	Build bool `yaml:"build"`
+	// Files are files of the release and where they are placed below dir: {model.pkl: models/model.pkl}.
+	Files map[string]string `yaml:"files"`
+	// HealthyWithin is how long the new container may take to be healthy; default 2m.
+	HealthyWithin unit.Duration `yaml:"healthy_within"`
+}
+
+var projectName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+
+// service is the service as the jobs know it.
+func (c *ComposeDeploy) service() compose.Service {
+	return compose.Service{
+		Dir: c.Dir, Files: slices.Clone(c.File), Project: c.Project, Name: c.Service, Build: c.Build, Place: c.Files,
+		Within: c.HealthyWithin.D(),
+	}
+}
+
+func (c *ComposeDeploy) validate() check.Problems {
+	var p check.Problems
+	if c.Dir == "" {
+		p.Errorf("dir", "name the directory of the compose file", "dir is missing")
+	}
+	if !serviceName.MatchString(c.Service) {
+		p.Errorf("service", "write the service's name in the compose file", "%q cannot name a service", c.Service)
+	}
+	if c.Project != "" && !projectName.MatchString(c.Project) {
+		p.Errorf("project", "use a-z, 0-9, - and _", "%q cannot name a project", c.Project)
+	}
+	if c.HealthyWithin < 0 {
+		p.Errorf("healthy_within", "write a duration such as 2m", "%v is negative", c.HealthyWithin)
+	}
+	taken := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(c.Files)) {
+		to, at := c.Files[name], "files."+name
+		if !filepath.IsLocal(name) || path.Clean(name) == "." {
+			p.Errorf(at, "write the name of a file of the release, such as model.pkl", "%q is no file of a release", name)
+		}
+		switch clean := path.Clean(to); {
+		case !filepath.IsLocal(to) || clean == "." || to[len(to)-1] == '/':
+			p.Errorf(at, "write a path below dir, such as models/model.pkl", "%q is no path of a file below dir", to)
+		case taken[clean] != "":
+			p.Errorf(at, "choose another path", "%s and %s would both be placed as %s", taken[clean], name, clean)
+		default:
+			taken[clean] = name
+		}
+	}
+	return p
+}

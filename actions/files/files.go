@@ -1,0 +1,100 @@
+// Package files reads and writes files below a directory that somebody else writes to as well: a training, an operator.
+//
+// Both sides are an os.Root, so that no link leads out of the directory. Only regular files are read, and a file is
+// replaced whole or not at all, durably. Nothing here remembers anything.
+package files
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// KindOf is what people call something that is no regular file.
+func KindOf(m fs.FileMode) string {
+	switch {
+	case m&fs.ModeSymlink != 0:
+		return "a symbolic link"
+	case m&fs.ModeDevice != 0:
+		return "a device"
+	case m&fs.ModeNamedPipe != 0:
+		return "a named pipe"
+	case m&fs.ModeSocket != 0:
+		return "a socket"
+	case m.IsDir():
+		return "a directory"
+	}
+	return "no regular file"
+}
+
+// OpenRegular opens a file below a root, which must still be the one that was looked at. It does not wait for the writer
+// of a pipe that came into its place.
+func OpenRegular(root *os.Root, at string, want fs.FileInfo) (*os.File, error) {
+	in, err := root.OpenFile(at, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	have, err := in.Stat()
+	if err == nil && !os.SameFile(have, want) {
+		err = errors.New("it was exchanged while it was read")
+	}
+	if err != nil {
+		return nil, cmp.Or(err, in.Close())
+	}
+	return in, nil
+}
+
+// WriteInto writes a file below a root, durably and whole or not at all.
+func WriteInto(root *os.Root, name string, mode fs.FileMode, from io.Reader) error {
+	part := filepath.Join(filepath.Dir(name), ".retraind-"+filepath.Base(name)+".part")
+	if err := root.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	out, err := root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, from)
+	if err == nil {
+		err = out.Sync()
+	}
+	if err = errors.Join(err, out.Close()); err == nil {
+		err = root.Rename(part, name)
+	}
+	if err != nil {
+		return errors.Join(err, root.Remove(part))
+	}
+	return nil
+}
+
+// FreeSpace is how many bytes a directory's file system has left for this user.
+func FreeSpace(dir string) (int64, error) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return 0, err
+	}
+	return int64(s.Bavail) * s.Bsize, nil
+}
+
+// HashOf is the SHA-256 of what is read, in hexadecimal digits.
+func HashOf(f io.Reader) (string, error) {
+	h := sha256.New()
+	_, err := io.Copy(h, f)
+	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// HashAt is the hash of a file below a root that was looked at.
+func HashAt(root *os.Root, at string, info fs.FileInfo) (string, error) {
+	f, err := OpenRegular(root, at, info)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	return HashOf(f)
+}

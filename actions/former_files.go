@@ -1,0 +1,85 @@
+package actions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/retraind/retraind/store"
+)
+
+// formerFile marks a run whose files of before are kept.
+const formerFile = "former-kept"
+
+// places is the step that places files into a build context; nil where none does.
+func (p Plan) places() *Step {
+	i := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Compose != nil && len(s.Compose.Files) > 0 })
+	if i < 0 {
+		return nil
+	}
+	return &p.Steps[i]
+}
+
+// keepFormer keeps the files that stand where the deployment will place others, before the first step of a run: its
+// training may write to the same paths.
+func (x *Executor) keepFormer(ctx context.Context, p Plan) error {
+	step := p.places()
+	mark := filepath.Join(p.RunDir, formerFile)
+	if step == nil || p.Rollback != nil {
+		return nil
+	}
+	if _, err := os.Stat(mark); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	in, err := x.composeInput(ctx, p, *step)
+	if err != nil {
+		return err
+	}
+	if err := in.Service.Keep(in.Kept, p.Champion, in.Former.Dir); err != nil {
+		return fmt.Errorf("deploy.compose.files: %w", err)
+	}
+	if err := os.MkdirAll(p.RunDir, 0o700); err != nil {
+		return err
+	}
+	return renameio.WriteFile(mark, nil, 0o600)
+}
+
+// settle ends what a run that promoted nothing did to the build context: the files of before stand there again, and the
+// candidate's image goes. Entered again it finds them so.
+func (x *Executor) settle(ctx context.Context, p Plan, log *slog.Logger) error {
+	step := p.places()
+	if step == nil || p.Rollback != nil {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(p.RunDir, formerFile)); err != nil {
+		return nil //nolint:nilerr // nothing was kept, since no step was begun
+	}
+	in, err := x.composeInput(ctx, p, *step)
+	if err != nil {
+		return err
+	}
+	if err := in.Service.PutBack(in.Kept, p.Champion, in.Former.Dir); err != nil {
+		return err
+	}
+	digest := in.Candidate.Digest
+	var used bool
+	err = x.Store.View(ctx, func(t *store.Tx) error {
+		m, err := t.Model(p.Model)
+		used = digest == "" || digest == m.Champion || digest == m.Previous
+		return err
+	})
+	if err == nil && !used {
+		err = ForgetImage(ctx, p.ModelDir, digest)
+	}
+	if err != nil {
+		log.Warn("the candidate's image stays", "err", err)
+	}
+	return nil
+}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/retraind/retraind/actions/compose"
 	"github.com/retraind/retraind/internal/check"
@@ -61,7 +62,7 @@ func (c *ComposeDeploy) validate() check.Problems {
 			p.Errorf(at, "write the name of a file of the release, such as model.pkl", "%q is no file of a release", name)
 		}
 		switch clean := path.Clean(to); {
-		case !filepath.IsLocal(to) || clean == "." || to[len(to)-1] == '/':
+		case !filepath.IsLocal(to) || clean == "." || strings.HasSuffix(to, "/"):
 			p.Errorf(at, "write a path below dir, such as models/model.pkl", "%q is no path of a file below dir", to)
 		case taken[clean] != "":
 			p.Errorf(at, "choose another path", "%s and %s would both be placed as %s", taken[clean], name, clean)

@@ -30,6 +30,17 @@ func TestDeployProblems(t *testing.T) {
 		{"an option for a unit", restart(RestartConfig{Unit: "--force"})},
 		{"half of compose", restart(RestartConfig{Compose: &ComposeService{}})},
 		{"an option for a service", restart(RestartConfig{Compose: &ComposeService{Dir: "/srv", Service: "--no-deps"}})},
+		{"a container", DeployConfig{Compose: &ComposeDeploy{
+			Dir: "/srv/c", Service: "api", Build: true, Files: map[string]string{"model.pkl": "models/model.pkl"},
+		}}},
+		{"half a container", DeployConfig{Compose: &ComposeDeploy{}}},
+		{"a container and a restart", DeployConfig{
+			Compose: &ComposeDeploy{Dir: "/srv/c", Service: "api"}, Restart: &RestartConfig{Unit: "a"},
+		}},
+		{"files that go elsewhere", DeployConfig{Compose: &ComposeDeploy{
+			Dir: "/srv/c", Service: "api", Project: "Shop", HealthyWithin: -1,
+			Files: map[string]string{"/etc/passwd": "a", "a": "../b", "b": "models/", "c": "m", "d": "./m", "e": ""},
+		}}},
 		{"an unknown variable", restart(RestartConfig{Exec: []string{"x", "$RETRAIND_CURENT"}})},
 	} {
 		fmt.Fprintf(&b, "%s\n%s", c.name, said(c.config.Validate()))

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/retraind/retraind/actions/files"
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/internal/unit"
 )
@@ -53,7 +54,7 @@ func openFigures(path string, since time.Time) (*os.File, error) {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("it is %s; let the command write a file", kindOf(info.Mode()))
+		return nil, fmt.Errorf("it is %s; let the command write a file", files.KindOf(info.Mode()))
 	case info.Size() > maxFiguresFile:
 		return nil, fmt.Errorf("it has %s, at most %s are read: write the figures alone into it", unit.Size(info.Size()),
 			unit.Size(maxFiguresFile))
@@ -66,7 +67,7 @@ func openFigures(path string, since time.Time) (*os.File, error) {
 		return nil, err
 	}
 	defer root.Close()
-	return openRegular(root, filepath.Base(path), info)
+	return files.OpenRegular(root, filepath.Base(path), info)
 }
 
 // parseFigures reads a JSON object of numbers.

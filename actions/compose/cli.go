@@ -113,8 +113,13 @@ func (c cli) failed(ctx context.Context, what string, err error, said string) er
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	lines := strings.Split(strings.TrimSpace(said), "\n")
-	last := strings.TrimSpace(lines[len(lines)-1])
+	var lines []string
+	for line := range strings.Lines(said) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	last := strings.Join(lines[max(0, len(lines)-2):], "; ") // version 1 says in the last line only that it failed
 	if strings.Contains(said, "'ContainerConfig'") {
 		last = "docker-compose of version 1 cannot exchange containers of this engine: install the plugin (docker-compose-plugin)"
 	}

@@ -27,14 +27,11 @@ func newExecStep(*app) *cobra.Command {
 }
 
 // jobs is the work of the long built-in steps, by kind.
-<<<<<<< HEAD
-var jobs = map[string]job.Work{"check": weights.Work}
-=======
 var jobs = map[string]job.Work{
-	actions.JobComposeDeploy: compose.Deploy,
+	"check":                  weights.Work,
 	actions.JobComposeBack:   compose.Back,
+	actions.JobComposeDeploy: compose.Deploy,
 }
->>>>>>> 2a585e8 (actions: deploy with docker compose)
 
 // newStep does one long built-in step of a run, as a child of its supervisor.
 func newStep(*app) *cobra.Command {

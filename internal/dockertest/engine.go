@@ -10,10 +10,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/retraind/retraind/actions/docker"
 )
 
 // Container is one container of the played engine.
@@ -42,6 +45,7 @@ type Engine struct {
 	deny       bool
 	containers []*Container
 	images     map[string][]string // names by id
+	created    int                 // containers that compose created
 	calls      []string            // "METHOD path" of what was asked, without looking
 	server     *http.Server
 }
@@ -138,19 +142,19 @@ func (e *Engine) Image(id string, names ...string) {
 // name moves a name to an image. The caller holds the lock.
 func (e *Engine) name(id, name string) {
 	e.unname(name)
-	e.images[id] = append(e.images[id], name)
+	e.images[id] = append(e.images[id], full(name))
 }
 
-func (e *Engine) unname(name string) bool {
+// full is an image's name with its tag.
+func full(name string) string {
+	repo, tag := docker.SplitName(name)
+	return repo + ":" + tag
+}
+
+func (e *Engine) unname(name string) {
 	for id, names := range e.images {
-		for i, n := range names {
-			if n == name {
-				e.images[id] = append(names[:i:i], names[i+1:]...)
-				return true
-			}
-		}
+		e.images[id] = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == full(name) })
 	}
-	return false
 }
 
 // imageOf finds an image by id or name.
@@ -159,10 +163,8 @@ func (e *Engine) imageOf(ref string) (string, bool) {
 		return ref, true
 	}
 	for id, names := range e.images {
-		for _, n := range names {
-			if n == ref || n == ref+":latest" {
-				return id, true
-			}
+		if slices.Contains(names, full(ref)) {
+			return id, true
 		}
 	}
 	return "", false
@@ -183,6 +185,10 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/_ping" {
 		w.Header().Set("Api-Version", e.api)
 		fmt.Fprint(w, "OK")
+		return
+	}
+	if strings.HasPrefix(r.URL.Path, "/fake/") {
+		e.composed(w, r)
 		return
 	}
 	version, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v"), "/")

@@ -83,7 +83,7 @@ func (o *operator) write(name, text string) {
 	if err := os.MkdirAll(filepath.Dir(o.path(name)), 0o755); err != nil {
 		o.t.Fatal(err)
 	}
-	if err := os.WriteFile(o.path(name), []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(o.path(name), []byte(text), 0o600); err != nil {
 		o.t.Fatal(err)
 	}
 }
@@ -149,7 +149,7 @@ func TestTunerStory(t *testing.T) {
 	o.sql("update items set priority = truth")
 	dockerfile := o.read("tuner/" + service + "/Dockerfile")
 	o.write("tuner/"+service+"/Dockerfile", dockerfile+"COPY nothing /nothing\n")
-	o.retrain(1, policy.OutcomeFailed, "nothing")
+	o.retrain(1, policy.OutcomeRolledBack, "COPY failed")
 	if id, _ := o.container(); id != id0 {
 		t.Errorf("container %s, want %s", id, id0)
 	}

@@ -34,6 +34,12 @@ func PlanRedeploy(deployed Plan, release, why string) Plan {
 	return deployed
 }
 
+// KeepsImages reports whether the deployment keeps the image of the release before, so that also one without files of its
+// own can come back.
+func (p Plan) KeepsImages() bool {
+	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Compose != nil && s.Compose.Build })
+}
+
 // undone are the steps that a rollback run takes back, in the order of the pipeline: those after the gate, which brought the
 // release into service. What the steps before it did, such as writing labels, is not what failed.
 func (p Plan) undone() []int {

@@ -57,10 +57,6 @@ func promotion(t *store.Tx, row store.Model) (plan actions.Plan, err error) {
 	if err != nil {
 		return plan, err
 	}
-	if _, err := os.Stat(former.Path); err != nil {
-		return plan,
-			&lostError{fmt.Sprintf("the files of release %s, which served before, are gone: %v", text.Digest(row.Previous), err)}
-	}
 	serving, err := t.Release(row.Name, row.Champion)
 	if err != nil {
 		return plan, err
@@ -72,7 +68,17 @@ func promotion(t *store.Tx, row store.Model) (plan actions.Plan, err error) {
 	if err != nil {
 		return plan, err
 	}
-	return plan, readPlan(run, &plan)
+	if err := readPlan(run, &plan); err != nil {
+		return plan, err
+	}
+	if actions.IsAdopted(former.Digest) && plan.KeepsImages() {
+		return plan, nil // it has no files of its own: its image is kept
+	}
+	if _, err := os.Stat(former.Path); err != nil {
+		return plan,
+			&lostError{fmt.Sprintf("the files of release %s, which served before, are gone: %v", text.Digest(row.Previous), err)}
+	}
+	return plan, nil
 }
 
 func readPlan(run store.Run, plan *actions.Plan) error {

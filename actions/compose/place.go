@@ -215,7 +215,8 @@ func copyFile(from *os.Root, name string, to *os.Root, at, toDir string) error {
 		}
 	}
 	if free, err := files.FreeSpace(toDir); err == nil && info.Size() > free {
-		return fmt.Errorf("it takes %s, and %s has %s left: no space left on device", unit.Size(info.Size()), toDir, unit.Size(free))
+		return fmt.Errorf("it takes %s, and %s has %s left: no space left on device", unit.Size(info.Size()), toDir,
+			unit.Size(free))
 	}
 	in, err := files.OpenRegular(from, name, info)
 	if err != nil {

@@ -90,7 +90,8 @@ func (c *Client) Labelled(ctx context.Context, labels ...string) ([]Container, e
 		Created int64
 	}
 	query := url.Values{"all": {"1"}, "filters": {string(filters)}}
-	if err := c.call(ctx, "list the containers with "+strings.Join(labels, ", "), http.MethodGet, "/containers/json", query, &list); err != nil {
+	op := "list the containers with " + strings.Join(labels, ", ")
+	if err := c.call(ctx, op, http.MethodGet, "/containers/json", query, &list); err != nil {
 		return nil, err
 	}
 	var out []Container

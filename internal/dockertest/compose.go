@@ -87,7 +87,8 @@ func play(args []string) error {
 		image = file.Services[c.rest[len(c.rest)-1]].Image
 	}
 	ask := url.Values{
-		"project": {c.project}, "service": {c.rest[len(c.rest)-1]}, "image": {image}, "dir": {c.dir}, "files": {strings.Join(c.files, ",")},
+		"project": {c.project}, "service": {c.rest[len(c.rest)-1]}, "image": {image}, "dir": {c.dir},
+		"files": {strings.Join(c.files, ",")},
 	}
 	switch c.verb {
 	case "build":

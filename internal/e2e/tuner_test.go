@@ -5,7 +5,6 @@ package e2e
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,7 +20,7 @@ const (
 	service = "services/classifier-api"
 )
 
-// tuner is an operator whose trainer and service know nothing of retraind: deploy.compose does it all.
+// newTuner is an operator whose trainer and service know nothing of retraind: deploy.compose does it all.
 func newTuner(t *testing.T) *operator {
 	o := newOperator(t, table())
 	if err := os.CopyFS(o.path("tuner"), os.DirFS("testdata/tuner")); err != nil {
@@ -119,7 +118,7 @@ func (o *operator) retrain(n int, outcome policy.Outcome, reason string) status.
 	return run
 }
 
-// unchanged checks that the service's container and the file in the build context are as they were.
+// asBefore checks that the service's container and the file in the build context are as they were.
 func (o *operator) asBefore(what, image, file string) {
 	o.t.Helper()
 	if _, now := o.container(); now != image {
@@ -131,15 +130,14 @@ func (o *operator) asBefore(what, image, file string) {
 	if err := o.answers(); err != nil {
 		o.t.Errorf("%s: %v", what, err)
 	}
-	if _, err := exec.Command("true").Output(); err != nil {
-		o.t.Error(err)
-	}
 }
 
 func TestTunerStory(t *testing.T) {
 	o := newTuner(t)
 	o.run()
-	m := o.model("the adoption", func(m status.Model) bool { return m.Release != "" && m.Report != nil && m.Report.Scored > 0 })
+	m := o.model("the adoption", func(m status.Model) bool {
+		return m.Release != "" && m.Report != nil && m.Report.Scored > 0
+	})
 	t.Logf("adopted at %.1f %% of %d held-out items", 100*m.Report.Accuracy, m.Report.Scored)
 	adopted := m.Release
 	id0, image0 := o.container()
@@ -159,7 +157,9 @@ func TestTunerStory(t *testing.T) {
 	// Promote.
 	run := o.retrain(2, policy.OutcomePromoted, "not worse")
 	t.Log(o.must("runs", "show", run.ID))
-	m = o.model("the promotion", func(m status.Model) bool { return m.Active == nil && m.Release != adopted && m.Report.Scored > 0 })
+	m = o.model("the promotion", func(m status.Model) bool {
+		return m.Active == nil && m.Release != adopted && m.Report.Scored > 0
+	})
 	t.Logf("promoted at %.1f %%", 100*m.Report.Accuracy)
 	id1, image1 := o.container()
 	if id1 == id0 || image1 == image0 {
@@ -169,15 +169,16 @@ func TestTunerStory(t *testing.T) {
 	if file1 == file0 {
 		t.Error("the build context has the model of before")
 	}
-	repo := compose.Repository("classifier-api", "classifier-api")
-	if out, err := o.engine.docker("image", "inspect", "--format", "{{.Id}}", repo+":"+compose.Tag(adopted)).CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != image0 {
+	kept := compose.Repository("classifier-api", "classifier-api") + ":" + compose.Tag(adopted)
+	out, err := o.engine.docker("image", "inspect", "--format", "{{.Id}}", kept).CombinedOutput()
+	if err != nil || strings.TrimSpace(string(out)) != image0 {
 		t.Errorf("the former image: %v: %s", err, out)
 	}
 
 	// A container that ends at once is taken back to the image that served, without a build.
 	o.sql("update items set priority = 'hoch' where content like '%haushalt%'")
 	app := o.read("tuner/" + service + "/app.py")
-	o.write("tuner/"+service+"/app.py", strings.Replace(app, `print("ready"`, `raise SystemExit("no such model") if not __import__("os").environ.get("RETRAIND_ONE_OFF") else print("ready"`, 1))
+	o.write("tuner/"+service+"/app.py", strings.Replace(app, `print("ready"`, `raise SystemExit("no such model")  #`, 1))
 	o.retrain(3, policy.OutcomeRolledBack, "no such model")
 	o.asBefore("failing health", image1, file1)
 	o.write("tuner/"+service+"/app.py", app)

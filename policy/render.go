@@ -53,10 +53,10 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 		head = "UNDECIDED"
 	}
 	fmt.Fprintf(&b, "%s  %s, as of %s\n", d.Model, head, d.At.In(opts.Location).Format("2006-01-02 15:04:05 MST"))
-	fmt.Fprintf(&b, "%s.\n", strings.TrimSuffix(upperFirst(d.Text), "."))
+	fmt.Fprintf(&b, "%s.\n", strings.TrimSuffix(upperFirst(text.Visible(d.Text)), "."))
 	// A decided or impossible rollback is already in the sentence above.
 	if c := d.probation(); c != nil && d.Verdict != VerdictRollback && d.Reason != ReasonNoFormerRelease {
-		fmt.Fprintf(&b, "%s.\n", upperFirst(c.Text))
+		fmt.Fprintf(&b, "%s.\n", upperFirst(text.Visible(c.Text)))
 	}
 	table(&b, "\nAny one of these calls for a retrain:", d.conditionRows(opts))
 	table(&b, "\nAll of these must allow it:", d.blockerRows(opts))
@@ -240,6 +240,7 @@ func table(b *strings.Builder, title string, rows [][]string) {
 	width := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {
+			row[i] = text.Visible(cell) // names and reasons come from outside
 			if free := i == 2 && (len(row) == 3 || strings.Join(row[3:], "") == ""); !free {
 				width[i] = max(width[i], utf8.RuneCountInString(cell))
 			}

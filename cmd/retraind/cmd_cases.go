@@ -118,9 +118,9 @@ func (a *app) showTests(files []testedFile, update bool) error {
 			switch {
 			case t.result.Passed():
 				passed++
-				fmt.Fprintf(&out, "ok    %s\n", t.result.Name)
+				say(&out, "ok    %s", t.result.Name)
 			case update && t.result.Error == nil:
-				fmt.Fprintf(&out, "new   %s: what is decided is written into %s\n", t.result.Name, f.cases.Path)
+				say(&out, "new   %s: what is decided is written into %s", t.result.Name, f.cases.Path)
 			default:
 				failed++
 				f.failure(&out, t)
@@ -135,7 +135,7 @@ func (a *app) showTests(files []testedFile, update bool) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(&out, "%s passed, %d failed\n", text.Plural(passed, "test"), failed)
+		say(&out, "%s passed, %d failed", text.Plural(passed, "test"), failed)
 		if _, err := a.stdout.Write(out.Bytes()); err != nil {
 			return err
 		}

@@ -109,9 +109,9 @@ a fault is refused, exit code 1, and the daemon goes on with what it has.`,
 			if a.json {
 				return a.printJSON(s.Config)
 			}
-			fmt.Fprintf(a.stdout, "%s is in force\n", s.Config.Path)
+			say(a.stdout, "%s is in force", s.Config.Path)
 			if len(s.Config.RestartNeeded) > 0 {
-				fmt.Fprintf(a.stdout, "restart needed for %s\n", strings.Join(s.Config.RestartNeeded, ", "))
+				say(a.stdout, "restart needed for %s", strings.Join(s.Config.RestartNeeded, ", "))
 			}
 			return nil
 		},

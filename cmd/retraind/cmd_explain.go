@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -115,7 +114,7 @@ func (a *app) showDecisions(decisions []policy.Decision, led *status.Run, s stat
 		file := inForce(s.Config)
 		for i, d := range decisions {
 			if i > 0 {
-				fmt.Fprintln(a.stdout)
+				say(a.stdout, "")
 			}
 			var said strings.Builder
 			if err := d.Render(&said, policy.RenderOptions{Location: s.At.Location(), Line: lines(file, d)}); err != nil {
@@ -131,7 +130,8 @@ func (a *app) showDecisions(decisions []policy.Decision, led *status.Run, s stat
 			}
 		}
 		if led != nil && led.State == store.RunEnded {
-			fmt.Fprintf(a.stdout, "\nWhat came of it: %s\n", ending(*led))
+			say(a.stdout, "")
+			say(a.stdout, "What came of it: %s", ending(*led))
 		}
 	}
 	if code && !starts {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os/signal"
 	"runtime/debug"
 	"syscall"
@@ -43,10 +42,10 @@ lacks one of its categories, is refused. Works with and without a running daemon
 				return a.printJSON(facts)
 			}
 			validation := facts.Splits[drift.SideValidation].Items
-			fmt.Fprintf(a.stdout, "%d items to train on, %d to validate with and %d held out in %s\n", facts.Train-validation,
+			say(a.stdout, "%d items to train on, %d to validate with and %d held out in %s", facts.Train-validation,
 				validation, facts.Test, o.Dir)
 			if facts.Unlabelled+facts.Duplicates > 0 {
-				fmt.Fprintf(a.stdout, "left out: %d rows without a label, %d with the text of a held-out one\n", facts.Unlabelled,
+				say(a.stdout, "left out: %d rows without a label, %d with the text of a held-out one", facts.Unlabelled,
 					facts.Duplicates)
 			}
 			return nil

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os/signal"
 	"path/filepath"
@@ -90,7 +89,7 @@ func (v *gpuView) once(ctx context.Context, out io.Writer) error {
 	case v.app.json:
 		return encodeJSON(out, devices)
 	case len(devices) == 0:
-		fmt.Fprintln(out, "this machine has no GPU")
+		say(out, "this machine has no GPU")
 		return nil
 	case v.plan:
 		return showGPUPlan(newPage(out), models)
@@ -117,7 +116,7 @@ func (v *gpuView) watch(ctx context.Context) error {
 			if v.app.json {
 				_ = encodeJSON(&b, probe)
 			} else {
-				fmt.Fprintln(&b, err)
+				say(&b, "%v", err)
 			}
 		}
 		if !bytes.Equal(b.Bytes(), v.last) {
@@ -137,8 +136,7 @@ func (v *gpuView) watch(ctx context.Context) error {
 // print writes one look: as a line of JSON, or below the time.
 func (v *gpuView) print(text []byte) error {
 	if !v.app.json {
-		_, err := fmt.Fprintf(v.app.stdout, "%s\n%s\n", time.Now().Format(time.TimeOnly), text)
-		return err
+		return write(v.app.stdout, time.Now().Format(time.TimeOnly)+"\n"+string(text)+"\n")
 	}
 	var line bytes.Buffer
 	if err := json.Compact(&line, text); err != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -140,7 +139,7 @@ func (h *gpuHold) acquire(ctx context.Context, leases gpu.Leases, uuids []string
 		}
 		if taken.Error() != told {
 			told = taken.Error()
-			fmt.Fprintln(h.app.stderr, "retraind: waiting:", told)
+			say(h.app.stderr, "retraind: waiting: %s", told)
 		}
 		select {
 		case <-ctx.Done():

@@ -57,7 +57,7 @@ rows are back. This command says that they are gone for good. The exit code is 3
 			if a.json {
 				return a.printJSON(map[string]any{"model": args[0], "accepted": true})
 			}
-			fmt.Fprintf(a.stdout, "the table of model %s is read again now, and what is not in it is deleted\n", args[0])
+			say(a.stdout, "the table of model %s is read again now, and what is not in it is deleted", args[0])
 			return nil
 		},
 	}
@@ -166,7 +166,7 @@ func (a *app) addLabels(ctx context.Context, cmd *cobra.Command, model string, m
 			if !errors.Is(err, status.ErrUnreachable) || m.Labels.Files == nil || lines > bytes.Count(batch, []byte{'\n'}) {
 				return err
 			}
-			fmt.Fprintln(a.stderr, "retraind: no daemon answers; writing a label file instead")
+			say(a.stderr, "retraind: no daemon answers; writing a label file instead")
 		}
 		if file == nil {
 			var err error
@@ -230,9 +230,9 @@ func (a *app) showAdded(sum status.Added, file *labelFile) error {
 		if sum.Waiting > 0 {
 			said += fmt.Sprintf("; %d of them wait for items that nobody has brought yet", sum.Waiting)
 		}
-		fmt.Fprintln(a.stdout, said)
+		say(a.stdout, "%s", said)
 		for _, r := range sum.Rejected {
-			fmt.Fprintf(a.stderr, "retraind: line %d: %s\n", r.Index+1, r.Reason)
+			say(a.stderr, "retraind: line %d: %s", r.Index+1, r.Reason)
 		}
 	}
 	if len(sum.Rejected) > 0 {

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/signal"
@@ -98,9 +98,13 @@ func (a *app) printLogs(state string, r status.Run, step string) error {
 		return a.printJSON(found)
 	}
 	for _, o := range found {
-		fmt.Fprintf(a.stdout, "==> %s, attempt %d <==\n%s", o.Step, o.Attempt, o.Text)
-		if !strings.HasSuffix(o.Text, "\n") {
-			fmt.Fprintln(a.stdout)
+		say(a.stdout, "==> %s, attempt %d <==", o.Step, o.Attempt)
+		said := plainOutput(o.Text)
+		if !strings.HasSuffix(said, "\n") {
+			said += "\n"
+		}
+		if _, err := io.WriteString(a.stdout, said); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -85,10 +84,10 @@ func (a *app) paused(what, model string, p status.Pause) error {
 		until = " until " + clock(p.Until, time.Now().In(p.Until.Location()))
 	}
 	if model == status.Every {
-		fmt.Fprintf(a.stdout, "every model is %s%s; before that: retraind resume\n", what, until)
+		say(a.stdout, "every model is %s%s; before that: retraind resume", what, until)
 		return nil
 	}
-	fmt.Fprintf(a.stdout, "%s is %s%s; it goes on with: retraind resume %[1]s\n", model, what, until)
+	say(a.stdout, "%s is %s%s; it goes on with: retraind resume %[1]s", model, what, until)
 	return nil
 }
 
@@ -114,9 +113,9 @@ this command says that a person has looked.`,
 			case a.json:
 				return a.printJSON(map[string]any{"resumed": model, "every": model == status.Every})
 			case model == status.Every:
-				fmt.Fprintln(a.stdout, "the pause of every model is over; see: retraind status")
+				say(a.stdout, "the pause of every model is over; see: retraind status")
 			default:
-				fmt.Fprintf(a.stdout, "%s may retrain again; see: retraind status %[1]s\n", model)
+				say(a.stdout, "%s may retrain again; see: retraind status %[1]s", model)
 			}
 			return nil
 		},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -102,7 +101,7 @@ func newRunsCancel(a *app) *cobra.Command {
 			if a.json {
 				return a.printJSON(map[string]string{"cancelled": args[0]})
 			}
-			fmt.Fprintln(a.stdout, "the run ends; see: retraind runs show", args[0])
+			say(a.stdout, "the run ends; see: retraind runs show %s", args[0])
 			return nil
 		},
 	}

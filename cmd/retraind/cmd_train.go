@@ -77,16 +77,16 @@ func cacheFile() string {
 
 // reportTraining prints what was learnt: the target that decides, then the others, then what the model costs.
 func reportTraining(w io.Writer, m classifier.Metrics, took time.Duration) {
-	fmt.Fprintf(w, "trained %d examples of %d categories in %.1f s: %s\n", m.Examples, len(m.Categories), took.Seconds(),
+	say(w, "trained %d examples of %d categories in %.1f s: %s", m.Examples, len(m.Categories), took.Seconds(),
 		accuracyText(m.TargetMetrics))
 	for _, name := range slices.Sorted(maps.Keys(m.Others)) {
 		t := m.Others[name]
-		fmt.Fprintf(w, "  %s: %d examples of %d categories: %s\n", name, t.Examples, len(t.Categories), accuracyText(t))
+		say(w, "  %s: %d examples of %d categories: %s", name, t.Examples, len(t.Categories), accuracyText(t))
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Skipped)) {
-		fmt.Fprintf(w, "  %s is not learnt: %s\n", name, m.Skipped[name])
+		say(w, "  %s is not learnt: %s", name, m.Skipped[name])
 	}
-	fmt.Fprintf(w, "%d features, a file of %.1f MB; the training took %.0f MB of memory beside the texts\n",
+	say(w, "%d features, a file of %.1f MB; the training took %.0f MB of memory beside the texts",
 		m.Features, float64(m.ModelBytes)/1e6, float64(m.TrainingBytes)/1e6)
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os/signal"
 	"syscall"
 	"time"
@@ -45,7 +44,7 @@ func newTrigger(a *app) *cobra.Command {
 				if a.json {
 					return a.printJSON(t)
 				}
-				fmt.Fprintln(a.stdout, t.Text)
+				say(a.stdout, "%s", t.Text)
 				return nil
 			}
 			return a.waitRun(ctx, c, t.Run)
@@ -81,7 +80,7 @@ func (a *app) waitRun(ctx context.Context, c *status.Client, id string) error {
 		select {
 		case <-ctx.Done():
 			if !errors.Is(context.Cause(ctx), errGaveUp) {
-				fmt.Fprintf(a.stderr, "run %s goes on: retraind runs show %[1]s\n", text.RunID(id))
+				say(a.stderr, "run %s goes on: retraind runs show %[1]s", text.RunID(id))
 				return errInterrupted
 			}
 			return fail(exitGaveUp, "gave up waiting for run %s; it goes on: retraind runs show %s", text.RunID(id),

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +30,7 @@ Exit status: 0 proved, 3 something else serves or the service could not be asked
 			if a.json {
 				err = a.printJSON(s)
 			} else {
-				_, err = fmt.Fprintf(a.stdout, "%s: %s\n", s.State, s.Text)
+				say(a.stdout, "%s: %s", s.State, s.Text)
 			}
 			if err == nil && s.State != status.ServedProved {
 				return silent(exitNo)
@@ -73,8 +72,8 @@ func (a *app) settle(use, short, long string,
 			if a.json {
 				return a.printJSON(done)
 			}
-			_, err = fmt.Fprintln(a.stdout, done.Text)
-			return err
+			say(a.stdout, "%s", done.Text)
+			return nil
 		},
 	}
 }

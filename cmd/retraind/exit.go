@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/retraind/retraind/configs"
-	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/watch"
 )
@@ -78,10 +77,13 @@ func exitCode(err error, stderr io.Writer) int {
 	default:
 		// An error may repeat what a service answered or a label says.
 		for i, line := range strings.Split(explainFault(err), "\n") {
-			if i == 0 {
+			switch {
+			case i == 0:
 				line = "retraind: " + line
+			case !strings.HasPrefix(line, " "): // it may be a part of such an answer
+				line = "  " + line
 			}
-			fmt.Fprintln(stderr, text.Visible(line))
+			say(stderr, "%s", line)
 		}
 	}
 	return code

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -34,7 +33,7 @@ func (a *app) followRun(ctx context.Context, c *status.Client, out *outputs, r s
 		select {
 		case <-ctx.Done():
 			out.endLine()
-			fmt.Fprintf(a.stderr, "run %s goes on: retraind runs logs %[1]s --follow\n", text.RunID(r.ID))
+			say(a.stderr, "run %s goes on: retraind runs logs %[1]s --follow", text.RunID(r.ID))
 			return errInterrupted
 		case <-tick.C:
 		}
@@ -52,7 +51,7 @@ func (a *app) followRun(ctx context.Context, c *status.Client, out *outputs, r s
 func (a *app) followed(out *outputs, r status.Run) error {
 	out.endLine()
 	said, _ := r.BriefReason()
-	fmt.Fprintf(a.stderr, "run %s: %s: %s\n", text.RunID(r.ID), plainWord(r.Word()), text.Visible(said))
+	say(a.stderr, "run %s: %s: %s", text.RunID(r.ID), plainWord(r.Word()), said)
 	if r.Outcome != policy.OutcomePromoted {
 		return silent(exitNotPromoted)
 	}
@@ -98,9 +97,7 @@ func (o *outputs) printFile(path string, s status.Step) error {
 	part := make([]byte, 64<<10)
 	for {
 		n, err := f.ReadAt(part, o.read[path])
-		if n == len(part) || o.a.json {
-			n = wholeRunes(part[:n])
-		}
+		n = wholeRunes(part[:n])
 		o.read[path] += int64(n)
 		if n > 0 {
 			if err := o.printPart(path, s, string(part[:n])); err != nil {
@@ -122,10 +119,10 @@ func (o *outputs) printPart(path string, s status.Step, said string) error {
 	}
 	if path != o.last {
 		o.endLine()
-		fmt.Fprintf(o.a.stdout, "==> %s, attempt %d <==\n", s.Name, s.Attempt)
+		say(o.a.stdout, "==> %s, attempt %d <==", s.Name, s.Attempt)
 		o.last = path
 	}
-	_, err := io.WriteString(o.a.stdout, said)
+	_, err := io.WriteString(o.a.stdout, plainOutput(said))
 	o.open = !strings.HasSuffix(said, "\n")
 	return err
 }
@@ -146,7 +143,7 @@ func wholeRunes(b []byte) int {
 // endLine ends a line that a command left open.
 func (o *outputs) endLine() {
 	if o.open && !o.a.json {
-		fmt.Fprintln(o.a.stdout)
+		say(o.a.stdout, "")
 		o.open = false
 	}
 }

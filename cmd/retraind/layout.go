@@ -53,6 +53,9 @@ func (p *page) line(s string, indent int) {
 		if i > 0 {
 			p.b.WriteString(strings.Repeat(" ", indent))
 		}
+		if strings.Contains(part, "\x1b") {
+			part += "\x1b[m" // a colour in a name must not go on in what follows
+		}
 		p.b.WriteString(part + "\n")
 	}
 }

@@ -15,9 +15,9 @@ import (
 // failure says where, what was expected, what came instead, and why.
 func (f testedFile) failure(out *bytes.Buffer, t tested) {
 	path := fmt.Sprintf("tests[%d]", t.index)
-	fmt.Fprintf(out, "FAIL  %s (%s:%d)\n", t.result.Name, f.cases.Path, f.cases.Line(path))
+	say(out, "FAIL  %s (%s:%d)", t.result.Name, f.cases.Path, f.cases.Line(path))
 	if t.result.Error != nil {
-		fmt.Fprintf(out, "      %v\n", t.result.Error)
+		say(out, "      %v", t.result.Error)
 		return
 	}
 	loc := f.cases.Rules.File.Location()
@@ -26,9 +26,10 @@ func (f testedFile) failure(out *bytes.Buffer, t tested) {
 		if miss.Index >= 0 {
 			line = f.cases.Line(fmt.Sprintf("%s.expect[%d]", path, miss.Index))
 		}
-		fmt.Fprintf(out, "      %s, line %d\n", miss.At.In(loc).Format("Mon 2006-01-02 15:04 MST"), line)
+		say(out, "      %s, line %d", miss.At.In(loc).Format("Mon 2006-01-02 15:04 MST"), line)
 		for _, d := range miss.What {
-			fmt.Fprintf(out, "        %-9s want %s\n        %-9s got  %s\n", d.What, d.Want, "", d.Got)
+			say(out, "        %-9s want %s", d.What, d.Want)
+			say(out, "        %-9s got  %s", "", d.Got)
 		}
 		if miss.Decision == nil {
 			continue
@@ -38,7 +39,7 @@ func (f testedFile) failure(out *bytes.Buffer, t tested) {
 			policy.RenderOptions{Location: loc, Line: lines(f.cases.Rules, policy.Decision{Model: f.cases.Model})})
 		for line := range strings.Lines(table.String()) {
 			if line = strings.TrimRight(line, "\n"); line != "" && !strings.HasPrefix(line, "Start it now") {
-				fmt.Fprintf(out, "        | %s\n", line)
+				say(out, "        | %s", line)
 			}
 		}
 	}

@@ -32,6 +32,8 @@ type Options struct {
 	Passwords bool
 	// Settings are added to postgresql.conf, e.g. {"wal_level": "logical"}.
 	Settings map[string]string
+	// Environment is added to the server's, e.g. "LOCPATH=/…" for locales that the machine does not have.
+	Environment []string
 	// Log receives the server's log; nil keeps it in a file of the cluster's directory.
 	Log io.Writer
 }
@@ -160,7 +162,8 @@ func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
 
 // environment keeps the caller's PG* variables away from the server, which would read some of them.
 func (c *Cluster) environment() []string {
-	return []string{"PATH=" + c.bin + ":/usr/bin:/bin", "HOME=" + c.dir, "LC_ALL=C", "TZ=UTC"}
+	own := []string{"PATH=" + c.bin + ":/usr/bin:/bin", "HOME=" + c.dir, "LC_ALL=C", "TZ=UTC"}
+	return append(own, c.options.Environment...)
 }
 
 func onOff(b bool) string {

@@ -201,7 +201,8 @@ func invisible(r rune) bool {
 	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029'
 }
 
-// Terminal is Visible for a text that has colours of ours: sequences that only set a colour or a weight stay.
+// Terminal is Visible for a text that has colours of ours: sequences that only set a colour or a weight stay. One that
+// would hide text, or colour it as its background, is none of ours.
 func Terminal(s string) string {
 	if !strings.ContainsFunc(s, invisible) {
 		return s
@@ -217,5 +218,5 @@ func Terminal(s string) string {
 	}
 }
 
-// sgr is a sequence that sets a colour or a weight.
-var sgr = regexp.MustCompile("\x1b\\[[0-9;]*m")
+// sgr is a sequence that sets a colour that is seen on black and on white, a weight, or ends them.
+var sgr = regexp.MustCompile("\x1b\\[(?:(?:0|1|2|3[1-6]|9[0-6])(?:;(?:1|2|3[1-6]|9[0-6]))*)?m")

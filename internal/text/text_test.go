@@ -91,6 +91,8 @@ func TestForgedLines(t *testing.T) {
 		"a\nretraind: all is well":                  "a\ufffdretraind: all is well",
 		"\x1b]0;title\a\x1b[2J\r":                   "\ufffd]0;title\ufffd\ufffd[2J\ufffd",
 		"\x1b[1mbold\x1b[0m":                        "\x1b[1mbold\x1b[0m",
+		"\x1b[1;31mred\x1b[m":                       "\x1b[1;31mred\x1b[m",
+		"\x1b[8mhidden \x1b[30;40mtoo":              "\ufffd[8mhidden \ufffd[30;40mtoo",
 		"\u202eevil\u2066\u200b\u2028\ufeffend":     "\ufffdevil\ufffd\ufffd\ufffd\ufffdend",
 		"na\u0308me \u0645\u06cc\u200c\u062e\u0648": "na\u0308me \u0645\u06cc\u200c\u062e\u0648",
 	} {

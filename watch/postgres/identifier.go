@@ -19,6 +19,9 @@ var columnName = regexp.MustCompile(`^[\pL_][\pL\pN_$]*$`)
 // calls matches text that looks like a function call.
 var calls = regexp.MustCompile(`[\pL\pN_"]\s*\(`)
 
+// calledNames finds the names of such calls; one in quotes is "".
+var calledNames = regexp.MustCompile(`(?:([\pL\pN_]+)|")\s*\(`)
+
 // ident quotes a name.
 func ident(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
 

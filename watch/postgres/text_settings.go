@@ -15,6 +15,9 @@ import (
 // one text form, independent of the writer's session.
 type textSetting struct{ name, value, types string }
 
+// onlyFormats marks settings that affect no type, but functions such as to_char in label expressions.
+const onlyFormats = ""
+
 // textSettings lists them. DateStyle contains no order of day and month, because that only affects parsing.
 var textSettings = []textSetting{
 	{"TimeZone", "UTC", "timestamptz"},
@@ -24,6 +27,8 @@ var textSettings = []textSetting{
 	{"bytea_output", "hex", "bytea"},
 	{"lc_monetary", "C", "money"},
 	{"quote_all_identifiers", "off", namedObjects},
+	{"lc_time", "C", onlyFormats},
+	{"lc_numeric", "C", onlyFormats},
 }
 
 // namedObjects are the types whose text form is the name of a database object.
@@ -49,6 +54,9 @@ const nestedTypes = `WITH RECURSIVE kinds(oid) AS (
 func (s *schema) settingsQuery() string {
 	var values strings.Builder
 	for i, t := range textSettings {
+		if t.types == onlyFormats && !s.formats() {
+			continue
+		}
 		if i > 0 {
 			values.WriteString(", ")
 		}
@@ -104,6 +112,27 @@ func (s *schema) expressionText() string {
 func (s *schema) converts() bool {
 	text := strings.ToLower(s.expressionText())
 	return strings.Contains(text, "::") || strings.Contains(text, "cast") || calls.MatchString(text)
+}
+
+// plainCalls are functions whose result is the same whatever the session's locale is.
+var plainCalls = map[string]bool{
+	"coalesce": true, "nullif": true, "greatest": true, "least": true, "in": true, "any": true, "all": true, "and": true,
+	"or": true, "not": true, "when": true, "then": true, "else": true, "case": true, "cast": true, "lower": true,
+	"upper": true, "trim": true, "btrim": true, "ltrim": true, "rtrim": true, "replace": true, "concat": true, "left": true,
+	"right": true, "substring": true, "substr": true, "split_part": true, "array_remove": true, "array_append": true,
+	"array_to_string": true, "string_to_array": true, "cardinality": true, "exists": true, "select": true, "text": true,
+	"varchar": true, "char": true, "numeric": true, "decimal": true,
+}
+
+// formats tells whether a label expression calls a function that may write names of months or decimal points as the
+// session's locale has them: to_char, or one that is not known.
+func (s *schema) formats() bool {
+	for _, call := range calledNames.FindAllStringSubmatch(strings.ToLower(s.expressionText()), -1) {
+		if !plainCalls[call[1]] {
+			return true
+		}
+	}
+	return false
 }
 
 // pinSettings makes the trigger functions format text like all other parts of retraind. Each setting costs some

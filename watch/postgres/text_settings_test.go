@@ -2,11 +2,17 @@ package postgres
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/retraind/retraind/internal/pgcluster"
+	"github.com/retraind/retraind/internal/pgtest"
 	"github.com/retraind/retraind/internal/unit"
 )
 
@@ -161,6 +167,84 @@ func TestItemsUnderAnOldSpellingAreRecognised(t *testing.T) {
 					t.Errorf("%d items were recognised, want %d", b.sink.respelled, wanted)
 				}
 			})
+		}
+	}
+}
+
+// TestLabelsDoNotFollowTheWritersLocale: to_char writes names of months and decimal points as the locale has them.
+func TestLabelsDoNotFollowTheWritersLocale(t *testing.T) {
+	t.Parallel()
+	l := &lab{pgtest.Cluster(t, pgcluster.Options{Environment: []string{"LOCPATH=" + germanLocale(t)}})}
+	b := l.setup(t, CaptureOutbox, `CREATE TABLE public.spelled (id int PRIMARY KEY, title text, day date, ratio float8)`,
+		func(dsn string) *Config {
+			return &Config{
+				DSN: dsn, Table: "spelled", ID: unit.List{"id"}, Text: unit.List{"title"},
+				Targets: map[string]string{"month": "to_char(day, 'TMMonth')", "ratio": "to_char(ratio, '0D9')"},
+			}
+		})
+	b.exec(`INSERT INTO spelled VALUES (1, 'x', '2026-05-02', 0.5), (2, 'x', '2026-05-02', 0.5)`)
+	b.start()
+	b.ready()
+	b.exec(`SET lc_time = 'de_DE.UTF-8'`)
+	b.exec(`SET lc_numeric = 'de_DE.UTF-8'`)
+	var spelled string
+	err := b.conn.QueryRow(t.Context(), `SELECT to_char(date '2026-05-02', 'TMMonth') || to_char(0.5, '0D9')`).Scan(&spelled)
+	if err != nil || spelled != "Mai 0,5" {
+		t.Fatalf("the writer's locale is not in force: %q, %v", spelled, err)
+	}
+	b.exec(`UPDATE spelled SET title = 'y' WHERE id = 1`)
+	b.exec(`INSERT INTO spelled VALUES (3, 'x', '2026-05-03', 0.5)`)
+	b.sink.equalsTable(t, "m", b.cfg)
+	for id, item := range b.sink.snapshot() {
+		if item.Labels["month"] != "May" || item.Labels["ratio"] != " 0.5" {
+			t.Errorf("item %s is labelled %q", id, item.Labels)
+		}
+	}
+	b.exec(`ALTER FUNCTION retraind.m_update() RESET lc_time`)
+	if found := Check(t.Context(), "m", b.cfg); len(found) == 0 || !strings.Contains(found[0].Message, "lc_time") {
+		t.Errorf("check found %v", found)
+	}
+}
+
+// germanLocale compiles a locale, which the test machine need not have, and returns the directory above it.
+func germanLocale(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	source := ""
+	for name, from := range map[string]string{
+		"LC_CTYPE": "POSIX", "LC_COLLATE": "POSIX", "LC_TIME": "de_DE", "LC_NUMERIC": "de_DE", "LC_MONETARY": "de_DE",
+		"LC_MESSAGES": "de_DE",
+	} {
+		source += fmt.Sprintf("%s\ncopy %q\nEND %[1]s\n", name, from)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "source"), []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// With -c it goes on although the source has not all parts.
+	out, err := exec.Command("localedef", "-c", "-i", filepath.Join(dir, "source"), "-f", "UTF-8",
+		filepath.Join(dir, "de_DE.UTF-8")).CombinedOutput()
+	if _, statErr := os.Stat(filepath.Join(dir, "de_DE.UTF-8", "LC_TIME")); statErr != nil {
+		t.Skipf("no German locale to write with (Debian: apt-get install locales): %v: %s", err, out)
+	}
+	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) { // the server runs as another user
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// TestPlainExpressionsPinNoLocale: the triggers of such tables need not be made again.
+func TestPlainExpressionsPinNoLocale(t *testing.T) {
+	t.Parallel()
+	for expression, want := range map[string]bool{
+		"coalesce(priority, 'none')": false, "priority": false, "(a || b)": false, "lower(trim(priority))": false,
+		"case when (a > 1) then 'x' else 'y' end": false, "to_char(day, 'TMMonth')": true, `"My Function"(a)`: true,
+		"mine(a)": true,
+	} {
+		s := &schema{targets: []target{{source: expression}}}
+		if got := s.formats(); got != want {
+			t.Errorf("%s: %t", expression, got)
 		}
 	}
 }

@@ -110,17 +110,18 @@ type Category struct {
 
 // VerifyFacts is the proof of what is served.
 type VerifyFacts struct {
-	Release  string  `json:"release"`   // digest that must be served
-	Health   string  `json:"health"`    // digest that the health answer names, "" if it names none
-	Probed   int     `json:"probed"`    // items asked
-	Agreed   int     `json:"agreed"`    // answers as the artifact gave offline
-	Differ   int     `json:"differ"`    // of the items asked, those that the former release answers otherwise
-	AsFormer int     `json:"as_former"` // of those, answered as the former release
-	Smoke    int     `json:"smoke"`     // smoke cases asked
-	SmokeBad int     `json:"smoke_bad"` // and answered otherwise than expected
-	P95      float64 `json:"p95_ms"`    // 95th percentile of an answer's time
-	Tries    int     `json:"tries"`     // how often it was asked until it was proved or time was up
-	Seconds  float64 `json:"seconds"`   // from the first question to the last
+	Release  string  `json:"release"`           // digest that must be served
+	Health   string  `json:"health"`            // digest that the health answer names, "" if it names none
+	Runtime  string  `json:"runtime,omitempty"` // program and version that run the model, where they are no part of the release
+	Probed   int     `json:"probed"`            // items asked
+	Agreed   int     `json:"agreed"`            // answers as the artifact gave offline
+	Differ   int     `json:"differ"`            // of the items asked, those that the former release answers otherwise
+	AsFormer int     `json:"as_former"`         // of those, answered as the former release
+	Smoke    int     `json:"smoke"`             // smoke cases asked
+	SmokeBad int     `json:"smoke_bad"`         // and answered otherwise than expected
+	P95      float64 `json:"p95_ms"`            // 95th percentile of an answer's time
+	Tries    int     `json:"tries"`             // how often it was asked until it was proved or time was up
+	Seconds  float64 `json:"seconds"`           // from the first question to the last
 }
 
 // find returns the newest facts of a kind in a run's journal.

@@ -20,6 +20,8 @@ type Champion struct {
 	Seq      int64          `json:"seq"` // last label change in the baseline
 	// Probation is what it is on, or was; nil where it was promoted without one.
 	Probation *drift.Probation `json:"probation,omitempty"`
+	// Runtime is the program, with its version, by which the figures were measured; "" where it is part of the release.
+	Runtime string `json:"runtime,omitempty"`
 	// Adopted is nil but for a release that served before retraind first deployed.
 	Adopted *Adopted `json:"adopted,omitempty"`
 	// Former is the same of the release that it replaced, for as long as that one may have to come back.
@@ -167,6 +169,9 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 			Correct: g.Candidate.Correct, At: now(), Category: g.Missed,
 			Dependence: drift.CarriedDependence(before.Monitor),
 		},
+	}
+	if sum.Verify != nil {
+		champion.Runtime = sum.Verify.Runtime
 	}
 	if p.Champion != "" {
 		champion.Former = &former

@@ -137,6 +137,14 @@ func (p proof) once(ctx context.Context) (VerifyFacts, string) {
 		byItem[pr.text.Item] = pr
 		texts = append(texts, pr.text)
 	}
+	f.Runtime = health.Runtime
+	if health.Runtime != "" { // a language model: slow, and it may have to be loaded first
+		n, err := p.afford(ctx, texts)
+		if err != nil {
+			return f, err.Error()
+		}
+		texts = texts[:n]
+	}
 	var took []float64
 	wrong := map[string]int{}
 	err = p.scorer.Score(ctx, texts, func(t serving.Text, a serving.Answer) {
@@ -167,6 +175,35 @@ func (p proof) once(ctx context.Context) (VerifyFacts, string) {
 		return f, why // it says more than a smoke case that fails with it
 	}
 	return f, bad
+}
+
+// timed is how many texts are asked to know how long one takes, and fewest how many a proof asks at least.
+const (
+	timed  = 4
+	fewest = 20
+)
+
+// afford says about how many of the texts the service can be asked in a quarter of the time that the proof has. The first
+// one is not timed: it may wait until the model is loaded.
+func (p proof) afford(ctx context.Context, texts []serving.Text) (int, error) {
+	if len(texts) <= fewest {
+		return len(texts), nil
+	}
+	none := func(serving.Text, serving.Answer) {}
+	if err := p.scorer.Score(ctx, texts[:1], none); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	err := p.scorer.Score(ctx, texts[1:1+timed], none)
+	return affordable(len(texts), time.Since(start)/timed, p.promote.VerifyWithin.D()), err
+}
+
+// affordable is how many of n texts fit into a quarter of the time, where one takes so long.
+func affordable(n int, each, within time.Duration) int {
+	if each <= 0 {
+		return n
+	}
+	return min(n, max(fewest, int(within/4/each)))
 }
 
 func (p proof) askSmoke(ctx context.Context, f *VerifyFacts) string {

@@ -119,6 +119,8 @@ type Baseline struct {
 	N        int       `json:"n"`
 	Correct  int       `json:"correct"`
 	At       time.Time `json:"at"`
+	// Why is the reason for a baseline that was measured after the promotion.
+	Why string `json:"why,omitempty"`
 	// Category is how often each category was asked for and missed.
 	Category map[string]stats.Stretch `json:"categories,omitempty"`
 	// Dependence is how the errors of the release before came in clusters: what the tests begin with.

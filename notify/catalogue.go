@@ -25,6 +25,7 @@ const (
 	ModelAdopted    Kind = "model.adopted"
 	ModelForeign    Kind = "model.foreign"
 	ModelRecognized Kind = "model.recognized"
+	ModelRemeasured Kind = "model.remeasured"
 	ConfigReloaded  Kind = "config.reloaded"
 	ConfigRejected  Kind = "config.rejected"
 	GPUBlocked      Kind = "gpu.blocked"
@@ -84,6 +85,7 @@ func Catalogue() []Entry {
 		{ModelAdopted, Adopted{}, "current", "What the service answers was made the champion."},
 		{ModelForeign, Foreign{}, "", "The service answers as something else than the champion."},
 		{ModelRecognized, Recognized{}, "", "The service answers as the champion again."},
+		{ModelRemeasured, Remeasured{}, "", "The program that runs the model has changed, and the baseline was measured anew."},
 		{ConfigReloaded, Reloaded{}, "", "A new configuration is in force."},
 		{ConfigRejected, Refused{}, "", "A new configuration was refused; the old one stays."},
 		{DaemonStarted, Up{}, "", "The daemon is ready."},

@@ -194,6 +194,14 @@ type Recognized struct {
 	Since   time.Time `json:"foreign_since"` // when something else was found to serve
 }
 
+// Remeasured describes a baseline that was measured after the promotion.
+type Remeasured struct {
+	Release string   `json:"release"` // digest of the champion
+	Why     string   `json:"why"`     // in a few words: runtime changed from ollama 0.17.4 to ollama 0.18.0
+	Before  *Metrics `json:"before"`  // the figures until now
+	Now     *Metrics `json:"now"`     // those that count from now on
+}
+
 // Reloaded names the configuration in force.
 type Reloaded struct {
 	Digest        string   `json:"config_digest"`            // digest of the file in force

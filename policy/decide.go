@@ -24,6 +24,9 @@ func (p *Policy) Decide(r drift.Report, h History, now time.Time) Decision {
 			h.Needs = needs
 		}
 	}
+	if r.Baseline != nil {
+		d.Baseline = r.Baseline.Why
+	}
 	p.explain(&d, &r, &h, now)
 	p.block(&d, &r, &h, now)
 	d.Reason = p.reason(&d, &r)

@@ -92,6 +92,8 @@ type Decision struct {
 	// Text is the decision in one sentence.
 	Text       string      `json:"text"`
 	Conditions []Condition `json:"conditions"`
+	// Baseline says why the figures are compared with others than those of the promotion.
+	Baseline string `json:"baseline,omitempty"`
 	// Blocked lists everything that prevents a retrain from starting now, whether or not one is due.
 	Blocked      []Blocker `json:"blocked,omitempty"`
 	PolicyDigest string    `json:"policy_digest"`

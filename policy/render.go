@@ -54,6 +54,9 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	}
 	fmt.Fprintf(&b, "%s  %s, as of %s\n", d.Model, head, d.At.In(opts.Location).Format("2006-01-02 15:04:05 MST"))
 	fmt.Fprintf(&b, "%s.\n", strings.TrimSuffix(upperFirst(text.Visible(d.Text)), "."))
+	if d.Baseline != "" {
+		fmt.Fprintf(&b, "The baseline was measured anew: %s.\n", text.Visible(d.Baseline))
+	}
 	// A decided or impossible rollback is already in the sentence above.
 	if c := d.probation(); c != nil && d.Verdict != VerdictRollback && d.Reason != ReasonNoFormerRelease {
 		fmt.Fprintf(&b, "%s.\n", upperFirst(text.Visible(c.Text)))

@@ -141,7 +141,11 @@ func (p *page) showAccuracy(r drift.Report, floor float64, said string) {
 		100*r.Low, 100*r.High))
 	beside := fmt.Sprintf("always the commonest label %.1f %%", 100*r.Majority)
 	if r.Baseline != nil {
-		beside = fmt.Sprintf("when promoted %.1f %%, ", 100*r.Baseline.Accuracy) + beside
+		then := "when promoted"
+		if r.Baseline.Why != "" {
+			then = r.Baseline.Why + "; measured anew at"
+		}
+		beside = fmt.Sprintf("%s %.1f %%, ", then, 100*r.Baseline.Accuracy) + beside
 	}
 	p.field("", beside)
 	if r.FormatErrors > 0 {

@@ -23,6 +23,7 @@ import (
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/internal/backend"
+	"github.com/retraind/retraind/internal/evaluator"
 	"github.com/retraind/retraind/internal/faults"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/status"
@@ -44,6 +45,8 @@ type Options struct {
 	Audit <-chan struct{}
 	// Hard ends the patience of a stop: a second TERM. Nil waits for the teardown's own limits.
 	Hard context.Context
+	// Barrier says when classifiers must not be asked; nil for never.
+	Barrier evaluator.Barrier
 	// Ready is called once the daemon serves; may be nil.
 	Ready func()
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/retraind/retraind/classifier"
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/internal/daemon"
+	"github.com/retraind/retraind/internal/evaluator"
 	"github.com/retraind/retraind/internal/pgtest"
 	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/policy"
@@ -121,6 +122,8 @@ type world struct {
 	nats     string // the value of nats:
 	timeout  string // of the classifier
 	serving  string // more keys of serving
+	ollama   string // URL of the server whose model answers, "" for the service
+	barrier  evaluator.Barrier
 	hours    string // quiet_hours, "" for always
 	evaluate string
 	when     string // retrain_when
@@ -193,23 +196,29 @@ func (w *world) config() string {
 	if steps == "" {
 		steps = w.usual("")
 	}
+	serving := fmt.Sprintf("classify: \"http://%[1]s/classify\", health: \"http://%[1]s/health\"", w.service.address)
+	ollama := ""
+	if w.ollama != "" {
+		serving = "ollama: {model: news, format_file: answer.json, options: {temperature: 0}}"
+		ollama = fmt.Sprintf("ollama: {url: %q}\n", w.ollama)
+	}
 	return fmt.Sprintf(`version: 1
 state: %q
 listen: %s
 nats: %s
-models:
+%smodels:
   %s:
     labels: %s
     heldout: {share: 30%%, salt_file: %q}
-    serving: {classify: "http://%s/classify", health: "http://%s/health", timeout: %s%s}
+    serving: {%s, timeout: %s%s}
     evaluate: %s
     retrain_when: %s
     limits: {cooldown: 0s, budget: "", breaker: 0, suspicious_labels: %s}%s
     pipeline: {default: %s}
     promote: {gate: not_worse, margin: 20, verify_within: 5s, undo_within: 1s}
 `,
-		w.state, w.listen, w.nats, model, labels, filepath.Join(w.dir, "salt"), w.service.address,
-		w.service.address, w.timeout, w.serving, w.evaluate, w.when,
+		w.state, w.listen, w.nats, ollama, model, labels, filepath.Join(w.dir, "salt"), serving, w.timeout, w.serving,
+		w.evaluate, w.when,
 		cmp.Or(w.suspects, "ignore"), hours, steps)
 }
 
@@ -286,6 +295,7 @@ func (w *world) begin(notifier *systemd.Notifier) (r *running, ready chan struct
 		r.err = daemon.Run(soft, daemon.Options{
 			Loaded: loaded, Reread: w.load, Self: self, Version: "test", Log: log, Notifier: notifier,
 			Force: r.force, Evaluate: r.evaluate, Audit: r.audit, Hard: hard, Ready: func() { close(ready) },
+			Barrier: w.barrier,
 		})
 	}()
 	w.t.Cleanup(func() {

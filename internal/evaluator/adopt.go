@@ -21,7 +21,7 @@ func (l *Loop) adoptServing(ctx context.Context) error {
 		return nil
 	}
 	row, err := l.row(ctx)
-	if err != nil || row.Champion != "" || row.Hold != "" {
+	if err != nil || row.Champion != "" || row.Hold != "" || l.barred() {
 		return err
 	}
 	return l.adoptAnswers(ctx, "")

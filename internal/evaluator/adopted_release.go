@@ -16,6 +16,7 @@ import (
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
 )
 
@@ -23,7 +24,10 @@ import (
 const adoptedRun = "adopted"
 
 // putAdopted stores the adopted champion with its answers, its accuracy and the event, in one transaction.
-func (l *Loop) putAdopted(ctx context.Context, by, health string, got []store.Prediction, before deployState) error {
+func (l *Loop) putAdopted(ctx context.Context, by string, service serving.HealthInfo, got []store.Prediction,
+	before deployState,
+) error {
+	health := service.Release
 	trained, from, err := l.trainedOn()
 	if err != nil {
 		return err
@@ -66,7 +70,7 @@ func (l *Loop) putAdopted(ctx context.Context, by, health string, got []store.Pr
 				return err
 			}
 		}
-		champion := actions.Champion{Seq: seq, Adopted: &actions.Adopted{Health: health, TrainedOn: from, At: now}}
+		champion := actions.Champion{Seq: seq, Runtime: service.Runtime, Adopted: &actions.Adopted{Health: health, TrainedOn: from, At: now}}
 		former := row.Champion
 		row.Champion, row.Baseline, row.Monitor = digest, mustJSON(champion), ""
 		m, err := monitor(t, row, l.rules, nil, l.o.Beat)

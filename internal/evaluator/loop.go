@@ -1,6 +1,7 @@
 package evaluator
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -30,6 +31,15 @@ type Options struct {
 	Beat      func()
 	BeatEvery time.Duration
 	Log       *slog.Logger
+	// Barrier says when the classifier must not be asked; nil for never.
+	Barrier Barrier
+}
+
+// Barrier keeps the classifier of a model from being asked: a question may load a language model into the memory of a GPU
+// that a run has emptied for its training, and a service that a run has stopped is not away.
+type Barrier interface {
+	// Barred is why the classifier of a model must not be asked now, "" where it may. It answers at once.
+	Barred(model string) (why string)
 }
 
 // Runs starts runs. A plan that was submitted before has no effect.
@@ -70,6 +80,7 @@ type Loop struct {
 	serving        *Serving   // what is known of what serves; nil before the first look, and without a champion
 	serviceTrouble string     // why the last look at the service got no answer
 	healthAsked    time.Time  // when recheck last asked the service's health
+	notAsked       string     // why the classifier must not be asked now; "" where it may
 	rand           *rand.Rand // draws samples
 
 	mu   sync.Mutex // guards view
@@ -155,6 +166,19 @@ func (l *Loop) Run(ctx context.Context) error {
 
 // retryAfter is when a failed evaluation is tried again.
 const retryAfter = 10 * time.Second
+
+// barred says whether the classifier must not be asked now, and shows why.
+func (l *Loop) barred() bool {
+	why := ""
+	if l.o.Barrier != nil {
+		why = l.o.Barrier.Barred(l.name)
+	}
+	if why != l.notAsked {
+		l.notAsked = why
+		l.log.Info("whether the classifier may be asked has changed", "reason", cmp.Or(why, "it may"))
+	}
+	return why != ""
+}
 
 // adopt takes over a new configuration.
 func (l *Loop) adopt(r *Rules) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/internal/text"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
 )
 
@@ -21,6 +22,8 @@ type Serving struct {
 	Evidence float64   `json:"evidence"`          // log likelihood ratio that something else answers, at least 0
 	Foreign  *Foreign  `json:"foreign,omitempty"` // nil while the champion serves
 	Monitor  string    `json:"monitor,omitempty"` // state of the sequential tests at Proved
+	// Repeats is how often a language model gives the same answer twice; nil before it was measured, and for others.
+	Repeats *actions.Repeats `json:"repeats,omitempty"`
 }
 
 const (
@@ -48,6 +51,9 @@ func (l *Loop) recheck(ctx context.Context, row store.Model, now time.Time, samp
 		return err
 	}
 	config := l.rules.Model.Serving.WithDefaults()
+	if l.barred() {
+		return nil
+	}
 	sample = !config.Recheck.HealthOnly &&
 		(sample || s.Foreign != nil || !now.Before(s.Sampled.Add(config.Recheck.Every.D())))
 	if !force && !sample && now.Sub(l.healthAsked) < healthEvery {
@@ -58,12 +64,21 @@ func (l *Loop) recheck(ctx context.Context, row store.Model, now time.Time, samp
 	if err != nil {
 		return l.unanswered(ctx, err)
 	}
-	if health != "" && s.Named != "" && health != s.Named {
-		return l.foreign(ctx, s, health,
-			fmt.Sprintf("the service's health names release %s, the champion is %s", text.Digest(health), text.Digest(champion)),
+	release := health.Release
+	if release != "" && s.Named != "" && release != s.Named {
+		return l.foreign(ctx, s, release,
+			fmt.Sprintf("the service's health names release %s, the champion is %s", text.Digest(release), text.Digest(champion)),
 			now)
 	}
-	named := health != "" && health == s.Named
+	named := release != "" && release == s.Named
+	if s.Foreign == nil {
+		if done, err := l.sameRuntime(ctx, row, champion, health.Runtime); err != nil || done {
+			return err
+		}
+		if err := l.measureRepeats(ctx, s); err != nil || l.serviceTrouble != "" {
+			return err
+		}
+	}
 	if !sample {
 		if named && s.Foreign != nil && config.Recheck.HealthOnly {
 			return l.recognized(ctx, s, now)
@@ -121,7 +136,7 @@ func (l *Loop) sampled(ctx context.Context, s *Serving, size int, named bool, no
 		if s.Foreign != nil {
 			break // a sample that agrees in every text ends it
 		}
-		s.Evidence = evidence(s.Evidence, len(part), wrong, float64(l.rules.Model.Promote.WithDefaults().Parity))
+		s.Evidence = evidence(s.Evidence, len(part), wrong, l.parity())
 		if agreed || s.Evidence >= foreignEvidence {
 			break
 		}
@@ -152,11 +167,26 @@ func (l *Loop) monitorState() (string, error) {
 }
 
 // health asks the service which release it serves, and does not wait longer than a few seconds.
-func (l *Loop) health(ctx context.Context) (string, error) {
+func (l *Loop) health(ctx context.Context) (serving.HealthInfo, error) {
 	ctx, stop := context.WithTimeout(ctx, healthPatience)
 	defer stop()
-	h, err := l.scorer.Health(ctx)
-	return h.Release, err
+	return l.scorer.Health(ctx)
+}
+
+// sameRuntime looks whether the program that runs the model is the one that the figures were measured by. It reports that
+// the look is over where it is not.
+func (l *Loop) sameRuntime(ctx context.Context, row store.Model, champion, runtime string) (done bool, err error) {
+	if runtime == "" {
+		return false, nil
+	}
+	switch was, err := runtimeOf(row); {
+	case err != nil || was == runtime:
+		return false, err
+	case was == "":
+		return false, l.keepRuntime(ctx, champion, runtime)
+	default:
+		return true, l.remeasure(ctx, champion, was, runtime)
+	}
 }
 
 const healthPatience = 3 * time.Second

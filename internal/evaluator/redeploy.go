@@ -43,7 +43,7 @@ func (l *Loop) redeploy(ctx context.Context, by string) (string, error) {
 		if plan.ChampionDir, err = championDir(t, l.name, plan.Champion); err != nil {
 			return plan, err
 		}
-		plan.Promote, plan.Serving = l.rules.Model.Promote, l.rules.Model.Serving
+		plan.Promote, plan.Serving = l.promote(), l.rules.Model.Serving
 		plan.ModelDir = l.modelDir()
 		plan.RunDir = filepath.Join(plan.ModelDir, "runs", id)
 		return plan, nil

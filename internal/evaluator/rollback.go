@@ -110,7 +110,7 @@ func (l *Loop) rollback(ctx context.Context, d policy.Decision) error {
 			return plan, err
 		}
 		// How the service is asked is as it is now; how a step is taken back is as it was done.
-		plan.Promote, plan.Serving = l.rules.Model.Promote, l.rules.Model.Serving
+		plan.Promote, plan.Serving = l.promote(), l.rules.Model.Serving
 		plan.ModelDir = l.modelDir()
 		plan.RunDir = filepath.Join(plan.ModelDir, "runs", id)
 		return plan, nil

@@ -26,7 +26,7 @@ func (l *Loop) score(ctx context.Context) (int, error) {
 	}
 	waiting := l.monitor.Unscored()
 	l.monitor.Service(nil)
-	if len(waiting) == 0 {
+	if len(waiting) == 0 || l.barred() {
 		return 0, nil
 	}
 	named := release // by which the service names the champion

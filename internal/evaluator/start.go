@@ -108,7 +108,7 @@ func (l *Loop) plan(t *store.Tx, row store.Model, d policy.Decision, h policy.Hi
 		ChampionDir: championDir,
 		Run:         run, Model: l.name, Pipeline: pipeline, Trigger: d.Text, Forced: h.Force != nil, Policy: d.PolicyDigest,
 		Created: time.Now().UTC(), Champion: row.Champion, Cause: causeOf(d, l.View().Report),
-		Code: actions.CodeDigest(resolved), Steps: resolved, Until: l.rules.Policy.Leaves(&d), Promote: l.rules.Model.Promote,
+		Code: actions.CodeDigest(resolved), Steps: resolved, Until: l.rules.Policy.Leaves(&d), Promote: l.promote(),
 		Probation: l.rules.Model.Policy.Probation,
 		Serving:   l.rules.Model.Serving, ModelDir: l.modelDir(), RunDir: filepath.Join(l.modelDir(), "runs", run),
 	}, nil

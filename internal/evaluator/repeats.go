@@ -1,0 +1,67 @@
+package evaluator
+
+import (
+	"context"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/serving"
+)
+
+// repeatSample is how many texts a language model is asked about twice.
+const repeatSample = 40
+
+// measureRepeats asks the champion twice about the same texts, where it is a language model and was not asked so before:
+// nothing can agree with it more often than it agrees with itself, neither a sample nor the proof of the next release.
+func (l *Loop) measureRepeats(ctx context.Context, s *Serving) error {
+	config := l.rules.Model.Serving.WithDefaults()
+	if config.Ollama == nil || config.Recheck.HealthOnly || s.Repeats != nil {
+		return nil
+	}
+	pool, err := l.recheckPool(ctx, s.Champion)
+	if err != nil || len(pool) == 0 {
+		return err
+	}
+	pool = pool[:min(len(pool), repeatSample)]
+	texts := make([]serving.Text, len(pool))
+	for i, x := range pool {
+		texts[i] = x.text
+	}
+	first := map[string]serving.Answers{}
+	if err := l.ask(ctx, texts, func(t serving.Text, a serving.Answer) { first[t.Item] = a.Values }); err != nil {
+		return l.unanswered(ctx, err)
+	}
+	r := actions.Repeats{Asked: len(first)}
+	if err := l.ask(ctx, texts, func(t serving.Text, a serving.Answer) {
+		if first[t.Item].Agrees(a.Values) {
+			r.Same++
+		}
+	}); err != nil {
+		return l.unanswered(ctx, err)
+	}
+	s.Repeats = &r
+	l.log.Info("the model was asked twice about the same texts", "texts", r.Asked, "same", r.Same)
+	return l.saveServing(ctx, s)
+}
+
+// parity is the share of answers by which the service is told from another one.
+func (l *Loop) parity() float64 {
+	configured := float64(l.rules.Model.Promote.WithDefaults().Parity)
+	if l.rules.Model.Serving.Ollama == nil {
+		return configured
+	}
+	var r actions.Repeats
+	if l.serving != nil && l.serving.Repeats != nil {
+		r = *l.serving.Repeats
+	}
+	return r.Parity(configured)
+}
+
+// promote is how a candidate is judged and proved, with the parity that this classifier can reach.
+func (l *Loop) promote() actions.PromoteConfig {
+	c := l.rules.Model.Promote
+	if l.rules.Model.Serving.Ollama != nil {
+		c.Parity = unit.Percent(l.parity())
+	}
+	return c
+}

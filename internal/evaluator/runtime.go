@@ -1,0 +1,128 @@
+package evaluator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/text"
+	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/serving"
+	"github.com/retraind/retraind/store"
+)
+
+// runtimeOf is the program and version by which the champion's figures were measured.
+func runtimeOf(row store.Model) (string, error) {
+	c, err := actions.ReadChampion(row.Baseline)
+	return c.Runtime, err
+}
+
+// remeasure asks about every held-out item again after the program that runs the model has changed. Its answers become
+// those of the champion, and its figures the baseline: a program that was updated is no drift of the labels. A service
+// that cannot be asked is asked at the next look.
+func (l *Loop) remeasure(ctx context.Context, champion, from, to string) error {
+	before, err := l.deployed(ctx)
+	if err != nil || before.active {
+		return err
+	}
+	items, err := l.heldOut(ctx)
+	if err != nil {
+		return err
+	}
+	texts := make([]serving.Text, len(items))
+	for i, it := range items {
+		texts[i] = serving.Text{Item: it.ID, Hash: it.TextHash, Fields: it.Text}
+	}
+	l.log.Info("the program that runs the model has changed: every held-out item is asked about again", "from", from,
+		"to", to)
+	got, err := l.askAll(ctx, texts)
+	if err != nil {
+		return l.unanswered(ctx, err)
+	}
+	now := time.Now().UTC()
+	why := fmt.Sprintf("runtime changed from %s to %s", from, to)
+	var was, is drift.Baseline
+	err = l.o.Store.Update(ctx, "remeasure", func(t *store.Tx) error {
+		row, err := t.Model(l.name)
+		if err != nil {
+			return err
+		}
+		if is, err := l.readDeployState(t, row); err != nil || is != before || row.Champion != champion {
+			return errors.Join(err, errStale)
+		}
+		c, err := actions.ReadChampion(row.Baseline)
+		if err != nil {
+			return err
+		}
+		was = c.Baseline
+		if c.Seq, err = t.LastChange(l.name); err != nil {
+			return err
+		}
+		if err := l.replaceAnswers(t, champion, got, now); err != nil {
+			return err
+		}
+		c.Runtime, c.Probation = to, nil // a probation compares with the gate's figures, which were another program's
+		row.Baseline, row.Monitor = mustJSON(c), ""
+		m, err := monitor(t, row, l.rules, nil, l.o.Beat)
+		if err != nil {
+			return err
+		}
+		if c.Baseline, err = m.Rebase(now); err != nil {
+			return err
+		}
+		c.Baseline.Why, is = why, c.Baseline
+		for field, value := range map[store.ModelField]any{store.Baseline: mustJSON(c), store.Monitor: "", store.Serving: ""} {
+			if err := t.SetModel(l.name, field, value); err != nil {
+				return err
+			}
+		}
+		return l.notify(t, notify.ModelRemeasured, "",
+			notify.Remeasured{Release: champion, Why: why, Before: figuresOf(was), Now: figuresOf(is)})
+	})
+	l.monitor = nil // built anew, with the new baseline
+	if errors.Is(err, errStale) {
+		return nil
+	}
+	if err == nil {
+		l.log.Info(why+": the baseline was measured anew", "release", text.Digest(champion), "accuracy", is.Accuracy,
+			"before", was.Accuracy)
+	}
+	return err
+}
+
+// replaceAnswers puts new answers of a release in the place of all that are stored.
+func (l *Loop) replaceAnswers(t *store.Tx, release string, got []store.Prediction, now time.Time) error {
+	if err := t.DropPredictionsSince(l.name, release, time.Time{}); err != nil {
+		return err
+	}
+	for _, p := range got {
+		p.At = now
+		if err := t.PutPrediction(l.name, release, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func figuresOf(b drift.Baseline) *notify.Metrics {
+	return &notify.Metrics{Accuracy: b.Accuracy, MacroF1: b.MacroF1, N: b.N}
+}
+
+// keepRuntime notes the program of a champion of which it was not known.
+func (l *Loop) keepRuntime(ctx context.Context, champion, runtime string) error {
+	return l.o.Store.Update(ctx, "runtime", func(t *store.Tx) error {
+		row, err := t.Model(l.name)
+		if err != nil || row.Champion != champion {
+			return err
+		}
+		c, err := actions.ReadChampion(row.Baseline)
+		if err != nil {
+			return err
+		}
+		c.Runtime = runtime
+		return t.SetModel(l.name, store.Baseline, mustJSON(c))
+	})
+}

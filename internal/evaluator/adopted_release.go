@@ -70,7 +70,9 @@ func (l *Loop) putAdopted(ctx context.Context, by string, service serving.Health
 				return err
 			}
 		}
-		champion := actions.Champion{Seq: seq, Runtime: service.Runtime, Adopted: &actions.Adopted{Health: health, TrainedOn: from, At: now}}
+		champion := actions.Champion{
+			Seq: seq, Runtime: service.Runtime, Adopted: &actions.Adopted{Health: health, TrainedOn: from, At: now},
+		}
 		former := row.Champion
 		row.Champion, row.Baseline, row.Monitor = digest, mustJSON(champion), ""
 		m, err := monitor(t, row, l.rules, nil, l.o.Beat)

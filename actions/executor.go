@@ -69,6 +69,7 @@ func (x *Executor) Execute(ctx context.Context, p Plan, a Action, done []Outcome
 		return Outcome{}, err
 	}
 	out.Kind, out.Step, out.Attempt = a.Kind, a.Step, a.Attempt
+	x.keepLeft(p, a, done, out)
 	if err := x.end(ctx, p, a, out); err != nil {
 		return Outcome{}, err
 	}
@@ -111,6 +112,15 @@ func (x *Executor) doStep(ctx context.Context, p Plan, a Action, done []Outcome)
 			return failed(ctx, classOf(err), err)
 		}
 	}
+	if p.Parent != nil && a.Attempt == 1 && !begun && slices.Contains(p.Parent.Carry, step.Name) {
+		return x.carryOrDo(ctx, p, a, done)
+	}
+	return x.doWork(ctx, p, a, done)
+}
+
+// doWork does the work of a step.
+func (x *Executor) doWork(ctx context.Context, p Plan, a Action, done []Outcome) (Outcome, error) {
+	step := p.Steps[a.Step]
 	if step.Do == "" {
 		return x.inQuietHours(ctx, p, a, step)
 	}
@@ -185,8 +195,12 @@ func (x *Executor) end(ctx context.Context, p Plan, a Action, out Outcome) error
 				return err // told already, by a process that died before the engine heard of it
 			}
 			began := s.Started
+			kind := string(a.Kind)
+			if out.Carried {
+				kind = store.KindCarried
+			}
 			if err := t.PutStep(store.Step{
-				Run: p.Run, Ord: a.Ord, Name: title(p, a), Attempt: a.Attempt, Kind: string(a.Kind),
+				Run: p.Run, Ord: a.Ord, Name: title(p, a), Attempt: a.Attempt, Kind: kind,
 				State: out.Class, Detail: out.Detail, Started: began, Ended: now(),
 			}); err != nil {
 				return err

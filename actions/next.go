@@ -37,8 +37,10 @@ type Outcome struct {
 	Detail  string          `json:"detail,omitempty"` // one sentence for people
 	Why     policy.Reason   `json:"why,omitempty"`    // of a step that was blocked
 	// Undecided: the outcome is unknown, and the step's probe could not be asked either.
-	Undecided bool  `json:"undecided,omitempty"`
-	Facts     Facts `json:"facts,omitzero"`
+	Undecided bool `json:"undecided,omitempty"`
+	// Carried: the step was not done, its files are those that the run's parent left.
+	Carried bool  `json:"carried,omitempty"`
+	Facts   Facts `json:"facts,omitzero"`
 }
 
 // Result is how a run ends.

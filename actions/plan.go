@@ -35,6 +35,8 @@ type Plan struct {
 	RunDir   string `json:"run_dir"`
 	// Probation is what a promotion begins; nil for none.
 	Probation *policy.Probation `json:"probation,omitempty"`
+	// Parent is nil but for a run that repeats another one.
+	Parent *Parent `json:"parent,omitempty"`
 	// Rollback is nil but for a run that only takes a release back.
 	Rollback *Rollback `json:"back,omitempty"`
 	// Until is when steps that checkpoint are stopped: the end of the quiet hours, less the reserve; zero for never.

@@ -58,6 +58,7 @@ func API(backend Backend, log *slog.Logger) http.Handler {
 		by := a.audit(r)
 		return struct{}{}, backend.Cancel(ordered(r), r.PathValue("run"), by)
 	}))
+	mux.HandleFunc("POST /v1/runs/{run}/retry", answer(a.retry))
 	mux.HandleFunc("POST /v1/reload", answer(func(r *http.Request) (any, error) {
 		a.audit(r)
 		return struct{}{}, backend.Reload(ordered(r))
@@ -122,6 +123,20 @@ func (a api) trigger(r *http.Request) (any, error) {
 	}
 	request.By = a.audit(r)
 	return a.backend.Trigger(ordered(r), r.PathValue("model"), request)
+}
+
+func (a api) retry(r *http.Request) (any, error) {
+	var request retryRequest
+	if err := json.NewDecoder(r.Body).Decode(&request); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: %w", errBadRequest, err)
+	}
+	by := a.audit(r)
+	return a.backend.Retry(ordered(r), r.PathValue("run"), request.From, by)
+}
+
+// retryRequest asks for a run again.
+type retryRequest struct {
+	From string `json:"from,omitempty"` // "" = the step that failed
 }
 
 // ordered is the context of an order: once it has been read it is carried out, also if the client hangs up before the

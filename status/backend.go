@@ -65,6 +65,8 @@ type Backend interface {
 	AcceptLabels(ctx context.Context, model, by string) error
 	// Cancel ends a run at its next safe point.
 	Cancel(ctx context.Context, run, by string) error
+	// Retry starts a run that repeats one that has ended, from the step on that failed, or from the one that is named.
+	Retry(ctx context.Context, run, from, by string) (Triggered, error)
 	// Pause stops what would start by itself, for one model or, with Every, for all of them; a request still starts a run.
 	Pause(ctx context.Context, model string, p Pause) error
 	// Hold stops everything, requests included, until somebody resumes the model.

@@ -148,6 +148,11 @@ func (c *Client) Cancel(ctx context.Context, run, _ string) error {
 	return c.post(ctx, "/v1/runs/"+url.PathEscape(run)+"/cancel", nil, nil)
 }
 
+// Retry implements Backend. by is ignored: the daemon sees who asks.
+func (c *Client) Retry(ctx context.Context, run, from, _ string) (t Triggered, err error) {
+	return t, c.order(ctx, "/v1/runs/"+url.PathEscape(run)+"/retry", retryRequest{from}, &t)
+}
+
 // Pause implements Backend. Pause.By is ignored: the daemon sees who asks.
 func (c *Client) Pause(ctx context.Context, model string, p Pause) error {
 	return c.post(ctx, ofModel(model)+"/pause", p, nil)

@@ -47,6 +47,10 @@ func (f fake) Adopt(context.Context, string, string) (Done, error) { return Done
 
 func (f fake) Redeploy(context.Context, string, string) (Done, error) { return Done{}, nil }
 
+func (f fake) Retry(context.Context, string, string, string) (Triggered, error) {
+	return Triggered{}, nil
+}
+
 func (f fake) Snapshot(ctx context.Context) (Status, error) {
 	if f.snapshot == nil {
 		return Status{}, nil

@@ -25,6 +25,9 @@ type Run struct {
 	// Why is not_worse where the gate kept the champion, gpu_held where the run did not get the GPU, window_closed or
 	// window_too_short where it goes on in the next quiet hours, probation_failed where it took a release back.
 	Why string `json:"why,omitempty"`
+	// Parent is the run that it repeats, From the step at which it began to do so.
+	Parent string `json:"parent,omitempty"`
+	From   string `json:"from,omitempty"`
 	// Release is the candidate, once there is one, or what was taken back.
 	Release  string    `json:"release,omitempty"`
 	Accuracy *Compared `json:"accuracy,omitempty"`

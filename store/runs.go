@@ -135,7 +135,8 @@ type Step struct {
 // PutStep stores the begin or end of a step; repeating it keeps its first start.
 func (t *Tx) PutStep(s Step) error {
 	return t.exec(`insert into steps (run, ord, name, attempt, kind, state, detail, started, ended) values (?, ?, ?, ?, ?, ?, ?, ?, ?)
-		on conflict (run, ord, attempt) do update set state = excluded.state, detail = excluded.detail, ended = excluded.ended`,
+		on conflict (run, ord, attempt) do update set kind = excluded.kind, state = excluded.state,
+		detail = excluded.detail, ended = excluded.ended`,
 		s.Run, s.Ord, s.Name, s.Attempt, s.Kind, s.State, s.Detail, stamp(s.Started), stamp(s.Ended))
 }
 
@@ -156,13 +157,18 @@ func (t *Tx) Steps(run string) ([]Step, error) {
 	return out, err
 }
 
+// KindCarried is the kind of a step that a run took over from the run that it repeats.
+const KindCarried = "carried"
+
 // StepTimes returns how long each step took, by name, in the newest ended runs of a pipeline: from its first
-// attempt to the end of the successful one. Steps that did not succeed are left out.
+// attempt to the end of the successful one. Steps that did not succeed, or that were taken over from another run, are left out.
 func (t *Tx) StepTimes(model, pipeline string, runs int) (map[string][]time.Duration, error) {
 	out := map[string][]time.Duration{}
 	err := t.each(`select s.name, min(s.started), max(case when s.state = ? then s.ended else '' end) from steps s
 		join (select id from runs where model = ? and pipeline = ? and state = ? order by created desc limit ?) r on r.id = s.run
-		group by s.run, s.name`, []any{StepOK, model, pipeline, RunEnded, runs}, func(scan func(...any) error) error {
+		where s.kind <> ? group by s.run, s.name`, []any{
+		StepOK, model, pipeline, RunEnded, runs, KindCarried,
+	}, func(scan func(...any) error) error {
 		var name, started, ended string
 		if err := scan(&name, &started, &ended); err != nil {
 			return err

@@ -14,11 +14,11 @@ const manyRuns = 20
 
 func newRuns(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "runs", Short: "List, show, follow and cancel runs", Args: cobra.NoArgs,
-		Long: `List, show, follow and cancel runs. A run is named by its id or by the last characters of it.`,
+		Use: "runs", Short: "List, show, follow, cancel and retry runs", Args: cobra.NoArgs,
+		Long: `List, show, follow, cancel and retry runs. A run is named by its id or by the last characters of it.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.listRuns(cmd, "", manyRuns) },
 	}
-	cmd.AddCommand(newRunsList(a), newRunsShow(a), newRunsLogs(a), newRunsWait(a), newRunsCancel(a))
+	cmd.AddCommand(newRunsList(a), newRunsShow(a), newRunsLogs(a), newRunsWait(a), newRunsCancel(a), newRunsRetry(a))
 	return cmd
 }
 

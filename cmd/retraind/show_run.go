@@ -49,6 +49,9 @@ func showRuns(p *page, runs []status.Run, now time.Time) error {
 func showRun(p *page, r status.Run, now time.Time) error {
 	p.line(fmt.Sprintf("run %s of %s  %s", r.ID, bold(r.Model), outcome(r)), 4)
 	p.field("why", r.Trigger)
+	if r.Parent != "" {
+		p.field("repeats", fmt.Sprintf("run %s from step %s", text.RunID(r.Parent), r.From))
+	}
 	if r.Reason != "" {
 		said, more := r.BriefReason()
 		p.field("result", said+why(r))

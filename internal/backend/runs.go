@@ -12,6 +12,7 @@ import (
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/actions/progress"
 	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/internal/evaluator"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
@@ -88,6 +89,28 @@ func (b *Backend) Cancel(ctx context.Context, run, by string) error {
 	return whichRun(run, err)
 }
 
+// Retry implements status.Backend.
+func (b *Backend) Retry(ctx context.Context, run, from, by string) (status.Triggered, error) {
+	var parent store.Run
+	err := b.o.Store.View(ctx, func(t *store.Tx) (err error) {
+		parent, err = t.Run(run)
+		return err
+	})
+	if err != nil {
+		return status.Triggered{}, whichRun(run, err)
+	}
+	m, err := b.model(parent.Model)
+	if err != nil {
+		return status.Triggered{}, err
+	}
+	id, said, err := m.Loop.Retry(ctx, parent.ID, from, by)
+	var refused *evaluator.RefusedError
+	if errors.As(err, &refused) {
+		err = fmt.Errorf("%w: %s", status.ErrRefused, refused.Why)
+	}
+	return status.Triggered{Run: id, Text: said}, refusal(err)
+}
+
 // showRun turns a stored run with its steps into what the faces show.
 func showRun(t *store.Tx, r store.Run) (status.Run, error) {
 	out := status.Run{
@@ -104,6 +127,9 @@ func showRun(t *store.Tx, r store.Run) (status.Run, error) {
 	var plan actions.Plan
 	if err := json.Unmarshal([]byte(r.Plan), &plan); err != nil {
 		return out, fmt.Errorf("run %s: %w", r.ID, err)
+	}
+	if plan.Parent != nil {
+		out.Parent, out.From = plan.Parent.Run, plan.Parent.From
 	}
 	steps, err := t.Steps(r.ID)
 	if err != nil {

@@ -25,6 +25,8 @@ type requests struct {
 type order struct {
 	do    orderKind
 	by    string
+	run   string          // what orderRetry repeats
+	from  string          // the step that it begins at, "" for the one that failed
 	reply chan orderReply // of size 1
 }
 
@@ -35,10 +37,12 @@ const (
 	orderEvaluate orderKind = iota // evaluate, and ask a sample of texts what serves
 	orderAdopt                     // make what the service answers the champion
 	orderRedeploy                  // bring the champion back into service
+	orderRetry                     // repeat a run
 )
 
 type orderReply struct {
 	report drift.Report
+	run    string // id of the run that was started
 	text   string // what was done, in one sentence
 	err    error
 }
@@ -95,6 +99,13 @@ func (l *Loop) Redeploy(ctx context.Context, by string) (string, error) {
 	return r.text, err
 }
 
+// Retry starts a run that repeats another one from a step on, from the one that failed where from is empty. It returns
+// the new run's id, and what was done in one sentence.
+func (l *Loop) Retry(ctx context.Context, run, from, by string) (id, text string, err error) {
+	r, err := l.order(ctx, order{do: orderRetry, by: by, run: run, from: from})
+	return r.run, r.text, err
+}
+
 func (l *Loop) order(ctx context.Context, o order) (orderReply, error) {
 	o.reply = make(chan orderReply, 1)
 	select {
@@ -123,6 +134,8 @@ func (l *Loop) carryOut(ctx context.Context, o *order) (r orderReply) {
 		r.text, r.err = l.adoptAsked(ctx, o.by)
 	case orderRedeploy:
 		r.text, r.err = l.redeploy(ctx, o.by)
+	case orderRetry:
+		r.run, r.text, r.err = l.retry(ctx, o.run, o.from, o.by)
 	}
 	return r
 }

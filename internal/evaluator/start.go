@@ -82,6 +82,13 @@ func (l *Loop) plan(t *store.Tx, row store.Model, d policy.Decision, h policy.Hi
 	if d.Pipeline != "" && !d.Forced {
 		pipeline = d.Pipeline
 	}
+	return l.planOf(t, row, d, pipeline, h.Force != nil)
+}
+
+// planOf fixes a run of a pipeline.
+func (l *Loop) planOf(
+	t *store.Tx, row store.Model, d policy.Decision, pipeline string, forced bool,
+) (actions.Plan, error) {
 	steps := l.rules.Model.Steps(pipeline)
 	if len(steps) == 0 {
 		return actions.Plan{}, fmt.Errorf("model %s has no pipeline %q", l.name, pipeline)
@@ -106,7 +113,7 @@ func (l *Loop) plan(t *store.Tx, row store.Model, d policy.Decision, h policy.Hi
 	}
 	return actions.Plan{
 		ChampionDir: championDir,
-		Run:         run, Model: l.name, Pipeline: pipeline, Trigger: d.Text, Forced: h.Force != nil, Policy: d.PolicyDigest,
+		Run:         run, Model: l.name, Pipeline: pipeline, Trigger: d.Text, Forced: forced, Policy: d.PolicyDigest,
 		Created: time.Now().UTC(), Champion: row.Champion, Cause: causeOf(d, l.View().Report),
 		Code: actions.CodeDigest(resolved), Steps: resolved, Until: l.rules.Policy.Leaves(&d), Promote: l.promote(),
 		Probation: l.rules.Model.Policy.Probation,

@@ -1,0 +1,220 @@
+package actions
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/retraind/retraind/actions/files"
+	"github.com/retraind/retraind/internal/text"
+	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/store"
+)
+
+// Parent is the run that a run repeats.
+type Parent struct {
+	Run    string `json:"run"`
+	RunDir string `json:"run_dir"`
+	From   string `json:"from"` // the step at which it begins
+	// Carry are the steps that are taken over from it, where their files are still as they left them.
+	Carry []string `json:"carry,omitempty"`
+}
+
+// carries reports whether what a step left can be taken over by a retry: exports and commands. One with an undo was taken
+// back, so that it is done again, as set-up of the steps after it. breaks: what the step does changes what the steps after
+// it work on, and it cannot be taken over.
+func carries(s Step) (carry, breaks bool) {
+	switch s.Do {
+	case "":
+		return len(s.Undo) == 0, false
+	case DoExport:
+		return true, false
+	case DoCheck, DoGate, DoRelease, DoDeploy, DoVerify: // they are made anew, and change no file of the run
+		return false, false
+	}
+	return false, true
+}
+
+// Carry lists the steps before from, by name, that a retry in a plan's place can take over from its parent, and says why
+// the others are done again. The files are compared when their step is due.
+func (p Plan) Carry(parent Plan, from int) (carry []string, why string) {
+	shared := slices.ContainsFunc(p.Steps[from:], func(s Step) bool { return s.Do == "" })
+	for _, s := range p.Steps[:from] {
+		can, breaks := carries(s)
+		if breaks {
+			return carry, fmt.Sprintf("step %s is done anew, and the steps after it work on what it does", s.Name)
+		}
+		if !can {
+			continue
+		}
+		l, ok := leftOf(parent.RunDir, s.Name)
+		switch {
+		case !ok:
+			return carry, fmt.Sprintf("nothing of step %s is kept by run %s", s.Name, text.RunID(parent.Run))
+		case l.Code != stepCode(s):
+			return carry, fmt.Sprintf("step %s, or a file that it names, was changed since", s.Name)
+		case l.Work && shared: // what it left for the steps after it is gone
+			continue
+		}
+		carry = append(carry, s.Name)
+	}
+	return carry, ""
+}
+
+// notCarriedError says why a step is done again.
+type notCarriedError struct{ why string }
+
+func (e *notCarriedError) Error() string { return e.why }
+
+// carry takes a step over from the run's parent, where its files are still as it left them: into this run's directories,
+// with what the parent trained on. A *notCarriedError says why it must be done again. It may be entered twice.
+func (x *Executor) carry(ctx context.Context, p Plan, a Action, done []Outcome) (Outcome, error) {
+	step := p.Steps[a.Step]
+	for _, name := range p.Parent.Carry[:slices.Index(p.Parent.Carry, step.Name)] {
+		taken := func(o Outcome) bool { return o.Kind == ActDo && o.Carried && p.Steps[o.Step].Name == name }
+		if !slices.ContainsFunc(done, taken) {
+			return Outcome{}, &notCarriedError{"step " + name + " before it was done again"}
+		}
+	}
+	l, ok := leftOf(p.Parent.RunDir, step.Name)
+	if !ok {
+		return Outcome{}, &notCarriedError{"nothing of it is kept any more"}
+	}
+	if e := l.Outcome.Facts.Export; e != nil && e.SaltID != x.Source.SaltID(p.Model) {
+		return Outcome{}, &notCarriedError{"the items are held out by another salt now"}
+	}
+	if err := os.MkdirAll(p.releaseDir(), 0o755); err != nil { // as an export does
+		return Outcome{}, err
+	}
+	before := lastLeft(p, done)
+	parentRelease := filepath.Join(p.ModelDir, "releases", p.Parent.Run)
+	data, err := takeFiles(filepath.Join(p.Parent.RunDir, "data"), p.dataDir(), l.Data, before.Data)
+	var release []string
+	if err == nil {
+		release, err = takeFiles(parentRelease, p.releaseDir(), l.Release, before.Release)
+	}
+	if err == nil && step.Do == DoExport {
+		if err = x.takeTrained(ctx, p); err == nil {
+			err = x.place(p, step)
+		}
+	}
+	if err != nil {
+		for _, path := range append(data, release...) { // what is not taken over whole must not be found by the step
+			err = errors.Join(err, os.Remove(path))
+		}
+		return Outcome{}, err
+	}
+	out := Outcome{
+		Class: store.StepOK, Carried: true, Facts: l.Outcome.Facts,
+		Detail: "taken over from run " + text.RunID(p.Parent.Run) + ": " + l.Outcome.Detail,
+	}
+	return out, nil
+}
+
+// carryOrDo takes a step over from the run's parent, or does it again and says why.
+func (x *Executor) carryOrDo(ctx context.Context, p Plan, a Action, done []Outcome) (Outcome, error) {
+	out, err := x.carry(ctx, p, a, done)
+	var not *notCarriedError
+	switch {
+	case err == nil:
+		return out, nil
+	case !errors.As(err, &not):
+		return failed(ctx, classOf(err), fmt.Errorf("%s: %w", p.Steps[a.Step].Name, err))
+	}
+	x.Log.Info("a step is done again", "run_id", p.Run, "step", title(p, a), "reason", not.why)
+	out, err = x.doWork(ctx, p, a, done)
+	out.Detail += " (done again: " + not.why + ")"
+	return out, err
+}
+
+// takeTrained copies the record of what the parent trained on.
+func (x *Executor) takeTrained(ctx context.Context, p Plan) error {
+	known := true
+	err := x.durably(ctx, func() error {
+		return x.Store.Update(ctx, "trained on", func(t *store.Tx) error {
+			b, err := t.Trained(p.Model, p.Parent.Run)
+			if known = b != nil; err != nil || !known {
+				return err
+			}
+			return t.PutTrained(p.Model, p.Run, b)
+		})
+	})
+	if err == nil && !known {
+		err = &notCarriedError{"what it trained on is not on record any more"}
+	}
+	return err
+}
+
+// takeFiles copies files, each of which must have the hash on record. Those that a step before has copied already are
+// left as they are. It returns the paths of those that were copied.
+func takeFiles(from, to string, wanted, have []leftFile) (taken []string, err error) {
+	if len(wanted) == 0 {
+		return nil, nil
+	}
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return nil, err
+	}
+	src, err := os.OpenRoot(from)
+	if err != nil {
+		return nil, &notCarriedError{err.Error()}
+	}
+	defer src.Close()
+	dst, err := os.OpenRoot(to)
+	if err != nil {
+		return nil, err
+	}
+	defer dst.Close()
+	var size int64
+	wanted = slices.DeleteFunc(slices.Clone(wanted), func(f leftFile) bool {
+		return slices.ContainsFunc(have, func(h leftFile) bool { return h.File == f.File })
+	})
+	for _, f := range wanted {
+		size += f.Bytes
+	}
+	if free, err := files.FreeSpace(to); err == nil && size > free {
+		return nil, fmt.Errorf("the files to take over are %s, and %s has %s left: %w", unit.Size(size), to, unit.Size(free),
+			unix.ENOSPC)
+	}
+	for _, f := range wanted {
+		if err := takeFile(src, dst, f.File); err != nil {
+			return taken, err
+		}
+		taken = append(taken, filepath.Join(to, filepath.FromSlash(f.Path)))
+	}
+	return taken, nil
+}
+
+func takeFile(src, dst *os.Root, f File) error {
+	name := filepath.FromSlash(f.Path)
+	info, err := src.Lstat(name)
+	if err != nil {
+		return &notCarriedError{err.Error()}
+	}
+	if !info.Mode().IsRegular() || info.Size() != f.Bytes {
+		return &notCarriedError{f.Path + " was changed since"}
+	}
+	in, err := files.OpenRegular(src, name, info)
+	if err != nil {
+		return &notCarriedError{err.Error()}
+	}
+	defer in.Close()
+	if err := dst.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	h := sha256.New()
+	if err := files.WriteInto(dst, name, 0o644, io.TeeReader(in, h)); err != nil {
+		return err
+	}
+	if hex.EncodeToString(h.Sum(nil)) != f.SHA256 {
+		return errors.Join(&notCarriedError{f.Path + " was changed since"}, dst.Remove(name))
+	}
+	return nil
+}

@@ -1,0 +1,210 @@
+package actions
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/retraind/retraind/actions/files"
+	"github.com/retraind/retraind/store"
+)
+
+// left is what a step left behind when it succeeded, kept in the directory of its attempt: enough for a later run to take
+// it over, and to say how much room the step needs.
+type left struct {
+	Outcome Outcome    `json:"outcome"`
+	Code    string     `json:"code"`    // digest of the step and of the files that it names
+	Data    []leftFile `json:"data"`    // all files in the run's directory data
+	Release []leftFile `json:"release"` // all files of the release by then
+	// Work: it left something in the directory that the steps share, which is deleted at the end of the run. Sum is a
+	// digest of that directory.
+	Work bool   `json:"work,omitempty"`
+	Sum  string `json:"sum,omitempty"`
+	// Total is the size of the run's directories and of the release by then, Grew how much of it the step has added.
+	Total int64 `json:"total"`
+	Grew  int64 `json:"grew"`
+}
+
+// leftFile is a file with what shows that it was not touched since.
+type leftFile struct {
+	File
+	Changed time.Time `json:"changed"`
+}
+
+const leftName = "left.json"
+
+// keepLeft records what a step left behind. A record that cannot be written only means that the step is done again.
+func (x *Executor) keepLeft(p Plan, a Action, done []Outcome, out Outcome) {
+	if a.Kind != ActDo || out.Class != store.StepOK {
+		return
+	}
+	if carry, _ := carries(p.Steps[a.Step]); !carry {
+		return
+	}
+	l, err := lookAtLeft(p, p.Steps[a.Step], lastLeft(p, done), out)
+	if err == nil {
+		err = writeLeft(AttemptDir(p.RunDir, p.Steps[a.Step].Name, a.Attempt), l)
+	}
+	if err != nil {
+		x.Log.Warn("what the step left is not on record: a retry does it again",
+			"run_id", p.Run, "step", title(p, a), "err", err)
+	}
+}
+
+func writeLeft(dir string, l left) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return renameio.WriteFile(filepath.Join(dir, leftName), []byte(mustJSON(l)+"\n"), 0o600)
+}
+
+// lastLeft is the record of the last step of a run that has one.
+func lastLeft(p Plan, done []Outcome) left {
+	for i := len(done) - 1; i >= 0; i-- {
+		o := done[i]
+		if o.Kind != ActDo || o.Class != store.StepOK || o.Step >= len(p.Steps) {
+			continue
+		}
+		if l, err := readLeft(AttemptDir(p.RunDir, p.Steps[o.Step].Name, o.Attempt)); err == nil {
+			return l
+		}
+	}
+	return left{}
+}
+
+func readLeft(dir string) (left, error) {
+	var l left
+	b, err := os.ReadFile(filepath.Join(dir, leftName))
+	if err == nil {
+		err = json.Unmarshal(b, &l)
+	}
+	return l, err
+}
+
+// leftOf is the record of a step's last attempt in a run's directory.
+func leftOf(runDir, step string) (left, bool) {
+	entries, err := os.ReadDir(filepath.Join(runDir, "steps", step))
+	if err != nil {
+		return left{}, false
+	}
+	last := 0
+	for _, e := range entries {
+		if n, err := strconv.Atoi(strings.TrimPrefix(e.Name(), "a")); err == nil && n > last {
+			last = n
+		}
+	}
+	l, err := readLeft(AttemptDir(runDir, step, last))
+	return l, err == nil
+}
+
+// lookAtLeft looks at a run's directories after a step; before is the record of the step before it, whose hashes hold for
+// the files that were not touched since.
+func lookAtLeft(p Plan, step Step, before left, out Outcome) (left, error) {
+	l := left{Outcome: out, Code: stepCode(step)}
+	var err error
+	if l.Data, err = listFiles(p.dataDir(), before.Data); err != nil {
+		return l, err
+	}
+	if l.Release, err = listFiles(p.releaseDir(), before.Release); err != nil {
+		return l, err
+	}
+	sum, size, err := sumTree(p.workDir())
+	if err != nil {
+		return l, err
+	}
+	l.Sum, l.Work = sum, sum != before.Sum && sum != ""
+	for _, f := range append(l.Data, l.Release...) {
+		size += f.Bytes
+	}
+	l.Total, l.Grew = size, max(0, size-before.Total)
+	return l, nil
+}
+
+// stepCode is a digest of what a step does, whatever it is given to do it.
+func stepCode(s Step) string {
+	s.Timeout, s.Retries = 0, 0
+	return CodeDigest([]Step{s})
+}
+
+// listFiles lists the regular files below a directory, which need not be there, with their hashes.
+func listFiles(dir string, known []leftFile) ([]leftFile, error) {
+	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	hashed := map[string]leftFile{}
+	for _, f := range known {
+		hashed[f.Path] = f
+	}
+	var list []leftFile
+	err = fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := root.Lstat(path)
+		if err != nil {
+			return err
+		}
+		switch {
+		case !info.Mode().IsRegular():
+			return fmt.Errorf("%s is %s", path, files.KindOf(info.Mode()))
+		case len(list) == maxReleaseFiles:
+			return fmt.Errorf("more than %d files", maxReleaseFiles)
+		}
+		f := hashed[path]
+		if f.Path == "" || f.Bytes != info.Size() || !f.Changed.Equal(written(info)) {
+			if f.File, err = hashFile(root, path); err != nil {
+				return err
+			}
+			f.Changed = written(info)
+		}
+		list = append(list, f)
+		return nil
+	})
+	return list, err
+}
+
+// sumTree is a digest over names, sizes and times of what lies below a directory, "" for nothing, and its size.
+func sumTree(dir string) (sum string, size int64, err error) {
+	h := sha256.New()
+	n := 0
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == dir {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		n++
+		if info.Mode().IsRegular() {
+			size += info.Size()
+			_, err = fmt.Fprintf(h, "%s\x00%d\x00%s\n", path, info.Size(), written(info))
+			return err
+		}
+		_, err = io.WriteString(h, path+"\n")
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if n == 0 {
+		return "", size, err
+	}
+	return hex.EncodeToString(h.Sum(nil)), size, err
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func newRunsRetry(a *app) *cobra.Command {
+	var from string
+	var wait bool
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use: "retry RUN", Short: "Repeat a run from the step that failed", Args: cobra.ExactArgs(1),
+		Long: `Start a run that repeats one that has ended, with the steps as they are configured now, from the step that failed
+or from another one.
+
+What exports and commands before that step left is taken over from the former run, with its record of what it
+trained on, where the files are still as they were left and neither the steps nor the programs that they name
+have changed. A command with an undo is done again, since it was taken back. The former run stays as it was. Like
+a trigger, it skips thresholds, cooldown and quiet hours, never a safety rule.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			ctx, end := context.WithTimeoutCause(ctx, timeout, errGaveUp)
+			defer end()
+			t, err := c.Retry(ctx, args[0], from, "")
+			if err != nil {
+				return err
+			}
+			if wait {
+				return a.waitRun(ctx, c, t.Run)
+			}
+			if a.json {
+				return a.printJSON(t)
+			}
+			fmt.Fprintln(a.stdout, t.Text)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&from, "from", "", "the step to begin at (default: the one that failed)")
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait for the run's end; exit 7 when the new model was not kept")
+	cmd.Flags().DurationVar(&timeout, "timeout", 12*time.Hour, "how long to wait; exit 8 after it")
+	return cmd
+}

@@ -1,0 +1,130 @@
+package evaluator
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/internal/text"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
+)
+
+// retry creates a run that repeats another one with the steps as they are configured now, and hands it to the engine.
+// What the steps before from left is taken over as far as it is still what they left; the former run stays as it was.
+func (l *Loop) retry(ctx context.Context, run, from, by string) (id, said string, err error) {
+	now := time.Now().UTC()
+	d := policy.Decision{
+		At: now, Model: l.name, Verdict: policy.VerdictRetrain, Forced: true, PolicyDigest: l.rules.Policy.Digest(),
+		Text: "retries run " + text.RunID(run),
+	}
+	if by != "" {
+		d.Text += ", asked for by " + by
+	}
+	err = l.begin(ctx, d, nil, func(t *store.Tx, row store.Model) (actions.Plan, error) {
+		if err := CheckHold(l.name, row); err != nil {
+			return actions.Plan{}, err
+		}
+		parent, err := l.parent(t, run)
+		if err != nil {
+			return actions.Plan{}, err
+		}
+		plan, err := l.planOf(t, row, d, parent.plan.Pipeline, true)
+		if err != nil {
+			return plan, &RefusedError{err.Error()}
+		}
+		if plan.Parent, said, err = parent.repeat(plan, from); err != nil {
+			return plan, err
+		}
+		id = plan.Run
+		return plan, nil
+	})
+	switch {
+	case err != nil:
+		return "", "", err
+	case id == "":
+		return "", "", &RefusedError{"a run is under way: wait for its end, or cancel it"}
+	}
+	return id, "run " + id + " " + said, nil
+}
+
+// parent is a run to repeat.
+type parent struct {
+	plan   actions.Plan
+	failed string // the step that decided it, "" where it was promoted
+	later  string // id of a run that came after it and may have changed files that its steps left outside; "" for none
+}
+
+func (l *Loop) parent(t *store.Tx, run string) (p parent, err error) {
+	r, err := t.Run(run)
+	if err != nil {
+		return p, err
+	}
+	switch {
+	case r.State != store.RunEnded:
+		return p, &RefusedError{"run " + text.RunID(r.ID) + " has not ended: wait for its end, or cancel it"}
+	case r.Pipeline == PipelineBack || r.Pipeline == pipelineRedeploy:
+		return p, &RefusedError{"run " + text.RunID(r.ID) +
+			" only brought a release back into service, which is not repeated; see: retraind models redeploy " + l.name}
+	}
+	if err := readPlan(r, &p.plan); err != nil {
+		return p, err
+	}
+	sum, err := actions.ReadSummary(r.Result)
+	if err != nil {
+		return p, fmt.Errorf("run %s: %w", r.ID, err)
+	}
+	p.failed = sum.Result.Step
+	const most = 1000
+	runs, err := t.Runs(l.name, most)
+	for _, later := range runs {
+		if later.ID == r.ID {
+			break
+		}
+		if later.Pipeline != PipelineBack && later.Pipeline != pipelineRedeploy {
+			p.later = later.ID
+		}
+	}
+	return p, err
+}
+
+// repeat says what a plan takes over from the run that it repeats. A step that a person named is kept to, or refused.
+func (p parent) repeat(plan actions.Plan, from string) (*actions.Parent, string, error) {
+	names := make([]string, len(plan.Steps))
+	for i, s := range plan.Steps {
+		names[i] = s.Name
+	}
+	if from != "" && !slices.Contains(names, from) {
+		return nil, "", &RefusedError{fmt.Sprintf("pipeline %s has no step %q; it has %s", plan.Pipeline, from,
+			strings.Join(names, ", "))}
+	}
+	first := max(0, slices.Index(names, cmp.Or(from, p.failed)))
+	out := &actions.Parent{Run: p.plan.Run, RunDir: p.plan.RunDir, From: names[first]}
+	var why string
+	if p.later != "" {
+		why = fmt.Sprintf("run %s came after it and may have changed what its steps left", text.RunID(p.later))
+	} else {
+		out.Carry, why = plan.Carry(p.plan, first)
+	}
+	if why != "" && from != "" && first > 0 {
+		return nil, "", &RefusedError{fmt.Sprintf("it cannot begin at step %s: %s; leave --from out, then what is needed is done again",
+			from, why)}
+	}
+	said := "repeats run " + text.RunID(p.plan.Run)
+	switch {
+	case len(out.Carry) > 0:
+		said += fmt.Sprintf(" from step %s and takes over what %s left", names[first], strings.Join(out.Carry, " and "))
+	case first == 0 || why == "":
+		said += " from the beginning"
+	default:
+		said += " from the beginning: " + why
+	}
+	if len(out.Carry) == 0 {
+		out.From = names[0]
+	}
+	return out, said, nil
+}

@@ -70,10 +70,7 @@ func (m *languageModel) classify(ctx context.Context, text Text) (Answer, error)
 	}
 	asked, stop := context.WithTimeout(ctx, m.timeout)
 	defer stop()
-	said, err := m.client.Chat(asked, ollama.ChatRequest{
-		Model: m.config.Model, Messages: []ollama.Message{{Role: "user", Content: prompt}},
-		Format: m.config.Format, Options: m.config.options(), Think: m.config.Think, Whole: true,
-	})
+	said, err := m.client.Chat(asked, m.config.request(prompt))
 	switch {
 	case errors.Is(err, ollama.ErrTooLong): // what the model cannot read it cannot classify
 		return m.unusable(start, err), nil

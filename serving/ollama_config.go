@@ -16,6 +16,7 @@ import (
 	"github.com/invopop/jsonschema"
 
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/serving/ollama"
 )
 
 // OllamaConfig asks a model of the Ollama server that ollama.url names.
@@ -57,8 +58,12 @@ func (Option) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "number"}, {Type: "boolean"}, {Type: "string"}}}
 }
 
-// value is the option as JSON has it.
-func (o Option) value() any {
+// Value is the option as JSON has it; name is the option's.
+func (o Option) Value(name string) any {
+	if name == "stop" {
+		return []string{string(o)}
+	}
+
 	if b, err := strconv.ParseBool(string(o)); err == nil && (o == "true" || o == "false") {
 		return b
 	}
@@ -154,6 +159,23 @@ func (c *OllamaConfig) CheckPrompt(columns []string) error {
 	return nil
 }
 
+// Request is a request about a text, as clients make it.
+func (c *OllamaConfig) Request(fields map[string]string) (ollama.ChatRequest, error) {
+	prompts, err := NewPrompts(c)
+	if err != nil {
+		return ollama.ChatRequest{}, err
+	}
+	prompt, err := prompts.Prompt(fields)
+	return c.request(prompt), err
+}
+
+func (c *OllamaConfig) request(prompt string) ollama.ChatRequest {
+	return ollama.ChatRequest{
+		Model: c.Model, Messages: []ollama.Message{{Role: "user", Content: prompt}},
+		Format: c.Format, Options: c.options(), Think: c.Think, Whole: true,
+	}
+}
+
 // Digest names everything that a request, a chat of an export and a model that is made have in common: system prompt,
 // prompt, schema and options.
 func (c *OllamaConfig) Digest() string {
@@ -172,10 +194,7 @@ func (c *OllamaConfig) options() map[string]any {
 	}
 	out := make(map[string]any, len(c.Options))
 	for name, o := range c.Options {
-		out[name] = o.value()
-		if name == "stop" {
-			out[name] = []string{string(o)}
-		}
+		out[name] = o.Value(name)
 	}
 	return out
 }

@@ -34,6 +34,7 @@ type Server struct {
 	binary string
 	cmd    *exec.Cmd
 	ended  chan struct{}
+	groups []int // of processes that it started
 }
 
 // shared is the test binary's server. A test binary has no other place that outlives its tests.
@@ -81,7 +82,12 @@ func Start(t testing.TB) *Server {
 	s, err := launch(binary, t.TempDir(), 0)
 	require(t, err)
 	s.t = t
-	t.Cleanup(func() { s.end(syscall.SIGTERM) })
+	t.Cleanup(func() {
+		s.end(syscall.SIGTERM)
+		for _, group := range s.groups { // the models of a server that was killed
+			_ = syscall.Kill(-group, syscall.SIGKILL)
+		}
+	})
 	return s
 }
 
@@ -107,6 +113,7 @@ func (s *Server) Up() {
 		s.t.Fatal(err)
 	}
 	s.cmd, s.ended = again.cmd, again.ended
+	s.groups = append(s.groups, again.groups...)
 }
 
 func require(t testing.TB, err error) {
@@ -170,10 +177,11 @@ func launch(binary, dir string, port int) (*Server, error) {
 	s.cmd.Env = append(os.Environ(), "HOME="+dir, "OLLAMA_HOST="+strings.TrimPrefix(s.URL, "http://"),
 		"OLLAMA_MODELS="+s.Models, "OLLAMA_NOPRUNE=", "GOMAXPROCS=1")
 	s.cmd.Stdout, s.cmd.Stderr = log, log
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
+	s.groups = []int{s.cmd.Process.Pid}
 	go func() {
 		_ = s.cmd.Wait()
 		close(s.ended)

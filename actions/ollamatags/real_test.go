@@ -1,0 +1,168 @@
+package ollamatags
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/retraind/retraind/internal/ollamatest"
+	"github.com/retraind/retraind/internal/waittest"
+	"github.com/retraind/retraind/serving/ollama"
+)
+
+// A kill in the middle of a copy leaves an empty manifest, in place of the name that clients ask for: the switch that is
+// entered again writes it.
+func TestTornName(t *testing.T) {
+	t.Parallel()
+	server := ollamatest.Start(t)
+	b := newBench(t, server.URL)
+	one, two := b.release("goal", "sport"), b.release("goal", "politics")
+	b.make(one)
+	b.switchTo(one, "")
+	b.make(two)
+	manifest := filepath.Join(server.Models, "manifests/registry.ollama.ai/library", b.place.Model, "latest")
+	if err := os.Truncate(manifest, 0); err != nil {
+		t.Fatal(err)
+	}
+	q := ask("goal")
+	q.Model = b.place.Model
+	if _, err := b.c.Chat(t.Context(), q); err == nil {
+		t.Fatal("a torn name answers")
+	}
+	if s := b.switchTo(two, one.Digest); !s.Changed || b.answer() != "politics" {
+		t.Errorf("%+v, answer %q", s, b.answer())
+	}
+	// Torn again, and the server restarted: back to the former one.
+	if err := os.Truncate(manifest, 0); err != nil {
+		t.Fatal(err)
+	}
+	server.Kill()
+	server.Up()
+	if b.switchTo(one, two.Digest); b.answer() != "sport" {
+		t.Errorf("answer %q", b.answer())
+	}
+}
+
+// The server is killed at each request of a stage and a switch, and started again: both end as if nothing had happened.
+func TestServerKilledAtEachRequest(t *testing.T) {
+	t.Parallel()
+	server := ollamatest.Start(t)
+	seen := map[string]bool{}
+	var mu sync.Mutex
+	url := ollamatest.Proxy(t, server.URL, func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+		mu.Lock()
+		defer mu.Unlock()
+		key := r.Method + " " + strings.TrimRight(r.URL.Path, "0123456789abcdef")
+		if !seen[key] && key != "GET /api/version" {
+			seen[key] = true
+			server.Kill()
+			server.Up()
+			panic(http.ErrAbortHandler) // the connection ends without an answer
+		}
+		forward.ServeHTTP(w, r)
+	})
+	b := newBench(t, url)
+	one, two := b.release("goal", "sport"), b.release("goal", "politics")
+	b.make(one)
+	b.switchTo(one, "")
+	clear(seen)
+	b.make(two)
+	b.switchTo(two, one.Digest)
+	if len(seen) < 6 || b.answer() != "politics" {
+		t.Errorf("%v, answer %q", seen, b.answer())
+	}
+}
+
+// A create that fails in the middle of its stream, under status 200, and one that is cut off.
+func TestCreateThatFailsInItsStream(t *testing.T) {
+	t.Parallel()
+	var body atomic.Value
+	url := ollamatest.Proxy(t, ollamatest.Real(t), func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+		if text, _ := body.Load().(string); r.URL.Path == "/api/create" && text != "" {
+			_, _ = w.Write([]byte(text))
+			return
+		}
+		forward.ServeHTTP(w, r)
+	})
+	b := newBench(t, url)
+	one := b.release("goal", "sport")
+	for text, says := range map[string]string{
+		"{\"status\":\"parsing GGUF\"}\n{\"error\":\"write blob: no space left on device\"}\n": "is full",
+		"{\"status\":\"parsing GGUF\"}\n": "ended without success",
+	} {
+		body.Store(text)
+		_, err := Make(t.Context(), MakeInput{Place: b.place, Release: one, Ask: ask("goal")}, quiet)
+		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(says, "full") != errors.Is(err, ollama.ErrDiskFull) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	body.Store("")
+	b.make(one)
+}
+
+// Clients that ask throughout get the former answer or the new one, in this order, and nothing else: only the moment in
+// which the server writes the name, or changes what is loaded, may cost one a request.
+func TestClientsThatAskThroughout(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, ollamatest.Real(t))
+	releases := []Release{b.release("goal", "sport"), b.release("goal", "politics")}
+	labels := []string{"sport", "politics"}
+	for _, r := range releases {
+		b.make(r, releases[0].Digest)
+	}
+	b.switchTo(releases[0], "")
+
+	var right, wrong, failed, ended atomic.Int64
+	var serving atomic.Value // what may be answered
+	serving.Store("sport")
+	stop := make(chan struct{})
+	var clients sync.WaitGroup
+	for range 2 {
+		clients.Go(func() {
+			q := ask("goal")
+			q.Model = b.place.Model
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				allowed := serving.Load().(string)
+				a, err := b.c.Chat(t.Context(), q)
+				allowed += serving.Load().(string) // what served when it was asked, or by now
+				var out struct{ Label string }
+				var refused *ollama.Error
+				switch {
+				case errors.As(err, &refused) && (refused.Status == 404 || refused.Status == 500):
+					failed.Add(1)
+				case err != nil || json.Unmarshal([]byte(a.Text), &out) != nil || !strings.Contains(allowed, out.Label):
+					wrong.Add(1)
+					t.Errorf("%q, allowed %s: %v", a.Text, allowed, err)
+				default:
+					right.Add(1)
+				}
+				ended.Add(1)
+			}
+		})
+	}
+	const switches = 4
+	for i := 1; i <= switches; i++ {
+		serving.Store("sport politics")
+		b.switchTo(releases[i%2], releases[(i+1)%2].Digest)
+		serving.Store(labels[i%2])
+		was := ended.Load()
+		waittest.Eventually(t, "the clients ask on", func() bool { return ended.Load() > was+4 })
+	}
+	close(stop)
+	clients.Wait()
+	t.Logf("%d right answers, %d refused, %d wrong, over %d switches", right.Load(), failed.Load(), wrong.Load(), switches)
+	if failed.Load() > 2*switches {
+		t.Errorf("%d requests were refused in %d switches", failed.Load(), switches)
+	}
+}

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Audit computes every counter again from the items and returns the first difference. A difference is a fault of this
+// Audit recomputes every counter from the items and returns the first difference. A difference is a bug of this
 // program, never of the data: raise an alarm and Reset.
 func (m *Monitor) Audit() error {
 	fresh := make([]*confusion, len(m.confusions))
@@ -31,7 +31,7 @@ func (m *Monitor) Audit() error {
 			return fmt.Errorf("audit %s: item %q is not where the index says", m.opts.Model, e.id)
 		}
 		scorable := e.heldout && !e.leaked
-		if gate := m.values[m.at(slot, 0)].label; gate != none {
+		if gate := m.values[m.at(slot, 0)].label; gate != noValue {
 			want.labelled++
 			switch {
 			case !m.differs(slot):
@@ -51,7 +51,7 @@ func (m *Monitor) Audit() error {
 		for t, b := range fresh {
 			label := m.values[m.at(slot, t)].label
 			switch {
-			case label == none || !scorable:
+			case label == noValue || !scorable:
 			case e.answered:
 				b.count(label, m.values[m.at(slot, t)].answer, 1)
 			default:
@@ -94,8 +94,8 @@ func (b *confusion) differs(want *confusion) error {
 	return nil
 }
 
-// Compare returns the first difference between the figures of two Monitors that have seen the same changes. It compares
-// by name: the numbers of values depend on the order in which they were met.
+// Compare returns the first difference between the figures of two Monitors that have seen the same changes. It
+// compares by name, because value numbers depend on the order of first use.
 func (m *Monitor) Compare(other *Monitor) error {
 	fail := func(what string, mine, theirs any) error {
 		return fmt.Errorf("audit %s: %s: %v, from the store %v", m.opts.Model, what, mine, theirs)
@@ -127,7 +127,7 @@ func (m *Monitor) Compare(other *Monitor) error {
 	return nil
 }
 
-// at shows the k-th category, if there is one.
+// at returns the k-th category, if there is one.
 func at(list []Category, k int) string {
 	if k >= len(list) {
 		return "no further category"

@@ -8,23 +8,23 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// categoryTest is the e-CUSUM of one category: an observation is a new item that carries it, an error one that was not
-// answered with it.
+// categoryTest is the e-CUSUM of one category: an observation is a new item with this label, an error one that was
+// answered otherwise.
 type categoryTest struct {
 	test    stats.ECUSUM
 	base    stats.Stretch
 	alarmed bool
-	fall    float64 // by how many points the recall had fallen at the alarm, as Rise.Low
+	fall    float64 // percentage points by which the recall had fallen at the alarm, like Rise.Low
 }
 
 // storedCategoryTest is its JSON form.
 type storedCategoryTest struct {
 	Test    stats.ECUSUM `json:"test"`
 	Alarmed bool         `json:"alarmed,omitempty"`
-	AtLeast float64      `json:"at_least,omitempty"` // by how many points the recall had fallen at the alarm
+	AtLeast float64      `json:"at_least,omitempty"` // percentage points by which the recall had fallen at the alarm
 }
 
-// Missed is how often each category that occurs was asked for and missed.
+// Missed returns, for each category, its number of items and of wrong answers.
 func Missed(categories []Category) map[string]stats.Stretch {
 	out := map[string]stats.Stretch{}
 	for _, c := range categories {
@@ -35,7 +35,7 @@ func Missed(categories []Category) map[string]stats.Stretch {
 	return out
 }
 
-// newCategoryTests starts a test for each category that the baseline knows well enough; nil when none is configured.
+// newCategoryTests starts a test for each category with enough items in the baseline; nil when none is configured.
 func (m *Monitor) newCategoryTests(b Baseline) map[int32]*categoryTest {
 	o := m.opts.Categories
 	if o.FalseRetrains.IsZero() || len(m.confusions) == 0 {
@@ -52,7 +52,7 @@ func (m *Monitor) newCategoryTests(b Baseline) map[int32]*categoryTest {
 	return tests
 }
 
-// judgeCategories gives one arrived item to the tests of its categories.
+// judgeCategories adds one arrived item to the tests of its categories.
 func (m *Monitor) judgeCategories(label, answer int32) {
 	if len(m.tests.categories) == 0 {
 		return
@@ -81,13 +81,13 @@ func (m *Monitor) judgeCategory(category int32, missed bool) {
 	}
 }
 
-// categoryBound is the bound of each category's test: Bonferroni over the categories that are tested, so that all of
-// them together keep the promise.
+// categoryBound is the bound of each category's test: Bonferroni over the tested categories, so that all of them
+// together keep the promised rate.
 func (m *Monitor) categoryBound(today int64) float64 {
 	return m.bound(m.opts.Categories.FalseRetrains, today) * float64(len(m.tests.categories))
 }
 
-// categoryStreams is what the report shows of them, by name.
+// categoryStreams returns the tests' part of the report, by name.
 func (m *Monitor) categoryStreams(today int64) []NewInCategory {
 	if len(m.tests.categories) == 0 {
 		return nil
@@ -101,7 +101,7 @@ func (m *Monitor) categoryStreams(today int64) []NewInCategory {
 			E: c.test.E(), Bound: bound, Since: rise.Since, Estimate: points(rise.Estimate), Drop: points(rise.Low),
 			Alarmed: c.alarmed,
 		}
-		if c.alarmed { // what caused it: the alarm does not fade
+		if c.alarmed { // keep the figures of the alarm
 			n.Drop = max(c.fall, n.Drop)
 		}
 		out = append(out, n)
@@ -126,7 +126,7 @@ func (m *Monitor) storeCategories() map[string]storedCategoryTest {
 	return out
 }
 
-// restoreCategories continues those tests whose stored state fits.
+// restoreCategories continues the tests whose stored state fits.
 func (m *Monitor) restoreCategories(tests map[int32]*categoryTest, stored map[string]storedCategoryTest) {
 	for v, c := range tests {
 		if s, ok := stored[m.confusions[0].name(v)]; ok && c.test.Restore(s.Test) && s.Alarmed && s.AtLeast > 0 {

@@ -7,10 +7,10 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// none stands for "no value" among value numbers.
-const none int32 = -1
+// noValue marks a missing label or answer.
+const noValue int32 = -1
 
-// names numbers texts, so that an item holds four bytes instead of a string.
+// names assigns numbers to texts, so that an item stores four bytes instead of a string.
 type names struct {
 	list  []string
 	index map[string]int32
@@ -29,14 +29,14 @@ func (n *names) number(s string) int32 {
 	return i
 }
 
-// confusion is the score of one target: a confusion matrix with its marginals, moved one item at a time.
+// confusion is the score of one target: a confusion matrix with its marginals, updated one item at a time.
 //
-// A value is what an item carries or is answered with; a category is a row of the table. They are the same but for
-// sets, where a value is a whole set and its members are categories.
+// A value is the label or answer of an item; a category is a row of the table. They are the same except for sets,
+// where a value is a whole set and its members are categories.
 type confusion struct {
 	target  serving.Target
 	values  names
-	members [][]int32 // by value number, sets only: the categories in it
+	members [][]int32 // by value number, sets only: its categories
 	rows    names     // categories of sets; unused otherwise
 
 	tallies []tally // by category
@@ -44,15 +44,15 @@ type confusion struct {
 	n       int
 	correct int
 
-	unfit  int32 // number of serving.FormatError; none before one was seen
+	unfit  int32 // number of serving.FormatError; noValue before one was seen
 	unfitN int   // items that were answered so: counted as wrong, but not with a category
 }
 
 func newConfusion(t serving.Target) *confusion {
-	return &confusion{target: t, pairs: map[[2]int32]int{}, unfit: none}
+	return &confusion{target: t, pairs: map[[2]int32]int{}, unfit: noValue}
 }
 
-// value numbers a canonical text.
+// value returns the number of a canonical text.
 func (b *confusion) value(s string) int32 {
 	v := b.values.number(s)
 	if s == serving.FormatError {
@@ -67,7 +67,7 @@ func (b *confusion) value(s string) int32 {
 	if int(v) == len(b.members) {
 		var list []string
 		if v != b.unfit && json.Unmarshal([]byte(s), &list) != nil {
-			list = []string{s} // not a set: a category of its own, so that it shows in the table
+			list = []string{s} // not a set: treated as a category, so that it shows in the table
 		}
 		cats := make([]int32, 0, len(list))
 		for _, c := range list {
@@ -83,16 +83,16 @@ func (b *confusion) value(s string) int32 {
 	return v
 }
 
-// label numbers an item's label; an absent one is the target's null category or none.
+// label returns the number of an item's label; a missing one is the target's null category or noValue.
 func (b *confusion) label(labels map[string]string) int32 {
 	s, ok := b.target.Value(labels)
 	if !ok {
-		return none
+		return noValue
 	}
 	return b.value(s)
 }
 
-// count adds (by = 1) or takes away (by = -1) one item.
+// count adds (by = 1) or removes (by = -1) one item.
 func (b *confusion) count(label, answer int32, by int) {
 	b.n += by
 	if label == answer {
@@ -130,7 +130,7 @@ func (b *confusion) scores() Scores {
 	return scores(b.tallies, b.n, b.correct, b.target.Kind != serving.KindSet)
 }
 
-// categories lists the rows that occur, by name.
+// categories lists the categories that occur, by name.
 func (b *confusion) categories() []Category {
 	list := b.values.list
 	if b.target.Kind == serving.KindSet {
@@ -155,7 +155,7 @@ func (b *confusion) categories() []Category {
 	return out
 }
 
-// category numbers a row of the table by its name, name is the way back.
+// category returns the number of a category; name is its inverse.
 func (b *confusion) category(name string) int32 {
 	if b.target.Kind != serving.KindSet {
 		return b.value(name)
@@ -174,15 +174,15 @@ func (b *confusion) name(category int32) string {
 	return b.values.list[category]
 }
 
-// Confused is one cell of a confusion matrix that is not empty: so many items carry the label and were answered so.
+// Confused is one non-empty cell of a confusion matrix: the number of items with this label and this answer.
 type Confused struct {
 	Label  string `json:"label"`
 	Answer string `json:"answer"`
 	N      int    `json:"n"`
 }
 
-// Confusion lists the cells of a target's confusion matrix that are not empty, by label and answer; for sets the whole
-// sets are what is confused. It is false for a target that is not judged.
+// Confusion lists the non-empty cells of a target's confusion matrix, by label and answer; for sets, whole sets
+// are compared. It is false for an unknown target.
 func (m *Monitor) Confusion(target string) ([]Confused, bool) {
 	for _, b := range m.confusions {
 		if b.target.Name == target {

@@ -10,7 +10,7 @@ type days struct {
 	count       map[int64]int
 	first, last int64
 
-	// sum is how many there are in the 30 days up to the day summed, where known: each new item asks for it.
+	// sum is the number of labels in the 30 days up to the day summed; cached, because each new item needs it.
 	summed int64
 	sum    int
 	known  bool
@@ -18,7 +18,7 @@ type days struct {
 
 func dayOf(t time.Time) int64 { return t.Unix() / 86400 }
 
-// add counts one label; a time that was never set says nothing.
+// add counts one label; a zero time is ignored.
 func (d *days) add(at time.Time) {
 	if at.IsZero() || at.Unix() <= 0 {
 		return
@@ -38,7 +38,7 @@ func (d *days) set(day int64, n int) {
 	d.count[day] = n
 }
 
-// recent is what the rate of the last day needs, and the first day.
+// recent returns the counts that the rate of the last day needs, and the first day.
 func (d *days) recent() map[int64]int {
 	out := map[int64]int{}
 	for day, n := range d.count {
@@ -49,8 +49,8 @@ func (d *days) recent() map[int64]int {
 	return out
 }
 
-// restore takes stored counts instead of those that the items tell: an item says when it was last changed, not when it
-// got its first label.
+// restore replaces the counts by stored ones. The items' own times do not suffice: they are of their last change,
+// not of their first label.
 func (d *days) restore(stored map[int64]int) {
 	*d = days{}
 	for day, n := range stored {
@@ -58,8 +58,8 @@ func (d *days) restore(stored map[int64]int) {
 	}
 }
 
-// rate is labels a day over the last 30 days, or over the days since the first one where that is shorter. The first day
-// is left out: it has the labels that were there before anybody counted. Over 0 days nothing is known.
+// rate returns labels a day over the last 30 days, or over the days since the first one if that is shorter. The
+// first day is left out: it has the labels that existed before counting began. Over 0 days the rate is unknown.
 func (d *days) rate(today int64) (perDay float64, over int) {
 	if d.count == nil || today <= d.first {
 		return 0, 0
@@ -77,11 +77,11 @@ func (d *days) rate(today int64) (perDay float64, over int) {
 	return float64(sum) / float64(over), over
 }
 
-// carefulDays is for how long the labels of the first day count for the bounds of the tests: the day that follows is not
-// over yet, and a bound that is too low would break its promise.
+// carefulDays is for how long the labels of the first day count in the bounds of the tests: the following day is
+// incomplete, and a bound that is too low would break the promised rate of false alarms.
 const carefulDays = 2
 
-// careful is the rate for the bounds.
+// careful is the rate used for the bounds.
 func (d *days) careful(today int64) float64 {
 	perDay, over := d.rate(today)
 	if over < carefulDays && d.count != nil && today >= d.first {

@@ -13,34 +13,34 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// TextDrift says whether the texts that came since the promotion can be told from those before it.
+// TextDrift tells whether the texts since the promotion can be distinguished from those before it.
 type TextDrift struct {
-	Compared bool          `json:"compared"` // false where there are too few texts
-	Then     int           `json:"then"`     // texts looked at
+	Compared bool          `json:"compared"` // false if there are too few texts
+	Then     int           `json:"then"`     // texts compared
 	Now      int           `json:"now"`
 	AUC      float64       `json:"auc"`   // of a classifier of the period: 0.5 is chance, 1 certainty
 	Bound    float64       `json:"bound"` // above which the texts count as drifted
 	Drifted  bool          `json:"drifted"`
-	Words    []TellingWord `json:"words,omitempty"` // what gives the period away, the strongest first
+	Words    []TellingWord `json:"words,omitempty"` // words that distinguish the periods, the strongest first
 }
 
-// TellingWord is a word with the number of texts, among those looked at, that have it.
+// TellingWord is a word with the number of compared texts that contain it.
 type TellingWord struct {
 	Word string `json:"word"`
 	Then int    `json:"then"`
 	Now  int    `json:"now"`
 }
 
-// CurvePoint is one training that was judged.
+// CurvePoint is one evaluated training.
 type CurvePoint struct {
 	Run      string    `json:"run"`
 	At       time.Time `json:"at"`
 	Examples int       `json:"examples"`
 	Accuracy float64   `json:"accuracy"`
-	N        int       `json:"n"` // held-out items that it was judged by
+	N        int       `json:"n"` // held-out items in its evaluation
 }
 
-// Rare is a category with few examples to learn from that is recognised badly.
+// Rare is a category with few training examples and low recall.
 type Rare struct {
 	Name     string  `json:"name"`
 	Examples int     `json:"examples"`
@@ -48,11 +48,12 @@ type Rare struct {
 	Support  int     `json:"support"`
 }
 
-// LearningCurve says what more examples would bring, from the trainings that there were.
+// LearningCurve estimates the benefit of more examples from the past trainings.
 type LearningCurve struct {
 	Points []CurvePoint `json:"points,omitempty"` // fewest examples first
-	// Gain is the accuracy, in points, that twice as many examples bring: the slope of accuracy = a + b log2(examples),
-	// by least squares. Error is its standard error. Known says that there were enough different sizes.
+	// Gain is the accuracy, in points, that twice as many examples add: the slope of accuracy = a + b
+	// log2(examples), by least squares. Error is its standard error. Known tells that there were enough different
+	// sizes.
 	Known bool    `json:"known"`
 	Gain  float64 `json:"gain_per_doubling"`
 	Error float64 `json:"standard_error"`
@@ -60,15 +61,15 @@ type LearningCurve struct {
 }
 
 const (
-	curvePoints = 4   // trainings from which a slope is told
-	curveSpread = 1.3 // and how many times the smallest the largest must be
-	// rareExamples: measured on German news, 10 examples teach nothing, 20 to 40 do.
+	curvePoints = 4   // trainings needed for a slope
+	curveSpread = 1.3 // least ratio of the largest to the smallest
+	// rareExamples: measured on German news, 10 examples have no effect, 20 to 40 do.
 	rareExamples = 40
 	rareRecall   = 0.5
 )
 
-// NewLearningCurve fits the curve. Training counts the examples of each category in the release's training data, and of
-// one that is new those that the next training has.
+// NewLearningCurve fits the curve. Training counts the examples of each category in the release's training data,
+// and those of new categories for the next training.
 func NewLearningCurve(points []CurvePoint, training map[string]int, now []Category) LearningCurve {
 	c := LearningCurve{Points: slices.DeleteFunc(slices.Clone(points), func(p CurvePoint) bool { return p.Examples <= 0 })}
 	slices.SortStableFunc(c.Points, func(a, b CurvePoint) int { return cmp.Compare(a.Examples, b.Examples) })
@@ -119,7 +120,8 @@ type Finding struct {
 	Text     string   `json:"text"`
 }
 
-// Diagnosis says why an accuracy is what it is: where a drop comes from, and the three questions that one asks first.
+// Diagnosis explains an accuracy: where a drop comes from, and the answers to the first three questions of a
+// troubleshooting.
 type Diagnosis struct {
 	Model    string         `json:"model"`
 	At       time.Time      `json:"at"`
@@ -131,7 +133,7 @@ type Diagnosis struct {
 	Findings []Finding      `json:"findings"`
 }
 
-// Conclude answers the questions from the parts.
+// Conclude derives the answers from the parts.
 func (d *Diagnosis) Conclude() {
 	d.Drop = Decompose(d.Report.Baseline, d.Report)
 	d.Findings = []Finding{d.distribution(), d.labels(), d.examples()}
@@ -159,9 +161,9 @@ func (d *Diagnosis) distribution() Finding {
 	case len(found) > 0:
 		f.Answer, f.Text = Yes, join(found)
 	case l.Chi == nil:
-		f.Answer, f.Text = Unknown, "what the release was trained on is not known"
+		f.Answer, f.Text = Unknown, "the training data of the release is unknown"
 	default:
-		f.Text = fmt.Sprintf("the mix of labels is as in the training (PSI %.2f)", l.PSI)
+		f.Text = fmt.Sprintf("the mix of labels is the same as in the training (PSI %.2f)", l.PSI)
 		if d.Text.Compared {
 			f.Text += fmt.Sprintf("; new texts look like old ones (AUC %.2f of %d and %d)", d.Text.AUC, d.Text.Then, d.Text.Now)
 		} else {
@@ -206,7 +208,7 @@ func (d *Diagnosis) examples() Finding {
 	return f
 }
 
-// missing says what the learning curve is not known for.
+// missing describes what is missing for a learning curve.
 func (c LearningCurve) missing() string {
 	const unknown = "the learning curve is not known yet: it needs "
 	if n := len(c.Points); n >= curvePoints {
@@ -226,7 +228,7 @@ func chiText(c *stats.ChiSquare) string {
 	return fmt.Sprintf(", chi-square p = %.3f", c.P)
 }
 
-// counted lists categories with their counts, the largest first, and how many more there are.
+// counted lists categories with their counts, the largest first, and the number of further ones.
 func counted(mix map[string]int, noun string) string {
 	names := slices.Sorted(maps.Keys(mix))
 	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(mix[b], mix[a]) })

@@ -68,7 +68,7 @@ func TestDiagnosis(t *testing.T) {
 		want [3]string
 	}{
 		{"quiet", quiet, [3]string{
-			"no the mix of labels is as in the training (PSI 0.02); too few new texts to compare (0 held out)",
+			"no the mix of labels is the same as in the training (PSI 0.02); too few new texts to compare (0 held out)",
 			"no no item was relabelled since the training",
 			"unknown the learning curve is not known yet: it needs 4 trainings of different sizes, there are 0",
 		}},
@@ -78,17 +78,17 @@ func TestDiagnosis(t *testing.T) {
 			"yes only 12 examples of few to learn from, and 3 of 10 held-out ones are recognised; accuracy still rises by 3.0 points with each doubling of the examples (standard error 0.5)",
 		}},
 		{"settled", settled, [3]string{
-			"no the mix of labels is as in the training (PSI 0.02); new texts look like old ones (AUC 0.51 of 400 and 100)",
+			"no the mix of labels is the same as in the training (PSI 0.02); new texts look like old ones (AUC 0.51 of 400 and 100)",
 			"no no item was relabelled since the training",
 			"no twice as many examples would bring +0.2 points (standard error 0.5)",
 		}},
 		{"alike", alike, [3]string{
-			"no the mix of labels is as in the training (PSI 0.02); too few new texts to compare (0 held out)",
+			"no the mix of labels is the same as in the training (PSI 0.02); too few new texts to compare (0 held out)",
 			"no no item was relabelled since the training",
 			"unknown the learning curve is not known yet: it needs trainings of which the largest has 1.3 times the examples of the smallest, and 5 have 2,000 to 2,200",
 		}},
 		{"unknown", unknown, [3]string{
-			"unknown what the release was trained on is not known", "no ",
+			"unknown the training data of the release is unknown", "no ",
 			"unknown the learning curve is not known yet: it needs 4 trainings of different sizes, there are 0",
 		}},
 	} {

@@ -20,25 +20,25 @@ type Decomposition struct {
 	Recall float64 `json:"recall"`
 	New    float64 `json:"new"`
 
-	Category []CategoryShift `json:"categories"` // what contributes most first
+	Category []CategoryShift `json:"categories"` // largest contribution first
 }
 
-// CategoryShift is one category then and now. Shares and recalls are fractions, the contributions points.
+// CategoryShift compares one category then and now. Shares and recalls are fractions, the contributions points.
 type CategoryShift struct {
 	Name       string  `json:"name"`
 	ShareThen  float64 `json:"share_then"`
 	ShareNow   float64 `json:"share_now"`
-	RecallThen float64 `json:"recall_then"` // 0 where there was none
+	RecallThen float64 `json:"recall_then"` // 0 if there was none
 	RecallNow  float64 `json:"recall_now"`
 	Mix        float64 `json:"mix"`
 	Recall     float64 `json:"recall"`
-	New        float64 `json:"new,omitempty"` // the category was not there at the promotion
+	New        float64 `json:"new,omitempty"` // the category did not exist at the promotion
 }
 
-// Total is what the category contributes to the drop, in points.
+// Total is the category's contribution to the drop, in points.
 func (c CategoryShift) Total() float64 { return c.Mix + c.Recall + c.New }
 
-// Decompose compares the baseline's categories with the present ones. It is nil where there is nothing to compare: no
+// Decompose compares the baseline's categories with the present ones. It is nil if nothing can be compared: no
 // baseline, no items, or a target whose items have several categories at once.
 func Decompose(base *Baseline, r Report) *Decomposition {
 	if base == nil || base.N <= 0 || r.Scored <= 0 {
@@ -71,7 +71,7 @@ func Decompose(base *Baseline, r Report) *Decomposition {
 	for _, name := range names {
 		was, is := base.Category[name], present[name]
 		if was.N == 0 && is.Support == 0 {
-			continue // only ever an answer
+			continue // occurs only as an answer
 		}
 		s := CategoryShift{
 			Name: name, ShareThen: share(was.N, base.N), ShareNow: share(is.Support, r.Scored),

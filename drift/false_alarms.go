@@ -4,10 +4,11 @@ import (
 	"math/rand/v2"
 )
 
-// FalseAlarms says how often each of some thresholds would trip in a year in which nothing changes: held-out items arrive,
-// perDay of them, labelled and answered as the report's are, and the figures over all of them are looked at once a day.
-// A threshold that trips counts once and starts again from the report, as after a promotion. Wrong answers go where the
-// report's went. It is simulated over so many years, with the same seed each time; 0 where nothing is known.
+// FalseAlarms returns how often each threshold would trip in a year without any change: perDay held-out items
+// arrive daily, labelled and answered like the report's, and the figures over all items are checked once a day. A
+// threshold that trips counts once and restarts from the report, as after a promotion. Wrong answers are
+// distributed as in the report. The result is simulated over the given number of years, always with the same seed;
+// 0 if there is no data.
 func FalseAlarms(r Report, perDay float64, years int, trips []func(Report) bool) []float64 {
 	out := make([]float64, len(trips))
 	if r.Scored <= 0 || years <= 0 || !(perDay > 0) {
@@ -15,7 +16,7 @@ func FalseAlarms(r Report, perDay float64, years int, trips []func(Report) bool)
 	}
 	rng := rand.New(rand.NewPCG(3, 4))
 	start := make([]tally, len(r.Category))
-	var support, missed []int // cumulative: which category an item has, and what a wrong answer is
+	var support, missed []int // cumulative: the category of an item, and of a wrong answer
 	for i, c := range r.Category {
 		start[i] = tally{support: c.Support, predicted: c.Predicted, correct: c.Correct}
 		support, missed = append(support, c.Support), append(missed, c.Predicted-c.Correct)
@@ -58,7 +59,7 @@ func FalseAlarms(r Report, perDay float64, years int, trips []func(Report) bool)
 						correct++
 						continue
 					}
-					for range tries { // a wrong answer is another category
+					for range tries { // a wrong answer must be another category
 						if answer := pick(missed); answer != label {
 							rows[answer].predicted++
 							break

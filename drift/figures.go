@@ -11,8 +11,8 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// Report says what is known now. It costs a few microseconds, whatever the number of items; with each item that retraind
-// itself labelled anew since the promotion, a few hundred nanoseconds more.
+// Report returns the present report. It costs a few microseconds, whatever the number of items, plus a few hundred
+// nanoseconds for each item that retraind itself relabelled since the promotion.
 func (m *Monitor) Report(now time.Time) Report {
 	b := m.confusions[0]
 	s := b.scores()
@@ -38,7 +38,7 @@ func (m *Monitor) Report(now time.Time) Report {
 		Dependence: t.arrivals.Factor(), Since: rise.Since, Estimate: points(rise.Estimate), Drop: points(rise.Low),
 		Category: m.categoryStreams(dayOf(now)),
 	}
-	if t.alarmed { // what caused it: the alarm does not fade
+	if t.alarmed { // keep the figures of the alarm
 		r.NewItems.Drop = max(t.rise, r.NewItems.Drop)
 	}
 	r.Probation = t.trial.report()
@@ -61,7 +61,7 @@ func (b *confusion) figures(base *Baseline) Figures {
 	return f
 }
 
-// otherTargets are the figures of the targets that do not gate, in the order of the configuration.
+// otherTargets returns the figures of the targets that do not gate, in the order of the configuration.
 func (m *Monitor) otherTargets() []TargetFigures {
 	var out []TargetFigures
 	for _, b := range m.confusions[1:] {
@@ -83,10 +83,10 @@ func (m *Monitor) Scores(target string) (Scores, []Category, bool) {
 	return Scores{}, nil, false
 }
 
-// plain is a scorer's error for people: that it scored is what they are told of anyway.
+// plain returns a scorer's error without its "score:" prefix.
 func plain(err error) string { return strings.TrimPrefix(err.Error(), "score: ") }
 
-// state says whether the figures may be decided on, and if not, why in one sentence.
+// state tells whether the figures may be used for a decision, and if not, why in one sentence.
 func (m *Monitor) state(s Scores) (State, string) {
 	waiting := len(m.unscored)
 	switch {
@@ -95,11 +95,11 @@ func (m *Monitor) state(s Scores) (State, string) {
 	case m.release.Digest == "":
 		return StateNoRelease, "no release is deployed yet"
 	case waiting > 0 && errors.Is(m.trouble, serving.ErrAsleep):
-		return StateAsleep, fmt.Sprintf("%d of %d held-out texts wait: %s", waiting, m.counts.heldOut, plain(m.trouble))
+		return StateAsleep, fmt.Sprintf("%d of %d held-out texts are not scored: %s", waiting, m.counts.heldOut, plain(m.trouble))
 	case waiting > 0 && m.trouble != nil:
-		return StateError, fmt.Sprintf("%d of %d held-out texts wait: %s", waiting, m.counts.heldOut, plain(m.trouble))
+		return StateError, fmt.Sprintf("%d of %d held-out texts are not scored: %s", waiting, m.counts.heldOut, plain(m.trouble))
 	case waiting > 0:
-		return StateUnscored, fmt.Sprintf("%d of %d held-out texts wait for the classifier's answer", waiting,
+		return StateUnscored, fmt.Sprintf("%d of %d held-out texts are not scored yet", waiting,
 			m.counts.heldOut)
 	case s.N == 0 && m.counts.leaked > 0:
 		return StateInsufficient, fmt.Sprintf("all %d held-out items were in this release's training", m.counts.leaked)
@@ -112,8 +112,8 @@ func (m *Monitor) state(s Scores) (State, string) {
 	return StateOK, ""
 }
 
-// labelFigures counts the labels against the training snapshot. New counts the examples that a training would see, so
-// outside the held-out set; PSI compares the same population.
+// labelFigures compares the labels with the training snapshot. New counts the examples that a training would use,
+// so outside the held-out set; PSI compares the same population.
 func (m *Monitor) labelFigures(now time.Time) Labels {
 	l := Labels{
 		Items: m.counts.labelled, Changed: m.counts.changed, Own: m.counts.own,
@@ -155,7 +155,7 @@ func (m *Monitor) labelMix() map[string]int {
 	return mix
 }
 
-// carried says whether a scored held-out item has the label.
+// carried tells whether a scored held-out item has the label.
 func (m *Monitor) carried(name string) bool {
 	b := m.confusions[0]
 	v, ok := b.values.index[name]

@@ -7,10 +7,10 @@ import (
 	"slices"
 )
 
-// Fingerprint names the state of a whole set of labelled items: equal states have equal fingerprints, in whatever
-// order they were reached. It is the exclusive or of one hash per item, the first 16 bytes of its itemHash, so that
-// adding, changing or removing an item moves it in O(1). It tells "nothing new" from "something new"; it is no defence against a
-// forger.
+// Fingerprint identifies the state of a whole set of labelled items: equal states have equal fingerprints, in
+// whatever order they were reached. It is the exclusive or of one hash per item, the first 16 bytes of its
+// itemHash, so that adding, changing or removing an item updates it in O(1). It only detects whether anything
+// changed; it does not resist forgery.
 type Fingerprint [16]byte
 
 // ParseFingerprint reads what String wrote; "" is the empty set.
@@ -38,14 +38,14 @@ func (f *Fingerprint) Toggle(item, textHash string, labels map[string]string) {
 	}
 }
 
-// itemHash is SHA-256(0x00, id, 0, text hash, 0, target, 0, label, 0 …) with the targets in order. The first byte is
-// left from a Merkle tree that once had the same leaves: stored fingerprints have it.
+// itemHash is SHA-256(0x00, id, 0, text hash, 0, target, 0, label, 0 …) with the targets in order. The first byte
+// comes from an earlier Merkle tree with the same leaves; it stays because stored fingerprints depend on it.
 func itemHash(item, textHash string, labels map[string]string) [sha256.Size]byte {
 	return sha256.Sum256(appendItem([]byte{0}, item, textHash, labels))
 }
 
-// appendItem appends an item as it is hashed: its id, text hash, and each target in order with its label, with a 0 after
-// each of them.
+// appendItem appends the hash input of an item: its id, text hash, and each target in order with its label, each
+// followed by a 0.
 func appendItem(b []byte, item, textHash string, labels map[string]string) []byte {
 	b = append(append(b, item...), 0)
 	b = append(append(b, textHash...), 0)

@@ -14,13 +14,14 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// HeldoutConfig says which items are kept out of every training, to judge releases by.
+// HeldoutConfig defines which items are excluded from every training, to measure releases on.
 type HeldoutConfig struct {
 	// Share of the groups that is held out, between 0 and 50%; default 15%.
 	Share unit.Percent `yaml:"share"`
-	// Group names the text columns whose normalised text decides, so that duplicates fall together; default: all of them.
+	// Group names the text columns whose normalised text identifies duplicates, which are always held out
+	// together; default: all of them.
 	Group []string `yaml:"group"`
-	// SaltFile holds the secret that the hash is keyed with; it is created once. Changing it voids all comparisons.
+	// SaltFile holds the secret key of the hash; it is created once. Changing it invalidates all comparisons.
 	SaltFile string `yaml:"salt_file"`
 	// File is your own test set in JSON Lines; its items, found by id or by text, are held out instead of a share.
 	File string `yaml:"file"`
@@ -28,13 +29,13 @@ type HeldoutConfig struct {
 	Validation *unit.Percent `yaml:"validation"`
 }
 
-// The shares where the configuration names none.
+// The default shares.
 const (
 	DefaultHeldoutShare    = 0.15
 	DefaultValidationShare = 0.10
 )
 
-// WithDefaults fills what was left out.
+// WithDefaults fills in what the configuration leaves out.
 func (c HeldoutConfig) WithDefaults() HeldoutConfig {
 	if c.Share == 0 {
 		c.Share = DefaultHeldoutShare
@@ -45,10 +46,10 @@ func (c HeldoutConfig) WithDefaults() HeldoutConfig {
 	return c
 }
 
-// Validate finds faults; call it after WithDefaults.
+// Validate reports errors; call it after WithDefaults.
 func (c HeldoutConfig) Validate() check.Problems {
 	var p check.Problems
-	if s := float64(c.Share); !(s > 0 && s <= 0.5) { // written so that NaN fails too
+	if s := float64(c.Share); !(s > 0 && s <= 0.5) { // in this form NaN is refused too
 		p.Errorf("share", "hold out between 1% and 50%; 15% is usual", "held-out share %v is not above 0 and at most 50%%",
 			c.Share)
 	}
@@ -68,8 +69,9 @@ func (c HeldoutConfig) Validate() check.Problems {
 	return p
 }
 
-// Membership decides which groups are held out. The decision depends on the salt and the group key alone, never on a
-// label, so that it stays the same under relabelling, growth, deletion and a new export. Safe for concurrent use.
+// Membership decides which groups are held out. The decision depends only on the salt and the group key, never on
+// a label, so that it stays the same under relabelling, growth, deletion and a new export. Safe for concurrent
+// use.
 type Membership struct {
 	share float64
 	salt  []byte
@@ -80,22 +82,24 @@ func NewMembership(salt []byte, share float64) Membership {
 	return Membership{share: share, salt: slices.Clone(salt)}
 }
 
-// Heldout says whether a group is held out: HMAC-SHA256(salt, SHA-256(key)), its first 8 bytes as a fraction of 2^64, is
-// below the share.
+// Heldout tells whether a group is held out: HMAC-SHA256(salt, SHA-256(key)), its first 8 bytes as a fraction of
+// 2^64, is below the share.
 func (m Membership) Heldout(groupKey string) bool {
 	return m.fraction(sha256.Sum256([]byte(groupKey))) < m.share
 }
 
-// fraction is where a group lies in [0, 1), by the sum of its key: a long text need not be hashed twice.
+// fraction is the position of a group in [0, 1). It takes the hash of the key, so that a long text is hashed only
+// once.
 func (m Membership) fraction(group [sha256.Size]byte) float64 {
 	mac := hmac.New(sha256.New, m.salt)
 	mac.Write(group[:]) // a hash never fails to write
 	return float64(binary.BigEndian.Uint64(mac.Sum(nil))) / math.Exp2(64)
 }
 
-// GroupKey is the text by which items fall together: NFC, lower case, white space collapsed, of the named columns or of
-// all of them in the order of their names. Items that differ only in such detail are duplicates to a classifier. Where
-// the named columns are blank the others decide: thousands of items without a title are not one group.
+// GroupKey is the text that identifies duplicates: NFC, lower case, white space collapsed, of the named columns or
+// of all of them in the order of their names. Items that differ only in such details are duplicates to a
+// classifier. If the named columns are blank the other columns are used: thousands of items without a title are
+// not one group.
 func GroupKey(text map[string]string, columns []string) string {
 	if key := joinNormalized(text, columns); key != "" {
 		return key
@@ -103,7 +107,7 @@ func GroupKey(text map[string]string, columns []string) string {
 	return joinNormalized(text, slices.Sorted(maps.Keys(text)))
 }
 
-// joinNormalized joins the columns that are not blank: whether an empty one is null, missing or "" makes no difference.
+// joinNormalized joins the columns that are not blank, so that null, missing and "" are equivalent.
 func joinNormalized(text map[string]string, columns []string) string {
 	var parts []string
 	for _, column := range columns {
@@ -111,11 +115,11 @@ func joinNormalized(text map[string]string, columns []string) string {
 			parts = append(parts, part)
 		}
 	}
-	return strings.Join(parts, "\x1f") // so that "a b"+"c" is not "a"+"b c"
+	return strings.Join(parts, "\x1f") // distinguishes "a b"+"c" from "a"+"b c"
 }
 
-// TextHash names an item's text, exactly as it stands: the first 16 bytes of a SHA-256 over column names and contents,
-// in hex. A cached answer belongs to one text hash, so that an edited text is asked about again.
+// TextHash identifies an item's exact text: the first 16 bytes of a SHA-256 over column names and contents, in
+// hex. A cached answer belongs to one text hash, so that an edited text is scored again.
 func TextHash(text map[string]string) string {
 	var b []byte
 	for _, column := range slices.Sorted(maps.Keys(text)) {

@@ -17,10 +17,10 @@ import (
 // maxHeldoutLine is the longest line of a heldout.file that is read.
 const maxHeldoutLine = 64 << 20
 
-// HeldoutFile is the user's own test set: the items that it names, by id or by text. Its labels are not read: they are
-// the source's, which corrects them.
+// HeldoutFile is the user's own test set: the items that it lists, by id or by text. Its labels are ignored:
+// labels come from the source, where they are corrected.
 type HeldoutFile struct {
-	// Lines is how many entries it has, Digest the SHA-256 over its bytes, in hex.
+	// Lines is the number of entries, Digest the SHA-256 over its bytes, in hex.
 	Lines  int
 	Digest string
 
@@ -41,8 +41,8 @@ func OpenHeldoutFile(path string, c HeldoutConfig, columns []string) (*HeldoutFi
 	return h, nil
 }
 
-// ReadHeldoutFile reads JSON Lines. Each has the item's id, or its text columns (beside the id, or in an object named
-// text), or both; an item is in the set when one of them is found. Whatever else a line has is ignored.
+// ReadHeldoutFile reads JSON Lines. Each has the item's id, or its text columns (beside the id, or in an object
+// named text), or both; an item is in the set if either matches. Other fields are ignored.
 func ReadHeldoutFile(r io.Reader, group, columns []string) (*HeldoutFile, error) {
 	h := &HeldoutFile{ids: map[string]struct{}{}, groups: map[string]struct{}{}}
 	sum := sha256.New()
@@ -85,7 +85,7 @@ func ReadHeldoutFile(r io.Reader, group, columns []string) (*HeldoutFile, error)
 	return h, nil
 }
 
-// Has says whether the file names an item, or holds a text of its group.
+// Has tells whether the file lists an item, or a text of its group.
 func (h *HeldoutFile) Has(id, group string) bool {
 	if _, ok := h.ids[id]; ok {
 		return true
@@ -94,7 +94,7 @@ func (h *HeldoutFile) Has(id, group string) bool {
 	return ok
 }
 
-// readEntry finds id and text columns in one line, as retraind or another program wrote it.
+// readEntry finds id and text columns in one line, in retraind's own or another format.
 func readEntry(line []byte, columns []string) (id string, text map[string]string, err error) {
 	var object map[string]any
 	dec := json.NewDecoder(bytes.NewReader(line))

@@ -10,24 +10,25 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// entry is one item. Its labels and answers lie beside it in Monitor, one value a target.
+// entry is one item. Its labels and answers are in Monitor.values, one value per target.
 type entry struct {
 	id   string
 	hash [16]byte
 	seq  int64
 	// where it stands
 	used, heldout, leaked, answered, changed, own bool
-	// waiting: labelled since the baseline and in the queue of the new-item test. Every other labelled item is in the
-	// baseline or has had its turn, so that a correction of its label is paired evidence.
+	// waiting: labelled since the baseline and in the queue of the new-item test. All other labelled items are in
+	// the baseline or were tested already, so that a correction of their label is paired evidence.
 	waiting bool
 }
 
-// value is an item's label of one target and the release's answer, as numbers of the target's confusion matrix; none where there is
-// none.
+// value is an item's label of one target and the release's answer, as numbers in the target's confusion matrix, or
+// noValue.
 type value struct{ label, answer int32 }
 
 // Monitor keeps the figures of one model's release exact under changes, each in constant time. It is owned by one
-// goroutine. Rebuild it with Reset at start and after each promotion, then RestoreState and replay the changes since.
+// goroutine. Rebuild it with Reset at start and after each promotion, then RestoreState and replay the changes
+// since.
 type Monitor struct {
 	opts       Options
 	release    Release
@@ -40,26 +41,26 @@ type Monitor struct {
 
 	unscored map[int32]struct{}
 	counts   counts
-	mix      map[int32]int // gating label -> items outside the held-out set: what a training would see
-	// trained has the labels, by target, that the training saw of the items of which labels alone were touched since.
+	mix      map[int32]int // gating label -> items outside the held-out set: the training population
+	// trained has the labels in the training snapshot, by target, of items of which only labels changed since.
 	trained map[int32][]int32
 
-	seq     int64 // last change that is in the counters
+	seq     int64 // last change in the counters
 	tests   tests
 	days    days
 	trouble error
 }
 
-// counts are the plain numbers.
+// counts are the simple counters.
 type counts struct {
 	labelled int // items with a label of the gating target
-	changed  int // of them, touched by others since the training snapshot, and not as they were in it
-	own      int // of them, touched since by retraind alone, and not as they were
+	changed  int // of them, changed by others since the training snapshot, and still different from it
+	own      int // of them, changed since by retraind only, and still different
 	heldOut  int // held-out, labelled, not leaked
 	leaked   int // held-out and labelled, but seen in training
 }
 
-// NewMonitor returns a Monitor without a release; with no targets it judges one called label.
+// NewMonitor returns a Monitor without a release; without targets it uses one target called label.
 func NewMonitor(opts Options) *Monitor {
 	if len(opts.Targets) == 0 {
 		opts.Targets = serving.Config{}.List()
@@ -69,8 +70,8 @@ func NewMonitor(opts Options) *Monitor {
 	return m
 }
 
-// Reset starts anew for a release with the items as they stand. All labelled ones are taken to be in the baseline;
-// RestoreState afterwards says which are not. The sequence is read once.
+// Reset restarts for a release with the present items. All labelled ones are assumed to be in the baseline; a
+// following RestoreState corrects that. The sequence is read once.
 func (m *Monitor) Reset(release Release, items iter.Seq[LabelChange]) {
 	m.release = release
 	m.confusions = nil
@@ -110,14 +111,14 @@ func (m *Monitor) Reset(release Release, items iter.Seq[LabelChange]) {
 	m.tests.replayed = m.seq
 }
 
-// Put takes an item that was inserted or whose text changed.
+// Put handles an item that was inserted or whose text changed.
 func (m *Monitor) Put(item LabelChange) {
 	m.seq = max(m.seq, item.Seq)
 	slot, known := m.find(item.Item)
 	if !known {
 		slot = m.slot(item.Item)
 	}
-	before := none
+	before := noValue
 	if !item.Inserted && (known || item.Old != nil) {
 		before = m.oldLabel(slot, item.Old)
 	}
@@ -125,14 +126,14 @@ func (m *Monitor) Put(item LabelChange) {
 	m.fill(slot, item)
 	if e := &m.entries[slot]; item.Seq > m.release.TrainedSeq {
 		e.changed, e.own = e.changed || !item.Own, e.own || item.Own
-		delete(m.trained, slot) // the training did not see this text
+		delete(m.trained, slot) // this text was not in the training
 	}
 	m.give(slot)
 	m.observe(slot, before, item.Own, item.Author, item.At, item.Seq)
 }
 
-// Label takes a change of labels alone. An unknown item is ignored: a label without a text cannot be scored, and the text's
-// own change follows or has been deleted since.
+// Label handles a change of labels only. An unknown item is ignored: a label without a text cannot be scored, and
+// the text's own change follows or was deleted since.
 func (m *Monitor) Label(c LabelChange) {
 	m.seq = max(m.seq, c.Seq)
 	slot, known := m.find(c.Item)
@@ -156,7 +157,7 @@ func (m *Monitor) Label(c LabelChange) {
 	m.observe(slot, before, c.Own, c.Author, c.At, c.Seq)
 }
 
-// Delete takes an item away.
+// Delete removes an item.
 func (m *Monitor) Delete(id string, seq int64) {
 	m.seq = max(m.seq, seq)
 	slot, known := m.find(id)
@@ -176,8 +177,8 @@ func (m *Monitor) Delete(id string, seq int64) {
 	m.feed()
 }
 
-// Answer takes the release's answer for a text. An answer for a text that has changed meanwhile, or for an item that is
-// gone, is dropped and reported as false.
+// Answer stores the release's answer for a text. An answer for a text that has changed meanwhile, or for a deleted
+// item, is dropped and reported as false.
 func (m *Monitor) Answer(item, textHash string, answers serving.Answers) bool {
 	slot, known := m.find(item)
 	if !known || m.entries[slot].hash != packHash(textHash) {
@@ -190,7 +191,8 @@ func (m *Monitor) Answer(item, textHash string, answers serving.Answers) bool {
 	return ok
 }
 
-// Unscored lists the held-out texts without an answer, in the order of their last change. It costs as much as there are.
+// Unscored lists the held-out texts without an answer, in the order of their last change, in time proportional to
+// their number.
 func (m *Monitor) Unscored() []Unscored {
 	slots := make([]int32, 0, len(m.unscored))
 	for slot := range m.unscored {
@@ -213,7 +215,7 @@ func (m *Monitor) Unscored() []Unscored {
 	return out
 }
 
-// AnswerTo is the release's answer about an item, of the gating target.
+// AnswerTo returns the release's answer for an item, of the gating target.
 func (m *Monitor) AnswerTo(item string) (answer string, ok bool) {
 	slot, known := m.find(item)
 	if !known || !m.entries[slot].answered {
@@ -222,32 +224,33 @@ func (m *Monitor) AnswerTo(item string) (answer string, ok bool) {
 	return m.confusions[0].values.list[m.values[m.at(slot, 0)].answer], true
 }
 
-// Service says how the last attempt to score went: nil, an error that wraps ErrAsleep, or another one. It matters to the
-// report only while texts wait for answers: figures that need none are exact whether the service is up or not.
+// Service records the result of the last attempt to score: nil, an error that wraps ErrAsleep, or another one. It
+// affects the report only while texts lack answers: otherwise the figures are exact whether the service is up or
+// not.
 func (m *Monitor) Service(err error) { m.trouble = err }
 
-// Seq is the last change that is in the counters.
+// Seq returns the last change in the counters.
 func (m *Monitor) Seq() int64 { return m.seq }
 
-// Release is the release that is judged.
+// Release returns the release that is measured.
 func (m *Monitor) Release() Release { return m.release }
 
-// Rebase makes the present figures the baseline, and all present items part of it: the sequential tests start anew.
-// It is refused while texts are unscored, because a baseline over some of them would be one of the easy ones.
+// Rebase makes the present figures the baseline, and all present items part of it: the sequential tests restart.
+// It is refused while texts are unscored, because the unscored ones would bias the baseline.
 func (m *Monitor) Rebase(now time.Time) (Baseline, error) {
 	s := m.confusions[0].scores()
 	switch {
 	case m.release.Digest == "":
 		return Baseline{}, errors.New("take a baseline: there is no release")
 	case len(m.unscored) > 0:
-		return Baseline{}, errors.New("take a baseline: held-out texts still wait for the classifier's answer")
+		return Baseline{}, errors.New("take a baseline: some held-out texts are not scored yet")
 	}
 	b := Baseline{
 		Accuracy: s.Accuracy, MacroF1: s.MacroF1, N: s.N, Correct: s.Correct, At: now,
 		Category: Missed(m.confusions[0].categories()), Dependence: carried(m.tests.arrivals),
 	}
 	m.release.Baseline, m.release.BaselineSeq = &b, m.seq
-	m.release.Probation = nil // it compared with the gate's figures
+	m.release.Probation = nil // it compared against the gate's figures
 	m.tests = m.newTests()
 	m.tests.replayed = m.seq
 	for slot := range m.entries {

@@ -7,13 +7,13 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// find is the place of a known item.
+// find returns the slot of a known item.
 func (m *Monitor) find(id string) (slot int32, known bool) {
 	slot, known = m.slots[id]
 	return slot, known
 }
 
-// slot finds or makes the place of an item.
+// slot returns the slot of an item, and allocates it if necessary.
 func (m *Monitor) slot(id string) int32 {
 	if slot, ok := m.find(id); ok {
 		return slot
@@ -29,7 +29,7 @@ func (m *Monitor) slot(id string) int32 {
 		}
 	}
 	for t := range m.confusions {
-		m.values[m.at(slot, t)] = value{none, none}
+		m.values[m.at(slot, t)] = value{noValue, noValue}
 	}
 	m.entries[slot] = entry{id: id, used: true}
 	m.slots[id] = slot
@@ -38,10 +38,10 @@ func (m *Monitor) slot(id string) int32 {
 
 func (m *Monitor) at(slot int32, target int) int { return int(slot)*len(m.confusions) + target }
 
-// labelled says whether an item carries a label of the gating target.
-func (m *Monitor) labelled(slot int32) bool { return m.values[m.at(slot, 0)].label != none }
+// labelled tells whether an item has a label of the gating target.
+func (m *Monitor) labelled(slot int32) bool { return m.values[m.at(slot, 0)].label != noValue }
 
-// fill writes an item into its place; the caller has taken it out of the counters.
+// fill writes an item into its slot; the caller has removed it from the counters.
 func (m *Monitor) fill(slot int32, item LabelChange) {
 	e := &m.entries[slot]
 	hash := packHash(item.TextHash)
@@ -61,7 +61,7 @@ func (m *Monitor) fill(slot int32, item LabelChange) {
 	}
 }
 
-// answer writes answers into an item's place; it is whole only when every target has one.
+// answer writes answers into an item's slot; it is complete only when every target has one.
 func (m *Monitor) answer(slot int32, answers serving.Answers) bool {
 	for t, b := range m.confusions {
 		v, ok := answers[b.target.Name]
@@ -74,14 +74,14 @@ func (m *Monitor) answer(slot int32, answers serving.Answers) bool {
 	return true
 }
 
-// take removes an item from every counter, give adds it as it stands: between the two, anything about it may change.
+// take removes an item from every counter, give adds it again: between the two its fields may change.
 func (m *Monitor) take(slot int32) { m.count(slot, -1) }
 func (m *Monitor) give(slot int32) { m.count(slot, 1) }
 
 func (m *Monitor) count(slot int32, by int) {
 	e := &m.entries[slot]
 	gate := m.values[m.at(slot, 0)].label
-	if gate != none {
+	if gate != noValue {
 		m.counts.labelled += by
 		switch {
 		case !m.differs(slot):
@@ -107,7 +107,7 @@ func (m *Monitor) count(slot int32, by int) {
 	wants := false
 	for t, b := range m.confusions {
 		label := m.values[m.at(slot, t)].label
-		if label == none {
+		if label == noValue {
 			continue
 		}
 		wants = true
@@ -124,7 +124,7 @@ func (m *Monitor) count(slot int32, by int) {
 	}
 }
 
-// differs says whether an item is another one than the training saw. Labels that were put back are no difference.
+// differs tells whether an item differs from the training snapshot. Labels that were changed back do not.
 func (m *Monitor) differs(slot int32) bool {
 	if e := &m.entries[slot]; !e.changed && !e.own {
 		return false
@@ -141,7 +141,7 @@ func (m *Monitor) differs(slot int32) bool {
 	return false
 }
 
-// labels are the numbers of an item's labels, by target.
+// labels returns the numbers of an item's labels, by target.
 func (m *Monitor) labels(of map[string]string) []int32 {
 	out := make([]int32, len(m.confusions))
 	for t, b := range m.confusions {
@@ -150,7 +150,7 @@ func (m *Monitor) labels(of map[string]string) []int32 {
 	return out
 }
 
-// labelsBefore are the labels before a change: as the change says, or as the Monitor has them.
+// labelsBefore returns the labels before a change: from the change, or from the Monitor.
 func (m *Monitor) labelsBefore(slot int32, old map[string]string) []int32 {
 	if old != nil {
 		return m.labels(old)
@@ -162,7 +162,7 @@ func (m *Monitor) labelsBefore(slot int32, old map[string]string) []int32 {
 	return out
 }
 
-// oldLabel is the gating label before a change: as the change says, or as the Monitor has it.
+// oldLabel returns the gating label before a change: from the change, or from the Monitor.
 func (m *Monitor) oldLabel(slot int32, old map[string]string) int32 {
 	if old == nil {
 		return m.values[m.at(slot, 0)].label
@@ -170,7 +170,7 @@ func (m *Monitor) oldLabel(slot int32, old map[string]string) int32 {
 	return m.confusions[0].label(old)
 }
 
-// packHash keeps 16 bytes of a text hash; TextHash's own 32 hex digits fit exactly.
+// packHash keeps 16 bytes of a text hash; TextHash's 32 hex digits fit exactly.
 func packHash(s string) (packed [16]byte) {
 	if len(s) == 32 {
 		if _, err := hex.Decode(packed[:], []byte(s)); err == nil {

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// normalize is a text in NFC and lower case, with its white space collapsed and none at its ends; invalid UTF-8 becomes
+// normalize returns a text in NFC and lower case, with white space collapsed and trimmed; invalid UTF-8 becomes
 // U+FFFD.
 func normalize(s string) string {
 	s = norm.NFC.String(strings.ToValidUTF8(s, "\uFFFD"))

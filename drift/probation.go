@@ -6,16 +6,16 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 )
 
-// Probation is the time after a promotion in which an EProcess watches the release on new held-out items: it asks
-// whether they are answered wrongly more often than what the gate measured allows.
+// Probation is the time after a promotion in which an EProcess monitors the release on new held-out items: it
+// tests whether they are answered wrongly more often than the gate's measurement allows.
 type Probation struct {
 	Since time.Time `json:"since"` // the promotion
-	Until time.Time `json:"until"` // labels that are given later do not count
-	// Alpha bounds the chance that the test is crossed although the release is as good as the gate measured.
+	Until time.Time `json:"until"` // labels after it do not count
+	// Alpha bounds the probability that the test is crossed although the release is as good as the gate measured.
 	Alpha float64 `json:"alpha"`
 }
 
-// OnProbation is what the test of a Probation has seen.
+// OnProbation is the state of the test of a Probation.
 type OnProbation struct {
 	Probation
 	N         int     `json:"n"` // new items
@@ -23,25 +23,25 @@ type OnProbation struct {
 	Tolerated float64 `json:"tolerated"` // error rate that the gate's figures allow
 	E         float64 `json:"e"`         // e-value, 1 at the beginning
 	Bound     float64 `json:"bound"`     // e-value that crosses: 1/Alpha
-	// Crossed stays true once the bound was reached; the figures are then those of that moment.
+	// Crossed stays true once the bound was reached; the figures are then those of that time.
 	Crossed bool `json:"crossed"`
 }
 
-// Over says whether nothing more can come of it: its time has passed and nothing was found.
+// Over tells that the probation cannot fail any more: its time is over and the test was not crossed.
 func (p OnProbation) Over(now time.Time) bool { return !p.Crossed && !now.Before(p.Until) }
 
-// trial is the running test of a Probation, apart from the other tests: it begins once and is never restarted.
+// trial is the running test of a Probation, separate from the other tests: it starts once and is never restarted.
 type trial struct {
 	Probation `json:"-"`
 
 	Test    stats.EProcess `json:"test"`
 	Crossed bool           `json:"crossed,omitempty"`
-	// Late are items of the queue whose label came after the end. The others count whenever they are answered: a service
-	// that sleeps must not hide what its labels say.
+	// Late are queued items whose label came after the end. All others count whenever they are answered: an outage
+	// of the service must not hide evidence.
 	Late map[string]struct{} `json:"late,omitempty"`
 }
 
-// newTrial is nil without a probation or without figures to compare with.
+// newTrial returns nil without a probation or without figures to compare with.
 func newTrial(p *Probation, b *Baseline) *trial {
 	if p == nil || b == nil {
 		return nil
@@ -56,14 +56,14 @@ func newTrial(p *Probation, b *Baseline) *trial {
 	return t
 }
 
-// queued notes when the label of an item came that waits for its turn.
+// queued records when the label of a queued item arrived.
 func (t *trial) queued(id string, at time.Time) {
 	if t != nil && !at.Before(t.Until) {
 		t.Late[id] = struct{}{}
 	}
 }
 
-// judge takes one item whose turn has come.
+// judge adds one item from the queue.
 func (t *trial) judge(id string, wrong bool) {
 	if t == nil || t.Crossed {
 		return
@@ -75,14 +75,14 @@ func (t *trial) judge(id string, wrong bool) {
 	t.Crossed = t.Test.Rejects(t.Alpha)
 }
 
-// left forgets an item that is out of the queue.
+// left removes an item that is no longer queued.
 func (t *trial) left(id string) {
 	if t != nil {
 		delete(t.Late, id)
 	}
 }
 
-// report is nil without a trial.
+// report returns nil without a trial.
 func (t *trial) report() *OnProbation {
 	if t == nil {
 		return nil
@@ -93,7 +93,7 @@ func (t *trial) report() *OnProbation {
 	}
 }
 
-// continues takes over a stored trial; one that cannot be right, or tests against another rate, is left alone.
+// continues takes over a stored trial, unless it is invalid or tests against another rate.
 func (t *trial) continues(stored *trial) {
 	if t == nil || stored == nil || !t.Test.Restore(stored.Test) {
 		return

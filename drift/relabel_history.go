@@ -8,9 +8,9 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// RelabelHistory remembers who relabelled what since a release was trained: for each item the label that was trained on, the one
-// that it has now, and its last author and minute. It costs about 200 bytes for each item that was relabelled, and a
-// change takes constant time. One goroutine.
+// RelabelHistory records who relabelled what since a release was trained: for each item the label at the training,
+// the present one, and its last author and minute. It costs about 200 bytes per relabelled item, and constant time
+// per change. One goroutine.
 type RelabelHistory struct {
 	target  serving.Target
 	items   map[string]*step
@@ -21,7 +21,7 @@ type step struct {
 	first, now string // labels of the gating target; never empty
 	second     string // the label before the present one
 	changes    int
-	back       int // times that it took a label that it had had before
+	back       int // how often it returned to an earlier label
 	author     int32
 	minute     int64
 	heldout    bool
@@ -32,7 +32,7 @@ func NewRelabelHistory(target serving.Target) *RelabelHistory {
 	return &RelabelHistory{target: target, items: map[string]*step{}}
 }
 
-// Add takes a change of labels by people; a first label, a withdrawal and retraind's own writes leave no trace.
+// Add records a relabel by people; first labels, removals and retraind's own writes are ignored.
 func (t *RelabelHistory) Add(item string, heldout bool, old, new map[string]string, author string, at time.Time) {
 	from, _ := t.target.Value(old)
 	to, _ := t.target.Value(new)
@@ -52,10 +52,10 @@ func (t *RelabelHistory) Add(item string, heldout bool, old, new map[string]stri
 	s.author, s.minute = t.authors.number(author), at.Unix()/60
 }
 
-// Forget drops an item that is gone.
+// Forget removes a deleted item.
 func (t *RelabelHistory) Forget(item string) { delete(t.items, item) }
 
-// Len is the number of items whose label is another one than was trained on.
+// Len returns the number of items whose label differs from the training.
 func (t *RelabelHistory) Len() int {
 	n := 0
 	for _, s := range t.items {
@@ -66,8 +66,8 @@ func (t *RelabelHistory) Len() int {
 	return n
 }
 
-// Restless counts the items whose label went back and forth: at least three changes, two of them to a label that the item
-// had had before.
+// Restless counts the items whose label went back and forth: at least three changes, two of them to an earlier
+// label.
 func (t *RelabelHistory) Restless() int {
 	n := 0
 	for _, s := range t.items {
@@ -78,19 +78,19 @@ func (t *RelabelHistory) Restless() int {
 	return n
 }
 
-// Relabelled is one held-out item that a source gave another label.
+// Relabelled is one held-out item that was relabelled by a source.
 type Relabelled struct {
 	Item, From, To string
 }
 
-// RelabelGroup is the relabels that have an author, or a minute, in common.
+// RelabelGroup is the set of relabels with the same author, or from the same minute.
 type RelabelGroup struct {
 	Kind  RelabelGroupKind `json:"kind"`
 	Name  string           `json:"name"`  // the author, or the minute as RFC 3339 in UTC
-	Items int              `json:"items"` // items that carry its label now, another one than was trained on
+	Items int              `json:"items"` // items that now have its label, different from the training
 	Share float64          `json:"share"` // of all such items
 
-	// Of its held-out items as far as they were judged: how many contradict the release's answer, the labels of the
+	// Counts over its held-out items that were judged: how many contradict the release's answer, the labels of the
 	// nearest texts, or both.
 	Judged       int  `json:"judged"`
 	Model        int  `json:"against_model"`
@@ -101,7 +101,7 @@ type RelabelGroup struct {
 	Without *Without `json:"without,omitempty"`
 }
 
-// Without is what would be known if a source's relabels had not been made.
+// Without is the state without a source's relabels.
 type Without struct {
 	Accuracy float64 `json:"accuracy"`
 	Scored   int     `json:"scored"`
@@ -110,7 +110,7 @@ type Without struct {
 	Text     string  `json:"text"` // the decision
 }
 
-// RelabelGroupKind is what the relabels of a group have in common.
+// RelabelGroupKind is the common property of a group.
 type RelabelGroupKind string
 
 // The kinds of groups.
@@ -119,7 +119,7 @@ const (
 	ByMinute RelabelGroupKind = "minute"
 )
 
-// Groups lists the authors and minutes that gave most labels, at most three of each, the largest first.
+// Groups lists the authors and minutes with the most relabels, at most three of each, the largest first.
 func (t *RelabelHistory) Groups() []RelabelGroup {
 	byAuthor, byMinute := map[int32]int{}, map[int64]int{}
 	all := 0
@@ -150,7 +150,7 @@ func (t *RelabelHistory) Groups() []RelabelGroup {
 
 func minuteName(minute int64) string { return time.Unix(60*minute, 0).UTC().Format(time.RFC3339) }
 
-// Before is the label that was trained on of every item that carries a source's label now.
+// Before returns the label at the training of every item that now has a source's label.
 func (t *RelabelHistory) Before(src RelabelGroup) map[string]string {
 	out := map[string]string{}
 	for id, s := range t.items {
@@ -168,7 +168,7 @@ func (t *RelabelHistory) made(s *step, src RelabelGroup) bool {
 	return t.authors.list[s.author] == src.Name
 }
 
-// Others lists the held-out items that carry the label of another source now.
+// Others lists the held-out items that now have the label of another source.
 func (t *RelabelHistory) Others(src RelabelGroup) []Relabelled {
 	var out []Relabelled
 	for id, s := range t.items {
@@ -179,7 +179,7 @@ func (t *RelabelHistory) Others(src RelabelGroup) []Relabelled {
 	return out
 }
 
-// Of lists the held-out items that carry a source's label now, in the order of their ids.
+// Of lists the held-out items that now have a source's label, in the order of their ids.
 func (t *RelabelHistory) Of(src RelabelGroup) []Relabelled {
 	var out []Relabelled
 	for id, s := range t.items {

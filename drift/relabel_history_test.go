@@ -96,37 +96,37 @@ func TestSuspicion(t *testing.T) {
 			"many authors",
 			drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{source(50, 110, 20, 20)}},
 			false,
-			"110 items were relabelled, by nobody alone",
+			"110 items were relabelled, none of the authors made most of them",
 		},
 		{
 			"few",
 			drift.Suspicion{Relabelled: 19, Groups: []drift.RelabelGroup{source(19, 19, 19, 19)}},
 			false,
-			"19 items were relabelled, by nobody alone",
+			"19 items were relabelled, none of the authors made most of them",
 		},
 		{
 			"too few held out",
 			drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{source(100, 110, 9, 9)}},
 			false,
-			"author user 7 made 100 of 110 relabels, of which too few are held out to judge them",
+			"author user 7 made 100 of 110 relabels, too few of them held out to be judged",
 		},
 		{
 			"corrections",
 			drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{source(100, 110, 20, 10)}},
 			false,
-			"author user 7 made 100 of 110 relabels; they fit the texts that are alike",
+			"author user 7 made 100 of 110 relabels; they fit the labels of similar texts",
 		},
 		{
 			"shuffled",
 			drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{without}},
 			true,
-			"author user 7 made 100 of 110 relabels, and 15 of 20 that can be judged contradict both the model and the nearest texts; without them accuracy is 91.2 %, and nothing would trip without them",
+			"author user 7 made 100 of 110 relabels, and 15 of 20 that can be judged contradict both the model and the nearest texts; without them accuracy is 91.2 %, and no condition would trip without them",
 		},
 		{
 			"one minute",
 			drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{source(50, 110, 0, 0), minute}},
 			true,
-			"the minute 2026-03-01 12:01 UTC made 100 of 110 relabels, and 15 of 20 that can be judged contradict both the model and the nearest texts; without them accuracy is 70.0 %, and a retrain would be due without them, too",
+			"the minute 2026-03-01 12:01 UTC made 100 of 110 relabels, and 15 of 20 that can be judged contradict both the model and the nearest texts; without them accuracy is 70.0 %, and a retrain would also be due without them",
 		},
 		{
 			"a quarrel",
@@ -138,7 +138,7 @@ func TestSuspicion(t *testing.T) {
 			"a small quarrel",
 			drift.Suspicion{Relabelled: 100, Restless: 20},
 			false,
-			"100 items were relabelled, by nobody alone",
+			"100 items were relabelled, none of the authors made most of them",
 		},
 	} {
 		c.s.Conclude()

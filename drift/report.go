@@ -6,30 +6,30 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 )
 
-// State says whether a report may be decided on.
+// State tells whether a report may be used for a decision.
 type State string
 
 // The states of a report. Only StateOK is evidence; every other state makes a policy hold with a reason.
 const (
 	StateOK           State = "ok"
 	StateNoRelease    State = "no_release"   // nothing is deployed yet
-	StateUnscored     State = "unscored"     // held-out texts wait for the classifier's answer
+	StateUnscored     State = "unscored"     // some held-out texts are not scored yet
 	StateInsufficient State = "insufficient" // fewer scored items than evaluate.min_items
-	StateAsleep       State = "asleep"       // the service does not answer and may (serving.asleep: ok)
-	StateForeign      State = "foreign"      // something else than the champion serves
-	StateError        State = "error"        // the service or a source is broken; Detail says how
+	StateAsleep       State = "asleep"       // the service does not answer, which serving.asleep allows
+	StateForeign      State = "foreign"      // the service's answers are not the champion's
+	StateError        State = "error"        // the service or a source is broken; Detail has the error
 )
 
-// Report is what is known about a model's accuracy at one instant: counts first, figures derived from them.
-// Shares and accuracies are fractions in [0, 1]; differences called points are percentage points.
+// Report is everything known about a model's accuracy at one time: counts first, figures derived from them. Shares
+// and accuracies are fractions in [0, 1]; differences called points are percentage points.
 type Report struct {
 	Model   string    `json:"model"`
 	At      time.Time `json:"at"`
-	Release string    `json:"release,omitempty"` // digest of the release that was judged
+	Release string    `json:"release,omitempty"` // digest of the measured release
 	Target  string    `json:"target"`            // the gating target
 	State   State     `json:"state"`
 	Detail  string    `json:"detail,omitempty"`
-	Seq     int64     `json:"seq"` // last label change that is in the figures
+	Seq     int64     `json:"seq"` // last label change in the figures
 
 	HeldOut int `json:"held_out"` // held-out items that count for this release
 	Scored  int `json:"scored"`   // of them, with an answer of this release
@@ -38,36 +38,36 @@ type Report struct {
 	// FormatErrors is how many of the scored items a language model answered, but not as it was asked to. They count as wrong.
 	FormatErrors int `json:"format_errors,omitempty"`
 
-	// The figures by the labels as they stand, and as people left them where that differs: what retraind itself wrote
-	// over since the promotion is shown, and is evidence of nothing.
+	// The figures by the present labels, and by people's labels if these differ: labels that retraind itself wrote
+	// since the promotion are shown, but are not evidence.
 	Figures
 	People *Figures `json:"by_people,omitempty"`
 
 	Baseline *Baseline `json:"baseline,omitempty"`
 
-	// Targets are the figures of the other targets, each over the held-out items that carry a label of it.
+	// Targets are the figures of the other targets, each over the held-out items with a label of it.
 	Targets []TargetFigures `json:"targets,omitempty"`
 
 	Relabels Relabels `json:"relabels"`
 	NewItems NewItems `json:"new_items"`
 	Labels   Labels   `json:"labels"`
-	// Probation is nil where the release was promoted without one.
+	// Probation is nil if the release was promoted without one.
 	Probation *OnProbation `json:"probation,omitempty"`
-	// Suspicion is nil where the relabels were not looked at: they are when a retrain would be due.
+	// Suspicion is nil if the relabels were not checked; they are checked when a retrain would be due.
 	Suspicion *Suspicion `json:"suspicion,omitempty"`
 }
 
-// Figures are those of one confusion matrix over Report.Scored items, and how far they are from the baseline.
+// Figures are those of one confusion matrix over Report.Scored items, and their difference from the baseline.
 type Figures struct {
 	Correct  int     `json:"correct"`
 	Accuracy float64 `json:"accuracy"`
 	Low      float64 `json:"low"`  // Wilson 95 %
 	High     float64 `json:"high"` // Wilson 95 %
-	// The interval that holds at every look at once, 95 %: what a band over time may be drawn from.
+	// The 95 % interval that holds at all times at once: for a band over time.
 	AnytimeLow  float64 `json:"anytime_low"`
 	AnytimeHigh float64 `json:"anytime_high"`
 
-	Majority float64    `json:"majority"` // share of the most frequent label: what a constant answer scores
+	Majority float64    `json:"majority"` // share of the most frequent label: the accuracy of a constant answer
 	MacroF1  float64    `json:"macro_f1"`
 	Balanced float64    `json:"balanced_accuracy"`
 	Kappa    float64    `json:"kappa"`
@@ -90,7 +90,7 @@ type TargetFigures struct {
 	MacroF1  float64 `json:"macro_f1"`
 }
 
-// ByPeople is the report with the figures by the labels as people left them: what may be evidence.
+// ByPeople returns the report with the figures by people's labels, which may be evidence.
 func (r Report) ByPeople() Report {
 	if r.People != nil {
 		r.Figures = *r.People
@@ -112,7 +112,7 @@ type Category struct {
 	F1        float64 `json:"f1"`
 }
 
-// Baseline is what the release scored when it was promoted.
+// Baseline are the release's figures at its promotion.
 type Baseline struct {
 	Accuracy float64   `json:"accuracy"`
 	MacroF1  float64   `json:"macro_f1"`
@@ -121,13 +121,13 @@ type Baseline struct {
 	At       time.Time `json:"at"`
 	// Why is the reason for a baseline that was measured after the promotion.
 	Why string `json:"why,omitempty"`
-	// Category is how often each category was asked for and missed.
+	// Category is each category's number of items and of wrong answers.
 	Category map[string]stats.Stretch `json:"categories,omitempty"`
-	// Dependence is how the errors of the release before came in clusters: what the tests begin with.
+	// Dependence is the measured clustering of errors of the previous release: the tests start with it.
 	Dependence *stats.Dependence `json:"dependence,omitempty"`
 }
 
-// Relabels is the paired stream: held-out items already judged whose label was corrected since the baseline.
+// Relabels is the paired stream: held-out items in the baseline whose label was corrected since.
 type Relabels struct {
 	RightToWrong int     `json:"right_to_wrong"`
 	WrongToRight int     `json:"wrong_to_right"`
@@ -135,18 +135,19 @@ type Relabels struct {
 	Authors      int     `json:"authors"`
 }
 
-// NewItems is the error stream of held-out items that arrived since the baseline, watched by an e-CUSUM.
+// NewItems is the error stream of held-out items that arrived since the baseline, monitored by an e-CUSUM.
 type NewItems struct {
 	N       int     `json:"n"`
 	Errors  int     `json:"errors"`
 	E       float64 `json:"e"`     // current e-value
 	Bound   float64 `json:"bound"` // labels per false alarm that the policy allows; 0 = not configured
 	Alarmed bool    `json:"alarmed"`
-	// Dependence is how many items count as one, because wrong answers come in clusters; 1 where they do not.
+	// Dependence is how many items count as one, because wrong answers come in clusters; 1 if they are
+	// independent.
 	Dependence float64 `json:"dependence"`
-	// Since is the stretch from which a rise of the error is estimated, Estimate its error less the baseline's, and Drop
-	// the lower end of the interval of that, in points: by so many it has risen at least. After an alarm Drop stays at
-	// what it was then at least.
+	// Since is the stretch from which a rise of the error is estimated, Estimate its error rate minus the
+	// baseline's, and Drop the lower end of that interval, in points: the error has risen by at least this much.
+	// After an alarm Drop does not fall below its value at the alarm.
 	Since    stats.Stretch `json:"since"`
 	Estimate float64       `json:"estimate"`
 	Drop     float64       `json:"drop"`
@@ -154,7 +155,8 @@ type NewItems struct {
 	Category []NewInCategory `json:"categories,omitempty"` // those that are tested, by name
 }
 
-// NewInCategory is the stream of one category: new items that carry it, and those of them that were answered otherwise.
+// NewInCategory is the stream of one category: new items with this label, and those of them that were answered
+// otherwise.
 type NewInCategory struct {
 	Name   string        `json:"name"`
 	N      int           `json:"n"`
@@ -163,7 +165,7 @@ type NewInCategory struct {
 	E      float64       `json:"e"`
 	Bound  float64       `json:"bound"`
 	Since  stats.Stretch `json:"since"`
-	// The fall of the recall in points: as estimated, and by how much it has fallen at least.
+	// The fall of the recall in points: the estimate, and the lower bound.
 	Estimate float64 `json:"estimate"`
 	Drop     float64 `json:"drop"`
 	Alarmed  bool    `json:"alarmed"`
@@ -175,14 +177,15 @@ type Labels struct {
 	Changed int            `json:"changed"`            // items that others than retraind changed since the training
 	Own     int            `json:"own,omitempty"`      // items that only retraind changed since: shown, never evidence
 	Share   float64        `json:"share"`              // Changed / Items
-	New     map[string]int `json:"new,omitempty"`      // categories the release never saw in training, with examples now
-	Gone    map[string]int `json:"vanished,omitempty"` // categories that no item carries any more, with its training examples
-	// The label mix against that of the training snapshot: population stability index, Jensen-Shannon distance, and
-	// Pearson's test. 0, 0 and nil where that snapshot is not known.
+	New     map[string]int `json:"new,omitempty"`      // categories that were not in the training, with their present examples
+	Gone    map[string]int `json:"vanished,omitempty"` // categories that no item has any more, with their training examples
+	// The label mix compared with the training snapshot: population stability index, Jensen-Shannon distance, and
+	// Pearson's test. 0, 0 and nil if that snapshot is unknown.
 	PSI  float64          `json:"psi"`
 	JS   float64          `json:"js"`
 	Chi  *stats.ChiSquare `json:"chi_square,omitempty"`
 	Rate float64          `json:"rate"` // held-out labels a day, over the last 30 days without the first of all
-	// RateDays is over how many days it was measured; 0 on the first day, whose labels are mostly those that were there.
+	// RateDays is the number of days over which it was measured; 0 on the first day, when most labels existed
+	// before.
 	RateDays int `json:"rate_days"`
 }

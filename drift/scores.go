@@ -2,22 +2,23 @@ package drift
 
 import "math"
 
-// tally is one category's row: how many items carry it, were answered with it, and both.
+// tally is one category's row: how many items have it as label, as answer, and as both.
 type tally struct{ support, predicted, correct int }
 
-// Scores are the figures of a confusion matrix, as scikit-learn defines them. What is undefined is 0, never NaN.
+// Scores are the figures of a confusion matrix, as defined by scikit-learn. Undefined figures are 0, never NaN.
 type Scores struct {
 	N, Correct int
 	Accuracy   float64 // 0 without items
 	Majority   float64 // share of the most frequent label
-	MacroF1    float64 // mean F1 over categories that occur as label or answer; F1 is 0 where neither is ever right
+	MacroF1    float64 // mean F1 over categories that occur as label or answer; F1 is 0 if no answer is right
 	Balanced   float64 // mean recall over categories that occur as label
-	Kappa      float64 // Cohen; 0 when one category is all there is
-	MCC        float64 // Matthews, multi-class (Gorodkin); 0 when labels or answers are all of one category
+	Kappa      float64 // Cohen; 0 if there is only one category
+	MCC        float64 // Matthews, multi-class (Gorodkin); 0 if all labels or all answers are of one category
 }
 
-// scores computes every figure from the marginals and the number of correct answers: kappa and MCC need no more.
-// exclusive is false for sets, where one item has several categories: kappa, MCC are undefined there, and 0.
+// scores computes every figure from the marginals and the number of correct answers, which suffice for kappa and
+// MCC too. exclusive is false for sets, where one item has several categories: kappa and MCC are undefined then,
+// and 0.
 func scores(rows []tally, n, correct int, exclusive bool) Scores {
 	s := Scores{N: n, Correct: correct}
 	if n == 0 {
@@ -65,7 +66,7 @@ func (r tally) precision() float64 { return share(r.correct, r.predicted) }
 func (r tally) recall() float64    { return share(r.correct, r.support) }
 func (r tally) f1() float64        { return share(2*r.correct, r.support+r.predicted) }
 
-// share is part/whole, and 0 where there is no whole.
+// share is part/whole, and 0 if whole is 0.
 func share(part, whole int) float64 {
 	if whole <= 0 {
 		return 0

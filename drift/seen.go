@@ -11,15 +11,15 @@ import (
 	"slices"
 )
 
-// Seen remembers items and their texts, such as those that a release was trained on, in 16 bytes for each: the first 8 of
-// a SHA-256 over the id, and of the group hash. Among a million of each a false match has a chance of one in ten million. The zero value is
-// empty; it is written by one goroutine, then read by any.
+// Seen is a set of items and their texts, such as those that a release was trained on, in 16 bytes per item: the
+// first 8 bytes of a SHA-256 over the id, and of the group hash. With a million of each, a false match has a
+// probability of one in ten million. The zero value is empty; it is written by one goroutine, then read by any.
 type Seen struct {
 	ids, groups []uint64
 	sorted      bool
 }
 
-// Add notes an item and its group.
+// Add adds an item and its group.
 func (s *Seen) Add(id, group string) {
 	if id != "" {
 		s.ids = append(s.ids, short(id))
@@ -30,19 +30,20 @@ func (s *Seen) Add(id, group string) {
 	s.sorted = false
 }
 
-// Len is the number of items noted.
+// Len is the number of items.
 func (s *Seen) Len() int { return max(len(s.ids), len(s.groups)) }
 
-// Has says whether the item, or a text of its group, was noted. Call it after Sort, MarshalBinary or UnmarshalBinary.
+// Has tells whether the item, or a text of its group, is in the set. Call it after Sort, MarshalBinary or
+// UnmarshalBinary.
 func (s *Seen) Has(id, group string) bool { return s.HasItem(id) || s.HasGroup(group) }
 
-// HasItem says whether the item was noted, whatever its text.
+// HasItem tells whether the item is in the set, whatever its text.
 func (s *Seen) HasItem(id string) bool {
 	_, ok := slices.BinarySearch(s.ids, short(id))
 	return ok
 }
 
-// HasGroup says whether a text of the group was noted.
+// HasGroup tells whether a text of the group is in the set.
 func (s *Seen) HasGroup(group string) bool {
 	_, ok := slices.BinarySearch(s.groups, short(group))
 	return ok && group != ""
@@ -53,7 +54,8 @@ func short(s string) uint64 {
 	return binary.BigEndian.Uint64(sum[:8])
 }
 
-// MarshalBinary writes a version byte, the number of ids, the ids and the groups, each list sorted and without doubles.
+// MarshalBinary writes a version byte, the number of ids, the ids and the groups, each list sorted and without
+// duplicates.
 func (s *Seen) MarshalBinary() ([]byte, error) {
 	s.Sort()
 	out := make([]byte, 0, 5+8*(len(s.ids)+len(s.groups)))
@@ -67,7 +69,7 @@ func (s *Seen) MarshalBinary() ([]byte, error) {
 	return out, nil
 }
 
-// Sort makes Has possible, until the next Add.
+// Sort prepares Has, until the next Add.
 func (s *Seen) Sort() {
 	if s.sorted {
 		return
@@ -77,10 +79,10 @@ func (s *Seen) Sort() {
 	s.ids, s.groups, s.sorted = slices.Compact(s.ids), slices.Compact(s.groups), true
 }
 
-// UnmarshalBinary reads what MarshalBinary wrote.
+// UnmarshalBinary reads MarshalBinary's format.
 func (s *Seen) UnmarshalBinary(b []byte) error {
 	if len(b) < 5 || b[0] != 1 || (len(b)-5)%8 != 0 {
-		return errors.New("what a release was trained on: the record is damaged")
+		return errors.New("the record of a release's training items is damaged")
 	}
 	n := int(binary.BigEndian.Uint32(b[1:5]))
 	all := make([]uint64, 0, (len(b)-5)/8)
@@ -88,14 +90,14 @@ func (s *Seen) UnmarshalBinary(b []byte) error {
 		all = append(all, binary.BigEndian.Uint64(b))
 	}
 	if n > len(all) {
-		return errors.New("what a release was trained on: the record is damaged")
+		return errors.New("the record of a release's training items is damaged")
 	}
 	s.ids, s.groups, s.sorted = all[:n:n], all[n:], false
 	s.Sort()
 	return nil
 }
 
-// AddLines notes the items of a training file that somebody else wrote: JSON Lines with an id, text columns, or both.
+// AddLines adds the items of an external training file: JSON Lines with an id, text columns, or both.
 func (s *Seen) AddLines(r io.Reader, group, columns []string) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 64<<10), maxHeldoutLine)

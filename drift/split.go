@@ -9,15 +9,15 @@ import (
 // Side is the file of an export that an item belongs to.
 type Side string
 
-// The sides. Validation is a part of what a release sees in training; only the test side judges it.
+// The sides. A release sees the validation side in training; only the test side measures it.
 const (
 	SideTrain      Side = "train"
 	SideValidation Side = "validation"
 	SideTest       Side = "test"
 )
 
-// Split decides which items are held out, and which of the others are for validation, from the salt, the group key and
-// the user's own file alone: no label, no order and no other item has a say. Safe for concurrent use.
+// Split decides which items are held out, and which of the others are for validation, from the salt, the group key
+// and the user's own file alone: labels, order and other items have no influence. Safe for concurrent use.
 type Split struct {
 	members    Membership
 	validation float64
@@ -26,21 +26,21 @@ type Split struct {
 	saltID     string
 }
 
-// NewSplit returns the split of a validated configuration. File is nil where the share decides.
+// NewSplit returns the split of a validated configuration. file is nil if the share decides.
 func NewSplit(c HeldoutConfig, salt []byte, file *HeldoutFile) *Split {
 	c = c.WithDefaults()
 	id := hmac.New(sha256.New, salt)
-	id.Write([]byte("retraind salt id")) // names the salt and does not tell it
+	id.Write([]byte("retraind salt id")) // identifies the salt without revealing it
 	return &Split{
 		members: NewMembership(salt, c.Share.F()), validation: c.Validation.F(), columns: c.Group, file: file,
 		saltID: hex.EncodeToString(id.Sum(nil)[:8]),
 	}
 }
 
-// SaltID names the salt without telling it: exports with equal ids were split alike.
+// SaltID identifies the salt without revealing it: exports with equal ids were split by the same salt.
 func (s *Split) SaltID() string { return s.saltID }
 
-// FileDigest names the contents of the user's own test set, "" where the share decides.
+// FileDigest identifies the content of the user's own test set, "" if the share decides.
 func (s *Split) FileDigest() string {
 	if s.file == nil {
 		return ""
@@ -48,25 +48,26 @@ func (s *Split) FileDigest() string {
 	return s.file.Digest
 }
 
-// Place says of an item which group it is in and whether it is held out. A side that was decided by the share holds for
-// as long as the item exists, so the caller stores it; one that a file decides is as the file says now (Follows).
+// Place returns the group of an item and whether it is held out. A side that was decided by the share holds as
+// long as the item exists, so the caller stores it; a side decided by a file follows the file (Follows).
 func (s *Split) Place(id string, text map[string]string) (group string, heldout bool) {
 	p := s.Find(id, text)
 	return p.Group, p.Heldout
 }
 
-// Found is the place of an item.
+// Found is the result of Find.
 type Found struct {
 	Group      string // GroupHash of its group key
 	Heldout    bool
 	validation bool
 }
 
-// Find is Place for a caller that wants the side, too: hashing a text is most of the work.
+// Find is Place for a caller that also needs the side: it hashes the text only once.
 func (s *Split) Find(id string, text map[string]string) Found {
 	sum := sha256.Sum256([]byte(GroupKey(text, s.columns)))
 	at := s.members.fraction(sum)
-	// Validation is taken from the other end than the held-out share, so that neither moves the other when it is changed.
+	// Validation takes the opposite end of the range from the held-out share, so that changing one share does not
+	// move the other.
 	p := Found{Group: shortHex(sum), Heldout: at < s.members.share, validation: s.validation > 0 && at >= 1-s.validation}
 	if s.file != nil {
 		p.Heldout = s.file.Has(id, p.Group)
@@ -74,7 +75,7 @@ func (s *Split) Find(id string, text map[string]string) Found {
 	return p
 }
 
-// Follows gives the side of an item that is known already: the one that it has, or as the user's file says now.
+// Follows returns the side of a known item: its stored one, or according to the user's present file.
 func (s *Split) Follows(id, group string, heldout bool) bool {
 	if s.file != nil {
 		return s.file.Has(id, group)
@@ -82,7 +83,7 @@ func (s *Split) Follows(id, group string, heldout bool) bool {
 	return heldout
 }
 
-// Side places an item that is not held out in training or validation.
+// Side returns training or validation for an item that is not held out.
 func (p Found) Side(heldout bool) Side {
 	switch {
 	case heldout:
@@ -93,5 +94,5 @@ func (p Found) Side(heldout bool) Side {
 	return SideTrain
 }
 
-// GroupHash is a group key as it is stored: the first 16 bytes of its SHA-256, in hex.
+// GroupHash is the stored form of a group key: the first 16 bytes of its SHA-256, in hex.
 func GroupHash(key string) string { return shortHex(sha256.Sum256([]byte(key))) }

@@ -7,12 +7,13 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// Suspicion says whether the labels that changed since the training look like corrections. A source is suspicious when
-// it made most of the relabels, and most of those that can be judged contradict both the deployed release and the labels
-// of the nearest texts. A team's only annotator makes most of the relabels, and every correction contradicts the release;
-// but texts that are alike were corrected alike, and labels that were shuffled were not.
+// Suspicion tells whether the label changes since the training look like corrections. A source is suspicious if it
+// made most of the relabels, and most of those that can be judged contradict both the deployed release and the
+// labels of the nearest texts. Both are needed: a team's only annotator makes most of the relabels, and every
+// correction contradicts the release; but similar texts were corrected in the same way, while shuffled labels do
+// not fit similar texts.
 type Suspicion struct {
-	Relabelled int            `json:"relabelled"` // items whose label is another one than was trained on
+	Relabelled int            `json:"relabelled"` // items whose label differs from the training
 	Restless   int            `json:"restless"`   // items whose label went back and forth
 	Groups     []RelabelGroup `json:"sources,omitempty"`
 	Suspicious bool           `json:"suspicious"`
@@ -20,28 +21,28 @@ type Suspicion struct {
 }
 
 const (
-	bulkItems    = 20  // relabels of one source below which it is not looked at
+	bulkItems    = 20  // relabels of one source below which it is not checked
 	bulkShare    = 0.5 // of all relabels
-	leastJudged  = 10  // held-out relabels below which nothing is said about a source
+	leastJudged  = 10  // held-out relabels below which a source is not judged
 	contradicted = 0.5 // share of the judged ones
-	// Confident is the confidence from which a release's other answer counts as a contradiction; a service that tells none
-	// is taken at its word.
+	// Confident is the confidence from which a different answer of the release counts as a contradiction; if a
+	// service returns no confidence, every different answer counts.
 	Confident = 0.5
-	// Nearest is how many neighbours are asked.
+	// Nearest is the number of neighbours.
 	Nearest = 9
 	// JudgedAtMost bounds how many relabels of a source are judged.
 	JudgedAtMost = 200
 )
 
-// Bulk says whether a source made enough of the relabels to be looked at.
+// Bulk tells whether a source made enough of the relabels to be checked.
 func (s RelabelGroup) Bulk() bool { return s.Items >= bulkItems && s.Share >= bulkShare }
 
-// Judge settles whether the source is suspicious, once its relabels were judged.
+// Judge decides whether the source is suspicious, after its relabels were judged.
 func (s *RelabelGroup) Judge() {
 	s.Suspicious = s.Bulk() && s.Judged >= leastJudged && float64(s.Contradicted) > contradicted*float64(s.Judged)
 }
 
-// Conclude fills in the verdict from the sources.
+// Conclude derives the verdict from the sources.
 func (s *Suspicion) Conclude() {
 	s.Suspicious, s.Text = false, ""
 	if s.Restless >= bulkItems && 2*s.Restless > s.Relabelled {
@@ -63,13 +64,13 @@ func (s *Suspicion) Conclude() {
 	case s.Relabelled == 0:
 		s.Text = "no item was relabelled since the training"
 	case len(s.Groups) > 0 && s.Groups[0].Bulk() && s.Groups[0].Judged < leastJudged:
-		s.Text = fmt.Sprintf("%s made %d of %d relabels, of which too few are held out to judge them", s.Groups[0].Title(),
+		s.Text = fmt.Sprintf("%s made %d of %d relabels, too few of them held out to be judged", s.Groups[0].Title(),
 			s.Groups[0].Items, s.Relabelled)
 	case len(s.Groups) > 0 && s.Groups[0].Bulk():
-		s.Text = fmt.Sprintf("%s made %d of %d relabels; they fit the texts that are alike", s.Groups[0].Title(),
+		s.Text = fmt.Sprintf("%s made %d of %d relabels; they fit the labels of similar texts", s.Groups[0].Title(),
 			s.Groups[0].Items, s.Relabelled)
 	default:
-		s.Text = fmt.Sprintf("%d items were relabelled, by nobody alone", s.Relabelled)
+		s.Text = fmt.Sprintf("%d items were relabelled, none of the authors made most of them", s.Relabelled)
 	}
 }
 
@@ -78,16 +79,16 @@ func (s RelabelGroup) sentence(all int) string {
 		"and %d of %d that can be judged contradict both the model and the nearest texts",
 		s.Title(), s.Items, all, s.Contradicted, s.Judged)
 	if w := s.Without; w != nil {
-		verdict := "a retrain would be due without them, too"
+		verdict := "a retrain would also be due without them"
 		if !w.Retrain {
-			verdict = "nothing would trip without them"
+			verdict = "no condition would trip without them"
 		}
 		text += fmt.Sprintf("; without them accuracy is %.1f %%, and %s", 100*w.Accuracy, verdict)
 	}
 	return text
 }
 
-// Title names a source for people.
+// Title returns a source's display name.
 func (s RelabelGroup) Title() string {
 	if s.Kind == ByMinute {
 		return "the minute " + strings.TrimSuffix(strings.Replace(s.Name, "T", " ", 1), ":00Z") + " UTC"

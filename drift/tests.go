@@ -7,18 +7,18 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// minBound keeps the alarm bound away from values that a handful of errors reaches, and minRate (labels a day) does so
-// where the measured rate is next to nothing: the promise is then kept with room to spare.
+// minBound keeps the alarm bound above values that a handful of errors reaches, and minRate (labels a day) does
+// the same if the measured rate is very small: the promised rate is then kept with a margin.
 const (
 	minBound = 20
 	minRate  = 1
 )
 
-// tests is the sequential evidence since the baseline. Everything in it depends on the order of changes, so it is
-// stored, not rebuilt.
+// tests is the sequential evidence since the baseline. It depends on the order of changes, so it is stored, not
+// rebuilt.
 type tests struct {
-	seq      int64 // last change that is in the tests
-	replayed int64 // changes up to here may be given again: what the Monitor remembers is newer than they are
+	seq      int64 // last change in the tests
+	replayed int64 // changes up to here may be passed again: the Monitor's state is newer than they are
 
 	rightToWrong, wrongToRight int
 	authors                    map[string]struct{}
@@ -26,12 +26,12 @@ type tests struct {
 
 	arrivals   stats.ECUSUM
 	alarmed    bool
-	rise       float64                 // by how many points the error had risen at the alarm, as Rise.Low
+	rise       float64                 // percentage points by which the error had risen at the alarm, like Rise.Low
 	categories map[int32]*categoryTest // by value of the gating target
-	trial      *trial                  // nil where the release was promoted without a probation
+	trial      *trial                  // nil if the release was promoted without a probation
 
-	queue []string            // items that wait for their turn, in commit order
-	done  map[string]struct{} // items that had their turn, and judged ones that are gone or lost their label: none counts twice
+	queue []string            // items to be tested, in commit order
+	done  map[string]struct{} // items that were tested, or were in the baseline and lost their label or were deleted: none counts twice
 }
 
 func (m *Monitor) newTests() tests {
@@ -47,21 +47,21 @@ func (m *Monitor) newTests() tests {
 	return t
 }
 
-// pass notes that the tests have seen a change.
+// pass records that the tests have seen a change.
 func (t *tests) pass(seq int64) { t.seq = max(t.seq, seq) }
 
-// observe gives one label change to the tests: a first label to the arrivals, a correction to the paired stream.
+// observe adds one label change to the tests: a first label to the arrivals, a correction to the paired stream.
 func (m *Monitor) observe(slot int32, before int32, own bool, author string, at time.Time, seq int64) {
 	t := &m.tests
 	if seq <= t.seq {
-		return // a replay of what the stored state already holds
+		return // a replayed change that is in the stored state already
 	}
 	t.pass(seq)
 	defer m.feed()
 
 	e := &m.entries[slot]
 	now := m.values[m.at(slot, 0)].label
-	first := before == none && now != none
+	first := before == noValue && now != noValue
 	if first && e.heldout {
 		m.days.add(at)
 	}
@@ -71,11 +71,11 @@ func (m *Monitor) observe(slot int32, before int32, own bool, author string, at 
 		return
 	}
 	if people, known := t.own[e.id]; known && !own {
-		before = people // the person corrects another's label, or puts it back
+		before = people // the person corrects the label of another person, or restores it
 	}
 	t.own.note(e, before, now, own)
 	switch {
-	case e.waiting: // it will be judged by the label that people left it when its turn comes
+	case e.waiting: // it will be tested with its then present label
 	case first && own:
 	case first:
 		if _, done := t.done[e.id]; !done {
@@ -83,9 +83,9 @@ func (m *Monitor) observe(slot int32, before int32, own bool, author string, at 
 			t.queue = append(t.queue, e.id)
 			t.trial.queued(e.id, at)
 		}
-	case before != none && now == none: // withdrawn; another label later is no arrival
+	case before != noValue && now == noValue: // label removed; a later label is not an arrival
 		t.done[e.id] = struct{}{}
-	case before != none && before != now && e.answered && !own:
+	case before != noValue && before != now && e.answered && !own:
 		answer := m.values[m.at(slot, 0)].answer
 		switch {
 		case before == answer:
@@ -99,8 +99,8 @@ func (m *Monitor) observe(slot int32, before int32, own bool, author string, at 
 	}
 }
 
-// feed gives arrived items to the test in commit order. One that has no answer yet holds up those behind it: an order
-// that depended on the answers would void the promise.
+// feed adds arrived items to the test in commit order. An item without an answer blocks those behind it: an order
+// that depended on the answers would invalidate the test's guarantee.
 func (m *Monitor) feed() {
 	t := &m.tests
 	for len(t.queue) > 0 {
@@ -108,7 +108,7 @@ func (m *Monitor) feed() {
 		if slot, known := m.find(id); known && m.entries[slot].waiting {
 			e := &m.entries[slot]
 			label := m.values[m.at(slot, 0)].label
-			if label != none && e.heldout && !e.leaked {
+			if label != noValue && e.heldout && !e.leaked {
 				if !e.answered {
 					return
 				}
@@ -128,7 +128,7 @@ func (m *Monitor) feed() {
 	t.queue = nil
 }
 
-// judge gives one arrived item to the tests.
+// judge adds one arrived item to the tests.
 func (m *Monitor) judge(label, answer int32) {
 	t := &m.tests
 	wrong := label != answer
@@ -141,7 +141,7 @@ func (m *Monitor) judge(label, answer int32) {
 	m.judgeCategories(label, answer)
 }
 
-// risen is how far the error of the arrived items has risen above that at the promotion; nothing without a baseline.
+// risen is the rise of the arrived items' error rate over that at the promotion; zero without a baseline.
 func (m *Monitor) risen() stats.Rise {
 	b := m.release.Baseline
 	if b == nil {
@@ -150,8 +150,8 @@ func (m *Monitor) risen() stats.Rise {
 	return m.tests.arrivals.Rise(stats.Stretch{N: b.N, Errs: b.N - b.Correct})
 }
 
-// bound is the e-value that keeps a promise: as many held-out labels as arrive in the time in which one false retrain
-// is allowed; 0 when no promise is configured.
+// bound is the e-value at which the test keeps a promised rate: the number of held-out labels that arrive in the
+// time in which one false retrain is allowed; 0 when no rate is configured.
 func (m *Monitor) bound(r unit.Rate, today int64) float64 {
 	if r.Count <= 0 || r.Per <= 0 {
 		return 0
@@ -160,25 +160,25 @@ func (m *Monitor) bound(r unit.Rate, today int64) float64 {
 	return max(minBound, max(minRate, m.days.careful(today))*period)
 }
 
-// overwritten are the items to which retraind's own writes gave another label since the baseline, with the number of the
-// label that people left there.
+// overwritten maps items that retraind itself relabelled since the baseline to the number of the last label by a
+// person.
 type overwritten map[string]int32
 
-// note takes a change of an item's label. The people's label stays known until a person labels the item, its text
-// changes, or retraind takes back what it wrote.
+// note records a change of an item's label. The person's label is kept until a person labels the item, its text
+// changes, or retraind restores its label.
 func (o overwritten) note(e *entry, before, now int32, own bool) {
 	people, known := o[e.id]
 	if !known {
 		people = before
 	}
-	if own && (e.answered || e.waiting) && before != none && now != none && now != people {
+	if own && (e.answered || e.waiting) && before != noValue && now != noValue && now != people {
 		o[e.id] = people
 	} else {
 		delete(o, e.id)
 	}
 }
 
-// figuresByPeople are those with each item under the label that people left it; nil where that changes nothing.
+// figuresByPeople are the figures with each item under its last label by a person; nil if that changes nothing.
 func (m *Monitor) figuresByPeople() *Figures {
 	if len(m.tests.own) == 0 {
 		return nil
@@ -189,7 +189,7 @@ func (m *Monitor) figuresByPeople() *Figures {
 	return &f
 }
 
-// exchange puts people's labels in the place of retraind's on the gating target's matrix, and back (by = -1).
+// exchange replaces retraind's labels by people's in the gating target's matrix, and undoes that (by = -1).
 func (m *Monitor) exchange(by int) {
 	b := m.confusions[0]
 	for id, people := range m.tests.own {

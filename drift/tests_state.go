@@ -19,11 +19,11 @@ type storedTests struct {
 	ByPeople     map[string]string `json:"by_people,omitempty"` // people's labels that retraind's own writes replaced
 	Arrivals     stats.ECUSUM      `json:"arrivals"`
 	Alarmed      bool              `json:"alarmed,omitempty"`
-	AtLeast      float64           `json:"at_least,omitempty"` // by how many points the error had risen at the alarm
+	AtLeast      float64           `json:"at_least,omitempty"` // percentage points by which the error had risen at the alarm
 	Queue        []string          `json:"queue,omitempty"`
 	Done         []string          `json:"done,omitempty"`
 
-	Test       string                        `json:"test,omitempty"` // of states that another test than the e-CUSUM wrote
+	Test       string                        `json:"test,omitempty"` // set in states of a test other than the e-CUSUM
 	Categories map[string]storedCategoryTest `json:"categories,omitempty"`
 	Probation  *trial                        `json:"probation,omitempty"`
 
@@ -45,14 +45,14 @@ func (m *Monitor) State() ([]byte, error) {
 	return b, nil
 }
 
-// TestedSeq is the last change that the sequential tests have seen. After RestoreState give the Monitor every change
-// above it again, in order: the counters are set, not added to, so that a change given twice moves nothing twice.
+// TestedSeq is the last change in the sequential tests. After RestoreState pass every later change to the Monitor
+// again, in order: counters are set, not incremented, so that a repeated change has no effect.
 func (m *Monitor) TestedSeq() int64 { return m.tests.seq }
 
-// RestoreState continues stored tests; call it after Reset for the same release. A state of another release, or one that
-// cannot be right, is refused and changes nothing. A test against another tolerated rate starts anew. An alarm is dropped
-// that another test than the e-CUSUM gave, or that a version gave which compared the estimate and not its lower end: the
-// sums remain, so that the next item gives it again where it is due.
+// RestoreState continues stored tests; call it after Reset for the same release. A state of another release, or an
+// invalid one, is refused and changes nothing. A test against another tolerated rate restarts. An alarm is dropped
+// if it was raised by another test than the e-CUSUM, or by a version that compared the estimate instead of its
+// lower end: the sums are kept, so that the next item raises it again if it is justified.
 func (m *Monitor) RestoreState(state []byte) error {
 	var s storedTests
 	if err := json.Unmarshal(state, &s); err != nil {
@@ -105,7 +105,7 @@ func (m *Monitor) storeOwn() map[string]string {
 	return out
 }
 
-// carried is what the tests of the next release begin with; nil where nothing was measured.
+// carried is the initial dependence for the tests of the next release; nil if nothing was measured.
 func carried(arrivals stats.ECUSUM) *stats.Dependence {
 	d := arrivals.Dependence.Carry()
 	if d == (stats.Dependence{}) {
@@ -114,7 +114,7 @@ func carried(arrivals stats.ECUSUM) *stats.Dependence {
 	return &d
 }
 
-// CarriedDependence is the same, from the stored tests of a release; nil where they say nothing.
+// CarriedDependence is the same, from the stored tests of a release; nil if they have none.
 func CarriedDependence(state string) *stats.Dependence {
 	var s storedTests
 	if json.Unmarshal([]byte(state), &s) != nil || !s.Arrivals.Dependence.Valid() {

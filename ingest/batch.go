@@ -10,9 +10,9 @@ import (
 type entry struct {
 	store.Item
 	known bool // the item exists
-	there bool // there bool // the store has a row for it
+	there bool // the store has a row for it
 	dirty bool // the row must be written
-	seen  bool // seen  bool // only its full-read number must be written
+	seen  bool // only its full-read number must be written
 }
 
 // batch holds the items and changes that a transaction has read or will write, so that they are read and written
@@ -22,10 +22,10 @@ type batch struct {
 	model string
 
 	items   map[string]*entry
-	work    []*entry // work    []*entry // those to be written, in the order of their first change
+	work    []*entry // those to be written, in the order of their first change
 	changes []store.Change
 	next    int64           // the number of the next change; 0 before the first one
-	keys    map[string]bool // keys    map[string]bool // the change keys looked up so far: whether the store has them
+	keys    map[string]bool // the change keys looked up so far: whether the store has them
 }
 
 // The size of a batch: this many changes, or, in a full read, this many bytes of text.

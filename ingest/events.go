@@ -140,7 +140,7 @@ func (x *transaction) apply(e watch.Event, r *watch.Receipt) error {
 	if err != nil {
 		return err
 	}
-	if known || e.Text == nil { // if known || e.Text == nil { // otherwise the event creates the item
+	if known || e.Text == nil { // otherwise the event creates the item
 		e = *fresh
 	}
 	if !known && (e.Delete || e.Text == nil) {
@@ -161,7 +161,7 @@ func (x *transaction) changeItem(e watch.Event, old store.Item, known bool) erro
 	}
 	next := old
 	next.ID = e.Item
-	said := old.Base // said := old.Base // the table's own labels
+	said := old.Base // the table's own labels
 	if said == nil {
 		said = old.Labels
 	}

@@ -22,7 +22,7 @@ type Intake struct {
 
 	config Config
 	resync chan struct{} // the test set changed: read the whole table again
-	seen   testSet       // seen   testSet       // the test set as last read; owned by the caller of CheckTestSet
+	seen   testSet       // the test set as last read; owned by the caller of CheckTestSet
 }
 
 // testSet is the state of the user's own test set (heldout.file).

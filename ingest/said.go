@@ -28,12 +28,12 @@ func (x *transaction) newStatement(e watch.Event) (*watch.Event, error) {
 	}
 	if row.Reading != e.Reading {
 		if row.Reading != 0 {
-			row.Digest = "" // row.Digest = "" // the whole previous pass is in Now
+			row.Digest = "" // the whole previous pass is in Now
 		}
 		row.Reading, row.Former, row.Now = e.Reading, row.Now, ""
 	}
 	said := pass{former: parseCounts(row.Former), now: parseCounts(row.Now), again: e.Again}
-	if row.Digest != "" { // if row.Digest != "" { // the first version stored only the last statement
+	if row.Digest != "" { // the first version stored only the last statement
 		says := statementDigest(e)
 		said.last, said.same = true, row.Digest == says
 		row.Digest = says
@@ -48,9 +48,9 @@ func (x *transaction) newStatement(e watch.Event) (*watch.Event, error) {
 
 // pass is a pass over a file, restricted to one item.
 type pass struct {
-	former, now counts // former, now counts // how often each part occurred in the previous pass, and in this one
+	former, now counts // how often each part occurred in the previous pass, and in this one
 	again       bool   // the file is read again from its start
-	last, same  bool   // last, same  bool   // only the last statement of the previous pass is known, and whether this one equals it
+	last, same  bool   // only the last statement of the previous pass is known, and whether this one equals it
 }
 
 // filter counts the parts of an event and returns the event reduced to those that take effect.
@@ -99,7 +99,7 @@ func (p *pass) counts(subject, says string) bool {
 		p.now[mark] = 1
 		return true
 	}
-	if subject == "" { // if subject == "" { // a deletion takes effect after any new statement about the item
+	if subject == "" { // a deletion takes effect after any new statement about the item
 		for entry := range p.now {
 			if strings.HasPrefix(entry, newMark) {
 				return true

@@ -16,7 +16,7 @@ type Config struct {
 	TextFields []string // text columns or fields, for a test set that names texts
 	Targets    []serving.Target
 	Table      bool // a table is among the sources
-	Known      bool // Known      bool // the store has items already: a missing salt was lost
+	Known      bool // the store has items already: a missing salt was lost
 }
 
 // NewSplit returns the split of a model: by its salt, or by the user's own test set where one is configured. It creates

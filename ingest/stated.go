@@ -42,7 +42,7 @@ func (x *transaction) inOrder(e watch.Event) (*watch.Event, error) {
 		e.Text = nil
 	case e.Text != nil:
 		err = x.state(store.Stated{Item: e.Item, At: e.At, Subject: e.Alias})
-	case item.Subject == "" && e.Alias != "": // case item.Subject == "" && e.Alias != "": // its text may arrive later, with any time
+	case item.Subject == "" && e.Alias != "": // its text may arrive later, with any time
 		err = x.state(store.Stated{Item: e.Item, Subject: e.Alias})
 	}
 	if err != nil {
@@ -173,7 +173,7 @@ func (x *transaction) deleteInOrder(e watch.Event) (*watch.Event, error) {
 		}
 	}
 	if e.Item == "" {
-		return nil, nil // return nil, nil // of an unknown item
+		return nil, nil // of an unknown item
 	}
 	item, err := x.t.StatedOf(x.model, x.source, e.Item, "")
 	if err != nil || older(e, item.At) {

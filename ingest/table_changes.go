@@ -99,7 +99,7 @@ func (x *transaction) applyChange(c watch.Change) error {
 	}
 	if c.Op == watch.OpDelete {
 		if !known || !old.OfTable() {
-			return nil // return nil // the item came from events and is not in the table
+			return nil // the item came from events and is not in the table
 		}
 		return x.removeItem(c, old)
 	}
@@ -112,10 +112,10 @@ func (x *transaction) applyChange(c watch.Change) error {
 	case known:
 		next.Source = old.Source
 	default:
-		return nil // return nil // a label without a text: the text comes with the insert, so this item was deleted again
+		return nil // a label without a text: the text comes with the insert, so this item was deleted again
 	}
 	if known && old.OfTable() && old.Base != nil && maps.Equal(old.Base, next.Labels) {
-		next.Labels, next.Base = old.Labels, old.Base // next.Labels, next.Base = old.Labels, old.Base // an event has changed the label since, and the table's label is unchanged
+		next.Labels, next.Base = old.Labels, old.Base // an event has changed the label since, and the table's label is unchanged
 	}
 	return x.putItem(c, old, known, next)
 }

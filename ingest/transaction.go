@@ -18,10 +18,10 @@ type transaction struct {
 	batch       *batch
 	source      string
 	sweep       int64 // number of the last full read, or of this one
-	full        bool  // full        bool  // this is a full read: the keys of its changes are new
+	full        bool  // this is a full read: the keys of its changes are new
 	fingerprint drift.Fingerprint
 	now         time.Time
-	waiting     int   // waiting     int   // labels buffered until their items are known
+	waiting     int   // labels buffered until their items are known
 	stored      int64 // changes stored so far
 }
 
@@ -66,7 +66,7 @@ func (x *transaction) canonical(item string, labels map[string]string) map[strin
 func (x *transaction) place(next *store.Item, known bool, text map[string]string) {
 	split := x.split.Load()
 	group, heldout := split.Place(next.ID, text)
-	if known { // if known { // the store has only the texts of held-out items, so other items keep their side
+	if known { // the store has only the texts of held-out items, so other items keep their side
 		heldout = split.Follows(next.ID, group, next.Heldout)
 	}
 	next.Group, next.Heldout, next.TextHash, next.Text = group, heldout, drift.TextHash(text), text
@@ -76,7 +76,7 @@ func (x *transaction) place(next *store.Item, known bool, text map[string]string
 // buffered label.
 func (x *transaction) putItem(c watch.Change, old store.Item, known bool, next store.Item) error {
 	if c.At.After(x.now) {
-		c.At = x.now // c.At = x.now // a writer's clock in the future would make today's labels look rare
+		c.At = x.now // a writer's clock in the future would make today's labels look rare
 	}
 	next.Sweep = x.sweep
 	if known && old.TextHash == next.TextHash && old.Heldout == next.Heldout && maps.Equal(old.Labels, next.Labels) {

@@ -63,7 +63,7 @@ func (x *transaction) applyWaiting(item string) error {
 	if err != nil || !known {
 		return err
 	}
-	e.Key = "" // e.Key = "" // its key was stored on arrival
+	e.Key = "" // its key was stored on arrival
 	mine := x.source
 	x.source = early.Source
 	defer func() { x.source = mine }()

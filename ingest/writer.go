@@ -25,7 +25,7 @@ type Writer struct {
 	changed  atomic.Int64                // changes stored since TakeChanged was last called
 	shrunk   atomic.Bool                 // the last full read was refused with a ShrinkError
 	accepted atomic.Bool                 // the next full read may delete any number of items
-	renamed  atomic.Bool                 // renamed  atomic.Bool                 // items were renamed since TakeRenamed was last called
+	renamed  atomic.Bool                 // items were renamed since TakeRenamed was last called
 }
 
 var (
@@ -103,7 +103,7 @@ func (w *Writer) Replace(ctx context.Context, source string, read watch.FullRead
 	w.shrunk.Store(errors.As(err, &shrunk))
 	if err == nil {
 		w.accepted.Store(false)
-		w.changed.Add(1) // w.changed.Add(1) // evaluate after a full read even if it changed nothing
+		w.changed.Add(1) // evaluate after a full read even if it changed nothing
 	}
 	return w.storeFault(err)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// The names of what retraind keeps in JetStream.
+// The names of the stream and the bucket in JetStream.
 const (
 	Stream = "RETRAIND_EVENTS"
 	Bucket = "retraind_models"
@@ -19,8 +19,8 @@ const (
 
 const subjects = "retraind.evt.v1.>"
 
-// streamConfig is the stream as it is created. The duplicate window is as long as an outage is expected to last at
-// most, since the outbox may send an event again after it.
+// streamConfig is the configuration of a new stream. The duplicate window is as long as the longest expected
+// outage, because the outbox may send an event again after it.
 func streamConfig() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: Stream, Description: "What retraind did", Subjects: []string{subjects},
@@ -30,8 +30,8 @@ func streamConfig() jetstream.StreamConfig {
 	}
 }
 
-// Assets creates the stream and the bucket where they are missing. What exists stays as its operator set it; it is an
-// error only when events could not be stored in it.
+// Assets creates the stream and the bucket if they are missing. Existing ones are not changed; they cause an error
+// only if events could not be stored in them.
 func Assets(ctx context.Context, js jetstream.JetStream, log *slog.Logger) (jetstream.KeyValue, error) {
 	stream, err := js.Stream(ctx, Stream)
 	switch {
@@ -40,7 +40,7 @@ func Assets(ctx context.Context, js jetstream.JetStream, log *slog.Logger) (jets
 			return nil, fmt.Errorf("create stream %s: %w", Stream, err)
 		}
 	case err != nil:
-		return nil, fmt.Errorf("look up stream %s: %w", Stream, err)
+		return nil, fmt.Errorf("find stream %s: %w", Stream, err)
 	default:
 		if err := compatible(stream.CachedInfo().Config, log); err != nil {
 			return nil, err
@@ -58,14 +58,14 @@ func Assets(ctx context.Context, js jetstream.JetStream, log *slog.Logger) (jets
 	return bucket, nil
 }
 
-// compatible accepts every limit that an operator may have chosen, and says where it is lower than ours.
+// compatible accepts every limit that an operator may have chosen, and logs which are lower than retraind's.
 func compatible(have jetstream.StreamConfig, log *slog.Logger) error {
 	if !slices.Contains(have.Subjects, subjects) {
 		return fmt.Errorf("stream %s exists with the subjects %v and not %s (add it, or rename that stream)", Stream,
 			have.Subjects, subjects)
 	}
 	if have.NoAck {
-		return fmt.Errorf("stream %s exists with no_ack, so that nobody knows what is stored (switch it off)", Stream)
+		return fmt.Errorf("stream %s exists with no_ack, so storing is never confirmed (switch it off)", Stream)
 	}
 	if want := streamConfig(); have.Duplicates < want.Duplicates || have.MaxAge > 0 && have.MaxAge < want.MaxAge {
 		log.Info("stream has other limits than retraind's own", "stream", Stream, "duplicate_window", have.Duplicates,

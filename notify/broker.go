@@ -18,21 +18,22 @@ import (
 // RandomPort makes the embedded server choose a free port.
 const RandomPort = -1
 
-// Options say how the embedded server runs.
+// Options configure the embedded server.
 type Options struct {
 	Dir  string // for JetStream's files; must exist or be creatable
 	Host string // address to listen on, "127.0.0.1" when empty
-	Port int    // 0: do not listen, clients inside the process only; RandomPort: any free one
+	Port int    // 0: do not listen, only clients inside the process can connect; RandomPort: any free one
 	Name string // server name, e.g. the host's
 	Log  *slog.Logger
-	// Clients are the programs outside that may connect, nil: everybody, without limits, which is for tests.
+	// Clients are the external programs that may connect; nil: everybody without limits, for tests.
 	Clients *Clients
-	// Refused is called for each connection that is refused at the limit, and for each message and connection that the
-	// permissions forbid; may be nil. It must not block.
+	// Refused is called for each connection that is refused at the limit, and for each message and connection that
+	// the permissions forbid; may be nil. It must not block.
 	Refused func(what string)
 }
 
-// maxConns bounds the connections from outside; each costs a descriptor. Who does not authenticate is closed after 2 s.
+// maxConns bounds the external connections; each costs a descriptor. A client that does not authenticate is
+// disconnected after 2 s.
 const maxConns = 256
 
 // EmbeddedOptions returns the options of a configuration that UsesEmbedded.
@@ -59,7 +60,7 @@ func StartEmbedded(o Options) (*Broker, error) {
 		return nil, fmt.Errorf("start nats: %w", err)
 	}
 	if o.Port > 0 {
-		// Asked first, because the server would only log it and go on without a port.
+		// Check the address first, because the server would only log an error and run without a port.
 		probe, err := net.Listen("tcp", net.JoinHostPort(o.Host, strconv.Itoa(o.Port)))
 		if err != nil {
 			return nil, listenFault(o, err)
@@ -75,7 +76,8 @@ func StartEmbedded(o Options) (*Broker, error) {
 	options := &server.Options{
 		ServerName: o.Name, Host: o.Host, Port: o.Port, DontListen: o.Port == 0,
 		JetStream: true, StoreDir: o.Dir, NoSigs: true, NoSystemAccount: false,
-		// Events are few and must survive a power failure, because the outbox forgets them once they are acknowledged.
+		// Events are few and must survive a power failure, because the outbox deletes them once they are
+		// acknowledged.
 		SyncAlways:         true,
 		MaxConn:            maxConns,
 		JetStreamMaxMemory: 32 << 20, JetStreamMaxStore: 1 << 30,
@@ -104,7 +106,8 @@ func StartEmbedded(o Options) (*Broker, error) {
 		return nil, fmt.Errorf("start nats: %s", cause)
 	}
 	if o.Clients != nil {
-		// After the start: only a server without other accounts gives the global one JetStream by itself.
+		// After the start: only a server without other accounts enables JetStream for the global account by
+		// itself.
 		account, err := s.RegisterAccount(clientAccount)
 		if err == nil {
 			err = o.Clients.admit(s, account)
@@ -129,7 +132,7 @@ func StartEmbedded(o Options) (*Broker, error) {
 // Conn is the connection inside the process. It belongs to the broker and is closed by Shutdown.
 func (b *Broker) Conn() *nats.Conn { return b.conn }
 
-// URL is the address for other programs, "" when the server does not listen.
+// URL is the address for other programs, "" if the server does not listen.
 func (b *Broker) URL() string {
 	if addr, ok := b.server.Addr().(*net.TCPAddr); ok {
 		return "nats://" + addr.String()
@@ -144,7 +147,7 @@ func (b *Broker) Shutdown() {
 	b.server.WaitForShutdown()
 }
 
-// listenFault tells which address cannot be had, and what to do.
+// listenFault adds the address and the cure to an error of listening.
 func listenFault(o Options, err error) error {
 	address := net.JoinHostPort(o.Host, strconv.Itoa(o.Port))
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -153,14 +156,14 @@ func listenFault(o Options, err error) error {
 	return fmt.Errorf("start nats: cannot listen on %s (correct nats.listen): %w", address, err)
 }
 
-// takenError spares people the kernel's words, which say the same.
+// takenError omits the kernel's message, which adds nothing.
 type takenError struct {
 	address string
 	cause   error
 }
 
 func (e *takenError) Error() string {
-	return fmt.Sprintf("start nats: %s is taken by another program (set nats.listen to a free port, or nats.url to the server that runs there)",
+	return fmt.Sprintf("start nats: %s is used by another program (set nats.listen to a free port, or nats.url to the server that runs there)",
 		e.address)
 }
 func (e *takenError) Unwrap() error { return e.cause }

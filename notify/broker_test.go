@@ -23,7 +23,7 @@ func TestTakenPortNamesItAndTheCure(t *testing.T) {
 	defer taken.Close()
 	port := taken.Addr().(*net.TCPAddr).Port
 	_, err = notify.StartEmbedded(notify.Options{Dir: t.TempDir(), Port: port, Name: "test"})
-	want := fmt.Sprintf("start nats: 127.0.0.1:%d is taken by another program (set nats.listen to a free port, or nats.url to the server that runs there)",
+	want := fmt.Sprintf("start nats: 127.0.0.1:%d is used by another program (set nats.listen to a free port, or nats.url to the server that runs there)",
 		port)
 	if err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("got  %v\nwant %s", err, want)

@@ -34,35 +34,35 @@ const (
 	DaemonStopping  Kind = "daemon.stopping"
 )
 
-// Entry is a line of the catalogue.
+// Entry is one kind of the catalogue.
 type Entry struct {
 	Kind Kind
 	// Data is a zero value of the type of the event's data.
 	Data any
-	// Entry is the part of the model's entry in the bucket retraind_models that gets the document, or "".
+	// Entry is the suffix of the model's key in the bucket retraind_models that gets the document, or "".
 	Entry string
-	// When says in one sentence when the event is sent.
+	// When describes in one sentence when the event is sent.
 	When string
 }
 
 // Catalogue lists every kind, in the order of the documentation.
 func Catalogue() []Entry {
 	return []Entry{
-		{ModelDeployed, Deployed{}, "current", "A release serves, and what it serves was proved."},
+		{ModelDeployed, Deployed{}, "current", "A release serves, and this was proved by its answers."},
 		{ModelRejected, Rejected{}, "candidate", "A gate refused a candidate; the champion stays."},
 		{
 			ModelRolledBack,
 			RolledBack{},
 			"current",
-			"A deployed release was taken back; an earlier one serves again, and that was proved.",
+			"A deployed release was rolled back; the previous one serves again, and this was proved.",
 		},
-		{ModelPaused, Paused{}, "", "A person stopped what would start by itself; a retrain on request still runs. With the model `_daemon`: for every model."},
-		{ModelHeld, Paused{}, "", "No run starts any more, not even on request, until somebody resumes the model: a run could not prove what serves, or a person said so."},
+		{ModelPaused, Paused{}, "", "A person stopped automatic runs; a retrain on request still runs. With the model `_daemon`: for every model."},
+		{ModelHeld, Paused{}, "", "No run starts, not even on request, until a person resumes the model: a run could not prove what serves, or a person set the hold."},
 		{
 			ModelResumed,
 			Resumed{},
 			"",
-			"The hold and the pause were taken off. With the model `_daemon`: the pause of every model.",
+			"The hold and the pause were ended. With the model `_daemon`: the pause of every model.",
 		},
 		{
 			RunScheduled,
@@ -77,14 +77,14 @@ func Catalogue() []Entry {
 		{DriftMeasured, Drift{}, "", "The accuracy was evaluated."},
 		{DriftTripped, Drift{}, "", "A condition of the policy became true."},
 		{DriftCleared, Drift{}, "", "No condition of the policy is true any more."},
-		{AuditFailed, Audit{}, "", "The figures that are kept differed from the same computed anew, which are in force since; or the champion's files are damaged."},
+		{AuditFailed, Audit{}, "", "The incremental figures differed from recomputed ones, which replace them; or the champion's files are damaged."},
 		{DecisionMade, Decision{}, "", "The policy's verdict changed."},
-		{ShadowDiffered, Shadow{}, "", "The shadow policy came to something else than the policy in force."},
+		{ShadowDiffered, Shadow{}, "", "The shadow policy decided differently from the active policy."},
 		{GPUBlocked, GPUHeld{}, "", "A step did not get a GPU, and its run ends as blocked."},
-		{GPUContended, GPUFound{}, "", "A step is not alone on its GPU any more, or the GPU has trouble."},
-		{ModelAdopted, Adopted{}, "current", "What the service answers was made the champion."},
-		{ModelForeign, Foreign{}, "", "The service answers as something else than the champion."},
-		{ModelRecognized, Recognized{}, "", "The service answers as the champion again."},
+		{GPUContended, GPUFound{}, "", "Another process uses the GPU of a step, or the GPU has a fault."},
+		{ModelAdopted, Adopted{}, "current", "The release that serves was adopted as champion."},
+		{ModelForeign, Foreign{}, "", "The service's answers are not the champion's."},
+		{ModelRecognized, Recognized{}, "", "The service's answers are the champion's again."},
 		{ModelRemeasured, Remeasured{}, "", "The program that runs the model has changed, and the baseline was measured anew."},
 		{ConfigReloaded, Reloaded{}, "", "A new configuration is in force."},
 		{ConfigRejected, Refused{}, "", "A new configuration was refused; the old one stays."},
@@ -93,7 +93,7 @@ func Catalogue() []Entry {
 	}
 }
 
-// Lookup finds a kind's line.
+// Lookup returns a kind's entry.
 func Lookup(kind Kind) (Entry, bool) {
 	for _, e := range Catalogue() {
 		if e.Kind == kind {

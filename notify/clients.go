@@ -19,20 +19,21 @@ import (
 // ClientKeyFile is the name of the file with the credential of the embedded server's clients: the seed of an nkey.
 const ClientKeyFile = "nats-client.nk"
 
-// Clients are the programs outside that may connect to the embedded server.
+// Clients are the external programs that may connect to the embedded server.
 type Clients struct {
-	// KeyFiles have the credential, readable by their group. It is made in the first one where that is missing, and copied
-	// to the others.
+	// KeyFiles hold the credential, readable by their group. It is created in the first one if that is missing,
+	// and copied to the others.
 	KeyFiles []string
 	// Publish are the subjects that clients may publish to.
 	Publish []string
 }
 
-// clientAccount is the account of clients. An account of their own keeps the server's own subjects out of their reach: in
-// the daemon's account anybody who may send a request could name an administrative subject as the place for the answer.
+// clientAccount is the account of clients. A separate account keeps the server's own subjects out of their reach:
+// in the daemon's account any client that may send a request could name an administrative subject as the reply
+// subject.
 const clientAccount = "CLIENTS"
 
-// ClientKey reads the seed of the clients' key, and makes it where it is missing.
+// ClientKey reads the seed of the clients' key, and creates it if it is missing.
 func ClientKey(path string) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -51,7 +52,7 @@ func ClientKey(path string) ([]byte, error) {
 	}
 	seed := []byte(strings.TrimSpace(string(text)))
 	if _, err := nkeys.FromSeed(seed); err != nil {
-		return nil, fmt.Errorf("credential of nats clients: %s: %w: remove the file, and a new one is made", path, err)
+		return nil, fmt.Errorf("credential of nats clients: %s: %w: remove the file, and a new one is created", path, err)
 	}
 	return seed, os.Chmod(path, 0o640)
 }
@@ -67,7 +68,7 @@ func writeKey(path string, seed []byte) error {
 	return nil
 }
 
-// install makes the credential and returns its public half.
+// install creates the credential files and returns the public key.
 func (c *Clients) install() (public string, err error) {
 	seed, err := ClientKey(c.KeyFiles[0])
 	if err != nil {
@@ -85,7 +86,7 @@ func (c *Clients) install() (public string, err error) {
 	return pair.PublicKey()
 }
 
-// gatekeeper decides who may connect, and as what: the daemon by a password that only this process knows, clients by their
+// gatekeeper authenticates connections: the daemon by a password that only this process knows, clients by their
 // key.
 type gatekeeper struct {
 	daemon  string                         // password
@@ -115,7 +116,7 @@ func (g *gatekeeper) Check(c server.ClientAuthentication) bool {
 	return true
 }
 
-// decodeSignature takes both alphabets of base64, as clients differ.
+// decodeSignature accepts both alphabets of base64, because clients differ.
 func decodeSignature(text string) ([]byte, error) {
 	if b, err := base64.RawURLEncoding.DecodeString(text); err == nil {
 		return b, nil
@@ -123,8 +124,8 @@ func decodeSignature(text string) ([]byte, error) {
 	return base64.StdEncoding.DecodeString(text)
 }
 
-// admit lets clients do what they may: subscribe to events, read the last of each kind and the bucket, and publish to the
-// given subjects.
+// admit grants clients their permissions: subscribe to events, read the last event of each kind and the bucket,
+// and publish to the given subjects.
 func (c *Clients) admit(s *server.Server, clients *server.Account) error {
 	daemon := s.GlobalAccount()
 	if err := errors.Join(daemon.AddStreamExport(subjects, nil), clients.AddStreamImport(daemon, subjects, "")); err != nil {

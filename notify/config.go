@@ -12,16 +12,18 @@ import (
 // DefaultListen is where the embedded server listens.
 const DefaultListen = "127.0.0.1:4222"
 
-// ListenNone keeps the embedded server inside the process.
+// ListenNone restricts the embedded server to connections inside the process.
 const ListenNone = "none"
 
-// Config is the nats section: an embedded server, or the address of one that runs elsewhere.
+// Config is the nats section: an embedded server, or the address of an external one.
 type Config struct {
-	// Embedded starts a NATS server inside the daemon; it is the default without url.
+	// Embedded starts a NATS server inside the daemon; this is the default without url.
 	Embedded *bool `yaml:"embedded"`
-	// Listen is where the embedded server listens, 127.0.0.1:4222 when not set; "none" keeps it inside the process.
+	// Listen is the address of the embedded server, 127.0.0.1:4222 when not set; "none" allows connections inside
+	// the process only.
 	Listen string `yaml:"listen"`
-	// URL is the address of another server, nats://host:4222; several are separated by commas; ${NAME} is a variable of the environment.
+	// URL is the address of an external server, nats://host:4222; several are separated by commas; ${NAME} is
+	// replaced by an environment variable.
 	URL string `yaml:"url" env:"expand"`
 	// CredentialsFile is the .creds file for url.
 	CredentialsFile string `yaml:"credentials_file"`
@@ -29,14 +31,15 @@ type Config struct {
 	NKeyFile string `yaml:"nkey_file"`
 	// TLS are the certificates for url.
 	TLS *TLS `yaml:"tls"`
-	// Requests says which requests by NATS are answered: off, read (default) or all, which also starts retrainings.
+	// Requests defines which requests over NATS are answered: off, read (default) or all, which also starts
+	// retrainings.
 	Requests Requests `yaml:"requests"`
 }
 
-// Requests is how far requests by NATS may go.
+// Requests is the scope of requests over NATS.
 type Requests string
 
-// What requests may do. The empty value means RequestsRead.
+// The scopes. The empty value means RequestsRead.
 const (
 	RequestsOff  Requests = "off"
 	RequestsRead Requests = "read"
@@ -45,7 +48,7 @@ const (
 
 // TLS names certificate files.
 type TLS struct {
-	// CAFile holds the certificates that the server's is checked with; the system's when not set.
+	// CAFile holds the CA certificates for the server's certificate; the system's when not set.
 	CAFile string `yaml:"ca_file"`
 	// CertFile is the client's certificate.
 	CertFile string `yaml:"cert_file"`
@@ -56,7 +59,7 @@ type TLS struct {
 // UsesEmbedded tells whether the daemon starts its own server.
 func (c *Config) UsesEmbedded() bool { return c.URL == "" }
 
-// Validate reports every fault that shows without connecting.
+// Validate reports every error that can be found without connecting.
 func (c *Config) Validate() check.Problems {
 	var found check.Problems
 	embedded := c.Embedded != nil && *c.Embedded
@@ -84,7 +87,7 @@ func (c *Config) Validate() check.Problems {
 		u, err := url.Parse(strings.TrimSpace(text))
 		switch {
 		case err != nil:
-			// The error repeats the text, which may hold a password.
+			// The parse error contains the text, which may hold a password, so it is not shown.
 			found.Errorf("url", "write nats://host:4222", "address %d is not a URL", i+1)
 		case u.Scheme != "nats" && u.Scheme != "tls" && u.Scheme != "ws" && u.Scheme != "wss" || u.Hostname() == "":
 			found.Errorf("url", "write nats://host:4222", "%q is not the address of a NATS server", u.Redacted())

@@ -9,9 +9,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Connect opens a connection to the server of a configuration with a url. It returns an error only for what waiting
-// does not mend, such as a missing credentials file: while the server is away the connection is in the state
-// RECONNECTING, and start-up goes on.
+// Connect opens a connection to the server of a configuration with a url. It returns an error only for faults that
+// waiting does not fix, such as a missing credentials file: while the server is unreachable the connection is in
+// the state RECONNECTING, and start-up continues.
 func Connect(c *Config, name string, log *slog.Logger) (*nats.Conn, error) {
 	options := append(settings(name), nats.RetryOnFailedConnect(true),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
@@ -38,7 +38,7 @@ func Connect(c *Config, name string, log *slog.Logger) (*nats.Conn, error) {
 	return conn, nil
 }
 
-// Probe connects once, for those who want to know whether that can be done.
+// Probe connects once, to check that it is possible.
 func Probe(c *Config, name string) (*nats.Conn, error) {
 	identity, err := identify(c)
 	if err != nil {
@@ -54,7 +54,7 @@ func Probe(c *Config, name string) (*nats.Conn, error) {
 // probePatience is how long Probe waits for a server.
 const probePatience = 5 * time.Second
 
-// identify says who we are, and whom we believe.
+// identify returns the options for authentication and TLS.
 func identify(c *Config) (options []nats.Option, err error) {
 	if c.CredentialsFile != "" {
 		if _, err := os.ReadFile(c.CredentialsFile); err != nil {
@@ -81,7 +81,8 @@ func identify(c *Config) (options []nats.Option, err error) {
 	return options, nil
 }
 
-// settings are what every connection has: it never gives up, and buffers nothing, because the outbox is the buffer.
+// settings are the options of every connection: it reconnects forever, and buffers nothing, because the outbox is
+// the buffer.
 func settings(name string) []nats.Option {
 	return []nats.Option{
 		nats.Name(name),

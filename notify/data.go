@@ -2,7 +2,7 @@ package notify
 
 import "time"
 
-// Metrics is an accuracy with what it stands on. Shares are fractions in [0, 1].
+// Metrics is an accuracy with its interval and number of items. Shares are fractions in [0, 1].
 type Metrics struct {
 	Accuracy float64 `json:"accuracy"`           // share of right answers
 	Low      float64 `json:"low"`                // 95 % interval
@@ -11,14 +11,14 @@ type Metrics struct {
 	N        int     `json:"n"`                  // held-out items
 }
 
-// Artifact says where a release's files are and how to check them.
+// Artifact tells where a release's files are and how to check them.
 type Artifact struct {
 	URI    string `json:"uri"`    // directory, as file://
 	SHA256 string `json:"sha256"` // digest over its files
 	Size   int64  `json:"size"`   // bytes
 }
 
-// Deployed answers a subscriber's questions about a deploy alone. Release is what serves now.
+// Deployed contains everything that a subscriber needs to know about a deploy. Release is the serving one.
 type Deployed struct {
 	Model    string   `json:"model"`              // name of the model
 	Release  string   `json:"release"`            // digest of what serves now
@@ -27,7 +27,7 @@ type Deployed struct {
 	// Before is the previous release on the same held-out items; absent with a first release.
 	Before *Metrics `json:"before,omitempty"`
 	After  *Metrics `json:"after,omitempty"` // the release on the held-out items
-	// LabelWatermark is the last label change that the release knows.
+	// LabelWatermark is the last label change in the release's training data.
 	LabelWatermark int64  `json:"label_watermark"`
 	Reason         string `json:"reason"` // why it was trained, in one sentence
 	Run            string `json:"run"`    // id of the run
@@ -40,11 +40,11 @@ type Gate struct {
 	Detail  string `json:"detail,omitempty"` // the figures, in one sentence
 }
 
-// Rejected tells why a candidate did not become the champion.
+// Rejected explains why a candidate did not become the champion.
 type Rejected struct {
 	Model    string   `json:"model"`            // name of the model
 	Release  string   `json:"release"`          // the candidate
-	Champion string   `json:"champion"`         // what serves on
+	Champion string   `json:"champion"`         // the release that keeps serving
 	Before   *Metrics `json:"before,omitempty"` // the champion on the held-out items
 	After    *Metrics `json:"after,omitempty"`  // the candidate on the same items
 	Gates    []Gate   `json:"gates,omitempty"`  // the checks that decided
@@ -52,26 +52,26 @@ type Rejected struct {
 	Run      string   `json:"run"`              // id of the run
 }
 
-// RolledBack tells that an earlier release serves again. Release is what serves now, as in Deployed.
+// RolledBack reports that an earlier release serves again. Release is the serving one, as in Deployed.
 type RolledBack struct {
 	Model    string   `json:"model"`    // name of the model
 	Release  string   `json:"release"`  // digest of what serves again
-	Failed   string   `json:"failed"`   // the release that was taken back
+	Failed   string   `json:"failed"`   // the release that was rolled back
 	Artifact Artifact `json:"artifact"` // where its files are
-	Reason   string   `json:"reason"`   // why it was taken back, in one sentence
+	Reason   string   `json:"reason"`   // why it was rolled back, in one sentence
 	Run      string   `json:"run"`      // id of the run
 }
 
 // Paused is the data of model.paused and model.held.
 type Paused struct {
-	By     string    `json:"by"`               // who said so: a user, or a run
+	By     string    `json:"by"`               // who caused it: a user, or a run
 	Reason string    `json:"reason,omitempty"` // why, in one sentence
-	Until  time.Time `json:"until,omitzero"`   // when it ends by itself; absent where somebody has to resume
+	Until  time.Time `json:"until,omitzero"`   // when it ends by itself; absent if it ends by `resume` only
 }
 
 // Resumed is the data of model.resumed.
 type Resumed struct {
-	By string `json:"by"` // who said so
+	By string `json:"by"` // who resumed it
 }
 
 // Scheduled tells when a run may start.
@@ -79,7 +79,7 @@ type Scheduled struct {
 	Run       string    `json:"run,omitempty"`       // id of the run, once there is one
 	Pipeline  string    `json:"pipeline"`            // name of the pipeline
 	Reason    string    `json:"reason"`              // why, in one sentence
-	NotBefore time.Time `json:"not_before,omitzero"` // when it may start; absent where that needs an event
+	NotBefore time.Time `json:"not_before,omitzero"` // when it may start; absent if that depends on an event
 	Waits     string    `json:"waits,omitempty"`     // what it waits for
 }
 
@@ -108,7 +108,7 @@ type Finished struct {
 	Run     string  `json:"run"`               // id of the run
 	Outcome string  `json:"outcome"`           // promoted, rejected, rolled_back, failed, cancelled, blocked
 	Reason  string  `json:"reason"`            // in one sentence
-	Why     string  `json:"why,omitempty"`     // not_worse where the gate kept the champion, gpu_held where the GPU was not free, window_… where the quiet hours ended, probation_failed where a release was taken back
+	Why     string  `json:"why,omitempty"`     // not_worse if the gate kept the champion, gpu_held if the GPU was not free, window_… if the quiet hours ended, probation_failed if a release was rolled back
 	Release string  `json:"release,omitempty"` // what serves now
 	Seconds float64 `json:"seconds"`           // from its first step to its end
 }
@@ -127,7 +127,7 @@ type Condition struct {
 	Value float64 `json:"value"`          // what was measured
 	Bound float64 `json:"bound"`          // where it trips
 	True  bool    `json:"true"`           // whether it trips
-	Text  string  `json:"text,omitempty"` // the same for people
+	Text  string  `json:"text,omitempty"` // the same as a sentence
 }
 
 // Target is the accuracy of one target that does not gate.
@@ -156,42 +156,42 @@ type Drift struct {
 // Decision is the policy's verdict.
 type Decision struct {
 	Verdict    string      `json:"verdict"`              // hold, retrain, inconclusive, rollback
-	Reasons    []string    `json:"reasons"`              // why nothing starts, or why a release is taken back, from the closed list of reasons
+	Reasons    []string    `json:"reasons"`              // why nothing starts, or why a release is rolled back, from the closed list of reasons
 	Conditions []Condition `json:"conditions,omitempty"` // every rule with its figures
 	Digest     string      `json:"policy_digest"`        // digest of the policy that decided
 }
 
-// Shadow tells of a difference between the policy in force and the one that only decides beside it.
+// Shadow reports a difference between the active policy and the shadow policy.
 type Shadow struct {
-	Decision    string    `json:"decision"`      // what the policy in force came to: start, running, wait, hold, undecided
-	Shadow      string    `json:"shadow"`        // what the shadow came to
+	Decision    string    `json:"decision"`      // decision of the active policy: start, running, wait, hold, undecided
+	Shadow      string    `json:"shadow"`        // decision of the shadow policy
 	Text        string    `json:"text"`          // the shadow's decision in one sentence
-	Differences int       `json:"differences"`   // how many there were since the shadow began, with this one
+	Differences int       `json:"differences"`   // number of differences since the shadow was started, including this one
 	Since       time.Time `json:"since"`         // when it began
 	Digest      string    `json:"policy_digest"` // digest of the shadow's policy
 }
 
 // Adopted describes a release that served before retraind deployed it.
 type Adopted struct {
-	Release        string   `json:"release"`            // digest that retraind gave it: "adopted:" and a hash of its answers
-	Health         string   `json:"health,omitempty"`   // digest that the service's health names
-	Replaces       string   `json:"replaces,omitempty"` // digest of the champion before
-	By             string   `json:"by,omitempty"`       // who asked for it; empty when retraind did by itself
-	TrainedOnKnown bool     `json:"trained_on_known"`   // whether its training items are known and left out
+	Release        string   `json:"release"`            // its digest: "adopted:" and a hash of its answers
+	Health         string   `json:"health,omitempty"`   // digest in the service's health answer
+	Replaces       string   `json:"replaces,omitempty"` // digest of the previous champion
+	By             string   `json:"by,omitempty"`       // who requested it; empty if retraind did it by itself
+	TrainedOnKnown bool     `json:"trained_on_known"`   // whether its training items are known and excluded
 	Now            *Metrics `json:"now"`                // its figures on the held-out items
 }
 
-// Foreign describes a service that answers as something else than the champion.
+// Foreign describes a service whose answers are not the champion's.
 type Foreign struct {
 	Release string `json:"release"`      // digest of the champion
-	As      string `json:"as,omitempty"` // digest of what answers; empty when unknown
-	Text    string `json:"text"`         // in one sentence, how it was found
+	As      string `json:"as,omitempty"` // digest of the release that answers; empty if unknown
+	Text    string `json:"text"`         // in one sentence, how it was detected
 }
 
-// Recognized describes a service that answers as the champion again.
+// Recognized describes a service whose answers are the champion's again.
 type Recognized struct {
 	Release string    `json:"release"`       // digest of the champion
-	Since   time.Time `json:"foreign_since"` // when something else was found to serve
+	Since   time.Time `json:"foreign_since"` // when the other answers were detected
 }
 
 // Remeasured describes a baseline that was measured after the promotion.
@@ -202,31 +202,31 @@ type Remeasured struct {
 	Now     *Metrics `json:"now"`     // those that count from now on
 }
 
-// Reloaded names the configuration in force.
+// Reloaded describes the new configuration.
 type Reloaded struct {
 	Digest        string   `json:"config_digest"`            // digest of the file in force
-	RestartNeeded []string `json:"restart_needed,omitempty"` // keys that take effect at the next start
+	RestartNeeded []string `json:"restart_needed,omitempty"` // keys that take effect after a restart
 }
 
-// Refused says what was wrong with a configuration.
+// Refused lists the errors of a refused configuration.
 type Refused struct {
 	Problems []string `json:"problems"`      // each with its place in the file
-	Digest   string   `json:"config_digest"` // the one that stays
+	Digest   string   `json:"config_digest"` // digest of the configuration that stays in force
 }
 
-// Up describes the daemon that is ready.
+// Up describes the daemon when it is ready.
 type Up struct {
 	Version string   `json:"version"`       // of retraind
-	Models  []string `json:"models"`        // names of the models under watch
+	Models  []string `json:"models"`        // names of the configured models
 	Digest  string   `json:"config_digest"` // digest of the file in force
 }
 
-// Audit says what the nightly comparison found.
+// Audit is the finding of the nightly comparison.
 type Audit struct {
 	Difference string `json:"difference"` // the first one, in one sentence
 }
 
-// Stopping says why the daemon ends.
+// Stopping tells why the daemon ends.
 type Stopping struct {
 	Cause string `json:"cause"` // in one sentence
 }

@@ -6,29 +6,29 @@ type GPUHolder struct {
 	Name   string `json:"name,omitempty"`   // the program
 	Kind   string `json:"kind"`             // ollama, compose, container, desktop, service, session, unknown or gone
 	Owner  string `json:"owner,omitempty"`  // compose service, container, unit or Ollama model it belongs to
-	Memory int64  `json:"memory,omitempty"` // bytes; absent where the driver does not say it
+	Memory int64  `json:"memory,omitempty"` // bytes; absent if the driver does not report it
 }
 
-// GPUHeld says why a step did not get a GPU, and who holds it.
+// GPUHeld explains why a step did not get a GPU, and who holds it.
 type GPUHeld struct {
 	Run     string      `json:"run"`               // id of the run
 	Step    string      `json:"step"`              // name of the step
-	GPU     string      `json:"gpu,omitempty"`     // UUID of the device that came nearest; absent where none could be seen
+	GPU     string      `json:"gpu,omitempty"`     // UUID of the device with the most free memory; absent if none is visible
 	Holders []GPUHolder `json:"holders,omitempty"` // who holds its memory, the largest first
 	Lease   string      `json:"lease,omitempty"`   // who holds its lease on this host
 	Reason  string      `json:"reason"`            // in one sentence
 }
 
-// GPUFound says what was found on the GPU of a step that is under way.
+// GPUFound is a finding on the GPU of a running step.
 type GPUFound struct {
 	Run    string     `json:"run"`              // id of the run
 	Step   string     `json:"step"`             // name of the step
 	GPU    string     `json:"gpu"`              // UUID of the device
 	Kind   string     `json:"kind"`             // intruder, pressure, xid, lost or blind
-	Holder *GPUHolder `json:"holder,omitempty"` // who it is; absent where nobody can be named
-	Memory int64      `json:"memory,omitempty"` // bytes that they took; absent where it is not known
+	Holder *GPUHolder `json:"holder,omitempty"` // the process; absent if unknown
+	Memory int64      `json:"memory,omitempty"` // bytes that it uses; absent if unknown
 	Xid    int        `json:"xid,omitempty"`    // number of the driver's error
-	Cause  string     `json:"cause,omitempty"`  // whose fault such an error is: program, hardware or unknown
-	Abort  bool       `json:"abort,omitempty"`  // the step is stopped for it
+	Cause  string     `json:"cause,omitempty"`  // cause of such an error: program, hardware or unknown
+	Abort  bool       `json:"abort,omitempty"`  // whether the step is stopped because of it
 	Reason string     `json:"reason"`           // in one sentence
 }

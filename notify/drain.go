@@ -14,15 +14,15 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// OutboxEntry is a document that waits to be published.
+// OutboxEntry is a document to be published.
 type OutboxEntry struct {
 	ID      string // becomes Nats-Msg-Id
 	Subject string
 	Body    []byte
-	Key     string // entry of the bucket that gets the same document, or ""
+	Key     string // key in the bucket that gets the same document, or ""
 }
 
-// Outbox is where state changes leave their events. Implemented by the daemon over its store.
+// Outbox stores events together with their state changes. The daemon implements it over its store.
 type Outbox interface {
 	// Pending returns up to limit unpublished entries, the oldest first.
 	Pending(ctx context.Context, limit int) ([]OutboxEntry, error)
@@ -30,11 +30,11 @@ type Outbox interface {
 	MarkPublished(ctx context.Context, ids []string) error
 }
 
-// Health is the condition of the drain, for the status sentence, metrics and doctor.
+// Health is the condition of the drain, for status, metrics and doctor.
 type Health struct {
 	Up    bool      `json:"up"`
 	Since time.Time `json:"since"`
-	// Error is the last trouble in one sentence; empty while up.
+	// Error is the last error in one sentence; empty while up.
 	Error string `json:"error,omitempty"`
 	// Published counts acknowledged events since the start.
 	Published int64 `json:"published"`
@@ -45,11 +45,11 @@ type Health struct {
 const (
 	batchSize  = 64
 	ackTimeout = 5 * time.Second
-	// lookEvery is the safety net: entries that nobody poked for leave after it.
+	// lookEvery is the interval of reads without a Poke, as a safety net.
 	lookEvery = 30 * time.Second
 )
 
-// Drain carries the outbox into JetStream, in order, each entry at least once.
+// Drain publishes the outbox to JetStream, in order, each entry at least once.
 type Drain struct {
 	outbox Outbox
 	conn   *nats.Conn
@@ -60,7 +60,7 @@ type Drain struct {
 	health Health
 }
 
-// NewDrain returns a drain that publishes on conn, which stays the caller's.
+// NewDrain returns a drain that publishes on conn, which the caller keeps.
 func NewDrain(outbox Outbox, conn *nats.Conn, log *slog.Logger) *Drain {
 	return &Drain{
 		outbox: outbox, conn: conn, log: log.With("component", "drain"), poke: make(chan struct{}, 1),
@@ -68,7 +68,7 @@ func NewDrain(outbox Outbox, conn *nats.Conn, log *slog.Logger) *Drain {
 	}
 }
 
-// Poke says that the outbox may have new entries. It never blocks.
+// Poke reports that the outbox may have new entries. It never blocks.
 func (d *Drain) Poke() {
 	select {
 	case d.poke <- struct{}{}:
@@ -83,13 +83,13 @@ func (d *Drain) Health() Health {
 	return d.health
 }
 
-// Run publishes until ctx ends and returns its cause. Trouble is retried for ever.
+// Run publishes until ctx ends and returns its cause. Errors are retried forever.
 func (d *Drain) Run(ctx context.Context) error {
 	js, err := jetstream.New(d.conn)
 	if err != nil {
 		return fmt.Errorf("drain: %w", err)
 	}
-	// The reconnect is a reason to try at once instead of waiting for the back-off.
+	// After a reconnect it retries at once instead of waiting for the back-off.
 	connected := d.conn.StatusChanged(nats.CONNECTED)
 	defer d.conn.RemoveStatusListener(connected)
 	pause := backoff.NewExponentialBackOff()
@@ -108,7 +108,7 @@ func (d *Drain) Run(ctx context.Context) error {
 		}
 		d.report(err)
 		if err != nil {
-			// Looked up again, since the server may be another one now.
+			// Find the bucket again, because the server may have been replaced.
 			bucket, err, wait = nil, nil, pause.NextBackOff()
 		} else {
 			pause.Reset()
@@ -126,7 +126,7 @@ func (d *Drain) Run(ctx context.Context) error {
 	}
 }
 
-// pokes are only listened to while all is well: a busy outbox must not defeat the back-off.
+// pokes are only received while publishing works: a busy outbox must not bypass the back-off.
 func (d *Drain) pokes(well bool) <-chan struct{} {
 	if well {
 		return d.poke
@@ -169,8 +169,8 @@ func (d *Drain) flush(ctx context.Context, js jetstream.JetStream, bucket jetstr
 	}
 }
 
-// publish sends one entry and waits until it is stored. Sending it again does no harm: the stream drops the double
-// within its duplicate window, and the bucket is only written when it holds something else.
+// publish sends one entry and waits until it is stored. Repeating it is harmless: the stream drops the duplicate
+// within its duplicate window, and the bucket is only written if its content differs.
 func (d *Drain) publish(ctx context.Context, js jetstream.JetStream, bucket jetstream.KeyValue, e OutboxEntry) error {
 	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
 	defer cancel()
@@ -189,7 +189,7 @@ func (d *Drain) publish(ctx context.Context, js jetstream.JetStream, bucket jets
 	return nil
 }
 
-// put writes the document into the bucket; what "<model>.current" held before becomes "<model>.previous".
+// put writes the document into the bucket; the old content of "<model>.current" becomes "<model>.previous".
 func put(ctx context.Context, bucket jetstream.KeyValue, e OutboxEntry) error {
 	old, err := bucket.Get(ctx, e.Key)
 	switch {
@@ -209,7 +209,7 @@ func put(ctx context.Context, bucket jetstream.KeyValue, e OutboxEntry) error {
 	return err
 }
 
-// report keeps the health and logs trouble when it changes.
+// report updates the health and logs an error when it changes.
 func (d *Drain) report(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -224,7 +224,7 @@ func (d *Drain) report(err error) {
 		d.health.Since = time.Now()
 	}
 	if err != nil {
-		d.log.Warn("events wait in the outbox", "err", err)
+		d.log.Warn("events cannot be published; they stay in the outbox", "err", err)
 	} else {
 		d.log.Info("events flow")
 	}

@@ -14,7 +14,7 @@ import (
 // ContentType is the header of every published message.
 const ContentType = "application/cloudevents+json"
 
-// MaxBody is the largest document that is sent or read: half of NATS' default limit.
+// MaxBody is the size limit of documents that are sent or read: half of NATS' default limit.
 const MaxBody = 512 << 10
 
 const (
@@ -38,7 +38,7 @@ type envelope struct {
 // Type is the CloudEvents type of a kind.
 func Type(kind Kind) string { return typePrefix + string(kind) + typeSuffix }
 
-// Encode wraps an event of a host into its document.
+// Encode wraps an event in its document; host becomes part of its source.
 func Encode(e Event, host string) ([]byte, error) {
 	body, err := json.Marshal(envelope{
 		SpecVersion: "1.0", ID: e.ID, Source: "/retraind/" + host, Type: Type(e.Kind), Subject: e.Model,
@@ -53,8 +53,8 @@ func Encode(e Event, host string) ([]byte, error) {
 	return body, nil
 }
 
-// Decode reads a document. Fields that it does not know are ignored, so that a newer retraind can be read; a kind
-// that it does not know is an error.
+// Decode reads a document. Unknown fields are ignored, so that documents of a newer retraind can be read; an
+// unknown kind is an error.
 func Decode(body []byte) (Event, error) {
 	if len(body) > MaxBody {
 		return Event{}, fmt.Errorf("decode event: %d bytes, at most %d are read", len(body), MaxBody)
@@ -91,7 +91,7 @@ func Decode(body []byte) (Event, error) {
 	return e, nil
 }
 
-// Unpack reads an event's data as T, which must be the type of its kind.
+// Unpack decodes an event's data as T, which must be the type of its kind.
 func Unpack[T any](e Event) (T, error) {
 	var data T
 	entry, ok := Lookup(e.Kind)

@@ -1,9 +1,9 @@
-// Package notify tells the world what retraind did: the catalogue of events, their CloudEvents envelope, the embedded
-// NATS server and the drain that carries the outbox into JetStream.
+// Package notify publishes retraind's events: the catalogue of events, their CloudEvents envelope, the embedded
+// NATS server and the drain that publishes the outbox to JetStream.
 //
-// It owns the stream RETRAIND_EVENTS and the bucket retraind_models; it never changes their limits once they exist.
-// Encoding is pure; Broker and Drain are safe for concurrent use. It never decides anything, never reads the store by
-// itself (the Outbox is given to it), and a run never waits for it.
+// It owns the stream RETRAIND_EVENTS and the bucket retraind_models; it never changes their limits once they
+// exist. Encoding is pure; Broker and Drain are safe for concurrent use. It never decides anything, never reads
+// the store by itself (the Outbox is passed in), and a run never waits for it.
 package notify
 
 import (
@@ -18,10 +18,10 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// Daemon stands in the place of a model's name in events of the daemon itself.
+// Daemon replaces a model's name in events of the daemon itself.
 const Daemon = "_daemon"
 
-// DaemonModel stands for the model in events of the daemon itself.
+// DaemonModel is the model in events of the daemon itself.
 const DaemonModel = "_daemon"
 
 // Event is one notification before it is wrapped into its CloudEvents envelope.
@@ -29,14 +29,14 @@ type Event struct {
 	ID    string          // ULID; also the Nats-Msg-Id
 	Kind  Kind            // e.g. "model.deployed"
 	Model string          // "_daemon" for events of the daemon itself
-	Run   string          // run id, where one is concerned
+	Run   string          // run id, if a run is concerned
 	At    time.Time       // UTC
 	Data  json.RawMessage // one of the catalogue's data types
-	// Key, when set, is the entry of the retraind_models bucket that gets the same document ("<model>.current").
+	// Key, if set, is the key in the bucket retraind_models that gets the same document ("<model>.current").
 	Key string
 }
 
-// New makes an event with an id of its own. data must be of the kind's type in the catalogue.
+// New creates an event with a new id. data must be of the kind's type in the catalogue.
 func New(kind Kind, model, run string, data any, at time.Time) (Event, error) {
 	entry, ok := Lookup(kind)
 	if !ok {
@@ -68,7 +68,8 @@ func Subject(model string, kind Kind) string { return "retraind.evt.v1." + model
 
 var modelName = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
 
-// checkModel keeps names with dots, blanks or wildcards out of subjects and bucket keys: nats.go takes "a..b" silently.
+// checkModel keeps names with dots, blanks or wildcards out of subjects and bucket keys: nats.go accepts "a..b"
+// silently.
 func checkModel(name string) error {
 	switch {
 	case name == "":

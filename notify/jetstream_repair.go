@@ -50,7 +50,7 @@ func repairChecksum(dir string, log *slog.Logger) error {
 	key := filepath.Base(dir)
 	var named struct{ Name string }
 	if !json.Valid(settings) {
-		return nil // encrypted or damaged: for the server to judge
+		return nil // encrypted or damaged: left to the server
 	}
 	if err := json.Unmarshal(settings, &named); err != nil || named.Name != key {
 		return err
@@ -67,7 +67,7 @@ func repairChecksum(dir string, log *slog.Logger) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) || string(have) == want {
 		return err
 	}
-	log.Warn("jetstream: wrote a checksum that a crash had left out", "what", key)
+	log.Warn("jetstream: wrote a checksum that was missing after a crash", "what", key)
 	return renameio.WriteFile(path, []byte(want), 0o600)
 }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/retraind/retraind/internal/refusals"
 )
 
-// serverLog carries the server's log into slog and keeps its last fatal message. What clients can cause as often as they
-// like is counted, and logged once for each series.
+// serverLog forwards the server's log to slog and keeps its last fatal message. Messages that clients can cause at
+// any rate are counted, and logged once per series.
 type serverLog struct {
 	log   *slog.Logger
 	conns *refusals.Series // at the limit

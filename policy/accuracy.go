@@ -76,7 +76,7 @@ func (a accuracyDrop) missing(r *drift.Report) int {
 	if k < 0 {
 		return -1
 	}
-	low, high := k-1, k // low, high := k-1, k // low is too few; high grows in increasing steps, because the answer is mostly near k
+	low, high := k-1, k // low is too few; high grows in increasing steps, because the answer is mostly near k
 	for step := 1; ; step *= 2 {
 		if _, ok := evidence(r, a.points, high); ok {
 			break

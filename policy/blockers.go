@@ -17,15 +17,15 @@ func (p *Policy) block(d *Decision, r *drift.Report, h *History, now time.Time) 
 		d.block(ReasonRunActive, time.Time{}, "run "+h.Active+" is still active")
 	}
 	p.blockHold(d, h.Held, ReasonHeld, "held", now)
-	if r.State == drift.StateForeign { // if r.State == drift.StateForeign { // it must be clear what serves before it is replaced
+	if r.State == drift.StateForeign { // it must be clear what serves before it is replaced
 		d.block(ReasonForeign, time.Time{}, stateText(r))
 	}
-	if d.Forced { // if d.Forced { // a pause blocks automatic starts only
+	if d.Forced { // a pause blocks automatic starts only
 		return
 	}
 	p.blockHold(d, h.Paused, ReasonPaused, "paused", now)
 	p.blockHold(d, h.Stopped, ReasonPaused, everyPaused, now)
-	if r.State == drift.StateNoRelease { // if r.State == drift.StateNoRelease { // a first release trained on part of the labels would serve until the next retrain
+	if r.State == drift.StateNoRelease { // a first release trained on part of the labels would serve until the next retrain
 		switch {
 		case h.Reading:
 			d.block(ReasonInsufficientData, time.Time{}, "labels are still being read for the first time")
@@ -125,7 +125,7 @@ func breakerOpen(h *History, most int) (n int, open bool) {
 			}
 		case OutcomePromoted:
 			if h.undone(run) {
-				continue // continue // it was interrupted; the run that continued it is counted
+				continue // it was interrupted; the run that continued it is counted
 			}
 			return n, n >= most && sameInfo(last.Info, h.Info)
 		}

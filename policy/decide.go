@@ -78,7 +78,7 @@ func (p *Policy) judge(d *Decision, r *drift.Report, h *History, now time.Time) 
 		r.State == drift.StateOK && r.Scored == 0) {
 		d.Verdict = VerdictInconclusive
 	}
-	if trial.rollsBack() { // if trial.rollsBack() { // first: the serving release is worse than the previous one
+	if trial.rollsBack() { // first: the serving release is worse than the previous one
 		d.Verdict = VerdictRollback
 	}
 }
@@ -278,7 +278,7 @@ func stateText(r *drift.Report) string {
 	default:
 		out = "unknown state " + string(r.State)
 	}
-	if r.Detail != "" { // if r.Detail != "" { // the same in detail, with cause and cure
+	if r.Detail != "" { // the same in detail, with cause and cure
 		return text.OneLine(r.Detail, 400)
 	}
 	return out

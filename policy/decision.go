@@ -120,10 +120,10 @@ type Doing string
 // The values of Doing.
 const (
 	DoingStart     Doing = "start"     // a run begins
-	DoingRunning   Doing = "running"   // DoingRunning   Doing = "running"   // a run is active
-	DoingWait      Doing = "wait"      // DoingWait      Doing = "wait"      // a retrain is due and blocked
-	DoingHold      Doing = "hold"      // DoingHold      Doing = "hold"      // no retrain is due
-	DoingUndecided Doing = "undecided" // DoingUndecided Doing = "undecided" // no decision is possible
+	DoingRunning   Doing = "running"   // a run is active
+	DoingWait      Doing = "wait"      // a retrain is due and blocked
+	DoingHold      Doing = "hold"      // no retrain is due
+	DoingUndecided Doing = "undecided" // no decision is possible
 )
 
 // Doing is the decision in one word.
@@ -145,7 +145,7 @@ func (d *Decision) Doing() Doing {
 // negative beyond the bound.
 type Condition struct {
 	Name   string `json:"name"`   // "accuracy_below", "category_recall_below.sport"
-	Config string `json:"config"` // Config string `json:"config"` // its configuration path: "retrain_when.accuracy_below"
+	Config string `json:"config"` // its configuration path: "retrain_when.accuracy_below"
 	State  State  `json:"state"`
 	// Tripped: it makes a retrain due; that of the probation a rollback.
 	Tripped bool `json:"tripped"`
@@ -182,7 +182,7 @@ const (
 	UnitHours  Unit = "hours"
 	UnitNone   Unit = ""
 
-	UnitEvidence Unit = "e_value" // UnitEvidence Unit = "e_value" // of a sequential test: 1 is no evidence, 20 corresponds to a level of 5 %
+	UnitEvidence Unit = "e_value" // of a sequential test: 1 is no evidence, 20 corresponds to a level of 5 %
 )
 
 // Blocker is one reason why a retrain may not start.

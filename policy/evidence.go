@@ -11,8 +11,8 @@ import (
 // are small: on held-out items that are tested again and again, a test at 5 % would trip in most weeks without any
 // change.
 const (
-	signLevel  = 0.05 // signLevel  = 0.05 // of the corrections since one promotion, however often they are tested
-	signPairs  = 10   // signPairs  = 10   // corrections below which the sign test is not used
+	signLevel  = 0.05 // of the corrections since one promotion, however often they are tested
+	signPairs  = 10   // corrections below which the sign test is not used
 	scoreLevel = 0.001
 )
 

@@ -23,12 +23,12 @@ type RunFact struct {
 	Outcome Outcome
 	Forced  bool
 	Info    string // digest of the labels it trained on
-	Code    string // Code    string // digest of its steps and the files that they name; "" if unknown
+	Code    string // digest of its steps and the files that they name; "" if unknown
 	// Why is the reason of a run without effect: not_worse where the gate kept the champion, gpu_held where it did
 	// not get the GPU, window_… where the quiet hours ended.
 	Why    Reason
 	Text   string // how it ended, in one sentence
-	Undoes string // Undoes string // id of the run whose promotion it undid, for a rollback run
+	Undoes string // id of the run whose promotion it undid, for a rollback run
 	// Untrained: it failed before it trained anything, such as in an export while the database was unreachable. No
 	// limit counts it.
 	Untrained bool
@@ -55,7 +55,7 @@ type Hold struct {
 	By     string
 	Reason string
 	Since  time.Time
-	Until  time.Time // Until  time.Time // zero: until it is ended by hand
+	Until  time.Time // zero: until it is ended by hand
 }
 
 // Holds tells whether it prevents runs from starting now; a nil Hold does not.
@@ -72,10 +72,10 @@ type Force struct {
 // History is the part of the stored past that decisions use.
 type History struct {
 	Runs    []RunFact // newest first
-	Info    string    // Info    string    // digest of the present labels; empty if unknown
-	Code    string    // Code    string    // digest of the present steps and the files that they name; empty if not needed
+	Info    string    // digest of the present labels; empty if unknown
+	Code    string    // digest of the present steps and the files that they name; empty if not needed
 	Active  string    // id of a run of this model that has not ended
-	Held    *Hold     // Held    *Hold     // this model, for safety: until a person has checked
+	Held    *Hold     // this model, for safety: until a person has checked
 	Paused  *Hold     // this model: no run starts by itself
 	Stopped *Hold     // every model: no run starts by itself
 	Force   *Force

@@ -53,7 +53,7 @@ func (p *Probation) validate() (found check.Problems) {
 type Trial struct {
 	drift.OnProbation
 	Former string // digest of the release that it replaced
-	Lost   string // Lost   string // why a rollback to it is impossible, in a few words; empty if possible
+	Lost   string // why a rollback to it is impossible, in a few words; empty if possible
 }
 
 const nameProbation = "probation"
@@ -113,7 +113,7 @@ func (t *Trial) figures() string {
 // blockRollback lists everything that prevents a rollback from starting. It trains nothing and needs no GPU, so
 // quiet hours and limits do not apply.
 func (p *Policy) blockRollback(d *Decision, r *drift.Report, h *History, now time.Time) {
-	switch r.State { // switch r.State { // the proof of the rolled back release would be impossible
+	switch r.State { // the proof of the rolled back release would be impossible
 	case drift.StateAsleep:
 		d.block(ReasonServiceAsleep, time.Time{}, stateText(r))
 	case drift.StateForeign:

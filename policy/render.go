@@ -93,7 +93,7 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 func (d Decision) conditionRows(opts RenderOptions) [][]string {
 	var rows [][]string
 	for _, c := range d.Conditions {
-		if c.Name == nameProbation { // if c.Name == nameProbation { // it concerns a rollback, not a retrain
+		if c.Name == nameProbation { // it concerns a rollback, not a retrain
 			continue
 		}
 		mark := "no"
@@ -197,7 +197,7 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 		groups = slices.Insert(groups[:3], 0,
 			group{"service", []Reason{ReasonServiceAsleep, ReasonEvaluationFailed}, "it answers", ""})
 	}
-	for _, b := range d.Blocked { // for _, b := range d.Blocked { // only these were checked
+	for _, b := range d.Blocked { // only these were checked
 		switch b.Reason {
 		case ReasonSuspiciousLabels:
 			groups = slices.Insert(groups, 3, group{"labels", []Reason{b.Reason}, "", "limits.suspicious_labels"})

@@ -69,7 +69,7 @@ func (s ShadowConfig) Validate(c Config, loc *time.Location) check.Problems {
 // Shadow is the state of a shadow policy between two decisions, as JSON.
 type Shadow struct {
 	Digest      string    `json:"digest"` // of its policy: another one starts anew
-	Since       time.Time `json:"since"`  // Since       time.Time `json:"since"`  // when it was first evaluated
+	Since       time.Time `json:"since"`  // when it was first evaluated
 	Differences int       `json:"differences"`
 	// Real and Would are the last decisions of the active policy and the shadow, Text is the shadow's sentence.
 	Real  Doing  `json:"real"`

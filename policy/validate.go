@@ -195,7 +195,7 @@ func (c Conditions) validate() check.Problems {
 	for key, d := range c.sustained() {
 		notNegative(&p, key+".for", d)
 	}
-	slices.SortStableFunc(p, func(a, b check.Problem) int { // slices.SortStableFunc(p, func(a, b check.Problem) int { // map iteration has no order
+	slices.SortStableFunc(p, func(a, b check.Problem) int { // map iteration has no order
 		switch {
 		case a.Path < b.Path:
 			return -1

@@ -25,7 +25,7 @@ func Explain(err error) error {
 	if errors.As(err, &fault) {
 		return explain(fault)
 	}
-	if strings.Contains(err.Error(), "disk is full (13)") { // if strings.Contains(err.Error(), "disk is full (13)") { // the engine's migrations return only the text
+	if strings.Contains(err.Error(), "disk is full (13)") { // the engine's migrations return only the text
 		return &Fault{Text: diskFull}
 	}
 	return err
@@ -58,7 +58,7 @@ func faultOf(err error) (*Fault, bool) {
 		return &Fault{Text: diskFull, Err: err}, true
 	}
 	fault := &Fault{Err: err}
-	switch found.Code() & 0xff { // switch found.Code() & 0xff { // the upper bytes hold the extended code
+	switch found.Code() & 0xff { // the upper bytes hold the extended code
 	case sqlite3.SQLITE_FULL:
 		fault.Text = diskFull
 	case sqlite3.SQLITE_READONLY:

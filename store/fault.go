@@ -11,9 +11,9 @@ import (
 
 // Fault is a fault of the state directory that an operator can fix.
 type Fault struct {
-	Text    string // Text    string // cause and cure, the same for every statement that fails with it
-	Lasting bool   // Lasting bool   // does not go away by itself
-	Err     error  // Err     error  // the database's error; may be nil
+	Text    string // cause and cure, the same for every statement that fails with it
+	Lasting bool   // does not go away by itself
+	Err     error  // the database's error; may be nil
 }
 
 func (f *Fault) Error() string {
@@ -35,8 +35,8 @@ const settled = time.Minute
 type health struct {
 	mu      sync.Mutex // guards the rest
 	failed  map[string]failure
-	lasting string // lasting string // a fault that does not go away by itself
-	gone    string // gone    string // why writes are refused: the directory is missing
+	lasting string // a fault that does not go away by itself
+	gone    string // why writes are refused: the directory is missing
 }
 
 type failure struct {

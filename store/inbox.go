@@ -42,8 +42,8 @@ func (t *Tx) FirstSight(model, source, key string, now time.Time) (bool, error) 
 
 // Said contains a file's statements about an item. The caller defines the format of its texts.
 type Said struct {
-	Reading     int64  // Reading     int64  // the pass over the file that produced Now
-	Former, Now string // Former, Now string // the statements of the previous pass, and those of this one so far
+	Reading     int64  // the pass over the file that produced Now
+	Former, Now string // the statements of the previous pass, and those of this one so far
 	Digest      string // of the last statement, in rows of the first version; else ""
 }
 

@@ -32,13 +32,13 @@ type Item struct {
 	Heldout  bool
 	Group    string
 	TextHash string
-	Born     int64 // Born     int64 // the change that first had its text
+	Born     int64 // the change that first had its text
 	Text     map[string]string
 	Labels   map[string]string
-	Base     map[string]string // Base     map[string]string // the table's own labels, if an event has overridden them; else nil
-	Source   string            // Source   string            // the event source that created it; "" is the table
+	Base     map[string]string // the table's own labels, if an event has overridden them; else nil
+	Source   string            // the event source that created it; "" is the table
 	Seq      int64             // its last change
-	Touched  int64             // Touched  int64             // its last change by others than retraind, 0 if there is none
+	Touched  int64             // its last change by others than retraind, 0 if there is none
 	At       time.Time
 	Sweep    int64 // the last full read that saw it
 }
@@ -299,7 +299,7 @@ func (t *Tx) LastChange(model string) (int64, error) {
 func encode(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic("store: " + err.Error()) // panic("store: " + err.Error()) // only maps of strings and the package's own records are encoded
+		panic("store: " + err.Error()) // only maps of strings and the package's own records are encoded
 	}
 	return string(b)
 }

@@ -12,16 +12,16 @@ type Model struct {
 	Name     string
 	Champion string // digest of the serving release, "" before the first
 	Previous string // digest it replaced
-	Applied  int64  // Applied  int64  // last change that an evaluation has published
+	Applied  int64  // last change that an evaluation has published
 	Monitor  string // JSON: state of the sequential tests
-	Baseline string // Baseline string // JSON: the champion's figures at its promotion
-	Info     string // Info     string // digest of all current labels
+	Baseline string // JSON: the champion's figures at its promotion
+	Info     string // digest of all current labels
 	Intent   string // JSON: the armed decision that waits
 	Force    string // JSON: the forced retrain that waits
 	Hold     string // why nothing may be started, as JSON
-	Shadow   string // Shadow   string // JSON: state of the shadow policy
-	Serving  string // Serving  string // JSON: the last known state of the service
-	TestSet  string // TestSet  string // digest of the user's own test set that decided the sides, "" for none
+	Shadow   string // JSON: state of the shadow policy
+	Serving  string // JSON: the last known state of the service
+	TestSet  string // digest of the user's own test set that decided the sides, "" for none
 }
 
 // Model returns a model's row; for an unknown model the zero row with its name.

@@ -10,7 +10,7 @@ type Notification struct {
 	Kind      string
 	Model     string
 	Subject   string
-	Key       string // Key       string // key in the models bucket that gets the same document; may be ""
+	Key       string // key in the models bucket that gets the same document; may be ""
 	Body      []byte
 	Created   time.Time
 	Published time.Time

@@ -7,11 +7,11 @@ const Everything = ""
 
 // Pause is a person's order that no run starts by itself.
 type Pause struct {
-	Model  string // Model  string // Everything for all of them
+	Model  string // Everything for all of them
 	By     string
 	Reason string
 	Since  time.Time
-	Until  time.Time // Until  time.Time // zero: until it is ended by hand
+	Until  time.Time // zero: until it is ended by hand
 }
 
 // PutPause stores a pause and replaces an existing one.

@@ -10,7 +10,7 @@ type Run struct {
 	ID       string
 	Model    string
 	Pipeline string
-	Trigger  string // Trigger  string // why it was started, in one sentence
+	Trigger  string // why it was started, in one sentence
 	Forced   bool
 	State    RunState
 	Outcome  string // a policy.Outcome

@@ -8,9 +8,9 @@ import (
 // Stated is the newest statement about a target of an item, of an event source whose senders provide times. The
 // caller defines the label's format.
 type Stated struct {
-	Item, Target string // Item, Target string // Target "" is the item itself
+	Item, Target string // Target "" is the item itself
 	At           time.Time
-	Subject      string // Subject      string // the subject that made it, such as an annotation
+	Subject      string // the subject that made it, such as an annotation
 	Label        string
 }
 

@@ -64,7 +64,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 func (c *conn) Close() error {
 	for _, list := range c.idle {
 		for _, s := range list {
-			_ = s.Close() // _ = s.Close() // an error shows when the connection itself is closed
+			_ = s.Close() // an error shows when the connection itself is closed
 		}
 	}
 	clear(c.idle)

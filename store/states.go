@@ -9,7 +9,7 @@ type RunState string
 // The states of a run.
 const (
 	RunQueued  RunState = "queued"  // stored; it has not begun
-	RunRunning RunState = "running" // RunRunning RunState = "running" // started; possibly interrupted by a stop of the daemon
+	RunRunning RunState = "running" // started; possibly interrupted by a stop of the daemon
 	RunEnded   RunState = "ended"   // its outcome is final
 )
 
@@ -21,16 +21,16 @@ const (
 	StepWaiting      StepState = "waiting"      // not begun: shown, never stored
 	StepRunning      StepState = "running"      // begun
 	StepOK           StepState = "ok"           // succeeded
-	StepFailed       StepState = "failed"       // StepFailed       StepState = "failed"       // ended with an error, a command with a non-zero exit status
+	StepFailed       StepState = "failed"       // ended with an error, a command with a non-zero exit status
 	StepTimeout      StepState = "timeout"      // killed by retraind after its timeout
-	StepKilled       StepState = "killed"       // StepKilled       StepState = "killed"       // ended by a signal that retraind did not send
+	StepKilled       StepState = "killed"       // ended by a signal that retraind did not send
 	StepNotStarted   StepState = "not_started"  // its program could not be started
-	StepUnknown      StepState = "unknown"      // StepUnknown      StepState = "unknown"      // its supervisor vanished without an exit record
-	StepGPUOOM       StepState = "gpu_oom"      // StepGPUOOM       StepState = "gpu_oom"      // failed, and its output reports exhausted GPU memory
-	StepDiskFull     StepState = "disk_full"    // StepDiskFull     StepState = "disk_full"    // failed, and its output reports a full disk
+	StepUnknown      StepState = "unknown"      // its supervisor vanished without an exit record
+	StepGPUOOM       StepState = "gpu_oom"      // failed, and its output reports exhausted GPU memory
+	StepDiskFull     StepState = "disk_full"    // failed, and its output reports a full disk
 	StepRejected     StepState = "rejected"     // the gate refused the candidate
 	StepInconclusive StepState = "inconclusive" // the gate could not decide: the champion stays
-	StepNotProved    StepState = "not_proved"   // StepNotProved    StepState = "not_proved"   // the service does not answer like the release
+	StepNotProved    StepState = "not_proved"   // the service does not answer like the release
 	StepBlocked      StepState = "blocked"      // refused by a safety rule
 	StepCancelled    StepState = "cancelled"    // a person cancelled the run
 )
@@ -42,10 +42,10 @@ type ReleaseState string
 const (
 	ReleaseCandidate  ReleaseState = "candidate"   // trained; its run has not ended
 	ReleaseChampion   ReleaseState = "champion"    // serves
-	ReleasePrevious   ReleaseState = "previous"    // ReleasePrevious   ReleaseState = "previous"    // served before the champion; a rollback returns to it
+	ReleasePrevious   ReleaseState = "previous"    // served before the champion; a rollback returns to it
 	ReleaseRejected   ReleaseState = "rejected"    // never served
 	ReleaseRolledBack ReleaseState = "rolled_back" // served, and was taken back
-	ReleaseRetired    ReleaseState = "retired"     // ReleaseRetired    ReleaseState = "retired"     // served before the previous one
+	ReleaseRetired    ReleaseState = "retired"     // served before the previous one
 )
 
 // DeployKind tells why a run made a release serve.
@@ -54,5 +54,5 @@ type DeployKind string
 // The kinds of deploys.
 const (
 	DeployNew    DeployKind = "deploy"   // a new release
-	DeployFormer DeployKind = "rollback" // DeployFormer DeployKind = "rollback" // the previous one again
+	DeployFormer DeployKind = "rollback" // the previous one again
 )

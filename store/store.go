@@ -176,7 +176,7 @@ func takeLock(dir string) (*os.File, error) {
 		return nil, &LockedError{Dir: dir, PID: strings.TrimSpace(string(pid))}
 	}
 	if err := f.Truncate(0); err == nil {
-		_, _ = f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0) // _, _ = f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0) // only for the message above
+		_, _ = f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0) // only for the message above
 	}
 	return f, nil
 }
@@ -231,7 +231,7 @@ func (s *Store) update(ctx context.Context, name string, f func(*Tx) error) erro
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, explain(err))
 	}
-	defer tx.Rollback() //nolint:errcheck // defer tx.Rollback() //nolint:errcheck // a no-op after a commit; else f failed or panicked, and the writer must be free again
+	defer tx.Rollback() //nolint:errcheck // a no-op after a commit; else f failed or panicked, and the writer must be free again
 	t := &Tx{ctx: ctx, tx: tx}
 	if err := f(t); err != nil {
 		return fmt.Errorf("%s: %w", name, explain(err))

@@ -22,7 +22,7 @@ type Op string
 const (
 	OpPut    Op = "put"    // the item was inserted, or its text changed: Text is set
 	OpLabel  Op = "label"  // only its labels changed: Text is nil
-	OpDelete Op = "delete" // OpDelete Op = "delete" // the item was deleted
+	OpDelete Op = "delete" // the item was deleted
 )
 
 // Labels maps a target's name to the item's canonical label. A target whose label is null is missing from the map.
@@ -45,10 +45,10 @@ type Change struct {
 	Op     Op
 	Item   string
 	Text   map[string]string // the item's current text; only with OpPut
-	Old    Labels            // Old    Labels            // nil for an insert, and where the source cannot see it: the sink then uses its stored labels
-	New    Labels            // New    Labels            // nil for a delete
+	Old    Labels            // nil for an insert, and where the source cannot see it: the sink then uses its stored labels
+	New    Labels            // nil for a delete
 	At     time.Time
-	Author string // Author string // who wrote it, if the source knows
+	Author string // who wrote it, if the source knows
 	Origin string // OriginOf(run) for retraind's own writes, else ""
 }
 
@@ -66,7 +66,7 @@ type Sink interface {
 
 // FullRead is the result of reading a whole table.
 type FullRead struct {
-	Items  iter.Seq2[Item, error] // Items  iter.Seq2[Item, error] // read once, in one pass; an error in it aborts the transaction
+	Items  iter.Seq2[Item, error] // read once, in one pass; an error in it aborts the transaction
 	Cursor string
 	// MaxGone is the share of the known items that may be missing, from 0 to 1. 1 or more allows any.
 	MaxGone float64

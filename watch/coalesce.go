@@ -18,7 +18,7 @@ type Coalescer struct {
 	count         int       // events since it last fired
 	first         time.Time // when the first of them came
 	timer         *time.Timer
-	epoch         int // epoch         int // distinguishes the present timer from stopped ones that still fire
+	epoch         int // distinguishes the present timer from stopped ones that still fire
 	stopped       bool
 }
 
@@ -91,6 +91,6 @@ func (c *Coalescer) fire() {
 	c.epoch++
 	select {
 	case c.fired <- struct{}{}:
-	default: // default: // the previous signal has not been received yet, and covers this one
+	default: // the previous signal has not been received yet, and covers this one
 	}
 }

@@ -44,14 +44,14 @@ type Event struct {
 	Item   string
 	Delete bool
 	Text   map[string]string // by field; nil leaves the text as it is
-	Labels Labels            // Labels Labels            // by target; targets that are missing here keep their label
-	Unset  []string          // Unset  []string          // the targets whose label is removed
+	Labels Labels            // by target; targets that are missing here keep their label
+	Unset  []string          // the targets whose label is removed
 	At     time.Time
 	// Ordered means that At is the sender's time: an older statement of the same source about the same target then
 	// never replaces a newer one.
 	Ordered bool
 	Author  string
-	Origin  string // Origin  string // like Change.Origin; a payload can never set it
+	Origin  string // like Change.Origin; a payload can never set it
 
 	// Subject identifies an object of an annotation tool, such as an annotation, whose newest version replaces all
 	// earlier ones. Withdrawn removes the labels of the subject, wherever they still hold; Item may then be empty.
@@ -76,8 +76,8 @@ type Batch struct {
 type Receipt struct {
 	Taken   int `json:"accepted"`        // stored, whether or not they changed a label
 	Known   int `json:"duplicate"`       // stored before
-	Waiting int `json:"waiting"`         // Waiting int `json:"waiting"`         // stored, and buffered until their item is known
-	Older   int `json:"older,omitempty"` // Older   int `json:"older,omitempty"` // ignored: older than an earlier statement of the same source
+	Waiting int `json:"waiting"`         // stored, and buffered until their item is known
+	Older   int `json:"older,omitempty"` // ignored: older than an earlier statement of the same source
 }
 
 // Inbox stores the events of event sources. Each Take is one transaction. The daemon implements it; safe for

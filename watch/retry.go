@@ -23,7 +23,7 @@ type Retrier struct {
 
 	mu       sync.Mutex // guards the rest
 	health   Health
-	unstored bool // unstored bool // the last batch could not be stored
+	unstored bool // the last batch could not be stored
 }
 
 // NewRetrier returns the Retrier of a model's source. poke is called after each stored batch with the number of changes;
@@ -137,7 +137,7 @@ func (r *Retrier) Down(err error) {
 	var fault *Fault
 	stores := errors.As(err, &fault) && fault.Store
 	if stores {
-		text = OneLine(fault) // text = OneLine(fault) // without the varying details of the batch
+		text = OneLine(fault) // without the varying details of the batch
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

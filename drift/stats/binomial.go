@@ -2,9 +2,9 @@ package stats
 
 import "math"
 
-// upperTail is P(Bin(n, 1/2) >= k). It sums the probabilities of the smaller tail from its largest on down: about
-// sqrt(n) terms, each of them positive, so that nothing cancels and n may be in the millions. The continued fraction of
-// the incomplete beta function does not converge there.
+// upperTail is P(Bin(n, 1/2) >= k). It sums the probabilities of the smaller tail from its largest term down:
+// about sqrt(n) terms, all positive, so that nothing cancels and n may be in the millions. The continued fraction
+// of the incomplete beta function does not converge there.
 func upperTail(k, n int) float64 {
 	switch {
 	case k <= 0:
@@ -17,7 +17,7 @@ func upperTail(k, n int) float64 {
 	term, sum := halfMass(k, n), 0.0
 	for j := k; term > sum*1e-17; j++ {
 		sum += term
-		term = term * float64(n-j) / float64(j+1) // exact where halfMass is
+		term = term * float64(n-j) / float64(j+1) // exact if halfMass is
 	}
 	return min(sum, 1)
 }
@@ -37,7 +37,7 @@ func halfMass(k, n int) float64 {
 	return math.Ldexp(choose, -n)
 }
 
-// exactChoose is up to where a binomial coefficient, times n, is a whole number that a float64 holds.
+// exactChoose is the largest n for which a binomial coefficient times n is exact in a float64.
 const exactChoose = 50
 
 // logHalfMass is the logarithm of C(n, k) / 2^n for 0 <= k <= n, by the saddle-point expansion of the binomial

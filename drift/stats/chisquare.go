@@ -5,16 +5,16 @@ import "gonum.org/v1/gonum/mathext"
 // ChiSquare is Pearson's test that two label mixes are samples of the same distribution.
 type ChiSquare struct {
 	Statistic float64 `json:"statistic"`
-	Freedom   int     `json:"freedom"` // degrees of freedom; 0 where there is too little to test
-	P         float64 `json:"p"`       // 1 where there is too little to test
-	Pooled    int     `json:"pooled"`  // categories that were too rare to stand alone and were taken together
+	Freedom   int     `json:"freedom"` // degrees of freedom; 0 if there is too little data
+	P         float64 `json:"p"`       // 1 if there is too little data
+	Pooled    int     `json:"pooled"`  // categories that were too rare to test separately and were merged
 }
 
-// leastExpected is the expected count below which a cell's normal approximation is not good enough (Cochran 1954).
+// leastExpected is the expected count below which the normal approximation of a cell is too coarse (Cochran 1954).
 const leastExpected = 5
 
 // NewChiSquare compares two label mixes: over the categories as columns and the two mixes as rows, sum of
-// (observed - expected)^2 / expected. Categories that would be expected fewer than five times on either side are one.
+// (observed - expected)^2 / expected. Categories with an expected count below five on either side are merged.
 func NewChiSquare(reference, current map[string]int) ChiSquare {
 	a, b := float64(total(reference)), float64(total(current))
 	if a == 0 || b == 0 {

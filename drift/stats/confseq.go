@@ -25,9 +25,9 @@ func ConfidenceSequence(k, n int, level float64) (low, high float64) {
 	return lowest(kf, nf, bound), 1 - lowest(nf-kf, nf, bound)
 }
 
-// lowest is where k ln p + (n-k) ln(1-p) rises to the bound, below k/n; 0 with k = 0. Newton's method from where
-// k ln p alone meets the bound comes ever nearer and never beyond, because the function is concave: what is left of the
-// way widens the interval.
+// lowest is where k ln p + (n-k) ln(1-p) rises to the bound, below k/n; 0 with k = 0. Newton's method, started
+// where k ln p alone reaches the bound, converges monotonically and never overshoots, because the function is
+// concave: the remaining error widens the interval.
 func lowest(k, n, bound float64) float64 {
 	if k <= 0 {
 		return 0

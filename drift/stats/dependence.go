@@ -2,26 +2,26 @@ package stats
 
 import "math"
 
-// Dependence measures how far the errors of a stream come in clusters, from the stream itself. Of several block lengths
-// it compares the numbers of errors in neighbouring blocks: with d their difference and t their sum, independent errors
-// have
+// Dependence measures how far the errors of a stream come in clusters, from the stream itself. For several block
+// lengths it compares the numbers of errors in neighbouring blocks: with d their difference and t their sum,
+// independent errors have
 //
 //	E[d² | t] = t (2m - t) / (2m - 1)
 //
-// for blocks of m observations (the variance of a hypergeometric draw), whatever the error rate is and wherever it moved
-// before. Clusters make the squares larger, by as much as the variance of a sum over the stream is larger. What spans
-// more than two of the longest blocks is not seen.
+// for blocks of m observations (the variance of a hypergeometric draw), whatever the error rate is and however it
+// changed before. Clusters increase the squares by the same factor as the variance of a sum over the stream.
+// Clusters longer than two of the longest blocks are not detected.
 type Dependence struct {
 	Blocks [len(blockLengths)]Blocks `json:"blocks"`
 }
 
 // Blocks are the neighbouring blocks of one length.
 type Blocks struct {
-	N        int     `json:"n"` // observations in the block that is being filled
+	N        int     `json:"n"` // observations in the incomplete block
 	Errs     int     `json:"errors"`
-	Follows  bool    `json:"follows"` // there is a block before it
-	Before   int     `json:"before"`  // errors of that
-	Whole    int     `json:"whole"`   // blocks that were filled
+	Follows  bool    `json:"follows"` // there is a previous block
+	Before   int     `json:"before"`  // its errors
+	Whole    int     `json:"whole"`   // complete blocks
 	Squares  float64 `json:"squares"`
 	Expected float64 `json:"expected"` // of Squares, if errors are independent
 }
@@ -29,7 +29,7 @@ type Blocks struct {
 // blockLengths: clusters of a few, of some dozens, and of a hundred observations and more.
 var blockLengths = [...]int{5, 25, 100}
 
-// priorPairs is how many pairs of blocks speak for independent errors before there is any.
+// priorPairs is the weight, in pairs of blocks, of the initial assumption of independent errors.
 const priorPairs = 5
 
 // add takes one observation, in commit order.
@@ -54,12 +54,14 @@ func (b *Blocks) add(wrong, length int) {
 	b.Before, b.Follows, b.N, b.Errs = b.Errs, true, 0, 0
 }
 
-// Factor is how many observations count as one: the largest ratio of the squares to their expectation over the block
-// lengths, less its standard error, so that chance alone seldom raises it; at least 1. p is about the rate of errors.
+// Factor is how many observations count as one: the largest ratio of the squares to their expectation over the
+// block lengths, minus its standard error, so that chance alone seldom raises it; at least 1. p is the approximate
+// error rate.
 //
-// Evidence against a rate is divided by it on the logarithmic scale. The sum of log-likelihood ratios of a stream whose
-// variance is Factor times as large behaves like Factor times that of fewer, independent observations (the quasi-likelihood
-// of overdispersed counts: McCullagh and Nelder, Generalized Linear Models, 2nd ed., section 4.5).
+// Evidence against a rate is divided by it on the logarithmic scale. The sum of log-likelihood ratios of a stream
+// whose variance is Factor times as large behaves like Factor times that of fewer, independent observations (the
+// quasi-likelihood of overdispersed counts: McCullagh and Nelder, Generalized Linear Models, 2nd ed., section
+// 4.5).
 func (d *Dependence) Factor(p float64) float64 {
 	most := 1.0
 	for i := range d.Blocks {
@@ -75,8 +77,8 @@ func (d *Dependence) Factor(p float64) float64 {
 	return most
 }
 
-// Carry is what the stream of another release begins with: half of what was measured, so that what it measures itself
-// soon counts more.
+// Carry is the initial value for the stream of the next release: half of what was measured, so that its own
+// measurements soon dominate.
 func (d Dependence) Carry() Dependence {
 	for i := range d.Blocks {
 		b := &d.Blocks[i]
@@ -88,7 +90,7 @@ func (d Dependence) Carry() Dependence {
 	return d
 }
 
-// Valid says whether there can be such sums.
+// Valid tells whether such sums are possible.
 func (d *Dependence) Valid() bool {
 	for i, b := range d.Blocks {
 		if !(Stretch{b.N, b.Errs}).Valid() || !(Stretch{blockLengths[i], b.Before}).Valid() || b.N >= blockLengths[i] ||

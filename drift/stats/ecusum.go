@@ -2,23 +2,24 @@ package stats
 
 import "math"
 
-// ECUSUM watches a stream of errors for a rise above a tolerated rate, at every moment, with a promise: while the true
-// rate is at most P0, the expected number of observations up to a false alarm at bound c is at least c.
+// ECUSUM detects a rise of an error rate above a tolerated rate, evaluated after every observation, with a
+// guarantee: while the true rate is at most P0, the expected number of observations up to a false alarm at bound c
+// is at least c.
 //
 // For each alternative q above P0 a likelihood-ratio sum is restarted at zero like a CUSUM,
 //
 //	L = max(L, 0) + (error ? ln(q/P0) : ln((1-q)/(1-P0)))
 //
-// and E is the mean of exp(L) over the alternatives. Each factor has mean at most 1 under the tolerated rate, and an
-// average of e-detectors is an e-detector (Shin, Ramdas and Rinaldo, "E-detectors").
+// and E is the mean of exp(L) over the alternatives. Each factor has mean at most 1 under the tolerated rate, and
+// an average of e-detectors is an e-detector (Shin, Ramdas and Rinaldo, "E-detectors").
 //
-// The promise needs errors that are independent of each other. Where they come in clusters, E is the mean of exp(L/d)
-// with d the measured Dependence. A mean of powers is at most the power of the mean, so that E reaches no bound above 1
-// that it would not reach with d = 1: the promise to independent errors stays, whatever was measured.
+// The guarantee needs independent errors. If they come in clusters, E is the mean of exp(L/d) with d the measured
+// Dependence. A mean of powers is at most the power of the mean, so E reaches no bound above 1 that it would not
+// reach with d = 1: the guarantee for independent errors holds whatever was measured.
 type ECUSUM struct {
 	P0   float64   `json:"p0"`
 	L    []float64 `json:"l"`    // one per alternative
-	Runs []Stretch `json:"runs"` // what each sum has seen since it restarted
+	Runs []Stretch `json:"runs"` // observations since each sum restarted
 	N    int       `json:"n"`
 	Errs int       `json:"errors"`
 
@@ -33,7 +34,7 @@ type Stretch struct {
 	Errs int `json:"errors"`
 }
 
-// Rate is the share of errors; 0 of nothing.
+// Rate is the share of errors; 0 if empty.
 func (r Stretch) Rate() float64 {
 	if r.N == 0 {
 		return 0
@@ -41,14 +42,14 @@ func (r Stretch) Rate() float64 {
 	return float64(r.Errs) / float64(r.N)
 }
 
-// alternatives are how far above the tolerated error rate the stream is compared with.
+// alternatives are the assumed excesses over the tolerated error rate.
 var alternatives = [...]float64{.02, .05, .1, .15, .2, .3, .4}
 
 // steps are the logarithms of the likelihood ratio for an error and for a right answer.
 type steps struct{ wrong, right float64 }
 
-// tolerated moves a rate inside (0, 1): a baseline without a single error still tolerates one in a thousand. Of a rate
-// that is not a number nothing is known.
+// tolerated clamps a rate to the inside of (0, 1): a baseline without errors still tolerates one in a thousand.
+// NaN becomes 1, which tests nothing.
 func tolerated(p0 float64) float64 {
 	if math.IsNaN(p0) {
 		return 0.5
@@ -56,7 +57,8 @@ func tolerated(p0 float64) float64 {
 	return min(max(p0, 0.001), 0.97)
 }
 
-// fill writes the steps of every alternative below 1 and returns how many there are; at least one, p0 being at most 0.97.
+// fill writes the steps of every alternative below 1 and returns their number; at least one, because p0 is at most
+// 0.97.
 func fill(table *[len(alternatives)]steps, p0 float64) int {
 	n := 0
 	for _, a := range alternatives {
@@ -68,7 +70,7 @@ func fill(table *[len(alternatives)]steps, p0 float64) int {
 	return n
 }
 
-// NewECUSUM starts a test against the tolerated error rate p0. Rates outside (0, 1) are moved inside.
+// NewECUSUM starts a test against the tolerated error rate p0. Rates outside (0, 1) are clamped.
 func NewECUSUM(p0 float64) ECUSUM {
 	e := ECUSUM{P0: tolerated(p0)}
 	n := fill(&e.steps, e.P0)
@@ -110,12 +112,12 @@ func (e *ECUSUM) E() float64 {
 // Factor is how many observations count as one.
 func (e *ECUSUM) Factor() float64 { return e.Dependence.Factor(e.P0) }
 
-// Reaches says whether E is at least a bound.
+// Reaches tells whether E is at least a bound.
 func (e *ECUSUM) Reaches(bound float64) bool {
 	return e.N > 0 && reaches(e.L, &e.Dependence, e.P0, bound)
 }
 
-// Restore takes over a stored state if it fits this test, and says whether it does.
+// Restore takes over a stored state if it fits this test, and tells whether it does.
 func (e *ECUSUM) Restore(stored ECUSUM) bool {
 	if math.Abs(stored.P0-e.P0) > 1e-12 || len(stored.L) != len(e.L) || len(stored.Runs) != len(e.L) ||
 		!(Stretch{stored.N, stored.Errs}).Valid() {
@@ -135,11 +137,11 @@ func (e *ECUSUM) Restore(stored ECUSUM) bool {
 	return true
 }
 
-// Valid says whether there can be such a stretch.
+// Valid tells whether such a stretch is possible.
 func (r Stretch) Valid() bool { return r.N >= 0 && r.Errs >= 0 && r.Errs <= r.N }
 
-// reaches says whether meanExp is at least a bound. It mostly knows without computing it: a mean is never above its
-// largest part, and clusters only take away from it.
+// reaches tells whether meanExp is at least a bound. It can usually decide without computing it: a mean is never
+// above its largest term, and clusters only reduce it.
 func reaches(logs []float64, d *Dependence, p0, bound float64) bool {
 	top := math.Inf(-1)
 	for _, l := range logs {
@@ -148,7 +150,7 @@ func reaches(logs []float64, d *Dependence, p0, bound float64) bool {
 	return bound <= 0 || top >= math.Log(bound) && meanExp(logs, d.Factor(p0)) >= bound
 }
 
-// meanExp is the mean of exp(l/factor), at most 1e300; 0 of nothing.
+// meanExp is the mean of exp(l/factor), at most 1e300; 0 if empty.
 func meanExp(logs []float64, factor float64) float64 {
 	if len(logs) == 0 {
 		return 0
@@ -159,7 +161,7 @@ func meanExp(logs []float64, factor float64) float64 {
 	}
 	var sum float64
 	for _, l := range logs {
-		if d := (l - top) / factor; d > -40 { // less than 1e-17 of the largest adds nothing
+		if d := (l - top) / factor; d > -40 { // terms below 1e-17 of the largest do not matter
 			sum += math.Exp(d)
 		}
 	}

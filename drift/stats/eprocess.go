@@ -2,10 +2,11 @@ package stats
 
 import "math"
 
-// EProcess asks of a stream of errors that begins at a fixed moment, such as a deploy, whether its rate lies above a
-// tolerated one. With the sums of ECUSUM that are never restarted, E is a mean of likelihood ratios, so it begins at 1
-// and is a supermartingale while the true rate is at most P0: the probability that it ever reaches 1/alpha is at most
-// alpha, however often one looks (Ville's inequality). Errors in clusters are allowed for as ECUSUM does.
+// EProcess tests whether the error rate of a stream that begins at a fixed time, such as a deploy, is above a
+// tolerated one. It uses the sums of ECUSUM without restarts: E is a mean of likelihood ratios, so it begins at 1
+// and is a supermartingale while the true rate is at most P0. The probability that it ever reaches 1/alpha is
+// therefore at most alpha, however often it is evaluated (Ville's inequality). Errors in clusters are handled as
+// in ECUSUM.
 type EProcess struct {
 	P0   float64   `json:"p0"`
 	L    []float64 `json:"l"`
@@ -17,7 +18,7 @@ type EProcess struct {
 	steps [len(alternatives)]steps
 }
 
-// NewEProcess starts at nothing against the tolerated error rate p0. Rates outside (0, 1) are moved inside.
+// NewEProcess starts a test against the tolerated error rate p0. Rates outside (0, 1) are clamped.
 func NewEProcess(p0 float64) EProcess {
 	e := EProcess{P0: tolerated(p0)}
 	e.L = make([]float64, fill(&e.steps, e.P0))
@@ -44,10 +45,10 @@ func (e *EProcess) Add(isError bool) {
 // E is the current e-value: 1 before the first observation, capped at 1e300.
 func (e *EProcess) E() float64 { return meanExp(e.L, e.Dependence.Factor(e.P0)) }
 
-// Rejects says whether the rate is above the tolerated one at level alpha, such as 0.05.
+// Rejects tells whether the rate is above the tolerated one at level alpha, such as 0.05.
 func (e *EProcess) Rejects(alpha float64) bool { return reaches(e.L, &e.Dependence, e.P0, 1/alpha) }
 
-// Restore takes over a stored state if it fits this test, and says whether it does.
+// Restore takes over a stored state if it fits this test, and tells whether it does.
 func (e *EProcess) Restore(stored EProcess) bool {
 	if math.Abs(stored.P0-e.P0) > 1e-12 || len(stored.L) != len(e.L) || !(Stretch{stored.N, stored.Errs}).Valid() {
 		return false

@@ -15,7 +15,7 @@ func normalQuantile(p float64) float64 {
 // z95 is the two-sided 95 % normal quantile.
 const z95 = 1.959963984540054
 
-// Wilson returns the 95 % score interval of a share (Wilson 1927): k of n. With n = 0 nothing is known: (0, 1).
+// Wilson returns the 95 % score interval of a share (Wilson 1927): k of n. With n = 0 it is (0, 1).
 func Wilson(k, n int) (low, high float64) {
 	return wilson(k, n, z95)
 }
@@ -45,8 +45,8 @@ func wilson(k, n int, z float64) (low, high float64) {
 	return low, high
 }
 
-// ClopperPearson returns the exact interval of a share (Clopper and Pearson 1934) at a confidence level such as 0.95.
-// With n = 0 nothing is known: (0, 1).
+// ClopperPearson returns the exact interval of a share (Clopper and Pearson 1934) at a confidence level such as
+// 0.95. With n = 0 it is (0, 1).
 func ClopperPearson(k, n int, level float64) (low, high float64) {
 	if n <= 0 {
 		return 0, 1

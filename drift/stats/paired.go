@@ -2,8 +2,8 @@ package stats
 
 import "math"
 
-// McNemar is the exact comparison of two classifiers on the same items. Items that both get right or both get wrong
-// say nothing about the difference; only the discordant ones count.
+// McNemar is the exact comparison of two classifiers on the same items. Items that both get right or both get
+// wrong carry no information about the difference; only the discordant ones count.
 type McNemar struct {
 	Better  float64 // one-sided: P(Bin(wins+losses, 1/2) >= wins); small = the first classifier is better
 	Differ  float64 // two-sided: twice the smaller tail, at most 1
@@ -45,13 +45,14 @@ func SignTest(b, c int) float64 {
 	return upperTail(b, b+c)
 }
 
-// SignE is the evidence of b against c that may be looked at after every single one: the mean of the likelihood ratios of
-// all shares between 1/2 and 1 against 1/2,
+// SignE is the evidence of b against c that may be evaluated after every observation: the mean of the likelihood
+// ratios of all shares between 1/2 and 1 against 1/2,
 //
 //	E = 2^(b+c+1) B(b+1, c+1) P(Beta(b+1, c+1) > 1/2)
 //
-// While both are as probable, the probability that it ever reaches 1/alpha is at most alpha (Ville's inequality). The
-// exact test's p-value promises that for one look only: who looks after each correction sees p <= 0.05 sooner or later.
+// While both are equally probable, the probability that it ever reaches 1/alpha is at most alpha (Ville's
+// inequality). The exact test's p-value guarantees that for one evaluation only: evaluated after each correction,
+// it reaches p <= 0.05 sooner or later.
 func SignE(b, c int) float64 {
 	switch {
 	case b < 0 || c < 0 || b+c == 0:
@@ -59,14 +60,14 @@ func SignE(b, c int) float64 {
 	case b <= c:
 		return signSummed(b, c)
 	}
-	// Together, E(b, c) and E(c, b) are 2^(b+c+1) B(b+1, c+1), of which E(c, b) is the smaller part.
+	// E(b, c) + E(c, b) = 2^(b+c+1) B(b+1, c+1), of which E(c, b) is the smaller part.
 	n := b + c
 	both := math.Exp(min(math.Ln2-math.Log(float64(n+1))-logHalfMass(b, n), 690))
 	return both - signSummed(c, b)
 }
 
-// signSummed is SignE for b <= c by what the incomplete beta function is of whole numbers, the sum over j <= b of
-// C(b+c+1, j) / ((b+c+1) C(b+c, b)), from its last and largest term on down: all are positive, so that nothing cancels.
+// signSummed is SignE for b <= c by the incomplete beta function of integers, the sum over j <= b of C(b+c+1, j) /
+// ((b+c+1) C(b+c, b)), from its last and largest term down: all terms are positive, so that nothing cancels.
 func signSummed(b, c int) float64 {
 	n := float64(b + c + 1)
 	term, sum := n/float64(c+1), 0.0
@@ -85,17 +86,18 @@ type NonInferiority struct {
 	Method     string  // wald or score
 }
 
-// waldDiscordant is the number of discordant pairs from which the normal approximation of the difference is good enough.
+// waldDiscordant is the number of discordant pairs from which the normal approximation of the difference is
+// accurate enough.
 const waldDiscordant = 25
 
-// NonInferior asks whether the first classifier is at most margin (a fraction, 0.01 = one point) worse than the second
-// on n common items, at one-sided level alpha. With d = (wins-losses)/n the bound is
+// NonInferior tests whether the first classifier is at most margin (a fraction, 0.01 = one point) worse than the
+// second on n common items, at one-sided level alpha. With d = (wins-losses)/n the bound is
 //
 //	wald:  d - z sqrt(((wins+losses)/n - d^2)/n)                       from 25 discordant items on
 //	score: the smallest D with (wins - losses - nD) / sqrt(n(2q + D(1-D))) <= z   below
 //
 // where q is the maximum likelihood estimate of the second's share of discordant items under the difference D
-// (Tango 1998, Statistics in Medicine 17, 891-908). With n = 0 nothing passes.
+// (Tango 1998, Statistics in Medicine 17, 891-908). With n = 0 it does not pass.
 func NonInferior(wins, losses, n int, margin, alpha float64) NonInferiority {
 	if n <= 0 {
 		return NonInferiority{Lower: -1, Method: "score"}
@@ -138,7 +140,7 @@ func tangoScore(wins, losses, n int, d float64) float64 {
 	qc := -c * d * (1 - d)
 	q := (math.Sqrt(max(0, qb*qb-4*qa*qc)) - qb) / (2 * qa)
 	variance := nf * (2*q + d*(1-d))
-	if variance <= 0 { // only where the hypothesis leaves no discordant items at all
+	if variance <= 0 { // only if the hypothesis allows no discordant items
 		return math.Copysign(math.MaxFloat64, top)
 	}
 	return top / math.Sqrt(variance)

@@ -2,28 +2,28 @@ package stats
 
 import "math"
 
-// Rise is an estimate of how far the error rate of a stream lies above that of a baseline, as fractions.
+// Rise is an estimate of the excess of a stream's error rate over a baseline's, as fractions.
 type Rise struct {
 	Since    Stretch // the observations that it is estimated from
-	Estimate float64 // their error rate less the baseline's
-	Low      float64 // lower end of its interval: by as much it has risen at least
+	Estimate float64 // their error rate minus the baseline's
+	Low      float64 // lower end of its interval: the least plausible rise
 }
 
 const (
-	// wholeRise is the number of observations from which a stretch gets its plain interval. Of a shorter one, which was
-	// chosen among many, it is as many times wider as that of so many would be narrower.
+	// wholeRise is the number of observations from which a stretch gets its ordinary interval. The interval of a
+	// shorter one, which was selected among many, is widened accordingly.
 	wholeRise = 100
-	// The one-sided normal quantiles of the two intervals: 99 % of the stretch, which is the best of several and is looked
-	// at again and again, 95 % of the baseline, which was measured once.
+	// The one-sided normal quantiles of the two intervals: 99 % for the stretch, which is the best of several and
+	// is evaluated repeatedly, 95 % for the baseline, which was measured once.
 	riseNow  = 2.3263478740408408
 	riseThen = 1.6448536269514722
 )
 
-// Rise estimates the rise above a baseline: of the stretches whose sum is above 0, and speaks for a rise, it takes the
-// one with the largest lower end. The stretch of the largest sum alone is often a burst of a few dozen errors, and the
-// longest one may reach back to long before the rate rose. Nothing where no sum is above 0.
+// Rise estimates the rise above a baseline: among the stretches with a positive sum, which are evidence of a rise,
+// it selects the one with the largest lower end. The stretch of the largest sum is often only a burst of a few
+// dozen errors, and the longest one may begin long before the rate rose. The result is zero if no sum is positive.
 //
-// Simulated at a rise by 5 or 10 points, the lower end is above the truth at one look in about ten.
+// Simulated at a rise by 5 or 10 points, the lower end is above the truth in about one evaluation of ten.
 func (e *ECUSUM) Rise(base Stretch) Rise {
 	best := Rise{}
 	wider := math.Sqrt(e.Factor())

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// emptyBin stands for the share of a category that one side does not have, so that its logarithm exists. The value is
-// the one that Evidently uses.
+// emptyBin replaces the share of a category that one side lacks, so that its logarithm is finite. Evidently uses
+// the same value.
 const emptyBin = 1e-4
 
 // PSI is the population stability index of a label mix against a reference: sum of (now - then) ln(now / then) over the
@@ -56,7 +56,7 @@ func total(mix map[string]int) int {
 	return n
 }
 
-// union lists the categories of both in a fixed order, so that sums come out the same each time.
+// union lists the categories of both in a fixed order, so that sums are reproducible.
 func union(a, b map[string]int) []string {
 	all := maps.Clone(a)
 	if all == nil {

@@ -16,12 +16,12 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Options are what a Backend answers from.
+// Options are the dependencies of a Backend.
 type Options struct {
 	Store   *store.Store
 	Models  []Model
 	Hub     *Hub
-	Loaded  func() *configs.Loaded // the configuration in force
+	Loaded  func() *configs.Loaded // the present configuration
 	Config  Config
 	Host    string
 	Version string
@@ -38,10 +38,10 @@ type Model struct {
 	Changes *watch.Coalescer
 }
 
-// Config reads the configuration again, and says how the last reload went.
+// Config reloads the configuration, and reports the last reload.
 type Config interface {
 	Reload(ctx context.Context) error
-	// Reloaded returns what is shown of the configuration in force and of the last reload.
+	// Reloaded returns the state of the present configuration and of the last reload.
 	Reloaded() status.Config
 }
 

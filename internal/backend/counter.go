@@ -38,7 +38,7 @@ func Counter(m *status.Metrics) func(notify.Event) {
 			}
 		case notify.DecisionMade:
 			if d, err := notify.Unpack[notify.Decision](e); err == nil {
-				reason := "" // nothing stands in the way
+				reason := "" // no blocker
 				if len(d.Reasons) > 0 {
 					reason = d.Reasons[0]
 				}
@@ -48,7 +48,7 @@ func Counter(m *status.Metrics) func(notify.Event) {
 	}
 }
 
-// holder names the largest holder by what it belongs to.
+// holder returns what the largest holder belongs to.
 func holder(all []notify.GPUHolder) string {
 	if len(all) == 0 {
 		return ""

@@ -1,8 +1,8 @@
 // Package backend answers the API, the web page and the command line of a running daemon.
 //
-// It owns how the stored state and the views of the loops become package status's types, how requests of people are
-// recorded once, and the hub that passes events on to those who follow them.
+// It owns the conversion of the stored state and the loops' views into package status's types, the recording of
+// requests (each is carried out once), and the hub that passes events to live subscribers.
 //
-// Threading: a Backend and a Hub are safe for concurrent use. It never decides, and never changes anything but what a
-// request asks for.
+// Threading: a Backend and a Hub are safe for concurrent use. It never decides, and changes only what a request
+// asks for.
 package backend

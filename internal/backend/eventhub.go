@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Hub passes the events of the outbox on to those who follow the daemon live.
+// Hub passes the events of the outbox to live subscribers.
 type Hub struct {
 	store *store.Store
 	wake  chan struct{}
@@ -20,7 +20,7 @@ type Hub struct {
 	followers map[chan status.Event]struct{} // guarded by mu
 }
 
-// followerLag is how many events a follower may be behind before it is dropped.
+// followerLag is how many events a subscriber may be behind before it is dropped.
 const followerLag = 256
 
 // NewHub returns the hub of a store.
@@ -28,7 +28,7 @@ func NewHub(s *store.Store) *Hub {
 	return &Hub{store: s, wake: make(chan struct{}, 1), followers: map[chan status.Event]struct{}{}}
 }
 
-// Wake makes the hub look for new events; it never blocks.
+// Wake makes the hub check for new events; it never blocks.
 func (h *Hub) Wake() {
 	select {
 	case h.wake <- struct{}{}:
@@ -36,13 +36,13 @@ func (h *Hub) Wake() {
 	}
 }
 
-// Run passes new events on to the followers.
+// Run passes new events to the subscribers.
 func (h *Hub) Run(ctx context.Context) error {
 	defer h.closeAll()
 	var after int64
 	begun := false
 	for {
-		if !begun { // a store that cannot be read now is read with the next event: followers are promised nothing
+		if !begun { // retried with the next event: live events carry no guarantee
 			begun = h.store.View(ctx, func(t *store.Tx) (err error) {
 				after, err = t.LastNotification()
 				return err
@@ -61,7 +61,7 @@ func (h *Hub) Run(ctx context.Context) error {
 			news, err = t.Notifications(after, 1000)
 			return err
 		}); err != nil {
-			continue // the next poke reads them; followers are no promise
+			continue // retried at the next wake-up: live events carry no guarantee
 		}
 		for _, n := range news {
 			after = n.N
@@ -97,7 +97,7 @@ func (h *Hub) closeAll() {
 	h.followers = nil
 }
 
-// Follow registers a follower until ctx ends.
+// Follow subscribes until ctx ends.
 func (h *Hub) Follow(ctx context.Context) <-chan status.Event {
 	c := make(chan status.Event, followerLag)
 	h.mu.Lock()

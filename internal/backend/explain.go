@@ -48,11 +48,11 @@ func (b *Backend) Explain(ctx context.Context, model, run string, at time.Time) 
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		if run != "" {
-			return out, fmt.Errorf("%w: run %q has no decision on record", status.ErrNotFound, run)
+			return out, fmt.Errorf("%w: run %q has no recorded decision", status.ErrNotFound, run)
 		}
 		if !at.IsZero() {
 			return out,
-				fmt.Errorf("%w: nothing is on record about model %s from before %s", status.ErrNotFound, model,
+				fmt.Errorf("%w: model %s has no recorded decision before %s", status.ErrNotFound, model,
 					at.Format(time.DateTime+" MST"))
 		}
 		return out, fmt.Errorf("%w: model %s has not been evaluated yet", status.ErrNotFound, model)

@@ -18,7 +18,7 @@ func (b *Backend) AcceptLabels(_ context.Context, model, by string) error {
 		return err
 	}
 	if !m.Intake.AcceptShrink() {
-		return fmt.Errorf("%w: no read of the table of model %s waits to be accepted", status.ErrRefused, model)
+		return fmt.Errorf("%w: model %s has no refused read of its table to accept", status.ErrRefused, model)
 	}
 	b.o.Log.Warn("the missing items of a full read are accepted as deleted", "model", model, "by", by)
 	m.Intake.Retry()
@@ -39,7 +39,7 @@ func (b *Backend) AddLabels(ctx context.Context, model string, events []byte, by
 	if len(taken) == 0 {
 		return added, nil
 	}
-	by, _, _ = strings.Cut(by, " (") // the person, not the process
+	by, _, _ = strings.Cut(by, " (") // the person, without the process
 	for i := range taken {
 		if taken[i].Author == "" {
 			taken[i].Author = by

@@ -70,7 +70,7 @@ func (b *Backend) Resume(ctx context.Context, model, by string) error {
 		if err := t.DropPause(model); err != nil || row.Hold == "" {
 			return err
 		}
-		// A retrain that was demanded before the hold is not what the person asks for now.
+		// A retrain that was requested before the hold is dropped: the person did not request it now.
 		if err := t.SetModel(model, store.Force, ""); err != nil {
 			return err
 		}
@@ -78,7 +78,7 @@ func (b *Backend) Resume(ctx context.Context, model, by string) error {
 	})
 }
 
-// order stores what a person said about a model or about all, with its event, and lets the loops look at it.
+// order stores a person's order about a model or about all, with its event, and wakes the loops.
 func (b *Backend) order(ctx context.Context, model string, kind notify.Kind, data any,
 	write func(*store.Tx, time.Time) error,
 ) error {
@@ -90,7 +90,7 @@ func (b *Backend) order(ctx context.Context, model string, kind notify.Kind, dat
 		}
 		subject, affected = model, []Model{m}
 	}
-	var refused error // said as it is: it is no failure of the store
+	var refused error // returned as it is: the store did not fail
 	err := b.o.Store.Update(ctx, "order", func(t *store.Tx) error {
 		if refused = write(t, time.Now().UTC()); refused != nil {
 			return refused
@@ -110,7 +110,7 @@ func (b *Backend) order(ctx context.Context, model string, kind notify.Kind, dat
 	return nil
 }
 
-// showStopped adds holds and pauses to what the faces show.
+// showStopped adds holds and pauses to a model's status.
 func showStopped(m *status.Model, h policy.History, now time.Time) {
 	if h.Held != nil {
 		m.Held = &status.Pause{By: h.Held.By, Reason: h.Held.Reason, Since: h.Held.Since}
@@ -123,7 +123,7 @@ func showStopped(m *status.Model, h policy.History, now time.Time) {
 	}
 }
 
-// pauseText says who stopped what, until when and why.
+// pauseText describes a pause: who, until when and why.
 func pauseText(p status.Pause, now time.Time) string {
 	out := "paused"
 	if p.Every {

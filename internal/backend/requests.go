@@ -19,7 +19,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// answered finds the answer to a request that was carried out already.
+// answered returns the stored answer to a request that was carried out already.
 func (b *Backend) answered(ctx context.Context, verb, model, id string) (t status.Triggered, ok bool, err error) {
 	if id == "" {
 		return t, false, nil
@@ -108,7 +108,7 @@ func (b *Backend) Trigger(ctx context.Context, model string, r status.Request) (
 	})
 }
 
-// unreadable says why an export of the pipeline would fail: the table is away.
+// unreadable returns why an export of the pipeline would fail, if the table is unreachable.
 func unreadable(m Model, steps []actions.StepConfig) string {
 	if !slices.ContainsFunc(steps, func(s actions.StepConfig) bool { return s.Builtin() == actions.DoExport }) {
 		return ""
@@ -121,7 +121,7 @@ func unreadable(m Model, steps []actions.StepConfig) string {
 	return ""
 }
 
-// awaitRun waits until the loop has created the run, which takes one round.
+// awaitRun waits until the loop has created the run, which takes one evaluation.
 func (b *Backend) awaitRun(ctx context.Context, model string) (status.Triggered, error) {
 	ctx, stop := context.WithTimeout(ctx, 5*time.Second)
 	defer stop()
@@ -136,7 +136,7 @@ func (b *Backend) awaitRun(ctx context.Context, model string) (status.Triggered,
 				return err
 			}
 			for _, o := range runs {
-				if o.Model == model && o.Pipeline != evaluator.PipelineBack { // that goes first, and the demand stays
+				if o.Model == model && o.Pipeline != evaluator.PipelineBack { // a rollback goes first, and the demand stays
 					open = o
 				}
 			}
@@ -147,7 +147,7 @@ func (b *Backend) awaitRun(ctx context.Context, model string) (status.Triggered,
 		if err == nil && open.ID != "" {
 			return status.Triggered{Run: open.ID, Text: "run " + open.ID + " begins now"}, nil
 		}
-		if err == nil && waiting == "" { // it began and ended already
+		if err == nil && waiting == "" { // it started and ended already
 			runs, err := b.Runs(ctx, model, 1)
 			if err == nil && len(runs) == 1 {
 				return status.Triggered{Run: runs[0].ID, Text: "run " + runs[0].ID + " has " + string(runs[0].Outcome)}, nil
@@ -161,7 +161,7 @@ func (b *Backend) awaitRun(ctx context.Context, model string) (status.Triggered,
 	}
 }
 
-// refusal turns the error of a model that is held into a refusal of the request.
+// refusal turns a HeldError into a refusal of the request.
 func refusal(err error) error {
 	var held *evaluator.HeldError
 	if errors.As(err, &held) {

@@ -57,11 +57,11 @@ func (b *Backend) Run(ctx context.Context, id string) (status.Run, error) {
 	return out, whichRun(id, err)
 }
 
-// whichRun says it where a run's id, or the end of one, does not name one run.
+// whichRun explains an id suffix that matches no run, or several.
 func whichRun(id string, err error) error {
 	switch {
 	case errors.Is(err, store.ErrSeveral):
-		return fmt.Errorf("%w: the ids of several runs end in %q: write more of it; see: retraind runs list",
+		return fmt.Errorf("%w: run id suffix %q is ambiguous: write more of it; see: retraind runs list",
 			status.ErrNotFound, id)
 	case errors.Is(err, store.ErrNotFound):
 		return fmt.Errorf("%w: no run's id ends in %q; see: retraind runs list", status.ErrNotFound, id)
@@ -111,7 +111,7 @@ func (b *Backend) Retry(ctx context.Context, run, from, by string) (status.Trigg
 	return status.Triggered{Run: id, Text: said}, refusal(err)
 }
 
-// showRun turns a stored run with its steps into what the faces show.
+// showRun converts a stored run with its steps.
 func showRun(t *store.Tx, r store.Run) (status.Run, error) {
 	out := status.Run{
 		ID: r.ID, Model: r.Model, Pipeline: r.Pipeline, Trigger: r.Trigger, Forced: r.Forced, State: r.State,
@@ -188,7 +188,7 @@ func compared(g *actions.GateFacts) *status.Compared {
 	return c
 }
 
-// comparedTargets are the comparisons of the targets that do not gate.
+// comparedTargets returns the comparisons of the targets that do not gate.
 func comparedTargets(g *actions.GateFacts) []status.ComparedTarget {
 	if g == nil {
 		return nil

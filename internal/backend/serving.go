@@ -22,7 +22,7 @@ func (b *Backend) Verify(ctx context.Context, model string) (status.Served, erro
 	if s := served(m.Loop.View()); s != nil {
 		return *s, nil
 	}
-	return status.Served{State: status.ServedUnknown, Text: "no release is deployed yet: nothing can be proved"}, nil
+	return status.Served{State: status.ServedUnknown, Text: "no release is deployed yet, so there is nothing to prove"}, nil
 }
 
 // Adopt implements status.Serving.
@@ -61,7 +61,7 @@ func served(v evaluator.View) *status.Served {
 	}
 	out := &status.Served{
 		State: status.ServedProved, Proved: s.Proved,
-		Text: "the service answers as the champion, " + text.Digest(s.Champion),
+		Text: "the service gives the answers of the champion, " + text.Digest(s.Champion),
 	}
 	if v.ServiceTrouble != "" {
 		out.State, out.Text = status.ServedUnknown, "the service could not be asked: "+v.ServiceTrouble

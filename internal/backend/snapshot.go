@@ -41,7 +41,7 @@ func (b *Backend) Snapshot(ctx context.Context) (status.Status, error) {
 		return out, err
 	}
 	out.Models = named(out.Models, b.o.Models)
-	for i := range out.Models { // nothing else that is shown can be relied on
+	for i := range out.Models { // the other data is not reliable either
 		out.Models[i].Phase, out.Models[i].Sentence = status.Broken, trouble
 	}
 	return out, nil
@@ -121,7 +121,7 @@ func showModel(t *store.Tx, model Model, now time.Time) (status.Model, error) {
 	return m, nil
 }
 
-// phase says in one word and one sentence what a model's watch is doing, the loudest first.
+// phase returns the state of a model in one word and one sentence, the most urgent first.
 func phase(m status.Model, v evaluator.View, now time.Time) (status.Phase, string) {
 	switch {
 	case m.Active != nil:
@@ -142,7 +142,7 @@ func phase(m status.Model, v evaluator.View, now time.Time) (status.Phase, strin
 		return status.Asleep, v.Report.Detail
 	case v.Report.State == drift.StateError:
 		return status.Broken, v.Report.Detail
-	case v.Decision.Reason == policy.ReasonNoFormerRelease: // what serves cannot be relied on, and only a person can help
+	case v.Decision.Reason == policy.ReasonNoFormerRelease: // the release is bad, and only a person can act
 		return status.Broken, v.Decision.Text
 	case len(m.Pauses) > 0 && v.Decision.Reason == policy.ReasonPaused:
 		return status.Paused, v.Decision.Text
@@ -163,7 +163,7 @@ func running(r status.Run) string {
 	return fmt.Sprintf("run %s begins: %s", text.RunID(r.ID), r.Trigger)
 }
 
-// away says what keeps labels from being followed, "" when all sources are up or have not tried yet.
+// away returns why labels cannot be followed, "" if all sources are up or have not tried yet.
 func away(sources []status.Source) string {
 	var parts []string
 	for _, s := range sources {

@@ -1,7 +1,7 @@
-// Package check holds what a validation found.
+// Package check is the type of validation findings.
 //
-// It owns one type, Problem, that every package with a Config returns from Validate; package configs turns its path
-// into file, line and column. It has no state and never prints.
+// It owns one type, Problem, that every package with a Config returns from Validate; package configs turns its
+// path into file, line and column. It has no state and never prints.
 package check
 
 import (
@@ -10,13 +10,14 @@ import (
 	"slices"
 )
 
-// Problem is one fault of a configuration value, found after decoding.
+// Problem is one error or warning about a configuration value.
 type Problem struct {
-	// Path leads to the value from the place where Validate was called: "limits.cooldown", "quiet_hours[1].from".
+	// Path is the path of the value relative to where Validate was called: "limits.cooldown",
+	// "quiet_hours[1].from".
 	Path string
 	// Message says what is wrong, in lower case, with the offending value in it.
 	Message string
-	// Hint says how to mend it; it may be empty when the message already does.
+	// Hint is the cure; it may be empty if the message contains it.
 	Hint string
 	// Warning marks a finding that does not stop a load.
 	Warning bool
@@ -50,7 +51,7 @@ func (p *Problems) Under(path string, nested Problems) {
 	}
 }
 
-// Add adds an error. One that brings its cure, as a unit.Error does, gives the hint.
+// Add adds an error. An error with its own hint, such as a unit.Error, sets the hint.
 func (p *Problems) Add(path string, err error) {
 	var cured interface {
 		error
@@ -64,17 +65,17 @@ func (p *Problems) Add(path string, err error) {
 	p.Errorf(path, "", "%v", err)
 }
 
-// HasErrors says whether one of the findings is more than a warning.
+// HasErrors tells whether any finding is an error.
 func (p Problems) HasErrors() bool {
 	return slices.ContainsFunc(p, func(one Problem) bool { return !one.Warning })
 }
 
-// Invalid is the error of a configuration that cannot be used, with everything that was found.
+// Invalid is the error of an invalid configuration, with all findings.
 type Invalid struct {
 	Problems Problems
 }
 
-// Error names the first problem that is more than a warning.
+// Error returns the first error among the findings.
 func (e *Invalid) Error() string {
 	for _, p := range e.Problems {
 		if p.Warning {

@@ -2,8 +2,8 @@ package check
 
 import "strings"
 
-// Nearest is the candidate that a misspelt name most likely meant, "" where none is close: at most about one edit in
-// three letters, capitals and the kind of dash not counted.
+// Nearest is the candidate that is probably meant by a misspelt name, "" if none is close: at most about one edit
+// in three letters, ignoring case and kinds of dashes.
 func Nearest(name string, candidates []string) string {
 	if len(name) > 64 {
 		return ""

@@ -182,7 +182,7 @@ func TestProbationWithoutAFormerRelease(t *testing.T) {
 			w := setup(t)
 			w.trial = "1h"
 			r := w.start()
-			runs, want := 1, "there was no other release before"
+			runs, want := 1, "there is no previous release"
 			if spoil == nil {
 				r.first()
 			} else {

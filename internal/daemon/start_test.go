@@ -37,14 +37,14 @@ func TestNATSPortTaken(t *testing.T) {
 	w := setup(t)
 	taken := listen(t)
 	w.nats = fmt.Sprintf("{embedded: true, listen: %q}", taken)
-	mustSay(t, w.refused(), taken+" is taken by another program", "nats.listen", "nats.url")
+	mustSay(t, w.refused(), taken+" is used by another program", "nats.listen", "nats.url")
 }
 
 func TestPagePortTaken(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	w.listen = listen(t)
-	mustSay(t, w.refused(), w.listen+" is taken by another program", "listen:", "off")
+	mustSay(t, w.refused(), w.listen+" is used by another program", "listen:", "off")
 }
 
 // listen takes an address.

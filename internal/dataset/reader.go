@@ -26,8 +26,8 @@ type Reader struct {
 	Targets []serving.Target
 }
 
-// Rows returns the items as they stand now, each on the side that was decided when it was first seen. A training row whose group is held out is
-// marked: its text must not be trained on.
+// Rows returns the present items, each on the side that was decided when it was first seen. A training row whose
+// group is held out is marked: its text must not be trained on.
 func (r Reader) Rows(ctx context.Context) iter.Seq2[actions.Row, error] {
 	return func(yield func(actions.Row, error) bool) {
 		err := r.view(ctx, func(t *store.Tx) error {
@@ -63,8 +63,8 @@ func (r Reader) view(ctx context.Context, f func(*store.Tx) error) error {
 	return r.Store.View(ctx, f)
 }
 
-// heldout are the items that are held out in the store, and the groups that must not be trained on. Where the share
-// decides and nothing was ever edited a group lies on one side; a file may name one of two items with the same text.
+// heldout returns the items that are held out in the store, and the groups that must not be trained on. Usually a
+// group is on one side; edited texts, or a file that lists one of two items with the same text, can split it.
 func (r Reader) heldout(ctx context.Context, t *store.Tx) (*drift.Seen, error) {
 	out := &drift.Seen{}
 	defer out.Sort()
@@ -87,8 +87,8 @@ func (r Reader) heldout(ctx context.Context, t *store.Tx) (*drift.Seen, error) {
 	return out, nil
 }
 
-// row asks the store about few items alone, since that takes longer than all the rest: about those that the split holds
-// out and the store does not.
+// row queries the store only for the few items that the split holds out and the store does not, because that query
+// takes longer than everything else.
 func (r Reader) row(t *store.Tx, it watch.Item, stored *drift.Seen) (row actions.Row, err error) {
 	place := r.Split.Find(it.ID, it.Text)
 	heldout := place.Heldout
@@ -102,13 +102,13 @@ func (r Reader) row(t *store.Tx, it watch.Item, stored *drift.Seen) (row actions
 	if known {
 		heldout = r.Split.Follows(it.ID, place.Group, side)
 	}
-	labels, _ := serving.CanonicalLabels(r.Targets, it.Labels) // a label that cannot be counted was logged when it was read
+	labels, _ := serving.CanonicalLabels(r.Targets, it.Labels) // invalid labels were logged when they were read
 	it.Labels = serving.Values(r.Targets, labels)
 	return actions.Row{Item: it, Group: place.Group, Side: place.Side(heldout)}, nil
 }
 
-// items are a model's items as they stand: those of the table from the table, with the labels that events have given
-// them since, and those that events brought from the store. t is nil before the first start.
+// items returns a model's present items: those of the table from the table, with later labels from events, and
+// those from events from the store. t is nil before the first start.
 func (r Reader) items(ctx context.Context, t *store.Tx) iter.Seq2[watch.Item, error] {
 	return func(yield func(watch.Item, error) bool) {
 		relabelled := map[string]store.Item{}

@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Config is what decides the sides of a model's items.
+// Config is the part of a model's configuration that decides the sides of its items.
 func Config(file *configs.File, model string) ingest.Config {
 	m := file.Models[model]
 	return ingest.Config{
@@ -22,10 +22,10 @@ func Config(file *configs.File, model string) ingest.Config {
 	}
 }
 
-// Source gives runs the items of every model of a daemon. It implements actions.Source.
+// Source provides runs with the items of every model. It implements actions.Source.
 type Source struct {
 	Store  *store.Store
-	File   func() *configs.File // the configuration in force
+	File   func() *configs.File // the present configuration
 	Writer func(model string) (*ingest.Writer, bool)
 }
 

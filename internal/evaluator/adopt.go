@@ -12,9 +12,9 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// adoptServing makes what the service answers the champion, before retraind has ever deployed anything: its accuracy is
-// known and watched from then on, and the first candidate is compared with it. It asks about every held-out item, and
-// adopts only when all are answered. A service that is away, or that has no model yet, is left for the first run.
+// adoptServing adopts the release that serves before retraind's first own deployment as champion: its accuracy is
+// measured from then on, and the first candidate is compared with it. It scores every held-out item, and adopts
+// only if all are answered. If the service is unreachable or has no model yet, the first run follows instead.
 func (l *Loop) adoptServing(ctx context.Context) error {
 	config := l.rules.Model.Serving.Adopt
 	if config != nil && config.Off || l.monitor.Release().Digest != "" || l.reading() {
@@ -27,12 +27,12 @@ func (l *Loop) adoptServing(ctx context.Context) error {
 	return l.adoptAnswers(ctx, "")
 }
 
-// adoptAnswers asks the service about every held-out item and makes its answers the champion's. by is who asked for it,
-// "" for nobody. An error of the service becomes the state of the report.
+// adoptAnswers scores every held-out item and makes the answers the champion's. by is who requested it, "" if it
+// is automatic. An error of the service becomes the state of the report.
 func (l *Loop) adoptAnswers(ctx context.Context, by string) error {
 	before, err := l.deployed(ctx)
 	if err != nil || before.active {
-		return err // a run changes what serves
+		return err // a run is changing the serving release
 	}
 	l.monitor.Service(nil)
 	health, err := l.health(ctx)
@@ -54,13 +54,13 @@ func (l *Loop) adoptAnswers(ctx context.Context, by string) error {
 	return l.putAdopted(ctx, by, health, got, before)
 }
 
-// adoptAsked adopts what the service answers because a person asked for it.
+// adoptAsked adopts the serving release because a person requested it.
 func (l *Loop) adoptAsked(ctx context.Context, by string) (string, error) {
 	switch state, err := l.deployed(ctx); {
 	case err != nil:
 		return "", err
 	case state.active:
-		return "", &RefusedError{"a run is under way: wait for its end, or cancel it"}
+		return "", &RefusedError{"a run is active: wait for its end, or cancel it"}
 	}
 	if err := l.adoptAnswers(ctx, by); err != nil {
 		return "", err
@@ -70,13 +70,13 @@ func (l *Loop) adoptAsked(ctx context.Context, by string) (string, error) {
 		return "", err
 	}
 	if !actions.IsAdopted(row.Champion) || l.monitor != nil {
-		return "", &RefusedError{"nothing was adopted: a run began meanwhile, or there is no held-out item that the service could be asked about"}
+		return "", &RefusedError{"nothing was adopted: a run has started, or there is no held-out item to score"}
 	}
-	return "what serves is the champion now, as " + text.Digest(row.Champion), nil
+	return "the serving release is now the champion, as " + text.Digest(row.Champion), nil
 }
 
-// notAdopted handles a service that could not be asked. Away is what a first run is for; an answer that cannot be used
-// would fail that run too, so it is shown before anything is trained.
+// notAdopted handles an adoption that failed. If the service is unreachable, a first run is the answer; invalid
+// answers would fail that run too, so they are reported before anything is trained.
 func (l *Loop) notAdopted(ctx context.Context, by string, err error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -86,13 +86,13 @@ func (l *Loop) notAdopted(ctx context.Context, by string, err error) error {
 	case errors.Is(err, serving.ErrAsleep):
 		return nil
 	}
-	l.monitor.Service(fmt.Errorf("the service's answers cannot be adopted: %w; correct serving, or set serving.adopt: {off: true} to train a first release all the same",
+	l.monitor.Service(fmt.Errorf("the service's answers cannot be adopted: %w; correct serving, or set serving.adopt: {off: true} to train a first release anyway",
 		err))
 	l.log.Warn("the service's answers cannot be adopted", "err", err)
 	return nil
 }
 
-// askAll asks about all texts, in parts, so that the watchdog and the page see progress.
+// askAll scores all texts, in batches, so that the watchdog and the page see progress.
 func (l *Loop) askAll(ctx context.Context, texts []serving.Text) (got []store.Prediction, err error) {
 	defer l.setView(func(v *View) { v.Scoring = nil })
 	for part := range slices.Chunk(texts, scoreBatch) {

@@ -20,7 +20,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// adoptedRun stands for the run of an adopted release.
+// adoptedRun replaces a run's id for an adopted release.
 const adoptedRun = "adopted"
 
 // putAdopted stores the adopted champion with its answers, its accuracy and the event, in one transaction.
@@ -100,20 +100,20 @@ func (l *Loop) putAdopted(ctx context.Context, by string, service serving.Health
 			notify.Adopted{Release: digest, Health: health, Replaces: former, By: by, TrainedOnKnown: from != "", Now: figures})
 	})
 	if errors.Is(err, errStale) {
-		l.monitor = nil // a run began meanwhile, and the answers may be those of its candidate
+		l.monitor = nil // a run started meanwhile, and the answers may be those of its candidate
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	l.log.Info("what serves is adopted as the champion", "release", text.Digest(digest), "accuracy", baseline.Accuracy,
+	l.log.Info("the serving release was adopted as champion", "release", text.Digest(digest), "accuracy", baseline.Accuracy,
 		"items", baseline.N, "trained_on", from)
-	l.monitor = nil // built anew, with the champion
+	l.monitor = nil // rebuilt with the champion
 	return nil
 }
 
-// trainedOn reads which items the adopted release was trained on, from the user's own training file; nil where none is
-// configured.
+// trainedOn reads the items that the adopted release was trained on, from the user's own training file; nil if
+// none is configured.
 func (l *Loop) trainedOn() (seen []byte, from string, err error) {
 	c := l.rules.Model.Serving.Adopt
 	if c == nil || c.TrainedOn == "" {
@@ -132,7 +132,8 @@ func (l *Loop) trainedOn() (seen []byte, from string, err error) {
 	return seen, c.TrainedOn, err
 }
 
-// currentDir is what the link `current` names, "" if there is none: a release that was adopted is brought back there.
+// currentDir is the target of the link `current`, "" if there is none: a rollback to an adopted release restores
+// it.
 func currentDir(modelDir string) (string, error) {
 	link := actions.CurrentLink(modelDir)
 	if _, err := os.Lstat(link); errors.Is(err, os.ErrNotExist) {
@@ -140,12 +141,12 @@ func currentDir(modelDir string) (string, error) {
 	}
 	dir, err := filepath.EvalSymlinks(link)
 	if errors.Is(err, os.ErrNotExist) {
-		return "", nil // it names nothing: there is nothing to bring back
+		return "", nil // a dangling link: nothing to restore
 	}
 	return dir, err
 }
 
-// answersDigest names an adopted release by what it answers, and by what its health says.
+// answersDigest is the digest of an adopted release: of its answers and of the digest in its health answer.
 func answersDigest(health string, got []store.Prediction) string {
 	slices.SortFunc(got, func(a, b store.Prediction) int { return strings.Compare(a.Item, b.Item) })
 	h := sha256.New()

@@ -10,7 +10,7 @@ import (
 // arrivals counts the changes since the last event about them.
 type arrivals struct {
 	changes, own int
-	sources      []string // where they came from, sorted
+	sources      []string // the sources of the changes, sorted
 }
 
 func (a *arrivals) count(c store.Change) {

@@ -12,14 +12,15 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// audit computes every figure again, from the monitor's own items and from the store, and compares. A difference is a
-// fault of this program, never of the data: it is told on every face, and the figures from the store take over.
+// audit recomputes every figure, from the monitor's own items and from the store, and compares. A difference is a
+// bug of this program, never of the data: it is reported by log, event, metric and page, and the figures from the
+// store replace the others.
 func (l *Loop) audit(ctx context.Context) error {
 	if err := l.auditFiles(ctx); err != nil {
 		return err
 	}
 	if l.monitor == nil {
-		return nil // the next round builds it from the store
+		return nil // the next evaluation builds it from the store
 	}
 	var fresh *drift.Monitor
 	newer := false
@@ -36,7 +37,7 @@ func (l *Loop) audit(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if newer { // labels came in since this round: after the next one
+	if newer { // labels arrived since this evaluation: retry after the next one
 		l.Audit()
 		return nil
 	}
@@ -47,10 +48,10 @@ func (l *Loop) audit(ctx context.Context) error {
 	now := time.Now().UTC()
 	if found == nil {
 		l.setView(func(v *View) { v.Audit = Audit{At: now, Damage: v.Audit.Damage} })
-		l.log.Info("the figures are as computed anew")
+		l.log.Info("audit: recomputed figures are the same")
 		return nil
 	}
-	l.log.Error("the figures that were kept are wrong and are computed again", "err", found)
+	l.log.Error("audit: the figures differ and are rebuilt", "err", found)
 	l.setView(func(v *View) { v.Audit = Audit{At: now, Difference: found.Error(), Damage: v.Audit.Damage} })
 	l.monitor = nil
 	l.Evaluate()
@@ -59,8 +60,8 @@ func (l *Loop) audit(ctx context.Context) error {
 	})
 }
 
-// auditFiles reads the champion's files. The service may go on with what it has loaded: the alarm comes before its next
-// start.
+// auditFiles checks the champion's files. The service may keep running with the model in memory: the alarm should
+// come before its next start.
 func (l *Loop) auditFiles(ctx context.Context) error {
 	var release store.Release
 	err := l.o.Store.View(ctx, func(t *store.Tx) error {

@@ -13,8 +13,8 @@ const (
 	macroF1Condition = "macro_f1_drop"
 )
 
-// causeOf is what a retrain is to mend: the categories whose recall is too low, and macro-F1. Other conditions name
-// nothing that a candidate could be measured by beside the gate.
+// causeOf returns what a retrain should fix: the categories with low recall, and macro-F1. Other conditions give
+// the gate nothing to check.
 func causeOf(d policy.Decision, r *drift.Report) (cause actions.Cause) {
 	if r == nil {
 		return cause

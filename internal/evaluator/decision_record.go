@@ -14,7 +14,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// record stores report, decision and the tests' state with the notifications of what changed, in one transaction.
+// record stores report, decision and the tests' state with the notifications of changes, in one transaction.
 func (l *Loop) record(ctx context.Context, r drift.Report, d policy.Decision, last *policy.Decision,
 	fresh arrivals,
 ) error {
@@ -85,10 +85,10 @@ func (l *Loop) record(ctx context.Context, r drift.Report, d policy.Decision, la
 	})
 }
 
-// errStale says that a run has ended since the monitor was built: another release serves.
-var errStale = errors.New("the monitor judges a release that does not serve any more")
+// errStale means that a run has ended since the monitor was built: another release serves.
+var errStale = errors.New("the monitor's release does not serve any more")
 
-// intend keeps an armed decision as data: it waits in the store, not in a goroutine.
+// intend stores an armed decision as data: it waits in the store, not in a goroutine.
 func (l *Loop) intend(t *store.Tx, d policy.Decision) error {
 	row, err := t.Model(l.name)
 	if err != nil {
@@ -105,7 +105,7 @@ func (l *Loop) intend(t *store.Tx, d policy.Decision) error {
 	}
 	b := d.Blocked[0]
 	if b.Reason == policy.ReasonRunActive {
-		return nil // it is being done
+		return nil // its run exists
 	}
 	return l.notify(t, notify.RunScheduled, "",
 		notify.Scheduled{Pipeline: l.pipeline(row), Reason: d.Text, NotBefore: b.Until, Waits: b.Text})
@@ -158,7 +158,8 @@ func reasons(d policy.Decision) []string {
 	return out
 }
 
-// essence is what must differ for a decision to be another one: figures move all the time, verdicts do not.
+// essence is the part of a decision whose change counts as a new decision: figures change all the time, verdicts
+// do not.
 func essence(d policy.Decision) string {
 	type short struct {
 		Verdict, Reason string
@@ -185,7 +186,7 @@ func essence(d policy.Decision) string {
 func mustJSON(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic("daemon: " + err.Error()) // only our own records come here; NaN is refused where figures are made
+		panic("daemon: " + err.Error()) // only the package's own records are encoded; NaN is refused where figures are computed
 	}
 	return string(b)
 }

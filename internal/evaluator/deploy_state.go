@@ -6,8 +6,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// deployState is what retraind has deployed and is deploying: answers are those of one release only if it is the same before
-// and after they were asked for.
+// deployState is the deployed and the deploying release. Answers belong to one release only if it is the same
+// before and after they were requested.
 type deployState struct {
 	champion string
 	run      string // the newest run

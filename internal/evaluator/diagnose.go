@@ -15,8 +15,9 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Diagnose explains the accuracy in the last report of a model. It computes everything from the store and the view, so
-// that it does not wait for the loop, which may be busy for minutes with a slow service. v.Report must not be nil.
+// Diagnose explains the accuracy in the last report of a model. It computes everything from the store and the
+// view, so that it does not wait for the loop, which may be busy for minutes with a slow service. v.Report must
+// not be nil.
 func Diagnose(ctx context.Context, db *store.Store, model string, v View) (drift.Diagnosis, error) {
 	d := drift.Diagnosis{Model: model, At: time.Now().UTC(), Report: *v.Report}
 	err := db.View(ctx, func(t *store.Tx) error {
@@ -38,7 +39,7 @@ func Diagnose(ctx context.Context, db *store.Store, model string, v View) (drift
 		if err != nil {
 			return err
 		}
-		// As far as the report knows, so that this and the last decision judge the same relabels.
+		// Up to the report's last change, so that this and the last decision judge the same relabels.
 		if err := follow(t, model, x.relabels, release.TrainedSeq, d.Report.Seq, func() {}); err != nil {
 			return err
 		}
@@ -56,8 +57,8 @@ func Diagnose(ctx context.Context, db *store.Store, model string, v View) (drift
 	return d, err
 }
 
-// textDrift compares the held-out texts that the baseline was taken on with those that came or were edited since: they
-// are a fair sample of all.
+// textDrift compares the held-out texts in the baseline with those that arrived or were edited since: both are
+// random samples of all texts.
 func textDrift(ctx context.Context, t *store.Tx, model string, baseline int64) (drift.TextDrift, error) {
 	var then, now []map[string]string
 	for it, err := range t.HeldOut(model) {
@@ -75,7 +76,7 @@ func textDrift(ctx context.Context, t *store.Tx, model string, baseline int64) (
 	return classifier.TextDrift(then, now, 1), nil
 }
 
-// learningCurve is made of the releases that passed their gate: what a rejected one was trained on may have been wrong.
+// learningCurve uses the releases that passed their gate: the training data of a rejected one may have been wrong.
 func learningCurve(t *store.Tx, model string, training map[string]int, now drift.Report) (drift.LearningCurve, error) {
 	releases, err := t.Releases(model, 1000)
 	if err != nil {

@@ -12,22 +12,23 @@ import (
 )
 
 const (
-	replayBatch = 2000 // changes given to the monitor between two heartbeats
-	// handOverEvery is how soon a queued run is handed to the engine again, which refuses it while it ends the former one.
+	replayBatch = 2000 // changes passed to the monitor between two heartbeats
+	// handOverEvery is how often a queued run is passed to the engine again, which refuses it until the previous
+	// one has ended.
 	handOverEvery = time.Second
 )
 
-// round is one turn of the loop: replay new changes, score unseen texts, report, decide, record, and start a run if
-// that is the verdict. It returns when the next turn is due at the latest.
+// evaluate is one iteration of the loop: replay new changes, score unscored texts, report, decide, record, and
+// start a run if that is the verdict. It returns when the next iteration is due at the latest.
 func (l *Loop) evaluate(ctx context.Context, record bool) (next time.Time, err error) {
 	defer func() {
 		if err != nil {
-			l.monitor = nil // it has seen changes that nothing was written down about: they must be given to it again
+			l.monitor = nil // it has seen changes that were not recorded: rebuild it and replay them
 		}
 	}()
 	l.o.Labels.CheckTestSet()
 	if l.o.Labels.TakeRenamed() {
-		l.monitor = nil // it knows items by their former ids
+		l.monitor = nil // it has items under their old ids
 	}
 	before := l.seen()
 	fresh, err := l.catchUp(ctx)
@@ -37,7 +38,7 @@ func (l *Loop) evaluate(ctx context.Context, record bool) (next time.Time, err e
 	if err := l.lookAtService(ctx, record); err != nil {
 		return time.Time{}, err
 	}
-	if l.monitor == nil { // adopted, or foreign: built anew, and the changes are given to it again
+	if l.monitor == nil { // adopted, or foreign: rebuild it and replay the changes
 		if fresh, err = l.catchUp(ctx); err != nil {
 			return time.Time{}, err
 		}
@@ -106,7 +107,7 @@ func (l *Loop) evaluate(ctx context.Context, record bool) (next time.Time, err e
 	return next, nil
 }
 
-// seen is the last change that the monitor has, -1 before it is built.
+// seen is the last change in the monitor, -1 before it is built.
 func (l *Loop) seen() int64 {
 	if l.monitor == nil {
 		return -1
@@ -114,7 +115,7 @@ func (l *Loop) seen() int64 {
 	return l.monitor.Seq()
 }
 
-// catchUp builds the monitor where there is none, and gives it the changes that it has not seen.
+// catchUp builds the monitor if there is none, and passes it the new changes.
 func (l *Loop) catchUp(ctx context.Context) (arrivals, error) {
 	if l.monitor == nil {
 		if err := l.load(ctx); err != nil {
@@ -124,12 +125,13 @@ func (l *Loop) catchUp(ctx context.Context) (arrivals, error) {
 	return l.replay(ctx)
 }
 
-// lookAtService adopts a service that served before retraind, and looks whether the champion still serves.
+// lookAtService adopts a service that served before retraind, and checks that the champion still serves.
 func (l *Loop) lookAtService(ctx context.Context, force bool) error {
 	if err := l.adoptServing(ctx); err != nil || l.monitor == nil {
 		return err
 	}
-	// Read together: a run that ends in between has another champion. None begins while this loop is here.
+	// Both are read in one transaction: a run that ends in between changes the champion. None starts during this
+	// function.
 	var row store.Model
 	var is deployState
 	err := l.o.Store.View(ctx, func(t *store.Tx) (err error) {
@@ -142,7 +144,7 @@ func (l *Loop) lookAtService(ctx context.Context, force bool) error {
 	switch {
 	case err != nil:
 		return err
-	case is.active: // it changes what serves, and proves it
+	case is.active: // it changes the serving release, and proves it
 		return nil
 	case row.Champion != l.monitor.Release().Digest:
 		l.monitor = nil
@@ -151,8 +153,8 @@ func (l *Loop) lookAtService(ctx context.Context, force bool) error {
 	return l.recheck(ctx, row, time.Now().UTC(), force, force)
 }
 
-// replay gives the monitor the changes that its tests have not seen, and counts those that nobody was told of: after a
-// rebuild some are given again.
+// replay passes the monitor the changes that its tests have not seen, and counts those that no event reported yet:
+// after a rebuild some are passed again.
 func (l *Loop) replay(ctx context.Context) (fresh arrivals, err error) {
 	var told int64
 	if err := l.o.Store.View(ctx, func(t *store.Tx) error {
@@ -200,7 +202,7 @@ func (l *Loop) apply(c store.Change) {
 	}
 }
 
-// nextTurn is when the loop must look again although nothing pokes it.
+// nextTurn is when the loop must run again without an event.
 func (l *Loop) nextTurn(now time.Time, r drift.Report, d policy.Decision) time.Time {
 	next := now.Add(24 * time.Hour)
 	earlier := func(t time.Time) {
@@ -233,7 +235,7 @@ func (l *Loop) nextTurn(now time.Time, r drift.Report, d policy.Decision) time.T
 	if s := l.suspected; r.Suspicion != nil && s.seq != r.Seq {
 		earlier(s.again)
 	}
-	if l.reading() { // the end of it is no change of a label
+	if l.reading() { // the end of the first read is no label change
 		earlier(now.Add(time.Second))
 	}
 	if r.State == drift.StateAsleep || r.State == drift.StateError || r.State == drift.StateUnscored {

@@ -8,26 +8,26 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Expected is how long the next run should take.
+// Expected is the expected duration of the next run.
 type Expected struct {
 	Pipeline string
 	Total    time.Duration
 	Steps    []ExpectedStep
 }
 
-// ExpectedStep is one step of it. Runs is how many earlier ones the figure comes from; 0 where it is the configured one.
+// ExpectedStep is one step of it. Runs is the number of earlier runs behind the figure; 0 if it is configured.
 type ExpectedStep struct {
 	Name string
 	Time time.Duration
 	Runs int
-	// Known is false where neither a run nor the configuration says anything: the step then counts as nothing.
+	// Known is false if neither a run nor the configuration provides a duration: the step then counts as zero.
 	Known bool
 	GPU   bool
-	// Checkpoints: it takes what there is of the quiet hours, and counts as nothing.
+	// Checkpoints: the step uses whatever quiet hours there are, and counts as zero.
 	Checkpoints bool
 }
 
-// Expect is ExpectFrom with what the newest runs of the pipeline took.
+// Expect is ExpectFrom with the durations of the pipeline's newest runs.
 func Expect(t *store.Tx, model, pipeline string, steps []actions.StepConfig) (Expected, error) {
 	took, err := t.StepTimes(model, pipeline, historyRuns)
 	if err != nil {
@@ -36,9 +36,9 @@ func Expect(t *store.Tx, model, pipeline string, steps []actions.StepConfig) (Ex
 	return ExpectFrom(took, pipeline, steps), nil
 }
 
-// ExpectFrom adds up the steps of a pipeline: for each the 90th percentile of the runs in which it succeeded, before
-// there are any what is configured. Steps are matched by name, so that a pipeline that lost its longest step is at once
-// expected to be shorter, and what another pipeline took says nothing.
+// ExpectFrom adds up the steps of a pipeline: for each the 90th percentile of the runs in which it succeeded, or
+// the configured duration if there are none. Steps are matched by name, so that a pipeline without its former
+// longest step is immediately expected to be shorter.
 func ExpectFrom(took map[string][]time.Duration, pipeline string, steps []actions.StepConfig) Expected {
 	out := Expected{Pipeline: pipeline}
 	for _, s := range steps {
@@ -55,7 +55,7 @@ func ExpectFrom(took map[string][]time.Duration, pipeline string, steps []action
 	return out
 }
 
-// rest is what the steps after one are expected to take, less those that checkpoint.
+// rest is the expected duration of the steps after one, without those that checkpoint.
 func (e Expected) rest(step int) (d time.Duration) {
 	for _, s := range e.Steps[step+1:] {
 		if !s.Checkpoints {
@@ -65,7 +65,7 @@ func (e Expected) rest(step int) (d time.Duration) {
 	return d
 }
 
-// percentile90 is the shortest time that nine of ten kept, by nearest rank; 0 when there were none.
+// percentile90 is the 90th percentile by nearest rank; 0 if empty.
 func percentile90(took []time.Duration) time.Duration {
 	if len(took) == 0 {
 		return 0

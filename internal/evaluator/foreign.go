@@ -10,15 +10,15 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Foreign says that the service answers as something else than the champion.
+// Foreign records that the service's answers are not the champion's.
 type Foreign struct {
 	Since time.Time `json:"since"`
-	As    string    `json:"as,omitempty"` // digest of what answers, "" when unknown
+	As    string    `json:"as,omitempty"` // digest of the release that answers, "" if unknown
 	Text  string    `json:"text"`
 }
 
-// foreign records that something else serves: answers got since the last proof are dropped, and the sequential tests go
-// back to their state of then. as is the digest of what serves, "" when unknown.
+// foreign records that another release serves: answers received since the last proof are dropped, and the
+// sequential tests are reset to their state at that time. as is the digest of the serving release, "" if unknown.
 func (l *Loop) foreign(ctx context.Context, s *Serving, as, detail string, now time.Time) error {
 	if s.Foreign != nil && s.Foreign.As == as {
 		return l.saveServing(ctx, s)
@@ -29,7 +29,7 @@ func (l *Loop) foreign(ctx context.Context, s *Serving, as, detail string, now t
 		since = s.Foreign.Since
 	}
 	s.Foreign = &Foreign{Since: since, As: as, Text: detail}
-	l.log.Error("the service answers as something else than the champion", "release", text.Digest(s.Champion), "as",
+	l.log.Error("the service's answers are not the champion's", "release", text.Digest(s.Champion), "as",
 		text.Digest(as), "detail", detail)
 	if first {
 		l.monitor = nil
@@ -54,7 +54,7 @@ func (l *Loop) foreign(ctx context.Context, s *Serving, as, detail string, now t
 func (l *Loop) recognized(ctx context.Context, s *Serving, now time.Time) error {
 	since := s.Foreign.Since
 	s.Foreign, s.Evidence, s.Proved = nil, 0, now
-	l.log.Info("the service answers as the champion again", "release", text.Digest(s.Champion))
+	l.log.Info("the service's answers are the champion's again", "release", text.Digest(s.Champion))
 	if err := l.endHold(ctx, s); err != nil {
 		return err
 	}
@@ -66,8 +66,8 @@ func (l *Loop) recognized(ctx context.Context, s *Serving, now time.Time) error 
 	})
 }
 
-// endHold takes off the hold of a run that could not prove what serves, now that the champion is proved. A person's hold
-// stays.
+// endHold ends the hold of a run that could not prove what serves, now that the champion is proved. A person's
+// hold stays.
 func (l *Loop) endHold(ctx context.Context, s *Serving) error {
 	return l.o.Store.Update(ctx, "hold ends", func(t *store.Tx) error {
 		row, err := t.Model(l.name)
@@ -93,7 +93,7 @@ func (l *Loop) saveServing(ctx context.Context, s *Serving) error {
 	})
 }
 
-// asForeign turns a report into that of a model whose service is foreign.
+// asForeign changes a report to the state foreign.
 func (s *Serving) asForeign(r *drift.Report) {
 	if s == nil || s.Foreign == nil {
 		return

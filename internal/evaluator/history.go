@@ -12,11 +12,11 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// historyRuns is how many runs the policy looks back on.
+// historyRuns is how many past runs the policy considers.
 const historyRuns = 100
 
-// history gathers what the policy must know beside the report, and hands a run that the engine has not got yet over to
-// it again; queued says that there is one.
+// history collects the policy's inputs besides the report, and passes a queued run to the engine again; queued
+// tells that there is one.
 func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err error) {
 	var plan *actions.Plan
 	h.Last, h.Reading = l.before, l.reading()
@@ -97,7 +97,7 @@ func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err 
 	return h, plan != nil, err
 }
 
-// untrained says whether a run that failed has entered no step but exports.
+// untrained tells whether a failed run has entered only export steps.
 func untrained(t *store.Tx, r store.Run) (bool, error) {
 	var plan actions.Plan
 	if err := readPlan(r, &plan); err != nil {
@@ -115,7 +115,7 @@ func untrained(t *store.Tx, r store.Run) (bool, error) {
 	}), err
 }
 
-// needsOf is how long the pipelines that conditions ask for are expected to take.
+// needsOf returns the expected durations of the pipelines that conditions name.
 func (l *Loop) needsOf(t *store.Tx) (map[string]time.Duration, error) {
 	out := map[string]time.Duration{}
 	for _, pipeline := range l.rules.Model.Policy.Pipelines() {
@@ -128,7 +128,7 @@ func (l *Loop) needsOf(t *store.Tx) (map[string]time.Duration, error) {
 	return out, nil
 }
 
-// pipeline is the one that is to run next, unless a condition asks for another.
+// pipeline is the one to run next, unless a condition names another.
 func (l *Loop) pipeline(row store.Model) string {
 	var f Demand
 	if row.Force != "" && json.Unmarshal([]byte(row.Force), &f) == nil && f.Pipeline != "" {
@@ -137,8 +137,8 @@ func (l *Loop) pipeline(row store.Model) string {
 	return configs.DefaultPipeline
 }
 
-// reading reports whether the first read of the labels is still going on. Once it has ended, a later start does not
-// count as one.
+// reading reports whether the first read of the labels is still in progress. Once it has ended, a later start does
+// not count as one.
 func (l *Loop) reading() bool {
 	waits := func(b policy.Blocker) bool { return b.Reason == policy.ReasonInsufficientData }
 	if l.last != nil && !slices.ContainsFunc(l.last.Blocked, waits) {

@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Hold is why nothing may start, as stored: a run could not prove what serves, or a person said so.
+// Hold is the stored reason why nothing may start: a run could not prove what serves, or a person set it.
 type Hold struct {
 	By     string    `json:"by"`
 	Reason string    `json:"reason"`
@@ -45,7 +45,7 @@ func WriteHold(t *store.Tx, model string, h Hold) error {
 	return t.SetModel(model, store.Hold, mustJSON(h))
 }
 
-// HeldError refuses to start anything before a person has cleared the hold.
+// HeldError refuses a start until a person has cleared the hold.
 type HeldError struct {
 	Model string
 	Hold  *Hold
@@ -64,12 +64,12 @@ func CheckHold(model string, row store.Model) error {
 	return &HeldError{model, h}
 }
 
-// Pause is a stored pause as the policy sees it.
+// Pause converts a stored pause into the policy's type.
 func Pause(p store.Pause) *policy.Hold {
 	return &policy.Hold{By: p.By, Reason: p.Reason, Since: p.Since, Until: p.Until}
 }
 
-// ReadStops adds the holds and pauses of a model to what a decision depends on.
+// ReadStops adds the holds and pauses of a model to the inputs of a decision.
 func ReadStops(t *store.Tx, row store.Model, h *policy.History) error {
 	held, err := ReadHold(row)
 	if err != nil {

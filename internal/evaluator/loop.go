@@ -18,16 +18,16 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Options are what a Loop works with.
+// Options are the dependencies of a Loop.
 type Options struct {
 	Store *store.Store
 	Runs  Runs
-	// Labels is where the model's labels come in; Changes fires when some have changed.
+	// Labels is the intake of the model's labels; Changes fires after some have changed.
 	Labels  Labels
 	Changes *watch.Coalescer
 	Host    string // for events
 	Self    string // path of this binary, for steps that run it
-	// Beat reports that the loop makes progress; it must be called at least every BeatEvery.
+	// Beat reports progress to the watchdog; the loop calls it at least every BeatEvery.
 	Beat      func()
 	BeatEvery time.Duration
 	Log       *slog.Logger
@@ -42,22 +42,22 @@ type Barrier interface {
 	Barred(model string) (why string)
 }
 
-// Runs starts runs. A plan that was submitted before has no effect.
+// Runs starts runs. Submitting a plan again has no effect.
 type Runs interface {
 	Submit(plan actions.Plan) error
 }
 
 // Labels is the intake of a model's labels.
 type Labels interface {
-	// Reading reports whether a source has neither finished its first read nor met an error.
+	// Reading reports whether a source is still in its first read, without an error so far.
 	Reading() bool
 	// CheckTestSet adopts the user's own test set if its file has changed.
 	CheckTestSet()
-	// TakeRenamed says whether items have got other ids since the last call.
+	// TakeRenamed tells whether items were renamed since the last call.
 	TakeRenamed() bool
 }
 
-// Loop evaluates one model, in one goroutine, whenever something wakes it. Everything that it knows is in the store: the
+// Loop evaluates one model, in one goroutine, whenever an event wakes it. All of its state is in the store: the
 // monitor and the caches are rebuilt from there.
 type Loop struct {
 	name     string
@@ -65,20 +65,20 @@ type Loop struct {
 	log      *slog.Logger
 	requests requests
 
-	// The rest up to mu is owned by the goroutine of Run.
+	// The following fields up to mu are owned by the goroutine of Run.
 	rules     *Rules
 	scorer    *serving.Scorer
 	monitor   *drift.Monitor        // nil before it is built, and after an error
 	relabels  *drift.RelabelHistory // the relabels since the training
-	after     int64                 // last change that monitor and trail have seen
-	last      *policy.Decision      // the last decision that was recorded, also by a former process
-	before    *policy.Decision      // the last decision, recorded or not: conditions remember things in it
+	after     int64                 // last change in monitor and relabels
+	last      *policy.Decision      // the last decision that was recorded, possibly by an earlier process
+	before    *policy.Decision      // the last decision, recorded or not: its conditions carry state
 	shadow    *policy.Shadow        // state of the shadow policy; nil before it is read
 	suspected suspected             // the last judgement of the relabels
 	planned   time.Time             // next evaluation of evaluate.schedule
 
-	serving        *Serving   // what is known of what serves; nil before the first look, and without a champion
-	serviceTrouble string     // why the last look at the service got no answer
+	serving        *Serving   // last known state of the service; nil before the first check, and without a champion
+	serviceTrouble string     // error of the last check of the service
 	healthAsked    time.Time  // when recheck last asked the service's health
 	notAsked       string     // why the classifier must not be asked now; "" where it may
 	rand           *rand.Rand // draws samples
@@ -100,7 +100,7 @@ func New(name string, r *Rules, o Options) *Loop {
 // Name is the model's name.
 func (l *Loop) Name() string { return l.name }
 
-// Run runs the loop. It returns only ctx's cause: errors are shown, and the evaluation is tried again.
+// Run runs the loop. It returns only ctx's cause: errors are reported, and the evaluation is retried.
 func (l *Loop) Run(ctx context.Context) error {
 	l.scorer = serving.NewScorer(l.rules.Model.Serving)
 	defer func() { l.scorer.Close() }()
@@ -108,7 +108,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	defer tick.Stop()
 	due := time.NewTimer(0)
 	defer due.Stop()
-	force := true // the first evaluation after a start is recorded whatever its result
+	force := true // the first evaluation after a start is always recorded
 	l.planned = l.rules.Policy.Scheduled(time.Now())
 	for {
 		l.o.Beat()
@@ -164,7 +164,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 }
 
-// retryAfter is when a failed evaluation is tried again.
+// retryAfter is when a failed evaluation is retried.
 const retryAfter = 10 * time.Second
 
 // barred says whether the classifier must not be asked now, and shows why.

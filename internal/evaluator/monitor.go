@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// load rebuilds the monitor and the trail of relabels from the store.
+// load rebuilds the monitor and the relabel history from the store.
 func (l *Loop) load(ctx context.Context) error {
 	var m *drift.Monitor
 	trail := drift.NewRelabelHistory(l.rules.Model.Serving.List()[0])
@@ -38,7 +38,7 @@ func (l *Loop) load(ctx context.Context) error {
 // beatItems is how many items are read between two heartbeats.
 const beatItems = 10_000
 
-// build makes a monitor from what is stored: items as they stand, cached answers, the tests' state.
+// build makes a monitor from the store: present items, cached answers, the tests' state.
 func (l *Loop) build(t *store.Tx) (*drift.Monitor, error) {
 	row, err := t.Model(l.name)
 	if err != nil {
@@ -50,14 +50,13 @@ func (l *Loop) build(t *store.Tx) (*drift.Monitor, error) {
 	}
 	if row.Monitor != "" {
 		if err := m.RestoreState([]byte(row.Monitor)); err != nil {
-			l.log.Warn("the sequential tests start anew", "err", err)
+			l.log.Warn("the sequential tests restart", "err", err)
 		}
 	}
 	return m, nil
 }
 
-// monitor is made of stored items and answers, with other labels of the gating target for those items that instead
-// names.
+// monitor is built from stored items and answers, with other labels of the gating target for the items in instead.
 func monitor(t *store.Tx, row store.Model, r *Rules, instead map[string]string, beat func()) (*drift.Monitor, error) {
 	targets := r.Model.Serving.List()
 	m := drift.NewMonitor(r.Model.Policy.Tests(drift.Options{Model: row.Name, Targets: targets}))
@@ -86,7 +85,7 @@ func monitor(t *store.Tx, row store.Model, r *Rules, instead map[string]string, 
 			if label, ok := instead[it.ID]; ok {
 				it.Labels[targets[0].Name] = label
 			}
-			// One that only retraind has touched since the training is its own.
+			// Touched only by retraind since the training.
 			own := it.Touched <= release.TrainedSeq
 			if !yield(drift.LabelChange{
 				Item: it.ID, Heldout: it.Heldout, TextHash: it.TextHash, Group: it.Group, New: it.Labels,
@@ -99,7 +98,7 @@ func monitor(t *store.Tx, row store.Model, r *Rules, instead map[string]string, 
 	if broken != nil {
 		return nil, broken
 	}
-	// One by one: a map of all answers would take several times the memory of the monitor itself.
+	// One by one: a map of all answers would take several times the memory of the monitor.
 	err = t.Predictions(row.Name, row.Champion, func(p store.Prediction) {
 		if read++; read%beatItems == 0 {
 			beat()
@@ -109,8 +108,8 @@ func monitor(t *store.Tx, row store.Model, r *Rules, instead map[string]string, 
 	return m, err
 }
 
-// trainedLabels are the labels that a training up to a change saw of the items that were relabelled since. Of one that was
-// inserted since, or whose text changed, the training saw nothing that could be put back.
+// trainedLabels returns the labels in the training snapshot at a change, of the items that were relabelled since.
+// Items that were inserted since, or whose text changed, have none.
 func trainedLabels(t *store.Tx, model string, after int64, beat func()) (map[string]map[string]string, error) {
 	out := map[string]map[string]string{}
 	for {
@@ -130,8 +129,8 @@ func trainedLabels(t *store.Tx, model string, after int64, beat func()) (map[str
 	}
 }
 
-// lastDecision is what was decided last, nil before the first time: what was told already is not told again after a
-// restart, and what has changed meanwhile is.
+// lastDecision returns the last decision, nil if there is none: it prevents that a restart repeats events, and
+// detects what has changed meanwhile.
 func lastDecision(t *store.Tx, model string) (*policy.Decision, error) {
 	found, err := t.Decisions(model, "", time.Now().Add(24*time.Hour), 1)
 	if err != nil || len(found) == 0 {
@@ -141,7 +140,7 @@ func lastDecision(t *store.Tx, model string) (*policy.Decision, error) {
 	return d, json.Unmarshal([]byte(found[0].Body), d)
 }
 
-// champion is what the monitor must know of the serving release.
+// champion returns the monitor's data about the serving release.
 func champion(t *store.Tx, row store.Model) (drift.Release, error) {
 	r, err := t.Release(row.Name, row.Champion)
 	if err != nil {

@@ -13,13 +13,13 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Serving is what is known of what the service really serves, as stored.
+// Serving is the stored state of the service's last checks.
 type Serving struct {
-	Named    string    `json:"named,omitempty"`   // digest by which the service names the champion; "" where it names none
-	Champion string    `json:"champion"`          // digest that this is about; another champion makes it void
-	Proved   time.Time `json:"proved"`            // when the service was last seen to answer as the champion
-	Sampled  time.Time `json:"sampled,omitzero"`  // when a sample was last asked
-	Evidence float64   `json:"evidence"`          // log likelihood ratio that something else answers, at least 0
+	Named    string    `json:"named,omitempty"`   // digest that the service reports for the champion; "" if it reports none
+	Champion string    `json:"champion"`          // the champion at that time; another champion invalidates the state
+	Proved   time.Time `json:"proved"`            // when the service last gave the champion's answers
+	Sampled  time.Time `json:"sampled,omitzero"`  // when a sample was last scored
+	Evidence float64   `json:"evidence"`          // log likelihood ratio for another model, at least 0
 	Foreign  *Foreign  `json:"foreign,omitempty"` // nil while the champion serves
 	Monitor  string    `json:"monitor,omitempty"` // state of the sequential tests at Proved
 	// Repeats is how often a language model gives the same answer twice; nil before it was measured, and for others.
@@ -27,19 +27,20 @@ type Serving struct {
 }
 
 const (
-	// healthEvery is how often an evaluation that labels have caused asks the service's health.
+	// healthEvery is the least interval between two health requests by evaluations after label changes.
 	healthEvery = 10 * time.Second
-	// foreignEvidence is the log likelihood ratio from which the service is foreign. With a sample each hour the champion
-	// itself gets there once in 20 years, when it disagrees as often as parity allows (TestEvidenceSeparates).
+	// foreignEvidence is the log likelihood ratio from which the service counts as foreign. With a sample each
+	// hour the champion itself reaches it once in 20 years, if it disagrees as often as parity allows
+	// (TestEvidenceSeparates).
 	foreignEvidence = 10
-	// foreignDisagrees is the share of answers in which another model must differ to be found.
+	// foreignDisagrees is the share of different answers from which another model can be detected.
 	foreignDisagrees = 0.1
-	// suspiciousSamples is how many samples are asked one after the other while the evidence is neither way.
+	// suspiciousSamples is the number of successive samples while the evidence is inconclusive.
 	suspiciousSamples = 4
 )
 
-// recheck looks whether the service still answers as the champion: by its health each time, and by a sample of texts at
-// the configured times, or now when asked for. No run may be active.
+// recheck checks whether the service still gives the champion's answers: by its health each time, and by a sample
+// of texts at the configured times, or immediately if requested. No run may be active.
 func (l *Loop) recheck(ctx context.Context, row store.Model, now time.Time, sample, force bool) error {
 	champion := l.monitor.Release().Digest
 	if champion == "" {
@@ -88,12 +89,12 @@ func (l *Loop) recheck(ctx context.Context, row store.Model, now time.Time, samp
 	return l.sampled(ctx, s, config.Recheck.Sample, named, now)
 }
 
-// servingOf reads what is stored; a champion that a run has just proved begins anew.
+// servingOf reads the stored state; a champion that a run has just proved starts with a new one.
 func (l *Loop) servingOf(row store.Model, champion string, now time.Time) (*Serving, error) {
 	s := &Serving{}
 	if row.Serving != "" {
 		if err := json.Unmarshal([]byte(row.Serving), s); err != nil {
-			return nil, fmt.Errorf("what is known of the service: %w", err)
+			return nil, fmt.Errorf("stored state of the service: %w", err)
 		}
 	}
 	if s.Champion != champion {
@@ -111,7 +112,7 @@ func (l *Loop) servingOf(row store.Model, champion string, now time.Time) (*Serv
 	return s, nil
 }
 
-// sampled asks samples until they say which way it is, and stores the result.
+// sampled scores samples until they are conclusive, and stores the result.
 func (l *Loop) sampled(ctx context.Context, s *Serving, size int, named bool, now time.Time) error {
 	pool, err := l.recheckPool(ctx, s.Champion)
 	if err != nil || len(pool) == 0 {
@@ -134,7 +135,7 @@ func (l *Loop) sampled(ctx context.Context, s *Serving, size int, named bool, no
 		}
 		agreed = wrong == 0
 		if s.Foreign != nil {
-			break // a sample that agrees in every text ends it
+			break // a sample without a difference is conclusive
 		}
 		s.Evidence = evidence(s.Evidence, len(part), wrong, l.parity())
 		if agreed || s.Evidence >= foreignEvidence {
@@ -145,7 +146,7 @@ func (l *Loop) sampled(ctx context.Context, s *Serving, size int, named bool, no
 	case s.Foreign == nil && s.Evidence >= foreignEvidence:
 		as := likeliest(pool[:from])
 		detail := fmt.Sprintf("the service answers as %s, the champion is %s",
-			cmp.Or(text.Digest(as), "no release that is known"), text.Digest(s.Champion))
+			cmp.Or(text.Digest(as), "an unknown release"), text.Digest(s.Champion))
 		return l.foreign(ctx, s, as, detail, now)
 	case agreed && s.Foreign != nil:
 		return l.recognized(ctx, s, now)
@@ -191,7 +192,8 @@ func (l *Loop) sameRuntime(ctx context.Context, row store.Model, champion, runti
 
 const healthPatience = 3 * time.Second
 
-// unanswered notes that the service could not be asked. It is no error here: where it matters, the scoring says so.
+// unanswered records that the service could not be asked. It is not an error here: if it matters, scoring reports
+// it.
 func (l *Loop) unanswered(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -200,7 +202,7 @@ func (l *Loop) unanswered(ctx context.Context, err error) error {
 	return nil
 }
 
-// showServing copies what is known of the service into the view.
+// showServing copies the state of the service into the view.
 func (l *Loop) showServing() {
 	var shown *Serving
 	if l.serving != nil {

@@ -12,19 +12,19 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// RefusedError says why something that a person asked for is not done.
+// RefusedError is why a person's request is refused.
 type RefusedError struct{ Why string }
 
 func (e *RefusedError) Error() string { return e.Why }
 
-// pipelineRedeploy stands for the pipeline of a run that only brings the champion back into service.
+// pipelineRedeploy replaces the pipeline's name for a run that only redeploys the champion.
 const pipelineRedeploy = "redeploy"
 
-// redeploy creates the run that brings the champion back into service and proves it, and hands it to the engine.
+// redeploy creates the run that redeploys the champion and proves it, and passes it to the engine.
 func (l *Loop) redeploy(ctx context.Context, by string) (string, error) {
-	why := "brings the champion back into service"
+	why := "redeploys the champion"
 	if by != "" {
-		why += ", asked for by " + by
+		why += ", requested by " + by
 	}
 	d := policy.Decision{At: time.Now().UTC(), Verdict: policy.VerdictRollback, Reason: policy.ReasonForeign, Text: why}
 	var id, champion string
@@ -52,9 +52,9 @@ func (l *Loop) redeploy(ctx context.Context, by string) (string, error) {
 	case err != nil:
 		return "", err
 	case id == "":
-		return "", &RefusedError{"a run is under way: wait for its end, or cancel it"}
+		return "", &RefusedError{"a run is active: wait for its end, or cancel it"}
 	}
-	return "run " + id + " brings release " + text.Digest(champion) + " back into service", nil
+	return "run " + id + " redeploys release " + text.Digest(champion), nil
 }
 
 // deployment is the plan of the run that deployed the champion.
@@ -63,7 +63,7 @@ func (l *Loop) deployment(t *store.Tx, row store.Model) (plan actions.Plan, err 
 	case row.Champion == "":
 		return plan, &RefusedError{"no release is deployed yet"}
 	case actions.IsAdopted(row.Champion):
-		return plan, &RefusedError{"the champion was adopted: retraind never deployed it and has no copy of it; put it back by hand"}
+		return plan, &RefusedError{"the champion was adopted: retraind has no copy of it; redeploy it by hand"}
 	}
 	release, err := t.Release(row.Name, row.Champion)
 	if err != nil {
@@ -71,7 +71,7 @@ func (l *Loop) deployment(t *store.Tx, row store.Model) (plan actions.Plan, err 
 	}
 	run, err := t.Run(release.Run)
 	if errors.Is(err, store.ErrNotFound) {
-		return plan, &RefusedError{"run " + release.Run + ", which deployed the champion, is not on record any more"}
+		return plan, &RefusedError{"run " + release.Run + ", which deployed the champion, is no longer in the store"}
 	}
 	if err != nil {
 		return plan, err

@@ -11,8 +11,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// requests are the channels by which others wake the loop. All but tell have a buffer of one: a request that is still
-// waiting stands for later ones too.
+// requests are the channels that wake the loop. All except orders have a buffer of one: a pending request covers
+// later ones.
 type requests struct {
 	evaluate chan struct{}
 	audit    chan struct{}
@@ -21,7 +21,7 @@ type requests struct {
 	orders   chan order // carried out by the loop, which answers
 }
 
-// order is something that the loop does for somebody who waits for the answer.
+// order is a request whose sender waits for the answer.
 type order struct {
 	do    orderKind
 	by    string
@@ -30,13 +30,13 @@ type order struct {
 	reply chan orderReply // of size 1
 }
 
-// orderKind is what the loop is asked to do.
+// orderKind is the kind of an order.
 type orderKind int
 
 const (
-	orderEvaluate orderKind = iota // evaluate, and ask a sample of texts what serves
-	orderAdopt                     // make what the service answers the champion
-	orderRedeploy                  // bring the champion back into service
+	orderEvaluate orderKind = iota // evaluate, and check what serves by a sample of texts
+	orderAdopt                     // adopt the serving release as champion
+	orderRedeploy                  // redeploy the champion
 	orderRetry                     // repeat a run
 )
 
@@ -65,14 +65,14 @@ func wake(c chan struct{}) {
 // Evaluate makes the loop evaluate soon.
 func (l *Loop) Evaluate() { wake(l.requests.evaluate) }
 
-// Audit makes the loop compute the figures again and compare.
+// Audit makes the loop recompute the figures and compare.
 func (l *Loop) Audit() { wake(l.requests.audit) }
 
-// RunEnded makes the loop take over the result of a run of its model.
+// RunEnded makes the loop process the result of a run of its model.
 func (l *Loop) RunEnded() { wake(l.requests.runEnded) }
 
-// SetRules gives the loop a new configuration; it replaces one that the loop has not taken yet. It is called by one
-// goroutine at a time.
+// SetRules gives the loop a new configuration; it replaces one that the loop has not processed yet. Only one
+// goroutine at a time may call it.
 func (l *Loop) SetRules(r *Rules) {
 	select {
 	case <-l.requests.rules:
@@ -81,19 +81,19 @@ func (l *Loop) SetRules(r *Rules) {
 	l.requests.rules <- r
 }
 
-// EvaluateNow makes the loop evaluate, look at what serves, and return the report.
+// EvaluateNow makes the loop evaluate and check what serves, and returns the report.
 func (l *Loop) EvaluateNow(ctx context.Context) (drift.Report, error) {
 	r, err := l.order(ctx, order{do: orderEvaluate})
 	return r.report, err
 }
 
-// Adopt makes what the service answers now the champion. It returns what was done in one sentence.
+// Adopt adopts the serving release as champion. It returns a sentence about the result.
 func (l *Loop) Adopt(ctx context.Context, by string) (string, error) {
 	r, err := l.order(ctx, order{do: orderAdopt, by: by})
 	return r.text, err
 }
 
-// Redeploy starts a run that brings the champion back into service. It returns what was done in one sentence.
+// Redeploy starts a run that redeploys the champion. It returns a sentence about the result.
 func (l *Loop) Redeploy(ctx context.Context, by string) (string, error) {
 	r, err := l.order(ctx, order{do: orderRedeploy, by: by})
 	return r.text, err
@@ -121,7 +121,7 @@ func (l *Loop) order(ctx context.Context, o order) (orderReply, error) {
 	}
 }
 
-// carryOut does what an order asks beside the evaluation, before it.
+// carryOut performs an order's own part, before the evaluation.
 func (l *Loop) carryOut(ctx context.Context, o *order) (r orderReply) {
 	if o == nil || o.do == orderEvaluate {
 		return r
@@ -140,7 +140,7 @@ func (l *Loop) carryOut(ctx context.Context, o *order) (r orderReply) {
 	return r
 }
 
-// Demand is a retrain that somebody asked for, as stored until its run is created.
+// Demand is a requested retrain, stored until its run is created.
 type Demand struct {
 	By       string    `json:"by"`
 	Reason   string    `json:"reason"`
@@ -149,11 +149,11 @@ type Demand struct {
 }
 
 // Accepted is the stored answer to a demand whose run does not exist yet.
-const Accepted = "the retrain is demanded and begins as soon as the loop comes round"
+const Accepted = "the request is stored: the retrain starts with the next evaluation"
 
-// Demand stores a demand, so that it survives a crash, and wakes the loop. All forced retrains come this way. It returns
-// a *HeldError if the model is held. id is the sender's name for the request, if it gave one; a second request of that
-// name has no effect.
+// Demand stores a demand, so that it survives a crash, and wakes the loop. All forced retrains are started this
+// way. It returns a *HeldError if the model is held. id is the sender's id of the request, if any; a second
+// request with the same id has no effect.
 func (l *Loop) Demand(ctx context.Context, d Demand, id string) error {
 	err := l.o.Store.Update(ctx, "forced", func(t *store.Tx) error {
 		if id != "" {
@@ -178,7 +178,7 @@ func (l *Loop) Demand(ctx context.Context, d Demand, id string) error {
 	if err != nil {
 		return fmt.Errorf("force %s: %w", l.name, err)
 	}
-	l.log.Info("a retrain is demanded", "by", d.By, "reason", d.Reason)
+	l.log.Info("a retrain was requested", "by", d.By, "reason", d.Reason)
 	l.Evaluate()
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// trial is the probation of the serving release with what it would be rolled back to; nil where it is on none.
+// trial returns the probation of the serving release and the release to roll back to; nil if there is none.
 func (l *Loop) trial(ctx context.Context, r drift.Report, now time.Time) (*policy.Trial, error) {
 	if r.Probation == nil || r.Probation.Over(now) || l.rules.Model.Policy.Probation == nil {
 		return nil, nil //nolint:nilnil // no probation is no fault
@@ -39,20 +39,20 @@ func (l *Loop) trial(ctx context.Context, r drift.Report, now time.Time) (*polic
 	return out, err
 }
 
-// lostError says why there is no going back.
+// lostError is why a rollback is impossible.
 type lostError struct{ why string }
 
 func (e *lostError) Error() string { return e.why }
 
-// promotion is the plan of the run that promoted the serving release; a *lostError where that cannot be taken back. The
-// former release is read to its last byte only by the run that goes back to it.
+// promotion returns the plan of the run that promoted the serving release; a *lostError if it cannot be undone.
+// The previous release's files are verified completely only by the rollback run.
 func promotion(t *store.Tx, row store.Model) (plan actions.Plan, err error) {
 	if row.Previous == "" || row.Previous == row.Champion {
-		return plan, &lostError{"there was no other release before"}
+		return plan, &lostError{"there is no previous release"}
 	}
 	former, err := t.Release(row.Name, row.Previous)
 	if errors.Is(err, store.ErrNotFound) {
-		return plan, &lostError{"release " + text.Digest(row.Previous) + ", which served before, is not on record any more"}
+		return plan, &lostError{"release " + text.Digest(row.Previous) + ", the previous one, is no longer in the store"}
 	}
 	if err != nil {
 		return plan, err
@@ -63,7 +63,7 @@ func promotion(t *store.Tx, row store.Model) (plan actions.Plan, err error) {
 	}
 	run, err := t.Run(serving.Run)
 	if errors.Is(err, store.ErrNotFound) {
-		return plan, &lostError{"run " + serving.Run + ", which promoted the release, is not on record any more"}
+		return plan, &lostError{"run " + serving.Run + ", which promoted the release, is no longer in the store"}
 	}
 	if err != nil {
 		return plan, err
@@ -76,7 +76,7 @@ func promotion(t *store.Tx, row store.Model) (plan actions.Plan, err error) {
 	}
 	if _, err := os.Stat(former.Path); err != nil {
 		return plan,
-			&lostError{fmt.Sprintf("the files of release %s, which served before, are gone: %v", text.Digest(row.Previous), err)}
+			&lostError{fmt.Sprintf("the files of release %s, the previous one, are missing: %v", text.Digest(row.Previous), err)}
 	}
 	return plan, nil
 }
@@ -88,7 +88,7 @@ func readPlan(run store.Run, plan *actions.Plan) error {
 	return nil
 }
 
-// rollback creates the run that takes back the release that failed its probation, and hands it to the engine.
+// rollback creates the run that rolls back the release that failed its probation, and passes it to the engine.
 func (l *Loop) rollback(ctx context.Context, d policy.Decision) error {
 	return l.begin(ctx, d, []store.ModelField{store.Intent}, func(t *store.Tx, row store.Model) (actions.Plan, error) {
 		if row.Champion != d.Release {
@@ -117,5 +117,5 @@ func (l *Loop) rollback(ctx context.Context, d policy.Decision) error {
 	})
 }
 
-// PipelineBack stands for the pipeline of a run that only takes a release back.
+// PipelineBack replaces the pipeline's name for a run that only rolls back a release.
 const PipelineBack = "rollback"

@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// sampleText is a text of a sample, with what the releases that are known answer to it.
+// sampleText is a text of a sample, with the stored answers of known releases.
 type sampleText struct {
 	text  serving.Text
 	want  serving.Answers            // the champion's
@@ -18,8 +18,8 @@ type sampleText struct {
 	got   serving.Answers            // the service's
 }
 
-// recheckPool is what samples are drawn from: held-out texts that the champion has answered, half of them those on which
-// other releases differ, in an order that changes with time.
+// recheckPool is the pool of samples: held-out texts that the champion has answered, half of them texts on which
+// other releases differ, in an order that changes over time.
 func (l *Loop) recheckPool(ctx context.Context, champion string) ([]sampleText, error) {
 	var differ, rest []sampleText
 	err := l.o.Store.View(ctx, func(t *store.Tx) error {
@@ -82,7 +82,7 @@ func (l *Loop) recheckPool(ctx context.Context, champion string) ([]sampleText, 
 // recheckReleases is how many of the newest releases a foreign service is compared with.
 const recheckReleases = 8
 
-// interleave takes from the two lists in turn.
+// interleave alternates between the two lists.
 func interleave(a, b []sampleText) []sampleText {
 	out := make([]sampleText, 0, len(a)+len(b))
 	for i := range max(len(a), len(b)) {
@@ -96,7 +96,7 @@ func interleave(a, b []sampleText) []sampleText {
 	return out
 }
 
-// askSample asks about a part of the pool and counts the answers that are not the champion's.
+// askSample scores a part of the pool and counts the answers that differ from the champion's.
 func (l *Loop) askSample(ctx context.Context, part []sampleText) (wrong int, err error) {
 	place := map[string]int{}
 	texts := make([]serving.Text, len(part))
@@ -113,8 +113,8 @@ func (l *Loop) askSample(ctx context.Context, part []sampleText) (wrong int, err
 	return wrong, err
 }
 
-// likeliest is the known release whose answers are the service's, "" if none is: it must agree in nine of ten texts, and
-// more often than the champion.
+// likeliest is the known release with the service's answers, "" if there is none: it must agree in nine of ten
+// texts, and more often than the champion.
 func likeliest(asked []sampleText) string {
 	known, agreed := map[string]int{}, map[string]int{}
 	champion := 0
@@ -141,14 +141,14 @@ func likeliest(asked []sampleText) string {
 	return best
 }
 
-// evidence adds a sample to the log likelihood ratio of "another model answers, and differs in a tenth of the texts"
-// against "the champion answers, and differs as often as parity allows". It never falls below 0, so that a long time in
-// which all was well does not hide a change (Page 1954).
+// evidence adds a sample to the log likelihood ratio of "another model answers, and differs in a tenth of the
+// texts" against "the champion answers, and differs as often as parity allows". It is bounded below by 0, so that
+// a long time without differences does not delay the detection of a change (Page 1954).
 func evidence(before float64, asked, wrong int, parity float64) float64 {
 	p0 := max(1-parity, 0.001)
 	p1 := max(foreignDisagrees, 5*p0)
 	if p1 >= 1 {
-		return before // a parity this low tells nothing apart
+		return before // with a parity this low the two cannot be distinguished
 	}
 	e := before + float64(wrong)*math.Log(p1/p0) + float64(asked-wrong)*math.Log((1-p1)/(1-p0))
 	return max(e, 0)

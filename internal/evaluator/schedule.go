@@ -10,8 +10,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// scheduled takes the evaluation that evaluate.schedule asked for until now, if any, as a request like those of people:
-// it is recorded under an id, so that it counts once, and refused when it comes too late, as after a host has slept.
+// scheduled performs the evaluation that evaluate.schedule made due, handled like a manual request: stored under
+// an id, so that it runs at most once, and refused if it is late, as after the host was suspended.
 func (l *Loop) scheduled(ctx context.Context, now time.Time) bool {
 	due := l.planned
 	if due.IsZero() || now.Before(due) {
@@ -19,7 +19,7 @@ func (l *Loop) scheduled(ctx context.Context, now time.Time) bool {
 	}
 	l.planned = l.rules.Policy.Scheduled(now)
 	if late := now.Sub(due); late > policy.MaxRequestAge {
-		l.log.Info("a scheduled evaluation is refused: it comes late", "due", due, "late", late.Round(time.Second).String())
+		l.log.Info("a scheduled evaluation is skipped: it is late", "due", due, "late", late.Round(time.Second).String())
 		return false
 	}
 	id := "schedule:" + l.name + ":" + due.UTC().Format(time.RFC3339)
@@ -32,7 +32,7 @@ func (l *Loop) scheduled(ctx context.Context, now time.Time) bool {
 		return t.AddRequest(store.Request{ID: id, Verb: "evaluate", Model: l.name, Answer: json.RawMessage("{}")}, now)
 	})
 	if err != nil {
-		l.log.Warn("a scheduled evaluation could not be recorded; it is made all the same", "due", due, "err", err)
+		l.log.Warn("cannot record a scheduled evaluation; it runs anyway", "due", due, "err", err)
 	}
 	return !known
 }

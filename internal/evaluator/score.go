@@ -12,13 +12,14 @@ import (
 )
 
 const (
-	scoreBatch = 500 // texts asked about at a time
-	// silences is how many time-outs of the classifier the loop waits for an answer before it counts as hanging itself.
+	scoreBatch = 500 // texts per batch
+	// silences is the number of classifier timeouts without an answer after which the loop itself counts as
+	// hanging.
 	silences = 10
 )
 
-// score asks the classifier about the held-out texts that it has not answered yet. What the service cannot answer is a
-// state of the report, not an error of the round.
+// score scores the held-out texts without an answer. An error of the service becomes a state of the report, not an
+// error of the evaluation.
 func (l *Loop) score(ctx context.Context) (int, error) {
 	release := l.monitor.Release().Digest
 	if release == "" {
@@ -29,7 +30,7 @@ func (l *Loop) score(ctx context.Context) (int, error) {
 	if len(waiting) == 0 || l.barred() {
 		return 0, nil
 	}
-	named := release // by which the service names the champion
+	named := release // the digest that the service reports for the champion
 	if l.serving != nil {
 		named = l.serving.Named
 	}
@@ -48,7 +49,7 @@ func (l *Loop) score(ctx context.Context) (int, error) {
 		var got []store.Prediction
 		serr := l.ask(ctx, texts, func(t serving.Text, a serving.Answer) {
 			if a.Release != "" && named != "" && a.Release != named {
-				return // another release answers just now: its answers say nothing about the champion
+				return // another release answers now: its answers are not the champion's
 			}
 			got = append(got, store.Prediction{
 				Item: t.Item, TextHash: t.Hash, Answers: a.Values, Confidence: a.Confidence,
@@ -77,18 +78,18 @@ func (l *Loop) score(ctx context.Context) (int, error) {
 		l.o.Beat()
 		if serr != nil {
 			if !l.rules.Model.Serving.MayBeAsleep() {
-				serr = errors.New(serr.Error()) // away is a fault here, whatever it is elsewhere
+				serr = errors.New(serr.Error()) // here it is a fault, not the state asleep
 			}
 			l.monitor.Service(serr)
-			l.log.Warn("held-out texts wait for the classifier", "waiting", len(waiting)+len(batch)-len(got), "err", serr)
+			l.log.Warn("some held-out texts are not scored", "waiting", len(waiting)+len(batch)-len(got), "err", serr)
 			return scored, nil
 		}
 	}
 	return scored, nil
 }
 
-// ask asks the classifier and lets the heart beat meanwhile: a service that is slow must not pass for a loop that hangs.
-// The waiting has an end, after which the heart stops as for any other loop.
+// ask queries the classifier and keeps the watchdog alive meanwhile: a slow service must not look like a hanging
+// loop. After a bounded time without an answer it stops that, like any other hanging loop.
 func (l *Loop) ask(ctx context.Context, texts []serving.Text, got func(serving.Text, serving.Answer)) error {
 	patience := silences * l.rules.Model.Serving.Timeout.D()
 	var heard atomic.Int64 // since start
@@ -114,7 +115,7 @@ func (l *Loop) ask(ctx context.Context, texts []serving.Text, got func(serving.T
 	}
 }
 
-// texts are those to ask about. One that stands as it once stood has its answer already.
+// texts returns the texts to score. A text that was edited back has its answer already.
 func (l *Loop) texts(ctx context.Context, release string, waiting []drift.Unscored) ([]serving.Text, error) {
 	var texts []serving.Text
 	err := l.o.Store.View(ctx, func(t *store.Tx) error {
@@ -127,7 +128,7 @@ func (l *Loop) texts(ctx context.Context, release string, waiting []drift.Unscor
 			}
 			it, err := t.Item(l.name, u.Item)
 			if errors.Is(err, store.ErrNotFound) || err == nil && it.TextHash != u.TextHash {
-				continue // it changed since: the next round has it
+				continue // it changed since: it is scored in the next evaluation
 			}
 			if err != nil {
 				return err

@@ -11,8 +11,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// shade lets the shadow policy decide on what the real one has just decided on. A difference is written down with the
-// event that tells of it; what only moved on is kept in memory, and with the next difference.
+// decideShadow lets the shadow policy decide on the same report. A new difference is stored with its event; other
+// changes of its state are kept in memory and stored with the next difference.
 func (l *Loop) decideShadow(ctx context.Context, r drift.Report, h policy.History, d policy.Decision,
 	now time.Time,
 ) error {

@@ -18,7 +18,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// start creates the run that a decision asks for, with its plan fixed, and hands it to the engine.
+// start creates the run of a decision, with its fixed plan, and passes it to the engine.
 func (l *Loop) start(ctx context.Context, d policy.Decision, h policy.History) error {
 	return l.begin(ctx, d, []store.ModelField{store.Intent, store.Force},
 		func(t *store.Tx, row store.Model) (actions.Plan, error) {
@@ -26,7 +26,8 @@ func (l *Loop) start(ctx context.Context, d policy.Decision, h policy.History) e
 		})
 }
 
-// begin stores the run of a decision, unless another one is open, and what it settles; then the engine gets it.
+// begin stores the run of a decision, unless another one is open, together with the related state, and then passes
+// it to the engine.
 func (l *Loop) begin(ctx context.Context, d policy.Decision, settled []store.ModelField,
 	fix func(*store.Tx, store.Model) (actions.Plan, error),
 ) error {
@@ -121,7 +122,7 @@ func (l *Loop) planOf(
 	}, nil
 }
 
-// championDir is where the files of a release lie that retraind deployed; "" for none and for an adopted one.
+// championDir is the directory of a release that retraind deployed; "" for none and for an adopted one.
 func championDir(t *store.Tx, model, digest string) (string, error) {
 	if digest == "" || actions.IsAdopted(digest) {
 		return "", nil
@@ -133,7 +134,7 @@ func championDir(t *store.Tx, model, digest string) (string, error) {
 	return r.Path, err
 }
 
-// newRun is the id of a run: in the order of time.
+// newRun returns a new run id; ids sort by time.
 func newRun() (string, error) {
 	id, err := ulid.New(ulid.Timestamp(time.Now()), rand.Reader)
 	return strings.ToLower(id.String()), err

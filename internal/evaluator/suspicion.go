@@ -15,7 +15,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// suspected is how the relabels up to a change were judged, and when they are judged again if more came.
+// suspected is the last judgement of the relabels, the change up to which it holds, and when the next one is
+// allowed.
 type suspected struct {
 	seq   int64
 	again time.Time
@@ -23,14 +24,14 @@ type suspected struct {
 }
 
 const (
-	// judgeEvery is how soon a retrain that waits is judged again: it is decided on at each change, and a judgement reads
-	// thousands of texts.
+	// judgeEvery is the least interval between two judgements while a retrain waits: decisions follow each change,
+	// and a judgement reads thousands of texts.
 	judgeEvery = time.Second
-	// judgeRest is how many times as long as a judgement took the next one waits at least.
+	// judgeRest is the least pause before the next judgement, as a multiple of the last one's duration.
 	judgeRest = 10
 )
 
-// leave takes a stored change into a trail.
+// leave adds a stored change to a relabel history.
 func leave(trail *drift.RelabelHistory, c store.Change) {
 	switch {
 	case watch.Op(c.Op) == watch.OpDelete:
@@ -40,7 +41,7 @@ func leave(trail *drift.RelabelHistory, c store.Change) {
 	}
 }
 
-// follow leads a trail along the stored changes after one up to another.
+// follow adds the stored changes between two to a relabel history.
 func follow(t *store.Tx, model string, trail *drift.RelabelHistory, after, upTo int64, beat func()) error {
 	for after < upTo {
 		batch, err := t.Changes(model, after, replayBatch)
@@ -59,9 +60,9 @@ func follow(t *store.Tx, model string, trail *drift.RelabelHistory, after, upTo 
 	return nil
 }
 
-// suspicion judges the relabels when a retrain would be due because of them, and decides with what it found. A retrain
-// that somebody demanded is not held up: who demands one has looked. One that waits may be told the last judgement; none
-// begins on an old one.
+// suspicion judges the relabels when a retrain would be due because of them, and decides again with the result. A
+// requested retrain is not delayed: the person is assumed to have checked. A waiting retrain may use the last
+// judgement; a starting one needs a new one.
 func (l *Loop) suspicion(ctx context.Context, r *drift.Report, h policy.History, d policy.Decision,
 	now time.Time,
 ) (policy.Decision, error) {
@@ -87,7 +88,7 @@ func (l *Loop) suspicion(ctx context.Context, r *drift.Report, h policy.History,
 	return l.rules.Policy.Decide(*r, h, now), nil
 }
 
-// judge asks model and neighbours about the relabels of each source that made most of them.
+// judge checks the relabels of each source that made most of them against the model and the nearest texts.
 type judge struct {
 	name     string
 	rule     *Rules
@@ -100,7 +101,7 @@ type judge struct {
 	found drift.Suspicion
 }
 
-// judgedTexts bounds the texts among which neighbours are looked for.
+// judgedTexts bounds the texts among which neighbours are searched.
 const judgedTexts = 3000
 
 func (x *judge) run(t *store.Tx) error {
@@ -137,7 +138,7 @@ func (x *judge) run(t *store.Tx) error {
 	return nil
 }
 
-// jury is the held-out items that may speak about a relabel, with the release's answers.
+// jury is the set of held-out items used to judge relabels, with the release's answers.
 type jury struct {
 	target     string
 	items      []store.Item
@@ -161,7 +162,7 @@ func (x *judge) jury(t *store.Tx, row store.Model) (*jury, error) {
 			j.items = append(j.items, it)
 		}
 	}
-	// The relabelled first, then the others by hash: a fair sample.
+	// The relabelled items first, then others in the order of their hash, which is a random sample.
 	wanted := map[string]bool{}
 	for _, src := range x.found.Groups {
 		list := x.relabels.Of(src)
@@ -193,8 +194,8 @@ func b2i(b bool) int {
 	return 0
 }
 
-// ask lets the release and the neighbours speak about one relabel: the neighbours contradict it when the new label is no
-// more frequent among them, against the old one, than among all texts.
+// ask judges one relabel: the neighbours contradict it if the new label is no more frequent among them, relative
+// to the old one, than among all texts.
 func (j *jury) ask(r drift.Relabelled, src *drift.RelabelGroup) {
 	i, ok := j.place[r.Item]
 	if !ok {
@@ -211,16 +212,16 @@ func (j *jury) ask(r drift.Relabelled, src *drift.RelabelGroup) {
 		}
 	}
 	if !answered || favour+against == 0 {
-		return // nobody can say
+		return // it cannot be judged
 	}
 	src.Judged++
 	model := p.Answers[j.target] != r.To && (p.Confidence == 0 || p.Confidence >= drift.Confident)
 	if model {
 		src.Model++
 	}
-	// Against what chance gives: while a correction is under way most of the texts that are alike still wait for it, yet
-	// those that have the new label are near each other.
-	if favour*(j.carry[r.From]+1) <= against*j.carry[r.To] { // one more of each, but for itself
+	// Compared with chance: during an ongoing correction most of the similar texts are not corrected yet, but
+	// those with the new label are close to each other.
+	if favour*(j.carry[r.From]+1) <= against*j.carry[r.To] { // without the item itself, plus one for each label
 		src.Neighbours++
 		if model {
 			src.Contradicted++
@@ -228,7 +229,7 @@ func (j *jury) ask(r drift.Relabelled, src *drift.RelabelGroup) {
 	}
 }
 
-// without evaluates as if a source's relabels had not been made.
+// without evaluates the state without a source's relabels.
 func (x *judge) without(t *store.Tx, row store.Model, src drift.RelabelGroup) (*drift.Without, error) {
 	before := x.relabels.Before(src)
 	m, err := monitor(t, row, x.rule, before, x.beat)

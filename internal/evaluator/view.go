@@ -7,34 +7,34 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// View is what the loop of a model last found out, for the API and the page.
+// View is the loop's latest state, for the API and the page.
 type View struct {
 	Report   *drift.Report
 	Decision *policy.Decision
 	Next     time.Time // of the next evaluation
 	Floor    float64   // the accuracy below which the policy retrains, 0 without one
-	Trouble  string    // why the last evaluation failed
+	Trouble  string    // error of the last evaluation
 	Shadow   *policy.Shadow
 	Audit    Audit
 	Rules    *Rules
 	Scoring  *Scoring
-	Serving  *Serving // nil before the first look at what serves, and without a champion
-	// ServiceTrouble is why the last look at the service got no answer.
+	Serving  *Serving // nil before the first check of the service, and without a champion
+	// ServiceTrouble is the error of the last check of the service.
 	ServiceTrouble string
-	Trial          *policy.Trial // nil where the release is on no probation
+	Trial          *policy.Trial // nil if the release has no probation
 }
 
-// Audit is the result of the last audit of the figures; Difference and Damage are empty if all was right.
+// Audit is the result of the last audit; Difference and Damage are empty if it found none.
 type Audit struct {
 	At         time.Time
 	Difference string
 	Damage     string // what is wrong with the champion's files
 }
 
-// Scoring is the progress of an evaluation that asks the service about many texts.
+// Scoring is the progress of an evaluation that scores many texts.
 type Scoring struct{ Done, Of int }
 
-// View returns what the loop last found out. It is safe for concurrent use.
+// View returns the loop's latest state. It is safe for concurrent use.
 func (l *Loop) View() View {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -59,7 +59,7 @@ func (l *Loop) complain(err error) {
 		return
 	}
 	if err != nil {
-		l.log.Error("evaluation failed; trying again", "err", err)
+		l.log.Error("evaluation failed; retrying", "err", err)
 	} else {
 		l.log.Info("evaluation works again")
 	}

@@ -2,5 +2,5 @@
 
 package faults
 
-// Point marks a place where a crash must lose nothing; empty in an ordinary build.
+// Point marks a place where a crash must not lose data; empty in an ordinary build.
 func Point(string) {}

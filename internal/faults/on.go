@@ -34,6 +34,6 @@ func Point(name string) {
 	}
 	if want := os.Getenv("RETRAIND_CRASH_AT"); want != "" && (want == at || want == name) {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {} // the signal is on its way; nothing may run after the point
+		select {} // block until the signal arrives; nothing may run after the point
 	}
 }

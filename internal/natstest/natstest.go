@@ -1,7 +1,7 @@
-// Package natstest gives tests a real NATS server with JetStream inside the test binary.
+// Package natstest starts a real NATS server with JetStream inside the test binary.
 //
-// It owns one server per Start, on a random port, with its files in the test's temporary directory. A Server belongs
-// to one test. It is never linked into the program.
+// It owns one server per Start, on a random port, with its files in the test's temporary directory. A Server
+// belongs to one test. It is never linked into the program.
 package natstest
 
 import (
@@ -59,7 +59,7 @@ func (s *Server) Up() {
 	s.start(port)
 }
 
-// Keep copies the server's files while it is down; the function that it returns puts the copy in their place.
+// Keep copies the server's files while it is down; the returned function restores the copy.
 func (s *Server) Keep() (restore func()) {
 	s.t.Helper()
 	kept := s.t.TempDir()

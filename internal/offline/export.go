@@ -21,8 +21,8 @@ type ExportOptions struct {
 	Force bool // write also what looks broken beside the champion's export
 }
 
-// Export writes a model's training, validation and test files as a run would, without a daemon and beside a running one.
-// Where the store knows an item its side is the stored one.
+// Export writes a model's training, validation and test files like a run, without a daemon or beside a running
+// one. Items that the store knows keep their stored side.
 func Export(ctx context.Context, file *configs.File, model string, o ExportOptions) (actions.ExportFacts, error) {
 	m, ok := file.Models[model]
 	if !ok {
@@ -34,7 +34,7 @@ func Export(ctx context.Context, file *configs.File, model string, o ExportOptio
 	}
 	s, err := store.OpenReader(file.State)
 	if errors.Is(err, os.ErrNotExist) {
-		s = nil // never run: the split alone decides
+		s = nil // no daemon ever ran: the split alone decides
 	} else if err != nil {
 		return actions.ExportFacts{}, err
 	} else {
@@ -64,7 +64,7 @@ func Export(ctx context.Context, file *configs.File, model string, o ExportOptio
 	return facts, err
 }
 
-// championLabels is what the champion trained on, nil where there is none.
+// championLabels are the champion's training labels, nil if there is none.
 func championLabels(ctx context.Context, s *store.Store, model string) (labels map[string]int, err error) {
 	err = s.View(ctx, func(t *store.Tx) error {
 		row, err := t.Model(model)
@@ -80,7 +80,7 @@ func championLabels(ctx context.Context, s *store.Store, model string) (labels m
 	return labels, err
 }
 
-// labelled ends rows of which none carries a label with an error, so that an earlier export stays.
+// labelled returns an error if no row has a label, so that an earlier export stays.
 func labelled(rows iter.Seq2[actions.Row, error], target string) iter.Seq2[actions.Row, error] {
 	return func(yield func(actions.Row, error) bool) {
 		n, some := 0, false
@@ -92,7 +92,7 @@ func labelled(rows iter.Seq2[actions.Row, error], target string) iter.Seq2[actio
 			}
 		}
 		if !some {
-			yield(actions.Row{}, fmt.Errorf("none of %d rows carries a label: nothing was written; check what labels: names", n))
+			yield(actions.Row{}, fmt.Errorf("none of %d rows has a label: nothing was written; check what labels: names", n))
 		}
 	}
 }

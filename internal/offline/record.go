@@ -19,14 +19,14 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Recorded is a model's past as the store has it, and what its runs usually take.
+// Recorded is a model's stored history, with the usual durations of its runs.
 type Recorded struct {
 	Record           playback.Record
 	Needs, Took, GPU time.Duration
 }
 
-// ReadRecord reads what was evaluated, decided and run since a time, beside a running daemon too. The error wraps
-// os.ErrNotExist where no daemon ever ran on this state.
+// ReadRecord reads the evaluations, decisions and runs since a time, also beside a running daemon. The error wraps
+// os.ErrNotExist if no daemon ever ran on this state.
 func ReadRecord(ctx context.Context, file *configs.File, model string, since time.Time) (*Recorded, error) {
 	m, ok := file.Models[model]
 	if !ok {
@@ -73,7 +73,7 @@ func ReadRecord(ctx context.Context, file *configs.File, model string, since tim
 	return out, err
 }
 
-// runs reads the runs that began, each with the time in which its steps had the GPU.
+// runs reads the runs that started, each with the GPU time of its steps.
 func (o *Recorded) runs(t *store.Tx, model string) error {
 	runs, err := t.Runs(model, math.MaxInt32)
 	if err != nil {
@@ -99,7 +99,7 @@ func (o *Recorded) runs(t *store.Tx, model string) error {
 		if err := json.Unmarshal([]byte(r.Plan), &plan); err != nil {
 			return fmt.Errorf("run %s: %w", r.ID, err)
 		}
-		if plan.Rollback != nil { // no policy of retraining begins it
+		if plan.Rollback != nil { // not started by a retraining policy
 			continue
 		}
 		steps, err := t.Steps(r.ID)
@@ -117,7 +117,7 @@ func (o *Recorded) runs(t *store.Tx, model string) error {
 	return nil
 }
 
-// usual is what a run takes: the median of those that came to a candidate, else what is expected of the steps.
+// usual is the usual duration of a run: the median of those that produced a candidate, else the expected one.
 func (o *Recorded) usual(e evaluator.Expected) {
 	var took, gpu []time.Duration
 	for _, r := range o.Record.Runs {

@@ -12,27 +12,27 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Plan is a model's next quiet hours, with what its next run needs of them.
+// Plan is a model's next quiet hours, and how much of them its next run needs.
 type Plan struct {
 	Model    string
 	Location *time.Location
 	Rules    string // in words
-	Always   bool   // there are no quiet hours to keep
+	Always   bool   // no quiet hours are configured
 	Expected evaluator.Expected
 	Reserve  time.Duration
 	Openings []PlannedOpening
 	Closings []quiethours.Closing
 }
 
-// PlannedOpening says of one opening whether the next run fits into what is left of it.
+// PlannedOpening tells of one opening whether the next run fits into it.
 type PlannedOpening struct {
 	quiethours.Opening
 	Open bool // at the time that was asked about
 	Fits bool
 }
 
-// Windows plans a configured model's next openings after a time. What a run needs comes from the store where there is
-// one, beside a running daemon too.
+// Windows returns a model's next openings after a time. What a run needs comes from the store if there is one,
+// also beside a running daemon.
 func Windows(ctx context.Context, file *configs.File, model string, at time.Time, count int) (Plan, error) {
 	rules, err := file.Policy(model)
 	if err != nil {
@@ -61,7 +61,7 @@ func Windows(ctx context.Context, file *configs.File, model string, at time.Time
 	return out, nil
 }
 
-// expectStored is expect from the store on disk, and from the configuration alone where there is none yet.
+// expectStored is expect with the store on disk, or with the configuration alone if there is none yet.
 func expectStored(ctx context.Context, state, model, pipeline string, m *configs.Model) (out evaluator.Expected,
 	err error,
 ) {

@@ -22,13 +22,13 @@ import (
 // Superuser is the role that initdb creates; it needs no password on the private socket.
 const Superuser = "postgres"
 
-// Options say how to start a Cluster. The zero value is good for tests.
+// Options configure a Cluster. The zero value is good for tests.
 type Options struct {
 	// Fsync makes the server survive a power failure. Without it the server still survives kill -9, which is what
 	// tests and the demo need.
 	Fsync bool
-	// Passwords asks for a password (scram-sha-256) instead of trusting everybody on the socket; the superuser's is
-	// then "postgres".
+	// Passwords requires a password (scram-sha-256) instead of trusting everybody on the socket; the superuser's
+	// is then "postgres".
 	Passwords bool
 	// Settings are added to postgresql.conf, e.g. {"wal_level": "logical"}.
 	Settings map[string]string
@@ -151,7 +151,7 @@ func (c *Cluster) Stop() error {
 	defer c.mu.Unlock()
 	var err error
 	if c.server != nil {
-		// SIGINT is PostgreSQL's fast shutdown; ten seconds are far more than it takes without fsync.
+		// SIGINT is PostgreSQL's fast shutdown; without fsync it takes far less than ten seconds.
 		err = c.server.end(syscall.SIGINT, 10*time.Second)
 		c.server = nil
 	}

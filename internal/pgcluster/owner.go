@@ -13,8 +13,8 @@ import (
 // socketRoom is how long a directory's name may be so that "/.s.PGSQL.5432" still fits into a socket address.
 const socketRoom = 90
 
-// serverOwner returns whom the server runs as: nil for this process's own user; as root, whom PostgreSQL refuses,
-// the user postgres or nobody.
+// serverOwner returns the server's user: nil for this process's own user; for root, which PostgreSQL refuses, the
+// user postgres or nobody.
 func serverOwner() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -43,7 +43,7 @@ func shortTempDir(owner *syscall.Credential) (string, error) {
 	return os.MkdirTemp(base, "rt-pg-")
 }
 
-// open tells whether everybody may pass through a directory and all above it.
+// open tells whether everybody may enter a directory and all its parents.
 func open(dir string) bool {
 	dir, err := filepath.Abs(dir)
 	for err == nil {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// process is the postmaster as a child of ours.
+// process is the postmaster as a child process.
 type process struct {
 	pid  int
 	done chan struct{} // closed when it was reaped
@@ -53,8 +53,8 @@ func (c *Cluster) Kill() error {
 	return err
 }
 
-// up starts the server and waits until it is ready. After a Kill its orphaned workers may hold the shared memory for
-// some moments, in which a new server refuses to start; so it is tried again for a while.
+// up starts the server and waits until it is ready. After a Kill its orphaned workers may hold the shared memory
+// for some moments, in which a new server refuses to start; so it is retried for a while.
 func (c *Cluster) up(ctx context.Context) (*process, error) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -161,7 +161,8 @@ func (p *process) end(sig syscall.Signal, patience time.Duration) error {
 
 func (c *Cluster) logPath() string { return filepath.Join(c.dir, "log") }
 
-// memoryInUse says that the server found the shared memory of the one before. The orphans write into the log meanwhile.
+// memoryInUse tells that the server found the previous server's shared memory in use. The orphans write to the log
+// meanwhile.
 func (c *Cluster) memoryInUse(p *process) bool {
 	text := readText(c.logPath())
 	return strings.Contains(text[min(p.said, len(text)):], "is still in use")

@@ -1,7 +1,8 @@
-// Package pgtest gives tests a real PostgreSQL: one private cluster per test binary, one database per test.
+// Package pgtest starts a real PostgreSQL for tests: one private cluster per test binary, one database per test.
 //
-// It owns the test binary's shared cluster, started at the first use and stopped by Main. Its functions may be called
-// from parallel tests. It is never linked into the program and never connects to a server that it did not start.
+// It owns the test binary's shared cluster, started at the first use and stopped by Main. Its functions may be
+// called from parallel tests. It is never linked into the program and never connects to a server that it did not
+// start.
 package pgtest
 
 import (
@@ -94,8 +95,8 @@ func Logical() map[string]string {
 	}
 }
 
-// Decodable returns a cluster that the tests of a binary share, whose log can be decoded. Its databases are the tests'
-// own affair. A test that holds transactions open keeps the others from making replication slots.
+// Decodable returns a cluster that the tests of a binary share, whose log can be decoded. Tests create their
+// databases themselves. A test with open transactions delays the others' creation of replication slots.
 func Decodable(t testing.TB) *pgcluster.Cluster {
 	t.Helper()
 	decoded.once.Do(func() {
@@ -135,7 +136,7 @@ func run(t testing.TB, dsn string, sql ...string) {
 	}
 }
 
-// require stops the test: as failed, or as skipped where PostgreSQL is not installed and nobody promised that it is.
+// require ends the test if PostgreSQL is not installed: as failed in CI, otherwise as skipped.
 func require(t testing.TB, err error) {
 	t.Helper()
 	switch {

@@ -13,8 +13,7 @@ import (
 	"github.com/retraind/retraind/policy/quiethours"
 )
 
-// Arithmetic leaves a test out of the short run, which is that under the race detector: it is long, and nothing in it
-// happens at the same time.
+// Arithmetic skips a test in short runs, such as under the race detector: it is long and single-threaded.
 func Arithmetic(t *testing.T) {
 	t.Helper()
 	if testing.Short() {

@@ -1,6 +1,6 @@
-// Package refusals counts what is refused at a limit, and logs the first of a series and its end instead of each.
+// Package refusals counts refusals at a limit, and logs the first of a series and its end instead of each.
 //
-// A Series is safe for concurrent use. It decides nothing: the caller knows the limit.
+// A Series is safe for concurrent use. It decides nothing: the caller applies the limit.
 package refusals
 
 import (
@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Quiet is how long nothing is refused before a series has ended.
+// Quiet is how long without a refusal until a series has ended.
 const Quiet = time.Minute
 
 // Series is one kind of refusals.

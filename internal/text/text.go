@@ -1,7 +1,7 @@
-// Package text puts values into the words that people read: durations, shares, counts, instants, and data that has to
-// fit on one line.
+// Package text formats values for people: durations, shares, counts, instants, and data that has to fit on one
+// line.
 //
-// It owns one form of each. Everything is a pure function, safe for any goroutine. It never decides what is said, only how.
+// It owns one format of each. Everything is a pure function, safe for any goroutine.
 package text
 
 import (

@@ -9,7 +9,7 @@ import (
 	"github.com/invopop/jsonschema"
 )
 
-// Rate is a count in a rolling period: "3 per 7d". The zero Rate means that none was given.
+// Rate is a count in a rolling period: "3 per 7d". The zero Rate is unset.
 type Rate struct {
 	Count int
 	Per   Duration
@@ -18,8 +18,8 @@ type Rate struct {
 // IsZero reports that no rate was given.
 func (r Rate) IsZero() bool { return r == Rate{} }
 
-// UnmarshalText accepts "COUNT per DURATION", and the empty text as no rate. A count of 0 is read: whoever holds the
-// rate says whether that makes sense.
+// UnmarshalText accepts "COUNT per DURATION", and the empty text as unset. A count of 0 is accepted: the user of
+// the rate validates it.
 func (r *Rate) UnmarshalText(b []byte) error {
 	const example = "write 3 per 7d"
 	text := string(b)
@@ -33,7 +33,7 @@ func (r *Rate) UnmarshalText(b []byte) error {
 			return bad("write "+strings.TrimSpace(n)+" per "+strings.TrimSpace(per), "%s is not a rate", quote(text))
 		}
 		if _, err := strconv.ParseUint(text, 10, 31); err == nil {
-			return bad("write "+text+" per 7d", "%s says no period", quote(text))
+			return bad("write "+text+" per 7d", "%s has no period", quote(text))
 		}
 		return bad(example, "%s is not a rate", quote(text))
 	}

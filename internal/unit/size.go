@@ -14,7 +14,7 @@ type Size int64
 // Bytes returns the size as a plain number.
 func (s Size) Bytes() int64 { return int64(s) }
 
-// sizeUnits has the binary units first: where two units print an equally short number, memory is meant.
+// sizeUnits has the binary units first: if two units print an equally short number, the binary one is used.
 var sizeUnits = []struct {
 	name string
 	size int64

@@ -1,9 +1,9 @@
-// Package unit holds the scalars of the configuration that carry a unit: durations, shares, points, sizes, rates and
-// times of day.
+// Package unit has the scalar types of the configuration that carry a unit: durations, shares, points, sizes,
+// rates and times of day.
 //
-// It owns their text form, which is the same in YAML, JSON and messages: what String prints, UnmarshalText accepts.
-// Everything here is a plain value, safe to copy and to share. It never guesses: a number without its unit is an
-// error that says what to write instead.
+// It owns their text form, which is the same in YAML, JSON and messages: what String prints, UnmarshalText
+// accepts. Everything here is a plain value, safe to copy and to share. It never guesses: a number without its
+// unit is an error that says what to write instead.
 package unit
 
 import (
@@ -13,9 +13,9 @@ import (
 	"strings"
 )
 
-// Error says why a text is not a value of its type and what to write instead.
+// Error reports that a text is not a value of its type, and what to write instead.
 type Error struct {
-	Message string // names the bad text: "\"30\" has no unit"
+	Message string // with the bad text: "\"30\" has no unit"
 	Hint    string // the cure: "write 30s, 30m, 30h or 30d"
 }
 
@@ -34,7 +34,7 @@ func bad(hint, format string, args ...any) error {
 	return &Error{Message: fmt.Sprintf(format, args...), Hint: hint}
 }
 
-// decimal is the only way to write a number: no sign, no exponent, no octal-looking zeros, no digit separators.
+// decimal is the only accepted form of a number: no sign, no exponent, no leading zeros, no digit separators.
 var decimal = regexp.MustCompile(`^(0|[1-9][0-9]*)(\.[0-9]+)?$`)
 
 // number parses a plain decimal and explains the usual slips; write shows the form wanted, with "%s" for the number,

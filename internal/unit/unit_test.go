@@ -248,7 +248,7 @@ func TestRate(t *testing.T) {
 		accepts(t, c.in, c.want, c.printed)
 	}
 	for in, want := range map[string]string{
-		"3":                  `"3" says no period: write 3 per 7d`,
+		"3":                  `"3" has no period: write 3 per 7d`,
 		"3/7d":               `"3/7d" is not a rate: write 3 per 7d`,
 		"3 per":              `"3 per" is not a rate: write 3 per 7d`,
 		"3 per week":         `rate "3 per week": "week" is not a duration: write 30s, 30m, 24h, 1h30m or 7d`,

@@ -1,5 +1,5 @@
-// Package waittest waits in tests for what another goroutine or process brings about. All of its functions ask again and
-// again until the answer is right or Patience is over.
+// Package waittest waits in tests for the effects of other goroutines and processes. All of its functions poll
+// until the answer is right or Patience is over.
 //
 // It holds no state and starts no goroutine. It is never linked into the program.
 package waittest
@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// Patience is how long a test waits. It only has to find hangs: a loaded machine is slow and not wrong.
+// Patience is how long a test waits. It only has to detect hangs: on a loaded machine everything is slow.
 const Patience = time.Minute
 
-// pause is the time between two questions.
+// pause is the polling interval.
 const pause = 10 * time.Millisecond
 
 // Eventually waits until ok returns true.
@@ -33,7 +33,7 @@ func EventuallyNil(t testing.TB, ok func() error) {
 	})
 }
 
-// EventuallyHolds waits until ok returns true, and shows its last error where it never does: the error says what was seen.
+// EventuallyHolds waits until ok returns true, and on failure reports its last error, which describes the state.
 func EventuallyHolds(t testing.TB, what string, ok func() (bool, error)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeoutCause(context.Background(), Patience, errors.New("not seen within "+Patience.String()))

@@ -1,4 +1,4 @@
-// Package watchtest has what the tests of several label sources need: an Inbox in memory.
+// Package watchtest has an in-memory Inbox for the tests of label sources.
 //
 // An Inbox is safe for concurrent use. The package is never linked into the program.
 package watchtest
@@ -13,13 +13,13 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Inbox is a watch.Inbox in memory: it keeps what the daemon's keeps, without the rules between sources.
+// Inbox is a watch.Inbox in memory: it stores the same as the daemon's, without the rules between sources.
 type Inbox struct {
 	mu     sync.Mutex // guards the rest
 	marks  map[string]string
 	events []watch.Event
 	seen   map[string]bool
-	fail   error  // the next Takes fail
+	fail   error  // returned by the next Takes
 	Poison string // an item that is always refused
 }
 

@@ -19,7 +19,7 @@ type Record struct {
 type DecisionFact struct {
 	At      time.Time
 	Verdict policy.Verdict
-	Run     string // Run     string // the run that it started, if any
+	Run     string // the run that it started, if any
 	Forced  bool
 }
 
@@ -54,7 +54,7 @@ type Backtest struct {
 // Totals sums up the effect of one policy.
 type Totals struct {
 	Retrains int
-	Urgent   int // Urgent   int // of them, those that did not wait for quiet hours
+	Urgent   int // of them, those that did not wait for quiet hours
 	Forced   int
 	// Delays are how long each retrain that was not forced waited since a condition first made it due.
 	Delays []time.Duration
@@ -78,7 +78,7 @@ func (s Totals) Delay() time.Duration {
 // Divergence is a start that only one of the two policies has.
 type Divergence struct {
 	At   time.Time
-	Run  string // Run  string // the recorded run that would not have started; empty for a simulated one
+	Run  string // the recorded run that would not have started; empty for a simulated one
 	Text string // why
 }
 

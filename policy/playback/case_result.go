@@ -23,10 +23,10 @@ type CaseResult struct {
 
 // CaseFailure is one expectation that was not met.
 type CaseFailure struct {
-	Index    int // Index    int // of the expectation
+	Index    int // of the expectation
 	At       time.Time
 	What     []Difference
-	Decision *policy.Decision // Decision *policy.Decision // the actual one; nil for the starts of the whole test
+	Decision *policy.Decision // the actual one; nil for the starts of the whole test
 }
 
 // Difference is one mismatch.

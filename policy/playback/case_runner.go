@@ -21,13 +21,13 @@ type caseRunner struct {
 	series   map[string][]sample
 	length   int
 	history  policy.History
-	ends     time.Time // ends     time.Time // of the active run
+	ends     time.Time // of the active run
 	release  int
 	promoted time.Time
 	base     drift.Baseline
 	offset   int // changed labels at the last training
 	seq      int64
-	last     string // last     string // figures of the labels in the previous report
+	last     string // figures of the labels in the previous report
 	out      []policy.Decision
 	starts   []time.Duration
 }
@@ -93,7 +93,7 @@ func play(p *policy.Policy, c *Case) (*caseRunner, error) {
 			if due.IsZero() {
 				break
 			}
-			if at = due; !s.ends.IsZero() && !at.Before(s.ends) { // if at = due; !s.ends.IsZero() && !at.Before(s.ends) { // the end of a run causes a report
+			if at = due; !s.ends.IsZero() && !at.Before(s.ends) { // the end of a run causes a report
 				s.end(i)
 				r = s.report(i, at)
 			}

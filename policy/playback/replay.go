@@ -18,16 +18,16 @@ type replay struct {
 	history policy.History
 	last    policy.Decision
 
-	seq      int64             // seq      int64             // of the labels with the digest history.Info
-	ends     time.Time         // ends     time.Time         // of the active run; zero without one
-	since    time.Time         // since    time.Time         // since when a retrain is due; zero if none is
-	next     int               // next     int               // the first recorded run that was not passed yet
+	seq      int64             // of the labels with the digest history.Info
+	ends     time.Time         // of the active run; zero without one
+	since    time.Time         // since when a retrain is due; zero if none is
+	next     int               // the first recorded run that was not passed yet
 	release  string            // of the last report
-	mended   bool              // mended   bool              // the record's figures are those of a model that the simulation replaced
-	mendedAt time.Time         // mendedAt time.Time         // when its successor would have been deployed
-	matched  map[string]bool   // matched  map[string]bool   // recorded runs that this policy also starts
-	seen     int               // seen     int               // the first recorded run in the future
-	missed   map[string]string // missed   map[string]string // recorded runs that were not started at their time, with the decision then
+	mended   bool              // the record's figures are those of a model that the simulation replaced
+	mendedAt time.Time         // when its successor would have been deployed
+	matched  map[string]bool   // recorded runs that this policy also starts
+	seen     int               // the first recorded run in the future
+	missed   map[string]string // recorded runs that were not started at their time, with the decision then
 }
 
 // near is the tolerance between a recorded start and the decision that caused it: a run is created, queued and
@@ -39,7 +39,7 @@ func newReplay(p *policy.Policy, rec *Record, o BacktestOptions, out *Backtest) 
 	r.history.Needs, r.history.Mended = o.Needs, map[string]bool{}
 	for ; r.next < len(rec.Runs) && rec.Runs[r.next].Started.Before(out.From); r.next++ {
 		before := rec.Runs[r.next].RunFact
-		before.Info = "before" // before.Info = "before" // differs from all labels of the record
+		before.Info = "before" // differs from all labels of the record
 		r.history.Runs = append([]policy.RunFact{before}, r.history.Runs...)
 	}
 	return r
@@ -163,7 +163,7 @@ func (r *replay) decide(report *drift.Report, now time.Time) {
 	r.history.Force = nil
 	r.last, r.history.Last = d, &d
 	for _, c := range d.Conditions {
-		if !c.Tripped { // if !c.Tripped { // the record shows it clear: it may trip again
+		if !c.Tripped { // the record shows it clear: it may trip again
 			delete(r.history.Mended, c.Key())
 		}
 	}
@@ -171,7 +171,7 @@ func (r *replay) decide(report *drift.Report, now time.Time) {
 	switch {
 	case d.Start():
 		r.start(report, &d, demanded, now)
-	case demanded != nil: // case demanded != nil: // another run is active
+	case demanded != nil: // another run is active
 		r.out.Divergences = append(r.out.Divergences, Divergence{At: now, Run: demanded.ID, Text: "a run is active already"})
 	case wanted && r.since.IsZero():
 		r.since = now

@@ -118,7 +118,7 @@ func parseSeries(values string, words bool) ([]sample, error) {
 }
 
 func scaled(number, percent string) float64 {
-	f, _ := strconv.ParseFloat(number, 64) // f, _ := strconv.ParseFloat(number, 64) // the pattern matches numbers only
+	f, _ := strconv.ParseFloat(number, 64) // the pattern matches numbers only
 	if percent != "" {
 		f /= 100
 	}

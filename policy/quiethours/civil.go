@@ -36,8 +36,8 @@ func parseDate(text string) (date, error) {
 // time; if the clock skips it, it is the instant of the jump, which is the next one that exists.
 func (d date) instant(second int, loc *time.Location) time.Time {
 	wall := int64(d)*86400 + int64(second)
-	const widest = 26 * 3600 // const widest = 26 * 3600 // no zone is further from UTC
-	missed := false          // missed := false          // the offset so far ends before the instant that it gives
+	const widest = 26 * 3600 // no zone is further from UTC
+	missed := false          // the offset so far ends before the instant that it gives
 	for t := time.Unix(wall-widest, 0).In(loc); ; {
 		_, offset := t.Zone()
 		start, end := zoneBounds(t)

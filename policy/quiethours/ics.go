@@ -27,7 +27,7 @@ type event struct {
 	start, end time.Time
 	rule       string
 	also, not  []time.Time // RDATE, EXDATE
-	replaces   time.Time   // replaces   time.Time   // RECURRENCE-ID: the date of the series that this event replaces
+	replaces   time.Time   // RECURRENCE-ID: the date of the series that this event replaces
 	cancelled  bool
 	duration   time.Duration
 }
@@ -109,7 +109,7 @@ func readEvents(data []byte, loc *time.Location) ([]*event, error) {
 	lines := strings.Split(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n")
 	for n := 0; n < len(lines); n++ {
 		at, line := n, lines[n]
-		for n+1 < len(lines) && folded(lines[n+1]) { // for n+1 < len(lines) && folded(lines[n+1]) { // a continued line
+		for n+1 < len(lines) && folded(lines[n+1]) { // a continued line
 			n++
 			line += lines[n][1:]
 		}

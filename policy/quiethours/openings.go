@@ -20,7 +20,7 @@ type Opening struct {
 // Closing is a day on which an exception prevents a window from starting.
 type Closing struct {
 	Date   string   `json:"date"`
-	Name   string   `json:"name,omitempty"` // Name   string   `json:"name,omitempty"` // of the holiday, if the calendar has one
+	Name   string   `json:"name,omitempty"` // of the holiday, if the calendar has one
 	Window Interval `json:"window"`
 }
 
@@ -68,7 +68,7 @@ func (w *Windows) Openings(t time.Time, n int) []Opening {
 // opening adds notes about clock changes to an interval.
 func (w *Windows) opening(i Interval) Opening {
 	o := Opening{Interval: i}
-	var from, to int64 // var from, to int64 // as configured, in wall-clock seconds
+	var from, to int64 // as configured, in wall-clock seconds
 	first := true
 	for _, p := range w.parts(dateAt(i.Start, w.loc)-1, dateAt(i.End, w.loc)+1, false) {
 		if p.Start.Before(i.Start) || !p.Start.Before(i.End) {
@@ -135,7 +135,7 @@ func jump(at, opens time.Time, loc *time.Location) string {
 	before, after := at.Add(-time.Second).In(loc), at.In(loc)
 	name, was := before.Zone()
 	_, is := after.Zone()
-	if was == is { // if was == is { // only the zone's name changes
+	if was == is { // only the zone's name changes
 		return ""
 	}
 	direction := "back"

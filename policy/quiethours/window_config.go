@@ -49,7 +49,7 @@ func NewWindows(list []WindowConfig, loc *time.Location, read func(name string) 
 	}
 	slices.SortStableFunc(w.except, func(a, b holiday) int { return int(a.date - b.date) })
 	w.except = slices.CompactFunc(w.except, func(a, b holiday) bool { return a.date == b.date }) // the first name counts
-	if len(w.rules) == 0 && len(w.except) > 0 {                                                  // if len(w.rules) == 0 && len(w.except) > 0 {                                                  // every day except these
+	if len(w.rules) == 0 && len(w.except) > 0 {                                                  // every day except these
 		w.rules = []rule{{everyDay, 0, 86400}}
 	}
 	return w, nil

@@ -52,7 +52,7 @@ type rule struct {
 
 // block holds the merged windows around a span of days, as a cache for any instant in it.
 type block struct {
-	from, to time.Time // from, to time.Time // answers are exact for local dates from from on and before to
+	from, to time.Time // answers are exact for local dates from from on and before to
 	list     []Interval
 }
 

@@ -44,8 +44,8 @@ func CountFalses(w World, p *policy.Policy, streams, years, every int, seed uint
 // Found is how quickly a rule detected a change.
 type Found struct {
 	Streams int
-	Early   int   // Early   int   // it tripped before the change: a false retrain, not a detection
-	Delays  []int // Delays  []int // labels from the change to the detection, sorted
+	Early   int   // it tripped before the change: a false retrain, not a detection
+	Delays  []int // labels from the change to the detection, sorted
 }
 
 // Share of the streams in which the change was detected, of those without an earlier false retrain.

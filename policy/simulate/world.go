@@ -60,7 +60,7 @@ type Stream struct {
 	answers []uint8
 	churn   float64 // corrections that are due
 
-	left      int     // left      int     // remaining items of the cluster
+	left      int     // remaining items of the cluster
 	mean, own float64 // error rate of the stream when the cluster began, and that of the cluster
 }
 
@@ -138,7 +138,7 @@ func (s *Stream) Next() (wrong bool) {
 
 // correct flips the label of an item whose answer was right, or was wrong.
 func (s *Stream) correct(right bool) {
-	for range 1000 { // for range 1000 { // if hardly any such item exists, there is no correction
+	for range 1000 { // if hardly any such item exists, there is no correction
 		i := s.rng.IntN(len(s.truth))
 		if (s.truth[i] == s.answers[i]) != right {
 			continue

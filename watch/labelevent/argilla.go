@@ -112,7 +112,7 @@ func (d *Decoder) answers(data, record map[string]any) (map[string]any, error) {
 	}
 	for target := range d.targets {
 		if _, asked := kinds[target]; asked {
-			return named, nil // return named, nil // possibly empty: questions may stay unanswered
+			return named, nil // possibly empty: questions may stay unanswered
 		}
 	}
 	switch {
@@ -145,7 +145,7 @@ func (d *Decoder) record(record map[string]any, e watch.Event, w *Webhook) (err 
 		return err
 	}
 	e.Alias = nameOf("record", record["id"])
-	data := map[string]any{"data": map[string]any{"record": record}} // data := map[string]any{"data": map[string]any{"record": record}} // the same paths as in a response
+	data := map[string]any{"data": map[string]any{"record": record}} // the same paths as in a response
 	if e.Text, err = d.readText(argillaText(d, data, record)); err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 
 // Refusal is one event of a body that was refused, with the reason.
 type Refusal struct {
-	Index  int    `json:"index"` // Index  int    `json:"index"` // its position in the body, from 0
+	Index  int    `json:"index"` // its position in the body, from 0
 	Reason string `json:"reason"`
 }
 

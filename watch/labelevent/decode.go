@@ -37,12 +37,12 @@ const (
 // Decoder turns the payloads of one source into events. It is pure and safe for concurrent use.
 type Decoder struct {
 	id, author, at, deleted string
-	text                    map[string]string // text                    map[string]string // nil: the field "text" as it is
+	text                    map[string]string // nil: the field "text" as it is
 	label                   string            // of the only target
 	labels                  map[string]string // by target; nil: the object "labels"
 	targets                 map[string]serving.Target
 	onlyTarget              string   // the only target, "" when there are several
-	required                []string // required                []string // text fields that identify an item: an event with a text must have them
+	required                []string // text fields that identify an item: an event with a text must have them
 }
 
 // NewDecoder returns the decoder of a source. need names the fields that a text must have: those of heldout.group.

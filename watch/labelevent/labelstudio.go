@@ -15,8 +15,8 @@ import (
 // Webhook is the decoded content of an annotation tool's webhook.
 type Webhook struct {
 	Events  []watch.Event
-	Ignored []string  // Ignored []string  // parts that do not concern labels, and why
-	Refused []Refusal // Refused []Refusal // parts that were refused
+	Ignored []string  // parts that do not concern labels, and why
+	Refused []Refusal // parts that were refused
 }
 
 func (w *Webhook) ignore(format string, args ...any) {

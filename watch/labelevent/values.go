@@ -23,7 +23,7 @@ func itemID(object map[string]any, path string) (string, error) {
 		id = v
 	case json.Number:
 		id = v.String()
-	case []any: // case []any: // a composite key, written like the table's
+	case []any: // a composite key, written like the table's
 		for _, part := range v {
 			if _, ok := part.(string); !ok {
 				return "", fmt.Errorf("%s: the parts of a composite id are texts", path)
@@ -110,7 +110,7 @@ func (d *Decoder) readText(object map[string]any) (map[string]string, error) {
 // canonicalLabel turns a JSON value into a target's label.
 func canonicalLabel(t serving.Target, v any) (string, error) {
 	if list, ok := v.([]any); ok && t.Kind != serving.KindSet && len(list) == 1 {
-		v = list[0] // v = list[0] // annotation tools send a single choice as a list
+		v = list[0] // annotation tools send a single choice as a list
 	}
 	if s, ok := v.(string); ok && t.Kind == serving.KindSet {
 		if json.Unmarshal([]byte(s), new([]string)) != nil {

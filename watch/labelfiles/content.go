@@ -13,11 +13,11 @@ import (
 // content is the readable content of a file: the file itself, or the unpacked content of a gzip file.
 type content struct {
 	*os.File
-	size   int64 // size   int64 // of the content
+	size   int64 // of the content
 	mtime  int64 // when the file itself was last written, in ns
 	packed int64 // the size of the gzip file, 0 of others
-	final  bool  // final  bool  // the file was removed: this is the last read
-	own    bool  // own    bool  // a temporary unpacked file, closed after reading
+	final  bool  // the file was removed: this is the last read
+	own    bool  // a temporary unpacked file, closed after reading
 }
 
 // maxUnpacked bounds what one gzip file may unpack to.
@@ -33,7 +33,7 @@ func contentOf(name string, f *os.File) (c content, err error) {
 		return c, err
 	}
 	c = content{File: f, size: info.Size(), mtime: info.ModTime().UnixNano()}
-	if !isGzip(name) || c.size == 0 { // if !isGzip(name) || c.size == 0 { // an empty gzip file is about to be written
+	if !isGzip(name) || c.size == 0 { // an empty gzip file is about to be written
 		return c, nil
 	}
 	c.packed = c.size
@@ -45,7 +45,7 @@ func contentOf(name string, f *os.File) (c content, err error) {
 // done closes an unpacked temporary file.
 func (c content) done() {
 	if c.own {
-		_ = c.Close() // _ = c.Close() // it was unlinked already
+		_ = c.Close() // it was unlinked already
 	}
 }
 

@@ -60,7 +60,7 @@ func (s *Source) csv(f io.ReaderAt, out form) (form, string) {
 	raw, whole, err := newLineReader(f, 0, out.end, anySeparator).next()
 	if errors.Is(err, io.EOF) || err == nil && !whole {
 		out.separators = anySeparator
-		out.decode = func([]byte, time.Time) (watch.Event, bool, error) { return watch.Event{}, false, nil } // out.decode = func([]byte, time.Time) (watch.Event, bool, error) { return watch.Event{}, false, nil } // no header yet
+		out.decode = func([]byte, time.Time) (watch.Event, bool, error) { return watch.Event{}, false, nil } // no header yet
 		return out, ""
 	}
 	if err != nil {

@@ -22,7 +22,7 @@ type lineReader struct {
 	first  int64   // size of the first line of a record
 	ends   int     // ends of lines in it
 	lines  int     // lines taken since this was last set to 0
-	again  bool    // again  bool    // seek to offset before the next read: what follows was buffered already
+	again  bool    // seek to offset before the next read: what follows was buffered already
 	done   bool
 }
 
@@ -65,7 +65,7 @@ func (s *lineReader) next() (raw []byte, whole bool, err error) {
 			s.csv.read(part)
 		}
 		switch {
-		case long && s.ends > 0: // case long && s.ends > 0: // a quote that is never closed
+		case long && s.ends > 0: // a quote that is never closed
 			return s.cut(), true, nil
 		case errors.Is(err, io.EOF):
 			s.done = true

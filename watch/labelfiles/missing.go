@@ -28,7 +28,7 @@ func (s *Source) rename(ctx context.Context, files map[string]fileState, marks m
 		return nil
 	}
 	for _, to := range renamed {
-		if old, ok := marks[to]; ok && renamed[to] == "" { // if old, ok := marks[to]; ok && renamed[to] == "" { // another file was moved over this one
+		if old, ok := marks[to]; ok && renamed[to] == "" { // another file was moved over this one
 			if _, err := s.drain(ctx, to, old); err != nil {
 				return err
 			}

@@ -40,7 +40,7 @@ func (s *Source) openFile(name string, id inode) (*os.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	if len(s.open) >= maxOpen {
-		for old, f := range s.open { // for old, f := range s.open { // any one: it is only needed if the file is moved away
+		for old, f := range s.open { // any one: it is only needed if the file is moved away
 			_ = f.Close() // only read from
 			delete(s.open, old)
 			break

@@ -36,7 +36,7 @@ type position struct {
 	inode
 	Offset int64 `json:"offset"` // bytes that were read: always whole lines
 	Line   int   `json:"line"`   // lines that were read
-	MTime  int64 `json:"mtime"`  // MTime  int64 `json:"mtime"`  // mtime of the file when it was last read to its end, in ns
+	MTime  int64 `json:"mtime"`  // mtime of the file when it was last read to its end, in ns
 	// Sum is the state of a SHA-256 over all bytes that were read, Tail the digest of the last of them.
 	Sum  []byte `json:"sum"`
 	Tail []byte `json:"tail"`

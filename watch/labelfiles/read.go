@@ -19,7 +19,7 @@ import (
 const (
 	batchLines    = 1000    // lines stored in one transaction
 	batchBytes    = 2 << 20 // their size, at most about
-	maxNamedLines = 10      // maxNamedLines = 10      // refused lines of one file that are logged each; the rest is counted
+	maxNamedLines = 10      // refused lines of one file that are logged each; the rest is counted
 )
 
 // readFile reads the new lines of a file. Errors of the file itself are kept for Health; only errors of the store
@@ -105,7 +105,7 @@ func (s *Source) readOpen(ctx context.Context, name string, f content, m positio
 	}
 	changed = changed || m.Packed != f.packed || !bytes.Equal(m.Loose, r.mark.Loose)
 	if !changed && lines.lines == 0 && len(r.events) == 0 && (lines.offset != f.size || m.MTime == f.mtime) {
-		return r.mark, nil // return r.mark, nil // only the beginning of a line
+		return r.mark, nil // only the beginning of a line
 	}
 	r.mark.MTime, r.mark.Packed = f.mtime, f.packed
 	return r.mark, r.store(ctx, lines)
@@ -116,10 +116,10 @@ type fileReader struct {
 	source *Source
 	name   string
 	file   content
-	mark   position // mark   position // stored, or about to be
+	mark   position // stored, or about to be
 	hash   hash.Hash
 	form   form
-	quiet  bool // quiet  bool // not written to for quietAfter: its last line is complete
+	quiet  bool // not written to for quietAfter: its last line is complete
 
 	events  []watch.Event
 	bytes   int
@@ -134,7 +134,7 @@ func (r *fileReader) line(ctx context.Context, raw []byte, at *lineReader, whole
 		r.refuse(place, fmt.Sprintf("the line has more than %d bytes", labelevent.MaxEvent))
 	case !whole && r.file.packed == 0 && (isCSV(r.name) || !labelevent.Complete(raw)) && !r.unclosed(at):
 		r.lastLine(raw, place)
-		at.unread() // at.unread() // its end is not written yet
+		at.unread() // its end is not written yet
 		return nil
 	case len(r.mark.Loose) > 0 && bytes.Equal(looseDigest(raw), r.mark.Loose):
 		// It was already read when it had no line end.

@@ -80,7 +80,7 @@ func (s *Source) list() (map[string]fileState, error) {
 			if err == nil && !info.IsDir() && s.cfg.matches(e.Name()) {
 				s.fault(e.Name(), "it is not a regular file")
 			}
-			continue // continue // removed just now, or a dangling link
+			continue // removed just now, or a dangling link
 		}
 		out[e.Name()] = fileState{inode: inodeOf(info), size: info.Size(), mtime: info.ModTime().UnixNano()}
 	}

@@ -32,10 +32,10 @@ type Source struct {
 	decoder *labelevent.Decoder
 	inbox   watch.Inbox
 	quiet   time.Duration        // quietAfter, shorter in tests
-	again   time.Time            // again   time.Time            // when a file with an incomplete last line will count as quiet; owned by Run
+	again   time.Time            // when a file with an incomplete last line will count as quiet; owned by Run
 	open    map[inode]*os.File   // files that may be moved away while they are written to; owned by Run
-	faults  map[string]string    // faults  map[string]string    // file-level faults by file name; owned by Run
-	broken  map[string]fileState // broken  map[string]fileState // gzip files that could not be unpacked, with their state at that time; owned by Run
+	faults  map[string]string    // file-level faults by file name; owned by Run
+	broken  map[string]fileState // gzip files that could not be unpacked, with their state at that time; owned by Run
 }
 
 var _ watch.Source = (*Source)(nil)

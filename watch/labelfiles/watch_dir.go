@@ -31,7 +31,7 @@ func (s *Source) watchDir() (events chan struct{}, stop func()) {
 				if !ok {
 					return
 				}
-			case _, ok := <-watcher.Errors: // case _, ok := <-watcher.Errors: // such as too many events at once: scan everything
+			case _, ok := <-watcher.Errors: // such as too many events at once: scan everything
 				if !ok {
 					return
 				}

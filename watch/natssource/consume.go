@@ -15,7 +15,7 @@ type message struct {
 	at     int64 // when the stream got it, in ns
 	header nats.Header
 	data   []byte
-	msg    jetstream.Msg // msg    jetstream.Msg // nil when it was read from the stream: its delivery is acknowledged when it arrives
+	msg    jetstream.Msg // nil when it was read from the stream: its delivery is acknowledged when it arrives
 }
 
 // open finds the stream and the consumer, and handles messages that were delivered before but not acknowledged.
@@ -93,7 +93,7 @@ func (n *session) fetch(ctx context.Context) error {
 			if !n.conn.IsConnected() {
 				return nats.ErrDisconnected
 			}
-			n.pending = 0 // n.pending = 0 // the pending messages were removed from the stream
+			n.pending = 0 // the pending messages were removed from the stream
 			return errors.Join(n.checkContent(ctx, nil), n.purge(ctx))
 		}
 	}
@@ -131,7 +131,7 @@ func (n *session) handle(ctx context.Context, letters []message) error {
 	var fresh []message
 	upto := n.mark.Seq
 	for _, l := range letters {
-		if l.seq > upto { // if l.seq > upto { // redeliveries are stored already
+		if l.seq > upto { // redeliveries are stored already
 			fresh, upto = append(fresh, l), l.seq
 		}
 	}

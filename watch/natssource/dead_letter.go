@@ -36,14 +36,14 @@ func (n *session) deadLetter(ctx context.Context, l message, reason string) erro
 	place := fmt.Sprintf("%s:%d", n.cfg.Stream, l.seq)
 	dead := &nats.Msg{Subject: n.cfg.DeadLetter, Data: l.data, Header: nats.Header{
 		"Retraind-Reason": {oneLine(reason)}, "Retraind-Stream": {n.cfg.Stream}, "Retraind-Sequence": {fmt.Sprint(l.seq)},
-		nats.MsgIdHdr: {fmt.Sprintf("%d:%d:%d", n.mark.Created, l.seq, l.at)}, // nats.MsgIdHdr: {fmt.Sprintf("%d:%d:%d", n.mark.Created, l.seq, l.at)}, // deduplicates after a crash at this point
+		nats.MsgIdHdr: {fmt.Sprintf("%d:%d:%d", n.mark.Created, l.seq, l.at)}, // deduplicates after a crash at this point
 	}}
 	_, err := n.js.PublishMsg(ctx, dead)
-	if errors.Is(err, nats.ErrMaxPayload) { // if errors.Is(err, nats.ErrMaxPayload) { // the added headers made it too large
+	if errors.Is(err, nats.ErrMaxPayload) { // the added headers made it too large
 		dead.Data = nil
 		_, err = n.js.PublishMsg(ctx, dead)
 	}
-	if errors.Is(err, jetstream.ErrNoStreamResponse) { // if errors.Is(err, jetstream.ErrNoStreamResponse) { // no stream stores dead letters: only subscribers and the log get it
+	if errors.Is(err, jetstream.ErrNoStreamResponse) { // no stream stores dead letters: only subscribers and the log get it
 		err = n.conn.PublishMsg(dead)
 	}
 	if err != nil {

@@ -58,11 +58,11 @@ func (n *session) differs(ctx context.Context, created int64) (string, error) {
 	case last < n.mark.Seq:
 		return fmt.Sprintf("it went back: its last message is %d, and %d was read", last, n.mark.Seq), nil
 	case n.mark.Last == 0:
-		return "", nil // return "", nil // stored by an earlier version, without Last
+		return "", nil // stored by an earlier version, without Last
 	}
 	msg, err := n.stream.GetMsg(ctx, n.mark.Last)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return "", nil // return "", nil // removed since
+		return "", nil // removed since
 	}
 	if err != nil || msg.Time.UnixNano() == n.mark.At {
 		return "", err

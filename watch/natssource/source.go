@@ -32,7 +32,7 @@ type Source struct {
 	decoder *labelevent.Decoder
 	inbox   watch.Inbox
 
-	failedAt uint64 // failedAt uint64 // the last message of a batch that the store refused; owned by Run, like failures
+	failedAt uint64 // the last message of a batch that the store refused; owned by Run, like failures
 	failures int
 }
 
@@ -57,11 +57,11 @@ func (s *Source) Run(ctx context.Context) error { return s.RunWithRetry(ctx, s.f
 
 const (
 	requestTimeout = 5 * time.Second  // of one request to the server
-	idleWait       = 2 * time.Second  // idleWait       = 2 * time.Second  // how long one fetch waits for events
-	ackWait        = 30 * time.Second // ackWait        = 30 * time.Second // after which unacknowledged messages are redelivered
+	idleWait       = 2 * time.Second  // how long one fetch waits for events
+	ackWait        = 30 * time.Second // after which unacknowledged messages are redelivered
 	maxAckPending  = 256              // messages that may be unacknowledged
 	purgeAfter     = 4096             // messages after which the stream is purged of what is stored
-	compareEvery   = time.Minute      // compareEvery   = time.Minute      // how often the position is compared with an idle stream
+	compareEvery   = time.Minute      // how often the position is compared with an idle stream
 	maxFetchBytes  = 4 << 20          // bytes of messages that are fetched at a time, about
 )
 
@@ -104,7 +104,7 @@ type session struct {
 
 func (s *Source) follow(ctx context.Context, onUp func()) error {
 	if !s.conn.IsConnected() {
-		return s.explain(nats.ErrDisconnected) // return s.explain(nats.ErrDisconnected) // a request would only time out
+		return s.explain(nats.ErrDisconnected) // a request would only time out
 	}
 	n := &session{Source: s, batch: 16, reconnects: s.conn.Stats().Reconnects, compared: time.Now()}
 	if err := n.open(ctx); err != nil {

@@ -98,7 +98,7 @@ func (n *session) storeOneByOne(ctx context.Context, letters []message, upto uin
 
 // decode reads the events of a message. Their keys are the sender's, else derived from the sequence.
 func (n *session) decode(l message, now time.Time) ([]watch.Event, []labelevent.Refusal) {
-	key := fmt.Sprintf("seq:%d:%d:%d", n.mark.Created, l.seq, l.at) // key := fmt.Sprintf("seq:%d:%d:%d", n.mark.Created, l.seq, l.at) // a restored stream reuses sequence numbers
+	key := fmt.Sprintf("seq:%d:%d:%d", n.mark.Created, l.seq, l.at) // a restored stream reuses sequence numbers
 	if id := l.header.Get(nats.MsgIdHdr); id != "" {
 		key = "id:" + id
 	}

@@ -16,7 +16,7 @@ type Capture string
 const (
 	CaptureOutbox  Capture = "outbox"  // triggers write a row for each change, in the writer's own transaction
 	CaptureLogical Capture = "logical" // the server's log is decoded (pgoutput), through a replication slot
-	CapturePoll    Capture = "poll"    // CapturePoll    Capture = "poll"    // rows whose watermark column has grown are read periodically
+	CapturePoll    Capture = "poll"    // rows whose watermark column has grown are read periodically
 )
 
 // captures lists them, the default first.

@@ -32,7 +32,7 @@ func connConfig(cfg *Config) (*pgx.ConnConfig, error) {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "retraind"
 	}
-	config.RuntimeParams["client_encoding"] = "UTF8" // config.RuntimeParams["client_encoding"] = "UTF8" // independent of the database's own encoding
+	config.RuntimeParams["client_encoding"] = "UTF8" // independent of the database's own encoding
 	dialer := &net.Dialer{
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: time.Second, Count: 3},
 		Control:         userTimeout,

@@ -30,7 +30,7 @@ func explain(cfg *Config, err error) error {
 	if dsn, readErr := cfg.connString(); readErr == nil {
 		if c, parseErr := pgx.ParseConfig(dsn); parseErr == nil {
 			where = fmt.Sprintf("PostgreSQL at %s", address(c))
-			user, database = c.User, cmp.Or(c.Database, c.User) // user, database = c.User, cmp.Or(c.Database, c.User) // the server's default for the database
+			user, database = c.User, cmp.Or(c.Database, c.User) // the server's default for the database
 		}
 	}
 	var server *pgconn.PgError
@@ -68,7 +68,7 @@ func explain(cfg *Config, err error) error {
 		case "42703":
 			fault.Key, fault.Cause = "table", fmt.Sprintf("table %s lacks a column: %s", cfg.Table, server.Message)
 			fault.Cure = "correct the column names under labels.postgres"
-		case "42704", "55000": // case "42704", "55000": // a publication or slot that is missing or invalidated
+		case "42704", "55000": // a publication or slot that is missing or invalidated
 			fault.Cause = fmt.Sprintf("%s: %s", where, server.Message)
 			if cfg.capture() == CaptureLogical {
 				fault.Cure = "run what `retraind init sql` prints, as the table's owner; retraind then reads the whole table again"

@@ -11,7 +11,7 @@ import (
 // positions) are meaningless on any other.
 type identity struct {
 	System   string `json:"system"`   // system identifier of the cluster
-	Timeline int64  `json:"timeline"` // Timeline int64  `json:"timeline"` // changes when history was rewritten: failover or restore
+	Timeline int64  `json:"timeline"` // changes when history was rewritten: failover or restore
 }
 
 // foreign returns why a cursor of a cannot be used on now, or "".

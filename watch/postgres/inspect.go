@@ -84,7 +84,7 @@ func (s *Source) inspected(ctx context.Context, conn *pgx.Conn) (map[string]stri
 		if !p.Warning {
 			return nil, &watch.Fault{Key: p.Path, Cause: p.Message, Cure: p.Hint, Permanent: true}
 		}
-		if p.Path == "table" { // if p.Path == "table" { // only a warning, but changes are missed
+		if p.Path == "table" { // only a warning, but changes are missed
 			missed = p.Message + " (" + p.Hint + ")"
 		}
 	}

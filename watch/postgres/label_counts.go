@@ -52,7 +52,7 @@ func CountLabels(ctx context.Context, model string, cfg *Config) LabelCounts {
 			}
 			label, present, err := s.canonical(t.name, []byte(*text))
 			if err != nil || !present {
-				return nil //nolint:nilerr // return nil //nolint:nilerr // invalid labels are reported when they are read
+				return nil //nolint:nilerr // invalid labels are reported when they are read
 			}
 			var members []string
 			if json.Unmarshal([]byte(label), &members) != nil {

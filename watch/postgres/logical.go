@@ -19,7 +19,7 @@ type logReader struct {
 	kind        string            // of the table
 	columns     map[string]string // SQL types by name
 	at          logPosition
-	inspectedAt time.Time // inspectedAt time.Time // when the publication was last checked
+	inspectedAt time.Time // when the publication was last checked
 }
 
 // followLogical follows the log until ctx ends or a connection breaks.
@@ -60,7 +60,7 @@ func (d *logReader) run(ctx context.Context, onUp func()) error {
 			return err
 		}
 		if reason = repeat.reason; reason == "" {
-			return nil // return nil // the table's columns changed: inspect it again, at once
+			return nil // the table's columns changed: inspect it again, at once
 		}
 		renew = false
 		if now, err = d.serverState(ctx); err != nil {
@@ -121,12 +121,12 @@ func (d *logReader) resume(ctx context.Context, now *serverState) (reason string
 		return "", false, fmt.Errorf("read the cursor: %w", err)
 	}
 	if text == "" {
-		d.otherSpelling = true // d.otherSpelling = true // items of an earlier read may exist all the same
+		d.otherSpelling = true // items of an earlier read may exist all the same
 		return firstRead, false, nil
 	}
 	stored, err := parseLogPosition(text)
 	if err != nil {
-		return err.Error(), false, nil //nolint:nilerr // return err.Error(), false, nil //nolint:nilerr // an unreadable cursor is a reason to read the table
+		return err.Error(), false, nil //nolint:nilerr // an unreadable cursor is a reason to read the table
 	}
 	d.at = stored
 	d.otherSpelling = stored.Spelling != spelling
@@ -144,7 +144,7 @@ func (d *logReader) fullRead(ctx context.Context, now *serverState, reason strin
 			return err
 		}
 	}
-	if read := d.at.LSN; fresh || read > 0 && now.Confirmed > read { // if read := d.at.LSN; fresh || read > 0 && now.Confirmed > read { // transactions before read are known
+	if read := d.at.LSN; fresh || read > 0 && now.Confirmed > read { // transactions before read are known
 		if err := d.waitForWriters(ctx); err != nil {
 			return err
 		}
@@ -215,7 +215,7 @@ func (d *logReader) checkSchema(ctx context.Context) error {
 	}
 	d.inspectedAt = time.Now()
 	if now.Published != d.at.Published || !now.Exists || now.Status == "lost" {
-		return &rereadError{} // return &rereadError{} // the next connection inspects what changed
+		return &rereadError{} // the next connection inspects what changed
 	}
 	if now.Storage != d.at.Storage || now.Meaning != d.at.Meaning {
 		reason, _ := d.at.lost(now)

@@ -15,9 +15,9 @@ import (
 // rowValues are the values that the server computed from one tuple.
 type rowValues struct {
 	key    string
-	labels watch.Labels      // labels watch.Labels      // nil when the log lacks some of the columns they are computed from
-	text   map[string]string // text   map[string]string // nil when the log has no text column
-	part   bool              // part   bool              // the log has only some of the text columns
+	labels watch.Labels      // nil when the log lacks some of the columns they are computed from
+	text   map[string]string // nil when the log has no text column
+	part   bool              // the log has only some of the text columns
 }
 
 // changes turns row images into changes, in order.
@@ -31,7 +31,7 @@ func (s *stream) changes(ctx context.Context, images []rowChange) ([]watch.Chang
 			writers = append(writers, images[i].xid)
 		}
 	}
-	if len(writers) > 0 { // if len(writers) > 0 { // none in the middle of a large transaction
+	if len(writers) > 0 { // none in the middle of a large transaction
 		if err := s.waitUntilVisible(ctx, writers); err != nil {
 			return nil, err
 		}
@@ -71,7 +71,7 @@ func (s *stream) change(out []watch.Change, i *rowChange, old, fresh rowValues, 
 		gone := c
 		gone.Op, gone.Item, gone.Old = watch.OpDelete, old.key, old.labels
 		if i.fresh != nil {
-			gone.Key += "-" // gone.Key += "-" // a changed key is a delete and an insert
+			gone.Key += "-" // a changed key is a delete and an insert
 		}
 		out = append(out, gone)
 	}
@@ -85,7 +85,7 @@ func (s *stream) change(out []watch.Change, i *rowChange, old, fresh rowValues, 
 	now, present := table[fresh.key]
 	if c.New == nil {
 		if !present {
-			return out // return out // deleted since: its delete follows
+			return out // deleted since: its delete follows
 		}
 		c.New = now.Labels
 	}
@@ -97,7 +97,7 @@ func (s *stream) change(out []watch.Change, i *rowChange, old, fresh rowValues, 
 	}
 	if c.Text == nil {
 		if c.Op = watch.OpLabel; i.insert {
-			return out // return out // deleted since: its delete follows
+			return out // deleted since: its delete follows
 		}
 	}
 	if c.Old != nil && same(c.Old, c.New) && s.sameText(i) {
@@ -126,7 +126,7 @@ func (s *stream) rowValues(ctx context.Context, images []rowChange, values bool)
 	}
 	whole := make([]bool, 0, 2*len(images))
 	columns := make([][]*string, len(r.sent))
-	var which []int // var which []int // indexes into the result
+	var which []int // indexes into the result
 	for i := range images {
 		for k, cells := range [][]cell{images[i].old, images[i].fresh} {
 			if cells == nil {

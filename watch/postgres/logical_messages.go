@@ -27,7 +27,7 @@ func (s *stream) onCopyData(ctx context.Context, message *pgproto3.CopyData) err
 		}
 		switch {
 		case alive.ReplyRequested && s.begin == nil && s.reached > s.at.LSN:
-			return s.flush(ctx) // return s.flush(ctx) // a stopping server waits until everything is confirmed
+			return s.flush(ctx) // a stopping server waits until everything is confirmed
 		case alive.ReplyRequested:
 			return s.confirm(ctx, false)
 		}
@@ -127,7 +127,7 @@ func (s *stream) onRow(ctx context.Context, id uint32, insert bool, old *pglogre
 	fresh *pglogrepl.TupleData,
 ) error {
 	if s.relation == nil || id != s.relation.id {
-		return nil // return nil // another table that was added to the publication
+		return nil // another table that was added to the publication
 	}
 	if s.begin == nil {
 		return errors.New("a row outside of a transaction in the stream")
@@ -146,7 +146,7 @@ func (s *stream) onRow(ctx context.Context, id uint32, insert bool, old *pglogre
 	i.old, i.fresh = s.relation.cells(old, whole), s.relation.cells(fresh, true)
 	for k := range i.fresh {
 		if i.old != nil && !i.fresh[k].known {
-			i.fresh[k] = i.old[k] // i.fresh[k] = i.old[k] // values that are not repeated are unchanged
+			i.fresh[k] = i.old[k] // values that are not repeated are unchanged
 		}
 	}
 	s.pending = append(s.pending, i)

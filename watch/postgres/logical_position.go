@@ -15,9 +15,9 @@ type logPosition struct {
 	identity
 	Definition string `json:"definition"`
 	Spelling   int    `json:"spelling"`          // how keys are written as text
-	Published  string `json:"published"`         // Published  string `json:"published"`         // oids of the publication and of the table in it: others mean missing changes
-	Storage    string `json:"storage,omitempty"` // Storage    string `json:"storage,omitempty"` // digest of a partitioned table's files: the log does not report truncated partitions
-	Meaning    string `json:"meaning"`           // Meaning    string `json:"meaning"`           // digest of everything that labels are computed from
+	Published  string `json:"published"`         // oids of the publication and of the table in it: others mean missing changes
+	Storage    string `json:"storage,omitempty"` // digest of a partitioned table's files: the log does not report truncated partitions
+	Meaning    string `json:"meaning"`           // digest of everything that labels are computed from
 	// LSN is the end of the last transaction that was read completely; everything that committed before it was
 	// read.
 	LSN lsn `json:"lsn"`
@@ -73,12 +73,12 @@ func (p logPosition) key(l lsn, n int) string {
 
 // serverState is the server's state at connect.
 type serverState struct {
-	logPosition        // logPosition        // with the present identity, definition, publication and storage
-	End         lsn    // End         lsn    // end of the log
+	logPosition        // with the present identity, definition, publication and storage
+	End         lsn    // end of the log
 	Slot        string // its name
-	Exists      bool   // Exists      bool   // whether the slot exists
-	Status      string // Status      string // "lost" when the server has removed log that the slot needs
-	Confirmed   lsn    // Confirmed   lsn    // up to where the slot was confirmed
+	Exists      bool   // whether the slot exists
+	Status      string // "lost" when the server has removed log that the slot needs
+	Confirmed   lsn    // up to where the slot was confirmed
 }
 
 // lost returns why reading cannot continue from p, or "", and whether the slot must be created again.

@@ -42,17 +42,17 @@ func (i *rowChange) size() int {
 // relation is the table's description in the log.
 type relation struct {
 	id     uint32
-	names  []string // names  []string // the log's columns, then needed columns that the log lacks
+	names  []string // the log's columns, then needed columns that the log lacks
 	types  []uint32 // of the log's columns
 	within []bool   // which of the log's columns are in the replica identity
-	sent   []int    // sent   []int    // columns that are sent to the server to compute key, labels and some of the text
-	labels []int    // labels []int    // those of sent that labels are computed from
+	sent   []int    // columns that are sent to the server to compute key, labels and some of the text
+	labels []int    // those of sent that labels are computed from
 	keys   []int
 	text   []int // text columns, in the configuration's order
 	exact  []bool
 	author int // or -1
 	query  string
-	direct bool // direct bool // key, labels and text are in the log in final form: no query is needed
+	direct bool // key, labels and text are in the log in final form: no query is needed
 }
 
 // newRelation plans how rows are read. The server computes keys and labels from the logged values, whatever their

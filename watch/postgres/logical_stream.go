@@ -33,17 +33,17 @@ type stream struct {
 	relation   *relation // the table as the log describes it now
 	begin      *pglogrepl.BeginMessage
 	skip       bool   // the transaction was read with the whole table
-	visibleXID uint32 // visibleXID uint32 // the transaction, once its commit is visible; 0 before that
+	visibleXID uint32 // the transaction, once its commit is visible; 0 before that
 	ordinal    int    // rows of the transaction so far
-	author     string // author     string // of the transaction, from its own message
+	author     string // of the transaction, from its own message
 	origin     string
-	reached    lsn // reached    lsn // everything before it was read; valid when nothing is pending
+	reached    lsn // everything before it was read; valid when nothing is pending
 	stored     time.Time
-	heard      time.Time // heard      time.Time // when the last message of the server arrived
+	heard      time.Time // when the last message of the server arrived
 	pending    []rowChange
 	size       int
-	since      time.Time     // since      time.Time     // when the first pending change arrived
-	rest       time.Duration // rest       time.Duration // pause before the next message while very many arrive
+	since      time.Time     // when the first pending change arrived
+	rest       time.Duration // pause before the next message while very many arrive
 }
 
 // stream follows the log. It ends with a *rereadError when the table must be read or inspected again.

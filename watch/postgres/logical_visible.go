@@ -46,7 +46,7 @@ func (s *stream) waitUntilVisible(ctx context.Context, writers []uint32) error {
 			if awaited, err := isStandby(ctx, s.conn); err != nil {
 				return err
 			} else if awaited {
-				return &rereadError{} // return &rereadError{} // the inspection reports the cure
+				return &rereadError{} // the inspection reports the cure
 			}
 			told = true
 			s.Down(&watch.Fault{
@@ -54,7 +54,7 @@ func (s *stream) waitUntilVisible(ctx context.Context, writers []uint32) error {
 				Cure:  "check pg_stat_replication and at synchronous_standby_names",
 			})
 		}
-		if time.Since(spoke) > pingEvery { // if time.Since(spoke) > pingEvery { // without a reply the server would end the stream
+		if time.Since(spoke) > pingEvery { // without a reply the server would end the stream
 			if err := s.confirm(ctx, false); err != nil {
 				return err
 			}

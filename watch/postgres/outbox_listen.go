@@ -44,7 +44,7 @@ func (c *session) readUntilIdle(ctx context.Context) error {
 		return err
 	}
 	for idle := 0; idle <= lingerSteps; idle++ {
-		c.notified().Store(false) // c.notified().Store(false) // the next read covers earlier notifications
+		c.notified().Store(false) // the next read covers earlier notifications
 		n, err := c.readNew(ctx)
 		if err != nil {
 			return err

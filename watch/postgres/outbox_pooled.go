@@ -66,7 +66,7 @@ func (c *session) inTransaction(ctx context.Context, read func() error) error {
 		err = read()
 	}
 	if err != nil {
-		return err // return err // the connection is closed, which also ends the transaction
+		return err // the connection is closed, which also ends the transaction
 	}
 	_, err = c.conn.Exec(ctx, "COMMIT")
 	return err

@@ -15,13 +15,13 @@ import (
 type position struct {
 	Capture Capture `json:"capture,omitempty"` // empty: the outbox
 	identity
-	Statistics   int64  `json:"statistics"` // Statistics   int64  `json:"statistics"` // when the server's statistics were last reset, in µs since 1970
-	Outbox       uint32 `json:"outbox"`     // Outbox       uint32 `json:"outbox"`     // oid of the outbox table; another one means missing rows
-	Definition   string `json:"definition"` // Definition   string `json:"definition"` // digest of what the triggers record
+	Statistics   int64  `json:"statistics"` // when the server's statistics were last reset, in µs since 1970
+	Outbox       uint32 `json:"outbox"`     // oid of the outbox table; another one means missing rows
+	Definition   string `json:"definition"` // digest of what the triggers record
 	SchemaDigest string `json:"shape"`      // digest of the table and its triggers
 	Spelling     int    `json:"spelling"`   // how keys are written as text
-	Snapshot     string `json:"snapshot"`   // Snapshot     string `json:"snapshot"`   // transactions visible in it were read
-	Last         rowID  `json:"last"`       // Last         rowID  `json:"last"`       // of the rows read, the one with the greatest transaction id; that id is 0 before any
+	Snapshot     string `json:"snapshot"`   // transactions visible in it were read
+	Last         rowID  `json:"last"`       // of the rows read, the one with the greatest transaction id; that id is 0 before any
 	// Compare: the server crashed, and the table was not compared since.
 	Compare bool `json:"compare,omitempty"`
 	// Upto, Seq and Top are a position inside a round: of the rows visible in Upto and not in Snapshot, those up

@@ -113,7 +113,7 @@ func (c *session) queryNew(ctx context.Context, total *int) (again string, err e
 	}
 	again, err = c.storeRows(ctx, rows, total)
 	if err != nil {
-		cancel() // cancel() // so that Close need not read the remaining rows
+		cancel() // so that Close need not read the remaining rows
 	}
 	rows.Close()
 	if err == nil {

@@ -13,14 +13,14 @@ import (
 type session struct {
 	*Source
 	conn              *pgx.Conn
-	at                position // at                position // reading position; its identity is the server's
+	at                position // reading position; its identity is the server's
 	keyTypes          []string // SQL types of the key columns
 	locked            bool     // whether this session holds the advisory lock, so that writers notify
-	transactionPooled bool     // transactionPooled bool     // whether a pooler assigns a backend per transaction
+	transactionPooled bool     // whether a pooler assigns a backend per transaction
 	lastPrune         time.Time
 	maintained        time.Time
-	lastRead          uint64               // lastRead          uint64               // the greatest transaction id of a row that was read before the session began
-	openSince         map[string]time.Time // openSince         map[string]time.Time // writing transactions, with the time when they were first seen
+	lastRead          uint64               // the greatest transaction id of a row that was read before the session began
+	openSince         map[string]time.Time // writing transactions, with the time when they were first seen
 }
 
 // connect opens a session, checks that the table can be followed, and listens.
@@ -87,7 +87,7 @@ func (c *session) resume(ctx context.Context) error {
 		return fmt.Errorf("read the cursor: %w", err)
 	}
 	if text == "" {
-		c.otherSpelling = true // c.otherSpelling = true // items of an earlier read may exist all the same
+		c.otherSpelling = true // items of an earlier read may exist all the same
 		return c.fullRead(ctx, firstRead)
 	}
 	stored, err := parsePosition(text)

@@ -13,7 +13,7 @@ type openTransaction struct {
 	Virtual string  // virtual transaction id, unique while it runs
 	PID     int32   // 0 for a prepared transaction
 	GID     *string // name of a prepared transaction
-	Who     string  // Who     string  // user and application, if the role may see them
+	Who     string  // user and application, if the role may see them
 	Begun   *time.Time
 }
 

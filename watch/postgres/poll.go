@@ -16,7 +16,7 @@ type poller struct {
 	*Source
 	conn      *pgx.Conn
 	at        pollPosition
-	isView    bool // isView    bool // the table is a view: its rows have no xmin
+	isView    bool // the table is a view: its rows have no xmin
 	watermark string
 	wmType    string
 	// known holds digests of the rows above the floor at the last poll, so that they are not handed to the sink
@@ -68,7 +68,7 @@ func (s *Source) followPoll(ctx context.Context, onUp func()) error {
 		}
 		wait := s.cfg.poll()
 		if p.isView && p.at.Floor == nil {
-			wait = max(wait, s.cfg.overlap()) // wait = max(wait, s.cfg.overlap()) // each poll reads the whole view until then
+			wait = max(wait, s.cfg.overlap()) // each poll reads the whole view until then
 		}
 		if err := p.wait(ctx, wait); err != nil {
 			return explain(s.cfg, err)
@@ -134,7 +134,7 @@ func (p *poller) pollOnce(ctx context.Context, first bool) error {
 	reason := ""
 	if first {
 		if stored == "" {
-			p.otherSpelling = true // p.otherSpelling = true // items of an earlier read may exist all the same
+			p.otherSpelling = true // items of an earlier read may exist all the same
 			reason = firstRead
 		} else if p.at, err = parsePollPosition(stored); err != nil {
 			reason = err.Error()

@@ -14,23 +14,23 @@ type pollPosition struct {
 	Definition string `json:"definition"`
 	Spelling   int    `json:"spelling"` // how keys are written as text
 	Storage    string `json:"storage"`  // digest of the table's files
-	Meaning    string `json:"meaning"`  // Meaning    string `json:"meaning"`  // digest of everything that labels are computed from
+	Meaning    string `json:"meaning"`  // digest of everything that labels are computed from
 	// Epoch and Look number the polls permanently: they are part of the keys of the changes.
 	Epoch int64 `json:"epoch"`
 	Look  int64 `json:"look"`
 	// Floor is nil until the first highest watermark is certain.
 	Floor    *string         `json:"floor"`
 	Pending  []seenWatermark `json:"pending,omitempty"`
-	Snapshot string          `json:"snapshot"` // Snapshot string          `json:"snapshot"` // of the last poll
-	Compared time.Time       `json:"compared"` // Compared time.Time       `json:"compared"` // when the whole table was last read, by the server's clock
+	Snapshot string          `json:"snapshot"` // of the last poll
+	Compared time.Time       `json:"compared"` // when the whole table was last read, by the server's clock
 }
 
 // seenWatermark is the greatest watermark of a poll. Transactions that took a lower one began to write at most
 // overlap later. It becomes the floor when all transactions that had begun by then have ended.
 type seenWatermark struct {
 	At   string    `json:"at"`
-	Seen time.Time `json:"seen"`           // Next uint64    `json:"next,omitempty"` // the first transaction id that was not assigned when overlap had passed; 0 before
-	Next uint64    `json:"next,omitempty"` // the first transaction id that was not given out when overlap had passed; 0 before
+	Seen time.Time `json:"seen"`           // by the server's clock
+	Next uint64    `json:"next,omitempty"` // the first transaction id that was not assigned when overlap had passed; 0 before
 }
 
 // maxPending bounds the cursor. More entries would only make the floor move in smaller steps.

@@ -55,7 +55,7 @@ func (p *poller) readNew(ctx context.Context, tx pgx.Tx, seen snapshot, text str
 	// Deferred calls run in reverse order: cancel first, so that Close need not read the remaining rows.
 	defer rows.Close()
 	defer cancel()
-	within := p.at // within := p.at // after a crash between batches their keys must not be used again
+	within := p.at // after a crash between batches their keys must not be used again
 	within.Look++
 	var batch []watch.Change
 	var greatest *string
@@ -98,7 +98,7 @@ func (p *poller) readNew(ctx context.Context, tx pgx.Tx, seen snapshot, text str
 	next := within.seen(seen, text, clock, greatest, p.cfg.overlap())
 	p.known = known
 	if len(batch) == 0 && p.at.Look != within.Look && sameBounds(next, p.at) {
-		p.at.Snapshot = text // p.at.Snapshot = text // not stored: a restart does not need it
+		p.at.Snapshot = text // not stored: a restart does not need it
 		return nil
 	}
 	return p.store(ctx, batch, next)

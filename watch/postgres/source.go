@@ -34,7 +34,7 @@ type Source struct {
 	otherSpelling bool
 
 	mu     sync.Mutex // guards the fields below
-	late   string     // late   string     // notice: a transaction has been open for long
+	late   string     // notice: a transaction has been open for long
 	pooled string     // notice: changes are polled for, since the connection is pooled
 	missed string     // notice: some changes are missed
 }

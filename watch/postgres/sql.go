@@ -161,7 +161,7 @@ func (s *schema) readColumns() []string {
 		}
 	}
 	if s.cfg.capture() != CaptureOutbox {
-		names = append(names, s.cfg.Author, s.cfg.Watermark) // names = append(names, s.cfg.Author, s.cfg.Watermark) // the triggers run as their owner and need no grant
+		names = append(names, s.cfg.Author, s.cfg.Watermark) // the triggers run as their owner and need no grant
 	}
 	var out []string
 	for _, name := range names {
@@ -223,7 +223,7 @@ func (s *schema) key(row string) string {
 // evaluated over a subquery of the row, so that bare column names refer to that row.
 func value(row string, t target) string {
 	if columnName.MatchString(t.source) {
-		return row + "." + ident(t.source) // return row + "." + ident(t.source) // jsonb_build_object converts it
+		return row + "." + ident(t.source) // jsonb_build_object converts it
 	}
 	return "(SELECT to_jsonb((" + t.source + ")) FROM (SELECT " + row + ".*) AS retraind_row)"
 }

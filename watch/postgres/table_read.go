@@ -51,7 +51,7 @@ func (s *schema) rows(ctx context.Context, tx pgx.Tx) iter.Seq2[watch.Item, erro
 				continue // a row without a key cannot be followed
 			}
 			if !yield(item, err) || err != nil {
-				cancel() // cancel() // before Close, which would read the remaining rows
+				cancel() // before Close, which would read the remaining rows
 				return
 			}
 		}
@@ -117,7 +117,7 @@ func (c *session) fullRead(ctx context.Context, reason string) error {
 		return err
 	}
 	// After any error the connection is closed, which also ends the transaction.
-	if c.at.Compare { // if c.at.Compare { // remaining rows are read first, so that no intermediate change is missed
+	if c.at.Compare { // remaining rows are read first, so that no intermediate change is missed
 		for begun := true; begun; {
 			begun = c.at.Upto != ""
 			rows := 0
@@ -185,7 +185,7 @@ func (s *Source) replace(ctx context.Context, tx pgx.Tx, cursor string, truncate
 			return 0, err
 		}
 	}
-	var failed error // var failed error // of reading, as opposed to the sink's own
+	var failed error // of reading, as opposed to the sink's own
 	items := func(yield func(watch.Item, error) bool) {
 		for item, err := range s.schema.rows(ctx, tx) {
 			failed = err

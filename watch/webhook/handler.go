@@ -39,7 +39,7 @@ type Handler struct {
 	cfg     *Config
 	decoder *labelevent.Decoder
 	inbox   watch.Inbox
-	slots   chan struct{} // slots   chan struct{} // one token for each large body in memory
+	slots   chan struct{} // one token for each large body in memory
 }
 
 var (
@@ -110,7 +110,7 @@ func (s *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "5")
 	}
 	w.WriteHeader(code)
-	_, _ = w.Write(append(body, '\n')) // _, _ = w.Write(append(body, '\n')) // the sender may have left: an error is of no use
+	_, _ = w.Write(append(body, '\n')) // the sender may have left: an error is of no use
 	if code >= 400 {
 		s.Refused(r.RemoteAddr, fmt.Sprintf("%d %s", code, a.Error))
 	}
@@ -183,7 +183,7 @@ func (s *Handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte,
 	case <-time.After(5 * time.Second):
 		return nil, release, errBusy
 	}
-	if s.cfg.signed() { // if s.cfg.signed() { // waiting for the slot does not count against the sender
+	if s.cfg.signed() { // waiting for the slot does not count against the sender
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unsignedTimeout))
 	}
 	rest, err := io.ReadAll(from)
@@ -206,7 +206,7 @@ func (s *Handler) take(ctx context.Context, body []byte, key string, now time.Ti
 	default:
 		events, a.Refused = s.decoder.DecodeBody(body, key, now)
 		for i, e := range events {
-			events[i].Ordered = !e.At.Equal(now) // events[i].Ordered = !e.At.Equal(now) // the sender gave the time
+			events[i].Ordered = !e.At.Equal(now) // the sender gave the time
 		}
 	}
 	if len(a.Refused) > 0 && len(events) == 0 {

@@ -38,7 +38,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if l.admit(conn) {
 			return conn, nil
 		}
-		_ = conn.Close() // _ = conn.Close() // nothing was written to it
+		_ = conn.Close() // nothing was written to it
 	}
 }
 
@@ -78,7 +78,7 @@ func (l *limitedListener) makeRoom(peer string, most int) bool {
 		return false
 	}
 	delete(l.conns, oldest)
-	_ = oldest.Close() // _ = oldest.Close() // its peer sees the end of the connection
+	_ = oldest.Close() // its peer sees the end of the connection
 	return true
 }
 
@@ -88,7 +88,7 @@ func (l *limitedListener) note(conn net.Conn, state http.ConnState) {
 	defer l.mu.Unlock()
 	info := l.conns[conn]
 	switch {
-	case info == nil: // case info == nil: // closed by makeRoom
+	case info == nil: // closed by makeRoom
 	case state == http.StateClosed || state == http.StateHijacked:
 		delete(l.conns, conn)
 	case state == http.StateActive || state == http.StateIdle:

@@ -12,11 +12,11 @@ import (
 // The limits of a listener for label events. A peer without credentials can hold neither memory nor a connection
 // for long.
 const (
-	headerTimeout = 2 * time.Second  // headerTimeout = 2 * time.Second  // for the headers of a request, including the first of a connection
+	headerTimeout = 2 * time.Second  // for the headers of a request, including the first of a connection
 	bodyTimeout   = 10 * time.Second // for a whole request
 	idleTimeout   = 10 * time.Second // between two requests of a connection
 	maxConns      = 128
-	maxPeerConns  = 64 // maxPeerConns  = 64 // of one address; a proxy sends for many clients
+	maxPeerConns  = 64 // of one address; a proxy sends for many clients
 	maxHeader     = 16 << 10
 	shutdownWait  = 2 * time.Second
 )

@@ -5,11 +5,11 @@ import "math"
 // The defaults that were published with ADWIN, and those of River's implementation where the paper has none.
 const (
 	adwinDelta   = 0.002
-	adwinClock   = 32 // observations between two looks
+	adwinClock   = 32 // observations between two checks
 	adwinBuckets = 5  // of each size, before the two oldest become one of twice the size
 	adwinSide    = 5  // least observations on each side of a cut
 	adwinGrace   = 10 // least observations in the window
-	adwinSizes   = 40 // 2^40 observations are more than ever come
+	adwinSizes   = 40 // 2^40 observations are more than ever occur
 )
 
 // adwin is the adaptive windowing test (Bifet and Gavaldà 2007) with its published defaults. The window is kept as
@@ -30,7 +30,7 @@ type adwin struct {
 	seen  int
 }
 
-// add takes one observation, in commit order, and says whether it alarms.
+// add takes one observation, in commit order, and tells whether it alarms.
 func (a *adwin) add(isError bool) bool {
 	x := int32(0)
 	if isError {
@@ -70,7 +70,7 @@ func (a *adwin) push(row int, sum int32) {
 	}
 }
 
-// drop forgets the oldest bucket: the first of the largest size.
+// drop removes the oldest bucket: the first of the largest size.
 func (a *adwin) drop() {
 	row := a.rows - 1
 	a.n -= 1 << row
@@ -82,7 +82,8 @@ func (a *adwin) drop() {
 	}
 }
 
-// cut looks for a cut at which the two sides differ, from the oldest on, and says whether the newer side is the worse one.
+// cut searches, from the oldest on, for a cut at which the two sides differ, and tells whether the newer side has
+// more errors.
 func (a *adwin) cut() (found, rose bool) {
 	w := float64(a.n)
 	mean := float64(a.errs) / w

@@ -12,13 +12,14 @@ import (
 	"github.com/retraind/retraind/policy/simulate"
 )
 
-// rare is the promise under which clusters are simulated: a test that waits for longer has more chances to be wrong.
+// rare is the promised rate for simulated clusters: a test that waits longer has more opportunities for a false
+// alarm.
 var rare = unit.Rate{Count: 1, Per: unit.Duration(720 * 24 * time.Hour)}
 
-// clusterRises are the rises that are looked for in each world of clusters.
+// clusterRises are the rises to detect in each world of clusters.
 var clusterRises = [...]float64{.05, .10, .25}
 
-// clusterWorlds are worlds in which nothing changes, but wrong answers come in clusters.
+// clusterWorlds are worlds without change in which wrong answers come in clusters.
 func clusterWorlds() []simulate.World {
 	world := func(items, length int, correlation float64) simulate.World {
 		return simulate.World{
@@ -37,7 +38,7 @@ func clusterWorlds() []simulate.World {
 	}
 }
 
-// inClusters is what the policy does in a world of clusters.
+// inClusters is the result of the policy in a world of clusters.
 type inClusters struct {
 	falses simulate.Falses
 	found  [len(clusterRises)]simulate.Found
@@ -67,7 +68,7 @@ func measureClusters(worlds []simulate.World, s size) (out []inClusters, most fl
 
 func printClusters(to io.Writer, s size) error {
 	worlds := clusterWorlds()
-	s.years, s.streams = s.years/4, s.streams/2 // many more false retrains than of independent errors: soon known
+	s.years, s.streams = s.years/4, s.streams/2 // false retrains are much more frequent than with independent errors
 	found, most, err := measureClusters(worlds, s)
 	if err != nil {
 		return err

@@ -12,14 +12,14 @@ import (
 	"github.com/retraind/retraind/policy/simulate"
 )
 
-// accuracy is what every simulated model is right about at its promotion, on average.
+// accuracy is the mean accuracy of every simulated model at its promotion.
 const accuracy = 0.88
 
-// streamYears is how long one release serves in the table of false retrains: longer than any should, because a test that
-// is looked at for ten years has more chances to be wrong.
+// streamYears is how long one release serves in the table of false retrains: longer than any should, because a
+// test that is evaluated for ten years has more opportunities for a false alarm.
 const streamYears = 10
 
-// quiet is a world in which nothing changes; look is after how many labels the policy is asked.
+// quiet is a world without change; look is the number of labels between two decisions.
 type quiet struct {
 	simulate.World
 	look int
@@ -41,10 +41,10 @@ func quietWorlds() []quiet {
 	}
 }
 
-// halfYearly is the promise of accuracy_drop without further words.
+// halfYearly is the default promise of accuracy_drop.
 var halfYearly = unit.Rate{Count: 1, Per: unit.Duration(180 * 24 * time.Hour)}
 
-// usual is a policy of accuracy_drop alone; without further words it has three points and one false retrain in 180 days.
+// usual is a policy with accuracy_drop only; the defaults are three points and one false retrain in 180 days.
 func usual(points float64, promise unit.Rate) (*policy.Policy, policy.AccuracyDrop, error) {
 	c := policy.Defaults()
 	d := &policy.AccuracyDrop{}

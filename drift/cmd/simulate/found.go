@@ -16,10 +16,10 @@ const (
 	findHorizon = 365 * findPerDay // labels after it
 )
 
-// rises are by how much the error rises; a rise by nothing shows what a rule finds where there is nothing.
+// rises are the increases of the error rate; zero shows how often a rule trips without a change.
 var rises = [...]float64{0, .05, .10}
 
-// jumps are the worlds of the table of findings, one for each rise in turn.
+// jumps are the worlds of the table of detections, one for each rise in turn.
 func jumps() []simulate.World {
 	var out []simulate.World
 	for _, items := range []int{200, 1000, 5000} {

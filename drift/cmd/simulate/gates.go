@@ -13,7 +13,7 @@ import (
 // disagree is the share of items on which only one of candidate and champion is right.
 const disagree = 0.10
 
-// gateRow is one comparison: so many items, the candidate truly better by so much.
+// gateRow is one comparison: the number of items and the true advantage of the candidate.
 type gateRow struct {
 	n    int
 	gain float64
@@ -29,13 +29,13 @@ func gateRows() []gateRow {
 	return out
 }
 
-// gates are the rules of promotion: retraind's own, and the one that most of us write first.
+// gates are the rules of promotion: retraind's two, and the naive one.
 func gates() []actions.Gate {
 	return []actions.Gate{actions.GateNotWorse, actions.GateBetter, actions.GatePoint}
 }
 
-// measureGate is the share of candidates that each gate promotes. On each item only the candidate is right, only the
-// champion is, or both are as right; the gates see the same draws. point is "candidate >= champion".
+// measureGate returns the share of candidates that each gate promotes. On each item only the candidate is right,
+// only the champion is, or both agree; all gates see the same draws. point is "candidate >= champion".
 func measureGate(r gateRow, draws int, seed uint64) []float64 {
 	rng := rand.New(rand.NewPCG(seed, uint64(r.n)))
 	promoted := make([]int, len(gates()))

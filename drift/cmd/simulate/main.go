@@ -1,6 +1,7 @@
-// Command simulate measures what retraind promises: how often the policy retrains although nothing has changed, how soon
-// it finds what has, what bursts and clusters of errors do to both, and how often the gate promotes the wrong model. It
-// plays streams whose truth is known through the code that decides about real ones, and prints tables in Markdown.
+// Command simulate measures what retraind promises: how often the policy retrains without a change, how quickly it
+// detects a change, how bursts and clusters of errors affect both, and how often the gate promotes the wrong
+// model. It feeds streams with known truth through the code that decides about real ones, and prints tables in
+// Markdown.
 //
 //	go run ./drift/cmd/simulate             some minutes
 //	go run ./drift/cmd/simulate -long       as in docs/honesty.md: 20,000 years, 10,200 streams, 450,000 gates
@@ -24,9 +25,9 @@ func main() {
 
 // size is how much is simulated.
 type size struct {
-	years   int // of each row of the table of false retrains
-	streams int // of each row of the table of findings
-	draws   int // of each cell of the table of gates
+	years   int // per row of the table of false retrains
+	streams int // per row of the table of detections
+	draws   int // per cell of the table of gates
 	jobs    int // rows at the same time
 	seed    uint64
 }

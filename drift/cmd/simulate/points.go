@@ -10,13 +10,14 @@ import (
 	"github.com/retraind/retraind/policy/simulate"
 )
 
-// wanted is how many points a rise must have at least in the table of points.
+// wanted is the value of points in the table of points.
 const wanted = 20
 
-// trueRises are by how much the error really rises there.
+// trueRises are the true increases of the error rate there.
 var trueRises = [...]float64{.05, .10, .15, .25, .50}
 
-// measurePoints is how often points: 20 trips within a year in which the error has risen from the promotion on.
+// measurePoints returns how often points: 20 trips within a year in which the error rate is increased from the
+// promotion on.
 func measurePoints(items []int, s size) (out [][len(trueRises)]simulate.Found, err error) {
 	p, _, err := usual(wanted, halfYearly)
 	if err != nil {

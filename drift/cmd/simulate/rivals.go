@@ -6,7 +6,7 @@ import (
 	"github.com/retraind/retraind/policy/simulate"
 )
 
-// window is how many of the newest items the rules look at that have no memory of their own.
+// window is the number of newest items that the rules without memory use.
 const window = 200
 
 // newest keeps the errors among the newest items.
@@ -28,8 +28,8 @@ func (w *newest) add(wrong bool) {
 	w.n++
 }
 
-// pointRule is what most of us write first: the accuracy of the newest items is more than so many points below that at
-// the promotion.
+// pointRule is the naive rule: the accuracy of the newest items is more than so many points below that at the
+// promotion.
 func pointRule(drop float64) func() simulate.Rule {
 	return func() simulate.Rule {
 		w := &newest{}
@@ -43,7 +43,8 @@ func pointRule(drop float64) func() simulate.Rule {
 	}
 }
 
-// zRule is the two-proportion z-test of the newest items against the promotion, at p < 0.05, asked after each label.
+// zRule is the two-proportion z-test of the newest items against the promotion, at p < 0.05, evaluated after each
+// label.
 func zRule() simulate.Rule {
 	w := &newest{}
 	return func(s *simulate.Stream, wrong bool) bool {
@@ -59,12 +60,12 @@ func zRule() simulate.Rule {
 	}
 }
 
-// sequential is a published drift test: it takes one observation, in commit order, and says whether it alarms.
+// sequential is a published drift test: it takes one observation, in commit order, and tells whether it alarms.
 type sequential interface {
 	add(isError bool) (alarm bool)
 }
 
-// sequentialRule is a published drift test as a rule.
+// sequentialRule turns a published drift test into a rule.
 func sequentialRule(begin func() sequential) func() simulate.Rule {
 	return func() simulate.Rule {
 		test := begin()

@@ -74,7 +74,7 @@ func openListener(address string) (net.Listener, error) {
 	if !inherited {
 		l, err := net.Listen("tcp", address)
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return nil, fmt.Errorf("%s is taken by another program: choose another address with --listen", address)
+			return nil, fmt.Errorf("%s is used by another program: choose another address with --listen", address)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: choose another address with --listen", err)

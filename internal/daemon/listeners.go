@@ -37,7 +37,7 @@ func (d *Daemon) listeners(file *configs.File) ([]loop, error) {
 	listener, err := net.Listen("tcp", file.Listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil,
-			fmt.Errorf("listen: %s is taken by another program: set listen: to a free loopback address, or to off", file.Listen)
+			fmt.Errorf("listen: %s is used by another program: set listen: to a free loopback address, or to off", file.Listen)
 	}
 	if err != nil {
 		return nil,

@@ -188,7 +188,7 @@ func TestProbationWithoutAFormerRelease(t *testing.T) {
 			} else {
 				r.second()
 				spoil(w)
-				runs, want = 2, "which served before, are gone"
+				runs, want = 2, "the previous one, are missing"
 			}
 			w.arrive(0, 60, true)
 			m := r.model("the alarm", func(m status.Model) bool { return m.Probation != nil && m.Probation.Crossed })

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/retraind/retraind/serving"
 )
 
 // maxCodeFile bounds what is read of a file that a step names: beyond it the file is data, not code.
@@ -14,8 +16,11 @@ const maxCodeFile = 16 << 20
 
 // CodeDigest is a digest of the steps of a run and of the regular files that their arguments name, relative to the
 // step's directory. Two runs with equal digests, on equal labels, do the same.
-func CodeDigest(steps []Step) string {
+func CodeDigest(steps []Step, c serving.Config) string {
 	h := sha256.New()
+	if c.Ollama != nil { // the chats of an export, and what the model is asked
+		fmt.Fprintf(h, "%s\n", c.Ollama.Digest())
+	}
 	for _, s := range steps {
 		s.Rest, s.Progress = 0, "" // how long the rest takes changes with each run, and what is shown changes nothing
 		fmt.Fprintf(h, "%s\n", mustJSON(s))

@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/retraind/retraind/serving"
 )
 
 // The digest of code changes with a script that a step names and with the step itself, and with nothing else.
@@ -21,18 +23,22 @@ func TestCodeDigest(t *testing.T) {
 	steps := func(args ...string) []Step {
 		return []Step{{Name: "train", Argv: append([]string{"python3"}, args...), Dir: dir, Rest: 5}}
 	}
-	first := CodeDigest(steps("train.py", "--c", "10"))
+	first := CodeDigest(steps("train.py", "--c", "10"), serving.Config{})
 	write("data.csv", "c,d")
 	other := steps("train.py", "--c", "10")
 	other[0].Rest = 7
-	if CodeDigest(other) != first {
+	if CodeDigest(other, serving.Config{}) != first {
 		t.Error("a file that no step names, or the time of the rest, changes the digest")
 	}
-	if CodeDigest(steps("train.py", "--c", "11")) == first {
+	if CodeDigest(steps("train.py", "--c", "11"), serving.Config{}) == first {
 		t.Error("another argument does not change it")
 	}
 	write("train.py", "print(2)")
-	if CodeDigest(steps("train.py", "--c", "10")) == first {
+	if CodeDigest(steps("train.py", "--c", "10"), serving.Config{}) == first {
 		t.Error("another script does not change it")
+	}
+	prompted := serving.Config{Ollama: &serving.OllamaConfig{Prompt: "a"}}
+	if CodeDigest(other, prompted) == CodeDigest(other, serving.Config{Ollama: &serving.OllamaConfig{Prompt: "b"}}) {
+		t.Error("another prompt gives the same digest")
 	}
 }

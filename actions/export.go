@@ -17,6 +17,7 @@ import (
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/serving"
+	"github.com/retraind/retraind/serving/ollama"
 	"github.com/retraind/retraind/watch"
 )
 
@@ -36,6 +37,8 @@ type Example struct {
 	TextHash string            `json:"text_hash"`
 	Text     map[string]string `json:"text"`
 	Labels   map[string]any    `json:"labels"`
+	// Messages are the text and its labels as a language model is trained on them: the chat format alone has them.
+	Messages []ollama.Message `json:"messages,omitempty"`
 }
 
 // shrinkGuard is the share by which an export may be smaller than the champion's before it is taken for broken.
@@ -50,6 +53,8 @@ type ExportPlan struct {
 	SaltID  string           // names the salt that the sides were decided with
 	// Remember asks for the ids, too, of what is trained on.
 	Remember bool
+	// Chat adds messages to each line; nil for none. Rows whose labels do not fill the answer are held out, or left out.
+	Chat *serving.Chat
 	// Guard refuses what cannot be right before a former export is replaced; nil lets everything pass.
 	Guard func(ExportFacts) error
 }
@@ -98,6 +103,14 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 			facts.Duplicates++
 			continue
 		}
+		messages, err := plan.messages(row)
+		switch {
+		case errors.Is(err, serving.ErrIncomplete) && row.Side != drift.SideTest:
+			facts.Incomplete++
+			continue
+		case err != nil && !errors.Is(err, serving.ErrIncomplete):
+			return facts, seen, fmt.Errorf("export: item %q: %w; correct the label, or serving.ollama.format_file", row.ID, err)
+		}
 		facts.Items++
 		split := facts.Splits[row.Side]
 		split.Items++
@@ -116,7 +129,7 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 				seen.Add("", row.Group)
 			}
 		}
-		if err := files[row.Side].add(plan.Targets, row, hash); err != nil {
+		if err := files[row.Side].add(plan.Targets, row, hash, messages); err != nil {
 			return facts, seen, fmt.Errorf("export: %w", err)
 		}
 	}
@@ -145,6 +158,14 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 		return facts, seen, err
 	}
 	return facts, seen, renameio.WriteFile(filepath.Join(dir, "manifest.json"), append(b, '\n'), 0o600)
+}
+
+// messages are the conversation about a row, nil without a chat.
+func (p ExportPlan) messages(row Row) ([]ollama.Message, error) {
+	if p.Chat == nil {
+		return nil, nil
+	}
+	return p.Chat.Messages(row.Text, row.Labels)
 }
 
 var sides = []drift.Side{drift.SideTrain, drift.SideValidation, drift.SideTest}

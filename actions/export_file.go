@@ -14,6 +14,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/retraind/retraind/serving"
+	"github.com/retraind/retraind/serving/ollama"
 )
 
 // exportFile is a file that is being written, with its digest. It appears under its name when finish has returned.
@@ -37,14 +38,14 @@ func newExportFile(dir, name string) (*exportFile, error) {
 }
 
 // add writes a row as one line; textHash is that of its text.
-func (f *exportFile) add(targets []serving.Target, row Row, textHash string) error {
+func (f *exportFile) add(targets []serving.Target, row Row, textHash string, messages []ollama.Message) error {
 	labels := make(map[string]any, len(row.Labels))
 	for _, target := range targets {
 		if label, ok := row.Labels[target.Name]; ok {
 			labels[target.Name] = target.JSON(label)
 		}
 	}
-	return f.lines.Encode(Example{ID: row.ID, TextHash: textHash, Text: row.Text, Labels: labels})
+	return f.lines.Encode(Example{ID: row.ID, TextHash: textHash, Text: row.Text, Labels: labels, Messages: messages})
 }
 
 // id returns the item of a line, counted from 0.

@@ -21,17 +21,20 @@ type Facts struct {
 
 // ExportFacts describes one export; it is also the manifest beside the files.
 type ExportFacts struct {
-	Items      int            `json:"items"`      // labelled items written
-	Train      int            `json:"train"`      // of them for training, with those for validation
-	Test       int            `json:"test"`       // of them held out
-	Unlabelled int            `json:"unlabelled"` // rows without a label: left out
-	Duplicates int            `json:"duplicates"` // rows with the text of a held-out one: left out of the training
-	Labels     map[string]int `json:"labels"`     // training items by label of the gating target, with those for validation
-	Seq        int64          `json:"seq"`        // last label change that is surely in the export
-	Info       string         `json:"info"`       // fingerprint of the exported state
+	Items      int            `json:"items"`                // labelled items written
+	Train      int            `json:"train"`                // of them for training, with those for validation
+	Test       int            `json:"test"`                 // of them held out
+	Unlabelled int            `json:"unlabelled"`           // rows without a label: left out
+	Duplicates int            `json:"duplicates"`           // rows with the text of a held-out one: left out of the training
+	Incomplete int            `json:"incomplete,omitempty"` // training rows whose labels do not fill the answer of the chat format: left out
+	Labels     map[string]int `json:"labels"`               // training items by label of the gating target, with those for validation
+	Seq        int64          `json:"seq"`                  // last label change that is surely in the export
+	Info       string         `json:"info"`                 // fingerprint of the exported state
 	At         time.Time      `json:"at"`
 	// SaltID names the salt: exports with equal ids were split alike.
 	SaltID string `json:"salt_id"`
+	// Prompts is the digest of the files that the requests and chats of a language model are made of; "" for other models.
+	Prompts string `json:"prompts,omitempty"`
 	// Splits describes the files, by name without .jsonl.
 	Splits map[drift.Side]*SplitFacts `json:"splits"`
 }

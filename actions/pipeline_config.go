@@ -151,6 +151,9 @@ func (s *StepCommon) validate(p *check.Problems, here string) {
 func (s *ExportStep) validate(p *check.Problems, here string) {
 	s.StepCommon.validate(p, here)
 	validatePlace(p, here+".place", s.Place)
+	if s.Format != "" && s.Format != FormatJSONL && s.Format != FormatChat {
+		p.Errorf(here+".format", "write jsonl or chat", "unknown format %q", string(s.Format))
+	}
 }
 
 func (s *CommandStep) validate(p *check.Problems, here string) {

@@ -69,6 +69,8 @@ type Step struct {
 	// in the release.
 	Place   map[string]string `json:"place,omitempty"`
 	Collect map[string]string `json:"collect,omitempty"`
+	// Chat: the export writes messages, too.
+	Chat bool `json:"chat,omitempty"`
 	// Check are the files that the step check looks at, with variables that are filled in before the start.
 	Check *weights.Chain `json:"check,omitempty"`
 	// Result is the file of figures that the command writes.
@@ -107,6 +109,7 @@ func (c *ExportStep) resolve(s *Step, _ *DeployConfig, _ string) {
 	if len(c.Place) > 0 {
 		s.Place, s.Dir = c.Place, c.dir
 	}
+	s.Chat = c.Format == FormatChat
 }
 
 func (c *DeployStep) resolve(s *Step, deploy *DeployConfig, self string) {

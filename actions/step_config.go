@@ -55,9 +55,20 @@ type ExportStep struct {
 	StepCommon `yaml:",inline"`
 	// Place copies exported files to where scripts look for them, by path below the model's dir: {train.jsonl: data/train.jsonl}.
 	Place map[string]string `yaml:"place"`
+	// Format is jsonl, or chat: each line also has messages, made of the files that serving.ollama names and of the labels; default jsonl.
+	Format ExportFormat `yaml:"format"`
 
 	dir string
 }
+
+// ExportFormat is what the lines of an export have.
+type ExportFormat string
+
+// The formats.
+const (
+	FormatJSONL ExportFormat = "jsonl" // id, text_hash, text and labels
+	FormatChat  ExportFormat = "chat"  // and messages
+)
 
 // paths: what is placed lies below the model's dir, without one below the directory of the configuration.
 func (s *ExportStep) paths(dir string, abs func(string) string) { s.dir = cmp.Or(dir, abs(".")) }

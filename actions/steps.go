@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -51,7 +52,15 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 			return refused
 		},
 	}
+	if slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Chat }) {
+		if plan.Chat, err = serving.NewChat(p.Serving); err != nil {
+			return failed(ctx, store.StepFailed, err)
+		}
+	}
 	facts, seen, err := x.exportPatiently(ctx, p, plan)
+	if o := p.Serving.Ollama; o != nil {
+		facts.Prompts = o.Digest()
+	}
 	if refused != nil {
 		return Outcome{Class: store.StepFailed, Detail: refused.Error(), Facts: Facts{Export: &facts}}, nil //nolint:nilerr // a refusal is an outcome, not a fault
 	}
@@ -66,6 +75,9 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 		return failed(ctx, store.StepFailed, err)
 	}
 	detail := fmt.Sprintf("%d items to train on, %d held out, %d categories", facts.Train, facts.Test, len(facts.Labels))
+	if facts.Incomplete > 0 {
+		detail += fmt.Sprintf("; %d without all the labels that the schema requires are left out", facts.Incomplete)
+	}
 	return Outcome{Class: store.StepOK, Detail: detail, Facts: Facts{Export: &facts}}, nil
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/retraind/retraind/configs/strictyaml"
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/serving/ollama"
 )
 
@@ -237,7 +238,12 @@ func (m *Model) validatePipeline(p *check.Problems, anyGPU bool) {
 		if m.Deploy != nil && slices.ContainsFunc(m.Pipeline[name], releases) {
 			p.Warnf("deploy", "put deploy in place of release", "pipeline %s releases without deploy", name)
 		}
-		for _, s := range m.Pipeline[name] {
+		for i, s := range m.Pipeline[name] {
+			if export, ok := s.StepType.(*actions.ExportStep); ok && export.Format == actions.FormatChat {
+				if _, err := serving.NewChat(m.Serving); err != nil {
+					p.Errorf(check.Index("pipeline."+name, i)+".format", "", "%v", err)
+				}
+			}
 			if s.NeedsGPU() && m.GPU == nil && !anyGPU {
 				p.Errorf("pipeline."+name, "add gpu: {free: 20GiB} to the model",
 					"step %q needs the GPU, but the model does not say how much of it", s.Title())

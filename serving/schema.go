@@ -2,6 +2,7 @@ package serving
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,6 +14,8 @@ import (
 type schema struct {
 	compiled   *jsonschema.Schema
 	properties map[string]any
+	order      []string // of the properties, as written
+	required   []string
 }
 
 // nothing loads no other schema: one that refers elsewhere would be read from the disk or the network.
@@ -47,6 +50,14 @@ func newSchema(text []byte) (*schema, error) {
 	}
 	s := &schema{compiled: compiled}
 	s.properties, _ = object["properties"].(map[string]any)
+	var raw struct {
+		Properties json.RawMessage
+		Required   []string
+	}
+	if err := json.Unmarshal(text, &raw); err != nil {
+		return nil, err
+	}
+	s.order, s.required = keys(raw.Properties), raw.Required
 	return s, nil
 }
 

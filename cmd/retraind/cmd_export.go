@@ -21,7 +21,8 @@ func newExport(a *app) *cobra.Command {
 		Short: "Write the training, validation and test files of a model as they stand now",
 		Long: `Write train.jsonl, validation.jsonl, test.jsonl and manifest.json as a run would. No text of
 test.jsonl is in the other two. An export that is much smaller than the deployed release's, or
-lacks one of its categories, is refused. Works with and without a running daemon.`,
+lacks one of its categories, is refused. With --chat each line also has messages, made of the files
+that serving.ollama names and of the labels. Works with and without a running daemon.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			l, _, err := a.load(cmd)
@@ -44,6 +45,9 @@ lacks one of its categories, is refused. Works with and without a running daemon
 			validation := facts.Splits[drift.SideValidation].Items
 			say(a.stdout, "%d items to train on, %d to validate with and %d held out in %s", facts.Train-validation,
 				validation, facts.Test, o.Dir)
+			if facts.Incomplete > 0 {
+				say(a.stdout, "left out: %d rows without all the labels that the schema requires", facts.Incomplete)
+			}
 			if facts.Unlabelled+facts.Duplicates > 0 {
 				say(a.stdout, "left out: %d rows without a label, %d with the text of a held-out one", facts.Unlabelled,
 					facts.Duplicates)
@@ -53,5 +57,6 @@ lacks one of its categories, is refused. Works with and without a running daemon
 	}
 	cmd.Flags().StringVarP(&o.Dir, "out", "o", "export", "directory for the files")
 	cmd.Flags().BoolVar(&o.Force, "force", false, "write it although it looks broken")
+	cmd.Flags().BoolVar(&o.Chat, "chat", false, "add messages to each line, as a language model is trained on them")
 	return cmd
 }

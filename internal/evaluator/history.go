@@ -78,7 +78,8 @@ func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err 
 					return err
 				}
 				fact.Code = plan.Code
-				h.Code = actions.CodeDigest(actions.Resolve(l.rules.Model.Steps(l.pipeline(row)), l.rules.Model.Deploy, l.o.Self))
+				h.Code = actions.CodeDigest(
+					actions.Resolve(l.rules.Model.Steps(l.pipeline(row)), l.rules.Model.Deploy, l.o.Self), l.rules.Model.Serving)
 			}
 			h.Runs = append(h.Runs, fact)
 		}

@@ -116,7 +116,8 @@ func (l *Loop) planOf(
 		ChampionDir: championDir,
 		Run:         run, Model: l.name, Pipeline: pipeline, Trigger: d.Text, Forced: forced, Policy: d.PolicyDigest,
 		Created: time.Now().UTC(), Champion: row.Champion, Cause: causeOf(d, l.View().Report),
-		Code: actions.CodeDigest(resolved), Steps: resolved, Until: l.rules.Policy.Leaves(&d), Promote: l.promote(),
+		Code:  actions.CodeDigest(resolved, l.rules.Model.Serving),
+		Steps: resolved, Until: l.rules.Policy.Leaves(&d), Promote: l.promote(),
 		Probation: l.rules.Model.Policy.Probation,
 		Serving:   l.rules.Model.Serving, ModelDir: l.modelDir(), RunDir: filepath.Join(l.modelDir(), "runs", run),
 	}, nil

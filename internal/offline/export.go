@@ -12,6 +12,7 @@ import (
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/internal/dataset"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
 )
 
@@ -19,6 +20,7 @@ import (
 type ExportOptions struct {
 	Dir   string
 	Force bool // write also what looks broken beside the champion's export
+	Chat  bool // write the messages of a language model, too
 }
 
 // Export writes a model's training, validation and test files like a run, without a daemon or beside a running
@@ -42,6 +44,11 @@ func Export(ctx context.Context, file *configs.File, model string, o ExportOptio
 	}
 	targets := m.Serving.List()
 	plan := actions.ExportPlan{Targets: targets, SaltID: split.SaltID()}
+	if o.Chat {
+		if plan.Chat, err = serving.NewChat(m.Serving); err != nil {
+			return actions.ExportFacts{}, err
+		}
+	}
 	if s != nil && !o.Force {
 		before, err := championLabels(ctx, s, model)
 		if err != nil {

@@ -1,0 +1,163 @@
+package serving
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/retraind/retraind/serving/ollama"
+)
+
+// Chat makes the conversations that a language model is trained on, from the same files as its requests: system prompt,
+// prompt, and the answer that the labels ask for. It is safe for concurrent use.
+type Chat struct {
+	system  string
+	prompts *Prompts
+	targets []Target
+	schema  *schema
+}
+
+// ErrIncomplete says that labels do not fill the answer: one that the schema requires is not there.
+var ErrIncomplete = errors.New("a label that the schema requires is missing")
+
+// NewChat prepares the conversations of a configuration that was loaded.
+func NewChat(c Config) (*Chat, error) {
+	if c.Ollama == nil {
+		return nil, errors.New("chats are of a language model: serving.ollama names none")
+	}
+	prompts, err := NewPrompts(c.Ollama)
+	if err != nil {
+		return nil, err
+	}
+	out := &Chat{system: c.Ollama.System, prompts: prompts, targets: c.List()}
+	if c.Ollama.Format == nil {
+		return out, nil
+	}
+	if out.schema, err = newSchema(c.Ollama.Format); err != nil {
+		return nil, err
+	}
+	for _, name := range out.schema.required {
+		if !slices.ContainsFunc(out.targets, func(t Target) bool { return head(t.path()) == name }) {
+			return nil, fmt.Errorf("the schema requires %q, which no target has: labels cannot fill it; take it out of required",
+				name)
+		}
+	}
+	return out, nil
+}
+
+// Messages are the conversation about a text with these labels. The answer has the labels in the order of the schema. It
+// is ErrIncomplete where one is missing, and another error where a label is no category of the schema.
+func (c *Chat) Messages(fields, labels map[string]string) ([]ollama.Message, error) {
+	prompt, err := c.prompts.Prompt(fields)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := c.answer(labels)
+	if err != nil {
+		return nil, err
+	}
+	messages := []ollama.Message{{Role: "user", Content: prompt}, {Role: "assistant", Content: answer}}
+	if c.system != "" {
+		messages = slices.Insert(messages, 0, ollama.Message{Role: "system", Content: c.system})
+	}
+	return messages, nil
+}
+
+// answer is what the model should say. A label that stands for null is written as its category, or as null where the
+// schema does not have that.
+func (c *Chat) answer(labels map[string]string) (string, error) {
+	plain, err := c.object(labels, false)
+	if err != nil || c.schema == nil {
+		return plain, err
+	}
+	broken := c.schema.check([]byte(plain))
+	if broken == nil {
+		return plain, nil
+	}
+	if nulls, err := c.object(labels, true); err == nil && nulls != plain && c.schema.check([]byte(nulls)) == nil {
+		return nulls, nil
+	}
+	return "", fmt.Errorf("the labels %s break the schema: %w", plain, broken)
+}
+
+func (c *Chat) object(labels map[string]string, nulls bool) (string, error) {
+	values := map[string]any{}
+	for _, t := range c.targets {
+		label, ok := t.Value(labels)
+		if !ok {
+			continue
+		}
+		v := t.JSON(label)
+		if nulls && t.Null != "" && label == t.NullValue() {
+			v = nil
+		}
+		put(values, t.path(), v)
+	}
+	var order []string
+	if c.schema != nil {
+		order = c.schema.order
+		for _, name := range c.schema.required {
+			if _, ok := values[name]; !ok {
+				return "", fmt.Errorf("%w: %s", ErrIncomplete, name)
+			}
+		}
+	}
+	for _, t := range c.targets { // what the schema does not name comes last
+		if name := head(t.path()); !slices.Contains(order, name) {
+			order = append(slices.Clone(order), name)
+		}
+	}
+	var b bytes.Buffer
+	for _, name := range order {
+		v, ok := values[name]
+		if !ok {
+			continue
+		}
+		b.WriteString(map[bool]string{true: "{", false: ", "}[b.Len() == 0])
+		b.Write(bytes.Join([][]byte{encode(name), encode(v)}, []byte(": ")))
+	}
+	if b.Len() == 0 {
+		return "", fmt.Errorf("%w: there is none", ErrIncomplete)
+	}
+	return b.String() + "}", nil
+}
+
+// put sets a value at a dotted path.
+func put(object map[string]any, path string, v any) {
+	name, rest, dotted := strings.Cut(path, ".")
+	if !dotted {
+		object[name] = v
+		return
+	}
+	nested, ok := object[name].(map[string]any)
+	if !ok {
+		nested = map[string]any{}
+		object[name] = nested
+	}
+	put(nested, rest, v)
+}
+
+func head(path string) string {
+	name, _, _ := strings.Cut(path, ".")
+	return name
+}
+
+// keys are the names of a JSON object in the order in which they are written.
+func keys(object json.RawMessage) (names []string) {
+	dec := json.NewDecoder(bytes.NewReader(object))
+	if _, err := dec.Token(); err != nil {
+		return nil
+	}
+	for dec.More() {
+		name, err := dec.Token()
+		var skipped json.RawMessage
+		if err != nil || dec.Decode(&skipped) != nil {
+			return names
+		}
+		names = append(names, fmt.Sprint(name))
+	}
+	return names
+}

@@ -17,6 +17,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/retraind/retraind/actions/files"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
 )
 
@@ -134,7 +135,7 @@ func lookAtLeft(p Plan, step Step, before left, out Outcome) (left, error) {
 // stepCode is a digest of what a step does, whatever it is given to do it.
 func stepCode(s Step) string {
 	s.Timeout, s.Retries = 0, 0
-	return CodeDigest([]Step{s})
+	return CodeDigest([]Step{s}, serving.Config{})
 }
 
 // listFiles lists the regular files below a directory, which need not be there, with their hashes.

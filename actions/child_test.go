@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/actions/job"
+	"github.com/retraind/retraind/actions/predict"
 	"github.com/retraind/retraind/actions/weights"
 	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/store"
@@ -18,7 +19,8 @@ import (
 
 // testJobs is work that the test binary does as a child of a supervisor.
 var testJobs = map[string]job.Work{
-	"check": weights.Work,
+	JobPredict: predict.Work,
+	"check":    weights.Work,
 	"test": func(ctx context.Context, j job.Job) (job.Result, error) {
 		var in testJob
 		if err := j.Decode(&in); err != nil {

@@ -154,6 +154,7 @@ func (x *Executor) specIn(p Plan, a Action, step Step, argv []string, name strin
 	maps.Copy(vars, map[string]string{
 		runner.AttemptVar:          id,
 		"RETRAIND_IDEMPOTENCY_KEY": p.Run + "/" + name,
+		"RETRAIND_PREDICTIONS":     p.predictions(),
 		"RETRAIND_PROGRESS":        runner.ProgressFile(dir),
 	})
 	if a.Kind == ActUndo {

@@ -98,6 +98,13 @@ func TestPipelineProblems(t *testing.T) {
 		{"arguments", []StepConfig{
 			a(CommandStep{Exec: []string{"a", "b\x00c"}, Undo: []string{""}}), {argv("b", "")}, {argv("c")},
 		}},
+		{"asked by its image", []StepConfig{export, train, Do(DoPredict), gate, release, verify}},
+		{"asked after the gate", []StepConfig{export, train, gate, Do(DoPredict), release, verify}},
+		{"asked in two ways", []StepConfig{
+			export, train, {&PredictStep{
+				Do: DoPredict, URL: "localhost", Exec: []string{"a", "$RETRAIND_ANSWERS"}, Port: 70000, Env: map[string]string{"A-B": ""},
+			}}, gate, release, verify,
+		}},
 		{"a check of nothing", []StepConfig{Do(DoCheck), gate, release, verify}},
 		{"a check", []StepConfig{{&CheckStep{Do: DoCheck, Adapter: "out", GGUF: "$RETRAIND_RELEASE/x.gguf"}}, gate, release, verify}},
 	} {

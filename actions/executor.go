@@ -127,6 +127,9 @@ func (x *Executor) doWork(ctx context.Context, p Plan, a Action, done []Outcome)
 	if step.Do.servesRelease() {
 		return x.strategy(step).deploy(ctx, p, a, step, done)
 	}
+	if step.Do == DoPredict {
+		return x.predict(ctx, p, a, step, done)
+	}
 	if step.Do == DoCheck {
 		return x.checkFiles(ctx, p, a, step)
 	}

@@ -15,6 +15,8 @@ type Facts struct {
 	Verify *VerifyFacts `json:"verify,omitempty"`
 	// Figures are what a command measured itself, by its result file.
 	Figures map[string]float64 `json:"figures,omitempty"`
+	// Predict is the release that was asked before the gate.
+	Predict *PredictFacts `json:"predict,omitempty"`
 	// Deploy is the container that was deployed, or brought back.
 	Deploy *compose.Deployed `json:"deploy,omitempty"`
 }

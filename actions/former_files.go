@@ -12,19 +12,28 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"github.com/retraind/retraind/actions/compose"
 	"github.com/retraind/retraind/store"
 )
 
 // formerFile marks a run whose files of before are kept.
 const formerFile = "former-kept"
 
-// places is the step that places files into a build context; nil where none does.
-func (p Plan) places() *Step {
-	i := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Compose != nil && len(s.Compose.Files) > 0 })
+// composed is the step that deploys with compose; nil where none does.
+func (p Plan) composed() *Step {
+	i := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Compose != nil })
 	if i < 0 {
 		return nil
 	}
 	return &p.Steps[i]
+}
+
+// places is the step that places files into a build context; nil where none does.
+func (p Plan) places() *Step {
+	if s := p.composed(); s != nil && len(s.Compose.Files) > 0 {
+		return s
+	}
+	return nil
 }
 
 // keepFormer keeps the files that stand where the deployment will place others, before the first step of a run: its
@@ -54,6 +63,12 @@ func (x *Executor) keepFormer(ctx context.Context, p Plan) error {
 // settle ends what a run that promoted nothing did to the build context: the files of before stand there again, and the
 // candidate's image goes. Entered again it finds them so.
 func (x *Executor) settle(ctx context.Context, p Plan, log *slog.Logger) error {
+	beside := func(s Step) bool { return s.Predict != nil && s.Predict.URL == "" }
+	if p.composed() != nil && slices.ContainsFunc(p.Steps, beside) {
+		if err := compose.RemoveBeside(ctx, oneOffName(p)); err != nil {
+			log.Warn("the container of the candidate's image may still be there", "err", err)
+		}
+	}
 	step := p.places()
 	if step == nil || p.Rollback != nil {
 		return nil

@@ -65,6 +65,8 @@ type Step struct {
 	Restart *RestartConfig `json:"restart,omitempty"`
 	// Compose is the service whose container the step deploy exchanges; nil for the other strategies.
 	Compose *ComposeDeploy `json:"compose,omitempty"`
+	// Predict is how the step predict asks the candidate; nil where a command does.
+	Predict *PredictPlan `json:"predict,omitempty"`
 	// Place are exported files and where they are placed below Dir; Collect are files that the command writes and their names
 	// in the release.
 	Place   map[string]string `json:"place,omitempty"`

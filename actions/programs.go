@@ -25,6 +25,10 @@ func CheckPrograms(steps []StepConfig) (found check.Problems) {
 			if s.Base != "" && !variable.MatchString(s.Base) {
 				checkDir(&found, here+".base", absolute(s.dir, s.Base))
 			}
+		case *PredictStep:
+			if len(s.Exec) > 0 {
+				checkProgram(&found, here+".exec", "predict", s.Exec[0], s.dir)
+			}
 		case *ExportStep:
 			for _, name := range slices.Sorted(maps.Keys(s.Place)) {
 				checkDir(&found, here+".place."+name, filepath.Dir(filepath.Join(s.dir, s.Place[name])))

@@ -21,6 +21,7 @@ type StepForm struct {
 func StepForms() []StepForm {
 	return []StepForm{
 		{"do", DoExport, func() StepType { return &ExportStep{Do: DoExport} }},
+		{"do", DoPredict, func() StepType { return &PredictStep{Do: DoPredict} }},
 		{"do", DoCheck, func() StepType { return &CheckStep{Do: DoCheck} }},
 		{"do", DoGate, func() StepType { return &GateStep{Do: DoGate} }},
 		{"do", DoRelease, func() StepType { return &ReleaseStep{Do: DoRelease} }},

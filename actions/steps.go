@@ -153,12 +153,12 @@ func cached(t *store.Tx, model, release string) (answers, error) {
 
 // gate seals the candidate and compares it with the champion on one frozen snapshot.
 func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, error) {
-	r, err := Seal(p.releaseDir(), p.Model, p.Run, now())
+	r, answered, err := x.sealed(p, done)
 	if err != nil {
 		return failed(ctx, store.StepFailed, err)
 	}
 	faults.Point("sealed")
-	mine, err := readPredictions(p.releaseDir(), p.targets())
+	mine, err := readPredictions(answered, p.targets())
 	if err == nil {
 		err = answersAll(mine, exported(done))
 	}
@@ -209,7 +209,7 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 	}
 	out := Outcome{Class: class, Detail: why, Facts: Facts{Gate: &facts}}
 	if class == store.StepOK && p.Champion != "" && differing(probes(s.items, mine, s.champion)) == 0 &&
-		!x.healthNames(ctx, p) {
+		p.composed() == nil && !x.healthNames(ctx, p) {
 		out.Class, out.Why = store.StepRejected, policy.ReasonIndistinguishable
 		out.Detail = "indistinguishable: the candidate answers every held-out item as the champion does, and the service's health names no release, so nothing could prove that the candidate serves; set serving.health_release, or wait for labels on which the two differ; " +
 			why
@@ -222,6 +222,21 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 		return out, nil
 	}
 	return out, x.keepCandidate(ctx, p, r, facts, exported(done), mine)
+}
+
+// sealed is the candidate, sealed now unless it was before it was asked, and the directory with its answers.
+func (x *Executor) sealed(p Plan, done []Outcome) (Release, string, error) {
+	asked := predicted(done)
+	if asked == nil {
+		r, err := Seal(p.releaseDir(), p.Model, p.Run, now())
+		return r, p.releaseDir(), err
+	}
+	r, err := ReadRelease(p.releaseDir())
+	if err == nil && r.Digest != asked.Release {
+		err = fmt.Errorf("release %s is not the one that was asked about the held-out items: it was changed in between",
+			text.Digest(r.Digest))
+	}
+	return r, p.RunDir, err
 }
 
 // healthNames reports whether the service's health can prove which release serves. A service that does not answer may:
@@ -312,7 +327,7 @@ func (x *Executor) verify(ctx context.Context, p Plan, done []Outcome) (Outcome,
 	}
 	q := question{
 		release: gate.Release, health: gate.Release, probes: probes(s.items, want, s.champion),
-		former: p.Champion != "" && p.Champion != gate.Release, smoke: p.Promote.Smoke,
+		former: p.Champion != "" && p.Champion != gate.Release && deployedBy(done, ActDo) == nil, smoke: p.Promote.Smoke,
 	}
 	out, err := x.prove(ctx, p, q)
 	if err == nil {

@@ -244,12 +244,21 @@ func (m *Model) validatePipeline(p *check.Problems, anyGPU bool) {
 					p.Errorf(check.Index("pipeline."+name, i)+".format", "", "%v", err)
 				}
 			}
+			if ask := s.Predict(); ask != nil && ask.NeedsImage() && !m.buildsImage() {
+				p.Errorf("pipeline."+name, "add deploy: {compose: {…, build: true}} to the model, or url or exec to the step",
+					"step %q has no image of the candidate to run", s.Title())
+			}
 			if s.NeedsGPU() && m.GPU == nil && !anyGPU {
 				p.Errorf("pipeline."+name, "add gpu: {free: 20GiB} to the model",
 					"step %q needs the GPU, but the model does not say how much of it", s.Title())
 			}
 		}
 	}
+}
+
+// buildsImage reports whether the deployment builds an image of each release.
+func (m *Model) buildsImage() bool {
+	return m.Deploy != nil && m.Deploy.Compose != nil && m.Deploy.Compose.Build
 }
 
 // validateAsked checks the pipelines that conditions ask for.

@@ -23,7 +23,7 @@ func Back(ctx context.Context, j job.Job) (job.Result, error) {
 	if _, known, err := readTrace(in.Trace); err != nil || !known && !in.Always {
 		return job.Result{Class: store.StepOK, Detail: "the deployment had changed nothing"}, err
 	}
-	d, err := newDeployment(ctx, j)
+	d, err := deploymentOf(ctx, j, in)
 	if err != nil {
 		return job.Result{}, err
 	}

@@ -77,12 +77,17 @@ type deployment struct {
 
 // newDeployment finds the service and what it was before the run touched it.
 func newDeployment(ctx context.Context, j job.Job) (*deployment, error) {
-	d := &deployment{job: j}
-	if err := j.Decode(&d.in); err != nil {
+	var in Input
+	if err := j.Decode(&in); err != nil {
 		return nil, err
 	}
+	return deploymentOf(ctx, j, in)
+}
+
+func deploymentOf(ctx context.Context, j job.Job, in Input) (*deployment, error) {
+	d := &deployment{job: j, in: in}
 	var err error
-	if d.site, err = find(ctx, d.in.Service); err != nil {
+	if d.site, err = find(ctx, in.Service); err != nil {
 		return nil, err
 	}
 	d.placer = placer{d.Dir, d.Place}

@@ -11,6 +11,7 @@ import (
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/actions/compose"
 	"github.com/retraind/retraind/actions/job"
+	"github.com/retraind/retraind/actions/predict"
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/actions/weights"
 	"github.com/retraind/retraind/gpu"
@@ -31,6 +32,7 @@ var jobs = map[string]job.Work{
 	"check":                  weights.Work,
 	actions.JobComposeBack:   compose.Back,
 	actions.JobComposeDeploy: compose.Deploy,
+	actions.JobPredict:       predict.Work,
 }
 
 // newStep does one long built-in step of a run, as a child of its supervisor.

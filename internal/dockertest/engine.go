@@ -45,6 +45,7 @@ type Engine struct {
 	deny       bool
 	containers []*Container
 	images     map[string][]string // names by id
+	answers    int                 // port of this machine at which one-off containers answer
 	created    int                 // containers that compose created
 	calls      []string            // "METHOD path" of what was asked, without looking
 	server     *http.Server
@@ -90,6 +91,9 @@ func (e *Engine) End() {
 
 // Speak sets the newest API version that the engine knows.
 func (e *Engine) Speak(version string) { e.locked(func() { e.api = version }) }
+
+// Answer lets the containers of `compose run` answer at a port of this machine.
+func (e *Engine) Answer(port int) { e.locked(func() { e.answers = port }) }
 
 // Deny lets the engine refuse everything, as a helper does with what is not configured.
 func (e *Engine) Deny() { e.locked(func() { e.deny = true }) }

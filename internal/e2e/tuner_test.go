@@ -3,11 +3,15 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/retraind/retraind/actions/compose"
 	"github.com/retraind/retraind/internal/waittest"
@@ -27,6 +31,21 @@ func newTuner(t *testing.T) *operator {
 		t.Fatal(err)
 	}
 	o.write("tuner/services/classifier-api/.env", fmt.Sprintf("PORT=%d\n", o.port))
+	// docker-compose is wrapped, so that something may happen just before an exchange.
+	real, err := exec.LookPath("docker-compose")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.write("bin/docker-compose", fmt.Sprintf(`#!/bin/sh
+case "$*" in *" up -d --no-build --no-deps "*)
+	if [ -e %[1]s/slow ]; then touch %[1]s/exchanging; while [ -e %[1]s/slow ]; do sleep 0.1; done; fi
+	if [ -e %[1]s/wrong ]; then docker tag $(cat %[1]s/wrong) classifier-api_classifier-api; rm %[1]s/wrong; fi;;
+esac
+exec %[2]s "$@"
+`, o.dir, real))
+	if err := os.Chmod(o.path("bin", "docker-compose"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	o.write("salt", "pepper\n") // the same items are held out each time
 	o.write("retraind.yaml", fmt.Sprintf(`version: 1
 state: %[1]q
@@ -51,11 +70,19 @@ models:
       default:
         - {do: export, place: {train.jsonl: data/final/train.jsonl, validation.jsonl: data/final/validation.jsonl, test.jsonl: data/final/test.jsonl}}
         - {name: train, exec: [/usr/bin/python3, train_classifier.py], kind: pure, collect: {%[6]s: model.pkl}}
-        - {name: answer, exec: [/usr/bin/python3, answer.py, $RETRAIND_RELEASE_DIR/predictions.jsonl], kind: pure}
+        - predict
         - gate
         - deploy
         - verify
-`, o.path("state"), o.path("tuner"), o.dsn, o.path("salt"), o.port, model))
+      broken:                                          # between predict and deploy something happens to the host
+        - {do: export, place: {train.jsonl: data/final/train.jsonl, validation.jsonl: data/final/validation.jsonl, test.jsonl: data/final/test.jsonl}}
+        - {name: train, exec: [/usr/bin/python3, train_classifier.py], kind: pure, collect: {%[6]s: model.pkl}}
+        - {do: predict, exec: [/usr/bin/python3, answer.py, $RETRAIND_PREDICTIONS]}
+        - gate
+        - {name: break, exec: [touch, %[7]q], undo: [rm, -f, %[7]q]}
+        - deploy
+        - verify
+`, o.path("state"), o.path("tuner"), o.dsn, o.path("salt"), o.port, model, o.path("tuner", service, "state", "broken")))
 	o.sql(o.must("init", "sql"))
 	// The model of before: trained on labels of which a part is wrong.
 	o.must("export", modelName, "--out", o.path("before"))
@@ -108,9 +135,9 @@ func (o *operator) container() (string, string) {
 }
 
 // retrain asks for a run and waits until it is the n-th that has ended.
-func (o *operator) retrain(n int, outcome policy.Outcome, reason string) status.Run {
+func (o *operator) retrain(pipeline string, n int, outcome policy.Outcome, reason string) status.Run {
 	o.t.Helper()
-	o.must("trigger", modelName, "--reason", "labels corrected")
+	o.must("trigger", modelName, "--pipeline", pipeline, "--reason", "labels corrected")
 	run := o.ended(n)
 	if run.Outcome != outcome || !strings.Contains(run.Reason, reason) {
 		o.t.Fatalf("run %d has %s: %s\n%s", n, run.Outcome, run.Reason, o.must("runs", "show", run.ID))
@@ -147,7 +174,7 @@ func TestTunerStory(t *testing.T) {
 	o.sql("update items set priority = truth")
 	dockerfile := o.read("tuner/" + service + "/Dockerfile")
 	o.write("tuner/"+service+"/Dockerfile", dockerfile+"COPY nothing /nothing\n")
-	o.retrain(1, policy.OutcomeRolledBack, "COPY failed")
+	o.retrain("default", 1, policy.OutcomeFailed, "COPY failed")
 	if id, _ := o.container(); id != id0 {
 		t.Errorf("container %s, want %s", id, id0)
 	}
@@ -155,7 +182,7 @@ func TestTunerStory(t *testing.T) {
 	o.write("tuner/"+service+"/Dockerfile", dockerfile)
 
 	// Promote.
-	run := o.retrain(2, policy.OutcomePromoted, "not worse")
+	run := o.retrain("default", 2, policy.OutcomePromoted, "not worse")
 	t.Log(o.must("runs", "show", run.ID))
 	m = o.model("the promotion", func(m status.Model) bool {
 		return m.Active == nil && m.Release != adopted && m.Report.Scored > 0
@@ -175,11 +202,139 @@ func TestTunerStory(t *testing.T) {
 		t.Errorf("the former image: %v: %s", err, out)
 	}
 
+	// Neither the answers to the held-out items nor the container that gave them are left in the way.
+	if answers := o.read("state/models/relevance/runs/" + run.ID + "/predictions.jsonl"); strings.Count(answers, "\n") < 300 {
+		t.Errorf("answers:\n%s", answers)
+	}
+	if out, err := o.engine.docker("ps", "-aq").CombinedOutput(); err != nil || len(strings.Fields(string(out))) != 1 {
+		t.Errorf("containers: %v: %s", err, out)
+	}
+
 	// A container that ends at once is taken back to the image that served, without a build.
 	o.sql("update items set priority = 'hoch' where content like '%haushalt%'")
 	app := o.read("tuner/" + service + "/app.py")
-	o.write("tuner/"+service+"/app.py", strings.Replace(app, `print("ready"`, `raise SystemExit("no such model")  #`, 1))
-	o.retrain(3, policy.OutcomeRolledBack, "no such model")
+	o.write("tuner/"+service+"/app.py", strings.Replace(app, "print(", "import os\nif os.path.exists('/state/broken'): raise SystemExit('no such model')\nprint(", 1))
+	o.retrain("broken", 3, policy.OutcomeRolledBack, "no such model")
 	o.asBefore("failing health", image1, file1)
 	o.write("tuner/"+service+"/app.py", app)
+
+	// Somebody gives the image's name to another image in the middle.
+	o.write("wrong", image0)
+	o.retrain("default", 4, policy.OutcomeRolledBack, "not of the release's")
+	o.asBefore("wrong image", image1, file1)
+
+	// The daemon and the supervisor of the deployment are killed in the middle, again and again: one outcome.
+	o.write("slow", "")
+	o.must("trigger", modelName, "--reason", "labels corrected")
+	o.deploying()
+	o.killDaemon()
+	o.run()
+	o.deploying()
+	o.killSupervisors()
+	o.killDaemon()
+	o.remove("slow")
+	o.run()
+	if run := o.ended(5); run.Outcome != policy.OutcomePromoted {
+		t.Fatalf("%s: %s\n%s", run.Outcome, run.Reason, o.must("runs", "show", run.ID))
+	}
+	_, image2 := o.container()
+	if image2 == image1 {
+		t.Error("the killed deployment changed nothing")
+	}
+	file2 := o.read("tuner/" + model)
+
+	// The engine is killed in the middle of a deployment, and comes back: so does the former release, without a hold.
+	o.sql("update items set priority = 'none' where content like '%stau%'")
+	o.write("slow", "")
+	o.must("trigger", modelName, "--reason", "labels corrected")
+	o.deploying()
+	o.engine.kill()
+	o.remove("slow")
+	o.model("the way back", func(m status.Model) bool { return m.Active != nil && underWay(m.Active.Steps, "undo deploy") })
+	o.engine.start()
+	if run := o.ended(6); run.Outcome != policy.OutcomeRolledBack {
+		t.Fatalf("%s: %s", run.Outcome, run.Reason)
+	}
+	o.asBefore("engine killed", image2, file2)
+	if m := o.model("the end", func(m status.Model) bool { return m.Active == nil }); m.Held != nil {
+		t.Errorf("%+v", m.Held)
+	}
+	o.outages(run)
+}
+
+// deploying waits until the exchange of the container is about to begin.
+func (o *operator) deploying() {
+	o.t.Helper()
+	o.model("the deployment", func(m status.Model) bool { return m.Active != nil && underWay(m.Active.Steps, "deploy") })
+	waittest.Eventually(o.t, "the exchange", func() bool {
+		_, err := os.Stat(o.path("exchanging"))
+		return err == nil
+	})
+	o.remove("exchanging")
+}
+
+func (o *operator) remove(name string) {
+	o.t.Helper()
+	if err := os.Remove(o.path(name)); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+func (o *operator) killDaemon() {
+	o.t.Helper()
+	if err := o.daemon.Process.Kill(); err != nil {
+		o.t.Fatal(err)
+	}
+	_ = o.daemon.Wait()
+}
+
+// killSupervisors kills every supervisor of this operator's runs.
+func (o *operator) killSupervisors() {
+	o.t.Helper()
+	claims, err := filepath.Glob(o.path("state/models/relevance/runs/*/steps/deploy/*/claimed"))
+	if err != nil || len(claims) == 0 {
+		o.t.Fatal("no supervisor of a deployment", err)
+	}
+	var pid int
+	b, err := os.ReadFile(claims[len(claims)-1])
+	if err == nil {
+		_, err = fmt.Sscan(string(b), &pid)
+	}
+	if err == nil {
+		err = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	if err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+// outages measures what the guide's own commands cost beside what the deployment of a run did.
+func (o *operator) outages(run status.Run) {
+	o.t.Helper()
+	ctx, stop := context.WithCancel(o.t.Context())
+	down := make(chan time.Duration)
+	go func() {
+		var began, ended time.Time
+		for ctx.Err() == nil {
+			asked := time.Now()
+			if err := o.answers(); err != nil {
+				if began.IsZero() {
+					began = asked
+				}
+				ended = time.Time{}
+			} else if !began.IsZero() && ended.IsZero() {
+				ended = time.Now()
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+		down <- ended.Sub(began)
+	}()
+	o.compose("down; docker-compose build --quiet; docker-compose up -d")
+	waittest.EventuallyNil(o.t, o.answers)
+	stop()
+	o.t.Logf("outage of `down; build; up`: %s; of the exchange:\n%s", (<-down).Round(10*time.Millisecond),
+		o.must("runs", "show", run.ID))
 }

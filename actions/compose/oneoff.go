@@ -1,0 +1,225 @@
+package compose
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/actions/docker"
+	"github.com/retraind/retraind/actions/job"
+)
+
+// PortVar stands, in the environment of a one-off container on the host's network, for the port that it is given.
+const PortVar = "$RETRAIND_PORT"
+
+// Beside says how a one-off container of the candidate's image runs beside the service.
+type Beside struct {
+	Name string `json:"name"` // of the container, the run's own
+	// Port is what the service listens on in its container; 0: as the running container publishes it.
+	Port int               `json:"port,omitempty"`
+	Env  map[string]string `json:"env,omitempty"`
+	// Asked is the URL of the service that serves: its port says which one of several is published.
+	Asked string `json:"asked"`
+}
+
+// OneOff is a container of the candidate's image that runs beside the service.
+type OneOff struct {
+	Address string // host and port at which it answers
+	engine  *docker.Client
+	name    string
+}
+
+// RunBeside builds the candidate's image and runs one container of it, with another name and port than the service's:
+// what serves is not touched. It waits until the container answers.
+func RunBeside(ctx context.Context, j job.Job, in Input, b Beside) (*OneOff, error) {
+	d, err := deploymentOf(ctx, j, in)
+	if err != nil {
+		return nil, err
+	}
+	if d.trace.Built == "" {
+		if err := d.buildCandidate(ctx); err != nil {
+			return nil, err
+		}
+	}
+	o := &OneOff{engine: d.engine, name: b.Name}
+	if err := o.engine.Remove(ctx, b.Name); err != nil { // of an attempt that was killed
+		return nil, err
+	}
+	args, port, err := d.besides(b)
+	if err != nil {
+		return nil, err
+	}
+	named, err := d.cli.withImage(j.Dir, d.Name, d.kept(in.Candidate.Digest))
+	if err != nil {
+		return nil, err
+	}
+	j.Progress(0.1, "starting a container of the candidate's image")
+	if err := named.run(ctx, append(args, d.Name)...); err != nil {
+		o.Close()
+		return nil, err
+	}
+	if err := o.await(ctx, d, port); err != nil {
+		o.Close()
+		return nil, err
+	}
+	return o, nil
+}
+
+// besides are the arguments of `compose run`, and the port that the container listens on; on the host's network that is a
+// free one.
+func (d *deployment) besides(b Beside) ([]string, int, error) {
+	args := []string{"run", "-d", "--no-deps", "--name", b.Name}
+	port := b.Port
+	host := d.now != nil && d.now.Network == "host"
+	switch {
+	case host:
+		free, err := freePort()
+		if err != nil {
+			return nil, 0, err
+		}
+		if !slices.ContainsFunc(slices.Collect(maps.Values(b.Env)), func(v string) bool { return strings.Contains(v, PortVar) }) {
+			return nil, 0, fmt.Errorf("compose: service %s uses the host's network, where its port is taken: add env: {PORT: %s} to the step predict, with the variable that the service reads its port from",
+				d.Name, PortVar)
+		}
+		port = free
+	case port == 0:
+		var err error
+		if port, err = d.inside(b.Asked); err != nil {
+			return nil, 0, err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.Env)) {
+		args = append(args, "-e", name+"="+strings.ReplaceAll(b.Env[name], PortVar, strconv.Itoa(port)))
+	}
+	if !host {
+		args = append(args, "--publish", fmt.Sprintf("127.0.0.1::%d", port))
+	}
+	return args, port, nil
+}
+
+// inside is the port in the container that is published as the port of a URL.
+func (d *deployment) inside(asked string) (int, error) {
+	u, err := url.Parse(asked)
+	if err != nil {
+		return 0, err
+	}
+	if d.now != nil {
+		for _, p := range d.now.Ports {
+			if strconv.Itoa(p.Host) == u.Port() {
+				return p.Container, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("compose: no container of service %s publishes the port of %s: add port: to the step predict, with the port that the service listens on in its container",
+		d.Name, asked)
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// await waits until the container answers, and sets its address.
+func (o *OneOff) await(ctx context.Context, d *deployment, port int) error {
+	within := d.Within
+	if within == 0 {
+		within = defaultWithin
+	}
+	timed, stop := context.WithTimeout(ctx, within)
+	defer stop()
+	tick := time.NewTicker(waitPoll)
+	defer tick.Stop()
+	for {
+		c, err := o.engine.Container(timed, o.name)
+		switch {
+		case err != nil && timed.Err() == nil:
+			return err
+		case err == nil && !c.Running() && c.State != "created":
+			return fmt.Errorf("compose: the container of the candidate's image ended with exit status %d%s", c.ExitCode,
+				d.said(ctx, c))
+		case err == nil:
+			o.Address = address(c, port)
+			if err = o.answers(timed, d.in.Health); err == nil {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-timed.Done():
+			return fmt.Errorf("compose: the container of the candidate's image does not answer after %s: %w%s", within, err,
+				d.said(ctx, c))
+		case <-tick.C:
+		}
+	}
+}
+
+// address is where a container answers: at the port that it is published as, else at its own address.
+func address(c docker.Container, port int) string {
+	host, at := "127.0.0.1", port
+	for _, p := range c.Ports {
+		if p.Container == port {
+			return net.JoinHostPort(host, strconv.Itoa(p.Host))
+		}
+	}
+	if c.Network != "host" && len(c.Addresses) > 0 { // an internal network publishes nothing
+		host = c.Addresses[0]
+	}
+	return net.JoinHostPort(host, strconv.Itoa(at))
+}
+
+// answers asks the container's health, at the path of the service's.
+func (o *OneOff) answers(ctx context.Context, health string) error {
+	if health == "" {
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", o.Address)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}
+	to, err := o.Redirect(health)
+	if err != nil {
+		return err
+	}
+	return get(ctx, to)
+}
+
+// Redirect is a URL of the service as one of this container.
+func (o *OneOff) Redirect(to string) (string, error) {
+	u, err := url.Parse(to)
+	if err != nil {
+		return "", err
+	}
+	u.Scheme, u.Host = "http", o.Address
+	return u.String(), nil
+}
+
+// Close removes the container.
+func (o *OneOff) Close() {
+	ctx, stop := context.WithTimeout(context.Background(), 8*time.Second) // within the grace of a step that is ended
+	defer stop()
+	if err := o.engine.Remove(ctx, o.name); err != nil {
+		fmt.Println("the container of the candidate's image stays:", err)
+	}
+	o.engine.Close()
+}
+
+// RemoveBeside removes a one-off container that a killed step left.
+func RemoveBeside(ctx context.Context, name string) error {
+	engine, err := docker.New("")
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	return engine.Remove(ctx, name)
+}

@@ -1,0 +1,151 @@
+// Package predict asks a candidate that does not serve yet about the held-out items, where its training writes no answers
+// itself: a one-off container of its image, or whatever answers at a URL.
+//
+// It runs as a job under the step supervisor. Items and answers are files, and the answers are written whole or not at
+// all, so that a second attempt begins anew. It never touches what serves.
+package predict
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/retraind/retraind/actions/compose"
+	"github.com/retraind/retraind/actions/job"
+	"github.com/retraind/retraind/serving"
+	"github.com/retraind/retraind/store"
+)
+
+// Input is what the job works on.
+type Input struct {
+	// Serving is how the candidate is asked.
+	Serving serving.Config `json:"serving"`
+	// Compose and Beside run a container of the candidate's image, which is asked in place of the service; nil for none.
+	Compose *compose.Input `json:"compose,omitempty"`
+	Beside  compose.Beside `json:"beside,omitzero"`
+	Items   string         `json:"items"` // file with the held-out items
+	Out     string         `json:"out"`   // file for the answers
+}
+
+// Item is one line of the file of items.
+type Item struct {
+	ID       string            `json:"id"`
+	TextHash string            `json:"text_hash"`
+	Text     map[string]string `json:"text"`
+}
+
+// line is one line of the answers.
+type line struct {
+	ID         string         `json:"id"`
+	TextHash   string         `json:"text_hash"`
+	Answers    map[string]any `json:"answers"`
+	Confidence float64        `json:"confidence,omitempty"`
+}
+
+// Work asks the candidate about each item.
+func Work(ctx context.Context, j job.Job) (job.Result, error) {
+	var in Input
+	if err := j.Decode(&in); err != nil {
+		return job.Result{}, err
+	}
+	texts, err := readItems(in.Items)
+	if err != nil {
+		return job.Result{}, err
+	}
+	config := in.Serving
+	if in.Compose != nil {
+		one, err := compose.RunBeside(ctx, j, *in.Compose, in.Beside)
+		if err != nil {
+			return job.Result{}, err
+		}
+		defer one.Close()
+		if config, err = redirected(config, one); err != nil {
+			return job.Result{}, err
+		}
+	}
+	lines, err := ask(ctx, j, config, texts)
+	if err != nil {
+		return job.Result{}, err
+	}
+	if err := write(in.Out, lines); err != nil {
+		return job.Result{}, err
+	}
+	return job.Result{
+		Class: store.StepOK, Detail: fmt.Sprintf("the candidate answered %d held-out items", len(lines)),
+		Data: job.Encode(len(lines)),
+	}, nil
+}
+
+// redirected is how a one-off container is asked.
+func redirected(c serving.Config, one *compose.OneOff) (serving.Config, error) {
+	var err error
+	if c.Classify, err = one.Redirect(c.Classify); err == nil && c.Batch != nil {
+		batch := *c.Batch
+		batch.URL, err = one.Redirect(batch.URL)
+		c.Batch = &batch
+	}
+	return c, err
+}
+
+// ask asks about all texts.
+func ask(ctx context.Context, j job.Job, config serving.Config, texts []serving.Text) ([]line, error) {
+	scorer := serving.NewScorer(config)
+	defer scorer.Close()
+	targets := config.List()
+	lines := make([]line, 0, len(texts))
+	every := max(1, len(texts)/50)
+	err := scorer.Score(ctx, texts, func(t serving.Text, a serving.Answer) {
+		answers := map[string]any{}
+		for _, target := range targets {
+			if value, ok := a.Values[target.Name]; ok {
+				answers[target.Name] = target.JSON(value)
+			}
+		}
+		lines = append(lines, line{t.Item, t.Hash, answers, a.Confidence})
+		if len(lines)%every == 0 {
+			j.Progress(0.2+0.8*float64(len(lines))/float64(len(texts)), fmt.Sprintf("%d of %d items", len(lines), len(texts)))
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ask the candidate: %w", err)
+	}
+	slices.SortFunc(lines, func(a, b line) int { return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.TextHash, b.TextHash)) })
+	return lines, nil
+}
+
+func readItems(path string) ([]serving.Text, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var out []serving.Text
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 64<<20)
+	for lines.Scan() {
+		var it Item
+		if err := json.Unmarshal(lines.Bytes(), &it); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		out = append(out, serving.Text{Item: it.ID, Hash: it.TextHash, Fields: it.Text})
+	}
+	return out, lines.Err()
+}
+
+func write(path string, lines []line) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	for _, l := range lines {
+		if err := enc.Encode(l); err != nil {
+			return err
+		}
+	}
+	return renameio.WriteFile(path, b.Bytes(), 0o644)
+}

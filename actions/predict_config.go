@@ -1,0 +1,85 @@
+package actions
+
+import (
+	"cmp"
+	"maps"
+	"net/url"
+	"slices"
+
+	"github.com/retraind/retraind/internal/check"
+)
+
+// DoPredict asks the candidate about the held-out items.
+const DoPredict Builtin = "predict"
+
+// PredictStep asks the candidate about the held-out items, where the training does not write predictions.jsonl itself. Without
+// url and exec it runs a container of the candidate's image beside the service (deploy.compose with build).
+type PredictStep struct {
+	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
+	Do         Builtin `yaml:"do"`
+	StepCommon `yaml:",inline"`
+	// URL answers as the candidate, in the way that serving.classify does.
+	URL string `yaml:"url"`
+	// Exec is a command that writes the answers to $RETRAIND_PREDICTIONS.
+	Exec []string `yaml:"exec"`
+	// Port is what the service listens on in its container; default: as the running container publishes it.
+	Port int `yaml:"port"`
+	// Env adds variables to the container, or to the command. $RETRAIND_PORT is a free port, for a service on the host's network.
+	Env map[string]string `yaml:"env"`
+
+	dir string // of the model's commands
+}
+
+func (s *PredictStep) builtin() Builtin                        { return DoPredict }
+func (s *PredictStep) paths(dir string, _ func(string) string) { s.dir = dir }
+
+// NeedsImage reports whether the candidate is asked in a container of its image.
+func (s *PredictStep) NeedsImage() bool { return s.URL == "" && len(s.Exec) == 0 }
+
+// Predict is the step as one that asks the candidate; nil for every other kind.
+func (s StepConfig) Predict() *PredictStep {
+	c, _ := s.StepType.(*PredictStep)
+	return c
+}
+
+// PredictPlan is how a run asks its candidate.
+type PredictPlan struct {
+	URL  string            `json:"url,omitempty"`
+	Port int               `json:"port,omitempty"`
+	Env  map[string]string `json:"env,omitempty"`
+}
+
+func (s *PredictStep) resolve(to *Step, _ *DeployConfig, self string) {
+	to.Timeout = cmp.Or(to.Timeout, composeTimeout)
+	if len(s.Exec) > 0 {
+		to.Argv, to.Dir, to.Env, to.Fill = command(s.Exec, false, self), s.dir, s.Env, true
+		return
+	}
+	to.Predict = &PredictPlan{URL: s.URL, Port: s.Port, Env: s.Env}
+}
+
+func (s *PredictStep) validate(p *check.Problems, here string) {
+	s.StepCommon.validate(p, here)
+	if s.URL != "" && len(s.Exec) > 0 {
+		p.Errorf(here+".exec", "keep one", "the candidate is asked in one way, not by url and exec")
+	}
+	if u, err := url.Parse(s.URL); s.URL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		p.Errorf(here+".url", "write a URL such as http://127.0.0.1:9000/classify", "%q is no URL", s.URL)
+	}
+	if s.Port < 0 || s.Port > 65535 {
+		p.Errorf(here+".port", "write a number from 1 to 65535", "%d is no port", s.Port)
+	}
+	if s.Port != 0 && !s.NeedsImage() {
+		p.Errorf(here+".port", "leave it out", "port is that of a container, and none is run")
+	}
+	if len(s.Env) > 0 && s.URL != "" {
+		p.Errorf(here+".env", "leave it out", "env is for a container or a command, and none is run")
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
+		if !envName.MatchString(name) {
+			p.Errorf(here+".env."+name, "use letters, digits and _", "%q cannot name a variable", name)
+		}
+	}
+	validateArgv(p, here+".exec", s.Exec)
+	validateVariables(p, here+".exec", s.Exec)
+}

@@ -307,7 +307,7 @@ func TestVariablesOfCommandsAreDocumented(t *testing.T) {
 	t.Parallel()
 	variable := regexp.MustCompile(`RETRAIND_[A-Z_]+`)
 	set := map[string]bool{}
-	for _, path := range []string{"actions/command.go", "actions/runner/kill.go"} {
+	for _, path := range []string{"actions/command.go", "actions/runner/kill.go", "actions/compose/oneoff.go"} {
 		code, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)

@@ -102,7 +102,8 @@ func TestPipelineProblems(t *testing.T) {
 		{"asked after the gate", []StepConfig{export, train, gate, Do(DoPredict), release, verify}},
 		{"asked in two ways", []StepConfig{
 			export, train, {&PredictStep{
-				Do: DoPredict, URL: "localhost", Exec: []string{"a", "$RETRAIND_ANSWERS"}, Port: 70000, Env: map[string]string{"A-B": ""},
+				Do: DoPredict, URL: "localhost", Exec: []string{"a", "$RETRAIND_ANSWERS"}, Port: 70000,
+				Env: map[string]string{"A-B": ""},
 			}}, gate, release, verify,
 		}},
 		{"a check of nothing", []StepConfig{Do(DoCheck), gate, release, verify}},

@@ -15,8 +15,8 @@ import (
 	"github.com/retraind/retraind/actions/job"
 )
 
-// PortVar stands, in the environment of a one-off container on the host's network, for the port that it is given.
-const PortVar = "$RETRAIND_PORT"
+// PortVar, after a $, stands, in the environment of a one-off container on the host's network, for the port that it is given.
+const PortVar = "RETRAIND_PORT"
 
 // Beside says how a one-off container of the candidate's image runs beside the service.
 type Beside struct {
@@ -83,8 +83,8 @@ func (d *deployment) besides(b Beside) ([]string, int, error) {
 		if err != nil {
 			return nil, 0, err
 		}
-		if !slices.ContainsFunc(slices.Collect(maps.Values(b.Env)), func(v string) bool { return strings.Contains(v, PortVar) }) {
-			return nil, 0, fmt.Errorf("compose: service %s uses the host's network, where its port is taken: add env: {PORT: %s} to the step predict, with the variable that the service reads its port from",
+		if !slices.ContainsFunc(slices.Collect(maps.Values(b.Env)), func(v string) bool { return strings.Contains(v, "$"+PortVar) }) {
+			return nil, 0, fmt.Errorf("compose: service %s uses the host's network, where its port is taken: add env: {PORT: $%s} to the step predict, with the variable that the service reads its port from",
 				d.Name, PortVar)
 		}
 		port = free
@@ -95,7 +95,7 @@ func (d *deployment) besides(b Beside) ([]string, int, error) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Env)) {
-		args = append(args, "-e", name+"="+strings.ReplaceAll(b.Env[name], PortVar, strconv.Itoa(port)))
+		args = append(args, "-e", name+"="+strings.ReplaceAll(b.Env[name], "$"+PortVar, strconv.Itoa(port)))
 	}
 	if !host {
 		args = append(args, "--publish", fmt.Sprintf("127.0.0.1::%d", port))

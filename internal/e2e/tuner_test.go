@@ -213,7 +213,8 @@ func TestTunerStory(t *testing.T) {
 	// A container that ends at once is taken back to the image that served, without a build.
 	o.sql("update items set priority = 'hoch' where content like '%haushalt%'")
 	app := o.read("tuner/" + service + "/app.py")
-	o.write("tuner/"+service+"/app.py", strings.Replace(app, "print(", "import os\nif os.path.exists('/state/broken'): raise SystemExit('no such model')\nprint(", 1))
+	ends := "import os\nif os.path.exists('/state/broken'): raise SystemExit('no such model')\nprint("
+	o.write("tuner/"+service+"/app.py", strings.Replace(app, "print(", ends, 1))
 	o.retrain("broken", 3, policy.OutcomeRolledBack, "no such model")
 	o.asBefore("failing health", image1, file1)
 	o.write("tuner/"+service+"/app.py", app)

@@ -319,3 +319,14 @@ func (p *place) link(name, to string) {
 		p.t.Fatal(err)
 	}
 }
+
+// A container that never gets healthy fails the deployment when its time is up, whatever the engine is doing then.
+func TestNeverHealthy(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.in.Service.Within = 300 * time.Millisecond
+	p.in.Health = "http://127.0.0.1:1/health"
+	p.fails("deploy", "is not healthy after 300ms: ")
+	p.in.Health = ""
+	p.serves(p.ok("back").Container, "old")
+}

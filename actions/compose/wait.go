@@ -37,6 +37,7 @@ func (s *site) await(ctx context.Context, w wanted) (docker.Container, error) {
 	tick := time.NewTicker(waitPoll)
 	defer tick.Stop()
 	last := "no container runs"
+	var seen docker.Container
 	for {
 		c, why, err := s.healthy(timed, w)
 		if err != nil {
@@ -46,13 +47,13 @@ func (s *site) await(ctx context.Context, w wanted) (docker.Container, error) {
 			return c, nil
 		}
 		if timed.Err() == nil {
-			last = why
+			last, seen = why, c
 		}
 		select {
 		case <-ctx.Done():
 			return c, context.Cause(ctx)
 		case <-timed.Done():
-			return c, fmt.Errorf("compose: service %s is not healthy after %s: %s%s", s.Name, within, last, s.said(ctx, c))
+			return c, fmt.Errorf("compose: service %s is not healthy after %s: %s%s", s.Name, within, last, s.said(ctx, seen))
 		case <-tick.C:
 		}
 	}
@@ -61,9 +62,6 @@ func (s *site) await(ctx context.Context, w wanted) (docker.Container, error) {
 // healthy looks once. It returns why the container is not healthy yet, and an error where it never will be.
 func (s *site) healthy(ctx context.Context, w wanted) (docker.Container, string, error) {
 	if err := s.look(ctx); err != nil {
-		if ctx.Err() != nil {
-			return docker.Container{}, "", nil //nolint:nilerr // the waiting is over: the caller says so
-		}
 		return docker.Container{}, err.Error(), nil // an engine that is away may come back
 	}
 	if s.now == nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -85,4 +86,29 @@ func killLeftovers(id string) {
 		}
 		<-time.After(5 * time.Millisecond)
 	}
+}
+
+// Alive reports whether a command of a run is under way: whether a supervisor lives that has begun one of the attempts in
+// the run's directory. What a lost supervisor left behind is killed first, so that a run without supervisors has no
+// processes. It is for who knows nothing of the run but its directory.
+func Alive(runDir string) (bool, error) {
+	claims, err := filepath.Glob(claimFile(filepath.Join(runDir, "steps", "*", "*")))
+	if err != nil {
+		return false, err
+	}
+	for _, claim := range claims {
+		dir := filepath.Dir(claim)
+		if _, ended, err := ReadExit(dir); ended && err == nil {
+			continue
+		}
+		if alive, err := locked(dir); err != nil || alive {
+			return alive, err
+		}
+		spec, err := ReadSpec(dir)
+		if err != nil {
+			return false, fmt.Errorf("read what %s started: %w", dir, err)
+		}
+		killLeftovers(spec.ID)
+	}
+	return false, nil
 }

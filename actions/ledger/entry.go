@@ -1,0 +1,124 @@
+package ledger
+
+import (
+	"fmt"
+	"time"
+)
+
+// Kind is the sort of a thing that can be set aside.
+type Kind string
+
+// The kinds.
+const (
+	KindContainer Kind = "container" // of a compose service
+	KindUnit      Kind = "unit"      // of systemd
+	KindModel     Kind = "model"     // loaded by Ollama
+)
+
+// Run is who sets something aside.
+type Run struct {
+	ID    string `json:"run"`
+	Model string `json:"model"`
+	Dir   string `json:"run_dir"` // of the run: nothing is due while a supervisor of its steps lives
+}
+
+// Thing is something that ran, with what it needs to run again. Exactly one of Container, Unit and Loaded is set.
+type Thing struct {
+	Kind Kind `json:"kind"`
+	// Healthy is a URL that answers with 2xx once the thing does its work again; empty where its state says enough.
+	Healthy   string     `json:"healthy,omitempty"`
+	Container *Container `json:"container,omitempty"`
+	Unit      *Unit      `json:"unit,omitempty"`
+	Loaded    *Loaded    `json:"loaded,omitempty"`
+}
+
+// Container is a container that ran.
+type Container struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name"`
+	Image   string    `json:"image"`   // digest
+	Project string    `json:"project"` // of compose
+	Service string    `json:"service"`
+	Dir     string    `json:"dir"` // of the compose file
+	Policy  string    `json:"restart_policy"`
+	Started time.Time `json:"started"`         // names the instance: a later start is another one
+	Ports   []string  `json:"ports,omitempty"` // host ports
+	// Grace is how long it may take to stop before the engine kills it.
+	Grace time.Duration `json:"grace"`
+}
+
+// Unit is a unit of systemd that was active.
+type Unit struct {
+	Name       string `json:"name"`
+	State      string `json:"state"`      // active or reloading
+	Invocation string `json:"invocation"` // names the instance
+}
+
+// Loaded is a model that Ollama had in memory.
+type Loaded struct {
+	URL    string        `json:"url"` // of the server
+	Name   string        `json:"name"`
+	Digest string        `json:"digest"`
+	Left   time.Duration `json:"keep_alive"` // what was left of its time in memory; negative: for ever
+	// OnGPU says that it was wholly on the GPU, where it has to be again.
+	OnGPU bool `json:"on_gpu,omitempty"`
+}
+
+// String names the thing for a person.
+func (t Thing) String() string {
+	switch {
+	case t.Container != nil && t.Container.Service != "":
+		return "compose service " + t.Container.Project + "/" + t.Container.Service
+	case t.Container != nil:
+		return "container " + t.Container.Name
+	case t.Unit != nil:
+		return "unit " + t.Unit.Name
+	case t.Loaded != nil:
+		return "Ollama model " + t.Loaded.Name
+	}
+	return "nothing"
+}
+
+// Key is the same for entries about one thing.
+func (t Thing) Key() string {
+	switch {
+	case t.Container != nil:
+		return "container " + t.Container.ID
+	case t.Unit != nil:
+		return "unit " + t.Unit.Name
+	case t.Loaded != nil:
+		return "model " + t.Loaded.URL + " " + t.Loaded.Name + " " + t.Loaded.Digest
+	}
+	return ""
+}
+
+// stopTime is how long its stop takes at most, where that is known and nothing else shows that it is under way.
+func (t Thing) stopTime() time.Duration {
+	if t.Container != nil {
+		return t.Container.Grace
+	}
+	return 0
+}
+
+// valid finds what an entry lacks, for one that was read.
+func (t Thing) valid() error {
+	if t.Key() == "" {
+		return fmt.Errorf("it names no container, unit or model (kind %q)", t.Kind)
+	}
+	return nil
+}
+
+// Entry is one debt.
+type Entry struct {
+	ID string `json:"id"` // name of its file, without .json
+	Run
+	N       int       `json:"n"` // counts the entries of a run, in the order in which things are stopped
+	Stopped time.Time `json:"stopped"`
+	// Settled is when a stop has certainly had its effect: until then it may be under way although its process is dead.
+	Settled time.Time `json:"settled"`
+	// Back is when bringing it back was begun; zero before.
+	Back time.Time `json:"back,omitzero"`
+	// Problem is why it is not back yet.
+	Problem string `json:"problem,omitempty"`
+	Thing
+}

@@ -1,0 +1,96 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// Standing is how a thing stands, compared with its entry.
+type Standing string
+
+// The standings.
+const (
+	Untouched Standing = "untouched" // it runs as the instance that was noted
+	Off       Standing = "off"
+	Leaving   Standing = "leaving" // its stop is under way
+	Again     Standing = "again"   // it runs, as an instance of its own
+	Gone      Standing = "gone"    // it cannot run: removed, or masked
+	Exchanged Standing = "exchanged"
+)
+
+// State is what a Hand sees.
+type State struct {
+	Standing Standing
+	Ready    bool   // it works, as far as its kind says
+	Detail   string // for people: why it is not ready, or what took its place
+	Thing    Thing  // as it runs now; only with Untouched and Again
+}
+
+// runs reports whether it has, or may have, what it was set aside for.
+func (s State) runs() bool {
+	return s.Standing == Untouched || s.Standing == Again || s.Standing == Leaving
+}
+
+// Hand looks at, stops and starts things of one kind. Implementations: Containers, Units, Models; they share one
+// conformance test. Each of Stop and Start may be repeated, and asks for what is so already.
+type Hand interface {
+	Look(ctx context.Context, t Thing) (State, error)
+	// Stop asks for the end and waits for it where the kind knows one; Look says whether it has come.
+	Stop(ctx context.Context, t Thing) error
+	// Start asks for the start; Look says whether it has come.
+	Start(ctx context.Context, t Thing) error
+}
+
+func (l *Ledger) hand(k Kind) (Hand, error) {
+	if h := l.Hands[k]; h != nil {
+		return h, nil
+	}
+	return nil, fmt.Errorf("this version cannot reach things of kind %q", k)
+}
+
+// Look says how a thing stands.
+func (l *Ledger) Look(ctx context.Context, t Thing) (State, error) {
+	h, err := l.hand(t.Kind)
+	if err != nil {
+		return State{}, err
+	}
+	return h.Look(ctx, t)
+}
+
+// Stop stops what an entry names. It is called after Note alone.
+func (l *Ledger) Stop(ctx context.Context, t Thing) error {
+	h, err := l.hand(t.Kind)
+	if err != nil {
+		return err
+	}
+	return h.Stop(ctx, t)
+}
+
+const healthPatience = 5 * time.Second
+
+// healthy asks a thing's URL; "" where it is well.
+func healthy(ctx context.Context, url string) string {
+	if url == "" {
+		return ""
+	}
+	ctx, stop := context.WithTimeout(ctx, healthPatience)
+	defer stop()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err.Error()
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		return err.Error()
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxEntry))
+	if response.StatusCode/100 != 2 {
+		return fmt.Sprintf("%s answers %s", url, response.Status)
+	}
+	return ""
+}

@@ -1,0 +1,197 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/retraind/retraind/internal/faults"
+)
+
+// Ending is what became of an entry.
+type Ending string
+
+// The endings. All but Owed discharge it.
+const (
+	Restored  Ending = "restored"   // proved to run again
+	LeftAlone Ending = "left_alone" // a person has decided otherwise
+	Kept      Ending = "kept"       // it was never stopped
+	PassedOn  Ending = "passed_on"  // another run still needs it set aside, and owes it now
+	Owed      Ending = "owed"       // it is not back yet
+)
+
+// Result is what became of one entry, with the reason.
+type Result struct {
+	Entry  Entry  `json:"entry"`
+	Ending Ending `json:"ending"`
+	Detail string `json:"detail"`
+}
+
+// Order says what to restore.
+type Order struct {
+	// Due says why an entry is not due, "" where it is. Nil takes every entry for due.
+	Due func(Entry) string
+	// Patience is how long a thing may take to be well again, before the next one gets its turn; 0 = 3 minutes.
+	Patience time.Duration
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+const restorePatience = 3 * time.Minute
+
+// lookEvery is the pause between two looks at something that comes back.
+const lookEvery = 250 * time.Millisecond
+
+// Restore brings back what is due, the last stopped first. Its error is about the ledger itself; what became of each
+// entry, and of files that cannot be read, is in the results. Entries that are not due are not among them.
+func (l *Ledger) Restore(ctx context.Context, o Order) ([]Result, map[string]error, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	o.Patience = cmp.Or(o.Patience, restorePatience)
+	if entries, bad, err := l.Entries(); err != nil || len(entries)+len(bad) == 0 {
+		return nil, bad, err // the usual case makes no lock
+	}
+	unlock, err := l.Lock(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer unlock()
+	entries, bad, err := l.Entries()
+	if err != nil {
+		return nil, bad, err
+	}
+	err = l.putAside(bad)
+	var due, waiting []Entry
+	for _, e := range entries {
+		if o.Due == nil || o.Due(e) == "" {
+			due = append(due, e)
+		} else {
+			waiting = append(waiting, e)
+		}
+	}
+	var results []Result
+	for _, e := range due {
+		r := l.settle(ctx, e, waiting, o)
+		if ctx.Err() != nil {
+			return results, bad, context.Cause(ctx)
+		}
+		results = append(results, r)
+	}
+	return results, bad, err
+}
+
+// settle brings one thing back and discharges its entry.
+func (l *Ledger) settle(ctx context.Context, e Entry, waiting []Entry, o Order) Result {
+	ending, detail, err := l.bring(ctx, &e, waiting, o)
+	if err == nil && ending != Owed {
+		faults.Point("ledger:discharge")
+		err = l.discharge(e)
+		faults.Point("ledger:discharged")
+	}
+	if err != nil {
+		ending, detail = Owed, err.Error()
+	}
+	if ending == Owed && ctx.Err() == nil && detail != e.Problem {
+		e.Problem = detail
+		_ = l.put(e) // for people; what counts is that the entry is there
+	}
+	return Result{e, ending, detail}
+}
+
+// bring looks at a thing until it is well, and starts it once.
+func (l *Ledger) bring(ctx context.Context, e *Entry, waiting []Entry, o Order) (Ending, string, error) {
+	if i := slices.IndexFunc(waiting, func(w Entry) bool { return w.Key() == e.Key() }); i >= 0 {
+		return PassedOn, "run " + waiting[i].Run.ID + " needs it set aside", nil
+	}
+	h, err := l.hand(e.Kind)
+	if err != nil {
+		return Owed, "", err
+	}
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	asked := false // in this call
+	for deadline := o.Now().Add(o.Patience); ; {
+		s, err := h.Look(ctx, e.Thing)
+		if err != nil {
+			return Owed, "", err
+		}
+		missing := ""
+		switch s.Standing {
+		case Gone:
+			return LeftAlone, "it cannot run any more, and is left alone: " + s.Detail, nil
+		case Exchanged:
+			return LeftAlone, "it was exchanged meanwhile, and is left alone: " + s.Detail, nil
+		case Untouched, Again:
+			switch {
+			case !e.Back.IsZero():
+				if missing = l.missing(ctx, s, e.Thing); missing == "" {
+					return Restored, restored(s, o.Now().Sub(e.Stopped)), nil
+				}
+			case o.Now().Before(e.Settled):
+				missing = "its stop may be under way"
+			case s.Standing == Untouched:
+				return Kept, "it was not stopped", nil
+			default:
+				return LeftAlone, "it was started meanwhile, and is left alone", nil
+			}
+		case Off, Leaving:
+			missing = cmp.Or(s.Detail, "it does not run")
+			if asked {
+				break
+			}
+			asked = true
+			if err := l.start(ctx, h, e, o.Now()); err != nil {
+				return Owed, "", err
+			}
+			continue
+		default:
+			return Owed, "", fmt.Errorf("unknown standing %q", s.Standing)
+		}
+		if !o.Now().Before(deadline) {
+			return Owed, fmt.Sprintf("not well after %s: %s", o.Patience, missing), nil
+		}
+		select {
+		case <-ctx.Done():
+			return Owed, "", context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+func restored(s State, after time.Duration) string {
+	text := "it runs again, after " + after.Round(time.Second).String()
+	if s.Detail != "" {
+		text += "; " + s.Detail
+	}
+	return text
+}
+
+// start marks the entry before it starts the thing: a process that finds it running must know whose wish that was.
+func (l *Ledger) start(ctx context.Context, h Hand, e *Entry, now time.Time) error {
+	if e.Back.IsZero() {
+		e.Back = now
+		if err := l.put(*e); err != nil && !full(err) {
+			return err
+		}
+		faults.Point("ledger:back")
+	}
+	if err := h.Start(ctx, e.Thing); err != nil {
+		return fmt.Errorf("start %s: %w", e.Thing, err)
+	}
+	faults.Point("ledger:started")
+	return nil
+}
+
+func (l *Ledger) missing(ctx context.Context, s State, t Thing) string {
+	if !s.Ready {
+		return cmp.Or(s.Detail, "it is starting")
+	}
+	return healthy(ctx, t.Healthy)
+}
+
+// ErrOwed says that something is not back yet.
+var ErrOwed = errors.New("not everything that was set aside is back")

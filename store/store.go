@@ -170,15 +170,44 @@ func takeLock(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state directory %s: %w: it must be writable by the user that runs retraind", dir, err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		pid, _ := os.ReadFile(path)
-		f.Close()
-		return nil, &LockedError{Dir: dir, PID: strings.TrimSpace(string(pid))}
+	// Who asks whether it is held has it for an instant: a held lock is tried a few times.
+	for try := 1; ; try++ {
+		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+			break
+		}
+		if try == lockTries {
+			pid, _ := os.ReadFile(path)
+			f.Close()
+			return nil, &LockedError{Dir: dir, PID: strings.TrimSpace(string(pid))}
+		}
+		<-time.After(lockPause)
 	}
 	if err := f.Truncate(0); err == nil {
 		_, _ = f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0) // only for the message above
 	}
 	return f, nil
+}
+
+const (
+	lockTries = 5
+	lockPause = 10 * time.Millisecond
+)
+
+// Held returns a *LockedError where a daemon works on a state directory. One that does not exist is not held.
+func Held(dir string) error {
+	f, err := os.Open(filepath.Join(dir, "lock"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) == nil {
+		return syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+	}
+	pid, _ := os.ReadFile(f.Name())
+	return &LockedError{Dir: dir, PID: strings.TrimSpace(string(pid))}
 }
 
 // Dir is the state directory.

@@ -47,6 +47,10 @@ type Container struct {
 	HealthSaid string
 	Restart    string // restart policy: no, always, unless-stopped or on-failure
 	Restarts   int    // how often the policy has restarted it
+	AutoRemove bool   // the engine removes it when it ends
+	// StopTimeout is how long it may take to end before the engine kills it, as its image or compose file says; 0 where they
+	// say nothing.
+	StopTimeout time.Duration
 	// Network is host, none, or the name of the first network.
 	Network   string
 	Addresses []string // of the container in its networks
@@ -119,8 +123,9 @@ type inspected struct {
 	Image        string
 	RestartCount int
 	Config       struct {
-		Image  string
-		Labels map[string]string
+		Image       string
+		Labels      map[string]string
+		StopTimeout int // seconds
 	}
 	State struct {
 		Status    string
@@ -134,6 +139,7 @@ type inspected struct {
 	HostConfig struct {
 		NetworkMode   string
 		RestartPolicy struct{ Name string }
+		AutoRemove    bool
 	}
 	NetworkSettings struct {
 		Networks map[string]struct{ IPAddress string }
@@ -152,7 +158,8 @@ func (c *Client) Container(ctx context.Context, id string) (Container, error) {
 		ID: in.ID, Name: strings.TrimPrefix(in.Name, "/"), Image: in.Image, ImageName: in.Config.Image,
 		Labels: in.Config.Labels, State: in.State.Status, ExitCode: in.State.ExitCode, Started: in.State.StartedAt,
 		Restart: cmp.Or(in.HostConfig.RestartPolicy.Name, "no"), Restarts: in.RestartCount,
-		Network: in.HostConfig.NetworkMode,
+		Network: in.HostConfig.NetworkMode, AutoRemove: in.HostConfig.AutoRemove,
+		StopTimeout: time.Duration(in.Config.StopTimeout) * time.Second,
 	}
 	if h := in.State.Health; h != nil && h.Status != "none" {
 		out.Health = h.Status

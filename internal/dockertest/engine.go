@@ -32,6 +32,7 @@ type Container struct {
 	Network, Address           string
 	Ports                      map[int]int // published, by port in the container
 	Output                     string
+	AutoRemove                 bool
 }
 
 // Engine is the played engine.
@@ -289,8 +290,10 @@ func (c *Container) inspected() any {
 	}
 	return map[string]any{
 		"Id": c.ID, "Name": "/" + c.Name, "Image": c.Image, "State": state,
-		"Config":     map[string]any{"Image": c.ImageName, "Labels": c.Labels},
-		"HostConfig": map[string]any{"NetworkMode": c.Network, "RestartPolicy": map[string]string{"Name": c.Restart}},
+		"Config": map[string]any{"Image": c.ImageName, "Labels": c.Labels},
+		"HostConfig": map[string]any{
+			"NetworkMode": c.Network, "RestartPolicy": map[string]string{"Name": c.Restart}, "AutoRemove": c.AutoRemove,
+		},
 		"NetworkSettings": map[string]any{
 			"Ports": ports, "Networks": map[string]any{c.Network: map[string]string{"IPAddress": c.Address}},
 		},

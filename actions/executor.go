@@ -83,8 +83,13 @@ func (x *Executor) Execute(ctx context.Context, p Plan, a Action, done []Outcome
 
 // perform does the work of an action.
 func (x *Executor) perform(ctx context.Context, p Plan, a Action, done []Outcome) (Outcome, error) {
-	if a.Kind == ActProve {
+	switch a.Kind {
+	case ActProve:
 		return x.proveFormer(ctx, p, done)
+	case ActFree:
+		return x.free(ctx, p, a)
+	case ActRestore:
+		return x.restore(ctx, p)
 	}
 	step := p.Steps[a.Step]
 	if a.Kind == ActUndo {
@@ -210,7 +215,7 @@ func (x *Executor) end(ctx context.Context, p Plan, a Action, out Outcome) error
 			}
 			return x.notify(t, notify.RunStep, p.Model, p.Run, notify.Step{
 				Run: p.Run, Step: title(p, a), Index: a.Step + 1, Of: len(p.Steps), State: string(out.Class), Attempt: a.Attempt,
-				Seconds: now().Sub(began).Seconds(), Detail: out.Detail,
+				Seconds: now().Sub(began).Seconds(), Detail: out.Detail, GPUIdle: out.Facts.GPUIdle,
 			})
 		})
 	})

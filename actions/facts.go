@@ -19,6 +19,8 @@ type Facts struct {
 	Predict *PredictFacts `json:"predict,omitempty"`
 	// Deploy is the container that was deployed, or brought back.
 	Deploy *compose.Deployed `json:"deploy,omitempty"`
+	// GPUIdle is the share of the time in which a command left its GPU idle, where that is known.
+	GPUIdle *float64 `json:"gpu_idle,omitempty"`
 }
 
 // ExportFacts describes one export; it is also the manifest beside the files.

@@ -72,6 +72,9 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 	if promoted {
 		sum.Serving = sum.Release
 		sum.Result.Reason = gateReason(done)
+		if a.Result.Owed != "" {
+			sum.Result.Reason += "; " + a.Result.Owed
+		}
 	}
 	if !promoted {
 		if err := x.settle(ctx, p, log); err != nil {

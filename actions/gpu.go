@@ -16,9 +16,14 @@ import (
 type GPU interface {
 	// Acquire waits until a GPU is free and holds it. A *BlockedError says who holds the GPU.
 	Acquire(ctx context.Context, s GPUStep) (GPUGrant, error)
-	// Watch looks at the device until the returned function is called, with whether the step succeeded; that says in a
-	// few words how the step used the device.
-	Watch(ctx context.Context, w GPUWatch) (end func(succeeded bool) string)
+	// Watch looks at the device until the returned function is called, with whether the step succeeded; that says how the step
+	// used the device.
+	Watch(ctx context.Context, w GPUWatch) (end func(succeeded bool) GPUUse)
+	// Free sets aside what the plan of a run names, once the run's turn has come, and waits until the GPU's memory is back. It
+	// may be called again: what is off is left alone. It says what it did; a *BlockedError says what stays.
+	Free(ctx context.Context, s GPUStep, p Plan) (string, error)
+	// Restore brings back what a run has set aside, and proves it. It says what came back; the error, what did not.
+	Restore(ctx context.Context, s GPUStep) (string, error)
 }
 
 // GPUGrant is a GPU that a step may use.
@@ -26,6 +31,12 @@ type GPUGrant struct {
 	Env map[string]string // the variables that the step needs
 	// Lease is the open file by which the GPU is held: whoever has it open holds the GPU, so the step's supervisor gets it.
 	Lease *os.File
+}
+
+// GPUUse is how a step used its device.
+type GPUUse struct {
+	Text string   // in a few words, "" for nothing to say
+	Idle *float64 // share of the time in which the device did nothing, in [0, 1]; nil where it is not known
 }
 
 // deviceVar names the step's device, by UUID, to its command.
@@ -109,8 +120,9 @@ func (x *Executor) commandWatched(
 		},
 	})
 	out, err := x.commandUntil(ctx, p, a, step, step.Argv, h)
-	if use := end(err == nil && out.Class == store.StepOK); use != "" {
-		out.Detail += "; " + use
+	use := end(err == nil && out.Class == store.StepOK)
+	if out.Facts.GPUIdle = use.Idle; use.Text != "" {
+		out.Detail += "; " + use.Text
 	}
 	return out, err
 }
@@ -158,7 +170,7 @@ func (x *Executor) acquire(ctx context.Context, p Plan, a Action, step Step) (GP
 		}
 		claimed(errClaimed)
 	}()
-	grant, err := x.GPU.Acquire(ctx, gpuStep(p, step))
+	grant, err := x.haveGPU(ctx, p, step)
 	if err == nil {
 		return grant, Outcome{}, nil
 	}
@@ -172,4 +184,51 @@ func (x *Executor) acquire(ctx context.Context, p Plan, a Action, step Step) (GP
 	out, err := failed(ctx, store.StepFailed, err)
 	out, err = ended(step, out, err)
 	return GPUGrant{}, out, err
+}
+
+// haveGPU frees the GPU, in case something has come back, such as by a start of the daemon, and acquires it.
+func (x *Executor) haveGPU(ctx context.Context, p Plan, step Step) (GPUGrant, error) {
+	if len(p.Stop) > 0 {
+		if _, err := x.GPU.Free(ctx, gpuStep(p, step), p); err != nil {
+			return GPUGrant{}, err
+		}
+	}
+	return x.GPU.Acquire(ctx, gpuStep(p, step))
+}
+
+// free sets aside what is in the way of the steps that need the GPU.
+func (x *Executor) free(ctx context.Context, p Plan, a Action) (Outcome, error) {
+	step := p.Steps[a.Step]
+	if by, err := x.cancelled(ctx, p); err != nil || by != "" {
+		return cancelledBy(by), err
+	}
+	if x.GPU == nil {
+		return Outcome{
+			Class: store.StepBlocked, Detail: "the step needs a GPU and none is configured: set gpu: for the model",
+		}, nil
+	}
+	ctx, stop := x.bounded(ctx, p, step)
+	defer stop()
+	detail, err := x.GPU.Free(ctx, gpuStep(p, step), p)
+	var blocked *BlockedError
+	switch {
+	case err == nil:
+		return Outcome{Class: store.StepOK, Detail: detail}, nil
+	case errors.As(err, &blocked):
+		return Outcome{Class: store.StepBlocked, Detail: blocked.Reason, Why: blocked.Why}, nil
+	}
+	out, err := failed(ctx, store.StepFailed, err)
+	return ended(step, out, err)
+}
+
+// restore brings back what was set aside. No cancel stops it.
+func (x *Executor) restore(ctx context.Context, p Plan) (Outcome, error) {
+	if x.GPU == nil {
+		return Outcome{Class: store.StepOK, Detail: "nothing was set aside"}, nil
+	}
+	detail, err := x.GPU.Restore(ctx, GPUStep{Model: p.Model, Run: p.Run, Step: string(ActRestore)})
+	if err != nil {
+		return failed(ctx, store.StepNotProved, err)
+	}
+	return Outcome{Class: store.StepOK, Detail: detail}, nil
 }

@@ -19,15 +19,31 @@ import (
 // fakeGPU is a GPU of function fields.
 type fakeGPU struct {
 	acquire func(ctx context.Context) (GPUGrant, error)
-	watch   func(w GPUWatch) func(bool) string
+	watch   func(w GPUWatch) func(bool) GPUUse
+	free    func(ctx context.Context, s GPUStep) error
+	restore func() error
 }
 
 // Watch finds an intruder at once where the step is to be stopped for one.
-func (g fakeGPU) Watch(_ context.Context, w GPUWatch) func(bool) string {
+func (g fakeGPU) Watch(_ context.Context, w GPUWatch) func(bool) GPUUse {
 	if g.watch == nil {
-		return func(bool) string { return "" }
+		return func(bool) GPUUse { return GPUUse{} }
 	}
 	return g.watch(w)
+}
+
+func (g fakeGPU) Free(ctx context.Context, s GPUStep, _ Plan) (string, error) {
+	if g.free == nil {
+		return "nothing", nil
+	}
+	return "stopped backend", g.free(ctx, s)
+}
+
+func (g fakeGPU) Restore(context.Context, GPUStep) (string, error) {
+	if g.restore == nil {
+		return "nothing", nil
+	}
+	return "backend runs again", g.restore()
 }
 
 func (g fakeGPU) Acquire(ctx context.Context, _ GPUStep) (GPUGrant, error) {
@@ -107,11 +123,11 @@ func TestGPUIsWatched(t *testing.T) {
 	}
 	var watched GPUWatch
 	var succeeded []bool
-	end := func(ok bool) string {
+	end := func(ok bool) GPUUse {
 		succeeded = append(succeeded, ok)
-		return "at most 18.0 GiB of GPU memory"
+		return GPUUse{Text: "at most 18.0 GiB of GPU memory"}
 	}
-	w.executor.GPU = fakeGPU{acquire: granted, watch: func(g GPUWatch) func(bool) string {
+	w.executor.GPU = fakeGPU{acquire: granted, watch: func(g GPUWatch) func(bool) GPUUse {
 		watched = g
 		g.Found("GPU 0 is also used by ollama")
 		for range 3 {
@@ -133,7 +149,7 @@ func TestGPUIsWatched(t *testing.T) {
 
 	train = sh("train", "exec "+w.self+" fake-train 7")
 	train.GPU = true
-	w.executor.GPU = fakeGPU{acquire: granted, watch: func(GPUWatch) func(bool) string { return end }}
+	w.executor.GPU = fakeGPU{acquire: granted, watch: func(GPUWatch) func(bool) GPUUse { return end }}
 	w.ends(w.run(pipeline(train)), policy.OutcomePromoted, "first release", goodSteps...)
 	if !slices.Equal(succeeded, []bool{false, true}) {
 		t.Errorf("ends: %v", succeeded)

@@ -13,17 +13,19 @@ type ActionKind string
 
 // The kinds of actions.
 const (
-	ActDo     ActionKind = "do"     // a step of the pipeline
-	ActUndo   ActionKind = "undo"   // take a step back
-	ActProve  ActionKind = "prove"  // prove that the former release serves again
-	ActFinish ActionKind = "finish" // write the outcome
+	ActDo      ActionKind = "do"      // a step of the pipeline
+	ActFree    ActionKind = "free"    // set aside what the plan names, before the first step that needs the GPU
+	ActRestore ActionKind = "restore" // bring back what was set aside
+	ActUndo    ActionKind = "undo"    // take a step back
+	ActProve   ActionKind = "prove"   // prove that the former release serves again
+	ActFinish  ActionKind = "finish"  // write the outcome
 )
 
 // Action is one thing to do. Ord counts the actions of a run from 0.
 type Action struct {
 	Ord     int
 	Kind    ActionKind
-	Step    int // index into Plan.Steps; for ActDo and ActUndo
+	Step    int // index into Plan.Steps; for ActDo, ActUndo, and of the step that ActFree comes before
 	Attempt int // from 1
 	Result  Result
 }
@@ -51,19 +53,24 @@ type Result struct {
 	// get the GPU; and of one that took a release back: probation_failed.
 	Why  policy.Reason `json:"why,omitempty"`
 	Step string        `json:"step,omitempty"` // the step that decided it
+	// Owed says what could not be brought back, "" for nothing. It stays in the ledger of the host, and is tried again.
+	Owed string `json:"owed,omitempty"`
 	// Hold says that the serving state could not be proved: no further run until a person has looked.
 	Hold bool `json:"hold,omitempty"`
 }
 
-// undoAttempts bounds how often taking a step back is tried.
-const undoAttempts = 6
+const (
+	undoAttempts    = 6 // bounds how often taking a step back is tried
+	restoreAttempts = 3 // and bringing back what was set aside; after that the host's ledger goes on with it
+)
 
 // Next says what a run does after the actions recorded so far; it reports false when the run is done. It is pure, so
 // that a run resumes after any crash exactly where its journal ends.
 //
 // Steps go forward until one fails for good. Then those begun are taken back, the one that failed included, since it
 // may have had half of its effect. If a release was begun, what serves now must be proved. Finish comes last, always,
-// and once. A run that only takes a release back begins where another one fails.
+// and once. What must be set aside for steps that need the GPU is free before the first of them and back after the last
+// one, or before anything is taken back: what serves may be among it. A run that only takes a release back begins where another one fails.
 func Next(p Plan, done []Outcome) (Action, bool) {
 	m := machine{plan: p, attempt: 1}
 	if p.Rollback != nil {
@@ -90,12 +97,26 @@ type machine struct {
 	proved   bool  // the proof after taking back has been tried
 	badUndo  string
 	finished bool
+
+	freed    bool // what the plan names is set aside
+	frees    int  // how often that was tried
+	owing    bool // something may be set aside
+	restores int  // how often bringing back has failed
+	owed     string
 }
 
 func (m *machine) apply(o Outcome) {
 	switch o.Kind {
 	case ActDo:
 		m.applyStep(o)
+	case ActFree:
+		m.frees++
+		m.owing, m.freed = true, o.Class == store.StepOK
+		if !m.freed {
+			m.fail(o)
+		}
+	case ActRestore:
+		m.applyRestore(o)
 	case ActUndo:
 		if o.Class != store.StepOK && o.Class != store.StepBlocked && m.attempt < undoAttempts {
 			m.attempt++
@@ -121,6 +142,9 @@ func (m *machine) applyStep(o Outcome) {
 	step := m.plan.Steps[o.Step]
 	if o.Class != store.StepOK && m.again(step, o) {
 		m.attempt++
+		if o.Class == store.StepGPUOOM {
+			m.freed = false // something may have come back
+		}
 		return
 	}
 	m.attempt = 1
@@ -132,8 +156,35 @@ func (m *machine) applyStep(o Outcome) {
 		m.at++
 		return
 	}
+	m.fail(o)
+}
+
+// fail ends the way forward.
+func (m *machine) fail(o Outcome) {
 	m.cause = &o
 	m.back = m.backwards()
+}
+
+func (m *machine) applyRestore(o Outcome) {
+	switch m.restores++; {
+	case o.Class == store.StepOK:
+		m.owing, m.freed, m.restores = false, false, 0
+	case m.restores >= restoreAttempts:
+		m.owing, m.freed, m.owed = false, false, o.Detail
+	}
+}
+
+// gpuPart is the index of the first and of the last step for which the plan sets something aside.
+func (p Plan) gpuPart() (first, last int, ok bool) {
+	for i, s := range p.Steps {
+		if s.GPU && len(p.Stop) > 0 {
+			if !ok {
+				first = i
+			}
+			last, ok = i, true
+		}
+	}
+	return first, last, ok
 }
 
 // backwards orders what must be taken back: the release first, so that a command which restarts the service finds the
@@ -171,6 +222,10 @@ func (m *machine) next() (Action, bool) {
 	switch {
 	case m.finished:
 		return Action{}, false
+	case m.owing && m.over():
+		return Action{Kind: ActRestore, Attempt: m.restores + 1}, true
+	case m.plan.Rollback == nil && m.cause == nil && m.at < len(m.plan.Steps) && !m.freed && m.inPart():
+		return Action{Kind: ActFree, Step: m.at, Attempt: m.frees + 1}, true
 	case m.plan.Rollback == nil && m.cause == nil && m.at < len(m.plan.Steps):
 		return Action{Kind: ActDo, Step: m.at, Attempt: m.attempt}, true
 	case len(m.back) > 0:
@@ -181,7 +236,24 @@ func (m *machine) next() (Action, bool) {
 	return Action{Kind: ActFinish, Attempt: 1, Result: m.result()}, true
 }
 
+// inPart reports whether the next step must have the GPU to itself, over whether no further one must.
+func (m *machine) inPart() bool {
+	first, last, ok := m.plan.gpuPart()
+	return ok && first <= m.at && m.at <= last
+}
+
+func (m *machine) over() bool { return m.cause != nil || !m.inPart() }
+
 func (m *machine) result() Result {
+	r := m.outcome()
+	r.Owed = m.owed
+	if r.Owed != "" {
+		r.Reason += "; " + r.Owed
+	}
+	return r
+}
+
+func (m *machine) outcome() Result {
 	if m.plan.Rollback != nil {
 		return m.rollbackResult()
 	}

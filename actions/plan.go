@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/actions/weights"
+	"github.com/retraind/retraind/gpu"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/serving"
 )
@@ -39,6 +40,8 @@ type Plan struct {
 	Parent *Parent `json:"parent,omitempty"`
 	// Rollback is nil but for a run that only takes a release back.
 	Rollback *Rollback `json:"back,omitempty"`
+	// Stop is what is set aside while the steps that need the GPU run. Plans of former versions are without.
+	Stop []gpu.StopConfig `json:"stop,omitempty"`
 	// Until is when steps that checkpoint are stopped: the end of the quiet hours, less the reserve; zero for never.
 	Until time.Time `json:"until,omitzero"`
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/gpu"
 	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/internal/waittest"
@@ -44,6 +45,7 @@ type world struct {
 	served   *served
 	promote  PromoteConfig
 	deploy   *DeployConfig
+	aside    []gpu.StopConfig
 	runs     int
 }
 
@@ -299,6 +301,7 @@ func (w *world) plan(steps []StepConfig) Plan {
 	run := fmt.Sprintf("run%04d", w.runs)
 	return Plan{
 		Run: run, Model: "m", Pipeline: "default", Trigger: "because", Created: now(), Champion: w.model().Champion,
+		Stop:    w.aside,
 		Steps:   Resolve(steps, w.deploy, "/no/retraind"),
 		Promote: w.promote.WithDefaults(), Serving: serving, ModelDir: w.dir, RunDir: filepath.Join(w.dir, "runs", run),
 	}

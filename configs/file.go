@@ -40,7 +40,7 @@ type File struct {
 	Socket string `yaml:"socket"`
 	// NATS is where events are published; default: a broker inside this process.
 	NATS notify.Config `yaml:"nats"`
-	// Ollama is the server that serving.ollama asks.
+	// Ollama is the server that serving.ollama asks, and gpu.stop; default for gpu.stop http://127.0.0.1:11434.
 	Ollama *OllamaConfig `yaml:"ollama"`
 	// GPU says what all models share of this host's GPUs.
 	GPU gpu.HostConfig `yaml:"gpu"`
@@ -166,6 +166,7 @@ func (m *Model) withDefaults(f *File) {
 	}
 	if m.GPU != nil {
 		g := m.GPU.WithDefaults()
+		g.Paths(abs, f.OllamaURL())
 		m.GPU = &g
 	}
 	if files := m.Labels.Files; files != nil {
@@ -181,6 +182,22 @@ func (m *Model) withDefaults(f *File) {
 			m.Labels.Postgres = pg.WithTargets(columns)
 		}
 	}
+}
+
+// OllamaURL is where Ollama listens on this host.
+func (f *File) OllamaURL() string {
+	if f != nil && f.Ollama != nil && f.Ollama.URL != "" {
+		return f.Ollama.URL
+	}
+	return gpu.OllamaURL
+}
+
+// SetsAside lists what runs of the model set aside while their steps use the GPU.
+func (m *Model) SetsAside() []gpu.StopConfig {
+	if m.GPU == nil {
+		return nil
+	}
+	return m.GPU.Stop
 }
 
 // labelColumns pairs the serving targets with their columns: each its own, or the source's. Nil leaves the source as it

@@ -15,6 +15,8 @@ type Request struct {
 	Config    Config
 	Need      Need   // by measured peaks; zero where there are none
 	Owner     string // names who holds the lease, for people: "run 01kb… of model news"
+	// Turn says why somebody else has the first choice of a device, "" where nobody does; it may be nil.
+	Turn func(Device) string
 	// Report is called with every verdict whose result or text is new; it may be nil.
 	Report func(Verdict)
 }
@@ -47,6 +49,14 @@ func Acquire(ctx context.Context, r Request) (*Grant, Verdict, error) {
 		if err != nil || v.Result != Open {
 			return nil, v, err
 		}
+		if why := r.later(*v.Best); why != "" {
+			report(Verdict{Result: Waiting, UUID: v.UUID, Best: v.Best, Text: v.Text + ", but " + why})
+			gate.Again()
+			if err := pause(ctx, gate.Every()); err != nil {
+				return nil, v, err
+			}
+			continue
+		}
 		lease, err := r.Leases.TryAcquire(v.UUID, r.Owner)
 		if errors.Is(err, ErrLeased) { // taken since the last sample
 			gate.Again()
@@ -68,6 +78,24 @@ func Acquire(ctx context.Context, r Request) (*Grant, Verdict, error) {
 		}
 		report(Verdict{Result: Waiting, UUID: v.UUID, Text: "taken at the last moment: " + why})
 		gate.Again()
+	}
+}
+
+func (r Request) later(d Device) string {
+	if r.Turn == nil {
+		return ""
+	}
+	return r.Turn(d)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
 	}
 }
 

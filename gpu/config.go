@@ -1,6 +1,7 @@
 package gpu
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +26,10 @@ type Config struct {
 	Ignore []string `yaml:"ignore"`
 	// OnIntruder says what to do when another program comes to the device during a step: warn or abort; default warn.
 	OnIntruder OnIntruder `yaml:"on_intruder"`
+	// Stop lists what a run sets aside while its steps use the GPU, in the order in which it is stopped: clients of Ollama before its models. It comes back in the reverse order, proved.
+	Stop []StopConfig `yaml:"stop"`
+	// StopWithin is how long that may take to end and give its memory back; then the run is blocked, with the name. Default 2m.
+	StopWithin unit.Duration `yaml:"stop_within"`
 }
 
 // HostConfig is what all models of a host share.
@@ -58,7 +63,20 @@ func (c Config) WithDefaults() Config {
 	if c.OnIntruder == "" {
 		c.OnIntruder = Warn
 	}
+	if c.StopWithin == 0 {
+		c.StopWithin = unit.Duration(2 * time.Minute)
+	}
 	return c
+}
+
+// Paths resolves relative paths, and says where Ollama is asked.
+func (c *Config) Paths(abs func(string) string, ollama string) {
+	for i := range c.Stop {
+		c.Stop[i].paths(abs)
+		if len(c.Stop[i].Ollama) > 0 {
+			c.Stop[i].Server = ollama
+		}
+	}
 }
 
 // Validate finds faults; call it after WithDefaults.
@@ -98,6 +116,12 @@ func (c Config) Validate() check.Problems {
 		case slices.Contains(c.Ignore[:i], name):
 			p.Warnf("ignore", "name it once", "%q is named twice", name)
 		}
+	}
+	if c.StopWithin < 0 {
+		p.Errorf("stop_within", "2m is usual", "negative duration %s", c.StopWithin)
+	}
+	for i, s := range c.Stop {
+		s.validate(&p, fmt.Sprintf("stop[%d]", i))
 	}
 	if c.OnIntruder != Warn && c.OnIntruder != Abort {
 		p.Errorf("on_intruder", "write warn or abort", "unknown value %q", c.OnIntruder)

@@ -16,6 +16,7 @@ const (
 	FoundXid      FindingKind = "xid"      // the driver reported an error of the device
 	FoundLost     FindingKind = "lost"     // the device is gone
 	FoundBlind    FindingKind = "blind"    // the driver does not answer
+	FoundReturned FindingKind = "returned" // something that was set aside for the step runs again
 )
 
 // Finding is something about a step's device that a person should know.

@@ -22,6 +22,9 @@ func (c Config) obstacle(d Device, need Need) string {
 	return c.company(d)
 }
 
+// Fits reports whether a training may start on a device as it is now.
+func (c Config) Fits(d Device, need Need) bool { return c.obstacle(d, need) == "" }
+
 // short says what memory is missing.
 func (c Config) short(d Device, need Need) string {
 	if want := c.wants(need); want > 0 {

@@ -30,6 +30,8 @@ const (
 	ConfigRejected  Kind = "config.rejected"
 	GPUBlocked      Kind = "gpu.blocked"
 	GPUContended    Kind = "gpu.contended"
+	GPUReleased     Kind = "gpu.released"
+	GPURestored     Kind = "gpu.restored"
 	DaemonStarted   Kind = "daemon.started"
 	DaemonStopping  Kind = "daemon.stopping"
 )
@@ -82,6 +84,8 @@ func Catalogue() []Entry {
 		{ShadowDiffered, Shadow{}, "", "The shadow policy decided differently from the active policy."},
 		{GPUBlocked, GPUHeld{}, "", "A step did not get a GPU, and its run ends as blocked."},
 		{GPUContended, GPUFound{}, "", "Another process uses the GPU of a step, or the GPU has a fault."},
+		{GPUReleased, GPUFreed{}, "", "What holds a GPU was set aside, so that steps of a run have it."},
+		{GPURestored, GPUReturned{}, "", "What was set aside is back, was left alone, or is not back yet."},
 		{ModelAdopted, Adopted{}, "current", "The release that serves was adopted as champion."},
 		{ModelForeign, Foreign{}, "", "The service's answers are not the champion's."},
 		{ModelRecognized, Recognized{}, "", "The service's answers are the champion's again."},

@@ -101,6 +101,8 @@ type Step struct {
 	Attempt int     `json:"attempt,omitempty"` // from 1
 	Seconds float64 `json:"seconds,omitempty"` // how long it took
 	Detail  string  `json:"detail,omitempty"`  // in one sentence
+	// share of the time in which it left its GPU idle, in [0, 1]; absent where it had none, or that is not known
+	GPUIdle *float64 `json:"gpu_idle,omitempty"`
 }
 
 // Finished is a run's outcome.

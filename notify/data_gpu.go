@@ -24,11 +24,34 @@ type GPUFound struct {
 	Run    string     `json:"run"`              // id of the run
 	Step   string     `json:"step"`             // name of the step
 	GPU    string     `json:"gpu"`              // UUID of the device
-	Kind   string     `json:"kind"`             // intruder, pressure, xid, lost or blind
+	Kind   string     `json:"kind"`             // intruder, pressure, xid, lost, blind or returned
 	Holder *GPUHolder `json:"holder,omitempty"` // the process; absent if unknown
 	Memory int64      `json:"memory,omitempty"` // bytes that it uses; absent if unknown
 	Xid    int        `json:"xid,omitempty"`    // number of the driver's error
 	Cause  string     `json:"cause,omitempty"`  // cause of such an error: program, hardware or unknown
 	Abort  bool       `json:"abort,omitempty"`  // whether the step is stopped because of it
 	Reason string     `json:"reason"`           // in one sentence
+}
+
+// GPUFreed says what was set aside so that steps of a run have the GPU.
+type GPUFreed struct {
+	Run     string   `json:"run"`              // id of the run
+	Step    string   `json:"step"`             // name of the step that needs the GPU
+	Stopped []string `json:"stopped"`          // compose services, units and Ollama models, in the order in which they were stopped
+	Memory  int64    `json:"memory,omitempty"` // bytes of GPU memory that came back
+}
+
+// GPUReturned says what became of things that a run had set aside.
+type GPUReturned struct {
+	Run    string        `json:"run"`    // id of the run
+	Things []ThingReturn `json:"things"` // in the order in which they were brought back
+	Owed   bool          `json:"owed"`   // something is not back yet, and is tried again
+}
+
+// ThingReturn is what became of one thing that was set aside.
+type ThingReturn struct {
+	Name   string `json:"name"`   // for people
+	Kind   string `json:"kind"`   // container, unit or model
+	Ending string `json:"ending"` // restored, left_alone, kept, passed_on or owed
+	Detail string `json:"detail"` // in one sentence
 }

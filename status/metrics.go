@@ -24,6 +24,9 @@ type Metrics struct {
 	runTime   *prometheus.HistogramVec
 	stepTime  *prometheus.HistogramVec
 	refused   *prometheus.CounterVec
+	released  *prometheus.CounterVec
+	restored  *prometheus.CounterVec
+	idle      *prometheus.GaugeVec
 }
 
 // runBuckets reach from seconds to the five hours of a relabelling with training.
@@ -49,6 +52,15 @@ func NewMetrics(backend Reader, version string) *Metrics {
 		contended: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "retraind_gpu_contended_total", Help: "Findings on the GPUs of steps under way, by what and who it was.",
 		}, []string{"model", "kind", "holder"}),
+		released: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "retraind_gpu_released_total", Help: "Times that what holds a GPU was set aside for steps of a run.",
+		}, []string{"model"}),
+		restored: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "retraind_gpu_restored_total", Help: "Things that were set aside, by what became of them; owed counts reasons.",
+		}, []string{"model", "ending"}),
+		idle: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "retraind_gpu_idle_ratio", Help: "Share of the time of its last lease in which a step left the GPU idle.",
+		}, []string{"model", "step"}),
 		runTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "retraind_run_seconds", Help: "How long runs took, from start to outcome.", Buckets: runBuckets,
 		}, []string{"model"}),
@@ -65,8 +77,8 @@ func NewMetrics(backend Reader, version string) *Metrics {
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
-	m.registry.MustRegister(build, m.decisions, m.shadow, m.runs, m.blocked, m.contended, m.runTime, m.stepTime,
-		m.refused, snapshots{backend},
+	m.registry.MustRegister(build, m.decisions, m.shadow, m.runs, m.blocked, m.contended, m.released, m.restored,
+		m.idle, m.runTime, m.stepTime, m.refused, snapshots{backend},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -95,6 +107,17 @@ func (m *Metrics) GPUBlocked(model, holder string) {
 // GPUContended counts a finding on the GPU of a step; holder is empty where nobody could be named.
 func (m *Metrics) GPUContended(model, kind, holder string) {
 	m.contended.WithLabelValues(model, kind, holder).Inc()
+}
+
+// GPUReleased counts that something was set aside for steps of a run.
+func (m *Metrics) GPUReleased(model string) { m.released.WithLabelValues(model).Inc() }
+
+// GPURestored counts what became of one thing that was set aside.
+func (m *Metrics) GPURestored(model, ending string) { m.restored.WithLabelValues(model, ending).Inc() }
+
+// GPUIdle sets the share of the time in which a step left its GPU idle.
+func (m *Metrics) GPUIdle(model, step string, share float64) {
+	m.idle.WithLabelValues(model, step).Set(share)
 }
 
 // StepEnded counts a step's time.

@@ -5,35 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/retraind/retraind/actions/docker"
 )
-
-// Engine is what the ledger asks a container engine for. Each call is one request; none pulls, builds or removes.
-type Engine interface {
-	// Containers lists the containers of a compose service, by the directory of its file, also those that do not run.
-	Containers(ctx context.Context, dir, service string) ([]EngineContainer, error)
-	// Inspect returns one container, ErrNoContainer where the engine has none of that id.
-	Inspect(ctx context.Context, id string) (EngineContainer, error)
-	Start(ctx context.Context, id string) error
-	// Stop waits for the end; the engine kills the container after the grace.
-	Stop(ctx context.Context, id string, grace time.Duration) error
-}
-
-// ErrNoContainer says that the engine does not have a container.
-var ErrNoContainer = errors.New("no such container")
-
-// EngineContainer is a container as its engine has it.
-type EngineContainer struct {
-	Container
-	Running bool
-	Health  string // starting, healthy or unhealthy; "" without a health check
-	Passing bool   // the engine removes it when it ends
-}
 
 // Containers is the Hand for containers of compose services.
 type Containers struct {
-	Engine Engine
+	Engine *docker.Client
 }
 
 var _ Hand = Containers{}
@@ -44,55 +25,79 @@ const defaultGrace = 10 * time.Second
 // Find returns the running containers of a compose service. Those that could not be started again are an error: nothing
 // may be stopped then.
 func (c Containers) Find(ctx context.Context, dir, service, healthy string) ([]Thing, error) {
-	all, err := c.Engine.Containers(ctx, dir, service)
+	all, err := c.of(ctx, dir, service)
 	if err != nil {
-		return nil, fmt.Errorf("compose service %s of %s: %w", service, dir, err)
+		return nil, err
 	}
 	var things []Thing
 	for _, e := range all {
-		if !e.Running {
+		if !runs(e) {
 			continue
 		}
-		if e.Passing {
+		if e.AutoRemove {
 			return nil, fmt.Errorf(
 				"container %s of compose service %s could not be started again: the engine removes it when it ends (--rm)",
 				e.Name, service)
 		}
-		things = append(things, c.thing(e, healthy))
+		things = append(things, containerThing(e, dir, healthy))
 	}
 	return things, nil
 }
 
-func (c Containers) thing(e EngineContainer, healthy string) Thing {
-	e.Grace = cmp.Or(e.Grace, defaultGrace)
-	return Thing{Kind: KindContainer, Healthy: healthy, Container: &e.Container}
+// of lists the containers of a service. Compose notes the directory as it was called with, so a link is tried both ways.
+func (c Containers) of(ctx context.Context, dir, service string) ([]docker.Container, error) {
+	all, err := c.Engine.Labelled(ctx, docker.LabelDir+"="+dir, docker.LabelService+"="+service)
+	if err != nil || len(all) > 0 {
+		return all, err
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil && real != dir {
+		return c.of(ctx, real, service)
+	}
+	return nil, nil
+}
+
+// runs reports whether a container has its memory, or gets it again at once by its restart policy.
+func runs(e docker.Container) bool { return e.Running() || e.State == "restarting" }
+
+func containerThing(e docker.Container, dir, healthy string) Thing {
+	c := Container{
+		ID: e.ID, Name: e.Name, Image: e.Image, Project: e.Project(), Service: e.Service(), Dir: dir, Policy: e.Restart,
+		Started: e.Started, Grace: cmp.Or(e.StopTimeout, defaultGrace),
+	}
+	for _, p := range e.Ports {
+		c.Ports = append(c.Ports, p.Host)
+	}
+	return Thing{Kind: KindContainer, Healthy: healthy, Container: &c}
 }
 
 // Look implements Hand.
 func (c Containers) Look(ctx context.Context, t Thing) (State, error) {
-	e, err := c.Engine.Inspect(ctx, t.Container.ID)
-	if errors.Is(err, ErrNoContainer) {
+	e, err := c.Engine.Container(ctx, t.Container.ID)
+	if errors.Is(err, docker.ErrNotFound) {
 		return c.successor(ctx, t)
 	}
 	if err != nil {
 		return State{}, fmt.Errorf("%s: %w", t, err)
 	}
-	if !e.Running {
+	if !runs(e) {
 		return State{Standing: Off}, nil
 	}
-	s := State{Standing: Again, Ready: e.Health == "" || e.Health == "healthy", Thing: c.thing(e, t.Healthy)}
+	s := State{
+		Standing: Again, Ready: e.Running() && (e.Health == docker.NoHealth || e.Health == docker.Healthy),
+		Thing: containerThing(e, t.Container.Dir, t.Healthy),
+	}
 	if e.Started.Equal(t.Container.Started) {
 		s.Standing = Untouched
 	}
 	if !s.Ready {
-		s.Detail = "its health check says " + e.Health
+		s.Detail = strings.TrimSpace("it is " + e.State + " " + string(e.Health))
 	}
 	return s, nil
 }
 
 // successor looks for what took the place of a container that is gone.
 func (c Containers) successor(ctx context.Context, t Thing) (State, error) {
-	all, err := c.Engine.Containers(ctx, t.Container.Dir, t.Container.Service)
+	all, err := c.of(ctx, t.Container.Dir, t.Container.Service)
 	if err != nil {
 		return State{}, fmt.Errorf("%s: %w", t, err)
 	}

@@ -42,7 +42,7 @@ type Container struct {
 	Dir     string    `json:"dir"` // of the compose file
 	Policy  string    `json:"restart_policy"`
 	Started time.Time `json:"started"`         // names the instance: a later start is another one
-	Ports   []string  `json:"ports,omitempty"` // host ports
+	Ports   []int     `json:"ports,omitempty"` // on the host
 	// Grace is how long it may take to stop before the engine kills it.
 	Grace time.Duration `json:"grace"`
 }
@@ -77,6 +77,28 @@ func (t Thing) String() string {
 		return "Ollama model " + t.Loaded.Name
 	}
 	return "nothing"
+}
+
+// Return says how the thing comes back.
+func (t Thing) Return() string {
+	text := ""
+	switch {
+	case t.Container != nil:
+		text = "start of container " + t.Container.Name + " (" + short(t.Container.ID) + ")"
+		if t.Healthy == "" {
+			text += ", which must run, and be healthy by its own check"
+		}
+	case t.Unit != nil:
+		text = "start of the unit, which must be active"
+	case t.Loaded != nil && t.Loaded.Left < 0:
+		text = "loading, to stay"
+	case t.Loaded != nil:
+		text = "loading, for the " + t.Loaded.Left.String() + " that are left"
+	}
+	if t.Healthy != "" {
+		text += ", until " + t.Healthy + " answers"
+	}
+	return text
 }
 
 // Key is the same for entries about one thing.

@@ -29,8 +29,8 @@ type State struct {
 	Thing    Thing  // as it runs now; only with Untouched and Again
 }
 
-// runs reports whether it has, or may have, what it was set aside for.
-func (s State) runs() bool {
+// Runs reports whether it has, or may have, what it was set aside for.
+func (s State) Runs() bool {
 	return s.Standing == Untouched || s.Standing == Again || s.Standing == Leaving
 }
 

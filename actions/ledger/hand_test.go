@@ -2,17 +2,21 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/retraind/retraind/actions/docker"
+	"github.com/retraind/retraind/internal/dockertest"
 	"github.com/retraind/retraind/internal/ollamatest"
 	"github.com/retraind/retraind/internal/waittest"
 )
+
+func TestMain(m *testing.M) { os.Exit(ollamatest.Main(m)) }
 
 // subject is one kind of thing for the conformance suite, as a person has it.
 type subject struct {
@@ -93,82 +97,78 @@ func suite(t *testing.T, s subject) {
 	}
 }
 
-// fakeEngine is an engine with the containers of one service.
-type fakeEngine struct {
-	mu   sync.Mutex
-	list []EngineContainer
-	away error
-}
-
-func (f *fakeEngine) Containers(_ context.Context, _, service string) ([]EngineContainer, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var out []EngineContainer
-	for _, c := range f.list {
-		if c.Service == service {
-			out = append(out, c)
-		}
+func container(id, state string) dockertest.Container {
+	return dockertest.Container{
+		ID: id, Name: "news-backend-1", Image: "sha256:aaaa", ImageName: "news-backend", State: state, Started: time.Now(),
+		Restart: "always", Ports: map[int]int{8000: 8000},
+		Labels: map[string]string{
+			docker.LabelProject: "news", docker.LabelService: "backend", docker.LabelDir: "/srv/news", docker.LabelOneOff: "False",
+		},
 	}
-	return out, f.away
 }
 
-func (f *fakeEngine) Inspect(_ context.Context, id string) (EngineContainer, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, c := range f.list {
-		if c.ID == id {
-			return c, f.away
-		}
+func containers(t *testing.T) (Containers, *dockertest.Engine) {
+	t.Helper()
+	e := dockertest.Start(t)
+	client, err := docker.New(e.Host)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return EngineContainer{}, ErrNoContainer
-}
-
-func (f *fakeEngine) set(id string, change func(*EngineContainer)) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for i := range f.list {
-		if f.list[i].ID == id {
-			change(&f.list[i])
-			return f.away
-		}
-	}
-	return ErrNoContainer
-}
-
-func (f *fakeEngine) Start(_ context.Context, id string) error {
-	return f.set(id, func(c *EngineContainer) {
-		if !c.Running {
-			c.Running, c.Started = true, time.Now()
-		}
-	})
-}
-
-func (f *fakeEngine) Stop(_ context.Context, id string, _ time.Duration) error {
-	return f.set(id, func(c *EngineContainer) { c.Running = false })
+	t.Cleanup(client.Close)
+	return Containers{Engine: client}, e
 }
 
 func TestContainersConform(t *testing.T) {
 	t.Parallel()
-	f := &fakeEngine{}
-	backend := EngineContainer{
-		Container: Container{ID: "c1", Name: "news-backend-1", Project: "news", Service: "backend", Started: time.Now()},
-		Running:   true,
+	c, e := containers(t)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	f.list = []EngineContainer{backend}
+	e.Put(container("c1", "running"))
 	id := "c1"
 	suite(t, subject{
-		hand:  Containers{Engine: f},
-		find:  func() ([]Thing, error) { return Containers{Engine: f}.Find(t.Context(), "/srv/news", "backend", "") },
-		start: func() { _ = f.Start(t.Context(), id) },
-		stop:  func() { _ = f.Stop(t.Context(), id, 0) },
+		hand:  c,
+		find:  func() ([]Thing, error) { return c.Find(t.Context(), "/srv/news", "backend", "") },
+		start: func() { must(c.Engine.Start(t.Context(), id)) },
+		stop:  func() { must(c.Engine.Stop(t.Context(), id, time.Second)) },
 		exchange: func() {
+			must(c.Engine.Remove(t.Context(), id))
 			id = "c2"
-			next := backend
-			next.ID, next.Started = id, time.Now()
-			f.list = []EngineContainer{next}
+			e.Put(container(id, "running"))
 		},
-		remove: func() { f.list = nil },
+		remove: func() { must(c.Engine.Remove(t.Context(), id)) },
 	})
+}
+
+func TestContainersThatCannotComeBack(t *testing.T) {
+	t.Parallel()
+	c, e := containers(t)
+	passing := container("c1", "running")
+	passing.AutoRemove = true
+	e.Put(passing)
+	if _, err := c.Find(t.Context(), "/srv/news", "backend", ""); err == nil || !strings.Contains(err.Error(), "(--rm)") {
+		t.Errorf("got %v", err)
+	}
+	sick := container("c1", "running")
+	sick.Health = "starting"
+	e.Put(sick)
+	things, err := c.Find(t.Context(), "/srv/news", "backend", "")
+	if err != nil || len(things) != 1 || things[0].Container.Policy != "always" || things[0].Container.Ports[0] != 8000 {
+		t.Fatalf("%+v, %v", things, err)
+	}
+	if s, err := c.Look(t.Context(), things[0]); err != nil || s.Ready || s.Detail != "it is running starting" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	e.End()
+	if _, err := c.Find(t.Context(), "/srv/news", "backend", ""); !errors.Is(err, docker.ErrAway) {
+		t.Errorf("an engine that is away: %v", err)
+	}
+	if _, err := c.Look(t.Context(), things[0]); !errors.Is(err, docker.ErrAway) {
+		t.Errorf("an engine that is away: %v", err)
+	}
 }
 
 // systemctl is a program that plays systemctl over files in a directory.
@@ -267,7 +267,7 @@ func TestModelsConform(t *testing.T) {
 			}
 		}
 		install := func(system string) {
-			ollamatest.Classifier{Else: []string{"news", "sport"}}.Install(t, url, name, system)
+			ollamatest.Classifier{Else: []string{"news", "sport"}, Version: name}.Install(t, url, name, system)
 		}
 		load := func() { must(client.Load(t.Context(), name, time.Hour)) }
 		stop := func() { must(client.Unload(t.Context(), name)) }
@@ -292,7 +292,7 @@ func TestModelsKeepTheirTime(t *testing.T) {
 	ollamatest.Each(t, func(t *testing.T, url string) {
 		client := ollamatest.Client(t, url)
 		name := ollamatest.Name(t)
-		ollamatest.Classifier{Else: []string{"news", "sport"}}.Install(t, url, name, "")
+		ollamatest.Classifier{Else: []string{"news", "sport"}, Version: name}.Install(t, url, name, "")
 		for _, keep := range []time.Duration{-1, 20 * time.Minute} {
 			if err := client.Load(t.Context(), name, keep); err != nil {
 				t.Fatal(err)

@@ -35,7 +35,8 @@ const (
 // to stop.
 const settleIn = 5 * time.Second
 
-// Note writes durably what is about to be set aside, in the order in which it will be stopped. On an error nothing may be
+// Note writes durably what is about to be set aside, in the order in which it will be stopped; what the run owes already
+// is written anew. On an error nothing may be
 // stopped: what was written of it names things that run, which restoring finds out.
 func (l *Ledger) Note(run Run, now time.Time, things ...Thing) ([]Entry, error) {
 	if err := os.MkdirAll(l.Dir, 0o700); err != nil {
@@ -46,15 +47,20 @@ func (l *Ledger) Note(run Run, now time.Time, things ...Thing) ([]Entry, error) 
 		return nil, err
 	}
 	n := 0
+	ids := map[string]string{} // by key: of what the run owes already and has come back
 	for _, e := range entries {
 		if e.Run.ID == run.ID {
 			n = max(n, e.N)
+			ids[e.Key()] = e.ID
 		}
 	}
 	var noted []Entry
 	for _, t := range things {
 		n++
-		e := Entry{ID: fmt.Sprintf("%s-%03d", run.ID, n), Run: run, N: n, Stopped: now, Settled: now.Add(settleIn + t.stopTime()), Thing: t}
+		e := Entry{
+			ID: cmp.Or(ids[t.Key()], fmt.Sprintf("%s-%03d", run.ID, n)), Run: run, N: n, Stopped: now,
+			Settled: now.Add(settleIn + t.stopTime()), Thing: t,
+		}
 		if err := l.put(e); err != nil {
 			return noted, err
 		}

@@ -40,25 +40,36 @@ func (Models) Find(ctx context.Context, url string, names []string, now time.Tim
 	}
 	var things []Thing
 	for _, r := range running {
-		named := slices.ContainsFunc(names, func(n string) bool { return tagged(n) == tagged(r.Name) })
-		// A model that its name does not stand for any more can be neither unloaded nor loaded by that name.
-		has := slices.ContainsFunc(models, func(m ollama.Model) bool {
-			return tagged(m.Name) == tagged(r.Name) && m.Digest == r.Digest
-		})
-		if has && (len(names) == 0 || named) && r.Expires.After(now) {
-			things = append(things, modelThing(url, r, now))
+		name := tagged(r.Name)
+		named := slices.ContainsFunc(names, func(n string) bool { return tagged(n) == name })
+		known := slices.ContainsFunc(things, func(t Thing) bool { return t.Loaded.Name == name })
+		digest := digestOf(models, name)
+		if known || digest == "" || len(names) > 0 && !named || !r.Expires.After(now) {
+			continue // one that was deleted can be neither unloaded nor loaded
 		}
+		things = append(things, modelThing(url, digest, r, now))
 	}
 	return things, nil
 }
 
-func modelThing(url string, r ollama.Running, now time.Time) Thing {
+// digestOf is what a name stands for, "" for nothing. The list of what is loaded does not say it: a model that shares its
+// file with a former one of that name is listed with the former's digest.
+func digestOf(models []ollama.Model, name string) string {
+	for _, m := range models {
+		if tagged(m.Name) == name {
+			return m.Digest
+		}
+	}
+	return ""
+}
+
+func modelThing(url, digest string, r ollama.Running, now time.Time) Thing {
 	left := r.Expires.Sub(now).Round(time.Second)
 	if left > forever {
 		left = -1
 	}
 	return Thing{Kind: KindModel, Loaded: &Loaded{
-		URL: url, Name: r.Name, Digest: r.Digest, Left: cmp.Or(left, time.Second), OnGPU: r.Size > 0 && r.VRAM == r.Size,
+		URL: url, Name: tagged(r.Name), Digest: digest, Left: cmp.Or(left, time.Second), OnGPU: r.Size > 0 && r.VRAM == r.Size,
 	}}
 }
 
@@ -84,30 +95,30 @@ func (Models) Look(ctx context.Context, t Thing) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	now := time.Now()
+	models, err := server.Models(ctx)
+	if err != nil {
+		return State{}, err
+	}
+	name, now := tagged(t.Loaded.Name), time.Now()
+	switch digestOf(models, name) {
+	case t.Loaded.Digest:
+	case "":
+		return State{Standing: Gone, Detail: "Ollama does not have it any more"}, nil
+	default:
+		return State{Standing: Exchanged, Detail: "the name stands for another model"}, nil
+	}
 	for _, r := range running {
 		switch {
-		case tagged(r.Name) != tagged(t.Loaded.Name) || r.Digest != t.Loaded.Digest:
+		case tagged(r.Name) != name:
 		case !r.Expires.After(now):
 			return State{Standing: Leaving, Detail: "Ollama is stopping it, and a request still uses it"}, nil
 		default:
-			s := State{Standing: Untouched, Ready: true, Thing: modelThing(t.Loaded.URL, r, now)}
+			s := State{Standing: Untouched, Ready: true, Thing: modelThing(t.Loaded.URL, t.Loaded.Digest, r, now)}
 			if t.Loaded.OnGPU && r.VRAM < r.Size {
 				s.Detail = fmt.Sprintf("%d %% of it are on the GPU, where it was wholly before", 100*r.VRAM/max(1, r.Size))
 			}
 			return s, nil
 		}
-	}
-	models, err := server.Models(ctx)
-	if err != nil {
-		return State{}, err
-	}
-	i := slices.IndexFunc(models, func(had ollama.Model) bool { return tagged(had.Name) == tagged(t.Loaded.Name) })
-	switch {
-	case i < 0:
-		return State{Standing: Gone, Detail: "Ollama does not have it any more"}, nil
-	case models[i].Digest != t.Loaded.Digest:
-		return State{Standing: Exchanged, Detail: "the name stands for another model"}, nil
 	}
 	return State{Standing: Off}, nil
 }

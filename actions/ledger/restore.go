@@ -3,7 +3,6 @@ package ledger
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -28,6 +27,7 @@ type Result struct {
 	Entry  Entry  `json:"entry"`
 	Ending Ending `json:"ending"`
 	Detail string `json:"detail"`
+	New    bool   `json:"-"` // it was not known before that it is owed for this reason
 }
 
 // Order says what to restore.
@@ -95,11 +95,12 @@ func (l *Ledger) settle(ctx context.Context, e Entry, waiting []Entry, o Order) 
 	if err != nil {
 		ending, detail = Owed, err.Error()
 	}
-	if ending == Owed && ctx.Err() == nil && detail != e.Problem {
+	fresh := ending == Owed && detail != e.Problem
+	if fresh && ctx.Err() == nil {
 		e.Problem = detail
 		_ = l.put(e) // for people; what counts is that the entry is there
 	}
-	return Result{e, ending, detail}
+	return Result{e, ending, detail, fresh}
 }
 
 // bring looks at a thing until it is well, and starts it once.
@@ -131,12 +132,12 @@ func (l *Ledger) bring(ctx context.Context, e *Entry, waiting []Entry, o Order) 
 				if missing = l.missing(ctx, s, e.Thing); missing == "" {
 					return Restored, restored(s, o.Now().Sub(e.Stopped)), nil
 				}
+			case s.Standing == Again:
+				return LeftAlone, "it was started meanwhile, and is left alone", nil
 			case o.Now().Before(e.Settled):
 				missing = "its stop may be under way"
-			case s.Standing == Untouched:
-				return Kept, "it was not stopped", nil
 			default:
-				return LeftAlone, "it was started meanwhile, and is left alone", nil
+				return Kept, "it was not stopped", nil
 			}
 		case Off, Leaving:
 			missing = cmp.Or(s.Detail, "it does not run")
@@ -192,6 +193,3 @@ func (l *Ledger) missing(ctx context.Context, s State, t Thing) string {
 	}
 	return healthy(ctx, t.Healthy)
 }
-
-// ErrOwed says that something is not back yet.
-var ErrOwed = errors.New("not everything that was set aside is back")

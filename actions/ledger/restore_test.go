@@ -307,7 +307,8 @@ func TestNoteThatCannotBeWritten(t *testing.T) {
 	write(t, file, "")
 	for _, dir := range []string{filepath.Join(file, "ledger"), "/proc/ledger"} {
 		l := w.ledger(dir)
-		if _, err := l.Note(Run{ID: "r1"}, time.Now(), w.thing("a")); err == nil || !strings.Contains(err.Error(), filepath.Dir(dir)) {
+		_, err := l.Note(Run{ID: "r1"}, time.Now(), w.thing("a"))
+		if err == nil || !strings.Contains(err.Error(), filepath.Dir(dir)) {
 			t.Errorf("%s: %v", dir, err)
 		}
 	}

@@ -26,7 +26,7 @@ func newGPU(a *app) *cobra.Command {
 		Use: "gpu", Short: "Show the GPUs and who holds their memory", Args: cobra.NoArgs,
 		Long: `Show the GPUs and who holds their memory: by program, unit, compose service and Ollama model, with what frees
 it and brings it back. With --plan, what a run of each configured model would do now: which GPU it would take or
-what it would wait for, and which of its steps make room and take that back. retraind stops no program by itself.`,
+what it would wait for, what it would set aside by gpu.stop and how that comes back, and which of its steps make room.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := &gpuView{app: a, cmd: cmd, plan: plan}
 			if !watch {
@@ -81,7 +81,7 @@ func (v *gpuView) once(ctx context.Context, out io.Writer) error {
 	}
 	var models []modelPlan
 	if v.plan {
-		models = plansOf(file, devices)
+		models = plansOf(ctx, file, devices)
 	}
 	switch {
 	case v.app.json && v.plan:

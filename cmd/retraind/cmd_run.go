@@ -52,6 +52,7 @@ func (a *app) run(cmd *cobra.Command) error {
 		if errors.As(err, &usage) {
 			return err
 		}
+		a.restoreEarly(cmd)
 		return &coded{code: exitConfig, err: err}
 	}
 	log, err := newLogger(a.stderr, settings)

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/actions/ledger"
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/gpu"
 )
@@ -20,6 +22,16 @@ type modelPlan struct {
 	Verdict gpu.Verdict `json:"verdict"`
 	// Room lists what the pipeline does to make room, with what takes it back.
 	Room []roomStep `json:"room,omitempty"`
+	// Aside lists what a run would set aside by gpu.stop, in the order in which it would be stopped.
+	Aside []asideThing `json:"aside,omitempty"`
+}
+
+// asideThing is one thing of gpu.stop as it stands now.
+type asideThing struct {
+	Thing string `json:"thing"`
+	Runs  bool   `json:"runs"`
+	Back  string `json:"back,omitempty"`  // how it comes back
+	Fault string `json:"fault,omitempty"` // why a run would stop nothing and end as blocked
 }
 
 // roomStep is a step before the first that needs the GPU, which something takes back.
@@ -30,7 +42,7 @@ type roomStep struct {
 }
 
 // plansOf asks the gate of every pipeline that needs a GPU, and reads what the pipeline stops by itself.
-func plansOf(file *configs.File, devices []gpu.Device) []modelPlan {
+func plansOf(ctx context.Context, file *configs.File, devices []gpu.Device) []modelPlan {
 	plans := []modelPlan{}
 	for _, name := range file.Names() {
 		m := file.Models[name]
@@ -51,11 +63,30 @@ func plansOf(file *configs.File, devices []gpu.Device) []modelPlan {
 			need, _ := peaksOf(file).Need(name, plan.Steps[0])
 			plan.Needs = m.GPU.Wants(need)
 			plan.Verdict = gpu.Consider(*m.GPU, need, devices)
-			plan.Room = roomOf(m.Steps(pipeline))
+			plan.Room, plan.Aside = roomOf(m.Steps(pipeline)), asideOf(ctx, file, m.GPU.Stop)
 			plans = append(plans, plan)
 		}
 	}
 	return plans
+}
+
+// asideOf asks what of gpu.stop runs now.
+func asideOf(ctx context.Context, file *configs.File, stop []gpu.StopConfig) []asideThing {
+	l := ledger.Open(file.State)
+	var list []asideThing
+	for _, c := range stop {
+		things, err := l.Find(ctx, c)
+		switch {
+		case err != nil:
+			list = append(list, asideThing{Thing: c.String(), Fault: err.Error()})
+		case len(things) == 0:
+			list = append(list, asideThing{Thing: c.String()})
+		}
+		for _, t := range things {
+			list = append(list, asideThing{Thing: t.String(), Runs: true, Back: t.Return()})
+		}
+	}
+	return list
 }
 
 // roomOf lists the commands before the first GPU step that have an undo.

@@ -80,3 +80,48 @@ awk '
 	}
 ' "$FAKE_NVML_STATE"
 `, "\n")
+
+// cmdFakeSystemctl puts a systemctl in the script's PATH. A unit is the file units/NAME with its state; units/NAME.stopped
+// and units/NAME.started are shell scripts that are run then.
+func cmdFakeSystemctl(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: fake-systemctl")
+	}
+	dir := ts.MkAbs("systemctl")
+	ts.Check(os.MkdirAll(dir, 0o700))
+	ts.Check(os.MkdirAll(ts.MkAbs("units"), 0o700))
+	ts.Check(os.WriteFile(filepath.Join(dir, "systemctl"), []byte(fakeSystemctl), 0o700))
+	ts.Setenv("PATH", dir+":"+ts.Getenv("PATH"))
+}
+
+var fakeSystemctl = strings.TrimLeft(`
+#!/bin/sh
+shift # --no-ask-password
+verb=$1
+for name; do :; done
+unit=$(dirname "$0")/../units/$name
+state=$(cat "$unit" 2>/dev/null || echo inactive)
+case $verb in
+show)
+	load=loaded
+	[ -e "$unit" ] || load=not-found
+	[ -e "$unit.masked" ] && load=masked
+	printf 'LoadState=%s\nActiveState=%s\nInvocationID=%s\n' $load $state "$(cat "$unit.invocation" 2>/dev/null)"
+	printf 'CanStart=yes\nCanStop=yes\nTransient=no\n'
+	;;
+start)
+	[ -e "$unit.masked" ] && echo "Failed to start $name: Unit $name is masked." >&2 && exit 1
+	[ $state = active ] && exit 0
+	date +%s%N >"$unit.invocation"
+	echo active >"$unit"
+	echo "start $name" >>"$(dirname "$unit")/log"
+	[ ! -e "$unit.started" ] || . "$unit.started"
+	;;
+stop)
+	[ $state = inactive ] && exit 0
+	echo inactive >"$unit"
+	echo "stop $name" >>"$(dirname "$unit")/log"
+	[ ! -e "$unit.stopped" ] || . "$unit.stopped"
+	;;
+esac
+`, "\n")

@@ -49,7 +49,7 @@ func TestScripts(t *testing.T) {
 			"record":   cmdRecord,
 			"postgres": cmdPostgres, "sql": cmdSQL, "items": cmdItems, "drawn": cmdDrawn, "label-file": cmdLabelFile,
 			"nats": cmdNATS, "nats-items": cmdNATSItems,
-			"fake-gpu": cmdFakeGPU, "card": cmdCard, "classifier": cmdClassifier, "port": cmdPort,
+			"fake-gpu": cmdFakeGPU, "fake-systemctl": cmdFakeSystemctl, "card": cmdCard, "classifier": cmdClassifier, "port": cmdPort,
 			"start": cmdStart, "ends": cmdEnds, "signal": cmdSignal, "awaits": cmdAwaits, "eventually": cmdEventually,
 		},
 	})

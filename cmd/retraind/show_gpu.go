@@ -117,7 +117,19 @@ func showGPUPlan(p *page, plans []modelPlan) error {
 				}
 			}
 		}
-		stops := "nothing: no step before them has an undo"
+		stops := "nothing: gpu.stop is empty, and no step before them has an undo"
+		for _, a := range plan.Aside {
+			stops = ""
+			switch {
+			case a.Fault != "":
+				p.field("stops", "nothing, and ends as blocked: "+a.Fault)
+			case !a.Runs:
+				p.field("stops", a.Thing+": it does not run, and stays off")
+			default:
+				p.field("stops", a.Thing)
+				p.field("back by", a.Back)
+			}
+		}
 		for _, r := range plan.Room {
 			p.field("stops", fmt.Sprintf("%s: %s", r.Step, r.Does))
 			p.field("back by", r.Back)

@@ -19,6 +19,9 @@ func Counter(m *status.Metrics) func(notify.Event) {
 		case notify.RunStep:
 			if d, err := notify.Unpack[notify.Step](e); err == nil {
 				m.StepEnded(e.Model, d.Step, seconds(d.Seconds))
+				if d.GPUIdle != nil {
+					m.GPUIdle(e.Model, d.Step, *d.GPUIdle)
+				}
 			}
 		case notify.ShadowDiffered:
 			if d, err := notify.Unpack[notify.Shadow](e); err == nil {
@@ -35,6 +38,14 @@ func Counter(m *status.Metrics) func(notify.Event) {
 					who = append(who, *d.Holder)
 				}
 				m.GPUContended(e.Model, d.Kind, holder(who))
+			}
+		case notify.GPUReleased:
+			m.GPUReleased(e.Model)
+		case notify.GPURestored:
+			if d, err := notify.Unpack[notify.GPUReturned](e); err == nil {
+				for _, t := range d.Things {
+					m.GPURestored(e.Model, t.Ending)
+				}
 			}
 		case notify.DecisionMade:
 			if d, err := notify.Unpack[notify.Decision](e); err == nil {

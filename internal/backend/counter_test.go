@@ -34,6 +34,9 @@ func TestCounterCountsWhatEventsTell(t *testing.T) {
 		{notify.GPUBlocked, notify.GPUHeld{Holders: []notify.GPUHolder{{Name: "python3", Owner: "news/backend"}, {Name: "ollama"}}}},
 		{notify.GPUBlocked, notify.GPUHeld{}},
 		{notify.GPUContended, notify.GPUFound{Kind: "intruder", Holder: &notify.GPUHolder{Name: "ollama"}}},
+		{notify.GPUReleased, notify.GPUFreed{Stopped: []string{"unit tagger.service"}}},
+		{notify.GPURestored, notify.GPUReturned{Things: []notify.ThingReturn{{Ending: "restored"}, {Ending: "left_alone"}}}},
+		{notify.RunStep, notify.Step{Step: "train", GPUIdle: new(0.25)}},
 		{notify.LabelsReceived, notify.Labels{Changes: 7}},
 	} {
 		e, err := notify.New(one.kind, "news", "", one.data, time.Now())
@@ -53,6 +56,10 @@ func TestCounterCountsWhatEventsTell(t *testing.T) {
 		`retraind_decisions_total{decision="retrain",model="news",reason=""} 1`,
 		`retraind_gpu_blocked_total{holder="news/backend",model="news"} 1`,
 		`retraind_gpu_blocked_total{holder="",model="news"} 1`,
+		`retraind_gpu_released_total{model="news"} 1`,
+		`retraind_gpu_restored_total{ending="restored",model="news"} 1`,
+		`retraind_gpu_restored_total{ending="left_alone",model="news"} 1`,
+		`retraind_gpu_idle_ratio{model="news",step="train"} 0.25`,
 		`retraind_gpu_contended_total{holder="ollama",kind="intruder",model="news"} 1`,
 	} {
 		if !strings.Contains(answer.Body.String(), want+"\n") {

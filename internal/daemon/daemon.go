@@ -20,11 +20,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/actions/ledger"
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/internal/backend"
 	"github.com/retraind/retraind/internal/evaluator"
 	"github.com/retraind/retraind/internal/faults"
+	"github.com/retraind/retraind/internal/gpugate"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
@@ -67,6 +69,8 @@ type Daemon struct {
 	hub      *backend.Hub
 	backend  *backend.Backend
 	metrics  atomic.Pointer[status.Metrics]
+	ledger   *ledger.Ledger
+	gate     *gpugate.Gate
 	progress *progress
 	watchdog *systemd.Watchdog
 }
@@ -90,6 +94,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	d := &Daemon{o: o, log: o.Log, host: host, started: time.Now()}
 	d.loaded.Store(o.Loaded)
 	d.reloads.loaded, d.reloads.files = d.started, filesOf(o.Loaded, nil)
+	early := d.restoreFirst(ctx)
 	down := &teardown{log: d.log}
 	defer func() {
 		_ = d.o.Notifier.Stopping("stopping")
@@ -97,6 +102,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	}()
 	intake, work, err := d.assemble(ctx, down)
 	if err != nil {
+		return err
+	}
+	if err := d.gate.Tell(ctx, early.results, early.bad); err != nil {
 		return err
 	}
 	return d.serve(ctx, intake, work)
@@ -149,7 +157,7 @@ func (d *Daemon) assemble(ctx context.Context, down *teardown) (intake, work []l
 	d.hub.Count = backend.Counter(metrics)
 	work = append(
 		work, loop{"outbox", d.drain.Run}, loop{"event hub", d.hub.Run}, loop{"watchdog", d.watchdog.Run},
-		loop{"housekeeping", d.housekeep},
+		loop{"housekeeping", d.housekeep}, loop{"what is set aside", d.restoreOwed},
 	)
 	intake = append(intake, loop{"signals", d.signals})
 	receivers, err := d.receivers(file)

@@ -100,9 +100,11 @@ func (d *Daemon) dataset() dataset.Source {
 
 // gpu lets steps onto a GPU.
 func (d *Daemon) gpu() actions.GPU {
-	return gpugate.New(gpugate.Options{
+	d.gate = gpugate.New(gpugate.Options{
 		Store: d.store, File: func() *configs.File { return d.loaded.Load().File }, Self: d.o.Self, Host: d.host, Log: d.log,
+		Ledger: d.ledger,
 	})
+	return d.gate
 }
 
 // beatEvery is how often each loop must report progress to the watchdog.

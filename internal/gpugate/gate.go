@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/actions/ledger"
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/gpu"
 	"github.com/retraind/retraind/notify"
@@ -22,6 +23,8 @@ type Options struct {
 	Self  string               // path of this binary, for the probes that run as children
 	Host  string               // for events
 	Log   *slog.Logger
+	// Ledger is where what is set aside stands.
+	Ledger *ledger.Ledger
 }
 
 // Gate implements actions.GPU: it waits until a GPU is free for long enough, leases it, and watches it during the step.
@@ -30,6 +33,7 @@ type Gate struct {
 	probe *gpu.Probe
 	xids  *gpu.XidProbe
 	peaks *gpu.Peaks
+	queue queue
 
 	mu     sync.Mutex            // guards before
 	before map[string]gpu.Device // by UUID: the device as it was granted last
@@ -40,7 +44,7 @@ func New(o Options) *Gate {
 	return &Gate{
 		o: o,
 		probe: &gpu.Probe{
-			Command: []string{o.Self, "gpu-probe"}, Names: &gpu.Namer{Docker: gpu.DockerSocket, Ollama: gpu.OllamaURL},
+			Command: []string{o.Self, "gpu-probe"}, Names: &gpu.Namer{Docker: gpu.DockerSocket, Ollama: o.File().OllamaURL()},
 		},
 		xids:   &gpu.XidProbe{Command: []string{o.Self, "gpu-xid"}},
 		peaks:  &gpu.Peaks{Path: filepath.Join(o.Store.Dir(), gpu.PeaksFile)},
@@ -67,8 +71,16 @@ func (g *Gate) Acquire(ctx context.Context, s actions.GPUStep) (actions.GPUGrant
 	if err != nil {
 		log.Warn("gpu peaks are not known; what is configured counts", "err", err)
 	}
+	leave := g.queue.enter(s.Run, wish{*m.GPU, need})
+	defer leave()
+	ctx, back := context.WithCancelCause(ctx)
+	defer back(nil)
+	end := g.guarded(ctx, s, func(text string) { log.Warn("gpu gate", "detail", text) },
+		func(why *actions.BlockedError) { back(why) })
+	defer end()
 	grant, v, err := gpu.Acquire(ctx, gpu.Request{
 		Inventory: g.probe, Leases: gpu.Leases{Dir: dir}, Config: *m.GPU, Need: need,
+		Turn:   func(d gpu.Device) string { return g.queue.before(s.Run, d) },
 		Owner:  fmt.Sprintf("run %s of model %s", s.Run, s.Model),
 		Report: func(v gpu.Verdict) { log.Info("gpu gate", "result", v.Result, "detail", v.Text) },
 	})
@@ -86,6 +98,14 @@ func (g *Gate) Acquire(ctx context.Context, s actions.GPUStep) (actions.GPUGrant
 	g.before[grant.Device.UUID] = grant.Device
 	g.mu.Unlock()
 	return actions.GPUGrant{Env: grant.Env(), Lease: grant.Lease.File()}, nil
+}
+
+// config is the GPU section of a model in force, with defaults where it is gone.
+func (g *Gate) config(model string) gpu.Config {
+	if m := g.o.File().Models[model]; m != nil && m.GPU != nil {
+		return *m.GPU
+	}
+	return gpu.Config{}.WithDefaults()
 }
 
 // granted is a device as it was granted; one that this process did not grant has only its UUID.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/retraind/retraind/actions"
@@ -22,11 +23,13 @@ type gpuWatch struct {
 	config gpu.Config
 	log    *slog.Logger
 	device gpu.Device
-	said   []string // what was found; only the watch's goroutine changes it, until that has ended
+
+	mu   sync.Mutex
+	said []string // what was found; guarded by mu
 }
 
 // Watch implements actions.GPU.
-func (g *Gate) Watch(ctx context.Context, of actions.GPUWatch) (end func(succeeded bool) string) {
+func (g *Gate) Watch(ctx context.Context, of actions.GPUWatch) (end func(succeeded bool) actions.GPUUse) {
 	w := &gpuWatch{
 		gate: g, of: of, device: g.granted(of.Device),
 		log: g.o.Log.With("model", of.Model, "run_id", of.Run, "step", of.Step, "gpu", of.Device),
@@ -51,12 +54,21 @@ func (g *Gate) Watch(ctx context.Context, of actions.GPUWatch) (end func(succeed
 		}
 		usage = watcher.Run(ctx, func(f gpu.Finding) { w.found(ctx, f) })
 	}()
-	return func(succeeded bool) string {
+	unguard := g.guarded(ctx, of.GPUStep, func(text string) { w.returned(ctx, text) }, func(why *actions.BlockedError) {
+		w.returned(ctx, why.Reason)
+		of.Stop(why)
+	})
+	return func(succeeded bool) actions.GPUUse {
 		stop(errStepOver)
+		unguard()
 		<-done
 		<-followed
 		w.keep(usage, succeeded)
-		return w.summary(usage)
+		use := actions.GPUUse{Text: w.summary(usage)}
+		if usage.Busy > 0 {
+			use.Idle = &usage.Idle
+		}
+		return use
 	}
 }
 
@@ -75,19 +87,39 @@ func (w *gpuWatch) follow(ctx context.Context, into chan<- gpu.Xid) {
 
 // found makes a finding known: log, event, run, and the end of the step where that is configured.
 func (w *gpuWatch) found(ctx context.Context, f gpu.Finding) {
-	w.said = append(w.said, f.Text)
+	said := w.say(f.Text)
 	abort := f.Kind == gpu.FoundIntruder && w.config.OnIntruder == gpu.Abort
 	w.log.Warn("gpu contended", "kind", f.Kind, "detail", f.Text)
 	if err := w.gate.tell(ctx, notify.GPUContended, w.of.GPUStep, foundData(w.of.GPUStep, f, abort)); err != nil &&
 		ctx.Err() == nil {
 		w.log.Error("gpu.contended cannot be told", "err", err)
 	}
-	w.of.Found(strings.Join(w.said[max(0, len(w.said)-3):], "; "))
+	w.of.Found(said)
 	if abort {
 		w.of.Stop(
 			&actions.BlockedError{Reason: f.Text + "; the step was stopped, as gpu.on_intruder says", Why: policy.ReasonGPUHeld},
 		)
 	}
+}
+
+// say keeps a finding and returns the last ones, for people.
+func (w *gpuWatch) say(text string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.said = append(w.said, text)
+	return strings.Join(w.said[max(0, len(w.said)-3):], "; ")
+}
+
+// returned makes known that something that was set aside runs again.
+func (w *gpuWatch) returned(ctx context.Context, text string) {
+	w.log.Warn("gpu contended", "kind", gpu.FoundReturned, "detail", text)
+	data := notify.GPUFound{
+		Run: w.of.Run, Step: w.of.Step, GPU: w.device.UUID, Kind: string(gpu.FoundReturned), Reason: text,
+	}
+	if err := w.gate.tell(ctx, notify.GPUContended, w.of.GPUStep, data); err != nil && ctx.Err() == nil {
+		w.log.Error("gpu.contended cannot be told", "err", err)
+	}
+	w.of.Found(w.say(text))
 }
 
 func foundData(s actions.GPUStep, f gpu.Finding, abort bool) notify.GPUFound {

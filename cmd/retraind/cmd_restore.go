@@ -1,0 +1,190 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/retraind/retraind/actions/ledger"
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/internal/text"
+	"github.com/retraind/retraind/store"
+	"github.com/retraind/retraind/systemd"
+)
+
+func newRestore(a *app) *cobra.Command {
+	r := &restoring{app: a}
+	cmd := &cobra.Command{
+		Use:   "restore",
+		Short: "Bring back what a run has set aside, where no daemon does",
+		Long: `Bring back what runs have set aside for the GPU and still owe: compose services, units, Ollama models. Each is
+started, proved to run, and struck from the ledger; what somebody has started, removed or exchanged meanwhile is left
+alone. Nothing happens while the daemon runs, which does the same by itself, nor to what a training still needs.
+
+It needs no database and no valid configuration. systemd starts it when the daemon fails, and a timer looks again:
+retraind-restore.service, retraind-restore.timer.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			return r.run(ctx, cmd)
+		},
+	}
+	cmd.Flags().StringVar(&r.state, "state", "",
+		"the state directory (default: $STATE_DIRECTORY, as the configuration says, else "+systemd.State+")")
+	cmd.Flags().BoolVar(&r.dry, "dry-run", false, "only show what is owed, and what would be brought back")
+	cmd.Flags().DurationVar(&r.patience, "patience", 3*time.Minute, "how long each thing may take to be well again")
+	return cmd
+}
+
+// restoring is the command's work.
+type restoring struct {
+	app      *app
+	state    string
+	dry      bool
+	patience time.Duration
+}
+
+// owed is the JSON of one entry.
+type owed struct {
+	Thing  string       `json:"thing"`
+	Entry  ledger.Entry `json:"entry"`
+	Ending string       `json:"ending,omitempty"`
+	Detail string       `json:"detail"`
+}
+
+func (r *restoring) run(ctx context.Context, cmd *cobra.Command) error {
+	state, err := r.app.stateDir(cmd, r.state)
+	if err != nil {
+		return err
+	}
+	l := ledger.Open(state)
+	var held *store.LockedError
+	daemon := errors.As(store.Held(state), &held)
+	if r.dry || daemon {
+		return r.list(l, held)
+	}
+	results, bad, err := l.Restore(ctx, ledger.Order{Due: ledger.StepsEnded, Patience: r.patience})
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	var rows []owed
+	missing := 0
+	for _, result := range results {
+		rows = append(rows, owed{result.Entry.Thing.String(), result.Entry, string(result.Ending), result.Detail})
+		if result.Ending == ledger.Owed {
+			missing++
+		}
+	}
+	left, _, listErr := l.Entries()
+	for _, e := range left { // not due
+		if why := ledger.StepsEnded(e); why != "" {
+			rows = append(rows, owed{e.Thing.String(), e, "", "it stays set aside: " + why})
+		}
+	}
+	if err := errors.Join(err, listErr, r.show(rows, bad)); err != nil {
+		return err
+	}
+	if missing+len(bad) > 0 {
+		return fail(exitFailed, "%s not back; see above", text.Plural(missing+len(bad), "thing"))
+	}
+	return nil
+}
+
+// list shows what is owed and touches nothing.
+func (r *restoring) list(l *ledger.Ledger, daemon *store.LockedError) error {
+	entries, bad, err := l.Entries()
+	if err != nil {
+		return err
+	}
+	var rows []owed
+	for _, e := range entries {
+		why := cmp.Or(ledger.StepsEnded(e), e.Problem, "it would be brought back")
+		if daemon != nil {
+			why = cmp.Or(e.Problem, fmt.Sprintf("the daemon (pid %s) brings it back when run %s needs it no more", daemon.PID,
+				text.RunID(e.Run.ID)))
+		}
+		rows = append(rows, owed{e.Thing.String(), e, "", why})
+	}
+	return r.show(rows, bad)
+}
+
+func (r *restoring) show(rows []owed, bad map[string]error) error {
+	if r.app.json {
+		return r.app.printJSON(slices.Concat([]owed{}, rows))
+	}
+	p := newPage(r.app.stdout)
+	if len(rows)+len(bad) == 0 {
+		p.line("nothing is set aside", 0)
+	}
+	for _, row := range rows {
+		p.line(row.Thing, 0)
+		if row.Ending != "" {
+			p.field("ending", row.Ending)
+		}
+		p.field("detail", row.Detail)
+		p.field("run", fmt.Sprintf("%s of model %s, since %s", text.RunID(row.Entry.Run.ID), row.Entry.Model,
+			row.Entry.Stopped.Local().Format(time.DateTime)))
+	}
+	for _, name := range slices.Sorted(maps.Keys(bad)) {
+		p.line(fmt.Sprintf("%s cannot be read (%v) and is kept aside as %s.damaged: look whether what it names runs", name,
+			bad[name], name), 0)
+	}
+	return p.print()
+}
+
+// stateDir finds the state directory also where no configuration can be read.
+func (a *app) stateDir(cmd *cobra.Command, given string) (string, error) {
+	if given == "" {
+		given = os.Getenv("STATE_DIRECTORY")
+	}
+	if given == "" {
+		given = systemd.State
+		var bad *configs.InvalidError
+		if l, _, err := a.load(cmd); err == nil {
+			given = l.File.State
+		} else if errors.As(err, &bad) {
+			if m := stateKey.FindSubmatch(bad.Source); m != nil {
+				given = filepath.Join(filepath.Dir(a.configPath()), string(m[1]))
+				if filepath.IsAbs(string(m[1])) {
+					given = string(m[1])
+				}
+			}
+		}
+	}
+	return filepath.Abs(given)
+}
+
+// stateKey finds the state directory in a configuration that has faults.
+var stateKey = regexp.MustCompile(`(?m)^state:[ \t]*"?([^"#\s]+)"?`)
+
+// restoreEarly brings back what is owed before a start that fails for its configuration.
+func (a *app) restoreEarly(cmd *cobra.Command) {
+	state, err := a.stateDir(cmd, "")
+	if err != nil || store.Held(state) != nil {
+		return
+	}
+	ctx, stop := context.WithTimeout(context.Background(), earlyPatience)
+	defer stop()
+	results, _, err := ledger.Open(state).Restore(ctx, ledger.Order{Due: ledger.StepsEnded, Patience: earlyPatience / 3})
+	for _, r := range results {
+		fmt.Fprintf(a.stderr, "retraind: %s, which a run had set aside: %s\n", r.Entry.Thing, r.Detail)
+	}
+	if err != nil {
+		fmt.Fprintf(a.stderr, "retraind: what a run had set aside is not back: %v; try `retraind restore`\n", err)
+	}
+}
+
+// earlyPatience bounds how long a start that fails anyway waits for things to be well.
+const earlyPatience = 30 * time.Second

@@ -1,0 +1,92 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/retraind/retraind/actions/ledger"
+	"github.com/retraind/retraind/store"
+)
+
+const (
+	// firstPatience bounds how long the start waits for one thing to be well; the rest comes while the daemon runs.
+	firstPatience = 10 * time.Second
+	firstAll      = 45 * time.Second
+	// owedEvery is the pause between two looks at what is owed, and owedPatience how long one thing has each time.
+	owedEvery    = 30 * time.Second
+	owedPatience = 10 * time.Second
+)
+
+// restored is what became of what a former process had set aside.
+type restored struct {
+	results []ledger.Result
+	bad     map[string]error
+}
+
+// restoreFirst brings back, before anything else, what no step needs set aside any more: without the store, the database,
+// the broker. A run that is in the middle of its GPU part, without a step under way, sets it aside again when it goes on.
+func (d *Daemon) restoreFirst(ctx context.Context) restored {
+	state := d.loaded.Load().File.State
+	d.ledger = ledger.Open(state)
+	if store.Held(state) != nil {
+		return restored{} // another daemon owns it; opening the store says so
+	}
+	ctx, stop := context.WithTimeout(ctx, firstAll)
+	defer stop()
+	results, bad, err := d.ledger.Restore(ctx, ledger.Order{Due: ledger.StepsEnded, Patience: firstPatience})
+	if err != nil {
+		d.log.Error("what was set aside could not be brought back yet", "err", err)
+	}
+	return restored{results, bad}
+}
+
+// restoreOwed brings back what runs have left: of a run that has ended, nothing stays set aside.
+func (d *Daemon) restoreOwed(ctx context.Context) error {
+	tick := time.NewTicker(owedEvery)
+	defer tick.Stop()
+	last := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+		results, bad, err := d.ledger.Restore(ctx, ledger.Order{
+			Patience: owedPatience,
+			Due: func(e ledger.Entry) string {
+				if why := d.goesOn(ctx, e.Run.ID); why != "" {
+					return why
+				}
+				return ledger.StepsEnded(e)
+			},
+		})
+		if err = errors.Join(err, d.gate.Tell(ctx, results, bad)); ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		text := ""
+		if err != nil {
+			text = err.Error()
+		}
+		if text != last && text != "" {
+			d.log.Error("the ledger of what is set aside is in trouble", "err", text)
+		}
+		last = text
+	}
+}
+
+// goesOn says that a run has not ended, "" where it has. It is asked with the ledger locked: a run is in the store before it
+// sets anything aside.
+func (d *Daemon) goesOn(ctx context.Context, run string) string {
+	var r store.Run
+	err := d.store.View(ctx, func(t *store.Tx) (err error) { r, err = t.Run(run); return err })
+	switch {
+	case errors.Is(err, store.ErrNotFound): // the database was lost, or is an older backup
+		return ""
+	case err != nil:
+		return "whether run " + run + " goes on is not known: " + err.Error()
+	case r.State != store.RunEnded:
+		return "run " + run + " goes on"
+	}
+	return ""
+}

@@ -1,0 +1,253 @@
+package gpugate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/actions/ledger"
+	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/internal/faults"
+	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/notify"
+	"github.com/retraind/retraind/policy"
+)
+
+// goneEvery is the pause between two looks at what was stopped.
+const goneEvery = 500 * time.Millisecond
+
+// Free implements actions.GPU: the driver must answer and everything that runs must be startable again; then the ledger
+// is written, then things are stopped in the order of the plan, and their processes and memory must be gone.
+func (g *Gate) Free(ctx context.Context, s actions.GPUStep, p actions.Plan) (string, error) {
+	config := g.config(s.Model)
+	log := g.o.Log.With("model", s.Model, "run_id", s.Run, "step", s.Step)
+	if err := gpu.Prove(ctx, g.probe); err != nil {
+		return "", g.blocked(ctx, s, "nothing was stopped: the GPU cannot be used: "+err.Error())
+	}
+	if err := g.turn(ctx, s, config); err != nil {
+		return "", err
+	}
+	before, err := g.probe.Devices(ctx)
+	if err != nil {
+		return "", g.unless(ctx, s, err)
+	}
+	entries, err := g.setAside(ctx, s, p)
+	if err != nil {
+		return "", g.unless(ctx, s, err)
+	}
+	if len(entries) == 0 {
+		return "nothing that is to make room runs", nil
+	}
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		names = append(names, e.Thing.String())
+	}
+	log.Info("gpu is made free", "stopped", names)
+	if err := g.awaitGone(ctx, s, entries, before, config.StopWithin.D()); err != nil {
+		return "", g.unless(ctx, s, err)
+	}
+	faults.Point("freed")
+	after, err := g.probe.Devices(ctx)
+	if err != nil {
+		return "", g.unless(ctx, s, err)
+	}
+	freed := freedBytes(before, after)
+	data := notify.GPUFreed{Run: s.Run, Step: s.Step, Stopped: names, Memory: freed.Bytes()}
+	if err := g.tell(ctx, notify.GPUReleased, s, data); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("stopped %s: %s of GPU memory came back", strings.Join(names, ", "), gpu.Amount(freed)), nil
+}
+
+// setAside writes what runs into the ledger and stops it. An error names what it was about, and what was stopped until then
+// stands in the ledger.
+func (g *Gate) setAside(ctx context.Context, s actions.GPUStep, p actions.Plan) ([]ledger.Entry, error) {
+	unlock, err := g.o.Ledger.Lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	things, err := g.find(ctx, s, p.Stop)
+	if err != nil || len(things) == 0 {
+		return nil, err
+	}
+	entries, err := g.o.Ledger.Note(ledger.Run{ID: s.Run, Model: s.Model, Dir: p.RunDir}, time.Now(), things...)
+	if err != nil {
+		return nil, fmt.Errorf("nothing was stopped: %w", err)
+	}
+	faults.Point("ledger:noted")
+	for _, e := range entries {
+		if err := g.o.Ledger.Stop(ctx, e.Thing); err != nil {
+			return nil, fmt.Errorf("%s cannot be stopped: %w", e.Thing, err)
+		}
+		faults.Point("ledger:stopped")
+	}
+	return entries, nil
+}
+
+// find lists what runs of what the plan names, and what other runs have set aside of it: this run owes that too then, so
+// that it stays set aside when the other one ends.
+func (g *Gate) find(ctx context.Context, s actions.GPUStep, stop []gpu.StopConfig) ([]ledger.Thing, error) {
+	var things []ledger.Thing
+	for _, c := range stop {
+		found, err := g.o.Ledger.Find(ctx, c)
+		if err != nil {
+			return nil, fmt.Errorf("nothing was stopped, since it could not be brought back surely: %w", err)
+		}
+		things = append(things, found...)
+	}
+	owed, _, err := g.o.Ledger.Entries()
+	if err != nil {
+		return nil, err
+	}
+	mine := map[string]bool{}
+	for _, e := range owed {
+		mine[e.Key()] = mine[e.Key()] || e.Run.ID == s.Run
+	}
+	for _, e := range owed {
+		if !mine[e.Key()] && ledger.Named(e.Thing, stop) {
+			mine[e.Key()] = true
+			things = append(things, e.Thing)
+		}
+	}
+	return things, nil
+}
+
+// awaitGone waits until everything stopped is off by its own state, and its processes and memory are gone by the driver:
+// Ollama's list empties before the memory is back. A model that a client keeps busy is asked to leave again and again.
+func (g *Gate) awaitGone(
+	ctx context.Context, s actions.GPUStep, entries []ledger.Entry, before []gpu.Device, patience time.Duration,
+) error {
+	tick := time.NewTicker(goneEvery)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); ; {
+		stays, err := g.staying(ctx, entries, before)
+		if err != nil || stays == "" {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("stopped, and still there after %s: %s", patience, stays)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// staying names what is not gone yet, "" for nothing.
+func (g *Gate) staying(ctx context.Context, entries []ledger.Entry, before []gpu.Device) (string, error) {
+	for _, e := range entries {
+		state, err := g.o.Ledger.Look(ctx, e.Thing)
+		if err != nil {
+			return "", err
+		}
+		if !state.Runs() {
+			continue
+		}
+		why := e.Thing.String() + " " + state.Detail
+		if e.Loaded != nil {
+			if err := g.o.Ledger.Stop(ctx, e.Thing); err != nil {
+				return "", err
+			}
+			why = e.Thing.String() + ": a client keeps asking it, so that Ollama does not unload it; put the client before it in gpu.stop"
+		}
+		return strings.TrimSpace(why), nil
+	}
+	devices, err := g.probe.Devices(ctx)
+	if err != nil {
+		return err.Error(), nil //nolint:nilerr // what cannot be seen is not gone
+	}
+	return remaining(entries, before, devices), nil
+}
+
+// remaining names a process of what was stopped that the driver still lists, or memory that none accounts for and that
+// was accounted for before.
+func remaining(entries []ledger.Entry, before, now []gpu.Device) string {
+	for _, d := range now {
+		for _, q := range d.Processes {
+			if ledger.Holds(entries, q) && !q.Gone {
+				return fmt.Sprintf("GPU %d: %s", d.Index, q)
+			}
+		}
+		for _, b := range before {
+			was, is := b.Unexplained(), d.Unexplained()
+			if b.UUID == d.UUID && was.State == gpu.Known && is.State == gpu.Known && is.Size > was.Size+slack {
+				return fmt.Sprintf("GPU %d: %s that no process accounts for", d.Index, gpu.Amount(is.Size-was.Size))
+			}
+		}
+	}
+	return ""
+}
+
+// slack is memory that the driver itself may take more or less.
+const slack = 256 << 20
+
+// freedBytes is how much more is free than before, on all devices.
+func freedBytes(before, after []gpu.Device) (sum unit.Size) {
+	for _, d := range after {
+		for _, b := range before {
+			if b.UUID == d.UUID && b.Free.State == gpu.Known && d.Free.State == gpu.Known {
+				sum += max(0, d.Free.Size-b.Free.Size)
+			}
+		}
+	}
+	return sum
+}
+
+// unless turns an error into a blocked step, but for the end of ctx.
+func (g *Gate) unless(ctx context.Context, s actions.GPUStep, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return g.blocked(ctx, s, err.Error())
+}
+
+// blocked is the error of a step that may not start, with its event.
+func (g *Gate) blocked(ctx context.Context, s actions.GPUStep, reason string) error {
+	if err := g.tell(ctx, notify.GPUBlocked, s, notify.GPUHeld{Run: s.Run, Step: s.Step, Reason: reason}); err != nil {
+		return err
+	}
+	return &actions.BlockedError{Reason: reason, Why: policy.ReasonGPUHeld}
+}
+
+// Restore implements actions.GPU.
+func (g *Gate) Restore(ctx context.Context, s actions.GPUStep) (string, error) {
+	results, bad, err := g.o.Ledger.Restore(ctx, ledger.Order{
+		Due: func(e ledger.Entry) string {
+			if e.Run.ID == s.Run {
+				return ledger.StepsEnded(e)
+			}
+			return "it is of run " + e.Run.ID
+		},
+	})
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	if err := g.Tell(ctx, results, bad); err != nil {
+		return "", err
+	}
+	if err != nil {
+		return "", err
+	}
+	var said, owed []string
+	for _, r := range results {
+		line := fmt.Sprintf("%s: %s", r.Entry.Thing, r.Detail)
+		if r.Ending == ledger.Owed {
+			owed = append(owed, line)
+		} else {
+			said = append(said, line)
+		}
+	}
+	if len(owed) > 0 {
+		return "", errors.New("not back yet, and tried again: " + strings.Join(owed, "; "))
+	}
+	if len(said) == 0 {
+		return "nothing is owed", nil
+	}
+	return strings.Join(said, "; "), nil
+}

@@ -1,0 +1,124 @@
+package gpugate
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/actions/ledger"
+	"github.com/retraind/retraind/policy"
+)
+
+const (
+	// guardEvery is the pause between two looks at what is set aside: what comes back must be named within 5 s.
+	guardEvery = 2 * time.Second
+	// stopAgain is how often a thing is stopped again in one step.
+	stopAgain = 5
+)
+
+// guard looks at what a run has set aside until ctx ends. What comes back by itself is stopped again and reported to found;
+// what a person has started ends the step by stop: retraind does not take it away from them.
+func (g *Gate) guard(
+	ctx context.Context, s actions.GPUStep, found func(text string), stop func(*actions.BlockedError),
+) {
+	if g.o.Ledger == nil {
+		return
+	}
+	tick := time.NewTicker(guardEvery)
+	defer tick.Stop()
+	stopped := map[string]int{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		entries, _, err := g.o.Ledger.Entries()
+		if err != nil {
+			continue // restoring says so
+		}
+		for _, e := range entries {
+			if e.Run.ID != s.Run {
+				continue
+			}
+			text, why := g.cameBack(ctx, e, stopped)
+			if ctx.Err() != nil {
+				return
+			}
+			if text != "" {
+				found(text)
+			}
+			if why != nil {
+				stop(why)
+				return
+			}
+		}
+	}
+}
+
+// cameBack deals with one thing that is set aside. It says what was done, or why the step must end.
+func (g *Gate) cameBack(ctx context.Context, e ledger.Entry, stopped map[string]int) (string, *actions.BlockedError) {
+	state, err := g.o.Ledger.Look(ctx, e.Thing)
+	if err != nil || !state.Runs() || state.Standing == ledger.Leaving {
+		return "", nil // an engine that is away runs nothing that the driver does not show
+	}
+	again := e.Loaded != nil || e.Container != nil && e.Container.Policy == "always"
+	if !again || stopped[e.Key()] >= stopAgain {
+		return "", &actions.BlockedError{
+			Why:    policy.ReasonGPUHeld,
+			Reason: fmt.Sprintf("%s runs again although it was set aside for the step: %s", e.Thing, whoStarted(e, again)),
+		}
+	}
+	stopped[e.Key()]++
+	if err := g.stopAgain(ctx, e, state.Thing); err != nil {
+		return fmt.Sprintf("%s came back, and cannot be stopped: %v", e.Thing, err), nil
+	}
+	return fmt.Sprintf("%s came back (%s) and was stopped again", e.Thing, whyBack(e)), nil
+}
+
+// stopAgain notes the new instance before it is stopped, so that the ledger does not take it for a person's wish.
+func (g *Gate) stopAgain(ctx context.Context, e ledger.Entry, as ledger.Thing) error {
+	unlock, err := g.o.Ledger.Lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if e.Loaded != nil {
+		as.Loaded.Left = e.Loaded.Left // what a client asked for meanwhile is not what it had
+	}
+	if err := g.o.Ledger.Renote(e, as, time.Now()); err != nil {
+		return err
+	}
+	return g.o.Ledger.Stop(ctx, as)
+}
+
+func whyBack(e ledger.Entry) string {
+	if e.Loaded != nil {
+		return "a client asked for it"
+	}
+	return "restart: always"
+}
+
+func whoStarted(e ledger.Entry, again bool) string {
+	if again {
+		return fmt.Sprintf("it came back %d times (%s)", stopAgain+1, whyBack(e))
+	}
+	return "somebody has started it"
+}
+
+// guarded is g.guard beside something else; the returned function ends it.
+func (g *Gate) guarded(
+	ctx context.Context, s actions.GPUStep, found func(string), stop func(*actions.BlockedError),
+) (end func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		g.guard(ctx, s, found, stop)
+	}()
+	return func() {
+		cancel(errStepOver)
+		<-done
+	}
+}

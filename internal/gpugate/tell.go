@@ -1,0 +1,53 @@
+package gpugate
+
+import (
+	"context"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/actions/ledger"
+	"github.com/retraind/retraind/notify"
+)
+
+// Tell makes known what became of things that were set aside: one event for each run that something is new of. Files of the
+// ledger that cannot be read are named in the log.
+func (g *Gate) Tell(ctx context.Context, results []ledger.Result, bad map[string]error) error {
+	for file, err := range bad {
+		g.o.Log.Error("an entry of the ledger cannot be read: it is kept aside; look whether what it names runs",
+			"file", file, "err", err)
+	}
+	var order []ledger.Run
+	of := map[string]*notify.GPUReturned{}
+	fresh := map[string]bool{}
+	for _, r := range results {
+		run := r.Entry.Run
+		data := of[run.ID]
+		if data == nil {
+			data = &notify.GPUReturned{Run: run.ID}
+			of[run.ID] = data
+			order = append(order, run)
+		}
+		data.Things = append(data.Things, notify.ThingReturn{
+			Name: r.Entry.Thing.String(), Kind: string(r.Entry.Kind), Ending: string(r.Ending), Detail: r.Detail,
+		})
+		data.Owed = data.Owed || r.Ending == ledger.Owed
+		if r.Ending != ledger.Owed || r.New {
+			fresh[run.ID] = true
+			log := g.o.Log.Info
+			if r.Ending == ledger.Owed {
+				log = g.o.Log.Error
+			}
+			log("what was set aside", "model", run.Model, "run_id", run.ID, "thing", r.Entry.Thing.String(),
+				"ending", r.Ending, "detail", r.Detail)
+		}
+	}
+	for _, run := range order {
+		if !fresh[run.ID] {
+			continue
+		}
+		s := actions.GPUStep{Model: run.Model, Run: run.ID}
+		if err := g.tell(ctx, notify.GPURestored, s, *of[run.ID]); err != nil {
+			return err
+		}
+	}
+	return nil
+}

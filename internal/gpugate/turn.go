@@ -1,0 +1,100 @@
+package gpugate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/gpu"
+)
+
+// turnEvery is the pause between two looks at the leases.
+const turnEvery = time.Second
+
+// turn waits until some device is not leased: what is stopped before that would only wait, too.
+func (g *Gate) turn(ctx context.Context, s actions.GPUStep, config gpu.Config) error {
+	dir, err := gpu.LeaseDir(g.o.File().GPU.Leases)
+	if err != nil {
+		return g.blocked(ctx, s, err.Error())
+	}
+	tick := time.NewTicker(turnEvery)
+	defer tick.Stop()
+	for deadline := time.Now().Add(config.Wait.D()); ; {
+		devices, err := g.probe.Devices(ctx)
+		if err != nil {
+			return g.unless(ctx, s, err)
+		}
+		gpu.Leases{Dir: dir}.Mark(devices)
+		holders := leaseHolders(devices)
+		if holders == "" {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return g.blocked(ctx, s, fmt.Sprintf("the GPU is not free, and nothing was stopped: after %s it is still leased by %s",
+				config.Wait, holders))
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// leaseHolders names who leases every device, "" where one is left.
+func leaseHolders(devices []gpu.Device) string {
+	var names []string
+	for _, d := range devices {
+		switch {
+		case d.Split: // its instances count
+		case d.Lease == "":
+			return ""
+		case !slices.Contains(names, d.Lease):
+			names = append(names, d.Lease)
+		}
+	}
+	return strings.Join(names, "; ")
+}
+
+// queue orders the runs that wait for a device: one that became due earlier has the first choice. Run ids are in the order
+// of time.
+type queue struct {
+	mu      sync.Mutex
+	waiting map[string]wish // by run
+}
+
+// wish is what a waiting run could take.
+type wish struct {
+	config gpu.Config
+	need   gpu.Need
+}
+
+func (q *queue) enter(run string, w wish) (leave func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.waiting == nil {
+		q.waiting = map[string]wish{}
+	}
+	q.waiting[run] = w
+	return func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		delete(q.waiting, run)
+	}
+}
+
+// before says which earlier run could take a device as it is, "" for none.
+func (q *queue) before(run string, d gpu.Device) string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for other, w := range q.waiting {
+		if other < run && w.config.Fits(d, w.need) {
+			return "run " + other + " waits for it, too, and was due earlier"
+		}
+	}
+	return ""
+}

@@ -119,7 +119,7 @@ func (l *Loop) planOf(
 		Code:  actions.CodeDigest(resolved, l.rules.Model.Serving),
 		Steps: resolved, Until: l.rules.Policy.Leaves(&d), Promote: l.promote(),
 		Probation: l.rules.Model.Policy.Probation, Stop: l.rules.Model.SetsAside(),
-		Serving:   l.rules.Model.Serving, ModelDir: l.modelDir(), RunDir: filepath.Join(l.modelDir(), "runs", run),
+		Serving: l.rules.Model.Serving, ModelDir: l.modelDir(), RunDir: filepath.Join(l.modelDir(), "runs", run),
 	}, nil
 }
 

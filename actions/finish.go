@@ -22,6 +22,8 @@ type Champion struct {
 	Probation *drift.Probation `json:"probation,omitempty"`
 	// Runtime is the program, with its version, by which the figures were measured; "" where it is part of the release.
 	Runtime string `json:"runtime,omitempty"`
+	// Asked is the digest of what a language model was asked for them: prompt, schema and options; "" for other models.
+	Asked string `json:"asked,omitempty"`
 	// Adopted is nil but for a release that served before retraind first deployed.
 	Adopted *Adopted `json:"adopted,omitempty"`
 	// Former is the same of the release that it replaced, for as long as that one may have to come back.
@@ -175,6 +177,9 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 	}
 	if sum.Verify != nil {
 		champion.Runtime = sum.Verify.Runtime
+	}
+	if o := p.Serving.Ollama; o != nil {
+		champion.Asked = o.Asked()
 	}
 	if p.Champion != "" {
 		champion.Former = &former

@@ -89,7 +89,7 @@ func Catalogue() []Entry {
 		{ModelAdopted, Adopted{}, "current", "The release that serves was adopted as champion."},
 		{ModelForeign, Foreign{}, "", "The service's answers are not the champion's."},
 		{ModelRecognized, Recognized{}, "", "The service's answers are the champion's again."},
-		{ModelRemeasured, Remeasured{}, "", "The program that runs the model has changed, and the baseline was measured anew."},
+		{ModelRemeasured, Remeasured{}, "", "The program that runs the model, or what it is asked, has changed, and the baseline was measured anew."},
 		{ConfigReloaded, Reloaded{}, "", "A new configuration is in force."},
 		{ConfigRejected, Refused{}, "", "A new configuration was refused; the old one stays."},
 		{DaemonStarted, Up{}, "", "The daemon is ready."},

@@ -1,8 +1,8 @@
 #!/bin/sh
 # The stories that need programs which `make test` does not assume: a Docker engine with compose, Python with
-# scikit-learn; and before them the page in Chromium (page.sh). It brings them from the distribution's packages; the
-# engine is unpacked below the cache directory, so that the machine gets no service that it did not have. Images are
-# built from the machine's own programs: no registry of images is asked.
+# scikit-learn; and before them the page in Chromium (page.sh) and the tests that ask an Ollama server (ollama_test.sh). It
+# brings them from the distribution's packages; the engine is unpacked below the cache directory, so that the machine gets
+# no service that it did not have. Images are built from the machine's own programs: no registry of images is asked.
 #
 #   scripts/e2e.sh [go test flags]
 set -eu
@@ -11,6 +11,7 @@ here=$(dirname "$0")
 # A fault of the page does not keep the other stories from being played.
 failed=
 "$here/page.sh" "$@" || failed=1
+"$here/ollama_test.sh" "$@" || failed=1
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
 	echo "e2e: NOT PLAYED: the stories with a Docker engine need root, to run it, and apt-get, to install it" >&2

@@ -99,7 +99,7 @@ func (c *OllamaConfig) Load(read func(path string) ([]byte, error)) (p, missing 
 		return ""
 	}
 	c.System = strings.TrimRight(text("system_file", c.SystemFile), "\r\n")
-	if c.Prompt = text("prompt_file", c.PromptFile); c.Prompt != "" {
+	if c.Prompt = strings.TrimRight(text("prompt_file", c.PromptFile), "\r\n"); c.Prompt != "" {
 		if _, err := parsePrompt(c.Prompt); err != nil {
 			p.Errorf("prompt_file", "it is a Go text/template: {{.title}} is the column title", "%s: %v", c.PromptFile, err)
 		}
@@ -178,8 +178,15 @@ func (c *OllamaConfig) request(prompt string) ollama.ChatRequest {
 
 // Digest names everything that a request, a chat of an export and a model that is made have in common: system prompt,
 // prompt, schema and options.
-func (c *OllamaConfig) Digest() string {
-	doc, err := json.Marshal([]any{c.System, c.Prompt, string(c.Format), c.Options, c.Think})
+func (c *OllamaConfig) Digest() string { return digest(c.System, c.Asked()) }
+
+// Asked names what requests carry: prompt, schema and options. Another one gives other answers.
+func (c *OllamaConfig) Asked() string {
+	return digest(c.Prompt, string(c.Format), c.Options, c.Think)
+}
+
+func digest(parts ...any) string {
+	doc, err := json.Marshal(parts)
 	if err != nil {
 		return "" // texts and booleans: it cannot fail
 	}

@@ -170,3 +170,26 @@ func TestBarrierKeepsTheModelUnloaded(t *testing.T) {
 	}
 	r.model("the answer", known)
 }
+
+// A prompt that was changed makes a new baseline, too.
+func TestPromptChanges(t *testing.T) {
+	t.Parallel()
+	f := ollamatest.NewFake(t)
+	w := ollama(t, f.URL)
+	byWords().Install(t, f.URL, "news", "")
+	r := w.start()
+	before := r.model("the adoption", known)
+	w.write(strings.Replace(w.config(), "options: {temperature: 0}", "options: {temperature: 0, num_predict: 3}", 1))
+	if err := r.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	m := r.model("a new baseline", func(m status.Model) bool {
+		return known(m) && strings.Contains(m.Report.Baseline.Why, "options")
+	})
+	if m.Release != before.Release || m.Report.FormatErrors != m.Report.Scored || m.Report.Drop != 0 {
+		t.Errorf("before %+v, now %+v", before.Report, m.Report)
+	}
+	if n, body := w.told("model.foreign"); n != 0 {
+		t.Errorf("called foreign: %s", body)
+	}
+}

@@ -73,6 +73,9 @@ func (l *Loop) putAdopted(ctx context.Context, by string, service serving.Health
 		champion := actions.Champion{
 			Seq: seq, Runtime: service.Runtime, Adopted: &actions.Adopted{Health: health, TrainedOn: from, At: now},
 		}
+		if o := l.rules.Model.Serving.Ollama; o != nil {
+			champion.Asked = o.Asked()
+		}
 		former := row.Champion
 		row.Champion, row.Baseline, row.Monitor = digest, mustJSON(champion), ""
 		m, err := monitor(t, row, l.rules, nil, l.o.Beat)

@@ -73,7 +73,7 @@ func (l *Loop) recheck(ctx context.Context, row store.Model, now time.Time, samp
 	}
 	named := release != "" && release == s.Named
 	if s.Foreign == nil {
-		if done, err := l.sameRuntime(ctx, row, champion, health.Runtime); err != nil || done {
+		if done, err := l.measuredOtherwise(ctx, row, champion, health.Runtime); err != nil || done {
 			return err
 		}
 		if err := l.measureRepeats(ctx, s); err != nil || l.serviceTrouble != "" {
@@ -172,22 +172,6 @@ func (l *Loop) health(ctx context.Context) (serving.HealthInfo, error) {
 	ctx, stop := context.WithTimeout(ctx, healthPatience)
 	defer stop()
 	return l.scorer.Health(ctx)
-}
-
-// sameRuntime looks whether the program that runs the model is the one that the figures were measured by. It reports that
-// the look is over where it is not.
-func (l *Loop) sameRuntime(ctx context.Context, row store.Model, champion, runtime string) (done bool, err error) {
-	if runtime == "" {
-		return false, nil
-	}
-	switch was, err := runtimeOf(row); {
-	case err != nil || was == runtime:
-		return false, err
-	case was == "":
-		return false, l.keepRuntime(ctx, champion, runtime)
-	default:
-		return true, l.remeasure(ctx, champion, was, runtime)
-	}
 }
 
 const healthPatience = 3 * time.Second

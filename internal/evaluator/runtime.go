@@ -14,16 +14,32 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// runtimeOf is the program and version by which the champion's figures were measured.
-func runtimeOf(row store.Model) (string, error) {
+// measuredOtherwise looks whether the champion's figures were measured by another program than the one that runs the model
+// now, or by other questions than the configuration asks now. Then they are measured anew, and the look is over.
+func (l *Loop) measuredOtherwise(ctx context.Context, row store.Model, champion, runtime string) (done bool, err error) {
+	o := l.rules.Model.Serving.Ollama
+	if o == nil || runtime == "" {
+		return false, nil
+	}
 	c, err := actions.ReadChampion(row.Baseline)
-	return c.Runtime, err
+	asked := o.Asked()
+	switch {
+	case err != nil:
+		return false, err
+	case c.Runtime != "" && c.Runtime != runtime:
+		return true, l.remeasure(ctx, champion, fmt.Sprintf("runtime changed from %s to %s", c.Runtime, runtime), runtime, asked)
+	case c.Asked != "" && c.Asked != asked:
+		return true, l.remeasure(ctx, champion, "the prompt, the schema or the options were changed", runtime, asked)
+	case c.Runtime == "" || c.Asked == "":
+		return false, l.keepAsked(ctx, champion, runtime, asked)
+	}
+	return false, nil
 }
 
-// remeasure asks about every held-out item again after the program that runs the model has changed. Its answers become
-// those of the champion, and its figures the baseline: a program that was updated is no drift of the labels. A service
-// that cannot be asked is asked at the next look.
-func (l *Loop) remeasure(ctx context.Context, champion, from, to string) error {
+// remeasure asks about every held-out item again after the program that runs the model has changed, or what it is asked.
+// Its answers become those of the champion, and its figures the baseline: a program that was updated is no drift of the
+// labels. A service that cannot be asked is asked at the next look.
+func (l *Loop) remeasure(ctx context.Context, champion, why, runtime, asked string) error {
 	before, err := l.deployed(ctx)
 	if err != nil || before.active {
 		return err
@@ -36,14 +52,12 @@ func (l *Loop) remeasure(ctx context.Context, champion, from, to string) error {
 	for i, it := range items {
 		texts[i] = serving.Text{Item: it.ID, Hash: it.TextHash, Fields: it.Text}
 	}
-	l.log.Info("the program that runs the model has changed: every held-out item is asked about again", "from", from,
-		"to", to)
+	l.log.Info("every held-out item is asked about again", "reason", why)
 	got, err := l.askAll(ctx, texts)
 	if err != nil {
 		return l.unanswered(ctx, err)
 	}
 	now := time.Now().UTC()
-	why := fmt.Sprintf("runtime changed from %s to %s", from, to)
 	var was, is drift.Baseline
 	err = l.o.Store.Update(ctx, "remeasure", func(t *store.Tx) error {
 		row, err := t.Model(l.name)
@@ -64,7 +78,7 @@ func (l *Loop) remeasure(ctx context.Context, champion, from, to string) error {
 		if err := l.replaceAnswers(t, champion, got, now); err != nil {
 			return err
 		}
-		c.Runtime, c.Probation = to, nil // a probation compares with the gate's figures, which were another program's
+		c.Runtime, c.Asked, c.Probation = runtime, asked, nil // a probation compares with the gate's figures, which are of former answers
 		row.Baseline, row.Monitor = mustJSON(c), ""
 		m, err := monitor(t, row, l.rules, nil, l.o.Beat)
 		if err != nil {
@@ -87,7 +101,7 @@ func (l *Loop) remeasure(ctx context.Context, champion, from, to string) error {
 		return nil
 	}
 	if err == nil {
-		l.log.Info(why+": the baseline was measured anew", "release", text.Digest(champion), "accuracy", is.Accuracy,
+		l.log.Info("the baseline was measured anew", "reason", why, "release", text.Digest(champion), "accuracy", is.Accuracy,
 			"before", was.Accuracy)
 	}
 	return err
@@ -111,8 +125,8 @@ func figuresOf(b drift.Baseline) *notify.Metrics {
 	return &notify.Metrics{Accuracy: b.Accuracy, MacroF1: b.MacroF1, N: b.N}
 }
 
-// keepRuntime notes the program of a champion of which it was not known.
-func (l *Loop) keepRuntime(ctx context.Context, champion, runtime string) error {
+// keepAsked notes by which program and which questions a champion was measured, where that was not known.
+func (l *Loop) keepAsked(ctx context.Context, champion, runtime, asked string) error {
 	return l.o.Store.Update(ctx, "runtime", func(t *store.Tx) error {
 		row, err := t.Model(l.name)
 		if err != nil || row.Champion != champion {
@@ -122,7 +136,7 @@ func (l *Loop) keepRuntime(ctx context.Context, champion, runtime string) error 
 		if err != nil {
 			return err
 		}
-		c.Runtime = runtime
+		c.Runtime, c.Asked = runtime, asked
 		return t.SetModel(l.name, store.Baseline, mustJSON(c))
 	})
 }

@@ -20,7 +20,8 @@ type Classifier struct {
 	Context int
 	// Architecture replaces qwen3, for a file that nothing can load.
 	Architecture string
-	// Embeds makes it a model that gives vectors instead of answers.
+	// Embeds makes it a model that gives vectors instead of answers: each word has a direction of its own, which many may
+	// share, and a text is the mean of its words. Labels say nothing then.
 	Embeds bool
 }
 
@@ -148,7 +149,14 @@ func (c Classifier) weights(g *gguf, v *vocabulary, labels []string) {
 	for i := range n {
 		embedding[i*hidden+always] = 1
 	}
-	for w, votes := range c.Words {
+	for i, w := range slices.Sorted(maps.Keys(c.Words)) {
+		votes := c.Words[w]
+		if c.Embeds {
+			votes = nil
+			for _, token := range []string{spelt(w), spelt(" " + w)} {
+				embedding[v.index[token]*hidden+first+i%(hidden-first)] = vote
+			}
+		}
 		for _, token := range []string{spelt(w), spelt(" " + w)} {
 			for _, l := range votes {
 				embedding[v.index[token]*hidden+direction[l]] = vote

@@ -1,0 +1,16 @@
+#!/bin/sh
+# Runs the tests that ask an Ollama server over the real one, too, which ollama.sh builds once a machine (6-8 minutes).
+# Where it cannot be built, it says why; `make test` has run the same tests over a fake.
+#
+#   scripts/ollama_test.sh [go test flags]
+set -eu
+here=$(dirname "$0")
+if ! "$here/ollama.sh" >/dev/null; then
+	echo "e2e: NOT PLAYED: the tests that ask a real Ollama server" >&2
+	exit 0
+fi
+"$here/setup.sh" postgres gcc
+. "$here/env.sh"
+export RETRAIND_OLLAMA=1
+go test -timeout 10m "$@" ./serving/...
+go test -timeout 10m -run Ollama "$@" ./classifier ./internal/daemon

@@ -15,7 +15,6 @@ import (
 
 	"github.com/retraind/retraind/actions/files"
 	"github.com/retraind/retraind/internal/text"
-	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/store"
 )
 
@@ -59,7 +58,7 @@ func (p Plan) Carry(parent Plan, from int) (carry []string, why string) {
 		switch {
 		case !ok:
 			return carry, fmt.Sprintf("nothing of step %s is kept by run %s", s.Name, text.RunID(parent.Run))
-		case l.Code != stepCode(s):
+		case l.Code != stepCode(s, p.Serving):
 			return carry, fmt.Sprintf("step %s, or a file that it names, was changed since", s.Name)
 		case l.Work && shared: // what it left for the steps after it is gone
 			continue
@@ -180,7 +179,7 @@ func takeFiles(from, to string, wanted, have []leftFile) (taken []string, err er
 		size += f.Bytes
 	}
 	if free, err := files.FreeSpace(to); err == nil && size > free {
-		return nil, fmt.Errorf("the files to take over are %s, and %s has %s left: %w", unit.Size(size), to, unit.Size(free),
+		return nil, fmt.Errorf("the files to take over are %s, and %s has %s left: %w", text.Bytes(size), to, text.Bytes(free),
 			unix.ENOSPC)
 	}
 	for _, f := range wanted {

@@ -117,6 +117,11 @@ func (x *Executor) doStep(ctx context.Context, p Plan, a Action, done []Outcome)
 			return failed(ctx, classOf(err), err)
 		}
 	}
+	if !begun {
+		if out, full, err := x.room(ctx, p, step); full || err != nil {
+			return out, err
+		}
+	}
 	if p.Parent != nil && a.Attempt == 1 && !begun && slices.Contains(p.Parent.Carry, step.Name) {
 		return x.carryOrDo(ctx, p, a, done)
 	}

@@ -50,13 +50,15 @@ type Summary struct {
 	Undoes  string       `json:"undoes,omitempty"` // id of the run whose promotion it took back
 	// Figures are what its steps measured themselves.
 	Figures map[string]float64 `json:"figures,omitempty"`
+	// Sizes are the bytes that its steps wrote into its directories and the release, by their names.
+	Sizes map[string]int64 `json:"sizes,omitempty"`
 }
 
 // finish writes a run's outcome, the champion, and the notifications, in one transaction and once.
 func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome, log *slog.Logger) error {
 	sum := Summary{
 		Result: a.Result, Serving: p.Champion, Export: exported(done), Gate: gated(done),
-		Verify: verified(done), Figures: measured(done),
+		Verify: verified(done), Figures: measured(done), Sizes: sizes(p, done),
 	}
 	if sum.Gate != nil {
 		sum.Release = sum.Gate.Release
@@ -137,7 +139,7 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 	if err := os.RemoveAll(p.workDir()); err != nil {
 		log.Warn("the run's working directory stays on disk", "err", err)
 	}
-	x.prune(ctx, p, log)
+	x.prune(ctx, p)
 	if x.Ended != nil {
 		x.Ended(p.Model)
 	}

@@ -112,7 +112,7 @@ func leftOf(runDir, step string) (left, bool) {
 // lookAtLeft looks at a run's directories after a step; before is the record of the step before it, whose hashes hold for
 // the files that were not touched since.
 func lookAtLeft(p Plan, step Step, before left, out Outcome) (left, error) {
-	l := left{Outcome: out, Code: stepCode(step)}
+	l := left{Outcome: out, Code: stepCode(step, p.Serving)}
 	var err error
 	if l.Data, err = listFiles(p.dataDir(), before.Data); err != nil {
 		return l, err
@@ -133,9 +133,12 @@ func lookAtLeft(p Plan, step Step, before left, out Outcome) (left, error) {
 }
 
 // stepCode is a digest of what a step does, whatever it is given to do it.
-func stepCode(s Step) string {
+func stepCode(s Step, c serving.Config) string {
 	s.Timeout, s.Retries = 0, 0
-	return CodeDigest([]Step{s}, serving.Config{})
+	if s.Do != DoExport { // only an export writes what the model is asked
+		c = serving.Config{}
+	}
+	return CodeDigest([]Step{s}, c)
 }
 
 // listFiles lists the regular files below a directory, which need not be there, with their hashes.

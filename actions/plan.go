@@ -34,6 +34,8 @@ type Plan struct {
 	// ModelDir holds `current` and releases/; RunDir is this run's own.
 	ModelDir string `json:"model_dir"`
 	RunDir   string `json:"run_dir"`
+	// Retention is what of the model stays on disk at the end of the run; nil for the defaults.
+	Retention *RetentionConfig `json:"retention,omitempty"`
 	// Probation is what a promotion begins; nil for none.
 	Probation *policy.Probation `json:"probation,omitempty"`
 	// Parent is nil but for a run that repeats another one.

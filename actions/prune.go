@@ -2,77 +2,40 @@ package actions
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"log/slog"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/retraind/retraind/store"
 )
 
-// How many releases and run directories of a model stay on disk beside those in use.
-const (
-	keepReleases = 5
-	keepRuns     = 20
-)
-
-// prune removes the files of old releases and runs, never those of a release that serves or did so last, nor what
-// `current` names.
-func (x *Executor) prune(ctx context.Context, p Plan, log *slog.Logger) {
-	var releases []store.Release
-	var runs []store.Run
-	var model store.Model
-	err := x.Store.View(ctx, func(t *store.Tx) (err error) {
-		if model, err = t.Model(p.Model); err != nil {
-			return err
-		}
-		if releases, err = t.Releases(p.Model, 1000); err != nil {
-			return err
-		}
-		runs, err = t.Runs(p.Model, 1000)
-		return err
-	})
-	serving, cerr := current(p.ModelDir)
-	if err != nil || cerr != nil {
-		log.Warn("old releases stay on disk", "err", errors.Join(err, cerr))
+// Prune removes the files of old releases and runs of a model, by its rules of retention. dir is the model's directory.
+func (x *Executor) Prune(ctx context.Context, model, dir string, rules RetentionConfig) {
+	log := x.Log.With("model", model)
+	h, err := x.household(ctx, model, dir)
+	if err != nil {
+		log.Warn("old releases and runs stay on disk", "err", err)
 		return
 	}
-	var old []store.Release
-	known := map[string]bool{serving: true}
-	for i, r := range releases {
-		known[r.Path] = true
-		if i < keepReleases || r.Path == serving || r.Digest == model.Champion || r.Digest == model.Previous {
-			continue
-		}
-		if _, err := os.Lstat(r.Path); err == nil { // else it was removed after an earlier run
-			old = append(old, r)
-		}
-	}
-	var nothing []string // runs that came to no release, or to the same artifact as a later one
-	for i, r := range runs {
-		if r.State == store.RunEnded && i >= keepReleases && !known[filepath.Join(p.ModelDir, "releases", r.ID)] {
-			nothing = append(nothing, r.ID)
-		}
-	}
-	if err := x.forget(ctx, p, old, nothing); err != nil {
+	rules = rules.WithDefaults()
+	releases, dirs := h.oldReleases(rules.Releases)
+	nothing := h.oldLeftovers(rules.Releases)
+	if err := x.forget(ctx, model, releases, nothing); err != nil {
 		log.Warn("the answers of old releases stay in the store", "err", err)
 		return
 	}
-	var dirs []string
-	for _, r := range old {
-		if err := ForgetImage(ctx, p.ModelDir, r.Digest); err != nil {
+	for _, r := range releases {
+		if err := ForgetImage(ctx, dir, r.Digest); err != nil {
 			log.Warn("an old image stays", "err", err)
 		}
-		dirs = append(dirs, r.Path)
 	}
 	for _, run := range nothing {
-		dirs = append(dirs, filepath.Join(p.ModelDir, "releases", run))
+		dirs = append(dirs, h.releaseOf(run))
 	}
-	for i, r := range runs {
-		if r.State == store.RunEnded && i >= keepRuns {
-			dirs = append(dirs, filepath.Join(filepath.Dir(p.RunDir), r.ID))
-		}
-	}
+	dirs = append(dirs, h.oldRuns(rules)...)
 	for _, dir := range dirs {
 		if err := os.RemoveAll(dir); err != nil {
 			log.Warn("an old directory stays on disk", "err", err)
@@ -80,22 +43,147 @@ func (x *Executor) prune(ctx context.Context, p Plan, log *slog.Logger) {
 	}
 }
 
+// prune is Prune at the end of a run, by the rules that the run began with.
+func (x *Executor) prune(ctx context.Context, p Plan) {
+	var rules RetentionConfig
+	if p.Retention != nil {
+		rules = *p.Retention
+	}
+	x.Prune(ctx, p.Model, p.ModelDir, rules)
+}
+
+// household is what a model has on disk, and what of it is in use.
+type household struct {
+	dir      string
+	now      time.Time
+	releases []store.Release // the newest first
+	runs     []store.Run     // the newest first
+	model    store.Model
+	serving  string          // directory that `current` names
+	needed   map[string]bool // runs that have not ended, and those that they repeat
+}
+
+func (x *Executor) household(ctx context.Context, model, dir string) (household, error) {
+	h := household{dir: dir, now: now(), needed: map[string]bool{}}
+	const most = 1000
+	err := x.Store.View(ctx, func(t *store.Tx) (err error) {
+		if h.model, err = t.Model(model); err != nil {
+			return err
+		}
+		if h.releases, err = t.Releases(model, most); err != nil {
+			return err
+		}
+		h.runs, err = t.Runs(model, most)
+		return err
+	})
+	for _, r := range h.runs {
+		if r.State == store.RunEnded {
+			continue
+		}
+		h.needed[r.ID] = true
+		var p Plan
+		if json.Unmarshal([]byte(r.Plan), &p) == nil && p.Parent != nil {
+			h.needed[p.Parent.Run] = true
+		}
+	}
+	serving, cerr := current(dir)
+	h.serving = serving
+	return h, errors.Join(err, cerr)
+}
+
+func (h household) releaseOf(run string) string { return filepath.Join(h.dir, "releases", run) }
+
+// inUse reports whether a release serves, served last, or belongs to a run that goes on.
+func (h household) inUse(r store.Release) bool {
+	return r.Path == h.serving || r.Digest == h.model.Champion || r.Digest == h.model.Previous || h.needed[r.Run]
+}
+
+// oldReleases are the releases that cannot serve any more, with their directories.
+func (h household) oldReleases(rule KeepConfig) (old []store.Release, dirs []string) {
+	things := make([]kept, len(h.releases))
+	for i, r := range h.releases {
+		things[i] = kept{r.Created, sizeIf(rule.Size > 0, r.Path), h.inUse(r)}
+	}
+	for _, i := range rule.surplus(things, h.now) {
+		r := h.releases[i]
+		if _, err := os.Lstat(r.Path); err == nil { // else it was removed before
+			old, dirs = append(old, r), append(dirs, r.Path)
+		}
+	}
+	return old, dirs
+}
+
+// oldLeftovers are the runs that came to no release, or to the same artifact as a later one, and left files for one.
+func (h household) oldLeftovers(rule KeepConfig) (old []string) {
+	known := map[string]bool{h.serving: true}
+	for _, r := range h.releases {
+		known[r.Path] = true
+	}
+	things := make([]kept, len(h.runs))
+	for i, r := range h.runs {
+		path := h.releaseOf(r.ID)
+		things[i] = kept{r.Created, 0, known[path] || h.needed[r.ID]}
+		if !things[i].inUse {
+			things[i].size = sizeIf(rule.Size > 0, path)
+		}
+	}
+	for _, i := range rule.surplus(things, h.now) {
+		old = append(old, h.runs[i].ID)
+	}
+	return old
+}
+
+// oldRuns are the directories of runs, and those of their commands, that are beyond the bounds.
+func (h household) oldRuns(rules RetentionConfig) (dirs []string) {
+	for _, rule := range []struct {
+		KeepConfig
+		below string
+	}{{rules.Runs, ""}, {rules.Steps, "steps"}} {
+		things := make([]kept, len(h.runs))
+		at := func(i int) string { return filepath.Join(h.dir, "runs", h.runs[i].ID, rule.below) }
+		for i, r := range h.runs {
+			things[i] = kept{r.Created, sizeIf(rule.Size > 0, at(i)), h.needed[r.ID]}
+		}
+		for _, i := range rule.surplus(things, h.now) {
+			dirs = append(dirs, at(i))
+		}
+	}
+	return dirs
+}
+
+// sizeIf is the size of a directory, where a rule asks for it; 0 of one that is not there.
+func sizeIf(asked bool, dir string) (size int64) {
+	if !asked {
+		return 0
+	}
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error { // what cannot be read counts as nothing
+		if err != nil || !d.Type().IsRegular() {
+			return nil //nolint:nilerr // the others are counted
+		}
+		if info, err := d.Info(); err == nil {
+			size += info.Size()
+		}
+		return nil
+	})
+	return size
+}
+
 // forget drops the cached answers of releases that cannot serve any more, and what they and other runs trained on.
-func (x *Executor) forget(ctx context.Context, p Plan, releases []store.Release, runs []string) error {
+func (x *Executor) forget(ctx context.Context, model string, releases []store.Release, runs []string) error {
 	if len(releases)+len(runs) == 0 {
 		return nil
 	}
 	return x.Store.Update(ctx, "prune releases", func(t *store.Tx) error {
 		for _, run := range runs {
-			if err := t.DropTrained(p.Model, run); err != nil {
+			if err := t.DropTrained(model, run); err != nil {
 				return err
 			}
 		}
 		for _, r := range releases {
-			if err := t.DropPredictions(p.Model, r.Digest); err != nil {
+			if err := t.DropPredictions(model, r.Digest); err != nil {
 				return err
 			}
-			if err := t.DropTrained(p.Model, r.Run); err != nil {
+			if err := t.DropTrained(model, r.Run); err != nil {
 				return err
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
 )
@@ -78,7 +79,7 @@ func TestPruneKeepsWhatIsInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // the second time there is nothing to do
-		x.prune(t.Context(), p, x.Log)
+		x.prune(t.Context(), p)
 	}
 	want := []string{"open", "r01", "r03", "r05", "r21", "r23", "r25", "r26", "r27", "r28", "r29", "r30"}
 	if got := entries(t, filepath.Join(p.ModelDir, "releases")); !slices.Equal(got, want) {
@@ -104,5 +105,98 @@ func TestPruneKeepsWhatIsInUse(t *testing.T) {
 		if n != want {
 			t.Errorf("%s has %d cached answers, want %d", digest, n, want)
 		}
+	}
+}
+
+func TestSurplus(t *testing.T) {
+	t.Parallel()
+	day := 24 * time.Hour
+	at := func(days int, size int64, inUse bool) kept {
+		return kept{sealedAt.Add(-time.Duration(days) * day), size, inUse}
+	}
+	things := []kept{at(0, 50, false), at(1, 40, false), at(2, 30, true), at(3, 20, false), at(9, 10, false)}
+	for name, c := range map[string]struct {
+		rule KeepConfig
+		want []int
+	}{
+		"no bound":              {KeepConfig{}, nil},
+		"count":                 {KeepConfig{Count: 2}, []int{3, 4}},
+		"count of one":          {KeepConfig{Count: 1}, []int{1, 3, 4}},
+		"age":                   {KeepConfig{Age: unit.Duration(36 * time.Hour)}, []int{3, 4}},
+		"size":                  {KeepConfig{Size: 95}, []int{3, 4}},
+		"small ones fit in":     {KeepConfig{Size: 90 + 30 + 10}, []int{3}},
+		"the newest is too big": {KeepConfig{Size: 20}, []int{1, 3, 4}},
+		"all together":          {KeepConfig{Count: 4, Age: unit.Duration(5 * day), Size: 140}, []int{4}},
+	} {
+		if got := c.rule.surplus(things, sealedAt); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// Whatever the rules say, what a run needs that goes on stays, and so does what it takes over from another one.
+func TestPruneByTheRulesOfAModel(t *testing.T) {
+	t.Parallel()
+	x, p := housed(t, 6, func(i int) bool { return i%2 == 1 })
+	err := x.Store.Update(t.Context(), "test", func(tx *store.Tx) error {
+		retry := Plan{Run: "retry", Parent: &Parent{Run: "r02"}}
+		if _, err := tx.AddRun(store.Run{
+			ID: "retry", Model: "m", State: store.RunQueued, Plan: mustJSON(retry), Created: sealedAt.Add(time.Hour * 10),
+		}); err != nil {
+			return err
+		}
+		return tx.SetModel("m", store.Champion, "sha256:r01")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, run := range []string{"r02", "r05", "r06"} {
+		writeText(t, filepath.Join(p.ModelDir, "runs", run, "steps", "train", "a1", "out.log"), "x")
+	}
+	rules := RetentionConfig{Releases: KeepConfig{Count: 2}, Runs: KeepConfig{Count: 4}, Steps: KeepConfig{Count: 2}}
+	p.Retention = &rules
+	for range 2 {
+		x.prune(t.Context(), p)
+	}
+	if got := entries(t, filepath.Join(p.ModelDir, "releases")); !slices.Equal(got, []string{"open", "r01", "r02", "r03", "r05", "r06"}) {
+		t.Errorf("releases %v", got)
+	}
+	if got := entries(t, filepath.Join(p.ModelDir, "runs")); !slices.Equal(got, []string{"open", "r02", "r04", "r05", "r06"}) {
+		t.Errorf("runs %v", got)
+	}
+	for run, want := range map[string]bool{"r02": true, "r05": false, "r06": true} {
+		if got := exists(filepath.Join(p.ModelDir, "runs", run, "steps")); got != want {
+			t.Errorf("%s: steps are there: %v", run, got)
+		}
+	}
+}
+
+// A step for which the disk has too little room is not begun, by what earlier runs wrote.
+func TestRoom(t *testing.T) {
+	t.Parallel()
+	outcomesOnly(t)
+	w := newWorld(t)
+	big := sh("train", "head -c 300000 /dev/zero >$RETRAIND_RELEASE_DIR/zeros; exec "+w.self+" fake-train 7")
+	r := w.run(pipeline(big))
+	w.ends(r, policy.OutcomePromoted, "first release", "export ok", "train ok", "gate ok", "release ok", "verify ok")
+	sum, err := ReadSummary(r.Result)
+	if err != nil || sum.Sizes["train"] < 300_000 || sum.Sizes["train"] > 400_000 || sum.Sizes["export"] == 0 {
+		t.Fatalf("sizes %v, %v", sum.Sizes, err)
+	}
+	sum.Sizes["train"] = 1 << 60
+	w.runs++
+	p := w.plan(pipeline(big))
+	w.add(Plan{Run: "large", Model: "m", Created: now()})
+	w.update(func(tx *store.Tx) error {
+		_, err := tx.EndRun("large", string(policy.OutcomeFailed), "", mustJSON(sum), now())
+		return err
+	})
+	w.add(p)
+	w.handOver(p)
+	r = w.await(p)
+	w.ends(r, policy.OutcomeBlocked, "step train is not begun: it wrote 1048576.0 TiB in the last 2 runs, and "+w.dir,
+		"export ok", "train blocked")
+	if sum, err = ReadSummary(r.Result); err != nil || sum.Result.Why != policy.ReasonDiskFull {
+		t.Errorf("%+v, %v", sum.Result, err)
 	}
 }

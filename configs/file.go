@@ -80,6 +80,8 @@ type Model struct {
 	Deploy *actions.DeployConfig `yaml:"deploy"`
 	// Pipeline lists the steps of a run, by the pipeline's name; default trains the embedded classifier.
 	Pipeline map[string][]actions.StepConfig `yaml:"pipeline"`
+	// Retention says what of the model's releases and runs stays on disk.
+	Retention actions.RetentionConfig `yaml:"retention"`
 	// Promote says when a candidate may replace the champion.
 	Promote actions.PromoteConfig `yaml:"promote"`
 }

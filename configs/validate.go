@@ -171,6 +171,7 @@ func (m *Model) validate(unread func(section string) bool) check.Problems {
 	section("heldout", m.Heldout.Validate)
 	section("serving", m.Serving.Validate)
 	section("promote", m.Promote.Validate)
+	section("retention", m.Retention.Validate)
 	if !unread("promote") && !unread("serving") {
 		m.validateFloors(&p)
 	}

@@ -51,6 +51,7 @@ const (
 	ReasonWindowTooShort   Reason = "window_too_short"
 
 	ReasonGPUHeld  Reason = "gpu_held"
+	ReasonDiskFull Reason = "disk_full"
 	ReasonNotWorse Reason = "not_worse"
 	// The candidate and the serving release give the same answers: a deployment could not be proved.
 	ReasonIndistinguishable Reason = "indistinguishable"
@@ -70,7 +71,7 @@ func Reasons() []Reason {
 		ReasonNothingTripped, ReasonInsufficientData, ReasonServiceAsleep, ReasonEvaluationFailed, ReasonRunActive,
 		ReasonHeld, ReasonPaused,
 		ReasonBreakerOpen, ReasonNoNewInformation, ReasonCooldown, ReasonBudget, ReasonWindowClosed, ReasonWindowTooShort,
-		ReasonGPUHeld, ReasonNotWorse, ReasonIndistinguishable, ReasonForeign, ReasonSelfOrigin, ReasonSuspiciousLabels,
+		ReasonGPUHeld, ReasonDiskFull, ReasonNotWorse, ReasonIndistinguishable, ReasonForeign, ReasonSelfOrigin, ReasonSuspiciousLabels,
 		ReasonProbationFailed, ReasonNoFormerRelease,
 	}
 }

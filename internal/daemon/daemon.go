@@ -63,6 +63,7 @@ type Daemon struct {
 	reloads  reloads
 	store    *store.Store
 	engine   *actions.Engine
+	executor *actions.Executor
 	nats     *nats.Conn
 	drain    *notify.Drain
 	models   []backend.Model
@@ -174,7 +175,7 @@ func (d *Daemon) openEngine(ctx context.Context, down *teardown) error {
 		return err
 	}
 	down.add("engine database", 5*time.Second, func(context.Context) error { return db.Close() })
-	executor := &actions.Executor{
+	d.executor = &actions.Executor{
 		Store: d.store, Runner: runner.Shim{Self: []string{d.o.Self, "exec-step"}}, Self: d.o.Self, Source: d.dataset(),
 		GPU:  d.gpu(),
 		Host: d.host, Log: d.log,
@@ -184,7 +185,7 @@ func (d *Daemon) openEngine(ctx context.Context, down *teardown) error {
 			}
 		},
 	}
-	d.engine, err = actions.NewEngine(ctx, db, executor, d.host, d.log)
+	d.engine, err = actions.NewEngine(ctx, db, d.executor, d.host, d.log)
 	if err != nil {
 		return fmt.Errorf("state directory %s: %w", d.store.Dir(), store.Explain(err))
 	}

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"path/filepath"
 	"time"
 
 	"github.com/retraind/retraind/store"
@@ -64,6 +65,18 @@ func (d *Daemon) housekeep(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			d.log.Warn("old records could not be removed", "err", err)
 		}
+		d.pruneFiles(ctx)
+	}
+}
+
+// pruneFiles removes what became too old while no run ended.
+func (d *Daemon) pruneFiles(ctx context.Context) {
+	file := d.loaded.Load().File
+	for _, name := range file.Names() {
+		if ctx.Err() != nil {
+			return
+		}
+		d.executor.Prune(ctx, name, filepath.Join(d.store.Dir(), "models", name), file.Models[name].Retention)
 	}
 }
 

@@ -118,7 +118,8 @@ func (l *Loop) planOf(
 		Created: time.Now().UTC(), Champion: row.Champion, Cause: causeOf(d, l.View().Report),
 		Code:  actions.CodeDigest(resolved, l.rules.Model.Serving),
 		Steps: resolved, Until: l.rules.Policy.Leaves(&d), Promote: l.promote(),
-		Probation: l.rules.Model.Policy.Probation, Stop: l.rules.Model.SetsAside(),
+		Probation: l.rules.Model.Policy.Probation, Retention: &l.rules.Model.Retention,
+		Stop:    l.rules.Model.SetsAside(),
 		Serving: l.rules.Model.Serving, ModelDir: l.modelDir(), RunDir: filepath.Join(l.modelDir(), "runs", run),
 	}, nil
 }

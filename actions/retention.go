@@ -1,0 +1,89 @@
+package actions
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// RetentionConfig says what of a model stays on disk beside what is in use. The release that serves, the former one, what
+// `current` names, and whatever a run that has not ended needs stay in any case.
+type RetentionConfig struct {
+	// Releases are the files of trained artifacts, with the images built of them; default count 5.
+	Releases KeepConfig `yaml:"releases" json:"releases,omitzero"`
+	// Runs are the directories of ended runs: exported data, and the record and output of the commands; default count 20.
+	Runs KeepConfig `yaml:"runs" json:"runs,omitzero"`
+	// Steps are the records and outputs of the commands of ended runs alone; default: as long as their run.
+	Steps KeepConfig `yaml:"steps" json:"steps,omitzero"`
+}
+
+// KeepConfig bounds what is kept. What is beyond one of the bounds is removed, the oldest first; the newest always stays.
+type KeepConfig struct {
+	// Count is how many are kept.
+	Count int `yaml:"count" json:"count,omitempty"`
+	// Age is how long each is kept; 0 = without end.
+	Age unit.Duration `yaml:"age" json:"age,omitempty"`
+	// Size is how large those that are kept may be together; 0 = without bound.
+	Size unit.Size `yaml:"size" json:"size,omitempty"`
+}
+
+// How many releases and run directories stay unless the configuration says otherwise.
+const (
+	keepReleases = 5
+	keepRuns     = 20
+)
+
+// WithDefaults fills what was left out.
+func (c RetentionConfig) WithDefaults() RetentionConfig {
+	c.Releases.Count = cmp.Or(c.Releases.Count, keepReleases)
+	c.Runs.Count = cmp.Or(c.Runs.Count, keepRuns)
+	return c
+}
+
+// Validate finds faults.
+func (c RetentionConfig) Validate() check.Problems {
+	var p check.Problems
+	p.Under("releases", c.Releases.validate())
+	p.Under("runs", c.Runs.validate())
+	p.Under("steps", c.Steps.validate())
+	return p
+}
+
+func (c KeepConfig) validate() check.Problems {
+	var p check.Problems
+	if c.Count < 0 {
+		p.Errorf("count", "write 1 or more, or leave it out", "count %d is negative", c.Count)
+	}
+	if c.Age < 0 {
+		p.Errorf("age", "write a duration such as 90d", "%v is negative", c.Age)
+	}
+	if c.Size < 0 {
+		p.Errorf("size", "write a size such as 100GiB", "%v is negative", c.Size)
+	}
+	return p
+}
+
+// kept is a thing on disk that a rule of retention is about.
+type kept struct {
+	at    time.Time
+	size  int64
+	inUse bool // it stays, and counts
+}
+
+// surplus are the indices of what is beyond the bounds; things are listed from the newest to the oldest.
+func (c KeepConfig) surplus(things []kept, now time.Time) (out []int) {
+	var size int64
+	for i, t := range things {
+		old := c.Age > 0 && now.Sub(t.at) > c.Age.D()
+		large := c.Size > 0 && size+t.size > c.Size.Bytes()
+		many := c.Count > 0 && i >= c.Count
+		if i > 0 && !t.inUse && (old || large || many) {
+			out = append(out, i)
+			continue
+		}
+		size += t.size
+	}
+	return out
+}

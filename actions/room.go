@@ -1,0 +1,77 @@
+package actions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/retraind/retraind/actions/files"
+	"github.com/retraind/retraind/internal/text"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
+)
+
+// roomRuns is how many earlier runs say how much a step writes.
+const roomRuns = 5
+
+// room refuses to begin a step for which the disk has too little room, by what it left in the run's directories and in the
+// release in earlier runs. It reports false where there is room, or nothing is known.
+func (x *Executor) room(ctx context.Context, p Plan, step Step) (Outcome, bool, error) {
+	need, runs, err := x.grew(ctx, p, step.Name)
+	if err != nil || need == 0 {
+		return Outcome{}, false, err
+	}
+	const tenth = 10
+	for _, dir := range []string{filepath.Dir(p.RunDir), filepath.Dir(p.releaseDir())} {
+		free, err := files.FreeSpace(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return Outcome{}, false, err
+		}
+		if free < need+need/tenth {
+			return Outcome{
+				Class: store.StepBlocked, Why: policy.ReasonDiskFull,
+				Detail: fmt.Sprintf("step %s is not begun: it wrote %s in the last %s, and %s has %s left; make room, or keep less (retention)",
+					step.Name, text.Bytes(need), text.Plural(runs, "run"), dir, text.Bytes(free)),
+			}, true, nil
+		}
+	}
+	return Outcome{}, false, nil
+}
+
+// grew is the most that a step wrote in the newest runs of its pipeline, and how many of them say so.
+func (x *Executor) grew(ctx context.Context, p Plan, step string) (most int64, runs int, err error) {
+	err = x.Store.View(ctx, func(t *store.Tx) error {
+		list, err := t.Runs(p.Model, keepRuns)
+		for _, r := range list {
+			sum, err := ReadSummary(r.Result)
+			if err != nil || r.Pipeline != p.Pipeline {
+				continue
+			}
+			if size, known := sum.Sizes[step]; known && runs < roomRuns {
+				most, runs = max(most, size), runs+1
+			}
+		}
+		return err
+	})
+	return most, runs, err
+}
+
+// sizes are what the steps of a run wrote, by name.
+func sizes(p Plan, done []Outcome) map[string]int64 {
+	out := map[string]int64{}
+	for _, o := range done {
+		if o.Kind != ActDo || o.Class != store.StepOK || o.Carried || o.Step >= len(p.Steps) {
+			continue
+		}
+		name := p.Steps[o.Step].Name
+		if l, err := readLeft(AttemptDir(p.RunDir, name, o.Attempt)); err == nil && l.Grew > 0 {
+			out[name] = l.Grew
+		}
+	}
+	return out
+}

@@ -106,6 +106,18 @@ func TestPipelineProblems(t *testing.T) {
 				Env: map[string]string{"A-B": ""},
 			}}, gate, release, verify,
 		}},
+		{"outside", []StepConfig{
+			export, train, gate, release,
+			{&ComposeStep{Do: DoCompose, Dir: "/srv/c", Service: "api", Action: ActionUp}},
+			{&UnitStep{Do: DoUnit, Unit: "api.service", Action: ActionRestart}},
+			verify,
+		}},
+		{"outside, badly", []StepConfig{
+			export, train, gate, release,
+			{&ComposeStep{Do: DoCompose, Action: "kill", HealthyWithin: -1}},
+			{&UnitStep{Do: DoUnit, Unit: "--now", Action: ActionUp}},
+			verify,
+		}},
 		{"a check of nothing", []StepConfig{Do(DoCheck), gate, release, verify}},
 		{"a check", []StepConfig{{&CheckStep{Do: DoCheck, Adapter: "out", GGUF: "$RETRAIND_RELEASE/x.gguf"}}, gate, release, verify}},
 	} {

@@ -99,6 +99,9 @@ func (x *Executor) perform(ctx context.Context, p Plan, a Action, done []Outcome
 		if step.Do.servesRelease() {
 			return x.strategy(step).undeploy(ctx, p, a, step)
 		}
+		if step.Act != nil {
+			return x.act(ctx, p, a, step)
+		}
 		return x.command(ctx, p, a, step, step.Undo)
 	}
 	return x.doStep(ctx, p, a, done)
@@ -136,6 +139,9 @@ func (x *Executor) doWork(ctx context.Context, p Plan, a Action, done []Outcome)
 	}
 	if step.Do.servesRelease() {
 		return x.strategy(step).deploy(ctx, p, a, step, done)
+	}
+	if step.Act != nil {
+		return x.act(ctx, p, a, step)
 	}
 	if step.Do == DoPredict {
 		return x.predict(ctx, p, a, step, done)

@@ -149,7 +149,7 @@ func (m *machine) applyStep(o Outcome) {
 	}
 	m.attempt = 1
 	m.released = m.released || step.Do.servesRelease()
-	if step.Do.servesRelease() || len(step.Undo) > 0 {
+	if step.hasUndo() {
 		m.begun = append(m.begun, o.Step)
 	}
 	if o.Class == store.StepOK {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -166,5 +167,23 @@ func TestNextSimulated(t *testing.T) {
 		case result.Outcome == policy.OutcomeRolledBack && proofs != 1:
 			t.Fatalf("seed %d: rolled back without a proof", seed)
 		}
+	}
+}
+
+// A restart after the release is done once more when the release is taken back, also days later.
+func TestRestartIsTakenBack(t *testing.T) {
+	t.Parallel()
+	restart := &UnitStep{Do: DoUnit, Unit: "api.service", Action: ActionRestart}
+	steps := []StepConfig{Do(DoExport), Do(DoGate), Do(DoRelease), {restart}, Do(DoVerify)}
+	p := Plan{Run: "r", Champion: "sha256:before", Steps: Resolve(steps, nil, "/opt/retraind")}
+	back := PlanRollback(p, "sha256:now", "too many errors")
+	if got := strings.Join(back.Titles(), ", "); got != "undo release, undo unit, prove" {
+		t.Error(got)
+	}
+	up := &ComposeStep{Do: DoCompose, Dir: "/srv", Service: "api", Action: ActionUp}
+	p.Steps = Resolve([]StepConfig{Do(DoGate), Do(DoRelease), {up}, Do(DoVerify)}, nil, "/opt/retraind")
+	back = PlanRollback(p, "sha256:now", "too many errors")
+	if got := strings.Join(back.Titles(), ", "); got != "undo release, prove" {
+		t.Error(got)
 	}
 }

@@ -46,7 +46,7 @@ func (p Plan) undone() []int {
 	gate := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Do == DoGate })
 	var out []int
 	for i, s := range p.Steps {
-		if i > gate && (s.Do.servesRelease() || len(s.Undo) > 0) {
+		if i > gate && s.hasUndo() && (s.Act == nil || s.Act.Action == ActionRestart) {
 			out = append(out, i)
 		}
 	}

@@ -22,6 +22,8 @@ func StepForms() []StepForm {
 	return []StepForm{
 		{"do", DoExport, func() StepType { return &ExportStep{Do: DoExport} }},
 		{"do", DoPredict, func() StepType { return &PredictStep{Do: DoPredict} }},
+		{"do", DoCompose, func() StepType { return &ComposeStep{Do: DoCompose} }},
+		{"do", DoUnit, func() StepType { return &UnitStep{Do: DoUnit} }},
 		{"do", DoCheck, func() StepType { return &CheckStep{Do: DoCheck} }},
 		{"do", DoGate, func() StepType { return &GateStep{Do: DoGate} }},
 		{"do", DoRelease, func() StepType { return &ReleaseStep{Do: DoRelease} }},

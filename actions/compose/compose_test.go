@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	case filepath.Base(os.Args[0]) == "docker-compose":
 		os.Exit(dockertest.Compose(os.Args[1:]))
 	case len(os.Args) == 4 && os.Args[1] == "step":
-		kinds := map[string]job.Work{"deploy": Deploy, "back": Back}
+		kinds := map[string]job.Work{"deploy": Deploy, "back": Back, "act": Do}
 		if err := job.Run(context.Background(), kinds, os.Args[2], os.Args[3]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -103,12 +103,18 @@ func (p *place) write(name, text string) {
 	writeFile(p.t, filepath.Join(p.dir, name), text)
 }
 
-// job runs a job as a process of its own, as the supervisor does.
+// job runs a job of a deployment.
 func (p *place) job(kind string) (job.Result, Deployed) {
+	p.t.Helper()
+	return p.jobOn(kind, p.in)
+}
+
+// jobOn runs a job as a process of its own, as the supervisor does.
+func (p *place) jobOn(kind string, in any) (job.Result, Deployed) {
 	p.t.Helper()
 	p.attempt++
 	dir := filepath.Join(filepath.Dir(p.in.Trace), fmt.Sprint("a", p.attempt))
-	if err := job.Prepare(dir, func() (any, error) { return p.in, nil }); err != nil {
+	if err := job.Prepare(dir, func() (any, error) { return in, nil }); err != nil {
 		p.t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0], "step", kind, dir)

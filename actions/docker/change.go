@@ -12,6 +12,9 @@ import (
 	"time"
 )
 
+// longestGrace bounds the time that a container may have set itself to stop.
+const longestGrace = 10 * time.Minute
+
 func isNotFound(err error) bool { return errors.Is(err, ErrNotFound) }
 
 // Start starts a container; one that runs stays as it is.
@@ -20,11 +23,15 @@ func (c *Client) Start(ctx context.Context, id string) error {
 		http.StatusNotModified)
 }
 
-// Stop stops a container, and kills it after grace; one that does not run stays as it is. A container with a restart
+// Stop stops a container, and kills it after grace, with 0 after the time that the container itself has for it; one that does not run stays as it is. A container with a restart
 // policy stays stopped: the engine does not start again what was stopped on request.
 func (c *Client) Stop(ctx context.Context, id string, grace time.Duration) error {
-	seconds := max(1, int(grace/time.Second))
-	query := url.Values{"t": {strconv.Itoa(seconds)}}
+	query := url.Values{}
+	if grace > 0 {
+		query.Set("t", strconv.Itoa(max(1, int(grace/time.Second))))
+	} else {
+		grace = longestGrace
+	}
 	// The engine answers when the container has ended.
 	ctx, stop := context.WithTimeout(ctx, grace+patience)
 	defer stop()

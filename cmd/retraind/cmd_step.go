@@ -13,6 +13,7 @@ import (
 	"github.com/retraind/retraind/actions/job"
 	"github.com/retraind/retraind/actions/predict"
 	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/actions/unitstep"
 	"github.com/retraind/retraind/actions/weights"
 	"github.com/retraind/retraind/gpu"
 	"github.com/retraind/retraind/gpu/nvml"
@@ -30,6 +31,8 @@ func newExecStep(*app) *cobra.Command {
 // jobs is the work of the long built-in steps, by kind.
 var jobs = map[string]job.Work{
 	"check":                  weights.Work,
+	actions.JobComposeAct:    compose.Do,
+	actions.JobUnitAct:       unitstep.Do,
 	actions.JobComposeBack:   compose.Back,
 	actions.JobComposeDeploy: compose.Deploy,
 	actions.JobPredict:       predict.Work,

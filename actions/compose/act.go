@@ -1,0 +1,160 @@
+package compose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/retraind/retraind/actions/docker"
+	"github.com/retraind/retraind/actions/job"
+	"github.com/retraind/retraind/store"
+)
+
+// Action is what one step does with a service.
+type Action string
+
+// The actions.
+const (
+	Restart Action = "restart"
+	Stop    Action = "stop"
+	Start   Action = "start"
+	Up      Action = "up" // create the container anew where the compose file changed, and start it
+)
+
+// Act is what the job of one action works on.
+type Act struct {
+	Service Service `json:"service"`
+	Action  Action  `json:"action"`
+	Before  string  `json:"before"` // file of the run: whether the service ran before the step
+	Back    bool    `json:"back,omitempty"`
+	Always  bool    `json:"always,omitempty"` // take back also what this run has not begun
+}
+
+const (
+	ran    = "running\n"
+	didNot = "not running\n"
+)
+
+// Do does one action, or takes it back: what was stopped is started if it ran before, what was started is stopped if it
+// did not, and a restart is done once more. Entered again it finds the service as it should be; a restart is done again.
+func Do(ctx context.Context, j job.Job) (job.Result, error) {
+	var in Act
+	if err := j.Decode(&in); err != nil {
+		return job.Result{}, err
+	}
+	s, err := locate(ctx, in.Service)
+	if err != nil {
+		return job.Result{}, err
+	}
+	defer s.engine.Close()
+	action := in.Action
+	if in.Back {
+		if action, err = opposite(in); err != nil || action == "" {
+			return job.Result{Class: store.StepOK, Detail: "service " + s.Name + " is as it was"}, err
+		}
+	} else if err := noteBefore(in.Before, s.now); err != nil {
+		return job.Result{}, err
+	}
+	if err := s.act(ctx, action); err != nil {
+		return job.Result{}, err
+	}
+	if action == Stop {
+		return job.Result{Class: store.StepOK, Detail: "service " + s.Name + " is stopped"}, nil
+	}
+	c, err := s.await(ctx, wanted{})
+	if err != nil {
+		return job.Result{}, err
+	}
+	detail := fmt.Sprintf("container %s runs since %s", c.Name, c.Started.UTC().Format(time.TimeOnly))
+	return job.Result{Class: store.StepOK, Detail: detail}, nil
+}
+
+func (s *site) act(ctx context.Context, action Action) error {
+	if action == Up {
+		full, err := find(ctx, s.Service)
+		if err != nil {
+			return err
+		}
+		defer full.engine.Close()
+		args := []string{"up", "-d", "--no-build", "--no-deps"}
+		if full.cli.pulls {
+			args = append(args, "--pull", "never")
+		}
+		return full.cli.run(ctx, append(args, s.Name)...)
+	}
+	if s.now == nil {
+		if action == Stop {
+			return nil
+		}
+		return fmt.Errorf("compose: service %s in %s has no container: bring it up once, or use action: up", s.Name, s.Dir)
+	}
+	if action != Start {
+		if err := s.engine.Stop(ctx, s.now.ID, 0); err != nil || action == Stop {
+			return err
+		}
+	}
+	return s.engine.Start(ctx, s.now.ID)
+}
+
+// noteBefore remembers, once, whether the service ran.
+func noteBefore(path string, now *docker.Container) error {
+	text := didNot
+	if now != nil && now.Running() {
+		text = ran
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// opposite is what takes an action back, "" for nothing.
+func opposite(in Act) (Action, error) {
+	b, err := os.ReadFile(in.Before)
+	switch {
+	case in.Action == Restart && (err == nil || in.Always):
+		return Restart, nil // what is in service then is loaded
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil // it was not begun
+	case err != nil:
+		return "", err
+	case in.Action == Stop && string(b) == ran:
+		return Start, nil
+	case in.Action == Start && string(b) == didNot:
+		return Stop, nil
+	}
+	return "", nil
+}
+
+// locate finds a service by its container alone, for what needs no compose file.
+func locate(ctx context.Context, s Service) (*site, error) {
+	if info, err := os.Stat(s.Dir); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("compose: %s is no directory: correct dir", s.Dir)
+	}
+	engine, err := docker.New("")
+	if err != nil {
+		return nil, err
+	}
+	all, err := engine.Labelled(ctx, docker.LabelService+"="+s.Name)
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(c docker.Container) bool { return !samePath(c.Labels[docker.LabelDir], s.Dir) })
+	out := &site{Service: s, engine: engine}
+	if len(all) == 0 {
+		return out, nil
+	}
+	if out.Project == "" {
+		out.Project = all[0].Project()
+	}
+	return out, out.look(ctx)
+}

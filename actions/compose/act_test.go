@@ -1,0 +1,56 @@
+package compose
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/retraind/retraind/actions/job"
+	"github.com/retraind/retraind/store"
+)
+
+// act does an action of a step, or takes it back, and returns the container's state.
+func (p *place) act(action Action, back bool) (string, job.Result) {
+	p.t.Helper()
+	in := Act{
+		Service: Service{Dir: p.dir, Name: "api", Within: p.in.Service.Within}, Action: action,
+		Before: filepath.Join(filepath.Dir(p.in.Kept), "before-"+string(action)), Back: back,
+	}
+	result, _ := p.jobOn("act", in)
+	c, _ := p.engine.Get("c0")
+	return c.State, result
+}
+
+func TestActions(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	for _, c := range []struct {
+		action Action
+		back   bool
+		want   string
+	}{
+		{Stop, true, "running"}, // it was not begun
+		{Stop, false, "exited"},
+		{Stop, false, "exited"}, // entered again
+		{Stop, true, "running"},
+		{Start, false, "running"}, // it runs already
+		{Start, true, "running"},
+		{Restart, false, "running"},
+		{Restart, true, "running"},
+	} {
+		if state, r := p.act(c.action, c.back); r.Class != store.StepOK || state != c.want {
+			t.Fatalf("%s, back %v: %s: %s; the container is %s", c.action, c.back, r.Class, r.Detail, state)
+		}
+	}
+	if _, r := p.act(Up, false); r.Class != store.StepOK {
+		t.Errorf("up: %s", r.Detail)
+	}
+	if _, there := p.engine.Get("c0"); there {
+		t.Error("up left the container")
+	}
+	if err := p.client().Remove(t.Context(), "created1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, r := p.act(Restart, false); r.Class != store.StepFailed {
+		t.Errorf("without a container: %+v", r)
+	}
+}

@@ -1,0 +1,140 @@
+package actions
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	"github.com/retraind/retraind/actions/compose"
+	"github.com/retraind/retraind/actions/unitstep"
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// The steps that do one thing outside, and the kinds of their jobs.
+const (
+	DoCompose Builtin = "compose"
+	DoUnit    Builtin = "unit"
+
+	JobComposeAct = "compose-act"
+	JobUnitAct    = "unit-act"
+)
+
+// ServiceAction is what a step does with a service or a unit.
+type ServiceAction string
+
+// The actions.
+const (
+	ActionRestart ServiceAction = "restart"
+	ActionStop    ServiceAction = "stop"
+	ActionStart   ServiceAction = "start"
+	ActionUp      ServiceAction = "up"
+)
+
+// ComposeStep does one thing with a service of docker compose.
+type ComposeStep struct {
+	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
+	Do         Builtin `yaml:"do"`
+	StepCommon `yaml:",inline"`
+	// Dir is the directory with the compose file.
+	Dir string `yaml:"dir"`
+	// Service is its name in the compose file.
+	Service string `yaml:"service"`
+	// Action is restart, stop, start or up. Where the run fails, stop and start are taken back, and a restart is done once more.
+	Action ServiceAction `yaml:"action"`
+	// HealthyWithin is how long the container may take to be healthy; default 2m.
+	HealthyWithin unit.Duration `yaml:"healthy_within"`
+}
+
+// UnitStep does one thing with a systemd unit.
+type UnitStep struct {
+	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
+	Do         Builtin `yaml:"do"`
+	StepCommon `yaml:",inline"`
+	// Unit is the name of the unit.
+	Unit string `yaml:"unit"`
+	// Action is restart, stop or start. Where the run fails, stop and start are taken back, and a restart is done once more.
+	Action ServiceAction `yaml:"action"`
+}
+
+// Act is what a step does outside, in a plan.
+type Act struct {
+	Unit    string           `json:"unit,omitempty"`
+	Compose *compose.Service `json:"compose,omitempty"`
+	Action  ServiceAction    `json:"action"`
+}
+
+func (s *ComposeStep) builtin() Builtin                        { return DoCompose }
+func (s *UnitStep) builtin() Builtin                           { return DoUnit }
+func (s *ComposeStep) paths(_ string, abs func(string) string) { s.Dir = abs(s.Dir) }
+func (s *UnitStep) resolve(to *Step, _ *DeployConfig, _ string) {
+	to.Act = &Act{Unit: s.Unit, Action: s.Action}
+}
+
+func (s *ComposeStep) resolve(to *Step, _ *DeployConfig, _ string) {
+	to.Act = &Act{
+		Compose: &compose.Service{Dir: s.Dir, Name: s.Service, Within: s.HealthyWithin.D()}, Action: s.Action,
+	}
+}
+
+func (s *ComposeStep) validate(p *check.Problems, here string) {
+	s.StepCommon.validate(p, here)
+	if s.Dir == "" {
+		p.Errorf(here+".dir", "name the directory of the compose file", "dir is missing")
+	}
+	if !serviceName.MatchString(s.Service) {
+		p.Errorf(here+".service", "write the service's name in the compose file", "%q cannot name a service", s.Service)
+	}
+	s.Action.validate(p, here, true)
+	if s.HealthyWithin < 0 {
+		p.Errorf(here+".healthy_within", "write a duration such as 2m", "%v is negative", s.HealthyWithin)
+	}
+}
+
+func (s *UnitStep) validate(p *check.Problems, here string) {
+	s.StepCommon.validate(p, here)
+	if !unitName.MatchString(s.Unit) {
+		p.Errorf(here+".unit", "write a name such as classifier.service", "%q cannot name a unit", s.Unit)
+	}
+	s.Action.validate(p, here, false)
+}
+
+func (a ServiceAction) validate(p *check.Problems, here string, up bool) {
+	switch {
+	case a == ActionRestart, a == ActionStop, a == ActionStart, a == ActionUp && up:
+	case up:
+		p.Errorf(here+".action", "write restart, stop, start or up", "unknown action %q", a)
+	default:
+		p.Errorf(here+".action", "write restart, stop or start", "unknown action %q", a)
+	}
+}
+
+// hasUndo reports whether a step has something to take back.
+func (s Step) hasUndo() bool {
+	return s.Do.servesRelease() || len(s.Undo) > 0 || s.Act != nil && s.Act.Action != ActionUp
+}
+
+// act does what a step does outside, or takes it back.
+func (x *Executor) act(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
+	kind := JobComposeAct
+	if step.Act.Compose == nil {
+		kind = JobUnitAct
+	}
+	out, _, err := x.child(ctx, p, a, withDocker(step), kind, func(string) (any, error) {
+		before := filepath.Join(p.RunDir, "steps", step.Name, "before")
+		if err := os.MkdirAll(filepath.Dir(before), 0o700); err != nil {
+			return nil, err
+		}
+		back := a.Kind == ActUndo
+		if kind == JobUnitAct {
+			return unitstep.Input{
+				Unit: step.Act.Unit, Action: string(step.Act.Action), Before: before, Back: back, Always: p.Rollback != nil,
+			}, nil
+		}
+		return compose.Act{
+			Service: *step.Act.Compose, Action: compose.Action(step.Act.Action), Before: before, Back: back,
+			Always: p.Rollback != nil,
+		}, nil
+	})
+	return out, err
+}

@@ -1,0 +1,110 @@
+// Package unitstep starts, stops and restarts a systemd unit for a step of a pipeline, and takes that back.
+//
+// It runs as a job under the step supervisor and asks systemctl, which asks polkit whether the daemon's user may. It waits
+// for the unit's end of starting or stopping, as systemctl does, and looks at the state afterwards.
+package unitstep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/retraind/retraind/actions/job"
+	"github.com/retraind/retraind/internal/text"
+	"github.com/retraind/retraind/store"
+)
+
+// Input is what the job works on.
+type Input struct {
+	Unit   string `json:"unit"`
+	Action string `json:"action"` // restart, stop or start
+	Before string `json:"before"` // file of the run: the unit's state before the step
+	Back   bool   `json:"back,omitempty"`
+	Always bool   `json:"always,omitempty"` // take back also what this run has not begun
+}
+
+// Do does one action, or takes it back: what was stopped is started if it was active before, what was started is stopped
+// if it was not, and a restart is done once more. Entered again it finds the unit as it should be; a restart is done again.
+func Do(ctx context.Context, j job.Job) (job.Result, error) {
+	var in Input
+	if err := j.Decode(&in); err != nil {
+		return job.Result{}, err
+	}
+	was, err := state(ctx, in.Unit)
+	if err != nil {
+		return job.Result{}, err
+	}
+	action := in.Action
+	if in.Back {
+		if action, err = opposite(in); err != nil || action == "" {
+			return job.Result{Class: store.StepOK, Detail: in.Unit + " is as it was"}, err
+		}
+	} else if err := note(in.Before, was); err != nil {
+		return job.Result{}, err
+	}
+	cmd := exec.CommandContext(ctx, "systemctl", "--no-ask-password", action, in.Unit)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return job.Result{}, fmt.Errorf("systemctl %s %s: %w: %s", action, in.Unit, err, text.OneLine(string(out), 300))
+	}
+	now, err := state(ctx, in.Unit)
+	if err != nil {
+		return job.Result{}, err
+	}
+	if up := now == "active"; up != (action != "stop") {
+		return job.Result{}, fmt.Errorf("%s is %s after systemctl %s: see journalctl -u %s", in.Unit, now, action, in.Unit)
+	}
+	return job.Result{Class: store.StepOK, Detail: in.Unit + " is " + now}, nil
+}
+
+// state is the unit's: active, inactive, failed, and so on. A unit that is missing or masked cannot be acted on.
+func state(ctx context.Context, unit string) (string, error) {
+	out, err := exec.CommandContext(ctx, "systemctl", "show", "--property=LoadState,ActiveState", "--value", unit).Output()
+	if err != nil {
+		return "", fmt.Errorf("systemctl show %s: %w", unit, err)
+	}
+	fields := strings.Fields(string(out))
+	if len(fields) != 2 {
+		return "", fmt.Errorf("systemctl show %s: it printed %q", unit, out)
+	}
+	switch fields[0] {
+	case "not-found":
+		return "", fmt.Errorf("there is no unit %s on this machine: correct unit", unit)
+	case "masked":
+		return "", fmt.Errorf("unit %s is masked: systemctl unmask %s", unit, unit)
+	}
+	return fields[1], nil
+}
+
+func note(path, was string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil // by a former attempt
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(was)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// opposite is what takes an action back, "" for nothing.
+func opposite(in Input) (string, error) {
+	was, err := os.ReadFile(in.Before)
+	switch {
+	case in.Action == "restart" && (err == nil || in.Always):
+		return in.Action, nil // what is in service then is loaded
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil // it was not begun
+	case err != nil:
+		return "", err
+	case in.Action == "stop" && string(was) == "active":
+		return "start", nil
+	case in.Action == "start" && string(was) != "active":
+		return "stop", nil
+	}
+	return "", nil
+}

@@ -230,7 +230,7 @@ func TestTunerStory(t *testing.T) {
 	o.deploying()
 	o.killDaemon()
 	o.run()
-	o.deploying()
+	o.model("the deployment again", func(m status.Model) bool { return m.Active != nil && underWay(m.Active.Steps, "deploy") })
 	o.killSupervisors()
 	o.killDaemon()
 	o.remove("slow")

@@ -49,12 +49,13 @@ func NewEngine(ctx context.Context, db *sql.DB, executor *Executor, host string,
 	return e, nil
 }
 
-// Launch begins to execute, first of all the runs that a former process left.
-func (e *Engine) Launch() error {
+// Launch begins to execute, first of all the runs that a former process left. So many runs are executed at once, of
+// different models; the others wait in the order in which they were handed over.
+func (e *Engine) Launch(atOnce int) error {
 	if err := dbos.Launch(e.dbos); err != nil {
 		return fmt.Errorf("workflow engine: %w", err)
 	}
-	q, err := dbos.RegisterQueue(e.dbos, queueName, dbos.WithWorkerConcurrency(1),
+	q, err := dbos.RegisterQueue(e.dbos, queueName, dbos.WithWorkerConcurrency(max(1, atOnce)),
 		dbos.WithQueueBasePollingInterval(queuePoll))
 	if err != nil {
 		return fmt.Errorf("workflow engine: %w", err)

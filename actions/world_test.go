@@ -46,6 +46,7 @@ type world struct {
 	promote  PromoteConfig
 	deploy   *DeployConfig
 	aside    []gpu.StopConfig
+	atOnce   int
 	runs     int
 }
 
@@ -199,7 +200,7 @@ func (w *world) start() {
 	w.t.Cleanup(func() { closeDB(w.t, db) })
 	w.engine, err = NewEngine(w.t.Context(), db, w.executor, "host", slog.New(slog.DiscardHandler))
 	if err == nil {
-		err = w.engine.Launch()
+		err = w.engine.Launch(w.atOnce)
 	}
 	if err != nil {
 		w.t.Fatal(err)

@@ -150,6 +150,8 @@ func phase(m status.Model, v evaluator.View, now time.Time) (status.Phase, strin
 		return status.Paused, pauseText(m.Pauses[0], now) + "; " + v.Decision.Text
 	case v.Decision.Verdict == policy.VerdictRetrain, v.Decision.Verdict == policy.VerdictRollback:
 		return status.Armed, v.Decision.Text
+	case v.Barred != "":
+		return status.Watching, "the classifier is not asked: " + v.Barred + "; " + v.Decision.Text
 	}
 	return status.Watching, v.Decision.Text
 }

@@ -197,7 +197,7 @@ func (d *Daemon) openEngine(ctx context.Context, down *teardown) error {
 // brought to its end.
 func (d *Daemon) serve(ctx context.Context, intake, work []loop) error {
 	faults.Point("assembled")
-	if err := d.engine.Launch(); err != nil {
+	if err := d.engine.Launch(d.gate.Cards(ctx)); err != nil {
 		return err
 	}
 	faults.Point("launched")

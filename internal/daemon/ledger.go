@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/actions/ledger"
+	"github.com/retraind/retraind/internal/evaluator"
 	"github.com/retraind/retraind/store"
 )
 
@@ -89,4 +90,12 @@ func (d *Daemon) goesOn(ctx context.Context, run string) string {
 		return "run " + run + " goes on"
 	}
 	return ""
+}
+
+// barrier says when classifiers must not be asked: where a run has set them aside, unless the options name another one.
+func (d *Daemon) barrier() evaluator.Barrier {
+	if d.o.Barrier != nil {
+		return d.o.Barrier
+	}
+	return d.gate
 }

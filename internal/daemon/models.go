@@ -42,7 +42,7 @@ func (d *Daemon) openModel(ctx context.Context, file *configs.File, name string)
 	}
 	m.Loop = evaluator.New(name, rules, evaluator.Options{
 		Store: d.store, Runs: d.engine, Labels: intake, Changes: m.Changes, Host: d.host, Self: d.o.Self, Log: d.log,
-		Beat: func() { d.progress.made(name) }, BeatEvery: d.beatEvery(), Barrier: d.o.Barrier,
+		Beat: func() { d.progress.made(name) }, BeatEvery: d.beatEvery(), Barrier: d.barrier(),
 	})
 	return m, nil
 }

@@ -175,6 +175,7 @@ func (l *Loop) barred() bool {
 	}
 	if why != l.notAsked {
 		l.notAsked = why
+		l.setView(func(v *View) { v.Barred = why })
 		l.log.Info("whether the classifier may be asked has changed", "reason", cmp.Or(why, "it may"))
 	}
 	return why != ""

@@ -21,7 +21,9 @@ type View struct {
 	Serving  *Serving // nil before the first check of the service, and without a champion
 	// ServiceTrouble is the error of the last check of the service.
 	ServiceTrouble string
-	Trial          *policy.Trial // nil if the release has no probation
+	// Barred is why the classifier is not asked now, "" where it may be.
+	Barred string
+	Trial  *policy.Trial // nil if the release has no probation
 }
 
 // Audit is the result of the last audit; Difference and Damage are empty if it found none.

@@ -23,6 +23,7 @@ const goneEvery = 500 * time.Millisecond
 // is written, then things are stopped in the order of the plan, and their processes and memory must be gone.
 func (g *Gate) Free(ctx context.Context, s actions.GPUStep, p actions.Plan) (string, error) {
 	config := g.config(s.Model)
+	g.lend(s.Run, p.Stop)
 	log := g.o.Log.With("model", s.Model, "run_id", s.Run, "step", s.Step)
 	if err := gpu.Prove(ctx, g.probe); err != nil {
 		return "", g.blocked(ctx, s, "nothing was stopped: the GPU cannot be used: "+err.Error())
@@ -217,6 +218,7 @@ func (g *Gate) blocked(ctx context.Context, s actions.GPUStep, reason string) er
 
 // Restore implements actions.GPU.
 func (g *Gate) Restore(ctx context.Context, s actions.GPUStep) (string, error) {
+	g.lend(s.Run, nil)
 	results, bad, err := g.o.Ledger.Restore(ctx, ledger.Order{
 		Due: func(e ledger.Entry) string {
 			if e.Run.ID == s.Run {

@@ -35,8 +35,9 @@ type Gate struct {
 	peaks *gpu.Peaks
 	queue queue
 
-	mu     sync.Mutex            // guards before
-	before map[string]gpu.Device // by UUID: the device as it was granted last
+	mu     sync.Mutex                  // guards the rest
+	before map[string]gpu.Device       // by UUID: the device as it was granted last
+	lent   map[string][]gpu.StopConfig // by run: what it has set aside, or may have
 }
 
 // New returns the gate of a daemon.
@@ -48,7 +49,7 @@ func New(o Options) *Gate {
 		},
 		xids:   &gpu.XidProbe{Command: []string{o.Self, "gpu-xid"}},
 		peaks:  &gpu.Peaks{Path: filepath.Join(o.Store.Dir(), gpu.PeaksFile)},
-		before: map[string]gpu.Device{},
+		before: map[string]gpu.Device{}, lent: map[string][]gpu.StopConfig{},
 	}
 }
 
@@ -106,6 +107,28 @@ func (g *Gate) config(model string) gpu.Config {
 		return *m.GPU
 	}
 	return gpu.Config{}.WithDefaults()
+}
+
+// Cards is how many devices steps can have at once, 1 where none is needed or the driver does not say it.
+func (g *Gate) Cards(ctx context.Context) int {
+	needed := false
+	for _, m := range g.o.File().Models {
+		needed = needed || m.GPU != nil
+	}
+	if !needed {
+		return 1
+	}
+	devices, err := g.probe.Devices(ctx)
+	if err != nil {
+		g.o.Log.Info("how many GPUs there are is not known: one run at a time", "err", err)
+	}
+	n := 0
+	for _, d := range devices {
+		if !d.Split {
+			n++
+		}
+	}
+	return max(1, n)
 }
 
 // granted is a device as it was granted; one that this process did not grant has only its UUID.

@@ -36,6 +36,7 @@ func (g *Gate) Watch(ctx context.Context, of actions.GPUWatch) (end func(succeed
 	}
 	if m := g.o.File().Models[of.Model]; m != nil && m.GPU != nil {
 		w.config = *m.GPU
+		g.lend(of.Run, w.config.Stop) // also where a former process has freed the GPU
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	xids := make(chan gpu.Xid)

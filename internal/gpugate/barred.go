@@ -1,0 +1,94 @@
+package gpugate
+
+import (
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/retraind/retraind/actions/ledger"
+	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/internal/text"
+	"github.com/retraind/retraind/serving"
+)
+
+// lend notes what a run has set aside; nothing when it is over.
+func (g *Gate) lend(run string, stop []gpu.StopConfig) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(stop) == 0 {
+		delete(g.lent, run)
+		return
+	}
+	g.lent[run] = stop
+}
+
+// Barred says why a classifier must not be asked now, "" where it may: a run has set it aside, or a question would load a
+// model into the GPU that a run has. It implements evaluator.Barrier.
+func (g *Gate) Barred(model string) string {
+	m := g.o.File().Models[model]
+	if m == nil {
+		return ""
+	}
+	entries, _, err := g.o.Ledger.Entries()
+	if err != nil {
+		return "" // the service itself shows whether it is there
+	}
+	for _, e := range entries {
+		if serves(e.Thing, m.Serving) {
+			return e.Thing.String() + " is set aside by run " + text.RunID(e.Run.ID)
+		}
+	}
+	if m.Serving.Ollama == nil {
+		return ""
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for run, stop := range g.lent {
+		for _, c := range stop {
+			if len(c.Ollama) > 0 && c.Server == m.Serving.Ollama.URL {
+				return "the GPU is lent to run " + text.RunID(run)
+			}
+		}
+	}
+	return ""
+}
+
+// serves reports whether a thing is what answers at a model's URLs: it has the port, or its health is asked there.
+func serves(t ledger.Thing, c serving.Config) bool {
+	if t.Loaded != nil {
+		return c.Ollama != nil && c.Ollama.URL == t.Loaded.URL
+	}
+	urls := []string{c.Classify, c.Health}
+	if c.Batch != nil {
+		urls = append(urls, c.Batch.URL)
+	}
+	own := address(t.Healthy)
+	return slices.ContainsFunc(urls, func(raw string) bool {
+		a := address(raw)
+		if a == "" {
+			return false
+		}
+		host, port, err := net.SplitHostPort(a)
+		if err != nil {
+			return false
+		}
+		ip := net.ParseIP(host)
+		local := host == "localhost" || ip != nil && ip.IsLoopback()
+		n, err := strconv.Atoi(port)
+		return a == own || err == nil && local && t.Container != nil && slices.Contains(t.Container.Ports, n)
+	})
+}
+
+// address is the host and port of a URL, "" for none.
+func address(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Hostname() == "" {
+		return ""
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}

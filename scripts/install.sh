@@ -22,7 +22,7 @@ dest=${DESTDIR-}
 put() { install -D -m "$1" "$2" "$dest$3"; }
 
 put 0755 bin/retraind /usr/local/bin/retraind
-for unit in systemd/files/*.service systemd/files/*.timer; do
+for unit in systemd/files/*.service systemd/files/*.socket systemd/files/*.timer; do
 	put 0644 "$unit" "/etc/systemd/system/${unit##*/}"
 done
 put 0644 systemd/files/retraind.sysusers /usr/lib/sysusers.d/retraind.conf

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Brings the programs named as arguments: postgres, gcc, systemd-analyze.
+# Brings the programs named as arguments: postgres, gcc, systemd-analyze, polkit.
 #
 #   scripts/setup.sh postgres gcc
 #
@@ -26,8 +26,12 @@ for want in "$@"; do
 	postgres) have_postgres || packages="$packages postgresql" ;;
 	gcc) have_gcc || packages="$packages gcc libc6-dev" ;;
 	systemd-analyze) have systemd-analyze || packages="$packages systemd" ;;
+	polkit)
+		have dbus-daemon || packages="$packages dbus"
+		[ -x /usr/lib/polkit-1/polkitd ] || packages="$packages polkitd"
+		;;
 	*)
-		echo "setup.sh: no such program: $want (known: postgres gcc systemd-analyze)" >&2
+		echo "setup.sh: no such program: $want (known: postgres gcc systemd-analyze polkit)" >&2
 		exit 2
 		;;
 	esac

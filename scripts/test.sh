@@ -5,7 +5,7 @@
 # There are two builds and no third, for on a fresh machine compiling is half of the time: without cgo, and with cgo and
 # the race detector, at which the linter looks (tools/lint). The tools share the first.
 set -eu
-"$(dirname "$0")/setup.sh" postgres gcc systemd-analyze
+"$(dirname "$0")/setup.sh" postgres gcc systemd-analyze polkit
 . "$(dirname "$0")/env.sh"
 
 work=$(mktemp -d) fast=

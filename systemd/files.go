@@ -4,7 +4,6 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
-	"path"
 	"strings"
 )
 
@@ -31,18 +30,19 @@ var places = map[string]string{
 	"retraind.tmpfiles": "/usr/lib/tmpfiles.d/retraind.conf",
 }
 
-// Files returns the shipped files, made for a program and a state directory at the given absolute paths.
-func Files(binary, state string) ([]File, error) {
-	for what, p := range map[string]string{"program": binary, "state directory": state} {
-		if !path.IsAbs(p) || strings.ContainsAny(p, " \t\n%\"'\\") {
-			return nil, fmt.Errorf("unit files: %s %q: want an absolute path without blanks, quotes and percent signs", what, p)
+// Files returns the shipped files, made for a program and a state directory at the given absolute paths, and after them
+// those that give the rights which a configuration needs.
+func Files(binary, state string, needs Needs) ([]File, error) {
+	for _, p := range []string{binary, state} {
+		if err := unitPath(p); err != nil {
+			return nil, err
 		}
 	}
 	entries, err := shipped.ReadDir("files")
 	if err != nil {
 		return nil, fmt.Errorf("unit files: %w", err)
 	}
-	made := strings.NewReplacer(append(elsewhere(state), Binary, binary)...)
+	replaced := strings.NewReplacer(append(elsewhere(state), Binary, binary)...)
 	files := make([]File, 0, len(entries))
 	for _, entry := range entries {
 		text, err := shipped.ReadFile("files/" + entry.Name())
@@ -53,9 +53,13 @@ func Files(binary, state string) ([]File, error) {
 		if !ok {
 			place = "/etc/systemd/system/" + entry.Name()
 		}
-		files = append(files, File{Name: entry.Name(), Path: place, Text: made.Replace(string(text)), Mode: 0o644})
+		files = append(files, File{Name: entry.Name(), Path: place, Text: replaced.Replace(string(text)), Mode: 0o644})
 	}
-	return files, nil
+	made, err := needs.generated(binary)
+	if err != nil {
+		return nil, err
+	}
+	return append(files, made...), nil
 }
 
 // elsewhere is what changes where the state is not at systemd's place for it, as pairs of old and new.

@@ -14,7 +14,7 @@ import (
 
 func TestFiles(t *testing.T) {
 	t.Parallel()
-	files, err := systemd.Files("/opt/retraind/bin/retraind", systemd.State)
+	files, err := systemd.Files("/opt/retraind/bin/retraind", systemd.State, systemd.Needs{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,6 +30,8 @@ func TestFiles(t *testing.T) {
 	}
 	want := []string{
 		"/etc/systemd/system/retraind-classifier@.service",
+		"/etc/systemd/system/retraind-docker.service",
+		"/etc/systemd/system/retraind-docker.socket",
 		"/etc/systemd/system/retraind-restore.service",
 		"/etc/systemd/system/retraind-restore.timer",
 		"/etc/systemd/system/retraind.service",
@@ -44,10 +46,10 @@ func TestFiles(t *testing.T) {
 func TestFilesRefuseBadPaths(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"", "retraind", "/opt/my programs/retraind", "/opt/%h/retraind", "/x\nUser=root"} {
-		if _, err := systemd.Files(bad, systemd.State); err == nil {
+		if _, err := systemd.Files(bad, systemd.State, systemd.Needs{}); err == nil {
 			t.Errorf("Files(%q) gave no error", bad)
 		}
-		if _, err := systemd.Files(systemd.Binary, bad); err == nil {
+		if _, err := systemd.Files(systemd.Binary, bad, systemd.Needs{}); err == nil {
 			t.Errorf("Files with the state in %q gave no error", bad)
 		}
 	}
@@ -55,7 +57,7 @@ func TestFilesRefuseBadPaths(t *testing.T) {
 
 func TestFilesForAnotherState(t *testing.T) {
 	t.Parallel()
-	files, err := systemd.Files(systemd.Binary, "/home/me/state")
+	files, err := systemd.Files(systemd.Binary, "/home/me/state", systemd.Needs{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +65,7 @@ func TestFilesForAnotherState(t *testing.T) {
 	for _, f := range files {
 		all += f.Text
 	}
-	for _, wrong := range []string{systemd.State, "StateDirectory", "ProtectHome=yes"} {
+	for _, wrong := range []string{systemd.State + "\n", systemd.State + "/", "StateDirectory=retraind\n"} {
 		if strings.Contains(all, wrong) {
 			t.Errorf("the files still say %s", wrong)
 		}
@@ -94,17 +96,22 @@ func TestUnitsVerify(t *testing.T) {
 	if err := os.WriteFile(binary, []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	files, err := systemd.Files(binary, systemd.State)
+	files, err := systemd.Files(binary, systemd.State, someNeeds)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range files { // they name each other
-		if err := os.WriteFile(filepath.Join(dir, f.Name), []byte(f.Text), f.Mode); err != nil {
-			t.Fatal(err)
-		}
-	}
 	threshold := map[string]string{
 		"retraind.service": "20", "retraind-restore.service": "18", "retraind-classifier@.service": "12",
+		"retraind-docker.service": "12",
+	}
+	for _, f := range files { // they name each other
+		path := filepath.Join(dir, f.Name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(f.Text), f.Mode); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, f := range files {
 		if !strings.HasSuffix(f.Name, ".service") && !strings.HasSuffix(f.Name, ".timer") {
@@ -112,7 +119,7 @@ func TestUnitsVerify(t *testing.T) {
 		}
 		path := filepath.Join(dir, f.Name)
 		verify := exec.Command(analyze, "verify", path)
-		verify.Env = append(os.Environ(), "LC_ALL=C")
+		verify.Env = append(os.Environ(), "LC_ALL=C", "SYSTEMD_UNIT_PATH="+dir+":")
 		// Findings about the host's other units name other files.
 		if out, err := verify.CombinedOutput(); err != nil || strings.Contains(string(out), f.Name) {
 			t.Errorf("verify %s: %v\n%s", f.Name, err, out)

@@ -73,7 +73,7 @@ func (a *app) init(dir string, e configs.Example, force bool) error {
 	if err != nil {
 		return err
 	}
-	units, err := systemd.Files(me, l.File.State)
+	units, err := systemd.Files(me, l.File.State, l.File.Needs())
 	if err != nil {
 		return err
 	}
@@ -260,11 +260,14 @@ func newInitSQL(a *app) *cobra.Command {
 func newInitSystemd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "systemd", Short: "Print the unit files, with the paths they belong to", Args: cobra.NoArgs,
+		Long: `Print the unit files, with the paths they belong to, and after them what gives the daemon the rights that the configuration
+needs and no others: directories that steps write to (ReadWritePaths), units that are restarted (a rule for polkit), and
+services of docker compose (for the docker helper). Make them again when the configuration changes.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			state := systemd.State
+			state, needs := systemd.State, systemd.Needs{}
 			switch l, _, err := a.load(cmd); {
 			case err == nil:
-				state = l.File.State
+				state, needs = l.File.State, l.File.Needs()
 			case !errors.Is(err, fs.ErrNotExist) || a.config != "": // without a configuration, those of a usual one
 				return err
 			}
@@ -272,7 +275,7 @@ func newInitSystemd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			files, err := systemd.Files(me, state)
+			files, err := systemd.Files(me, state, needs)
 			if err != nil {
 				return err
 			}

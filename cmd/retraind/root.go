@@ -60,7 +60,7 @@ Exit codes:  0 ok   1 failed   2 usage   3 "no" or findings   4 daemon not reach
 		newLabel(a), newPause(a), newHold(a), newResume(a), newVerify(a), newRuns(a), newModels(a),
 		newExport(a), newTrain(a), newServe(a), newGPU(a), newRestore(a),
 		newWindows(a), newBacktest(a), newTest(a), newVersion(a),
-		newExecStep(a), newStep(a), newGPUProbe(a), newGPUXid(a),
+		newDockerHelper(a), newExecStep(a), newStep(a), newGPUProbe(a), newGPUXid(a),
 	)
 	usageErrors(root)
 	a.fitHelp(root)

@@ -60,14 +60,15 @@ func Suite(t *testing.T, s Subject) {
 		t.Errorf("started: %+v, %v", now, err)
 	}
 
-	kept := "retraind/suite:first"
+	repository := "retraind/" + s.Project + "-" + s.Service
+	kept := repository + ":first"
 	if err := c.Tag(ctx, was.Image, kept); err != nil {
 		t.Fatal(err)
 	}
 	if image, err := c.Image(ctx, kept); err != nil || image.ID != was.Image {
 		t.Errorf("the image is %+v, %v", image, err)
 	}
-	if names, err := c.Names(ctx, "retraind/suite"); err != nil || len(names) != 1 || names[0] != kept {
+	if names, err := c.Names(ctx, repository); err != nil || len(names) != 1 || names[0] != kept {
 		t.Errorf("names %q, %v", names, err)
 	}
 	for range 2 {

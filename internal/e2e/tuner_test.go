@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -96,7 +97,8 @@ models:
 
 // env lets the daemon and its children find the engine.
 func (o *operator) env() []string {
-	return append(os.Environ(), "DOCKER_HOST="+o.engine.host, "DOCKER_BUILDKIT=0", "PATH="+o.path("bin")+":"+os.Getenv("PATH"))
+	host := cmp.Or(o.host, o.engine.host)
+	return append(os.Environ(), "DOCKER_HOST="+host, "DOCKER_BUILDKIT=0", "PATH="+o.path("bin")+":"+os.Getenv("PATH"))
 }
 
 func (o *operator) compose(args string) {

@@ -34,6 +34,7 @@ type operator struct {
 	dsn    string
 	port   int
 	engine *engine
+	host   string // where the daemon finds the engine, "" for the engine itself
 	daemon *exec.Cmd
 }
 

@@ -62,9 +62,8 @@ func Start(t testing.TB, options Options) *Box {
 	for there, here := range options.Binds {
 		binds = append(binds, here, there)
 	}
-	name := fmt.Sprintf("retraind-test-%d-%s", os.Getpid(), filepath.Base(root))
-	b := &Box{t: t, cgroup: filepath.Join(mount, name), ended: make(chan struct{})}
-	if err := os.Mkdir(b.cgroup, 0o755); err != nil {
+	b := &Box{t: t, ended: make(chan struct{})}
+	if b.cgroup, err = os.MkdirTemp(mount, "retraind-test-"); err != nil {
 		t.Fatalf("make a cgroup: %v", err)
 	}
 	// The shell enters the cgroup first: the namespace begins where its first process is.

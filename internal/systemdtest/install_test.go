@@ -17,7 +17,8 @@ func TestInstalledService(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it plays the program as it is shipped, without the race detector")
 	}
-	m := newMachine(t)
+	e := playedEngine(t)
+	m := newMachine(t, e.Host)
 	m.install()
 	m.configure()
 	m.secretNobodyMayRead()
@@ -27,6 +28,8 @@ func TestInstalledService(t *testing.T) {
 	m.train()
 	m.reloadWithFault()
 	m.stepOutlivesTheDaemon()
+	m.rights()
+	m.dockerHelper(e)
 	m.watchdog()
 	m.startWithFault()
 }

@@ -37,7 +37,7 @@ const people = `u anna - Anna /home/anna /bin/bash
 u bob - Bob /home/bob /bin/bash
 `
 
-func newMachine(t *testing.T) *machine {
+func newMachine(t *testing.T, engine string) *machine {
 	t.Helper()
 	goEnv := func(name string) string {
 		out, err := exec.Command("go", "env", name).Output()
@@ -58,7 +58,10 @@ func newMachine(t *testing.T) *machine {
 		"GOFLAGS=" + strings.ReplaceAll(goEnv("GOFLAGS"), "-buildvcs=false", ""),
 	}
 	options := systemdtest.Options{
-		Overlays: []string{cache, modules, repo}, Binds: map[string]string{"/run/postgresql": pgtest.Shared().Dir()},
+		Overlays: []string{cache, modules, repo},
+		Binds: map[string]string{
+			"/run/postgresql": pgtest.Shared().Dir(), "/run/docker": filepath.Dir(strings.TrimPrefix(engine, "unix://")),
+		},
 	}
 	if err := os.Chmod(pgtest.Shared().Dir(), 0o711); err != nil { // the box's users reach the socket, as on any machine
 		t.Fatal(err)

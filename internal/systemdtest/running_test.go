@@ -82,8 +82,8 @@ func (m *machine) stepOutlivesTheDaemon() {
 ==> sandbox, attempt 1 <==
 retraind
 0077
-CapEff:	0000000000000000
-NoNewPrivs:	1
+CapEff:    0000000000000000
+NoNewPrivs:    1
 touch: cannot touch '/etc/x': Read-only file system
 touch: cannot touch '/usr/local/bin/x': Read-only file system
 touch: cannot touch '/home/bob/x': Read-only file system

@@ -1,0 +1,123 @@
+package guard_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// same is what compose asks for to exchange the container.
+func same(t *testing.T) map[string]any {
+	t.Helper()
+	const text = `{"Image": "suite-api", "Env": ["A=b"], "Labels": {"com.docker.compose.project": "suite",
+			"com.docker.compose.service": "api", "com.docker.compose.project.working_dir": "/srv/suite"},
+		"HostConfig": {"Binds": ["data:/data:rw", "/srv/models:/models:ro", "0123:/cache:rw"], "NetworkMode": "suite_default",
+			"Privileged": false, "CapDrop": ["ALL"], "Links": [], "ShmSize": null, "LogConfig": {"Type": "journald"},
+			"PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8082"}]}},
+		"NetworkingConfig": {"EndpointsConfig": {"suite_default": {"Aliases": ["api"]}}}}`
+	var body map[string]any
+	if err := json.Unmarshal([]byte(text), &body); err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+func TestSameContainer(t *testing.T) {
+	t.Parallel()
+	w, e := recorded(t)
+	body, err := json.Marshal(same(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, said := w.send(http.MethodPost, "/v1.41/containers/create?name=x", string(body)); status != http.StatusOK {
+		t.Fatalf("%d %s", status, said)
+	}
+	if got := e.take(); !strings.HasPrefix(got, "POST /v1.41/containers/create?name=x application/json {") {
+		t.Errorf("the engine got %s", got)
+	}
+}
+
+// Every way to more rights than the present container has is refused.
+func TestMoreRights(t *testing.T) {
+	t.Parallel()
+	w, e := recorded(t)
+	host := func(key string, value any) func(map[string]any) {
+		return func(m map[string]any) { m["HostConfig"].(map[string]any)[key] = value }
+	}
+	volumeWithOptions := map[string]any{
+		"Type": "volume", "Source": "0123", "Target": "/cache", "VolumeOptions": map[string]any{"DriverConfig": 1},
+	}
+	of := func(project, service, dir string) func(map[string]any) {
+		return func(m map[string]any) {
+			m["Labels"] = map[string]any{
+				"com.docker.compose.project": project, "com.docker.compose.service": service,
+				"com.docker.compose.project.working_dir": dir,
+			}
+		}
+	}
+	top := func(key string, value any) func(map[string]any) { return func(m map[string]any) { m[key] = value } }
+	for what, change := range map[string]func(map[string]any){
+		"privileged":      host("Privileged", true),
+		"other case":      host("privileged", true),
+		"second object":   top("hostconfig", map[string]any{"Privileged": true}),
+		"capability":      host("CapAdd", []any{"SYS_ADMIN"}),
+		"no dropped":      host("CapDrop", nil),
+		"device":          host("Devices", []any{map[string]any{"PathOnHost": "/dev/sda", "CgroupPermissions": "rwm"}}),
+		"gpu":             host("DeviceRequests", []any{map[string]any{"Count": -1}}),
+		"bind":            host("Binds", []any{"/:/host", "data:/data:rw", "/srv/models:/models:ro"}),
+		"writable":        host("Binds", []any{"data:/data:rw", "/srv/models:/models:rw"}),
+		"elsewhere":       host("Binds", []any{"data:/data:rw", "/srv/models:/models:ro", "0123:/etc:rw"}),
+		"other volume":    host("Binds", []any{"data:/data:rw", "/srv/models:/models:ro", "secrets:/cache:rw"}),
+		"fewer binds":     host("Binds", []any{"data:/data:rw"}),
+		"binds as text":   host("Binds", "/:/host"),
+		"mount":           host("Mounts", []any{map[string]any{"Type": "bind", "Source": "/", "Target": "/host"}}),
+		"volume options":  host("Mounts", []any{volumeWithOptions}),
+		"volumes from":    host("VolumesFrom", []any{"other"}),
+		"host network":    host("NetworkMode", "host"),
+		"other's network": host("NetworkMode", "container:other"),
+		"host pids":       host("PidMode", "host"),
+		"host ipc":        host("IpcMode", "host"),
+		"host users":      host("UsernsMode", "host"),
+		"host uts":        host("UTSMode", "host"),
+		"cgroup":          host("CgroupParent", "/"),
+		"unconfined":      host("SecurityOpt", []any{"seccomp=unconfined"}),
+		"nothing masked":  host("MaskedPaths", []any{"/nothing"}),
+		"runtime":         host("Runtime", "other"),
+		"sysctl":          host("Sysctls", map[string]any{"net.ipv4.ip_forward": "1"}),
+		"group":           host("GroupAdd", []any{"docker"}),
+		"port":            host("PortBindings", map[string]any{"22/tcp": []any{map[string]any{"HostPort": "22"}}}),
+		"all ports":       host("PublishAllPorts", true),
+		"unknown right":   host("NewRight", true),
+		"no object":       top("HostConfig", "x"),
+		"network":         top("NetworkingConfig", map[string]any{"EndpointsConfig": map[string]any{"other": nil}}),
+		"unknown key":     top("Rights", "all"),
+		"image":           top("Image", "other"),
+		"path as image":   top("Image", "../containers/c1"),
+		"no labels":       top("Labels", nil),
+		"another service": of("suite", "db", "/srv/suite"),
+		"another project": of("x", "api", "/srv/suite"),
+		"another place":   of("suite", "api", "/home/eve"),
+		"of a run, with x": func(m map[string]any) {
+			m["Labels"].(map[string]any)["com.docker.compose.oneoff"] = "True"
+			host("CapAdd", []any{"ALL"})(m)
+		},
+	} {
+		body := same(t)
+		change(body)
+		text, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, said := w.send(http.MethodPost, "/v1.41/containers/create", string(text))
+		if got := e.take(); status != http.StatusForbidden && status != http.StatusNotFound || got != "" {
+			t.Errorf("%s: %d %s; the engine got %s", what, status, said, got)
+		}
+	}
+	for _, text := range []string{"", "[]", "{", `"x"`, strings.Repeat(" ", 1<<20) + "{}"} {
+		status, said := w.send(http.MethodPost, "/v1.41/containers/create", text)
+		if status != http.StatusForbidden || e.take() != "" {
+			t.Errorf("%.10q: %d %s", text, status, said)
+		}
+	}
+}

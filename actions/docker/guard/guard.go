@@ -1,0 +1,227 @@
+// Package guard stands between a user without rights and a Docker engine. It serves the engine's API on a socket of its
+// own, and passes on what retraind and the command line of compose need for the configured services; it refuses
+// everything else. Whoever is in the group docker is root on the machine; who uses this socket is not.
+//
+// A new container may have exactly the rights on the host that the present one of its service has, which a person brought
+// up: mounts, devices, networks, ports, capabilities (see precedent). Only images of the service may be built, named and
+// started. Writes are logged with the peer's user. It holds no state but what it saw of the services, which it keeps in a
+// directory of its own. A Guard is safe for concurrent use.
+package guard
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// DefaultEngine is where engines listen.
+const DefaultEngine = "unix:///var/run/docker.sock"
+
+// Service is a service of docker compose that may be exchanged.
+type Service struct {
+	Dir     string // directory of the compose file, as compose knows it
+	Name    string
+	Project string // "" for any project of Dir
+}
+
+// Config is what a Guard needs.
+type Config struct {
+	Engine   string // default: DefaultEngine
+	Services []Service
+	UID      uint32 // the user who may ask, beside root
+	State    string // directory in which it remembers the services' rights; "" for none
+	Log      *slog.Logger
+}
+
+// Guard is an http.Handler for connections from Serve.
+type Guard struct {
+	config Config
+	engine *http.Client
+	proxy  *httputil.ReverseProxy
+
+	mu   sync.Mutex
+	seen map[Service]*precedent // guarded by mu
+}
+
+// New returns a guard of the engine. It does not connect.
+func New(config Config) (*Guard, error) {
+	config.Engine = cmp.Or(config.Engine, DefaultEngine)
+	socket, ok := strings.CutPrefix(config.Engine, "unix://")
+	if !ok || !filepath.IsAbs(socket) {
+		return nil, fmt.Errorf("engine %q: write unix:///PATH", config.Engine)
+	}
+	for _, s := range config.Services {
+		if !filepath.IsAbs(s.Dir) || s.Name == "" {
+			return nil, fmt.Errorf("service %q in %q: want a name and an absolute directory", s.Name, s.Dir)
+		}
+	}
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "unix", socket)
+		},
+		DisableCompression: true,
+	}
+	g := &Guard{config: config, engine: &http.Client{Transport: transport}, seen: map[Service]*precedent{}}
+	g.proxy = &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", "docker", "docker"
+			r.Out.Header.Del("X-Registry-Auth")
+			r.Out.Header.Del("X-Registry-Config")
+			r.Out.Header.Del("Upgrade")
+		},
+		Transport: transport, FlushInterval: -1, ErrorLog: slog.NewLogLogger(config.Log.Handler(), slog.LevelWarn),
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			answer(w, http.StatusBadGateway, "the Docker engine does not answer: "+err.Error())
+		},
+	}
+	return g, nil
+}
+
+// Serve answers on a listener until the context ends.
+func (g *Guard) Serve(ctx context.Context, l net.Listener) error {
+	server := &http.Server{
+		Handler: g, ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, peerKey{}, peerOf(c))
+		},
+		ErrorLog: slog.NewLogLogger(g.config.Log.Handler(), slog.LevelWarn),
+	}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+type peerKey struct{}
+
+// peerOf is who connected, nil where the kernel does not say.
+func peerOf(c net.Conn) (peer *unix.Ucred) {
+	conn, ok := c.(*net.UnixConn)
+	if !ok {
+		return nil
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	_ = raw.Control(func(fd uintptr) { peer, _ = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	return peer
+}
+
+// ServeHTTP passes a request on, or refuses it.
+func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	peer, _ := r.Context().Value(peerKey{}).(*unix.Ucred)
+	if peer == nil || peer.Uid != 0 && peer.Uid != g.config.UID {
+		g.refuse(w, r, peer, errors.New("this socket is for another user"))
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxContext)
+	pass, err := g.route(r)
+	if err != nil {
+		g.refuse(w, r, peer, err)
+		return
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		g.config.Log.Info("passed on to the engine", "request", r.Method+" "+r.URL.Path, "uid", peer.Uid, "pid", peer.Pid)
+	}
+	pass(w, r)
+}
+
+func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, peer *unix.Ucred, err error) {
+	var away *engineError
+	if errors.As(err, &away) {
+		answer(w, away.status, away.Error())
+		return
+	}
+	log := g.config.Log
+	if peer != nil {
+		log = log.With("uid", peer.Uid, "pid", peer.Pid)
+	}
+	log.Warn("refused", "request", r.Method+" "+r.URL.Path, "err", err)
+	answer(w, http.StatusForbidden, "retraind docker-helper: "+err.Error())
+}
+
+// answer is an error as an engine writes it.
+func answer(w http.ResponseWriter, status int, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"message": message})
+}
+
+// engineError is what the engine answered to a question of the guard's own.
+type engineError struct {
+	status  int
+	message string
+}
+
+func (e *engineError) Error() string { return e.message }
+
+// ask asks the engine and decodes its answer.
+func (g *Guard) ask(ctx context.Context, path string, out any) error {
+	ctx, stop := context.WithTimeout(ctx, 30*time.Second)
+	defer stop()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://docker"+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := g.engine.Do(req)
+	if err != nil {
+		return &engineError{http.StatusBadGateway, "the Docker engine does not answer: " + err.Error()}
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return &engineError{http.StatusBadGateway, err.Error()}
+	}
+	if resp.StatusCode != http.StatusOK {
+		var said struct{ Message string }
+		_ = json.Unmarshal(body, &said)
+		return &engineError{resp.StatusCode, cmp.Or(said.Message, resp.Status)}
+	}
+	return decode(body, out)
+}
+
+const (
+	maxContext = 8 << 30 // a build's context, with a model in it
+	maxBody    = 1 << 20 // of other requests
+	maxAnswer  = 32 << 20
+)
+
+// configured finds the service that a container with some labels belongs to.
+func (g *Guard) configured(labels map[string]string) (Service, bool) {
+	i := slices.IndexFunc(g.config.Services, func(s Service) bool {
+		return labels[labelService] == s.Name && samePath(labels[labelDir], s.Dir) && labels[labelProject] != "" &&
+			(s.Project == "" || labels[labelProject] == s.Project)
+	})
+	if i < 0 {
+		return Service{}, false
+	}
+	return g.config.Services[i], true
+}
+
+func samePath(a, b string) bool {
+	if a == "" || b == "" {
+		return false
+	}
+	if filepath.Clean(a) == filepath.Clean(b) {
+		return true
+	}
+	ra, errA := filepath.EvalSymlinks(a)
+	rb, errB := filepath.EvalSymlinks(b)
+	return errA == nil && errB == nil && ra == rb
+}

@@ -1,0 +1,276 @@
+package guard
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/google/renameio/v2"
+)
+
+// precedent is what a service's container was allowed to when it was last seen.
+type precedent struct {
+	Project  string
+	Image    string         // id
+	Named    string         // the name that compose created the container from
+	Rights   map[string]any // the host's half of its configuration, by keys in lower case
+	Networks []string
+	Volumes  map[string]string // names by destination
+}
+
+func precedentOf(c inspected) *precedent {
+	p := &precedent{
+		Project: c.Config.Labels[labelProject], Image: c.Image, Named: c.Config.Image, Rights: rights(c.HostConfig),
+		Networks: slices.Sorted(maps.Keys(c.NetworkSettings.Networks)), Volumes: map[string]string{},
+	}
+	for _, m := range c.Mounts {
+		if m.Type == "volume" {
+			p.Volumes[m.Destination] = m.Name
+		}
+	}
+	return p
+}
+
+// allows compares a container that is to be created with the precedent.
+func (p *precedent) allows(labels map[string]string, body map[string]any) error {
+	if project := labels[labelProject]; project != p.Project {
+		return fmt.Errorf("its project %q is not %q", project, p.Project)
+	}
+	wanted := map[string]any{}
+	if given := body["HostConfig"]; given != nil {
+		m, ok := given.(map[string]any)
+		if !ok {
+			return errors.New("HostConfig is no object")
+		}
+		if err := spelledOnce(m); err != nil {
+			return err
+		}
+		wanted = rights(m)
+	}
+	if err := p.mounts(wanted); err != nil {
+		return err
+	}
+	has := maps.Clone(p.Rights)
+	for _, key := range []string{"binds", "mounts"} {
+		delete(wanted, key)
+		delete(has, key)
+	}
+	for key, byDefault := range engineDefaults {
+		if _, given := wanted[key]; !given && (byDefault == nil || slices.Contains(byDefault, fmt.Sprint(has[key]))) {
+			delete(has, key)
+		}
+	}
+	if oneOff(labels) && wanted["portbindings"] == nil {
+		delete(has, "portbindings")
+	}
+	for _, key := range slices.Sorted(maps.Keys(merged(wanted, has))) {
+		if !reflect.DeepEqual(wanted[key], has[key]) {
+			return fmt.Errorf("its %s is %s, that of the present one is %s", key, shown(wanted[key]), shown(has[key]))
+		}
+	}
+	return p.networks(body)
+}
+
+// engineDefaults are what the engine fills in where a client says nothing; nil for whatever it is.
+var engineDefaults = map[string][]string{
+	"shmsize": {"67108864"}, "runtime": {"runc", "io.containerd.runc.v2"}, "ipcmode": {"private", "shareable"},
+	"cgroupnsmode": {"private", "host"}, "networkmode": {"default", "bridge"}, "maskedpaths": nil, "readonlypaths": nil,
+}
+
+// rightless are keys that give no rights on the host.
+var rightless = []string{"logconfig", "consolesize", "restartpolicy", "autoremove", "annotations"}
+
+// rights are the settings of a HostConfig that are not empty.
+func rights(config map[string]any) map[string]any {
+	out := map[string]any{}
+	for key, value := range config {
+		if fold := strings.ToLower(key); !slices.Contains(rightless, fold) {
+			if kept := withoutEmpty(value); kept != nil {
+				out[fold] = kept
+			}
+		}
+	}
+	return out
+}
+
+// mounts compares binds and mounts; a volume that the container had may be given by name.
+func (p *precedent) mounts(wanted map[string]any) error {
+	has := map[string]bool{}
+	for _, key := range []string{"binds", "mounts"} {
+		list, _ := p.Rights[key].([]any)
+		for _, m := range list {
+			has[key+shown(m)] = true
+		}
+	}
+	missing := maps.Clone(has)
+	for _, key := range []string{"binds", "mounts"} {
+		given, ok := wanted[key].([]any)
+		if wanted[key] != nil && !ok {
+			return fmt.Errorf("its %s is no list", key)
+		}
+		for _, m := range given {
+			delete(missing, key+shown(m))
+			if !has[key+shown(m)] && !p.volume(m) {
+				return fmt.Errorf("it mounts %s, which the present one does not", shown(m))
+			}
+		}
+	}
+	for m := range missing {
+		return fmt.Errorf("it does not mount %s, which the present one does", strings.TrimLeft(m, "bindsmout"))
+	}
+	return nil
+}
+
+// volume reports whether a mount is that of a volume that the container had at the same place.
+func (p *precedent) volume(mount any) bool {
+	if text, ok := mount.(string); ok { // NAME:DESTINATION[:MODE]
+		parts := strings.Split(text, ":")
+		return len(parts) >= 2 && len(parts) <= 3 && parts[0] != "" && p.Volumes[parts[1]] == parts[0]
+	}
+	m, ok := mount.(map[string]any)
+	if !ok || spelledOnce(m) != nil {
+		return false
+	}
+	for key := range m {
+		if !slices.Contains([]string{"Type", "Source", "Target", "ReadOnly"}, key) {
+			return false
+		}
+	}
+	source, _ := m["Source"].(string)
+	target, _ := m["Target"].(string)
+	return m["Type"] == "volume" && source != "" && p.Volumes[target] == source
+}
+
+// networks refuses those that the present container is not in.
+func (p *precedent) networks(body map[string]any) error {
+	config, _ := body["NetworkingConfig"].(map[string]any)
+	if body["NetworkingConfig"] != nil && config == nil {
+		return errors.New("NetworkingConfig is no object")
+	}
+	for key, value := range config {
+		networks, ok := value.(map[string]any)
+		if key != "EndpointsConfig" || !ok && value != nil {
+			return fmt.Errorf("key %q of NetworkingConfig is not known", key)
+		}
+		for network := range networks {
+			if !slices.Contains(p.Networks, network) {
+				return fmt.Errorf("network %s is none of the present one's", network)
+			}
+		}
+	}
+	return nil
+}
+
+// remember keeps what was seen of a service, also for when its container is gone and this process, too.
+func (g *Guard) remember(s Service, p *precedent) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if old := g.seen[s]; old != nil && reflect.DeepEqual(old, p) {
+		return
+	}
+	g.seen[s] = p
+	if g.config.State == "" {
+		return
+	}
+	text, err := json.Marshal(p)
+	if err == nil {
+		err = renameio.WriteFile(g.file(s), text, 0o600)
+	}
+	if err != nil {
+		g.config.Log.Warn("what the service may is not kept", "service", s.Name, "err", err)
+	}
+}
+
+// remembered is what was last seen of a service, nil for nothing.
+func (g *Guard) remembered(s Service) *precedent {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if p := g.seen[s]; p != nil || g.config.State == "" {
+		return p
+	}
+	text, err := os.ReadFile(g.file(s))
+	if err != nil {
+		return nil
+	}
+	var p precedent
+	if err := decode(text, &p); err != nil {
+		g.config.Log.Warn("what the service may cannot be read", "service", s.Name, "err", err)
+		return nil
+	}
+	g.seen[s] = &p
+	return &p
+}
+
+func (g *Guard) file(s Service) string {
+	sum := sha256.Sum256([]byte(s.Dir + "\x00" + s.Name))
+	return filepath.Join(g.config.State, hex.EncodeToString(sum[:8])+".json")
+}
+
+func merged(a, b map[string]any) map[string]any {
+	out := maps.Clone(a)
+	maps.Copy(out, b)
+	return out
+}
+
+// shown is a value as JSON.
+func shown(v any) string {
+	if v == nil {
+		return "not set"
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(text)
+}
+
+func empty(v any) bool { return withoutEmpty(v) == nil }
+
+// withoutEmpty leaves out what says nothing: null, false, 0, "", and lists and objects without anything else.
+func withoutEmpty(v any) any {
+	switch v := v.(type) {
+	case bool:
+		if !v {
+			return nil
+		}
+	case string:
+		if v == "" {
+			return nil
+		}
+	case json.Number:
+		if n, err := v.Float64(); err == nil && n == 0 {
+			return nil
+		}
+	case []any:
+		out := make([]any, 0, len(v))
+		for _, e := range v {
+			if kept := withoutEmpty(e); kept != nil {
+				out = append(out, kept)
+			}
+		}
+		if len(out) == 0 {
+			return nil
+		}
+		return out
+	case map[string]any:
+		out := map[string]any{}
+		for key, e := range v {
+			if kept := withoutEmpty(e); kept != nil {
+				out[key] = kept
+			}
+		}
+		if len(out) == 0 {
+			return nil
+		}
+		return out
+	}
+	return v
+}

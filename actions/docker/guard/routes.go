@@ -1,0 +1,136 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// oldestAPI is the first version without rights in the body of a start.
+const oldestAPI = 24
+
+var (
+	versioned = regexp.MustCompile(`^/v1\.([0-9]{1,3})(/.*)$`)
+	// A name of a container, network or volume, or an id of one.
+	name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$`)
+	// A name of an image, with a tag, or an id.
+	imageName = regexp.MustCompile(`^[a-z0-9][A-Za-z0-9_./:@-]{0,400}$`)
+)
+
+// isImage reports whether a text is a name or an id of an image, and no path to something else.
+func isImage(s string) bool {
+	return imageName.MatchString(s) && !strings.Contains(s, "..") && !strings.Contains(s, "//") && !strings.Contains(s, "/.")
+}
+
+var errNotAllowed = errors.New("this request is not among those that retraind makes")
+
+// route decides about a request. It returns what passes it on, with the path that the engine is asked for.
+func (g *Guard) route(r *http.Request) (http.HandlerFunc, error) {
+	// What is decided about is what the engine gets: no second spelling of a path is passed on.
+	if r.URL.RawPath != "" || strings.Contains(r.URL.Path, "//") || strings.Contains(r.URL.Path, "/.") {
+		return nil, errors.New("the path is spelled otherwise than clients do")
+	}
+	path, version := r.URL.Path, ""
+	if m := versioned.FindStringSubmatch(path); m != nil {
+		if minor, err := strconv.Atoi(m[1]); err != nil || minor < oldestAPI {
+			return nil, fmt.Errorf("version 1.%s of the API is too old", m[1])
+		}
+		path, version = m[2], "/v1."+m[1]
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
+	q := &request{Request: r, guard: g, version: version, query: query, parts: parts}
+	switch what := parts[0]; {
+	case len(parts) == 1 && slices.Contains([]string{"_ping", "version", "info"}, what):
+		return q.look()
+	case what == "containers":
+		return q.containers()
+	case what == "images":
+		return q.images()
+	case what == "build" && len(parts) == 1:
+		return q.build()
+	case what == "networks", what == "volumes":
+		return q.networks()
+	}
+	return nil, errNotAllowed
+}
+
+// request is one request that is decided about.
+type request struct {
+	*http.Request
+	guard   *Guard
+	version string // "/v1.41", or ""
+	query   url.Values
+	parts   []string // of the path
+	bodied  bool     // the body is passed on
+}
+
+// pass passes the request on to a path of the engine's, with the query as it was read. A body that was not looked at is
+// left out: an engine takes parameters from it, too.
+func (q *request) pass(parts ...string) (http.HandlerFunc, error) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !q.bodied {
+			r.Body, r.ContentLength, r.TransferEncoding = http.NoBody, 0, nil
+			r.Header.Del("Content-Type")
+		}
+		r.URL.Path, r.URL.RawPath, r.URL.RawQuery = q.version+"/"+strings.Join(parts, "/"), "", q.query.Encode()
+		q.guard.proxy.ServeHTTP(w, r)
+	}, nil
+}
+
+// look passes on what changes nothing.
+func (q *request) look() (http.HandlerFunc, error) {
+	if q.Method != http.MethodGet && q.Method != http.MethodHead {
+		return nil, errNotAllowed
+	}
+	return q.pass(q.parts...)
+}
+
+// only refuses a query with other parameters, unless they say no.
+func (q *request) only(known ...string) error {
+	for key, values := range q.query {
+		if !slices.Contains(known, key) && slices.ContainsFunc(values, func(v string) bool { return !slices.Contains(no, v) }) {
+			return fmt.Errorf("the parameter %q is not among those that retraind and compose use", key)
+		}
+	}
+	return nil
+}
+
+// no is how clients say it.
+var no = []string{"", "0", "false", "False", "None"}
+
+// networks are looked at, and the service's container is connected with those that it had.
+func (q *request) networks() (http.HandlerFunc, error) {
+	switch {
+	case len(q.parts) == 1, len(q.parts) == 2 && name.MatchString(q.parts[1]):
+		return q.look()
+	case q.parts[0] != "networks" || len(q.parts) != 3 || q.Method != http.MethodPost ||
+		q.parts[2] != "connect" && q.parts[2] != "disconnect" || !name.MatchString(q.parts[1]):
+		return nil, errNotAllowed
+	}
+	var body map[string]any
+	if err := q.body(&body); err != nil {
+		return nil, err
+	}
+	id, _ := body["Container"].(string)
+	_, known, err := q.own(id)
+	if err != nil {
+		return nil, err
+	}
+	var network struct{ Name string }
+	if err := q.guard.ask(q.Context(), q.version+"/networks/"+q.parts[1], &network); err != nil {
+		return nil, err
+	}
+	if q.parts[2] == "connect" && !slices.Contains(known.Networks, network.Name) {
+		return nil, fmt.Errorf("network %s is none of the service's", network.Name)
+	}
+	return q.pass(q.parts...)
+}

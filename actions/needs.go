@@ -1,0 +1,98 @@
+package actions
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/retraind/retraind/gpu"
+)
+
+// Needs are the rights outside the state directory that deployments and steps take.
+type Needs struct {
+	Units    []string          // units that are restarted
+	Services []ComposedService // services of docker compose that are exchanged or restarted
+	Writable []string          // directories that are written to
+}
+
+// ComposedService names a service and, where the configuration does, its project.
+type ComposedService struct{ Dir, Project, Name string }
+
+// Add adds what a model's deployment and the steps of a pipeline need.
+func (n *Needs) Add(deploy *DeployConfig, steps []StepConfig) {
+	for _, s := range steps {
+		switch s := s.StepType.(type) {
+		case *CommandStep:
+			n.writes(s.Dir)
+		case *ExportStep:
+			for _, to := range s.Place {
+				n.writes(filepath.Dir(filepath.Join(s.dir, to)))
+			}
+		}
+	}
+	if deploy == nil {
+		return
+	}
+	if r := deploy.Restart; r != nil {
+		if r.Unit != "" {
+			n.Units = append(n.Units, fullUnit(r.Unit))
+		}
+		if r.Compose != nil {
+			n.Services = append(n.Services, ComposedService{Dir: r.Compose.Dir, Name: r.Compose.Service})
+		}
+	}
+	if c := deploy.Compose; c != nil {
+		n.Services = append(n.Services, ComposedService{Dir: c.Dir, Project: c.Project, Name: c.Service})
+		for _, to := range c.Files {
+			n.writes(filepath.Dir(filepath.Join(c.Dir, to)))
+		}
+	}
+}
+
+// Stop adds what is set aside for the GPU.
+func (n *Needs) Stop(stopped []gpu.StopConfig) {
+	for _, s := range stopped {
+		if s.Unit != "" {
+			n.Units = append(n.Units, fullUnit(s.Unit))
+		}
+		if s.Compose != nil {
+			n.Services = append(n.Services, ComposedService{Dir: s.Compose.Dir, Name: s.Compose.Service})
+		}
+	}
+}
+
+func (n *Needs) writes(dir string) {
+	if dir != "" {
+		n.Writable = append(n.Writable, filepath.Clean(dir))
+	}
+}
+
+// fullUnit is the name by which systemd asks whether a unit may be restarted.
+func fullUnit(name string) string {
+	for _, suffix := range []string{".service", ".socket", ".target", ".timer", ".path", ".mount", ".scope", ".slice"} {
+		if strings.HasSuffix(name, suffix) {
+			return name
+		}
+	}
+	return name + ".service"
+}
+
+// Outside sorts what is needed and leaves out what is said twice, and directories below the state or below another one.
+func (n *Needs) Outside(state string) {
+	slices.Sort(n.Units)
+	n.Units = slices.Compact(n.Units)
+	slices.SortFunc(n.Services, func(a, b ComposedService) int {
+		return strings.Compare(a.Dir+"\x00"+a.Name+"\x00"+a.Project, b.Dir+"\x00"+b.Name+"\x00"+b.Project)
+	})
+	n.Services = slices.Compact(n.Services)
+	slices.Sort(n.Writable)
+	kept := []string{}
+	for _, dir := range n.Writable {
+		if !slices.ContainsFunc(append([]string{filepath.Clean(state)}, kept...), func(above string) bool {
+			return dir == above || strings.HasPrefix(dir, strings.TrimSuffix(above, "/")+"/")
+		}) {
+			kept = append(kept, dir)
+		}
+	}
+	n.Writable = kept
+}

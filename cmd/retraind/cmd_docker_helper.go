@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/retraind/retraind/actions/docker/guard"
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/systemd"
+)
+
+func newDockerHelper(a *app) *cobra.Command {
+	var name, engine string
+	var services []string
+	cmd := &cobra.Command{
+		Use:   "docker-helper",
+		Short: "Pass on to a Docker engine what the configured services need, and nothing else",
+		Long: `Serve the Docker engine's API on the socket that systemd hands over (retraind-docker.socket), for a user who is not in
+the group docker. Passed on is what retraind and docker compose ask for the named services: look, build, name images, stop,
+start, exchange the container. A new container may have exactly the rights on the host that the present one has, which a
+person brought up by hand. Everything else is refused and logged.
+
+The service reads no configuration: it is started with the services that "retraind init systemd" wrote into its unit.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			log, err := newLogger(a.stderr, configs.Settings{LogLevel: "info", LogFormat: "auto"})
+			if err != nil {
+				return err
+			}
+			config := guard.Config{Engine: engine, Log: log, State: os.Getenv("STATE_DIRECTORY")}
+			if config.UID, err = userID(name); err != nil {
+				return fail(exitUsage, "--user: %w", err)
+			}
+			if config.Services, err = parseServices(services); err != nil {
+				return fail(exitUsage, "--service: %w", err)
+			}
+			g, err := guard.New(config)
+			if err != nil {
+				return fail(exitUsage, "%w", err)
+			}
+			l, err := systemd.Listener(os.Getenv)
+			if err != nil {
+				return err
+			}
+			if l == nil {
+				return fail(exitUsage, "systemd starts it, with a socket: systemctl enable --now retraind-docker.socket")
+			}
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+			defer stop()
+			log.Info("serving", "user", name, "services", services)
+			return g.Serve(ctx, l)
+		},
+	}
+	cmd.Flags().StringVar(&name, "user", "retraind", "the user who may ask, beside root")
+	cmd.Flags().StringVar(&engine, "engine", guard.DefaultEngine, "where the engine listens")
+	cmd.Flags().StringArrayVar(&services, "service", nil, "[PROJECT/]NAME=DIR: a service and the directory of its compose file")
+	return cmd
+}
+
+func userID(name string) (uint32, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return 0, err
+	}
+	id, err := strconv.ParseUint(u.Uid, 10, 32)
+	return uint32(id), err
+}
+
+// parseServices reads [PROJECT/]NAME=DIR.
+func parseServices(given []string) (out []guard.Service, err error) {
+	for _, text := range given {
+		full, dir, ok := strings.Cut(text, "=")
+		project, name, named := strings.Cut(full, "/")
+		if !named {
+			project, name = "", full
+		}
+		if !ok || name == "" || !filepath.IsAbs(dir) {
+			err = errors.Join(err, fmt.Errorf("%q: write [PROJECT/]NAME=DIR with an absolute directory", text))
+		}
+		out = append(out, guard.Service{Dir: dir, Name: name, Project: project})
+	}
+	return out, err
+}

@@ -1,0 +1,29 @@
+package configs
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/systemd"
+)
+
+// Needs are the rights that the daemon needs for what the models' deployments and steps do, beyond its state directory.
+func (f *File) Needs() systemd.Needs {
+	var all actions.Needs
+	for _, name := range f.Names() {
+		m := f.Models[name]
+		for _, pipeline := range slices.Sorted(maps.Keys(m.Pipeline)) {
+			all.Add(m.Deploy, m.Pipeline[pipeline])
+		}
+		if m.GPU != nil {
+			all.Stop(m.GPU.Stop)
+		}
+	}
+	all.Outside(f.State)
+	out := systemd.Needs{Units: all.Units, Writable: all.Writable}
+	for _, s := range all.Services {
+		out.Services = append(out.Services, systemd.ComposeService(s))
+	}
+	return out
+}

@@ -1,0 +1,28 @@
+package systemd
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+)
+
+// firstSocket is the descriptor of the first socket that systemd hands over.
+const firstSocket = 3
+
+// Listener returns the one socket that a .socket unit hands over (sd_listen_fds(3)), nil where none is.
+func Listener(env Environment) (net.Listener, error) {
+	if env("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return nil, nil
+	}
+	if n := env("LISTEN_FDS"); n != "1" {
+		return nil, fmt.Errorf("socket from systemd: %q were handed over, want one", n)
+	}
+	file := os.NewFile(firstSocket, "socket from systemd")
+	l, err := net.FileListener(file)
+	if err := errors.Join(err, file.Close()); err != nil { // the listener has a copy
+		return nil, fmt.Errorf("socket from systemd: %w", err)
+	}
+	return l, nil
+}

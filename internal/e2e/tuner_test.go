@@ -237,6 +237,7 @@ func TestTunerStory(t *testing.T) {
 	o.killDaemon()
 	o.remove("slow")
 	o.run()
+	o.model("the daemon", func(status.Model) bool { return true })
 	if run := o.ended(5); run.Outcome != policy.OutcomePromoted {
 		t.Fatalf("%s: %s\n%s", run.Outcome, run.Reason, o.must("runs", "show", run.ID))
 	}

@@ -12,3 +12,4 @@ long() { RETRAIND_LONG=1 go test -vet=off -timeout 12m "$@"; }
 long "$@" ./policy/... ./drift/... ./internal/demo/news ./gpu
 long "$@" -run '^(TestFloodOfLabels|TestDaemonKilledWhileOthersWrite)$' ./internal/daemon
 long "$@" ./watch/natssource ./watch/labelfiles
+long "$@" -tags faults -run '^TestKilledAtEachPoint$' ./actions/compose

@@ -28,6 +28,10 @@ func (n *Needs) Add(deploy *DeployConfig, steps []StepConfig) {
 			for _, to := range s.Place {
 				n.writes(filepath.Dir(filepath.Join(s.dir, to)))
 			}
+		case *ComposeStep:
+			n.Services = append(n.Services, ComposedService{Dir: s.Dir, Name: s.Service})
+		case *UnitStep:
+			n.Units = append(n.Units, fullUnit(s.Unit))
 		}
 	}
 	if deploy == nil {

@@ -27,6 +27,8 @@ models:
         - {do: export, place: {train.jsonl: data/train.jsonl}}
         - {name: train, exec: [python, train.py], collect: {model.pkl: model.pkl}}
         - {name: other, exec: [python, x.py], dir: /var/lib/retraind/x}
+        - {do: compose, dir: services/cache, service: redis, action: restart}
+        - {do: unit, unit: warmup, action: restart}
         - gate
         - deploy
         - verify
@@ -46,11 +48,12 @@ models:
 		t.Fatal(err)
 	}
 	want := systemd.Needs{
-		Units: []string{"classifier.service", "tagger.service"}, Writable: []string{"/srv/news/models", "/srv/tuner"},
+		Units: []string{"classifier.service", "tagger.service", "warmup.service"}, Writable: []string{"/srv/news/models", "/srv/tuner"},
 		Services: []systemd.ComposeService{
 			{Dir: "/srv/chat", Name: "web"},
 			{Dir: "/srv/news", Project: "news", Name: "backend"},
 			{Dir: "/srv/tuner/services/api", Name: "api"},
+			{Dir: "/srv/tuner/services/cache", Name: "redis"},
 		},
 	}
 	if diff := cmp.Diff(want, l.File.Needs()); diff != "" {

@@ -156,8 +156,8 @@ func TestTunerStoryGuarded(t *testing.T) {
 	o.sql("update items set priority = 'hoch' where content like '%haushalt%'")
 	app := o.read("tuner/" + service + "/app.py")
 	o.write("tuner/"+service+"/app.py", strings.Replace(app, `print("ready"`, `raise SystemExit("no such model")  #`, 1))
-	o.retrain("default", 2, policy.OutcomeRolledBack, "no such model")
-	o.asBefore("failing health", image1, file1)
+	o.retrain("default", 2, policy.OutcomeFailed, "no such model") // its container beside the service ends
+	o.asBefore("failing candidate", image1, file1)
 	if said := log.String(); strings.Contains(said, "refused") || !strings.Contains(said, "/containers/create") {
 		t.Errorf("the guard said:\n%s", said)
 	}

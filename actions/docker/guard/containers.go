@@ -154,11 +154,39 @@ func (q *request) create() (http.HandlerFunc, error) {
 		return nil, fmt.Errorf("a container of service %s: %w: bring it up once by hand (docker compose up -d %[1]s), then retraind may exchange it",
 			s.Name, err)
 	}
+	if oneOff(labels) {
+		if err := q.links(body); err != nil {
+			return nil, err
+		}
+	}
 	image, _ := body["Image"].(string)
 	if err := q.ownImage(image, s, known); err != nil {
 		return nil, err
 	}
 	return q.pass(q.parts...)
+}
+
+// links refuses links to other containers than the services'; version 1 of compose links a container beside a service
+// with that service.
+func (q *request) links(body map[string]any) error {
+	config, _ := body["HostConfig"].(map[string]any)
+	for key, value := range config {
+		if !strings.EqualFold(key, "Links") || empty(value) {
+			continue
+		}
+		list, ok := value.([]any)
+		if !ok {
+			return errors.New("Links is no list")
+		}
+		for _, link := range list {
+			text, _ := link.(string)
+			to, _, _ := strings.Cut(text, ":")
+			if _, _, err := q.own(to); err != nil {
+				return fmt.Errorf("link %s: %w", text, err)
+			}
+		}
+	}
+	return nil
 }
 
 // precedents is what is known of a service: by its present container, or by the last one that was seen.

@@ -38,6 +38,33 @@ func TestSameContainer(t *testing.T) {
 	}
 }
 
+// A container beside the service, as `docker compose run` makes it, publishes a free port of this host's.
+func TestContainerBeside(t *testing.T) {
+	t.Parallel()
+	w, e := recorded(t)
+	for ports, want := range map[string]int{
+		`null`: http.StatusOK,
+		`{"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}`:     http.StatusOK,
+		`{"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8082"}]}`: http.StatusForbidden,
+		`{"8080/tcp": [{"HostIp": "0.0.0.0", "HostPort": ""}]}`:       http.StatusForbidden,
+		`{"8080/tcp": [{"HostPort": "22"}]}`:                          http.StatusForbidden,
+		`{"8080/tcp": "22"}`:                                          http.StatusForbidden,
+	} {
+		body := same(t)
+		body["Labels"].(map[string]any)["com.docker.compose.oneoff"] = "True"
+		body["HostConfig"].(map[string]any)["PortBindings"] = json.RawMessage(ports)
+		body["HostConfig"].(map[string]any)["Links"] = []any{"c1:api"}
+		text, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status, said := w.send(http.MethodPost, "/v1.41/containers/create", string(text)); status != want {
+			t.Errorf("%s: %d %s", ports, status, said)
+		}
+		e.take()
+	}
+}
+
 // Every way to more rights than the present container has is refused.
 func TestMoreRights(t *testing.T) {
 	t.Parallel()
@@ -98,6 +125,12 @@ func TestMoreRights(t *testing.T) {
 		"another service": of("suite", "db", "/srv/suite"),
 		"another project": of("x", "api", "/srv/suite"),
 		"another place":   of("suite", "api", "/home/eve"),
+		"link":            host("Links", []any{"other:db"}),
+		"link of a run": func(m map[string]any) {
+			m["Labels"].(map[string]any)["com.docker.compose.oneoff"] = "True"
+			host("PortBindings", nil)(m)
+			host("Links", []any{"other:db"})(m)
+		},
 		"of a run, with x": func(m map[string]any) {
 			m["Labels"].(map[string]any)["com.docker.compose.oneoff"] = "True"
 			host("CapAdd", []any{"ALL"})(m)

@@ -154,6 +154,8 @@ func (e *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"Name": "suite_default"}`)
 	case r.Method == http.MethodGet && path == "/networks/other":
 		fmt.Fprint(w, `{"Name": "other"}`)
+	case r.Method == http.MethodGet && path == "/containers/other/json":
+		w.WriteHeader(http.StatusNotFound)
 	default:
 		body, _ := io.ReadAll(r.Body)
 		e.mu.Lock()

@@ -68,8 +68,14 @@ func (p *precedent) allows(labels map[string]string, body map[string]any) error 
 			delete(has, key)
 		}
 	}
-	if oneOff(labels) && wanted["portbindings"] == nil {
-		delete(has, "portbindings")
+	if oneOff(labels) { // beside the service: it cannot have the service's ports, and may be asked from this host
+		if !onLoopback(wanted["portbindings"]) {
+			return errors.New("a container beside the service may publish free ports of 127.0.0.1 only")
+		}
+		for _, key := range []string{"portbindings", "links"} { // links are looked at by their containers
+			delete(has, key)
+			delete(wanted, key)
+		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(merged(wanted, has))) {
 		if !reflect.DeepEqual(wanted[key], has[key]) {
@@ -77,6 +83,20 @@ func (p *precedent) allows(labels map[string]string, body map[string]any) error 
 		}
 	}
 	return p.networks(body)
+}
+
+// onLoopback reports whether ports are published on free ports of 127.0.0.1 alone.
+func onLoopback(ports any) bool {
+	m, ok := ports.(map[string]any)
+	for _, bound := range m {
+		list, isList := bound.([]any)
+		ok = ok && isList
+		for _, b := range list {
+			to, isObject := b.(map[string]any)
+			ok = ok && isObject && len(to) == 1 && to["HostIp"] == "127.0.0.1"
+		}
+	}
+	return ok || ports == nil
 }
 
 // engineDefaults are what the engine fills in where a client says nothing; nil for whatever it is.

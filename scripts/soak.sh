@@ -11,5 +11,7 @@ long() { RETRAIND_LONG=1 go test -vet=off -timeout 12m "$@"; }
 
 long "$@" ./policy/... ./drift/... ./internal/demo/news ./gpu
 long "$@" -run '^(TestFloodOfLabels|TestDaemonKilledWhileOthersWrite)$' ./internal/daemon
+long "$@" ./actions/ledger
+long "$@" -run '^(TestCrashAside|TestKillsAside)$' ./internal/crashtest
 long "$@" ./watch/natssource ./watch/labelfiles
 long "$@" -tags faults -run '^TestKilledAtEachPoint$' ./actions/compose

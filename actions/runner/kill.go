@@ -88,18 +88,26 @@ func killLeftovers(id string) {
 	}
 }
 
-// Alive reports whether a command of a run is under way: whether a supervisor lives that has begun one of the attempts in
-// the run's directory. What a lost supervisor left behind is killed first, so that a run without supervisors has no
-// processes. It is for who knows nothing of the run but its directory.
+// Alive reports whether a command of a run is under way: whether a supervisor lives that has begun, or is about to begin,
+// one of the attempts in the run's directory. What a lost supervisor left behind is killed first, so that a run without
+// supervisors has no processes. It is for who knows nothing of the run but its directory.
 func Alive(runDir string) (bool, error) {
-	claims, err := filepath.Glob(claimFile(filepath.Join(runDir, "steps", "*", "*")))
+	specs, err := filepath.Glob(specFile(filepath.Join(runDir, "steps", "*", "*")))
 	if err != nil {
 		return false, err
 	}
-	for _, claim := range claims {
-		dir := filepath.Dir(claim)
+	for _, spec := range specs {
+		dir := filepath.Dir(spec)
 		if _, ended, err := ReadExit(dir); ended && err == nil {
 			continue
+		}
+		if !Claimed(dir) { // a daemon that was killed in the middle of the start may have left a supervisor
+			if starting(dir) {
+				return true, nil
+			}
+			if !Claimed(dir) {
+				continue
+			}
 		}
 		if alive, err := locked(dir); err != nil || alive {
 			return alive, err
@@ -111,4 +119,21 @@ func Alive(runDir string) (bool, error) {
 		killLeftovers(spec.ID)
 	}
 	return false, nil
+}
+
+// starting reports whether a process has an attempt's directory as an argument: its supervisor.
+func starting(dir string) bool {
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return false
+	}
+	for _, path := range lines {
+		line, _ := os.ReadFile(path) // a process that has ended has none
+		for arg := range bytes.SplitSeq(line, []byte{0}) {
+			if string(arg) == dir {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -177,3 +177,57 @@ func TestLeaseOfACommandThatCannotStart(t *testing.T) {
 		}
 	}
 }
+
+// A run is alive from the start of a supervisor on, until the last of what it started has ended.
+func TestAlive(t *testing.T) {
+	t.Parallel()
+	s := spec(t, `echo $$ >$OUT/pid; while :; do sleep 0.02; done`)
+	run := s.Cwd
+	s.Dir = filepath.Join(run, "steps", "train", "a1")
+	want := func(what string, want bool) {
+		t.Helper()
+		if got, err := Alive(run); err != nil || got != want {
+			t.Errorf("%s: alive is %v, %v", what, got, err)
+		}
+	}
+	want("without a directory", false)
+	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeJSON(specFile(s.Dir), s); err != nil {
+		t.Fatal(err)
+	}
+	want("specified", false)
+	about := exec.Command("/bin/sh", "-c", "read line; exit 0", "exec-step", s.Dir)
+	stdin, err := about.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := about.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waittest.Eventually(t, "the process", func() bool { return starting(s.Dir) })
+	want("about to begin", true)
+	if err := errors.Join(stdin.Close(), about.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	kill(t, daemon(t, s, t.TempDir()))
+	want("under way", true)
+	claim, err := os.ReadFile(claimFile(s.Dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shim, err := strconv.Atoi(strings.TrimSpace(string(claim)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(shim, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	waittest.Eventually(t, "the supervisor's end", func() bool {
+		alive, err := locked(s.Dir)
+		return err == nil && !alive
+	})
+	want("without its supervisor", false)
+	waittest.Eventually(t, "the end of what it left", func() bool { return !alive(t, filepath.Join(run, "pid")) })
+}

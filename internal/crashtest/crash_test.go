@@ -63,7 +63,7 @@ func TestCrash(t *testing.T) {
 			s := newStory(t, end)
 			check(t, s.play())
 			s.judge()
-			points, played = s.passed(), true
+			points, played = s.passed(t), true
 		})
 		if played && len(points) < 50 {
 			t.Errorf("a story that ends %s passes only %d points: %v", end, len(points), points)

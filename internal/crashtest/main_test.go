@@ -87,6 +87,7 @@ func program(t *testing.T) string {
 			return
 		}
 		cmd := exec.Command("go", "build", "-tags", "faults", "-o", filepath.Join(built.dir, "retraind"), "../../cmd/retraind")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // it asks nvidia-smi, which a test can play
 		if out, err := cmd.CombinedOutput(); err != nil {
 			built.err = fmt.Errorf("build the program: %w: %s", err, out)
 		}

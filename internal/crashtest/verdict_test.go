@@ -391,15 +391,15 @@ func killLeftovers(state string) {
 }
 
 // passed lists the points that the first process of a story passed, each once, in order.
-func (s *story) passed() []string {
-	s.t.Helper()
-	b, err := os.ReadFile(s.points(0))
-	check(s.t, err)
+func (g *guardian) passed(t *testing.T) []string {
+	t.Helper()
+	b, err := os.ReadFile(g.points(0))
+	check(t, err)
 	var names []string
 	for _, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
 		name, _, ok := strings.Cut(line, "#")
 		if !ok {
-			s.t.Fatal(fmt.Errorf("point %q", line))
+			t.Fatal(fmt.Errorf("point %q", line))
 		}
 		if !slices.Contains(names, name) {
 			names = append(names, name)

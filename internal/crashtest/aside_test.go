@@ -1,0 +1,351 @@
+//go:build !race
+
+package crashtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/retraind/retraind/actions/ledger"
+	"github.com/retraind/retraind/internal/waittest"
+	"github.com/retraind/retraind/status"
+	"github.com/retraind/retraind/store"
+)
+
+// aside is a play of one run that sets a unit aside for its training. The host is played by shell scripts: a systemctl over
+// files, an nvidia-smi whose memory the unit takes.
+type aside struct {
+	place
+	*guardian
+	t   *testing.T
+	ctx context.Context
+}
+
+// host is the scripts of the played host, in the directory bin.
+var host = map[string]string{
+	"systemctl": `#!/bin/sh
+shift # --no-ask-password
+verb=$1
+for name; do :; done
+unit=$(dirname "$0")/../units/$name
+state=$(cat "$unit" 2>/dev/null || echo inactive)
+case $verb in
+show)
+	printf 'LoadState=loaded\nActiveState=%s\nInvocationID=%s\n' $state "$(cat "$unit.invocation" 2>/dev/null)"
+	printf 'CanStart=yes\nCanStop=yes\nTransient=no\n' ;;
+start)
+	[ $state = active ] && exit 0
+	date +%s%N >"$unit.invocation"
+	echo active >"$unit.new" && mv "$unit.new" "$unit"
+	echo "start $name" >>"$(dirname "$unit")/log" ;;
+stop)
+	[ $state = inactive ] && exit 0
+	echo inactive >"$unit.new" && mv "$unit.new" "$unit"
+	echo "stop $name" >>"$(dirname "$unit")/log" ;;
+esac
+`,
+	"nvidia-smi": `#!/bin/sh
+used=0
+[ "$(cat "$(dirname "$0")/../units/tagger.service")" = active ] && used=20480
+echo '<nvidia_smi_log><gpu><product_name>Fake RTX 4090</product_name><mig_mode><current_mig>N/A</current_mig></mig_mode>'
+echo '<uuid>GPU-1</uuid><utilization><gpu_util>0 %</gpu_util></utilization><temperature><gpu_temp>64 C</gpu_temp></temperature>'
+echo "<fb_memory_usage><total>24576 MiB</total><used>$used MiB</used><free>$((24576 - used)) MiB</free></fb_memory_usage>"
+echo '<processes></processes></gpu></nvidia_smi_log>'
+`,
+	// The training complains when the unit runs, or another training of this play does, and ends with a failure.
+	"train": `#!/bin/sh
+dir=$(dirname "$0")/..
+exec 8>>"$dir/train.lock"
+word=start
+flock -n 8 || word=overlap
+[ "$(cat "$dir/units/tagger.service")" = active ] && word=beside
+echo $word $$ >>"$dir/train.log"
+while [ -e "$dir/hold" ]; do sleep 0.02; done
+exit 3
+`,
+}
+
+func newAside(t *testing.T, at ...string) *aside {
+	t.Helper()
+	dir := t.TempDir()
+	n := told.Add(1)
+	p := place{
+		dir: dir, program: filepath.Join(dir, "bin", "retraind"),
+		broker: fmt.Sprintf("127.%d.%d.%d:4222", 64+os.Getpid()>>8&63, os.Getpid()&255, n),
+	}
+	for _, d := range []string{"bin", "units", "leases", "labels"} {
+		check(t, os.MkdirAll(filepath.Join(dir, d), 0o700))
+	}
+	for name, script := range host {
+		check(t, os.WriteFile(filepath.Join(dir, "bin", name), []byte(script), 0o700))
+	}
+	wrapper := fmt.Sprintf("#!/bin/sh\nPATH=%q:$PATH exec %q \"$@\"\n", filepath.Join(dir, "bin"), program(t))
+	check(t, os.WriteFile(p.program, []byte(wrapper), 0o700))
+	for name, text := range map[string]string{"tagger.service": "active\n", "off.service": "inactive\n"} {
+		check(t, os.WriteFile(filepath.Join(dir, "units", name), []byte(text), 0o600))
+	}
+	check(t, os.WriteFile(p.config(), fmt.Appendf(nil, `version: 1
+state: %q
+listen: off
+nats: {embedded: true, listen: %q}
+gpu: {leases: %q}
+models:
+  %s:
+    labels: {files: {dir: %q, id: id, text: [title], label: category}}
+    serving: {classify: "http://127.0.0.1:1/classify", health: "http://127.0.0.1:1/health", asleep: ok}
+    retrain_when: {label_changes: {at_least: 60}}
+    gpu: {free: 20GiB, stable_for: 10ms, wait: 20s, stop_within: 10s, stop: [{unit: tagger.service}, {unit: off.service}]}
+    pipeline:
+      default:
+        - {name: train, exec: [%q], kind: pure, gpu: true, retries: 0}
+        - {do: export}
+        - {do: gate}
+        - {do: release}
+        - {do: verify}
+`, p.state(), p.broker, filepath.Join(dir, "leases"), model, filepath.Join(dir, "labels"),
+		filepath.Join(dir, "bin", "train")), 0o600))
+	ctx, fail := context.WithCancelCause(t.Context())
+	ctx, stop := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the play is not over after %s", patience))
+	t.Cleanup(stop)
+	s := &aside{place: p, t: t, ctx: ctx}
+	s.guardian = &guardian{
+		place: p, at: at, client: status.NewClient(filepath.Join(p.state(), "retraind.sock")), fail: fail,
+	}
+	t.Cleanup(func() {
+		s.kill()
+		s.client.Close()
+		killLeftovers(s.state())
+	})
+	return s
+}
+
+// play starts the daemon, asks for a run, and waits until it has ended and nothing is owed.
+func (s *aside) play(during func() error) error {
+	if err := s.begin(); err != nil {
+		return err
+	}
+	if err := s.demand(); err != nil {
+		return err
+	}
+	if during != nil {
+		if err := during(); err != nil {
+			return err
+		}
+	}
+	if err := waittest.Until(s.ctx, "the end of the run", func() (bool, error) {
+		runs, err := s.client.Runs(s.ctx, model, 10)
+		if err != nil {
+			return false, err
+		}
+		return len(runs) == 1 && runs[0].State == store.RunEnded, nil
+	}); err != nil {
+		return err
+	}
+	if err := waittest.Until(s.ctx, "nothing to be owed", func() (bool, error) {
+		entries, bad, err := ledger.Open(s.state()).Entries()
+		return len(entries)+len(bad) == 0, err
+	}); err != nil {
+		return err
+	}
+	if err := waittest.Until(s.ctx, "the last kill", func() (bool, error) { return s.died() >= len(s.at), nil }); err != nil {
+		return err
+	}
+	return s.stop(s.ctx)
+}
+
+// demand asks for a run until a process has heard it.
+func (s *aside) demand() error {
+	return waittest.Until(s.ctx, "the demand to be heard", func() (bool, error) {
+		if _, err := s.serving(s.ctx); err != nil {
+			return false, err
+		}
+		runs, err := s.client.Runs(s.ctx, model, 1)
+		if err != nil || len(runs) > 0 {
+			return len(runs) > 0, err
+		}
+		_, err = s.client.Trigger(s.ctx, model, status.Request{Reason: "the play begins"})
+		return false, err
+	})
+}
+
+// judge looks at what is left: what ran runs, what was off is off, and no training ran beside another or the unit.
+func (s *aside) judge() {
+	s.t.Helper()
+	read := func(name string) string {
+		b, err := os.ReadFile(filepath.Join(s.dir, name))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			s.t.Error(err)
+		}
+		return string(b)
+	}
+	if got := read("units/tagger.service"); got != "active\n" {
+		s.t.Errorf("the unit that ran is %q", got)
+	}
+	log := strings.Fields(strings.NewReplacer("stop ", "stop:", "start ", "start:").Replace(read("units/log")))
+	for i, line := range log {
+		if want := []string{"stop:tagger.service", "start:tagger.service"}[i%2]; line != want {
+			s.t.Errorf("the units were changed so: %v", log)
+			break
+		}
+	}
+	trainings := read("train.log")
+	if strings.Contains(trainings, "overlap") || strings.Contains(trainings, "beside") || trainings == "" {
+		s.t.Errorf("trainings: %q", trainings)
+	}
+}
+
+// TestCrashAside kills the daemon at each point of setting aside, training and bringing back, also twice, and with the
+// step's supervisor.
+func TestCrashAside(t *testing.T) {
+	t.Parallel()
+	stage := make(chan struct{}, atOnce)
+	act := func(name string, during func(*aside) func() error, at ...string) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stage <- struct{}{}
+			defer func() { <-stage }()
+			s := newAside(t, at...)
+			var do func() error
+			if during != nil {
+				do = during(s)
+			}
+			if err := s.play(do); err != nil {
+				t.Fatalf("%v\n%s", err, tail(s.log(), 4000))
+			}
+			if s.died() != len(at) {
+				t.Fatalf("killed %d times at %v", s.died(), at)
+			}
+			s.judge()
+		})
+	}
+	var points []string
+	t.Run("undisturbed", func(t *testing.T) {
+		s := newAside(t)
+		if err := s.play(nil); err != nil {
+			t.Fatalf("%v\n%s", err, tail(s.log(), 4000))
+		}
+		s.judge()
+		points = s.passed(t)
+	})
+	if len(points) == 0 {
+		return
+	}
+	here := slices.DeleteFunc(points, func(p string) bool { return !ofTheGPUPart(p) })
+	for _, want := range []string{"ledger:noted", "ledger:stopped", "freed", "ledger:back", "ledger:started", "ledger:discharge"} {
+		if !slices.ContainsFunc(here, func(p string) bool { return strings.HasPrefix(p, want) }) {
+			t.Errorf("the play does not pass %s: %v", want, points)
+		}
+	}
+	for _, p := range here {
+		act(p, nil, p)
+	}
+	pairs := [][]string{
+		{"freed", "ledger:started"},
+		{"recorded:free", "ledger:noted"},
+		{"ledger:stopped", "ledger:back"},
+		{"under way", "ledger:discharge"},
+		{"ledger:started", "assembled"},
+	}
+	if !long() {
+		pairs = pairs[:2]
+	}
+	for _, pair := range pairs {
+		act(strings.Join(pair, ", "), nil, pair...)
+	}
+	act("daemon and supervisor", (*aside).losesSupervisor, "under way")
+}
+
+func long() bool { return os.Getenv("RETRAIND_LONG") != "" }
+
+// ofTheGPUPart reports whether a point lies between the begin of the run and its end; those of the journal count in the
+// long run.
+func ofTheGPUPart(point string) bool {
+	points := []string{"ledger:", "freed", "specified", "supervised", "under way"}
+	if long() {
+		points = append(points, "begun:", "recorded:")
+	}
+	for _, p := range points {
+		if strings.HasPrefix(point, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// losesSupervisor kills the step's supervisor as soon as a training runs, which a hold file keeps going until then.
+func (s *aside) losesSupervisor() func() error {
+	hold := filepath.Join(s.dir, "hold")
+	check(s.t, os.WriteFile(hold, nil, 0o600))
+	return func() error {
+		defer os.Remove(hold)
+		return waittest.Until(s.ctx, "the supervisor's end", func() (bool, error) {
+			fields := strings.Fields(tail(filepath.Join(s.dir, "train.log"), 1000))
+			if len(fields) < 2 {
+				return false, nil
+			}
+			pid, err := strconv.Atoi(fields[1])
+			if err != nil {
+				return false, err
+			}
+			supervisor := parentOf(pid)
+			if supervisor <= 1 {
+				return false, nil
+			}
+			return true, syscall.Kill(supervisor, syscall.SIGKILL)
+		})
+	}
+}
+
+func parentOf(pid int) int {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	n, _ := strconv.Atoi(fields[1])
+	return n
+}
+
+// TestKillsAside kills the daemon, and sometimes the supervisor, at random times; only in the long run.
+func TestKillsAside(t *testing.T) {
+	t.Parallel()
+	if !long() {
+		t.Skip("RETRAIND_LONG is not set")
+	}
+	for seed := range uint64(60) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(seed, 1))
+			s := newAside(t, "never", "never", "never", "never") // each kill is one of those that the guardian expects
+			err := s.play(func() error {
+				for range 4 {
+					timer := time.NewTimer(time.Duration(rng.IntN(1200)) * time.Millisecond)
+					<-timer.C
+					if rng.IntN(3) == 0 {
+						_, _ = s.losesSupervisor()(), s.process()
+					}
+					deaths := s.died()
+					_ = s.process().Process.Kill()
+					again := func() (bool, error) { return s.died() > deaths, nil }
+					if err := waittest.Until(s.ctx, "the next process", again); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatalf("%v\n%s", err, tail(s.log(), 4000))
+			}
+			s.judge()
+		})
+	}
+}

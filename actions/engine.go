@@ -65,7 +65,7 @@ func (e *Engine) Launch(atOnce int) error {
 }
 
 // submitPatience is how long Submit waits for the model's former run to leave the queue: it does so a moment after it
-// has told of its end.
+// has recorded its end.
 const submitPatience = 2 * time.Second
 
 // Submit hands a plan over. Handing over the same run again has no effect. While another run of the model is open it is

@@ -237,7 +237,7 @@ func (x *Executor) notify(t *store.Tx, kind notify.Kind, model, run string, data
 	return Notify(t, x.Host, kind, model, run, data)
 }
 
-// Notify wraps an event and puts it into the outbox, in the transaction of the state change it tells of.
+// Notify wraps an event and puts it into the outbox, in the transaction of its state change.
 func Notify(t *store.Tx, host string, kind notify.Kind, model, run string, data any) error {
 	e, err := notify.New(kind, model, run, data, now())
 	if err != nil {

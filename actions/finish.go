@@ -216,7 +216,7 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 	})
 }
 
-// refuse tells of a candidate that did not become the champion, if there was one.
+// refuse publishes that a candidate did not become the champion, if there was one.
 func (x *Executor) refuse(t *store.Tx, p Plan, sum Summary, done []Outcome) error {
 	if sum.Release == "" || sum.Release == p.Champion {
 		return nil

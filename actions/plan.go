@@ -84,7 +84,7 @@ type Step struct {
 	Check *weights.Chain `json:"check,omitempty"`
 	// Result is the file of figures that the command writes.
 	Result string `json:"result,omitempty"`
-	// Checkpoints: it goes on where it was stopped. Rest is what the steps after it are expected to take.
+	// Checkpoints: it continues where it was stopped. Rest is what the steps after it are expected to take.
 	Checkpoints bool          `json:"checkpoints,omitempty"`
 	Rest        time.Duration `json:"rest,omitempty"`
 }

@@ -205,7 +205,7 @@ func TestSubmitTwice(t *testing.T) {
 	}
 }
 
-// A crash between an action's record in the store and the engine's own makes the action be entered again: it is told of
+// A crash between an action's record in the store and the engine's own makes the action be entered again: it is reported
 // once.
 func TestActionsMayBeEnteredTwice(t *testing.T) {
 	t.Parallel()

@@ -69,7 +69,7 @@ func TestLineAndLocate(t *testing.T) {
 	}
 }
 
-// A problem that does not stop the load is told of.
+// A problem that does not stop the load is reported.
 func TestWarnings(t *testing.T) {
 	t.Parallel()
 	l := load(t, good+"    promote: {gate: point}\n")

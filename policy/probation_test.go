@@ -179,7 +179,7 @@ func TestProbationIsExplained(t *testing.T) {
 	}
 }
 
-// A release that was promoted and rolled back came to nothing: it neither closes the breaker nor eats the budget, and the
+// A release that was promoted and rolled back has no effect on the limits: it neither closes the breaker nor eats the budget, and the
 // cooldown counts from the rollback.
 func TestLimitsAfterARollback(t *testing.T) {
 	t.Parallel()

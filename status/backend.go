@@ -17,11 +17,11 @@ var (
 	ErrNoAnswer = errors.New("timed out")
 	// ErrNotFound: there is no such model, run or release.
 	ErrNotFound = errors.New("not found")
-	// ErrRefused: a safety rule stands against it, or the caller may not.
+	// ErrRefused: refused by a safety rule, or the caller has no permission.
 	ErrRefused = errors.New("refused")
 )
 
-// Reader is what the faces show. A run is named by its id or by the end of it.
+// Reader has what the API, the page and the command line show. A run is named by its id or by the end of it.
 type Reader interface {
 	Snapshot(ctx context.Context) (Status, error)
 	// Explain returns the model's last decision, the one that led to a run, or the one that held at a time: a zero at

@@ -132,7 +132,7 @@ func TestNATSRequestsThatMayOnlyRead(t *testing.T) {
 	}
 }
 
-// A stream over the requests' subjects is told of, since its acknowledgement passes for the answer.
+// A stream over the requests' subjects is reported, since its acknowledgement passes for the answer.
 func TestNATSRequestsUnderAStream(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)

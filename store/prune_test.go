@@ -84,7 +84,7 @@ func TestPruneChanges(t *testing.T) {
 	}
 	update(t, s, func(tx *store.Tx) error { return tx.PruneChanges(noon.Add(time.Hour)) })
 	if got := left("m"); !slices.Equal(got, []string{"3", "4"}) {
-		t.Errorf("left %v, want those that are neither told of nor trained on", got)
+		t.Errorf("left %v, want those that are neither published nor trained on", got)
 	}
 	if got := left("young"); len(got) != 1 {
 		t.Errorf("a model without a release lost %v", got)

@@ -14,7 +14,7 @@ create table models (
 	model     text primary key,
 	champion  text not null default '', -- digest of the release that serves
 	previous  text not null default '',
-	applied   integer not null default 0, -- last change that an evaluation has told of
+	applied   integer not null default 0, -- last change that an evaluation has published
 	monitor   text not null default '',   -- state of its sequential tests
 	baseline  text not null default '',
 	info      text not null default '',   -- digest of all labels now: equal means no new information

@@ -14,7 +14,7 @@ import (
 )
 
 // Back brings the former release back into service: its files, its image by the name that it was kept under, without a
-// build. Where the deployment changed nothing, it touches nothing. Entered again it goes on where the trace ends.
+// build. Where the deployment changed nothing, it touches nothing. Repeated, it continues from the end of the trace.
 func Back(ctx context.Context, j job.Job) (job.Result, error) {
 	var in Input
 	if err := j.Decode(&in); err != nil {

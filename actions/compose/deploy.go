@@ -45,7 +45,7 @@ type Deployed struct {
 	Build  float64 `json:"build_s,omitempty"`
 }
 
-// Deploy brings the candidate into service. Entered again it goes on where the trace ends.
+// Deploy brings the candidate into service. Repeated, it continues from the end of the trace.
 func Deploy(ctx context.Context, j job.Job) (job.Result, error) {
 	d, err := newDeployment(ctx, j)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // trace is what a run found before it changed anything, and how far it went. Each mark is written before the change that
-// it tells of. It lies beside the run, since all attempts of its steps need it.
+// it records. It lies beside the run, since all attempts of its steps need it.
 type trace struct {
 	path string
 

@@ -112,7 +112,7 @@ Lines that cannot be taken are named; the others count. The exit code is 3 then.
 	f.StringVar(&add.label, "label", "", "its label, where the model has one target")
 	f.StringToStringVar(&add.labels, "target", nil, "its label for a target, target=label; may be repeated")
 	f.StringToStringVar(&add.text, "text", nil,
-		"its text, field=text; may be repeated; needed for items that nobody has brought")
+		"its text, field=text; may be repeated; needed for unknown items")
 	f.StringVar(&add.author, "author", "", "who says it (default: you)")
 	f.BoolVar(&add.remove, "delete", false, "the item is gone")
 	f.BoolVar(&add.offline, "offline", false, "write a label file instead of asking the daemon")
@@ -228,7 +228,7 @@ func (a *app) showAdded(sum status.Added, file *labelFile) error {
 			said = text.Plural(sum.Taken, "change") + " written to " + file.path + ", which the daemon reads"
 		}
 		if sum.Waiting > 0 {
-			said += fmt.Sprintf("; %d of them wait for items that nobody has brought yet", sum.Waiting)
+			said += fmt.Sprintf("; %d of them are buffered: their items are not known yet", sum.Waiting)
 		}
 		say(a.stdout, "%s", said)
 		for _, r := range sum.Rejected {

@@ -82,7 +82,7 @@ func (a *app) run(cmd *cobra.Command) error {
 	return placed(loaded, daemon.Run(soft, o))
 }
 
-// placed shows the key behind which a source of labels cannot be followed. What only a person mends is a fault of the
+// placed shows the key behind which a source of labels cannot be followed. An error that retrying cannot fix is a fault of the
 // configuration, so that systemd does not try again and again.
 func placed(l *configs.Loaded, err error) error {
 	var source *ingest.SourceError

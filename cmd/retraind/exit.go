@@ -19,7 +19,7 @@ const (
 	exitUsage       = 2   // wrong flags or arguments
 	exitNo          = 3   // it worked, and the answer is no, or there are findings
 	exitUnreachable = 4   // no daemon answers, or not in time
-	exitRefused     = 5   // a safety rule stands against it
+	exitRefused     = 5   // refused by a safety rule
 	exitNotFound    = 6   // no such model, run or release
 	exitNotPromoted = 7   // the run ended, the new model was not kept
 	exitGaveUp      = 8   // gave up waiting

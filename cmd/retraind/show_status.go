@@ -116,7 +116,7 @@ func (p *page) showModel(m status.Model, now time.Time) {
 	if s := m.Shadow; s != nil {
 		said := "agrees with the policy"
 		if s.Differs {
-			said = "comes to something else since " + clock(s.Changed, now) + ": " + s.Text
+			said = "decides differently since " + clock(s.Changed, now) + ": " + s.Text
 		}
 		p.field("shadow", said+"; "+text.Plural(s.Differences, "difference")+" since "+clock(s.Since, now))
 	}

@@ -252,7 +252,7 @@ func (e *evidence) changesCounted() {
 		toldOf += int64(data.Changes)
 	}
 	if toldOf != want {
-		e.t.Errorf("the events labels.received tell of %d changes, %d were made", toldOf, want)
+		e.t.Errorf("the events labels.received report %d changes, %d were made", toldOf, want)
 	}
 }
 

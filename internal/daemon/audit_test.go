@@ -48,7 +48,7 @@ func TestAudit(t *testing.T) {
 			}
 		}
 		if told != 1 {
-			t.Errorf("%d events tell of it", told)
+			t.Errorf("%d events report it", told)
 		}
 		return err
 	})

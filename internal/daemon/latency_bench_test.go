@@ -15,7 +15,7 @@ import (
 )
 
 // BenchmarkCommitToDecision is how long after its commit a corrected label is in a decision on record, at 200 changes a
-// second and without a debounce: through the triggers, the doorbell, the store, the monitor, the policy, and the store
+// second and without a debounce: through the triggers, the notification, the store, the monitor, the policy, and the store
 // again.
 func BenchmarkCommitToDecision(b *testing.B) {
 	const changes = 600

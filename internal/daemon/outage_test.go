@@ -181,7 +181,7 @@ func TestStoreThatCannotBeWritten(t *testing.T) {
 		return err
 	})
 	if received != items+2 {
-		t.Errorf("the events tell of %d label changes, %d were made", received, items+2)
+		t.Errorf("the events report %d label changes, %d were made", received, items+2)
 	}
 }
 
@@ -244,7 +244,7 @@ func (w *world) nothingOf(run string) {
 	})
 }
 
-// What only a person mends is tried again once a minute, or when that person says so.
+// A permanent fault is retried once a minute, or on request.
 func TestReloadTriesSourcesAgain(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

@@ -76,7 +76,7 @@ func (d *Daemon) reload(ctx context.Context, why string) error {
 	next, err := d.o.Reread()
 	files := filesOf(next, err)
 	if err == nil && next.Same(old) && !d.refusedLast() {
-		return nil // a signal and the file's own change tell of the same edit
+		return nil // a signal and the file's own change report the same edit
 	}
 	var cold []string
 	if err == nil {
@@ -186,7 +186,7 @@ func keepCold(old, next *configs.File) []string {
 	return cold
 }
 
-// tell publishes an event of the daemon itself; that it could not be stored must not fail what it tells of.
+// tell publishes an event of the daemon itself; that it could not be stored must not fail its cause.
 func (d *Daemon) tell(ctx context.Context, kind notify.Kind, data any) {
 	err := d.store.Update(ctx, "daemon event", func(t *store.Tx) error {
 		return actions.Notify(t, d.host, kind, notify.DaemonModel, "", data)

@@ -109,7 +109,7 @@ func TestProbationRollsBack(t *testing.T) {
 		t.Errorf("told %d times: %s", n, body)
 	}
 	r.ended(3) // and nothing else begins
-	// The former release goes on where it was: what arrived since its own promotion is evidence about it.
+	// The former release continues with its state: what arrived since its own promotion is evidence about it.
 	if m.Report.NewItems.N == 0 || m.Report.Baseline.N != first.Report.Baseline.N {
 		t.Errorf("%+v %+v", m.Report.NewItems, m.Report.Baseline)
 	}

@@ -96,7 +96,7 @@ func (w *fileWatch) follow() {
 	}
 }
 
-// settled looks at the files. It pokes when their contents differ from what was told of and are the same as at the look
+// settled looks at the files. It pokes when their contents differ from what was reported and are the same as at the look
 // before, and reports whether there is nothing more to look for.
 func (w *fileWatch) settled() bool {
 	now := map[string]string{}

@@ -109,7 +109,7 @@ func TestTwoHundredSaves(t *testing.T) {
 		waittest.EventuallyHolds(t, "mended", inForce(last))
 	}
 	if n := len(w.kinds(notify.ConfigRejected)); n < 4 {
-		t.Errorf("%d refusals were told of", n)
+		t.Errorf("%d refusals were reported", n)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 // An operator's days by docs/operations.md, on a machine with a real systemd, with the daemon as a user without any
-// rights. Each part goes on where the one before it ended.
+// rights. Each part continues from the end of the previous one.
 func TestInstalledService(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

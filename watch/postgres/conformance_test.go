@@ -282,7 +282,7 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// TestSequence pins what each capture tells of one story, in order.
+// TestSequence pins what each capture reports of one story, in order.
 func TestSequence(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

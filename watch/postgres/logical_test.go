@@ -127,7 +127,7 @@ func TestSlotIsInvalidated(t *testing.T) {
 		return b.count(`SELECT count(*) FROM pg_replication_slots WHERE wal_status = 'lost'`) == 1
 	})
 	if said := render(Check(t.Context(), "m", b.cfg)); !strings.Contains(said, "was invalidated") {
-		t.Errorf("the check does not tell of the lost slot:\n%s", said)
+		t.Errorf("the check does not report the lost slot:\n%s", said)
 	}
 	source, _ := b.start()
 	b.sink.until(t, "the second whole table", func() bool { return b.sink.full == 2 })

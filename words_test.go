@@ -1,0 +1,44 @@
+package retraind_test
+
+import (
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// riddles are phrases of a former private dialect. Each one has a plain word: a safety rule refuses, an event reports, an
+// item is unknown, a run resumes, a fault is permanent.
+var riddles = regexp.MustCompile(`(?i)\b(stands? against|tells? of|told of|what (only a person|nobody asks)|` +
+	`away without leave|walls the daemon|as the faces|the faces show|doorbell|c(ame|omes?) to (nothing|something else)|` +
+	`nobody has brought|goes on where|ids that end so|has a say|have got another key)\b`)
+
+// Everything that a person reads is in plain engineering English.
+func TestWordsArePlain(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("git", "ls-files").Output()
+	if err != nil {
+		t.Skip("not a git checkout: ", err)
+	}
+	read := 0
+	for path := range strings.FieldsSeq(string(out)) {
+		switch {
+		case path == "words_test.go", strings.HasSuffix(path, ".sum"), strings.HasSuffix(path, ".png"):
+			continue
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // deleted, or a link
+		}
+		read++
+		for n, line := range strings.Split(string(text), "\n") {
+			if phrase := riddles.FindString(line); phrase != "" {
+				t.Errorf("%s:%d: %q: say it in plain words", path, n+1, phrase)
+			}
+		}
+	}
+	if read < 500 {
+		t.Errorf("only %d files read: this test does not see the tree", read)
+	}
+}

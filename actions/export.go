@@ -55,6 +55,8 @@ type ExportPlan struct {
 	Remember bool
 	// Chat adds messages to each line; nil for none. Rows whose labels do not fill the answer are held out, or left out.
 	Chat *serving.Chat
+	// Prompts is the digest of the files that requests and chats are made of, for the manifest.
+	Prompts string
 	// Guard refuses what cannot be right before a former export is replaced; nil lets everything pass.
 	Guard func(ExportFacts) error
 }
@@ -67,7 +69,7 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 ) {
 	facts = ExportFacts{
 		Labels: map[string]int{}, Splits: map[drift.Side]*SplitFacts{}, SaltID: plan.SaltID,
-		At: time.Now().UTC(),
+		At: time.Now().UTC(), Prompts: plan.Prompts,
 	}
 	seen = &drift.Seen{}
 	if err := os.MkdirAll(dir, 0o700); err != nil {

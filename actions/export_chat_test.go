@@ -1,6 +1,7 @@
 package actions
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,7 +23,7 @@ func TestExportChat(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan := planned
-	plan.Chat = chat
+	plan.Chat, plan.Prompts = chat, "sha256:of the files"
 	with := func(r Row, more string) Row {
 		r.Labels["more"] = more
 		return r
@@ -32,6 +33,9 @@ func TestExportChat(t *testing.T) {
 		row("2", "two", "b", false), with(row("3", "three", "b", true), "y"), row("4", "four", "a", true)))
 	if err != nil || facts.Train != 1 || facts.Test != 2 || facts.Incomplete != 1 || seen.Has("2", "") {
 		t.Errorf("facts %+v, %v", facts, err)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "manifest.json")); err != nil || !strings.Contains(string(b), plan.Prompts) {
+		t.Errorf("manifest.json: %s, %v", b, err)
 	}
 	train := lines[Example](t, filepath.Join(dir, "train.jsonl"))
 	want := []ollama.Message{

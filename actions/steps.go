@@ -57,10 +57,10 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 			return failed(ctx, store.StepFailed, err)
 		}
 	}
-	facts, seen, err := x.exportPatiently(ctx, p, plan)
 	if o := p.Serving.Ollama; o != nil {
-		facts.Prompts = o.Digest()
+		plan.Prompts = o.Digest()
 	}
+	facts, seen, err := x.exportPatiently(ctx, p, plan)
 	if refused != nil {
 		return Outcome{Class: store.StepFailed, Detail: refused.Error(), Facts: Facts{Export: &facts}}, nil //nolint:nilerr // a refusal is an outcome, not a fault
 	}

@@ -47,9 +47,13 @@ func (l *Loop) score(ctx context.Context) (int, error) {
 			return scored, err
 		}
 		var got []store.Prediction
+		unfit, example := 0, ""
 		serr := l.ask(ctx, texts, func(t serving.Text, a serving.Answer) {
 			if a.Release != "" && named != "" && a.Release != named {
 				return // another release answers now: its answers are not the champion's
+			}
+			if a.Format != "" {
+				unfit, example = unfit+1, a.Format
 			}
 			got = append(got, store.Prediction{
 				Item: t.Item, TextHash: t.Hash, Answers: a.Values, Confidence: a.Confidence,
@@ -58,6 +62,10 @@ func (l *Loop) score(ctx context.Context) (int, error) {
 		})
 		if ctx.Err() != nil {
 			return scored, context.Cause(ctx)
+		}
+		if unfit > 0 {
+			l.log.Warn("the model answered, but not as it was asked to; these count as wrong", "answers", unfit,
+				"of", len(got), "example", example)
 		}
 		if len(got) > 0 {
 			if err := l.o.Store.Update(ctx, "predictions", func(t *store.Tx) error {

@@ -44,6 +44,9 @@ func Export(ctx context.Context, file *configs.File, model string, o ExportOptio
 	}
 	targets := m.Serving.List()
 	plan := actions.ExportPlan{Targets: targets, SaltID: split.SaltID()}
+	if m.Serving.Ollama != nil {
+		plan.Prompts = m.Serving.Ollama.Digest()
+	}
 	if o.Chat {
 		if plan.Chat, err = serving.NewChat(m.Serving); err != nil {
 			return actions.ExportFacts{}, err

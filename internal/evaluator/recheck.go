@@ -53,6 +53,7 @@ func (l *Loop) recheck(ctx context.Context, row store.Model, now time.Time, samp
 	}
 	config := l.rules.Model.Serving.WithDefaults()
 	if l.barred() {
+		l.serviceTrouble = l.notAsked
 		return nil
 	}
 	sample = !config.Recheck.HealthOnly &&

@@ -24,16 +24,24 @@ const onlinePatience = 10 * time.Second
 
 func newCheck(a *app) *cobra.Command {
 	var offline, strict bool
+	var pipeline string
 	cmd := &cobra.Command{
 		Use:   "check [FILE]",
 		Short: "Check a configuration: its keys and values, and what it names",
 		Long: `Check a configuration: every key, value and unit, with file, line and column of each problem, and
 then, unless --offline, that the databases, tables, triggers and classifiers it names answer, and that the
-programs of its steps are there, and the GPU where a model asks for one.`,
+programs of its steps are there, and the GPU where a model asks for one.
+
+With --pipeline NAME it looks at what a run of that pipeline needs, as the daemon's user where root asks, and
+changes nothing: programs, scripts and directories, the container engine and units with the right to them, and
+the room on the disk. Each finding has a code that never changes, what was seen, and the cure; exit 3 with any.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				a.config = args[0]
+			}
+			if pipeline != "" {
+				return a.checkPipeline(cmd, pipeline)
 			}
 			found, loaded, err := a.check(cmd, offline)
 			if err != nil {
@@ -43,6 +51,7 @@ programs of its steps are there, and the GPU where a model asks for one.`,
 		},
 	}
 	cmd.Flags().BoolVar(&offline, "offline", false, "look only at the file")
+	cmd.Flags().StringVar(&pipeline, "pipeline", "", "look at what a run of this pipeline needs")
 	cmd.Flags().BoolVar(&strict, "strict", false, "exit 3 when there are warnings")
 	return cmd
 }

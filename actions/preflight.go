@@ -1,0 +1,219 @@
+package actions
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/retraind/retraind/actions/files"
+	"github.com/retraind/retraind/internal/text"
+)
+
+// Finding is what would keep a run from its end. The codes never change.
+type Finding struct {
+	Code     string `json:"code"`
+	Step     string `json:"step,omitempty"`
+	Evidence string `json:"evidence"` // what was seen
+	Cure     string `json:"cure"`
+}
+
+// preflight looks at what the steps of a pipeline need, and changes nothing.
+type preflight struct {
+	ctx   context.Context
+	step  string
+	found []Finding
+}
+
+// Preflight says what would keep a run of these steps from its end, as far as that can be seen beforehand by whoever asks:
+// programs, directories, the engine, units, and the room that earlier runs needed. modelDir is the model's directory.
+func Preflight(ctx context.Context, steps []Step, modelDir string) []Finding {
+	c := &preflight{ctx: ctx}
+	for _, s := range steps {
+		c.step = s.Name
+		c.commands(s)
+		for _, name := range slices.Sorted(maps.Keys(s.Place)) {
+			c.writable(filepath.Dir(filepath.Join(s.Dir, s.Place[name])))
+		}
+		c.collected(s)
+		switch {
+		case s.Restart != nil && s.Restart.Unit != "":
+			c.unit(s.Restart.Unit)
+		case s.Restart != nil && s.Restart.Compose != nil:
+			c.compose(s.Restart.Compose.Dir, s.Restart.Compose.Service)
+		case s.Restart != nil:
+			c.program(s.Restart.Exec, s.Dir)
+		case s.Compose != nil:
+			c.compose(s.Compose.Dir, s.Compose.Service)
+			for _, name := range slices.Sorted(maps.Keys(s.Compose.Files)) {
+				c.writable(filepath.Dir(filepath.Join(s.Compose.Dir, s.Compose.Files[name])))
+			}
+		}
+	}
+	c.step = ""
+	c.space(steps, modelDir)
+	return c.found
+}
+
+func (c *preflight) add(code, cure, format string, args ...any) {
+	f := Finding{Code: code, Step: c.step, Evidence: fmt.Sprintf(format, args...), Cure: cure}
+	if !slices.Contains(c.found, f) {
+		c.found = append(c.found, f)
+	}
+}
+
+func (c *preflight) commands(s Step) {
+	if s.Dir != "" && len(s.Argv) > 0 && !c.directory(s.Dir) {
+		return // its programs may lie in it
+	}
+	for _, argv := range [][]string{s.Argv, s.Undo, s.Probe} {
+		c.program(argv, s.Dir)
+	}
+}
+
+// program looks for a command's program, and for the script that an interpreter is to run.
+func (c *preflight) program(argv []string, dir string) {
+	if len(argv) == 0 || variable.MatchString(argv[0]) {
+		return
+	}
+	program := argv[0]
+	if strings.Contains(program, "/") && !filepath.IsAbs(program) {
+		if dir == "" {
+			return // below the run's own directories
+		}
+		program = filepath.Join(dir, program)
+	}
+	_, err := exec.LookPath(program)
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		c.add("program_missing", "install it, or write its absolute path", "%s is not in PATH", program)
+	case errors.Is(err, fs.ErrNotExist):
+		c.add("program_missing", "correct the path, or install it", "%s does not exist", program)
+	case err != nil:
+		c.add("program_not_executable", "let this user run it: chmod +x, and x on each directory above",
+			"%s may not be run", program)
+	}
+	if script := scriptOf(argv); script != "" && (filepath.IsAbs(script) || dir != "") {
+		c.readable(absolute(dir, script))
+	}
+}
+
+// interpreters are the programs whose first argument is a script.
+var interpreters = []string{"python", "python3", "sh", "bash", "dash", "perl", "ruby", "node", "Rscript"}
+
+// scriptOf is the script that an interpreter is to run, "" where there is none.
+func scriptOf(argv []string) string {
+	if !slices.Contains(interpreters, strings.TrimRight(filepath.Base(argv[0]), ".0123456789")) &&
+		!slices.Contains(interpreters, filepath.Base(argv[0])) {
+		return ""
+	}
+	for _, a := range argv[1:] {
+		switch {
+		case variable.MatchString(a), a == "-c", a == "-m", a == "-e", a == "-":
+			return ""
+		case !strings.HasPrefix(a, "-"):
+			return a
+		}
+	}
+	return ""
+}
+
+func (c *preflight) readable(path string) {
+	err := unix.Access(path, unix.R_OK)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.add("file_missing", "correct the path", "%s does not exist", path)
+	case err != nil:
+		c.add("file_unreadable", "let this user read it", "%s: %v", path, err)
+	}
+}
+
+// directory reports whether a directory is there.
+func (c *preflight) directory(dir string) bool {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.add("dir_missing", "create it, or correct the path", "%s does not exist", dir)
+	case err != nil:
+		c.add("dir_unreadable", "let this user into each directory above", "%v", err)
+	case !info.IsDir():
+		c.add("dir_missing", "correct the path", "%s is no directory", dir)
+	default:
+		return true
+	}
+	return false
+}
+
+func (c *preflight) writable(dir string) {
+	if !c.directory(dir) {
+		return
+	}
+	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
+		c.add("dir_not_writable", "let this user write there; under systemd, also by ReadWritePaths=", "%s: %v", dir, err)
+	}
+}
+
+// collected looks at where the files lie that a command is to write.
+func (c *preflight) collected(s Step) {
+	if s.Dir == "" || variable.MatchString(s.Dir) {
+		return
+	}
+	wanted := slices.Sorted(maps.Keys(s.Collect))
+	if s.Result != "" && !filepath.IsAbs(s.Result) && !variable.MatchString(s.Result) {
+		wanted = append(wanted, s.Result)
+	}
+	for _, path := range wanted {
+		dir := filepath.Dir(filepath.Join(s.Dir, path))
+		for dir != s.Dir { // the command may make it
+			if _, err := os.Stat(dir); err == nil {
+				break
+			}
+			dir = filepath.Dir(dir)
+		}
+		c.writable(dir)
+	}
+}
+
+// space compares the room on the disk with what the steps wrote in the newest runs whose records are kept.
+func (c *preflight) space(steps []Step, modelDir string) {
+	dir := filepath.Join(modelDir, "runs")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return // there was no run yet, or the daemon alone may look at it
+	}
+	var need int64
+	slices.Reverse(entries)
+	for _, e := range entries[:min(len(entries), roomRuns)] {
+		var size int64
+		for _, s := range steps {
+			if l, ok := leftOf(filepath.Join(dir, e.Name()), s.Name); ok {
+				size += l.Grew
+			}
+		}
+		need = max(need, size)
+	}
+	free, err := files.FreeSpace(dir)
+	if need > 0 && err == nil && free < need+need/10 {
+		c.add("disk_space", "make room, or keep less (retention)", "the last runs wrote %s, and %s has %s left",
+			text.Bytes(need), dir, text.Bytes(free))
+	}
+}
+
+// printed is what a program printed, in one line.
+func printed(out []byte, err error) string {
+	const most = 200
+	line := text.OneLine(strings.Join(strings.Fields(string(out)), " "), most)
+	if err != nil {
+		line = cmp.Or(line, err.Error())
+	}
+	return line
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/configs"
+)
+
+// preflightPatience bounds the looks at the engine and at units.
+const preflightPatience = time.Minute
+
+// preflight is what was found about a pipeline, by which user.
+type preflight struct {
+	User     string                       `json:"user"`
+	Findings map[string][]actions.Finding `json:"findings"` // by model
+}
+
+// checkPipeline looks at what the runs of a pipeline need, as the daemon's user, and changes nothing.
+func (a *app) checkPipeline(cmd *cobra.Command, pipeline string) error {
+	l, _, err := a.load(cmd)
+	if err != nil {
+		return err
+	}
+	owner, known := ownerOf(l.File.State)
+	var found preflight
+	if os.Geteuid() == 0 && known && owner != 0 {
+		found, err = a.preflightAs(owner, l, pipeline)
+	} else {
+		found, err = lookAhead(l, pipeline)
+		if err == nil && known && int(owner) != os.Geteuid() {
+			fmt.Fprintf(a.stderr, "retraind: the daemon's user is %s: what this user sees may differ; use sudo\n", userName(owner))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if a.json {
+		err = a.printJSON(found)
+	} else {
+		err = showPreflight(newPage(a.stdout), found, pipeline)
+	}
+	for _, list := range found.Findings {
+		if len(list) > 0 && err == nil {
+			return silent(exitNo)
+		}
+	}
+	return err
+}
+
+// lookAhead looks as the user who asks.
+func lookAhead(l *configs.Loaded, pipeline string) (preflight, error) {
+	ctx, stop := context.WithTimeout(context.Background(), preflightPatience)
+	defer stop()
+	me, err := self()
+	if err != nil {
+		return preflight{}, err
+	}
+	found := preflight{User: userName(uint32(os.Geteuid())), Findings: map[string][]actions.Finding{}}
+	var has []string
+	for _, name := range l.File.Names() {
+		m := l.File.Models[name]
+		for p := range m.Pipeline {
+			has = append(has, p)
+		}
+		steps := m.Steps(pipeline)
+		if len(steps) == 0 {
+			continue
+		}
+		dir := filepath.Join(l.File.State, "models", name)
+		list := actions.Preflight(ctx, actions.Resolve(steps, m.Deploy, me), dir)
+		found.Findings[name] = append([]actions.Finding{}, list...)
+	}
+	if len(found.Findings) == 0 {
+		slices.Sort(has)
+		return found, fail(exitNotFound, "no model has a pipeline %q; there is %s", pipeline,
+			strings.Join(slices.Compact(has), ", "))
+	}
+	return found, nil
+}
+
+// preflightAs lets a process of another user look.
+func (a *app) preflightAs(uid uint32, l *configs.Loaded, pipeline string) (preflight, error) {
+	var found preflight
+	me, err := self()
+	if err != nil {
+		return found, err
+	}
+	account, err := user.LookupId(strconv.FormatUint(uint64(uid), 10))
+	if err != nil {
+		return found, err
+	}
+	gid, err := strconv.ParseUint(account.Gid, 10, 32)
+	if err != nil {
+		return found, err
+	}
+	credential := &syscall.Credential{Uid: uid, Gid: uint32(gid)}
+	groups, err := account.GroupIds()
+	if err != nil {
+		return found, err
+	}
+	for _, g := range groups {
+		if n, err := strconv.ParseUint(g, 10, 32); err == nil {
+			credential.Groups = append(credential.Groups, uint32(n))
+		}
+	}
+	path, err := filepath.Abs(l.Path)
+	if err != nil {
+		return found, err
+	}
+	cmd := exec.Command(me, "check", "--json", "--pipeline", pipeline, "--config", path)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + account.HomeDir, "LANG=C.UTF-8"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == exitNo {
+		err = nil
+	}
+	if errors.As(err, &exit) && exit.ExitCode() == exitNotFound {
+		return lookAhead(l, pipeline) // it says which there are
+	}
+	if err != nil {
+		return found, fmt.Errorf("look as user %s: %w: %s", account.Username, err, strings.TrimSpace(said.String()))
+	}
+	return found, json.Unmarshal(out.Bytes(), &found)
+}
+
+// ownerOf is the user whom a directory belongs to.
+func ownerOf(dir string) (uid uint32, known bool) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return 0, false
+	}
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return s.Uid, true
+}
+
+func userName(uid uint32) string {
+	id := strconv.FormatUint(uint64(uid), 10)
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username
+	}
+	return id
+}
+
+func showPreflight(p *page, found preflight, pipeline string) error {
+	for _, model := range sortedNames(found.Findings) {
+		list := found.Findings[model]
+		if len(list) == 0 {
+			p.line(fmt.Sprintf("%s: pipeline %s can run, as far as %s sees", bold(model), pipeline, found.User), 2)
+			continue
+		}
+		p.line(fmt.Sprintf("%s: pipeline %s, as %s sees it", bold(model), pipeline, found.User), 2)
+		for _, f := range list {
+			where := ""
+			if f.Step != "" {
+				where = "step " + f.Step + ": "
+			}
+			p.line("  "+coloured("1", f.Code)+"  "+where+f.Evidence, 4)
+			p.line("    fix: "+f.Cure, 9)
+		}
+	}
+	return p.print()
+}
+
+func sortedNames(m map[string][]actions.Finding) (names []string) {
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

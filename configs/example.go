@@ -1,7 +1,8 @@
 package configs
 
 import (
-	_ "embed"
+	"cmp"
+	"embed"
 	"path"
 	"regexp"
 	"strconv"
@@ -10,6 +11,12 @@ import (
 
 //go:embed example.yaml
 var example string
+
+//go:embed recipes/*.yaml
+var recipes embed.FS
+
+// Recipes lists the recipes by which an example can be written, beside that of the embedded classifier.
+func Recipes() []string { return []string{"compose", "scikit-learn"} }
 
 // Example is the commented configuration that `retraind init` writes, for a model and the columns of its table.
 type Example struct {
@@ -20,6 +27,9 @@ type Example struct {
 	Text  []string
 	Label string
 	State string
+	// Recipe says what serves and how it is trained: one of Recipes, empty for the embedded classifier. Dir is where the
+	// scripts of a recipe lie.
+	Recipe, Dir string
 	// Capture is how changes are found, empty for the default; Watermark is the column of capture: poll.
 	Capture, Watermark string
 	// Silent triggers do not wake retraind, so that transactions can be prepared.
@@ -41,11 +51,23 @@ func (e Example) Render() string {
 	if len(e.ID) == 1 {
 		id = scalar(e.ID[0])
 	}
+	service, pipeline := recipe(cmp.Or(e.Recipe, "embedded"))
 	return strings.NewReplacer(
+		"{{dir}}", scalar(e.Dir),
 		"{{capture}}", capture, "{{current}}", path.Join(e.State, "models", e.Model, "current"),
 		"{{model}}", scalar(e.Model), "{{dsn}}", scalar(e.DSN), "{{table}}", scalar(e.Table), "{{id}}", id,
 		"{{text}}", list(e.Text), "{{label}}", scalar(e.Label), "{{state}}", scalar(e.State),
-	).Replace(example)
+	).Replace(strings.NewReplacer("{{service}}", service, "{{pipeline}}", pipeline).Replace(example))
+}
+
+// recipe is what a recipe says of the service and of the pipeline.
+func recipe(name string) (service, pipeline string) {
+	b, err := recipes.ReadFile("recipes/" + name + ".yaml")
+	if err != nil {
+		panic("configs: " + err.Error()) // they are part of the binary
+	}
+	service, pipeline, _ = strings.Cut(string(b), "# ---\n")
+	return service, pipeline
 }
 
 // plain is what YAML takes as a text without quotes.

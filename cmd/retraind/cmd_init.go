@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -38,6 +39,13 @@ printed again for the configuration as it stands with: retraind init sql`,
 				}
 			}
 			e.Silent = !notify
+			if e.Recipe != "" && !slices.Contains(configs.Recipes(), e.Recipe) {
+				return fail(exitUsage, "--recipe %s: write %s; nothing was written", e.Recipe,
+					strings.Join(configs.Recipes(), " or "))
+			}
+			if err := placeRecipe(&e, dir); err != nil {
+				return err
+			}
 			return a.init(dir, e, force)
 		},
 	}
@@ -54,9 +62,28 @@ printed again for the configuration as it stands with: retraind init sql`,
 	f.BoolVar(&notify, "notify", true,
 		"let the triggers wake retraind; false where the application uses PREPARE TRANSACTION, which that forbids")
 	f.StringVar(&e.State, "state", "/var/lib/retraind", "state directory; a relative one is below DIR")
+	f.StringVar(&e.Recipe, "recipe", "", "what to begin with: "+strings.Join(configs.Recipes(), " or ")+
+		" (default: the embedded classifier)")
+	f.StringVar(&e.Dir, "scripts", "", "directory of a recipe's scripts (default /srv/MODEL)")
 	f.BoolVar(&force, "force", false, "overwrite files that exist")
 	cmd.AddCommand(newInitSQL(a), newInitSystemd(a))
 	return cmd
+}
+
+// placeRecipe fills in the paths of a recipe. Its relative paths start at the directory of the scripts.
+func placeRecipe(e *configs.Example, dir string) (err error) {
+	if e.Recipe == "" {
+		return nil
+	}
+	if e.Dir = cmp.Or(e.Dir, filepath.Join("/srv", e.Model)); !filepath.IsAbs(e.Dir) {
+		if e.Dir, err = filepath.Abs(e.Dir); err != nil {
+			return err
+		}
+	}
+	if !filepath.IsAbs(e.DSN) {
+		e.DSN, err = filepath.Abs(filepath.Join(dir, e.DSN))
+	}
+	return err
 }
 
 func (a *app) init(dir string, e configs.Example, force bool) error {
@@ -102,7 +129,7 @@ func (a *app) init(dir string, e configs.Example, force bool) error {
 	if a.json {
 		return a.printJSON(map[string]any{"dir": dir, "files": names})
 	}
-	a.nextSteps(dir, names, l.File, e.Model)
+	a.nextSteps(dir, names, l.File, e)
 	return nil
 }
 
@@ -135,7 +162,8 @@ func misfits(err error) error {
 }
 
 // nextSteps can be followed to the letter.
-func (a *app) nextSteps(dir string, names []string, f *configs.File, model string) {
+func (a *app) nextSteps(dir string, names []string, f *configs.File, e configs.Example) {
+	model := e.Model
 	m := f.Models[model]
 	config := filepath.Join(dir, "retraind.yaml")
 	fmt.Fprintf(a.stdout, "wrote to %s:\n", dir)
@@ -149,6 +177,10 @@ func (a *app) nextSteps(dir string, names []string, f *configs.File, model strin
 	listen := "127.0.0.1:8082"
 	if u, err := url.Parse(m.Serving.Classify); err == nil {
 		listen = u.Host
+	}
+	if e.Recipe != "" {
+		a.recipeSteps(dir, config, m, e)
+		return
 	}
 	fmt.Fprintf(a.stdout, `
 next, in this order:
@@ -182,6 +214,25 @@ next, in this order:
 
 The units are those of `+"`make install`"+`; without it, `+"`retraind init systemd`"+` prints where each file under systemd/ belongs.
 `, filepath.Join(dir, "retraind.sql"), dsn, config, model)
+}
+
+// recipeSteps can be followed to the letter, once the recipe's paths are those of the scripts.
+func (a *app) recipeSteps(dir, config string, m *configs.Model, e configs.Example) {
+	fmt.Fprintf(a.stdout, `
+next, in this order:
+  1. put the names of your scripts, service and files into %s
+     (its scripts are looked for in %s)
+  2. as the table's owner, in its database: psql -f %s
+     and a password for the new role:       \password retraind
+  3. write postgres://retraind:PASSWORD@HOST/DATABASE into %s (mode 0600)
+  4. see that all fits:                     retraind check %[1]s
+     and that a run will find what it needs: retraind check --pipeline default -c %[1]s
+  5. run the daemon:                        retraind run -c %[1]s
+  6. train the first release now:           retraind trigger %[5]s --wait -c %[1]s
+     or wait for the quiet hours; then:     retraind status -c %[1]s
+
+The files under systemd/ make a service of step 5; `+"`retraind init systemd`"+` prints where each belongs.
+`, config, e.Dir, filepath.Join(dir, "retraind.sql"), m.Labels.Postgres.DSNFile, e.Model)
 }
 
 // migrations is the SQL of all models, or of one, with the grants for the daemon's role.

@@ -1,0 +1,41 @@
+package configs_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/retraind/retraind/configs"
+)
+
+// What init writes for each recipe is a configuration without a fault, and so is the example of a whole procedure.
+func TestRecipesAreValid(t *testing.T) {
+	t.Parallel()
+	texts := map[string]string{}
+	for _, name := range append(configs.Recipes(), "") {
+		e := configs.Example{
+			Model: "relevance", DSN: "/etc/retraind/pg-dsn", Table: "public.items", ID: []string{"id"},
+			Text: []string{"title", "content"}, Label: "category", State: "/var/lib/retraind", Recipe: name, Dir: "/srv/relevance",
+		}
+		texts[name] = e.Render()
+	}
+	b, err := os.ReadFile("examples/relevance-tuner.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts["relevance-tuner"] = string(b)
+	for name, text := range texts {
+		l, err := configs.Parse(filepath.Join("/etc/retraind", name+".yaml"), []byte(text))
+		if err != nil {
+			t.Errorf("recipe %q: %v", name, err)
+			continue
+		}
+		for _, w := range l.Warnings {
+			t.Errorf("recipe %q: %s: %s", name, w.Path, w.Message)
+		}
+		if strings.Contains(text, "{{") {
+			t.Errorf("recipe %q: something was not filled in:\n%s", name, text)
+		}
+	}
+}

@@ -263,7 +263,7 @@ func TestTunerStory(t *testing.T) {
 	if m := o.model("the end", func(m status.Model) bool { return m.Active == nil }); m.Held != nil {
 		t.Errorf("%+v", m.Held)
 	}
-	o.outages(run)
+	o.outages(7)
 }
 
 // deploying waits until the exchange of the container is about to begin.
@@ -312,9 +312,12 @@ func (o *operator) killSupervisors() {
 	}
 }
 
-// outages measures what the guide's own commands cost beside what the deployment of a run did.
-func (o *operator) outages(run status.Run) {
+// outages measures what `down; build; up` costs, as people do it by hand, beside what the exchange by the n-th run costs
+// right after it.
+func (o *operator) outages(n int) {
 	o.t.Helper()
+	app := "tuner/" + service + "/app.py"
+	o.write(app, o.read(app)+"\n# something to build\n")
 	ctx, stop := context.WithCancel(o.t.Context())
 	down := make(chan time.Duration)
 	go func() {
@@ -339,6 +342,11 @@ func (o *operator) outages(run status.Run) {
 	o.compose("down; docker-compose build --quiet; docker-compose up -d")
 	waittest.EventuallyNil(o.t, o.answers)
 	stop()
-	o.t.Logf("outage of `down; build; up`: %s; of the exchange:\n%s", (<-down).Round(10*time.Millisecond),
-		o.must("runs", "show", run.ID))
+	by := (<-down).Round(10 * time.Millisecond)
+	o.must("models", "redeploy", modelName)
+	run := o.ended(n)
+	o.t.Logf("outage of `down; build; up`: %s; of the exchange:\n%s", by, o.must("runs", "show", run.ID))
+	if run.Outcome != policy.OutcomePromoted {
+		o.t.Errorf("%s: %s", run.Outcome, run.Reason)
+	}
 }

@@ -46,6 +46,10 @@ func Preflight(ctx context.Context, steps []Step, modelDir string) []Finding {
 		}
 		c.collected(s)
 		switch {
+		case s.Act != nil && s.Act.Unit != "":
+			c.unit(s.Act.Unit)
+		case s.Act != nil && s.Act.Compose != nil:
+			c.compose(s.Act.Compose.Dir, s.Act.Compose.Name)
 		case s.Restart != nil && s.Restart.Unit != "":
 			c.unit(s.Restart.Unit)
 		case s.Restart != nil && s.Restart.Compose != nil:

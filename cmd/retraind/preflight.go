@@ -125,6 +125,9 @@ func (a *app) preflightAs(uid uint32, l *configs.Loaded, pipeline string) (prefl
 	}
 	cmd := exec.Command(me, "check", "--json", "--pipeline", pipeline, "--config", path)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + account.HomeDir, "LANG=C.UTF-8"}
+	if v := os.Getenv("DOCKER_HOST"); v != "" {
+		cmd.Env = append(cmd.Env, "DOCKER_HOST="+v)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said

@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/actions/job"
+	"github.com/retraind/retraind/actions/ollamatags"
 	"github.com/retraind/retraind/actions/predict"
+	"github.com/retraind/retraind/actions/teacher"
 	"github.com/retraind/retraind/actions/weights"
 	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/store"
@@ -19,8 +21,11 @@ import (
 
 // testJobs is work that the test binary does as a child of a supervisor.
 var testJobs = map[string]job.Work{
-	JobPredict: predict.Work,
-	"check":    weights.Work,
+	JobPredict:      predict.Work,
+	"check":         weights.Work,
+	JobLabel:        teacher.Work,
+	JobOllamaStage:  ollamatags.StageWork,
+	JobOllamaSwitch: ollamatags.SwitchWork,
 	"test": func(ctx context.Context, j job.Job) (job.Result, error) {
 		var in testJob
 		if err := j.Decode(&in); err != nil {

@@ -14,6 +14,8 @@ type DeployConfig struct {
 	Restart *RestartConfig `yaml:"restart"`
 	// Compose places files into a build context, builds, and exchanges the container of a service of docker compose.
 	Compose *ComposeDeploy `yaml:"compose"`
+	// Ollama keeps releases as names of an Ollama server, and gives the one that clients ask for to the release.
+	Ollama *OllamaDeploy `yaml:"ollama"`
 
 	word Strategy
 }
@@ -68,6 +70,9 @@ func (d *DeployConfig) Paths(abs func(string) string) {
 	if d.Compose != nil {
 		d.Compose.Dir = abs(d.Compose.Dir)
 	}
+	if d.Ollama != nil {
+		d.Ollama.Store = abs(d.Ollama.Store)
+	}
 }
 
 // Validate finds faults.
@@ -82,10 +87,26 @@ func (d *DeployConfig) Validate() check.Problems {
 	if d.Compose != nil {
 		p.Under("compose", d.Compose.validate())
 	}
-	if d.Restart != nil && d.Compose != nil {
-		p.Errorf("compose", "keep one", "a release is brought into service in one way, not by restart and compose")
+	if d.Ollama != nil {
+		p.Under("ollama", d.Ollama.validate())
+	}
+	if given := d.given(); len(given) > 1 {
+		p.Errorf(given[1], "keep one", "a release is brought into service in one way, not by %s", strings.Join(given, " and "))
 	}
 	return p
+}
+
+// given lists the strategies that are written.
+func (d *DeployConfig) given() (keys []string) {
+	for _, s := range []struct {
+		key   string
+		there bool
+	}{{"restart", d.Restart != nil}, {"compose", d.Compose != nil}, {"ollama", d.Ollama != nil}} {
+		if s.there {
+			keys = append(keys, s.key)
+		}
+	}
+	return keys
 }
 
 func (r *RestartConfig) validate() check.Problems {

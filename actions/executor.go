@@ -143,11 +143,15 @@ func (x *Executor) doWork(ctx context.Context, p Plan, a Action, done []Outcome)
 	if step.Act != nil {
 		return x.act(ctx, p, a, step)
 	}
-	if step.Do == DoPredict {
+	switch step.Do {
+	case DoPredict:
 		return x.predict(ctx, p, a, step, done)
-	}
-	if step.Do == DoCheck {
+	case DoCheck:
 		return x.checkFiles(ctx, p, a, step)
+	case DoStage:
+		return x.stage(ctx, p, a, step)
+	case DoLabel:
+		return x.label(ctx, p, a, step)
 	}
 	bounded, stop := x.bounded(ctx, p, step)
 	defer stop()

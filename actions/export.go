@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"github.com/retraind/retraind/actions/teacher"
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/serving/ollama"
@@ -57,6 +58,8 @@ type ExportPlan struct {
 	Chat *serving.Chat
 	// Prompts is the digest of the files that requests and chats are made of, for the manifest.
 	Prompts string
+	// Overlay is what a larger model said about training rows, by item and text hash. People's labels win.
+	Overlay map[[2]string]teacher.Over
 	// Guard refuses what cannot be right before a former export is replaced; nil lets everything pass.
 	Guard func(ExportFacts) error
 }
@@ -96,16 +99,17 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 		}
 		hash := drift.TextHash(row.Text)
 		print.Toggle(row.ID, hash, row.Labels)
-		label, ok := row.Labels[plan.Targets[0].Name]
+		own, ok := row.Labels[plan.Targets[0].Name]
+		over := plan.over(&row, hash)
 		switch {
-		case !ok:
+		case !ok && row.Labels[plan.Targets[0].Name] == "":
 			facts.Unlabelled++
 			continue
 		case row.Duplicate:
 			facts.Duplicates++
 			continue
 		}
-		messages, err := plan.messages(row)
+		messages, err := plan.messages(row, over)
 		switch {
 		case errors.Is(err, serving.ErrIncomplete) && row.Side != drift.SideTest:
 			facts.Incomplete++
@@ -113,18 +117,24 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 		case err != nil && !errors.Is(err, serving.ErrIncomplete):
 			return facts, seen, fmt.Errorf("export: item %q: %w; correct the label, or serving.ollama.format_file", row.ID, err)
 		}
-		facts.Items++
 		split := facts.Splits[row.Side]
 		split.Items++
-		split.Labels[label]++
+		split.Labels[row.Labels[plan.Targets[0].Name]]++
+		if ok { // what people labelled is what exports are compared by
+			facts.Items++
+		} else {
+			facts.Overlay++
+		}
 		if row.Side == drift.SideTest {
 			facts.Test++
 			var group [16]byte
 			hex.Decode(group[:], []byte(row.Group)) //nolint:errcheck // it is drift's own
 			heldout = append(heldout, group)
 		} else {
-			facts.Train++
-			facts.Labels[label]++
+			if ok {
+				facts.Train++
+				facts.Labels[own]++
+			}
 			if plan.Remember {
 				seen.Add(row.ID, row.Group)
 			} else {
@@ -163,11 +173,30 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 }
 
 // messages are the conversation about a row, nil without a chat.
-func (p ExportPlan) messages(row Row) ([]ollama.Message, error) {
+func (p ExportPlan) messages(row Row, over json.RawMessage) ([]ollama.Message, error) {
 	if p.Chat == nil {
 		return nil, nil
 	}
+	if over != nil {
+		return p.Chat.Whole(row.Text, over)
+	}
 	return p.Chat.Messages(row.Text, row.Labels)
+}
+
+// over adds to a training row the labels that a larger model gave it and no person did, and returns the whole answer; nil
+// where there is none.
+func (p ExportPlan) over(row *Row, hash string) json.RawMessage {
+	over, ok := p.Overlay[[2]string{row.ID, hash}]
+	if !ok || row.Side == drift.SideTest {
+		return nil
+	}
+	own := row.Labels
+	row.Labels = maps.Clone(over.Labels)
+	if row.Labels == nil {
+		row.Labels = map[string]string{}
+	}
+	maps.Copy(row.Labels, own)
+	return over.Answer
 }
 
 var sides = []drift.Side{drift.SideTrain, drift.SideValidation, drift.SideTest}
@@ -180,7 +209,7 @@ func CheckExport(facts ExportFacts, before map[string]int) error {
 		return errors.New("the export is empty: no item carries a label; check what labels: names")
 	case facts.Test == 0:
 		return fmt.Errorf("no item of %d is held out: raise heldout.share, or label more items", facts.Items)
-	case facts.Train == 0:
+	case facts.Train+facts.Overlay == 0:
 		return fmt.Errorf("all %d items are held out: lower heldout.share", facts.Items)
 	case len(facts.Labels) < 2:
 		return errors.New("the training items carry one category only: a classifier needs at least two")

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/actions/compose"
+	"github.com/retraind/retraind/actions/ollamatags"
+	"github.com/retraind/retraind/actions/teacher"
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/drift/stats"
 )
@@ -13,6 +15,10 @@ type Facts struct {
 	Export *ExportFacts `json:"export,omitempty"`
 	Gate   *GateFacts   `json:"gate,omitempty"`
 	Verify *VerifyFacts `json:"verify,omitempty"`
+	// Label is what a larger model labelled, and how often as people did.
+	Label *teacher.Facts `json:"label,omitempty"`
+	// Stage is the name that a candidate has on an Ollama server.
+	Stage *ollamatags.Made `json:"stage,omitempty"`
 	// Figures are what a command measured itself, by its result file.
 	Figures map[string]float64 `json:"figures,omitempty"`
 	// Predict is the release that was asked before the gate.
@@ -29,6 +35,7 @@ type ExportFacts struct {
 	Train      int            `json:"train"`                // of them for training, with those for validation
 	Test       int            `json:"test"`                 // of them held out
 	Unlabelled int            `json:"unlabelled"`           // rows without a label: left out
+	Overlay    int            `json:"overlay,omitempty"`    // rows that no person labelled, and the step label did
 	Duplicates int            `json:"duplicates"`           // rows with the text of a held-out one: left out of the training
 	Incomplete int            `json:"incomplete,omitempty"` // training rows whose labels do not fill the answer of the chat format: left out
 	Labels     map[string]int `json:"labels"`               // training items by label of the gating target, with those for validation

@@ -103,9 +103,9 @@ func validateOrder(p *check.Problems, list []placed) {
 		}
 		serve, at[""] = s.Builtin(), 0
 	}
-	order := []Builtin{DoExport, DoPredict, DoGate, serve, DoVerify}
+	order := []Builtin{DoLabel, DoExport, DoStage, DoPredict, DoGate, serve, DoVerify}
 	var missing []string
-	for _, need := range order[2:] { // data and answers may come by another way
+	for _, need := range order[4:] { // data and answers may come by another way
 		if _, ok := at[need]; !ok {
 			missing = append(missing, string(need))
 		}

@@ -74,10 +74,14 @@ type Step struct {
 	Act *Act `json:"act,omitempty"`
 	// Predict is how the step predict asks the candidate; nil where a command does.
 	Predict *PredictPlan `json:"predict,omitempty"`
+	// Ollama is how the steps stage and deploy keep releases on an Ollama server; nil for the other strategies.
+	Ollama *OllamaDeploy `json:"ollama,omitempty"`
 	// Place are exported files and where they are placed below Dir; Collect are files that the command writes and their names
 	// in the release.
 	Place   map[string]string `json:"place,omitempty"`
 	Collect map[string]string `json:"collect,omitempty"`
+	// Label is how the step label asks a larger model.
+	Label *LabelPlan `json:"label,omitempty"`
 	// Chat: the export writes messages, too.
 	Chat bool `json:"chat,omitempty"`
 	// Check are the files that the step check looks at, with variables that are filled in before the start.
@@ -91,6 +95,10 @@ type Step struct {
 
 // composeTimeout is how long a build and an exchange may take unless the step says otherwise.
 const composeTimeout = 30 * time.Minute
+
+// modelTimeout is how long a file of many gigabytes may take to become a model of an Ollama server, unless the step says
+// otherwise.
+const modelTimeout = 2 * time.Hour
 
 // Resolve turns a configured pipeline into steps. deploy is the model's strategy, nil for the default; self is the path of
 // this binary.
@@ -128,6 +136,9 @@ func (c *DeployStep) resolve(s *Step, deploy *DeployConfig, self string) {
 	case deploy.Compose != nil:
 		s.Compose = deploy.Compose
 		s.Timeout = cmp.Or(s.Timeout, composeTimeout)
+		return
+	case deploy.Ollama != nil:
+		s.Ollama, s.Timeout = deploy.Ollama, cmp.Or(s.Timeout, modelTimeout)
 		return
 	case deploy.Restart == nil:
 		return

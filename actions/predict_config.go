@@ -13,7 +13,8 @@ import (
 const DoPredict Builtin = "predict"
 
 // PredictStep asks the candidate about the held-out items, where the training does not write predictions.jsonl itself. Without
-// url and exec it runs a container of the candidate's image beside the service (deploy.compose with build).
+// url and exec it asks the name that stage made (deploy.ollama), or runs a container of the candidate's image beside the
+// service (deploy.compose with build).
 type PredictStep struct {
 	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
 	Do         Builtin `yaml:"do"`
@@ -49,8 +50,12 @@ type PredictPlan struct {
 	Env  map[string]string `json:"env,omitempty"`
 }
 
-func (s *PredictStep) resolve(to *Step, _ *DeployConfig, self string) {
-	to.Timeout = cmp.Or(to.Timeout, composeTimeout)
+func (s *PredictStep) resolve(to *Step, deploy *DeployConfig, self string) {
+	usual := composeTimeout
+	if deploy != nil && deploy.Ollama != nil {
+		usual = modelTimeout
+	}
+	to.Timeout = cmp.Or(to.Timeout, usual)
 	if len(s.Exec) > 0 {
 		to.Argv, to.Dir, to.Env, to.Fill = command(s.Exec, false, self), s.dir, s.Env, true
 		return

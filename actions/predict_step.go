@@ -9,12 +9,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/google/renameio/v2"
 
 	"github.com/retraind/retraind/actions/compose"
 	"github.com/retraind/retraind/actions/predict"
 	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/serving/ollama"
 	"github.com/retraind/retraind/store"
 )
 
@@ -55,7 +57,7 @@ func (x *Executor) predict(ctx context.Context, p Plan, a Action, step Step, don
 		out, err = x.inQuietHours(ctx, p, a, step)
 	} else {
 		out, _, err = x.child(ctx, p, a, withDocker(step), JobPredict, func(dir string) (any, error) {
-			return x.predictInput(ctx, p, step, dir)
+			return x.predictInput(ctx, p, step, dir, r.Digest)
 		})
 	}
 	if err != nil || out.Class != store.StepOK {
@@ -76,7 +78,7 @@ func (x *Executor) predict(ctx context.Context, p Plan, a Action, step Step, don
 }
 
 // predictInput is what the job works on; the held-out items are written into the directory of the attempt.
-func (x *Executor) predictInput(ctx context.Context, p Plan, step Step, dir string) (predict.Input, error) {
+func (x *Executor) predictInput(ctx context.Context, p Plan, step Step, dir, release string) (predict.Input, error) {
 	in := predict.Input{Serving: p.Serving, Items: filepath.Join(dir, "items.jsonl"), Out: p.predictions()}
 	if err := x.writeItems(ctx, p, in.Items); err != nil {
 		return in, err
@@ -85,9 +87,15 @@ func (x *Executor) predictInput(ctx context.Context, p Plan, step Step, dir stri
 		in.Serving.Classify, in.Serving.Batch = step.Predict.URL, nil
 		return in, nil
 	}
+	if p.Serving.Ollama != nil && slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Do == DoStage }) {
+		named := *p.Serving.Ollama
+		named.Model = ollama.ReleaseTag(named.Model, release) // as it was staged
+		in.Serving.Ollama = &named
+		return in, nil
+	}
 	deploy := p.composed()
 	if deploy == nil {
-		return in, errors.New("nothing says where the candidate answers: set url or exec, or deploy with compose")
+		return in, errors.New("nothing says where the candidate answers: set url or exec, or deploy with compose or ollama")
 	}
 	c, err := x.composeInput(ctx, p, *deploy)
 	in.Compose = &c

@@ -45,6 +45,10 @@ func CheckDeploy(d *DeployConfig, dir string) (found check.Problems) {
 	case d == nil:
 	case d.Compose != nil:
 		checkDir(&found, "compose.dir", d.Compose.Dir)
+	case d.Ollama != nil:
+		if d.Ollama.Store != "" {
+			checkDir(&found, "ollama.store", d.Ollama.Store)
+		}
 	case d.Restart == nil:
 	case d.Restart.Unit != "":
 		checkProgram(&found, "restart.unit", "deploy", "systemctl", "")

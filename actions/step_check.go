@@ -63,6 +63,7 @@ func (s *CheckStep) validate(p *check.Problems, here string) {
 // chain fills in the variables of the run, and the model's dir before relative paths.
 func (p Plan) chain(step Step) weights.Chain {
 	c := *step.Check
+	c.Template = p.Serving.Ollama != nil && p.Serving.Ollama.Template != ""
 	for _, path := range []*string{&c.Base, &c.Adapter, &c.Merged, &c.GGUF} {
 		if *path == "" {
 			continue

@@ -20,11 +20,13 @@ type StepForm struct {
 // StepForms lists the ways to write a step, in the order in which they are explained.
 func StepForms() []StepForm {
 	return []StepForm{
+		{"do", DoLabel, func() StepType { return &LabelStep{Do: DoLabel} }},
 		{"do", DoExport, func() StepType { return &ExportStep{Do: DoExport} }},
 		{"do", DoPredict, func() StepType { return &PredictStep{Do: DoPredict} }},
 		{"do", DoCompose, func() StepType { return &ComposeStep{Do: DoCompose} }},
 		{"do", DoUnit, func() StepType { return &UnitStep{Do: DoUnit} }},
 		{"do", DoCheck, func() StepType { return &CheckStep{Do: DoCheck} }},
+		{"do", DoStage, func() StepType { return &StageStep{Do: DoStage} }},
 		{"do", DoGate, func() StepType { return &GateStep{Do: DoGate} }},
 		{"do", DoRelease, func() StepType { return &ReleaseStep{Do: DoRelease} }},
 		{"do", DoDeploy, func() StepType { return &DeployStep{Do: DoDeploy} }},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/retraind/retraind/actions/teacher"
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/faults"
 	"github.com/retraind/retraind/internal/text"
@@ -57,6 +58,9 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 			return failed(ctx, store.StepFailed, err)
 		}
 	}
+	if plan.Overlay, err = teacher.ReadOverlay(p.overlayFile()); err != nil {
+		return failed(ctx, store.StepFailed, err)
+	}
 	if o := p.Serving.Ollama; o != nil {
 		plan.Prompts = o.Digest()
 	}
@@ -75,6 +79,9 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 		return failed(ctx, store.StepFailed, err)
 	}
 	detail := fmt.Sprintf("%d items to train on, %d held out, %d categories", facts.Train, facts.Test, len(facts.Labels))
+	if facts.Overlay > 0 {
+		detail += fmt.Sprintf("; %d more that a model labelled", facts.Overlay)
+	}
 	if facts.Incomplete > 0 {
 		detail += fmt.Sprintf("; %d without all the labels that the schema requires are left out", facts.Incomplete)
 	}
@@ -158,6 +165,10 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 		return failed(ctx, store.StepFailed, err)
 	}
 	faults.Point("sealed")
+	if s := staged(done); s != nil && s.Release != r.Digest {
+		return Outcome{Class: store.StepFailed, Detail: fmt.Sprintf("the release is %s, and %s was staged: a step after stage writes into $RETRAIND_RELEASE_DIR; let it write into $RETRAIND_WORK_DIR",
+			text.Digest(r.Digest), text.Digest(s.Release))}, nil
+	}
 	mine, err := readPredictions(answered, p.targets())
 	if err == nil {
 		err = answersAll(mine, exported(done))

@@ -17,6 +17,8 @@ func (x *Executor) strategy(step Step) strategy {
 	switch {
 	case step.Compose != nil:
 		return composeStrategy{x}
+	case step.Ollama != nil:
+		return ollamaStrategy{x}
 	case step.Restart != nil:
 		return restartStrategy{x}
 	}

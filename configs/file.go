@@ -141,9 +141,17 @@ func (m *Model) withDefaults(f *File) {
 		a.TrainedOn = abs(a.TrainedOn)
 	}
 	if o := m.Serving.Ollama; o != nil {
-		o.SystemFile, o.PromptFile, o.FormatFile = abs(o.SystemFile), abs(o.PromptFile), abs(o.FormatFile)
+		o.SystemFile, o.PromptFile = abs(o.SystemFile), abs(o.PromptFile)
+		o.FormatFile, o.TemplateFile = abs(o.FormatFile), abs(o.TemplateFile)
 		if f.Ollama != nil {
 			o.URL = f.Ollama.URL
+		}
+	}
+	for _, steps := range m.Pipeline {
+		for _, s := range steps {
+			if l := s.Label(); l != nil && f.Ollama != nil {
+				l.URL = f.Ollama.URL
+			}
 		}
 	}
 	m.Serving = m.Serving.WithDefaults()

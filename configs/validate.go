@@ -153,10 +153,34 @@ func (c *checked) model(f *File, name string, b broken) {
 		p.Under(here+".serving.ollama", found)
 		c.missing.Under(here+".serving.ollama", missing)
 	}
+	if !unread("pipeline") {
+		c.teachers(m, here)
+	}
 	p.Under(here, m.validate(unread))
 	p.Under(here, c.compile(f, m, unread))
 	if m.Shadow != nil && !unread("shadow") {
 		p.Under(here+".shadow", f.validateShadow(m, c.named))
+	}
+}
+
+// teachers reads the files that the steps label name.
+func (c *checked) teachers(m *Model, here string) {
+	for _, name := range slices.Sorted(maps.Keys(m.Pipeline)) {
+		for i, step := range m.Pipeline[name] {
+			l := step.Label()
+			if l == nil {
+				continue
+			}
+			at := here + "." + check.Index("pipeline."+name, i)
+			found, missing := l.Load(func(path string) ([]byte, error) {
+				text, err := os.ReadFile(path)
+				c.named(path, text)
+				return text, err
+			})
+			c.found.Under(at, found)
+			c.missing.Under(at, missing)
+			c.found.Under(at, l.OllamaConfig.Validate(m.Serving.Targets))
+		}
 	}
 }
 
@@ -235,6 +259,7 @@ func (m *Model) validatePipeline(p *check.Problems, anyGPU bool) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Pipeline)) {
 		p.Under("pipeline."+name, actions.ValidatePipeline(m.Pipeline, name))
+		p.Under("pipeline."+name, actions.ValidateOllama(m.Deploy, m.Serving, m.Pipeline[name], m.Steps(name)))
 		releases := func(s actions.StepConfig) bool { return s.Builtin() == actions.DoRelease }
 		if m.Deploy != nil && slices.ContainsFunc(m.Pipeline[name], releases) {
 			p.Warnf("deploy", "put deploy in place of release", "pipeline %s releases without deploy", name)
@@ -245,7 +270,7 @@ func (m *Model) validatePipeline(p *check.Problems, anyGPU bool) {
 					p.Errorf(check.Index("pipeline."+name, i)+".format", "", "%v", err)
 				}
 			}
-			if ask := s.Predict(); ask != nil && ask.NeedsImage() && !m.buildsImage() {
+			if ask := s.Predict(); ask != nil && ask.NeedsImage() && !m.buildsImage() && !m.stages() {
 				p.Errorf("pipeline."+name, "add deploy: {compose: {…, build: true}} to the model, or url or exec to the step",
 					"step %q has no image of the candidate to run", s.Title())
 			}
@@ -256,6 +281,9 @@ func (m *Model) validatePipeline(p *check.Problems, anyGPU bool) {
 		}
 	}
 }
+
+// stages reports whether releases are asked under a name of their own on an Ollama server.
+func (m *Model) stages() bool { return m.Deploy != nil && m.Deploy.Ollama != nil }
 
 // buildsImage reports whether the deployment builds an image of each release.
 func (m *Model) buildsImage() bool {

@@ -87,6 +87,10 @@ func (p *Policy) blockRuns(d *Decision, h *History, now time.Time) {
 		}
 		d.block(ReasonNoNewInformation, time.Time{}, out)
 	}
+	if until := p.nightSpent(h); now.Before(until) {
+		d.block(ReasonBudget, until, "run "+h.Runs[0].ID+" used up what its step may take of one night: "+h.Runs[0].Text+
+			"; it goes on from "+p.clock(until, now))
+	}
 	switch until, run := cooledDown(h, limits.Cooldown.D()); {
 	case !now.Before(until):
 	case run.Untrained:
@@ -103,6 +107,21 @@ func (p *Policy) blockRuns(d *Decision, h *History, now time.Time) {
 			d.block(ReasonBudget, until, "the budget of "+b.String()+" is spent until "+p.clock(until, now))
 		}
 	}
+}
+
+// dayless is how long a night lasts where there are no quiet hours.
+const dayless = 12 * time.Hour
+
+// nightSpent is the end of the night in which the latest run used up what a step may take of one; zero where it did not.
+func (p *Policy) nightSpent(h *History) time.Time {
+	if len(h.Runs) == 0 || !h.Runs[0].spentNight() {
+		return time.Time{}
+	}
+	ended := h.Runs[0].Ended
+	if night, open := p.windows.Current(ended); open && !night.End.IsZero() {
+		return night.End
+	}
+	return ended.Add(dayless)
 }
 
 // breakerOpen counts the latest runs that ended without a promotion. The breaker half-opens when labels have

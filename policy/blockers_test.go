@@ -81,6 +81,20 @@ func TestBlockers(t *testing.T) {
 			},
 			run(3*day, policy.OutcomePromoted, "b"), run(4*day, policy.OutcomePromoted, "a"),
 		}}, nil, time.Time{}},
+		{"a run that used up its night waits for the next one, and counts for nothing", policy.History{Runs: []policy.RunFact{
+			{
+				ID: "r3", Started: now.Add(-3 * hour), Ended: now.Add(-2 * hour), Outcome: policy.OutcomeBlocked,
+				Why: policy.ReasonBudget,
+			},
+			run(3*day, policy.OutcomePromoted, "b"), run(4*day, policy.OutcomePromoted, "a"),
+		}}, []policy.Reason{policy.ReasonBudget}, now.Add(10 * hour)},
+		{"the night after", policy.History{Runs: []policy.RunFact{
+			{
+				ID: "r3", Started: now.Add(-14 * hour), Ended: now.Add(-13 * hour), Outcome: policy.OutcomeBlocked,
+				Why: policy.ReasonBudget,
+			},
+			run(3*day, policy.OutcomePromoted, "b"), run(4*day, policy.OutcomePromoted, "a"),
+		}}, nil, time.Time{}},
 		{
 			"a run that failed before it trained counts for nothing but a short pause",
 			policy.History{Info: "x", Runs: []policy.RunFact{

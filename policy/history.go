@@ -47,8 +47,12 @@ func (h *History) undone(run *RunFact) bool {
 // continued: the run stopped when the quiet hours ended, and the next run resumes it. The two are one, and no
 // limit counts this one.
 func (r *RunFact) continued() bool {
-	return r.Outcome == OutcomeBlocked && (r.Why == ReasonWindowClosed || r.Why == ReasonWindowTooShort)
+	return r.Outcome == OutcomeBlocked &&
+		(r.Why == ReasonWindowClosed || r.Why == ReasonWindowTooShort || r.spentNight())
 }
+
+// spentNight says that the run ended because a step had used up what it may take of one night.
+func (r *RunFact) spentNight() bool { return r.Outcome == OutcomeBlocked && r.Why == ReasonBudget }
 
 // Hold prevents runs from starting.
 type Hold struct {

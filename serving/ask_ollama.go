@@ -107,6 +107,7 @@ func (m *languageModel) read(said ollama.Answer) (out Answer, err error) {
 			return out, fmt.Errorf("the answer breaks the schema: %w: %s", err, Excerpt(text))
 		}
 	}
+	out.Whole = string(text)
 	out.Values, out.Confidence, err = readAnswer(m.targets, object)
 	return out, err
 }

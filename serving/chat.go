@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -59,11 +60,54 @@ func (c *Chat) Messages(fields, labels map[string]string) ([]ollama.Message, err
 	if err != nil {
 		return nil, err
 	}
+	return c.conversation(prompt, answer), nil
+}
+
+func (c *Chat) conversation(prompt, answer string) []ollama.Message {
 	messages := []ollama.Message{{Role: "user", Content: prompt}, {Role: "assistant", Content: answer}}
 	if c.system != "" {
 		messages = slices.Insert(messages, 0, ollama.Message{Role: "system", Content: c.system})
 	}
-	return messages, nil
+	return messages
+}
+
+// Whole are the conversation about a text whose whole answer is known, in which people's labels are in their places.
+func (c *Chat) Whole(fields map[string]string, answer json.RawMessage) ([]ollama.Message, error) {
+	prompt, err := c.prompts.Prompt(fields)
+	if err != nil {
+		return nil, err
+	}
+	if c.schema != nil {
+		if err := c.schema.check(answer); err != nil {
+			return nil, fmt.Errorf("%w: the answer %s breaks the schema: %w", ErrIncomplete, Excerpt(answer), err)
+		}
+	}
+	ordered, err := c.ordered(answer)
+	return c.conversation(prompt, ordered), err
+}
+
+// ordered writes an answer in the order of the schema, which is the order in which a model is made to answer.
+func (c *Chat) ordered(answer json.RawMessage) (string, error) {
+	var values map[string]json.RawMessage
+	if err := json.Unmarshal(answer, &values); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrIncomplete, err)
+	}
+	var order []string
+	if c.schema != nil {
+		order = slices.Clone(c.schema.order)
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if !slices.Contains(order, name) {
+			order = append(order, name)
+		}
+	}
+	var parts []string
+	for _, name := range order {
+		if v, ok := values[name]; ok {
+			parts = append(parts, string(encode(name))+": "+string(v))
+		}
+	}
+	return "{" + strings.Join(parts, ", ") + "}", nil
 }
 
 // answer is what the model should say. A label that stands for null is written as its category, or as null where the

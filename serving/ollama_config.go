@@ -29,16 +29,21 @@ type OllamaConfig struct {
 	PromptFile string `yaml:"prompt_file"`
 	// FormatFile is the JSON schema of the answer.
 	FormatFile string `yaml:"format_file"`
+	// TemplateFile is the chat template of the names that the step stage makes, in Ollama's form; default: what Ollama makes of the file's own.
+	TemplateFile string `yaml:"template_file"`
 	// Options are those of each request, such as temperature: 0 and seed: 1.
 	Options map[string]Option `yaml:"options"`
 	// Think switches the thinking of a model on or off; default: as the model does by itself.
 	Think *bool `yaml:"think"`
 
 	// What the configuration adds when it is loaded: the address, and what the files held. A run keeps them as they were.
-	URL    string          `yaml:"-"`
-	System string          `yaml:"-"`
-	Prompt string          `yaml:"-"`
-	Format json.RawMessage `yaml:"-" json:",omitempty"`
+	URL    string `yaml:"-"`
+	System string `yaml:"-"`
+	// Foreign: the model is not made by retraind, so that requests carry the system prompt.
+	Foreign  bool            `yaml:"-" json:",omitempty"`
+	Prompt   string          `yaml:"-"`
+	Template string          `yaml:"-" json:",omitempty"`
+	Format   json.RawMessage `yaml:"-" json:",omitempty"`
 }
 
 // Option is the value of one option: a number, true or false, or a text.
@@ -99,6 +104,7 @@ func (c *OllamaConfig) Load(read func(path string) ([]byte, error)) (p, missing 
 		return ""
 	}
 	c.System = strings.TrimRight(text("system_file", c.SystemFile), "\r\n")
+	c.Template = text("template_file", c.TemplateFile)
 	if c.Prompt = strings.TrimRight(text("prompt_file", c.PromptFile), "\r\n"); c.Prompt != "" {
 		if _, err := parsePrompt(c.Prompt); err != nil {
 			p.Errorf("prompt_file", "it is a Go text/template: {{.title}} is the column title", "%s: %v", c.PromptFile, err)
@@ -170,15 +176,19 @@ func (c *OllamaConfig) Request(fields map[string]string) (ollama.ChatRequest, er
 }
 
 func (c *OllamaConfig) request(prompt string) ollama.ChatRequest {
+	messages := []ollama.Message{{Role: "user", Content: prompt}}
+	if c.Foreign && c.System != "" {
+		messages = append([]ollama.Message{{Role: "system", Content: c.System}}, messages...)
+	}
 	return ollama.ChatRequest{
-		Model: c.Model, Messages: []ollama.Message{{Role: "user", Content: prompt}},
+		Model: c.Model, Messages: messages,
 		Format: c.Format, Options: c.options(), Think: c.Think, Whole: true,
 	}
 }
 
 // Digest names everything that a request, a chat of an export and a model that is made have in common: system prompt,
 // prompt, schema and options.
-func (c *OllamaConfig) Digest() string { return digest(c.System, c.Asked()) }
+func (c *OllamaConfig) Digest() string { return digest(c.System, c.Template, c.Asked()) }
 
 // Asked names what requests carry: prompt, schema and options. Another one gives other answers.
 func (c *OllamaConfig) Asked() string {

@@ -32,6 +32,7 @@ type Answer struct {
 	Values     Answers
 	Confidence float64 // 0 when the service tells none
 	Release    string  // digest of the release that answered, when the answer has it beside the first target
+	Whole      string  // everything that a language model answered, as JSON
 	Format     string  // what was wrong with the answer of a model whose values are FormatError; "" for others
 	Took       time.Duration
 }

@@ -73,6 +73,7 @@ type MakeInput struct {
 
 // Made is a name that was made.
 type Made struct {
+	Release string  `json:"release"` // its digest: it was sealed before its name was made
 	Name    string  `json:"name"`
 	Digest  string  `json:"digest"` // of its manifest
 	Server  string  `json:"server"` // version
@@ -96,7 +97,7 @@ func Make(ctx context.Context, in MakeInput, progress func(float64, string)) (Ma
 	if _, err := prune(ctx, c, in.Place, &s, in.Keep, in.Serving); err != nil {
 		return Made{}, err
 	}
-	m := Made{Name: ollama.ReleaseTag(in.Model, in.Release.Digest)}
+	m := Made{Release: in.Release.Digest, Name: ollama.ReleaseTag(in.Model, in.Release.Digest)}
 	if m.Digest, err = in.ensure(ctx, c, &s, in.Release, progress); err != nil {
 		return m, err
 	}

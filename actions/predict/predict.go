@@ -45,7 +45,8 @@ type Item struct {
 type line struct {
 	ID         string         `json:"id"`
 	TextHash   string         `json:"text_hash"`
-	Answers    map[string]any `json:"answers"`
+	Answers    map[string]any `json:"answers,omitempty"`
+	Error      string         `json:"error,omitempty"` // format: the answer of a language model could not be used
 	Confidence float64        `json:"confidence,omitempty"`
 }
 
@@ -108,7 +109,11 @@ func ask(ctx context.Context, j job.Job, config serving.Config, texts []serving.
 				answers[target.Name] = target.JSON(value)
 			}
 		}
-		lines = append(lines, line{t.Item, t.Hash, answers, a.Confidence})
+		l := line{ID: t.Item, TextHash: t.Hash, Answers: answers, Confidence: a.Confidence}
+		if a.Values.IsFormatError() {
+			l.Answers, l.Error = nil, "format"
+		}
+		lines = append(lines, l)
 		if len(lines)%every == 0 {
 			j.Progress(0.2+0.8*float64(len(lines))/float64(len(texts)), fmt.Sprintf("%d of %d items", len(lines), len(texts)))
 		}

@@ -11,8 +11,10 @@ import (
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/actions/compose"
 	"github.com/retraind/retraind/actions/job"
+	"github.com/retraind/retraind/actions/ollamatags"
 	"github.com/retraind/retraind/actions/predict"
 	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/actions/teacher"
 	"github.com/retraind/retraind/actions/unitstep"
 	"github.com/retraind/retraind/actions/weights"
 	"github.com/retraind/retraind/gpu"
@@ -35,6 +37,9 @@ var jobs = map[string]job.Work{
 	actions.JobUnitAct:       unitstep.Do,
 	actions.JobComposeBack:   compose.Back,
 	actions.JobComposeDeploy: compose.Deploy,
+	actions.JobLabel:         teacher.Work,
+	actions.JobOllamaStage:   ollamatags.StageWork,
+	actions.JobOllamaSwitch:  ollamatags.SwitchWork,
 	actions.JobPredict:       predict.Work,
 }
 

@@ -1,0 +1,188 @@
+package actions
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"path/filepath"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/retraind/retraind/actions/teacher"
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/serving"
+)
+
+// DoLabel lets a larger model label the texts that people have not labelled.
+const DoLabel Builtin = "label"
+
+// JobLabel is the kind of the job that labels.
+const JobLabel = "label"
+
+// LabelStep lets a larger model of the Ollama server label training items, for the export of this run: people's labels win,
+// and held-out items are only asked to measure how often the model labels as people did.
+type LabelStep struct {
+	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
+	Do                   Builtin `yaml:"do"`
+	StepCommon           `yaml:",inline"`
+	serving.OllamaConfig `yaml:",inline"`
+	// Items are those that are labelled: unlabelled, or all, for the whole answer beside people's labels; default unlabelled.
+	Items LabelItems `yaml:"items"`
+	// Measure is how many held-out items are asked, to compare the model with people; default 300.
+	Measure *int `yaml:"measure"`
+	// MinAgreement is the share of these that must be labelled as people did, such as 80%; else the run is rejected.
+	MinAgreement unit.Percent `yaml:"min_agreement"`
+	// Budget is how long the step may label in one night, such as 3h; it goes on in the next one. Default: until it is done.
+	Budget unit.Duration `yaml:"budget"`
+	// Checkpoints ends the step with the quiet hours; it goes on in the next ones.
+	Checkpoints bool `yaml:"checkpoints"`
+	// Concurrency is the number of texts in flight; default 4.
+	Concurrency int `yaml:"concurrency"`
+	// AnswerWithin is how long one answer may take; default 5m.
+	AnswerWithin unit.Duration `yaml:"answer_within"`
+	// Patience is how long the model may answer nothing until the step fails; default 1h.
+	Patience unit.Duration `yaml:"patience"`
+}
+
+// LabelItems are the items that are labelled.
+type LabelItems string
+
+// The choices.
+const (
+	LabelUnlabelled LabelItems = "unlabelled"
+	LabelAll        LabelItems = "all"
+)
+
+const defaultMeasure = 300
+
+// LabelPlan is how a run lets a model label.
+type LabelPlan struct {
+	Ollama       serving.OllamaConfig `json:"ollama"`
+	All          bool                 `json:"all,omitempty"`
+	Measure      int                  `json:"measure"`
+	MinAgreement float64              `json:"min_agreement,omitempty"`
+	Budget       time.Duration        `json:"budget,omitempty"`
+	Concurrency  int                  `json:"concurrency"`
+	AnswerWithin time.Duration        `json:"answer_within"`
+	Patience     time.Duration        `json:"patience"`
+}
+
+func (s *LabelStep) builtin() Builtin { return DoLabel }
+
+// Label is the step as one that labels; nil for every other kind.
+func (s StepConfig) Label() *LabelStep {
+	c, _ := s.StepType.(*LabelStep)
+	return c
+}
+
+func (s *LabelStep) paths(_ string, abs func(string) string) {
+	s.SystemFile, s.PromptFile, s.FormatFile = abs(s.SystemFile), abs(s.PromptFile), abs(s.FormatFile)
+}
+
+func (s *LabelStep) resolve(step *Step, _ *DeployConfig, _ string) {
+	step.Timeout = cmp.Or(step.Timeout, 12*time.Hour)
+	step.Checkpoints = s.Checkpoints
+	measure := defaultMeasure
+	if s.Measure != nil {
+		measure = *s.Measure
+	}
+	step.Label = &LabelPlan{
+		Ollama: s.OllamaConfig, All: s.Items == LabelAll, Measure: measure, MinAgreement: float64(s.MinAgreement),
+		Budget: s.Budget.D(), Concurrency: cmp.Or(s.Concurrency, 4),
+		AnswerWithin: cmp.Or(s.AnswerWithin.D(), 5*time.Minute), Patience: cmp.Or(s.Patience.D(), time.Hour),
+	}
+	step.Label.Ollama.Foreign = true
+}
+
+func (s *LabelStep) validate(p *check.Problems, here string) {
+	s.StepCommon.validate(p, here)
+	if s.Items != "" && s.Items != LabelAll && s.Items != LabelUnlabelled {
+		p.Errorf(here+".items", "write unlabelled or all", "unknown choice %q", string(s.Items))
+	}
+	if s.Measure != nil && (*s.Measure < 0 || *s.Measure > 100_000) {
+		p.Errorf(here+".measure", "300 is usual", "%d is not between 0 and 100000", *s.Measure)
+	}
+	if s.MinAgreement > 0 && s.Measure != nil && *s.Measure == 0 {
+		p.Errorf(here+".min_agreement", "leave out one of the two", "nothing is measured")
+	}
+	if s.TemplateFile != "" {
+		p.Errorf(here+".template_file", "leave it out", "a template is written into names that are made, and this one is only asked")
+	}
+	if s.Concurrency < 0 || s.Concurrency > 256 {
+		p.Errorf(here+".concurrency", "4 is usual", "%d texts in flight is not between 1 and 256", s.Concurrency)
+	}
+	for _, d := range []struct {
+		key   string
+		value unit.Duration
+	}{{"budget", s.Budget}, {"answer_within", s.AnswerWithin}, {"patience", s.Patience}} {
+		if d.value < 0 {
+			p.Errorf(here+"."+d.key, "write a duration such as 1h", "%v is negative", d.value)
+		}
+	}
+}
+
+// overlayFile is where a run keeps what a model said about its training items.
+func (p Plan) overlayFile() string { return filepath.Join(p.RunDir, "overlay.jsonl") }
+
+// label lets the model label, as a child.
+func (x *Executor) label(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
+	out, data, err := x.child(ctx, p, a, step, JobLabel, func(dir string) (any, error) {
+		l := step.Label
+		in := teacher.Input{
+			Serving: serving.Config{
+				Ollama: &l.Ollama, Targets: p.Serving.Targets, Gate: p.Serving.Gate, Concurrency: l.Concurrency,
+				Timeout: unit.Duration(l.AnswerWithin),
+			}.WithDefaults(),
+			Items: filepath.Join(dir, "items.jsonl"), Books: filepath.Join(p.ModelDir, "labels"), Overlay: p.overlayFile(),
+			Measure: l.Measure, MinAgreement: l.MinAgreement, Budget: l.Budget, Patience: l.Patience,
+		}
+		return in, x.writeTexts(ctx, p, in.Items, l.All)
+	})
+	var f teacher.Facts
+	if data != nil && json.Unmarshal(data, &f) == nil {
+		out.Facts.Label = &f
+	}
+	return out, err
+}
+
+// writeTexts writes the items of a model for its teacher.
+func (x *Executor) writeTexts(ctx context.Context, p Plan, path string, all bool) error {
+	out, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o600))
+	if err != nil {
+		return err
+	}
+	defer out.Cleanup() //nolint:errcheck // nothing is left of one that was replaced
+	w := bufio.NewWriter(out)
+	enc := json.NewEncoder(w)
+	for row, err := range x.Source.Rows(ctx, p.Model) {
+		if err != nil {
+			return err
+		}
+		held := row.Side == drift.SideTest
+		if row.Duplicate || !held && !all && complete(p.targets(), row.Labels) {
+			continue
+		}
+		it := teacher.Item{ID: row.ID, Hash: drift.TextHash(row.Text), Text: row.Text, Labels: row.Labels, Heldout: held}
+		if err := enc.Encode(it); err != nil {
+			return err
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return out.CloseAtomicallyReplace()
+}
+
+// complete says whether people have labelled every target.
+func complete(targets []serving.Target, labels map[string]string) bool {
+	for _, t := range targets {
+		if _, ok := t.Value(labels); !ok {
+			return false
+		}
+	}
+	return true
+}

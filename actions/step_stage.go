@@ -1,0 +1,127 @@
+package actions
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/retraind/retraind/actions/ollamatags"
+	"github.com/retraind/retraind/internal/faults"
+	"github.com/retraind/retraind/serving/ollama"
+	"github.com/retraind/retraind/store"
+)
+
+// DoStage makes a name of the candidate on the Ollama server, under which it can be asked before it serves.
+const DoStage Builtin = "stage"
+
+// StageStep seals the release and makes a name of it on the Ollama server, where it can be asked before it serves.
+type StageStep struct {
+	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
+	Do         Builtin `yaml:"do"`
+	StepCommon `yaml:",inline"`
+}
+
+func (s *StageStep) builtin() Builtin { return DoStage }
+
+func (s *StageStep) resolve(step *Step, deploy *DeployConfig, _ string) {
+	if deploy != nil {
+		step.Ollama = deploy.Ollama
+	}
+	step.Timeout = cmp.Or(step.Timeout, modelTimeout)
+}
+
+func staged(done []Outcome) *ollamatags.Made {
+	return find(done, func(f Facts) *ollamatags.Made { return f.Stage })
+}
+
+// ollamaPlace is the plan's model on its server.
+func (p Plan) ollamaPlace(o *OllamaDeploy) ollamatags.Place {
+	return ollamatags.Place{
+		URL: p.Serving.Ollama.URL, Model: p.Serving.Ollama.Model, Store: ollamatags.StoreOf(p.Serving.Ollama.URL, o.Store),
+		State: filepath.Join(p.ModelDir, "ollama.json"),
+	}
+}
+
+// recipe is what the name of a release is made of: the files that serving.ollama names, so that the name, the requests
+// and the chats of an export are of one piece.
+func (p Plan) recipe(o *OllamaDeploy) ollamatags.Recipe {
+	s := p.Serving.Ollama
+	r := ollamatags.Recipe{GGUF: o.GGUF, System: s.System, Template: s.Template, Prompts: s.Digest()}
+	for name, v := range o.Parameters {
+		if r.Parameters == nil {
+			r.Parameters = map[string]any{}
+		}
+		r.Parameters[name] = v.Value(name)
+	}
+	return r
+}
+
+// canary is a request as clients make it, about an item of the export.
+func (p Plan) canary() (ollama.ChatRequest, error) {
+	fields := map[string]string{}
+	if f, err := os.Open(filepath.Join(p.dataDir(), "test.jsonl")); err == nil {
+		defer f.Close()
+		lines := json.NewDecoder(f)
+		for range 50 {
+			var e Example
+			if lines.Decode(&e) != nil {
+				break
+			}
+			if size := len(fmt.Sprint(e.Text)); size < 4096 { // a short one: it shall only show that there is an answer
+				fields = e.Text
+				break
+			}
+		}
+	}
+	return p.Serving.Ollama.Request(fields)
+}
+
+// stage seals the release and makes its name.
+func (x *Executor) stage(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
+	if step.Ollama == nil || p.Serving.Ollama == nil {
+		return Outcome{Class: store.StepFailed, Detail: "stage: the plan has no deploy.ollama and serving.ollama"}, nil
+	}
+	out, data, err := x.child(ctx, p, a, step, JobOllamaStage, func(string) (any, error) {
+		if err := os.MkdirAll(p.releaseDir(), 0o755); err != nil {
+			return nil, err
+		}
+		if err := ollamatags.WriteRecipe(p.releaseDir(), p.recipe(step.Ollama)); err != nil {
+			return nil, err
+		}
+		r, err := Seal(p.releaseDir(), p.Model, p.Run, now())
+		if err != nil {
+			return nil, err
+		}
+		faults.Point("sealed")
+		ask, err := p.canary()
+		if err != nil {
+			return nil, err
+		}
+		in := ollamatags.MakeInput{
+			Place: p.ollamaPlace(step.Ollama), Release: ollamatags.Release{Digest: r.Digest, Dir: p.releaseDir()},
+			Keep: step.Ollama.keep(), Ask: ask, Serving: []string{p.Champion},
+		}
+		err = x.Store.View(ctx, func(t *store.Tx) error {
+			m, err := t.Model(p.Model)
+			if errors.Is(err, store.ErrNotFound) {
+				return nil
+			}
+			in.Serving = append(in.Serving, m.Champion, m.Previous)
+			return err
+		})
+		return in, err
+	})
+	if err != nil || out.Class != store.StepOK {
+		return out, err
+	}
+	var f ollamatags.Made
+	if err := json.Unmarshal(data, &f); err != nil {
+		return failed(ctx, store.StepFailed, err)
+	}
+	out.Facts.Stage = &f
+	return out, nil
+}

@@ -1,0 +1,78 @@
+package teacher
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/retraind/retraind/drift/stats"
+)
+
+// Agreement is how often the model labels as people did, over items that never train.
+type Agreement struct {
+	Target     string              `json:"target"`
+	N          int                 `json:"n"` // items with both
+	Agreed     int                 `json:"agreed"`
+	Share      float64             `json:"share"`
+	Low        float64             `json:"low"`  // Wilson 95 %
+	High       float64             `json:"high"` // Wilson 95 %
+	Kappa      float64             `json:"kappa"`
+	Categories []CategoryAgreement `json:"categories"`
+}
+
+// CategoryAgreement is that of one category against all others.
+type CategoryAgreement struct {
+	Name   string  `json:"name"`
+	People int     `json:"people"` // items that people gave it to
+	Model  int     `json:"model"`  // items that the model gave it to
+	Both   int     `json:"both"`
+	Recall float64 `json:"recall"` // of people's, with its interval
+	Low    float64 `json:"low"`
+	High   float64 `json:"high"`
+	Kappa  float64 `json:"kappa"`
+}
+
+// Agree compares pairs of labels: people's first.
+func Agree(target string, pairs [][2]string) Agreement {
+	a := Agreement{Target: target, N: len(pairs)}
+	people, model, both := map[string]int{}, map[string]int{}, map[string]int{}
+	for _, p := range pairs {
+		people[p[0]]++
+		model[p[1]]++
+		if p[0] == p[1] {
+			both[p[0]]++
+			a.Agreed++
+		}
+	}
+	if a.N == 0 {
+		return a
+	}
+	n := float64(a.N)
+	a.Share = float64(a.Agreed) / n
+	a.Low, a.High = stats.Wilson(a.Agreed, a.N)
+	chance := 0.0
+	for name := range people {
+		chance += float64(people[name]) * float64(model[name]) / (n * n)
+	}
+	a.Kappa = kappa(a.Share, chance)
+	names := maps.Clone(people)
+	maps.Copy(names, model)
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		c := CategoryAgreement{Name: name, People: people[name], Model: model[name], Both: both[name]}
+		if c.People > 0 {
+			c.Recall = float64(c.Both) / float64(c.People)
+			c.Low, c.High = stats.Wilson(c.Both, c.People)
+		}
+		p, m := float64(c.People)/n, float64(c.Model)/n
+		c.Kappa = kappa(1-float64(c.People+c.Model-2*c.Both)/n, p*m+(1-p)*(1-m))
+		a.Categories = append(a.Categories, c)
+	}
+	return a
+}
+
+// kappa is Cohen's: the agreement beyond chance. Where chance alone agrees always it says nothing, and is 0.
+func kappa(observed, chance float64) float64 {
+	if chance >= 1 {
+		return 0
+	}
+	return (observed - chance) / (1 - chance)
+}

@@ -1,0 +1,180 @@
+package teacher
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/retraind/retraind/actions/job"
+	"github.com/retraind/retraind/internal/text"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/serving"
+	"github.com/retraind/retraind/store"
+)
+
+const (
+	part      = 32 // texts between two looks at the clock
+	mostTries = 3  // of a text that fails while others are answered
+)
+
+// bookFile is the file of answers of a model, asked with these prompts for these targets.
+func bookFile(dir, digest string, c serving.Config) string {
+	doc, err := json.Marshal([]any{digest, c.Ollama.Digest(), c.List()})
+	if err != nil {
+		panic("teacher: " + err.Error()) // our own records
+	}
+	sum := sha256.Sum256(doc)
+	return filepath.Join(dir, hex.EncodeToString(sum[:8])+".jsonl")
+}
+
+// ask asks about the texts that have no answer yet, and keeps each answer. Its result says why it stopped before the
+// end; nil when all have one.
+func (r *run) ask(ctx context.Context, items []Item, doing string) (*job.Result, error) {
+	var left []serving.Text
+	for _, it := range items {
+		if _, known := r.book.Find(it.ID, it.Hash); !known {
+			left = append(left, serving.Text{Item: it.ID, Hash: it.Hash, Fields: it.Text})
+		}
+	}
+	scorer := serving.NewScorer(r.in.Serving)
+	defer scorer.Close()
+	tries := map[string]int{}
+	began, answered, all := time.Now(), time.Now(), len(left)
+	for pause := time.Duration(0); len(left) > 0; {
+		if spent := time.Since(r.began); r.in.Budget > 0 && spent >= r.in.Budget {
+			return &job.Result{Class: store.StepBlocked, Why: policy.ReasonBudget, Detail: fmt.Sprintf(
+				"the budget of %v for one night is spent: %s are still to be %s; it goes on in the next one", r.in.Budget,
+				text.Plural(len(left), "text"), doing)}, nil
+		}
+		r.progress(len(items), all, len(left), began, doing)
+		now := left[:min(part, len(left))]
+		got, err := r.part(ctx, scorer, now)
+		if err != nil && ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		var kept *keepError
+		if errors.As(err, &kept) {
+			return nil, kept.error
+		}
+		alive := got > 0
+		if !alive && errors.Is(err, serving.ErrService) {
+			alive = r.pulse(ctx, scorer, items)
+		}
+		left = r.rest(left, len(now), alive, tries, err)
+		if alive {
+			answered, pause = time.Now(), 0
+		}
+		switch {
+		case err == nil || alive && len(left) == 0:
+			continue
+		case time.Since(answered) > r.in.Patience:
+			return nil, fmt.Errorf("%s has answered nothing for %s: %w; %s have an answer and are kept, the next run goes on there",
+				r.facts.Model, text.Span(r.in.Patience), err, text.Plural(len(items)-len(left), "text"))
+		}
+		pause = min(max(2*pause, 100*time.Millisecond), 30*time.Second)
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(min(pause, r.in.Patience)):
+		}
+	}
+	return nil, nil
+}
+
+// keepError is an answer that could not be kept: a full disk, not the model.
+type keepError struct{ error }
+
+// part asks about some texts, and returns how many were answered.
+func (r *run) part(ctx context.Context, scorer *serving.Scorer, texts []serving.Text) (got int, err error) {
+	var broken error
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	err = scorer.Score(ctx, texts, func(t serving.Text, a serving.Answer) {
+		if broken != nil {
+			return
+		}
+		got++
+		if broken = r.book.Add(r.line(t, a)); broken != nil {
+			stop()
+		}
+	})
+	if broken != nil {
+		return got, &keepError{broken}
+	}
+	return got, err
+}
+
+// pulse asks once more about a text that was answered before, and reports whether it is again: then it is the texts, and
+// not the server, that fail.
+func (r *run) pulse(ctx context.Context, scorer *serving.Scorer, items []Item) bool {
+	for _, it := range items {
+		if l, ok := r.book.Find(it.ID, it.Hash); ok && l.Error == "" {
+			text := serving.Text{Item: it.ID, Hash: it.Hash, Fields: it.Text}
+			return scorer.Score(ctx, []serving.Text{text}, func(serving.Text, serving.Answer) {}) == nil
+		}
+	}
+	return false
+}
+
+// line is what is kept of an answer.
+func (r *run) line(t serving.Text, a serving.Answer) Line {
+	l := Line{Item: t.Item, Hash: t.Hash, Values: a.Values, Answer: json.RawMessage(a.Whole)}
+	switch bad := r.foreign(a.Values); {
+	case a.Format != "":
+		return Line{Item: t.Item, Hash: t.Hash, Error: a.Format}
+	case bad != "":
+		return Line{Item: t.Item, Hash: t.Hash, Error: bad}
+	}
+	return l
+}
+
+// foreign says which value is none that people use: without an enum in its schema a model may invent categories. Where
+// people have labelled nothing yet, every value counts.
+func (r *run) foreign(values serving.Answers) string {
+	for _, t := range r.targets {
+		known := r.categories[t.Name]
+		if t.Kind != serving.KindLabel && t.Kind != "" || len(known) == 0 || known[values[t.Name]] ||
+			r.in.Serving.Ollama.Enumerates(t) {
+			continue
+		}
+		return fmt.Sprintf("%s is %q, which is no category: list those that count as enum in the schema", t.Name, values[t.Name])
+	}
+	return ""
+}
+
+// rest is what is left to ask. A text that fails again and again, while others are answered, is given up: the server
+// cannot answer it.
+func (r *run) rest(left []serving.Text, asked int, alive bool, tries map[string]int, why error) []serving.Text {
+	rest := append([]serving.Text{}, left[asked:]...)
+	for _, t := range left[:asked] {
+		if _, known := r.book.Find(t.Item, t.Hash); known {
+			continue
+		}
+		if alive {
+			tries[t.Item]++
+		}
+		if tries[t.Item] >= mostTries && why != nil {
+			_ = r.book.Add(Line{Item: t.Item, Hash: t.Hash, Error: strings.ToValidUTF8(why.Error(), "?")})
+			continue
+		}
+		rest = append(rest, t) // after the others
+	}
+	return rest
+}
+
+// progress shows how many texts are done, and how long the rest will take at the pace so far.
+func (r *run) progress(items, all, left int, began time.Time, doing string) {
+	done := items - left
+	words := fmt.Sprintf("%d of %d %s", done, items, doing)
+	if n := all - left; n > 0 {
+		pace := time.Since(began) / time.Duration(n)
+		words += ", about " + text.Span((pace * time.Duration(left)).Round(time.Second)) + " left"
+	}
+	r.job.Progress(float64(done)/float64(max(items, 1)), words)
+}

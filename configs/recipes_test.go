@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/configs"
 )
 
-// What init writes for each recipe is a configuration without a fault, and so is the example of a whole procedure.
+// What init writes for each recipe is a configuration without a fault, and so are the examples of whole procedures.
 func TestRecipesAreValid(t *testing.T) {
 	t.Parallel()
 	texts := map[string]string{}
@@ -20,11 +20,13 @@ func TestRecipesAreValid(t *testing.T) {
 		}
 		texts[name] = e.Render()
 	}
-	b, err := os.ReadFile("examples/relevance-tuner.yaml")
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"relevance-tuner", "liga-llm"} {
+		b, err := os.ReadFile(filepath.Join("examples", name+".yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[name] = string(b)
 	}
-	texts["relevance-tuner"] = string(b)
 	for name, text := range texts {
 		l, err := configs.Parse(filepath.Join("/etc/retraind", name+".yaml"), []byte(text))
 		if err != nil {

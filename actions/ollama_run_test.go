@@ -154,11 +154,32 @@ func TestOllamaRuns(t *testing.T) {
 			t.Errorf("%+v, %v", info, err)
 		}
 
-		_, r = s.do(s.trained(s.news("2", "goal=sport", "vote=politics", "match=sport")))
+		promoted, r := s.do(s.trained(s.news("2", "goal=sport", "vote=politics", "match=sport")))
 		s.ends(r, policy.OutcomePromoted, "candidate 100.0 %, champion 80.0 %", modelSteps...)
 		second := s.model().Champion
 		if s.named() != second || s.model().Previous != first {
 			t.Errorf("%s serves, the champion is %s", s.named(), second)
+		}
+
+		// Moved by hand, its own name deleted: models redeploy makes that again of the release's files, and gives it back.
+		if err := s.client.Copy(t.Context(), ollama.ReleaseTag(s.name, first), s.name); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.client.Delete(t.Context(), ollama.ReleaseTag(s.name, second)); err != nil {
+			t.Fatal(err)
+		}
+		if s.named() == second {
+			t.Fatal("it was not moved")
+		}
+		s.runs++
+		back := PlanRedeploy(promoted, second, "something else serves")
+		back.Run, back.Champion, back.Created = fmt.Sprintf("run%04d", s.runs), second, now()
+		back.RunDir = filepath.Join(s.dir, "runs", back.Run)
+		s.add(back)
+		s.handOver(back)
+		s.ends(s.await(back), policy.OutcomePromoted, "something else serves", "undo deploy ok", "prove ok")
+		if s.named() != second {
+			t.Errorf("%s serves after a redeploy", s.named())
 		}
 
 		_, r = s.do(s.trained(s.news("3", "goal=politics", "vote=sport", "match=sport")))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/retraind/retraind/actions/weights"
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/store"
 )
 
@@ -29,6 +30,8 @@ type CheckStep struct {
 	Base string `yaml:"base"`
 	// GGUF is the file to serve, such as $RETRAIND_RELEASE_DIR/model.gguf.
 	GGUF string `yaml:"gguf"`
+	// Prompt lists files, such as a Modelfile or a training script, in which the system prompt of serving.ollama should stand; retraind check warns of those that differ.
+	Prompt unit.List `yaml:"prompt"`
 
 	dir string
 }
@@ -55,7 +58,9 @@ func (s *CheckStep) validate(p *check.Problems, here string) {
 		}
 		validateVariable(p, here+"."+path.key, path.at)
 	}
-	if given == 0 {
+	if given == 0 && len(s.Prompt) > 0 {
+		p.Errorf(here+".gguf", "add gguf: FILE", "prompt is only looked at by retraind check: the step itself checks nothing")
+	} else if given == 0 {
 		p.Errorf(here, "name what is checked: gguf: FILE, merged: DIR or adapter: DIR", "the step checks nothing")
 	}
 }

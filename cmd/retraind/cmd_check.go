@@ -83,6 +83,7 @@ func (a *app) check(cmd *cobra.Command, offline bool) (strictyaml.Problems, *con
 		online.Under("models."+name+".deploy", actions.CheckDeploy(m.Deploy, m.Dir))
 		for _, pipeline := range slices.Sorted(maps.Keys(m.Pipeline)) {
 			online.Under("models."+name+".pipeline."+pipeline, actions.CheckPrograms(m.Pipeline[pipeline]))
+			online.Under("models."+name+".pipeline."+pipeline, actions.CheckPrompts(m.Pipeline[pipeline], m.Serving))
 		}
 	}
 	checkNATS(ctx, l.File, &online)

@@ -179,10 +179,10 @@ func (a *app) restoreEarly(cmd *cobra.Command) {
 	defer stop()
 	results, _, err := ledger.Open(state).Restore(ctx, ledger.Order{Due: ledger.StepsEnded, Patience: earlyPatience / 3})
 	for _, r := range results {
-		fmt.Fprintf(a.stderr, "retraind: %s, which a run had set aside: %s\n", r.Entry.Thing, r.Detail)
+		say(a.stderr, "retraind: %s, which a run had set aside: %s", r.Entry.Thing, r.Detail)
 	}
 	if err != nil {
-		fmt.Fprintf(a.stderr, "retraind: what a run had set aside is not back: %v; try `retraind restore`\n", err)
+		say(a.stderr, "retraind: what a run had set aside is not back: %v; try `retraind restore`", err)
 	}
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os/signal"
 	"syscall"
 	"time"
@@ -43,7 +42,7 @@ a trigger, it skips thresholds, cooldown and quiet hours, never a safety rule.`,
 			if a.json {
 				return a.printJSON(t)
 			}
-			fmt.Fprintln(a.stdout, t.Text)
+			say(a.stdout, "%s", t.Text)
 			return nil
 		},
 	}

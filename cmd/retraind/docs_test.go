@@ -38,6 +38,7 @@ func documented(t *testing.T) map[string][]string {
 		for _, b := range shellBlock.FindAllStringSubmatch(string(text), -1) {
 			for _, line := range strings.Split(b[1], "\n") {
 				line, _, _ = strings.Cut(line, "|")
+				line, _, _ = strings.Cut(line, " # ")
 				if _, rest, ok := cutCommand(line); ok {
 					found[path] = append(found[path], rest)
 				}

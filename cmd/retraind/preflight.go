@@ -44,7 +44,7 @@ func (a *app) checkPipeline(cmd *cobra.Command, pipeline string) error {
 	} else {
 		found, err = lookAhead(l, pipeline)
 		if err == nil && known && int(owner) != os.Geteuid() {
-			fmt.Fprintf(a.stderr, "retraind: the daemon's user is %s: what this user sees may differ; use sudo\n", userName(owner))
+			say(a.stderr, "retraind: the daemon's user is %s: what this user sees may differ; use sudo", userName(owner))
 		}
 	}
 	if err != nil {

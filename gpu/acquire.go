@@ -8,32 +8,33 @@ import (
 	"time"
 )
 
-// Request says who wants a GPU, and under what conditions.
+// Request describes who wants a GPU and under which conditions.
 type Request struct {
 	Inventory Inventory
 	Leases    Leases
 	Config    Config
-	Need      Need   // by measured peaks; zero where there are none
-	Owner     string // names who holds the lease, for people: "run 01kb… of model news"
-	// Turn says why somebody else has the first choice of a device, "" where nobody does; it may be nil.
+	Need      Need   // by measured peaks; zero without any
+	Owner     string // shown to people as the holder of the lease: "run 01kb… of model news"
+	// Turn returns why somebody else takes precedence on a device, "" where nobody does; it may be nil.
 	Turn func(Device) string
 	// Report is called with every verdict whose result or text is new; it may be nil.
 	Report func(Verdict)
 }
 
-// Grant is a GPU that was free when it was looked at last, with its lease.
+// Grant is a leased GPU that was free at the last sample.
 type Grant struct {
 	Lease  *Lease
 	Device Device // as it was at that moment, before the step's own processes
 }
 
-// Env is what a program needs to find its device, and no other.
+// Env returns the environment variables that restrict a program to the granted device.
 func (g *Grant) Env() map[string]string {
 	return map[string]string{"CUDA_VISIBLE_DEVICES": g.Device.UUID}
 }
 
-// Acquire waits until a device is free for long enough, takes its lease and looks once more: only a device that is free
-// at that moment is granted. Without a grant the verdict says why; the error is about ctx or the lease's directory.
+// Acquire waits until a device is free for long enough, takes its lease and samples it once more: a device is granted
+// only if it is free at that moment. Without a grant the verdict has the reason; the error is about ctx or the lease
+// directory.
 func Acquire(ctx context.Context, r Request) (*Grant, Verdict, error) {
 	inventory := marked{r.Inventory, r.Leases}
 	gate := NewGate(r.Config, r.Need, time.Now())
@@ -99,7 +100,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// lastLook finds the device and judges it once more, at the moment of the start.
+// lastLook finds the device and judges it once more, right before the start.
 func lastLook(r Request, uuid string, devices []Device, err error) (Device, string) {
 	if err != nil {
 		return Device{}, err.Error()
@@ -115,7 +116,7 @@ func lastLook(r Request, uuid string, devices []Device, err error) (Device, stri
 	return d, ""
 }
 
-// wait asks the inventory until the gate gives a final verdict, or ctx ends.
+// wait samples the inventory until the gate gives a final verdict or ctx ends.
 func wait(ctx context.Context, inventory Inventory, gate *Gate, report func(Verdict)) (Verdict, error) {
 	tick := time.NewTicker(gate.Every())
 	defer tick.Stop()
@@ -137,8 +138,8 @@ func wait(ctx context.Context, inventory Inventory, gate *Gate, report func(Verd
 	}
 }
 
-// Prove asks once whether the driver answers and there is a device: before anything is stopped for a training, because
-// what was stopped in vain must come back.
+// Prove checks once that the driver answers and that there is a device. It is called before anything is stopped for a
+// training, so that nothing is stopped in vain.
 func Prove(ctx context.Context, inventory Inventory) error {
 	devices, err := inventory.Devices(ctx)
 	if err == nil && len(devices) == 0 {

@@ -54,7 +54,7 @@ func TestAcquire(t *testing.T) {
 	})
 }
 
-// Somebody comes between the last sample and the start: the lease is given back, and the waiting begins anew.
+// A process appears between the last sample and the start: the lease is released and the wait starts again.
 func TestLastLook(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

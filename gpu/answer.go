@@ -11,13 +11,13 @@ import (
 	"syscall"
 )
 
-// answer is what the child prints: the devices, or why there are none.
+// answer is the JSON document that the child prints: the devices, or why there are none.
 type answer struct {
 	Devices []Device    `json:"devices"`
 	Error   *ProbeError `json:"error,omitempty"`
 }
 
-// Answer is the child's side (`retraind gpu-probe`): it prints what an inventory says as one JSON object and returns the
+// Answer implements the child process `retraind gpu-probe`: it prints the inventory as one JSON object and returns the
 // exit status.
 func Answer(ctx context.Context, w io.Writer, inventory Inventory) int {
 	devices, err := inventory.Devices(ctx)
@@ -39,7 +39,7 @@ func asProbeError(err error) *ProbeError {
 	return probe
 }
 
-// classify turns the child's end into devices or a fault.
+// classify turns the child's result into devices or a fault.
 func classify(err error, stdout []byte, stderr string) ([]Device, error) {
 	var a answer
 	if jerr := json.Unmarshal(stdout, &a); jerr == nil && (err == nil || a.Error != nil) {
@@ -54,7 +54,8 @@ func classify(err error, stdout []byte, stderr string) ([]Device, error) {
 	return nil, diagnose(err, stderr)
 }
 
-// diagnose reads a child's end that has no answer: status 127 is the dynamic linker's, a signal is a crash.
+// diagnose derives the fault from the exit of a child that printed no answer: status 127 comes from the dynamic
+// linker, a signal is a crash.
 func diagnose(err error, stderr string) *ProbeError {
 	detail, _, _ := strings.Cut(strings.TrimSpace(stderr), "\n")
 	var exit *exec.ExitError

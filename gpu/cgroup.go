@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// containerID is what docker, podman, containerd and cri-o put into a cgroup's name.
+// containerID matches the ID that docker, podman, containerd and cri-o put into a cgroup's name.
 var containerID = regexp.MustCompile(`(?:^|[-/:])([0-9a-f]{64})(?:\.scope)?$`)
 
-// Identify reads from proc, the host's /proc, what a process is and belongs to. A process that ended meanwhile keeps its
-// number alone.
+// Identify reads a process's name, unit and container from proc, the host's /proc. For a process that has ended
+// meanwhile both are empty.
 func Identify(proc fs.FS, pid int) (name string, holder Holder) {
 	dir := strconv.Itoa(pid)
 	if comm, err := fs.ReadFile(proc, path.Join(dir, "comm")); err == nil {
@@ -48,7 +48,7 @@ func parseCgroup(text string) Holder {
 	return holder
 }
 
-// innermost is the innermost service or scope of a cgroup: a user's own service stands below user@1000.service.
+// innermost returns the innermost service or scope of a cgroup: a user's own service is below user@1000.service.
 func innermost(where string) (unit string, user bool) {
 	for dir := where; dir != "/" && dir != "."; dir = path.Dir(dir) {
 		if base := path.Base(dir); strings.HasSuffix(base, ".service") || strings.HasSuffix(base, ".scope") {

@@ -12,39 +12,47 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Config says when the first step of a run that needs a GPU may use one, and what happens when somebody joins it there.
+// Config says when the first step of a run that needs a GPU may start, and what happens when another program joins it
+// on the device.
 type Config struct {
-	// Free is the memory that must be free on one device, e.g. 20GiB. Where earlier runs needed more, as much as they did.
+	// Free is the memory that must be free on one device, e.g. 20GiB. If earlier runs needed more, that much must be
+	// free.
 	Free unit.Size `yaml:"free"`
-	// MaxUsed is the memory that may be in use on the device, e.g. 500MiB: a card of one's own. Either free or max_used.
+	// MaxUsed is the memory that may be in use on the device, e.g. 500MiB: a card that nothing else uses. Set either free
+	// or max_used.
 	MaxUsed unit.Size `yaml:"max_used"`
-	// StableFor is how long it must stay so before it is believed; a model that unloads gives memory back in pieces. Default 30s.
+	// StableFor is how long the condition must hold without a gap; a model that unloads frees its memory in steps.
+	// Default 30s.
 	StableFor unit.Duration `yaml:"stable_for"`
-	// Wait is how long to wait for it; then the run is blocked, with the holder's name. Default 2h.
+	// Wait is how long to wait for a free device; then the run is blocked, and its reason names the holder. Default 2h.
 	Wait unit.Duration `yaml:"wait"`
-	// Ignore lists what may compute on the device beside the training: programs, units, or compose services as project/service.
+	// Ignore lists what may compute on the device beside the training: programs, units, or compose services as
+	// project/service.
 	Ignore []string `yaml:"ignore"`
-	// OnIntruder says what to do when another program comes to the device during a step: warn or abort; default warn.
+	// OnIntruder says what to do when another program starts on the device during a step: warn or abort; default warn.
 	OnIntruder OnIntruder `yaml:"on_intruder"`
-	// Stop lists what a run sets aside while its steps use the GPU, in the order in which it is stopped: clients of Ollama before its models. It comes back in the reverse order, proved.
+	// Stop lists what a run stops while its steps use the GPU, in this order: clients of Ollama before its models. It is
+	// started again in reverse order, and its health is checked.
 	Stop []StopConfig `yaml:"stop"`
-	// StopWithin is how long that may take to end and give its memory back; then the run is blocked, with the name. Default 2m.
+	// StopWithin is how long each of these may take to stop and free its memory; then the run is blocked, and its reason
+	// names it. Default 2m.
 	StopWithin unit.Duration `yaml:"stop_within"`
 }
 
-// HostConfig is what all models of a host share.
+// HostConfig holds the settings that all models of a host share.
 type HostConfig struct {
-	// Leases is the directory of the locks by which runs, people and scripts of this host share its GPUs; default /run/retraind/gpu, else /var/lock/retraind-gpu.
+	// Leases is the directory of the lock files by which runs, people and scripts of this host share its GPUs; default
+	// /run/retraind/gpu, else /var/lock/retraind-gpu.
 	Leases string `yaml:"leases"`
 }
 
-// OnIntruder says what happens when another program comes to a device that a step has.
+// OnIntruder says what happens when another program starts on a step's device.
 type OnIntruder string
 
 // The values of on_intruder.
 const (
-	Warn  OnIntruder = "warn"  // an event and a line in the run
-	Abort OnIntruder = "abort" // the step is stopped, too, and the run ends as blocked
+	Warn  OnIntruder = "warn"  // publish an event and add a line to the run
+	Abort OnIntruder = "abort" // also stop the step; the run ends as blocked
 )
 
 // JSONSchema lists the values.
@@ -52,7 +60,7 @@ func (OnIntruder) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "string", Enum: []any{Warn, Abort}}
 }
 
-// WithDefaults fills what was left out.
+// WithDefaults returns the configuration with defaults filled in.
 func (c Config) WithDefaults() Config {
 	if c.StableFor == 0 {
 		c.StableFor = unit.Duration(30 * time.Second)
@@ -69,7 +77,7 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Paths resolves relative paths, and says where Ollama is asked.
+// Paths resolves relative paths and sets the URL of the Ollama server.
 func (c *Config) Paths(abs func(string) string, ollama string) {
 	for i := range c.Stop {
 		c.Stop[i].paths(abs)
@@ -79,7 +87,7 @@ func (c *Config) Paths(abs func(string) string, ollama string) {
 	}
 }
 
-// Validate finds faults; call it after WithDefaults.
+// Validate returns the faults; call it after WithDefaults.
 func (c Config) Validate() check.Problems {
 	var p check.Problems
 	const tooLarge = 16 << 40
@@ -129,7 +137,7 @@ func (c Config) Validate() check.Problems {
 	return p
 }
 
-// ignores says that a process may stay beside a training.
+// ignores reports whether a process may stay beside a training.
 func (c Config) ignores(p Process) bool {
 	return slices.Contains(c.Ignore, p.Name) || p.Unit != "" && slices.Contains(c.Ignore, p.Unit) ||
 		p.Project != "" && slices.Contains(c.Ignore, p.Project+"/"+p.Service)

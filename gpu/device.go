@@ -10,13 +10,14 @@ type Inventory interface {
 // Device is one GPU, or one MIG instance of a GPU, at one instant.
 type Device struct {
 	Index int    `json:"index"`
-	UUID  string `json:"uuid"` // names the device for ever; an index changes with the next boot
+	UUID  string `json:"uuid"` // stays the same across boots, unlike an index
 	Name  string `json:"name"`
-	// Parent is the UUID of the GPU that a MIG instance is a part of.
+	// Parent is the UUID of the GPU that a MIG instance belongs to.
 	Parent string `json:"parent,omitempty"`
-	// Split marks a GPU in MIG mode: only its instances can be computed on.
+	// Split marks a GPU in MIG mode: programs can use its instances only.
 	Split bool `json:"split,omitempty"`
-	// Unified marks a part that shares the host's memory: Total and Free are the host's, Used is the sum of its processes.
+	// Unified marks a chip that shares the host's memory: Total and Free are the host's, Used is the sum of its
+	// processes.
 	Unified     bool      `json:"unified,omitempty"`
 	Total       Reading   `json:"total"`
 	Used        Reading   `json:"used"`
@@ -24,30 +25,30 @@ type Device struct {
 	Utilization Figure    `json:"utilization"` // percent
 	Temperature Figure    `json:"temperature"` // degrees Celsius
 	Processes   []Process `json:"processes"`
-	// ProcessState is unsupported where the device keeps no list of processes, error where it could not be read.
+	// ProcessState is unsupported if the device keeps no list of processes, error if the list could not be read.
 	ProcessState State `json:"process_state,omitempty"`
-	// ProcessError says why Processes may be short; empty when the list is complete.
+	// ProcessError is why Processes may be incomplete; empty when it is complete.
 	ProcessError string `json:"process_error,omitempty"`
-	// Distrust says why Processes cannot be true, such as a process that does not exist.
+	// Distrust is why Processes cannot be correct, such as a process that does not exist.
 	Distrust string `json:"distrust,omitempty"`
-	// Lease says who holds the device's lease on this host; empty where nobody does.
+	// Lease is the holder of the device's lease on this host; empty if it is free.
 	Lease string `json:"lease,omitempty"`
 }
 
-// Process is one process that holds memory of a device.
+// Process is one process that holds memory on a device.
 type Process struct {
 	PID  int     `json:"pid"`
 	Used Reading `json:"used"`
 	Name string  `json:"name,omitempty"` // the program, e.g. "python3"
-	// Graphics marks a process that only draws: it is not in the list of those that compute.
+	// Graphics marks a process that only draws: it is not in the list of compute processes.
 	Graphics bool `json:"graphics,omitempty"`
-	// Gone marks a process that the driver lists and the host does not have.
+	// Gone marks a process that the driver lists but the host does not have.
 	Gone bool `json:"gone,omitempty"`
 	Holder
 }
 
-// ProcessSum is the memory of all listed processes, known only where the list is complete, is believed and has every
-// process's memory.
+// ProcessSum is the memory of all listed processes. It is known only if the list is complete, plausible and has the
+// memory of every process.
 func (d Device) ProcessSum() Reading {
 	if d.ProcessError != "" {
 		return Reading{State: d.ProcessState, Detail: d.ProcessError}
@@ -66,8 +67,8 @@ func (d Device) ProcessSum() Reading {
 	return sum
 }
 
-// Unexplained is the used memory that no listed process accounts for: the driver's own, or what a process that ended
-// badly left behind.
+// Unexplained is the used memory that no listed process accounts for: the driver's own, or left behind by a process
+// that crashed.
 func (d Device) Unexplained() Reading {
 	sum := d.ProcessSum()
 	if sum.State != Known || d.Used.State != Known || d.Unified {

@@ -2,21 +2,21 @@ package gpu
 
 import "errors"
 
-// Fault says why a probe has no answer.
+// Fault is why a probe has no answer.
 type Fault string
 
 // The faults of a probe.
 const (
-	FaultNoDriver Fault = "no_driver"       // NVIDIA's library or kernel driver is not there
+	FaultNoDriver Fault = "no_driver"       // NVIDIA's library or kernel driver is missing
 	FaultMismatch Fault = "driver_mismatch" // library and kernel driver differ, or the driver was replaced: reboot
-	FaultLost     Fault = "gpu_lost"        // a device fell off the bus
+	FaultLost     Fault = "gpu_lost"        // a device is no longer on the bus
 	FaultHang     Fault = "hang"            // no answer in time; the child may be stuck in the driver
 	FaultCrash    Fault = "crash"           // a signal ended the child: the library crashed
-	FaultNotBuilt Fault = "not_built"       // built without cgo, and nvidia-smi is not there
+	FaultNotBuilt Fault = "not_built"       // built without cgo, and nvidia-smi is missing
 	FaultFailed   Fault = "failed"          // anything else
 )
 
-// ProbeError is a probe without an answer. It always means "cannot tell", never "nothing there".
+// ProbeError is a probe without an answer. It always means "unknown", never "no GPU".
 type ProbeError struct {
 	Fault  Fault  `json:"fault"`
 	Detail string `json:"detail"`
@@ -24,7 +24,7 @@ type ProbeError struct {
 
 func (e *ProbeError) Error() string { return "ask NVIDIA's driver: " + e.Detail }
 
-// Lasting says that an error is a fault that waiting does not mend: it needs an installation or a reboot.
+// Lasting reports whether an error is a fault that waiting does not fix: it needs an installation or a reboot.
 func Lasting(err error) bool {
 	var probe *ProbeError
 	if !errors.As(err, &probe) {

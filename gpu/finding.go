@@ -6,31 +6,31 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// FindingKind says what a watch found.
+// FindingKind is the kind of a watcher's finding.
 type FindingKind string
 
 // The kinds of findings.
 const (
 	FoundIntruder FindingKind = "intruder" // a program that was not there at the start computes on the device
-	FoundPressure FindingKind = "pressure" // those who were there take more memory than at the start
+	FoundPressure FindingKind = "pressure" // programs that were there at the start take more memory now
 	FoundXid      FindingKind = "xid"      // the driver reported an error of the device
 	FoundLost     FindingKind = "lost"     // the device is gone
-	FoundBlind    FindingKind = "blind"    // the driver does not answer
-	FoundReturned FindingKind = "returned" // something that was set aside for the step runs again
+	FoundBlind    FindingKind = "blind"    // the driver stopped answering
+	FoundReturned FindingKind = "returned" // something that was stopped for the step runs again
 )
 
-// Finding is something about a step's device that a person should know.
+// Finding is a problem on a step's device that a person should know about.
 type Finding struct {
 	Kind FindingKind
-	// UUID is the device's.
+	// UUID is the UUID of the device.
 	UUID string
-	// Process is who it is; nil where nobody can be named.
+	// Process is the process concerned; nil if it is not known.
 	Process *Process
-	// Size is the memory that they took; 0 where it is not known.
+	// Size is the memory that it took; 0 if it is not known.
 	Size unit.Size
-	// Xid is the error's number, with FoundXid.
+	// Xid is the number of the error, with FoundXid.
 	Xid Xid
-	// Text says all this in one sentence.
+	// Text describes the finding in one sentence.
 	Text string
 }
 

@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// minSamples is how often a device must have been seen free; one look proves nothing.
+// minSamples is how often a device must have been seen free; one sample proves nothing.
 const minSamples = 3
 
 // Verdict is the gate's answer to one sample.
 type Verdict struct {
 	Result Result `json:"result"`
-	// UUID is the device that is free; only with Open.
+	// UUID is the free device; only with Open.
 	UUID string `json:"uuid,omitempty"`
-	// Best is the device that comes nearest, as seen in this sample; nil when none could be seen.
+	// Best is the device that is closest to being free in this sample; nil when none could be seen.
 	Best *Device `json:"best,omitempty"`
 	// Holders are the processes on Best that are not ignored, the largest first.
 	Holders []Process `json:"holders,omitempty"`
-	// Text says all this in one sentence.
+	// Text describes the verdict in one sentence.
 	Text string `json:"text"`
 }
 
@@ -30,16 +30,16 @@ type Result string
 const (
 	Waiting Result = "waiting"
 	Open    Result = "open"
-	Shut    Result = "shut" // Config.Wait is over, or the driver has a fault that waiting does not mend
+	Shut    Result = "shut" // Config.Wait is over, or the driver has a fault that waiting does not fix
 )
 
-// Gate decides when a device has been free for long enough. It is pure: it knows only the samples it is given, with
-// their times, and never asks for one.
+// Gate decides when a device has been free for long enough. It is pure: it uses only the samples and times that it is
+// given.
 type Gate struct {
 	config Config
 	need   Need
 	start  time.Time
-	free   map[string]stretch // by UUID: for how long each device has been free without a gap
+	free   map[string]stretch // by UUID: since when each device has been free without a gap
 	final  *Verdict
 }
 
@@ -48,24 +48,25 @@ type stretch struct {
 	samples int
 }
 
-// NewGate returns a gate whose waiting time begins now. The configuration must be valid.
+// NewGate returns a gate whose wait begins now. The configuration must be valid.
 func NewGate(config Config, need Need, now time.Time) *Gate {
 	return &Gate{config: config, need: need, start: now, free: map[string]stretch{}}
 }
 
-// Every is the pause between two samples that the gate is made for: some in each stable_for, and at least one in 5 s.
+// Every is the pause between two samples: several in each stable_for, and at least one in 5 s.
 func (g *Gate) Every() time.Duration {
 	return min(max(g.config.StableFor.D()/(2*minSamples), 200*time.Millisecond), 5*time.Second)
 }
 
-// Again takes an Open back, after the device was lost between the sample and the start. The waiting time goes on.
+// Again reverts an Open verdict, after the device was lost between the sample and the start. The wait is not
+// restarted.
 func (g *Gate) Again() {
 	g.final = nil
 	clear(g.free)
 }
 
-// Sample judges what an Inventory answered at a time. A failed answer, and a device of which something is not known,
-// break the stretch: what was not seen was not free. After a final verdict every call returns it again.
+// Sample judges the answer of an Inventory at a time. A failed answer, or a device with an unknown value, ends the
+// stretch: a device that was not seen was not free. After a final verdict every call returns it again.
 func (g *Gate) Sample(now time.Time, devices []Device, err error) Verdict {
 	if g.final != nil {
 		return *g.final
@@ -92,8 +93,8 @@ func (g *Gate) Sample(now time.Time, devices []Device, err error) Verdict {
 	return g.conclude(now, g.describe(now, devices))
 }
 
-// open keeps the stretches and returns the device to take: of those that were free for long enough the one with the
-// fewest processes, then the smallest, so that a large one stays for who needs it.
+// open updates the stretches and returns the device to take: of those that were free for long enough the one with the
+// fewest processes, then the smallest, to leave large ones for runs that need them.
 func (g *Gate) open(now time.Time, devices []Device) *Device {
 	before := g.free
 	g.free = make(map[string]stretch, len(devices))
@@ -125,7 +126,7 @@ func (g *Gate) open(now time.Time, devices []Device) *Device {
 	return &best
 }
 
-// describe says what is missing, by the device that comes nearest: without an obstacle, else with the most free memory.
+// describe says what is missing on the best device: one without an obstacle, else the one with the most free memory.
 func (g *Gate) describe(now time.Time, devices []Device) Verdict {
 	if len(devices) == 0 {
 		return Verdict{Result: Waiting, Text: "this machine has no GPU"}
@@ -161,7 +162,7 @@ func (g *Gate) describe(now time.Time, devices []Device) Verdict {
 	return v
 }
 
-// Consider judges one look, without the waiting: Open means that a device may be taken as it is now.
+// Consider judges one sample, without the wait: Open means that a device may be taken as it is now.
 func Consider(c Config, need Need, devices []Device) Verdict {
 	gate := NewGate(c, need, time.Time{})
 	gate.open(time.Time{}, devices)
@@ -173,7 +174,7 @@ func Consider(c Config, need Need, devices []Device) Verdict {
 	return v
 }
 
-// conclude ends the waiting when its time is over.
+// conclude ends the wait when its time is over.
 func (g *Gate) conclude(now time.Time, v Verdict) Verdict {
 	if now.Sub(g.start) < g.config.Wait.D() {
 		return v
@@ -184,5 +185,5 @@ func (g *Gate) conclude(now time.Time, v Verdict) Verdict {
 	return v
 }
 
-// short rounds a time for a sentence.
+// short rounds a duration for a sentence.
 func short(d time.Duration) time.Duration { return d.Round(100 * time.Millisecond) }

@@ -38,7 +38,7 @@ var (
 	xorg   = gpu.Process{PID: 99, Name: "Xorg", Used: gpu.Bytes(gib / 2), Holder: gpu.Holder{Unit: "gdm.service"}}
 )
 
-// sample is one row of a story: at some second the inventory says something, and the gate answers.
+// sample is one step of a scenario: the time in seconds, the answer of the inventory and the expected verdict.
 type sample struct {
 	at      int
 	devices []gpu.Device
@@ -182,7 +182,7 @@ func TestGate(t *testing.T) {
 	}
 }
 
-// With max_used the card must be nearly empty, and have what earlier runs needed.
+// With max_used the card must be nearly empty and have the memory that earlier runs needed.
 func TestGateByMaxUsed(t *testing.T) {
 	t.Parallel()
 	c := config()
@@ -213,7 +213,7 @@ func TestGateByMaxUsed(t *testing.T) {
 	}
 }
 
-// Whatever the samples, an open gate means: the last ones showed this device free, without a gap, for stable_for.
+// For any samples, an open gate means that the last ones showed this device free, without a gap, for stable_for.
 func TestGateOpensOnlyAfterAStretch(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

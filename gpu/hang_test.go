@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A driver that never answers, for a day: one child is started, and after the first nobody waits for an answer. A
-// goroutine that stayed behind would end this test with a panic of its bubble.
+// A driver that never answers, for a day: one child is started, and only the first call waits for an answer. A leaked
+// goroutine would end this test with a panic of its bubble.
 func TestHungDriverForADay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

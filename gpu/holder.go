@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// Holder says what a process belongs to; empty fields mean that it is not known.
+// Holder is what a process belongs to; empty fields are not known.
 type Holder struct {
 	Unit      string `json:"unit,omitempty"`      // systemd unit, e.g. "ollama.service"
-	UserUnit  bool   `json:"user_unit,omitempty"` // the unit is one of a user's own service manager
+	UserUnit  bool   `json:"user_unit,omitempty"` // the unit belongs to a user's own service manager
 	Container string `json:"container,omitempty"` // full container id
 	Project   string `json:"project,omitempty"`   // compose project of the container
 	Service   string `json:"service,omitempty"`   // compose service of the container
 	Model     string `json:"model,omitempty"`     // model that Ollama has loaded there
 }
 
-// Kind says what sort of holder a process is: it decides how the memory can be freed.
+// Kind is the kind of holder that a process is: it decides how the memory can be freed.
 type Kind string
 
 // The kinds of holders.
@@ -24,20 +24,20 @@ const (
 	KindOllama    Kind = "ollama"    // a runner of Ollama: the model can be unloaded
 	KindCompose   Kind = "compose"   // a service of a compose project
 	KindContainer Kind = "container" // any other container
-	KindDesktop   Kind = "desktop"   // the screen: Xorg, a compositor, a browser that draws
+	KindDesktop   Kind = "desktop"   // the desktop: Xorg, a compositor, a browser that draws
 	KindService   Kind = "service"   // a systemd service
-	KindSession   Kind = "session"   // somebody's login: a shell, a notebook
+	KindSession   Kind = "session"   // a login session: a shell, a notebook
 	KindUnknown   Kind = "unknown"
-	KindGone      Kind = "gone" // the driver lists it, the host does not have it
+	KindGone      Kind = "gone" // the driver lists it, but the host does not have it
 )
 
-// desktop lists programs of a graphical desktop, as /proc/PID/comm cuts them off.
+// desktop lists programs of a graphical desktop, as truncated in /proc/PID/comm.
 var desktop = []string{
 	"Xorg", "Xwayland", "X", "gnome-shell", "gnome-remote-de", "gdm-x-session", "kwin_x11", "kwin_wayland", "plasmashell", "ksmserver",
 	"sway", "Hyprland", "weston", "cinnamon", "xfwm4", "mutter-x11-fram", "picom", "compiz", "lightdm", "sddm",
 }
 
-// Kind names what sort of holder the process is.
+// Kind returns the kind of holder that the process is.
 func (p Process) Kind() Kind {
 	switch {
 	case p.Gone:
@@ -61,7 +61,7 @@ func (p Process) Kind() Kind {
 	}
 }
 
-// String names the process for a person: who it belongs to first, since that is what can be stopped.
+// String names the process for a person, with its owner first, since that is what can be stopped.
 func (p Process) String() string {
 	if p.Gone {
 		return fmt.Sprintf("pid %d, which does not exist%s", p.PID, p.amount())
@@ -69,7 +69,7 @@ func (p Process) String() string {
 	return fmt.Sprintf("%s, pid %d%s", p.Who(), p.PID, p.amount())
 }
 
-// Who names the process without its number and memory.
+// Who names the process without its PID and memory.
 func (p Process) Who() string {
 	if p.Gone {
 		return "a process that does not exist"
@@ -92,8 +92,8 @@ func (p Process) Who() string {
 	return who
 }
 
-// Owner names what the process belongs to in a word: an Ollama model, compose service, container or unit; "" if nothing
-// is known.
+// Owner names what the process belongs to: an Ollama model, compose service, container or unit; "" if nothing is
+// known.
 func (p Process) Owner() string {
 	switch {
 	case p.Model != "":
@@ -114,7 +114,8 @@ func (p Process) amount() string {
 	return ", " + Amount(p.Used.Size)
 }
 
-// Remedy says how a person frees what the process holds, and how it comes back; empty where nothing is known to do both.
+// Remedy returns how a person frees the memory of the process, and how to start it again; both are empty unless both
+// are known.
 func (p Process) Remedy() (free, back string) {
 	switch p.Kind() {
 	case KindOllama:

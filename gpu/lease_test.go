@@ -30,7 +30,7 @@ func TestLease(t *testing.T) {
 	} else if err := other.Release(); err != nil {
 		t.Error(err)
 	}
-	for range 2 { // giving back twice is harmless
+	for range 2 { // releasing twice is harmless
 		if err := first.Release(); err != nil {
 			t.Error(err)
 		}
@@ -51,7 +51,7 @@ func TestLease(t *testing.T) {
 	}
 }
 
-// command starts a program that lives until its standard input is closed.
+// command starts a program that runs until its standard input is closed.
 func command(t *testing.T, cmd *exec.Cmd) (end func()) {
 	t.Helper()
 	stdin, err := cmd.StdinPipe()
@@ -69,7 +69,7 @@ func command(t *testing.T, cmd *exec.Cmd) (end func()) {
 	return end
 }
 
-// A child that was not given the lease does not have it: a training that outlives the daemon would hold it without knowing.
+// A child does not inherit the lease by accident: a training that outlives the daemon would hold it unknowingly.
 func TestLeaseIsNotInheritedByChance(t *testing.T) {
 	t.Parallel()
 	leases := gpu.Leases{Dir: t.TempDir()}
@@ -90,7 +90,7 @@ func TestLeaseIsNotInheritedByChance(t *testing.T) {
 	}
 }
 
-// A supervisor that was given the open file holds the lease when the daemon is gone, until its own end.
+// A supervisor that got the open file holds the lease after the daemon has ended, until it ends itself.
 func TestLeaseIsHandedOver(t *testing.T) {
 	t.Parallel()
 	leases := gpu.Leases{Dir: t.TempDir()}
@@ -118,7 +118,7 @@ func TestLeaseIsHandedOver(t *testing.T) {
 	}
 }
 
-// Scripts join with flock(1): who has the lock there has the lease here, and the other way round.
+// Scripts can use flock(1): a lock taken there is a lease here, and the other way round.
 func TestFlockJoins(t *testing.T) {
 	t.Parallel()
 	flock, err := exec.LookPath("flock")
@@ -166,7 +166,8 @@ func TestFlockJoins(t *testing.T) {
 	}
 }
 
-// sharedMemory is a directory on a file system whose locks /proc/locks names by the device that stat shows, as /run is.
+// sharedMemory returns a directory on a file system for which /proc/locks has the same device number as stat, as /run
+// is.
 func sharedMemory(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "retraind-lease-")

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Holder says who holds the device's lease, "" if nobody. It reads /proc/locks and takes no lock itself, so that it
-// never makes another's `flock -n` fail. A holder that cannot be seen from here shows when the lease is taken.
+// Holder returns who holds the device's lease, "" if nobody. It reads /proc/locks and takes no lock itself, so that it
+// never makes another's `flock -n` fail. A holder in another PID namespace is found only when the lease is taken.
 func (l Leases) Holder(uuid string) string {
 	locks, err := os.ReadFile("/proc/locks")
 	if err != nil {
@@ -40,8 +40,8 @@ func holderOf(locks, inode string, file *os.File) string {
 		if len(fields) < 6 || fields[1] != "FLOCK" || fields[3] != "WRITE" || fields[5] != inode {
 			continue
 		}
-		// Plain flock(1) writes no name, and leaves the one of whoever was there before: only a name that carries the
-		// process's number is its own. The lock may have been passed on since, so a dead number proves nothing else.
+		// Plain flock(1) writes no name and leaves the one of the previous holder, so the name counts only if it has the PID
+		// of the lock. The lock may have been passed on since, so a PID that is gone proves nothing else.
 		owner := ownerIn(file)
 		if _, err := os.Stat("/proc/" + fields[4]); err == nil && !strings.Contains(owner, "(pid "+fields[4]+")") {
 			name, of := Identify(os.DirFS("/proc"), atoi(fields[4]))
@@ -58,7 +58,7 @@ func atoi(text string) int {
 	return n
 }
 
-// Mark fills in who holds the devices' leases. Who leases a whole GPU has its MIG instances, too.
+// Mark fills in who holds the devices' leases. The holder of a whole GPU also holds its MIG instances.
 func (l Leases) Mark(devices []Device) {
 	locks, err := os.ReadFile("/proc/locks")
 	if err != nil {
@@ -75,7 +75,7 @@ func (l Leases) Mark(devices []Device) {
 	}
 }
 
-// marked is an inventory that also says who holds the leases.
+// marked is an inventory that adds the holders of the leases.
 type marked struct {
 	Inventory
 	leases Leases
@@ -89,15 +89,16 @@ func (m marked) Devices(ctx context.Context) ([]Device, error) {
 	return devices, err
 }
 
-// The places of the leases where the configuration names none.
+// The default directories of the leases.
 const (
 	leaseDir      = "/run/retraind/gpu"
 	otherLeaseDir = "/var/lock/retraind-gpu"
 )
 
 // LeaseDir returns the directory of this host's leases and makes it if it is missing: the configured one, else
-// /run/retraind/gpu, else, where that is missing and may not be made, /var/lock/retraind-gpu. Only its group may write
-// there, and who may not enter it can take no lease: it never falls back to a directory that others do not look at.
+// /run/retraind/gpu, else, if that is missing and may not be made, /var/lock/retraind-gpu. Only its group may write
+// there. A directory that may not be entered is an error, not a reason to use another one: others would not look
+// there.
 func LeaseDir(configured string) (string, error) {
 	candidates := []string{leaseDir, otherLeaseDir}
 	if configured != "" {

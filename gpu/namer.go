@@ -15,17 +15,17 @@ import (
 )
 
 const (
-	// DockerSocket is where Docker's engine listens.
+	// DockerSocket is the default socket of the Docker engine.
 	DockerSocket = "/var/run/docker.sock"
-	// OllamaURL is where Ollama listens unless it is told otherwise.
+	// OllamaURL is the default URL of Ollama.
 	OllamaURL = "http://127.0.0.1:11434"
 
 	askPatience = 500 * time.Millisecond
 	largestPage = 1 << 20
 )
 
-// Namer asks Docker and Ollama, which only read for it, what a process belongs to. Without an answer a holder keeps what
-// /proc says. Safe for concurrent use.
+// Namer asks Docker and Ollama, with read-only requests, what a process belongs to. Without an answer a holder keeps
+// what /proc says. Safe for concurrent use.
 type Namer struct {
 	Docker string // socket; "" asks none
 	Ollama string // URL; "" asks none
@@ -36,7 +36,7 @@ type Namer struct {
 	once     sync.Once
 }
 
-// composeName is what a container's labels say; empty for a container that compose did not make.
+// composeName is the compose project and service of a container; empty for a container that compose did not make.
 type composeName struct{ project, service string }
 
 // Complete fills in compose services and Ollama's models.
@@ -61,7 +61,7 @@ func (n *Namer) Complete(ctx context.Context, devices []Device) {
 	}
 }
 
-// container asks Docker for a container's labels, once in its life.
+// container asks Docker for the labels of a container, once per container.
 func (n *Namer) container(ctx context.Context, id string) composeName {
 	n.mu.Lock()
 	known, ok := n.compose[id]
@@ -100,8 +100,8 @@ type ollamaModel struct {
 	SizeVRAM int64  `json:"size_vram"`
 }
 
-// models pairs Ollama's loaded models with its runners by size: Ollama does not say which runner has which model. Where
-// there are not as many of one as of the other, no runner gets a name, for it could be the wrong one.
+// models pairs Ollama's loaded models with its runners by size, since Ollama does not report which runner has which
+// model. If their counts differ, no runner gets a name, because it could be the wrong one.
 func (n *Namer) models(ctx context.Context, runners []*Process) {
 	var answer struct {
 		Models []ollamaModel `json:"models"`

@@ -14,7 +14,7 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// engine answers as Docker's API does, on a socket, and counts the questions.
+// engine serves the Docker API on a socket and counts the requests.
 func engine(t *testing.T, answer http.HandlerFunc) (socket string, asked *atomic.Int32) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "docker.sock")
@@ -112,7 +112,7 @@ func TestOllamaModels(t *testing.T) {
 	}
 }
 
-// Whoever does not answer costs half a second at most, and the holder keeps its name from /proc.
+// A service that does not answer costs half a second at most, and the holder keeps its name from /proc.
 func TestNobodyAnswers(t *testing.T) {
 	t.Parallel()
 	never := make(chan struct{})

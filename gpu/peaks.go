@@ -20,37 +20,38 @@ const PeaksFile = "gpu-peaks.json"
 
 const (
 	keptPeaks = 5
-	// takesAll is the share of what was free above which a peak says nothing: some programs take whatever there is.
+	// takesAll is the share of the free memory above which a peak is ignored: some programs take all there is.
 	takesAll = 0.95
-	// peakMargin is what a later run is given above the measured peak.
+	// peakMargin is the factor between the measured peak and the memory that a later run needs.
 	peakMargin = 1.1
 )
 
-// Peak is what one step that succeeded used of a device.
+// Peak is the memory that one successful step used on a device.
 type Peak struct {
 	Peak   unit.Size `json:"peak"` // the most that its processes held at once
-	Free   unit.Size `json:"free"` // what was free when it began
+	Free   unit.Size `json:"free"` // free memory when it began
 	Device string    `json:"device"`
 	At     time.Time `json:"at"`
 }
 
-// Peaks keeps what the steps of this host's models used of a GPU, in one file. Safe for concurrent use in one process.
+// Peaks stores the GPU memory that the steps of this host's models used, in one file. Safe for concurrent use in one
+// process.
 type Peaks struct {
 	Path string
 
-	mu sync.Mutex // one at a time reads, changes and replaces the file
+	mu sync.Mutex // serializes read, change and replace of the file
 }
 
 // peaksFile is the file's content: the latest peaks by model and step, the oldest first.
 type peaksFile map[string]map[string][]Peak
 
-// Record adds a peak and forgets the oldest.
+// Record adds a peak and removes the oldest.
 func (p *Peaks) Record(model, step string, peak Peak) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	file, err := p.read()
 	if err != nil {
-		file = peaksFile{} // a file that cannot be read is replaced: its figures come again
+		file = peaksFile{} // a file that cannot be read is replaced: later runs measure again
 	}
 	if file[model] == nil {
 		file[model] = map[string][]Peak{}
@@ -67,7 +68,7 @@ func (p *Peaks) Record(model, step string, peak Peak) error {
 	return nil
 }
 
-// Need is what a step needs by its recorded peaks; zero where nothing is recorded.
+// Need returns what a step needs by its recorded peaks; zero without any.
 func (p *Peaks) Need(model, step string) (Need, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -93,14 +94,14 @@ func (p *Peaks) read() (peaksFile, error) {
 	return file, nil
 }
 
-// Need is how much memory a step was seen to need.
+// Need is how much memory a step needed in earlier runs.
 type Need struct {
 	Size unit.Size `json:"size"`
-	Runs int       `json:"runs"` // that it was measured in
+	Runs int       `json:"runs"` // number of runs that measured it
 }
 
-// learned is the largest peak with a margin, but never more than what a run succeeded with. Steps that took nearly all
-// that was free say nothing.
+// learned returns the largest peak with a margin, but never more than a run succeeded with. Steps that took nearly all
+// of the free memory are ignored.
 func learned(peaks []Peak) Need {
 	var need Need
 	for _, p := range peaks {
@@ -113,10 +114,10 @@ func learned(peaks []Peak) Need {
 	return need
 }
 
-// wants is what must be free: what is configured, or more where more was measured.
+// wants returns the memory that must be free: the configured one, or the measured one if that is more.
 func (c Config) wants(need Need) unit.Size { return max(c.Free, need.Size) }
 
-// Wants says in words what a device must have.
+// Wants describes what a device must have.
 func (c Config) Wants(need Need) string {
 	var list []string
 	if want := c.wants(need); want > 0 {
@@ -128,7 +129,7 @@ func (c Config) Wants(need Need) string {
 	return strings.Join(append(list, "nobody else who computes"), ", ")
 }
 
-// by says where a need comes from when it is not the configuration.
+// by describes where a need comes from when it is not the configuration.
 func (n Need) by(c Config) string {
 	switch {
 	case n.Size <= c.Free:

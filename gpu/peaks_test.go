@@ -16,7 +16,7 @@ func TestPeaks(t *testing.T) {
 	record := func(step string, peaks ...[2]unit.Size) {
 		t.Helper()
 		for _, p := range peaks {
-			// Another process each time: what counts is in the file.
+			// A new value each time, as in another process: only the file counts.
 			if err := (&gpu.Peaks{Path: path}).Record("news", step, gpu.Peak{Peak: p[0] * gib, Free: p[1] * gib}); err != nil {
 				t.Fatal(err)
 			}
@@ -37,10 +37,10 @@ func TestPeaks(t *testing.T) {
 	// The fifth run after the large one forgets it.
 	record("train", [2]unit.Size{10, 24}, [2]unit.Size{10, 24}, [2]unit.Size{10, 24}, [2]unit.Size{10, 24})
 	need("train", 11*gib, 5)
-	// A margin above what a run succeeded with is not asked for.
+	// The margin never exceeds the memory that a run succeeded with.
 	record("tight", [2]unit.Size{22, 24})
 	need("tight", 24*gib, 1)
-	// A program that takes whatever is free says nothing about its need.
+	// A program that takes all free memory shows nothing about its need.
 	record("greedy", [2]unit.Size{24, 24})
 	need("greedy", 0, 0)
 

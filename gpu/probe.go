@@ -15,8 +15,8 @@ import (
 
 const defaultDeadline = 5 * time.Second
 
-// Probe asks in a child process, because a broken driver takes the process down that asks: a symbol that is missing ends it
-// with status 127, a hanging device never lets it go.
+// Probe queries the driver in a child process, because a broken driver ends or blocks the process that calls it: a
+// missing symbol ends it with status 127, and a hanging device never returns.
 type Probe struct {
 	// Command is the child's argv, e.g. {"/usr/local/bin/retraind", "gpu-probe"}.
 	Command []string
@@ -24,21 +24,21 @@ type Probe struct {
 	Env []string
 	// Deadline is how long the child may take; 0 means 5 s.
 	Deadline time.Duration
-	// Proc is where processes are looked up; nil means the host's /proc.
+	// Proc is the file system in which processes are looked up; nil means the host's /proc.
 	Proc fs.FS
-	// Names completes the names of holders; nil means that processes keep what /proc says.
+	// Names completes the names of holders; nil keeps the names from /proc.
 	Names *Namer
 
 	launch func(p *Probe) (child, error) // nil: a process; tests replace it
 	mu     sync.Mutex                    // one child at a time; guards stuck
-	stuck  <-chan struct{}               // closed when the child that hung is gone; nil while none hangs
+	stuck  <-chan struct{}               // closed when the hanging child has ended; nil while none hangs
 }
 
-// child is a question that is under way.
+// child is a running query.
 type child struct {
 	gone   <-chan struct{}          // closed at its end
-	answer func() ([]Device, error) // what it said; only after gone
-	kill   func()                   // ends it, if it can be ended
+	answer func() ([]Device, error) // its answer; call it only after gone is closed
+	kill   func()                   // kills it, if that is possible
 }
 
 // Devices implements Inventory. While an earlier child still hangs in the driver no other is started.
@@ -102,7 +102,7 @@ func (p *Probe) ask(ctx context.Context) ([]Device, error) {
 	}
 }
 
-// start starts the child in a process group of its own, so that what it starts ends with it.
+// start starts the child in a process group of its own, so that its own children are killed with it.
 func (p *Probe) start() (child, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command(p.Command[0], p.Command[1:]...)
@@ -124,7 +124,7 @@ func (p *Probe) start() (child, error) {
 	}, nil
 }
 
-// abandon kills the child and remembers it for as long as it does not die: in an uninterruptible call it cannot.
+// abandon kills the child and keeps track of it until it ends: in an uninterruptible call it cannot be killed.
 func (p *Probe) abandon(c child) {
 	c.kill()
 	grace := time.NewTimer(200 * time.Millisecond)
@@ -136,7 +136,7 @@ func (p *Probe) abandon(c child) {
 	}
 }
 
-// hostProc is the host's /proc unless a test gives another one.
+// hostProc returns the host's /proc unless a test sets another one.
 func hostProc(proc fs.FS) fs.FS {
 	if proc == nil {
 		return os.DirFS("/proc")

@@ -6,14 +6,14 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// State says what became of one question to the driver.
+// State is the state of one value that the driver was asked for.
 type State string
 
-// The states of a Reading and of a Figure. Only known carries a value: neither of the others is zero.
+// The states of a Reading and of a Figure. Only known has a value: the other two are not zero.
 const (
 	Known       State = "known"
-	Unsupported State = "unsupported" // this device does not have the figure (unified memory, MIG)
-	Failed      State = "error"       // the driver refused; Detail says how
+	Unsupported State = "unsupported" // this device does not have the value (unified memory, MIG)
+	Failed      State = "error"       // the driver refused; Detail has the reason
 )
 
 // Reading is an amount of memory, or why there is none.
@@ -23,7 +23,7 @@ type Reading struct {
 	Detail string    `json:"detail,omitempty"`
 }
 
-// Bytes is a known reading.
+// Bytes returns a known reading.
 func Bytes(n uint64) Reading { return Reading{State: Known, Size: unit.Size(n)} }
 
 // String prints the amount, or why there is none.
@@ -41,10 +41,10 @@ type Figure struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// Number is a known figure.
+// Number returns a known figure.
 func Number(n int) Figure { return Figure{State: Known, Value: n} }
 
-// In prints the figure with its unit, "-" where the device does not have it.
+// In prints the figure with its unit, "-" if the device does not have it.
 func (f Figure) In(unit string) string {
 	switch f.State {
 	case Known:
@@ -63,7 +63,7 @@ func missing(state State, detail string) string {
 	return "unknown (" + detail + ")"
 }
 
-// Amount prints a size as a person reads it: "19.9 GiB", "512 MiB".
+// Amount prints a size for people: "19.9 GiB", "512 MiB".
 func Amount(s unit.Size) string {
 	const mib, gib = 1 << 20, 1 << 30
 	if s < gib {

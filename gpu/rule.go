@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// obstacle says why a training may not start on a device as it is now, to follow its name; "" where it may. What is not
-// known is an obstacle.
+// obstacle returns why a training may not start on a device as it is now, as a phrase that follows the device's name;
+// "" if it may. An unknown value is an obstacle.
 func (c Config) obstacle(d Device, need Need) string {
 	switch {
 	case d.Split:
@@ -25,7 +25,7 @@ func (c Config) obstacle(d Device, need Need) string {
 // Fits reports whether a training may start on a device as it is now.
 func (c Config) Fits(d Device, need Need) bool { return c.obstacle(d, need) == "" }
 
-// short says what memory is missing.
+// short returns which memory is missing.
 func (c Config) short(d Device, need Need) string {
 	if want := c.wants(need); want > 0 {
 		switch {
@@ -46,7 +46,7 @@ func (c Config) short(d Device, need Need) string {
 	return ""
 }
 
-// company says who else computes on the device, or that this cannot be known. A device that keeps no list of processes
+// company returns who else computes on the device, or that this is unknown. A device that keeps no list of processes
 // is judged by its memory alone.
 func (c Config) company(d Device) string {
 	switch {
@@ -61,10 +61,10 @@ func (c Config) company(d Device) string {
 	return ""
 }
 
-// computes says that a process is no part of the desktop.
+// computes reports whether a process is not part of the desktop.
 func (p Process) computes() bool { return !p.Graphics && p.Kind() != KindDesktop }
 
-// Holders lists who may be in the way on a device, the largest first.
+// Holders lists the processes that may be in the way on a device, the largest first.
 func (c Config) Holders(d Device) []Process {
 	var holders []Process
 	for _, p := range d.Processes {
@@ -76,7 +76,7 @@ func (c Config) Holders(d Device) []Process {
 	return holders
 }
 
-// blame names the holders, or says why nobody can be named.
+// blame names the holders, or says why none can be named.
 func (c Config) blame(d Device) string {
 	holders := c.Holders(d)
 	switch {

@@ -14,7 +14,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// stay is a holder that is on a card for a while.
+// stay is a holder that uses a card for some time.
 type stay struct {
 	card     int
 	from, to time.Time
@@ -23,7 +23,7 @@ type stay struct {
 	hidden   bool // the driver counts its memory and lists no process
 }
 
-// workshop is the truth of a history, and what the driver says of it.
+// workshop simulates cards: their true state, and the driver's view of it.
 type workshop struct {
 	random *rand.Rand
 	stays  []stay
@@ -42,7 +42,7 @@ func newWorkshop(seed uint64, now time.Time) *workshop {
 	return w
 }
 
-// truth is what the cards are like at a time.
+// truth returns the true state of the cards at a time.
 func (w *workshop) truth(now time.Time) []gpu.Device {
 	devices := make([]gpu.Device, 2)
 	for i := range devices {
@@ -63,7 +63,7 @@ func (w *workshop) truth(now time.Time) []gpu.Device {
 	return devices
 }
 
-// Devices is the driver: it takes its time, fails at times, and at times does not know what it is asked.
+// Devices is the simulated driver: it is slow, fails sometimes, and sometimes does not know a value.
 func (w *workshop) Devices(ctx context.Context) ([]gpu.Device, error) {
 	select {
 	case <-ctx.Done():
@@ -87,8 +87,8 @@ func (w *workshop) Devices(ctx context.Context) ([]gpu.Device, error) {
 	return devices, nil
 }
 
-// Whatever the holders do, a training starts on a card only when it is free at that moment: it has the memory, nobody
-// computes on it, and the lease is the training's alone.
+// Whatever the holders do, a training starts on a card only if it is free at that moment: it has the memory, no other
+// program computes on it, and only the training holds the lease.
 func TestNoStartOnABusyCard(t *testing.T) {
 	t.Parallel()
 	histories := 10_000

@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// StopConfig names something that a run sets aside while its steps use the GPU: a compose service, a systemd unit, or
-// models that Ollama has loaded. What runs is stopped and comes back at the end; what is off stays off.
+// StopConfig names something that a run stops while its steps use the GPU: a compose service, a systemd unit, or
+// models that Ollama has loaded. It is started again at the end of the run if it was running before.
 type StopConfig struct {
 	// Compose is a service of docker compose whose containers are stopped.
 	Compose *StopCompose `yaml:"compose" json:"compose,omitempty"`
@@ -21,9 +21,9 @@ type StopConfig struct {
 	Unit string `yaml:"unit" json:"unit,omitempty"`
 	// Healthy is a URL of the unit that answers with 2xx once it works again.
 	Healthy string `yaml:"healthy" json:"healthy,omitempty"`
-	// Ollama is all, or the names of models, that Ollama unloads.
+	// Ollama lists the models that Ollama unloads, or is all.
 	Ollama unit.List `yaml:"ollama" json:"ollama,omitempty"`
-	// Server is Ollama's URL, as the whole configuration says.
+	// Server is the configured URL of Ollama.
 	Server string `yaml:"-" json:"server,omitempty"`
 }
 
@@ -33,14 +33,15 @@ type StopCompose struct {
 	Dir string `yaml:"dir" json:"dir"`
 	// Service is its name in the compose file.
 	Service string `yaml:"service" json:"service"`
-	// Healthy is a URL that answers with 2xx once the service works again; without one its health check counts, or that it runs.
+	// Healthy is a URL that answers with 2xx once the service works again; without one its health check is used, or that
+	// it runs.
 	Healthy string `yaml:"healthy" json:"healthy,omitempty"`
 }
 
 // AllModels stands for every model that Ollama has loaded.
 const AllModels = "all"
 
-// Models lists the names of the models to unload; none stands for all.
+// Models lists the names of the models to unload; empty means all.
 func (c StopConfig) Models() []string {
 	if slices.Contains(c.Ollama, AllModels) {
 		return nil

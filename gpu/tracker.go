@@ -8,12 +8,13 @@ import (
 )
 
 const (
-	// leastPressure is the growth of others that is worth a word; large cards have more to spare.
+	// leastPressure is the smallest growth of other programs that is reported; for large cards the threshold is higher.
 	leastPressure = 512 << 20
 	pressureShare = 0.02
-	// blindAfter is how many looks in a row may fail before it is said.
+	// blindAfter is how many samples in a row may fail before it is reported.
 	blindAfter = 2
-	// mostFindings bounds what one watch says: a program that comes and goes every few seconds would fill the outbox.
+	// mostFindings limits the findings of one watcher: a program that comes and goes every few seconds would fill the
+	// outbox.
 	mostFindings = 30
 	// idleBelow is the utilisation, in percent, below which a device counts as idle.
 	idleBelow = 5
@@ -22,20 +23,20 @@ const (
 // Usage is how a step used its device.
 type Usage struct {
 	Peak Reading   // the most that its processes held at once
-	Free unit.Size // what was free when it began
-	Idle float64   // share of the looks at which the device did nothing, in [0, 1]
-	Busy int       // looks that say how busy the device was: without any, Idle says nothing
+	Free unit.Size // free memory when it began
+	Idle float64   // share of the samples in which the device was idle, in [0, 1]
+	Busy int       // samples that include the utilization; with 0, Idle is meaningless
 }
 
-// tracker compares what is on a device with what was there when the step began. It is pure, like Gate.
+// tracker compares a device with its state when the step began. It is pure, like Gate.
 type tracker struct {
 	config Config
 	start  Device
-	known  bool                             // start is the device before the step; else the first look makes it
-	mine   func(pid int) (mine, there bool) // whether a process is the step's, and still there
-	there  map[int]bool                     // others that were there at the start, or have been reported
+	known  bool                             // start is the device before the step; otherwise the first sample sets it
+	mine   func(pid int) (mine, there bool) // whether a process belongs to the step, and whether it still runs
+	there  map[int]bool                     // other processes that were there at the start or have been reported
 	said   unit.Size                        // growth of others that has been reported
-	failed int                              // looks in a row that failed
+	failed int                              // failed samples in a row
 	lost   bool                             // reported
 	blind  bool                             // reported
 	usage  Usage
@@ -49,7 +50,7 @@ func newTracker(config Config, start Device, known bool, mine func(pid int) (min
 	return t
 }
 
-// begin takes a device as it is without the step.
+// begin stores the state of the device before the step.
 func (t *tracker) begin(d Device) {
 	t.start, t.there = d, map[int]bool{}
 	t.usage.Peak = Reading{State: Unsupported}
@@ -59,7 +60,7 @@ func (t *tracker) begin(d Device) {
 	}
 }
 
-// look compares one answer of the inventory.
+// look compares one answer of the inventory with the start.
 func (t *tracker) look(devices []Device, err error) []Finding {
 	d, findings := t.find(devices, err)
 	if d != nil {
@@ -74,7 +75,7 @@ func (t *tracker) bounded(findings []Finding) []Finding {
 	return findings
 }
 
-// find looks for the device. That it cannot be asked is said once, until it can be again.
+// find looks for the device. A failure to query it is reported once until it succeeds again.
 func (t *tracker) find(devices []Device, err error) (*Device, []Finding) {
 	var probe *ProbeError
 	if errors.As(err, &probe) && probe.Fault == FaultLost {
@@ -104,7 +105,7 @@ func (t *tracker) gone(why string) []Finding {
 	return []Finding{t.trouble(FoundLost, why)}
 }
 
-// compare tells the step's processes from others.
+// compare separates the step's processes from others.
 func (t *tracker) compare(d Device) []Finding {
 	var own, intruders unit.Size
 	var others []Process
@@ -119,7 +120,7 @@ func (t *tracker) compare(d Device) []Finding {
 			others = append(others, p)
 		}
 	}
-	if !t.known { // a daemon that found the step under way: whoever is there now was there
+	if !t.known { // the daemon found the step already running: processes that run now are taken as there from the start
 		t.known = true
 		d.Processes = others
 		if complete && d.Used.State == Known {
@@ -148,12 +149,12 @@ func (t *tracker) compare(d Device) []Finding {
 	return findings
 }
 
-// count keeps the step's peak and how busy the device was.
+// count updates the step's peak and the utilization.
 func (t *tracker) count(d Device, own unit.Size, complete bool) {
 	if d.Distrust != "" {
 		return // such as a process of the step that has just ended
 	}
-	if !complete { // without the list, what is used more than at the start
+	if !complete { // without the list: used memory above that at the start
 		if d.Used.State != Known || t.start.Used.State != Known {
 			return
 		}
@@ -169,7 +170,8 @@ func (t *tracker) count(d Device, own unit.Size, complete bool) {
 	}
 }
 
-// growth reports that others than intruders have more memory than at the start, and again whenever that has doubled.
+// growth reports that other programs than intruders have more memory than at the start, and again whenever that has
+// doubled.
 func (t *tracker) growth(d Device, others []Process, grown unit.Size) []Finding {
 	least := max(unit.Size(leastPressure), unit.Size(pressureShare*float64(d.Total.Size)))
 	if grown < least || grown < 2*t.said {

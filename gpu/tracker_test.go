@@ -12,7 +12,7 @@ import (
 
 const oneGiB = 1 << 30
 
-// shown is a 24 GiB device with some processes; the step's have numbers from 1000 on.
+// shown returns a 24 GiB device with some processes; those of the step have PIDs from 1000 on.
 func shown(used float64, processes ...Process) Device {
 	return Device{
 		Index: 0, UUID: "GPU-a", Total: Bytes(24 * oneGiB), Used: Bytes(uint64(used * oneGiB)),
@@ -96,7 +96,8 @@ func TestTracker(t *testing.T) {
 	}
 }
 
-// A daemon that comes back to a running step takes who is there for granted, but for the step's own memory.
+// A daemon that restarts during a step takes running processes as there from the start, but counts the step's own
+// memory.
 func TestTrackerJoinsLate(t *testing.T) {
 	t.Parallel()
 	tr := newTracker(Config{}, Device{UUID: "GPU-a"}, false, ofStep)
@@ -139,7 +140,7 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// The outbox does not fill up with a program that comes and goes.
+// A program that comes and goes does not fill the outbox.
 func TestFindingsAreBounded(t *testing.T) {
 	t.Parallel()
 	tr := newTracker(Config{}, shown(0), true, ofStep)
@@ -156,12 +157,12 @@ func TestFindingsAreBounded(t *testing.T) {
 	}
 }
 
-// asked is an inventory of one function.
+// asked is an inventory that is one function.
 type asked func(ctx context.Context) ([]Device, error)
 
 func (f asked) Devices(ctx context.Context) ([]Device, error) { return f(ctx) }
 
-// Whenever an intruder comes, it is named within 5 s.
+// An intruder is named within 5 s of its start.
 func TestWatcherNamesInTime(t *testing.T) {
 	t.Parallel()
 	for _, comes := range []time.Duration{0, 100 * time.Millisecond, 1900 * time.Millisecond, 3 * time.Second, time.Hour} {
@@ -221,7 +222,7 @@ func TestOwned(t *testing.T) {
 		"10/environ": {Data: []byte("PATH=/bin\x00" + mine + "\x00HOME=/")}, "10/stat": {Data: []byte("10 (sh) S 1 10")},
 		"11/environ": {
 			Data: []byte("PATH=/bin\x00"),
-		}, "11/stat": {Data: []byte("11 (a (b) c) S 10 10")}, // cleaned its environment
+		}, "11/stat": {Data: []byte("11 (a (b) c) S 10 10")}, // cleared its environment
 		"12/environ": {Data: []byte("PATH=/bin\x00" + mine + "0\x00")}, "12/stat": {Data: []byte("12 (sh) S 1 12")},
 	}
 	owned := Owned(proc, mine)

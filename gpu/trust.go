@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// settle checks and completes what the driver said about a device by what the host's /proc says.
+// settle checks and completes a driver's answer about a device with the host's /proc.
 func settle(proc fs.FS, d *Device) {
 	for i := range d.Processes {
 		p := &d.Processes[i]
@@ -24,8 +24,8 @@ func settle(proc fs.FS, d *Device) {
 	d.Distrust = distrust(*d)
 }
 
-// distrust says what in the list of processes cannot be true. A library and a kernel driver of different versions answer
-// with garbage instead of an error.
+// distrust returns what in the list of processes cannot be true. A library and a kernel driver of different versions
+// return garbage instead of an error.
 func distrust(d Device) string {
 	var sum uint64
 	for _, p := range d.Processes {
@@ -49,11 +49,11 @@ func distrust(d Device) string {
 	return ""
 }
 
-// unifiedPart matches the names of NVIDIA's parts that share the host's memory.
+// unifiedPart matches the names of NVIDIA's chips that share the host's memory.
 var unifiedPart = regexp.MustCompile(`(?i)\b(GB10|N1X?|Orin|Xavier|Thor|Tegra|Jetson)\b`)
 
-// unify takes the host's memory for that of a part that has none of its own: the driver of such a part answers "not
-// supported", or less than there is. MemAvailable is never used for a device that is not known to be such a part.
+// unify uses the host's memory for a chip that has none of its own: its driver answers "not supported", or less than
+// there is. MemAvailable is never used for a device that is not known to be such a chip.
 func unify(proc fs.FS, d *Device) {
 	d.Unified = true
 	total, free, err := hostMemory(proc)

@@ -6,7 +6,7 @@ import (
 	"testing/fstest"
 )
 
-// host is a /proc with some processes and memory.
+// host returns a /proc with some processes and memory.
 func host(pids ...string) fstest.MapFS {
 	proc := fstest.MapFS{
 		"meminfo": {Data: []byte("MemTotal:       125829120 kB\nMemFree:  1 kB\nMemAvailable:   104857600 kB\n")},
@@ -65,7 +65,7 @@ func TestUnifiedMemory(t *testing.T) {
 			t.Errorf("%s: %+v", name, d)
 		}
 	}
-	// The host's memory says nothing about a card that is not known to share it.
+	// The host's memory is not used for a card that is not known to share it.
 	for _, name := range []string{"NVIDIA GeForce RTX 4090", "NVIDIA H100 NVL", "Quadro GV100", ""} {
 		d := silent(name)
 		settle(host("7"), &d)

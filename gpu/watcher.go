@@ -12,24 +12,24 @@ import (
 	"time"
 )
 
-// watchEvery is the pause between two looks: what is found must be named within 5 s.
+// watchEvery is the pause between two samples: a finding must be reported within 5 s.
 const watchEvery = 2 * time.Second
 
-// Watcher looks at a step's device for as long as the step runs.
+// Watcher samples a step's device for as long as the step runs.
 type Watcher struct {
 	Inventory Inventory
 	Config    Config
-	// Device is the device before the step's start; one that has only a UUID when that is not known, as after a restart of
-	// the daemon: then the first look counts.
+	// Device is the device before the step's start. If that is not known, as after a restart of the daemon, only its UUID
+	// is set and the first sample counts.
 	Device Device
-	// Mine says whether a process belongs to the step, and whether it is still there; see Owned.
+	// Mine reports whether a process belongs to the step, and whether it still runs; see Owned.
 	Mine func(pid int) (mine, there bool)
-	// Xids brings errors that the driver reports; nil brings none.
+	// Xids delivers errors that the driver reports; it may be nil.
 	Xids <-chan Xid
 }
 
-// Run looks every 2 s until ctx ends and calls report, from this goroutine, with what it finds. It returns how the step
-// used the device.
+// Run samples every 2 s until ctx ends and calls report with each finding, from this goroutine. It returns how the
+// step used the device.
 func (w *Watcher) Run(ctx context.Context, report func(Finding)) Usage {
 	t := newTracker(w.Config, w.Device, w.Device.Total.State != "", w.Mine)
 	tick := time.NewTicker(watchEvery)
@@ -48,7 +48,8 @@ func (w *Watcher) Run(ctx context.Context, report func(Finding)) Usage {
 	}
 }
 
-// pause waits for the next look; meanwhile the driver may report errors. It returns false when ctx ends.
+// pause waits for the next sample and meanwhile handles errors that the driver reports. It returns false when ctx
+// ends.
 func (w *Watcher) pause(ctx context.Context, t *tracker, next <-chan time.Time, report func(Finding)) bool {
 	for {
 		select {
@@ -64,8 +65,8 @@ func (w *Watcher) pause(ctx context.Context, t *tracker, next <-chan time.Time, 
 	}
 }
 
-// Owned recognises the processes of a step by a variable ("NAME=value") in their environment or in that of a process
-// above them. A process whose environment may not be read is another user's.
+// Owned returns a function that recognises the processes of a step by a variable ("NAME=value") in their environment
+// or in that of an ancestor. A process whose environment may not be read is another user's.
 func Owned(proc fs.FS, variable string) func(pid int) (mine, there bool) {
 	proc = hostProc(proc)
 	return func(pid int) (mine, there bool) {

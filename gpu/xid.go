@@ -8,12 +8,12 @@ import (
 // Xid is an error that NVIDIA's driver reports about a device, by its number in NVIDIA's catalogue.
 type Xid int
 
-// Cause says at whose door an error is.
+// Cause is the usual cause of an error.
 type Cause string
 
-// The causes. What is in neither list is unknown.
+// The causes. An error in neither list is unknown.
 const (
-	CauseProgram  Cause = "program"  // the program's own fault, or the trace that its end leaves
+	CauseProgram  Cause = "program"  // a fault of the program, or the trace of its end
 	CauseHardware Cause = "hardware" // the card, its link or its firmware: reset, reboot or replace
 	CauseUnknown  Cause = "unknown"
 )
@@ -28,7 +28,7 @@ var (
 	}
 )
 
-// Cause says whose fault the error usually is.
+// Cause returns the usual cause of the error.
 func (x Xid) Cause() Cause {
 	switch {
 	case slices.Contains(programXids, x):

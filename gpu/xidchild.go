@@ -19,8 +19,8 @@ type XidReader interface {
 	Xids(ctx context.Context, uuid string, report func(Xid)) error
 }
 
-// AnswerXids is the side of the child (`retraind gpu-xid UUID`): it prints each error's number on a line, until its
-// standard input is closed, which its parent's end does, too. It returns the exit status.
+// AnswerXids implements the child process `retraind gpu-xid UUID`: it prints the number of each error on a line until
+// its standard input is closed, by its parent or by the parent's end. It returns the exit status.
 func AnswerXids(in io.Reader, out, diagnostics io.Writer, reader XidReader, uuid string) int {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -35,8 +35,8 @@ func AnswerXids(in io.Reader, out, diagnostics io.Writer, reader XidReader, uuid
 	return 0
 }
 
-// XidProbe reads a device's errors in a child process, which lives as long as a step: the driver reports an error only to
-// those who wait at that moment. Safe for concurrent use.
+// XidProbe reads a device's errors in a child process that runs as long as a step: the driver reports an error only to
+// processes that wait at that moment. Safe for concurrent use.
 type XidProbe struct {
 	// Command is the child's argv, without the UUID, e.g. {"/usr/local/bin/retraind", "gpu-xid"}.
 	Command []string
@@ -44,11 +44,11 @@ type XidProbe struct {
 	Env []string
 
 	mu    sync.Mutex
-	stuck map[string]<-chan struct{} // by UUID: the child that could not be ended; closed when it is gone
+	stuck map[string]<-chan struct{} // by UUID: the child that could not be killed; closed when it has ended
 }
 
-// Follow sends the device's errors to into until ctx ends. An error says why there are none to be had; a child of an
-// earlier step that still hangs in the driver is such a reason.
+// Follow sends the device's errors to into until ctx ends. An error is why there are none, such as a child of an
+// earlier step that still hangs in the driver.
 func (p *XidProbe) Follow(ctx context.Context, uuid string, into chan<- Xid) error {
 	if err := p.ready(uuid); err != nil {
 		return err
@@ -112,7 +112,7 @@ func (p *XidProbe) ready(uuid string) error {
 	}
 }
 
-// wait waits a moment for a child that was killed and remembers one that does not die.
+// wait waits briefly for a child that was killed and keeps track of one that does not end.
 func (p *XidProbe) wait(uuid string, gone <-chan struct{}) {
 	grace := time.NewTimer(200 * time.Millisecond)
 	defer grace.Stop()

@@ -11,12 +11,12 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// FormatError stands for the value of every target where a model answered, but not as it was asked to: no JSON, an answer
-// that breaks the schema or was cut off, a value that is no category. It is the model's error and counts as wrong. No
-// label and no answer can be spelt so.
+// FormatError is the value of every target if a model answered in another form than asked: no JSON, an answer that
+// breaks the schema or was cut off, a value that is no category. It is the model's error and counts as wrong. No label
+// and no answer can have this value.
 const FormatError = "(format error)"
 
-// IsFormatError says whether the answers stand for one that could not be used.
+// IsFormatError reports whether the answers are FormatError.
 func (a Answers) IsFormatError() bool {
 	for _, v := range a {
 		if v == FormatError {
@@ -26,7 +26,7 @@ func (a Answers) IsFormatError() bool {
 	return false
 }
 
-// FormatErrors are the answers of a model whose answer could not be used.
+// FormatErrors returns the answers of a model whose answer could not be used.
 func FormatErrors(targets []Target) Answers {
 	out := make(Answers, len(targets))
 	for _, t := range targets {
@@ -60,7 +60,7 @@ func newLanguageModel(c Config) (*languageModel, error) {
 	return m, err
 }
 
-// classify asks about one text, as clients do: the tag brings the system prompt and the template, the request brings
+// classify asks about one text, as clients do: the tag has the system prompt and the template, the request has the
 // prompt, schema and options.
 func (m *languageModel) classify(ctx context.Context, text Text) (Answer, error) {
 	start := time.Now()
@@ -72,7 +72,7 @@ func (m *languageModel) classify(ctx context.Context, text Text) (Answer, error)
 	defer stop()
 	said, err := m.client.Chat(asked, m.config.request(prompt))
 	switch {
-	case errors.Is(err, ollama.ErrTooLong): // what the model cannot read it cannot classify
+	case errors.Is(err, ollama.ErrTooLong): // a text that the model cannot read cannot be classified
 		return m.unusable(start, err), nil
 	case err != nil:
 		return Answer{}, m.fault(ctx, "item "+text.Item, err)
@@ -89,7 +89,7 @@ func (m *languageModel) unusable(start time.Time, why error) Answer {
 	return Answer{Values: FormatErrors(m.targets), Format: why.Error(), Took: time.Since(start)}
 }
 
-// read takes an answer, or says what is wrong with it.
+// read parses an answer, or returns what is wrong with it.
 func (m *languageModel) read(said ollama.Answer) (out Answer, err error) {
 	text := []byte(strings.TrimSpace(said.Text))
 	switch {
@@ -112,7 +112,7 @@ func (m *languageModel) read(said ollama.Answer) (out Answer, err error) {
 	return out, err
 }
 
-// fault sorts an error of the server: away, or an answer that cannot be used. The model is not to blame for either.
+// fault classifies an error of the server: unreachable, or an unusable answer. Neither counts against the model.
 func (m *languageModel) fault(ctx context.Context, about string, err error) error {
 	switch url := m.client.URL(); {
 	case ctx.Err() != nil:
@@ -128,7 +128,7 @@ func (m *languageModel) fault(ctx context.Context, about string, err error) erro
 	}
 }
 
-// health says which model serves, and on what.
+// health returns which model serves, and its runtime.
 func (m *languageModel) health(ctx context.Context) (HealthInfo, error) {
 	ctx, stop := context.WithTimeout(ctx, m.timeout)
 	defer stop()
@@ -157,8 +157,9 @@ func (m *languageModel) health(ctx context.Context) (HealthInfo, error) {
 	return info, err
 }
 
-// releaseOf is the release whose tag has the digest of what serves. Where releases have tags and none of them has it,
-// something else serves, which is named by its own digest. Without such tags nothing is known.
+// releaseOf returns the release whose tag has the digest of the served model. If releases have tags and none of them
+// has that digest, something else is served, which is named by its own digest. Without release tags the result is
+// empty.
 func releaseOf(model, digest string, names map[string]string) string {
 	known := false
 	for name, d := range names {

@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// What a service says about its own certainty is no reason to refuse its answer, unless it cannot be read at all.
+// An unusable confidence is no reason to refuse the answer, unless the answer cannot be parsed at all.
 func TestConfidenceThatIsNone(t *testing.T) {
 	t.Parallel()
 	for answer, want := range map[string]struct {
@@ -44,7 +44,7 @@ func TestConfidenceThatIsNone(t *testing.T) {
 	}
 }
 
-// Of two JSON values nobody can say which is the answer; blanks and a newline after one are no other.
+// An answer with two JSON values is refused as ambiguous; blanks and a newline after the first are fine.
 func TestAnswerThatGoesOn(t *testing.T) {
 	t.Parallel()
 	for answer, says := range map[string]string{
@@ -71,7 +71,7 @@ func TestAnswerThatGoesOn(t *testing.T) {
 	}
 }
 
-// A text of 10 MB, one without a character, and one that is no UTF-8 go over the wire whole, or as the nearest text.
+// A text of 10 MB, an empty one, and one with invalid UTF-8 are sent whole, or as the nearest valid text.
 func TestTextsOfEverySize(t *testing.T) {
 	t.Parallel()
 	var arrived []string

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// maxBatchAnswer caps what is read of the answer to many texts.
+// maxBatchAnswer limits how much is read of the answer to a batch.
 const maxBatchAnswer = 64 << 20
 
-// classifyBatch asks about several texts in one request. An answer that cannot be used is that item's fault alone; one
-// answer too few is the whole request's, since nobody can say which is missing.
+// classifyBatch asks about several texts in one request. An unusable answer is an error of that item alone; a missing
+// answer is one of the whole request, since it is unknown which one is missing.
 func (s *Scorer) classifyBatch(ctx context.Context, part []Text) []reply {
 	start := time.Now()
 	items := make([]map[string]string, len(part))

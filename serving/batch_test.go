@@ -16,7 +16,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// batched is a service that answers many texts at once, with the title as the label; odd makes answers for titles.
+// batched starts a service that answers batches, with the title as the label; odd replaces answers by title.
 func batched(t *testing.T, odd func(title string) map[string]any) (*serving.Scorer, *atomic.Int64) {
 	t.Helper()
 	var requests atomic.Int64
@@ -80,7 +80,7 @@ func TestBatch(t *testing.T) {
 
 func TestBatchFaults(t *testing.T) {
 	t.Parallel()
-	// One answer that cannot be used is that item's fault alone.
+	// One unusable answer is an error of that item alone.
 	s, _ := batched(t, func(title string) map[string]any {
 		if title == "t7" {
 			return map[string]any{"prediction": "x"}
@@ -93,7 +93,7 @@ func TestBatchFaults(t *testing.T) {
 		!strings.Contains(err.Error(), `no field "label"`) {
 		t.Errorf("%d answers, %v", n, err)
 	}
-	// One answer too few: nobody can say which.
+	// One answer too few: it is unknown which one is missing.
 	s, _ = batched(t, func(title string) map[string]any {
 		if title == "t7" {
 			return nil
@@ -115,7 +115,7 @@ func TestBatchFaults(t *testing.T) {
 	}
 }
 
-// A redirect is followed with the whole body, and a slow answer does not spoil the requests after it.
+// A redirect is followed with the whole body, and a slow answer does not affect the requests after it.
 func TestRedirectAndSlowAnswer(t *testing.T) {
 	t.Parallel()
 	hang := make(chan struct{})

@@ -20,10 +20,10 @@ import (
 const (
 	scoreConcurrency = 16
 	scoreTexts       = 20_000
-	scoreTurn        = 500 // texts that one asks about before it is the other's turn
+	scoreTurn        = 500 // texts in one turn before the other's turn
 )
 
-// benchService answers as quickly as a server can, so that what is measured is the asking.
+// benchService answers as quickly as a server can, so that the client is what is measured.
 func benchService(b *testing.B) string {
 	answer := []byte(`{"label":"category 3","confidence":0.9,"release":"sha256:0"}` + "\n")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -46,9 +46,9 @@ func benchTexts() []serving.Text {
 	return texts
 }
 
-// BenchmarkScore asks about held-out texts as an evaluation does, and takes turns with its peer, so that what else the
-// machine does meanwhile hits both: as many goroutines that send ready-made bodies over kept connections, and read the
-// answers and throw them away.
+// BenchmarkScore scores held-out texts as an evaluation does, in turns with a bare load generator, so that other load
+// on the machine affects both: as many goroutines that send ready-made bodies over kept connections, and discard the
+// answers.
 func BenchmarkScore(b *testing.B) {
 	url, texts := benchService(b), benchTexts()
 	s := serving.NewScorer(serving.Config{

@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// Chat makes the conversations that a language model is trained on, from the same files as its requests: system prompt,
-// prompt, and the answer that the labels ask for. It is safe for concurrent use.
+// Chat builds the conversations for training a language model from the same files as its requests: system prompt,
+// prompt, and the answer that the labels require. It is safe for concurrent use.
 type Chat struct {
 	system  string
 	prompts *Prompts
@@ -21,10 +21,10 @@ type Chat struct {
 	schema  *schema
 }
 
-// ErrIncomplete says that labels do not fill the answer: one that the schema requires is not there.
+// ErrIncomplete is returned when labels lack a field that the schema requires.
 var ErrIncomplete = errors.New("a label that the schema requires is missing")
 
-// NewChat prepares the conversations of a configuration that was loaded.
+// NewChat prepares the conversations of a loaded configuration.
 func NewChat(c Config) (*Chat, error) {
 	if c.Ollama == nil {
 		return nil, errors.New("chats are of a language model: serving.ollama names none")
@@ -49,8 +49,8 @@ func NewChat(c Config) (*Chat, error) {
 	return out, nil
 }
 
-// Messages are the conversation about a text with these labels. The answer has the labels in the order of the schema. It
-// is ErrIncomplete where one is missing, and another error where a label is no category of the schema.
+// Messages returns the conversation about a text with these labels. The answer has the labels in the order of the
+// schema. The error is ErrIncomplete if one is missing, and another one if a label is no category of the schema.
 func (c *Chat) Messages(fields, labels map[string]string) ([]ollama.Message, error) {
 	prompt, err := c.prompts.Prompt(fields)
 	if err != nil {
@@ -110,8 +110,8 @@ func (c *Chat) ordered(answer json.RawMessage) (string, error) {
 	return "{" + strings.Join(parts, ", ") + "}", nil
 }
 
-// answer is what the model should say. A label that stands for null is written as its category, or as null where the
-// schema does not have that.
+// answer returns the expected answer of the model. A label that stands for null is written as its category, or as null
+// if the schema does not have that category.
 func (c *Chat) answer(labels map[string]string) (string, error) {
 	plain, err := c.object(labels, false)
 	if err != nil || c.schema == nil {
@@ -149,7 +149,7 @@ func (c *Chat) object(labels map[string]string, nulls bool) (string, error) {
 			}
 		}
 	}
-	for _, t := range c.targets { // what the schema does not name comes last
+	for _, t := range c.targets { // fields that the schema does not name come last
 		if name := head(t.path()); !slices.Contains(order, name) {
 			order = append(slices.Clone(order), name)
 		}
@@ -189,7 +189,7 @@ func head(path string) string {
 	return name
 }
 
-// keys are the names of a JSON object in the order in which they are written.
+// keys returns the names of a JSON object in their written order.
 func keys(object json.RawMessage) (names []string) {
 	dec := json.NewDecoder(bytes.NewReader(object))
 	if _, err := dec.Token(); err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// The conversation is made of what requests are made of: what a model is trained on is what it is asked.
+// Conversations are built like requests: the model is trained on what it is asked.
 func TestChat(t *testing.T) {
 	t.Parallel()
 	c := loaded(t, serving.Config{

@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Config says how the deployed classifier is asked.
+// Config says how to reach the deployed classifier and read its answers.
 type Config struct {
 	// Classify is the URL that answers POST with a JSON object of text fields.
 	Classify string `yaml:"classify"`
@@ -26,33 +26,33 @@ type Config struct {
 	Targets map[string]Target `yaml:"targets"`
 	// Gate names the target that decides about retraining and promotion; needed with several targets.
 	Gate string `yaml:"gate"`
-	// Asleep is ok where the service's host may be switched off: unreachable is then a state and no error.
+	// Asleep is ok if the service's host may be switched off: being unreachable is then a state, not an error.
 	Asleep string `yaml:"asleep"`
-	// Concurrency is the number of texts in flight; default 16, with ollama 4.
+	// Concurrency is the number of concurrent requests; default 16, with ollama 4.
 	Concurrency int `yaml:"concurrency"`
 	// Timeout is how long one answer may take; default 30s, with ollama 2m.
 	Timeout unit.Duration `yaml:"timeout"`
 	// Fields maps text columns to the request's field names; default: the column's own name.
 	Fields map[string]string `yaml:"fields"`
-	// Batch is an endpoint that answers several texts at once, for large sets; default: each text is asked by itself.
+	// Batch is an endpoint that answers several texts at once, for large sets; default: one request for each text.
 	Batch *BatchConfig `yaml:"batch"`
-	// Adopt says what is known of a service that served before retraind first deployed.
+	// Adopt describes a service that was deployed before retraind was.
 	Adopt *AdoptConfig `yaml:"adopt"`
-	// Recheck says how often retraind looks whether the service still answers as the champion.
+	// Recheck says how often retraind checks that the service still answers as the champion.
 	Recheck *RecheckConfig `yaml:"recheck"`
 }
 
-// AdoptConfig is about a service that answers before retraind has ever deployed: its answers become the first champion,
-// so that its accuracy is known and the first candidate is compared with it.
+// AdoptConfig is about a service that was deployed before retraind was: its answers become the first champion, so that
+// its accuracy is known and the first candidate is compared with it.
 type AdoptConfig struct {
-	// TrainedOn is the training file of what serves (JSON Lines with id, text columns, or both); its items never count for
-	// it. Without one its accuracy is probably too high.
+	// TrainedOn is the training file of the served model (JSON Lines with id, text columns, or both); its items are
+	// excluded from its accuracy. Without the file its accuracy is probably overestimated.
 	TrainedOn string `yaml:"trained_on"`
-	// Off leaves such a service alone: the first run is then compared with the most frequent label only.
+	// Off ignores such a service: the first run is then compared with the most frequent label only.
 	Off bool `yaml:"off"`
 }
 
-// RecheckConfig is the sample of held-out texts by which retraind notices that something else serves.
+// RecheckConfig is the sample of held-out texts by which retraind notices that another model is served.
 type RecheckConfig struct {
 	// Sample is the number of texts; default 20.
 	Sample int `yaml:"sample"`
@@ -63,7 +63,7 @@ type RecheckConfig struct {
 }
 
 // BatchConfig is an endpoint that takes {"items": [{field: text, …}, …]} and answers {"results": [answer, …]} with one
-// answer for each item, in order, each as the endpoint for one text gives it.
+// answer for each item, in order, each in the format of the endpoint for one text.
 type BatchConfig struct {
 	// URL that answers POST with many texts, such as http://localhost:8082/classify/batch.
 	URL string `yaml:"url"`
@@ -143,7 +143,7 @@ func (c Config) List() []Target {
 	return list
 }
 
-// MayBeAsleep says whether an unreachable service is a state and no error.
+// MayBeAsleep reports whether an unreachable service is a state, not an error.
 func (c Config) MayBeAsleep() bool { return c.Asleep == "ok" }
 
 // Validate finds faults; call it after WithDefaults.
@@ -217,7 +217,7 @@ func (c Config) Validate() check.Problems {
 	return p
 }
 
-// validateInstead refuses what says how a service of its own is asked, where a model of an Ollama server is.
+// validateInstead refuses settings of a service together with a model of an Ollama server.
 func (c Config) validateInstead(p *check.Problems) {
 	for _, key := range []struct {
 		name    string

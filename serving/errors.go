@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// ErrAsleep marks a service that cannot be reached, or that answers without a model: nobody is there to be wrong.
+// ErrAsleep marks a service that cannot be reached, or that answers without a model: its texts do not count as wrong.
 var ErrAsleep = errors.New("the classifier does not answer")
 
 // ErrService marks a service that answers, but not as configured.
 var ErrService = errors.New("the classifier's answer cannot be used")
 
-// transportError tells away (asleep) from slow (a fault) from cancelled (ours).
+// transportError distinguishes unreachable (asleep) from slow (a fault) and cancelled (by the caller).
 func transportError(ctx context.Context, url string, err error, timeout time.Duration) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("ask %s: %w", url, context.Cause(ctx))
@@ -71,7 +71,7 @@ func rootCause(err error) error {
 	}
 }
 
-// statusError tells "no model is loaded" from a fault.
+// statusError distinguishes "no model is loaded" from a fault.
 func statusError(url string, status int, body []byte, about string) error {
 	if status == http.StatusServiceUnavailable {
 		return fmt.Errorf("%w: %s says 503 %s: no model is loaded, or it is starting", ErrAsleep, url, Excerpt(body))
@@ -91,11 +91,11 @@ func statusError(url string, status int, body []byte, about string) error {
 	}
 }
 
-// ServiceError is an answer that cannot be used, with the cause and what to look at.
+// ServiceError is an unusable answer, with the cause and what to check.
 type ServiceError struct {
 	URL    string
 	Status int    // HTTP status, 0 when there was none
-	About  string // which item, when it concerns one
+	About  string // the item, if it is about one
 	Cause  error
 }
 
@@ -109,7 +109,8 @@ func (e *ServiceError) Error() string {
 // Unwrap makes errors.Is(err, ErrService) true.
 func (e *ServiceError) Unwrap() []error { return []error{ErrService, e.Cause} }
 
-// redacted is a URL without its password. A text that is no URL may hold one too: what stands before its last @ is left out.
+// redacted returns a URL without its password. A text that is no URL may contain one too: everything before its last @
+// is left out.
 func redacted(raw string) string {
 	if u, err := url.Parse(raw); err == nil {
 		return u.Redacted()

@@ -7,15 +7,16 @@ import (
 	"net/http"
 )
 
-// HealthInfo is what the service says about itself.
+// HealthInfo is the service's answer about itself.
 type HealthInfo struct {
 	OK      bool   // status 200 with a JSON object
-	Release string // digest of the release it serves; empty when the answer does not have it
+	Release string // digest of the served release; empty if the answer does not have it
 	Runtime string // program and version that run the model, where that is not part of the release: ollama 0.17.4
 	Raw     string // the answer's first bytes, for people
 }
 
-// Health asks how the service is. An unreachable service, or one without a model, is an error that wraps ErrAsleep.
+// Health asks for the state of the service. An unreachable service, or one without a model, is an error that wraps
+// ErrAsleep.
 func (s *Scorer) Health(ctx context.Context) (HealthInfo, error) {
 	if s.broken != nil {
 		return HealthInfo{}, s.broken

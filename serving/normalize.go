@@ -7,21 +7,21 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Normalize says which spellings of a label count as one: a list of the rules, with commas between. The empty one takes
-// labels as they are.
+// Normalize says which spellings of a label are equal: a comma-separated list of rules. The empty one compares labels
+// as they are.
 type Normalize string
 
-// Rules are what Normalize may list.
+// Rules are the possible rules of Normalize.
 var Rules = []string{
 	"blanks",  // white space around
 	"case",    // upper and lower case; labels become lower case
 	"unicode", // composed and decomposed characters; labels become NFC
 }
 
-// NormalizeBy is the Normalize of some rules.
+// NormalizeBy returns the Normalize of some rules.
 func NormalizeBy(rules []string) Normalize { return Normalize(strings.Join(rules, ",")) }
 
-// Apply returns the one spelling of a label.
+// Apply returns the normalized spelling of a label.
 func (n Normalize) Apply(label string) string {
 	if n == "" {
 		return label
@@ -39,7 +39,7 @@ func (n Normalize) Apply(label string) string {
 	return label
 }
 
-// applyAll does so for the members of a set.
+// applyAll normalizes the members of a set.
 func (n Normalize) applyAll(members []string) []string {
 	for i, m := range members {
 		members[i] = n.Apply(m)

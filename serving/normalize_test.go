@@ -2,7 +2,7 @@ package serving
 
 import "testing"
 
-// TestNormalize: labels and answers are folded alike, by the rules that are named only.
+// Labels and answers are normalized alike, by the configured rules only.
 func TestNormalize(t *testing.T) {
 	t.Parallel()
 	const decomposed = " Mu\u0308ll "

@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// CheckOllama asks the server for the model that a validated configuration names, without loading it. A model that is not
-// there yet is a warning, since the first run creates it.
+// CheckOllama checks that the server has the model of a validated configuration, without loading it. A missing model
+// is a warning, since the first run creates it.
 func CheckOllama(ctx context.Context, c Config) check.Problems {
 	var p check.Problems
 	m, err := newLanguageModel(c.WithDefaults())
@@ -46,8 +46,8 @@ func CheckOllama(ctx context.Context, c Config) check.Problems {
 	return p
 }
 
-// exposed is an address of this host, or of another one, at which a server can be reached beside the loopback address;
-// "" for none.
+// exposed returns an address other than loopback, of this or another host, at which a server can be reached; "" for
+// none.
 func exposed(ctx context.Context, base string) string {
 	u, err := url.Parse(base)
 	if err != nil {

@@ -23,7 +23,8 @@ import (
 type OllamaConfig struct {
 	// Model is the name that clients ask for, such as liga-relevance.
 	Model string `yaml:"model"`
-	// SystemFile holds the system prompt. Requests do not carry it: it is part of the model that the server has, and of the chats of an export.
+	// SystemFile holds the system prompt. Requests do not carry it: it is part of the model on the server, and of the
+	// chats of an export.
 	SystemFile string `yaml:"system_file"`
 	// PromptFile is a Go text/template over the text columns; default: the columns by name, with an empty line between.
 	PromptFile string `yaml:"prompt_file"`
@@ -33,7 +34,7 @@ type OllamaConfig struct {
 	TemplateFile string `yaml:"template_file"`
 	// Options are those of each request, such as temperature: 0 and seed: 1.
 	Options map[string]Option `yaml:"options"`
-	// Think switches the thinking of a model on or off; default: as the model does by itself.
+	// Think switches the thinking of a model on or off; default: the model's own.
 	Think *bool `yaml:"think"`
 
 	// What the configuration adds when it is loaded: the address, and what the files held. A run keeps them as they were.
@@ -49,13 +50,13 @@ type OllamaConfig struct {
 // Option is the value of one option: a number, true or false, or a text.
 type Option string
 
-// UnmarshalText takes it as it is written.
+// UnmarshalText takes the option as it is written.
 func (o *Option) UnmarshalText(text []byte) error {
 	*o = Option(text)
 	return nil
 }
 
-// MarshalText gives it as it is written.
+// MarshalText returns the option as it is written.
 func (o Option) MarshalText() ([]byte, error) { return []byte(o), nil }
 
 // JSONSchema: a scalar of any kind.
@@ -63,7 +64,7 @@ func (Option) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "number"}, {Type: "boolean"}, {Type: "string"}}}
 }
 
-// Value is the option as JSON has it; name is the option's.
+// Value returns the option as a JSON value; name is the option's.
 func (o Option) Value(name string) any {
 	if name == "stop" {
 		return []string{string(o)}
@@ -81,8 +82,8 @@ func (o Option) Value(name string) any {
 // maxPromptFile bounds a file of prompts; a system prompt has a few kilobytes.
 const maxPromptFile = 1 << 20
 
-// Load reads the files that are named and keeps what they hold. It finds templates that cannot be parsed and schemas that
-// cannot be read, and apart from these the files that are not there.
+// Load reads the named files and keeps their content. It returns templates and schemas that cannot be parsed and,
+// separately, the files that are missing.
 func (c *OllamaConfig) Load(read func(path string) ([]byte, error)) (p, missing check.Problems) {
 	text := func(key, path string) string {
 		if path == "" {
@@ -115,14 +116,14 @@ func (c *OllamaConfig) Load(read func(path string) ([]byte, error)) (p, missing 
 			p.Errorf("format_file", "it is a JSON schema of an object", "%s: %v", c.FormatFile, err)
 		} else {
 			var compact bytes.Buffer
-			_ = json.Compact(&compact, []byte(format)) // as a stored plan has it
+			_ = json.Compact(&compact, []byte(format)) // the form in a stored plan
 			c.Format = compact.Bytes()
 		}
 	}
 	return p, missing
 }
 
-// Validate finds faults beside those of the files.
+// Validate finds faults other than those of the files.
 func (c *OllamaConfig) Validate(targets map[string]Target) check.Problems {
 	var p check.Problems
 	if c.Model == "" {
@@ -165,7 +166,7 @@ func (c *OllamaConfig) CheckPrompt(columns []string) error {
 	return nil
 }
 
-// Request is a request about a text, as clients make it.
+// Request returns a request about a text, as clients make it.
 func (c *OllamaConfig) Request(fields map[string]string) (ollama.ChatRequest, error) {
 	prompts, err := NewPrompts(c)
 	if err != nil {
@@ -190,7 +191,7 @@ func (c *OllamaConfig) request(prompt string) ollama.ChatRequest {
 // prompt, schema and options.
 func (c *OllamaConfig) Digest() string { return digest(c.System, c.Template, c.Asked()) }
 
-// Asked names what requests carry: prompt, schema and options. Another one gives other answers.
+// Asked identifies the settings that requests carry: prompt, schema and options. A change of them changes the answers.
 func (c *OllamaConfig) Asked() string {
 	return digest(c.Prompt, string(c.Format), c.Options, c.Think)
 }
@@ -198,13 +199,13 @@ func (c *OllamaConfig) Asked() string {
 func digest(parts ...any) string {
 	doc, err := json.Marshal(parts)
 	if err != nil {
-		return "" // texts and booleans: it cannot fail
+		return "" // cannot fail: only texts and booleans
 	}
 	sum := sha256.Sum256(doc)
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// options are those of a request.
+// options returns the options of a request.
 func (c *OllamaConfig) options() map[string]any {
 	if len(c.Options) == 0 {
 		return nil

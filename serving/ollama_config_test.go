@@ -71,7 +71,7 @@ func TestOllamaConfigFaults(t *testing.T) {
 	}
 }
 
-// A plan keeps what the files held; the digest follows it.
+// A plan keeps the content of the files, and the digest depends on it.
 func TestOllamaConfigIsKept(t *testing.T) {
 	t.Parallel()
 	c := newsConfig(t, "http://127.0.0.1:1")

@@ -28,7 +28,7 @@ const newsSchema = `{"type": "object", "properties": {
 	"label": {"type": "string", "enum": ["politics", "sport"]}, "relevant": {"type": "boolean"}},
 	"required": ["label", "relevant"]}`
 
-// newsConfig asks the model of a test.
+// newsConfig returns the configuration for a test's model.
 func newsConfig(t *testing.T, url string) serving.Config {
 	t.Helper()
 	return loaded(t, serving.Config{
@@ -40,7 +40,7 @@ func newsConfig(t *testing.T, url string) serving.Config {
 	})
 }
 
-// loaded reads the files of a configuration whose names are what they hold.
+// loaded loads a configuration whose file names are their content.
 func loaded(t *testing.T, c serving.Config) serving.Config {
 	t.Helper()
 	found, _ := c.Ollama.Load(func(text string) ([]byte, error) { return []byte(text), nil })
@@ -80,7 +80,7 @@ func TestOllamaAnswers(t *testing.T) {
 	})
 }
 
-// An answer that cannot be used is the model's error: it counts, and the service is well.
+// An unusable answer is the model's error: it counts as wrong, and the service is healthy.
 func TestFormatErrors(t *testing.T) {
 	t.Parallel()
 	ollamatest.Each(t, func(t *testing.T, url string) {
@@ -99,7 +99,7 @@ func TestFormatErrors(t *testing.T) {
 			"no JSON": {func(o *serving.OllamaConfig) { o.FormatFile, o.Format = "", nil }, "goal", "not a JSON object"},
 			"other category": {func(o *serving.OllamaConfig) {
 				o.Format = []byte(strings.Replace(newsSchema, `"politics", "sport"`, `"other", "sport"`, 1))
-			}, "zebra", ""}, // asked with this schema, other is right; see TestAnswersOutsideTheSchema
+			}, "zebra", ""}, // asked with another schema, "other" is right; see TestAnswersOutsideTheSchema
 			"too long": {func(*serving.OllamaConfig) {}, strings.Repeat("long ", 500), "longer than the model's context"},
 		} {
 			o := *c.Ollama
@@ -117,7 +117,7 @@ func TestFormatErrors(t *testing.T) {
 	})
 }
 
-// The real server's grammar lets no such answer through; one that ignores format does.
+// The real server's grammar prevents such answers; a server that ignores format does not.
 func TestAnswersOutsideTheSchema(t *testing.T) {
 	t.Parallel()
 	for said, want := range map[string]string{
@@ -151,7 +151,7 @@ func says(f *ollamatest.Fake, text, reason string) {
 	})
 }
 
-// The service's errors are not the model's: the texts wait.
+// Errors of the service do not count against the model: the texts are asked again later.
 func TestOllamaFaults(t *testing.T) {
 	t.Parallel()
 	for name, x := range map[string]struct {
@@ -227,7 +227,7 @@ func TestOllamaHealth(t *testing.T) {
 			}
 		}
 		news.Install(t, url, name, "")
-		want("") // no release has a tag: nothing is known
+		want("") // no release has a tag: unknown
 		release := "sha256:" + strings.Repeat("a", 64)
 		if err := client.Copy(t.Context(), name, ollama.ReleaseTag(name, release)); err != nil {
 			t.Fatal(err)
@@ -238,7 +238,7 @@ func TestOllamaHealth(t *testing.T) {
 	})
 }
 
-// Control tokens in a text are read as plain characters: they take more tokens than the one that they would be.
+// Control tokens in a text are read as plain characters: they take more tokens than the one that they spell.
 func TestControlTokens(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

@@ -8,7 +8,7 @@ import (
 	"text/template"
 )
 
-// maxPrompt bounds what a template makes of one text.
+// maxPrompt limits the prompt of one text.
 const maxPrompt = 64 << 20
 
 // parsePrompt parses a template over text columns; an empty one takes all of them.
@@ -19,7 +19,7 @@ func parsePrompt(text string) (*template.Template, error) {
 	return template.New("prompt").Funcs(template.FuncMap{"paragraphs": paragraphs}).Parse(text)
 }
 
-// paragraphs are the columns that hold something, by name.
+// paragraphs returns the columns that are not empty, by name.
 func paragraphs(fields map[string]string) []string {
 	var out []string
 	for _, column := range slices.Sorted(maps.Keys(fields)) {
@@ -30,13 +30,13 @@ func paragraphs(fields map[string]string) []string {
 	return out
 }
 
-// Prompts makes the prompts of a configuration, as requests and exports carry them. It is safe for concurrent use.
+// Prompts renders the prompts of a configuration, as requests and exports carry them. It is safe for concurrent use.
 type Prompts struct {
 	template *template.Template
-	own      int // control tokens of the template itself
+	own      int // control tokens in the template itself
 }
 
-// NewPrompts prepares the template of a configuration that was loaded.
+// NewPrompts prepares the template of a loaded configuration.
 func NewPrompts(c *OllamaConfig) (*Prompts, error) {
 	t, err := parsePrompt(c.Prompt)
 	if err != nil {
@@ -51,8 +51,8 @@ func NewPrompts(c *OllamaConfig) (*Prompts, error) {
 	return p, nil
 }
 
-// Prompt is the prompt of a text. A column that the text does not have is empty. The text cannot speak as the chat
-// template does: control tokens in it are written with a blank inside, which the tokenizer reads as plain characters.
+// Prompt returns the prompt of a text. A column that the text does not have is empty. The text cannot inject control
+// tokens of the chat template: they are written with a blank inside, which the tokenizer reads as plain characters.
 func (p *Prompts) Prompt(fields map[string]string) (string, error) {
 	plain := make(map[string]string, len(fields))
 	for column, text := range fields {
@@ -62,7 +62,7 @@ func (p *Prompts) Prompt(fields map[string]string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("prompt: %w", err)
 	}
-	if tokens(out) > p.own { // two columns side by side made one
+	if tokens(out) > p.own { // two adjacent columns formed one
 		out = Defuse(out)
 	}
 	return out, nil
@@ -74,7 +74,7 @@ func (p *Prompts) render(fields map[string]string) (string, error) {
 	return b.String(), err
 }
 
-// limited ends a template that writes without end.
+// limited stops a template with endless output.
 type limited struct {
 	b    *strings.Builder
 	left int
@@ -87,7 +87,7 @@ func (l *limited) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
-// marks are the names of control tokens beside those with bars, <|…|> of ChatML and Llama 3 and <｜…｜> of DeepSeek: Gemma's
+// marks are the control tokens other than those with bars, <|…|> of ChatML and Llama 3 and <｜…｜> of DeepSeek: Gemma's
 // <start_of_turn>, [INST] and <s> of Llama 2 and Mistral, and those of thinking and tools.
 var marks = map[byte][]string{
 	'<': {
@@ -97,10 +97,10 @@ var marks = map[byte][]string{
 	'[': {"inst", "system_prompt", "available_tools", "tool_calls", "tool_results"},
 }
 
-// longestToken is beyond the longest of them, in bytes.
+// longestToken is more than the length of the longest of them, in bytes.
 const longestToken = 128
 
-// isToken says whether a text begins with a control token.
+// isToken reports whether a text begins with a control token.
 func isToken(text string) bool {
 	text = text[:min(len(text), longestToken)]
 	for _, system := range []string{"<<SYS>>", "<</SYS>>"} {
@@ -109,7 +109,7 @@ func isToken(text string) bool {
 		}
 	}
 	end := strings.IndexAny(text[1:], " \t\r\n<>[]")
-	if end < 0 || text[end+1] != text[0]+2 { // > stands two after <, and ] after [
+	if end < 0 || text[end+1] != text[0]+2 { // > is two code points after <, and ] is two after [
 		return false
 	}
 	name := text[1 : end+1]
@@ -121,7 +121,7 @@ func isToken(text string) bool {
 	return slices.Contains(marks[text[0]], strings.ToLower(strings.TrimPrefix(name, "/")))
 }
 
-// nextToken is where the next control token begins, or may begin, at or after a place; -1 for nowhere.
+// nextToken returns where the next control token begins, or may begin, at or after an offset; -1 for none.
 func nextToken(text string, from int) (at int, token bool) {
 	at = strings.IndexAny(text[from:], "<[")
 	if at < 0 {
@@ -145,7 +145,7 @@ func tokens(text string) (n int) {
 	}
 }
 
-// Defuse writes a blank after the first character of each control token in a text.
+// Defuse inserts a blank after the first character of each control token in a text.
 func Defuse(text string) string {
 	if tokens(text) == 0 {
 		return text

@@ -18,7 +18,7 @@ type schema struct {
 	required   []string
 }
 
-// nothing loads no other schema: one that refers elsewhere would be read from the disk or the network.
+// nothing refuses to load referenced schemas: they would be read from the disk or the network.
 type nothing struct{}
 
 func (nothing) Load(url string) (any, error) {
@@ -61,7 +61,7 @@ func newSchema(text []byte) (*schema, error) {
 	return s, nil
 }
 
-// has says whether an answer can have the field of a dotted path. A schema without properties allows any.
+// has reports whether an answer can have the field at a dotted path. A schema without properties allows any.
 func (s *schema) has(path string) bool {
 	properties := s.properties
 	for properties != nil {
@@ -82,7 +82,7 @@ func (s *schema) has(path string) bool {
 	return true
 }
 
-// check says how an answer breaks the schema.
+// check returns how an answer violates the schema.
 func (s *schema) check(answer []byte) error {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(answer))
 	if err != nil {
@@ -91,7 +91,7 @@ func (s *schema) check(answer []byte) error {
 	return oneLine(s.compiled.Validate(doc))
 }
 
-// oneLine joins the lines of the library's errors, without the address of the schema.
+// oneLine joins the lines of the library's errors, without the URL of the schema.
 func oneLine(err error) error {
 	if err == nil {
 		return nil

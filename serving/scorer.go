@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// maxAnswer caps what is read of one answer.
+// maxAnswer limits how much is read of one answer.
 const maxAnswer = 1 << 20
 
-// giveUpAfter is the number of texts in a row that may fail before the rest is not asked about.
+// giveUpAfter is the number of consecutive failures after which the remaining texts are skipped.
 const giveUpAfter = 8
 
 // Text is a text to be classified.
@@ -27,7 +27,7 @@ type Text struct {
 	Fields map[string]string // text columns by name
 }
 
-// Answer is what the service said about one text.
+// Answer is the service's answer about one text.
 type Answer struct {
 	Values     Answers
 	Confidence float64 // 0 when the service tells none
@@ -37,23 +37,24 @@ type Answer struct {
 	Took       time.Duration
 }
 
-// Scorer asks a classifier over HTTP, or a language model of an Ollama server. Safe for concurrent use; it keeps its connections.
+// Scorer asks a classifier over HTTP, or a language model of an Ollama server. Safe for concurrent use; it keeps its
+// connections open.
 type Scorer struct {
 	config  Config
 	targets []Target
 	client  *http.Client
 	size    int            // texts in one request
-	model   *languageModel // nil for a service of its own
-	broken  error          // why nothing can be asked; a configuration that was validated has none
+	model   *languageModel // nil for an HTTP service
+	broken  error          // why nothing can be asked; nil for a validated configuration
 }
 
-// reply is an answer, or why there is none.
+// reply is an answer, or an error.
 type reply struct {
 	Answer
 	err error
 }
 
-// ask asks about a part of the texts: one, or as many as a request of the batch endpoint takes.
+// ask asks about some of the texts: one, or as many as a request of the batch endpoint takes.
 func (s *Scorer) ask(ctx context.Context, part []Text) []reply {
 	if s.model != nil {
 		answer, err := s.model.classify(ctx, part[0])
@@ -66,14 +67,14 @@ func (s *Scorer) ask(ctx context.Context, part []Text) []reply {
 	return []reply{{answer, err}}
 }
 
-// NewScorer returns a scorer for a configuration that has been validated.
+// NewScorer returns a scorer for a validated configuration.
 func NewScorer(config Config) *Scorer {
 	config = config.WithDefaults()
 	transport := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         (&net.Dialer{Timeout: min(10*time.Second, config.Timeout.D())}).DialContext,
 		MaxIdleConns:        config.Concurrency + 1,
-		MaxIdleConnsPerHost: config.Concurrency + 1, // one beside for Health; fewer would dial again for every text
+		MaxIdleConnsPerHost: config.Concurrency + 1, // one more for Health; fewer would reconnect for every text
 		IdleConnTimeout:     90 * time.Second,
 		DisableCompression:  true, // an answer is a few dozen bytes
 	}
@@ -88,7 +89,7 @@ func NewScorer(config Config) *Scorer {
 	return s
 }
 
-// keepMethod follows redirects, but none that would turn a question into a GET without its text.
+// keepMethod follows redirects, except those that would turn a POST into a GET without its text.
 func keepMethod(req *http.Request, via []*http.Request) error {
 	const most = 10
 	if req.Method != via[0].Method || len(via) > most {
@@ -105,10 +106,10 @@ func (s *Scorer) Close() {
 	}
 }
 
-// Score asks about texts, several at a time, and calls got once for each answer, one call at a time and in no order.
-// What was answered before an error stays given. The error is nil when every text was answered; it wraps ErrAsleep when
-// the service is away, ErrService when it answers in a way that cannot be used. A text that fails does not keep the
-// others from being asked, until several in a row have failed.
+// Score asks about texts concurrently and calls got once for each answer, one call at a time and in no order. Answers
+// before an error remain valid. The error is nil when every text was answered; it wraps ErrAsleep when the service is
+// unreachable, ErrService when its answers cannot be used. After a failed text the others are still asked, until
+// several in a row have failed.
 func (s *Scorer) Score(ctx context.Context, texts []Text, got func(Text, Answer)) error {
 	if s.broken != nil {
 		return fmt.Errorf("score: %w", s.broken)
@@ -186,7 +187,7 @@ func (s *Scorer) classify(ctx context.Context, text Text) (Answer, error) {
 	return out, err
 }
 
-// encode writes texts as JSON, with <, > and & as they are. Texts cannot fail: what is no UTF-8 becomes U+FFFD.
+// encode writes texts as JSON, with <, > and & unescaped. It cannot fail: invalid UTF-8 becomes U+FFFD.
 func encode(v any) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -195,22 +196,22 @@ func encode(v any) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// read takes the answer about one text.
+// read parses the answer about one text.
 func (s *Scorer) read(object map[string]any) (out Answer, err error) {
 	out.Values, out.Confidence, err = readAnswer(s.targets, object)
 	out.Release = releaseIn(object, s.config.HealthRelease)
 	return out, err
 }
 
-// post sends a JSON document and gives the answer to use. What use objects to is the service's fault.
+// post sends a JSON document and passes the answer to use. An error of use is reported as a fault of the service.
 func (s *Scorer) post(ctx context.Context, to string, body []byte, about string, most int64, use func([]byte) error) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("ask the classifier: %w; correct its URL under serving", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	// Present but empty: net/http may then send again on a fresh connection when an idle one turns out to be closed, and
-	// nothing goes over the wire. Asking for a classification twice does no harm.
+	// Present but empty: net/http may then retry on a fresh connection when an idle one turns out to be closed, and no
+	// header is sent. Asking for a classification twice is harmless.
 	req.Header["Idempotency-Key"] = []string{}
 	status, answer, err := s.do(req, most)
 	if err != nil {
@@ -225,7 +226,7 @@ func (s *Scorer) post(ctx context.Context, to string, body []byte, about string,
 	return nil
 }
 
-// renamed gives the text columns the names that the service knows them by.
+// renamed returns the text columns under the service's field names.
 func (s *Scorer) renamed(columns map[string]string) map[string]string {
 	if len(s.config.Fields) == 0 && columns != nil {
 		return columns
@@ -240,7 +241,7 @@ func (s *Scorer) renamed(columns map[string]string) map[string]string {
 	return fields
 }
 
-// do sends a request and reads the whole answer, so that the connection can be used again.
+// do sends a request and reads the whole answer, so that the connection can be reused.
 func (s *Scorer) do(req *http.Request, most int64) (status int, body []byte, err error) {
 	url := req.URL.Redacted()
 	resp, err := s.client.Do(req)

@@ -20,7 +20,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// serve starts a classifier whose answers the test writes.
+// serve starts a classifier with the test's handler.
 func serve(t *testing.T, handler http.HandlerFunc, change func(*serving.Config)) *serving.Scorer {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -105,7 +105,7 @@ func TestScoreKeepsItsConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := connections.Load(); n > 24 { // a transport with the default of two idle ones needs hundreds
+	if n := connections.Load(); n > 24 { // a transport with the default of two idle connections needs hundreds
 		t.Errorf("%d connections for 8 at a time", n)
 	}
 }
@@ -199,7 +199,7 @@ func TestServiceAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	url := "http://" + l.Addr().String()
-	l.Close() // nobody listens here now
+	l.Close() // nothing listens here now
 	s := serving.NewScorer(serving.Config{Classify: url, Health: url})
 	err = s.Score(t.Context(), texts(50), func(serving.Text, serving.Answer) {})
 	if !errors.Is(err, serving.ErrAsleep) || !strings.Contains(err.Error(), "nothing listens") {
@@ -219,7 +219,7 @@ func TestServiceAway(t *testing.T) {
 
 func TestHalfTheResultsAreKept(t *testing.T) {
 	t.Parallel()
-	// Every third text fails: the others are asked all the same.
+	// Every third text fails: the others are still asked.
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		var fields map[string]string
 		err := json.NewDecoder(r.Body).Decode(&fields)
@@ -239,7 +239,7 @@ func TestHalfTheResultsAreKept(t *testing.T) {
 		t.Errorf("%d answers, %v", got, err)
 	}
 
-	// The service goes away in the middle: what it said before stays, and the rest is not asked.
+	// The service becomes unreachable midway: earlier answers are kept, and the rest is not asked.
 	var asked atomic.Int64
 	s = serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if asked.Add(1) > 10 {

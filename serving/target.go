@@ -23,7 +23,7 @@ const (
 	KindSet   Kind = "set"   // any number of categories: exact match, and per category
 )
 
-// Target is one answer of the service that is compared with one label of an item.
+// Target is one field of the service's answer that is compared with one label of an item.
 type Target struct {
 	// Name is the key under targets.
 	Name string `yaml:"-"`
@@ -33,18 +33,18 @@ type Target struct {
 	Label string `yaml:"label"`
 	// Kind is label, bool or set; default label.
 	Kind Kind `yaml:"kind"`
-	// Null is the category that a null stands for, in answers and labels; without it items with a null label do not
-	// count and a null answer is an error of the service.
+	// Null is the category that a null means, in answers and labels; without it items with a null label do not count and
+	// a null answer is an error of the service.
 	Null string `yaml:"null"`
-	// Normalize says which spellings of a category count as one, in answers and labels; it is set by labels.normalize.
+	// Normalize says which spellings of a category are equal, in answers and labels; it is set by labels.normalize.
 	Normalize Normalize `yaml:"-"`
 }
 
-// Answers holds a service's answers by target, as canonical values: a category as it is, "true" or "false", or for a
+// Answers holds a service's answers by target, as canonical values: a category unchanged, "true" or "false", or for a
 // set a JSON array of sorted, distinct strings.
 type Answers map[string]string
 
-// Agrees reports whether an answer is this one in every target that this one has.
+// Agrees reports whether got has the same value in every target of a.
 func (a Answers) Agrees(got Answers) bool {
 	for target, value := range a {
 		if other, ok := got[target]; !ok || other != value {
@@ -54,9 +54,9 @@ func (a Answers) Agrees(got Answers) bool {
 	return true
 }
 
-// ParseAnswer reads the targets from a service's JSON answer. A missing or unfit field is an error that says what the
-// answer did contain, never a wrong answer. The confidence is the number in [0, 1] beside the first target's answer
-// (named "confidence" or "<field>_confidence"), or 0 where there is none.
+// ParseAnswer reads the targets from a service's JSON answer. A missing or unfit field is an error that lists the
+// fields of the answer, never a wrong answer. The confidence is the number in [0, 1] beside the first target's answer
+// (named "confidence" or "<field>_confidence"), or 0 without one.
 func ParseAnswer(targets []Target, body []byte) (Answers, float64, error) {
 	answer, err := decodeAnswer(body)
 	if err != nil {
@@ -77,11 +77,11 @@ func decodeAnswer(body []byte) (map[string]any, error) {
 
 var errTrailing = errors.New("the answer goes on after its JSON object: one object is wanted")
 
-// decodeWhole decodes an answer that must be one JSON value. Of two that follow each other nobody can say which is the
+// decodeWhole decodes an answer that must be one JSON value; a second value is an error, since either could be the
 // answer.
 func decodeWhole(body []byte, into any) error {
 	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber() // a category may be a large number; float64 would change it
+	dec.UseNumber() // a category may be a large number, which float64 would change
 	if err := dec.Decode(into); err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (t Target) canonicalAnswer(v any) (string, error) {
 		return "", fmt.Errorf("%s is neither true nor false", show(v))
 	case KindSet:
 		list, ok := v.([]any)
-		if text, isText := v.(string); isText { // the canonical form itself, as an answer is stored
+		if text, isText := v.(string); isText { // already canonical, as a stored answer
 			if json.Unmarshal([]byte(text), &list) != nil || list == nil {
 				return "", fmt.Errorf("%s is not a list", show(v))
 			}
@@ -183,7 +183,7 @@ func CanonicalSet(members []string) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// path is where the answer is found.
+// path returns the path of the answer.
 func (t Target) path() string {
 	if t.Answer == "" {
 		return t.Name
@@ -210,7 +210,7 @@ func scalar(v any) (string, error) {
 	}
 }
 
-// lookup follows a dotted path. A key that itself contains dots wins over the levels.
+// lookup follows a dotted path. A key that itself contains dots takes precedence.
 func lookup(object map[string]any, path string) (any, bool) {
 	if v, ok := object[path]; ok {
 		return v, true
@@ -263,7 +263,7 @@ func show(v any) string {
 	return Excerpt(b)
 }
 
-// Excerpt is the start of a body, printable, for messages.
+// Excerpt returns the printable start of a body, for messages.
 func Excerpt(body []byte) string {
 	const most = 200
 	cut := ""

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// CanonicalLabel turns the label of a source into the target's canonical text: what a column or an expression gives is a text, a
-// number, a boolean or an array, and only the target knows which of them it means. One value where a set is expected is
-// a set of one; a text that says neither yes nor no is no label of a bool.
+// CanonicalLabel converts the label of a source to the target's canonical text. Columns and expressions return texts,
+// numbers, booleans or arrays, which the target interprets by its kind: a single value becomes a set of one; a text
+// that is neither true nor false is no label of a bool.
 func (t Target) CanonicalLabel(s string) (string, error) {
 	switch t.Kind {
 	case KindBool:
@@ -41,9 +41,9 @@ func (t Target) CanonicalLabel(s string) (string, error) {
 	return s, nil
 }
 
-// CanonicalLabels turns the labels of a source into canonical ones. A label that cannot be one is left out, so that its item does
-// not count, and named in the error; labels of other targets are dropped. Labels that are canonical are returned as they
-// are.
+// CanonicalLabels converts the labels of a source to canonical ones. An invalid label is left out, so that its item
+// does not count, and named in the error; labels of other targets are dropped. Labels that are already canonical are
+// returned unchanged.
 func CanonicalLabels(targets []Target, labels map[string]string) (map[string]string, error) {
 	if canonicalAlready(targets, labels) {
 		return labels, nil
@@ -70,7 +70,7 @@ func CanonicalLabels(targets []Target, labels map[string]string) (map[string]str
 	return out, first
 }
 
-// canonicalAlready spares nearly every row of an export a copy of its labels.
+// canonicalAlready saves the copy of the labels for nearly every row of an export.
 func canonicalAlready(targets []Target, labels map[string]string) bool {
 	n := 0
 	for _, t := range targets {
@@ -84,7 +84,7 @@ func canonicalAlready(targets []Target, labels map[string]string) bool {
 	return n == len(labels) && labels != nil
 }
 
-// JSON is a canonical value as JSON programs expect it: a boolean, a list of texts, or a text.
+// JSON returns a canonical value as a JSON value: a boolean, a list of texts, or a text.
 func (t Target) JSON(canonical string) any {
 	switch t.Kind {
 	case KindBool:
@@ -100,7 +100,7 @@ func (t Target) JSON(canonical string) any {
 	return canonical
 }
 
-// NullValue is what the configured null stands for, in canonical form.
+// NullValue returns the value of the configured null, in canonical form.
 func (t Target) NullValue() string {
 	if t.Kind != KindSet {
 		return t.Null

@@ -52,7 +52,7 @@ func TestCanonicalLabel(t *testing.T) {
 	if diff := gocmp.Diff(map[string]string{"label": "a"}, got); diff != "" || err == nil {
 		t.Error(diff, err)
 	}
-	// A label and an answer that mean the same are the same.
+	// A label and an answer with the same meaning are equal.
 	rapid.Check(t, func(t *rapid.T) {
 		members := rapid.SliceOf(rapid.String()).Draw(t, "members")
 		asAny := make([]any, len(members))

@@ -2,12 +2,11 @@ package serving
 
 import "maps"
 
-// NotLabelled marks, as a key of an item's labels, an item that labelled_when says is not labelled: its nulls stand for
-// nothing.
+// NotLabelled is the key in an item's labels that marks it as not labelled by labelled_when: its nulls have no value.
 const NotLabelled = "_not_labelled"
 
-// Value is the target's value in an item's labels: the label, or what null stands for where the item is labelled. This is
-// the only definition: scoring, export, gate, proof and counters use it. It reports false where the item does not count.
+// Value returns the target's value in an item's labels: the label, or the configured null if the item is labelled.
+// Scoring, export, gate, proof and counters all use this definition. It reports false if the item does not count.
 func (t Target) Value(labels map[string]string) (string, bool) {
 	if v, ok := labels[t.Name]; ok {
 		return v, true
@@ -21,7 +20,7 @@ func (t Target) Value(labels map[string]string) (string, bool) {
 	return t.NullValue(), true
 }
 
-// Values are the values of all targets that have one.
+// Values returns the values of all targets that have one.
 func Values(targets []Target, labels map[string]string) map[string]string {
 	same := len(labels) <= len(targets)
 	for _, t := range targets {

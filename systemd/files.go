@@ -10,7 +10,7 @@ import (
 //go:embed files
 var shipped embed.FS
 
-// Where the shipped files expect the program and its state.
+// The paths of the program and its state in the shipped files.
 const (
 	Binary = "/usr/local/bin/retraind"
 	State  = "/var/lib/retraind"
@@ -19,19 +19,19 @@ const (
 // File is one file that belongs to the installed service.
 type File struct {
 	Name string      // e.g. "retraind.service"
-	Path string      // where it belongs on a system
+	Path string      // path on a system
 	Text string      // its content
 	Mode fs.FileMode // always 0644: none of them is secret or a program
 }
 
-// places says where each file belongs; units go to the administrator's directory.
+// places maps each file to its path; units go to the administrator's directory.
 var places = map[string]string{
 	"retraind.sysusers": "/usr/lib/sysusers.d/retraind.conf",
 	"retraind.tmpfiles": "/usr/lib/tmpfiles.d/retraind.conf",
 }
 
-// Files returns the shipped files, made for a program and a state directory at the given absolute paths, and after them
-// those that give the rights which a configuration needs.
+// Files returns the shipped files, with the given absolute paths of the program and the state directory, followed by
+// those that grant the rights which a configuration needs.
 func Files(binary, state string, needs Needs) ([]File, error) {
 	for _, p := range []string{binary, state} {
 		if err := unitPath(p); err != nil {
@@ -62,7 +62,7 @@ func Files(binary, state string, needs Needs) ([]File, error) {
 	return append(files, made...), nil
 }
 
-// elsewhere is what changes where the state is not at systemd's place for it, as pairs of old and new.
+// elsewhere returns the replacements for a state directory that is not systemd's default, as pairs of old and new.
 func elsewhere(state string) []string {
 	if state == State {
 		return nil

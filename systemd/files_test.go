@@ -80,8 +80,8 @@ func TestFilesForAnotherState(t *testing.T) {
 	}
 }
 
-// Every unit loads without a warning, and stays as closed as it is now. The bound is systemd-analyze's exposure times ten:
-// what a trained model's unit needs (the GPU, the network, its own files) cannot be taken away.
+// Every unit loads without a warning and stays as sandboxed as it is now. The limit is systemd-analyze's exposure
+// times ten: a trained model's unit needs access to the GPU, the network and its own files.
 func TestUnitsVerify(t *testing.T) {
 	t.Parallel()
 	analyze, err := exec.LookPath("systemd-analyze")
@@ -104,7 +104,7 @@ func TestUnitsVerify(t *testing.T) {
 		"retraind.service": "20", "retraind-restore.service": "18", "retraind-classifier@.service": "12",
 		"retraind-docker.service": "12",
 	}
-	for _, f := range files { // they name each other
+	for _, f := range files { // they refer to each other
 		path := filepath.Join(dir, f.Name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -120,7 +120,7 @@ func TestUnitsVerify(t *testing.T) {
 		path := filepath.Join(dir, f.Name)
 		verify := exec.Command(analyze, "verify", path)
 		verify.Env = append(os.Environ(), "LC_ALL=C", "SYSTEMD_UNIT_PATH="+dir+":")
-		// Findings about the host's other units name other files.
+		// Findings about other units of the host name other files.
 		if out, err := verify.CombinedOutput(); err != nil || strings.Contains(string(out), f.Name) {
 			t.Errorf("verify %s: %v\n%s", f.Name, err, out)
 		}

@@ -9,20 +9,20 @@ import (
 
 // Needs are the rights that a configuration needs beyond those of the shipped units.
 type Needs struct {
-	Units    []string // that the daemon starts, stops and restarts, with their suffixes
+	Units    []string // that the daemon starts, stops and restarts; with suffix
 	Services []ComposeService
 	Writable []string // directories
 }
 
-// ComposeService is a service of docker compose; Project is "" where the configuration names none.
+// ComposeService is a service of docker compose; Project is "" if the configuration names none.
 type ComposeService struct{ Dir, Project, Name string }
 
-// Where the docker helper listens; retraind-docker.socket says the same.
+// The socket of the docker helper, as in retraind-docker.socket.
 const dockerSocket = "/run/retraind-docker.sock"
 
 const generatedBy = "# Made by `retraind init systemd` from the configuration: make it again when that changes.\n"
 
-// generated are the files that are made from the configuration.
+// generated returns the files that depend on the configuration.
 func (n Needs) generated(binary string) ([]File, error) {
 	var daemon, restore, helper strings.Builder
 	if len(n.Writable) > 0 {
@@ -82,7 +82,7 @@ func (n Needs) generated(binary string) ([]File, error) {
 	return files, nil
 }
 
-// polkitRule lets the daemon's user start, stop and restart exactly the units.
+// polkitRule allows the daemon's user to start, stop and restart exactly the units.
 func (n Needs) polkitRule() (string, error) {
 	units, err := json.Marshal(n.Units)
 	if err != nil {
@@ -99,7 +99,7 @@ func (n Needs) polkitRule() (string, error) {
 `, nil
 }
 
-// unitPath refuses a path that a unit file would read otherwise.
+// unitPath refuses a path with characters that are special in a unit file.
 func unitPath(p string) error {
 	if !path.IsAbs(p) || strings.ContainsAny(p, " \t\n%\"'\\$;") {
 		return fmt.Errorf("unit files: %q: want an absolute path without blanks, quotes, percent and dollar signs", p)

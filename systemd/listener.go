@@ -8,10 +8,10 @@ import (
 	"strconv"
 )
 
-// firstSocket is the descriptor of the first socket that systemd hands over.
+// firstSocket is the descriptor of the first socket that systemd passes.
 const firstSocket = 3
 
-// Listener returns the one socket that a .socket unit hands over (sd_listen_fds(3)), nil where none is.
+// Listener returns the socket that a .socket unit passes (sd_listen_fds(3)), nil if there is none.
 func Listener(env Environment) (net.Listener, error) {
 	if env("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
 		return nil, nil

@@ -10,18 +10,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Notifier tells the service manager how the daemon is (sd_notify(3)).
+// Notifier reports the daemon's state to the service manager (sd_notify(3)).
 type Notifier struct {
-	addr   *unix.SockaddrUnix // nil: nobody listens
+	addr   *unix.SockaddrUnix // nil: no service manager
 	env    Environment
 	socket *os.File // open from the start, so that a watchdog can be fed by a process without a free descriptor
 	fault  error    // why there is no socket
 }
 
-// Environment is what systemd hands to a service; os.Getenv fits.
+// Environment looks up a variable that systemd sets for a service; os.Getenv fits.
 type Environment func(name string) string
 
-// NewNotifier returns a Notifier for the socket that the environment names. Without NOTIFY_SOCKET it is silent.
+// NewNotifier returns a Notifier for the socket that the environment names. Without NOTIFY_SOCKET it does nothing.
 func NewNotifier(env Environment) *Notifier {
 	n := &Notifier{env: env}
 	// A leading @ is the abstract namespace, which package unix spells the same way.
@@ -49,14 +49,14 @@ func openDatagram() (*os.File, error) {
 	return file, nil
 }
 
-// Enabled says whether a service manager listens.
+// Enabled reports whether a service manager listens.
 func (n *Notifier) Enabled() bool { return n.addr != nil }
 
-// Ready ends the start or a reload: the service answers now.
+// Ready reports the end of the start or of a reload.
 func (n *Notifier) Ready(status string) error { return n.send("READY=1", statusLine(status)) }
 
-// Reloading begins a reload; Ready must follow. The time stamp lets systemd tell this reload from an older one, and
-// without it a unit of Type=notify-reload would wait in vain.
+// Reloading begins a reload; Ready must follow. The time stamp lets systemd match the two: without it a unit of
+// Type=notify-reload would wait for ever.
 func (n *Notifier) Reloading(status string) error {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
@@ -71,13 +71,13 @@ func (n *Notifier) Status(status string) error { return n.send(statusLine(status
 // Stopping begins the shutdown.
 func (n *Notifier) Stopping(status string) error { return n.send("STOPPING=1", statusLine(status)) }
 
-// Extend asks for at least d more before a start, a stop or a run-time limit counts as failed; repeat it while the work goes on.
+// Extend asks for at least d more before a start, a stop or a run-time limit counts as failed; repeat it while the
+// work continues.
 func (n *Notifier) Extend(d time.Duration) error {
 	return n.send(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", d.Microseconds()))
 }
 
-// send writes one datagram. The socket is not connected: the manager's end outlives a re-execution of the manager, a
-// connection to it might not.
+// send writes one datagram. The socket is not connected: it must survive a re-execution of the manager.
 func (n *Notifier) send(lines ...string) error {
 	if n.addr == nil {
 		return nil
@@ -85,19 +85,19 @@ func (n *Notifier) send(lines ...string) error {
 	if n.fault != nil {
 		return fmt.Errorf("notify systemd: %w", n.fault)
 	}
-	addr := &unix.SockaddrUnix{Name: n.addr.Name} // Sendto writes into it, and several goroutines send
+	addr := &unix.SockaddrUnix{Name: n.addr.Name} // Sendto writes into it, and several goroutines call send
 	for {
 		err := unix.Sendto(int(n.socket.Fd()), []byte(strings.Join(lines, "\n")), 0, addr)
 		switch {
 		case err == nil:
 			return nil
-		case !errors.Is(err, unix.EINTR): // a send with a time limit is not restarted by itself
+		case !errors.Is(err, unix.EINTR): // a send with a timeout is not restarted automatically
 			return fmt.Errorf("notify systemd: %w", os.NewSyscallError("sendto", err))
 		}
 	}
 }
 
-// statusLine keeps a status to one line, so that nothing in it can pass for another assignment.
+// statusLine puts a status on one line, so that it cannot contain another assignment.
 func statusLine(status string) string {
 	return "STATUS=" + strings.Join(strings.Fields(status), " ")
 }

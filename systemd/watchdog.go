@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Watchdog keeps the service manager's watchdog quiet for as long as somebody reports progress. The one who reports is the
-// loop that must not hang: a timer of its own would go on pinging for a daemon that is stuck.
+// Watchdog pings the service manager's watchdog for as long as progress is reported. The loop that must not hang
+// reports it: a timer would keep pinging for a daemon that is stuck.
 type Watchdog struct {
 	interval time.Duration // WatchdogSec of the unit; 0: there is none
 	ping     func() error
@@ -17,8 +17,8 @@ type Watchdog struct {
 	last     atomic.Int64 // the last progress, in nanoseconds since start
 }
 
-// NewWatchdog returns the watchdog that the unit asked for with WatchdogSec=; it is idle where the unit asked for none or
-// meant another process.
+// NewWatchdog returns the watchdog that the unit configures with WatchdogSec=; it is idle if the unit has none or
+// means another process.
 func (n *Notifier) NewWatchdog() *Watchdog {
 	w := &Watchdog{ping: func() error { return n.send("WATCHDOG=1") }, start: time.Now()}
 	usec, err := strconv.ParseInt(n.env("WATCHDOG_USEC"), 10, 64)
@@ -30,15 +30,15 @@ func (n *Notifier) NewWatchdog() *Watchdog {
 	return w
 }
 
-// Interval is how old the last progress may become; 0 when nobody watches. A loop that may wait for long reports at least
-// every half interval.
+// Interval is the maximum age of the last progress; 0 without a watchdog. A loop that waits must report at least every
+// half interval.
 func (w *Watchdog) Interval() time.Duration { return w.interval }
 
-// Progress says that the loop went round.
+// Progress reports an iteration of the loop.
 func (w *Watchdog) Progress() { w.last.Store(int64(time.Since(w.start))) }
 
-// Run pings until ctx ends. While progress is older than the interval it does not, and after another interval without a ping
-// systemd ends the process with SIGABRT, which leaves all goroutines in the journal.
+// Run pings until ctx ends, except while the last progress is older than the interval. After another interval without
+// a ping systemd ends the process with SIGABRT, which writes the stacks of all goroutines to the journal.
 func (w *Watchdog) Run(ctx context.Context) error {
 	if w.interval <= 0 {
 		<-ctx.Done()
@@ -49,7 +49,7 @@ func (w *Watchdog) Run(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		if w.alive() {
-			// A ping that cannot be delivered is the manager's trouble: it decides by the pings that arrive.
+			// Ignored: systemd decides by the pings that it receives.
 			_ = w.ping()
 		}
 		select {

@@ -20,7 +20,7 @@ func TestWatchdogFollowsProgress(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- w.Run(ctx) }()
 
-		for range 10 { // five minutes of a loop that goes round
+		for range 10 { // five minutes of a loop that makes progress
 			time.Sleep(30 * time.Second)
 			w.Progress()
 			synctest.Wait()
@@ -38,7 +38,7 @@ func TestWatchdogFollowsProgress(t *testing.T) {
 			t.Errorf("%d pings for a loop that hangs", pings.Load()-stuck)
 		}
 
-		w.Progress() // it comes back, as far as systemd lets it
+		w.Progress() // the loop continues, if systemd has not ended it
 		time.Sleep(11 * time.Second)
 		synctest.Wait()
 		if pings.Load() == stuck {

@@ -50,7 +50,7 @@ func parse(text []byte) ([]gpu.Device, error) {
 			Total: memory(g.Memory.Total), Used: memory(g.Memory.Used), Free: memory(g.Memory.Free),
 			Utilization: figure(g.Utilization, "%"), Temperature: figure(g.Temperature, "C"), Processes: []gpu.Process{},
 		}
-		// "N/A" stands in place of the list on devices that keep none.
+		// Devices that keep no list have "N/A" in its place.
 		if strings.TrimSpace(g.Processes.Text) != "" {
 			d.ProcessState, d.ProcessError = absent(g.Processes.Text)
 			d.ProcessError = cmp.Or(d.ProcessError, "the device keeps no list of processes")
@@ -83,7 +83,7 @@ func figure(text, unit string) gpu.Figure {
 	return gpu.Number(n)
 }
 
-// absent tells "not supported" from a failure; only the former has no detail.
+// absent distinguishes "not supported" from a failure; only a failure has a detail.
 func absent(text string) (state gpu.State, detail string) {
 	text = strings.Trim(strings.TrimSpace(text), "[]")
 	switch strings.ToLower(text) {

@@ -20,8 +20,8 @@ import (
 	"github.com/retraind/retraind/gpu/nvidiasmi"
 )
 
-// childVar makes this test binary a child of the probe: "probe" and "xid" ask the library as `retraind gpu-probe` and
-// `retraind gpu-xid` do, "smi" asks nvidia-smi as a binary without cgo does.
+// childVar makes this test binary a child of the probe: "probe" and "xid" use the library as `retraind gpu-probe` and
+// `retraind gpu-xid` do, "smi" uses nvidia-smi as a binary without cgo does.
 const childVar = "RETRAIND_TEST_GPU"
 
 func TestMain(m *testing.M) {
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// self is a probe whose child is this binary.
+// self returns a probe whose child is this binary.
 func self(t testing.TB, role string, env ...string) *gpu.Probe {
 	t.Helper()
 	path, err := os.Executable()
@@ -79,7 +79,7 @@ func library(t testing.TB, mode string, flags ...string) *gpu.Probe {
 	return self(t, "probe", "LD_LIBRARY_PATH="+fakeLibrary(t, flags...), "FAKE_NVML="+mode)
 }
 
-// program is a stand-in for nvidia-smi: a shell script.
+// program returns a probe with a shell script in place of nvidia-smi.
 func program(t *testing.T, script string) *gpu.Probe {
 	t.Helper()
 	dir := t.TempDir()
@@ -89,7 +89,7 @@ func program(t *testing.T, script string) *gpu.Probe {
 	return self(t, "smi", "PATH="+dir+":/usr/bin:/bin")
 }
 
-// printed is what nvidia-smi prints of the busy card, with some replacements.
+// printed returns the output of nvidia-smi for the busy card, with some replacements.
 func printed(t *testing.T, replace ...string) string {
 	t.Helper()
 	text, err := os.ReadFile("testdata/nvidia-smi.xml")
@@ -99,7 +99,7 @@ func printed(t *testing.T, replace ...string) string {
 	return "cat <<'EOF'\n" + strings.NewReplacer(replace...).Replace(string(text)) + "EOF"
 }
 
-// mocked is the binding's mock with the same card, of which a test may change functions.
+// mocked returns the binding's mock with the same card; a test may replace its functions.
 func mocked(change func(lib *mock.Interface, card *mock.Device)) gpu.Inventory {
 	card := mockedCard()
 	lib := &mock.Interface{
@@ -153,7 +153,7 @@ const (
 	uuid = "GPU-11111111-2222-3333-4444-555555555555"
 )
 
-// refuses makes one function of the mocked library answer with a code.
+// refuses makes one function of the mocked library return a code.
 func refuses(code binding.Return) func(*mock.Interface, *mock.Device) {
 	return func(_ *mock.Interface, card *mock.Device) {
 		card.GetMemoryInfoFunc = func() (binding.Memory, binding.Return) { return binding.Memory{}, code }

@@ -14,8 +14,8 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// busy is the card that every backend shows: 20 of 24 GiB are in use, most of them by Ollama. The mock is asked directly,
-// so nobody has looked at /proc for it.
+// busy returns the card that every backend shows: 20 of 24 GiB are in use, most of them by Ollama. The mock is called
+// directly, without the names from /proc.
 func busy(named bool) gpu.Device {
 	d := gpu.Device{
 		UUID: uuid, Name: "Fake RTX 4090", Total: gpu.Bytes(24 * gib), Used: gpu.Bytes(20 * gib), Free: gpu.Bytes(4 * gib),
@@ -37,7 +37,7 @@ func busy(named bool) gpu.Device {
 type situation struct {
 	name                  string
 	mock, library, script gpu.Inventory
-	device                func(d *gpu.Device) // what differs from the busy card
+	device                func(d *gpu.Device) // difference from the busy card
 	fault                 gpu.Fault           // or the fault
 	text                  string              // part of the fault's text
 }
@@ -148,7 +148,7 @@ func situations(t *testing.T) []situation {
 	}
 }
 
-// TestConformance shows the same driver to each backend: all of them answer the same.
+// TestConformance shows the same driver to each backend: all of them must answer the same.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	for _, s := range situations(t) {
@@ -177,7 +177,7 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// checkDevice compares all but the words of refusals, which are each backend's own; each says something.
+// checkDevice compares everything but the text of refusals, which differs by backend and must not be empty.
 func checkDevice(t *testing.T, want, got gpu.Device) {
 	t.Helper()
 	for _, r := range []*gpu.Reading{&got.Total, &got.Used, &got.Free} {
@@ -190,7 +190,7 @@ func checkDevice(t *testing.T, want, got gpu.Device) {
 		if got.ProcessState != want.ProcessState || got.ProcessError == "" {
 			t.Errorf("the list is %q because %q, want %q", got.ProcessState, got.ProcessError, want.ProcessState)
 		}
-		return // what is left of the list differs
+		return // the rest of the list differs
 	}
 	if want.Utilization.State != gpu.Known {
 		got.Utilization.Detail = ""

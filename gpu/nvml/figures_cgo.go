@@ -11,13 +11,13 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// has says whether the installed library has one of the functions. What is optional is looked up before it is called:
-// to call what is not there ends the process.
+// has reports whether the installed library has one of the functions. Optional functions are looked up first: calling
+// a missing one ends the process.
 func (i Inventory) has(symbols ...string) bool {
 	return slices.ContainsFunc(symbols, func(s string) bool { return i.lib.Extensions().LookupSymbol(s) == nil })
 }
 
-// figures reads what the gate does not need.
+// figures reads the values that the gate does not need.
 func (i Inventory) figures(d *gpu.Device, handle binding.Device) {
 	none := gpu.Figure{State: gpu.Unsupported}
 	d.Utilization, d.Temperature = none, none
@@ -42,7 +42,7 @@ func (i Inventory) figure(value int, ret binding.Return) gpu.Figure {
 	}
 }
 
-// processes adds one list of processes, unless an earlier list could not be read: then what is known stays short.
+// processes adds one list of processes, unless an earlier list could not be read: then the list stays incomplete.
 func (i Inventory) processes(d *gpu.Device, kind, symbol string, list func() ([]binding.ProcessInfo, binding.Return)) {
 	if !i.has(symbol+"_v3", symbol+"_v2", symbol) {
 		d.ProcessState, d.ProcessError = gpu.Unsupported, "the driver has no list of "+kind+" processes"

@@ -11,13 +11,13 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// Inventory implements gpu.Inventory with the library that is installed on this host. Its zero value is ready for use; the
-// library is loaded with the first question.
+// Inventory implements gpu.Inventory with the library that is installed on this host. Its zero value is ready for use;
+// the library is loaded by the first query.
 type Inventory struct {
 	lib binding.Interface // nil: the host's
 }
 
-// Devices implements gpu.Inventory. Names of processes are left to who asked: only the daemon sees the host's /proc.
+// Devices implements gpu.Inventory. It leaves the names of processes to the daemon, which sees the host's /proc.
 func (i Inventory) Devices(context.Context) ([]gpu.Device, error) {
 	lib, err := i.open()
 	if err != nil {
@@ -88,7 +88,7 @@ func (i Inventory) device(index int, handle binding.Device) (gpu.Device, error) 
 	return d, nil
 }
 
-// fault names what kind of trouble a return code is.
+// fault maps a return code to a fault.
 func (i Inventory) fault(op string, ret binding.Return) error {
 	e := &gpu.ProbeError{Fault: gpu.FaultFailed, Detail: op + ": " + i.lib.ErrorString(ret)}
 	switch ret {

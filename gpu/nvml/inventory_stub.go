@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/gpu/nvidiasmi"
 )
 
-// Inventory stands for the library in a binary that was built without it: it asks the program nvidia-smi.
+// Inventory replaces the library in a binary that was built without it: it runs the program nvidia-smi.
 type Inventory struct{}
 
 // Devices implements gpu.Inventory.

@@ -18,7 +18,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Each MIG instance is a device of its own: it is what a training names, leases and fills.
+// Each MIG instance is a separate device: trainings name it, lease it and use its memory.
 func TestInstances(t *testing.T) {
 	t.Parallel()
 	devices, err := library(t, "mig").Devices(t.Context())
@@ -48,7 +48,7 @@ func TestUnifiedMemory(t *testing.T) {
 	}
 }
 
-// One device of two that cannot be asked is no answer at all: what it holds is not known.
+// If one of two devices cannot be queried, there is no answer at all: its holders are not known.
 func TestNoHalfAnswers(t *testing.T) {
 	t.Parallel()
 	lost, nameless := mockedCard(), mockedCard()
@@ -68,7 +68,8 @@ func TestNoHalfAnswers(t *testing.T) {
 	}
 }
 
-// Without the library there is a fault, not an empty list: a machine whose driver is gone does not look like one with no GPU.
+// A missing library is a fault, not an empty list: a machine whose driver is gone must not look like one without a
+// GPU.
 func TestWithoutLibrary(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("/proc/driver/nvidia"); err == nil {
@@ -81,7 +82,7 @@ func TestWithoutLibrary(t *testing.T) {
 	}
 }
 
-// The card fills up while the gate looks: what was free a moment ago is not free now.
+// The card fills up while the gate samples: a device that was free a moment ago is not free now.
 func TestFillingUp(t *testing.T) {
 	t.Parallel()
 	p := library(t, "")
@@ -114,7 +115,7 @@ func TestFillingUp(t *testing.T) {
 	}
 }
 
-// The gate over the real child: the fake device never has enough, and the holder is named.
+// The gate over the real child: the fake device never has enough memory, and the verdict names the holder.
 func TestGateOverLibrary(t *testing.T) {
 	t.Parallel()
 	config := gpu.Config{

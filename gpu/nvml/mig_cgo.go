@@ -10,8 +10,8 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// instances lists the MIG instances of a GPU, each as a device of its own, and marks the GPU as split where it is in
-// MIG mode. Drivers without MIG have none of the functions, GPUs without MIG answer "not supported".
+// instances lists the MIG instances of a GPU as separate devices, and marks the GPU as split if it is in MIG mode.
+// Drivers without MIG have none of the functions; GPUs without MIG answer "not supported".
 func (i Inventory) instances(whole *gpu.Device, handle binding.Device) ([]gpu.Device, error) {
 	if !i.has("nvmlDeviceGetMigMode") || !i.has("nvmlDeviceGetMaxMigDeviceCount") ||
 		!i.has("nvmlDeviceGetMigDeviceHandleByIndex") {
@@ -32,7 +32,7 @@ func (i Inventory) instances(whole *gpu.Device, handle binding.Device) ([]gpu.De
 	for n := range count {
 		part, ret := handle.GetMigDeviceHandleByIndex(n)
 		if ret == binding.ERROR_NOT_FOUND || ret == binding.ERROR_INVALID_ARGUMENT {
-			continue // this place holds no instance
+			continue // no instance in this slot
 		}
 		if ret != binding.SUCCESS {
 			return nil, i.fault(fmt.Sprintf("open MIG instance %d of GPU %d", n, whole.Index), ret)

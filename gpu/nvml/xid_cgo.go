@@ -10,10 +10,10 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// waitMillis is how long one wait for an error lasts, after which the end of the context is looked for.
+// waitMillis is how long one wait for an error lasts; ctx is checked between two waits.
 const waitMillis = 1000
 
-// Xids implements gpu.XidReader. The library reports what happens from the registration on, and nothing before.
+// Xids implements gpu.XidReader. The library reports errors from the registration on, and none before.
 func (i Inventory) Xids(ctx context.Context, uuid string, report func(gpu.Xid)) error {
 	lib, err := i.open()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"os"
 )
 
-// HasBlob says whether the server has a file, by its digest (sha256:…).
+// HasBlob reports whether the server has a file, by its digest (sha256:…).
 func (c *Client) HasBlob(ctx context.Context, digest string) (bool, error) {
 	k := call{op: "blob", about: digest, method: http.MethodHead, path: "/api/blobs/" + digest, most: maxSmall}
 	err := c.ask(ctx, k, nil, nil)
@@ -21,8 +21,8 @@ func (c *Client) HasBlob(ctx context.Context, digest string) (bool, error) {
 	return err == nil, err
 }
 
-// Upload hashes a file, sends it unless the server has it, and returns its digest. A file that no model names is removed
-// when the server starts: create the model soon after.
+// Upload hashes a file, sends it unless the server has it, and returns its digest. The server removes unused files
+// when it starts: create the model soon after.
 func (c *Client) Upload(ctx context.Context, path string) (digest string, err error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Message is one of a chat.
+// Message is one message of a chat.
 type Message struct {
 	Role    string `json:"role"` // system, user or assistant
 	Content string `json:"content"`
@@ -20,17 +20,17 @@ type ChatRequest struct {
 	Messages  []Message       `json:"messages"`
 	Format    json.RawMessage `json:"format,omitempty"` // a JSON schema, or "json"
 	Options   map[string]any  `json:"options,omitempty"`
-	Think     *bool           `json:"think,omitempty"` // nil: as the model does by itself
+	Think     *bool           `json:"think,omitempty"` // nil: the model's default
 	KeepAlive *KeepAlive      `json:"keep_alive,omitempty"`
-	// Whole refuses a text that is longer than the model's context (ErrTooLong) instead of leaving out its beginning, which
-	// is where the system prompt stands.
+	// Whole refuses a text that is longer than the model's context (ErrTooLong) instead of dropping its beginning, which
+	// has the system prompt.
 	Whole bool `json:"-"`
 }
 
-// KeepAlive is how long a model stays in memory after its last request; below 0 for ever.
+// KeepAlive is how long a model stays in memory after its last request; negative means for ever.
 type KeepAlive time.Duration
 
-// MarshalJSON writes it as Ollama reads it.
+// MarshalJSON writes it in Ollama's format.
 func (k KeepAlive) MarshalJSON() ([]byte, error) {
 	if k < 0 {
 		return []byte("-1"), nil
@@ -38,7 +38,7 @@ func (k KeepAlive) MarshalJSON() ([]byte, error) {
 	return json.Marshal(time.Duration(k).String())
 }
 
-// Answer is what a model says.
+// Answer is the answer of a model.
 type Answer struct {
 	Text     string
 	Thinking string
@@ -84,13 +84,13 @@ func (c *Client) Chat(ctx context.Context, r ChatRequest) (Answer, error) {
 	return Answer{out.Message.Content, out.Message.Thinking, out.Reason, out.Loading, out.Prompt, out.Tokens}, nil
 }
 
-// Load brings a model into memory, or sets anew how long one stays there.
+// Load loads a model into memory, or changes how long a loaded one stays there.
 func (c *Client) Load(ctx context.Context, model string, keep time.Duration) error {
 	return c.keepAlive(ctx, "load", model, keep)
 }
 
-// Unload asks for a model to leave memory. It returns at once: the model goes when its last request ends, and new requests
-// are served by it until then. Running shows when it is gone from the list.
+// Unload asks the server to unload a model. It returns at once: the model is unloaded when its last request ends, and
+// new requests are served by it until then. It is gone when Running no longer lists it.
 func (c *Client) Unload(ctx context.Context, model string) error {
 	return c.keepAlive(ctx, "unload", model, 0)
 }

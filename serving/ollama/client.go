@@ -15,12 +15,12 @@ import (
 
 const (
 	maxSmall  = 1 << 20  // bytes of an answer without lists
-	maxAnswer = 8 << 20  // of what a model says
+	maxAnswer = 8 << 20  // of a model's answer
 	maxList   = 32 << 20 // of lists, licences and templates
 	maxLine   = 1 << 20  // of one line of a stream
 )
 
-// Client asks one Ollama server.
+// Client is a client of one Ollama server.
 type Client struct {
 	base string
 	http *http.Client
@@ -42,7 +42,7 @@ func New(base string) (*Client, error) {
 	return &Client{strings.TrimSuffix(base, "/"), &http.Client{Transport: transport, CheckRedirect: stay}}, nil
 }
 
-// URL is the server's, without a password.
+// URL returns the server's URL, without a password.
 func (c *Client) URL() string {
 	u, err := url.Parse(c.base)
 	if err != nil {
@@ -61,10 +61,10 @@ type call struct {
 	body         io.Reader
 	length       int64
 	most         int64 // bytes that are read of the answer
-	also         int   // a status beside 200 that is no error
+	also         int   // another status than 200 that is no error
 }
 
-// with gives a call its body.
+// with returns the call with a body.
 func (k call) with(body []byte) call {
 	k.body, k.length = bytes.NewReader(body), int64(len(body))
 	return k
@@ -131,7 +131,7 @@ func (c *Client) send(ctx context.Context, k call) (*http.Response, error) {
 	return nil, c.refused(k, resp.StatusCode, text)
 }
 
-// encode writes JSON with <, > and & as they are: a prompt reaches the server as it was written.
+// encode writes JSON with <, > and & unescaped, so that a prompt reaches the server as it was written.
 func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

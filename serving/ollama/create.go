@@ -9,21 +9,21 @@ import (
 	"net/http"
 )
 
-// CreateRequest makes a model of files that were uploaded, or of a model that is there.
+// CreateRequest makes a model from uploaded files, or from an existing model.
 type CreateRequest struct {
 	Model      string            `json:"model"`
 	Files      map[string]string `json:"files,omitempty"`    // name to digest of a blob
 	Adapters   map[string]string `json:"adapters,omitempty"` // the same, of adapters
-	From       string            `json:"from,omitempty"`     // a model that the server has
+	From       string            `json:"from,omitempty"`     // an existing model of the server
 	Template   string            `json:"template,omitempty"`
 	System     string            `json:"system,omitempty"`
 	Parameters map[string]any    `json:"parameters,omitempty"`
 	Quantize   string            `json:"quantize,omitempty"`
 }
 
-// Create makes a model and reads the answer until it says success; status is called for each line, and may be nil. It
-// first asks for From, since the server would fetch one that it does not have. A model that was made may still be one
-// that cannot be loaded: only a question shows it.
+// Create makes a model and reads the answer until success; status is called for each line, and may be nil. It first
+// checks that From exists, since the server would fetch a missing one. A created model may still fail to load: only a
+// request shows it.
 func (c *Client) Create(ctx context.Context, r CreateRequest, status func(string)) error {
 	if r.From != "" {
 		if _, err := c.Show(ctx, r.From); err != nil {

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// What can be wrong, for errors.Is. An error that is none of these is the server's own: its text is in Error.Text.
+// The kinds of errors, for errors.Is. An error that is none of these is the server's own: its text is in Error.Text.
 var (
 	ErrAway       = errors.New("the Ollama server does not answer")
 	ErrBusy       = errors.New("the Ollama server's queue is full")
@@ -22,14 +22,14 @@ var (
 	ErrTooLong    = errors.New("the text is longer than the model's context")
 )
 
-// Error is a request that failed: what, about which model or blob, and where.
+// Error is a failed request: the operation, the model or blob, and the server.
 type Error struct {
 	Op     string // show, chat, create, …
 	About  string // model or digest, "" where there is none
 	URL    string // of the server, without a password
 	Status int    // HTTP status, 0 where there was none
 	Text   string // the server's message, bounded and quoted
-	Cause  error  // one of the sentinels, or what happened
+	Cause  error  // one of the sentinels, or the underlying error
 	cure   string
 }
 
@@ -48,10 +48,10 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Unwrap gives the sentinel.
+// Unwrap returns the sentinel.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// broken is the error of a request without an answer, or with half of one. A context that ended is the caller's own.
+// broken is the error of a request without a complete answer. The end of the context is returned as such.
 func (c *Client) broken(ctx context.Context, k call, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("ollama %s %s: %w", k.op, k.about, context.Cause(ctx))
@@ -65,7 +65,7 @@ func (c *Client) broken(ctx context.Context, k call, err error) error {
 	}
 }
 
-// kinds are the messages by which Ollama says what is wrong where the status does not.
+// kinds maps messages of Ollama to errors where the status is not enough.
 var kinds = []struct {
 	is   error
 	says []string
@@ -108,7 +108,8 @@ func (c *Client) refused(k call, status int, body []byte) error {
 	return e
 }
 
-// messageIn takes the message out of {"error": "…"} or {"error": {"message": "…"}}; other bodies are taken as they are.
+// messageIn extracts the message from {"error": "…"} or {"error": {"message": "…"}}; other bodies are returned as they
+// are.
 func messageIn(body []byte) string {
 	var plain struct{ Error json.RawMessage }
 	if json.Unmarshal(body, &plain) != nil || plain.Error == nil {
@@ -127,7 +128,7 @@ func messageIn(body []byte) string {
 
 func excerpt(body []byte) string { return quote(string(body)) }
 
-// quote makes a text of the server fit for one line of a log.
+// quote makes a text of the server safe for one line of a log.
 func quote(s string) string {
 	const most = 300
 	cut := ""

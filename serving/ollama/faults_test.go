@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// What the real server does not do when asked to: a fake answers so.
+// Faults that the real server does not produce on request: a fake answers with them.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -85,7 +85,7 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
-// A source that the server does not have would be fetched from the internet.
+// A missing source is refused, because the server would fetch it from the internet.
 func TestNothingIsFetched(t *testing.T) {
 	t.Parallel()
 	f := ollamatest.NewFake(t)

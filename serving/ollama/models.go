@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// Version is the server's.
+// Version returns the version of the server.
 func (c *Client) Version(ctx context.Context) (string, error) {
 	var out struct{ Version string }
 	err := c.ask(ctx, call{op: "version", method: http.MethodGet, path: "/api/version", most: maxSmall}, nil, &out)
 	return out.Version, err
 }
 
-// Model is a name that the server has, with the digest of the manifest behind it. Names that were copied share one.
+// Model is a name on the server, with the digest of its manifest. A copy has the digest of its original.
 type Model struct {
 	Name     string    `json:"name"` // with its tag: liga-relevance:latest
 	Digest   string    `json:"digest"`
@@ -31,31 +31,31 @@ type Details struct {
 	Quantization string `json:"quantization_level"`
 }
 
-// Models lists what the server has.
+// Models lists the models of the server.
 func (c *Client) Models(ctx context.Context) ([]Model, error) {
 	var out struct{ Models []Model }
 	err := c.ask(ctx, call{op: "tags", method: http.MethodGet, path: "/api/tags", most: maxList}, nil, &out)
 	return out.Models, err
 }
 
-// Running is a model in memory.
+// Running is a loaded model.
 type Running struct {
-	Name    string    `json:"name"` // of the tag that loaded it first; others on the same file share it
+	Name    string    `json:"name"` // of the tag that loaded it first; other tags of the same file share it
 	Digest  string    `json:"digest"`
 	Size    int64     `json:"size"`       // bytes in all
 	VRAM    int64     `json:"size_vram"`  // bytes on the GPU
-	Expires time.Time `json:"expires_at"` // in the past: it goes when its last request ends
+	Expires time.Time `json:"expires_at"` // in the past: it is unloaded when its last request ends
 	Context int       `json:"context_length"`
 }
 
-// Running lists the models in memory. One that is being unloaded leaves the list before its memory is back.
+// Running lists the loaded models. A model that is being unloaded leaves the list before its memory is free.
 func (c *Client) Running(ctx context.Context) ([]Running, error) {
 	var out struct{ Models []Running }
 	err := c.ask(ctx, call{op: "ps", method: http.MethodGet, path: "/api/ps", most: maxList}, nil, &out)
 	return out.Models, err
 }
 
-// Info is what a tag is made of.
+// Info describes what a tag consists of.
 type Info struct {
 	Modelfile    string         `json:"modelfile"`
 	Template     string         `json:"template"`
@@ -67,7 +67,7 @@ type Info struct {
 	Modified     time.Time      `json:"modified_at"`
 }
 
-// Show says what a model is made of.
+// Show returns what a model consists of.
 func (c *Client) Show(ctx context.Context, model string) (Info, error) {
 	var out Info
 	k := call{op: "show", about: model, method: http.MethodPost, path: "/api/show", most: maxList}
@@ -75,14 +75,14 @@ func (c *Client) Show(ctx context.Context, model string) (Info, error) {
 	return out, err
 }
 
-// Copy gives a model a second name; one that is there is replaced. The server writes it in place: a failure in the middle
-// leaves a name that does not work.
+// Copy gives a model a second name; an existing one is replaced. The server writes it in place: a failure midway
+// leaves a broken name.
 func (c *Client) Copy(ctx context.Context, from, to string) error {
 	k := call{op: "copy", about: from + " to " + to, method: http.MethodPost, path: "/api/copy", most: maxSmall}
 	return c.ask(ctx, k, map[string]any{"source": from, "destination": to}, nil)
 }
 
-// Delete removes a name, and the files that no other name needs. What is loaded stays in memory.
+// Delete removes a name and the files that no other name needs. A loaded model stays in memory.
 func (c *Client) Delete(ctx context.Context, model string) error {
 	k := call{op: "delete", about: model, method: http.MethodDelete, path: "/api/delete", most: maxSmall}
 	return c.ask(ctx, k, map[string]any{"model": model}, nil)

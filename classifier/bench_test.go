@@ -40,12 +40,12 @@ func BenchmarkClassify(b *testing.B) {
 
 var setNames = []string{"gnad10", "appstream", "debian", "generated"}
 
-// figures of one classifier on one set; those of several divisions are added up, and divided where they are means.
+// figures are the results of one classifier on one set; over several divisions they are summed, and means are divided.
 type figures struct {
 	Right    int     `json:"right"`
 	N        int     `json:"n"`
 	Train    float64 `json:"train"`    // seconds of processor time
-	Classify float64 `json:"classify"` // seconds of processor time, of all test texts
+	Classify float64 `json:"classify"` // seconds of processor time for all test texts
 	Bytes    int     `json:"bytes"`    // of the largest model
 	ECE      float64 `json:"ece"`
 }
@@ -58,7 +58,7 @@ func (f figures) report(b *testing.B) {
 	b.ReportMetric(1e3*f.Classify/float64(f.N), "ms/text")
 }
 
-// BenchmarkSet trains and asks on real texts, where they are, and on generated ones.
+// BenchmarkSet trains and classifies real texts, if they are available, and generated ones.
 func BenchmarkSet(b *testing.B) {
 	for _, name := range setNames {
 		b.Run(name, func(b *testing.B) {
@@ -97,7 +97,7 @@ func ours(b *testing.B, set dataSet) (f figures) {
 	return f
 }
 
-// processorTime is that of this process: other programs on the machine do not change it much.
+// processorTime returns the processor time of this process, which other programs on the machine hardly affect.
 func processorTime(b *testing.B) float64 {
 	var r syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
@@ -106,7 +106,7 @@ func processorTime(b *testing.B) float64 {
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano()).Seconds()
 }
 
-// sklearn is found or installed once, and asked once about each set: it takes minutes.
+// sklearn is found or installed once and run once for each set: it takes minutes.
 var (
 	sklearn = sync.OnceValues(func() (string, error) {
 		out, err := exec.Command("../scripts/sklearn.sh").Output()
@@ -119,7 +119,7 @@ var (
 	sklearnFigures sync.Map // figures by set
 )
 
-// BenchmarkScikitLearn is the peer of BenchmarkSet: TF-IDF of words and characters under a logistic regression, on one
+// BenchmarkScikitLearn is the peer of BenchmarkSet: TF-IDF of words and characters with a logistic regression, on one
 // thread.
 func BenchmarkScikitLearn(b *testing.B) {
 	for _, name := range setNames {
@@ -134,7 +134,7 @@ func BenchmarkScikitLearn(b *testing.B) {
 				f = theirs(b, python, set)
 				sklearnFigures.Store(name, f)
 			}
-			for b.Loop() { // Python has measured it
+			for b.Loop() { // already measured by Python
 			}
 			f.(figures).report(b)
 		})

@@ -2,7 +2,7 @@ package classifier
 
 import "math"
 
-// Calibration compares confidence with what it promises: of the answers given with 0.8, four of five should be right.
+// Calibration compares confidence with accuracy: of the answers given with 0.8, four of five should be right.
 type Calibration struct {
 	n          int
 	count      [bins]float64
@@ -12,7 +12,7 @@ type Calibration struct {
 
 const bins = 10
 
-// Add takes one answer.
+// Add adds one answer.
 func (c *Calibration) Add(confidence float64, right bool) {
 	b := max(0, min(int(confidence*bins), bins-1))
 	c.n++
@@ -23,9 +23,9 @@ func (c *Calibration) Add(confidence float64, right bool) {
 	}
 }
 
-// Error is the expected calibration error: the mean distance of accuracy and mean confidence over ten equal ranges of
-// confidence, weighted by their answers (Naeini, Cooper and Hauskrecht 2015). With few answers chance alone makes it
-// some hundredths. 0 without any.
+// Error returns the expected calibration error: the mean distance of accuracy and mean confidence over ten equal
+// ranges of confidence, weighted by their answers (Naeini, Cooper and Hauskrecht 2015). With few answers it is some
+// hundredths by chance alone. 0 without any.
 func (c *Calibration) Error() float64 {
 	var sum float64
 	for b := range c.count {
@@ -34,15 +34,15 @@ func (c *Calibration) Error() float64 {
 	return sum / float64(max(c.n, 1))
 }
 
-// temperatures are looked for between these.
+// The range in which temperatures are searched.
 const (
 	coldest = 0.25
 	hottest = 4.0
 )
 
-// temperature is what the outputs for the validation examples must be divided by, so that the probabilities have the
-// lowest cross-entropy (Guo, Pleiss, Sun and Weinberger 2017). The loss has one minimum in the logarithm of the
-// temperature, which a golden-section search finds.
+// temperature returns the divisor of the outputs for the validation examples that minimizes the cross-entropy of the
+// probabilities (Guo, Pleiss, Sun and Weinberger 2017). The loss has one minimum in the logarithm of the temperature,
+// which a golden-section search finds.
 func (h Head) temperature(outputs [][]float64, truths []truth) float64 {
 	z := make([]float64, len(h.Categories))
 	loss := func(log float64) (sum float64) {

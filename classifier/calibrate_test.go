@@ -14,8 +14,8 @@ func TestCalibrationError(t *testing.T) {
 		t.Error("an error of nothing")
 	}
 	for i := range 10 {
-		c.Add(.95, i < 9)  // .05 too sure
-		c.Add(.55, i < 8)  // .25 too unsure
+		c.Add(.95, i < 9)  // .05 overconfident
+		c.Add(.55, i < 8)  // .25 underconfident
 		c.Add(1, i%2 == 0) // in the range of .95: together 14 of 20 at a mean of .975
 	}
 	want := (math.Abs(14-19.5) + math.Abs(8-5.5)) / 30
@@ -24,8 +24,7 @@ func TestCalibrationError(t *testing.T) {
 	}
 }
 
-// A third of the labels is drawn by chance: a model that is honest answers with about .78, and one that is not with
-// nearly 1.
+// A third of the labels is random: a calibrated model answers with about .78, an uncalibrated one with nearly 1.
 func TestConfidenceFits(t *testing.T) {
 	t.Parallel()
 	noisy := func(seed uint64, n int) []classifier.Example {

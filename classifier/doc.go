@@ -1,9 +1,9 @@
-// Package classifier is the embedded default model: TF-IDF of words and character n-grams under a softmax regression,
+// Package classifier is the embedded default model: a softmax regression over TF-IDF of words and character n-grams,
 // with its trainer and a small HTTP server, so that everything runs on a machine without Python or a GPU. One model
 // answers several targets; its confidences are calibrated.
 //
 // Threading: a Model never changes once trained or loaded and may be used by any number of goroutines; a Server swaps
-// its Model atomically, so that requests in flight keep the one they began with.
+// its Model atomically, and requests in progress keep the one they began with.
 //
 // It never decides whether a model is good enough to serve, and never writes outside the directory it was given.
 package classifier

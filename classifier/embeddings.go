@@ -18,21 +18,21 @@ import (
 type Embeddings struct {
 	URL   string `json:"url"`
 	Model string `json:"model"`
-	// Cache is a file that keeps vectors by the hash of their text; "" keeps none.
+	// Cache is a file that stores vectors by the hash of their text; "" disables it.
 	Cache string `json:"-"`
 }
 
 const (
 	embedAtOnce  = 32
-	embedTimeout = 2 * time.Minute // for so many, also while a model is loaded
+	embedTimeout = 2 * time.Minute // for one request, including the load of the model
 	maxEmbedding = 64 << 20        // bytes of one answer
 	maxDims      = 1 << 14
 )
 
-// ErrEmbeddings marks that the service of an embedding model does not answer as it should.
+// ErrEmbeddings marks a failed request to the embedding service, or an invalid answer.
 var ErrEmbeddings = errors.New("no embeddings")
 
-// Embed returns a vector of Euclidean length 1 for each text. Those that the cache has are not asked for.
+// Embed returns a vector of Euclidean length 1 for each text. Texts in the cache are not sent.
 func (e *Embeddings) Embed(ctx context.Context, texts []string) ([][]float32, error) {
 	cache, err := openCache(e.Cache, e.Model)
 	if err != nil {
@@ -73,13 +73,13 @@ func (e *Embeddings) Embed(ctx context.Context, texts []string) ([][]float32, er
 	return out, nil
 }
 
-// ask sends one request. Both services take the same; their answers differ.
+// ask sends one request. Both services take the same request; their answers differ.
 func (e *Embeddings) ask(ctx context.Context, texts []string) ([][]float32, error) {
 	ctx, cancel := context.WithTimeout(ctx, embedTimeout)
 	defer cancel()
 	for i := range texts {
 		if texts[i] == "" {
-			texts[i] = " " // an empty input is refused
+			texts[i] = " " // the services refuse an empty input
 		}
 	}
 	body, err := json.Marshal(map[string]any{"model": e.Model, "input": texts})
@@ -146,7 +146,7 @@ func readEmbeddings(answer []byte, n int) ([][]float32, error) {
 	return out, nil
 }
 
-// rows are the vectors of all examples as features.
+// rows returns the vectors of all examples as features.
 func (e *Embeddings) rows(ctx context.Context, texts []map[string]string) ([]vector, error) {
 	list := make([]string, len(texts))
 	for i, fields := range texts {

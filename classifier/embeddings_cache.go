@@ -12,9 +12,9 @@ import (
 	"path/filepath"
 )
 
-// embeddingCache keeps the vectors of texts in a file: for each the SHA-256 of model and text, the number of dimensions
-// (uint32), and the values (float32), little-endian. It is appended to; half a record at the end, after a crash, is cut
-// off. A nil file keeps none.
+// embeddingCache stores the vectors of texts in a file: for each the SHA-256 of model and text, the number of
+// dimensions (uint32), and the values (float32), little-endian. It is append-only; an incomplete record at the end,
+// after a crash, is cut off. A nil file disables it.
 type embeddingCache struct {
 	model string
 	known map[[sha256.Size]byte][]float32
@@ -48,7 +48,7 @@ func openCache(path, model string) (*embeddingCache, error) {
 	return c, nil
 }
 
-// read returns the length of the whole records.
+// read returns the length of the complete records.
 func (c *embeddingCache) read(r io.Reader) (int64, error) {
 	var whole int64
 	for {
@@ -99,6 +99,6 @@ func (c *embeddingCache) put(text string, values []float32) error {
 
 func (c *embeddingCache) close() {
 	if c.file != nil {
-		c.file.Close() // what is lost is asked for again
+		c.file.Close() // lost vectors are requested again
 	}
 }

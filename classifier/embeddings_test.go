@@ -16,12 +16,12 @@ import (
 	"github.com/retraind/retraind/classifier"
 )
 
-// embedder stands for an embedding service: each word has a direction of its own, and a text is the sum of its words.
+// embedder fakes an embedding service: each word has a direction of its own, and a text is the sum of its words.
 type embedder struct {
 	*httptest.Server
-	texts  atomic.Int64 // asked for
+	texts  atomic.Int64 // number requested
 	dims   atomic.Int64
-	broken atomic.Pointer[string] // answered instead, with status 500
+	broken atomic.Pointer[string] // error text, returned with status 500
 }
 
 func newEmbedder(t *testing.T, format string) *embedder {
@@ -98,7 +98,7 @@ func TestEmbeddings(t *testing.T) {
 				t.Errorf("%d texts were asked for", asked)
 			}
 
-			// A training again asks for nothing, also after a crash in the middle of a record, but for that one.
+			// A second training requests nothing; after a crash in the middle of a record, only that record.
 			again := filepath.Join(site.root, "releases", "again")
 			if _, err := classifier.TrainDir(data, again, opts, nil); err != nil || service.texts.Load() != asked {
 				t.Errorf("asked again for %d texts, %v", service.texts.Load()-asked, err)

@@ -12,14 +12,14 @@ import (
 )
 
 // Example is one line of train.jsonl and test.jsonl. In these files a label is a text, a number, a boolean, or a list
-// of texts; null is no label.
+// of texts; null means no label.
 type Example struct {
 	ID     string            `json:"id"`
 	Text   map[string]string `json:"text"`   // text columns by name
 	Labels map[string]string `json:"labels"` // canonical, by target
 }
 
-// readLabel returns the canonical label and the kind of target that an export writes so; an empty text is no label.
+// readLabel returns the canonical label and the kind of target for a label of an export; an empty text is no label.
 func readLabel(v json.RawMessage) (string, serving.Kind, error) {
 	var text string
 	var list []string
@@ -38,16 +38,16 @@ func readLabel(v json.RawMessage) (string, serving.Kind, error) {
 	return string(v), serving.KindLabel, nil
 }
 
-// maxLine is the longest line that is read.
+// maxLine is the maximum length of a line in bytes.
 const maxLine = 64 << 20
 
-// ReadExamples reads JSON Lines. Empty lines are skipped; anything else that cannot be read is an error with file and
-// line, and so is an item without a text, or without a label of the target.
+// ReadExamples reads JSON Lines. Empty lines are skipped. A line that cannot be parsed, or an item without a text or
+// without a label of the target, is an error with file and line.
 func ReadExamples(path, target string) ([]Example, error) {
 	return readFile(path, target, map[string]serving.Kind{})
 }
 
-// readFile is ReadExamples that also notes the kind of each target; lines that differ in one are an error.
+// readFile is ReadExamples that also records the kind of each target; lines with different kinds are an error.
 func readFile(path, target string, kinds map[string]serving.Kind) ([]Example, error) {
 	f, err := os.Open(path)
 	if err != nil {

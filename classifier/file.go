@@ -17,13 +17,13 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// FileName is the model's file in its directory.
+// FileName is the name of the model's file in its directory.
 const FileName = "classifier.bin"
 
-// The file: magic, version, length of a JSON header, the header, the numbers that the header announces in
-// little-endian order, and the SHA-256 of everything before it. Of format 2 these are the buckets of the n-grams
-// (uint32), their inverse document frequencies (float32), and for each head the scales of its rows (float32), its
-// weights (int8) and its bias (float32). Format 1 is only read.
+// The file: magic, version, length of a JSON header, the header, the numbers whose counts are in the header,
+// little-endian, and the SHA-256 of everything before it. In format 2 these are the buckets of the n-grams (uint32),
+// their inverse document frequencies (float32), and for each head the scales of its rows (float32), its weights (int8)
+// and its bias (float32). Format 1 is only read.
 const (
 	magic       = "RETRAIND"
 	fileVersion = 2
@@ -36,7 +36,7 @@ type header struct {
 	Features   int          `json:"features"`
 	BucketBits int          `json:"bucket_bits"`
 	Heads      []headHeader `json:"heads"`
-	Embeddings *Embeddings  `json:"embeddings,omitempty"` // then there is no vocabulary
+	Embeddings *Embeddings  `json:"embeddings,omitempty"` // replaces the vocabulary
 }
 
 type headHeader struct {
@@ -49,7 +49,7 @@ type headHeader struct {
 // ErrCorrupt marks a model file that cannot be used.
 var ErrCorrupt = errors.New("the model file is damaged")
 
-// Save writes the model into a directory, whole or not at all.
+// Save writes the model into a directory, atomically.
 func (m *Model) Save(dir string) error {
 	b, err := m.encode()
 	if err != nil {
@@ -104,7 +104,7 @@ func appendFloats(b []byte, values []float32) []byte {
 	return b
 }
 
-// Load reads the model of a directory. A file that is cut off, changed, or of another version is refused.
+// Load reads the model of a directory. A truncated or changed file, or one of another version, is refused.
 func Load(dir string) (*Model, error) {
 	path := filepath.Join(dir, FileName)
 	data, err := os.ReadFile(path)
@@ -189,7 +189,7 @@ func decodeVocabulary(head []byte, r reader) (*Model, error) {
 	return m, nil
 }
 
-// reader takes numbers off the front of a file's body, whose length was checked.
+// reader reads numbers from a file's body, whose length was checked before.
 type reader struct {
 	rest []byte
 	err  error
@@ -224,7 +224,7 @@ func (r *reader) int8s(n int) []int8 {
 	return values
 }
 
-// size is the length of the file.
+// size returns the length of the file in bytes.
 func (m *Model) size() int {
 	b, err := m.encode()
 	if err != nil {

@@ -9,35 +9,36 @@ import (
 )
 
 const (
-	// biasRate is the bias's share of the rate: it is in every example.
+	// biasRate is the factor on the learning rate of the bias, which is in every example.
 	biasRate = 0.1
-	// learnt is the squared length of a gradient below which an example has nothing more to teach.
+	// learnt is the squared length of a gradient below which an example is skipped.
 	learnt = 1e-4
 )
 
 // Learning rates. On German news, app descriptions and package descriptions 0.5 has the lowest held-out loss after two
-// or three passes; where a part of the labels is wrong, a lower rate learns less of that by heart. Of embeddings,
-// every feature stands in every text.
+// or three passes; with partly wrong labels, a lower rate overfits less. Embeddings need a lower rate because every
+// feature occurs in every text.
 var (
 	sparseRates = []float32{0.5, 0.15}
 	denseRates  = []float32{0.1, 0.02}
 )
 
-// learner trains one head by stochastic gradient descent on the cross-entropy, one example at a time, with a rate for
-// each feature that falls with the gradients seen there (AdaGrad, Duchi, Hazan and Singer 2011): rare n-grams learn as
-// much from an example as frequent ones. One goroutine, so that the order of additions never changes.
+// learner trains one head by stochastic gradient descent on the cross-entropy, one example at a time, with a learning
+// rate for each feature that falls with its past gradients (AdaGrad, Duchi, Hazan and Singer 2011), so that rare
+// n-grams learn as much from an example as frequent ones. It runs in one goroutine, so that the order of additions is
+// fixed.
 type learner struct {
 	head    *Head
 	rows    []vector
 	truths  []truth
-	order   []int // examples to learn from
+	order   []int // training examples
 	rate    float32
 	rng     *rand.Rand
 	squares []float32 // by feature, sum of squared gradients
-	bias    float64   // the same of the bias
+	bias    float64   // the same for the bias
 }
 
-// newLearner starts with weights of zero for so many features.
+// newLearner starts with weights of zero.
 func newLearner(head Head, features int, rows []vector, truths []truth, order []int, rate float32,
 	seed uint64,
 ) *learner {
@@ -64,7 +65,7 @@ func (l *learner) pass() (loss, right float64) {
 			right++
 		}
 		for _, c := range truth {
-			p[c]-- // now the gradient of the outputs
+			p[c]-- // p is now the gradient of the outputs
 		}
 		var square float64
 		for c := range p {
@@ -77,7 +78,7 @@ func (l *learner) pass() (loss, right float64) {
 	return loss / n, right / n
 }
 
-// step follows the gradient of one example.
+// step applies the gradient of one example.
 func (l *learner) step(row *vector, g []float32, square float64) {
 	if square < learnt {
 		return
@@ -99,7 +100,7 @@ func (l *learner) step(row *vector, g []float32, square float64) {
 	}
 }
 
-// right says whether the answer is the truth.
+// right reports whether the answer is the truth.
 func (h *Head) right(probs []float64, truth truth) bool {
 	if h.Kind != serving.KindSet {
 		return largest(probs) == truth[0]

@@ -7,11 +7,11 @@ const (
 	foldedBuckets = 1 << 17
 )
 
-// folded is the feature map of model files of format 1: each n-gram is weighed by its bucket and added, with a sign
-// that makes collisions cancel, to one of 768 features. New models use a vocabulary; this one keeps old releases in
+// folded is the feature map of model files of format 1: each n-gram is weighted by its bucket and added, with a sign
+// that makes collisions cancel, to one of 768 features. New models use a vocabulary; folded keeps old releases in
 // service.
 type folded struct {
-	weights []float32 // by bucket; 0 = not used
+	weights []float32 // by bucket; 0 = unused
 }
 
 func (f folded) row(v *gramReader, text string, out *vector) {

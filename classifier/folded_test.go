@@ -13,7 +13,8 @@ import (
 	"github.com/retraind/retraind/classifier"
 )
 
-// testdata/v1.bin.gz was trained by the version before the vocabulary; v1.predictions.jsonl is what it answered then.
+// testdata/v1.bin.gz was trained by the version before the vocabulary; v1.predictions.jsonl has its answers at that
+// time.
 func TestModelsOfFormat1AreServed(t *testing.T) {
 	t.Parallel()
 	site := newSite(t)

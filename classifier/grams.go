@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// maxText is how much of an item is read: later text adds nothing to a category and a 10 MB item must not stop the
-	// service.
+	// maxText is how much of an item is read, in bytes: later text hardly changes the category, and a 10 MB item must not
+	// stop the service.
 	maxText = 64 << 10
 	minGram = 3
 	maxGram = 5
 )
 
-// gramReader finds the n-grams of one text after the other. It holds scratch space: one goroutine at a time.
+// gramReader finds the n-grams of texts, one text at a time. It reuses its buffers: not safe for concurrent use.
 type gramReader struct {
 	grams  []gram // distinct n-grams of the text in order of first appearance
 	table  []int32
@@ -34,7 +34,7 @@ type gram struct {
 	char  bool // characters within a word; otherwise a word or a pair of words
 }
 
-// textOf joins an item's fields in the order of their names.
+// textOf joins an item's fields, sorted by name.
 func textOf(fields map[string]string) string {
 	if len(fields) == 1 {
 		for _, v := range fields {
@@ -64,7 +64,7 @@ func fnv(seed uint64, b []byte) uint64 {
 	return h
 }
 
-// mix spreads FNV's weak high bits (the finalizer of splitmix64).
+// mix improves FNV's weak high bits (the finalizer of splitmix64).
 func mix(h uint64) uint64 {
 	h ^= h >> 30
 	h *= 0xbf58476d1ce4e5b9
@@ -73,15 +73,15 @@ func mix(h uint64) uint64 {
 	return h ^ h>>31
 }
 
-// Seeds keep the three kinds of n-grams apart.
+// Seeds separate the three kinds of n-grams.
 const (
 	seedWord = fnvOffset ^ 0x57
 	seedPair = fnvOffset ^ 0x50ab
 	seedChar = fnvOffset ^ 0xc4a3
 )
 
-// collect finds the distinct n-grams of a text: words, pairs of neighbouring words, and 3 to 5 characters within a word
-// with its borders.
+// collect finds the distinct n-grams of a text: words, pairs of adjacent words, and 3 to 5 characters within a word
+// including its borders.
 func (v *gramReader) collect(text string) {
 	if len(text) > maxText {
 		text = text[:maxText]
@@ -172,7 +172,7 @@ func (v *gramReader) grow() {
 	}
 }
 
-// logCount dampens repetition. Most n-grams occur once or twice, where no logarithm is needed.
+// logCount returns 1 + ln(n). Most n-grams occur once or twice, which needs no logarithm.
 func logCount(n int32) float32 {
 	switch n {
 	case 1:

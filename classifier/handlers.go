@@ -18,8 +18,8 @@ const (
 	maxBatch = 10_000
 )
 
-// Result is the answer to one text: of the target that decides. A model of other or several targets adds for each of
-// them a field of its name, with a text, a boolean or a list, and NAME_confidence.
+// Result is the answer to one text for the deciding target. A model of another target, or of several, adds a field for
+// each of them, with a text, a boolean or a list, and NAME_confidence.
 type Result struct {
 	Label      string  `json:"label"`
 	Confidence float64 `json:"confidence"`
@@ -63,7 +63,7 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) classify(w http.ResponseWriter, r *http.Request) {
-	c := s.current.Load() // once: the answer and its release are of one model
+	c := s.current.Load() // loaded once, so that the answer and its release are of one model
 	if c == nil {
 		fail(w, http.StatusServiceUnavailable, "no model is loaded")
 		return
@@ -111,7 +111,7 @@ func (s *Server) batch(w http.ResponseWriter, r *http.Request) {
 	}
 	results, err := c.results(r.Context(), request.Items)
 	if r.Context().Err() != nil {
-		return // nobody waits for the rest
+		return // the client is gone
 	}
 	if err != nil {
 		fail(w, http.StatusServiceUnavailable, err.Error())
@@ -134,7 +134,7 @@ func (c *loaded) results(ctx context.Context, texts []map[string]string) ([]any,
 	return results, nil
 }
 
-// result is a Result, with the fields of the targets where they say more.
+// result returns a Result, with the fields of the targets if they differ from it.
 func (c *loaded) result(list []Answered) any {
 	first := Result{list[0].Value, list[0].Confidence, c.digest}
 	if len(list) == 1 && c.model.Heads[0].Name == "label" {
@@ -145,7 +145,7 @@ func (c *loaded) result(list []Answered) any {
 		out[h.Name] = serving.Target{Kind: h.Kind}.JSON(list[i].Value)
 		out[h.Name+"_confidence"] = list[i].Confidence
 	}
-	out["release"] = c.digest // no target may hide it: deployments are proved by it
+	out["release"] = c.digest // last, so that no target can override it: deployments are verified by it
 	return out
 }
 
@@ -172,7 +172,7 @@ func write(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)+1))
 	w.WriteHeader(status)
-	w.Write(append(b, '\n')) // an error here means that the client has left
+	w.Write(append(b, '\n')) // an error here means that the client is gone
 }
 
 func fail(w http.ResponseWriter, status int, reason string) {

@@ -12,25 +12,24 @@ import (
 type Head struct {
 	Name string
 	Kind serving.Kind
-	// Categories are the possible answers, sorted; of a set its possible members.
+	// Categories are the possible answers, sorted; for a set its possible members.
 	Categories []string
-	// Temperature divides the outputs before they become probabilities, so that these mean what they say. 1 changes
-	// nothing.
+	// Temperature divides the outputs before they become probabilities, to calibrate them. 1 has no effect.
 	Temperature float64
 
 	weights matrix
 	bias    []float32
 }
 
-// matrix holds a row of weights for each feature.
+// matrix holds one row of weights for each feature.
 type matrix struct {
-	exact []float32 // rows of width values; or else
+	exact []float32 // rows of width values; nil if tiny is set
 	tiny  []int8    // rows of width values, to be multiplied by the row's scale
 	scale []float32
 }
 
-// shrink rounds each row to 255 steps. That makes the file and the memory a quarter, and moves a probability by less
-// than what another seed does.
+// shrink rounds each row to 255 steps. That divides the size of file and memory by four, and changes a probability
+// less than another seed does.
 func (m matrix) shrink(width int) matrix {
 	out := matrix{tiny: make([]int8, len(m.exact)), scale: make([]float32, len(m.exact)/max(width, 1))}
 	for r := range out.scale {
@@ -76,7 +75,7 @@ func (h *Head) outputs(row *vector, z []float64) {
 	}
 }
 
-// probabilities turns outputs into probabilities in place: of one category among all, or for a set of each member.
+// probabilities turns outputs into probabilities in place: over all categories, or for a set of each member.
 func (h *Head) probabilities(z []float64) {
 	for c := range z {
 		z[c] /= h.Temperature
@@ -90,7 +89,7 @@ func (h *Head) probabilities(z []float64) {
 	softmax(z)
 }
 
-// answer is the likeliest canonical value and its probability. That of a set takes its members as independent.
+// answer returns the likeliest canonical value and its probability. For a set the members are taken as independent.
 func (h *Head) answer(probs []float64) (string, float64) {
 	if h.Kind != serving.KindSet {
 		best := largest(probs)
@@ -107,7 +106,7 @@ func (h *Head) answer(probs []float64) (string, float64) {
 	return serving.CanonicalSet(members), confidence
 }
 
-// loss is the cross-entropy of the probabilities in nats.
+// loss returns the cross-entropy of the probabilities in nats.
 func (h *Head) loss(probs []float64, truth truth) float64 {
 	if h.Kind != serving.KindSet {
 		return -math.Log(max(probs[truth[0]], 1e-300))
@@ -122,10 +121,10 @@ func (h *Head) loss(probs []float64, truth truth) float64 {
 	return sum
 }
 
-// truth is the numbers of an example's categories: one, or for a set any number. nil is no label.
+// truth has the indexes of an example's categories: one, or for a set any number. nil means no label.
 type truth []int
 
-// truthOf reads an example's label. A category that is not known is left out of a set, and otherwise no label.
+// truthOf converts an example's label. An unknown category is left out of a set; otherwise the label is nil.
 func (h *Head) truthOf(label string) truth {
 	if label == "" {
 		return nil
@@ -146,7 +145,7 @@ func (h *Head) truthOf(label string) truth {
 	return out
 }
 
-// membersOf reads a canonical set; a text that is none is a set of one.
+// membersOf parses a canonical set; another text is a set of one.
 func membersOf(label string) []string {
 	var members []string
 	if json.Unmarshal([]byte(label), &members) != nil {
@@ -169,7 +168,7 @@ func softmax(z []float64) {
 
 func sigmoid(z float64) float64 { return 1 / (1 + math.Exp(-z)) }
 
-// largest is the place of the largest value; the first one where two are equal.
+// largest returns the index of the largest value; the first of equal ones.
 func largest(z []float64) int {
 	best := 0
 	for c := range z {

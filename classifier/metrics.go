@@ -7,7 +7,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// TargetMetrics say what a training did for one target; counts first.
+// TargetMetrics are the results of a training for one target; counts first.
 type TargetMetrics struct {
 	Kind       serving.Kind   `json:"kind"`
 	Examples   int            `json:"examples"`
@@ -23,14 +23,14 @@ type TargetMetrics struct {
 	ECE        float64        `json:"ece"` // expected calibration error on the test examples
 }
 
-// Metrics say what a training did: of the deciding target first.
+// Metrics are the results of a training: the embedded ones are of the deciding target.
 type Metrics struct {
 	TargetMetrics
 	Features      int                      `json:"features"`
 	ModelBytes    int                      `json:"model_bytes"`    // of the file
-	TrainingBytes int                      `json:"training_bytes"` // rows and weights at most, beside the texts themselves
+	TrainingBytes int                      `json:"training_bytes"` // maximum for rows and weights, without the texts
 	Others        map[string]TargetMetrics `json:"other_targets,omitempty"`
-	Skipped       map[string]string        `json:"skipped_targets,omitempty"` // and why
+	Skipped       map[string]string        `json:"skipped_targets,omitempty"` // with the reason
 }
 
 func (m *Metrics) of(first bool, name string) TargetMetrics {
@@ -48,12 +48,12 @@ func (m *Metrics) set(first bool, name string, t TargetMetrics) {
 	}
 }
 
-// trainingBytes is the memory of rows, weights of all folds, and the counters of a vocabulary.
+// trainingBytes returns the memory of rows, weights of all folds, and the counters of a vocabulary.
 func trainingBytes(entries, features, widest int) int {
 	return 8*entries + (folds+1)*features*4*(widest+1) + 4<<bucketBits
 }
 
-// tally compares a model's answers to one target with the test examples.
+// tally compares a model's answers for one target with the test examples.
 type tally struct {
 	kind                      serving.Kind
 	items, exact              int
@@ -94,7 +94,7 @@ func (t *tally) fill(m *TargetMetrics) {
 	}
 }
 
-// macroF1 is the mean over the categories that occur as label or as prediction.
+// macroF1 returns the mean over the categories that occur as label or as prediction.
 func (t *tally) macroF1() float64 {
 	all := maps.Clone(t.support)
 	maps.Copy(all, t.predicted)

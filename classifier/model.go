@@ -11,12 +11,12 @@ import (
 
 // Model is a trained classifier. It never changes: any number of goroutines may predict with it.
 type Model struct {
-	Heads    []*Head // the first one is of the target that decides
+	Heads    []*Head // the first one is of the deciding target
 	Seed     uint64
 	Examples int // number of training examples
 
 	features   featureMap
-	embeddings *Embeddings // in place of features
+	embeddings *Embeddings // instead of features
 	scratch    sync.Pool   // of *scratch
 }
 
@@ -32,13 +32,13 @@ type scratch struct {
 	probs  []float64
 }
 
-// Answered is the answer to one target.
+// Answered is the answer for one target.
 type Answered struct {
 	Value      string  // canonical
 	Confidence float64 // probability that the value is right
 }
 
-// Categories are the possible answers of the first target, sorted.
+// Categories returns the possible answers of the first target, sorted.
 func (m *Model) Categories() []string { return m.Heads[0].Categories }
 
 func (m *Model) targets() []string {
@@ -49,7 +49,7 @@ func (m *Model) targets() []string {
 	return names
 }
 
-// Classify returns the likeliest answer to the first target and its probability. A model of embeddings answers by
+// Classify returns the likeliest answer for the first target and its probability. For a model of embeddings use
 // AnswerAll.
 func (m *Model) Classify(fields map[string]string) (label string, confidence float64) {
 	m.with(textOf(fields), func(s *scratch) { label, confidence = m.Heads[0].answer(m.Heads[0].ask(s)) })
@@ -65,7 +65,7 @@ func (m *Model) Predict(fields map[string]string) (label string, confidence floa
 	return label, confidence, probs
 }
 
-// Answer returns the answers to all targets, in the order of Heads.
+// Answer returns the answers for all targets, in the order of Heads.
 func (m *Model) Answer(fields map[string]string) []Answered {
 	out := make([]Answered, len(m.Heads))
 	m.with(textOf(fields), func(s *scratch) {
@@ -76,7 +76,7 @@ func (m *Model) Answer(fields map[string]string) []Answered {
 	return out
 }
 
-// Answers are the values of Answer by target.
+// Answers returns the values of Answer by target.
 func (m *Model) Answers(list []Answered) serving.Answers {
 	out := make(serving.Answers, len(list))
 	for i, a := range list {
@@ -85,7 +85,7 @@ func (m *Model) Answers(list []Answered) serving.Answers {
 	return out
 }
 
-// AnswerAll returns Answer for each of the texts. Only a model of embeddings, whose service it asks, can fail.
+// AnswerAll returns Answer for each of the texts. Only a model of embeddings can fail, since it calls its service.
 func (m *Model) AnswerAll(ctx context.Context, texts []map[string]string) ([][]Answered, error) {
 	out := make([][]Answered, len(texts))
 	if m.embeddings == nil {
@@ -115,7 +115,7 @@ func (m *Model) AnswerAll(ctx context.Context, texts []map[string]string) ([][]A
 	return out, nil
 }
 
-// with calls use with the features of a text; a model of embeddings has none here.
+// with calls use with the features of a text; for a model of embeddings they are empty.
 func (m *Model) with(text string, use func(*scratch)) {
 	s, ok := m.scratch.Get().(*scratch)
 	if !ok {
@@ -129,7 +129,7 @@ func (m *Model) with(text string, use func(*scratch)) {
 	use(s)
 }
 
-// ask returns the head's probabilities, which are valid until the next call.
+// ask returns the head's probabilities, valid until the next call.
 func (h *Head) ask(s *scratch) []float64 {
 	s.probs = slices.Grow(s.probs[:0], len(h.Categories))[:len(h.Categories)]
 	h.outputs(&s.row, s.probs)

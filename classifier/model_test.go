@@ -70,8 +70,8 @@ func TestSameSeedSameModel(t *testing.T) {
 	}
 }
 
-// TestCoresDoNotMatter trains in processes with other numbers of cores; it is such a process itself where a directory is
-// named.
+// TestCoresDoNotMatter trains in processes with other numbers of cores; it is such a process itself if a directory is
+// given.
 func TestCoresDoNotMatter(t *testing.T) {
 	t.Parallel()
 	const name = "RETRAIND_TEST_MODEL_DIR"

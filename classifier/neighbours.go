@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Neighbours finds the texts that are nearest to a text by the cosine of their features. Safe for concurrent use.
+// Neighbours finds the nearest texts by the cosine of their features. Safe for concurrent use.
 type Neighbours struct {
 	rows  []vector
 	texts [][]posting // by feature
@@ -17,7 +17,7 @@ type posting struct {
 	value float32
 }
 
-// NewNeighbours reads the texts.
+// NewNeighbours indexes the texts.
 func NewNeighbours(texts []map[string]string) *Neighbours {
 	examples := make([]Example, len(texts))
 	for i := range texts {

@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// drain is how long requests in flight may take to end after the context has.
+	// drain is how long requests in progress may take after the context has ended.
 	drain = 5 * time.Second
-	// silence is how long a connection that never sent anything may keep the server from ending: clients dial ahead, and
-	// net/http would wait five seconds for each such connection.
+	// silence is how long a connection that never sent anything may delay the shutdown: clients preconnect, and net/http
+	// would wait five seconds for each such connection.
 	silence = time.Second
 )
 
-// Serve answers on the listener until ctx ends, then lets requests in flight finish. It returns nil after such an end.
+// Serve answers on the listener until ctx ends, then waits for requests in progress. It then returns nil.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	silent := &connections{since: map[net.Conn]time.Time{}}
 	counted := &countedListener{Listener: listener}
@@ -29,7 +29,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,
 		WriteTimeout:      time.Minute,
-		IdleTimeout:       2 * time.Minute, // longer than a scorer keeps its connections, so that it is the one that closes
+		IdleTimeout:       2 * time.Minute, // longer than a scorer keeps its connections, so that the client closes them
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		ConnState:         silent.track,
 	}
@@ -38,13 +38,13 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	go func() {
 		select {
 		case <-ctx.Done():
-		case <-ended: // the listener failed: what is under way is still answered
+		case <-ended: // the listener failed: requests in progress are still answered
 		}
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 		defer cancel()
-		// Not by Shutdown: from that call on net/http hangs up on a request that it has read but not yet begun to answer.
+		// Before Shutdown, which makes net/http close a connection whose request it has read but not yet begun to answer.
 		server.SetKeepAlivesEnabled(false)
-		go counted.Close() // it may wait for an Accept that is under way
+		go counted.Close() // it may block on an Accept in progress
 		go silent.hangUp(stop)
 		done <- counted.wait(stop)
 	}()
@@ -60,7 +60,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// connections are those that have not sent anything yet.
+// connections are the connections that have not sent anything yet.
 type connections struct {
 	mu    sync.Mutex
 	since map[net.Conn]time.Time // guarded by mu
@@ -76,8 +76,8 @@ func (c *connections) track(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// hangUp closes, until ctx ends, those that have been silent for long. One that came in at the last moment has its time
-// too: its request may be on the way.
+// hangUp closes, until ctx ends, connections that have been silent for long. One accepted at the last moment gets the
+// same time: its request may still arrive.
 func (c *connections) hangUp(ctx context.Context) {
 	tick := time.NewTicker(silence / 10)
 	defer tick.Stop()
@@ -90,22 +90,22 @@ func (c *connections) hangUp(ctx context.Context) {
 		c.mu.Lock()
 		for conn, since := range c.since {
 			if time.Since(since) >= silence {
-				conn.Close() // nothing was asked on it, so nobody waits for an answer
+				conn.Close() // no request was sent on it
 			}
 		}
 		c.mu.Unlock()
 	}
 }
 
-// countedListener knows how many of its connections are open, also one that was accepted but of which net/http has not
-// yet taken note. Another process may go on accepting from the same socket, so no client must find its request cut off.
+// countedListener counts its open connections, including one that was accepted but that net/http does not track yet.
+// Another process may continue to accept from the same socket, so no request of a client may be cut off.
 type countedListener struct {
 	net.Listener
 	open atomic.Int64
 }
 
 func (l *countedListener) Accept() (net.Conn, error) {
-	l.open.Add(1) // before the kernel hands one over: there is no moment in which it is not counted
+	l.open.Add(1) // before the kernel returns one, so that no connection is ever uncounted
 	conn, err := l.Listener.Accept()
 	if err != nil {
 		l.open.Add(-1)

@@ -15,21 +15,21 @@ import (
 // ReleaseFile is the file in a release directory that names its digest.
 const ReleaseFile = "release.json"
 
-// loaded is a model as it is served.
+// loaded is a model in service.
 type loaded struct {
 	model  *Model
 	digest string
-	dir    string // what the served path pointed to
+	dir    string // resolved target of the served path
 	at     time.Time
 }
 
-// ServerOptions of NewServer.
+// ServerOptions are the options of NewServer.
 type ServerOptions struct {
-	// Dir is the served release directory: a symlink such as current that is switched from release to release, or a
-	// plain directory.
+	// Dir is the served release directory: a symlink such as current that is switched from release to release, or a plain
+	// directory.
 	Dir    string
 	Logger *slog.Logger
-	// Embeddings is the URL of the embedding service, if it is another one than in the training.
+	// Embeddings is the URL of the embedding service, if it differs from the one in training.
 	Embeddings string
 }
 
@@ -43,7 +43,7 @@ type Server struct {
 	handler http.Handler
 }
 
-// NewServer returns a server without a model: call Reload. Until it succeeds, requests are answered with 503.
+// NewServer returns a server without a model: call Reload. Until that succeeds, requests are answered with 503.
 func NewServer(opts ServerOptions) *Server {
 	s := &Server{dir: opts.Dir, embed: opts.Embeddings, log: opts.Logger}
 	if s.log == nil {
@@ -53,10 +53,10 @@ func NewServer(opts ServerOptions) *Server {
 	return s
 }
 
-// ServeHTTP answers one request with the model that is current when it begins.
+// ServeHTTP answers one request with the model that is current when the request begins.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// Release is the digest of the release that is served, or "".
+// Release returns the digest of the served release, or "".
 func (s *Server) Release() string {
 	if c := s.current.Load(); c != nil {
 		return c.digest
@@ -64,8 +64,8 @@ func (s *Server) Release() string {
 	return ""
 }
 
-// Reload loads the release that the directory points to now and serves it from the next request on. On an error the
-// present model stays.
+// Reload loads the release that the directory points to now and serves it from the next request on. On an error it
+// keeps the present model.
 func (s *Server) Reload() error {
 	s.reload.Lock()
 	defer s.reload.Unlock()
@@ -73,7 +73,7 @@ func (s *Server) Reload() error {
 	if err != nil {
 		return fmt.Errorf("reload: %w; is a release deployed?", err)
 	}
-	// Everything is read below the resolved directory, so that a switch in the middle cannot mix two releases.
+	// Everything is read below the resolved directory, so that a concurrent switch cannot mix two releases.
 	digest, err := readDigest(dir)
 	if err != nil {
 		return fmt.Errorf("reload: %w", err)
@@ -90,7 +90,7 @@ func (s *Server) Reload() error {
 	return nil
 }
 
-// readDigest reads the release's own name.
+// readDigest reads the digest of the release.
 func readDigest(dir string) (string, error) {
 	path := filepath.Join(dir, ReleaseFile)
 	b, err := os.ReadFile(path)

@@ -24,7 +24,7 @@ import (
 	"github.com/retraind/retraind/internal/waittest"
 )
 
-// site is a served directory with releases that a test makes and switches.
+// site is a served directory in which a test makes and switches releases.
 type site struct {
 	t    *testing.T
 	root string
@@ -50,7 +50,7 @@ func (s *site) release(id string, seed uint64) string {
 	return dir
 }
 
-// point switches the link in one step, as a deploy does.
+// point switches the link atomically, as a deploy does.
 func (s *site) point(id string) {
 	s.t.Helper()
 	next := filepath.Join(s.root, ".next")
@@ -184,7 +184,7 @@ func TestBrokenReleaseKeepsTheOldModel(t *testing.T) {
 	}
 }
 
-// start serves a site on loopback and ends with the test.
+// start serves a site on loopback until the test ends.
 func start(t *testing.T, s *classifier.Server) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -250,7 +250,7 @@ func TestSwapUnderLoadFailsNoRequest(t *testing.T) {
 			}
 		})
 	}
-	// Each switch is waited for in the answers themselves.
+	// The test waits until the answers show each switch.
 	for _, id := range []string{"b", "a", "b", "a", "b"} {
 		site.point(id)
 		for release := ""; release != "sha256:"+id; {
@@ -357,7 +357,7 @@ func TestServeLetsRequestsFinish(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	// Half a request is under way when the end comes; the server asks for the rest with 100 Continue once it reads.
+	// Half a request is in progress at shutdown; the server asks for the rest with 100 Continue once it reads.
 	fmt.Fprintf(conn, "POST /classify HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 15\r\n\r\n")
 	first := make([]byte, 25)
 	if _, err := io.ReadFull(conn, first); err != nil || !bytes.Contains(first, []byte("100 Continue")) {
@@ -374,8 +374,8 @@ func TestServeLetsRequestsFinish(t *testing.T) {
 	}
 }
 
-// A service is replaced by another one on the same socket, again and again, while clients ask: none finds its request
-// cut off.
+// A service is replaced by another one on the same socket repeatedly while clients send requests: no request is cut
+// off.
 func TestExchangeFailsNoRequest(t *testing.T) {
 	t.Parallel()
 	dir := newSite(t).release("one", 1)
@@ -430,7 +430,7 @@ func TestExchangeFailsNoRequest(t *testing.T) {
 	}
 	for range 40 {
 		next := begin()
-		for from := asked.Load(); asked.Load() < from+8; { // both accept for a while
+		for from := asked.Load(); asked.Load() < from+8; { // both accept for some time
 			runtime.Gosched()
 		}
 		if err := end(); err != nil {

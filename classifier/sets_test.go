@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/internal/demo/news"
 )
 
-// dataSet is labelled text, divided into what is learnt and what is asked. Of several divisions the answers are counted
+// dataSet is labelled text, divided into training and test texts. Over several divisions the answers are counted
 // together.
 type dataSet struct {
 	name   string
@@ -21,10 +21,10 @@ type dataSet struct {
 
 type split struct{ train, test []classifier.Example }
 
-// shared is where labelled text of others lies, if it does: its licences do not allow to copy it here.
+// shared has labelled texts of others, if it exists: their licences do not allow a copy here.
 const shared = "../../shared/data"
 
-// dataSets skips what is not there.
+// dataSets skips sets that do not exist.
 func dataSets(tb testing.TB, name string) dataSet {
 	tb.Helper()
 	set := dataSet{name: name}

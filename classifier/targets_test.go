@@ -16,8 +16,8 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// service writes n lines as an export of a service with three answers: relevant (bool), priority (label, often null), aks
-// (set). Each word of aks stands for itself.
+// service writes n lines like the export of a service with three answers: relevant (bool), priority (label, often
+// null), aks (set). Each word of aks implies the member of that name.
 func service(seed uint64, n int) string {
 	rng := rand.New(rand.NewPCG(seed, 2))
 	var b strings.Builder

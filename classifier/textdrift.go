@@ -13,17 +13,17 @@ import (
 )
 
 const (
-	leastTexts = 60   // of each period, below which nothing is said
-	mostTexts  = 1000 // of each period that are looked at, drawn by chance
-	leastAUC   = 0.55 // a classifier that is hardly better than a coin says nothing that matters
+	leastTexts = 60   // of each period; with fewer there is no result
+	mostTexts  = 1000 // of each period, drawn at random
+	leastAUC   = 0.55 // a classifier hardly better than chance is not worth a report
 	mostWords  = 12
 	leastZ     = 3.0
 )
 
-// TextDrift asks whether texts of two periods can be told apart: a classifier learns "then" and "now" from one half of
-// them, and its AUC on the other half is compared with what chance gives, 0.5 with a standard deviation of
-// sqrt((n0+n1+1)/(12 n0 n1)) (Mann and Whitney 1947). Drifted is an AUC above 0.55 and more than three deviations above
-// 0.5. The words are those that the classifier itself takes for a sign and whose share of texts changed by a log odds
+// TextDrift tests whether texts of two periods can be distinguished: a classifier learns "then" and "now" from one
+// half of them, and its AUC on the other half is compared with chance, 0.5 with a standard deviation of
+// sqrt((n0+n1+1)/(12 n0 n1)) (Mann and Whitney 1947). Drifted means an AUC above 0.55 and more than three deviations
+// above 0.5. The words are those that the classifier takes as evidence and whose share of texts changed by a log odds
 // ratio of more than three standard errors. The same texts and seed give the same answer.
 func TextDrift(then, now []map[string]string, seed uint64) drift.TextDrift {
 	rng := rand.New(rand.NewPCG(seed, 0x74657874))
@@ -48,7 +48,7 @@ func TextDrift(then, now []map[string]string, seed uint64) drift.TextDrift {
 	slices.SortStableFunc(ask, byLabel)
 	m, _, err := Train(learn, Options{Seed: seed, quick: true}, nil)
 	if err != nil {
-		return out // two labels and enough texts: there is none
+		return out // cannot fail: two labels and enough texts
 	}
 	var n0, n1 float64
 	out.AUC, n0, n1 = m.auc(ask)
@@ -67,13 +67,13 @@ func sample(rng *rand.Rand, texts []map[string]string) []map[string]string {
 	return texts[:min(len(texts), mostTexts)]
 }
 
-// now is the probability that a text is of the second period: the categories are "now" and "then".
+// now returns the probability that a text is of the second period: the categories are "now" and "then".
 func (m *Model) now(text map[string]string) float64 {
 	_, _, probs := m.Predict(text)
 	return probs[0]
 }
 
-// auc is the share of pairs, one text of each period, that are in the right order; a tie is half a pair.
+// auc returns the share of pairs, one text of each period, that are in the right order; a tie counts half.
 func (m *Model) auc(ask []Example) (auc, then, now float64) {
 	type scored struct {
 		p   float64
@@ -102,7 +102,7 @@ func (m *Model) auc(ask []Example) (auc, then, now float64) {
 	return pairs / (then * now), then, now
 }
 
-// words finds what gives the second period away.
+// words finds the words that distinguish the second period.
 func (m *Model) words(then, now []map[string]string) []drift.TellingWord {
 	before, after := documents(then), documents(now)
 	type candidate struct {
@@ -139,7 +139,7 @@ func (m *Model) words(then, now []map[string]string) []drift.TellingWord {
 	return out
 }
 
-// documents counts in how many texts each word of three letters or more stands.
+// documents counts the texts in which each word of three letters or more occurs.
 func documents(texts []map[string]string) map[string]int {
 	out := map[string]int{}
 	for _, fields := range texts {

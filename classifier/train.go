@@ -11,21 +11,22 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// maxCategories bounds the outputs of a target.
+// maxCategories limits the outputs of a target.
 const maxCategories = 512
 
-// Options of a training. The zero value means the defaults.
+// Options are the options of a training. The zero value means the defaults.
 type Options struct {
 	Seed   uint64
 	Epochs int    // passes over the examples at most; default 8
 	Target string // the target that decides; default label
-	// Kinds are the targets that are learnt beside Target, and the kinds of all; a target without one is a label.
+	// Kinds has the kinds of all targets, and so the targets that are learnt beside Target; a target without one is a
+	// label.
 	Kinds map[string]serving.Kind
 
-	// Embeddings, where set, are learnt from instead of n-grams.
+	// Embeddings, if set, replace n-grams as features.
 	Embeddings *Embeddings
 
-	own   int  // from this example on, the data's own validation part; 0 = none
+	own   int  // index of the first example of the data's own validation part; 0 = none
 	quick bool // no validation: unvalidatedPasses, temperature 1
 }
 
@@ -39,7 +40,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// rates are the learning rates that a validation chooses from.
+// rates returns the learning rates that a validation chooses from.
 func (o Options) rates() []float32 {
 	if o.Embeddings != nil {
 		return denseRates
@@ -47,21 +48,21 @@ func (o Options) rates() []float32 {
 	return sparseRates
 }
 
-// targets lists what is learnt, the deciding target first.
+// targets lists the targets to learn, the deciding one first.
 func (o Options) targets() []string {
 	others := slices.DeleteFunc(slices.Sorted(maps.Keys(o.Kinds)), func(name string) bool { return name == o.Target })
 	return append([]string{o.Target}, others...)
 }
 
-// Progress is how far a training is.
+// Progress is the progress of a training.
 type Progress struct {
 	Phase  string  // "vectorize", "validate", "train"
 	Epoch  int     // passes done, over all targets
-	Epochs int     // passes in all; it falls when fewer are enough
-	Loss   float64 // mean cross-entropy in nats: of the validation part, or of the pass
+	Epochs int     // passes in total; it falls when fewer are enough
+	Loss   float64 // mean cross-entropy in nats of the validation part, or of the pass
 }
 
-// Train learns a model. The same examples in the same order with the same options give the same model, bit by bit, on
+// Train trains a model. The same examples in the same order with the same options give the same model, bit by bit, on
 // any number of cores of the same kind.
 func Train(examples []Example, opts Options, progress func(Progress)) (*Model, Metrics, error) {
 	opts = opts.withDefaults()
@@ -107,7 +108,7 @@ func Train(examples []Example, opts Options, progress func(Progress)) (*Model, M
 	return m, metrics, nil
 }
 
-// read turns the texts into features: of a new vocabulary, or those of an embedding service.
+// read turns the texts into features of a new vocabulary, or of an embedding service.
 func (m *Model) read(examples []Example, outputs int, opts Options) (rows []vector, features int, err error) {
 	if opts.Embeddings == nil {
 		words := newVocabulary(examples, outputs)
@@ -209,13 +210,13 @@ func (p *passes) done(phase string, loss float64) {
 	p.say(phase, loss)
 }
 
-// next forgets the passes that a head's validation and its training did not need.
+// next drops the passes that a head's validation and training did not need.
 func (p *passes) next(validation, spared int) {
 	p.all -= validation - p.validation + spared
 	p.validation = 0
 }
 
-// eachInParallel runs work over [0, n) in as many stretches as there are cores.
+// eachInParallel runs work over [0, n), divided into one range for each core.
 func eachInParallel(n int, work func(from, to int)) {
 	workers := min(runtime.GOMAXPROCS(0), n)
 	var wg sync.WaitGroup

@@ -25,7 +25,7 @@ const (
 	MetricsFile     = "metrics.json"
 )
 
-// Prediction is one line of predictions.jsonl: what the new model says about a test item, before it is served.
+// Prediction is one line of predictions.jsonl: the new model's answer to a test item, before it is deployed.
 type Prediction struct {
 	ID         string          `json:"id"`
 	TextHash   string          `json:"text_hash"`
@@ -33,11 +33,11 @@ type Prediction struct {
 	Confidence float64         `json:"confidence"`
 }
 
-// TrainDir reads train.jsonl and, where there are any, validation.jsonl and test.jsonl from dataDir. It learns all
-// targets that train.jsonl has labels of, unless opts.Kinds names them. The number of passes and the temperature are
-// found on a part that is not learnt (validation.jsonl where that is large enough); then the model is trained on all
-// of the first two files. It writes the model, its predictions for the test items and its metrics into releaseDir,
-// which is made when it is missing. The model file comes last: a release directory that has it is complete.
+// TrainDir reads train.jsonl and, if they exist, validation.jsonl and test.jsonl from dataDir. It learns all targets
+// that train.jsonl has labels of, unless opts.Kinds names them. The number of passes and the temperature are chosen on
+// a held-back part (validation.jsonl if that is large enough); then the model is trained on all of the first two
+// files. It writes the model, its predictions for the test items and its metrics into releaseDir, which it creates if
+// missing. The model file is written last: a release directory that has it is complete.
 func TrainDir(dataDir, releaseDir string, opts Options, progress func(Progress)) (Metrics, error) {
 	opts = opts.withDefaults()
 	kinds := map[string]serving.Kind{}
@@ -96,7 +96,7 @@ func (m *Model) predictFile(path string, test []Example, metrics *Metrics) error
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.Cleanup() }() // nothing is left to clean up after the replace
+	defer func() { _ = f.Cleanup() }() // no effect after the replace
 	w := bufio.NewWriter(f)
 	enc := json.NewEncoder(w)
 	tallies := make([]*tally, len(m.Heads))

@@ -8,39 +8,39 @@ import (
 
 const (
 	folds = 3
-	// crossValidated is the number of examples up to which each of them is validated once. Of more, a tenth is enough.
+	// crossValidated is the number of examples up to which cross-validation uses each of them once. Of more, a tenth is
+	// validated.
 	crossValidated = 2500
-	// maxValidated bounds the validation part, and maxLearnt what is learnt to validate it: more examples would say the
-	// same of rate, passes and temperature, and the time of large trainings is better spent on the last one.
+	// maxValidated limits the validation part, and maxLearnt the examples that are learnt for it: more would not change
+	// rate, passes and temperature, and in large trainings the time is better spent on the final one.
 	maxValidated = 10_000
 	maxLearnt    = 5_000
-	// leastOwn is the size from which a validation part that comes with the data is taken, and the least of one that is
-	// drawn.
+	// leastOwn is the minimum size of a validation part that comes with the data, and of one that is drawn.
 	leastOwn = 500
-	// leastValidated is the number of examples below which validation says nothing.
+	// leastValidated is the number of examples below which there is no validation.
 	leastValidated = 50
 	// overconfident is the temperature above which a lower rate may be better.
 	overconfident = 1.1
-	// gain is the share by which a pass must lower the loss for another one to be made.
+	// gain is the share by which a pass must lower the loss for another one to follow.
 	gain = 0.01
-	// unvalidatedPasses are made when there are too few examples to validate.
+	// unvalidatedPasses is the number of passes with too few examples to validate.
 	unvalidatedPasses = 3
 )
 
-// Validation is what the validation part said about a target.
+// Validation is the result of validating a target.
 type Validation struct {
 	Items       int     `json:"items"`
-	Passes      int     `json:"passes"`         // after which the loss was lowest
-	Rate        float32 `json:"rate"`           // with which it was
+	Passes      int     `json:"passes"`         // number of passes with the lowest loss
+	Rate        float32 `json:"rate"`           // learning rate with the lowest loss
 	Loss        float64 `json:"loss"`           // mean cross-entropy in nats
 	Accuracy    float64 `json:"accuracy"`       // on examples that were not learnt
 	ECE         float64 `json:"ece"`            // expected calibration error with the temperature
-	Uncorrected float64 `json:"ece_of_outputs"` // the same without it
+	Uncorrected float64 `json:"ece_of_outputs"` // the same without the temperature
 	Temperature float64 `json:"temperature"`
 }
 
-// parts divides the labelled examples into what is learnt and what is validated, one pair a fold. Where the data has a
-// validation part of its own of some size, from example number own on, that is taken.
+// parts divides the labelled examples into training and validation, one pair for each fold. If the data has a
+// sufficiently large validation part of its own, from example number own on, that one is used.
 func parts(labelled []int, own int, seed uint64) (learn, ask [][]int) {
 	if len(labelled) < leastValidated {
 		return nil, nil
@@ -74,8 +74,8 @@ func parts(labelled []int, own int, seed uint64) (learn, ask [][]int) {
 	return learn, ask
 }
 
-// validate finds the rate and the number of passes that are best for a head, and its temperature, on examples that are
-// not learnt. A lower rate is tried as soon as a pass has made the model too sure of itself.
+// validate chooses the learning rate, the number of passes and the temperature of a head on examples that are not
+// learnt. A lower rate is tried as soon as a pass has made the model overconfident.
 func validate(head Head, features int, rows []vector, truths []truth, learn, ask [][]int, opts Options,
 	progress func(loss float64),
 ) Validation {
@@ -110,7 +110,7 @@ func validate(head Head, features int, rows []vector, truths []truth, learn, ask
 	return best
 }
 
-// passAndAsk lets each fold learn once, and returns the outputs for what it does not learn.
+// passAndAsk runs one pass of each fold, and returns the outputs for its validation examples.
 func passAndAsk(learners []*learner, ask [][]int) [][]float64 {
 	outputs := make([][][]float64, len(learners))
 	var wg sync.WaitGroup
@@ -124,7 +124,7 @@ func passAndAsk(learners []*learner, ask [][]int) [][]float64 {
 	return slices.Concat(outputs...)
 }
 
-// calibrated judges outputs at the temperature that fits them best.
+// calibrated scores outputs at their best temperature.
 func (h Head) calibrated(outputs [][]float64, truths []truth) Validation {
 	t := h.temperature(outputs, truths)
 	v := h.score(outputs, truths, t)
@@ -132,8 +132,8 @@ func (h Head) calibrated(outputs [][]float64, truths []truth) Validation {
 	return v
 }
 
-// ask returns the outputs for examples that were not learnt, each as that of a new text: what stands in none of the
-// learnt examples would not be in the vocabulary.
+// ask returns the outputs for validation examples as for new texts: features that occur in none of the learnt examples
+// are ignored, since they would not be in the vocabulary.
 func (l *learner) ask(examples []int) [][]float64 {
 	outputs := make([][]float64, len(examples))
 	var row vector
@@ -145,7 +145,7 @@ func (l *learner) ask(examples []int) [][]float64 {
 	return outputs
 }
 
-// score judges outputs at a temperature.
+// score scores outputs at a temperature.
 func (h Head) score(outputs [][]float64, truths []truth, temperature float64) Validation {
 	h.Temperature = temperature
 	v := Validation{Items: len(outputs)}

@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	// bucketBits is the length of the n-gram hashes that are told apart: their document frequencies take 16 MiB while a
-	// vocabulary is made, whatever the number of texts.
+	// bucketBits is the length of the n-gram hashes: their document frequencies take 16 MiB while a vocabulary is built,
+	// for any number of texts.
 	bucketBits = 22
-	// maxFeatures and maxWeights bound a model: features, and features times outputs.
+	// maxFeatures and maxWeights limit a model: features, and features times outputs.
 	maxFeatures = 1 << 18
 	maxWeights  = 1 << 23
-	// maxEntries bounds the rows of a training: 8 bytes each, 512 MiB.
+	// maxEntries limits the rows of a training: 8 bytes each, 512 MiB.
 	maxEntries = 1 << 26
 )
 
@@ -25,16 +25,16 @@ type vector struct {
 	words int // entries of words
 }
 
-// vocabulary is the n-grams that a model knows. The number of features grows with the data: rare n-grams are left out
-// first when there are more than the bounds allow.
+// vocabulary is the n-grams of a model. The number of features grows with the data; beyond the limits the rarest
+// n-grams are left out first.
 type vocabulary struct {
-	hashes []uint32  // bucket of each feature, the most frequent first: what is read together lies together
+	hashes []uint32  // bucket of each feature, the most frequent first, for locality
 	idf    []float32 // inverse document frequency, ln((1+n)/(1+df)) + 1
 	table  []int32   // open-addressed: feature number + 1 by bucket
-	shift  int       // from a bucket to its first place in table
+	shift  int       // from a bucket to its first slot in table
 }
 
-// newVocabulary counts the texts that have each n-gram and chooses the features for models with so many outputs.
+// newVocabulary counts the texts that have each n-gram and chooses the features for models with that many outputs.
 func newVocabulary(examples []Example, outputs int) *vocabulary {
 	counts := make([]uint32, 1<<bucketBits)
 	eachInParallel(len(examples), func(from, to int) {
@@ -65,8 +65,8 @@ func newVocabulary(examples []Example, outputs int) *vocabulary {
 func bucketOf(g gram) uint32 { return uint32(g.hash >> (64 - bucketBits)) }
 
 // frequencies returns the lowest and the highest document frequency of the features. The lowest is 1 when all n-grams
-// fit into the limit of features: in short texts a word that occurs once still tells the category of a similar name.
-// The highest is where the rows would take more entries than allowed: what stands in most texts tells least.
+// fit into the limit of features: in short texts a word that occurs once can still indicate the category. The highest
+// is where the rows would exceed the limit of entries: n-grams in most texts carry the least information.
 func frequencies(counts []uint32, features, entries int) (low, high uint32) {
 	byFrequency := map[uint32]int{}
 	top := uint32(0)
@@ -90,7 +90,7 @@ func frequencies(counts []uint32, features, entries int) (low, high uint32) {
 	return low, high
 }
 
-// makeTable fills the table from the hashes; at most half of its places are taken.
+// makeTable builds the table from the hashes; at most half of its slots are used.
 func (w *vocabulary) makeTable() {
 	size, bits := 2, 1
 	for size < 2*len(w.hashes) {
@@ -106,7 +106,7 @@ func (w *vocabulary) makeTable() {
 	}
 }
 
-// find returns the number of the feature, or -1.
+// find returns the index of the feature, or -1.
 func (w *vocabulary) find(bucket uint32) int {
 	mask := len(w.table) - 1
 	for i := int(bucket>>w.shift) & mask; ; i = (i + 1) & mask {
@@ -117,13 +117,14 @@ func (w *vocabulary) find(bucket uint32) int {
 	}
 }
 
-// row returns the text's features in out, which is reused: logarithm of the count times inverse document frequency.
-// Words and characters are brought to Euclidean length 1 apart, since there are many more characters than words.
+// row writes the text's features to out, which is reused: logarithm of the count times inverse document frequency.
+// Words and characters are normalized to Euclidean length 1 separately, since there are many more characters than
+// words.
 func (w *vocabulary) row(v *gramReader, text string, out *vector) {
 	out.index, out.value = out.index[:0], out.value[:0]
 	v.collect(text)
 	for _, char := range []bool{false, true} {
-		out.words = len(out.index) // in the end, where the characters begin
+		out.words = len(out.index) // finally, the index at which the characters begin
 		for _, g := range v.grams {
 			if g.char != char {
 				continue
@@ -149,7 +150,7 @@ func (v *vector) normalize() {
 	}
 }
 
-// without returns in out, which is reused, the row as it would be if some features were not known.
+// without writes to out, which is reused, the row without some unknown features.
 func (v *vector) without(unknown func(feature uint32) bool, out *vector) {
 	*out = vector{index: out.index[:0], value: out.value[:0]}
 	for i, d := range v.index {
@@ -164,7 +165,7 @@ func (v *vector) without(unknown func(feature uint32) bool, out *vector) {
 	out.normalize()
 }
 
-// rows are the features of all examples.
+// rows returns the features of all examples.
 func (w *vocabulary) rows(examples []Example) []vector {
 	rows := make([]vector, len(examples))
 	eachInParallel(len(examples), func(from, to int) {

@@ -11,7 +11,7 @@ func TestFrequencies(t *testing.T) {
 		low, high         uint32
 	}{
 		{7, 102, 1, 90},
-		{6, 102, 2, 90}, // the three rarest have no place
+		{6, 102, 2, 90}, // no room for the three rarest
 		{2, 102, 3, 90},
 		{0, 102, 91, 90}, // none
 		{7, 101, 1, 89},  // the most frequent one takes too many entries

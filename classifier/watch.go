@@ -8,12 +8,12 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// poll is the safety net under the file watch, which can miss events (network file systems, a replaced parent).
+// poll is the fallback for the file watch, which can miss events (network file systems, a replaced parent).
 const poll = 2 * time.Second
 
-// Watch reloads whenever the served directory points elsewhere, until ctx ends. A release that cannot be loaded is
-// logged once and the present model stays; it is tried again at each poll, because it may still be in the making. Leave
-// Watch out for a service that reads its model only at start.
+// Watch reloads whenever the served directory points to another release, until ctx ends. A release that cannot be
+// loaded is logged once and the present model stays; it is tried again at each poll, because it may still be
+// incomplete. Do not call Watch for a service that reads its model only at start.
 func (s *Server) Watch(ctx context.Context) error {
 	var events <-chan fsnotify.Event
 	var faults <-chan error
@@ -22,8 +22,8 @@ func (s *Server) Watch(ctx context.Context) error {
 		defer watcher.Close()
 		events, faults = watcher.Events, watcher.Errors
 	}
-	// The parent, not the link: a watch on the link itself goes blind when the link is replaced. A parent that is not
-	// there yet is tried again at each poll.
+	// Watch the parent, not the link: a watch on the link itself is lost when the link is replaced. A missing parent is
+	// tried again at each poll.
 	parent := filepath.Dir(s.dir)
 	watched := watcher != nil && watcher.Add(parent) == nil
 	if !watched {
@@ -56,7 +56,7 @@ func (s *Server) Watch(ctx context.Context) error {
 	}
 }
 
-// follow reloads if the directory points elsewhere than the model that is served; it returns the present complaint.
+// follow reloads if the directory points to another release than the served one; it returns the present error.
 func (s *Server) follow(complaint string) string {
 	dir, err := filepath.EvalSymlinks(s.dir)
 	if c := s.current.Load(); err == nil && c != nil && c.dir == dir {

@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/configs"
 )
 
-// good is a small configuration that loads without a word.
+// good is a small configuration that loads without a warning.
 const good = `version: 1
 timezone: Europe/Berlin
 state: state
@@ -27,7 +27,7 @@ models:
       - {days: mon-fri, from: "22:00", to: "06:00"}
 `
 
-// write puts a file into a directory of its own and returns its path.
+// write writes a file into a new directory and returns its path.
 func write(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "retraind.yaml")
@@ -37,7 +37,7 @@ func write(t *testing.T, text string) string {
 	return path
 }
 
-// load must succeed.
+// load fails the test if the text does not load.
 func load(t *testing.T, text string) *configs.Loaded {
 	t.Helper()
 	l, err := configs.Load(write(t, text))
@@ -47,7 +47,7 @@ func load(t *testing.T, text string) *configs.Loaded {
 	return l
 }
 
-// changed is the good file with one text replaced.
+// changed returns the good file with one text replaced.
 func changed(t *testing.T, old, next string) string {
 	t.Helper()
 	if strings.Count(good, old) != 1 {

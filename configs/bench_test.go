@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/configs"
 )
 
-// BenchmarkLoad decodes, checks and compiles a file with so many models.
+// BenchmarkLoad decodes, checks and compiles files with different numbers of models.
 func BenchmarkLoad(b *testing.B) {
 	for _, models := range []int{1, 1000} {
 		b.Run(fmt.Sprint(models), func(b *testing.B) {

@@ -12,19 +12,19 @@ import (
 	"github.com/retraind/retraind/policy/playback"
 )
 
-// Cases is a file of policy tests with the policy that it tests.
+// Cases is a file of policy tests, with the policy under test.
 type Cases struct {
 	File   playback.CaseFile
 	Path   string
 	Source []byte
 	Policy *policy.Policy
-	Rules  *Loaded // the configuration that the policy stands in
+	Rules  *Loaded // the configuration with the policy
 	Model  string
 
 	doc *strictyaml.Document
 }
 
-// Line is where a value of the tests stands, such as "tests[2].expect[0]".
+// Line returns the line of a value of the tests, such as "tests[2].expect[0]".
 func (c *Cases) Line(path string) int {
 	line, _, _ := c.doc.Position(path)
 	return line
@@ -64,7 +64,7 @@ func LoadCases(path string) (*Cases, error) {
 	return c, err
 }
 
-// choose finds the model whose rules are tested, and the tests' times in its zone.
+// choose finds the model under test and parses the tests' times in its zone.
 func (c *Cases) choose() check.Problems {
 	var p check.Problems
 	names := c.Rules.File.Names()

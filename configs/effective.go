@@ -14,17 +14,17 @@ import (
 	"github.com/retraind/retraind/configs/strictyaml"
 )
 
-// Value is one key of the configuration in force, with where its value came from.
+// Value is one key of the configuration in force, with the origin of its value.
 type Value struct {
 	Path  string `json:"path"` // models.news.limits.cooldown
 	Value any    `json:"value"`
 	// Origin is "file", "default", "flag" or "environment".
 	Origin Origin `json:"origin"`
-	// Where says it exactly: retraind.yaml:14:24, --state, RETRAIND_STATE; empty for a default.
+	// Where is the exact origin: retraind.yaml:14:24, --state, RETRAIND_STATE; empty for a default.
 	Where string `json:"where,omitempty"`
 }
 
-// Origin is where a value came from.
+// Origin is the kind of origin of a value.
 type Origin string
 
 // The origins.
@@ -35,7 +35,7 @@ const (
 	FromEnvironment Origin = "environment"
 )
 
-// From says the origin in one word or place.
+// From returns the origin as one word or place.
 func (v Value) From() string {
 	if v.Where != "" {
 		return v.Where
@@ -43,8 +43,8 @@ func (v Value) From() string {
 	return string(v.Origin)
 }
 
-// Values lists every key that has a value, in the order of the file's description, models by name. Passwords are not
-// shown. flags are those that Overlay was given; they may be nil.
+// Values lists every key that has a value, in the order of the file's description, models by name. Passwords are
+// masked. flags are those that Overlay was given; they may be nil.
 func (l *Loaded) Values(flags *pflag.FlagSet, s Settings) []Value {
 	w := &effective{l: l}
 	w.object("", reflect.ValueOf(*l.File))
@@ -64,7 +64,7 @@ func (l *Loaded) Values(flags *pflag.FlagSet, s Settings) []Value {
 	return w.list
 }
 
-// effective walks over the values of a configuration.
+// effective collects the values of a configuration.
 type effective struct {
 	l    *Loaded
 	list []Value
@@ -128,15 +128,15 @@ func (w *effective) value(path string, v reflect.Value) {
 	}
 }
 
-// leaf adds a value that is written in the file, or that a default sets.
+// leaf adds a value that is in the file or has a default.
 func (w *effective) leaf(path string, v reflect.Value) {
 	line, column, written := w.l.doc.Position(path)
 	switch short := path[:max(0, strings.LastIndexByte(path, '.'))]; {
-	case v.IsZero() && (!written || strings.HasSuffix(path, ".postgres.label")): // which is read as one of targets
+	case v.IsZero() && (!written || strings.HasSuffix(path, ".postgres.label")): // it is read as one of targets
 		return
 	case !written && strings.HasSuffix(short, ".postgres.targets"):
 		line, column, written = w.l.doc.Position(strings.TrimSuffix(short, "targets") + "label")
-	case !written: // accuracy_below: 85% stands at the section's own key
+	case !written: // accuracy_below: 85% is at the section's own key
 		line, column, written = w.l.doc.Scalar(short)
 	}
 	out := Value{Path: path, Value: v.Interface(), Origin: FromDefault}
@@ -156,7 +156,7 @@ func (w *effective) leaf(path string, v reflect.Value) {
 	w.list = append(w.list, out)
 }
 
-// hidden shows a connection string without its password.
+// hidden masks the password in a connection string.
 func hidden(path, text string) string {
 	url := strings.HasSuffix(path, ".url") || strings.HasSuffix(path, ".serving.classify") ||
 		strings.HasSuffix(path, ".serving.health")

@@ -15,7 +15,7 @@ var example string
 //go:embed recipes/*.yaml
 var recipes embed.FS
 
-// Recipes lists the recipes by which an example can be written, beside that of the embedded classifier.
+// Recipes lists the recipes for an example, other than the embedded classifier.
 func Recipes() []string { return []string{"compose", "scikit-learn"} }
 
 // Example is the commented configuration that `retraind init` writes, for a model and the columns of its table.
@@ -27,8 +27,8 @@ type Example struct {
 	Text  []string
 	Label string
 	State string
-	// Recipe says what serves and how it is trained: one of Recipes, empty for the embedded classifier. Dir is where the
-	// scripts of a recipe lie.
+	// Recipe is how the model is served and trained: one of Recipes, empty for the embedded classifier. Dir is the
+	// directory of a recipe's scripts.
 	Recipe, Dir string
 	// Capture is how changes are found, empty for the default; Watermark is the column of capture: poll.
 	Capture, Watermark string
@@ -36,7 +36,7 @@ type Example struct {
 	Silent bool
 }
 
-// Render fills the example in.
+// Render renders the example.
 func (e Example) Render() string {
 	capture := ""
 	for _, key := range [][2]string{{"capture", e.Capture}, {"watermark", e.Watermark}} {
@@ -60,17 +60,17 @@ func (e Example) Render() string {
 	).Replace(strings.NewReplacer("{{service}}", service, "{{pipeline}}", pipeline).Replace(example))
 }
 
-// recipe is what a recipe says of the service and of the pipeline.
+// recipe returns a recipe's sections serving and pipeline.
 func recipe(name string) (service, pipeline string) {
 	b, err := recipes.ReadFile("recipes/" + name + ".yaml")
 	if err != nil {
-		panic("configs: " + err.Error()) // they are part of the binary
+		panic("configs: " + err.Error()) // cannot fail: they are embedded in the binary
 	}
 	service, pipeline, _ = strings.Cut(string(b), "# ---\n")
 	return service, pipeline
 }
 
-// plain is what YAML takes as a text without quotes.
+// plain matches texts that YAML reads as such without quotes.
 var plain = regexp.MustCompile(`^$|^[A-Za-z_/.][A-Za-z0-9_/.-]*$`)
 
 // scalar writes a text as YAML.
@@ -86,7 +86,7 @@ func list(texts []string) string {
 	out := make([]string, len(texts))
 	for i, text := range texts {
 		if out[i] = scalar(text); text == "" {
-			out[i] = `""` // told as what it is, not as a comma too many
+			out[i] = `""` // reported as an empty value, not as a superfluous comma
 		}
 	}
 	return "[" + strings.Join(out, ", ") + "]"

@@ -1,9 +1,10 @@
-// Package configs is the configuration file as a whole: its shape, its strict loading, and the daemon's own settings.
+// Package configs is the configuration file as a whole: its structure, its strict loading, and the daemon's own
+// settings.
 //
-// It owns the top level and composes the Config structs that the other packages own with their defaults and Validate.
-// Files are decoded by strictyaml, never by viper; viper overlays environment and flags on the few scalar daemon
-// settings and nothing else. A loaded File is never changed afterwards, so that it may be shared. The package never
-// watches a file and never connects anywhere.
+// It owns the top level and composes the Config structs of the other packages with their defaults and Validate. Files
+// are decoded by strictyaml, never by viper; viper only overlays environment and flags on the few scalar settings of
+// the daemon. A loaded File is never changed afterwards, so that it may be shared. The package never watches a file
+// and never connects anywhere.
 package configs
 
 import (
@@ -28,65 +29,68 @@ import (
 
 // File is a whole configuration.
 type File struct {
-	// Version of the file's format: 1.
+	// Version is the version of the file's format: 1.
 	Version int `yaml:"version"`
-	// Timezone of quiet hours and of times shown, an IANA name such as Europe/Berlin; default UTC.
+	// Timezone is the time zone of quiet hours and of displayed times, an IANA name such as Europe/Berlin; default UTC.
 	Timezone string `yaml:"timezone"`
-	// State is the directory where retraind keeps everything it must not forget; default /var/lib/retraind.
+	// State is the directory of retraind's persistent data; default /var/lib/retraind.
 	State string `yaml:"state"`
 	// Listen is the loopback address of the status page and the metrics, or off; default 127.0.0.1:7420.
 	Listen string `yaml:"listen"`
-	// Socket is the Unix socket of the command line; default retraind.sock in $RUNTIME_DIRECTORY or in the state directory.
+	// Socket is the Unix socket for the command line; default retraind.sock in $RUNTIME_DIRECTORY or in the state
+	// directory.
 	Socket string `yaml:"socket"`
 	// NATS is where events are published; default: a broker inside this process.
 	NATS notify.Config `yaml:"nats"`
-	// Ollama is the server that serving.ollama asks, and gpu.stop; default for gpu.stop http://127.0.0.1:11434.
+	// Ollama is the server for serving.ollama and gpu.stop; default for gpu.stop http://127.0.0.1:11434.
 	Ollama *OllamaConfig `yaml:"ollama"`
-	// GPU says what all models share of this host's GPUs.
+	// GPU holds the GPU settings that all models of this host share.
 	GPU gpu.HostConfig `yaml:"gpu"`
-	// Models are the deployed classifiers under watch, by name.
+	// Models are the deployed classifiers to watch, by name.
 	Models map[string]*Model `yaml:"models"`
 
-	dir      string // of the file: relative paths start here
+	dir      string // directory of the file, for relative paths
 	loc      *time.Location
 	policies map[*Model]*policy.Policy // compiled when the file was checked
 	files    map[string]string         // read with it: hash by absolute path
-	missing  check.Problems            // files that it names and that are not there
+	missing  check.Problems            // named files that do not exist
 }
 
 // OllamaConfig is an Ollama server.
 type OllamaConfig struct {
-	// URL of the server, such as http://127.0.0.1:11434.
+	// URL is the URL of the server, such as http://127.0.0.1:11434.
 	URL string `yaml:"url"`
 }
 
-// Model is one deployed classifier under watch.
+// Model is one deployed classifier to watch.
 type Model struct {
-	// Dir is the working directory of the model's commands, and where every relative path of the model starts; default: the directory of this file.
+	// Dir is the working directory of the model's commands and the base of its relative paths; default: the directory of
+	// this file.
 	Dir string `yaml:"dir"`
 	// Labels says where label changes come from.
 	Labels sources.Config `yaml:"labels"`
-	// Heldout says which items never train.
+	// Heldout says which items are held out, that is, never used for training.
 	Heldout drift.HeldoutConfig `yaml:"heldout"`
-	// Serving says how the deployed classifier is asked.
+	// Serving says how to reach the deployed classifier and read its answers.
 	Serving serving.Config `yaml:"serving"`
 	// The rules: evaluate, retrain_when, urgent_when, limits and quiet_hours.
 	Policy policy.Config `yaml:",inline"`
-	// Shadow is a second policy that decides beside the first and starts nothing.
+	// Shadow is a second policy that is evaluated for comparison and starts nothing.
 	Shadow *policy.ShadowConfig `yaml:"shadow"`
-	// GPU says how much of it must be free for the steps that need it.
+	// GPU says how much GPU memory must be free for the steps that need it.
 	GPU *gpu.Config `yaml:"gpu"`
-	// Deploy says how the step deploy brings a release into service: link (default), or restart.
+	// Deploy says how the step deploy puts a release into service: link (default), or restart.
 	Deploy *actions.DeployConfig `yaml:"deploy"`
 	// Pipeline lists the steps of a run, by the pipeline's name; default trains the embedded classifier.
 	Pipeline map[string][]actions.StepConfig `yaml:"pipeline"`
-	// Retention says what of the model's releases and runs stays on disk.
+	// Retention says which of the model's releases and runs stay on disk.
 	Retention actions.RetentionConfig `yaml:"retention"`
 	// Promote says when a candidate may replace the champion.
 	Promote actions.PromoteConfig `yaml:"promote"`
 }
 
-// SetDefaults makes the defaults of the policy and of the promotion those of a new entry: a zero that is written counts.
+// SetDefaults sets the defaults of the policy and of the promotion before a new entry is decoded, so that an explicit
+// zero counts.
 func (m *Model) SetDefaults() {
 	m.Policy = policy.Defaults()
 	m.Promote = actions.PromoteConfig{}.WithDefaults()
@@ -111,7 +115,7 @@ func (f *File) withDefaults() {
 	if f.Listen == "" {
 		f.Listen = defaultListen
 	}
-	if !strings.Contains(f.State, "://") { // an address is refused in validate, as it was written
+	if !strings.Contains(f.State, "://") { // a URL is refused in validate, unchanged
 		f.State = f.abs(f.State)
 	}
 	f.GPU.Leases = f.abs(f.GPU.Leases)
@@ -194,7 +198,7 @@ func (m *Model) withDefaults(f *File) {
 	}
 }
 
-// OllamaURL is where Ollama listens on this host.
+// OllamaURL returns the URL of Ollama on this host.
 func (f *File) OllamaURL() string {
 	if f != nil && f.Ollama != nil && f.Ollama.URL != "" {
 		return f.Ollama.URL
@@ -202,7 +206,7 @@ func (f *File) OllamaURL() string {
 	return gpu.OllamaURL
 }
 
-// SetsAside lists what runs of the model set aside while their steps use the GPU.
+// SetsAside lists what runs of the model stop while their steps use the GPU.
 func (m *Model) SetsAside() []gpu.StopConfig {
 	if m.GPU == nil {
 		return nil
@@ -210,8 +214,8 @@ func (m *Model) SetsAside() []gpu.StopConfig {
 	return m.GPU.Stop
 }
 
-// labelColumns pairs the serving targets with their columns: each its own, or the source's. Nil leaves the source as it
-// is, with a complaint in Validate.
+// labelColumns maps the serving targets to their label columns: each its own, or the source's. Nil leaves the source
+// unchanged; Validate reports the problem.
 func (m *Model) labelColumns(pg *postgres.Config) map[string]string {
 	out := map[string]string{}
 	for name, t := range m.Serving.Targets {
@@ -232,7 +236,7 @@ func (f *File) abs(path string) string {
 	return filepath.Join(f.dir, path)
 }
 
-// below resolves a relative path of a model, which starts at its dir.
+// below resolves a relative path of a model against its dir.
 func (f *File) below(m *Model, path string) string {
 	if path == "" || m.Dir == "" || filepath.IsAbs(path) {
 		return f.abs(path)
@@ -240,7 +244,7 @@ func (f *File) below(m *Model, path string) string {
 	return filepath.Join(m.Dir, path)
 }
 
-// Steps are those of a pipeline, with the steps of the pipelines that it includes in their places.
+// Steps returns the steps of a pipeline, with the steps of included pipelines in place.
 func (m *Model) Steps(pipeline string) []actions.StepConfig {
 	return actions.Steps(m.Pipeline, pipeline)
 }
@@ -251,7 +255,7 @@ func (f *File) Location() *time.Location { return f.loc }
 // Names lists the models in order.
 func (f *File) Names() []string { return slices.Sorted(maps.Keys(f.Models)) }
 
-// ModelName is what the name of a model looks like.
+// ModelName is the pattern of a model's name.
 const ModelName = `^[a-z0-9_-]{1,32}$`
 
 var modelName = regexp.MustCompile(ModelName)

@@ -16,8 +16,8 @@ import (
 	"github.com/retraind/retraind/configs"
 )
 
-// Each file in testdata/bad is named after its fault; beside it lies what a person is told. RETRAIND_UPDATE=1 writes
-// that anew.
+// Each file in testdata/bad is named after its fault, beside its expected message. RETRAIND_UPDATE=1 writes the
+// messages.
 func TestBadFiles(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("testdata/bad/*.yaml")
@@ -62,7 +62,7 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
-// What is left out gets its default, in every section.
+// A missing key gets its default, in every section.
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	l := load(t, strings.Replace(good, "timezone: Europe/Berlin\nstate: state\n", "", 1))
@@ -86,7 +86,8 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// Relative paths start at the file, wherever the program was started; an absolute one and an empty one stay.
+// Relative paths are resolved against the file's directory, not the working directory; absolute and empty ones stay
+// unchanged.
 func TestPathsStartAtTheFile(t *testing.T) {
 	t.Parallel()
 	l := load(t, strings.NewReplacer(
@@ -111,7 +112,8 @@ func TestPathsStartAtTheFile(t *testing.T) {
 	}
 }
 
-// The relative paths of a model start at its dir, which may itself be relative to the file; commands run there.
+// Relative paths of a model are resolved against its dir, which may itself be relative to the file; commands run
+// there.
 func TestPathsStartAtTheModel(t *testing.T) {
 	t.Parallel()
 	l := load(t, strings.NewReplacer(
@@ -128,7 +130,7 @@ func TestPathsStartAtTheModel(t *testing.T) {
 	}
 }
 
-// A target reads the column it names, else the source's; both ways mean the same to the database.
+// A target reads the column that it names, else the source's; both notations give the same database configuration.
 func TestTargetsFindTheirColumns(t *testing.T) {
 	t.Parallel()
 	l := load(t, changed(t, "    retrain_when:",
@@ -139,7 +141,7 @@ func TestTargetsFindTheirColumns(t *testing.T) {
 	}
 }
 
-// What init writes loads as it is, for any names that a table may have.
+// The output of init loads without a change, for any name that a table may have.
 func TestExampleLoads(t *testing.T) {
 	t.Parallel()
 	for _, e := range []configs.Example{
@@ -168,13 +170,13 @@ func TestExampleLoads(t *testing.T) {
 	}
 }
 
-// A built-in step may be written as its word alone, and each value is shown with its place.
+// A built-in step may be written as its name alone, and each value is shown with its place.
 func TestStepAsWord(t *testing.T) {
 	t.Parallel()
 	pipeline := func(steps string) *configs.Loaded {
 		return load(t, strings.Replace(good, "    serving:", "    pipeline: {default: ["+steps+"]}\n    serving:", 1))
 	}
-	ownPaths := cmpopts.IgnoreUnexported(actions.ExportStep{}) // each file lies in a directory of its own
+	ownPaths := cmpopts.IgnoreUnexported(actions.ExportStep{}) // each file is in a directory of its own
 	words := pipeline(`export, {name: t, exec: [x], timeout: 1h}, gate, {do: release}, verify`)
 	keys := pipeline(`{do: export}, {name: t, exec: [x], timeout: 1h}, {do: gate}, {do: release}, {do: verify}`)
 	if diff := cmp.Diff(keys.File.Models["news"].Pipeline, words.File.Models["news"].Pipeline, ownPaths); diff != "" {

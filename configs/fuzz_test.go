@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/configs"
 )
 
-// Whatever a file holds, it is either a configuration that compiles, or it is refused with places inside the file.
+// Any file is either a configuration that compiles, or is refused with positions inside the file.
 func FuzzParse(f *testing.F) {
 	paths, err := filepath.Glob("testdata/bad/*.yaml")
 	if err != nil || len(paths) == 0 {

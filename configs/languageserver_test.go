@@ -18,8 +18,8 @@ import (
 	"github.com/retraind/retraind/configs"
 )
 
-// The server that editors use takes the schema: it complains where the file is wrong, completes keys, and shows their
-// words. It is no part of the setup: `npm install yaml-language-server`, and its node_modules/.bin in PATH.
+// The server that editors use accepts the schema: it reports faults, completes keys, and shows their descriptions. It
+// is not part of the setup: `npm install yaml-language-server`, and its node_modules/.bin in PATH.
 func TestLanguageServer(t *testing.T) {
 	t.Parallel()
 	program, err := exec.LookPath("yaml-language-server")
@@ -49,7 +49,7 @@ func TestLanguageServer(t *testing.T) {
 		t.Errorf("the slips stand at %v", told)
 	}
 
-	// Half a key is completed, at the place where it belongs.
+	// A partial key is completed where it belongs.
 	half := strings.Replace(good, "accuracy_below: 85%", "accuracy_below: 85%\n      accuracy_d", 1)
 	s.open(path, modeline+half)
 	var completed struct {
@@ -83,7 +83,7 @@ func TestLanguageServer(t *testing.T) {
 	}
 }
 
-// server speaks the language server protocol with a child process.
+// server is a language server in a child process.
 type server struct {
 	t    *testing.T
 	in   io.Writer
@@ -176,7 +176,7 @@ func (s *server) tell(method string, params any) {
 	s.send(map[string]any{"method": method, "params": params})
 }
 
-// await takes messages until one fits, and answers what the server asks meanwhile with nothing.
+// await reads messages until one fits, and sends empty answers to the server's requests meanwhile.
 func (s *server) await(what string, fits func(message) bool) message {
 	s.t.Helper()
 	late := time.After(time.Minute)
@@ -213,7 +213,7 @@ func (s *server) ask(method string, params, into any) {
 	}
 }
 
-// open shows the server a text and returns what it complains of.
+// open sends a text to the server and returns its diagnostics.
 func (s *server) open(path, text string) []diagnostic {
 	s.t.Helper()
 	s.sent++

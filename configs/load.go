@@ -17,29 +17,29 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// maxFile caps what is read as a configuration.
+// maxFile limits the size of a configuration.
 const maxFile = 8 << 20
 
-// Loaded is a file with everything that was found in it.
+// Loaded is a loaded file with its positions and warnings.
 type Loaded struct {
 	File     *File
 	Path     string
 	Digest   string // "sha256:" and the hash of the text
 	Source   []byte
 	Warnings strictyaml.Problems
-	// Files are those that the configuration names and that were read with it, such as calendars, by absolute path with the
-	// hash of what they held; "" for one that could not be read.
+	// Files are the files that the configuration names and that were read with it, such as calendars: the hash of the
+	// content by absolute path; "" for one that could not be read.
 	Files map[string]string
 
 	doc *strictyaml.Document
 }
 
-// Same says that nothing differs from another load, neither the text nor the files that it names.
+// Same reports whether two loads are equal: the text and the files that it names.
 func (l *Loaded) Same(other *Loaded) bool {
 	return l.Digest == other.Digest && maps.Equal(l.Files, other.Files)
 }
 
-// Locate gives findings that were made later, such as by asking a server, their place in the file.
+// Locate adds positions in the file to findings that were made later, such as by querying a server.
 func (l *Loaded) Locate(found check.Problems) (strictyaml.Problems, error) {
 	if l.doc == nil {
 		return nil, errors.New("the configuration was not parsed")
@@ -51,7 +51,7 @@ func (l *Loaded) Locate(found check.Problems) (strictyaml.Problems, error) {
 	return l.doc.Locate(found), nil
 }
 
-// written is the path of the key that says where a label is read from, which may be any of three.
+// written returns the path of the key that sets where a label is read from, which may be any of three.
 func (l *Loaded) written(path string) string {
 	const ofSource = ".labels.postgres.targets."
 	model, target, ok := strings.Cut(path, ofSource)
@@ -66,8 +66,8 @@ func (l *Loaded) written(path string) string {
 	return path
 }
 
-// Line is the line on which the value of a path stands, such as "models.news.limits.cooldown". It is not ok for a value
-// that the file leaves to its default.
+// Line returns the line of the value at a path, such as "models.news.limits.cooldown". ok is false for a value that is
+// not in the file.
 func (l *Loaded) Line(path string) (line int, ok bool) {
 	if l.doc == nil {
 		return 0, false
@@ -76,12 +76,12 @@ func (l *Loaded) Line(path string) (line int, ok bool) {
 	return line, ok
 }
 
-// InvalidError says that a file cannot be used, with every problem and its place.
+// InvalidError is the error of a file with faults, with every problem and its position.
 type InvalidError struct {
 	Path     string
 	Source   []byte
 	Problems strictyaml.Problems
-	Files    map[string]string // as in Loaded: one that is missing may come
+	Files    map[string]string // as in Loaded: a missing one may appear later
 }
 
 func (e *InvalidError) Error() string { return e.Problems.Error() }
@@ -105,7 +105,7 @@ func Load(path string) (*Loaded, error) {
 	return l, nil
 }
 
-// Parse decodes and validates a configuration whose text is already there; path gives relative paths their start.
+// Parse decodes and validates the text of a configuration; relative paths are resolved against the directory of path.
 func Parse(path string, source []byte) (*Loaded, error) {
 	sum := sha256.Sum256(source)
 	l := &Loaded{Path: path, Source: source, Digest: "sha256:" + hex.EncodeToString(sum[:]), File: &File{}}
@@ -114,7 +114,7 @@ func Parse(path string, source []byte) (*Loaded, error) {
 	if err != nil && !errors.As(err, &found) {
 		return nil, err
 	}
-	if doc == nil { // not even YAML
+	if doc == nil { // no valid YAML
 		return nil, &InvalidError{Path: path, Source: source, Problems: found}
 	}
 	if l.File.dir, err = filepath.Abs(filepath.Dir(path)); err != nil {

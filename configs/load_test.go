@@ -31,7 +31,7 @@ func TestLoadTellsWhatIsNoFile(t *testing.T) {
 	}
 }
 
-// The digest is of the text: a comment makes another one, another path does not.
+// The digest is of the text: a comment changes it, another path does not.
 func TestDigest(t *testing.T) {
 	t.Parallel()
 	one, same, other := load(t, good), load(t, good), load(t, good+"# x\n")
@@ -69,7 +69,7 @@ func TestLineAndLocate(t *testing.T) {
 	}
 }
 
-// A problem that does not stop the load is reported.
+// A warning does not stop the load and is reported.
 func TestWarnings(t *testing.T) {
 	t.Parallel()
 	l := load(t, good+"    promote: {gate: point}\n")
@@ -79,7 +79,7 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// Holidays are read when the file is, so that a missing one is found then.
+// Holidays are read when the configuration is loaded, so that a missing file is found then.
 func TestHolidays(t *testing.T) {
 	t.Parallel()
 	text := good + "      - {except: [holidays.ics]}\n"

@@ -8,7 +8,8 @@ import (
 	"github.com/retraind/retraind/systemd"
 )
 
-// Needs are the rights that the daemon needs for what the models' deployments and steps do, beyond its state directory.
+// Needs returns the rights that the daemon needs for the models' deployments and steps, beyond access to its state
+// directory.
 func (f *File) Needs() systemd.Needs {
 	var all actions.Needs
 	for _, name := range f.Names() {

@@ -5,9 +5,9 @@ import _ "embed"
 //go:embed retraind.schema.json
 var schema []byte
 
-// SchemaFile is the name that the schema has beside a configuration.
+// SchemaFile is the name of the schema file beside a configuration.
 const SchemaFile = "retraind.schema.json"
 
-// Schema is the JSON Schema of a configuration, for editors. It is generated from the types and their comments; what
-// depends on several keys at once only Load knows.
+// Schema returns the JSON Schema of a configuration, for editors. It is generated from the types and their comments;
+// rules that involve several keys are checked by Load only.
 func Schema() []byte { return schema }

@@ -14,7 +14,7 @@ import (
 	"github.com/retraind/retraind/configs"
 )
 
-// schema is the published one, compiled by another implementation than the one that wrote it.
+// schema compiles the published schema with another library than the one that generated it.
 func schema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(configs.Schema()))
@@ -32,7 +32,7 @@ func schema(t *testing.T) *jsonschema.Schema {
 	return s
 }
 
-// values reads a file as an editor's tools do: the schema is asked about plain values.
+// values reads a file as editors do, as plain values for the schema.
 func values(t *testing.T, source []byte) any {
 	t.Helper()
 	var v any
@@ -42,7 +42,7 @@ func values(t *testing.T, source []byte) any {
 	return plainDates(v)
 }
 
-// plainDates turns what YAML 1.1 takes for a date back into the text that stands there, as JSON has no dates.
+// plainDates converts YAML 1.1 dates back to their text, as JSON has no dates.
 func plainDates(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -61,7 +61,7 @@ func plainDates(v any) any {
 	return v
 }
 
-// What the loader takes, the schema takes.
+// The schema accepts every file that loads.
 func TestSchemaTakesWhatLoads(t *testing.T) {
 	t.Parallel()
 	s := schema(t)
@@ -86,7 +86,7 @@ func TestSchemaTakesWhatLoads(t *testing.T) {
 		t.Fatal(more, err)
 	}
 	for _, path := range append(shipped, more...) {
-		if path == "example.yaml" || strings.HasSuffix(path, ".tests.yaml") { // a template, rendered above; and cases
+		if path == "example.yaml" || strings.HasSuffix(path, ".tests.yaml") { // a template, rendered above; and policy tests
 			continue
 		}
 		b, err := os.ReadFile(path)
@@ -105,7 +105,7 @@ func TestSchemaTakesWhatLoads(t *testing.T) {
 	}
 }
 
-// The slips that need no knowledge of other keys show in the editor already.
+// The schema reports the mistakes that need no knowledge of other keys.
 func TestSchemaSeesSlips(t *testing.T) {
 	t.Parallel()
 	s := schema(t)
@@ -126,7 +126,7 @@ func TestSchemaSeesSlips(t *testing.T) {
 	}
 }
 
-// Every key has words for whoever hovers over it.
+// Every key has a description for editors.
 func TestSchemaDescribesEveryKey(t *testing.T) {
 	t.Parallel()
 	var walk func(path string, s *jsonschema.Schema)

@@ -8,8 +8,8 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// secretFile resolves the name of a file with a secret: a relative one is first looked for among the credentials that
-// systemd hands to the unit (LoadCredential=), then where other relative paths start.
+// secretFile resolves the name of a file with a secret: a relative one is looked up first among the credentials that
+// systemd passes to the unit (LoadCredential=), then like other relative paths.
 func secretFile(name string, abs func(string) string) string {
 	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" && name != "" && !filepath.IsAbs(name) {
 		if path := filepath.Join(dir, name); isFile(path) {
@@ -24,11 +24,11 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// open says that everyone on the machine may read a file.
+// open reports whether everyone on the machine may read a file.
 func open(mode fs.FileMode) bool { return mode.Perm()&0o004 != 0 }
 
-// secrets refuses passwords that everyone on the machine may read: those written into the configuration, whose mode this
-// is, and the files that are named for them.
+// secrets refuses passwords that everyone on the machine may read: in the configuration, whose mode is given, and in
+// the files named for them.
 func (l *Loaded) secrets(mode fs.FileMode) check.Problems {
 	var p check.Problems
 	plain := func(path, text, instead string) {

@@ -28,7 +28,7 @@ func withMode(t *testing.T, files map[string]os.FileMode, text string) (*configs
 	return configs.Load(filepath.Join(dir, "retraind.yaml"))
 }
 
-// A password that everyone on the machine can read is refused, in the file as in those it names.
+// A password that everyone on the machine can read is refused, in the configuration and in the files that it names.
 func TestOpenSecrets(t *testing.T) {
 	t.Parallel()
 	dsn := func(text string) string { return strings.Replace(good, "dsn_file: pg-dsn", "dsn: "+text, 1) }
@@ -75,7 +75,8 @@ func TestOpenSecrets(t *testing.T) {
 	}
 }
 
-// systemd's credentials come before files beside the configuration. Not parallel: variables are the process's.
+// systemd's credentials take precedence over files beside the configuration. Not parallel: it sets environment
+// variables.
 func TestCredentials(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("CREDENTIALS_DIRECTORY", dir)
@@ -99,12 +100,12 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-// Variables are filled in where a key takes them, and nowhere else. Not parallel: variables are the process's.
+// Variables are expanded only in keys that allow it. Not parallel: it sets environment variables.
 func TestVariables(t *testing.T) {
 	t.Setenv("DB_PASSWORD", "geheim")
 	text := strings.Replace(good, "dsn_file: pg-dsn", `dsn: "postgres://me:${DB_PASSWORD}@db/x"`, 1)
 	l, err := withMode(t, map[string]os.FileMode{"retraind.yaml": 0o644}, text)
-	if err != nil { // no secret stands in the file: everyone may read it
+	if err != nil { // the file contains no secret: everyone may read it
 		t.Fatal(err)
 	}
 	if got := l.File.Models["news"].Labels.Postgres.DSN; got != "postgres://me:geheim@db/x" {

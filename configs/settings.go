@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/viper"
 )
 
-// Settings are the scalar settings of the daemon as a process. They come, the first that is there, from a flag, from a
-// RETRAIND_ variable, from the configuration file, or are defaults. Nothing else of a configuration may be overlaid.
+// Settings are the scalar settings of the daemon process. The order of precedence is: flag, RETRAIND_ variable,
+// configuration file, default. No other key of a configuration may be overlaid.
 type Settings struct {
 	State     string
 	Listen    string
@@ -60,7 +60,7 @@ func (f *File) Overlay(flags *pflag.FlagSet) (Settings, error) {
 	if s.Socket == "" {
 		s.Socket = defaultSocket(s.State)
 	}
-	if s.Listen != defaults["listen"] { // the file's own was judged with its place
+	if s.Listen != defaults["listen"] { // the file's own was checked with its position
 		if err := checkListen(s.Listen); err != nil {
 			return s, fmt.Errorf("listen: %w: write a loopback address such as 127.0.0.1:7420, or off", err)
 		}
@@ -79,7 +79,7 @@ func (f *File) Overlay(flags *pflag.FlagSet) (Settings, error) {
 	return s, nil
 }
 
-// overlaid says which flag or variable set a setting; empty where none did.
+// overlaid returns the flag or variable that set a setting; empty if none did.
 func overlaid(flags *pflag.FlagSet, key string) (Origin, string) {
 	if !slices.Contains([]string{"state", "listen", "socket", "log-level", "log-format"}, key) {
 		return "", ""
@@ -95,7 +95,7 @@ func overlaid(flags *pflag.FlagSet, key string) (Origin, string) {
 	return "", ""
 }
 
-// defaultSocket is where systemd made a directory for it, or in the state directory.
+// defaultSocket returns a path in the directory that systemd made for the socket, else in the state directory.
 func defaultSocket(state string) string {
 	if dir := os.Getenv("RUNTIME_DIRECTORY"); dir != "" {
 		return filepath.Join(strings.Split(dir, ":")[0], "retraind.sock")

@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/configs"
 )
 
-// flags are those of the daemon with some of them given.
+// flags returns the daemon's flags with some of them set.
 func flags(t *testing.T, given ...string) *pflag.FlagSet {
 	t.Helper()
 	set := pflag.NewFlagSet("run", pflag.ContinueOnError)
@@ -21,8 +21,8 @@ func flags(t *testing.T, given ...string) *pflag.FlagSet {
 	return set
 }
 
-// A flag comes before a variable, that before the file, that before the default. Not parallel: variables are the
-// process's.
+// A flag takes precedence over a variable, that over the file, that over the default. Not parallel: it sets
+// environment variables.
 func TestOverlayOrder(t *testing.T) {
 	l := load(t, good+"listen: off\n")
 	l.File.State = "/from/file"
@@ -100,7 +100,7 @@ func TestOverlayRefuses(t *testing.T) {
 	}
 }
 
-// Under systemd the socket lies where its directory was made.
+// Under systemd the socket is in the runtime directory.
 func TestSocketUnderSystemd(t *testing.T) {
 	t.Setenv("RUNTIME_DIRECTORY", "/run/retraind:/run/other")
 	s, err := load(t, good).File.Overlay(nil)

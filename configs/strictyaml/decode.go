@@ -20,7 +20,7 @@ var (
 
 func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textType) }
 
-// reading is whether a type reads what is written itself.
+// reading is how a type is decoded: whether it decodes YAML itself.
 type reading byte
 
 const (
@@ -30,7 +30,7 @@ const (
 	readsText
 )
 
-// reading is remembered, for the answer takes longer than to decode a number.
+// reading caches the result, which takes longer to compute than to decode a number.
 func (d *decoder) reading(t reflect.Type) reading {
 	r, known := d.readings[t]
 	if !known {
@@ -96,7 +96,7 @@ func (d *decoder) value(n *yaml.Node, path string, into reflect.Value, depth int
 	}
 }
 
-// exhausted bounds the work that anchors can cause; it is said once.
+// exhausted limits the work that anchors can cause; it reports the excess once.
 func (d *decoder) exhausted(n *yaml.Node, path string, depth int) bool {
 	d.visited++
 	if d.visited <= maxNodes && depth <= maxDepth {
@@ -120,7 +120,7 @@ func newValue(t reflect.Type) reflect.Value {
 	return v.Elem()
 }
 
-// null tells a written null, which switches an optional value off, from a key that was left without a value.
+// null distinguishes an explicit null, which switches an optional value off, from a key without a value.
 func (d *decoder) null(n *yaml.Node, path string, into reflect.Value) {
 	hint := "write its value, or leave the key out"
 	t := into.Type()
@@ -141,7 +141,7 @@ func (d *decoder) null(n *yaml.Node, path string, into reflect.Value) {
 	d.add(Problem{Line: at.line, Column: at.column, Path: path, Message: last(path) + " has no value", Hint: hint})
 }
 
-// sectionHint says what to write where keys are expected and something else stands.
+// sectionHint suggests what to write in place of a value where keys are expected.
 func (d *decoder) sectionHint(n *yaml.Node, t reflect.Type) string {
 	hint := d.keysHint(t)
 	switch {
@@ -163,7 +163,7 @@ func (d *decoder) keysHint(t reflect.Type) string {
 	return "the keys here are " + strings.Join(d.fieldsOf(t).keys, ", ")
 }
 
-// form lets the type choose what a scalar, a list or a mapping is decoded into.
+// form lets the type choose the target of a scalar, a list or a mapping.
 func (d *decoder) form(n *yaml.Node, path string, into reflect.Value, depth int) {
 	former := into.Addr().Interface().(Former)
 	name := formOf(n)
@@ -185,7 +185,7 @@ func (d *decoder) form(n *yaml.Node, path string, into reflect.Value, depth int)
 	d.value(n, path, target, depth)
 }
 
-// variant lets the type choose by what is written which struct is decoded into.
+// variant lets the type choose the struct to decode into from what is written.
 func (d *decoder) variant(n *yaml.Node, path string, into reflect.Value, depth int) {
 	var keys map[string]string
 	switch n.Kind {
@@ -246,7 +246,7 @@ func (d *decoder) list(n *yaml.Node, path string, into reflect.Value, depth int)
 	into.Set(out)
 }
 
-// wrong reports a value of another type than the one that is expected.
+// wrong reports a value of another type than the expected one.
 func (d *decoder) wrong(n *yaml.Node, path, expected, hint string) {
 	d.fail(n, path, hint, "%s: expected %s, found %s", last(path), expected, describe(n))
 }

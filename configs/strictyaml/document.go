@@ -8,38 +8,38 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// Document is a decoded file: its text and where each value stands.
+// Document is a decoded file: its text and the positions of its values.
 type Document struct {
 	File     string
 	Source   []byte
 	Warnings Problems // of the decoding; Locate gives those of a Validate
 
 	positions map[string]position
-	expanded  map[string]bool // values that variables were filled into
+	expanded  map[string]bool // values with expanded variables
 }
 
-// Expanded says that a value came from the environment, in whole or in part.
+// Expanded reports whether a value came from the environment, in whole or in part.
 func (d *Document) Expanded(path string) bool { return d.expanded[path] }
 
 type position struct {
 	line, column int
-	scalar       bool // a single value stands there
+	scalar       bool // a single value
 }
 
-// Position is where the value at a path stands, as in "models.relevance.quiet_hours[1].from". It is not ok for a value
-// that the file does not have.
+// Position returns the position of the value at a path, as in "models.relevance.quiet_hours[1].from". ok is false for
+// a value that the file does not have.
 func (d *Document) Position(path string) (line, column int, ok bool) {
 	p, ok := d.positions[path]
 	return p.line, p.column, ok
 }
 
-// Scalar is where a path stands that is written as a single value.
+// Scalar returns the position of a path whose value is a scalar.
 func (d *Document) Scalar(path string) (line, column int, ok bool) {
 	p := d.positions[path]
 	return p.line, p.column, p.scalar
 }
 
-// Locate gives findings of a Validate their place; one about a key that the file does not have stands at its nearest
+// Locate adds positions to the findings of a Validate; a finding about a missing key gets the position of its nearest
 // parent.
 func (d *Document) Locate(found check.Problems) Problems {
 	var out Problems
@@ -59,7 +59,7 @@ func (d *Document) Locate(found check.Problems) Problems {
 	return out
 }
 
-// place remembers where a value stands: a scalar or {…} itself, a block or nothing after a key at the key.
+// place records the position of a value: its own for a scalar or {…}, that of the key for a block or an empty value.
 func (d *decoder) place(path string, key, value *yaml.Node) {
 	at := value
 	block := (value.Kind == yaml.MappingNode || value.Kind == yaml.SequenceNode) && value.Style&yaml.FlowStyle == 0

@@ -9,9 +9,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Set returns a text in which the value at a path, such as models.news.limits.cooldown or tests[2].expect, is another
-// one, written as YAML. Keys that are not there are added; what an anchor shares with other places changes in this place alone.
-// Whether such keys exist is for Decode to say.
+// Set returns a text with another value, written as YAML, at a path such as models.news.limits.cooldown or
+// tests[2].expect. Missing keys are added; a value shared by an anchor changes at this path alone. Set does not check
+// that such keys are valid: Decode does.
 func Set(data []byte, path, value string) ([]byte, error) {
 	var doc, want yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
@@ -66,8 +66,8 @@ func index(key string) (int, bool) {
 	return n, ok && err == nil && n >= 0
 }
 
-// slotOf is where the value of a key stands in a mapping. A key that comes by a merge becomes one of the mapping's own;
-// one that is not there is added with no value.
+// slotOf returns the node pointer of a key's value in a mapping. A merged key is copied into the mapping; a missing
+// one is added without a value.
 func slotOf(mapping *yaml.Node, key string) **yaml.Node {
 	var merged *yaml.Node
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
@@ -85,7 +85,7 @@ func slotOf(mapping *yaml.Node, key string) **yaml.Node {
 	return &mapping.Content[len(mapping.Content)-1]
 }
 
-// find looks a key up in what is merged: a mapping, or a list of them of which the first counts.
+// find looks a key up in a merge value: a mapping, or a list of mappings of which the first match counts.
 func find(n *yaml.Node, key string) *yaml.Node {
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -103,7 +103,7 @@ func find(n *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// clone copies a value without its anchors, which may stand only once.
+// clone copies a value without its anchors, which must be unique.
 func clone(n *yaml.Node) *yaml.Node {
 	c := *n
 	c.Anchor = ""

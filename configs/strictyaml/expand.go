@@ -10,9 +10,9 @@ import (
 
 var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 
-// expand fills in the environment's variables where a field takes them, which it says by the tag `env:"expand"`. One
-// that is not set is an error: an empty password would be a riddle later. Elsewhere ${NAME} stays as it is, with a word
-// about it where it cannot have been meant for a shell.
+// expand replaces environment variables in fields with the tag `env:"expand"`. An unset variable is an error, since an
+// empty password would be hard to diagnose later. In other fields ${NAME} stays unchanged, with a warning unless it
+// may be meant for a shell.
 func (d *decoder) expand(n *yaml.Node, path string) (string, bool) {
 	text := n.Value
 	switch {

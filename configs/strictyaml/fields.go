@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// fieldSet is what a struct's yaml tags say.
+// fieldSet holds the yaml tags of a struct.
 type fieldSet struct {
 	byKey map[string][]int // index path, through inlined structs
 	keys  []string         // in the order of declaration
-	env   map[string]bool  // keys whose text takes variables of the environment
+	env   map[string]bool  // keys whose text may contain environment variables
 	rest  []int            // the inlined map that takes every other key; nil without one
 }
 

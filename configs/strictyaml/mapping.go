@@ -11,8 +11,8 @@ import (
 
 type entry struct{ key, value *yaml.Node }
 
-// entries lists a mapping's keys, its own first, then those merged by "<<" that it does not set itself. Repeated keys
-// are reported.
+// entries lists a mapping's keys, its own first, then those merged by "<<" that it does not set itself. It reports
+// repeated keys.
 func (d *decoder) entries(n *yaml.Node, path string, depth int) []entry {
 	var merged []entry
 	own := make([]entry, 0, len(n.Content)/2)
@@ -50,7 +50,7 @@ func (d *decoder) entries(n *yaml.Node, path string, depth int) []entry {
 	return own
 }
 
-// keys finds a mapping's keys again. Most mappings are so small that looking through them costs less than a table.
+// keys is an index of a mapping's keys. Most mappings are so small that a linear search is faster.
 type keys map[string]*yaml.Node
 
 const fewKeys = 16
@@ -80,7 +80,7 @@ func (k keys) find(own []entry, name string) *yaml.Node {
 	return nil
 }
 
-// merge reads the value of "<<": a mapping or a list of mappings, of which the earlier wins.
+// merge reads the value of "<<": a mapping or a list of mappings, of which the earlier takes precedence.
 func (d *decoder) merge(n *yaml.Node, path string, depth int) []entry {
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -142,7 +142,7 @@ func (d *decoder) mapping(n *yaml.Node, path string, into reflect.Value, depth i
 	}
 }
 
-// lineOf is where a key stands, 0 where it does not.
+// lineOf returns the line of a key, 0 if it is missing.
 func lineOf(found []entry, key string) int {
 	for _, e := range found {
 		if e.key.Value == key {

@@ -26,8 +26,8 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// broken knows the parts of a file that could not be read: nothing more is said about them, since what stands there is
-// not what was meant.
+// broken lists the parts of a file that could not be decoded: they are not validated, since their values are
+// incomplete.
 type broken []string
 
 func newBroken(found strictyaml.Problems) broken {
@@ -37,19 +37,19 @@ func newBroken(found strictyaml.Problems) broken {
 			continue
 		}
 		b = append(b, p.Path)
-		if strings.HasPrefix(p.Message, "unknown key") { // a section may be missing because its name was misspelt
+		if strings.HasPrefix(p.Message, "unknown key") { // a section may be missing because its name is misspelt
 			b = append(b, p.Path[:max(0, strings.LastIndexByte(p.Path, '.'))])
 		}
 	}
 	return b
 }
 
-// has says that something at, below or above a path could not be read.
+// has reports whether something at, below or above a path could not be decoded.
 func (b broken) has(path string) bool {
 	return slices.ContainsFunc(b, func(bad string) bool { return within(bad, path) || within(path, bad) })
 }
 
-// within says that a path is another one or below it; nothing is below the whole file but itself.
+// within reports whether a path is another one or below it; only the whole file itself is within the whole file.
 func within(path, above string) bool {
 	if rest, ok := strings.CutPrefix(path, above); ok && above != "" {
 		return rest == "" || rest[0] == '.' || rest[0] == '['
@@ -57,7 +57,7 @@ func within(path, above string) bool {
 	return path == above
 }
 
-// validate finds what is wrong with the parts that could be read.
+// validate validates the parts that could be decoded.
 func (f *File) validate(b broken) check.Problems {
 	var p check.Problems
 	if !b.has("version") {
@@ -109,16 +109,16 @@ func (f *File) validate(b broken) check.Problems {
 	return p
 }
 
-// checked is what the check of one model came to.
+// checked is the result of checking one model.
 type checked struct {
 	found  check.Problems
 	policy *policy.Policy
-	files  map[string]string // that it names
-	// missing are files that are not there: whoever only reads the text cannot know them.
+	files  map[string]string // that the model names
+	// missing are files that do not exist: they cannot be checked from the text alone.
 	missing check.Problems
 }
 
-// checkModels checks some models beside each other, since a thousand take a while.
+// checkModels checks models in parallel, since a thousand take some time.
 func (f *File) checkModels(names []string, b broken) []checked {
 	all := make([]checked, len(names))
 	var next atomic.Int64
@@ -238,7 +238,7 @@ func (m *Model) validateFloors(p *check.Problems) {
 	}
 }
 
-// validateFigures checks that each pipeline has a step that can write the figures which its gate asks for.
+// validateFigures checks that each pipeline has a step that can write the figures which its gate needs.
 func (m *Model) validateFigures(p *check.Problems) {
 	if len(m.Promote.Figures) == 0 {
 		return
@@ -290,7 +290,7 @@ func (m *Model) buildsImage() bool {
 	return m.Deploy != nil && m.Deploy.Compose != nil && m.Deploy.Compose.Build
 }
 
-// validateAsked checks the pipelines that conditions ask for.
+// validateAsked checks the pipelines that conditions name.
 func (m *Model) validateAsked(p *check.Problems) {
 	asked := m.Policy.Pipelines()
 	first := ""
@@ -340,8 +340,7 @@ func (m *Model) validateColumns(p *check.Problems) {
 	}
 }
 
-// compile prepares a model's rules and keeps them, so that they are checked once. What it finds includes what shows only
-// when the files that the rules name are read.
+// compile compiles a model's rules and keeps them. It includes the faults of the files that the rules name.
 func (c *checked) compile(f *File, m *Model, unread func(section string) bool) check.Problems {
 	compiled, err := f.newPolicy(m, c.named)
 	var invalid *check.Invalid
@@ -362,7 +361,7 @@ func (c *checked) compile(f *File, m *Model, unread func(section string) bool) c
 	})
 }
 
-// named remembers a file that the rules name, so that a change of it is noticed.
+// named records a file that the rules name, so that a change of it is noticed.
 func (c *checked) named(path string, content []byte) {
 	if c.files == nil {
 		c.files = map[string]string{}
@@ -370,7 +369,7 @@ func (c *checked) named(path string, content []byte) {
 	c.files[path] = HashFile(content)
 }
 
-// validateShadow finds what is wrong with a shadow's own sections.
+// validateShadow validates a shadow's own sections.
 func (f *File) validateShadow(m *Model, seen func(path string, content []byte)) check.Problems {
 	found := m.Shadow.Validate(m.Policy, f.loc)
 	if _, err := f.compilePolicy(m, m.Shadow.Over(m.Policy), seen); err != nil && len(found) == 0 {
@@ -386,7 +385,8 @@ func (f *File) newPolicy(m *Model, seen func(path string, content []byte)) (*pol
 	return f.compilePolicy(m, m.Policy, seen)
 }
 
-// compilePolicy compiles rules of a model. Files that they name, such as holidays, are read like every file of the model.
+// compilePolicy compiles rules of a model. Paths of files in them, such as holidays, are resolved like the model's
+// other paths.
 func (f *File) compilePolicy(m *Model, c policy.Config, seen func(path string, content []byte)) (*policy.Policy, error) {
 	return policy.Compile(c, f.loc, policy.Options{ReadFile: func(name string) ([]byte, error) {
 		path := f.below(m, name)
@@ -399,7 +399,7 @@ func (f *File) compilePolicy(m *Model, c policy.Config, seen func(path string, c
 	}})
 }
 
-// HashFile is how Loaded.Files tells contents apart; "" for nothing.
+// HashFile returns the hash for Loaded.Files; "" for no content.
 func HashFile(content []byte) string {
 	if len(content) == 0 {
 		return ""
@@ -408,7 +408,7 @@ func HashFile(content []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Policy is a model's compiled rules.
+// Policy returns a model's compiled rules.
 func (f *File) Policy(model string) (*policy.Policy, error) {
 	m := f.Models[model]
 	if p, ok := f.policies[m]; ok {
@@ -417,7 +417,7 @@ func (f *File) Policy(model string) (*policy.Policy, error) {
 	return f.newPolicy(m, func(string, []byte) {})
 }
 
-// Shadow is the compiled rules of a model's shadow; nil where it has none.
+// Shadow returns the compiled rules of a model's shadow; nil without one.
 func (f *File) Shadow(model string) (*policy.Policy, error) {
 	m := f.Models[model]
 	if m.Shadow == nil {
@@ -426,7 +426,7 @@ func (f *File) Shadow(model string) (*policy.Policy, error) {
 	return f.compilePolicy(m, m.Shadow.Over(m.Policy), func(string, []byte) {})
 }
 
-// zoneHint finds the zone that was probably meant.
+// zoneHint suggests the time zone that was probably meant.
 func zoneHint(name string) string {
 	const hint = "write an IANA name such as Europe/Berlin or UTC"
 	common := []string{
@@ -445,7 +445,7 @@ func zoneHint(name string) string {
 	return hint
 }
 
-// checkListen refuses an address that others could reach: the page has no login.
+// checkListen refuses an address that is reachable from other hosts, since the page has no login.
 func checkListen(address string) error {
 	if address == "off" {
 		return nil

@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// maxBody bounds a request's body, maxLabels one with label events.
+// maxBody limits a request's body, maxLabels one with label events, in bytes.
 const (
 	maxBody   = 64 << 10
 	maxLabels = 8 << 20
 )
 
-// API is the control socket's handler: JSON over HTTP, versioned by path.
+// API returns the control socket's handler: JSON over HTTP, versioned by path.
 func API(backend Backend, log *slog.Logger) http.Handler {
 	a := api{backend, log}
 	mux := http.NewServeMux()
@@ -71,7 +71,7 @@ type api struct {
 	log     *slog.Logger
 }
 
-// errBadRequest is a request that no client of ours makes.
+// errBadRequest is a malformed request; our clients send none.
 var errBadRequest = errors.New("bad request")
 
 // answer turns a function into a handler that writes its value, or its error, as JSON.
@@ -134,16 +134,16 @@ func (a api) retry(r *http.Request) (any, error) {
 	return a.backend.Retry(ordered(r), r.PathValue("run"), request.From, by)
 }
 
-// retryRequest asks for a run again.
+// retryRequest asks for a run to be repeated.
 type retryRequest struct {
-	From string `json:"from,omitempty"` // "" = the step that failed
+	From string `json:"from,omitempty"` // "" = the failed step
 }
 
-// ordered is the context of an order: once it has been read it is carried out, also if the client hangs up before the
-// answer.
+// ordered returns a context for a request that changes something: once read it is carried out, even if the client
+// disconnects before the answer.
 func ordered(r *http.Request) context.Context { return context.WithoutCancel(r.Context()) }
 
-// audit leaves a trace of who asked for a change and returns the name.
+// audit logs who asked for a change and returns the name.
 func (a api) audit(r *http.Request) string {
 	by := "somebody"
 	if peer, ok := peerOf(r.Context()); ok {
@@ -154,7 +154,7 @@ func (a api) audit(r *http.Request) string {
 	return by
 }
 
-// failure is an error on its way through the socket.
+// failure is an error as sent over the socket.
 type failure struct {
 	Kind    string `json:"kind"` // not_found, refused, bad_request, busy, failed
 	Message string `json:"message"`
@@ -173,7 +173,7 @@ func writeError(w http.ResponseWriter, err error) {
 		f.Kind, code = "busy", http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", "5")
 	}
-	for _, kind := range []error{ErrNotFound, ErrRefused, errBadRequest, errBusy} { // the kind is told apart: once is enough
+	for _, kind := range []error{ErrNotFound, ErrRefused, errBadRequest, errBusy} { // the message without its kind, which is sent separately
 		f.Message = strings.TrimPrefix(f.Message, kind.Error()+": ")
 	}
 	writeJSON(w, code, map[string]failure{"error": f})
@@ -188,5 +188,5 @@ func writeJSON(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
-	w.Write(append(data, '\n')) // a client that left needs no answer
+	w.Write(append(data, '\n')) // a client that is gone needs no answer
 }

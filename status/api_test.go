@@ -50,7 +50,7 @@ func daemon(t *testing.T, backend Backend) (*Client, string) {
 	return client, path
 }
 
-// What the daemon says arrives as it was said, over a real socket.
+// The daemon's answers arrive unchanged over a real socket.
 func TestClientRoundTrip(t *testing.T) {
 	t.Parallel()
 	backend := storied()
@@ -144,7 +144,7 @@ func TestClientTellsErrorsApart(t *testing.T) {
 	}
 }
 
-// Who asks is what the kernel says, not what the request says.
+// The author of a request is taken from the kernel, not from the request.
 func TestWhoAsksIsSeenNotSaid(t *testing.T) {
 	t.Parallel()
 	var asked Request
@@ -249,7 +249,7 @@ func TestListenSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	left.SetUnlinkOnClose(false) // as a killed daemon leaves it
+	left.SetUnlinkOnClose(false) // as after a kill of the daemon
 	left.Close()
 	again, err := ListenSocket(stale)
 	if err != nil {
@@ -279,7 +279,7 @@ func TestListenSocket(t *testing.T) {
 	}
 }
 
-// A user outside the group is turned away by the kernel, with a sentence that says what to do.
+// The kernel refuses a user outside the group, and the error says what to do.
 func TestOtherUsersAreTurnedAway(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -310,13 +310,13 @@ func TestEvents(t *testing.T) {
 			t.Error(diff)
 		}
 	}
-	close(feed) // the backend lets go of a slow reader, or ends
+	close(feed) // the backend drops a slow reader, or ends
 	if e, ok := <-got; ok {
 		t.Errorf("got %+v after the end", e)
 	}
 }
 
-// The daemon stops although somebody listens to its events.
+// The daemon stops although a client streams its events.
 func TestServeEndsStreams(t *testing.T) {
 	t.Parallel()
 	backend := storied()
@@ -363,7 +363,7 @@ func TestLargeRequestsAreRefused(t *testing.T) {
 	}
 }
 
-// An order that was read is carried out, also if the client hangs up before the answer.
+// A request that was read is carried out, even if the client disconnects before the answer.
 func TestOrderOutlivesItsClient(t *testing.T) {
 	t.Parallel()
 	hangUp := make(chan func(), 1)
@@ -373,7 +373,7 @@ func TestOrderOutlivesItsClient(t *testing.T) {
 		(<-hangUp)()
 		select {
 		case <-ctx.Done():
-		case <-time.After(200 * time.Millisecond): // in which the server notices
+		case <-time.After(200 * time.Millisecond): // time for the server to notice
 		}
 		carriedOut <- ctx.Err()
 		return Triggered{}, nil

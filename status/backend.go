@@ -11,9 +11,9 @@ import (
 
 // Errors that a Backend wraps and that a Client returns wrapped, so that errors.Is works on both sides of the socket.
 var (
-	// ErrUnreachable: no daemon answers on the socket.
+	// ErrUnreachable: no daemon listens on the socket.
 	ErrUnreachable = errors.New("daemon not reachable")
-	// ErrNoAnswer: a daemon took the question and gave no answer in time; whether it carried out an order is not known.
+	// ErrNoAnswer: a daemon accepted the request and did not answer in time; whether it carried out a change is unknown.
 	ErrNoAnswer = errors.New("timed out")
 	// ErrNotFound: there is no such model, run or release.
 	ErrNotFound = errors.New("not found")
@@ -21,32 +21,32 @@ var (
 	ErrRefused = errors.New("refused")
 )
 
-// Reader has what the API, the page and the command line show. A run is named by its id or by the end of it.
+// Reader has the queries of the API, the page and the command line. A run is named by its id or by the end of it.
 type Reader interface {
 	Snapshot(ctx context.Context) (Status, error)
-	// Explain returns the model's last decision, the one that led to a run, or the one that held at a time: a zero at
+	// Explain returns the model's last decision, the one that started a run, or the one in force at a time: a zero at
 	// means now.
 	Explain(ctx context.Context, model, run string, at time.Time) (policy.Decision, error)
 	// History returns the evaluations since a time, oldest first.
 	History(ctx context.Context, model string, since time.Time) ([]Point, error)
-	// Diagnose says why the accuracy is what it is; it may take seconds.
+	// Diagnose analyses the causes of the accuracy; it may take seconds.
 	Diagnose(ctx context.Context, model string) (drift.Diagnosis, error)
 	// Runs returns the newest runs first; model "" means all.
 	Runs(ctx context.Context, model string, limit int) ([]Run, error)
 	Run(ctx context.Context, id string) (Run, error)
 	// Releases returns the newest releases first.
 	Releases(ctx context.Context, model string) ([]Release, error)
-	// Subscribe follows the events from now on. The channel is closed when ctx ends, or when the reader is too slow.
+	// Subscribe streams the events from now on. The channel is closed when ctx ends, or when the reader is too slow.
 	Subscribe(ctx context.Context) <-chan Event
 }
 
-// Serving looks at what the service really serves, and settles it where that is not the champion.
+// Serving checks what the service really serves, and resolves a difference from the champion.
 type Serving interface {
-	// Verify asks the service what it serves, now.
+	// Verify asks the service now which model it serves.
 	Verify(ctx context.Context, model string) (Served, error)
-	// Adopt makes what the service answers the champion.
+	// Adopt makes the served model the champion.
 	Adopt(ctx context.Context, model, by string) (Done, error)
-	// Redeploy starts a run that brings the champion back into service.
+	// Redeploy starts a run that deploys the champion again.
 	Redeploy(ctx context.Context, model, by string) (Done, error)
 }
 
@@ -56,23 +56,23 @@ type Backend interface {
 	Serving
 	// Trigger starts a retraining now; it skips thresholds, cooldown and quiet hours, never a safety rule.
 	Trigger(ctx context.Context, model string, r Request) (Triggered, error)
-	// Evaluate measures the model now.
+	// Evaluate evaluates the model now.
 	Evaluate(ctx context.Context, model string) (drift.Report, error)
-	// AddLabels stores label events: one, a list, or JSON Lines. by is their author where they name none; run is the run
-	// that they are part of, "" for people.
+	// AddLabels stores label events: one, a list, or JSON Lines. by is the author of events that name none; run is the
+	// run that they are part of, "" for people.
 	AddLabels(ctx context.Context, model string, events []byte, by, run string) (Added, error)
-	// AcceptLabels believes the full read that was refused because it found too many items gone.
+	// AcceptLabels accepts the full read that was refused because too many items were gone.
 	AcceptLabels(ctx context.Context, model, by string) error
 	// Cancel ends a run at its next safe point.
 	Cancel(ctx context.Context, run, by string) error
-	// Retry starts a run that repeats one that has ended, from the step on that failed, or from the one that is named.
+	// Retry starts a run that repeats one that has ended, from the failed step or the named one on.
 	Retry(ctx context.Context, run, from, by string) (Triggered, error)
-	// Pause stops what would start by itself, for one model or, with Every, for all of them; a request still starts a run.
+	// Pause stops automatic runs, for one model or, with Every, for all of them; a request still starts a run.
 	Pause(ctx context.Context, model string, p Pause) error
-	// Hold stops everything, requests included, until somebody resumes the model.
+	// Hold stops all runs, requested ones included, until somebody resumes the model.
 	Hold(ctx context.Context, model string, p Pause) error
-	// Resume takes the hold and the pause off a model, or, with Every, the pause of all.
+	// Resume ends the hold and the pause of a model, or, with Every, the pause of all.
 	Resume(ctx context.Context, model, by string) error
-	// Reload reads the configuration again; the error says why the old one stays.
+	// Reload reads the configuration again; the error is why the old one stays in force.
 	Reload(ctx context.Context) error
 }

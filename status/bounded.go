@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// errBusy is a request beyond what is answered at a time.
+// errBusy is the error of a request beyond the concurrency limit.
 var errBusy = errors.New("busy")
 
-// writePatience is how long a client may take to accept a part of an answer.
+// writePatience is how long a client may take to read a part of an answer.
 const writePatience = 30 * time.Second
 
-// bounded keeps requests with bodies within the guard's limits and gives up on clients that do not read their answer.
+// bounded keeps requests with bodies within the guard's limits and disconnects clients that do not read their answer.
 func bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer working(r.Context())()
@@ -31,7 +31,7 @@ func bounded(next http.Handler) http.Handler {
 	})
 }
 
-// patient renews the deadline with each write: a long answer may take its time, a client that stopped reading may not.
+// patient renews the deadline with each write: a long answer may take long, but a client must keep reading.
 type patient struct {
 	http.ResponseWriter
 	control *http.ResponseController

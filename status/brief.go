@@ -6,7 +6,7 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// What a person reads at a glance, in characters; the rest is one command away.
+// Lengths in characters of what is shown in overviews; a command shows the rest.
 const (
 	briefSentence = 280
 	briefDetail   = 160
@@ -15,11 +15,11 @@ const (
 // outputMark precedes the path of a command's output in the detail of its step.
 const outputMark = "; its output: "
 
-// BriefSentence is the model's state, cut to what is read at a glance.
+// BriefSentence returns the model's state, cut for overviews.
 func (m Model) BriefSentence() string { return text.Brief(m.Sentence, briefSentence) }
 
-// BriefReason is how the run ended, cut to what is read at a glance, and the command that shows the rest; that is empty
-// where nothing was cut.
+// BriefReason returns how the run ended, cut for overviews, and the command that shows the rest; the latter is empty
+// if nothing was cut.
 func (r Run) BriefReason() (said, more string) {
 	step := ""
 	for _, s := range r.Steps {
@@ -30,13 +30,13 @@ func (r Run) BriefReason() (said, more string) {
 	return r.brief(r.Reason, step, briefSentence)
 }
 
-// BriefDetail is the same of one of the run's steps.
+// BriefDetail is the same for one of the run's steps.
 func (r Run) BriefDetail(s Step) (said, more string) { return r.brief(s.Detail, s.Name, briefDetail) }
 
 func (r Run) brief(whole, step string, most int) (said, more string) {
 	cause, rest, logged := strings.Cut(whole, outputMark)
 	cause = strings.TrimRight(cause, ": ")            // the command printed nothing
-	if _, beside, ok := strings.Cut(rest, "; "); ok { // behind the path
+	if _, beside, ok := strings.Cut(rest, "; "); ok { // after the path
 		cause += "; " + beside
 	}
 	said = text.Brief(cause, most)

@@ -12,10 +12,10 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// chartView is the accuracy over time. Positions are percentages of the drawing, so that it fits any width.
+// chartView is the accuracy over time. Positions are percentages of the drawing, so that it scales to any width.
 type chartView struct {
 	Shown   bool
-	Label   string // for those who cannot see it
+	Label   string // text alternative
 	Caption string
 	Y, X    []tickView
 	Band    string // path in a drawing of 1000 by 1000
@@ -33,8 +33,8 @@ type markView struct{ At, Run, Class, Title string }
 
 type dotView struct{ X, Y, Title string }
 
-// The plot's place in the drawing, in percent from the top and the left; below it stand the times, beside it the
-// percentages.
+// The position of the plot in the drawing, in percent from the top and the left; the times are below it, the
+// percentages beside it.
 const (
 	plotLeft   = 6.0
 	plotTop    = 6.0
@@ -46,7 +46,7 @@ const (
 type scale struct {
 	from, to  time.Time
 	low, high float64
-	step      float64 // between two lines
+	step      float64 // between two grid lines
 }
 
 func (s scale) x(t time.Time) float64 {
@@ -57,7 +57,7 @@ func (s scale) y(accuracy float64) float64 {
 	return plotBottom - (plotBottom-plotTop)*(accuracy-s.low)/(s.high-s.low)
 }
 
-// newChart draws the history with its band, the rules that it is held against, and the ends of runs.
+// newChart draws the history with its band, the thresholds of the rules, and the ends of runs.
 func newChart(now time.Time, m Model, history []Point, runs []Run) chartView {
 	points := thin(history)
 	if len(points) == 0 {
@@ -98,7 +98,8 @@ func newChart(now time.Time, m Model, history []Point, runs []Run) chartView {
 	return v
 }
 
-// thin drops points without a number, and all but every k-th where there are more than a screen shows. The last one stays.
+// thin drops points without a number, and all but every k-th if there are more than a screen shows. The last one is
+// kept.
 func thin(history []Point) []Point {
 	var points []Point
 	for _, p := range history {
@@ -135,14 +136,14 @@ func fit(now time.Time, m Model, points []Point) scale {
 	if s.high <= s.low {
 		s.low, s.high = math.Max(0, s.low-s.step), math.Min(1, s.high+s.step)
 	}
-	// A range of no length could not be drawn; a minute to the left is what the first evaluation gets.
+	// A range of zero length cannot be drawn: the first evaluation gets one minute before it.
 	if s.to.Sub(s.from) < time.Minute {
 		s.from = s.to.Add(-time.Minute)
 	}
 	return s
 }
 
-// tickStep gives three to six lines.
+// tickStep returns a step with three to six grid lines.
 func tickStep(span float64) float64 {
 	for _, step := range []float64{0.005, 0.01, 0.02, 0.05, 0.1} {
 		if span/step <= 5 {
@@ -164,7 +165,7 @@ func (s scale) yTicks() []tickView {
 	return ticks
 }
 
-// timeSteps are the distances between marks on the time axis, with how a mark is written.
+// timeSteps are the possible steps of the time axis, with the format of their labels.
 var timeSteps = []struct {
 	every  time.Duration
 	layout string
@@ -182,7 +183,7 @@ var timeSteps = []struct {
 	{7 * 24 * time.Hour, "2 Jan"},
 }
 
-// xTicks marks whole hours or days of the local clock.
+// xTicks marks whole hours or days in local time.
 func (s scale) xTicks(zone *time.Location) []tickView {
 	span := s.to.Sub(s.from)
 	step := timeSteps[len(timeSteps)-1]
@@ -192,7 +193,7 @@ func (s scale) xTicks(zone *time.Location) []tickView {
 			break
 		}
 	}
-	// Midnight of the first day, then step by step: whole steps of the day land on round hours.
+	// From midnight of the first day, so that steps within a day fall on round hours.
 	first := s.from.In(zone)
 	at := time.Date(first.Year(), first.Month(), first.Day(), 0, 0, 0, 0, zone)
 	if step.every < 24*time.Hour {
@@ -217,7 +218,7 @@ func (s scale) xTicks(zone *time.Location) []tickView {
 	return ticks
 }
 
-// paths are the line through the accuracies and the band between their bounds, in thousandths.
+// paths returns the line through the accuracies and the band between their bounds, in thousandths.
 func (s scale) paths(points []Point) (line, band string) {
 	var over, upper, lower strings.Builder
 	for i, p := range points {
@@ -235,8 +236,8 @@ func (s scale) paths(points []Point) (line, band string) {
 	return over.String(), upper.String() + lower.String() + "Z"
 }
 
-// WriteChart writes the page's chart of a model's accuracy as a picture of its own (SVG): with the 95 % band, the
-// baseline, the floor, and the ends of runs. It reports false, and writes nothing, where nothing was measured.
+// WriteChart writes the page's chart of a model's accuracy as an SVG: with the 95 % band, the baseline, the floor, and
+// the ends of runs. Without a measurement it writes nothing and reports false.
 func WriteChart(w io.Writer, now time.Time, m Model, history []Point, runs []Run) (bool, error) {
 	chart := newChart(now, m, history, runs)
 	if !chart.Shown {

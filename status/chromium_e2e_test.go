@@ -35,7 +35,7 @@ type cdpAnswer struct {
 	} `json:"error"`
 }
 
-// cdpPatience bounds one command: axe takes a second or two on a page.
+// cdpPatience limits one command: axe takes a second or two on a page.
 const cdpPatience = time.Minute
 
 // startChromium starts the browser that RETRAIND_CHROMIUM names, with an empty page. It ends with the test.
@@ -51,7 +51,7 @@ func startChromium(t *testing.T) *chromium {
 	cmd := exec.CommandContext(ctx, path, "--headless=new", "--no-sandbox", "--disable-gpu",
 		"--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run", "--remote-debugging-pipe",
 		"--user-data-dir="+t.TempDir(), "about:blank")
-	cmd.ExtraFiles = []*os.File{in, out} // its descriptors 3 and 4
+	cmd.ExtraFiles = []*os.File{in, out} // descriptors 3 and 4
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func (c *chromium) read(from *os.File) {
 	}
 }
 
-// call sends a command and waits for its answer. What the page logs meanwhile as an error fails the test.
+// call sends a command and waits for its answer. An error that the page logs meanwhile fails the test.
 func (c *chromium) call(method string, params, result any) {
 	c.t.Helper()
 	c.id++
@@ -150,7 +150,7 @@ func (c *chromium) await(what string, wanted func(cdpAnswer) bool) cdpAnswer {
 	}
 }
 
-// open loads a page in a window of that width, light or dark, and waits until it is whole.
+// open loads a page in a window of that width, light or dark, and waits until it has loaded.
 func (c *chromium) open(url string, width int, scheme string) {
 	c.t.Helper()
 	c.call("Emulation.setDeviceMetricsOverride", map[string]any{
@@ -163,7 +163,7 @@ func (c *chromium) open(url string, width int, scheme string) {
 	c.await("the page", func(a cdpAnswer) bool { return a.Method == "Page.loadEventFired" })
 }
 
-// eval runs an expression of JavaScript in the page and decodes what it, or its promise, comes to.
+// eval evaluates a JavaScript expression in the page, awaits a promise, and decodes the result.
 func (c *chromium) eval(expression string, into any) {
 	c.t.Helper()
 	var out struct {
@@ -187,7 +187,7 @@ func (c *chromium) eval(expression string, into any) {
 	}
 }
 
-// screenshot keeps the whole page as a picture where RETRAIND_SCREENSHOTS names a directory.
+// screenshot saves the whole page as a picture if RETRAIND_SCREENSHOTS names a directory.
 func (c *chromium) screenshot(name string) {
 	c.t.Helper()
 	dir := os.Getenv("RETRAIND_SCREENSHOTS")

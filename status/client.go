@@ -20,19 +20,19 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// Client asks a running daemon through its control socket. Each question has a time limit; a stream of events has one for
-// its silence.
+// Client is a client of the daemon's control socket. Each request has a time limit; a stream of events has one between
+// two lines.
 type Client struct {
 	path  string
 	http  *http.Client
-	quick time.Duration // for what the daemon knows
-	slow  time.Duration // for what it asks the classifier first, or computes
+	quick time.Duration // for what the daemon answers from memory
+	slow  time.Duration // for requests that ask the classifier, or compute
 	quiet time.Duration // without a heartbeat on the stream of events
 }
 
 var _ Backend = (*Client)(nil)
 
-// NewClient returns a client for the socket; it connects with the first question.
+// NewClient returns a client for the socket; it connects with the first request.
 func NewClient(path string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return dialSocket(ctx, path) }
 	return &Client{
@@ -41,7 +41,7 @@ func NewClient(path string) *Client {
 	}
 }
 
-// dialSocket connects, and tries again while the socket's queue is full: the daemon is busy, not away.
+// dialSocket connects, and retries while the socket's queue is full: the daemon is busy, not stopped.
 func dialSocket(ctx context.Context, path string) (net.Conn, error) {
 	var d net.Dialer
 	for {
@@ -57,7 +57,7 @@ func dialSocket(ctx context.Context, path string) (net.Conn, error) {
 	}
 }
 
-// Close lets go of idle connections.
+// Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Snapshot implements Reader.
@@ -106,7 +106,7 @@ func (c *Client) Releases(ctx context.Context, model string) (r []Release, err e
 	return r, c.get(ctx, "/v1/models/"+url.PathEscape(model)+"/releases", nil, &r)
 }
 
-// Subscribe implements Reader. The channel is closed when the daemon goes away, too.
+// Subscribe implements Reader. The channel is also closed when the daemon stops.
 func (c *Client) Subscribe(ctx context.Context) <-chan Event {
 	feed := make(chan Event)
 	go func() {
@@ -123,7 +123,7 @@ func (c *Client) Subscribe(ctx context.Context) <-chan Event {
 	return feed
 }
 
-// Trigger implements Backend. Request.By is ignored: the daemon sees who asks.
+// Trigger implements Backend. Request.By is ignored: the daemon gets the author from the kernel.
 func (c *Client) Trigger(ctx context.Context, model string, r Request) (t Triggered, err error) {
 	return t, c.order(ctx, "/v1/models/"+url.PathEscape(model)+"/trigger", r, &t)
 }
@@ -133,42 +133,42 @@ func (c *Client) Evaluate(ctx context.Context, model string) (r drift.Report, er
 	return r, c.order(ctx, "/v1/models/"+url.PathEscape(model)+"/evaluate", nil, &r)
 }
 
-// AddLabels implements Backend. by is ignored: the daemon sees who asks.
+// AddLabels implements Backend. by is ignored: the daemon gets the author from the kernel.
 func (c *Client) AddLabels(ctx context.Context, model string, events []byte, _, run string) (a Added, err error) {
 	return a, c.order(ctx, "/v1/models/"+url.PathEscape(model)+"/labels", handed{run, events}, &a)
 }
 
-// AcceptLabels implements Backend. by is ignored: the daemon sees who asks.
+// AcceptLabels implements Backend. by is ignored: the daemon gets the author from the kernel.
 func (c *Client) AcceptLabels(ctx context.Context, model, _ string) error {
 	return c.post(ctx, "/v1/models/"+url.PathEscape(model)+"/labels/accept", nil, nil)
 }
 
-// Cancel implements Backend. by is ignored: the daemon sees who asks.
+// Cancel implements Backend. by is ignored: the daemon gets the author from the kernel.
 func (c *Client) Cancel(ctx context.Context, run, _ string) error {
 	return c.post(ctx, "/v1/runs/"+url.PathEscape(run)+"/cancel", nil, nil)
 }
 
-// Retry implements Backend. by is ignored: the daemon sees who asks.
+// Retry implements Backend. by is ignored: the daemon gets the author from the kernel.
 func (c *Client) Retry(ctx context.Context, run, from, _ string) (t Triggered, err error) {
 	return t, c.order(ctx, "/v1/runs/"+url.PathEscape(run)+"/retry", retryRequest{from}, &t)
 }
 
-// Pause implements Backend. Pause.By is ignored: the daemon sees who asks.
+// Pause implements Backend. Pause.By is ignored: the daemon gets the author from the kernel.
 func (c *Client) Pause(ctx context.Context, model string, p Pause) error {
 	return c.post(ctx, ofModel(model)+"/pause", p, nil)
 }
 
-// Hold implements Backend. Pause.By is ignored: the daemon sees who asks.
+// Hold implements Backend. Pause.By is ignored: the daemon gets the author from the kernel.
 func (c *Client) Hold(ctx context.Context, model string, p Pause) error {
 	return c.post(ctx, ofModel(model)+"/hold", p, nil)
 }
 
-// Resume implements Backend. by is ignored: the daemon sees who asks.
+// Resume implements Backend. by is ignored: the daemon gets the author from the kernel.
 func (c *Client) Resume(ctx context.Context, model, _ string) error {
 	return c.order(ctx, ofModel(model)+"/resume", nil, nil)
 }
 
-// ofModel is where a model's orders go, or those for every model.
+// ofModel returns the path of a model's requests, or of those for all models.
 func ofModel(model string) string {
 	if model == Every {
 		return "/v1"
@@ -187,7 +187,7 @@ func (c *Client) post(ctx context.Context, path string, body, into any) error {
 	return c.ask(ctx, c.quick, http.MethodPost, path, nil, body, into)
 }
 
-// order is post for what may take minutes.
+// order is post for requests that may take minutes.
 func (c *Client) order(ctx context.Context, path string, body, into any) error {
 	return c.ask(ctx, c.slow, http.MethodPost, path, nil, body, into)
 }
@@ -211,14 +211,14 @@ func (c *Client) ask(ctx context.Context, limit time.Duration, method, path stri
 	return nil
 }
 
-// withPatience ends the context, with a cause that says so, once alive has not been called for so long.
+// withPatience ends the context, with a timeout as its cause, once alive has not been called for the limit.
 func withPatience(ctx context.Context, limit time.Duration) (_ context.Context, alive, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(limit, func() { cancel(&timeoutError{limit}) })
 	return ctx, func() { timer.Reset(limit) }, func() { timer.Stop(); cancel(nil) }
 }
 
-// timeoutError is the end of the client's patience.
+// timeoutError is a timeout of the client.
 type timeoutError struct{ limit time.Duration }
 
 func (e *timeoutError) Error() string { return "no answer within " + text.Span(e.limit) }
@@ -247,7 +247,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	return nil, readError(resp)
 }
 
-// unreachable tells the reasons apart for which no daemon answered.
+// unreachable explains why no daemon answered.
 func (c *Client) unreachable(ctx context.Context, err error) error {
 	var op *net.OpError
 	var late *timeoutError
@@ -268,7 +268,7 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	}
 }
 
-// remoteError is the daemon's own sentence, with the kind that errors.Is finds.
+// remoteError is the daemon's message, with the kind that errors.Is finds.
 type remoteError struct {
 	kind    error
 	message string

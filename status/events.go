@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// heartbeat keeps a silent stream of events open through whatever sits in between, and finds clients that are gone.
+// heartbeat keeps an idle stream of events open through proxies, and detects clients that are gone.
 const heartbeat = 15 * time.Second
 
-// events streams what happens as server-sent events.
+// events streams the daemon's events as server-sent events.
 func events(backend Reader) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		release, ok := hold(r.Context(), heldStream)
@@ -24,14 +24,14 @@ func events(backend Reader) http.HandlerFunc {
 		}
 		defer release()
 		control := http.NewResponseController(w)
-		if err := control.SetReadDeadline(time.Time{}); err != nil { // the stream outlives the server's ReadTimeout
+		if err := control.SetReadDeadline(time.Time{}); err != nil { // the stream lasts longer than the server's ReadTimeout
 			writeError(w, fmt.Errorf("stream events: %w", err))
 			return
 		}
 		feed := backend.Subscribe(r.Context())
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.Header().Set("Cache-Control", "no-store")
-		io.WriteString(w, "retry: 2000\n\n") // the flush below finds a client that left
+		io.WriteString(w, "retry: 2000\n\n") // the flush below detects a client that is gone
 		tick := time.NewTicker(heartbeat)
 		defer tick.Stop()
 		for {
@@ -49,7 +49,7 @@ func events(backend Reader) http.HandlerFunc {
 				}
 				data, err := json.Marshal(e)
 				if err != nil {
-					continue // an event whose data is not JSON helps nobody
+					continue // skip an event whose data is not JSON
 				}
 				fmt.Fprintf(w, "id: %s\nevent: retraind\ndata: %s\n\n", oneLine(e.ID), data)
 			}
@@ -59,8 +59,8 @@ func events(backend Reader) http.HandlerFunc {
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// readEvents is the client's side: it sends each event until the stream or ctx ends. It calls alive for each line, heartbeats
-// included.
+// readEvents is the client's side: it sends each event to into until the stream or ctx ends. It calls alive for each
+// line, heartbeats included.
 func readEvents(ctx context.Context, stream io.Reader, into chan<- Event, alive func()) {
 	lines := bufio.NewScanner(stream)
 	lines.Buffer(nil, 1<<20)
@@ -80,5 +80,5 @@ func readEvents(ctx context.Context, stream io.Reader, into chan<- Event, alive 
 			return
 		}
 	}
-	_ = lines.Err() // however the stream ended, the caller closes the channel
+	_ = lines.Err() // the caller closes the channel in any case
 }

@@ -21,13 +21,13 @@ type explainView struct {
 	At        timeView
 }
 
-// rowView is one condition with what it stands at.
+// rowView is one condition with its present value.
 type rowView struct {
 	Class, Mark, Name, Note string
 	Value, Bound, Distance  string
 }
 
-// explain shows the last decision; a model that was never decided on has none.
+// explain shows the last decision; a model without a decision has none.
 func (p page) explain(ctx context.Context, now time.Time, model string) (*explainView, error) {
 	d, err := p.backend.Explain(ctx, model, "", time.Time{})
 	if errors.Is(err, ErrNotFound) {
@@ -42,7 +42,7 @@ func (p page) explain(ctx context.Context, now time.Time, model string) (*explai
 func newExplainView(now time.Time, d policy.Decision) *explainView {
 	v := &explainView{Verdict: string(d.Verdict), Text: text.Capital(d.Text), At: newTime(now, d.At)}
 	for _, c := range d.Conditions {
-		if c.Unit == policy.UnitEvidence { // the probation, which calls for no retrain: a figure of its own shows it
+		if c.Unit == policy.UnitEvidence { // the probation does not call for a retrain: a figure of its own shows it
 			continue
 		}
 		v.Rows = append(v.Rows, newRow(c))
@@ -61,7 +61,7 @@ func newExplainView(now time.Time, d policy.Decision) *explainView {
 	return v
 }
 
-// newRow says whether a condition trips. One that could not be judged has no figure to show: not even a zero.
+// newRow returns whether a condition trips. One that could not be evaluated has no figure, not even a zero.
 func newRow(c policy.Condition) rowView {
 	r := rowView{
 		Class: "no", Mark: "no", Name: conditionName(c), Note: c.Text,
@@ -85,7 +85,8 @@ func newRow(c policy.Condition) rowView {
 	return r
 }
 
-// conditionName is a condition as a person reads it. One of urgent_when may have the name of one of retrain_when.
+// conditionName returns a condition's name for people. A condition of urgent_when may have the name of one of
+// retrain_when.
 func conditionName(c policy.Condition) string {
 	name := strings.ReplaceAll(c.Name, "_", " ")
 	if strings.HasPrefix(c.Config, "urgent_when.") {
@@ -94,7 +95,7 @@ func conditionName(c policy.Condition) string {
 	return name
 }
 
-// amount prints a figure in its unit.
+// amount formats a figure with its unit.
 func amount(f float64, unit policy.Unit) string {
 	switch unit {
 	case policy.UnitShare:
@@ -110,7 +111,7 @@ func amount(f float64, unit policy.Unit) string {
 	}
 }
 
-// distance says how far a condition is from tripping, in labels where the policy could tell.
+// distance returns how far a condition is from tripping, in labels if the policy knows that.
 func distance(c policy.Condition) string {
 	switch {
 	case c.Tripped:

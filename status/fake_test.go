@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// fake is a Backend of function fields; a method without its field answers as if there were nothing.
+// fake is a Backend of function fields; a method without its field returns empty results.
 type fake struct {
 	snapshot     func(context.Context) (Status, error)
 	explain      func(ctx context.Context, model, run string) (policy.Decision, error)
@@ -137,7 +137,7 @@ func (f fake) Resume(ctx context.Context, model, by string) error {
 
 func (f fake) Reload(ctx context.Context) error { return f.reload(ctx) }
 
-// The story that the tests show: a model that drifted for a week and waits for the evening.
+// The scenario of the tests: a model that drifted for a week and waits for the evening.
 
 var now = time.Date(2026, 11, 22, 17, 48, 0, 0, time.FixedZone("CET", 3600))
 
@@ -198,7 +198,7 @@ func decision() policy.Decision {
 
 func share(f float64) *float64 { return &f }
 
-// history falls slowly for eight days.
+// history declines slowly over eight days.
 func history() []Point {
 	var points []Point
 	for h := 192; h >= 0; h -= 4 {
@@ -300,7 +300,7 @@ func status() Status {
 	}
 }
 
-// storied answers every question out of the story.
+// storied answers every request from the scenario.
 func storied() fake {
 	return fake{
 		snapshot: func(context.Context) (Status, error) { return status(), nil },

@@ -7,14 +7,14 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// interval prints the bounds of a fraction: "85.0 to 88.9".
+// interval formats the bounds of a fraction: "85.0 to 88.9".
 func interval(low, high float64) string {
 	return fmt.Sprintf("%.1f to %.1f %%", 100*low, 100*high)
 }
 
 // timeView is an instant for the page.
 type timeView struct {
-	Text    string // near: "4 min ago", "in 3 h"; empty for the zero time
+	Text    string // relative: "4 min ago", "in 3 h"; empty for the zero time
 	Full    string // "Sun 22 Nov 2026 19:05:12 CET"
 	Machine string // RFC 3339
 }
@@ -36,7 +36,7 @@ func newTime(now, t time.Time) timeView {
 	return v
 }
 
-// clock is an instant without reference to now: "Sun 22 Nov, 19:05 CET".
+// clock formats an instant without reference to now: "Sun 22 Nov, 19:05 CET".
 func clock(now, t time.Time) timeView {
 	v := newTime(now, t)
 	if v.Text != "" {

@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/internal/refusals"
 )
 
-// held is what a Guard bounds.
+// held is a resource that a Guard limits.
 type held int
 
 const (
@@ -24,11 +24,11 @@ const (
 // heldNames are the values of the metric's label.
 var heldNames = [heldKinds]string{"connection", "stream", "body"}
 
-// Guard keeps the connections, streams and bodies of one listener within limits, so that no client takes what the daemon
+// Guard limits the connections, streams and bodies of one listener, so that clients cannot exhaust what the daemon
 // needs for its own work.
 //
-// A connection too many displaces the oldest idle one of the same peer, so that a user who left connections open can still
-// ask. Only where none is idle the new one is refused.
+// A connection beyond a limit replaces the oldest idle one of the same peer, so that a user with abandoned connections
+// can still connect. If none is idle, the new one is refused.
 type Guard struct {
 	limits  Limits
 	refused [heldKinds]*refusals.Series
@@ -52,7 +52,7 @@ func NewGuard(listener string, limits Limits, count func(listener, what string),
 	return g
 }
 
-// most returns the limits of a kind.
+// most returns the limits of a kind, for all peers and for one.
 func (g *Guard) most(k held) (all, peer int) {
 	switch k {
 	case heldStream:
@@ -72,7 +72,7 @@ func (g *Guard) of(peer string) *[heldKinds]int {
 	return g.peers[peer]
 }
 
-// take counts one more of a kind, where the limits allow it; the caller holds mu.
+// take counts one more of a kind if the limits allow it; the caller holds mu.
 func (g *Guard) take(k held, peer string) bool {
 	all, each := g.most(k)
 	counts := g.of(peer)
@@ -84,7 +84,7 @@ func (g *Guard) take(k held, peer string) bool {
 	return true
 }
 
-// give takes back what take counted; the caller holds mu.
+// give reverts take; the caller holds mu.
 func (g *Guard) give(k held, peer string) {
 	g.all[k]--
 	counts := g.of(peer)
@@ -134,12 +134,12 @@ func (c *guardedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// tooMany is the whole answer to a connection that is refused.
+// tooMany is the complete answer to a refused connection.
 const tooMany = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\n" +
 	"Content-Type: application/json\r\n\r\n" +
 	`{"error":{"kind":"busy","message":"too many connections at a time; try again"}}` + "\n"
 
-// admit counts a new connection; it returns nil when it was refused.
+// admit counts a new connection; it returns nil if it refused it.
 func (g *Guard) admit(conn net.Conn) *guardedConn {
 	c := &guardedConn{Conn: conn, guard: g, peer: peerName(conn)}
 	for {
@@ -153,7 +153,7 @@ func (g *Guard) admit(conn net.Conn) *guardedConn {
 		g.mu.Unlock()
 		g.refused[heldConn].Refused("peer", c.peer)
 		if victim == nil {
-			// The buffer of a new connection takes it; the deadline is for the case that it does not.
+			// The buffer of a new connection has room for it; the deadline covers the case that it has not.
 			_ = conn.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
 			_, _ = conn.Write([]byte(tooMany))
 			conn.Close()
@@ -163,8 +163,8 @@ func (g *Guard) admit(conn net.Conn) *guardedConn {
 	}
 }
 
-// idle returns the connection that a new one of a peer may displace, nil for none: the peer's own where the peer is at its
-// limit, anybody's where the listener is. The caller holds mu.
+// idle returns the connection that a new one of a peer may replace, nil for none: one of the peer if the peer is at
+// its limit, any if the listener is. The caller holds mu.
 func (g *Guard) idle(peer string) *guardedConn {
 	own := g.of(peer)[heldConn] >= g.limits.PeerConns
 	for _, c := range g.conns {
@@ -185,7 +185,7 @@ func withGuarded(ctx context.Context, conn net.Conn) context.Context {
 	return ctx
 }
 
-// hold counts a stream or a body of the request's connection; ok is false when it must be refused. Without a guard
+// hold counts a stream or a body on the request's connection; ok is false if it must be refused. Without a guard
 // everything is allowed.
 func hold(ctx context.Context, k held) (release func(), ok bool) {
 	c, guarded := ctx.Value(guardedKey{}).(*guardedConn)

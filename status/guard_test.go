@@ -31,7 +31,7 @@ func (r *refusedBy) of(what string) int {
 	return r.n[what]
 }
 
-// besieged serves a backend on loopback within limits.
+// besieged serves a backend on loopback with limits.
 func besieged(t *testing.T, backend Backend, limits Limits) (address string, refused *refusedBy) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -66,7 +66,7 @@ func dial(t *testing.T, address string) net.Conn {
 	return conn
 }
 
-// request sends a request on a connection and returns the answer's code.
+// request sends a request on a connection and returns the status code of the answer.
 func request(t *testing.T, conn net.Conn, text string) int {
 	t.Helper()
 	if _, err := io.WriteString(conn, text); err != nil {
@@ -84,7 +84,7 @@ const (
 	askEvents = "GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n"
 )
 
-// silentEvents is a backend on which nothing happens.
+// silentEvents is a backend without events.
 func silentEvents() fake {
 	backend := storied()
 	backend.subscribe = func(context.Context) <-chan Event { return make(chan Event) }
@@ -143,7 +143,7 @@ func TestGuardBoundsStreamsAndBodies(t *testing.T) {
 	if codes[1] != 200 || codes[2] != 503 || refused.of("stream") != 2 {
 		t.Errorf("streams: %v, %d refused", codes, refused.of("stream"))
 	}
-	// A body that does not come holds its place; the handler is in it once the server asks for the body.
+	// A body that does not arrive counts; the handler runs once the server asks for the body.
 	const slow = "POST /v1/models/relevance/trigger HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n"
 	for range 2 {
 		if got := request(t, dial(t, address), slow); got != http.StatusContinue {
@@ -167,7 +167,7 @@ func TestPeers(t *testing.T) {
 	}
 }
 
-// fakeConn has only an address.
+// fakeConn only has an address.
 type fakeConn struct {
 	net.Conn
 	address string
@@ -195,7 +195,7 @@ func TestClientSaysThatItTimedOut(t *testing.T) {
 		!strings.Contains(err.Error(), path) {
 		t.Errorf("got %v", err)
 	}
-	for range client.Subscribe(t.Context()) { // ends, although the daemon keeps the stream open
+	for range client.Subscribe(t.Context()) { // ends although the daemon keeps the stream open
 		t.Error("an event")
 	}
 }

@@ -8,17 +8,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Limits bound what a listener holds at a time, in all and for one peer: a user on a unix socket, an address elsewhere.
+// Limits limit what a listener holds at a time, in total and for one peer: a user on a unix socket, an address
+// elsewhere.
 type Limits struct {
 	Conns, PeerConns     int
 	Streams, PeerStreams int // of events
 	Bodies, PeerBodies   int // requests with a body
 }
 
-// mostConns is what a listener holds where descriptors are plenty.
+// mostConns is the number of connections of a listener if descriptors are plentiful.
 const mostConns = 256
 
-// NewLimits returns limits that leave nearly all of the process's descriptors to its own work: the store, sources, steps.
+// NewLimits returns limits that leave nearly all of the process's descriptors to the store, sources and steps.
 func NewLimits() Limits {
 	conns := mostConns
 	var files unix.Rlimit
@@ -26,7 +27,7 @@ func NewLimits() Limits {
 		conns = int(min(mostConns, max(8, files.Cur/16)))
 	}
 	half := conns / 2
-	// On loopback every user has the same address: one peer may have half of all.
+	// On loopback every user has the same address: one peer may have half of the total.
 	return Limits{
 		Conns: conns, PeerConns: half,
 		Streams: half / 2, PeerStreams: half / 4,
@@ -34,8 +35,8 @@ func NewLimits() Limits {
 	}
 }
 
-// peerName is who a connection counts for. Every address of 127.0.0.0/8 is this machine, and whoever has an IPv6 address
-// has its whole network.
+// peerName returns the peer that a connection is counted for. Every address of 127.0.0.0/8 is this machine, and an
+// IPv6 peer is its whole network.
 func peerName(conn net.Conn) string {
 	if p, ok := credentials(conn); ok {
 		return "uid " + strconv.FormatUint(uint64(p.UID), 10)

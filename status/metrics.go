@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/drift"
 )
 
-// Metrics is the daemon's own registry. What can be read at any time comes from a snapshot when it is scraped; what only
-// happens once is counted by whoever does it, since this process started.
+// Metrics is the daemon's own registry. Gauges come from a snapshot at each scrape; counters of single occurrences are
+// incremented by the daemon and start at zero with the process.
 type Metrics struct {
 	registry  *prometheus.Registry
 	decisions *prometheus.CounterVec
@@ -29,7 +29,7 @@ type Metrics struct {
 	idle      *prometheus.GaugeVec
 }
 
-// runBuckets reach from seconds to the five hours of a relabelling with training.
+// runBuckets range from seconds to the five hours of a relabelling with training.
 var runBuckets = []float64{1, 5, 15, 60, 300, 900, 1800, 3600, 2 * 3600, 4 * 3600, 8 * 3600}
 
 // NewMetrics returns the registry of one daemon.
@@ -93,42 +93,42 @@ func (m *Metrics) ShadowDiffered(model, decision, shadow string) {
 	m.shadow.WithLabelValues(model, decision, shadow).Inc()
 }
 
-// RunEnded counts a run's outcome and its time.
+// RunEnded counts a run's outcome and observes its duration.
 func (m *Metrics) RunEnded(model, outcome string, took time.Duration) {
 	m.runs.WithLabelValues(model, outcome).Inc()
 	m.runTime.WithLabelValues(model).Observe(took.Seconds())
 }
 
-// GPUBlocked counts a step that did not get a GPU; holder is empty where nobody could be named.
+// GPUBlocked counts a step that did not get a GPU; holder is empty if it is not known.
 func (m *Metrics) GPUBlocked(model, holder string) {
 	m.blocked.WithLabelValues(model, holder).Inc()
 }
 
-// GPUContended counts a finding on the GPU of a step; holder is empty where nobody could be named.
+// GPUContended counts a finding on the GPU of a step; holder is empty if it is not known.
 func (m *Metrics) GPUContended(model, kind, holder string) {
 	m.contended.WithLabelValues(model, kind, holder).Inc()
 }
 
-// GPUReleased counts that something was set aside for steps of a run.
+// GPUReleased counts a thing that was stopped for steps of a run.
 func (m *Metrics) GPUReleased(model string) { m.released.WithLabelValues(model).Inc() }
 
-// GPURestored counts what became of one thing that was set aside.
+// GPURestored counts the outcome of restoring one thing that was stopped.
 func (m *Metrics) GPURestored(model, ending string) { m.restored.WithLabelValues(model, ending).Inc() }
 
-// GPUIdle sets the share of the time in which a step left its GPU idle.
+// GPUIdle sets the share of the time in which a step left its GPU idle, in [0, 1].
 func (m *Metrics) GPUIdle(model, step string, share float64) {
 	m.idle.WithLabelValues(model, step).Set(share)
 }
 
-// StepEnded counts a step's time.
+// StepEnded observes a step's duration.
 func (m *Metrics) StepEnded(model, step string, took time.Duration) {
 	m.stepTime.WithLabelValues(model, step).Observe(took.Seconds())
 }
 
-// Refused counts what a listener refused at a limit.
+// Refused counts a refusal by a listener at a limit.
 func (m *Metrics) Refused(listener, what string) { m.refused.WithLabelValues(listener, what).Inc() }
 
-// Handler answers a scrape. A snapshot that fails is an answer 500, not a page without the figures.
+// Handler answers a scrape. If the snapshot fails, it answers 500 instead of omitting the figures.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError})
 }
@@ -138,7 +138,7 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("retraind_"+name, help, labels, nil)
 }
 
-// The figures of a snapshot. Accuracies are fractions in [0, 1].
+// The gauges of a snapshot. Accuracies are fractions in [0, 1].
 var (
 	descReload = gauge("config_last_reload_successful",
 		"1 if the configuration on disk is in force, 0 if the last reload was refused.")
@@ -248,7 +248,7 @@ func collectModel(m Model, put func(d *prometheus.Desc, value float64, labels ..
 	put(descPending, float64(r.Labels.Changed), m.Name)
 	collectTargets(m.Name, r, put)
 	if r.Scored == 0 {
-		return // no figure is better than 0 %
+		return // omit the figure: 0 % would be wrong
 	}
 	put(descAccuracy, r.Accuracy, m.Name)
 	put(descLow, r.Low, m.Name)
@@ -261,7 +261,7 @@ func collectModel(m Model, put func(d *prometheus.Desc, value float64, labels ..
 	}
 }
 
-// collectTargets are the figures of every target, the gating one first.
+// collectTargets sends the figures of every target, the gating one first.
 func collectTargets(model string, r *drift.Report, put func(d *prometheus.Desc, value float64, labels ...string)) {
 	gate := drift.TargetFigures{
 		Name: r.Target, N: r.Scored, Accuracy: r.Accuracy, Low: r.Low, High: r.High, MacroF1: r.MacroF1,

@@ -39,7 +39,7 @@ func TestMetricsGolden(t *testing.T) {
 	golden(t, "metrics.txt", []byte(scrape(t, m)))
 }
 
-// A model that was never measured has no accuracy: 0 would set off every alert.
+// A model without a measurement has no accuracy: 0 would trigger every alert.
 func TestMetricsLeaveOutWhatIsNotKnown(t *testing.T) {
 	t.Parallel()
 	unmeasured := report()
@@ -71,7 +71,7 @@ func TestMetricsFailWhole(t *testing.T) {
 	}
 }
 
-// Two daemons in one process have nothing in common.
+// Two daemons in one process share no metrics.
 func TestMetricsAreNotShared(t *testing.T) {
 	t.Parallel()
 	a, b := NewMetrics(storied(), "1"), NewMetrics(storied(), "2")

@@ -23,10 +23,10 @@ const (
 	pageHistory = 30 * 24 * time.Hour
 )
 
-// policyHeader lets the page use its own files and nothing else: no inline code, no other host, no frame around it.
+// policyHeader restricts the page to its own files: no inline code, no other host, no frame around it.
 const policyHeader = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// Page is the read-only page with its stream of events and the metrics, for a listener on loopback.
+// Page returns the handler of the read-only page, its stream of events and the metrics, for a listener on loopback.
 func Page(backend Reader, metrics *Metrics, log *slog.Logger) (http.Handler, error) {
 	templates, err := parseTemplates()
 	if err != nil {
@@ -61,8 +61,8 @@ func parseTemplates() (*template.Template, error) {
 	return t, nil
 }
 
-// guarded sets the headers that keep other sites out. A name that is not this host's is refused: a hostile site could point
-// its own name here and read the page as its own.
+// guarded sets the headers that keep other sites out. It refuses host names other than this host's: a hostile site
+// could resolve its own name to this address and read the page.
 func guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -98,10 +98,10 @@ func (p page) show(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Write(out.Bytes()) // a client that left needs no answer
+	w.Write(out.Bytes()) // a client that is gone needs no answer
 }
 
-// render writes the page whole, so that a fault in the middle never leaves half of one.
+// render renders the page into a buffer, so that an error never leaves half a page.
 func (p page) render(ctx context.Context, out *bytes.Buffer) error {
 	s, err := p.backend.Snapshot(ctx)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// everyPhase is a page with a model in each phase, runs of each outcome, and texts as long as commands write them.
+// everyPhase is a page with a model in each phase, runs of each outcome, and the long texts that commands write.
 func everyPhase() fake {
 	f := storied()
 	f.snapshot = func(context.Context) (Status, error) {
@@ -69,8 +69,8 @@ func everyOutcome() []Run {
 	return list
 }
 
-// The page in a real browser, light and dark, wide and narrow: axe-core finds nothing, nothing is wider than the window,
-// and the browser logs no error.
+// The page in a real browser, light and dark, wide and narrow: axe-core finds nothing, nothing is wider than the
+// window, and the browser logs no error.
 func TestPageInChromium(t *testing.T) {
 	t.Parallel()
 	axe := readAxe(t)
@@ -99,7 +99,7 @@ func TestPageInChromium(t *testing.T) {
 				shot := fmt.Sprintf("%s-%s-%d", name, scheme, width)
 				c.open(server.URL, width, scheme)
 				<-refreshed // the page itself,
-				<-refreshed // and the first time that it renews itself
+				<-refreshed // and its first refresh
 				c.eval(`document.querySelectorAll("details").forEach((d) => { d.open = true; })`, nil)
 				c.screenshot(shot)
 				c.checkWidth(shot)
@@ -109,7 +109,7 @@ func TestPageInChromium(t *testing.T) {
 	}
 }
 
-// readAxe reads axe-core, which is "" where scripts/page.sh could not get it.
+// readAxe returns the source of axe-core, "" if scripts/page.sh could not get it.
 func readAxe(t *testing.T) string {
 	t.Helper()
 	name, ok := os.LookupEnv("RETRAIND_AXE")
@@ -124,7 +124,7 @@ func readAxe(t *testing.T) string {
 	return string(text)
 }
 
-// checkWidth reports what makes the page wider than its window.
+// checkWidth reports elements that make the page wider than its window.
 func (c *chromium) checkWidth(shot string) {
 	c.t.Helper()
 	var wide []string
@@ -140,7 +140,7 @@ func (c *chromium) checkWidth(shot string) {
 	}
 }
 
-// checkAxe reports what axe-core finds against.
+// checkAxe reports the findings of axe-core.
 func (c *chromium) checkAxe(shot, axe string) {
 	c.t.Helper()
 	if axe == "" {

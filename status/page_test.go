@@ -84,7 +84,7 @@ func TestPageGolden(t *testing.T) {
 	}
 }
 
-// Nothing on the page comes from elsewhere, nothing runs inline, and text from labels and commands stays text.
+// Nothing on the page comes from other hosts, nothing runs inline, and text from labels and commands is escaped.
 func TestPageIsClosed(t *testing.T) {
 	t.Parallel()
 	w := get(newTestPage(t, storied()), "/")

@@ -9,22 +9,22 @@ import (
 	"time"
 )
 
-// Every stands for all models where one is named.
+// Every means all models in place of a model's name.
 const Every = ""
 
-// Pause is a person's order that no run starts.
+// Pause is a person's order not to start runs.
 type Pause struct {
-	// By is who asked. On the socket the server fills it in from the peer's credentials.
+	// By is the author. On the socket the server sets it from the peer's credentials.
 	By     string    `json:"by,omitempty"`
 	Reason string    `json:"reason,omitempty"`
 	Since  time.Time `json:"since,omitzero"`
-	// Until is when it ends by itself; zero until somebody resumes.
+	// Until is when it ends automatically; zero means until somebody resumes.
 	Until time.Time `json:"until,omitzero"`
-	// Every: it is of every model.
+	// Every means that it applies to all models.
 	Every bool `json:"every,omitempty"`
 }
 
-// pauses adds the orders that stop runs to the handler.
+// pauses adds the endpoints that stop and resume runs.
 func (a api) pauses(mux *http.ServeMux) {
 	order := func(carryOut func(*http.Request, Pause) error) http.HandlerFunc {
 		return answer(func(r *http.Request) (any, error) {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Peer is the process at the other end of the socket, as the kernel vouches for it.
+// Peer is the process at the other end of the socket, by the kernel's credentials.
 type Peer struct {
 	UID, GID uint32
 	PID      int32
@@ -28,7 +28,7 @@ func withPeer(ctx context.Context, conn net.Conn) context.Context {
 	return ctx
 }
 
-// credentials asks the kernel for the peer of a connection; on anything but a unix socket there is none.
+// credentials gets the peer of a connection from the kernel; only unix sockets have one.
 func credentials(conn net.Conn) (Peer, bool) {
 	if g, ok := conn.(*guardedConn); ok {
 		conn = g.Conn
@@ -55,7 +55,7 @@ func peerOf(ctx context.Context) (Peer, bool) {
 	return p, ok
 }
 
-// String names the peer for the records: "anna (uid 1000, pid 4711)".
+// String returns the peer for the records: "anna (uid 1000, pid 4711)".
 func (p Peer) String() string {
 	name := "somebody"
 	if u, err := user.LookupId(strconv.Itoa(int(p.UID))); err == nil {
@@ -64,7 +64,7 @@ func (p Peer) String() string {
 	return fmt.Sprintf("%s (uid %d, pid %d)", name, p.UID, p.PID)
 }
 
-// mayUse says whether the peer may use the socket: root, the daemon's own user, or a member of the socket's group.
+// mayUse reports whether the peer may use the socket: root, the daemon's own user, or a member of the socket's group.
 func (p Peer) mayUse(gid int) bool {
 	if p.UID == 0 || int(p.UID) == os.Geteuid() || int(p.GID) == gid {
 		return true

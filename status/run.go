@@ -22,18 +22,18 @@ type Run struct {
 	State    store.RunState `json:"state"`
 	Outcome  policy.Outcome `json:"outcome,omitempty"`
 	Reason   string         `json:"reason,omitempty"`
-	// Why is not_worse where the gate kept the champion, gpu_held where the run did not get the GPU, window_closed or
-	// window_too_short where it goes on in the next quiet hours, probation_failed where it took a release back.
+	// Why is not_worse if the gate kept the champion, gpu_held if the run did not get the GPU, window_closed or
+	// window_too_short if it continues in the next quiet hours, probation_failed if it rolled a release back.
 	Why string `json:"why,omitempty"`
-	// Parent is the run that it repeats, From the step at which it began to do so.
+	// Parent is the run that it repeats, From the step at which it began.
 	Parent string `json:"parent,omitempty"`
 	From   string `json:"from,omitempty"`
-	// Release is the candidate, once there is one, or what was taken back.
+	// Release is the candidate, once there is one, or the release that was rolled back.
 	Release  string    `json:"release,omitempty"`
 	Accuracy *Compared `json:"accuracy,omitempty"`
 	// Targets are the comparisons of the targets that do not gate.
 	Targets []ComparedTarget `json:"targets,omitempty"`
-	// Figures are what the steps have measured themselves, by name; the champion's where it had the figure.
+	// Figures are the measurements of the steps themselves, by name, with the champion's if it had the figure.
 	Figures []Figure  `json:"figures,omitempty"`
 	Created time.Time `json:"created"`
 	Started time.Time `json:"started,omitzero"`
@@ -41,7 +41,7 @@ type Run struct {
 	Steps   []Step    `json:"steps,omitempty"`
 }
 
-// Compared is champion and candidate on the same held-out items. Fractions in [0, 1].
+// Compared is the accuracy of champion and candidate on the same held-out items, as fractions in [0, 1].
 type Compared struct {
 	Before *float64 `json:"before,omitempty"` // nil: there was no champion
 	After  float64  `json:"after"`
@@ -50,23 +50,23 @@ type Compared struct {
 	N      int      `json:"n"`
 }
 
-// ComparedTarget is champion and candidate in one target that does not gate.
+// ComparedTarget compares champion and candidate in one target that does not gate.
 type ComparedTarget struct {
 	Name string `json:"name"`
 	Compared
 	Wins   int     `json:"wins"`   // only the candidate is right
 	Losses int     `json:"losses"` // only the champion is right
-	Margin float64 `json:"margin"` // points that the candidate may be worse by
+	Margin float64 `json:"margin"` // points by which the candidate may be worse
 }
 
-// Figure is something that a step of a run has measured itself.
+// Figure is a measurement of a step of a run.
 type Figure struct {
 	Name     string   `json:"name"`
 	Value    float64  `json:"value"`
 	Champion *float64 `json:"champion,omitempty"`
 }
 
-// Step is one attempt of one step of a run. A step that waits has no Started.
+// Step is one attempt of one step of a run. A waiting step has no Started.
 type Step struct {
 	Name    string          `json:"name"`
 	Kind    string          `json:"kind,omitempty"`
@@ -75,16 +75,16 @@ type Step struct {
 	Detail  string          `json:"detail,omitempty"`
 	Started time.Time       `json:"started,omitzero"`
 	Ended   time.Time       `json:"ended,omitzero"`
-	// Progress is the share that is done, as the step itself says; nil when it does not.
+	// Progress is the completed share in [0, 1] as reported by the step; nil if it reports none.
 	Progress *float64 `json:"progress,omitempty"`
-	// ProgressText is what the step says beside it: "epoch 5 of 12".
+	// ProgressText is the step's text about its progress: "epoch 5 of 12".
 	ProgressText string `json:"progress_text,omitempty"`
-	// Ends is when the step itself says that it will be done.
+	// Ends is the end that the step itself expects.
 	Ends time.Time `json:"ends,omitzero"`
 }
 
-// Left estimates how long a running step still takes: as it says, else as if it went on as it did so far. It reports false
-// where the step says no share, or where too little is done to tell.
+// Left estimates the remaining time of a running step: as reported by the step, else extrapolated linearly. It reports
+// false if the step reports no share, or too small a one.
 func (s Step) Left(now time.Time) (time.Duration, bool) {
 	const least = 0.01
 	if s.Ends.After(now) && s.Ended.IsZero() {
@@ -96,13 +96,13 @@ func (s Step) Left(now time.Time) (time.Duration, bool) {
 	return time.Duration(float64(span(s.Started, s.Ended, now)) * (1 - *s.Progress) / *s.Progress), true
 }
 
-// Seconds is how long the step took, or takes by now.
+// Seconds returns how long the step took, or has taken by now.
 func (s Step) Seconds(now time.Time) float64 { return span(s.Started, s.Ended, now).Seconds() }
 
-// Word is how the run ended, or where it stands until then.
+// Word returns the outcome of the run, or its state until then.
 func (r Run) Word() string { return cmp.Or(string(r.Outcome), string(r.State)) }
 
-// Took is how long the run took, or takes by now.
+// Took returns how long the run took, or has taken by now.
 func (r Run) Took(now time.Time) time.Duration { return span(r.Started, r.Ended, now) }
 
 func span(from, to, now time.Time) time.Duration {
@@ -122,7 +122,7 @@ type Release struct {
 	Run      string             `json:"run"`
 	State    store.ReleaseState `json:"state"`
 	Created  time.Time          `json:"created"`
-	Accuracy *Compared          `json:"accuracy,omitempty"` // as its gate measured it
+	Accuracy *Compared          `json:"accuracy,omitempty"` // as measured by its gate
 }
 
 // Point is one evaluation in a model's history.
@@ -135,7 +135,7 @@ type Point struct {
 	N        int       `json:"n"`
 }
 
-// Event tells that something changed, for whoever follows the daemon live.
+// Event reports a change to clients that follow the daemon live.
 type Event struct {
 	ID    string          `json:"id"`
 	Kind  string          `json:"kind"` // as in the catalogue of package notify, e.g. "model.deployed"
@@ -149,18 +149,18 @@ type Event struct {
 type Request struct {
 	Reason   string `json:"reason,omitempty"`
 	Pipeline string `json:"pipeline,omitempty"` // "" = default
-	// By is who asks. On the socket the server fills it in from the peer's credentials.
+	// By is the author. On the socket the server sets it from the peer's credentials.
 	By string `json:"by,omitempty"`
-	// ID is the sender's name for the request: a second one of the same name gets the first one's answer. Optional.
+	// ID is the sender's id of the request: a second request with the same id gets the answer of the first. Optional.
 	ID string `json:"id,omitempty"`
-	// At is when the request was made; one that is too old is refused. Optional: then it was made now.
+	// At is when the request was made; one that is too old is refused. Optional, default now.
 	At time.Time `json:"at,omitzero"`
 }
 
 // MaxAhead is how far the clock of a request's sender may be ahead.
 const MaxAhead = 5 * time.Minute
 
-// Fresh refuses a request that is stale or not made yet, and one whose name is too long to be kept.
+// Fresh refuses a request that is stale or from the future, and one whose id is too long to be stored.
 func (r Request) Fresh(now time.Time) error {
 	age := now.Sub(r.At)
 	switch {
@@ -178,7 +178,7 @@ func (r Request) Fresh(now time.Time) error {
 	return nil
 }
 
-// Refusal is an ErrRefused with a code for those who read no sentences: 409 a run is active, 410 stale, 423 held.
+// Refusal is an ErrRefused with a code for programs: 409 a run is active, 410 stale, 423 held.
 type Refusal struct {
 	Code int
 	Text string
@@ -189,13 +189,13 @@ func (r *Refusal) Error() string { return ErrRefused.Error() + ": " + r.Text }
 // Is makes it an ErrRefused.
 func (r *Refusal) Is(target error) bool { return target == ErrRefused }
 
-// handed are label events on their way through the socket.
+// handed are label events as sent over the socket.
 type handed struct {
 	Run    string `json:"run,omitempty"`
 	Events []byte `json:"events"`
 }
 
-// Added says what became of labels that were handed over.
+// Added counts what was done with the labels of a request.
 type Added struct {
 	watch.Receipt
 	Rejected []labelevent.Refusal `json:"rejected,omitempty"`
@@ -204,5 +204,5 @@ type Added struct {
 // Triggered is the answer to a Request.
 type Triggered struct {
 	Run  string `json:"run"`
-	Text string `json:"text"` // what happens now, in one sentence
+	Text string `json:"text"` // what happens next, in one sentence
 }

@@ -16,7 +16,7 @@ type runView struct {
 	Class                         string // outcome, or state while there is none
 	Label                         string
 	Took                          string
-	Now                           string // what goes on, for a run in progress
+	Now                           string // what is in progress, for an active run
 	At                            timeView
 	Ended                         bool
 	Bar                           barView
@@ -65,7 +65,7 @@ func newRunView(now time.Time, r Run) runView {
 	return v
 }
 
-// progressText is how far a step says it is, with about how long it still takes.
+// progressText returns a step's progress, with the estimated remaining time.
 func progressText(now time.Time, s Step) string {
 	if s.Progress == nil || !(*s.Progress >= 0 && *s.Progress <= 1) {
 		return s.ProgressText
@@ -80,7 +80,7 @@ func progressText(now time.Time, s Step) string {
 	return said
 }
 
-// latest is the last thing that happened to a run.
+// latest returns the time of the last change of a run.
 func latest(r Run) time.Time {
 	for _, t := range []time.Time{r.Ended, r.Started, r.Created} {
 		if !t.IsZero() {
@@ -90,7 +90,7 @@ func latest(r Run) time.Time {
 	return time.Time{}
 }
 
-// tone names the colour of a step's state: the classes of failure share one.
+// tone returns the CSS class of a step's state: the kinds of failure share one.
 func tone(state store.StepState) string {
 	switch state {
 	case store.StepOK, store.StepRunning, store.StepWaiting:
@@ -100,7 +100,7 @@ func tone(state store.StepState) string {
 	}
 }
 
-// barView is a run's time line: one segment per step, as wide as it took.
+// barView is a run's time line: one segment per step, with the width of its duration.
 type barView struct {
 	Label    string
 	Segments []segmentView
@@ -112,7 +112,7 @@ type segmentView struct {
 	Title string
 }
 
-// least is the width below which a segment could not be seen, in percent.
+// least is the minimum visible width of a segment, in percent.
 const least = 0.8
 
 func newBar(now time.Time, r Run) barView {
@@ -125,7 +125,7 @@ func newBar(now time.Time, r Run) barView {
 			known++
 		}
 	}
-	// Steps to come have no length yet: each is drawn as long as the mean of those that have one.
+	// Pending steps have no duration yet: each gets the mean of the others.
 	for i, s := range r.Steps {
 		if s.Started.IsZero() && r.Outcome == "" {
 			seconds[i] = math.Max(total, 1) / math.Max(float64(known), 1)
@@ -172,7 +172,7 @@ func shares(lengths []float64) []float64 {
 	return out
 }
 
-// decimal prints a coordinate; two places are finer than a screen.
+// decimal formats a coordinate with two places, which are finer than a pixel.
 func decimal(f float64) string {
 	return strings.TrimRight(strings.TrimRight(fmt.Sprintf("%.2f", f), "0"), ".")
 }

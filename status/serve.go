@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ListenSocket opens the control socket, for the daemon's user and group alone. What a killed daemon left behind is
-// replaced; a socket on which somebody answers is not.
+// ListenSocket opens the control socket, for the daemon's user and group only. It replaces the socket of a killed
+// daemon, but not one on which somebody answers.
 func ListenSocket(path string) (net.Listener, error) {
 	if info, err := os.Lstat(path); err == nil {
 		if info.Mode().Type() != fs.ModeSocket {
@@ -35,12 +35,12 @@ func ListenSocket(path string) (net.Listener, error) {
 			return nil, fmt.Errorf("control socket: %w", err)
 		}
 	}
-	// 104 bytes are what a socket's name may have on every system; the kernel's own message does not say so.
+	// 104 bytes is the portable limit of a socket's path; the kernel's own error does not mention it.
 	if len(path) > 104 {
 		return nil,
 			fmt.Errorf("control socket %s: the path has %d bytes, more than 104: use a shorter state directory", path, len(path))
 	}
-	// Between bind and chmod the socket has the mode that the umask leaves: bind it under a name nobody knows yet.
+	// Between bind and chmod the socket has the mode of the umask: bind it under a temporary name.
 	hidden := filepath.Join(filepath.Dir(path), fmt.Sprintf(".s%d", os.Getpid()))
 	_ = os.Remove(hidden)
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: hidden, Net: "unix"})
@@ -56,7 +56,7 @@ func ListenSocket(path string) (net.Listener, error) {
 	return socket{listener, path}, nil
 }
 
-// socket removes its name when it is closed.
+// socket removes its path when it is closed.
 type socket struct {
 	*net.UnixListener
 	path string
@@ -67,7 +67,7 @@ func (s socket) Close() error {
 	return s.UnixListener.Close()
 }
 
-// Addr is the name that clients use, not the one it was bound under.
+// Addr is the path that clients use, not the temporary one.
 func (s socket) Addr() net.Addr { return &net.UnixAddr{Name: s.path, Net: "unix"} }
 
 func (s socket) gid() int {
@@ -78,10 +78,10 @@ func (s socket) gid() int {
 	return int(st.Gid)
 }
 
-// Serve answers requests on the listener, within the guard's limits, until ctx ends; then it gives the requests in progress
-// a moment. It closes the listener.
+// Serve answers requests on the listener, within the guard's limits, until ctx ends; then it waits a moment for the
+// requests in progress. It closes the listener.
 func Serve(ctx context.Context, listener net.Listener, guard *Guard, handler http.Handler, log *slog.Logger) error {
-	// Streams of events end with the requests' context, at once; everything else may finish.
+	// Streams of events are cancelled at once; other requests may finish.
 	streams, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	if s, ok := listener.(socket); ok {
@@ -115,7 +115,7 @@ func Serve(ctx context.Context, listener net.Listener, guard *Guard, handler htt
 	return context.Cause(ctx)
 }
 
-// membersOnly refuses peers that the socket's mode would not have let in, should the mode ever be wrong.
+// membersOnly refuses peers that the socket's mode should exclude, in case the mode is wrong.
 func membersOnly(next http.Handler, gid int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		peer, ok := peerOf(r.Context())

@@ -18,21 +18,22 @@ import (
 	"github.com/nats-io/nats.go/micro"
 )
 
-// ServiceRoot is where requests by NATS come in: retraind.api.v1.MODEL.VERB. It must not be a subject of any stream.
+// ServiceRoot is the root of the subjects of requests by NATS: retraind.api.v1.MODEL.VERB. It must not be a subject of
+// any stream.
 const ServiceRoot = "retraind.api.v1"
 
-// WholeDaemon stands in the place of a model where the whole daemon is meant.
+// WholeDaemon means the whole daemon in place of a model.
 const WholeDaemon = "_daemon"
 
-// ServiceOptions say how requests by NATS are answered.
+// ServiceOptions are the options for requests by NATS.
 type ServiceOptions struct {
-	Version string // of the program; one that is no semantic version shows as 0.0.0
+	Version string // version of the program; one that is no semantic version shows as 0.0.0
 	Host    string
 	Models  []string
-	Write   bool // whether requests may start something
+	Write   bool // whether requests may change something
 }
 
-// order is the body of a request by NATS. An empty body is an order without any wishes.
+// order is the body of a request by NATS. An empty body means the defaults.
 type order struct {
 	ID       string    `json:"id"`
 	At       time.Time `json:"at"`
@@ -42,10 +43,10 @@ type order struct {
 	Limit    int       `json:"limit"`
 }
 
-// atATime bounds the requests that are being answered.
+// atATime limits the concurrent requests.
 const atATime = 8
 
-// requestPatience bounds the time of one request.
+// requestPatience limits the time of one request.
 const requestPatience = 2 * time.Minute
 
 // ServeNATS answers requests by NATS until ctx ends. Requests go to the same backend as those on the control socket.
@@ -143,7 +144,7 @@ func (s *service) endpoints() []endpoint {
 	}
 }
 
-// status is one model's part, or the whole.
+// status returns the status of one model, or of all.
 func (s *service) status(ctx context.Context, model string, _ order) (any, error) {
 	all, err := s.backend.Snapshot(ctx)
 	if err != nil || model == WholeDaemon {
@@ -157,7 +158,7 @@ func (s *service) status(ctx context.Context, model string, _ order) (any, error
 	return nil, fmt.Errorf("%w: no model %q is configured; configured: %s", ErrNotFound, model, strings.Join(s.o.Models, ", "))
 }
 
-// serve answers one request without holding up the next one.
+// serve answers one request in the background.
 func (s *service) serve(e endpoint, r micro.Request) {
 	if reply := r.Reply(); strings.HasPrefix(reply, "$") || strings.HasPrefix(reply, "retraind.") {
 		s.log.Warn("a request was ignored: its answer would go where no answers belong", "reply", reply, "request",
@@ -206,7 +207,7 @@ func (s *service) answer(e endpoint, r micro.Request) {
 	}
 }
 
-// readOrder reads a body strictly: a misspelt wish must not be carried out as no wish.
+// readOrder decodes a body strictly, so that a misspelt key is not ignored.
 func readOrder(r micro.Request) (o order, err error) {
 	body := bytes.TrimSpace(r.Data())
 	if len(body) > maxBody {
@@ -228,7 +229,7 @@ func readOrder(r micro.Request) (o order, err error) {
 	return o, nil
 }
 
-// refuse answers with the code that a client can act on.
+// refuse answers with an error code that a client can act on.
 func (s *service) refuse(r micro.Request, err error) {
 	text := err.Error()
 	for _, kind := range []error{ErrNotFound, ErrRefused, errBadRequest} {
@@ -260,7 +261,7 @@ func (s *service) fail(r micro.Request, code int, text string) {
 	}
 }
 
-// warn says when a stream takes the requests: then its acknowledgement would pass for the answer.
+// warn logs when a stream captures the subjects of requests: its acknowledgement would be taken for the answer.
 func (s *service) warn(conn *nats.Conn) {
 	js, err := jetstream.New(conn)
 	if err != nil {

@@ -106,7 +106,7 @@ func TestNATSRequests(t *testing.T) {
 	if err != nil || info.Version != "0.0.0" || len(info.Endpoints) != 8 {
 		t.Errorf("info %+v, %v", info, err)
 	}
-	// An answer that would go where no answers belong: nothing is done.
+	// A request with an invalid reply subject: nothing is done.
 	for range len(asked) {
 		<-asked
 	}
@@ -132,7 +132,7 @@ func TestNATSRequestsThatMayOnlyRead(t *testing.T) {
 	}
 }
 
-// A stream over the requests' subjects is reported, since its acknowledgement passes for the answer.
+// A stream that captures the requests' subjects is reported, since its acknowledgement would be taken for the answer.
 func TestNATSRequestsUnderAStream(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)

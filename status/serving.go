@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// Served says what the service really serves.
+// Served is what the service really serves.
 type Served struct {
-	// State is proved, foreign, or unknown where there is no release yet or the service could not be asked.
+	// State is proved, foreign, or unknown if there is no release yet or the service could not be asked.
 	State  ServedState `json:"state"`
-	Proved time.Time   `json:"proved,omitzero"` // when it was last seen to answer as the champion
-	Since  time.Time   `json:"since,omitzero"`  // since when something else serves
-	As     string      `json:"as,omitempty"`    // digest of what serves instead, empty when unknown
+	Proved time.Time   `json:"proved,omitzero"` // when it was last verified to answer as the champion
+	Since  time.Time   `json:"since,omitzero"`  // since when another model is served
+	As     string      `json:"as,omitempty"`    // digest of what is served instead, empty if unknown
 	Text   string      `json:"text"`            // in one sentence
 }
 
-// ServedState is whether the champion serves.
+// ServedState is whether the champion is served.
 type ServedState string
 
 // The states of what is served.
@@ -27,12 +27,12 @@ const (
 	ServedUnknown ServedState = "unknown"
 )
 
-// Done says in one sentence what was done.
+// Done describes in one sentence what was done.
 type Done struct {
 	Text string `json:"text"`
 }
 
-// serving adds what looks at the service to the handler.
+// serving adds the endpoints about the served model.
 func (a api) serving(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/models/{model}/verify", answer(func(r *http.Request) (any, error) {
 		a.audit(r)
@@ -53,12 +53,12 @@ func (c *Client) Verify(ctx context.Context, model string) (s Served, err error)
 	return s, c.order(ctx, "/v1/models/"+url.PathEscape(model)+"/verify", nil, &s)
 }
 
-// Adopt implements Serving. by is ignored: the daemon sees who asks.
+// Adopt implements Serving. by is ignored: the daemon gets the author from the kernel.
 func (c *Client) Adopt(ctx context.Context, model, _ string) (d Done, err error) {
 	return d, c.order(ctx, "/v1/models/"+url.PathEscape(model)+"/adopt", nil, &d)
 }
 
-// Redeploy implements Serving. by is ignored: the daemon sees who asks.
+// Redeploy implements Serving. by is ignored: the daemon gets the author from the kernel.
 func (c *Client) Redeploy(ctx context.Context, model, _ string) (d Done, err error) {
 	return d, c.order(ctx, "/v1/models/"+url.PathEscape(model)+"/redeploy", nil, &d)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// The views hold what the templates print, as text: a template never computes.
+// The views hold the text that the templates print: a template never computes.
 
 type pageView struct {
 	Title   string
@@ -40,8 +40,8 @@ type modelView struct {
 	Name     string
 	Phase    Phase
 	Sentence string
-	Foreign  bool   // something else than the champion serves
-	Served   string // what serves, where the sentence does not say it
+	Foreign  bool   // another model than the champion is served
+	Served   string // what is served, if the sentence does not say it
 	Figures  []figureView
 	Chart    chartView
 	Explain  *explainView
@@ -68,7 +68,7 @@ func newModelView(now time.Time, m Model) modelView {
 	return v
 }
 
-// figures are the numbers that are looked at first.
+// figures returns the key numbers.
 func figures(now time.Time, m Model) []figureView {
 	list := accuracies(m)
 	if r := m.Report; r != nil {
@@ -86,7 +86,7 @@ func figures(now time.Time, m Model) []figureView {
 	return append(list, next)
 }
 
-// accuracies are those of every target, the gating one first.
+// accuracies returns the accuracy of every target, the gating one first.
 func accuracies(m Model) []figureView {
 	r := m.Report
 	if r == nil {
@@ -119,7 +119,7 @@ func accuracy(label string, n int, share, low, high float64) figureView {
 	}
 }
 
-// release says what should serve, and whether it was seen to.
+// release returns which release should be served, and whether that was verified.
 func release(now time.Time, m Model) figureView {
 	if m.Release == "" {
 		return figureView{Label: "Release", Value: "none"}
@@ -141,7 +141,7 @@ func release(now time.Time, m Model) figureView {
 	return f
 }
 
-// probation says how long a release may still be taken back, and how near that is.
+// probation returns how long a release may still be rolled back, and how close that is.
 func probation(now time.Time, t Probation) figureView {
 	f := figureView{Label: "On probation", Value: "until " + clock(now, t.Until).Text, Note: "no new item yet"}
 	if t.Crossed {

@@ -122,7 +122,7 @@ func number(t fataler, text string) float64 {
 	return f
 }
 
-// Whatever was measured, everything is drawn inside, the lines are few, and no figure is not a number.
+// For any measurements, everything is drawn inside, there are few grid lines, and no figure is NaN.
 func TestChartStaysInside(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -168,7 +168,7 @@ func TestChartStaysInside(t *testing.T) {
 	})
 }
 
-// The newest evaluation is always drawn, however many there are.
+// The newest evaluation is always drawn, for any number of them.
 func TestThinKeepsTheLast(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 299, 300, 301, 1000, 12345} {
@@ -183,7 +183,7 @@ func TestThinKeepsTheLast(t *testing.T) {
 	}
 }
 
-// Around the change of the clocks, days on the axis are days of the calendar.
+// Around a change of daylight saving time, days on the axis are calendar days.
 func TestDaysOfTheCalendar(t *testing.T) {
 	t.Parallel()
 	berlin, err := time.LoadLocation("Europe/Berlin")
@@ -231,7 +231,7 @@ func TestProbationFigure(t *testing.T) {
 	}
 }
 
-// A decision to roll back that waits says why, and the probation is not among what calls for a retrain.
+// A pending rollback has its reason, and the probation is not among the conditions for a retrain.
 func TestExplainViewOfARollback(t *testing.T) {
 	t.Parallel()
 	v := newExplainView(now, policy.Decision{
@@ -262,7 +262,7 @@ func TestTimeLeft(t *testing.T) {
 	}
 }
 
-// What commands print is cut to its first line, with the command that shows the rest.
+// The output of commands is cut to its first line, with the command that shows the rest.
 func TestBriefs(t *testing.T) {
 	t.Parallel()
 	r := Run{
@@ -293,7 +293,7 @@ func TestBriefs(t *testing.T) {
 	}
 }
 
-// What serves in the champion's place is said first, with what settles it, and the release does not pass for served.
+// A foreign model is reported first, with the commands that resolve it, and the release is not shown as served.
 func TestForeignView(t *testing.T) {
 	t.Parallel()
 	m := drifted()

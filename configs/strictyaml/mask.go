@@ -2,8 +2,8 @@ package strictyaml
 
 import "regexp"
 
-// secrets are what a connection string keeps to itself, as the second group: the password among PostgreSQL's keywords,
-// the one in a URL, and the token that stands in a NATS URL where others have the user.
+// secrets match the secrets of connection strings, as the second group: the password among PostgreSQL's keywords, the
+// one in a URL, and the token in the user part of a NATS URL.
 var secrets = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)((?:password|passwd)\s*=\s*)(''[^']+''|'(?:[^'\\]|\\.)*'|[^\s&]+)`),
 	regexp.MustCompile(`(://[^/\s:@]*:)(\S+)(@)`),

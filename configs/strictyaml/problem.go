@@ -18,7 +18,7 @@ type Problem struct {
 	Warning bool   `json:"warning,omitempty"`
 }
 
-// Error is the problem in one line: "file:line:column: message (hint)".
+// Error returns the problem in one line: "file:line:column: message (hint)".
 func (p Problem) Error() string {
 	return p.place() + ": " + p.text()
 }
@@ -37,10 +37,10 @@ func (p Problem) text() string {
 	return p.Message + " (" + p.Hint + ")"
 }
 
-// Problems is everything that was found in a file.
+// Problems are all problems of a file.
 type Problems []Problem
 
-// Error is one line for each problem.
+// Error returns one line for each problem.
 func (ps Problems) Error() string {
 	lines := make([]string, len(ps))
 	for i, p := range ps {
@@ -49,7 +49,7 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Errors counts what stops a load.
+// Errors counts the problems that are not warnings.
 func (ps Problems) Errors() int {
 	n := 0
 	for _, p := range ps {
@@ -60,14 +60,14 @@ func (ps Problems) Errors() int {
 	return n
 }
 
-// With adds more of them, in the order of the file.
+// With adds more problems, in the order of the file.
 func (ps Problems) With(more Problems) Problems {
 	all := append(ps[:len(ps):len(ps)], more...)
 	all.sort()
 	return all
 }
 
-// Err is nil where there are at most warnings.
+// Err returns nil if there are only warnings.
 func (ps Problems) Err() error {
 	if ps.Errors() == 0 {
 		return nil

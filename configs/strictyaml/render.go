@@ -37,7 +37,7 @@ func (ps Problems) Render(w io.Writer, source []byte) error {
 	return err
 }
 
-// excerpt prints the line of the problem with its neighbours and a caret line.
+// excerpt prints the line of the problem with its neighbours and a line with a caret.
 func excerpt(b *strings.Builder, lines [][]byte, p Problem) {
 	if p.Line < 1 || p.Line > len(lines) {
 		return
@@ -60,8 +60,7 @@ func excerpt(b *strings.Builder, lines [][]byte, p Problem) {
 	}
 }
 
-// masked hides passwords, as wide as they are, so that the caret stands below its place: what is printed may end in a
-// log.
+// masked masks passwords at their full width, so that the caret stays in place: the output may end in a log.
 func masked(text string) string {
 	return Masked(text, func(secret string) string {
 		if strings.HasPrefix(secret, "${") {
@@ -73,7 +72,7 @@ func masked(text string) string {
 
 const lineWidth = 110
 
-// scroll drops the start of a line so long that the caret would be out of sight.
+// scroll drops the start of a line that is so long that the caret would be out of sight.
 func scroll(text string, at int) (string, int) {
 	runes := []rune(text)
 	if at < lineWidth-20 || at >= len(runes) {
@@ -83,8 +82,7 @@ func scroll(text string, at int) (string, int) {
 	return "…" + string(runes[drop+1:]), drop
 }
 
-// printable makes every character one column wide and harmless for a terminal, so that the caret stands below its
-// place.
+// printable makes every character one column wide and harmless for a terminal, so that the caret stays in place.
 func printable(line []byte) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -97,7 +95,7 @@ func printable(line []byte) string {
 	}, strings.TrimSuffix(string(line), "\r"))
 }
 
-// width is how many characters the value or key that starts at a column takes up.
+// width returns the length in characters of the value or key that starts at a column.
 func width(line []rune, at int) int {
 	if at >= len(line) {
 		return 1

@@ -27,7 +27,7 @@ func quoted(n *yaml.Node) bool {
 
 func hasForbidden(s string) bool { return strings.IndexFunc(s, forbidden) >= 0 }
 
-// text hands a scalar to a type that reads its own text, and splits its error into message and cure.
+// text passes a scalar to a type that parses its own text, and splits its error into message and hint.
 func (d *decoder) text(n *yaml.Node, path string, into reflect.Value) {
 	if n.Kind != yaml.ScalarNode {
 		d.wrong(n, path, "a single value", "")
@@ -102,7 +102,7 @@ func (d *decoder) str(n *yaml.Node, path string, into reflect.Value) {
 	}
 }
 
-// boolean keeps YAML 1.1's words, which people know: yes, no, on, off.
+// boolean accepts YAML 1.1's words, which people know: yes, no, on, off.
 func (d *decoder) boolean(n *yaml.Node, path string, into reflect.Value) {
 	if n.Kind == yaml.ScalarNode && !quoted(n) {
 		switch strings.ToLower(n.Value) {

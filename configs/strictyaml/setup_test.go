@@ -32,7 +32,7 @@ type evaluate struct {
 	MinItems int           `yaml:"min_items"`
 }
 
-// SetDefaults would be the model's; here it proves that Decode calls it for each entry.
+// SetDefaults shows that Decode calls it for each entry.
 func (m *model) SetDefaults() { m.Evaluate.MinItems = 200 }
 
 type conditions struct {

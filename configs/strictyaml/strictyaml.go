@@ -1,13 +1,13 @@
-// Package strictyaml decodes a YAML file into Go structs and says everything that is wrong with it at once.
+// Package strictyaml decodes a YAML file into Go structs and reports all of its problems at once.
 //
-// It owns the reading of configuration text: the node tree, the positions of values, and the messages with file, line,
-// column, excerpt and cure. Types are matched by their yaml tags; a type may implement encoding.TextUnmarshaler (a
-// scalar with a unit), Former (more than one way to write it), Variant (one of several structs) or Defaulter. A Decode keeps no state and may run
-// beside others. It never guesses a type, reads a file, or
-// ignores a key it does not know; the environment is read for fields with the tag `env:"expand"` alone.
+// It owns the parsing of configuration text: the node tree, the positions of values, and the messages with file, line,
+// column, excerpt and hint. Types are matched by their yaml tags; a type may implement encoding.TextUnmarshaler (a
+// scalar with a unit), Former (several notations), Variant (one of several structs) or Defaulter. A Decode keeps no
+// state and may run concurrently with others. It never guesses a type, reads a file, or ignores an unknown key;
+// environment variables are expanded in fields with the tag `env:"expand"` only.
 //
-// What YAML offers and a configuration needs is kept: anchors, aliases, merge keys (<<) and, at the top level, keys
-// that start with x- as a place for anchors.
+// Useful parts of YAML are supported: anchors, aliases, merge keys (<<) and, at the top level, keys that start with x-
+// as a place for anchors.
 package strictyaml
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// Limits of a configuration file. They are far above any real one and keep hostile input cheap.
+// Limits of a configuration file, far above any real one, so that hostile input is cheap to refuse.
 const (
 	maxBytes    = 8 << 20
 	maxDepth    = 64
@@ -28,32 +28,32 @@ const (
 	maxProblems = 100
 )
 
-// Former is implemented, on the pointer, by a type that may be written in more than one way. The argument is "scalar",
-// "list" or "mapping"; the answer is a pointer that is decoded into, usually to a part of the receiver, or nil where
-// that form is not allowed. The answer must not be a Former itself.
+// Former is implemented, on the pointer, by a type with several notations. The argument is "scalar", "list" or
+// "mapping"; the result is a pointer to decode into, usually to a part of the receiver, or nil if that notation is not
+// allowed. The result must not be a Former itself.
 type Former interface {
 	YAMLForm(form string) any
 }
 
-// Variant is implemented, on the pointer, by a type that is one of several structs: what is written chooses. word is the
-// text of a single value, with keys nil; keys holds what a mapping writes, with the text of single values. The answer is
-// a pointer to what the mapping is decoded into, nil for a word that says it all. A problem's path is the key that is
-// wrong, "" for the whole. YAMLChosen is the struct that was chosen, nil before.
+// Variant is implemented, on the pointer, by a type that is one of several structs, chosen by what is written. word is
+// the text of a scalar, with keys nil; keys holds the keys of a mapping, with the text of scalars. The result is a
+// pointer to what the mapping is decoded into, nil for a word that is complete by itself. A problem's path is the key
+// that is wrong, "" for the whole. YAMLChosen returns the chosen struct, nil before.
 type Variant interface {
 	YAMLVariant(word string, keys map[string]string) (any, *check.Problem)
 	YAMLChosen() any
 }
 
-// Defaulter is implemented, on the pointer, by a type whose keys have defaults. It is called when Decode makes a new
-// value (an entry of a map or list, the target of a pointer) before its keys are read; a struct that is a plain field
-// is filled by whoever holds it.
+// Defaulter is implemented, on the pointer, by a type whose keys have defaults. Decode calls it for each new value (an
+// entry of a map or list, the target of a pointer) before it decodes the keys; the owner of a plain struct field sets
+// its defaults.
 type Defaulter interface {
 	SetDefaults()
 }
 
-// Decode reads data over into, a pointer to a struct, whose values so far are the defaults. file only names the data
-// in messages. The error is of type Problems, ordered by position; after one, into is partly filled and not for use.
-// The document is there whenever the text could be parsed, also beside an error.
+// Decode decodes data into into, a pointer to a struct that holds the defaults. file only names the data in messages.
+// The error is of type Problems, ordered by position; after one, into is incomplete and must not be used. The document
+// is returned whenever the text could be parsed, also with an error.
 func Decode(file string, data []byte, into any) (*Document, error) {
 	target := reflect.ValueOf(into)
 	if target.Kind() != reflect.Pointer || target.IsNil() || target.Elem().Kind() != reflect.Struct {
@@ -88,7 +88,7 @@ func Decode(file string, data []byte, into any) (*Document, error) {
 	return d.doc, nil
 }
 
-// top checks what is special about the outermost mapping.
+// top checks the rules of the outermost mapping.
 func (d *decoder) top(root *yaml.Node, target reflect.Value) {
 	if root.Kind == yaml.AliasNode || root.Kind != yaml.MappingNode {
 		d.fail(root, "", "a list of keys with values is expected here, as in \"version: 1\"",
@@ -118,8 +118,8 @@ type decoder struct {
 	said     map[spot]bool
 	visited  int
 	gaveUp   *Problem
-	field    string // path of the struct field that is being read
-	// takesVariables is the path of the last one that takes the environment's variables.
+	field    string // path of the present struct field
+	// takesVariables is the path of the last field that allows environment variables.
 	takesVariables string
 	extensions     bool // keys starting with x- are skipped: only for the outermost mapping
 }
@@ -135,7 +135,7 @@ func (d *decoder) warn(at *yaml.Node, path, hint, format string, args ...any) {
 	})
 }
 
-// add keeps one problem for each place: what an alias repeats is said once.
+// add keeps one problem for each position: a fault repeated by an alias is reported once.
 func (d *decoder) add(p Problem) {
 	at := spot{p.Line, p.Column, p.Warning}
 	if len(d.problems) < maxProblems && !d.said[at] {
@@ -149,7 +149,7 @@ type spot struct {
 	warning      bool
 }
 
-// last is the part of a path that messages start with: the key, or "key[2]".
+// last returns the part of a path that messages start with: the key, or "key[2]".
 func last(path string) string {
 	return path[strings.LastIndexByte(path, '.')+1:]
 }

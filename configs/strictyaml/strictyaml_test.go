@@ -20,7 +20,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// Each bad file is named after its fault; its golden file is the whole message.
+// Each bad file is named after its fault; its golden file has the complete message.
 func TestBadFiles(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/bad/*.yaml")
@@ -133,7 +133,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// Values that are in the struct before Decode are defaults; keys that are absent leave them alone.
+// Values in the struct before Decode are defaults; missing keys leave them unchanged.
 func TestDefaultsStay(t *testing.T) {
 	t.Parallel()
 	got := config{Version: 7, Timezone: "UTC", NATS: &nats{URL: "nats://here"}}
@@ -159,7 +159,7 @@ func TestPosition(t *testing.T) {
 		"models.relevance":                  {10, 3},
 		"models.relevance.evaluate.every":   {11, 23},
 		"models.relevance.limits.cooldown":  {16, 49},
-		"models.relevance.limits.budget":    {8, 11}, // merged: where it is written
+		"models.relevance.limits.budget":    {8, 11}, // merged: the position of the definition
 		"models.relevance.pipeline[1].name": {20, 16},
 		"models.relevance.pipeline[0]":      {19, 9},
 	} {
@@ -233,7 +233,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// Hostile sizes are refused before they cost anything worth speaking of.
+// Hostile sizes are refused at almost no cost.
 func TestSizes(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ source, want string }{
@@ -259,7 +259,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// No text makes Decode or Render panic, and whatever is accepted has no error beside it.
+// No text makes Decode or Render panic, and an accepted text has no errors.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(good))
 	files, err := filepath.Glob("testdata/bad/*.yaml")

@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// unknownHint says what to do about a key that a struct does not have.
+// unknownHint suggests what to do about an unknown key of a struct.
 func (d *decoder) unknownHint(key string, set *fieldSet, into reflect.Value) string {
 	if own, ok := into.Addr().Interface().(interface{ YAMLUnknown(key string) string }); ok {
 		if hint := own.YAMLUnknown(key); hint != "" {
@@ -33,7 +33,7 @@ func (d *decoder) unknownHint(key string, set *fieldSet, into reflect.Value) str
 	return "the keys here are " + strings.Join(set.keys, ", ")
 }
 
-// decimalComma sees a number that is written with a comma, whose second part looks like a key.
+// decimalComma detects a number with a decimal comma, whose second part looks like a key.
 func decimalComma(before, key *yaml.Node) bool {
 	return wholeNumber.MatchString(before.Value) && fraction.MatchString(key.Value) && !quoted(before) && !quoted(key) &&
 		before.Line == key.Line && before.Column+len(before.Value)+1 == key.Column
@@ -41,7 +41,7 @@ func decimalComma(before, key *yaml.Node) bool {
 
 var fraction = regexp.MustCompile(`^[0-9]+ *%?$`)
 
-// missingColon sees a key and its value without the colon between them.
+// missingColon detects a key and its value without the colon between them.
 func missingColon(text string, set *fieldSet) string {
 	word, value, ok := strings.Cut(text, " ")
 	if _, known := set.byKey[word]; !ok || !known {
@@ -50,7 +50,7 @@ func missingColon(text string, set *fieldSet) string {
 	return fmt.Sprintf("a colon is missing: write %q", word+": "+cutValue(strings.TrimSpace(value)))
 }
 
-// find looks for the key deeper down, so that a key at the wrong level can be sent to its place.
+// find searches deeper levels for the key, to say where a key at the wrong level belongs.
 func (d *decoder) find(key string, t reflect.Type, under string, depth int) string {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()

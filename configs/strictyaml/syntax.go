@@ -18,7 +18,7 @@ var (
 	plainIndent = regexp.MustCompile(`^[ \t]*`)
 )
 
-// cures are what usually mends the parser's complaint, whose own wording names its internal state.
+// cures are the usual fixes for the parser's errors, whose own wording names its internal state.
 var cures = []struct{ complaint, message, hint string }{
 	{
 		"mapping values are not allowed", "a key is not expected here",
@@ -52,8 +52,8 @@ var cures = []struct{ complaint, message, hint string }{
 	},
 }
 
-// syntax turns the parser's error into a problem. The parser names the line of the enclosing block or the one after
-// the fault, so the place is found anew: the fault is in the line after the longest part that can be read.
+// syntax turns the parser's error into a problem. The parser reports the line of the enclosing block or the one after
+// the fault, so the position is searched: the fault is in the line after the longest part that parses.
 func syntax(text []byte, err error) *Problem {
 	p := &Problem{Line: 1, Message: strings.TrimPrefix(err.Error(), "yaml: ")}
 	lines := strings.SplitAfter(string(text), "\n")
@@ -91,7 +91,7 @@ var (
 	anchor        = regexp.MustCompile(`&([^\s,\[\]{}]+)`)
 )
 
-// nearestAnchor is the anchor that a complaint about an unknown one probably is about.
+// nearestAnchor returns the anchor that an unknown one is probably a misspelling of.
 func nearestAnchor(complaint string, text []byte) string {
 	unknown := unknownAnchor.FindStringSubmatch(complaint)
 	if unknown == nil {
@@ -104,8 +104,7 @@ func nearestAnchor(complaint string, text []byte) string {
 	return check.Nearest(unknown[1], names)
 }
 
-// firstBadLine is the line after the longest run of lines from the top that parses; 0 where looking for it would cost
-// too much.
+// firstBadLine returns the line after the longest prefix of lines that parses; 0 if the search would be too slow.
 func firstBadLine(lines []string) int {
 	size := 0
 	for _, l := range lines {

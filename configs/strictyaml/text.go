@@ -10,8 +10,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// checkText refuses what no configuration holds before the parser sees it, and returns the text without a byte order
-// mark.
+// checkText refuses characters that no configuration contains before the text is parsed, and returns the text without
+// a byte order mark.
 func checkText(data []byte) ([]byte, *Problem) {
 	if len(data) > maxBytes {
 		return nil, &Problem{
@@ -25,7 +25,7 @@ func checkText(data []byte) ([]byte, *Problem) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	line, column := 1, 1
 	for i := 0; i < len(data); {
-		if c := data[i]; c >= ' ' && c < 0x7f { // nearly all
+		if c := data[i]; c >= ' ' && c < 0x7f { // the common case
 			i, column = i+1, column+1
 			continue
 		}
@@ -49,7 +49,7 @@ func checkText(data []byte) ([]byte, *Problem) {
 	return data, nil
 }
 
-// forbidden tells control characters and those that reorder text on the screen: what is read must be what is seen.
+// forbidden reports control characters and those that reorder text on the screen, which would hide what is parsed.
 func forbidden(r rune) bool {
 	switch {
 	case r == '\n' || r == '\t' || r == '\r':
@@ -72,7 +72,7 @@ func character(r rune) string {
 	return fmt.Sprintf("a control character (U+%04X)", r)
 }
 
-// parse reads the one document of the text.
+// parse parses the text, which must be one document.
 func parse(text []byte) (*yaml.Node, *Problem) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var doc, second yaml.Node

@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// gpuProbe asks the driver as the daemon does: in a child.
+// gpuProbe returns a probe that queries the driver in a child, as the daemon does.
 func gpuProbe() (*gpu.Probe, error) {
 	me, err := self()
 	if err != nil {
@@ -20,8 +20,8 @@ func gpuProbe() (*gpu.Probe, error) {
 	}, nil
 }
 
-// checkGPU looks, where a model has a gpu section, whether the driver answers, some device is large enough, and the
-// directory of the leases can be used. A model whose steps need no GPU only gets a warning.
+// checkGPU checks for models with a gpu section that the driver answers, some device is large enough, and the lease
+// directory is usable. A model whose steps need no GPU gets a warning only.
 func checkGPU(ctx context.Context, file *configs.File, found *check.Problems) {
 	var devices []gpu.Device
 	var fault error
@@ -70,7 +70,7 @@ func gpuFindings(c gpu.Config, devices []gpu.Device, fault error) check.Problems
 	largest := gpu.Reading{State: gpu.Known}
 	for _, d := range devices {
 		if d.Total.State != gpu.Known {
-			return p // it may be the one
+			return p // it may be the one in use
 		}
 		if !d.Split && d.Total.Size > largest.Size {
 			largest = d.Total
@@ -83,7 +83,7 @@ func gpuFindings(c gpu.Config, devices []gpu.Device, fault error) check.Problems
 	return p
 }
 
-// needsGPU says whether some step of a model's pipelines runs on the GPU.
+// needsGPU reports whether some step of a model's pipelines runs on the GPU.
 func needsGPU(m *configs.Model) bool {
 	for _, steps := range m.Pipeline {
 		for _, s := range steps {

@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	// usualDifference is the share of texts that two good releases usually answer differently.
+	// usualDifference is the share of texts that two good releases usually classify differently.
 	usualDifference = 0.05
 	gateLevel       = 0.05
 )
 
-// checkSize compares what the policy and the gate ask for with the number of held-out items that there really are.
+// checkSize compares what the policy and the gate need with the number of held-out items.
 func checkSize(m *configs.Model, r *drift.Report) check.Problems {
 	var p check.Problems
 	if r == nil || r.HeldOut == 0 {
@@ -34,7 +34,7 @@ func checkSize(m *configs.Model, r *drift.Report) check.Problems {
 	return p
 }
 
-// gateText says what the gate makes of a candidate that is as good as the champion, at the size of the held-out set.
+// gateText describes the gate's result for a candidate as good as the champion, at the size of the held-out set.
 func gateText(c actions.PromoteConfig, heldOut int) string {
 	differ := max(2, int(math.Round(usualDifference*float64(heldOut))))
 	if c.Gate != actions.GateNotWorse || heldOut < differ {

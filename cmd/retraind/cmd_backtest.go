@@ -20,7 +20,7 @@ import (
 	"github.com/retraind/retraind/policy/playback"
 )
 
-// backtest is what the flags of the command say.
+// backtest holds the flags of the command.
 type backtest struct {
 	since, sweep, floor string
 	set                 []string
@@ -57,7 +57,7 @@ if each of those retrains had mended what called for it, the second if none had 
 	return cmd
 }
 
-// tried is one policy with what it came to: at best, and at worst where the record leaves that open.
+// tried is one policy with its results: at best, and at worst if the record leaves that open.
 type tried struct {
 	Value       string // of a sweep
 	Best, Worst playback.Backtest
@@ -139,7 +139,7 @@ func (a *app) backtest(cmd *cobra.Command, args []string, o backtest) error {
 	return err
 }
 
-// try decides the record again. The second bound is asked only where there is something that cannot be known.
+// try replays the record. The second bound is computed only if the record leaves something open.
 func try(file *configs.File, model string, rec *offline.Recorded, floor float64) (tried, error) {
 	p, err := file.Policy(model)
 	if err != nil {
@@ -155,7 +155,7 @@ func try(file *configs.File, model string, rec *offline.Recorded, floor float64)
 	return t, nil
 }
 
-// edit is the configuration with what --set and one value of --sweep change.
+// edit returns the configuration with the changes of --set and one value of --sweep.
 func edit(cmd *cobra.Command, l *configs.Loaded, model string, set []string, key, value string) (*configs.File, error) {
 	if key != "" {
 		set = append(slices.Clone(set), key+"="+value)
@@ -192,8 +192,8 @@ func edit(cmd *cobra.Command, l *configs.Loaded, model string, set []string, key
 	return edited.File, nil
 }
 
-// inModel lets a condition be named without the list that it stands in, also one that is misspelt: what is said about it
-// then is what was probably meant.
+// inModel completes the path of a condition named without its list, also of a misspelt one, so that the error suggests
+// the right key.
 func inModel(key string) string {
 	first, _, _ := strings.Cut(key, ".")
 	conditions := keysOf(policy.Conditions{})
@@ -206,7 +206,7 @@ func inModel(key string) string {
 	return key
 }
 
-// belowFloor is the accuracy below which days are counted, 0 for none.
+// belowFloor returns the accuracy below which days are counted, 0 for none.
 func (o backtest) belowFloor(c policy.Config) (float64, error) {
 	if o.floor == "" {
 		if b := c.RetrainWhen.AccuracyBelow; b != nil {
@@ -221,7 +221,7 @@ func (o backtest) belowFloor(c policy.Config) (float64, error) {
 	return p.F(), nil
 }
 
-// parseSince reads how long ago, or when; the zero time for all there is.
+// parseSince parses a duration before now, or a time; the zero time means everything.
 func parseSince(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil

@@ -55,14 +55,14 @@ Exit code 3: a test failed.`,
 	return cmd
 }
 
-// testedFile is what came of one file.
+// testedFile is the result of one file.
 type testedFile struct {
 	cases   *configs.Cases
 	tests   []tested
 	updated bool
 }
 
-// tested is one test of a file.
+// tested is the result of one test of a file.
 type tested struct {
 	index  int // in the file
 	result playback.CaseResult

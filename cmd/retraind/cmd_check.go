@@ -19,7 +19,7 @@ import (
 	"github.com/retraind/retraind/watch/sources"
 )
 
-// onlinePatience bounds how long a check waits for a server.
+// onlinePatience limits how long a check waits for a server.
 const onlinePatience = 10 * time.Second
 
 func newCheck(a *app) *cobra.Command {
@@ -56,7 +56,7 @@ the room on the disk. Each finding has a code that never changes, what was seen,
 	return cmd
 }
 
-// check collects what is wrong; an error means that it could not be checked.
+// check collects the problems; an error means that the check failed.
 func (a *app) check(cmd *cobra.Command, offline bool) (strictyaml.Problems, *configs.Loaded, error) {
 	l, _, err := a.load(cmd)
 	var bad *configs.InvalidError
@@ -92,7 +92,7 @@ func (a *app) check(cmd *cobra.Command, offline bool) (strictyaml.Problems, *con
 	return append(found, located...), l, err
 }
 
-// checkNATS asks another server than our own whether it lets us in, and for the streams that labels come from.
+// checkNATS checks that an external server accepts our connection, and the streams of label sources.
 func checkNATS(ctx context.Context, file *configs.File, found *check.Problems) {
 	if file.NATS.UsesEmbedded() {
 		return
@@ -112,7 +112,7 @@ func checkNATS(ctx context.Context, file *configs.File, found *check.Problems) {
 	}
 }
 
-// checkServing asks the classifier how it is; one that is not there yet is a warning, since the first run deploys it.
+// checkServing checks the classifier's health; a missing one is a warning, since the first run deploys it.
 func checkServing(ctx context.Context, c serving.Config) check.Problems {
 	if c.Ollama != nil {
 		return serving.CheckOllama(ctx, c)

@@ -58,7 +58,7 @@ A daemon that runs may go by an earlier text of the file: retraind status says s
 	return cmd
 }
 
-// shownValue writes a value as it could stand in the file.
+// shownValue formats a value as in the file.
 func shownValue(v any) string {
 	r := reflect.ValueOf(v)
 	if r.Kind() != reflect.Slice {

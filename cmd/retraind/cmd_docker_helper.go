@@ -76,7 +76,7 @@ func userID(name string) (uint32, error) {
 	return uint32(id), err
 }
 
-// parseServices reads [PROJECT/]NAME=DIR.
+// parseServices parses [PROJECT/]NAME=DIR.
 func parseServices(given []string) (out []guard.Service, err error) {
 	for _, text := range given {
 		full, dir, ok := strings.Cut(text, "=")

@@ -26,7 +26,7 @@ type driftOptions struct {
 	svg   string
 }
 
-// driftAnswer is what drift shows of one model, and its JSON.
+// driftAnswer is what drift shows of one model; it is also its JSON.
 type driftAnswer struct {
 	drift.Diagnosis
 	Series []status.Point `json:"series"`
@@ -115,7 +115,7 @@ func (a *app) drift(cmd *cobra.Command, args []string, o driftOptions) error {
 	return p.print()
 }
 
-// oneModel is the one that is meant: named, or the only one.
+// oneModel returns the named model, or the only one.
 func oneModel(s status.Status, args []string) (status.Model, error) {
 	switch {
 	case len(args) == 1:
@@ -151,7 +151,7 @@ func (a *app) writeSVG(ctx context.Context, c *status.Client, path string, s sta
 	return f.CloseAtomicallyReplace()
 }
 
-// writeSeries writes one line for each evaluation, fractions as they are.
+// writeSeries writes one line for each evaluation, with exact fractions.
 func (a *app) writeSeries(points []status.Point) error {
 	w := csv.NewWriter(a.stdout)
 	rows := [][]string{{"at", "release", "items", "accuracy", "low", "high"}}

@@ -61,8 +61,8 @@ led to that run. Older decisions are kept one for each hour.`,
 	return cmd
 }
 
-// decisions are the last one of each model, of one model, or the one that began a run, and that run; until a time, where
-// one is given.
+// decisions returns the last decision of each model, of one model, or the one that started a run, with that run; up to
+// a time, if one is given.
 func decisions(ctx context.Context, c *status.Client, s status.Status, args []string,
 	at time.Time,
 ) (out []policy.Decision, led *status.Run, err error) {
@@ -91,7 +91,7 @@ func decisions(ctx context.Context, c *status.Client, s status.Status, args []st
 	return out, led, nil
 }
 
-// explained is what --json prints of a decision: with the run that it led to, where one was asked about.
+// explained is a decision in --json, with the run that it started if one was asked for.
 type explained struct {
 	policy.Decision
 	Run *status.Run `json:"run,omitempty"`
@@ -140,7 +140,7 @@ func (a *app) showDecisions(decisions []policy.Decision, led *status.Run, s stat
 	return nil
 }
 
-// inForce is the file that the daemon goes by, nil where it cannot be read here or is another one by now.
+// inForce returns the daemon's configuration, nil if it cannot be read here or has changed since.
 func inForce(c status.Config) *configs.Loaded {
 	l, err := configs.Load(c.Path)
 	if err != nil || l.Digest != c.Digest {
@@ -149,7 +149,7 @@ func inForce(c status.Config) *configs.Loaded {
 	return l
 }
 
-// lines finds the line of each rule that a decision names.
+// lines returns a function that finds the line of each rule that a decision names.
 func lines(file *configs.Loaded, d policy.Decision) func(string) (int, bool) {
 	if file == nil {
 		return nil

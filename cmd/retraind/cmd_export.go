@@ -29,7 +29,7 @@ that serving.ollama names and of the labels. Works with and without a running da
 			if err != nil {
 				return err
 			}
-			debug.SetGCPercent(25) // what an export keeps in memory is small beside what it reads; let garbage be so, too
+			debug.SetGCPercent(25) // an export needs little memory beside the rows that it reads: collect them early
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
 			facts, err := offline.Export(ctx, l.File, args[0], o)

@@ -17,7 +17,7 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// watchEvery is the pause between two looks of `retraind gpu --watch`.
+// watchEvery is the pause between two samples of `retraind gpu --watch`.
 const watchEvery = 2 * time.Second
 
 func newGPU(a *app) *cobra.Command {
@@ -43,7 +43,7 @@ what it would wait for, what it would set aside by gpu.stop and how that comes b
 	return cmd
 }
 
-// gpuView is what the command shows.
+// gpuView prints the GPUs.
 type gpuView struct {
 	app   *app
 	cmd   *cobra.Command
@@ -58,7 +58,7 @@ type gpuPlan struct {
 	Models []modelPlan  `json:"models"`
 }
 
-// once looks at the GPUs and prints them.
+// once samples the GPUs and prints them.
 func (v *gpuView) once(ctx context.Context, out io.Writer) error {
 	var file *configs.File
 	if l, _, err := v.app.load(v.cmd); err == nil {
@@ -98,7 +98,7 @@ func (v *gpuView) once(ctx context.Context, out io.Writer) error {
 	}
 }
 
-// watch looks again and again and prints what is new; a driver that does not answer is printed, too.
+// watch samples repeatedly and prints changes, and also when the driver does not answer.
 func (v *gpuView) watch(ctx context.Context) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
@@ -133,7 +133,7 @@ func (v *gpuView) watch(ctx context.Context) error {
 	}
 }
 
-// print writes one look: as a line of JSON, or below the time.
+// print writes one sample: as a line of JSON, or below the time.
 func (v *gpuView) print(text []byte) error {
 	if !v.app.json {
 		return write(v.app.stdout, time.Now().Format(time.TimeOnly)+"\n"+string(text)+"\n")
@@ -158,7 +158,7 @@ func leasesOf(file *configs.File) string {
 	return file.GPU.Leases
 }
 
-// peaksOf is where a daemon with this configuration keeps measured peaks.
+// peaksOf returns the file in which a daemon with this configuration stores measured peaks.
 func peaksOf(file *configs.File) *gpu.Peaks {
 	return &gpu.Peaks{Path: filepath.Join(file.State, gpu.PeaksFile)}
 }

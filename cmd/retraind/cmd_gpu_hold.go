@@ -20,7 +20,7 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// leaseEvery is how often a taken lease is tried again.
+// leaseEvery is the pause between two attempts to take a lease.
 const leaseEvery = 500 * time.Millisecond
 
 func newGPUHold(a *app) *cobra.Command {
@@ -48,7 +48,7 @@ A script can do the same with flock: flock /run/retraind/gpu/UUID.lock COMMAND`,
 	return cmd
 }
 
-// gpuHold takes a lease and becomes the command.
+// gpuHold takes a lease and then execs the command.
 type gpuHold struct {
 	app         *app
 	gpu, leases string
@@ -63,7 +63,7 @@ func (h *gpuHold) run(ctx context.Context, cmd *cobra.Command, args []string) er
 	}
 	if h.leases == "" {
 		var file *configs.File
-		if l, _, err := h.app.load(cmd); err == nil { // who may not read it uses the host's directory
+		if l, _, err := h.app.load(cmd); err == nil { // without read permission the host's directory is used
 			file = l.File
 		}
 		h.leases = leasesOf(file)
@@ -87,10 +87,10 @@ func (h *gpuHold) run(ctx context.Context, cmd *cobra.Command, args []string) er
 	return syscall.Exec(program, args, append(env, "CUDA_VISIBLE_DEVICES="+lease.UUID))
 }
 
-// candidates lists the devices to take one of: the one that is named, or all that can be computed on.
+// candidates lists the devices that may be leased: the named one, or all usable ones.
 func (h *gpuHold) candidates(ctx context.Context) ([]string, error) {
 	if strings.HasPrefix(h.gpu, "GPU-") || strings.HasPrefix(h.gpu, "MIG-") {
-		return []string{h.gpu}, nil // also where the driver does not answer
+		return []string{h.gpu}, nil // even if the driver does not answer
 	}
 	probe, err := gpuProbe()
 	if err != nil {
@@ -112,7 +112,7 @@ func (h *gpuHold) candidates(ctx context.Context) ([]string, error) {
 	return uuids, nil
 }
 
-// acquire takes the first lease that is free, and waits while none is.
+// acquire takes the first free lease, and waits for one.
 func (h *gpuHold) acquire(ctx context.Context, leases gpu.Leases, uuids []string, program string) (*gpu.Lease, error) {
 	name := "somebody"
 	if u, err := user.Current(); err == nil {

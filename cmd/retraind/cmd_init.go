@@ -70,7 +70,7 @@ printed again for the configuration as it stands with: retraind init sql`,
 	return cmd
 }
 
-// placeRecipe fills in the paths of a recipe. Its relative paths start at the directory of the scripts.
+// placeRecipe sets the paths of a recipe. Relative ones are resolved against the directory of the scripts.
 func placeRecipe(e *configs.Example, dir string) (err error) {
 	if e.Recipe == "" {
 		return nil
@@ -133,13 +133,13 @@ func (a *app) init(dir string, e configs.Example, force bool) error {
 	return nil
 }
 
-// initFlags are the flags of init by the key that they fill in.
+// initFlags are the flags of init by the key that they set.
 var initFlags = map[string]string{
 	"dsn_file": "dsn-file", "table": "table", "id": "id", "text": "text", "label": "label", "capture": "capture",
 	"watermark": "watermark", "state": "state",
 }
 
-// misfits names the flags that a configuration cannot be made from: the user has seen no file.
+// misfits names the flags with invalid values, since the user has not seen a file.
 func misfits(err error) error {
 	var bad *configs.InvalidError
 	if !errors.As(err, &bad) {
@@ -161,7 +161,7 @@ func misfits(err error) error {
 	return fail(exitUsage, "%s; nothing was written", strings.Join(lines, "; "))
 }
 
-// nextSteps can be followed to the letter.
+// nextSteps prints commands that can be copied as they are.
 func (a *app) nextSteps(dir string, names []string, f *configs.File, e configs.Example) {
 	model := e.Model
 	m := f.Models[model]
@@ -198,7 +198,7 @@ The files under systemd/ make services of step 4; `+"`retraind init systemd`"+` 
 		model, "current"), model)
 }
 
-// nextServiceSteps are those of the installed service, whose user must be able to read the connection string.
+// nextServiceSteps prints those for the installed service, whose user must be able to read the connection string.
 func (a *app) nextServiceSteps(dir, config, dsn, model string) {
 	fmt.Fprintf(a.stdout, `
 next, in this order:
@@ -216,7 +216,7 @@ The units are those of `+"`make install`"+`; without it, `+"`retraind init syste
 `, filepath.Join(dir, "retraind.sql"), dsn, config, model)
 }
 
-// recipeSteps can be followed to the letter, once the recipe's paths are those of the scripts.
+// recipeSteps prints commands that can be copied once the recipe's paths point to the scripts.
 func (a *app) recipeSteps(dir, config string, m *configs.Model, e configs.Example) {
 	fmt.Fprintf(a.stdout, `
 next, in this order:
@@ -235,7 +235,7 @@ The files under systemd/ make a service of step 5; `+"`retraind init systemd`"+`
 `, config, e.Dir, filepath.Join(dir, "retraind.sql"), m.Labels.Postgres.DSNFile, e.Model)
 }
 
-// migrations is the SQL of all models, or of one, with the grants for the daemon's role.
+// migrations returns the SQL of all models, or of one, with the grants for the daemon's role.
 func migrations(f *configs.File, model, role string, capture postgres.Capture) (string, error) {
 	var b strings.Builder
 	for _, name := range f.Names() {
@@ -319,7 +319,7 @@ services of docker compose (for the docker helper). Make them again when the con
 			switch l, _, err := a.load(cmd); {
 			case err == nil:
 				state, needs = l.File.State, l.File.Needs()
-			case !errors.Is(err, fs.ErrNotExist) || a.config != "": // without a configuration, those of a usual one
+			case !errors.Is(err, fs.ErrNotExist) || a.config != "": // without a configuration, the SQL of the default one
 				return err
 			}
 			me, err := self()

@@ -63,7 +63,7 @@ rows are back. This command says that they are gone for good. The exit code is 3
 	}
 }
 
-// addition is what `label add` was told by flags.
+// addition holds the flags of `label add`.
 type addition struct {
 	id, label, author string
 	labels, text      map[string]string
@@ -119,7 +119,7 @@ Lines that cannot be taken are named; the others count. The exit code is 3 then.
 	return cmd
 }
 
-// line is the event that the flags describe.
+// line returns the event that the flags describe.
 func (add addition) line() (io.Reader, error) {
 	e := map[string]any{"id": add.id}
 	if add.label != "" {
@@ -141,10 +141,10 @@ func (add addition) line() (io.Reader, error) {
 	return bytes.NewReader(append(b, '\n')), err
 }
 
-// addBatch bounds what is handed over at a time.
+// addBatch limits the bytes of one request.
 const addBatch = 1 << 20
 
-// addLabels hands lines over in batches and sums up what became of them.
+// addLabels sends lines in batches and sums up the results.
 func (a *app) addLabels(ctx context.Context, cmd *cobra.Command, model string, m *configs.Model, in io.Reader,
 	offline bool,
 ) error {
@@ -241,7 +241,7 @@ func (a *app) showAdded(sum status.Added, file *labelFile) error {
 	return nil
 }
 
-// labelFile is a new file in a model's directory of label files. It appears there in one piece.
+// labelFile is a new file in a model's directory of label files. It is created atomically.
 type labelFile struct {
 	path    string
 	decoder *labelevent.Decoder
@@ -270,7 +270,7 @@ func newLabelFile(model string, m *configs.Model) (*labelFile, error) {
 	return f, err
 }
 
-// add writes the lines that can be taken.
+// add writes the valid lines.
 func (f *labelFile) add(sum *status.Added, batch []byte, first int) error {
 	n := first
 	for line := range bytes.Lines(batch) {

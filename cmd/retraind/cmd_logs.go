@@ -59,14 +59,14 @@ daemon does not disturb it.`,
 	return cmd
 }
 
-// output is what one attempt of a step printed.
+// output is the output of one attempt of a step.
 type output struct {
 	Step    string `json:"step"`
 	Attempt int    `json:"attempt"`
 	Text    string `json:"text"`
 }
 
-// logFile is where the output of an attempt lies.
+// logFile returns the path of the output of an attempt.
 func logFile(state string, r status.Run, s status.Step) string {
 	name := strings.Replace(s.Name, "undo ", "undo-", 1)
 	return runner.LogFile(actions.AttemptDir(filepath.Join(state, "models", r.Model, "runs", r.ID), name, s.Attempt))
@@ -80,7 +80,7 @@ func (a *app) printLogs(state string, r status.Run, step string) error {
 		}
 		b, err := os.ReadFile(logFile(state, r, s))
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // a built-in step, or one that has not begun
+			continue // a built-in step, or a pending one
 		}
 		if err != nil {
 			return err

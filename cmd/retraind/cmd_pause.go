@@ -44,7 +44,7 @@ these too: retraind hold, retraind runs cancel. A pause survives a restart of th
 		},
 	}
 	cmd.Flags().TextVar(&lasts, "for", unit.Duration(0), "`span` that it lasts, as in 8h or 7d (default: until it is resumed)")
-	cmd.Flags().Lookup("for").DefValue = "" // else it would be shown as 0s
+	cmd.Flags().Lookup("for").DefValue = "" // otherwise shown as 0s
 	cmd.Flags().StringVar(&p.Reason, "reason", "", "why, for whoever wonders")
 	return cmd
 }
@@ -74,7 +74,7 @@ A run holds its model itself when a deploy was taken back and nothing proves wha
 	return cmd
 }
 
-// paused says what holds now, and how it ends.
+// paused prints what is paused, and how it ends.
 func (a *app) paused(what, model string, p status.Pause) error {
 	if a.json {
 		return a.printJSON(map[string]any{what: model, "every": model == status.Every, "until": p.Until, "reason": p.Reason})

@@ -94,7 +94,7 @@ func (a *app) showPlans(plans []offline.Plan, at time.Time) error {
 	return nil
 }
 
-// planJSON is what --json prints: times with the zone's offset and in UTC, durations in seconds.
+// planJSON is the format of --json: times with the zone's offset and in UTC, durations in seconds.
 type planJSON struct {
 	Model    string               `json:"model"`
 	At       time.Time            `json:"at"`
@@ -116,9 +116,9 @@ type needsJSON struct {
 type stepJSON struct {
 	Name    string  `json:"name"`
 	Seconds float64 `json:"seconds"`
-	Runs    int     `json:"runs"`  // earlier runs that say so; 0: as configured, or unknown
-	Known   bool    `json:"known"` // false counts as nothing
-	// Checkpoints: counts as nothing, for it goes on in the next quiet hours.
+	Runs    int     `json:"runs"`  // number of earlier runs it is based on; 0: configured or unknown
+	Known   bool    `json:"known"` // if false it counts as 0
+	// Checkpoints means that the step counts as 0, because it resumes in the next quiet hours.
 	Checkpoints bool `json:"checkpoints,omitempty"`
 }
 

@@ -48,7 +48,7 @@ retraind-restore.service, retraind-restore.timer.`,
 	return cmd
 }
 
-// restoring is the command's work.
+// restoring holds the state of the command.
 type restoring struct {
 	app      *app
 	state    string
@@ -56,7 +56,7 @@ type restoring struct {
 	patience time.Duration
 }
 
-// owed is the JSON of one entry.
+// owed is one entry in JSON.
 type owed struct {
 	Thing  string       `json:"thing"`
 	Entry  ledger.Entry `json:"entry"`
@@ -102,7 +102,7 @@ func (r *restoring) run(ctx context.Context, cmd *cobra.Command) error {
 	return nil
 }
 
-// list shows what is owed and touches nothing.
+// list prints the entries without changing anything.
 func (r *restoring) list(l *ledger.Ledger, daemon *store.LockedError) error {
 	entries, bad, err := l.Entries()
 	if err != nil {
@@ -144,7 +144,7 @@ func (r *restoring) show(rows []owed, bad map[string]error) error {
 	return p.print()
 }
 
-// stateDir finds the state directory also where no configuration can be read.
+// stateDir finds the state directory even if no configuration can be read.
 func (a *app) stateDir(cmd *cobra.Command, given string) (string, error) {
 	if given == "" {
 		given = os.Getenv("STATE_DIRECTORY")
@@ -166,10 +166,10 @@ func (a *app) stateDir(cmd *cobra.Command, given string) (string, error) {
 	return filepath.Abs(given)
 }
 
-// stateKey finds the state directory in a configuration that has faults.
+// stateKey finds the state directory in an invalid configuration.
 var stateKey = regexp.MustCompile(`(?m)^state:[ \t]*"?([^"#\s]+)"?`)
 
-// restoreEarly brings back what is owed before a start that fails for its configuration.
+// restoreEarly restores what runs stopped before a start that fails because of its configuration.
 func (a *app) restoreEarly(cmd *cobra.Command) {
 	state, err := a.stateDir(cmd, "")
 	if err != nil || store.Held(state) != nil {
@@ -186,5 +186,5 @@ func (a *app) restoreEarly(cmd *cobra.Command) {
 	}
 }
 
-// earlyPatience bounds how long a start that fails anyway waits for things to be well.
+// earlyPatience limits how long a failing start waits for services to become healthy.
 const earlyPatience = 30 * time.Second

@@ -43,7 +43,7 @@ Signals:  HUP   read the configuration again, and try sources in trouble at once
 
 func (a *app) run(cmd *cobra.Command) error {
 	var err error
-	if a.config, err = filepath.Abs(a.configPath()); err != nil { // other programs are told where it is
+	if a.config, err = filepath.Abs(a.configPath()); err != nil { // other programs get this path
 		return err
 	}
 	loaded, settings, err := a.load(cmd)
@@ -82,8 +82,8 @@ func (a *app) run(cmd *cobra.Command) error {
 	return placed(loaded, daemon.Run(soft, o))
 }
 
-// placed shows the key behind which a source of labels cannot be followed. An error that retrying cannot fix is a fault of the
-// configuration, so that systemd does not try again and again.
+// placed adds the key of the source that cannot be followed. An error that retrying cannot fix is a fault of the
+// configuration, so that systemd does not restart the daemon repeatedly.
 func placed(l *configs.Loaded, err error) error {
 	var source *ingest.SourceError
 	var fault *watch.Fault
@@ -103,8 +103,8 @@ func placed(l *configs.Loaded, err error) error {
 	return &coded{code: code, err: &configs.InvalidError{Path: l.Path, Source: l.Source, Problems: problems}}
 }
 
-// translate turns signals into channels and contexts; it returns the function that ends it. Each channel holds one
-// signal: a thousand of them are one.
+// translate turns signals into channels and contexts; the returned function stops it. Each channel has room for one
+// signal, so that repeated signals are merged.
 func translate(o *daemon.Options, soft, hard func()) func() {
 	on := func(sig ...os.Signal) chan os.Signal {
 		c := make(chan os.Signal, 1)
@@ -150,7 +150,7 @@ func translate(o *daemon.Options, soft, hard func()) func() {
 	}
 }
 
-// newLogger writes text to a person and under systemd, with the level where journald looks for it, or JSON.
+// newLogger writes text to a terminal and under systemd, with the level as journald's prefix, or JSON.
 func newLogger(w io.Writer, s configs.Settings) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
@@ -163,7 +163,7 @@ func newLogger(w io.Writer, s configs.Settings) (*slog.Logger, error) {
 	if os.Getenv("JOURNAL_STREAM") != "" {
 		opts.ReplaceAttr = func(groups []string, attr slog.Attr) slog.Attr {
 			if len(groups) == 0 && attr.Key == slog.TimeKey {
-				return slog.Attr{} // the journal has its own
+				return slog.Attr{} // the journal adds its own
 			}
 			return attr
 		}

@@ -30,7 +30,7 @@ func newExecStep(*app) *cobra.Command {
 	}
 }
 
-// jobs is the work of the long built-in steps, by kind.
+// jobs are the functions of the long built-in steps, by kind.
 var jobs = map[string]job.Work{
 	"check":                  weights.Work,
 	actions.JobComposeAct:    compose.Do,
@@ -43,7 +43,7 @@ var jobs = map[string]job.Work{
 	actions.JobPredict:       predict.Work,
 }
 
-// newStep does one long built-in step of a run, as a child of its supervisor.
+// newStep runs one long built-in step of a run, as a child of its supervisor.
 func newStep(*app) *cobra.Command {
 	return &cobra.Command{
 		Use: "step KIND DIR", Short: "Do one built-in step of a run (started by the daemon)", Hidden: true,
@@ -56,7 +56,8 @@ func newStep(*app) *cobra.Command {
 	}
 }
 
-// newGPUXid reads the errors of a device in a process that may die of it, for as long as a step has the device.
+// newGPUXid reads the errors of a device in a child process, which NVIDIA's library may crash, for the duration of a
+// step.
 func newGPUXid(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "gpu-xid UUID", Short: "Print the errors of a GPU (started by the daemon)", Hidden: true, Args: cobra.ExactArgs(1),
@@ -69,14 +70,14 @@ func newGPUXid(a *app) *cobra.Command {
 	}
 }
 
-// newGPUProbe asks NVIDIA's driver in a process that may die of it.
+// newGPUProbe queries NVIDIA's driver in a child process, which the library may crash.
 func newGPUProbe(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "gpu-probe", Short: "Ask the GPU driver and print JSON (started by the daemon)", Hidden: true,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if code := gpu.Answer(context.Background(), a.stdout, nvml.Inventory{}); code != 0 {
-				os.Exit(code) // the probe's own codes are read by its parent
+				os.Exit(code) // the parent interprets the probe's own codes
 			}
 			return nil
 		},

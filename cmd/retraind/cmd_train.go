@@ -67,7 +67,7 @@ makes the confidences fit; then all are learnt. The same data and seed give the 
 	return cmd
 }
 
-// cacheFile lies beside the releases of the model, so that each run finds the vectors of the former ones.
+// cacheFile returns a path beside the model's releases, so that each run reuses the vectors of earlier ones.
 func cacheFile() string {
 	if dir := os.Getenv("RETRAIND_MODEL_DIR"); dir != "" {
 		return filepath.Join(dir, "embeddings.cache")
@@ -75,7 +75,7 @@ func cacheFile() string {
 	return ""
 }
 
-// reportTraining prints what was learnt: the target that decides, then the others, then what the model costs.
+// reportTraining prints the results: the deciding target, the others, and the size of the model.
 func reportTraining(w io.Writer, m classifier.Metrics, took time.Duration) {
 	say(w, "trained %d examples of %d categories in %.1f s: %s", m.Examples, len(m.Categories), took.Seconds(),
 		accuracyText(m.TargetMetrics))
@@ -95,7 +95,7 @@ func accuracyText(t classifier.TargetMetrics) string {
 		t.TestItems, 100*t.Accuracy, t.MacroF1, t.ECE)
 }
 
-// reportProgress writes how far the training is to the file that the daemon reads, if it named one.
+// reportProgress writes the training's progress to the file that the daemon reads, if it named one.
 func reportProgress(file string) func(classifier.Progress) {
 	if file == "" {
 		return nil
@@ -105,7 +105,7 @@ func reportProgress(file string) func(classifier.Progress) {
 		if p.Epochs > 0 {
 			share = float64(p.Epoch) / float64(p.Epochs)
 		}
-		// Not knowing how far it is is no reason to fail a training.
+		// A failure to report progress must not fail the training.
 		_ = renameio.WriteFile(file, fmt.Appendf(nil, "%.3f %s %d/%d\n", share, p.Phase, p.Epoch, p.Epochs), 0o600)
 	}
 }

@@ -72,7 +72,7 @@ func (a *app) waitRun(ctx context.Context, c *status.Client, id string) error {
 			}
 			return err
 		}
-		// A daemon that restarts, or that is busy, comes back.
+		// A daemon that restarts or is busy answers later.
 		away := errors.Is(err, status.ErrUnreachable) || errors.Is(err, status.ErrNoAnswer)
 		if err != nil && ctx.Err() == nil && !away {
 			return err

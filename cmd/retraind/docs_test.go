@@ -55,7 +55,7 @@ func documented(t *testing.T) map[string][]string {
 	return found
 }
 
-// cutCommand finds "retraind …" at the start of a line, behind sudo, or sudo -u retraind.
+// cutCommand finds "retraind …" at the start of a line, or after sudo or sudo -u retraind.
 func cutCommand(line string) (before, command string, ok bool) {
 	line = strings.TrimSpace(line)
 	for _, before := range []string{"sudo -u retraind ", "sudo ", ""} {
@@ -66,10 +66,10 @@ func cutCommand(line string) (before, command string, ok bool) {
 	return "", "", false
 }
 
-// words are what a shell would make of a line, but for the quotes.
+// words splits a line like a shell, but keeps the quotes.
 var words = regexp.MustCompile(`"[^"]*"|\S+`)
 
-// Every command and every flag that a document names is there.
+// Every command and every flag in the documents exists.
 func TestDocumentedCommandsExist(t *testing.T) {
 	t.Parallel()
 	root := newRoot(&app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard})
@@ -94,7 +94,7 @@ func checkFlags(t *testing.T, path, line string, cmd *cobra.Command, words []str
 	var args []string
 	for i := 0; i < len(words); i++ {
 		word := words[i]
-		if word == "--" { // what follows is another program's
+		if word == "--" { // the rest is for another program
 			args = append(args, words[i+1:]...)
 			break
 		}
@@ -125,7 +125,7 @@ func checkFlags(t *testing.T, path, line string, cmd *cobra.Command, words []str
 	}
 }
 
-// elsewhere names a port at which nothing listens, instead of one that another program may have.
+// elsewhere replaces the port with an unused one, since another program may listen on the default.
 func elsewhere(t *testing.T, config string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -143,7 +143,7 @@ func elsewhere(t *testing.T, config string) {
 	}
 }
 
-// The quickstart's SQL runs, what init makes fits its table, and the correction is recorded.
+// The quickstart's SQL runs, the configuration from init fits its table, and the correction is recorded.
 func TestQuickstartSQL(t *testing.T) {
 	t.Parallel()
 	said, err := os.ReadFile("../../docs/quickstart.md")
@@ -178,7 +178,7 @@ func TestQuickstartSQL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	migration, _, ok := strings.Cut(string(sql), "-- retraind: what the role") // roles belong to all tests of the cluster
+	migration, _, ok := strings.Cut(string(sql), "-- retraind: what the role") // roles are shared by all tests of the cluster
 	if !ok {
 		t.Fatal("retraind.sql has no part about the role")
 	}

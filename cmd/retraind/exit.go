@@ -12,26 +12,26 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// The exit codes, the same for every command. Unknown ones mean failure.
+// The exit codes, the same for every command. Unknown codes mean failure.
 const (
 	exitOK          = 0
-	exitFailed      = 1   // it did not work
+	exitFailed      = 1   // failed
 	exitUsage       = 2   // wrong flags or arguments
-	exitNo          = 3   // it worked, and the answer is no, or there are findings
+	exitNo          = 3   // succeeded, but the answer is no, or there are findings
 	exitUnreachable = 4   // no daemon answers, or not in time
 	exitRefused     = 5   // refused by a safety rule
 	exitNotFound    = 6   // no such model, run or release
-	exitNotPromoted = 7   // the run ended, the new model was not kept
+	exitNotPromoted = 7   // the run ended without promoting the new model
 	exitGaveUp      = 8   // gave up waiting
-	exitConfig      = 78  // the daemon's configuration is bad
+	exitConfig      = 78  // the daemon's configuration is invalid
 	exitInterrupted = 130 // Ctrl-C
 )
 
-// coded is an error with an exit code of its own.
+// coded is an error with an exit code.
 type coded struct {
 	code  int
 	err   error
-	quiet bool // the reason was printed already
+	quiet bool // the reason has been printed
 }
 
 func (e *coded) Error() string { return e.err.Error() }
@@ -42,15 +42,15 @@ func fail(code int, format string, args ...any) error {
 	return &coded{code: code, err: fmt.Errorf(format, args...)}
 }
 
-// silent ends with a code without another word.
+// silent ends with a code without printing anything.
 func silent(code int) error { return &coded{code: code, err: errors.New("reported"), quiet: true} }
 
-// noModel names the models that there are.
+// noModel lists the existing models.
 func noModel(name string, all []string) error {
 	return fail(exitNotFound, "no model %q is configured; configured: %s", name, strings.Join(all, ", "))
 }
 
-// exitCode prints an error the way people can act on it and chooses the code.
+// exitCode prints an error with its remedy and returns the exit code.
 func exitCode(err error, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
@@ -75,12 +75,12 @@ func exitCode(err error, stderr io.Writer) int {
 	case errors.As(err, &bad):
 		_ = bad.Render(stderr)
 	default:
-		// An error may repeat what a service answered or a label says.
+		// An error may quote the answer of a service or a label.
 		for i, line := range strings.Split(explainFault(err), "\n") {
 			switch {
 			case i == 0:
 				line = "retraind: " + line
-			case !strings.HasPrefix(line, " "): // it may be a part of such an answer
+			case !strings.HasPrefix(line, " "): // it may be part of such an answer
 				line = "  " + line
 			}
 			say(stderr, "%s", line)
@@ -91,7 +91,7 @@ func exitCode(err error, stderr io.Writer) int {
 
 var errInterrupted = errors.New("interrupted")
 
-// explainFault puts cause and cure of a source's fault on lines of their own.
+// explainFault puts cause and remedy of a source's fault on lines of their own.
 func explainFault(err error) string {
 	var f *watch.Fault
 	if errors.As(err, &f) && f.Cure != "" {

@@ -18,13 +18,13 @@ import (
 
 const followEvery = 200 * time.Millisecond
 
-// followRun prints what a run's commands print until it has ended, and turns its outcome into the exit code. The output
-// lies in files that only grow, which are read on while the daemon is away.
+// followRun prints the output of a run's commands until the run has ended, and turns its outcome into the exit code.
+// The output files are append-only and are read even while the daemon does not answer.
 func (a *app) followRun(ctx context.Context, c *status.Client, out *outputs, r status.Run) error {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	for {
-		if err := out.print(r); err != nil { // after the run was asked for: what has ended is complete
+		if err := out.print(r); err != nil { // read after the state of the run: the output of ended steps is complete
 			return err
 		}
 		if r.State == store.RunEnded {
@@ -47,7 +47,7 @@ func (a *app) followRun(ctx context.Context, c *status.Client, out *outputs, r s
 	}
 }
 
-// followed says how the run ended.
+// followed prints how the run ended.
 func (a *app) followed(out *outputs, r status.Run) error {
 	out.endLine()
 	said, _ := r.BriefReason()
@@ -58,21 +58,21 @@ func (a *app) followed(out *outputs, r status.Run) error {
 	return nil
 }
 
-// outputs prints the output of a run's commands as it grows, each part of it once.
+// outputs prints the output of a run's commands as it grows, each part once.
 type outputs struct {
 	a     *app
 	state string           // the state directory
 	step  string           // "" for all steps
-	read  map[string]int64 // bytes of each file that were printed
+	read  map[string]int64 // bytes of each file that have been printed
 	last  string           // file of the last part
-	open  bool             // the last line printed has no end
+	open  bool             // the last printed line is incomplete
 }
 
 func newOutputs(a *app, state, step string) *outputs {
 	return &outputs{a: a, state: state, step: step, read: map[string]int64{}}
 }
 
-// print prints what came since the last time.
+// print prints the output since the last call.
 func (o *outputs) print(r status.Run) error {
 	for _, s := range r.Steps {
 		if s.Started.IsZero() || o.step != "" && s.Name != o.step {
@@ -88,7 +88,7 @@ func (o *outputs) print(r status.Run) error {
 func (o *outputs) printFile(path string, s status.Step) error {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // a built-in step, or one that has not begun
+		return nil // a built-in step, or a pending one
 	}
 	if err != nil {
 		return err
@@ -127,7 +127,7 @@ func (o *outputs) printPart(path string, s status.Step, said string) error {
 	return err
 }
 
-// wholeRunes is how many bytes come before a character that is not whole yet.
+// wholeRunes returns the number of bytes before an incomplete character at the end.
 func wholeRunes(b []byte) int {
 	for i := len(b) - 1; i >= max(0, len(b)-utf8.UTFMax); i-- {
 		if utf8.RuneStart(b[i]) {
@@ -140,7 +140,7 @@ func wholeRunes(b []byte) int {
 	return len(b)
 }
 
-// endLine ends a line that a command left open.
+// endLine ends an incomplete line of a command.
 func (o *outputs) endLine() {
 	if o.open && !o.a.json {
 		say(o.a.stdout, "")

@@ -10,7 +10,8 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// BenchmarkGPUProbe asks the stand-in for NVIDIA's library as the daemon does: by a child, which is this whole program.
+// BenchmarkGPUProbe queries the stand-in for NVIDIA's library as the daemon does: in a child, which is this whole
+// program.
 func BenchmarkGPUProbe(b *testing.B) {
 	driver := filepath.Join(b.TempDir(), "driver")
 	fakeDriver(driver, func(err error) {

@@ -17,31 +17,31 @@ type modelPlan struct {
 	Model    string   `json:"model"`
 	Pipeline string   `json:"pipeline"`
 	Steps    []string `json:"steps"` // that need the GPU
-	// Needs is what one device must have, in words.
+	// Needs describes what one device must have.
 	Needs   string      `json:"needs"`
 	Verdict gpu.Verdict `json:"verdict"`
-	// Room lists what the pipeline does to make room, with what takes it back.
+	// Room lists the steps of the pipeline that free the GPU, with their undo steps.
 	Room []roomStep `json:"room,omitempty"`
-	// Aside lists what a run would set aside by gpu.stop, in the order in which it would be stopped.
+	// Aside lists what a run would stop by gpu.stop, in that order.
 	Aside []asideThing `json:"aside,omitempty"`
 }
 
-// asideThing is one thing of gpu.stop as it stands now.
+// asideThing is the present state of one thing of gpu.stop.
 type asideThing struct {
 	Thing string `json:"thing"`
 	Runs  bool   `json:"runs"`
-	Back  string `json:"back,omitempty"`  // how it comes back
+	Back  string `json:"back,omitempty"`  // how it is started again
 	Fault string `json:"fault,omitempty"` // why a run would stop nothing and end as blocked
 }
 
-// roomStep is a step before the first that needs the GPU, which something takes back.
+// roomStep is a step before the first GPU step that has an undo.
 type roomStep struct {
 	Step string `json:"step"`
 	Does string `json:"does"`
 	Back string `json:"back"`
 }
 
-// plansOf asks the gate of every pipeline that needs a GPU, and reads what the pipeline stops by itself.
+// plansOf evaluates the gate of every pipeline that needs a GPU, and lists what the pipeline itself stops.
 func plansOf(ctx context.Context, file *configs.File, devices []gpu.Device) []modelPlan {
 	plans := []modelPlan{}
 	for _, name := range file.Names() {
@@ -59,7 +59,7 @@ func plansOf(ctx context.Context, file *configs.File, devices []gpu.Device) []mo
 			if len(plan.Steps) == 0 {
 				continue
 			}
-			// What cannot be read only makes the answer less sharp: the configured need counts.
+			// Without measured peaks the configured need is used.
 			need, _ := peaksOf(file).Need(name, plan.Steps[0])
 			plan.Needs = m.GPU.Wants(need)
 			plan.Verdict = gpu.Consider(*m.GPU, need, devices)
@@ -70,7 +70,7 @@ func plansOf(ctx context.Context, file *configs.File, devices []gpu.Device) []mo
 	return plans
 }
 
-// asideOf asks what of gpu.stop runs now.
+// asideOf returns what of gpu.stop runs now.
 func asideOf(ctx context.Context, file *configs.File, stop []gpu.StopConfig) []asideThing {
 	l := ledger.Open(file.State)
 	var list []asideThing

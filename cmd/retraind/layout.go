@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	pageWidth = 100 // of what is not a terminal, so that a mail or a ticket shows it as it was
+	pageWidth = 100 // width when not a terminal, so that mails and tickets keep the layout
 	minWidth  = 60
 	maxWidth  = 140
 	gap       = 2 // between two columns
 	keyWidth  = 11
-	leastCut  = 12 // columns that are left of a text that is cut
+	leastCut  = 12 // minimum width of a cut text
 )
 
-// page collects text for people: fields and tables of one width, long texts broken between words. Colours are there
-// until print, which drops them where nobody can see them.
+// page collects text for people: fields and tables of one width, long texts broken between words. print drops the
+// colours if the output does not show them.
 type page struct {
 	out   io.Writer
 	width int
@@ -47,31 +47,30 @@ func (p *page) print() error {
 	return err
 }
 
-// line adds a line with an indent for what does not fit.
+// line adds a line; its continuation lines are indented.
 func (p *page) line(s string, indent int) {
 	for i, part := range wrap(text.Terminal(s), p.width, indent) {
 		if i > 0 {
 			p.b.WriteString(strings.Repeat(" ", indent))
 		}
 		if strings.Contains(part, "\x1b") {
-			part += "\x1b[m" // a colour in a name must not go on in what follows
+			part += "\x1b[m" // end a colour before the next text
 		}
 		p.b.WriteString(part + "\n")
 	}
 }
 
-// field adds a name and its text, the texts of all fields below each other.
+// field adds a name and its text, with the texts of all fields aligned.
 func (p *page) field(name, text string) {
 	p.line("  "+pad(name, keyWidth)+text, 2+keyWidth)
 }
 
-// table adds aligned columns, indented; the last column is broken into lines where it is too long. A column without any
-// text takes no room.
+// table adds aligned columns, indented; the last column is wrapped if it is too long. Empty columns are left out.
 func (p *page) table(indent int, headers []string, rows ...[]string) {
 	p.columns(indent, false, headers, rows)
 }
 
-// list is a table with one line for each row: what does not fit into the last column is cut.
+// list is a table with one line for each row: the last column is cut if it is too long.
 func (p *page) list(headers []string, rows ...[]string) { p.columns(0, true, headers, rows) }
 
 func (p *page) columns(indent int, oneLine bool, headers []string, rows [][]string) {
@@ -107,13 +106,13 @@ func (p *page) columns(indent int, oneLine bool, headers []string, rows [][]stri
 	}
 }
 
-// pad fills a text that may have colours up to a width.
+// pad pads a text, which may have colours, to a width.
 func pad(text string, width int) string {
 	return text + strings.Repeat(" ", max(0, width-lipgloss.Width(text)))
 }
 
-// wrap breaks a text between words; the lines after the first are narrower by the indent. A word that is longer than a
-// line stays whole: a broken path cannot be copied.
+// wrap breaks a text between words; the lines after the first are narrower by the indent. A word longer than a line is
+// kept whole, so that paths can be copied.
 func wrap(text string, width, indent int) []string {
 	text = strings.TrimRight(text, " ")
 	var lines []string
@@ -127,8 +126,8 @@ func wrap(text string, width, indent int) []string {
 	}
 }
 
-// breakAt is the byte of the last space within room columns and after the indent, else the first one behind them; -1
-// where the text needs no break or has no place for one.
+// breakAt returns the byte offset of the last space within room columns and after the indent, else the first one after
+// them; -1 if there is none or no break is needed.
 func breakAt(text string, room, indent int) int {
 	if lipgloss.Width(text) <= room {
 		return -1

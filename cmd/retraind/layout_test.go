@@ -33,7 +33,7 @@ func TestWrap(t *testing.T) {
 	}
 }
 
-// Whatever is wrapped keeps its words, and a line is too long only where a word is.
+// A wrapped text keeps its words, and a line is too long only if a word is.
 func TestWrapKeepsEverything(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -50,7 +50,7 @@ func TestWrapKeepsEverything(t *testing.T) {
 				room -= indent
 			}
 			if utf8.RuneCountInString(line) > room && strings.Count(line, " ") > 0 {
-				if i > 0 || utf8.RuneCountInString(line[:strings.IndexByte(line, ' ')]) >= indent { // before the indent nothing is broken
+				if i > 0 || utf8.RuneCountInString(line[:strings.IndexByte(line, ' ')]) >= indent { // no break before the indent
 					t.Fatalf("%q is longer than %d", line, room)
 				}
 			}

@@ -22,16 +22,16 @@ import (
 	"github.com/retraind/retraind/configs"
 )
 
-// preflightPatience bounds the looks at the engine and at units.
+// preflightPatience limits the checks of the Docker engine and of units.
 const preflightPatience = time.Minute
 
-// preflight is what was found about a pipeline, by which user.
+// preflight is the result of checking a pipeline, with the user who checked it.
 type preflight struct {
 	User     string                       `json:"user"`
 	Findings map[string][]actions.Finding `json:"findings"` // by model
 }
 
-// checkPipeline looks at what the runs of a pipeline need, as the daemon's user, and changes nothing.
+// checkPipeline checks the requirements of a pipeline's runs, as the daemon's user, without changing anything.
 func (a *app) checkPipeline(cmd *cobra.Command, pipeline string) error {
 	l, _, err := a.load(cmd)
 	if err != nil {
@@ -63,7 +63,7 @@ func (a *app) checkPipeline(cmd *cobra.Command, pipeline string) error {
 	return err
 }
 
-// lookAhead looks as the user who asks.
+// lookAhead checks as the present user.
 func lookAhead(l *configs.Loaded, pipeline string) (preflight, error) {
 	ctx, stop := context.WithTimeout(context.Background(), preflightPatience)
 	defer stop()
@@ -94,7 +94,7 @@ func lookAhead(l *configs.Loaded, pipeline string) (preflight, error) {
 	return found, nil
 }
 
-// preflightAs lets a process of another user look.
+// preflightAs checks in a process of another user.
 func (a *app) preflightAs(uid uint32, l *configs.Loaded, pipeline string) (preflight, error) {
 	var found preflight
 	me, err := self()
@@ -137,7 +137,7 @@ func (a *app) preflightAs(uid uint32, l *configs.Loaded, pipeline string) (prefl
 		err = nil
 	}
 	if errors.As(err, &exit) && exit.ExitCode() == exitNotFound {
-		return lookAhead(l, pipeline) // it says which there are
+		return lookAhead(l, pipeline) // the error lists the existing ones
 	}
 	if err != nil {
 		return found, fmt.Errorf("look as user %s: %w: %s", account.Username, err, strings.TrimSpace(said.String()))
@@ -145,7 +145,7 @@ func (a *app) preflightAs(uid uint32, l *configs.Loaded, pipeline string) (prefl
 	return found, json.Unmarshal(out.Bytes(), &found)
 }
 
-// ownerOf is the user whom a directory belongs to.
+// ownerOf returns the owner of a directory.
 func ownerOf(dir string) (uid uint32, known bool) {
 	info, err := os.Stat(dir)
 	if err != nil {

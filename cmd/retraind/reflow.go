@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// fitHelp makes the help of all commands fit a terminal that is narrower than it was written for.
+// fitHelp wraps the help of all commands for narrow terminals.
 func (a *app) fitHelp(root *cobra.Command) {
 	written := root.HelpFunc()
 	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
@@ -24,8 +24,8 @@ func (a *app) fitHelp(root *cobra.Command) {
 	})
 }
 
-// reflow breaks text for a width: paragraphs anew, and each indented line, which may be of a table or an example, by
-// itself.
+// reflow wraps text for a width: paragraphs as a whole, and each indented line, which may be part of a table or an
+// example, separately.
 func reflow(text string, width int) string {
 	p := &page{width: width}
 	var paragraph []string
@@ -47,8 +47,8 @@ func reflow(text string, width int) string {
 	return p.b.String()
 }
 
-// hang is the column at which the rest of a line goes on that is too long: that of its last column of at most three,
-// which two spaces part, or its indent.
+// hang returns the indent of the continuation lines of a long line: the column of its last column of at most three,
+// which two spaces separate, or its own indent.
 func hang(line string) int {
 	at := len(line) - len(strings.TrimLeft(line, " "))
 	if at == 0 && !strings.Contains(line, "  ") {

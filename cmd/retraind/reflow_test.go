@@ -25,7 +25,7 @@ func TestHang(t *testing.T) {
 	}
 }
 
-// commandPaths are all commands that are shown, as they are typed.
+// commandPaths returns all visible commands, as they are typed.
 func commandPaths(cmd *cobra.Command, path []string) (all [][]string) {
 	all = append(all, path)
 	for _, c := range cmd.Commands() {
@@ -36,7 +36,7 @@ func commandPaths(cmd *cobra.Command, path []string) (all [][]string) {
 	return all
 }
 
-// Every command's help fits 80 columns, and loses no word in it.
+// Every command's help fits 80 columns, with all its words.
 func TestHelpFits80Columns(t *testing.T) {
 	t.Parallel()
 	for _, path := range commandPaths(newRoot(&app{}), nil) {

@@ -18,7 +18,7 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// app is what every command needs: the streams and the global flags.
+// app has what every command needs: the streams and the global flags.
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -67,7 +67,7 @@ Exit codes:  0 ok   1 failed   2 usage   3 "no" or findings   4 daemon not reach
 	return root
 }
 
-// configPath is the file to use: named, by variable, here, or the system's.
+// configPath returns the configuration file: by flag, by variable, in the working directory, or the system's.
 func (a *app) configPath() string {
 	if a.config != "" {
 		return a.config
@@ -81,14 +81,14 @@ func (a *app) configPath() string {
 	return packagedConfig
 }
 
-// load reads the configuration with the flags and variables laid over it.
+// load reads the configuration and overlays flags and variables.
 func (a *app) load(cmd *cobra.Command) (*configs.Loaded, configs.Settings, error) {
 	l, err := configs.Load(a.configPath())
 	if err != nil {
 		return nil, configs.Settings{}, err
 	}
 	s, err := l.File.Overlay(cmd.Flags())
-	if err != nil { // not the file's fault, but that of a flag or a variable
+	if err != nil { // a fault of a flag or a variable, not of the file
 		return nil, s, fail(exitUsage, "%w", err)
 	}
 	return l, s, nil
@@ -99,7 +99,7 @@ const (
 	packagedSocket = "/run/retraind/retraind.sock"
 )
 
-// client finds the daemon: by flag, by variable, or by the configuration.
+// client connects to the daemon: by flag, by variable, or by the configuration.
 func (a *app) client(cmd *cobra.Command) (*status.Client, error) {
 	path := cmp.Or(a.socket, os.Getenv("RETRAIND_SOCKET"))
 	if path == "" {
@@ -111,8 +111,8 @@ func (a *app) client(cmd *cobra.Command) (*status.Client, error) {
 	return status.NewClient(path), nil
 }
 
-// findSocket takes the socket from the configuration. systemd gives the packaged daemon a runtime directory that only that
-// daemon knows of, so its own configuration, and no other, also stands for the socket there.
+// findSocket takes the socket from the configuration. systemd gives the packaged daemon a runtime directory that only
+// that daemon knows, so with its own configuration, and no other, the socket there is used.
 func (a *app) findSocket(cmd *cobra.Command) (string, error) {
 	config := a.configPath()
 	packaged := sameFile(config, packagedConfig)
@@ -130,8 +130,8 @@ func (a *app) findSocket(cmd *cobra.Command) (string, error) {
 	return l.File.Socket, nil
 }
 
-// answers tells a live socket from one that a killed daemon left behind. One that may be seen and not used is alive; one in
-// a directory that may not be entered, such as the service's state, need not be there at all.
+// answers distinguishes a live socket from one that a killed daemon left. A socket without permission to connect
+// counts as alive; one in a directory without permission to enter, such as the service's state, does not.
 func answers(path string) bool {
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
@@ -154,7 +154,7 @@ func sameFile(a, b string) bool {
 	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
-// printJSON writes one document.
+// printJSON prints one document.
 func (a *app) printJSON(v any) error { return encodeJSON(a.stdout, v) }
 
 func encodeJSON(out io.Writer, v any) error {
@@ -164,7 +164,7 @@ func encodeJSON(out io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// self is the path of this binary, for the processes that it starts.
+// self returns the path of this binary, for child processes.
 func self() (string, error) {
 	path, err := os.Executable()
 	if err != nil {

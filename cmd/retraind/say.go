@@ -9,13 +9,13 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// say prints one line. Names, labels, reasons and answers in it come from outside: what could end the line, move the
-// cursor or reorder the text is replaced.
+// say prints one line. Names, labels, reasons and answers in it are untrusted: characters that could end the line,
+// move the cursor or reorder the text are replaced.
 func say(out io.Writer, format string, args ...any) {
 	fmt.Fprintln(out, text.Visible(fmt.Sprintf(format, args...)))
 }
 
-// sayLines prints a text that has lines of its own, each as say does.
+// sayLines prints a text with several lines, each as say does.
 func sayLines(out io.Writer, said string) error {
 	var b strings.Builder
 	for line := range strings.Lines(said) {
@@ -29,18 +29,18 @@ func sayLines(out io.Writer, said string) error {
 	return err
 }
 
-// plainOutput is what a command printed, for people: without colours, and each state of a line that it drew again on a
-// line of its own.
+// plainOutput converts a command's output for people: without colours, and with each redrawn state of a line on a line
+// of its own.
 func plainOutput(said string) string {
 	said = colours.ReplaceAllString(said, "")
 	said = strings.ReplaceAll(redrawn.ReplaceAllString(said, "$1\n"), "\r", "\n")
 	var b strings.Builder
-	_ = sayLines(&b, strings.ReplaceAll(said, "\t", "    ")) // a Builder takes everything
+	_ = sayLines(&b, strings.ReplaceAll(said, "\t", "    ")) // a Builder accepts everything
 	return b.String()
 }
 
-// redrawn is an end of a line with carriage returns around it, which draw nothing again.
+// redrawn matches an end of a line with carriage returns around it, which redraw nothing.
 var redrawn = regexp.MustCompile(`\r*(\n*)\n\r*`)
 
-// colours are the sequences by which programs colour their output and erase the rest of a line.
+// colours matches the sequences by which programs colour their output and erase the rest of a line.
 var colours = regexp.MustCompile("\x1b\\[[0-9;]*[mK]")

@@ -26,8 +26,8 @@ func TestPlainOutput(t *testing.T) {
 	}
 }
 
-// Everything that is printed for people goes through a page or say, which replace what could forge a line. These files
-// print what a program reads, or only what the user has typed.
+// Everything printed for people goes through a page or say, which replace characters that could forge a line. These
+// files print data for programs, or only what the user has typed.
 func TestNothingIsPrintedDirectly(t *testing.T) {
 	t.Parallel()
 	direct := []string{"say.go", "layout.go", "reflow.go", "cmd_init.go", "cmd_version.go"}

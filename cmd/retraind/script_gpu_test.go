@@ -10,8 +10,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// cmdFakeGPU gives the script a GPU of 24 GiB, which is empty until the command card says otherwise. It stands in for
-// NVIDIA's library, and for nvidia-smi in a binary without cgo.
+// cmdFakeGPU gives the script a GPU of 24 GiB, empty until the command card changes it. It replaces NVIDIA's library,
+// and nvidia-smi in a binary without cgo.
 func cmdFakeGPU(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: fake-gpu")
@@ -28,7 +28,7 @@ func cmdFakeGPU(ts *testscript.TestScript, neg bool, args []string) {
 func fakeDriver(driver string, must func(error)) {
 	must(os.MkdirAll(driver, 0o700))
 	must(os.WriteFile(filepath.Join(driver, "nvidia-smi"), []byte(fakeSMI), 0o700))
-	if gcc, err := exec.LookPath("gcc"); err == nil { // without it the program is built without cgo
+	if gcc, err := exec.LookPath("gcc"); err == nil { // without gcc the program is built without cgo
 		out, err := exec.Command(gcc, "-shared", "-fPIC", "-o", filepath.Join(driver, "libnvidia-ml.so.1"),
 			"../../testdata/fake-nvml.c").CombinedOutput()
 		if err != nil {
@@ -37,8 +37,8 @@ func fakeDriver(driver string, must func(error)) {
 	}
 }
 
-// cmdCard says what is on the fake GPU: card 20480 notebook 18000 has 20480 MiB in use, of them 18000 by the program that
-// was started as notebook. "xid 79" at the end adds an error of the device.
+// cmdCard sets the use of the fake GPU: card 20480 notebook 18000 has 20480 MiB in use, of them 18000 by the program
+// that was started as notebook. "xid 79" at the end adds an error of the device.
 func cmdCard(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args)%2 != 1 {
 		ts.Fatalf("usage: card USED [PROGRAM MIB | xid CODE]…")
@@ -55,13 +55,13 @@ func cmdCard(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		text += fmt.Sprintf("compute %d %s\n", p.cmd.Process.Pid, args[i+1])
 	}
-	// A reader in between sees one state or the other.
+	// Replaced atomically for concurrent readers.
 	path := ts.Getenv("FAKE_NVML_STATE")
 	ts.Check(os.WriteFile(path+".new", []byte(text), 0o600))
 	ts.Check(os.Rename(path+".new", path))
 }
 
-// fakeSMI prints what the stand-in for NVIDIA's library answers, in nvidia-smi's form.
+// fakeSMI prints the answers of the stand-in for NVIDIA's library in nvidia-smi's format.
 var fakeSMI = strings.TrimLeft(`
 #!/bin/sh
 if [ "$FAKE_NVML" = nodriver ]; then
@@ -81,8 +81,8 @@ awk '
 ' "$FAKE_NVML_STATE"
 `, "\n")
 
-// cmdFakeSystemctl puts a systemctl in the script's PATH. A unit is the file units/NAME with its state; units/NAME.stopped
-// and units/NAME.started are shell scripts that are run then.
+// cmdFakeSystemctl puts a systemctl in the script's PATH. A unit is the file units/NAME with its state; the shell
+// scripts units/NAME.stopped and units/NAME.started run on a stop and a start.
 func cmdFakeSystemctl(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: fake-systemctl")

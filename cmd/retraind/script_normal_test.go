@@ -10,7 +10,8 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// volatile is what differs from run to run, with what stands for it. Order matters: the longer comes first.
+// volatile are the parts that differ from run to run, with their replacements. Order matters: the longer ones come
+// first.
 var volatile = []struct {
 	find *regexp.Regexp
 	put  string
@@ -29,21 +30,21 @@ var volatile = []struct {
 	{regexp.MustCompile(`\b\d+(\.\d+)? (ms|s)\b|\b\d+ (min|h|d)( \d+ (s|min|h))?\b`), "SPAN"},
 	{regexp.MustCompile(`\w+ \(uid \d+, pid \d+\)`), "USER"},
 	{regexp.MustCompile(`pid \d+`), "pid PID"},
-	{regexp.MustCompile(`\d+ of (\d+) texts failed, the first: item more\d+`), "N of $1 texts failed, the first: item X"}, // they are asked together
+	{regexp.MustCompile(`\d+ of (\d+) texts failed, the first: item more\d+`), "N of $1 texts failed, the first: item X"}, // they are asked concurrently
 	{regexp.MustCompile(`(?m)^( +window +).*(\n +TIME for SPAN)*`), "${1}WINDOWS"},
-	{regexp.MustCompile(`(?m)^( +series +)\d+ evaluations.*`), "${1}SERIES"},            // how many there are depends on how changes fold
+	{regexp.MustCompile(`(?m)^( +series +)\d+ evaluations.*`), "${1}SERIES"},            // their number depends on how changes coalesce
 	{regexp.MustCompile(`(?m)^ +events +\d+ events? wait until NATS takes them\n`), ""}, // for a moment after each change
-	{regexp.MustCompile(`\^{2,}`), "^^^"},                                               // as long as what it stands below
+	{regexp.MustCompile(`\^{2,}`), "^^^"},                                               // as long as the text above
 	{regexp.MustCompile(`"\d\d:\d\d"`), `"HH:MM"`},
 	{regexp.MustCompile(`127\.0\.0\.1:\d{5}\b`), "ADDRESS"},
 	{regexp.MustCompile(`\bgo1\.\d+(\.\d+)?\b`), "GO"},
 }
 
-// columns is the room between two columns, which depends on what is in them. That they stand below each other is for
-// the tests of what is shown, with fixed figures.
+// columns matches the gap between two columns, whose width depends on their contents. Tests with fixed figures check
+// the alignment.
 var columns = regexp.MustCompile(`(\S) {2,}(\S)`)
 
-// normal makes what differs from run to run alike, so that the rest can be compared.
+// normal replaces what differs from run to run, so that the rest can be compared.
 func normal(ts *testscript.TestScript, said string) string {
 	for _, name := range []string{"PGDIR", "WORK"} {
 		if v := ts.Getenv(name); v != "" {
@@ -53,7 +54,7 @@ func normal(ts *testscript.TestScript, said string) string {
 	if v := ts.Getenv("PGDATABASE"); strings.HasPrefix(v, "test_") {
 		said = strings.ReplaceAll(said, v, "DATABASE")
 	}
-	for _, name := range []string{"CLASSIFIER", "NATS", "PAGE"} { // before all addresses become one
+	for _, name := range []string{"CLASSIFIER", "NATS", "PAGE"} { // before all addresses are replaced
 		if v := ts.Getenv(name); v != "" {
 			said = strings.ReplaceAll(said, v, "$"+name)
 		}

@@ -16,9 +16,10 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// cmdRecord writes a past into the state directory, as a daemon would have: record news 2026-11-02T00:00:00Z 6h 0 0 30r 0.
-// Each number is an evaluation with so many of 300 answers made wrong by corrections since the promotion, at which 27
-// were; a w waits to retrain, an r begins a run of an hour, half of it on the GPU, that is promoted and evaluated.
+// cmdRecord writes a history into the state directory, as a daemon would: record news 2026-11-02T00:00:00Z 6h 0 0 30r
+// 0. Each number is an evaluation in which corrections since the promotion made that many of 300 answers wrong, after
+// 27 at the promotion; a w waits to retrain, an r starts a run of an hour, half of it on the GPU, that is promoted and
+// evaluated.
 func cmdRecord(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 4 {
 		ts.Fatalf("usage: record MODEL START EVERY WRONG…")
@@ -44,7 +45,7 @@ func cmdRecord(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// past is what is written.
+// past is the history to write.
 type past struct {
 	ts       *testscript.TestScript
 	s        *store.Store
@@ -54,7 +55,7 @@ type past struct {
 	seq      int64
 }
 
-// evaluation writes one report with its decision, and the run that it began.
+// evaluation writes one report with its decision, and the run that it started.
 func (p *past) evaluation(at time.Time, wrong int, retrain, runs bool) {
 	p.seq++
 	r := pastReport(p.model, at, p.promoted, fmt.Sprintf("sha256:%064d", p.release), wrong, p.seq)

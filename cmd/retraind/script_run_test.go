@@ -20,8 +20,8 @@ import (
 // patience is how long a script waits for anything; a busy machine under the race detector needs most of it.
 const patience = 60 * time.Second
 
-// cmdExits runs a program and wants its exit code: exits 3 retraind check. What it printed lies in the files out and
-// err, with everything that differs from run to run made alike.
+// cmdExits runs a program and checks its exit code: exits 3 retraind check. Its output is in the files out and err,
+// normalized.
 func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE PROGRAM [ARGUMENT…]")
@@ -53,13 +53,13 @@ type process struct {
 	log  *lockedBuffer
 	done chan struct{}
 	code int  // valid once done is closed
-	told bool // to end, by a signal
+	told bool // a signal asked it to end
 }
 
 // signalled is the code of a program that a signal ended.
 const signalled = -1
 
-// cmdStart starts a program in the background and waits until it says a word: start daemon msg=ready retraind run.
+// cmdStart starts a program in the background and waits until its log has a word: start daemon msg=ready retraind run.
 func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: start NAME WORD PROGRAM [ARGUMENT…]")
@@ -92,7 +92,7 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	p.await(ts, args[0], regexp.MustCompile(regexp.QuoteMeta(args[1])))
 }
 
-// environment is the script's, without a way to list it: the variables that matter to the program.
+// environment returns the variables of the script that the program uses; testscript cannot list them.
 func environment(ts *testscript.TestScript) []string {
 	env := []string{"PATH=" + ts.Getenv("PATH")}
 	for _, name := range []string{
@@ -133,7 +133,7 @@ func (p *process) ended() bool {
 	}
 }
 
-// stop asks it to end, as systemd does.
+// stop ends it with SIGTERM, as systemd does.
 func (p *process) stop() int {
 	if !p.ended() && !p.told {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM)
@@ -155,7 +155,7 @@ func running(ts *testscript.TestScript, name string) *process {
 	return p
 }
 
-// cmdEnds asks a program to end and wants its exit code: ends daemon 0. Its log lies in the file err.
+// cmdEnds ends a program with SIGTERM and checks its exit code: ends daemon 0. Its log is in the file err.
 func cmdEnds(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: ends NAME CODE")
@@ -191,7 +191,7 @@ func cmdAwaits(ts *testscript.TestScript, neg bool, args []string) {
 	running(ts, args[0]).await(ts, args[0], regexp.MustCompile(args[1]))
 }
 
-// cmdEventually runs a program again and again until what it prints matches: eventually 'ARMED' retraind status.
+// cmdEventually runs a program repeatedly until its output matches: eventually 'ARMED' retraind status.
 func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: eventually REGEXP PROGRAM [ARGUMENT…]")
@@ -209,7 +209,7 @@ func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
 		var out bytes.Buffer
 		both := &lockedBuffer{}
 		cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, both), both
-		_ = cmd.Run() // what it prints says whether it is as it should be
+		_ = cmd.Run() // only the output counts
 		if want.MatchString(both.String()) {
 			ts.Check(os.WriteFile(ts.MkAbs("out"), []byte(normal(ts, out.String())), 0o600))
 			return

@@ -20,21 +20,21 @@ type tests struct{ *testing.M }
 
 func (t tests) Run() int { return pgtest.Main(t.M) }
 
-// In scripts this binary is also the program: its supervisors and probes start it again by that name.
+// In scripts this binary is also the program: supervisors and probes start it again by that name.
 func TestMain(m *testing.M) {
 	testscript.Main(tests{m}, map[string]func(){"retraind": main})
 }
 
-// TestScripts runs the real program the way a user does. Each script says at its top what it is about; what its
-// commands do stands at the functions below.
-// RETRAIND_UPDATE=1 writes what is printed now into the scripts, for a person to read and to accept.
+// TestScripts runs the real program as a user does. Each script says at its top what it tests; its commands are
+// documented at the functions below. RETRAIND_UPDATE=1 writes the present output into the scripts, for a person to
+// review.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil || len(files) < 10 {
 		t.Fatalf("%d scripts found: %v", len(files), err)
 	}
-	if testing.Short() { // under the race detector: a daemon's life is enough to find races in; the other scripts run without the detector
+	if testing.Short() { // with the race detector: one script of a daemon's life is enough; the others run without it
 		files = []string{"testdata/script/life.txtar", "testdata/script/reload.txtar", "testdata/script/trigger.txtar"}
 	}
 	testscript.Run(t, testscript.Params{
@@ -55,10 +55,10 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// world is what one script has started.
+// world has what one script has started.
 type world struct {
 	t         testing.TB
-	dsn       string // administrator's
+	dsn       string // of the administrator
 	cluster   cluster
 	processes map[string]*process
 	service   *service
@@ -83,13 +83,13 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("EXAMPLES", examples)
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("TZ", "UTC")
-	env.Setenv("COLUMNS", "300") // where a line breaks depends on what differs from run to run
+	env.Setenv("COLUMNS", "300") // line breaks would depend on values that differ from run to run
 	env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))
 	zone, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
 		return err
 	}
-	// A window that is neither open nor near, at whatever hour the tests run.
+	// A window that is neither open nor near, at any hour.
 	env.Setenv("LATER", time.Now().In(zone).Add(6*time.Hour).Format("15:04"))
 	env.Setenv("STILL_LATER", time.Now().In(zone).Add(8*time.Hour).Format("15:04"))
 	for _, name := range []string{"NO_COLOR", "RUNTIME_DIRECTORY", "JOURNAL_STREAM", "NOTIFY_SOCKET"} {
@@ -98,8 +98,8 @@ func setupScript(env *testscript.Env) error {
 	return nil
 }
 
-// condition answers [mount], where a script may have a mount namespace of its own, and [cgo], in a binary that was built
-// with it.
+// condition evaluates [mount], true if a script may have a mount namespace of its own, and [cgo], true in a binary
+// that was built with it.
 func condition(name string) (bool, error) {
 	if name == "cgo" {
 		info, _ := debug.ReadBuildInfo()
@@ -126,7 +126,7 @@ func (w *world) close() {
 	}
 }
 
-// expand fills in the script's variables.
+// expand replaces the script's variables.
 func expand(ts *testscript.TestScript, text string) string {
 	return os.Expand(text, func(name string) string {
 		if name == "$" {

@@ -29,14 +29,15 @@ import (
 	"github.com/retraind/retraind/notify"
 )
 
-// cluster is a script's own PostgreSQL, nil where it uses the shared one.
+// cluster is a script's own PostgreSQL, nil if it uses the shared one.
 type cluster interface {
 	Kill() error
 	Restart(context.Context) error
 }
 
-// cmdPostgres brings a database: "postgres" one on the shared server, "postgres own" a server, "postgres passwords" a
-// server that asks for them, "postgres kill" and "postgres restart" for an own one. It sets DSN, PGDIR and PGDATABASE.
+// cmdPostgres provides a database: "postgres" one on the shared server, "postgres own" a server, "postgres passwords"
+// a server that requires passwords, "postgres kill" and "postgres restart" act on an own one. It sets DSN, PGDIR and
+// PGDATABASE.
 func cmdPostgres(ts *testscript.TestScript, neg bool, args []string) {
 	w, what := of(ts), strings.Join(args, " ")
 	switch what {
@@ -62,7 +63,7 @@ func cmdPostgres(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("DSN", w.dsn)
 }
 
-// cmdSQL runs SQL as the administrator: a text, a file that ends in .sql, or "stdout", which the last program printed.
+// cmdSQL runs SQL as the administrator: a text, a file that ends in .sql, or "stdout", the output of the last program.
 func cmdSQL(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: sql TEXT|FILE.sql|stdout")
@@ -85,7 +86,7 @@ func query(dsn, text string) error {
 	return errors.Join(err, conn.Close(ctx))
 }
 
-// cmdItems makes the table public.items with N labelled texts: items 600.
+// cmdItems creates the table public.items with N labelled texts: items 600.
 func cmdItems(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: items N")
@@ -146,8 +147,8 @@ func cmdDrawn(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
 }
 
-// cmdNATS talks to the server at $NATS: "nats pub SUBJECT BODY" to a stream, "nats req SUBJECT BODY" for an answer, which
-// lies in the file out, with its error headers before it.
+// cmdNATS uses the server at $NATS: "nats pub SUBJECT BODY" publishes to a stream, "nats req SUBJECT BODY" writes the
+// answer, after its error headers, to the file out.
 func cmdNATS(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: nats pub|req SUBJECT BODY")
@@ -175,7 +176,7 @@ func cmdNATSItems(ts *testscript.TestScript, neg bool, args []string) {
 	cmdNATS(ts, false, []string{"pub", args[0], ts.ReadFile("published")})
 }
 
-// cmdConfig writes retraind.yaml as most scripts need it.
+// cmdConfig writes the retraind.yaml that most scripts need.
 func cmdConfig(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: config")
@@ -183,11 +184,11 @@ func cmdConfig(ts *testscript.TestScript, neg bool, args []string) {
 	text, err := os.ReadFile(filepath.Join(dir(ts), "retraind.yaml"))
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs("retraind.yaml"), []byte(expand(ts, string(text))), 0o600))
-	// The same items are held out each time.
+	// A fixed salt, so that the same items are held out each time.
 	ts.Check(os.WriteFile(ts.MkAbs("split-salt"), []byte("a salt for scripts\n"), 0o600))
 }
 
-// dir is where this package's test data lie.
+// dir returns the directory of this package's test data.
 func dir(ts *testscript.TestScript) string {
 	wd, err := os.Getwd() // of the test binary, not of the script
 	ts.Check(err)
@@ -195,7 +196,7 @@ func dir(ts *testscript.TestScript) string {
 }
 
 // cmdEdit replaces the only occurrence of a text in a file: edit retraind.yaml 'share: 15%' 'share: 0%'. Variables in
-// the new text are filled in.
+// the new text are expanded.
 func cmdEdit(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: edit FILE OLD NEW")
@@ -208,7 +209,7 @@ func cmdEdit(ts *testscript.TestScript, neg bool, args []string) {
 		[]byte(strings.Replace(text, args[1], expand(ts, strings.ReplaceAll(args[2], `\n`, "\n")), 1)), 0o600))
 }
 
-// cmdExpand copies a file with the script's variables filled in: expand dsn pg-dsn.
+// cmdExpand copies a file and expands the script's variables: expand dsn pg-dsn.
 func cmdExpand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: expand FROM TO")
@@ -229,7 +230,7 @@ func cmdRunID(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("RUN", text.RunID(slices.Max(runs)))
 }
 
-// cmdPort sets a variable to a loopback address: "port X" a free one, "port X taken" one on which somebody listens.
+// cmdPort sets a variable to a loopback address: "port X" a free one, "port X taken" one with a listener.
 func cmdPort(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 || len(args) > 2 {
 		ts.Fatalf("usage: port NAME [taken]")
@@ -244,7 +245,7 @@ func cmdPort(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(l.Close())
 }
 
-// service is a classifier that behaves as a script wants.
+// service is a classifier whose behaviour the script chooses.
 type service struct {
 	*http.Server
 	mode atomic.Value
@@ -252,7 +253,7 @@ type service struct {
 }
 
 // cmdClassifier starts a classifier of a kind, or changes it: "ok" answers Sport, "slow" never answers, "500", "text"
-// answers no JSON, "nofield" answers without the label. It listens at $CLASSIFIER, which it sets where it is not.
+// answers no JSON, "nofield" answers without the label. It listens at $CLASSIFIER, which it sets if unset.
 func cmdClassifier(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: classifier ok|slow|500|text|nofield")

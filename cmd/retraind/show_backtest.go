@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/policy/playback"
 )
 
-// backtest shows one model: two columns for one policy, a line for each value of a sweep.
+// backtest prints one model: two columns for one policy, a line for each value of a sweep.
 func (p *page) backtest(model, key string, floor float64, all []tried, took time.Duration, loc *time.Location) {
 	b := all[0].Best
 	if b.Evaluations == 0 {
@@ -35,7 +35,7 @@ func (p *page) backtest(model, key string, floor float64, all []tried, took time
 	}
 }
 
-// unknown says whether a retrain is in it that never ran.
+// unknown reports whether the result has a retrain that never ran.
 func unknown(t tried) bool {
 	for _, c := range t.Best.Divergences {
 		if c.Run == "" {
@@ -109,7 +109,7 @@ func (p *page) swept(key string, floor float64, all []tried) {
 	p.table(2, headers, rows...)
 }
 
-// both is one figure, or the two between which the truth lies.
+// both formats one figure, or the two bounds of it.
 func both(best, worst string) string {
 	if best == worst {
 		return best
@@ -127,7 +127,7 @@ func delay(s playback.Totals) string {
 func inDays(d time.Duration) string  { return fmt.Sprintf("%.1f", d.Hours()/24) }
 func inHours(d time.Duration) string { return fmt.Sprintf("%.1f", d.Hours()) }
 
-// sideJSON is what one policy came to; durations in seconds.
+// sideJSON is the result of one policy; durations in seconds.
 type sideJSON struct {
 	Retrains int       `json:"retrains"`
 	Urgent   int       `json:"urgent"`
@@ -155,11 +155,11 @@ func newSideJSON(s playback.Totals) sideJSON {
 
 type changeJSON struct {
 	At   time.Time `json:"at"`
-	Run  string    `json:"run,omitempty"` // recorded, and would not have begun then; absent: would have begun
+	Run  string    `json:"run,omitempty"` // recorded, at a time when this policy would not have started it; absent: would have started
 	Text string    `json:"text"`
 }
 
-// resultJSON holds the two bounds; they are equal where nothing is open.
+// resultJSON holds the two bounds; they are equal if the record leaves nothing open.
 type resultJSON struct {
 	Value   string       `json:"value,omitempty"`
 	Best    sideJSON     `json:"if_mended"`

@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// failure says where, what was expected, what came instead, and why.
+// failure prints the position, the expected and the actual result, and the reason.
 func (f testedFile) failure(out *bytes.Buffer, t tested) {
 	path := fmt.Sprintf("tests[%d]", t.index)
 	say(out, "FAIL  %s (%s:%d)", t.result.Name, f.cases.Path, f.cases.Line(path))
@@ -81,7 +81,7 @@ func newTestJSON(f testedFile, t tested) testJSON {
 	return out
 }
 
-// The part of JUnit's format that every reader of it knows.
+// The part of JUnit's format that every reader supports.
 type junitSuites struct {
 	XMLName xml.Name     `xml:"testsuites"`
 	Suites  []junitSuite `xml:"testsuite"`

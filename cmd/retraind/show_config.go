@@ -18,7 +18,7 @@ import (
 	"github.com/retraind/retraind/watch/sources"
 )
 
-// describe says what a valid file sets up, so that a person sees whether it is what was meant.
+// describe prints what a valid file sets up, so that a person can check that it is as intended.
 func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 	f := l.File
 	p.line(l.Path+" is valid", 0)
@@ -75,7 +75,7 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 	return p.print()
 }
 
-// heldOut says which items never train.
+// heldOut describes which items are held out.
 func heldOut(c drift.HeldoutConfig) string {
 	if c.File != "" {
 		return "the items of " + c.File
@@ -83,7 +83,7 @@ func heldOut(c drift.HeldoutConfig) string {
 	return c.Share.String() + " of the items"
 }
 
-// labelSources says where labels come from.
+// labelSources describes where labels come from.
 func labelSources(c sources.Config) []string {
 	var out []string
 	if c.Postgres != nil {
@@ -123,7 +123,7 @@ func conditions(c policy.Conditions) []string {
 	return keys
 }
 
-// openings are the next three windows: a rule that crosses midnight, or a change of the clocks, shows in them.
+// openings returns the next three windows, which show the effect of rules that cross midnight and of clock changes.
 func openings(w *quiethours.Windows, now time.Time) []string {
 	if w.Always() {
 		return []string{"always open: no quiet hours are set"}
@@ -143,7 +143,7 @@ func openings(w *quiethours.Windows, now time.Time) []string {
 	return out
 }
 
-// limitsText says how often runs may start.
+// limitsText describes how often runs may start.
 func limitsText(l policy.Limits) string {
 	var parts []string
 	if !l.Budget.IsZero() {
@@ -155,7 +155,7 @@ func limitsText(l policy.Limits) string {
 	return cmp.Or(strings.Join(parts, ", "), "none: runs may follow each other at once")
 }
 
-// asked says what classifies.
+// asked describes the classifier.
 func asked(c serving.Config) string {
 	if o := c.Ollama; o != nil {
 		return o.Model + " of the Ollama server at " + withoutPassword(o.URL)
@@ -163,7 +163,7 @@ func asked(c serving.Config) string {
 	return withoutPassword(c.Classify)
 }
 
-// withoutPassword is a URL as it may be shown.
+// withoutPassword returns a URL that may be shown.
 func withoutPassword(raw string) string {
 	if u, err := url.Parse(raw); err == nil {
 		return u.Redacted()

@@ -18,10 +18,10 @@ import (
 const (
 	plotHeight    = 8
 	axisWidth     = 8
-	shownPartings = 6 // categories of which the part in a drop is shown
+	shownPartings = 6 // number of categories whose part in a drop is shown
 )
 
-// showDrift is the whole story of one model's accuracy, the figure first.
+// showDrift prints everything about one model's accuracy, the figure first.
 func (p *page) showDrift(d driftAnswer, since, now time.Time, plot bool) {
 	r := d.Report
 	head := bold(d.Model)
@@ -50,7 +50,7 @@ func (p *page) showDrift(d driftAnswer, since, now time.Time, plot bool) {
 	p.showFindings(d.Diagnosis)
 }
 
-// showBeside are the figures that accuracy alone is blind to.
+// showBeside prints figures that the accuracy does not show.
 func (p *page) showBeside(r drift.Report) {
 	if r.State == drift.StateNoRelease {
 		p.field("accuracy", "unknown: "+r.Detail)
@@ -68,7 +68,7 @@ func (p *page) showBeside(r drift.Report) {
 	}
 }
 
-// showChange tells "labels were corrected" from "the world changed".
+// showChange distinguishes corrected labels from changed texts.
 func (p *page) showChange(r drift.Report, d *drift.Decomposition) {
 	if r.Baseline == nil || r.Scored == 0 {
 		return
@@ -110,7 +110,7 @@ func pValue(p float64) string {
 	return fmt.Sprintf("= %.3f", p)
 }
 
-// signed writes points with their sign; nothing has none.
+// signed formats points with their sign; zero has none.
 func signed(points float64) string {
 	if math.Abs(points) < 0.05 {
 		return "0.0"
@@ -118,7 +118,7 @@ func signed(points float64) string {
 	return fmt.Sprintf("%+.1f", points)
 }
 
-// showSeries is the chart, or the series in words.
+// showSeries prints the chart, or the series in words.
 func (p *page) showSeries(points []status.Point, since, now time.Time, plot bool) {
 	if len(points) == 0 {
 		p.field("series", "nothing was measured since "+clock(since, now))
@@ -149,8 +149,7 @@ func (p *page) showSeries(points []status.Point, since, now time.Time, plot bool
 		max(1, p.width-axisWidth-2-lipgloss.Width(from)-lipgloss.Width(to))) + to + "\n")
 }
 
-// plotSeries draws accuracy and band over time: the columns are times, not evaluations, so that a quiet week is as long as
-// a busy one.
+// plotSeries draws accuracy and band over time: the columns are equal periods, not evaluations.
 func plotSeries(points []status.Point, width int) string {
 	low, mid, high := make([]float64, width), make([]float64, width), make([]float64, width)
 	first, last := points[0].At, points[len(points)-1].At

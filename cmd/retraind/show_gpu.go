@@ -7,17 +7,17 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// leastUnexplained is the memory that each driver keeps for itself: less is not worth a line.
+// leastUnexplained is the memory that each driver keeps for itself: less is not shown.
 const leastUnexplained = 64 << 20
 
-// showGPUs prints the devices, and below them who holds their memory.
+// showGPUs prints the devices, each with the holders of its memory.
 func showGPUs(p *page, devices []gpu.Device) error {
 	var cards, holders [][]string
 	for _, d := range devices {
 		cards = append(cards, []string{
 			gpuNumber(d), d.Name, d.Free.String(), d.Total.String(), d.Utilization.In("%"), d.Temperature.In("°C"),
 		})
-		if !d.Split { // what is in its instances is shown there
+		if !d.Split { // the memory of instances is shown there
 			holders = append(holders, holdersOf(d)...)
 		}
 	}
@@ -34,7 +34,7 @@ func showGPUs(p *page, devices []gpu.Device) error {
 	return p.print()
 }
 
-// gpuNumber numbers a device as nvidia-smi does; an instance goes by the beginning of its UUID, too.
+// gpuNumber formats a device's number as nvidia-smi does; an instance also has the start of its UUID.
 func gpuNumber(d gpu.Device) string {
 	if d.Parent == "" {
 		return fmt.Sprint(d.Index)
@@ -42,7 +42,7 @@ func gpuNumber(d gpu.Device) string {
 	return fmt.Sprintf("%d/%s", d.Index, d.UUID[:min(12, len(d.UUID))])
 }
 
-// remarks says what is special about a device.
+// remarks returns the special properties of a device.
 func remarks(d gpu.Device) []string {
 	var list []string
 	switch {
@@ -63,7 +63,7 @@ func remarks(d gpu.Device) []string {
 	return list
 }
 
-// holdersOf lists a device's processes, the largest first, and the memory that none of them accounts for.
+// holdersOf lists a device's processes, the largest first, and the unexplained memory.
 func holdersOf(d gpu.Device) [][]string {
 	var rows [][]string
 	for _, h := range (gpu.Config{}).Holders(d) {

@@ -12,8 +12,8 @@ import (
 
 const daysInYear = 365
 
-// others says of the conditions that are not about right and wrong answers how often they trip in a year in which
-// nothing changes: by the calendar, by the labels that come, or by chance.
+// others describes how often conditions that do not depend on right and wrong answers trip in a year without any
+// change: by the calendar, by new labels, or by chance.
 func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (rows [][]string) {
 	add := func(name, bound, said string) { rows = append(rows, []string{prefix + name, bound, said}) }
 	if l := w.LabelChanges; l != nil {
@@ -31,7 +31,7 @@ func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (r
 			add("label_changes", bound, notKnown)
 		case rate <= 0 || r.HeldOut == 0:
 			add("label_changes", bound, "none: no labels come")
-		default: // of all items, not of the held-out ones alone
+		default: // of all items, not only the held-out ones
 			all := rate * float64(r.Labels.Items) / float64(r.HeldOut)
 			add("label_changes", bound,
 				fmt.Sprintf("about %.1f: it counts labels, and %.1f come a day", all*daysInYear/max(need, 1), all))
@@ -66,8 +66,9 @@ func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (r
 	return rows
 }
 
-// shiftText bounds how often the mix of labels moves so far by chance: as often as two samples of so many items would
-// differ by that much, once a day. Most items of two days are the same, so that it really happens less often.
+// shiftText bounds how often the label distribution shifts so far by chance: as often as two samples of that many
+// items would differ by that much, once a day. Most items of two days are the same, so that it really happens less
+// often.
 func shiftText(psi float64, r drift.Report) string {
 	if r.Labels.PSI >= psi {
 		return "it trips now"

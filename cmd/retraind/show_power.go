@@ -23,11 +23,11 @@ import (
 const (
 	checkPower = 0.8
 	nullYears  = 100
-	// simulatedLabels bounds how many labels of a probation are simulated: more of them find a little more, and take long.
+	// simulatedLabels limits the simulated labels of a probation: more would change little and take long.
 	simulatedLabels = 5000
 )
 
-// lastReport is the last evaluation of a model that the state directory has, nil where there is none.
+// lastReport returns the last evaluation of a model in the state directory, nil if there is none.
 func lastReport(state, model string) (*drift.Report, error) {
 	s, err := store.OpenReader(state)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
@@ -49,7 +49,7 @@ func lastReport(state, model string) (*drift.Report, error) {
 	return out, err
 }
 
-// showPower says what the thresholds mean at the size that the held-out set really has.
+// showPower explains the thresholds at the actual size of the held-out set.
 func (p *page) showPower(c policy.Config, promote actions.PromoteConfig, r *drift.Report) {
 	if r == nil || r.Scored == 0 {
 		p.field("evidence", "not known yet: no held-out item is scored")
@@ -88,15 +88,15 @@ func (p *page) showPower(c policy.Config, promote actions.PromoteConfig, r *drif
 	p.table(4, []string{"condition", "as written", "a year"}, rows...)
 }
 
-// clustersKnown is the number of new items from which it is known how far their errors depend on each other.
+// clustersKnown is the number of new items from which the dependence of their errors is known.
 const clustersKnown = 500
 
-// rateUnknown stands for the labels a day on the first day: most of its labels were there before.
+// rateUnknown replaces the labels a day on the first day, since most of its labels existed before.
 const rateUnknown = -1
 
 const notKnown = "not known yet: no day of labels was counted"
 
-// clusters says what wrong answers that come together mean for the promises, where there are any.
+// clusters describes what clustered errors mean for the guarantees, if there are any.
 func clusters(c policy.Config, n drift.NewItems) string {
 	promised := c.Probation != nil
 	for _, w := range []policy.Conditions{c.RetrainWhen, c.UrgentWhen} {
@@ -116,7 +116,7 @@ func clusters(c policy.Config, n drift.NewItems) string {
 	return ""
 }
 
-// found says what a probation finds of a release that is as good as this one was measured.
+// found describes what a probation detects for a release with the measured accuracy of this one.
 func found(t policy.Probation, r drift.Report, rate float64) string {
 	if rate == rateUnknown {
 		return fmt.Sprintf("what a probation of %s finds is %s", t.For, notKnown)
@@ -135,7 +135,7 @@ func found(t policy.Probation, r drift.Report, rate float64) string {
 	return said + fmt.Sprintf(": %s a fall of %.1f points with 80 %% power", finds, 100*fault)
 }
 
-// thresholds says of each condition how often it trips although nothing changed.
+// thresholds describes how often each condition trips although nothing changed.
 func thresholds(c policy.Config, r drift.Report, rate float64) [][]string {
 	var rows [][]string
 	var simulated []int

@@ -12,13 +12,13 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// More labels find less, and what is printed does not take long to find.
+// Fewer labels detect less, and the simulation is quick.
 func TestWhatAProbationFinds(t *testing.T) {
 	t.Parallel()
 	r := drift.Report{Scored: 500, Figures: drift.Figures{Correct: 450, Accuracy: .9}}
 	for _, c := range []struct {
 		rate float64 // labels a day
-		days int     // over so many
+		days int     // over this many days
 		want string
 	}{
 		{0, 0, "what a probation of 24h finds is not known yet: no day of labels was counted"},
@@ -40,7 +40,7 @@ func TestWhatAProbationFinds(t *testing.T) {
 	}
 }
 
-// Who reads a promise learns whether it rests on errors that do not depend on each other.
+// The output says whether a guarantee assumes independent errors.
 func TestWhatClustersMean(t *testing.T) {
 	t.Parallel()
 	promise := policy.Config{RetrainWhen: policy.Conditions{CategoryRecallDrop: &policy.CategoryRecallDrop{}}}

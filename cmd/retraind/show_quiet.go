@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// parseTime reads a date, or a date and a time of day in the zone of now, or RFC 3339.
+// parseTime parses a date, or a date and a time of day in the zone of now, or RFC 3339.
 func parseTime(text string, now time.Time) (time.Time, error) {
 	for _, layout := range []string{
 		time.DateOnly, "2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02T15:04",
@@ -25,7 +25,7 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q: write 20:00, 2027-03-27, \"2027-03-27 20:00\" or 2027-03-27T20:00:00+01:00", text)
 }
 
-// plan shows one model's openings in the order of time, with the days on which none opens between them.
+// plan prints one model's openings in order of time, with the days between them on which none opens.
 func (p *page) plan(plan offline.Plan, at time.Time) {
 	p.line(bold(plan.Model)+"  "+plan.Rules+"  in "+plan.Location.String(), 4)
 	p.field("a run", "needs "+needs(plan))
@@ -78,7 +78,7 @@ func fits(o offline.PlannedOpening, at time.Time) string {
 	return "NO"
 }
 
-// needs says how long the next run should take, and where that is known from.
+// needs describes the expected duration of the next run, and its basis.
 func needs(plan offline.Plan) string {
 	var parts []string
 	runs, unknown := 0, 0

@@ -15,7 +15,7 @@ import (
 // plainWord writes a state as words: rolled back for rolled_back.
 func plainWord[S ~string](state S) string { return strings.ReplaceAll(string(state), "_", " ") }
 
-// outcome is how a run ended, or what it is doing, with a colour for a glance.
+// outcome returns how a run ended, or its state, with a colour.
 func outcome(r status.Run) string {
 	colour := "3"
 	switch r.Outcome {
@@ -96,7 +96,7 @@ func showRun(p *page, r status.Run, now time.Time) error {
 	return p.print()
 }
 
-// showFigures shows what a run has measured itself.
+// showFigures prints the measurements of a run's steps.
 func (p *page) showFigures(figures []status.Figure) {
 	parts := make([]string, len(figures))
 	for i, f := range figures {
@@ -110,7 +110,7 @@ func (p *page) showFigures(figures []status.Figure) {
 	}
 }
 
-// stepRow is a step with its detail in short, and the command that shows the rest.
+// stepRow returns a step with its shortened detail, and the command that shows the rest.
 func stepRow(r status.Run, s status.Step, now time.Time) (row []string, more string) {
 	took, state, name := "", plainWord(s.State), s.Name
 	detail, more := r.BriefDetail(s)
@@ -138,7 +138,7 @@ func stepRow(r status.Run, s status.Step, now time.Time) (row []string, more str
 	return []string{name, took, state, detail}, more
 }
 
-// ending is how a run ended: the outcome, the word of the closed list where it did nothing, and the sentence.
+// ending describes how a run ended: the outcome, the reason code if nothing was promoted, and the sentence.
 func ending(r status.Run) string {
 	return plainWord(r.Outcome) + why(r) + ": " + r.Reason
 }

@@ -24,7 +24,7 @@ func coloured(n, s string) string {
 	return lipgloss.NewStyle().Foreground(lipgloss.Color(n)).Render(s)
 }
 
-// showStatus is one screen: for each model the loudest thing first.
+// showStatus prints one screen: for each model the most urgent fact first.
 func showStatus(p *page, s status.Status) error {
 	for _, m := range s.Models {
 		p.showModel(m, s.At)
@@ -67,7 +67,7 @@ func (p *page) showModel(m status.Model, now time.Time) {
 	}
 	switch s := m.Served; {
 	case s == nil || s.State == status.ServedProved:
-	case s.State == status.ServedUnknown && (m.Phase == status.Broken || m.Phase == status.Asleep): // the sentence says it
+	case s.State == status.ServedUnknown && (m.Phase == status.Broken || m.Phase == status.Asleep): // the sentence has it
 	case s.State == status.ServedUnknown:
 		p.field("served", "unknown, last proved "+ago(s.Proved, now))
 	default:
@@ -125,7 +125,7 @@ func (p *page) showModel(m status.Model, now time.Time) {
 	}
 }
 
-// showAccuracy gives the figure its interval, what it was, and what it would be worth without any model.
+// showAccuracy prints the figure with its interval, its baseline, and the accuracy of the most frequent label.
 func (p *page) showAccuracy(r drift.Report, floor float64, said string) {
 	if r.Scored == 0 {
 		if r.State != drift.StateNoRelease {
@@ -159,13 +159,13 @@ func (p *page) showAccuracy(r drift.Report, floor float64, said string) {
 	}
 }
 
-// formatErrors counts the answers of a language model that cannot be used.
+// formatErrors counts the unusable answers of a language model.
 func formatErrors(r drift.Report) string {
 	return fmt.Sprintf("%s of %s answers could not be used (%.1f %%)", text.Count(r.FormatErrors), text.Count(r.Scored),
 		100*r.FormatErrorShare())
 }
 
-// weakest is the category of which the smallest share is recognised, where there is enough to tell.
+// weakest returns the category with the lowest recall, among those with enough items.
 func weakest(all []drift.Category) (worst drift.Category, ok bool) {
 	const enough = 5
 	for _, c := range all {
@@ -191,7 +191,7 @@ func activeSentence(r status.Run, now time.Time) string {
 	return text.RunID(r.ID) + " begins"
 }
 
-// progressText is what a step says beside its share, and about how long it still takes.
+// progressText returns a step's text about its progress, with the estimated remaining time.
 func progressText(s status.Step, now time.Time) (said string) {
 	if s.ProgressText != "" {
 		said = ", " + s.ProgressText

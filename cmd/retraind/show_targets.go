@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// showTargets is one line for each target that does not gate.
+// showTargets prints one line for each target that does not gate.
 func (p *page) showTargets(targets []drift.TargetFigures) {
 	for i, t := range targets {
 		name := ""
@@ -24,7 +24,7 @@ func (p *page) showTargets(targets []drift.TargetFigures) {
 	}
 }
 
-// tableTargets is the same with the mean F1.
+// tableTargets also prints the mean F1.
 func (p *page) tableTargets(targets []drift.TargetFigures) {
 	var rows [][]string
 	for _, t := range targets {
@@ -38,7 +38,7 @@ func (p *page) tableTargets(targets []drift.TargetFigures) {
 	p.table(2, []string{"other target", "items", "accuracy", "95 % interval", "macro-F1"}, rows...)
 }
 
-// showCompared is one line for each target that the gate compared beside the gating one.
+// showCompared prints one line for each target that the gate compared beside the gating one.
 func (p *page) showCompared(targets []status.ComparedTarget) {
 	for i, t := range targets {
 		name := ""

@@ -20,7 +20,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// golden compares what a person sees with testdata/shown/NAME. RETRAIND_UPDATE=1 writes it anew.
+// golden compares output with testdata/shown/NAME. RETRAIND_UPDATE=1 updates it.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", "shown", name)
@@ -57,7 +57,7 @@ func before(t *testing.T, d time.Duration) time.Time { return now(t).Add(-d) }
 
 func fraction(f float64) *float64 { return &f }
 
-// promoted, inProgress and rolledBack are runs as they end or do not.
+// promoted, inProgress and rolledBack are runs with these outcomes.
 func promoted(t *testing.T) status.Run {
 	start := before(t, 9*24*time.Hour)
 	return status.Run{
@@ -147,7 +147,7 @@ func report(t *testing.T) *drift.Report {
 	}
 }
 
-// armed is a model that waits, with everything a status can say of one in peace.
+// armed is a model that waits, with everything that status can show without a fault.
 func armed(t *testing.T) status.Model {
 	last := promoted(t)
 	return status.Model{
@@ -167,7 +167,7 @@ func snapshot(t *testing.T, models ...status.Model) status.Status {
 	}
 }
 
-// broken is the same model when everything goes wrong at once.
+// broken is the same model with every fault at once.
 func broken(t *testing.T) status.Model {
 	m := armed(t)
 	m.Name, m.Phase = "intent", status.Broken
@@ -312,7 +312,7 @@ func TestModels(t *testing.T) {
 
 const gib = 1 << 30
 
-// What is shown of everything that may go wrong fits a terminal of 80 columns.
+// The output for every fault fits a terminal of 80 columns.
 func TestShownFits80Columns(t *testing.T) {
 	t.Parallel()
 	failed := rolledBack(t)

@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// mostSwept bounds how many values a sweep may have.
+// mostSwept limits the values of a sweep.
 const mostSwept = 200
 
 var sweepRange = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)([a-zA-Z%]*)\.\.([0-9]+(?:\.[0-9]+)?)([a-zA-Z%]*)(?::([0-9]+(?:\.[0-9]+)?)([a-zA-Z%]*))?$`)
 
-// parseSweep reads "key=1..5", "key=1..3:0.5", "key=12h..48h:12h" or "key=a,b,c".
+// parseSweep parses "key=1..5", "key=1..3:0.5", "key=12h..48h:12h" or "key=a,b,c".
 func parseSweep(text string) (key string, values []string, err error) {
 	key, list, ok := strings.Cut(text, "=")
 	if !ok || key == "" || list == "" {
@@ -49,7 +49,7 @@ func parseSweep(text string) (key string, values []string, err error) {
 }
 
 func number(text string) float64 {
-	f, _ := strconv.ParseFloat(text, 64) // the pattern let nothing else through
+	f, _ := strconv.ParseFloat(text, 64) // cannot fail: it matched the pattern
 	return f
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// usageErrors gives wrong commands, arguments and flags words that help, and the exit code of wrong usage.
+// usageErrors gives wrong commands, arguments and flags helpful messages and the exit code of wrong usage.
 func usageErrors(cmd *cobra.Command) {
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return wrongUsage(cmd, wrongFlag(cmd, err)) })
 	if accepts := cmd.Args; accepts != nil {
@@ -33,12 +33,12 @@ func wrongUsage(cmd *cobra.Command, what string) error {
 	return fail(exitUsage, "%s; see `%s --help`", what, cmd.CommandPath())
 }
 
-// name is a command as it is typed after the program's.
+// name returns a command as it is typed after the program's name.
 func name(cmd *cobra.Command) string {
 	return strings.TrimPrefix(strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()), " ")
 }
 
-// has begins a sentence about what a command does not have.
+// has returns the start of a sentence about what a command does not have.
 func has(cmd *cobra.Command) string {
 	if !cmd.HasParent() {
 		return "there is no"
@@ -46,7 +46,7 @@ func has(cmd *cobra.Command) string {
 	return name(cmd) + " has no"
 }
 
-// wrongArguments says which argument is missing, or which is one too many.
+// wrongArguments names the missing or superfluous argument.
 func wrongArguments(cmd *cobra.Command, accepts cobra.PositionalArgs, args []string) string {
 	if cmd.HasAvailableSubCommands() && len(args) > 0 {
 		return unknownCommand(cmd, args[0])
@@ -113,7 +113,7 @@ func didYouMean(name string, names []string, dash string) string {
 	return ""
 }
 
-// mistyped tells that a directory to be made has a name that was meant as a command.
+// mistyped reports that the name of a directory to create looks like a misspelt command.
 func mistyped(cmd *cobra.Command, dir string) error {
 	if _, err := os.Stat(dir); err == nil || strings.ContainsRune(dir, os.PathSeparator) {
 		return nil

@@ -6,12 +6,12 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// clock writes an instant in the zone of now, with the date when it is not today.
+// clock formats an instant in the zone of now, with the date if it is not today.
 func clock(t, now time.Time) string {
 	return text.Clock(t.Truncate(time.Minute), now, now.Location())
 }
 
-// ago writes how long ago something was.
+// ago formats how long ago something was.
 func ago(t, now time.Time) string {
 	if t.IsZero() {
 		return "at an unknown time"

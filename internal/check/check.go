@@ -15,9 +15,9 @@ type Problem struct {
 	// Path is the path of the value relative to where Validate was called: "limits.cooldown",
 	// "quiet_hours[1].from".
 	Path string
-	// Message says what is wrong, in lower case, with the offending value in it.
+	// Message is what is wrong, in lower case, with the offending value.
 	Message string
-	// Hint is the cure; it may be empty if the message contains it.
+	// Hint is the remedy; it may be empty if the message contains it.
 	Hint string
 	// Warning marks a finding that does not stop a load.
 	Warning bool
@@ -65,7 +65,7 @@ func (p *Problems) Add(path string, err error) {
 	p.Errorf(path, "", "%v", err)
 }
 
-// HasErrors tells whether any finding is an error.
+// HasErrors reports whether any finding is an error.
 func (p Problems) HasErrors() bool {
 	return slices.ContainsFunc(p, func(one Problem) bool { return !one.Warning })
 }
@@ -89,5 +89,5 @@ func (e *Invalid) Error() string {
 	return "invalid"
 }
 
-// Index is the path of a list's element.
+// Index returns the path of a list's element.
 func Index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }

@@ -2,8 +2,8 @@ package check
 
 import "strings"
 
-// Nearest is the candidate that is probably meant by a misspelt name, "" if none is close: at most about one edit
-// in three letters, ignoring case and kinds of dashes.
+// Nearest returns the candidate closest to a misspelt name, "" if none is close: at most about one edit in three
+// letters, ignoring case and kinds of dashes.
 func Nearest(name string, candidates []string) string {
 	if len(name) > 64 {
 		return ""
@@ -18,7 +18,7 @@ func Nearest(name string, candidates []string) string {
 	if best != "" || len(plain) < 4 {
 		return best
 	}
-	for _, c := range candidates { // a part of a longer name: "drop" for "accuracy_drop"
+	for _, c := range candidates { // part of a longer name: "drop" for "accuracy_drop"
 		if strings.HasPrefix(c, plain+"_") || strings.HasSuffix(c, "_"+plain) || strings.HasPrefix(plain, c+"_") ||
 			strings.HasSuffix(plain, "_"+c) {
 			return c
@@ -27,7 +27,7 @@ func Nearest(name string, candidates []string) string {
 	return ""
 }
 
-// distance is the optimal string alignment distance: insertions, deletions, replacements and swaps of neighbours.
+// distance returns the optimal string alignment distance: insertions, deletions, replacements and swaps of neighbours.
 func distance(a, b string) int {
 	before, row := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {

@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Figures that are as computed anew pass the audit. One label that changes behind the counters' back fails it: every
-// face says so, and the figures are those of the store from then on.
+// The audit passes if stored and recomputed figures are equal. One label that changes without the counters fails it:
+// API, page and command line report that, and the recomputed figures are used from then on.
 func TestAudit(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -54,7 +54,7 @@ func TestAudit(t *testing.T) {
 	})
 }
 
-// A champion whose files were changed is an alarm, and a retrain that gives the same bytes again repairs it.
+// A champion with changed files raises an alarm, and a retrain with the same bytes repairs it.
 func TestDamagedChampionIsRepaired(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

@@ -7,8 +7,8 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// BenchmarkBacklog is how fast a daemon takes in what was written while it was away, until a decision knows all of it:
-// the first read of a whole table, and a change of each label, through the outbox, the store and the monitor.
+// BenchmarkBacklog measures how fast a daemon processes a backlog until a decision includes all of it: the first read
+// of a whole table, and a change of each label, through the outbox, the store and the monitor.
 func BenchmarkBacklog(b *testing.B) {
 	const rows = 200_000
 	w := alone(b)

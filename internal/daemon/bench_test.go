@@ -26,7 +26,7 @@ func benchStep(i int) notify.Step {
 	}
 }
 
-// BenchmarkDrain carries events from the store's outbox into the stream, each marked once the stream has it.
+// BenchmarkDrain publishes events from the store's outbox to the stream, and marks each once it is acknowledged.
 func BenchmarkDrain(b *testing.B) {
 	nats := natstest.Start(b)
 	var total time.Duration
@@ -53,7 +53,7 @@ func BenchmarkDrain(b *testing.B) {
 	b.ReportMetric(float64(b.N)*benchEvents/total.Seconds(), "events/s")
 }
 
-// drainAll returns how long it takes until nothing waits any more.
+// drainAll returns how long it takes until the outbox is empty.
 func drainAll(b *testing.B, s *store.Store, server *natstest.Server) time.Duration {
 	done := errors.New("all is published")
 	ctx, stop := context.WithCancelCause(b.Context())
@@ -67,7 +67,7 @@ func drainAll(b *testing.B, s *store.Store, server *natstest.Server) time.Durati
 	return took
 }
 
-// counting calls a function when so many entries are marked.
+// counting calls a function when that many entries are marked.
 type counting struct {
 	outbox
 	left int
@@ -82,7 +82,7 @@ func (c *counting) MarkPublished(ctx context.Context, ids []string) error {
 	return err
 }
 
-// BenchmarkPublish is the peer: the same documents published one after the other, each acknowledged, none remembered.
+// BenchmarkPublish is the peer: the same documents published one by one, each acknowledged, none stored.
 func BenchmarkPublish(b *testing.B) {
 	conn := natstest.Start(b).Connect()
 	js, err := jetstream.New(conn)

@@ -14,7 +14,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// outbox is the store's outbox as the drain sees it.
+// outbox adapts the store's outbox for the drain.
 type outbox struct{ store *store.Store }
 
 // Pending implements notify.Outbox.
@@ -38,8 +38,8 @@ func (o outbox) MarkPublished(ctx context.Context, ids []string) error {
 	return o.store.Update(ctx, "published", func(t *store.Tx) error { return t.Published(ids, time.Now()) })
 }
 
-// connectBroker starts the embedded broker or connects to the configured one. An address that is taken is an error;
-// a broker elsewhere that is away is not: events wait in the outbox.
+// connectBroker starts the embedded broker or connects to the configured one. An address in use is an error; an
+// unreachable broker is not: events wait in the outbox.
 func (d *Daemon) connectBroker(down *teardown) (*nats.Conn, error) {
 	c := &d.loaded.Load().File.NATS
 	name := "retraind/" + d.host + "/" + d.o.Version
@@ -64,7 +64,7 @@ func (d *Daemon) connectBroker(down *teardown) (*nats.Conn, error) {
 	return broker.Conn(), nil
 }
 
-// natsClients says what programs outside may do at the embedded broker. Whoever may use the control socket finds the
+// natsClients returns what external programs may do at the embedded broker. Users of the control socket find the
 // credential beside it.
 func (d *Daemon) natsClients() *notify.Clients {
 	file := d.loaded.Load().File

@@ -22,8 +22,8 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// TestConnectionsByTheThousand holds 10,000 connections against each listener of the program, which has the descriptors
-// that its unit gives it: the command line is answered and the watchdog is fed all the while.
+// TestConnectionsByTheThousand opens 10,000 connections to each listener of the program, with the descriptor limit of
+// its unit: the command line still gets answers and the watchdog is fed.
 func TestConnectionsByTheThousand(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -77,7 +77,7 @@ func TestConnectionsByTheThousand(t *testing.T) {
 	}
 }
 
-// besiege holds connections, 10,000 or as many as this process may have.
+// besiege opens connections, 10,000 or as many as this process may have.
 func besiege(t *testing.T, network, address string) []net.Conn {
 	t.Helper()
 	many := 10_000
@@ -95,7 +95,7 @@ func besiege(t *testing.T, network, address string) []net.Conn {
 		conn, err := net.Dial(network, address)
 		if err == nil {
 			held = append(held, conn)
-		} else if !errors.Is(err, syscall.EAGAIN) || time.Now().After(deadline) { // a queue that is full for a moment
+		} else if !errors.Is(err, syscall.EAGAIN) || time.Now().After(deadline) { // the queue is full for a moment
 			t.Fatalf("after %d connections: %v", len(held), err)
 		}
 	}
@@ -107,7 +107,7 @@ func besiege(t *testing.T, network, address string) []net.Conn {
 	return held
 }
 
-// asks wants an answer of the daemon within a second.
+// asks requires an answer of the daemon within a second.
 func asks(t *testing.T, socket string) {
 	t.Helper()
 	c := status.NewClient(socket)
@@ -152,7 +152,7 @@ func refusals(page, listener string) (int, error) {
 	return int(n), err
 }
 
-// freeAddress is a loopback address that nobody uses now.
+// freeAddress returns an unused loopback address.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -1,8 +1,8 @@
-// Package daemon assembles retraind: it is the only package that knows every other one.
+// Package daemon assembles retraind: it is the only package that imports all others.
 //
-// It owns the order of start and stop, reloads, the listeners, and housekeeping. It has no rules about items, labels or
-// decisions: packages ingest and internal/evaluator have those. A Daemon is a value; several can live in one process with
-// states of their own. It reads no flags, installs no signal handlers and prints nothing: cmd translates those into
+// It owns the order of start and stop, reloads, the listeners, and housekeeping. It has no rules about items, labels
+// or decisions: packages ingest and internal/evaluator have those. A Daemon is a value; several with separate state
+// can run in one process. It reads no flags, installs no signal handlers and prints nothing: cmd translates those into
 // channels and contexts.
 package daemon
 
@@ -33,7 +33,7 @@ import (
 	"github.com/retraind/retraind/systemd"
 )
 
-// Options are what a daemon is made of.
+// Options are the parameters of a daemon.
 type Options struct {
 	Loaded   *configs.Loaded
 	Reread   func() (*configs.Loaded, error) // reads the configuration again, overlays included
@@ -41,13 +41,13 @@ type Options struct {
 	Version  string
 	Log      *slog.Logger
 	Notifier *systemd.Notifier
-	// Signals from outside; each channel of size 1. Nil channels never fire.
+	// Signals from outside; each channel has size 1. Nil channels never fire.
 	Reload, Force, Evaluate <-chan struct{}
-	// Audit makes every figure be computed again and compared, as it is each night. A nil channel never fires.
+	// Audit recomputes every figure and compares it, as happens each night. A nil channel never fires.
 	Audit <-chan struct{}
-	// Hard ends the patience of a stop: a second TERM. Nil waits for the teardown's own limits.
+	// Hard shortens a stop: a second TERM. Nil waits for the teardown's own limits.
 	Hard context.Context
-	// Barrier says when classifiers must not be asked; nil for never.
+	// Barrier says when classifiers must not be asked; nil means never.
 	Barrier evaluator.Barrier
 	// Ready is called once the daemon serves; may be nil.
 	Ready func()
@@ -76,14 +76,14 @@ type Daemon struct {
 	watchdog *systemd.Watchdog
 }
 
-// stopPatience bounds how long a soft stop waits for the work in flight.
+// stopPatience limits how long a soft stop waits for work in progress.
 const stopPatience = 25 * time.Second
 
-// ErrStopped is the cause of a stop that was asked for.
+// ErrStopped is the cause of a requested stop.
 var ErrStopped = errors.New("asked to stop")
 
-// Run runs a daemon until ctx ends. It returns nil after a stop that was asked for, and an error when it could not
-// start or had to give up.
+// Run runs a daemon until ctx ends. It returns nil after a requested stop, and an error if it could not start or had
+// to give up.
 func Run(ctx context.Context, o Options) (err error) {
 	host, hostErr := os.Hostname()
 	if hostErr != nil {
@@ -117,7 +117,7 @@ type loop struct {
 	run  func(context.Context) error
 }
 
-// assemble opens everything that may fail, in the order in which things need each other.
+// assemble opens everything that may fail, in order of dependency.
 func (d *Daemon) assemble(ctx context.Context, down *teardown) (intake, work []loop, err error) {
 	file := d.loaded.Load().File
 	if d.store, err = store.Open(ctx, file.State); err != nil {
@@ -193,8 +193,8 @@ func (d *Daemon) openEngine(ctx context.Context, down *teardown) error {
 	return nil
 }
 
-// serve launches everything and waits. On a stop the intake ends first, so that nothing new comes while the work is
-// brought to its end.
+// serve runs all loops and waits. On a stop the intake ends first, so that nothing new arrives while the work is
+// completed.
 func (d *Daemon) serve(ctx context.Context, intake, work []loop) error {
 	faults.Point("assembled")
 	if err := d.engine.Launch(d.gate.Cards(ctx)); err != nil {
@@ -210,7 +210,7 @@ func (d *Daemon) serve(ctx context.Context, intake, work []loop) error {
 	takeCtx, stopTake := context.WithCancelCause(ctx)
 	defer stopTake(nil)
 	takers, takeCtx := errgroup.WithContext(takeCtx)
-	// Work that gives up takes the intake with it: half a daemon would look like a whole one.
+	// If the work fails, the intake is stopped too: half a daemon would look like a whole one.
 	context.AfterFunc(workCtx, func() { stopTake(context.Cause(workCtx)) })
 	for _, l := range work {
 		workers.Go(func() error { return named(l, l.run(workCtx)) })
@@ -233,7 +233,7 @@ func (d *Daemon) serve(ctx context.Context, intake, work []loop) error {
 	return err
 }
 
-// named says which loop gave up; the end of its context is no fault.
+// named adds the name of the failed loop; the end of its context is no fault.
 func named(l loop, err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, ErrStopped) {
 		return err
@@ -260,7 +260,7 @@ func (d *Daemon) announce(ctx context.Context) error {
 	})
 }
 
-// farewell records the stop and gives the outbox a moment to leave.
+// farewell records the stop and waits a moment until the outbox is published.
 func (d *Daemon) farewell() {
 	ctx, stop := context.WithTimeout(d.o.Hard, 2*time.Second)
 	defer stop()
@@ -283,7 +283,7 @@ func (d *Daemon) farewell() {
 			return
 		}
 		select {
-		case <-ctx.Done(): // they leave after the next start
+		case <-ctx.Done(): // published after the next start
 			return
 		case <-tick.C:
 		}

@@ -30,7 +30,7 @@ func fromFiles(t *testing.T) *world {
 	return w
 }
 
-// A request counts once by its name, also after a restart; a stale one is refused, whichever way it comes in.
+// A request counts once by its id, also after a restart; a stale one is refused, for every way of sending it.
 func TestRequestsCountOnce(t *testing.T) {
 	t.Parallel()
 	w := fromFiles(t)
@@ -60,7 +60,7 @@ func TestRequestsCountOnce(t *testing.T) {
 	r.ended(2)
 }
 
-// Labels that are handed over count like any others, with their author; those of a run are no evidence.
+// Labels sent by request count like any others, with their author; those of a run are no evidence.
 func TestLabelsThatAreHandedOver(t *testing.T) {
 	t.Parallel()
 	w := fromFiles(t)

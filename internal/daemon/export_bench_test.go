@@ -20,9 +20,9 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// BenchmarkExport is `retraind export` of rows of about 1 kB: read, placed, hashed and written with their manifest. Beside
-// it a bare binary COPY that drops what it reads and, where the system's Python has psycopg2, what people write today: a
-// named cursor and json.dumps, without places and hashes. In turn, the best of each.
+// BenchmarkExport measures `retraind export` of rows of about 1 kB: read, split, hashed and written with their
+// manifest. Its peers are a bare binary COPY that drops what it reads and, if the system's Python has psycopg2, a
+// common script: a named cursor and json.dumps, without split and hashes. In turns, the best of each.
 func BenchmarkExport(b *testing.B) {
 	const rows = 100_000
 	w := alone(b)
@@ -71,7 +71,7 @@ func BenchmarkExport(b *testing.B) {
 	}
 }
 
-// known lets a daemon read the table, and ends it.
+// known runs a daemon until it has read the table.
 func (w *world) known(rows int) {
 	w.t.Helper()
 	w.sql(migration(w.t))
@@ -80,8 +80,8 @@ func (w *world) known(rows int) {
 	r.stop()
 }
 
-// BenchmarkExportMemory exports 1,000,000 such rows with the real binary: the highest that its resident memory came to, and
-// how much of that was its own, without the pages of the binary itself.
+// BenchmarkExportMemory exports 1,000,000 such rows with the real binary: the maximum of its resident memory, and of
+// its own part without the pages of the binary itself.
 func BenchmarkExportMemory(b *testing.B) {
 	const rows = 1_000_000
 	w := alone(b)
@@ -113,7 +113,7 @@ func BenchmarkExportMemory(b *testing.B) {
 	b.ReportMetric(own, "own-MB")
 }
 
-// memory is a line of a process's status in MB, 0 once it has ended.
+// memory returns a line of a process's status in MB, 0 once it has ended.
 func memory(pid int, name string) float64 {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	for line := range strings.Lines(string(status)) {
@@ -125,14 +125,14 @@ func memory(pid int, name string) float64 {
 	return 0
 }
 
-// manyRows is a database with a table of rows of about 1 kB.
+// manyRows creates a database with a table of rows of about 1 kB.
 func manyRows(b *testing.B, rows int) (dsn string) {
 	return pgtest.Database(b, fmt.Sprintf(`create table items (id int primary key, content text, category text);
 		insert into items select g, 'number ' || g || repeat(' lorem ipsum', 80), 'c' || g %% 20 from generate_series(1, %d) g`,
 		rows))
 }
 
-// psycopg returns false where the library is missing.
+// psycopg returns false if the library is missing.
 func psycopg(dsn, out string, rows int) (rowsPerSecond float64, ok bool) {
 	said, err := exec.Command("/usr/bin/python3", "-c", fmt.Sprintf(`
 import json, time, psycopg2

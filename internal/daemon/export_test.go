@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/watch/postgres"
 )
 
-// NewSink is the writer of a model, for tests that follow a table without the rest of a daemon.
+// NewSink returns the writer of a model, for tests that follow a table without the rest of a daemon.
 func NewSink(s *store.Store, model string) watch.Sink {
 	split := drift.NewSplit(drift.HeldoutConfig{Share: unit.Percent(0.2)}, []byte("pepper"), nil)
 	return ingest.NewWriter(s, model, []serving.Target{{Name: postgres.DefaultTarget}}, split, slog.New(slog.DiscardHandler))

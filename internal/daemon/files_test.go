@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// statement is a line of a label file.
+// statement returns a line of a label file.
 func statement(n int, category string, withText bool) string {
 	e := map[string]any{"id": fmt.Sprint(n), "label": category}
 	if withText {
@@ -26,7 +26,7 @@ func statement(n int, category string, withText bool) string {
 	return string(b) + "\n"
 }
 
-// A model whose labels come from files alone: through the whole loop to a release, and again when they are corrected.
+// A model with label files alone: through the whole loop to a release, and again after corrections.
 func TestFilesAloneAreEnough(t *testing.T) {
 	t.Parallel()
 	w := alone(t)
@@ -67,7 +67,7 @@ func TestFilesAloneAreEnough(t *testing.T) {
 	}
 	r.stop()
 
-	// The export beside the daemon has the texts, although no table does.
+	// An export while the daemon runs has the texts, although there is no table.
 	l, err := w.load()
 	if err != nil {
 		t.Fatal(err)

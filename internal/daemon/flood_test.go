@@ -16,13 +16,13 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// TestFloodOfLabels sends labels over NATS as fast as they go: the whole program takes them with little more memory than
-// it had, and evaluates once in each coalescing interval. RETRAIND_LONG=1 sends 100,000.
+// TestFloodOfLabels sends labels over NATS at full speed: the program processes them with little additional memory,
+// and evaluates once in each coalescing interval. RETRAIND_LONG=1 sends 100,000.
 func TestFloodOfLabels(t *testing.T) {
 	t.Parallel()
 	const interval = time.Second
 	flood, most := 4_000, 16.0            // MB
-	if os.Getenv("RETRAIND_LONG") != "" { // the page caches of five SQLite connections fill, 2 MB each: 20 MB were measured
+	if os.Getenv("RETRAIND_LONG") != "" { // the page caches of five SQLite connections grow by 2 MB each: 20 MB were measured
 		flood, most = 100_000, 32.0
 	}
 	w := setup(t)
@@ -47,7 +47,7 @@ func TestFloodOfLabels(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	// evaluated is how many reports there are, and whether the last one has seen the item's label.
+	// evaluated returns the number of reports, and whether the last one includes the item's label.
 	evaluated := func(label string) (n int, ok bool) {
 		s, err := store.OpenReader(w.state)
 		if err != nil {
@@ -105,7 +105,8 @@ func TestFloodOfLabels(t *testing.T) {
 	}
 }
 
-// realProgram builds the program as it is shipped, so not in the short run, which is that under the race detector.
+// realProgram builds the release binary; tests with it are skipped in the short run, which is the one with the race
+// detector.
 func realProgram(t testing.TB, dir string) string {
 	t.Helper()
 	if testing.Short() {

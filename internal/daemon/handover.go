@@ -9,8 +9,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// handOver gives the engine every run that has not ended. It has them already, unless its database was lost or an older
-// backup of it brought back: then the run is entered anew from its start, where each step finds what it did before.
+// handOver submits every run that has not ended to the engine. It has them already, unless its database was lost or
+// replaced by an older backup: then the run starts again from its beginning, and each step finds its earlier result.
 func (d *Daemon) handOver(ctx context.Context) error {
 	var open []store.Run
 	if err := d.store.View(ctx, func(t *store.Tx) (err error) { open, err = t.OpenRuns(); return err }); err != nil {

@@ -11,13 +11,13 @@ import (
 const (
 	housekeepEvery = 5 * time.Second
 	keepAll        = 7 * 24 * time.Hour   // every report and decision; older ones are thinned to one an hour
-	keepThinned    = 400 * 24 * time.Hour // and so long
-	keepChanges    = 90 * 24 * time.Hour  // label changes that are in the champion's baseline
+	keepThinned    = 400 * 24 * time.Hour // for this long
+	keepChanges    = 90 * 24 * time.Hour  // label changes that the champion's baseline includes
 	keepOutbox     = 30 * 24 * time.Hour
-	keepInbox      = 90 * 24 * time.Hour // names of events, labels that wait for their items, requests
+	keepInbox      = 90 * 24 * time.Hour // ids of events, labels whose items are unknown, requests
 )
 
-// housekeep keeps the status sentence current and, once a day, the store small and the figures audited.
+// housekeep updates the status sentence and, once a day, prunes the store and audits the figures.
 func (d *Daemon) housekeep(ctx context.Context) error {
 	tick := time.NewTicker(housekeepEvery)
 	defer tick.Stop()
@@ -69,7 +69,7 @@ func (d *Daemon) housekeep(ctx context.Context) error {
 	}
 }
 
-// pruneFiles removes what became too old while no run ended.
+// pruneFiles removes files that became too old while no run ended.
 func (d *Daemon) pruneFiles(ctx context.Context) {
 	file := d.loaded.Load().File
 	for _, name := range file.Names() {
@@ -88,7 +88,7 @@ func tock(ctx context.Context, tick <-chan time.Time) {
 	}
 }
 
-// night is the next time at which the figures are audited: when few people correct labels.
+// night returns the next time of the audit, at an hour when few people correct labels.
 func night(now time.Time) time.Time {
 	const hour = 3
 	next := time.Date(now.Year(), now.Month(), now.Day(), hour, 0, 0, 0, now.Location())

@@ -16,7 +16,7 @@ func TestNight(t *testing.T) {
 		"2026-11-22 03:00": "2026-11-23 03:00",
 		"2026-11-30 12:00": "2026-12-01 03:00",
 		"2026-03-28 12:00": "2026-03-29 03:00", // the night without 02:30
-		"2026-10-24 23:00": "2026-10-25 03:00", // the night with it twice
+		"2026-10-24 23:00": "2026-10-25 03:00", // the night with 02:30 twice
 	} {
 		now, err := time.ParseInLocation("2006-01-02 15:04", from, berlin)
 		if err != nil {

@@ -25,8 +25,8 @@ import (
 	"github.com/retraind/retraind/watch/postgres"
 )
 
-// followed is the table that the kills go over, with an audit that the writers' own transactions write: the truth about
-// what happened, in order for each item.
+// followed is the table for the kill tests, with an audit written by the writers' own transactions: the true changes,
+// in order for each item.
 const followedSQL = `CREATE TABLE items (id int PRIMARY KEY, title text NOT NULL, category text);
 CREATE TABLE audit (n bigint GENERATED ALWAYS AS IDENTITY, id int, category text);
 CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit (id, category) VALUES (NEW.id, NEW.category); RETURN NULL; END $$;
@@ -40,7 +40,7 @@ func followedConfig(dsn string, capture postgres.Capture) *postgres.Config {
 	}
 }
 
-// followTable is what the child does: it stores what a table tells, until it is killed.
+// followTable is the child's task: it stores the changes of a table until it is killed.
 func followTable() error {
 	s, err := store.Open(context.Background(), os.Getenv("FOLLOW_STATE"))
 	if err != nil {
@@ -55,9 +55,9 @@ func followTable() error {
 	return source.Run(context.Background())
 }
 
-// TestKilledWhileOthersWrite kills the reader with SIGKILL at random moments, and the server now and then, while
-// writers commit. Each change of each item is stored once and in its order: none lost, none counted twice.
-// RETRAIND_LONG=1 kills 200 times, and the server 50 times.
+// TestKilledWhileOthersWrite kills the reader with SIGKILL at random moments, and the server sometimes, while writers
+// commit. Each change of each item is stored once and in order: none lost, none counted twice. RETRAIND_LONG=1 kills
+// 200 times, and the server 50 times.
 func TestKilledWhileOthersWrite(t *testing.T) {
 	t.Parallel()
 	kills := 6
@@ -83,7 +83,7 @@ func TestKilledWhileOthersWrite(t *testing.T) {
 	}
 }
 
-// TestDaemonKilledWhileOthersWrite does the same to the whole program.
+// TestDaemonKilledWhileOthersWrite does the same with the whole program.
 func TestDaemonKilledWhileOthersWrite(t *testing.T) {
 	t.Parallel()
 	kills := 6
@@ -91,7 +91,7 @@ func TestDaemonKilledWhileOthersWrite(t *testing.T) {
 		kills = 250
 	}
 	w := alone(t)
-	w.hours = closed() // it is not to train, too
+	w.hours = closed() // without training
 	f := &following{
 		t: t, cluster: pgtest.Cluster(t, pgcluster.Options{}), state: w.state, capture: postgres.CaptureOutbox,
 		lives: 1500 * time.Millisecond,
@@ -116,7 +116,7 @@ type following struct {
 	dsn, state string
 	capture    postgres.Capture
 	command    func() *exec.Cmd // the reader
-	lives      time.Duration    // at most, until it is killed
+	lives      time.Duration    // maximum time until it is killed
 }
 
 func (f *following) exec(sql string) {
@@ -131,7 +131,7 @@ func (f *following) exec(sql string) {
 	}
 }
 
-// reader is a source and a store, without the rest of a daemon.
+// reader follows a source and writes a store, without the rest of a daemon.
 func (f *following) reader() *exec.Cmd {
 	self, err := os.Executable()
 	if err != nil {
@@ -142,7 +142,7 @@ func (f *following) reader() *exec.Cmd {
 	return cmd
 }
 
-// child begins a reader.
+// child starts a reader.
 func (f *following) child() *exec.Cmd {
 	f.t.Helper()
 	cmd := f.command()
@@ -193,7 +193,7 @@ func (f *following) play(kills int) {
 		t.Errorf("changes by item (-as committed +as stored):\n%.3000s", diff)
 	}
 	crashes := int64(0)
-	if f.capture == postgres.CaptureOutbox { // after each the table is compared, once what was left is read
+	if f.capture == postgres.CaptureOutbox { // after each of them the table is compared, once the backlog is read
 		crashes = int64(kills / 5)
 	}
 	if got.sweep < 1 || got.sweep > 1+crashes {
@@ -206,7 +206,7 @@ func (f *following) play(kills int) {
 	t.Logf("%d changes over %d kills", n, kills)
 }
 
-// write gives items labels that never come again until stop. The server is killed under it.
+// write sets unique labels until stop. The server is killed meanwhile.
 func (f *following) write(w int, stop <-chan struct{}) {
 	random := rand.New(rand.NewPCG(uint64(w), 9))
 	var conn *pgx.Conn
@@ -227,7 +227,7 @@ func (f *following) write(w int, stop <-chan struct{}) {
 			}
 		}
 		err := pgx.BeginFunc(f.t.Context(), conn, func(tx pgx.Tx) error {
-			// In the order of their ids, so that writers do not block each other for ever.
+			// In the order of their ids, so that writers do not deadlock.
 			for id := 1 + random.IntN(60); id <= 60; id += 1 + random.IntN(40) {
 				if _, err := tx.Exec(f.t.Context(), "UPDATE items SET category = $2 WHERE id = $1", id,
 					fmt.Sprintf("%d:%d:%d", w, n, id)); err != nil {
@@ -242,7 +242,7 @@ func (f *following) write(w int, stop <-chan struct{}) {
 	}
 }
 
-// truth is what the table holds, and what its writers did to each item.
+// truth returns the contents of the table, and each item's changes by the writers.
 func (f *following) truth() (items map[string]string, audit map[string][]string) {
 	conn, err := pgx.Connect(f.t.Context(), f.dsn)
 	if err != nil {
@@ -266,7 +266,7 @@ func (f *following) truth() (items map[string]string, audit map[string][]string)
 	return items, audit
 }
 
-// seen is what the store holds.
+// seen is the contents of the store.
 type seen struct {
 	items   map[string]string
 	changes map[string][]string // after the first read

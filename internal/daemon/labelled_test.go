@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/watch/postgres"
 )
 
-// Where null is a category, labelled_when says which rows are labelled: scoring, counters and export agree on them.
+// If null is a category, labelled_when says which rows are labelled: scoring, counters and export agree on them.
 func TestLabelledWhen(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

@@ -14,9 +14,9 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// BenchmarkCommitToDecision is how long after its commit a corrected label is in a decision on record, at 200 changes a
-// second and without a debounce: through the triggers, the notification, the store, the monitor, the policy, and the store
-// again.
+// BenchmarkCommitToDecision measures the time from the commit of a corrected label until a stored decision includes
+// it, at 200 changes a second and without a debounce: through the triggers, the notification, the store, the monitor,
+// the policy, and the store again.
 func BenchmarkCommitToDecision(b *testing.B) {
 	const changes = 600
 	w := setup(b)

@@ -11,27 +11,28 @@ import (
 )
 
 const (
-	// firstPatience bounds how long the start waits for one thing to be well; the rest comes while the daemon runs.
+	// firstPatience limits how long the start waits for one thing to become healthy; the rest is restored while the
+	// daemon runs.
 	firstPatience = 10 * time.Second
 	firstAll      = 45 * time.Second
-	// owedEvery is the pause between two looks at what is owed, and owedPatience how long one thing has each time.
+	// owedEvery is the pause between two checks of the ledger, and owedPatience the time limit for each thing.
 	owedEvery    = 30 * time.Second
 	owedPatience = 10 * time.Second
 )
 
-// restored is what became of what a former process had set aside.
+// restored is the result of restoring what an earlier process had stopped.
 type restored struct {
 	results []ledger.Result
 	bad     map[string]error
 }
 
-// restoreFirst brings back, before anything else, what no step needs set aside any more: without the store, the database,
-// the broker. A run that is in the middle of its GPU part, without a step under way, sets it aside again when it goes on.
+// restoreFirst restores, before anything else is opened, what no step needs stopped any more: without the store, the
+// database, the broker. A run in the middle of its GPU part, without an active step, stops it again when it resumes.
 func (d *Daemon) restoreFirst(ctx context.Context) restored {
 	state := d.loaded.Load().File.State
 	d.ledger = ledger.Open(state)
 	if store.Held(state) != nil {
-		return restored{} // another daemon owns it; opening the store says so
+		return restored{} // another daemon owns it; opening the store reports that
 	}
 	ctx, stop := context.WithTimeout(ctx, firstAll)
 	defer stop()
@@ -42,7 +43,7 @@ func (d *Daemon) restoreFirst(ctx context.Context) restored {
 	return restored{results, bad}
 }
 
-// restoreOwed brings back what runs have left: of a run that has ended, nothing stays set aside.
+// restoreOwed restores what ended runs have left stopped.
 func (d *Daemon) restoreOwed(ctx context.Context) error {
 	tick := time.NewTicker(owedEvery)
 	defer tick.Stop()
@@ -76,8 +77,8 @@ func (d *Daemon) restoreOwed(ctx context.Context) error {
 	}
 }
 
-// goesOn says that a run has not ended, "" where it has. It is asked with the ledger locked: a run is in the store before it
-// sets anything aside.
+// goesOn returns why a run has not ended, "" if it has. It is called with the ledger locked: a run is in the store
+// before it stops anything.
 func (d *Daemon) goesOn(ctx context.Context, run string) string {
 	var r store.Run
 	err := d.store.View(ctx, func(t *store.Tx) (err error) { r, err = t.Run(run); return err })
@@ -92,7 +93,8 @@ func (d *Daemon) goesOn(ctx context.Context, run string) string {
 	return ""
 }
 
-// barrier says when classifiers must not be asked: where a run has set them aside, unless the options name another one.
+// barrier returns when classifiers must not be asked: while a run has stopped them, unless the options have another
+// barrier.
 func (d *Daemon) barrier() evaluator.Barrier {
 	if d.o.Barrier != nil {
 		return d.o.Barrier

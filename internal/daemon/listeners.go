@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// listeners opens the control socket and the page; both are open before the daemon says that it is ready.
+// listeners opens the control socket and the page, both before the daemon reports that it is ready.
 func (d *Daemon) listeners(file *configs.File) ([]loop, error) {
 	if err := os.MkdirAll(filepath.Dir(file.Socket), 0o750); err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
@@ -50,19 +50,19 @@ func (d *Daemon) listeners(file *configs.File) ([]loop, error) {
 	}}), nil
 }
 
-// guard keeps the clients of a listener from taking what the daemon needs for its own work.
+// guard returns a guard that keeps clients of a listener from exhausting the daemon's resources.
 func (d *Daemon) guard(listener string) *status.Guard {
 	return status.NewGuard(listener, status.NewLimits(), d.countRefused, d.log)
 }
 
-// countRefused counts what a listener refused, from the moment at which there are metrics.
+// countRefused counts a refusal by a listener, once there are metrics.
 func (d *Daemon) countRefused(listener, what string) {
 	if m := d.metrics.Load(); m != nil {
 		m.Refused(listener, what)
 	}
 }
 
-// innermost is the kernel's word, without the names of the calls that led to it.
+// innermost returns the kernel's error without the names of the calls.
 func innermost(err error) error {
 	for {
 		inner := errors.Unwrap(err)

@@ -19,7 +19,7 @@ import (
 	"github.com/retraind/retraind/watch/webhook"
 )
 
-// openModel makes the intake and the loop of a model, and checks sources that were never read.
+// openModel creates the intake and the loop of a model, and checks sources that were never read.
 func (d *Daemon) openModel(ctx context.Context, file *configs.File, name string) (backend.Model, error) {
 	rules, err := evaluator.NewRules(file, name)
 	if err != nil {
@@ -47,7 +47,7 @@ func (d *Daemon) openModel(ctx context.Context, file *configs.File, name string)
 	return m, nil
 }
 
-// openSources makes the sources that a model's labels section names.
+// openSources creates the sources of a model's labels section.
 func (d *Daemon) openSources(m backend.Model, c *configs.Model) (sources []watch.Source, err error) {
 	decoder := func(s labelevent.Mapping) *labelevent.Decoder {
 		return labelevent.NewDecoder(s, c.Serving.List(), c.Heldout.Group)
@@ -83,7 +83,7 @@ func (d *Daemon) model(name string) (backend.Model, bool) {
 	return backend.Model{}, false
 }
 
-// dataset gives runs the items of each model.
+// dataset returns the items of each model for runs.
 func (d *Daemon) dataset() dataset.Source {
 	return dataset.Source{
 		Store: d.store,
@@ -98,7 +98,7 @@ func (d *Daemon) dataset() dataset.Source {
 	}
 }
 
-// gpu lets steps onto a GPU.
+// gpu returns the gate that grants steps a GPU.
 func (d *Daemon) gpu() actions.GPU {
 	d.gate = gpugate.New(gpugate.Options{
 		Store: d.store, File: func() *configs.File { return d.loaded.Load().File }, Self: d.o.Self, Host: d.host, Log: d.log,
@@ -107,7 +107,7 @@ func (d *Daemon) gpu() actions.GPU {
 	return d.gate
 }
 
-// beatEvery is how often each loop must report progress to the watchdog.
+// beatEvery returns how often each loop must report progress to the watchdog.
 func (d *Daemon) beatEvery() time.Duration {
 	if i := d.watchdog.Interval(); i > 0 {
 		return max(i/4, 10*time.Millisecond)

@@ -16,7 +16,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// byWords is a language model that knows the categories' words, but for some.
+// byWords is a language model that knows the categories' words, except some.
 func byWords(unknown ...string) ollamatest.Classifier {
 	c := ollamatest.Classifier{Words: map[string][]string{}}
 	for category, words := range vocabulary {
@@ -45,7 +45,7 @@ func ollama(t *testing.T, url string) *world {
 
 func known(m status.Model) bool { return m.Report != nil && m.Report.State == drift.StateOK }
 
-// A model that serves through Ollama is adopted and watched like any service, on the real server too.
+// A model served by Ollama is adopted and watched like any service, on the real server too.
 func TestOllamaIsWatched(t *testing.T) {
 	t.Parallel()
 	for name, url := range map[string]func(t *testing.T) string{
@@ -63,7 +63,7 @@ func TestOllamaIsWatched(t *testing.T) {
 			}
 			w.sql("update items set category = 'geld' where category = 'sport' and id::int % 4 = 0")
 			r.model("the fall", func(m status.Model) bool { return m.Report.Drop > 5 })
-			w.read(func(t *store.Tx) error { // it was asked twice, and said the same
+			w.read(func(t *store.Tx) error { // asked twice, with the same answer
 				row, err := t.Model(model)
 				if !strings.Contains(row.Serving, `"repeats":{"asked":40,"same":40}`) {
 					w.t.Errorf("known of the service: %s", row.Serving)
@@ -74,7 +74,7 @@ func TestOllamaIsWatched(t *testing.T) {
 	}
 }
 
-// A server that was updated makes a new baseline: what it answers otherwise is no drift, and the model is not foreign.
+// An update of the server starts a new baseline: changed answers are no drift, and the model is not foreign.
 func TestRuntimeChanges(t *testing.T) {
 	t.Parallel()
 	f := ollamatest.NewFake(t)
@@ -102,14 +102,14 @@ func TestRuntimeChanges(t *testing.T) {
 		t.Errorf("explained: %+v, %v", d, err)
 	}
 	r.stop()
-	r = w.start() // it is measured once
+	r = w.start() // measured once
 	r.model("the same baseline", func(now status.Model) bool { return known(now) && now.Report.Drop == 0 })
 	if n, _ := w.told("model.remeasured"); n != 1 {
 		t.Errorf("%d events", n)
 	}
 }
 
-// Answers that cannot be used are the model's: they are counted, and the service is well.
+// Unusable answers are the model's errors: they are counted, and the service is healthy.
 func TestFormatErrorsAreCounted(t *testing.T) {
 	t.Parallel()
 	f := ollamatest.NewFake(t)
@@ -140,7 +140,7 @@ func (b *closedBarrier) Barred(string) string {
 	return "the GPU is lent to a run"
 }
 
-// While a run has the GPU no question loads a model into it, and the service is not called unreachable.
+// While a run has the GPU no request loads a model into it, and the service is not reported as unreachable.
 func TestBarrierKeepsTheModelUnloaded(t *testing.T) {
 	t.Parallel()
 	f := ollamatest.NewFake(t)
@@ -155,7 +155,7 @@ func TestBarrierKeepsTheModelUnloaded(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.open.Store(false)
-	if _, err := r.Verify(t.Context(), model); err != nil { // what was under way is over
+	if _, err := r.Verify(t.Context(), model); err != nil { // requests in progress have ended
 		t.Fatal(err)
 	}
 	asked := f.Asked("/api/chat")
@@ -171,7 +171,7 @@ func TestBarrierKeepsTheModelUnloaded(t *testing.T) {
 	r.model("the answer", known)
 }
 
-// A prompt that was changed makes a new baseline, too.
+// A changed prompt starts a new baseline, too.
 func TestPromptChanges(t *testing.T) {
 	t.Parallel()
 	f := ollamatest.NewFake(t)

@@ -21,7 +21,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// NATS goes away in the middle of it, and is away at a restart: runs go on, nothing is lost, and the order is kept.
+// NATS becomes unreachable during operation, and is unreachable at a restart: runs continue, nothing is lost, and the
+// order is kept.
 func TestNATSAway(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -37,7 +38,7 @@ func TestNATSAway(t *testing.T) {
 		t.Error("no event waits although nobody takes them")
 	}
 	r.stop()
-	r = w.start() // it starts without a broker
+	r = w.start() // starts without a broker
 	if s, err := r.Snapshot(t.Context()); err != nil || s.OutboxPending == 0 {
 		t.Errorf("after a restart %d events wait, %v", s.OutboxPending, err)
 	}
@@ -61,7 +62,7 @@ func TestNATSAway(t *testing.T) {
 	}
 }
 
-// told waits until so many events wait for the broker; -1 only counts them.
+// told waits until that many events wait for the broker; -1 only counts them.
 func (r *running) told(want int) (n int) {
 	r.w.t.Helper()
 	waittest.EventuallyHolds(r.w.t, "the outbox", func() (bool, error) {
@@ -96,7 +97,7 @@ func inStream(t *testing.T, server *natstest.Server) (list []string) {
 	return list
 }
 
-// PostgreSQL is away at a later start: the daemon is ready all the same, says what is wrong, and catches up.
+// PostgreSQL is unreachable at a later start: the daemon becomes ready, reports the fault, and catches up.
 func TestPostgresAwayLater(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -126,7 +127,7 @@ func TestPostgresAwayLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.model("the changes made meanwhile", func(m status.Model) bool { return m.Sources[0].Up && m.Report.Seq == items+2 })
-	if err := cluster.Kill(); err != nil { // and once more, now under its eyes
+	if err := cluster.Kill(); err != nil { // and again, now while it is connected
 		t.Fatal(err)
 	}
 	r.model("trouble to be shown again", func(m status.Model) bool { return m.Phase == status.Broken })
@@ -150,8 +151,7 @@ func TestPostgresAwayLater(t *testing.T) {
 	})
 }
 
-// A full disk, or whatever else keeps the store from writing, loses no change and no decision; here a trigger
-// refuses.
+// A full disk, or another write error of the store, loses no change and no decision; here a trigger refuses.
 func TestStoreThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -185,7 +185,7 @@ func TestStoreThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// A daemon that comes back does not tell again what it told, and tells what has changed.
+// A restarted daemon does not repeat events, and publishes what has changed.
 func TestRestartTellsOnlyNews(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

@@ -16,7 +16,7 @@ import (
 	"github.com/retraind/retraind/watch/webhook"
 )
 
-// receivers opens the addresses at which label events come in by HTTP, one listener for all models that share one, and
+// receivers opens the addresses for label events by HTTP, one listener for all models that share an address, and
 // answers requests by NATS. Nothing else is served there.
 func (d *Daemon) receivers(file *configs.File) ([]loop, error) {
 	muxes := map[string]*http.ServeMux{}

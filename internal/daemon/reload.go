@@ -20,7 +20,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// reloads remembers how the last reload went.
+// reloads is the result of the last reload.
 type reloads struct {
 	one sync.Mutex // one reload at a time
 
@@ -28,17 +28,17 @@ type reloads struct {
 	loaded  time.Time
 	problem string
 	cold    []string // keys that changed and need a restart
-	files   []string // that the last text named, refused or not
+	files   []string // that the last text named, valid or not
 }
 
-// watched lists the configuration and the files that its last text named: one that is missing may come.
+// watched lists the configuration and the files that its last text named: a missing one may appear.
 func (d *Daemon) watched() []string {
 	d.reloads.mu.Lock()
 	defer d.reloads.mu.Unlock()
 	return append([]string{d.loaded.Load().Path}, d.reloads.files...)
 }
 
-// contents is what the configuration in force was made from.
+// contents returns the hashes of the files of the configuration in force.
 func (d *Daemon) contents() map[string]string {
 	l := d.loaded.Load()
 	all := maps.Clone(l.Files)
@@ -61,22 +61,22 @@ func filesOf(l *configs.Loaded, err error) []string {
 	return nil
 }
 
-// fileChanged is why the daemon reloads by itself.
+// fileChanged is the reason of an automatic reload.
 const fileChanged = "a file changed"
 
-// reload reads the configuration again. Everything that can fail comes first; then the new one is in force in every
-// part. On any error the old one stays, and every face says so.
+// reload reads the configuration again. Everything that can fail is done first; then the new one is in force
+// everywhere. On an error the old one stays in force, and API, page and command line report the error.
 func (d *Daemon) reload(ctx context.Context, why string) error {
 	d.reloads.one.Lock()
 	defer d.reloads.one.Unlock()
 	if why != fileChanged {
-		d.retrySources() // who asks for a reload may just have mended what a source waits for
+		d.retrySources() // a reload may follow the fix of a source's fault
 	}
 	old := d.loaded.Load()
 	next, err := d.o.Reread()
 	files := filesOf(next, err)
 	if err == nil && next.Same(old) && !d.refusedLast() {
-		return nil // a signal and the file's own change report the same edit
+		return nil // a signal and the file watch report the same edit
 	}
 	var cold []string
 	if err == nil {
@@ -84,7 +84,7 @@ func (d *Daemon) reload(ctx context.Context, why string) error {
 	}
 	d.reloads.mu.Lock()
 	d.reloads.files = files
-	told := why == fileChanged && err != nil && d.reloads.problem == err.Error() // a signal came for the same edit before
+	told := why == fileChanged && err != nil && d.reloads.problem == err.Error() // a signal has reported the same edit before
 	if err != nil {
 		d.reloads.problem = err.Error()
 	} else {
@@ -117,22 +117,22 @@ func (d *Daemon) Reloaded() status.Config {
 	}
 }
 
-// retrySources makes sources that wait after trouble try again at once.
+// retrySources makes sources that wait after an error retry at once.
 func (d *Daemon) retrySources() {
 	for _, m := range d.models {
 		m.Intake.Retry()
 	}
 }
 
-// refusedLast says whether the configuration in force is another one than the last that was read.
+// refusedLast reports whether the last configuration that was read was refused.
 func (d *Daemon) refusedLast() bool {
 	d.reloads.mu.Lock()
 	defer d.reloads.mu.Unlock()
 	return d.reloads.problem != ""
 }
 
-// adopt prepares the new configuration completely and then swaps. What cannot change while the daemon runs keeps its
-// old value and is named.
+// adopt prepares the new configuration completely and then swaps. Keys that cannot change while the daemon runs keep
+// their old values and are returned.
 func (d *Daemon) adopt(old, next *configs.Loaded) ([]string, error) {
 	cold := keepCold(old.File, next.File)
 	fresh := make([]*evaluator.Rules, len(d.models))
@@ -153,7 +153,8 @@ func (d *Daemon) adopt(old, next *configs.Loaded) ([]string, error) {
 	return cold, nil
 }
 
-// keepCold puts the old values of everything that needs a restart into the new file and names what differed.
+// keepCold copies the values of keys that need a restart from the old file to the new one, and returns the keys that
+// differed.
 func keepCold(old, next *configs.File) []string {
 	var cold []string
 	keep := func(key string, same bool, restore func()) {
@@ -186,7 +187,7 @@ func keepCold(old, next *configs.File) []string {
 	return cold
 }
 
-// tell publishes an event of the daemon itself; that it could not be stored must not fail its cause.
+// tell stores an event of the daemon itself; a failure is logged and must not fail the caller.
 func (d *Daemon) tell(ctx context.Context, kind notify.Kind, data any) {
 	err := d.store.Update(ctx, "daemon event", func(t *store.Tx) error {
 		return actions.Notify(t, d.host, kind, notify.DaemonModel, "", data)

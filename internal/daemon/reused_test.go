@@ -11,12 +11,12 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// counted are the figures as one counts them by hand, from the items and answers in the store.
+// counted are the figures counted directly from the items and answers in the store.
 type counted struct {
 	heldOut, leaked, scored, correct int
 }
 
-// recount leaves out what the release was trained on, by id.
+// recount leaves out the items that the release was trained on, by id.
 func (w *world) recount(trained map[string]bool) (c counted) {
 	w.t.Helper()
 	w.read(func(t *store.Tx) error {
@@ -51,8 +51,8 @@ func (w *world) recount(trained map[string]bool) (c counted) {
 	return c
 }
 
-// An id that comes back with another text is another item: neither its old answer nor its old label counts for it, and
-// what is known of the old text is there again when that comes back.
+// An id reused with another text is another item: neither its old answer nor its old label counts for it, and the
+// state of the old text is restored when that text returns.
 func TestReusedIDs(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -143,7 +143,7 @@ func TestReusedIDs(t *testing.T) {
 	judged("the first text under its id again")
 }
 
-// firstOf is the n-th of some ids, in their order.
+// firstOf returns the n-th of some ids in order.
 func firstOf(ids map[string]bool, n int) int {
 	for i := range items {
 		if ids[fmt.Sprint(i)] {

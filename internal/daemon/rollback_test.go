@@ -15,7 +15,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// second demands a retrain on more labels than the first release had, and waits until what it promoted is judged.
+// second requests a retrain on more labels than the first release had, and waits until the promoted release is
+// evaluated.
 func (r *running) second() (first, second status.Model) {
 	r.w.t.Helper()
 	r.first()
@@ -35,7 +36,7 @@ func (r *running) second() (first, second status.Model) {
 	return first, second
 }
 
-// arrive adds new items from..to; those that are wrong carry the other label than their words say.
+// arrive adds new items from..to; wrong ones have the other label than their words indicate.
 func (w *world) arrive(from, to int, wrong bool) {
 	w.t.Helper()
 	var all []string
@@ -64,7 +65,7 @@ func (w *world) told(kind string) (n int, last string) {
 	return n, last
 }
 
-// A release that new labels show to be worse is taken back once, and the former one serves again, proved.
+// A release that new labels show to be worse is rolled back once, and the former one is served again, verified.
 func TestProbationRollsBack(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -108,14 +109,14 @@ func TestProbationRollsBack(t *testing.T) {
 		!strings.Contains(body, second.Release) {
 		t.Errorf("told %d times: %s", n, body)
 	}
-	r.ended(3) // and nothing else begins
-	// The former release continues with its state: what arrived since its own promotion is evidence about it.
+	r.ended(3) // no other run starts
+	// The former release continues with its state: items since its own promotion are evidence about it.
 	if m.Report.NewItems.N == 0 || m.Report.Baseline.N != first.Report.Baseline.N {
 		t.Errorf("%+v %+v", m.Report.NewItems, m.Report.Baseline)
 	}
 }
 
-// The test goes on over a restart, and so does a demand that comes with the rollback.
+// The probation continues after a restart, and so does a request made during the rollback.
 func TestProbationOverARestart(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -170,7 +171,7 @@ func TestProbationEnds(t *testing.T) {
 	r.ended(2)
 }
 
-// Without a release to go back to nothing is done, and every face says so.
+// Without a release to roll back to nothing is done, and API, page and command line report that.
 func TestProbationWithoutAFormerRelease(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*world){
@@ -196,7 +197,7 @@ func TestProbationWithoutAFormerRelease(t *testing.T) {
 				!strings.Contains(m.Sentence, want) {
 				t.Errorf("%s: %s", m.Phase, m.Sentence)
 			}
-			waittest.EventuallyHolds(t, "the decision to be told", func() (bool, error) { // the report shows a moment before
+			waittest.EventuallyHolds(t, "the decision to be told", func() (bool, error) { // the report appears a moment before
 				_, body := w.told("decision.made")
 				return strings.Contains(body, string(policy.ReasonNoFormerRelease)), nil
 			})
@@ -205,7 +206,7 @@ func TestProbationWithoutAFormerRelease(t *testing.T) {
 	}
 }
 
-// lose removes the files of the release that served before.
+// lose removes the files of the former release.
 func (w *world) lose() {
 	w.t.Helper()
 	w.read(func(t *store.Tx) error {

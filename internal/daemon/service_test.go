@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// heldOut makes a statement that inserts a text which is held out, so that the service must be asked about it.
+// heldOut returns a statement that inserts a held-out text, about which the service must be asked.
 func heldOut(t *testing.T, n int) string {
 	t.Helper()
 	members := drift.NewMembership([]byte(salt), 0.3)
@@ -26,16 +26,16 @@ func heldOut(t *testing.T, n int) string {
 	return ""
 }
 
-// Whatever is wrong with the classifier is said as such, and is never a drop in accuracy: no run begins of it.
+// Every fault of the classifier is reported as such, never as a drop in accuracy, and starts no run.
 func TestClassifierFaults(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	w.when = "{accuracy_below: 99%, accuracy_drop: {points: 1}}" // the least drop would arm a retrain
+	w.when = "{accuracy_below: 99%, accuracy_drop: {points: 1}}" // the smallest drop would arm a retrain
 	r := w.start()
 	r.first()
 	for n, c := range []struct {
 		name   string
-		fault  *http.HandlerFunc // nil: away
+		fault  *http.HandlerFunc // nil: unreachable
 		state  drift.State
 		phase  status.Phase
 		reason policy.Reason

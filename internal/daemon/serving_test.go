@@ -19,7 +19,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// byHand is a service that nobody deployed with retraind: it knows the categories' words, and its health names no
+// byHand is a service that was not deployed by retraind: it knows the categories' words, and its health names no
 // release.
 func byHand(answer func(content string) string) *http.HandlerFunc {
 	h := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -38,7 +38,7 @@ func byHand(answer func(content string) string) *http.HandlerFunc {
 	return &h
 }
 
-// knows is the category of a text, but for every tenth text, of which it says the other.
+// knows returns the category of a text, but the other one for every tenth text.
 func knows(content string) string {
 	category, other := "geld", "sport"
 	for _, word := range vocabulary["sport"] {
@@ -52,8 +52,8 @@ func knows(content string) string {
 	return category
 }
 
-// What has been serving before retraind is known at once: nothing is trained, its accuracy is shown and watched, and a
-// deployment that fails goes back to it.
+// A service from before retraind is adopted at once: nothing is trained, its accuracy is shown and watched, and a
+// failed deployment rolls back to it.
 func TestWhatServesIsAdopted(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -71,13 +71,13 @@ func TestWhatServesIsAdopted(t *testing.T) {
 	if n, body := w.told("model.adopted"); n != 1 || !strings.Contains(body, m.Release) {
 		t.Errorf("%d events: %s", n, body)
 	}
-	// What is known of it is watched: labels that say otherwise are counted against it.
+	// Its answers are watched: labels that differ count against it.
 	w.sql("update items set category = 'geld' where category = 'sport' and id::int % 4 = 0")
 	r.model("the fall", func(m status.Model) bool { return m.Report.Drop > 5 })
 	w.sql("update items set category = 'sport' where id::int % 4 = 0")
 	r.model("the rise", func(m status.Model) bool { return m.Report.Drop == 0 })
 
-	// A first run whose deployment does not take: it goes back, and the adopted release is proved.
+	// A first run whose deployment fails: it is rolled back, and the adopted release is verified.
 	r.force <- struct{}{}
 	run := r.ended(1)[0]
 	if run.Outcome != policy.OutcomeRolledBack || !strings.Contains(run.Reason, "serv") {
@@ -90,13 +90,13 @@ func TestWhatServesIsAdopted(t *testing.T) {
 	if _, err := os.Lstat(filepath.Join(w.state, "models", model, "current")); !os.IsNotExist(err) {
 		t.Errorf("there was no link before the run: %v", err)
 	}
-	// And one that takes.
+	// And one that succeeds.
 	w.service.other.Store(nil)
 	r.force <- struct{}{}
 	if run := r.ended(2)[0]; run.Outcome != policy.OutcomePromoted {
 		t.Errorf("%+v", run)
 	}
-	// A restart adopts nothing again.
+	// A restart does not adopt again.
 	r.stop()
 	r = w.start()
 	r.model("the promoted release", func(m status.Model) bool {
@@ -107,7 +107,7 @@ func TestWhatServesIsAdopted(t *testing.T) {
 	}
 }
 
-// An adopted service that names its release by a name of its own answers for it: new texts are scored.
+// An adopted service whose health names its release by another name is accepted: new texts are scored.
 func TestAdoptedByItsOwnName(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -131,7 +131,7 @@ func TestAdoptedByItsOwnName(t *testing.T) {
 	}
 }
 
-// What the adopted release trained on never counts for it, where its training file is named.
+// The training items of the adopted release are excluded, if its training file is configured.
 func TestAdoptedTrainedOn(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -152,7 +152,7 @@ func TestAdoptedTrainedOn(t *testing.T) {
 	}
 }
 
-// A service whose answers cannot be used is not adopted and nothing is trained for it; with adopt off it is left alone.
+// A service with unusable answers is not adopted and nothing is trained for it; with adopt off it is ignored.
 func TestNotAdopted(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -169,8 +169,8 @@ func TestNotAdopted(t *testing.T) {
 	r.first()
 }
 
-// Another model that somebody put into service is found by its answers, nothing runs or is counted meanwhile, and it ends
-// by itself.
+// Another model put into service is detected by its answers; no run starts and nothing is counted meanwhile, and the
+// state ends automatically.
 func TestForeign(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -184,7 +184,7 @@ func TestForeign(t *testing.T) {
 		t.Fatalf("%+v, %v", s, err)
 	}
 
-	// One wrong answer is no alarm.
+	// One wrong answer raises no alarm.
 	real := classifier.NewServer(classifier.ServerOptions{Dir: filepath.Join(w.state, "models", model, "current")})
 	var flaky atomic.Bool
 	h := http.HandlerFunc(func(rw http.ResponseWriter, q *http.Request) {
@@ -234,7 +234,7 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// What was put into service by hand is accepted, or the champion is put back.
+// A model put into service by hand is adopted, or the champion is deployed again.
 func TestForeignIsSettled(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

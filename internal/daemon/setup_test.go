@@ -34,7 +34,7 @@ import (
 	"github.com/retraind/retraind/watch/postgres"
 )
 
-// TestMain lets the test binary be what a daemon starts: the supervisor of a step, and the training.
+// TestMain lets the test binary act as the daemon's children: the supervisor of a step, and the training.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		var err error
@@ -57,7 +57,7 @@ func TestMain(m *testing.M) {
 	os.Exit(pgtest.Main(m))
 }
 
-// train is the training command. It tells that it runs, and does not end while the test holds it.
+// train is the training command. It records its start, and does not end while the test holds it.
 func train(dir string) error {
 	log, err := os.OpenFile(filepath.Join(dir, "train.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -111,7 +111,7 @@ func tableSQL() string {
 	return b.String()
 }
 
-// world is what a daemon lives in. Its fields may be changed before it starts or between two of its starts.
+// world is the environment of a daemon. Its fields may be changed before a start.
 type world struct {
 	t       testing.TB
 	dir     string
@@ -157,7 +157,7 @@ func alone(t testing.TB) *world {
 	return w
 }
 
-// database makes a table of its own, followed as `retraind init sql` sets it up.
+// database creates a table, followed as set up by `retraind init sql`.
 func database(t testing.TB) string {
 	t.Helper()
 	return pgtest.Database(t, tableSQL(), migration(t))
@@ -228,7 +228,7 @@ func (w *world) usual(before string) string {
 		before, w.dir)
 }
 
-// closed are quiet hours that are half a day away.
+// closed are quiet hours that begin in half a day.
 func closed() string {
 	far := time.Now().UTC().Add(12 * time.Hour)
 	return fmt.Sprintf("[{from: %q, to: %q}]", far.Format("15:04"), far.Add(time.Hour).Format("15:04"))
@@ -236,7 +236,7 @@ func closed() string {
 
 func (w *world) path() string { return filepath.Join(w.dir, "retraind.yaml") }
 
-// write puts the configuration into its place.
+// write writes the configuration atomically.
 func (w *world) write(text string) {
 	w.t.Helper()
 	tmp := w.path() + ".new"
@@ -253,7 +253,7 @@ func (w *world) load() (*configs.Loaded, error) {
 	return l, err
 }
 
-// running is a daemon that runs in this process.
+// running is a daemon in this process.
 type running struct {
 	*status.Client
 	w        *world
@@ -319,7 +319,7 @@ func (w *world) start() *running {
 	return r
 }
 
-// refused runs a daemon that must not start, and returns why.
+// refused runs a daemon that must not start, and returns its error.
 func (w *world) refused() string {
 	w.t.Helper()
 	r, ready := w.begin(nil)
@@ -334,7 +334,7 @@ func (w *world) refused() string {
 	return r.err.Error()
 }
 
-// stop asks for a soft stop and waits for its end.
+// stop requests a soft stop and waits for its end.
 func (r *running) stop() {
 	r.w.t.Helper()
 	r.soft(daemon.ErrStopped)
@@ -344,7 +344,7 @@ func (r *running) stop() {
 	}
 }
 
-// logTo is the test's log, while there is a test.
+// logTo writes to the test's log until the test ends.
 type logTo struct {
 	t testing.TB
 	r *running
@@ -359,10 +359,10 @@ func (l logTo) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// patience is the one deadline of all waiting.
+// patience is the deadline of all waits.
 const patience = waittest.Patience
 
-// model waits until the daemon says what is wanted of the model.
+// model waits until the status of the model satisfies ok.
 func (r *running) model(what string, ok func(status.Model) bool) (m status.Model) {
 	r.w.t.Helper()
 	waittest.EventuallyHolds(r.w.t, what, func() (bool, error) {
@@ -379,7 +379,7 @@ func (r *running) model(what string, ok func(status.Model) bool) (m status.Model
 	return m
 }
 
-// ended waits for the end of the n-th run, with nothing under way, and returns all of them, the newest first.
+// ended waits for the end of the n-th run, with none in progress, and returns all of them, the newest first.
 func (r *running) ended(n int) (runs []status.Run) {
 	r.w.t.Helper()
 	waittest.EventuallyHolds(r.w.t, fmt.Sprintf("the end of %d runs", n), func() (bool, error) {
@@ -396,7 +396,7 @@ func (r *running) ended(n int) (runs []status.Run) {
 	return runs
 }
 
-// first waits for the first release, which needs no demand.
+// first waits for the first release, which needs no request.
 func (r *running) first() status.Run {
 	r.w.t.Helper()
 	run := r.ended(1)[0]
@@ -424,7 +424,7 @@ func (w *world) sql(statements ...string) {
 	}
 }
 
-// read looks into the store beside a daemon that runs or has ended.
+// read reads the store while a daemon runs or after it ended.
 func (w *world) read(f func(*store.Tx) error) {
 	w.t.Helper()
 	s, err := store.OpenReader(w.state)
@@ -437,7 +437,7 @@ func (w *world) read(f func(*store.Tx) error) {
 	}
 }
 
-// raw runs a statement on the store behind the daemon's back.
+// raw runs a statement on the store without the daemon.
 func (w *world) raw(statement string) {
 	w.t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(w.state, "retraind.db"))
@@ -469,7 +469,7 @@ func (w *world) occupy() func() {
 	}
 }
 
-// refuseReports makes the store refuse what an evaluation writes.
+// refuseReports makes the store refuse the writes of an evaluation.
 func (w *world) refuseReports() {
 	w.raw("create trigger refuse before insert on reports begin select raise(abort, 'no more reports'); end")
 }
@@ -486,7 +486,7 @@ func (w *world) hold() func() {
 	return release
 }
 
-// trainings lists the attempts at training that were begun, with their pids.
+// trainings lists the started attempts of the training, with their pids.
 func (w *world) trainings() (attempts []string, pids []int) {
 	b, _ := os.ReadFile(filepath.Join(w.dir, "train.log"))
 	for _, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
@@ -499,7 +499,7 @@ func (w *world) trainings() (attempts []string, pids []int) {
 	return attempts, pids
 }
 
-// training waits for the n-th training to begin and returns its pid.
+// training waits for the n-th training to start and returns its pid.
 func (w *world) training(n int) (pid int) {
 	w.t.Helper()
 	waittest.EventuallyHolds(w.t, fmt.Sprintf("training %d", n), func() (bool, error) {
@@ -512,9 +512,9 @@ func (w *world) training(n int) (pid int) {
 	return pid
 }
 
-// service is the deployed classifier: the real one, with an address that stays when it goes away, and with faults.
+// service is the real classifier, with a fixed address while it is down, and with faults.
 type service struct {
-	other   atomic.Pointer[http.HandlerFunc] // what serves instead; nil for the releases
+	other   atomic.Pointer[http.HandlerFunc] // answers instead of the releases; nil for none
 	t       testing.TB
 	address string
 	fault   atomic.Pointer[http.HandlerFunc] // answers /classify instead
@@ -522,7 +522,7 @@ type service struct {
 	http    *http.Server
 }
 
-// served counts the services, each on a loopback address of its own, so that nobody takes its port while it is away.
+// served counts the services, each on a loopback address of its own, so that no other takes its port while it is down.
 var served atomic.Int32
 
 func serve(t testing.TB) *service {
@@ -545,7 +545,7 @@ func (s *service) up() {
 
 func (s *service) down() { _ = s.http.Close() }
 
-// follow makes it serve what the world's `current` names, at each request.
+// follow makes it serve the target of the world's `current` at each request.
 func (w *world) follow() {
 	current := filepath.Join(w.state, "models", model, "current")
 	w.service.real.Store(classifier.NewServer(classifier.ServerOptions{Dir: current}))
@@ -572,7 +572,7 @@ func (s *service) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	real.ServeHTTP(rw, r)
 }
 
-// answer is a fault.
+// answer returns a handler with a fixed answer.
 func answer(code int, body string) *http.HandlerFunc {
 	h := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 		rw.WriteHeader(code)

@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/internal/evaluator"
 )
 
-// signals carries out what comes in from outside: reload, force, evaluate, and a configuration file that changed.
+// signals handles reload, force, evaluate, and changes of the configuration file.
 func (d *Daemon) signals(ctx context.Context) error {
 	changed := watchFiles(ctx, d.watched, d.contents(), d.log)
 	for {

@@ -47,7 +47,7 @@ func TestPagePortTaken(t *testing.T) {
 	mustSay(t, w.refused(), w.listen+" is used by another program", "listen:", "off")
 }
 
-// listen takes an address.
+// listen occupies an address.
 func listen(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -68,7 +68,7 @@ func TestSecondDaemonOnOneState(t *testing.T) {
 		t.Errorf("the first one does not serve any more: %v", err)
 	}
 	first.stop()
-	w.start().stop() // and the state is free again
+	w.start().stop() // the state is unlocked again
 }
 
 func TestStateDirectoryThatCannotBe(t *testing.T) {
@@ -82,7 +82,7 @@ func TestStateDirectoryThatCannotBe(t *testing.T) {
 	mustSay(t, w.refused(), "state directory", file, "not a directory", "`state:`")
 }
 
-// A directory where the lock cannot be made: /proc refuses root, too.
+// A directory where the lock cannot be created: /proc refuses root, too.
 func TestStateDirectoryThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

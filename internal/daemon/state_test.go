@@ -11,7 +11,8 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// TestDatabaseDeletedWhileRunning: it is noticed, said in place of everything else, and over when it is back.
+// TestDatabaseDeletedWhileRunning: the loss is detected, reported before everything else, and over when the file is
+// back.
 func TestDatabaseDeletedWhileRunning(t *testing.T) {
 	t.Parallel()
 	w := fromFiles(t)
@@ -47,8 +48,8 @@ func TestEngineDatabaseDamaged(t *testing.T) {
 	w.start()
 }
 
-// TestFullStateDirectory: on a full disk the state stays the same whoever asks, is said once, and ends with the first
-// label changes that are stored.
+// TestFullStateDirectory: on a full disk the reported state is stable, logged once, and ends with the next stored
+// label changes.
 func TestFullStateDirectory(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
@@ -95,7 +96,7 @@ func TestFullStateDirectory(t *testing.T) {
 	r.model("it to be over", func(m status.Model) bool { return m.Phase != status.Broken && m.Sources[0].Up })
 }
 
-// fillUp takes all the space of a file system.
+// fillUp uses all the space of a file system.
 func fillUp(t *testing.T, path string) {
 	t.Helper()
 	f, err := os.Create(path)

@@ -17,8 +17,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// A soft stop lets a training go on by itself; the next daemon waits for the same process. So does a hard one, and so
-// does a daemon that finds the engine's database gone.
+// A soft stop leaves a training running; the next daemon waits for the same process. So does a hard stop, and a daemon
+// whose engine database was deleted.
 func TestTrainingOutlivesTheDaemon(t *testing.T) {
 	t.Parallel()
 	for name, how := range map[string]struct{ hard, lost bool }{
@@ -68,7 +68,7 @@ func TestTrainingOutlivesTheDaemon(t *testing.T) {
 	}
 }
 
-// A thousand demands while a run is under way are one more run.
+// A thousand requests during a run start one more run.
 func TestForceHammered(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -87,7 +87,7 @@ func TestForceHammered(t *testing.T) {
 			t.Errorf("run %s was not forced: %s", run.ID, run.Trigger)
 		}
 	}
-	// A round from its start to its end begins no third one.
+	// A complete evaluation starts no third run.
 	if _, err := r.Evaluate(t.Context(), model); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestForceHammered(t *testing.T) {
 	})
 }
 
-// A cancelled run ends its command with everything it started, takes back what was begun, and changes nothing served.
+// A cancelled run ends its command with all its children, undoes its steps, and changes nothing served.
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -146,7 +146,7 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// A model that is held refuses a forced retrain, and forgets one that was demanded before: who resumes it does not start it.
+// A held model refuses a forced retrain, and drops an earlier request: resuming does not start it.
 func TestForceWhileHeld(t *testing.T) {
 	t.Parallel()
 	r := setup(t).start()
@@ -156,7 +156,7 @@ func TestForceWhileHeld(t *testing.T) {
 	}
 	r.force <- struct{}{}
 	waittest.EventuallyHolds(t, "the signal to be taken", func() (bool, error) { return len(r.force) == 0, nil })
-	for range 2 { // the second is taken from us when what came before is dealt with
+	for range 2 { // the second is read after the first has been handled
 		r.audit <- struct{}{}
 	}
 	forced := func() (force string) {

@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// decides waits until a decision says what is wanted.
+// decides waits until a decision satisfies ok.
 func (r *running) decides(what string, ok func(policy.Decision) bool) {
 	r.w.t.Helper()
 	waittest.EventuallyHolds(r.w.t, what, func() (bool, error) {
@@ -23,8 +23,8 @@ func (r *running) decides(what string, ok func(policy.Decision) bool) {
 	})
 }
 
-// Labels that somebody shuffled hold a retrain up, and every further one is counted although a retrain that waits is not
-// judged at each change. Once they are put right nothing is due.
+// Shuffled labels block a retrain, and every further one is counted although a waiting retrain is not evaluated at
+// each change. Once they are corrected nothing is due.
 func TestSuspiciousLabelsHoldARetrainUp(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// teardown is what must be closed, last opened first, each by name and within its time.
+// teardown is what must be closed, in reverse order of opening, each by name and with a time limit.
 type teardown struct {
 	log   *slog.Logger
 	steps []closing
@@ -24,14 +24,13 @@ func (t *teardown) add(name string, patience time.Duration, f func(context.Conte
 	t.steps = append(t.steps, closing{name, patience, f})
 }
 
-// hurry is what each part of a stop may still take once the patience was ended by a second signal: enough to close what
-// is well.
+// hurry is the time for each part of a stop after a second signal: enough to close a healthy part.
 const hurry = 500 * time.Millisecond
 
 var errHurried = errors.New("not done when a second signal ended the patience")
 
-// run closes everything; a step that does not end in time is left behind with an error. When hard ends, so does
-// patience.
+// run closes everything; a step that exceeds its time is abandoned with an error. When hard ends, the limits become
+// hurry.
 func (t *teardown) run(hard context.Context) error {
 	var errs []error
 	for len(t.steps) > 0 {
@@ -48,7 +47,7 @@ func (t *teardown) run(hard context.Context) error {
 	return errors.Join(errs...)
 }
 
-// within waits for f as long as patience lasts, 0 for as long as it takes; once hard has ended only a moment more.
+// within waits for f for at most patience, 0 for no limit; once hard has ended only for hurry.
 func within(hard context.Context, patience time.Duration, f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()

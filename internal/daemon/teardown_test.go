@@ -12,11 +12,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A stop has patience with each part and ends all the same; a second signal leaves a moment for each.
+// A stop waits for each part and ends in any case; a second signal leaves a moment for each.
 func TestTeardown(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		second time.Duration // when the second signal comes; 0: never
+		second time.Duration // time of the second signal; 0: none
 		took   time.Duration
 		want   []string
 	}{
@@ -55,13 +55,13 @@ func TestTeardown(t *testing.T) {
 						t.Errorf("error %q, want %q", lines[i], want)
 					}
 				}
-				time.Sleep(time.Minute) // what was left behind ends before the bubble does
+				time.Sleep(time.Minute) // abandoned steps end before the bubble does
 			})
 		})
 	}
 }
 
-// One loop that hangs keeps the watchdog from being fed, however much progress the others make.
+// One hanging loop keeps the watchdog from being fed, even if the others make progress.
 func TestWatchdogNeedsProgressOfEveryLoop(t *testing.T) {
 	t.Parallel()
 	beats := 0

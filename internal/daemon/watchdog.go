@@ -2,12 +2,12 @@ package daemon
 
 import "sync"
 
-// progress feeds the watchdog once every loop has made progress: one loop that hangs stops the feeding.
+// progress feeds the watchdog once every loop has made progress: one hanging loop stops the feeding.
 type progress struct {
 	feed func()
 
 	mu      sync.Mutex
-	waiting map[string]bool // loops that have made no progress since the watchdog was last fed; guarded by mu
+	waiting map[string]bool // loops without progress since the watchdog was last fed; guarded by mu
 	all     []string
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/systemd"
 )
 
-// manager is a service manager that listens, with a watchdog of 200 ms.
+// manager is a service manager with a watchdog of 200 ms.
 type manager struct {
 	*systemd.Notifier
 	pings, other chan string
@@ -53,7 +53,7 @@ func manage(t testing.TB, w *world) *manager {
 	return m
 }
 
-// alive waits for some pings.
+// alive waits for n pings.
 func (m *manager) alive(t *testing.T, n int) {
 	t.Helper()
 	late := time.After(patience)
@@ -109,7 +109,7 @@ func (w *world) watched() (*running, *manager) {
 	return r, m
 }
 
-// The watchdog is fed by the loop: where that hangs, here on a database that another process holds, it goes hungry.
+// The loop feeds the watchdog: if it hangs, here on a database that another process has locked, the pings stop.
 func TestWatchdogGoesHungryWithTheLoop(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -127,7 +127,7 @@ func TestWatchdogGoesHungryWithTheLoop(t *testing.T) {
 	m.said(t, "STOPPING=1")
 }
 
-// A classifier that is slow is no loop that hangs.
+// A slow classifier is no hanging loop.
 func TestWatchdogIsFedWhileTheClassifierIsSlow(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

@@ -14,23 +14,23 @@ import (
 )
 
 const (
-	fileSettle = 300 * time.Millisecond // a content counts when it was the same two looks apart: editors truncate, then write
-	filePoll   = 60 * time.Second       // for file systems that tell nothing
+	fileSettle = 300 * time.Millisecond // a content counts when it was the same in two checks: editors truncate, then write
+	filePoll   = 60 * time.Second       // for file systems without notifications
 )
 
-// fileWatch pokes when a configuration, or a file that it names, has another content, however it came there. It watches
-// directories, since a watch on a file goes blind at the first atomic replace, and compares what the files hold: any
-// event counts, because a symlinked file (a mounted ConfigMap) changes without one of its own name.
+// fileWatch sends on changed when the content of the configuration, or of a file that it names, has changed. It
+// watches directories, since a watch on a file is lost at the first atomic replace, and compares contents after any
+// event, because a symlinked file (a mounted ConfigMap) changes without an event of its own name.
 type fileWatch struct {
 	files   func() []string // the configuration first; may change with each reload
 	changed chan struct{}
 	log     *slog.Logger
-	watcher *fsnotify.Watcher // nil where the system has none to spare
+	watcher *fsnotify.Watcher // nil if the system has none left
 	last    map[string]string // contents when changed was last sent
-	look    map[string]string // contents at the look before, not sent yet
+	look    map[string]string // contents at the previous check, not sent yet
 }
 
-// watchFiles starts a watch that ends with ctx. known is what the files held when the configuration was read.
+// watchFiles starts a watch that ends with ctx. known is the contents when the configuration was read.
 func watchFiles(ctx context.Context, files func() []string, known map[string]string, log *slog.Logger) <-chan struct{} {
 	w := &fileWatch{files: files, changed: make(chan struct{}, 1), log: log, last: known}
 	var err error
@@ -51,10 +51,10 @@ func (w *fileWatch) run(ctx context.Context) {
 	}
 	tick := time.NewTicker(filePoll)
 	defer tick.Stop()
-	settle := time.NewTimer(0) // what changed before the watch began counts too
+	settle := time.NewTimer(0) // includes changes before the watch began
 	armed := true
 	arm := func() {
-		if !armed { // not put off by more events: a busy directory must not keep a change from being seen
+		if !armed { // not postponed by more events: a busy directory must not delay the detection
 			settle.Reset(fileSettle)
 			armed = true
 		}
@@ -80,7 +80,7 @@ func (w *fileWatch) run(ctx context.Context) {
 	}
 }
 
-// follow watches the directories of the files and of what they link to; one that was replaced is watched anew.
+// follow watches the directories of the files and of their link targets; a replaced one is watched again.
 func (w *fileWatch) follow() {
 	if w.watcher == nil {
 		return
@@ -91,20 +91,20 @@ func (w *fileWatch) follow() {
 			dirs[filepath.Dir(real)] = true
 		}
 		for dir := range dirs {
-			_ = w.watcher.Add(dir) // not there yet: the next look comes
+			_ = w.watcher.Add(dir) // missing: tried again at the next check
 		}
 	}
 }
 
-// settled looks at the files. It pokes when their contents differ from what was reported and are the same as at the look
-// before, and reports whether there is nothing more to look for.
+// settled checks the files. It sends when their contents differ from those last sent and are the same as at the
+// previous check, and reports whether no further check is needed.
 func (w *fileWatch) settled() bool {
 	now := map[string]string{}
 	for i, path := range w.files() {
 		b, err := os.ReadFile(path)
 		if i == 0 && err != nil {
 			w.look = nil
-			return true // in the middle of being replaced: the event of its coming, or the next poll, sees it
+			return true // being replaced: the next event or poll sees it
 		}
 		now[path] = configs.HashFile(b)
 	}

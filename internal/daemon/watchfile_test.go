@@ -29,10 +29,10 @@ func (s *saves) check(err error) {
 	}
 }
 
-// replace is what careful editors do.
+// replace writes as careful editors do.
 func (s *saves) replace(text string) { s.w.write(text) }
 
-// truncate is what cp and careless editors do: for a moment half of the file is there.
+// truncate writes as cp and careless editors do: for a moment half of the file is there.
 func (s *saves) truncate(text string) {
 	f, err := os.OpenFile(s.w.path(), os.O_WRONLY|os.O_TRUNC|os.O_CREATE, 0o600)
 	s.check(err)
@@ -42,13 +42,13 @@ func (s *saves) truncate(text string) {
 	s.check(errors.Join(err, f.Close()))
 }
 
-// away is what vim does with a backup: the file is moved away, and a new one written.
+// away writes as vim does with a backup: the file is moved away, and a new one written.
 func (s *saves) away(text string) {
 	s.check(os.Rename(s.w.path(), s.w.path()+"~"))
 	s.check(os.WriteFile(s.w.path(), []byte(text), 0o600))
 }
 
-// mount is what Kubernetes does: the file is a link through ..data, which is exchanged as a whole.
+// mount writes as Kubernetes does: the file is a link through ..data, which is replaced as a whole.
 func (s *saves) mount(text string) {
 	s.n++
 	dir, fresh := s.w.dir, fmt.Sprintf("..2026_%d", s.n)
@@ -66,8 +66,7 @@ func (s *saves) mount(text string) {
 	}
 }
 
-// Two hundred saves of every kind, every fifth with a fault, as fast as they can be made: in the end exactly the last
-// valid one is in force.
+// Two hundred saves of every kind, every fifth with a fault, at full speed: in the end the last valid one is in force.
 func TestTwoHundredSaves(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -113,8 +112,8 @@ func TestTwoHundredSaves(t *testing.T) {
 	}
 }
 
-// A calendar is part of the configuration: another one is taken without a word in the file, one that is missing is
-// waited for.
+// A calendar is part of the configuration: a changed one is loaded without a change of the file, and a missing one is
+// awaited.
 func TestCalendarReload(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

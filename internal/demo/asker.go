@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// asker is a client of the classifier that never stops asking, from before a deployment until after it.
+// asker is a client of the classifier that sends requests continuously, across deployments.
 type asker struct {
 	url      string
 	items    []Item
@@ -32,7 +32,7 @@ const (
 func (a *asker) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for n := range askers {
-		// Without keep-alive each request is a connection of its own, as from a crowd of clients.
+		// Without keep-alive each request uses a new connection, as from many clients.
 		client := &http.Client{
 			Timeout: 10 * time.Second,
 			Transport: &http.Transport{
@@ -65,7 +65,7 @@ func (a *asker) run(ctx context.Context) {
 	wg.Wait()
 }
 
-// ask sends one text. It does not end with ctx: a request under way is brought to its end, so that the count is right.
+// ask sends one text. It ignores ctx, so that a request in progress is completed and counted correctly.
 func (a *asker) ask(client *http.Client, it Item) error {
 	body, err := json.Marshal(map[string]string{"title": it.Title, "content": it.Content})
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// child is a process of ours with its log.
+// child is a child process with its log.
 type child struct {
 	name string
 	cmd  *exec.Cmd
@@ -22,7 +22,7 @@ type child struct {
 	err  error // valid once done is closed
 }
 
-// startChild starts a process and waits until its log says a word, its end, or the end of ctx.
+// startChild starts a process and waits until its log has the word ready, its end, or the end of ctx.
 func startChild(ctx context.Context, name, logFile, ready string, files []*os.File, argv ...string) (*child, error) {
 	out, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -34,7 +34,7 @@ func startChild(ctx context.Context, name, logFile, ready string, files []*os.Fi
 	}
 	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
 	c.cmd.ExtraFiles = files
-	// A demo that is killed must not leave servers behind.
+	// The children end with the demo, even if it is killed.
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
 	if err := c.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
@@ -57,7 +57,7 @@ func startChild(ctx context.Context, name, logFile, ready string, files []*os.Fi
 // signal sends a signal to the process itself.
 func (c *child) signal(sig os.Signal) error { return c.cmd.Process.Signal(sig) }
 
-// stop ends the process as systemd would: TERM, then patience.
+// stop ends the process as systemd does: TERM, then a wait.
 func (c *child) stop() error {
 	_ = c.signal(syscall.SIGTERM)
 	select {
@@ -74,7 +74,7 @@ func (c *child) stop() error {
 	return nil
 }
 
-// tailLog writes a log to a file, keeps its end, and notices a word.
+// tailLog writes a log to a file, keeps its end, and detects a word.
 type tailLog struct {
 	mu   sync.Mutex
 	file *os.File
@@ -97,7 +97,7 @@ func (l *tailLog) Write(p []byte) (int, error) {
 	return l.file.Write(p)
 }
 
-// tail is the last lines of the log.
+// tail returns the last lines of the log.
 func (l *tailLog) tail() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -16,7 +16,7 @@ const (
 	daemonRole   = "retraind"
 )
 
-// database is the user's own: a private PostgreSQL with a table of labelled texts, and the people who edit it.
+// database is the user's database: a private PostgreSQL with a table of labelled texts, and its editors.
 type database struct {
 	cluster *pgcluster.Cluster
 	conn    *pgx.Conn
@@ -56,7 +56,7 @@ func (d *database) prepare(ctx context.Context) error {
 	return err
 }
 
-// fill inserts the items with the labels they start with.
+// fill inserts the items with their initial labels.
 func (d *database) fill(ctx context.Context, s story) error {
 	rows := make([][]any, len(s.items))
 	for i, it := range s.items {
@@ -73,7 +73,7 @@ func (d *database) run(ctx context.Context, sql string) error {
 	return err
 }
 
-// edit makes the changes as ordinary updates in a number of transactions, spread over a time, in one author's name.
+// edit makes the changes as ordinary updates in several transactions, spread over a time, in one author's name.
 func (d *database) edit(ctx context.Context, author string, changes []change, transactions int,
 	over time.Duration,
 ) error {

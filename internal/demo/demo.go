@@ -1,9 +1,9 @@
-// Package demo plays retraind's whole job on one machine, in under a minute.
+// Package demo shows retraind's whole job on one machine, in under a minute.
 //
-// It owns the story: a table of labelled texts in a private PostgreSQL, people who correct labels in it, an author who
-// shuffles them, a classifier service with clients that never stop asking, and a subscriber. It plays the user's side
-// alone: the daemon is a process of its own with an ordinary configuration file, driven by files, signals, SQL and its
-// control socket, and nothing in it knows about the demo. One Play at a time in a process.
+// It owns the scenario: a table of labelled texts in a private PostgreSQL, people who correct labels in it, an author
+// who shuffles them, a classifier service with clients that send requests continuously, and a subscriber. It acts only
+// as the user: the daemon is a separate process with an ordinary configuration file, driven by files, signals, SQL and
+// its control socket, and has no code for the demo. One Play at a time in a process.
 package demo
 
 import (
@@ -22,7 +22,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Options of a demo.
+// Options are the options of a demo.
 type Options struct {
 	Self string // path of this binary
 	Data string // JSON lines to use instead of generated texts
@@ -32,11 +32,11 @@ type Options struct {
 	Live bool      // Out is a terminal
 }
 
-// budget bounds how long a single wait of the story may take.
+// budget limits a single wait of the scenario.
 const budget = 40 * time.Second
 
-// Play plays the story and says what happened. The error is about what kept it from being played; whether it ended as
-// it must is in the Result.
+// Play runs the scenario and returns what happened. The error is why it could not run; Result says whether the outcome
+// is as expected.
 func Play(ctx context.Context, o Options) (Result, error) {
 	start := time.Now()
 	s, err := newStory(o.Data, o.Seed)
@@ -47,7 +47,7 @@ func Play(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	// The database's own user must reach its socket, not our files: the directory itself stays closed.
+	// The database's user must reach its socket, not our files: the directory itself is not accessible.
 	w := &world{self: o.Self, dir: dir, story: s}
 	stage := newStage(o, w, start)
 	defer stage.close()
@@ -73,7 +73,7 @@ func Play(ctx context.Context, o Options) (Result, error) {
 	return result, err
 }
 
-// play is the story in four scenes.
+// play runs the scenario in four scenes.
 func play(ctx context.Context, w *world, st *stage) error {
 	st.scene("setting up", "")
 	if err := w.build(ctx, st.note); err != nil {
@@ -123,8 +123,8 @@ func play(ctx context.Context, w *world, st *stage) error {
 	return w.act(ctx, 4, "anna", corrections, 30)
 }
 
-// act makes label changes, opens a window in some seconds, and waits for the run that they cause. The window comes
-// last, so that the run knows all of the labels on a slow machine too.
+// act changes labels, opens a window some seconds later, and waits for the run that they cause. The window is opened
+// last, so that the run includes all of the labels on a slow machine too.
 func (w *world) act(ctx context.Context, run int, author string, changes []change, transactions int) error {
 	if err := w.db.edit(ctx, author, changes, transactions, 2*time.Second); err != nil {
 		return err
@@ -135,7 +135,7 @@ func (w *world) act(ctx context.Context, run int, author string, changes []chang
 	if _, err := w.awaitRun(ctx, run); err != nil {
 		return err
 	}
-	return w.closeWindow() // what these labels still ask for waits for another night
+	return w.closeWindow() // what these labels still trigger waits for the next window
 }
 
 // awaitRun waits for the end of the n-th run.
@@ -159,7 +159,7 @@ func (w *world) awaitRun(ctx context.Context, n int) (status.Run, error) {
 	}
 }
 
-// settle stops the clients and gathers what happened, once the last event has arrived.
+// settle stops the clients and collects the results, once the last event has arrived.
 func settle(ctx context.Context, w *world, r *Result) error {
 	w.stopAsk()
 	w.stopAsk = nil
@@ -189,13 +189,13 @@ func settle(ctx context.Context, w *world, r *Result) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil // what is missing by now is missing
+			return nil // an event still missing now is lost
 		case <-tick.C:
 		}
 	}
 }
 
-// headline is an event in a few words, "" for those that only fill the screen.
+// headline describes an event in a few words, "" for less important ones.
 func headline(e notify.Event) string {
 	switch e.Kind {
 	case notify.DriftTripped:

@@ -19,7 +19,7 @@ type listener struct {
 	told   func(notify.Event)
 }
 
-// listen subscribes to everything that is told; told is called for each event, once, in order.
+// listen subscribes to all events; told is called for each event, once, in order.
 func listen(url, key string, told func(notify.Event)) (*listener, error) {
 	identity, err := nats.NkeyOptionFromSeed(key)
 	if err != nil {
@@ -45,10 +45,10 @@ func listen(url, key string, told func(notify.Event)) (*listener, error) {
 func (l *listener) receive(m *nats.Msg) {
 	e, err := notify.Decode(m.Data)
 	if err != nil {
-		return // of a newer retraind, or not of ours
+		return // of a newer retraind, or of another program
 	}
 	l.mu.Lock()
-	again := l.seen[e.ID] // at least once: a subscriber tells doubles by the id
+	again := l.seen[e.ID] // at-least-once delivery: duplicates have the same id
 	l.seen[e.ID] = true
 	if !again {
 		l.events = append(l.events, e)

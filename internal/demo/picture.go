@@ -30,7 +30,7 @@ func colour(n string, s string) string {
 	return lipgloss.NewStyle().Foreground(lipgloss.Color(n)).Render(s)
 }
 
-// width is the terminal's, so that no line breaks.
+// width returns the terminal's width, so that no line wraps.
 func (s *stage) width() int {
 	if f, ok := s.out.(*os.File); ok {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 40 {
@@ -40,7 +40,7 @@ func (s *stage) width() int {
 	return defaultWide
 }
 
-// picture is the screen as it should be now.
+// picture renders the screen.
 func (s *stage) picture() string {
 	wide := s.width()
 	var b strings.Builder
@@ -110,7 +110,7 @@ func (s *stage) accuracy(m *status.Model) string {
 	return out
 }
 
-// chart draws the accuracy since the start, one column for each evaluation at the most.
+// chart draws the accuracy since the start, at most one column for each evaluation.
 func (s *stage) chart(wide int) string {
 	if len(s.series) < 2 {
 		return strings.Repeat("\n", chartHeight)
@@ -132,7 +132,7 @@ func (s *stage) chart(wide int) string {
 		asciigraph.LowerBound(math.Floor((slices.Min(low)-1)/10)*10), asciigraph.UpperBound(100))
 }
 
-// steps draws the steps of the run that is under way, or of the last one.
+// steps draws the steps of the active run, or of the last one.
 func steps(m *status.Model) string {
 	r := m.Active
 	if r == nil {

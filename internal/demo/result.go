@@ -51,10 +51,10 @@ func (r *Result) problem(format string, args ...any) {
 	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
 }
 
-// outcomes is how the story must end.
+// outcomes are the expected outcomes of the runs.
 var outcomes = []policy.Outcome{policy.OutcomePromoted, policy.OutcomePromoted, policy.OutcomeRejected, policy.OutcomeRolledBack}
 
-// judge checks that all of it really happened.
+// judge checks that everything really happened.
 func (r *Result) judge(runs []status.Run, events []notify.Event) {
 	for _, run := range slices.Backward(runs) { // newest first
 		out := Run{ID: run.ID, Outcome: run.Outcome, Reason: run.Reason, Seconds: run.Took(run.Ended).Seconds()}

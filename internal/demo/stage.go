@@ -14,7 +14,7 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// stage shows the story: a screen that is drawn again and again on a terminal, plain lines elsewhere.
+// stage shows the scenario: a repeatedly drawn screen on a terminal, plain lines elsewhere.
 type stage struct {
 	out   io.Writer // nil shows nothing
 	live  bool
@@ -25,7 +25,7 @@ type stage struct {
 	act    string
 	what   string
 	lines  []line
-	waits  string // what an armed retrain was last said to wait for
+	waits  string // the last reported reason why an armed retrain waits
 	model  *status.Model
 	series []status.Point
 	drawn  int // lines of the last picture
@@ -46,7 +46,7 @@ func newStage(o Options, w *world, start time.Time) *stage {
 	return &stage{out: o.Out, live: o.Live && o.Out != nil, world: w, start: start}
 }
 
-// scene begins a part of the story.
+// scene begins a part of the scenario.
 func (s *stage) scene(act, what string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,14 +61,14 @@ func (s *stage) scene(act, what string) {
 	s.plain("", text)
 }
 
-// note tells a small thing.
+// note adds a remark.
 func (s *stage) note(text string) { s.say("", text) }
 
 // told is the subscriber's callback.
 func (s *stage) told(e notify.Event) {
 	text := headline(e)
 	s.mu.Lock()
-	again := e.Kind == notify.RunScheduled && text == s.waits // it waits for the same, with newer labels
+	again := e.Kind == notify.RunScheduled && text == s.waits // the same reason with newer labels
 	if e.Kind == notify.RunScheduled {
 		s.waits = text
 	}
@@ -96,7 +96,7 @@ func (s *stage) plain(kind, text string) {
 	fmt.Fprintf(s.out, "%5.1fs  %-18s %s\n", time.Since(s.start).Seconds(), kind, text)
 }
 
-// follow begins to draw, once there is a daemon to ask.
+// follow starts to draw, once there is a daemon to ask.
 func (s *stage) follow(ctx context.Context) {
 	if !s.live {
 		return
@@ -119,7 +119,7 @@ func (s *stage) follow(ctx context.Context) {
 	}()
 }
 
-// refresh asks the daemon; while it does not answer the last picture stands.
+// refresh asks the daemon; while it does not answer the last picture stays.
 func (s *stage) refresh(ctx context.Context) {
 	ctx, stop := context.WithTimeout(ctx, time.Second)
 	defer stop()
@@ -136,7 +136,7 @@ func (s *stage) refresh(ctx context.Context) {
 	s.model, s.series = &snap.Models[0], series
 }
 
-// close ends the drawing and leaves the last picture standing.
+// close stops drawing and leaves the last picture.
 func (s *stage) close() {
 	if s.stop == nil {
 		return
@@ -157,7 +157,7 @@ func (s *stage) draw() {
 	}
 	rows := strings.Split(strings.TrimRight(picture, "\n"), "\n")
 	for _, row := range rows {
-		b.WriteString(row + "\x1b[K\n") // only what changes is repainted: no flicker
+		b.WriteString(row + "\x1b[K\n") // no flicker: lines are overwritten, not cleared first
 	}
 	b.WriteString("\x1b[J")
 	s.drawn = len(rows)

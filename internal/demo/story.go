@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/internal/demo/news"
 )
 
-// Item is one labelled text of the story. Label is the truth.
+// Item is one labelled text of the scenario. Label is the truth.
 type Item struct {
 	ID      string `json:"id"`
 	Title   string `json:"title"`
@@ -21,16 +21,16 @@ type Item struct {
 	Label   string `json:"label"`
 }
 
-// pair is two categories of which one is filed under the other's name until it is corrected.
+// pair is two categories of which one has the other's label until it is corrected.
 type pair struct{ into, from string }
 
-// story is the items and what will happen to their labels.
+// story is the items and the changes of their labels.
 type story struct {
 	items   []Item
 	pairs   [2]pair // split in the first and in the third act
 	share   float64 // of the items that are held out
-	minimum int     // scored held-out items below which nothing is decided
-	margin  float64 // points by which the gate lets a candidate be worse
+	minimum int     // scored held-out items below which no decision is made
+	margin  float64 // points by which the gate allows a candidate to be worse
 }
 
 const (
@@ -42,7 +42,7 @@ const (
 	poisonShare  = 0.45 // of all items get a shuffled label in the second act
 )
 
-// newStory tells the story with generated texts, or with those of a file.
+// newStory creates the scenario with generated texts, or with those of a file.
 func newStory(file string, seed uint64) (story, error) {
 	s := story{}
 	if file == "" {
@@ -103,7 +103,7 @@ func readItems(file string) ([]Item, error) {
 	return items, nil
 }
 
-// choosePairs takes the four commonest categories: a split of two of them moves the accuracy by enough to be seen.
+// choosePairs takes the four most frequent categories: a split of two of them changes the accuracy visibly.
 func choosePairs(items []Item) ([2]pair, error) {
 	count := map[string]int{}
 	for _, it := range items {
@@ -117,7 +117,7 @@ func choosePairs(items []Item) ([2]pair, error) {
 	return [2]pair{{names[0], names[1]}, {names[2], names[3]}}, nil
 }
 
-// before is an item's label at the start, when annotators had not told the pairs apart.
+// before returns an item's label at the start, when the pairs were merged.
 func (s story) before(it Item) string {
 	for _, p := range s.pairs {
 		if it.Label == p.from {
@@ -130,7 +130,7 @@ func (s story) before(it Item) string {
 // change is one row's new label.
 type change struct{ id, label string }
 
-// split are the corrections that restore the truth of one pair.
+// split returns the corrections that restore the true labels of one pair.
 func (s story) split(p pair) []change {
 	var out []change
 	for _, it := range s.items {
@@ -141,8 +141,8 @@ func (s story) split(p pair) []change {
 	return out
 }
 
-// poison gives a share of the items the label of another one, as the table stands after the first act; the second list
-// takes it back.
+// poison gives a share of the items the label of another one, as of the end of the first act; the second list reverts
+// it.
 func (s story) poison(seed uint64) (poison, cure []change) {
 	rng := rand.New(rand.NewPCG(seed, 2))
 	label := func(it Item) string {

@@ -27,7 +27,7 @@ func write(t *testing.T, n int, categories ...string) string {
 	return path
 }
 
-// Whatever is done to the labels, at the end of the story they are the truth again, but for the poison's own moment.
+// For any changes, at the end of the scenario the labels are the truth again.
 func TestStoryEndsWithTheTruth(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{"", write(t, 700, "a", "a", "a", "b", "b", "c", "c", "d", "e")} {
@@ -90,7 +90,7 @@ func TestBadData(t *testing.T) {
 	}
 }
 
-// happened is a result in which everything is as it must be.
+// happened returns a result in which everything is as expected.
 func happened(t *testing.T) (Result, []status.Run, []notify.Event) {
 	t.Helper()
 	var runs []status.Run

@@ -25,7 +25,7 @@ type world struct {
 	dir      string
 	story    story
 	db       *database
-	socket   *net.TCPListener // the classifier's, held open so that a restart fails no request
+	socket   *net.TCPListener // the classifier's, kept open so that a restart fails no request
 	address  string
 	service  *child
 	daemon   *child
@@ -40,9 +40,9 @@ type world struct {
 func (w *world) config() string { return filepath.Join(w.dir, "retraind.yaml") }
 func (w *world) state() string  { return filepath.Join(w.dir, "state") }
 
-// build starts everything but the classifier's clients.
+// build starts everything except the classifier's clients.
 func (w *world) build(ctx context.Context, say func(string)) (err error) {
-	// A salt of its own would hold other items out in each demo; the same story should have the same figures.
+	// A fixed salt, so that each demo holds out the same items and has the same figures.
 	if err := os.WriteFile(filepath.Join(w.dir, "split-salt"), []byte("retraind demo\n"), 0o600); err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (w *world) build(ctx context.Context, say func(string)) (err error) {
 		return err
 	}
 	w.natsURL, w.page = ports[0], ports[1]
-	// No window is open yet: the first retraining is demanded, and the acts open theirs.
+	// No window is open yet: the first retraining is requested, and the acts open theirs.
 	if err := w.writeConfig(time.Now().UTC().Add(farAway)); err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ models:
 	return os.Rename(tmp, w.config())
 }
 
-// natsKey is the credential with which programs connect to the broker.
+// natsKey is the path of the credential with which programs connect to the broker.
 func (w *world) natsKey() string { return filepath.Join(w.state(), notify.ClientKeyFile) }
 
 func (w *world) natsURLListen() string {
@@ -140,12 +140,12 @@ func (w *world) natsURLListen() string {
 	return w.natsURL
 }
 
-// dsn is the daemon's own login, with the few rights that the migration granted.
+// dsn returns the daemon's own login, with the few rights that the migration granted.
 func (w *world) dsn() string {
 	return fmt.Sprintf("host=%s user=%s dbname=%s", w.db.cluster.Dir(), daemonRole, databaseName)
 }
 
-// openWindow makes quiet hours open some time from now and tells the daemon, as an operator would.
+// openWindow makes quiet hours open after a time and signals the daemon, as an operator would.
 func (w *world) openWindow(in time.Duration) error {
 	if err := w.writeConfig(time.Now().UTC().Add(in).Truncate(time.Second)); err != nil {
 		return err
@@ -153,7 +153,7 @@ func (w *world) openWindow(in time.Duration) error {
 	return w.daemon.signal(syscall.SIGHUP)
 }
 
-// farAway is when a window opens that is not to open during the demo.
+// farAway is the time until a window that must not open during the demo.
 const farAway = 12 * time.Hour
 
 func (w *world) closeWindow() error { return w.openWindow(farAway) }
@@ -181,7 +181,7 @@ func (w *world) exchangeService(ctx context.Context, watch bool) error {
 	return old.stop()
 }
 
-// startClients begins to ask the classifier.
+// startClients starts the clients of the classifier.
 func (w *world) startClients() {
 	ctx, stop := context.WithCancel(context.Background())
 	w.asker = &asker{url: "http://" + w.address + "/classify", items: w.story.items}
@@ -190,7 +190,7 @@ func (w *world) startClients() {
 	w.stopAsk = func() { stop(); <-done }
 }
 
-// output runs this program and returns what it prints.
+// output runs this program and returns its output.
 func (w *world) output(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, w.self, args...)
 	var stderr bytes.Buffer
@@ -228,7 +228,7 @@ func (w *world) close() error {
 	return errors.Join(append(errs, os.RemoveAll(w.dir))...)
 }
 
-// freePorts finds loopback addresses that nobody uses now.
+// freePorts finds unused loopback addresses.
 func freePorts(n int) ([]string, error) {
 	var out []string
 	var open []net.Listener

@@ -15,8 +15,8 @@ import (
 	"github.com/retraind/retraind/internal/waittest"
 )
 
-// engine is a Docker engine of the test's own: it leaves the machine's alone, and may be killed. It and its containers
-// live in a process and a mount namespace, so that nothing of them outlives the test, however that ends.
+// engine is the test's own Docker engine, which may be killed. It and its containers are in a process and a mount
+// namespace, so that nothing of them outlives the test.
 type engine struct {
 	t      *testing.T
 	dir    string
@@ -42,10 +42,10 @@ func startEngine(t *testing.T) *engine {
 	return e
 }
 
-// enclose makes the namespaces, which end with the test and with this process.
+// enclose creates the namespaces, which end with the test and with this process.
 func (e *engine) enclose() {
 	e.t.Helper()
-	// The first process of a namespace also takes the exit statuses of what lost its parent.
+	// The first process of a namespace also reaps orphaned processes.
 	cmd := exec.Command("unshare", "--pid", "--mount", "--mount-proc", "--propagation", "private", "--fork",
 		"--kill-child=KILL", "sh", "-c", "while sleep 1; do :; done")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
@@ -74,7 +74,7 @@ func (e *engine) enclose() {
 	})
 }
 
-// inside is a command in the engine's namespaces.
+// inside returns a command in the engine's namespaces.
 func (e *engine) inside(args ...string) *exec.Cmd {
 	return exec.Command("nsenter", append([]string{"-t", e.leader, "--pid", "--mount", "--"}, args...)...)
 }
@@ -86,7 +86,7 @@ func (e *engine) start() {
 		e.t.Fatal(err)
 	}
 	defer log.Close()
-	// What a killed engine left behind keeps the next one from starting: its containerd, and their pid files.
+	// Leftovers of a killed engine would keep the next one from starting: its containerd, and their pid files.
 	_ = e.inside("pkill", "-9", "-f", filepath.Join(e.dir, "exec", "containerd", "containerd.toml")).Run()
 	for _, name := range []string{"docker.pid", "exec/containerd/containerd.pid", "exec/containerd/containerd.sock"} {
 		_ = os.Remove(filepath.Join(e.dir, name))
@@ -108,7 +108,7 @@ func (e *engine) start() {
 	})
 }
 
-// kill kills the engine and leaves its containers alone.
+// kill kills the engine but not its containers.
 func (e *engine) kill() {
 	e.t.Helper()
 	pid, err := os.ReadFile(filepath.Join(e.dir, "docker.pid"))

@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/internal/dockertest"
 )
 
-// What package docker promises holds for a real engine, with the labels that compose gives.
+// The conformance suite of package docker passes on a real engine, with the labels of compose.
 func TestEngineSuite(t *testing.T) {
 	e := startEngine(t)
 	up := exec.Command("sh", "-ec", "docker-compose --project-name suite build --quiet && docker-compose --project-name suite up -d")

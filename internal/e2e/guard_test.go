@@ -47,7 +47,8 @@ func guarded(t *testing.T, e *engine, s guard.Service) (host string, log *bytes.
 	return "unix://" + path, log
 }
 
-// Through the guard the engine does what retraind and compose ask for the service, and nothing that gives more rights.
+// Through the guard the engine does what retraind and compose need for the service, and nothing that gives more
+// rights.
 func TestGuardedEngine(t *testing.T) {
 	e := startEngine(t)
 	dir := filepath.Join(e.dir, "suite")
@@ -81,7 +82,7 @@ func TestGuardedEngine(t *testing.T) {
 	must(host, "build", "--quiet", "api")
 	must(host, "up", "-d", "--no-build", "--no-deps", "--force-recreate", "api")
 
-	// The same compose file with more rights, and what nobody configured.
+	// The same compose file with more rights, which are not configured.
 	text, err := os.ReadFile(filepath.Join(dir, "docker-compose.yml"))
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +139,7 @@ func TestGuardedEngine(t *testing.T) {
 	}
 }
 
-// The tuner's daemon asks the engine through the guard alone.
+// The tuner's daemon uses the engine through the guard only.
 func TestTunerStoryGuarded(t *testing.T) {
 	o := newTuner(t)
 	var log *bytes.Buffer

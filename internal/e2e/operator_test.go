@@ -14,12 +14,12 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// The operator of a classifier that has been serving for a year: a service in docker compose that answers three targets
-// and reads its model only at start, and a scikit-learn trainer.
+// The operator of a classifier that has been in service for a year: a service in docker compose that answers three
+// targets and reads its model only at start, and a scikit-learn trainer.
 func TestOperatorStory(t *testing.T) {
 	o := newOperator(t, table())
 	o.configure()
-	// The model of before: trained on labels of which a part is wrong.
+	// The initial model: trained on partly wrong labels.
 	o.must("export", modelName, "--out", o.path("before"))
 	o.sh(fmt.Sprintf("mkdir -p models models.before && /usr/bin/python3 train.py %s models.before && cp models.before/model.pkl models/",
 		o.path("before")))
@@ -51,7 +51,7 @@ func TestOperatorStory(t *testing.T) {
 	})
 	t.Logf("promoted at %.1f %%", 100*m.Report.Accuracy)
 
-	// Change only aks. A deployment that builds nothing is not proved, and is taken back.
+	// Change only aks. A deployment that builds nothing fails verification and is rolled back.
 	o.sql("update items set aks = array['verkehr'] where content like '%bahn%'")
 	o.sh("touch no-build")
 	o.must("trigger", modelName, "--reason", "a new working group")
@@ -69,7 +69,7 @@ func TestOperatorStory(t *testing.T) {
 		t.Fatalf("%s: %s", run.Outcome, run.Reason)
 	}
 
-	// Somebody swaps the model by hand: it is found, and put back.
+	// Somebody replaces the model by hand: it is detected, and redeployed.
 	o.sh("cp models.before/model.pkl models/model.pkl && docker-compose build --quiet && docker-compose up -d --no-build")
 	waittest.EventuallyNil(t, o.answers)
 	if out, code := o.retraind("verify", modelName); code != 3 || !strings.HasPrefix(out, "foreign: ") {
@@ -86,7 +86,7 @@ func TestOperatorStory(t *testing.T) {
 		t.Fatalf("exit status %d: %s", code, out)
 	}
 
-	// The engine is killed in the middle of a deployment, and comes back: so does the former release, without a hold.
+	// The engine is killed during a deployment and restarted: the former release is served again, without a hold.
 	champion := o.model("the champion",
 		func(m status.Model) bool { return m.Active == nil && m.Phase == status.Watching }).Release
 	o.sql("update items set priority = 'hoch' where content like '%haushalt%'")
@@ -120,7 +120,7 @@ func underWay(steps []status.Step, name string) bool {
 	return false
 }
 
-// table is 1,200 items with their true priority, of which a quarter is labelled wrong.
+// table returns 1,200 items with their true priority, a quarter of them labelled wrong.
 func table() string {
 	words := map[string][]string{
 		"hoch":   strings.Fields("haushalt gesetz minister abstimmung koalition antrag ausschuss reform steuer debatte"),
@@ -150,7 +150,7 @@ func table() string {
 	return b.String()
 }
 
-// quoted is a label in SQL: none is null there.
+// quoted returns a label as SQL; it is never null.
 func quoted(label string) string {
 	if label == "none" {
 		return "null"

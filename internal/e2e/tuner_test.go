@@ -25,14 +25,14 @@ const (
 	service = "services/classifier-api"
 )
 
-// newTuner is an operator whose trainer and service know nothing of retraind: deploy.compose does it all.
+// newTuner returns an operator whose trainer and service have no code for retraind: deploy.compose does everything.
 func newTuner(t *testing.T) *operator {
 	o := newOperator(t, table())
 	if err := os.CopyFS(o.path("tuner"), os.DirFS("testdata/tuner")); err != nil {
 		t.Fatal(err)
 	}
 	o.write("tuner/services/classifier-api/.env", fmt.Sprintf("PORT=%d\n", o.port))
-	// docker-compose is wrapped, so that something may happen just before an exchange.
+	// docker-compose is wrapped, so that a test can act just before a container is replaced.
 	real, err := exec.LookPath("docker-compose")
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ models:
         - verify
 `, o.path("state"), o.path("tuner"), o.dsn, o.path("salt"), o.port, model, o.path("tuner", service, "state", "broken")))
 	o.sql(o.must("init", "sql"))
-	// The model of before: trained on labels of which a part is wrong.
+	// The initial model: trained on partly wrong labels.
 	o.must("export", modelName, "--out", o.path("before"))
 	o.sh(fmt.Sprintf("cd ../tuner; cp %s/*.jsonl data/final/; /usr/bin/python3 train_classifier.py; cp %s ../before/model.pkl",
 		o.path("before"), model))
@@ -95,7 +95,7 @@ models:
 	return o
 }
 
-// env lets the daemon and its children find the engine.
+// env returns the environment in which the daemon and its children find the engine.
 func (o *operator) env() []string {
 	host := cmp.Or(o.host, o.engine.host)
 	return append(os.Environ(), "DOCKER_HOST="+host, "DOCKER_BUILDKIT=0", "PATH="+o.path("bin")+":"+os.Getenv("PATH"))
@@ -125,7 +125,7 @@ func (o *operator) read(name string) string {
 	return string(b)
 }
 
-// container is the id and the image of the service's container.
+// container returns the id and the image of the service's container.
 func (o *operator) container() (string, string) {
 	o.t.Helper()
 	out, err := o.engine.docker("inspect", "--format", "{{.Id}} {{.Image}}", "classifier-api").CombinedOutput()
@@ -136,7 +136,7 @@ func (o *operator) container() (string, string) {
 	return id, image
 }
 
-// retrain asks for a run and waits until it is the n-th that has ended.
+// retrain requests a run and waits until it is the n-th that has ended.
 func (o *operator) retrain(pipeline string, n int, outcome policy.Outcome, reason string) status.Run {
 	o.t.Helper()
 	o.must("trigger", modelName, "--pipeline", pipeline, "--reason", "labels corrected")
@@ -147,7 +147,7 @@ func (o *operator) retrain(pipeline string, n int, outcome policy.Outcome, reaso
 	return run
 }
 
-// asBefore checks that the service's container and the file in the build context are as they were.
+// asBefore checks that the service's container and the file in the build context are unchanged.
 func (o *operator) asBefore(what, image, file string) {
 	o.t.Helper()
 	if _, now := o.container(); now != image {
@@ -172,7 +172,7 @@ func TestTunerStory(t *testing.T) {
 	id0, image0 := o.container()
 	file0 := o.read("tuner/" + model)
 
-	// A build that fails touches nothing that serves, and the file that the training overwrote is back.
+	// A failed build changes nothing that is served, and the file that the training overwrote is restored.
 	o.sql("update items set priority = truth")
 	dockerfile := o.read("tuner/" + service + "/Dockerfile")
 	o.write("tuner/"+service+"/Dockerfile", dockerfile+"COPY nothing /nothing\n")
@@ -204,7 +204,7 @@ func TestTunerStory(t *testing.T) {
 		t.Errorf("the former image: %v: %s", err, out)
 	}
 
-	// Neither the answers to the held-out items nor the container that gave them are left in the way.
+	// Neither the answers for the held-out items nor the container that gave them are left behind.
 	if answers := o.read("state/models/relevance/runs/" + run.ID + "/predictions.jsonl"); strings.Count(answers, "\n") < 300 {
 		t.Errorf("answers:\n%s", answers)
 	}
@@ -212,7 +212,7 @@ func TestTunerStory(t *testing.T) {
 		t.Errorf("containers: %v: %s", err, out)
 	}
 
-	// A container that ends at once is taken back to the image that served, without a build.
+	// A container that ends at once is rolled back to the former image, without a build.
 	o.sql("update items set priority = 'hoch' where content like '%haushalt%'")
 	app := o.read("tuner/" + service + "/app.py")
 	ends := "import os\nif os.path.exists('/state/broken'): raise SystemExit('no such model')\nprint("
@@ -221,12 +221,12 @@ func TestTunerStory(t *testing.T) {
 	o.asBefore("failing health", image1, file1)
 	o.write("tuner/"+service+"/app.py", app)
 
-	// Somebody gives the image's name to another image in the middle.
+	// Somebody tags another image with the image's name meanwhile.
 	o.write("wrong", image0)
 	o.retrain("default", 4, policy.OutcomeRolledBack, "not of the release's")
 	o.asBefore("wrong image", image1, file1)
 
-	// The daemon and the supervisor of the deployment are killed in the middle, again and again: one outcome.
+	// The daemon and the supervisor of the deployment are killed repeatedly: one outcome.
 	o.write("slow", "")
 	o.must("trigger", modelName, "--reason", "labels corrected")
 	o.deploying()
@@ -247,7 +247,7 @@ func TestTunerStory(t *testing.T) {
 	}
 	file2 := o.read("tuner/" + model)
 
-	// The engine is killed in the middle of a deployment, and comes back: so does the former release, without a hold.
+	// The engine is killed during a deployment and restarted: the former release is served again, without a hold.
 	o.sql("update items set priority = 'none' where content like '%stau%'")
 	o.write("slow", "")
 	o.must("trigger", modelName, "--reason", "labels corrected")
@@ -266,7 +266,7 @@ func TestTunerStory(t *testing.T) {
 	o.outages(7)
 }
 
-// deploying waits until the exchange of the container is about to begin.
+// deploying waits until the container is about to be replaced.
 func (o *operator) deploying() {
 	o.t.Helper()
 	o.model("the deployment", func(m status.Model) bool { return m.Active != nil && underWay(m.Active.Steps, "deploy") })
@@ -312,8 +312,7 @@ func (o *operator) killSupervisors() {
 	}
 }
 
-// outages measures what `down; build; up` costs, as people do it by hand, beside what the exchange by the n-th run costs
-// right after it.
+// outages compares the outage of a manual `down; build; up` with that of the n-th run's deployment right after it.
 func (o *operator) outages(n int) {
 	o.t.Helper()
 	app := "tuner/" + service + "/app.py"
@@ -337,7 +336,7 @@ func (o *operator) outages(n int) {
 			case <-time.After(20 * time.Millisecond):
 			}
 		}
-		if ended.IsZero() { // it answers, as the other one who asks has seen
+		if ended.IsZero() { // it answers, as another client has seen
 			ended = time.Now()
 		}
 		down <- ended.Sub(began)

@@ -26,15 +26,16 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
-// operator is a person's place: a directory with the service's files, a database, an engine and the program.
+// operator is the environment of a person: a directory with the service's files, a database, an engine and the
+// program.
 type operator struct {
 	t      *testing.T
-	dir    string // everything lies below
+	dir    string // parent of all files
 	self   string // the program
 	dsn    string
 	port   int
 	engine *engine
-	host   string // where the daemon finds the engine, "" for the engine itself
+	host   string // host of the engine for the daemon, "" for the engine itself
 	daemon *exec.Cmd
 }
 
@@ -97,7 +98,7 @@ func (o *operator) sh(command string) {
 	}
 }
 
-// retraind runs the program's command line and returns what it printed, and its exit status.
+// retraind runs the command line and returns its output and its exit status.
 func (o *operator) retraind(args ...string) (string, int) {
 	o.t.Helper()
 	cmd := exec.Command(o.self, append(args, "--config", o.path("retraind.yaml"))...)
@@ -109,7 +110,7 @@ func (o *operator) retraind(args ...string) (string, int) {
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// must runs the program's command line, which must succeed.
+// must runs the command line, which must succeed.
 func (o *operator) must(args ...string) string {
 	o.t.Helper()
 	out, code := o.retraind(args...)
@@ -143,7 +144,7 @@ func (o *operator) run() {
 	})
 }
 
-// model waits until status says what is wanted.
+// model waits until the status satisfies ok.
 func (o *operator) model(what string, ok func(status.Model) bool) (m status.Model) {
 	o.t.Helper()
 	o.eventually(what, func() (bool, error) {
@@ -161,7 +162,7 @@ func (o *operator) model(what string, ok func(status.Model) bool) (m status.Mode
 	return m
 }
 
-// ended waits for the end of the newest run after a number of earlier ones.
+// ended waits for the end of the run after n-1 others.
 func (o *operator) ended(n int) status.Run {
 	o.t.Helper()
 	var run status.Run
@@ -179,7 +180,7 @@ func (o *operator) ended(n int) status.Run {
 	return run
 }
 
-// eventually waits as long as an image may take to build on a slow machine.
+// eventually waits as long as the build of an image may take on a slow machine.
 func (o *operator) eventually(what string, ok func() (bool, error)) {
 	o.t.Helper()
 	ctx, stop := context.WithTimeout(o.t.Context(), 5*time.Minute)

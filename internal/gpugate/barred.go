@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// lend notes what a run has set aside; nothing when it is over.
+// lend records what a run has stopped; an empty list when it is over.
 func (g *Gate) lend(run string, stop []gpu.StopConfig) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -23,8 +23,8 @@ func (g *Gate) lend(run string, stop []gpu.StopConfig) {
 	g.lent[run] = stop
 }
 
-// Barred says why a classifier must not be asked now, "" where it may: a run has set it aside, or a question would load a
-// model into the GPU that a run has. It implements evaluator.Barrier.
+// Barred returns why a classifier must not be asked now, "" if it may: a run has stopped it, or a request would load a
+// model into the GPU of a run. It implements evaluator.Barrier.
 func (g *Gate) Barred(model string) string {
 	m := g.o.File().Models[model]
 	if m == nil {
@@ -32,7 +32,7 @@ func (g *Gate) Barred(model string) string {
 	}
 	entries, _, err := g.o.Ledger.Entries()
 	if err != nil {
-		return "" // the service itself shows whether it is there
+		return "" // the service itself shows whether it runs
 	}
 	for _, e := range entries {
 		if serves(e.Thing, m.Serving) {
@@ -54,7 +54,7 @@ func (g *Gate) Barred(model string) string {
 	return ""
 }
 
-// serves reports whether a thing is what answers at a model's URLs: it has the port, or its health is asked there.
+// serves reports whether a thing answers at a model's URLs: it has the port, or its health is checked there.
 func serves(t ledger.Thing, c serving.Config) bool {
 	if t.Loaded != nil {
 		return c.Ollama != nil && c.Ollama.URL == t.Loaded.URL
@@ -80,7 +80,7 @@ func serves(t ledger.Thing, c serving.Config) bool {
 	})
 }
 
-// address is the host and port of a URL, "" for none.
+// address returns the host and port of a URL, "" for none.
 func address(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || u.Hostname() == "" {

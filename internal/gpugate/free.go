@@ -16,11 +16,11 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// goneEvery is the pause between two looks at what was stopped.
+// goneEvery is the pause between two checks of what was stopped.
 const goneEvery = 500 * time.Millisecond
 
-// Free implements actions.GPU: the driver must answer and everything that runs must be startable again; then the ledger
-// is written, then things are stopped in the order of the plan, and their processes and memory must be gone.
+// Free implements actions.GPU. The driver must answer and everything that runs must be startable again; then the
+// ledger is written, then things are stopped in the order of the plan, and their processes and memory must be gone.
 func (g *Gate) Free(ctx context.Context, s actions.GPUStep, p actions.Plan) (string, error) {
 	config := g.config(s.Model)
 	g.lend(s.Run, p.Stop)
@@ -63,8 +63,8 @@ func (g *Gate) Free(ctx context.Context, s actions.GPUStep, p actions.Plan) (str
 	return fmt.Sprintf("stopped %s: %s of GPU memory came back", strings.Join(names, ", "), gpu.Amount(freed)), nil
 }
 
-// setAside writes what runs into the ledger and stops it. An error names what it was about, and what was stopped until then
-// stands in the ledger.
+// setAside records what runs in the ledger and stops it. An error names the thing; the ledger lists those stopped
+// before.
 func (g *Gate) setAside(ctx context.Context, s actions.GPUStep, p actions.Plan) ([]ledger.Entry, error) {
 	unlock, err := g.o.Ledger.Lock(ctx)
 	if err != nil {
@@ -89,8 +89,8 @@ func (g *Gate) setAside(ctx context.Context, s actions.GPUStep, p actions.Plan) 
 	return entries, nil
 }
 
-// find lists what runs of what the plan names, and what other runs have set aside of it: this run owes that too then, so
-// that it stays set aside when the other one ends.
+// find lists what of the plan runs, and what of it other runs have stopped: this run then has to restore that too, so
+// that it stays stopped when the other one ends.
 func (g *Gate) find(ctx context.Context, s actions.GPUStep, stop []gpu.StopConfig) ([]ledger.Thing, error) {
 	var things []ledger.Thing
 	for _, c := range stop {
@@ -117,8 +117,9 @@ func (g *Gate) find(ctx context.Context, s actions.GPUStep, stop []gpu.StopConfi
 	return things, nil
 }
 
-// awaitGone waits until everything stopped is off by its own state, and its processes and memory are gone by the driver:
-// Ollama's list empties before the memory is back. A model that a client keeps busy is asked to leave again and again.
+// awaitGone waits until everything stopped is off by its own state, and its processes and memory are gone by the
+// driver: Ollama's list empties before the memory is free. A model that a client keeps busy is unloaded again
+// repeatedly.
 func (g *Gate) awaitGone(
 	ctx context.Context, s actions.GPUStep, entries []ledger.Entry, before []gpu.Device, patience time.Duration,
 ) error {
@@ -166,8 +167,8 @@ func (g *Gate) staying(ctx context.Context, entries []ledger.Entry, before []gpu
 	return remaining(entries, before, devices), nil
 }
 
-// remaining names a process of what was stopped that the driver still lists, or memory that none accounts for and that
-// was accounted for before.
+// remaining names a process of what was stopped that the driver still lists, or memory that is unexplained now and was
+// not before.
 func remaining(entries []ledger.Entry, before, now []gpu.Device) string {
 	for _, d := range now {
 		for _, q := range d.Processes {
@@ -185,10 +186,10 @@ func remaining(entries []ledger.Entry, before, now []gpu.Device) string {
 	return ""
 }
 
-// slack is memory that the driver itself may take more or less.
+// slack is how much the driver's own memory may vary.
 const slack = 256 << 20
 
-// freedBytes is how much more is free than before, on all devices.
+// freedBytes returns how much more memory is free than before, on all devices.
 func freedBytes(before, after []gpu.Device) (sum unit.Size) {
 	for _, d := range after {
 		for _, b := range before {
@@ -200,7 +201,7 @@ func freedBytes(before, after []gpu.Device) (sum unit.Size) {
 	return sum
 }
 
-// unless turns an error into a blocked step, but for the end of ctx.
+// unless turns an error into a blocked step, except for the end of ctx.
 func (g *Gate) unless(ctx context.Context, s actions.GPUStep, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -208,7 +209,7 @@ func (g *Gate) unless(ctx context.Context, s actions.GPUStep, err error) error {
 	return g.blocked(ctx, s, err.Error())
 }
 
-// blocked is the error of a step that may not start, with its event.
+// blocked returns the error of a step that may not start, and publishes its event.
 func (g *Gate) blocked(ctx context.Context, s actions.GPUStep, reason string) error {
 	if err := g.tell(ctx, notify.GPUBlocked, s, notify.GPUHeld{Run: s.Run, Step: s.Step, Reason: reason}); err != nil {
 		return err

@@ -16,18 +16,19 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Options are what a Gate works with.
+// Options are the dependencies of a Gate.
 type Options struct {
 	Store *store.Store
 	File  func() *configs.File // the configuration in force
 	Self  string               // path of this binary, for the probes that run as children
 	Host  string               // for events
 	Log   *slog.Logger
-	// Ledger is where what is set aside stands.
+	// Ledger records what runs have stopped.
 	Ledger *ledger.Ledger
 }
 
-// Gate implements actions.GPU: it waits until a GPU is free for long enough, leases it, and watches it during the step.
+// Gate implements actions.GPU: it waits until a GPU is free for long enough, leases it, and watches it during the
+// step.
 type Gate struct {
 	o     Options
 	probe *gpu.Probe
@@ -36,8 +37,8 @@ type Gate struct {
 	queue queue
 
 	mu     sync.Mutex                  // guards the rest
-	before map[string]gpu.Device       // by UUID: the device as it was granted last
-	lent   map[string][]gpu.StopConfig // by run: what it has set aside, or may have
+	before map[string]gpu.Device       // by UUID: the device when it was last granted
+	lent   map[string][]gpu.StopConfig // by run: what it has stopped, or may have
 }
 
 // New returns the gate of a daemon.
@@ -53,7 +54,7 @@ func New(o Options) *Gate {
 	}
 }
 
-// Acquire implements actions.GPU. It fails closed: what cannot be seen is not free.
+// Acquire implements actions.GPU. It fails closed: an unknown state counts as not free.
 func (g *Gate) Acquire(ctx context.Context, s actions.GPUStep) (actions.GPUGrant, error) {
 	var none actions.GPUGrant
 	file := g.o.File()
@@ -101,7 +102,7 @@ func (g *Gate) Acquire(ctx context.Context, s actions.GPUStep) (actions.GPUGrant
 	return actions.GPUGrant{Env: grant.Env(), Lease: grant.Lease.File()}, nil
 }
 
-// config is the GPU section of a model in force, with defaults where it is gone.
+// config returns the GPU section of a model in force, with defaults if it was removed.
 func (g *Gate) config(model string) gpu.Config {
 	if m := g.o.File().Models[model]; m != nil && m.GPU != nil {
 		return *m.GPU
@@ -109,7 +110,7 @@ func (g *Gate) config(model string) gpu.Config {
 	return gpu.Config{}.WithDefaults()
 }
 
-// Cards is how many devices steps can have at once, 1 where none is needed or the driver does not say it.
+// Cards returns how many devices steps can have at once, 1 if none is needed or the driver does not answer.
 func (g *Gate) Cards(ctx context.Context) int {
 	needed := false
 	for _, m := range g.o.File().Models {
@@ -131,7 +132,7 @@ func (g *Gate) Cards(ctx context.Context) int {
 	return max(1, n)
 }
 
-// granted is a device as it was granted; one that this process did not grant has only its UUID.
+// granted returns a device as it was granted; if another process granted it, with its UUID only.
 func (g *Gate) granted(uuid string) gpu.Device {
 	g.mu.Lock()
 	defer g.mu.Unlock()

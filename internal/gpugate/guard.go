@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	// guardEvery is the pause between two looks at what is set aside: what comes back must be named within 5 s.
+	// guardEvery is the pause between two checks of what is stopped: its return must be reported within 5 s.
 	guardEvery = 2 * time.Second
 	// stopAgain is how often a thing is stopped again in one step.
 	stopAgain = 5
 )
 
-// guard looks at what a run has set aside until ctx ends. What comes back by itself is stopped again and reported to found;
-// what a person has started ends the step by stop: retraind does not take it away from them.
+// guard checks what a run has stopped until ctx ends. Something that restarts automatically is stopped again and
+// reported to found; something that a person has started ends the step by stop: retraind does not stop it again.
 func (g *Gate) guard(
 	ctx context.Context, s actions.GPUStep, found func(text string), stop func(*actions.BlockedError),
 ) {
@@ -36,7 +36,7 @@ func (g *Gate) guard(
 		}
 		entries, _, err := g.o.Ledger.Entries()
 		if err != nil {
-			continue // restoring says so
+			continue // the restore reports it
 		}
 		for _, e := range entries {
 			if e.Run.ID != s.Run {
@@ -57,11 +57,11 @@ func (g *Gate) guard(
 	}
 }
 
-// cameBack deals with one thing that is set aside. It says what was done, or why the step must end.
+// cameBack handles one thing that is stopped. It returns what was done, or why the step must end.
 func (g *Gate) cameBack(ctx context.Context, e ledger.Entry, stopped map[string]int) (string, *actions.BlockedError) {
 	state, err := g.o.Ledger.Look(ctx, e.Thing)
 	if err != nil || !state.Runs() || state.Standing == ledger.Leaving {
-		return "", nil // an engine that is away runs nothing that the driver does not show
+		return "", nil // an engine that is down runs nothing that the driver does not show
 	}
 	again := e.Loaded != nil || e.Container != nil && e.Container.Policy == "always"
 	if !again || stopped[e.Key()] >= stopAgain {
@@ -77,7 +77,8 @@ func (g *Gate) cameBack(ctx context.Context, e ledger.Entry, stopped map[string]
 	return fmt.Sprintf("%s came back (%s) and was stopped again", e.Thing, whyBack(e)), nil
 }
 
-// stopAgain notes the new instance before it is stopped, so that the ledger does not take it for a person's wish.
+// stopAgain records the new instance before it is stopped, so that the ledger does not treat it as started by a
+// person.
 func (g *Gate) stopAgain(ctx context.Context, e ledger.Entry, as ledger.Thing) error {
 	unlock, err := g.o.Ledger.Lock(ctx)
 	if err != nil {
@@ -85,7 +86,7 @@ func (g *Gate) stopAgain(ctx context.Context, e ledger.Entry, as ledger.Thing) e
 	}
 	defer unlock()
 	if e.Loaded != nil {
-		as.Loaded.Left = e.Loaded.Left // what a client asked for meanwhile is not what it had
+		as.Loaded.Left = e.Loaded.Left // keep the original time: a client may have changed it meanwhile
 	}
 	if err := g.o.Ledger.Renote(e, as, time.Now()); err != nil {
 		return err
@@ -107,7 +108,7 @@ func whoStarted(e ledger.Entry, again bool) string {
 	return "somebody has started it"
 }
 
-// guarded is g.guard beside something else; the returned function ends it.
+// guarded runs g.guard in the background; the returned function ends it.
 func (g *Gate) guarded(
 	ctx context.Context, s actions.GPUStep, found func(string), stop func(*actions.BlockedError),
 ) (end func()) {

@@ -8,8 +8,8 @@ import (
 	"github.com/retraind/retraind/notify"
 )
 
-// Tell makes known what became of things that were set aside: one event for each run that something is new of. Files of the
-// ledger that cannot be read are named in the log.
+// Tell publishes the results of restoring: one event for each run with news. Unreadable files of the ledger are
+// logged.
 func (g *Gate) Tell(ctx context.Context, results []ledger.Result, bad map[string]error) error {
 	for file, err := range bad {
 		g.o.Log.Error("an entry of the ledger cannot be read: it is kept aside; look whether what it names runs",

@@ -12,10 +12,10 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// turnEvery is the pause between two looks at the leases.
+// turnEvery is the pause between two checks of the leases.
 const turnEvery = time.Second
 
-// turn waits until some device is not leased: what is stopped before that would only wait, too.
+// turn waits until some device is not leased: anything stopped before that would be stopped in vain.
 func (g *Gate) turn(ctx context.Context, s actions.GPUStep, config gpu.Config) error {
 	dir, err := gpu.LeaseDir(g.o.File().GPU.Leases)
 	if err != nil {
@@ -45,7 +45,7 @@ func (g *Gate) turn(ctx context.Context, s actions.GPUStep, config gpu.Config) e
 	}
 }
 
-// leaseHolders names who leases every device, "" where one is left.
+// leaseHolders names the holders of all devices, "" if one is free.
 func leaseHolders(devices []gpu.Device) string {
 	var names []string
 	for _, d := range devices {
@@ -60,14 +60,14 @@ func leaseHolders(devices []gpu.Device) string {
 	return strings.Join(names, "; ")
 }
 
-// queue orders the runs that wait for a device: one that became due earlier has the first choice. Run ids are in the order
+// queue orders the runs that wait for a device: the one that became due first takes precedence. Run ids are in order
 // of time.
 type queue struct {
 	mu      sync.Mutex
 	waiting map[string]wish // by run
 }
 
-// wish is what a waiting run could take.
+// wish is what a waiting run could use.
 type wish struct {
 	config gpu.Config
 	need   gpu.Need
@@ -87,7 +87,7 @@ func (q *queue) enter(run string, w wish) (leave func()) {
 	}
 }
 
-// before says which earlier run could take a device as it is, "" for none.
+// before returns the earlier run that could use a device as it is, "" for none.
 func (q *queue) before(run string, d gpu.Device) string {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -6,7 +6,7 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// The run that became due first has the first choice of a device that it could take, and of no other.
+// The run that became due first takes precedence on a device that it could use, and on no other.
 func TestQueue(t *testing.T) {
 	t.Parallel()
 	card := func(gib uint64) gpu.Device {
@@ -27,7 +27,7 @@ func TestQueue(t *testing.T) {
 	}{
 		{"run1", 48, ""},
 		{"run2", 48, "run run1 waits for it, too, and was due earlier"},
-		{"run2", 24, ""}, // the earlier one has no use for it
+		{"run2", 24, ""}, // the earlier one cannot use it
 		{"run3", 24, "run run2 waits for it, too, and was due earlier"},
 	} {
 		if got := q.before(c.run, card(c.gib)); got != c.want {

@@ -16,7 +16,7 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// gpuWatch is the watch over one step's device.
+// gpuWatch watches one step's device.
 type gpuWatch struct {
 	gate   *Gate
 	of     actions.GPUWatch
@@ -25,7 +25,7 @@ type gpuWatch struct {
 	device gpu.Device
 
 	mu   sync.Mutex
-	said []string // what was found; guarded by mu
+	said []string // findings; guarded by mu
 }
 
 // Watch implements actions.GPU.
@@ -36,7 +36,7 @@ func (g *Gate) Watch(ctx context.Context, of actions.GPUWatch) (end func(succeed
 	}
 	if m := g.o.File().Models[of.Model]; m != nil && m.GPU != nil {
 		w.config = *m.GPU
-		g.lend(of.Run, w.config.Stop) // also where a former process has freed the GPU
+		g.lend(of.Run, w.config.Stop) // also if an earlier process has freed the GPU
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	xids := make(chan gpu.Xid)
@@ -75,18 +75,18 @@ func (g *Gate) Watch(ctx context.Context, of actions.GPUWatch) (end func(succeed
 
 var errStepOver = errors.New("the step is over")
 
-// follow reads the device's errors; a driver that reports none is a line in the log.
+// follow reads the device's errors; if the driver reports none, that is logged.
 func (w *gpuWatch) follow(ctx context.Context, into chan<- gpu.Xid) {
 	uuid := w.device.UUID
 	if w.device.Parent != "" {
-		uuid = w.device.Parent // errors are those of the whole card
+		uuid = w.device.Parent // errors are reported for the whole card
 	}
 	if err := w.gate.xids.Follow(ctx, uuid, into); err != nil && ctx.Err() == nil {
 		w.log.Info("errors of the gpu (xid) are not seen", "err", err)
 	}
 }
 
-// found makes a finding known: log, event, run, and the end of the step where that is configured.
+// found publishes a finding: log, event, run, and the end of the step if that is configured.
 func (w *gpuWatch) found(ctx context.Context, f gpu.Finding) {
 	said := w.say(f.Text)
 	abort := f.Kind == gpu.FoundIntruder && w.config.OnIntruder == gpu.Abort
@@ -103,7 +103,7 @@ func (w *gpuWatch) found(ctx context.Context, f gpu.Finding) {
 	}
 }
 
-// say keeps a finding and returns the last ones, for people.
+// say stores a finding and returns the last ones, for people.
 func (w *gpuWatch) say(text string) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -111,7 +111,7 @@ func (w *gpuWatch) say(text string) string {
 	return strings.Join(w.said[max(0, len(w.said)-3):], "; ")
 }
 
-// returned makes known that something that was set aside runs again.
+// returned reports that something stopped runs again.
 func (w *gpuWatch) returned(ctx context.Context, text string) {
 	w.log.Warn("gpu contended", "kind", gpu.FoundReturned, "detail", text)
 	data := notify.GPUFound{
@@ -138,7 +138,7 @@ func foundData(s actions.GPUStep, f gpu.Finding, abort bool) notify.GPUFound {
 	return data
 }
 
-// keep records the peak of a step that succeeded: one that failed may have wanted more.
+// keep records the peak of a step that succeeded: a failed one may have needed more.
 func (w *gpuWatch) keep(u gpu.Usage, succeeded bool) {
 	if !succeeded || u.Peak.State != gpu.Known || u.Peak.Size == 0 {
 		return
@@ -149,7 +149,7 @@ func (w *gpuWatch) keep(u gpu.Usage, succeeded bool) {
 	}
 }
 
-// summary says how the step used its device, and who was found there.
+// summary describes how the step used its device, and which other programs were found there.
 func (w *gpuWatch) summary(u gpu.Usage) string {
 	var list []string
 	if u.Peak.State == gpu.Known && u.Peak.Size > 0 {

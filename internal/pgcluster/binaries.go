@@ -14,8 +14,8 @@ import (
 // ErrNoBinaries means that no PostgreSQL server is installed on this machine.
 var ErrNoBinaries = errors.New("no PostgreSQL server binaries found")
 
-// Binaries returns the directory that holds initdb and postgres. The newest version of Debian's layout wins over what
-// pg_config and PATH name, because pg_config may belong to a client package without a server.
+// Binaries returns the directory of initdb and postgres. The newest version in Debian's layout takes precedence over
+// pg_config and PATH, because pg_config may belong to a client package without a server.
 func Binaries() (string, error) {
 	looked := []string{"/usr/lib/postgresql/*/bin", "pg_config --bindir", "PATH"}
 	var candidates []string
@@ -39,7 +39,7 @@ func Binaries() (string, error) {
 	return "", fmt.Errorf("%w in %s (type: %s)", ErrNoBinaries, strings.Join(looked, ", "), installCommand())
 }
 
-// installCommand is the one command that brings the binaries on Debian and Ubuntu.
+// installCommand is the command that installs the binaries on Debian and Ubuntu.
 func installCommand() string {
 	if os.Geteuid() == 0 {
 		return "apt-get install -y postgresql"
@@ -47,7 +47,7 @@ func installCommand() string {
 	return "sudo apt-get install -y postgresql"
 }
 
-// majorOf reads 15 from /usr/lib/postgresql/15/bin.
+// majorOf returns 15 for /usr/lib/postgresql/15/bin.
 func majorOf(dir string) int {
 	n, err := strconv.Atoi(filepath.Base(filepath.Dir(dir)))
 	if err != nil {

@@ -1,7 +1,7 @@
 // Package pgcluster starts a private PostgreSQL server for the demo and for tests.
 //
 // It owns one temporary directory per Cluster, with the data and a Unix socket in it, and the server as a direct child
-// of this process, which dies with it. A Cluster's methods may be called from any goroutine, one at a time. It listens
+// of this process, which ends with it. A Cluster's methods may be called from any goroutine, one at a time. It listens
 // on no TCP port, never touches a server that it did not start, and never speaks SQL itself.
 package pgcluster
 
@@ -32,7 +32,7 @@ type Options struct {
 	Passwords bool
 	// Settings are added to postgresql.conf, e.g. {"wal_level": "logical"}.
 	Settings map[string]string
-	// Environment is added to the server's, e.g. "LOCPATH=/…" for locales that the machine does not have.
+	// Environment is added to the server's environment, e.g. "LOCPATH=/…" for locales that the machine does not have.
 	Environment []string
 	// Log receives the server's log; nil keeps it in a file of the cluster's directory.
 	Log io.Writer
@@ -139,10 +139,10 @@ func (c *Cluster) DSN(database string) string {
 	return dsn
 }
 
-// Dir is the cluster's directory; the socket lies in it.
+// Dir returns the cluster's directory, which has the socket.
 func (c *Cluster) Dir() string { return c.dir }
 
-// Bin is the directory of the server's binaries.
+// Bin returns the directory of the server's binaries.
 func (c *Cluster) Bin() string { return c.bin }
 
 // Stop ends the server at once (open transactions are rolled back) and removes the cluster's directory.
@@ -160,7 +160,7 @@ func (c *Cluster) Stop() error {
 
 func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
 
-// environment keeps the caller's PG* variables away from the server, which would read some of them.
+// environment removes the caller's PG* variables, since the server would read some of them.
 func (c *Cluster) environment() []string {
 	own := []string{"PATH=" + c.bin + ":/usr/bin:/bin", "HOME=" + c.dir, "LC_ALL=C", "TZ=UTC"}
 	return append(own, c.options.Environment...)

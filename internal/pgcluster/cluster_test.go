@@ -27,7 +27,7 @@ func start(t *testing.T) *Cluster {
 	return c
 }
 
-// accepts tells whether somebody listens on the cluster's socket.
+// accepts reports whether a server listens on the cluster's socket.
 func accepts(c *Cluster) bool {
 	conn, err := net.Dial("unix", filepath.Join(c.Dir(), ".s.PGSQL.5432"))
 	if err != nil {

@@ -17,9 +17,9 @@ import (
 // process is the postmaster as a child process.
 type process struct {
 	pid  int
-	done chan struct{} // closed when it was reaped
+	done chan struct{} // closed when it has been reaped
 	err  error         // its exit, valid after done
-	said int           // how long the log was when it began
+	said int           // length of the log when it started
 }
 
 // Restart starts the server again after Kill, or stops it quickly and starts it. It returns when connections are
@@ -41,7 +41,7 @@ func (c *Cluster) Restart(ctx context.Context) error {
 	return nil
 }
 
-// Kill ends the server with SIGKILL, as a crash would, and waits until it is gone. The data stays for Restart.
+// Kill ends the server with SIGKILL, as a crash would, and waits until it is gone. The data is kept for Restart.
 func (c *Cluster) Kill() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -53,8 +53,8 @@ func (c *Cluster) Kill() error {
 	return err
 }
 
-// up starts the server and waits until it is ready. After a Kill its orphaned workers may hold the shared memory
-// for some moments, in which a new server refuses to start; so it is retried for a while.
+// up starts the server and waits until it is ready. After a Kill its orphaned workers may hold the shared memory for
+// some moments, in which a new server refuses to start; so it retries for a while.
 func (c *Cluster) up(ctx context.Context) (*process, error) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -161,14 +161,14 @@ func (p *process) end(sig syscall.Signal, patience time.Duration) error {
 
 func (c *Cluster) logPath() string { return filepath.Join(c.dir, "log") }
 
-// memoryInUse tells that the server found the previous server's shared memory in use. The orphans write to the log
+// memoryInUse reports that the server found the previous server's shared memory in use. The orphans write to the log
 // meanwhile.
 func (c *Cluster) memoryInUse(p *process) bool {
 	text := readText(c.logPath())
 	return strings.Contains(text[min(p.said, len(text)):], "is still in use")
 }
 
-// logTail is the end of the server's log, for error messages.
+// logTail returns the end of the server's log, for error messages.
 func (c *Cluster) logTail() string {
 	if c.options.Log != nil {
 		return "see its log"

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Standby copies the running cluster into a second one that follows it, and returns when that accepts connections for
-// reading. The caller must Stop it. Its settings are those of the first.
+// Standby copies the running cluster into a second one that replicates it, and returns when that accepts read
+// connections. The caller must Stop it. It has the settings of the first.
 func (c *Cluster) Standby(ctx context.Context) (*Cluster, error) {
 	dir, err := shortTempDir(c.owner)
 	if err != nil {
@@ -29,14 +29,14 @@ func (c *Cluster) Standby(ctx context.Context) (*Cluster, error) {
 	return s, nil
 }
 
-// copyOf takes a base backup that streams on from its primary.
+// copyOf takes a base backup that continues to stream from its primary.
 func (c *Cluster) copyOf(ctx context.Context, primary *Cluster) error {
 	if c.owner != nil {
 		if err := os.Chown(c.dir, int(c.owner.Uid), int(c.owner.Gid)); err != nil {
 			return err
 		}
 	}
-	// The same settings again, so that its socket lies in its own directory.
+	// The same settings again, so that its socket is in its own directory.
 	if err := c.command(ctx, "pg_basebackup", "-D", c.data(), "-d", primary.DSN("postgres"), "-R", "-c", "fast", "-X",
 		"stream", "--no-sync"); err != nil {
 		return err
@@ -44,7 +44,7 @@ func (c *Cluster) copyOf(ctx context.Context, primary *Cluster) error {
 	return c.configure()
 }
 
-// Promote makes a standby a primary with a history of its own and returns when it accepts writes.
+// Promote makes a standby a primary with a timeline of its own and returns when it accepts writes.
 func (c *Cluster) Promote(ctx context.Context) error {
 	return c.command(ctx, "pg_ctl", "promote", "-D", c.data(), "-w", "-t", "30")
 }

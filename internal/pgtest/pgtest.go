@@ -1,8 +1,7 @@
 // Package pgtest starts a real PostgreSQL for tests: one private cluster per test binary, one database per test.
 //
-// It owns the test binary's shared cluster, started at the first use and stopped by Main. Its functions may be
-// called from parallel tests. It is never linked into the program and never connects to a server that it did not
-// start.
+// It owns the test binary's shared cluster, started at the first use and stopped by Main. Its functions may be called
+// from parallel tests. It is never linked into the program and never connects to a server that it did not start.
 package pgtest
 
 import (
@@ -18,14 +17,14 @@ import (
 	"github.com/retraind/retraind/internal/pgcluster"
 )
 
-// decoded is a second one, whose log can be decoded.
+// decoded is a second one, with logical decoding.
 var decoded struct {
 	once    sync.Once
 	cluster *pgcluster.Cluster
 	err     error
 }
 
-// shared is the test binary's cluster. A test binary has no other place that outlives its tests.
+// shared is the test binary's cluster, shared by its tests.
 var shared struct {
 	once      sync.Once
 	cluster   *pgcluster.Cluster
@@ -87,7 +86,7 @@ func Database(t testing.TB, sql ...string) string {
 	return shared.cluster.DSN(create(t, template))
 }
 
-// Logical are the settings of a cluster whose log can be decoded by many tests at once.
+// Logical returns the settings of a cluster on which many tests can use logical decoding at once.
 func Logical() map[string]string {
 	return map[string]string{
 		"wal_level": "logical", "max_replication_slots": "200", "max_wal_senders": "60",
@@ -95,8 +94,8 @@ func Logical() map[string]string {
 	}
 }
 
-// Decodable returns a cluster that the tests of a binary share, whose log can be decoded. Tests create their
-// databases themselves. A test with open transactions delays the others' creation of replication slots.
+// Decodable returns a cluster with logical decoding that the tests of a binary share. Tests create their databases
+// themselves. A test with open transactions delays the others' creation of replication slots.
 func Decodable(t testing.TB) *pgcluster.Cluster {
 	t.Helper()
 	decoded.once.Do(func() {

@@ -133,7 +133,7 @@ func TestPattern(t *testing.T) {
 	}
 }
 
-// The table of rows itself must be well-formed: no name twice, no row without its parts.
+// The table of rows itself must be well-formed: no duplicate name, no incomplete row.
 func TestRows(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}

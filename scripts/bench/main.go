@@ -1,7 +1,7 @@
-// Command bench runs the benchmarks of rows.go and reports them: one table for a person, bench.json for a machine.
+// Command bench runs the benchmarks of rows.go and reports them: a table for people, bench.json for programs.
 //
-// It runs `go test -bench` itself, one package after the other so that measurements do not disturb each other. A row whose
-// benchmark did not run or did not report its metric is an error, never an empty cell.
+// It runs `go test -bench` itself, one package after the other so that measurements do not disturb each other. A row
+// whose benchmark did not run or did not report its metric is an error, never an empty cell.
 package main
 
 import (
@@ -74,7 +74,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return os.WriteFile(*out, append(data, '\n'), 0o644)
 }
 
-// measure runs one package's benchmarks and returns every metric they reported; why one was skipped goes to stderr.
+// measure runs one package's benchmarks and returns every reported metric; it writes the reasons of skipped ones to
+// stderr.
 func measure(ctx context.Context, stderr io.Writer, pkg, pattern, benchtime string, count int) (metrics, error) {
 	cmd := exec.CommandContext(ctx, "go", "test", "-v", "-run", "^$", "-bench", pattern, "-benchtime", benchtime, "-count",
 		strconv.Itoa(count), "-benchmem", pkg)

@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// metrics maps a benchmark's full name to what it reported, by unit.
+// metrics maps a benchmark's full name to its reported values, by unit.
 type metrics map[string]map[string]float64
 
-// get returns one figure and says what there is when it is missing.
+// get returns one value; the error lists what exists.
 func (m metrics) get(bench, metric string) (float64, error) {
 	units, ok := m[bench]
 	if !ok {
@@ -27,7 +27,7 @@ func (m metrics) get(bench, metric string) (float64, error) {
 	return v, nil
 }
 
-// keep keeps the best of several runs: what else the machine did meanwhile only ever makes a figure worse.
+// keep keeps the best of several runs: other load on the machine only makes a value worse.
 func (m metrics) keep(bench, unit string, v float64) {
 	old, again := m[bench][unit]
 	switch {
@@ -70,7 +70,8 @@ func parse(r io.Reader) (metrics, error) {
 	return m, lines.Err()
 }
 
-// skipped lists the benchmarks that did not run, each once, with the reason, which go test -v prints on the line before.
+// skipped lists the benchmarks that did not run, each once, with the reason, which go test -v prints on the line
+// before.
 func skipped(output string) []string {
 	var list []string
 	before := ""

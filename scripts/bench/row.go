@@ -11,21 +11,22 @@ import (
 	"text/tabwriter"
 )
 
-// row says what one line of the report is made of.
+// row defines one line of the report.
 type row struct {
 	Name    string // what is measured, in words
 	Package string // e.g. "./drift"
 	Bench   string // benchmark with sub-benchmarks, e.g. "BenchmarkApply/1000000"
 	Metric  string // as go test prints it: "ns/op", "B/op", or one of b.ReportMetric; also the unit shown
-	// Peer is another benchmark of the same package that reports the same metric: what we are compared with.
+	// Peer is another benchmark of the same package that reports the same metric, for comparison.
 	Peer string
-	// PeerMetric is the peer's metric where it is not Metric: a benchmark that takes turns with its peer reports both.
+	// PeerMetric is the peer's metric if it is not Metric: a benchmark that takes turns with its peer reports both.
 	PeerMetric string
-	// PeerMayLack: the peer is another program that may not be installed; the row then has no ratio, and no verdict on it.
+	// PeerMayLack means that the peer is another program that may not be installed; the row then has no ratio, and no
+	// verdict on it.
 	PeerMayLack bool
-	// MayLack: the benchmark needs data that may not be there; the row is then left out.
+	// MayLack means that the benchmark needs data that may not exist; the row is then left out.
 	MayLack bool
-	// Goal is the bound for the value, or for the ratio to the peer when GoalIsRatio is set; nil states none.
+	// Goal is the limit for the value, or for the ratio to the peer when GoalIsRatio is set; nil means none.
 	Goal        *float64
 	GoalIsRatio bool
 	MoreIsWell  bool // a rate: the goal is a floor; otherwise it is a ceiling
@@ -42,10 +43,10 @@ type result struct {
 	Met   *bool    `json:"met"`
 }
 
-// errLacks is that of a row which is left out.
+// errLacks is the error of a row that is left out.
 var errLacks = errors.New("left out")
 
-// result looks the row's figures up. The ratio is value / peer.
+// result computes a row's result. The ratio is value / peer.
 func (r row) result(m metrics) (result, error) {
 	value, err := m.get(r.Bench, r.Metric)
 	if err != nil && r.MayLack {
@@ -80,7 +81,7 @@ func (r row) result(m metrics) (result, error) {
 	return res, nil
 }
 
-// pattern is the -bench expression that runs a package's rows and their peers, each whole top-level benchmark once.
+// pattern returns the -bench expression that runs a package's rows and their peers, each top-level benchmark once.
 func pattern(rows []row, pkg string) string {
 	var names []string
 	for _, r := range rows {
@@ -94,7 +95,7 @@ func pattern(rows []row, pkg string) string {
 	return "^(" + strings.Join(names, "|") + ")$"
 }
 
-// table prints the results for a person.
+// table prints the results for people.
 func table(w io.Writer, results []result) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(tw, "WHAT\tVALUE\tUNIT\tPEER\tRATIO\tGOAL\tMET")
@@ -109,7 +110,7 @@ func table(w io.Writer, results []result) error {
 	return tw.Flush()
 }
 
-// figure prints four significant digits without an exponent for the sizes that occur; "-" for none.
+// figure formats four significant digits without an exponent for the usual sizes; "-" for none.
 func figure(v *float64) string {
 	switch {
 	case v == nil:

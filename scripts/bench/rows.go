@@ -1,6 +1,6 @@
 package main
 
-// rows is the whole report. A benchmark that is asked for has its line here; one without a line is not measured.
+// rows is the whole report. Only benchmarks with a row here are measured.
 var rows = append(classifierRows(), []row{
 	{
 		Name: "status page, one snapshot to HTML", Package: "./status", Bench: "BenchmarkPage", Metric: "ns/op",

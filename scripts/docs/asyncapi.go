@@ -10,12 +10,12 @@ import (
 	"github.com/retraind/retraind/notify"
 )
 
-// node is an object of JSON; encoding/json sorts its keys.
+// node is a JSON object; encoding/json sorts its keys.
 type node map[string]any
 
 func ref(path string) node { return node{"$ref": "#/" + path} }
 
-// asyncAPI describes the events as an AsyncAPI 3 document, for generators of clients and for catalogues.
+// asyncAPI describes the events as an AsyncAPI 3 document, for client generators and catalogues.
 func asyncAPI(src *sources) ([]byte, error) {
 	channels, operations, messages := node{}, node{}, node{}
 	schemas := node{"Event": envelope()}
@@ -68,7 +68,7 @@ func asyncAPI(src *sources) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// envelope is what all events have in common.
+// envelope describes the fields that all events share.
 func envelope() node {
 	text := func(meaning string) node { return node{"type": "string", "description": meaning} }
 	return node{
@@ -85,7 +85,7 @@ func envelope() node {
 	}
 }
 
-// addSchema describes a struct and those inside of it.
+// addSchema describes a struct and the structs in it.
 func addSchema(src *sources, schemas node, t reflect.Type) error {
 	if _, ok := schemas[t.Name()]; ok {
 		return nil
@@ -121,7 +121,7 @@ func addSchema(src *sources, schemas node, t reflect.Type) error {
 	return nil
 }
 
-// typeSchema describes a type, and names the struct in it.
+// typeSchema describes a type, and returns the struct in it.
 func typeSchema(t reflect.Type) (node, reflect.Type, error) {
 	switch t.Kind() {
 	case reflect.Pointer:

@@ -14,7 +14,7 @@ import (
 
 type object = map[string]any
 
-// minimal is a configuration that writes little and opens every section, so that what the loader fills in shows.
+// minimal is a short configuration that has every section, so that the loader fills in all defaults.
 func minimal() object {
 	return object{
 		"version": 1,
@@ -70,7 +70,8 @@ func configuration(src *sources) (string, error) {
 	return r.tables(), nil
 }
 
-// findRequired leaves out one key of the minimal configuration after the other: what cannot be loaded then is required.
+// findRequired leaves out each key of the minimal configuration in turn: if the rest does not load, the key is
+// required.
 func (r *reference) findRequired(path []string) error {
 	at := minimal()
 	for _, key := range path {
@@ -89,7 +90,7 @@ func (r *reference) findRequired(path []string) error {
 		if err != nil && !errors.As(err, &invalid) {
 			return err
 		}
-		if key != "example" && key != "all" { // a name of ours; one floor of several possible ones
+		if key != "example" && key != "all" { // a name of ours; one of several possible floors
 			r.required[shown(here)] = err != nil
 		}
 		if _, ok := value.(object); ok {
@@ -120,7 +121,7 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// fields adds a row for each key of a struct and walks into sections.
+// fields adds a row for each key of a struct and descends into sections.
 func (r *reference) fields(path string, v reflect.Value) error {
 	docs, err := r.src.fields(v.Type())
 	if err != nil {
@@ -198,7 +199,7 @@ func (r *reference) key(path string, f reflect.StructField, v reflect.Value, tex
 	return nil
 }
 
-// alternative names the key that may stand instead of a required one.
+// alternative names the key that may be set instead of a required one.
 func alternative(path string) string {
 	switch path {
 	case "models.NAME.retrain_when":
@@ -215,7 +216,7 @@ func alternative(path string) string {
 	return ""
 }
 
-// written says that the value is the minimal configuration's own and no default.
+// written reports that the value is set in the minimal configuration and is no default.
 func written(path string) bool {
 	return slices.Contains([]string{
 		"models.NAME.retrain_when.category_recall_below.all", "models.NAME.retrain_when.accuracy_below.share",

@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/notify"
 )
 
-// The reference tables follow the code: whoever changes a key, an event or a metric runs the generator.
+// The reference tables match the code: after a change of a key, an event or a metric the generator must be run.
 func TestDocumentsAreCurrent(t *testing.T) {
 	t.Parallel()
 	fresh, err := render("../..")
@@ -32,7 +32,7 @@ func TestDocumentsAreCurrent(t *testing.T) {
 	}
 }
 
-// TestAsyncAPIReferencesResolve: what a document refers to is in it, and each kind has its channel.
+// TestAsyncAPIReferencesResolve: every reference of the document resolves, and each kind has its channel.
 func TestAsyncAPIReferencesResolve(t *testing.T) {
 	t.Parallel()
 	text, err := asyncAPI(newSources("../.."))

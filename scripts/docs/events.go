@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/notify"
 )
 
-// events renders the catalogue: one part for each kind, then the shapes that several kinds share.
+// events renders the catalogue: one section for each kind, then the types that several kinds share.
 func events(src *sources) (string, error) {
 	var b strings.Builder
 	shared, seen := []reflect.Type{}, map[reflect.Type]bool{}

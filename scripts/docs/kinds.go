@@ -19,7 +19,7 @@ type former interface{ YAMLForm(string) any }
 
 func isFormer(t reflect.Type) bool { return reflect.PointerTo(t).Implements(reflect.TypeFor[former]()) }
 
-// isShort tells a section that may be written as one of its values alone.
+// isShort reports whether a section may be written as one of its values alone.
 func isShort(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && isFormer(t) && scalarForm(t) != nil && scalarForm(t).Kind() != reflect.Struct
 }
@@ -106,7 +106,7 @@ func plural(kind string) string {
 	return kind
 }
 
-// plain writes a default as it would stand in the file.
+// plain formats a default as in the file.
 func plain(v reflect.Value) string {
 	for v.Kind() == reflect.Pointer {
 		v = v.Elem()

@@ -1,11 +1,11 @@
-// Command docs writes the reference tables of docs/ and the configuration's JSON Schema: keys, events and metrics, from
-// the code that defines them.
+// Command docs writes the reference tables of docs/ and the configuration's JSON Schema: keys, events and metrics,
+// from the code that defines them.
 //
 //	go run ./scripts/docs
 //
 // It owns the parts of the documents between the marks "<!-- generated: NAME -->" and "<!-- end -->", leaves the rest
-// of them alone, and owns the whole schema and docs/asyncapi.json. It runs in one goroutine from the repository's root. A
-// test fails when the committed documents are not what it writes.
+// of them unchanged, and owns the whole schema and docs/asyncapi.json. It runs in one goroutine from the repository's
+// root. A test fails when the committed documents differ from its output.
 package main
 
 import (
@@ -39,7 +39,7 @@ func write(root string) error {
 
 var section = regexp.MustCompile(`(?s)(<!-- generated: ([a-z]+) -->\n).*?(<!-- end -->)`)
 
-// render returns the documents that have generated parts, with these parts as they must be.
+// render returns the documents that have generated parts, with these parts up to date.
 func render(root string) (map[string][]byte, error) {
 	src := newSources(root)
 	parts := map[string]func(*sources) (string, error){

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// metric is one family of metrics as the code declares it.
+// metric is one family of metrics as declared in the code.
 type metric struct {
 	name, kind, help string
 	labels           []string

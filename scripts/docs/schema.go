@@ -14,8 +14,8 @@ import (
 	"github.com/retraind/retraind/configs"
 )
 
-// schema writes the JSON Schema of a configuration, for editors: what the loader takes, with the comments of the code as
-// descriptions. What depends on several keys at once only the loader knows.
+// schema writes the JSON Schema of a configuration, for editors: what the loader accepts, with the comments of the
+// code as descriptions. Rules that involve several keys are checked by the loader only.
 func schema(src *sources) ([]byte, error) {
 	loaded, err := parse(minimal())
 	if err != nil {
@@ -92,12 +92,12 @@ func (r *reference) properties(s *jsonschema.Schema, path string, v reflect.Valu
 	return nil
 }
 
-// described puts the key's own words before those of its type, which say how it is written.
+// described puts the key's description before that of its type, which says how it is written.
 func described(s *jsonschema.Schema, text string) {
 	s.Description = strings.TrimSpace(text + " " + s.Description)
 }
 
-// value describes what may stand behind a key.
+// value describes the value of a key.
 func (r *reference) value(path string, v reflect.Value) (*jsonschema.Schema, error) {
 	t := v.Type()
 	for t.Kind() == reflect.Pointer {
@@ -138,7 +138,7 @@ func (r *reference) value(path string, v reflect.Value) (*jsonschema.Schema, err
 		return &jsonschema.Schema{Type: "boolean"}, nil
 	case reflect.Struct:
 		s, err := r.object(path, v)
-		if err == nil && path == "models.NAME.labels" { // any of the sources, but one
+		if err == nil && path == "models.NAME.labels" { // any one of the sources
 			s.MinProperties = new(uint64(1))
 		}
 		return s, err
@@ -156,7 +156,7 @@ func (r *reference) value(path string, v reflect.Value) (*jsonschema.Schema, err
 	return nil, fmt.Errorf("type %s has no schema", t)
 }
 
-// sample is an entry of a map: the minimal configuration's own, whose defaults show, or an empty one.
+// sample returns an entry of a map: the minimal configuration's own, which has defaults, or an empty one.
 func sample(v reflect.Value) reflect.Value {
 	if v.Kind() == reflect.Map && v.Type().Elem().Kind() == reflect.Pointer && v.Len() > 0 {
 		return v.MapIndex(v.MapKeys()[0])
@@ -164,7 +164,7 @@ func sample(v reflect.Value) reflect.Value {
 	return reflect.New(v.Type().Elem()).Elem()
 }
 
-// text describes a text, which is one of a few where its type has constants.
+// text describes a text, or an enumeration if its type has constants.
 func (r *reference) text(t reflect.Type) (*jsonschema.Schema, error) {
 	s := &jsonschema.Schema{Type: "string"}
 	if t.PkgPath() == "" {
@@ -179,7 +179,7 @@ func (r *reference) text(t reflect.Type) (*jsonschema.Schema, error) {
 	return s, err
 }
 
-// simple says that a default can be shown in one word.
+// simple reports that a default can be shown in one word.
 func simple(t reflect.Type) bool {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -193,7 +193,7 @@ func simple(t reflect.Type) bool {
 	return true
 }
 
-// defaultOf writes a default as it would stand in the file.
+// defaultOf returns a default as in the file.
 func defaultOf(v reflect.Value) any {
 	for v.Kind() == reflect.Pointer {
 		v = v.Elem()

@@ -121,7 +121,7 @@ func typeSpec(f *ast.File, name string) *ast.TypeSpec {
 	return nil
 }
 
-// comment is a comment on one line.
+// comment returns a comment as one line.
 func comment(g *ast.CommentGroup) string {
 	if g == nil {
 		return ""
@@ -138,8 +138,8 @@ func literal(e ast.Expr) (string, bool) {
 	return text, err == nil
 }
 
-// prose turns a field's comment into a sentence of the document. The field's Go name in front is left out where the rest
-// still reads as a sentence: "DSNFile is a file with …", "Gate names the target …".
+// prose turns a field's comment into a sentence of the document. The field's Go name at the start is left out if the
+// rest still reads as a sentence: "DSNFile is a file with …", "Gate names the target …".
 func prose(name, text string) string {
 	rest, named := strings.CutPrefix(text, name+" ")
 	word, more, _ := strings.Cut(rest, " ")
@@ -161,5 +161,5 @@ func prose(name, text string) string {
 	return cell(text)
 }
 
-// cell makes text safe inside a table.
+// cell escapes text for a table.
 func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }

@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/actions"
 )
 
-// steps adds the rows of every kind of step: a key that several kinds have once, one of a single kind with its name.
+// steps adds the rows of every kind of step: a key of several kinds once, one of a single kind with its name.
 func (r *reference) steps(path string) error {
 	before := len(r.rows)
 	count := map[string]int{}
@@ -39,7 +39,7 @@ func common(key, path string) bool {
 	return slices.Contains([]string{"do", "name", "timeout", "expect", "retries"}, key[len(path)+1:])
 }
 
-// step describes the ways to write a step: the word of a built-in one, or the keys of each kind.
+// step describes the notations of a step: the word of a built-in one, or the keys of each kind.
 func (r *reference) step(path string) (*jsonschema.Schema, error) {
 	word := &jsonschema.Schema{Type: "string", Description: "A built-in step without other keys."}
 	out := &jsonschema.Schema{AnyOf: []*jsonschema.Schema{word}}

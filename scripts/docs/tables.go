@@ -14,8 +14,8 @@ const (
 	tableHead  = "| key | type | default | meaning |\n|---|---|---|---|\n"
 )
 
-// tables renders the rows: one table for the top of the file, and one for each section of a model, whose own row becomes
-// the sentence above it.
+// tables renders the rows: one table for the top level, and one for each section of a model, whose own row becomes the
+// sentence above it.
 func (r *reference) tables() string {
 	var b strings.Builder
 	b.WriteString("### The top of the file\n\n" + tableHead)
@@ -34,7 +34,7 @@ func (r *reference) tables() string {
 	return b.String()
 }
 
-// opening is what stands above the table of a model's section.
+// opening returns the text above the table of a model's section.
 func opening(section row) string {
 	text := strings.ReplaceAll(section.text, `\|`, "|")
 	if section.standard != "" {

@@ -1,7 +1,7 @@
-// Lines names the lines of Go files whose code goes beyond 120 columns, and exits with 1 where there are any. A text or a
-// comment may be longer: a message that is in one piece is found by searching for it. A tab counts as one column.
+// Lines lists the lines of Go files whose code is longer than 120 columns, and exits with 1 if there are any. A text
+// or a comment may be longer: a message in one piece can be searched for. A tab counts as one column.
 //
-// It reads the files that it is given, one after the other, and never changes them.
+// It reads the given files one after the other, and never changes them.
 package main
 
 import (

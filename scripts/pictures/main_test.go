@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// The stored pictures are those of the source, well-formed, and adapt to a dark scheme.
+// The stored pictures match the source, are well-formed, and adapt to a dark scheme.
 func TestPicturesAreCurrent(t *testing.T) {
 	t.Parallel()
 	for name, p := range pictures() {

@@ -1,7 +1,7 @@
-// Package news writes labelled German texts that look like short news, for the demo and for tests.
+// Package news generates labelled German texts that look like short news, for the demo and for tests.
 //
 // It owns the vocabularies and nothing else; the same seed gives the same texts. Everything is pure and may be called
-// from any goroutine. It never reads a file: no text of other people is in it.
+// from any goroutine. It never reads a file, and contains no text of others.
 package news
 
 import (
@@ -20,10 +20,10 @@ type Item struct {
 	Label   string
 }
 
-// Pair is two topics that are close enough to be taken for one.
+// Pair is two topics that are easily confused.
 type Pair struct {
-	Into string // the name under which both are filed while they are merged
-	From string // the one that splits off
+	Into string // the label of both while they are merged
+	From string // the label that is split off
 }
 
 // Topics lists the labels.
@@ -35,7 +35,7 @@ func Topics() []string {
 	return names
 }
 
-// Pairs lists the close pairs.
+// Pairs lists the pairs of similar topics.
 func Pairs() []Pair {
 	var pairs []Pair
 	for _, o := range overlaps() {
@@ -45,14 +45,14 @@ func Pairs() []Pair {
 }
 
 const (
-	mixed      = 0.17 // share of texts that are about a second topic nearly as much
-	ownShare   = 0.50 // of the sentences are in the topic's own words, the others in its pair's or in common ones
+	mixed      = 0.17 // share of texts with a second topic
+	ownShare   = 0.50 // share of sentences with the topic's own words; the others have its pair's or common ones
 	mixedOwn   = 0.34
-	otherShare = 0.30 // of a mixed text's sentences are about the second topic
-	pairShare  = 0.20 // of a close topic's sentences are in the pair's words
+	otherShare = 0.30 // share of a mixed text's sentences about the second topic
+	pairShare  = 0.20 // share of a similar topic's sentences with the pair's words
 )
 
-// Generate writes n items.
+// Generate generates n items.
 func Generate(seed uint64, n int) []Item {
 	w := &writer{
 		rng: rand.New(rand.NewPCG(seed, 0x6e657773)), topics: topics(), common: common(), frame: frames(),
@@ -107,7 +107,7 @@ func (w *writer) item(i int) Item {
 	for s := range sentences {
 		sentences[s] = w.sentence(source())
 	}
-	if !isMixed { // no text without a word of its topic, unless it is meant to be doubtful
+	if !isMixed { // only mixed texts may lack a word of their topic
 		sentences[w.rng.IntN(len(sentences))] = w.sentence(own)
 	}
 	return Item{ID: fmt.Sprintf("news-%05d", i+1), Title: title, Content: strings.Join(sentences, " "), Label: own.name}

@@ -1,6 +1,6 @@
 //go:build !race
 
-// The trainer has its race tests in its own package; here it only costs twenty times as much.
+// The trainer has its own tests with the race detector, which would slow this one down twenty times.
 
 package news_test
 
@@ -99,7 +99,7 @@ func trained(t *testing.T, train []classifier.Example) *classifier.Model {
 	return m
 }
 
-// judgement counts held-out texts by their true topic, and those that were classified so.
+// judgement counts held-out texts by their true topic, and the correctly classified ones.
 type judgement struct{ all, right map[string]int }
 
 func (j *judgement) judge(m *classifier.Model, test []classifier.Example) {
@@ -139,9 +139,9 @@ func TestClassifierFindsTheTopicsButNotAllOfThem(t *testing.T) {
 	}
 }
 
-// TestMergedPairSplits is the demo's story: two topics are filed as one, the corrections restore the truth, and a
-// retraining learns to tell them apart. Some forty texts of a topic are held out, too few for one division to tell a
-// recall of 0.8 from one of 0.9: three are judged together.
+// TestMergedPairSplits is the demo's scenario: two topics have one label, corrections separate them, and a retraining
+// learns to distinguish them. Some forty texts of a topic are held out, too few in one split to distinguish a recall
+// of 0.8 from 0.9: three splits are counted together.
 func TestMergedPairSplits(t *testing.T) {
 	t.Parallel()
 	for i, pair := range news.Pairs() {

@@ -13,7 +13,7 @@ type topic struct {
 
 type predicate struct{ verb, rest string }
 
-// topics are the categories with their own words.
+// topics returns the categories with their own words.
 func topics() []topic {
 	return []topic{
 		{
@@ -217,13 +217,13 @@ func topics() []topic {
 	}
 }
 
-// overlap is what the two topics of a close pair write about in the same words.
+// overlap is the shared vocabulary of a pair of similar topics.
 type overlap struct {
 	first, second string
 	words         topic
 }
 
-// overlaps are the close pairs: an annotator in a hurry files the second under the first.
+// overlaps returns the pairs of similar topics: a hasty annotator labels the second as the first.
 func overlaps() []overlap {
 	return []overlap{
 		{"Wissenschaft", "Gesundheit", topic{
@@ -255,7 +255,7 @@ func overlaps() []overlap {
 	}
 }
 
-// common is what every topic says.
+// common is the vocabulary of all topics.
 func common() topic {
 	return topic{
 		subjects: []string{"ein Sprecher", "die Sprecherin", "ein Beteiligter", "die Leitung", "der Verband", "die Stadt", "ein Experte", "das Land", "die Behörde", "eine Anwohnerin", "der Verein", "die Kommission"},
@@ -280,7 +280,7 @@ func common() topic {
 	}
 }
 
-// frame is what sentences are hung up on: places, times and sources.
+// frame is the places, times and sources of sentences.
 type frame struct{ places, days, sources []string }
 
 func frames() frame {

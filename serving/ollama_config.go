@@ -30,17 +30,18 @@ type OllamaConfig struct {
 	PromptFile string `yaml:"prompt_file"`
 	// FormatFile is the JSON schema of the answer.
 	FormatFile string `yaml:"format_file"`
-	// TemplateFile is the chat template of the names that the step stage makes, in Ollama's form; default: what Ollama makes of the file's own.
+	// TemplateFile is the chat template, in Ollama's format, of the models that the step stage creates; default: Ollama's
+	// conversion of the template in the model file.
 	TemplateFile string `yaml:"template_file"`
-	// Options are those of each request, such as temperature: 0 and seed: 1.
+	// Options are the options of each request, such as temperature: 0 and seed: 1.
 	Options map[string]Option `yaml:"options"`
 	// Think switches the thinking of a model on or off; default: the model's own.
 	Think *bool `yaml:"think"`
 
-	// What the configuration adds when it is loaded: the address, and what the files held. A run keeps them as they were.
+	// Set when the configuration is loaded: the URL, and the content of the files. A run keeps them as they were.
 	URL    string `yaml:"-"`
 	System string `yaml:"-"`
-	// Foreign: the model is not made by retraind, so that requests carry the system prompt.
+	// Foreign means that retraind does not create the model, so that requests carry the system prompt.
 	Foreign  bool            `yaml:"-" json:",omitempty"`
 	Prompt   string          `yaml:"-"`
 	Template string          `yaml:"-" json:",omitempty"`
@@ -187,8 +188,8 @@ func (c *OllamaConfig) request(prompt string) ollama.ChatRequest {
 	}
 }
 
-// Digest names everything that a request, a chat of an export and a model that is made have in common: system prompt,
-// prompt, schema and options.
+// Digest identifies the settings that requests, exported chats and created models share: system prompt, prompt, template,
+// schema and options.
 func (c *OllamaConfig) Digest() string { return digest(c.System, c.Template, c.Asked()) }
 
 // Asked identifies the settings that requests carry: prompt, schema and options. A change of them changes the answers.

@@ -30,10 +30,10 @@ type Text struct {
 // Answer is the service's answer about one text.
 type Answer struct {
 	Values     Answers
-	Confidence float64 // 0 when the service tells none
-	Release    string  // digest of the release that answered, when the answer has it beside the first target
-	Whole      string  // everything that a language model answered, as JSON
-	Format     string  // what was wrong with the answer of a model whose values are FormatError; "" for others
+	Confidence float64 // 0 if the service reports none
+	Release    string  // digest of the release that answered, if the answer has it beside the first target
+	Whole      string  // the complete answer of a language model, as JSON
+	Format     string  // what was wrong with an answer whose values are FormatError; else ""
 	Took       time.Duration
 }
 

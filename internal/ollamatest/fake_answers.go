@@ -128,20 +128,19 @@ type question struct {
 
 // keep is when a model that is asked now leaves memory.
 func (q question) keep() (time.Time, bool) {
+	const usual = 5 * time.Minute
 	var seconds float64
 	var text string
-	switch d, err := time.ParseDuration("5m"); {
+	switch {
 	case q.KeepAlive == nil:
-		return time.Now().Add(d), true
 	case json.Unmarshal(*q.KeepAlive, &seconds) == nil:
-		d = time.Duration(seconds * float64(time.Second))
+		d := time.Duration(seconds * float64(time.Second))
 		return expiry(d), d != 0
 	case json.Unmarshal(*q.KeepAlive, &text) == nil:
-		d, err = time.ParseDuration(text)
+		d, err := time.ParseDuration(text)
 		return expiry(d), d != 0 && err == nil
-	default:
-		return time.Now().Add(d), true
 	}
+	return time.Now().Add(usual), true
 }
 
 func expiry(d time.Duration) time.Time {

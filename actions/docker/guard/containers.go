@@ -176,7 +176,7 @@ func (q *request) links(body map[string]any) error {
 		}
 		list, ok := value.([]any)
 		if !ok {
-			return errors.New("Links is no list")
+			return errors.New("the key Links is no list")
 		}
 		for _, link := range list {
 			text, _ := link.(string)

@@ -89,7 +89,7 @@ func (x *Executor) perform(ctx context.Context, p Plan, a Action, done []Outcome
 	case ActFree:
 		return x.free(ctx, p, a)
 	case ActRestore:
-		return x.restore(ctx, p)
+		return x.restore(ctx, p, done)
 	}
 	step := p.Steps[a.Step]
 	if a.Kind == ActUndo {

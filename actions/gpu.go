@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/gpu"
 	"github.com/retraind/retraind/store"
 )
 
@@ -19,11 +20,13 @@ type GPU interface {
 	// Watch looks at the device until the returned function is called, with whether the step succeeded; that says how the step
 	// used the device.
 	Watch(ctx context.Context, w GPUWatch) (end func(succeeded bool) GPUUse)
-	// Free sets aside what the plan of a run names, once the run's turn has come, and waits until the GPU's memory is back. It
-	// may be called again: what is off is left alone. It says what it did; a *BlockedError says what stays.
-	Free(ctx context.Context, s GPUStep, p Plan) (string, error)
-	// Restore brings back what a run has set aside, and proves it. It says what came back; the error, what did not.
-	Restore(ctx context.Context, s GPUStep) (string, error)
+	// Free sets aside what the plan of a run names, once the run's turn has come, and waits until the GPU's memory is back.
+	// Models that the run's own steps have loaded are only unloaded. It may be called again: what is off is left alone. It says
+	// what it did; a *BlockedError says what stays.
+	Free(ctx context.Context, s GPUStep, r Room) (string, error)
+	// Restore unloads models that the run's own steps have loaded, brings back what the run has set aside, and proves it. It
+	// says what came back; the error, what did not.
+	Restore(ctx context.Context, s GPUStep, asked []AskedModel) (string, error)
 }
 
 // GPUGrant is a GPU that a step may use.
@@ -45,10 +48,18 @@ const deviceVar = "CUDA_VISIBLE_DEVICES"
 // GPUStep names the step that needs a GPU.
 type GPUStep struct{ Model, Run, Step string }
 
+// Room is what makes room on the GPU for steps of a run.
+type Room struct {
+	Stop   []gpu.StopConfig
+	RunDir string
+	Asked  []AskedModel // by the run's own steps until now
+}
+
 // GPUWatch is what a watch over a step's device must know.
 type GPUWatch struct {
 	GPUStep
-	Device  string              // UUID
+	// Device is the UUID; "" for a step that asks models of Ollama: only what is set aside is looked at, and models are not.
+	Device  string
 	Attempt string              // value of runner.AttemptVar in the environment of the step's processes
 	Found   func(text string)   // is called with what a person should see in the run
 	Stop    func(*BlockedError) // is called when the step must not go on
@@ -56,6 +67,9 @@ type GPUWatch struct {
 
 // commandWithGPU runs a step's command, with the GPU held and watched if it needs one.
 func (x *Executor) commandWithGPU(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
+	if step.OllamaOnGPU {
+		return x.commandOnOllama(ctx, p, a, step)
+	}
 	if !step.GPU {
 		return x.command(ctx, p, a, step, step.Argv)
 	}
@@ -104,7 +118,7 @@ func (x *Executor) commandWatched(
 	ctx context.Context, p Plan, a Action, step Step, device string, lease *os.File,
 ) (Outcome, error) {
 	h := held{lease: lease}
-	if x.GPU == nil || device == "" {
+	if x.GPU == nil || device == "" && !step.OllamaOnGPU {
 		return x.commandUntil(ctx, p, a, step, step.Argv, h)
 	}
 	stop := make(chan *BlockedError, 1)
@@ -170,7 +184,7 @@ func (x *Executor) acquire(ctx context.Context, p Plan, a Action, step Step) (GP
 		}
 		claimed(errClaimed)
 	}()
-	grant, err := x.haveGPU(ctx, p, step)
+	grant, err := x.haveGPU(ctx, p, a, step)
 	if err == nil {
 		return grant, Outcome{}, nil
 	}
@@ -187,9 +201,9 @@ func (x *Executor) acquire(ctx context.Context, p Plan, a Action, step Step) (GP
 }
 
 // haveGPU frees the GPU, in case something has come back, such as by a start of the daemon, and acquires it.
-func (x *Executor) haveGPU(ctx context.Context, p Plan, step Step) (GPUGrant, error) {
+func (x *Executor) haveGPU(ctx context.Context, p Plan, a Action, step Step) (GPUGrant, error) {
 	if len(p.Stop) > 0 {
-		if _, err := x.GPU.Free(ctx, gpuStep(p, step), p); err != nil {
+		if _, err := x.GPU.Free(ctx, gpuStep(p, step), p.room(a.Step)); err != nil {
 			return GPUGrant{}, err
 		}
 	}
@@ -209,7 +223,7 @@ func (x *Executor) free(ctx context.Context, p Plan, a Action) (Outcome, error) 
 	}
 	ctx, stop := x.bounded(ctx, p, step)
 	defer stop()
-	detail, err := x.GPU.Free(ctx, gpuStep(p, step), p)
+	detail, err := x.GPU.Free(ctx, gpuStep(p, step), p.room(a.Step))
 	var blocked *BlockedError
 	switch {
 	case err == nil:
@@ -222,11 +236,12 @@ func (x *Executor) free(ctx context.Context, p Plan, a Action) (Outcome, error) 
 }
 
 // restore brings back what was set aside. No cancel stops it.
-func (x *Executor) restore(ctx context.Context, p Plan) (Outcome, error) {
+func (x *Executor) restore(ctx context.Context, p Plan, done []Outcome) (Outcome, error) {
 	if x.GPU == nil {
 		return Outcome{Class: store.StepOK, Detail: "nothing was set aside"}, nil
 	}
-	detail, err := x.GPU.Restore(ctx, GPUStep{Model: p.Model, Run: p.Run, Step: string(ActRestore)})
+	s := GPUStep{Model: p.Model, Run: p.Run, Step: string(ActRestore)}
+	detail, err := x.GPU.Restore(ctx, s, p.asked(begunSteps(done)))
 	if err != nil {
 		return failed(ctx, store.StepNotProved, err)
 	}

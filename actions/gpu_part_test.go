@@ -26,6 +26,44 @@ func gpuPlan() Plan {
 	return p
 }
 
+// teacherPlan is a plan whose GPU part begins with a large model that labels and ends with answers of the candidate.
+func teacherPlan() Plan {
+	p := testPlan()
+	p.Stop = []gpu.StopConfig{{Ollama: []string{"all"}, Server: "http://127.0.0.1:11434"}}
+	p.Steps[2].GPU = true
+	p.Steps = slices.Insert(p.Steps, 3,
+		Step{Name: "merge", Argv: []string{"x"}, Kind: KindPure},
+		Step{Name: "stage", Do: DoStage, Kind: KindPure, OllamaOnGPU: true, Retries: 1},
+		Step{Name: "predict", Do: DoPredict, Kind: KindPure, OllamaOnGPU: true})
+	p.Steps = slices.Insert(p.Steps, 1, Step{Name: "label", Do: DoLabel, Kind: KindPure, OllamaOnGPU: true, Retries: 1})
+	return p
+}
+
+// What was set aside stays so from the label step to the answers of the candidate, and is back before the gate.
+func TestNextCoversOllama(t *testing.T) {
+	t.Parallel()
+	acts, result := play(t, teacherPlan(), func(Action) store.StepState { return store.StepOK })
+	want := []string{
+		"do export 1", "free  1", "do label 1", "do quiesce 1", "do train 1", "do merge 1", "do stage 1", "do predict 1",
+		"restore  1", "do gate 1", "do release 1", "do restart 1", "do verify 1", "finish  1",
+	}
+	if diff := cmp.Diff(want, acts); diff != "" || result.Outcome != policy.OutcomePromoted {
+		t.Error(diff, result)
+	}
+	old := teacherPlan() // as a former version wrote it
+	for i := range old.Steps {
+		old.Steps[i].OllamaOnGPU = false
+	}
+	acts, _ = play(t, old, func(Action) store.StepState { return store.StepOK })
+	want = []string{
+		"do export 1", "do label 1", "do quiesce 1", "free  1", "do train 1", "restore  1", "do merge 1", "do stage 1",
+		"do predict 1", "do gate 1", "do release 1", "do restart 1", "do verify 1", "finish  1",
+	}
+	if diff := cmp.Diff(want, acts); diff != "" {
+		t.Error("an old plan: ", diff)
+	}
+}
+
 func TestNextFreesTheGPU(t *testing.T) {
 	t.Parallel()
 	at := func(name string, class store.StepState, attempts int) func(Action) store.StepState {
@@ -99,7 +137,7 @@ func TestNextFreesTheGPU(t *testing.T) {
 	}
 }
 
-// TestGPUPartSimulated plays 10^5 histories: nothing trains while something runs that is to be set aside, and nothing is
+// TestGPUPartSimulated plays 10^5 histories: nothing has the GPU while something runs that is to be set aside, and nothing is
 // left set aside, but for what the run says of it.
 func TestGPUPartSimulated(t *testing.T) {
 	t.Parallel()
@@ -107,13 +145,14 @@ func TestGPUPartSimulated(t *testing.T) {
 		store.StepFailed, store.StepTimeout, store.StepKilled, store.StepNotStarted, store.StepUnknown, store.StepGPUOOM,
 		store.StepDiskFull, store.StepRejected, store.StepNotProved, store.StepBlocked, store.StepCancelled,
 	}
-	p := gpuPlan()
+	plans := []Plan{gpuPlan(), teacherPlan()}
 	seeds := uint64(100_000)
 	if testing.Short() {
 		seeds = 5_000
 	}
 	for seed := range seeds {
 		rng := rand.New(rand.NewPCG(seed, 2))
+		p := plans[seed%2]
 		aside, restores, asideSince := false, 0, 0
 		_, result := play(t, p, func(a Action) store.StepState {
 			class := store.StepOK
@@ -129,8 +168,8 @@ func TestGPUPartSimulated(t *testing.T) {
 					aside = false
 				}
 			case ActDo:
-				if step := p.Steps[a.Step]; step.GPU && !aside {
-					t.Fatalf("seed %d: %s trains beside what was to be set aside", seed, step.Name)
+				if step := p.Steps[a.Step]; (step.GPU || step.OllamaOnGPU) && !aside {
+					t.Fatalf("seed %d: %s has the GPU beside what was to be set aside", seed, step.Name)
 				} else if aside && (step.Do == DoGate || step.Do == DoRelease || step.Do == DoVerify) && restores < restoreAttempts {
 					t.Fatalf("seed %d: %s while something is set aside", seed, step.Name)
 				}

@@ -32,14 +32,14 @@ func (g fakeGPU) Watch(_ context.Context, w GPUWatch) func(bool) GPUUse {
 	return g.watch(w)
 }
 
-func (g fakeGPU) Free(ctx context.Context, s GPUStep, _ Plan) (string, error) {
+func (g fakeGPU) Free(ctx context.Context, s GPUStep, _ Room) (string, error) {
 	if g.free == nil {
 		return "nothing", nil
 	}
 	return "stopped backend", g.free(ctx, s)
 }
 
-func (g fakeGPU) Restore(context.Context, GPUStep) (string, error) {
+func (g fakeGPU) Restore(context.Context, GPUStep, []AskedModel) (string, error) {
 	if g.restore == nil {
 		return "nothing", nil
 	}

@@ -174,10 +174,11 @@ func (m *machine) applyRestore(o Outcome) {
 	}
 }
 
-// gpuPart is the index of the first and of the last step for which the plan sets something aside.
+// gpuPart is the index of the first and of the last step for which the plan sets something aside: those that need the GPU
+// themselves, and those that ask models of Ollama on it.
 func (p Plan) gpuPart() (first, last int, ok bool) {
 	for i, s := range p.Steps {
-		if s.GPU && len(p.Stop) > 0 {
+		if (s.GPU || s.OllamaOnGPU) && len(p.Stop) > 0 {
 			if !ok {
 				first = i
 			}

@@ -105,6 +105,7 @@ func (s *studio) do(steps []StepConfig) (Plan, store.Run) {
 	s.runs++
 	p := s.plan(steps)
 	p.Serving = s.config
+	MarkOllama(p.Steps, p.Serving, p.Stop)
 	s.add(p)
 	s.handOver(p)
 	return p, s.await(p)

@@ -42,7 +42,7 @@ type Plan struct {
 	Parent *Parent `json:"parent,omitempty"`
 	// Rollback is nil but for a run that only takes a release back.
 	Rollback *Rollback `json:"back,omitempty"`
-	// Stop is what is set aside while the steps that need the GPU run. Plans of former versions are without.
+	// Stop is what is set aside while the steps of the GPU part run. Plans of former versions are without.
 	Stop []gpu.StopConfig `json:"stop,omitempty"`
 	// Until is when steps that checkpoint are stopped: the end of the quiet hours, less the reserve; zero for never.
 	Until time.Time `json:"until,omitzero"`
@@ -66,6 +66,8 @@ type Step struct {
 	Retries int               `json:"retries"`
 	Kind    StepKind          `json:"kind"`
 	GPU     bool              `json:"gpu,omitempty"`
+	// OllamaOnGPU: the step asks models of an Ollama server that has the host's GPU. Plans of former versions are without.
+	OllamaOnGPU bool `json:"ollama_on_gpu,omitempty"`
 	// Restart is how the step deploy restarts the service; nil where that follows the link.
 	Restart *RestartConfig `json:"restart,omitempty"`
 	// Compose is the service whose container the step deploy exchanges; nil for the other strategies.

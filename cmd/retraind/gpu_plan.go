@@ -16,7 +16,7 @@ import (
 type modelPlan struct {
 	Model    string   `json:"model"`
 	Pipeline string   `json:"pipeline"`
-	Steps    []string `json:"steps"` // that need the GPU
+	Steps    []string `json:"steps"` // that need the GPU, or ask Ollama on it
 	// Needs describes what one device must have.
 	Needs   string      `json:"needs"`
 	Verdict gpu.Verdict `json:"verdict"`
@@ -51,16 +51,22 @@ func plansOf(ctx context.Context, file *configs.File, devices []gpu.Device) []mo
 		}
 		for _, pipeline := range slices.Sorted(maps.Keys(m.Pipeline)) {
 			plan := modelPlan{Model: name, Pipeline: pipeline}
-			for _, s := range m.Steps(pipeline) {
-				if s.NeedsGPU() {
-					plan.Steps = append(plan.Steps, s.Title())
+			steps := actions.Resolve(m.Steps(pipeline), m.Deploy, "")
+			actions.MarkOllama(steps, m.Serving, m.SetsAside())
+			first := "" // step that needs the GPU for itself
+			for _, s := range steps {
+				if s.GPU || s.OllamaOnGPU {
+					plan.Steps = append(plan.Steps, s.Name)
+				}
+				if s.GPU && first == "" {
+					first = s.Name
 				}
 			}
 			if len(plan.Steps) == 0 {
 				continue
 			}
 			// Without measured peaks the configured need is used.
-			need, _ := peaksOf(file).Need(name, plan.Steps[0])
+			need, _ := peaksOf(file).Need(name, first)
 			plan.Needs = m.GPU.Wants(need)
 			plan.Verdict = gpu.Consider(*m.GPU, need, devices)
 			plan.Room, plan.Aside = roomOf(m.Steps(pipeline)), asideOf(ctx, file, m.GPU.Stop)

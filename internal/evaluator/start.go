@@ -108,6 +108,7 @@ func (l *Loop) planOf(
 			resolved[i].Rest = expected.rest(i)
 		}
 	}
+	actions.MarkOllama(resolved, l.rules.Model.Serving, l.rules.Model.SetsAside())
 	championDir, err := championDir(t, l.name, row.Champion)
 	if err != nil {
 		return actions.Plan{}, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,9 +22,9 @@ const goneEvery = 500 * time.Millisecond
 
 // Free implements actions.GPU. The driver must answer and everything that runs must be startable again; then the
 // ledger is written, then things are stopped in the order of the plan, and their processes and memory must be gone.
-func (g *Gate) Free(ctx context.Context, s actions.GPUStep, p actions.Plan) (string, error) {
+func (g *Gate) Free(ctx context.Context, s actions.GPUStep, r actions.Room) (string, error) {
 	config := g.config(s.Model)
-	g.lend(s.Run, p.Stop)
+	g.lend(s.Run, r.Stop)
 	log := g.o.Log.With("model", s.Model, "run_id", s.Run, "step", s.Step)
 	if err := gpu.Prove(ctx, g.probe); err != nil {
 		return "", g.blocked(ctx, s, "nothing was stopped: the GPU cannot be used: "+err.Error())
@@ -35,11 +36,11 @@ func (g *Gate) Free(ctx context.Context, s actions.GPUStep, p actions.Plan) (str
 	if err != nil {
 		return "", g.unless(ctx, s, err)
 	}
-	entries, err := g.setAside(ctx, s, p)
+	entries, own, err := g.setAside(ctx, s, r)
 	if err != nil {
 		return "", g.unless(ctx, s, err)
 	}
-	if len(entries) == 0 {
+	if len(entries)+len(own) == 0 {
 		return "nothing that is to make room runs", nil
 	}
 	names := make([]string, 0, len(entries))
@@ -47,7 +48,7 @@ func (g *Gate) Free(ctx context.Context, s actions.GPUStep, p actions.Plan) (str
 		names = append(names, e.Thing.String())
 	}
 	log.Info("gpu is made free", "stopped", names)
-	if err := g.awaitGone(ctx, s, entries, before, config.StopWithin.D()); err != nil {
+	if err := g.awaitGone(ctx, s, slices.Concat(entries, own), before, config.StopWithin.D()); err != nil {
 		return "", g.unless(ctx, s, err)
 	}
 	faults.Point("freed")
@@ -56,6 +57,10 @@ func (g *Gate) Free(ctx context.Context, s actions.GPUStep, p actions.Plan) (str
 		return "", g.unless(ctx, s, err)
 	}
 	freed := freedBytes(before, after)
+	if len(entries) == 0 {
+		return fmt.Sprintf("unloaded %s, which the run itself had asked: %s of GPU memory came back", titles(own),
+			gpu.Amount(freed)), nil
+	}
 	data := notify.GPUFreed{Run: s.Run, Step: s.Step, Stopped: names, Memory: freed.Bytes()}
 	if err := g.tell(ctx, notify.GPUReleased, s, data); err != nil {
 		return "", err
@@ -63,30 +68,38 @@ func (g *Gate) Free(ctx context.Context, s actions.GPUStep, p actions.Plan) (str
 	return fmt.Sprintf("stopped %s: %s of GPU memory came back", strings.Join(names, ", "), gpu.Amount(freed)), nil
 }
 
-// setAside records what runs in the ledger and stops it. An error names the thing; the ledger lists those stopped
-// before.
-func (g *Gate) setAside(ctx context.Context, s actions.GPUStep, p actions.Plan) ([]ledger.Entry, error) {
+// setAside records what runs in the ledger and stops it. Models that the run itself has loaded are returned as own: they
+// are unloaded without an entry. An error names the thing; the ledger lists those stopped before.
+func (g *Gate) setAside(ctx context.Context, s actions.GPUStep, r actions.Room) (entries, own []ledger.Entry, err error) {
 	unlock, err := g.o.Ledger.Lock(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer unlock()
-	things, err := g.find(ctx, s, p.Stop)
-	if err != nil || len(things) == 0 {
-		return nil, err
+	if own, err = g.own(ctx, r.Asked); err != nil {
+		return nil, nil, err
 	}
-	entries, err := g.o.Ledger.Note(ledger.Run{ID: s.Run, Model: s.Model, Dir: p.RunDir}, time.Now(), things...)
+	things, err := g.find(ctx, s, r.Stop)
 	if err != nil {
-		return nil, fmt.Errorf("nothing was stopped: %w", err)
+		return nil, nil, err
 	}
-	faults.Point("ledger:noted")
-	for _, e := range entries {
+	things = slices.DeleteFunc(things, func(t ledger.Thing) bool {
+		return slices.ContainsFunc(own, func(e ledger.Entry) bool { return e.Key() == t.Key() })
+	})
+	if len(things) > 0 {
+		run := ledger.Run{ID: s.Run, Model: s.Model, Dir: r.RunDir}
+		if entries, err = g.o.Ledger.Note(run, time.Now(), things...); err != nil {
+			return nil, nil, fmt.Errorf("nothing was stopped: %w", err)
+		}
+		faults.Point("ledger:noted")
+	}
+	for _, e := range slices.Concat(entries, own) {
 		if err := g.o.Ledger.Stop(ctx, e.Thing); err != nil {
-			return nil, fmt.Errorf("%s cannot be stopped: %w", e.Thing, err)
+			return nil, nil, fmt.Errorf("%s cannot be stopped: %w", e.Thing, err)
 		}
 		faults.Point("ledger:stopped")
 	}
-	return entries, nil
+	return entries, own, nil
 }
 
 // find lists what of the plan runs, and what of it other runs have stopped: this run then has to restore that too, so
@@ -107,6 +120,11 @@ func (g *Gate) find(ctx context.Context, s actions.GPUStep, stop []gpu.StopConfi
 	mine := map[string]bool{}
 	for _, e := range owed {
 		mine[e.Key()] = mine[e.Key()] || e.Run.ID == s.Run
+		for _, t := range things {
+			if t.Loaded != nil && e.Run.ID == s.Run && t.Key() == e.Key() {
+				*t.Loaded = *e.Loaded // as it was: meanwhile the run itself may have asked it
+			}
+		}
 	}
 	for _, e := range owed {
 		if !mine[e.Key()] && ledger.Named(e.Thing, stop) {
@@ -218,8 +236,9 @@ func (g *Gate) blocked(ctx context.Context, s actions.GPUStep, reason string) er
 }
 
 // Restore implements actions.GPU.
-func (g *Gate) Restore(ctx context.Context, s actions.GPUStep) (string, error) {
+func (g *Gate) Restore(ctx context.Context, s actions.GPUStep, asked []actions.AskedModel) (string, error) {
 	g.lend(s.Run, nil)
+	g.unloadOwn(ctx, s, asked)
 	results, bad, err := g.o.Ledger.Restore(ctx, ledger.Order{
 		Due: func(e ledger.Entry) string {
 			if e.Run.ID == s.Run {

@@ -77,7 +77,7 @@ func (g *Gate) Acquire(ctx context.Context, s actions.GPUStep) (actions.GPUGrant
 	defer leave()
 	ctx, back := context.WithCancelCause(ctx)
 	defer back(nil)
-	end := g.guarded(ctx, s, func(text string) { log.Warn("gpu gate", "detail", text) },
+	end := g.guarded(ctx, s, true, func(text string) { log.Warn("gpu gate", "detail", text) },
 		func(why *actions.BlockedError) { back(why) })
 	defer end()
 	grant, v, err := gpu.Acquire(ctx, gpu.Request{

@@ -19,8 +19,9 @@ const (
 
 // guard checks what a run has stopped until ctx ends. Something that restarts automatically is stopped again and
 // reported to found; something that a person has started ends the step by stop: retraind does not stop it again.
+// Without models, those of Ollama are not checked, because the step itself loads some.
 func (g *Gate) guard(
-	ctx context.Context, s actions.GPUStep, found func(text string), stop func(*actions.BlockedError),
+	ctx context.Context, s actions.GPUStep, models bool, found func(text string), stop func(*actions.BlockedError),
 ) {
 	if g.o.Ledger == nil {
 		return
@@ -39,7 +40,7 @@ func (g *Gate) guard(
 			continue // the restore reports it
 		}
 		for _, e := range entries {
-			if e.Run.ID != s.Run {
+			if e.Run.ID != s.Run || e.Loaded != nil && !models {
 				continue
 			}
 			text, why := g.cameBack(ctx, e, stopped)
@@ -110,13 +111,13 @@ func whoStarted(e ledger.Entry, again bool) string {
 
 // guarded runs g.guard in the background; the returned function ends it.
 func (g *Gate) guarded(
-	ctx context.Context, s actions.GPUStep, found func(string), stop func(*actions.BlockedError),
+	ctx context.Context, s actions.GPUStep, models bool, found func(string), stop func(*actions.BlockedError),
 ) (end func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		g.guard(ctx, s, found, stop)
+		g.guard(ctx, s, models, found, stop)
 	}()
 	return func() {
 		cancel(errStepOver)

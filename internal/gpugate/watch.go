@@ -38,6 +38,13 @@ func (g *Gate) Watch(ctx context.Context, of actions.GPUWatch) (end func(succeed
 		w.config = *m.GPU
 		g.lend(of.Run, w.config.Stop) // also if an earlier process has freed the GPU
 	}
+	if of.Device == "" {
+		unguard := w.guard(ctx, false)
+		return func(bool) actions.GPUUse {
+			unguard()
+			return actions.GPUUse{Text: w.summary(gpu.Usage{})}
+		}
+	}
 	ctx, stop := context.WithCancelCause(ctx)
 	xids := make(chan gpu.Xid)
 	followed := make(chan struct{})
@@ -55,10 +62,7 @@ func (g *Gate) Watch(ctx context.Context, of actions.GPUWatch) (end func(succeed
 		}
 		usage = watcher.Run(ctx, func(f gpu.Finding) { w.found(ctx, f) })
 	}()
-	unguard := g.guarded(ctx, of.GPUStep, func(text string) { w.returned(ctx, text) }, func(why *actions.BlockedError) {
-		w.returned(ctx, why.Reason)
-		of.Stop(why)
-	})
+	unguard := w.guard(ctx, true)
 	return func(succeeded bool) actions.GPUUse {
 		stop(errStepOver)
 		unguard()
@@ -71,6 +75,15 @@ func (g *Gate) Watch(ctx context.Context, of actions.GPUWatch) (end func(succeed
 		}
 		return use
 	}
+}
+
+// guard looks at what the step's run has set aside until the returned function is called.
+func (w *gpuWatch) guard(ctx context.Context, models bool) (end func()) {
+	found := func(text string) { w.returned(ctx, text) }
+	return w.gate.guarded(ctx, w.of.GPUStep, models, found, func(why *actions.BlockedError) {
+		w.returned(ctx, why.Reason)
+		w.of.Stop(why)
+	})
 }
 
 var errStepOver = errors.New("the step is over")

@@ -1,0 +1,99 @@
+package actions
+
+import (
+	"context"
+	"net"
+	"net/url"
+	"slices"
+
+	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/serving"
+	"github.com/retraind/retraind/serving/ollama"
+	"github.com/retraind/retraind/store"
+)
+
+// AskedModel is a model of an Ollama server that a step of a run asks, and so loads.
+type AskedModel struct {
+	URL  string
+	Name string
+	// Releases: Name is what clients ask for, and the step asks a release of it.
+	Releases bool
+}
+
+// Is reports whether a name that the server lists as loaded is this model.
+func (m AskedModel) Is(name string) bool {
+	if m.Releases {
+		_, ok := ollama.ReleaseOf(m.Name, name)
+		return ok
+	}
+	return ollama.Tagged(m.Name) == ollama.Tagged(name)
+}
+
+// MarkOllama marks the steps that ask models of an Ollama server on the GPU that stop makes room on: a server of this host,
+// or one that stop names. The step deploy is none of them: what serves is asked after everything is back.
+func MarkOllama(steps []Step, c serving.Config, stop []gpu.StopConfig) {
+	for i, s := range steps {
+		m, ok := s.asks(c)
+		steps[i].OllamaOnGPU = ok && len(stop) > 0 && (loopback(m.URL) ||
+			slices.ContainsFunc(stop, func(c gpu.StopConfig) bool { return len(c.Ollama) > 0 && c.Server == m.URL }))
+	}
+}
+
+// asks says which model of an Ollama server a step asks.
+func (s Step) asks(c serving.Config) (AskedModel, bool) {
+	switch {
+	case s.Label != nil:
+		return AskedModel{URL: s.Label.Ollama.URL, Name: s.Label.Ollama.Model}, true
+	case c.Ollama == nil:
+	case s.Do == DoStage, s.Do == DoPredict && s.Predict != nil && s.Predict.URL == "":
+		return AskedModel{URL: c.Ollama.URL, Name: c.Ollama.Model, Releases: true}, true
+	}
+	return AskedModel{}, false
+}
+
+func loopback(server string) bool {
+	u, err := url.Parse(server)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// asked lists the models that the steps before one have asked.
+func (p Plan) asked(before int) (list []AskedModel) {
+	for _, s := range p.Steps[:before] {
+		carried := p.Parent != nil && slices.Contains(p.Parent.Carry, s.Name)
+		if m, ok := s.asks(p.Serving); ok && s.OllamaOnGPU && !carried && !slices.Contains(list, m) {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// begunSteps is the number of steps that were begun.
+func begunSteps(done []Outcome) (n int) {
+	for _, o := range done {
+		if o.Kind == ActDo {
+			n = max(n, o.Step+1)
+		}
+	}
+	return n
+}
+
+// room is what makes room for a step.
+func (p Plan) room(step int) Room {
+	return Room{Stop: p.Stop, RunDir: p.RunDir, Asked: p.asked(step)}
+}
+
+// commandOnOllama runs a step that asks models of Ollama on the GPU: first what is in the way is set aside, in case something
+// has come back, such as by a start of the daemon; what comes back meanwhile is seen.
+func (x *Executor) commandOnOllama(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
+	if !runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt)) {
+		if out, err := x.free(ctx, p, a); err != nil || out.Class != store.StepOK {
+			return out, err
+		}
+	}
+	return x.commandWatched(ctx, p, a, step, "", nil)
+}

@@ -1,0 +1,102 @@
+package gpugate
+
+import (
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/actions/ledger"
+	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/internal/ollamatest"
+)
+
+// Models that clients had loaded are owed as they were; those that the run itself has loaded are not, and leave.
+func TestOwnModels(t *testing.T) {
+	t.Parallel()
+	server := ollamatest.NewFake(t)
+	client := ollamatest.Client(t, server.URL)
+	file := ollamatest.Classifier{Words: map[string][]string{"goal": {"sport"}}, Else: []string{"politics"}}
+	load := func(name string, keep time.Duration) {
+		t.Helper()
+		if err := client.Load(t.Context(), name, keep); err != nil {
+			t.Fatal(err)
+		}
+	}
+	loaded := func() (names []string) {
+		t.Helper()
+		running, err := client.Running(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range running {
+			names = append(names, r.Name)
+		}
+		slices.Sort(names)
+		return names
+	}
+	for _, name := range []string{"big", "liga", "liga:r-12", "other"} {
+		file.Version = name // each of a file of its own
+		file.Install(t, server.URL, name, "")
+	}
+	l := ledger.Open(t.TempDir())
+	g := &Gate{o: Options{Ledger: l, Log: slog.New(slog.DiscardHandler)}}
+	s := actions.GPUStep{Model: "m", Run: "run1", Step: "train"}
+	stop := []gpu.StopConfig{{Ollama: []string{gpu.AllModels}, Server: server.URL}}
+	big := actions.AskedModel{URL: server.URL, Name: "big"}
+	liga := actions.AskedModel{URL: server.URL, Name: "liga", Releases: true}
+	aside := func(asked ...actions.AskedModel) (owed, own []string) {
+		t.Helper()
+		entries, mine, err := g.setAside(t.Context(), s, actions.Room{Stop: stop, RunDir: t.TempDir(), Asked: asked})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			owed = append(owed, e.Loaded.Name)
+		}
+		for _, e := range mine {
+			own = append(own, e.Loaded.Name)
+		}
+		slices.Sort(owed)
+		slices.Sort(own)
+		return owed, own
+	}
+
+	// Before the first step: what is loaded is what clients had, also a model that the run will ask.
+	load("liga", time.Hour)
+	load("big", -1)
+	if owed, own := aside(); !slices.Equal(owed, []string{"big:latest", "liga:latest"}) || own != nil {
+		t.Errorf("at the start: owed %v, own %v", owed, own)
+	}
+	if n := loaded(); n != nil {
+		t.Errorf("still loaded: %v", n)
+	}
+	// The run asks big, which is owed for ever, and a candidate; a client asks other.
+	load("big", time.Minute)
+	load("liga:r-12", time.Minute)
+	load("other", time.Minute)
+	if owed, own := aside(big, liga); !slices.Equal(owed, []string{"big:latest", "other:latest"}) ||
+		!slices.Equal(own, []string{"liga:r-12"}) {
+		t.Errorf("in the middle: owed %v, own %v", owed, own)
+	}
+	if n := loaded(); n != nil {
+		t.Errorf("still loaded: %v", n)
+	}
+	// At the end the candidate leaves, and what clients had comes back as it was.
+	load("liga:r-12", time.Minute)
+	g.unloadOwn(t.Context(), s, []actions.AskedModel{big, liga})
+	results, _, err := l.Restore(t.Context(), ledger.Order{})
+	if err != nil || len(results) != 3 {
+		t.Errorf("%v, %v", results, err)
+	}
+	if n := loaded(); !slices.Equal(n, []string{"big:latest", "liga:latest", "other:latest"}) {
+		t.Errorf("loaded at the end: %v", n)
+	}
+	running, err := client.Running(t.Context())
+	for _, r := range running {
+		if r.Name == "big:latest" && time.Until(r.Expires) < 24*time.Hour {
+			t.Errorf("big was loaded to stay, and is until %v; %v", r.Expires, err)
+		}
+	}
+}

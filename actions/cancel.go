@@ -9,13 +9,13 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// cancelPoll is how often the wish to cancel a run is looked for while a step is under way.
+// cancelPoll is the pause between two checks for a cancellation during a step.
 const cancelPoll = 500 * time.Millisecond
 
-// errTimeout is the cause of a context whose step has used up its time.
+// errTimeout is the cause of a context that ended with the step's timeout.
 var errTimeout = errors.New("the step's time is up")
 
-// cancelledError is the cause of a context whose run somebody has cancelled.
+// cancelledError is the cause of a context whose run was cancelled.
 type cancelledError struct{ by string }
 
 func (e *cancelledError) Error() string { return "cancelled by " + e.by }
@@ -44,7 +44,7 @@ func (x *Executor) wish(ctx context.Context, p Plan) (string, error) {
 	return by, err
 }
 
-// untilCancelled returns a context that ends with a *cancelledError as soon as somebody cancels the run.
+// untilCancelled returns a context that ends with a *cancelledError when the run is cancelled.
 func (x *Executor) untilCancelled(ctx context.Context, p Plan) (context.Context, context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)
 	go func() {
@@ -65,7 +65,7 @@ func (x *Executor) untilCancelled(ctx context.Context, p Plan) (context.Context,
 	return ctx, func() { end(nil) }
 }
 
-// bounded returns a context that also ends, with errTimeout, when the step's time is up.
+// bounded returns a context that also ends, with errTimeout, at the step's timeout.
 func (x *Executor) bounded(ctx context.Context, p Plan, step Step) (context.Context, context.CancelFunc) {
 	watched, unwatch := x.untilCancelled(ctx, p)
 	timed, stop := context.WithTimeoutCause(watched, step.Timeout, errTimeout)

@@ -18,32 +18,32 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Parent is the run that a run repeats.
+// Parent is the run that another run repeats.
 type Parent struct {
 	Run    string `json:"run"`
 	RunDir string `json:"run_dir"`
 	From   string `json:"from"` // the step at which it begins
-	// Carry are the steps that are taken over from it, where their files are still as they left them.
+	// Carry are the steps whose results are reused if their files are unchanged.
 	Carry []string `json:"carry,omitempty"`
 }
 
-// carries reports whether what a step left can be taken over by a retry: exports and commands. One with an undo was taken
-// back, so that it is done again, as set-up of the steps after it. breaks: what the step does changes what the steps after
-// it work on, and it cannot be taken over.
+// carries reports whether a retry can reuse the result of a step: exports and commands. A command with an undo was
+// undone, so it runs again, as set-up of later steps. breaks means that the step changes what later steps work on and
+// cannot be reused.
 func carries(s Step) (carry, breaks bool) {
 	switch s.Do {
 	case "":
 		return len(s.Undo) == 0, false
 	case DoExport:
 		return true, false
-	case DoCheck, DoPredict, DoGate, DoRelease, DoDeploy, DoVerify, DoCompose, DoUnit: // they are made anew, and change no file of the run
+	case DoCheck, DoPredict, DoGate, DoRelease, DoDeploy, DoVerify, DoCompose, DoUnit: // they run again, and change no file of the run
 		return false, false
 	}
 	return false, true
 }
 
-// Carry lists the steps before from, by name, that a retry in a plan's place can take over from its parent, and says why
-// the others are done again. The files are compared when their step is due.
+// Carry lists the steps before from, by name, that a retry in a plan's place can reuse from its parent, and the reason
+// why the others run again. The files are compared when their step is due.
 func (p Plan) Carry(parent Plan, from int) (carry []string, why string) {
 	shared := slices.ContainsFunc(p.Steps[from:], func(s Step) bool { return s.Do == "" })
 	for _, s := range p.Steps[:from] {
@@ -60,7 +60,7 @@ func (p Plan) Carry(parent Plan, from int) (carry []string, why string) {
 			return carry, fmt.Sprintf("nothing of step %s is kept by run %s", s.Name, text.RunID(parent.Run))
 		case l.Code != stepCode(s, p.Serving):
 			return carry, fmt.Sprintf("step %s, or a file that it names, was changed since", s.Name)
-		case l.Work && shared: // what it left for the steps after it is gone
+		case l.Work && shared: // its files in the shared directory are gone
 			continue
 		}
 		carry = append(carry, s.Name)
@@ -68,13 +68,14 @@ func (p Plan) Carry(parent Plan, from int) (carry []string, why string) {
 	return carry, ""
 }
 
-// notCarriedError says why a step is done again.
+// notCarriedError is why a step runs again.
 type notCarriedError struct{ why string }
 
 func (e *notCarriedError) Error() string { return e.why }
 
-// carry takes a step over from the run's parent, where its files are still as it left them: into this run's directories,
-// with what the parent trained on. A *notCarriedError says why it must be done again. It may be entered twice.
+// carry reuses a step of the run's parent if its files are unchanged: it copies them into this run's directories, with
+// the record of the parent's training items. A *notCarriedError is why the step must run again. It may be called
+// twice.
 func (x *Executor) carry(ctx context.Context, p Plan, a Action, done []Outcome) (Outcome, error) {
 	step := p.Steps[a.Step]
 	for _, name := range p.Parent.Carry[:slices.Index(p.Parent.Carry, step.Name)] {
@@ -106,7 +107,7 @@ func (x *Executor) carry(ctx context.Context, p Plan, a Action, done []Outcome) 
 		}
 	}
 	if err != nil {
-		for _, path := range append(data, release...) { // what is not taken over whole must not be found by the step
+		for _, path := range append(data, release...) { // an incomplete copy must not be visible to the step
 			err = errors.Join(err, os.Remove(path))
 		}
 		return Outcome{}, err
@@ -118,7 +119,7 @@ func (x *Executor) carry(ctx context.Context, p Plan, a Action, done []Outcome) 
 	return out, nil
 }
 
-// carryOrDo takes a step over from the run's parent, or does it again and says why.
+// carryOrDo reuses a step of the run's parent, or runs it again and logs why.
 func (x *Executor) carryOrDo(ctx context.Context, p Plan, a Action, done []Outcome) (Outcome, error) {
 	out, err := x.carry(ctx, p, a, done)
 	var not *notCarriedError
@@ -134,7 +135,7 @@ func (x *Executor) carryOrDo(ctx context.Context, p Plan, a Action, done []Outco
 	return out, err
 }
 
-// takeTrained copies the record of what the parent trained on.
+// takeTrained copies the record of the parent's training items.
 func (x *Executor) takeTrained(ctx context.Context, p Plan) error {
 	known := true
 	err := x.durably(ctx, func() error {
@@ -152,8 +153,8 @@ func (x *Executor) takeTrained(ctx context.Context, p Plan) error {
 	return err
 }
 
-// takeFiles copies files, each of which must have the hash on record. Those that a step before has copied already are
-// left as they are. It returns the paths of those that were copied.
+// takeFiles copies files, each of which must have the recorded hash. Files that an earlier step has copied are left
+// unchanged. It returns the paths of the copied files.
 func takeFiles(from, to string, wanted, have []leftFile) (taken []string, err error) {
 	if len(wanted) == 0 {
 		return nil, nil

@@ -2,14 +2,15 @@ package actions
 
 import "fmt"
 
-// Cause is what a retrain is to mend, as far as a candidate can be measured by it. The zero value names nothing.
+// Cause is the problem that a retrain should fix, as far as a candidate can be measured by it. The zero value names
+// none.
 type Cause struct {
 	Categories []string `json:"categories,omitempty"` // whose recall was too low
 	MacroF1    bool     `json:"macro_f1,omitempty"`   // it had fallen
 }
 
-// judgeCause says in which of the retrain's own causes the candidate is worse than the champion, "" for none. categories
-// are all of the gating target's.
+// judgeCause returns in which of the retrain's own causes the candidate is worse than the champion, "" for none.
+// categories are all of the gating target's.
 func judgeCause(cause Cause, categories []Category, f GateFacts) string {
 	for _, c := range categories {
 		for _, name := range cause.Categories {

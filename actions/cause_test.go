@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A candidate that makes worse what the retrain was to mend is refused, and no other one for that.
+// A candidate that worsens what the retrain should fix is refused.
 func TestJudgeCause(t *testing.T) {
 	t.Parallel()
 	categories := []Category{

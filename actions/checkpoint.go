@@ -10,8 +10,9 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// inQuietHours runs a command, and stops one that checkpoints when the quiet hours end. The run is then blocked, so that
-// everything it stopped is started again. The same step of the next run resumes from what the command itself has kept.
+// inQuietHours runs a command, and stops one that checkpoints when the quiet hours end. The run is then blocked, so
+// that everything it stopped is started again. The same step of the next run resumes from the command's own
+// checkpoint.
 func (x *Executor) inQuietHours(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
 	if !step.Checkpoints || p.Until.IsZero() {
 		return x.commandWithGPU(ctx, p, a, step)
@@ -41,7 +42,7 @@ func (x *Executor) inQuietHours(ctx context.Context, p Plan, a Action, step Step
 	return out, err
 }
 
-// timeout is how long a command may take from now on.
+// timeout returns how long a command may take from now on.
 func (p Plan) timeout(step Step) time.Duration {
 	if !step.Checkpoints || p.Until.IsZero() {
 		return step.Timeout

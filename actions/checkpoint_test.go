@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// A relabelling of two texts, one of which fills a night, takes two: the second run resumes the first one.
+// A relabelling of two texts, one of which fills a night, takes two nights: the second run resumes the first one.
 func TestCheckpointingStepOverTwoNights(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)

@@ -10,12 +10,12 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// child does a long built-in step as a child under the supervisor, or re-attaches to it: the work of a kind (see
-// cmd/retraind) on an input. input is called before the start only; it may write files into the directory of the attempt
-// that the child reads. The data that the child found out is returned beside the outcome, nil where it left none.
+// child runs a long built-in step as a child under the supervisor, or re-attaches to it: the work of a kind (see
+// cmd/retraind) on an input. input is called before the start only; it may write files into the directory of the
+// attempt for the child. The data of the child's result is returned beside the outcome, nil without one.
 //
-// What the child wrote as its result counts, also where it was killed right after it or its supervisor was lost; without
-// a result the supervisor's record does. A run that somebody cancelled is cancelled whatever the child wrote.
+// The child's result counts even if the child was killed right after it or its supervisor was lost; without a result
+// the supervisor's record counts. A cancelled run is cancelled whatever the child wrote.
 func (x *Executor) child(
 	ctx context.Context, p Plan, a Action, step Step, kind string, input func(dir string) (any, error),
 ) (Outcome, json.RawMessage, error) {
@@ -47,7 +47,7 @@ func (x *Executor) child(
 	return out, result.Data, nil
 }
 
-// runChild runs the child's command. Taking back waits for no GPU and no quiet hours.
+// runChild runs the child's command. An undo does not wait for a GPU or for quiet hours.
 func (x *Executor) runChild(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
 	if a.Kind == ActUndo {
 		return x.command(ctx, p, a, step, step.Argv)

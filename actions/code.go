@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// maxCodeFile bounds what is read of a file that a step names: beyond it the file is data, not code.
+// maxCodeFile limits what is read of a file that a step names: a larger file is data, not code.
 const maxCodeFile = 16 << 20
 
 // CodeDigest is a digest of the steps of a run and of the regular files that their arguments name, relative to the
@@ -31,7 +31,7 @@ func CodeDigest(steps []Step, c serving.Config) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// hashArgument adds the content of a file that an argument names. What cannot be read is no code.
+// hashArgument adds the content of a file that an argument names. An unreadable file is skipped.
 func hashArgument(h io.Writer, dir, arg string) {
 	if !filepath.IsAbs(arg) {
 		arg = filepath.Join(dir, arg)

@@ -25,8 +25,8 @@ type collected struct {
 }
 
 // collect copies files that a command wrote below dir into the release. names maps their paths to names; a directory
-// stands for every file in it. Only regular files that were written since the run was created are taken: one from before
-// would make a training that wrote nothing look like one that did. Entered again it copies them again.
+// means every file in it. Only regular files written since the creation of the run are copied: with older ones, a
+// training that wrote nothing would appear to have succeeded. It may be called again and then copies them again.
 func collect(dir, release string, names map[string]string, since time.Time) (string, error) {
 	from, err := os.OpenRoot(dir)
 	if err != nil {
@@ -62,7 +62,7 @@ func collect(dir, release string, names map[string]string, since time.Time) (str
 	return fmt.Sprintf("%s collected, %s", text.Plural(len(found), "file"), unit.Size(size)), nil
 }
 
-// look adds a file, or those of a directory, to what is copied.
+// look adds a file, or those of a directory, to the list of files to copy.
 func look(from *os.Root, found []collected, at, name string, since time.Time) ([]collected, error) {
 	info, err := from.Lstat(at)
 	switch {
@@ -111,10 +111,11 @@ func addCollected(found []collected, f collected, since time.Time) ([]collected,
 	return append(found, f), nil
 }
 
-// clockSlack is how much earlier than the run a file may look: file systems keep coarser clocks.
+// clockSlack is how much older than the run a file may appear: file systems have coarser clocks.
 const clockSlack = 2 * time.Second
 
-// written is when a file's content or place changed last. A copy that keeps the time of its original has a new one.
+// written returns when a file's content or place last changed. A copy that keeps the time of its original has a new
+// one.
 func written(info fs.FileInfo) time.Time {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
 		return time.Unix(s.Ctim.Unix())
@@ -122,7 +123,7 @@ func written(info fs.FileInfo) time.Time {
 	return info.ModTime()
 }
 
-// copy copies the file, which must still be the one that was looked at.
+// copy copies the file if it is still the one that was listed.
 func (f collected) copy(from, to *os.Root) error {
 	in, err := files.OpenRegular(from, f.path, f.info)
 	if err != nil {

@@ -139,7 +139,8 @@ func TestCollectAndPlaceProblems(t *testing.T) {
 	golden(t, "files.golden", b.String())
 }
 
-// The guide's way: a script that knows nothing of retraind reads data where it always did and writes its model beside it.
+// The guide's procedure: a script without code for retraind reads its data from the usual place and writes its model
+// beside it.
 func TestPlaceAndCollectInARun(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -192,7 +193,7 @@ RETRAIND_DATA_DIR=data RETRAIND_RELEASE_DIR=out `+w.self+" fake-train 7\n")
 	export.Place = map[string]string{"train.jsonl": "data/link"}
 	w.ends(w.run(steps), policy.OutcomeFailed, "a symbolic link is there", "export failed")
 
-	// A training that leaves its model of before is no training.
+	// A training that leaves only its former model fails.
 	export.Place = nil
 	train.Exec = []string{"true"}
 	w.runs++

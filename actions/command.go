@@ -22,7 +22,7 @@ func (x *Executor) command(ctx context.Context, p Plan, a Action, step Step, arg
 	return x.commandUntil(ctx, p, a, step, argv, held{})
 }
 
-// held is what a command has of a GPU.
+// held is what a command holds of a GPU.
 type held struct {
 	lease *os.File             // the command's supervisor gets it; nil for none
 	stop  <-chan *BlockedError // brings the reason to end the command
@@ -78,7 +78,7 @@ func (x *Executor) commandUntil(
 	return out, nil
 }
 
-// classOf is how a step ends whose files could not be written.
+// classOf returns the class of a step whose files could not be written.
 func classOf(err error) store.StepState {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return store.StepDiskFull
@@ -86,8 +86,8 @@ func classOf(err error) store.StepState {
 	return store.StepFailed
 }
 
-// runCommand waits for the command's end; when somebody cancels the run, or stop says why it must not go on, it brings
-// that end about and returns the reason. The step's time is the supervisor's to enforce, also while no daemon is there.
+// runCommand waits for the command's end. If the run is cancelled, or stop has a reason, it ends the command and
+// returns the reason. The supervisor enforces the step's timeout, even while no daemon runs.
 func (x *Executor) runCommand(
 	ctx context.Context, p Plan, a Action, spec runner.Spec, stop <-chan *BlockedError,
 ) (exit runner.Exit, because, err error) {
@@ -131,12 +131,12 @@ func stoppedBy(because error) Outcome {
 	return cancelledBy(cancelled.by)
 }
 
-// spec fixes one attempt of a command.
+// spec returns the specification of one attempt of a command.
 func (x *Executor) spec(p Plan, a Action, step Step, argv []string) (runner.Spec, error) {
 	return x.specIn(p, a, step, argv, attemptName(step, a))
 }
 
-// specIn is the same in a directory of that name.
+// specIn is spec in a directory of that name.
 func (x *Executor) specIn(p Plan, a Action, step Step, argv []string, name string) (runner.Spec, error) {
 	dir := AttemptDir(p.RunDir, name, a.Attempt)
 	work := filepath.Join(dir, "work")
@@ -174,7 +174,7 @@ func (x *Executor) specIn(p Plan, a Action, step Step, argv []string, name strin
 	}, nil
 }
 
-// vars are the variables of a run that are the same in each attempt of a step.
+// vars returns the variables of a run that are the same in each attempt of a step.
 func (p Plan) vars(step Step) map[string]string {
 	return map[string]string{
 		"RETRAIND_RUN":          p.Run,
@@ -193,7 +193,7 @@ func (p Plan) vars(step Step) map[string]string {
 	}
 }
 
-// attemptName names the attempts of a step in directories and marks; those that take it back have one of their own.
+// attemptName names the attempts of a step in directories and marks; those of its undo have another name.
 func attemptName(step Step, a Action) string {
 	if a.Kind == ActUndo {
 		return undoPrefix + step.Name
@@ -201,12 +201,12 @@ func attemptName(step Step, a Action) string {
 	return step.Name
 }
 
-// attemptID names an attempt for ever; every process that it starts has it in its environment.
+// attemptID returns the unique id of an attempt; every process that it starts has it in its environment.
 func attemptID(p Plan, step string, attempt int) string {
 	return fmt.Sprintf("%s/%s/a%d", p.Run, step, attempt)
 }
 
-// AttemptDir is where one attempt of a step keeps its record, output and progress.
+// AttemptDir returns the directory of one attempt of a step: its record, output and progress.
 func AttemptDir(runDir, step string, attempt int) string {
 	return filepath.Join(runDir, "steps", step, fmt.Sprintf("a%d", attempt))
 }

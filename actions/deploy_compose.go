@@ -13,21 +13,22 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// ComposeDeploy exchanges the container of a service of docker compose. Taking back is the former image, without a build.
+// ComposeDeploy replaces the container of a service of docker compose. A rollback uses the former image, without a
+// build.
 type ComposeDeploy struct {
 	// Dir is the directory with the compose file.
 	Dir string `yaml:"dir"`
-	// File names the compose files, below dir; default: those that the running container was brought up from, else as compose finds them.
+	// File names the compose files, below dir; default: those of the running container, else compose's default.
 	File unit.List `yaml:"file"`
-	// Project is the name of the project; default: that of the running container, else as compose names it.
+	// Project is the name of the project; default: that of the running container, else compose's default.
 	Project string `yaml:"project"`
 	// Service is its name in the compose file.
 	Service string `yaml:"service"`
-	// Build builds the service's image with the files in place. Without it the container is only created anew.
+	// Build builds the service's image with the files in place. Without it the container is only recreated.
 	Build bool `yaml:"build"`
-	// Files are files of the release and where they are placed below dir: {model.pkl: models/model.pkl}.
+	// Files maps files of the release to their paths below dir: {model.pkl: models/model.pkl}.
 	Files map[string]string `yaml:"files"`
-	// HealthyWithin is how long the new container may take to be healthy; default 2m.
+	// HealthyWithin is how long the new container may take to become healthy; default 2m.
 	HealthyWithin unit.Duration `yaml:"healthy_within"`
 }
 

@@ -7,12 +7,13 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// DeployConfig says how the step deploy brings a release into service, and how it is taken back: by the same strategy
-// with the former release. It may be written as the word link.
+// DeployConfig says how the step deploy puts a release into service. A rollback uses the same strategy with the former
+// release. It may be written as the word link.
 type DeployConfig struct {
-	// Restart restarts the service once the link `current` names the release, for a service that reads its model at start.
+	// Restart restarts the service once the link `current` points to the release, for a service that reads its model at
+	// start.
 	Restart *RestartConfig `yaml:"restart"`
-	// Compose places files into a build context, builds, and exchanges the container of a service of docker compose.
+	// Compose places files into a build context, builds, and replaces the container of a service of docker compose.
 	Compose *ComposeDeploy `yaml:"compose"`
 	// Ollama keeps releases as names of an Ollama server, and gives the one that clients ask for to the release.
 	Ollama *OllamaDeploy `yaml:"ollama"`
@@ -20,10 +21,10 @@ type DeployConfig struct {
 	word Strategy
 }
 
-// Strategy is a way to bring a release into service that needs no further keys.
+// Strategy is a way to deploy a release that needs no further keys.
 type Strategy string
 
-// StrategyLink is the default: the link `current` names the release, and the service follows it.
+// StrategyLink is the default: the link `current` points to the release, and the service follows it.
 const StrategyLink Strategy = "link"
 
 // YAMLForm takes the word link for {}.

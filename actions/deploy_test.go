@@ -99,7 +99,7 @@ func TestDeployRestartsTheService(t *testing.T) {
 	}
 }
 
-// What is not proved goes back by the same strategy: the link, then the restart.
+// A release that fails verification is rolled back by the same strategy: the link, then the restart.
 func TestDeployIsTakenBack(t *testing.T) {
 	t.Parallel()
 	w := deploying(t)
@@ -113,7 +113,7 @@ func TestDeployIsTakenBack(t *testing.T) {
 	}
 }
 
-// A restart that fails is taken back too, since half of it may have happened.
+// A failed restart is undone too, since half of it may have happened.
 func TestDeployWhoseRestartFails(t *testing.T) {
 	t.Parallel()
 	w := deploying(t)
@@ -125,7 +125,7 @@ func TestDeployWhoseRestartFails(t *testing.T) {
 	w.serves(champion)
 }
 
-// A deployment that changed nothing restarts nothing when it is taken back.
+// A deployment that changed nothing restarts nothing when it is undone.
 func TestDeployThatChangedNothing(t *testing.T) {
 	t.Parallel()
 	w := deploying(t)
@@ -143,7 +143,7 @@ func TestDeployThatChangedNothing(t *testing.T) {
 	}
 }
 
-// A daemon that stops in the middle of a restart waits for it afterwards, and does not restart twice.
+// A daemon that stops during a restart waits for it afterwards, and does not restart twice.
 func TestDeployOverARestartOfTheDaemon(t *testing.T) {
 	t.Parallel()
 	w := deploying(t)

@@ -14,17 +14,17 @@ import (
 	"github.com/retraind/retraind/internal/faults"
 )
 
-// workflowVersion is pinned: the engine takes up only runs of its own version, and an upgraded binary must take up
-// those of the one before. Change it only with a change of Next that old journals do not survive.
+// workflowVersion is pinned: the engine resumes only runs of its own version, and an upgraded binary must resume those
+// of the one before. Change it only with a change of Next that is incompatible with old journals.
 const workflowVersion = "1"
 
 const queueName = "runs"
 
-// queuePoll is how soon a queued run is seen.
+// queuePoll is the maximum delay until a queued run is seen.
 const queuePoll = 250 * time.Millisecond
 
-// Engine runs plans as durable workflows: a run that was under way when the process died goes on at the action it was
-// in. Safe for concurrent use.
+// Engine runs plans as durable workflows: a run that was in progress when the process died resumes at its present
+// action. Safe for concurrent use.
 type Engine struct {
 	dbos     dbos.Context
 	queue    dbos.Queue
@@ -34,7 +34,7 @@ type Engine struct {
 
 // NewEngine opens the engine on its own database, which must commit with synchronous=FULL. Nothing runs before Launch.
 func NewEngine(ctx context.Context, db *sql.DB, executor *Executor, host string, log *slog.Logger) (*Engine, error) {
-	// The engine's context outlives ctx: it is stopped by Shutdown, in its place in the order of the teardown.
+	// The engine's context outlives ctx: Shutdown stops it, in the order of the teardown.
 	d, err := dbos.NewContext(context.WithoutCancel(ctx), dbos.Config{
 		AppName: "retraind", SQLiteSystemDB: db, ApplicationVersion: workflowVersion, ExecutorID: host,
 		Logger: slog.New(lowerLevel{log.Handler()}).With("component", "engine"),
@@ -49,8 +49,8 @@ func NewEngine(ctx context.Context, db *sql.DB, executor *Executor, host string,
 	return e, nil
 }
 
-// Launch begins to execute, first of all the runs that a former process left. So many runs are executed at once, of
-// different models; the others wait in the order in which they were handed over.
+// Launch starts to execute, first of all the runs that an earlier process left. Up to atOnce runs of different models
+// are executed at once; the others wait in the order of their submission.
 func (e *Engine) Launch(atOnce int) error {
 	if err := dbos.Launch(e.dbos); err != nil {
 		return fmt.Errorf("workflow engine: %w", err)
@@ -64,12 +64,12 @@ func (e *Engine) Launch(atOnce int) error {
 	return nil
 }
 
-// submitPatience is how long Submit waits for the model's former run to leave the queue: it does so a moment after it
-// has recorded its end.
+// submitPatience is how long Submit waits for the model's former run to leave the queue, which happens a moment after
+// its recorded end.
 const submitPatience = 2 * time.Second
 
-// Submit hands a plan over. Handing over the same run again has no effect. While another run of the model is open it is
-// an error: the caller hands over again.
+// Submit submits a plan. Submitting the same run again has no effect. While another run of the model is open it is an
+// error: the caller submits again.
 func (e *Engine) Submit(p Plan) error {
 	wait := time.NewTicker(10 * time.Millisecond)
 	defer wait.Stop()
@@ -88,11 +88,11 @@ func (e *Engine) Submit(p Plan) error {
 	}
 }
 
-// Shutdown stops executing. Actions under way are interrupted without a record and entered again by the next process;
-// commands go on by themselves.
+// Shutdown stops executing. Actions in progress are interrupted without a record and executed again by the next
+// process; commands continue to run.
 func (e *Engine) Shutdown(patience time.Duration) error { return dbos.Shutdown(e.dbos, patience) }
 
-// workflow is the whole of a run: ask Next, execute, record, again. It has no state but its journal.
+// workflow is a complete run: it calls Next, executes, records, and repeats. It has no state but its journal.
 func (e *Engine) workflow(ctx dbos.Context, p Plan) (Result, error) {
 	var done []Outcome
 	for {
@@ -114,8 +114,8 @@ func (e *Engine) workflow(ctx dbos.Context, p Plan) (Result, error) {
 	}
 }
 
-// lowerLevel lowers the engine's log levels by one: info becomes debug. The engine also returns its errors, and they are
-// logged where they matter.
+// lowerLevel lowers the engine's log levels by one: info becomes debug. The engine also returns its errors, and they
+// are logged by their callers.
 type lowerLevel struct{ slog.Handler }
 
 func lower(l slog.Level) slog.Level { return l - (slog.LevelInfo - slog.LevelDebug) }

@@ -21,7 +21,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Source gives the labelled rows of a model as they stand, with their sides. Implemented by the daemon.
+// Source returns the present labelled rows of a model, with their splits. Implemented by the daemon.
 type Source interface {
 	Rows(ctx context.Context, model string) iter.Seq2[Row, error]
 	// SaltID names the salt that the sides are decided with.
@@ -30,7 +30,7 @@ type Source interface {
 	ReadTrained(model string, file io.Reader, seen *drift.Seen) error
 }
 
-// BlockedError says that a safety rule forbids to go on.
+// BlockedError is returned when a safety rule refuses to continue.
 type BlockedError struct {
 	Reason string        // in one sentence
 	Why    policy.Reason // gpu_held where it is held; empty where the configuration is at fault
@@ -38,7 +38,7 @@ type BlockedError struct {
 
 func (e *BlockedError) Error() string { return e.Reason }
 
-// Executor performs the actions of runs. Every action may be entered twice.
+// Executor performs the actions of runs. Every action may be performed twice.
 type Executor struct {
 	Store  *store.Store
 	Runner runner.Runner
@@ -54,7 +54,7 @@ type Executor struct {
 func now() time.Time { return time.Now().UTC() }
 
 // Execute performs one action and records it. Its error is never about the action (that is the Outcome) but about this
-// process: it is stopping, and the action is entered again by the next one.
+// process: it is stopping, and the next process performs the action again.
 func (x *Executor) Execute(ctx context.Context, p Plan, a Action, done []Outcome) (Outcome, error) {
 	log := x.Log.With("model", p.Model, "run_id", p.Run, "step", title(p, a), "attempt", a.Attempt)
 	if a.Kind == ActFinish {
@@ -107,10 +107,10 @@ func (x *Executor) perform(ctx context.Context, p Plan, a Action, done []Outcome
 	return x.doStep(ctx, p, a, done)
 }
 
-// doStep does one step of the pipeline, unless somebody has cancelled the run.
+// doStep runs one step of the pipeline, unless the run was cancelled.
 func (x *Executor) doStep(ctx context.Context, p Plan, a Action, done []Outcome) (Outcome, error) {
 	step := p.Steps[a.Step]
-	// A command that a former process has begun must be ended and waited for before anything is taken back.
+	// A command that an earlier process has started must end before anything is undone.
 	begun := runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt))
 	if by, err := x.cancelled(ctx, p); err != nil || by != "" && !begun {
 		return cancelledBy(by), err
@@ -174,7 +174,7 @@ func (x *Executor) doWork(ctx context.Context, p Plan, a Action, done []Outcome)
 	return ended(step, out, err)
 }
 
-// failed turns an error of the work into an outcome, unless it says that this process or the step's time ends.
+// failed turns an error of the work into an outcome, unless this process or the step's time ends.
 func failed(ctx context.Context, class store.StepState, err error) (Outcome, error) {
 	if ctx.Err() != nil {
 		return Outcome{}, context.Cause(ctx)
@@ -182,7 +182,7 @@ func failed(ctx context.Context, class store.StepState, err error) (Outcome, err
 	return Outcome{Class: class, Detail: err.Error()}, nil
 }
 
-// begin records that an action is under way, when it is entered first.
+// begin records, once, that an action is in progress.
 func (x *Executor) begin(ctx context.Context, p Plan, a Action) error {
 	return x.durably(ctx, func() error {
 		return x.Store.Update(ctx, "step begins", func(t *store.Tx) error {
@@ -215,7 +215,7 @@ func (x *Executor) end(ctx context.Context, p Plan, a Action, out Outcome) error
 		return x.Store.Update(ctx, "step ends", func(t *store.Tx) error {
 			s, _, err := stepOf(t, p, a)
 			if err != nil || s.State == out.Class {
-				return err // told already, by a process that died before the engine heard of it
+				return err // published by a process that died before the engine recorded the end
 			}
 			began := s.Started
 			kind := string(a.Kind)
@@ -257,7 +257,7 @@ func Notify(t *store.Tx, host string, kind notify.Kind, model, run string, data 
 	})
 }
 
-// durably repeats a write until it succeeds or this process ends: a full disk stops a run, it does not fail it.
+// durably repeats a write until it succeeds or this process ends: a full disk delays a run but does not fail it.
 func (x *Executor) durably(ctx context.Context, write func() error) error {
 	var last string
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
@@ -290,7 +290,7 @@ func (p Plan) dataDir() string { return filepath.Join(p.RunDir, "data") }
 // workDir is shared by the steps of a run and deleted at its end.
 func (p Plan) workDir() string { return filepath.Join(p.RunDir, "work") }
 
-// releaseDir is the directory of the candidate, or of what a run takes back.
+// releaseDir returns the directory of the candidate, or of the release that a run rolls back.
 func (p Plan) releaseDir() string {
 	run := p.Run
 	if p.Rollback != nil {

@@ -42,10 +42,11 @@ type Example struct {
 	Messages []ollama.Message `json:"messages,omitempty"`
 }
 
-// shrinkGuard is the share by which an export may be smaller than the champion's before it is taken for broken.
+// shrinkGuard is the share by which an export may be smaller than the champion's; a larger loss is refused as a fault.
 const shrinkGuard = 0.20
 
-// lostCategory is how many training items of the champion's export make a category that cannot vanish by corrections.
+// lostCategory is the number of training items in the champion's export from which a category cannot vanish by
+// corrections.
 const lostCategory = 20
 
 // ExportPlan says how an export is written.

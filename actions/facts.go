@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 )
 
-// Facts are what a step found out, kept with its outcome for later steps, for the run's result and for people.
+// Facts are the results of a step, stored with its outcome for later steps, for the run's result and for people.
 type Facts struct {
 	Export *ExportFacts `json:"export,omitempty"`
 	Gate   *GateFacts   `json:"gate,omitempty"`
@@ -19,7 +19,7 @@ type Facts struct {
 	Label *teacher.Facts `json:"label,omitempty"`
 	// Stage is the name that a candidate has on an Ollama server.
 	Stage *ollamatags.Made `json:"stage,omitempty"`
-	// Figures are what a command measured itself, by its result file.
+	// Figures are the measurements in a command's result file.
 	Figures map[string]float64 `json:"figures,omitempty"`
 	// Predict is the release that was asked before the gate.
 	Predict *PredictFacts `json:"predict,omitempty"`

@@ -14,7 +14,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Champion is what is kept about the release that serves, beside its row: the figures it was promoted with.
+// Champion is the stored state of the deployed release, beside its row: the figures it was promoted with.
 type Champion struct {
 	Baseline drift.Baseline `json:"baseline"`
 	Seq      int64          `json:"seq"` // last label change in the baseline
@@ -54,7 +54,7 @@ type Summary struct {
 	Sizes map[string]int64 `json:"sizes,omitempty"`
 }
 
-// finish writes a run's outcome, the champion, and the notifications, in one transaction and once.
+// finish stores a run's outcome, the champion, and the notifications, once and in one transaction.
 func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome, log *slog.Logger) error {
 	sum := Summary{
 		Result: a.Result, Serving: p.Champion, Export: exported(done), Gate: gated(done),

@@ -36,8 +36,8 @@ func (p Plan) places() *Step {
 	return nil
 }
 
-// keepFormer keeps the files that stand where the deployment will place others, before the first step of a run: its
-// training may write to the same paths.
+// keepFormer keeps the files that the deployment will replace, before the first step of a run: its training may write
+// to the same paths.
 func (x *Executor) keepFormer(ctx context.Context, p Plan) error {
 	step := p.places()
 	mark := filepath.Join(p.RunDir, formerFile)
@@ -60,8 +60,8 @@ func (x *Executor) keepFormer(ctx context.Context, p Plan) error {
 	return renameio.WriteFile(mark, nil, 0o600)
 }
 
-// settle ends what a run that promoted nothing did to the build context: the files of before stand there again, and the
-// candidate's image goes. Entered again it finds them so.
+// settle cleans up the build context after a run that promoted nothing: it restores the former files and removes the
+// candidate's image. It is idempotent.
 func (x *Executor) settle(ctx context.Context, p Plan, log *slog.Logger) error {
 	beside := func(s Step) bool { return s.Predict != nil && s.Predict.URL == "" }
 	if p.composed() != nil && slices.ContainsFunc(p.Steps, beside) {

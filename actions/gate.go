@@ -261,8 +261,8 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 	}
 	both := fmt.Sprintf("candidate %.1f %%, champion %.1f %% of %d held-out items (only the candidate is right on %d, only the champion on %d)",
 		100*f.Candidate.Accuracy, 100*f.Champion.Accuracy, f.N, f.Wins, f.Losses)
-	// A category is worse when it is found less often and F1 says that fewer false finds do not make up for it: a champion
-	// that files a new category under its parent finds all of the parent, and so would anything that always answers it.
+	// A category is worse when its recall fell and F1 shows that fewer false positives do not make up for it: a champion
+	// that classifies a new category as its parent finds all of the parent, and so would anything that always answers it.
 	// Bonferroni over the categories: one of many small ones must not look bad by chance.
 	for _, cat := range categories {
 		lost, lostF1 := 100*(cat.Champion-cat.Candidate), 100*(cat.ChampionF1-cat.CandidateF1)

@@ -15,9 +15,9 @@ import (
 
 // FigureFloor bounds a figure that a step of the run has measured.
 type FigureFloor struct {
-	// AtLeast is the smallest value that passes. Larger is better.
+	// AtLeast is the smallest accepted value. Larger is better.
 	AtLeast *float64 `yaml:"at_least"`
-	// AtMost is the largest value that passes. Smaller is better.
+	// AtMost is the largest accepted value. Smaller is better.
 	AtMost *float64 `yaml:"at_most"`
 	// Margin is how much worse than the champion's figure it may be; without it the two are not compared.
 	Margin *float64 `yaml:"margin"`

@@ -13,12 +13,12 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// GPU gives a step a GPU and looks at it meanwhile. Implemented over package gpu by the daemon.
+// GPU grants a step a GPU and watches it during the step. Implemented over package gpu by the daemon.
 type GPU interface {
-	// Acquire waits until a GPU is free and holds it. A *BlockedError says who holds the GPU.
+	// Acquire waits until a GPU is free and leases it. A *BlockedError names the holder of the GPU.
 	Acquire(ctx context.Context, s GPUStep) (GPUGrant, error)
-	// Watch looks at the device until the returned function is called, with whether the step succeeded; that says how the step
-	// used the device.
+	// Watch watches the device until the returned function is called, with whether the step succeeded; it returns how the
+	// step used the device.
 	Watch(ctx context.Context, w GPUWatch) (end func(succeeded bool) GPUUse)
 	// Free sets aside what the plan of a run names, once the run's turn has come, and waits until the GPU's memory is back.
 	// Models that the run's own steps have loaded are only unloaded. It may be called again: what is off is left alone. It says
@@ -210,7 +210,7 @@ func (x *Executor) haveGPU(ctx context.Context, p Plan, a Action, step Step) (GP
 	return x.GPU.Acquire(ctx, gpuStep(p, step))
 }
 
-// free sets aside what is in the way of the steps that need the GPU.
+// free stops what is in the way of the steps that need the GPU.
 func (x *Executor) free(ctx context.Context, p Plan, a Action) (Outcome, error) {
 	step := p.Steps[a.Step]
 	if by, err := x.cancelled(ctx, p); err != nil || by != "" {

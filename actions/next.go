@@ -8,16 +8,16 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// ActionKind is what a run does next.
+// ActionKind is the kind of a run's next action.
 type ActionKind string
 
 // The kinds of actions.
 const (
 	ActDo      ActionKind = "do"      // a step of the pipeline
-	ActFree    ActionKind = "free"    // set aside what the plan names, before the first step that needs the GPU
-	ActRestore ActionKind = "restore" // bring back what was set aside
-	ActUndo    ActionKind = "undo"    // take a step back
-	ActProve   ActionKind = "prove"   // prove that the former release serves again
+	ActFree    ActionKind = "free"    // stop what the plan names, before the first step that needs the GPU
+	ActRestore ActionKind = "restore" // start what was stopped
+	ActUndo    ActionKind = "undo"    // undo a step
+	ActProve   ActionKind = "prove"   // verify that the former release is served again
 	ActFinish  ActionKind = "finish"  // write the outcome
 )
 
@@ -53,24 +53,25 @@ type Result struct {
 	// get the GPU; and of one that took a release back: probation_failed.
 	Why  policy.Reason `json:"why,omitempty"`
 	Step string        `json:"step,omitempty"` // the step that decided it
-	// Owed says what could not be brought back, "" for nothing. It stays in the ledger of the host, and is tried again.
+	// Owed names what could not be restored, "" for nothing. It stays in the ledger of the host, and is tried again.
 	Owed string `json:"owed,omitempty"`
-	// Hold says that the serving state could not be proved: no further run until a person has looked.
+	// Hold means that the served release could not be verified: no further run until a person has checked.
 	Hold bool `json:"hold,omitempty"`
 }
 
 const (
-	undoAttempts    = 6 // bounds how often taking a step back is tried
-	restoreAttempts = 3 // and bringing back what was set aside; after that the host's ledger goes on with it
+	undoAttempts    = 6 // limit of attempts to undo a step
+	restoreAttempts = 3 // and to restore what was stopped; later attempts are made from the host's ledger
 )
 
-// Next says what a run does after the actions recorded so far; it reports false when the run is done. It is pure, so
-// that a run resumes after any crash exactly where its journal ends.
+// Next returns a run's next action after the recorded ones; it reports false when the run is done. It is pure, so that
+// a run resumes after any crash exactly where its journal ends.
 //
-// Steps go forward until one fails for good. Then those begun are taken back, the one that failed included, since it
-// may have had half of its effect. If a release was begun, what serves now must be proved. Finish comes last, always,
-// and once. What must be set aside for steps that need the GPU is free before the first of them and back after the last
-// one, or before anything is taken back: what serves may be among it. A run that only takes a release back begins where another one fails.
+// Steps go forward until one fails for good. Then those begun are undone, the failed one included, since it may have
+// had half of its effect. If a release was begun, the served release must then be verified. Finish is always the last
+// action, once. What must be stopped for steps that need the GPU is stopped before the first of them and started after
+// the last one, or before anything is undone, since the service may be among it. A run that only rolls a release back
+// begins where another one fails.
 func Next(p Plan, done []Outcome) (Action, bool) {
 	m := machine{plan: p, attempt: 1}
 	if p.Rollback != nil {
@@ -159,7 +160,7 @@ func (m *machine) applyStep(o Outcome) {
 	m.fail(o)
 }
 
-// fail ends the way forward.
+// fail ends the forward part.
 func (m *machine) fail(o Outcome) {
 	m.cause = &o
 	m.back = m.backwards()
@@ -188,7 +189,7 @@ func (p Plan) gpuPart() (first, last int, ok bool) {
 	return first, last, ok
 }
 
-// backwards orders what must be taken back: the release first, so that a command which restarts the service finds the
+// backwards orders what must be undone: the release first, so that a command which restarts the service finds the
 // former release in `current`; then the commands, the last one first.
 func (m *machine) backwards() []int {
 	back := slices.Clone(m.begun)
@@ -200,7 +201,7 @@ func (m *machine) backwards() []int {
 	return back
 }
 
-// again says whether a step is tried once more.
+// again reports whether a step is tried once more.
 func (m *machine) again(step Step, o Outcome) bool {
 	switch o.Class {
 	case store.StepFailed, store.StepTimeout, store.StepKilled, store.StepNotStarted, store.StepNotProved:
@@ -262,7 +263,7 @@ func (m *machine) outcome() Result {
 		return Result{Outcome: policy.OutcomePromoted, Reason: "all steps succeeded"}
 	}
 	r := Result{Outcome: policy.OutcomeFailed, Reason: m.cause.Detail, Step: m.plan.Steps[m.cause.Step].Name}
-	// Nobody knows what a command did that may not be run again: a person has to look before the next run.
+	// The effect of a command that may not run again is unknown: a person has to check before the next run.
 	r.Hold = m.released && m.cause.Class == store.StepUnknown && !mayRepeat(m.plan.Steps[m.cause.Step], *m.cause)
 	switch m.cause.Class {
 	case store.StepRejected, store.StepInconclusive:

@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// DefaultPipeline trains the embedded classifier; serve is the step that brings it into service.
+// DefaultPipeline trains the embedded classifier; serve is the step that deploys it.
 func DefaultPipeline(serve Builtin) []StepConfig {
 	train := &CommandStep{Exec: []string{"retraind", "train"}, Kind: KindPure}
 	train.Name = "train"
@@ -51,8 +51,8 @@ func ValidatePipeline(pipelines map[string][]StepConfig, name string) check.Prob
 	return p
 }
 
-// warnOfNoWayBack warns of commands between release and verify that nothing takes back: after a deployment that is not
-// proved, the service would go on with the refused release.
+// warnOfNoWayBack warns of commands between release and verify without an undo: after a failed verification, the
+// service would keep the refused release.
 func warnOfNoWayBack(p *check.Problems, list []placed) {
 	released := false
 	for _, s := range list {

@@ -21,9 +21,9 @@ import (
 // placedFile remembers what retraind wrote to where training scripts look: hash by absolute path.
 const placedFile = "placed.json"
 
-// place copies exported files to where the scripts of a training look for them, each whole or not at all. They are not
-// put back after a run, since the next export replaces them; but a file there that retraind did not write is kept beside
-// it, as NAME.before-RUN. Entered again it finds them where they should be.
+// place copies exported files to where a training's scripts look for them, each atomically. They are not restored
+// after a run, since the next export replaces them; but a file there that retraind did not write is kept beside it, as
+// NAME.before-RUN. It is idempotent.
 func (x *Executor) place(p Plan, step Step) error {
 	if len(step.Place) == 0 {
 		return nil

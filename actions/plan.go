@@ -10,8 +10,8 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// Plan is everything a run needs to know, fixed when the run is created: a reload of the configuration, an upgrade or a
-// restart changes nothing of it. It is the workflow's input.
+// Plan is everything that a run needs, fixed when the run is created: a reload of the configuration, an upgrade or a
+// restart does not change it. It is the workflow's input.
 type Plan struct {
 	Run      string    `json:"run"`
 	Model    string    `json:"model"`
@@ -21,7 +21,7 @@ type Plan struct {
 	Policy   string    `json:"policy"`   // digest of the policy that decided
 	Decision int64     `json:"decision"` // number of the decision
 	Created  time.Time `json:"created"`
-	// Cause is what the run is to mend.
+	// Cause is the problem that the run should fix.
 	Cause Cause `json:"cause,omitzero"`
 	// Code is the digest of the steps and of the files that they name.
 	Code     string `json:"code,omitempty"`
@@ -34,13 +34,13 @@ type Plan struct {
 	// ModelDir holds `current` and releases/; RunDir is this run's own.
 	ModelDir string `json:"model_dir"`
 	RunDir   string `json:"run_dir"`
-	// Retention is what of the model stays on disk at the end of the run; nil for the defaults.
+	// Retention is which of the model's files stay on disk at the end of the run; nil for the defaults.
 	Retention *RetentionConfig `json:"retention,omitempty"`
-	// Probation is what a promotion begins; nil for none.
+	// Probation is the probation after a promotion; nil for none.
 	Probation *policy.Probation `json:"probation,omitempty"`
 	// Parent is nil but for a run that repeats another one.
 	Parent *Parent `json:"parent,omitempty"`
-	// Rollback is nil but for a run that only takes a release back.
+	// Rollback is set only for a run that rolls a release back.
 	Rollback *Rollback `json:"back,omitempty"`
 	// Stop is what is set aside while the steps of the GPU part run. Plans of former versions are without.
 	Stop []gpu.StopConfig `json:"stop,omitempty"`
@@ -54,12 +54,12 @@ type Step struct {
 	Do   Builtin  `json:"do,omitempty"`
 	Argv []string `json:"argv,omitempty"`
 	Undo []string `json:"undo,omitempty"`
-	// Probe says whether the effect of a step of kind converge is there.
+	// Probe checks whether the effect of a step of kind converge is there.
 	Probe []string `json:"probe,omitempty"`
-	// Progress is the pattern by which the command's output says how far it is.
+	// Progress is the pattern that finds the progress in the command's output.
 	Progress string `json:"progress,omitempty"`
 	Dir      string `json:"dir,omitempty"`
-	// Fill: $RETRAIND_ variables in the arguments are replaced before the start. Plans of former versions are without.
+	// Fill replaces $RETRAIND_ variables in the arguments before the start. Plans of earlier versions do not have it.
 	Fill    bool              `json:"fill,omitempty"`
 	Env     map[string]string `json:"env,omitempty"`
 	Timeout time.Duration     `json:"timeout"`
@@ -90,7 +90,7 @@ type Step struct {
 	Check *weights.Chain `json:"check,omitempty"`
 	// Result is the file of figures that the command writes.
 	Result string `json:"result,omitempty"`
-	// Checkpoints: it continues where it was stopped. Rest is what the steps after it are expected to take.
+	// Checkpoints means that it resumes where it was stopped. Rest is the expected duration of the steps after it.
 	Checkpoints bool          `json:"checkpoints,omitempty"`
 	Rest        time.Duration `json:"rest,omitempty"`
 }

@@ -23,7 +23,7 @@ type PredictStep struct {
 	URL string `yaml:"url"`
 	// Exec is a command that writes the answers to $RETRAIND_PREDICTIONS.
 	Exec []string `yaml:"exec"`
-	// Port is what the service listens on in its container; default: as the running container publishes it.
+	// Port is what the service listens on in its container; default: the port that the running container publishes.
 	Port int `yaml:"port"`
 	// Env adds variables to the container, or to the command. $RETRAIND_PORT is a free port, for a service on the host's network.
 	Env map[string]string `yaml:"env"`

@@ -34,8 +34,8 @@ type preflight struct {
 	found []Finding
 }
 
-// Preflight says what would keep a run of these steps from its end, as far as that can be seen beforehand by whoever asks:
-// programs, directories, the engine, units, and the room that earlier runs needed. modelDir is the model's directory.
+// Preflight returns what would make a run of these steps fail, as far as the caller can check beforehand: programs,
+// directories, the engine, units, and the space that earlier runs needed. modelDir is the model's directory.
 func Preflight(ctx context.Context, steps []Step, modelDir string) []Finding {
 	c := &preflight{ctx: ctx}
 	for _, s := range steps {

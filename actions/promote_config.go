@@ -19,36 +19,39 @@ const (
 	GatePoint    Gate = "point"     // at least as many right answers; refuses nothing by chance and promotes much by it
 )
 
-// PromoteConfig says when a candidate may replace the champion, and what proves that it did.
+// PromoteConfig says when a candidate may replace the champion, and how the deployment is verified.
 type PromoteConfig struct {
 	// Gate is not_worse, better or point; default not_worse.
 	Gate Gate `yaml:"gate"`
-	// Margin is how many points a candidate may be worse by under not_worse; default 1.
+	// Margin is how many points worse a candidate may be under not_worse; default 1.
 	Margin unit.Points `yaml:"margin"`
-	// CategoryFloor refuses a candidate that loses more than so many points of recall and of F1 in a category, beyond chance; default 5.
+	// CategoryFloor refuses a candidate that loses more than this many points of recall and of F1 in a category, beyond
+	// chance; default 5.
 	CategoryFloor unit.Points `yaml:"category_floor"`
-	// FormatErrors is the largest share of held-out items that a candidate may answer otherwise than it was asked to; default 1%.
+	// FormatErrors is the largest share of held-out items that a candidate may answer in another form than asked; default
+	// 1%.
 	FormatErrors unit.Percent `yaml:"format_errors" json:",omitempty"`
 	// Parity is the share of probed items that the service must answer as the artifact did offline; default 99.5%.
 	Parity unit.Percent `yaml:"parity"`
-	// VerifyWithin is how long a deployment may take until it is proved; default 2m.
+	// VerifyWithin is how long the verification of a deployment may take; default 2m.
 	VerifyWithin unit.Duration `yaml:"verify_within"`
-	// UndoWithin is how long taking a release back is tried, with growing pauses, before the model is held; default 5m.
+	// UndoWithin is how long a rollback is retried, with growing pauses, before the model is held; default 5m.
 	UndoWithin unit.Duration `yaml:"undo_within"`
 	// Targets are the floors of the targets that do not gate, by name.
 	Targets map[string]TargetFloor `yaml:"targets"`
-	// Figures bound what steps measure themselves, by the name in their result file: {summary: {at_least: 0.6, margin: 0.02}}.
+	// Figures limit the measurements of steps, by the name in their result file: {summary: {at_least: 0.6, margin:
+	// 0.02}}.
 	Figures map[string]FigureFloor `yaml:"figures"`
-	// Smoke are texts whose answer must be as expected.
+	// Smoke are texts with their expected answers.
 	Smoke []Smoke `yaml:"smoke"`
-	// MaxLatency bounds the 95th percentile of an answer's time; 0 = not checked.
+	// MaxLatency limits the 95th percentile of an answer's time; 0 = not checked.
 	MaxLatency unit.Duration `yaml:"max_latency"`
 }
 
-// TargetFloor bounds what a candidate may lose in a target that does not gate. A target without one may lose at most
+// TargetFloor limits what a candidate may lose in a target that does not gate. A target without one may lose at most
 // category_floor points beyond chance.
 type TargetFloor struct {
-	// Margin is how many points a candidate may be worse by in this target, with 95 % confidence.
+	// Margin is how many points worse a candidate may be in this target, with 95 % confidence.
 	Margin unit.Points `yaml:"margin"`
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// maxProbes bounds how many texts a proof asks about; those on which the two releases differ come first.
+// maxProbes limits how many texts a proof asks about; those on which the two releases differ come first.
 const maxProbes = 400
 
 // minDiffering is how many of a proof's questions are about texts on which the two releases differ, if there are any.

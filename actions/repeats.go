@@ -21,8 +21,9 @@ func (r Repeats) Share() float64 {
 	return float64(r.Same) / float64(r.Asked)
 }
 
-// Parity is the share of answers by which a served language model is proved: what is configured, or how often it repeats
-// itself less a margin, where that is less. Nothing can agree with it more often than it agrees with itself.
+// Parity returns the share of equal answers by which a served language model is verified: the configured one, or how
+// often it repeats itself less a margin, if that is less. No model can agree with it more often than it agrees with
+// itself.
 func (r Repeats) Parity(configured float64) float64 {
 	return min(configured, max(r.Share()-repeatMargin, leastParity))
 }

@@ -8,24 +8,25 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// RetentionConfig says what of a model stays on disk beside what is in use. The release that serves, the former one, what
-// `current` names, and whatever a run that has not ended needs stay in any case.
+// RetentionConfig says which of a model's files stay on disk beside those in use. The deployed release, the former
+// one, the target of `current`, and whatever an unfinished run needs are always kept.
 type RetentionConfig struct {
-	// Releases are the files of trained artifacts, with the images built of them; default count 5.
+	// Releases are the files of trained artifacts, with their images; default count 5.
 	Releases KeepConfig `yaml:"releases" json:"releases,omitzero"`
-	// Runs are the directories of ended runs: exported data, and the record and output of the commands; default count 20.
+	// Runs are the directories of ended runs: exported data, and the records and outputs of the commands; default count
+	// 20.
 	Runs KeepConfig `yaml:"runs" json:"runs,omitzero"`
-	// Steps are the records and outputs of the commands of ended runs alone; default: as long as their run.
+	// Steps are the records and outputs of the commands of ended runs; default: as long as their run.
 	Steps KeepConfig `yaml:"steps" json:"steps,omitzero"`
 }
 
-// KeepConfig bounds what is kept. What is beyond one of the bounds is removed, the oldest first; the newest always stays.
+// KeepConfig limits what is kept. Whatever exceeds a limit is removed, the oldest first; the newest is always kept.
 type KeepConfig struct {
 	// Count is how many are kept.
 	Count int `yaml:"count" json:"count,omitempty"`
-	// Age is how long each is kept; 0 = without end.
+	// Age is how long each is kept; 0 = no limit.
 	Age unit.Duration `yaml:"age" json:"age,omitempty"`
-	// Size is how large those that are kept may be together; 0 = without bound.
+	// Size is the total size of those that are kept; 0 = no limit.
 	Size unit.Size `yaml:"size" json:"size,omitempty"`
 }
 

@@ -19,15 +19,15 @@ type Rollback struct {
 	Redeploy bool `json:"redeploy,omitempty"`
 }
 
-// PlanRollback turns the plan of a run that promoted a release into one that takes it back. What is new in it (id, trigger,
-// directories, how the service is asked) is for the caller to fill in.
+// PlanRollback turns the plan of a run that promoted a release into one that rolls it back. The caller sets what is
+// new in it (id, trigger, directories, how the service is asked).
 func PlanRollback(promoted Plan, release, why string) Plan {
 	promoted.Rollback = &Rollback{Release: release, Run: promoted.Run, Why: why}
 	promoted.Forced, promoted.Probation = false, nil
 	return promoted
 }
 
-// PlanRedeploy turns the plan of the run that deployed a release into one that brings it into service again.
+// PlanRedeploy turns the plan of the run that deployed a release into one that deploys it again.
 func PlanRedeploy(deployed Plan, release, why string) Plan {
 	deployed = PlanRollback(deployed, release, why)
 	deployed.Rollback.Redeploy = true
@@ -40,8 +40,8 @@ func (p Plan) KeepsImages() bool {
 	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Compose != nil && s.Compose.Build })
 }
 
-// undone are the steps that a rollback run takes back, in the order of the pipeline: those after the gate, which brought the
-// release into service. What the steps before it did, such as writing labels, is not what failed.
+// undone returns the steps that a rollback run undoes, in the order of the pipeline: those after the gate, which
+// deployed the release. Steps before it, such as writing labels, are not undone.
 func (p Plan) undone() []int {
 	gate := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Do == DoGate })
 	var out []int
@@ -80,8 +80,8 @@ func pointedBack(p Plan, done []Outcome) bool {
 	})
 }
 
-// revert makes the former release the champion again, with the figures that it was promoted with. Where `current` could
-// not be turned back, nothing changes: the run holds the model and says so.
+// revert makes the former release the champion again, with the figures that it was promoted with. If `current` could
+// not be reset, nothing changes: the run holds the model and reports that.
 func (x *Executor) revert(t *store.Tx, p Plan, sum Summary, done []Outcome) error {
 	if !pointedBack(p, done) {
 		return nil

@@ -40,9 +40,9 @@ type ComposeStep struct {
 	Dir string `yaml:"dir"`
 	// Service is its name in the compose file.
 	Service string `yaml:"service"`
-	// Action is restart, stop, start or up. Where the run fails, stop and start are taken back, and a restart is done once more.
+	// Action is restart, stop, start or up. If the run fails, stop and start are undone, and a restart is done once more.
 	Action ServiceAction `yaml:"action"`
-	// HealthyWithin is how long the container may take to be healthy; default 2m.
+	// HealthyWithin is how long the container may take to become healthy; default 2m.
 	HealthyWithin unit.Duration `yaml:"healthy_within"`
 }
 
@@ -53,7 +53,7 @@ type UnitStep struct {
 	StepCommon `yaml:",inline"`
 	// Unit is the name of the unit.
 	Unit string `yaml:"unit"`
-	// Action is restart, stop or start. Where the run fails, stop and start are taken back, and a restart is done once more.
+	// Action is restart, stop or start. If the run fails, stop and start are undone, and a restart is done once more.
 	Action ServiceAction `yaml:"action"`
 }
 

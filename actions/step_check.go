@@ -13,11 +13,11 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// DoCheck looks at the files that a training of a language model wrote.
+// DoCheck checks the files that a training of a language model wrote.
 const DoCheck Builtin = "check"
 
-// CheckStep looks at the files of a fine-tuned language model, and names the first bad link of the chain adapter ->
-// merged model -> GGUF. Each link must be whole, and be made of the one before.
+// CheckStep checks the files of a fine-tuned language model, and names the first bad link of the chain adapter ->
+// merged model -> GGUF. Each link must be complete, and be made from the one before.
 type CheckStep struct {
 	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
 	Do         Builtin `yaml:"do"`
@@ -26,7 +26,7 @@ type CheckStep struct {
 	Adapter string `yaml:"adapter"`
 	// Merged is the directory of the merged model, with its weights as safetensors.
 	Merged string `yaml:"merged"`
-	// Base is the directory of the model that was trained on, which adapter and merged model are compared with.
+	// Base is the directory of the base model, with which adapter and merged model are compared.
 	Base string `yaml:"base"`
 	// GGUF is the file to serve, such as $RETRAIND_RELEASE_DIR/model.gguf.
 	GGUF string `yaml:"gguf"`

@@ -24,15 +24,17 @@ type StepType interface {
 	paths(dir string, abs func(string) string)
 }
 
-// StepCommon is what every step may have.
+// StepCommon holds the keys of every step.
 type StepCommon struct {
-	// Name of the step in logs, events and directories; default: the name of the built-in step. A command needs one.
+	// Name is the name of the step in logs, events and directories; default: the name of the built-in step. A command
+	// needs one.
 	Name string `yaml:"name"`
 	// Timeout ends the step; default 12h for commands, 10m for built-in steps.
 	Timeout unit.Duration `yaml:"timeout"`
-	// Expect is how long the step should take, until earlier runs say so; a run starts only where it fits into the quiet hours.
+	// Expect is the expected duration of the step, until earlier runs provide one; a run starts only if it fits into the
+	// quiet hours.
 	Expect unit.Duration `yaml:"expect"`
-	// Retries is how often a failed step is tried again; default 0.
+	// Retries is how often a failed step is retried; default 0.
 	Retries int `yaml:"retries"`
 }
 
@@ -43,19 +45,21 @@ type Builtin string
 const (
 	DoExport  Builtin = "export"  // write train.jsonl and test.jsonl
 	DoGate    Builtin = "gate"    // compare candidate and champion on the held-out set
-	DoRelease Builtin = "release" // make `current` name the candidate
-	DoDeploy  Builtin = "deploy"  // bring the candidate into service by the model's strategy
-	DoVerify  Builtin = "verify"  // prove that the service answers as the candidate
+	DoRelease Builtin = "release" // point `current` to the candidate
+	DoDeploy  Builtin = "deploy"  // deploy the candidate by the model's strategy
+	DoVerify  Builtin = "verify"  // verify that the service answers as the candidate
 )
 
-// ExportStep writes the labelled items as files to train and test with.
+// ExportStep writes the labelled items as files for training and test.
 type ExportStep struct {
 	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
 	Do         Builtin `yaml:"do"`
 	StepCommon `yaml:",inline"`
-	// Place copies exported files to where scripts look for them, by path below the model's dir: {train.jsonl: data/train.jsonl}.
+	// Place copies exported files to where scripts look for them, by path below the model's dir: {train.jsonl:
+	// data/train.jsonl}.
 	Place map[string]string `yaml:"place"`
-	// Format is jsonl, or chat: each line also has messages, made of the files that serving.ollama names and of the labels; default jsonl.
+	// Format is jsonl, or chat: each line also has messages, built from the files of serving.ollama and the labels;
+	// default jsonl.
 	Format ExportFormat `yaml:"format"`
 
 	dir string
@@ -80,14 +84,14 @@ type GateStep struct {
 	StepCommon `yaml:",inline"`
 }
 
-// ReleaseStep makes the link `current` name the candidate.
+// ReleaseStep points the link `current` to the candidate.
 type ReleaseStep struct {
 	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
 	Do         Builtin `yaml:"do"`
 	StepCommon `yaml:",inline"`
 }
 
-// DeployStep brings the candidate into service by the model's strategy.
+// DeployStep deploys the candidate by the model's strategy.
 type DeployStep struct {
 	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
 	Do         Builtin `yaml:"do"`
@@ -96,7 +100,7 @@ type DeployStep struct {
 	dir string // of the model's commands
 }
 
-// VerifyStep proves that the service answers as the candidate.
+// VerifyStep verifies that the service answers as the candidate.
 type VerifyStep struct {
 	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
 	Do         Builtin `yaml:"do"`
@@ -105,36 +109,41 @@ type VerifyStep struct {
 
 // CommandStep runs a command of the user.
 type CommandStep struct {
-	// Exec is a command as a list of arguments, without a shell: $RETRAIND_ variables are filled in, nothing else. "retraind" as the program means this very binary.
+	// Exec is a command as a list of arguments, without a shell: only $RETRAIND_ variables are replaced. "retraind" as
+	// the program means this very binary.
 	Exec       []string `yaml:"exec"`
 	StepCommon `yaml:",inline"`
-	// Undo is a command that takes the step back when a later one fails.
+	// Undo is a command that undoes the step when a later one fails.
 	Undo []string `yaml:"undo"`
-	// Shell runs exec's single argument by /bin/sh -c. Data reaches it only through RETRAIND_ variables.
+	// Shell runs exec's single argument by /bin/sh -c. Data is passed to it only in RETRAIND_ variables.
 	Shell bool `yaml:"shell"`
 	// Dir is the working directory; default: the model's dir, without one an empty directory of the attempt.
 	Dir string `yaml:"dir"`
-	// Env adds variables to the small environment that a step gets.
+	// Env adds variables to the small environment of a step.
 	Env map[string]string `yaml:"env"`
-	// Kind says what may be done when the step's outcome is unknown: pure (run it again), converge (ask probe, then run it again) or once (roll back); default once, with a probe converge.
+	// Kind says what to do when the step's outcome is unknown: pure (run it again), converge (run probe, then run it
+	// again) or once (roll back); default once, with a probe converge.
 	Kind StepKind `yaml:"kind"`
-	// Probe is a command of a step of kind converge: exit status 0 says that the step's effect is there, another one that it is not. It changes nothing.
+	// Probe is a command of a step of kind converge: exit status 0 means that the step's effect is there, another one
+	// that it is not. It must not change anything.
 	Probe []string `yaml:"probe"`
-	// Progress is how far the command is by what it prints: trainer for the usual lines of Hugging Face Trainer, Unsloth and tqdm, or an expression with groups named share, done and total, or text.
+	// Progress is how to find the progress in the command's output: trainer for the usual lines of Hugging Face Trainer,
+	// Unsloth and tqdm, or an expression with groups named share, done and total, or text.
 	Progress string `yaml:"progress"`
-	// GPU marks a step that needs the GPU: the run waits until the gate has found it free.
+	// GPU marks a step that needs the GPU: the run waits until a GPU is free.
 	GPU bool `yaml:"gpu"`
 	// Collect copies files that the command wrote into the release: names by path below its directory, {out/model.pkl: model.pkl}.
 	Collect map[string]string `yaml:"collect"`
 	// Result is a file of figures that the command writes, {"accuracy": 0.93}: shown with the run, and bounded by promote.figures. A path below its directory, or from a variable.
 	Result string `yaml:"result"`
-	// Checkpoints marks a command that keeps each thing it has done: it is stopped when the quiet hours end, and goes on in the next ones.
+	// Checkpoints marks a command that saves its progress: it is stopped when the quiet hours end, and resumes in the
+	// next ones.
 	Checkpoints bool `yaml:"checkpoints"`
 }
 
-// IncludeStep stands for the steps of another pipeline.
+// IncludeStep includes the steps of another pipeline.
 type IncludeStep struct {
-	// Pipeline names another pipeline of the model, whose steps stand here.
+	// Pipeline names another pipeline of the model, whose steps are included here.
 	Pipeline string `yaml:"pipeline"`
 }
 

@@ -2,13 +2,13 @@ package actions
 
 import "context"
 
-// strategy is one way to bring a release into service, and the former one back by the same way: after a deployment that
-// is not proved, after a failed probation, and when something else serves. The two last ones are runs of their own, days
-// later, with the steps of the plan that deployed.
+// strategy is one way to deploy a release, and to roll back to the former one: after a failed verification, after a
+// failed probation, and when another model is served. The last two are runs of their own, days later, with the steps
+// of the plan that deployed.
 type strategy interface {
-	// deploy brings the candidate into service. Entered again it goes on with what was begun.
+	// deploy puts the candidate into service. A repeated call continues the earlier one.
 	deploy(ctx context.Context, p Plan, a Action, step Step, done []Outcome) (Outcome, error)
-	// undeploy brings the plan's champion back into service. Where the deployment changed nothing, it touches nothing.
+	// undeploy puts the plan's champion back into service. If the deployment changed nothing, it changes nothing.
 	undeploy(ctx context.Context, p Plan, a Action, step Step) (Outcome, error)
 }
 

@@ -37,8 +37,8 @@ func (s restartStrategy) undeploy(ctx context.Context, p Plan, a Action, step St
 	return restarted, err
 }
 
-// touched reports whether the run may have changed what serves: `current` names another release than the champion, or
-// an attempt of the step was begun. A run that only takes a release back does so always.
+// touched reports whether the run may have changed what is served: `current` points to another release than the
+// champion, or an attempt of the step was begun. For a run that only rolls a release back it is always true.
 func (x *Executor) touched(ctx context.Context, p Plan, step Step) (bool, error) {
 	if p.Rollback != nil {
 		return true, nil

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// waitForUndo waits before an undo is tried again: what keeps it from succeeding, such as a Docker engine that restarts,
-// usually passes within minutes. The pauses double, and add up to promote.undo_within.
+// waitForUndo waits before an undo is retried: a temporary cause, such as a restart of the Docker engine, usually
+// passes within minutes. The pauses double, and add up to promote.undo_within.
 func waitForUndo(ctx context.Context, p Plan, a Action) error {
 	wait := undoPause(p.Promote.WithDefaults().UndoWithin.D(), a.Attempt)
 	if wait <= 0 {

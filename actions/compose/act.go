@@ -22,16 +22,16 @@ const (
 	Restart Action = "restart"
 	Stop    Action = "stop"
 	Start   Action = "start"
-	Up      Action = "up" // create the container anew where the compose file changed, and start it
+	Up      Action = "up" // recreate the container if the compose file changed, and start it
 )
 
-// Act is what the job of one action works on.
+// Act is the input of the job of one action.
 type Act struct {
 	Service Service `json:"service"`
 	Action  Action  `json:"action"`
 	Before  string  `json:"before"` // file of the run: whether the service ran before the step
 	Back    bool    `json:"back,omitempty"`
-	Always  bool    `json:"always,omitempty"` // take back also what this run has not begun
+	Always  bool    `json:"always,omitempty"` // undo it even if this run has not begun it
 }
 
 const (
@@ -39,8 +39,8 @@ const (
 	didNot = "not running\n"
 )
 
-// Do does one action, or takes it back: what was stopped is started if it ran before, what was started is stopped if it
-// did not, and a restart is done once more. Entered again it finds the service as it should be; a restart is done again.
+// Do does one action, or undoes it: a stopped service is started if it ran before, a started one is stopped if it did
+// not, and a restart is done once more. It is idempotent, except for a restart, which is done again.
 func Do(ctx context.Context, j job.Job) (job.Result, error) {
 	var in Act
 	if err := j.Decode(&in); err != nil {
@@ -100,7 +100,7 @@ func (s *site) act(ctx context.Context, action Action) error {
 	return s.engine.Start(ctx, s.now.ID)
 }
 
-// noteBefore remembers, once, whether the service ran.
+// noteBefore records, once, whether the service ran.
 func noteBefore(path string, now *docker.Container) error {
 	text := didNot
 	if now != nil && now.Running() {
@@ -117,7 +117,7 @@ func noteBefore(path string, now *docker.Container) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// opposite is what takes an action back, "" for nothing.
+// opposite returns the action that undoes another one, "" for none.
 func opposite(in Act) (Action, error) {
 	b, err := os.ReadFile(in.Before)
 	switch {
@@ -135,7 +135,7 @@ func opposite(in Act) (Action, error) {
 	return "", nil
 }
 
-// locate finds a service by its container alone, for what needs no compose file.
+// locate finds a service by its container alone, for actions that need no compose file.
 func locate(ctx context.Context, s Service) (*site, error) {
 	if info, err := os.Stat(s.Dir); err != nil || !info.IsDir() {
 		return nil, fmt.Errorf("compose: %s is no directory: correct dir", s.Dir)

@@ -13,8 +13,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Back brings the former release back into service: its files, its image by the name that it was kept under, without a
-// build. Where the deployment changed nothing, it touches nothing. Repeated, it continues from the end of the trace.
+// Back puts the former release back into service: its files, and its image by the name under which it was kept,
+// without a build. If the deployment changed nothing, Back changes nothing. A repeated call continues from the trace.
 func Back(ctx context.Context, j job.Job) (job.Result, error) {
 	var in Input
 	if err := j.Decode(&in); err != nil {
@@ -40,7 +40,7 @@ func Back(ctx context.Context, j job.Job) (job.Result, error) {
 	return d.goBack(ctx)
 }
 
-// goBack exchanges the container for one of the former image.
+// goBack replaces the container by one of the former image.
 func (d *deployment) goBack(ctx context.Context) (job.Result, error) {
 	if d.trace.Former.Container == "" && !d.in.Always {
 		return d.removeCandidate(ctx)
@@ -87,7 +87,7 @@ func (d *deployment) goBack(ctx context.Context) (job.Result, error) {
 	return d.done(c, down.end(), 0), nil
 }
 
-// formerImage is the id of the image that the former release is kept as.
+// formerImage returns the id of the kept image of the former release.
 func (d *deployment) formerImage(ctx context.Context) (string, error) {
 	if !d.Build { // the image is never built here: it is that of the compose file
 		found, err := d.engine.Image(ctx, d.image)

@@ -24,7 +24,7 @@ type cli struct {
 	files   []string
 }
 
-// FindCLI is the command line of docker compose: the plugin of docker, else the program of version 1.
+// FindCLI returns the command line of docker compose: the plugin of docker, else the program of version 1.
 func FindCLI(ctx context.Context) (argv []string, v1 bool, err error) {
 	ctx, stop := context.WithTimeout(ctx, 20*time.Second)
 	defer stop()
@@ -53,11 +53,11 @@ func findCLI(ctx context.Context, s Service) (cli, error) {
 	return c, err
 }
 
-// overrideFile is the end of the name of a compose file that sets an image for one command.
+// overrideFile is the suffix of a compose file that sets an image for one command.
 const overrideFile = ".retraind-image.json"
 
-// withImage returns the command line with another image for a service: it does not touch the name that the compose file
-// has for it. The file is written into a directory of the caller's.
+// withImage returns the command line with another image for a service, without changing the name in the compose file.
+// It writes a file into the given directory.
 func (c cli) withImage(dir, service, image string) (cli, error) {
 	text, err := json.Marshal(map[string]any{"services": map[string]any{service: map[string]string{"image": image}}})
 	if err != nil {
@@ -119,7 +119,7 @@ func (c cli) failed(ctx context.Context, what string, err error, said string) er
 			lines = append(lines, line)
 		}
 	}
-	last := strings.Join(lines[max(0, len(lines)-2):], "; ") // version 1 says in the last line only that it failed
+	last := strings.Join(lines[max(0, len(lines)-2):], "; ") // version 1 only says in the last line that it failed
 	if strings.Contains(said, "'ContainerConfig'") {
 		last = "docker-compose of version 1 cannot exchange containers of this engine: install the plugin (docker-compose-plugin)"
 	}
@@ -151,7 +151,7 @@ func (s *site) build(ctx context.Context, dir, image string) error {
 	return named.run(ctx, "build", s.Name)
 }
 
-// up exchanges the service's container for a new one, from the image that the compose file names.
+// up replaces the service's container by a new one, from the image that the compose file names.
 func (s *site) up(ctx context.Context) error {
 	args := []string{"up", "-d", "--no-build", "--no-deps", "--force-recreate"}
 	if s.cli.pulls {

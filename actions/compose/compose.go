@@ -1,13 +1,13 @@
-// Package compose brings a release into service in docker compose, and the former one back: it places files into the
-// build context, builds, keeps the image that serves under a name of its own, exchanges the container, and waits until
-// this container is healthy.
+// Package compose deploys a release in docker compose, and rolls back to the former one: it places files into the
+// build context, builds, keeps the present image under a name of its own, replaces the container, and waits until the
+// new one is healthy.
 //
-// What runs is asked of the engine, by the labels that compose gives; the command line of compose (the plugin of docker,
-// else version 1) only builds and brings up, since it knows the compose file. It is always told the project and the files,
-// never pulls, never waits (it calls a container without a health check healthy) and never removes orphans.
+// It finds containers through the engine, by compose's labels; the command line of compose (the plugin of docker, else
+// version 1) only builds and brings up, since it parses the compose file. The project and the files are always given;
+// it never pulls, never waits (compose calls a container without a health check healthy) and never removes orphans.
 //
-// The work runs as jobs under the step supervisor (see package job) and may be entered twice: what it found before it
-// changed anything stands in a trace beside the run, so that a later attempt never takes the candidate for the former.
+// The work runs as jobs under the step supervisor (see package job) and may run twice: the state before any change is
+// in a trace beside the run, so that a later attempt never takes the candidate for the former release.
 package compose
 
 import (
@@ -31,13 +31,13 @@ type Service struct {
 	Project string   `json:"project,omitempty"` // default: that of the container that runs, else as compose names it
 	Name    string   `json:"service"`
 	Build   bool     `json:"build,omitempty"`
-	// Place are files of a release and where they are placed below Dir.
+	// Place maps files of a release to their paths below Dir.
 	Place map[string]string `json:"place,omitempty"`
-	// Within is how long a new container may take to be healthy.
+	// Within is how long a new container may take to become healthy.
 	Within time.Duration `json:"within,omitempty"`
 }
 
-// site is a service as it was found on this machine.
+// site is the state of a service on this machine.
 type site struct {
 	Service
 	engine *docker.Client
@@ -88,7 +88,7 @@ func find(ctx context.Context, s Service) (*site, error) {
 	return out, out.look(ctx)
 }
 
-// complete fills in what was not configured from the containers of the directory.
+// complete fills in missing configuration from the containers of the directory.
 func (s *Service) complete(running []docker.Container) error {
 	for _, c := range running {
 		if s.Project == "" {
@@ -127,7 +127,7 @@ func (s *Service) complete(running []docker.Container) error {
 	return nil
 }
 
-// defaultFiles are those that compose itself takes in a directory, the override included.
+// defaultFiles returns the files that compose itself uses in a directory, including the override.
 func defaultFiles(dir string) (out []string) {
 	for _, names := range [][]string{
 		{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"},
@@ -145,7 +145,7 @@ func defaultFiles(dir string) (out []string) {
 	return out
 }
 
-// look finds the service's container anew.
+// look refreshes the service's container.
 func (s *site) look(ctx context.Context) error {
 	all, err := s.engine.Containers(ctx, s.Project, s.Name)
 	if err != nil {
@@ -181,7 +181,7 @@ func samePath(a, b string) bool {
 	return errA == nil && errB == nil && ra == rb
 }
 
-// Repository is where the images of releases are kept: retraind/PROJECT-SERVICE, with the release as the tag.
+// Repository returns the repository of the images of releases: retraind/PROJECT-SERVICE, with the release as the tag.
 func Repository(project, service string) string {
 	clean := strings.Map(func(r rune) rune {
 		switch {
@@ -198,7 +198,8 @@ func Repository(project, service string) string {
 	return "retraind/" + strings.Trim(clean, "-")
 }
 
-// Tag is the tag of a release's image: the beginning of its digest; "none" stands for what served before there was one.
+// Tag returns the tag of a release's image: the start of its digest; "none" for what was in service before the first
+// release.
 func Tag(digest string) string {
 	if digest == "" {
 		return "none"
@@ -210,5 +211,5 @@ func Tag(digest string) string {
 	return hash[:min(len(hash), 12)]
 }
 
-// kept is the name under which the image of a release is kept.
+// kept returns the name under which the image of a release is kept.
 func (s *site) kept(digest string) string { return Repository(s.Project, s.Name) + ":" + Tag(digest) }

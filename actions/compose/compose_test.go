@@ -191,7 +191,7 @@ func TestDeployAndBack(t *testing.T) {
 	p.serves(back.Container, "old")
 }
 
-// What a deployment did not come to is not taken back: the container keeps running.
+// A deployment that failed before replacing the container is not rolled back: the container keeps running.
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -213,7 +213,7 @@ func TestFailures(t *testing.T) {
 	p.serves(p.ok("back").Container, "old")
 }
 
-// Without the former image there is no way back, and it says so.
+// Without the former image no rollback is possible, and the error says so.
 func TestFormerImageGone(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -235,7 +235,7 @@ func (p *place) client() *docker.Client {
 	return c
 }
 
-// Days later another run takes the release back: its trace is its own, the images and files are kept by release.
+// Days later another run rolls the release back: it has its own trace; images and files are kept by release.
 func TestBackAfterDays(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

@@ -37,8 +37,8 @@ func (p *place) killed(kind, at string) []string {
 	return strings.Fields(strings.ReplaceAll(string(b), " ", "_"))
 }
 
-// Killed at any point, a deployment that goes on exchanges the container once more at most, and one that is taken back
-// ends with the former image and file.
+// A deployment that is killed at any point and continued replaces the container at most once more, and one that is
+// rolled back ends with the former image and file.
 func TestKilledAtEachPoint(t *testing.T) {
 	t.Parallel()
 	points := newPlace(t).killed("deploy", "")

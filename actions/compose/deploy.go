@@ -12,17 +12,17 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Input is what the jobs of this package work on.
+// Input is the input of the jobs of this package.
 type Input struct {
 	Service Service `json:"service"`
 	Health  string  `json:"health,omitempty"` // URL that answers 200 when the service is up
 	Trace   string  `json:"trace"`            // file of the run
-	// Candidate is the release that is brought into service, or taken out of it.
+	// Candidate is the release to deploy, or to roll back.
 	Candidate Release `json:"candidate,omitzero"`
-	// Former is the release that serves before, the zero value where there is none.
+	// Former is the release in service before, the zero value if there is none.
 	Former Release `json:"former,omitzero"`
 	Kept   string  `json:"kept"` // directory of what was kept of former releases, by their tags
-	// Always: the former release is brought into service whatever the trace of the run says.
+	// Always puts the former release into service whatever the run's trace says.
 	Always bool `json:"always,omitempty"`
 }
 
@@ -39,13 +39,13 @@ type Deployed struct {
 	Container string    `json:"container"`
 	Image     string    `json:"image"`
 	Started   time.Time `json:"started"`
-	// Outage is for how long the service did not answer while the container was exchanged; Build is how long the build
-	// took, in seconds both.
+	// Outage is how long the service did not answer while the container was replaced; Build is how long the build took,
+	// both in seconds.
 	Outage float64 `json:"outage_s"`
 	Build  float64 `json:"build_s,omitempty"`
 }
 
-// Deploy brings the candidate into service. Repeated, it continues from the end of the trace.
+// Deploy puts the candidate into service. A repeated call continues from the trace.
 func Deploy(ctx context.Context, j job.Job) (job.Result, error) {
 	d, err := newDeployment(ctx, j)
 	if err != nil {
@@ -66,7 +66,7 @@ func Deploy(ctx context.Context, j job.Job) (job.Result, error) {
 	return d.exchange(ctx, built)
 }
 
-// deployment is one attempt of bringing the candidate into service.
+// deployment is one attempt to deploy the candidate.
 type deployment struct {
 	*site
 	in    Input
@@ -75,7 +75,7 @@ type deployment struct {
 	placer
 }
 
-// newDeployment finds the service and what it was before the run touched it.
+// newDeployment finds the service and its state before the run changed it.
 func newDeployment(ctx context.Context, j job.Job) (*deployment, error) {
 	var in Input
 	if err := j.Decode(&in); err != nil {
@@ -102,8 +102,8 @@ func deploymentOf(ctx context.Context, j job.Job, in Input) (*deployment, error)
 // keptDir is the directory of what was kept of the former release.
 func (d *deployment) keptDir() string { return filepath.Join(d.in.Kept, Tag(d.in.Former.Digest)) }
 
-// keepFormer gives the image that serves the name of its release, so that it survives a prune. It does so once in a run:
-// later what serves may be the candidate.
+// keepFormer tags the present image with its release, so that it survives a prune. It does so once in a run: later the
+// present image may be the candidate's.
 func (d *deployment) keepFormer(ctx context.Context) error {
 	if d.trace.Kept || !d.Build || d.trace.Former.Image == "" {
 		return nil
@@ -119,8 +119,8 @@ func (d *deployment) keepFormer(ctx context.Context) error {
 	return d.trace.mark(func(t *trace) { t.Kept = true })
 }
 
-// buildCandidate builds the image of the candidate under the name of its release. The name that the compose file has for
-// the image stays with what serves.
+// buildCandidate builds the image of the candidate under the name of its release. The image's name in the compose file
+// stays with the present image.
 func (d *deployment) buildCandidate(ctx context.Context) error {
 	if err := d.keepFormer(ctx); err != nil {
 		return err
@@ -159,7 +159,7 @@ func (d *deployment) place() error {
 	return nil
 }
 
-// exchange exchanges the container for one of the candidate, unless that was done, and waits until it is healthy.
+// exchange replaces the container by one of the candidate, unless that was done, and waits until it is healthy.
 func (d *deployment) exchange(ctx context.Context, built time.Duration) (job.Result, error) {
 	image := d.trace.Built
 	if !d.Build {
@@ -195,7 +195,7 @@ func (d *deployment) exchange(ctx context.Context, built time.Duration) (job.Res
 	return d.done(c, down.end(), built), nil
 }
 
-// done is the result of an exchange.
+// done returns the result of a deployment.
 func (d *deployment) done(c docker.Container, down, built time.Duration) job.Result {
 	data := Deployed{
 		Project: d.Project, Service: d.Name, Container: c.ID, Image: c.Image, Started: c.Started, Outage: down.Seconds(),
@@ -212,7 +212,7 @@ func (d *deployment) done(c docker.Container, down, built time.Duration) job.Res
 	return job.Result{Class: store.StepOK, Detail: detail, Data: job.Encode(data)}
 }
 
-// putFilesBack places what was there before the run.
+// putFilesBack restores the files of before the run.
 func (d *deployment) putFilesBack() error {
 	if len(d.Place) == 0 {
 		return nil

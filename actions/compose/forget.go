@@ -16,7 +16,7 @@ import (
 // imageFile has the name of the image of a release, beside what was kept of its files.
 const imageFile = "image"
 
-// note keeps the name of a release's image, so that it can be let go of once the release is retired.
+// note records the name of a release's image, so that it can be removed once the release is retired.
 func note(kept, digest, name string) error {
 	dir := filepath.Join(kept, Tag(digest))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -25,7 +25,7 @@ func note(kept, digest, name string) error {
 	return renameio.WriteFile(filepath.Join(dir, imageFile), []byte(name+"\n"), 0o600)
 }
 
-// Forget lets go of what was kept of a release: the image loses its name, and goes unless something else uses it. A
+// Forget removes what was kept of a release: its image is untagged, and removed unless something else uses it. A
 // release of which nothing was kept is no error.
 func Forget(ctx context.Context, kept, digest string) error {
 	dir := filepath.Join(kept, Tag(digest))

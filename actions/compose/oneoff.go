@@ -15,7 +15,8 @@ import (
 	"github.com/retraind/retraind/actions/job"
 )
 
-// PortVar, after a $, stands, in the environment of a one-off container on the host's network, for the port that it is given.
+// PortVar, after a $ in the environment of a one-off container on the host's network, is replaced by the port of the
+// container.
 const PortVar = "RETRAIND_PORT"
 
 // Beside says how a one-off container of the candidate's image runs beside the service.
@@ -24,7 +25,7 @@ type Beside struct {
 	// Port is what the service listens on in its container; 0: as the running container publishes it.
 	Port int               `json:"port,omitempty"`
 	Env  map[string]string `json:"env,omitempty"`
-	// Asked is the URL of the service that serves: its port says which one of several is published.
+	// Asked is the URL of the deployed service: its port selects one of several published ports.
 	Asked string `json:"asked"`
 }
 
@@ -35,8 +36,8 @@ type OneOff struct {
 	name    string
 }
 
-// RunBeside builds the candidate's image and runs one container of it, with another name and port than the service's:
-// what serves is not touched. It waits until the container answers.
+// RunBeside builds the candidate's image and runs one container of it, with another name and port than the service's,
+// which is not touched. It waits until the container answers.
 func RunBeside(ctx context.Context, j job.Job, in Input, b Beside) (*OneOff, error) {
 	d, err := deploymentOf(ctx, j, in)
 	if err != nil {
@@ -71,8 +72,8 @@ func RunBeside(ctx context.Context, j job.Job, in Input, b Beside) (*OneOff, err
 	return o, nil
 }
 
-// besides are the arguments of `compose run`, and the port that the container listens on; on the host's network that is a
-// free one.
+// besides returns the arguments of `compose run`, and the port that the container listens on; on the host's network
+// that is a free one.
 func (d *deployment) besides(b Beside) ([]string, int, error) {
 	args := []string{"run", "-d", "--no-deps", "--name", b.Name}
 	port := b.Port
@@ -103,7 +104,7 @@ func (d *deployment) besides(b Beside) ([]string, int, error) {
 	return args, port, nil
 }
 
-// inside is the port in the container that is published as the port of a URL.
+// inside returns the container port that is published as the port of a URL.
 func (d *deployment) inside(asked string) (int, error) {
 	u, err := url.Parse(asked)
 	if err != nil {
@@ -164,7 +165,7 @@ func (o *OneOff) await(ctx context.Context, d *deployment, port int) error {
 	}
 }
 
-// address is where a container answers: at the port that it is published as, else at its own address.
+// address returns the address of a container: its published port, else its own address.
 func address(c docker.Container, port int) string {
 	host, at := "127.0.0.1", port
 	for _, p := range c.Ports {
@@ -194,7 +195,7 @@ func (o *OneOff) answers(ctx context.Context, health string) error {
 	return get(ctx, to)
 }
 
-// Redirect is a URL of the service as one of this container.
+// Redirect turns a URL of the service into one of this container.
 func (o *OneOff) Redirect(to string) (string, error) {
 	u, err := url.Parse(to)
 	if err != nil {

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// outagePoll is how often the service is asked while its container is exchanged.
+// outagePoll is the pause between two requests while the container is replaced.
 const outagePoll = 20 * time.Millisecond
 
-// outage is for how long nobody was served.
+// outage measures how long the service did not answer.
 type outage struct {
 	stop context.CancelFunc
 	done chan time.Duration
 }
 
-// watchOutage asks a health URL again and again until the end. From the first question without an answer to the first
-// answer after the last such question is the outage.
+// watchOutage requests a health URL repeatedly until end. The outage is the time from the first request without an
+// answer to the first answer after the last one.
 func watchOutage(ctx context.Context, url string) outage {
 	ctx, stop := context.WithCancel(ctx)
 	o := outage{stop: stop, done: make(chan time.Duration, 1)}
@@ -63,7 +63,7 @@ func watchOutage(ctx context.Context, url string) outage {
 	return o
 }
 
-// end ends the watching and returns the outage.
+// end stops the requests and returns the outage.
 func (o outage) end() time.Duration {
 	o.stop()
 	return <-o.done

@@ -16,13 +16,13 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// placer places files of a release into a directory, and those of before back.
+// placer places files of a release into a directory, and restores the former ones.
 type placer struct {
 	dir   string            // where they are placed
 	names map[string]string // path below dir by the name in the release
 }
 
-// keptFile lists what was kept of before, by path: "copied", "absent", or the hash of the same file in the release.
+// keptFile lists the kept former files by path: "copied", "absent", or the hash of the same file in the release.
 const keptFile = "kept.json"
 
 const (
@@ -30,19 +30,19 @@ const (
 	absent = "absent"
 )
 
-// Keep copies what stands where a deployment places files, before a run changes anything: a training may write to the
-// same paths. former is the directory of the release that serves, "" where it has none.
+// Keep copies the files that a deployment will replace, before a run changes anything: a training may write to the
+// same paths. former is the directory of the deployed release, "" if it has none.
 func (s Service) Keep(kept, digest, former string) error {
 	return placer{s.Dir, s.Place}.keep(filepath.Join(kept, Tag(digest)), former)
 }
 
-// PutBack places what was kept of a release.
+// PutBack restores what was kept of a release.
 func (s Service) PutBack(kept, digest, former string) error {
 	return placer{s.Dir, s.Place}.putBack(filepath.Join(kept, Tag(digest)), former)
 }
 
-// keep copies what stands in the directory to another one. What the former release has itself is not copied, only its
-// hash is noted; former is its directory, "" where it has none.
+// keep copies the present files of the directory to another one. For files of the former release only the hash is
+// recorded; former is its directory, "" if it has none.
 func (p placer) keep(to, former string) error {
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return err
@@ -95,7 +95,7 @@ func sameAs(dir *os.Root, at string, info fs.FileInfo, release, name string) (st
 	return a, errA == nil && errB == nil && a == b
 }
 
-// place replaces the files by those of a release, each whole or not at all.
+// place replaces the files by those of a release, each atomically.
 func (p placer) place(release string) error {
 	return p.between(release, p.dir, func(from, dir *os.Root) error {
 		for _, name := range slices.Sorted(maps.Keys(p.names)) {
@@ -111,8 +111,8 @@ func (p placer) place(release string) error {
 	})
 }
 
-// putBack places what was kept; former is the directory of the release that has the rest, "" for none. Where nothing was
-// kept, because that release was never replaced, its own files are placed.
+// putBack restores what was kept; former is the directory of the release that has the rest, "" for none. If nothing
+// was kept, because that release was never replaced, its own files are placed.
 func (p placer) putBack(kept, former string) error {
 	list := map[string]string{}
 	b, err := os.ReadFile(filepath.Join(kept, keptFile))
@@ -172,7 +172,7 @@ func (p placer) between(a, b string, do func(a, b *os.Root) error) error {
 	return do(from, to)
 }
 
-// regular looks at a file, which must be a regular one.
+// regular stats a file, which must be a regular one.
 func regular(root *os.Root, at string) (fs.FileInfo, error) {
 	info, err := root.Lstat(at)
 	if err == nil && !info.Mode().IsRegular() {
@@ -181,7 +181,7 @@ func regular(root *os.Root, at string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// replaceable reports why a path cannot be replaced by a file.
+// replaceable returns why a path cannot be replaced by a file.
 func replaceable(dir *os.Root, at string) error {
 	switch info, err := dir.Lstat(at); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -197,7 +197,7 @@ func replaceable(dir *os.Root, at string) error {
 	return nil
 }
 
-// copyFile copies a regular file below a root to another one, unless the same stands there already.
+// copyFile copies a regular file below a root to another one, unless it is there already.
 func copyFile(from *os.Root, name string, to *os.Root, at, toDir string) error {
 	info, err := regular(from, name)
 	if err != nil {

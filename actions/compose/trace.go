@@ -14,8 +14,8 @@ import (
 	"github.com/retraind/retraind/actions/docker"
 )
 
-// trace is what a run found before it changed anything, and how far it went. Each mark is written before the change that
-// it records. It lies beside the run, since all attempts of its steps need it.
+// trace is the state before the run changed anything, and its progress. Each mark is written before the change that it
+// records. It is stored beside the run, since all attempts of its steps need it.
 type trace struct {
 	path string
 
@@ -23,17 +23,17 @@ type trace struct {
 	Former instance  `json:"former,omitzero"` // zero where no container was there
 	// Built is the id of the candidate's image, once it is built.
 	Built string `json:"built,omitempty"`
-	// Kept: the image that serves has the name of its release. Placing: files are being replaced.
+	// Kept means that the former image is tagged with its release. Placing means that files are being replaced.
 	Kept    bool `json:"kept,omitempty"`
 	Placing bool `json:"placing,omitempty"`
-	// Exchanging: the container is being exchanged.
+	// Exchanging means that the container is being replaced.
 	Exchanging bool `json:"exchanging,omitempty"`
-	// Back is what was there when taking back began; Returning: that container is being exchanged.
+	// Back is the container at the start of the rollback; Returning means that it is being replaced.
 	Back      *instance `json:"back,omitempty"`
 	Returning bool      `json:"returning,omitempty"`
 }
 
-// instance is one container of the service, by what does not change.
+// instance identifies one container of the service.
 type instance struct {
 	Container string `json:"container,omitempty"`
 	Image     string `json:"image,omitempty"`

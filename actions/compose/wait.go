@@ -17,7 +17,7 @@ const (
 	maxRestarts   = 3
 )
 
-// wanted is the container that is waited for.
+// wanted describes the container to wait for.
 type wanted struct {
 	not   string    // id of the container that it replaces
 	image string    // id of its image
@@ -25,8 +25,8 @@ type wanted struct {
 	url   string    // answers 200 once the service is up; "" for none
 }
 
-// await waits until the new container is healthy: by its own health check where it has one, and by the service's health
-// URL. What can only get worse ends the waiting: a container that ended, one of another image, an unhealthy one.
+// await waits until the new container is healthy: by its own health check if it has one, and by the service's health
+// URL. It fails at once if the container ended, has another image, or is unhealthy.
 func (s *site) await(ctx context.Context, w wanted) (docker.Container, error) {
 	within := s.Within
 	if within == 0 {
@@ -59,10 +59,10 @@ func (s *site) await(ctx context.Context, w wanted) (docker.Container, error) {
 	}
 }
 
-// healthy looks once. It returns why the container is not healthy yet, and an error where it never will be.
+// healthy checks once. It returns why the container is not healthy yet, and an error if it never will be.
 func (s *site) healthy(ctx context.Context, w wanted) (docker.Container, string, error) {
 	if err := s.look(ctx); err != nil {
-		return docker.Container{}, err.Error(), nil // an engine that is away may come back
+		return docker.Container{}, err.Error(), nil // an engine that does not answer may come back
 	}
 	if s.now == nil {
 		return docker.Container{}, "it has no container", nil
@@ -96,7 +96,7 @@ func (s *site) healthy(ctx context.Context, w wanted) (docker.Container, string,
 	return c, "", nil
 }
 
-// said is the end of a container's output, for a person.
+// said returns the end of a container's output, for people.
 func (s *site) said(ctx context.Context, c docker.Container) string {
 	if c.ID == "" {
 		return ""
@@ -115,7 +115,7 @@ var prober = &http.Client{
 	Transport: &http.Transport{DisableKeepAlives: true}, // each question is a connection, as a new client's is
 }
 
-// get asks a health URL once.
+// get requests a health URL once.
 func get(ctx context.Context, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -12,19 +12,20 @@ import (
 	"time"
 )
 
-// longestGrace bounds the time that a container may have set itself to stop.
+// longestGrace limits the stop timeout that a container may have configured.
 const longestGrace = 10 * time.Minute
 
 func isNotFound(err error) bool { return errors.Is(err, ErrNotFound) }
 
-// Start starts a container; one that runs stays as it is.
+// Start starts a container; a running one stays unchanged.
 func (c *Client) Start(ctx context.Context, id string) error {
 	return c.call(ctx, "start container "+Short(id), http.MethodPost, "/containers/"+url.PathEscape(id)+"/start", nil, nil,
 		http.StatusNotModified)
 }
 
-// Stop stops a container, and kills it after grace, with 0 after the time that the container itself has for it; one that does not run stays as it is. A container with a restart
-// policy stays stopped: the engine does not start again what was stopped on request.
+// Stop stops a container, and kills it after grace, or with 0 after the container's own stop timeout; a stopped one
+// stays unchanged. A container with a restart policy stays stopped: the engine does not restart what was stopped on
+// request.
 func (c *Client) Stop(ctx context.Context, id string, grace time.Duration) error {
 	query := url.Values{}
 	if grace > 0 {
@@ -39,7 +40,7 @@ func (c *Client) Stop(ctx context.Context, id string, grace time.Duration) error
 		http.StatusNotModified)
 }
 
-// Remove removes a container, also one that runs, with its anonymous volumes. One that is gone is no error.
+// Remove removes a container, even a running one, with its anonymous volumes. A missing one is no error.
 func (c *Client) Remove(ctx context.Context, id string) error {
 	query := url.Values{"force": {"1"}, "v": {"1"}}
 	return c.call(ctx, "remove container "+Short(id), http.MethodDelete, "/containers/"+url.PathEscape(id), query, nil,
@@ -55,8 +56,8 @@ func (c *Client) Logs(ctx context.Context, id string, lines int) (string, error)
 	return strings.TrimSpace(unframed(raw.Bytes())), err
 }
 
-// unframed takes the frames of standard output and error apart: 8 bytes, of which the last four are a length. What has no
-// frames, since the container has a terminal, is returned as it is.
+// unframed removes the frame headers of standard output and error: 8 bytes, of which the last four are a length.
+// Output without frames, from a container with a terminal, is returned unchanged.
 func unframed(b []byte) string {
 	var out strings.Builder
 	for len(b) >= 8 && b[0] <= 2 && b[1] == 0 && b[2] == 0 && b[3] == 0 {

@@ -1,9 +1,10 @@
-// Package docker asks a Docker engine for the few things that retraind does with containers and images: look, stop,
-// start, tag, remove. It speaks the engine's HTTP API over the unix socket that DOCKER_HOST names, at the newest version
-// that both sides know, from 1.41 (Docker 20.10, Debian 12) on.
+// Package docker is a client for the few operations on containers and images that retraind needs: inspect, stop,
+// start, tag, remove. It uses the engine's HTTP API over the unix socket in DOCKER_HOST, at the newest version that
+// both sides support, from 1.41 (Docker 20.10, Debian 12) on.
 //
-// What the file of docker compose defines is for the command line of compose, which knows that file: see package compose.
-// A Client is safe for concurrent use and keeps no state of the engine. It never pulls an image and never runs a command.
+// What the compose file defines is left to the command line of compose, which parses that file: see package compose. A
+// Client is safe for concurrent use and caches no state of the engine. It never pulls an image and never runs a
+// command.
 package docker
 
 import (
@@ -62,10 +63,10 @@ func New(host string) (*Client, error) {
 	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConns: 2}}}, nil
 }
 
-// Close gives the idle connections back.
+// Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// version agrees on a version of the API: the engine's newest, at most this client's.
+// version negotiates the API version: the engine's newest, at most this client's.
 func (c *Client) version(ctx context.Context) (int, error) {
 	c.mu.Lock()
 	known := c.minor
@@ -104,21 +105,21 @@ func (c *Client) Ping(ctx context.Context) error {
 	return err
 }
 
-// forget lets the version be asked for again: another engine may have come.
+// forget resets the version: the engine may have been replaced.
 func (c *Client) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.minor = 0
 }
 
-// call does one request that the engine answers at once.
+// call sends one request that the engine answers at once.
 func (c *Client) call(ctx context.Context, op, method, path string, query url.Values, out any, fine ...int) error {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	return c.do(ctx, op, method, path, query, out, fine...)
 }
 
-// do does one request and decodes the answer into out, unless that is nil. Statuses in fine are no failure.
+// do sends one request and decodes the answer into out, unless that is nil. Statuses in fine are no failure.
 func (c *Client) do(ctx context.Context, op, method, path string, query url.Values, out any, fine ...int) error {
 	minor, err := c.version(ctx)
 	if err != nil {
@@ -161,7 +162,7 @@ func (c *Client) send(ctx context.Context, method, target string) (*http.Respons
 	return c.http.Do(req)
 }
 
-// unreachable is the error of a request that got no answer.
+// unreachable is the error of a request without an answer.
 func (c *Client) unreachable(op string, err error) error {
 	if errors.Is(err, os.ErrPermission) {
 		return &Error{

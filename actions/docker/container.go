@@ -21,7 +21,7 @@ const (
 	LabelFiles   = "com.docker.compose.project.config_files"
 )
 
-// Health is what the container's own health check says; "" where it has none.
+// Health is the state of the container's own health check; "" without one.
 type Health string
 
 // The states of a health check.
@@ -43,13 +43,13 @@ type Container struct {
 	ExitCode  int
 	Started   time.Time
 	Health    Health
-	// HealthSaid is the output of the health check that was made last.
+	// HealthSaid is the output of the last health check.
 	HealthSaid string
 	Restart    string // restart policy: no, always, unless-stopped or on-failure
 	Restarts   int    // how often the policy has restarted it
 	AutoRemove bool   // the engine removes it when it ends
-	// StopTimeout is how long it may take to end before the engine kills it, as its image or compose file says; 0 where they
-	// say nothing.
+	// StopTimeout is how long it may take to end before the engine kills it, as set by its image or compose file; 0 if
+	// unset.
 	StopTimeout time.Duration
 	// Network is host, none, or the name of the first network.
 	Network   string
@@ -66,10 +66,10 @@ type Port struct {
 // Running reports whether the container runs.
 func (c Container) Running() bool { return c.State == "running" }
 
-// Project and Service are what the container is of in docker compose, "" where it is not.
+// Project is the compose project of the container, "" if it is not of docker compose.
 func (c Container) Project() string { return c.Labels[LabelProject] }
 
-// Service is the name in the compose file.
+// Service is its name in the compose file, "" if it is not of docker compose.
 func (c Container) Service() string { return c.Labels[LabelService] }
 
 // Containers lists the containers of a service of a compose project, running or not, the newest first; those of `compose
@@ -190,7 +190,7 @@ func (c *Client) Container(ctx context.Context, id string) (Container, error) {
 	return out, nil
 }
 
-// Short is an id as people see it.
+// Short returns the short form of an id.
 func Short(id string) string {
 	id = strings.TrimPrefix(id, "sha256:")
 	return id[:min(len(id), 12)]

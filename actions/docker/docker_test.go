@@ -57,7 +57,7 @@ func TestContainer(t *testing.T) {
 	}
 }
 
-// Each failure has its kind, and says how it is mended.
+// Each failure has its kind and a remedy.
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	said := func(what string, err, kind error, words string) {

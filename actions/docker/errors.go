@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// What is wrong, for errors.Is.
+// The kinds of errors, for errors.Is.
 var (
 	// ErrAway: no engine answers. It may come back.
 	ErrAway = errors.New("the Docker engine does not answer")
@@ -18,17 +18,17 @@ var (
 	ErrDenied = errors.New("the Docker engine may not be used")
 	// ErrNotFound: there is no such container or image.
 	ErrNotFound = errors.New("not found")
-	// ErrConflict: the engine cannot do it as things stand, such as remove an image that a container uses.
+	// ErrConflict: the engine cannot do it in the present state, such as remove an image that a container uses.
 	ErrConflict = errors.New("conflict")
 	// ErrAnswer: the engine failed, or its answer cannot be used.
 	ErrAnswer = errors.New("the Docker engine failed")
 )
 
-// Error is a request that did not succeed.
+// Error is a failed request.
 type Error struct {
 	Op     string // what was asked for, such as "stop container 4f2a"
 	Kind   error  // one of the errors above
-	Detail string // what the engine said, and how to mend it
+	Detail string // the engine's message, and the remedy
 }
 
 func (e *Error) Error() string {
@@ -39,10 +39,10 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Unwrap makes errors.Is see the kind.
+// Unwrap returns the kind.
 func (e *Error) Unwrap() error { return e.Kind }
 
-// refused is the error of an answer that is no success.
+// refused is the error of an unsuccessful answer.
 func refused(op string, resp *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	var said struct{ Message string }

@@ -1,7 +1,7 @@
-// Package files reads and writes files below a directory that somebody else writes to as well: a training, an operator.
+// Package files reads and writes files below a directory that others write to as well: a training, an operator.
 //
 // Both sides are an os.Root, so that no link leads out of the directory. Only regular files are read, and a file is
-// replaced whole or not at all, durably. Nothing here remembers anything.
+// replaced atomically and durably. The package keeps no state.
 package files
 
 import (

@@ -1,12 +1,12 @@
-// Package job is how a long built-in step runs as a child of the step supervisor, like a command of the user: with a
-// timeout, output, progress and an end of its own, and without the daemon.
+// Package job runs a long built-in step as a child of the step supervisor, like a user's command: with its own
+// timeout, output, progress and result, and without the daemon.
 //
-// The parent writes input.json into the directory of the attempt before the start, with everything that the child needs
-// to know: the child opens no database. The child does its work and writes result.json, whole or not at all, as the last
-// thing it does. Both files belong to one attempt; the input is never written again once the attempt is claimed.
+// The parent writes input.json into the directory of the attempt before the start, with everything that the child
+// needs: the child opens no database. The child does its work and writes result.json, atomically, as its last action.
+// Both files belong to one attempt; the input is never written again once the attempt is claimed.
 //
-// Work may be entered twice, in two attempts, after a crash: it finds its own traces. The package starts no process and
-// ends none: that is package runner.
+// Work may run twice, in two attempts, after a crash: it finds its earlier results. The package starts and ends no
+// process: package runner does.
 package job
 
 import (

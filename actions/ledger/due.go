@@ -4,7 +4,8 @@ import (
 	"github.com/retraind/retraind/actions/runner"
 )
 
-// StepsEnded says why an entry is not due while steps of its run live; "" where none does. What cannot be known is not due.
+// StepsEnded returns why an entry is not due while steps of its run live; "" if none does. If that is unknown, the
+// entry is not due.
 func StepsEnded(e Entry) string {
 	alive, err := runner.Alive(e.Run.Dir)
 	switch {

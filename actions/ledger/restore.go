@@ -10,15 +10,15 @@ import (
 	"github.com/retraind/retraind/internal/faults"
 )
 
-// Ending is what became of an entry.
+// Ending is the result of restoring an entry.
 type Ending string
 
-// The endings. All but Owed discharge it.
+// The endings. All but Owed remove the entry.
 const (
-	Restored  Ending = "restored"   // proved to run again
+	Restored  Ending = "restored"   // verified to run again
 	LeftAlone Ending = "left_alone" // a person has decided otherwise
 	Kept      Ending = "kept"       // it was never stopped
-	PassedOn  Ending = "passed_on"  // another run still needs it set aside, and owes it now
+	PassedOn  Ending = "passed_on"  // another run still needs it stopped, and has to restore it now
 	Owed      Ending = "owed"       // it is not back yet
 )
 
@@ -45,8 +45,8 @@ const restorePatience = 3 * time.Minute
 // lookEvery is the pause between two looks at something that comes back.
 const lookEvery = 250 * time.Millisecond
 
-// Restore brings back what is due, the last stopped first. Its error is about the ledger itself; what became of each
-// entry, and of files that cannot be read, is in the results. Entries that are not due are not among them.
+// Restore restores what is due, the last stopped first. Its error is about the ledger itself; the results of each
+// entry, and of files that cannot be read, are returned. Entries that are not due are omitted.
 func (l *Ledger) Restore(ctx context.Context, o Order) ([]Result, map[string]error, error) {
 	if o.Now == nil {
 		o.Now = time.Now

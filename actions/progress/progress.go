@@ -1,8 +1,9 @@
-// Package progress reads how far a command is: from the file that it writes itself, or from the lines that it prints.
+// Package progress reads the progress of a command: from the file that it writes itself, or from the lines that it
+// prints.
 //
-// It owns the pattern of a step (the usual lines of trainers, or an expression of the user), the Tracker that follows
-// printed lines, and the file in which a supervisor leaves what the Tracker found. Whatever a command writes or prints,
-// the work and the memory are bounded. A Pattern may be shared; a Tracker belongs to one goroutine.
+// It owns the pattern of a step (the usual lines of trainers, or a user's expression), the Tracker that follows
+// printed lines, and the file in which a supervisor stores the Tracker's result. Work and memory are limited, whatever
+// a command writes or prints. A Pattern may be shared; a Tracker belongs to one goroutine.
 package progress
 
 import (

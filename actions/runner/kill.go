@@ -15,8 +15,8 @@ import (
 // when their supervisor is gone.
 const AttemptVar = "RETRAIND_ATTEMPT"
 
-// killDescendants kills all children of this process until none is left; being a subreaper, that is everything the
-// command started, whatever session it is in.
+// killDescendants kills all children of this process until none is left; since the process is a subreaper, that is
+// everything the command started, in any session.
 func killDescendants() {
 	for range 200 {
 		pids := children(os.Getpid())
@@ -88,9 +88,9 @@ func killLeftovers(id string) {
 	}
 }
 
-// Alive reports whether a command of a run is under way: whether a supervisor lives that has begun, or is about to begin,
-// one of the attempts in the run's directory. What a lost supervisor left behind is killed first, so that a run without
-// supervisors has no processes. It is for who knows nothing of the run but its directory.
+// Alive reports whether a command of a run is in progress: whether a supervisor lives that has begun, or is about to
+// begin, one of the attempts in the run's directory. Leftovers of a lost supervisor are killed first, so that a run
+// without supervisors has no processes. It needs only the run's directory.
 func Alive(runDir string) (bool, error) {
 	specs, err := filepath.Glob(specFile(filepath.Join(runDir, "steps", "*", "*")))
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"unicode"
 )
 
-// capped keeps the head and the tail of a command's output in a file of bounded size. The command is never slowed
-// down or ended by it: what does not fit, or cannot be written, is dropped.
+// capped keeps the head and the tail of a command's output in a file of limited size. It never slows down or ends the
+// command: what does not fit, or cannot be written, is dropped.
 type capped struct {
 	mu      sync.Mutex
 	f       *os.File

@@ -1,13 +1,13 @@
 // Package runner runs one command of a step so that it outlives the daemon.
 //
 // A command belongs to an attempt directory. The daemon writes spec.json there and starts a supervisor (the shim:
-// `retraind exec-step DIR`) in a session of its own. The shim holds a lock while it lives, claims the attempt once and
-// for all, runs the command, kills whatever it leaves behind and writes exit.json atomically. A daemon that comes back
-// re-attaches to the live shim or reads its record; it never starts the command a second time. A shim that is gone
-// without a record is store.StepUnknown: leftovers are killed and the caller decides by the step's kind.
+// `retraind exec-step DIR`) in a session of its own. The shim holds a lock while it lives, claims the attempt once,
+// runs the command, kills whatever it leaves behind and writes exit.json atomically. A restarted daemon re-attaches to
+// the live shim or reads its record; it never starts the command a second time. A shim that is gone without a record
+// is store.StepUnknown: leftovers are killed and the caller decides by the step's kind.
 //
-// A Runner is safe for concurrent use on different attempts. It never uses a shell by itself and passes nothing of the
-// daemon's environment but PATH, HOME, LANG and TZ.
+// A Runner is safe for concurrent use on different attempts. It never uses a shell by itself and passes only PATH,
+// HOME, LANG and TZ of the daemon's environment.
 package runner
 
 import (

@@ -1,7 +1,7 @@
-// Package unitstep starts, stops and restarts a systemd unit for a step of a pipeline, and takes that back.
+// Package unitstep starts, stops and restarts a systemd unit for a step of a pipeline, and undoes that.
 //
-// It runs as a job under the step supervisor and asks systemctl, which asks polkit whether the daemon's user may. It waits
-// for the unit's end of starting or stopping, as systemctl does, and looks at the state afterwards.
+// It runs as a job under the step supervisor and calls systemctl, which asks polkit for permission as the daemon's
+// user. It waits until the unit has started or stopped, as systemctl does, and checks the state afterwards.
 package unitstep
 
 import (
@@ -27,8 +27,8 @@ type Input struct {
 	Always bool   `json:"always,omitempty"` // take back also what this run has not begun
 }
 
-// Do does one action, or takes it back: what was stopped is started if it was active before, what was started is stopped
-// if it was not, and a restart is done once more. Entered again it finds the unit as it should be; a restart is done again.
+// Do does one action, or undoes it: a stopped unit is started if it was active before, a started one is stopped if it
+// was not, and a restart is done once more. It is idempotent, except for a restart, which is done again.
 func Do(ctx context.Context, j job.Job) (job.Result, error) {
 	var in Input
 	if err := j.Decode(&in); err != nil {

@@ -1,11 +1,11 @@
-// Package guard stands between a user without rights and a Docker engine. It serves the engine's API on a socket of its
-// own, and passes on what retraind and the command line of compose need for the configured services; it refuses
-// everything else. Whoever is in the group docker is root on the machine; who uses this socket is not.
+// Package guard is a filter between a user without rights and a Docker engine. It serves the engine's API on a socket
+// of its own, and forwards what retraind and the command line of compose need for the configured services; it refuses
+// everything else. Members of the group docker are root on the machine; users of this socket are not.
 //
-// A new container may have exactly the rights on the host that the present one of its service has, which a person brought
-// up: mounts, devices, networks, ports, capabilities (see precedent). Only images of the service may be built, named and
-// started. Writes are logged with the peer's user. It holds no state but what it saw of the services, which it keeps in a
-// directory of its own. A Guard is safe for concurrent use.
+// A new container may have exactly the rights on the host that the present one of its service has, which a person
+// started: mounts, devices, networks, ports, capabilities (see precedent). Only images of the service may be built,
+// named and started. Writes are logged with the peer's user. Its only state is the recorded rights of the services, in
+// a directory of its own. A Guard is safe for concurrent use.
 package guard
 
 import (

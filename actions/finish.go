@@ -42,15 +42,15 @@ func ReadChampion(stored string) (Champion, error) {
 // Summary is a run's result as stored and shown.
 type Summary struct {
 	Result  Result       `json:"result"`
-	Release string       `json:"release,omitempty"` // the candidate, or what was taken back
-	Serving string       `json:"serving,omitempty"` // what serves after the run
+	Release string       `json:"release,omitempty"` // the candidate, or the release that was rolled back
+	Serving string       `json:"serving,omitempty"` // the served release after the run
 	Export  *ExportFacts `json:"export,omitempty"`
 	Gate    *GateFacts   `json:"gate,omitempty"`
 	Verify  *VerifyFacts `json:"verify,omitempty"`
-	Undoes  string       `json:"undoes,omitempty"` // id of the run whose promotion it took back
-	// Figures are what its steps measured themselves.
+	Undoes  string       `json:"undoes,omitempty"` // id of the run whose promotion was rolled back
+	// Figures are the measurements of its steps.
 	Figures map[string]float64 `json:"figures,omitempty"`
-	// Sizes are the bytes that its steps wrote into its directories and the release, by their names.
+	// Sizes are the bytes that its steps wrote into its directories and the release, by step name.
 	Sizes map[string]int64 `json:"sizes,omitempty"`
 }
 
@@ -108,7 +108,7 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 				}
 			}
 			switch {
-			case redeployed: // the champion stays what it is, and the next look at the service begins anew
+			case redeployed: // the champion stays, and the checks of the service start again
 				err = t.SetModel(p.Model, store.Serving, "")
 			case p.Rollback != nil:
 				err = x.revert(t, p, sum, done)
@@ -168,7 +168,7 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 	if err != nil {
 		return err
 	}
-	former.Former, former.Probation = nil, nil // it goes back no further, and what it was on is over
+	former.Former, former.Probation = nil, nil // it is the last one to roll back to, and its probation is over
 	champion := Champion{
 		Seq: g.Seq, Probation: p.probation(),
 		Baseline: drift.Baseline{
@@ -186,7 +186,7 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 	if p.Champion != "" {
 		champion.Former = &former
 	}
-	// The monitor's tests begin anew at the gate's snapshot: what changed since is evidence about the new release.
+	// The monitor's tests start again at the gate's snapshot: later changes are evidence about the new release.
 	for field, value := range map[store.ModelField]any{
 		store.Champion: sum.Release, store.Previous: p.Champion,
 		store.Baseline: mustJSON(champion), store.Monitor: "",
@@ -216,7 +216,7 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 	})
 }
 
-// refuse publishes that a candidate did not become the champion, if there was one.
+// refuse publishes that a candidate was not promoted, if there was one.
 func (x *Executor) refuse(t *store.Tx, p Plan, sum Summary, done []Outcome) error {
 	if sum.Release == "" || sum.Release == p.Champion {
 		return nil
@@ -248,7 +248,7 @@ func (x *Executor) refuse(t *store.Tx, p Plan, sum Summary, done []Outcome) erro
 	})
 }
 
-// verdict names the check that refused the candidate.
+// verdict returns the check that refused the candidate.
 func verdict(g GateFacts, done []Outcome, why string) notify.Gate {
 	out := notify.Gate{Name: string(g.Gate), Verdict: "fail", Detail: why}
 	for _, o := range done {
@@ -279,7 +279,7 @@ func exportSeq(e *ExportFacts) int64 {
 	return e.Seq
 }
 
-// ReadSummary reads a stored run's result.
+// ReadSummary parses a stored run's result.
 func ReadSummary(result string) (Summary, error) {
 	var s Summary
 	if result == "" {

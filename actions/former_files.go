@@ -19,7 +19,7 @@ import (
 // formerFile marks a run whose files of before are kept.
 const formerFile = "former-kept"
 
-// composed is the step that deploys with compose; nil where none does.
+// composed returns the step that deploys with compose; nil without one.
 func (p Plan) composed() *Step {
 	i := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Compose != nil })
 	if i < 0 {
@@ -28,7 +28,7 @@ func (p Plan) composed() *Step {
 	return &p.Steps[i]
 }
 
-// places is the step that places files into a build context; nil where none does.
+// places returns the step that places files into a build context; nil without one.
 func (p Plan) places() *Step {
 	if s := p.composed(); s != nil && len(s.Compose.Files) > 0 {
 		return s

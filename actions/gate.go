@@ -20,21 +20,21 @@ import (
 // gateAlpha is the one-sided level of the gates: one bad promotion in twenty of those at the very margin.
 const gateAlpha = 0.05
 
-// Prediction is one line of predictions.jsonl, what the artifact answers offline to a held-out text. Answers are what
-// the service would say: a text, true or false, a list of texts, or null.
+// Prediction is one line of predictions.jsonl, the artifact's offline answer to a held-out text. Answers are in the
+// format of the service: a text, true or false, a list of texts, or null.
 type Prediction struct {
 	ID       string                     `json:"id"`
 	TextHash string                     `json:"text_hash"`
 	Answers  map[string]json.RawMessage `json:"answers,omitempty"`
-	// Error is "format" in place of answers where the artifact's answer cannot be used; it counts as wrong.
+	// Error is "format" in place of answers if the artifact's answer cannot be used; it counts as wrong.
 	Error      string  `json:"error,omitempty"`
 	Confidence float64 `json:"confidence"`
 }
 
-// errorFormat stands in a line of predictions.jsonl for an answer that cannot be used.
+// errorFormat marks an unusable answer in a line of predictions.jsonl.
 const errorFormat = "format"
 
-// answer is what one release says about one text.
+// answer is the answer of one release to one text.
 type answer struct {
 	serving.Answers
 	confidence float64
@@ -43,8 +43,8 @@ type answer struct {
 // answers maps (item, text hash) to an answer.
 type answers map[[2]string]answer
 
-// readPredictions reads the artifact's own answers to test.jsonl. Training writes them, because only it knows how to
-// ask the artifact before it serves. An answer without the gating target is an error, never a wrong answer.
+// readPredictions reads the artifact's own answers to test.jsonl. The training writes them, because only it can run
+// the artifact before it is deployed. An answer without the gating target is an error, never a wrong answer.
 func readPredictions(releaseDir string, targets []serving.Target) (answers, error) {
 	path := filepath.Join(releaseDir, predictionsFile)
 	f, err := os.Open(path)
@@ -105,7 +105,7 @@ func readPredictions(releaseDir string, targets []serving.Target) (answers, erro
 	return out, nil
 }
 
-// answersAll refuses a candidate that has answered a part of the test set only: it would be judged by that part.
+// answersAll refuses a candidate that has answered only part of the test set.
 func answersAll(mine answers, export *ExportFacts) error {
 	if export == nil || len(mine) >= export.Test {
 		return nil
@@ -307,7 +307,7 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 		return f, store.StepOK,
 			fmt.Sprintf("not worse: %s; the difference is above %+.1f points with 95 %% confidence", both, f.Bound)
 	}
-	// The mirrored bound: the most that the candidate can be better by.
+	// The mirrored bound: the maximum by which the candidate can be better.
 	upper := -stats.NonInferior(f.Losses, f.Wins, f.N, 0, gateAlpha).Lower
 	if upper < -float64(c.Margin)/100 || f.Losses > f.Wins {
 		return f, store.StepRejected,

@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// FigureFloor bounds a figure that a step of the run has measured.
+// FigureFloor limits a measurement of a step.
 type FigureFloor struct {
 	// AtLeast is the smallest accepted value. Larger is better.
 	AtLeast *float64 `yaml:"at_least"`
@@ -67,7 +67,7 @@ func judgeFigures(bounds map[string]FigureFloor, f GateFacts) (failing string, c
 
 func number(f float64) string { return strconv.FormatFloat(f, 'g', 6, 64) }
 
-// championFigures are what the run that made the champion has measured; nil where nothing is known.
+// championFigures returns the measurements of the run that trained the champion; nil if they are unknown.
 func (x *Executor) championFigures(ctx context.Context, p Plan) (map[string]float64, error) {
 	var g GateFacts
 	if p.Champion == "" {

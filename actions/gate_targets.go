@@ -47,7 +47,7 @@ func perTarget(targets []serving.Target, items []drift.LabelChange, candidate, c
 	return out
 }
 
-// share is the score of so many right answers of n, without the figures per category.
+// share returns the score of right answers of n, without the figures per category.
 func share(right, n int) Score {
 	s := Score{Correct: right}
 	if n > 0 {

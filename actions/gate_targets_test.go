@@ -107,7 +107,7 @@ func TestProofLooksAtEveryTarget(t *testing.T) {
 	}
 }
 
-// An adopted champion of which nobody said what it trained on is compared on what came or was corrected since.
+// An adopted champion with unknown training data is compared on what came or was corrected since.
 func TestFairItems(t *testing.T) {
 	t.Parallel()
 	var items []drift.LabelChange

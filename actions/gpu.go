@@ -29,20 +29,20 @@ type GPU interface {
 	Restore(ctx context.Context, s GPUStep, asked []AskedModel) (string, error)
 }
 
-// GPUGrant is a GPU that a step may use.
+// GPUGrant is a GPU granted to a step.
 type GPUGrant struct {
 	Env map[string]string // the variables that the step needs
-	// Lease is the open file by which the GPU is held: whoever has it open holds the GPU, so the step's supervisor gets it.
+	// Lease is the open file of the lease: whoever has it open holds the GPU, so it is passed to the step's supervisor.
 	Lease *os.File
 }
 
 // GPUUse is how a step used its device.
 type GPUUse struct {
-	Text string   // in a few words, "" for nothing to say
-	Idle *float64 // share of the time in which the device did nothing, in [0, 1]; nil where it is not known
+	Text string   // a few words, may be empty
+	Idle *float64 // share of the time in which the device was idle, in [0, 1]; nil if unknown
 }
 
-// deviceVar names the step's device, by UUID, to its command.
+// deviceVar is the variable with the UUID of the step's device.
 const deviceVar = "CUDA_VISIBLE_DEVICES"
 
 // GPUStep names the step that needs a GPU.
@@ -61,8 +61,8 @@ type GPUWatch struct {
 	// Device is the UUID; "" for a step that asks models of Ollama: only what is set aside is looked at, and models are not.
 	Device  string
 	Attempt string              // value of runner.AttemptVar in the environment of the step's processes
-	Found   func(text string)   // is called with what a person should see in the run
-	Stop    func(*BlockedError) // is called when the step must not go on
+	Found   func(text string)   // is called with a text to show with the run
+	Stop    func(*BlockedError) // is called when the step must stop
 }
 
 // commandWithGPU runs a step's command, with the GPU held and watched if it needs one.
@@ -73,8 +73,8 @@ func (x *Executor) commandWithGPU(ctx context.Context, p Plan, a Action, step St
 	if !step.GPU {
 		return x.command(ctx, p, a, step, step.Argv)
 	}
-	// The supervisor of a command that is under way holds the GPU, and the command its memory: to wait for it to be free
-	// would be to wait for its end.
+	// The supervisor of a running command holds the GPU, and the command its memory: waiting for a free GPU would be
+	// waiting for its end.
 	if dir := AttemptDir(p.RunDir, step.Name, a.Attempt); runner.Claimed(dir) {
 		return x.commandWatched(ctx, p, a, step, deviceOf(dir), nil)
 	}
@@ -99,7 +99,7 @@ func (x *Executor) commandWithGPU(ctx context.Context, p Plan, a Action, step St
 	return x.commandWatched(ctx, p, a, step, grant.Env[deviceVar], grant.Lease)
 }
 
-// deviceOf reads which device an attempt was given; "" where that is not known.
+// deviceOf returns the device of an attempt; "" if unknown.
 func deviceOf(dir string) string {
 	spec, err := runner.ReadSpec(dir)
 	if err != nil {
@@ -113,7 +113,8 @@ func deviceOf(dir string) string {
 	return ""
 }
 
-// commandWatched runs a command while its device is watched. It takes the lease over; nil where the command is under way.
+// commandWatched runs a command while its device is watched. It takes ownership of the lease; nil if the command is
+// running already.
 func (x *Executor) commandWatched(
 	ctx context.Context, p Plan, a Action, step Step, device string, lease *os.File,
 ) (Outcome, error) {
@@ -143,7 +144,7 @@ func (x *Executor) commandWatched(
 
 func gpuStep(p Plan, step Step) GPUStep { return GPUStep{Model: p.Model, Run: p.Run, Step: step.Name} }
 
-// remark shows a text with a step that is under way. It is for people: one that cannot be written is only logged.
+// remark shows a text with a running step. A failure to write it is only logged.
 func (x *Executor) remark(ctx context.Context, p Plan, a Action, text string) {
 	err := x.Store.Update(ctx, "remark", func(t *store.Tx) error {
 		s, known, err := stepOf(t, p, a)
@@ -158,14 +159,14 @@ func (x *Executor) remark(ctx context.Context, p Plan, a Action, text string) {
 	}
 }
 
-// errClaimed ends a wait for the GPU when the command turns out to be under way.
+// errClaimed ends a wait for the GPU when the command turns out to be running.
 var errClaimed = errors.New("a former process has started the command")
 
-// claimPoll is how often a wait for the GPU looks whether the command is under way.
+// claimPoll is the pause between two checks, during a wait for the GPU, whether the command is running.
 const claimPoll = 250 * time.Millisecond
 
-// acquire waits for the GPU; without it, it returns the step's outcome. A daemon that was killed in the middle of the
-// start may have left a supervisor, which holds the GPU: then it returns errClaimed.
+// acquire waits for the GPU; without it, it returns the step's outcome. If a daemon that was killed during the start
+// left a supervisor, which holds the GPU, it returns errClaimed.
 func (x *Executor) acquire(ctx context.Context, p Plan, a Action, step Step) (GPUGrant, Outcome, error) {
 	ctx, stop := x.bounded(ctx, p, step)
 	defer stop()

@@ -15,7 +15,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// gpuPlan is a plan whose steps train, merge and tune need the GPU from the first to the last of them to themselves.
+// gpuPlan is a plan whose steps train, merge and tune need the GPU exclusively, from the first to the last of them.
 func gpuPlan() Plan {
 	p := testPlan()
 	p.Stop = []gpu.StopConfig{{Unit: "tagger.service"}}

@@ -111,7 +111,7 @@ func TestGPU(t *testing.T) {
 	}
 }
 
-// What the watch finds shows in the run while the step is under way and at its end; the step ends where it must.
+// Findings show in the run during the step and at its end; the step ends if it must.
 func TestGPUIsWatched(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)

@@ -8,18 +8,18 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// maxSteps bounds what pipelines that include each other may come to.
+// maxSteps limits the total number of steps of pipelines that include each other.
 const maxSteps = 200
 
-// placed is a step with its place in the pipeline that is asked for: that of the including step where it is included.
+// placed is a step with its position in the requested pipeline: that of the including step if it is included.
 type placed struct {
 	StepConfig
 	at   string // [2]
 	from string // the pipeline that it is written in
 }
 
-// Steps are those of a pipeline, with the steps of the pipelines that it includes in their places. It is nil where
-// ValidatePipeline finds that they cannot be told.
+// Steps returns the steps of a pipeline, with the steps of included pipelines in place. It is nil if ValidatePipeline
+// finds that they cannot be resolved.
 func Steps(pipelines map[string][]StepConfig, name string) []StepConfig {
 	list, problem := included(pipelines, name)
 	if problem != nil {
@@ -32,7 +32,7 @@ func Steps(pipelines map[string][]StepConfig, name string) []StepConfig {
 	return steps
 }
 
-// included puts included steps into their places.
+// included resolves included steps.
 func included(pipelines map[string][]StepConfig, name string) ([]placed, *check.Problem) {
 	var list []placed
 	for i, s := range pipelines[name] {
@@ -51,7 +51,7 @@ func included(pipelines map[string][]StepConfig, name string) ([]placed, *check.
 	return list, nil
 }
 
-// unfold is a step, or those of the pipeline that it includes; within names the pipelines around it.
+// unfold returns a step, or those of the pipeline that it includes; within names the enclosing pipelines.
 func unfold(pipelines map[string][]StepConfig, s StepConfig, at string, within []string) ([]placed, *check.Problem) {
 	include, ok := s.StepType.(*IncludeStep)
 	if !ok {

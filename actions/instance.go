@@ -13,11 +13,11 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// enginePatience is how long a proof waits for an engine that does not answer.
+// enginePatience is how long a verification waits for an engine that does not answer.
 const enginePatience = 30 * time.Second
 
-// onInstance lets a proof count only where the container that was deployed is the one that served: one that was exchanged
-// or restarted meanwhile may have answered. deployed is nil where no container was exchanged.
+// onInstance accepts a verification only if the deployed container is the one in service: a container that was
+// replaced or restarted meanwhile may have answered. deployed is nil if no container was replaced.
 func onInstance(ctx context.Context, out Outcome, deployed *compose.Deployed) (Outcome, error) {
 	if deployed == nil || out.Class != store.StepOK {
 		return out, nil
@@ -43,7 +43,7 @@ func onInstance(ctx context.Context, out Outcome, deployed *compose.Deployed) (O
 	return out, nil
 }
 
-// instance says why the container that was deployed is not the one that serves, "" where it is.
+// instance returns why the deployed container is not the one in service, "" if it is.
 func instance(ctx context.Context, d compose.Deployed) (string, error) {
 	engine, err := docker.New("")
 	if err != nil {
@@ -66,7 +66,7 @@ func instance(ctx context.Context, d compose.Deployed) (string, error) {
 	return "", nil
 }
 
-// deployedBy is the container that steps of a kind deployed last, nil where there is none.
+// deployedBy returns the last container deployed by steps of a kind, nil without one.
 func deployedBy(done []Outcome, kind ActionKind) *compose.Deployed {
 	for i := len(done) - 1; i >= 0; i-- {
 		if done[i].Kind == kind && done[i].Facts.Deploy != nil {

@@ -21,13 +21,13 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// left is what a step left behind when it succeeded, kept in the directory of its attempt: enough for a later run to take
-// it over, and to say how much room the step needs.
+// left describes the results of a step that succeeded, stored in the directory of its attempt: enough for a later run
+// to reuse them, and to know the space that the step needs.
 type left struct {
 	Outcome Outcome    `json:"outcome"`
 	Code    string     `json:"code"`    // digest of the step and of the files that it names
 	Data    []leftFile `json:"data"`    // all files in the run's directory data
-	Release []leftFile `json:"release"` // all files of the release by then
+	Release []leftFile `json:"release"` // all files of the release at that time
 	// Work: it left something in the directory that the steps share, which is deleted at the end of the run. Sum is a
 	// digest of that directory.
 	Work bool   `json:"work,omitempty"`
@@ -37,7 +37,7 @@ type left struct {
 	Grew  int64 `json:"grew"`
 }
 
-// leftFile is a file with what shows that it was not touched since.
+// leftFile is a file with what shows that it is unchanged.
 type leftFile struct {
 	File
 	Changed time.Time `json:"changed"`
@@ -45,7 +45,7 @@ type leftFile struct {
 
 const leftName = "left.json"
 
-// keepLeft records what a step left behind. A record that cannot be written only means that the step is done again.
+// keepLeft records the results of a step. If the record cannot be written, the step runs again in a retry.
 func (x *Executor) keepLeft(p Plan, a Action, done []Outcome, out Outcome) {
 	if a.Kind != ActDo || out.Class != store.StepOK {
 		return

@@ -37,7 +37,7 @@ func predicted(done []Outcome) *PredictFacts {
 // artifact does not.
 func (p Plan) predictions() string { return filepath.Join(p.RunDir, predictionsFile) }
 
-// predict seals the candidate and asks it about the held-out items. Entered again it goes on with what was begun.
+// predict seals the candidate and asks it about the held-out items. A repeated call continues the earlier one.
 func (x *Executor) predict(ctx context.Context, p Plan, a Action, step Step, done []Outcome) (Outcome, error) {
 	seal := func() (Release, error) { return Seal(p.releaseDir(), p.Model, p.Run, now()) }
 	if runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt)) {

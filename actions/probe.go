@@ -12,8 +12,8 @@ const (
 	probeTries   = 3 // a probe only looks: one that was lost itself is asked again
 )
 
-// probe asks whether the effect of a step is there whose outcome is unknown, since its supervisor was lost. A step whose
-// effect is there has succeeded. Where the probe cannot be asked, nobody knows, and the step is not run again.
+// probe checks whether the effect of a step is there whose outcome is unknown, because its supervisor was lost. A step
+// whose effect is there has succeeded. If the probe fails, the effect is unknown, and the step is not run again.
 func (x *Executor) probe(ctx context.Context, p Plan, a Action, step Step, lost Outcome) (Outcome, error) {
 	asked := step
 	asked.Timeout, asked.Checkpoints, asked.Progress = probeTimeout, false, ""

@@ -80,14 +80,14 @@ func differing(ask []probe) int {
 	return i
 }
 
-// proof asks the service until it answers as the release, or time is up.
+// proof asks the service until its answers match the release, or time is up.
 type proof struct {
 	scorer  *serving.Scorer
 	gate    string
 	promote PromoteConfig
 	release string // digest
 	health  string // digest that the service's health must name if it names one; "" accepts any
-	former  bool   // the answers of another release are known, which must be told apart from this one's
+	former  bool   // the answers of another release are known, which must be distinguished from this one's
 	probes  []probe
 	smoke   []Smoke
 }

@@ -43,7 +43,7 @@ func (x *Executor) Prune(ctx context.Context, model, dir string, rules Retention
 	}
 }
 
-// prune is Prune at the end of a run, by the rules that the run began with.
+// prune is Prune at the end of a run, by the rules in its plan.
 func (x *Executor) prune(ctx context.Context, p Plan) {
 	var rules RetentionConfig
 	if p.Retention != nil {
@@ -52,7 +52,7 @@ func (x *Executor) prune(ctx context.Context, p Plan) {
 	x.Prune(ctx, p.Model, p.ModelDir, rules)
 }
 
-// household is what a model has on disk, and what of it is in use.
+// household is the files of a model on disk, and which of them are in use.
 type household struct {
 	dir      string
 	now      time.Time
@@ -93,12 +93,12 @@ func (x *Executor) household(ctx context.Context, model, dir string) (household,
 
 func (h household) releaseOf(run string) string { return filepath.Join(h.dir, "releases", run) }
 
-// inUse reports whether a release serves, served last, or belongs to a run that goes on.
+// inUse reports whether a release is deployed, was deployed last, or belongs to an unfinished run.
 func (h household) inUse(r store.Release) bool {
 	return r.Path == h.serving || r.Digest == h.model.Champion || r.Digest == h.model.Previous || h.needed[r.Run]
 }
 
-// oldReleases are the releases that cannot serve any more, with their directories.
+// oldReleases returns the releases that cannot be deployed any more, with their directories.
 func (h household) oldReleases(rule KeepConfig) (old []store.Release, dirs []string) {
 	things := make([]kept, len(h.releases))
 	for i, r := range h.releases {

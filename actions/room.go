@@ -16,8 +16,8 @@ import (
 // roomRuns is how many earlier runs say how much a step writes.
 const roomRuns = 5
 
-// room refuses to begin a step for which the disk has too little room, by what it left in the run's directories and in the
-// release in earlier runs. It reports false where there is room, or nothing is known.
+// room refuses to begin a step if the disk has too little space, by what it wrote in earlier runs. It reports false if
+// there is space, or nothing is known.
 func (x *Executor) room(ctx context.Context, p Plan, step Step) (Outcome, bool, error) {
 	need, runs, err := x.grew(ctx, p, step.Name)
 	if err != nil || need == 0 {
@@ -43,7 +43,7 @@ func (x *Executor) room(ctx context.Context, p Plan, step Step) (Outcome, bool, 
 	return Outcome{}, false, nil
 }
 
-// grew is the most that a step wrote in the newest runs of its pipeline, and how many of them say so.
+// grew returns the most that a step wrote in the newest runs of its pipeline, and the number of runs with a record.
 func (x *Executor) grew(ctx context.Context, p Plan, step string) (most int64, runs int, err error) {
 	err = x.Store.View(ctx, func(t *store.Tx) error {
 		list, err := t.Runs(p.Model, keepRuns)

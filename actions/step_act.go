@@ -114,7 +114,7 @@ func (s Step) hasUndo() bool {
 	return s.Do.servesRelease() || len(s.Undo) > 0 || s.Act != nil && s.Act.Action != ActionUp
 }
 
-// act does what a step does outside, or takes it back.
+// act does an external action of a step, or undoes it.
 func (x *Executor) act(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
 	kind := JobComposeAct
 	if step.Act.Compose == nil {

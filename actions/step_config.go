@@ -193,7 +193,7 @@ func (s StepConfig) NeedsGPU() bool {
 	return c != nil && c.GPU
 }
 
-// Checkpoints reports whether the step is a command that can be stopped and goes on later.
+// Checkpoints reports whether the step is a command that can be stopped and resumed later.
 func (s StepConfig) Checkpoints() bool {
 	c := s.Command()
 	return c != nil && c.Checkpoints

@@ -21,7 +21,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// export writes the training and test files. Entered again it writes them anew.
+// export writes the training and test files. A repeated call writes them again.
 func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 	var seq int64
 	var before map[string]int
@@ -443,7 +443,7 @@ func (x *Executor) proveFormer(ctx context.Context, p Plan, done []Outcome) (Out
 	return onInstance(ctx, out, deployedBy(done, ActUndo))
 }
 
-// refused is the digest of the candidate, or of what a run takes back; "" where it cannot be told.
+// refused returns the digest of the candidate, or of the release that a run rolls back; "" if it is unknown.
 func (p Plan) refused() string {
 	if p.Rollback != nil {
 		return p.Rollback.Release
@@ -459,7 +459,7 @@ func (p Plan) refused() string {
 type question struct {
 	release string // digest that must serve
 	health  string // digest that the health answer must name, if it names one
-	former  bool   // the release must be told apart from a former one
+	former  bool   // the release must be distinguished from a former one
 	probes  []probe
 	smoke   []Smoke
 }

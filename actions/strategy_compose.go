@@ -98,8 +98,8 @@ func withDocker(step Step) Step {
 	return step
 }
 
-// ForgetImage lets go of what was kept of a release that cannot serve any more: the name of its image, and the files that
-// it found in the build context.
+// ForgetImage removes what was kept of a release that cannot be deployed any more: the name of its image, and the
+// files that it found in the build context.
 func ForgetImage(ctx context.Context, modelDir, digest string) error {
 	if err := compose.Forget(ctx, composeKept(modelDir), digest); err != nil {
 		return fmt.Errorf("the image of release %s stays: %w", digest, err)

@@ -40,7 +40,7 @@ func validateVariables(p *check.Problems, here string, argv []string) {
 	}
 }
 
-// validateVariable does so for one text.
+// validateVariable checks one text.
 func validateVariable(p *check.Problems, at, text string) {
 	for _, found := range variable.FindAllString(text, -1) {
 		name := found[1:]

@@ -5,5 +5,5 @@ import (
 	"syscall"
 )
 
-// full reports whether an error says that the disk, or the user's share of it, is full.
+// full reports whether an error means a full disk or an exhausted quota.
 func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }

@@ -25,7 +25,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Result is how a child's work ended, kept in result.json.
+// Result is the result of a child's work, stored in result.json.
 type Result struct {
 	Class  store.StepState `json:"class"`
 	Detail string          `json:"detail,omitempty"` // one sentence for people
@@ -46,7 +46,7 @@ type Work func(ctx context.Context, j Job) (Result, error)
 func inputFile(dir string) string  { return filepath.Join(dir, "input.json") }
 func resultFile(dir string) string { return filepath.Join(dir, "result.json") }
 
-// Prepare writes the input of an attempt that was not claimed yet. input is not called for one that was.
+// Prepare writes the input of an attempt that was not claimed yet. For a claimed one input is not called.
 func Prepare(dir string, input func() (any, error)) error {
 	if runner.Claimed(dir) {
 		return nil
@@ -69,13 +69,13 @@ func (j Job) Decode(v any) error {
 	return nil
 }
 
-// Progress shows how far the work is: a share from 0 to 1 and a few words. What cannot be written is not shown.
+// Progress reports the progress of the work: a share from 0 to 1 and a few words. Write errors are ignored.
 func (j Job) Progress(share float64, text string) {
 	line := fmt.Sprintf("%.3f %s\n", min(max(share, 0), 1), text)
 	_ = renameio.WriteFile(runner.ProgressFile(j.Dir), []byte(line), 0o600)
 }
 
-// ReadResult returns what a child wrote; it reports false where it wrote nothing.
+// ReadResult returns a child's result; it reports false if there is none.
 func ReadResult(dir string) (Result, bool, error) {
 	var r Result
 	b, err := os.ReadFile(resultFile(dir))

@@ -13,8 +13,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Run is the life of a child: it reads the input, does the work of a kind and writes the result. Its error is for the
-// output of the step. Work that was interrupted leaves no result, so that the supervisor's record says why it ended.
+// Run runs a child: it reads the input, does the work of a kind and writes the result. Its error is for the output of
+// the step. Interrupted work leaves no result, so that the supervisor's record says why it ended.
 func Run(ctx context.Context, kinds map[string]Work, kind, dir string) error {
 	work, known := kinds[kind]
 	if !known {

@@ -22,8 +22,8 @@ var _ Hand = Containers{}
 // defaultGrace is the engine's own for a container that says nothing else.
 const defaultGrace = 10 * time.Second
 
-// Find returns the running containers of a compose service. Those that could not be started again are an error: nothing
-// may be stopped then.
+// Find returns the running containers of a compose service. If one could not be started again, that is an error:
+// nothing may be stopped then.
 func (c Containers) Find(ctx context.Context, dir, service, healthy string) ([]Thing, error) {
 	all, err := c.of(ctx, dir, service)
 	if err != nil {
@@ -56,7 +56,7 @@ func (c Containers) of(ctx context.Context, dir, service string) ([]docker.Conta
 	return nil, nil
 }
 
-// runs reports whether a container has its memory, or gets it again at once by its restart policy.
+// runs reports whether a container holds its memory, or gets it again at once by its restart policy.
 func runs(e docker.Container) bool { return e.Running() || e.State == "restarting" }
 
 func containerThing(e docker.Container, dir, healthy string) Thing {
@@ -95,7 +95,7 @@ func (c Containers) Look(ctx context.Context, t Thing) (State, error) {
 	return s, nil
 }
 
-// successor looks for what took the place of a container that is gone.
+// successor looks for the container that replaced one that is gone.
 func (c Containers) successor(ctx context.Context, t Thing) (State, error) {
 	all, err := c.of(ctx, t.Container.Dir, t.Container.Service)
 	if err != nil {

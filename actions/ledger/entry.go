@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Kind is the sort of a thing that can be set aside.
+// Kind is the kind of a thing that can be stopped.
 type Kind string
 
 // The kinds.
@@ -15,17 +15,18 @@ const (
 	KindModel     Kind = "model"     // loaded by Ollama
 )
 
-// Run is who sets something aside.
+// Run is the run that stops something.
 type Run struct {
 	ID    string `json:"run"`
 	Model string `json:"model"`
 	Dir   string `json:"run_dir"` // of the run: nothing is due while a supervisor of its steps lives
 }
 
-// Thing is something that ran, with what it needs to run again. Exactly one of Container, Unit and Loaded is set.
+// Thing is something that ran, with what is needed to start it again. Exactly one of Container, Unit and Loaded is
+// set.
 type Thing struct {
 	Kind Kind `json:"kind"`
-	// Healthy is a URL that answers with 2xx once the thing does its work again; empty where its state says enough.
+	// Healthy is a URL that answers with 2xx once the thing works again; empty if its state is enough.
 	Healthy   string     `json:"healthy,omitempty"`
 	Container *Container `json:"container,omitempty"`
 	Unit      *Unit      `json:"unit,omitempty"`
@@ -59,8 +60,8 @@ type Loaded struct {
 	URL    string        `json:"url"` // of the server
 	Name   string        `json:"name"`
 	Digest string        `json:"digest"`
-	Left   time.Duration `json:"keep_alive"` // what was left of its time in memory; negative: for ever
-	// OnGPU says that it was wholly on the GPU, where it has to be again.
+	Left   time.Duration `json:"keep_alive"` // the rest of its time in memory; negative: for ever
+	// OnGPU means that it was completely on the GPU, where it must be loaded again.
 	OnGPU bool `json:"on_gpu,omitempty"`
 }
 
@@ -79,7 +80,7 @@ func (t Thing) String() string {
 	return "nothing"
 }
 
-// Return says how the thing comes back.
+// Return describes how the thing is started again.
 func (t Thing) Return() string {
 	text := ""
 	switch {
@@ -114,7 +115,7 @@ func (t Thing) Key() string {
 	return ""
 }
 
-// stopTime is how long its stop takes at most, where that is known and nothing else shows that it is under way.
+// stopTime returns the maximum duration of its stop, if that is known and nothing else shows that it is in progress.
 func (t Thing) stopTime() time.Duration {
 	if t.Container != nil {
 		return t.Container.Grace
@@ -130,17 +131,17 @@ func (t Thing) valid() error {
 	return nil
 }
 
-// Entry is one debt.
+// Entry is one thing to restore.
 type Entry struct {
 	ID string `json:"id"` // name of its file, without .json
 	Run
 	N       int       `json:"n"` // counts the entries of a run, in the order in which things are stopped
 	Stopped time.Time `json:"stopped"`
-	// Settled is when a stop has certainly had its effect: until then it may be under way although its process is dead.
+	// Settled is when a stop has certainly taken effect: until then it may be in progress although its process is dead.
 	Settled time.Time `json:"settled"`
-	// Back is when bringing it back was begun; zero before.
+	// Back is when the restore began; zero before.
 	Back time.Time `json:"back,omitzero"`
-	// Problem is why it is not back yet.
+	// Problem is why it is not restored yet.
 	Problem string `json:"problem,omitempty"`
 	Thing
 }

@@ -31,7 +31,7 @@ func (u unreachable) Look(context.Context, Thing) (State, error) { return State{
 func (u unreachable) Stop(context.Context, Thing) error          { return u.err }
 func (u unreachable) Start(context.Context, Thing) error         { return u.err }
 
-// Find lists what runs now of what an entry of gpu.stop names. What could not be started again is an error.
+// Find lists what of an entry of gpu.stop runs now. A thing that could not be started again is an error.
 func (l *Ledger) Find(ctx context.Context, c gpu.StopConfig) ([]Thing, error) {
 	switch {
 	case c.Compose != nil:

@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// Standing is how a thing stands, compared with its entry.
+// Standing is the state of a thing, compared with its entry.
 type Standing string
 
 // The standings.
 const (
-	Untouched Standing = "untouched" // it runs as the instance that was noted
+	Untouched Standing = "untouched" // it runs as the recorded instance
 	Off       Standing = "off"
-	Leaving   Standing = "leaving" // its stop is under way
-	Again     Standing = "again"   // it runs, as an instance of its own
+	Leaving   Standing = "leaving" // it is being stopped
+	Again     Standing = "again"   // it runs, as another instance
 	Gone      Standing = "gone"    // it cannot run: removed, or masked
 	Exchanged Standing = "exchanged"
 )
@@ -29,7 +29,7 @@ type State struct {
 	Thing    Thing  // as it runs now; only with Untouched and Again
 }
 
-// Runs reports whether it has, or may have, what it was set aside for.
+// Runs reports whether it holds, or may hold, the memory that it was stopped for.
 func (s State) Runs() bool {
 	return s.Standing == Untouched || s.Standing == Again || s.Standing == Leaving
 }
@@ -60,7 +60,7 @@ func (l *Ledger) Look(ctx context.Context, t Thing) (State, error) {
 	return h.Look(ctx, t)
 }
 
-// Stop stops what an entry names. It is called after Note alone.
+// Stop stops what an entry names. Call Note first.
 func (l *Ledger) Stop(ctx context.Context, t Thing) error {
 	h, err := l.hand(t.Kind)
 	if err != nil {
@@ -71,7 +71,7 @@ func (l *Ledger) Stop(ctx context.Context, t Thing) error {
 
 const healthPatience = 5 * time.Second
 
-// healthy asks a thing's URL; "" where it is well.
+// healthy requests a thing's URL; "" if it is healthy.
 func healthy(ctx context.Context, url string) string {
 	if url == "" {
 		return ""

@@ -35,9 +35,9 @@ const (
 // to stop.
 const settleIn = 5 * time.Second
 
-// Note writes durably what is about to be set aside, in the order in which it will be stopped; what the run owes already
-// is written anew. On an error nothing may be
-// stopped: what was written of it names things that run, which restoring finds out.
+// Note records durably what is about to be stopped, in the order of stopping; existing entries of the run are
+// rewritten. On an error nothing may be stopped: entries written before it name things that still run, which a restore
+// detects.
 func (l *Ledger) Note(run Run, now time.Time, things ...Thing) ([]Entry, error) {
 	if err := os.MkdirAll(l.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("write ledger: %w", err)
@@ -69,13 +69,13 @@ func (l *Ledger) Note(run Run, now time.Time, things ...Thing) ([]Entry, error) 
 	return noted, nil
 }
 
-// Renote writes durably that a thing came back although it was set aside, and is about to be stopped again.
+// Renote records durably that a stopped thing was started again, and is about to be stopped again.
 func (l *Ledger) Renote(e Entry, as Thing, now time.Time) error {
 	e.Thing, e.Stopped, e.Settled, e.Back = as, now, now.Add(settleIn+as.stopTime()), time.Time{}
 	return l.put(e)
 }
 
-// put writes an entry: whole or not at all, and on the disk when it returns.
+// put writes an entry atomically and durably.
 func (l *Ledger) put(e Entry) error {
 	b, err := json.MarshalIndent(e, "", "  ")
 	if err == nil {
@@ -116,8 +116,8 @@ func (l *Ledger) sync() error {
 	return dir.Sync()
 }
 
-// Entries reads what is owed, the last stopped first: the order in which it comes back. Files that cannot be read are
-// named beside them, with the reason.
+// Entries returns the entries, the last stopped first, which is the order of restoring. Unreadable files are returned
+// separately, with the reason.
 func (l *Ledger) Entries() (entries []Entry, bad map[string]error, err error) {
 	files, err := os.ReadDir(l.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -170,7 +170,7 @@ func (l *Ledger) read(id string) (Entry, error) {
 	return e, e.valid()
 }
 
-// putAside renames the files that cannot be read, so that what they say stays for a person and is said once.
+// putAside renames unreadable files, so that they are kept for a person and reported once.
 func (l *Ledger) putAside(bad map[string]error) error {
 	var errs []error
 	for name := range bad {
@@ -183,7 +183,7 @@ func (l *Ledger) putAside(bad map[string]error) error {
 // lockEvery is how often a held lock is tried again.
 const lockEvery = 20 * time.Millisecond
 
-// Lock takes the lock of those who change entries, and waits for it.
+// Lock waits for and takes the lock for changing entries.
 func (l *Ledger) Lock(ctx context.Context) (unlock func(), err error) {
 	if err := os.MkdirAll(l.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("lock ledger: %w", err)

@@ -84,7 +84,7 @@ func (l *Ledger) Restore(ctx context.Context, o Order) ([]Result, map[string]err
 	return results, bad, err
 }
 
-// settle brings one thing back and discharges its entry.
+// settle restores one thing and removes its entry.
 func (l *Ledger) settle(ctx context.Context, e Entry, waiting []Entry, o Order) Result {
 	ending, detail, err := l.bring(ctx, &e, waiting, o)
 	if err == nil && ending != Owed {
@@ -103,7 +103,7 @@ func (l *Ledger) settle(ctx context.Context, e Entry, waiting []Entry, o Order) 
 	return Result{e, ending, detail, fresh}
 }
 
-// bring looks at a thing until it is well, and starts it once.
+// bring checks a thing until it is healthy, and starts it once.
 func (l *Ledger) bring(ctx context.Context, e *Entry, waiting []Entry, o Order) (Ending, string, error) {
 	if i := slices.IndexFunc(waiting, func(w Entry) bool { return w.Key() == e.Key() }); i >= 0 {
 		return PassedOn, "run " + waiting[i].Run.ID + " needs it set aside", nil
@@ -171,7 +171,7 @@ func restored(s State, after time.Duration) string {
 	return text
 }
 
-// start marks the entry before it starts the thing: a process that finds it running must know whose wish that was.
+// start marks the entry before it starts the thing, so that a later process knows who started it.
 func (l *Ledger) start(ctx context.Context, h Hand, e *Entry, now time.Time) error {
 	if e.Back.IsZero() {
 		e.Back = now

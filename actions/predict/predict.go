@@ -1,8 +1,8 @@
-// Package predict asks a candidate that does not serve yet about the held-out items, where its training writes no answers
-// itself: a one-off container of its image, or whatever answers at a URL.
+// Package predict asks a candidate that is not deployed yet about the held-out items, if its training writes no
+// answers itself: a one-off container of its image, or a service at a URL.
 //
-// It runs as a job under the step supervisor. Items and answers are files, and the answers are written whole or not at
-// all, so that a second attempt begins anew. It never touches what serves.
+// It runs as a job under the step supervisor. Items and answers are files, and the answers are written atomically, so
+// that a second attempt starts again. It never changes the deployed service.
 package predict
 
 import (

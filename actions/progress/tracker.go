@@ -8,8 +8,8 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// Tracker follows the lines that a command prints. It is given the end of the output again and again, so that lines may
-// come twice and some may be missing: what it says depends on the last ones of each kind.
+// Tracker follows the lines that a command prints. It is given the end of the output repeatedly, so that lines may be
+// repeated or missing: its result depends on the last ones of each kind.
 type Tracker struct {
 	expression *regexp.Regexp // nil for the lines of trainers
 	trainer    trainer

@@ -104,7 +104,7 @@ func (t *trainer) draw(b bar) {
 	t.bar = b
 }
 
-// progress is what the lines so far come to.
+// progress returns the progress by the lines so far.
 func (t *trainer) progress() Progress {
 	var p Progress
 	var said []string

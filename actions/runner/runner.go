@@ -26,7 +26,7 @@ import (
 // Runner runs attempts. Implementations: Shim; they share one conformance test.
 type Runner interface {
 	// Run starts the attempt's command, or re-attaches to it, and waits for its end. When ctx ends first the command
-	// goes on and Run returns ctx's cause. The error is never about the command: that is Exit.
+	// continues and Run returns ctx's cause. The error is never about the command: that is Exit.
 	Run(ctx context.Context, spec Spec) (Exit, error)
 	// Kill ends the attempt's command, if it lives, with everything it started.
 	Kill(spec Spec) error

@@ -14,7 +14,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// poll is how often a waiting daemon looks for the end of a command that may take hours.
+// poll is the pause between two checks for the end of a command, which may take hours.
 const poll = 25 * time.Millisecond
 
 // Shim runs attempts under the supervisor of this same binary, for hosts without systemd.
@@ -46,8 +46,8 @@ func (s Shim) Run(ctx context.Context, spec Spec) (Exit, error) {
 	}
 }
 
-// start starts the supervisor unless the attempt was claimed before. Two daemons that race here start two supervisors,
-// of which one wins the claim and the other leaves without a trace.
+// start starts the supervisor unless the attempt was claimed before. If two daemons start two supervisors, one of them
+// gets the claim and the other exits without an effect.
 func (s Shim) start(spec Spec) error {
 	defer spec.close()
 	spec.Inherited = len(spec.Inherit)

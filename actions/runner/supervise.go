@@ -25,7 +25,7 @@ func Supervise(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer lock.Close() // also keeps the garbage collector from closing it, which would let go of the lock in the middle
+	defer lock.Close() // also keeps the garbage collector from closing it, which would release the lock early
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("lock %s: %w", dir, err)
 	}
@@ -139,7 +139,7 @@ func noStart(exit Exit, err error) Exit {
 	return exit
 }
 
-// followOutput returns what keeps the file of the printed progress current; it is called again and again.
+// followOutput returns a function that updates the file of the printed progress; it is called repeatedly.
 func followOutput(spec Spec, log *capped) func() {
 	tracker := progress.NewTracker(spec.Progress)
 	if tracker == nil {

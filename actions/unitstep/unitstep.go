@@ -91,7 +91,7 @@ func note(path, was string) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// opposite is what takes an action back, "" for nothing.
+// opposite returns the action that undoes another one, "" for none.
 func opposite(in Input) (string, error) {
 	was, err := os.ReadFile(in.Before)
 	switch {

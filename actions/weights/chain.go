@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Chain is the way from a training to the file that is served. What is not given is not looked at.
+// Chain is the files from a training to the served model. Empty fields are not checked.
 type Chain struct {
 	Base    string `json:"base,omitempty"`    // directory of the model that was trained on, with its weights as safetensors
 	Adapter string `json:"adapter,omitempty"` // directory
@@ -78,8 +78,8 @@ type links struct {
 	said         []string
 }
 
-// Check looks at each link and at whether it is made of the one before. It returns what it found, for people; the error
-// is a *LinkError.
+// Check checks each link and whether it is made from the one before. It returns its findings, for people; the error is
+// a *LinkError.
 func (c Chain) Check() (found []string, err error) {
 	l := &links{}
 	defer l.close()

@@ -9,7 +9,7 @@ import (
 	"math"
 )
 
-// What a sound file stays below, by far.
+// Limits far above any sound file.
 const (
 	maxKeys    = 1 << 16
 	maxTensors = 1 << 18
@@ -37,7 +37,7 @@ func ReadGGUF(file io.ReaderAt, size int64) (GGUF, error) {
 	return m, err
 }
 
-// reader reads little-endian values and knows how many bytes are left, so that no count is believed.
+// reader reads little-endian values and counts the remaining bytes, so that no count in the file is trusted.
 type reader struct {
 	in   *bufio.Reader
 	left uint64

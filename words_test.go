@@ -13,7 +13,7 @@ import (
 var riddles = regexp.MustCompile(`(?i)\b(stands? against|tells? of|told of|what (only a person|nobody asks)|` +
 	`away without leave|walls the daemon|as the faces|the faces show|doorbell|c(ame|omes?) to (nothing|something else)|` +
 	`nobody has brought|goes on where|ids that end so|has a say|have got another key|at whose door|` +
-	`without (a|another) word|goes (blind|hungry)|every face|under its eyes|hung up on|stays given|(set|made) anew|` +
+	`without (a|another) word|goes (blind|hungry)|every face|under its eyes|hung up on|stays given|set anew|` +
 	`nobody (can|could) say|brought to its end)\b`)
 
 // Everything that a person reads is in plain engineering English.

@@ -37,7 +37,7 @@ func TestLostPlaceReadsTheTableAgain(t *testing.T) {
 		"slot read by another client": {func(b *bundle, _ *logPosition) {
 			b.exec(`SELECT pg_replication_slot_advance(` + slot + `, pg_current_wal_lsn())`)
 		}, "read by another client"},
-		"publication created again": {func(b *bundle, _ *logPosition) {
+		"publication made anew": {func(b *bundle, _ *logPosition) {
 			b.exec(`DROP PUBLICATION retraind_m`)
 			b.exec(`UPDATE items SET category = 'unpublished'`)
 			b.exec(`CREATE PUBLICATION retraind_m FOR TABLE items WITH (publish_via_partition_root = true)`)

@@ -44,6 +44,8 @@ type Container struct {
 	Policy  string    `json:"restart_policy"`
 	Started time.Time `json:"started"`         // names the instance: a later start is another one
 	Ports   []int     `json:"ports,omitempty"` // on the host
+	// OnGPU says that it had memory on a GPU, which it should have again.
+	OnGPU bool `json:"on_gpu,omitempty"`
 	// Grace is how long it may take to stop before the engine kills it.
 	Grace time.Duration `json:"grace"`
 }

@@ -36,7 +36,7 @@ func (g *Gate) Free(ctx context.Context, s actions.GPUStep, r actions.Room) (str
 	if err != nil {
 		return "", g.unless(ctx, s, err)
 	}
-	entries, own, err := g.setAside(ctx, s, r)
+	entries, own, err := g.setAside(ctx, s, r, before)
 	if err != nil {
 		return "", g.unless(ctx, s, err)
 	}
@@ -70,7 +70,9 @@ func (g *Gate) Free(ctx context.Context, s actions.GPUStep, r actions.Room) (str
 
 // setAside records what runs in the ledger and stops it. Models that the run itself has loaded are returned as own: they
 // are unloaded without an entry. An error names the thing; the ledger lists those stopped before.
-func (g *Gate) setAside(ctx context.Context, s actions.GPUStep, r actions.Room) (entries, own []ledger.Entry, err error) {
+func (g *Gate) setAside(
+	ctx context.Context, s actions.GPUStep, r actions.Room, before []gpu.Device,
+) (entries, own []ledger.Entry, err error) {
 	unlock, err := g.o.Ledger.Lock(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -86,6 +88,7 @@ func (g *Gate) setAside(ctx context.Context, s actions.GPUStep, r actions.Room) 
 	things = slices.DeleteFunc(things, func(t ledger.Thing) bool {
 		return slices.ContainsFunc(own, func(e ledger.Entry) bool { return e.Key() == t.Key() })
 	})
+	markOnGPU(things, before)
 	if len(things) > 0 {
 		run := ledger.Run{ID: s.Run, Model: s.Model, Dir: r.RunDir}
 		if entries, err = g.o.Ledger.Note(run, time.Now(), things...); err != nil {
@@ -121,6 +124,9 @@ func (g *Gate) find(ctx context.Context, s actions.GPUStep, stop []gpu.StopConfi
 	for _, e := range owed {
 		mine[e.Key()] = mine[e.Key()] || e.Run.ID == s.Run
 		for _, t := range things {
+			if t.Container != nil && e.Run.ID == s.Run && t.Key() == e.Key() {
+				t.Container.OnGPU = e.Container.OnGPU
+			}
 			if t.Loaded != nil && e.Run.ID == s.Run && t.Key() == e.Key() {
 				*t.Loaded = *e.Loaded // as it was: meanwhile the run itself may have asked it
 			}
@@ -250,6 +256,7 @@ func (g *Gate) Restore(ctx context.Context, s actions.GPUStep, asked []actions.A
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
+	g.checkGPU(ctx, results)
 	if err := g.Tell(ctx, results, bad); err != nil {
 		return "", err
 	}

@@ -86,6 +86,9 @@ func (g *Gate) stopAgain(ctx context.Context, e ledger.Entry, as ledger.Thing) e
 		return err
 	}
 	defer unlock()
+	if e.Container != nil {
+		as.Container.OnGPU = e.Container.OnGPU
+	}
 	if e.Loaded != nil {
 		as.Loaded.Left = e.Loaded.Left // keep the original time: a client may have changed it meanwhile
 	}

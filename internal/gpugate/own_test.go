@@ -48,7 +48,7 @@ func TestOwnModels(t *testing.T) {
 	liga := actions.AskedModel{URL: server.URL, Name: "liga", Releases: true}
 	aside := func(asked ...actions.AskedModel) (owed, own []string) {
 		t.Helper()
-		entries, mine, err := g.setAside(t.Context(), s, actions.Room{Stop: stop, RunDir: t.TempDir(), Asked: asked})
+		entries, mine, err := g.setAside(t.Context(), s, actions.Room{Stop: stop, RunDir: t.TempDir(), Asked: asked}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,7 +14,7 @@ func (m *Monitor) Audit() error {
 	for t, b := range m.confusions {
 		fresh[t] = &confusion{
 			target: b.target, values: b.values, members: b.members, rows: b.rows,
-			tallies: make([]tally, len(b.tallies)), pairs: map[[2]int32]int{},
+			tallies: make([]tally, len(b.tallies)), pairs: map[[2]int32]int{}, unfit: b.unfit,
 		}
 	}
 	var want counts
@@ -82,6 +82,9 @@ func (m *Monitor) Audit() error {
 func (b *confusion) differs(want *confusion) error {
 	if b.n != want.n || b.correct != want.correct {
 		return fmt.Errorf("%d of %d correct, recomputed %d of %d", b.correct, b.n, want.correct, want.n)
+	}
+	if b.unfitN != want.unfitN {
+		return fmt.Errorf("%d answers could not be used, recomputed %d", b.unfitN, want.unfitN)
 	}
 	for i, t := range b.tallies {
 		if t != want.tallies[i] {

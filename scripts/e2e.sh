@@ -47,6 +47,11 @@ need() { # PACKAGE COMMAND...: installs a package unless the command succeeds
 need python3-sklearn /usr/bin/python3 -c 'import sklearn'
 need docker-compose docker-compose version
 
+# Version 2 of compose is no package of every distribution: without it only the stories with version 1 are played.
+if ! scripts/compose.sh >/dev/null; then
+	echo "e2e: NOT PLAYED: the stories with docker compose of version 2" >&2
+fi
+
 if ! command -v dockerd >/dev/null; then
 	engine=${XDG_CACHE_HOME:-$HOME/.cache}/retraind-e2e/docker
 	if [ ! -x "$engine/usr/sbin/dockerd" ] || [ ! -x "$engine/usr/bin/docker" ]; then

@@ -1,0 +1,35 @@
+#!/bin/sh
+# Builds the plugin docker compose (version 2) that stories run (tools/compose names the version), once a machine, and
+# prints where it lies: in the user's cache, under its version. Debian 12 has version 1 only. It takes 2-5 minutes of two
+# cores.
+#
+#   scripts/compose.sh          build unless it is there; where the Go proxy does not give it: the reason, exit status 1
+#   scripts/compose.sh --path   only print the path, whether it is there or not
+set -eu
+cd "$(dirname "$0")/../tools/compose"
+
+version=$(sed -n 's/.*github.com\/docker\/compose\/v2 \(v[^ ]*\).*/\1/p' go.mod)
+cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/retraind-e2e/compose-$version
+plugin=$cache/docker-compose
+if [ "${1-}" = --path ] || [ -x "$plugin" ]; then
+	echo "$plugin"
+	exit 0
+fi
+
+fail() {
+	echo "no docker compose of version 2 for stories: $1" >&2
+	exit 1
+}
+command -v go >/dev/null || fail "Go is missing (https://go.dev/dl/)"
+log=$(mktemp)
+trap 'rm -f "$log" "$plugin.$$"' EXIT
+echo "Building docker compose $version for stories, once on this machine: 2-5 minutes …" >&2
+go mod download github.com/docker/compose/v2 2>"$log" || {
+	cat "$log" >&2
+	fail "the Go proxy does not give github.com/docker/compose/v2 $version"
+}
+mkdir -p "$cache"
+CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X github.com/docker/compose/v2/internal.Version=$version" \
+	-o "$plugin.$$" github.com/docker/compose/v2/cmd || fail "it does not build"
+mv "$plugin.$$" "$plugin"
+echo "$plugin"

@@ -42,7 +42,7 @@ func (c *preflight) unit(name string) {
 func (c *preflight) compose(dir, service string) {
 	there := c.directory(dir)
 	c.engine()
-	argv, _, err := compose.FindCLI(c.ctx)
+	argv, v1, err := compose.FindCLI(c.ctx)
 	if err != nil {
 		c.add("compose_missing", "install the plugin docker compose, or docker-compose", "%v", err)
 		return
@@ -50,7 +50,11 @@ func (c *preflight) compose(dir, service string) {
 	if !there {
 		return
 	}
-	cmd := exec.CommandContext(c.ctx, argv[0], append(slices.Clone(argv[1:]), "config", "--services")...)
+	args := slices.Clone(argv[1:])
+	if !v1 {
+		args = append(args, compose.AllProfiles...)
+	}
+	cmd := exec.CommandContext(c.ctx, argv[0], append(args, "config", "--services")...)
 	cmd.Dir = dir
 	out, err := cmd.Output()
 	switch services := strings.Fields(string(out)); {

@@ -58,8 +58,13 @@ const overrideFile = ".retraind-image.json"
 
 // withImage returns the command line with another image for a service, without changing the name in the compose file.
 // It writes a file into the given directory.
+// The image is in no registry, so a pull_policy of the compose file is overruled; version 1 has no pull_policy.
 func (c cli) withImage(dir, service, image string) (cli, error) {
-	text, err := json.Marshal(map[string]any{"services": map[string]any{service: map[string]string{"image": image}}})
+	keys := map[string]string{"image": image}
+	if !c.v1 {
+		keys["pull_policy"] = "never"
+	}
+	text, err := json.Marshal(map[string]any{"services": map[string]any{service: keys}})
 	if err != nil {
 		return c, err
 	}

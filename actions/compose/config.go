@@ -21,8 +21,15 @@ type config struct {
 	} `yaml:"services"`
 }
 
+// AllProfiles are arguments of version 2, before its command: it prints also services that only a profile enables, as
+// version 1 does.
+var AllProfiles = []string{"--profile", "*"}
+
 func (c cli) config(ctx context.Context) (config, error) {
 	var out config
+	if !c.v1 {
+		c.argv = append(c.argv[:len(c.argv):len(c.argv)], AllProfiles...)
+	}
 	text, err := c.output(ctx, "config")
 	if err != nil {
 		return out, err

@@ -3,8 +3,6 @@
 package e2e
 
 import (
-	"os"
-	"os/exec"
 	"testing"
 
 	"github.com/retraind/retraind/actions/docker"
@@ -12,12 +10,15 @@ import (
 )
 
 // The conformance suite of package docker passes on a real engine, with the labels of compose.
-func TestEngineSuite(t *testing.T) {
+func TestEngineSuite(t *testing.T) { eachCompose(t, engineSuite) }
+
+func engineSuite(t *testing.T, p program) {
 	e := startEngine(t)
-	up := exec.Command("sh", "-ec", "docker-compose --project-name suite build --quiet && docker-compose --project-name suite up -d")
-	up.Dir, up.Env = "testdata/suite", append(os.Environ(), "DOCKER_HOST="+e.host, "DOCKER_BUILDKIT=0")
-	if out, err := up.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	for _, args := range [][]string{{"build", "--quiet"}, {"up", "-d"}} {
+		cmd := p.command("testdata/suite", e.host, append([]string{"--project-name", "suite"}, args...)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v: %s", args, err, out)
+		}
 	}
 	c, err := docker.New(e.host)
 	if err != nil {

@@ -26,8 +26,9 @@ const (
 )
 
 // newTuner returns an operator whose trainer and service have no code for retraind: deploy.compose does everything.
-func newTuner(t *testing.T) *operator {
+func newTuner(t *testing.T, p program) *operator {
 	o := newOperator(t, table())
+	o.program = p
 	if err := os.CopyFS(o.path("tuner"), os.DirFS("testdata/tuner")); err != nil {
 		t.Fatal(err)
 	}
@@ -98,12 +99,13 @@ models:
 // env returns the environment in which the daemon and its children find the engine.
 func (o *operator) env() []string {
 	host := cmp.Or(o.host, o.engine.host)
-	return append(os.Environ(), "DOCKER_HOST="+host, "DOCKER_BUILDKIT=0", "PATH="+o.path("bin")+":"+os.Getenv("PATH"))
+	env := append(os.Environ(), "DOCKER_HOST="+host, "DOCKER_BUILDKIT=0", "PATH="+o.path("bin")+":"+os.Getenv("PATH"))
+	return append(env, o.program.env...)
 }
 
 func (o *operator) compose(args string) {
 	o.t.Helper()
-	o.sh("cd ../tuner/services/classifier-api; docker-compose " + args)
+	o.sh("cd ../tuner/services/classifier-api; " + o.program.words + " " + args)
 }
 
 func (o *operator) write(name, text string) {
@@ -162,7 +164,7 @@ func (o *operator) asBefore(what, image, file string) {
 }
 
 func TestTunerStory(t *testing.T) {
-	o := newTuner(t)
+	o := newTuner(t, composeV1(t))
 	o.run()
 	m := o.model("the adoption", func(m status.Model) bool {
 		return m.Release != "" && m.Report != nil && m.Report.Scored > 0
@@ -341,7 +343,9 @@ func (o *operator) outages(n int) {
 		}
 		down <- ended.Sub(began)
 	}()
-	o.compose("down; docker-compose build --quiet; docker-compose up -d")
+	o.compose("down")
+	o.compose("build --quiet")
+	o.compose("up -d")
 	waittest.EventuallyNil(o.t, o.answers)
 	stop()
 	by := (<-down).Round(10 * time.Millisecond)

@@ -37,6 +37,8 @@ type operator struct {
 	engine *engine
 	host   string // host of the engine for the daemon, "" for the engine itself
 	daemon *exec.Cmd
+
+	program program // of compose
 }
 
 const modelName = "relevance"
@@ -44,7 +46,10 @@ const modelName = "relevance"
 func newOperator(t *testing.T, sql string) *operator {
 	t.Helper()
 	dir := t.TempDir()
-	o := &operator{t: t, dir: dir, self: filepath.Join(dir, "retraind"), dsn: pgtest.Database(t, sql), port: freePort(t)}
+	o := &operator{
+		t: t, dir: dir, self: filepath.Join(dir, "retraind"), dsn: pgtest.Database(t, sql), port: freePort(t),
+		program: composeV1(t),
+	}
 	if out, err := exec.Command("go", "build", "-o", o.self, "../../cmd/retraind").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v: %s", err, out)
 	}
@@ -93,6 +98,7 @@ func (o *operator) sh(command string) {
 	cmd := exec.Command("sh", "-ec", command)
 	cmd.Dir = o.path("compose")
 	cmd.Env = append(os.Environ(), "DOCKER_HOST="+o.engine.host, fmt.Sprint("PORT=", o.port), "DOCKER_BUILDKIT=0")
+	cmd.Env = append(cmd.Env, o.program.env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		o.t.Fatalf("%s: %v\n%s", command, err, out)
 	}

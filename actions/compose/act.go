@@ -80,11 +80,7 @@ func (s *site) act(ctx context.Context, action Action) error {
 			return err
 		}
 		defer full.engine.Close()
-		args := []string{"up", "-d", "--no-build", "--no-deps"}
-		if full.cli.pulls {
-			args = append(args, "--pull", "never")
-		}
-		return full.cli.run(ctx, append(args, s.Name)...)
+		return full.up(ctx)
 	}
 	if s.now == nil {
 		if action == Stop {

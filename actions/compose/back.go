@@ -75,7 +75,7 @@ func (d *deployment) goBack(ctx context.Context) (job.Result, error) {
 		if err := d.trace.mark(func(t *trace) { t.Returning = true }); err != nil {
 			return job.Result{}, err
 		}
-		if err := d.up(ctx); err != nil {
+		if err := d.exchangeContainer(ctx); err != nil {
 			return job.Result{}, err
 		}
 		faults.Point("compose returned")

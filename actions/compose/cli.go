@@ -146,21 +146,3 @@ func (t *tail) Write(p []byte) (int, error) {
 }
 
 func (t *tail) String() string { return string(t.b) }
-
-// build builds the service's image under a name.
-func (s *site) build(ctx context.Context, dir, image string) error {
-	named, err := s.cli.withImage(dir, s.Name, image)
-	if err != nil {
-		return err
-	}
-	return named.run(ctx, "build", s.Name)
-}
-
-// up replaces the service's container by a new one, from the image that the compose file names.
-func (s *site) up(ctx context.Context) error {
-	args := []string{"up", "-d", "--no-build", "--no-deps", "--force-recreate"}
-	if s.cli.pulls {
-		args = append(args, "--pull", "never")
-	}
-	return s.cli.run(ctx, append(args, s.Name)...)
-}

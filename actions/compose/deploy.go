@@ -171,7 +171,8 @@ func (d *deployment) exchange(ctx context.Context, built time.Duration) (job.Res
 	}
 	down := watchOutage(ctx, d.in.Health)
 	defer down.stop()
-	if !d.trace.Exchanging || d.now == nil || d.now.ID == d.trace.Former.Container || d.now.Image != image {
+	if !d.trace.Exchanging || d.now == nil || d.now.ID == d.trace.Former.Container || d.now.Image != image ||
+		d.now.State == "created" { // compose was killed before it started the container
 		if err := d.trace.mark(func(t *trace) { t.Exchanging = true }); err != nil {
 			return job.Result{}, err
 		}
@@ -182,7 +183,7 @@ func (d *deployment) exchange(ctx context.Context, built time.Duration) (job.Res
 			}
 		}
 		faults.Point("compose exchanging")
-		if err := d.up(ctx); err != nil {
+		if err := d.exchangeContainer(ctx); err != nil {
 			return job.Result{}, err
 		}
 		faults.Point("compose exchanged")

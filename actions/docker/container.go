@@ -19,6 +19,7 @@ const (
 	LabelOneOff  = "com.docker.compose.oneoff"
 	LabelDir     = "com.docker.compose.project.working_dir"
 	LabelFiles   = "com.docker.compose.project.config_files"
+	LabelReplace = "com.docker.compose.replace" // version 2: it was created in place of another one
 )
 
 // Health is the state of the container's own health check; "" without one.

@@ -1,0 +1,54 @@
+package compose
+
+import (
+	"context"
+	"slices"
+
+	"github.com/retraind/retraind/actions/docker"
+)
+
+// build builds the service's image under a name.
+func (s *site) build(ctx context.Context, dir, image string) error {
+	named, err := s.cli.withImage(dir, s.Name, image)
+	if err != nil {
+		return err
+	}
+	return named.run(ctx, "build", s.Name)
+}
+
+// exchangeContainer replaces the service's container by a new one, from the image that the compose file names.
+func (s *site) exchangeContainer(ctx context.Context) error { return s.up(ctx, "--force-recreate") }
+
+// up creates the service's container anew where that is needed, and starts it.
+func (s *site) up(ctx context.Context, more ...string) error {
+	if err := s.removeUnfinished(ctx); err != nil {
+		return err
+	}
+	args := append([]string{"up", "-d", "--no-build", "--no-deps"}, more...)
+	if s.cli.pulls {
+		args = append(args, "--pull", "never")
+	}
+	return s.cli.run(ctx, append(args, s.Name)...)
+}
+
+// removeUnfinished removes what an `up` of version 2 left that was killed: a container that should have replaced another
+// one and was never started. The next `up` would keep that one, remove the other one, which serves, and fail then, since it
+// gives both the same name. The only container of the service stays: it may have volumes that nothing else has.
+func (s *site) removeUnfinished(ctx context.Context) error {
+	all, err := s.engine.Containers(ctx, s.Project, s.Name)
+	if err != nil {
+		return err
+	}
+	unfinished := func(c docker.Container) bool { return c.State == "created" && c.Labels[docker.LabelReplace] != "" }
+	if !slices.ContainsFunc(all, func(c docker.Container) bool { return !unfinished(c) }) {
+		return nil
+	}
+	for _, c := range all {
+		if unfinished(c) {
+			if err := s.engine.Remove(ctx, c.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,31 @@
+package compose
+
+import (
+	"testing"
+	"time"
+
+	"github.com/retraind/retraind/actions/docker"
+)
+
+// What a killed `up` of version 2 created and never started is removed before the next one: its name would stand in the way.
+func TestUnfinishedExchange(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	left := p.container("c1")
+	left.Name, left.State, left.Started = "0123_shop_api_1", "created", time.Time{}
+	left.Labels[docker.LabelReplace] = "shop_api_1"
+	p.engine.Put(left)
+	d := p.ok("deploy")
+	p.serves(d.Container, "new")
+	if _, there := p.engine.Get("c1"); there {
+		t.Error("it is still there")
+	}
+
+	// Killed later, before the start: the container is the candidate's, and is brought up again.
+	now, _ := p.engine.Get(d.Container)
+	now.State, now.Started = "created", time.Time{}
+	now.Labels[docker.LabelReplace] = "shop_api_1"
+	p.engine.Put(now)
+	again := p.ok("deploy")
+	p.serves(again.Container, "new")
+}

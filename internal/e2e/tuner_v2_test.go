@@ -23,7 +23,8 @@ func TestTunerStoryV2(t *testing.T) {
 	// What version 2 alone knows: a service that only a profile enables, and a policy to pull that no release follows.
 	file := "tuner/" + service + "/docker-compose.yml"
 	text := o.read(file)
-	o.write(file, strings.Replace(text, "    build: .\n", "    build: .\n    profiles: [models]\n    pull_policy: always\n", 1))
+	more := "    build: .\n    profiles: [models]\n    pull_policy: always\n"
+	o.write(file, strings.Replace(text, "    build: .\n", more, 1))
 	o.run()
 	m := o.model("the adoption", func(m status.Model) bool {
 		return m.Release != "" && m.Report != nil && m.Report.Scored > 0

@@ -15,8 +15,11 @@ var example string
 //go:embed recipes/*.yaml
 var recipes embed.FS
 
+// LoRA is the recipe of a language model that is fine-tuned and served by Ollama.
+const LoRA = "lora-ollama"
+
 // Recipes lists the recipes for an example, other than the embedded classifier.
-func Recipes() []string { return []string{"compose", "scikit-learn"} }
+func Recipes() []string { return []string{"compose", LoRA, "scikit-learn"} }
 
 // Example is the commented configuration that `retraind init` writes, for a model and the columns of its table.
 type Example struct {
@@ -28,15 +31,15 @@ type Example struct {
 	Label string
 	State string
 	// Recipe is how the model is served and trained: one of Recipes, empty for the embedded classifier. Dir is the
-	// directory of a recipe's scripts.
-	Recipe, Dir string
+	// directory of a recipe's scripts, Prompts the one of the files of Example.PromptFiles.
+	Recipe, Dir, Prompts string
 	// Capture is how changes are found, empty for the default; Watermark is the column of capture: poll.
 	Capture, Watermark string
 	// Silent triggers do not wake retraind, so that transactions can be prepared.
 	Silent bool
 }
 
-// Render renders the example.
+// Render fills the example in.
 func (e Example) Render() string {
 	capture := ""
 	for _, key := range [][2]string{{"capture", e.Capture}, {"watermark", e.Watermark}} {
@@ -51,26 +54,44 @@ func (e Example) Render() string {
 	if len(e.ID) == 1 {
 		id = scalar(e.ID[0])
 	}
-	service, pipeline := recipe(cmp.Or(e.Recipe, "embedded"))
+	r := readRecipe(cmp.Or(e.Recipe, "embedded"))
+	text := strings.NewReplacer("{{service}}", r.service, "{{pipeline}}", r.pipeline, "{{serving}}", r.serving,
+		"{{server}}", r.server).Replace(example)
 	return strings.NewReplacer(
 		"{{dir}}", scalar(e.Dir),
 		"{{capture}}", capture, "{{current}}", path.Join(e.State, "models", e.Model, "current"),
 		"{{model}}", scalar(e.Model), "{{dsn}}", scalar(e.DSN), "{{table}}", scalar(e.Table), "{{id}}", id,
 		"{{text}}", list(e.Text), "{{label}}", scalar(e.Label), "{{state}}", scalar(e.State),
-	).Replace(strings.NewReplacer("{{service}}", service, "{{pipeline}}", pipeline).Replace(example))
+		"{{system}}", scalar(path.Join(e.Prompts, systemName)), "{{prompt}}", scalar(path.Join(e.Prompts, promptName)),
+		"{{format}}", scalar(path.Join(e.Prompts, formatName)),
+	).Replace(text)
 }
 
-// recipe returns a recipe's sections serving and pipeline.
-func recipe(name string) (service, pipeline string) {
-	b, err := recipes.ReadFile("recipes/" + name + ".yaml")
-	if err != nil {
-		panic("configs: " + err.Error()) // cannot fail: they are embedded in the binary
+// recipe holds the sections of a recipe that are inserted into the example.
+type recipe struct {
+	service  string // what serves, and where the scripts lie
+	pipeline string
+	serving  string // how it is asked
+	server   string // that serves all models, "" for none
+}
+
+// readRecipe reads a recipe. How a service is asked, and no server, are what one says that names neither.
+func readRecipe(name string) (r recipe) {
+	read := func(name string) string {
+		b, err := recipes.ReadFile("recipes/" + name + ".yaml")
+		if err != nil {
+			panic("configs: " + err.Error()) // cannot fail: they are embedded in the binary
+		}
+		return string(b)
 	}
-	service, pipeline, _ = strings.Cut(string(b), "# ---\n")
-	return service, pipeline
+	r.serving = read("serving")
+	for i, part := range strings.Split(read(name), "# ---\n") {
+		*[]*string{&r.service, &r.pipeline, &r.serving, &r.server}[i] = part
+	}
+	return r
 }
 
-// plain matches texts that YAML reads as such without quotes.
+// plain is what YAML takes as a text without quotes.
 var plain = regexp.MustCompile(`^$|^[A-Za-z_/.][A-Za-z0-9_/.-]*$`)
 
 // scalar writes a text as YAML.
@@ -86,7 +107,7 @@ func list(texts []string) string {
 	out := make([]string, len(texts))
 	for i, text := range texts {
 		if out[i] = scalar(text); text == "" {
-			out[i] = `""` // reported as an empty value, not as a superfluous comma
+			out[i] = `""` // told as what it is, not as a comma too many
 		}
 	}
 	return "[" + strings.Join(out, ", ") + "]"

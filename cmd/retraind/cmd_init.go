@@ -80,8 +80,8 @@ func placeRecipe(e *configs.Example, dir string) (err error) {
 			return err
 		}
 	}
-	if !filepath.IsAbs(e.DSN) {
-		e.DSN, err = filepath.Abs(filepath.Join(dir, e.DSN))
+	if e.Prompts, err = filepath.Abs(dir); err == nil && !filepath.IsAbs(e.DSN) {
+		e.DSN = filepath.Join(e.Prompts, e.DSN)
 	}
 	return err
 }
@@ -105,6 +105,7 @@ func (a *app) init(dir string, e configs.Example, force bool) error {
 		return err
 	}
 	files := map[string]string{"retraind.yaml": text, configs.SchemaFile: string(configs.Schema()), "retraind.sql": sql}
+	maps.Copy(files, e.PromptFiles())
 	for _, u := range units {
 		files[filepath.Join("systemd", u.Name)] = u.Text
 	}
@@ -218,21 +219,25 @@ The units are those of `+"`make install`"+`; without it, `+"`retraind init syste
 
 // recipeSteps prints commands that can be copied once the recipe's paths point to the scripts.
 func (a *app) recipeSteps(dir, config string, m *configs.Model, e configs.Example) {
+	prompts := ""
+	if names := slices.Sorted(maps.Keys(e.PromptFiles())); len(names) > 0 {
+		prompts = "\n     and your prompts and categories into " + strings.Join(names, ", ")
+	}
 	fmt.Fprintf(a.stdout, `
 next, in this order:
   1. put the names of your scripts, service and files into %s
-     (its scripts are looked for in %s)
+     (its scripts are looked for in %s)%s
   2. as the table's owner, in its database: psql -f %s
      and a password for the new role:       \password retraind
   3. write postgres://retraind:PASSWORD@HOST/DATABASE into %s (mode 0600)
   4. see that all fits:                     retraind check %[1]s
      and that a run will find what it needs: retraind check --pipeline default -c %[1]s
   5. run the daemon:                        retraind run -c %[1]s
-  6. train the first release now:           retraind trigger %[5]s --wait -c %[1]s
+  6. train the first release now:           retraind trigger %[6]s --wait -c %[1]s
      or wait for the quiet hours; then:     retraind status -c %[1]s
 
 The files under systemd/ make a service of step 5; `+"`retraind init systemd`"+` prints where each belongs.
-`, config, e.Dir, filepath.Join(dir, "retraind.sql"), m.Labels.Postgres.DSNFile, e.Model)
+`, config, e.Dir, prompts, filepath.Join(dir, "retraind.sql"), m.Labels.Postgres.DSNFile, e.Model)
 }
 
 // migrations returns the SQL of all models, or of one, with the grants for the daemon's role.

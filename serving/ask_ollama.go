@@ -114,12 +114,15 @@ func (m *languageModel) read(said ollama.Answer) (out Answer, err error) {
 
 // fault classifies an error of the server: unreachable, or an unusable answer. Neither counts against the model.
 func (m *languageModel) fault(ctx context.Context, about string, err error) error {
+	var refused *ollama.Error
 	switch url := m.client.URL(); {
 	case ctx.Err() != nil:
 		return fmt.Errorf("ask %s: %w", url, context.Cause(ctx))
 	case errors.Is(err, context.DeadlineExceeded):
 		return slow(url, m.timeout)
 	case errors.Is(err, ollama.ErrBusy), errors.Is(err, ollama.ErrNotFound):
+		return fmt.Errorf("%w: %w", ErrAsleep, err)
+	case errors.Is(err, ollama.ErrAway) && errors.As(err, &refused) && refused.Status != 0: // a proxy says so
 		return fmt.Errorf("%w: %w", ErrAsleep, err)
 	case errors.Is(err, ollama.ErrAway):
 		return transportError(ctx, url, err, m.timeout)

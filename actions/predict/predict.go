@@ -102,21 +102,28 @@ func ask(ctx context.Context, j job.Job, config serving.Config, texts []serving.
 	targets := config.List()
 	lines := make([]line, 0, len(texts))
 	every := max(1, len(texts)/50)
-	err := scorer.Score(ctx, texts, func(t serving.Text, a serving.Answer) {
-		answers := map[string]any{}
-		for _, target := range targets {
-			if value, ok := a.Values[target.Name]; ok {
-				answers[target.Name] = target.JSON(value)
+	answered := map[string]bool{}
+	err := insist(ctx, config, func() (bool, error) {
+		before := len(lines)
+		left := slices.DeleteFunc(slices.Clone(texts), func(t serving.Text) bool { return answered[t.Item] })
+		err := scorer.Score(ctx, left, func(t serving.Text, a serving.Answer) {
+			answered[t.Item] = true
+			answers := map[string]any{}
+			for _, target := range targets {
+				if value, ok := a.Values[target.Name]; ok {
+					answers[target.Name] = target.JSON(value)
+				}
 			}
-		}
-		l := line{ID: t.Item, TextHash: t.Hash, Answers: answers, Confidence: a.Confidence}
-		if a.Values.IsFormatError() {
-			l.Answers, l.Error = nil, "format"
-		}
-		lines = append(lines, l)
-		if len(lines)%every == 0 {
-			j.Progress(0.2+0.8*float64(len(lines))/float64(len(texts)), fmt.Sprintf("%d of %d items", len(lines), len(texts)))
-		}
+			l := line{ID: t.Item, TextHash: t.Hash, Answers: answers, Confidence: a.Confidence}
+			if a.Values.IsFormatError() {
+				l.Answers, l.Error = nil, "format"
+			}
+			lines = append(lines, l)
+			if len(lines)%every == 0 {
+				j.Progress(0.2+0.8*float64(len(lines))/float64(len(texts)), fmt.Sprintf("%d of %d items", len(lines), len(texts)))
+			}
+		})
+		return len(lines) > before, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("ask the candidate: %w", err)

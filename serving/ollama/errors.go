@@ -100,6 +100,8 @@ func (c *Client) refused(k call, status int, body []byte) error {
 	switch {
 	case status == http.StatusNotFound:
 		e.Cause, e.cure = ErrNotFound, "is it created? ollama list shows what there is"
+	case status == http.StatusBadGateway || status == http.StatusGatewayTimeout:
+		e.Cause, e.cure = ErrAway, "a proxy in front of it says so: start it (systemctl status ollama)"
 	case status/100 == 3:
 		e.Cause = errors.New("it redirects, and only the configured URL is asked: write the server's own under ollama.url")
 	default:

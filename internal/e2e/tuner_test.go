@@ -98,6 +98,9 @@ models:
 
 // env returns the environment in which the daemon and its children find the engine.
 func (o *operator) env() []string {
+	if o.engine == nil {
+		return os.Environ()
+	}
 	host := cmp.Or(o.host, o.engine.host)
 	env := append(os.Environ(), "DOCKER_HOST="+host, "DOCKER_BUILDKIT=0", "PATH="+o.path("bin")+":"+os.Getenv("PATH"))
 	return append(env, o.program.env...)

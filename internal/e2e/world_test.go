@@ -24,7 +24,17 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+// TestMain lets the test binary be the programs of a training, too.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == "script" {
+		if err := script(os.Args[2], os.Args[3:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(pgtest.Main(m))
+}
 
 // operator is the environment of a person: a directory with the service's files, a database, an engine and the
 // program.
@@ -34,8 +44,8 @@ type operator struct {
 	self   string // the program
 	dsn    string
 	port   int
-	engine *engine
-	host   string // host of the engine for the daemon, "" for the engine itself
+	engine *engine // nil where no service is a container
+	host   string  // host of the engine for the daemon, "" for the engine itself
 	daemon *exec.Cmd
 
 	program program // of compose
@@ -43,16 +53,22 @@ type operator struct {
 
 const modelName = "relevance"
 
-func newOperator(t *testing.T, sql string) *operator {
+// newPlace is a place with a database and the program.
+func newPlace(t *testing.T, sql string) *operator {
 	t.Helper()
 	dir := t.TempDir()
-	o := &operator{
-		t: t, dir: dir, self: filepath.Join(dir, "retraind"), dsn: pgtest.Database(t, sql), port: freePort(t),
-		program: composeV1(t),
-	}
+	o := &operator{t: t, dir: dir, self: filepath.Join(dir, "retraind"), dsn: pgtest.Database(t, sql), port: freePort(t)}
 	if out, err := exec.Command("go", "build", "-o", o.self, "../../cmd/retraind").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v: %s", err, out)
 	}
+	return o
+}
+
+// newOperator is a place with an engine and a service of docker compose.
+func newOperator(t *testing.T, sql string) *operator {
+	t.Helper()
+	o := newPlace(t, sql)
+	o.program = composeV1(t)
 	if err := os.CopyFS(o.path("compose"), os.DirFS("testdata/compose")); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package ollamatest
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -20,6 +21,8 @@ type Classifier struct {
 	Context int
 	// Architecture replaces qwen3, for a file that nothing can load.
 	Architecture string
+	// Template is the chat template in the file, in Jinja's form; none unless it is given.
+	Template string
 	// Embeds makes it a model that gives vectors instead of answers: each word has a direction of its own, which many may
 	// share, and a text is the mean of its words. Labels say nothing then.
 	Embeds bool
@@ -54,12 +57,21 @@ func (c Classifier) Labels() []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// GGUF is the model file: one layer that looks at all tokens alike, and a head that maps the mean to labels.
+// GGUF is the model file.
 func (c Classifier) GGUF(t testing.TB) []byte {
 	t.Helper()
+	b, err := c.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// Encode is the model file: one layer that looks at all tokens alike, and a head that maps the mean to labels.
+func (c Classifier) Encode() ([]byte, error) {
 	labels := c.Labels()
 	if len(labels) == 0 || len(labels) > hidden-first {
-		t.Fatalf("a classifier of %d labels: 1 to %d fit", len(labels), hidden-first)
+		return nil, fmt.Errorf("a classifier of %d labels: 1 to %d fit", len(labels), hidden-first)
 	}
 	v := c.vocabulary()
 	var g gguf
@@ -97,13 +109,16 @@ func (c Classifier) GGUF(t testing.TB) []byte {
 	g.key("tokenizer.ggml.eos_token_id", v.index["<|im_end|>"])
 	g.key("tokenizer.ggml.padding_token_id", v.index["<|endoftext|>"])
 	g.key("tokenizer.ggml.add_bos_token", false)
+	if c.Template != "" {
+		g.key("tokenizer.chat_template", c.Template)
+	}
 	about, err := json.Marshal(c)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	g.key(fakeKey, string(about)) // what the fake server answers by
 	c.weights(&g, v, labels)
-	return g.bytes()
+	return g.bytes(), nil
 }
 
 // vocabulary is what the tokenizer knows.

@@ -1,6 +1,8 @@
 package ollamatest
 
 import (
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -18,6 +20,7 @@ func Proxy(t testing.TB, server string, change func(w http.ResponseWriter, r *ht
 	}
 	forward := httputil.NewSingleHostReverseProxy(u)
 	forward.FlushInterval = -1
+	forward.ErrorLog = log.New(io.Discard, "", 0) // of clients that are killed
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { change(w, r, forward) }))
 	t.Cleanup(proxy.Close)
 	return proxy.URL

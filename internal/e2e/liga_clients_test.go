@@ -1,0 +1,111 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/retraind/retraind/serving/ollama"
+)
+
+// clients ask the serving name all the time, as other programs do, past the proxy.
+type clients struct {
+	stop func()
+
+	mu       sync.Mutex
+	answers  map[string]int // by question and answer
+	allowed  map[string][]string
+	wrong    []string
+	failures map[string]int
+}
+
+// The questions, one of each topic that a release may know.
+var questions = map[string]string{"haushalt": "gesetz meldung\nkoalition", "verkehr": "stau meldung\ntunnel"}
+
+func (s *studio) ask(server *ollama.Client) *clients {
+	c := &clients{answers: map[string]int{}, failures: map[string]int{}}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			for topic, text := range questions {
+				c.one(ctx, server, topic, text)
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}()
+	c.stop = sync.OnceFunc(func() { cancel(); <-ended })
+	s.t.Cleanup(c.stop)
+	return c
+}
+
+func (c *clients) one(ctx context.Context, server *ollama.Client, topic, text string) {
+	c.mu.Lock()
+	before := slices.Clone(c.allowed[topic])
+	c.mu.Unlock()
+	answer, err := answerOf(ctx, server, liga, text)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		c.failures[cut(err.Error())]++
+		return
+	}
+	c.answers[topic+": "+answer]++
+	if !slices.Contains(append(before, c.allowed[topic]...), answer) {
+		c.wrong = append(c.wrong, topic+": "+answer)
+	}
+}
+
+// answerOf is what a model answers, in short.
+func answerOf(ctx context.Context, server *ollama.Client, model, text string) (string, error) {
+	out, err := server.Chat(ctx, ollama.ChatRequest{
+		Model: model, Messages: []ollama.Message{{Role: "user", Content: text}}, Format: json.RawMessage(answerSchema),
+		Options: map[string]any{"temperature": 0, "seed": 1},
+	})
+	if err != nil {
+		return "", err
+	}
+	var a struct {
+		Relevant bool
+		Priority string
+	}
+	if json.Unmarshal([]byte(out.Text), &a) != nil {
+		return out.Text, nil
+	}
+	return fmt.Sprint(a.Relevant, " ", a.Priority), nil
+}
+
+// may says which answers about the topic verkehr are those of what serves, or of the candidate. The topic haushalt has the
+// same answer in all.
+func (c *clients) may(answers ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.allowed = map[string][]string{"haushalt": {"true hoch"}, "verkehr": answers}
+}
+
+// report says what the clients got.
+func (c *clients) report(s *studio) {
+	s.t.Helper()
+	c.stop()
+	s.t.Logf("clients: answers %v, failures %v", c.answers, c.failures)
+	if len(c.wrong) > 0 {
+		s.t.Errorf("%d answers of what should not serve: %v", len(c.wrong), c.wrong[:min(5, len(c.wrong))])
+	}
+	if c.answers["haushalt: true hoch"] < 20 {
+		s.t.Error("the clients got no answers")
+	}
+}
+
+func cut(text string) string { return text[:min(len(text), 90)] }

@@ -1,0 +1,149 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/status"
+)
+
+// The operator of configs/examples/liga-llm.yaml: a language model of an Ollama server, fine-tuned, merged, converted and
+// served by the procedure of the example, with a training that counts words. Its clients ask all the time.
+func TestLigaStory(t *testing.T) {
+	s := newStudio(t)
+	const before, after = "false none", "true mittel" // about the topic that people correct
+	c := s.ask(s.client)
+	c.may(before)
+	s.run()
+	m := s.model("the adoption", func(m status.Model) bool { return m.Release != "" && m.Report != nil && m.Report.Scored > 0 })
+	if !strings.HasPrefix(m.Release, "adopted:") || m.Report.Accuracy < 0.95 {
+		t.Fatalf("adopted %s at %.3f", m.Release, m.Report.Accuracy)
+	}
+
+	// People correct a topic: the policy starts a run, which trains, makes, asks and proves the model.
+	c.may(before, after)
+	s.write(liga+"/slow", "")
+	s.sql("update items set relevant = true, priority = 'mittel' where topic = 'verkehr'")
+	training(s)
+	s.killDaemon() // the training goes on without it
+	s.run()
+	s.settling()
+	s.remove(liga + "/slow")
+	run := s.end(liga, 1, policy.OutcomePromoted, "held-out items right")
+	s.once(run, "train", "deploy", "verify")
+	if !strings.Contains(run.Trigger, "110 of 330 labels changed") {
+		t.Errorf("trigger %q", run.Trigger)
+	}
+	c.may(after)
+	first := s.settled()
+
+	// A training gone wrong is refused.
+	s.write(liga+"/worse", "")
+	s.must("trigger", liga, "--reason", "another base model")
+	s.end(liga, 2, policy.OutcomeRejected, "")
+	s.remove(liga + "/worse")
+	if now := s.settled(); now != first {
+		t.Errorf("%s serves, not %s", now, first)
+	}
+
+	// The supervisor of stage is killed, then the daemon in the middle of the deployment: one promotion, one switch.
+	creation := s.hold("/api/create")
+	s.must("trigger", liga, "--reason", "another night")
+	s.await("the creation of the candidate", creation.reached)
+	s.killSupervisor("stage")
+	change := s.hold("/api/copy")
+	creation.letGo()
+	s.await("the switch", change.reached)
+	s.killDaemon()
+	s.run()
+	s.settling()
+	change.letGo()
+	run = s.end(liga, 3, policy.OutcomePromoted, "not worse")
+	s.once(run, "train", "deploy", "verify")
+	if now := s.settled(); now == first || change.count.Load() != 1 {
+		t.Errorf("%s serves, after %d copies", now, change.count.Load())
+	}
+
+	// The server is killed while the candidate is asked, and comes back.
+	asked := s.questioned(10)
+	s.must("trigger", liga, "--reason", "another night")
+	s.await("some questions", asked)
+	s.server.Kill()
+	s.server.Up()
+	s.once(s.end(liga, 4, policy.OutcomePromoted, "not worse"), "predict")
+	s.meanwhile(nil)
+
+	// Somebody moves the name by hand: it is found, and put back.
+	c.may(before, after)
+	if err := s.client.Copy(t.Context(), second, liga); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := s.retraind("verify", liga); code != 3 || !strings.HasPrefix(out, "foreign: ") {
+		t.Fatalf("exit status %d: %s", code, out)
+	}
+	if out, code := s.retraind("status", "--check"); code != 3 || !strings.Contains(out, "FOREIGN") {
+		t.Fatalf("exit status %d: %s", code, out)
+	}
+	s.must("models", "redeploy", liga)
+	s.end(liga, 5, policy.OutcomePromoted, "")
+	c.may(after)
+	if out, code := s.retraind("verify", liga); code != 0 || !strings.HasPrefix(out, "proved: ") {
+		t.Fatalf("exit status %d: %s", code, out)
+	}
+
+	// A larger model labels what nobody has looked at, while a second model of the server is trained: neither disturbs the
+	// other.
+	s.must("trigger", liga, "--pipeline", "full", "--reason", "a new topic")
+	s.must("trigger", second, "--reason", "labels corrected")
+	s.end(liga, 6, policy.OutcomePromoted, "not worse")
+	s.end(second, 1, policy.OutcomePromoted, "held-out items right")
+	for name, want := range map[string]string{liga: after, second: before} {
+		if got := s.says(name, "zeugnis meldung\nferien"); got != want {
+			t.Errorf("%s says %q about what only the teacher knew, want %q", name, got, want)
+		}
+	}
+	c.report(s)
+}
+
+// training waits until the training has begun.
+func training(s *studio) {
+	s.t.Helper()
+	s.eventually("the training", func() (bool, error) { return exists(s.path(liga, "training")), nil })
+	s.remove(liga + "/training")
+}
+
+// settling waits until the daemon goes on with the run that it found.
+func (s *studio) settling() {
+	s.t.Helper()
+	s.model("the daemon", func(m status.Model) bool { return m.Active != nil })
+}
+
+// once checks that a run did steps at the first attempt.
+func (s *studio) once(run status.Run, steps ...string) {
+	s.t.Helper()
+	shown := s.must("runs", "show", run.ID)
+	for _, step := range steps {
+		if !strings.Contains(shown, "  "+step+" ") || strings.Contains(shown, step+" (attempt") {
+			s.t.Errorf("step %s was not done once:\n%s", step, shown)
+		}
+	}
+}
+
+// settled is what serves once no run is under way.
+func (s *studio) settled() string {
+	s.t.Helper()
+	return s.model("the end of the run", func(m status.Model) bool { return m.Active == nil }).Release
+}
+
+// says is a model's answer to a text.
+func (s *studio) says(model, text string) string {
+	s.t.Helper()
+	got, err := answerOf(s.t.Context(), s.client, model, text)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return got
+}

@@ -39,7 +39,7 @@ type Example struct {
 	Silent bool
 }
 
-// Render fills the example in.
+// Render renders the example.
 func (e Example) Render() string {
 	capture := ""
 	for _, key := range [][2]string{{"capture", e.Capture}, {"watermark", e.Watermark}} {
@@ -91,7 +91,7 @@ func readRecipe(name string) (r recipe) {
 	return r
 }
 
-// plain is what YAML takes as a text without quotes.
+// plain matches texts that YAML reads as such without quotes.
 var plain = regexp.MustCompile(`^$|^[A-Za-z_/.][A-Za-z0-9_/.-]*$`)
 
 // scalar writes a text as YAML.
@@ -107,7 +107,7 @@ func list(texts []string) string {
 	out := make([]string, len(texts))
 	for i, text := range texts {
 		if out[i] = scalar(text); text == "" {
-			out[i] = `""` // told as what it is, not as a comma too many
+			out[i] = `""` // reported as an empty value, not as a superfluous comma
 		}
 	}
 	return "[" + strings.Join(out, ", ") + "]"

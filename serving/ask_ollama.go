@@ -155,6 +155,13 @@ func (m *languageModel) health(ctx context.Context) (HealthInfo, error) {
 	}
 	info.OK = true
 	info.Release = releaseOf(m.config.Model, digest, names)
+	if running, err := m.client.Running(ctx); err == nil { // it is no fault not to know
+		for _, r := range running {
+			if r.Digest == digest {
+				info.Size, info.VRAM = r.Size, r.VRAM
+			}
+		}
+	}
 	raw, err := json.Marshal(map[string]string{"version": version, "model": m.config.Model, "digest": digest})
 	info.Raw = Excerpt(raw)
 	return info, err

@@ -12,7 +12,9 @@ type HealthInfo struct {
 	OK      bool   // status 200 with a JSON object
 	Release string // digest of the served release; empty if the answer does not have it
 	Runtime string // program and version that run the model, where that is not part of the release: ollama 0.17.4
-	Raw     string // the answer's first bytes, for people
+	// Size is how many bytes of memory a language model has, VRAM how many of them on a GPU; 0 where it is not loaded.
+	Size, VRAM int64
+	Raw        string // the answer's first bytes, for people
 }
 
 // Health asks for the state of the service. An unreachable service, or one without a model, is an error that wraps

@@ -15,6 +15,8 @@ type Served struct {
 	Since  time.Time   `json:"since,omitzero"`  // since when another model is served
 	As     string      `json:"as,omitempty"`    // digest of what is served instead, empty if unknown
 	Text   string      `json:"text"`            // in one sentence
+	// Notice is what is wrong although the champion serves: it is no longer wholly on the GPU.
+	Notice string `json:"notice,omitempty"`
 }
 
 // ServedState is whether the champion is served.

@@ -41,6 +41,7 @@ type modelView struct {
 	Phase    Phase
 	Sentence string
 	Foreign  bool   // another model than the champion is served
+	Notice   string // what is wrong although the champion is served
 	Served   string // what is served, if the sentence does not say it
 	Figures  []figureView
 	Chart    chartView
@@ -61,6 +62,9 @@ func newModelView(now time.Time, m Model) modelView {
 		if !strings.Contains(m.Sentence, m.Served.Text) {
 			v.Served = text.Capital(m.Served.Text)
 		}
+	}
+	if m.Served != nil && !v.Foreign {
+		v.Notice = text.Capital(m.Served.Notice)
 	}
 	for _, s := range m.Sources {
 		v.Sources = append(v.Sources, newSourceView(now, s))

@@ -307,6 +307,10 @@ func TestForeignView(t *testing.T) {
 	if v := newModelView(now, m); !v.Foreign || v.Served != "" {
 		t.Errorf("said twice: %q", v.Served)
 	}
+	m.Served = &Served{State: ServedProved, Notice: "only 40 % of the model is on the GPU"}
+	if v := newModelView(now, m); v.Foreign || v.Notice != "Only 40 % of the model is on the GPU" {
+		t.Errorf("%v %q", v.Foreign, v.Notice)
+	}
 	for name, want := range map[ServedState]string{
 		ServedForeign: "deployed 9 d ago, does not serve since Sun 22 Nov, 16:48 CET",
 		ServedProved:  "deployed 9 d ago, seen to serve 3 min ago",

@@ -31,6 +31,9 @@ Exit status: 0 proved, 3 something else serves or the service could not be asked
 				err = a.printJSON(s)
 			} else {
 				say(a.stdout, "%s: %s", s.State, s.Text)
+				if s.Notice != "" {
+					say(a.stdout, "  %s", s.Notice)
+				}
 			}
 			if err == nil && s.State != status.ServedProved {
 				return silent(exitNo)

@@ -66,7 +66,10 @@ func (p *page) showModel(m status.Model, now time.Time) {
 		p.field("release", fmt.Sprintf("%s, deployed %s", text.Digest(m.Release), ago(m.Deployed, now)))
 	}
 	switch s := m.Served; {
-	case s == nil || s.State == status.ServedProved:
+	case s == nil:
+	case s.State == status.ServedProved && s.Notice != "":
+		p.field("served", s.Notice)
+	case s.State == status.ServedProved:
 	case s.State == status.ServedUnknown && (m.Phase == status.Broken || m.Phase == status.Asleep): // the sentence has it
 	case s.State == status.ServedUnknown:
 		p.field("served", "unknown, last proved "+ago(s.Proved, now))

@@ -61,7 +61,8 @@ func served(v evaluator.View) *status.Served {
 	}
 	out := &status.Served{
 		State: status.ServedProved, Proved: s.Proved,
-		Text: "the service gives the answers of the champion, " + text.Digest(s.Champion),
+		Text:   "the service gives the answers of the champion, " + text.Digest(s.Champion),
+		Notice: s.OffGPU,
 	}
 	if v.ServiceTrouble != "" {
 		out.State, out.Text = status.ServedUnknown, "the service could not be asked: "+v.ServiceTrouble

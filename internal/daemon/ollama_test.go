@@ -109,6 +109,31 @@ func TestRuntimeChanges(t *testing.T) {
 	}
 }
 
+// A model that leaves the GPU answers as before, only slower: it is no other one, but a person must know.
+func TestLeavesTheGPU(t *testing.T) {
+	t.Parallel()
+	f := ollamatest.NewFake(t)
+	w := ollama(t, f.URL)
+	byWords().Install(t, f.URL, "news", "")
+	r := w.start()
+	r.model("the adoption", known)
+	verify := func(notice string) {
+		t.Helper()
+		s, err := r.Verify(t.Context(), model)
+		if err != nil || s.State != status.ServedProved || (s.Notice == "") != (notice == "") || !strings.Contains(s.Notice, notice) {
+			t.Fatalf("%+v, %v", s, err)
+		}
+	}
+	verify("")
+	f.OnGPU(func(size int64) int64 { return size / 2 })
+	verify("% of the model is on the GPU, where all of it was")
+	r.stop()
+	r = w.start() // it is known after a restart, too
+	r.model("the notice", func(m status.Model) bool { return m.Served != nil && m.Served.Notice != "" })
+	f.OnGPU(func(size int64) int64 { return size })
+	verify("")
+}
+
 // Unusable answers are the model's errors: they are counted, and the service is healthy.
 func TestFormatErrorsAreCounted(t *testing.T) {
 	t.Parallel()

@@ -95,6 +95,13 @@ func (c *clients) may(answers ...string) {
 	c.allowed = map[string][]string{"haushalt": {"true hoch"}, "verkehr": answers}
 }
 
+// failed reports whether a request failed.
+func (c *clients) failed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.failures) > 0
+}
+
 // report says what the clients got.
 func (c *clients) report(s *studio) {
 	s.t.Helper()

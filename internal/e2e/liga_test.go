@@ -72,6 +72,7 @@ func TestLigaStory(t *testing.T) {
 	s.must("trigger", liga, "--reason", "another night")
 	s.await("some questions", asked)
 	s.server.Kill()
+	s.eventually("a client that gets no answer", func() (bool, error) { return c.failed(), nil })
 	s.server.Up()
 	s.once(s.end(liga, 4, policy.OutcomePromoted, "not worse"), "predict")
 	s.meanwhile(nil)

@@ -24,6 +24,9 @@ type Serving struct {
 	Monitor  string    `json:"monitor,omitempty"` // state of the sequential tests at Proved
 	// Repeats is how often a language model gives the same answer twice; nil before it was measured, and for others.
 	Repeats *actions.Repeats `json:"repeats,omitempty"`
+	// GPU says that the champion was once seen wholly on a GPU; OffGPU what is wrong since, "" while it is still there.
+	GPU    bool   `json:"gpu,omitempty"`
+	OffGPU string `json:"off_gpu,omitempty"`
 }
 
 const (
@@ -71,6 +74,9 @@ func (l *Loop) recheck(ctx context.Context, row store.Model, now time.Time, samp
 		return l.foreign(ctx, s, release,
 			fmt.Sprintf("the service's health names release %s, the champion is %s", text.Digest(release), text.Digest(champion)),
 			now)
+	}
+	if err := l.lookAtGPU(ctx, s, health); err != nil {
+		return err
 	}
 	named := release != "" && release == s.Named
 	if s.Foreign == nil {

@@ -1,0 +1,29 @@
+package evaluator
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/retraind/retraind/serving"
+)
+
+// lookAtGPU notes whether a language model that was wholly on the GPU still is: it gives the same answers from the CPU, but
+// many times slower.
+func (l *Loop) lookAtGPU(ctx context.Context, s *Serving, h serving.HealthInfo) error {
+	if h.Size <= 0 {
+		return nil // not loaded, or not known
+	}
+	was, said := s.GPU, s.OffGPU
+	s.GPU, s.OffGPU = was || h.VRAM >= h.Size, ""
+	if s.GPU && h.VRAM < h.Size {
+		s.OffGPU = fmt.Sprintf("only %d %% of the model is on the GPU, where all of it was: something else has the memory (ollama ps, nvidia-smi), or the driver is away",
+			100*h.VRAM/h.Size)
+	}
+	if s.OffGPU != said && s.OffGPU != "" {
+		l.log.Warn("the model left the GPU", "reason", s.OffGPU)
+	}
+	if s.GPU == was && s.OffGPU == said {
+		return nil
+	}
+	return l.saveServing(ctx, s)
+}

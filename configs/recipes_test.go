@@ -16,7 +16,8 @@ func TestRecipesAreValid(t *testing.T) {
 	for _, name := range append(configs.Recipes(), "") {
 		e := configs.Example{
 			Model: "relevance", DSN: "/etc/retraind/pg-dsn", Table: "public.items", ID: []string{"id"},
-			Text: []string{"title", "content"}, Label: "category", State: "/var/lib/retraind", Recipe: name, Dir: "/srv/relevance", Prompts: "/etc/retraind",
+			Text: []string{"title", "content"}, Label: "category", State: "/var/lib/retraind", Recipe: name,
+			Dir: "/srv/relevance", Prompts: "/etc/retraind",
 		}
 		texts[name] = e.Render()
 	}

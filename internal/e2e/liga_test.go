@@ -18,7 +18,9 @@ func TestLigaStory(t *testing.T) {
 	c := s.ask(s.client)
 	c.may(before)
 	s.run()
-	m := s.model("the adoption", func(m status.Model) bool { return m.Release != "" && m.Report != nil && m.Report.Scored > 0 })
+	m := s.model("the adoption", func(m status.Model) bool {
+		return m.Release != "" && m.Report != nil && m.Report.Scored > 0
+	})
 	if !strings.HasPrefix(m.Release, "adopted:") || m.Report.Accuracy < 0.95 {
 		t.Fatalf("adopted %s at %.3f", m.Release, m.Report.Accuracy)
 	}

@@ -52,8 +52,8 @@ func ligaTable() string {
 			topic, relevant, priority, reviewed = "schule", "null", "null", "null"
 		}
 		w := ligaWords[topic]
-		fmt.Fprintf(&b, "insert into items values (%d, '%s', '%s meldung%d', '%s %s und %s', %s, %s, %s);\n", n, topic, w[n%6], n,
-			w[n/3%6], w[n/18%6], w[n/108%6], relevant, priority, reviewed)
+		fmt.Fprintf(&b, "insert into items values (%d, '%s', '%s meldung%d', '%s %s und %s', %s, %s, %s);\n",
+			n, topic, w[n%6], n, w[n/3%6], w[n/18%6], w[n/108%6], relevant, priority, reviewed)
 	}
 	return b.String()
 }
@@ -108,8 +108,9 @@ func (s *studio) files(dir string) {
 		"pg-dsn": s.dsn + "\n", "SYSTEM_PROMPT.txt": systemPrompt + "\n", "prompt.tmpl": "{{.title}}\n{{.content}}\n",
 		"answer.schema.json": answerSchema, "label.schema.json": answerSchema,
 		"LABELING_PROMPT.tmpl": "Label this news.\n{{.title}}\n{{.content}}\n",
-		"train_qwen3.py":       fmt.Sprintf("SYSTEM = %q\n", systemPrompt), "merge.py": "\n", "llama.cpp/convert_hf_to_gguf.py": "\n",
-		"venv/bin/python": fmt.Sprintf("#!/bin/sh\nexec %q script \"$@\"\n", self),
+		"train_qwen3.py":       fmt.Sprintf("SYSTEM = %q\n", systemPrompt), "merge.py": "\n",
+		"llama.cpp/convert_hf_to_gguf.py": "\n",
+		"venv/bin/python":                 fmt.Sprintf("#!/bin/sh\nexec %q script \"$@\"\n", self),
 	} {
 		s.write(filepath.Join(dir, name), text)
 	}

@@ -51,7 +51,7 @@ func finetune() error {
 			return err
 		}
 		for exists("slow") {
-			time.Sleep(50 * time.Millisecond)
+			<-time.After(50 * time.Millisecond)
 		}
 	}
 	const module = "base_model.model." + value

@@ -7,7 +7,7 @@ set -eu
 "$(dirname "$0")/setup.sh" postgres gcc
 . "$(dirname "$0")/env.sh"
 
-long() { RETRAIND_LONG=1 go test -vet=off -timeout 12m "$@"; }
+long() { RETRAIND_LONG=1 go test -vet=off -timeout 30m "$@"; }
 
 long "$@" ./policy/... ./drift/... ./internal/demo/news ./gpu
 long "$@" -run '^(TestFloodOfLabels|TestDaemonKilledWhileOthersWrite)$' ./internal/daemon

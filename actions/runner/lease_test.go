@@ -7,9 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/retraind/retraind/gpu"
@@ -133,17 +130,7 @@ func TestLeaseOfATrainingWithoutItsSupervisor(t *testing.T) {
 	leases := gpu.Leases{Dir: t.TempDir()}
 	s := spec(t, `echo $$ >$OUT/pid; while :; do sleep 0.02; done`)
 	kill(t, daemon(t, s, leases.Dir))
-	claim, err := os.ReadFile(claimFile(s.Dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	shim, err := strconv.Atoi(strings.TrimSpace(string(claim)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Kill(shim, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	killSupervisor(t, s)
 	waittest.Eventually(t, "the supervisor's end", func() bool {
 		alive, err := locked(s.Dir)
 		return err == nil && !alive
@@ -212,17 +199,7 @@ func TestAlive(t *testing.T) {
 	}
 	kill(t, daemon(t, s, t.TempDir()))
 	want("under way", true)
-	claim, err := os.ReadFile(claimFile(s.Dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	shim, err := strconv.Atoi(strings.TrimSpace(string(claim)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Kill(shim, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	killSupervisor(t, s)
 	waittest.Eventually(t, "the supervisor's end", func() bool {
 		alive, err := locked(s.Dir)
 		return err == nil && !alive

@@ -163,6 +163,22 @@ func TestReattach(t *testing.T) {
 	}
 }
 
+// killSupervisor ends the supervisor that has claimed an attempt, as the kernel does when memory runs out.
+func killSupervisor(t *testing.T, s Spec) {
+	t.Helper()
+	claim, err := os.ReadFile(claimFile(s.Dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shim, err := strconv.Atoi(strings.TrimSpace(string(claim)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(shim, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestSupervisorKilled(t *testing.T) {
 	t.Parallel()
 	s := spec(t, `echo $$ >$OUT/pid; exec sleep 1000`)
@@ -177,17 +193,7 @@ func TestSupervisorKilled(t *testing.T) {
 	}()
 	pidFile := filepath.Join(s.Cwd, "pid")
 	waittest.Eventually(t, "the command's start", func() bool { b, _ := os.ReadFile(pidFile); return len(b) > 1 })
-	claim, err := os.ReadFile(claimFile(s.Dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	shim, err := strconv.Atoi(strings.TrimSpace(string(claim)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Kill(shim, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	killSupervisor(t, s)
 	if exit := <-end; exit.Class != store.StepUnknown {
 		t.Errorf("got %+v", exit)
 	}

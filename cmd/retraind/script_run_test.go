@@ -192,9 +192,15 @@ func cmdAwaits(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // cmdEventually runs a program repeatedly until its output matches: eventually 'ARMED' retraind status.
+// With -as it waits until the whole output is that of a golden file, for what several loops bring about:
+// eventually -as golden 'ARMED' retraind status. A cmp that follows shows the difference.
 func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
+	golden := ""
+	if len(args) > 2 && args[0] == "-as" {
+		golden, args = args[1], args[2:]
+	}
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: eventually REGEXP PROGRAM [ARGUMENT…]")
+		ts.Fatalf("usage: eventually [-as GOLDEN] REGEXP PROGRAM [ARGUMENT…]")
 	}
 	want := regexp.MustCompile(args[0])
 	ctx, stop := context.WithTimeout(context.Background(), patience)
@@ -210,17 +216,26 @@ func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
 		both := &lockedBuffer{}
 		cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, both), both
 		_ = cmd.Run() // only the output counts
-		if want.MatchString(both.String()) {
-			ts.Check(os.WriteFile(ts.MkAbs("out"), []byte(normal(ts, out.String())), 0o600))
-			return
+		matches, text := want.MatchString(both.String()), normal(ts, out.String())
+		if matches {
+			ts.Check(os.WriteFile(ts.MkAbs("out"), []byte(text), 0o600))
+			if golden == "" || updating() || text == ts.ReadFile(golden) {
+				return
+			}
 		}
 		select {
 		case <-ctx.Done():
+			if matches {
+				return // cmp shows where it differs
+			}
 			ts.Fatalf("%s did not print %q, but:\n%s", strings.Join(args[1:], " "), args[0], both.String())
 		case <-tick.C:
 		}
 	}
 }
+
+// updating says whether the golden files are rewritten from what the programs print.
+func updating() bool { return os.Getenv("RETRAIND_UPDATE") != "" }
 
 // lockedBuffer is written by a process and read by the script.
 type lockedBuffer struct {

@@ -24,7 +24,7 @@ import (
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", "shown", name)
-	if os.Getenv("RETRAIND_UPDATE") != "" {
+	if updating() {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(got), 0o644)); err != nil {
 			t.Fatal(err)
 		}

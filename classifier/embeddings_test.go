@@ -36,7 +36,7 @@ func newEmbedder(t *testing.T, format string) *embedder {
 			Model string
 			Input []string
 		}
-		if err := json.NewDecoder(r.Body).Decode(&ask); err != nil || ask.Model != "nomic" || r.Method != "POST" ||
+		if err := json.NewDecoder(r.Body).Decode(&ask); err != nil || ask.Model != "nomic" || r.Method != http.MethodPost ||
 			len(ask.Input) == 0 {
 			t.Errorf("%s %+v: %v", r.Method, ask, err)
 		}

@@ -144,12 +144,12 @@ func (m *languageModel) health(ctx context.Context) (HealthInfo, error) {
 		return HealthInfo{}, m.fault(ctx, "", err)
 	}
 	info := HealthInfo{Runtime: "ollama " + version}
-	digest := ""
 	names := map[string]string{}
 	for _, model := range list {
 		names[model.Name] = model.Digest
 	}
-	if digest = names[ollama.Tagged(m.config.Model)]; digest == "" {
+	digest := names[ollama.Tagged(m.config.Model)]
+	if digest == "" {
 		return info, fmt.Errorf("%w: the Ollama server at %s has no model %s; is it created? ollama list shows what there is",
 			ErrAsleep, m.client.URL(), m.config.Model)
 	}

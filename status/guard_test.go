@@ -45,7 +45,9 @@ func besieged(t *testing.T, backend Backend, limits Limits) (address string, ref
 	go func() { done <- Serve(ctx, listener, guard, API(backend, quietLog()), quietLog()) }()
 	t.Cleanup(func() {
 		cancel()
-		<-done
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
 		if guard.all != [heldKinds]int{} || len(guard.peers) != 0 {
 			t.Errorf("the guard still counts %v of %d peers", guard.all, len(guard.peers))
 		}
@@ -72,7 +74,7 @@ func request(t *testing.T, conn net.Conn, text string) int {
 	if _, err := io.WriteString(conn, text); err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil) //nolint:bodyclose // Close would read the stream to its end
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,6 +125,7 @@ func TestGuardRefusesWhereNoneIsIdle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer resp.Body.Close()
 	body, _ := io.ReadAll(resp.Body)
 	if resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), "too many connections") {
 		t.Errorf("answer %d, %s", resp.StatusCode, body)

@@ -62,7 +62,7 @@ func (s *site) await(ctx context.Context, w wanted) (docker.Container, error) {
 // healthy checks once. It returns why the container is not healthy yet, and an error if it never will be.
 func (s *site) healthy(ctx context.Context, w wanted) (docker.Container, string, error) {
 	if err := s.look(ctx); err != nil {
-		return docker.Container{}, err.Error(), nil // an engine that does not answer may come back
+		return docker.Container{}, err.Error(), nil //nolint:nilerr // an engine that does not answer may come back
 	}
 	if s.now == nil {
 		return docker.Container{}, "it has no container", nil
@@ -90,7 +90,7 @@ func (s *site) healthy(ctx context.Context, w wanted) (docker.Container, string,
 	}
 	if w.url != "" {
 		if err := get(ctx, w.url); err != nil {
-			return c, err.Error(), nil
+			return c, err.Error(), nil //nolint:nilerr // a service that starts may not answer yet
 		}
 	}
 	return c, "", nil

@@ -120,7 +120,7 @@ func (l *Ledger) bring(ctx context.Context, e *Entry, waiting []Entry, o Order) 
 		if err != nil {
 			return Owed, "", err
 		}
-		missing := ""
+		var missing string
 		switch s.Standing {
 		case Gone:
 			return LeftAlone, "it cannot run any more, and is left alone: " + s.Detail, nil

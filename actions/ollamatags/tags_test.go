@@ -352,7 +352,9 @@ func TestSwitchThatFails(t *testing.T) {
 	b.switchTo(one, two.Digest)
 
 	f.OnGPU(func(size int64) int64 { return size / 2 })
-	b.c.Unload(t.Context(), b.place.Model)
+	if err := b.c.Unload(t.Context(), b.place.Model); err != nil {
+		t.Fatal(err)
+	}
 	var half *NotOnGPUError
 	if err := try(); !errors.As(err, &half) || half.VRAM*2 > half.Size+1 ||
 		!strings.Contains(err.Error(), "only 50 % of it is on the GPU") {

@@ -127,7 +127,7 @@ func loraName(name string) (module, side string, ok bool) {
 func (a *Adapter) targeted() error {
 	var targets []string
 	if json.Unmarshal(a.config.Targets, &targets) != nil {
-		return nil // a pattern, or none: what it meant shows in the weights
+		return nil //nolint:nilerr // a pattern, or none: the weights show which modules it matched
 	}
 	for _, target := range targets {
 		if !slices.ContainsFunc(a.Modules, func(m string) bool { return m == target || strings.HasSuffix(m, "."+target) }) {

@@ -132,13 +132,13 @@ func TestFirstBadLink(t *testing.T) {
 	alpha := func(old, replaced string) func(*parts) {
 		return func(p *parts) { p.config = strings.Replace(p.config, old, replaced, 1) }
 	}
-	remove := func(at func(Chain) string) func(Chain) { return func(c Chain) { os.RemoveAll(at(c)) } }
+	remove := func(at func(Chain) string) func(Chain) error { return func(c Chain) error { return os.Remove(at(c)) } }
 	shard := func(c Chain) string { return filepath.Join(c.Merged, "model-00002-of-00002.safetensors") }
 	adapterFile := func(c Chain) string { return filepath.Join(c.Adapter, "adapter_model.safetensors") }
 	for name, c := range map[string]struct {
 		link, says string
 		change     func(*parts)
-		spoil      func(Chain)
+		spoil      func(Chain) error
 	}{
 		"untrained": {"adapter", "the adapter changes nothing", func(p *parts) {
 			p.b[downModule], p.b[queryModule] = zero(p.b[downModule]), zero(p.b[queryModule])
@@ -153,27 +153,29 @@ func TestFirstBadLink(t *testing.T) {
 			"adapter", "saved no adapter", nil,
 			remove(func(c Chain) string { return c.Adapter }),
 		},
-		"pickle": {"adapter", "safe_serialization", nil, func(c Chain) {
-			os.Rename(adapterFile(c), filepath.Join(c.Adapter, "adapter_model.bin"))
+		"pickle": {"adapter", "safe_serialization", nil, func(c Chain) error {
+			return os.Rename(adapterFile(c), filepath.Join(c.Adapter, "adapter_model.bin"))
 		}},
 		"unmerged":  {"merged", "the adapter was not merged", func(p *parts) { p.scale, p.bf = 0, false }, nil},
 		"scaling":   {"merged", "use_rslora", alpha(`"r":4`, `"r":4,"use_rslora":true`), nil},
 		"no shard":  {"merged", "a part of the model is missing", nil, remove(shard)},
-		"cut shard": {"merged", "cut off", nil, func(c Chain) { os.Truncate(shard(c), 900) }},
-		"quantised": {"merged", "16 bits", nil, func(c Chain) {
-			os.WriteFile(filepath.Join(c.Merged, "config.json"), []byte(`{"quantization_config":{"bits":4}}`), 0o600)
+		"cut shard": {"merged", "cut off", nil, func(c Chain) error { return os.Truncate(shard(c), 900) }},
+		"quantised": {"merged", "16 bits", nil, func(c Chain) error {
+			return os.WriteFile(filepath.Join(c.Merged, "config.json"), []byte(`{"quantization_config":{"bits":4}}`), 0o600)
 		}},
 		"base converted": {"gguf", "the base was converted", func(p *parts) {
 			alpha(`"lora_alpha":8`, `"lora_alpha":0.8`)(p)
 			p.from, p.scale = p.base, 0.2
 		}, nil},
 		"other converted": {"gguf", "is not the merged model's", func(p *parts) { p.from = strangers() }, nil},
-		"gguf cut":        {"gguf", "it was cut off", nil, func(c Chain) { os.Truncate(c.GGUF, 20_000) }},
+		"gguf cut":        {"gguf", "it was cut off", nil, func(c Chain) error { return os.Truncate(c.GGUF, 20_000) }},
 		"gguf of another": {"gguf", "layers 1, and the merged model has 2", func(p *parts) {
 			p.gguf.keys["qwen3.block_count"] = 1
 		}, nil},
-		"gguf is missing":  {"gguf", "no such file", nil, remove(func(c Chain) string { return c.GGUF })},
-		"gguf a directory": {"gguf", "no regular file", nil, func(c Chain) { os.Remove(c.GGUF); os.Mkdir(c.GGUF, 0o700) }},
+		"gguf is missing": {"gguf", "no such file", nil, remove(func(c Chain) string { return c.GGUF })},
+		"gguf a directory": {"gguf", "no regular file", nil, func(c Chain) error {
+			return errors.Join(os.Remove(c.GGUF), os.Mkdir(c.GGUF, 0o700))
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -183,7 +185,9 @@ func TestFirstBadLink(t *testing.T) {
 			}
 			chain := p.write(t)
 			if c.spoil != nil {
-				c.spoil(chain)
+				if err := c.spoil(chain); err != nil {
+					t.Fatal(err)
+				}
 			}
 			expectLink(t, chain, c.link, c.says)
 		})

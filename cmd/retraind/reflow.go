@@ -20,7 +20,7 @@ func (a *app) fitHelp(root *cobra.Command) {
 		if p := newPage(a.stdout); p.width < pageWidth {
 			said = reflow(said, p.width)
 		}
-		io.WriteString(a.stdout, said) //nolint:errcheck // there is nobody else to tell
+		io.WriteString(a.stdout, said)
 	})
 }
 

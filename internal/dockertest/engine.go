@@ -242,10 +242,8 @@ func (e *Engine) container(w http.ResponseWriter, r *http.Request, rest string) 
 	case what == "json":
 		answer(w, c.inspected())
 	case what == "logs":
-		head := make([]byte, 8)
-		head[0] = 1
-		binary.BigEndian.PutUint32(head[4:], uint32(len(c.Output)))
-		_, _ = w.Write(append(head, c.Output...))
+		frame := binary.BigEndian.AppendUint32([]byte{1, 0, 0, 0}, uint32(len(c.Output)))
+		_, _ = w.Write(append(frame, c.Output...))
 	case what == "stop" && c.State != "running", what == "start" && c.State == "running":
 		w.WriteHeader(http.StatusNotModified)
 	case what == "stop":

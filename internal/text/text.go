@@ -194,8 +194,8 @@ func Visible(s string) string {
 }
 
 func invisible(r rune) bool {
-	switch {
-	case r == '\u00ad' || r == '\u200c' || r == '\u200d': // soft hyphen and joiners: letters of words in many languages
+	switch r {
+	case '\u00ad', '\u200c', '\u200d': // soft hyphen and joiners: letters of words in many languages
 		return false
 	}
 	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029'

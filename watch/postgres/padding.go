@@ -41,7 +41,7 @@ func (s *schema) canonical(target string, raw []byte) (label string, present boo
 	}
 	var members []string
 	if json.Unmarshal([]byte(label), &members) != nil {
-		return strings.TrimRight(label, " "), present, nil
+		return strings.TrimRight(label, " "), present, nil //nolint:nilerr // no list: a single label
 	}
 	for i := range members {
 		members[i] = strings.TrimRight(members[i], " ")

@@ -136,7 +136,7 @@ func TestIdleConnectionsAreBounded(t *testing.T) {
 }
 
 func isTimeout(err error) bool {
-	t, ok := err.(interface{ Timeout() bool }) //nolint:errorlint // package net wraps nothing around it
+	t, ok := err.(interface{ Timeout() bool })
 	return ok && t.Timeout()
 }
 

@@ -117,16 +117,15 @@ func newRunsWait(a *app) *cobra.Command {
 		Long: `Wait until a run has ended, and show it. Exit with 0 when its model serves, with 7 when the new model was not
 kept, with 8 when the time is up. A restart of the daemon does not disturb it.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client(cmd)
+			ctx, c, end, err := a.patientClient(cmd, timeout)
 			if err != nil {
 				return err
 			}
-			defer c.Close()
-			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-			defer stop()
-			ctx, end := context.WithTimeoutCause(ctx, timeout, errGaveUp)
 			defer end()
 			r, err := c.Run(ctx, args[0])
+			if errors.Is(err, errGaveUp) {
+				return fail(exitGaveUp, "gave up waiting for the daemon's answer")
+			}
 			if err != nil {
 				return err
 			}

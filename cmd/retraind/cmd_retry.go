@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
-	"os/signal"
-	"syscall"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,16 +21,15 @@ trained on, where the files are still as they were left and neither the steps no
 have changed. A command with an undo is done again, since it was taken back. The former run stays as it was. Like
 a trigger, it skips thresholds, cooldown and quiet hours, never a safety rule.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client(cmd)
+			ctx, c, end, err := a.patientClient(cmd, timeout)
 			if err != nil {
 				return err
 			}
-			defer c.Close()
-			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-			defer stop()
-			ctx, end := context.WithTimeoutCause(ctx, timeout, errGaveUp)
 			defer end()
 			t, err := c.Retry(ctx, args[0], from, "")
+			if errors.Is(err, errGaveUp) {
+				return fail(exitGaveUp, "gave up waiting for the daemon's answer; the run may begin all the same: retraind runs list")
+			}
 			if err != nil {
 				return err
 			}

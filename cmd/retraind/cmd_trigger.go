@@ -24,14 +24,10 @@ func newTrigger(a *app) *cobra.Command {
 		Short: "Retrain now: skips thresholds, cooldown and quiet hours, never a safety rule",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client(cmd)
+			ctx, c, end, err := a.patientClient(cmd, timeout)
 			if err != nil {
 				return err
 			}
-			defer c.Close()
-			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-			defer stop()
-			ctx, end := context.WithTimeoutCause(ctx, timeout, errGaveUp)
 			defer end()
 			t, err := c.Trigger(ctx, args[0], r)
 			if errors.Is(err, errGaveUp) {
@@ -58,6 +54,24 @@ func newTrigger(a *app) *cobra.Command {
 }
 
 var errGaveUp = errors.New("gave up waiting")
+
+// patientClient returns a client, and a context that ends with errGaveUp after the timeout, or at SIGINT and SIGTERM.
+// end frees both.
+func (a *app) patientClient(cmd *cobra.Command, timeout time.Duration) (
+	ctx context.Context, c *status.Client, end func(), err error,
+) {
+	c, err = a.client(cmd)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errGaveUp)
+	return ctx, c, func() {
+		cancel()
+		stop()
+		c.Close()
+	}, nil
+}
 
 // waitRun follows a run to its end and turns its outcome into the exit code.
 func (a *app) waitRun(ctx context.Context, c *status.Client, id string) error {

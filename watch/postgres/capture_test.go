@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retraind/retraind/internal/pgtest"
+	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/watch"
 )
 
@@ -226,4 +227,42 @@ func TestAnExpressionThatFailsLater(t *testing.T) {
 	b.sink.until(t, "the labels",
 		func() bool { return same(b.sink.items["1"].Labels, watch.Labels{"rate": "2", "cat": "b"}) })
 	b.sink.equalsTable(t, "m", b.cfg)
+}
+
+// A statement over many rows with a label expression takes a few transaction ids, not one for each row, also on a
+// partitioned table, whose triggers run for each row.
+func TestExpressionsTakeNoTransactionIDs(t *testing.T) {
+	t.Parallel()
+	const rows = 500
+	for name, partitions := range map[string]string{
+		"plain":       "",
+		"partitioned": " PARTITION BY RANGE (id); CREATE TABLE part PARTITION OF items DEFAULT",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, "CREATE TABLE items (id int PRIMARY KEY, title text, views int)"+partitions,
+				func(dsn string) *Config {
+					return &Config{
+						DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"title"},
+						Targets: map[string]string{"rate": "views % 3"},
+					}
+				})
+			b.start()
+			b.ready()
+			next := func() int {
+				return b.count(`SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint`)
+			}
+			for _, statement := range []string{
+				`INSERT INTO items SELECT i, 'a', i FROM generate_series(1, 500) AS i`,
+				`UPDATE items SET views = views + 1`, `UPDATE items SET id = id + 1000`, `DELETE FROM items`,
+			} {
+				before := next()
+				b.exec(statement)
+				if used := next() - before; used > rows/10 {
+					t.Errorf("%s took %d transaction ids", statement, used)
+				}
+				b.sink.equalsTable(t, "m", b.cfg)
+			}
+		})
+	}
 }

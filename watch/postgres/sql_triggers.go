@@ -171,38 +171,38 @@ func (s *schema) expressive() bool {
 
 // guarded catches errors of label expressions, so that they do not make the application's own write fail: instead
 // a marker row is written, which makes the daemon read the whole table and report the error.
+//
+// The block is a subtransaction. In a row-level function it must only evaluate, not write: a subtransaction that writes
+// takes a transaction id of its own, and 65 of them in one transaction slow down every other session's snapshots.
 func (s *schema) guarded(body string) string {
 	if !s.expressive() {
 		return body
 	}
-	return fmt.Sprintf(`BEGIN
-    %s
-  EXCEPTION WHEN OTHERS THEN
-    INSERT INTO %s (op, item) VALUES ('reread', 'a label expression failed: ' || SQLERRM);
-  END;`, strings.ReplaceAll(body, "\n", "\n  "), s.outbox())
+	return fmt.Sprintf("BEGIN\n  %s\nEXCEPTION WHEN OTHERS THEN\n  %s\nEND;", indented(body), s.failed("SQLERRM"))
 }
+
+// failed writes the marker row of a label expression that failed with the message.
+func (s *schema) failed(message string) string {
+	return fmt.Sprintf("INSERT INTO %s (op, item) VALUES ('reread', 'a label expression failed: ' || %s);", s.outbox(), message)
+}
+
+// evaluated sets variables of the function to expressions that may fail, and retraind_failed to the error's message.
+func (s *schema) evaluated(assignments ...string) string {
+	return fmt.Sprintf("BEGIN\n  %s\nEXCEPTION WHEN OTHERS THEN\n  retraind_failed := SQLERRM;\nEND;",
+		strings.Join(assignments, "\n  "))
+}
+
+// indented is a text whose lines after the first are indented by one more level.
+func indented(text string) string { return strings.ReplaceAll(text, "\n", "\n  ") }
 
 // body is a trigger function's text between the $retraind$ quotes.
 func (s *schema) body(event string) string {
 	into := "INSERT INTO " + s.outbox() + " (op, item, old, new, text_changed, author, origin)"
 	switch event {
 	case "insert":
-		return s.counted(s.guarded(fmt.Sprintf(`IF TG_LEVEL = 'ROW' THEN
-    %[1]s
-    VALUES ('insert', %[2]s, NULL, %[3]s, true, %[4]s, %[5]s);
-  ELSE
-    %[1]s
-    SELECT 'insert', %[6]s, NULL, %[7]s, true, %[8]s, %[5]s FROM retraind_new AS r;
-  END IF;`, into, s.key("NEW"), s.labels("NEW"), s.author("NEW", false), originSetting, s.key("r"), s.labels("r"),
-			s.author("r", false))))
+		return s.allRows(into, "NEW", "retraind_new", "'insert', %s, NULL, %s, true, %s, %s")
 	case "delete":
-		return s.counted(s.guarded(fmt.Sprintf(`IF TG_LEVEL = 'ROW' THEN
-    %[1]s
-    VALUES ('delete', %[2]s, %[3]s, NULL, false, %[4]s, %[5]s);
-  ELSE
-    %[1]s
-    SELECT 'delete', %[6]s, %[7]s, NULL, false, %[4]s, %[5]s FROM retraind_old AS r;
-  END IF;`, into, s.key("OLD"), s.labels("OLD"), s.author("", false), originSetting, s.key("r"), s.labels("r"))))
+		return s.allRows(into, "OLD", "retraind_old", "'delete', %s, %s, NULL, false, %s, %s")
 	case "truncate":
 		return s.counted(fmt.Sprintf("%s\n  VALUES ('truncate', NULL, NULL, NULL, false, %s, %s);", into, s.author("", false),
 			originSetting))
@@ -247,6 +247,31 @@ END `, unchanged(s.cfg.ID...), into, s.rekeyed("NULL", s.labels("OLD"), s.labels
 		literal(s.sequence()), boundEvery, s.function("bound"), s.notify(), usual, s.lockIsFree())
 }
 
+// allRows is the text of an insert's or a delete's function, which records each row of the statement. values has four
+// verbs: the item's key, its labels, author and origin.
+func (s *schema) allRows(into, row, table, values string) string {
+	author := func(row string) string {
+		if table == "retraind_old" {
+			row = "" // the column names who wrote the row, not who deleted it
+		}
+		return s.author(row, false)
+	}
+	insert := func(row, labels string) string {
+		return fmt.Sprintf(values, s.key(row), labels, author(row), originSetting)
+	}
+	one := into + "\nVALUES (" + insert(row, s.labels(row)) + ");"
+	var declared []string
+	if s.expressive() {
+		declared = []string{"retraind_labels jsonb", "retraind_failed text"}
+		one = s.evaluated("retraind_labels := "+s.labels(row)+";") +
+			"\nIF retraind_failed IS NOT NULL THEN\n  " + s.failed("retraind_failed") +
+			"\nELSE\n  " + into + "\n  VALUES (" + insert(row, "retraind_labels") + ");\nEND IF;"
+	}
+	all := s.guarded(into + "\nSELECT " + insert("r", s.labels("r")) + " FROM " + table + " AS r;")
+	both := "IF TG_LEVEL = 'ROW' THEN\n  " + indented(one) + "\nELSE\n  " + indented(all) + "\nEND IF;"
+	return s.counted(indented(both), declared...)
+}
+
 // rekeyed returns the two rows for an item whose key changed.
 func (s *schema) rekeyed(none, old, now string) string {
 	by := s.author("NEW", true) + ", " + originSetting
@@ -261,25 +286,27 @@ func (s *schema) expressed(into string) string {
 	if len(s.cfg.Text) > 0 {
 		text = "NOT " + unchanged(s.cfg.Text...)
 	}
-	return s.counted(`-- Any change of the row may matter. This operator compares rows of any types.
+	return s.counted(fmt.Sprintf(`-- Any change of the row may matter. This operator compares rows of any types.
   IF OLD OPERATOR(pg_catalog.*=) NEW THEN
     RETURN NULL;
   END IF;
-  `+s.guarded(fmt.Sprintf(`retraind_old := %[2]s;
-  retraind_new := %[3]s;
-  retraind_text := %[4]s;
-  IF NOT %[5]s THEN
+  %[1]s
+  IF retraind_failed IS NOT NULL THEN
+    %[2]s
+  ELSIF NOT %[3]s THEN
     -- A changed key is recorded as a delete and an insert.
-    %[1]s
-    VALUES %[6]s;
+    %[4]s
+    VALUES %[5]s;
   ELSIF retraind_text OR retraind_old IS DISTINCT FROM retraind_new THEN
-    %[1]s
-    VALUES ('update', %[7]s, retraind_old, retraind_new, retraind_text, %[8]s, %[9]s);
+    %[4]s
+    VALUES ('update', %[6]s, retraind_old, retraind_new, retraind_text, %[7]s, %[8]s);
   ELSE
     RETURN NULL;
-  END IF;`, into, s.labels("OLD"), s.labels("NEW"), text, unchanged(s.cfg.ID...),
-		s.rekeyed("NULL", "retraind_old", "retraind_new"), s.key("NEW"), s.author("NEW", true), originSetting)),
-		"retraind_old jsonb", "retraind_new jsonb", "retraind_text boolean")
+  END IF;`, indented(s.evaluated("retraind_old := "+s.labels("OLD")+";", "retraind_new := "+s.labels("NEW")+";",
+		"retraind_text := "+text+";")),
+		s.failed("retraind_failed"), unchanged(s.cfg.ID...), into, s.rekeyed("NULL", "retraind_old", "retraind_new"),
+		s.key("NEW"), s.author("NEW", true), originSetting),
+		"retraind_old jsonb", "retraind_new jsonb", "retraind_text boolean", "retraind_failed text")
 }
 
 // counted wraps a function body that writes rows with the check of the outbox's bounds and the notification.

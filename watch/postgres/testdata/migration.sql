@@ -96,20 +96,31 @@ CREATE OR REPLACE FUNCTION "retraind"."relevance_insert"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $retraind$
 #variable_conflict use_column
 DECLARE
+  retraind_labels jsonb;
+  retraind_failed text;
   retraind_rows bigint;
   retraind_seq bigint;
 BEGIN
-  BEGIN
-    IF TG_LEVEL = 'ROW' THEN
-      INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
-      VALUES ('insert', NEW."id"::pg_catalog.text, NULL, pg_catalog.jsonb_build_object('priority', NEW."priority", 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT NEW.*) AS retraind_row)), true, CASE WHEN pg_catalog.current_setting('retraind.author', true) OPERATOR(pg_catalog.<>) '' THEN pg_catalog.current_setting('retraind.author', true) ELSE NEW."updated_by"::pg_catalog.text END, pg_catalog.current_setting('retraind.origin', true));
+  IF TG_LEVEL = 'ROW' THEN
+    BEGIN
+      retraind_labels := pg_catalog.jsonb_build_object('priority', NEW."priority", 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT NEW.*) AS retraind_row));
+    EXCEPTION WHEN OTHERS THEN
+      retraind_failed := SQLERRM;
+    END;
+    IF retraind_failed IS NOT NULL THEN
+      INSERT INTO "retraind"."relevance_outbox" (op, item) VALUES ('reread', 'a label expression failed: ' || retraind_failed);
     ELSE
       INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
-      SELECT 'insert', r."id"::pg_catalog.text, NULL, pg_catalog.jsonb_build_object('priority', r."priority", 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT r.*) AS retraind_row)), true, CASE WHEN pg_catalog.current_setting('retraind.author', true) OPERATOR(pg_catalog.<>) '' THEN pg_catalog.current_setting('retraind.author', true) ELSE r."updated_by"::pg_catalog.text END, pg_catalog.current_setting('retraind.origin', true) FROM retraind_new AS r;
+      VALUES ('insert', NEW."id"::pg_catalog.text, NULL, retraind_labels, true, CASE WHEN pg_catalog.current_setting('retraind.author', true) OPERATOR(pg_catalog.<>) '' THEN pg_catalog.current_setting('retraind.author', true) ELSE NEW."updated_by"::pg_catalog.text END, pg_catalog.current_setting('retraind.origin', true));
     END IF;
-  EXCEPTION WHEN OTHERS THEN
-    INSERT INTO "retraind"."relevance_outbox" (op, item) VALUES ('reread', 'a label expression failed: ' || SQLERRM);
-  END;
+  ELSE
+    BEGIN
+      INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
+      SELECT 'insert', r."id"::pg_catalog.text, NULL, pg_catalog.jsonb_build_object('priority', r."priority", 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT r.*) AS retraind_row)), true, CASE WHEN pg_catalog.current_setting('retraind.author', true) OPERATOR(pg_catalog.<>) '' THEN pg_catalog.current_setting('retraind.author', true) ELSE r."updated_by"::pg_catalog.text END, pg_catalog.current_setting('retraind.origin', true) FROM retraind_new AS r;
+    EXCEPTION WHEN OTHERS THEN
+      INSERT INTO "retraind"."relevance_outbox" (op, item) VALUES ('reread', 'a label expression failed: ' || SQLERRM);
+    END;
+  END IF;
   GET DIAGNOSTICS retraind_rows = ROW_COUNT;
   IF retraind_rows = 0 THEN
     RETURN NULL;
@@ -132,6 +143,7 @@ DECLARE
   retraind_old jsonb;
   retraind_new jsonb;
   retraind_text boolean;
+  retraind_failed text;
   retraind_rows bigint;
   retraind_seq bigint;
 BEGIN
@@ -143,20 +155,22 @@ BEGIN
     retraind_old := pg_catalog.jsonb_build_object('priority', OLD."priority", 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT OLD.*) AS retraind_row));
     retraind_new := pg_catalog.jsonb_build_object('priority', NEW."priority", 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT NEW.*) AS retraind_row));
     retraind_text := NOT (coalesce(OLD."title"::pg_catalog.text OPERATOR(pg_catalog.=) NEW."title"::pg_catalog.text, OLD."title"::pg_catalog.text IS NULL AND NEW."title"::pg_catalog.text IS NULL) AND coalesce(OLD."content"::pg_catalog.text OPERATOR(pg_catalog.=) NEW."content"::pg_catalog.text, OLD."content"::pg_catalog.text IS NULL AND NEW."content"::pg_catalog.text IS NULL));
-    IF NOT (coalesce(OLD."id"::pg_catalog.text OPERATOR(pg_catalog.=) NEW."id"::pg_catalog.text, OLD."id"::pg_catalog.text IS NULL AND NEW."id"::pg_catalog.text IS NULL)) THEN
-      -- A changed key is recorded as a delete and an insert.
-      INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
-      VALUES ('delete', OLD."id"::pg_catalog.text, retraind_old, NULL, false, CASE WHEN pg_catalog.current_setting('retraind.author', true) OPERATOR(pg_catalog.<>) '' THEN pg_catalog.current_setting('retraind.author', true) ELSE CASE WHEN coalesce(pg_catalog.current_setting('retraind.wrote', true) OPERATOR(pg_catalog.=) NEW."id"::pg_catalog.text, false) OR NOT (coalesce(OLD."updated_by"::pg_catalog.text OPERATOR(pg_catalog.=) NEW."updated_by"::pg_catalog.text, OLD."updated_by"::pg_catalog.text IS NULL AND NEW."updated_by"::pg_catalog.text IS NULL)) THEN NEW."updated_by"::pg_catalog.text END END, pg_catalog.current_setting('retraind.origin', true)),
-        ('insert', NEW."id"::pg_catalog.text, NULL, retraind_new, true, CASE WHEN pg_catalog.current_setting('retraind.author', true) OPERATOR(pg_catalog.<>) '' THEN pg_catalog.current_setting('retraind.author', true) ELSE CASE WHEN coalesce(pg_catalog.current_setting('retraind.wrote', true) OPERATOR(pg_catalog.=) NEW."id"::pg_catalog.text, false) OR NOT (coalesce(OLD."updated_by"::pg_catalog.text OPERATOR(pg_catalog.=) NEW."updated_by"::pg_catalog.text, OLD."updated_by"::pg_catalog.text IS NULL AND NEW."updated_by"::pg_catalog.text IS NULL)) THEN NEW."updated_by"::pg_catalog.text END END, pg_catalog.current_setting('retraind.origin', true));
-    ELSIF retraind_text OR retraind_old IS DISTINCT FROM retraind_new THEN
-      INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
-      VALUES ('update', NEW."id"::pg_catalog.text, retraind_old, retraind_new, retraind_text, CASE WHEN pg_catalog.current_setting('retraind.author', true) OPERATOR(pg_catalog.<>) '' THEN pg_catalog.current_setting('retraind.author', true) ELSE CASE WHEN coalesce(pg_catalog.current_setting('retraind.wrote', true) OPERATOR(pg_catalog.=) NEW."id"::pg_catalog.text, false) OR NOT (coalesce(OLD."updated_by"::pg_catalog.text OPERATOR(pg_catalog.=) NEW."updated_by"::pg_catalog.text, OLD."updated_by"::pg_catalog.text IS NULL AND NEW."updated_by"::pg_catalog.text IS NULL)) THEN NEW."updated_by"::pg_catalog.text END END, pg_catalog.current_setting('retraind.origin', true));
-    ELSE
-      RETURN NULL;
-    END IF;
   EXCEPTION WHEN OTHERS THEN
-    INSERT INTO "retraind"."relevance_outbox" (op, item) VALUES ('reread', 'a label expression failed: ' || SQLERRM);
+    retraind_failed := SQLERRM;
   END;
+  IF retraind_failed IS NOT NULL THEN
+    INSERT INTO "retraind"."relevance_outbox" (op, item) VALUES ('reread', 'a label expression failed: ' || retraind_failed);
+  ELSIF NOT (coalesce(OLD."id"::pg_catalog.text OPERATOR(pg_catalog.=) NEW."id"::pg_catalog.text, OLD."id"::pg_catalog.text IS NULL AND NEW."id"::pg_catalog.text IS NULL)) THEN
+    -- A changed key is recorded as a delete and an insert.
+    INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
+    VALUES ('delete', OLD."id"::pg_catalog.text, retraind_old, NULL, false, CASE WHEN pg_catalog.current_setting('retraind.author', true) OPERATOR(pg_catalog.<>) '' THEN pg_catalog.current_setting('retraind.author', true) ELSE CASE WHEN coalesce(pg_catalog.current_setting('retraind.wrote', true) OPERATOR(pg_catalog.=) NEW."id"::pg_catalog.text, false) OR NOT (coalesce(OLD."updated_by"::pg_catalog.text OPERATOR(pg_catalog.=) NEW."updated_by"::pg_catalog.text, OLD."updated_by"::pg_catalog.text IS NULL AND NEW."updated_by"::pg_catalog.text IS NULL)) THEN NEW."updated_by"::pg_catalog.text END END, pg_catalog.current_setting('retraind.origin', true)),
+      ('insert', NEW."id"::pg_catalog.text, NULL, retraind_new, true, CASE WHEN pg_catalog.current_setting('retraind.author', true) OPERATOR(pg_catalog.<>) '' THEN pg_catalog.current_setting('retraind.author', true) ELSE CASE WHEN coalesce(pg_catalog.current_setting('retraind.wrote', true) OPERATOR(pg_catalog.=) NEW."id"::pg_catalog.text, false) OR NOT (coalesce(OLD."updated_by"::pg_catalog.text OPERATOR(pg_catalog.=) NEW."updated_by"::pg_catalog.text, OLD."updated_by"::pg_catalog.text IS NULL AND NEW."updated_by"::pg_catalog.text IS NULL)) THEN NEW."updated_by"::pg_catalog.text END END, pg_catalog.current_setting('retraind.origin', true));
+  ELSIF retraind_text OR retraind_old IS DISTINCT FROM retraind_new THEN
+    INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
+    VALUES ('update', NEW."id"::pg_catalog.text, retraind_old, retraind_new, retraind_text, CASE WHEN pg_catalog.current_setting('retraind.author', true) OPERATOR(pg_catalog.<>) '' THEN pg_catalog.current_setting('retraind.author', true) ELSE CASE WHEN coalesce(pg_catalog.current_setting('retraind.wrote', true) OPERATOR(pg_catalog.=) NEW."id"::pg_catalog.text, false) OR NOT (coalesce(OLD."updated_by"::pg_catalog.text OPERATOR(pg_catalog.=) NEW."updated_by"::pg_catalog.text, OLD."updated_by"::pg_catalog.text IS NULL AND NEW."updated_by"::pg_catalog.text IS NULL)) THEN NEW."updated_by"::pg_catalog.text END END, pg_catalog.current_setting('retraind.origin', true));
+  ELSE
+    RETURN NULL;
+  END IF;
   GET DIAGNOSTICS retraind_rows = ROW_COUNT;
   IF retraind_rows = 0 THEN
     RETURN NULL;
@@ -176,20 +190,31 @@ CREATE OR REPLACE FUNCTION "retraind"."relevance_delete"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $retraind$
 #variable_conflict use_column
 DECLARE
+  retraind_labels jsonb;
+  retraind_failed text;
   retraind_rows bigint;
   retraind_seq bigint;
 BEGIN
-  BEGIN
-    IF TG_LEVEL = 'ROW' THEN
-      INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
-      VALUES ('delete', OLD."id"::pg_catalog.text, pg_catalog.jsonb_build_object('priority', OLD."priority", 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT OLD.*) AS retraind_row)), NULL, false, pg_catalog.current_setting('retraind.author', true), pg_catalog.current_setting('retraind.origin', true));
+  IF TG_LEVEL = 'ROW' THEN
+    BEGIN
+      retraind_labels := pg_catalog.jsonb_build_object('priority', OLD."priority", 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT OLD.*) AS retraind_row));
+    EXCEPTION WHEN OTHERS THEN
+      retraind_failed := SQLERRM;
+    END;
+    IF retraind_failed IS NOT NULL THEN
+      INSERT INTO "retraind"."relevance_outbox" (op, item) VALUES ('reread', 'a label expression failed: ' || retraind_failed);
     ELSE
       INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
-      SELECT 'delete', r."id"::pg_catalog.text, pg_catalog.jsonb_build_object('priority', r."priority", 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT r.*) AS retraind_row)), NULL, false, pg_catalog.current_setting('retraind.author', true), pg_catalog.current_setting('retraind.origin', true) FROM retraind_old AS r;
+      VALUES ('delete', OLD."id"::pg_catalog.text, retraind_labels, NULL, false, pg_catalog.current_setting('retraind.author', true), pg_catalog.current_setting('retraind.origin', true));
     END IF;
-  EXCEPTION WHEN OTHERS THEN
-    INSERT INTO "retraind"."relevance_outbox" (op, item) VALUES ('reread', 'a label expression failed: ' || SQLERRM);
-  END;
+  ELSE
+    BEGIN
+      INSERT INTO "retraind"."relevance_outbox" (op, item, old, new, text_changed, author, origin)
+      SELECT 'delete', r."id"::pg_catalog.text, pg_catalog.jsonb_build_object('priority', r."priority", 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT r.*) AS retraind_row)), NULL, false, pg_catalog.current_setting('retraind.author', true), pg_catalog.current_setting('retraind.origin', true) FROM retraind_old AS r;
+    EXCEPTION WHEN OTHERS THEN
+      INSERT INTO "retraind"."relevance_outbox" (op, item) VALUES ('reread', 'a label expression failed: ' || SQLERRM);
+    END;
+  END IF;
   GET DIAGNOSTICS retraind_rows = ROW_COUNT;
   IF retraind_rows = 0 THEN
     RETURN NULL;

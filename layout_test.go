@@ -62,6 +62,7 @@ var allowedImporters = map[string][]string{
 	"github.com/retraind/retraind/internal/waittest":   {},
 	"github.com/retraind/retraind/internal/ollamatest": {},
 	"github.com/retraind/retraind/internal/dockertest": {},
+	"github.com/retraind/retraind/internal/doctest":    {},
 	"github.com/fsnotify/fsnotify":                     {"watch/labelfiles", "internal/daemon", "classifier"},
 }
 

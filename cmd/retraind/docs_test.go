@@ -1,42 +1,33 @@
 package main
 
 import (
-	"context"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
-	"github.com/retraind/retraind/internal/pgtest"
+	"github.com/retraind/retraind/internal/doctest"
 )
 
 var (
-	shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
-	sqlBlock   = regexp.MustCompile("(?ms)^```sql\n(.*?)^```$")
 	inlineCode = regexp.MustCompile("`(retraind [^`\n]+)`")
+	// A comment shows a command after a colon or indented; "retraind init writes" is prose.
+	commentedCommand = regexp.MustCompile(`(?m)^\s*# (?:.*: |  +)(retraind [a-z].*)$`)
 )
 
-// documented finds every command line of retraind in the documents: in shell blocks and in the text.
+// documented finds every command line of retraind in the documents, in shell blocks and in the text, and in the comments
+// of the examples and recipes.
 func documented(t *testing.T) map[string][]string {
 	t.Helper()
-	paths, err := filepath.Glob("../../docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	found, total := map[string][]string{}, 0
-	for _, path := range append(paths, "../../README.md", "../../CONTRIBUTING.md", "../../CHANGELOG.md") {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, b := range shellBlock.FindAllStringSubmatch(string(text), -1) {
-			for _, line := range strings.Split(b[1], "\n") {
+	for _, path := range doctest.Pages(t, repository) {
+		text := readRepository(t, path)
+		for _, b := range doctest.Blocks(t, repository, path) {
+			for _, line := range strings.Split(strings.ReplaceAll(b.Text, "\\\n", ""), "\n") {
 				line, _, _ = strings.Cut(line, "|")
 				line, _, _ = strings.Cut(line, " # ")
 				if _, rest, ok := cutCommand(line); ok {
@@ -44,7 +35,7 @@ func documented(t *testing.T) map[string][]string {
 				}
 			}
 		}
-		for _, m := range inlineCode.FindAllStringSubmatch(strings.ReplaceAll(string(text), "\n", " "), -1) {
+		for _, m := range inlineCode.FindAllStringSubmatch(strings.ReplaceAll(text, "\n", " "), -1) {
 			found[path] = append(found[path], m[1])
 		}
 		total += len(found[path])
@@ -52,7 +43,28 @@ func documented(t *testing.T) map[string][]string {
 	if total < 30 {
 		t.Fatalf("only %d command lines found", total)
 	}
+	for _, pattern := range []string{"configs/*.yaml", "configs/examples/*.yaml", "configs/recipes/*.yaml"} {
+		paths, err := filepath.Glob(filepath.Join(repository, pattern))
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("%d files %s: %v", len(paths), pattern, err)
+		}
+		for _, path := range paths {
+			text := readRepository(t, strings.TrimPrefix(path, repository+"/"))
+			for _, m := range commentedCommand.FindAllStringSubmatch(text, -1) {
+				found[path] = append(found[path], m[1])
+			}
+		}
+	}
 	return found
+}
+
+func readRepository(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(repository, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // cutCommand finds "retraind …" at the start of a line, or after sudo or sudo -u retraind.
@@ -122,86 +134,5 @@ func checkFlags(t *testing.T, path, line string, cmd *cobra.Command, words []str
 		if err := cmd.Args(cmd, args); err != nil {
 			t.Errorf("%s: %q: %v", path, line, err)
 		}
-	}
-}
-
-// elsewhere replaces the port with an unused one, since another program may listen on the default.
-func elsewhere(t *testing.T, config string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	free := l.Addr().String()
-	l.Close()
-	text, err := os.ReadFile(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(config, []byte(strings.ReplaceAll(string(text), "127.0.0.1:8082", free)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// The quickstart's SQL runs, the configuration from init fits its table, and the correction is recorded.
-func TestQuickstartSQL(t *testing.T) {
-	t.Parallel()
-	said, err := os.ReadFile("../../docs/quickstart.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := sqlBlock.FindAllStringSubmatch(string(said), -1)
-	if len(blocks) != 2 {
-		t.Fatalf("the quickstart has %d SQL blocks, want 2: the table, and the correction", len(blocks))
-	}
-	ctx, dir := t.Context(), t.TempDir()
-	dsn := pgtest.Database(t)
-	conn, err := pgx.Connect(ctx, dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(ctx)) })
-	do := func(sql string) {
-		t.Helper()
-		if _, err := conn.Exec(ctx, sql); err != nil {
-			t.Fatal(err)
-		}
-	}
-	do(blocks[0][1])
-
-	quick := filepath.Join(dir, "quick")
-	if code := run([]string{"init", quick, "--state", "state"}, strings.NewReader(""), io.Discard,
-		os.Stderr); code != exitOK {
-		t.Fatalf("retraind init: exit status %d", code)
-	}
-	sql, err := os.ReadFile(filepath.Join(quick, "retraind.sql"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	migration, _, ok := strings.Cut(string(sql), "-- retraind: what the role") // roles are shared by all tests of the cluster
-	if !ok {
-		t.Fatal("retraind.sql has no part about the role")
-	}
-	do(migration)
-	if err := os.WriteFile(filepath.Join(quick, "pg-dsn"), []byte(dsn), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	elsewhere(t, filepath.Join(quick, "retraind.yaml"))
-	var out strings.Builder
-	code := run([]string{"check", "--config", filepath.Join(quick, "retraind.yaml")}, strings.NewReader(""), &out,
-		os.Stderr)
-	if code != exitOK || strings.Contains(out.String(), "error") {
-		t.Errorf("retraind check: exit status %d, want 0 and a warning at most:\n%s", code, out.String())
-	}
-
-	do(blocks[1][1])
-	var recorded, football int
-	if err := conn.QueryRow(ctx, "SELECT (SELECT count(*) FROM retraind.relevance_outbox), (SELECT count(*) FROM items WHERE category = 'football')").
-		Scan(&recorded,
-			&football); err != nil {
-		t.Fatal(err)
-	}
-	if recorded != football || football < 100 {
-		t.Errorf("%d changes recorded for %d corrections", recorded, football)
 	}
 }

@@ -64,19 +64,25 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: start NAME WORD PROGRAM [ARGUMENT…]")
 	}
-	w := of(ts)
-	if old := w.processes[args[0]]; old != nil && !old.ended() {
-		ts.Fatalf("%s runs already", args[0])
-	}
 	program := args[2]
 	if !strings.Contains(program, "/") {
 		path, err := exec.LookPath(program) // the test binary's PATH has the program, as the scripts' has
 		ts.Check(err)
 		program = path
 	}
-	p := &process{cmd: exec.Command(program, args[3:]...), log: &lockedBuffer{}, done: make(chan struct{})}
+	cmd := exec.Command(program, args[3:]...)
+	cmd.Env = environment(ts)
+	launch(ts, args[0], args[1], cmd)
+}
+
+// launch starts a program under a name and waits until its log has a word.
+func launch(ts *testscript.TestScript, name, word string, cmd *exec.Cmd) {
+	w := of(ts)
+	if old := w.processes[name]; old != nil && !old.ended() {
+		ts.Fatalf("%s runs already", name)
+	}
+	p := &process{cmd: cmd, log: &lockedBuffer{}, done: make(chan struct{})}
 	p.cmd.Dir = ts.MkAbs(".")
-	p.cmd.Env = environment(ts)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.WaitDelay = time.Second // a run's supervisor outlives the daemon
 	ts.Check(p.cmd.Start())
@@ -88,8 +94,8 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		close(p.done)
 	}()
-	w.processes[args[0]] = p
-	p.await(ts, args[0], regexp.MustCompile(regexp.QuoteMeta(args[1])))
+	w.processes[name] = p
+	p.await(ts, name, regexp.MustCompile(regexp.QuoteMeta(word)))
 }
 
 // environment returns the variables of the script that the program uses; testscript cannot list them.

@@ -37,7 +37,12 @@ func TestScripts(t *testing.T) {
 	if testing.Short() { // with the race detector: one script of a daemon's life is enough; the others run without it
 		files = []string{"testdata/script/life.txtar", "testdata/script/reload.txtar", "testdata/script/trigger.txtar"}
 	}
-	testscript.Run(t, testscript.Params{
+	testscript.Run(t, params(files))
+}
+
+// params lets scripts run with this program and the commands.
+func params(files []string) testscript.Params {
+	return testscript.Params{
 		Files:               files,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -51,8 +56,9 @@ func TestScripts(t *testing.T) {
 			"nats": cmdNATS, "nats-items": cmdNATSItems,
 			"fake-gpu": cmdFakeGPU, "fake-systemctl": cmdFakeSystemctl, "card": cmdCard, "classifier": cmdClassifier, "port": cmdPort,
 			"start": cmdStart, "ends": cmdEnds, "signal": cmdSignal, "awaits": cmdAwaits, "eventually": cmdEventually,
+			"blocks": cmdBlocks, "replace": cmdReplace, "server": cmdServer, "embeddings": cmdEmbeddings,
 		},
-	})
+	}
 }
 
 // world has what one script has started.
@@ -62,6 +68,7 @@ type world struct {
 	cluster   cluster
 	processes map[string]*process
 	service   *service
+	page      *pageRun // set once a block of a page is run
 }
 
 type worldKey struct{}
@@ -92,6 +99,8 @@ func setupScript(env *testscript.Env) error {
 	// A window that is neither open nor near, at any hour.
 	env.Setenv("LATER", time.Now().In(zone).Add(6*time.Hour).Format("15:04"))
 	env.Setenv("STILL_LATER", time.Now().In(zone).Add(8*time.Hour).Format("15:04"))
+	env.Setenv("LAST_WEEK", time.Now().AddDate(0, 0, -7).UTC().Format(time.RFC3339))
+	env.Setenv("YESTERDAY", time.Now().AddDate(0, 0, -1).In(zone).Format("2006-01-02 15:04"))
 	for _, name := range []string{"NO_COLOR", "RUNTIME_DIRECTORY", "JOURNAL_STREAM", "NOTIFY_SOCKET"} {
 		env.Setenv(name, "")
 	}
@@ -123,6 +132,9 @@ func (w *world) close() {
 	}
 	if w.service != nil {
 		w.service.Close()
+	}
+	if w.page != nil && len(w.page.blocks) > 0 && !w.t.Failed() && !w.t.Skipped() {
+		w.t.Errorf("%s:%d: the script ends before this block", w.page.blocks[0].Page, w.page.blocks[0].Line)
 	}
 }
 

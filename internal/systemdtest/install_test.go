@@ -19,25 +19,29 @@ func TestInstalledService(t *testing.T) {
 	}
 	e := playedEngine(t)
 	m := newMachine(t, e.Host)
-	m.install()
-	m.configure()
+	m.configure(m.install())
 	m.secretNobodyMayRead()
 	m.secretOfTheGroup()
 	m.secretAsCredential()
 	m.membersOfTheGroup()
 	m.train()
+	m.backupAndUpgrade()
 	m.reloadWithFault()
 	m.stepOutlivesTheDaemon()
 	m.rights()
 	m.dockerHelper(e)
 	m.watchdog()
 	m.startWithFault()
+	if len(m.page) > 0 {
+		t.Errorf("%s:%d: this test ends before this block", m.page[0].Page, m.page[0].Line)
+	}
 }
 
-// install is `sudo make install`: Go is not in sudo's PATH, and the clone belongs to somebody else.
-func (m *machine) install() {
+// install is `sudo make install` and `sudo retraind init`, whose output it returns: Go is not in sudo's PATH, and the
+// clone belongs to somebody else.
+func (m *machine) install() string {
 	m.t.Helper()
-	m.Must(append(append([]string{"env", "-C", m.repo}, m.env...), "make", "install")...)
+	out := m.block("make install")
 	m.same("what was installed", m.Must("stat", "-c", "%n %U:%G %a", "/usr/local/bin/retraind",
 		"/etc/systemd/system/retraind.service", "/etc/retraind", "/var/lib/retraind"), `
 /usr/local/bin/retraind root:root 755
@@ -46,8 +50,8 @@ func (m *machine) install() {
 /var/lib/retraind retraind:retraind 700
 `)
 	m.same("owner of what was built", m.Must("stat", "-c", "%U", m.repo+"/bin/retraind"), "\nanna\n")
-	out, code := m.Run("systemd-analyze", "verify", "retraind.service", "retraind-classifier@relevance.service")
-	if code != 0 || out != "" {
+	if out, code := m.Run("systemd-analyze", "verify", "retraind.service",
+		"retraind-classifier@relevance.service"); code != 0 || out != "" {
 		m.t.Errorf("systemd-analyze verify: exit status %d\n%s", code, out)
 	}
 	var units []struct{ Path, Text string }
@@ -57,14 +61,14 @@ func (m *machine) install() {
 	for _, unit := range units { // for machines without the source tree
 		m.same(unit.Path+" from retraind init systemd", "\n"+unit.Text, "\n"+m.Read(unit.Path))
 	}
+	return out
 }
 
 // configure follows what init says to the letter, but for the connection string's mode.
-func (m *machine) configure() {
+func (m *machine) configure(said string) {
 	m.t.Helper()
 	m.items(600)
-	out := m.Must("retraind", "init", "/etc/retraind", "--dsn-file", dsnFile)
-	m.says(out, "chown root:retraind "+dsnFile+" && chmod 0640 "+dsnFile, "sudo -u retraind retraind check",
+	m.says(said, "chown root:retraind "+dsnFile+" && chmod 0640 "+dsnFile, "sudo -u retraind retraind check",
 		"systemctl enable --now retraind-classifier@relevance")
 	m.sql(m.Read("/etc/retraind/retraind.sql"))
 	m.Write(dsnFile, m.login(), 0o600)
@@ -91,8 +95,10 @@ func (m *machine) secretOfTheGroup() {
 	m.Must("sh", "-c", "chown root:retraind "+dsnFile+" && chmod 0640 "+dsnFile)
 	m.MustAs("retraind", "retraind", "check")
 	m.Must("retraind", "check")
-	m.Must("systemctl", "start", "retraind")
+	m.says(m.block("enable --now retraind"), "is valid", "active (running)")
+	m.block("check --pipeline")
 	m.Must("systemctl", "stop", "retraind")
+	m.block("restore --dry-run")
 }
 
 // secretAsCredential hands over a file that root alone may read.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/retraind/retraind/internal/demo/news"
+	"github.com/retraind/retraind/internal/doctest"
 	"github.com/retraind/retraind/internal/pgtest"
 	"github.com/retraind/retraind/internal/systemdtest"
 )
@@ -23,14 +25,23 @@ type machine struct {
 	*systemdtest.Box
 	t    *testing.T
 	repo string
-	env  []string // for the Go command
-	dsn  string   // the table owner's
+	env  []string        // for the Go command
+	dsn  string          // the table owner's
+	page []doctest.Block // what docs/operations.md advises, as far as it is not done yet
 }
 
 const (
 	configFile = "/etc/retraind/retraind.yaml"
 	dsnFile    = "/etc/retraind/pg-dsn"
 )
+
+// sudo is what most machines have and a box has not.
+const sudo = `#!/bin/sh
+[ "$1" = -u ] || exec "$@"
+user=$2
+shift 2
+exec setpriv --reuid="$user" --regid="$user" --init-groups "$@"
+`
 
 // The box's people: anna has the clone, bob becomes a member of the daemon's group.
 const people = `u anna - Anna /home/anna /bin/bash
@@ -50,7 +61,8 @@ func newMachine(t *testing.T, engine string) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &machine{t: t, repo: repo, dsn: pgtest.Database(t)}
+	m := &machine{t: t, repo: repo, dsn: pgtest.Database(t), page: doctest.Blocks(t, repo, "docs/operations.md")}
+	m.page = slices.DeleteFunc(m.page, func(b doctest.Block) bool { return b.RunBy != "internal/systemdtest" })
 	// The compiler finds what was built for this test, which has the same flags, at the same paths.
 	cache, modules, root := goEnv("GOCACHE"), goEnv("GOMODCACHE"), goEnv("GOROOT")
 	m.env = []string{
@@ -70,6 +82,7 @@ func newMachine(t *testing.T, engine string) *machine {
 		options.Overlays = append(options.Overlays, root)
 	}
 	m.Box = systemdtest.Start(t, options)
+	m.Write("/usr/local/bin/sudo", sudo, 0o755)
 	m.Write("/etc/sysusers.d/people.conf", people, 0o644)
 	m.Must("systemd-sysusers")
 	m.Must("sh", "-ec", `
@@ -98,6 +111,21 @@ func (m *machine) sql(text string) {
 	if _, err := db.PgConn().Exec(ctx, text).ReadAll(); err != nil {
 		m.t.Fatalf("%s: %v", text, err)
 	}
+}
+
+// block does what the next block of docs/operations.md says, which must have a word.
+func (m *machine) block(word string) string {
+	m.t.Helper()
+	if len(m.page) == 0 || !strings.Contains(m.page[0].Text, word) {
+		m.t.Fatalf("the next block of the page should have %q: %+v", word, m.page)
+	}
+	b := m.page[0]
+	m.page = m.page[1:]
+	out, code := m.Run(append(append([]string{"env", "-C", m.repo}, m.env...), "sh", "-exc", b.Text)...)
+	if code != 0 {
+		m.t.Fatalf("%s:%d: exit status %d\n%s", b.Page, b.Line, code, out)
+	}
+	return out
 }
 
 // items fills the label table.

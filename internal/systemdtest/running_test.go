@@ -22,9 +22,20 @@ func (m *machine) membersOfTheGroup() {
 // train runs the whole default pipeline, with the packaged classifier.
 func (m *machine) train() {
 	m.t.Helper()
-	m.Must("systemctl", "start", "retraind-classifier@relevance")
 	m.says(m.MustAs("bob", "retraind", "trigger", "relevance", "--wait"), "promoted", "forced by bob")
 	m.says(m.Property("retraind", "StatusText"), "relevance: ")
+}
+
+// backupAndUpgrade: the copy has the store, and what is installed again goes on with it.
+func (m *machine) backupAndUpgrade() {
+	m.t.Helper()
+	m.block("tar -C /var/lib")
+	m.says(m.Must("tar", "-tf", "/root/retraind.tar.gz"), "retraind/retraind.db\n", "/split-salt\n")
+	m.block("systemctl restart")
+	m.Until("the daemon to know the model", func() (bool, error) {
+		out, code := m.Run("retraind", "status")
+		return code == 0 && strings.Contains(out, "600 items"), fmt.Errorf("%s", out)
+	})
 }
 
 // reloadWithFault: the reload fails, the unit's status shows the fault, and the daemon goes on with what it has.

@@ -1,5 +1,6 @@
-// Package retraind is the root of the module: it holds no code, only the tests of the repository itself (layout_test.go), which
-// keep imports going down, files short and packages described.
+// Package retraind is the root of the module: a daemon that keeps a deployed text classifier accurate.
 //
-// Start reading at internal/daemon, which assembles the packages; the program is cmd/retraind.
+// It owns no code, only the tests of the repository itself: imports go down, files are short, packages are described and
+// documents are true. The program is cmd/retraind. Start reading at internal/daemon, which assembles the packages; docs/design.md
+// describes the way of a label change through them. Nothing imports this package.
 package retraind

@@ -1,9 +1,10 @@
-// Package crashtest proves that killing the daemon anywhere loses nothing and does nothing twice.
+// Package crashtest tests that a daemon killed at any point loses nothing and does nothing twice.
 //
-// It holds tests alone. They build the real program with the tag "faults", play a small story (first release,
-// corrections, another run) on a real PostgreSQL with the real classifier service, once to count the points that are
-// passed and then once for each of them with SIGKILL at that point. After each the daemon is started again, the story
-// goes on, and what is left on disk, in the event stream and in the process table is compared with what was done.
-// Stories run two at a time, each with a database and a state directory of its own. It never runs under the race
-// detector: the processes that matter are not the test's own, and scripts/test.sh runs it without.
+// It has tests only. They build the real program with the tag "faults" and run a short scenario (first release,
+// corrections, another run) on a real PostgreSQL with the real classifier service: once to count the points of package
+// faults, then once for each point with SIGKILL there. After a kill the daemon is started again and the scenario
+// continues; then files, event stream and processes are compared with what was done.
+//
+// Two scenarios run at a time, each with its own database and state directory. The package never runs under the race
+// detector, which would not see the child processes: scripts/test.sh runs it without.
 package crashtest

@@ -1,5 +1,8 @@
-// Package dockertest plays a Docker engine on a unix socket, for tests. It knows the requests that package docker makes
-// and the containers and images that a test gives it; nothing runs. Suite is what it and a real engine both answer.
+// Package dockertest is a fake Docker engine on a unix socket, for tests, and the conformance suite of real and fake.
+//
+// It owns the answers to the requests of package docker, from the containers and images that a test puts into an Engine,
+// and a stand-in for docker compose (Compose). Suite runs over the fake and over a real engine. An Engine is safe for
+// concurrent use. No container ever runs in it, and it is never linked into the program.
 package dockertest
 
 import (

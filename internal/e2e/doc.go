@@ -3,5 +3,6 @@
 // builds what they need.
 //
 // Each test acts as an operator: it starts the real program on a real database and a real service, and checks what a
-// person would read. The package has no code for the program.
+// person would read. Tests run one after the other, each with its own database and state directory. The package is
+// never linked into the program.
 package e2e

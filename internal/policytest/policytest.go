@@ -1,5 +1,7 @@
-// Package policytest has the policies, reports and times that the tests of package policy and of those below it share. All
-// of it is values; nothing is kept between tests.
+// Package policytest has policies, reports and times for the tests of package policy and of its sub-packages.
+//
+// It owns one healthy Report and one Config from which tests derive their own. Each call returns new values, which belong to the
+// caller. It never decides anything, and is never linked into the program.
 package policytest
 
 import (

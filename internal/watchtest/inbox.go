@@ -1,6 +1,7 @@
 // Package watchtest has an in-memory Inbox for the tests of label sources.
 //
-// An Inbox is safe for concurrent use. The package is never linked into the program.
+// It owns what an Inbox has taken: events, marks and the names that were seen. An Inbox is safe for concurrent use. It never
+// writes to disk, and is never linked into the program.
 package watchtest
 
 import (

@@ -1,7 +1,9 @@
-// Lines lists the lines of Go files whose code is longer than 120 columns, and exits with 1 if there are any. A text
-// or a comment may be longer: a message in one piece can be searched for. A tab counts as one column.
+// Command lines lists the lines of Go files whose code is longer than 120 columns, and exits with 1 if there are any.
 //
-// It reads the given files one after the other, and never changes them.
+// It owns the rule: a text or a comment may be longer, since a message in one piece can be searched for, and a tab counts
+// as one column. It reads the given files one after the other, and never changes them.
+//
+//	go run ./scripts/lines FILE…
 package main
 
 import (

@@ -3,6 +3,9 @@
 // model. It feeds streams with known truth through the code that decides about real ones, and prints tables in
 // Markdown.
 //
+// It owns the tables of docs/honesty.md; the streams are those of policy/simulate. Streams are simulated concurrently, each from its
+// own seed, so that the same command prints the same tables. It never reads a clock or a real model.
+//
 //	go run ./drift/cmd/simulate             some minutes
 //	go run ./drift/cmd/simulate -long       as in docs/honesty.md: 20,000 years, 10,200 streams, 450,000 gates
 package main

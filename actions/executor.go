@@ -44,7 +44,8 @@ type Executor struct {
 	Runner runner.Runner
 	Self   string // path of this binary, which long built-in steps run as
 	Source Source
-	GPU    GPU // nil: steps that need one are blocked
+	GPU    GPU    // nil: steps that need one are blocked
+	Models Models // nil: the steps ollama fail
 	Host   string
 	Log    *slog.Logger
 	// Ended is called after a run has ended.

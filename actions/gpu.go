@@ -15,7 +15,8 @@ import (
 
 // GPU grants a step a GPU and watches it during the step. Implemented over package gpu by the daemon.
 type GPU interface {
-	// Acquire waits until a GPU is free and leases it. A *BlockedError names the holder of the GPU.
+	// Acquire waits until a GPU is free and leases it. For a step that computes by asking Ollama it leases the one that the
+	// server will take. A *BlockedError names the holder of the GPU.
 	Acquire(ctx context.Context, s GPUStep) (GPUGrant, error)
 	// Watch watches the device until the returned function is called, with whether the step succeeded; it returns how the
 	// step used the device.
@@ -24,14 +25,14 @@ type GPU interface {
 	// Models that the run's own steps have loaded are only unloaded. It may be called again: what is off is left alone. It says
 	// what it did; a *BlockedError says what stays.
 	Free(ctx context.Context, s GPUStep, r Room) (string, error)
-	// Restore unloads models that the run's own steps have loaded, brings back what the run has set aside, and proves it. It
-	// says what came back; the error, what did not.
-	Restore(ctx context.Context, s GPUStep, asked []AskedModel) (string, error)
+	// Restore unloads models that the run's own steps have loaded, brings back what the run has set aside, and proves it:
+	// with all also what is set aside until the end of the run. It says what came back; the error, what did not.
+	Restore(ctx context.Context, s GPUStep, asked []AskedModel, all bool) (string, error)
 }
 
 // GPUGrant is a GPU granted to a step.
 type GPUGrant struct {
-	Env map[string]string // the variables that the step needs
+	Env map[string]string // the variables that the step needs; none where the step itself does not use it
 	// Lease is the open file of the lease: whoever has it open holds the GPU, so it is passed to the step's supervisor.
 	Lease *os.File
 }
@@ -46,13 +47,19 @@ type GPUUse struct {
 const deviceVar = "CUDA_VISIBLE_DEVICES"
 
 // GPUStep names the step that needs a GPU.
-type GPUStep struct{ Model, Run, Step string }
+type GPUStep struct {
+	Model, Run, Step string
+	// ByOllama: the step computes by asking an Ollama server, which uses a GPU of its own choice.
+	ByOllama bool
+}
 
 // Room is what makes room on the GPU for steps of a run.
 type Room struct {
 	Stop   []gpu.StopConfig
 	RunDir string
 	Asked  []AskedModel // by the run's own steps until now
+	// UntilEnd: it stays set aside until the end of the run, not only of its GPU part.
+	UntilEnd bool
 }
 
 // GPUWatch is what a watch over a step's device must know.
@@ -67,16 +74,13 @@ type GPUWatch struct {
 
 // commandWithGPU runs a step's command, with the GPU held and watched if it needs one.
 func (x *Executor) commandWithGPU(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
-	if step.OllamaOnGPU {
-		return x.commandOnOllama(ctx, p, a, step)
-	}
-	if !step.GPU {
+	if !step.GPU && !step.OllamaOnGPU {
 		return x.command(ctx, p, a, step, step.Argv)
 	}
 	// The supervisor of a running command holds the GPU, and the command its memory: waiting for a free GPU would be
 	// waiting for its end.
 	if dir := AttemptDir(p.RunDir, step.Name, a.Attempt); runner.Claimed(dir) {
-		return x.commandWatched(ctx, p, a, step, deviceOf(dir), nil)
+		return x.commandWatched(ctx, p, a, step, deviceOf(step, dir), nil)
 	}
 	if x.GPU == nil {
 		return Outcome{
@@ -86,7 +90,7 @@ func (x *Executor) commandWithGPU(ctx context.Context, p Plan, a Action, step St
 	grant, out, err := x.acquire(ctx, p, a, step)
 	if errors.Is(err, errClaimed) {
 		dir := AttemptDir(p.RunDir, step.Name, a.Attempt)
-		return x.commandWatched(ctx, p, a, step, deviceOf(dir), nil)
+		return x.commandWatched(ctx, p, a, step, deviceOf(step, dir), nil)
 	}
 	if err != nil || out.Class != "" {
 		return out, err
@@ -99,8 +103,11 @@ func (x *Executor) commandWithGPU(ctx context.Context, p Plan, a Action, step St
 	return x.commandWatched(ctx, p, a, step, grant.Env[deviceVar], grant.Lease)
 }
 
-// deviceOf returns the device of an attempt; "" if unknown.
-func deviceOf(dir string) string {
+// deviceOf returns the device of an attempt; "" if unknown, and for a step that does not use it itself.
+func deviceOf(step Step, dir string) string {
+	if !step.GPU {
+		return ""
+	}
 	spec, err := runner.ReadSpec(dir)
 	if err != nil {
 		return ""
@@ -142,7 +149,9 @@ func (x *Executor) commandWatched(
 	return out, err
 }
 
-func gpuStep(p Plan, step Step) GPUStep { return GPUStep{Model: p.Model, Run: p.Run, Step: step.Name} }
+func gpuStep(p Plan, step Step) GPUStep {
+	return GPUStep{Model: p.Model, Run: p.Run, Step: step.Name, ByOllama: step.OllamaOnGPU}
+}
 
 // remark shows a text with a running step. A failure to write it is only logged.
 func (x *Executor) remark(ctx context.Context, p Plan, a Action, text string) {
@@ -208,6 +217,9 @@ func (x *Executor) haveGPU(ctx context.Context, p Plan, a Action, step Step) (GP
 			return GPUGrant{}, err
 		}
 	}
+	if err := x.unloadAgain(ctx, p, a.Step); err != nil {
+		return GPUGrant{}, err
+	}
 	return x.GPU.Acquire(ctx, gpuStep(p, step))
 }
 
@@ -242,7 +254,7 @@ func (x *Executor) restore(ctx context.Context, p Plan, done []Outcome) (Outcome
 		return Outcome{Class: store.StepOK, Detail: "nothing was set aside"}, nil
 	}
 	s := GPUStep{Model: p.Model, Run: p.Run, Step: string(ActRestore)}
-	detail, err := x.GPU.Restore(ctx, s, p.asked(begunSteps(done)))
+	detail, err := x.GPU.Restore(ctx, s, p.asked(begunSteps(done)), machineOf(p, done).whole())
 	if err != nil {
 		return failed(ctx, store.StepNotProved, err)
 	}

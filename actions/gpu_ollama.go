@@ -1,16 +1,13 @@
 package actions
 
 import (
-	"context"
 	"net"
 	"net/url"
 	"slices"
 
-	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/gpu"
 	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/serving/ollama"
-	"github.com/retraind/retraind/store"
 )
 
 // AskedModel is a model of an Ollama server that a step of a run asks, and so loads.
@@ -30,12 +27,14 @@ func (m AskedModel) Is(name string) bool {
 	return ollama.Tagged(m.Name) == ollama.Tagged(name)
 }
 
-// MarkOllama marks the steps that ask models of an Ollama server on the GPU that stop makes room on: a server of this host,
-// or one that stop names. The step deploy is none of them: what serves is asked after everything is back.
+// MarkOllama marks the steps that ask models of an Ollama server on the GPU of the run: of a server of this host, or of one
+// that stop names, where the run sets something aside for the GPU or has a step that needs it. The step deploy is none of
+// them: what serves is asked after everything is back.
 func MarkOllama(steps []Step, c serving.Config, stop []gpu.StopConfig) {
+	onGPU := len(stop) > 0 || slices.ContainsFunc(steps, func(s Step) bool { return s.GPU })
 	for i, s := range steps {
 		m, ok := s.asks(c)
-		steps[i].OllamaOnGPU = ok && len(stop) > 0 && (loopback(m.URL) ||
+		steps[i].OllamaOnGPU = ok && onGPU && (loopback(m.URL) ||
 			slices.ContainsFunc(stop, func(c gpu.StopConfig) bool { return len(c.Ollama) > 0 && c.Server == m.URL }))
 	}
 }
@@ -85,15 +84,4 @@ func begunSteps(done []Outcome) (n int) {
 // room is what makes room for a step.
 func (p Plan) room(step int) Room {
 	return Room{Stop: p.Stop, RunDir: p.RunDir, Asked: p.asked(step)}
-}
-
-// commandOnOllama runs a step that asks models of Ollama on the GPU: first what is in the way is set aside, in case something
-// has come back, such as by a start of the daemon; what comes back meanwhile is seen.
-func (x *Executor) commandOnOllama(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
-	if !runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt)) {
-		if out, err := x.free(ctx, p, a); err != nil || out.Class != store.StepOK {
-			return out, err
-		}
-	}
-	return x.commandWatched(ctx, p, a, step, "", nil)
 }

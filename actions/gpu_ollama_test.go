@@ -2,6 +2,7 @@ package actions
 
 import (
 	"context"
+	"os"
 	"slices"
 	"testing"
 
@@ -39,7 +40,7 @@ func TestMarkOllama(t *testing.T) {
 		stop         []gpu.StopConfig
 		want         []string
 	}{
-		{"nothing is set aside", local, nil, nil},
+		{"nothing is set aside, and a step needs the GPU", local, nil, all},
 		{"a server of this host", local, unit, all},
 		{"by its name", "http://localhost:11434", unit, all},
 		{"a server of another host", remote, unit, nil},
@@ -71,6 +72,10 @@ func TestMarkOllama(t *testing.T) {
 			t.Errorf("%s: a step that was not done: %s", c.name, diff)
 		}
 	}
+	alone := []Step{{Do: DoLabel, Label: &LabelPlan{Ollama: serving.OllamaConfig{Model: "big", URL: local}}}}
+	if MarkOllama(alone, serving.Config{}, nil); alone[0].OllamaOnGPU {
+		t.Error("a model without a GPU part waits for one")
+	}
 	liga := AskedModel{Name: "liga", Releases: true}
 	if !liga.Is("liga:r-12ab") || liga.Is("liga:latest") || liga.Is("liga2:r-12ab") || !(AskedModel{Name: "big"}).Is("big:latest") {
 		t.Error("names of models")
@@ -81,10 +86,16 @@ func TestMarkOllama(t *testing.T) {
 type recordingGPU struct {
 	frees   map[string]int // by step
 	watched []string       // step and device
+	leased  []string       // steps that ask Ollama
 	unloads []AskedModel   // at the end
 }
 
-func (g *recordingGPU) Acquire(context.Context, GPUStep) (GPUGrant, error) {
+func (g *recordingGPU) Acquire(_ context.Context, s GPUStep) (GPUGrant, error) {
+	if s.ByOllama {
+		lease, err := os.Open(os.DevNull)
+		g.leased = append(g.leased, s.Step)
+		return GPUGrant{Lease: lease}, err
+	}
 	return GPUGrant{Env: map[string]string{deviceVar: "GPU-1"}}, nil
 }
 
@@ -98,7 +109,7 @@ func (g *recordingGPU) Free(_ context.Context, s GPUStep, _ Room) (string, error
 	return "nothing", nil
 }
 
-func (g *recordingGPU) Restore(_ context.Context, _ GPUStep, asked []AskedModel) (string, error) {
+func (g *recordingGPU) Restore(_ context.Context, _ GPUStep, asked []AskedModel, _ bool) (string, error) {
 	g.unloads = asked
 	return "nothing", nil
 }
@@ -121,6 +132,9 @@ func TestRunKeepsTheGPUForOllama(t *testing.T) {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff([]string{"train GPU-1", "stage ", "predict "}, fake.watched); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"stage", "predict"}, fake.leased); diff != "" {
 		t.Error(diff)
 	}
 	want := []AskedModel{{URL: s.url, Name: s.name, Releases: true}}

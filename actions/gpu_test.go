@@ -39,7 +39,7 @@ func (g fakeGPU) Free(ctx context.Context, s GPUStep, _ Room) (string, error) {
 	return "stopped backend", g.free(ctx, s)
 }
 
-func (g fakeGPU) Restore(context.Context, GPUStep, []AskedModel) (string, error) {
+func (g fakeGPU) Restore(context.Context, GPUStep, []AskedModel, bool) (string, error) {
 	if g.restore == nil {
 		return "nothing", nil
 	}
@@ -217,11 +217,11 @@ func TestDeviceOfAnAttempt(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "spec.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := deviceOf(dir); got != want {
+		if got := deviceOf(Step{GPU: true}, dir); got != want {
 			t.Errorf("%s: got %q, want %q", text, got, want)
 		}
 	}
-	if got := deviceOf(t.TempDir()); got != "" {
+	if got := deviceOf(Step{GPU: true}, t.TempDir()); got != "" {
 		t.Errorf("without a spec: got %q", got)
 	}
 }

@@ -73,6 +73,14 @@ const (
 // the last one, or before anything is undone, since the service may be among it. A run that only rolls a release back
 // begins where another one fails.
 func Next(p Plan, done []Outcome) (Action, bool) {
+	m := machineOf(p, done)
+	a, ok := m.next()
+	a.Ord = len(done)
+	return a, ok
+}
+
+// machineOf is the state of a run after the recorded actions.
+func machineOf(p Plan, done []Outcome) *machine {
 	m := machine{plan: p, attempt: 1}
 	if p.Rollback != nil {
 		m.begun, m.released = p.undone(), true
@@ -81,9 +89,7 @@ func Next(p Plan, done []Outcome) (Action, bool) {
 	for _, o := range done {
 		m.apply(o)
 	}
-	a, ok := m.next()
-	a.Ord = len(done)
-	return a, ok
+	return &m
 }
 
 // machine is the state of a run, computed from its journal.
@@ -99,10 +105,11 @@ type machine struct {
 	badUndo  string
 	finished bool
 
-	freed    bool // what the plan names is set aside
-	frees    int  // how often that was tried
-	owing    bool // something may be set aside
-	restores int  // how often bringing back has failed
+	freed    bool  // what the plan names is set aside
+	frees    int   // how often that was tried
+	owing    bool  // something may be set aside for the GPU part
+	unloaded []int // steps that have unloaded models which none has loaded again
+	restores int   // how often bringing back has failed
 	owed     string
 }
 
@@ -149,6 +156,12 @@ func (m *machine) applyStep(o Outcome) {
 		return
 	}
 	m.attempt = 1
+	switch {
+	case step.unloads():
+		m.unloaded = append(m.unloaded, o.Step)
+	case o.Class == store.StepOK && step.Act != nil && step.Act.Ollama != nil:
+		m.unloaded = m.plan.loaded(m.unloaded, o.Step)
+	}
 	m.released = m.released || step.Do.servesRelease()
 	if step.hasUndo() {
 		m.begun = append(m.begun, o.Step)
@@ -167,13 +180,22 @@ func (m *machine) fail(o Outcome) {
 }
 
 func (m *machine) applyRestore(o Outcome) {
-	switch m.restores++; {
-	case o.Class == store.StepOK:
-		m.owing, m.freed, m.restores = false, false, 0
-	case m.restores >= restoreAttempts:
-		m.owing, m.freed, m.owed = false, false, o.Detail
+	m.restores++
+	ok := o.Class == store.StepOK
+	if !ok && m.restores < restoreAttempts {
+		return
+	}
+	m.owing, m.freed, m.restores = false, false, 0
+	if m.whole() {
+		m.unloaded, m.owed = nil, ""
+	}
+	if !ok {
+		m.owed = o.Detail
 	}
 }
+
+// whole reports whether a restore now brings back everything, also what steps have unloaded until the end of the run.
+func (m *machine) whole() bool { return m.cause != nil || m.at >= len(m.plan.Steps) }
 
 // gpuPart is the index of the first and of the last step for which the plan sets something aside: those that need the GPU
 // themselves, and those that ask models of Ollama on it.
@@ -224,7 +246,7 @@ func (m *machine) next() (Action, bool) {
 	switch {
 	case m.finished:
 		return Action{}, false
-	case m.owing && m.over():
+	case m.owing && m.over(), len(m.unloaded) > 0 && m.whole():
 		return Action{Kind: ActRestore, Attempt: m.restores + 1}, true
 	case m.plan.Rollback == nil && m.cause == nil && m.at < len(m.plan.Steps) && !m.freed && m.inPart():
 		return Action{Kind: ActFree, Step: m.at, Attempt: m.frees + 1}, true

@@ -72,7 +72,7 @@ type Step struct {
 	Restart *RestartConfig `json:"restart,omitempty"`
 	// Compose is the service whose container the step deploy exchanges; nil for the other strategies.
 	Compose *ComposeDeploy `json:"compose,omitempty"`
-	// Act is what the steps compose and unit do; nil for the others.
+	// Act is what the steps compose, unit and ollama do; nil for the others.
 	Act *Act `json:"act,omitempty"`
 	// Predict is how the step predict asks the candidate; nil where a command does.
 	Predict *PredictPlan `json:"predict,omitempty"`

@@ -48,6 +48,8 @@ func Preflight(ctx context.Context, steps []Step, modelDir string) []Finding {
 		switch {
 		case s.Act != nil && s.Act.Unit != "":
 			c.unit(s.Act.Unit)
+		case s.Act != nil && s.Act.Ollama != nil:
+			c.ollama(*s.Act.Ollama)
 		case s.Act != nil && s.Act.Compose != nil:
 			c.compose(s.Act.Compose.Dir, s.Act.Compose.Name)
 		case s.Restart != nil && s.Restart.Unit != "":

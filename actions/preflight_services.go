@@ -10,6 +10,8 @@ import (
 
 	"github.com/retraind/retraind/actions/compose"
 	"github.com/retraind/retraind/actions/docker"
+	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/serving/ollama"
 )
 
 // unit looks at a systemd unit and at the right to restart it.
@@ -67,6 +69,26 @@ func (c *preflight) compose(dir, service string) {
 	case !slices.Contains(services, service):
 		c.add("service_unknown", "name one of "+strings.Join(services, ", "), "the compose file in %s has no service %s",
 			dir, service)
+	}
+}
+
+// ollama looks at the server and whether it has the model of a step; nothing is loaded.
+func (c *preflight) ollama(a OllamaAct) {
+	server, err := ollama.New(a.URL)
+	var models []ollama.Model
+	if err == nil {
+		defer server.Close()
+		models, err = server.Models(c.ctx)
+	}
+	has := func(m ollama.Model) bool { return ollama.Tagged(m.Name) == ollama.Tagged(a.Model) }
+	switch {
+	case errors.Is(err, ollama.ErrAway):
+		c.add("ollama_unreachable", "start it (systemctl start ollama), or correct ollama.url", "%v", err)
+	case err != nil:
+		c.add("ollama_unreachable", "look at the log of the Ollama server", "%v", err)
+	case a.Model != gpu.AllModels && !slices.ContainsFunc(models, has):
+		c.add("model_missing", "correct model, or create it: ollama list shows what there is",
+			"the Ollama server at %s has no model %s", server.URL(), a.Model)
 	}
 }
 

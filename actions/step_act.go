@@ -2,6 +2,7 @@ package actions
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -61,7 +62,8 @@ type UnitStep struct {
 type Act struct {
 	Unit    string           `json:"unit,omitempty"`
 	Compose *compose.Service `json:"compose,omitempty"`
-	Action  ServiceAction    `json:"action"`
+	Ollama  *OllamaAct       `json:"ollama,omitempty"`
+	Action  ServiceAction    `json:"action,omitempty"` // of a unit or a service
 }
 
 func (s *ComposeStep) builtin() Builtin                        { return DoCompose }
@@ -109,19 +111,37 @@ func (a ServiceAction) validate(p *check.Problems, here string, up bool) {
 	}
 }
 
-// hasUndo reports whether a step has something to take back.
+// hasUndo reports whether a step has something to take back. What a step has unloaded is restored from the ledger.
 func (s Step) hasUndo() bool {
-	return s.Do.servesRelease() || len(s.Undo) > 0 || s.Act != nil && s.Act.Action != ActionUp
+	return s.Do.servesRelease() || len(s.Undo) > 0 || s.Act != nil && s.Act.Action != ActionUp && !s.unloads()
 }
+
+// Stops says what a step stops outside, and how that comes back; both are empty for a step that stops nothing.
+func (s Step) Stops() (does, back string) {
+	switch {
+	case s.unloads():
+		return "unloads " + s.Act.Ollama.named().String(), "a later step that loads it, else the end of the run"
+	case s.Act == nil || s.Act.Action != ActionStop:
+		return "", ""
+	case s.Act.Compose != nil:
+		return fmt.Sprintf("stops service %s of %s", s.Act.Compose.Name, s.Act.Compose.Dir), backLater
+	}
+	return "stops unit " + s.Act.Unit, backLater
+}
+
+const backLater = "a later step, or its start when the run fails"
 
 // act does an external action of a step, or undoes it.
 func (x *Executor) act(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
+	if step.Act.Ollama != nil {
+		return x.ollama(ctx, p, a, step)
+	}
 	kind := JobComposeAct
 	if step.Act.Compose == nil {
 		kind = JobUnitAct
 	}
 	out, _, err := x.child(ctx, p, a, withDocker(step), kind, func(string) (any, error) {
-		before := filepath.Join(p.RunDir, "steps", step.Name, "before")
+		before := p.before(step)
 		if err := os.MkdirAll(filepath.Dir(before), 0o700); err != nil {
 			return nil, err
 		}

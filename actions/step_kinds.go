@@ -25,6 +25,7 @@ func StepForms() []StepForm {
 		{"do", DoPredict, func() StepType { return &PredictStep{Do: DoPredict} }},
 		{"do", DoCompose, func() StepType { return &ComposeStep{Do: DoCompose} }},
 		{"do", DoUnit, func() StepType { return &UnitStep{Do: DoUnit} }},
+		{"do", DoOllama, func() StepType { return &OllamaStep{Do: DoOllama} }},
 		{"do", DoCheck, func() StepType { return &CheckStep{Do: DoCheck} }},
 		{"do", DoStage, func() StepType { return &StageStep{Do: DoStage} }},
 		{"do", DoGate, func() StepType { return &GateStep{Do: DoGate} }},

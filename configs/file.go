@@ -156,6 +156,7 @@ func (m *Model) withDefaults(f *File) {
 			if l := s.Label(); l != nil && f.Ollama != nil {
 				l.URL = f.Ollama.URL
 			}
+			s.SetOllama(f.OllamaURL())
 		}
 	}
 	m.Serving = m.Serving.WithDefaults()

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -15,8 +17,7 @@ import (
 )
 
 const (
-	// DockerSocket is the default socket of the Docker engine.
-	DockerSocket = "/var/run/docker.sock"
+	dockerSocket = "/var/run/docker.sock"
 	// OllamaURL is the default URL of Ollama.
 	OllamaURL = "http://127.0.0.1:11434"
 
@@ -34,6 +35,20 @@ type Namer struct {
 	compose  map[string]composeName
 	ofDocker http.Client
 	once     sync.Once
+}
+
+// DockerSocket returns the socket of the Docker engine: that which DOCKER_HOST names, else the default one. It is "" for
+// an engine that is reached otherwise.
+func DockerSocket() string {
+	host := os.Getenv("DOCKER_HOST")
+	if host == "" {
+		return dockerSocket
+	}
+	socket, _ := strings.CutPrefix(host, "unix://")
+	if socket == host {
+		return ""
+	}
+	return socket
 }
 
 // composeName is the compose project and service of a container; empty for a container that compose did not make.
@@ -80,7 +95,8 @@ func (n *Namer) container(ctx context.Context, id string) composeName {
 	var answer struct {
 		Config struct{ Labels map[string]string }
 	}
-	if err := get(ctx, &n.ofDocker, "http://docker/containers/"+id+"/json", &answer); err != nil {
+	err := get(ctx, &n.ofDocker, "http://docker/containers/"+id+"/json", &answer)
+	if err != nil && !errors.Is(err, errForbidden) {
 		return composeName{}
 	}
 	labels := answer.Config.Labels
@@ -126,6 +142,9 @@ func (n *Namer) models(ctx context.Context, runners []*Process) {
 	}
 }
 
+// errForbidden is the answer of an engine's helper about a container that is none of the configured ones. It stays so.
+var errForbidden = errors.New("the engine's helper does not show this container")
+
 func get(ctx context.Context, client *http.Client, url string, into any) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
@@ -136,6 +155,9 @@ func get(ctx context.Context, client *http.Client, url string, into any) error {
 		return err
 	}
 	defer response.Body.Close()
+	if response.StatusCode == http.StatusForbidden {
+		return errForbidden
+	}
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("get %s: %s", url, response.Status)
 	}

@@ -20,6 +20,8 @@ type Run struct {
 	ID    string `json:"run"`
 	Model string `json:"model"`
 	Dir   string `json:"run_dir"` // of the run: nothing is due while a supervisor of its steps lives
+	// UntilEnd: a step has set it aside until the end of the run; otherwise it is for the steps that need the GPU.
+	UntilEnd bool `json:"until_end,omitempty"`
 }
 
 // Thing is something that ran, with what is needed to start it again. Exactly one of Container, Unit and Loaded is

@@ -47,19 +47,22 @@ func (l *Ledger) Note(run Run, now time.Time, things ...Thing) ([]Entry, error) 
 		return nil, err
 	}
 	n := 0
-	ids := map[string]string{} // by key: of what the run owes already and has come back
+	owed := map[string]Entry{} // by key: of what the run owes already and has come back
 	for _, e := range entries {
 		if e.Run.ID == run.ID {
 			n = max(n, e.N)
-			ids[e.Key()] = e.ID
+			owed[e.Key()] = e
 		}
 	}
 	var noted []Entry
 	for _, t := range things {
 		n++
 		e := Entry{
-			ID: cmp.Or(ids[t.Key()], fmt.Sprintf("%s-%03d", run.ID, n)), Run: run, N: n, Stopped: now,
+			ID: fmt.Sprintf("%s-%03d", run.ID, n), Run: run, N: n, Stopped: now,
 			Settled: now.Add(settleIn + t.stopTime()), Thing: t,
+		}
+		if old, ok := owed[t.Key()]; ok {
+			e.ID, e.UntilEnd = old.ID, old.UntilEnd
 		}
 		if err := l.put(e); err != nil {
 			return noted, err

@@ -8,15 +8,15 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// gpuProbe returns a probe that queries the driver in a child, as the daemon does.
-func gpuProbe() (*gpu.Probe, error) {
+// gpuProbe returns a probe that queries the driver in a child, as the daemon of a configuration does; file may be nil.
+func gpuProbe(file *configs.File) (*gpu.Probe, error) {
 	me, err := self()
 	if err != nil {
 		return nil, err
 	}
 	return &gpu.Probe{
 		Command: []string{me, "gpu-probe"},
-		Names:   &gpu.Namer{Docker: gpu.DockerSocket, Ollama: gpu.OllamaURL},
+		Names:   &gpu.Namer{Docker: gpu.DockerSocket(), Ollama: file.OllamaURL()},
 	}, nil
 }
 
@@ -33,7 +33,7 @@ func checkGPU(ctx context.Context, file *configs.File, found *check.Problems) {
 		}
 		if !asked {
 			asked = true
-			devices, fault = askGPU(ctx)
+			devices, fault = askGPU(ctx, file)
 		}
 		p := gpuFindings(*m.GPU, devices, fault)
 		if _, err := gpu.LeaseDir(file.GPU.Leases); err != nil {
@@ -46,8 +46,8 @@ func checkGPU(ctx context.Context, file *configs.File, found *check.Problems) {
 	}
 }
 
-func askGPU(ctx context.Context) ([]gpu.Device, error) {
-	probe, err := gpuProbe()
+func askGPU(ctx context.Context, file *configs.File) ([]gpu.Device, error) {
+	probe, err := gpuProbe(file)
 	if err != nil {
 		return nil, err
 	}

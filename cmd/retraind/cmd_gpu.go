@@ -68,7 +68,7 @@ func (v *gpuView) once(ctx context.Context, out io.Writer) error {
 	}
 	if v.probe == nil {
 		var err error
-		if v.probe, err = gpuProbe(); err != nil {
+		if v.probe, err = gpuProbe(file); err != nil {
 			return err
 		}
 	}

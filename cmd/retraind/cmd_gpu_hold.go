@@ -92,7 +92,7 @@ func (h *gpuHold) candidates(ctx context.Context) ([]string, error) {
 	if strings.HasPrefix(h.gpu, "GPU-") || strings.HasPrefix(h.gpu, "MIG-") {
 		return []string{h.gpu}, nil // even if the driver does not answer
 	}
-	probe, err := gpuProbe()
+	probe, err := gpuProbe(nil)
 	if err != nil {
 		return nil, err
 	}

@@ -79,6 +79,7 @@ func (r *restoring) run(ctx context.Context, cmd *cobra.Command) error {
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
+	checkRegained(ctx, results)
 	var rows []owed
 	missing := 0
 	for _, result := range results {
@@ -178,11 +179,19 @@ func (a *app) restoreEarly(cmd *cobra.Command) {
 	ctx, stop := context.WithTimeout(context.Background(), earlyPatience)
 	defer stop()
 	results, _, err := ledger.Open(state).Restore(ctx, ledger.Order{Due: ledger.StepsEnded, Patience: earlyPatience / 3})
+	checkRegained(ctx, results)
 	for _, r := range results {
 		say(a.stderr, "retraind: %s, which a run had set aside: %s", r.Entry.Thing, r.Detail)
 	}
 	if err != nil {
 		say(a.stderr, "retraind: what a run had set aside is not back: %v; try `retraind restore`", err)
+	}
+}
+
+// checkRegained adds to the details of containers that are back and have no memory on the GPU, which they had before.
+func checkRegained(ctx context.Context, results []ledger.Result) {
+	if probe, err := gpuProbe(nil); err == nil {
+		ledger.CheckGPU(ctx, probe, results)
 	}
 }
 

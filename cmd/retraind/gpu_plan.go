@@ -20,7 +20,7 @@ type modelPlan struct {
 	// Needs describes what one device must have.
 	Needs   string      `json:"needs"`
 	Verdict gpu.Verdict `json:"verdict"`
-	// Room lists the steps of the pipeline that free the GPU, with their undo steps.
+	// Room lists the steps of the pipeline that free the GPU, and how what they stop comes back.
 	Room []roomStep `json:"room,omitempty"`
 	// Aside lists what a run would stop by gpu.stop, in that order.
 	Aside []asideThing `json:"aside,omitempty"`
@@ -34,7 +34,7 @@ type asideThing struct {
 	Fault string `json:"fault,omitempty"` // why a run would stop nothing and end as blocked
 }
 
-// roomStep is a step before the first GPU step that has an undo.
+// roomStep is a step before the first GPU step that makes room.
 type roomStep struct {
 	Step string `json:"step"`
 	Does string `json:"does"`
@@ -69,7 +69,7 @@ func plansOf(ctx context.Context, file *configs.File, devices []gpu.Device) []mo
 			need, _ := peaksOf(file).Need(name, first)
 			plan.Needs = m.GPU.Wants(need)
 			plan.Verdict = gpu.Consider(*m.GPU, need, devices)
-			plan.Room, plan.Aside = roomOf(m.Steps(pipeline)), asideOf(ctx, file, m.GPU.Stop)
+			plan.Room, plan.Aside = roomOf(m.Steps(pipeline), steps), asideOf(ctx, file, m.GPU.Stop)
 			plans = append(plans, plan)
 		}
 	}
@@ -95,12 +95,16 @@ func asideOf(ctx context.Context, file *configs.File, stop []gpu.StopConfig) []a
 	return list
 }
 
-// roomOf lists the commands before the first GPU step that have an undo.
-func roomOf(steps []actions.StepConfig) []roomStep {
+// roomOf lists the steps before the first GPU step that make room: commands that have an undo, and what stops a service or
+// unloads a model.
+func roomOf(steps []actions.StepConfig, resolved []actions.Step) []roomStep {
 	var room []roomStep
-	for _, s := range steps {
+	for i, s := range steps {
 		if s.NeedsGPU() {
 			break
+		}
+		if does, back := resolved[i].Stops(); does != "" {
+			room = append(room, roomStep{resolved[i].Name, does, back})
 		}
 		if c := s.Command(); c != nil && len(c.Undo) > 0 {
 			room = append(room, roomStep{c.Name, strings.Join(c.Exec, " "), strings.Join(c.Undo, " ")})

@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/retraind/retraind/internal/pgtest"
+	"github.com/retraind/retraind/serving/ollama"
 )
 
 // tests stops the shared PostgreSQL when the scripts are done.
@@ -53,7 +54,8 @@ func params(files []string) testscript.Params {
 			"exits": cmdExits, "config": cmdConfig, "edit": cmdEdit, "run-id": cmdRunID, "expand": cmdExpand,
 			"record":   cmdRecord,
 			"postgres": cmdPostgres, "sql": cmdSQL, "items": cmdItems, "drawn": cmdDrawn, "label-file": cmdLabelFile,
-			"nats": cmdNATS, "nats-items": cmdNATSItems,
+			"ollama": cmdOllama,
+			"nats":   cmdNATS, "nats-items": cmdNATSItems,
 			"fake-gpu": cmdFakeGPU, "fake-systemctl": cmdFakeSystemctl, "card": cmdCard, "classifier": cmdClassifier, "port": cmdPort,
 			"start": cmdStart, "ends": cmdEnds, "signal": cmdSignal, "awaits": cmdAwaits, "eventually": cmdEventually,
 			"blocks": cmdBlocks, "replace": cmdReplace, "server": cmdServer, "embeddings": cmdEmbeddings,
@@ -69,6 +71,7 @@ type world struct {
 	processes map[string]*process
 	service   *service
 	page      *pageRun // set once a block of a page is run
+	ollama    *ollama.Client
 }
 
 type worldKey struct{}

@@ -105,6 +105,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	d.gate.CheckGPU(ctx, early.results)
 	if err := d.gate.Tell(ctx, early.results, early.bad); err != nil {
 		return err
 	}
@@ -177,7 +178,6 @@ func (d *Daemon) openEngine(ctx context.Context, down *teardown) error {
 	down.add("engine database", 5*time.Second, func(context.Context) error { return db.Close() })
 	d.executor = &actions.Executor{
 		Store: d.store, Runner: runner.Shim{Self: []string{d.o.Self, "exec-step"}}, Self: d.o.Self, Source: d.dataset(),
-		GPU:  d.gpu(),
 		Host: d.host, Log: d.log,
 		Ended: func(model string) {
 			if m, ok := d.model(model); ok {
@@ -185,6 +185,8 @@ func (d *Daemon) openEngine(ctx context.Context, down *teardown) error {
 			}
 		},
 	}
+	d.gate = d.newGate()
+	d.executor.GPU, d.executor.Models = d.gate, d.gate
 	d.engine, err = actions.NewEngine(ctx, db, d.executor, d.host, d.log)
 	if err != nil {
 		return fmt.Errorf("state directory %s: %w", d.store.Dir(), store.Explain(err))

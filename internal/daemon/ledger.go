@@ -27,7 +27,8 @@ type restored struct {
 }
 
 // restoreFirst restores, before anything else is opened, what no step needs stopped any more: without the store, the
-// database, the broker. A run in the middle of its GPU part, without an active step, stops it again when it resumes.
+// database, the broker. A run in the middle of its GPU part, without an active step, stops it again when it resumes. What a
+// step has set aside until the end of its run waits until the store says whether that goes on.
 func (d *Daemon) restoreFirst(ctx context.Context) restored {
 	state := d.loaded.Load().File.State
 	d.ledger = ledger.Open(state)
@@ -36,7 +37,15 @@ func (d *Daemon) restoreFirst(ctx context.Context) restored {
 	}
 	ctx, stop := context.WithTimeout(ctx, firstAll)
 	defer stop()
-	results, bad, err := d.ledger.Restore(ctx, ledger.Order{Due: ledger.StepsEnded, Patience: firstPatience})
+	results, bad, err := d.ledger.Restore(ctx, ledger.Order{
+		Patience: firstPatience,
+		Due: func(e ledger.Entry) string {
+			if e.UntilEnd {
+				return "whether run " + e.Run.ID + " goes on is not known yet"
+			}
+			return ledger.StepsEnded(e)
+		},
+	})
 	if err != nil {
 		d.log.Error("what was set aside could not be brought back yet", "err", err)
 	}
@@ -63,6 +72,7 @@ func (d *Daemon) restoreOwed(ctx context.Context) error {
 				return ledger.StepsEnded(e)
 			},
 		})
+		d.gate.CheckGPU(ctx, results)
 		if err = errors.Join(err, d.gate.Tell(ctx, results, bad)); ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/ingest"
 	"github.com/retraind/retraind/internal/backend"
@@ -98,13 +97,12 @@ func (d *Daemon) dataset() dataset.Source {
 	}
 }
 
-// gpu returns the gate that grants steps a GPU.
-func (d *Daemon) gpu() actions.GPU {
-	d.gate = gpugate.New(gpugate.Options{
+// newGate returns the gate that grants steps a GPU.
+func (d *Daemon) newGate() *gpugate.Gate {
+	return gpugate.New(gpugate.Options{
 		Store: d.store, File: func() *configs.File { return d.loaded.Load().File }, Self: d.o.Self, Host: d.host, Log: d.log,
 		Ledger: d.ledger,
 	})
-	return d.gate
 }
 
 // beatEvery returns how often each loop must report progress to the watchdog.

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -43,6 +44,10 @@ func TestMain(m *testing.M) {
 			err = runner.Supervise(os.Args[2])
 		case "train":
 			err = train(os.Getenv("WORLD"))
+		case "gpu-probe": // a driver that never answers
+			hung := make(chan os.Signal, 1)
+			signal.Notify(hung, os.Interrupt)
+			<-hung
 		case "follow":
 			err = followTable()
 		default:
@@ -132,6 +137,7 @@ type world struct {
 	labels   string // the labels section, "" for the table
 	trial    string // probation, "" for none
 	suspects string // suspicious_labels, "" for ignore
+	gpu      string // the gpu section, "" for none
 }
 
 func setup(t testing.TB) *world {
@@ -187,6 +193,9 @@ func (w *world) config() string {
 	}
 	if w.trial != "" {
 		hours += "\n    probation: " + w.trial
+	}
+	if w.gpu != "" {
+		hours += "\n    gpu: " + w.gpu
 	}
 	labels := w.labels
 	if labels == "" {

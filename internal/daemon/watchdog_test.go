@@ -3,12 +3,14 @@ package daemon_test
 import (
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/systemd"
 )
@@ -153,4 +155,44 @@ func TestWatchdogIsFedWhileTheClassifierIsSlow(t *testing.T) {
 	w.service.fault.Store(nil)
 	close(gone)
 	r.model("the answer", func(m status.Model) bool { return m.Report.Seq == items+1 && m.Report.State == drift.StateOK })
+}
+
+// A driver that never answers keeps the step waiting that needs a GPU, and nothing else: the watchdog is fed, and there is
+// one child at a time that asks.
+func TestWatchdogIsFedWhileTheDriverHangs(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.gpu = "{free: 1GiB}"
+	w.steps = strings.Replace(w.usual(""), "kind: pure", "kind: pure, gpu: true", 1)
+	r, m := w.watched()
+	r.model("the first run", func(m status.Model) bool { return m.Active != nil })
+	waittest.Eventually(t, "the training to ask for the GPU", func() bool { return probes(t) > 0 })
+	most := 0
+	for range 20 {
+		m.alive(t, 1)
+		most = max(most, probes(t))
+	}
+	if most != 1 {
+		t.Errorf("%d children ask the driver at once", most)
+	}
+	r.stop()
+}
+
+// probes counts this process's children that ask the driver.
+func probes(t *testing.T) (n int) {
+	t.Helper()
+	lists, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range lists {
+		children, _ := os.ReadFile(list)
+		for _, pid := range strings.Fields(string(children)) {
+			line, _ := os.ReadFile(filepath.Join("/proc", pid, "cmdline"))
+			if strings.Contains(string(line), "gpu-probe") {
+				n++
+			}
+		}
+	}
+	return n
 }

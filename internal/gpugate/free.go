@@ -2,7 +2,6 @@ package gpugate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -88,9 +87,9 @@ func (g *Gate) setAside(
 	things = slices.DeleteFunc(things, func(t ledger.Thing) bool {
 		return slices.ContainsFunc(own, func(e ledger.Entry) bool { return e.Key() == t.Key() })
 	})
-	markOnGPU(things, before)
+	ledger.MarkOnGPU(things, before)
 	if len(things) > 0 {
-		run := ledger.Run{ID: s.Run, Model: s.Model, Dir: r.RunDir}
+		run := ledger.Run{ID: s.Run, Model: s.Model, Dir: r.RunDir, UntilEnd: r.UntilEnd}
 		if entries, err = g.o.Ledger.Note(run, time.Now(), things...); err != nil {
 			return nil, nil, fmt.Errorf("nothing was stopped: %w", err)
 		}
@@ -165,7 +164,7 @@ func (g *Gate) awaitGone(
 	}
 }
 
-// staying names what is not gone yet, "" for nothing.
+// staying names what is not gone yet, "" for nothing. Without before the driver is not asked.
 func (g *Gate) staying(ctx context.Context, entries []ledger.Entry, before []gpu.Device) (string, error) {
 	for _, e := range entries {
 		state, err := g.o.Ledger.Look(ctx, e.Thing)
@@ -183,6 +182,9 @@ func (g *Gate) staying(ctx context.Context, entries []ledger.Entry, before []gpu
 			why = e.Thing.String() + ": a client keeps asking it, so that Ollama does not unload it; put the client before it in gpu.stop"
 		}
 		return strings.TrimSpace(why), nil
+	}
+	if len(before) == 0 {
+		return "", nil
 	}
 	devices, err := g.probe.Devices(ctx)
 	if err != nil {
@@ -239,44 +241,4 @@ func (g *Gate) blocked(ctx context.Context, s actions.GPUStep, reason string) er
 		return err
 	}
 	return &actions.BlockedError{Reason: reason, Why: policy.ReasonGPUHeld}
-}
-
-// Restore implements actions.GPU.
-func (g *Gate) Restore(ctx context.Context, s actions.GPUStep, asked []actions.AskedModel) (string, error) {
-	g.lend(s.Run, nil)
-	g.unloadOwn(ctx, s, asked)
-	results, bad, err := g.o.Ledger.Restore(ctx, ledger.Order{
-		Due: func(e ledger.Entry) string {
-			if e.Run.ID == s.Run {
-				return ledger.StepsEnded(e)
-			}
-			return "it is of run " + e.Run.ID
-		},
-	})
-	if ctx.Err() != nil {
-		return "", context.Cause(ctx)
-	}
-	g.checkGPU(ctx, results)
-	if err := g.Tell(ctx, results, bad); err != nil {
-		return "", err
-	}
-	if err != nil {
-		return "", err
-	}
-	var said, owed []string
-	for _, r := range results {
-		line := fmt.Sprintf("%s: %s", r.Entry.Thing, r.Detail)
-		if r.Ending == ledger.Owed {
-			owed = append(owed, line)
-		} else {
-			said = append(said, line)
-		}
-	}
-	if len(owed) > 0 {
-		return "", errors.New("not back yet, and tried again: " + strings.Join(owed, "; "))
-	}
-	if len(said) == 0 {
-		return "nothing is owed", nil
-	}
-	return strings.Join(said, "; "), nil
 }

@@ -46,7 +46,7 @@ func New(o Options) *Gate {
 	return &Gate{
 		o: o,
 		probe: &gpu.Probe{
-			Command: []string{o.Self, "gpu-probe"}, Names: &gpu.Namer{Docker: gpu.DockerSocket, Ollama: o.File().OllamaURL()},
+			Command: []string{o.Self, "gpu-probe"}, Names: &gpu.Namer{Docker: gpu.DockerSocket(), Ollama: o.File().OllamaURL()},
 		},
 		xids:   &gpu.XidProbe{Command: []string{o.Self, "gpu-xid"}},
 		peaks:  &gpu.Peaks{Path: filepath.Join(o.Store.Dir(), gpu.PeaksFile)},
@@ -80,10 +80,14 @@ func (g *Gate) Acquire(ctx context.Context, s actions.GPUStep) (actions.GPUGrant
 	end := g.guarded(ctx, s, true, func(text string) { log.Warn("gpu gate", "detail", text) },
 		func(why *actions.BlockedError) { back(why) })
 	defer end()
+	leases := gpu.Leases{Dir: dir}
+	if s.ByOllama {
+		return g.leaseForOllama(ctx, s, leases, *m.GPU)
+	}
 	grant, v, err := gpu.Acquire(ctx, gpu.Request{
-		Inventory: g.probe, Leases: gpu.Leases{Dir: dir}, Config: *m.GPU, Need: need,
+		Inventory: g.probe, Leases: leases, Config: *m.GPU, Need: need,
 		Turn:   func(d gpu.Device) string { return g.queue.before(s.Run, d) },
-		Owner:  fmt.Sprintf("run %s of model %s", s.Run, s.Model),
+		Owner:  owner(s),
 		Report: func(v gpu.Verdict) { log.Info("gpu gate", "result", v.Result, "detail", v.Text) },
 	})
 	if err != nil {

@@ -8,6 +8,14 @@ import (
 	"github.com/retraind/retraind/notify"
 )
 
+// CheckGPU waits until containers that are back have the GPU again, and names those that do not.
+func (g *Gate) CheckGPU(ctx context.Context, results []ledger.Result) {
+	for _, r := range ledger.CheckGPU(ctx, g.probe, results) {
+		g.o.Log.Warn("a container has not got the gpu back", "run_id", r.Entry.Run.ID, "thing", r.Entry.Thing.String(),
+			"detail", r.Detail)
+	}
+}
+
 // Tell publishes the results of restoring: one event for each run with news. Unreadable files of the ledger are
 // logged.
 func (g *Gate) Tell(ctx context.Context, results []ledger.Result, bad map[string]error) error {

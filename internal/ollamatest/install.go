@@ -1,6 +1,7 @@
 package ollamatest
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,6 +24,15 @@ func Each(t *testing.T, test func(t *testing.T, url string)) {
 		t.Parallel()
 		test(t, Real(t))
 	})
+}
+
+// RealOrFake is the URL of a real server of the test's own where one is built, else of a fake.
+func RealOrFake(t testing.TB) string {
+	t.Helper()
+	if _, err := built(); errors.Is(err, ErrNoServer) {
+		return NewFake(t).URL
+	}
+	return Start(t).URL
 }
 
 // Client is a client that ends with the test.

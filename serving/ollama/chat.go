@@ -89,6 +89,11 @@ func (c *Client) Load(ctx context.Context, model string, keep time.Duration) err
 	return c.keepAlive(ctx, "load", model, keep)
 }
 
+// Warm loads a model into memory for as long as the server keeps models by default.
+func (c *Client) Warm(ctx context.Context, model string) error {
+	return c.memory(ctx, "load", model, map[string]any{"model": model, "stream": false})
+}
+
 // Unload asks the server to unload a model. It returns at once: the model is unloaded when its last request ends, and
 // new requests are served by it until then. It is gone when Running no longer lists it.
 func (c *Client) Unload(ctx context.Context, model string) error {
@@ -96,7 +101,12 @@ func (c *Client) Unload(ctx context.Context, model string) error {
 }
 
 func (c *Client) keepAlive(ctx context.Context, op, model string, keep time.Duration) error {
+	return c.memory(ctx, op, model, map[string]any{"model": model, "keep_alive": KeepAlive(keep), "stream": false})
+}
+
+// memory sends a request without a prompt, which only loads or unloads.
+func (c *Client) memory(ctx context.Context, op, model string, request map[string]any) error {
 	k := call{op: op, about: model, method: http.MethodPost, path: "/api/generate", most: maxSmall}
 	var out struct{ Done bool }
-	return c.ask(ctx, k, map[string]any{"model": model, "keep_alive": KeepAlive(keep), "stream": false}, &out)
+	return c.ask(ctx, k, request, &out)
 }

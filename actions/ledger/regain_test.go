@@ -1,17 +1,16 @@
-package gpugate
+package ledger
 
 import (
 	"slices"
 	"testing"
 
-	"github.com/retraind/retraind/actions/ledger"
 	"github.com/retraind/retraind/gpu"
 )
 
 func TestContainersThatLostTheGPU(t *testing.T) {
 	t.Parallel()
-	thing := func(id string) ledger.Thing {
-		return ledger.Thing{Kind: ledger.KindContainer, Container: &ledger.Container{ID: id}}
+	thing := func(id string) Thing {
+		return Thing{Kind: KindContainer, Container: &Container{ID: id}}
 	}
 	card := func(ids ...string) []gpu.Device {
 		d := gpu.Device{UUID: "GPU-1"}
@@ -20,13 +19,13 @@ func TestContainersThatLostTheGPU(t *testing.T) {
 		}
 		return []gpu.Device{d}
 	}
-	things := []ledger.Thing{
-		thing("backend"), thing("cpu"), {Kind: ledger.KindUnit, Unit: &ledger.Unit{Name: "x.service"}}, thing("tagger"),
+	things := []Thing{
+		thing("backend"), thing("cpu"), {Kind: KindUnit, Unit: &Unit{Name: "x.service"}}, thing("tagger"),
 	}
-	markOnGPU(things, card("backend", "tagger", "stranger"))
-	results := make([]ledger.Result, len(things))
+	MarkOnGPU(things, card("backend", "tagger", "stranger"))
+	results := make([]Result, len(things))
 	for i := range things {
-		results[i] = ledger.Result{Entry: ledger.Entry{Thing: things[i]}, Ending: ledger.Restored}
+		results[i] = Result{Entry: Entry{Thing: things[i]}, Ending: Restored}
 	}
 	dead := card("backend", "tagger")
 	dead[0].Processes[0].Gone = true
@@ -44,7 +43,7 @@ func TestContainersThatLostTheGPU(t *testing.T) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
-	results[0].Ending = ledger.LeftAlone // a person decided about it
+	results[0].Ending = LeftAlone // a person decided about it
 	if got := withoutGPU(results, nil); !slices.Equal(got, []int{3}) {
 		t.Errorf("left alone: %v", got)
 	}

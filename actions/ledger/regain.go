@@ -1,19 +1,22 @@
-package gpugate
+package ledger
 
 import (
 	"context"
 	"slices"
 	"time"
 
-	"github.com/retraind/retraind/actions/ledger"
 	"github.com/retraind/retraind/gpu"
 )
 
-// regainIn is how long containers that are back may take until they have memory on a GPU again.
-const regainIn = 10 * time.Second
+const (
+	// regainIn is how long containers that are back may take until they have memory on a GPU again.
+	regainIn = 10 * time.Second
+	// regainEvery is the pause between two looks at the GPUs.
+	regainEvery = 500 * time.Millisecond
+)
 
-// markOnGPU records which containers have memory on a GPU.
-func markOnGPU(things []ledger.Thing, devices []gpu.Device) {
+// MarkOnGPU records which containers have memory on a GPU.
+func MarkOnGPU(things []Thing, devices []gpu.Device) {
 	for _, t := range things {
 		if t.Container != nil && onGPU(t.Container.ID, devices) {
 			t.Container.OnGPU = true
@@ -28,28 +31,29 @@ func onGPU(container string, devices []gpu.Device) bool {
 }
 
 // withoutGPU returns the indices of containers that were restored and have no memory on a GPU, which they had before.
-func withoutGPU(results []ledger.Result, devices []gpu.Device) (missing []int) {
+func withoutGPU(results []Result, devices []gpu.Device) (missing []int) {
 	for i, r := range results {
 		c := r.Entry.Container
-		if r.Ending == ledger.Restored && c != nil && c.OnGPU && !onGPU(c.ID, devices) {
+		if r.Ending == Restored && c != nil && c.OnGPU && !onGPU(c.ID, devices) {
 			missing = append(missing, i)
 		}
 	}
 	return missing
 }
 
-// checkGPU waits until the containers that are back have memory on a GPU again, and adds to the details of those that have
-// none. That is no failure: a service may load its model with the first request.
-func (g *Gate) checkGPU(ctx context.Context, results []ledger.Result) {
+// CheckGPU waits until the containers that are back have memory on a GPU again. It adds to the details of those that have
+// none, and returns them. That is no failure: a service may load its model with the first request. Without such
+// containers the driver is not asked.
+func CheckGPU(ctx context.Context, inventory gpu.Inventory, results []Result) []Result {
 	missing := withoutGPU(results, nil)
 	if len(missing) == 0 {
-		return
+		return nil
 	}
-	tick := time.NewTicker(goneEvery)
+	tick := time.NewTicker(regainEvery)
 	defer tick.Stop()
 	what := ""
 	for deadline := time.Now().Add(regainIn); time.Now().Before(deadline); {
-		devices, err := g.probe.Devices(ctx)
+		devices, err := inventory.Devices(ctx)
 		if err != nil {
 			what = "; whether it has the GPU again is not known: " + err.Error()
 		} else {
@@ -57,17 +61,18 @@ func (g *Gate) checkGPU(ctx context.Context, results []ledger.Result) {
 			what = "; it had memory on the GPU before and has none yet: if it does not load its model with the next request, restart it"
 		}
 		if len(missing) == 0 {
-			return
+			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-tick.C:
 		}
 	}
+	var without []Result
 	for _, i := range missing {
 		results[i].Detail += what
-		g.o.Log.Warn("a container has not got the gpu back", "run_id", results[i].Entry.Run.ID,
-			"thing", results[i].Entry.Thing.String(), "detail", results[i].Detail)
+		without = append(without, results[i])
 	}
+	return without
 }

@@ -1,0 +1,190 @@
+package actions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/serving/ollama"
+	"github.com/retraind/retraind/store"
+)
+
+// Models unloads models of an Ollama server for steps, with an entry in the ledger of the host. Implemented by the daemon.
+type Models interface {
+	// Unload records and unloads what r names, and waits until the server and the driver say that it is gone. It may be
+	// called again. It says what it did.
+	Unload(ctx context.Context, s GPUStep, r Room) (string, error)
+	// Reload waits for the run's turn on the GPU and loads what the run has unloaded and m names, as it was. It says what came
+	// back, "" for nothing.
+	Reload(ctx context.Context, s GPUStep, m gpu.StopConfig) (string, error)
+}
+
+// ollama unloads or loads a model for a step, or takes the loading back.
+func (x *Executor) ollama(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
+	if x.Models == nil {
+		return Outcome{Class: store.StepFailed, Detail: "models cannot be loaded and unloaded here"}, nil
+	}
+	if a.Kind == ActUndo {
+		ctx, stop := context.WithTimeout(ctx, step.Timeout)
+		defer stop()
+		return outcomeOf(ctx, step, func() (string, error) { return x.loadBack(ctx, p, step) })
+	}
+	ctx, stop := x.bounded(ctx, p, step)
+	defer stop()
+	if !step.Act.Ollama.Load {
+		return outcomeOf(ctx, step, func() (string, error) { return x.Models.Unload(ctx, gpuStep(p, step), p.aside(step)) })
+	}
+	return outcomeOf(ctx, step, func() (string, error) {
+		came, err := x.Models.Reload(ctx, gpuStep(p, step), step.Act.Ollama.named())
+		if err != nil || came != "" {
+			return came, err
+		}
+		if step.Act.Ollama.Model == gpu.AllModels {
+			return "the run has unloaded nothing", nil
+		}
+		return x.load(ctx, p, step)
+	})
+}
+
+// outcomeOf is the outcome of work that says what it did.
+func outcomeOf(ctx context.Context, step Step, work func() (string, error)) (Outcome, error) {
+	detail, err := work()
+	var blocked *BlockedError
+	switch {
+	case err == nil:
+		return Outcome{Class: store.StepOK, Detail: detail}, nil
+	case errors.As(err, &blocked):
+		return Outcome{Class: store.StepBlocked, Detail: blocked.Reason, Why: blocked.Why}, nil
+	}
+	out, err := failed(ctx, store.StepFailed, fmt.Errorf("%s: %w", step.Name, err))
+	return ended(step, out, err)
+}
+
+// aside is what a step unloads until the end of the run.
+func (p Plan) aside(step Step) Room {
+	return Room{Stop: []gpu.StopConfig{step.Act.Ollama.named()}, RunDir: p.RunDir, UntilEnd: true}
+}
+
+// unloadAgain unloads what steps before one have unloaded, in case a client or a start of the daemon has loaded it again.
+func (x *Executor) unloadAgain(ctx context.Context, p Plan, before int) error {
+	for _, i := range p.unloaded(before) {
+		if x.Models == nil {
+			break
+		}
+		if _, err := x.Models.Unload(ctx, gpuStep(p, p.Steps[i]), p.aside(p.Steps[i])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	wasOff = "off"
+	// memoryPoll is the pause between two looks at what a server has loaded.
+	memoryPoll = 250 * time.Millisecond
+)
+
+// load loads a model for the time that the server keeps models by default. A file of the run records that it was not
+// loaded before.
+func (x *Executor) load(ctx context.Context, p Plan, step Step) (string, error) {
+	m := step.Act.Ollama
+	server, err := ollama.New(m.URL)
+	if err != nil {
+		return "", err
+	}
+	defer server.Close()
+	r, err := loadedAs(ctx, server, m.Model)
+	if err != nil {
+		return "", err
+	}
+	if r == nil {
+		if err := writeBefore(p.before(step), wasOff); err != nil {
+			return "", err
+		}
+	}
+	if err := server.Warm(ctx, m.Model); err != nil {
+		return "", err
+	}
+	if r, err = loadedAs(ctx, server, m.Model); err != nil {
+		return "", err
+	}
+	if r == nil {
+		return "", fmt.Errorf("%s is not loaded although the server says so: see the log of the Ollama server", m.Model)
+	}
+	text := m.Model + " is loaded"
+	if r.Size > 0 {
+		text += fmt.Sprintf(", %d %% of it on the GPU", 100*r.VRAM/r.Size)
+	}
+	return text, nil
+}
+
+// loadBack unloads a model that a step has loaded and that was not loaded before.
+func (x *Executor) loadBack(ctx context.Context, p Plan, step Step) (string, error) {
+	m := step.Act.Ollama
+	was, err := os.ReadFile(p.before(step))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && string(was) != wasOff {
+		return m.Model + " was loaded before: it stays", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	server, err := ollama.New(m.URL)
+	if err != nil {
+		return "", err
+	}
+	defer server.Close()
+	tick := time.NewTicker(memoryPoll)
+	defer tick.Stop()
+	for {
+		r, err := loadedAs(ctx, server, m.Model)
+		if r == nil && err == nil || errors.Is(err, ollama.ErrAway) {
+			return m.Model + " is unloaded again", nil
+		}
+		if err == nil && r.Expires.After(time.Now()) {
+			err = server.Unload(ctx, m.Model)
+		}
+		if err != nil {
+			return "", err
+		}
+		select {
+		case <-ctx.Done():
+			return "", fmt.Errorf("%s: a client keeps asking it, so that Ollama does not unload it", m.Model)
+		case <-tick.C:
+		}
+	}
+}
+
+// loadedAs returns how a server has loaded a model, nil if it has not.
+func loadedAs(ctx context.Context, server *ollama.Client, model string) (*ollama.Running, error) {
+	running, err := server.Running(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(running, func(r ollama.Running) bool { return ollama.Tagged(r.Name) == ollama.Tagged(model) })
+	if i < 0 {
+		return nil, nil
+	}
+	return &running[i], nil
+}
+
+// before is the file with the state before a step.
+func (p Plan) before(step Step) string { return filepath.Join(p.RunDir, "steps", step.Name, "before") }
+
+// writeBefore records a state once: a former attempt has seen it as it was.
+func writeBefore(path, state string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return renameio.WriteFile(path, []byte(state), 0o600)
+}

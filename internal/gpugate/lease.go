@@ -1,0 +1,75 @@
+package gpugate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/gpu"
+)
+
+// leaseForOllama leases the device that an Ollama server will take, for a step that asks it. The step has no memory on it
+// itself, so nothing but the lease is waited for.
+func (g *Gate) leaseForOllama(
+	ctx context.Context, s actions.GPUStep, leases gpu.Leases, config gpu.Config,
+) (actions.GPUGrant, error) {
+	tick := time.NewTicker(turnEvery)
+	defer tick.Stop()
+	for deadline := time.Now().Add(config.Wait.D()); ; {
+		devices, err := g.probe.Devices(ctx)
+		if err != nil {
+			return actions.GPUGrant{}, g.unless(ctx, s, err)
+		}
+		leases.Mark(devices)
+		why := leaseHolders(devices)
+		if d := ollamaTakes(devices); d != nil {
+			if why = g.queue.before(s.Run, *d); why == "" {
+				lease, err := leases.TryAcquire(d.UUID, owner(s))
+				if err == nil {
+					return actions.GPUGrant{Lease: lease.File()}, nil
+				}
+				if !errors.Is(err, gpu.ErrLeased) {
+					return actions.GPUGrant{}, err
+				}
+				why = err.Error()
+			}
+		}
+		if time.Now().After(deadline) {
+			return actions.GPUGrant{}, g.blocked(ctx, s, fmt.Sprintf(
+				"the GPU is not free for the models that the step asks: after %s it is still leased by %s", config.Wait, why))
+		}
+		select {
+		case <-ctx.Done():
+			return actions.GPUGrant{}, context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// ollamaTakes returns the device without a lease that Ollama will compute on, nil for none: where it has a model already,
+// else the one with the most free memory, as the server chooses.
+func ollamaTakes(devices []gpu.Device) *gpu.Device {
+	usable := slices.DeleteFunc(slices.Clone(devices), func(d gpu.Device) bool { return d.Split || d.Lease != "" })
+	if len(usable) == 0 {
+		return nil
+	}
+	models := func(d gpu.Device) (n int) {
+		for _, p := range d.Processes {
+			if p.Kind() == gpu.KindOllama {
+				n++
+			}
+		}
+		return n
+	}
+	best := slices.MaxFunc(usable, func(a, b gpu.Device) int {
+		return cmp.Or(cmp.Compare(models(a), models(b)), cmp.Compare(a.Free.Size, b.Free.Size), cmp.Compare(b.Index, a.Index))
+	})
+	return &best
+}
+
+// owner names a step's run to people who look at the lease.
+func owner(s actions.GPUStep) string { return fmt.Sprintf("run %s of model %s", s.Run, s.Model) }

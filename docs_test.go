@@ -176,6 +176,37 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
+// Every picture is shown by a document, and what a document shows is there; a page with pictures loads quickly.
+func TestPicturesAreShown(t *testing.T) {
+	t.Parallel()
+	const most = 150 << 10 // bytes
+	reference := regexp.MustCompile(`(?:!\[[^\]]*\]\(|(?:src|srcset)=")([^)"]+)`)
+	shown := map[string]bool{}
+	for path, text := range papers(t) {
+		for _, m := range reference.FindAllStringSubmatch(text, -1) {
+			file := filepath.Join(filepath.Dir(path), m[1])
+			shown[file] = true
+			info, err := os.Stat(file)
+			if err != nil {
+				t.Errorf("%s shows %s, which is not there", path, file)
+			} else if info.Size() > most {
+				t.Errorf("%s has %d bytes, more than %d", file, info.Size(), most)
+			}
+		}
+	}
+	for _, pattern := range []string{"*.svg", "*.png"} {
+		files, err := filepath.Glob(filepath.Join("docs", "pictures", pattern))
+		if err != nil || len(files) < 2 {
+			t.Errorf("%d pictures %s: %v", len(files), pattern, err)
+		}
+		for _, file := range files {
+			if !shown[file] {
+				t.Errorf("no document shows %s", file)
+			}
+		}
+	}
+}
+
 // anchors are the headings of a document as links name them.
 func anchors(text string) []string {
 	var out []string

@@ -1,28 +1,68 @@
-// Command pictures draws the diagrams of docs as SVG: docs/pictures/way.svg and docs/pictures/run.svg.
+// Command pictures draws the pictures of docs as SVG files in docs/pictures.
 //
-// It owns their only source, the boxes and arrows in way.go and run.go. The files follow the reader's light or dark
-// colour scheme. Everything runs in one goroutine; it never reads a file.
+// It owns their sources: the boxes and arrows of the diagrams, in way.go and run.go, and docs/pictures/demo.cast, a
+// recording of the demo's terminal. The files follow the reader's light or dark colour scheme. One goroutine draws, a
+// second one reads the terminal. It never draws anything of the demo that was not recorded.
 //
-//	go run ./scripts/pictures
+//	go run ./scripts/pictures            draws all of them
+//	go run ./scripts/pictures -record    plays bin/retraind demo and records it before that; needs util-linux's script
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 )
 
+const (
+	directory = "docs/pictures"
+	recording = "demo.cast"
+)
+
 func main() {
-	for name, p := range pictures() {
-		path := filepath.Join("docs", "pictures", name)
-		if err := os.WriteFile(path, []byte(p.svg()), 0o644); err != nil { //nolint:gosec // documentation is public
-			fmt.Fprintln(os.Stderr, "pictures:", err)
-			os.Exit(1)
-		}
+	again := flag.Bool("record", false, "record the demo before drawing: make build first")
+	flag.Parse()
+	if err := draw(*again); err != nil {
+		fmt.Fprintln(os.Stderr, "pictures:", err)
+		os.Exit(1)
 	}
 }
 
-// pictures returns the diagrams by file name.
-func pictures() map[string]picture {
+func draw(again bool) error {
+	if again {
+		if err := record(filepath.Join(directory, recording), "retraind demo", "bin/retraind demo"); err != nil {
+			return err
+		}
+	}
+	all, err := drawings(directory)
+	if err != nil {
+		return err
+	}
+	for name, text := range all {
+		if err := os.WriteFile(filepath.Join(directory, name), []byte(text), 0o644); err != nil { //nolint:gosec // documentation is public
+			return err
+		}
+	}
+	return nil
+}
+
+// drawings returns the SVG texts by file name.
+func drawings(dir string) (map[string]string, error) {
+	all := map[string]string{}
+	for name, p := range diagrams() {
+		all[name] = p.svg()
+	}
+	h, frames, err := readCast(filepath.Join(dir, recording))
+	if err != nil {
+		return nil, err
+	}
+	all["demo.svg"], err = film(h, frames, "A terminal in which labels are corrected and a better model is deployed, "+
+		"labels are poisoned and the retraining is refused, and a deploy that serves the old model is rolled back.")
+	return all, err
+}
+
+// diagrams returns the drawn ones by file name.
+func diagrams() map[string]picture {
 	return map[string]picture{"way.svg": way(), "run.svg": run()}
 }

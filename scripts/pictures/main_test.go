@@ -10,12 +10,18 @@ import (
 	"testing"
 )
 
-// The stored pictures match the source, are well-formed, and adapt to a dark scheme.
+// pictures is where the stored pictures are.
+var pictures = filepath.Join("..", "..", directory)
+
+// The stored pictures match their sources, are well-formed, and adapt to a dark scheme.
 func TestPicturesAreCurrent(t *testing.T) {
 	t.Parallel()
-	for name, p := range pictures() {
-		want := p.svg()
-		got, err := os.ReadFile(filepath.Join("..", "..", "docs", "pictures", name))
+	all, err := drawings(pictures)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range all {
+		got, err := os.ReadFile(filepath.Join(pictures, name))
 		if err != nil || string(got) != want {
 			t.Errorf("docs/pictures/%s is not current (%v): go run ./scripts/pictures", name, err)
 		}
@@ -35,7 +41,7 @@ func TestPicturesAreCurrent(t *testing.T) {
 // Every box is inside its picture, and none overlaps another.
 func TestBoxesFit(t *testing.T) {
 	t.Parallel()
-	for name, p := range pictures() {
+	for name, p := range diagrams() {
 		for i, b := range p.boxes {
 			if b.x < 0 || b.y < 0 || b.x+b.width > p.width || b.y+b.height() > p.height {
 				t.Errorf("%s: box %q is outside", name, b.title)

@@ -3,7 +3,8 @@
 # brings both: Chromium and npm from the distribution's packages, axe-core from npm into the cache directory. Where npm
 # cannot be reached the page is looked at without axe-core.
 #
-#   scripts/page.sh [go test flags]        RETRAIND_SCREENSHOTS=DIR keeps pictures of what was looked at
+#   scripts/page.sh [go test flags]        RETRAIND_SCREENSHOTS=DIR keeps pictures of what was looked at;
+#                                          RETRAIND_UPDATE=1 takes those of the documents again, docs/pictures/page*.png
 set -eu
 . "$(dirname "$0")/env.sh"
 

@@ -7,9 +7,9 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -190,17 +190,20 @@ func (c *chromium) eval(expression string, into any) {
 // screenshot saves the whole page as a picture if RETRAIND_SCREENSHOTS names a directory.
 func (c *chromium) screenshot(name string) {
 	c.t.Helper()
-	dir := os.Getenv("RETRAIND_SCREENSHOTS")
-	if dir == "" {
-		return
+	if dir := os.Getenv("RETRAIND_SCREENSHOTS"); dir != "" {
+		c.capture(filepath.Join(dir, name+".png"), map[string]any{"captureBeyondViewport": true})
 	}
+}
+
+func (c *chromium) capture(path string, params map[string]any) {
+	c.t.Helper()
 	var shot struct{ Data string }
-	c.call("Page.captureScreenshot", map[string]any{"captureBeyondViewport": true}, &shot)
+	c.call("Page.captureScreenshot", params, &shot)
 	b, err := base64.StdEncoding.DecodeString(shot.Data)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if err := os.WriteFile(fmt.Sprintf("%s/%s.png", dir, name), b, 0o600); err != nil {
+	if err := os.WriteFile(path, b, 0o644); err != nil { //nolint:gosec // documentation is public
 		c.t.Fatal(err)
 	}
 }

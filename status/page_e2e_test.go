@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -77,27 +78,11 @@ func TestPageInChromium(t *testing.T) {
 	c := startChromium(t)
 	empty := fake{snapshot: func(context.Context) (Status, error) { s := status(); s.Models = nil; return s, nil }}
 	for name, backend := range map[string]fake{"story": storied(), "phases": everyPhase(), "empty": empty} {
-		backend.subscribe = func(ctx context.Context) <-chan Event {
-			never := make(chan Event)
-			context.AfterFunc(ctx, func() { close(never) })
-			return never
-		}
-		page := newTestPage(t, backend)
-		refreshed := make(chan struct{}, 100)
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			page.ServeHTTP(w, r)
-			if r.URL.Path == "/" {
-				refreshed <- struct{}{}
-			}
-		}))
-		t.Cleanup(func() {
-			server.CloseClientConnections() // the page's stream of events never ends
-			server.Close()
-		})
+		url, refreshed := servePage(t, backend)
 		for _, scheme := range []string{"light", "dark"} {
 			for _, width := range []int{1280, 375, 320} {
 				shot := fmt.Sprintf("%s-%s-%d", name, scheme, width)
-				c.open(server.URL, width, scheme)
+				c.open(url, width, scheme)
 				<-refreshed // the page itself,
 				<-refreshed // and its first refresh
 				c.eval(`document.querySelectorAll("details").forEach((d) => { d.open = true; })`, nil)
@@ -106,6 +91,50 @@ func TestPageInChromium(t *testing.T) {
 				c.checkAxe(shot, axe)
 			}
 		}
+	}
+	c.picturesOfPage()
+}
+
+// servePage serves the page of a backend, and sends after each answer.
+func servePage(t *testing.T, backend fake) (url string, refreshed <-chan struct{}) {
+	t.Helper()
+	backend.subscribe = func(ctx context.Context) <-chan Event {
+		never := make(chan Event)
+		context.AfterFunc(ctx, func() { close(never) })
+		return never
+	}
+	page, answered := newTestPage(t, backend), make(chan struct{}, 100)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		page.ServeHTTP(w, r)
+		if r.URL.Path == "/" {
+			answered <- struct{}{}
+		}
+	}))
+	t.Cleanup(func() {
+		server.CloseClientConnections() // the page's stream of events never ends
+		server.Close()
+	})
+	return server.URL, answered
+}
+
+// picturesOfPage takes the pictures for the documents if RETRAIND_UPDATE is set: the page of a daemon whose configuration
+// is in order.
+func (c *chromium) picturesOfPage() {
+	if os.Getenv("RETRAIND_UPDATE") == "" {
+		return
+	}
+	backend := storied()
+	backend.snapshot = func(context.Context) (Status, error) {
+		s := status()
+		s.Config.Problem, s.Config.RestartNeeded, s.OutboxPending = "", nil, 0
+		return s, nil
+	}
+	url, refreshed := servePage(c.t, backend)
+	for scheme, name := range map[string]string{"light": "page.png", "dark": "page-dark.png"} {
+		c.open(url, 1280, scheme)
+		<-refreshed
+		<-refreshed
+		c.capture(filepath.Join("..", "docs", "pictures", name), nil)
 	}
 }
 

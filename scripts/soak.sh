@@ -12,6 +12,8 @@ long() { RETRAIND_LONG=1 go test -vet=off -timeout 30m "$@"; }
 long "$@" ./policy/... ./drift/... ./internal/demo/news ./gpu
 long "$@" -run '^(TestFloodOfLabels|TestDaemonKilledWhileOthersWrite)$' ./internal/daemon
 long "$@" ./actions/ledger
-long "$@" -run '^(TestCrashAside|TestKillsAside)$' ./internal/crashtest
+seed=${RETRAIND_SEED:-$(date +%s)}
+echo "soak: RETRAIND_SEED=$seed repeats the random kills"
+RETRAIND_SEED=$seed long "$@" -run "^(TestCrashAside|TestKillsAside)$" ./internal/crashtest
 long "$@" ./watch/natssource ./watch/labelfiles
 long "$@" -tags faults -run '^TestKilledAtEachPoint$' ./actions/compose

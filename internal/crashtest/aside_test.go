@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -77,6 +76,23 @@ exit 3
 
 func newAside(t *testing.T, at ...string) *aside {
 	t.Helper()
+	return stageAside(t, patience, at, func(p place) string {
+		return fmt.Sprintf(`    serving: {classify: "http://127.0.0.1:1/classify", health: "http://127.0.0.1:1/health", asleep: ok}
+    retrain_when: {label_changes: {at_least: 60}}
+    pipeline:
+      default:
+        - {name: train, exec: [%q], kind: pure, gpu: true, retries: 0}
+        - {do: export}
+        - {do: gate}
+        - {do: release}
+        - {do: verify}
+`, filepath.Join(p.dir, "bin", "train"))
+	})
+}
+
+// stageAside makes a place with the played host, and the configuration of a model whose last part rest gives.
+func stageAside(t *testing.T, within time.Duration, at []string, rest func(place) string) *aside {
+	t.Helper()
 	dir := t.TempDir()
 	n := told.Add(1)
 	p := place{
@@ -102,20 +118,10 @@ gpu: {leases: %q}
 models:
   %s:
     labels: {files: {dir: %q, id: id, text: [title], label: category}}
-    serving: {classify: "http://127.0.0.1:1/classify", health: "http://127.0.0.1:1/health", asleep: ok}
-    retrain_when: {label_changes: {at_least: 60}}
     gpu: {free: 20GiB, stable_for: 10ms, wait: 20s, stop_within: 10s, stop: [{unit: tagger.service}, {unit: off.service}]}
-    pipeline:
-      default:
-        - {name: train, exec: [%q], kind: pure, gpu: true, retries: 0}
-        - {do: export}
-        - {do: gate}
-        - {do: release}
-        - {do: verify}
-`, p.state(), p.broker, filepath.Join(dir, "leases"), model, filepath.Join(dir, "labels"),
-		filepath.Join(dir, "bin", "train")), 0o600))
+%s`, p.state(), p.broker, filepath.Join(dir, "leases"), model, filepath.Join(dir, "labels"), rest(p)), 0o600))
 	ctx, fail := context.WithCancelCause(t.Context())
-	ctx, stop := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the play is not over after %s", patience))
+	ctx, stop := context.WithTimeoutCause(ctx, within, fmt.Errorf("the play is not over after %s", within))
 	t.Cleanup(stop)
 	s := &aside{place: p, t: t, ctx: ctx}
 	s.guardian = &guardian{
@@ -151,16 +157,20 @@ func (s *aside) play(during func() error) error {
 	}); err != nil {
 		return err
 	}
-	if err := waittest.Until(s.ctx, "nothing to be owed", func() (bool, error) {
-		entries, bad, err := ledger.Open(s.state()).Entries()
-		return len(entries)+len(bad) == 0, err
-	}); err != nil {
+	if err := s.nothingOwed(); err != nil {
 		return err
 	}
 	if err := waittest.Until(s.ctx, "the last kill", func() (bool, error) { return s.died() >= len(s.at), nil }); err != nil {
 		return err
 	}
 	return s.stop(s.ctx)
+}
+
+func (s *aside) nothingOwed() error {
+	return waittest.Until(s.ctx, "nothing to be owed", func() (bool, error) {
+		entries, bad, err := ledger.Open(s.state()).Entries()
+		return len(entries)+len(bad) == 0, err
+	})
 }
 
 // demand asks for a run until a process has heard it.
@@ -300,16 +310,27 @@ func (s *aside) hold() string {
 
 // killSupervisor kills the supervisor of the training that was begun last, and reports whether it lived.
 func (s *aside) killSupervisor() bool {
+	pid := s.supervisor()
+	return pid > 0 && syscall.Kill(pid, syscall.SIGKILL) == nil
+}
+
+// supervisor is the process id of the supervisor of the training that was begun last, 0 if it does not live.
+func (s *aside) supervisor() int {
 	fields := strings.Fields(tail(filepath.Join(s.dir, "train.log"), 1000))
 	if len(fields) < 2 {
-		return false
+		return 0
 	}
-	pid, err := strconv.Atoi(fields[len(fields)-1])
+	training, err := strconv.Atoi(fields[len(fields)-1])
 	if err != nil {
-		return false
+		return 0
 	}
-	supervisor := parentOf(pid)
-	return supervisor > 1 && syscall.Kill(supervisor, syscall.SIGKILL) == nil
+	pid := parentOf(training)
+	// The training may have ended, and its number may be another's.
+	args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil || pid <= 1 || !strings.Contains(string(args), s.state()) {
+		return 0
+	}
+	return pid
 }
 
 func parentOf(pid int) int {
@@ -320,40 +341,4 @@ func parentOf(pid int) int {
 	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
 	n, _ := strconv.Atoi(fields[1])
 	return n
-}
-
-// TestKillsAside kills the daemon, and sometimes the supervisor, at random times; only in the long run.
-func TestKillsAside(t *testing.T) {
-	t.Parallel()
-	if !long() {
-		t.Skip("RETRAIND_LONG is not set")
-	}
-	for seed := range uint64(40) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			rng := rand.New(rand.NewPCG(seed, 1))
-			s := newAside(t, "never", "never", "never", "never") // each kill is one of those that the guardian expects
-			hold := s.hold()
-			err := s.play(func() error {
-				defer os.Remove(hold)
-				for range 4 {
-					timer := time.NewTimer(time.Duration(rng.IntN(1200)) * time.Millisecond)
-					<-timer.C
-					if rng.IntN(3) == 0 {
-						s.killSupervisor()
-					}
-					deaths := s.died()
-					_ = s.process().Process.Kill()
-					again := func() (bool, error) { return s.died() > deaths, nil }
-					if err := waittest.Until(s.ctx, "the next process", again); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-			if err != nil {
-				t.Fatalf("%v\n%s", err, tail(s.log(), 4000))
-			}
-			s.judge()
-		})
-	}
 }

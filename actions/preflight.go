@@ -15,7 +15,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/retraind/retraind/actions/compose"
 	"github.com/retraind/retraind/actions/files"
+	"github.com/retraind/retraind/gpu"
 	"github.com/retraind/retraind/internal/text"
 )
 
@@ -35,8 +37,9 @@ type preflight struct {
 }
 
 // Preflight returns what would make a run of these steps fail, as far as the caller can check beforehand: programs,
-// directories, the engine, units, and the space that earlier runs needed. modelDir is the model's directory.
-func Preflight(ctx context.Context, steps []Step, modelDir string) []Finding {
+// directories, the engine, units, and the space that earlier runs needed. aside is what a run of them stops for the GPU,
+// modelDir the model's directory.
+func Preflight(ctx context.Context, steps []Step, aside []gpu.StopConfig, modelDir string) []Finding {
 	c := &preflight{ctx: ctx}
 	for _, s := range steps {
 		c.step = s.Name
@@ -51,23 +54,38 @@ func Preflight(ctx context.Context, steps []Step, modelDir string) []Finding {
 		case s.Act != nil && s.Act.Ollama != nil:
 			c.ollama(*s.Act.Ollama)
 		case s.Act != nil && s.Act.Compose != nil:
-			c.compose(s.Act.Compose.Dir, s.Act.Compose.Name)
+			c.compose(*s.Act.Compose, change{exchange: s.Act.Action == ActionUp})
 		case s.Restart != nil && s.Restart.Unit != "":
 			c.unit(s.Restart.Unit)
 		case s.Restart != nil && s.Restart.Compose != nil:
-			c.compose(s.Restart.Compose.Dir, s.Restart.Compose.Service)
+			c.compose(compose.Service{Dir: s.Restart.Compose.Dir, Name: s.Restart.Compose.Service}, change{})
 		case s.Restart != nil:
 			c.program(s.Restart.Exec, s.Dir)
 		case s.Compose != nil:
-			c.compose(s.Compose.Dir, s.Compose.Service)
+			c.compose(s.Compose.service(), change{exchange: true, beside: asksBeside(steps)})
 			for _, name := range slices.Sorted(maps.Keys(s.Compose.Files)) {
 				c.writable(filepath.Dir(filepath.Join(s.Compose.Dir, s.Compose.Files[name])))
 			}
 		}
 	}
 	c.step = ""
+	if slices.ContainsFunc(steps, func(s Step) bool { return s.GPU || s.OllamaOnGPU }) {
+		for _, stop := range aside {
+			switch {
+			case stop.Unit != "":
+				c.unit(stop.Unit)
+			case stop.Compose != nil:
+				c.compose(compose.Service{Dir: stop.Compose.Dir, Name: stop.Compose.Service}, change{})
+			}
+		}
+	}
 	c.space(steps, modelDir)
 	return c.found
+}
+
+// asksBeside reports whether a step asks a container of the candidate's image beside the service.
+func asksBeside(steps []Step) bool {
+	return slices.ContainsFunc(steps, func(s Step) bool { return s.Predict != nil && s.Predict.URL == "" && len(s.Argv) == 0 })
 }
 
 func (c *preflight) add(code, cure, format string, args ...any) {

@@ -1,15 +1,16 @@
 package actions
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/retraind/retraind/actions/compose"
 	"github.com/retraind/retraind/actions/docker"
+	"github.com/retraind/retraind/actions/docker/guard"
 	"github.com/retraind/retraind/gpu"
 	"github.com/retraind/retraind/serving/ollama"
 )
@@ -31,19 +32,20 @@ func (c *preflight) unit(name string) {
 	if os.Geteuid() == 0 {
 		return
 	}
-	out, err = exec.CommandContext(c.ctx, "pkcheck", "--action-id", "org.freedesktop.systemd1.manage-units",
-		"--process", strconv.Itoa(os.Getpid()), "--detail", "unit", name, "--detail", "verb", "restart").CombinedOutput()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		c.add("unit_not_allowed", "let this user restart the unit by a polkit rule", "pkcheck for a restart of %s: %s", name,
-			printed(out, err))
+	// Only root may ask polkit about a unit, so systemd itself is asked: for a restart in a mode that there is none of, which it
+	// refuses after it has looked at the right.
+	out, _ = exec.CommandContext(c.ctx, "systemctl", "--no-ask-password", "--job-mode=isolate", "restart", name).CombinedOutput()
+	if said := printed(out, nil); !strings.Contains(strings.ToLower(said), "isolate") {
+		c.add("unit_not_allowed", "let this user restart the unit by a polkit rule: retraind init systemd makes it",
+			"a restart of %s would be refused: %s", name, said)
 	}
 }
 
-// compose looks at the engine, at the program that reads the compose file, and for the service in that file.
-func (c *preflight) compose(dir, service string) {
-	there := c.directory(dir)
-	c.engine()
+// compose looks at the engine, at the program that reads the compose file, and for the service in that file; and at what
+// a helper in front of the engine would refuse. change is what a step does with the service beside stopping and starting it.
+func (c *preflight) compose(s compose.Service, change change) {
+	there := c.directory(s.Dir)
+	reached := c.engine()
 	argv, v1, err := compose.FindCLI(c.ctx)
 	if err != nil {
 		c.add("compose_missing", "install the plugin docker compose, or docker-compose", "%v", err)
@@ -57,7 +59,7 @@ func (c *preflight) compose(dir, service string) {
 		args = append(args, compose.AllProfiles...)
 	}
 	cmd := exec.CommandContext(c.ctx, argv[0], append(args, "config", "--services")...)
-	cmd.Dir = dir
+	cmd.Dir = s.Dir
 	out, err := cmd.Output()
 	switch services := strings.Fields(string(out)); {
 	case err != nil:
@@ -65,10 +67,12 @@ func (c *preflight) compose(dir, service string) {
 		if errors.As(err, &exit) {
 			out = exit.Stderr
 		}
-		c.add("compose_file", "correct the compose file in "+dir, "%s config: %s", strings.Join(argv, " "), printed(out, err))
-	case !slices.Contains(services, service):
+		c.add("compose_file", "correct the compose file in "+s.Dir, "%s config: %s", strings.Join(argv, " "), printed(out, err))
+	case !slices.Contains(services, s.Name):
 		c.add("service_unknown", "name one of "+strings.Join(services, ", "), "the compose file in %s has no service %s",
-			dir, service)
+			s.Dir, s.Name)
+	case reached:
+		c.helper(s, change)
 	}
 }
 
@@ -92,7 +96,49 @@ func (c *preflight) ollama(a OllamaAct) {
 	}
 }
 
-func (c *preflight) engine() {
+// change is what a step does with a service beside stopping and starting it.
+type change struct {
+	exchange bool // it creates the container anew
+	beside   bool // it runs a container beside the service
+}
+
+// helper looks at what a docker helper in front of the engine would refuse.
+func (c *preflight) helper(s compose.Service, change change) {
+	socket := docker.Socket()
+	if socket == "" {
+		return
+	}
+	why, err := guard.Refuses(c.ctx, socket, guard.Service{Dir: s.Dir, Name: s.Name, Project: s.Project})
+	switch {
+	case errors.Is(err, guard.ErrNoGuard):
+		return
+	case err != nil:
+		c.add("helper_unusable", "restart the helper: systemctl restart retraind-docker.service", "%v", err)
+		return
+	case why != "":
+		c.add("helper_refuses", "bring the service up once by hand if it never was (docker compose up -d "+s.Name+
+			"); else make the units again with `retraind init systemd`, and restart retraind-docker.service",
+			"the docker helper refuses every change of service %s: %s", s.Name, why)
+		return
+	case !change.exchange:
+		return
+	}
+	refused, err := guard.Rehearse(c.ctx, socket, func(ctx context.Context, host string) {
+		if err := s.Rehearse(ctx, host, change.beside); err != nil {
+			c.add("service_unusable", "correct it as the message says", "%v", err)
+		}
+	})
+	if err != nil {
+		c.add("helper_unusable", "restart the helper: systemctl restart retraind-docker.service", "%v", err)
+	}
+	for _, r := range refused {
+		c.add("helper_refuses", "if the service shall have these rights, bring it up once by hand (docker compose up -d "+s.Name+
+			"); else correct the compose file", "the docker helper refuses %s: %s", r.Request, r.Why)
+	}
+}
+
+// engine reports whether the Docker engine answers.
+func (c *preflight) engine() bool {
 	engine, err := docker.New("")
 	if err == nil {
 		defer engine.Close()
@@ -100,6 +146,7 @@ func (c *preflight) engine() {
 	}
 	switch {
 	case err == nil:
+		return true
 	case errors.Is(err, docker.ErrDenied):
 		c.add("engine_denied", "let this user use the engine's socket, or set DOCKER_HOST to a helper's", "%v", err)
 	case errors.Is(err, docker.ErrTooOld):
@@ -107,4 +154,5 @@ func (c *preflight) engine() {
 	default:
 		c.add("engine_unreachable", "start the engine: systemctl start docker", "%v", err)
 	}
+	return false
 }

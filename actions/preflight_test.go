@@ -53,7 +53,7 @@ func TestPreflight(t *testing.T) {
 		},
 	} {
 		c.step.Name = "s"
-		found := slices.DeleteFunc(Preflight(t.Context(), []Step{c.step}, dir), func(f Finding) bool {
+		found := slices.DeleteFunc(Preflight(t.Context(), []Step{c.step}, nil, dir), func(f Finding) bool {
 			// Whether this machine has an engine and docker compose is not what is tested.
 			return strings.HasPrefix(f.Code, "engine_") || f.Code == "compose_missing"
 		})
@@ -74,11 +74,11 @@ func TestPreflightOfTheDisk(t *testing.T) {
 	if err := writeLeft(AttemptDir(filepath.Join(dir, "runs", "r1"), "train", 1), left{Grew: 1 << 60}); err != nil {
 		t.Fatal(err)
 	}
-	found := Preflight(t.Context(), []Step{{Name: "train"}}, dir)
+	found := Preflight(t.Context(), []Step{{Name: "train"}}, nil, dir)
 	if len(found) != 1 || found[0].Code != "disk_space" || !strings.Contains(found[0].Evidence, "wrote 1048576.0 TiB") {
 		t.Errorf("%+v", found)
 	}
-	if found = Preflight(t.Context(), []Step{{Name: "other"}}, dir); len(found) != 0 {
+	if found = Preflight(t.Context(), []Step{{Name: "other"}}, nil, dir); len(found) != 0 {
 		t.Errorf("%+v", found)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/retraind/retraind/actions/docker"
 )
 
 // cli is the command line of docker compose for one project.
@@ -22,6 +24,7 @@ type cli struct {
 	dir     string
 	project string
 	files   []string
+	host    string // where the engine listens; "" for the one of DOCKER_HOST
 }
 
 // FindCLI returns the command line of docker compose: the plugin of docker, else the program of version 1.
@@ -85,6 +88,9 @@ func (c cli) command(ctx context.Context, args ...string) *exec.Cmd {
 	}
 	cmd := exec.CommandContext(ctx, c.argv[0], append(all, args...)...)
 	cmd.Dir = c.dir
+	if c.host != "" {
+		cmd.Env = append(os.Environ(), docker.HostVar+"="+c.host)
+	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
 	return cmd

@@ -17,18 +17,25 @@ func (s *site) build(ctx context.Context, dir, image string) error {
 }
 
 // exchangeContainer replaces the service's container by a new one, from the image that the compose file names.
-func (s *site) exchangeContainer(ctx context.Context) error { return s.up(ctx, "--force-recreate") }
+func (s *site) exchangeContainer(ctx context.Context) error { return s.up(ctx, recreate) }
+
+const recreate = "--force-recreate"
 
 // up creates the service's container anew where that is needed, and starts it.
 func (s *site) up(ctx context.Context, more ...string) error {
 	if err := s.removeUnfinished(ctx); err != nil {
 		return err
 	}
+	return s.cli.run(ctx, s.bringUp(more...)...)
+}
+
+// bringUp returns the arguments of compose that bring the service up, and nothing else.
+func (s *site) bringUp(more ...string) []string {
 	args := append([]string{"up", "-d", "--no-build", "--no-deps"}, more...)
 	if s.cli.pulls {
 		args = append(args, "--pull", "never")
 	}
-	return s.cli.run(ctx, append(args, s.Name)...)
+	return append(args, s.Name)
 }
 
 // removeUnfinished removes what an `up` of version 2 left that was killed: a container that should have replaced another

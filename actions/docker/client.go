@@ -46,6 +46,15 @@ type Client struct {
 	minor int // of the API version agreed on, 0 before the first answer; guarded by mu
 }
 
+// Socket returns the path of the socket that New("") uses; "" if DOCKER_HOST names something else than a socket.
+func Socket() string {
+	socket, ok := strings.CutPrefix(cmp.Or(os.Getenv(HostVar), defaultHost), "unix://")
+	if !ok {
+		return ""
+	}
+	return socket
+}
+
 // New returns a client of the engine at a host such as unix:///var/run/docker.sock, "" for the one that DOCKER_HOST
 // names or the default. It does not connect.
 func New(host string) (*Client, error) {

@@ -19,7 +19,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/actions/docker"
 	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/gpu"
 )
 
 // preflightPatience limits the checks of the Docker engine and of units.
@@ -42,6 +44,14 @@ func (a *app) checkPipeline(cmd *cobra.Command, pipeline string) error {
 	if os.Geteuid() == 0 && known && owner != 0 {
 		found, err = a.preflightAs(owner, l, pipeline)
 	} else {
+		if int(owner) == os.Geteuid() { // the daemon's user
+			for _, v := range dockerSettings() {
+				name, value, _ := strings.Cut(v, "=")
+				if err := os.Setenv(name, value); err != nil {
+					return err
+				}
+			}
+		}
 		found, err = lookAhead(l, pipeline)
 		if err == nil && known && int(owner) != os.Geteuid() {
 			say(a.stderr, "retraind: the daemon's user is %s: what this user sees may differ; use sudo", userName(owner))
@@ -83,7 +93,11 @@ func lookAhead(l *configs.Loaded, pipeline string) (preflight, error) {
 			continue
 		}
 		dir := filepath.Join(l.File.State, "models", name)
-		list := actions.Preflight(ctx, actions.Resolve(steps, m.Deploy, me), dir)
+		var aside []gpu.StopConfig
+		if m.GPU != nil {
+			aside = m.GPU.Stop
+		}
+		list := actions.Preflight(ctx, actions.Resolve(steps, m.Deploy, me), aside, dir)
 		found.Findings[name] = append([]actions.Finding{}, list...)
 	}
 	if len(found.Findings) == 0 {
@@ -125,9 +139,7 @@ func (a *app) preflightAs(uid uint32, l *configs.Loaded, pipeline string) (prefl
 	}
 	cmd := exec.Command(me, "check", "--json", "--pipeline", pipeline, "--config", path)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + account.HomeDir, "LANG=C.UTF-8"}
-	if v := os.Getenv("DOCKER_HOST"); v != "" {
-		cmd.Env = append(cmd.Env, "DOCKER_HOST="+v)
-	}
+	cmd.Env = append(cmd.Env, dockerSettings()...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
@@ -143,6 +155,29 @@ func (a *app) preflightAs(uid uint32, l *configs.Loaded, pipeline string) (prefl
 		return found, fmt.Errorf("look as user %s: %w: %s", account.Username, err, strings.TrimSpace(said.String()))
 	}
 	return found, json.Unmarshal(out.Bytes(), &found)
+}
+
+// dockerSettings are the variables that say where the Docker engine is and how it builds: this process's own, else those
+// of the daemon's unit, which `retraind init systemd` makes.
+func dockerSettings() (out []string) {
+	for _, v := range os.Environ() {
+		if strings.HasPrefix(v, "DOCKER_") {
+			out = append(out, v)
+		}
+	}
+	if os.Getenv(docker.HostVar) != "" {
+		return out
+	}
+	text, err := exec.Command("systemctl", "show", "--property=Environment", "--value", "retraind.service").Output()
+	if err != nil {
+		return out
+	}
+	for _, v := range strings.Fields(string(text)) {
+		if strings.HasPrefix(v, "DOCKER_") {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // ownerOf returns the owner of a directory.

@@ -151,7 +151,8 @@ func tunerStoryGuarded(t *testing.T, p program) {
 	o.host, log = guarded(t, o.engine, guard.Service{Dir: o.path("tuner", service), Name: "classifier-api"})
 	o.run()
 	o.model("the adoption", func(m status.Model) bool { return m.Release != "" && m.Report != nil && m.Report.Scored > 0 })
-	_, image0 := o.container()
+	id0, image0 := o.container()
+	o.checked(p, id0)
 	o.sql("update items set priority = truth")
 	o.retrain("default", 1, policy.OutcomePromoted, "not worse")
 	_, image1 := o.container()
@@ -166,5 +167,37 @@ func tunerStoryGuarded(t *testing.T, p program) {
 	o.asBefore("failing candidate", image1, file1)
 	if said := log.String(); strings.Contains(said, "refused") || !strings.Contains(said, "/containers/create") {
 		t.Errorf("the guard said:\n%s", said)
+	}
+}
+
+// checked looks ahead at the pipeline through the guard, which changes nothing: there is nothing to find, until the compose
+// file has more rights than the container that runs.
+func (o *operator) checked(p program, id string) {
+	o.t.Helper()
+	check := func(more ...string) (string, int) {
+		cmd := exec.Command(o.self, "check", "--pipeline", "default", "--config", o.path("retraind.yaml"))
+		cmd.Env = append(o.env(), more...)
+		out, _ := cmd.CombinedOutput()
+		return string(out), cmd.ProcessState.ExitCode()
+	}
+	if out, code := check(); code != 0 {
+		o.t.Errorf("check: exit status %d\n%s", code, out)
+	}
+	file := "tuner/" + service + "/docker-compose.yml"
+	text := o.read(file)
+	o.write(file, strings.Replace(text, "    build: .\n", "    build: .\n    privileged: true\n", 1))
+	if out, code := check(); code != 3 || !strings.Contains(out, "helper_refuses") || !strings.Contains(out, "privileged is true") {
+		o.t.Errorf("check of more rights: exit status %d\n%s", code, out)
+	}
+	o.write(file, text)
+	if out, code := check("DOCKER_BUILDKIT=1"); p.v2 && (code != 3 || !strings.Contains(out, "helper_refuses")) {
+		o.t.Errorf("check with BuildKit: exit status %d\n%s", code, out)
+	}
+	if now, _ := o.container(); now != id {
+		o.t.Errorf("the container is %s, not %s any more", now, id)
+	}
+	if out, err := o.engine.docker("ps", "-a", "--format", "{{.Names}} {{.State}}").CombinedOutput(); err != nil ||
+		strings.TrimSpace(string(out)) != "classifier-api running" {
+		o.t.Errorf("containers after a check: %v: %s", err, out)
 	}
 }

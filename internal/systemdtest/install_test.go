@@ -29,6 +29,7 @@ func TestInstalledService(t *testing.T) {
 	m.reloadWithFault()
 	m.stepOutlivesTheDaemon()
 	m.rights()
+	m.looksAhead()
 	m.dockerHelper(e)
 	m.watchdog()
 	m.startWithFault()

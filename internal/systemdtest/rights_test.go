@@ -2,6 +2,8 @@ package systemdtest_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -56,6 +58,36 @@ func (m *machine) rights() {
 		if code == 0 {
 			m.t.Errorf("systemctl %v as the service succeeded: %s", args, out)
 		}
+	}
+}
+
+// looksAhead: `check --pipeline` tells whether the service's user may restart the unit, and restarts nothing.
+func (m *machine) looksAhead() {
+	m.t.Helper()
+	const rule = "/etc/polkit-1/rules.d/49-retraind.rules"
+	if _, code := m.Run("test", "-e", rule); code != 0 {
+		return // rights could not be played
+	}
+	before := m.Property(classifierUnit, "InvocationID")
+	finds := func(as string, want bool) {
+		m.t.Helper()
+		m.Until("what check finds as "+as, func() (bool, error) { // polkit reads its rules a moment later
+			out, code := m.As(as, "retraind", "check", "--pipeline", "default")
+			if code != 0 && code != 3 {
+				return false, fmt.Errorf("exit status %d: %s", code, out)
+			}
+			return strings.Contains(out, "unit_not_allowed") == want, errors.New(out)
+		})
+	}
+	finds("retraind", false)
+	finds("root", false) // in a process of the service's user
+	m.Must("mv", rule, "/root/rule")
+	finds("retraind", true)
+	finds("root", true)
+	m.Must("mv", "/root/rule", rule)
+	finds("retraind", false)
+	if now := m.Property(classifierUnit, "InvocationID"); now != before {
+		m.t.Error("check restarted the unit")
 	}
 }
 

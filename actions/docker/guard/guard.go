@@ -123,7 +123,7 @@ func peerOf(c net.Conn) (peer *unix.Ucred) {
 	return peer
 }
 
-// ServeHTTP passes a request on, or refuses it.
+// ServeHTTP passes a request on, or refuses it. One below OnlyDecide is decided about and never passed on.
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	peer, _ := r.Context().Value(peerKey{}).(*unix.Ucred)
 	if peer == nil || peer.Uid != 0 && peer.Uid != g.config.UID {
@@ -131,9 +131,17 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxContext)
-	pass, err := g.route(r)
+	path, only := strings.CutPrefix(r.URL.Path, OnlyDecide)
+	if only {
+		r.URL.Path = path
+	}
+	pass, err := g.route(r, only)
 	if err != nil {
 		g.refuse(w, r, peer, err)
+		return
+	}
+	if only {
+		w.WriteHeader(http.StatusAccepted)
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -153,8 +161,11 @@ func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, peer *unix.Ucred,
 		log = log.With("uid", peer.Uid, "pid", peer.Pid)
 	}
 	log.Warn("refused", "request", r.Method+" "+r.URL.Path, "err", err)
-	answer(w, http.StatusForbidden, "retraind docker-helper: "+err.Error())
+	answer(w, http.StatusForbidden, prefix+err.Error())
 }
+
+// prefix begins each refusal.
+const prefix = "retraind docker-helper: "
 
 // answer is an error as an engine writes it.
 func answer(w http.ResponseWriter, status int, message string) {

@@ -46,10 +46,7 @@ func guarded(t *testing.T, config guard.Config) *world {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() { ended <- g.Serve(ctx, l) }()
-	w := &world{t: t, host: "unix://" + path, client: &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true, // a refused body is not read to its end
-		DialContext:       func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", path) },
-	}}}
+	w := dial(t, path)
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
@@ -59,6 +56,14 @@ func guarded(t *testing.T, config guard.Config) *world {
 		_ = os.RemoveAll(dir)
 	})
 	return w
+}
+
+// dial returns a client of whatever listens on a socket.
+func dial(t *testing.T, path string) *world {
+	return &world{t: t, host: "unix://" + path, client: &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true, // a refused body is not read to its end
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", path) },
+	}}}
 }
 
 // send sends a request and returns status and answer.

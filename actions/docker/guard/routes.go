@@ -29,8 +29,9 @@ func isImage(s string) bool {
 
 var errNotAllowed = errors.New("this request is not among those that retraind makes")
 
-// route decides about a request. It returns what passes it on, with the path that the engine is asked for.
-func (g *Guard) route(r *http.Request) (http.HandlerFunc, error) {
+// route decides about a request. It returns what passes it on, with the path that the engine is asked for. Only where it is
+// not passed on, it may also ask about a service.
+func (g *Guard) route(r *http.Request, only bool) (http.HandlerFunc, error) {
 	// What is decided about is what the engine gets: no second spelling of a path is passed on.
 	if r.URL.RawPath != "" || strings.Contains(r.URL.Path, "//") || strings.Contains(r.URL.Path, "/.") {
 		return nil, errors.New("the path is spelled otherwise than clients do")
@@ -49,6 +50,8 @@ func (g *Guard) route(r *http.Request) (http.HandlerFunc, error) {
 	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	q := &request{Request: r, guard: g, version: version, query: query, parts: parts}
 	switch what := parts[0]; {
+	case only && path == servicePath:
+		return nil, q.service()
 	case len(parts) == 1 && slices.Contains([]string{"_ping", "version", "info"}, what):
 		return q.look()
 	case what == "containers":

@@ -1,0 +1,191 @@
+package guard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// OnlyDecide begins the path of a request that a guard decides about without passing it on: 202 where it would, 403 where
+// it refuses. An engine, and a guard of an earlier version, know no such path, so nothing is changed by one.
+const OnlyDecide = "/retraind/decide"
+
+// servicePath, below OnlyDecide, asks whether a guard lets a service be changed.
+const servicePath = "/service"
+
+// service returns why a service may not be changed.
+func (q *request) service() error {
+	dir, name, project := q.query.Get("dir"), q.query.Get("name"), q.query.Get("project")
+	i := slices.IndexFunc(q.guard.config.Services, func(s Service) bool {
+		return s.Name == name && samePath(s.Dir, dir) && (s.Project == "" || project == "" || s.Project == project)
+	})
+	if i < 0 {
+		return fmt.Errorf("service %s of %s is none of the configured services", name, dir)
+	}
+	_, err := q.precedents(q.guard.config.Services[i])
+	return err
+}
+
+// ErrNoGuard: an engine itself answers, which refuses nothing.
+var ErrNoGuard = errors.New("no helper answers, but an engine")
+
+// Refusal is a request that a guard would refuse.
+type Refusal struct {
+	Request string // such as "POST containers/create"
+	Why     string
+}
+
+// Refuses asks the guard behind a socket about a service, and returns why it would refuse to change it; "" if it would not.
+func Refuses(ctx context.Context, socket string, s Service) (string, error) {
+	in, err := newStandIn(ctx, socket)
+	if err != nil {
+		return "", err
+	}
+	query := url.Values{"dir": {s.Dir}, "name": {s.Name}, "project": {s.Project}}
+	status, said, err := in.ask(ctx, http.MethodGet, servicePath+"?"+query.Encode(), nil)
+	switch {
+	case err != nil || status == http.StatusAccepted:
+		return "", err
+	case status == http.StatusForbidden:
+		return said, nil
+	}
+	return "", errors.New(said)
+}
+
+// Rehearse calls run with the address of a stand-in for the engine behind a guard's socket, and returns what the guard
+// would refuse. Whatever only looks is answered by the engine; the guard is asked about every change, and none is made:
+// a program that run starts ends with an error, at the latest when it wants to see its change.
+func Rehearse(ctx context.Context, socket string, run func(ctx context.Context, host string)) ([]Refusal, error) {
+	s, err := newStandIn(ctx, socket)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "retraind-") // the path of a socket must be short
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	at := filepath.Join(dir, "docker.sock")
+	l, err := net.Listen("unix", at)
+	if err != nil {
+		return nil, err
+	}
+	s.reads = &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", "docker", "docker"
+		},
+		Transport: s.client.Transport, FlushInterval: -1,
+	}
+	server := &http.Server{Handler: s, ReadHeaderTimeout: 30 * time.Second}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	run(ctx, "unix://"+at)
+	err = errors.Join(server.Close(), ctx.Err())
+	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return s.refused, err
+}
+
+// standIn answers as an engine that changes nothing.
+type standIn struct {
+	client *http.Client
+	reads  http.Handler
+
+	mu      sync.Mutex
+	refused []Refusal // guarded by mu
+}
+
+// newStandIn returns a stand-in for the engine behind a guard's socket; ErrNoGuard if none listens there.
+func newStandIn(ctx context.Context, socket string) (*standIn, error) {
+	s := &standIn{client: &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "unix", socket)
+		},
+		DisableKeepAlives: true, // a refused body is not read to its end
+	}}}
+	switch status, said, err := s.ask(ctx, http.MethodGet, "/_ping", nil); {
+	case err != nil:
+		return nil, err
+	case status == http.StatusForbidden:
+		return nil, fmt.Errorf("the docker helper is of another version: systemctl restart retraind-docker.service (%s)", said)
+	case status != http.StatusAccepted:
+		return nil, ErrNoGuard
+	}
+	return s, nil
+}
+
+// ask asks the guard about a request.
+func (s *standIn) ask(ctx context.Context, method, target string, r *http.Request) (status int, said string, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://docker"+OnlyDecide+target, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	if r != nil {
+		req.Header = r.Header.Clone()
+		if !strings.HasSuffix(r.URL.Path, "/build") { // a build is decided about without its context
+			req.Body, req.ContentLength = r.Body, r.ContentLength
+		}
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	var answer struct{ Message string }
+	if json.Unmarshal(text, &answer) == nil {
+		text = []byte(answer.Message)
+	}
+	said = strings.TrimPrefix(strings.TrimSpace(string(text)), prefix)
+	return resp.StatusCode, said, err
+}
+
+func (s *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		s.reads.ServeHTTP(w, r)
+		return
+	}
+	status, said, err := s.ask(r.Context(), r.Method, r.URL.RequestURI(), r)
+	switch {
+	case err != nil:
+		answer(w, http.StatusBadGateway, err.Error())
+	case status == http.StatusForbidden:
+		s.note(Refusal{r.Method + " " + unversioned(r.URL.Path), said})
+		answer(w, status, prefix+said)
+	case status != http.StatusAccepted:
+		answer(w, status, said)
+	case slices.Contains([]string{"stop", "rename", "kill", "disconnect", "connect"}, path.Base(r.URL.Path)):
+		w.WriteHeader(http.StatusNoContent) // version 1 of compose does these before it creates the new container
+	default:
+		answer(w, http.StatusServiceUnavailable, "retraind check: only asked, nothing is changed")
+	}
+}
+
+func (s *standIn) note(r Refusal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Contains(s.refused, r) {
+		s.refused = append(s.refused, r)
+	}
+}
+
+func unversioned(at string) string {
+	if m := versioned.FindStringSubmatch(at); m != nil {
+		at = m[2]
+	}
+	return strings.TrimPrefix(at, "/")
+}

@@ -26,7 +26,8 @@ type ComposeDeploy struct {
 	Service string `yaml:"service"`
 	// Build builds the service's image with the files in place. Without it the container is only recreated.
 	Build bool `yaml:"build"`
-	// Files maps files of the release to their paths below dir: {model.pkl: models/model.pkl}.
+	// Files maps files of the release to their paths below dir: {model.pkl: models/model.pkl}. A directory of the release
+	// means every file in it: {weights: models/weights}.
 	Files map[string]string `yaml:"files"`
 	// HealthyWithin is how long the new container may take to become healthy; default 2m.
 	HealthyWithin unit.Duration `yaml:"healthy_within"`
@@ -68,6 +69,11 @@ func (c *ComposeDeploy) validate() check.Problems {
 		case taken[clean] != "":
 			p.Errorf(at, "choose another path", "%s and %s would both be placed as %s", taken[clean], name, clean)
 		default:
+			for other := range taken {
+				if strings.HasPrefix(clean, other+"/") || strings.HasPrefix(other, clean+"/") {
+					p.Errorf(at, "choose another path", "%s and %s would be placed one inside the other", taken[other], name)
+				}
+			}
 			taken[clean] = name
 		}
 	}

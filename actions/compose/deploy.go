@@ -90,7 +90,7 @@ func deploymentOf(ctx context.Context, j job.Job, in Input) (*deployment, error)
 	if d.site, err = find(ctx, in.Service); err != nil {
 		return nil, err
 	}
-	d.placer = placer{d.Dir, d.Place}
+	d.placer = d.Service.placer(d.in.Kept)
 	t, known, err := readTrace(d.in.Trace)
 	d.trace = t
 	if err != nil || known {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/google/renameio/v2"
 
@@ -16,29 +17,36 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// placer places files of a release into a directory, and restores the former ones.
+// placer places files and directories of a release into a directory, and restores the former ones.
 type placer struct {
-	dir   string            // where they are placed
-	names map[string]string // path below dir by the name in the release
+	dir    string            // where they are placed
+	names  map[string]string // path below dir by the name in the release
+	record string            // file that lists what was placed below directories; see record.go
 }
 
-// keptFile lists the kept former files by path: "copied", "absent", or the hash of the same file in the release.
+// keptFile lists the kept former files by path: "copied", "absent", "directory", or the hash of the same file in the
+// release.
 const keptFile = "kept.json"
 
 const (
-	copied = "copied"
-	absent = "absent"
+	copied    = "copied"
+	absent    = "absent"
+	directory = "directory" // its files follow
 )
+
+func (s Service) placer(kept string) placer {
+	return placer{s.Dir, s.Place, filepath.Join(kept, recordFile)}
+}
 
 // Keep copies the files that a deployment will replace, before a run changes anything: a training may write to the
 // same paths. former is the directory of the deployed release, "" if it has none.
 func (s Service) Keep(kept, digest, former string) error {
-	return placer{s.Dir, s.Place}.keep(filepath.Join(kept, Tag(digest)), former)
+	return s.placer(kept).keep(filepath.Join(kept, Tag(digest)), former)
 }
 
 // PutBack restores what was kept of a release.
 func (s Service) PutBack(kept, digest, former string) error {
-	return placer{s.Dir, s.Place}.putBack(filepath.Join(kept, Tag(digest)), former)
+	return s.placer(kept).putBack(filepath.Join(kept, Tag(digest)), former)
 }
 
 // keep copies the present files of the directory to another one. For files of the former release only the hash is
@@ -49,27 +57,40 @@ func (p placer) keep(to, former string) error {
 	}
 	return p.between(p.dir, to, func(dir, kept *os.Root) error {
 		list := map[string]string{}
+		one := func(name, at string, info fs.FileInfo) error {
+			if hash, same := sameAs(dir, at, info, former, name); same {
+				list[at] = hash
+				return nil
+			}
+			list[at] = copied
+			return copyFile(dir, at, kept, at, to)
+		}
 		for _, name := range slices.Sorted(maps.Keys(p.names)) {
 			at := filepath.Clean(p.names[name])
-			info, err := regular(dir, at)
+			info, err := dir.Lstat(at)
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
 				list[at] = absent
 				continue
-			case err != nil:
+			case err == nil && info.IsDir():
+				list[at] = directory
+				err = below(dir, at, func(rel string, info fs.FileInfo) error {
+					return one(filepath.Join(name, rel), filepath.Join(at, rel), info)
+				})
+			case err == nil:
+				if info, err = regular(dir, at); err == nil {
+					err = one(name, at, info)
+				}
+			}
+			if err != nil {
 				return fmt.Errorf("keep %s: %w", filepath.Join(p.dir, at), err)
 			}
-			if hash, same := sameAs(dir, at, info, former, name); same {
-				list[at] = hash
-				continue
-			}
-			if err := copyFile(dir, at, kept, at, to); err != nil {
-				return fmt.Errorf("keep %s: %w", filepath.Join(p.dir, at), err)
-			}
-			list[at] = copied
 		}
 		b, err := json.MarshalIndent(list, "", "  ")
 		if err != nil {
+			return err
+		}
+		if err := p.keepRecord(to); err != nil {
 			return err
 		}
 		return renameio.WriteFile(filepath.Join(to, keptFile), append(b, '\n'), 0o600)
@@ -95,20 +116,58 @@ func sameAs(dir *os.Root, at string, info fs.FileInfo, release, name string) (st
 	return a, errA == nil && errB == nil && a == b
 }
 
-// place replaces the files by those of a release, each atomically.
+// place replaces the files by those of a release, each atomically. Of a directory, the files that another release had there
+// are removed; files that were never placed stay.
 func (p placer) place(release string) error {
 	return p.between(release, p.dir, func(from, dir *os.Root) error {
-		for _, name := range slices.Sorted(maps.Keys(p.names)) {
-			at := filepath.Clean(p.names[name])
-			if err := replaceable(dir, at); err != nil {
-				return fmt.Errorf("place %s as %s: %w", name, filepath.Join(p.dir, at), err)
-			}
-			if err := copyFile(from, filepath.Clean(name), dir, at, p.dir); err != nil {
-				return fmt.Errorf("place %s as %s: %w", name, filepath.Join(p.dir, at), err)
-			}
+		pairs, err := p.pairs(from, dir)
+		if err != nil {
+			return err
 		}
-		return nil
+		return p.recorded(dir, pairs, func() error {
+			for _, pair := range pairs {
+				if err := copyFile(from, pair.name, dir, pair.at, p.dir); err != nil {
+					return fmt.Errorf("place %s as %s: %w", pair.name, filepath.Join(p.dir, pair.at), err)
+				}
+			}
+			return nil
+		})
 	})
+}
+
+// pair is one file of a release and where it is placed.
+type pair struct {
+	name, at string
+	inside   bool // it is in a directory that is placed
+}
+
+// pairs lists the files of a release that are placed. It refuses what stands in their way.
+func (p placer) pairs(from, dir *os.Root) (out []pair, err error) {
+	for _, name := range slices.Sorted(maps.Keys(p.names)) {
+		at := filepath.Clean(p.names[name])
+		name := filepath.Clean(name)
+		info, err := from.Lstat(name)
+		if err == nil && info.IsDir() {
+			err = replaceable(dir, at, true)
+			if err == nil {
+				err = below(from, name, func(rel string, _ fs.FileInfo) error {
+					to := filepath.Join(at, rel)
+					out = append(out, pair{filepath.Join(name, rel), to, true})
+					if info, err := dir.Lstat(to); err == nil && !info.Mode().IsRegular() {
+						return fmt.Errorf("%s is at %s: remove it", files.KindOf(info.Mode()), to)
+					}
+					return nil
+				})
+			}
+		} else if err == nil {
+			err = replaceable(dir, at, false)
+			out = append(out, pair{name, at, false})
+		}
+		if err != nil {
+			return nil, fmt.Errorf("place %s as %s: %w", name, filepath.Join(p.dir, at), err)
+		}
+	}
+	return out, nil
 }
 
 // putBack restores what was kept; former is the directory of the release that has the rest, "" for none. If nothing
@@ -127,31 +186,56 @@ func (p placer) putBack(kept, former string) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.names)) {
 		at := filepath.Clean(p.names[name])
-		what := filepath.Join(p.dir, at)
-		switch hash := list[at]; hash {
-		case absent:
-			err = p.between(p.dir, p.dir, func(dir, _ *os.Root) error {
-				if err := dir.Remove(at); err != nil && !errors.Is(err, fs.ErrNotExist) {
-					return err
-				}
-				return nil
-			})
-		case copied:
-			err = p.between(kept, p.dir, func(from, dir *os.Root) error { return copyFile(from, at, dir, at, p.dir) })
-		case "":
-			err = errors.New("it was not kept: place it by hand")
-		default:
-			err = p.between(former, p.dir, func(from, dir *os.Root) error {
-				if info, err := regular(from, name); err != nil {
-					return err
-				} else if have, err := files.HashAt(from, name, info); err != nil || have != hash {
-					return errors.Join(err, fmt.Errorf("%s of the former release was changed since", name))
-				}
-				return copyFile(from, name, dir, at, p.dir)
-			})
+		err := p.restore(list[at], at, filepath.Clean(name), kept, former)
+		if list[at] == directory {
+			err = p.restoreBelow(list, at, filepath.Clean(name), kept, former)
 		}
 		if err != nil {
-			return fmt.Errorf("put %s back: %w", what, err)
+			return fmt.Errorf("put %s back: %w", filepath.Join(p.dir, at), err)
+		}
+	}
+	return p.forgetOthers(kept, list)
+}
+
+// restore restores one path to what it was.
+func (p placer) restore(was, at, name, kept, former string) error {
+	switch was {
+	case directory:
+		return nil
+	case absent:
+		return p.between(p.dir, p.dir, func(dir, _ *os.Root) error {
+			if info, err := dir.Lstat(at); err == nil && info.IsDir() {
+				return nil // its files go with those that were placed
+			}
+			if err := dir.Remove(at); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			return nil
+		})
+	case copied:
+		return p.between(kept, p.dir, func(from, dir *os.Root) error { return copyFile(from, at, dir, at, p.dir) })
+	case "":
+		return errors.New("it was not kept: place it by hand")
+	}
+	return p.between(former, p.dir, func(from, dir *os.Root) error {
+		if info, err := regular(from, name); err != nil {
+			return err
+		} else if have, err := files.HashAt(from, name, info); err != nil || have != was {
+			return errors.Join(err, fmt.Errorf("%s of the former release was changed since", name))
+		}
+		return copyFile(from, name, dir, at, p.dir)
+	})
+}
+
+// restoreBelow restores the files of a directory.
+func (p placer) restoreBelow(list map[string]string, at, name, kept, former string) error {
+	for _, path := range slices.Sorted(maps.Keys(list)) {
+		rel, inside := strings.CutPrefix(path, at+"/")
+		if !inside {
+			continue
+		}
+		if err := p.restore(list[path], path, filepath.Join(name, rel), kept, former); err != nil {
+			return fmt.Errorf("%s: %w", rel, err)
 		}
 	}
 	return nil
@@ -181,9 +265,36 @@ func regular(root *os.Root, at string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// replaceable returns why a path cannot be replaced by a file.
-func replaceable(dir *os.Root, at string) error {
-	switch info, err := dir.Lstat(at); {
+// below calls do for each file of a directory, in order, with its path below it. Anything else than files and directories is
+// an error.
+func below(root *os.Root, at string, do func(rel string, info fs.FileInfo) error) error {
+	n := 0
+	return fs.WalkDir(root.FS(), filepath.ToSlash(at), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(at, path)
+		if err != nil {
+			return err
+		}
+		info, err := regular(root, path)
+		if err != nil {
+			return fmt.Errorf("%s: %w", rel, err)
+		}
+		if n++; n > maxFiles {
+			return fmt.Errorf("more than %d files: name a smaller directory", maxFiles)
+		}
+		return do(rel, info)
+	})
+}
+
+// maxFiles limits the files of one directory, as a release does.
+const maxFiles = 10_000
+
+// replaceable returns why a path cannot be replaced by a file, or by a directory.
+func replaceable(dir *os.Root, at string, isDir bool) error {
+	info, err := dir.Lstat(at)
+	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if _, err := dir.Stat(filepath.Dir(at)); errors.Is(err, fs.ErrNotExist) {
 			return errors.New("there is no such directory: create it, or correct the path")
@@ -191,10 +302,12 @@ func replaceable(dir *os.Root, at string) error {
 		return nil
 	case err != nil:
 		return err
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is there: remove it, or place the file elsewhere", files.KindOf(info.Mode()))
+	case isDir && info.Mode().IsRegular():
+		return errors.New("a file is there: remove it, or place the directory elsewhere")
+	case info.IsDir() == isDir && (isDir || info.Mode().IsRegular()):
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%s is there: remove it, or place the file elsewhere", files.KindOf(info.Mode()))
 }
 
 // copyFile copies a regular file below a root to another one, unless it is there already.

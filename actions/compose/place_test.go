@@ -1,11 +1,15 @@
 package compose
 
 import (
+	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // What stands in the way is refused before anything is written, on both sides.
@@ -41,7 +45,7 @@ func TestPlaceRefuses(t *testing.T) {
 			if _, err := os.Lstat(filepath.Join(release, "model.pkl")); err != nil {
 				writeFile(t, filepath.Join(release, "model.pkl"), "new")
 			}
-			err := placer{dir, map[string]string{"model.pkl": to}}.place(release)
+			err := placer{dir, map[string]string{"model.pkl": to}, filepath.Join(t.TempDir(), recordFile)}.place(release)
 			if err == nil || !strings.Contains(err.Error(), c.words) {
 				t.Errorf("%v", err)
 			}
@@ -52,7 +56,7 @@ func TestPlaceRefuses(t *testing.T) {
 func TestKeepAndPutBack(t *testing.T) {
 	t.Parallel()
 	dir, release, kept, former := t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()
-	p := placer{dir, map[string]string{"own": "own", "same": "same", "none": "none"}}
+	p := placer{dir, map[string]string{"own": "own", "same": "same", "none": "none"}, filepath.Join(t.TempDir(), recordFile)}
 	for name := range p.names {
 		writeFile(t, filepath.Join(release, name), "new "+name)
 	}
@@ -89,6 +93,130 @@ func TestKeepAndPutBack(t *testing.T) {
 	writeFile(t, filepath.Join(former, "same"), "AS RELEASED")
 	if err := p.putBack(kept, former); err == nil || !strings.Contains(err.Error(), "was changed since") {
 		t.Errorf("a changed release: %v", err)
+	}
+}
+
+// A directory of the release replaces that of the release before it, file by file, and goes back whole.
+func TestPlaceDirectory(t *testing.T) {
+	t.Parallel()
+	dir, kept, first, second := t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()
+	p := placer{dir, map[string]string{"weights": "models/weights"}, filepath.Join(kept, recordFile)}
+	for path, text := range map[string]string{
+		first + "/weights/a": "a1", first + "/weights/deep/b": "b1", first + "/other": "no",
+		second + "/weights/a": "a2", second + "/weights/c": "c2", dir + "/models/weights/README": "by hand",
+	} {
+		writeFile(t, path, text)
+	}
+	is := func(what string, want map[string]string) {
+		t.Helper()
+		got := map[string]string{}
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				b, _ := os.ReadFile(path)
+				got[strings.TrimPrefix(path, dir+"/models/weights/")] = string(b)
+			} else if err == nil && path == dir+"/models/weights/deep" && want["deep/b"] == "" {
+				t.Errorf("%s: the empty directory stays", what)
+			}
+			return err
+		})
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v (-want +got):\n%s", what, err, diff)
+		}
+	}
+	byHand := map[string]string{"README": "by hand"}
+	firsts := map[string]string{"README": "by hand", "a": "a1", "deep/b": "b1"}
+	seconds := map[string]string{"README": "by hand", "a": "a2", "c": "c2"}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(p.keep(kept+"/none", ""))
+	for range 2 {
+		must(p.place(first))
+		is("first", firsts)
+	}
+	must(p.putBack(kept+"/none", ""))
+	is("back by hand", byHand)
+	must(p.place(first))
+	must(p.keep(kept+"/first", first))
+	if _, err := os.Stat(kept + "/first/models/weights/a"); err == nil {
+		t.Error("what the release has itself was copied")
+	}
+	must(p.place(second))
+	is("second", seconds)
+	for range 2 {
+		must(p.putBack(kept+"/first", first))
+		is("back to the first", firsts)
+	}
+	must(p.place(second))
+	is("second again", seconds)
+	must(p.putBack(kept+"/nothing", first)) // nothing was kept of it
+	is("the first's own", firsts)
+}
+
+// Links, devices and pipes in a directory are refused, and nothing is written.
+func TestPlaceDirectoryRefuses(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, words string
+		breaks      func(t *testing.T, dir, release string)
+	}{
+		{"a pipe in the release", "p: it is a named pipe", func(t *testing.T, _, release string) {
+			pipe(t, filepath.Join(release, "w", "p"))
+		}},
+		{"a link in the release", "p: it is a symbolic link", func(t *testing.T, _, release string) {
+			symlink(t, "/etc/passwd", filepath.Join(release, "w", "p"))
+		}},
+		{"a linked directory in the release", "p: it is a symbolic link", func(t *testing.T, _, release string) {
+			symlink(t, "/etc", filepath.Join(release, "w", "p"))
+		}},
+		{"a socket in the release", "it is a socket", func(t *testing.T, _, release string) {
+			l, err := net.Listen("unix", filepath.Join(release, "w", "p"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = l.Close() })
+		}},
+		{"a link in the context", "a symbolic link is at models/w/a", func(t *testing.T, dir, _ string) {
+			if err := os.MkdirAll(filepath.Join(dir, "models", "w"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			symlink(t, "/etc/passwd", filepath.Join(dir, "models", "w", "a"))
+		}},
+		{"a link in its place", "a symbolic link is there", func(t *testing.T, dir, _ string) {
+			symlink(t, t.TempDir(), filepath.Join(dir, "models", "w"))
+		}},
+		{"a link out of the context", "path escapes", func(t *testing.T, dir, _ string) {
+			if err := os.Remove(filepath.Join(dir, "models")); err != nil {
+				t.Fatal(err)
+			}
+			symlink(t, t.TempDir(), filepath.Join(dir, "models"))
+		}},
+		{"a file in its place", "a file is there", func(t *testing.T, dir, _ string) {
+			writeFile(t, filepath.Join(dir, "models", "w"), "x")
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir, release := t.TempDir(), t.TempDir()
+			writeFile(t, filepath.Join(release, "w", "a"), "new")
+			if err := os.MkdirAll(filepath.Join(dir, "models"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			c.breaks(t, dir, release)
+			p := placer{dir, map[string]string{"w": "models/w"}, filepath.Join(t.TempDir(), recordFile)}
+			if err := p.place(release); err == nil || !strings.Contains(err.Error(), c.words) {
+				t.Errorf("%v", err)
+			}
+			if b, err := os.ReadFile(filepath.Join(dir, "models", "w", "a")); err == nil && string(b) == "new" {
+				t.Error("a file was placed")
+			}
+			if err := p.keep(t.TempDir(), ""); strings.HasPrefix(c.name, "a link") && !strings.HasSuffix(c.name, "release") != (err != nil) {
+				t.Errorf("keep: %v", err)
+			}
+		})
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/retraind/retraind/actions/compose"
 	"github.com/retraind/retraind/store"
 )
 
@@ -29,6 +30,11 @@ func (x *Executor) Prune(ctx context.Context, model, dir string, rules Retention
 	}
 	for _, r := range releases {
 		if err := ForgetImage(ctx, dir, r.Digest); err != nil {
+			log.Warn("an old image stays", "err", err)
+		}
+	}
+	for _, digest := range h.oldImages(ctx, rules.Images) {
+		if err := compose.ForgetImage(ctx, composeKept(dir), digest); err != nil {
 			log.Warn("an old image stays", "err", err)
 		}
 	}
@@ -93,9 +99,9 @@ func (x *Executor) household(ctx context.Context, model, dir string) (household,
 
 func (h household) releaseOf(run string) string { return filepath.Join(h.dir, "releases", run) }
 
-// inUse reports whether a release is deployed, was deployed last, or belongs to an unfinished run.
+// inUse reports whether a release is deployed, was deployed last, is pinned, or belongs to an unfinished run.
 func (h household) inUse(r store.Release) bool {
-	return r.Path == h.serving || r.Digest == h.model.Champion || r.Digest == h.model.Previous || h.needed[r.Run]
+	return r.Pinned != "" || r.Path == h.serving || r.Digest == h.model.Champion || r.Digest == h.model.Previous || h.needed[r.Run]
 }
 
 // oldReleases returns the releases that cannot be deployed any more, with their directories.
@@ -111,6 +117,25 @@ func (h household) oldReleases(rule KeepConfig) (old []store.Release, dirs []str
 		}
 	}
 	return old, dirs
+}
+
+// oldImages are the releases whose images are beyond the bounds. Their files stay: a deployment of one builds it again.
+func (h household) oldImages(ctx context.Context, rule KeepConfig) (old []string) {
+	if rule == (KeepConfig{}) {
+		return nil
+	}
+	var with []store.Release
+	var things []kept
+	for _, r := range h.releases {
+		size, there := compose.KeptImage(ctx, composeKept(h.dir), r.Digest, rule.Size > 0)
+		if there {
+			with, things = append(with, r), append(things, kept{r.Created, size, h.inUse(r)})
+		}
+	}
+	for _, i := range rule.surplus(things, h.now) {
+		old = append(old, with[i].Digest)
+	}
+	return old
 }
 
 // oldLeftovers are the runs that came to no release, or to the same artifact as a later one, and left files for one.

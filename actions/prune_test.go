@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/retraind/retraind/actions/compose"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
@@ -105,6 +106,47 @@ func TestPruneKeepsWhatIsInUse(t *testing.T) {
 		if n != want {
 			t.Errorf("%s has %d cached answers, want %d", digest, n, want)
 		}
+	}
+}
+
+// What somebody has pinned stays; images may go before their releases, and never those that may serve again.
+func TestPruneKeepsPinned(t *testing.T) {
+	t.Parallel()
+	x, p := housed(t, 9, func(int) bool { return true })
+	err := x.Store.Update(t.Context(), "test", func(tx *store.Tx) error {
+		if there, err := tx.SetPinned("m", "sha256:r02", `{"by": "anna"}`); err != nil || !there {
+			return fmt.Errorf("pinned: %t, %w", there, err)
+		}
+		if there, err := tx.SetPinned("m", "sha256:none", `{}`); err != nil || there {
+			return fmt.Errorf("pinned: %t, %w", there, err)
+		}
+		return tx.SetModel("m", store.Champion, "sha256:r04")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; i <= 8; i++ { // of r09 no image was built
+		digest := fmt.Sprintf("sha256:r%02d", i)
+		writeText(t, filepath.Join(composeKept(p.ModelDir), compose.Tag(digest), "image"), "retraind/m:"+digest+"\n")
+	}
+	h, err := x.household(t.Context(), "m", p.ModelDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		rule KeepConfig
+		want []string
+	}{
+		"no rule": {KeepConfig{}, nil},
+		"count":   {KeepConfig{Count: 3}, []string{"sha256:r05", "sha256:r03", "sha256:r01"}},
+		"age":     {KeepConfig{Age: unit.Duration(time.Hour)}, []string{"sha256:r07", "sha256:r06", "sha256:r05", "sha256:r03", "sha256:r01"}},
+	} {
+		if got := h.oldImages(t.Context(), c.rule); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+	if _, dirs := h.oldReleases(KeepConfig{Count: 3}); len(dirs) != 4 || slices.Contains(dirs, h.releaseOf("r02")) {
+		t.Errorf("releases: %v", dirs)
 	}
 }
 

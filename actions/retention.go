@@ -9,10 +9,12 @@ import (
 )
 
 // RetentionConfig says which of a model's files stay on disk beside those in use. The deployed release, the former
-// one, the target of `current`, and whatever an unfinished run needs are always kept.
+// one, pinned ones, the target of `current`, and whatever an unfinished run needs are always kept.
 type RetentionConfig struct {
 	// Releases are the files of trained artifacts, with their images; default count 5.
 	Releases KeepConfig `yaml:"releases" json:"releases,omitzero"`
+	// Images are the images that were built of releases; default: as long as their release.
+	Images KeepConfig `yaml:"images" json:"images,omitzero"`
 	// Runs are the directories of ended runs: exported data, and the records and outputs of the commands; default count
 	// 20.
 	Runs KeepConfig `yaml:"runs" json:"runs,omitzero"`
@@ -47,6 +49,7 @@ func (c RetentionConfig) WithDefaults() RetentionConfig {
 func (c RetentionConfig) Validate() check.Problems {
 	var p check.Problems
 	p.Under("releases", c.Releases.validate())
+	p.Under("images", c.Images.validate())
 	p.Under("runs", c.Runs.validate())
 	p.Under("steps", c.Steps.validate())
 	return p

@@ -110,7 +110,17 @@ func (x *Executor) stage(ctx context.Context, p Plan, a Action, step Step) (Outc
 			if errors.Is(err, store.ErrNotFound) {
 				return nil
 			}
+			if err != nil {
+				return err
+			}
 			in.Serving = append(in.Serving, m.Champion, m.Previous)
+			const most = 1000
+			releases, err := t.Releases(p.Model, most)
+			for _, r := range releases {
+				if r.Pinned != "" {
+					in.Serving = append(in.Serving, r.Digest)
+				}
+			}
 			return err
 		})
 		return in, err

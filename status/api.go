@@ -54,6 +54,7 @@ func API(backend Backend, log *slog.Logger) http.Handler {
 	}))
 	a.pauses(mux)
 	a.serving(mux)
+	a.pins(mux)
 	mux.HandleFunc("POST /v1/runs/{run}/cancel", answer(func(r *http.Request) (any, error) {
 		by := a.audit(r)
 		return struct{}{}, backend.Cancel(ordered(r), r.PathValue("run"), by)

@@ -63,6 +63,10 @@ type Backend interface {
 	AddLabels(ctx context.Context, model string, events []byte, by, run string) (Added, error)
 	// AcceptLabels accepts the full read that was refused because too many items were gone.
 	AcceptLabels(ctx context.Context, model, by string) error
+	// Pin keeps the files of a release, named by its digest or a start of it, whatever the rules of retention say; Unpin ends
+	// that.
+	Pin(ctx context.Context, model, release string, p Pin) (Done, error)
+	Unpin(ctx context.Context, model, release, by string) (Done, error)
 	// Cancel ends a run at its next safe point.
 	Cancel(ctx context.Context, run, by string) error
 	// Retry starts a run that repeats one that has ended, from the failed step or the named one on.

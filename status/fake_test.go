@@ -47,6 +47,10 @@ func (f fake) Adopt(context.Context, string, string) (Done, error) { return Done
 
 func (f fake) Redeploy(context.Context, string, string) (Done, error) { return Done{}, nil }
 
+func (f fake) Pin(context.Context, string, string, Pin) (Done, error) { return Done{}, nil }
+
+func (f fake) Unpin(context.Context, string, string, string) (Done, error) { return Done{}, nil }
+
 func (f fake) Retry(context.Context, string, string, string) (Triggered, error) {
 	return Triggered{}, nil
 }

@@ -89,7 +89,7 @@ func TestFullDiskLosesNothing(t *testing.T) {
 
 func TestOpenOnAFullDisk(t *testing.T) {
 	t.Parallel()
-	dir := tmpfs(t, "256k")
+	dir := tmpfs(t, "384k")
 	fill := filepath.Join(dir, "fill")
 	writeAll(fill)
 	if s, err := store.Open(t.Context(), filepath.Join(dir, "state")); err == nil {

@@ -14,6 +14,7 @@ type Release struct {
 	Metrics string // JSON: what the gate measured
 	State   ReleaseState
 	Created time.Time
+	Pinned  string // JSON: who wants it kept, since when and why; "" if nobody
 }
 
 // PutRelease stores a release. The same artifact trained again for the same model is the same release; its path is
@@ -25,12 +26,22 @@ func (t *Tx) PutRelease(r Release) error {
 		r.Digest, r.Model, r.Run, r.Path, r.Seq, r.Info, r.Labels, r.Metrics, r.State, stamp(r.Created))
 }
 
+// SetPinned pins a release, or with "" ends that. It reports false if there is no such release.
+func (t *Tx) SetPinned(model, digest, pinned string) (bool, error) {
+	res, err := t.tx.ExecContext(t.ctx, `update releases set pinned = ? where model = ? and digest = ?`, pinned, model, digest)
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n == 1, err
+}
+
 // SetReleaseState sets the state of a release.
 func (t *Tx) SetReleaseState(model, digest string, state ReleaseState) error {
 	return t.exec(`update releases set state = ? where model = ? and digest = ?`, state, model, digest)
 }
 
-const releaseColumns = `select digest, model, run, path, seq, info, labels, metrics, state, created from releases `
+const releaseColumns = `select digest, model, run, path, seq, info, labels, metrics, state, created, pinned from releases `
 
 // Release returns one release of a model by digest.
 func (t *Tx) Release(model, digest string) (Release, error) {
@@ -55,7 +66,7 @@ func (t *Tx) releases(query string, args ...any) ([]Release, error) {
 		var r Release
 		var created string
 		if err := scan(&r.Digest, &r.Model, &r.Run, &r.Path, &r.Seq, &r.Info, &r.Labels, &r.Metrics, &r.State,
-			&created); err != nil {
+			&created, &r.Pinned); err != nil {
 			return err
 		}
 		r.Created = unstamp(created)

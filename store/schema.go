@@ -144,6 +144,8 @@ create table stated ( -- the newest statement about an item's target, of senders
 create index stated_subject on stated (model, source, subject);
 `, `
 alter table stated add column label text not null default ''; -- what it said
+`, `
+alter table releases add column pinned text not null default ''; -- JSON: by whom, when and why; '' if it is not
 `}
 
 // readable refuses a store whose schema differs from this binary's.

@@ -28,20 +28,50 @@ func note(kept, digest, name string) error {
 // Forget removes what was kept of a release: its image is untagged, and removed unless something else uses it. A
 // release of which nothing was kept is no error.
 func Forget(ctx context.Context, kept, digest string) error {
-	dir := filepath.Join(kept, Tag(digest))
-	name, err := os.ReadFile(filepath.Join(dir, imageFile))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := ForgetImage(ctx, kept, digest); err != nil {
 		return err
 	}
-	if len(name) > 0 {
-		engine, err := docker.New("")
-		if err != nil {
-			return err
-		}
-		defer engine.Close()
-		if err := engine.Untag(ctx, strings.TrimSpace(string(name))); err != nil {
-			return err
-		}
+	return os.RemoveAll(filepath.Join(kept, Tag(digest)))
+}
+
+// ForgetImage untags the image of a release; its former files stay. One that has none is no error.
+func ForgetImage(ctx context.Context, kept, digest string) error {
+	name, path, err := noted(kept, digest)
+	if err != nil || name == "" {
+		return err
 	}
-	return os.RemoveAll(dir)
+	engine, err := docker.New("")
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	if err := engine.Untag(ctx, name); err != nil {
+		return err
+	}
+	return os.Remove(path)
+}
+
+// KeptImage reports whether an image of a release is kept, with its size if that is wanted; 0 where the engine does not say
+// it.
+func KeptImage(ctx context.Context, kept, digest string, sized bool) (size int64, there bool) {
+	name, _, err := noted(kept, digest)
+	if err != nil || name == "" {
+		return 0, false
+	}
+	if engine, err := docker.New(""); err == nil && sized {
+		defer engine.Close()
+		image, _ := engine.Image(ctx, name)
+		size = image.Bytes
+	}
+	return size, true
+}
+
+// noted reads the name of a release's image, "" for none, and where it is noted.
+func noted(kept, digest string) (name, path string, err error) {
+	path = filepath.Join(kept, Tag(digest), imageFile)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return strings.TrimSpace(string(b)), path, err
 }

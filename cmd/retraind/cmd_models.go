@@ -31,7 +31,7 @@ func newModels(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "models", Short: "List models and their releases", Args: cobra.NoArgs, RunE: list}
 	cmd.AddCommand(
 		&cobra.Command{Use: "list", Short: "List the models under watch", Args: cobra.NoArgs, RunE: list},
-		newModelsShow(a), newModelsAdopt(a), newModelsRedeploy(a),
+		newModelsShow(a), newModelsAdopt(a), newModelsRedeploy(a), newModelsPin(a), newModelsUnpin(a),
 	)
 	return cmd
 }
@@ -91,6 +91,12 @@ func showReleases(p *page, model string, releases []status.Release, now time.Tim
 		state := plainWord(r.State)
 		if r.State == store.ReleaseChampion {
 			state = coloured("2", state)
+		}
+		if p := r.Pinned; p != nil {
+			state += ", pinned by " + p.By
+			if p.Reason != "" {
+				state += ": " + p.Reason
+			}
 		}
 		rows = append(rows, []string{text.Digest(r.Digest), state, ago(r.Created, now), text.RunID(r.Run), accuracy})
 	}

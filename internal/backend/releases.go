@@ -22,10 +22,17 @@ func (b *Backend) Releases(ctx context.Context, model string) ([]status.Release,
 			if err := json.Unmarshal([]byte(r.Metrics), &g); err != nil {
 				return err
 			}
-			out = append(out, status.Release{
+			shown := status.Release{
 				Digest: r.Digest, Run: r.Run, State: r.State, Created: r.Created,
 				Accuracy: compared(&g),
-			})
+			}
+			if r.Pinned != "" {
+				shown.Pinned = &status.Pin{}
+				if err := json.Unmarshal([]byte(r.Pinned), shown.Pinned); err != nil {
+					return err
+				}
+			}
+			out = append(out, shown)
 		}
 		return err
 	})

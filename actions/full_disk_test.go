@@ -1,0 +1,70 @@
+package actions
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/retraind/retraind/policy"
+)
+
+// smallDisk mounts a small file system over a directory.
+func smallDisk(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		t.Skip("a small file system can be mounted by root only: ", err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The disk of the model's directory is full from before a step on, for each of the steps: one that must write ends the run
+// with the reason, the release that serves is the champion, and once there is room the next run is promoted.
+func TestFullDiskInEachStep(t *testing.T) {
+	t.Parallel()
+	outcomesOnly(t)
+	for at, name := range []string{"export", "train", "gate", "release", "verify"} {
+		steps := func(w *world, tenths int) []StepConfig { return pipeline(w.train(tenths)) }
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			smallDisk(t, w.dir)
+			if r := w.run(steps(w, 6)); r.Outcome != string(policy.OutcomePromoted) {
+				t.Fatalf("%s: %s", r.Outcome, r.Reason)
+			}
+			full := filepath.Join(w.dir, "full")
+			// It leaves the page that its own record needs.
+			const script = "head -c 3000000 /dev/zero >%[1]q; cat /dev/zero >>%[1]q 2>/dev/null; truncate -s -8192 %[1]q"
+			r := w.run(slices.Insert(steps(w, 8), at, StepConfig{sh("fill", fmt.Sprintf(script, full))}))
+			promoted := r.Outcome == string(policy.OutcomePromoted)
+			if writes := name == "export" || name == "train"; writes && promoted || !promoted && !strings.Contains(r.Reason, " left") {
+				t.Errorf("%s: %s; %v", r.Outcome, r.Reason, w.steps(r.ID))
+			}
+			m := w.model()
+			if m.Hold != "" {
+				t.Errorf("hold %q", m.Hold)
+			}
+			w.serves(m.Champion)
+			if err := os.Remove(full); err != nil {
+				t.Error(err)
+			}
+			if r := w.run(steps(w, 9)); r.Outcome != string(policy.OutcomePromoted) {
+				t.Errorf("with room again: %s: %s", r.Outcome, r.Reason)
+			}
+		})
+	}
+}

@@ -85,7 +85,9 @@ func Preflight(ctx context.Context, steps []Step, aside []gpu.StopConfig, modelD
 
 // asksBeside reports whether a step asks a container of the candidate's image beside the service.
 func asksBeside(steps []Step) bool {
-	return slices.ContainsFunc(steps, func(s Step) bool { return s.Predict != nil && s.Predict.URL == "" && len(s.Argv) == 0 })
+	return slices.ContainsFunc(steps, func(s Step) bool {
+		return s.Predict != nil && s.Predict.URL == "" && len(s.Argv) == 0
+	})
 }
 
 func (c *preflight) add(code, cure, format string, args ...any) {

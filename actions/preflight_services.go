@@ -34,7 +34,8 @@ func (c *preflight) unit(name string) {
 	}
 	// Only root may ask polkit about a unit, so systemd itself is asked: for a restart in a mode that there is none of, which it
 	// refuses after it has looked at the right.
-	out, _ = exec.CommandContext(c.ctx, "systemctl", "--no-ask-password", "--job-mode=isolate", "restart", name).CombinedOutput()
+	out, _ = exec.CommandContext(c.ctx, "systemctl", "--no-ask-password", "--job-mode=isolate", "restart",
+		name).CombinedOutput()
 	if said := printed(out, nil); !strings.Contains(strings.ToLower(said), "isolate") {
 		c.add("unit_not_allowed", "let this user restart the unit by a polkit rule: retraind init systemd makes it",
 			"a restart of %s would be refused: %s", name, said)

@@ -101,7 +101,8 @@ func (h household) releaseOf(run string) string { return filepath.Join(h.dir, "r
 
 // inUse reports whether a release is deployed, was deployed last, is pinned, or belongs to an unfinished run.
 func (h household) inUse(r store.Release) bool {
-	return r.Pinned != "" || r.Path == h.serving || r.Digest == h.model.Champion || r.Digest == h.model.Previous || h.needed[r.Run]
+	return r.Pinned != "" || r.Path == h.serving || r.Digest == h.model.Champion || r.Digest == h.model.Previous ||
+		h.needed[r.Run]
 }
 
 // oldReleases returns the releases that cannot be deployed any more, with their directories.
@@ -129,7 +130,8 @@ func (h household) oldImages(ctx context.Context, rule KeepConfig) (old []string
 	for _, r := range h.releases {
 		size, there := compose.KeptImage(ctx, composeKept(h.dir), r.Digest, rule.Size > 0)
 		if there {
-			with, things = append(with, r), append(things, kept{r.Created, size, h.inUse(r)})
+			with = append(with, r)
+			things = append(things, kept{r.Created, size, h.inUse(r)})
 		}
 	}
 	for _, i := range rule.surplus(things, h.now) {

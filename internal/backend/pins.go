@@ -78,7 +78,8 @@ func releaseBy(t *store.Tx, model, given string) (found store.Release, err error
 	case 1:
 		return matches[0], nil
 	case 0:
-		return found, fmt.Errorf("%w: model %s has no release %s; retraind models show %[2]s lists them", status.ErrNotFound, model, given)
+		return found, fmt.Errorf("%w: model %s has no release %s; retraind models show %[2]s lists them", status.ErrNotFound,
+			model, given)
 	}
 	return found, fmt.Errorf("%w: %s is the start of %d releases: write more of it", status.ErrRefused, given, len(matches))
 }

@@ -1,0 +1,97 @@
+package gpugate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/retraind/retraind/actions"
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/policy"
+)
+
+// withCards gives a gate a driver that lists some devices, and the model m a gpu section.
+func withCards(t *testing.T, g *Gate, devices ...gpu.Device) gpu.Leases {
+	t.Helper()
+	answer, err := json.Marshal(map[string]any{"devices": devices})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "answer")
+	if err := os.WriteFile(path, answer, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.probe = &gpu.Probe{Command: []string{"cat", path}}
+	c := gpu.Config{Free: 20 << 30, StableFor: unit.Duration(time.Millisecond)}.WithDefaults()
+	leases := gpu.Leases{Dir: t.TempDir()}
+	file := &configs.File{GPU: gpu.HostConfig{Leases: leases.Dir}, Models: map[string]*configs.Model{"m": {GPU: &c}}}
+	g.o.File = func() *configs.File { return file }
+	return leases
+}
+
+// A step that asks Ollama has the lease of the card on which the server computes, although it has no memory there itself.
+// Who comes later waits until it has ended, and is told who has it.
+func TestLeaseForOllama(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	// Full of what other programs have: that is the server's affair.
+	leases := withCards(t, g, gpu.Device{
+		UUID: "GPU-1", Total: gpu.Bytes(24 << 30), Used: gpu.Bytes(20 << 30), Free: gpu.Bytes(4 << 30),
+	})
+	label := actions.GPUStep{Model: "m", Run: "run1", Step: "label", ByOllama: true}
+	grant, err := g.Acquire(t.Context(), label)
+	if err != nil || grant.Lease == nil || len(grant.Env) > 0 {
+		t.Fatalf("%+v, %v", grant, err)
+	}
+	if holder := leases.Holder("GPU-1"); !strings.HasPrefix(holder, "run run1 of model m (pid ") {
+		t.Errorf("leased by %q", holder)
+	}
+	// A training of another run, in this daemon or another one: nothing is stopped for it, and it does not start.
+	of := func(step string) actions.GPUStep {
+		return actions.GPUStep{Model: "m", Run: "run2", Step: step, ByOllama: step != "train"}
+	}
+	m := g.o.File().Models["m"]
+	m.GPU.Wait = unit.Duration(20 * time.Millisecond)
+	for _, ask := range []func() error{
+		func() error {
+			_, err := g.Free(t.Context(), of("train"), actions.Room{RunDir: t.TempDir()})
+			return err
+		},
+		func() error {
+			_, err := g.Acquire(t.Context(), of("predict"))
+			return err
+		},
+		func() error {
+			_, err := g.Reload(t.Context(), of("load"), gpu.StopConfig{Ollama: unit.List{"big"}})
+			return err
+		},
+	} {
+		var blocked *actions.BlockedError
+		if err := ask(); !errors.As(err, &blocked) || blocked.Why != policy.ReasonGPUHeld ||
+			!strings.Contains(blocked.Reason, "still leased by run run1 of model m") {
+			t.Errorf("got %v", err)
+		}
+	}
+	m.GPU.Wait = unit.Duration(time.Minute)
+	got := make(chan error, 1)
+	go func() {
+		second, err := g.Acquire(context.WithoutCancel(t.Context()), of("stage"))
+		if err == nil {
+			err = second.Lease.Close()
+		}
+		got <- err
+	}()
+	if err := grant.Lease.Close(); err != nil { // as at the end of its supervisor
+		t.Fatal(err)
+	}
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+}

@@ -30,6 +30,7 @@ type modelPlan struct {
 type asideThing struct {
 	Thing string `json:"thing"`
 	Runs  bool   `json:"runs"`
+	State string `json:"state,omitempty"` // why it would not be stopped
 	Back  string `json:"back,omitempty"`  // how it is started again
 	Fault string `json:"fault,omitempty"` // why a run would stop nothing and end as blocked
 }
@@ -86,7 +87,11 @@ func asideOf(ctx context.Context, file *configs.File, stop []gpu.StopConfig) []a
 		case err != nil:
 			list = append(list, asideThing{Thing: c.String(), Fault: err.Error()})
 		case len(things) == 0:
-			list = append(list, asideThing{Thing: c.String()})
+			state := "it does not run, and stays off"
+			if len(c.Ollama) > 0 {
+				state = "nothing of it is loaded"
+			}
+			list = append(list, asideThing{Thing: c.String(), State: state})
 		}
 		for _, t := range things {
 			list = append(list, asideThing{Thing: t.String(), Runs: true, Back: t.Return()})

@@ -124,7 +124,7 @@ func showGPUPlan(p *page, plans []modelPlan) error {
 			case a.Fault != "":
 				p.field("stops", "nothing, and ends as blocked: "+a.Fault)
 			case !a.Runs:
-				p.field("stops", a.Thing+": it does not run, and stays off")
+				p.field("stops", a.Thing+": "+a.State)
 			default:
 				p.field("stops", a.Thing)
 				p.field("back by", a.Back)

@@ -1,7 +1,8 @@
 // Package check is the type of validation findings.
 //
-// It owns one type, Problem, that every package with a Config returns from Validate; package configs turns its
-// path into file, line and column. It has no state and never prints.
+// It owns Problem, which every package with a Config returns from Validate and package configs completes by file, line
+// and column, and Nearest, which finds the name that was meant. Everything is a value or a pure function, safe for any
+// goroutine. It never reads a file and never prints.
 package check
 
 import (

@@ -1,6 +1,7 @@
 // Package refusals counts refusals at a limit, and logs the first of a series and its end instead of each.
 //
-// A Series is safe for concurrent use. It decides nothing: the caller applies the limit.
+// It owns the beginning and the end of a Series, which is safe for concurrent use. It never refuses anything: the caller
+// applies the limit.
 package refusals
 
 import (

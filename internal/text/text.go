@@ -1,7 +1,8 @@
 // Package text formats values for people: durations, shares, counts, instants, and data that has to fit on one
 // line.
 //
-// It owns one format of each. Everything is a pure function, safe for any goroutine.
+// It owns one format of each. Everything is a pure function, safe for any goroutine; the time and the zone come in as
+// arguments. It never parses what it has formatted.
 package text
 
 import (

@@ -10,9 +10,13 @@ import (
 // Clock is a time of day in seconds since midnight, 0 to 86399, written "22:00" or "22:00:15".
 type Clock int32
 
-// Clock's parts.
-func (c Clock) Hour() int   { return int(c) / 3600 }
+// Hour returns the hour, 0 to 23.
+func (c Clock) Hour() int { return int(c) / 3600 }
+
+// Minute returns the minute of the hour.
 func (c Clock) Minute() int { return int(c) / 60 % 60 }
+
+// Second returns the second of the minute.
 func (c Clock) Second() int { return int(c) % 60 }
 
 var (

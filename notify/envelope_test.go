@@ -117,7 +117,7 @@ func TestCatalogue(t *testing.T) {
 		if !strings.HasSuffix(entry.When, ".") {
 			t.Errorf("%s: %q is not a sentence", entry.Kind, entry.When)
 		}
-		if _, err := notify.New(entry.Kind, notify.Daemon, "", entry.Data, instant); err != nil {
+		if _, err := notify.New(entry.Kind, notify.DaemonModel, "", entry.Data, instant); err != nil {
 			t.Error(err)
 		}
 		// Every field has a name that a document of any language can use.
@@ -132,7 +132,7 @@ func TestCatalogue(t *testing.T) {
 
 func TestEncodeRefusesWhatCannotBeSent(t *testing.T) {
 	t.Parallel()
-	e, err := notify.New(notify.ConfigRejected, notify.Daemon, "",
+	e, err := notify.New(notify.ConfigRejected, notify.DaemonModel, "",
 		notify.Refused{Problems: []string{strings.Repeat("x", notify.MaxBody)}}, instant)
 	if err != nil {
 		t.Fatal(err)

@@ -18,10 +18,7 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// Daemon replaces a model's name in events of the daemon itself.
-const Daemon = "_daemon"
-
-// DaemonModel is the model in events of the daemon itself.
+// DaemonModel replaces a model's name in events of the daemon itself.
 const DaemonModel = "_daemon"
 
 // Event is one notification before it is wrapped into its CloudEvents envelope.

@@ -23,7 +23,7 @@ func asyncAPI(src *sources) ([]byte, error) {
 		kind := string(e.Kind)
 		address, channel := notify.Subject("{model}", e.Kind), node{}
 		if strings.HasPrefix(kind, "config.") || strings.HasPrefix(kind, "daemon.") {
-			address = notify.Subject(notify.Daemon, e.Kind)
+			address = notify.Subject(notify.DaemonModel, e.Kind)
 		} else {
 			channel["parameters"] = node{"model": node{"description": "The name of the model under models: in the configuration."}}
 		}

@@ -15,7 +15,7 @@ func events(src *sources) (string, error) {
 	for _, e := range notify.Catalogue() {
 		model := "MODEL"
 		if strings.HasPrefix(string(e.Kind), "config.") || strings.HasPrefix(string(e.Kind), "daemon.") {
-			model = notify.Daemon
+			model = notify.DaemonModel
 		}
 		fmt.Fprintf(&b, "### %s\n\n%s Subject `%s`, type `%s`", e.Kind, e.When, notify.Subject(model, e.Kind),
 			notify.Type(e.Kind))

@@ -1,4 +1,4 @@
-# Each target is one script; what a step does is written there and nowhere else.
+# Each target runs one script, which has all of its steps.
 .PHONY: demo test soak e2e bench lint build install clean
 
 build:

@@ -23,7 +23,7 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// papers are the documents that this test keeps true.
+// papers returns the documents that these tests check.
 func papers(t *testing.T) map[string]string {
 	t.Helper()
 	list, err := filepath.Glob("docs/*.md")
@@ -72,7 +72,7 @@ func TestReadmeIsShort(t *testing.T) {
 	}
 }
 
-// Every YAML of the documents loads: a whole configuration as it is, a part of one inside the frame of a model.
+// Every YAML block of the documents loads: a whole configuration as it is, a part of one inside a minimal model.
 func TestConfigurationsInDocumentsLoad(t *testing.T) {
 	t.Parallel()
 	const labels = `    labels: {postgres: {dsn: "host=localhost", table: items, id: id, text: [title], label: category}}
@@ -85,7 +85,7 @@ models:
 	const holidays = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART;VALUE=DATE:20261225\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
 	whole, parts := 0, 0
 	for _, b := range blocks(t) {
-		if b.language != "yaml" || strings.HasPrefix(b.text, "services:") { // that one is docker compose's
+		if b.language != "yaml" || strings.HasPrefix(b.text, "services:") { // a file of docker compose
 			continue
 		}
 		text := b.text
@@ -122,7 +122,7 @@ models:
 	}
 }
 
-// The JSON of the documents is JSON, line by line or as a whole, and the event is one of ours.
+// Every JSON block of the documents is valid JSON, and the event in it can be decoded.
 func TestJSONInDocumentsIsValid(t *testing.T) {
 	t.Parallel()
 	events := 0
@@ -151,7 +151,7 @@ func TestJSONInDocumentsIsValid(t *testing.T) {
 
 var link = regexp.MustCompile(`\[[^\]]*\]\(([^)\s]+)\)`)
 
-// Links lead somewhere: to a file, and to a heading in it.
+// Each link names an existing file and heading.
 func TestLinksLeadSomewhere(t *testing.T) {
 	t.Parallel()
 	all := papers(t)
@@ -207,7 +207,7 @@ func TestPicturesAreShown(t *testing.T) {
 	}
 }
 
-// anchors are the headings of a document as links name them.
+// anchors returns the headings of a document in the form of link anchors.
 func anchors(text string) []string {
 	var out []string
 	lines := bufio.NewScanner(strings.NewReader(text))
@@ -231,7 +231,7 @@ func anchors(text string) []string {
 
 var filename = regexp.MustCompile("`((?:actions|classifier|cmd|configs|docs|drift|gpu|internal|notify|policy|scripts|status|store|systemd|watch)/[A-Za-z0-9_./-]+|[a-z_]+_test\\.go)`")
 
-// Files of the repository that a document names are there.
+// Files that a document names exist.
 func TestNamedFilesExist(t *testing.T) {
 	t.Parallel()
 	named := 0
@@ -248,7 +248,7 @@ func TestNamedFilesExist(t *testing.T) {
 	}
 }
 
-// The targets that the documents name are the Makefile's.
+// Each make target that a document names is in the Makefile.
 func TestNamedTargetsExist(t *testing.T) {
 	t.Parallel()
 	makefile, err := os.ReadFile("Makefile")
@@ -265,7 +265,7 @@ func TestNamedTargetsExist(t *testing.T) {
 	}
 }
 
-// constants returns the constants of a package's files by name, with their values as texts.
+// constants returns the names and text values of a file's constants.
 func constants(t *testing.T, path, prefix string) map[string]string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
@@ -297,7 +297,7 @@ func constants(t *testing.T, path, prefix string) map[string]string {
 	return out
 }
 
-// What people are shown in one word is explained, each in its table.
+// Each state and reason that people see is explained in a table.
 func TestWordsAreExplained(t *testing.T) {
 	t.Parallel()
 	all := papers(t)
@@ -333,7 +333,7 @@ func TestWordsAreExplained(t *testing.T) {
 	}
 }
 
-// The variables of a command are all documented, and none that is not there.
+// docs/pipelines.md describes exactly the variables that commands get.
 func TestVariablesOfCommandsAreDocumented(t *testing.T) {
 	t.Parallel()
 	variable := regexp.MustCompile(`RETRAIND_[A-Z_]+`)

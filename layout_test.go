@@ -17,7 +17,7 @@ import (
 
 const module = "github.com/retraind/retraind"
 
-// level orders the packages: one imports only packages of a lower level, and those below itself.
+// level orders the packages: a package imports only packages of a lower level, and its own subpackages.
 var level = map[string]int{
 	"internal/check": 0, "internal/text": 0, "internal/unit": 0,
 	"serving": 1, "gpu": 1, "store": 1, "systemd": 1, "watch": 1,
@@ -29,7 +29,7 @@ var level = map[string]int{
 	"configs": 5, "status": 5,
 	"internal/dataset": 6, "internal/evaluator": 6, "internal/gpugate": 6,
 	"internal/backend": 7, "internal/offline": 7,
-	"drift/cmd":       9, // plays everything that decides, and nothing imports it
+	"drift/cmd":       9, // imports everything that decides, and no package imports it
 	"internal/daemon": 8,
 	"cmd":             9,
 }
@@ -39,9 +39,9 @@ var sameLevel = map[string][]string{
 	"watch/sources": {"watch/labelfiles", "watch/natssource", "watch/webhook"},
 }
 
-// allowedImporters says which packages alone may import a library, in code that is linked into the binary.
+// allowedImporters lists the only packages that may import a library, in code that is linked into the binary.
 var allowedImporters = map[string][]string{
-	// internal/demo plays the user's own programs: the one that edits labels and the one that subscribes.
+	// internal/demo acts as the user's own programs: one that edits labels and one that subscribes.
 	"github.com/jackc/pgx": {"watch/postgres", "store", "internal/pgtest", "internal/demo"},
 	"github.com/nats-io/nats.go": {
 		"watch/natssource", "notify", "status", "internal/daemon",
@@ -162,7 +162,8 @@ func TestImportsOnlyGoDown(t *testing.T) {
 			to := levelled(target)
 			switch {
 			case to == "" && strings.HasPrefix(target, "internal/"):
-				// A helper without a level (internal/…): any package may import it, unless allowedImporters says otherwise.
+				// A helper without a level (internal/…): any package may import it, unless allowedImporters says
+				// otherwise.
 			case to == "":
 				t.Errorf("%s imports %s, which has no level: add it to layout_test.go", s.path, target)
 			case to == from, level[to] < level[from], slices.Contains(sameLevel[from], to):
@@ -177,7 +178,7 @@ func TestLibrariesHaveTheirImporters(t *testing.T) {
 	t.Parallel()
 	_, all := parseAll(t)
 	for _, s := range all {
-		// internal/deps pins requirements; internal/…test packages are test code by themselves.
+		// internal/deps pins requirements; internal/…test packages are test code.
 		if s.test || s.dir == "internal/deps" || strings.HasPrefix(s.dir, "internal/") && strings.HasSuffix(s.dir, "test") {
 			continue
 		}
@@ -192,12 +193,12 @@ func TestLibrariesHaveTheirImporters(t *testing.T) {
 	}
 }
 
-// within says whether a path is base or below it; a version suffix ("/v5") is below it.
+// within reports whether a path is base or below it; a version suffix ("/v5") is below it.
 func within(name, base string) bool {
 	return name == base || strings.HasPrefix(name, base+"/")
 }
 
-// What a test helper needs must never be linked into the program, by whichever way.
+// The dependencies of test helpers must never be linked into the program, directly or indirectly.
 func TestBinaryHasNoTestCode(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("cmd/retraind"); err != nil {
@@ -271,7 +272,7 @@ func TestNoInit(t *testing.T) {
 	}
 }
 
-// A test waits for what it expects, not for a time. In a synctest bubble time is virtual and sleeping costs nothing.
+// A test waits for a condition, not for a time. In a synctest bubble time is virtual, so sleeping is allowed there.
 func TestTestsDoNotSleep(t *testing.T) {
 	t.Parallel()
 	set, all := parseAll(t)
@@ -304,7 +305,7 @@ func isCall(call *ast.CallExpr, pkg, name string) bool {
 	return ok && x.Name == pkg && sel.Sel.Name == name
 }
 
-// Nothing is defined twice: each target of the Makefile is one script, and the continuous integration calls a target.
+// Each target of the Makefile runs one script, and the continuous integration runs targets.
 func TestMakefileCallsScripts(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("Makefile")

@@ -16,7 +16,7 @@ var riddles = regexp.MustCompile(`(?i)\b(stands? against|tells? of|told of|what 
 	`without (a|another) word|goes (blind|hungry)|every face|under its eyes|hung up on|stays given|set anew|` +
 	`nobody (can|could) say|brought to its end)\b`)
 
-// Everything that a person reads is in plain engineering English.
+// All texts for people are in plain engineering English.
 func TestWordsArePlain(t *testing.T) {
 	t.Parallel()
 	out, err := exec.Command("git", "ls-files").Output()

@@ -95,23 +95,23 @@ func TestEmbeddings(t *testing.T) {
 			}
 			asked := service.texts.Load()
 			if asked < 400 || asked > 500 {
-				t.Errorf("%d texts were asked for", asked)
+				t.Errorf("%d texts were requested", asked)
 			}
 
 			// A second training requests nothing; after a crash in the middle of a record, only that record.
 			again := filepath.Join(site.root, "releases", "again")
 			if _, err := classifier.TrainDir(data, again, opts, nil); err != nil || service.texts.Load() != asked {
-				t.Errorf("asked again for %d texts, %v", service.texts.Load()-asked, err)
+				t.Errorf("%d texts were requested again, %v", service.texts.Load()-asked, err)
 			}
 			if a, b := file(t, release), file(t, again); a != b {
-				t.Error("the same vectors, another model")
+				t.Error("the same vectors give another model")
 			}
 			info, err := os.Stat(cache)
 			if err != nil || os.Truncate(cache, info.Size()-5) != nil {
 				t.Fatal(err)
 			}
 			if _, err := classifier.TrainDir(data, again, opts, nil); err != nil || service.texts.Load() != asked+1 {
-				t.Errorf("after half a record asked again for %d texts, %v", service.texts.Load()-asked, err)
+				t.Errorf("after half a record %d texts were requested again, %v", service.texts.Load()-asked, err)
 			}
 
 			write(t, filepath.Join(release, classifier.ReleaseFile), `{"digest":"sha256:one"}`)
@@ -176,7 +176,7 @@ func TestEmbeddingsThatAreNone(t *testing.T) {
 		_, _, err := classifier.Train(examples(1, 90),
 			classifier.Options{Embeddings: &classifier.Embeddings{URL: service.URL, Model: "m"}}, nil)
 		if err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: %v does not say %q", answer, err, says)
+			t.Errorf("%s: %v does not contain %q", answer, err, says)
 		}
 	}
 }

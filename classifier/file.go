@@ -70,7 +70,7 @@ func (m *Model) encode() ([]byte, error) {
 	case ok:
 		h.Features = len(words.hashes)
 	default:
-		return nil, errors.New("it was read from a file of format 1, which is not written any more; train again")
+		return nil, errors.New("it was read from a file of format 1, which can no longer be written; train again")
 	}
 	for _, head := range m.Heads {
 		h.Heads = append(h.Heads, headHeader{head.Name, head.Kind, head.Categories, head.Temperature})
@@ -124,7 +124,7 @@ func decode(data []byte) (*Model, error) {
 		return nil, fmt.Errorf("%w: %d bytes are too few; train or copy it again", ErrCorrupt, len(data))
 	}
 	if string(data[:len(magic)]) != magic {
-		return nil, fmt.Errorf("%w: it does not begin like a model of retraind", ErrCorrupt)
+		return nil, fmt.Errorf("%w: it is not a model file of retraind", ErrCorrupt)
 	}
 	version := binary.LittleEndian.Uint32(data[len(magic):])
 	if version != fileVersion && version != foldedVersion {
@@ -138,7 +138,7 @@ func decode(data []byte) (*Model, error) {
 	}
 	size := int(binary.LittleEndian.Uint32(data[len(magic)+4:]))
 	if size > maxHeader || fixed+size > len(body) {
-		return nil, fmt.Errorf("%w: impossible header", ErrCorrupt)
+		return nil, fmt.Errorf("%w: invalid header", ErrCorrupt)
 	}
 	if version == foldedVersion {
 		return decodeFolded(body[fixed:fixed+size], reader{rest: body[fixed+size:]})
@@ -180,7 +180,7 @@ func decodeVocabulary(head []byte, r reader) (*Model, error) {
 		m.Heads = append(m.Heads, out)
 	}
 	if known > 0 && slices.Max(words.hashes) >= 1<<bucketBits {
-		return nil, fmt.Errorf("%w: impossible features", ErrCorrupt)
+		return nil, fmt.Errorf("%w: invalid features", ErrCorrupt)
 	}
 	if r.err != nil {
 		return nil, r.err

@@ -65,6 +65,6 @@ func TestModelsOfFormat1AreServed(t *testing.T) {
 		t.Errorf("%d answers", n)
 	}
 	if m, err := classifier.Load(dir); err != nil || m.Save(t.TempDir()) == nil {
-		t.Errorf("an old model is written in the new format: %v", err)
+		t.Errorf("a model of the old format was written in the new one: %v", err)
 	}
 }

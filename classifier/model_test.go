@@ -117,7 +117,7 @@ func TestTrainRefuses(t *testing.T) {
 	} {
 		if _, _, err := classifier.Train(list, classifier.Options{}, nil); err == nil ||
 			!strings.Contains(err.Error(), want) {
-			t.Errorf("%v does not say %q", err, want)
+			t.Errorf("%v does not contain %q", err, want)
 		}
 	}
 }
@@ -168,7 +168,7 @@ func TestLoadRefusesDamage(t *testing.T) {
 		"cut off":       {good[:len(good)-100], "checksum", true},
 		"half":          {good[:len(good)/2], "checksum", true},
 		"one bit":       {flipped, "checksum", true},
-		"another file":  {bytes.Repeat([]byte("PK"), 500), "does not begin like", true},
+		"another file":  {bytes.Repeat([]byte("PK"), 500), "is not a model file", true},
 		"other version": {version, "format 9", false},
 		"longer":        {append(bytes.Clone(good), 0), "checksum", true},
 	} {

@@ -257,7 +257,7 @@ func TestSwapUnderLoadFailsNoRequest(t *testing.T) {
 			select {
 			case release = <-seen:
 			case <-ctx.Done():
-				t.Fatalf("%s is never served", id)
+				t.Fatalf("%s was not served", id)
 			}
 		}
 	}

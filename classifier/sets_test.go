@@ -70,7 +70,7 @@ func readShared(tb testing.TB, path string) (out []classifier.Example) {
 	tb.Helper()
 	f, err := os.Open(filepath.Join(shared, path))
 	if err != nil {
-		tb.Skipf("there is no %s beside the checkout", filepath.Join("shared/data", path))
+		tb.Skipf("%s does not exist beside the checkout", filepath.Join("shared/data", path))
 	}
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {

@@ -104,7 +104,7 @@ func TestSeveralTargets(t *testing.T) {
 	_, batch := ask(t, s, "POST", "/classify/batch",
 		`{"items":[{"content":"wort2"},{"content":"wort1 wohnenpolitik beschluss wort3 eilig klimapolitik wort9"}]}`)
 	if !strings.HasSuffix(strings.TrimSpace(batch), ","+strings.TrimSpace(body)+"]}") {
-		t.Errorf("a text alone and in a batch: %s and %s", body, batch)
+		t.Errorf("a single request and a batch differ: %s and %s", body, batch)
 	}
 	if _, health := ask(t, s, "GET", "/health", ""); !strings.Contains(health, `"targets":["relevant","aks","priority"]`) {
 		t.Error(health)
@@ -146,7 +146,7 @@ func TestTargetsThatCannotBeLearnt(t *testing.T) {
 	write(t, filepath.Join(data, classifier.TestFile),
 		`{"id":"1","text":{"t":"x"},"labels":{"label":"Sport","same":["true"]}}`)
 	if _, err := classifier.TrainDir(data, t.TempDir(), classifier.Options{}, nil); err == nil ||
-		!strings.Contains(err.Error(), `test.jsonl:1: label "same" of item "1" is a set, and a bool before`) {
+		!strings.Contains(err.Error(), `test.jsonl:1: label "same" of item "1" is a set, but others are a bool`) {
 		t.Error(err)
 	}
 }

@@ -39,14 +39,14 @@ func TestTextDrift(t *testing.T) {
 	}
 	i := slices.IndexFunc(got.Words, func(w drift.TellingWord) bool { return w.Word == "pandemie" })
 	if i != 0 || got.Words[0].Then != 0 || got.Words[0].Now < 90 {
-		t.Errorf("what gives it away: %+v", got.Words)
+		t.Errorf("distinctive words: %+v", got.Words)
 	}
 	if again := classifier.TextDrift(then, period(200, 2, "Pandemie", .6), 1); !cmp.Equal(got, again) {
-		t.Errorf("the same question, another answer: %+v and %+v", got, again)
+		t.Errorf("two calls return different results: %+v and %+v", got, again)
 	}
 	if gone := classifier.TextDrift(period(300, 1, "Winter", .6), period(200, 2, "", 0), 1); !gone.Drifted ||
 		len(gone.Words) == 0 || gone.Words[0].Word != "winter" || gone.Words[0].Now != 0 {
-		t.Errorf("a word that vanished: %+v", gone)
+		t.Errorf("after a word has disappeared: %+v", gone)
 	}
 	for _, few := range [][2]int{{59, 300}, {300, 59}, {0, 0}} {
 		if got := classifier.TextDrift(period(few[0], 1, "", 0), period(few[1], 2, "x", 1), 1); got.Compared || got.Drifted {
@@ -65,7 +65,7 @@ func TestTextDriftKeepsQuiet(t *testing.T) {
 		}
 	}
 	if drifted > 1 {
-		t.Errorf("%d of %d times the same source was told apart", drifted, times)
+		t.Errorf("texts of the same source were distinguished %d of %d times", drifted, times)
 	}
 }
 

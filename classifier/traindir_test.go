@@ -98,15 +98,15 @@ func TestTrainDirRefuses(t *testing.T) {
 			}
 			_, err := classifier.TrainDir(data, release, classifier.Options{}, nil)
 			if err == nil || !strings.Contains(err.Error(), c.says) {
-				t.Errorf("%v does not say %q", err, c.says)
+				t.Errorf("%v does not contain %q", err, c.says)
 			}
 			if _, err := os.Stat(filepath.Join(release, classifier.FileName)); err == nil {
-				t.Error("a model is written all the same")
+				t.Error("a model was written in spite of the error")
 			}
 		})
 	}
 	if _, err := classifier.TrainDir(t.TempDir(), t.TempDir(), classifier.Options{}, nil); err == nil ||
 		!strings.Contains(err.Error(), "train.jsonl") {
-		t.Errorf("no export at all: %v", err)
+		t.Errorf("without an export: %v", err)
 	}
 }

@@ -27,7 +27,7 @@ func (s *Server) Watch(ctx context.Context) error {
 	parent := filepath.Dir(s.dir)
 	watched := watcher != nil && watcher.Add(parent) == nil
 	if !watched {
-		s.log.Warn("no file watch yet, polling", "dir", parent)
+		s.log.Warn("no file-system notifications yet, polling", "dir", parent)
 	}
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
@@ -69,7 +69,7 @@ func (s *Server) follow(complaint string) string {
 		return ""
 	}
 	if err.Error() != complaint {
-		s.log.Warn("no new model, the present one stays", "err", err, "release", s.Release())
+		s.log.Warn("no new model was loaded, the present one stays", "err", err, "release", s.Release())
 	}
 	return err.Error()
 }

@@ -51,7 +51,7 @@ func load(t *testing.T, text string) *configs.Loaded {
 func changed(t *testing.T, old, next string) string {
 	t.Helper()
 	if strings.Count(good, old) != 1 {
-		t.Fatalf("%q does not stand once in the good file", old)
+		t.Fatalf("%q must occur exactly once in the good file", old)
 	}
 	return strings.Replace(good, old, next, 1)
 }

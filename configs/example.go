@@ -69,13 +69,13 @@ func (e Example) Render() string {
 
 // recipe holds the sections of a recipe that are inserted into the example.
 type recipe struct {
-	service  string // what serves, and where the scripts lie
+	service  string // the service, and the directory of the scripts
 	pipeline string
-	serving  string // how it is asked
-	server   string // that serves all models, "" for none
+	serving  string // how it is queried
+	server   string // the Ollama server, "" for none
 }
 
-// readRecipe reads a recipe. How a service is asked, and no server, are what one says that names neither.
+// readRecipe reads a recipe. The defaults are a service with HTTP, and no Ollama server.
 func readRecipe(name string) (r recipe) {
 	read := func(name string) string {
 		b, err := recipes.ReadFile("recipes/" + name + ".yaml")

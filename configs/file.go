@@ -67,25 +67,25 @@ type Model struct {
 	// Dir is the working directory of the model's commands and the base of its relative paths; default: the directory of
 	// this file.
 	Dir string `yaml:"dir"`
-	// Labels says where label changes come from.
+	// Labels lists the sources of label changes.
 	Labels sources.Config `yaml:"labels"`
-	// Heldout says which items are held out, that is, never used for training.
+	// Heldout selects the items that are held out, that is, never used for training.
 	Heldout drift.HeldoutConfig `yaml:"heldout"`
-	// Serving says how to reach the deployed classifier and read its answers.
+	// Serving describes how to reach the deployed classifier and read its answers.
 	Serving serving.Config `yaml:"serving"`
 	// The rules: evaluate, retrain_when, urgent_when, limits and quiet_hours.
 	Policy policy.Config `yaml:",inline"`
 	// Shadow is a second policy that is evaluated for comparison and starts nothing.
 	Shadow *policy.ShadowConfig `yaml:"shadow"`
-	// GPU says how much GPU memory must be free for the steps that need it.
+	// GPU defines how much GPU memory must be free for the steps that need it.
 	GPU *gpu.Config `yaml:"gpu"`
-	// Deploy says how the step deploy puts a release into service: link (default), or restart.
+	// Deploy selects the strategy of the step deploy: link (default), restart, compose or ollama.
 	Deploy *actions.DeployConfig `yaml:"deploy"`
 	// Pipeline lists the steps of a run, by the pipeline's name; default trains the embedded classifier.
 	Pipeline map[string][]actions.StepConfig `yaml:"pipeline"`
-	// Retention says which of the model's releases and runs stay on disk.
+	// Retention limits the model's releases and runs on disk.
 	Retention actions.RetentionConfig `yaml:"retention"`
-	// Promote says when a candidate may replace the champion.
+	// Promote defines when a candidate may replace the champion.
 	Promote actions.PromoteConfig `yaml:"promote"`
 }
 

@@ -42,7 +42,7 @@ func TestBadFiles(t *testing.T) {
 			}
 			for _, p := range bad.Problems {
 				if p.Line == 0 || p.Column == 0 {
-					t.Errorf("%q has no place", p.Message)
+					t.Errorf("%q has no position", p.Message)
 				}
 			}
 			golden := strings.TrimSuffix(path, ".yaml") + ".golden"

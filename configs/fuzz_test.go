@@ -36,11 +36,11 @@ func FuzzParse(f *testing.F) {
 		l, err := configs.Parse("fuzz.yaml", source)
 		if err == nil {
 			if len(l.File.Models) == 0 || l.File.Location() == nil || l.Warnings.Errors() != 0 {
-				t.Fatalf("%q was taken", source)
+				t.Fatalf("%q was accepted", source)
 			}
 			for _, name := range l.File.Names() {
 				if _, err := l.File.Policy(name); err != nil {
-					t.Fatalf("%s was taken and does not compile: %v", name, err)
+					t.Fatalf("%s was accepted but does not compile: %v", name, err)
 				}
 			}
 			return
@@ -52,7 +52,7 @@ func FuzzParse(f *testing.F) {
 		last := bytes.Count(source, []byte("\n")) + 1
 		for _, p := range bad.Problems {
 			if p.Line < 0 || p.Line > last || p.Message == "" {
-				t.Fatalf("%+v is not a problem of a file with %d lines", p, last)
+				t.Fatalf("%+v has a position outside of a file with %d lines", p, last)
 			}
 		}
 		var out strings.Builder

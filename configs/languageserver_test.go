@@ -46,7 +46,7 @@ func TestLanguageServer(t *testing.T) {
 	slices.Sort(told)
 	// One line more than in good: the modeline.
 	if strings.Join(told, " ") != "13:7 14:24" {
-		t.Errorf("the slips stand at %v", told)
+		t.Errorf("the mistakes are at %v", told)
 	}
 
 	// A partial key is completed where it belongs.

@@ -62,10 +62,10 @@ func TestLineAndLocate(t *testing.T) {
 	var label check.Problems
 	label.Errorf("models.news.labels.postgres.targets.label", "", "no such column")
 	if located, err := l.Locate(label); err != nil || !ok || located[0].Column == 0 || located[0].Line != column {
-		t.Errorf("the label's column stands on line %d, told is %v, %v", column, located, err)
+		t.Errorf("the label's column is on line %d, reported is %v, %v", column, located, err)
 	}
 	if _, err := (&configs.Loaded{}).Locate(found); err == nil {
-		t.Error("a file that was not parsed has places")
+		t.Error("a file that was not parsed has positions")
 	}
 }
 

@@ -60,7 +60,7 @@ func TestOllama(t *testing.T) {
 	}
 	write("prompt.tmpl", "News: {{.title}}")
 	if again, err := load(); err != nil || l.Same(again) {
-		t.Errorf("another prompt is not noticed: %v", err)
+		t.Errorf("a changed prompt is not detected: %v", err)
 	}
 	if err := schema(t).Validate(values(t, []byte(ollamaFile()))); err != nil {
 		t.Error(err)

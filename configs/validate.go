@@ -65,7 +65,7 @@ func (f *File) validate(b broken) check.Problems {
 		case 1:
 		case 0:
 			if !b.has("") {
-				p.Errorf("version", "write version: 1 at the top", "nothing says which version of the format this is")
+				p.Errorf("version", "write version: 1 at the top", "the format version is missing")
 			}
 		default:
 			p.Errorf("version", "write version: 1", "unknown version %d", f.Version)
@@ -141,7 +141,7 @@ func (c *checked) model(f *File, name string, b broken) {
 		p.Errorf(here, "use a-z, 0-9, - and _, at most 32", "%q cannot name a model", name)
 	}
 	if name == "_daemon" {
-		p.Errorf(here, "choose another name", "%q stands for the daemon itself in events", name)
+		p.Errorf(here, "choose another name", "%q is the name of the daemon itself in events", name)
 	}
 	unread := func(section string) bool { return b.has(here+"."+section) || slices.Contains(b, here) }
 	if o := m.Serving.Ollama; o != nil && !unread("serving") {
@@ -282,7 +282,7 @@ func (m *Model) validatePipeline(p *check.Problems, anyGPU bool) {
 	}
 }
 
-// stages reports whether releases are asked under a name of their own on an Ollama server.
+// stages reports whether releases are queried under a name of their own on an Ollama server.
 func (m *Model) stages() bool { return m.Deploy != nil && m.Deploy.Ollama != nil }
 
 // buildsImage reports whether the deployment builds an image of each release.
@@ -310,8 +310,8 @@ func (m *Model) validateAsked(p *check.Problems) {
 		case first == "":
 			first = where
 		case asked[first] != name:
-			p.Warnf(where+".pipeline", "let conditions ask for one pipeline beside default",
-				"%s asks for pipeline %s and %s for %s: where both trip, only the first of them in the order of the conditions is run",
+			p.Warnf(where+".pipeline", "let conditions name only one pipeline besides default",
+				"%s names pipeline %s and %s names %s: if both trip, only the first of them in the order of the conditions is run",
 				first, asked[first], where, name)
 		}
 	}
@@ -330,7 +330,7 @@ func (m *Model) validateColumns(p *check.Problems) {
 	for _, name := range slices.Sorted(maps.Keys(m.Serving.Targets)) {
 		if len(pg.Targets) > 0 && pg.Targets[name] == "" {
 			p.Errorf("serving.targets."+name, "add label: with a column or an SQL expression",
-				"nothing says which column holds the label of target %q", name)
+				"target %q has no column for its label", name)
 		}
 	}
 	for i, column := range m.Heldout.Group {

@@ -84,7 +84,7 @@ func (b *confusion) differs(want *confusion) error {
 		return fmt.Errorf("%d of %d correct, recomputed %d of %d", b.correct, b.n, want.correct, want.n)
 	}
 	if b.unfitN != want.unfitN {
-		return fmt.Errorf("%d answers could not be used, recomputed %d", b.unfitN, want.unfitN)
+		return fmt.Errorf("%d answers are unusable, recomputed %d", b.unfitN, want.unfitN)
 	}
 	for i, t := range b.tallies {
 		if t != want.tallies[i] {

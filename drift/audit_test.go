@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// Each counter that goes wrong is found, by the Monitor's own audit or against another one.
+// A wrong counter is detected, by the Monitor's own audit or by comparison with another Monitor.
 func TestAuditFindsEachFault(t *testing.T) {
 	t.Parallel()
 	build := func() *Monitor {

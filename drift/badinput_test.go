@@ -14,7 +14,7 @@ import (
 // promise is one false retrain in 180 days.
 var promise = unit.Rate{Count: 1, Per: unit.Duration(180 * 24 * time.Hour)}
 
-// A clock that goes backwards, stands still or was never set leaves every figure a number and every bound in place.
+// With a clock that goes backwards, stands still or was never set, every figure is a number and every bound holds.
 func TestClockGoesBackwards(t *testing.T) {
 	t.Parallel()
 	b := setup(t, drift.Options{FalseRetrains: promise}, []string{"a", "b"}, []string{"a", "b"})
@@ -45,7 +45,7 @@ func TestClockGoesBackwards(t *testing.T) {
 	}
 }
 
-// Sets of items that leave no room for statistics: every figure is a number, and nothing alarms.
+// With sets of items that are too small for statistics, every figure is a number and nothing alarms.
 func TestExtremes(t *testing.T) {
 	t.Parallel()
 	opts := drift.Options{
@@ -80,7 +80,7 @@ func TestExtremes(t *testing.T) {
 		if _, err := json.Marshal(r); err != nil { // NaN and infinities do not marshal
 			t.Errorf("%s: %v", name, err)
 		}
-		for i := range 5 { // and the first items that come after such a baseline
+		for i := range 5 { // and the first items after such a baseline
 			b.arrive(fmt.Sprint("n", i), "a", "a")
 		}
 		if r := b.Report(noon); r.NewItems.Alarmed || r.NewItems.N != 5 {
@@ -89,8 +89,8 @@ func TestExtremes(t *testing.T) {
 	}
 }
 
-// With nothing changed the categories' tests together keep the promise: streams of as many labels as one false alarm is
-// allowed in, with the error rates of the baseline.
+// If nothing changes, the tests of all categories together keep the promised rate. Each stream has as many labels as
+// one false alarm is allowed in, and the error rates of the baseline.
 func TestCategoriesKeepTheirPromise(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)
@@ -112,7 +112,7 @@ func TestCategoriesKeepTheirPromise(t *testing.T) {
 		b := setup(t, opts, truth, answers)
 		b.rebase(t)
 		errors := make([]bool, 4000)
-		for i := range errors { // one in ten, as drift/stats tests make them
+		for i := range errors { // one in ten, as in the tests of drift/stats
 			errors[i] = (i*i*7919+i*104729+i*i*i*31)%1000 < 100
 		}
 		day := 0
@@ -150,11 +150,11 @@ func TestCategoriesKeepTheirPromise(t *testing.T) {
 			found++
 		}
 	}
-	// 600 labels at 20 a day are 30 days: one false alarm each at most, a quarter of that after the correction.
+	// 600 labels at 20 a day are 30 days: at most one false alarm each, a quarter of that after the correction.
 	if alarms > 2 {
 		t.Errorf("false alarms in %d of %d streams", alarms, streams)
 	}
 	if found < streams-2-alarms {
-		t.Errorf("the category that is missed is found in %d of %d streams", found, streams)
+		t.Errorf("the missed category is found in %d of %d streams", found, streams)
 	}
 }

@@ -37,8 +37,8 @@ func large(n int) *drift.Monitor {
 	return m
 }
 
-// BenchmarkLabelChange corrects labels of 250 items spread over the set in turn; cold corrects another item each time, so
-// that hardly anything about it is in the processor's caches.
+// BenchmarkLabelChange corrects the labels of 250 items in turn; cold corrects a different item each time, so that
+// hardly anything is in the processor's caches.
 func BenchmarkLabelChange(b *testing.B) {
 	for _, c := range []struct {
 		name     string
@@ -47,13 +47,14 @@ func BenchmarkLabelChange(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			m := large(c.n)
 			to := []map[string]string{label("category 3"), label("category 4")}
-			// Drawn, not at even steps: those would share a few of the caches' sets, at some sizes fewer than at others.
+			// Random items, not at even steps: those would map to few sets of the cache, for some sizes fewer than for
+			// others.
 			ids := make([]string, 0, c.items)
 			for _, i := range rand.New(rand.NewPCG(1, 1)).Perm(c.n)[:c.items] {
 				ids = append(ids, fmt.Sprint(i))
 			}
 			seq := m.Seq()
-			runtime.GC() // of what building it has left
+			runtime.GC() // of garbage from the set-up
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				seq++
@@ -71,8 +72,8 @@ func BenchmarkReport(b *testing.B) {
 	}
 }
 
-// BenchmarkMemory is the heap that one held-out item with its answer takes, among a million that are loaded as the daemon
-// loads them: the items first, then the stored answers one by one. Ids are as long as UUIDs, texts hashes of their own.
+// BenchmarkMemory measures the heap per held-out item with its answer, for a million items that are loaded as the
+// daemon loads them: first the items, then the stored answers one by one. Ids are as long as UUIDs, texts are hashes.
 func BenchmarkMemory(b *testing.B) {
 	const n = 1_000_000
 	var per float64
@@ -116,7 +117,7 @@ func memory(n int) (perItem float64) {
 	return float64(after.HeapAlloc-before.HeapAlloc) / float64(n)
 }
 
-func TestMemoryOfAnItem(t *testing.T) { // alone: it reads the heap
+func TestMemoryOfAnItem(t *testing.T) { // not parallel: it reads the heap
 	arithmetic(t)
 	if per := memory(200_000); per > 200 {
 		t.Errorf("%.0f bytes an item", per)

@@ -23,7 +23,7 @@ func changes(t *testing.T) *bench {
 	return b
 }
 
-// What was put back is as the training saw it: it is no reason to train.
+// A label that was changed back equals the training data: it does not count as changed.
 func TestLabelsThatWerePutBackAreNotChanged(t *testing.T) {
 	t.Parallel()
 	b := changes(t)
@@ -58,7 +58,7 @@ func TestLabelsThatWerePutBackAreNotChanged(t *testing.T) {
 	changed(1, 0)
 	b.arrive("new", "a", "")
 	changed(2, 0)
-	b.seq++ // a text that the training did not see
+	b.seq++ // a text that was not in the training data
 	b.Put(drift.LabelChange{Item: "i", TextHash: hash("other"), New: label("a"), Old: label("a"), At: noon, Seq: b.seq})
 	changed(3, 0)
 	b.relabel("h", "a", "ann")
@@ -69,7 +69,7 @@ func TestLabelsThatWerePutBackAreNotChanged(t *testing.T) {
 	changed(2, 0)
 }
 
-// After a restart the store says what the labels were in the training.
+// After a restart the labels of the training come from the store.
 func TestRestartKnowsWhatWasPutBack(t *testing.T) {
 	t.Parallel()
 	m := drift.NewMonitor(drift.Options{})
@@ -83,7 +83,7 @@ func TestRestartKnowsWhatWasPutBack(t *testing.T) {
 	if l := m.Report(noon).Labels; l.Changed != 2 || l.Own != 1 {
 		t.Errorf("%+v", l)
 	}
-	// Changes that are in the figures are given again, as they are for the sequential tests.
+	// Changes that are already in the figures are given again, for the sequential tests.
 	m.Label(drift.LabelChange{Item: "back", Old: label("a"), New: label("b"), Seq: 11})
 	m.Label(drift.LabelChange{Item: "back", Old: label("b"), New: label("a"), Seq: 12})
 	m.Label(drift.LabelChange{Item: "other", Old: label("c"), New: label("b"), Seq: 13})
@@ -95,7 +95,7 @@ func TestRestartKnowsWhatWasPutBack(t *testing.T) {
 	}
 }
 
-// The labels that were there at the first read are no arrivals of that day.
+// The labels of the first read do not count as labels that arrived on that day.
 func TestFirstReadIsNoRate(t *testing.T) {
 	t.Parallel()
 	for day, want := range map[int][2]float64{0: {0, 0}, 1: {4, 1}, 2: {4, 2}, 10: {4, 10}, 30: {4, 30}, 40: {4, 30}} {

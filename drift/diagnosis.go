@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// TextDrift tells whether the texts since the promotion can be distinguished from those before it.
+// TextDrift reports whether the texts since the promotion can be distinguished from those before it.
 type TextDrift struct {
 	Compared bool          `json:"compared"` // false if there are too few texts
 	Then     int           `json:"then"`     // texts compared
@@ -52,7 +52,7 @@ type Rare struct {
 type LearningCurve struct {
 	Points []CurvePoint `json:"points,omitempty"` // fewest examples first
 	// Gain is the accuracy, in points, that twice as many examples add: the slope of accuracy = a + b
-	// log2(examples), by least squares. Error is its standard error. Known tells that there were enough different
+	// log2(examples), by least squares. Error is its standard error. Known reports whether there were enough different
 	// sizes.
 	Known bool    `json:"known"`
 	Gain  float64 `json:"gain_per_doubling"`
@@ -154,7 +154,7 @@ func (d *Diagnosis) distribution() Finding {
 		found = append(found, "vanished: "+counted(l.Gone, "training example"))
 	}
 	if d.Text.Drifted {
-		found = append(found, fmt.Sprintf("new texts can be told from old ones (AUC %.2f of %d and %d)", d.Text.AUC,
+		found = append(found, fmt.Sprintf("new texts can be distinguished from old ones (AUC %.2f of %d and %d)", d.Text.AUC,
 			d.Text.Then, d.Text.Now))
 	}
 	switch {

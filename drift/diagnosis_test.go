@@ -55,7 +55,7 @@ func TestDiagnosis(t *testing.T) {
 	settled := quiet
 	settled.Text = drift.TextDrift{Compared: true, Then: 400, Now: 100, AUC: .51}
 	settled.Examples = drift.LearningCurve{Known: true, Gain: .2, Error: .5}
-	alike := quiet // five trainings were "4 are needed, there are 5"
+	alike := quiet // with five trainings the text was "4 are needed, there are 5"
 	var five []drift.CurvePoint
 	for i := range 5 {
 		five = append(five, drift.CurvePoint{Examples: 2000 + 50*i, Accuracy: .8})
@@ -73,7 +73,7 @@ func TestDiagnosis(t *testing.T) {
 			"unknown the learning curve is not known yet: it needs 4 trainings of different sizes, there are 0",
 		}},
 		{"loud", loud, [3]string{
-			"yes the mix of labels moved (PSI 0.31, Jensen-Shannon 0.12, chi-square p < 0.001); new: Netz (40 examples), a (1 example), b (1 example), c (1 example), d (1 example), 1 more; vanished: Post (22 training examples); new texts can be told from old ones (AUC 0.83 of 400 and 100)",
+			"yes the mix of labels moved (PSI 0.31, Jensen-Shannon 0.12, chi-square p < 0.001); new: Netz (40 examples), a (1 example), b (1 example), c (1 example), d (1 example), 1 more; vanished: Post (22 training examples); new texts can be distinguished from old ones (AUC 0.83 of 400 and 100)",
 			"yes somebody shuffled them",
 			"yes only 12 examples of few to learn from, and 3 of 10 held-out ones are recognised; accuracy still rises by 3.0 points with each doubling of the examples (standard error 0.5)",
 		}},

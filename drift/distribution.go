@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Decomposition says where a change of accuracy since the baseline comes from. With w the share of a category among the
+// Decomposition splits a change of accuracy since the baseline by its causes. With w the share of a category among the
 // held-out items and r its recall, accuracy is the sum of w r, and (Kitagawa 1955, in the form centred on the baseline's
 // accuracy A, which is free because shares add up to 1)
 //

@@ -13,7 +13,8 @@ import (
 
 func TestDecompose(t *testing.T) {
 	t.Parallel()
-	// 100 items then, 90 of the easy category all right, 10 of the hard one half right. Now half of each, as well known.
+	// Before: 100 items, 90 of the easy category all right, 10 of the hard one half right. Now half are of each
+	// category, with the same recalls.
 	base := &drift.Baseline{
 		N: 100, Correct: 95, Accuracy: .95,
 		Category: map[string]stats.Stretch{"easy": {N: 90}, "hard": {N: 10, Errs: 5}},
@@ -60,10 +61,10 @@ func TestDecompose(t *testing.T) {
 		drift.Decompose(base, drift.Report{}), drift.Decompose(&drift.Baseline{N: 100, Correct: 95}, now),
 	} {
 		if none != nil {
-			t.Errorf("out of nothing: %+v", none)
+			t.Errorf("without any item: %+v", none)
 		}
 	}
-	// Whatever happened to items and labels, the parts add up to the whole.
+	// For any items and labels the parts add up to the whole.
 	rapid.Check(t, func(t *rapid.T) {
 		base := &drift.Baseline{Category: map[string]stats.Stretch{}}
 		now := drift.Report{}
@@ -83,7 +84,7 @@ func TestDecompose(t *testing.T) {
 		d := drift.Decompose(base, now)
 		if base.N == 0 || now.Scored == 0 {
 			if d != nil {
-				t.Fatal("out of nothing")
+				t.Fatal("without any item")
 			}
 			return
 		}

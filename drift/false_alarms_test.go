@@ -25,7 +25,7 @@ func TestFalseTrips(t *testing.T) {
 	}
 	again := drift.FalseAlarms(r, 2, 50, []func(drift.Report) bool{below(.87)})
 	if again[0] != got[0] {
-		t.Error("the same question, another answer")
+		t.Error("two calls return different results")
 	}
 	for _, none := range [][]float64{
 		drift.FalseAlarms(r, 0, 50, nil),
@@ -33,7 +33,7 @@ func TestFalseTrips(t *testing.T) {
 	} {
 		for _, v := range none {
 			if v != 0 {
-				t.Errorf("out of nothing: %v", none)
+				t.Errorf("without any item: %v", none)
 			}
 		}
 	}

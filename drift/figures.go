@@ -86,7 +86,7 @@ func (m *Monitor) Scores(target string) (Scores, []Category, bool) {
 // plain returns a scorer's error without its "score:" prefix.
 func plain(err error) string { return strings.TrimPrefix(err.Error(), "score: ") }
 
-// state tells whether the figures may be used for a decision, and if not, why in one sentence.
+// state reports whether the figures may be used for a decision, and if not, why in one sentence.
 func (m *Monitor) state(s Scores) (State, string) {
 	waiting := len(m.unscored)
 	switch {
@@ -155,7 +155,7 @@ func (m *Monitor) labelMix() map[string]int {
 	return mix
 }
 
-// carried tells whether a scored held-out item has the label.
+// carried reports whether a scored held-out item has the label.
 func (m *Monitor) carried(name string) bool {
 	b := m.confusions[0]
 	v, ok := b.values.index[name]

@@ -35,7 +35,7 @@ func TestFingerprintNamesAState(t *testing.T) {
 	}
 	for _, bad := range []string{"zz", "00", a.String() + "00"} {
 		if _, ok := drift.ParseFingerprint(bad); ok {
-			t.Errorf("%q is read", bad)
+			t.Errorf("%q is accepted", bad)
 		}
 	}
 }

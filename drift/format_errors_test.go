@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// An answer that cannot be used counts as wrong, and is no category: recall falls, precision of the others does not.
+// An unusable answer counts as wrong and as no category: recall falls, the precision of the other categories does not.
 func TestFormatErrors(t *testing.T) {
 	t.Parallel()
 	b := setup(t, drift.Options{}, []string{"a", "a", "a", "a", "b", "b", "b", "b"},
@@ -31,7 +31,7 @@ func TestFormatErrors(t *testing.T) {
 		t.Errorf("confusion %+v", cells)
 	}
 
-	b.relabel("3", "b", "person") // an item without an answer that counts changes sides
+	b.relabel("3", "b", "person") // an item with an unusable answer changes sides
 	if r = b.Report(noon); r.FormatErrors != 2 || r.Category[0].Support != 3 {
 		t.Errorf("after a correction: %+v", r)
 	}

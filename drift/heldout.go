@@ -82,7 +82,7 @@ func NewMembership(salt []byte, share float64) Membership {
 	return Membership{share: share, salt: slices.Clone(salt)}
 }
 
-// Heldout tells whether a group is held out: HMAC-SHA256(salt, SHA-256(key)), its first 8 bytes as a fraction of
+// Heldout reports whether a group is held out: HMAC-SHA256(salt, SHA-256(key)), its first 8 bytes as a fraction of
 // 2^64, is below the share.
 func (m Membership) Heldout(groupKey string) bool {
 	return m.fraction(sha256.Sum256([]byte(groupKey))) < m.share

@@ -85,7 +85,7 @@ func ReadHeldoutFile(r io.Reader, group, columns []string) (*HeldoutFile, error)
 	return h, nil
 }
 
-// Has tells whether the file lists an item, or a text of its group.
+// Has reports whether the file lists an item, or a text of its group.
 func (h *HeldoutFile) Has(id, group string) bool {
 	if _, ok := h.ids[id]; ok {
 		return true

@@ -12,11 +12,12 @@ import (
 
 func TestMembership(t *testing.T) {
 	t.Parallel()
-	// The first 8 bytes of HMAC-SHA256("key", SHA-256("The quick brown fox jumps over the lazy dog")) are, by OpenSSL, f545b28969b92bd0.
+	// According to OpenSSL, the first 8 bytes of HMAC-SHA256("key", SHA-256("The quick brown fox jumps over the lazy
+	// dog")) are f545b28969b92bd0.
 	const fox, edge = "The quick brown fox jumps over the lazy dog", float64(0xf545b28969b92bd0) / (1 << 63) / 2
 	if drift.NewMembership([]byte("key"), edge*(1-1e-9)).Heldout(fox) ||
 		!drift.NewMembership([]byte("key"), edge*(1+1e-9)).Heldout(fox) {
-		t.Error("the share at which the known key changes sides is not where HMAC-SHA256 says")
+		t.Error("the known key changes sides at another share than HMAC-SHA256 gives")
 	}
 
 	m, again := drift.NewMembership([]byte("salt"), .15), drift.NewMembership([]byte("salt"), .15)
@@ -33,7 +34,7 @@ func TestMembership(t *testing.T) {
 			t.Fatal("the same salt decides differently")
 		}
 		if is && !larger.Heldout(key) {
-			t.Fatal("a larger share lets a group go")
+			t.Fatal("a larger share excludes a group")
 		}
 		if is != other.Heldout(key) {
 			differ++
@@ -58,7 +59,7 @@ func TestGroupKey(t *testing.T) {
 	}
 	if drift.GroupKey(map[string]string{"a": "x y", "b": "z"},
 		nil) == drift.GroupKey(map[string]string{"a": "x", "b": "y z"}, nil) {
-		t.Error("columns run into each other")
+		t.Error("the columns are not separated")
 	}
 	one := drift.GroupKey(map[string]string{"title": "T", "content": "A"}, []string{"title"})
 	if one != drift.GroupKey(map[string]string{"title": "t", "content": "B"}, []string{"title"}) || one != "t" {

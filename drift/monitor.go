@@ -15,7 +15,7 @@ type entry struct {
 	id   string
 	hash [16]byte
 	seq  int64
-	// where it stands
+	// at its position
 	used, heldout, leaked, answered, changed, own bool
 	// waiting: labelled since the baseline and in the queue of the new-item test. All other labelled items are in
 	// the baseline or were tested already, so that a correction of their label is paired evidence.

@@ -38,7 +38,7 @@ func (m *Monitor) slot(id string) int32 {
 
 func (m *Monitor) at(slot int32, target int) int { return int(slot)*len(m.confusions) + target }
 
-// labelled tells whether an item has a label of the gating target.
+// labelled reports whether an item has a label of the gating target.
 func (m *Monitor) labelled(slot int32) bool { return m.values[m.at(slot, 0)].label != noValue }
 
 // fill writes an item into its slot; the caller has removed it from the counters.
@@ -124,7 +124,7 @@ func (m *Monitor) count(slot int32, by int) {
 	}
 }
 
-// differs tells whether an item differs from the training snapshot. Labels that were changed back do not.
+// differs reports whether an item differs from the training snapshot. Labels that were changed back do not.
 func (m *Monitor) differs(slot int32) bool {
 	if e := &m.entries[slot]; !e.changed && !e.own {
 		return false

@@ -16,8 +16,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// arithmetic leaves a test out of the short run, which is that under the race detector: it is long, and nothing in it
-// happens at the same time.
+// arithmetic skips a test in the short run (the one under the race detector): the test is long and has no concurrency.
 func arithmetic(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
@@ -38,7 +37,7 @@ func label(s string) map[string]string { return map[string]string{"label": s} }
 
 func hash(s string) string { return drift.TextHash(map[string]string{"t": s}) }
 
-// bench is a Monitor over held-out items named by their number, all labelled and answered as given.
+// bench is a Monitor over held-out items named by their number, with the given labels and answers.
 type bench struct {
 	*drift.Monitor
 	seq int64
@@ -58,7 +57,7 @@ func setup(t *testing.T, opts drift.Options, truth, answers []string) *bench {
 	b.Reset(drift.Release{Digest: "sha256:a", BaselineSeq: b.seq, TrainedSeq: b.seq}, slices.Values(items))
 	for i, a := range answers {
 		if !b.Answer(fmt.Sprint(i), hash(fmt.Sprint(i)), label(a)) {
-			t.Fatalf("answer %d is not taken", i)
+			t.Fatalf("answer %d is not accepted", i)
 		}
 	}
 	return b
@@ -89,8 +88,8 @@ func (b *bench) arrive(id, truth, answer string) {
 	}
 }
 
-// The expected values are those in scikit-learn's own documentation of f1_score, cohen_kappa_score,
-// balanced_accuracy_score and matthews_corrcoef, computed here to full length from the definitions.
+// The expected values are those in scikit-learn's documentation of f1_score, cohen_kappa_score, balanced_accuracy_score
+// and matthews_corrcoef, computed to full length from the definitions.
 func TestScoresAsScikitLearn(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -152,7 +151,7 @@ func TestStates(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	if _, err := b.Rebase(noon); err == nil {
-		t.Error("a baseline over part of the texts is taken")
+		t.Error("a baseline of only some of the texts is accepted")
 	}
 	b.Service(fmt.Errorf("%w: night", serving.ErrAsleep))
 	if r := b.Report(noon); r.State != drift.StateAsleep {
@@ -167,7 +166,7 @@ func TestStates(t *testing.T) {
 		t.Error(diff)
 	}
 	b.Answer("2", hash("2"), label("a"))
-	if r := b.Report(noon); r.State != drift.StateOK { // the trouble no longer matters: nothing waits for it
+	if r := b.Report(noon); r.State != drift.StateOK { // the error is gone: no item is unscored
 		t.Errorf("%+v", r)
 	}
 	b.Delete("2", 10)
@@ -235,12 +234,12 @@ func TestRelabelsArePaired(t *testing.T) {
 	}
 	b.rebase(t)
 	if r := b.Report(noon); r.Relabels.RightToWrong != 0 || r.Drop != 0 {
-		t.Errorf("a new baseline begins anew: %+v", r)
+		t.Errorf("a new baseline does not restart: %+v", r)
 	}
 }
 
-// What retraind's own runs write moves the figures, for they are of the labels as they stand, and not the evidence: a
-// relabelling whose candidate was rejected must not call for the next retrain.
+// Changes by retraind's own runs move the figures, which are computed from the present labels, but they are not
+// evidence: a relabelling whose candidate was rejected must not make the next retrain due.
 func TestOwnWritesAreNoEvidence(t *testing.T) {
 	t.Parallel()
 	b := setup(t, drift.Options{}, []string{"a", "a", "a", "b"}, []string{"a", "a", "a", "a"})
@@ -289,7 +288,7 @@ func TestOwnWritesAreNoEvidence(t *testing.T) {
 	expect("and the other one is gone", 0, 2, 2)
 }
 
-// The figures by people are those of a table that retraind never wrote to.
+// The figures by people equal those of a table that retraind never wrote to.
 func TestFiguresByPeople(t *testing.T) {
 	t.Parallel()
 	labels, answers := []string{"a", "a", "a", "b", "b", "c"}, []string{"a", "a", "b", "b", "a", "c"}
@@ -299,7 +298,7 @@ func TestFiguresByPeople(t *testing.T) {
 	if untouched.People != nil {
 		t.Errorf("nothing was written: %+v", untouched.People)
 	}
-	for item, to := range []string{"b", "c", "c", "a", "c", "a"} { // of item 2 and 4 the answer stays wrong
+	for item, to := range []string{"b", "c", "c", "a", "c", "a"} { // the answers to items 2 and 4 stay wrong
 		b.seq++
 		b.Label(drift.LabelChange{
 			Item: fmt.Sprint(item), New: label(to), Own: true, Author: "retraind", At: noon,
@@ -314,9 +313,9 @@ func TestFiguresByPeople(t *testing.T) {
 		t.Error(diff)
 	}
 	if again := b.Report(noon); !cmp.Equal(now, again) {
-		t.Errorf("asking changes the answer: %s", cmp.Diff(now, again))
+		t.Errorf("a report changes the next one: %s", cmp.Diff(now, again))
 	}
-	for item, was := range labels { // a person puts everything back: no correction of the model
+	for item, was := range labels { // a person changes everything back: not a correction of the model
 		b.relabel(fmt.Sprint(item), was, "anna")
 	}
 	back := b.Report(noon)
@@ -332,7 +331,7 @@ func TestArrivalsCountOnceInCommitOrder(t *testing.T) {
 	t.Parallel()
 	b := setup(t, drift.Options{DropPoints: 2}, []string{"a", "b"}, []string{"a", "b"})
 	b.rebase(t)
-	b.arrive("x", "a", "") // waits for its answer, and so do those behind it
+	b.arrive("x", "a", "") // has no answer yet, and blocks those behind it
 	b.arrive("y", "a", "b")
 	if r := b.Report(noon); r.NewItems.N != 0 || r.Scored != 3 {
 		t.Errorf("%+v", r.NewItems)
@@ -348,7 +347,7 @@ func TestArrivalsCountOnceInCommitOrder(t *testing.T) {
 	if r := b.Report(noon); r.NewItems.N != 2 || r.Relabels.WrongToRight != 1 {
 		t.Errorf("%+v", r)
 	}
-	b.seq++ // an item that gets its label later arrives then
+	b.seq++ // an item without a label arrives when it gets one
 	b.Put(drift.LabelChange{Item: "z", Heldout: true, TextHash: hash("z"), Inserted: true, Seq: b.seq})
 	b.relabel("z", "a", "anna")
 	b.Answer("z", hash("z"), label("b"))
@@ -383,7 +382,7 @@ func TestArrivalsRaiseTheAlarm(t *testing.T) {
 	if at == 0 || at > 60 {
 		t.Errorf("half of the arrivals are wrong and the alarm came at %d: %+v", at, r.NewItems)
 	}
-	// The first day's labels are no rate, but until there is one the bound is not lower than if they were.
+	// The labels of the first day give no rate, but until there is one the bound is not lower than with them.
 	if want := 180 * float64(401+at); math.Abs(r.NewItems.Bound-want) > 1e-6 || r.Labels.Rate != 0 ||
 		r.Labels.RateDays != 0 {
 		t.Errorf("bound %v, rate %v over %d days", r.NewItems.Bound, r.Labels.Rate, r.Labels.RateDays)
@@ -463,7 +462,7 @@ func TestEveryTargetHasItsFigures(t *testing.T) {
 		id := fmt.Sprint(i)
 		m.Put(drift.LabelChange{Item: id, Heldout: true, TextHash: hash(id), New: c.truth, Seq: int64(i + 1)})
 		if !m.Answer(id, hash(id), c.answer) {
-			t.Fatalf("the answer to %s is not taken", id)
+			t.Fatalf("the answer to %s is not accepted", id)
 		}
 	}
 	r := m.Report(noon)
@@ -503,7 +502,7 @@ func TestBoundSurvivesARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := drift.NewMonitor(opts)
-	again.Reset(b.Release(), nil) // as if the store did not know when labels were set
+	again.Reset(b.Release(), nil) // as if the store had no times of the labels
 	near(t, "bound without a rate", again.Report(now).NewItems.Bound, 180, 1e-9)
 	if err := again.RestoreState(state); err != nil {
 		t.Fatal(err)
@@ -524,7 +523,7 @@ func TestStateOfAnotherReleaseIsRefused(t *testing.T) {
 	other.Reset(drift.Release{Digest: "sha256:b"}, nil)
 	for _, bad := range [][]byte{state, []byte("{"), []byte(`{"release":"sha256:b","right_to_wrong":-1}`)} {
 		if other.RestoreState(bad) == nil {
-			t.Errorf("%s is taken", bad)
+			t.Errorf("%s is accepted", bad)
 		}
 	}
 	if r := other.Report(noon); r.Relabels.RightToWrong != 0 {

@@ -40,7 +40,7 @@ func (b *tried) begin(p *drift.Probation) {
 	}, slices.Values(b.items))
 }
 
-// take gives it a new item with a label, and its answer.
+// take adds a new item with a label and its answer.
 func (b *tried) take(id, truth, answer string, at time.Time, own bool) {
 	b.seq++
 	b.Put(drift.LabelChange{
@@ -64,7 +64,7 @@ func aDay() *drift.Probation {
 	return &drift.Probation{Since: noon, Until: noon.Add(24 * time.Hour), Alpha: .05}
 }
 
-// The figures are those of an EProcess that is told the same by itself.
+// The figures equal those of an EProcess with the same input.
 func TestProbationCrosses(t *testing.T) {
 	t.Parallel()
 	b := onProbation(t, aDay())
@@ -87,7 +87,7 @@ func TestProbationCrosses(t *testing.T) {
 	if b.state().Over(noon.Add(48 * time.Hour)) {
 		t.Error("one that was crossed is never over by itself")
 	}
-	for n := range 100 { // what comes later changes nothing of what was found
+	for n := range 100 { // later items do not change the result
 		b.take(fmt.Sprint("later", n), "a", "a", noon, false)
 	}
 	if diff := cmp.Diff(want, b.state()); diff != "" {
@@ -134,7 +134,7 @@ func TestWhatIsNoEvidenceOnProbation(t *testing.T) {
 	}
 }
 
-// A label that came in time counts although the service answers later; one behind it that came too late does not.
+// A label that arrived in time counts even if the service answers later; a label that arrived too late does not.
 func TestProbationWaitsForAnswers(t *testing.T) {
 	t.Parallel()
 	b := onProbation(t, aDay())
@@ -147,7 +147,7 @@ func TestProbationWaitsForAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again := onProbation(t, aDay()) // the process ends and another begins
+	again := onProbation(t, aDay()) // the process ends and another one starts
 	for _, id := range []string{"in time", "too late"} {
 		again.items = append(again.items,
 			drift.LabelChange{Item: id, Heldout: true, TextHash: hash(id), New: label("a"), At: noon, Seq: 101})
@@ -204,7 +204,7 @@ func TestRebaseEndsAProbation(t *testing.T) {
 	}
 }
 
-// The promise of a probation, and what it finds, over whole streams: the figures that check prints.
+// The rate of false rollbacks and the power of a probation over whole streams: the figures that check prints.
 func TestProbationKeepsItsPromise(t *testing.T) {
 	t.Parallel()
 	p0 := stats.ToleratedError(450, 500)
@@ -220,7 +220,7 @@ func TestProbationKeepsItsPromise(t *testing.T) {
 	}
 }
 
-// What retraind writes over a label before the item's turn has come is no evidence: the label that people gave counts.
+// If retraind overwrites a label before the item is judged, this is not evidence: the label that people gave counts.
 func TestOwnWritesOnWaitingItems(t *testing.T) {
 	t.Parallel()
 	b := onProbation(t, aDay())
@@ -237,7 +237,7 @@ func TestOwnWritesOnWaitingItems(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.RestoreState(state); err != nil { // it is not forgotten
+	if err := b.RestoreState(state); err != nil { // it is not lost
 		t.Fatal(err)
 	}
 	for n := range 50 {

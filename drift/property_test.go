@@ -19,7 +19,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// world is the plain truth beside a Monitor: items and answers, nothing counted.
+// world is a simple model beside a Monitor: items and answers, without counters.
 type world struct {
 	items   map[string]drift.LabelChange
 	answers map[string]string // by item and text hash
@@ -35,7 +35,7 @@ func (w *world) cached(item, textHash string) (serving.Answers, bool) {
 
 func leaks(item, _ string) bool { return item == "3" || item == "7" }
 
-// figures computes the report's plain figures the slow way, from definitions.
+// figures computes the report's figures directly from the definitions.
 func (w *world) figures() (scored, correct, heldOut, leaked, unscored int, f1, balanced, mcc float64) {
 	type pair struct{ truth, answer string }
 	var pairs []pair
@@ -50,7 +50,7 @@ func (w *world) figures() (scored, correct, heldOut, leaked, unscored int, f1, b
 		}
 		answer, answered := w.answers[id+item.TextHash]
 		if !answered {
-			unscored++ // also without a label: its null priority waits for an answer
+			unscored++ // also without a label: its null priority needs an answer
 		}
 		if !ok {
 			continue
@@ -128,13 +128,13 @@ func drawLabels(t *rapid.T) map[string]string {
 	return out
 }
 
-// change does one random thing to the world and tells the Monitor.
+// change applies one random change to the world and to the Monitor.
 func (w *world) change(t *rapid.T, m *drift.Monitor, deletes bool) {
 	id := fmt.Sprint(rapid.IntRange(0, 15).Draw(t, "item"))
 	item, known := w.items[id]
 	w.seq++
 	switch kind := rapid.IntRange(0, 9).Draw(t, "kind"); {
-	case !known || kind < 2: // insert, or another text
+	case !known || kind < 2: // an insert or a new text
 		next := drift.LabelChange{
 			Item: id, Heldout: rapid.IntRange(0, 3).Draw(t, "heldout") > 0,
 			TextHash: hash(id + fmt.Sprint(rapid.IntRange(0, 2).Draw(t, "text"))),
@@ -215,7 +215,7 @@ func TestRestartLosesNothing(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t, 1)
-		promise := unit.Rate{Count: 1, Per: unit.Duration(24 * time.Hour)} // kept with bounds that a few errors reach
+		promise := unit.Rate{Count: 1, Per: unit.Duration(24 * time.Hour)} // bounds that a few errors reach
 		opts := drift.Options{
 			Targets: targets, DropPoints: 5, FalseRetrains: promise,
 			Categories: drift.CategoryTests{DropPoints: 5, FalseRetrains: promise, MinItems: 1},
@@ -270,7 +270,7 @@ func TestRestartLosesNothing(t *testing.T) {
 	})
 }
 
-// recorder keeps what the live Monitor was told.
+// recorder stores the calls of the live Monitor.
 type recorder struct {
 	*drift.Monitor
 	told []func(*drift.Monitor)

@@ -24,7 +24,7 @@ func TestRelabelHistory(t *testing.T) {
 		}
 		history.Add(item, item < "5", from, to, author, noon.Add(time.Duration(minutes)*time.Minute))
 	}
-	add("1", "", "a", "anna", 0) // a first label, a withdrawal and the same label say nothing
+	add("1", "", "a", "anna", 0) // a first label, a withdrawal and the same label are not evidence
 	add("1", "a", "", "anna", 0)
 	add("1", "a", "a", "anna", 0)
 	if history.Len() != 0 || len(history.Groups()) != 0 {
@@ -34,7 +34,7 @@ func TestRelabelHistory(t *testing.T) {
 	add("2", "a", "b", "bert", 1)
 	add("6", "a", "c", "bert", 1)
 	add("3", "a", "b", "bert", 1)
-	add("3", "b", "a", "anna", 2) // as it was trained on: nothing is left of it
+	add("3", "b", "a", "anna", 2) // changed back to the label of the training: no longer a relabel
 	want := []drift.RelabelGroup{
 		{Kind: drift.ByAuthor, Name: "bert", Items: 2, Share: 2. / 3},
 		{Kind: drift.ByAuthor, Name: "anna", Items: 1, Share: 1. / 3},

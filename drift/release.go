@@ -34,7 +34,7 @@ type CategoryTests struct {
 // Release is what the Monitor needs to know about the release that it measures.
 type Release struct {
 	Digest string
-	// TrainedOn tells whether the release saw an item, or a text of its group, in training; nil if unknown.
+	// TrainedOn reports whether the release saw an item, or a text of its group, in training; nil if unknown.
 	TrainedOn func(item, group string) bool
 	// TrainedSeq is the last label change in its training snapshot.
 	TrainedSeq int64

@@ -6,7 +6,7 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 )
 
-// State tells whether a report may be used for a decision.
+// State reports whether a report may be used for a decision.
 type State string
 
 // The states of a report. Only StateOK is evidence; every other state makes a policy hold with a reason.
@@ -35,7 +35,7 @@ type Report struct {
 	Scored  int `json:"scored"`   // of them, with an answer of this release
 	Leaked  int `json:"leaked"`   // held-out items this release trained on: never counted
 
-	// FormatErrors is how many of the scored items a language model answered, but not as it was asked to. They count as wrong.
+	// FormatErrors is the number of scored items with an unusable answer of a language model. They count as wrong.
 	FormatErrors int `json:"format_errors,omitempty"`
 
 	// The figures by the present labels, and by people's labels if these differ: labels that retraind itself wrote

@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// rising is a release with 880 of 1000 right at its promotion, and tests that want a rise of so many points.
+// rising is a release with 880 of 1000 right at its promotion, and tests with this value of points.
 func rising(t *testing.T, points float64) *bench {
 	t.Helper()
 	promise := unit.Rate{Count: 1, Per: unit.Duration(180 * 24 * time.Hour)}
@@ -27,7 +27,7 @@ func rising(t *testing.T, points float64) *bench {
 	return b
 }
 
-// serve gives it a year of ten labels a day, of which such a share is answered wrongly.
+// serve simulates a year with ten labels a day and this share of wrong answers.
 func (b *bench) serve(rng *rand.Rand, wrong float64) {
 	for i := range 3650 {
 		answer := "a"
@@ -44,7 +44,7 @@ func (b *bench) serve(rng *rand.Rand, wrong float64) {
 	}
 }
 
-// Of a true rise by 5 points a burst tripped points: 20 in 28 of 100 years; a true rise by 25 must still be found.
+// With a true rise of 5 points, a burst tripped points: 20 in 28 of 100 years; a true rise of 25 must still be found.
 func TestPointsAreComparedWithWhatIsSure(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -67,13 +67,13 @@ func TestPointsAreComparedWithWhatIsSure(t *testing.T) {
 				above++
 			}
 		}
-		if above > c.years/4 { // one in ten; the estimates of the former stretch were above it in nine of ten
-			t.Errorf("a rise by %.0f points: more is said to be sure in %d of %d years", 100*c.rise, above, c.years)
+		if above > c.years/4 { // one in ten; the estimates of the earlier method were too high in nine of ten
+			t.Errorf("a rise by %.0f points: the lower end is above it in %d of %d years", 100*c.rise, above, c.years)
 		}
 	}
 }
 
-// What a version stored that compared the estimate is read, but its alarm must be given again.
+// The stored state of the version that compared the estimate can be read, but its alarm is dropped.
 func TestAlarmsOfEstimatesAreDropped(t *testing.T) {
 	t.Parallel()
 	b := rising(t, 20)
@@ -101,16 +101,16 @@ func TestAlarmsOfEstimatesAreDropped(t *testing.T) {
 	}
 	former := strings.NewReplacer(`"at_least"`, `"rise"`, `"fall"`, `"rise"`).Replace(string(state))
 	if r := restored(former); r.Alarmed || r.Category[0].Alarmed || r.N != 3650 || r.E < r.Bound {
-		t.Errorf("the alarm of an estimate stays, or its evidence is gone: %+v", r)
+		t.Errorf("the alarm of an estimate was kept, or its evidence was lost: %+v", r)
 	}
 }
 
-// The next release begins with half of what was measured of the clusters in which errors come.
+// The next release starts with half of the measured weight of clustered errors.
 func TestDependenceIsCarriedToTheNextRelease(t *testing.T) {
 	t.Parallel()
 	b := rising(t, 20)
 	rng := rand.New(rand.NewPCG(1, 25))
-	for i := range 100 { // every fourth time 25 in a row with 36 % errors, else with 4 %
+	for i := range 100 { // every fourth block of 25 has 36 % errors, the others 4 %
 		own := .04
 		if i%4 == 0 {
 			own = .36
@@ -152,6 +152,6 @@ func TestDependenceIsCarriedToTheNextRelease(t *testing.T) {
 	m := drift.NewMonitor(drift.Options{})
 	m.Reset(drift.Release{Digest: "d", Baseline: &drift.Baseline{N: 10, Correct: 9, Dependence: &bad}}, nil)
 	if d := m.Report(noon).NewItems.Dependence; d != 1 {
-		t.Errorf("a dependence that cannot be is taken: %v", d)
+		t.Errorf("an impossible dependence is accepted: %v", d)
 	}
 }

@@ -33,17 +33,17 @@ func (s *Seen) Add(id, group string) {
 // Len is the number of items.
 func (s *Seen) Len() int { return max(len(s.ids), len(s.groups)) }
 
-// Has tells whether the item, or a text of its group, is in the set. Call it after Sort, MarshalBinary or
+// Has reports whether the item, or a text of its group, is in the set. Call it after Sort, MarshalBinary or
 // UnmarshalBinary.
 func (s *Seen) Has(id, group string) bool { return s.HasItem(id) || s.HasGroup(group) }
 
-// HasItem tells whether the item is in the set, whatever its text.
+// HasItem reports whether the item is in the set, whatever its text.
 func (s *Seen) HasItem(id string) bool {
 	_, ok := slices.BinarySearch(s.ids, short(id))
 	return ok
 }
 
-// HasGroup tells whether a text of the group is in the set.
+// HasGroup reports whether a text of the group is in the set.
 func (s *Seen) HasGroup(group string) bool {
 	_, ok := slices.BinarySearch(s.groups, short(group))
 	return ok && group != ""

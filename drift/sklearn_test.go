@@ -18,17 +18,17 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// python is Debian's: its packages are what python3-sklearn installs, whatever else is on the path.
+// python is Debian's: python3-sklearn installs its packages for it, whatever else is on the path.
 const python = "/usr/bin/python3"
 
-// sample is a set of items as scikit-learn takes it.
+// sample is a set of items as input of scikit-learn.
 type sample struct {
 	Truth   []any `json:"truth"`
 	Answers []any `json:"answers"`
 	Sets    bool  `json:"sets"`
 }
 
-// reference is what it makes of them.
+// reference is scikit-learn's result for it.
 type reference struct {
 	Accuracy  float64   `json:"accuracy"`
 	MacroF1   float64   `json:"macro_f1"`
@@ -44,8 +44,8 @@ type reference struct {
 	Matrix    [][]int   `json:"matrix"`
 }
 
-// history leads a Monitor through inserts, text changes, label changes, deletes and the renaming of a category, and
-// returns what is left beside it. Seeds are fixed, so that the stored reference stays one of the same data.
+// history applies inserts, text changes, label changes, deletes and the renaming of a category to a Monitor, and
+// returns the remaining items. Seeds are fixed, so that the stored reference stays valid.
 func history(seed uint64, categories, items int, right float64, kind serving.Kind) (*drift.Monitor, sample) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	name := func() string { return "c" + strconv.Itoa(int(float64(categories)*rng.Float64()*rng.Float64())) } // some are rare
@@ -130,7 +130,7 @@ func history(seed uint64, categories, items int, right float64, kind serving.Kin
 	return m, s
 }
 
-// still is a Monitor over items that are put once.
+// still is a Monitor over items that do not change.
 func still(truth, answers []string) (*drift.Monitor, sample) {
 	m := drift.NewMonitor(drift.Options{})
 	var s sample
@@ -143,8 +143,8 @@ func still(truth, answers []string) (*drift.Monitor, sample) {
 	return m, s
 }
 
-// TestFiguresAsScikitLearn compares every figure with scikit-learn's, computed now where it is installed and stored in
-// testdata otherwise.
+// TestFiguresAsScikitLearn compares every figure with scikit-learn's: computed now if it is installed, else stored in
+// testdata.
 func TestFiguresAsScikitLearn(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)
@@ -212,7 +212,7 @@ func TestFiguresAsScikitLearn(t *testing.T) {
 	}
 }
 
-// sklearn asks scikit-learn, or reads what it answered when RETRAIND_UPDATE=1 stored it.
+// sklearn runs scikit-learn, or reads the results that RETRAIND_UPDATE=1 stored.
 func sklearn(t *testing.T, samples []sample) []reference {
 	t.Helper()
 	const stored = "testdata/figures.json"
@@ -247,7 +247,7 @@ func sklearn(t *testing.T, samples []sample) []reference {
 	return want
 }
 
-// noSklearn says why scikit-learn cannot be asked, or nothing.
+// noSklearn returns why scikit-learn cannot be run, or "".
 func noSklearn() string {
 	if os.Getenv("RETRAIND_NO_SKLEARN") != "" {
 		return "RETRAIND_NO_SKLEARN is set"
@@ -258,7 +258,7 @@ func noSklearn() string {
 	return ""
 }
 
-// BenchmarkScikitLearn is the peer of BenchmarkLabelChange: all figures computed anew.
+// BenchmarkScikitLearn is the peer of BenchmarkLabelChange: it recomputes all figures.
 func BenchmarkScikitLearn(b *testing.B) {
 	for _, n := range []int{100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -273,7 +273,7 @@ func BenchmarkScikitLearn(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			for b.Loop() { // Python has measured it
+			for b.Loop() { // measured by Python
 			}
 			b.ReportMetric(seconds*1e9, "ns/op")
 		})

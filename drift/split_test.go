@@ -37,14 +37,15 @@ func TestSplitShares(t *testing.T) {
 	}
 }
 
-// The table is a plain model of a source whose rows come, go, are edited, relabelled and exported again, with restarts in
-// between. Whatever happens: no text is on both sides, duplicates fall together, and a side holds for the item's life.
+// The table is a simple model of a source whose rows are inserted, deleted, edited, relabelled and exported, with
+// restarts in between. At any time no text is on both sides, duplicates are on the same side, and an item keeps its
+// side.
 func TestSidesAreSticky(t *testing.T) {
 	t.Parallel()
 	words := []string{"red", "Red ", "green", "  green", "blue", "black", "white", "grey", "pink", "gold"}
 	rapid.Check(t, func(t *rapid.T) {
 		group := [][]string{nil, {"title"}}[rapid.IntRange(0, 1).Draw(t, "group")]
-		start := func() *drift.Split { // what a restart makes anew
+		start := func() *drift.Split { // created by each restart
 			return drift.NewSplit(drift.HeldoutConfig{Share: .4, Group: group}, []byte("salt"), nil)
 		}
 		split := start()
@@ -66,7 +67,7 @@ func TestSidesAreSticky(t *testing.T) {
 				delete(stored, id)
 			case 1:
 				split = start()
-			case 2: // a new label: nothing about it may have a say, so there is nothing to pass on
+			case 2: // a new label must not affect the side, so it is not passed on
 				if known && split.Follows(id, was.group, was.heldout) != was.heldout {
 					t.Fatal("a relabel moved an item")
 				}
@@ -85,7 +86,7 @@ func TestSidesAreSticky(t *testing.T) {
 					t.Fatal("an item changed sides")
 				}
 			}
-			// An export leaves out of the training what has the text of a held-out item.
+			// An export leaves out training items with the text of a held-out item.
 			tested := map[string]bool{}
 			for _, r := range stored {
 				tested[r.group] = tested[r.group] || r.heldout
@@ -96,7 +97,7 @@ func TestSidesAreSticky(t *testing.T) {
 				}
 				for _, other := range stored {
 					if other.heldout && drift.GroupKey(r.text, nil) == drift.GroupKey(other.text, nil) {
-						t.Fatalf("%q is trained on and held out", r.text)
+						t.Fatalf("%q is in the training data and held out", r.text)
 					}
 				}
 			}
@@ -212,7 +213,8 @@ func TestSeen(t *testing.T) {
 	}
 }
 
-// TestGroupKeyIsTheNormalText compares with the library's own functions, which know nothing of words of eight bytes.
+// TestGroupKeyIsTheNormalText compares with the standard library's functions, without the optimisation for words of
+// eight bytes.
 func TestGroupKeyIsTheNormalText(t *testing.T) {
 	t.Parallel()
 	texts := rapid.OneOf(rapid.StringMatching(`[\x00-\x7f]*`), rapid.StringMatching(`[A-Za-z@\[`+"`"+`{ .]*`),

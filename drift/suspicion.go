@@ -7,7 +7,7 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// Suspicion tells whether the label changes since the training look like corrections. A source is suspicious if it
+// Suspicion reports whether the label changes since the training look like corrections. A source is suspicious if it
 // made most of the relabels, and most of those that can be judged contradict both the deployed release and the
 // labels of the nearest texts. Both are needed: a team's only annotator makes most of the relabels, and every
 // correction contradicts the release; but similar texts were corrected in the same way, while shuffled labels do
@@ -34,7 +34,7 @@ const (
 	JudgedAtMost = 200
 )
 
-// Bulk tells whether a source made enough of the relabels to be checked.
+// Bulk reports whether a source made enough of the relabels to be checked.
 func (s RelabelGroup) Bulk() bool { return s.Items >= bulkItems && s.Share >= bulkShare }
 
 // Judge decides whether the source is suspicious, after its relabels were judged.

@@ -14,7 +14,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Changes and events of few items, in any order and some twice, come out the same in one batch as one by one.
+// Changes and events of few items, in any order and some repeated, have the same result in one batch as one by one.
 func TestBatchEqualsOneByOne(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(6) {
@@ -104,7 +104,7 @@ func (b *bench) stored() (out stored) {
 		out.Changes, err = t.Changes("m", 0, 1e6)
 		for i := range out.Changes {
 			if strings.HasPrefix(out.Changes[i].Key, "event:") {
-				out.Changes[i].Key = "event:" // of a label that has waited: its name is new each time
+				out.Changes[i].Key = "event:" // of a buffered label: its name differs each time
 			}
 		}
 		return err
@@ -115,7 +115,7 @@ func (b *bench) stored() (out stored) {
 	return out
 }
 
-// A view may have a row twice; the first counts, in every read.
+// A view may have a row twice; the first one counts, in every read.
 func TestTableWithARowTwice(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -34,7 +34,7 @@ func newBench(t *testing.T) *bench {
 	return &bench{t, NewWriter(st, "m", targets, split, slog.New(slog.DiscardHandler))}
 }
 
-// table makes the table hold exactly these labels.
+// table sets the contents of the table to exactly these labels.
 func (b *bench) table(labels map[string]string) {
 	b.t.Helper()
 	err := b.w.Replace(context.Background(), watch.SourcePostgres,
@@ -62,7 +62,7 @@ func (b *bench) take(source string, events ...watch.Event) watch.Receipt {
 	return r
 }
 
-// holds checks what the store holds, as "label of owner", and that the fingerprint is that of the items.
+// holds checks the contents of the store, as "label of owner", and that the fingerprint matches the items.
 func (b *bench) holds(want map[string]string) {
 	b.t.Helper()
 	got := map[string]string{}
@@ -77,7 +77,7 @@ func (b *bench) holds(want map[string]string) {
 			if owner == "" {
 				owner = "table"
 			} else if it.Text["text"] == "" {
-				b.t.Errorf("item %s of %s has no text: nobody else keeps it", it.ID, owner)
+				b.t.Errorf("item %s of %s has no text, and no table has it", it.ID, owner)
 			}
 			got[it.ID] = it.Labels["label"] + " of " + owner
 			print.Toggle(it.ID, it.TextHash, it.Labels)
@@ -107,7 +107,8 @@ func brought(item, text, l string) watch.Event {
 	return e
 }
 
-// A full read of the table leaves alone what events brought, and what they said about its rows until these change.
+// A full read of the table does not change items that events brought, nor the labels that events gave to its rows until
+// the rows change.
 func TestSourcesGoTogether(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -119,7 +120,7 @@ func TestSourcesGoTogether(t *testing.T) {
 		"n1": "y of nats",
 	})
 
-	b.table(map[string]string{"1": "a", "2": "z"}) // 1 as before, 2 relabelled in the table, 3 deleted
+	b.table(map[string]string{"1": "a", "2": "z"}) // 1 unchanged, 2 relabelled in the table, 3 deleted
 	b.holds(map[string]string{"1": "b of table", "2": "z of table", "f1": "x of files", "n1": "y of nats"})
 
 	b.take(watch.SourceNATS, watch.Event{Item: "1", Delete: true}, watch.Event{Item: "n1", Delete: true})
@@ -133,7 +134,7 @@ func TestSourcesGoTogether(t *testing.T) {
 	b.holds(map[string]string{})
 }
 
-// The table's own changes: the last statement holds, and a change of the text alone does not concern labels.
+// After changes of the table itself the last statement holds, and a change of the text alone does not affect labels.
 func TestTableChangesAfterEvents(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -170,13 +171,13 @@ func TestEventsCountOnce(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	b.holds(map[string]string{"1": "b of nats"})
-	// The same name from another source is another event.
+	// The same name from another source is a different event.
 	if r := b.take(watch.SourceHTTP, one); r != (watch.Receipt{Taken: 1}) {
 		t.Errorf("%+v", r)
 	}
 }
 
-// A file that is read again says only what it did not say before.
+// If a file is read again, only statements that it did not contain before take effect.
 func TestFilesReadAgainSayNothingNew(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -193,7 +194,7 @@ func TestFilesReadAgainSayNothingNew(t *testing.T) {
 	b.holds(map[string]string{"1": "b of files", "2": "c of files"})
 }
 
-// A label that comes before its item waits for it, whoever brings it.
+// A label that arrives before its item is buffered until the item arrives from any source.
 func TestLabelsWaitForTheirItem(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -209,11 +210,11 @@ func TestLabelsWaitForTheirItem(t *testing.T) {
 	err := b.w.store.View(context.Background(), func(tx *store.Tx) error {
 		it, err := tx.Item("m", "2")
 		if it.Labels["tone"] != "warm" {
-			t.Errorf("labels that wait are not put together: %v", it.Labels)
+			t.Errorf("buffered labels are not merged: %v", it.Labels)
 		}
 		n, err2 := tx.CountEarly("m")
 		if n != 0 {
-			t.Errorf("%d labels still wait", n)
+			t.Errorf("%d labels are still buffered", n)
 		}
 		return errors.Join(err, err2)
 	})
@@ -222,7 +223,7 @@ func TestLabelsWaitForTheirItem(t *testing.T) {
 	}
 }
 
-// The marks move with the events, and with the names of files.
+// The positions are stored together with the events and with the names of files.
 func TestMarksMoveWithTheEvents(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

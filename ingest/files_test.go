@@ -18,7 +18,7 @@ import (
 	"github.com/retraind/retraind/watch/labelfiles"
 )
 
-// TestCorrectionsSurviveWhateverBecomesOfAFile: a file said two things about an item, which was corrected since.
+// TestCorrectionsSurviveWhateverBecomesOfAFile: a file has two statements about an item, which was corrected since.
 func TestCorrectionsSurviveWhateverBecomesOfAFile(t *testing.T) {
 	t.Parallel()
 	const lines = `{"id": "1", "text": "one", "label": "sport"}` + "\n" + `{"id": "1", "label": "politik"}` + "\n"
@@ -31,7 +31,7 @@ func TestCorrectionsSurviveWhateverBecomesOfAFile(t *testing.T) {
 			}
 			return os.Rename(filepath.Join(dir, ".l"), filepath.Join(dir, "l.jsonl"))
 		},
-		"it is cut and written anew": func(_ *bench, dir string) error {
+		"it is truncated and rewritten": func(_ *bench, dir string) error {
 			if err := write(filepath.Join(dir, "l.jsonl"), ""); err != nil {
 				return err
 			}

@@ -66,5 +66,5 @@ func (w *Writer) Respell(ctx context.Context, source string, spell func(keys []s
 	return len(ids), err
 }
 
-// TakeRenamed tells whether items were renamed since the last call.
+// TakeRenamed reports whether items were renamed since the last call.
 func (w *Writer) TakeRenamed() bool { return w.renamed.Swap(false) }

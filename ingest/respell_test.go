@@ -7,8 +7,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// TestRespell: an item keeps its side, label and history under another spelling of its key; a key that is taken, or an
-// item that events brought, stays as it is.
+// TestRespell: an item keeps its side, label and history when the format of its key changes. If the new key exists
+// already, or if events brought the item, it is not changed.
 func TestRespell(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

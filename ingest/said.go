@@ -82,7 +82,7 @@ func (p *pass) filter(e watch.Event) (next watch.Event, has bool) {
 // newMark is the prefix of entries that record that this pass had a new statement about a subject.
 const newMark = "!"
 
-// counts counts a part and tells whether it takes effect. subject is the target that it is about, "" for the whole
+// counts counts a part and reports whether it takes effect. subject is the target that it is about, "" for the whole
 // item.
 func (p *pass) counts(subject, says string) bool {
 	part := partDigest(subject, says)

@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// TestFileReadAgainUndoesNoCorrection: a file says something, somebody else corrects it, and the file is read again.
+// TestFileReadAgainUndoesNoCorrection: a file has a statement, somebody else corrects it, and the file is read again.
 func TestFileReadAgainUndoesNoCorrection(t *testing.T) {
 	t.Parallel()
 	says := func(l string) watch.Event { return label("1", l) }
@@ -103,7 +103,7 @@ func TestFileReadAgainUndoesNoCorrection(t *testing.T) {
 			b.take(watch.SourceFiles, of(0, c.first)...)
 			b.take(watch.SourceHTTP, c.corrected...)
 			b.take(watch.SourceFiles, of(1, c.again)...)
-			b.take(watch.SourceFiles, of(2, c.again)...) // nothing is new in it
+			b.take(watch.SourceFiles, of(2, c.again)...) // without a new statement
 			got := ""
 			err := b.w.store.View(context.Background(), func(tx *store.Tx) error {
 				for it, err := range tx.Items("m") {
@@ -126,7 +126,7 @@ func TestFileReadAgainUndoesNoCorrection(t *testing.T) {
 	}
 }
 
-// of are the statements of one pass over a file.
+// of returns the statements of one pass over a file.
 func of(reading int64, events []watch.Event) []watch.Event {
 	out := append([]watch.Event(nil), events...)
 	for i := range out {
@@ -135,7 +135,8 @@ func of(reading int64, events []watch.Event) []watch.Event {
 	return out
 }
 
-// TestStatementsThatTheFirstVersionKept: of a file that was read by it, only the last statement of an item is known.
+// TestStatementsThatTheFirstVersionKept: for a file that the first version read, only the last statement about an item
+// is stored.
 func TestStatementsThatTheFirstVersionKept(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A salt is made once: where items are known, one that is missing was lost.
+// A salt is created once: if items exist, a missing salt was lost.
 func TestLostSalt(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "models", "news", "split-salt")

@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// TestShrink: a full read that finds too many items gone stores nothing until somebody accepts it, once.
+// TestShrink: a full read with too many missing items stores nothing until a person accepts it; accepting applies once.
 func TestShrink(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -56,5 +56,5 @@ func TestShrink(t *testing.T) {
 	if b.w.AcceptShrink() {
 		t.Error("nothing waits any more")
 	}
-	believed(41) // of a few items any is a large share
+	believed(41) // with few items any share is large
 }

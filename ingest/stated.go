@@ -108,7 +108,7 @@ func (x *transaction) newerLabels(e watch.Event) (labels watch.Labels, unset []s
 	return labels, unset, nil
 }
 
-// takeBack records that a statement was withdrawn, and tells whether its label is still the item's.
+// takeBack records that a statement was withdrawn, and reports whether its label is still the item's.
 func (x *transaction) takeBack(e watch.Event, s store.Stated) (bool, error) {
 	if s.Label == "" || older(e, s.At) {
 		return false, nil
@@ -194,7 +194,7 @@ func (x *transaction) state(s store.Stated) error {
 	return x.t.State(x.model, x.source, s)
 }
 
-// older tells whether an event is older than a known statement. Times are stored in microseconds.
+// older reports whether an event is older than a known statement. Times are stored in microseconds.
 func older(e watch.Event, than time.Time) bool {
 	return e.Ordered && e.At.Truncate(time.Microsecond).Before(than)
 }

@@ -7,10 +7,10 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// noon is a time of a sender; at is so many minutes later.
+// noon is a sender's time; at is that many minutes later.
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
-// by is what an annotation says at a minute.
+// by is a statement of an annotation at a minute.
 func by(subject string, minute int, e watch.Event) watch.Event {
 	e.At, e.Ordered, e.Subject = noon.Add(time.Duration(minute)*time.Minute), true, subject
 	if e.Item != "" {
@@ -19,7 +19,7 @@ func by(subject string, minute int, e watch.Event) watch.Event {
 	return e
 }
 
-// TestWebhooksOutOfOrder: whatever order they arrive in, the newest statement holds.
+// TestWebhooksOutOfOrder: the newest statement holds, in any order of arrival.
 func TestWebhooksOutOfOrder(t *testing.T) {
 	t.Parallel()
 	withdrawn := watch.Event{Withdrawn: true}
@@ -104,7 +104,8 @@ func TestWebhooksOutOfOrder(t *testing.T) {
 	}
 }
 
-// TestTakenBackLeavesCorrectionsAlone: what somebody else said since is not the annotation's to take back.
+// TestTakenBackLeavesCorrectionsAlone: withdrawing an annotation does not remove a label that another sender gave
+// since.
 func TestTakenBackLeavesCorrectionsAlone(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -112,7 +113,7 @@ func TestTakenBackLeavesCorrectionsAlone(t *testing.T) {
 	b.take(watch.SourceNATS, label("1", "wetter"))
 	b.take(watch.SourceHTTP, by("a", 2, watch.Event{Withdrawn: true}))
 	b.holds(map[string]string{"1": "wetter of http"})
-	// A time orders the statements of one source alone.
+	// Times order only the statements of one source.
 	b.take(watch.SourceHTTP, by("b", 3, label("1", "politik")))
 	old := label("1", "geld")
 	old.At = noon

@@ -49,7 +49,7 @@ func (w *Writer) Split() *drift.Split { return w.split.Load() }
 func (w *Writer) Targets() []serving.Target { return w.targets }
 
 // TakeChanged returns how many changes were stored since the last call. Many rows that a source reads change
-// nothing: this count, not the number of rows read, tells whether an evaluation is due.
+// nothing: this count, not the number of rows read, reports whether an evaluation is due.
 func (w *Writer) TakeChanged() int { return int(w.changed.Swap(0)) }
 
 // Cursor implements watch.Sink.

@@ -164,7 +164,7 @@ func TestClientsChangeNothing(t *testing.T) {
 		{Subject: "retraind.evt.v1.news.model.deployed", Data: []byte("forged")},
 		{Subject: "$KV.retraind_models.news.current", Data: []byte("forged")},
 		{Subject: "retraind.in.v1.other.labels", Data: []byte("{}")},
-		// The answers to what is allowed go nowhere else either.
+		// The replies to allowed requests go only to the client's own inbox.
 		{Subject: "$JS.API.STREAM.INFO.RETRAIND_EVENTS", Reply: unread},
 		{Subject: "$JS.API.STREAM.INFO.RETRAIND_EVENTS", Reply: "retraind.evt.v1.news.model.deployed"},
 		{Subject: "retraind.in.v1.news.labels", Reply: unread, Data: []byte("{}")},
@@ -173,7 +173,7 @@ func TestClientsChangeNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// A request is answered after what was sent before it.
+	// A request is answered after everything that was sent before it.
 	outside, err := jetstream.New(conn)
 	if err != nil {
 		t.Fatal(err)

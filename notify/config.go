@@ -56,7 +56,7 @@ type TLS struct {
 	KeyFile string `yaml:"key_file"`
 }
 
-// UsesEmbedded tells whether the daemon starts its own server.
+// UsesEmbedded reports whether the daemon starts its own server.
 func (c *Config) UsesEmbedded() bool { return c.URL == "" }
 
 // Validate reports every error that can be found without connecting.

@@ -25,7 +25,7 @@ import (
 	"github.com/retraind/retraind/notify"
 )
 
-// guarded starts a server that lets in only who can prove something.
+// guarded starts a server that requires authentication.
 func guarded(t *testing.T, options *server.Options) string {
 	t.Helper()
 	options.Host, options.Port, options.NoLog, options.NoSigs = "127.0.0.1", server.RANDOM_PORT, true, true
@@ -41,7 +41,7 @@ func guarded(t *testing.T, options *server.Options) string {
 	return s.ClientURL()
 }
 
-// admitted tells whether a configuration gets in.
+// admitted reports whether a configuration can connect.
 func admitted(t *testing.T, c *notify.Config) error {
 	t.Helper()
 	conn, err := notify.Connect(c, "test", slog.New(slog.DiscardHandler))
@@ -57,7 +57,7 @@ func admitted(t *testing.T, c *notify.Config) error {
 			return err
 		}
 	}
-	return errors.New("neither let in nor refused")
+	return errors.New("neither accepted nor refused")
 }
 
 func write(t *testing.T, name string, text []byte) string {
@@ -93,7 +93,7 @@ func TestConnectWithAnNKey(t *testing.T) {
 		t.Errorf("a stranger: %v", err)
 	}
 	if err := admitted(t, &notify.Config{URL: url}); err == nil {
-		t.Error("nobody was let in")
+		t.Error("a client without credentials was accepted")
 	}
 	if _, err := notify.Probe(&notify.Config{URL: url}, "test"); !errors.Is(err, nats.ErrAuthorization) {
 		t.Errorf("the probe of nobody: %v", err)
@@ -163,7 +163,7 @@ func TestConnectByTLS(t *testing.T) {
 	}
 }
 
-// certificate makes an authority, and a certificate of it for 127.0.0.1 that serves both sides.
+// certificate creates a CA, and a certificate for 127.0.0.1 that is used by server and client.
 func certificate(t *testing.T) (authority, cert, key []byte) {
 	t.Helper()
 	sign := func(template, parent *x509.Certificate, public, by *ecdsa.PrivateKey) []byte {

@@ -11,7 +11,7 @@ type Metrics struct {
 	N        int     `json:"n"`                  // held-out items
 }
 
-// Artifact tells where a release's files are and how to check them.
+// Artifact describes where a release's files are and how to check them.
 type Artifact struct {
 	URI    string `json:"uri"`    // directory, as file://
 	SHA256 string `json:"sha256"` // digest over its files
@@ -74,7 +74,7 @@ type Resumed struct {
 	By string `json:"by"` // who resumed it
 }
 
-// Scheduled tells when a run may start.
+// Scheduled has the time at which a run may start.
 type Scheduled struct {
 	Run       string    `json:"run,omitempty"`       // id of the run, once there is one
 	Pipeline  string    `json:"pipeline"`            // name of the pipeline
@@ -228,7 +228,7 @@ type Audit struct {
 	Difference string `json:"difference"` // the first one, in one sentence
 }
 
-// Stopping tells why the daemon ends.
+// Stopping has the reason why the daemon ends.
 type Stopping struct {
 	Cause string `json:"cause"` // in one sentence
 }

@@ -14,8 +14,8 @@ type GPUHeld struct {
 	Run     string      `json:"run"`               // id of the run
 	Step    string      `json:"step"`              // name of the step
 	GPU     string      `json:"gpu,omitempty"`     // UUID of the device with the most free memory; absent if none is visible
-	Holders []GPUHolder `json:"holders,omitempty"` // who holds its memory, the largest first
-	Lease   string      `json:"lease,omitempty"`   // who holds its lease on this host
+	Holders []GPUHolder `json:"holders,omitempty"` // the processes that use its memory, the largest first
+	Lease   string      `json:"lease,omitempty"`   // the holder of its lease on this host
 	Reason  string      `json:"reason"`            // in one sentence
 }
 
@@ -33,22 +33,22 @@ type GPUFound struct {
 	Reason string     `json:"reason"`           // in one sentence
 }
 
-// GPUFreed says what was set aside so that steps of a run have the GPU.
+// GPUFreed lists what was stopped temporarily for the steps of a run.
 type GPUFreed struct {
 	Run     string   `json:"run"`              // id of the run
 	Step    string   `json:"step"`             // name of the step that needs the GPU
 	Stopped []string `json:"stopped"`          // compose services, units and Ollama models, in the order in which they were stopped
-	Memory  int64    `json:"memory,omitempty"` // bytes of GPU memory that came back
+	Memory  int64    `json:"memory,omitempty"` // bytes of GPU memory that were freed
 }
 
-// GPUReturned says what became of things that a run had set aside.
+// GPUReturned lists what a run had stopped, and whether it runs again.
 type GPUReturned struct {
 	Run    string        `json:"run"`    // id of the run
-	Things []ThingReturn `json:"things"` // in the order in which they were brought back
-	Owed   bool          `json:"owed"`   // something is not back yet, and is tried again
+	Things []ThingReturn `json:"things"` // in the order in which they were started again
+	Owed   bool          `json:"owed"`   // something could not be started again yet, and is retried
 }
 
-// ThingReturn is what became of one thing that was set aside.
+// ThingReturn is the result for one temporarily stopped program.
 type ThingReturn struct {
 	Name   string `json:"name"`   // for people
 	Kind   string `json:"kind"`   // container, unit or model

@@ -19,12 +19,12 @@ import (
 	"github.com/retraind/retraind/notify"
 )
 
-// outbox is a table of entries in memory.
+// outbox is an in-memory table of entries.
 type outbox struct {
 	mu       sync.Mutex
 	entries  []notify.OutboxEntry
 	done     map[string]bool
-	failMark int           // so many MarkPublished fail after the publish, as a crash between the two would
+	failMark int           // this many calls of MarkPublished fail after the publish, as in a crash between the two
 	changed  chan struct{} // receives after each mark
 }
 
@@ -83,7 +83,7 @@ func (o *outbox) wait(t *testing.T) {
 	}
 }
 
-// entry makes a real event's entry.
+// entry makes the entry of a real event.
 func entry(t *testing.T, kind notify.Kind, data any) notify.OutboxEntry {
 	t.Helper()
 	e, err := notify.New(kind, "m", "r_1", data, time.Now())
@@ -146,7 +146,7 @@ func ids(entries []notify.OutboxEntry) []string {
 	return list
 }
 
-// connected waits until conn is up again.
+// connected waits until conn is connected again.
 func connected(t *testing.T, conn *nats.Conn) {
 	t.Helper()
 	if err := conn.FlushTimeout(10 * time.Second); err != nil {
@@ -190,7 +190,7 @@ func TestServerAwayAtTheStart(t *testing.T) {
 	server.Down()
 	conn, err := notify.Connect(&notify.Config{URL: server.URL()}, "retraind/test", slog.New(slog.DiscardHandler))
 	if err != nil {
-		t.Fatalf("start-up needs NATS: %v", err)
+		t.Fatalf("the start requires NATS: %v", err)
 	}
 	t.Cleanup(conn.Close)
 	o := newOutbox()
@@ -258,7 +258,7 @@ func TestLateWatcherSeesWhatServes(t *testing.T) {
 	}()
 	seen := <-watcher.Updates()
 	if !bytes.Equal(seen.Value(), second.Body) {
-		t.Errorf("a late watcher sees %s", seen.Value())
+		t.Errorf("a late subscriber gets %s", seen.Value())
 	}
 	previous, err := bucket.Get(t.Context(), "m.previous")
 	if err != nil {

@@ -57,7 +57,7 @@ func Encode(e Event, host string) ([]byte, error) {
 // unknown kind is an error.
 func Decode(body []byte) (Event, error) {
 	if len(body) > MaxBody {
-		return Event{}, fmt.Errorf("decode event: %d bytes, at most %d are read", len(body), MaxBody)
+		return Event{}, fmt.Errorf("decode event: %d bytes, at most %d are accepted", len(body), MaxBody)
 	}
 	var in envelope
 	if err := json.Unmarshal(body, &in); err != nil {

@@ -120,7 +120,7 @@ func TestCatalogue(t *testing.T) {
 		if _, err := notify.New(entry.Kind, notify.DaemonModel, "", entry.Data, instant); err != nil {
 			t.Error(err)
 		}
-		// Every field has a name that a document of any language can use.
+		// Every field name is an identifier in any programming language.
 		for i := range reflect.TypeOf(entry.Data).NumField() {
 			f := reflect.TypeOf(entry.Data).Field(i)
 			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); !regexp.MustCompile(`^[a-z][a-z0-9_]*$`).MatchString(name) {
@@ -147,7 +147,7 @@ const good = `{"specversion":"1.0","id":"01JNZ3NDEKTSV4RRFFQ69G5FAV","source":"/
 func TestDecodeRefuses(t *testing.T) {
 	t.Parallel()
 	if _, err := notify.Decode([]byte(good)); err != nil {
-		t.Fatalf("the document that the cases change is bad itself: %v", err)
+		t.Fatalf("the document that the cases modify is invalid: %v", err)
 	}
 	for old, with := range map[string]string{
 		`"1.0"`:                      `"2.0"`,
@@ -181,11 +181,11 @@ func FuzzDecode(f *testing.F) {
 		}
 		again, err := notify.Encode(e, "h")
 		if err != nil {
-			t.Skip(err) // it grew over the limit by escaping
+			t.Skip(err) // escaping made it exceed the limit
 		}
 		back, err := notify.Decode(again)
 		if err != nil {
-			t.Fatalf("what was read cannot be read again: %v\n%s", err, again)
+			t.Fatalf("the decoded event cannot be encoded and decoded again: %v\n%s", err, again)
 		}
 		if back.ID != e.ID || back.Kind != e.Kind || back.Model != e.Model || back.Run != e.Run || !back.At.Equal(e.At) ||
 			back.Key != e.Key {

@@ -11,8 +11,8 @@ import (
 	"github.com/retraind/retraind/notify"
 )
 
-// A stream and a consumer that were killed while they were made, or changed, are there at every later start with all
-// that was stored since.
+// A stream and a consumer whose creation or change was interrupted by a kill exist at every later start, with
+// everything that was stored since.
 func TestStreamKilledWhileItWasMade(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(path string) error{

@@ -54,14 +54,14 @@ func (a accuracyDrop) explain(r *drift.Report, _ time.Time, c *Condition) string
 	switch {
 	case c.Tripped && r.Drop < a.points:
 		return "newly arrived items are answered wrongly at least " + text.Points(r.NewItems.Drop) +
-			" more often than at the promotion, and " + text.Points(a.points) + " suffice: " +
+			" more often than at the promotion, and the bound is " + text.Points(a.points) + ": " +
 			evidenceText(evidenceArrivals, r) + own(r)
 	case c.Tripped:
 		kind, _ := evidence(r, a.points, 0)
 		return "accuracy fell by " + text.Points(r.Drop) + ", at least " + text.Points(a.points) + ": " +
 			evidenceText(kind, r) + own(r)
 	case c.Breached:
-		return "accuracy fell by " + text.Points(r.Drop) + ", but the evidence is too weak: it may be chance" + own(r)
+		return "accuracy fell by " + text.Points(r.Drop) + ", but the evidence is too weak: this may be chance" + own(r)
 	}
 	return change("accuracy", r.Drop) + ", less than " + text.Points(a.points) + own(r)
 }
@@ -173,7 +173,7 @@ func (a recallBelow) explain(r *drift.Report, _ time.Time, c *Condition) string 
 	case small != nil:
 		c.missing(nil)
 		return "recall of " + label(small.Name) + " is " + text.Share(small.Recall) + ", but only " +
-			strconv.Itoa(small.Support) + " of " + strconv.Itoa(a.min) + " held-out items have it" + own(r)
+			strconv.Itoa(small.Support) + " of " + strconv.Itoa(a.min) + " required held-out items have it" + own(r)
 	case worst != nil:
 		c.missing(func() int { return a.missing(worst) })
 		out := "recall of " + label(worst.Name) + " is " + text.Share(worst.Recall) + " of " + strconv.Itoa(worst.Support) +

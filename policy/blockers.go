@@ -88,8 +88,8 @@ func (p *Policy) blockRuns(d *Decision, h *History, now time.Time) {
 		d.block(ReasonNoNewInformation, time.Time{}, out)
 	}
 	if until := p.nightSpent(h); now.Before(until) {
-		d.block(ReasonBudget, until, "run "+h.Runs[0].ID+" used up what its step may take of one night: "+h.Runs[0].Text+
-			"; it goes on from "+p.clock(until, now))
+		d.block(ReasonBudget, until, "run "+h.Runs[0].ID+" used up the budget of its step for one night: "+h.Runs[0].Text+
+			"; it continues from "+p.clock(until, now))
 	}
 	switch until, run := cooledDown(h, limits.Cooldown.D()); {
 	case !now.Before(until):
@@ -277,7 +277,7 @@ func (p *Policy) needs(h *History) string {
 	case reserve == 0:
 		return "a run needs " + text.Span(h.Needs)
 	case h.Needs == 0:
-		return text.Span(reserve) + " must remain to restart what a run stopped"
+		return text.Span(reserve) + " must remain to restart stopped services"
 	default:
 		return "a run needs " + text.Span(h.Needs+reserve) + " (" + text.Span(reserve) + " in reserve)"
 	}

@@ -70,7 +70,7 @@ func TestBlockers(t *testing.T) {
 			run(2*day, policy.OutcomePromoted, "c"),
 			run(4*day, policy.OutcomePromoted, "b"), run(7*day, policy.OutcomePromoted, "a"),
 		}}, nil, time.Time{}},
-		{"a run that goes on in the next quiet hours counts for nothing", policy.History{Runs: []policy.RunFact{
+		{"a run that continues in the next quiet hours does not count", policy.History{Runs: []policy.RunFact{
 			{
 				ID: "r3", Started: now.Add(-9 * hour), Ended: now.Add(-2 * hour), Outcome: policy.OutcomeBlocked,
 				Why: policy.ReasonWindowClosed,
@@ -81,7 +81,7 @@ func TestBlockers(t *testing.T) {
 			},
 			run(3*day, policy.OutcomePromoted, "b"), run(4*day, policy.OutcomePromoted, "a"),
 		}}, nil, time.Time{}},
-		{"a run that used up its night waits for the next one, and counts for nothing", policy.History{Runs: []policy.RunFact{
+		{"a run that used up its budget of a night waits for the next one, and does not count", policy.History{Runs: []policy.RunFact{
 			{
 				ID: "r3", Started: now.Add(-3 * hour), Ended: now.Add(-2 * hour), Outcome: policy.OutcomeBlocked,
 				Why: policy.ReasonBudget,
@@ -96,7 +96,7 @@ func TestBlockers(t *testing.T) {
 			run(3*day, policy.OutcomePromoted, "b"), run(4*day, policy.OutcomePromoted, "a"),
 		}}, nil, time.Time{}},
 		{
-			"a run that failed before it trained counts for nothing but a short pause",
+			"a run that failed before it trained only causes a short pause",
 			policy.History{Info: "x", Runs: []policy.RunFact{
 				{
 					ID: "r3", Started: now.Add(-11 * time.Minute), Ended: now.Add(-8 * time.Minute), Outcome: policy.OutcomeFailed,
@@ -114,7 +114,7 @@ func TestBlockers(t *testing.T) {
 			[]policy.Reason{policy.ReasonCooldown},
 			now.Add(12 * time.Minute),
 		},
-		{"and then for nothing at all", policy.History{Info: "x", Runs: []policy.RunFact{
+		{"and no pause after that", policy.History{Info: "x", Runs: []policy.RunFact{
 			{
 				ID: "r3", Started: now.Add(-41 * time.Minute), Ended: now.Add(-40 * time.Minute), Outcome: policy.OutcomeFailed,
 				Info: "x", Untrained: true,
@@ -310,11 +310,11 @@ func TestForce(t *testing.T) {
 	}
 	busy.Active, busy.Held = "", nil
 	if d := p.Decide(healthy(t), busy, noon(t)); !d.Start() {
-		t.Errorf("a pause stops a person: %v", reasons(d))
+		t.Errorf("a pause blocks a requested run: %v", reasons(d))
 	}
 }
 
-// A pause stops what would start by itself, one of the model as one of all, until it ends.
+// A pause, of the model or of all models, blocks automatic runs until it ends.
 func TestPause(t *testing.T) {
 	t.Parallel()
 	c := config(t)
@@ -338,7 +338,7 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// A run that did not get the GPU did nothing: what is waited for has that name.
+// A run that did not get the GPU changed nothing: the wait after it has a reason of its own.
 func TestGPUHeld(t *testing.T) {
 	t.Parallel()
 	c := config(t)

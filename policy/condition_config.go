@@ -12,7 +12,7 @@ type Conditions struct {
 	AccuracyBelow *AccuracyBelow `yaml:"accuracy_below"`
 	// AccuracyDrop trips when the accuracy fell since the promotion, by more than chance explains.
 	AccuracyDrop *AccuracyDrop `yaml:"accuracy_drop"`
-	// MacroF1Drop trips when the mean F1 of the categories fell since the promotion: accuracy hardly shows rare
+	// MacroF1Drop trips when the mean F1 of the categories fell since the promotion: the accuracy hardly shows rare
 	// categories.
 	MacroF1Drop *MacroF1Drop `yaml:"macro_f1_drop"`
 	// CategoryRecallBelow trips when the recall of a category is below its floor.
@@ -25,7 +25,7 @@ type Conditions struct {
 	NewCategory *NewCategory `yaml:"new_category"`
 	// LabelShift trips when the mix of labels moved away from the one trained on.
 	LabelShift *LabelShift `yaml:"label_shift"`
-	// FormatErrorsAbove trips when a language model answers too often otherwise than it was asked to: 2%, or {share: 2%, for: 6h}.
+	// FormatErrorsAbove trips when too many answers of a language model are unusable: 2%, or {share: 2%, for: 6h}.
 	FormatErrorsAbove *FormatErrorsAbove `yaml:"format_errors_above" json:",omitempty"`
 	// MaxAge trips when the release is older: 30d, or {age: 30d, pipeline: full}.
 	MaxAge *MaxAge `yaml:"max_age"`
@@ -117,7 +117,7 @@ type LabelChanges struct {
 	Share *unit.Percent `yaml:"share"`
 	// AtLeast is the least number of items.
 	AtLeast int `yaml:"at_least"`
-	// For is how long the bounds must stay reached before it trips, so that people can finish their corrections.
+	// For is how long the bounds must be reached before it trips, so that people can finish their corrections.
 	For unit.Duration `yaml:"for"`
 	// Pipeline is run when it trips, in place of default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`

@@ -9,7 +9,7 @@ import (
 
 // Config is the part of a model's configuration that controls retraining.
 type Config struct {
-	// Evaluate says how often the accuracy is judged.
+	// Evaluate defines how often the accuracy is evaluated.
 	Evaluate Evaluate `yaml:"evaluate"`
 	// RetrainWhen lists the conditions; any one of them makes a retrain due.
 	RetrainWhen Conditions `yaml:"retrain_when"`
@@ -53,8 +53,8 @@ type Limits struct {
 	// Reserve is the time that must remain of the quiet hours after the expected end of a run, to restart the
 	// services that it stopped.
 	Reserve unit.Duration `yaml:"reserve"`
-	// SuspiciousLabels is hold or ignore. hold blocks a retrain while most relabels come from one author or minute
-	// and contradict the model and the nearest texts.
+	// SuspiciousLabels is the reaction to suspicious relabels: hold or ignore. hold blocks a retrain while most relabels
+	// come from one author or minute and contradict the model and the nearest texts.
 	SuspiciousLabels Suspicious `yaml:"suspicious_labels"`
 }
 

@@ -82,7 +82,7 @@ func TestExampleConfiguration(t *testing.T) {
 	for _, i := range p.Windows().Next(time.Date(2026, 12, 23, 12, 0, 0, 0, loc), 3) {
 		starts = append(starts, i.Start.Format("Mon 01-02 15:04"))
 	}
-	// Thursday 24 is in the list, Friday 25 and Saturday 26 in the calendar.
+	// Thursday 24 is in the list, Friday 25 and Saturday 26 are in the calendar.
 	if diff := cmp.Diff([]string{"Wed 12-23 22:00", "Sun 12-27 00:00", "Mon 12-28 22:00"}, starts); diff != "" {
 		t.Errorf("openings (-want +got):\n%s", diff)
 	}
@@ -96,7 +96,7 @@ func TestExampleConfiguration(t *testing.T) {
 	}
 }
 
-// A condition that is written without its numbers has those of the defaults.
+// A condition without numbers has the default ones.
 func TestConditionDefaults(t *testing.T) {
 	t.Parallel()
 	c, _, problems := decode(t, "f.yaml",
@@ -118,7 +118,7 @@ func TestConditionDefaults(t *testing.T) {
 	}
 }
 
-// Each bad policy is named after its fault; its golden file is the whole message.
+// Each bad policy is named after its error; its golden file is the complete message.
 func TestBadPolicies(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/bad/*.yaml")
@@ -160,7 +160,7 @@ func TestNeverOpens(t *testing.T) {
 	}
 }
 
-// No text makes a parser panic, and what is accepted behaves.
+// No text makes a parser panic, and an accepted text gives valid windows.
 func FuzzQuietHours(f *testing.F) {
 	for _, s := range []string{
 		"mon-fri", "sat,sun", "fri-mon", "", "-", ",", holidays,

@@ -177,7 +177,7 @@ func (d *Decision) probation() *Condition {
 	return nil
 }
 
-// failedForGood tells that a probation failed and that a rollback is impossible.
+// failedForGood reports whether a probation failed and a rollback is impossible.
 func (d *Decision) failedForGood() bool {
 	c := d.probation()
 	return c != nil && c.Breached && !c.Tripped

@@ -118,7 +118,7 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-// sound checks what holds for every decision.
+// sound checks the invariants of every decision.
 func sound(t interface{ Errorf(string, ...any) }, d policy.Decision) {
 	for _, c := range d.Conditions {
 		for _, f := range []float64{c.Value, c.Bound, c.Distance} {
@@ -127,18 +127,18 @@ func sound(t interface{ Errorf(string, ...any) }, d policy.Decision) {
 			}
 		}
 		if c.Text == "" || c.Tripped != (c.State == policy.StateFail) || c.Tripped && c.Labels != 0 {
-			t.Errorf("unsound condition %+v", c)
+			t.Errorf("inconsistent condition %+v", c)
 		}
 	}
 	if d.Text == "" || (d.Reason == "") != d.Start() || d.Reason != "" && !slices.Contains(policy.Reasons(), d.Reason) {
-		t.Errorf("unsound decision: %s %q %q", d.Verdict, d.Reason, d.Text)
+		t.Errorf("inconsistent decision: %s %q %q", d.Verdict, d.Reason, d.Text)
 	}
 	if _, err := json.Marshal(d); err != nil {
 		t.Errorf("%v", err)
 	}
 }
 
-// What the explanation says about missing labels is what happens when they come.
+// The number of labels until a condition trips, as explain shows it, is correct.
 func TestLabelsToTrip(t *testing.T) {
 	t.Parallel()
 	now := noon(t)
@@ -163,7 +163,7 @@ func TestLabelsToTrip(t *testing.T) {
 			t.Errorf("%s: %d of %d labels: tripped %v, %d missing", name, k-1, k, c.Tripped, c.Labels)
 		}
 		if c := find(wrong(healthy(t), k)); !c.Tripped {
-			t.Errorf("%s: not tripped after the %d labels it asked for: %s", name, k, c.Text)
+			t.Errorf("%s: not tripped after the %d labels that it required: %s", name, k, c.Text)
 		}
 	}
 	r := healthy(t)
@@ -171,15 +171,15 @@ func TestLabelsToTrip(t *testing.T) {
 		switch c.Name {
 		case "label_changes":
 			if c.Labels != 160 {
-				t.Errorf("label_changes misses %d", c.Labels)
+				t.Errorf("label_changes requires %d more", c.Labels)
 			}
 		case "new_category":
 			if c.Labels != 20 {
-				t.Errorf("new_category misses %d", c.Labels)
+				t.Errorf("new_category requires %d more", c.Labels)
 			}
-		case "category_recall_below.all": // politics: 102 of 120, 26 more of it that are missed
+		case "category_recall_below.all": // politics: 102 of 120, after 26 more missed items
 			if c.Labels != 26 || !(102.0/146 < 0.7) || 102.0/145 < 0.7 {
-				t.Errorf("recall misses %d", c.Labels)
+				t.Errorf("recall requires %d more", c.Labels)
 			}
 		}
 	}
@@ -201,7 +201,7 @@ func TestReportStates(t *testing.T) {
 	} {
 		r := healthy(t)
 		r.State = state
-		if state != drift.StateOK { // figures that would trip everything, if they counted
+		if state != drift.StateOK { // figures that would trip every condition if they counted
 			r.Accuracy, r.Drop, r.Labels.Changed, r.Labels.Share = 0.1, 80, 1999, 0.99
 		}
 		d := p.Decide(r, policy.History{}, noon(t))
@@ -224,7 +224,7 @@ func TestReportStates(t *testing.T) {
 	}
 }
 
-// A first release waits until the labels are there, and all of them; a person need not wait.
+// The first release waits until there are labels and the first read is complete; a forced run does not wait.
 func TestFirstReleaseWaitsForLabels(t *testing.T) {
 	t.Parallel()
 	p := compile(t, config(t), zone(t, "Europe/Berlin"))
@@ -248,7 +248,7 @@ func TestFirstReleaseWaitsForLabels(t *testing.T) {
 		}
 		sound(t, d)
 	}
-	r := healthy(t) // a release serves: what a source reads anew does not stop the rest
+	r := healthy(t) // a release serves: a full read blocks no retrain
 	r.Drop = 40
 	if d := p.Decide(r, policy.History{Reading: true}, night); d.Reason == policy.ReasonInsufficientData &&
 		len(d.Blocked) > 0 {
@@ -256,7 +256,7 @@ func TestFirstReleaseWaitsForLabels(t *testing.T) {
 	}
 }
 
-// A relabelling never causes the next one, and says so.
+// A relabelling by retraind never causes the next one, and the reason is shown.
 func TestSelfOrigin(t *testing.T) {
 	t.Parallel()
 	p := compile(t, config(t), zone(t, "Europe/Berlin"))
@@ -292,16 +292,16 @@ func TestSuspiciousLabels(t *testing.T) {
 		t.Errorf("%v\n%s", err, b.String())
 	}
 	if d := p.Decide(r, policy.History{Force: &policy.Force{By: "anna"}}, noon(t)); !d.Start() {
-		t.Errorf("a demanded retrain waits: %s", d.Text)
+		t.Errorf("a requested retrain waits: %s", d.Text)
 	}
 	r.Suspicion.Suspicious = false
 	if d := p.Decide(r, policy.History{}, noon(t)); !d.Start() {
-		t.Errorf("labels that are not suspicious hold: %s", d.Text)
+		t.Errorf("labels that are not suspicious block a run: %s", d.Text)
 	}
 	r.Suspicion.Suspicious = true
 	c.Limits.SuspiciousLabels = policy.SuspiciousIgnore
 	if d := compile(t, c, zone(t, "Europe/Berlin")).Decide(r, policy.History{}, noon(t)); !d.Start() {
-		t.Errorf("ignored, and yet: %s", d.Text)
+		t.Errorf("blocked although ignored: %s", d.Text)
 	}
 	c.Limits.SuspiciousLabels = "maybe"
 	if found := c.Validate(zone(t, "Europe/Berlin")); len(found) != 1 ||

@@ -93,7 +93,7 @@ type Decision struct {
 	// Text is the decision in one sentence.
 	Text       string      `json:"text"`
 	Conditions []Condition `json:"conditions"`
-	// Baseline says why the figures are compared with others than those of the promotion.
+	// Baseline is why the figures are compared with others than those of the promotion.
 	Baseline string `json:"baseline,omitempty"`
 	// Blocked lists everything that prevents a retrain from starting now, whether or not one is due.
 	Blocked      []Blocker `json:"blocked,omitempty"`
@@ -106,13 +106,13 @@ type Decision struct {
 	WindowNext time.Time `json:"window_next,omitzero"`
 }
 
-// Start tells that a retrain may start now.
+// Start reports whether a retrain may start now.
 func (d Decision) Start() bool { return d.Verdict == VerdictRetrain && len(d.Blocked) == 0 }
 
-// Armed tells that a retrain is due and waits.
+// Armed reports whether a retrain is due and waits.
 func (d Decision) Armed() bool { return d.Verdict == VerdictRetrain && len(d.Blocked) > 0 }
 
-// RollsBack tells that the release is to be rolled back now.
+// RollsBack reports whether the release is to be rolled back now.
 func (d Decision) RollsBack() bool { return d.Verdict == VerdictRollback && len(d.Blocked) == 0 }
 
 // Doing is a decision in one word.

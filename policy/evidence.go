@@ -28,7 +28,7 @@ const (
 	evidenceScore                            // accuracy then and now
 )
 
-// evidence tells whether a drop is more than chance. Any of three tests suffices:
+// evidence reports whether a drop is more than chance. Any of three tests suffices:
 //
 //   - corrections of held-out labels since the promotion, by the exact one-sided sign test: with b answers made wrong
 //     and c made right, P(Bin(b+c, 1/2) >= b) (Dixon and Mood 1946), and by stats.SignE, which stays valid when it is
@@ -62,7 +62,7 @@ func own(r *drift.Report) string {
 	return ""
 }
 
-// arrived tells whether the test of newly arrived items has tripped, with a rise of the error by at least this
+// arrived reports whether the test of newly arrived items has tripped, with a rise of the error by at least this
 // many points. It reacts before the accuracy of all held-out items does: a hundred new items hardly change that of
 // ten thousand old ones.
 func arrived(r *drift.Report, least float64) bool {
@@ -89,7 +89,7 @@ func evidenceText(kind evidenceKind, r *drift.Report) string {
 	return ""
 }
 
-// ownChanges tells that enough labels for a retrain have changed, but only if those written by retraind's own runs
+// ownChanges reports whether enough labels for a retrain have changed, but only if those written by retraind's own runs
 // are counted: a relabelling must never cause the next retrain.
 func (p *Policy) ownChanges(r *drift.Report) bool {
 	if r.Labels.Own == 0 {

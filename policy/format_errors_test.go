@@ -18,9 +18,9 @@ func TestFormatErrorsAbove(t *testing.T) {
 		state policy.State
 		text  string
 	}{
-		0:  {policy.StatePass, "0 of 1000 answers could not be used, not more than 2"},
-		20: {policy.StatePass, "20 of 1000 answers could not be used, not more than 2"},
-		21: {policy.StateFail, "21 of 1000 answers could not be used, more than 2"},
+		0:  {policy.StatePass, "0 of 1000 answers are unusable, not more than 2"},
+		20: {policy.StatePass, "20 of 1000 answers are unusable, not more than 2"},
+		21: {policy.StateFail, "21 of 1000 answers are unusable, more than 2"},
 	} {
 		r := healthy(t)
 		r.Scored, r.FormatErrors = 1000, errors
@@ -30,7 +30,7 @@ func TestFormatErrorsAbove(t *testing.T) {
 			t.Errorf("%d: %s %q, pipeline %q; want %v", errors, got.State, got.Text, d.Pipeline, want)
 		}
 	}
-	// Policies without it keep their digest.
+	// Policies without this condition keep their digest.
 	if b, err := json.Marshal(policy.Conditions{}); err != nil || strings.Contains(string(b), "Format") {
 		t.Errorf("%s, %v", b, err)
 	}

@@ -34,7 +34,7 @@ type RunFact struct {
 	Untrained bool
 }
 
-// undone tells that a later run rolled back what this one promoted.
+// undone reports whether a later run rolled back what this one promoted.
 func (h *History) undone(run *RunFact) bool {
 	for i := range h.Runs {
 		if h.Runs[i].Undoes == run.ID && h.Runs[i].Outcome == OutcomeRolledBack {
@@ -51,7 +51,7 @@ func (r *RunFact) continued() bool {
 		(r.Why == ReasonWindowClosed || r.Why == ReasonWindowTooShort || r.spentNight())
 }
 
-// spentNight says that the run ended because a step had used up what it may take of one night.
+// spentNight reports whether the run ended because a step had used up its budget for one night.
 func (r *RunFact) spentNight() bool { return r.Outcome == OutcomeBlocked && r.Why == ReasonBudget }
 
 // Hold prevents runs from starting.
@@ -62,7 +62,7 @@ type Hold struct {
 	Until  time.Time // zero: until it is ended by hand
 }
 
-// Holds tells whether it prevents runs from starting now; a nil Hold does not.
+// Holds reports whether it prevents runs from starting now; a nil Hold does not.
 func (h *Hold) Holds(now time.Time) bool {
 	return h != nil && (h.Until.IsZero() || now.Before(h.Until))
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/retraind/retraind/policy/quiethours"
 )
 
-// Random months under random limits: whatever happens, no run starts that a rule forbids, and one that nothing forbids
-// does. The rules are checked here by counting through everything that ever happened, not the way Decide does it.
+// Random months under random limits: no run starts that a rule forbids, and every run that no rule forbids starts. The
+// rules are checked by counting over the whole history, unlike in Decide.
 func TestRandomHistories(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)
@@ -71,7 +71,7 @@ type model struct {
 	ends   time.Time
 	paused *policy.Hold
 	lasts  time.Duration // how long a breach must last
-	since  time.Time     // since when there is one
+	since  time.Time     // start of the present breach
 	last   *policy.Decision
 }
 
@@ -97,7 +97,7 @@ func (m *model) step(p *policy.Policy) {
 	if m.active {
 		h.Active = m.runs[0].ID
 	}
-	// What retraind's own runs wrote is no reason for anything, however much it is.
+	// Labels that retraind's own runs wrote are never a reason, whatever their number.
 	r.Labels.Changed = rapid.SampledFrom([]int{0, 49, 49, 60}).Draw(m.t, "changed")
 	r.Labels.Own = rapid.SampledFrom([]int{0, 900}).Draw(m.t, "own")
 	if rapid.IntRange(0, 29).Draw(m.t, "pause") == 0 {
@@ -132,9 +132,9 @@ func (m *model) step(p *policy.Policy) {
 	case d.Start() && forbidden != "":
 		m.t.Fatalf("%s: started, though %s (%s)", m.now, forbidden, d.Text)
 	case d.Start() && !wanted:
-		m.t.Fatalf("%s: started for nothing (%s)", m.now, d.Text)
+		m.t.Fatalf("%s: started without a reason (%s)", m.now, d.Text)
 	case !d.Start() && wanted && forbidden == "":
-		m.t.Fatalf("%s: did not start, though nothing forbids it: %s", m.now, d.Text)
+		m.t.Fatalf("%s: did not start, although nothing forbids it: %s", m.now, d.Text)
 	case d.Start():
 		m.active = true
 		m.ends = m.now.Add(time.Duration(rapid.IntRange(1, 600).Draw(m.t, "length")) * time.Minute)
@@ -143,7 +143,7 @@ func (m *model) step(p *policy.Policy) {
 	}
 }
 
-// forbidden names a rule that forbids a start now.
+// forbidden returns a rule that forbids a start now.
 func (m *model) forbidden(d policy.Decision, h policy.History) string {
 	switch {
 	case m.active:
@@ -169,7 +169,7 @@ func (m *model) forbidden(d policy.Decision, h policy.History) string {
 		return "the budget is spent"
 	}
 	streak, last, lastRejected, promotedSince := 0, "", "", false
-	for i := len(m.runs) - 1; i >= 0; i-- { // oldest first, as it happened
+	for i := len(m.runs) - 1; i >= 0; i-- { // oldest first
 		switch run := m.runs[i]; run.Outcome {
 		case policy.OutcomePromoted:
 			streak, promotedSince = 0, true

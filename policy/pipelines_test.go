@@ -10,7 +10,8 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// A condition that trips may ask for a pipeline; of several the first one counts, and a person's wish before all.
+// A condition that trips may select a pipeline; of several conditions the first one decides, and a requested pipeline
+// takes precedence.
 func TestPipelineThatAConditionAsksFor(t *testing.T) {
 	t.Parallel()
 	c := config(t)
@@ -45,7 +46,7 @@ func TestPipelineThatAConditionAsksFor(t *testing.T) {
 	}
 }
 
-// The digest of a policy without pipelines is what it was before conditions could name them.
+// The digest of a policy without pipelines is the same as before conditions could name them.
 func TestAgeAloneIsWrittenAsBefore(t *testing.T) {
 	t.Parallel()
 	age := unit.Duration(30 * day)

@@ -66,7 +66,7 @@ func (p *Policy) trial(h *History, now time.Time) *Trial {
 	return h.Probation
 }
 
-// rollsBack tells that the probation failed and that a rollback is possible.
+// rollsBack reports whether the probation failed and a rollback is possible.
 func (t *Trial) rollsBack() bool { return t != nil && t.Crossed && t.Lost == "" }
 
 // condition turns the trial into a condition that makes a rollback due, never a retrain.
@@ -129,7 +129,7 @@ func (p *Policy) blockRollback(d *Decision, r *drift.Report, h *History, now tim
 	p.blockHold(d, h.Stopped, ReasonPaused, everyPaused, now)
 }
 
-// rollbackText says that the decision rolls back, or waits to.
+// rollbackText describes a rollback that starts or waits.
 func (d *Decision) rollbackText(t *Trial) string {
 	to := text.Digest(t.Former)
 	if len(d.Blocked) == 0 {

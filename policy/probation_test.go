@@ -59,7 +59,7 @@ func TestProbation(t *testing.T) {
 			text:   "rolling back to 0123456789ab: the probation since 10:00 CET failed: 12 of 30 new items are wrong, 13.0% are tolerated, e-value 1.5, bound 20",
 		},
 		{
-			name: "before anything else that calls", verdict: policy.VerdictRollback, reason: policy.ReasonProbationFailed,
+			name: "before any other condition", verdict: policy.VerdictRollback, reason: policy.ReasonProbationFailed,
 			change: func(_ *policy.Config, r *drift.Report, h *policy.History) {
 				r.Accuracy, r.Correct = .5, 150
 				h.Force = &policy.Force{By: "eve"}
@@ -67,7 +67,7 @@ func TestProbation(t *testing.T) {
 			text: "rolling back to 0123456789ab: the probation since",
 		},
 		{
-			name: "neither limits nor quiet hours nor too little data are asked", verdict: policy.VerdictRollback,
+			name: "limits, quiet hours and too little data do not block it", verdict: policy.VerdictRollback,
 			reason: policy.ReasonProbationFailed,
 			change: func(_ *policy.Config, r *drift.Report, h *policy.History) {
 				r.State = drift.StateInsufficient
@@ -101,7 +101,7 @@ func TestProbation(t *testing.T) {
 			text:    "and waits: the classifier does not answer, which serving.asleep allows",
 		},
 		{
-			name: "nothing to go back to", verdict: policy.VerdictHold, reason: policy.ReasonNoFormerRelease,
+			name: "no previous release", verdict: policy.VerdictHold, reason: policy.ReasonNoFormerRelease,
 			blocked: []policy.Reason{policy.ReasonWindowClosed},
 			change: func(_ *policy.Config, _ *drift.Report, h *policy.History) {
 				h.Probation.Lost = "there was no release before"
@@ -109,7 +109,7 @@ func TestProbation(t *testing.T) {
 			text: "e-value 1.5, bound 20; it cannot be rolled back: there was no release before",
 		},
 		{
-			name: "nothing to go back to, and a retrain is due", verdict: policy.VerdictRetrain, reason: "",
+			name: "no previous release, and a retrain is due", verdict: policy.VerdictRetrain, reason: "",
 			change: func(_ *policy.Config, r *drift.Report, h *policy.History) {
 				h.Probation.Lost = "there was no release before"
 				r.Accuracy, r.Correct = .6, 180
@@ -117,7 +117,7 @@ func TestProbation(t *testing.T) {
 			text: "retraining: accuracy is 60.0%",
 		},
 		{
-			name: "the policy has none any more", verdict: policy.VerdictHold, reason: policy.ReasonNothingTripped,
+			name: "the policy no longer has one", verdict: policy.VerdictHold, reason: policy.ReasonNothingTripped,
 			blocked: []policy.Reason{policy.ReasonWindowClosed},
 			change:  func(c *policy.Config, _ *drift.Report, _ *policy.History) { c.Probation = nil },
 			text:    "no retrain is needed",
@@ -179,8 +179,8 @@ func TestProbationIsExplained(t *testing.T) {
 	}
 }
 
-// A release that was promoted and rolled back has no effect on the limits: it neither closes the breaker nor eats the budget, and the
-// cooldown counts from the rollback.
+// A release that was promoted and rolled back has no effect on the limits: it neither closes the breaker nor uses the
+// budget, and the cooldown counts from the rollback.
 func TestLimitsAfterARollback(t *testing.T) {
 	t.Parallel()
 	rules := withProbation(t)
@@ -246,7 +246,7 @@ func TestProbationIsValidated(t *testing.T) {
 	}
 }
 
-// A policy without a probation keeps the digest that it had before there was one.
+// A policy without a probation keeps the digest that it had before probations existed.
 func TestDigestWithoutProbation(t *testing.T) {
 	t.Parallel()
 	b, err := json.Marshal(config(t))

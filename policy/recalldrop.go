@@ -28,7 +28,7 @@ func (a recallDrop) judge(r *drift.Report, _ time.Time, c *Condition) {
 	c.settle(fall, a.points, true, fall >= a.points && fall > 0, a.tripped(worst))
 }
 
-// suspected tells whether half of the required evidence has accumulated, on a logarithmic scale.
+// suspected reports whether half of the required evidence has accumulated, on a logarithmic scale.
 func suspected(c *drift.NewInCategory) bool { return c.Bound > 0 && c.E >= math.Sqrt(c.Bound) }
 
 func (a recallDrop) explain(r *drift.Report, _ time.Time, c *Condition) string {
@@ -40,8 +40,8 @@ func (a recallDrop) explain(r *drift.Report, _ time.Time, c *Condition) string {
 	case worst.N == 0:
 		return "no new item of a tested category has arrived since the promotion"
 	case a.tripped(worst):
-		return "recall of " + label(worst.Name) + " fell by at least " + text.Points(worst.Drop) + " among new items, and " +
-			text.Points(a.points) + " suffice: " + missed(worst)
+		return "recall of " + label(worst.Name) + " fell by at least " + text.Points(worst.Drop) + " among new items, and the bound is " +
+			text.Points(a.points) + ": " + missed(worst)
 	case c.Breached:
 		return "recall of " + label(worst.Name) + " may have fallen by " + text.Points(worst.Estimate) +
 			" among new items, but the evidence is too weak: " + missed(worst)

@@ -39,7 +39,7 @@ func TestCategoryRecallDrop(t *testing.T) {
 			[]drift.NewInCategory{{Name: "sport", Recall: .9, Bound: 3600}},
 			row{policy.StatePass, 0, "no new item of a tested category has arrived since the promotion"},
 		},
-		// One missed item is a fall by 90 points: without evidence it is not a value to go by.
+		// One missed item is a fall by 90 points: without evidence it is not a usable value.
 		"chance": {
 			with(func(*drift.NewInCategory) {}),
 			row{policy.StatePass, 0, `no category is recognised less often among new items; sport is nearest, 20 of 40 were missed`},
@@ -53,7 +53,7 @@ func TestCategoryRecallDrop(t *testing.T) {
 		},
 		"alarm": {
 			with(func(c *drift.NewInCategory) { c.E, c.Alarmed = 4000, true }),
-			row{policy.StateFail, 40, `recall of sport fell by at least 40 points among new items, and 10 points suffice: 20 of 40 were missed`},
+			row{policy.StateFail, 40, `recall of sport fell by at least 40 points among new items, and the bound is 10 points: 20 of 40 were missed`},
 		},
 		"not sure": {
 			with(func(c *drift.NewInCategory) { c.E, c.Alarmed, c.Drop = 4000, true, 9.9 }),

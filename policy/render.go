@@ -55,15 +55,15 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	fmt.Fprintf(&b, "%s  %s, as of %s\n", d.Model, head, d.At.In(opts.Location).Format("2006-01-02 15:04:05 MST"))
 	fmt.Fprintf(&b, "%s.\n", strings.TrimSuffix(upperFirst(text.Visible(d.Text)), "."))
 	if d.Baseline != "" {
-		fmt.Fprintf(&b, "The baseline was measured anew: %s.\n", text.Visible(d.Baseline))
+		fmt.Fprintf(&b, "The baseline was measured again: %s.\n", text.Visible(d.Baseline))
 	}
 	// A decided or impossible rollback is already in the sentence above.
 	if c := d.probation(); c != nil && d.Verdict != VerdictRollback && d.Reason != ReasonNoFormerRelease {
 		fmt.Fprintf(&b, "%s.\n", upperFirst(text.Visible(c.Text)))
 	}
-	table(&b, "\nAny one of these calls for a retrain:", d.conditionRows(opts))
+	table(&b, "\nA retrain is due if any of these trips:", d.conditionRows(opts))
 	table(&b, "\nAll of these must allow it:", d.blockerRows(opts))
-	table(&b, "\nThe other targets, which decide nothing:", d.targetRows())
+	table(&b, "\nThe other targets, for information:", d.targetRows())
 	if !d.WindowNext.IsZero() {
 		fmt.Fprintf(&b, "\nQuiet hours open %s, in %s.\n", text.Clock(d.WindowNext, d.At.Add(-366*day), opts.Location),
 			text.Span(d.WindowNext.Sub(d.At)))
@@ -128,7 +128,7 @@ func (d Decision) targetRows() [][]string {
 	var rows [][]string
 	for _, t := range d.Targets {
 		if t.N == 0 {
-			rows = append(rows, []string{t.Name, "not measured", "no held-out item has a label of it"})
+			rows = append(rows, []string{t.Name, "not measured", "no held-out item has a label for it"})
 			continue
 		}
 		rows = append(rows, []string{

@@ -15,7 +15,7 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
@@ -34,7 +34,7 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-// Each text that explain can print, as people see it.
+// Each text of explain, as people see it.
 func TestExplainTexts(t *testing.T) {
 	t.Parallel()
 	loc := zone(t, "Europe/Berlin")

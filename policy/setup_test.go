@@ -7,7 +7,7 @@ const (
 	day  = policytest.Day
 )
 
-// The shared helpers under the names that the tests use.
+// Short names for the shared helpers.
 var (
 	arithmetic = policytest.Arithmetic
 	zones      = policytest.Zones

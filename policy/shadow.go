@@ -55,8 +55,8 @@ func (s ShadowConfig) Validate(c Config, loc *time.Location) check.Problems {
 		any = any || is
 	}
 	if !any {
-		p.Errorf("", "give it retrain_when, urgent_when, limits or quiet_hours of its own",
-			"the shadow is the same as the model's own policy")
+		p.Errorf("", "set retrain_when, urgent_when, limits or quiet_hours under shadow",
+			"the shadow does not differ from the model's own policy")
 		return p
 	}
 	return slices.DeleteFunc(s.Over(c).Validate(loc), func(found check.Problem) bool {
@@ -68,7 +68,7 @@ func (s ShadowConfig) Validate(c Config, loc *time.Location) check.Problems {
 
 // Shadow is the state of a shadow policy between two decisions, as JSON.
 type Shadow struct {
-	Digest      string    `json:"digest"` // of its policy: another one starts anew
+	Digest      string    `json:"digest"` // of its policy: another one restarts the shadow
 	Since       time.Time `json:"since"`  // when it was first evaluated
 	Differences int       `json:"differences"`
 	// Real and Would are the last decisions of the active policy and the shadow, Text is the shadow's sentence.
@@ -82,7 +82,7 @@ type Shadow struct {
 	Last   *Decision   `json:"last,omitempty"`
 }
 
-// Differs tells whether the two currently differ in effect.
+// Differs reports whether the two currently differ in effect.
 func (s Shadow) Differs() bool { return class(s.Real) != class(s.Would) }
 
 // class merges decisions with the same effect on the model: nothing starts, whether hold or undecided.

@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// A shadow is the model's policy but for the sections that it has.
+// A shadow is the model's policy, except for the sections that it has.
 func TestShadowOver(t *testing.T) {
 	t.Parallel()
 	c := config(t)
@@ -31,7 +31,7 @@ func TestShadowOver(t *testing.T) {
 	}
 }
 
-// Each difference is counted once, however often it is looked at, also over restarts; the shadow keeps to its own limits.
+// Each difference is counted once, however often it is evaluated, even over restarts; the shadow has its own limits.
 func TestShadowDifferences(t *testing.T) {
 	t.Parallel()
 	careful, bold := compile(t, always(t, 20), time.UTC), compile(t, always(t, 3), time.UTC)

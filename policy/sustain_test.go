@@ -21,7 +21,7 @@ func at(t testing.TB, accuracy float64) drift.Report {
 	return r
 }
 
-// story decides over a series of reports, each with the decision before as its history.
+// story decides on a series of reports, each with the previous decision as its history.
 type story struct {
 	p    *policy.Policy
 	now  time.Time
@@ -44,7 +44,7 @@ func floorFor(t testing.TB, lasts time.Duration, margin float64) *story {
 	return &story{p: compile(t, c, zone(t, "Europe/Berlin")), now: noon(t)}
 }
 
-// A breach trips when it has lasted, and a break starts the time anew.
+// A condition trips when the breach has lasted long enough; an interruption restarts the time.
 func TestFor(t *testing.T) {
 	t.Parallel()
 	s := floorFor(t, 6*hour, 0)
@@ -72,7 +72,7 @@ func TestFor(t *testing.T) {
 	}
 }
 
-// What cannot be judged neither confirms a breach nor ends it.
+// A report that cannot be judged neither confirms a breach nor ends it.
 func TestForOverSleep(t *testing.T) {
 	t.Parallel()
 	s := floorFor(t, 6*hour, 1)
@@ -117,7 +117,7 @@ func TestMargin(t *testing.T) {
 	}
 }
 
-// What is remembered is of one release and one bound: another release starts anew, an edit elsewhere does not.
+// The stored state belongs to one release and one bound: another release restarts it, an edit of other rules does not.
 func TestMemoryIsOfOneRule(t *testing.T) {
 	t.Parallel()
 	s := floorFor(t, 6*hour, 1)
@@ -126,13 +126,13 @@ func TestMemoryIsOfOneRule(t *testing.T) {
 	other.Release = "sha256:def"
 	was := *s.last
 	if d := s.decide(other, 7*hour); d.Start() {
-		t.Error("another release inherits the time")
+		t.Error("a new release inherits the time")
 	}
 	c := s.p.Config()
 	c.Limits.Breaker = 7
 	s.p, s.last = compile(t, c, zone(t, "Europe/Berlin")), &was
 	if d := s.decide(at(t, 0.84), 0); !d.Start() {
-		t.Errorf("an edit elsewhere forgets the time: %s", d.Text)
+		t.Errorf("an edit of another rule resets the time: %s", d.Text)
 	}
 	c.RetrainWhen.AccuracyBelow.Share = 0.86
 	s.p, s.last = compile(t, c, zone(t, "Europe/Berlin")), &was
@@ -141,8 +141,8 @@ func TestMemoryIsOfOneRule(t *testing.T) {
 	}
 }
 
-// Random walks: it never trips before the breach has lasted, never clears within the margin, and what a step says
-// depends only on that step and the one before.
+// Random walks: a condition never trips before the breach has lasted, never clears within the margin, and a step's
+// result depends only on that step and the one before.
 func TestRandomWalks(t *testing.T) {
 	t.Parallel()
 	base := healthy(t)
@@ -190,7 +190,7 @@ func TestRandomWalks(t *testing.T) {
 	})
 }
 
-// Zero is a threshold like any other, not a word for "none": it trips at the first sign.
+// Zero is a valid threshold and does not mean "none": the condition trips at the first change.
 func TestZeroThresholds(t *testing.T) {
 	t.Parallel()
 	c, readable, problems := decode(t, "f.yaml", `retrain_when:

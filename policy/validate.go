@@ -18,7 +18,7 @@ func (c Config) Validate(loc *time.Location) check.Problems {
 	p.Under("evaluate", c.Evaluate.validate(loc))
 	if c.RetrainWhen.empty() && c.UrgentWhen.empty() {
 		p.Errorf("retrain_when", "write at least one, such as accuracy_drop: {points: 3}",
-			"no condition: nothing could ever cause a retrain")
+			"no condition: a retrain would never become due")
 	}
 	p.Under("retrain_when", c.RetrainWhen.validate())
 	p.Under("urgent_when", c.UrgentWhen.validate())
@@ -52,7 +52,7 @@ func (e Evaluate) validate(loc *time.Location) check.Problems {
 		p.Errorf("every", "write 1m or more", "%s between evaluations is too short", e.Every)
 	}
 	if e.MaxWait < e.Debounce {
-		p.Errorf("max_wait", "make it as long as debounce at least", "max_wait %s ends before debounce %s", e.MaxWait,
+		p.Errorf("max_wait", "set it to debounce or more", "max_wait %s is shorter than debounce %s", e.MaxWait,
 			e.Debounce)
 	}
 	if e.AfterChanges < 0 {
@@ -88,7 +88,7 @@ func (c Conditions) validate() check.Problems {
 		}
 		if top := c.AccuracyBelow.Share.F()*100 + c.AccuracyBelow.Margin.F(); c.AccuracyBelow.Margin > 0 && top >= 100 {
 			p.Errorf("accuracy_below.margin", "write a smaller margin, such as 1",
-				"the floor with its margin is at %s: it could never clear", text.Share(top/100))
+				"the floor plus its margin is %s: the condition could never clear", text.Share(top/100))
 		}
 	}
 	if d := c.AccuracyDrop; d != nil {
@@ -113,7 +113,7 @@ func (c Conditions) validate() check.Problems {
 			p.Errorf("category_recall_below", "write all: 70%, or a category's name with its floor", "no category has a floor")
 		}
 		if rc.MinItems < 1 {
-			p.Errorf("category_recall_below.min_items", "write 30; with fewer items a recall is mostly chance",
+			p.Errorf("category_recall_below.min_items", "write 30; with fewer items a recall is mostly due to chance",
 				"%d items are too few", rc.MinItems)
 		}
 		if rc.All != nil {
@@ -129,14 +129,14 @@ func (c Conditions) validate() check.Problems {
 		}
 		if top := highest.F()*100 + rc.Margin.F(); rc.Margin > 0 && top >= 100 {
 			p.Errorf("category_recall_below.margin", "write a smaller margin, such as 1",
-				"the highest floor with its margin is at %s: it could never clear", text.Share(top/100))
+				"the highest floor plus its margin is %s: the condition could never clear", text.Share(top/100))
 		}
 	}
 	if d := c.CategoryRecallDrop; d != nil {
 		isPoints(&p, "category_recall_drop.points", d.Points)
 		isRate(&p, "category_recall_drop.false_retrains", d.FalseRetrains, "write 1 per 180d")
 		if d.MinItems < 1 {
-			p.Errorf("category_recall_drop.min_items", "write 30; with fewer items a recall is mostly chance",
+			p.Errorf("category_recall_drop.min_items", "write 30; with fewer items a recall is mostly due to chance",
 				"%d items are too few", d.MinItems)
 		}
 	}
@@ -159,20 +159,20 @@ func (c Conditions) validate() check.Problems {
 	}
 	if l := c.LabelShift; l != nil {
 		if !(l.PSI >= 0 && !math.IsInf(l.PSI, 0)) {
-			p.Errorf("label_shift.psi", "write 0.2 for a clear shift", "%v is not a bound for a PSI", l.PSI)
+			p.Errorf("label_shift.psi", "write 0.2 for a clear shift", "%v is not a valid PSI", l.PSI)
 		}
 		if !(l.Margin >= 0 && (l.Margin < l.PSI || l.Margin == 0)) {
-			p.Errorf("label_shift.margin", "write one below psi, such as 0.05",
-				"with a margin of %v below a psi of %v it could never clear", l.Margin, l.PSI)
+			p.Errorf("label_shift.margin", "write less than psi, such as 0.05",
+				"with a margin of %v below a psi of %v the condition could never clear", l.Margin, l.PSI)
 		}
 	}
 	if f := c.FormatErrorsAbove; f != nil {
 		if !(f.Share >= 0 && f.Share < 1) {
-			p.Errorf("format_errors_above.share", "write 2%", "%v of the answers can never be exceeded", f.Share)
+			p.Errorf("format_errors_above.share", "write 2%", "the share of unusable answers can never exceed %v", f.Share)
 		}
 		if f.Margin.F()/100 > f.Share.F() {
 			p.Errorf("format_errors_above.margin", "write a smaller margin, such as 1",
-				"with a margin of %v points below %v nothing could clear it", f.Margin, f.Share)
+				"with a margin of %v points below %v the condition could never clear", f.Margin, f.Share)
 		}
 	}
 	if c.MaxAge != nil {
@@ -181,7 +181,7 @@ func (c Conditions) validate() check.Problems {
 			p.Errorf("max_age", "write 90d, or remove it", "%s is negative", c.MaxAge.Age)
 		case c.MaxAge.Age == 0:
 			p.Warnf("max_age", "write 90d, or remove it",
-				"every release is older than %s: it retrains whenever the limits let it", c.MaxAge.Age)
+				"every release is older than %s: a retrain would always be due", c.MaxAge.Age)
 		}
 	}
 	if c.When != nil && c.When.Expression == "" && c.When.For != 0 {
@@ -231,7 +231,7 @@ func notNegative(p *check.Problems, path string, d unit.Duration) {
 
 func isShare(p *check.Problems, path string, s unit.Percent) {
 	if !(s >= 0 && s <= 1) {
-		p.Errorf(path, "write 85% or 0.85", "%v is not a share of the whole", float64(s))
+		p.Errorf(path, "write 85% or 0.85", "%v is not a share", float64(s))
 	}
 }
 

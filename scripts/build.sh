@@ -1,6 +1,5 @@
 #!/bin/sh
-# Builds bin/retraind. With a C compiler it can ask NVIDIA's library about GPUs; without one it asks the program
-# nvidia-smi.
+# Builds bin/retraind. With a C compiler it uses NVIDIA's library to query GPUs; without one the program nvidia-smi.
 #   BUILDFLAGS   flags for go build, in place of -trimpath
 set -eu
 . "$(dirname "$0")/env.sh"

@@ -1,10 +1,9 @@
 #!/bin/sh
-# Builds the plugin docker compose (version 2) that stories run (tools/compose names the version), once a machine, and
-# prints where it lies: in the user's cache, under its version. Debian 12 has version 1 only. It takes 2-5 minutes of two
-# cores.
+# Builds the docker compose plugin (version 2) for the end-to-end tests (tools/compose has the version), once per machine, and
+# prints its path in the user's cache. Debian 12 has version 1 only. The build takes 2-5 minutes on two cores.
 #
-#   scripts/compose.sh          build unless it is there; where the Go proxy does not give it: the reason, exit status 1
-#   scripts/compose.sh --path   only print the path, whether it is there or not
+#   scripts/compose.sh          build unless it exists; if the Go proxy does not have it: print the reason, exit status 1
+#   scripts/compose.sh --path   only print the path, whether it exists or not
 set -eu
 cd "$(dirname "$0")/../tools/compose"
 
@@ -17,13 +16,13 @@ if [ "${1-}" = --path ] || [ -x "$plugin" ]; then
 fi
 
 fail() {
-	echo "no docker compose of version 2 for stories: $1" >&2
+	echo "no docker compose of version 2 for the end-to-end tests: $1" >&2
 	exit 1
 }
 command -v go >/dev/null || fail "Go is missing (https://go.dev/dl/)"
 log=$(mktemp)
 trap 'rm -f "$log" "$plugin.$$"' EXIT
-echo "Building docker compose $version for stories, once on this machine: 2-5 minutes …" >&2
+echo "Building docker compose $version for the end-to-end tests, once on this machine: 2-5 minutes …" >&2
 go mod download github.com/docker/compose/v2 2>"$log" || {
 	cat "$log" >&2
 	fail "the Go proxy does not give github.com/docker/compose/v2 $version"

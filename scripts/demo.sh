@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sets up, builds and runs the demo. Arguments for it go into DEMO: make demo DEMO="--keep".
+# Sets up, builds and runs the demo. DEMO has its arguments: make demo DEMO="--keep".
 set -eu
 root=$(dirname "$0")
 "$root/setup.sh" postgres

@@ -1,20 +1,20 @@
 #!/bin/sh
-# The stories that need programs which `make test` does not assume: a Docker engine with compose, Python with
-# scikit-learn; and before them the page in Chromium (page.sh) and the tests that ask an Ollama server (ollama_test.sh). It
-# brings them from the distribution's packages; the engine is unpacked below the cache directory, so that the machine gets
-# no service that it did not have. Images are built from the machine's own programs: no registry of images is asked.
+# Runs the end-to-end tests, which need programs that `make test` does not: a Docker engine with compose, Python with
+# scikit-learn. Before them it tests the page in Chromium (page.sh) and runs the tests with an Ollama server (ollama_test.sh).
+# The programs are installed from the distribution's packages; the engine is unpacked below the cache directory, so that no new
+# service is installed. Images are built from programs of this machine, without an image registry.
 #
 #   scripts/e2e.sh [go test flags]
 set -eu
 here=$(dirname "$0")
 
-# A fault of the page does not keep the other stories from being played.
+# If the page's test fails, the other tests are still run.
 failed=
 "$here/page.sh" "$@" || failed=1
 "$here/ollama_test.sh" "$@" || failed=1
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-	echo "e2e: NOT PLAYED: the stories with a Docker engine need root, to run it, and apt-get, to install it" >&2
+	echo "e2e: SKIPPED: the tests with a Docker engine need root, to run it, and apt-get, to install it" >&2
 	[ "${CI:-}" = true ] && exit 1
 	exit "${failed:-0}"
 fi
@@ -47,9 +47,9 @@ need() { # PACKAGE COMMAND...: installs a package unless the command succeeds
 need python3-sklearn /usr/bin/python3 -c 'import sklearn'
 need docker-compose docker-compose version
 
-# Version 2 of compose is no package of every distribution: without it only the stories with version 1 are played.
+# Not every distribution has a package of compose version 2: without it only the tests with version 1 are run.
 if ! scripts/compose.sh >/dev/null; then
-	echo "e2e: NOT PLAYED: the stories with docker compose of version 2" >&2
+	echo "e2e: SKIPPED: the tests with docker compose of version 2" >&2
 fi
 
 if ! command -v dockerd >/dev/null; then
@@ -60,7 +60,7 @@ if ! command -v dockerd >/dev/null; then
 		work=$(mktemp -d)
 		chmod 755 "$work"
 		packages="docker.io containerd runc"
-		# Newer distributions have the command line in a package of its own.
+		# Newer distributions have the command-line client in a separate package.
 		if apt-cache show docker-cli >/dev/null 2>&1; then packages="$packages docker-cli"; fi
 		# shellcheck disable=SC2086  # several packages are several words
 		(cd "$work" && quietly apt-get download -q $packages)

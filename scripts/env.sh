@@ -1,4 +1,4 @@
-# Sourced by the other scripts: the repository root as working directory, and one place for Go's settings.
+# Sourced by the other scripts: changes to the repository root and sets Go's environment.
 cd "$(dirname "$0")/.."
 
 if ! command -v go >/dev/null 2>&1; then
@@ -6,10 +6,10 @@ if ! command -v go >/dev/null 2>&1; then
 	exit 1
 fi
 
-# The binding of NVIDIA's library marks older calls as deprecated, which gcc repeats for pages.
+# Suppresses gcc's many warnings about deprecated calls in the binding of NVIDIA's library.
 export CGO_CFLAGS="${CGO_CFLAGS--O2 -g} -Wno-deprecated-declarations"
 
-# Tools (our linter, gofumpt, golangci-lint) have a module of their own.
+# The tools (our linter, gofumpt, golangci-lint) are in a separate module.
 tool() {
 	name=$1
 	shift

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Puts the binary, the units and their company in place. Nothing is started, no configuration is touched.
+# Installs the binary, the units and their files. It starts nothing and changes no configuration.
 #   DESTDIR   a root to install below, for packaging
 set -eu
 cd "$(dirname "$0")/.."
 
-# sudo's PATH has no Go, and git does not read a clone that belongs to somebody else: as root the clone's owner builds.
+# As root, build as the owner of the clone: sudo's PATH has no Go, and git refuses a clone that belongs to another user.
 PATH=$PATH:/usr/local/go/bin
 owner=$(stat -c %U .)
 if [ "$(id -u)" -eq 0 ] && [ "$owner" != root ] && [ "$owner" != UNKNOWN ] && command -v runuser >/dev/null 2>&1; then

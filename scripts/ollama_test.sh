@@ -1,13 +1,13 @@
 #!/bin/sh
-# Runs the tests that ask an Ollama server over the real one, too, which ollama.sh builds once a machine (6-8 minutes), and
-# the story of configs/examples/liga-llm.yaml (4 minutes; -v shows its runs and what its clients got). Where the server
-# cannot be built, it says why; `make test` has run the same tests over a fake.
+# Runs the tests of the Ollama client against a real server, which ollama.sh builds once per machine (6-8 minutes), and the
+# end-to-end test of configs/examples/liga-llm.yaml (4 minutes; -v shows its runs and its clients' answers). If the server
+# cannot be built, the reason is printed; `make test` runs the same tests against a fake.
 #
 #   scripts/ollama_test.sh [go test flags]
 set -eu
 here=$(dirname "$0")
 if ! "$here/ollama.sh" >/dev/null; then
-	echo "e2e: NOT PLAYED: the tests that ask a real Ollama server, and the story of a language model" >&2
+	echo "e2e: SKIPPED: the tests with a real Ollama server, and the end-to-end test of a language model" >&2
 	exit 0
 fi
 "$here/setup.sh" postgres gcc

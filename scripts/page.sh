@@ -1,10 +1,9 @@
 #!/bin/sh
-# The page in a real browser: Chromium without a window, and axe-core, which finds what keeps people from reading it. It
-# brings both: Chromium and npm from the distribution's packages, axe-core from npm into the cache directory. Where npm
-# cannot be reached the page is looked at without axe-core.
+# Tests the page in headless Chromium, and its accessibility with axe-core. It installs both: Chromium and npm from the
+# distribution's packages, axe-core from npm into the cache directory. If npm is unreachable, axe-core is skipped.
 #
-#   scripts/page.sh [go test flags]        RETRAIND_SCREENSHOTS=DIR keeps pictures of what was looked at;
-#                                          RETRAIND_UPDATE=1 takes those of the documents again, docs/pictures/page*.png
+#   scripts/page.sh [go test flags]        RETRAIND_SCREENSHOTS=DIR keeps the screenshots;
+#                                          RETRAIND_UPDATE=1 updates those of the documents, docs/pictures/page*.png
 set -eu
 . "$(dirname "$0")/env.sh"
 
@@ -25,7 +24,7 @@ need() { # COMMAND PACKAGE
 }
 
 if ! need chromium chromium; then
-	echo "page: NOT PLAYED: the page in Chromium" >&2
+	echo "page: SKIPPED: the page in Chromium" >&2
 	[ "${CI:-}" = true ] && exit 1
 	exit 0
 fi
@@ -34,7 +33,7 @@ library=$cache/node_modules/axe-core/axe.min.js
 if [ ! -f "$library" ]; then
 	if ! need npm npm || ! timeout 300 npm install --prefix "$cache" --no-audit --no-fund --ignore-scripts "axe-core@$axe" >"$log" 2>&1; then
 		cat "$log" >&2
-		echo "page: NOT PLAYED: axe-core, which npm could not install; the rest is" >&2
+		echo "page: SKIPPED: axe-core, which npm could not install; the other tests run" >&2
 		library=
 	fi
 fi

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Brings the programs named as arguments: postgres, gcc, systemd-analyze, polkit.
+# Installs the programs named as arguments: postgres, gcc, systemd-analyze, polkit.
 #
 #   scripts/setup.sh postgres gcc
 #
-# What is there already is left alone. What is missing comes from the distribution's own packages when this runs as root
-# or sudo asks for no password; otherwise the one command to type is printed and the exit status is 1.
+# Programs that exist are left alone. Missing ones are installed from the distribution's packages if this runs as root or
+# sudo needs no password; otherwise the command to run is printed and the exit status is 1.
 set -eu
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -17,7 +17,7 @@ have_postgres() {
 	return 1
 }
 
-# The C library's headers come with libc6-dev; a lone gcc could not build anything.
+# gcc alone is not enough: the C library's headers come with libc6-dev.
 have_gcc() { have gcc && echo 'int main(void){return 0;}' | gcc -include stdio.h -x c -o /dev/null - 2>/dev/null; }
 
 packages=
@@ -51,7 +51,7 @@ if ! have apt-get || { [ -n "$root" ] && ! $root true 2>/dev/null; }; then
 	exit 1
 fi
 
-# Only the server's binaries are wanted: no system-wide cluster is made or started beside our private ones.
+# Only the server's binaries are needed: do not create or start a system-wide cluster.
 quiet=/etc/postgresql-common/createcluster.d/retraind-setup.conf
 cleanup() { $root rm -f "$quiet"; }
 case $packages in

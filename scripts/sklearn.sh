@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prints a Python that has scikit-learn: the system's (Debian: python3-sklearn), or else one of a virtual environment in
-# the user's cache, which is made from PyPI when it is missing. Where there is none, the reason and exit status 1.
+# Prints the path of a Python with scikit-learn: the system's (Debian: python3-sklearn), or else one in a virtual environment
+# in the user's cache, which is created from PyPI. If neither works, prints the reason and exits with 1.
 set -eu
 
 fail() {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The long random tests: more kills, more orders of events, more virtual years than `make test` plays. They look for what
-# is rare, so they play the same tests with RETRAIND_LONG=1.
+# Runs the randomized tests longer than `make test` (RETRAIND_LONG=1): more kills, more interleavings, more virtual years, to
+# find rare faults.
 #
 #   scripts/soak.sh [go test flags]
 set -eu

@@ -135,7 +135,7 @@ func (a api) retry(r *http.Request) (any, error) {
 	return a.backend.Retry(ordered(r), r.PathValue("run"), request.From, by)
 }
 
-// retryRequest asks for a run to be repeated.
+// retryRequest is the request to repeat a run.
 type retryRequest struct {
 	From string `json:"from,omitempty"` // "" = the failed step
 }

@@ -140,7 +140,7 @@ func TestClientTellsErrorsApart(t *testing.T) {
 	}
 	if err := client.Reload(ctx); errors.Is(err, ErrRefused) || errors.Is(err, ErrNotFound) ||
 		errors.Is(err, ErrUnreachable) {
-		t.Errorf("an ordinary failure has a kind: %v", err)
+		t.Errorf("an ordinary error has a kind: %v", err)
 	}
 }
 
@@ -283,7 +283,7 @@ func TestListenSocket(t *testing.T) {
 func TestOtherUsersAreTurnedAway(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to become somebody else")
+		t.Skip("needs root, to become another user")
 	}
 	_, path := daemon(t, storied())
 	if err := os.Chmod(filepath.Dir(path), 0o755); err != nil {
@@ -291,7 +291,7 @@ func TestOtherUsersAreTurnedAway(t *testing.T) {
 	}
 	curl := exec.Command("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", `[ -w "$0" ]`, path)
 	if err := curl.Run(); err == nil {
-		t.Error("nobody may write to the socket")
+		t.Error("the socket is not writable")
 	}
 }
 
@@ -345,7 +345,7 @@ func TestServeEndsStreams(t *testing.T) {
 			t.Errorf("Serve: %v, want the context's cause", err)
 		}
 	case <-time.After(10 * time.Second):
-		t.Fatal("Serve waits for a stream of events")
+		t.Fatal("Serve waits for an event stream")
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the socket stays behind: %v", err)
@@ -385,6 +385,6 @@ func TestOrderOutlivesItsClient(t *testing.T) {
 		t.Errorf("the client got %v", err)
 	}
 	if err := <-carriedOut; err != nil {
-		t.Errorf("the order ended with its client: %v", err)
+		t.Errorf("the request was cancelled with its client: %v", err)
 	}
 }

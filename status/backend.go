@@ -42,7 +42,7 @@ type Reader interface {
 
 // Serving checks what the service really serves, and resolves a difference from the champion.
 type Serving interface {
-	// Verify asks the service now which model it serves.
+	// Verify checks now which model the service serves.
 	Verify(ctx context.Context, model string) (Served, error)
 	// Adopt makes the served model the champion.
 	Adopt(ctx context.Context, model, by string) (Done, error)

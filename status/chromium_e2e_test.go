@@ -136,7 +136,7 @@ func (c *chromium) await(what string, wanted func(cdpAnswer) bool) cdpAnswer {
 		select {
 		case a, ok := <-c.answers:
 			if !ok {
-				c.t.Fatalf("chromium ended while it was asked for %s", what)
+				c.t.Fatalf("chromium ended during %s", what)
 			}
 			if a.Method == "Log.entryAdded" || a.Method == "Runtime.exceptionThrown" {
 				c.t.Errorf("the page reports %s", a.Params)

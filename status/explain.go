@@ -54,7 +54,7 @@ func newExplainView(now time.Time, d policy.Decision) *explainView {
 		}
 		v.Blocked = append(v.Blocked, text)
 	}
-	v.BlockedBy = "If a retrain were called for, it could not start now:"
+	v.BlockedBy = "If a retrain became due, it could not start now:"
 	if d.Armed() || d.Verdict == policy.VerdictRollback {
 		v.BlockedBy = "It waits because:"
 	}
@@ -74,7 +74,7 @@ func newRow(c policy.Condition) rowView {
 	case unjudged:
 		r.Class, r.Mark, r.Value, r.Distance = "unknown", "not judged", "", ""
 	case c.State == policy.StateInconclusive:
-		r.Class, r.Mark = "unknown", "not sure yet"
+		r.Class, r.Mark = "unknown", "not certain yet"
 	}
 	if c.Unit == policy.UnitNone {
 		r.Value = ""

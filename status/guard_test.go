@@ -45,7 +45,7 @@ func besieged(t *testing.T, backend Backend, limits Limits) (address string, ref
 	go func() { done <- Serve(ctx, listener, guard, API(backend, quietLog()), quietLog()) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-done; err != nil {
+		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("Serve: %v", err)
 		}
 		if guard.all != [heldKinds]int{} || len(guard.peers) != 0 {

@@ -41,25 +41,25 @@ func NewMetrics(backend Reader, version string) *Metrics {
 		}, []string{"model", "decision", "reason"}),
 		shadow: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "retraind_shadow_differences_total",
-			Help: "Differences between the policy and its shadow, by what each came to.",
+			Help: "Differences between the policy and its shadow, by the decision of each.",
 		}, []string{"model", "decision", "shadow"}),
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "retraind_runs_total", Help: "Runs that ended, by outcome.",
 		}, []string{"model", "result"}),
 		blocked: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "retraind_gpu_blocked_total", Help: "Steps that did not get a GPU, by who held the most of it.",
+			Name: "retraind_gpu_blocked_total", Help: "Steps that did not get a GPU, by the program that held most of its memory.",
 		}, []string{"model", "holder"}),
 		contended: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "retraind_gpu_contended_total", Help: "Findings on the GPUs of steps under way, by what and who it was.",
+			Name: "retraind_gpu_contended_total", Help: "Other programs and faults on the GPUs of running steps, by kind and program.",
 		}, []string{"model", "kind", "holder"}),
 		released: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "retraind_gpu_released_total", Help: "Times that what holds a GPU was set aside for steps of a run.",
+			Name: "retraind_gpu_released_total", Help: "Times that programs on a GPU were stopped temporarily for the steps of a run.",
 		}, []string{"model"}),
 		restored: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "retraind_gpu_restored_total", Help: "Things that were set aside, by what became of them; owed counts reasons.",
+			Name: "retraind_gpu_restored_total", Help: "Temporarily stopped programs, by the result of starting them again; owed counts failed attempts by cause.",
 		}, []string{"model", "ending"}),
 		idle: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "retraind_gpu_idle_ratio", Help: "Share of the time of its last lease in which a step left the GPU idle.",
+			Name: "retraind_gpu_idle_ratio", Help: "Share of its last lease during which a step left the GPU idle.",
 		}, []string{"model", "step"}),
 		runTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "retraind_run_seconds", Help: "How long runs took, from start to outcome.", Buckets: runBuckets,
@@ -69,11 +69,11 @@ func NewMetrics(backend Reader, version string) *Metrics {
 		}, []string{"model", "step"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "retraind_refused_total",
-			Help: "Connections, streams of events and bodies refused or displaced at a limit, by listener.",
+			Help: "Connections, event streams and request bodies that were refused or closed at a limit, by listener.",
 		}, []string{"listener", "what"}),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "retraind_build_info", Help: "Always 1; the labels say what runs.",
+		Name: "retraind_build_info", Help: "Always 1; the labels have the version.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
@@ -143,7 +143,7 @@ var (
 	descReload = gauge("config_last_reload_successful",
 		"1 if the configuration on disk is in force, 0 if the last reload was refused.")
 	descReloadTime = gauge("config_last_reload_success_timestamp_seconds", "When the configuration in force was loaded.")
-	descOutbox     = gauge("outbox_pending", "Notifications that NATS has not taken yet.")
+	descOutbox     = gauge("outbox_pending", "Events that NATS has not acknowledged yet.")
 	descAccuracy   = gauge("accuracy", "Accuracy of the deployed release on held-out items.", "model")
 	descLow        = gauge("accuracy_low", "Lower bound of the 95 % interval of the accuracy.", "model")
 	descHigh       = gauge("accuracy_high", "Upper bound of the 95 % interval of the accuracy.", "model")
@@ -151,7 +151,7 @@ var (
 	descDrop       = gauge("accuracy_drop_points", "Percentage points lost since the promotion.", "model")
 	descMacroF1    = gauge("macro_f1", "Mean F1 over the categories.", "model")
 	descFormat     = gauge("format_error_share",
-		"Share of held-out items that a language model answered otherwise than it was asked to.", "model")
+		"Share of held-out items to which a language model gave an unusable answer.", "model")
 	descTarget    = gauge("target_accuracy", "Accuracy of the deployed release in each target.", "model", "target")
 	descTargetLow = gauge("target_accuracy_low", "Lower bound of the 95 % interval of a target's accuracy.", "model",
 		"target")
@@ -163,21 +163,21 @@ var (
 	descHeldout    = gauge("heldout_items", "Held-out items that have an answer of the deployed release.", "model")
 	descPending    = gauge("labels_pending", "Items whose label people changed since the training.", "model")
 	descReport     = gauge("report_timestamp_seconds", "When the accuracy was last evaluated.", "model")
-	descReportOK   = gauge("report_ok", "1 if the last evaluation may be decided on.", "model", "state")
+	descReportOK   = gauge("report_ok", "1 if the last evaluation is usable for decisions.", "model", "state")
 	descSource     = gauge("source_up", "1 if the source of labels can be read.", "model", "source")
 	descSourceTime = gauge("source_last_event_timestamp_seconds", "When the source last delivered a change.", "model",
 		"source")
 	descAudit = gauge("audit_ok",
-		"1 if the last nightly audit found the figures as they are computed anew; absent before the first.", "model")
+		"1 if the figures equalled the recomputed ones in the last nightly audit; absent before the first audit.", "model")
 	descAuditTime = gauge("audit_timestamp_seconds", "When the figures were last audited.", "model")
 	descProbation = gauge("probation_e_value",
-		"Evidence that the release is worse than the gate measured; absent where it is on no probation.", "model")
+		"Evidence that the release is worse than the gate measured; absent without a probation.", "model")
 	descProbated = gauge("probation_bound",
-		"E-value at which the release is rolled back; absent where it is on no probation.", "model")
+		"E-value at which the release is rolled back; absent without a probation.", "model")
 	descActive = gauge("run_active", "1 while a run is in progress.", "model")
-	descPaused = gauge("paused", "1 while a person stopped what would start by itself.", "model")
-	descHeld   = gauge("held", "1 while no run may start until a person has looked.", "model")
-	descWindow = gauge("window_open", "1 while quiet hours let a run start.", "model")
+	descPaused = gauge("paused", "1 while a person has paused automatic runs.", "model")
+	descHeld   = gauge("held", "1 while the model is held: no run starts until a person resumes it.", "model")
+	descWindow = gauge("window_open", "1 while quiet hours allow a run to start.", "model")
 	descNext   = gauge("next_window_timestamp_seconds", "When quiet hours open next; absent while they are open.", "model")
 )
 

@@ -53,11 +53,11 @@ func TestMetricsLeaveOutWhatIsNotKnown(t *testing.T) {
 	got := scrape(t, NewMetrics(backend, ""))
 	for _, absent := range []string{"retraind_accuracy", "retraind_next_window", "retraind_source"} {
 		if strings.Contains(got, absent) {
-			t.Errorf("there is %s although it is not known:\n%s", absent, got)
+			t.Errorf("%s is exported although it is unknown:\n%s", absent, got)
 		}
 	}
 	if !strings.Contains(got, `retraind_report_ok{model="b",state="unscored"} 0`) {
-		t.Errorf("no word of the state:\n%s", got)
+		t.Errorf("the state is missing:\n%s", got)
 	}
 }
 
@@ -77,7 +77,7 @@ func TestMetricsAreNotShared(t *testing.T) {
 	a, b := NewMetrics(storied(), "1"), NewMetrics(storied(), "2")
 	a.Decided("relevance", "hold", "budget")
 	if strings.Contains(scrape(t, b), "retraind_decisions_total") {
-		t.Error("a count of one daemon shows in the other")
+		t.Error("a count of one daemon appears in the other")
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-var update = flag.Bool("update", false, "write the goldens anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
@@ -34,7 +34,7 @@ func golden(t *testing.T, name string, got []byte) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s differs (go test ./status -update, if it is meant):\n%s", path, diff)
+		t.Errorf("%s differs (go test ./status -update, if intended):\n%s", path, diff)
 	}
 }
 
@@ -115,7 +115,7 @@ func TestPageIsClosed(t *testing.T) {
 		}
 		outside := strings.ReplaceAll(w.Body.String(), "http://www.w3.org/2000/svg", "")
 		if regexp.MustCompile(`https?://|@import|url\(`).MatchString(outside) {
-			t.Errorf("%s asks for something outside", file)
+			t.Errorf("%s loads something from another host", file)
 		}
 		if !norm.NFC.IsNormalString(outside) {
 			t.Errorf("%s is not NFC", file)

@@ -146,7 +146,7 @@ type Event struct {
 	Data  json.RawMessage `json:"data,omitempty"`
 }
 
-// Request asks for a retraining.
+// Request is a request for a retraining.
 type Request struct {
 	Reason   string `json:"reason,omitempty"`
 	Pipeline string `json:"pipeline,omitempty"` // "" = default

@@ -161,7 +161,7 @@ func (s *service) status(ctx context.Context, model string, _ order) (any, error
 // serve answers one request in the background.
 func (s *service) serve(e endpoint, r micro.Request) {
 	if reply := r.Reply(); strings.HasPrefix(reply, "$") || strings.HasPrefix(reply, "retraind.") {
-		s.log.Warn("a request was ignored: its answer would go where no answers belong", "reply", reply, "request",
+		s.log.Warn("a request was ignored: its reply subject is not allowed", "reply", reply, "request",
 			r.Subject())
 		return
 	}
@@ -211,7 +211,7 @@ func (s *service) answer(e endpoint, r micro.Request) {
 func readOrder(r micro.Request) (o order, err error) {
 	body := bytes.TrimSpace(r.Data())
 	if len(body) > maxBody {
-		return o, fmt.Errorf("%d bytes, at most %d are read", len(body), maxBody)
+		return o, fmt.Errorf("%d bytes, at most %d are accepted", len(body), maxBody)
 	}
 	if len(body) > 0 {
 		dec := json.NewDecoder(bytes.NewReader(body))
@@ -220,7 +220,7 @@ func readOrder(r micro.Request) (o order, err error) {
 			return o, fmt.Errorf("the body is not a request: %w", err)
 		}
 		if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-			return o, errors.New("more follows after the request")
+			return o, errors.New("there is more data after the request")
 		}
 	}
 	if o.ID == "" {
@@ -270,7 +270,7 @@ func (s *service) warn(conn *nats.Conn) {
 	ctx, stop := context.WithTimeout(s.ctx, 10*time.Second)
 	defer stop()
 	if name, err := js.StreamNameBySubject(ctx, ServiceRoot+".>"); err == nil {
-		s.log.Error("a stream takes requests to retraind, whose senders get its acknowledgement instead of an answer: take retraind.api out of its subjects",
+		s.log.Error("a stream stores requests to retraind, and its acknowledgement reaches their senders instead of the answer: remove retraind.api from its subjects",
 			"stream", name)
 	}
 }

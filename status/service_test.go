@@ -57,7 +57,7 @@ func TestNATSRequests(t *testing.T) {
 			asked <- r
 			switch model {
 			case "news":
-				return Triggered{Run: "r1", Text: "run r1 begins now"}, nil
+				return Triggered{Run: "r1", Text: "run r1 starts now"}, nil
 			case "busy":
 				return Triggered{}, &Refusal{Code: 409, Text: "run r0 has not ended"}
 			}
@@ -79,7 +79,7 @@ func TestNATSRequests(t *testing.T) {
 		{"news.evaluate", `{"at": "` + stamp(-time.Hour) + `"}`, "410", "old"},
 		{"news.trigger", `{"at": "` + stamp(time.Hour) + `"}`, "410", "ahead of the daemon's clock"},
 		{"news.trigger", `{"pipelin": "full"}`, "400", "unknown field"},
-		{"news.trigger", `{} {}`, "400", "more follows"},
+		{"news.trigger", `{} {}`, "400", "there is more data"},
 		{"news.trigger", `rm -rf /`, "400", "not a request"},
 		{"news.trigger", strings.Repeat(" ", 10) + `{"reason": "` + strings.Repeat("x", 70000) + `"}`, "400", "at most"},
 		{"news.trigger", `{"id": "` + strings.Repeat("x", 300) + `"}`, "400", "at most 256"},
@@ -114,7 +114,7 @@ func TestNATSRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	if code, _ := ask(t, conn, ServiceRoot+".busy.trigger", ""); code != "409" || len(asked) != 1 {
-		t.Errorf("a request that answers itself was carried out")
+		t.Errorf("a request with an invalid reply subject was carried out")
 	}
 }
 

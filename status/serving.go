@@ -9,7 +9,7 @@ import (
 
 // Served is what the service really serves.
 type Served struct {
-	// State is proved, foreign, or unknown if there is no release yet or the service could not be asked.
+	// State is proved, foreign, or unknown if there is no release yet or the service could not be queried.
 	State  ServedState `json:"state"`
 	Proved time.Time   `json:"proved,omitzero"` // when it was last verified to answer as the champion
 	Since  time.Time   `json:"since,omitzero"`  // since when another model is served

@@ -28,7 +28,7 @@ func newPageView(s Status) pageView {
 		At: clock(s.At, s.At), Loaded: newTime(s.At, s.Config.Loaded), Config: s.Config,
 	}
 	if s.OutboxPending > 0 {
-		v.Outbox = text.Plural(s.OutboxPending, "notification") + " waiting for NATS"
+		v.Outbox = text.Plural(s.OutboxPending, "event") + " not yet published on NATS"
 	}
 	if len(s.Models) == 1 {
 		v.Title = fmt.Sprintf("%s: %s", s.Models[0].Name, s.Models[0].Phase)
@@ -42,7 +42,7 @@ type modelView struct {
 	Sentence string
 	Foreign  bool   // another model than the champion is served
 	Notice   string // what is wrong although the champion is served
-	Served   string // what is served, if the sentence does not say it
+	Served   string // what is served, if the sentence does not contain it
 	Figures  []figureView
 	Chart    chartView
 	Explain  *explainView
@@ -115,7 +115,7 @@ func accuracies(m Model) []figureView {
 
 func accuracy(label string, n int, share, low, high float64) figureView {
 	if n == 0 {
-		return figureView{Label: label, Value: "not measured", Note: "no held-out item has a label of it"}
+		return figureView{Label: label, Value: "not measured", Note: "no held-out item has a label for it"}
 	}
 	return figureView{
 		Label: label, Value: text.Percent(share),
@@ -138,9 +138,9 @@ func release(now time.Time, m Model) figureView {
 		}
 	case s.Proved.IsZero():
 	case s.State == ServedUnknown:
-		f.Note += ", last seen to serve " + newTime(now, s.Proved).Text
+		f.Note += ", last proved to serve " + newTime(now, s.Proved).Text
 	default:
-		f.Note += ", seen to serve " + newTime(now, s.Proved).Text
+		f.Note += ", proved to serve " + newTime(now, s.Proved).Text
 	}
 	return f
 }

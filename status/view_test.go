@@ -49,7 +49,7 @@ func TestRows(t *testing.T) {
 		"no||87.1 %|85.0 %|2.1 pts": {
 			State: policy.StatePass, Value: 0.871, Bound: 0.85, Labels: -1, Distance: 0.021, Unit: share,
 		},
-		"not sure yet||75.0 %|85.0 %|beyond it": {
+		"not certain yet||75.0 %|85.0 %|beyond it": {
 			State: beyond, Breached: true, Value: 0.75, Bound: 0.85, Labels: -1, Distance: -0.1, Unit: share,
 		},
 		"not judged|||70.0 %|":             {State: beyond, Bound: 0.7, Distance: -0.7, Unit: share},
@@ -226,7 +226,7 @@ func TestProbationFigure(t *testing.T) {
 			}
 		}
 		if !found {
-			t.Error("the page does not say it")
+			t.Error("the page does not show it")
 		}
 	}
 }
@@ -313,8 +313,8 @@ func TestForeignView(t *testing.T) {
 	}
 	for name, want := range map[ServedState]string{
 		ServedForeign: "deployed 9 d ago, does not serve since Sun 22 Nov, 16:48 CET",
-		ServedProved:  "deployed 9 d ago, seen to serve 3 min ago",
-		ServedUnknown: "deployed 9 d ago, last seen to serve 3 min ago",
+		ServedProved:  "deployed 9 d ago, proved to serve 3 min ago",
+		ServedUnknown: "deployed 9 d ago, last proved to serve 3 min ago",
 	} {
 		m.Served = &Served{State: name, Since: ago(time.Hour), Proved: ago(3 * time.Minute)}
 		found := map[string]string{}

@@ -30,7 +30,7 @@ func BenchmarkCommit(b *testing.B) {
 	}
 }
 
-// BenchmarkFsync is what the disk itself needs: four pages appended to a file and synced.
+// BenchmarkFsync measures the disk itself: four pages appended to a file and synced.
 func BenchmarkFsync(b *testing.B) {
 	f, err := os.Create(filepath.Join(b.TempDir(), "log"))
 	if err != nil {

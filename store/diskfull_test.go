@@ -61,7 +61,7 @@ func TestFullDiskLosesNothing(t *testing.T) {
 			continue
 		}
 		refused++
-		want := "the disk is full; nothing was lost: free some space and retraind goes on by itself"
+		want := "the disk is full; nothing was lost: free some space and retraind continues by itself"
 		if !strings.HasPrefix(err.Error(),
 			"changes: ") || !strings.Contains(err.Error(), want) {
 			t.Fatalf("got %v", err)
@@ -104,7 +104,7 @@ func TestOpenOnAFullDisk(t *testing.T) {
 	openIn(t, filepath.Join(dir, "state"))
 }
 
-// writeAll takes all the space there is.
+// writeAll uses all the free space.
 func writeAll(path string) {
 	f, err := os.Create(path)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 
 // The causes of faults, with their cures.
 const (
-	diskFull    = "the disk is full; nothing was lost: free some space and retraind goes on by itself"
+	diskFull    = "the disk is full; nothing was lost: free some space and retraind continues by itself"
 	notWritable = "the state directory is not writable: check its owner and that the file system is not mounted read-only"
 	cannotOpen  = "the database file cannot be opened: check the owner and permissions of the state directory"
 	diskError   = "the disk of the state directory reports an error: look for it in the kernel's log"

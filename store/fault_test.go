@@ -21,7 +21,8 @@ func write(t *testing.T, s *store.Store, name string, err error) error {
 	})
 }
 
-// TestTroubleEndsWithTheWriteThatMetIt: on a full disk small writes succeed; they do not make it healthy.
+// TestTroubleEndsWithTheWriteThatMetIt: on a full disk small writes succeed; the error stays until the failed write
+// succeeds.
 func TestTroubleEndsWithTheWriteThatMetIt(t *testing.T) {
 	t.Parallel()
 	s := openIn(t, t.TempDir())
@@ -45,7 +46,7 @@ func TestTroubleEndsWithTheWriteThatMetIt(t *testing.T) {
 	}
 }
 
-// TestDirectoryDeletedWhileOpen: nothing is written to a database that nobody finds any more.
+// TestDirectoryDeletedWhileOpen: nothing is written to a deleted database.
 func TestDirectoryDeletedWhileOpen(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "state")
@@ -74,7 +75,7 @@ func TestDirectoryDeletedWhileOpen(t *testing.T) {
 	}
 }
 
-// TestEngineDatabaseDamaged: the message says which file, and that no run is lost without it.
+// TestEngineDatabaseDamaged: the message names the file, and says that no run is lost without it.
 func TestEngineDatabaseDamaged(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{

@@ -81,7 +81,7 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
-// Times are stored as text, and the order of the text must be theirs.
+// Times are stored as text, whose order must be that of the times.
 func TestTimesKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	s := open(t)

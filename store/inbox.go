@@ -28,7 +28,7 @@ func (t *Tx) ForgetCursor(model, source string) error {
 	return t.exec(`delete from cursors where model = ? and source = ?`, model, source)
 }
 
-// FirstSight stores the key of an event and tells whether it was new.
+// FirstSight stores the key of an event and reports whether it was new.
 func (t *Tx) FirstSight(model, source, key string, now time.Time) (bool, error) {
 	res, err := t.tx.ExecContext(t.ctx,
 		`insert into seen (model, source, key, stored) values (?, ?, ?, ?) on conflict do nothing`, model, source, key,

@@ -43,7 +43,7 @@ type Item struct {
 	Sweep    int64 // the last full read that saw it
 }
 
-// OfTable tells whether the item is in the table, as opposed to one from an event source.
+// OfTable reports whether the item is in the table, as opposed to one from an event source.
 func (it Item) OfTable() bool { return it.Source == "" }
 
 // Item returns one item, ErrNotFound if it does not exist (any more).
@@ -257,7 +257,7 @@ func (t *Tx) AddChanges(model string, changes []Change, now time.Time) error {
 		15, "", args)
 }
 
-// Side tells whether an item is held out, and whether it is known at all.
+// Side reports whether an item is held out, and whether it is known at all.
 func (t *Tx) Side(model, id string) (heldout, known bool, err error) {
 	err = t.tx.QueryRowContext(t.ctx, `select heldout from items where model = ? and id = ?`, model, id).Scan(&heldout)
 	if errors.Is(noRows(err), ErrNotFound) {

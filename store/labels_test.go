@@ -43,7 +43,7 @@ func TestItems(t *testing.T) {
 		Labels: map[string]string{}, Seq: 4, At: noon,
 	}
 	update(t, s, func(tx *store.Tx) error { return errors.Join(tx.PutItems("m", held, trained)) })
-	trained.Text = nil // only held-out texts are needed again
+	trained.Text = nil // only held-out texts are stored
 	all := func(tx *store.Tx) (out []store.Item, err error) {
 		for it, err := range tx.Items("m") {
 			if err != nil {
@@ -114,7 +114,7 @@ func TestItemsStopEarly(t *testing.T) {
 				break
 			}
 		}
-		return tx.TouchItems("m", []string{"3"}, 9) // the rows were closed: the transaction goes on
+		return tx.TouchItems("m", []string{"3"}, 9) // the rows were closed: the transaction continues
 	})
 	if n != 3 {
 		t.Errorf("%d items", n)
@@ -164,7 +164,7 @@ func TestSweepsFindWhatIsGone(t *testing.T) {
 		{[]string{"a", "b", "c"}, nil},
 		{[]string{"a", "c"}, []string{"b"}},
 		{nil, []string{"a", "c"}}, // the table was emptied …
-		{[]string{"a"}, nil},      // … and filled again: the number must not come back, it names changes for ever
+		{[]string{"a"}, nil},      // … and filled again: the number must not be reused, it identifies changes forever
 	} {
 		n, gone := sweep(c.ids...)
 		if n != int64(i+1) || !slices.Equal(gone, c.gone) {

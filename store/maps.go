@@ -32,7 +32,7 @@ func decodeMap(text string) (m map[string]string, err error) {
 	return m, json.Unmarshal([]byte(text), &m)
 }
 
-// plain tells whether JSON writes a text without escapes.
+// plain reports whether JSON writes a text without escapes.
 func plain(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {

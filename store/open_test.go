@@ -165,7 +165,7 @@ func TestDamageInTheMiddleIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := 80 * 4096; i < len(b); i++ { // the schema stays, the rows' pages go
+	for i := 80 * 4096; i < len(b); i++ { // the schema stays, the rows' pages are removed
 		b[i] = 0xff
 	}
 	writeFile(t, path, string(b))
@@ -203,7 +203,7 @@ func TestReaderBesideTheDaemon(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		// The daemon writes while the reader reads: neither waits, and the reader's state stands still.
+		// The daemon writes while the reader reads: neither waits, and the reader's snapshot does not change.
 		update(t, s, func(tx *store.Tx) error { return tx.SetModel("m", store.Champion, "sha256:new") })
 		after, err := tx.Model("m")
 		if before != after {
@@ -256,7 +256,7 @@ func TestEngineDatabaseCommitsToDisk(t *testing.T) {
 	}
 }
 
-// A name with a meaning in an address must not cut the path off, nor the settings behind it.
+// A directory name with characters that are special in a database URI must not change the path or the settings.
 func TestDirectoryOfAnyName(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"one#two", "one?mode=memory", "50%20", "a b&c", "größe"} {
@@ -282,7 +282,7 @@ func TestDirectoryOfAnyName(t *testing.T) {
 	}
 }
 
-// prepared makes a store in dir and runs a statement on it.
+// prepared creates a store in dir and runs a statement on it.
 func prepared(t *testing.T, dir, statement string) string {
 	t.Helper()
 	s, err := store.Open(context.Background(), dir)

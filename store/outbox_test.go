@@ -59,7 +59,7 @@ func TestOutboxKeepsOrderAndIDs(t *testing.T) {
 	}); len(got) != 2 || got[0].ID != "b" || got[1].ID != "y" || !got[1].Published.Equal(noon.Add(time.Hour)) {
 		t.Errorf("after the first: %+v", got)
 	}
-	// Only what the broker has is ever deleted, however old the rest is.
+	// Only entries that the broker has acknowledged are ever deleted, however old the others are.
 	update(t, s, func(tx *store.Tx) error { return tx.PruneOutbox(noon.Add(time.Hour)) })
 	if got := view(t, s, func(tx *store.Tx) ([]store.Notification,
 		error,

@@ -13,7 +13,7 @@ func TestThinning(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	at := func(minutes int) time.Time { return noon.Add(time.Duration(minutes) * time.Minute) }
-	for i := range 12 { // three hours, one each quarter
+	for i := range 12 { // three hours, four per hour
 		update(t, s, func(tx *store.Tx) error {
 			if err := tx.AddReport(store.Report{Model: "m", At: at(15 * i), Seq: int64(i), Body: "{}"}); err != nil {
 				return err

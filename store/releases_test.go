@@ -29,7 +29,7 @@ func TestReleases(t *testing.T) {
 	if diff := cmp.Diff([]store.Release{two, one}, list()); diff != "" {
 		t.Error(diff)
 	}
-	// The same artifact trained again is the same release, found where it lies now.
+	// The same artifact trained again is the same release, found at its new path.
 	again := one
 	again.Run, again.Path, again.State, again.Created = "r3", "/p/r3", store.ReleaseCandidate, noon.Add(2*time.Hour)
 	update(t, s, func(tx *store.Tx) error { return tx.PutRelease(again) })
@@ -37,7 +37,7 @@ func TestReleases(t *testing.T) {
 	if got := view(t, s, func(tx *store.Tx) (store.Release, error) { return tx.Release("m", "sha256:1") }); got != again {
 		t.Error(cmp.Diff(again, got))
 	}
-	// And for another model it is another release.
+	// For another model it is another release.
 	other := again
 	other.Model, other.Path, other.State = "n", "/n/r3", store.ReleaseRejected
 	update(t, s, func(tx *store.Tx) error { return tx.PutRelease(other) })

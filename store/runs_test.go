@@ -77,7 +77,7 @@ func TestRunByTheEndOfItsID(t *testing.T) {
 		"bcd":             "", // too short
 		"abcd":            "01aaaabcd",
 		"XYZ1":            "01eeeexyz1", // as somebody may type it
-		"5678":            "5678",       // the whole id wins over another's end
+		"5678":            "5678",       // the complete id wins over another id's suffix
 		"%":               "",
 		"%bcd":            "", // no wildcards
 		"_bcd":            "",
@@ -145,7 +145,7 @@ func TestSteps(t *testing.T) {
 	}
 	put(begun)
 	again := begun
-	again.Started = noon.Add(time.Hour) // entered again after a restart: it began when it began
+	again.Started = noon.Add(time.Hour) // recorded again after a restart: the start time stays
 	put(again)
 	ended := begun
 	ended.State, ended.Detail, ended.Ended = store.StepOK, "fine", noon.Add(2*time.Hour)
@@ -162,7 +162,8 @@ func TestSteps(t *testing.T) {
 	}
 }
 
-// Only what succeeded tells how long a step takes, from its first attempt on, and only in runs of the same pipeline.
+// The expected duration of a step counts only successful steps, from their first attempt on, in runs of the same
+// pipeline.
 func TestStepTimes(t *testing.T) {
 	t.Parallel()
 	s := open(t)

@@ -79,7 +79,7 @@ create unique index changes_key on changes (model, source, key);
 create index changes_model on changes (model, n);
 create table predictions (
 	model text not null, release text not null, item text not null, text_hash text not null, answers text not null,
-	confidence real not null, -- of the gating answer, 0 where the service tells none
+	confidence real not null, -- of the gating answer, 0 if the service returns none
 	primary key (model, release, item, text_hash)
 ) strict, without rowid;
 create table releases ( -- two models that train alike have the same digest, each a release of its own

@@ -38,7 +38,7 @@ func update(t testing.TB, s *store.Store, f func(*store.Tx) error) {
 	}
 }
 
-// view returns what f reads.
+// view returns the result of f.
 func view[T any](t testing.TB, s *store.Store, f func(*store.Tx) (T, error)) T {
 	t.Helper()
 	var out T
@@ -51,7 +51,7 @@ func view[T any](t testing.TB, s *store.Store, f func(*store.Tx) (T, error)) T {
 	return out
 }
 
-// add stores a change once and returns its number, 0 when it was stored before.
+// add stores a change once and returns its number, 0 if it was stored before.
 func add(tx *store.Tx, model string, c store.Change) (n int64, err error) {
 	known := false
 	if err := tx.Recorded(model, c.Source, []string{c.Key}, func(string) { known = true }); err != nil || known {

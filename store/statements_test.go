@@ -38,7 +38,7 @@ func statements(t *testing.T) (*sql.DB, func() int) {
 	return db, kept
 }
 
-// TestStatementInUseIsPreparedAgain reads with a text while the same text is being read from.
+// TestStatementInUseIsPreparedAgain runs a query while the same query's rows are being read.
 func TestStatementInUseIsPreparedAgain(t *testing.T) {
 	t.Parallel()
 	db, kept := statements(t)
@@ -84,7 +84,7 @@ func TestStatementInUseIsPreparedAgain(t *testing.T) {
 	}
 }
 
-// TestStatementAfterAFault runs texts again that failed, and that a change of the schema left behind.
+// TestStatementAfterAFault runs queries again after errors and after a change of the schema.
 func TestStatementAfterAFault(t *testing.T) {
 	t.Parallel()
 	db, _ := statements(t)

@@ -44,11 +44,11 @@ const (
 	ReleaseChampion   ReleaseState = "champion"    // serves
 	ReleasePrevious   ReleaseState = "previous"    // served before the champion; a rollback returns to it
 	ReleaseRejected   ReleaseState = "rejected"    // never served
-	ReleaseRolledBack ReleaseState = "rolled_back" // served, and was taken back
+	ReleaseRolledBack ReleaseState = "rolled_back" // served, and was rolled back
 	ReleaseRetired    ReleaseState = "retired"     // served before the previous one
 )
 
-// DeployKind tells why a run made a release serve.
+// DeployKind is the reason why a run deployed a release.
 type DeployKind string
 
 // The kinds of deploys.

@@ -170,7 +170,7 @@ func takeLock(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state directory %s: %w: it must be writable by the user that runs retraind", dir, err)
 	}
-	// Who asks whether it is held has it for an instant: a held lock is tried a few times.
+	// A process that only checks whether the lock is held takes it for a moment, so try a few times.
 	for try := 1; ; try++ {
 		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
 			break

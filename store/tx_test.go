@@ -69,7 +69,7 @@ func TestUpdateIsWholeOrNothing(t *testing.T) {
 	}
 }
 
-// An error that only looks like one of the database's must not be taken for one.
+// An error that only resembles one of the database must not be treated as one.
 func TestForeignErrorsKeepTheirMeaning(t *testing.T) {
 	t.Parallel()
 	s := open(t)

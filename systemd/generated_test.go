@@ -29,7 +29,7 @@ func TestGenerated(t *testing.T) {
 		}
 	}
 	const made = "Made by `retraind init systemd` from the configuration: make it again when that changes.\n"
-	const engine = `# The Docker engine, by a helper that knows the configured services and the classic builder only.
+	const engine = `# The Docker engine, through a helper that supports only the configured services and the classic builder.
 [Unit]
 Wants=retraind-docker.socket
 After=retraind-docker.socket

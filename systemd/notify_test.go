@@ -129,7 +129,7 @@ func TestWithoutSystemd(t *testing.T) {
 			t.Error(err)
 		}
 		if got := n.NewWatchdog().Interval(); got != 0 {
-			t.Errorf("watchdog of %s although nobody listens", got)
+			t.Errorf("watchdog of %s without a service manager", got)
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// drained tells whether the coalescer has fired since the last call.
+// drained reports whether the coalescer has fired since the last call.
 func drained(c *Coalescer) bool {
 	synctest.Wait()
 	select {
@@ -85,7 +85,7 @@ func TestCoalescerMaxEvents(t *testing.T) {
 		c.Poke(1)
 		<-time.After(time.Hour)
 		if !drained(c) {
-			t.Fatal("did not start anew")
+			t.Fatal("did not start again")
 		}
 	})
 }

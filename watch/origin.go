@@ -9,6 +9,6 @@ const OwnPrefix = "retraind:"
 // author column of a database, and in the environment of a run's commands.
 func OriginOf(run string) string { return OwnPrefix + run }
 
-// IsOwn tells whether an origin is one of retraind's own runs. Such changes are counted and are never evidence: a
+// IsOwn reports whether an origin is one of retraind's own runs. Such changes are counted and are never evidence: a
 // retraining that relabels items must not cause the next one.
 func IsOwn(origin string) bool { return strings.HasPrefix(origin, OwnPrefix) }

@@ -29,7 +29,7 @@ func TestRetrierPausesLongerAfterEachError(t *testing.T) {
 		if err == nil || err.Error() != "time is up" {
 			t.Errorf("ended with %v", err)
 		}
-		// From 50 ms to 5 s, half as long again each time and by chance half as long or more.
+		// From 50 ms to 5 s, each half as long again, with a random factor of 0.5 to 1.5.
 		if calls < 15 || calls > 40 {
 			t.Errorf("%d calls in a minute", calls)
 		}
@@ -105,8 +105,8 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
-// TestRetrierWaitsForTheStore: a source that connects again and again while nothing can be stored stays down, with the same
-// words, and does so ever more rarely.
+// TestRetrierWaitsForTheStore: if a source connects repeatedly while the store refuses writes, it stays down, with the
+// same message, and retries ever more rarely.
 func TestRetrierWaitsForTheStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -150,7 +150,7 @@ func TestRetrierWaitsForTheStore(t *testing.T) {
 	})
 }
 
-// TestRetrierFollowsWithNothingToStore: a fault of the store ends also where nothing comes that could be stored.
+// TestRetrierFollowsWithNothingToStore: a fault of the store also ends if nothing arrives that could be stored.
 func TestRetrierFollowsWithNothingToStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

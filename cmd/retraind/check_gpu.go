@@ -60,7 +60,7 @@ func askGPU(ctx context.Context, file *configs.File) ([]gpu.Device, error) {
 func gpuFindings(c gpu.Config, devices []gpu.Device, fault error) check.Problems {
 	var p check.Problems
 	if fault != nil {
-		p.Errorf("", "until then each run that needs it ends as blocked; `retraind gpu` asks again",
+		p.Errorf("", "until this is solved, each run that needs a GPU ends as blocked; check again with `retraind gpu`",
 			"the GPU cannot be used: %v", fault)
 		return p
 	}
@@ -77,7 +77,7 @@ func gpuFindings(c gpu.Config, devices []gpu.Device, fault error) check.Problems
 		}
 	}
 	if largest.Size < c.Free {
-		p.Errorf("free", "ask for less than the largest has", "no GPU of this machine has %s: the largest has %s",
+		p.Errorf("free", "require less than the largest has", "no GPU of this machine has %s: the largest has %s",
 			gpu.Amount(c.Free), largest)
 	}
 	return p

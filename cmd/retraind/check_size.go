@@ -24,12 +24,12 @@ func checkSize(m *configs.Model, r *drift.Report) check.Problems {
 		return nil
 	}
 	if need := m.Policy.Evaluate.MinItems; need > r.HeldOut {
-		p.Warnf("evaluate.min_items", fmt.Sprintf("write at most %d, or hold out more (heldout.share)", r.HeldOut),
-			"only %d items are held out: with min_items %d nothing is ever decided", r.HeldOut, need)
+		p.Warnf("evaluate.min_items", fmt.Sprintf("set it to at most %d, or hold out more items (heldout.share)", r.HeldOut),
+			"only %d items are held out, fewer than min_items %d: nothing is ever decided", r.HeldOut, need)
 	}
 	if m.Promote.Gate == actions.GateBetter && r.HeldOut < 5 {
-		p.Warnf("promote.gate", "hold out more, or write gate: not_worse",
-			"with %d held-out items no candidate can be surely better", r.HeldOut)
+		p.Warnf("promote.gate", "hold out more items, or set gate: not_worse",
+			"%d held-out items are too few: no candidate can pass gate: better", r.HeldOut)
 	}
 	return p
 }

@@ -31,29 +31,29 @@ func newBacktest(a *app) *cobra.Command {
 	var o backtest
 	cmd := &cobra.Command{
 		Use:   "backtest [MODEL]",
-		Short: "Decide the recorded past again under an edited policy",
-		Long: `Decide the recorded past again under an edited policy: how often it would have retrained, how long it would
-have waited, and what that would have cost, beside what happened. The past is in the state directory; the
-policy is that of the configuration, with --set for what should be otherwise. Needs no daemon.
+		Short: "Apply an edited policy to the recorded past",
+		Long: `Apply an edited policy to the recorded past, and compare with what happened: how often it would have
+retrained, how long it would have waited, and what that would have cost. The record is in the state directory;
+the policy is that of the configuration, with the changes of --set. Needs no daemon.
 
   retraind backtest --config new.yaml
   retraind backtest news --since 90d --set accuracy_drop.points=2 --set limits.cooldown=12h
   retraind backtest news --sweep accuracy_drop.points=1..5
 
-A retrain that never ran has no results on record. Where that matters two figures are shown: the first
-if each of those retrains had mended what called for it, the second if none had mended anything.`,
+The effect of a retrain that never ran is unknown. Where it matters two figures are shown: the first assumes
+that each of these retrains fixed the conditions that caused it, the second that none fixed anything.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.backtest(cmd, args, o) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.since, "since", "", "only what was recorded since: 90d, or 2026-09-01")
+	flags.StringVar(&o.since, "since", "", "use only the record since then: 90d, or 2026-09-01")
 	flags.StringArrayVar(&o.set, "set", nil,
-		"change a key of the model for this question: limits.cooldown=12h (may be repeated)")
+		"change a key of the model for this backtest: limits.cooldown=12h (may be repeated)")
 	flags.StringVar(&o.sweep, "sweep", "",
 		"try several values of one key: accuracy_drop.points=1..5, =1..3:0.5, or =85%,90%")
 	flags.StringVar(&o.floor, "floor", "", "count the days below this accuracy (default: retrain_when.accuracy_below)")
-	flags.BoolVar(&o.code, "exit-code", false, "exit 3 when a start would have been another one")
-	flags.String("state", "", "state directory that has the record (default: as the configuration says)")
+	flags.BoolVar(&o.code, "exit-code", false, "exit 3 if the edited policy starts other runs")
+	flags.String("state", "", "state directory with the record (default: from the configuration)")
 	return cmd
 }
 
@@ -92,7 +92,7 @@ func (a *app) backtest(cmd *cobra.Command, args []string, o backtest) error {
 	for i, model := range models {
 		rec, err := offline.ReadRecord(context.Background(), l.File, model, since)
 		if errors.Is(err, os.ErrNotExist) {
-			return fail(exitFailed, "nothing is recorded in %s: has a daemon run with this configuration? --state names another directory",
+			return fail(exitFailed, "no record in %s: has a daemon run with this configuration? --state selects another directory",
 				l.File.State)
 		}
 		if err != nil {
@@ -231,7 +231,7 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 	}
 	t, err := parseTime(text, now)
 	if err != nil {
-		return t, fail(exitUsage, "--since %w, or how long ago: 90d", err)
+		return t, fail(exitUsage, "--since %w, or a duration before now: 90d", err)
 	}
 	return t, nil
 }

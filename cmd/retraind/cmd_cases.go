@@ -22,9 +22,9 @@ func newTest(a *app) *cobra.Command {
 	var update bool
 	cmd := &cobra.Command{
 		Use:   "test FILE...",
-		Short: "Test a policy: figures over virtual time, and what it has to decide",
-		Long: `Test a policy. A test file names a configuration and lists cases: figures over virtual time, and what has
-to be decided when, and why. Nothing is asked and nothing runs; a year takes milliseconds.
+		Short: "Test a policy: figures over virtual time, and the expected decisions",
+		Long: `Test a policy. A test file names a configuration and lists cases: figures over virtual time, and the decisions
+that are expected at each time, with their reasons. No service is queried and no run starts; a year takes milliseconds.
 
 Exit code 3: a test failed.`,
 		Args: cobra.MinimumNArgs(1),
@@ -49,9 +49,9 @@ Exit code 3: a test failed.`,
 			return a.showTests(files, update)
 		},
 	}
-	cmd.Flags().StringVar(&only, "run", "", "only the tests whose name matches this pattern")
+	cmd.Flags().StringVar(&only, "run", "", "run only the tests whose name matches this pattern")
 	cmd.Flags().StringVar(&junit, "junit", "", "write the results as JUnit XML to this file")
-	cmd.Flags().BoolVar(&update, "update", false, "write what is decided into the files, as what is expected from now on")
+	cmd.Flags().BoolVar(&update, "update", false, "write the actual decisions into the files as the expected ones")
 	return cmd
 }
 
@@ -120,7 +120,7 @@ func (a *app) showTests(files []testedFile, update bool) error {
 				passed++
 				say(&out, "ok    %s", t.result.Name)
 			case update && t.result.Error == nil:
-				say(&out, "new   %s: what is decided is written into %s", t.result.Name, f.cases.Path)
+				say(&out, "new   %s: the actual decisions were written into %s", t.result.Name, f.cases.Path)
 			default:
 				failed++
 				f.failure(&out, t)

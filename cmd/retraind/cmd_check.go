@@ -27,14 +27,14 @@ func newCheck(a *app) *cobra.Command {
 	var pipeline string
 	cmd := &cobra.Command{
 		Use:   "check [FILE]",
-		Short: "Check a configuration: its keys and values, and what it names",
-		Long: `Check a configuration: every key, value and unit, with file, line and column of each problem, and
-then, unless --offline, that the databases, tables, triggers and classifiers it names answer, and that the
-programs of its steps are there, and the GPU where a model asks for one.
+		Short: "Check a configuration: its keys and values, and that what it names exists",
+		Long: `Check every key, value and unit of a configuration, with file, line and column of each problem. Unless
+--offline is given, also check that its databases, tables, triggers and classifiers answer, that the programs
+of its steps exist, and that there is a GPU if a model needs one.
 
-With --pipeline NAME it looks at what a run of that pipeline needs, as the daemon's user where root asks, and
-changes nothing: programs, scripts and directories, the container engine and units with the right to them, and
-the room on the disk. Each finding has a code that never changes, what was seen, and the cure; exit 3 with any.`,
+With --pipeline NAME check everything that a run of that pipeline needs: programs, scripts and directories, the
+container engine and units with the right to use them, and disk space. Run by root, it checks as the daemon's
+user. Nothing is changed. Each finding has a stable code, what was found, and the cure; exit 3 with any finding.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -50,8 +50,8 @@ the room on the disk. Each finding has a code that never changes, what was seen,
 			return a.showFindings(found, loaded, offline, strict)
 		},
 	}
-	cmd.Flags().BoolVar(&offline, "offline", false, "look only at the file")
-	cmd.Flags().StringVar(&pipeline, "pipeline", "", "look at what a run of this pipeline needs")
+	cmd.Flags().BoolVar(&offline, "offline", false, "check only the file")
+	cmd.Flags().StringVar(&pipeline, "pipeline", "", "check what a run of this pipeline needs")
 	cmd.Flags().BoolVar(&strict, "strict", false, "exit 3 when there are warnings")
 	return cmd
 }
@@ -100,7 +100,7 @@ func checkNATS(ctx context.Context, file *configs.File, found *check.Problems) {
 	conn, err := notify.Probe(&file.NATS, "retraind check")
 	if err != nil {
 		var p check.Problems
-		p.Errorf("url", "the daemon starts without it, and sends its events once it is there", "%v", err)
+		p.Errorf("url", "the daemon starts without it, and publishes its events once it answers", "%v", err)
 		found.Under("nats", p)
 		return
 	}
@@ -123,11 +123,11 @@ func checkServing(ctx context.Context, c serving.Config) check.Problems {
 	info, err := s.Health(ctx)
 	switch {
 	case errors.Is(err, serving.ErrAsleep):
-		p.Warnf("health", "before the first release this is as it should be", "%v", err)
+		p.Warnf("health", "this is expected before the first release", "%v", err)
 	case err != nil:
 		p.Errorf("health", "", "%v", err)
 	case info.Release == "":
-		p.Warnf("health", "let the answer name the release, and set health_release to its path: then a deployment is proved faster",
+		p.Warnf("health", "put the digest of the loaded release into the answer, and set health_release to its path: then a deployment is proved faster",
 			"the health answer has no field %q", c.WithDefaults().HealthRelease)
 	}
 	return p

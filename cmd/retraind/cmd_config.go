@@ -13,7 +13,7 @@ import (
 
 func newConfig(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "config", Short: "Show the configuration, its schema, or have it read again", Args: cobra.NoArgs,
+		Use: "config", Short: "Show the configuration or its schema, or reload it", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newConfigShow(a), newConfigSchema(a), newConfigReload(a))
@@ -23,11 +23,11 @@ func newConfig(a *app) *cobra.Command {
 func newConfigShow(a *app) *cobra.Command {
 	var origin bool
 	cmd := &cobra.Command{
-		Use: "show [FILE]", Short: "Show every value, those of the defaults too, and where each came from",
-		Long: `Show every value of a configuration as the daemon would have it, those of the defaults too; with --origin, where each
-came from: its line in the file, a flag, a RETRAIND_ variable, or the default. Passwords are not shown.
+		Use: "show [FILE]", Short: "Show every value, including defaults, and its origin",
+		Long: `Show every value of a configuration as the daemon would use it, including defaults. With --origin, also show where each
+came from: a line of the file, a flag, a RETRAIND_ variable, or the default. Passwords are not shown.
 
-A daemon that runs may go by an earlier text of the file: retraind status says so.`,
+A running daemon may still use an earlier version of the file: retraind status shows that.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -54,7 +54,7 @@ A daemon that runs may go by an earlier text of the file: retraind status says s
 			return p.print()
 		},
 	}
-	cmd.Flags().BoolVar(&origin, "origin", false, "say where each value came from")
+	cmd.Flags().BoolVar(&origin, "origin", false, "show where each value came from")
 	return cmd
 }
 
@@ -75,9 +75,9 @@ func newConfigSchema(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "schema", Short: "Print the JSON Schema of a configuration, for editors",
 		Long: `Print the JSON Schema of a configuration. Editors that know yaml-language-server (VS Code, Neovim, Emacs and others)
-complete keys and mark slips by it, when the file's first line is
+complete keys and mark errors with it, if the first line of the file is
   # yaml-language-server: $schema=./` + configs.SchemaFile + `
-retraind init writes both. What depends on several keys at once only retraind check knows.`,
+retraind init writes both. Rules that depend on several keys are checked only by retraind check.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := a.stdout.Write(configs.Schema())
@@ -88,9 +88,9 @@ retraind init writes both. What depends on several keys at once only retraind ch
 
 func newConfigReload(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "reload", Short: "Have the daemon read its configuration again, and say what came of it",
-		Long: `Have the daemon read its configuration again, as a HUP or a change of the file does, and say what came of it. A file with
-a fault is refused, exit code 1, and the daemon goes on with what it has.`,
+		Use: "reload", Short: "Let the daemon read its configuration again, and show the result",
+		Long: `Let the daemon read its configuration again, as after a HUP or a change of the file, and show the result. An invalid file
+is refused with exit code 1, and the daemon keeps the configuration in force.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.client(cmd)

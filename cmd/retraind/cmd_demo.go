@@ -14,12 +14,12 @@ func newDemo(a *app) *cobra.Command {
 	var o demo.Options
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Play the whole job on this machine, in under a minute",
-		Long: `Play the whole job on this machine: a private PostgreSQL with labelled texts, a classifier service, its
-clients, a NATS subscriber, and the daemon. Labels are corrected and a better model is deployed; labels
-are poisoned and the retrain is refused; a deploy serves the old model and is rolled back.
+		Short: "Run the whole cycle on this machine, in under a minute",
+		Long: `Run the whole cycle on this machine: start a private PostgreSQL with labelled texts, a classifier service with
+clients, a NATS subscriber, and the daemon. Labels are corrected and a better model is deployed; labels are
+poisoned and the gate refuses the candidate; a deployment still serves the old model and is rolled back.
 
-Needs PostgreSQL's server binaries and nothing else. Exit 0 only if all of it really happened, 7 otherwise.`,
+Needs only PostgreSQL's server binaries. Exit 0 if everything happened as expected, 7 otherwise.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			var err error
@@ -51,6 +51,6 @@ Needs PostgreSQL's server binaries and nothing else. Exit 0 only if all of it re
 	}
 	cmd.Flags().StringVar(&o.Data, "data", "", "JSON lines {id, title, content, label} to use instead of generated texts")
 	cmd.Flags().Uint64Var(&o.Seed, "seed", 1, "seed of the generated texts")
-	cmd.Flags().BoolVar(&o.Keep, "keep", false, "leave everything running at the end and say what to try")
+	cmd.Flags().BoolVar(&o.Keep, "keep", false, "leave everything running at the end, and print commands to try")
 	return cmd
 }

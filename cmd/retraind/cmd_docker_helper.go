@@ -24,13 +24,13 @@ func newDockerHelper(a *app) *cobra.Command {
 	var services []string
 	cmd := &cobra.Command{
 		Use:   "docker-helper",
-		Short: "Pass on to a Docker engine what the configured services need, and nothing else",
-		Long: `Serve the Docker engine's API on the socket that systemd hands over (retraind-docker.socket), for a user who is not in
-the group docker. Passed on is what retraind and docker compose ask for the named services: look, build, name images, stop,
-start, exchange the container. A new container may have exactly the rights on the host that the present one has, which a
-person brought up by hand. Everything else is refused and logged.
+		Short: "Forward to a Docker engine only the requests that the configured services need",
+		Long: `Serve the Docker engine's API on the socket that systemd passes (retraind-docker.socket), for a user who is not in the
+group docker. The helper forwards the requests that retraind and docker compose need for the named services: inspect,
+build, tag images, stop, start, replace the container. A new container may have exactly the rights on the host that the
+present one has, which a person started. Everything else is refused and logged.
 
-The service reads no configuration: it is started with the services that "retraind init systemd" wrote into its unit.`,
+The helper reads no configuration: its services are arguments, which "retraind init systemd" writes into its unit.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			log, err := newLogger(a.stderr, configs.Settings{LogLevel: "info", LogFormat: "auto"})
@@ -61,8 +61,8 @@ The service reads no configuration: it is started with the services that "retrai
 			return g.Serve(ctx, l)
 		},
 	}
-	cmd.Flags().StringVar(&name, "user", "retraind", "the user who may ask, beside root")
-	cmd.Flags().StringVar(&engine, "engine", guard.DefaultEngine, "where the engine listens")
+	cmd.Flags().StringVar(&name, "user", "retraind", "the user who may send requests, besides root")
+	cmd.Flags().StringVar(&engine, "engine", guard.DefaultEngine, "address of the engine")
 	cmd.Flags().StringArrayVar(&services, "service", nil, "[PROJECT/]NAME=DIR: a service and the directory of its compose file")
 	return cmd
 }

@@ -37,16 +37,16 @@ func newDrift(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "drift [MODEL]",
 		Short: "Show how accurate a model is, since when, and why",
-		Long: `Show a model's accuracy on held-out items with its interval, each category, where a drop comes
-from, and the three questions that one asks first: did the distribution change, are labels
-suspicious, are examples too few.
+		Long: `Show a model's accuracy on held-out items with its interval, each category, and the causes of a
+drop, and answer three questions: did the distribution change, are labels suspicious, are examples
+too few.
 
 --since takes a date (2026-11-01), a time (2026-11-01T08:00:00Z) or a span (30d, 12h). --csv
 writes the series, one line for each evaluation. --svg writes the chart as a picture.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.drift(cmd, args, o) },
 	}
-	cmd.Flags().StringVar(&o.since, "since", "30d", "begin of the series")
+	cmd.Flags().StringVar(&o.since, "since", "30d", "start of the series")
 	cmd.Flags().BoolVar(&o.now, "now", false, "evaluate first")
 	cmd.Flags().BoolVar(&o.csv, "csv", false, "write the series as comma-separated values")
 	cmd.Flags().BoolVar(&o.plot, "plot", false, "draw the series")
@@ -57,7 +57,7 @@ writes the series, one line for each evaluation. --svg writes the chart as a pic
 
 func (a *app) drift(cmd *cobra.Command, args []string, o driftOptions) error {
 	if a.json && o.csv {
-		return fail(exitUsage, "--json and --csv do not go together: take one of the two")
+		return fail(exitUsage, "--json and --csv cannot be combined: use one of them")
 	}
 	since, err := parseSince(o.since, time.Now())
 	if err != nil {
@@ -146,7 +146,7 @@ func (a *app) writeSVG(ctx context.Context, c *status.Client, path string, s sta
 		return fmt.Errorf("write the chart: %w", err)
 	}
 	if !drawn {
-		return fail(exitNo, "nothing was measured in that time: there is nothing to draw")
+		return fail(exitNo, "no evaluation in that time: there is nothing to draw")
 	}
 	return f.CloseAtomicallyReplace()
 }

@@ -19,10 +19,10 @@ func newExplain(a *app) *cobra.Command {
 	var at, run string
 	cmd := &cobra.Command{
 		Use:   "explain [MODEL | RUN]",
-		Short: "Say why it retrains, or why not: every condition with value, bound and distance",
-		Long: `Say why it retrains, or why not: every condition with value, bound and distance, and everything that has
-to allow a run. Of what is decided now; with --at, of what was decided last until then; with --run, of what
-led to that run. Older decisions are kept one for each hour.`,
+		Short: "Show why it retrains, or why not: every condition with value, bound and distance",
+		Long: `Show why it retrains, or why not: every condition with value, bound and distance, and every limit that a run
+must pass. The default is the present decision; --at shows the last decision before a time, --run the decision
+that led to a run. Of decisions older than a week one per hour is kept.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)
@@ -40,7 +40,7 @@ led to that run. Older decisions are kept one for each hour.`,
 			case at != "" && run != "":
 				return fail(exitUsage, "--at and --run: write one of them")
 			case run != "" && len(args) > 0:
-				return fail(exitUsage, "--run %s: it says of which model; leave %s out", run, args[0])
+				return fail(exitUsage, "--run %s: the run determines the model; leave %s out", run, args[0])
 			case run != "":
 				args = []string{run}
 			case at != "":
@@ -55,9 +55,9 @@ led to that run. Older decisions are kept one for each hour.`,
 			return a.showDecisions(decisions, led, s, code)
 		},
 	}
-	cmd.Flags().StringVar(&at, "at", "", "what was decided last until this time: 14:00, or \"2026-11-20 14:00\"")
-	cmd.Flags().StringVar(&run, "run", "", "what led to this run")
-	cmd.Flags().BoolVar(&code, "exit-code", false, "exit 3 when the answer is that it would not start a run now")
+	cmd.Flags().StringVar(&at, "at", "", "show the last decision before this time: 14:00, or \"2026-11-20 14:00\"")
+	cmd.Flags().StringVar(&run, "run", "", "show the decision that led to this run")
+	cmd.Flags().BoolVar(&code, "exit-code", false, "exit 3 if no run would start now")
 	return cmd
 }
 
@@ -131,7 +131,7 @@ func (a *app) showDecisions(decisions []policy.Decision, led *status.Run, s stat
 		}
 		if led != nil && led.State == store.RunEnded {
 			say(a.stdout, "")
-			say(a.stdout, "What came of it: %s", ending(*led))
+			say(a.stdout, "Result: %s", ending(*led))
 		}
 	}
 	if code && !starts {

@@ -18,11 +18,11 @@ func newExport(a *app) *cobra.Command {
 	var o offline.ExportOptions
 	cmd := &cobra.Command{
 		Use:   "export MODEL",
-		Short: "Write the training, validation and test files of a model as they stand now",
+		Short: "Write the present training, validation and test files of a model",
 		Long: `Write train.jsonl, validation.jsonl, test.jsonl and manifest.json as a run would. No text of
-test.jsonl is in the other two. An export that is much smaller than the deployed release's, or
-lacks one of its categories, is refused. With --chat each line also has messages, made of the files
-that serving.ollama names and of the labels. Works with and without a running daemon.`,
+test.jsonl is in the other two. An export that is much smaller than that of the deployed release, or
+lacks one of its categories, is refused. With --chat each line also has messages, built from the files
+of serving.ollama and the labels. Works with and without a running daemon.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			l, _, err := a.load(cmd)
@@ -56,7 +56,7 @@ that serving.ollama names and of the labels. Works with and without a running da
 		},
 	}
 	cmd.Flags().StringVarP(&o.Dir, "out", "o", "export", "directory for the files")
-	cmd.Flags().BoolVar(&o.Force, "force", false, "write it although it looks broken")
-	cmd.Flags().BoolVar(&o.Chat, "chat", false, "add messages to each line, as a language model is trained on them")
+	cmd.Flags().BoolVar(&o.Force, "force", false, "write it even if a check refuses it")
+	cmd.Flags().BoolVar(&o.Chat, "chat", false, "add messages to each line, for training a language model")
 	return cmd
 }

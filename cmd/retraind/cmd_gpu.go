@@ -23,10 +23,11 @@ const watchEvery = 2 * time.Second
 func newGPU(a *app) *cobra.Command {
 	var plan, watch bool
 	cmd := &cobra.Command{
-		Use: "gpu", Short: "Show the GPUs and who holds their memory", Args: cobra.NoArgs,
-		Long: `Show the GPUs and who holds their memory: by program, unit, compose service and Ollama model, with what frees
-it and brings it back. With --plan, what a run of each configured model would do now: which GPU it would take or
-what it would wait for, what it would set aside by gpu.stop and how that comes back, and which of its steps make room.`,
+		Use: "gpu", Short: "Show the GPUs and the programs that use their memory", Args: cobra.NoArgs,
+		Long: `Show the GPUs and the programs that use their memory, by program, unit, compose service and Ollama model, with the
+commands that stop and start them. With --plan, show what a run of each configured model would do now: which GPU it
+would use or what it would wait for, what it would stop temporarily (gpu.stop) and how that is started again, and which
+of its steps free GPU memory.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := &gpuView{app: a, cmd: cmd, plan: plan}
 			if !watch {
@@ -38,7 +39,7 @@ what it would wait for, what it would set aside by gpu.stop and how that comes b
 		},
 	}
 	cmd.Flags().BoolVar(&plan, "plan", false, "show what a run of each configured model would do now")
-	cmd.Flags().BoolVar(&watch, "watch", false, "look again and again and print what changed, until interrupted")
+	cmd.Flags().BoolVar(&watch, "watch", false, "keep checking and print changes, until interrupted")
 	cmd.AddCommand(newGPUHold(a))
 	return cmd
 }

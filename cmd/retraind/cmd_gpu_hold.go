@@ -26,11 +26,11 @@ const leaseEvery = 500 * time.Millisecond
 func newGPUHold(a *app) *cobra.Command {
 	h := &gpuHold{app: a}
 	cmd := &cobra.Command{
-		Use: "hold [--gpu GPU] -- COMMAND [ARGUMENT…]", Short: "Run a command while no run may take its GPU",
+		Use: "hold [--gpu GPU] -- COMMAND [ARGUMENT…]", Short: "Run a command with the lease of a GPU",
 		Args: cobra.MinimumNArgs(1),
-		Long: `Run a command that holds the lease of a GPU, as runs of retraind do, for as long as it lives: no run starts
-there meanwhile. While somebody else has the lease it waits. The command finds its GPU by
-CUDA_VISIBLE_DEVICES, and its exit status is this one's.
+		Long: `Run a command that holds the lease of a GPU while it lives, as the steps of runs do: no run uses this GPU
+meanwhile. If the lease is taken, wait for it. The command gets the GPU in CUDA_VISIBLE_DEVICES, and its exit
+status is returned.
 
 A script can do the same with flock: flock /run/retraind/gpu/UUID.lock COMMAND`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -42,9 +42,9 @@ A script can do the same with flock: flock /run/retraind/gpu/UUID.lock COMMAND`,
 	cmd.Flags().StringVar(&h.gpu, "gpu", "", "index or UUID (default: the first whose lease is free)")
 	cmd.Flags().DurationVar(&h.wait, "wait", 0, "give up after this time, with status 8 (default: never)")
 	cmd.Flags().
-		BoolVarP(&h.nonblock, "nonblock", "n", false, "give up at once, with status 8, when somebody has the lease")
+		BoolVarP(&h.nonblock, "nonblock", "n", false, "give up at once, with status 8, if the lease is taken")
 	cmd.Flags().
-		StringVar(&h.leases, "leases", "", "directory of the leases (default: as the configuration says, else /run/retraind/gpu)")
+		StringVar(&h.leases, "leases", "", "directory of the leases (default: from the configuration, else /run/retraind/gpu)")
 	return cmd
 }
 

@@ -27,8 +27,8 @@ func newInit(a *app) *cobra.Command {
 		Short: "Write a commented configuration, the SQL for the label table and the unit files",
 		Long: `Write retraind.yaml, retraind.sql and the systemd files into a directory (default: this one).
 
-Nothing that exists is overwritten without --force. The SQL is run once by the table's owner; it can be
-printed again for the configuration as it stands with: retraind init sql`,
+Existing files are overwritten only with --force. The table's owner runs the SQL once; retraind init sql prints
+it again for the present configuration.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
@@ -51,18 +51,18 @@ printed again for the configuration as it stands with: retraind init sql`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&e.Model, "model", "relevance", "name of the model")
-	f.StringVar(&e.DSN, "dsn-file", "pg-dsn", "file that will hold the connection string; a relative one is below DIR")
+	f.StringVar(&e.DSN, "dsn-file", "pg-dsn", "file for the connection string; a relative path is below DIR")
 	f.StringVar(&e.Table, "table", "public.items", "table with the labels")
-	f.StringSliceVar(&e.ID, "id", []string{"id"}, "its key column, or the columns of a composite key, as in host,number")
+	f.StringSliceVar(&e.ID, "id", []string{"id"}, "its key column, or the columns of a composite key, such as host,number")
 	f.StringSliceVar(&e.Text, "text", []string{"title", "content"}, "its text columns")
 	f.StringVar(&e.Label, "label", "category", "its label column")
 	f.StringVar(&e.Capture, "capture", "",
-		"how changes are found: outbox (triggers), logical (the server's log) or poll (default outbox)")
+		"how changes are detected: outbox (triggers), logical (the server's log) or poll (default outbox)")
 	f.StringVar(&e.Watermark, "watermark", "", "column that grows with each write, for --capture poll")
 	f.BoolVar(&notify, "notify", true,
-		"let the triggers wake retraind; false where the application uses PREPARE TRANSACTION, which that forbids")
-	f.StringVar(&e.State, "state", "/var/lib/retraind", "state directory; a relative one is below DIR")
-	f.StringVar(&e.Recipe, "recipe", "", "what to begin with: "+strings.Join(configs.Recipes(), " or ")+
+		"let the triggers wake retraind; set false if the application uses PREPARE TRANSACTION")
+	f.StringVar(&e.State, "state", "/var/lib/retraind", "state directory; a relative path is below DIR")
+	f.StringVar(&e.Recipe, "recipe", "", "configuration to start with: "+strings.Join(configs.Recipes(), " or ")+
 		" (default: the embedded classifier)")
 	f.StringVar(&e.Dir, "scripts", "", "directory of a recipe's scripts (default /srv/MODEL)")
 	f.BoolVar(&force, "force", false, "overwrite files that exist")
@@ -188,13 +188,13 @@ next, in this order:
   1. as the table's owner, in its database: psql -f %s
      and a password for the new role:       \password retraind
   2. write postgres://retraind:PASSWORD@HOST/DATABASE into %s (mode 0600)
-  3. see that all fits:                     retraind check %s
+  3. check the configuration:               retraind check %s
   4. run the daemon:                        retraind run -c %[3]s
      and beside it the classifier:          retraind serve-classifier --listen %[4]s --model %[5]s
   5. train the first release now:           retraind trigger %[6]s --wait -c %[3]s
      or wait for the quiet hours; then:     retraind status -c %[3]s
 
-The files under systemd/ make services of step 4; `+"`retraind init systemd`"+` prints where each belongs.
+The files under systemd/ run step 4 as services; `+"`retraind init systemd`"+` prints the path of each.
 `, filepath.Join(dir, "retraind.sql"), m.Labels.Postgres.DSNFile, config, listen, filepath.Join(f.State, "models",
 		model, "current"), model)
 }
@@ -207,13 +207,13 @@ next, in this order:
      and a password for the new role:       \password retraind
   2. write postgres://retraind:PASSWORD@HOST/DATABASE into %s
      for the service alone:                 chown root:retraind %[2]s && chmod 0640 %[2]s
-  3. see that all fits, as the service:     sudo -u retraind retraind check %[3]s
+  3. check it as the service's user:        sudo -u retraind retraind check %[3]s
   4. run the daemon:                        systemctl enable --now retraind
      and beside it the classifier:          systemctl enable --now retraind-classifier@%[4]s
   5. train the first release now:           retraind trigger %[4]s --wait
      or wait for the quiet hours; then:     retraind status
 
-The units are those of `+"`make install`"+`; without it, `+"`retraind init systemd`"+` prints where each file under systemd/ belongs.
+The units are those of `+"`make install`"+`; without it, `+"`retraind init systemd`"+` prints the path of each file under systemd/.
 `, filepath.Join(dir, "retraind.sql"), dsn, config, model)
 }
 
@@ -225,18 +225,18 @@ func (a *app) recipeSteps(dir, config string, m *configs.Model, e configs.Exampl
 	}
 	fmt.Fprintf(a.stdout, `
 next, in this order:
-  1. put the names of your scripts, service and files into %s
-     (its scripts are looked for in %s)%s
+  1. write the names of your scripts, service and files into %s
+     (scripts are searched in %s)%s
   2. as the table's owner, in its database: psql -f %s
      and a password for the new role:       \password retraind
   3. write postgres://retraind:PASSWORD@HOST/DATABASE into %s (mode 0600)
-  4. see that all fits:                     retraind check %[1]s
-     and that a run will find what it needs: retraind check --pipeline default -c %[1]s
+  4. check the configuration:               retraind check %[1]s
+     and what a run needs:                  retraind check --pipeline default -c %[1]s
   5. run the daemon:                        retraind run -c %[1]s
   6. train the first release now:           retraind trigger %[6]s --wait -c %[1]s
      or wait for the quiet hours; then:     retraind status -c %[1]s
 
-The files under systemd/ make a service of step 5; `+"`retraind init systemd`"+` prints where each belongs.
+The files under systemd/ run step 5 as a service; `+"`retraind init systemd`"+` prints the path of each.
 `, config, e.Dir, prompts, filepath.Join(dir, "retraind.sql"), m.Labels.Postgres.DSNFile, e.Model)
 }
 
@@ -273,7 +273,7 @@ func newInitSQL(a *app) *cobra.Command {
 	var down bool
 	var model, role, capture string
 	cmd := &cobra.Command{
-		Use: "sql", Short: "Print the SQL that makes the label tables of the configuration tell about changes",
+		Use: "sql", Short: "Print the SQL that installs change detection on the label tables",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l, _, err := a.load(cmd)
@@ -308,17 +308,17 @@ func newInitSQL(a *app) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&down, "down", false, "print the SQL that removes it again")
 	cmd.Flags().StringVar(&model, "model", "", "only this model")
-	cmd.Flags().StringVar(&capture, "capture", "", "for another capture than the configuration's: outbox, logical or poll")
-	cmd.Flags().StringVar(&role, "role", "retraind", "role that the daemon logs in as; empty prints no grants")
+	cmd.Flags().StringVar(&capture, "capture", "", "capture to print the SQL for, if not the configured one: outbox, logical or poll")
+	cmd.Flags().StringVar(&role, "role", "retraind", "role as which the daemon logs in; if empty, no grants are printed")
 	return cmd
 }
 
 func newInitSystemd(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "systemd", Short: "Print the unit files, with the paths they belong to", Args: cobra.NoArgs,
-		Long: `Print the unit files, with the paths they belong to, and after them what gives the daemon the rights that the configuration
-needs and no others: directories that steps write to (ReadWritePaths), units that are restarted (a rule for polkit), and
-services of docker compose (for the docker helper). Make them again when the configuration changes.`,
+		Use: "systemd", Short: "Print the unit files, each with its path", Args: cobra.NoArgs,
+		Long: `Print the unit files, each with its path, and after them the files that give the daemon exactly the rights that the
+configuration needs: directories that steps write to (ReadWritePaths), units that are restarted (a polkit rule), and
+services of docker compose (for the docker helper). Generate them again when the configuration changes.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			state, needs := systemd.State, systemd.Needs{}
 			switch l, _, err := a.load(cmd); {

@@ -28,7 +28,7 @@ import (
 
 func newLabel(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "label", Short: "Label items by hand or from a program", Args: cobra.NoArgs,
+		Use: "label", Short: "Send label changes, or accept missing items", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newLabelAdd(a), newLabelAccept(a))
@@ -38,12 +38,12 @@ func newLabel(a *app) *cobra.Command {
 func newLabelAccept(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "accept MODEL",
-		Short: "Believe a read of the whole table that found many items gone",
+		Short: "Accept that many items are missing from the table",
 		Long: `Let the daemon delete the items that its last read of the whole table did not find.
 
-A read that finds more items gone than labels.postgres.shrink_guard allows is not believed: rows may be
-hidden, or being loaded again. retraind status says so, and the daemon reads again every minute until the
-rows are back. This command says that they are gone for good. The exit code is 3 when nothing waits.`,
+If a read finds more items missing than labels.postgres.shrink_guard allows, nothing is deleted, because the
+rows may be hidden or being reloaded. retraind status reports this, and the daemon reads again every minute
+until the rows are back. This command confirms that they were deleted. Exit code 3: there is no such read.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)
@@ -57,7 +57,7 @@ rows are back. This command says that they are gone for good. The exit code is 3
 			if a.json {
 				return a.printJSON(map[string]any{"model": args[0], "accepted": true})
 			}
-			say(a.stdout, "the table of model %s is read again now, and what is not in it is deleted", args[0])
+			say(a.stdout, "the table of model %s is being read again; items that are not in it are deleted", args[0])
 			return nil
 		},
 	}
@@ -76,11 +76,11 @@ func newLabelAdd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add MODEL [--id ID --label LABEL]",
 		Short: "Add label changes: one by flags, or many as JSON Lines from standard input",
-		Long: `Hand label changes to the daemon: one that the flags describe, or many from standard input, one
-JSON object a line, as docs/sources.md describes them. With --offline, or while no daemon answers,
-they are written to the model's directory of label files instead, in one piece.
+		Long: `Send label changes to the daemon: one given by flags, or many from standard input, one JSON object per
+line, in the format of docs/sources.md. With --offline, or if no daemon answers, they are written
+atomically to the model's directory of label files instead.
 
-Lines that cannot be taken are named; the others count. The exit code is 3 then.`,
+Invalid lines are reported, and the other lines are used. The exit code is 3 then.`,
 		Example: `  retraind label add news --id 4711 --label sport
   retraind label add news --id 4712 --text title='Ein Titel' --text content='Ein Text' --label sport
   psql -At -c "select json_build_object('id', id, 'label', topic) from corrections" | retraind label add news`,
@@ -109,13 +109,13 @@ Lines that cannot be taken are named; the others count. The exit code is 3 then.
 	}
 	f := cmd.Flags()
 	f.StringVar(&add.id, "id", "", "the item; without it, JSON Lines are read from standard input")
-	f.StringVar(&add.label, "label", "", "its label, where the model has one target")
+	f.StringVar(&add.label, "label", "", "its label, if the model has one target")
 	f.StringToStringVar(&add.labels, "target", nil, "its label for a target, target=label; may be repeated")
 	f.StringToStringVar(&add.text, "text", nil,
 		"its text, field=text; may be repeated; needed for unknown items")
-	f.StringVar(&add.author, "author", "", "who says it (default: you)")
-	f.BoolVar(&add.remove, "delete", false, "the item is gone")
-	f.BoolVar(&add.offline, "offline", false, "write a label file instead of asking the daemon")
+	f.StringVar(&add.author, "author", "", "author of the label (default: you)")
+	f.BoolVar(&add.remove, "delete", false, "delete the item")
+	f.BoolVar(&add.offline, "offline", false, "write a label file instead of sending to the daemon")
 	return cmd
 }
 
@@ -252,10 +252,10 @@ type labelFile struct {
 func newLabelFile(model string, m *configs.Model) (*labelFile, error) {
 	files := m.Labels.Files
 	if files == nil {
-		return nil, fmt.Errorf("model %s has no directory of label files (labels.files) to write to: start the daemon", model)
+		return nil, fmt.Errorf("no daemon answers, and model %s has no label files (labels.files): start the daemon", model)
 	}
 	if !files.Plain() {
-		return nil, fmt.Errorf("the label files of model %s have fields of their own (labels.files): write such a file yourself, or start the daemon",
+		return nil, fmt.Errorf("labels.files of model %s configures its own field names: write such a file yourself, or start the daemon",
 			model)
 	}
 	f := &labelFile{

@@ -25,10 +25,9 @@ func newRunsLogs(a *app) *cobra.Command {
 	var follow bool
 	cmd := &cobra.Command{
 		Use: "logs RUN [STEP]", Short: "Print the output of a run's commands", Args: cobra.RangeArgs(1, 2),
-		Long: `Print the output of a run's commands, of one step where one is named.
+		Long: `Print the output of a run's commands, or of one step.
 
-With --follow it prints what the commands print until the run ends, and exits as "runs wait" does. A restart of the
-daemon does not disturb it.`,
+With --follow keep printing new output until the run ends, and exit like "runs wait", even if the daemon restarts.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 2 {
 				step = args[1]
@@ -55,7 +54,7 @@ daemon does not disturb it.`,
 		},
 	}
 	cmd.Flags().StringVar(&step, "step", "", "only this step")
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the run ends; exit 7 when the new model was not kept")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "continue until the run ends; exit 7 if the new model was not kept")
 	return cmd
 }
 
@@ -92,7 +91,7 @@ func (a *app) printLogs(state string, r status.Run, step string) error {
 		if step != "" {
 			where = " in step " + step
 		}
-		return fail(exitNotFound, "run %s has no output of commands%s", text.RunID(r.ID), where)
+		return fail(exitNotFound, "run %s has no command output%s", text.RunID(r.ID), where)
 	}
 	if a.json {
 		return a.printJSON(found)
@@ -114,8 +113,8 @@ func newRunsWait(a *app) *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use: "wait RUN", Short: "Wait until a run has ended, and show it", Args: cobra.ExactArgs(1),
-		Long: `Wait until a run has ended, and show it. Exit with 0 when its model serves, with 7 when the new model was not
-kept, with 8 when the time is up. A restart of the daemon does not disturb it.`,
+		Long: `Wait until a run has ended, and show it. Exit code 0: its model serves; 7: the new model was not kept; 8: the
+time is up. Continues to wait if the daemon restarts.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, c, end, err := a.patientClient(cmd, timeout)
 			if err != nil {

@@ -30,7 +30,7 @@ func newModels(a *app) *cobra.Command {
 	}
 	cmd := &cobra.Command{Use: "models", Short: "List models and their releases", Args: cobra.NoArgs, RunE: list}
 	cmd.AddCommand(
-		&cobra.Command{Use: "list", Short: "List the models under watch", Args: cobra.NoArgs, RunE: list},
+		&cobra.Command{Use: "list", Short: "List the configured models", Args: cobra.NoArgs, RunE: list},
 		newModelsShow(a), newModelsAdopt(a), newModelsRedeploy(a), newModelsPin(a), newModelsUnpin(a),
 	)
 	return cmd

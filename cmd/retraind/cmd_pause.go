@@ -17,12 +17,12 @@ func newPause(a *app) *cobra.Command {
 	var lasts unit.Duration
 	cmd := &cobra.Command{
 		Use:   "pause [MODEL]",
-		Short: "Stop what would start by itself, for a model or for all",
-		Long: `Stop what would start by itself, for a model or, without one, for every model. The daemon goes on measuring, and says
-when a retrain would be due; none begins until the time is over or until: retraind resume
+		Short: "Pause automatic runs of a model, or of all",
+		Long: `Pause automatic runs of a model or, without one, of every model. The daemon continues to measure, and shows when a
+retrain would be due; none starts until the pause ends by itself or by: retraind resume
 
-A retrain that is asked for (retraind trigger, SIGUSR1) still runs, and a run that is under way goes on; to forbid
-these too: retraind hold, retraind runs cancel. A pause survives a restart of the daemon.`,
+Requested retrains (retraind trigger, SIGUSR1) still run, and an active run continues; to stop these too, use
+retraind hold and retraind runs cancel. A pause survives a restart of the daemon.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if lasts > 0 {
@@ -43,9 +43,9 @@ these too: retraind hold, retraind runs cancel. A pause survives a restart of th
 			return a.paused("paused", model, p)
 		},
 	}
-	cmd.Flags().TextVar(&lasts, "for", unit.Duration(0), "`span` that it lasts, as in 8h or 7d (default: until it is resumed)")
+	cmd.Flags().TextVar(&lasts, "for", unit.Duration(0), "`duration` of the pause, such as 8h or 7d (default: until resumed)")
 	cmd.Flags().Lookup("for").DefValue = "" // otherwise shown as 0s
-	cmd.Flags().StringVar(&p.Reason, "reason", "", "why, for whoever wonders")
+	cmd.Flags().StringVar(&p.Reason, "reason", "", "why, for other people")
 	return cmd
 }
 
@@ -53,10 +53,10 @@ func newHold(a *app) *cobra.Command {
 	var p status.Pause
 	cmd := &cobra.Command{
 		Use:   "hold MODEL",
-		Short: "Let no run of a model start, not even one that is asked for",
-		Long: `Let no run of a model start, not even one that is asked for, until: retraind resume MODEL
+		Short: "Hold a model: no run starts, not even a requested one",
+		Long: `Hold a model: no run starts, not even a requested one, until: retraind resume MODEL
 
-A run holds its model itself when a deploy was taken back and nothing proves what serves now.`,
+A run holds its model if a deployment was rolled back and it could not be proved what serves.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)
@@ -70,7 +70,7 @@ A run holds its model itself when a deploy was taken back and nothing proves wha
 			return a.paused("held", args[0], p)
 		},
 	}
-	cmd.Flags().StringVar(&p.Reason, "reason", "", "why, for whoever wonders")
+	cmd.Flags().StringVar(&p.Reason, "reason", "", "why, for other people")
 	return cmd
 }
 
@@ -84,20 +84,20 @@ func (a *app) paused(what, model string, p status.Pause) error {
 		until = " until " + clock(p.Until, time.Now().In(p.Until.Location()))
 	}
 	if model == status.Every {
-		say(a.stdout, "every model is %s%s; before that: retraind resume", what, until)
+		say(a.stdout, "every model is %s%s; to end this: retraind resume", what, until)
 		return nil
 	}
-	say(a.stdout, "%s is %s%s; it goes on with: retraind resume %[1]s", model, what, until)
+	say(a.stdout, "%s is %s%s; to end this: retraind resume %[1]s", model, what, until)
 	return nil
 }
 
 func newResume(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "resume [MODEL]",
-		Short: "End a pause, or take the hold off a model once you have looked at what serves",
-		Long: `End a pause: that of a model, or, without one, that of every model. With a model, its hold is taken off too. A run holds
-its model when a deploy was taken back and nothing proves what serves now; no run starts, forced ones included, until
-this command says that a person has looked.`,
+		Short: "End a pause, or end a hold after you have checked what serves",
+		Long: `End the pause of a model, or, without a model, the pause of every model. With a model, its hold ends, too. A run holds its
+model if a deployment was rolled back and it could not be proved what serves; then no run starts, not even a forced
+one, until a person has checked the service and runs this command.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)

@@ -16,11 +16,11 @@ func newWindows(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "windows [MODEL]",
 		Short: "Show when quiet hours open next, and whether a run fits into them",
-		Long: `Show when quiet hours open next: in local time and UTC, how long they really last in the nights when the
-clocks change, which days an exception closes, and whether the next run fits. What a run needs is the sum of
-the time that nine of ten earlier runs did not exceed in each step, and the reserve (limits.reserve). Needs no daemon.
+		Long: `Show the next quiet hours in local time and UTC, with their real length in nights when the clocks change, the
+days that an exception closes, and whether the next run fits. The expected duration of a run is the sum of the
+90th percentiles of its steps, and the reserve (limits.reserve). Needs no daemon.
 
-Exit code 3: a model has no opening into which its next run fits.`,
+Exit code 3: the next run of a model fits into none of its quiet hours.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if n < 1 || n > 1000 {
@@ -54,8 +54,8 @@ Exit code 3: a model has no opening into which its next run fits.`,
 			return a.showPlans(plans, at)
 		},
 	}
-	cmd.Flags().IntVarP(&n, "count", "n", 5, "how many openings")
-	cmd.Flags().StringVar(&from, "from", "", "begin at this time instead of now: 2027-03-27, or 2027-03-27 20:00")
+	cmd.Flags().IntVarP(&n, "count", "n", 5, "number of windows to show")
+	cmd.Flags().StringVar(&from, "from", "", "start at this time instead of now: 2027-03-27, or 2027-03-27 20:00")
 	return cmd
 }
 

@@ -27,12 +27,12 @@ func newRestore(a *app) *cobra.Command {
 	r := &restoring{app: a}
 	cmd := &cobra.Command{
 		Use:   "restore",
-		Short: "Bring back what a run has set aside, where no daemon does",
-		Long: `Bring back what runs have set aside for the GPU and still owe: compose services, units, Ollama models. Each is
-started, proved to run, and struck from the ledger; what somebody has started, removed or exchanged meanwhile is left
-alone. Nothing happens while the daemon runs, which does the same by itself, nor to what a training still needs.
+		Short: "Start again what a run stopped temporarily, if no daemon is running",
+		Long: `Start again what runs have stopped for the GPU: compose services, units, Ollama models. Each is started, proved to
+run, and removed from the ledger. What somebody has started, removed or replaced meanwhile is left alone, and so is
+what a training still needs stopped. Nothing is done while the daemon runs, because the daemon does the same.
 
-It needs no database and no valid configuration. systemd starts it when the daemon fails, and a timer looks again:
+It needs no database and no valid configuration. systemd starts it when the daemon fails, and a timer repeats it:
 retraind-restore.service, retraind-restore.timer.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -42,9 +42,9 @@ retraind-restore.service, retraind-restore.timer.`,
 		},
 	}
 	cmd.Flags().StringVar(&r.state, "state", "",
-		"the state directory (default: $STATE_DIRECTORY, as the configuration says, else "+systemd.State+")")
-	cmd.Flags().BoolVar(&r.dry, "dry-run", false, "only show what is owed, and what would be brought back")
-	cmd.Flags().DurationVar(&r.patience, "patience", 3*time.Minute, "how long each thing may take to be well again")
+		"the state directory (default: $STATE_DIRECTORY, else from the configuration, else "+systemd.State+")")
+	cmd.Flags().BoolVar(&r.dry, "dry-run", false, "only show what is stopped, and what would be started")
+	cmd.Flags().DurationVar(&r.patience, "patience", 3*time.Minute, "how long each may take to become healthy")
 	return cmd
 }
 
@@ -91,14 +91,14 @@ func (r *restoring) run(ctx context.Context, cmd *cobra.Command) error {
 	left, _, listErr := l.Entries()
 	for _, e := range left { // not due
 		if why := ledger.StepsEnded(e); why != "" {
-			rows = append(rows, owed{e.Thing.String(), e, "", "it stays set aside: " + why})
+			rows = append(rows, owed{e.Thing.String(), e, "", "it stays stopped: " + why})
 		}
 	}
 	if err := errors.Join(err, listErr, r.show(rows, bad)); err != nil {
 		return err
 	}
 	if missing+len(bad) > 0 {
-		return fail(exitFailed, "%s not back; see above", text.Plural(missing+len(bad), "thing"))
+		return fail(exitFailed, "%s not started again; see above", text.Plural(missing+len(bad), "thing"))
 	}
 	return nil
 }
@@ -111,9 +111,9 @@ func (r *restoring) list(l *ledger.Ledger, daemon *store.LockedError) error {
 	}
 	var rows []owed
 	for _, e := range entries {
-		why := cmp.Or(ledger.StepsEnded(e), e.Problem, "it would be brought back")
+		why := cmp.Or(ledger.StepsEnded(e), e.Problem, "it would be started")
 		if daemon != nil {
-			why = cmp.Or(e.Problem, fmt.Sprintf("the daemon (pid %s) brings it back when run %s needs it no more", daemon.PID,
+			why = cmp.Or(e.Problem, fmt.Sprintf("the daemon (pid %s) starts it when run %s no longer needs the GPU", daemon.PID,
 				text.RunID(e.Run.ID)))
 		}
 		rows = append(rows, owed{e.Thing.String(), e, "", why})
@@ -127,7 +127,7 @@ func (r *restoring) show(rows []owed, bad map[string]error) error {
 	}
 	p := newPage(r.app.stdout)
 	if len(rows)+len(bad) == 0 {
-		p.line("nothing is set aside", 0)
+		p.line("nothing is stopped", 0)
 	}
 	for _, row := range rows {
 		p.line(row.Thing, 0)
@@ -139,8 +139,8 @@ func (r *restoring) show(rows []owed, bad map[string]error) error {
 			row.Entry.Stopped.Local().Format(time.DateTime)))
 	}
 	for _, name := range slices.Sorted(maps.Keys(bad)) {
-		p.line(fmt.Sprintf("%s cannot be read (%v) and is kept aside as %s.damaged: look whether what it names runs", name,
-			bad[name], name), 0)
+		p.line(fmt.Sprintf("%s cannot be read (%v) and was renamed to %s.damaged: "+
+			"check whether the service that it names is running", name, bad[name], name), 0)
 	}
 	return p.print()
 }
@@ -181,10 +181,10 @@ func (a *app) restoreEarly(cmd *cobra.Command) {
 	results, _, err := ledger.Open(state).Restore(ctx, ledger.Order{Due: ledger.StepsEnded, Patience: earlyPatience / 3})
 	checkRegained(ctx, results)
 	for _, r := range results {
-		say(a.stderr, "retraind: %s, which a run had set aside: %s", r.Entry.Thing, r.Detail)
+		say(a.stderr, "retraind: %s, which a run had stopped: %s", r.Entry.Thing, r.Detail)
 	}
 	if err != nil {
-		say(a.stderr, "retraind: what a run had set aside is not back: %v; try `retraind restore`", err)
+		say(a.stderr, "retraind: not everything that a run had stopped was started again: %v; try `retraind restore`", err)
 	}
 }
 

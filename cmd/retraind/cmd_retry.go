@@ -13,13 +13,13 @@ func newRunsRetry(a *app) *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use: "retry RUN", Short: "Repeat a run from the step that failed", Args: cobra.ExactArgs(1),
-		Long: `Start a run that repeats one that has ended, with the steps as they are configured now, from the step that failed
-or from another one.
+		Long: `Start a run that repeats an ended one, with the steps as they are configured now, from the failed step or from
+another one.
 
-What exports and commands before that step left is taken over from the former run, with its record of what it
-trained on, where the files are still as they were left and neither the steps nor the programs that they name
-have changed. A command with an undo is done again, since it was taken back. The former run stays as it was. Like
-a trigger, it skips thresholds, cooldown and quiet hours, never a safety rule.`,
+The results of the exports and commands before that step, and the record of what was trained on, are reused if
+their files are unchanged and neither the steps nor the programs that they name have changed. A command with an undo
+is executed again, because it was undone. The earlier run is not changed. Like a trigger, this skips thresholds,
+cooldown and quiet hours, never a safety rule.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, c, end, err := a.patientClient(cmd, timeout)
 			if err != nil {
@@ -43,8 +43,8 @@ a trigger, it skips thresholds, cooldown and quiet hours, never a safety rule.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&from, "from", "", "the step to begin at (default: the one that failed)")
-	cmd.Flags().BoolVar(&wait, "wait", false, "wait for the run's end; exit 7 when the new model was not kept")
+	cmd.Flags().StringVar(&from, "from", "", "the step to start with (default: the failed one)")
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait for the run's end; exit 7 if the new model was not kept")
 	cmd.Flags().DurationVar(&timeout, "timeout", 12*time.Hour, "how long to wait; exit 8 after it")
 	return cmd
 }

@@ -29,11 +29,11 @@ func newRun(a *app) *cobra.Command {
 		Short:   "Run the daemon in the foreground",
 		Long: `Run the daemon in the foreground.
 
-Signals:  HUP   read the configuration again, and try sources in trouble at once; a bad one is refused
+Signals:  HUP   read the configuration again and retry failed sources at once; an invalid file is refused
           USR1  retrain now: skips thresholds, cooldown and quiet hours, never a safety rule
           USR2  evaluate now
-          TERM  stop: takes nothing new, lets the work in flight end or detaches from it
-          TERM  a second time: stop at once; a training goes on by itself and is taken up again`,
+          TERM  stop: start nothing new, finish the work in progress or detach from it
+          TERM  a second time: stop at once; a training continues, and the next daemon resumes its run`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.run(cmd) },
 	}

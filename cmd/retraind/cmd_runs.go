@@ -28,7 +28,7 @@ func newRunsList(a *app) *cobra.Command {
 		Use: "list [MODEL]", Short: "List the newest runs", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if limit < 1 {
-				return fail(exitUsage, "--number %d: write a number from 1 on", limit)
+				return fail(exitUsage, "--number %d: must be at least 1", limit)
 			}
 			return a.listRuns(cmd, strings.Join(args, ""), limit)
 		},
@@ -88,7 +88,7 @@ func (a *app) showRun(ctx context.Context, c *status.Client, r status.Run) error
 
 func newRunsCancel(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "cancel RUN", Short: "End a run: its command is stopped, what it began is taken back", Args: cobra.ExactArgs(1),
+		Use: "cancel RUN", Short: "End a run: its command is stopped and its steps are undone", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)
 			if err != nil {

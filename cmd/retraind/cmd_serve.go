@@ -25,15 +25,15 @@ func newServe(a *app) *cobra.Command {
 		Short: "Serve a model of the embedded classifier: GET /health, POST /classify",
 		Long: `Serve a model of the embedded classifier over HTTP: GET /health, POST /classify, POST /classify/batch.
 
-One answer has the fields label, confidence and release; of a model of other or several targets
-also TARGET and TARGET_confidence for each of them.
+An answer has the fields label, confidence and release; a model with other or several targets
+also answers TARGET and TARGET_confidence for each.
 
 The model directory is usually the link "current" that a run switches; the server follows it
 without failing a request. With --watch=false it reads its model only at start, as many services do.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if model == "" {
-				return fail(exitUsage, "--model is needed: the directory of a release, or the link that names it")
+				return fail(exitUsage, "--model is required: the directory of a release, or the link to it")
 			}
 			log, err := newLogger(a.stderr, configs.Settings{LogLevel: "info", LogFormat: "auto"})
 			if err != nil {
@@ -52,7 +52,7 @@ without failing a request. With --watch=false it reads its model only at start, 
 			if watch {
 				go func() {
 					if err := server.Watch(ctx); err != nil && ctx.Err() == nil {
-						log.Error("the link is not followed any more", "err", err)
+						log.Error("the link is no longer followed", "err", err)
 					}
 				}()
 			}
@@ -63,8 +63,8 @@ without failing a request. With --watch=false it reads its model only at start, 
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8082", "address, or fd:N for an inherited listening socket")
 	cmd.Flags().StringVar(&model, "model", "", "directory of a release, or the link `current` of a model")
 	cmd.Flags().StringVar(&embeddings, "embeddings", "",
-		"embedding service of a model that was trained with one, if it is not the same")
-	cmd.Flags().BoolVar(&watch, "watch", true, "follow the link to another release")
+		"embedding service, if it differs from the one used in the training")
+	cmd.Flags().BoolVar(&watch, "watch", true, "load another release when the link changes")
 	return cmd
 }
 

@@ -11,14 +11,14 @@ import (
 func newStatus(a *app) *cobra.Command {
 	var healthy bool
 	cmd := &cobra.Command{
-		Use: "status [MODEL]", Short: "Show what each model's watch is doing", Args: cobra.MaximumNArgs(1),
-		Long: `Show what each model's watch is doing: the state in a sentence, how accurate the deployed release is,
-what has changed since it was trained, the last run, and where labels come from.
+		Use: "status [MODEL]", Short: "Show the state of each model", Args: cobra.MaximumNArgs(1),
+		Long: `Show the state of each model: its phase with the reason, the accuracy of the deployed release, the label
+changes since its training, the last run, and the sources of labels.
 
-Phases:  WATCHING nothing to do    ARMED a retrain waits    RUNNING a run is in progress
-         ASLEEP the service is off, and may be    HELD a person must clear it    BROKEN cannot be relied on
-         FOREIGN something else than the champion serves
-         PAUSED a person stopped what would start by itself`,
+Phases:  WATCHING  nothing to do                       ARMED    a retrain is due and waits
+         RUNNING   a run is in progress                ASLEEP   the service is off, which is allowed
+         PAUSED    a person paused automatic runs      HELD     no run starts until a person resumes it
+         FOREIGN   the champion does not serve         BROKEN   labels, service or evaluation fail`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)
 			if err != nil {
@@ -46,7 +46,7 @@ Phases:  WATCHING nothing to do    ARMED a retrain waits    RUNNING a run is in 
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&healthy, "check", false, "exit 3 when something is broken, foreign, held, or the last reload was refused")
+	cmd.Flags().BoolVar(&healthy, "check", false, "exit 3 if a model is broken, foreign or held, or the last reload was refused")
 	return cmd
 }
 

@@ -46,7 +46,7 @@ var jobs = map[string]job.Work{
 // newStep runs one long built-in step of a run, as a child of its supervisor.
 func newStep(*app) *cobra.Command {
 	return &cobra.Command{
-		Use: "step KIND DIR", Short: "Do one built-in step of a run (started by the daemon)", Hidden: true,
+		Use: "step KIND DIR", Short: "Execute a built-in step of a run (started by the daemon)", Hidden: true,
 		Args: cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
@@ -73,7 +73,7 @@ func newGPUXid(a *app) *cobra.Command {
 // newGPUProbe queries NVIDIA's driver in a child process, which the library may crash.
 func newGPUProbe(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "gpu-probe", Short: "Ask the GPU driver and print JSON (started by the daemon)", Hidden: true,
+		Use: "gpu-probe", Short: "Query the GPU driver and print JSON (started by the daemon)", Hidden: true,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if code := gpu.Answer(context.Background(), a.stdout, nvml.Inventory{}); code != 0 {

@@ -23,17 +23,17 @@ func newTrain(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "train",
 		Short: "Train the embedded classifier on an export",
-		Long: `Train the embedded classifier: n-grams of words and characters under a softmax regression.
+		Long: `Train the embedded classifier: a softmax regression on n-grams of words and characters.
 
 Reads train.jsonl, validation.jsonl and test.jsonl from the data directory and writes classifier.bin,
-predictions.jsonl and metrics.json to the release directory. All targets that the files have labels
-of are learnt: texts, true and false, and lists. A part of the examples decides when to stop and
-makes the confidences fit; then all are learnt. The same data and seed give the same file.`,
+predictions.jsonl and metrics.json to the release directory. All targets with labels in the files are
+trained: texts, true and false, and lists. A part of the examples determines when to stop and
+calibrates the confidences; then all examples are used. The same data and seed give the same file.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if data == "" || release == "" {
 				return fail(exitUsage,
-					"--data and --release are needed; in a run they come from RETRAIND_DATA_DIR and RETRAIND_RELEASE_DIR")
+					"--data and --release are required; in a run they come from RETRAIND_DATA_DIR and RETRAIND_RELEASE_DIR")
 			}
 			opts := classifier.Options{Seed: seed, Epochs: epochs, Target: target}
 			if embeddings.URL != "" {
@@ -56,14 +56,14 @@ makes the confidences fit; then all are learnt. The same data and seed give the 
 	}
 	cmd.Flags().StringVar(&data, "data", os.Getenv("RETRAIND_DATA_DIR"), "directory with train.jsonl and test.jsonl")
 	cmd.Flags().StringVar(&release, "release", os.Getenv("RETRAIND_RELEASE_DIR"), "directory for the trained model")
-	cmd.Flags().StringVar(&target, "target", os.Getenv("RETRAIND_TARGET"), "target that decides (default label)")
+	cmd.Flags().StringVar(&target, "target", os.Getenv("RETRAIND_TARGET"), "target that gates (default label)")
 	cmd.Flags().StringVar(&embeddings.URL, "embeddings", "",
-		"learn from vectors of a service: Ollama's http://HOST:11434/api/embed, or an OpenAI-compatible …/v1/embeddings")
+		"train on the vectors of a service: Ollama's http://HOST:11434/api/embed, or an OpenAI-compatible …/v1/embeddings")
 	cmd.Flags().StringVar(&embeddings.Model, "embeddings-model", "", "model of that service")
 	cmd.Flags().StringVar(&embeddings.Cache, "embeddings-cache", cacheFile(),
-		"file that keeps vectors by the hash of their text (default in a run: embeddings.cache in the model's directory)")
+		"cache of vectors by the hash of their text (default in a run: embeddings.cache in the model's directory)")
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "seed of the shuffling")
-	cmd.Flags().IntVar(&epochs, "epochs", 0, "passes over the data at most (default 8)")
+	cmd.Flags().IntVar(&epochs, "epochs", 0, "maximum number of passes over the data (default 8)")
 	return cmd
 }
 
@@ -84,9 +84,9 @@ func reportTraining(w io.Writer, m classifier.Metrics, took time.Duration) {
 		say(w, "  %s: %d examples of %d categories: %s", name, t.Examples, len(t.Categories), accuracyText(t))
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Skipped)) {
-		say(w, "  %s is not learnt: %s", name, m.Skipped[name])
+		say(w, "  %s is not trained: %s", name, m.Skipped[name])
 	}
-	say(w, "%d features, a file of %.1f MB; the training took %.0f MB of memory beside the texts",
+	say(w, "%d features, a file of %.1f MB; the training used %.0f MB of memory besides the texts",
 		m.Features, float64(m.ModelBytes)/1e6, float64(m.TrainingBytes)/1e6)
 }
 

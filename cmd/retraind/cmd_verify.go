@@ -11,11 +11,12 @@ import (
 func newVerify(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify MODEL",
-		Short: "Ask the service now whether the champion serves",
-		Long: `Ask the service now whether the champion serves: what its health names, and a sample of held-out texts, first of those on
-which releases differ. A hold that a run set because it could not prove what serves ends when the champion is proved.
+		Short: "Check now whether the champion serves",
+		Long: `Check now whether the champion serves: by the release in the service's health answer, and by a sample of held-out
+texts, first those on which releases differ. If the champion is proved, a hold ends that a run set because it could
+not prove what serves.
 
-Exit status: 0 proved, 3 something else serves or the service could not be asked.`,
+Exit status: 0 proved, 3 something else serves or the service did not answer.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)
@@ -44,16 +45,16 @@ Exit status: 0 proved, 3 something else serves or the service could not be asked
 }
 
 func newModelsAdopt(a *app) *cobra.Command {
-	return a.settle("adopt MODEL", "Make what the service answers now the champion",
-		`Make what the service answers now the champion: it is asked about every held-out text, and its accuracy is watched from
-then on. Use it when somebody has put another model into service and meant it. What it trained on is taken out where
-serving.adopt.trained_on names its training file.`, (*status.Client).Adopt)
+	return a.settle("adopt MODEL", "Make the serving release the champion",
+		`Make the serving release the champion: it is scored on every held-out text, and its accuracy is measured from then
+on. Use this if somebody has deployed another model on purpose. If serving.adopt.trained_on names its training file,
+the items in that file do not count for it.`, (*status.Client).Adopt)
 }
 
 func newModelsRedeploy(a *app) *cobra.Command {
-	return a.settle("redeploy MODEL", "Bring the champion back into service",
-		`Bring the champion back into service, where something else serves: a run does again what the champion's deployment did, and
-proves that the champion serves. Nothing is trained.`, (*status.Client).Redeploy)
+	return a.settle("redeploy MODEL", "Deploy the champion again",
+		`Deploy the champion again if something else serves: a run repeats the champion's deployment and proves that the
+champion serves. Nothing is trained.`, (*status.Client).Redeploy)
 }
 
 // settle returns a command that resolves what a model serves.

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -67,6 +69,38 @@ func readRepository(t *testing.T, path string) string {
 	return string(text)
 }
 
+// commented adds the command lines in back quotes from the comments and messages of the other files.
+func commented(t *testing.T, found map[string][]string) {
+	t.Helper()
+	list := exec.Command("git", "ls-files", "*.go", "*.yaml", "*.sh", "systemd/files")
+	list.Dir = repository
+	out, err := list.Output()
+	if err != nil {
+		t.Log("not a git checkout: comments are not checked: ", err)
+		return
+	}
+	total := 0
+	for path := range strings.FieldsSeq(string(out)) {
+		text, err := os.ReadFile(filepath.Join(list.Dir, path))
+		if err != nil || strings.HasSuffix(path, "_test.go") || !bytes.Contains(text, []byte("`retraind ")) {
+			continue
+		}
+		for _, m := range inlineCode.FindAllStringSubmatch(commentLine.ReplaceAllString(string(text), " "), -1) {
+			if strings.ContainsAny(m[1], "%\"") { // completed by Sprintf or a concatenation
+				continue
+			}
+			found[path] = append(found[path], m[1])
+			total++
+		}
+	}
+	if total < 20 {
+		t.Errorf("only %d command lines found in comments", total)
+	}
+}
+
+// commentLine is the break between two lines of a comment.
+var commentLine = regexp.MustCompile(`\n\s*(//|#) ?`)
+
 // cutCommand finds "retraind …" at the start of a line, or after sudo or sudo -u retraind.
 func cutCommand(line string) (before, command string, ok bool) {
 	line = strings.TrimSpace(line)
@@ -81,18 +115,20 @@ func cutCommand(line string) (before, command string, ok bool) {
 // words splits a line like a shell, but keeps the quotes.
 var words = regexp.MustCompile(`"[^"]*"|\S+`)
 
-// Every command and every flag in the documents exists.
+// Every command and every flag in documents, comments and messages exists.
 func TestDocumentedCommandsExist(t *testing.T) {
 	t.Parallel()
 	root := newRoot(&app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard})
 	root.InitDefaultCompletionCmd("completion")
 	root.InitDefaultHelpCmd()
-	for path, lines := range documented(t) {
+	found := documented(t)
+	commented(t, found)
+	for path, lines := range found {
 		for _, line := range lines {
 			words := words.FindAllString(line, -1)
 			cmd, rest, err := root.Find(words[1:])
 			if err != nil || cmd == root {
-				t.Errorf("%s: %q is no command of retraind", path, line)
+				t.Errorf("%s: %q is not a command of retraind", path, line)
 				continue
 			}
 			checkFlags(t, path, line, cmd, rest)

@@ -54,7 +54,7 @@ func (a *app) checkPipeline(cmd *cobra.Command, pipeline string) error {
 		}
 		found, err = lookAhead(l, pipeline)
 		if err == nil && known && int(owner) != os.Geteuid() {
-			say(a.stderr, "retraind: the daemon's user is %s: what this user sees may differ; use sudo", userName(owner))
+			say(a.stderr, "retraind: this user is not the daemon's (%s), so the result may differ; use sudo", userName(owner))
 		}
 	}
 	if err != nil {
@@ -102,7 +102,7 @@ func lookAhead(l *configs.Loaded, pipeline string) (preflight, error) {
 	}
 	if len(found.Findings) == 0 {
 		slices.Sort(has)
-		return found, fail(exitNotFound, "no model has a pipeline %q; there is %s", pipeline,
+		return found, fail(exitNotFound, "no model has a pipeline %q; the pipelines are %s", pipeline,
 			strings.Join(slices.Compact(has), ", "))
 	}
 	return found, nil
@@ -205,10 +205,10 @@ func showPreflight(p *page, found preflight, pipeline string) error {
 	for _, model := range sortedNames(found.Findings) {
 		list := found.Findings[model]
 		if len(list) == 0 {
-			p.line(fmt.Sprintf("%s: pipeline %s can run, as far as %s sees", bold(model), pipeline, found.User), 2)
+			p.line(fmt.Sprintf("%s: pipeline %s can run, checked as %s", bold(model), pipeline, found.User), 2)
 			continue
 		}
-		p.line(fmt.Sprintf("%s: pipeline %s, as %s sees it", bold(model), pipeline, found.User), 2)
+		p.line(fmt.Sprintf("%s: pipeline %s, checked as %s", bold(model), pipeline, found.User), 2)
 		for _, f := range list {
 			where := ""
 			if f.Step != "" {

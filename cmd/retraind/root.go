@@ -32,11 +32,11 @@ func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "retraind",
 		Short: "Keep a deployed text classifier accurate",
-		Long: `retraind watches label changes, knows how accurate the deployed classifier still is on
-held-out items, and when a policy trips it retrains in quiet hours, deploys, proves what
-is served, rolls back if it is worse, and tells everyone on NATS.
+		Long: `retraind follows label changes and measures the accuracy of the deployed classifier on
+held-out items. When a policy requires it, it retrains in quiet hours, deploys, proves
+what serves, rolls back if needed, and publishes events on NATS.
 
-Begin with:  retraind demo            the whole job on this machine, in under a minute
+Begin with:  retraind demo            the whole cycle on this machine, in under a minute
              retraind init            a commented configuration, the SQL and the unit
 
 Exit codes:  0 ok   1 failed   2 usage   3 "no" or findings   4 daemon not reachable
@@ -53,7 +53,7 @@ Exit codes:  0 ok   1 failed   2 usage   3 "no" or findings   4 daemon not reach
 	flags := root.PersistentFlags()
 	flags.StringVarP(&a.config, "config", "c", "",
 		"configuration file (default $RETRAIND_CONFIG, ./retraind.yaml, /etc/retraind/retraind.yaml)")
-	flags.StringVar(&a.socket, "socket", "", "the daemon's control socket (default: as the configuration says)")
+	flags.StringVar(&a.socket, "socket", "", "the daemon's control socket (default: from the configuration)")
 	flags.BoolVar(&a.json, "json", false, "print JSON instead of text")
 	root.AddCommand(
 		newRun(a), newDemo(a), newInit(a), newCheck(a), newConfig(a), newStatus(a), newExplain(a), newDrift(a), newTrigger(a),
@@ -122,7 +122,7 @@ func (a *app) findSocket(cmd *cobra.Command) (string, error) {
 	case packaged && (err != nil || !answers(l.File.Socket) && exists(packagedSocket)):
 		return packagedSocket, nil
 	case errors.As(err, &bad):
-		return "", fail(exitFailed, "configuration %s is invalid, so it does not say where the daemon's socket is: correct it (`retraind check`), or name the socket with --socket",
+		return "", fail(exitFailed, "configuration %s is invalid, so the daemon's socket is unknown: correct it (`retraind check`), or name the socket with --socket",
 			config)
 	case err != nil:
 		return "", err

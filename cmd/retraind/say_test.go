@@ -50,7 +50,7 @@ func TestNothingIsPrintedDirectly(t *testing.T) {
 				return true
 			}
 			if sel, ok := call.Fun.(*ast.SelectorExpr); ok && strings.HasPrefix(sel.Sel.Name, "Fprint") {
-				t.Errorf("%s: use say, or a page: names and reasons come from outside", set.Position(call.Pos()))
+				t.Errorf("%s: use say, or a page: names and reasons are untrusted", set.Position(call.Pos()))
 			}
 			return true
 		})

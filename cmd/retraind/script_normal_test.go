@@ -32,9 +32,9 @@ var volatile = []struct {
 	{regexp.MustCompile(`pid \d+`), "pid PID"},
 	{regexp.MustCompile(`\d+ of (\d+) texts failed, the first: item more\d+`), "N of $1 texts failed, the first: item X"}, // they are asked concurrently
 	{regexp.MustCompile(`(?m)^( +window +).*(\n +TIME for SPAN)*`), "${1}WINDOWS"},
-	{regexp.MustCompile(`(?m)^( +series +)\d+ evaluations.*`), "${1}SERIES"},            // their number depends on how changes coalesce
-	{regexp.MustCompile(`(?m)^ +events +\d+ events? wait until NATS takes them\n`), ""}, // for a moment after each change
-	{regexp.MustCompile(`\^{2,}`), "^^^"},                                               // as long as the text above
+	{regexp.MustCompile(`(?m)^( +series +)\d+ evaluations.*`), "${1}SERIES"},           // their number depends on how changes coalesce
+	{regexp.MustCompile(`(?m)^ +events +\d+ events? not yet published on NATS\n`), ""}, // for a moment after each change
+	{regexp.MustCompile(`\^{2,}`), "^^^"},                                              // as long as the text above
 	{regexp.MustCompile(`"\d\d:\d\d"`), `"HH:MM"`},
 	{regexp.MustCompile(`127\.0\.0\.1:\d{5}\b`), "ADDRESS"},
 	{regexp.MustCompile(`\bgo1\.\d+(\.\d+)?\b`), "GO"},

@@ -121,10 +121,10 @@ func (p *process) await(ts *testscript.TestScript, name string, want *regexp.Reg
 		select {
 		case <-p.done:
 			if !want.MatchString(p.log.String()) {
-				ts.Fatalf("%s ended with %d before it said %q:\n%s", name, p.code, want, p.log.String())
+				ts.Fatalf("%s ended with %d before it printed %q:\n%s", name, p.code, want, p.log.String())
 			}
 		case <-limit:
-			ts.Fatalf("%s did not say %q:\n%s", name, want, p.log.String())
+			ts.Fatalf("%s did not print %q:\n%s", name, want, p.log.String())
 		case <-tick.C:
 		}
 	}

@@ -81,7 +81,7 @@ func of(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world)
 func setupScript(env *testscript.Env) error {
 	t, ok := env.T().(testing.TB)
 	if !ok {
-		return fmt.Errorf("the scripts run in %T, which is no testing.TB", env.T())
+		return fmt.Errorf("the scripts run in %T, which is not a testing.TB", env.T())
 	}
 	w := &world{t: t, processes: map[string]*process{}}
 	env.Values[worldKey{}] = w

@@ -203,7 +203,7 @@ func cmdEdit(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	text := ts.ReadFile(args[0])
 	if n := strings.Count(text, args[1]); n != 1 {
-		ts.Fatalf("%q stands %d times in %s", args[1], n, args[0])
+		ts.Fatalf("%q occurs %d times in %s", args[1], n, args[0])
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]),
 		[]byte(strings.Replace(text, args[1], expand(ts, strings.ReplaceAll(args[2], `\n`, "\n")), 1)), 0o600))

@@ -12,10 +12,10 @@ import (
 func (p *page) backtest(model, key string, floor float64, all []tried, took time.Duration, loc *time.Location) {
 	b := all[0].Best
 	if b.Evaluations == 0 {
-		p.line(bold(model)+"  no evaluation is on record for that time", 4)
+		p.line(bold(model)+"  no evaluation was recorded in that time", 4)
 		return
 	}
-	p.line(fmt.Sprintf("%s  %s to %s: %s, decided again in %s", bold(model), b.From.In(loc).Format("2006-01-02 15:04 MST"),
+	p.line(fmt.Sprintf("%s  %s to %s: %s, replayed in %s", bold(model), b.From.In(loc).Format("2006-01-02 15:04 MST"),
 		b.To.In(loc).Format("2006-01-02 15:04 MST"),
 		text.Plural(b.Evaluations, "evaluation"), took.Round(time.Millisecond)), 4)
 	p.line("", 0)
@@ -30,7 +30,7 @@ func (p *page) backtest(model, key string, floor float64, all []tried, took time
 	}
 	if open {
 		p.line("", 0)
-		p.line("A retrain that never ran has no results on record. Where two figures are given, the first is if each had mended what called for it, the second if none had mended anything.",
+		p.line("The effect of a retrain that never ran is unknown. Of two figures, the first assumes that each of these retrains fixed the conditions that caused it, the second that none fixed anything.",
 			0)
 	}
 }
@@ -57,7 +57,7 @@ func (p *page) compared(t tried, floor float64, loc *time.Location) {
 		rows = append(rows, []string{"  urgent", "", both(text.Count(best.Urgent), text.Count(worst.Urgent))})
 	}
 	rows = append(rows, []string{"waited, median", delay(then), both(delay(best), delay(worst))},
-		[]string{"waited, in all", text.Elapsed(then.Waiting), both(text.Elapsed(best.Waiting), text.Elapsed(worst.Waiting))})
+		[]string{"total wait", text.Elapsed(then.Waiting), both(text.Elapsed(best.Waiting), text.Elapsed(worst.Waiting))})
 	if floor > 0 {
 		rows = append(rows, []string{
 			fmt.Sprintf("days below %.1f %%", 100*floor), inDays(then.Below),
@@ -69,10 +69,10 @@ func (p *page) compared(t tried, floor float64, loc *time.Location) {
 	p.table(2, []string{"", "RECORDED", "THIS POLICY"}, rows...)
 	p.line("", 0)
 	if len(t.Best.Divergences) == 0 {
-		p.line("No start would have been another one.", 0)
+		p.line("Every run would have started as it did.", 0)
 		return
 	}
-	p.line("What would have been otherwise:", 0)
+	p.line("Differences:", 0)
 	layout := "Mon 2006-01-02 15:04 MST"
 	if t.Best.To.Sub(t.Best.From) < time.Hour {
 		layout = "15:04:05 MST"
@@ -80,7 +80,7 @@ func (p *page) compared(t tried, floor float64, loc *time.Location) {
 	for _, c := range t.Best.Divergences {
 		what := "would retrain: "
 		if c.Run != "" {
-			what = "run " + text.RunID(c.Run) + " would not have begun then: "
+			what = "run " + text.RunID(c.Run) + " would not have started then: "
 		}
 		p.line("  "+c.At.In(loc).Format(layout)+"  "+what+c.Text, 4)
 	}

@@ -28,19 +28,19 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 		p.line("  model "+bold(name), 4)
 		p.field("labels", fmt.Sprintf("%s, %s held out", strings.Join(labelSources(m.Labels), " and "), heldOut(m.Heldout)))
 		if blind := m.Labels.Blind(); len(blind) > 0 {
-			p.field("", "changes of the table are found "+m.Labels.Postgres.Title()+"; what that cannot see:")
+			p.field("", "table changes are detected "+m.Labels.Postgres.Title()+"; limitations:")
 			for _, text := range blind {
 				p.field("", "- "+text)
 			}
 		}
 		p.field("serving", asked(m.Serving))
-		p.field("retrains", cmp.Or(strings.Join(conditions(m.Policy.RetrainWhen), ", "), "only when told to"))
+		p.field("retrains", cmp.Or(strings.Join(conditions(m.Policy.RetrainWhen), ", "), "only on request"))
 		if urgent := conditions(m.Policy.UrgentWhen); len(urgent) > 0 {
 			p.field("", "at any hour: "+strings.Join(urgent, ", "))
 		}
 		p.field("limits", limitsText(m.Policy.Limits))
 		if t := m.Policy.Probation; t != nil {
-			p.field("probation", fmt.Sprintf("%s after a promotion, with %s of false rollbacks at most", t.For,
+			p.field("probation", fmt.Sprintf("%s after a promotion, with at most %s of false rollbacks", t.For,
 				t.FalseRollbacks))
 		}
 		rules, err := f.Policy(name)
@@ -68,9 +68,9 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 	p.field("nats", broker(f.NATS))
 	p.field("times", "in "+f.Timezone)
 	if offline {
-		p.field("not asked", "databases and classifiers (--offline)")
+		p.field("not checked", "databases and classifiers (--offline)")
 	} else {
-		p.field("asked", "every database and classifier that it names")
+		p.field("checked", "all databases and classifiers")
 	}
 	return p.print()
 }
@@ -106,7 +106,7 @@ func broker(c notify.Config) string {
 	case !c.UsesEmbedded():
 		return "the server at " + c.URL
 	case c.Listen == notify.ListenNone:
-		return "a server inside retraind, for itself alone"
+		return "a server inside retraind, without a port"
 	}
 	return "a server inside retraind, at " + cmp.Or(c.Listen, notify.DefaultListen)
 }
@@ -152,7 +152,7 @@ func limitsText(l policy.Limits) string {
 	if l.Cooldown > 0 {
 		parts = append(parts, l.Cooldown.String()+" apart")
 	}
-	return cmp.Or(strings.Join(parts, ", "), "none: runs may follow each other at once")
+	return cmp.Or(strings.Join(parts, ", "), "none: runs may follow each other immediately")
 }
 
 // asked describes the classifier.

@@ -15,7 +15,7 @@ func TestLimitsText(t *testing.T) {
 		"3 per 7d, 1h apart": {Budget: week, Cooldown: unit.Duration(time.Hour)},
 		"3 per 7d":           {Budget: week},
 		"1h apart":           {Cooldown: unit.Duration(time.Hour)},
-		"none: runs may follow each other at once": {},
+		"none: runs may follow each other immediately": {},
 	} {
 		if got := limitsText(l); got != want {
 			t.Errorf("got %q, want %q", got, want)

@@ -60,10 +60,10 @@ func (p *page) showBeside(r drift.Report) {
 			r.Kappa, r.MCC))
 	}
 	if r.FormatErrors > 0 {
-		p.field("unfit", formatErrors(r)+": no JSON, another schema, cut off or no category; they count as wrong")
+		p.field("unfit", formatErrors(r)+": not JSON, not in the schema, cut off or of no known category; they count as wrong")
 	}
 	if r.Leaked > 0 {
-		p.field("leaked", fmt.Sprintf("%s of %s held-out items (%.1f %%) were in this release's training: not counted",
+		p.field("leaked", fmt.Sprintf("%s of %s held-out items (%.1f %%) were in this release's training data: not counted",
 			text.Count(r.Leaked), text.Count(r.Leaked+r.HeldOut), 100*float64(r.Leaked)/float64(r.Leaked+r.HeldOut)))
 	}
 }
@@ -121,7 +121,7 @@ func signed(points float64) string {
 // showSeries prints the chart, or the series in words.
 func (p *page) showSeries(points []status.Point, since, now time.Time, plot bool) {
 	if len(points) == 0 {
-		p.field("series", "nothing was measured since "+clock(since, now))
+		p.field("series", "no evaluation since "+clock(since, now))
 		return
 	}
 	if !plot {
@@ -232,6 +232,6 @@ func (p *page) showFindings(d drift.Diagnosis) {
 		for _, w := range d.Text.Words {
 			words = append(words, fmt.Sprintf("%s (%d of %d, before %d of %d)", w.Word, w.Now, d.Text.Now, w.Then, d.Text.Then))
 		}
-		p.line("    Words that give new texts away: "+strings.Join(words, ", ")+".", 4)
+		p.line("    Words that are typical of new texts: "+strings.Join(words, ", ")+".", 4)
 	}
 }

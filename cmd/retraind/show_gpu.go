@@ -49,16 +49,16 @@ func remarks(d gpu.Device) []string {
 	case d.Split:
 		list = append(list, "is in MIG mode: only its instances can be used")
 	case d.Unified:
-		list = append(list, "shares the host's memory: what is free is the host's")
+		list = append(list, "shares the host's memory: the free memory is the host's")
 	}
 	if d.Lease != "" {
 		list = append(list, "is leased by "+d.Lease)
 	}
 	if d.Distrust != "" {
-		list = append(list, "has a list of processes that cannot be true: "+d.Distrust)
+		list = append(list, "has an impossible list of processes: "+d.Distrust)
 	}
 	if d.ProcessError != "" {
-		list = append(list, "has processes that are not known: "+d.ProcessError)
+		list = append(list, "has unknown processes: "+d.ProcessError)
 	}
 	return list
 }
@@ -69,7 +69,7 @@ func holdersOf(d gpu.Device) [][]string {
 	for _, h := range (gpu.Config{}).Holders(d) {
 		rows = append(rows, []string{gpuNumber(d), memoryOf(h), fmt.Sprint(h.PID), h.Who()})
 		if free, back := h.Remedy(); free != "" {
-			rows = append(rows, []string{"", "", "", "freed by: " + free + "; back by: " + back})
+			rows = append(rows, []string{"", "", "", "freed by: " + free + "; restarted by: " + back})
 		}
 	}
 	if rest := d.Unexplained(); rest.State == gpu.Known && rest.Size >= leastUnexplained {
@@ -79,7 +79,7 @@ func holdersOf(d gpu.Device) [][]string {
 				gpuNumber(d),
 				gpu.Amount(rest.Size),
 				"",
-				"no process: the driver itself, or left behind by a program that ended badly",
+				"no process: used by the driver itself, or left by a program that crashed",
 			},
 		)
 	}
@@ -113,7 +113,7 @@ func showGPUPlan(p *page, plans []modelPlan) error {
 		if plan.Verdict.Result != gpu.Open {
 			for _, h := range plan.Verdict.Holders {
 				if free, back := h.Remedy(); free != "" {
-					p.field("frees it", fmt.Sprintf("%s (back by: %s)", free, back))
+					p.field("freed by", fmt.Sprintf("%s (restarted by: %s)", free, back))
 				}
 			}
 		}
@@ -122,17 +122,17 @@ func showGPUPlan(p *page, plans []modelPlan) error {
 			stops = ""
 			switch {
 			case a.Fault != "":
-				p.field("stops", "nothing, and ends as blocked: "+a.Fault)
+				p.field("stops", "nothing, and would end as blocked: "+a.Fault)
 			case !a.Runs:
 				p.field("stops", a.Thing+": "+a.State)
 			default:
 				p.field("stops", a.Thing)
-				p.field("back by", a.Back)
+				p.field("restart", a.Back)
 			}
 		}
 		for _, r := range plan.Room {
 			p.field("stops", fmt.Sprintf("%s: %s", r.Step, r.Does))
-			p.field("back by", r.Back)
+			p.field("restart", r.Back)
 			stops = ""
 		}
 		if stops != "" {

@@ -30,15 +30,15 @@ func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (r
 		case rate == rateUnknown:
 			add("label_changes", bound, notKnown)
 		case rate <= 0 || r.HeldOut == 0:
-			add("label_changes", bound, "none: no labels come")
+			add("label_changes", bound, "none: no labels arrive")
 		default: // of all items, not only the held-out ones
 			all := rate * float64(r.Labels.Items) / float64(r.HeldOut)
 			add("label_changes", bound,
-				fmt.Sprintf("about %.1f: it counts labels, and %.1f come a day", all*daysInYear/max(need, 1), all))
+				fmt.Sprintf("about %.1f: it counts labels, and %.1f arrive per day", all*daysInYear/max(need, 1), all))
 		}
 	}
 	if n := w.NewCategory; n != nil {
-		said := "none: chance makes no new category"
+		said := "none: a new category is never due to chance"
 		for _, examples := range r.Labels.New {
 			if examples >= n.Examples {
 				said = "it trips now"
@@ -50,7 +50,7 @@ func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (r
 		add("label_shift", fmt.Sprintf("PSI %g", l.PSI), shiftText(l.PSI, r))
 	}
 	if f := w.FormatErrorsAbove; f != nil {
-		said := "none: chance changes no model"
+		said := "none: unusable answers are not due to chance"
 		if r.FormatErrorShare() > f.Share.F() {
 			said = "it trips now"
 		}
@@ -61,7 +61,7 @@ func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (r
 	}
 	if w.When != nil && w.When.Expression != "" {
 		add("when", text.Cut(w.When.Expression, 30),
-			"not computable: an expression; retraind backtest judges it by what was recorded")
+			"not computable for an expression: see retraind backtest")
 	}
 	return rows
 }

@@ -24,12 +24,12 @@ func TestThresholdsSayHowOftenEachTrips(t *testing.T) {
 	r.Labels = drift.Labels{Items: 2000, Changed: 40, New: map[string]int{"x": 3}}
 	r.Category = []drift.Category{{Name: "a", Support: 200, Correct: 180}, {Name: "b", Support: 100, Correct: 90}}
 	want := [][]string{
-		{"accuracy_drop", "3pt", "no promise is written"},
-		{"label_changes", "10% and 50 items", "about 36.5: it counts labels, and 20.0 come a day"},
-		{"new_category", "20 examples", "none: chance makes no new category"},
+		{"accuracy_drop", "3pt", "no rate is promised"},
+		{"label_changes", "10% and 50 items", "about 36.5: it counts labels, and 20.0 arrive per day"},
+		{"new_category", "20 examples", "none: a new category is never due to chance"},
 		{"label_shift", "PSI 0.2", "less than 0.1"},
 		{"max_age", "90d", "about 4.1: a schedule"},
-		{"when", "drop > 0.02", "not computable: an expression; retraind backtest judges it by what was recorded"},
+		{"when", "drop > 0.02", "not computable for an expression: see retraind backtest"},
 	}
 	if diff := cmp.Diff(want, thresholds(policy.Config{RetrainWhen: when}, r, 3)); diff != "" {
 		t.Error(diff)
@@ -42,7 +42,7 @@ func TestThresholdsSayHowOftenEachTrips(t *testing.T) {
 		}
 	}
 	when.LabelShift.PSI, r.Labels.PSI, r.Labels.Changed, r.HeldOut = .01, .001, 0, 1900
-	if rows := thresholds(policy.Config{RetrainWhen: when}, r, 0); rows[1][2] != "none: no labels come" ||
+	if rows := thresholds(policy.Config{RetrainWhen: when}, r, 0); rows[1][2] != "none: no labels arrive" ||
 		rows[3][2] != "at most 175.0 by chance" {
 		t.Error(rows[1], rows[3])
 	}

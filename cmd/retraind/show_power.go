@@ -52,15 +52,15 @@ func lastReport(state, model string) (*drift.Report, error) {
 // showPower explains the thresholds at the actual size of the held-out set.
 func (p *page) showPower(c policy.Config, promote actions.PromoteConfig, r *drift.Report) {
 	if r == nil || r.Scored == 0 {
-		p.field("evidence", "not known yet: no held-out item is scored")
+		p.field("evidence", "unknown: no held-out item is scored yet")
 		return
 	}
 	p.field("evidence", fmt.Sprintf("%s held-out items, %.1f %% right: the 95 %% interval is ±%.1f points",
 		text.Count(r.Scored), 100*r.Accuracy, 100*stats.HalfWidth(r.Correct, r.Scored)))
 	if drop := stats.SmallestDrop(r.Accuracy, r.Scored, r.Scored, policy.ScoreLevel, checkPower); math.IsNaN(drop) {
-		p.field("", "too few to find any fall of the accuracy with 80 % power")
+		p.field("", "too few to detect any fall of the accuracy with 80 % power")
 	} else {
-		p.field("", fmt.Sprintf("the smallest fall of the accuracy that is found with 80 %% power is %.1f points", 100*drop))
+		p.field("", fmt.Sprintf("the smallest fall of the accuracy that is detected with 80 %% power is %.1f points", 100*drop))
 	}
 	if said := clusters(c, r.NewItems); said != "" {
 		p.field("", said)
@@ -80,11 +80,11 @@ func (p *page) showPower(c policy.Config, promote actions.PromoteConfig, r *drif
 		return
 	}
 	p.line("", 0)
-	come := fmt.Sprintf("%.1f held-out labels come a day", rate)
+	come := fmt.Sprintf("%.1f held-out labels arrive per day", rate)
 	if rate == rateUnknown {
-		come = "as many labels come as until now: how many is known from the second day on"
+		come = "labels arrive as until now (the rate is known from the second day on)"
 	}
-	p.line("    false retrains a year, if nothing changes and "+come+":", 4)
+	p.line("    false retrains per year, if nothing changes and "+come+":", 4)
 	p.table(4, []string{"condition", "as written", "a year"}, rows...)
 }
 
@@ -94,7 +94,7 @@ const clustersKnown = 500
 // rateUnknown replaces the labels a day on the first day, since most of its labels existed before.
 const rateUnknown = -1
 
-const notKnown = "not known yet: no day of labels was counted"
+const notKnown = "unknown until a day of labels is counted"
 
 // clusters describes what clustered errors mean for the guarantees, if there are any.
 func clusters(c policy.Config, n drift.NewItems) string {
@@ -106,12 +106,12 @@ func clusters(c policy.Config, n drift.NewItems) string {
 		return ""
 	}
 	if n.Dependence >= 1.05 {
-		return fmt.Sprintf("wrong answers come in clusters: %.1f new items count as one, so that the promises below hold; "+
-			"a rise of the error is found that much later", n.Dependence)
+		return fmt.Sprintf("wrong answers come in clusters: %.1f new items count as one, so that the promised rates below hold; "+
+			"a rise of the error is detected that much later", n.Dependence)
 	}
 	if n.N < clustersKnown {
-		return fmt.Sprintf("whether wrong answers come in clusters is known from %d new items on: until then a promise below "+
-			"needs errors that do not depend on each other", clustersKnown)
+		return fmt.Sprintf("whether wrong answers come in clusters is known after %d new items: until then the promised rates below "+
+			"hold only for independent errors", clustersKnown)
 	}
 	return ""
 }
@@ -119,18 +119,18 @@ func clusters(c policy.Config, n drift.NewItems) string {
 // found describes what a probation detects for a release with the measured accuracy of this one.
 func found(t policy.Probation, r drift.Report, rate float64) string {
 	if rate == rateUnknown {
-		return fmt.Sprintf("what a probation of %s finds is %s", t.For, notKnown)
+		return fmt.Sprintf("what a probation of %s detects is %s", t.For, notKnown)
 	}
 	labels := int(rate * t.For.D().Hours() / 24)
 	tolerated := stats.ToleratedError(r.Correct, r.Scored)
 	fault := stats.SmallestFault(1-r.Accuracy, tolerated, t.FalseRollbacks.F(), min(labels, simulatedLabels), checkPower)
 	said := fmt.Sprintf("a probation of %s sees about %s", t.For, text.Plural(labels, "new held-out label"))
 	if math.IsNaN(fault) {
-		return said + ": too few to find anything with 80 % power"
+		return said + ": too few to detect any fall with 80 % power"
 	}
-	finds := "it finds"
+	finds := "it detects"
 	if labels > simulatedLabels {
-		finds = "the first " + text.Count(simulatedLabels) + " find"
+		finds = "the first " + text.Count(simulatedLabels) + " detect"
 	}
 	return said + fmt.Sprintf(": %s a fall of %.1f points with 80 %% power", finds, 100*fault)
 }
@@ -149,7 +149,7 @@ func thresholds(c policy.Config, r drift.Report, rate float64) [][]string {
 		rows = append(rows, []string{name, bound, ""})
 	}
 	promise := func(name, bound string, rate unit.Rate) {
-		said := "no promise is written"
+		said := "no rate is promised"
 		if rate.Count > 0 && rate.Per > 0 {
 			said = fmt.Sprintf("at most %.1f, as promised (%s)", float64(rate.Count)*365*24/time.Duration(rate.Per).Hours(),
 				rate)
@@ -213,7 +213,7 @@ func thresholds(c policy.Config, r drift.Report, rate float64) [][]string {
 		case rate == rateUnknown:
 			said = notKnown
 		case rate <= 0:
-			said = "none: no held-out labels come"
+			said = "none: no held-out labels arrive"
 		case perYear < 0.05:
 			said = "less than 0.1"
 		}

@@ -50,7 +50,7 @@ func (p *page) plan(plan offline.Plan, at time.Time) {
 	}
 	p.line("", 0)
 	if len(rows) == 0 {
-		p.line("  it never opens in the next five years", 2)
+		p.line("  it does not open in the next five years", 2)
 		return
 	}
 	p.table(2, []string{"OPENS", "CLOSES", "UTC", "LASTS", "FITS"}, rows...)
@@ -86,7 +86,7 @@ func needs(plan offline.Plan) string {
 		runs = max(runs, s.Runs)
 		switch {
 		case s.Checkpoints:
-			parts = append(parts, s.Name+" as far as it comes each time")
+			parts = append(parts, s.Name+" (split over several quiet hours)")
 		case !s.Known:
 			unknown++
 		case s.Runs == 0:
@@ -99,14 +99,15 @@ func needs(plan offline.Plan) string {
 	total := text.Elapsed(plan.Expected.Total + plan.Reserve)
 	switch {
 	case unknown == len(plan.Expected.Steps):
-		return total + " at least: no run has told yet how long it takes, and no step says expect:; " + reserve
+		return "at least " + total + ": how long a run takes is unknown, because none has ended and no step sets expect; " +
+			reserve
 	case unknown > 0:
-		parts = append(parts, text.Plural(unknown, "step")+" of unknown length")
-		total += " at least"
+		parts = append(parts, text.Plural(unknown, "step")+" of unknown duration")
+		total = "at least " + total
 	}
 	said := total + ": " + strings.Join(append(parts, reserve), ", ")
 	if runs > 0 {
-		said += fmt.Sprintf(" (nine of ten of the last %s took no longer)", text.Plural(runs, "run"))
+		said += fmt.Sprintf(" (90th percentile of the last %s)", text.Plural(runs, "run"))
 	}
 	return said
 }

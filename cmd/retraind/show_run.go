@@ -56,11 +56,11 @@ func showRun(p *page, r status.Run, now time.Time) error {
 		said, more := r.BriefReason()
 		p.field("result", said+why(r))
 		if more != "" {
-			p.field("", "all of it: "+more)
+			p.field("", "full text: "+more)
 		}
 	}
 	if c := r.Accuracy; c != nil {
-		before := "; there was no release before"
+		before := "; no release before"
 		if c.Before != nil {
 			before = fmt.Sprintf("; before %.1f %%", 100**c.Before)
 		}
@@ -72,7 +72,7 @@ func showRun(p *page, r status.Run, now time.Time) error {
 	if r.Release != "" {
 		p.field("release", text.Digest(r.Release))
 	}
-	took := ", goes on for "
+	took := ", running for "
 	if r.State == store.RunEnded {
 		took = ", took "
 	}

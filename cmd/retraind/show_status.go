@@ -33,13 +33,13 @@ func showStatus(p *page, s status.Status) error {
 	state := "valid"
 	switch {
 	case s.Config.Problem != "":
-		state = coloured("1", "the file as it is now was REFUSED") + ", this one stays in force: retraind check says why"
+		state = coloured("1", "the present file was REFUSED") + ", the earlier one stays in force; see: retraind check"
 	case len(s.Config.RestartNeeded) > 0:
 		state = "restart needed for " + strings.Join(s.Config.RestartNeeded, ", ")
 	}
 	p.field("config", fmt.Sprintf("%s, read %s, %s", s.Config.Path, clock(s.Config.Loaded, s.At), state))
 	if s.OutboxPending > 0 {
-		p.field("events", text.Plural(s.OutboxPending, "event")+" wait until NATS takes them")
+		p.field("events", text.Plural(s.OutboxPending, "event")+" not yet published on NATS")
 	}
 	p.field("daemon", fmt.Sprintf("version %s, up for %s", s.Version, text.Elapsed(s.At.Sub(s.Started))))
 	return p.print()
@@ -57,7 +57,7 @@ func (p *page) showModel(m status.Model, now time.Time) {
 		p.showTargets(r.Targets)
 	}
 	if c := m.Scoring; c != nil {
-		p.field("scoring", fmt.Sprintf("%s of %s unseen texts answered (%.0f %%)", text.Count(c.Done), text.Count(c.Of),
+		p.field("scoring", fmt.Sprintf("%s of %s new texts scored (%.0f %%)", text.Count(c.Done), text.Count(c.Of),
 			100*float64(c.Done)/float64(c.Of)))
 	}
 	if m.Release == "" {
@@ -74,7 +74,7 @@ func (p *page) showModel(m status.Model, now time.Time) {
 	case s.State == status.ServedUnknown:
 		p.field("served", "unknown, last proved "+ago(s.Proved, now))
 	default:
-		p.field("served", fmt.Sprintf("accept it with `retraind models adopt %[1]s`, or put the champion back with `retraind models redeploy %[1]s`",
+		p.field("served", fmt.Sprintf("to accept it: `retraind models adopt %[1]s`; to deploy the champion again: `retraind models redeploy %[1]s`",
 			m.Name))
 	}
 	if m.Caveat != "" {
@@ -93,7 +93,7 @@ func (p *page) showModel(m status.Model, now time.Time) {
 	for _, src := range m.Sources {
 		state := "followed for " + text.Elapsed(now.Sub(src.Since))
 		if !src.Up {
-			state = coloured("1", "AWAY") + " for " + text.Elapsed(now.Sub(src.Since))
+			state = coloured("1", "UNREACHABLE") + " for " + text.Elapsed(now.Sub(src.Since))
 			if src.Error == "" {
 				state = "not connected yet"
 			}
@@ -104,7 +104,7 @@ func (p *page) showModel(m status.Model, now time.Time) {
 		}
 	}
 	if a := m.Audit; a.Difference != "" {
-		p.field("audit", coloured("1", "the figures were WRONG until "+clock(a.At, now))+" and were computed again: "+
+		p.field("audit", coloured("1", "the figures were WRONG until "+clock(a.At, now))+" and were recomputed: "+
 			a.Difference)
 	}
 	if m.Last != nil {
@@ -124,7 +124,7 @@ func (p *page) showModel(m status.Model, now time.Time) {
 		p.field("shadow", said+"; "+text.Plural(s.Differences, "difference")+" since "+clock(s.Since, now))
 	}
 	if m.Active == nil && !m.NextCheck.IsZero() {
-		p.field("next look", clock(m.NextCheck, now)+", or as soon as labels change")
+		p.field("next check", clock(m.NextCheck, now)+", or as soon as labels change")
 	}
 }
 
@@ -142,11 +142,11 @@ func (p *page) showAccuracy(r drift.Report, floor float64, said string) {
 	}
 	p.field("accuracy", fmt.Sprintf("%s of %s held-out items (95 %% interval %.1f to %.1f)", figure, text.Count(r.Scored),
 		100*r.Low, 100*r.High))
-	beside := fmt.Sprintf("always the commonest label %.1f %%", 100*r.Majority)
+	beside := fmt.Sprintf("always the most frequent label %.1f %%", 100*r.Majority)
 	if r.Baseline != nil {
 		then := "when promoted"
 		if r.Baseline.Why != "" {
-			then = r.Baseline.Why + "; measured anew at"
+			then = r.Baseline.Why + "; new baseline"
 		}
 		beside = fmt.Sprintf("%s %.1f %%, ", then, 100*r.Baseline.Accuracy) + beside
 	}
@@ -164,7 +164,7 @@ func (p *page) showAccuracy(r drift.Report, floor float64, said string) {
 
 // formatErrors counts the unusable answers of a language model.
 func formatErrors(r drift.Report) string {
-	return fmt.Sprintf("%s of %s answers could not be used (%.1f %%)", text.Count(r.FormatErrors), text.Count(r.Scored),
+	return fmt.Sprintf("%s of %s answers are unusable (%.1f %%)", text.Count(r.FormatErrors), text.Count(r.Scored),
 		100*r.FormatErrorShare())
 }
 
@@ -191,7 +191,7 @@ func activeSentence(r status.Run, now time.Time) string {
 		}
 		return said + progressText(s, now)
 	}
-	return text.RunID(r.ID) + " begins"
+	return text.RunID(r.ID) + " starts"
 }
 
 // progressText returns a step's text about its progress, with the estimated remaining time.

@@ -15,7 +15,7 @@ func (p *page) showTargets(targets []drift.TargetFigures) {
 		if i == 0 {
 			name = "targets"
 		}
-		said := t.Name + ": no held-out item has a label of it"
+		said := t.Name + ": no held-out item has a label for it"
 		if t.N > 0 {
 			said = fmt.Sprintf("%s: %.1f %% of %s held-out items (95 %% interval %.1f to %.1f)", t.Name, 100*t.Accuracy,
 				text.Count(t.N), 100*t.Low, 100*t.High)
@@ -45,7 +45,7 @@ func (p *page) showCompared(targets []status.ComparedTarget) {
 		if i == 0 {
 			name = "targets"
 		}
-		said := t.Name + ": no held-out item to compare by"
+		said := t.Name + ": no held-out item to compare"
 		if t.N > 0 {
 			said = fmt.Sprintf("%s: %.1f %% of %s items (95 %% interval %.1f to %.1f)", t.Name, 100*t.After, text.Count(t.N),
 				100*t.Low, 100*t.High)

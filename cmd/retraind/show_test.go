@@ -171,7 +171,7 @@ func snapshot(t *testing.T, models ...status.Model) status.Status {
 func broken(t *testing.T) status.Model {
 	m := armed(t)
 	m.Name, m.Phase = "intent", status.Broken
-	m.Sentence = `labels cannot be followed: cannot reach PostgreSQL at db.example.org:5432: connect: connection refused (is the server running?)`
+	m.Sentence = `labels cannot be read: cannot reach PostgreSQL at db.example.org:5432: connect: connection refused (is the server running?)`
 	m.Sources[0].Health = watch.Health{Since: before(t, 7*time.Minute), Error: "cannot reach PostgreSQL"}
 	m.Report.State, m.Report.Detail = drift.StateError, "17 of 220 held-out texts are not scored: status 500"
 	m.Report.Accuracy = 0.712

@@ -27,7 +27,7 @@ func parseSweep(text string) (key string, values []string, err error) {
 		}
 		values = strings.Split(list, ",")
 		if len(values) > mostSwept {
-			return "", nil, fmt.Errorf("%q: %d values are too many, %d the most", text, len(values), mostSwept)
+			return "", nil, fmt.Errorf("%q: %d values, at most %d", text, len(values), mostSwept)
 		}
 		return key, values, nil
 	}
@@ -40,7 +40,7 @@ func parseSweep(text string) (key string, values []string, err error) {
 	}
 	n := int(math.Floor((to-from)/step + 1e-9))
 	if step == 0 || n < 0 || n >= mostSwept {
-		return "", nil, fmt.Errorf("%q: that is no range of 1 to %d values", text, mostSwept)
+		return "", nil, fmt.Errorf("%q: not a range of 1 to %d values", text, mostSwept)
 	}
 	for i := range n + 1 {
 		values = append(values, strconv.FormatFloat(math.Round((from+float64(i)*step)*1e9)/1e9, 'f', -1, 64)+suffix)

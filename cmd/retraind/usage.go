@@ -123,7 +123,7 @@ func mistyped(cmd *cobra.Command, dir string) error {
 		names = append(names, c.Name())
 	}
 	if near := check.Nearest(dir, names); near != "" {
-		return wrongUsage(cmd, fmt.Sprintf("did you mean `%s %s`? To make a directory %s, write ./%[3]s", cmd.CommandPath(),
+		return wrongUsage(cmd, fmt.Sprintf("did you mean `%s %s`? To create a directory %s, write ./%[3]s", cmd.CommandPath(),
 			near, dir))
 	}
 	return nil

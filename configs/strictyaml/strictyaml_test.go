@@ -18,7 +18,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // Each bad file is named after its fault; its golden file has the complete message.
 func TestBadFiles(t *testing.T) {
@@ -165,7 +165,7 @@ func TestPosition(t *testing.T) {
 	} {
 		line, column, ok := doc.Position(path)
 		if !ok || [2]int{line, column} != want {
-			t.Errorf("%q stands at %d:%d %v, want %v", path, line, column, ok, want)
+			t.Errorf("%q is at %d:%d %v, want %v", path, line, column, ok, want)
 		}
 	}
 	if _, _, ok := doc.Position("models.relevance.limits.nothing"); ok {

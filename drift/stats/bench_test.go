@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 )
 
-// BenchmarkSequential is one update of each sequential test and the question whether it alarms.
+// BenchmarkSequential measures one update of each sequential test and the check for an alarm.
 func BenchmarkSequential(b *testing.B) {
 	cusum, process := stats.NewECUSUM(.1), stats.NewEProcess(.1)
 	updates := map[string]func(wrong bool) bool{

@@ -8,8 +8,8 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 )
 
-// exactSignE is the mean of the likelihood ratios as whole numbers: the sum over j <= b of C(n, j), n = b+c+1, divided by
-// n C(b+c, b).
+// exactSignE is the mean of the likelihood ratios in integers: the sum over j <= b of C(n, j), n = b+c+1, divided by n
+// C(b+c, b).
 func exactSignE(b, c int) float64 {
 	n := int64(b + c + 1)
 	sum, term := new(big.Int), big.NewInt(1)
@@ -22,7 +22,7 @@ func exactSignE(b, c int) float64 {
 	return e
 }
 
-// exactUpper is P(Bin(n, 1/2) >= k) as a fraction of whole numbers.
+// exactUpper is P(Bin(n, 1/2) >= k) as a fraction of integers.
 func exactUpper(k, n int) float64 {
 	sum, term := new(big.Int), big.NewInt(1)
 	for j := range n - k + 1 { // C(n, n-j) = C(n, j)
@@ -33,7 +33,7 @@ func exactUpper(k, n int) float64 {
 	return p
 }
 
-// Where c outweighs b, 1 less the incomplete beta function has no digit left: E(65, 400) came out as 1.7e41.
+// If c is much larger than b, 1 minus the incomplete beta function has no correct digit: E(65, 400) was 1.7e41.
 func TestSignEAgainstWholeNumbers(t *testing.T) {
 	t.Parallel()
 	for _, row := range [][2]int{
@@ -74,7 +74,7 @@ func TestSignTestAgainstWholeNumbers(t *testing.T) {
 	}
 }
 
-// Above two million pairs the normal distribution with the continuity correction is right to six digits and more, by
+// Above two million pairs the normal distribution with the continuity correction is accurate to six digits and more, by
 // the Edgeworth expansion: the distribution is symmetric, and its excess kurtosis is -2/n.
 func TestSignTestOfMillions(t *testing.T) {
 	t.Parallel()

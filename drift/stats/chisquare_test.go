@@ -16,7 +16,7 @@ func TestChiSquare(t *testing.T) {
 			t.Errorf("%s: %.12g, want %.12g", name, got, want)
 		}
 	}
-	// By hand; with two degrees of freedom p is exp(-x/2).
+	// Computed by hand: with two degrees of freedom p is exp(-x/2).
 	c := stats.NewChiSquare(map[string]int{"a": 30, "b": 50, "c": 20}, map[string]int{"a": 60, "b": 40, "c": 20})
 	near("statistic", c.Statistic, 253.0/27)
 	near("p", c.P, math.Exp(-253.0/54))
@@ -27,7 +27,7 @@ func TestChiSquare(t *testing.T) {
 	if c := stats.NewChiSquare(same, same); c.Statistic != 0 || c.P != 1 || c.Freedom != 1 {
 		t.Errorf("equal mixes: %+v", c)
 	}
-	// Rare categories are one column, so that a single item of each is no proof.
+	// Rare categories are merged into one column, so that single items are no evidence.
 	rare := map[string]int{"a": 500, "b": 500}
 	for i := range 5 {
 		rare[fmt.Sprint("rare ", i)] = 1

@@ -26,7 +26,7 @@ func TestConfidenceSequence(t *testing.T) {
 	}
 }
 
-// Whoever looks after every answer finds the truth outside in at most one stream of twenty.
+// If the interval is evaluated after every answer, it excludes the truth at any time in at most one stream of twenty.
 func TestConfidenceSequenceHoldsAtEveryLook(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)
@@ -52,12 +52,12 @@ func TestConfidenceSequenceHoldsAtEveryLook(t *testing.T) {
 				once++
 			}
 		}
-		// 5 % and four standard deviations of the binomial: a right program fails once in 30,000 seeds.
+		// 5 % plus four standard deviations of the binomial: a correct program fails for one of 30,000 seeds.
 		if most := .05 + 4*math.Sqrt(.05*.95/streams); float64(ever)/streams > most {
 			t.Errorf("p = %v: outside in %.3f of the streams, allowed %.3f", p, float64(ever)/streams, most)
 		}
 		if float64(once)/streams < .3 {
-			t.Errorf("p = %v: Wilson's interval, looked at as often, is outside in %.3f only: this test sees nothing", p,
+			t.Errorf("p = %v: Wilson's interval, evaluated as often, excludes it in only %.3f: this test detects nothing", p,
 				float64(once)/streams)
 		}
 	}

@@ -90,7 +90,7 @@ func (d Dependence) Carry() Dependence {
 	return d
 }
 
-// Valid tells whether such sums are possible.
+// Valid reports whether such sums are possible.
 func (d *Dependence) Valid() bool {
 	for i, b := range d.Blocks {
 		if !(Stretch{b.N, b.Errs}).Valid() || !(Stretch{blockLengths[i], b.Before}).Valid() || b.N >= blockLengths[i] ||

@@ -10,8 +10,8 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 )
 
-// clusters draws errors with a mean rate: each block of observations has a rate of its own, so that two of one block have
-// the correlation rho.
+// clusters draws errors with a mean rate: each block of observations has a rate of its own, so that two errors of one
+// block have the correlation rho.
 func clusters(seed uint64, block int, rho float64) func(mean float64) bool {
 	rng := rand.New(rand.NewPCG(seed, 25))
 	n, own, of := 0, 0.0, -1.0
@@ -28,8 +28,8 @@ func clusters(seed uint64, block int, rho float64) func(mean float64) bool {
 	}
 }
 
-// The promise at the tolerated rate itself, where it is tightest: at most one alarm in as many labels as the bound says.
-// Without measuring the dependence the clusters of 25 make 2.9, those of 100 make 2.4.
+// The promise at the tolerated rate itself, which is the hardest case: at most one alarm in as many labels as the
+// bound. Without measuring the dependence, clusters of 25 cause 2.9 alarms, clusters of 100 cause 2.4.
 func TestECUSUMKeepsItsPromiseOfClusters(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)
@@ -63,8 +63,8 @@ func TestECUSUMKeepsItsPromiseOfClusters(t *testing.T) {
 	}
 }
 
-// A probation begins with nothing measured, so that clusters raise its false rollbacks; knowing them from elsewhere it
-// keeps its promise.
+// A probation starts without a measured dependence, so clusters raise its rate of false rollbacks; with a known
+// dependence it keeps the promised rate.
 func TestProbationOfClusters(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)
@@ -140,8 +140,9 @@ func TestDependence(t *testing.T) {
 	}
 }
 
-// What is compared with points: of a true rise by 5 the estimate must not be 20 because of one burst, of 25 it must be
-// although two years with 5 more came before, and a classifier that is nearly always wrong is seen at once.
+// The value that is compared with points: with a true rise of 5 the estimate must not be 20 because of one burst; with
+// one of 25 it must be found although two years with 5 more came before; and a classifier that is nearly always wrong
+// is detected at once.
 func TestRiseIsNoBurst(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)

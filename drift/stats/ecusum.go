@@ -112,12 +112,12 @@ func (e *ECUSUM) E() float64 {
 // Factor is how many observations count as one.
 func (e *ECUSUM) Factor() float64 { return e.Dependence.Factor(e.P0) }
 
-// Reaches tells whether E is at least a bound.
+// Reaches reports whether E is at least a bound.
 func (e *ECUSUM) Reaches(bound float64) bool {
 	return e.N > 0 && reaches(e.L, &e.Dependence, e.P0, bound)
 }
 
-// Restore takes over a stored state if it fits this test, and tells whether it does.
+// Restore takes over a stored state if it fits this test, and reports whether it does.
 func (e *ECUSUM) Restore(stored ECUSUM) bool {
 	if math.Abs(stored.P0-e.P0) > 1e-12 || len(stored.L) != len(e.L) || len(stored.Runs) != len(e.L) ||
 		!(Stretch{stored.N, stored.Errs}).Valid() {
@@ -137,10 +137,10 @@ func (e *ECUSUM) Restore(stored ECUSUM) bool {
 	return true
 }
 
-// Valid tells whether such a stretch is possible.
+// Valid reports whether such a stretch is possible.
 func (r Stretch) Valid() bool { return r.N >= 0 && r.Errs >= 0 && r.Errs <= r.N }
 
-// reaches tells whether meanExp is at least a bound. It can usually decide without computing it: a mean is never
+// reaches reports whether meanExp is at least a bound. It can usually decide without computing it: a mean is never
 // above its largest term, and clusters only reduce it.
 func reaches(logs []float64, d *Dependence, p0, bound float64) bool {
 	top := math.Inf(-1)

@@ -45,10 +45,10 @@ func (e *EProcess) Add(isError bool) {
 // E is the current e-value: 1 before the first observation, capped at 1e300.
 func (e *EProcess) E() float64 { return meanExp(e.L, e.Dependence.Factor(e.P0)) }
 
-// Rejects tells whether the rate is above the tolerated one at level alpha, such as 0.05.
+// Rejects reports whether the rate is above the tolerated one at level alpha, such as 0.05.
 func (e *EProcess) Rejects(alpha float64) bool { return reaches(e.L, &e.Dependence, e.P0, 1/alpha) }
 
-// Restore takes over a stored state if it fits this test, and tells whether it does.
+// Restore takes over a stored state if it fits this test, and reports whether it does.
 func (e *EProcess) Restore(stored EProcess) bool {
 	if math.Abs(stored.P0-e.P0) > 1e-12 || len(stored.L) != len(e.L) || !(Stretch{stored.N, stored.Errs}).Valid() {
 		return false

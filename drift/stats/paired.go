@@ -80,7 +80,7 @@ func signSummed(b, c int) float64 {
 
 // NonInferiority is the outcome of NonInferior.
 type NonInferiority struct {
-	Pass       bool    // the lower bound lies above -margin
+	Pass       bool    // the lower bound is above -margin
 	Difference float64 // (wins - losses) / n, a fraction
 	Lower      float64 // one-sided lower confidence bound of the difference at 1 - alpha
 	Method     string  // wald or score

@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 )
 
-// SmallestDrop is checked by drawing samples with exactly that drop: the share that ScoreTest finds must be the power.
+// SmallestDrop is checked with random samples of exactly that drop: the share that ScoreTest detects must be the power.
 func TestSmallestDrop(t *testing.T) {
 	t.Parallel()
 	const draws, power, level = 2000, .8, .001
@@ -67,17 +67,17 @@ func TestDelay(t *testing.T) {
 		t.Errorf("the smallest rise found: %v", rise)
 	}
 	if again := stats.SmallestRise(.10, .12, 1800, 1800, .8); again != rise {
-		t.Errorf("the same question has two answers: %v, %v", rise, again)
+		t.Errorf("two calls return different results: %v, %v", rise, again)
 	}
 	if v := stats.SmallestRise(.10, .12, 1800, 3, .8); !math.IsNaN(v) {
 		t.Errorf("three labels find %v", v)
 	}
 	if v := stats.SmallestRise(1, 1, 1800, 1000, .8); !math.IsNaN(v) {
-		t.Errorf("what is always wrong gets worse by %v", v)
+		t.Errorf("a classifier that is always wrong gets worse by %v", v)
 	}
 }
 
-// Two samples of one mix differ by a PSI as large as ShiftByChance says.
+// The PSI of two samples of the same mix is as large as ShiftByChance predicts.
 func TestShiftByChance(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)

@@ -98,7 +98,8 @@ func TestScoreTestAgainstScipy(t *testing.T) {
 	}
 }
 
-// TestSignEIsOneFunction holds the sum and the special functions together, and what a policy relies on.
+// TestSignEIsOneFunction checks that the sum and the special functions agree, and the properties on which a policy
+// relies.
 func TestSignEIsOneFunction(t *testing.T) {
 	t.Parallel()
 	for c := range 120 {

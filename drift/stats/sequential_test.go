@@ -8,8 +8,8 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 )
 
-// stream is a sequence of errors that needs no random numbers, so that other programs can make it too: its rate rises
-// from before to after at jump.
+// stream is a deterministic sequence of errors that other programs can reproduce: its rate rises from before to after
+// at jump.
 func stream(n, jump int, before, after float64) []bool {
 	out := make([]bool, n)
 	for i := range out {
@@ -22,7 +22,8 @@ func stream(n, jump int, before, after float64) []bool {
 	return out
 }
 
-// The expected values were computed from the definitions by a program in another language: sums of plain exponentials.
+// The expected values were computed from the definitions by a program in another language, as sums of plain
+// exponentials.
 var rises = stream(4000, 2000, .10, .22)
 
 func TestEValues(t *testing.T) {
@@ -71,7 +72,7 @@ func TestEValues(t *testing.T) {
 	}
 }
 
-func TestSequentialTestsAllocateNothing(t *testing.T) { // AllocsPerRun must not run beside other tests
+func TestSequentialTestsAllocateNothing(t *testing.T) { // AllocsPerRun must not run in parallel with other tests
 	cusum, process := stats.NewECUSUM(.1), stats.NewEProcess(.1)
 	i, base := 0, stats.Stretch{N: 100, Errs: 9}
 	updates := map[string]func(wrong bool){
@@ -85,7 +86,7 @@ func TestSequentialTestsAllocateNothing(t *testing.T) { // AllocsPerRun must not
 	}
 }
 
-// A rate that cannot be, or that leaves no room above it, still gives a test with numbers that are numbers.
+// For an impossible rate, or one without room above it, the test still has finite numbers.
 func TestTestsOfImpossibleRates(t *testing.T) {
 	t.Parallel()
 	for _, p0 := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), -1, 0, 1, 2} {

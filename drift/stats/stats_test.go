@@ -10,8 +10,7 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 )
 
-// arithmetic leaves a test out of the short run, which is that under the race detector: it is long, and nothing in it
-// happens at the same time.
+// arithmetic skips a test in the short run (the one under the race detector): the test is long and has no concurrency.
 func arithmetic(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
@@ -98,14 +97,14 @@ func TestSmallestWins(t *testing.T) {
 	if m := stats.NewMcNemar(4, 4); m.Differ != 1 || m.MidP != 1 || m.Verdict != 0 {
 		t.Errorf("as many: %+v", m)
 	}
-	// Exact by hand: 3 against 0 is (1/2)^3.
+	// Computed by hand: 3 against 0 is (1/2)^3.
 	near(t, "3:0", stats.SignTest(3, 0), .125, 1e-15)
 	near(t, "0:3", stats.SignTest(0, 3), 1, 0)
 }
 
 func TestNonInferior(t *testing.T) {
 	t.Parallel()
-	// Wald by hand: d = 0.02, se = sqrt((60/500 - 0.0004)/500) = 0.015467, lower = 0.02 - 1.644854*0.015467.
+	// Computed by hand (Wald): d = 0.02, se = sqrt((60/500 - 0.0004)/500) = 0.015467, lower = 0.02 - 1.644854*0.015467.
 	w := stats.NonInferior(35, 25, 500, .01, .05)
 	if w.Method != "wald" || !w.Pass {
 		t.Errorf("%+v", w)

@@ -18,7 +18,7 @@ import (
 // Pause implements status.Backend.
 func (b *Backend) Pause(ctx context.Context, model string, p status.Pause) error {
 	if !p.Until.IsZero() && !p.Until.After(time.Now()) {
-		return fmt.Errorf("%w: a pause until %s is over already", status.ErrRefused, p.Until.Format(time.RFC3339))
+		return fmt.Errorf("%w: the end of the pause, %s, is in the past", status.ErrRefused, p.Until.Format(time.RFC3339))
 	}
 	return b.order(ctx, model, notify.ModelPaused, notify.Paused{By: p.By, Reason: p.Reason, Until: p.Until},
 		func(t *store.Tx, now time.Time) error {
@@ -60,7 +60,7 @@ func (b *Backend) Resume(ctx context.Context, model, by string) error {
 		switch {
 		case row.Hold != "" || own:
 		case model == status.Every:
-			return fmt.Errorf("%w: nothing is paused for every model; for one: retraind resume MODEL", status.ErrRefused)
+			return fmt.Errorf("%w: there is no pause of every model; for one model: retraind resume MODEL", status.ErrRefused)
 		case every:
 			return fmt.Errorf("%w: model %s itself is neither held nor paused, but every model is paused: retraind resume",
 				status.ErrRefused, model)
@@ -103,7 +103,7 @@ func (b *Backend) order(ctx context.Context, model string, kind notify.Kind, dat
 	if err != nil {
 		return err
 	}
-	b.o.Log.Info("an order was carried out", "kind", kind, "model", subject)
+	b.o.Log.Info("a pause, hold or resume was carried out", "kind", kind, "model", subject)
 	for _, m := range affected {
 		m.Loop.Evaluate()
 	}

@@ -145,7 +145,7 @@ func (b *Backend) awaitRun(ctx context.Context, model string) (status.Triggered,
 			return err
 		})
 		if err == nil && open.ID != "" {
-			return status.Triggered{Run: open.ID, Text: "run " + open.ID + " begins now"}, nil
+			return status.Triggered{Run: open.ID, Text: "run " + open.ID + " starts now"}, nil
 		}
 		if err == nil && waiting == "" { // it started and ended already
 			runs, err := b.Runs(ctx, model, 1)

@@ -65,7 +65,7 @@ func served(v evaluator.View) *status.Served {
 		Notice: s.OffGPU,
 	}
 	if v.ServiceTrouble != "" {
-		out.State, out.Text = status.ServedUnknown, "the service could not be asked: "+v.ServiceTrouble
+		out.State, out.Text = status.ServedUnknown, "the service did not answer: "+v.ServiceTrouble
 	}
 	return out
 }

@@ -131,7 +131,7 @@ func phase(m status.Model, v evaluator.View, now time.Time) (status.Phase, strin
 	case v.Trouble != "":
 		return status.Broken, v.Trouble
 	case away(m.Sources) != "":
-		return status.Broken, "labels cannot be followed: " + away(m.Sources)
+		return status.Broken, "labels cannot be read: " + away(m.Sources)
 	case m.Audit.Damage != "":
 		return status.Broken, m.Audit.Damage
 	case v.Report == nil || v.Decision == nil:
@@ -151,7 +151,7 @@ func phase(m status.Model, v evaluator.View, now time.Time) (status.Phase, strin
 	case v.Decision.Verdict == policy.VerdictRetrain, v.Decision.Verdict == policy.VerdictRollback:
 		return status.Armed, v.Decision.Text
 	case v.Barred != "":
-		return status.Watching, "the classifier is not asked: " + v.Barred + "; " + v.Decision.Text
+		return status.Watching, "the classifier is not queried: " + v.Barred + "; " + v.Decision.Text
 	}
 	return status.Watching, v.Decision.Text
 }
@@ -162,10 +162,10 @@ func running(r status.Run) string {
 			return fmt.Sprintf("run %s is in step %s: %s", text.RunID(r.ID), s.Name, r.Trigger)
 		}
 	}
-	return fmt.Sprintf("run %s begins: %s", text.RunID(r.ID), r.Trigger)
+	return fmt.Sprintf("run %s starts: %s", text.RunID(r.ID), r.Trigger)
 }
 
-// away returns why labels cannot be followed, "" if all sources are up or have not tried yet.
+// away returns why labels cannot be read, "" if all sources are up or have not tried yet.
 func away(sources []status.Source) string {
 	var parts []string
 	for _, s := range sources {

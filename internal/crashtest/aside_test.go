@@ -21,8 +21,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// aside is a play of one run that sets a unit aside for its training. The host is played by shell scripts: a systemctl over
-// files, an nvidia-smi whose memory the unit takes.
+// aside is a test run that stops a unit for its training. The host is simulated by shell scripts: a systemctl that uses
+// files, and an nvidia-smi that reports memory as used while the unit runs.
 type aside struct {
 	place
 	*guardian
@@ -30,7 +30,7 @@ type aside struct {
 	ctx context.Context
 }
 
-// host is the scripts of the played host, in the directory bin.
+// host has the scripts of the simulated host, in the directory bin.
 var host = map[string]string{
 	"systemctl": `#!/bin/sh
 shift # --no-ask-password
@@ -61,7 +61,7 @@ echo '<uuid>GPU-1</uuid><utilization><gpu_util>0 %</gpu_util></utilization><temp
 echo "<fb_memory_usage><total>24576 MiB</total><used>$used MiB</used><free>$((24576 - used)) MiB</free></fb_memory_usage>"
 echo '<processes></processes></gpu></nvidia_smi_log>'
 `,
-	// The training complains when the unit runs, or another training of this play does, and ends with a failure.
+	// The training reports an error if the unit or another training of this test runs, and ends with a failure.
 	"train": `#!/bin/sh
 dir=$(dirname "$0")/..
 exec 8>>"$dir/train.lock"
@@ -135,7 +135,7 @@ models:
 	return s
 }
 
-// play starts the daemon, asks for a run, and waits until it has ended and nothing is owed.
+// play starts the daemon, requests a run, and waits until it has ended and everything is started again.
 func (s *aside) play(during func() error) error {
 	if err := s.begin(); err != nil {
 		return err
@@ -173,7 +173,7 @@ func (s *aside) nothingOwed() error {
 	})
 }
 
-// demand asks for a run until a process has heard it.
+// demand requests a run until a process has accepted it.
 func (s *aside) demand() error {
 	return waittest.Until(s.ctx, "the demand to be heard", func() (bool, error) {
 		if _, err := s.serving(s.ctx); err != nil {
@@ -188,7 +188,8 @@ func (s *aside) demand() error {
 	})
 }
 
-// judge looks at what is left: what ran runs, what was off is off, and no training ran beside another or the unit.
+// judge checks the final state: what was running runs, what was off is off, and no training ran at the same time as
+// another one or the unit.
 func (s *aside) judge() {
 	s.t.Helper()
 	read := func(name string) string {
@@ -214,8 +215,8 @@ func (s *aside) judge() {
 	}
 }
 
-// TestCrashAside kills the daemon at each point of setting aside, training and bringing back, also twice, and with the
-// step's supervisor.
+// TestCrashAside kills the daemon at each point of stopping, training and starting again, also twice, and together with
+// the step's supervisor.
 func TestCrashAside(t *testing.T) {
 	t.Parallel()
 	stage := make(chan struct{}, atOnce)
@@ -277,8 +278,8 @@ func TestCrashAside(t *testing.T) {
 
 func long() bool { return os.Getenv("RETRAIND_LONG") != "" }
 
-// ofTheGPUPart reports whether a point lies between the begin of the run and its end; those of the journal count in the
-// long run.
+// ofTheGPUPart reports whether a point lies between the start of the run and its end; the points of the journal count
+// only in the long run.
 func ofTheGPUPart(point string) bool {
 	points := []string{"ledger:", "freed", "specified", "supervised", "under way"}
 	if long() {
@@ -292,7 +293,7 @@ func ofTheGPUPart(point string) bool {
 	return false
 }
 
-// losesSupervisor kills the step's supervisor as soon as a training runs, which a hold file keeps going until then.
+// losesSupervisor kills the step's supervisor as soon as a training runs, which a hold file keeps alive until then.
 func (s *aside) losesSupervisor() func() error {
 	hold := s.hold()
 	return func() error {
@@ -301,14 +302,14 @@ func (s *aside) losesSupervisor() func() error {
 	}
 }
 
-// hold keeps trainings going for as long as the file is there.
+// hold keeps trainings running as long as the file exists.
 func (s *aside) hold() string {
 	hold := filepath.Join(s.dir, "hold")
 	check(s.t, os.WriteFile(hold, nil, 0o600))
 	return hold
 }
 
-// killSupervisor kills the supervisor of the training that was begun last, and reports whether it lived.
+// killSupervisor kills the supervisor of the newest training, and reports whether it was alive.
 func (s *aside) killSupervisor() bool {
 	pid := s.supervisor()
 	return pid > 0 && syscall.Kill(pid, syscall.SIGKILL) == nil

@@ -8,11 +8,11 @@ import (
 	"testing"
 )
 
-// atOnce is how many stories are played at the same time: each is five processes.
+// atOnce is the number of scenarios that run at the same time: each has five processes.
 const atOnce = 2
 
-// later are points that matter again when there is something to lose: in the second run, with a champion that serves.
-// Of the steps' journal writes each belongs to another step.
+// later are points that matter again in the second run, when a champion serves. Of the steps' journal writes each
+// belongs to another step.
 var later = map[ending][]string{
 	promoted: {
 		"write:step ends#2", "written:step ends#3", "written:step ends#4", "write:step begins#5", "under way#2", "sealed#2", "written:candidate#2",
@@ -27,7 +27,7 @@ var later = map[ending][]string{
 	rolledBack: {"deployed#2", "begun:verify#2", "recorded:verify#2", "write:run ends#2", "written:run ends#2"},
 }
 
-// again are pairs: what comes back is killed in the middle of coming back.
+// again are pairs of points: the restarted process is killed during its recovery.
 var again = [][]string{
 	{"written:run begins", "launched"},
 	{"submitted", "opened"},
@@ -37,8 +37,8 @@ var again = [][]string{
 	{"finished#2", "write:daemon starts"},
 }
 
-// TestCrash kills the daemon at each point that a story passes, starts it again, lets the story end, and judges what
-// is left.
+// TestCrash kills the daemon at each point that a scenario passes, restarts it, lets the scenario end, and checks the
+// result.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	stage := make(chan struct{}, atOnce)
@@ -58,7 +58,7 @@ func TestCrash(t *testing.T) {
 	var all []string
 	for _, end := range []ending{promoted, rejected, rolledBack} {
 		var points []string
-		played := false // not if -run leaves it out
+		played := false // unless -run excludes it
 		t.Run(string(end)+"/undisturbed", func(t *testing.T) {
 			s := newStory(t, end)
 			check(t, s.play())
@@ -78,7 +78,7 @@ func TestCrash(t *testing.T) {
 			play(string(end)+"/"+name, end, name)
 		}
 	}
-	for _, name := range later[takenBack] { // up to there it is the story of a promotion
+	for _, name := range later[takenBack] { // up to there it is the scenario of a promotion
 		play(string(takenBack)+"/"+name, takenBack, name)
 	}
 	for _, pair := range again {

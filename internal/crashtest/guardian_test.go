@@ -17,14 +17,14 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// guardian starts the daemon, and again each time it was killed at a point, as systemd would. Any other end of it is
-// the end of the story.
+// guardian starts the daemon, and restarts it each time it was killed at a point, as systemd would. Any other exit ends
+// the scenario.
 type guardian struct {
 	place  place
 	at     []string // points at which the first, second, … process is killed
 	client *status.Client
 	fail   context.CancelCauseFunc
-	ended  chan struct{} // closed after an end that was asked for
+	ended  chan struct{} // closed after a requested end
 
 	mu       sync.Mutex
 	cmd      *exec.Cmd
@@ -34,7 +34,7 @@ type guardian struct {
 
 func (g *guardian) log() string { return filepath.Join(g.place.dir, "daemon.log") }
 
-// points is the file in which the n-th process writes what it passed.
+// points returns the file in which the n-th process records the points that it passed.
 func (g *guardian) points(n int) string {
 	return filepath.Join(g.place.dir, fmt.Sprintf("points-%d", n))
 }
@@ -95,7 +95,7 @@ func (g *guardian) watch() {
 	}
 }
 
-var errEnd = errors.New("nobody asked it to")
+var errEnd = errors.New("unexpected exit")
 
 func signalled(err error, sig syscall.Signal) bool {
 	var exit *exec.ExitError
@@ -118,7 +118,7 @@ func (g *guardian) died() int {
 	return g.deaths
 }
 
-// serving waits until a process answers and returns it: signals may be sent to it, for its handlers stand.
+// serving waits until a process answers and returns it: its signal handlers are installed then.
 func (g *guardian) serving(ctx context.Context) (cmd *exec.Cmd, err error) {
 	err = waittest.Until(ctx, "the daemon to answer", func() (bool, error) {
 		cmd = g.process()
@@ -128,7 +128,7 @@ func (g *guardian) serving(ctx context.Context) (cmd *exec.Cmd, err error) {
 	return cmd, err
 }
 
-// signal sends a signal to the process that serves. One that dies just then does not get it.
+// signal sends a signal to the serving process. A process that dies at that moment does not get it.
 func (g *guardian) signal(ctx context.Context, sig syscall.Signal) error {
 	cmd, err := g.serving(ctx)
 	if err != nil {
@@ -140,7 +140,7 @@ func (g *guardian) signal(ctx context.Context, sig syscall.Signal) error {
 	return nil
 }
 
-// stop ends the daemon as systemd would. One that is killed while it stops comes back and is stopped again.
+// stop ends the daemon as systemd would. If it is killed while it stops, it is restarted and stopped again.
 func (g *guardian) stop(ctx context.Context) error {
 	g.mu.Lock()
 	g.stopping = true
@@ -164,7 +164,7 @@ func (g *guardian) stop(ctx context.Context) error {
 	}
 }
 
-// kill makes sure that nothing of it stays after a story that failed.
+// kill removes all processes of a failed scenario.
 func (g *guardian) kill() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -174,8 +174,8 @@ func (g *guardian) kill() {
 	}
 }
 
-// service is the classifier's process. The listening socket stays with the test, so that a service that comes late or
-// is exchanged refuses nobody.
+// service is the classifier's process. The test keeps the listening socket, so that no connection is refused while the
+// service starts or is replaced.
 type service struct {
 	place  place
 	socket *net.TCPListener
@@ -201,7 +201,7 @@ func (s *service) start(watch bool) error {
 	return s.cmd.Start()
 }
 
-// stop ends it at once: what it does in peace is the classifier's own test.
+// stop kills it; a graceful stop is tested by the classifier's own tests.
 func (s *service) stop() {
 	if s.cmd == nil || s.cmd.Process == nil {
 		return

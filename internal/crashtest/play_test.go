@@ -24,10 +24,10 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// patience is the one deadline of a story. It takes about two seconds; a machine that is busy otherwise needs more.
+// patience is the only deadline of a scenario. A scenario takes about two seconds; a loaded machine needs more.
 const patience = 90 * time.Second
 
-// story is one play from an empty state to the end of the second run.
+// story is one scenario from an empty state to the end of the second run.
 type story struct {
 	place
 	*guardian
@@ -40,11 +40,11 @@ type story struct {
 	db      *pgx.Conn
 	made    int // label changes made by people
 	rested  time.Time
-	again   []string // attempts at training in the first run that the story causes beside the first
+	again   []string // attempts at training in the first run that the scenario causes besides the first
 }
 
-// told counts the stories, so that each has a loopback address of its own: a daemon that comes back must find its
-// broker's port free, and ports that the kernel gives out are not.
+// told counts the scenarios, so that each has a loopback address of its own: a restarted daemon must find its broker's
+// port free, which ports given out by the kernel are not.
 var told atomic.Int32
 
 func newStory(t *testing.T, end ending, at ...string) *story {
@@ -88,7 +88,7 @@ func newStory(t *testing.T, end ending, at ...string) *story {
 	return s
 }
 
-// drop gives the disk back: a hundred stories are as many databases.
+// drop removes the database: a hundred scenarios need as many databases.
 func (s *story) drop() {
 	ctx := context.Background()
 	name := s.db.Config().Database
@@ -111,7 +111,7 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// play is the story. Nothing in it knows where the daemon will die.
+// play runs the scenario. It does not depend on where the daemon will be killed.
 func (s *story) play() error {
 	if err := errors.Join(s.write(false), s.begin(), s.service.start(true)); err != nil {
 		return err
@@ -145,7 +145,7 @@ func (s *story) play() error {
 	return nil
 }
 
-// model asks the daemon, whichever process it is, until the answer is as wanted.
+// model queries the daemon, whichever process it is, until the answer satisfies the condition.
 func (s *story) model(what string, ok func(status.Status, status.Model) bool) error {
 	return waittest.Until(s.ctx, what, func() (bool, error) {
 		snap, err := s.client.Snapshot(s.ctx)
@@ -162,21 +162,21 @@ func (s *story) model(what string, ok func(status.Status, status.Model) bool) er
 	})
 }
 
-// upto waits until so many label changes are in the figures.
+// upto waits until this many label changes are in the figures.
 func (s *story) upto(changes int) error {
 	return s.model(fmt.Sprintf("%d label changes", changes), func(_ status.Status, m status.Model) bool {
 		return m.Report != nil && m.Report.Seq == int64(changes)
 	})
 }
 
-// demand forces the first run, once: after a crash the store says whether the demand was heard.
+// demand forces the first run, once: after a crash the store shows whether the request was accepted.
 func (s *story) demand() error {
 	return waittest.Until(s.ctx, "the demand to be heard", func() (bool, error) {
 		cmd, err := s.serving(s.ctx)
 		if err != nil {
 			return false, err
 		}
-		// The process that was asked before is dead: what it did not write down it will not do.
+		// The process that got the request is dead: what it did not store will not happen.
 		if heard, err := s.heard(); err != nil || heard {
 			return heard, err
 		}
@@ -207,7 +207,7 @@ func (s *story) heard() (heard bool, err error) {
 	return heard, err
 }
 
-// ended waits until so many runs have ended and the monitor judges what serves now.
+// ended waits until this many runs have ended and the monitor has the serving release.
 func (s *story) ended(runs int) error {
 	return waittest.Until(s.ctx, fmt.Sprintf("the end of %d runs", runs), func() (bool, error) {
 		list, err := s.client.Runs(s.ctx, model, 10)
@@ -246,7 +246,7 @@ func (s *story) correct() error {
 		if err := tx.Commit(s.ctx); err != nil {
 			return err
 		}
-		if i == 0 { // the others come while it is at work, and are read in some batch after this one
+		if i == 0 { // the others arrive during the run, and are read in some batch after this one
 			if err := s.upto(items + e.first); err != nil {
 				return err
 			}
@@ -256,7 +256,7 @@ func (s *story) correct() error {
 	return nil
 }
 
-// disappoint adds items that the second release answers worse than its gate promised.
+// disappoint adds items that the second release answers worse than its gate measured.
 func (s *story) disappoint() error {
 	e := worse()
 	for _, statements := range e.transactions {
@@ -268,7 +268,7 @@ func (s *story) disappoint() error {
 	return nil
 }
 
-// open gives the daemon a configuration without quiet hours. It may die of it and read it at its start.
+// open gives the daemon a configuration without quiet hours. It may be killed by that and read it at its start.
 func (s *story) open() error {
 	snap, err := s.client.Snapshot(s.ctx)
 	if err != nil {
@@ -284,9 +284,9 @@ func (s *story) open() error {
 		func(now status.Status, _ status.Model) bool { return now.Config.Digest != snap.Config.Digest })
 }
 
-// rest waits until everything is told and the figures are those of what serves.
+// rest waits until all events are published and the figures are those of the serving release.
 func (s *story) rest() error {
-	defer func() { s.rested = time.Now().Add(-time.Second) }() // what was seen may be as old as that
+	defer func() { s.rested = time.Now().Add(-time.Second) }() // the last proof may be that old
 	return s.model("rest", func(now status.Status, m status.Model) bool {
 		current, err := os.Readlink(actions.CurrentLink(filepath.Join(s.state(), "models", model)))
 		if err != nil {

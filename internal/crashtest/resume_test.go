@@ -23,7 +23,7 @@ func TestTrainingGoesOn(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		// The next daemon is there and has taken the run up again: it says so of the step.
+		// The next daemon has resumed the run: the step's state shows it.
 		if err := waittest.Until(s.ctx, "the run to be resumed", func() (bool, error) {
 			b, err := os.ReadFile(s.points(1))
 			return strings.Contains(string(b), "under way#1"), err
@@ -31,14 +31,14 @@ func TestTrainingGoesOn(t *testing.T) {
 			return err
 		}
 		if err := syscall.Kill(pid, 0); err != nil {
-			return fmt.Errorf("the training (pid %d) did not go on: %w", pid, err)
+			return fmt.Errorf("the training (pid %d) did not continue: %w", pid, err)
 		}
 		return nil
 	})
 	s.judge()
 }
 
-// Daemon and supervisor die together, and the training lives on alone: it is ended before the next attempt begins.
+// Daemon and supervisor are killed together, and the training survives: it is killed before the next attempt starts.
 func TestSupervisorDiesToo(t *testing.T) {
 	t.Parallel()
 	s := newStory(t, promoted, "under way")
@@ -75,7 +75,7 @@ func TestSupervisorDiesToo(t *testing.T) {
 	s.judge()
 }
 
-// held plays the story with a training that does not end before meanwhile has.
+// held runs the scenario with a training that ends only after meanwhile has returned.
 func (s *story) held(meanwhile func() error) {
 	s.t.Helper()
 	hold := filepath.Join(s.dir, "hold")
@@ -96,7 +96,7 @@ func (s *story) held(meanwhile func() error) {
 	}
 }
 
-// training waits for the n-th training to begin.
+// training waits for the n-th training to start.
 func (s *story) training(n int) (attempt string, pid int, err error) {
 	err = waittest.Until(s.ctx, fmt.Sprintf("training %d", n), func() (bool, error) {
 		b, err := os.ReadFile(filepath.Join(s.dir, "train.log"))

@@ -18,18 +18,18 @@ import (
 
 const model = "news"
 
-// ending is how the second run of a story is meant to end.
+// ending is the expected end of the second run of a scenario.
 type ending string
 
 const (
 	promoted   ending = "promoted"
 	rejected   ending = "rejected"
 	rolledBack ending = "rolled_back"
-	// takenBack is promoted, and fails its probation: a third run takes it back.
+	// takenBack is promoted, and fails its probation: a third run rolls it back.
 	takenBack ending = "taken_back"
 )
 
-// The table: four topics of which the last is at first filed under the third.
+// The table: four topics, of which the fourth initially has the label of the third.
 const (
 	perTopic = 60
 	topics   = 4
@@ -45,7 +45,8 @@ var words = [topics][]string{
 
 var label = [topics]string{"sport", "geld", "wetter", "film"}
 
-// text writes an item of a topic. It is the same in every story, so that a template database serves all.
+// text returns the text of an item of a topic. It is the same in every scenario, so that one template database serves
+// all.
 func text(topic, n int) (title, content string) {
 	rng := rand.New(rand.NewPCG(uint64(topic), uint64(n)))
 	pick := func() string { return words[topic][rng.IntN(len(words[topic]))] }
@@ -56,7 +57,7 @@ func text(topic, n int) (title, content string) {
 	return title, content + "und so weiter"
 }
 
-// tableSQL makes and fills the table.
+// tableSQL creates and fills the table.
 func tableSQL() string {
 	var b strings.Builder
 	b.WriteString("create table items (id text primary key, title text not null, content text not null, category text, updated_by text not null default 'import');\n")
@@ -70,7 +71,7 @@ func tableSQL() string {
 	return b.String()
 }
 
-// edits are transactions of ordinary SQL, and how many label changes they make.
+// edits are transactions of ordinary SQL, and the number of label changes that they make.
 type edits struct {
 	transactions [][]string
 	changes      int
@@ -79,7 +80,7 @@ type edits struct {
 
 const newItems = 8
 
-// split restores the truth about the fourth topic, in transactions of ten, and makes every other kind of change.
+// split corrects the labels of the fourth topic, in transactions of ten, and makes every other kind of change.
 func split() edits {
 	var e edits
 	for from := 0; from < perTopic; from += 10 {
@@ -89,7 +90,7 @@ func split() edits {
 		}
 		e.transactions = append(e.transactions, tx)
 	}
-	var fresh []string // enough of them that some are held out, so that the service is asked
+	var fresh []string // enough that some are held out and the service is queried
 	for n := perTopic; n < perTopic+newItems; n++ {
 		title, content := text(3, n)
 		fresh = append(fresh, fmt.Sprintf("insert into items values ('3-%d', '%s', '%s', '%s', 'anna')", n, title, content,
@@ -124,7 +125,7 @@ func poison() edits {
 	return e
 }
 
-// worse are new items that carry the label of another topic than the second release learnt, enough for some to be held out.
+// worse are new items with labels that contradict the second release, enough that some are held out.
 func worse() edits {
 	var e edits
 	for topic := range topics {
@@ -140,7 +141,7 @@ func worse() edits {
 	return e
 }
 
-// place is where a story takes place.
+// place is the environment of a scenario.
 type place struct {
 	dir, dsn string
 	program  string
@@ -154,7 +155,7 @@ type place struct {
 func (p place) config() string { return filepath.Join(p.dir, "retraind.yaml") }
 func (p place) state() string  { return filepath.Join(p.dir, "state") }
 
-// configuration is the file's text; with open the quiet hours are always, else they are half a day away.
+// configuration returns the file's text; with open the quiet hours are always, else they are half a day away.
 func (p place) configuration(open bool) string {
 	hours := ""
 	if !open {
@@ -189,7 +190,7 @@ models:
 `, p.state(), p.broker, model, p.dsn, p.salt, p.classify, p.classify, hours, p.helper, p.dir, p.program)
 }
 
-// write puts the configuration in its place, as an editor would.
+// write replaces the configuration, as an editor would.
 func (p place) write(open bool) error {
 	tmp := p.config() + ".new"
 	if err := os.WriteFile(tmp, []byte(p.configuration(open)), 0o600); err != nil {
@@ -198,7 +199,7 @@ func (p place) write(open bool) error {
 	return os.Rename(tmp, p.config())
 }
 
-// database makes the story's own database, with the table and what `retraind init sql` prints.
+// database creates the scenario's own database, with the table and the SQL of `retraind init sql`.
 func database(t *testing.T) string {
 	t.Helper()
 	p := place{

@@ -23,7 +23,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// evidence is what a story leaves behind.
+// evidence is the final state of a scenario.
 type evidence struct {
 	t *testing.T
 	s *story
@@ -37,10 +37,10 @@ type evidence struct {
 	releases  []store.Release
 	deploys   [][3]string // run, release, kind
 	openSteps int
-	pending   int // workflows that the engine would go on with
+	pending   int // workflows that the engine would resume
 }
 
-// judge compares what was done with what is left.
+// judge compares the final state with what was done.
 func (s *story) judge() {
 	s.t.Helper()
 	e := s.read()
@@ -109,7 +109,8 @@ func (s *story) read() *evidence {
 	return e
 }
 
-// runsEndOnce: each run has one outcome, was announced once and finished once, and the policy tripped and cleared in turn.
+// runsEndOnce: each run has one outcome, was announced once and finished once, and the policy tripped and cleared in
+// turn.
 func (e *evidence) runsEndOnce() {
 	e.t.Helper()
 	want := []string{string(promoted), string(e.s.ending)}
@@ -155,11 +156,11 @@ func (e *evidence) runsEndOnce() {
 		}
 	}
 	if e.openSteps != 0 || e.pending != 0 {
-		e.t.Errorf("%d steps are recorded as running, the engine would go on with %d workflows", e.openSteps, e.pending)
+		e.t.Errorf("%d steps are recorded as running, the engine would resume %d workflows", e.openSteps, e.pending)
 	}
 }
 
-// deploysOnce: each run made its release serve once, and was taken back once if it was.
+// deploysOnce: each run deployed its release once, and rolled it back at most once.
 func (e *evidence) deploysOnce() {
 	e.t.Helper()
 	first, second := e.released(0), e.released(1)
@@ -198,7 +199,7 @@ func (e *evidence) deploysOnce() {
 	}
 }
 
-// released is the release that a run made.
+// released returns the release that a run made.
 func (e *evidence) released(run int) string {
 	e.t.Helper()
 	for _, r := range e.releases {
@@ -210,7 +211,7 @@ func (e *evidence) released(run int) string {
 	return ""
 }
 
-// currentIsWhole: at every look `current` named a complete release, and at the end it names the champion.
+// currentIsWhole: at any time `current` pointed to a complete release, and at the end it points to the champion.
 func (e *evidence) currentIsWhole() {
 	e.t.Helper()
 	w := e.s.witness
@@ -225,7 +226,7 @@ func (e *evidence) currentIsWhole() {
 	}
 }
 
-// changesCounted: the store holds the table, and each change of people was stored once and told once.
+// changesCounted: the store equals the table, and each change by people was stored once and published once.
 func (e *evidence) changesCounted() {
 	e.t.Helper()
 	table := map[string]string{}
@@ -256,8 +257,8 @@ func (e *evidence) changesCounted() {
 	}
 }
 
-// eventsPublished: the stream holds every document of the outbox, once and in order, and a subscriber that was there
-// got what the outbox says.
+// eventsPublished: the stream has every document of the outbox, once and in order, and a connected subscriber got
+// exactly those.
 func (e *evidence) eventsPublished() {
 	e.t.Helper()
 	outbox := map[string]string{}
@@ -265,7 +266,7 @@ func (e *evidence) eventsPublished() {
 	for _, n := range e.outbox {
 		outbox[n.ID] = string(n.Body)
 		if n.Published.IsZero() {
-			if n.Created.Before(e.s.rested) { // what comes at the end, such as the last word, may wait for the next start
+			if n.Created.Before(e.s.rested) { // the last events may be published at the next start
 				e.t.Errorf("event %s %s was never published", n.ID, n.Kind)
 			}
 			continue
@@ -323,8 +324,8 @@ func (e *evidence) stream() func(yield func(id, body string) bool) {
 	}
 }
 
-// trainedOnce: no two trainings at the same time, no attempt begun twice, and no further attempt but those that the
-// story knows of.
+// trainedOnce: no two trainings ran at the same time, no attempt started twice, and there was no other attempt than
+// those that the scenario causes.
 func (e *evidence) trainedOnce() {
 	e.t.Helper()
 	b, err := os.ReadFile(filepath.Join(e.s.dir, "train.log"))
@@ -350,7 +351,7 @@ func (e *evidence) trainedOnce() {
 	}
 }
 
-// nothingLeft: no process of the story is alive.
+// nothingLeft: no process of the scenario is alive.
 func (e *evidence) nothingLeft() {
 	e.t.Helper()
 	if left := processes(e.s.state()); len(left) > 0 {
@@ -362,7 +363,7 @@ func (e *evidence) nothingLeft() {
 	}
 }
 
-// processes finds whatever carries a path of the state directory in its arguments or environment, by pid.
+// processes returns all processes with a path of the state directory in their arguments or environment, by pid.
 func processes(state string) map[int]string {
 	found := map[int]string{}
 	entries, err := os.ReadDir("/proc")
@@ -383,14 +384,14 @@ func processes(state string) map[int]string {
 	return found
 }
 
-// killLeftovers keeps a failed story from leaving anything on the machine.
+// killLeftovers kills the processes that a failed scenario has left.
 func killLeftovers(state string) {
 	for pid := range processes(state) {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 }
 
-// passed lists the points that the first process of a story passed, each once, in order.
+// passed lists the points that the first process of a scenario passed, each once, in order.
 func (g *guardian) passed(t *testing.T) []string {
 	t.Helper()
 	b, err := os.ReadFile(g.points(0))

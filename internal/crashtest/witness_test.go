@@ -17,13 +17,13 @@ import (
 	"github.com/retraind/retraind/notify"
 )
 
-// witness looks at `current` all the time: whenever it names something, that is a complete release with its digest.
+// witness checks `current` continuously: if it exists, it points to a complete release with its digest.
 type witness struct {
 	link string
 	stop context.CancelFunc
 	done chan struct{}
 
-	looks int      // valid once done is closed, as the rest
+	looks int      // valid once done is closed, like the rest
 	seen  []string // digests in the order in which they served
 	err   error
 }
@@ -75,7 +75,7 @@ func (w *witness) look() error {
 
 func (w *witness) close() { w.stop(); <-w.done }
 
-// subscriber is an ordinary one: connected to the daemon's broker whenever there is one.
+// subscriber is an ordinary one: it is connected to the daemon's broker whenever there is one.
 type subscriber struct {
 	conn *nats.Conn
 
@@ -88,7 +88,7 @@ type subscriber struct {
 func subscribe(address, state string) (*subscriber, error) {
 	s := &subscriber{bodies: map[string]string{}}
 	key := filepath.Join(state, notify.ClientKeyFile)
-	if _, err := notify.ClientKey(key); err != nil { // the daemon takes the one that is there
+	if _, err := notify.ClientKey(key); err != nil { // the daemon uses the existing one
 		return nil, err
 	}
 	identity, err := nats.NkeyOptionFromSeed(key)

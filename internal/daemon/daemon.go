@@ -47,7 +47,7 @@ type Options struct {
 	Audit <-chan struct{}
 	// Hard shortens a stop: a second TERM. Nil waits for the teardown's own limits.
 	Hard context.Context
-	// Barrier says when classifiers must not be asked; nil means never.
+	// Barrier reports when classifiers must not be queried; nil means never.
 	Barrier evaluator.Barrier
 	// Ready is called once the daemon serves; may be nil.
 	Ready func()
@@ -159,7 +159,7 @@ func (d *Daemon) assemble(ctx context.Context, down *teardown) (intake, work []l
 	d.hub.Count = backend.Counter(metrics)
 	work = append(
 		work, loop{"outbox", d.drain.Run}, loop{"event hub", d.hub.Run}, loop{"watchdog", d.watchdog.Run},
-		loop{"housekeeping", d.housekeep}, loop{"what is set aside", d.restoreOwed},
+		loop{"housekeeping", d.housekeep}, loop{"restart of stopped programs", d.restoreOwed},
 	)
 	intake = append(intake, loop{"signals", d.signals})
 	receivers, err := d.receivers(file)
@@ -271,7 +271,7 @@ func (d *Daemon) farewell() {
 			notify.Stopping{Cause: "asked to stop"})
 	})
 	if err != nil {
-		d.log.Warn("the stop could not be announced", "err", err)
+		d.log.Warn("the stop event could not be stored", "err", err)
 		return
 	}
 	tick := time.NewTicker(20 * time.Millisecond)

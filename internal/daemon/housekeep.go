@@ -31,7 +31,7 @@ func (d *Daemon) housekeep(ctx context.Context) error {
 		d.store.Check()
 		if t := d.store.Trouble(); t != trouble {
 			if trouble = t; t != "" {
-				d.log.Error("nothing can be stored", "err", t)
+				d.log.Error("the state directory cannot be written", "err", t)
 			} else {
 				d.log.Info("the state directory works again")
 			}

@@ -47,7 +47,7 @@ func (d *Daemon) restoreFirst(ctx context.Context) restored {
 		},
 	})
 	if err != nil {
-		d.log.Error("what was set aside could not be brought back yet", "err", err)
+		d.log.Error("what a run had stopped could not be started again yet", "err", err)
 	}
 	return restored{results, bad}
 }
@@ -81,7 +81,7 @@ func (d *Daemon) restoreOwed(ctx context.Context) error {
 			text = err.Error()
 		}
 		if text != last && text != "" {
-			d.log.Error("the ledger of what is set aside is in trouble", "err", text)
+			d.log.Error("the ledger of stopped programs cannot be processed", "err", text)
 		}
 		last = text
 	}
@@ -96,14 +96,14 @@ func (d *Daemon) goesOn(ctx context.Context, run string) string {
 	case errors.Is(err, store.ErrNotFound): // the database was lost, or is an older backup
 		return ""
 	case err != nil:
-		return "whether run " + run + " goes on is not known: " + err.Error()
+		return "whether run " + run + " has ended is unknown: " + err.Error()
 	case r.State != store.RunEnded:
-		return "run " + run + " goes on"
+		return "run " + run + " has not ended"
 	}
 	return ""
 }
 
-// barrier returns when classifiers must not be asked: while a run has stopped them, unless the options have another
+// barrier returns when classifiers must not be queried: while a run has stopped them, unless the options have another
 // barrier.
 func (d *Daemon) barrier() evaluator.Barrier {
 	if d.o.Barrier != nil {

@@ -126,7 +126,7 @@ func TestLeavesTheGPU(t *testing.T) {
 	}
 	verify("")
 	f.OnGPU(func(size int64) int64 { return size / 2 })
-	verify("% of the model is on the GPU, where all of it was")
+	verify("% of the model is on the GPU, which had all of it")
 	r.stop()
 	r = w.start() // it is known after a restart, too
 	r.model("the notice", func(m status.Model) bool { return m.Served != nil && m.Served.Notice != "" })

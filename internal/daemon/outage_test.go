@@ -35,7 +35,7 @@ func TestNATSAway(t *testing.T) {
 	r.force <- struct{}{}
 	r.first()
 	if n := r.told(-1); n == 0 {
-		t.Error("no event waits although nobody takes them")
+		t.Error("no event is pending although the broker is down")
 	}
 	r.stop()
 	r = w.start() // starts without a broker
@@ -114,7 +114,7 @@ func TestPostgresAwayLater(t *testing.T) {
 	}
 	r = w.start()
 	m := r.model("trouble to be shown", func(m status.Model) bool { return m.Phase == status.Broken })
-	mustSay(t, m.Sentence, "labels cannot be followed", "cannot reach")
+	mustSay(t, m.Sentence, "labels cannot be read", "cannot reach")
 	if m.Sources[0].Up || m.Sources[0].Error == "" {
 		t.Errorf("source: %+v", m.Sources[0])
 	}

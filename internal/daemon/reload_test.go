@@ -38,7 +38,7 @@ func TestReload(t *testing.T) {
 	}
 	mustSay(t, s.Config.Problem, "accuracy_bellow")
 	if n := len(w.kinds(notify.ConfigRejected)); n == 0 {
-		t.Error("nobody was told that the file was refused")
+		t.Error("the refused file was not reported")
 	}
 
 	t.Log("hot keys are exchanged")

@@ -27,7 +27,7 @@ func (t *teardown) add(name string, patience time.Duration, f func(context.Conte
 // hurry is the time for each part of a stop after a second signal: enough to close a healthy part.
 const hurry = 500 * time.Millisecond
 
-var errHurried = errors.New("not done when a second signal ended the patience")
+var errHurried = errors.New("not done when a second signal arrived")
 
 // run closes everything; a step that exceeds its time is abandoned with an error. When hard ends, the limits become
 // hurry.

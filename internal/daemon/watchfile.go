@@ -35,7 +35,7 @@ func watchFiles(ctx context.Context, files func() []string, known map[string]str
 	w := &fileWatch{files: files, changed: make(chan struct{}, 1), log: log, last: known}
 	var err error
 	if w.watcher, err = fsnotify.NewWatcher(); err != nil {
-		log.Warn("the configuration file is only looked at each minute", "err", err)
+		log.Warn("no file-system notifications: the configuration file is checked once per minute", "err", err)
 	}
 	w.follow()
 	go w.run(ctx)
@@ -66,7 +66,7 @@ func (w *fileWatch) run(ctx context.Context) {
 		case <-events:
 			arm()
 		case err := <-faults: // an overflow: events were lost
-			w.log.Warn("the watch on the configuration file stumbled; looking", "err", err)
+			w.log.Warn("the watch on the configuration file failed; checking the file", "err", err)
 			arm()
 		case <-tick.C:
 			arm()

@@ -60,5 +60,5 @@ func (s Source) ReadTrained(model string, file io.Reader, seen *drift.Seen) erro
 }
 
 func notConfigured(model string) error {
-	return fmt.Errorf("model %s is not configured any more", model)
+	return fmt.Errorf("model %s is no longer configured", model)
 }

@@ -64,7 +64,7 @@ func Play(ctx context.Context, o Options) (Result, error) {
 		return result, w.close()
 	}
 	if err != nil && w.daemon != nil {
-		err = fmt.Errorf("%w\nthe daemon's last words:\n%s", err, w.daemon.log.tail())
+		err = fmt.Errorf("%w\nthe daemon's last output:\n%s", err, w.daemon.log.tail())
 	}
 	err = errors.Join(err, w.close())
 	if err == nil {
@@ -85,7 +85,7 @@ func play(ctx context.Context, w *world, st *stage) error {
 	}
 	st.follow(ctx)
 
-	st.scene("the first release", "nothing is deployed yet: kill -USR1 demands a retrain")
+	st.scene("the first release", "nothing is deployed yet: kill -USR1 forces a retrain")
 	if err := w.daemon.signal(syscall.SIGUSR1); err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func play(ctx context.Context, w *world, st *stage) error {
 	if err := w.act(ctx, 3, "mallory", poison, 30); err != nil {
 		return err
 	}
-	st.note("the labels are put right again")
+	st.note("the labels are corrected again")
 	if err := w.db.edit(ctx, "anna", cure, 20, 500*time.Millisecond); err != nil {
 		return err
 	}
@@ -211,10 +211,10 @@ func headline(e notify.Event) string {
 		if strings.HasPrefix(d.Waits, "cooldown") {
 			return "" // seconds, here
 		}
-		return "a retrain is armed; it waits: " + d.Waits
+		return "a retrain is due; it waits: " + d.Waits
 	case notify.RunStarted:
 		d, _ := notify.Unpack[notify.Started](e)
-		return "run " + text.RunID(d.Run) + " begins: " + d.Reason
+		return "run " + text.RunID(d.Run) + " starts: " + d.Reason
 	case notify.RunFinished:
 		d, _ := notify.Unpack[notify.Finished](e)
 		return fmt.Sprintf("run %s %s after %.1f s", text.RunID(d.Run), d.Outcome, d.Seconds)

@@ -52,10 +52,10 @@ func (s *stage) ending(r Result) {
 	fmt.Fprintf(&b, "\n%d label changes in %d items, %d counted; %d requests to the classifier, %d failed; %d events received; %.1f s\n",
 		r.LabelChanges, r.Items, r.Counted, r.Requests, r.FailedRequests, len(r.Events), r.Seconds)
 	if r.OK {
-		b.WriteString("All of it happened as it must.\n")
+		b.WriteString("Everything happened as expected.\n")
 	}
 	for _, p := range r.Problems {
-		fmt.Fprintf(&b, "NOT AS IT MUST BE: %s\n", p)
+		fmt.Fprintf(&b, "UNEXPECTED: %s\n", p)
 	}
 	_, _ = lipgloss.Fprint(s.out, b.String())
 }
@@ -63,7 +63,7 @@ func (s *stage) ending(r Result) {
 // keep leaves everything running and prints what to try, until ctx ends.
 func keep(ctx context.Context, out io.Writer, w *world) {
 	fmt.Fprintf(out, `
-Everything goes on running until you press Ctrl-C. Things to try in another terminal:
+Everything keeps running until you press Ctrl-C. Things to try in another terminal:
 
   export RETRAIND_CONFIG=%[1]s
   %[2]s status

@@ -100,7 +100,7 @@ func kindColour(kind string) string {
 func (s *stage) accuracy(m *status.Model) string {
 	r := m.Report
 	if r == nil || r.Scored == 0 {
-		return faint("accuracy ") + " not known: no release serves"
+		return faint("accuracy ") + " unknown: no release serves"
 	}
 	out := fmt.Sprintf("%s %s  %s", faint("accuracy"), bold(fmt.Sprintf("%.1f %%", 100*r.Accuracy)),
 		faint(fmt.Sprintf("%.1f to %.1f with 95 %% confidence, %d held-out items", 100*r.Low, 100*r.High, r.Scored)))

@@ -97,7 +97,7 @@ func (r *Result) judge(runs []status.Run, events []notify.Event) {
 		r.problem("%d of %d requests to /classify failed", r.FailedRequests, r.Requests)
 	}
 	if r.Requests == 0 {
-		r.problem("nobody asked the classifier")
+		r.problem("the classifier got no requests")
 	}
 	r.OK = len(r.Problems) == 0
 }

@@ -89,7 +89,7 @@ func readItems(file string) ([]Item, error) {
 		case it.ID == "" || it.Label == "":
 			return nil, fmt.Errorf("demo data: %s:%d: id and label are needed", file, n)
 		case seen[it.ID]:
-			return nil, fmt.Errorf("demo data: %s:%d: id %q stands twice", file, n, it.ID)
+			return nil, fmt.Errorf("demo data: %s:%d: duplicate id %q", file, n, it.ID)
 		}
 		seen[it.ID] = true
 		items = append(items, it)
@@ -98,7 +98,7 @@ func readItems(file string) ([]Item, error) {
 		return nil, fmt.Errorf("demo data: %s: %w", file, err)
 	}
 	if len(items) < 300 {
-		return nil, fmt.Errorf("demo data: %s has %d items: the story needs at least 300", file, len(items))
+		return nil, fmt.Errorf("demo data: %s has %d items: the demo needs at least 300", file, len(items))
 	}
 	return items, nil
 }
@@ -112,7 +112,7 @@ func choosePairs(items []Item) ([2]pair, error) {
 	names := slices.SortedFunc(maps.Keys(count),
 		func(a, b string) int { return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b)) })
 	if len(names) < 5 {
-		return [2]pair{}, fmt.Errorf("%d categories: the story needs at least 5", len(names))
+		return [2]pair{}, fmt.Errorf("%d categories: the demo needs at least 5", len(names))
 	}
 	return [2]pair{{names[0], names[1]}, {names[2], names[3]}}, nil
 }

@@ -76,9 +76,9 @@ func TestBadData(t *testing.T) {
 		{"missing", "/no/such/file", "no such file"},
 		{"not JSON", file("{\"id\":\"1\",\"label\":\"a\"}\nnonsense\n"), "bad.jsonl:2: "},
 		{"no label", file("{\"id\":\"1\"}\n"), "bad.jsonl:1: id and label are needed"},
-		{"twice", file("{\"id\":\"1\",\"label\":\"a\"}\n{\"id\":\"1\",\"label\":\"b\"}\n"), "bad.jsonl:2: id \"1\" stands twice"},
+		{"twice", file("{\"id\":\"1\",\"label\":\"a\"}\n{\"id\":\"1\",\"label\":\"b\"}\n"), "bad.jsonl:2: duplicate id \"1\""},
 		{"too few", write(t, 10, "a", "b", "c", "d", "e"), "at least 300"},
-		{"too few categories", write(t, 400, "a", "b", "c"), "3 categories: the story needs at least 5"},
+		{"too few categories", write(t, 400, "a", "b", "c"), "3 categories: the demo needs at least 5"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -127,7 +127,7 @@ func TestJudge(t *testing.T) {
 		{"an event is missing", func(_ *Result, _ *[]status.Run, e *[]notify.Event) { *e = (*e)[:5] }, "model.rolled_back 0 times"},
 		{"a change was lost", func(r *Result, _ *[]status.Run, _ *[]notify.Event) { r.LabelChanges++ }, "6 label changes were made, 5 were counted"},
 		{"a request failed", func(r *Result, _ *[]status.Run, _ *[]notify.Event) { r.FailedRequests = 1 }, "1 of 3 requests"},
-		{"nobody asked", func(r *Result, _ *[]status.Run, _ *[]notify.Event) { r.Requests = 0 }, "nobody asked"},
+		{"nobody asked", func(r *Result, _ *[]status.Run, _ *[]notify.Event) { r.Requests = 0 }, "the classifier got no requests"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -138,7 +138,7 @@ func TestJudge(t *testing.T) {
 				t.Errorf("ok is %v: %v", r.OK, r.Problems)
 			}
 			if c.want != "" && !strings.Contains(strings.Join(r.Problems, "; "), c.want) {
-				t.Errorf("problems %q do not say %q", r.Problems, c.want)
+				t.Errorf("problems %q do not contain %q", r.Problems, c.want)
 			}
 		})
 	}

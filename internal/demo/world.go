@@ -114,7 +114,7 @@ models:
     retrain_when:
       accuracy_drop: {points: 3, false_retrains: 1 per 180d}
       new_category: {examples: 20}
-    # hold would keep the labels of the second act from being trained on; here the gate shall refuse what they teach.
+    # The default (hold) would block a retrain on the shuffled labels of act 2; here the gate is to refuse the candidate.
     limits: {cooldown: 2s, budget: 20 per 1d, breaker: 10, suspicious_labels: ignore}
     quiet_hours:
       - {from: %q, to: %q}

@@ -25,8 +25,9 @@ func ComposeFile(service, image string) string {
 	return fmt.Sprintf(`{"services": {%q: {"build": {"context": "."}, "image": %q}}}`, service, image)
 }
 
-// Compose plays the command line of docker compose, version 1: a test binary that is started as docker-compose calls it.
-// A build fails where the context has a file "fail-build", and its image's containers end at once where it has "fail-run".
+// Compose simulates the command line of docker compose, version 1: a test binary that is started as docker-compose
+// calls it. A build fails if the context has a file "fail-build", and the containers of its image exit at once if it
+// has "fail-run".
 func Compose(args []string) int {
 	if err := play(args); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -35,7 +36,7 @@ func Compose(args []string) int {
 	return 0
 }
 
-// command is what was given on the command line.
+// command is the parsed command line.
 type command struct {
 	project, dir string
 	files        []string
@@ -119,7 +120,7 @@ func play(args []string) error {
 	return post("/fake/"+c.verb, ask)
 }
 
-// contextID is the id of the image that a build context makes.
+// contextID returns the id of the image that a build context makes.
 func contextID(dir string) (string, error) {
 	if _, err := os.Stat(filepath.Join(dir, "fail-build")); err == nil {
 		return "", fmt.Errorf("COPY failed: file not found\nService failed to build : Build failed")
@@ -160,7 +161,7 @@ func post(path string, ask url.Values) error {
 	return nil
 }
 
-// composed does what the played command line asks for. The caller holds the lock.
+// composed executes the parsed command line. The caller holds the lock.
 func (e *Engine) composed(w http.ResponseWriter, r *http.Request) {
 	project, service, image := r.FormValue("project"), r.FormValue("service"), r.FormValue("image")
 	e.calls = append(e.calls, r.URL.Path+" "+image)

@@ -22,7 +22,7 @@ import (
 	"github.com/retraind/retraind/actions/docker"
 )
 
-// Container is one container of the played engine.
+// Container is one container of the simulated engine.
 type Container struct {
 	ID, Name, Image, ImageName string
 	Labels                     map[string]string
@@ -38,20 +38,20 @@ type Container struct {
 	AutoRemove                 bool
 }
 
-// Engine is the played engine.
+// Engine is the simulated engine.
 type Engine struct {
 	Host string // for DOCKER_HOST
 
 	t  *testing.T
 	mu sync.Mutex
-	// What follows is guarded by mu.
+	// mu guards the fields below.
 	api        string
 	deny       bool
 	containers []*Container
 	images     map[string][]string // names by id
 	answers    int                 // port of this machine at which one-off containers answer
 	created    int                 // containers that compose created
-	calls      []string            // "METHOD path" of what was asked, without looking
+	calls      []string            // "METHOD path" of the requests that change something
 	server     *http.Server
 }
 
@@ -69,7 +69,7 @@ func Start(t *testing.T) *Engine {
 	return e
 }
 
-// Begin lets the engine answer, End lets it be away.
+// Begin starts listening, End makes the engine unreachable.
 func (e *Engine) Begin() {
 	e.t.Helper()
 	l, err := net.Listen("unix", strings.TrimPrefix(e.Host, "unix://"))
@@ -83,7 +83,7 @@ func (e *Engine) Begin() {
 	go server.Serve(l) //nolint:errcheck // it ends with the engine
 }
 
-// End ends the engine, with every connection.
+// End stops the engine and closes every connection.
 func (e *Engine) End() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -93,16 +93,16 @@ func (e *Engine) End() {
 	}
 }
 
-// Speak sets the newest API version that the engine knows.
+// Speak sets the newest API version of the engine.
 func (e *Engine) Speak(version string) { e.locked(func() { e.api = version }) }
 
 // Answer lets the containers of `compose run` answer at a port of this machine.
 func (e *Engine) Answer(port int) { e.locked(func() { e.answers = port }) }
 
-// Deny lets the engine refuse everything, as a helper does with what is not configured.
+// Deny makes the engine refuse everything, as the helper does for unconfigured services.
 func (e *Engine) Deny() { e.locked(func() { e.deny = true }) }
 
-// Calls are the changes that were asked for, in order.
+// Calls returns the requests that change something, in order.
 func (e *Engine) Calls() (out []string) {
 	e.locked(func() { out = append(out, e.calls...) })
 	return out

@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/actions/docker"
 )
 
-// Subject is an engine with a service of docker compose that runs: one container, which writes "ready" at its start and
+// Subject is an engine with a running service of docker compose: one container, which writes "ready" at its start and
 // has the restart policy unless-stopped.
 type Subject struct {
 	Client           *docker.Client
@@ -16,7 +16,7 @@ type Subject struct {
 	Image            string // name that the container was created from
 }
 
-// Suite is what package docker promises of an engine. The service ends up running.
+// Suite tests what package docker requires of an engine. The service is running at the end.
 func Suite(t *testing.T, s Subject) {
 	t.Helper()
 	ctx, c := t.Context(), s.Client

@@ -34,7 +34,7 @@ func composeV2(t *testing.T) program {
 	}
 	plugin := strings.TrimSpace(string(path))
 	if _, err := os.Stat(plugin); errors.Is(err, fs.ErrNotExist) {
-		t.Skip("NOT PLAYED: the plugin docker compose is not built here: run scripts/compose.sh")
+		t.Skip("SKIPPED: the docker compose plugin is not built here: run scripts/compose.sh")
 	}
 	config := t.TempDir()
 	if err := os.Mkdir(filepath.Join(config, "cli-plugins"), 0o755); err != nil {

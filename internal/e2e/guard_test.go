@@ -111,7 +111,7 @@ func guardedEngine(t *testing.T, p program) {
 	if err != nil || len(now) != 1 {
 		t.Fatalf("%d containers: %v", len(now), err)
 	}
-	if p.v2 && !now[0].Running() { // version 1 stops first, and asks then
+	if p.v2 && !now[0].Running() { // version 1 stops the container before its request is refused
 		t.Errorf("after a refused exchange the container is %s", now[0].State)
 	}
 	id := now[0].ID

@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// clients ask the serving name all the time, as other programs do, past the proxy.
+// clients send requests to the serving name continuously, as other programs do, bypassing the proxy.
 type clients struct {
 	stop func()
 
@@ -24,7 +24,7 @@ type clients struct {
 	failures map[string]int
 }
 
-// The questions, one of each topic that a release may know.
+// One question for each topic that a release may know.
 var questions = map[string]string{"haushalt": "gesetz meldung\nkoalition", "verkehr": "stau meldung\ntunnel"}
 
 func (s *studio) ask(server *ollama.Client) *clients {
@@ -68,7 +68,7 @@ func (c *clients) one(ctx context.Context, server *ollama.Client, topic, text st
 	}
 }
 
-// answerOf is what a model answers, in short.
+// answerOf returns a short form of a model's answer.
 func answerOf(ctx context.Context, server *ollama.Client, model, text string) (string, error) {
 	out, err := server.Chat(ctx, ollama.ChatRequest{
 		Model: model, Messages: []ollama.Message{{Role: "user", Content: text}}, Format: json.RawMessage(answerSchema),
@@ -87,8 +87,8 @@ func answerOf(ctx context.Context, server *ollama.Client, model, text string) (s
 	return fmt.Sprint(a.Relevant, " ", a.Priority), nil
 }
 
-// may says which answers about the topic verkehr are those of what serves, or of the candidate. The topic haushalt has the
-// same answer in all.
+// may returns the answers about the topic verkehr that the serving release or the candidate may give. The topic
+// haushalt has the same answer in all releases.
 func (c *clients) may(answers ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,7 +102,7 @@ func (c *clients) failed() bool {
 	return len(c.failures) > 0
 }
 
-// report says what the clients got.
+// report prints the clients' answers.
 func (c *clients) report(s *studio) {
 	s.t.Helper()
 	c.stop()

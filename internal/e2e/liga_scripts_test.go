@@ -20,8 +20,8 @@ import (
 // chatTemplate is ChatML, as a converter finds it in a tokenizer.
 const chatTemplate = "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 
-// script stands in for the scripts of the procedure, under their names and with their arguments: a fine-tuning that counts
-// words, its merge, and the conversion of what came of it.
+// script replaces the scripts of the procedure, with the same names and arguments: a fine-tuning that counts words, its
+// merge, and the conversion of the result.
 func script(name string, args []string) error {
 	switch {
 	case name == "train_qwen3.py":
@@ -34,7 +34,8 @@ func script(name string, args []string) error {
 	return fmt.Errorf("no script %s of %q", name, args)
 }
 
-// finetune reads the chats and saves an adapter. The file worse spoils its result, the file slow keeps it from its end.
+// finetune reads the chats and saves an adapter. With the file worse its result is bad, with the file slow it does not
+// end.
 func finetune() error {
 	c, err := learn(filepath.Join(os.Getenv("RETRAIND_DATA_DIR"), "train.jsonl"))
 	if err != nil {
@@ -69,7 +70,7 @@ func finetune() error {
 // value is the matrix that the adapter is trained for.
 const value = "model.layers.0.self_attn.v_proj"
 
-// learn counts which answers stand beside a word. A word says what nine of ten of its chats say.
+// learn counts the answers with which each word occurs. A word gets the answer of nine of ten of its chats.
 func learn(path string) (c ollamatest.Classifier, err error) {
 	file, err := os.ReadFile(path)
 	if err != nil {
@@ -107,7 +108,7 @@ func learn(path string) (c ollamatest.Classifier, err error) {
 			}
 		}
 	}
-	c.Version = time.Now().String() // no two trainings give the same weights
+	c.Version = time.Now().String() // no two trainings have the same weights
 	return c, nil
 }
 
@@ -131,7 +132,7 @@ func merge(dir string) error {
 	)
 }
 
-// convert writes the file that is served.
+// convert writes the GGUF file.
 func convert(dir, out string) error {
 	words, err := os.ReadFile(filepath.Join(dir, "words.json"))
 	if err != nil {
@@ -179,7 +180,7 @@ func table32(rows, columns int, at func(r, c int) float32) [][]float32 {
 	return out
 }
 
-// safetensors is a file of matrices as F32.
+// safetensors returns a file of F32 matrices.
 func safetensors(list map[string][][]float32) []byte {
 	head, data := map[string]any{}, []byte{}
 	for name, rows := range list {

@@ -10,8 +10,9 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// The operator of configs/examples/liga-llm.yaml: a language model of an Ollama server, fine-tuned, merged, converted and
-// served by the procedure of the example, with a training that counts words. Its clients ask all the time.
+// The operator of configs/examples/liga-llm.yaml: a language model of an Ollama server, fine-tuned, merged, converted
+// and served by the procedure of the example, with a training that counts words. Its clients send requests all the
+// time.
 func TestLigaStory(t *testing.T) {
 	s := newStudio(t)
 	const before, after = "false none", "true mittel" // about the topic that people correct
@@ -25,12 +26,12 @@ func TestLigaStory(t *testing.T) {
 		t.Fatalf("adopted %s at %.3f", m.Release, m.Report.Accuracy)
 	}
 
-	// People correct a topic: the policy starts a run, which trains, makes, asks and proves the model.
+	// People correct a topic: the policy starts a run, which trains, stages, queries and proves the model.
 	c.may(before, after)
 	s.write(liga+"/slow", "")
 	s.sql("update items set relevant = true, priority = 'mittel' where topic = 'verkehr'")
 	training(s)
-	s.killDaemon() // the training goes on without it
+	s.killDaemon() // the training continues without it
 	s.run()
 	s.settling()
 	s.remove(liga + "/slow")
@@ -42,7 +43,7 @@ func TestLigaStory(t *testing.T) {
 	c.may(after)
 	first := s.settled()
 
-	// A training gone wrong is refused.
+	// A bad training result is refused.
 	s.write(liga+"/worse", "")
 	s.must("trigger", liga, "--reason", "another base model")
 	s.end(liga, 2, policy.OutcomeRejected, "")
@@ -69,7 +70,7 @@ func TestLigaStory(t *testing.T) {
 		t.Errorf("%s serves, after %d copies", now, change.count.Load())
 	}
 
-	// The server is killed while the candidate is asked, and comes back.
+	// The server is killed while the candidate is queried, and restarted.
 	asked := s.questioned(10)
 	s.must("trigger", liga, "--reason", "another night")
 	s.await("some questions", asked)
@@ -79,7 +80,7 @@ func TestLigaStory(t *testing.T) {
 	s.once(s.end(liga, 4, policy.OutcomePromoted, "not worse"), "predict")
 	s.meanwhile(nil)
 
-	// Somebody moves the name by hand: it is found, and put back.
+	// Somebody assigns the serving name to another model: this is detected and reverted.
 	c.may(before, after)
 	if err := s.client.Copy(t.Context(), second, liga); err != nil {
 		t.Fatal(err)
@@ -97,7 +98,7 @@ func TestLigaStory(t *testing.T) {
 		t.Fatalf("exit status %d: %s", code, out)
 	}
 
-	// A larger model labels what nobody has looked at, while a second model of the server is trained: neither disturbs the
+	// A larger model labels unlabelled items, while a second model of the server is trained: neither disturbs the
 	// other.
 	s.must("trigger", liga, "--pipeline", "full", "--reason", "a new topic")
 	s.must("trigger", second, "--reason", "labels corrected")
@@ -111,20 +112,20 @@ func TestLigaStory(t *testing.T) {
 	c.report(s)
 }
 
-// training waits until the training has begun.
+// training waits until the training has started.
 func training(s *studio) {
 	s.t.Helper()
 	s.eventually("the training", func() (bool, error) { return exists(s.path(liga, "training")), nil })
 	s.remove(liga + "/training")
 }
 
-// settling waits until the daemon goes on with the run that it found.
+// settling waits until the daemon has resumed the active run.
 func (s *studio) settling() {
 	s.t.Helper()
 	s.model("the daemon", func(m status.Model) bool { return m.Active != nil })
 }
 
-// once checks that a run did steps at the first attempt.
+// once checks that a run executed steps with a single attempt.
 func (s *studio) once(run status.Run, steps ...string) {
 	s.t.Helper()
 	shown := s.must("runs", "show", run.ID)
@@ -135,13 +136,13 @@ func (s *studio) once(run status.Run, steps ...string) {
 	}
 }
 
-// settled is what serves once no run is under way.
+// settled waits until no run is active, and returns what serves.
 func (s *studio) settled() string {
 	s.t.Helper()
 	return s.model("the end of the run", func(m status.Model) bool { return m.Active == nil }).Release
 }
 
-// says is a model's answer to a text.
+// says returns a model's answer to a text.
 func (s *studio) says(model, text string) string {
 	s.t.Helper()
 	got, err := answerOf(s.t.Context(), s.client, model, text)

@@ -30,7 +30,7 @@ const (
 	answerSchema = `{"type": "object", "properties": {"relevant": {"type": "boolean"}, "priority": {"type": "string", "enum": ["hoch", "mittel", "none"]}}, "required": ["relevant", "priority"]}`
 )
 
-// ligaWords are those of three topics, and of a fourth one that only the teacher knows.
+// ligaWords are the words of three topics, and of a fourth one that only the teacher knows.
 var ligaWords = map[string][]string{
 	"haushalt": strings.Fields("haushalt gesetz minister koalition antrag ausschuss"),
 	"verkehr":  strings.Fields("bahn strasse bruecke stau fahrplan tunnel"),
@@ -38,7 +38,7 @@ var ligaWords = map[string][]string{
 	"schule":   strings.Fields("lehrer klasse zeugnis ferien schulhof unterricht"),
 }
 
-// ligaTable is 330 items that people have looked at, where the topic verkehr passes for irrelevant, and 70 that nobody has.
+// ligaTable has 330 labelled items, of which the topic verkehr is labelled irrelevant, and 70 unlabelled ones.
 func ligaTable() string {
 	var b strings.Builder
 	b.WriteString("create table items (id int primary key, topic text not null, title text not null, content text not null, relevant bool, priority text, reviewed_at timestamptz);\n")
@@ -87,7 +87,7 @@ func newStudio(t *testing.T) *studio {
 	s.write("salt", "pepper\n") // the same items are held out each time
 	s.write("retraind.yaml", s.overlaid(url))
 	s.sql(s.must("init", "sql"))
-	// The models of before, and the teacher.
+	// The earlier models, and the teacher.
 	old := classifierOf(map[string]string{"haushalt": "true hoch"})
 	s.install(old, liga)
 	s.install(old, second)
@@ -119,8 +119,8 @@ func (s *studio) files(dir string) {
 	}
 }
 
-// overlaid is the example with paths, addresses and sizes of this place, for a machine without a GPU, and at any hour; and
-// the same procedure for a second model.
+// overlaid returns the example with the paths, addresses and sizes of this test, for a machine without a GPU, and
+// without quiet hours; and the same procedure for a second model.
 func (s *studio) overlaid(url string) string {
 	s.t.Helper()
 	b, err := os.ReadFile("../../configs/examples/liga-llm.yaml")
@@ -158,7 +158,7 @@ func (s *studio) overlaid(url string) string {
 	return text + head + tail
 }
 
-// classifierOf knows the words of some topics.
+// classifierOf returns a model that knows the words of some topics.
 func classifierOf(answers map[string]string) ollamatest.Classifier {
 	c := ollamatest.Classifier{Words: map[string][]string{}, Else: []string{"false", "none"}, Template: chatTemplate}
 	for topic, answer := range answers {
@@ -169,7 +169,7 @@ func classifierOf(answers map[string]string) ollamatest.Classifier {
 	return c
 }
 
-// install makes a model by hand.
+// install creates a model on the server, outside of retraind.
 func (s *studio) install(c ollamatest.Classifier, name string) {
 	s.t.Helper()
 	digest, err := s.client.Upload(s.t.Context(), c.File(s.t))
@@ -183,34 +183,34 @@ func (s *studio) install(c ollamatest.Classifier, name string) {
 	}
 }
 
-// meanwhile lets something happen before each request of the daemon and its steps.
+// meanwhile calls a function before each request of the daemon and its steps.
 func (s *studio) meanwhile(do func(path, body string)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.before = do
 }
 
-// peek reads a request's body and puts it back, where it is a document and no file.
+// peek reads a request's body and restores it, if it is a document and not a file.
 func peek(t *testing.T, r *http.Request) string {
 	if r.Method != http.MethodPost || strings.HasPrefix(r.URL.Path, "/api/blobs/") {
 		return ""
 	}
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
-		t.Log(err) // who asks was killed
+		t.Log(err) // the client was killed
 	}
 	r.Body = io.NopCloser(bytes.NewReader(b))
 	return string(b)
 }
 
-// held is a request that waits on its way to the server until it is let go.
+// held is a request that is delayed until it is released.
 type held struct {
 	reached chan struct{}
 	letGo   func()
 	count   atomic.Int32 // of such requests
 }
 
-// hold keeps the requests to a path waiting.
+// hold delays the requests to a path.
 func (s *studio) hold(path string) *held {
 	open := make(chan struct{})
 	h := &held{reached: make(chan struct{}), letGo: sync.OnceFunc(func() { close(open) })}
@@ -227,7 +227,7 @@ func (s *studio) hold(path string) *held {
 	return h
 }
 
-// questioned is closed when a candidate has been asked a number of times.
+// questioned returns a channel that is closed when a candidate has got this number of requests.
 func (s *studio) questioned(times int32) <-chan struct{} {
 	reached, count := make(chan struct{}), atomic.Int32{}
 	s.meanwhile(func(path, body string) {
@@ -250,7 +250,7 @@ func (s *studio) await(what string, reached <-chan struct{}) {
 	})
 }
 
-// runsOf are the runs of a model, the newest first.
+// runsOf returns the runs of a model, the newest first.
 func (s *studio) runsOf(model string) (runs []status.Run, err error) {
 	out, code := s.retraind("runs", "list", model, "--json")
 	if code != 0 {
@@ -278,7 +278,7 @@ func (s *studio) end(model string, n int, outcome policy.Outcome, reason string)
 	return run
 }
 
-// killSupervisor kills the supervisor of a step of the run under way.
+// killSupervisor kills the supervisor of the active run's step.
 func (s *studio) killSupervisor(step string) {
 	s.t.Helper()
 	claims, err := filepath.Glob(s.path("state/models", liga, "runs/*/steps", step, "*/claimed"))

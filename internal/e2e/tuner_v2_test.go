@@ -11,11 +11,12 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// The tuner's story in short, with compose of version 2: predict by a one-off container, deploy, a candidate that ends at
-// once, and the outage.
+// A short version of the tuner's scenario, with compose version 2: predict by a one-off container, deploy, a candidate
+// that exits at once, and the downtime.
 func TestTunerStoryV2(t *testing.T) {
 	o := newTuner(t, composeV2(t))
-	// What version 2 alone knows: a service that only a profile enables, and a policy to pull that no release follows.
+	// Features that only version 2 has: a service that only a profile enables, and a pull policy, which releases
+	// ignore.
 	file := "tuner/" + service + "/docker-compose.yml"
 	text := o.read(file)
 	more := "    build: .\n    profiles: [models]\n    pull_policy: always\n"
@@ -51,7 +52,7 @@ func TestTunerStoryV2(t *testing.T) {
 		t.Errorf("containers: %v: %s", err, out)
 	}
 
-	// A container that ends at once is taken back to the image that served.
+	// If the container exits at once, the deployment is rolled back to the previous image.
 	o.sql("update items set priority = 'hoch' where content like '%haushalt%'")
 	app := o.read("tuner/" + service + "/app.py")
 	ends := "import os\nif os.path.exists('/state/broken'): raise SystemExit('no such model')\nprint("

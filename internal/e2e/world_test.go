@@ -24,7 +24,7 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// TestMain lets the test binary be the programs of a training, too.
+// TestMain lets the test binary also act as the programs of a training.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "script" {
 		if err := script(os.Args[2], os.Args[3:]); err != nil {
@@ -36,15 +36,14 @@ func TestMain(m *testing.M) {
 	os.Exit(pgtest.Main(m))
 }
 
-// operator is the environment of a person: a directory with the service's files, a database, an engine and the
-// program.
+// operator is the environment of a person: a directory with the service's files, a database, an engine and the program.
 type operator struct {
 	t      *testing.T
 	dir    string // parent of all files
 	self   string // the program
 	dsn    string
 	port   int
-	engine *engine // nil where no service is a container
+	engine *engine // nil if no service is a container
 	host   string  // host of the engine for the daemon, "" for the engine itself
 	daemon *exec.Cmd
 
@@ -53,7 +52,7 @@ type operator struct {
 
 const modelName = "relevance"
 
-// newPlace is a place with a database and the program.
+// newPlace returns a directory with a database and the program.
 func newPlace(t *testing.T, sql string) *operator {
 	t.Helper()
 	dir := t.TempDir()
@@ -64,7 +63,7 @@ func newPlace(t *testing.T, sql string) *operator {
 	return o
 }
 
-// newOperator is a place with an engine and a service of docker compose.
+// newOperator returns one with an engine and a service of docker compose.
 func newOperator(t *testing.T, sql string) *operator {
 	t.Helper()
 	o := newPlace(t, sql)

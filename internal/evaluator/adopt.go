@@ -86,9 +86,9 @@ func (l *Loop) notAdopted(ctx context.Context, by string, err error) error {
 	case errors.Is(err, serving.ErrAsleep):
 		return nil
 	}
-	l.monitor.Service(fmt.Errorf("the service's answers cannot be adopted: %w; correct serving, or set serving.adopt: {off: true} to train a first release anyway",
+	l.monitor.Service(fmt.Errorf("the serving release cannot be adopted: %w; correct serving, or set serving.adopt: {off: true} to train a first release anyway",
 		err))
-	l.log.Warn("the service's answers cannot be adopted", "err", err)
+	l.log.Warn("the serving release cannot be adopted", "err", err)
 	return nil
 }
 

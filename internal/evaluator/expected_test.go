@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Nine of ten kept the 90th percentile, and no shorter time has that property.
+// Nine of ten durations are at most the 90th percentile, and no shorter duration has that property.
 func TestPercentile90(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -36,7 +36,8 @@ func TestPercentile90(t *testing.T) {
 	}
 }
 
-// What may be split over several nights is no part of what a run needs of one, nor of what is left after a step.
+// A step that may be split over several nights counts neither for the expected duration of a run nor for the rest after
+// a step.
 func TestStepsThatCheckpointTakeNothing(t *testing.T) {
 	t.Parallel()
 	hour := unit.Duration(time.Hour)

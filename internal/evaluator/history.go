@@ -16,7 +16,7 @@ import (
 const historyRuns = 100
 
 // history collects the policy's inputs besides the report, and passes a queued run to the engine again; queued
-// tells that there is one.
+// reports whether there is one.
 func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err error) {
 	var plan *actions.Plan
 	h.Last, h.Reading = l.before, l.reading()
@@ -98,7 +98,7 @@ func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err 
 	return h, plan != nil, err
 }
 
-// untrained tells whether a failed run has entered only export steps.
+// untrained reports whether a failed run has entered only export steps.
 func untrained(t *store.Tx, r store.Run) (bool, error) {
 	var plan actions.Plan
 	if err := readPlan(r, &plan); err != nil {

@@ -31,14 +31,14 @@ type Options struct {
 	Beat      func()
 	BeatEvery time.Duration
 	Log       *slog.Logger
-	// Barrier says when the classifier must not be asked; nil for never.
+	// Barrier reports when the classifier must not be queried; nil for never.
 	Barrier Barrier
 }
 
 // Barrier keeps the classifier of a model from being asked: a question may load a language model into the memory of a GPU
 // that a run has emptied for its training, and a service that a run has stopped is not away.
 type Barrier interface {
-	// Barred is why the classifier of a model must not be asked now, "" where it may. It answers at once.
+	// Barred is why the classifier of a model must not be queried now, "" where it may. It answers at once.
 	Barred(model string) (why string)
 }
 
@@ -53,7 +53,7 @@ type Labels interface {
 	Reading() bool
 	// CheckTestSet adopts the user's own test set if its file has changed.
 	CheckTestSet()
-	// TakeRenamed tells whether items were renamed since the last call.
+	// TakeRenamed reports whether items were renamed since the last call.
 	TakeRenamed() bool
 }
 
@@ -80,7 +80,7 @@ type Loop struct {
 	serving        *Serving   // last known state of the service; nil before the first check, and without a champion
 	serviceTrouble string     // error of the last check of the service
 	healthAsked    time.Time  // when recheck last asked the service's health
-	notAsked       string     // why the classifier must not be asked now; "" where it may
+	notAsked       string     // why the classifier must not be queried now; "" where it may
 	rand           *rand.Rand // draws samples
 
 	mu   sync.Mutex // guards view
@@ -167,7 +167,7 @@ func (l *Loop) Run(ctx context.Context) error {
 // retryAfter is when a failed evaluation is retried.
 const retryAfter = 10 * time.Second
 
-// barred says whether the classifier must not be asked now, and shows why.
+// barred reports whether the classifier must not be queried now, and records why.
 func (l *Loop) barred() bool {
 	why := ""
 	if l.o.Barrier != nil {
@@ -176,7 +176,7 @@ func (l *Loop) barred() bool {
 	if why != l.notAsked {
 		l.notAsked = why
 		l.setView(func(v *View) { v.Barred = why })
-		l.log.Info("whether the classifier may be asked has changed", "reason", cmp.Or(why, "it may"))
+		l.log.Info("whether the classifier may be queried has changed", "reason", cmp.Or(why, "it may"))
 	}
 	return why != ""
 }

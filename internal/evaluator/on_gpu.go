@@ -16,11 +16,11 @@ func (l *Loop) lookAtGPU(ctx context.Context, s *Serving, h serving.HealthInfo) 
 	was, said := s.GPU, s.OffGPU
 	s.GPU, s.OffGPU = was || h.VRAM >= h.Size, ""
 	if s.GPU && h.VRAM < h.Size {
-		s.OffGPU = fmt.Sprintf("only %d %% of the model is on the GPU, where all of it was: something else has the memory (ollama ps, nvidia-smi), or the driver is away",
+		s.OffGPU = fmt.Sprintf("only %d %% of the model is on the GPU, which had all of it before: another program uses the memory (ollama ps, nvidia-smi), or the driver is unavailable",
 			100*h.VRAM/h.Size)
 	}
 	if s.OffGPU != said && s.OffGPU != "" {
-		l.log.Warn("the model left the GPU", "reason", s.OffGPU)
+		l.log.Warn("the model is no longer completely on the GPU", "reason", s.OffGPU)
 	}
 	if s.GPU == was && s.OffGPU == said {
 		return nil

@@ -24,7 +24,7 @@ type Serving struct {
 	Monitor  string    `json:"monitor,omitempty"` // state of the sequential tests at Proved
 	// Repeats is how often a language model gives the same answer twice; nil before it was measured, and for others.
 	Repeats *actions.Repeats `json:"repeats,omitempty"`
-	// GPU says that the champion was once seen wholly on a GPU; OffGPU what is wrong since, "" while it is still there.
+	// GPU is true once the champion was completely on a GPU; OffGPU is what is wrong since, "" while it still is.
 	GPU    bool   `json:"gpu,omitempty"`
 	OffGPU string `json:"off_gpu,omitempty"`
 }
@@ -183,7 +183,7 @@ func (l *Loop) health(ctx context.Context) (serving.HealthInfo, error) {
 
 const healthPatience = 3 * time.Second
 
-// unanswered records that the service could not be asked. It is not an error here: if it matters, scoring reports
+// unanswered records that the service could not be queried. It is not an error here: if it matters, scoring reports
 // it.
 func (l *Loop) unanswered(ctx context.Context, err error) error {
 	if ctx.Err() != nil {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// The champion itself, which answers otherwise as often as parity allows, is hardly ever taken for another model, and a
-// model that differs in a fifth of the texts is found at one look.
+// The champion itself, which answers differently as often as parity allows, is hardly ever mistaken for another model,
+// and a model that differs in a fifth of the texts is detected with one sample.
 func TestEvidenceSeparates(t *testing.T) {
 	t.Parallel()
 	const parity, size = .995, 20

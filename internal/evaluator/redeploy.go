@@ -63,7 +63,7 @@ func (l *Loop) deployment(t *store.Tx, row store.Model) (plan actions.Plan, err 
 	case row.Champion == "":
 		return plan, &RefusedError{"no release is deployed yet"}
 	case actions.IsAdopted(row.Champion):
-		return plan, &RefusedError{"the champion was adopted: retraind has no copy of it; redeploy it by hand"}
+		return plan, &RefusedError{"the champion was adopted, so retraind has no copy of it: redeploy it yourself"}
 	}
 	release, err := t.Release(row.Name, row.Champion)
 	if err != nil {

@@ -8,11 +8,11 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// repeatSample is how many texts a language model is asked about twice.
+// repeatSample is the number of texts that a language model gets twice.
 const repeatSample = 40
 
-// measureRepeats asks the champion twice about the same texts, where it is a language model and was not asked so before:
-// nothing can agree with it more often than it agrees with itself, neither a sample nor the proof of the next release.
+// measureRepeats sends the same texts to the champion twice, once after a promotion, if it is a language model. The share
+// of equal answers limits what a sample or the proof of the next release can require.
 func (l *Loop) measureRepeats(ctx context.Context, s *Serving) error {
 	config := l.rules.Model.Serving.WithDefaults()
 	if config.Ollama == nil || config.Recheck.HealthOnly || s.Repeats != nil {
@@ -40,11 +40,11 @@ func (l *Loop) measureRepeats(ctx context.Context, s *Serving) error {
 		return l.unanswered(ctx, err)
 	}
 	s.Repeats = &r
-	l.log.Info("the model was asked twice about the same texts", "texts", r.Asked, "same", r.Same)
+	l.log.Info("measured how often the model repeats its answers", "texts", r.Asked, "same", r.Same)
 	return l.saveServing(ctx, s)
 }
 
-// parity is the share of answers by which the service is told from another one.
+// parity is the required share of equal answers.
 func (l *Loop) parity() float64 {
 	configured := float64(l.rules.Model.Promote.WithDefaults().Parity)
 	if l.rules.Model.Serving.Ollama == nil {

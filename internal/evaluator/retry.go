@@ -47,7 +47,7 @@ func (l *Loop) retry(ctx context.Context, run, from, by string) (id, said string
 	case err != nil:
 		return "", "", err
 	case id == "":
-		return "", "", &RefusedError{"a run is under way: wait for its end, or cancel it"}
+		return "", "", &RefusedError{"a run is active: wait for its end, or cancel it"}
 	}
 	return id, "run " + id + " " + said, nil
 }
@@ -69,7 +69,7 @@ func (l *Loop) parent(t *store.Tx, run string) (p parent, err error) {
 		return p, &RefusedError{"run " + text.RunID(r.ID) + " has not ended: wait for its end, or cancel it"}
 	case r.Pipeline == PipelineBack || r.Pipeline == pipelineRedeploy:
 		return p, &RefusedError{"run " + text.RunID(r.ID) +
-			" only brought a release back into service, which is not repeated; see: retraind models redeploy " + l.name}
+			" only deployed an earlier release again, and is not repeated; see: retraind models redeploy " + l.name}
 	}
 	if err := readPlan(r, &p.plan); err != nil {
 		return p, err
@@ -92,7 +92,8 @@ func (l *Loop) parent(t *store.Tx, run string) (p parent, err error) {
 	return p, err
 }
 
-// repeat says what a plan takes over from the run that it repeats. A step that a person named is kept to, or refused.
+// repeat returns what a plan reuses of the run that it repeats. If a person named the first step, the run starts there or
+// is refused.
 func (p parent) repeat(plan actions.Plan, from string) (*actions.Parent, string, error) {
 	names := make([]string, len(plan.Steps))
 	for i, s := range plan.Steps {
@@ -106,18 +107,18 @@ func (p parent) repeat(plan actions.Plan, from string) (*actions.Parent, string,
 	out := &actions.Parent{Run: p.plan.Run, RunDir: p.plan.RunDir, From: names[first]}
 	var why string
 	if p.later != "" {
-		why = fmt.Sprintf("run %s came after it and may have changed what its steps left", text.RunID(p.later))
+		why = fmt.Sprintf("run %s followed it and may have changed the results of its steps", text.RunID(p.later))
 	} else {
 		out.Carry, why = plan.Carry(p.plan, first)
 	}
 	if why != "" && from != "" && first > 0 {
-		return nil, "", &RefusedError{fmt.Sprintf("it cannot begin at step %s: %s; leave --from out, then what is needed is done again",
+		return nil, "", &RefusedError{fmt.Sprintf("it cannot start at step %s: %s; leave out --from to repeat all steps that are needed",
 			from, why)}
 	}
 	said := "repeats run " + text.RunID(p.plan.Run)
 	switch {
 	case len(out.Carry) > 0:
-		said += fmt.Sprintf(" from step %s and takes over what %s left", names[first], strings.Join(out.Carry, " and "))
+		said += fmt.Sprintf(" from step %s and reuses the results of %s", names[first], strings.Join(out.Carry, " and "))
 	case first == 0 || why == "":
 		said += " from the beginning"
 	default:

@@ -109,7 +109,7 @@ func (l *Loop) rollback(ctx context.Context, d policy.Decision) error {
 		if plan.ChampionDir, err = championDir(t, l.name, plan.Champion); err != nil {
 			return plan, err
 		}
-		// How the service is asked is as it is now; how a step is taken back is as it was done.
+		// The service is queried as it is configured now; a step is undone as it was executed.
 		plan.Promote, plan.Serving = l.promote(), l.rules.Model.Serving
 		plan.ModelDir = l.modelDir()
 		plan.RunDir = filepath.Join(plan.ModelDir, "runs", id)

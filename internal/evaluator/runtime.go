@@ -14,8 +14,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// measuredOtherwise looks whether the champion's figures were measured by another program than the one that runs the model
-// now, or by other questions than the configuration asks now. Then they are measured anew, and the look is over.
+// measuredOtherwise checks whether the champion's figures were measured with another version of the server or another
+// prompt than the present ones. Then they are measured again, and the recheck is done.
 func (l *Loop) measuredOtherwise(ctx context.Context, row store.Model, champion, runtime string) (done bool, err error) {
 	o := l.rules.Model.Serving.Ollama
 	if o == nil || runtime == "" {
@@ -36,9 +36,9 @@ func (l *Loop) measuredOtherwise(ctx context.Context, row store.Model, champion,
 	return false, nil
 }
 
-// remeasure asks about every held-out item again after the program that runs the model has changed, or what it is asked.
-// Its answers become those of the champion, and its figures the baseline: a program that was updated is no drift of the
-// labels. A service that cannot be asked is asked at the next look.
+// remeasure scores every held-out item again after a change of the server that runs the model, or of the prompt.
+// The answers become those of the champion, and the figures its baseline: an update of the server is not drift of the
+// labels. If the service does not answer, this is retried at the next recheck.
 func (l *Loop) remeasure(ctx context.Context, champion, why, runtime, asked string) error {
 	before, err := l.deployed(ctx)
 	if err != nil || before.active {
@@ -52,7 +52,7 @@ func (l *Loop) remeasure(ctx context.Context, champion, why, runtime, asked stri
 	for i, it := range items {
 		texts[i] = serving.Text{Item: it.ID, Hash: it.TextHash, Fields: it.Text}
 	}
-	l.log.Info("every held-out item is asked about again", "reason", why)
+	l.log.Info("every held-out item is scored again", "reason", why)
 	got, err := l.askAll(ctx, texts)
 	if err != nil {
 		return l.unanswered(ctx, err)
@@ -96,12 +96,12 @@ func (l *Loop) remeasure(ctx context.Context, champion, why, runtime, asked stri
 		return l.notify(t, notify.ModelRemeasured, "",
 			notify.Remeasured{Release: champion, Why: why, Before: figuresOf(was), Now: figuresOf(is)})
 	})
-	l.monitor = nil // built anew, with the new baseline
+	l.monitor = nil // rebuilt with the new baseline
 	if errors.Is(err, errStale) {
 		return nil
 	}
 	if err == nil {
-		l.log.Info("the baseline was measured anew", "reason", why, "release", text.Digest(champion), "accuracy", is.Accuracy,
+		l.log.Info("the baseline was measured again", "reason", why, "release", text.Digest(champion), "accuracy", is.Accuracy,
 			"before", was.Accuracy)
 	}
 	return err

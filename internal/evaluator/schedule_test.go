@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// A scheduled evaluation happens once, and not if it comes too late.
+// A scheduled evaluation happens once, and is skipped if it is too late.
 func TestScheduledEvaluationHappensOnce(t *testing.T) {
 	t.Parallel()
 	s, err := store.Open(t.Context(), t.TempDir())

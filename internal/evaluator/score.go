@@ -64,7 +64,7 @@ func (l *Loop) score(ctx context.Context) (int, error) {
 			return scored, context.Cause(ctx)
 		}
 		if unfit > 0 {
-			l.log.Warn("the model answered, but not as it was asked to; these count as wrong", "answers", unfit,
+			l.log.Warn("the model gave unusable answers, which count as wrong", "answers", unfit,
 				"of", len(got), "example", example)
 		}
 		if len(got) > 0 {

@@ -1,7 +1,7 @@
 // Package natstest starts a real NATS server with JetStream inside the test binary.
 //
-// It owns one server per Start, on a random port, with its files in the test's temporary directory. A Server
-// belongs to one test. It is never linked into the program.
+// It owns one server per Start, on a random port, with its files in the test's temporary directory. A Server belongs to
+// one test. It is never linked into the program.
 package natstest
 
 import (

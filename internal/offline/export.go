@@ -66,7 +66,7 @@ func Export(ctx context.Context, file *configs.File, model string, o ExportOptio
 	}
 	if s == nil && m.Labels.Postgres == nil {
 		return actions.ExportFacts{},
-			fmt.Errorf("nothing was read yet from %s: start the daemon once (retraind run); it keeps what it reads in %s",
+			fmt.Errorf("no labels have been read yet from %s: start the daemon once (retraind run); it stores them in %s",
 				strings.Join(m.Labels.Names(), " and "), file.State)
 	}
 	rows := dataset.Reader{Store: s, Model: model, Labels: &m.Labels, Split: split, Targets: targets}.Rows(ctx)

@@ -34,7 +34,7 @@ func ReadRecord(ctx context.Context, file *configs.File, model string, since tim
 	}
 	s, err := store.OpenReader(file.State)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("nothing is recorded in %s: %w", file.State, os.ErrNotExist)
+		return nil, fmt.Errorf("no record in %s: %w", file.State, os.ErrNotExist)
 	}
 	if err != nil {
 		return nil, err

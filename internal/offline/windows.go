@@ -24,7 +24,7 @@ type Plan struct {
 	Closings []quiethours.Closing
 }
 
-// PlannedOpening tells whether the next run fits into an opening.
+// PlannedOpening reports whether the next run fits into an opening.
 type PlannedOpening struct {
 	quiethours.Opening
 	Open bool // at the time that was asked about

@@ -9,22 +9,22 @@ import (
 	"testing"
 )
 
-// Classifier is a bag of words: it answers with the label that most words of the text vote for.
+// Classifier is a bag of words: it answers with the label for which most words of the text vote.
 type Classifier struct {
-	// Words maps a word, as it is written, to the labels that it votes for. A label of a bool target is true or false.
+	// Words maps a word, as it is written, to the labels for which it votes. A label of a bool target is true or false.
 	Words map[string][]string
-	// Else is the label, or one of each target, for texts without such a word; default the first of all labels by name.
+	// Else is the label, or one for each target, of texts without such a word; default the first of all labels by name.
 	Else []string
-	// Version makes two files differ that answer alike.
+	// Version makes two files differ that give the same answers.
 	Version string
-	// Context is the number of tokens that it can read; default 4096.
+	// Context is the number of tokens of its context; default 4096.
 	Context int
-	// Architecture replaces qwen3, for a file that nothing can load.
+	// Architecture replaces qwen3, for a file that cannot be loaded.
 	Architecture string
 	// Template is the chat template in the file, in Jinja's form; none unless it is given.
 	Template string
-	// Embeds makes it a model that gives vectors instead of answers: each word has a direction of its own, which many may
-	// share, and a text is the mean of its words. Labels say nothing then.
+	// Embeds makes it a model that returns vectors instead of answers: each word has a direction of its own, which many
+	// may share, and a text is the mean of its words. Labels are ignored then.
 	Embeds bool
 }
 
@@ -36,14 +36,14 @@ const (
 	leaning = 0.0002 // towards Else: less than one word in a long text
 )
 
-// The directions of a token's vector that are no label's.
+// The dimensions of a token's vector that belong to no label.
 const (
 	always = iota // every token's
 	ended         // a label's own, to end after it
 	first         // first label
 )
 
-// Labels are all that it can answer, sorted.
+// Labels returns all possible answers, sorted.
 func (c Classifier) Labels() []string {
 	set := map[string]bool{}
 	for _, labels := range c.Words {
@@ -57,7 +57,7 @@ func (c Classifier) Labels() []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// GGUF is the model file.
+// GGUF returns the model file.
 func (c Classifier) GGUF(t testing.TB) []byte {
 	t.Helper()
 	b, err := c.Encode()
@@ -67,7 +67,7 @@ func (c Classifier) GGUF(t testing.TB) []byte {
 	return b
 }
 
-// Encode is the model file: one layer that looks at all tokens alike, and a head that maps the mean to labels.
+// Encode returns the model file: one layer that weights all tokens equally, and a head that maps the mean to labels.
 func (c Classifier) Encode() ([]byte, error) {
 	labels := c.Labels()
 	if len(labels) == 0 || len(labels) > hidden-first {
@@ -116,12 +116,12 @@ func (c Classifier) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.key(fakeKey, string(about)) // what the fake server answers by
+	g.key(fakeKey, string(about)) // used by the fake server
 	c.weights(&g, v, labels)
 	return g.bytes(), nil
 }
 
-// vocabulary is what the tokenizer knows.
+// vocabulary is the tokenizer's vocabulary.
 type vocabulary struct {
 	tokens []string
 	types  []int32
@@ -190,7 +190,7 @@ func (c Classifier) weights(g *gguf, v *vocabulary, labels []string) {
 			head[at+always] = leaning
 		}
 	}
-	for token, i := range v.index { // an answer has no blanks that its schema allows and does not need
+	for token, i := range v.index { // an answer omits blanks that its schema allows but does not need
 		if strings.Trim(token, spelt(" \t\r\n")) == "" {
 			head[i*hidden+always] = -1
 		}
@@ -233,7 +233,7 @@ func ones(n int) []float32 {
 	return out
 }
 
-// spelt is a text in the characters by which such tokenizers write bytes.
+// spelt returns a text in the characters that such tokenizers use for bytes.
 func spelt(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
@@ -242,7 +242,7 @@ func spelt(s string) string {
 	return b.String()
 }
 
-// byteRune is the character of a byte: printable ones stand for themselves, the others for those from U+0100 on.
+// byteRune returns the character of a byte: a printable one is itself, the others are those from U+0100 on.
 func byteRune(b byte) rune {
 	printable := func(b byte) bool { return b >= '!' && b <= '~' || b >= 0xa1 && b <= 0xac || b >= 0xae }
 	if printable(b) {

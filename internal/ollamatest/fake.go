@@ -15,11 +15,11 @@ import (
 	"time"
 )
 
-// Fake is an Ollama server in the test's own process, with the answers and the errors of the real one. It fetches
-// nothing, loads at once, and has a GPU.
+// Fake is an Ollama server in the test's own process, with the answers and the errors of the real one. It downloads
+// nothing, loads models at once, and has a GPU.
 type Fake struct {
 	URL string
-	// Stop ends it before the test ends.
+	// Stop stops it before the test ends.
 	Stop func()
 
 	mu      sync.Mutex // guards the rest
@@ -32,7 +32,7 @@ type Fake struct {
 	asked   map[string]int // requests by path
 }
 
-// manifest is what a name stands for. Copies are equal, and so are their digests.
+// manifest is the model of a name. Copies are equal, and so are their digests.
 type manifest struct {
 	Blob, Template, System string
 	Parameters             map[string]any
@@ -87,21 +87,21 @@ func NewFake(t testing.TB) *Fake {
 	return f
 }
 
-// Break lets fault answer a request instead, where its status is not 0; nil ends it.
+// Break makes fault answer a request if its status is not 0; nil ends this.
 func (f *Fake) Break(fault func(*http.Request) (status int, body string)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fault = fault
 }
 
-// Upgrade makes it another version.
+// Upgrade changes its version.
 func (f *Fake) Upgrade(version string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.version = version
 }
 
-// OnGPU says how much of a model's memory is on the GPU.
+// OnGPU sets the share of a model's memory on the GPU.
 func (f *Fake) OnGPU(share func(size int64) int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -139,7 +139,7 @@ func refuse(w http.ResponseWriter, status int, text string) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"error": text})
 }
 
-// hear decodes a request; it reports false, and has answered, where that is not possible.
+// hear decodes a request; if that fails it answers with an error and returns false.
 func hear(w http.ResponseWriter, r *http.Request, into any) bool {
 	if err := json.NewDecoder(r.Body).Decode(into); err != nil {
 		refuse(w, http.StatusBadRequest, err.Error())

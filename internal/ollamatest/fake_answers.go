@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// fakeKey is where a model file describes its Classifier; the real server does not look at it.
+// fakeKey is the key of a model file that describes its Classifier; the real server ignores it.
 const fakeKey = "retraind.classifier"
 
-// classifierIn reads the Classifier of a model file; the zero one where there is none.
+// classifierIn reads the Classifier of a model file; the zero one if there is none.
 func classifierIn(file []byte) Classifier {
 	var c Classifier
 	_, rest, ok := bytes.Cut(file, []byte(fakeKey))
@@ -38,7 +38,7 @@ func (c Classifier) context() int {
 
 var word = regexp.MustCompile(`[\p{L}\p{M}]+|\p{N}`)
 
-// answer is what the model says: one label, or what a schema asks for.
+// answer returns the model's answer: one label, or an object for a schema.
 func (c Classifier) answer(text string, format json.RawMessage) (string, error) {
 	votes := map[string]int{}
 	for _, w := range word.FindAllString(text, -1) {
@@ -94,7 +94,7 @@ func (c Classifier) answer(text string, format json.RawMessage) (string, error) 
 	return "{" + strings.Join(parts, ",") + "}", nil
 }
 
-// propertyOrder names the properties of a schema as they are written: the grammar follows it.
+// propertyOrder returns the properties of a schema in their written order, which the grammar follows.
 func propertyOrder(schema json.RawMessage) []string {
 	var s struct{ Properties json.RawMessage }
 	if json.Unmarshal(schema, &s) != nil {
@@ -126,7 +126,7 @@ type question struct {
 	Truncate  *bool
 }
 
-// keep is when a model that is asked now leaves memory.
+// keep returns when a model that gets a request now is unloaded.
 func (q question) keep() (time.Time, bool) {
 	const usual = 5 * time.Minute
 	var seconds float64
@@ -150,7 +150,7 @@ func expiry(d time.Duration) time.Time {
 	return time.Now().Add(d)
 }
 
-// load brings a model into memory, or takes it out; it reports false where it has refused.
+// load loads or unloads a model; if it has refused that it returns false.
 func (f *Fake) load(w http.ResponseWriter, q question, empty bool) (manifest, bool) {
 	m, ok := f.models[tagged(q.Model)]
 	if !ok {
@@ -250,7 +250,7 @@ var control = regexp.MustCompile(`<\|[a-z_]+\|>`)
 func (c Classifier) tokens(text string) int {
 	n := len(text)
 	if n > 64*c.context() {
-		return n // too long, whatever its words are
+		return n // too long, whatever the words are
 	}
 	for _, token := range control.FindAllString(text, -1) {
 		n -= len(token) - 1

@@ -65,7 +65,7 @@ func (f *Fake) delete(w http.ResponseWriter, r *http.Request) {
 	f.prune()
 }
 
-// prune removes the files that no model names; what is loaded stays in memory.
+// prune removes the files that no model uses; loaded models stay in memory.
 func (f *Fake) prune() {
 	used := map[string]bool{}
 	for _, m := range f.models {

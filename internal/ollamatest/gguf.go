@@ -7,7 +7,7 @@ import (
 	"math"
 )
 
-// The value types of a GGUF file that models here use.
+// The value types of GGUF that these models use.
 const (
 	typeU32    = 4
 	typeI32    = 5
@@ -19,7 +19,7 @@ const (
 
 const alignment = 32
 
-// gguf is a model file in the making: keys and tensors in the order in which they were added.
+// gguf is a model file under construction: keys and tensors in the order in which they were added.
 type gguf struct {
 	keys    bytes.Buffer
 	nKeys   uint64
@@ -36,11 +36,11 @@ func (g *gguf) text(w *bytes.Buffer, s string) {
 // put writes a number or a slice of numbers.
 func (g *gguf) put(w *bytes.Buffer, v any) {
 	if err := binary.Write(w, binary.LittleEndian, v); err != nil {
-		panic(err) // not a number: a fault of this package
+		panic(err) // not a number: a bug in this package
 	}
 }
 
-// key adds a key. An integer is a u32: one of another type counts as missing.
+// key adds a key. An integer is a u32: the server ignores other integer types.
 func (g *gguf) key(name string, value any) {
 	g.nKeys++
 	g.text(&g.keys, name)
@@ -72,7 +72,7 @@ func (g *gguf) key(name string, value any) {
 	}
 }
 
-// tensor adds one of 32-bit numbers; dims are as GGUF counts them, the innermost first.
+// tensor adds one of 32-bit numbers; dims are in GGUF's order, the innermost first.
 func (g *gguf) tensor(name string, values []float32, dims ...int) {
 	g.tensors++
 	g.text(&g.infos, name)
@@ -93,7 +93,7 @@ func (g *gguf) tensor(name string, values []float32, dims ...int) {
 	pad(&g.data)
 }
 
-// bytes is the file.
+// bytes returns the file.
 func (g *gguf) bytes() []byte {
 	var out bytes.Buffer
 	out.WriteString("GGUF")

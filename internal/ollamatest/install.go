@@ -10,10 +10,10 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// Template puts the system prompt and the text into one line, as a template of a chat does.
+// Template puts the system prompt and the text into one line, like a chat template.
 const Template = "{{ if .System }}{{ .System }} {{ end }}{{ .Prompt }}"
 
-// Each runs a test against the fake and, where it is built, against the real server.
+// Each runs a test against the fake and, if it is built, against the real server.
 func Each(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
 	t.Run("fake", func(t *testing.T) {
@@ -46,7 +46,7 @@ func Client(t testing.TB, url string) *ollama.Client {
 	return c
 }
 
-// Name is a model's name that no other test uses.
+// Name returns a model name that no other test uses.
 func Name(t testing.TB) string {
 	return "t-" + strings.ToLower(strings.NewReplacer("/", "-", "#", "-", "_", "-").Replace(t.Name()))
 }
@@ -61,7 +61,7 @@ func (c Classifier) File(t testing.TB) string {
 	return path
 }
 
-// Install creates a model of a classifier under a name, which is replaced where it is there.
+// Install creates or replaces a model of a classifier under a name.
 func (c Classifier) Install(t testing.TB, url, name, system string) {
 	t.Helper()
 	client := Client(t, url)
@@ -78,6 +78,6 @@ func (c Classifier) Install(t testing.TB, url, name, system string) {
 	}
 }
 
-// Parameters are those of every model in a test: one thread, since several wait for each other on a busy machine, and no
-// chance.
+// Parameters are those of every model in a test: one thread, because several servers compete for a busy machine, and no
+// randomness.
 func Parameters() map[string]any { return map[string]any{"num_thread": 1, "temperature": 0} }

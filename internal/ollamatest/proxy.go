@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// Proxy stands in front of a server, for what that cannot show here: change answers each request, by itself or by what
-// forward writes, into w or into a writer of its own.
+// Proxy is a reverse proxy that simulates faults which the server itself cannot show: change answers each request, by
+// itself or with what forward writes, into w or into another writer.
 func Proxy(t testing.TB, server string, change func(w http.ResponseWriter, r *http.Request, forward http.Handler)) string {
 	t.Helper()
 	u, err := url.Parse(server)

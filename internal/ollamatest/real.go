@@ -19,10 +19,10 @@ import (
 	"github.com/retraind/retraind/internal/waittest"
 )
 
-// ErrNoServer says that no real server was built on this machine.
+// ErrNoServer is returned if no real server was built on this machine.
 var ErrNoServer = errors.New("no Ollama server is built here: run scripts/ollama.sh once (6-8 minutes)")
 
-// Server is a real Ollama server of a test's own.
+// Server is a real Ollama server for one test.
 type Server struct {
 	URL string
 	// Models is its directory of models.
@@ -37,7 +37,7 @@ type Server struct {
 	groups []int // of processes that it started
 }
 
-// shared is the test binary's server. A test binary has no other place that outlives its tests.
+// shared is the test binary's server; a package variable, because it outlives the tests.
 var shared struct {
 	once   sync.Once
 	server *Server
@@ -57,8 +57,8 @@ func Main(m *testing.M) int {
 	return code
 }
 
-// Real returns the URL of the real server that the tests of a binary share. Where none is built the test is skipped, or
-// fails where RETRAIND_OLLAMA promises one. Names of models are the tests' own affair.
+// Real returns the URL of the real server that the tests of a binary share. If none is built the test is skipped, or
+// fails if RETRAIND_OLLAMA is set. Tests choose the names of models themselves.
 func Real(t testing.TB) string {
 	t.Helper()
 	shared.once.Do(func() {
@@ -84,17 +84,17 @@ func Start(t testing.TB) *Server {
 	s.t = t
 	t.Cleanup(func() {
 		s.end(syscall.SIGTERM)
-		for _, group := range s.groups { // the models of a server that was killed
+		for _, group := range s.groups { // the model processes of a killed server
 			_ = syscall.Kill(-group, syscall.SIGKILL)
 		}
 	})
 	return s
 }
 
-// Stop ends the server and its models; its files and its address stay.
+// Stop stops the server and its model processes; its files and its address stay.
 func (s *Server) Stop() { s.end(syscall.SIGTERM) }
 
-// Kill ends the server as a crash does: its models live on without it.
+// Kill kills the server as a crash does: its model processes survive.
 func (s *Server) Kill() { s.end(syscall.SIGKILL) }
 
 // Up starts it again.
@@ -126,7 +126,7 @@ func require(t testing.TB, err error) {
 	}
 }
 
-// built finds the server: scripts/ollama.sh knows where it lies.
+// built finds the server by scripts/ollama.sh --path.
 func built() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {

@@ -23,7 +23,7 @@ func Arithmetic(t *testing.T) {
 	}
 }
 
-// Spans of time.
+// Durations.
 const (
 	Hour = time.Hour
 	Day  = 24 * time.Hour
@@ -45,13 +45,13 @@ func Zone(t testing.TB, name string) *time.Location {
 	return loc
 }
 
-// Percent is a pointer to a share.
+// Percent returns a pointer to a share.
 func Percent(f float64) *unit.Percent { p := unit.Percent(f); return &p }
 
-// Below is a floor of the accuracy.
+// Below returns a floor of the accuracy.
 func Below(f float64) *policy.AccuracyBelow { return &policy.AccuracyBelow{Share: unit.Percent(f)} }
 
-// Clock reads a time of day.
+// Clock parses a time of day.
 func Clock(t testing.TB, text string) *unit.Clock {
 	t.Helper()
 	var c unit.Clock
@@ -61,7 +61,7 @@ func Clock(t testing.TB, text string) *unit.Clock {
 	return &c
 }
 
-// Days reads days of the week.
+// Days parses days of the week.
 func Days(t testing.TB, text string) quiethours.Days {
 	t.Helper()
 	var d quiethours.Days
@@ -116,7 +116,7 @@ func Noon(t testing.TB) time.Time {
 	return time.Date(2026, 11, 18, 12, 0, 0, 0, Zone(t, "Europe/Berlin"))
 }
 
-// Healthy is a report in which nothing trips.
+// Healthy is a report in which no condition trips.
 func Healthy(t testing.TB) drift.Report {
 	at := Noon(t)
 	return drift.Report{
@@ -136,7 +136,7 @@ func Healthy(t testing.TB) drift.Report {
 	}
 }
 
-// Wrong moves n answers of the report from right to wrong by corrections of labels.
+// Wrong changes n right answers of the report to wrong, by corrections of labels.
 func Wrong(r drift.Report, n int) drift.Report {
 	r.Correct -= n
 	r.Accuracy = float64(r.Correct) / float64(r.Scored)

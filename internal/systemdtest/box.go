@@ -23,16 +23,16 @@ import (
 //go:embed boot.sh
 var boot string
 
-// path is what sudo and systemd give to programs.
+// path is the PATH that sudo and systemd set.
 const path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// patience bounds one command in a box.
+// patience is the time limit of one command in a box.
 const patience = 3 * time.Minute
 
-// Options say what of the machine a box may see, beside its programs in /usr.
+// Options define what a box may see of the machine, besides its programs in /usr.
 type Options struct {
-	Overlays []string          // directories that it may change for itself, at the same path
-	Binds    map[string]string // directories that it shares, by their place in the box
+	Overlays []string          // directories with a private writable copy, at the same path
+	Binds    map[string]string // directories that it shares, by their path in the box
 }
 
 // Box is a running systemd with its namespaces.
@@ -45,8 +45,8 @@ type Box struct {
 	ended  chan struct{}
 }
 
-// Start boots a box, and ends it with the test. Where the machine cannot have one the test is skipped with the reason,
-// and failed where CI=true promises that it can.
+// Start boots a box, and ends it with the test. If the machine cannot have one the test is skipped with the reason, or
+// fails if CI=true is set.
 func Start(t testing.TB, options Options) *Box {
 	t.Helper()
 	mount, err := possible()
@@ -66,14 +66,14 @@ func Start(t testing.TB, options Options) *Box {
 	if b.cgroup, err = os.MkdirTemp(mount, "retraind-test-"); err != nil {
 		t.Fatalf("make a cgroup: %v", err)
 	}
-	// The shell enters the cgroup first: the namespace begins where its first process is.
+	// The shell enters the cgroup first: the root of the cgroup namespace is the cgroup of its first process.
 	const enter = `echo $$ >"$CGROUP/cgroup.procs" && exec unshare --pid --fork --kill-child=KILL --mount --propagation private ` +
 		`--uts --ipc --net --cgroup sh -c "$BOOT"`
 	cmd := exec.Command("sh", "-c", enter)
 	cmd.Env = append(os.Environ(), "ROOT="+root, "CGROUP="+b.cgroup, "BOOT="+boot,
 		"OVERLAYS="+strings.Join(options.Overlays, ":"), "BINDS="+strings.Join(binds, ":"))
 	cmd.Stdout, cmd.Stderr = &b.log, &b.log
-	// A test binary that is killed takes its boxes along.
+	// If the test binary is killed, its boxes end, too.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	started := make(chan error)
 	go func() {
@@ -91,7 +91,7 @@ func Start(t testing.TB, options Options) *Box {
 	return b
 }
 
-// possible returns where cgroups of the second version are mounted, or why there can be no box.
+// possible returns where cgroup2 is mounted, or why there can be no box.
 func possible() (string, error) {
 	if os.Geteuid() != 0 {
 		return "", errors.New("it needs root")

@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/internal/waittest"
 )
 
-// Run runs a program as root, with the PATH that sudo gives, and returns what it printed and its exit status.
+// Run runs a program as root, with sudo's PATH, and returns its output and exit status.
 func (b *Box) Run(args ...string) (string, int) {
 	b.t.Helper()
 	out, err := b.command(nil, args...).CombinedOutput()
@@ -31,7 +31,7 @@ func (b *Box) Must(args ...string) string {
 	return b.must(b.Run(args...))(args)
 }
 
-// As runs a program as another user with the groups that it has in the box.
+// As runs a program as another user with its groups in the box.
 func (b *Box) As(user string, args ...string) (string, int) {
 	b.t.Helper()
 	return b.Run(append(identity(user), args...)...)
@@ -58,10 +58,10 @@ func (b *Box) must(out string, code int) func([]string) string {
 	}
 }
 
-// Path is where this process finds a file of the box.
+// Path returns the path of a file of the box as seen from this process.
 func (b *Box) Path(name string) string { return filepath.Join("/proc", b.leader, "root", name) }
 
-// Write makes a file of root's in the box, and the directories above it.
+// Write creates a file of root in the box, and its parent directories.
 func (b *Box) Write(name, text string, mode fs.FileMode) {
 	b.t.Helper()
 	if err := os.MkdirAll(filepath.Dir(b.Path(name)), 0o755); err != nil {
@@ -70,7 +70,7 @@ func (b *Box) Write(name, text string, mode fs.FileMode) {
 	if err := os.WriteFile(b.Path(name), []byte(text), mode); err != nil {
 		b.t.Fatal(err)
 	}
-	if err := os.Chmod(b.Path(name), mode); err != nil { // whatever the umask and whoever made it
+	if err := os.Chmod(b.Path(name), mode); err != nil { // whatever the umask is, and whoever created it
 		b.t.Fatal(err)
 	}
 }
@@ -85,20 +85,20 @@ func (b *Box) Read(name string) string {
 	return string(text)
 }
 
-// Property is what systemctl show says of a unit.
+// Property returns a property of a unit from systemctl show.
 func (b *Box) Property(unit, name string) string {
 	b.t.Helper()
 	return strings.TrimSpace(b.Must("systemctl", "show", "--value", "-p", name, unit))
 }
 
-// Journal is what a unit wrote to the journal.
+// Journal returns a unit's journal.
 func (b *Box) Journal(unit string) string {
 	b.t.Helper()
 	b.Must("journalctl", "--sync")
 	return b.Must("journalctl", "--no-pager", "-o", "cat", "-u", unit)
 }
 
-// Until waits until a command says what is wanted.
+// Until waits until the output of a command satisfies a condition.
 func (b *Box) Until(what string, ok func() (bool, error)) {
 	b.t.Helper()
 	waittest.EventuallyHolds(b.t, what, ok)

@@ -10,8 +10,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
-// An operator's days by docs/operations.md, on a machine with a real systemd, with the daemon as a user without any
-// rights. Each part continues from the end of the previous one.
+// Follows docs/operations.md on a machine with a real systemd, with the daemon as an unprivileged user. Each part
+// continues from the end of the previous one.
 func TestInstalledService(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -75,7 +75,8 @@ func (m *machine) configure(said string) {
 	m.Write(dsnFile, m.login(), 0o600)
 }
 
-// secretNobodyMayRead: root's connection string with mode 0600 ends the start for good, and says how to mend it.
+// secretNobodyMayRead: a connection string that only root can read ends the start with status 78, and the message has
+// the cure.
 func (m *machine) secretNobodyMayRead() {
 	m.t.Helper()
 	m.refused("start")
@@ -84,13 +85,13 @@ func (m *machine) secretNobodyMayRead() {
 	if out, code := m.As("retraind", "retraind", "check"); code != 1 {
 		m.t.Errorf("retraind check as the service: exit status %d\n%s", code, out)
 	}
-	m.Must("sh", "-c", "chown retraind: "+dsnFile+" && chmod 0600 "+dsnFile) // the cure, as it is said
+	m.Must("sh", "-c", "chown retraind: "+dsnFile+" && chmod 0600 "+dsnFile) // the cure from the message
 	m.MustAs("retraind", "retraind", "check")
 	m.Must("systemctl", "start", "retraind")
 	m.Must("systemctl", "stop", "retraind")
 }
 
-// secretOfTheGroup has the modes that init and the documents advise.
+// secretOfTheGroup has the modes that init and the documents recommend.
 func (m *machine) secretOfTheGroup() {
 	m.t.Helper()
 	m.Must("sh", "-c", "chown root:retraind "+dsnFile+" && chmod 0640 "+dsnFile)
@@ -102,7 +103,7 @@ func (m *machine) secretOfTheGroup() {
 	m.block("restore --dry-run")
 }
 
-// secretAsCredential hands over a file that root alone may read.
+// secretAsCredential passes a file that only root can read.
 func (m *machine) secretAsCredential() {
 	m.t.Helper()
 	m.Must("sh", "-c", "chown root:root "+dsnFile+" && chmod 0600 "+dsnFile)

@@ -20,7 +20,7 @@ import (
 	"github.com/retraind/retraind/internal/systemdtest"
 )
 
-// machine is a box with a clone of the repository that belongs to one of its people, and a database.
+// machine is a box with a clone of the repository that belongs to an ordinary user, and a database.
 type machine struct {
 	*systemdtest.Box
 	t    *testing.T
@@ -75,7 +75,7 @@ func newMachine(t *testing.T, engine string) *machine {
 			"/run/postgresql": pgtest.Shared().Dir(), "/run/docker": filepath.Dir(strings.TrimPrefix(engine, "unix://")),
 		},
 	}
-	if err := os.Chmod(pgtest.Shared().Dir(), 0o711); err != nil { // the box's users reach the socket, as on any machine
+	if err := os.Chmod(pgtest.Shared().Dir(), 0o711); err != nil { // for the users of the box
 		t.Fatal(err)
 	}
 	if !strings.HasPrefix(root, "/usr/") {
@@ -149,7 +149,7 @@ func (m *machine) items(n int) {
 	}
 }
 
-// login is the connection string of the daemon's role.
+// login returns the connection string of the daemon's role.
 func (m *machine) login() string {
 	m.t.Helper()
 	config, err := pgconn.ParseConfig(m.dsn)
@@ -159,12 +159,12 @@ func (m *machine) login() string {
 	return "host=/run/postgresql user=retraind dbname=" + config.Database + "\n"
 }
 
-// edit exchanges a text in the configuration, which must be there.
+// edit replaces a text in the configuration, which must contain it.
 func (m *machine) edit(old, text string) {
 	m.t.Helper()
 	before := m.Read(configFile)
 	if !strings.Contains(before, old) {
-		m.t.Fatalf("%s does not say %q:\n%s", configFile, old, before)
+		m.t.Fatalf("%s does not contain %q:\n%s", configFile, old, before)
 	}
 	m.Write(configFile, strings.Replace(before, old, text, 1), 0o644)
 }
@@ -176,7 +176,7 @@ func (m *machine) dropIn(text string) {
 	m.Must("systemctl", "daemon-reload")
 }
 
-// refused expects that the daemon's unit cannot be started, with status 78, and is not tried again.
+// refused expects that the daemon's unit cannot be started, with status 78, and is not restarted.
 func (m *machine) refused(how string) {
 	m.t.Helper()
 	if out, code := m.Run("systemctl", how, "retraind"); code == 0 {
@@ -187,7 +187,7 @@ func (m *machine) refused(how string) {
 	}
 }
 
-// restarts waits until systemd has started the daemon again after what a function did.
+// restarts waits until systemd has restarted the daemon after the effect of a function.
 func (m *machine) restarts(do func()) {
 	m.t.Helper()
 	before := m.Property("retraind", "MainPID")
@@ -198,17 +198,17 @@ func (m *machine) restarts(do func()) {
 	})
 }
 
-// says fails the test unless a text has all of some words.
+// says fails the test unless a text contains all of some words.
 func (m *machine) says(text string, words ...string) {
 	m.t.Helper()
 	for _, word := range words {
 		if !strings.Contains(text, word) {
-			m.t.Errorf("%q is not said in:\n%s", word, text)
+			m.t.Errorf("%q is missing in:\n%s", word, text)
 		}
 	}
 }
 
-// same compares a text with what it should be, which begins with a newline.
+// same compares a text with the expected one, which begins with a newline.
 func (m *machine) same(what, got, want string) {
 	m.t.Helper()
 	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), strings.TrimPrefix(got, "\n")); diff != "" {

@@ -15,7 +15,8 @@ import (
 
 const classifierUnit = "retraind-classifier@relevance.service"
 
-// rights are those that the configuration needs, and no others: a directory of the steps, a unit that is restarted.
+// rights has the rights that the configuration needs, and no others: a directory of the steps, a unit that is
+// restarted.
 func (m *machine) rights() {
 	m.t.Helper()
 	for _, program := range []string{"/usr/lib/polkit-1/polkitd", "/usr/bin/dbus-daemon"} {
@@ -23,7 +24,7 @@ func (m *machine) rights() {
 			if os.Getenv("CI") == "true" {
 				m.t.Fatalf("there is no %s (Debian: apt-get install dbus polkitd)", program)
 			}
-			m.t.Logf("NOT PLAYED: what the service may do with units: there is no %s (Debian: apt-get install dbus polkitd)", program)
+			m.t.Logf("SKIPPED: the service's rights to units: there is no %s (Debian: apt-get install dbus polkitd)", program)
 			return
 		}
 	}
@@ -61,7 +62,7 @@ func (m *machine) rights() {
 	}
 }
 
-// looksAhead: `check --pipeline` tells whether the service's user may restart the unit, and restarts nothing.
+// looksAhead: `check --pipeline` reports whether the service's user may restart the unit, and restarts nothing.
 func (m *machine) looksAhead() {
 	m.t.Helper()
 	const rule = "/etc/polkit-1/rules.d/49-retraind.rules"
@@ -91,7 +92,7 @@ func (m *machine) looksAhead() {
 	}
 }
 
-// generated installs what `retraind init systemd` makes from the configuration.
+// generated installs the files that `retraind init systemd` generates.
 func (m *machine) generated(config string) {
 	m.t.Helper()
 	var files []struct{ Path, Text string }
@@ -123,7 +124,7 @@ func playedEngine(t *testing.T) *dockertest.Engine {
 	return e
 }
 
-// dockerHelper: an engine answers through it what the service's user may ask, and nobody else.
+// dockerHelper: the service's user, and no other, gets answers of an engine to allowed requests through it.
 func (m *machine) dockerHelper(e *dockertest.Engine) {
 	m.t.Helper()
 	m.Write("/etc/sysusers.d/docker.conf", "g docker -\n", 0o644)

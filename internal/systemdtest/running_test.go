@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// membersOfTheGroup may use the daemon, others may not; nobody needs to say where its socket is.
+// membersOfTheGroup may use the daemon, others may not; the socket is found without a flag.
 func (m *machine) membersOfTheGroup() {
 	m.t.Helper()
 	out, code := m.As("bob", "retraind", "status")
@@ -65,7 +65,7 @@ func (m *machine) reloadWithFault() {
 	m.same("the daemon's process", "\n"+m.Property("retraind", "MainPID"), "\n"+pid)
 }
 
-// The steps say what they may do, and wait for the test. A step of kind once that was begun again would fail the run.
+// The steps print their rights, and wait for the test. A step of kind once that was executed again would fail the run.
 const steps = `{name: train, exec: [retraind, train], kind: pure, timeout: 2h}
         - name: sandbox
           exec: [sh, -c, 'id -un; umask; grep -E "NoNewPrivs|CapEff" /proc/self/status; for dir in /etc /usr/local/bin /home/bob /root /srv /var/lib; do touch $dir/x && echo wrote $dir; done; touch "$RETRAIND_RELEASE_DIR/ok"']
@@ -76,7 +76,7 @@ const steps = `{name: train, exec: [retraind, train], kind: pure, timeout: 2h}
           kind: once
           timeout: 10m`
 
-// stepOutlivesTheDaemon: a step runs within the unit's sandbox, and goes on while the daemon is restarted and killed.
+// stepOutlivesTheDaemon: a step runs within the unit's sandbox, and continues while the daemon is restarted and killed.
 func (m *machine) stepOutlivesTheDaemon() {
 	m.t.Helper()
 	m.edit("{name: train, exec: [retraind, train], kind: pure, timeout: 2h}", steps)
@@ -115,7 +115,7 @@ touch: cannot touch '/var/lib/x': Read-only file system
 	m.same("the pid of the slow step", "\n"+m.Read("/var/lib/retraind/pid"), "\n"+step+"\n")
 }
 
-// watchdog: a daemon that hangs is ended with a dump of what it did, and started again.
+// watchdog: a hanging daemon is killed with a dump of its goroutines, and restarted.
 func (m *machine) watchdog() {
 	m.t.Helper()
 	m.dropIn("LoadCredential=pg-dsn:" + dsnFile + "\nRestartSec=100ms\nWatchdogSec=2s\nTimeoutAbortSec=5s\n")
@@ -124,7 +124,7 @@ func (m *machine) watchdog() {
 	m.says(m.Journal("retraind"), "Watchdog timeout", "SIGABRT: abort", "goroutine 1 ")
 }
 
-// startWithFault is status 78, and systemd does not try again.
+// startWithFault ends with status 78, and systemd does not restart the unit.
 func (m *machine) startWithFault() {
 	m.t.Helper()
 	m.Must("systemctl", "stop", "retraind")

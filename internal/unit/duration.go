@@ -79,7 +79,7 @@ func (d *Duration) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// badDuration tells the usual slips apart: "30 min", "1.5h", "1D".
+// badDuration distinguishes the usual mistakes: "30 min", "1.5h", "1D".
 func badDuration(text, example string) error {
 	squeezed := strings.ReplaceAll(text, " ", "")
 	switch {

@@ -3,7 +3,7 @@
 //
 // It owns their text form, which is the same in YAML, JSON and messages: what String prints, UnmarshalText
 // accepts. Everything here is a plain value, safe to copy and to share. It never guesses: a number without its
-// unit is an error that says what to write instead.
+// unit is an error whose hint has the correct form.
 package unit
 
 import (
@@ -38,7 +38,7 @@ func bad(hint, format string, args ...any) error {
 var decimal = regexp.MustCompile(`^(0|[1-9][0-9]*)(\.[0-9]+)?$`)
 
 // number parses a plain decimal and explains the usual slips; write shows the form wanted, with "%s" for the number,
-// example stands in where the text has no number that could be kept.
+// example is used if the text has no usable number.
 func number(text, num, write, example string) (float64, error) {
 	cure := func(n string) string { return "write " + fmt.Sprintf(write, n) }
 	switch low := strings.ToLower(strings.TrimLeft(num, "+-.")); {

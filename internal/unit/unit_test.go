@@ -294,7 +294,7 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// Whatever value a program computes, its text reads back as the same value.
+// Every value prints as a text that parses as the same value.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -321,7 +321,8 @@ func roundTrip[T comparable](t *rapid.T, v T) {
 	}
 }
 
-// The published schema accepts what the parser accepts and refuses the common slips, so that an editor and the daemon agree.
+// The published schema accepts what the parser accepts and refuses common mistakes, so that an editor and the daemon
+// agree.
 func TestSchema(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -160,7 +160,7 @@ func (rec *Record) side(from, to time.Time, floor float64) Totals {
 	return s
 }
 
-// running tells whether a recorded run was active.
+// running reports whether a recorded run was active.
 func (rec *Record) running(at time.Time) bool {
 	for i := len(rec.Runs) - 1; i >= 0; i-- {
 		if run := &rec.Runs[i]; run.Started.Before(at) {

@@ -16,7 +16,7 @@ import (
 	"github.com/retraind/retraind/policy/playback"
 )
 
-// lived plays the daemon's loop over reports and writes down what a daemon would: when it decided, and what it ran.
+// lived runs the daemon's loop over reports and records the decisions and runs.
 type lived struct {
 	t       *rapid.T
 	p       *policy.Policy
@@ -50,7 +50,7 @@ func (l *lived) decide(r drift.Report, now time.Time) policy.Decision {
 	return d
 }
 
-// live decides on a report and again until the next one whenever something is due, as the daemon's timer does.
+// live decides on a report, and again until the next one whenever something is due, like the daemon's timer.
 func (l *lived) live(r drift.Report, until time.Time) {
 	d := l.decide(r, r.At)
 	for at := r.At; ; {
@@ -79,7 +79,7 @@ func untils(d policy.Decision) (list []time.Time) {
 	return list
 }
 
-// A record decided again under the policy that made it gives the same runs, delays and waiting, whatever happened.
+// A backtest under the policy of the record gives the same runs, delays and waiting times.
 func TestBacktestRepeatsTheRecord(t *testing.T) {
 	t.Parallel()
 	outer, starts := t, 0
@@ -119,11 +119,11 @@ func TestBacktestRepeatsTheRecord(t *testing.T) {
 		o := playback.BacktestOptions{Needs: l.h.Needs, Took: hour, Floor: 0.85}
 		b := playback.RunBacktest(p, &l.rec, o)
 		if diff := cmp.Diff(b.Then, b.Now); diff != "" || len(b.Divergences) > 0 {
-			t.Fatalf("another past (-then +now):\n%s%+v", diff, b.Divergences)
+			t.Fatalf("the backtest differs from the record (-record +backtest):\n%s%+v", diff, b.Divergences)
 		}
 		o.MendsNothing = true
 		if again := playback.RunBacktest(p, &l.rec, o); !cmp.Equal(b, again) {
-			t.Fatalf("nothing was left open, and yet the bounds differ:\n%s", cmp.Diff(b, again))
+			t.Fatalf("nothing is unknown, but the bounds differ:\n%s", cmp.Diff(b, again))
 		}
 	})
 	if starts < 20 {
@@ -131,7 +131,7 @@ func TestBacktestRepeatsTheRecord(t *testing.T) {
 	}
 }
 
-// steps is a record with one report each hour: how many answers are wrong.
+// steps is a record with one report per hour, with these numbers of wrong answers.
 func steps(t *testing.T, every time.Duration, wrongs ...int) *playback.Record {
 	rec := &playback.Record{}
 	for i, n := range wrongs {
@@ -151,7 +151,8 @@ func always(t *testing.T, points float64) policy.Config {
 	return c
 }
 
-// A retrain that never ran is counted once for what called for it, or again and again; the truth lies between.
+// A retrain that never ran is counted once for the conditions that caused it, or again and again; the truth is between
+// the two.
 func TestBacktestBounds(t *testing.T) {
 	t.Parallel()
 	rec := steps(t, 6*hour, 0, 0, 30, 30, 30, 30, 0, 30)
@@ -161,11 +162,11 @@ func TestBacktestBounds(t *testing.T) {
 	o.MendsNothing = true
 	most := playback.RunBacktest(p, rec, o)
 	if least.Now.Retrains != 2 || least.Now.GPU != hour/2 || least.Now.Below != hour {
-		t.Errorf("at best: %+v", least.Now)
+		t.Errorf("lower bound: %+v", least.Now)
 	}
-	// Each report has labels of its own and the cooldown is an hour after each run of an hour: every two hours.
+	// Each report has different labels, and the cooldown is an hour after each run of an hour: a run every two hours.
 	if most.Now.Retrains != 13 || most.Now.Below != 24*hour || most.Then.Below != 24*hour {
-		t.Errorf("at worst: %+v, recorded %+v", most.Now, most.Then)
+		t.Errorf("upper bound: %+v, recorded %+v", most.Now, most.Then)
 	}
 	if len(least.Divergences) != 2 || !least.Divergences[0].At.Equal(rec.Reports[2].At) || least.Divergences[0].Run != "" {
 		t.Errorf("changes: %+v", least.Divergences)
@@ -175,7 +176,8 @@ func TestBacktestBounds(t *testing.T) {
 	}
 }
 
-// A recorded run that this policy would not have started is named with what it says instead; a forced one is replayed.
+// A recorded run that this policy would not have started is listed with the policy's decision; a forced one is
+// replayed.
 func TestBacktestNamesWhatDiffers(t *testing.T) {
 	t.Parallel()
 	rec := steps(t, hour, 0, 30, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -204,7 +206,7 @@ func TestBacktestNamesWhatDiffers(t *testing.T) {
 	}
 }
 
-// The number of items that a conclusion needs is this policy's, not that of the record.
+// The minimum number of items is that of this policy, not that of the record.
 func TestBacktestOtherMinItems(t *testing.T) {
 	t.Parallel()
 	rec := steps(t, hour, 30, 30)
@@ -221,7 +223,8 @@ func TestBacktestOtherMinItems(t *testing.T) {
 	}
 }
 
-// A first release that the record does not have is there once its run has ended, whatever the record goes on to say.
+// A first release that the record does not have exists once its simulated run has ended, whatever the later record
+// contains.
 func TestBacktestFirstRelease(t *testing.T) {
 	t.Parallel()
 	rec := steps(t, hour, 0, 0, 0, 0, 0, 0)

@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/policy/playback"
 )
 
-// BenchmarkBacktest decides a year of recorded evaluations again: reports as the daemon makes them, which rise and fall
+// BenchmarkBacktest applies a policy to a year of recorded evaluations: reports like the daemon's, which rise and fall
 // around the bounds, with runs between them.
 func BenchmarkBacktest(b *testing.B) {
 	rec := recordOf(b, 50_000, 10*time.Minute)
@@ -28,7 +28,7 @@ func BenchmarkBacktest(b *testing.B) {
 	b.ReportMetric(all/(cpuTime(b)-before).Seconds(), "evaluations/core-s") // whatever else the machine does meanwhile
 }
 
-// recordOf makes a record of n evaluations: most of them fine, some in which labels were corrected, and a promotion each
+// recordOf makes a record of n evaluations: most of them good, some after label corrections, and a promotion each
 // month.
 func recordOf(t testing.TB, n int, every time.Duration) *playback.Record {
 	rec := &playback.Record{}

@@ -32,7 +32,7 @@ type CaseFailure struct {
 // Difference is one mismatch.
 type Difference struct{ What, Want, Got string }
 
-// Passed tells whether all expectations were met.
+// Passed reports whether all expectations were met.
 func (r CaseResult) Passed() bool { return len(r.Failures) == 0 && r.Error == nil }
 
 // RunCase runs a test and compares the result.

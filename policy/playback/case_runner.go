@@ -103,7 +103,7 @@ func play(p *policy.Policy, c *Case) (*caseRunner, error) {
 	return s, nil
 }
 
-// evaluated tells whether a step has an evaluation: all series that are long enough must agree.
+// evaluated reports whether a step has an evaluation: all series that are long enough must agree.
 func (s *caseRunner) evaluated(i int) bool {
 	for _, list := range s.series {
 		if i >= len(list) || list[i].given {
@@ -299,7 +299,7 @@ func (s *caseRunner) people(now time.Time) {
 			s.history.Force = &policy.Force{By: "the test"}
 		}
 		if e.Hold {
-			s.history.Held = &policy.Hold{Reason: "the test says so"}
+			s.history.Held = &policy.Hold{Reason: "requested by the test"}
 		}
 		if e.Pause > 0 {
 			s.history.Paused = &policy.Hold{Since: at, Until: at.Add(e.Pause.D())}

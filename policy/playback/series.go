@@ -37,7 +37,7 @@ func validSeries(name string) error {
 	if near := check.Nearest(name, seriesNames); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
-	return &unit.Error{Message: fmt.Sprintf("there is no figure %q", text.Cut(name, 60)), Hint: hint}
+	return &unit.Error{Message: fmt.Sprintf("unknown figure %q", text.Cut(name, 60)), Hint: hint}
 }
 
 func knownReason(r policy.Reason) error {
@@ -52,7 +52,7 @@ func knownReason(r policy.Reason) error {
 	if near := check.Nearest(string(r), names); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
-	return &unit.Error{Message: fmt.Sprintf("there is no reason %q", text.Cut(string(r), 60)), Hint: hint}
+	return &unit.Error{Message: fmt.Sprintf("unknown reason %q", text.Cut(string(r), 60)), Hint: hint}
 }
 
 // sample is one value of a series: a number, or a word for the state; given is false for a step without an
@@ -104,11 +104,11 @@ func parseSeries(values string, words bool) ([]sample, error) {
 			}
 		case words:
 			return nil, &unit.Error{
-				Message: fmt.Sprintf("%q is no state", text.Cut(part, 60)),
+				Message: fmt.Sprintf("%q is not a state", text.Cut(part, 60)),
 				Hint:    "the states are ok, insufficient, unscored, asleep, error and no_release",
 			}
 		default:
-			return nil, &unit.Error{Message: fmt.Sprintf("%q is no value of a series", text.Cut(part, 60)), Hint: hint}
+			return nil, &unit.Error{Message: fmt.Sprintf("%q is not a value of a series", text.Cut(part, 60)), Hint: hint}
 		}
 	}
 	if len(out) == 0 {

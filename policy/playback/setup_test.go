@@ -13,7 +13,7 @@ const (
 	day  = policytest.Day
 )
 
-// The shared helpers under the names that the tests use.
+// Short names for the shared helpers.
 var (
 	zones   = policytest.Zones
 	zone    = policytest.Zone
@@ -24,7 +24,7 @@ var (
 	wrong   = policytest.Wrong
 )
 
-// cpuTime is what this process has computed so far, on all cores together.
+// cpuTime is the CPU time of this process on all cores.
 func cpuTime(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

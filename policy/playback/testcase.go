@@ -20,7 +20,7 @@ type CaseFile struct {
 
 // Case is one policy test: figures over virtual time, and the expected decisions.
 type Case struct {
-	// Name says what is tested.
+	// Name describes what is tested.
 	Name string `yaml:"name"`
 	// Start is the time of the first evaluation, in the policy's zone: 2027-03-27 20:00.
 	Start string `yaml:"start"`
@@ -126,7 +126,7 @@ func (f CaseFile) Validate() check.Problems {
 		here := check.Index("tests", i)
 		p.Under(here, c.validate())
 		if seen[c.Name] {
-			p.Errorf(here+".name", "give each test a name of its own", "two tests are called %q", c.Name)
+			p.Errorf(here+".name", "give each test a different name", "two tests are called %q", c.Name)
 		}
 		seen[c.Name] = true
 	}
@@ -136,13 +136,13 @@ func (f CaseFile) Validate() check.Problems {
 func (c Case) validate() check.Problems {
 	var p check.Problems
 	if c.Name == "" {
-		p.Errorf("name", "say what is tested", "the test has no name")
+		p.Errorf("name", "write name: and what is tested", "the test has no name")
 	}
 	if c.Start == "" {
 		p.Errorf("start", `write start: 2027-03-27 20:00`, "the test has no start")
 	}
 	if c.Step <= 0 {
-		p.Errorf("step", "write step: 1h", "%s is no step", c.Step)
+		p.Errorf("step", "write step: 1h", "%s is not a valid step", c.Step)
 	}
 	if c.HeldOut < 0 || c.Items < 0 {
 		p.Errorf("held_out", "write held_out: 500", "a negative number of items")
@@ -182,7 +182,7 @@ func (e Expectation) validate() check.Problems {
 	about := e.Decision != "" || e.Reason != "" || e.Because != nil || e.Blocked != nil
 	switch {
 	case e.Starts != nil && (e.At != nil || about):
-		p.Errorf("starts", "make it an entry of its own", "starts covers the whole test, not one time")
+		p.Errorf("starts", "write it as a separate entry", "starts covers the whole test, not one time")
 	case e.Starts == nil && e.At == nil:
 		p.Errorf("", "write {at: 8h, decision: hold}, or {starts: [10h]}", "no time")
 	case e.At != nil && !about:

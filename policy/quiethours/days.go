@@ -19,7 +19,7 @@ var dayNames = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 
 const everyDay Days = 1<<7 - 1
 
-// Has says whether the set holds a weekday.
+// Has reports whether the set contains a weekday.
 func (d Days) Has(w time.Weekday) bool { return d == 0 || d&(1<<((int(w)+6)%7)) != 0 }
 
 // UnmarshalText reads the text form.

@@ -83,7 +83,7 @@ func (e *event) days() ([]holiday, error) {
 		return nil, nil
 	}
 	if length > 366 {
-		return nil, fmt.Errorf("%d days are too long for a holiday", length)
+		return nil, fmt.Errorf("%d days are too many for a holiday", length)
 	}
 	starts, err := e.repetitions()
 	if err != nil {
@@ -135,7 +135,7 @@ func readEvents(data []byte, loc *time.Location) ([]*event, error) {
 	return events, nil
 }
 
-// folded tells whether a line continues the previous one.
+// folded reports whether a line continues the previous one.
 func folded(line string) bool { return line != "" && (line[0] == ' ' || line[0] == '\t') }
 
 // close sets the end of an event without one according to the standard: its duration, else one day for a date.

@@ -32,7 +32,7 @@ func (e *event) repetitions() ([]time.Time, error) {
 			return nil, fmt.Errorf("the repetition %s cannot be read: %w", text.Cut(e.rule, 60), err)
 		}
 		if option.Freq > rrule.DAILY {
-			return nil, fmt.Errorf("the repetition %s is more frequent than days", text.Cut(e.rule, 60))
+			return nil, fmt.Errorf("the repetition %s is more frequent than daily", text.Cut(e.rule, 60))
 		}
 		option.Dtstart = e.start
 		if option.Until.IsZero() || option.Until.After(seriesEnd) {

@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/policy/quiethours"
 )
 
-// What programs write into calendars, and the days of 2026 and 2027 on which no window starts for it.
+// Calendars as other programs write them, and the days of 2026 and 2027 on which no window starts because of them.
 func TestCalendarDays(t *testing.T) {
 	t.Parallel()
 	loc := zone(t, "Europe/Berlin")

@@ -125,7 +125,7 @@ func edge(verb string, at time.Time, wanted int64, second int, loc *time.Locatio
 	}
 	_, end := zoneBounds(at.In(loc))
 	if !end.IsZero() && wall(end, loc) <= wanted && wanted < wall(end.Add(-1), loc) {
-		return text + " comes twice that day: it " + verb + " the first time, " + at.In(loc).Format("15:04 MST")
+		return text + " occurs twice that day: it " + verb + " the first time, " + at.In(loc).Format("15:04 MST")
 	}
 	return ""
 }

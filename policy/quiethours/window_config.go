@@ -67,7 +67,7 @@ func (w *Windows) addExceptions(entry int, names []string, read func(string) ([]
 			return &check.Invalid{Problems: p}
 		}
 		if read == nil {
-			return invalid("calendar %s: there is nothing to read it with", name)
+			return invalid("calendar %s: calendars cannot be read here", name)
 		}
 		data, err := read(name)
 		if err != nil {
@@ -102,7 +102,7 @@ func (q WindowConfig) validate() check.Problems {
 	window := q.From != nil || q.To != nil || q.AllDay
 	switch {
 	case len(q.Except) > 0 && (window || q.Days != 0):
-		p.Errorf("except", "make it an entry of its own", "except is in an entry with a window, but exceptions apply to every window")
+		p.Errorf("except", "write it as a separate entry", "except is in an entry with a window, but exceptions apply to every window")
 	case len(q.Except) > 0:
 		for i, name := range q.Except {
 			p.Under(check.Index("except", i), validateException(name))
@@ -137,10 +137,10 @@ func validateException(name string) check.Problems {
 	case err == nil:
 	case strings.HasSuffix(strings.ToLower(name), ".ics"):
 	case len(name) == 10 && name[4] == '-':
-		p.Errorf("", "write it as 2026-12-24", "%q is no day of the calendar", name)
+		p.Errorf("", "write it as 2026-12-24", "%q is not a day of the calendar", name)
 	default:
 		if t, err := time.Parse("2.1.2006", name); err == nil {
-			p.Errorf("", "write "+t.Format(time.DateOnly), "%q is not a date here", name)
+			p.Errorf("", "write "+t.Format(time.DateOnly), "%q is not a date", name)
 			break
 		}
 		p.Errorf("", "write a date as 2026-12-24, or the name of a calendar file that ends in .ics",
@@ -149,7 +149,7 @@ func validateException(name string) check.Problems {
 	return p
 }
 
-// NeverOpens tells whether there is no opening in five years, which requires exceptions on every configured day.
+// NeverOpens reports whether there is no opening in five years, which requires exceptions on every configured day.
 func (w *Windows) NeverOpens(now time.Time) bool {
 	return len(w.except) > 0 && !w.Contains(now) && len(w.Next(now, 1)) == 0
 }

@@ -16,9 +16,9 @@ func TestCalendars(t *testing.T) {
 		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261301\nEND:VEVENT\n":                            `quiet_hours[1].except[0]: calendar h.ics: line 2: "20261301" is not a date`,
 		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261224\nRRULE:FREQ=YEARLY\nEND:VEVENT\n":         "",
 		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261224\nRRULE:FREQ=NEVER\nEND:VEVENT\n":          "quiet_hours[1].except[0]: calendar h.ics: event that ends on line 4: the repetition FREQ=NEVER cannot be read: undefined frequency: NEVER",
-		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261224\nRRULE:FREQ=HOURLY\nEND:VEVENT\n":         "quiet_hours[1].except[0]: calendar h.ics: event that ends on line 4: the repetition FREQ=HOURLY is more frequent than days",
+		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261224\nRRULE:FREQ=HOURLY\nEND:VEVENT\n":         "quiet_hours[1].except[0]: calendar h.ics: event that ends on line 4: the repetition FREQ=HOURLY is more frequent than daily",
 		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261224\nRRULE:FREQ=DAILY\nEND:VEVENT\n":          "quiet_hours[1].except[0]: calendar h.ics: event that ends on line 4: the repetition FREQ=DAILY has more than 5300 dates",
-		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20260101\nDTEND;VALUE=DATE:20300101\nEND:VEVENT\n": "quiet_hours[1].except[0]: calendar h.ics: event that ends on line 4: 1461 days are too long for a holiday",
+		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20260101\nDTEND;VALUE=DATE:20300101\nEND:VEVENT\n": "quiet_hours[1].except[0]: calendar h.ics: event that ends on line 4: 1461 days are too many for a holiday",
 		"BEGIN:VEVENT\nDTSTART:20261224T100000Z\nRRULE:FREQ=DAILY\nEND:VEVENT\n":             "",
 		holidays: "",
 	} {

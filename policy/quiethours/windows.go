@@ -22,7 +22,7 @@ func (i Interval) Length() time.Duration {
 	return i.End.Sub(i.Start)
 }
 
-// Fits tells whether something of duration d that begins at t ends before the interval does.
+// Fits reports whether something of duration d that begins at t ends before the interval does.
 func (i Interval) Fits(t time.Time, d time.Duration) bool {
 	return i.End.IsZero() || !t.Add(d).After(i.End)
 }
@@ -64,13 +64,13 @@ const (
 	searchDays = 5*365 + 2
 )
 
-// Always tells that there is no restriction.
+// Always reports whether there is no restriction.
 func (w *Windows) Always() bool { return len(w.rules) == 0 }
 
 // Location is the time zone of the wall clock.
 func (w *Windows) Location() *time.Location { return w.loc }
 
-// Contains tells whether a run may start at t.
+// Contains reports whether a run may start at t.
 func (w *Windows) Contains(t time.Time) bool {
 	_, ok := w.Current(t)
 	return ok
@@ -152,7 +152,7 @@ func (w *Windows) between(first, last date) []Interval {
 	return list
 }
 
-// holiday tells whether an exception prevents windows on a date, and its name.
+// holiday reports whether an exception prevents windows on a date, and its name.
 func (w *Windows) holiday(d date) (holiday, bool) {
 	i, found := slices.BinarySearchFunc(w.except, d, func(h holiday, d date) int { return int(h.date - d) })
 	if !found {

@@ -20,8 +20,8 @@ var zones = []string{
 	"Australia/Lord_Howe", "Pacific/Chatham", "Pacific/Apia", "Pacific/Auckland",
 }
 
-// oracle knows nothing but what the clock on the wall shows, minute by minute: a window opens at the first minute at
-// which the wall clock of its day reads at least from, and closes at the first that reads at least to.
+// oracle is a simple model that uses only the local time of each minute: a window opens at the first minute whose local
+// time of its day is at least from, and closes at the first one that is at least to.
 type oracle struct {
 	start time.Time
 	wall  []int64 // minutes of the local calendar since 1970, for each minute since start
@@ -36,9 +36,9 @@ func newOracle(from, to time.Time, loc *time.Location) *oracle {
 	return o
 }
 
-// first is the index of the first minute at which the wall clock reads at least the given minute.
+// first returns the index of the first minute whose local time is at least the given minute.
 func (o *oracle) first(wall int64) int {
-	// No clock is ever two days off: the minutes before that read less for sure.
+	// No clock is ever two days off: all minutes before that have an earlier local time.
 	for i := max(0, int(wall-o.wall[0])-2880); i < len(o.wall); i++ {
 		if o.wall[i] >= wall {
 			return i
@@ -72,7 +72,7 @@ func (o *oracle) open(list []quiethours.WindowConfig, except map[string]bool) []
 			}
 			a, b := o.first(d*1440+from), o.first(d*1440+to)
 			if a == b {
-				b = a + int(to-from) // wholly in a jump of the clock: it keeps its length
+				b = a + int(to-from) // completely inside a jump of the clock: it keeps its length
 			}
 			for i := a; i < min(b, len(open)); i++ {
 				open[i] = true
@@ -82,8 +82,8 @@ func (o *oracle) open(list []quiethours.WindowConfig, except map[string]bool) []
 	return open
 }
 
-// compare walks through the windows of list, of which rules are those that open something, the span minute by minute. The first and last days are left out: the oracle sees no clock
-// beyond its edges.
+// compare checks the windows of list, of which rules are those that open something, against the oracle in each minute
+// of the span. The first and last days are left out, because the oracle lacks the minutes beyond the span.
 func compare(t interface{ Fatalf(string, ...any) }, list, rules []quiethours.WindowConfig, except map[string]bool,
 	o *oracle, loc *time.Location,
 ) {
@@ -103,7 +103,7 @@ func compare(t interface{ Fatalf(string, ...any) }, list, rules []quiethours.Win
 			edges = append(edges, at)
 		}
 	}
-	// Next and Current tell the same story as Contains.
+	// Next and Current agree with Contains.
 	at := o.start.Add(time.Duration(edge)*time.Minute - time.Minute)
 	last := o.start.Add(time.Duration(len(open)-edge) * time.Minute)
 	var told []time.Time
@@ -132,7 +132,7 @@ func TestWindowsAgainstOracle(t *testing.T) {
 		}
 		from := time.Date(rapid.IntRange(2008, 2032).Draw(t, "year"), 1, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0,
 			rapid.IntRange(0, 364).Draw(t, "day"))
-		if rapid.Bool().Draw(t, "at a change") { // most of the year is easy
+		if rapid.Bool().Draw(t, "at a change") { // most of the year has no clock change
 			if _, change := from.In(loc).ZoneBounds(); !change.IsZero() {
 				from = change.UTC().Truncate(day).AddDate(0, 0, -rapid.IntRange(4, 8).Draw(t, "before"))
 			}
@@ -144,7 +144,7 @@ func TestWindowsAgainstOracle(t *testing.T) {
 			if rapid.IntRange(0, 4).Draw(t, "kind") == 0 {
 				q.AllDay = true
 			} else {
-				// Clocks change at night: half of the edges lie there.
+				// Clocks change at night: half of the edges are there.
 				minute := rapid.OneOf(rapid.IntRange(0, 1439), rapid.IntRange(0, 239))
 				a, b := minute.Draw(t, "from"), minute.Draw(t, "to")
 				if a == b {
@@ -169,7 +169,7 @@ func TestWindowsAgainstOracle(t *testing.T) {
 	})
 }
 
-// Every change of the clocks in every zone over three years, with windows that have their edges right there.
+// Every clock change in every zone over three years, with windows whose edges are at that time.
 func TestEveryClockChange(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)
@@ -202,7 +202,7 @@ func TestEveryClockChange(t *testing.T) {
 	}
 }
 
-// The two nights in Berlin, by name.
+// The two nights in Berlin.
 func TestBerlinNights(t *testing.T) {
 	t.Parallel()
 	loc := zone(t, "Europe/Berlin")
@@ -250,7 +250,7 @@ func TestBerlinNights(t *testing.T) {
 	}
 }
 
-// A window belongs to the day on which it starts: Friday's night reaches into Saturday, Saturday has none.
+// A window belongs to the day on which it starts: Friday's night extends into Saturday, Saturday has none.
 func TestWindowBelongsToItsFirstDay(t *testing.T) {
 	t.Parallel()
 	loc := zone(t, "Europe/Berlin")

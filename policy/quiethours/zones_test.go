@@ -15,7 +15,7 @@ import (
 	"github.com/retraind/retraind/policy/quiethours"
 )
 
-// long asks for the whole proof instead of its fast part.
+// long reports whether the complete test is requested instead of its fast part.
 func long() bool { return os.Getenv("RETRAIND_LONG") != "" }
 
 // embedded reads the zones that Go embeds into programs.
@@ -56,14 +56,14 @@ func embedded(t *testing.T) []*time.Location {
 	return list
 }
 
-// changesOf lists when the clocks of a zone change in some years.
+// changesOf lists the clock changes of a zone in some years.
 func changesOf(loc *time.Location, from, to int) (list []time.Time) {
 	for at := time.Date(from, 1, 1, 0, 0, 0, 0, time.UTC); ; {
 		_, change := at.In(loc).ZoneBounds()
 		if change.IsZero() || change.Year() >= to {
 			return list
 		}
-		if !change.After(at) { // Go's fault on the last day of a leap year
+		if !change.After(at) { // a bug of Go on the last day of a leap year
 			at = at.Add(day)
 			continue
 		}
@@ -76,14 +76,14 @@ func changesOf(loc *time.Location, from, to int) (list []time.Time) {
 	}
 }
 
-// Every night in which the clocks change, in every zone that Go knows, with windows whose edges lie right there, against
-// the wall clock minute by minute. Zones that do the same count once, and two years are enough, unless it is long.
+// Every night with a clock change, in every zone of Go, with windows whose edges are at that time, against the local
+// time of each minute. Zones with the same changes are tested once, and two years suffice, unless long is set.
 func TestEveryZonesNights(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)
 	from, to := 2026, 2028
 	if long() {
-		from, to = 2008, 2038 // before, Go puts one place's move into another zone an hour off: Winamac, March 2007
+		from, to = 2008, 2038 // earlier, Go is an hour off for one place's move into another zone: Winamac, March 2007
 	}
 	seen, nights, places := map[string]bool{}, 0, 0
 	for _, loc := range embedded(t) {
@@ -140,7 +140,7 @@ func TestWholeYears(t *testing.T) {
 	}
 }
 
-// compareOpen is compare without the list of openings, which is as long as the time.
+// compareOpen is compare without the list of openings, whose cost grows with the time.
 func compareOpen(t *testing.T, list, rules []quiethours.WindowConfig, except map[string]bool, o *oracle, loc *time.Location) {
 	t.Helper()
 	w, err := quiethours.NewWindows(list, loc, nil)
@@ -156,7 +156,7 @@ func compareOpen(t *testing.T, list, rules []quiethours.WindowConfig, except map
 	}
 }
 
-// The last days of leap years in every zone, as Go embeds them: its own bounds of a zone do not move on there, and a loop
+// The last days of leap years in every zone as Go embeds it: Go's own bounds of a zone do not advance there, and a loop
 // over them would not end.
 func TestLastDaysOfLeapYears(t *testing.T) {
 	t.Parallel()

@@ -64,7 +64,7 @@ func (f Found) Median() int {
 	return f.Delays[len(f.Delays)/2]
 }
 
-// Rule tells after each label whether it trips; a new one is created for each stream.
+// Rule reports after each label whether it trips; a new one is created for each stream.
 type Rule func(s *Stream, wrong bool) bool
 
 // Policy is the rule of the stream's own policy, evaluated after each label.

@@ -117,7 +117,7 @@ func (s *Stream) Now() time.Time {
 	return start.Add(time.Duration(float64(s.n) / s.world.PerDay * 24 * float64(time.Hour)))
 }
 
-// Next adds one new label, and corrections as they are due. It tells whether the new item is answered wrongly.
+// Next adds one new label, and corrections as they are due. It reports whether the new item is answered wrongly.
 func (s *Stream) Next() (wrong bool) {
 	rate := 1 - s.world.Accuracy
 	if s.n >= s.world.JumpAt {

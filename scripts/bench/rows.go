@@ -8,7 +8,7 @@ var rows = append(classifierRows(), []row{
 	},
 	{Name: "GPU gate, one sample judged", Package: "./gpu", Bench: "BenchmarkGate", Metric: "ns/op", Goal: new(50e3)},
 	{
-		Name: "GPU probe, a child that asks the driver", Package: "./cmd/retraind", Bench: "BenchmarkGPUProbe", Metric: "ms",
+		Name: "GPU probe, a child that queries the driver", Package: "./cmd/retraind", Bench: "BenchmarkGPUProbe", Metric: "ms",
 		Goal: new(150.0),
 	},
 	{Name: "policy, decide to hold", Package: "./policy", Bench: "BenchmarkDecide/hold", Metric: "ns/op", Goal: new(50e3)},

@@ -32,7 +32,7 @@ func schema(src *sources) ([]byte, error) {
 	s.Version = jsonschema.Version
 	s.ID = "https://github.com/retraind/retraind/configs/retraind.schema.json"
 	s.Title = "retraind configuration"
-	s.PatternProperties = map[string]*jsonschema.Schema{"^x-": {Description: "A place for anchors; retraind does not look at it."}}
+	s.PatternProperties = map[string]*jsonschema.Schema{"^x-": {Description: "A place for anchors; retraind ignores it."}}
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)

@@ -82,7 +82,7 @@ func (d *Decoder) response(data map[string]any, e watch.Event, w *Webhook) error
 		return err
 	}
 	if len(labels) == 0 {
-		w.withdraw(e, fmt.Sprintf("it answers no question for %s", d.names()))
+		w.withdraw(e, fmt.Sprintf("it has no answer to a question for %s", d.names()))
 		return nil
 	}
 	if e.Text, err = d.readText(argillaText(d, map[string]any{"data": data}, record)); err != nil {

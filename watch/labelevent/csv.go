@@ -75,7 +75,7 @@ func separator(header []byte, id string) rune {
 
 func record(raw []byte, comma rune) ([]string, error) {
 	if len(raw) > MaxEvent {
-		return nil, fmt.Errorf("%d bytes, at most %d are read", len(raw), MaxEvent)
+		return nil, fmt.Errorf("%d bytes, at most %d are accepted", len(raw), MaxEvent)
 	}
 	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(raw, []byte("\xEF\xBB\xBF"))))
 	r.Comma = comma
@@ -130,7 +130,7 @@ func (d *Decoder) forColumns(columns []string) (own *Decoder, cause string) {
 	return own, ""
 }
 
-// isText tells whether a column holds a text, which may be empty; an empty cell in any other column is ignored.
+// isText reports whether a column holds a text, which may be empty; an empty cell in any other column is ignored.
 func (d *Decoder) isText(column string) bool {
 	if d.text == nil {
 		return column == "text"

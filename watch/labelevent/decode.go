@@ -84,7 +84,7 @@ func decodeObject(raw []byte) (map[string]any, error) {
 	raw = bytes.TrimSpace(raw)
 	switch {
 	case len(raw) > MaxEvent:
-		return nil, fmt.Errorf("%d bytes, at most %d are read", len(raw), MaxEvent)
+		return nil, fmt.Errorf("%d bytes, at most %d are accepted", len(raw), MaxEvent)
 	case !utf8.Valid(raw):
 		return nil, errors.New("it is not valid UTF-8 (convert it, for example with iconv)")
 	case len(raw) == 0:
@@ -100,12 +100,12 @@ func decodeObject(raw []byte) (map[string]any, error) {
 		return nil, fmt.Errorf("it is not JSON: %w", err)
 	}
 	if dec.InputOffset() != int64(len(raw)) {
-		return nil, errors.New("more follows after the JSON object")
+		return nil, errors.New("there is more data after the JSON object")
 	}
 	return object, nil
 }
 
-// Complete tells whether a line without an end holds a whole JSON object. A prefix of an object never parses, so
+// Complete reports whether a line without an end holds a whole JSON object. A prefix of an object never parses, so
 // this is safe.
 func Complete(raw []byte) bool {
 	_, err := decodeObject(raw)
@@ -220,7 +220,7 @@ func (d *Decoder) readLabels(object map[string]any, e *watch.Event) error {
 				raw[target], paths[target] = v, "labels."+target
 			}
 		default:
-			return fmt.Errorf("labels: an object {target: label} is wanted, not %s", kindOf(v))
+			return fmt.Errorf("labels: expected an object {target: label}, not %s", kindOf(v))
 		}
 	}
 	for target, v := range raw {

@@ -87,7 +87,7 @@ func TestDecodeRefusesWithTheReason(t *testing.T) {
 		`{"id": "a", "lable": "b"}`:                "did you mean label?",
 		`{"id": "a", "other": 1}`:                  "it has neither a text nor a label",
 		`{"id": "a", "labels": {"none": "b"}}`:     "the model has no target",
-		`{"id": "a", "label": "b"} x`:              "more follows after the JSON object",
+		`{"id": "a", "label": "b"} x`:              "there is more data after the JSON object",
 		`{"id": "a", "label": "b"`:                 "it is not JSON",
 		`["a"]`:                                    "it is not a JSON object",
 		"{\"id\": \"\xff\", \"label\": \"b\"}":     "it is not valid UTF-8",

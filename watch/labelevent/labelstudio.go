@@ -275,7 +275,7 @@ type region struct {
 func (d *Decoder) results(v any) (map[string]any, error) {
 	all, ok := v.([]any)
 	if !ok {
-		return nil, errors.New("annotation.result: a list is wanted")
+		return nil, errors.New("annotation.result: expected a list")
 	}
 	named, others := map[string]any{}, []region(nil)
 	for _, one := range all {

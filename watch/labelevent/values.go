@@ -68,13 +68,13 @@ func (d *Decoder) readText(object map[string]any) (map[string]string, error) {
 				switch {
 				case v == nil:
 				case !ok:
-					return nil, fmt.Errorf("text.%s: a text is wanted, not %s", quoteShort(name), kindOf(v))
+					return nil, fmt.Errorf("text.%s: expected a text, not %s", quoteShort(name), kindOf(v))
 				default:
 					out[name] = s
 				}
 			}
 		default:
-			return nil, fmt.Errorf("text: a text or an object of texts is wanted, not %s", kindOf(v))
+			return nil, fmt.Errorf("text: expected a text or an object of texts, not %s", kindOf(v))
 		}
 	}
 	for name, path := range d.text {
@@ -88,7 +88,7 @@ func (d *Decoder) readText(object map[string]any) (map[string]string, error) {
 		case json.Number:
 			out[name] = v.String()
 		default:
-			return nil, fmt.Errorf("%s: a text is wanted, not %s", path, kindOf(v))
+			return nil, fmt.Errorf("%s: expected a text, not %s", path, kindOf(v))
 		}
 	}
 	if len(out) == 0 {
@@ -96,7 +96,7 @@ func (d *Decoder) readText(object map[string]any) (map[string]string, error) {
 	}
 	for _, name := range d.required {
 		if _, ok := out[name]; !ok {
-			return nil, fmt.Errorf("the text has no field %s, by which heldout.group tells items apart", name)
+			return nil, fmt.Errorf("the text has no field %s, which heldout.group needs", name)
 		}
 	}
 	for name, s := range out {
@@ -114,7 +114,7 @@ func canonicalLabel(t serving.Target, v any) (string, error) {
 	}
 	if s, ok := v.(string); ok && t.Kind == serving.KindSet {
 		if json.Unmarshal([]byte(s), new([]string)) != nil {
-			return "", fmt.Errorf("target %s is a set: a list of labels is wanted, not a text", t.Name)
+			return "", fmt.Errorf("target %s is a set: expected a list of labels, not a text", t.Name)
 		}
 		var list []any
 		if err := json.Unmarshal([]byte(s), &list); err != nil {
@@ -157,7 +157,7 @@ func (d *Decoder) eventTime(object map[string]any, now time.Time) (time.Time, er
 		}
 		at = time.Unix(0, int64(seconds*1e9))
 	default:
-		return now, fmt.Errorf("%s: a time is wanted, not %s", d.at, kindOf(v))
+		return now, fmt.Errorf("%s: expected a time, not %s", d.at, kindOf(v))
 	}
 	if at = at.UTC(); at.After(now.Add(maxAhead)) || at.Year() < 1970 {
 		return now, nil

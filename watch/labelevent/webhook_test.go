@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// studio is a webhook of Label Studio about one annotation with these regions.
+// studio returns a webhook of Label Studio about one annotation with these regions.
 func studio(regions string) string {
 	return `{"action": "ANNOTATION_CREATED", "task": {"id": 1, "data": {"t": "text"}}, "annotation": {"id": 5, "task": 1,
 		"updated_at": "2026-01-01T10:00:00Z", "result": [` + regions + `]}}`
@@ -17,7 +17,7 @@ const (
 	comment = `{"from_name": "comment", "type": "textarea", "value": {"text": ["a comment"]}}`
 )
 
-// TestLabelStudioTakesTheNamedRegion: what is named as the target wins over everything else in the annotation.
+// TestLabelStudioTakesTheNamedRegion: the region with the target's name takes precedence over all others.
 func TestLabelStudioTakesTheNamedRegion(t *testing.T) {
 	t.Parallel()
 	named, other := fmt.Sprintf(choice, "category"), fmt.Sprintf(choice, "mood")
@@ -46,7 +46,7 @@ func TestLabelStudioTakesTheNamedRegion(t *testing.T) {
 	}
 }
 
-// TestLabelStudioSeveralAnnotations: they come as lists, each with its task at the same place or by its number.
+// TestLabelStudioSeveralAnnotations: they arrive as lists, each with its task at the same index or with its number.
 func TestLabelStudioSeveralAnnotations(t *testing.T) {
 	t.Parallel()
 	one := func(id, task int) string {
@@ -79,7 +79,7 @@ func TestLabelStudioSeveralAnnotations(t *testing.T) {
 	}
 }
 
-// TestArgillaTakesTheNamedQuestion: a text that somebody wrote is a label only where its question is the target's.
+// TestArgillaTakesTheNamedQuestion: a free text is a label only if its question has the target's name.
 func TestArgillaTakesTheNamedQuestion(t *testing.T) {
 	t.Parallel()
 	const dataset = `{"questions": [{"name": "mood", "settings": {"type": "label_selection"}}, {"name": "comment", "settings": {"type": "text"}}]}`

@@ -48,12 +48,12 @@ func (c *Config) Validate() check.Problems {
 	return found
 }
 
-// Plain tells whether a JSON Lines file in the default format, of any name, would be read.
+// Plain reports whether a JSON Lines file in the default format, of any name, would be read.
 func (c *Config) Plain() bool {
 	return reflect.ValueOf(c.Mapping).IsZero() && c.matches("added.jsonl")
 }
 
-// matches tells whether a file in the directory is a label file. Hidden files and temporary files of editors and
+// matches reports whether a file in the directory is a label file. Hidden files and temporary files of editors and
 // atomic writers are not.
 func (c *Config) matches(name string) bool {
 	if strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") || strings.HasSuffix(name, ".tmp") {

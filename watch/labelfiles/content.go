@@ -77,11 +77,11 @@ func unpack(packed io.Reader, most int64) (out *os.File, size int64, err error) 
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return out, 0, gzipError("its gzip data ends too early: write it under another name, and rename it when it is complete")
 	case errors.Is(err, gzip.ErrHeader):
-		return out, 0, gzipError("it is not gzip, or something else follows its gzip data: name what is not compressed without .gz")
+		return out, 0, gzipError("it is not gzip, or other data follows the gzip data: only gzip files may be named .gz")
 	case errors.Is(err, gzip.ErrChecksum), errors.As(err, &corrupt):
-		return out, 0, gzipError("its gzip data is damaged: write it anew")
+		return out, 0, gzipError("its gzip data is damaged: write the file again")
 	case err == nil && size > most:
-		return out, 0, gzipError(fmt.Sprintf("it unpacks to more than %d MiB: divide it", most>>20))
+		return out, 0, gzipError(fmt.Sprintf("it unpacks to more than %d MiB: split it", most>>20))
 	}
 	return out, size, err
 }

@@ -25,14 +25,14 @@ func packed(t *testing.T, text string) string {
 	return b.String()
 }
 
-// replace puts a file in its place as a whole.
+// replace replaces a file atomically.
 func (d *desk) replace(name, text string) {
 	d.t.Helper()
 	d.write("."+name, text)
 	d.move("."+name, d.path(name))
 }
 
-// refuses waits until a file is refused with these words, in Health.
+// refuses waits until Health reports a refused file with these words.
 func (d *desk) refuses(want string) {
 	d.t.Helper()
 	waittest.EventuallyNil(d.t, func() error {
@@ -43,7 +43,7 @@ func (d *desk) refuses(want string) {
 	})
 }
 
-// TestPackedFiles: a gzip file is read when it is whole, and what is added to it is read on.
+// TestPackedFiles: a gzip file is read when it is complete, and appended data is read later.
 func TestPackedFiles(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Config{Pattern: unit.List{"*.jsonl.gz", "*.csv.gz"}})
@@ -63,7 +63,7 @@ func TestPackedFiles(t *testing.T) {
 	d.wants("1=a", "2=a", "3=b", "4=b", "5=c", "6=d", "7=e")
 }
 
-// TestPackedFilesThatAreBroken: nothing of them counts until they are whole.
+// TestPackedFilesThatAreBroken: nothing of them counts until they are complete.
 func TestPackedFilesThatAreBroken(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Config{Pattern: unit.List{"*.gz"}})
@@ -99,7 +99,7 @@ func TestPackedFilesHaveABound(t *testing.T) {
 		t.Errorf("it has a name: %v", err)
 	}
 	_, _, err = unpack(strings.NewReader(packed(t, strings.Repeat("x", 1<<20+1))), 1<<20)
-	if !errors.As(err, new(gzipError)) || err.Error() != "it unpacks to more than 1 MiB: divide it" {
+	if !errors.As(err, new(gzipError)) || err.Error() != "it unpacks to more than 1 MiB: split it" {
 		t.Errorf("a bomb: %v", err)
 	}
 }

@@ -27,7 +27,7 @@ type desk struct {
 	dir   string
 	inbox *watchtest.Inbox
 	cfg   *Config
-	quiet time.Duration // as Source.quiet, where it is not 0
+	quiet time.Duration // overrides Source.quiet if not 0
 	src   *Source
 	stop  func()
 }
@@ -87,7 +87,7 @@ func (d *desk) move(from, to string) {
 	}
 }
 
-// wants waits until exactly these statements have come.
+// wants waits until exactly these statements have arrived.
 func (d *desk) wants(want ...string) {
 	d.t.Helper()
 	waittest.EventuallyNil(d.t, func() error {
@@ -110,7 +110,7 @@ func TestFilesAreFollowed(t *testing.T) {
 	d.add("a.jsonl", watchtest.Line(1, "y"))
 	d.wants("1=x", "2=y", "3=x", "1=y")
 
-	// A line counts when it is whole, also where its end of line is missing.
+	// A line counts when it is complete, even without a line end.
 	d.add("b.jsonl", `{"id": "4", "la`)
 	d.add("a.jsonl", watchtest.Line(5, "x"))
 	d.wants("1=x", "2=y", "3=x", "1=y", "5=x")
@@ -119,7 +119,7 @@ func TestFilesAreFollowed(t *testing.T) {
 	d.add("b.jsonl", "\n"+`{"id": 6, "deleted": true}`+"\n")
 	d.wants("1=x", "2=y", "3=x", "1=y", "5=x", "4=x", "6=deleted")
 
-	// Nothing is said twice by a restart, and what was written meanwhile is found.
+	// A restart repeats no statement, and finds what was written meanwhile.
 	d.stop()
 	d.add("a.jsonl", watchtest.Line(7, "x"))
 	d.start()
@@ -147,12 +147,12 @@ func TestFilesThatAreReplacedCutAndRotated(t *testing.T) {
 	d.wants("1=a", "2=a", "1=a", "2=b")
 	again(2, true)
 
-	// Cut and written anew.
+	// Truncated and rewritten.
 	d.write("labels.jsonl", watchtest.Line(3, "c"))
 	d.wants("1=a", "2=a", "1=a", "2=b", "3=c")
 	again(4, true)
 
-	// Rotated: the old file keeps its position under its new name, the new one begins.
+	// Rotated: the old file keeps its position under its new name, the new file starts at 0.
 	d.add("labels.jsonl", `{"id": "4", "label"`)
 	d.move("labels.jsonl", d.path("labels.jsonl.1"))
 	d.write("labels.jsonl", watchtest.Line(1, "z"))
@@ -174,7 +174,7 @@ func TestFilesThatAreReplacedCutAndRotated(t *testing.T) {
 	}
 	n := len(d.inbox.Labels())
 
-	// Moved away to where nobody looks, with a line that was not read: it is read from the open file.
+	// Moved out of the directory with an unread line, which is read from the open file.
 	elsewhere := filepath.Join(t.TempDir(), "labels.jsonl")
 	d.add("labels.jsonl", watchtest.Line(5, "d"))
 	d.move("labels.jsonl", elsewhere)
@@ -185,7 +185,7 @@ func TestFilesThatAreReplacedCutAndRotated(t *testing.T) {
 		return nil
 	})
 
-	// And back again: nothing is new in it.
+	// Moved back: nothing in it is new.
 	d.stop()
 	if err := os.Rename(elsewhere, d.path("labels.jsonl")); err != nil {
 		t.Fatal(err)
@@ -200,7 +200,7 @@ func TestFilesThatAreReplacedCutAndRotated(t *testing.T) {
 	})
 }
 
-// A change in place that leaves the length as it was is seen when all is compared.
+// A change in place that keeps the length is detected by the periodic comparison of contents.
 func TestFilesAreComparedWithWhatWasRead(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Config{Poll: unit.Duration(20 * time.Millisecond)})
@@ -230,7 +230,7 @@ func TestFilesAreComparedWithWhatWasRead(t *testing.T) {
 	})
 }
 
-// Files that are written in small pieces, many at once: never a half line, never one twice.
+// Many files that are written in small pieces at the same time: no half line is read, and none twice.
 func TestFilesGrowInPieces(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Config{})
@@ -367,7 +367,7 @@ func TestFilesDirectoryComesAndGoes(t *testing.T) {
 	}
 }
 
-// What the store refuses is read again, and nothing of it is lost.
+// Statements that the store refuses are read again, and none is lost.
 func TestFilesWaitForTheStore(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Config{})

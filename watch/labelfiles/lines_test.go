@@ -13,8 +13,7 @@ import (
 	"github.com/retraind/retraind/internal/watchtest"
 )
 
-// TestOneBadRowDoesNotStopAFile: a row whose quotes are wrong is refused with its line, and the rows behind it count,
-// however many there are.
+// TestOneBadRowDoesNotStopAFile: a row with wrong quotes is refused with its line number, and all rows after it count.
 func TestOneBadRowDoesNotStopAFile(t *testing.T) {
 	t.Parallel()
 	const rows = 30000
@@ -50,7 +49,7 @@ func TestOneBadRowDoesNotStopAFile(t *testing.T) {
 	}
 }
 
-// TestLastLinesWithoutAnEnd: they are read once the file is quiet, and again when they go on after all.
+// TestLastLinesWithoutAnEnd: they are read once the file is quiet, and again if they are continued later.
 func TestLastLinesWithoutAnEnd(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Config{})
@@ -66,14 +65,14 @@ func TestLastLinesWithoutAnEnd(t *testing.T) {
 		return nil
 	})
 	d.stop()
-	d.start() // nothing is said twice
+	d.start() // no statement is repeated
 	d.add("l.jsonl", `bel": "b"}`)
 	d.wantsAny("1=a", "3=a", "2=tech", "4=b")
 	d.add("l.csv", "nik\n5,a\n")
 	d.wantsAny("1=a", "3=a", "2=tech", "4=b", "2=technik", "5=a")
 	d.add("l.csv", "6,a")
 	d.wantsAny("1=a", "3=a", "2=tech", "4=b", "2=technik", "5=a", "6=a")
-	d.add("l.csv", "\n7,a\n") // the end alone says nothing again
+	d.add("l.csv", "\n7,a\n") // the line end alone is not a new statement
 	d.wantsAny("1=a", "3=a", "2=tech", "4=b", "2=technik", "5=a", "6=a", "7=a")
 	if h := d.src.Health(); h.Refused != 0 {
 		t.Errorf("%+v", h)
@@ -96,7 +95,7 @@ func TestCarriageReturnsAlone(t *testing.T) {
 	}
 }
 
-// TestTheDefaultPauseIsSeconds: a file that was just written to may still get the rest of its last line.
+// TestTheDefaultPauseIsSeconds: a file that was just written may still get the rest of its last line.
 func TestTheDefaultPauseIsSeconds(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Config{})
@@ -110,7 +109,7 @@ func TestTheDefaultPauseIsSeconds(t *testing.T) {
 	}
 }
 
-// TestAFileThatGoesIsReadToItsEnd: also where its last line has none.
+// TestAFileThatGoesIsReadToItsEnd: even if its last line has no line end.
 func TestAFileThatGoesIsReadToItsEnd(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Config{})
@@ -122,7 +121,7 @@ func TestAFileThatGoesIsReadToItsEnd(t *testing.T) {
 	d.wants("1=a", "2=b")
 }
 
-// wantsAny waits until exactly these statements have come, in any order.
+// wantsAny waits until exactly these statements have arrived, in any order.
 func (d *desk) wantsAny(want ...string) {
 	d.t.Helper()
 	slices.Sort(want)

@@ -96,7 +96,7 @@ func tail(f io.ReaderAt, offset int64) ([]byte, error) {
 	return sum[:8], nil
 }
 
-// continues tells whether the file still contains what was read of it: its last bytes, or with thorough all of
+// continues reports whether the file still contains what was read of it: its last bytes, or with thorough all of
 // them.
 func (m position) continues(f io.ReaderAt, size int64, thorough bool) (bool, error) {
 	if size < m.Offset {

@@ -71,7 +71,7 @@ func (s *Source) readFile(ctx context.Context, name string, now fileState, m pos
 }
 
 // readOpen reads an open file from the position to its last whole line, and returns the position behind it.
-// changed tells that the position must be stored even if nothing was read.
+// changed reports whether the position must be stored even if nothing was read.
 func (s *Source) readOpen(ctx context.Context, name string, f content, m position, changed bool) (position, error) {
 	h, err := m.hash()
 	if err != nil {
@@ -168,7 +168,7 @@ func (r *fileReader) decode(raw []byte) error {
 	return err
 }
 
-// unclosed tells whether the file ends inside a quoted field that will not be closed any more, and then rewinds to
+// unclosed reports whether the file ends inside a quoted field that will not be closed any more, and then rewinds to
 // its first line.
 func (r *fileReader) unclosed(at *lineReader) bool {
 	if !r.quiet || at.ends == 0 {

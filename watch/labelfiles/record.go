@@ -61,8 +61,8 @@ func (r *record) read(part []byte) {
 	}
 }
 
-// open tells whether a quoted field is unclosed.
+// open reports whether a quoted field is unclosed.
 func (r *record) open() bool { return r.state == quotedField }
 
-// bad tells whether the quotes are malformed, whatever follows.
+// bad reports whether the quotes are malformed, whatever follows.
 func (r *record) bad() bool { return r.state == badQuotes }

@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// keepGone is how long the position of a removed file is kept, in case the file comes back.
+// keepGone is how long the position of a removed file is kept, in case the file is restored.
 const keepGone = 30 * 24 * time.Hour
 
 // maxOpen limits the number of files that are kept open.

@@ -170,7 +170,7 @@ func (s *Source) fault(name, cause string) {
 	s.Refused(filepath.Join(s.cfg.Dir, name), cause)
 }
 
-// isCSV tells CSV from JSON Lines by the name, including rotated names: labels.csv.1.
+// isCSV distinguishes CSV from JSON Lines by the name, including rotated names: labels.csv.1.
 func isCSV(name string) bool {
 	for part := range strings.SplitSeq(strings.ToLower(name), ".") {
 		if part == "csv" || part == "tsv" {

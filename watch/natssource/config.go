@@ -79,9 +79,9 @@ func subjectFault(subject string) string {
 		case strings.ContainsAny(token, " \t\r\n"):
 			return "it contains a blank"
 		case token == ">" && i < len(tokens)-1:
-			return "> stands at the end only"
+			return "> is allowed only at the end"
 		case len(token) > 1 && strings.ContainsAny(token, "*>"):
-			return "a wildcard stands alone between dots"
+			return "a wildcard must be alone between dots"
 		}
 	}
 	switch {
@@ -95,7 +95,7 @@ func subjectFault(subject string) string {
 	return ""
 }
 
-// overlaps tells whether a message can match both subjects.
+// overlaps reports whether a message can match both subjects.
 func overlaps(a, b string) bool {
 	x, y := strings.Split(a, "."), strings.Split(b, ".")
 	for i := 0; i < len(x) && i < len(y); i++ {

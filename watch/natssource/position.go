@@ -54,9 +54,9 @@ func (n *session) differs(ctx context.Context, created int64) (string, error) {
 	last := n.stream.CachedInfo().State.LastSeq
 	switch {
 	case n.mark.Created != created:
-		return "it is another stream of that name", nil
+		return "it is a new stream of the same name", nil
 	case last < n.mark.Seq:
-		return fmt.Sprintf("it went back: its last message is %d, and %d was read", last, n.mark.Seq), nil
+		return fmt.Sprintf("it was reset: its last message is %d, but %d was already read", last, n.mark.Seq), nil
 	case n.mark.Last == 0:
 		return "", nil // stored by an earlier version, without Last
 	}
@@ -67,7 +67,7 @@ func (n *session) differs(ctx context.Context, created int64) (string, error) {
 	if err != nil || msg.Time.UnixNano() == n.mark.At {
 		return "", err
 	}
-	return fmt.Sprintf("it went back: message %d is another than the one that was read", n.mark.Last), nil
+	return fmt.Sprintf("it was reset: message %d differs from the one that was read", n.mark.Last), nil
 }
 
 // checkContent ends the session before unread messages are acknowledged: after an outage the server may have come

@@ -23,17 +23,18 @@ func (w *wire) told(want string) {
 	})
 }
 
-// TestNATSStreamThatWentBack: the server's store is put back to an older copy while retraind is away. What publishers
-// wrote after that has sequences that were read already; it counts, and what was stored before counts once.
+// TestNATSStreamThatWentBack: the server's store is restored from an older copy while retraind is down. Messages
+// published afterwards have sequence numbers that were already read: they count, and statements stored before count
+// once.
 func TestNATSStreamThatWentBack(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		after int // messages after the stream went back
 		want  string
 	}{
-		"behind the position":   {1, "its last message is 2, and 4 was read"},
-		"up to the position":    {3, "message 4 is another than the one that was read"},
-		"far over the position": {9, "message 4 is another than the one that was read"},
+		"behind the position":   {1, "its last message is 2, but 4 was already read"},
+		"up to the position":    {3, "message 4 differs from the one that was read"},
+		"far over the position": {9, "message 4 differs from the one that was read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -66,8 +67,7 @@ func TestNATSStreamThatWentBack(t *testing.T) {
 	}
 }
 
-// TestNATSStreamGoesBackWhileFollowed: the position is compared when the connection is there again, before anything is
-// acknowledged.
+// TestNATSStreamGoesBackWhileFollowed: the position is compared after a reconnect, before any message is acknowledged.
 func TestNATSStreamGoesBackWhileFollowed(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
@@ -86,10 +86,10 @@ func TestNATSStreamGoesBackWhileFollowed(t *testing.T) {
 	w.serverUp()
 	w.publish(watchtest.Line(4, "new"))
 	w.wants("1=a", "2=lost", "3=lost", "4=new")
-	w.told("is read again from its start: it went back")
+	w.told("is read again from its start: it was reset")
 }
 
-// TestNATSStreamThatIsMadeAnew: another stream of the same name is read from its start, and said.
+// TestNATSStreamThatIsMadeAnew: a new stream of the same name is read from its start, and the notice reports it.
 func TestNATSStreamThatIsMadeAnew(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
@@ -105,10 +105,11 @@ func TestNATSStreamThatIsMadeAnew(t *testing.T) {
 	w.publish(watchtest.Line(2, "b"))
 	w.start()
 	w.wants("1=a", "2=b")
-	w.told("it is another stream of that name")
+	w.told("it is a new stream of the same name")
 }
 
-// TestNATSNewerMessageAtAnOldPlace: the messages of a server that was away unnoticed are not acknowledged unread.
+// TestNATSNewerMessageAtAnOldPlace: if an outage of the server was not noticed, its new messages are not acknowledged
+// unread.
 func TestNATSNewerMessageAtAnOldPlace(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
@@ -136,7 +137,7 @@ func TestNATSNewerMessageAtAnOldPlace(t *testing.T) {
 	}
 }
 
-// foreign makes the stream as somebody else has it: nothing is removed from it.
+// foreign creates the stream as another operator would: no message is removed from it.
 func (w *wire) foreign() {
 	w.t.Helper()
 	_, err := w.js.CreateStream(w.t.Context(), jetstream.StreamConfig{

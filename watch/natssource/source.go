@@ -21,7 +21,7 @@ import (
 // Source reads label events from a JetStream stream by a durable pull consumer. It implements watch.Source.
 //
 // Events are handled in the order of the stream: they are stored, with the stream's sequence as the position, and
-// then acknowledged. Unacknowledged deliveries are redelivered; the position tells which of them are stored.
+// then acknowledged. Unacknowledged deliveries are redelivered; the position shows which of them are stored.
 // Deliveries that were lost on the way show as a gap in the consumer's own numbers, and are read from the stream
 // before anything newer is handled: an old event that arrives late never undoes a newer one.
 type Source struct {

@@ -62,7 +62,7 @@ func (w *wire) start() {
 	w.t.Cleanup(w.stop)
 }
 
-// up waits until it follows.
+// up waits until it follows the stream.
 func (w *wire) up() {
 	w.t.Helper()
 	waittest.EventuallyNil(w.t, func() error {
@@ -109,12 +109,12 @@ func TestNATSEventsAreTaken(t *testing.T) {
 	if all[5].Key != "ce:/tool e1" || all[6].Key != "ce:/tool e2" || all[5].At.Format(time.DateOnly) != "2026-01-02" {
 		t.Errorf("events %+v and %+v", all[5], all[6])
 	}
-	// The same event again, behind the server's own window.
+	// The same event again, after the server's own deduplication window.
 	w.publish(`{"id": 7, "label": "d"}`, "ce-specversion", "1.0", "ce-id", "e2", "ce-source", "/tool")
 	w.publish(`{"id": 8, "label": "d"}`)
 	w.wants("1=a", "2=a", "3=b", "4=a", "5=b", "6=c", "7=d", "8=d")
 
-	// A restart takes up where it was, and nothing is left in the stream once it is stored.
+	// A restart continues at the position, and the stream is empty once everything is stored.
 	w.stop()
 	w.publish(`{"id": 9, "label": "e"}`)
 	w.start()
@@ -141,7 +141,7 @@ func TestNATSBadEventsGoToTheDeadLetters(t *testing.T) {
 		`{"id": 1, "label": {"x": 1}}`:         "not a label",
 		`{"id": 1, "labels": {"nope": "x"}}`:   "no target",
 		fmt.Sprintf(`{"id": 1, "label": %q}`, strings.Repeat("x", 2000)): "the label has",
-		`{"id": 1, "label": "a"}{}`:                                      "more follows",
+		`{"id": 1, "label": "a"}{}`:                                      "there is more data",
 		`[{"id": 1, "label": "good"}, {"id": 2}]`:                        "event 2",
 		"": "empty",
 	}
@@ -179,7 +179,8 @@ func TestNATSBadEventsGoToTheDeadLetters(t *testing.T) {
 	}
 }
 
-// A message that the store refuses while it takes others is buried after some tries; one that refuses all waits.
+// A message that the store refuses while it accepts others becomes a dead letter after some attempts; if the store
+// refuses all, the message waits.
 func TestNATSOneMessageTheStoreRefuses(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
@@ -214,8 +215,8 @@ func TestNATSOneMessageTheStoreRefuses(t *testing.T) {
 	}
 }
 
-// The server dies again and again while publishers publish and the source restarts: nothing is lost, nothing is counted
-// twice, and of each item the last statement holds.
+// The server is killed repeatedly while publishers publish and the source restarts: nothing is lost, nothing is counted
+// twice, and the last statement about each item holds.
 func TestNATSServerDiesAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	kills, perKill := 3, 20
@@ -239,7 +240,7 @@ func TestNATSServerDiesAgainAndAgain(t *testing.T) {
 					Data:    []byte(watchtest.Line(fmt.Sprintf("%d-%d", p, n%25), fmt.Sprint("v", n))), Header: nats.Header{},
 				}
 				m.Header.Set(nats.MsgIdHdr, fmt.Sprintf("%d/%d", p, n))
-				for { // a publisher that hears nothing says it again
+				for { // a publisher without an acknowledgement publishes again
 					ctx, stop := context.WithTimeout(context.Background(), 2*time.Second)
 					_, err := w.js.PublishMsg(ctx, m)
 					stop()
@@ -348,7 +349,7 @@ func TestNATSConfig(t *testing.T) {
 	}
 }
 
-// What check says of a server that is not our own.
+// The output of check for an external server.
 func TestCheckNATS(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
@@ -380,7 +381,7 @@ func TestCheckNATS(t *testing.T) {
 	}
 }
 
-// Memory is bounded by what is fetched at a time, not by what waits.
+// Memory is bounded by the size of a fetch, not by the number of waiting messages.
 func TestNATSBacklogNeedsNoMemory(t *testing.T) {
 	t.Parallel()
 	n := 1500
@@ -419,7 +420,7 @@ func TestNATSBacklogNeedsNoMemory(t *testing.T) {
 	}
 }
 
-// counter counts events and forgets them.
+// counter counts events without storing them.
 type counter struct {
 	*watchtest.Inbox
 	n, most atomic.Int64
@@ -432,7 +433,7 @@ func (c *counter) Take(ctx context.Context, b watch.Batch) (watch.Receipt, error
 	return c.Inbox.Take(ctx, b)
 }
 
-// findings are the findings of a check, one a line.
+// findings returns the findings of a check, one per line.
 func findings(found check.Problems) string {
 	var out strings.Builder
 	for _, p := range found {

@@ -14,8 +14,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// openStream finds the stream of the events. On the embedded server it creates a missing one, since nobody else
-// could.
+// openStream finds the stream of the events. On the embedded server it creates a missing one, because no other client
+// may create one.
 func (n *session) openStream(ctx context.Context) (jetstream.Stream, error) {
 	// This first request has a timeout of its own: a server that has just stopped leaves it unanswered.
 	first, stop := context.WithTimeout(ctx, requestTimeout)

@@ -44,7 +44,7 @@ func (c Capture) Blind() []string {
 	switch c {
 	case CaptureLogical:
 		return []string{
-			"who wrote a change is not known, unless author names a column",
+			"the writer of a change is unknown, unless author names a column",
 			"a TRUNCATE, ATTACH or DETACH of a single partition is seen at the next poll, by a full read",
 		}
 	case CapturePoll:
@@ -53,7 +53,7 @@ func (c Capture) Blind() []string {
 			"a write that does not change the watermark is missed until the next full compare",
 			"of several writes to a row between two polls only the last is seen",
 			"a transaction that first writes more than overlap after it took its watermark value is missed until the next full compare",
-			"who wrote a change is not known, unless author names a column",
+			"the writer of a change is unknown, unless author names a column",
 		}
 	}
 	return nil
@@ -160,7 +160,7 @@ func (c *Config) validateCapture(found *check.Problems) {
 	}
 }
 
-// follows tells whether a capture can follow a kind of relation other than an ordinary table: p partitioned, i
+// follows reports whether a capture can follow a kind of relation other than an ordinary table: p partitioned, i
 // part of an inheritance, v, m and f views and foreign tables.
 func (c Capture) follows(kind string) bool {
 	switch c {

@@ -37,7 +37,7 @@ func TestCapture(t *testing.T) {
 			`UPDATE items SET category = NULL, content = NULL WHERE id = 1`,
 			[]string{`update 1 {"label": "politik"} -> {"label": null} text by postgres `},
 		},
-		{ // the author writes again: the column stays as it was, but this statement has set it
+		{ // the author column keeps its value, but this statement has set it
 			`UPDATE items SET category = 'again', updated_by = 'nobody' WHERE id = 1`,
 			[]string{`update 1 {"label": null} -> {"label": "again"} by nobody `},
 		},
@@ -105,7 +105,7 @@ func TestMigrationRunsAgainAndIsUndone(t *testing.T) {
 	}
 }
 
-// Down2 checks what Down left: nothing.
+// Down2 checks that Down has removed everything.
 func Down2(string, *Config) (string, error) {
 	return `DO $$ BEGIN
 		IF EXISTS (SELECT FROM pg_namespace WHERE nspname = 'retraind') THEN RAISE 'the schema is still there'; END IF;
@@ -169,8 +169,8 @@ func TestABrokenExpressionIsRefusedByTheMigration(t *testing.T) {
 	b.exec(`UPDATE items SET category = 'still works'`)
 }
 
-// TestHostileSearchPath: the update's trigger runs as its owner without a search_path of its own, so nothing in it may be
-// looked up in the writer's.
+// TestHostileSearchPath: the update trigger runs as its owner without a search_path of its own, so it must not resolve
+// any name through the writer's.
 func TestHostileSearchPath(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, func(dsn string) *Config { return itemsConfig(dsn) })
@@ -208,7 +208,8 @@ func TestHostileSearchPath(t *testing.T) {
 	}
 }
 
-// TestAnExpressionThatFailsLater: the application's write succeeds, the source tells, and misses nothing once it is mended.
+// TestAnExpressionThatFailsLater: the application's write succeeds, the source reports the error, and misses nothing
+// once the expression is repaired.
 func TestAnExpressionThatFailsLater(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, func(dsn string) *Config {

@@ -187,7 +187,7 @@ func (c *Config) poll() time.Duration {
 	return DefaultPoll
 }
 
-// notifies tells whether the triggers use NOTIFY.
+// notifies reports whether the triggers use NOTIFY.
 func (c *Config) notifies() bool { return c.Notify == nil || *c.Notify }
 
 // shrinkGuard returns the share of the items that may be missing in a full read.

@@ -114,7 +114,7 @@ func TestCanonicalLabels(t *testing.T) {
 	}
 }
 
-// TestSQL pins the texts that people are asked to run.
+// TestSQL compares the generated SQL with golden files.
 func TestSQL(t *testing.T) {
 	t.Parallel()
 	cfg := &Config{

@@ -15,15 +15,15 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// touched keeps updated_at as an application that is to be polled must.
+// touched keeps updated_at current, as an application with capture: poll must.
 const touched = `
 CREATE FUNCTION public.touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.updated_at := clock_timestamp(); RETURN NEW; END $$;
 CREATE TRIGGER touch BEFORE INSERT OR UPDATE ON items FOR EACH ROW EXECUTE FUNCTION touch();`
 
-// lab is a cluster whose log can be decoded, for the captures side by side.
+// lab is a cluster with logical decoding, for all captures at once.
 type lab struct{ cluster *pgcluster.Cluster }
 
-// newLab is the lab that most tests share.
+// newLab returns the lab that most tests share.
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	return &lab{pgtest.Decodable(t)}
@@ -35,7 +35,7 @@ func ownLab(t *testing.T) *lab {
 	return &lab{pgtest.Cluster(t, pgcluster.Options{Settings: pgtest.Logical()})}
 }
 
-// database makes a database of its own and runs the texts in it.
+// database creates a database and runs the SQL texts in it.
 func (l *lab) database(t *testing.T, sql ...string) string {
 	t.Helper()
 	name := fmt.Sprintf("lab_%x", rand.Uint64())
@@ -52,7 +52,7 @@ func (l *lab) database(t *testing.T, sql ...string) string {
 	return dsn
 }
 
-// setup is a watched table under a capture, with what the migration makes.
+// setup is a watched table under a capture, with the objects of the migration.
 func (l *lab) setup(t *testing.T, capture Capture, tableSQL string, configure func(dsn string) *Config) *bundle {
 	t.Helper()
 	return l.setups(t, []Capture{capture}, tableSQL, configure)[0]
@@ -65,7 +65,7 @@ func (l *lab) setups(t *testing.T, captures []Capture, tableSQL string,
 	t.Helper()
 	with := func(dsn string, capture Capture) *Config {
 		cfg := configure(dsn)
-		cfg.ShrinkGuard = 1 // rows are deleted in large parts here
+		cfg.ShrinkGuard = 1 // many rows are deleted here
 		if cfg.Capture = capture; capture == CapturePoll {
 			cfg.Poll, cfg.Overlap, cfg.Compare = unit.Duration(40*time.Millisecond), unit.Duration(50*time.Millisecond),
 				unit.Duration(500*time.Millisecond)
@@ -88,13 +88,13 @@ func (l *lab) setups(t *testing.T, captures []Capture, tableSQL string,
 	return out
 }
 
-// case of the conformance suite: what any capture must bring about.
+// case of the conformance suite: the required result of any capture.
 type conformance struct {
 	name    string
 	table   string
 	cfg     func(dsn string) *Config
 	play    func(b *bundle)
-	restart bool // is played with restarts of the source, too
+	restart bool // is also run with restarts of the source
 }
 
 var conformances = []conformance{
@@ -233,8 +233,8 @@ var conformances = []conformance{
 	},
 }
 
-// TestConformance plays each case with all captures on the same table, once while the sources follow and once with
-// restarts at any point. In the end each sink holds what the table holds, and nothing impossible came.
+// TestConformance runs each case with all captures on the same table, once while the sources follow and once with
+// restarts at any point. At the end each sink equals the table, and nothing impossible has arrived.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -256,7 +256,7 @@ func TestConformance(t *testing.T) {
 				var group sync.WaitGroup
 				for _, b := range bundles {
 					if b.cfg.Capture == CaptureLogical {
-						b.cfg.Poll = unit.Duration(50 * time.Millisecond) // partitions are looked at this often
+						b.cfg.Poll = unit.Duration(50 * time.Millisecond) // partitions are checked this often
 					}
 					_, stop := b.start()
 					b.ready()
@@ -282,7 +282,7 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// TestSequence pins what each capture reports of one story, in order.
+// TestSequence pins the changes that each capture reports for one sequence of statements, in order.
 func TestSequence(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// long returns n where RETRAIND_LONG asks for the whole proof, and few otherwise.
+// long returns n if RETRAIND_LONG asks for the complete test, and few otherwise.
 func long(few, n int) int {
 	if os.Getenv("RETRAIND_LONG") == "1" {
 		return n
@@ -23,7 +23,7 @@ func long(few, n int) int {
 	return few
 }
 
-// TestLabelsOfAnyContent: what people and programs put into a label column.
+// TestLabelsOfAnyContent: values that people and programs write into a label column.
 func TestLabelsOfAnyContent(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, itemsConfig)
@@ -43,7 +43,8 @@ func TestLabelsOfAnyContent(t *testing.T) {
 	}
 }
 
-// TestEncodings: databases whose text is not UTF-8, or is none at all. What arrives is always text.
+// TestEncodings: databases with another encoding than UTF-8, or with none. Labels and texts always arrive as valid
+// text.
 func TestEncodings(t *testing.T) {
 	t.Parallel()
 	for _, encoding := range []string{"LATIN1", "SQL_ASCII"} {
@@ -68,7 +69,7 @@ func TestEncodings(t *testing.T) {
 			}
 			source, _ := b.start()
 			b.ready()
-			// One byte that is no UTF-8, from a client that says nothing about encodings.
+			// One byte of invalid UTF-8, from a client that sets no encoding.
 			b.exec(`SET client_encoding = 'SQL_ASCII'`)
 			b.exec(`INSERT INTO items (id, title, category) VALUES (1, convert_from('\x6be4', 'SQL_ASCII'), 'x')`)
 			b.exec(`UPDATE items SET category = convert_from('\x6be4', 'SQL_ASCII')`)
@@ -88,7 +89,7 @@ func TestEncodings(t *testing.T) {
 	}
 }
 
-// TestLabelsOfTexts: labels that are texts come through unchanged, and null is absent.
+// TestLabelsOfTexts: text labels arrive unchanged, and null is absent.
 func TestLabelsOfTexts(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

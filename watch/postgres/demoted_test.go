@@ -7,7 +7,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// TestDemotedTriggers: DISABLE and ENABLE TRIGGER ALL make ordinary triggers of those that always fire.
+// TestDemotedTriggers: DISABLE TRIGGER ALL and ENABLE TRIGGER ALL reset ENABLE ALWAYS triggers to ordinary ones.
 func TestDemotedTriggers(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, func(dsn string) *Config {

@@ -16,8 +16,8 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// BenchmarkExport streams a table of 1 kB rows, beside a bare binary COPY that drops what it reads and, where the
-// system's Python has psycopg2, a named cursor with json.dumps: what people write today. In turn, the best of each.
+// BenchmarkExport streams a table of 1 kB rows. Its peers are a bare binary COPY that drops the data and, if the
+// system's Python has psycopg2, a common script: a named cursor with json.dumps. In turns, the best of each.
 func BenchmarkExport(b *testing.B) {
 	const rows = 100_000
 	ctx := context.Background()
@@ -62,7 +62,7 @@ func BenchmarkExport(b *testing.B) {
 	}
 }
 
-// psycopg returns false where the library is missing.
+// psycopg returns false if the library is missing.
 func psycopg(dsn string, rows int) (rowsPerSecond float64, ok bool) {
 	out, err := exec.Command("/usr/bin/python3", "-c", fmt.Sprintf(`
 import json, time, psycopg2

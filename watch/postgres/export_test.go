@@ -64,7 +64,8 @@ func TestExportStopsEarlyAndReportsFaults(t *testing.T) {
 	}
 }
 
-// TestExportKeepsNothing reads 30 MB and looks at the heap on the way. It is not parallel, since the heap is everybody's.
+// TestExportKeepsNothing reads 30 MB and measures the heap meanwhile. It is not parallel, because all tests share the
+// heap.
 func TestExportKeepsNothing(t *testing.T) {
 	b := setup(t, itemsSQL, itemsConfig)
 	b.exec(`INSERT INTO items (id, title, content) SELECT g, repeat('x', 1000), repeat('y', 1000) FROM generate_series(1, 15000) g`)

@@ -9,8 +9,8 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// TestFailover promotes a standby that has not got the last transactions. Each capture sees that the server's history
-// is another one, says so, and reads everything: what was lost there is gone here, too.
+// TestFailover promotes a standby that has not received the last transactions. Each capture detects that the server's
+// timeline has changed, reports it, and reads everything: changes that were lost there disappear here, too.
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	l := ownLab(t)
@@ -22,7 +22,7 @@ func TestFailover(t *testing.T) {
 		dsn := b.cfg.DSN
 		b.cfg.DSN, b.cfg.DSNFile = "", address+"-"+string(capture)
 		if capture == CapturePoll {
-			b.cfg.Compare = unit.Duration(DefaultCompare) // it is not this that finds the loss
+			b.cfg.Compare = unit.Duration(DefaultCompare) // the poll does not detect the loss
 		}
 		if err := os.WriteFile(b.cfg.DSNFile, []byte(dsn), 0o600); err != nil {
 			t.Fatal(err)
@@ -41,7 +41,7 @@ func TestFailover(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	// From here on the standby gets nothing, and the changes will be lost.
+	// From here on the standby receives nothing, so the changes will be lost.
 	alone := connect(t, standby.DSN("postgres"))
 	for _, sql := range []string{`ALTER SYSTEM SET primary_conninfo = ''`, `SELECT pg_reload_conf()`} {
 		if _, err := alone.Exec(t.Context(), sql); err != nil {
@@ -84,10 +84,10 @@ func TestFailover(t *testing.T) {
 			t.Errorf("%s: the sink still holds what was lost: %v", captures[i], items["50"])
 		}
 		b.sink.until(t, "health", func() bool { return sources[i].Health().Up })
-		if h := sources[i].Health(); !strings.Contains(h.Notice, "another history (timeline 2 instead of 1") {
+		if h := sources[i].Health(); !strings.Contains(h.Notice, "another timeline (2 instead of 1") {
 			t.Errorf("%s: the notice does not say why: %+v", captures[i], h)
 		}
-		// It follows on there.
+		// It continues to follow there.
 		conn := connect(t, strings.Replace(string(dsn), l.cluster.Dir(), standby.Dir(), 1))
 		if _, err := conn.Exec(t.Context(), `UPDATE items SET category = 'after' WHERE id = 7`); err != nil {
 			t.Fatal(err)

@@ -49,7 +49,7 @@ func render(found check.Problems) string {
 	return out.String()
 }
 
-// TestMessages pins what Check says about each fault, and that a source refuses to follow with the same words.
+// TestMessages pins the message of Check for each fault, and that a source refuses to follow with the same message.
 func TestMessages(t *testing.T) {
 	t.Parallel()
 	migration, err := Migration("m", itemsConfig("host=x"))
@@ -169,7 +169,7 @@ func TestWrongPassword(t *testing.T) {
 	}
 }
 
-// TestRetryAfterAPermanentFault: the source rests for minutes, but not when it is told that the fault is mended.
+// TestRetryAfterAPermanentFault: after a permanent fault the source retries after minutes, or at once on request.
 func TestRetryAfterAPermanentFault(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, itemsConfig)
@@ -182,7 +182,7 @@ func TestRetryAfterAPermanentFault(t *testing.T) {
 	b.sink.until(t, "health", func() bool { return source.Health().Up })
 }
 
-// serverOfItsOwn has the table and the triggers, and may be killed.
+// serverOfItsOwn returns a server with the table and the triggers that a test may kill.
 func serverOfItsOwn(t *testing.T, settings map[string]string) (*pgcluster.Cluster, *Config) {
 	t.Helper()
 	cluster := pgtest.Cluster(t, pgcluster.Options{Settings: settings})
@@ -201,7 +201,7 @@ func serverOfItsOwn(t *testing.T, settings map[string]string) (*pgcluster.Cluste
 func TestServerKilledWhileOthersWrite(t *testing.T) {
 	t.Parallel()
 	cluster, cfg := serverOfItsOwn(t, nil)
-	if err := cluster.Kill(); err != nil { // it is away at the start, too
+	if err := cluster.Kill(); err != nil { // it is also down at the start
 		t.Fatal(err)
 	}
 	b := &bundle{t: t, cfg: cfg, sink: newMemory()}
@@ -228,7 +228,7 @@ func TestServerKilledWhileOthersWrite(t *testing.T) {
 	close(stop)
 	writers.Wait()
 	b.sink.equalsTable(t, "m", cfg)
-	if b.sink.full != 1+long(5, 50) { // what was committed last may be gone
+	if b.sink.full != 1+long(5, 50) { // the last commits may be lost
 		t.Errorf("the whole table was read %d times", b.sink.full)
 	}
 	if h := source.Health(); time.Since(h.LastEvent) > time.Minute || h.Error != "" {
@@ -236,8 +236,8 @@ func TestServerKilledWhileOthersWrite(t *testing.T) {
 	}
 }
 
-// TestServerForgetsWhatItCommitted: the server crashes before the log of a commit is on disk, and gives the same
-// transaction id to somebody else, who changes an item more than once before the source is back.
+// TestServerForgetsWhatItCommitted: the server crashes before the log of a commit is on disk, and assigns the same
+// transaction id to another transaction, which changes an item more than once before the source is back.
 func TestServerForgetsWhatItCommitted(t *testing.T) {
 	t.Parallel()
 	cluster, cfg := serverOfItsOwn(t, map[string]string{"wal_writer_delay": "10s"})
@@ -249,7 +249,7 @@ func TestServerForgetsWhatItCommitted(t *testing.T) {
 	b.exec(`SET synchronous_commit = off`)
 	b.exec(`UPDATE items SET category = 'gone' WHERE id = 1`)
 	b.sink.until(t, "the change that will be gone", func() bool { return len(b.sink.changes) == 3 })
-	for range 3 { // ids that are given, and forgotten
+	for range 3 { // ids that are assigned, and lost
 		b.exec(`BEGIN`)
 		b.exec(`UPDATE items SET category = 'never' WHERE id = 1`)
 		b.exec(`ROLLBACK`)
@@ -275,8 +275,8 @@ func TestServerForgetsWhatItCommitted(t *testing.T) {
 	}
 }
 
-// TestServerForgetsWhoWroteNothing: what was read is all there after a crash, though later ids are given again; the
-// changes made before the source is back are read one by one.
+// TestServerForgetsWhoWroteNothing: everything that was read still exists after a crash, although later ids are reused;
+// the changes made before the source is back are read one by one.
 func TestServerForgetsWhoWroteNothing(t *testing.T) {
 	t.Parallel()
 	cluster, cfg := serverOfItsOwn(t, map[string]string{"wal_writer_delay": "10s"})
@@ -290,7 +290,7 @@ func TestServerForgetsWhoWroteNothing(t *testing.T) {
 		b.exec(`UPDATE items SET category = 'never'`)
 		b.exec(`ROLLBACK`)
 	}
-	b.exec(`SELECT pg_notify($1, '')`, channel("m")) // the position moves behind those
+	b.exec(`SELECT pg_notify($1, '')`, channel("m")) // the position moves beyond those
 	next := b.count(`SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint`)
 	if err := cluster.Kill(); err != nil {
 		t.Fatal(err)
@@ -314,8 +314,8 @@ func TestServerForgetsWhoWroteNothing(t *testing.T) {
 	b.sink.equalsTable(t, "m", cfg)
 }
 
-// crashing is a Sink that dies at random: before its transaction, or after it without having said so. The items and the
-// cursor are stored together or not at all, as the daemon's store does it.
+// crashing is a Sink that dies at random: before its transaction, or after it without returning success. Items and
+// cursor are stored together or not at all, as in the daemon's store.
 type crashing struct {
 	*memory
 	random *rand.Rand
@@ -334,7 +334,7 @@ func (c *crashing) Append(ctx context.Context, source string, changes []watch.Ch
 	return c.memory.Append(ctx, source, changes, cursor)
 }
 
-// TestDaemonKilledWhileOthersWrite ends the source at random places and starts it again.
+// TestDaemonKilledWhileOthersWrite stops the source at random points and restarts it.
 func TestDaemonKilledWhileOthersWrite(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, itemsConfig)

@@ -131,8 +131,8 @@ func TestTruncate(t *testing.T) {
 	b.sink.equalsTable(t, "m", b.cfg)
 }
 
-// TestEarlierTransactionCommitsLater holds a transaction open while later ones commit. Reading by sequence number
-// would skip its row for ever.
+// TestEarlierTransactionCommitsLater keeps a transaction open while later ones commit. Reading by sequence number would
+// skip its row forever.
 func TestEarlierTransactionCommitsLater(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, itemsConfig)
@@ -153,7 +153,7 @@ func TestEarlierTransactionCommitsLater(t *testing.T) {
 	b.sink.until(t, "both changes", func() bool { return len(b.sink.changes) == 2 })
 }
 
-// TestInterleavings lets two sessions begin, write and end in random order over the same items.
+// TestInterleavings lets two sessions begin, write and end in random order on the same items.
 func TestInterleavings(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, itemsConfig)
@@ -186,7 +186,7 @@ func TestInterleavings(t *testing.T) {
 			end(i)
 			continue
 		}
-		// Sessions keep to rows of their own, so that they never wait for each other.
+		// Each session uses rows of its own, so that sessions never wait for each other.
 		id := 3*random.IntN(12) + i + 1
 		sql := []string{
 			`UPDATE items SET category = $2 WHERE id = $1`, `UPDATE items SET title = $2 WHERE id = $1`,
@@ -208,8 +208,8 @@ func TestInterleavings(t *testing.T) {
 	}
 }
 
-// write makes random changes on several connections until stop is closed or each has made n. Errors of the connection
-// are left out: servers are killed under it.
+// write makes random changes on several connections until stop is closed or each has made n. Connection errors are
+// ignored, because servers are killed.
 func write(t *testing.T, dsn string, sessions, n int, stop <-chan struct{}) *sync.WaitGroup {
 	var group sync.WaitGroup
 	for w := range sessions {
@@ -267,7 +267,7 @@ func TestWholeTableWhileOthersWrite(t *testing.T) {
 			func() bool { return b.sink.full == round+1 && len(b.sink.changes) >= 100*(round+1) })
 		if round < 7 {
 			end()
-			// The same row may rightly come again after everything was read anew.
+			// The same row may arrive again after everything was read again.
 			b.sink.mu.Lock()
 			clear(b.sink.keys)
 			b.sink.mu.Unlock()

@@ -20,14 +20,14 @@ func (a identity) foreign(now identity) string {
 	case a.System != now.System:
 		return "another PostgreSQL cluster answers (system identifier " + now.System + " instead of " + a.System + ")"
 	case a.Timeline != now.Timeline:
-		return fmt.Sprintf("the server has another history (timeline %d instead of %d: failover or restore)", now.Timeline,
+		return fmt.Sprintf("the server has another timeline (%d instead of %d: failover or restore)", now.Timeline,
 			a.Timeline)
 	}
 	return ""
 }
 
 // serverBehind is the reason for a full read when a server lacks changes that were read from it.
-const serverBehind = "the server is behind what was read (restored from an older copy)"
+const serverBehind = "the server is behind the position that was read (restored from an older copy)"
 
 // identityColumns select an identity. The timeline is taken from the name of the current WAL file: right after a
 // promotion the last checkpoint still has the old one.

@@ -17,7 +17,7 @@ const (
 	// peer must be noticed.
 	idleTimeout  = 5 * time.Second
 	probeTimeout = 4 * time.Second
-	// pooledIdleTimeout is for connections through a pooler, about which the server cannot be asked.
+	// pooledIdleTimeout is for connections through a pooler, about which the server cannot be queried.
 	pooledIdleTimeout = time.Minute
 )
 
@@ -42,7 +42,7 @@ const (
 	notifiedKey = "retraind.notified"
 )
 
-// pooled tells whether a pooler is between: queries may then run in different backends.
+// pooled reports whether a pooler is between: queries may then run in different backends.
 func pooled(conn *pgx.Conn) bool {
 	is, ok := conn.PgConn().CustomData()[pooledKey].(bool)
 	return ok && is

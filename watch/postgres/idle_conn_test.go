@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// TestAPeerThatForgets: a proxy goes on taking bytes and gives none back. It is noticed within 10 s, both when the
-// source sleeps and when it waits for an answer, and afterwards the way round is found.
+// TestAPeerThatForgets: a proxy keeps accepting bytes and returns none. This is detected within 10 s, both when the
+// source is idle and when it waits for an answer; then the source connects by another address.
 func TestAPeerThatForgets(t *testing.T) {
 	t.Parallel()
 	for _, awake := range []bool{false, true} {
@@ -48,7 +48,7 @@ func TestAPeerThatForgets(t *testing.T) {
 	}
 }
 
-// TestALongQueryIsNoDeadPeer: the server works on an answer for longer than the guard waits.
+// TestALongQueryIsNoDeadPeer: the server works on an answer for longer than the timeout.
 func TestALongQueryIsNoDeadPeer(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, itemsConfig)
@@ -91,7 +91,7 @@ func relay(task string) int {
 	}
 }
 
-// TestHalfOpenConnection puts the server behind a network of its own and drops every packet.
+// TestHalfOpenConnection puts the server into a network namespace and drops every packet.
 func TestHalfOpenConnection(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

@@ -30,7 +30,7 @@ func Check(ctx context.Context, model string, cfg *Config) check.Problems {
 }
 
 // inspect compares the configuration with the server's catalog. It also returns the SQL types of the table's
-// columns. The error is set only when the server could not be asked.
+// columns. The error is set only when the server could not be queried.
 func inspect(ctx context.Context, conn *pgx.Conn, s *schema) (found check.Problems, columns map[string]string, err error) {
 	var version int
 	if err := conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {

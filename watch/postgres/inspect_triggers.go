@@ -85,11 +85,11 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 	case err != nil:
 		return err
 	case before != "":
-		found.Errorf("table", "run the SQL that retraind init wrote again, as the table's owner: it then looks at every update",
+		found.Errorf("table", "run the SQL that retraind init wrote again, as the table's owner: the triggers then check every update",
 			"table %s has a new BEFORE trigger, %s, which may change labels without being detected", table, before)
 		return nil
 	case subscribed:
-		found.Errorf("table", "run the SQL that retraind init wrote again, as the table's owner: it then looks at every row",
+		found.Errorf("table", "run the SQL that retraind init wrote again, as the table's owner: it then installs row-level triggers",
 			"table %s is now filled by a subscription, which statement-level triggers do not see", table)
 		return nil
 	}

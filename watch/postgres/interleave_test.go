@@ -15,13 +15,13 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// stepper forwards everything, and lets something happen right before one of the requests.
+// stepper forwards everything, and calls a function right before one of the requests.
 type stepper struct {
 	back string
 
 	mu     sync.Mutex
-	from   string // what the first request that counts contains
-	left   int    // requests until then; 0 when it is not armed
+	from   string // a part of the first request that is counted
+	left   int    // requests until then; 0 if it is not armed
 	happen func()
 }
 
@@ -74,15 +74,15 @@ func (s *stepper) serve(front net.Conn) {
 	}
 }
 
-// TestPartitionBetweenAnyTwoRequests lets a partition come along with rows between any two requests of a source that
-// reads the whole table: what the log and the triggers never told must come with a read of the table.
+// TestPartitionBetweenAnyTwoRequests attaches a partition with rows between any two requests of a source that reads the
+// whole table: rows that neither the log nor the triggers report must be found by a read of the table.
 func TestPartitionBetweenAnyTwoRequests(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	table := strings.Replace(itemsSQL, "DEFAULT 0)",
 		"DEFAULT 0) PARTITION BY RANGE (id); CREATE TABLE items_1 PARTITION OF items FOR VALUES FROM (0) TO (10); CREATE TABLE items_2 PARTITION OF items FOR VALUES FROM (10) TO (20)",
 		1) + ";" + touched
-	// Where counting begins; a poll is as good as another.
+	// Counting starts here; any poll would do.
 	from := map[Capture]string{CaptureOutbox: "begin isolation", CaptureLogical: "pg_partition_tree"}
 	for _, capture := range captures {
 		for n := range 12 {

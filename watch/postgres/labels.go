@@ -63,5 +63,5 @@ func canonical(raw []byte) (label string, present bool, err error) {
 	return string(raw), true, nil // a number or a boolean
 }
 
-// same tells whether two label sets are equal.
+// same reports whether two label sets are equal.
 func same(a, b watch.Labels) bool { return maps.Equal(a, b) }

@@ -106,7 +106,7 @@ func (s *stream) change(out []watch.Change, i *rowChange, old, fresh rowValues, 
 	return append(out, c)
 }
 
-// sameText tells whether the text is unchanged, if the log contains the old text (REPLICA IDENTITY FULL).
+// sameText reports whether the text is unchanged, if the log contains the old text (REPLICA IDENTITY FULL).
 func (s *stream) sameText(i *rowChange) bool {
 	for _, k := range s.relation.text {
 		a, b := i.old[k], i.fresh[k]

@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/internal/pgtest"
 )
 
-// TestLeastPrivilegeOfCaptures follows a table as the role that the grants make, and proves what it may not do.
+// TestLeastPrivilegeOfCaptures follows a table as the granted role, and checks what that role may not do.
 func TestLeastPrivilegeOfCaptures(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -43,7 +43,7 @@ func TestLeastPrivilegeOfCaptures(t *testing.T) {
 			b.exec(`DELETE FROM items WHERE id = 2`)
 			b.sink.equalsTable(t, "m", b.cfg)
 			stop()
-			if capture == CaptureLogical { // it may make its slot anew
+			if capture == CaptureLogical { // it may create its slot again
 				b.sink.until(t, "the slot to be free", func() bool {
 					return b.count(`SELECT count(*) FROM pg_replication_slots WHERE database = current_database() AND active`) == 0
 				})
@@ -78,7 +78,7 @@ func TestLeastPrivilegeOfCaptures(t *testing.T) {
 	}
 }
 
-// TestMessagesOfCaptures pins what Check says about each fault of the other captures.
+// TestMessagesOfCaptures pins the messages of Check for faults of the other captures.
 func TestMessagesOfCaptures(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -128,7 +128,7 @@ func TestMessagesOfCaptures(t *testing.T) {
 		said := strings.ReplaceAll(render(Check(t.Context(), "m", b.cfg)), pgtest.Decodable(t).Dir(), "SOCKETDIR")
 		fmt.Fprintf(&out, "## %s\n%s\n", c.name, said)
 	}
-	// A server without a log that can be decoded.
+	// A server without logical decoding.
 	dsn := pgtest.Database(t, itemsSQL)
 	cfg := itemsConfig(dsn)
 	cfg.Capture = CaptureLogical
@@ -139,7 +139,7 @@ func TestMessagesOfCaptures(t *testing.T) {
 	}
 	_, err = connect(t, dsn).PgConn().Exec(t.Context(), migration).ReadAll()
 	fmt.Fprintf(&out, "the migration: %v\n\n", err)
-	// Tables that the migration refuses, before their writers would be.
+	// Tables that the migration refuses, because their writers would be refused otherwise.
 	for name, table := range map[string]string{
 		"no primary key": `CREATE TABLE items (id int, title text, content text, category text, updated_at timestamptz, updated_by text)`,
 		"unlogged table": strings.Replace(itemsSQL, "CREATE TABLE", "CREATE UNLOGGED TABLE", 1),
@@ -155,7 +155,7 @@ func TestMessagesOfCaptures(t *testing.T) {
 	golden(t, "messages-captures.txt", out.String())
 }
 
-// TestDownRemovesEverything, and the migration may be run again.
+// TestDownRemovesEverything, and the migration can be run again.
 func TestDownRemovesEverything(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

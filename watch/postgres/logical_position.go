@@ -110,7 +110,7 @@ func (p logPosition) lost(now *serverState) (reason string, renew bool) {
 	return "", false
 }
 
-// holds tells whether a transaction is visible. The log contains only the low 32 bits of its id; it is close to
+// holds reports whether a transaction is visible. The log contains only the low 32 bits of its id; it is close to
 // the snapshot.
 func (s snapshot) holds(low uint32) bool {
 	xid := uint64(int64(s.next) + int64(int32(low-uint32(s.next))))

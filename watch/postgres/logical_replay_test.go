@@ -22,7 +22,7 @@ func (r *refusing) Append(ctx context.Context, source string, changes []watch.Ch
 	return r.memory.Append(ctx, source, changes, cursor)
 }
 
-// TestLargeTransactionGoesOnWhereItWasStored: the server sends a transaction again from its beginning. What was stored
+// TestLargeTransactionGoesOnWhereItWasStored: the server sends a transaction again from its beginning. The stored part
 // of it is not stored twice.
 func TestLargeTransactionGoesOnWhereItWasStored(t *testing.T) {
 	t.Parallel()
@@ -46,12 +46,12 @@ func TestLargeTransactionGoesOnWhereItWasStored(t *testing.T) {
 	}
 }
 
-// TestWholeTableMeetsTheStream: what the log holds from before the whole-table read does not come again, and what was
-// open then is not missed.
+// TestWholeTableMeetsTheStream: changes in the log from before the whole-table read are not repeated, and transactions
+// that were open then are not missed.
 func TestWholeTableMeetsTheStream(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	b := l.setup(t, CaptureLogical, itemsSQL, itemsConfig) // the slot stands from here on
+	b := l.setup(t, CaptureLogical, itemsSQL, itemsConfig) // the slot exists from here on
 	b.exec(`INSERT INTO items (id, title, category) VALUES (1, 't', 'a'), (2, 't', 'a')`)
 	b.exec(`UPDATE items SET category = 'b' WHERE id = 1`)
 	slow, err := connect(t, b.cfg.DSN).Begin(t.Context())

@@ -106,7 +106,7 @@ func newRelation(d *logReader, m *pglogrepl.RelationMessage) *relation {
 	return r
 }
 
-// verbatim tells whether the log's form of a type is also its form as a key, or as the text of a label.
+// verbatim reports whether the log's form of a type is also its form as a key, or as the text of a label.
 func verbatim(sqlType string, key bool) bool {
 	switch {
 	case sqlType == "text" || strings.HasPrefix(sqlType, "character varying"):
@@ -159,7 +159,7 @@ func (r *relation) cells(t *pglogrepl.TupleData, whole bool) []cell {
 	return out
 }
 
-// known tells whether the log has the values of all the columns.
+// known reports whether the log has the values of all the columns.
 func known(cells []cell, columns []int) bool {
 	return !slices.ContainsFunc(columns, func(i int) bool { return !cells[i].known })
 }

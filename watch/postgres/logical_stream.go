@@ -186,7 +186,7 @@ func (s *stream) checkAlive(ctx context.Context) error {
 	return s.conn.Ping(limited)
 }
 
-// confirm tells the server up to where changes are stored, so that it may remove its log.
+// confirm acknowledges the stored position to the server, so that it may remove its log.
 func (s *stream) confirm(ctx context.Context, reply bool) error {
 	return pglogrepl.SendStandbyStatusUpdate(ctx, s.repl, pglogrepl.StandbyStatusUpdate{
 		WALWritePosition: pglogrepl.LSN(max(s.reached, s.at.LSN)), WALFlushPosition: pglogrepl.LSN(s.at.LSN),

@@ -11,8 +11,8 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// TestLostPlaceReadsTheTableAgain spoils what a cursor of capture: logical stands on while the source is away. Each
-// time the whole table is read, the notice says why, and the stream goes on.
+// TestLostPlaceReadsTheTableAgain invalidates the cursor of capture: logical while the source is stopped. Each time the
+// whole table is read, the notice has the reason, and the stream continues.
 func TestLostPlaceReadsTheTableAgain(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -22,8 +22,8 @@ func TestLostPlaceReadsTheTableAgain(t *testing.T) {
 		why   string
 	}{
 		"another cluster":  {func(_ *bundle, p *logPosition) { p.System = "1" }, "another PostgreSQL cluster"},
-		"another timeline": {func(_ *bundle, p *logPosition) { p.Timeline++ }, "another history"},
-		"server is behind": {func(_ *bundle, p *logPosition) { p.LSN = 1 << 60 }, "the server is behind what was read"},
+		"another timeline": {func(_ *bundle, p *logPosition) { p.Timeline++ }, "another timeline"},
+		"server is behind": {func(_ *bundle, p *logPosition) { p.LSN = 1 << 60 }, "the server is behind the position that was read"},
 		"other labels":     {func(_ *bundle, p *logPosition) { p.Definition = "x" }, "the label's definition changed"},
 		"slot dropped": {
 			func(b *bundle, _ *logPosition) { b.exec(`SELECT pg_drop_replication_slot(` + slot + `)`) },
@@ -37,7 +37,7 @@ func TestLostPlaceReadsTheTableAgain(t *testing.T) {
 		"slot read by another client": {func(b *bundle, _ *logPosition) {
 			b.exec(`SELECT pg_replication_slot_advance(` + slot + `, pg_current_wal_lsn())`)
 		}, "read by another client"},
-		"publication made anew": {func(b *bundle, _ *logPosition) {
+		"publication created again": {func(b *bundle, _ *logPosition) {
 			b.exec(`DROP PUBLICATION retraind_m`)
 			b.exec(`UPDATE items SET category = 'unpublished'`)
 			b.exec(`CREATE PUBLICATION retraind_m FOR TABLE items WITH (publish_via_partition_root = true)`)
@@ -86,7 +86,7 @@ func (b *bundle) count(sql string, args ...any) (n int) {
 	return n
 }
 
-// TestPublicationChangedUnderTheStream: what was written while the table was not published is in no log.
+// TestPublicationChangedUnderTheStream: writes while the table was not published are in no log.
 func TestPublicationChangedUnderTheStream(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -106,7 +106,7 @@ func TestPublicationChangedUnderTheStream(t *testing.T) {
 	b.sink.until(t, "the stream", func() bool { return b.sink.items["1"].Labels["label"] == "back" })
 }
 
-// TestSlotIsInvalidated: the server keeps less log than the source was away for.
+// TestSlotIsInvalidated: the server removes log that the stopped source has not read.
 func TestSlotIsInvalidated(t *testing.T) {
 	t.Parallel()
 	l := ownLab(t)
@@ -138,7 +138,8 @@ func TestSlotIsInvalidated(t *testing.T) {
 	}
 }
 
-// TestIdleSlotDoesNotHoldTheLog: other tables fill the log, nothing of ours comes, and the server may remove it.
+// TestIdleSlotDoesNotHoldTheLog: other tables fill the log, the watched table does not change, and the server may still
+// remove the log.
 func TestIdleSlotDoesNotHoldTheLog(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -184,7 +185,7 @@ func TestColumnsChangeUnderTheStream(t *testing.T) {
 	b.exec(`ALTER TABLE items ADD extra int DEFAULT 3, DROP views`)
 	b.exec(`UPDATE items SET category = '4' WHERE id = 2`)
 	b.sink.equalsTable(t, "m", b.cfg)
-	stop() // what follows is read later, of a table that is another one by then
+	stop() // the following writes are read later, when the table has changed again
 	b.exec(`UPDATE items SET category = 'not a number' WHERE id = 2`)
 	b.exec(`UPDATE items SET category = '5' WHERE id = 2`)
 	b.exec(`ALTER PUBLICATION retraind_m SET TABLE items`)
@@ -200,7 +201,7 @@ func TestColumnsChangeUnderTheStream(t *testing.T) {
 	b.sink.equalsTable(t, "m", b.cfg)
 }
 
-// TestSecondReaderIsTold: a slot has one reader.
+// TestSecondReaderIsTold: a slot has only one reader.
 func TestSecondReaderIsTold(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -215,7 +216,7 @@ func TestSecondReaderIsTold(t *testing.T) {
 	})
 }
 
-// TestSnapshotHolds compares with the server's own answer.
+// TestSnapshotHolds compares with the server's own result.
 func TestSnapshotHolds(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

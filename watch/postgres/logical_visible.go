@@ -51,7 +51,7 @@ func (s *stream) waitUntilVisible(ctx context.Context, writers []uint32) error {
 			told = true
 			s.Down(&watch.Fault{
 				Cause: "a commit in the log is not visible yet: it waits for a synchronous standby",
-				Cure:  "check pg_stat_replication and at synchronous_standby_names",
+				Cure:  "check pg_stat_replication and synchronous_standby_names",
 			})
 		}
 		if time.Since(spoke) > pingEvery { // without a reply the server would end the stream
@@ -66,7 +66,7 @@ func (s *stream) waitUntilVisible(ctx context.Context, writers []uint32) error {
 	}
 }
 
-// isStandby tells whether the server treats retraind as a synchronous standby: each commit would wait for it.
+// isStandby reports whether the server treats retraind as a synchronous standby: each commit would wait for it.
 func isStandby(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	var standbys, name string
 	err := conn.QueryRow(ctx, "SELECT current_setting('synchronous_standby_names'), current_setting('application_name')").

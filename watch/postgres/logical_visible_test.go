@@ -11,8 +11,8 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// unseen is a table whose commits can be held between the log and the readers, as a synchronous standby that is away
-// holds them.
+// unseen is a table whose commits can be delayed between the log and the readers, as by an unreachable synchronous
+// standby.
 func unseen(t *testing.T, table string) *bundle {
 	t.Helper()
 	settings := pgtest.Logical()
@@ -21,7 +21,7 @@ func unseen(t *testing.T, table string) *bundle {
 	return l.setup(t, CaptureLogical, table, itemsConfig)
 }
 
-// held runs statements in a transaction whose commit is in the log and that nobody sees until show is called.
+// held runs statements in a transaction whose commit is in the log, but invisible until show is called.
 func (b *bundle) held(sql string) (show func()) {
 	b.t.Helper()
 	writer := connect(b.t, b.cfg.DSN)
@@ -44,13 +44,13 @@ func (b *bundle) held(sql string) (show func()) {
 	}
 }
 
-// waits tells whether the reader asks again and again what can be seen.
+// waits reports whether the reader polls for visibility.
 func (b *bundle) waits() bool {
 	return b.count(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query = $1`,
 		snapshotQuery) > 0
 }
 
-// TestRowIsReadOnceItsCommitIsVisible: what the log leaves out of a row must not be read from the row as it was.
+// TestRowIsReadOnceItsCommitIsVisible: values that the log omits must not be read from the old version of the row.
 func TestRowIsReadOnceItsCommitIsVisible(t *testing.T) {
 	t.Parallel()
 	b := unseen(t, itemsSQL)
@@ -58,7 +58,7 @@ func TestRowIsReadOnceItsCommitIsVisible(t *testing.T) {
 	b.exec(`INSERT INTO items (id, title, content, category) VALUES (1, 'before', repeat('o', 9000), 'x')`)
 	b.start()
 	b.ready()
-	// The second update changes no content, so that the log has none with it.
+	// The second update changes no content, so the log omits it.
 	show := b.held(`UPDATE items SET content = repeat('n', 9000); UPDATE items SET title = 'after', category = 'y'`)
 	b.sink.until(t, "the reader to come to it", func() bool { return b.waits() || len(b.sink.changes) > 0 })
 	if changes := b.sink.log(); len(changes) > 0 {
@@ -71,8 +71,8 @@ func TestRowIsReadOnceItsCommitIsVisible(t *testing.T) {
 	}
 }
 
-// TestWholeReadHoldsWhatTheLogTold: a whole-table read that does not see yet what the log has told already must not end
-// as the newer one.
+// TestWholeReadHoldsWhatTheLogTold: a whole-table read that does not see a commit yet must not overwrite what the log
+// has already reported.
 func TestWholeReadHoldsWhatTheLogTold(t *testing.T) {
 	t.Parallel()
 	b := unseen(t, strings.Replace(itemsSQL, "DEFAULT 0)",
@@ -92,7 +92,8 @@ func TestWholeReadHoldsWhatTheLogTold(t *testing.T) {
 	b.sink.equalsTable(t, "m", b.cfg)
 }
 
-// TestSlotThatSomebodyMovedOn: what lies before the slot's place comes with the whole table, also what nobody sees yet.
+// TestSlotThatSomebodyMovedOn: changes before the slot's position come with the whole-table read, even those that are
+// not visible yet.
 func TestSlotThatSomebodyMovedOn(t *testing.T) {
 	t.Parallel()
 	b := unseen(t, itemsSQL)
@@ -113,7 +114,7 @@ func TestSlotThatSomebodyMovedOn(t *testing.T) {
 	b.sink.until(t, "health", func() bool { return source.Health().Up })
 }
 
-// TestServerWaitsForItsReader: commits that wait for retraind would wait for ever, since it waits for them.
+// TestServerWaitsForItsReader: commits that wait for retraind would wait forever, because retraind waits for them.
 func TestServerWaitsForItsReader(t *testing.T) {
 	t.Parallel()
 	b := unseen(t, itemsSQL)

@@ -15,7 +15,7 @@ const moodsSQL = `CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE DOMAIN tone A
 
 const renameNamed = `CREATE OR REPLACE FUNCTION named(v int) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'new ' || v $$`
 
-// TestLabelsThatChangeWithoutARow: a label is also what its type, its functions and its generated columns make of it.
+// TestLabelsThatChangeWithoutARow: a label also depends on its type, its functions and its generated columns.
 func TestLabelsThatChangeWithoutARow(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -29,7 +29,7 @@ func TestLabelsThatChangeWithoutARow(t *testing.T) {
 	} {
 		for _, capture := range captures {
 			if name == "collation" && capture != CapturePoll {
-				continue // which PostgreSQL refuses while the triggers or the publication stand
+				continue // which PostgreSQL refuses while the triggers or the publication exist
 			}
 			t.Run(name+", "+string(capture), func(t *testing.T) {
 				t.Parallel()
@@ -57,7 +57,7 @@ func TestLabelsThatChangeWithoutARow(t *testing.T) {
 	}
 }
 
-// TestWhatChangesNoLabelReadsNothing: other objects of the database change all the time.
+// TestWhatChangesNoLabelReadsNothing: changes of other objects of the database cause no read.
 func TestWhatChangesNoLabelReadsNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL+`; CREATE TYPE other AS ENUM ('a')`, itemsConfig)
@@ -87,7 +87,8 @@ func TestWhatChangesNoLabelReadsNothing(t *testing.T) {
 	}
 }
 
-// TestExpressionsThatReadElsewhere are named: what they read beside the row is not followed.
+// TestExpressionsThatReadElsewhere: check lists expressions that read other data than the row, because that data is not
+// monitored.
 func TestExpressionsThatReadElsewhere(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL+`; CREATE FUNCTION public.looked_up(v text) RETURNS text LANGUAGE sql STABLE AS $$ SELECT v $$`,

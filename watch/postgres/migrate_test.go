@@ -4,8 +4,8 @@ import (
 	"testing"
 )
 
-// TestDownMigrateUp: a watched column can be renamed and get another type between the SQL of init --down and of init, and
-// what is written meanwhile counts.
+// TestDownMigrateUp: between the SQL of init --down and that of init a watched column can be renamed or get another
+// type, and writes meanwhile count.
 func TestDownMigrateUp(t *testing.T) {
 	t.Parallel()
 	for name, stopped := range map[string]bool{"running": false, "stopped": true} {

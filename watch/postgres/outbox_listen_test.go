@@ -10,7 +10,8 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// quiet makes the poll so rare that only a notification or the polling for unnotified writers can bring a change in time.
+// quiet makes the poll so rare that a change can arrive in time only by a notification or by the polling for writers
+// that did not notify.
 func quiet(dsn string) *Config {
 	cfg := itemsConfig(dsn)
 	cfg.Poll = unit.Duration(time.Hour)
@@ -49,7 +50,7 @@ func TestARingWakesTheSleeper(t *testing.T) {
 	}
 }
 
-// TestNobodyRingsWhileItIsAwake counts the notifications that a bystander hears: commits that notify queue up.
+// TestNobodyRingsWhileItIsAwake counts the notifications that another listener receives: commits with NOTIFY queue up.
 func TestNobodyRingsWhileItIsAwake(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, quiet)
@@ -60,7 +61,7 @@ func TestNobodyRingsWhileItIsAwake(t *testing.T) {
 	if _, err := ear.Exec(t.Context(), `LISTEN retraind_m`); err != nil {
 		t.Fatal(err)
 	}
-	// One after the other, each as soon as the last has arrived: the listener has no time to fall asleep.
+	// One after the other, each as soon as the last has arrived: the listener has no time to become idle.
 	const changes = 100
 	for i := range changes {
 		b.exec(`INSERT INTO items (id, category) VALUES ($1, 'x')`, i)
@@ -81,7 +82,7 @@ func TestNobodyRingsWhileItIsAwake(t *testing.T) {
 	}
 }
 
-// TestWritersThatCouldNotRing covers the rows that no notification announces.
+// TestWritersThatCouldNotRing covers rows without a notification.
 func TestWritersThatCouldNotRing(t *testing.T) {
 	t.Parallel()
 	insert := func(t *testing.T, tx pgx.Tx, id int) {
@@ -110,7 +111,7 @@ func TestWritersThatCouldNotRing(t *testing.T) {
 		b.start()
 		b.ready()
 		b.sleeping()
-		// The first commit wakes it; the slow writer then finds the lock taken, most of the time.
+		// The first commit wakes the reader; the slow writer then finds the lock taken, most of the time.
 		slow := begin(t, b)
 		b.exec(`INSERT INTO items (id, category) VALUES (1, 'x')`)
 		b.sink.until(t, "the first change", func() bool { return len(b.sink.changes) == 1 })
@@ -166,7 +167,7 @@ func TestPollFindsWhatNobodyAnnounced(t *testing.T) {
 	b.sink.until(t, "the change", func() bool { return len(b.sink.changes) == 1 })
 }
 
-// TestForeignNotifications: anybody who may connect may notify, with any payload.
+// TestForeignNotifications: every user who may connect can notify, with any payload.
 func TestForeignNotifications(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, quiet)
@@ -180,8 +181,8 @@ func TestForeignNotifications(t *testing.T) {
 	b.sink.equalsTable(t, "m", b.cfg)
 }
 
-// TestAFloodOfRings: a hundred thousand notifications are one, and none is kept. It is not parallel, since the heap is
-// everybody's.
+// TestAFloodOfRings: a hundred thousand notifications are coalesced into one, and none is kept. It is not parallel,
+// because all tests share the heap.
 func TestAFloodOfRings(t *testing.T) {
 	b := setup(t, itemsSQL, quiet)
 	b.start()

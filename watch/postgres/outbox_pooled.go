@@ -16,7 +16,7 @@ const (
 	silentPollInterval = time.Second
 )
 
-// notifyArrives tells whether a notification that is sent over another connection arrives at this one.
+// notifyArrives reports whether a notification that is sent over another connection arrives at this one.
 func (c *session) notifyArrives(ctx context.Context) (bool, error) {
 	other, err := dial(ctx, c.cfg)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/retraind/retraind/internal/pgtest"
 )
 
-// poolers stand between the source and the server; each returns the host to connect to.
+// poolers run between the source and the server; each returns the host to connect to.
 var poolers = map[string]func(t *testing.T, dsn, mode string) string{
 	"fake": func(t *testing.T, dsn, mode string) string {
 		if mode == "session" {
@@ -28,7 +28,7 @@ var poolers = map[string]func(t *testing.T, dsn, mode string) string{
 	"pgbouncer": pgbouncer,
 }
 
-// pgbouncer starts the real one, where it is installed.
+// pgbouncer starts the real one, if it is installed.
 func pgbouncer(t *testing.T, dsn, mode string) string {
 	t.Helper()
 	program, err := exec.LookPath("pgbouncer")
@@ -39,7 +39,7 @@ func pgbouncer(t *testing.T, dsn, mode string) string {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	for path := dir; path != os.TempDir() && path != "/"; path = filepath.Dir(path) { // it refuses to be root
+	for path := dir; path != os.TempDir() && path != "/"; path = filepath.Dir(path) { // it refuses to run as root
 		if err := os.Chmod(path, 0o777); err != nil {
 			t.Fatal(err)
 		}
@@ -84,7 +84,7 @@ func pgbouncer(t *testing.T, dsn, mode string) string {
 	}
 }
 
-// ownerOf returns the user who may enter a cluster's directory.
+// ownerOf returns the user who may access a cluster's directory.
 func ownerOf(t *testing.T, dir string) string {
 	t.Helper()
 	info, err := os.Stat(dir)
@@ -98,8 +98,8 @@ func ownerOf(t *testing.T, dir string) string {
 	return owner.Username
 }
 
-// TestPoolers: behind one in transaction mode changes come by polling, and health says so; one in session mode is as good
-// as the server.
+// TestPoolers: behind a pooler in transaction mode changes are polled, and health reports it; one in session mode is
+// equivalent to the server.
 func TestPoolers(t *testing.T) {
 	t.Parallel()
 	for name, start := range poolers {
@@ -126,7 +126,7 @@ func TestPoolers(t *testing.T) {
 				b.exec(`TRUNCATE items`)
 				b.sink.equalsTable(t, "m", &direct)
 				if mode == "transaction" {
-					// Nothing of the session stays in the pool.
+					// No session state stays in the pool.
 					n := b.count(`SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
 					if n > 0 {
 						t.Errorf("%d locks were left with the pooler's server processes", n)
@@ -137,7 +137,7 @@ func TestPoolers(t *testing.T) {
 	}
 }
 
-// TestSeveralHosts: the connection goes to the host that takes writes, whichever that is.
+// TestSeveralHosts: the connection goes to the host that accepts writes.
 func TestSeveralHosts(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, itemsConfig)

@@ -2,7 +2,7 @@ package postgres
 
 import "testing"
 
-// What is visible in both of two snapshots is visible in the one that they make.
+// A transaction is visible in the combined snapshot if it is visible in both.
 func TestSnapshotOfBoth(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ a, b, want string }{

@@ -48,7 +48,7 @@ func inOrder(group []watch.Change) bool {
 	return true
 }
 
-// continues tells whether b begins with the labels that a ended with. A nil set means that the item does not
+// continues reports whether b begins with the labels that a ended with. A nil set means that the item does not
 // exist.
 func continues(a, b watch.Change) bool { return (a.New == nil) == (b.Old == nil) && same(a.New, b.Old) }
 

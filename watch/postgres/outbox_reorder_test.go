@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// TestTriggersThatWriteToTheirOwnTable: an application's trigger corrects the row, or another one, that fired it. The
+// TestTriggersThatWriteToTheirOwnTable: an application's trigger changes the row that fired it, or another one. The
 // inner statement is recorded before the outer one.
 func TestTriggersThatWriteToTheirOwnTable(t *testing.T) {
 	t.Parallel()

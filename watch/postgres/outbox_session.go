@@ -69,7 +69,7 @@ func (c *session) prepare(ctx context.Context) error {
 // close ends the connection; the server then releases the advisory lock.
 func (c *session) close() { c.closeConn(c.conn) }
 
-// intact tells whether the rows that were read before a crash still exist, so that reading can continue from p
+// intact reports whether the rows that were read before a crash still exist, so that reading can continue from p
 // before the table is compared.
 func (c *session) intact(ctx context.Context, p position, pruned uint64) (found bool, err error) {
 	if p.Last.XID <= pruned {

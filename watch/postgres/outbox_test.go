@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// small keeps an outbox of the least size.
+// small bounds the outbox to the smallest size.
 func small(dsn string) *Config {
 	cfg := itemsConfig(dsn)
 	cfg.Outbox = Outbox{Rows: 10 * boundEvery}
@@ -17,7 +17,7 @@ func small(dsn string) *Config {
 }
 
 // TestOutboxStaysSmallWhileNobodyReads writes many times what the outbox may hold, by rows and by statements, and then
-// reads: nothing is missing, since a row says that everything is to be read again.
+// reads: nothing is missing, because a marker row causes a whole-table read.
 func TestOutboxStaysSmallWhileNobodyReads(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, small)
@@ -32,7 +32,7 @@ func TestOutboxStaysSmallWhileNobodyReads(t *testing.T) {
 		}
 	}
 	if n := b.count(`SELECT count(*) FROM retraind.m_outbox WHERE op = 'reread'`); n == 0 {
-		t.Error("no row tells that others were dropped")
+		t.Error("no row marks that others were dropped")
 	}
 	source, _ := b.start()
 	b.sink.until(t, "the second whole table", func() bool { return b.sink.full >= 2 })
@@ -55,7 +55,7 @@ func TestOldRowsGo(t *testing.T) {
 	}
 }
 
-// TestWritersDoNotWaitForEachOther: one that has found the outbox full keeps its transaction open.
+// TestWritersDoNotWaitForEachOther: a writer that has found the outbox full keeps its transaction open.
 func TestWritersDoNotWaitForEachOther(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, small)
@@ -74,7 +74,7 @@ func TestWritersDoNotWaitForEachOther(t *testing.T) {
 	b.exec(`COMMIT`)
 }
 
-// TestPruning removes what was read an hour ago, in slices, and nothing that was not read.
+// TestPruning removes rows that were read an hour ago, in batches, and no unread row.
 func TestPruning(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, itemsConfig)
@@ -90,12 +90,13 @@ func TestPruning(t *testing.T) {
 	}
 }
 
-// TestWhatTriggersCannotSee is noticed by what it leaves behind, and heals by a full read.
+// TestWhatTriggersCannotSee: changes that triggers miss are detected by their traces, and a full read repairs the
+// state.
 func TestWhatTriggersCannotSee(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]string{
 		"a trigger was off for a while": `ALTER TABLE items DISABLE TRIGGER retraind_m_update; UPDATE items SET category = 'unseen'; ALTER TABLE items ENABLE ALWAYS TRIGGER retraind_m_update`,
-		// PostgreSQL refuses these as long as the trigger stands.
+		// PostgreSQL refuses these as long as the trigger exists.
 		"a rewriting ALTER TABLE": `DROP TRIGGER retraind_m_update ON items; ALTER TABLE items ALTER category TYPE text USING upper(category) || '!'; MIGRATION`,
 		"another type of the key": `DROP TRIGGER retraind_m_update ON items; ALTER TABLE items ALTER id TYPE bigint USING id + 3000000000; MIGRATION`,
 	} {
@@ -133,8 +134,8 @@ func TestWhatTriggersCannotSee(t *testing.T) {
 	}
 }
 
-// TestGoneForAWhile: the table is dropped, renamed, or its column is, and comes back; the source neither spins nor stays
-// down.
+// TestGoneForAWhile: the table is dropped or renamed, or its column is, and then restored; the source neither spins nor
+// stays down.
 func TestGoneForAWhile(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ spoil, mend, says string }{
@@ -168,7 +169,7 @@ func TestGoneForAWhile(t *testing.T) {
 	}
 }
 
-// TestALongTransactionIsTold, and delays nobody else's changes.
+// TestALongTransactionIsTold: it is reported, and delays no other changes.
 func TestALongTransactionIsTold(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, func(dsn string) *Config {

@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// TestPaddingIsNoPartOfALabel: char(n) is padded by the server, in labels as in keys and texts.
+// TestPaddingIsNoPartOfALabel: the server pads char(n), in labels as in keys and texts.
 func TestPaddingIsNoPartOfALabel(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

@@ -104,7 +104,7 @@ func (p *poller) readNew(ctx context.Context, tx pgx.Tx, seen snapshot, text str
 	return p.store(ctx, batch, next)
 }
 
-// sameBounds tells whether a restart would read the same rows from both positions.
+// sameBounds reports whether a restart would read the same rows from both positions.
 func sameBounds(a, b pollPosition) bool {
 	return slices.Equal(a.Pending, b.Pending) && (a.Floor == b.Floor || a.Floor != nil && b.Floor != nil &&
 		*a.Floor == *b.Floor)

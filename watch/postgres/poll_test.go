@@ -13,9 +13,9 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// TestFloorPassesNothing simulates transactions that draw their watermark, begin to write and commit at any time, and
-// looks between. A row is never left behind the floor when its transaction began to write within overlap of its
-// watermark, however long it stayed open.
+// TestFloorPassesNothing simulates transactions that draw their watermark, begin to write and commit at any time, with
+// polls in between. The floor never passes a row whose transaction began to write within overlap of its watermark,
+// however long it stayed open.
 func TestFloorPassesNothing(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -61,7 +61,7 @@ func TestFloorPassesNothing(t *testing.T) {
 		rows := 0
 		for range rapid.IntRange(1, 120).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(1, 4000).Draw(t, "ms")) * time.Millisecond)
-			// What has waited for nearly as long as overlap begins to write now.
+			// A transaction that has waited for nearly as long as overlap begins to write now.
 			for i := 0; i < len(waiting); i++ {
 				if now.Sub(waiting[i].drawn) > overlap-4*time.Second {
 					waiting[i].xid = next
@@ -109,7 +109,7 @@ func floorOf(m pollPosition) string {
 	return *m.Floor
 }
 
-// TestPollSeesLateCommits holds a transaction open over many looks and later watermarks.
+// TestPollSeesLateCommits keeps a transaction open over many polls and later watermarks.
 func TestPollSeesLateCommits(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -142,7 +142,7 @@ func TestPollSeesLateCommits(t *testing.T) {
 	}
 }
 
-// TestPollIsBlind pins what capture: poll says that it cannot see, and that the full compare finds it.
+// TestPollIsBlind pins the documented limitations of capture: poll, and that the full compare finds these changes.
 func TestPollIsBlind(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -168,7 +168,7 @@ func TestPollIsBlind(t *testing.T) {
 	}
 }
 
-// TestPollAView follows what neither triggers nor the log can.
+// TestPollAView follows a view, which neither triggers nor the log can.
 func TestPollAView(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -187,7 +187,8 @@ func TestPollAView(t *testing.T) {
 	b.sink.equalsTable(t, "m", b.cfg)
 }
 
-// TestInterleavingsOfCaptures lets sessions begin, write and end in random order; every capture ends with the table.
+// TestInterleavingsOfCaptures lets sessions begin, write and end in random order; every capture ends with the contents
+// of the table.
 func TestInterleavingsOfCaptures(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

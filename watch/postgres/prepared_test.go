@@ -9,7 +9,7 @@ import (
 )
 
 // TestPreparedTransactions: a transaction that notifies cannot be prepared; with notify: false it can, and its changes
-// come with its commit.
+// arrive after its commit.
 func TestPreparedTransactions(t *testing.T) {
 	t.Parallel()
 	l := &lab{pgtest.Cluster(t, pgcluster.Options{Settings: map[string]string{"max_prepared_transactions": "10"}})}

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// socket is the path of a cluster's or a proxy's socket in a directory.
+// socket returns the path of a cluster's or a proxy's socket in a directory.
 func socket(dir string) string { return filepath.Join(dir, ".s.PGSQL.5432") }
 
 // through returns the connection string with another host.
@@ -22,7 +22,7 @@ func through(dsn, host string) string {
 	return "host=" + host + " " + rest
 }
 
-// hostOf returns the directory that a connection string names.
+// hostOf returns the directory in a connection string.
 func hostOf(dsn string) string {
 	first, _, _ := strings.Cut(dsn, " ")
 	return strings.TrimPrefix(first, "host=")
@@ -66,7 +66,8 @@ func listenIn(t *testing.T, serve func(net.Conn)) (dir string) {
 	return dir
 }
 
-// staller forwards everything until it is told to keep what comes and say nothing. New connections it then takes, too.
+// staller forwards everything until stalled; then it keeps what arrives and sends nothing. It still accepts new
+// connections.
 type staller struct {
 	silent atomic.Bool
 	back   string
@@ -103,8 +104,8 @@ func (s *staller) serve(front net.Conn) {
 	<-done
 }
 
-// switcher is what a pooler in transaction mode is to its clients: each transaction may get another server process, the
-// process ids that it hands out are its own, and what comes from a server between transactions is dropped.
+// switcher simulates a pooler in transaction mode: each transaction may get another server process, clients get the
+// pooler's process ids, and messages of a server between transactions are dropped.
 type switcher struct {
 	back string
 	next atomic.Int64
@@ -177,13 +178,13 @@ func (s *switcher) serve(front net.Conn) {
 		}
 		backends = append(backends, b)
 	}
-	inside := false // a transaction goes on
+	inside := false // a transaction is open
 	at := 0
 	for {
 		if !inside {
 			at = 1 - at
 		}
-		// Forward until the server is asked for its answer, and then the answer.
+		// Forward until the server must answer, and then its answer.
 		for {
 			kind, whole, err := message(front)
 			if err != nil || kind == 'X' {
@@ -202,7 +203,7 @@ func (s *switcher) serve(front net.Conn) {
 				return
 			}
 			if kind == 'A' {
-				continue // nobody is linked to the process any more when most of them come
+				continue // no client is linked to the process any longer when most of them arrive
 			}
 			if _, err := front.Write(whole); err != nil {
 				return

@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/internal/waittest"
 )
 
-// story pins what the sink is told, change by change.
+// story checks the calls of the sink, change by change.
 func (b *bundle) story(want ...string) {
 	b.t.Helper()
 	waittest.EventuallyNil(b.t, func() error {
@@ -26,8 +26,9 @@ func (b *bundle) story(want ...string) {
 	})
 }
 
-// TestPartitionsTellEachChange: the outbox has the changes of each partition, also of one below another; a row that
-// moves between them goes and comes; what a partition that is attached later brings is read, and it is followed.
+// TestPartitionsTellEachChange: the outbox has the changes of each partition, also of a nested one; a row that moves
+// between them is a delete and an insert; the rows of a partition that is attached later are read, and its changes are
+// followed.
 func TestPartitionsTellEachChange(t *testing.T) {
 	t.Parallel()
 	b := setup(t, `CREATE TABLE items (id int, title text, content text, category text, region text, updated_at timestamptz DEFAULT now(), updated_by text, PRIMARY KEY (id, region)) PARTITION BY LIST (region);
@@ -35,7 +36,7 @@ func TestPartitionsTellEachChange(t *testing.T) {
 		CREATE TABLE items_s PARTITION OF items FOR VALUES IN ('s') PARTITION BY RANGE (id);
 		CREATE TABLE items_s1 PARTITION OF items_s FOR VALUES FROM (0) TO (100)`, func(dsn string) *Config {
 		cfg := itemsConfig(dsn)
-		cfg.Poll = unit.Duration(100 * time.Millisecond) // how soon a new partition is noticed
+		cfg.Poll = unit.Duration(100 * time.Millisecond) // how soon a new partition is detected
 		return cfg
 	})
 	b.start()
@@ -60,8 +61,8 @@ func TestPartitionsTellEachChange(t *testing.T) {
 	b.sink.equalsTable(t, "m", b.cfg)
 }
 
-// TestGeneratedColumns: a text and a label that the server computes follow the columns that they are made of, under each
-// capture.
+// TestGeneratedColumns: a text and a label that the server computes follow the columns from which they are generated,
+// under each capture.
 func TestGeneratedColumns(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

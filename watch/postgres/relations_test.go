@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// shapes are tables that a follower must cope with, each with a statement that changes labels.
+// shapes are tables that a source must support, each with a statement that changes labels.
 var shapes = map[string]struct {
 	table  string
 	cfg    Config
@@ -107,7 +107,7 @@ func TestShapes(t *testing.T) {
 	}
 }
 
-// TestLeastPrivilege proves that the GRANT script is enough to follow, and what it denies.
+// TestLeastPrivilege checks that the GRANT script suffices to follow, and what it denies.
 func TestLeastPrivilege(t *testing.T) {
 	t.Parallel()
 	cfg := itemsConfig("host=x").WithTargets(map[string]string{"cat": "category", "seen": "views > 0 AND 'secret' <> ''"})
@@ -123,7 +123,7 @@ func TestLeastPrivilege(t *testing.T) {
 		t.Fatal(err)
 	}
 	admin := connect(t, dsn)
-	for range 2 { // it may be run again
+	for range 2 { // it can be run again
 		if _, err := admin.PgConn().Exec(t.Context(), grants).ReadAll(); err != nil {
 			t.Fatalf("%v\n%s", err, grants)
 		}

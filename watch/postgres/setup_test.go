@@ -40,7 +40,7 @@ func itemsConfig(dsn string) *Config {
 	}
 }
 
-// memory is a Sink in memory: what the table looks like to the daemon.
+// memory is a Sink in memory, with the contents of the table as the daemon would have them.
 type memory struct {
 	mu        sync.Mutex
 	items     map[string]watch.Item
@@ -48,8 +48,8 @@ type memory struct {
 	keys      map[string]bool
 	cursor    string
 	full      int      // whole-table reads
-	respelled int      // items that got another spelling of their key
-	faults    []string // what a sink must never see
+	respelled int      // items whose key got another format
+	faults    []string // calls that must never happen
 	changed   chan struct{}
 }
 
@@ -82,7 +82,7 @@ func (m *memory) Append(_ context.Context, _ string, changes []watch.Change, cur
 		case watch.OpPut:
 			m.items[c.Item] = watch.Item{ID: c.Item, Text: c.Text, Labels: c.New}
 		case watch.OpLabel:
-			if old.ID, old.Labels = c.Item, c.New; known { // else it is gone by now, and its delete follows
+			if old.ID, old.Labels = c.Item, c.New; known { // else it has been deleted, and its delete follows
 				m.items[c.Item] = old
 			}
 		}
@@ -152,7 +152,7 @@ func (m *memory) log() []watch.Change {
 	return append([]watch.Change(nil), m.changes...)
 }
 
-// until waits for a condition over the sink.
+// until waits until the sink satisfies a condition.
 func (m *memory) until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.After(20 * time.Second)
@@ -174,7 +174,7 @@ func (m *memory) until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// equalsTable waits until the sink holds what the table holds, and checks that nothing impossible came.
+// equalsTable waits until the sink equals the table, and checks that nothing impossible arrived.
 func (m *memory) equalsTable(t *testing.T, model string, cfg *Config) {
 	t.Helper()
 	want := map[string]watch.Item{}
@@ -188,7 +188,7 @@ func (m *memory) equalsTable(t *testing.T, model string, cfg *Config) {
 	deadline := time.Now().Add(20 * time.Second)
 	for {
 		got := m.snapshot()
-		if reflect.DeepEqual(want, got) { // which takes a tenth of a Diff
+		if reflect.DeepEqual(want, got) { // which takes a tenth of the time of a Diff
 			break
 		}
 		if time.Now().After(deadline) {
@@ -282,7 +282,7 @@ func (b *bundle) exec(sql string, args ...any) {
 	}
 }
 
-// outbox returns what the triggers wrote, in order.
+// outbox returns the rows that the triggers wrote, in order.
 func (b *bundle) outbox() []string { return b.outboxOf("m") }
 
 func (b *bundle) outboxOf(model string) []string {

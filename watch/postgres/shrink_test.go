@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestRowSecurity: rows that a policy hides are not deleted ones. The source refuses to read, and check names it.
+// TestRowSecurity: rows that a policy hides are not deleted. The source refuses to read, and check reports it.
 func TestRowSecurity(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -55,7 +55,7 @@ func TestRowSecurity(t *testing.T) {
 	}
 }
 
-// TestShrinkGuard: a full read that finds most rows gone is believed after a TRUNCATE only.
+// TestShrinkGuard: a full read that misses most rows is accepted only after a TRUNCATE.
 func TestShrinkGuard(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, itemsConfig)

@@ -27,7 +27,7 @@ func Grants(model string, cfg *Config, role string) (string, error) {
 		columns = append(columns, ident(name))
 	}
 	if cfg.capture() == CapturePoll {
-		// xmin, the transaction that wrote a row, tells whether the row was read before.
+		// xmin, the transaction that wrote a row, reports whether the row was read before.
 		columns = append(columns, "xmin")
 	}
 	for _, t := range cfg.targets() {

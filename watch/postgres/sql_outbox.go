@@ -123,7 +123,7 @@ BEGIN
 END $retraind$;
 REVOKE ALL ON FUNCTION %[3]s(xid8, timestamptz) FROM PUBLIC;
 
--- Keeps the outbox within its bounds while nobody reads it. It neither waits nor locks, so that it does not delay
+-- Keeps the outbox within its bounds while it is not read. It neither waits nor locks, so that it does not delay
 -- the writer in whose transaction this runs.
 CREATE OR REPLACE FUNCTION %[6]s(newest bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $retraind$

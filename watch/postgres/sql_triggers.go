@@ -159,7 +159,7 @@ func unchanged(columns ...string) string {
 	return "(" + strings.Join(parts, " AND ") + ")"
 }
 
-// expressive tells whether a label is an SQL expression, which may fail.
+// expressive reports whether a label is an SQL expression, which may fail.
 func (s *schema) expressive() bool {
 	for _, t := range s.cfg.targets() {
 		if !columnName.MatchString(t.source) {

@@ -209,7 +209,7 @@ func (s *Source) replace(ctx context.Context, tx pgx.Tx, cursor string, truncate
 // tableTruncated is the reason for a full read after a TRUNCATE.
 const tableTruncated = "the table was truncated"
 
-// wasTruncated tells whether the outbox has a TRUNCATE after the last row that was read.
+// wasTruncated reports whether the outbox has a TRUNCATE after the last row that was read.
 func (c *session) wasTruncated(ctx context.Context, reason string) (yes bool, err error) {
 	if reason == tableTruncated {
 		return true, nil

@@ -108,7 +108,7 @@ func (s *schema) expressionText() string {
 	return strings.Join(all, " ")
 }
 
-// converts tells whether a label expression converts a value or calls a function.
+// converts reports whether a label expression converts a value or calls a function.
 func (s *schema) converts() bool {
 	text := strings.ToLower(s.expressionText())
 	return strings.Contains(text, "::") || strings.Contains(text, "cast") || calls.MatchString(text)
@@ -124,7 +124,7 @@ var plainCalls = map[string]bool{
 	"varchar": true, "char": true, "numeric": true, "decimal": true,
 }
 
-// formats tells whether a label expression calls a function that may write names of months or decimal points as the
+// formats reports whether a label expression calls a function that may write names of months or decimal points as the
 // session's locale has them: to_char, or one that is not known.
 func (s *schema) formats() bool {
 	for _, call := range calledNames.FindAllStringSubmatch(strings.ToLower(s.expressionText()), -1) {

@@ -16,7 +16,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// foreignSettings spell most values otherwise than retraind does.
+// foreignSettings format most values differently from retraind.
 const foreignSettings = `SET TimeZone = 'Europe/Berlin'; SET DateStyle = 'German'; SET IntervalStyle = 'iso_8601';
 	SET extra_float_digits = -10; SET bytea_output = 'escape'; SET search_path = public`
 
@@ -35,7 +35,8 @@ func spelledConfig(dsn string) *Config {
 	}
 }
 
-// TestTextsDoNotFollowTheWritersSettings: a writer with other settings changes rows that one with the server's has made.
+// TestTextsDoNotFollowTheWritersSettings: a writer with other settings changes rows that a writer with the server's
+// settings has created.
 func TestTextsDoNotFollowTheWritersSettings(t *testing.T) {
 	t.Parallel()
 	for _, capture := range []Capture{CaptureOutbox, CaptureLogical} {
@@ -61,7 +62,7 @@ func TestTextsDoNotFollowTheWritersSettings(t *testing.T) {
 	}
 }
 
-// TestExportDoesNotFollowTheRolesSettings: what a role or database sets is a session's setting too.
+// TestExportDoesNotFollowTheRolesSettings: settings of a role or a database are session settings, too.
 func TestExportDoesNotFollowTheRolesSettings(t *testing.T) {
 	t.Parallel()
 	b := setup(t, spelledSQL, spelledConfig)
@@ -79,7 +80,7 @@ func TestExportDoesNotFollowTheRolesSettings(t *testing.T) {
 	}
 }
 
-// TestOnlyNeededSettingsArePinned: each costs the writers something.
+// TestOnlyNeededSettingsArePinned: each pinned setting costs the writers time.
 func TestOnlyNeededSettingsArePinned(t *testing.T) {
 	t.Parallel()
 	pinned := func(b *bundle) string {
@@ -103,7 +104,7 @@ func TestOnlyNeededSettingsArePinned(t *testing.T) {
 	}
 }
 
-// TestTriggersOfAnEarlierVersion: they follow the writer's settings, so check and the source refuse them.
+// TestTriggersOfAnEarlierVersion: they depend on the writer's settings, so check and the source refuse them.
 func TestTriggersOfAnEarlierVersion(t *testing.T) {
 	t.Parallel()
 	b := setup(t, spelledSQL, spelledConfig)
@@ -114,7 +115,7 @@ func TestTriggersOfAnEarlierVersion(t *testing.T) {
 	}
 }
 
-// TestItemsUnderAnOldSpellingAreRecognised: an earlier version spelled keys as its session's settings had them.
+// TestItemsUnderAnOldSpellingAreRecognised: an earlier version formatted keys with its session's settings.
 func TestItemsUnderAnOldSpellingAreRecognised(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -171,7 +172,7 @@ func TestItemsUnderAnOldSpellingAreRecognised(t *testing.T) {
 	}
 }
 
-// TestLabelsDoNotFollowTheWritersLocale: to_char writes names of months and decimal points as the locale has them.
+// TestLabelsDoNotFollowTheWritersLocale: to_char formats month names and decimal points by the locale.
 func TestLabelsDoNotFollowTheWritersLocale(t *testing.T) {
 	t.Parallel()
 	l := &lab{pgtest.Cluster(t, pgcluster.Options{Environment: []string{"LOCPATH=" + germanLocale(t)}})}
@@ -206,7 +207,7 @@ func TestLabelsDoNotFollowTheWritersLocale(t *testing.T) {
 	}
 }
 
-// germanLocale compiles a locale, which the test machine need not have, and returns the directory above it.
+// germanLocale compiles a locale, which the test machine may lack, and returns the directory above it.
 func germanLocale(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -220,7 +221,7 @@ func germanLocale(t *testing.T) string {
 	if err := os.WriteFile(filepath.Join(dir, "source"), []byte(source), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// With -c it goes on although the source has not all parts.
+	// With -c it continues although the source lacks some parts.
 	out, err := exec.Command("localedef", "-c", "-i", filepath.Join(dir, "source"), "-f", "UTF-8",
 		filepath.Join(dir, "de_DE.UTF-8")).CombinedOutput()
 	if _, statErr := os.Stat(filepath.Join(dir, "de_DE.UTF-8", "LC_TIME")); statErr != nil {
@@ -234,7 +235,7 @@ func germanLocale(t *testing.T) string {
 	return dir
 }
 
-// TestPlainExpressionsPinNoLocale: the triggers of such tables need not be made again.
+// TestPlainExpressionsPinNoLocale: the triggers of such tables need not be installed again.
 func TestPlainExpressionsPinNoLocale(t *testing.T) {
 	t.Parallel()
 	for expression, want := range map[string]bool{

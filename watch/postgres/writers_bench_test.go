@@ -21,18 +21,18 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// What a capture costs the application that writes. Each is measured beside the same table without one, in turns of a
-// second in one run, on clusters of their own whose commits take a millisecond as on a disk.
+// The cost of a capture for the application that writes. Each capture is compared with the same table without one, in
+// turns of a second in one run, on clusters whose commits take a millisecond as on a disk.
 
 const benchRows = 100_000
 
-// benched is one table under one capture; "none", "notify", "empty" and "least" are what to compare with.
+// benched is one table under one capture; "none", "notify", "empty" and "least" are for comparison.
 type benched struct {
 	dsn  string
 	sink *counting
 }
 
-// counting is a sink that forgets.
+// counting is a sink that stores nothing.
 type counting struct {
 	full    atomic.Bool
 	changes atomic.Int64
@@ -59,7 +59,7 @@ func (c *counting) Replace(_ context.Context, _ string, read watch.FullRead) err
 	return nil
 }
 
-// onDisk are settings under which a commit takes a millisecond. It is the leader of a group that waits, as for a disk.
+// onDisk are settings under which a commit takes a millisecond: the leader of a commit group waits, as for a disk.
 func onDisk(level string) pgcluster.Options {
 	return pgcluster.Options{
 		Fsync: true,
@@ -70,7 +70,7 @@ func onDisk(level string) pgcluster.Options {
 	}
 }
 
-// benchTables makes a table for each kind, captured and followed.
+// benchTables creates a table for each kind, with its capture installed and followed.
 func benchTables(b *testing.B, rows int, options func(level string) pgcluster.Options,
 	kinds ...string,
 ) map[string]*benched {
@@ -108,11 +108,11 @@ func benchTables(b *testing.B, rows int, options func(level string) pgcluster.Op
 				CREATE TRIGGER ring AFTER UPDATE OF category ON items FOR EACH ROW EXECUTE FUNCTION ring()`)
 			listen(b, t.dsn)
 			continue
-		case "empty": // what no trigger can do without
+		case "empty": // the minimal cost of any trigger
 			exec(t.dsn, `CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
 				CREATE TRIGGER nothing AFTER UPDATE OF category ON items FOR EACH ROW EXECUTE FUNCTION nothing()`)
 			continue
-		case "least": // what no outbox that a trigger writes can do without; nobody reads it
+		case "least": // the minimal cost of an outbox that a trigger writes; it has no reader
 			exec(t.dsn, `CREATE TABLE outbox (item int, label text);
 				CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO outbox VALUES (NEW.id, NEW.category); RETURN NULL; END $$;
 				CREATE TRIGGER keep AFTER UPDATE OF category ON items FOR EACH ROW EXECUTE FUNCTION keep()`)
@@ -140,7 +140,7 @@ func benchTables(b *testing.B, rows int, options func(level string) pgcluster.Op
 	return out
 }
 
-// follow runs something until the benchmark ends.
+// follow runs a function until the benchmark ends.
 func follow(b *testing.B, run func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
@@ -203,7 +203,7 @@ func (c clients) turn(b *testing.B, sql string, d time.Duration) float64 {
 	return float64(done.Load()) / d.Seconds()
 }
 
-// report shows figures that were measured side by side as benchmarks of their own.
+// report prints figures that were measured side by side as separate benchmarks.
 func report(b *testing.B, figures map[string][]float64, name, unit string) {
 	for kind, values := range figures {
 		slices.Sort(values)
@@ -214,7 +214,7 @@ func report(b *testing.B, figures map[string][]float64, name, unit string) {
 	}
 }
 
-// writerTurns is how often each capture has its turn; the median counts.
+// writerTurns is the number of turns of each capture; the median counts.
 const writerTurns = 5
 
 func writers(b *testing.B, n int, sql, name string, kinds ...string) {
@@ -223,7 +223,7 @@ func writers(b *testing.B, n int, sql, name string, kinds ...string) {
 	all := map[string]clients{}
 	for kind, t := range tables {
 		all[kind] = connectClients(b, t.dsn, n)
-		all[kind].turn(b, sql, 200*time.Millisecond) // prepares the statement, and warms up
+		all[kind].turn(b, sql, 200*time.Millisecond) // prepares the statement and warms up
 	}
 	for range writerTurns {
 		for _, kind := range kinds {
@@ -240,13 +240,13 @@ func BenchmarkWriters(b *testing.B) {
 	}
 }
 
-// BenchmarkWritersElsewhere updates a column that is no label.
+// BenchmarkWritersElsewhere updates a column that is not watched.
 func BenchmarkWritersElsewhere(b *testing.B) {
 	writers(b, 8, `UPDATE items SET views = views + length($2) WHERE id = $1`, "/8", "none", string(CaptureOutbox),
 		string(CaptureLogical))
 }
 
-// BenchmarkStatement is one statement over 100,000 rows.
+// BenchmarkStatement measures one statement over 100,000 rows.
 func BenchmarkStatement(b *testing.B) {
 	kinds := []string{"none", string(CaptureOutbox), string(CaptureLogical)}
 	tables := benchTables(b, benchRows, onDisk, kinds...)
@@ -263,7 +263,7 @@ func BenchmarkStatement(b *testing.B) {
 				b.Fatal(err)
 			}
 			figures[kind] = append(figures[kind], time.Since(begun).Seconds())
-			for kind != "none" && t.sink.changes.Load() < before+benchRows { // so that it takes nothing from the next
+			for kind != "none" && t.sink.changes.Load() < before+benchRows { // not during the next one
 				<-time.After(10 * time.Millisecond)
 			}
 		}
@@ -271,7 +271,7 @@ func BenchmarkStatement(b *testing.B) {
 	report(b, figures, "", "s")
 }
 
-// BenchmarkCommitToChange is how long after its commit a change is with the sink, at 200 changes a second.
+// BenchmarkCommitToChange measures the time from a commit until the sink has the change, at 200 changes a second.
 func BenchmarkCommitToChange(b *testing.B) {
 	kinds := []string{string(CaptureOutbox), string(CaptureLogical)}
 	tables := benchTables(b, 1000, func(level string) pgcluster.Options {
@@ -322,7 +322,8 @@ func BenchmarkCommitToChange(b *testing.B) {
 	}
 }
 
-// BenchmarkMillion is one statement over a million rows: how much memory the reader needs more, and how fast it reads.
+// BenchmarkMillion measures one statement over a million rows: the additional memory of the reader, and its reading
+// speed.
 func BenchmarkMillion(b *testing.B) {
 	const rows = 1_000_000
 	for _, kind := range []string{string(CaptureLogical), string(CaptureOutbox)} {
@@ -349,7 +350,7 @@ func BenchmarkMillion(b *testing.B) {
 	}
 }
 
-// resident is the memory of this process in bytes.
+// resident returns the memory of this process in bytes.
 func resident(b *testing.B) int {
 	b.Helper()
 	text, err := os.ReadFile("/proc/self/statm")

@@ -2,8 +2,8 @@
 // sources.
 //
 // Each source owns its Config with Validate; this package only assembles them, so that the contract in package
-// watch imports no source and configs need not know the sources. It holds values only, safe for concurrent use as
-// long as nobody changes them. It never starts a source: the daemon does.
+// watch imports no source, and configs does not depend on the sources. It has values only, safe for concurrent use as
+// long as they are not changed. It never starts a source: the daemon does.
 package sources
 
 import (

@@ -16,7 +16,7 @@ import (
 
 func (s *Handler) header() string { return cmp.Or(s.cfg.Header, "Authorization") }
 
-// showsSecret tells whether the request carries the secret. The comparison takes constant time.
+// showsSecret reports whether the request carries the secret. The comparison takes constant time.
 func (s *Handler) showsSecret(r *http.Request, secret []byte) bool {
 	given := r.Header.Get(s.header())
 	scheme, rest, ok := strings.Cut(given, " ") // schemes are case-insensitive (RFC 9110, 11.1)

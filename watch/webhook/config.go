@@ -67,7 +67,7 @@ func (c *Config) Validate() check.Problems {
 	return found
 }
 
-// signed tells whether the sender signs its requests instead of sending the secret.
+// signed reports whether the sender signs its requests instead of sending the secret.
 func (c *Config) signed() bool {
 	return c.Preset == PresetStandardWebhooks || c.Preset == PresetArgilla
 }

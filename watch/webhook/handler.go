@@ -91,7 +91,7 @@ func (s *Handler) Run(ctx context.Context) error {
 // answer is the JSON body of a response.
 type answer struct {
 	watch.Receipt
-	Ignored int                  `json:"ignored,omitempty"`         // events that say nothing about labels
+	Ignored int                  `json:"ignored,omitempty"`         // events that do not concern labels
 	Because []string             `json:"ignored_because,omitempty"` // why, of the first of them
 	Refused []labelevent.Refusal `json:"rejected,omitempty"`
 	Error   string               `json:"error,omitempty"`
@@ -129,7 +129,7 @@ func (s *Handler) serve(w http.ResponseWriter, r *http.Request) (int, answer) {
 		return no(http.StatusUnauthorized, "the secret is missing or wrong (header %s)", s.header())
 	}
 	if r.ContentLength > maxBody {
-		return no(http.StatusRequestEntityTooLarge, "%d bytes, at most %d are read", r.ContentLength, maxBody)
+		return no(http.StatusRequestEntityTooLarge, "%d bytes, at most %d are accepted", r.ContentLength, maxBody)
 	}
 	if s.cfg.signed() {
 		if err := checkSigned(r.Header, time.Now()); err != nil {

@@ -51,7 +51,7 @@ func newPost(t *testing.T, cfg Config, targets ...serving.Target) *post {
 	return p
 }
 
-// send posts a body and returns the answer. Headers are names and values; without one the secret is shown.
+// send posts a body and returns the answer. Headers are names and values; without headers the secret is sent.
 func (p *post) send(body string, headers ...string) (int, string) {
 	p.t.Helper()
 	r := httptest.NewRequest(http.MethodPost, "/v1/labels/m", strings.NewReader(body))
@@ -64,7 +64,7 @@ func (p *post) send(body string, headers ...string) (int, string) {
 	return w.Code, strings.TrimSpace(w.Body.String())
 }
 
-// sign are the headers of a standard webhook.
+// sign returns the headers of a standard webhook.
 func (p *post) sign(id string, at time.Time, body string) []string {
 	stamp := fmt.Sprint(at.Unix())
 	mac := hmac.New(sha256.New, []byte(p.secret))
@@ -105,7 +105,7 @@ func TestHTTPEventsAreStoredBeforeTheAnswer(t *testing.T) {
 	p.answers(503, "send them again", watchtest.Line(7, "a"))
 }
 
-// The case of a scheme does not count.
+// The case of an authentication scheme is ignored.
 func TestHTTPSchemes(t *testing.T) {
 	t.Parallel()
 	p := newPost(t, Config{})

@@ -43,7 +43,7 @@ func dial(t *testing.T, address, text string) net.Conn {
 	return conn
 }
 
-// good sends a webhook on a connection of its own, and says what is wrong with the answer.
+// good sends a webhook on a connection of its own, and returns what is wrong with the answer.
 func (p *post) good(address, id string) error {
 	body := watchtest.Line(id, "a")
 	r, err := http.NewRequestWithContext(p.t.Context(), http.MethodPost, "http://"+address+"/v1/labels/m",
@@ -67,7 +67,7 @@ func (p *post) good(address, id string) error {
 	return nil
 }
 
-// TestSlowClientsHoldNobodyUp: clients that send a body slowly, with a signature that is none, beside good webhooks.
+// TestSlowClientsHoldNobodyUp: clients that send a body slowly, with an invalid signature, do not delay good webhooks.
 func TestSlowClientsHoldNobodyUp(t *testing.T) {
 	t.Parallel()
 	for name, length := range map[string]int{"small bodies": 1000, "large bodies": 1 << 20} {
@@ -100,7 +100,7 @@ func TestSlowClientsHoldNobodyUp(t *testing.T) {
 	}
 }
 
-// TestWithoutASignatureNothingIsRead: the answer comes before the body.
+// TestWithoutASignatureNothingIsRead: the answer is sent before the body is read.
 func TestWithoutASignatureNothingIsRead(t *testing.T) {
 	t.Parallel()
 	p := newPost(t, Config{Preset: PresetStandardWebhooks})
@@ -112,7 +112,7 @@ func TestWithoutASignatureNothingIsRead(t *testing.T) {
 	}
 }
 
-// TestIdleConnectionsAreBounded: many connections that say nothing keep no webhook out, and are closed soon.
+// TestIdleConnectionsAreBounded: many idle connections do not keep a webhook out, and are closed soon.
 func TestIdleConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	p := newPost(t, Config{Preset: PresetStandardWebhooks})
@@ -140,7 +140,7 @@ func isTimeout(err error) bool {
 	return ok && t.Timeout()
 }
 
-// TestConnectionsAreCounted: of each peer and of all, and those with a request are not closed for others.
+// TestConnectionsAreCounted: per peer and in total; a connection with a request is not closed for a new one.
 func TestConnectionsAreCounted(t *testing.T) {
 	t.Parallel()
 	l := limit(nil, 3, 2)

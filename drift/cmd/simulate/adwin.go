@@ -30,7 +30,7 @@ type adwin struct {
 	seen  int
 }
 
-// add takes one observation, in commit order, and tells whether it alarms.
+// add takes one observation, in commit order, and reports whether it alarms.
 func (a *adwin) add(isError bool) bool {
 	x := int32(0)
 	if isError {
@@ -82,7 +82,7 @@ func (a *adwin) drop() {
 	}
 }
 
-// cut searches, from the oldest on, for a cut at which the two sides differ, and tells whether the newer side has
+// cut searches, from the oldest on, for a cut at which the two sides differ, and reports whether the newer side has
 // more errors.
 func (a *adwin) cut() (found, rose bool) {
 	w := float64(a.n)

@@ -18,7 +18,7 @@ type ddm struct {
 	kept       bool // pMin and sMin are set
 }
 
-// add takes one observation, in commit order, and tells whether it alarms. After an alarm it restarts.
+// add takes one observation, in commit order, and reports whether it alarms. After an alarm it restarts.
 func (d *ddm) add(isError bool) bool {
 	d.n++
 	if isError {

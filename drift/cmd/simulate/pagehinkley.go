@@ -20,7 +20,7 @@ type pageHinkley struct {
 	s       float64
 }
 
-// add takes one observation, in commit order, and tells whether it alarms. After an alarm it restarts.
+// add takes one observation, in commit order, and reports whether it alarms. After an alarm it restarts.
 func (h *pageHinkley) add(isError bool) bool {
 	h.n++
 	x := 0.0

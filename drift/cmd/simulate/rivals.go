@@ -60,7 +60,7 @@ func zRule() simulate.Rule {
 	}
 }
 
-// sequential is a published drift test: it takes one observation, in commit order, and tells whether it alarms.
+// sequential is a published drift test: it takes one observation, in commit order, and reports whether it alarms.
 type sequential interface {
 	add(isError bool) (alarm bool)
 }

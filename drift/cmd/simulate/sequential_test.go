@@ -6,8 +6,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// stream is a sequence of errors that needs no random numbers, so that other programs can make it too: its rate changes
-// from before to after at jump.
+// stream is a deterministic sequence of errors that other programs can reproduce: its rate changes from before to after
+// at jump.
 func stream(n, jump int, before, after float64) []bool {
 	out := make([]bool, n)
 	for i := range out {
@@ -21,7 +21,7 @@ func stream(n, jump int, before, after float64) []bool {
 }
 
 // The expected alarms were computed from the definitions by a program in another language, which keeps ADWIN's
-// observations themselves.
+// observations.
 func TestPublishedTests(t *testing.T) {
 	t.Parallel()
 	rising := stream(4000, 2000, .10, .22)

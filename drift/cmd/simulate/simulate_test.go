@@ -9,8 +9,7 @@ import (
 	"github.com/retraind/retraind/policy/simulate"
 )
 
-// arithmetic leaves a test out of the short run, which is that under the race detector: it is long, and nothing in it
-// happens at the same time.
+// arithmetic skips a test in the short run (the one under the race detector): the test is long and has no concurrency.
 func arithmetic(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
@@ -18,10 +17,10 @@ func arithmetic(t *testing.T) {
 	}
 }
 
-// four standard deviations: a right program fails once in 30,000 seeds.
+// Four standard deviations: a correct program fails for one of 30,000 seeds.
 const sigmas = 4
 
-// The short version of the table of false retrains. The number in so many years is at most Poisson with the promised
+// A short version of the table of false retrains. The number in so many years is at most Poisson with the promised
 // rate.
 func TestPromiseIsKept(t *testing.T) {
 	t.Parallel()
@@ -46,8 +45,8 @@ func TestPromiseIsKept(t *testing.T) {
 	}
 }
 
-// The short version of the table of findings: what retraind finds, and that it waits for the jump where the usual rule
-// does not. The shares are those of docs/honesty.md.
+// A short version of the table of findings: retraind finds the jump, and unlike the usual rule does not trip before it.
+// The shares are those of docs/honesty.md.
 func TestJumpsAreFound(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)
@@ -70,11 +69,11 @@ func TestJumpsAreFound(t *testing.T) {
 		t.Errorf("median delay %d labels", m)
 	}
 	if least := .7 - sigmas*math.Sqrt(.7*.3/streams); float64(usual.Early)/streams < least {
-		t.Errorf("the 2-point rule tripped before the jump in %d of %d: this test sees nothing", usual.Early, streams)
+		t.Errorf("the 2-point rule tripped before the jump in only %d of %d: this test detects nothing", usual.Early, streams)
 	}
 }
 
-// The shares were computed before by another program, with 4,000 draws.
+// The shares were computed by another program, with 4,000 draws.
 func TestGates(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Brings the model that `current` names into service, as people do by hand: copy, build, exchange. Without a `current` the
-# model of before comes back.
+# Deploys the model of `current` as people do: copy, build, replace the container. Without a `current` it deploys the
+# previous model.
 set -eu
 model="$1/current/model.pkl"
 [ -e "$model" ] || model=models.before/model.pkl

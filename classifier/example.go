@@ -110,7 +110,8 @@ func readExample(line []byte, target string, kinds map[string]serving.Kind) (Exa
 		case before == "" || before == kind:
 			kinds[name] = kind
 		case before == serving.KindSet || kind == serving.KindSet:
-			return e, fmt.Errorf("label %q of item %q is a %s, but others are a %s: all labels of a target must have the same type", name, e.ID, kind, before)
+			return e, fmt.Errorf("label %q of item %q is a %s, but others are a %s: all labels of a target must have the same type",
+				name, e.ID, kind, before)
 		default: // true and "unknown" are categories of one label
 			kinds[name] = serving.KindLabel
 		}

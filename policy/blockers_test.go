@@ -81,7 +81,7 @@ func TestBlockers(t *testing.T) {
 			},
 			run(3*day, policy.OutcomePromoted, "b"), run(4*day, policy.OutcomePromoted, "a"),
 		}}, nil, time.Time{}},
-		{"a run that used up its budget of a night waits for the next one, and does not count", policy.History{Runs: []policy.RunFact{
+		{"a run that used up the budget of a night waits for the next one", policy.History{Runs: []policy.RunFact{
 			{
 				ID: "r3", Started: now.Add(-3 * hour), Ended: now.Add(-2 * hour), Outcome: policy.OutcomeBlocked,
 				Why: policy.ReasonBudget,

@@ -10,19 +10,19 @@ import (
 
 func newModelsPin(a *app) *cobra.Command {
 	var p status.Pin
-	cmd := a.ofRelease("pin MODEL RELEASE", "Keep a release, whatever the rules of retention say",
-		`Keep a release, whatever the rules of retention say: its files, its image and its name on an Ollama server. RELEASE is its
-digest, or the start of it that retraind models show MODEL prints.`,
+	cmd := a.ofRelease("pin MODEL RELEASE", "Pin a release, so that retention never removes it",
+		`Pin a release: retention never removes its files, its image and its name on an Ollama server. RELEASE is its digest, or
+the first characters of it, as retraind models show MODEL prints them.`,
 		func(c *status.Client, ctx context.Context, model, release string) (status.Done, error) {
 			return c.Pin(ctx, model, release, p)
 		})
-	cmd.Flags().StringVar(&p.Reason, "reason", "", "why, for whoever wonders")
+	cmd.Flags().StringVar(&p.Reason, "reason", "", "why, for other people")
 	return cmd
 }
 
 func newModelsUnpin(a *app) *cobra.Command {
-	return a.ofRelease("unpin MODEL RELEASE", "Let a release go by the rules of retention again",
-		"Let a release go by the rules of retention again.",
+	return a.ofRelease("unpin MODEL RELEASE", "Unpin a release, so that retention may remove it again",
+		"Unpin a release: retention may remove it again.",
 		func(c *status.Client, ctx context.Context, model, release string) (status.Done, error) {
 			return c.Unpin(ctx, model, release, "")
 		})

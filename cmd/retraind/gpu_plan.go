@@ -20,7 +20,7 @@ type modelPlan struct {
 	// Needs describes what one device must have.
 	Needs   string      `json:"needs"`
 	Verdict gpu.Verdict `json:"verdict"`
-	// Room lists the steps of the pipeline that free the GPU, and how what they stop comes back.
+	// Room lists the steps of the pipeline that free the GPU, and how their effect is reverted.
 	Room []roomStep `json:"room,omitempty"`
 	// Aside lists what a run would stop by gpu.stop, in that order.
 	Aside []asideThing `json:"aside,omitempty"`
@@ -77,7 +77,7 @@ func plansOf(ctx context.Context, file *configs.File, devices []gpu.Device) []mo
 	return plans
 }
 
-// asideOf returns what of gpu.stop runs now.
+// asideOf returns the state of each entry of gpu.stop.
 func asideOf(ctx context.Context, file *configs.File, stop []gpu.StopConfig) []asideThing {
 	l := ledger.Open(file.State)
 	var list []asideThing
@@ -87,9 +87,9 @@ func asideOf(ctx context.Context, file *configs.File, stop []gpu.StopConfig) []a
 		case err != nil:
 			list = append(list, asideThing{Thing: c.String(), Fault: err.Error()})
 		case len(things) == 0:
-			state := "it does not run, and stays off"
+			state := "not running, stays off"
 			if len(c.Ollama) > 0 {
-				state = "nothing of it is loaded"
+				state = "not loaded"
 			}
 			list = append(list, asideThing{Thing: c.String(), State: state})
 		}
@@ -100,8 +100,8 @@ func asideOf(ctx context.Context, file *configs.File, stop []gpu.StopConfig) []a
 	return list
 }
 
-// roomOf lists the steps before the first GPU step that make room: commands that have an undo, and what stops a service or
-// unloads a model.
+// roomOf lists the steps before the first GPU step that free memory: commands with an undo, and steps that stop a service or
+// unload a model.
 func roomOf(steps []actions.StepConfig, resolved []actions.Step) []roomStep {
 	var room []roomStep
 	for i, s := range steps {

@@ -158,7 +158,7 @@ func pageOf(ts *testscript.TestScript) *pageRun {
 		all := doctest.Blocks(w.t, repository, "docs/"+ts.Name()+".md")
 		w.page = &pageRun{blocks: slices.DeleteFunc(all, func(b doctest.Block) bool { return !ours(b) })}
 		ts.Check(os.WriteFile(filepath.Join(ts.Getenv("WORK"), shellState), nil, 0o600))
-		// psql goes on after an error unless it is told not to.
+		// psql continues after an error by default.
 		ts.Check(os.WriteFile(filepath.Join(ts.Getenv("HOME"), ".psqlrc"), []byte("\\set ON_ERROR_STOP on\n"), 0o600))
 	}
 	return w.page

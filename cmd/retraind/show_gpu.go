@@ -117,7 +117,7 @@ func showGPUPlan(p *page, plans []modelPlan) error {
 				}
 			}
 		}
-		stops := "nothing: gpu.stop is empty, and no step before them stops anything"
+		stops := "nothing: gpu.stop is empty, and no step before these stops anything"
 		for _, a := range plan.Aside {
 			stops = ""
 			switch {

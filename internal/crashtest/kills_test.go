@@ -22,8 +22,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// TestKillsAside kills the daemon, the supervisor of the training, or both at random times while whole runs go on: the
-// unit is set aside, a candidate is trained, judged, released and proved. The long run kills 1,000 times.
+// TestKillsAside kills the daemon, the supervisor of the training, or both at random times during complete runs: the unit
+// is stopped, a candidate is trained, judged, released and proved. The long run kills 1,000 times.
 // RETRAIND_SEED repeats one.
 func TestKillsAside(t *testing.T) {
 	t.Parallel()
@@ -56,7 +56,7 @@ func TestKillsAside(t *testing.T) {
 	}
 }
 
-// mill is a play of one run after the other, each of which is killed several times.
+// mill runs one run after the other, and kills each of them several times.
 type mill struct {
 	*aside
 	rng     *rand.Rand
@@ -172,7 +172,7 @@ func (w *mill) kill(long bool) error {
 	}
 	most := 400 // it starts, and looks at what it finds
 	if w.rng.IntN(3) > 0 {
-		most = 1500 // the run goes on
+		most = 1500 // the run continues
 	}
 	later := time.Duration(w.rng.IntN(most)) * time.Millisecond
 	if who != "daemon" {
@@ -188,7 +188,7 @@ func (w *mill) kill(long bool) error {
 		return w.ctx.Err()
 	}
 	if who != "daemon" && !w.killSupervisor() {
-		return errors.New("no supervisor lives although the training goes on")
+		return errors.New("no supervisor is alive although the training is running")
 	}
 	w.kills++
 	w.of[who]++

@@ -28,7 +28,7 @@ type restored struct {
 
 // restoreFirst restores, before anything else is opened, what no step needs stopped any more: without the store, the
 // database, the broker. A run in the middle of its GPU part, without an active step, stops it again when it resumes. What a
-// step has set aside until the end of its run waits until the store says whether that goes on.
+// step has stopped until the end of its run is restored only after the store shows that the run has ended.
 func (d *Daemon) restoreFirst(ctx context.Context) restored {
 	state := d.loaded.Load().File.State
 	d.ledger = ledger.Open(state)
@@ -41,7 +41,7 @@ func (d *Daemon) restoreFirst(ctx context.Context) restored {
 		Patience: firstPatience,
 		Due: func(e ledger.Entry) string {
 			if e.UntilEnd {
-				return "whether run " + e.Run.ID + " goes on is not known yet"
+				return "whether run " + e.Run.ID + " has ended is not known yet"
 			}
 			return ledger.StepsEnded(e)
 		},

@@ -68,8 +68,8 @@ type mill struct {
 	of          map[string]int // kills by who was killed
 }
 
-// The training answers all items as they are labelled, but one: another one than the champion's, so that the two can be told
-// apart. Its subprocesses do not keep its lock.
+// The training answers all items as they are labelled, except one, which differs from the champion's, so that the two releases
+// can be distinguished. Its subprocesses do not inherit its lock.
 const millTraining = `#!/bin/sh
 dir=$(dirname "$0")/..
 exec 8>>"$dir/train.lock"

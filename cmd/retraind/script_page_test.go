@@ -44,6 +44,9 @@ func TestBlocksAreRun(t *testing.T) {
 	for _, page := range doctest.Pages(t, repository) {
 		script := filepath.Join("testdata", "page", strings.TrimSuffix(filepath.Base(page), ".md")+".txtar")
 		for _, b := range doctest.Blocks(t, repository, page) {
+			if b.RunBy != "" && (b.RunBy != "internal/systemdtest" || page != "docs/operations.md") {
+				t.Errorf("%s:%d: package %s does not run the blocks of this page", b.Page, b.Line, b.RunBy)
+			}
 			if !ours(b) {
 				continue
 			}

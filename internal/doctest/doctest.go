@@ -63,31 +63,42 @@ func Blocks(t testing.TB, root, page string) []Block {
 	return parse(page, string(text))
 }
 
+// command begins a block of commands that lacks its language.
+var command = regexp.MustCompile(`^(\$|sudo|retraind|make|psql|curl|docker|systemctl) `)
+
 func parse(page, text string) []Block {
 	var blocks []Block
 	lines := strings.Split(text, "\n")
 	for i := 0; i < len(lines); i++ {
-		language, ok := strings.CutPrefix(lines[i], "```")
+		language, ok := strings.CutPrefix(strings.TrimSpace(lines[i]), "```")
 		if !ok {
 			continue
 		}
-		length := max(0, slices.Index(lines[i+1:], "```"))
-		if language == "sh" || language == "sql" {
-			b := Block{Page: page, Line: i + 2, Language: language}
-			b.Text = strings.Join(lines[i+1:i+1+length], "\n") + "\n"
+		within := lines[i+1:]
+		end := slices.IndexFunc(within, func(line string) bool { return strings.TrimSpace(line) == "```" })
+		within = within[:max(0, end)]
+		b := Block{Page: page, Line: i + 2, Language: language, Text: strings.Join(within, "\n") + "\n"}
+		if language == "" && command.MatchString(b.Text) {
+			b.Language = "sh"
+		}
+		if b.Language == "sh" || b.Language == "sql" {
 			b.mark(lines[:i])
 			blocks = append(blocks, b)
 		}
-		i += length + 1
+		i += len(within) + 1
 	}
 	return blocks
 }
 
 // mark reads the comments that end the lines above the block.
 func (b *Block) mark(above []string) {
-	for i := len(above) - 1; i >= 0 && strings.HasPrefix(above[i], "<!--"); i-- {
+	for i := len(above) - 1; i >= 0; i-- {
+		line := strings.TrimSpace(above[i])
+		if !strings.HasPrefix(line, "<!--") {
+			return
+		}
 		for _, mark := range marks {
-			if m := mark.find.FindStringSubmatch(above[i]); m != nil {
+			if m := mark.find.FindStringSubmatch(line); m != nil {
 				mark.set(b, m)
 			}
 		}

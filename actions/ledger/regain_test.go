@@ -1,8 +1,13 @@
 package ledger
 
 import (
+	"context"
+	"errors"
 	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/retraind/retraind/gpu"
 )
@@ -46,5 +51,55 @@ func TestContainersThatLostTheGPU(t *testing.T) {
 	results[0].Ending = LeftAlone // a person decided about it
 	if got := withoutGPU(results, nil); !slices.Equal(got, []int{3}) {
 		t.Errorf("left alone: %v", got)
+	}
+}
+
+// inventory is one function.
+type inventory func() ([]gpu.Device, error)
+
+func (f inventory) Devices(context.Context) ([]gpu.Device, error) { return f() }
+
+// Containers get some time until they have the GPU again; after that those without it are named, and nothing else is asked.
+func TestCheckGPU(t *testing.T) {
+	t.Parallel()
+	card := []gpu.Device{{UUID: "GPU-1", Processes: []gpu.Process{{PID: 7, Holder: gpu.Holder{Container: "backend"}}}}}
+	for _, c := range []struct {
+		name   string
+		onGPU  bool
+		answer func(after time.Duration) ([]gpu.Device, error)
+		took   time.Duration
+		want   string
+	}{
+		{"never had it", false, nil, 0, ""},
+		{"has it at once", true, func(time.Duration) ([]gpu.Device, error) { return card, nil }, 0, ""},
+		{"has it later", true, func(after time.Duration) ([]gpu.Device, error) {
+			if after < 3*time.Second {
+				return nil, nil
+			}
+			return card, nil
+		}, 3 * time.Second, ""},
+		{
+			"does not get it", true, func(time.Duration) ([]gpu.Device, error) { return nil, nil }, regainIn,
+			"it had memory on the GPU before and has none yet",
+		},
+		{
+			"is not seen", true, func(time.Duration) ([]gpu.Device, error) { return nil, errors.New("driver hangs") }, regainIn,
+			"whether it has the GPU again is not known: driver hangs",
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			results := []Result{{Ending: Restored, Detail: "it runs again", Entry: Entry{Thing: Thing{
+				Kind: KindContainer, Container: &Container{ID: "backend", OnGPU: c.onGPU},
+			}}}}
+			start := time.Now()
+			without := CheckGPU(t.Context(), inventory(func() ([]gpu.Device, error) { return c.answer(time.Since(start)) }), results)
+			if took := time.Since(start); took != c.took {
+				t.Errorf("%s: took %s, want %s", c.name, took, c.took)
+			}
+			if (c.want != "") != (len(without) == 1) || !strings.Contains(results[0].Detail, c.want) ||
+				c.want == "" && results[0].Detail != "it runs again" {
+				t.Errorf("%s: %+v, %s", c.name, without, results[0].Detail)
+			}
+		})
 	}
 }

@@ -6,6 +6,8 @@
  *     graphics PID MIB      a process that draws
  *     xid CODE              an error of the device, reported once to each who waits for such
  *
+ * With FAKE_NVML_CARDS=2 there is a second one, which is empty.
+ *
  * -DWITHOUT_MEMORY, -DWITHOUT_PROCESSES, -DWITHOUT_FIGURES and -DWITHOUT_EVENTS leave functions out, as an old or
  * half-replaced driver does. */
 #include <stdio.h>
@@ -77,18 +79,21 @@ int nvmlInit_v2(void) {
 	return SUCCESS;
 }
 int nvmlShutdown(void) { return SUCCESS; }
-int nvmlDeviceGetCount_v2(unsigned *n) { *n = 1; return SUCCESS; }
-int nvmlDeviceGetHandleByIndex_v2(unsigned i, void **device) { *device = (void *)0x1234; return SUCCESS; }
+static int cards(void) { return getenv("FAKE_NVML_CARDS") ? 2 : 1; }
+static int second(void *device) { return (long)device == 0x4321; }
+int nvmlDeviceGetCount_v2(unsigned *n) { *n = cards(); return SUCCESS; }
+int nvmlDeviceGetHandleByIndex_v2(unsigned i, void **device) { *device = (void *)(i ? 0x4321L : 0x1234L); return SUCCESS; }
 static int part(void *device) { return (long)device & 0x2000 ? 1 + ((long)device & 1) : 0; }
 
 int nvmlDeviceGetUUID(void *device, char *text, unsigned n) {
 	static const char *names[] = {"GPU-11111111-2222-3333-4444-555555555555", "MIG-11111111-0000-3333-4444-555555555555", "MIG-11111111-1111-3333-4444-555555555555"};
-	strncpy(text, names[part(device)], n);
+	strncpy(text, second(device) ? "GPU-22222222-2222-3333-4444-555555555555" : names[part(device)], n);
 	return SUCCESS;
 }
 int nvmlDeviceGetHandleByUUID(const char *uuid, void **device) {
-	*device = (void *)0x1234;
-	return strncmp(uuid, "GPU-11111111", 12) == 0 ? SUCCESS : NOT_FOUND;
+	int other = cards() == 2 && strncmp(uuid, "GPU-22222222", 12) == 0;
+	*device = (void *)(other ? 0x4321L : 0x1234L);
+	return other || strncmp(uuid, "GPU-11111111", 12) == 0 ? SUCCESS : NOT_FOUND;
 }
 int nvmlDeviceGetName(void *device, char *text, unsigned n) {
 	strncpy(text, mode("unified") ? "NVIDIA GB10" : part(device) ? "Fake MIG 1g.12gb" : "Fake RTX 4090", n);
@@ -103,7 +108,7 @@ int nvmlDeviceGetMemoryInfo(void *device, memory_t *m) {
 	if (mode("unknown")) return UNKNOWN;
 	look();
 	m->total = part(device) ? 12ULL << 30 : 24ULL << 30;
-	m->used = part(device) ? 1ULL << 30 : (u64)state.used << 20;
+	m->used = part(device) ? 1ULL << 30 : second(device) ? 0 : (u64)state.used << 20;
 	m->free = m->total - m->used;
 	return SUCCESS;
 }
@@ -137,11 +142,11 @@ static int list(process_t *into, unsigned *n, const process_t *from, unsigned co
 int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *n, process_t *p) {
 	if (mode("denied")) return NO_PERMISSION;
 	look();
-	return list(p, n, state.compute, part(device) ? 0 : state.computing);
+	return list(p, n, state.compute, part(device) || second(device) ? 0 : state.computing);
 }
 int nvmlDeviceGetGraphicsRunningProcesses_v3(void *device, unsigned *n, process_t *p) {
 	look();
-	return list(p, n, state.graphics, part(device) ? 0 : state.drawing);
+	return list(p, n, state.graphics, part(device) || second(device) ? 0 : state.drawing);
 }
 #endif
 

@@ -21,10 +21,11 @@ import (
 
 // cmdOllama plays an Ollama server on the fake GPU, a real one where it is built: "ollama start MODEL…" starts it with
 // models and sets OLLAMA to its URL; "ollama load MODEL 20m" is a client; "ollama has [MODEL…]" waits until exactly these
-// are loaded; "ollama left MODEL 18m 20m" says for how long a model stays.
+// are loaded; "ollama left MODEL 18m 20m" says for how long a model stays; "ollama hold" lets questions wait until
+// "ollama go".
 func cmdOllama(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: ollama start|load|has|left …")
+		ts.Fatalf("usage: ollama start|load|has|left|hold|go …")
 	}
 	w := of(ts)
 	switch what, args := args[0], args[1:]; {
@@ -34,8 +35,12 @@ func cmdOllama(ts *testscript.TestScript, neg bool, args []string) {
 		for _, name := range args {
 			ollamatest.Classifier{Else: []string{"news"}, Version: name}.Install(w.t, url, name, "")
 		}
-		ts.Setenv("OLLAMA", ollamatest.Proxy(w.t, url, onGPU))
+		ts.Setenv("OLLAMA", ollamatest.Proxy(w.t, url, w.onGPU))
 		useCard(ts, w)
+	case what == "hold":
+		w.hold.Lock()
+	case what == "go":
+		w.hold.Unlock()
 	case what == "load" && len(args) == 2:
 		keep, err := time.ParseDuration(args[1])
 		ts.Check(err)
@@ -62,7 +67,7 @@ func cmdOllama(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s stays for %s", args[0], left)
 		}
 	default:
-		ts.Fatalf("usage: ollama start|load|has|left …")
+		ts.Fatalf("usage: ollama start|load|has|left|hold|go …")
 	}
 }
 
@@ -73,10 +78,16 @@ func (w *world) running() []ollama.Running {
 }
 
 // onGPU lets a server without a GPU say that its models are wholly on one.
-func onGPU(w http.ResponseWriter, r *http.Request, forward http.Handler) {
-	if r.URL.Path != "/api/ps" {
-		forward.ServeHTTP(w, r)
+func (w *world) onGPU(rw http.ResponseWriter, r *http.Request, forward http.Handler) {
+	switch r.URL.Path {
+	case "/api/chat":
+		w.hold.RLock()
+		defer w.hold.RUnlock()
+		fallthrough
+	default:
+		forward.ServeHTTP(rw, r)
 		return
+	case "/api/ps":
 	}
 	answer := httptest.NewRecorder()
 	forward.ServeHTTP(answer, r)
@@ -87,7 +98,7 @@ func onGPU(w http.ResponseWriter, r *http.Request, forward http.Handler) {
 	for _, m := range list.Models {
 		m["size_vram"] = m["size"]
 	}
-	_ = json.NewEncoder(w).Encode(list)
+	_ = json.NewEncoder(rw).Encode(list)
 }
 
 // useCard fills the fake GPU while a model is loaded, and 300 ms longer: the server's list is empty before that.

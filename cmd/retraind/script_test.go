@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -72,6 +73,7 @@ type world struct {
 	service   *service
 	page      *pageRun // set once a block of a page is run
 	ollama    *ollama.Client
+	hold      sync.RWMutex // is locked while questions to the server wait
 }
 
 type worldKey struct{}

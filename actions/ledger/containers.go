@@ -12,18 +12,18 @@ import (
 	"github.com/retraind/retraind/actions/docker"
 )
 
-// Containers is the Hand for containers of compose services.
+// Containers is the Hand for containers of docker compose services.
 type Containers struct {
 	Engine *docker.Client
 }
 
 var _ Hand = Containers{}
 
-// defaultGrace is the engine's own for a container that says nothing else.
+// defaultGrace is the engine's stop timeout for a container without one of its own.
 const defaultGrace = 10 * time.Second
 
-// Find returns the running containers of a compose service. If one could not be started again, that is an error:
-// nothing may be stopped then.
+// Find returns the running containers of a compose service. It fails if one of them could not be started again; nothing
+// may be stopped then.
 func (c Containers) Find(ctx context.Context, dir, service, healthy string) ([]Thing, error) {
 	all, err := c.of(ctx, dir, service)
 	if err != nil {
@@ -44,7 +44,8 @@ func (c Containers) Find(ctx context.Context, dir, service, healthy string) ([]T
 	return things, nil
 }
 
-// of lists the containers of a service. Compose notes the directory as it was called with, so a link is tried both ways.
+// of lists the containers of a service. Compose labels them with the directory as given on its command line, so that
+// both the path and its resolved links are tried.
 func (c Containers) of(ctx context.Context, dir, service string) ([]docker.Container, error) {
 	all, err := c.Engine.Labelled(ctx, docker.LabelDir+"="+dir, docker.LabelService+"="+service)
 	if err != nil || len(all) > 0 {
@@ -56,7 +57,7 @@ func (c Containers) of(ctx context.Context, dir, service string) ([]docker.Conta
 	return nil, nil
 }
 
-// runs reports whether a container holds its memory, or gets it again at once by its restart policy.
+// runs reports whether a container holds memory, or will again at once because of its restart policy.
 func runs(e docker.Container) bool { return e.Running() || e.State == "restarting" }
 
 func containerThing(e docker.Container, dir, healthy string) Thing {
@@ -95,7 +96,7 @@ func (c Containers) Look(ctx context.Context, t Thing) (State, error) {
 	return s, nil
 }
 
-// successor looks for the container that replaced one that is gone.
+// successor finds the container that replaced a removed one.
 func (c Containers) successor(ctx context.Context, t Thing) (State, error) {
 	all, err := c.of(ctx, t.Container.Dir, t.Container.Service)
 	if err != nil {

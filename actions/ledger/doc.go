@@ -1,13 +1,12 @@
-// Package ledger records what this host must restore: services and models that a run has stopped to have the GPU for
-// itself.
+// Package ledger records what this host must restore: the services and models that a run has stopped to free a GPU.
 //
-// An entry is one JSON file, written durably before anything is stopped, with ids and kinds and never commands: what
-// ran, as which instance, and how to check that it runs again. What was off gets no entry, so it stays off. An entry
-// is removed when the thing was verified to run again, or when a person has decided otherwise meanwhile: a thing that
-// was started, removed or replaced is left alone, and that is reported.
+// An entry is one JSON file, written durably before anything is stopped. It has ids and kinds, never commands: what
+// ran, as which instance, and how to check that it runs again. What was not running gets no entry, so it stays stopped.
+// An entry is removed once the thing is verified to run again, or if a person has started, removed or replaced it
+// meanwhile: it is then left unchanged, and the result reports that.
 //
-// Restoring needs only the directory of the entries: no configuration, no database, no broker. One process works on
-// the entries at a time, by a lock beside them; a Ledger is safe for concurrent use. An entry is not due while a step
-// of its run lives. The package starts and stops only what an entry names, and never makes a system manager reload its
-// files (daemon-reload), which would take the GPU away from containers.
+// Restoring needs only the directory of the entries: no configuration, no database, no broker. A lock file beside the
+// entries lets one process at a time work on them; a Ledger is safe for concurrent use. An entry is not due while a
+// step of its run is still running. The package starts and stops only what an entry names, and never reloads the
+// configuration of systemd (daemon-reload), which would take the GPU away from containers.
 package ledger

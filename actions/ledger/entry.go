@@ -15,7 +15,7 @@ const (
 	KindModel     Kind = "model"     // loaded by Ollama
 )
 
-// Run is the run that stops something.
+// Run is the run that stops a thing.
 type Run struct {
 	ID    string `json:"run"`
 	Model string `json:"model"`
@@ -24,52 +24,52 @@ type Run struct {
 	UntilEnd bool `json:"until_end,omitempty"`
 }
 
-// Thing is something that ran, with what is needed to start it again. Exactly one of Container, Unit and Loaded is
-// set.
+// Thing is something that was running, with what is needed to start it again. Exactly one of Container, Unit and Loaded
+// is set.
 type Thing struct {
 	Kind Kind `json:"kind"`
-	// Healthy is a URL that answers with 2xx once the thing works again; empty if its state is enough.
+	// Healthy is a URL that answers with 2xx once the thing works again; if empty, it is enough that the thing runs.
 	Healthy   string     `json:"healthy,omitempty"`
 	Container *Container `json:"container,omitempty"`
 	Unit      *Unit      `json:"unit,omitempty"`
 	Loaded    *Loaded    `json:"loaded,omitempty"`
 }
 
-// Container is a container that ran.
+// Container is a container that was running.
 type Container struct {
 	ID      string    `json:"id"`
 	Name    string    `json:"name"`
-	Image   string    `json:"image"`   // digest
-	Project string    `json:"project"` // of compose
+	Image   string    `json:"image"`   // id: sha256:…
+	Project string    `json:"project"` // name of the compose project
 	Service string    `json:"service"`
-	Dir     string    `json:"dir"` // of the compose file
+	Dir     string    `json:"dir"` // directory of the compose file
 	Policy  string    `json:"restart_policy"`
-	Started time.Time `json:"started"`         // names the instance: a later start is another one
-	Ports   []int     `json:"ports,omitempty"` // on the host
-	// OnGPU says that it had memory on a GPU, which it should have again.
+	Started time.Time `json:"started"`         // identifies the instance: a later start is another one
+	Ports   []int     `json:"ports,omitempty"` // published on the host
+	// OnGPU means that the container used GPU memory, and should use it again.
 	OnGPU bool `json:"on_gpu,omitempty"`
-	// Grace is how long it may take to stop before the engine kills it.
+	// Grace is the stop timeout, after which the engine kills it.
 	Grace time.Duration `json:"grace"`
 }
 
-// Unit is a unit of systemd that was active.
+// Unit is a systemd unit that was active.
 type Unit struct {
 	Name       string `json:"name"`
 	State      string `json:"state"`      // active or reloading
-	Invocation string `json:"invocation"` // names the instance
+	Invocation string `json:"invocation"` // identifies the instance
 }
 
 // Loaded is a model that Ollama had in memory.
 type Loaded struct {
-	URL    string        `json:"url"` // of the server
+	URL    string        `json:"url"` // of the Ollama server
 	Name   string        `json:"name"`
 	Digest string        `json:"digest"`
-	Left   time.Duration `json:"keep_alive"` // the rest of its time in memory; negative: for ever
-	// OnGPU means that it was completely on the GPU, where it must be loaded again.
+	Left   time.Duration `json:"keep_alive"` // what was left of its keep-alive; negative: forever
+	// OnGPU means that the whole model was in GPU memory, where it must be loaded again.
 	OnGPU bool `json:"on_gpu,omitempty"`
 }
 
-// String names the thing for a person.
+// String names the thing, for people.
 func (t Thing) String() string {
 	switch {
 	case t.Container != nil && t.Container.Service != "":
@@ -84,7 +84,7 @@ func (t Thing) String() string {
 	return "nothing"
 }
 
-// Return describes how the thing is started again.
+// Return describes how the thing will be started again.
 func (t Thing) Return() string {
 	text := ""
 	switch {
@@ -106,7 +106,7 @@ func (t Thing) Return() string {
 	return text
 }
 
-// Key is the same for entries about one thing.
+// Key identifies the thing: entries about the same thing have the same key.
 func (t Thing) Key() string {
 	switch {
 	case t.Container != nil:
@@ -119,7 +119,8 @@ func (t Thing) Key() string {
 	return ""
 }
 
-// stopTime returns the maximum duration of its stop, if that is known and nothing else shows that it is in progress.
+// stopTime returns the longest time that a stop of the thing can take; 0 if that is unknown, or if Look detects a stop
+// in progress.
 func (t Thing) stopTime() time.Duration {
 	if t.Container != nil {
 		return t.Container.Grace
@@ -127,7 +128,7 @@ func (t Thing) stopTime() time.Duration {
 	return 0
 }
 
-// valid finds what an entry lacks, for one that was read.
+// valid checks that an entry from disk is complete.
 func (t Thing) valid() error {
 	if t.Key() == "" {
 		return fmt.Errorf("it names no container, unit or model (kind %q)", t.Kind)
@@ -137,15 +138,16 @@ func (t Thing) valid() error {
 
 // Entry is one thing to restore.
 type Entry struct {
-	ID string `json:"id"` // name of its file, without .json
+	ID string `json:"id"` // file name without .json
 	Run
-	N       int       `json:"n"` // counts the entries of a run, in the order in which things are stopped
+	N       int       `json:"n"` // position in the run's order of stopping
 	Stopped time.Time `json:"stopped"`
-	// Settled is when a stop has certainly taken effect: until then it may be in progress although its process is dead.
+	// Settled is the time from which on the stop has certainly had its effect. Before it, a stop may still be in
+	// progress although the process that requested it is dead.
 	Settled time.Time `json:"settled"`
-	// Back is when the restore began; zero before.
+	// Back is the time at which the restore began; zero before.
 	Back time.Time `json:"back,omitzero"`
-	// Problem is why it is not restored yet.
+	// Problem is why it is not restored yet; empty before the first attempt.
 	Problem string `json:"problem,omitempty"`
 	Thing
 }

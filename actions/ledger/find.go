@@ -11,8 +11,8 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// Open returns the ledger of a state directory, with the engine that DOCKER_HOST names, systemd, and Ollama. It touches
-// nothing.
+// Open returns the ledger of a state directory. It uses the Docker engine of DOCKER_HOST, systemd, and Ollama, and
+// connects to none of them yet.
 func Open(state string) *Ledger {
 	l := &Ledger{Dir: Dir(state), Hands: map[Kind]Hand{KindUnit: Units{}, KindModel: Models{}}}
 	engine, err := docker.New("")
@@ -24,14 +24,14 @@ func Open(state string) *Ledger {
 	return l
 }
 
-// unreachable is a Hand that has no way to its things.
+// unreachable is a Hand whose service cannot be used on this host.
 type unreachable struct{ err error }
 
 func (u unreachable) Look(context.Context, Thing) (State, error) { return State{}, u.err }
 func (u unreachable) Stop(context.Context, Thing) error          { return u.err }
 func (u unreachable) Start(context.Context, Thing) error         { return u.err }
 
-// Find lists what of an entry of gpu.stop runs now. A thing that could not be started again is an error.
+// Find lists the running things that an entry of gpu.stop names. It fails if one of them could not be started again.
 func (l *Ledger) Find(ctx context.Context, c gpu.StopConfig) ([]Thing, error) {
 	switch {
 	case c.Compose != nil:
@@ -52,7 +52,7 @@ func (l *Ledger) Find(ctx context.Context, c gpu.StopConfig) ([]Thing, error) {
 	}
 }
 
-// unitName is a unit's full name: systemctl takes one without a suffix for a service.
+// unitName returns a unit's full name: like systemctl, it adds .service if there is no suffix.
 func unitName(name string) string {
 	if strings.Contains(name, ".") {
 		return name
@@ -60,7 +60,7 @@ func unitName(name string) string {
 	return name + ".service"
 }
 
-// Named reports whether gpu.stop names a thing.
+// Named reports whether an entry of gpu.stop names the thing.
 func Named(t Thing, stop []gpu.StopConfig) bool {
 	return slices.ContainsFunc(stop, func(c gpu.StopConfig) bool {
 		switch {
@@ -76,8 +76,8 @@ func Named(t Thing, stop []gpu.StopConfig) bool {
 	})
 }
 
-// Holds reports whether a process on a GPU belongs to one of the things. Of Ollama a process without a model's name may,
-// since Ollama lists no model while it gives its memory back.
+// Holds reports whether a process on a GPU belongs to one of the things. A process of Ollama without a model's name is
+// included, since Ollama lists no model while it is freeing memory.
 func Holds(entries []Entry, p gpu.Process) bool {
 	return slices.ContainsFunc(entries, func(e Entry) bool {
 		switch {

@@ -27,7 +27,7 @@ func smallDisk(t *testing.T) string {
 	return dir
 }
 
-// fill leaves no room.
+// fill uses up the remaining space.
 func fill(t *testing.T, dir string) (file string) {
 	t.Helper()
 	file = filepath.Join(dir, "fill")
@@ -45,7 +45,7 @@ func fill(t *testing.T, dir string) (file string) {
 	}
 }
 
-// On a full disk nothing is noted, so that nothing is stopped; what is owed already comes back all the same.
+// On a full disk Note fails, so that nothing is stopped; existing entries are restored all the same.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	dir := smallDisk(t)

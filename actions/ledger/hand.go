@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Standing is the state of a thing, compared with its entry.
+// Standing compares the state of a thing with its entry.
 type Standing string
 
 // The standings.
@@ -21,26 +21,26 @@ const (
 	Exchanged Standing = "exchanged"
 )
 
-// State is what a Hand sees.
+// State is the result of Hand.Look.
 type State struct {
 	Standing Standing
-	Ready    bool   // it works, as far as its kind says
-	Detail   string // for people: why it is not ready, or what took its place
-	Thing    Thing  // as it runs now; only with Untouched and Again
+	Ready    bool   // it works, as far as this kind can be checked
+	Detail   string // for people: why it is not ready, or what replaced it
+	Thing    Thing  // as it runs now; set for Untouched and Again only
 }
 
-// Runs reports whether it holds, or may hold, the memory that it was stopped for.
+// Runs reports whether the thing holds, or may hold, the memory that it was stopped for.
 func (s State) Runs() bool {
 	return s.Standing == Untouched || s.Standing == Again || s.Standing == Leaving
 }
 
-// Hand looks at, stops and starts things of one kind. Implementations: Containers, Units, Models; they share one
-// conformance test. Each of Stop and Start may be repeated, and asks for what is so already.
+// Hand checks, stops and starts things of one kind. Implementations: Containers, Units, Models; all pass one
+// conformance test. Stop and Start are idempotent.
 type Hand interface {
 	Look(ctx context.Context, t Thing) (State, error)
-	// Stop asks for the end and waits for it where the kind knows one; Look says whether it has come.
+	// Stop requests the stop, and waits for its end if the kind supports that; otherwise Look reports the end.
 	Stop(ctx context.Context, t Thing) error
-	// Start asks for the start; Look says whether it has come.
+	// Start requests the start; Look reports when it is done.
 	Start(ctx context.Context, t Thing) error
 }
 
@@ -51,7 +51,7 @@ func (l *Ledger) hand(k Kind) (Hand, error) {
 	return nil, fmt.Errorf("this version cannot reach things of kind %q", k)
 }
 
-// Look says how a thing stands.
+// Look returns the state of a thing.
 func (l *Ledger) Look(ctx context.Context, t Thing) (State, error) {
 	h, err := l.hand(t.Kind)
 	if err != nil {
@@ -60,7 +60,7 @@ func (l *Ledger) Look(ctx context.Context, t Thing) (State, error) {
 	return h.Look(ctx, t)
 }
 
-// Stop stops what an entry names. Call Note first.
+// Stop stops the thing of an entry. Call Note first.
 func (l *Ledger) Stop(ctx context.Context, t Thing) error {
 	h, err := l.hand(t.Kind)
 	if err != nil {
@@ -71,7 +71,7 @@ func (l *Ledger) Stop(ctx context.Context, t Thing) error {
 
 const healthPatience = 5 * time.Second
 
-// healthy requests a thing's URL; "" if it is healthy.
+// healthy requests a thing's health URL and returns why it is not healthy, "" if it is.
 func healthy(ctx context.Context, url string) string {
 	if url == "" {
 		return ""

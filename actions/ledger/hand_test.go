@@ -18,17 +18,17 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(ollamatest.Main(m)) }
 
-// subject is one kind of thing for the conformance suite, as a person has it.
+// subject is one kind of thing for the conformance suite, controlled as a person would.
 type subject struct {
 	hand     Hand
 	find     func() ([]Thing, error)
-	start    func() // by a person
+	start    func() // as a person would
 	stop     func()
 	remove   func()
-	exchange func() // nil where the kind knows none
+	exchange func() // replaces it by another instance; nil if the kind has none
 }
 
-// suite is what every Hand does.
+// suite is the conformance test of every Hand.
 func suite(t *testing.T, s subject) {
 	t.Helper()
 	ctx := t.Context()
@@ -57,7 +57,7 @@ func suite(t *testing.T, s subject) {
 	if got := stands("the thing that runs", thing, Untouched); !got.Ready || got.Thing.Key() != thing.Key() {
 		t.Errorf("it runs: %+v", got)
 	}
-	for range 2 { // twice is harmless
+	for range 2 { // idempotent
 		if err := s.hand.Stop(ctx, thing); err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +171,7 @@ func TestContainersThatCannotComeBack(t *testing.T) {
 	}
 }
 
-// systemctl is a program that plays systemctl over files in a directory.
+// systemctl is a replacement for the program, which keeps the units' states in files of a directory.
 const systemctl = `#!/bin/sh
 dir=$(dirname "$0")
 shift # --no-ask-password
@@ -246,7 +246,7 @@ func TestUnitsThatCannotComeBack(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, things, err)
 		}
 	}
-	write(t, filepath.Join(dir, "off.service.masked"), "") // what is off stays off, also masked
+	write(t, filepath.Join(dir, "off.service.masked"), "") // an inactive unit stays inactive, even if masked
 	if things, err := u.Find(t.Context(), "off.service", ""); err != nil || len(things) != 0 {
 		t.Errorf("off: %v, %v", things, err)
 	}
@@ -286,7 +286,7 @@ func TestModelsConform(t *testing.T) {
 	})
 }
 
-// A model comes back with what was left of its time in memory; one that was to stay for ever stays for ever.
+// A restored model gets the remaining time of its keep-alive; one that was to stay forever stays forever.
 func TestModelsKeepTheirTime(t *testing.T) {
 	t.Parallel()
 	ollamatest.Each(t, func(t *testing.T, url string) {
@@ -318,7 +318,7 @@ func TestModelsKeepTheirTime(t *testing.T) {
 	})
 }
 
-// A server that is away has nothing in memory.
+// An unreachable server has no loaded models.
 func TestModelsOfAServerThatIsAway(t *testing.T) {
 	t.Parallel()
 	const url = "http://127.0.0.1:1"

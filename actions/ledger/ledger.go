@@ -17,27 +17,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Ledger is the directory of the entries, with the hands that reach what they name.
+// Ledger is the directory of the entries, with a Hand for each kind of thing.
 type Ledger struct {
 	Dir   string
 	Hands map[Kind]Hand
 }
 
-// Dir is where the ledger of a state directory lies.
+// Dir returns the directory of the ledger in a state directory.
 func Dir(state string) string { return filepath.Join(state, "ledger") }
 
 const (
 	suffix  = ".json"
-	damaged = ".damaged" // is put behind the name of a file that cannot be read
+	damaged = ".damaged" // suffix of a renamed unreadable file
 )
 
-// settleIn is how long a stop may go on by itself after the process died that asked for it, beside the thing's own time
-// to stop.
+// settleIn is how long a stop may continue after the death of the process that requested it, in addition to the thing's
+// own stop timeout.
 const settleIn = 5 * time.Second
 
 // Note records durably what is about to be stopped, in the order of stopping; existing entries of the run are
-// rewritten. On an error nothing may be stopped: entries written before it name things that still run, which a restore
-// detects.
+// rewritten. If it fails, nothing may be stopped. Entries that it wrote before the failure name things that still run,
+// which Restore detects.
 func (l *Ledger) Note(run Run, now time.Time, things ...Thing) ([]Entry, error) {
 	if err := os.MkdirAll(l.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("write ledger: %w", err)
@@ -72,7 +72,7 @@ func (l *Ledger) Note(run Run, now time.Time, things ...Thing) ([]Entry, error) 
 	return noted, nil
 }
 
-// Renote records durably that a stopped thing was started again, and is about to be stopped again.
+// Renote records durably that a stopped thing was started meanwhile, and is about to be stopped again.
 func (l *Ledger) Renote(e Entry, as Thing, now time.Time) error {
 	e.Thing, e.Stopped, e.Settled, e.Back = as, now, now.Add(settleIn+as.stopTime()), time.Time{}
 	return l.put(e)
@@ -93,7 +93,7 @@ func (l *Ledger) put(e Entry) error {
 	return nil
 }
 
-// discharge removes an entry.
+// discharge removes an entry durably.
 func (l *Ledger) discharge(e Entry) error {
 	err := os.Remove(l.path(e.ID))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -119,8 +119,8 @@ func (l *Ledger) sync() error {
 	return dir.Sync()
 }
 
-// Entries returns the entries, the last stopped first, which is the order of restoring. Unreadable files are returned
-// separately, with the reason.
+// Entries returns the entries in the order of restoring: the last stopped first. Unreadable files are returned
+// separately, by name, with the reason.
 func (l *Ledger) Entries() (entries []Entry, bad map[string]error, err error) {
 	files, err := os.ReadDir(l.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -132,12 +132,12 @@ func (l *Ledger) Entries() (entries []Entry, bad map[string]error, err error) {
 	bad = map[string]error{}
 	for _, f := range files {
 		id, ok := strings.CutSuffix(f.Name(), suffix)
-		if !ok || strings.HasPrefix(id, ".") { // a file that was being written
+		if !ok || strings.HasPrefix(id, ".") { // an unfinished write
 			continue
 		}
 		e, err := l.read(id)
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // discharged meanwhile
+		case errors.Is(err, fs.ErrNotExist): // removed meanwhile
 		case err != nil:
 			bad[f.Name()] = err
 		default:
@@ -150,7 +150,7 @@ func (l *Ledger) Entries() (entries []Entry, bad map[string]error, err error) {
 	return entries, bad, nil
 }
 
-// maxEntry is more than any entry has.
+// maxEntry is the largest valid size of an entry in bytes.
 const maxEntry = 1 << 20
 
 func (l *Ledger) read(id string) (Entry, error) {
@@ -173,7 +173,7 @@ func (l *Ledger) read(id string) (Entry, error) {
 	return e, e.valid()
 }
 
-// putAside renames unreadable files, so that they are kept for a person and reported once.
+// putAside renames unreadable files, so that they are kept for inspection and reported only once.
 func (l *Ledger) putAside(bad map[string]error) error {
 	var errs []error
 	for name := range bad {
@@ -183,10 +183,10 @@ func (l *Ledger) putAside(bad map[string]error) error {
 	return errors.Join(errs...)
 }
 
-// lockEvery is how often a held lock is tried again.
+// lockEvery is the pause between two attempts to take the lock.
 const lockEvery = 20 * time.Millisecond
 
-// Lock waits for and takes the lock for changing entries.
+// Lock takes the lock for changes of entries; it waits until it is free or ctx ends.
 func (l *Ledger) Lock(ctx context.Context) (unlock func(), err error) {
 	if err := os.MkdirAll(l.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("lock ledger: %w", err)
@@ -201,7 +201,7 @@ func (l *Ledger) Lock(ctx context.Context) (unlock func(), err error) {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			return func() {
-				_ = unix.Flock(int(f.Fd()), unix.LOCK_UN) // also for a child between fork and exec
+				_ = unix.Flock(int(f.Fd()), unix.LOCK_UN) // explicit, since a child between fork and exec has a copy of the descriptor
 				_ = f.Close()
 			}, nil
 		}

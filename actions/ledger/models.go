@@ -17,10 +17,11 @@ type Models struct{}
 
 var _ Hand = Models{}
 
-// forever is a keep-alive that nobody waits for: Ollama writes an expiry centuries away for a negative one.
+// forever is the keep-alive from which on a model counts as loaded forever: for a negative keep-alive, Ollama reports
+// an expiry in centuries.
 const forever = 10 * 365 * 24 * time.Hour
 
-// Find returns the loaded models of those names, of all where names is empty. A server that is away has none.
+// Find returns the loaded models of those names, or all of them if names is empty. An unreachable server has none.
 func (Models) Find(ctx context.Context, url string, names []string, now time.Time) ([]Thing, error) {
 	server, err := ollama.New(url)
 	if err != nil {
@@ -45,15 +46,15 @@ func (Models) Find(ctx context.Context, url string, names []string, now time.Tim
 		known := slices.ContainsFunc(things, func(t Thing) bool { return t.Loaded.Name == name })
 		digest := digestOf(models, name)
 		if known || digest == "" || len(names) > 0 && !named || !r.Expires.After(now) {
-			continue // one that was deleted can be neither unloaded nor loaded
+			continue // a deleted model can be neither unloaded nor loaded
 		}
 		things = append(things, modelThing(url, digest, r, now))
 	}
 	return things, nil
 }
 
-// digestOf is what a name stands for, "" for nothing. The list of what is loaded does not say it: a model that shares its
-// file with a former one of that name is listed with the former's digest.
+// digestOf returns the digest that a name refers to now, "" if there is no such name. The list of loaded models cannot
+// be used for that: a model with the same file as the name's former model is listed with the former digest.
 func digestOf(models []ollama.Model, name string) string {
 	for _, m := range models {
 		if tagged(m.Name) == name {
@@ -73,7 +74,7 @@ func modelThing(url, digest string, r ollama.Running, now time.Time) Thing {
 	}}
 }
 
-// tagged is a name with its tag.
+// tagged returns a name with its tag; the default is latest.
 func tagged(name string) string {
 	if strings.Contains(name[strings.LastIndexByte(name, '/')+1:], ":") {
 		return name
@@ -81,7 +82,7 @@ func tagged(name string) string {
 	return name + ":latest"
 }
 
-// Look implements Hand. Nothing names the instance of a loaded model, so one that is loaded is Untouched.
+// Look implements Hand. A loaded model has no instance id, so that a loaded one is always Untouched.
 func (Models) Look(ctx context.Context, t Thing) (State, error) {
 	server, err := ollama.New(t.Loaded.URL)
 	if err != nil {
@@ -123,7 +124,7 @@ func (Models) Look(ctx context.Context, t Thing) (State, error) {
 	return State{Standing: Off}, nil
 }
 
-// Stop implements Hand. It asks for the unloading, which comes when the last request that uses the model has ended.
+// Stop implements Hand. Ollama unloads the model when the last request that uses it has ended.
 func (Models) Stop(ctx context.Context, t Thing) error {
 	server, err := ollama.New(t.Loaded.URL)
 	if err != nil {

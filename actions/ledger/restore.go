@@ -10,31 +10,31 @@ import (
 	"github.com/retraind/retraind/internal/faults"
 )
 
-// Ending is the result of restoring an entry.
+// Ending is the result of restoring one entry.
 type Ending string
 
 // The endings. All but Owed remove the entry.
 const (
 	Restored  Ending = "restored"   // verified to run again
-	LeftAlone Ending = "left_alone" // a person has decided otherwise
+	LeftAlone Ending = "left_alone" // a person has started, removed or replaced it
 	Kept      Ending = "kept"       // it was never stopped
-	PassedOn  Ending = "passed_on"  // another run still needs it stopped, and has to restore it now
-	Owed      Ending = "owed"       // it is not back yet
+	PassedOn  Ending = "passed_on"  // another run needs it stopped, and has an entry for it
+	Owed      Ending = "owed"       // it does not run again yet
 )
 
-// Result is what became of one entry, with the reason.
+// Result is the ending of one entry, with the reason.
 type Result struct {
 	Entry  Entry  `json:"entry"`
 	Ending Ending `json:"ending"`
 	Detail string `json:"detail"`
-	New    bool   `json:"-"` // it was not known before that it is owed for this reason
+	New    bool   `json:"-"` // the reason differs from the recorded one
 }
 
-// Order says what to restore.
+// Order is what to restore, and how.
 type Order struct {
-	// Due says why an entry is not due, "" where it is. Nil takes every entry for due.
+	// Due returns why an entry is not due, "" if it is. With nil every entry is due.
 	Due func(Entry) string
-	// Patience is how long a thing may take to be well again, before the next one gets its turn; 0 = 3 minutes.
+	// Patience is how long to wait for one thing to become healthy before the next one is started; 0 = 3 minutes.
 	Patience time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -42,18 +42,18 @@ type Order struct {
 
 const restorePatience = 3 * time.Minute
 
-// lookEvery is the pause between two looks at something that comes back.
+// lookEvery is the pause between two checks of a thing that is starting.
 const lookEvery = 250 * time.Millisecond
 
-// Restore restores what is due, the last stopped first. Its error is about the ledger itself; the results of each
-// entry, and of files that cannot be read, are returned. Entries that are not due are omitted.
+// Restore restores the due entries, the last stopped first. It returns the result of each due entry and the unreadable
+// files with their reasons; the error is about the ledger itself.
 func (l *Ledger) Restore(ctx context.Context, o Order) ([]Result, map[string]error, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	o.Patience = cmp.Or(o.Patience, restorePatience)
 	if entries, bad, err := l.Entries(); err != nil || len(entries)+len(bad) == 0 {
-		return nil, bad, err // the usual case makes no lock
+		return nil, bad, err // the usual case: no entry, so no lock is created
 	}
 	unlock, err := l.Lock(ctx)
 	if err != nil {
@@ -98,15 +98,15 @@ func (l *Ledger) settle(ctx context.Context, e Entry, waiting []Entry, o Order) 
 	fresh := ending == Owed && detail != e.Problem
 	if fresh && ctx.Err() == nil {
 		e.Problem = detail
-		_ = l.put(e) // for people; what counts is that the entry is there
+		_ = l.put(e) // for people; a failed write is harmless, since the entry exists
 	}
 	return Result{e, ending, detail, fresh}
 }
 
-// bring checks a thing until it is healthy, and starts it once.
+// bring starts a thing, at most once, and checks it until it is healthy or Patience is over.
 func (l *Ledger) bring(ctx context.Context, e *Entry, waiting []Entry, o Order) (Ending, string, error) {
 	if i := slices.IndexFunc(waiting, func(w Entry) bool { return w.Key() == e.Key() }); i >= 0 {
-		return PassedOn, "run " + waiting[i].Run.ID + " needs it set aside", nil
+		return PassedOn, "run " + waiting[i].Run.ID + " needs it stopped", nil
 	}
 	h, err := l.hand(e.Kind)
 	if err != nil {
@@ -114,7 +114,7 @@ func (l *Ledger) bring(ctx context.Context, e *Entry, waiting []Entry, o Order) 
 	}
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	asked := false // in this call
+	asked := false // whether this call has started it
 	for deadline := o.Now().Add(o.Patience); ; {
 		s, err := h.Look(ctx, e.Thing)
 		if err != nil {
@@ -125,7 +125,7 @@ func (l *Ledger) bring(ctx context.Context, e *Entry, waiting []Entry, o Order) 
 		case Gone:
 			return LeftAlone, "it cannot run any more, and is left alone: " + s.Detail, nil
 		case Exchanged:
-			return LeftAlone, "it was exchanged meanwhile, and is left alone: " + s.Detail, nil
+			return LeftAlone, "it was replaced meanwhile, and is left alone: " + s.Detail, nil
 		case Untouched, Again:
 			switch {
 			case !e.Back.IsZero():
@@ -135,7 +135,7 @@ func (l *Ledger) bring(ctx context.Context, e *Entry, waiting []Entry, o Order) 
 			case s.Standing == Again:
 				return LeftAlone, "it was started meanwhile, and is left alone", nil
 			case o.Now().Before(e.Settled):
-				missing = "its stop may be under way"
+				missing = "its stop may still be in progress"
 			default:
 				return Kept, "it was not stopped", nil
 			}
@@ -153,7 +153,7 @@ func (l *Ledger) bring(ctx context.Context, e *Entry, waiting []Entry, o Order) 
 			return Owed, "", fmt.Errorf("unknown standing %q", s.Standing)
 		}
 		if !o.Now().Before(deadline) {
-			return Owed, fmt.Sprintf("not well after %s: %s", o.Patience, missing), nil
+			return Owed, fmt.Sprintf("not healthy after %s: %s", o.Patience, missing), nil
 		}
 		select {
 		case <-ctx.Done():
@@ -171,7 +171,8 @@ func restored(s State, after time.Duration) string {
 	return text
 }
 
-// start marks the entry before it starts the thing, so that a later process knows who started it.
+// start records in the entry that the restore has begun, then starts the thing, so that a later process does not take
+// this start for a person's.
 func (l *Ledger) start(ctx context.Context, h Hand, e *Entry, now time.Time) error {
 	if e.Back.IsZero() {
 		e.Back = now

@@ -18,7 +18,8 @@ import (
 	"github.com/retraind/retraind/internal/waittest"
 )
 
-// world is a host of units in memory. A call after its death panics, as a process that is killed does nothing any more.
+// world is a host of units in memory. After the simulated death of the process each call panics, since a killed process
+// can do nothing more.
 type world struct {
 	units map[string]*unitState
 	calls int
@@ -61,7 +62,7 @@ func (w *world) Look(_ context.Context, t Thing) (State, error) {
 func (w *world) Stop(_ context.Context, t Thing) error {
 	w.call()
 	w.units[t.Unit.Name].on = false
-	w.call() // killed after it had its effect
+	w.call() // killed after the stop had its effect
 	return nil
 }
 
@@ -79,11 +80,11 @@ func (w *world) ledger(dir string) *Ledger {
 	return &Ledger{Dir: dir, Hands: map[Kind]Hand{KindUnit: w}}
 }
 
-// later is long after every stop has settled.
+// later returns a time at which every stop has certainly ended.
 func later() time.Time { return time.Now().Add(time.Hour) }
 
-// TestKilledAnywhere kills the process at each call of setting aside and bringing back, and once more while it brings
-// back: what ran runs again, what was off stays off, and nothing is started twice.
+// TestKilledAnywhere kills the process at each call of stopping and restoring, and once more during the restore: what
+// ran runs again, what was off stays off, and nothing is started twice.
 func TestKilledAnywhere(t *testing.T) {
 	t.Parallel()
 	seeds := uint64(80)
@@ -194,7 +195,7 @@ func TestRestore(t *testing.T) {
 	w.units["b"] = &unitState{on: true, instance: 5} // started by a person
 	w.units["c"] = &unitState{gone: true}
 	w.units["d"].on = false
-	next := Run{ID: "r2"} // another run finds d set aside, and needs it so
+	next := Run{ID: "r2"} // another run finds d stopped, and needs it stopped
 	entries, _, err := l.Entries()
 	if err != nil {
 		t.Fatal(err)
@@ -213,7 +214,7 @@ func TestRestore(t *testing.T) {
 		"a": "restored: it runs again, after 1h0m0s",
 		"b": "left_alone: it was started meanwhile, and is left alone",
 		"c": "left_alone: it cannot run any more, and is left alone: masked",
-		"d": "passed_on: run r2 needs it set aside",
+		"d": "passed_on: run r2 needs it stopped",
 		"e": "kept: it was not stopped",
 	}
 	if got := restore(t, l, Order{Due: due}); !maps.Equal(got, want) {
@@ -227,7 +228,7 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// A service runs, and is not well: the debt stays, with the reason, until its URL answers.
+// A service that runs but is not healthy keeps its entry, with the reason, until its health URL answers.
 func TestRestoreIsVerified(t *testing.T) {
 	t.Parallel()
 	status := http.StatusServiceUnavailable
@@ -242,7 +243,7 @@ func TestRestoreIsVerified(t *testing.T) {
 	}
 	w.units["a"].on = false
 	o := Order{Patience: time.Millisecond}
-	if got := restore(t, l, o); !strings.Contains(got["a"], "owed: not well after 1ms: "+server.URL+"/health answers 503") {
+	if got := restore(t, l, o); !strings.Contains(got["a"], "owed: not healthy after 1ms: "+server.URL+"/health answers 503") {
 		t.Errorf("got %v", got)
 	}
 	entries, _, err := l.Entries()
@@ -255,7 +256,8 @@ func TestRestoreIsVerified(t *testing.T) {
 	}
 }
 
-// A stop that the dead process had asked for may still be under way: what still runs is not taken for kept.
+// A stop that a dead process had requested may still be in progress: a thing that still runs is not yet counted as
+// never stopped.
 func TestStopUnderWay(t *testing.T) {
 	t.Parallel()
 	w := &world{units: map[string]*unitState{"a": {on: true}}}
@@ -263,7 +265,7 @@ func TestStopUnderWay(t *testing.T) {
 	if _, err := l.Note(Run{ID: "r1"}, time.Now(), w.thing("a")); err != nil {
 		t.Fatal(err)
 	}
-	if got := restore(t, l, Order{Patience: time.Millisecond}); got["a"] != "owed: not well after 1ms: its stop may be under way" {
+	if got := restore(t, l, Order{Patience: time.Millisecond}); got["a"] != "owed: not healthy after 1ms: its stop may still be in progress" {
 		t.Errorf("got %v", got)
 	}
 	if got := restore(t, l, Order{Now: later}); got["a"] != "kept: it was not stopped" {
@@ -271,7 +273,7 @@ func TestStopUnderWay(t *testing.T) {
 	}
 }
 
-// What is damaged is kept aside and named; what can be read is brought back.
+// Damaged entries are renamed and reported; readable ones are restored.
 func TestDamagedEntries(t *testing.T) {
 	t.Parallel()
 	w := &world{units: map[string]*unitState{}}
@@ -281,7 +283,7 @@ func TestDamagedEntries(t *testing.T) {
 	for name, text := range bad {
 		write(t, filepath.Join(l.Dir, name), text)
 	}
-	write(t, filepath.Join(l.Dir, ".half.json1234"), "{") // of a process that was killed in the middle of writing
+	write(t, filepath.Join(l.Dir, ".half.json1234"), "{") // left by a process that was killed during the write
 	if err := os.Symlink("/dev/zero", filepath.Join(l.Dir, "link.json")); err != nil {
 		t.Fatal(err)
 	}
@@ -299,7 +301,7 @@ func TestDamagedEntries(t *testing.T) {
 	}
 }
 
-// An entry that cannot be written is an error before anything is stopped.
+// If an entry cannot be written, Note fails before anything is stopped.
 func TestNoteThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	w := &world{units: map[string]*unitState{"a": {on: true}}}
@@ -318,7 +320,7 @@ func TestNoteThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// Two processes restore one after the other, and each finds what the other did.
+// Two processes restore one after the other, and the second one detects the work of the first.
 func TestOneRestoresAtATime(t *testing.T) {
 	t.Parallel()
 	w := &world{units: map[string]*unitState{}}

@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// Units is the Hand for units of systemd. It never makes systemd read its files again.
+// Units is the Hand for systemd units. It never reloads the configuration of systemd.
 type Units struct {
-	// Systemctl is the program; default "systemctl".
+	// Systemctl is the program to run; default "systemctl".
 	Systemctl string
 }
 
 var _ Hand = Units{}
 
-// Find returns a unit that is active, nothing for one that is not. One that could not be started again is an error:
+// Find returns the unit if it is active, nothing if it is inactive. It fails if the unit could not be started again;
 // nothing may be stopped then.
 func (u Units) Find(ctx context.Context, name, healthy string) ([]Thing, error) {
 	p, err := u.show(ctx, name)
@@ -88,7 +88,7 @@ func (u Units) Start(ctx context.Context, t Thing) error {
 	return err
 }
 
-// show reads the properties of a unit.
+// show reads the properties of a unit by `systemctl show`.
 func (u Units) show(ctx context.Context, name string) (map[string]string, error) {
 	out, err := u.run(ctx, "show",
 		"--property=LoadState,ActiveState,InvocationID,CanStart,CanStop,Transient", "--", name)
@@ -102,7 +102,7 @@ func (u Units) show(ctx context.Context, name string) (map[string]string, error)
 		}
 	}
 	if p["ActiveState"] == "" {
-		return nil, fmt.Errorf("systemctl show %s: it names no ActiveState", name)
+		return nil, fmt.Errorf("systemctl show %s: no ActiveState in its output", name)
 	}
 	return p, nil
 }

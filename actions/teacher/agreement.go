@@ -7,10 +7,10 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 )
 
-// Agreement is how often the model labels as people did, over items that never train.
+// Agreement is the agreement of the model with people, measured over items that are not training data.
 type Agreement struct {
 	Target     string              `json:"target"`
-	N          int                 `json:"n"` // items with both
+	N          int                 `json:"n"` // items with a label of both
 	Agreed     int                 `json:"agreed"`
 	Share      float64             `json:"share"`
 	Low        float64             `json:"low"`  // Wilson 95 %
@@ -19,19 +19,19 @@ type Agreement struct {
 	Categories []CategoryAgreement `json:"categories"`
 }
 
-// CategoryAgreement is that of one category against all others.
+// CategoryAgreement is the agreement about one category against all others.
 type CategoryAgreement struct {
 	Name   string  `json:"name"`
-	People int     `json:"people"` // items that people gave it to
-	Model  int     `json:"model"`  // items that the model gave it to
+	People int     `json:"people"` // items with this category as people's label
+	Model  int     `json:"model"`  // items with this category as the model's label
 	Both   int     `json:"both"`
-	Recall float64 `json:"recall"` // of people's, with its interval
+	Recall float64 `json:"recall"` // share of people's items that the model labelled so too, with its interval
 	Low    float64 `json:"low"`
 	High   float64 `json:"high"`
 	Kappa  float64 `json:"kappa"`
 }
 
-// Agree compares pairs of labels: people's first.
+// Agree computes the agreement from pairs of labels, people's first.
 func Agree(target string, pairs [][2]string) Agreement {
 	a := Agreement{Target: target, N: len(pairs)}
 	people, model, both := map[string]int{}, map[string]int{}, map[string]int{}
@@ -69,7 +69,8 @@ func Agree(target string, pairs [][2]string) Agreement {
 	return a
 }
 
-// kappa is Cohen's: the agreement beyond chance. Where chance alone agrees always it says nothing, and is 0.
+// kappa is Cohen's kappa, the agreement beyond chance: (observed - chance) / (1 - chance). It is 0 if chance alone
+// always agrees.
 func kappa(observed, chance float64) float64 {
 	if chance >= 1 {
 		return 0

@@ -19,22 +19,22 @@ import (
 )
 
 const (
-	part      = 32 // texts between two looks at the clock
-	mostTries = 3  // of a text that fails while others are answered
+	part      = 32 // texts between two checks of the budget
+	mostTries = 3  // attempts for a text that fails while others are answered
 )
 
-// bookFile is the file of answers of a model, asked with these prompts for these targets.
+// bookFile returns the file for the answers of a model, with these prompts and targets.
 func bookFile(dir, digest string, c serving.Config) string {
 	doc, err := json.Marshal([]any{digest, c.Ollama.Digest(), c.List()})
 	if err != nil {
-		panic("teacher: " + err.Error()) // our own records
+		panic("teacher: " + err.Error()) // impossible for our own structs
 	}
 	sum := sha256.Sum256(doc)
 	return filepath.Join(dir, hex.EncodeToString(sum[:8])+".jsonl")
 }
 
-// ask asks about the texts that have no answer yet, and keeps each answer. Its result says why it stopped before the
-// end; nil when all have one.
+// ask requests labels for the texts without an answer, and stores each answer. The result is why it stopped early; nil
+// if all texts have an answer.
 func (r *run) ask(ctx context.Context, items []Item, doing string) (*job.Result, error) {
 	var left []serving.Text
 	for _, it := range items {
@@ -49,7 +49,7 @@ func (r *run) ask(ctx context.Context, items []Item, doing string) (*job.Result,
 	for pause := time.Duration(0); len(left) > 0; {
 		if spent := time.Since(r.began); r.in.Budget > 0 && spent >= r.in.Budget {
 			return &job.Result{Class: store.StepBlocked, Why: policy.ReasonBudget, Detail: fmt.Sprintf(
-				"the budget of %v for one night is spent: %s are still to be %s; it goes on in the next one", r.in.Budget,
+				"the budget of %v for one night is spent: %s are still to be %s; the next night continues", r.in.Budget,
 				text.Plural(len(left), "text"), doing)}, nil
 		}
 		r.progress(len(items), all, len(left), began, doing)
@@ -74,7 +74,7 @@ func (r *run) ask(ctx context.Context, items []Item, doing string) (*job.Result,
 		case err == nil || alive && len(left) == 0:
 			continue
 		case time.Since(answered) > r.in.Patience:
-			return nil, fmt.Errorf("%s has answered nothing for %s: %w; %s have an answer and are kept, the next run goes on there",
+			return nil, fmt.Errorf("%s has answered nothing for %s: %w; %s have an answer and are kept, the next run continues there",
 				r.facts.Model, text.Span(r.in.Patience), err, text.Plural(len(items)-len(left), "text"))
 		}
 		pause = min(max(2*pause, 100*time.Millisecond), 30*time.Second)
@@ -87,10 +87,10 @@ func (r *run) ask(ctx context.Context, items []Item, doing string) (*job.Result,
 	return nil, nil
 }
 
-// keepError is an answer that could not be kept: a full disk, not the model.
+// keepError is an answer that could not be stored, because of a full disk for example; it is no error of the model.
 type keepError struct{ error }
 
-// part asks about some texts, and returns how many were answered.
+// part requests labels for some texts, and returns how many were answered.
 func (r *run) part(ctx context.Context, scorer *serving.Scorer, texts []serving.Text) (got int, err error) {
 	var broken error
 	ctx, stop := context.WithCancel(ctx)
@@ -110,8 +110,8 @@ func (r *run) part(ctx context.Context, scorer *serving.Scorer, texts []serving.
 	return got, err
 }
 
-// pulse asks once more about a text that was answered before, and reports whether it is again: then it is the texts, and
-// not the server, that fail.
+// pulse asks again about a text that was answered before, and reports whether the answer comes: if so, the fault is in
+// the texts and not in the server.
 func (r *run) pulse(ctx context.Context, scorer *serving.Scorer, items []Item) bool {
 	for _, it := range items {
 		if l, ok := r.book.Find(it.ID, it.Hash); ok && l.Error == "" {
@@ -122,7 +122,7 @@ func (r *run) pulse(ctx context.Context, scorer *serving.Scorer, items []Item) b
 	return false
 }
 
-// line is what is kept of an answer.
+// line returns the record of an answer.
 func (r *run) line(t serving.Text, a serving.Answer) Line {
 	l := Line{Item: t.Item, Hash: t.Hash, Values: a.Values, Answer: json.RawMessage(a.Whole)}
 	switch bad := r.foreign(a.Values); {
@@ -134,8 +134,8 @@ func (r *run) line(t serving.Text, a serving.Answer) Line {
 	return l
 }
 
-// foreign says which value is none that people use: without an enum in its schema a model may invent categories. Where
-// people have labelled nothing yet, every value counts.
+// foreign returns the value that is none of the categories that people use, with its target: without an enum in its
+// schema a model may invent categories. While there are no labels of people, every value is accepted.
 func (r *run) foreign(values serving.Answers) string {
 	for _, t := range r.targets {
 		known := r.categories[t.Name]
@@ -148,8 +148,8 @@ func (r *run) foreign(values serving.Answers) string {
 	return ""
 }
 
-// rest is what is left to ask. A text that fails again and again, while others are answered, is given up: the server
-// cannot answer it.
+// rest returns the texts still to ask. A text that fails mostTries times while others are answered is dropped: the
+// server cannot answer it.
 func (r *run) rest(left []serving.Text, asked int, alive bool, tries map[string]int, why error) []serving.Text {
 	rest := append([]serving.Text{}, left[asked:]...)
 	for _, t := range left[:asked] {
@@ -163,12 +163,12 @@ func (r *run) rest(left []serving.Text, asked int, alive bool, tries map[string]
 			_ = r.book.Add(Line{Item: t.Item, Hash: t.Hash, Error: strings.ToValidUTF8(why.Error(), "?")})
 			continue
 		}
-		rest = append(rest, t) // after the others
+		rest = append(rest, t) // ask it after the others
 	}
 	return rest
 }
 
-// progress shows how many texts are done, and how long the rest will take at the pace so far.
+// progress reports how many texts are done, and the remaining time at the pace so far.
 func (r *run) progress(items, all, left int, began time.Time, doing string) {
 	done := items - left
 	words := fmt.Sprintf("%d of %d %s", done, items, doing)

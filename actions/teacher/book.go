@@ -15,9 +15,10 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// Book keeps answers in a file, one line each, as they come. It is safe for concurrent use; one process has it at a time.
+// Book stores answers in a file, one line of JSON each, in the order of arrival. It is safe for concurrent use, by one
+// process at a time.
 type Book struct {
-	mu     sync.Mutex // guards the rest
+	mu     sync.Mutex // guards the fields below
 	file   *os.File
 	lines  map[string]Line
 	synced time.Time
@@ -27,19 +28,19 @@ type Book struct {
 type Line struct {
 	Item string `json:"item"`
 	Hash string `json:"text_hash"`
-	// Values are the answer's, by target; nil where it could not be used.
+	// Values are the labels in the answer, by target; nil if it could not be used.
 	Values serving.Answers `json:"values,omitempty"`
-	Answer json.RawMessage `json:"answer,omitempty"` // the whole of it
+	Answer json.RawMessage `json:"answer,omitempty"` // the whole answer
 	Error  string          `json:"error,omitempty"`  // why it could not be used
 }
 
-// syncEvery is how long a line may wait to be safe from a power cut; from a kill it is safe at once.
+// syncEvery is the longest time until a line is synced to disk, and survives a power cut; it survives a kill at once.
 const syncEvery = time.Second
 
-// maxLine bounds an answer with its item.
+// maxLine limits the size of an answer with its item, in bytes.
 const maxLine = 16 << 20
 
-// OpenBook opens the file, and cuts off a last line that was written half.
+// OpenBook opens the file, and truncates an incomplete last line.
 func OpenBook(path string) (*Book, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
@@ -50,7 +51,7 @@ func OpenBook(path string) (*Book, error) {
 	}
 	b := &Book{file: f, lines: map[string]Line{}}
 	if err := b.read(); err != nil {
-		return nil, errors.Join(fmt.Errorf("the labels that were kept: %s: %w", path, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("read stored labels:  %s: %w", path, err), f.Close())
 	}
 	return b, nil
 }
@@ -66,7 +67,7 @@ func (b *Book) read() error {
 			text, err = in.ReadSlice('\n')
 		}
 		text = append(long, text...)
-		if errors.Is(err, io.EOF) { // half a line: its text is asked about again
+		if errors.Is(err, io.EOF) { // incomplete: its text is asked again
 			if err := b.file.Truncate(whole); err != nil {
 				return err
 			}
@@ -78,7 +79,7 @@ func (b *Book) read() error {
 		}
 		whole += int64(len(text))
 		var l Line
-		if json.Unmarshal(bytes.TrimSpace(text), &l) == nil && l.Item != "" { // a line that was damaged is asked again
+		if json.Unmarshal(bytes.TrimSpace(text), &l) == nil && l.Item != "" { // the text of a damaged line is asked again
 			b.lines[key(l.Item, l.Hash)] = l
 		}
 	}
@@ -86,7 +87,7 @@ func (b *Book) read() error {
 
 func key(item, hash string) string { return item + "\x00" + hash }
 
-// Find is the answer to a text.
+// Find returns the answer to a text.
 func (b *Book) Find(item, hash string) (Line, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -94,7 +95,7 @@ func (b *Book) Find(item, hash string) (Line, bool) {
 	return l, ok
 }
 
-// Add keeps an answer.
+// Add stores an answer.
 func (b *Book) Add(l Line) error {
 	text, err := json.Marshal(l)
 	if err != nil {
@@ -103,7 +104,7 @@ func (b *Book) Add(l Line) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if _, err := b.file.Write(append(text, '\n')); err != nil {
-		return fmt.Errorf("keep a label: %w", err)
+		return fmt.Errorf("store label:  %w", err)
 	}
 	b.lines[key(l.Item, l.Hash)] = l
 	if time.Since(b.synced) < syncEvery {
@@ -113,7 +114,7 @@ func (b *Book) Add(l Line) error {
 	return b.file.Sync()
 }
 
-// Close makes everything safe.
+// Close syncs the file and closes it.
 func (b *Book) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

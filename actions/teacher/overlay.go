@@ -15,17 +15,17 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// Over is what a model says about one training item, where people do not say otherwise.
+// Over is the model's answer for one training item, used where people gave no label.
 type Over struct {
 	Item string `json:"item"`
 	Hash string `json:"text_hash"`
-	// Labels are those that no person gave, by target.
+	// Labels are the labels that no person gave, by target.
 	Labels map[string]string `json:"labels,omitempty"`
-	// Answer is the whole answer, with people's labels in their places.
+	// Answer is the whole answer, with people's labels in place of the model's.
 	Answer json.RawMessage `json:"answer"`
 }
 
-// write makes the overlay of a run.
+// write writes the overlay of a run.
 func (r *run) write(train []Item) error {
 	out, err := renameio.NewPendingFile(r.in.Overlay, renameio.WithPermissions(0o600))
 	if err != nil {
@@ -63,7 +63,7 @@ func over(targets []serving.Target, it Item, l Line) (Over, error) {
 	in := json.NewDecoder(bytes.NewReader(l.Answer))
 	in.UseNumber()
 	if err := in.Decode(&answer); err != nil {
-		return o, fmt.Errorf("the answer that was kept: %w", err)
+		return o, fmt.Errorf("stored answer:  %w", err)
 	}
 	for _, t := range targets {
 		if label, given := it.Labels[t.Name]; given {
@@ -77,7 +77,8 @@ func over(targets []serving.Target, it Item, l Line) (Over, error) {
 	return o, err
 }
 
-// set writes a field of a dotted path. A key that itself contains dots wins over the levels.
+// set writes the field at a dotted path. An existing key that itself contains dots takes precedence over nested
+// objects.
 func set(object map[string]any, path string, value any) {
 	for {
 		_, there := object[path]
@@ -95,7 +96,7 @@ func set(object map[string]any, path string, value any) {
 	}
 }
 
-// ReadOverlay reads the overlay of a run, by item and text hash; none where no step wrote one.
+// ReadOverlay reads the overlay of a run, by item and text hash; it is empty if no step wrote one.
 func ReadOverlay(path string) (map[[2]string]Over, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { os.Exit(ollamatest.Main(m)) }
 
 const schema = `{"type":"object","properties":{"label":{"type":"string","enum":["politics","sport"]}},"required":["label"]}`
 
-// desk is a model that labels, and where its answers are kept.
+// desk is a labelling model with the directory of its answers.
 type desk struct {
 	*testing.T
 	dir string
@@ -128,7 +128,7 @@ func TestLabel(t *testing.T) {
 		}
 
 		d.in.MinAgreement = 0.8
-		if r, _, err := d.work(t.Context()); err != nil || r.Class != store.StepRejected || !strings.Contains(r.Detail, "needed are 80 %") {
+		if r, _, err := d.work(t.Context()); err != nil || r.Class != store.StepRejected || !strings.Contains(r.Detail, "min_agreement needs 80 %") {
 			t.Errorf("%+v, %v", r, err)
 		}
 		d.items(item(1, "the goal"))
@@ -138,7 +138,7 @@ func TestLabel(t *testing.T) {
 	})
 }
 
-// 1,000 items over two nights, with kills in each: nothing is lost, and nothing is asked twice but what was in flight.
+// 1,000 items over two nights, with kills in each: nothing is lost, and only requests in flight are repeated.
 func TestTwoNights(t *testing.T) {
 	t.Parallel()
 	fake := ollamatest.NewFake(t)
@@ -160,7 +160,7 @@ func TestTwoNights(t *testing.T) {
 		}
 		return strings.Count(string(b), "\n")
 	}
-	// Killed three times in the first night: after so many answers the attempt ends in the middle.
+	// Killed three times in the first night: the attempt ends abruptly after so many answers.
 	for _, after := range []int{100, 150, 250} {
 		ctx, kill := context.WithCancelCause(t.Context())
 		var n atomic.Int64
@@ -175,7 +175,7 @@ func TestTwoNights(t *testing.T) {
 		}
 		kill(nil)
 	}
-	// A kill in the middle of a write leaves half a line.
+	// A kill during a write leaves an incomplete line.
 	files, _ := filepath.Glob(filepath.Join(d.in.Books, "*.jsonl"))
 	f, err := os.OpenFile(files[0], os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
@@ -184,11 +184,11 @@ func TestTwoNights(t *testing.T) {
 	_, _ = io.WriteString(f, `{"item":"999","text_ha`)
 	f.Close()
 	kept := lines()
-	// The night is over.
+	// The budget of the night is spent.
 	fake.Break(nil)
 	d.in.Budget = time.Nanosecond
 	r, _, err := d.work(t.Context())
-	if err != nil || r.Class != store.StepBlocked || r.Why != policy.ReasonBudget || !strings.Contains(r.Detail, "goes on in the next one") {
+	if err != nil || r.Class != store.StepBlocked || r.Why != policy.ReasonBudget || !strings.Contains(r.Detail, "the next night continues") {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	d.in.Budget = 0
@@ -201,7 +201,8 @@ func TestTwoNights(t *testing.T) {
 	}
 }
 
-// What a teacher may do: an answer that is empty, is none, breaks the schema, invents a category, or never comes.
+// Faults of a teacher: an answer that is empty, is not JSON, breaks the schema or has an invented category, and no
+// answer at all.
 func TestBadTeacher(t *testing.T) {
 	t.Parallel()
 	fake := ollamatest.NewFake(t)

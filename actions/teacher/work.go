@@ -19,45 +19,45 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Input is what the step works on.
+// Input is the input of the step.
 type Input struct {
-	// Serving says how the model is asked, and which of its answers are labels.
+	// Serving configures how the model is asked, and which fields of its answers are labels.
 	Serving serving.Config `json:"serving"`
-	Items   string         `json:"items"`   // file of Items
-	Books   string         `json:"books"`   // directory of the answers that are kept
+	Items   string         `json:"items"`   // file of Items, one line of JSON each
+	Books   string         `json:"books"`   // directory of the stored answers
 	Overlay string         `json:"overlay"` // file to write
-	// Measure is how many held-out items are asked, to compare the model with people; MinAgreement is the share that must be
-	// labelled as people did.
+	// Measure is the number of held-out items to label, to compare the model with people; MinAgreement is the share of
+	// them that must have the same label as people's.
 	Measure      int     `json:"measure"`
 	MinAgreement float64 `json:"min_agreement,omitempty"`
-	// Budget is how long it may ask; 0 for no bound.
+	// Budget is the longest time for requests; 0 means unlimited.
 	Budget time.Duration `json:"budget,omitempty"`
-	// Patience is how long the model may answer nothing.
+	// Patience is how long the model may give no answer before the step fails.
 	Patience time.Duration `json:"patience"`
 }
 
-// Item is one text, with the labels that people gave it.
+// Item is one text, with its labels from people.
 type Item struct {
 	ID     string            `json:"id"`
 	Hash   string            `json:"text_hash"`
 	Text   map[string]string `json:"text"`
 	Labels map[string]string `json:"labels,omitempty"` // canonical, by target
-	// Heldout items are asked to measure only.
+	// Heldout items are labelled for the measurement only.
 	Heldout bool `json:"heldout,omitempty"`
 }
 
-// Facts are what a step found out.
+// Facts are the figures that a step reports.
 type Facts struct {
 	Model     string     `json:"model"`
-	Digest    string     `json:"digest"` // of its manifest on the server
-	Items     int        `json:"items"`  // to be labelled
+	Digest    string     `json:"digest"` // digest of the model's manifest on the server
+	Items     int        `json:"items"`  // items to label
 	Labelled  int        `json:"labelled"`
-	Kept      int        `json:"kept"`     // of these, answered in a run before
+	Kept      int        `json:"kept"`     // of these, answered in an earlier run
 	Unusable  int        `json:"unusable"` // answers that could not be used
 	Agreement *Agreement `json:"agreement,omitempty"`
 }
 
-// Work labels the items: its data are Facts.
+// Work labels the items; the data of its result are Facts.
 func Work(ctx context.Context, j job.Job) (job.Result, error) {
 	var in Input
 	if err := j.Decode(&in); err != nil {
@@ -79,13 +79,13 @@ func Work(ctx context.Context, j job.Job) (job.Result, error) {
 	return result, errors.Join(err, r.book.Close())
 }
 
-// run is one attempt.
+// run is one attempt of the step.
 type run struct {
 	in         Input
 	job        job.Job
 	began      time.Time
 	targets    []serving.Target
-	categories map[string]map[string]bool // that people use, by target
+	categories map[string]map[string]bool // the categories that people use, by target
 	book       *Book
 	facts      Facts
 }
@@ -98,7 +98,7 @@ func (r *run) work(ctx context.Context, items []Item) (job.Result, error) {
 			r.facts.Kept++
 		}
 	}
-	// Whether the model is good enough shows in minutes, what it labels takes hours.
+	// Measure first: it takes minutes, the labelling takes hours.
 	if over, err := r.ask(ctx, measured, "compared with people"); err != nil || over != nil {
 		return r.ended(over), err
 	}
@@ -144,7 +144,7 @@ func agreement(a Agreement) string {
 		text.Plural(a.N, "held-out item"), 100*a.Low, 100*a.High, a.Kappa)
 }
 
-// agree compares the answers about held-out items with people's labels; nil lets the labelling begin.
+// agree compares the answers for held-out items with people's labels; nil means that the labelling may begin.
 func (r *run) agree(measured []Item) *job.Result {
 	target := r.targets[0].Name
 	var pairs [][2]string
@@ -163,16 +163,16 @@ func (r *run) agree(measured []Item) *job.Result {
 	case a.N == 0:
 		return &job.Result{
 			Class: store.StepFailed, Data: job.Encode(r.facts),
-			Detail: "no held-out item carries a label of people: min_agreement cannot be measured; label some, or leave it out",
+			Detail: "no held-out item has a label from people: min_agreement cannot be measured; label some, or remove it",
 		}
 	}
 	return &job.Result{
 		Class: store.StepRejected, Why: policy.ReasonNotWorse, Data: job.Encode(r.facts),
-		Detail: fmt.Sprintf("%s labels %s; needed are %g %%", r.facts.Model, agreement(a), 100*r.in.MinAgreement),
+		Detail: fmt.Sprintf("%s labels %s; min_agreement needs %g %%", r.facts.Model, agreement(a), 100*r.in.MinAgreement),
 	}
 }
 
-// split takes the held-out items that are asked to measure, a fair sample, and those that are labelled.
+// split returns the held-out items for the measurement, a random sample by hash, and the training items to label.
 func split(items []Item, target string, most int) (measured, train []Item) {
 	for _, it := range items {
 		switch {
@@ -186,7 +186,7 @@ func split(items []Item, target string, most int) (measured, train []Item) {
 	return measured[:min(most, len(measured))], train
 }
 
-// people are the categories that people use, by target.
+// people returns the categories that people use, by target.
 func people(items []Item) map[string]map[string]bool {
 	out := map[string]map[string]bool{}
 	for _, it := range items {
@@ -218,7 +218,7 @@ func readItems(path string) ([]Item, error) {
 	return items, nil
 }
 
-// digest is that of the model's manifest: another model under the same name labels anew.
+// digest returns the digest of the model's manifest: another model under the same name starts without stored answers.
 func digest(ctx context.Context, c *serving.OllamaConfig) (string, error) {
 	client, err := ollama.New(c.URL)
 	if err != nil {
@@ -234,6 +234,6 @@ func digest(ctx context.Context, c *serving.OllamaConfig) (string, error) {
 			return m.Digest, nil
 		}
 	}
-	return "", fmt.Errorf("the Ollama server at %s has no model %s, which shall label: fetch it with ollama pull %s",
+	return "", fmt.Errorf("the Ollama server at %s has no model %s, which step label needs: fetch it with ollama pull %s",
 		client.URL(), c.Model, c.Model)
 }

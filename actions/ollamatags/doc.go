@@ -1,9 +1,10 @@
-// Package ollamatags keeps the releases of a model as names of an Ollama server: NAME:r-<digest> for each, made of the
-// release's files and never over a name that serves.
+// Package ollamatags keeps the releases of a model as names on an Ollama server: NAME:r-<digest> for each release,
+// created from its files and never over a name in service.
 //
-// It owns the order in which a name is made (Make) and in which the name that clients ask for is given to another release
-// (Switch), the record of the names that it made (State), and which of them may go (prune). The server writes names in
-// place: a kill in the middle of a copy leaves one that does not work, so that everything here may be entered again, looks
-// at what the server has, and goes on from there. It deletes only names of its own record that still stand for what it
-// made, never pulls, and leaves the configuration of the service to others.
+// It owns the order of operations for creating a name (Make) and for switching the name that clients use to another
+// release (Switch), the record of the names that it created (State), and the decision which of them to delete (prune).
+// The server writes names in place: a kill during a copy leaves a name that does not work. Every operation is therefore
+// idempotent: it reads the server's state and continues from there. One job at a time works on a model; nothing here is
+// safe for concurrent use on the same State. The package deletes only names of its own record that still refer to the
+// manifest that it created, never pulls, and never changes the service's configuration.
 package ollamatags

@@ -17,21 +17,21 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// Recipe is what a name is made of. It lies in the release, so that it is part of its digest, and the name can be made
-// again years later.
+// Recipe is what a name is created from. It is stored in the release, so that the release's digest covers it, and the
+// name can be created again years later.
 type Recipe struct {
-	GGUF       string         `json:"gguf"` // file of the release
+	GGUF       string         `json:"gguf"` // file name in the release
 	System     string         `json:"system,omitempty"`
-	Template   string         `json:"template,omitempty"` // "": the file's own
+	Template   string         `json:"template,omitempty"` // "" for the template in the GGUF file
 	Parameters map[string]any `json:"parameters,omitempty"`
-	// Prompts is the digest of what requests carry: what was proved is proved with these.
+	// Prompts is the digest of the prompts and options in requests: a proof is valid for these only.
 	Prompts string `json:"prompts,omitempty"`
 }
 
-// RecipeFile is its name in the release.
+// RecipeFile is the name of the recipe's file in the release.
 const RecipeFile = "ollama.json"
 
-// WriteRecipe puts the recipe into a release that is not sealed yet.
+// WriteRecipe writes the recipe into a release that is not sealed yet.
 func WriteRecipe(dir string, r Recipe) error {
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
@@ -47,7 +47,7 @@ func readRecipe(dir string) (Recipe, error) {
 		err = json.Unmarshal(b, &r)
 	}
 	if err == nil && !filepath.IsLocal(r.GGUF) {
-		err = fmt.Errorf("%q is no file of the release", r.GGUF)
+		err = fmt.Errorf("%q is not a file of the release", r.GGUF)
 	}
 	if err != nil {
 		return r, fmt.Errorf("read %s of the release: %w", RecipeFile, err)
@@ -55,34 +55,34 @@ func readRecipe(dir string) (Recipe, error) {
 	return r, nil
 }
 
-// Release is one release of the model and where its files lie.
+// Release is one release of the model, with the directory of its files.
 type Release struct {
 	Digest string `json:"digest"`
-	Dir    string `json:"dir,omitempty"` // "": its name cannot be made again
+	Dir    string `json:"dir,omitempty"` // directory of its files; "" if its name cannot be created again
 }
 
 // MakeInput is the input of the step stage.
 type MakeInput struct {
 	Place
 	Release Release  `json:"release"`
-	Serving []string `json:"serving,omitempty"` // digests of the releases whose names stay: champion and former
+	Serving []string `json:"serving,omitempty"` // digests of the releases whose names are kept: champion and former release
 	Keep    int      `json:"keep"`
-	// Ask is what the new name is asked once, since a server takes files that it cannot load.
+	// Ask is the test request to the new name: a server accepts files that it cannot load.
 	Ask ollama.ChatRequest `json:"ask"`
 }
 
-// Made is a name that was made.
+// Made describes a created name.
 type Made struct {
-	Release string  `json:"release"` // its digest: it was sealed before its name was made
+	Release string  `json:"release"` // digest of the release, which was sealed before
 	Name    string  `json:"name"`
-	Digest  string  `json:"digest"` // of its manifest
-	Server  string  `json:"server"` // version
+	Digest  string  `json:"digest"` // digest of the name's manifest
+	Server  string  `json:"server"` // version of the server
 	Size    int64   `json:"size"`   // bytes in memory
-	VRAM    int64   `json:"vram"`   // of them on the GPU
+	VRAM    int64   `json:"vram"`   // of these, on the GPU
 	Seconds float64 `json:"seconds"`
 }
 
-// Make makes the name of a release and asks it once. Entered again it finds the name that it made.
+// Make creates the name of a release and sends it one request. It is idempotent.
 func Make(ctx context.Context, in MakeInput, progress func(float64, string)) (Made, error) {
 	began := time.Now()
 	c, err := ollama.New(in.URL)
@@ -101,13 +101,13 @@ func Make(ctx context.Context, in MakeInput, progress func(float64, string)) (Ma
 	if m.Digest, err = in.ensure(ctx, c, &s, in.Release, progress); err != nil {
 		return m, err
 	}
-	progress(0.8, "asking it once")
+	progress(0.8, "sending a test request")
 	in.Ask.Model = m.Name
 	if err := insist(ctx, func() error { _, err := c.Chat(ctx, in.Ask); return err }); err != nil {
-		if errors.Is(err, ollama.ErrCannotLoad) { // nothing can be done with it
+		if errors.Is(err, ollama.ErrCannotLoad) { // the name is useless
 			err = errors.Join(err, in.forget(ctx, c, &s, m.Name))
 		}
-		return m, fmt.Errorf("the model was created, and does not answer: %w", err)
+		return m, fmt.Errorf("the model was created, but does not answer: %w", err)
 	}
 	if m.Server, err = c.Version(ctx); err != nil {
 		return m, err
@@ -122,7 +122,7 @@ func Make(ctx context.Context, in MakeInput, progress func(float64, string)) (Ma
 	return m, err
 }
 
-// ensure makes the name of a release unless it is there as it was made, and returns the digest of its manifest.
+// ensure creates the name of a release unless it is there unchanged, and returns the digest of its manifest.
 func (p Place) ensure(
 	ctx context.Context,
 	c *ollama.Client,
@@ -145,7 +145,7 @@ func (p Place) ensure(
 		return known.Digest, nil
 	}
 	if r.Dir == "" {
-		return "", fmt.Errorf("%s is not on the Ollama server any more, and there are no files to make it of", name)
+		return "", fmt.Errorf("%s is not on the Ollama server any more, and there are no files to create it from", name)
 	}
 	if err := p.create(ctx, c, name, r.Dir, progress); err != nil {
 		return "", err
@@ -154,13 +154,13 @@ func (p Place) ensure(
 		return "", err
 	}
 	if have[name] == "" {
-		return "", fmt.Errorf("the Ollama server says that it made %s, and does not list it: look at its log", name)
+		return "", fmt.Errorf("the Ollama server reported that it created %s, but does not list it: see its log", name)
 	}
 	s.Names[name] = Entry{Release: r.Digest, Digest: have[name], Made: time.Now().UTC()}
 	return have[name], s.write(p.State)
 }
 
-// create makes a name of the files of a release.
+// create creates a name from the files of a release.
 func (p Place) create(ctx context.Context, c *ollama.Client, name, dir string, progress func(float64, string)) error {
 	recipe, err := readRecipe(dir)
 	if err != nil {
@@ -177,12 +177,12 @@ func (p Place) create(ctx context.Context, c *ollama.Client, name, dir string, p
 	if err != nil {
 		return err
 	}
-	if err := p.room(3 * g.Size); err != nil { // what is sent, what the server makes of it, and what serves
+	if err := p.room(3 * g.Size); err != nil { // the upload, the server's copy, and the model in service
 		return err
 	}
 	progress(0.1, fmt.Sprintf("sending %s", text.OneLine(filepath.Base(file), 60)))
 	return insist(ctx, func() error {
-		// A server that was restarted in between has dropped a file that no name stands for: it is sent again.
+		// A server that was restarted in between has deleted an uploaded file without a name: upload it again.
 		blob, err := c.Upload(ctx, file)
 		if err != nil {
 			return err
@@ -195,7 +195,7 @@ func (p Place) create(ctx context.Context, c *ollama.Client, name, dir string, p
 	})
 }
 
-// forget deletes a name of the model's own.
+// forget deletes a name of this model's record.
 func (p Place) forget(ctx context.Context, c *ollama.Client, s *State, name string) error {
 	if err := c.Delete(ctx, name); err != nil && !errors.Is(err, ollama.ErrNotFound) {
 		return err

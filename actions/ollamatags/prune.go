@@ -7,9 +7,9 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// prune deletes names of the model's own but the newest keep of them, those of the releases that stay, and those that
-// stand for what serves. A name that somebody gave to something else is not the model's any more: it is forgotten, and
-// stays.
+// prune deletes names of this model's record, except the newest keep ones, those of the releases in stay, and those
+// with the manifest in service. A recorded name that now refers to another manifest was changed by somebody else: it is
+// removed from the record, but not deleted.
 func prune(ctx context.Context, c *ollama.Client, p Place, s *State, keep int, stay []string) ([]string, error) {
 	var have map[string]string
 	if err := insist(ctx, func() (err error) { have, err = names(ctx, c); return err }); err != nil {

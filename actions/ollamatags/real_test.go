@@ -16,8 +16,7 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// A kill in the middle of a copy leaves an empty manifest, in place of the name that clients ask for: the switch that is
-// entered again writes it.
+// A kill during a copy leaves an empty manifest under the name that clients use: a repeated switch writes it again.
 func TestTornName(t *testing.T) {
 	t.Parallel()
 	server := ollamatest.Start(t)
@@ -33,12 +32,12 @@ func TestTornName(t *testing.T) {
 	q := ask("goal")
 	q.Model = b.place.Model
 	if _, err := b.c.Chat(t.Context(), q); err == nil {
-		t.Fatal("a torn name answers")
+		t.Fatal("a name with an empty manifest answers")
 	}
 	if s := b.switchTo(two, one.Digest); !s.Changed || b.answer() != "politics" {
 		t.Errorf("%+v, answer %q", s, b.answer())
 	}
-	// Torn again, and the server restarted: back to the former one.
+	// The manifest is emptied once more, and the server restarted: switch back to the former release.
 	if err := os.Truncate(manifest, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +48,8 @@ func TestTornName(t *testing.T) {
 	}
 }
 
-// The server is killed at each request of a stage and a switch, and started again: both end as if nothing had happened.
+// The server is killed at each request of a stage and a switch, and started again: both have the same result as without
+// a kill.
 func TestServerKilledAtEachRequest(t *testing.T) {
 	t.Parallel()
 	server := ollamatest.Start(t)
@@ -63,7 +63,7 @@ func TestServerKilledAtEachRequest(t *testing.T) {
 			seen[key] = true
 			server.Kill()
 			server.Up()
-			panic(http.ErrAbortHandler) // the connection ends without an answer
+			panic(http.ErrAbortHandler) // ends the connection without an answer
 		}
 		forward.ServeHTTP(w, r)
 	})
@@ -79,7 +79,7 @@ func TestServerKilledAtEachRequest(t *testing.T) {
 	}
 }
 
-// A create that fails in the middle of its stream, under status 200, and one that is cut off.
+// A create that reports an error in its stream, under status 200, and a stream that is cut off.
 func TestCreateThatFailsInItsStream(t *testing.T) {
 	t.Parallel()
 	var body atomic.Value
@@ -106,8 +106,8 @@ func TestCreateThatFailsInItsStream(t *testing.T) {
 	b.make(one)
 }
 
-// Clients that ask throughout get the former answer or the new one, in this order, and nothing else: only the moment in
-// which the server writes the name, or changes what is loaded, may cost one a request.
+// Clients that send requests throughout get the former answer and then the new one, and nothing else: only while the
+// server writes the name, or exchanges the loaded model, may a request fail.
 func TestClientsThatAskThroughout(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, ollamatest.Real(t))
@@ -119,7 +119,7 @@ func TestClientsThatAskThroughout(t *testing.T) {
 	b.switchTo(releases[0], "")
 
 	var right, wrong, failed, ended atomic.Int64
-	var serving atomic.Value // what may be answered
+	var serving atomic.Value // the labels that are correct now
 	serving.Store("sport")
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
@@ -135,7 +135,7 @@ func TestClientsThatAskThroughout(t *testing.T) {
 				}
 				allowed := serving.Load().(string)
 				a, err := b.c.Chat(t.Context(), q)
-				allowed += serving.Load().(string) // what served when it was asked, or by now
+				allowed += serving.Load().(string) // the release in service at the request, or by now
 				var out struct{ Label string }
 				var refused *ollama.Error
 				switch {

@@ -18,29 +18,29 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// Place is a model on a server.
+// Place is one model on one server.
 type Place struct {
 	URL   string `json:"url"`
-	Model string `json:"model"` // the name that clients ask for
-	// Store is the directory in which the server keeps its models, to look at its free space; "" where it is not known.
+	Model string `json:"model"` // the name that clients use
+	// Store is the server's model directory, for checks of the free space; "" if unknown.
 	Store string `json:"store,omitempty"`
-	// State is the file that records the names that were made.
+	// State is the file that records the created names.
 	State string `json:"state"`
 }
 
-// formerName is the name under which what served before the first release is kept.
+// formerName returns the name for the model that was in service before the first release.
 func formerName(model, digest string) string {
 	base := strings.TrimSuffix(ollama.Tagged(model), ":"+tagOf(model))
 	return base + ":former-" + digest[:min(12, len(digest))]
 }
 
-// tagOf is what stands after the name of a model.
+// tagOf returns the tag in the name of a model.
 func tagOf(model string) string {
 	tagged := ollama.Tagged(model)
 	return tagged[strings.LastIndexByte(tagged, ':')+1:]
 }
 
-// names maps what the server has to the digests of their manifests. A name that was half written is not among them.
+// names returns the server's names with the digests of their manifests. Names with an incomplete manifest are left out.
 func names(ctx context.Context, c *ollama.Client) (map[string]string, error) {
 	list, err := c.Models(ctx)
 	if err != nil {
@@ -53,10 +53,10 @@ func names(ctx context.Context, c *ollama.Client) (map[string]string, error) {
 	return out, nil
 }
 
-// patience is how long a server may be away, or a name not readable, in the middle of a change.
+// patience is how long to retry while the server is unreachable, or a name unreadable, during a change.
 const patience = 2 * time.Minute
 
-// insist repeats a request while the server is away, busy, or in the middle of writing the name that is asked for.
+// insist repeats a request while the server is unreachable, busy, or writing the requested name.
 func insist(ctx context.Context, ask func() error) error {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 2*time.Second
@@ -70,8 +70,8 @@ func insist(ctx context.Context, ask func() error) error {
 	return err
 }
 
-// passes says whether an error is one that goes by itself: a server that restarts, a queue that is full, and the moment in
-// which a name is written, when the server finds half a file.
+// passes reports whether an error is transient: a restarting server, a full queue, or an incomplete manifest while the
+// server writes a name.
 func passes(err error) bool {
 	var e *ollama.Error
 	switch {
@@ -85,7 +85,7 @@ func passes(err error) bool {
 	return false
 }
 
-// StoreOf is the directory in which a server of this host keeps its models, as far as it can be told without asking.
+// StoreOf returns the model directory of a server on this host; "" if it cannot be determined without a request.
 func StoreOf(server, configured string) string {
 	if configured != "" {
 		return configured
@@ -109,14 +109,14 @@ func StoreOf(server, configured string) string {
 	return ""
 }
 
-// room refuses to go on where the server's disk has less left than need.
+// room returns an error if the server's disk has fewer than need bytes left.
 func (p Place) room(need int64) error {
 	var s syscall.Statfs_t
 	if p.Store == "" || syscall.Statfs(p.Store, &s) != nil {
 		return nil //nolint:nilerr // the free space is unknown: the server reports a full disk itself
 	}
 	if free := int64(s.Bavail) * s.Bsize; free < need {
-		return fmt.Errorf("%w: it needs %v, and %s has %v left: remove models that nobody needs (ollama list, ollama rm)",
+		return fmt.Errorf("%w: it needs %v, and %s has %v left: remove unused models (ollama list, ollama rm)",
 			syscall.ENOSPC, unit.Size(need), p.Store, unit.Size(free))
 	}
 	return nil

@@ -13,21 +13,21 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// State is what is known of the names that were made for one model, kept in a file beside its releases.
+// State is the record of the names created for one model, in a file beside its releases.
 type State struct {
-	Names map[string]Entry `json:"names"` // by name with its tag
-	// GPU: what served was once wholly on the GPU, so that anything less is a fault.
+	Names map[string]Entry `json:"names"` // by name with tag
+	// GPU means that the model in service was once completely on the GPU, so that anything less is a fault.
 	GPU bool `json:"gpu,omitempty"`
 }
 
-// Entry is one name of the model's own.
+// Entry is one recorded name.
 type Entry struct {
-	Release string    `json:"release,omitempty"` // digest; "" for what served before the first release
-	Digest  string    `json:"digest"`            // of the manifest that the name stands for
+	Release string    `json:"release,omitempty"` // digest of the release; "" for the model in service before the first one
+	Digest  string    `json:"digest"`            // digest of the name's manifest
 	Made    time.Time `json:"made"`
 }
 
-// readState reads the file; a missing one is an empty state.
+// readState reads the file; a missing file is an empty State.
 func readState(path string) (State, error) {
 	s := State{Names: map[string]Entry{}}
 	b, err := os.ReadFile(path)
@@ -38,7 +38,7 @@ func readState(path string) (State, error) {
 		err = json.Unmarshal(b, &s)
 	}
 	if err != nil {
-		return s, fmt.Errorf("the record of names on the Ollama server: %s: %w", path, err)
+		return s, fmt.Errorf("read the record of names on the Ollama server:  %s: %w", path, err)
 	}
 	if s.Names == nil {
 		s.Names = map[string]Entry{}
@@ -54,7 +54,7 @@ func (s State) write(path string) error {
 	return renameio.WriteFile(path, append(b, '\n'), 0o600)
 }
 
-// of is the name of a release, the newest one; "" where there is none.
+// of returns the newest name of a release; "" if there is none.
 func (s State) of(release string) (name string) {
 	for n, e := range s.Names {
 		if e.Release == release && release != "" && (name == "" || e.Made.After(s.Names[name].Made)) {
@@ -64,7 +64,7 @@ func (s State) of(release string) (name string) {
 	return name
 }
 
-// nameOf is a name of the model's own that stands for a manifest, "" for none.
+// nameOf returns a recorded name with this manifest, "" if there is none.
 func (s State) nameOf(digest string) string {
 	for _, n := range slices.Sorted(maps.Keys(s.Names)) {
 		if s.Names[n].Digest == digest && digest != "" {

@@ -10,50 +10,51 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// SwitchInput is the input of the steps that give the name that clients ask for to a release.
+// SwitchInput is the input of the steps that switch the name that clients use to a release.
 type SwitchInput struct {
 	Place
-	// Want shall serve; nil for nothing: the name is taken away, where it stands for Refused.
+	// Want is the release to put into service. Nil removes the name, if it refers to Refused.
 	Want    *Release `json:"want,omitempty"`
 	Refused string   `json:"refused,omitempty"` // digest of a release
-	// Former names the release that served before, "" where it is not known: what serves is kept under a name of its own.
+	// Former is the digest of the release in service before, "" if unknown: the model in service is then kept under a
+	// name of its own.
 	Former string             `json:"former,omitempty"`
 	Keep   int                `json:"keep"`
 	Ask    ollama.ChatRequest `json:"ask"`
 }
 
-// Switched is how a switch went.
+// Switched is the result of a switch.
 type Switched struct {
-	Name    string   `json:"name"`             // that clients ask for
-	Digest  string   `json:"digest"`           // of its manifest; "" where it was taken away
-	Former  string   `json:"former,omitempty"` // the name under which what served before is kept
-	Changed bool     `json:"changed"`          // the name stood for something else
-	Busy    bool     `json:"busy,omitempty"`   // what served before is still answering requests, and stays in memory
+	Name    string   `json:"name"`             // the name that clients use
+	Digest  string   `json:"digest"`           // digest of its manifest; "" if the name was removed
+	Former  string   `json:"former,omitempty"` // the name that keeps the former model
+	Changed bool     `json:"changed"`          // the name referred to another manifest before
+	Busy    bool     `json:"busy,omitempty"`   // the former model is still answering requests, and stays in memory
 	Size    int64    `json:"size"`             // bytes in memory
-	VRAM    int64    `json:"vram"`             // of them on the GPU
+	VRAM    int64    `json:"vram"`             // of these, on the GPU
 	Pruned  []string `json:"pruned,omitempty"`
 	Seconds float64  `json:"seconds"`
 }
 
-// NotOnGPUError says that what serves is not wholly on the GPU, as it was before.
+// NotOnGPUError means that the model in service is not completely on the GPU, as the former one was.
 type NotOnGPUError struct{ Size, VRAM int64 }
 
 func (e *NotOnGPUError) Error() string {
 	return fmt.Sprintf(
-		"it serves, but only %.0f %% of it is on the GPU, where all of the former one was: something else has the memory (ollama ps, nvidia-smi), or the driver is away",
+		"it serves, but only %.0f %% of it is on the GPU, where all of the former one was: something else has the memory (ollama ps, nvidia-smi), or the driver does not answer",
 		100*float64(e.VRAM)/float64(max(e.Size, 1)),
 	)
 }
 
-// copyRoom is what must be free before a name is written: on a full disk nothing would be left of the one that is there.
+// copyRoom is the free space needed to write a name: on a full disk a copy would destroy the existing name.
 const copyRoom = 16 << 20
 
-// drain is how long what served before may answer the requests that it has.
+// drain is how long to wait for the former model to finish its requests.
 const drain = time.Minute
 
-// Switch gives the name that clients ask for to a release. Both files stay pinned by names of their own meanwhile: of what
-// a client asks in between, only the moment in which the server writes the name can fail. Entered again it goes on from
-// what the server has.
+// Switch switches the name that clients use to a release. Names of their own keep the files of both models meanwhile,
+// so that a request can fail only while the server writes the name. It is idempotent: a repeated call continues from
+// the server's state.
 func Switch(ctx context.Context, in SwitchInput, progress func(float64, string)) (out Switched, err error) {
 	began := time.Now()
 	c, err := ollama.New(in.URL)
@@ -86,14 +87,14 @@ func Switch(ctx context.Context, in SwitchInput, progress func(float64, string))
 	if out.Changed = served != out.Digest; !out.Changed {
 		out.Former = s.of(in.Former)
 	} else if out.Former, err = in.pin(ctx, c, &s, have, out.Name); err == nil {
-		progress(0.3, "giving "+out.Name+" to the release")
+		progress(0.3, "switching "+out.Name+" to the release")
 		err = in.give(ctx, c, from, out)
 	}
 	if err != nil {
 		return out, err
 	}
 	faults.Point("ollama given")
-	progress(0.5, "unloading the former one")
+	progress(0.5, "unloading the former model")
 	if out.Former != "" {
 		if out.Busy, err = unload(ctx, c, out.Former, s.Names[out.Former].Digest); err != nil {
 			return out, err
@@ -108,11 +109,12 @@ func Switch(ctx context.Context, in SwitchInput, progress func(float64, string))
 	return out, err
 }
 
-// find is the name of the release that shall serve, which is made again where it is gone, and the digest of its manifest.
+// find returns the name of the release to put into service, and the digest of its manifest. It creates the name again
+// if it is missing.
 func (in SwitchInput) find(ctx context.Context, c *ollama.Client, s *State, have map[string]string,
 	progress func(float64, string),
 ) (name, digest string, err error) {
-	// What served before the first release has a name that is no release's.
+	// The model in service before the first release has a name without a release.
 	if name = s.of(in.Want.Digest); name != "" && have[name] == s.Names[name].Digest {
 		return name, have[name], nil
 	}
@@ -120,8 +122,8 @@ func (in SwitchInput) find(ctx context.Context, c *ollama.Client, s *State, have
 	return ollama.ReleaseTag(in.Model, in.Want.Digest), digest, err
 }
 
-// pin keeps what serves under a name of its own, so that the server keeps its file, and returns that name; "" where
-// nothing serves, or half a name.
+// pin keeps the model in service under a name of its own, so that the server keeps its file, and returns that name; ""
+// if no model is in service, or its manifest is incomplete.
 func (in SwitchInput) pin(
 	ctx context.Context,
 	c *ollama.Client,
@@ -137,7 +139,7 @@ func (in SwitchInput) pin(
 		return name, nil
 	}
 	release := in.Former
-	if s.of(release) != "" { // that has a name of its own: it is something else that serves
+	if s.of(release) != "" { // the release has a name already: another model is in service
 		release = ""
 	}
 	name := formerName(in.Model, served)
@@ -145,14 +147,14 @@ func (in SwitchInput) pin(
 		return "", err
 	}
 	if err := insist(ctx, func() error { return c.Copy(ctx, serving, name) }); err != nil {
-		return "", fmt.Errorf("keep what serves as %s: %w", name, err)
+		return "", fmt.Errorf("keep the model in service as %s: %w", name, err)
 	}
 	s.Names[name] = Entry{Release: release, Digest: served, Made: time.Now().UTC()}
 	return name, s.write(in.State)
 }
 
-// give copies the release's name to the one that clients ask for, and back again where that fails half way: the server
-// writes a name in place.
+// give copies the release's name to the name that clients use, and the former one back if that fails: the server writes
+// names in place.
 func (in SwitchInput) give(ctx context.Context, c *ollama.Client, from string, out Switched) error {
 	if err := in.room(copyRoom); err != nil {
 		return err
@@ -164,7 +166,7 @@ func (in SwitchInput) give(ctx context.Context, c *ollama.Client, from string, o
 		have, err := names(ctx, c)
 		if err == nil && have[out.Name] != out.Digest {
 			err = fmt.Errorf(
-				"the Ollama server says that it copied %s to %s, and lists %q: does something else write this name?",
+				"the Ollama server reported that it copied %s to %s, but lists %q: does another program write this name?",
 				from,
 				out.Name,
 				have[out.Name],
@@ -176,13 +178,13 @@ func (in SwitchInput) give(ctx context.Context, c *ollama.Client, from string, o
 		return err
 	}
 	if back := c.Copy(ctx, out.Former, out.Name); back != nil {
-		return errors.Join(err, fmt.Errorf("and the former one could not be put back: %w", back))
+		return errors.Join(err, fmt.Errorf("and the former model could not be restored: %w", back))
 	}
 	return err
 }
 
-// loaded is the entry of what serves in the list of loaded models, nil where it is not loaded. It notes whether it
-// is on the GPU.
+// loaded returns the entry of the model in service in the list of loaded models, nil if it is not loaded. It records
+// whether the model is on the GPU.
 func (in SwitchInput) loaded(ctx context.Context, c *ollama.Client, s *State, served string) (*ollama.Running, error) {
 	list, err := c.Running(ctx)
 	if err != nil {
@@ -202,7 +204,8 @@ func (in SwitchInput) loaded(ctx context.Context, c *ollama.Client, s *State, se
 	return nil, nil
 }
 
-// unload lets a model leave memory once its requests are answered, and reports whether it is still busy with some.
+// unload unloads a model once its requests are answered, and reports whether some are still running at the end of
+// drain.
 func unload(ctx context.Context, c *ollama.Client, name, digest string) (busy bool, err error) {
 	if err := insist(ctx, func() error { return c.Unload(ctx, name) }); err != nil {
 		return false, err
@@ -230,7 +233,7 @@ func unload(ctx context.Context, c *ollama.Client, name, digest string) (busy bo
 	}
 }
 
-// ask loads what serves now and looks where it lies. It keeps it loaded for as long as the former one would have been.
+// ask loads the model in service, measures its memory, and keeps it loaded for the remaining time of the former one.
 func (in SwitchInput) ask(ctx context.Context, c *ollama.Client, s State, out *Switched, before *ollama.Running) error {
 	in.Ask.Model = out.Name
 	if before != nil {
@@ -262,14 +265,14 @@ func (in SwitchInput) ask(ctx context.Context, c *ollama.Client, s State, out *S
 		case try == 2:
 			return &NotOnGPUError{Size: out.Size, VRAM: out.VRAM}
 		}
-		// It was loaded while the former one had the memory: once more.
+		// It was loaded while the former model was still in GPU memory: load it again.
 		if _, err := unload(ctx, c, out.Name, out.Digest); err != nil {
 			return err
 		}
 	}
 }
 
-// takeAway deletes the name that clients ask for, where it stands for the refused release: nothing served before.
+// takeAway deletes the name that clients use if it refers to the refused release; there was no name before.
 func (in SwitchInput) takeAway(ctx context.Context, c *ollama.Client, s State, serving string) (bool, error) {
 	have, err := names(ctx, c)
 	if err != nil {

@@ -37,12 +37,12 @@ func newBench(t *testing.T, url string) *bench {
 	}
 }
 
-// ask is a request as clients make it.
+// ask is a request as clients send it.
 func ask(text string) ollama.ChatRequest {
 	return ollama.ChatRequest{Messages: []ollama.Message{{Role: "user", Content: text}}, Format: json.RawMessage(schema)}
 }
 
-// release makes the files of a release that answers a word with a label.
+// release creates the files of a release that answers a word with a label.
 func (b *bench) release(word, label string) Release {
 	b.Helper()
 	model := ollamatest.Classifier{
@@ -87,7 +87,7 @@ func (b *bench) switchTo(r Release, former string) Switched {
 	return s
 }
 
-// answer is what clients get to "goal"; "" where there is none.
+// answer returns the answer that clients get to "goal"; "" if there is none.
 func (b *bench) answer() string {
 	b.Helper()
 	q := ask("goal")
@@ -112,7 +112,8 @@ func (b *bench) names() map[string]string {
 	return have
 }
 
-// The way of three releases: the first one over nothing, the second over the first, the third, and back.
+// Three releases in sequence: the first one without a former model, the second and third over their predecessors, then
+// back.
 func TestSwitch(t *testing.T) {
 	t.Parallel()
 	ollamatest.Each(t, func(t *testing.T, url string) {
@@ -147,7 +148,7 @@ func TestSwitch(t *testing.T) {
 		if s := b.switchTo(one, two.Digest); !s.Changed || b.answer() != "sport" {
 			t.Errorf("back: %+v, answer %q", s, b.answer())
 		}
-		// The name of the release is gone, its files are not.
+		// The name of the release was deleted, its files were not.
 		if err := b.c.Delete(t.Context(), ollama.ReleaseTag(b.place.Model, two.Digest)); err != nil {
 			t.Fatal(err)
 		}
@@ -157,7 +158,7 @@ func TestSwitch(t *testing.T) {
 	})
 }
 
-// What served before the first release is kept under a name, and comes back by it.
+// The model in service before the first release is kept under a name, and restored from it.
 func TestOverWhatServed(t *testing.T) {
 	t.Parallel()
 	ollamatest.Each(t, func(t *testing.T, url string) {
@@ -183,13 +184,13 @@ func TestOverWhatServed(t *testing.T) {
 		b.switchTo(one, "adopted:1")
 		unknown := SwitchInput{Place: b.place, Want: &Release{Digest: "adopted:2"}, Ask: ask("goal")}
 		if _, err := Switch(t.Context(), unknown, quiet); err == nil ||
-			!strings.Contains(err.Error(), "there are no files to make it of") {
+			!strings.Contains(err.Error(), "there are no files to create it from") {
 			t.Error(err)
 		}
 	})
 }
 
-// Where nothing served before, taking back takes the name away, but never from something else.
+// Without a former model, the rollback removes the name, but only if it refers to the refused release.
 func TestTakeAway(t *testing.T) {
 	t.Parallel()
 	ollamatest.Each(t, func(t *testing.T, url string) {
@@ -226,7 +227,8 @@ func TestTakeAway(t *testing.T) {
 	})
 }
 
-// Old names go, never one that serves, is former, of another model, or was given to something else by hand.
+// Old names are deleted, except those of the model in service, of the former release, of another model, and names that
+// a person has reassigned.
 func TestPrune(t *testing.T) {
 	t.Parallel()
 	ollamatest.Each(t, func(t *testing.T, url string) {
@@ -261,7 +263,7 @@ func TestPrune(t *testing.T) {
 		have := b.names()
 		for i, r := range releases {
 			_, there := have[ollama.ReleaseTag(b.place.Model, r.Digest)]
-			if want := i == 1 || i >= 3; there != want { // serving, former, one more, and the one that is somebody's
+			if want := i == 1 || i >= 3; there != want { // in service, former, one more, and the reassigned one
 				t.Errorf("release %d is there: %v", i, there)
 			}
 		}
@@ -287,12 +289,12 @@ func TestWhatCannotBeMade(t *testing.T) {
 		}
 		whole := good.GGUF(t)
 		fails(b.releaseOf(whole[:len(whole)-1000]), ask("goal"), "it was cut off")
-		fails(b.releaseOf([]byte("no model")), ask("goal"), "no GGUF file")
+		fails(b.releaseOf([]byte("no model")), ask("goal"), "not a GGUF file")
 		gone := b.releaseOf(append(slices.Clone(whole), 0))
 		os.Remove(filepath.Join(gone.Dir, "model.gguf"))
 		fails(gone, ask("goal"), "let the conversion write $RETRAIND_RELEASE_DIR/model.gguf")
 		bad := b.releaseOf(alien.GGUF(t))
-		fails(bad, ask("goal"), "the model was created, and does not answer")
+		fails(bad, ask("goal"), "the model was created, but does not answer")
 		if _, there := b.names()[ollama.ReleaseTag(b.place.Model, bad.Digest)]; there {
 			t.Error("a name that cannot be loaded stays")
 		}
@@ -304,7 +306,7 @@ func TestWhatCannotBeMade(t *testing.T) {
 	})
 }
 
-// What a GPU that is taken, a full disk and a server in the middle of a write do to a switch.
+// A switch with an occupied GPU, a full disk, and a server in the middle of a write.
 func TestSwitchThatFails(t *testing.T) {
 	t.Parallel()
 	f := ollamatest.NewFake(t)
@@ -335,7 +337,7 @@ func TestSwitchThatFails(t *testing.T) {
 		t.Errorf("disk full: %v after %d copies, answer %q", err, copies, b.answer())
 	}
 
-	// A moment in which the name is half written is waited for.
+	// A name with an incomplete manifest is retried until it is complete.
 	faults := 0
 	f.Break(func(r *http.Request) (int, string) {
 		if r.URL.Path == "/api/chat" {

@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// StageWork makes the name of a candidate: its input is a MakeInput, its data a Made.
+// StageWork creates the name of a candidate: its input is a MakeInput, the data of its result a Made.
 func StageWork(ctx context.Context, j job.Job) (job.Result, error) {
 	var in MakeInput
 	if err := j.Decode(&in); err != nil {
@@ -25,12 +25,13 @@ func StageWork(ctx context.Context, j job.Job) (job.Result, error) {
 	return job.Result{
 		Class: store.StepOK,
 		Data:  job.Encode(m),
-		Detail: fmt.Sprintf("%s is there, and answers: %v in memory, %s",
+		Detail: fmt.Sprintf("%s was created, and answers: %v in memory, %s",
 			m.Name, unit.Size(m.Size), onGPU(m.Size, m.VRAM)),
 	}, nil
 }
 
-// SwitchWork gives the name that clients ask for to a release: its input is a SwitchInput, its data a Switched.
+// SwitchWork switches the name that clients use to a release: its input is a SwitchInput, the data of its result a
+// Switched.
 func SwitchWork(ctx context.Context, j job.Job) (job.Result, error) {
 	var in SwitchInput
 	if err := j.Decode(&in); err != nil {
@@ -43,22 +44,22 @@ func SwitchWork(ctx context.Context, j job.Job) (job.Result, error) {
 	r := job.Result{Class: store.StepOK, Data: job.Encode(s)}
 	switch {
 	case in.Want == nil && s.Changed:
-		r.Detail = s.Name + " is taken away: there was none before"
+		r.Detail = s.Name + " was removed: there was none before"
 	case in.Want == nil:
-		r.Detail = s.Name + " was not touched"
+		r.Detail = s.Name + " was not changed"
 	default:
 		r.Detail = fmt.Sprintf("%s is %s, %s", s.Name, text.Digest(in.Want.Digest), onGPU(s.Size, s.VRAM))
 	}
 	if s.Busy {
 		r.Detail += fmt.Sprintf(
-			"; the former one (%s) still answers requests that began before, and stays in memory until they end",
+			"; the former model (%s) still answers earlier requests, and stays in memory until they end",
 			s.Former,
 		)
 	}
 	return r, nil
 }
 
-// failed sorts errors into outcomes.
+// failed maps errors to outcomes.
 func failed(err error) (job.Result, error) {
 	var half *NotOnGPUError
 	switch {

@@ -14,7 +14,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Action is what one step does with a service.
+// Action is the operation of one step on a service.
 type Action string
 
 // The actions.
@@ -29,9 +29,9 @@ const (
 type Act struct {
 	Service Service `json:"service"`
 	Action  Action  `json:"action"`
-	Before  string  `json:"before"` // file of the run: whether the service ran before the step
+	Before  string  `json:"before"` // file of the run that records whether the service ran before the step
 	Back    bool    `json:"back,omitempty"`
-	Always  bool    `json:"always,omitempty"` // undo it even if this run has not begun it
+	Always  bool    `json:"always,omitempty"` // undo it even if this run has not started it
 }
 
 const (
@@ -96,7 +96,7 @@ func (s *site) act(ctx context.Context, action Action) error {
 	return s.engine.Start(ctx, s.now.ID)
 }
 
-// noteBefore records, once, whether the service ran.
+// noteBefore records whether the service ran, once per run.
 func noteBefore(path string, now *docker.Container) error {
 	text := didNot
 	if now != nil && now.Running() {
@@ -120,7 +120,7 @@ func opposite(in Act) (Action, error) {
 	case in.Action == Restart && (err == nil || in.Always):
 		return Restart, nil // what is in service then is loaded
 	case errors.Is(err, fs.ErrNotExist):
-		return "", nil // it was not begun
+		return "", nil // the run had not started it
 	case err != nil:
 		return "", err
 	case in.Action == Stop && string(b) == ran:
@@ -131,10 +131,10 @@ func opposite(in Act) (Action, error) {
 	return "", nil
 }
 
-// locate finds a service by its container alone, for actions that need no compose file.
+// locate finds a service by its container only, for actions that need no compose file.
 func locate(ctx context.Context, s Service) (*site, error) {
 	if info, err := os.Stat(s.Dir); err != nil || !info.IsDir() {
-		return nil, fmt.Errorf("compose: %s is no directory: correct dir", s.Dir)
+		return nil, fmt.Errorf("compose: %s is not a directory: correct dir", s.Dir)
 	}
 	engine, err := docker.New("")
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// act does an action of a step, or takes it back, and returns the container's state.
+// act performs or undoes an action, and returns the container's state.
 func (p *place) act(action Action, back bool) (string, job.Result) {
 	p.t.Helper()
 	in := Act{
@@ -28,9 +28,9 @@ func TestActions(t *testing.T) {
 		back   bool
 		want   string
 	}{
-		{Stop, true, "running"}, // it was not begun
+		{Stop, true, "running"}, // the run had not started it
 		{Stop, false, "exited"},
-		{Stop, false, "exited"}, // entered again
+		{Stop, false, "exited"}, // repeated
 		{Stop, true, "running"},
 		{Start, false, "running"}, // it runs already
 		{Start, true, "running"},

@@ -35,7 +35,7 @@ func Back(ctx context.Context, j job.Job) (job.Result, error) {
 		faults.Point("compose files back")
 	}
 	if !d.trace.Exchanging && !in.Always {
-		return job.Result{Class: store.StepOK, Detail: "the container was not touched; the files are as they were"}, nil
+		return job.Result{Class: store.StepOK, Detail: "the container was not changed; the files are restored"}, nil
 	}
 	return d.goBack(ctx)
 }
@@ -58,7 +58,7 @@ func (d *deployment) goBack(ctx context.Context) (job.Result, error) {
 	defer down.stop()
 	want := wanted{image: image, url: d.in.Health}
 	if d.now != nil && d.now.ID == d.trace.Former.Container && d.now.Running() && !d.in.Always {
-		c, err := d.await(ctx, want) // the exchange did not happen
+		c, err := d.await(ctx, want) // the container was not replaced
 		if err != nil {
 			return job.Result{}, err
 		}
@@ -89,7 +89,7 @@ func (d *deployment) goBack(ctx context.Context) (job.Result, error) {
 
 // formerImage returns the id of the kept image of the former release.
 func (d *deployment) formerImage(ctx context.Context) (string, error) {
-	if !d.Build { // the image is never built here: it is that of the compose file
+	if !d.Build { // the image is not built here: use the one of the compose file
 		found, err := d.engine.Image(ctx, d.image)
 		return found.ID, err
 	}
@@ -99,13 +99,13 @@ func (d *deployment) formerImage(ctx context.Context) (string, error) {
 		image, err = d.engine.Image(ctx, d.trace.Former.Image)
 	}
 	if errors.Is(err, docker.ErrNotFound) {
-		return "", fmt.Errorf("the image of release %s is gone (%s): somebody removed it; place its files, build, and bring the service up by hand",
+		return "", fmt.Errorf("the image of release %s was removed (%s): place its files, build, and bring the service up by hand",
 			text.Digest(d.in.Former.Digest), name)
 	}
 	return image.ID, err
 }
 
-// removeCandidate removes the container of a candidate that replaced nothing.
+// removeCandidate removes the container of a candidate that replaced none.
 func (d *deployment) removeCandidate(ctx context.Context) (job.Result, error) {
 	if d.now != nil {
 		if err := d.engine.Stop(ctx, d.now.ID, 10*time.Second); err != nil {

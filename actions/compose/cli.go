@@ -16,11 +16,11 @@ import (
 	"github.com/retraind/retraind/actions/docker"
 )
 
-// cli is the command line of docker compose for one project.
+// cli is compose's command line for one project.
 type cli struct {
 	argv    []string // the program
 	v1      bool
-	pulls   bool // `up` knows --pull
+	pulls   bool // whether `up` has the flag --pull
 	dir     string
 	project string
 	files   []string
@@ -76,7 +76,7 @@ func (c cli) withImage(dir, service, image string) (cli, error) {
 	return c, os.WriteFile(path, text, 0o600)
 }
 
-// command is one command of compose; project and files are always named.
+// command returns one command of compose, with project and files given.
 func (c cli) command(ctx context.Context, args ...string) *exec.Cmd {
 	all := append([]string{}, c.argv[1:]...)
 	if c.project != "" {
@@ -96,7 +96,7 @@ func (c cli) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run runs a command of compose. Its output is that of the step.
+// run runs a command of compose, whose output goes to the step's output.
 func (c cli) run(ctx context.Context, args ...string) error {
 	var tail tail
 	cmd := c.command(ctx, args...)
@@ -130,9 +130,9 @@ func (c cli) failed(ctx context.Context, what string, err error, said string) er
 			lines = append(lines, line)
 		}
 	}
-	last := strings.Join(lines[max(0, len(lines)-2):], "; ") // version 1 only says in the last line that it failed
+	last := strings.Join(lines[max(0, len(lines)-2):], "; ") // version 1 reports only in the last line that it failed
 	if strings.Contains(said, "'ContainerConfig'") {
-		last = "docker-compose of version 1 cannot exchange containers of this engine: install the plugin (docker-compose-plugin)"
+		last = "docker-compose of version 1 cannot recreate containers of this engine: install the plugin (docker-compose-plugin)"
 	}
 	if last == "" {
 		return fmt.Errorf("%s %s: %w", strings.Join(c.argv, " "), what, err)
@@ -140,7 +140,7 @@ func (c cli) failed(ctx context.Context, what string, err error, said string) er
 	return fmt.Errorf("%s %s: %w: %s", strings.Join(c.argv, " "), what, err, last)
 }
 
-// tail keeps the end of what is written to it.
+// tail keeps the last bytes written to it.
 type tail struct{ b []byte }
 
 func (t *tail) Write(p []byte) (int, error) {

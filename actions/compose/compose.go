@@ -28,7 +28,7 @@ import (
 type Service struct {
 	Dir     string   `json:"dir"`               // directory of the compose file
 	Files   []string `json:"files,omitempty"`   // compose files; default: as compose itself finds them
-	Project string   `json:"project,omitempty"` // default: that of the container that runs, else as compose names it
+	Project string   `json:"project,omitempty"` // default: that of the running container, else compose's default
 	Name    string   `json:"service"`
 	Build   bool     `json:"build,omitempty"`
 	// Place maps files of a release to their paths below Dir.
@@ -43,13 +43,13 @@ type site struct {
 	engine *docker.Client
 	cli    cli
 	image  string            // name of the image that compose creates the container from
-	now    *docker.Container // the newest container, nil where there is none
+	now    *docker.Container // the newest container, nil if there is none
 }
 
-// find looks the service up: its files, its project, its container. It changes nothing.
+// find reads the state of the service: its files, project and container. It changes nothing.
 func find(ctx context.Context, s Service) (*site, error) {
 	if info, err := os.Stat(s.Dir); err != nil || !info.IsDir() {
-		return nil, fmt.Errorf("compose: %s is no directory: correct dir", s.Dir)
+		return nil, fmt.Errorf("compose: %s is not a directory: correct dir", s.Dir)
 	}
 	engine, err := docker.New("")
 	if err != nil {
@@ -104,7 +104,7 @@ func (s *Service) complete(running []docker.Container) error {
 				continue
 			}
 			if _, err := os.Stat(name); err != nil {
-				return fmt.Errorf("compose: service %s was brought up from %s, which is gone: put it back, or name the compose file in file",
+				return fmt.Errorf("compose: service %s was brought up from %s, which no longer exists: restore it, or name the compose file in file",
 					s.Name, name)
 			}
 			s.Files = append(s.Files, name)
@@ -138,7 +138,7 @@ func defaultFiles(dir string) (out []string) {
 			return err == nil
 		})
 		if i < 0 {
-			break // without the first there is no override
+			break // an override applies only with the main file
 		}
 		out = append(out, filepath.Join(dir, names[i]))
 	}
@@ -166,7 +166,7 @@ func (s *site) look(ctx context.Context) error {
 		}
 	}
 	if running > 1 {
-		return fmt.Errorf("compose: %d containers of service %s run: retraind exchanges one; set its scale to 1, or deploy by commands of your own",
+		return fmt.Errorf("compose: %d containers of service %s run: retraind replaces exactly one; set its scale to 1, or deploy with your own commands",
 			running, s.Name)
 	}
 	return nil

@@ -17,7 +17,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// TestMain lets the test binary be a job and, under the name docker-compose, the command line of compose.
+// TestMain lets the test binary run as a job and, under the name docker-compose, as the command line of compose.
 func TestMain(m *testing.M) {
 	switch {
 	case filepath.Base(os.Args[0]) == "docker-compose":
@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// place is a service in docker compose that serves the model "old", with a release "new" that wants to.
+// place is a docker compose service with the model "old", and a release "new" to deploy.
 type place struct {
 	t       *testing.T
 	engine  *dockertest.Engine
@@ -103,13 +103,13 @@ func (p *place) write(name, text string) {
 	writeFile(p.t, filepath.Join(p.dir, name), text)
 }
 
-// job runs a job of a deployment.
+// job runs a job of a deployment and returns its result.
 func (p *place) job(kind string) (job.Result, Deployed) {
 	p.t.Helper()
 	return p.jobOn(kind, p.in)
 }
 
-// jobOn runs a job as a process of its own, as the supervisor does.
+// jobOn runs a job as a separate process, as the supervisor does.
 func (p *place) jobOn(kind string, in any) (job.Result, Deployed) {
 	p.t.Helper()
 	p.attempt++
@@ -150,7 +150,7 @@ func (p *place) fails(kind, words string) {
 	}
 }
 
-// serves checks what the container, its image and the build context are.
+// serves checks the container, its image and the build context.
 func (p *place) serves(container, model string) {
 	p.t.Helper()
 	c, ok := p.engine.Get(container)
@@ -175,7 +175,7 @@ func TestDeployAndBack(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	calls := p.engine.Calls()
-	// Entered again it finds its traces: nothing is built or exchanged.
+	// Repeated, it uses its trace: nothing is built or replaced again.
 	if again := p.ok("deploy"); again.Container != d.Container {
 		t.Errorf("exchanged twice: %+v", again)
 	}
@@ -247,7 +247,7 @@ func TestBackAfterDays(t *testing.T) {
 	}
 	p.serves(back.Container, "old")
 
-	// And the release is brought back once more, as redeploy does, from its own files.
+	// The release is deployed again from its own files, as redeploy does.
 	p.in.Trace = filepath.Join(filepath.Dir(filepath.Dir(p.in.Trace)), "run3", "compose.json")
 	p.in.Former, p.in.Candidate = p.in.Candidate, Release{}
 	p.serves(p.ok("back").Container, "new")
@@ -270,14 +270,14 @@ func TestNothingServedBefore(t *testing.T) {
 	}
 }
 
-// Each fault of the place is an error that says where and what to do, and nothing is touched.
+// Each configuration fault is an error with the place and the remedy, and changes nothing.
 func TestPlaces(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, words string
 		breaks      func(*place)
 	}{
-		{"no directory", "is no directory: correct dir", func(p *place) { p.in.Service.Dir += "/gone" }},
+		{"no directory", "is not a directory: correct dir", func(p *place) { p.in.Service.Dir += "/gone" }},
 		{"another service", `has no service "web", it has api`, func(p *place) { p.in.Service.Name = "web" }},
 		{"a moved file", "was brought up from", func(p *place) {
 			c := p.container("c0")
@@ -326,7 +326,7 @@ func (p *place) link(name, to string) {
 	}
 }
 
-// A container that never gets healthy fails the deployment when its time is up, whatever the engine is doing then.
+// A container that never becomes healthy fails the deployment after its timeout, whatever the engine is doing then.
 func TestNeverHealthy(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

@@ -12,17 +12,17 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// config is what is needed of a project's configuration, as compose prints it.
+// config is the part of a project's configuration that this package needs, as printed by compose.
 type config struct {
-	Name     string `yaml:"name"` // version 1 prints none
+	Name     string `yaml:"name"` // not printed by version 1
 	Services map[string]struct {
 		Image string `yaml:"image"`
 		Build any    `yaml:"build"`
 	} `yaml:"services"`
 }
 
-// AllProfiles are arguments of version 2, before its command: it prints also services that only a profile enables, as
-// version 1 does.
+// AllProfiles are arguments of version 2, before its command: it then also prints services that only a profile enables,
+// as version 1 always does.
 var AllProfiles = []string{"--profile", "*"}
 
 func (c cli) config(ctx context.Context) (config, error) {
@@ -40,7 +40,7 @@ func (c cli) config(ctx context.Context) (config, error) {
 	return out, nil
 }
 
-// image is the name of the image that compose creates the service's container from.
+// image returns the name of the image of the service's container in the compose file.
 func (c config) image(files []string, s Service, v1 bool) (string, error) {
 	service, known := c.Services[s.Name]
 	switch {
@@ -59,7 +59,7 @@ func (c config) image(files []string, s Service, v1 bool) (string, error) {
 
 func (c config) builds(service string) bool { return c.Services[service].Build != nil }
 
-// project is the name that compose gives to the project of a directory.
+// project returns compose's default name for the project of a directory.
 func (c config) project(dir string) string {
 	if c.Name != "" {
 		return c.Name

@@ -15,7 +15,7 @@ import (
 	"github.com/retraind/retraind/actions/job"
 )
 
-// killed runs a job that is killed at a point, "" for none, and returns the points that it passed.
+// killed runs a job that is killed at a fault point, "" for none, and returns the points that it passed.
 func (p *place) killed(kind, at string) []string {
 	p.t.Helper()
 	p.attempt++

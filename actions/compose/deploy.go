@@ -15,13 +15,13 @@ import (
 // Input is the input of the jobs of this package.
 type Input struct {
 	Service Service `json:"service"`
-	Health  string  `json:"health,omitempty"` // URL that answers 200 when the service is up
+	Health  string  `json:"health,omitempty"` // URL that answers 200 once the service is up
 	Trace   string  `json:"trace"`            // file of the run
 	// Candidate is the release to deploy, or to roll back.
 	Candidate Release `json:"candidate,omitzero"`
 	// Former is the release in service before, the zero value if there is none.
 	Former Release `json:"former,omitzero"`
-	Kept   string  `json:"kept"` // directory of what was kept of former releases, by their tags
+	Kept   string  `json:"kept"` // directory of the files of former releases, by tag
 	// Always puts the former release into service whatever the run's trace says.
 	Always bool `json:"always,omitempty"`
 }
@@ -29,10 +29,10 @@ type Input struct {
 // Release is one release of the model.
 type Release struct {
 	Digest string `json:"digest,omitempty"`
-	Dir    string `json:"dir,omitempty"` // of its files, "" where it has none of its own
+	Dir    string `json:"dir,omitempty"` // directory of its files; "" if it has none of its own
 }
 
-// Deployed is the data of a deployment: which container serves.
+// Deployed is the data of a deployment: the container in service and the measured times.
 type Deployed struct {
 	Project   string    `json:"project"`
 	Service   string    `json:"service"`
@@ -99,7 +99,7 @@ func deploymentOf(ctx context.Context, j job.Job, in Input) (*deployment, error)
 	return d, t.mark(func(t *trace) { t.Since, t.Former = time.Now().UTC(), instanceOf(d.now) })
 }
 
-// keptDir is the directory of what was kept of the former release.
+// keptDir returns the directory of the kept files of the former release.
 func (d *deployment) keptDir() string { return filepath.Join(d.in.Kept, Tag(d.in.Former.Digest)) }
 
 // keepFormer tags the present image with its release, so that it survives a prune. It does so once in a run: later the
@@ -113,7 +113,7 @@ func (d *deployment) keepFormer(ctx context.Context) error {
 		return err
 	}
 	if err := d.engine.Tag(ctx, d.trace.Former.Image, name); err != nil {
-		return fmt.Errorf("keep the image that serves: %w", err)
+		return fmt.Errorf("keep the present image:  %w", err)
 	}
 	faults.Point("compose kept")
 	return d.trace.mark(func(t *trace) { t.Kept = true })
@@ -176,7 +176,7 @@ func (d *deployment) exchange(ctx context.Context, built time.Duration) (job.Res
 		if err := d.trace.mark(func(t *trace) { t.Exchanging = true }); err != nil {
 			return job.Result{}, err
 		}
-		d.job.Progress(0.6, "exchanging the container")
+		d.job.Progress(0.6, "replacing the container")
 		if d.Build {
 			if err := d.engine.Tag(ctx, image, d.image); err != nil {
 				return job.Result{}, err
@@ -206,7 +206,7 @@ func (d *deployment) done(c docker.Container, down, built time.Duration) job.Res
 	switch {
 	case d.in.Health == "":
 	case down == 0:
-		detail += "; the service answered all the time"
+		detail += "; the service answered throughout"
 	default:
 		detail += "; the service did not answer for " + down.Round(10*time.Millisecond).String()
 	}

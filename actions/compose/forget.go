@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/actions/docker"
 )
 
-// imageFile has the name of the image of a release, beside what was kept of its files.
+// imageFile has the name of a release's image, and is stored beside the kept files.
 const imageFile = "image"
 
 // note records the name of a release's image, so that it can be removed once the release is retired.

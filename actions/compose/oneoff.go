@@ -19,10 +19,10 @@ import (
 // container.
 const PortVar = "RETRAIND_PORT"
 
-// Beside says how a one-off container of the candidate's image runs beside the service.
+// Beside configures a one-off container of the candidate's image beside the service.
 type Beside struct {
-	Name string `json:"name"` // of the container, the run's own
-	// Port is what the service listens on in its container; 0: as the running container publishes it.
+	Name string `json:"name"` // of the container; unique to the run
+	// Port is the service's port in its container; 0 means the one that the running container publishes.
 	Port int               `json:"port,omitempty"`
 	Env  map[string]string `json:"env,omitempty"`
 	// Asked is the URL of the deployed service: its port selects one of several published ports.
@@ -31,7 +31,7 @@ type Beside struct {
 
 // OneOff is a container of the candidate's image that runs beside the service.
 type OneOff struct {
-	Address string // host and port at which it answers
+	Address string // its host and port
 	engine  *docker.Client
 	name    string
 }
@@ -49,7 +49,7 @@ func RunBeside(ctx context.Context, j job.Job, in Input, b Beside) (*OneOff, err
 		}
 	}
 	o := &OneOff{engine: d.engine, name: b.Name}
-	if err := o.engine.Remove(ctx, b.Name); err != nil { // of an attempt that was killed
+	if err := o.engine.Remove(ctx, b.Name); err != nil { // left by a killed attempt
 		return nil, err
 	}
 	args, port, err := d.besides(b)
@@ -173,13 +173,13 @@ func address(c docker.Container, port int) string {
 			return net.JoinHostPort(host, strconv.Itoa(p.Host))
 		}
 	}
-	if c.Network != "host" && len(c.Addresses) > 0 { // an internal network publishes nothing
+	if c.Network != "host" && len(c.Addresses) > 0 { // an internal network publishes no ports
 		host = c.Addresses[0]
 	}
 	return net.JoinHostPort(host, strconv.Itoa(at))
 }
 
-// answers asks the container's health, at the path of the service's.
+// answers requests the container's health, at the path of the service's health URL.
 func (o *OneOff) answers(ctx context.Context, health string) error {
 	if health == "" {
 		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", o.Address)
@@ -207,15 +207,15 @@ func (o *OneOff) Redirect(to string) (string, error) {
 
 // Close removes the container.
 func (o *OneOff) Close() {
-	ctx, stop := context.WithTimeout(context.Background(), 8*time.Second) // within the grace of a step that is ended
+	ctx, stop := context.WithTimeout(context.Background(), 8*time.Second) // shorter than the grace period of a stopped step
 	defer stop()
 	if err := o.engine.Remove(ctx, o.name); err != nil {
-		fmt.Println("the container of the candidate's image stays:", err)
+		fmt.Println("the container of the candidate's image could not be removed: ", err)
 	}
 	o.engine.Close()
 }
 
-// RemoveBeside removes a one-off container that a killed step left.
+// RemoveBeside removes a one-off container left by a killed step.
 func RemoveBeside(ctx context.Context, name string) error {
 	engine, err := docker.New("")
 	if err != nil {

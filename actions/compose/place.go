@@ -97,7 +97,7 @@ func (p placer) keep(to, former string) error {
 	})
 }
 
-// sameAs reports whether a file is that of a release, with its hash.
+// sameAs reports whether a file equals that of a release, and returns its hash.
 func sameAs(dir *os.Root, at string, info fs.FileInfo, release, name string) (string, bool) {
 	if release == "" {
 		return "", false
@@ -182,7 +182,7 @@ func (p placer) putBack(kept, former string) error {
 		err = json.Unmarshal(b, &list)
 	}
 	if err != nil {
-		return fmt.Errorf("put the former files back: %w", err)
+		return fmt.Errorf("restore the former files:  %w", err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.names)) {
 		at := filepath.Clean(p.names[name])
@@ -241,7 +241,7 @@ func (p placer) restoreBelow(list map[string]string, at, name, kept, former stri
 	return nil
 }
 
-// between opens two directories as roots.
+// between opens two directories as roots and calls do with them.
 func (p placer) between(a, b string, do func(a, b *os.Root) error) error {
 	from, err := os.OpenRoot(a)
 	if err != nil {

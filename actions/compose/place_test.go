@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What stands in the way is refused before anything is written, on both sides.
+// Unsuitable files are refused before anything is written, on both sides.
 func TestPlaceRefuses(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -68,7 +68,7 @@ func TestKeepAndPutBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(kept, "same")); err == nil {
-		t.Error("what the release has itself was copied")
+		t.Error("a file that the release has was copied")
 	}
 	if err := p.place(release); err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func TestKeepAndPutBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFile(t, filepath.Join(former, "same"), "AS RELEASED")
-	if err := p.putBack(kept, former); err == nil || !strings.Contains(err.Error(), "was changed since") {
+	if err := p.putBack(kept, former); err == nil || !strings.Contains(err.Error(), "has changed since") {
 		t.Errorf("a changed release: %v", err)
 	}
 }

@@ -20,8 +20,8 @@ type trace struct {
 	path string
 
 	Since  time.Time `json:"since"`
-	Former instance  `json:"former,omitzero"` // zero where no container was there
-	// Built is the id of the candidate's image, once it is built.
+	Former instance  `json:"former,omitzero"` // zero if there was no container
+	// Built is the id of the candidate's image, set after the build.
 	Built string `json:"built,omitempty"`
 	// Kept means that the former image is tagged with its release. Placing means that files are being replaced.
 	Kept    bool `json:"kept,omitempty"`
@@ -47,7 +47,7 @@ func instanceOf(c *docker.Container) instance {
 	return instance{c.ID, c.Image, c.Running()}
 }
 
-// readTrace reads a run's trace; it reports false where there is none.
+// readTrace reads a run's trace; it reports false if there is none.
 func readTrace(path string) (*trace, bool, error) {
 	t := &trace{path: path}
 	b, err := os.ReadFile(path)
@@ -63,7 +63,7 @@ func readTrace(path string) (*trace, bool, error) {
 	return t, true, nil
 }
 
-// mark changes the trace and makes it durable.
+// mark changes the trace and writes it durably.
 func (t *trace) mark(change func(*trace)) error {
 	change(t)
 	b, err := json.MarshalIndent(t, "", "  ")

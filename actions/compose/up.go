@@ -7,7 +7,7 @@ import (
 	"github.com/retraind/retraind/actions/docker"
 )
 
-// build builds the service's image under a name.
+// build builds the service's image and tags it.
 func (s *site) build(ctx context.Context, dir, image string) error {
 	named, err := s.cli.withImage(dir, s.Name, image)
 	if err != nil {
@@ -21,7 +21,7 @@ func (s *site) exchangeContainer(ctx context.Context) error { return s.up(ctx, r
 
 const recreate = "--force-recreate"
 
-// up creates the service's container anew where that is needed, and starts it.
+// up recreates the service's container if needed, and starts it.
 func (s *site) up(ctx context.Context, more ...string) error {
 	if err := s.removeUnfinished(ctx); err != nil {
 		return err
@@ -38,9 +38,10 @@ func (s *site) bringUp(more ...string) []string {
 	return append(args, s.Name)
 }
 
-// removeUnfinished removes what an `up` of version 2 left that was killed: a container that should have replaced another
-// one and was never started. The next `up` would keep that one, remove the other one, which serves, and fail then, since it
-// gives both the same name. The only container of the service stays: it may have volumes that nothing else has.
+// removeUnfinished removes a container that a killed `up` of version 2 left: one that should have replaced another and
+// was never started. The next `up` would keep that one, remove the other one, which is in service, and then fail, since
+// it gives both the same name. If the service has no other container, it is kept: it may hold the only copy of a
+// volume.
 func (s *site) removeUnfinished(ctx context.Context) error {
 	all, err := s.engine.Containers(ctx, s.Project, s.Name)
 	if err != nil {

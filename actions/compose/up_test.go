@@ -7,7 +7,8 @@ import (
 	"github.com/retraind/retraind/actions/docker"
 )
 
-// What a killed `up` of version 2 created and never started is removed before the next one: its name would stand in the way.
+// A container that a killed `up` of version 2 created and never started is removed before the next `up`: both would get
+// the same name.
 func TestUnfinishedExchange(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -21,7 +22,7 @@ func TestUnfinishedExchange(t *testing.T) {
 		t.Error("it is still there")
 	}
 
-	// Killed later, before the start: the container is the candidate's, and is brought up again.
+	// Killed later, before the start: the container is the candidate's, and the next attempt starts it.
 	now, _ := p.engine.Get(d.Container)
 	now.State, now.Started = "created", time.Time{}
 	now.Labels[docker.LabelReplace] = "shop_api_1"

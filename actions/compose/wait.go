@@ -19,9 +19,9 @@ const (
 
 // wanted describes the container to wait for.
 type wanted struct {
-	not   string    // id of the container that it replaces
+	not   string    // id of the container to be replaced
 	image string    // id of its image
-	since time.Time // it was started later
+	since time.Time // it must have started later
 	url   string    // answers 200 once the service is up; "" for none
 }
 
@@ -72,7 +72,7 @@ func (s *site) healthy(ctx context.Context, w wanted) (docker.Container, string,
 	case c.ID == w.not:
 		return c, "the former container is still there", nil
 	case w.image != "" && c.Image != w.image:
-		return c, "", fmt.Errorf("compose: container %s is of image %s (%s), not of the release's %s: does another compose file name the image?",
+		return c, "", fmt.Errorf("compose: container %s is of image %s (%s), not of the release's %s: does another compose file use the same image name?",
 			c.Name, docker.Short(c.Image), c.ImageName, docker.Short(w.image))
 	case c.State == "exited" || c.State == "dead":
 		return c, "", fmt.Errorf("compose: container %s ended with exit status %d%s", c.Name, c.ExitCode, s.said(ctx, c))
@@ -105,17 +105,17 @@ func (s *site) said(ctx context.Context, c docker.Container) string {
 	if err != nil || output == "" {
 		return ""
 	}
-	fmt.Println(output) // whole in the step's output
+	fmt.Println(output) // the complete text is in the step's output
 	lines := strings.Split(output, "\n")
 	return ": " + text.OneLine(lines[len(lines)-1], 300)
 }
 
 var prober = &http.Client{
 	Timeout:   2 * time.Second,
-	Transport: &http.Transport{DisableKeepAlives: true}, // each question is a connection, as a new client's is
+	Transport: &http.Transport{DisableKeepAlives: true}, // a new connection each time, as from a new client
 }
 
-// get requests a health URL once.
+// get requests a health URL once, and fails unless it answers 200.
 func get(ctx context.Context, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -33,7 +33,7 @@ func (c *Client) Stop(ctx context.Context, id string, grace time.Duration) error
 	} else {
 		grace = longestGrace
 	}
-	// The engine answers when the container has ended.
+	// The engine answers once the container has ended.
 	ctx, stop := context.WithTimeout(ctx, grace+patience)
 	defer stop()
 	return c.do(ctx, "stop container "+Short(id), http.MethodPost, "/containers/"+url.PathEscape(id)+"/stop", query, nil,

@@ -26,18 +26,18 @@ import (
 	"time"
 )
 
-// HostVar names the variable that says where the engine listens, as for the docker command.
+// HostVar is the environment variable with the engine's address, as for the docker command.
 const HostVar = "DOCKER_HOST"
 
 const (
 	defaultHost = "unix:///var/run/docker.sock"
 	oldestAPI   = 41 // minor of 1.41
-	newestAPI   = 51 // minor of the newest version that this client was read against
+	newestAPI   = 51 // minor of the newest version that this client was tested with
 	patience    = 30 * time.Second
 	maxAnswer   = 16 << 20
 )
 
-// Client asks one engine.
+// Client sends requests to one engine.
 type Client struct {
 	socket string
 	http   *http.Client
@@ -83,7 +83,7 @@ func (c *Client) version(ctx context.Context) (int, error) {
 	if known != 0 {
 		return known, nil
 	}
-	const op = "ask the engine's version"
+	const op = "read the engine's version"
 	resp, err := c.send(ctx, http.MethodGet, "/_ping")
 	if err != nil {
 		return 0, c.unreachable(op, err)
@@ -98,7 +98,7 @@ func (c *Client) version(ctx context.Context) (int, error) {
 	if err != nil || major != "1" || n < oldestAPI {
 		return 0, &Error{
 			Op: op, Kind: ErrTooOld,
-			Detail: fmt.Sprintf("it speaks API version %q, needed is 1.%d: upgrade Docker to 20.10 or newer", says, oldestAPI),
+			Detail: fmt.Sprintf("it has API version %q, but 1.%d is required: upgrade Docker to 20.10 or newer", says, oldestAPI),
 		}
 	}
 	c.mu.Lock()
@@ -107,7 +107,7 @@ func (c *Client) version(ctx context.Context) (int, error) {
 	return c.minor, nil
 }
 
-// Ping reports whether the engine answers, and is new enough.
+// Ping checks that the engine answers and is new enough.
 func (c *Client) Ping(ctx context.Context) error {
 	c.forget()
 	_, err := c.version(ctx)
@@ -121,14 +121,14 @@ func (c *Client) forget() {
 	c.minor = 0
 }
 
-// call sends one request that the engine answers at once.
+// call sends one request that the engine answers without delay.
 func (c *Client) call(ctx context.Context, op, method, path string, query url.Values, out any, fine ...int) error {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	return c.do(ctx, op, method, path, query, out, fine...)
 }
 
-// do sends one request and decodes the answer into out, unless that is nil. Statuses in fine are no failure.
+// do sends one request and decodes the answer into out, unless out is nil. Statuses in fine are no error.
 func (c *Client) do(ctx context.Context, op, method, path string, query url.Values, out any, fine ...int) error {
 	minor, err := c.version(ctx)
 	if err != nil {
@@ -171,7 +171,7 @@ func (c *Client) send(ctx context.Context, method, target string) (*http.Respons
 	return c.http.Do(req)
 }
 
-// unreachable is the error of a request without an answer.
+// unreachable returns the error of a request without an answer.
 func (c *Client) unreachable(op string, err error) error {
 	if errors.Is(err, os.ErrPermission) {
 		return &Error{

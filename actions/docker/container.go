@@ -19,7 +19,7 @@ const (
 	LabelOneOff  = "com.docker.compose.oneoff"
 	LabelDir     = "com.docker.compose.project.working_dir"
 	LabelFiles   = "com.docker.compose.project.config_files"
-	LabelReplace = "com.docker.compose.replace" // version 2: it was created in place of another one
+	LabelReplace = "com.docker.compose.replace" // version 2: set on a container created to replace another one
 )
 
 // Health is the state of the container's own health check; "" without one.
@@ -38,7 +38,7 @@ type Container struct {
 	ID        string
 	Name      string
 	Image     string // id of the image: "sha256:…"
-	ImageName string // the name that it was created from
+	ImageName string // name of the image it was created from
 	Labels    map[string]string
 	State     string // created, running, paused, restarting, removing, exited or dead
 	ExitCode  int
@@ -54,7 +54,7 @@ type Container struct {
 	StopTimeout time.Duration
 	// Network is host, none, or the name of the first network.
 	Network   string
-	Addresses []string // of the container in its networks
+	Addresses []string // its addresses in its networks
 	Ports     []Port
 }
 
@@ -70,11 +70,11 @@ func (c Container) Running() bool { return c.State == "running" }
 // Project is the compose project of the container, "" if it is not of docker compose.
 func (c Container) Project() string { return c.Labels[LabelProject] }
 
-// Service is its name in the compose file, "" if it is not of docker compose.
+// Service is the container's service in the compose file, "" if it is not of docker compose.
 func (c Container) Service() string { return c.Labels[LabelService] }
 
-// Containers lists the containers of a service of a compose project, running or not, the newest first; those of `compose
-// run` are left out. With service "" it lists all of the project.
+// Containers lists the containers of a service of a compose project, running or not, the newest first; those of
+// `compose run` are left out. With service "" it lists all containers of the project.
 func (c *Client) Containers(ctx context.Context, project, service string) ([]Container, error) {
 	labels := []string{LabelProject + "=" + project}
 	if service != "" {
@@ -83,7 +83,7 @@ func (c *Client) Containers(ctx context.Context, project, service string) ([]Con
 	return c.Labelled(ctx, labels...)
 }
 
-// Labelled lists the containers with all of some labels ("name=value"), like Containers.
+// Labelled lists the containers that have all of the labels ("name=value"), like Containers.
 func (c *Client) Labelled(ctx context.Context, labels ...string) ([]Container, error) {
 	filters, err := json.Marshal(map[string][]string{"label": labels})
 	if err != nil {
@@ -106,7 +106,7 @@ func (c *Client) Labelled(ctx context.Context, labels ...string) ([]Container, e
 		}
 		one, err := c.Container(ctx, found.ID)
 		if isNotFound(err) {
-			continue // it was removed meanwhile
+			continue // removed meanwhile
 		}
 		if err != nil {
 			return nil, err
@@ -117,7 +117,7 @@ func (c *Client) Labelled(ctx context.Context, labels ...string) ([]Container, e
 	return out, nil
 }
 
-// inspected is what the engine says of one container.
+// inspected is the engine's answer about one container.
 type inspected struct {
 	ID           string `json:"Id"`
 	Name         string
@@ -148,11 +148,11 @@ type inspected struct {
 	}
 }
 
-// Container describes one container by its id or name.
+// Container returns one container by its id or name.
 func (c *Client) Container(ctx context.Context, id string) (Container, error) {
 	var in inspected
 	path := "/containers/" + url.PathEscape(id) + "/json"
-	if err := c.call(ctx, "look at container "+Short(id), http.MethodGet, path, nil, &in); err != nil {
+	if err := c.call(ctx, "inspect container "+Short(id), http.MethodGet, path, nil, &in); err != nil {
 		return Container{}, err
 	}
 	out := Container{
@@ -187,7 +187,7 @@ func (c *Client) Container(ctx context.Context, id string) (Container, error) {
 		}
 	}
 	slices.SortFunc(out.Ports, func(a, b Port) int { return cmp.Or(a.Container-b.Container, a.Host-b.Host) })
-	out.Ports = slices.Compact(out.Ports) // one each for IPv4 and IPv6
+	out.Ports = slices.Compact(out.Ports) // the engine lists a port twice, for IPv4 and IPv6
 	return out, nil
 }
 

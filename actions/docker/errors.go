@@ -26,7 +26,7 @@ var (
 
 // Error is a failed request.
 type Error struct {
-	Op     string // what was asked for, such as "stop container 4f2a"
+	Op     string // the operation, such as "stop container 4f2a"
 	Kind   error  // one of the errors above
 	Detail string // the engine's message, and the remedy
 }
@@ -42,7 +42,7 @@ func (e *Error) Error() string {
 // Unwrap returns the kind.
 func (e *Error) Unwrap() error { return e.Kind }
 
-// refused is the error of an unsuccessful answer.
+// refused returns the error of an unsuccessful answer.
 func refused(op string, resp *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	var said struct{ Message string }

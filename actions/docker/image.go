@@ -15,32 +15,32 @@ type Image struct {
 	Bytes int64
 }
 
-// Image describes an image by its id or name.
+// Image returns an image by its id or name.
 func (c *Client) Image(ctx context.Context, name string) (Image, error) {
 	var in struct {
 		ID       string `json:"Id"`
 		RepoTags []string
 		Size     int64
 	}
-	if err := c.call(ctx, "look at image "+name, http.MethodGet, "/images/"+name+"/json", nil, &in); err != nil {
+	if err := c.call(ctx, "inspect image "+name, http.MethodGet, "/images/"+name+"/json", nil, &in); err != nil {
 		return Image{}, err
 	}
 	return Image{in.ID, in.RepoTags, in.Size}, nil
 }
 
-// Tag gives an image one more name. A name that another image had is taken from it.
+// Tag adds a name to an image. If another image has that name, it loses it.
 func (c *Client) Tag(ctx context.Context, image, name string) error {
 	repo, tag := SplitName(name)
 	query := url.Values{"repo": {repo}, "tag": {tag}}
 	return c.call(ctx, "tag image "+Short(image)+" as "+name, http.MethodPost, "/images/"+image+"/tag", query, nil)
 }
 
-// Untag takes a name from an image; the image goes with its last name. A name that is gone is no error.
+// Untag removes a name; an image is deleted with its last name. A missing name is no error.
 func (c *Client) Untag(ctx context.Context, name string) error {
 	return c.call(ctx, "remove image "+name, http.MethodDelete, "/images/"+name, nil, nil, http.StatusNotFound)
 }
 
-// Names lists the names of a repository's images.
+// Names lists the names of the images in a repository.
 func (c *Client) Names(ctx context.Context, repository string) ([]string, error) {
 	var list []struct{ RepoTags []string }
 	query := url.Values{"filters": {`{"reference":["` + repository + `"]}`}}
@@ -59,7 +59,7 @@ func (c *Client) Names(ctx context.Context, repository string) ([]string, error)
 	return slices.Compact(out), nil
 }
 
-// SplitName splits "repository:tag"; without a tag it is latest. The port of a registry is no tag.
+// SplitName splits "repository:tag"; the default tag is latest. The port of a registry is not taken for a tag.
 func SplitName(name string) (repository, tag string) {
 	if i := strings.LastIndexByte(name, ':'); i >= 0 && !strings.Contains(name[i:], "/") {
 		return name[:i], name[i+1:]

@@ -19,7 +19,7 @@ const (
 	labelDir     = "com.docker.compose.project.working_dir"
 )
 
-// containers decides about requests on containers.
+// containers decides about requests for containers.
 func (q *request) containers() (http.HandlerFunc, error) {
 	switch {
 	case len(q.parts) == 2 && q.parts[1] == "json" && q.Method == http.MethodGet:
@@ -33,7 +33,7 @@ func (q *request) containers() (http.HandlerFunc, error) {
 	if len(q.parts) == 3 {
 		what += " " + q.parts[2]
 	}
-	known := map[string][]string{ // parameters by request
+	known := map[string][]string{ // allowed query parameters by request
 		"GET json": {"size"}, "GET logs": {"stdout", "stderr", "tail", "since", "until", "timestamps", "follow", "details"},
 		"POST start": {}, "POST stop": {"t", "signal"}, "POST restart": {"t", "signal"}, "POST kill": {"signal"},
 		"POST wait": {"condition"}, "POST rename": {"name"}, "DELETE": {"v", "force"},
@@ -55,7 +55,7 @@ func (q *request) containers() (http.HandlerFunc, error) {
 	return q.pass(append([]string{"containers", found.ID}, q.parts[2:]...)...)
 }
 
-// inspected is a container as the engine describes it.
+// inspected is the engine's description of a container.
 type inspected struct {
 	ID     string `json:"Id"`
 	Image  string
@@ -70,8 +70,8 @@ type inspected struct {
 	NetworkSettings struct{ Networks map[string]any }
 }
 
-// own is a container of a configured service, by its id or name, with what is known of the service. One that has not
-// started yet is no precedent: compose still connects it with its networks.
+// own returns a container of a configured service, by its id or name, with the service's recorded rights. A container
+// that has not started yet is not recorded: compose still connects it with its networks.
 func (q *request) own(id string) (inspected, *precedent, error) {
 	var c inspected
 	if !name.MatchString(id) {
@@ -96,7 +96,7 @@ func (q *request) own(id string) (inspected, *precedent, error) {
 // oneOff reports whether a container is one of `docker compose run`, which publishes no ports.
 func oneOff(labels map[string]string) bool { return strings.EqualFold(labels[labelOneOff], "true") }
 
-// list lists the containers of the configured services only.
+// list lists the containers of the configured services, and no others.
 func (q *request) list(w http.ResponseWriter, r *http.Request) {
 	var all []map[string]any
 	if err := q.guard.ask(r.Context(), q.version+"/containers/json?"+q.query.Encode(), &all); err != nil {
@@ -116,14 +116,14 @@ func (q *request) list(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(append([]map[string]any{}, shown...))
 }
 
-// topLevel are the keys of a container that say nothing about its rights on the host.
+// topLevel are the top-level keys of a container that do not affect its rights on the host.
 var topLevel = []string{
 	"Hostname", "Domainname", "User", "AttachStdin", "AttachStdout", "AttachStderr", "ExposedPorts", "Tty", "OpenStdin",
 	"StdinOnce", "Env", "Cmd", "Healthcheck", "ArgsEscaped", "Image", "Volumes", "WorkingDir", "Entrypoint", "MacAddress",
 	"NetworkDisabled", "OnBuild", "Labels", "StopSignal", "StopTimeout", "Shell", "HostConfig", "NetworkingConfig",
 }
 
-// create allows a container of a configured service that has the rights of the present one.
+// create allows a container of a configured service if it has exactly the rights of the present one.
 func (q *request) create() (http.HandlerFunc, error) {
 	if err := q.only("name", "platform"); err != nil {
 		return nil, err
@@ -151,7 +151,7 @@ func (q *request) create() (http.HandlerFunc, error) {
 		return nil, err
 	}
 	if err := known.allows(labels, body); err != nil {
-		return nil, fmt.Errorf("a container of service %s: %w: bring it up once by hand (docker compose up -d %[1]s), then retraind may exchange it",
+		return nil, fmt.Errorf("a container of service %s: %w: bring it up once by hand (docker compose up -d %[1]s), then retraind may replace it",
 			s.Name, err)
 	}
 	if oneOff(labels) {
@@ -166,8 +166,8 @@ func (q *request) create() (http.HandlerFunc, error) {
 	return q.pass(q.parts...)
 }
 
-// links refuses links to other containers than the services'; version 1 of compose links a container beside a service
-// with that service.
+// links allows links to containers of the configured services only; version 1 of compose links a one-off container with
+// its service.
 func (q *request) links(body map[string]any) error {
 	config, _ := body["HostConfig"].(map[string]any)
 	for key, value := range config {
@@ -176,7 +176,7 @@ func (q *request) links(body map[string]any) error {
 		}
 		list, ok := value.([]any)
 		if !ok {
-			return errors.New("the key Links is no list")
+			return errors.New("the key Links is not a list")
 		}
 		for _, link := range list {
 			text, _ := link.(string)
@@ -189,7 +189,8 @@ func (q *request) links(body map[string]any) error {
 	return nil
 }
 
-// precedents is what is known of a service: by its present container, or by the last one that was seen.
+// precedents returns the rights of a service: those of its present container, or the recorded ones of the last
+// container.
 func (q *request) precedents(s Service) (*precedent, error) {
 	filters, err := json.Marshal(map[string][]string{"label": {labelService + "=" + s.Name}})
 	if err != nil {
@@ -203,7 +204,7 @@ func (q *request) precedents(s Service) (*precedent, error) {
 	if err := q.guard.ask(q.Context(), q.version+path, &list); err != nil {
 		return nil, err
 	}
-	for _, found := range list { // the newest first
+	for _, found := range list { // sorted: the newest first
 		if of, ok := q.guard.configured(found.Labels); ok && of == s && !oneOff(found.Labels) && found.State != "created" {
 			_, known, err := q.own(found.ID)
 			return known, err
@@ -216,8 +217,7 @@ func (q *request) precedents(s Service) (*precedent, error) {
 		s.Name, s.Dir)
 }
 
-// body reads the request's body as JSON and puts what was read in its place, so that the engine sees no second value of a
-// key.
+// body decodes the request's JSON body and replaces it by its encoding, so that the engine sees no duplicate keys.
 func (q *request) body(out *map[string]any) error {
 	text, err := io.ReadAll(io.LimitReader(q.Body, maxBody+1))
 	if err != nil {
@@ -227,7 +227,7 @@ func (q *request) body(out *map[string]any) error {
 		return errors.New("the body is too long")
 	}
 	if err := decode(text, out); err != nil {
-		return fmt.Errorf("the body is no JSON object: %w", err)
+		return fmt.Errorf("the body is not a JSON object: %w", err)
 	}
 	if err := spelledOnce(*out); err != nil {
 		return err
@@ -242,7 +242,7 @@ func (q *request) body(out *map[string]any) error {
 	return nil
 }
 
-// spelledOnce refuses keys that an engine, which does not mind case, would take for the same.
+// spelledOnce refuses keys that differ in case only: the engine ignores case and would take them for one key.
 func spelledOnce(m map[string]any) error {
 	seen := map[string]bool{}
 	for key := range m {

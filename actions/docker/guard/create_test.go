@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// same is what compose asks for to exchange the container.
+// same is compose's request to recreate the container.
 func same(t *testing.T) map[string]any {
 	t.Helper()
 	const text = `{"Image": "suite-api", "Env": ["A=b"], "Labels": {"com.docker.compose.project": "suite",
@@ -38,7 +38,7 @@ func TestSameContainer(t *testing.T) {
 	}
 }
 
-// A container beside the service, as `docker compose run` makes it, publishes a free port of this host's.
+// A one-off container of `docker compose run` publishes a free port of 127.0.0.1.
 func TestContainerBeside(t *testing.T) {
 	t.Parallel()
 	w, e := recorded(t)
@@ -65,7 +65,7 @@ func TestContainerBeside(t *testing.T) {
 	}
 }
 
-// Every way to more rights than the present container has is refused.
+// Every way to get more rights than the present container has is refused.
 func TestMoreRights(t *testing.T) {
 	t.Parallel()
 	w, e := recorded(t)

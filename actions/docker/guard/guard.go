@@ -1,11 +1,11 @@
-// Package guard is a filter between a user without rights and a Docker engine. It serves the engine's API on a socket
-// of its own, and forwards what retraind and the command line of compose need for the configured services; it refuses
-// everything else. Members of the group docker are root on the machine; users of this socket are not.
+// Package guard is a filter between an unprivileged user and a Docker engine. It serves the engine's API on a socket of
+// its own, and forwards the requests that retraind and the command line of compose need for the configured services; it
+// refuses all others. Members of the group docker are root on the machine; users of this socket are not.
 //
-// A new container may have exactly the rights on the host that the present one of its service has, which a person
-// started: mounts, devices, networks, ports, capabilities (see precedent). Only images of the service may be built,
-// named and started. Writes are logged with the peer's user. Its only state is the recorded rights of the services, in
-// a directory of its own. A Guard is safe for concurrent use.
+// A new container must have exactly the rights on the host of the service's present container, which a person started:
+// mounts, devices, networks, ports, capabilities (see precedent). Only images of the service may be built, tagged and
+// started. Writes are logged with the peer's user. The only state is the recorded rights of the services, in a
+// directory of its own. A Guard is safe for concurrent use.
 package guard
 
 import (
@@ -28,22 +28,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DefaultEngine is where engines listen.
+// DefaultEngine is the default address of the Docker engine.
 const DefaultEngine = "unix:///var/run/docker.sock"
 
-// Service is a service of docker compose that may be exchanged.
+// Service is a docker compose service whose container may be replaced.
 type Service struct {
-	Dir     string // directory of the compose file, as compose knows it
+	Dir     string // directory of the compose file, as in the container's label
 	Name    string
 	Project string // "" for any project of Dir
 }
 
-// Config is what a Guard needs.
+// Config configures a Guard.
 type Config struct {
 	Engine   string // default: DefaultEngine
 	Services []Service
-	UID      uint32 // the user who may ask, beside root
-	State    string // directory in which it remembers the services' rights; "" for none
+	UID      uint32 // user who may use the socket, besides root
+	State    string // directory for the recorded rights; "" for none
 	Log      *slog.Logger
 }
 
@@ -109,7 +109,7 @@ func (g *Guard) Serve(ctx context.Context, l net.Listener) error {
 
 type peerKey struct{}
 
-// peerOf is who connected, nil where the kernel does not say.
+// peerOf returns the user at the other end of a connection, nil if the kernel does not report it.
 func peerOf(c net.Conn) (peer *unix.Ucred) {
 	conn, ok := c.(*net.UnixConn)
 	if !ok {
@@ -127,7 +127,7 @@ func peerOf(c net.Conn) (peer *unix.Ucred) {
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	peer, _ := r.Context().Value(peerKey{}).(*unix.Ucred)
 	if peer == nil || peer.Uid != 0 && peer.Uid != g.config.UID {
-		g.refuse(w, r, peer, errors.New("this socket is for another user"))
+		g.refuse(w, r, peer, errors.New("this socket belongs to another user"))
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxContext)
@@ -145,7 +145,7 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		g.config.Log.Info("passed on to the engine", "request", r.Method+" "+r.URL.Path, "uid", peer.Uid, "pid", peer.Pid)
+		g.config.Log.Info("forwarded to the engine", "request", r.Method+" "+r.URL.Path, "uid", peer.Uid, "pid", peer.Pid)
 	}
 	pass(w, r)
 }
@@ -174,7 +174,7 @@ func answer(w http.ResponseWriter, status int, message string) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"message": message})
 }
 
-// engineError is what the engine answered to a question of the guard's own.
+// engineError is the engine's error answer to a request of the guard itself.
 type engineError struct {
 	status  int
 	message string
@@ -182,7 +182,7 @@ type engineError struct {
 
 func (e *engineError) Error() string { return e.message }
 
-// ask asks the engine and decodes its answer.
+// ask sends the engine a request of the guard itself and decodes the answer.
 func (g *Guard) ask(ctx context.Context, path string, out any) error {
 	ctx, stop := context.WithTimeout(ctx, 30*time.Second)
 	defer stop()
@@ -208,12 +208,12 @@ func (g *Guard) ask(ctx context.Context, path string, out any) error {
 }
 
 const (
-	maxContext = 8 << 30 // a build's context, with a model in it
-	maxBody    = 1 << 20 // of other requests
+	maxContext = 8 << 30 // limit of a build context, which may contain a model
+	maxBody    = 1 << 20 // limit of other request bodies
 	maxAnswer  = 32 << 20
 )
 
-// configured finds the service that a container with some labels belongs to.
+// configured returns the service of a container with these labels.
 func (g *Guard) configured(labels map[string]string) (Service, bool) {
 	i := slices.IndexFunc(g.config.Services, func(s Service) bool {
 		return labels[labelService] == s.Name && samePath(labels[labelDir], s.Dir) && labels[labelProject] != "" &&

@@ -20,7 +20,7 @@ import (
 	"github.com/retraind/retraind/internal/dockertest"
 )
 
-// world is a guard of an engine.
+// world is a Guard with an engine behind it.
 type world struct {
 	t      *testing.T
 	host   string
@@ -34,7 +34,7 @@ func guarded(t *testing.T, config guard.Config) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("", "guard") // the path of a socket must be short
+	dir, err := os.MkdirTemp("", "guard") // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func (w *world) send(method, path, body string, header ...string) (int, string) 
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	req.URL.Opaque = "//docker" + path // as it is spelled here
+	req.URL.Opaque = "//docker" + path // keeps the exact spelling of the path
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
@@ -93,7 +93,7 @@ func labels(dir string) map[string]string {
 	return map[string]string{docker.LabelProject: "suite", docker.LabelService: "api", docker.LabelDir: dir}
 }
 
-// What package docker promises holds through the guard, too.
+// The conformance test of package docker passes through the guard, too.
 func TestSuite(t *testing.T) {
 	t.Parallel()
 	e := dockertest.Start(t)
@@ -119,7 +119,7 @@ func TestSuite(t *testing.T) {
 	}
 }
 
-// Another user than the one who is let in, and other projects of the same name.
+// Other users than the configured one, and projects with the same name elsewhere, are refused.
 func TestOnlyTheUser(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() == 0 {
@@ -131,7 +131,7 @@ func TestOnlyTheUser(t *testing.T) {
 	}
 }
 
-// recorder plays an engine with one container, and notes what reaches it.
+// recorder is a fake engine with one container that records the requests.
 type recorder struct {
 	mu    sync.Mutex
 	calls []string

@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/actions/compose"
 )
 
-// images decides about requests on images: all may be looked at, those of the services may be named and forgotten.
+// images decides about requests for images: all may be inspected, those of the services may be tagged and untagged.
 func (q *request) images() (http.HandlerFunc, error) {
 	last := q.parts[len(q.parts)-1]
 	switch {
@@ -26,10 +26,10 @@ func (q *request) images() (http.HandlerFunc, error) {
 	return nil, errNotAllowed
 }
 
-// named is the image of a path such as images/a/b:tag/json.
+// named returns the image in a path such as images/a/b:tag/json.
 func (q *request) named() string { return strings.Join(q.parts[1:len(q.parts)-1], "/") }
 
-// tag gives an image of a service a name of that service.
+// tag allows tagging an image of a service with a name of that service.
 func (q *request) tag() (http.HandlerFunc, error) {
 	if err := q.only("repo", "tag"); err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func (q *request) tag() (http.HandlerFunc, error) {
 	return q.pass(q.parts...)
 }
 
-// forget takes a name that retraind gave from an image.
+// forget allows removing a name that retraind has given to an image.
 func (q *request) forget(image string) (http.HandlerFunc, error) {
 	if err := q.only("noprune"); err != nil {
 		return nil, err
@@ -58,12 +58,12 @@ func (q *request) forget(image string) (http.HandlerFunc, error) {
 		return nil, err
 	}
 	if !strings.HasPrefix(image, compose.Repository(known.Project, s.Name)+":") {
-		return nil, fmt.Errorf("%s is no name that retraind gave", image)
+		return nil, fmt.Errorf("%s is not a name given by retraind", image)
 	}
 	return q.pass(q.parts...)
 }
 
-// namedBy is the service of which a name is.
+// namedBy returns the service that a name belongs to.
 func (q *request) namedBy(image string) (Service, *precedent, error) {
 	if !isImage(image) || strings.Contains(image, "@") {
 		return Service{}, nil, errNotAllowed
@@ -78,10 +78,11 @@ func (q *request) namedBy(image string) (Service, *precedent, error) {
 			return s, known, nil
 		}
 	}
-	return Service{}, nil, fmt.Errorf("%s is no name of an image of a configured service", image)
+	return Service{}, nil, fmt.Errorf("%s is not the name of an image of a configured service", image)
 }
 
-// names reports whether a name is one of the service's: one that retraind keeps a release by, or that of its container.
+// names reports whether a name belongs to the service: a release's name given by retraind, or the name of its
+// container's image.
 func (p *precedent) names(s Service, image string) bool {
 	if image == "" || strings.HasPrefix(p.Named, "sha256:") && image == p.Named {
 		return false
@@ -96,7 +97,7 @@ func withTag(image string) string {
 	return image
 }
 
-// ownImage allows an image that has a name of the service, or from which its container was created.
+// ownImage allows an image that has a name of the service, or that its container was created from.
 func (q *request) ownImage(image string, s Service, known *precedent) error {
 	if !isImage(image) {
 		return fmt.Errorf("%q cannot name an image", image)
@@ -109,20 +110,20 @@ func (q *request) ownImage(image string, s Service, known *precedent) error {
 		return err
 	}
 	if found.ID != known.Image && !slices.ContainsFunc(found.RepoTags, func(n string) bool { return known.names(s, n) }) {
-		return fmt.Errorf("image %s is none of service %s", image, s.Name)
+		return fmt.Errorf("image %s does not belong to service %s", image, s.Name)
 	}
 	return nil
 }
 
-// buildParameters are those of a build that say nothing about rights on the host.
+// buildParameters are the parameters of a build that do not affect rights on the host.
 var buildParameters = []string{
 	"t", "q", "nocache", "rm", "forcerm", "dockerfile", "buildargs", "labels", "memory", "memswap", "cpushares", "cpusetcpus",
 	"cpuperiod", "cpuquota", "shmsize", "target", "cachefrom", "platform", "extrahosts", "ulimits", "version", "networkmode",
 	"pull", "remote", "squash",
 }
 
-// build builds an image of a service, from a context that the client sends, with the classic builder: BuildKit's protocol
-// cannot be looked into.
+// build allows building an image of a service, from a context sent by the client, with the classic builder: BuildKit's
+// protocol cannot be inspected.
 func (q *request) build() (http.HandlerFunc, error) {
 	if q.Method != http.MethodPost {
 		return nil, errNotAllowed
@@ -154,6 +155,6 @@ func (q *request) build() (http.HandlerFunc, error) {
 		}
 	}
 	q.bodied = true
-	q.Header.Set("Content-Type", "application/x-tar") // never a form, which would be parameters
+	q.Header.Set("Content-Type", "application/x-tar") // never a form, which the engine would read as parameters
 	return q.pass(q.parts...)
 }

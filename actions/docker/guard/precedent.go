@@ -16,14 +16,14 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// precedent is what a service's container was allowed to when it was last seen.
+// precedent records the rights of a service's container when it was last inspected.
 type precedent struct {
 	Project  string
-	Image    string         // id
-	Named    string         // the name that compose created the container from
-	Rights   map[string]any // the host's half of its configuration, by keys in lower case
+	Image    string         // id of the image
+	Named    string         // name of the image that compose created the container from
+	Rights   map[string]any // its HostConfig, by keys in lower case
 	Networks []string
-	Volumes  map[string]string // names by destination
+	Volumes  map[string]string // names of volumes by destination
 }
 
 func precedentOf(c inspected) *precedent {
@@ -39,7 +39,7 @@ func precedentOf(c inspected) *precedent {
 	return p
 }
 
-// allows compares a container that is to be created with the precedent.
+// allows returns an error if a new container would have other rights than the precedent.
 func (p *precedent) allows(labels map[string]string, body map[string]any) error {
 	if project := labels[labelProject]; project != p.Project {
 		return fmt.Errorf("its project %q is not %q", project, p.Project)
@@ -48,7 +48,7 @@ func (p *precedent) allows(labels map[string]string, body map[string]any) error 
 	if given := body["HostConfig"]; given != nil {
 		m, ok := given.(map[string]any)
 		if !ok {
-			return errors.New("HostConfig is no object")
+			return errors.New("HostConfig is not an object")
 		}
 		if err := spelledOnce(m); err != nil {
 			return err
@@ -68,24 +68,24 @@ func (p *precedent) allows(labels map[string]string, body map[string]any) error 
 			delete(has, key)
 		}
 	}
-	if oneOff(labels) { // beside the service: it cannot have the service's ports, and may be asked from this host
+	if oneOff(labels) { // beside the service: not its ports, but free ones of 127.0.0.1
 		if !onLoopback(wanted["portbindings"]) {
 			return errors.New("a container beside the service may publish free ports of 127.0.0.1 only")
 		}
-		for _, key := range []string{"portbindings", "links"} { // links are looked at by their containers
+		for _, key := range []string{"portbindings", "links"} { // links are checked by their containers, see links
 			delete(has, key)
 			delete(wanted, key)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(merged(wanted, has))) {
 		if !reflect.DeepEqual(wanted[key], has[key]) {
-			return fmt.Errorf("its %s is %s, that of the present one is %s", key, shown(wanted[key]), shown(has[key]))
+			return fmt.Errorf("its %s is %s, in the present container it is %s", key, shown(wanted[key]), shown(has[key]))
 		}
 	}
 	return p.networks(body)
 }
 
-// onLoopback reports whether ports are published on free ports of 127.0.0.1 alone.
+// onLoopback reports whether only free ports of 127.0.0.1 are published.
 func onLoopback(ports any) bool {
 	m, ok := ports.(map[string]any)
 	for _, bound := range m {
@@ -99,7 +99,7 @@ func onLoopback(ports any) bool {
 	return ok || ports == nil
 }
 
-// engineDefaults are what the engine fills in where a client says nothing; nil for whatever it is.
+// engineDefaults are the values that the engine fills in for missing keys; nil means any value.
 var engineDefaults = map[string][]string{
 	"shmsize": {"67108864"}, "runtime": {"runc", "io.containerd.runc.v2"}, "ipcmode": {"private", "shareable"},
 	"cgroupnsmode": {"private", "host"}, "networkmode": {"default", "bridge"}, "maskedpaths": nil, "readonlypaths": nil,
@@ -108,7 +108,7 @@ var engineDefaults = map[string][]string{
 // rightless are keys that give no rights on the host.
 var rightless = []string{"logconfig", "consolesize", "restartpolicy", "autoremove", "annotations"}
 
-// rights are the settings of a HostConfig that are not empty.
+// rights returns the settings of a HostConfig that are not empty.
 func rights(config map[string]any) map[string]any {
 	out := map[string]any{}
 	for key, value := range config {
@@ -121,7 +121,7 @@ func rights(config map[string]any) map[string]any {
 	return out
 }
 
-// mounts compares binds and mounts; a volume that the container had may be given by name.
+// mounts compares binds and mounts; a volume of the present container may be given by its name.
 func (p *precedent) mounts(wanted map[string]any) error {
 	has := map[string]bool{}
 	for _, key := range []string{"binds", "mounts"} {
@@ -134,22 +134,22 @@ func (p *precedent) mounts(wanted map[string]any) error {
 	for _, key := range []string{"binds", "mounts"} {
 		given, ok := wanted[key].([]any)
 		if wanted[key] != nil && !ok {
-			return fmt.Errorf("its %s is no list", key)
+			return fmt.Errorf("its %s is not a list", key)
 		}
 		for _, m := range given {
 			delete(missing, key+shown(m))
 			if !has[key+shown(m)] && !p.volume(m) {
-				return fmt.Errorf("it mounts %s, which the present one does not", shown(m))
+				return fmt.Errorf("it mounts %s, which the present container does not", shown(m))
 			}
 		}
 	}
 	for m := range missing {
-		return fmt.Errorf("it does not mount %s, which the present one does", strings.TrimLeft(m, "bindsmout"))
+		return fmt.Errorf("it does not mount %s, which the present container does", strings.TrimLeft(m, "bindsmout"))
 	}
 	return nil
 }
 
-// volume reports whether a mount is that of a volume that the container had at the same place.
+// volume reports whether a mount is a volume that the present container has at the same place.
 func (p *precedent) volume(mount any) bool {
 	if text, ok := mount.(string); ok { // NAME:DESTINATION[:MODE]
 		parts := strings.Split(text, ":")
@@ -169,11 +169,11 @@ func (p *precedent) volume(mount any) bool {
 	return m["Type"] == "volume" && source != "" && p.Volumes[target] == source
 }
 
-// networks refuses those that the present container is not in.
+// networks refuses networks that the present container is not connected with.
 func (p *precedent) networks(body map[string]any) error {
 	config, _ := body["NetworkingConfig"].(map[string]any)
 	if body["NetworkingConfig"] != nil && config == nil {
-		return errors.New("NetworkingConfig is no object")
+		return errors.New("NetworkingConfig is not an object")
 	}
 	for key, value := range config {
 		networks, ok := value.(map[string]any)
@@ -182,14 +182,15 @@ func (p *precedent) networks(body map[string]any) error {
 		}
 		for network := range networks {
 			if !slices.Contains(p.Networks, network) {
-				return fmt.Errorf("network %s is none of the present one's", network)
+				return fmt.Errorf("the present container is not in network %s", network)
 			}
 		}
 	}
 	return nil
 }
 
-// remember keeps what was seen of a service, also for when its container is gone and this process, too.
+// remember records the rights of a service, in memory and on disk, for when its container is removed and this process
+// restarts.
 func (g *Guard) remember(s Service, p *precedent) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -205,11 +206,11 @@ func (g *Guard) remember(s Service, p *precedent) {
 		err = renameio.WriteFile(g.file(s), text, 0o600)
 	}
 	if err != nil {
-		g.config.Log.Warn("what the service may is not kept", "service", s.Name, "err", err)
+		g.config.Log.Warn("the rights of the service could not be stored", "service", s.Name, "err", err)
 	}
 }
 
-// remembered is what was last seen of a service, nil for nothing.
+// remembered returns the recorded rights of a service, nil if there are none.
 func (g *Guard) remembered(s Service) *precedent {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -222,7 +223,7 @@ func (g *Guard) remembered(s Service) *precedent {
 	}
 	var p precedent
 	if err := decode(text, &p); err != nil {
-		g.config.Log.Warn("what the service may cannot be read", "service", s.Name, "err", err)
+		g.config.Log.Warn("the recorded rights of the service cannot be read", "service", s.Name, "err", err)
 		return nil
 	}
 	g.seen[s] = &p
@@ -240,7 +241,7 @@ func merged(a, b map[string]any) map[string]any {
 	return out
 }
 
-// shown is a value as JSON.
+// shown returns a value as JSON.
 func shown(v any) string {
 	if v == nil {
 		return "not set"
@@ -254,7 +255,7 @@ func shown(v any) string {
 
 func empty(v any) bool { return withoutEmpty(v) == nil }
 
-// withoutEmpty leaves out what says nothing: null, false, 0, "", and lists and objects without anything else.
+// withoutEmpty removes values without meaning: null, false, 0, "", and lists and objects with nothing else in them.
 func withoutEmpty(v any) any {
 	switch v := v.(type) {
 	case bool:

@@ -11,30 +11,30 @@ import (
 	"strings"
 )
 
-// oldestAPI is the first version without rights in the body of a start.
+// oldestAPI is the first API version in which the body of a start cannot change a container's rights.
 const oldestAPI = 24
 
 var (
 	versioned = regexp.MustCompile(`^/v1\.([0-9]{1,3})(/.*)$`)
-	// A name of a container, network or volume, or an id of one.
+	// name matches a name or id of a container, network or volume.
 	name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$`)
-	// A name of an image, with a tag, or an id.
+	// imageName matches the name of an image, with a tag, or an id.
 	imageName = regexp.MustCompile(`^[a-z0-9][A-Za-z0-9_./:@-]{0,400}$`)
 )
 
-// isImage reports whether a text is a name or an id of an image, and no path to something else.
+// isImage reports whether a text is a name or an id of an image, and cannot be part of another path.
 func isImage(s string) bool {
 	return imageName.MatchString(s) && !strings.Contains(s, "..") && !strings.Contains(s, "//") && !strings.Contains(s, "/.")
 }
 
-var errNotAllowed = errors.New("this request is not among those that retraind makes")
+var errNotAllowed = errors.New("this request is none of those that retraind sends")
 
 // route decides about a request. It returns what passes it on, with the path that the engine is asked for. Only where it is
 // not passed on, it may also ask about a service.
 func (g *Guard) route(r *http.Request, only bool) (http.HandlerFunc, error) {
 	// What is decided about is what the engine gets: no second spelling of a path is passed on.
 	if r.URL.RawPath != "" || strings.Contains(r.URL.Path, "//") || strings.Contains(r.URL.Path, "/.") {
-		return nil, errors.New("the path is spelled otherwise than clients do")
+		return nil, errors.New("the path is not in its normal spelling")
 	}
 	path, version := r.URL.Path, ""
 	if m := versioned.FindStringSubmatch(path); m != nil {
@@ -66,18 +66,18 @@ func (g *Guard) route(r *http.Request, only bool) (http.HandlerFunc, error) {
 	return nil, errNotAllowed
 }
 
-// request is one request that is decided about.
+// request is one request to decide about.
 type request struct {
 	*http.Request
 	guard   *Guard
 	version string // "/v1.41", or ""
 	query   url.Values
 	parts   []string // of the path
-	bodied  bool     // the body is passed on
+	bodied  bool     // whether to forward the body
 }
 
-// pass passes the request on to a path of the engine's, with the query as it was read. A body that was not looked at is
-// left out: an engine takes parameters from it, too.
+// pass returns the handler that forwards the request to a path of the engine, with the query as parsed. A body that was
+// not checked is dropped, since the engine may read parameters from it.
 func (q *request) pass(parts ...string) (http.HandlerFunc, error) {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !q.bodied {
@@ -89,7 +89,7 @@ func (q *request) pass(parts ...string) (http.HandlerFunc, error) {
 	}, nil
 }
 
-// look passes on what changes nothing.
+// look forwards a request that changes nothing.
 func (q *request) look() (http.HandlerFunc, error) {
 	if q.Method != http.MethodGet && q.Method != http.MethodHead {
 		return nil, errNotAllowed
@@ -97,7 +97,7 @@ func (q *request) look() (http.HandlerFunc, error) {
 	return q.pass(q.parts...)
 }
 
-// only refuses a query with other parameters, unless they say no.
+// only refuses a query with other parameters, unless their value is one of no.
 func (q *request) only(known ...string) error {
 	for key, values := range q.query {
 		if !slices.Contains(known, key) && slices.ContainsFunc(values, func(v string) bool { return !slices.Contains(no, v) }) {
@@ -107,10 +107,10 @@ func (q *request) only(known ...string) error {
 	return nil
 }
 
-// no is how clients say it.
+// no are the values by which clients turn a parameter off.
 var no = []string{"", "0", "false", "False", "None"}
 
-// networks are looked at, and the service's container is connected with those that it had.
+// networks allows inspecting networks, and connecting the service's container with networks that it was in.
 func (q *request) networks() (http.HandlerFunc, error) {
 	switch {
 	case len(q.parts) == 1, len(q.parts) == 2 && name.MatchString(q.parts[1]):
@@ -133,7 +133,7 @@ func (q *request) networks() (http.HandlerFunc, error) {
 		return nil, err
 	}
 	if q.parts[2] == "connect" && !slices.Contains(known.Networks, network.Name) {
-		return nil, fmt.Errorf("network %s is none of the service's", network.Name)
+		return nil, fmt.Errorf("network %s does not belong to the service", network.Name)
 	}
 	return q.pass(q.parts...)
 }

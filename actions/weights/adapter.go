@@ -15,10 +15,10 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// Adapter is a trained LoRA adapter: what is added to the weights of a base model.
+// Adapter is a trained LoRA adapter: a change of the weights of a base model.
 type Adapter struct {
 	Dir  string
-	Base string // what it was trained on: a directory, or a name on a hub
+	Base string // the model it was trained on: a directory, or a name on a hub
 	Rank int
 	// Modules are the matrices that it changes, such as model.layers.0.self_attn.q_proj.
 	Modules []string
@@ -27,10 +27,10 @@ type Adapter struct {
 	config  adapterConfig
 }
 
-// pair is what is added to one matrix: scale times B times A.
+// pair holds the change of one matrix: scale times B times A.
 type pair struct{ a, b *Matrix }
 
-// adapterConfig is what retraind reads of adapter_config.json.
+// adapterConfig is the part of adapter_config.json that this package needs.
 type adapterConfig struct {
 	Type         string             `json:"peft_type"`
 	Base         string             `json:"base_model_name_or_path"`
@@ -45,7 +45,8 @@ type adapterConfig struct {
 
 const adapterStem = "adapter_model"
 
-// OpenAdapter reads an adapter as PEFT saves it, and proves that it is whole, trained, and of finite numbers. Close it.
+// OpenAdapter opens an adapter as saved by PEFT, and checks that it is complete and trained, with finite numbers. Close
+// it after use.
 func OpenAdapter(dir string) (*Adapter, error) {
 	a := &Adapter{Dir: dir, pairs: map[string]pair{}}
 	at := filepath.Join(dir, "adapter_config.json")
@@ -60,12 +61,12 @@ func OpenAdapter(dir string) (*Adapter, error) {
 		return nil, fmt.Errorf("%s: %w", at, err)
 	}
 	if a.config.Type != "LORA" || a.config.Rank < 1 {
-		return nil, fmt.Errorf("%s: peft_type %q of rank %d is no LoRA adapter", at, a.config.Type, a.config.Rank)
+		return nil, fmt.Errorf("%s: peft_type %q of rank %d is not a LoRA adapter", at, a.config.Type, a.config.Rank)
 	}
 	a.Base, a.Rank = a.config.Base, a.config.Rank
 	if a.files, err = OpenSafetensors(dir, adapterStem); err != nil {
 		if _, pickled := os.Stat(filepath.Join(dir, adapterStem+".bin")); pickled == nil {
-			return nil, fmt.Errorf("%s holds the adapter as a pickle, which cannot be looked at: save it with safe_serialization=True",
+			return nil, fmt.Errorf("%s holds the adapter as a pickle, which cannot be inspected: save it with safe_serialization=True",
 				dir)
 		}
 		return nil, err
@@ -86,7 +87,7 @@ func (a *Adapter) read() error {
 		m, _ := a.files.Matrix(name)
 		module, side, ok := loraName(name)
 		if !ok {
-			continue // a module that was trained as a whole, or a bias
+			continue // a module that was trained completely, or a bias
 		}
 		p := a.pairs[module]
 		if side == "A" {
@@ -98,13 +99,13 @@ func (a *Adapter) read() error {
 	}
 	a.Modules = slices.Sorted(maps.Keys(a.pairs))
 	if len(a.Modules) == 0 {
-		return fmt.Errorf("none of its %s is one of a LoRA adapter", text.Plural(len(a.files.Names()), "tensor"))
+		return fmt.Errorf("none of its %s belongs to a LoRA adapter", text.Plural(len(a.files.Names()), "tensor"))
 	}
 	for _, module := range a.Modules {
 		p := a.pairs[module]
 		switch {
 		case p.a == nil || p.b == nil:
-			return fmt.Errorf("module %s has only one of lora_A and lora_B: it was not saved whole", module)
+			return fmt.Errorf("module %s has only one of lora_A and lora_B: it was not saved completely", module)
 		case len(p.a.Shape) != 2 || len(p.b.Shape) != 2 || p.a.Shape[0] != p.b.Shape[1]:
 			return fmt.Errorf("module %s: lora_A of shape %v and lora_B of shape %v do not fit", module, p.a.Shape, p.b.Shape)
 		}
@@ -115,7 +116,7 @@ func (a *Adapter) read() error {
 	return a.trained()
 }
 
-// loraName cuts base_model.model.MODULE.lora_A.weight.
+// loraName returns MODULE and the side of base_model.model.MODULE.lora_A.weight.
 func loraName(name string) (module, side string, ok bool) {
 	name = strings.TrimSuffix(name, ".weight")
 	name = strings.TrimSuffix(name, ".default")
@@ -123,7 +124,7 @@ func loraName(name string) (module, side string, ok bool) {
 	return module, side, ok && (side == "A" || side == "B")
 }
 
-// targeted proves that each target module of the configuration has weights.
+// targeted checks that each target module of the configuration has weights.
 func (a *Adapter) targeted() error {
 	var targets []string
 	if json.Unmarshal(a.config.Targets, &targets) != nil {
@@ -131,13 +132,13 @@ func (a *Adapter) targeted() error {
 	}
 	for _, target := range targets {
 		if !slices.ContainsFunc(a.Modules, func(m string) bool { return m == target || strings.HasSuffix(m, "."+target) }) {
-			return fmt.Errorf("target module %q has no weights: is its name that of the base model's modules?", target)
+			return fmt.Errorf("target module %q has no weights: does the base model have modules of this name?", target)
 		}
 	}
 	return nil
 }
 
-// trained proves that the adapter changes something: LoRA begins with B all zero.
+// trained checks that the adapter changes something: LoRA starts with B all zero.
 func (a *Adapter) trained() error {
 	zero := 0
 	for _, module := range a.Modules {
@@ -155,13 +156,13 @@ func (a *Adapter) trained() error {
 		}
 	}
 	if zero == len(a.Modules) {
-		return fmt.Errorf("all %s are zero: the adapter changes nothing; was it saved before the training, or no step made?",
+		return fmt.Errorf("all %s are zero: the adapter changes nothing; was it saved before the training, or without any training step?",
 			text.Plural(zero, "module"))
 	}
 	return nil
 }
 
-// scale is what B times A is multiplied by.
+// scale returns the factor of B times A.
 func (a *Adapter) scale(module string) float64 {
 	rank, alpha := float64(a.pairs[module].a.Shape[0]), a.config.Alpha
 	for pattern, v := range a.config.AlphaPattern {
@@ -175,7 +176,7 @@ func (a *Adapter) scale(module string) float64 {
 	return alpha / rank
 }
 
-// row is what the adapter adds to one row of a module's matrix.
+// row returns the change of one row of a module's matrix.
 func (a *Adapter) row(module string, row uint64) ([]float64, error) {
 	p := a.pairs[module]
 	b, err := p.b.Row(row)
@@ -199,7 +200,7 @@ func (a *Adapter) row(module string, row uint64) ([]float64, error) {
 	return out, nil
 }
 
-// loudest is the row of a module that the adapter changes most, of at most so many.
+// loudest returns the row with the largest change, among the first rows up to most.
 func (a *Adapter) loudest(module string, most uint64) (best uint64, err error) {
 	b := a.pairs[module].b
 	var high float64

@@ -13,13 +13,13 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Chain is the files from a training to the served model. Empty fields are not checked.
+// Chain is the files from a training to the deployed model. Empty fields are not checked.
 type Chain struct {
-	Base    string `json:"base,omitempty"`    // directory of the model that was trained on, with its weights as safetensors
-	Adapter string `json:"adapter,omitempty"` // directory
+	Base    string `json:"base,omitempty"`    // directory of the base model, with its weights as safetensors
+	Adapter string `json:"adapter,omitempty"` // directory of the adapter
 	Merged  string `json:"merged,omitempty"`  // directory of the merged model, with its weights as safetensors
-	GGUF    string `json:"gguf,omitempty"`    // file
-	// Template: the served tag brings a chat template of its own.
+	GGUF    string `json:"gguf,omitempty"`    // path of the GGUF file
+	// Template means that the deployed model gets a chat template of its own.
 	Template bool `json:"template,omitempty"`
 }
 
@@ -30,12 +30,12 @@ type LinkError struct {
 }
 
 func (e *LinkError) Error() string {
-	return fmt.Sprintf("the first bad link of the chain adapter -> merged -> GGUF is %s: %v", e.Link, e.Cause)
+	return fmt.Sprintf("the first faulty link of the chain adapter -> merged -> GGUF is %s: %v", e.Link, e.Cause)
 }
 
 func (e *LinkError) Unwrap() error { return e.Cause }
 
-// config is what retraind reads of a model's config.json.
+// config is the part of a model's config.json that this package needs.
 type config struct {
 	Type         string          `json:"model_type"`
 	Hidden       uint64          `json:"hidden_size"`
@@ -71,14 +71,14 @@ func openModel(dir string) (*model, error) {
 	return m, nil
 }
 
-// links are the opened links; nil for what is not given.
+// links are the opened parts of a chain; nil if not given.
 type links struct {
 	adapter      *Adapter
 	base, merged *model
 	said         []string
 }
 
-// Check checks each link and whether it is made from the one before. It returns its findings, for people; the error is
+// Check checks each part, and that it was made from the one before. It returns its findings as sentences; the error is
 // a *LinkError.
 func (c Chain) Check() (found []string, err error) {
 	l := &links{}
@@ -168,7 +168,7 @@ func (l *links) checkGGUF(c Chain) error {
 		{"layers", g.Number("block_count"), l.merged.Layers}, {"hidden size", g.Number("embedding_length"), l.merged.Hidden},
 	} {
 		if n.was != 0 && n.have != n.was {
-			return fmt.Errorf("%s: %s %d, and the merged model has %d: it was made of another model", c.GGUF, n.what, n.have, n.was)
+			return fmt.Errorf("%s: %s %d, and the merged model has %d: it was made from another model", c.GGUF, n.what, n.have, n.was)
 		}
 	}
 	file, err := os.Open(c.GGUF)
@@ -179,8 +179,8 @@ func (l *links) checkGGUF(c Chain) error {
 	return l.compareGGUF(g, file)
 }
 
-// Check finds what would keep the model from being served, or make it answer rubbish. template: another chat template
-// than the file's own is used.
+// Check finds faults that prevent the model from being loaded, or make its answers useless. With template the chat
+// template in the file is not needed.
 func (m GGUF) Check(template bool) error {
 	embeddings, ok := m.Tensor("token_embd.weight")
 	last := fmt.Sprintf("blk.%d.", m.Number("block_count")-1)
@@ -194,15 +194,15 @@ func (m GGUF) Check(template bool) error {
 	case m.Text("tokenizer.ggml.model") == "" || m.Tokens() == 0:
 		return errors.New("it has no tokenizer: convert a directory that has the tokenizer's files beside the weights")
 	case !ok:
-		return errors.New("it has no tensor token_embd.weight: it cannot read a text")
+		return errors.New("it has no tensor token_embd.weight: it cannot process text")
 	case len(embeddings.Dims) != 2 || embeddings.Dims[1] != m.Tokens():
-		return fmt.Errorf("the tokenizer knows %d tokens and the weights %v: the two are of different models, and it would not load",
+		return fmt.Errorf("the tokenizer has %d tokens, but the weights have %v: they belong to different models, and loading would fail",
 			m.Tokens(), embeddings.Dims)
 	case m.Number("block_count") == 0 || !m.hasPrefix(last):
-		return fmt.Errorf("it should have %d layers (%s.block_count), and lacks the last one",
+		return fmt.Errorf("it should have %d layers (%s.block_count), but the last one is missing",
 			m.Number("block_count"), m.Architecture())
 	case m.ChatTemplate() == "" && !template:
-		return errors.New("it has no chat template, and serving.ollama names none: it would answer rubbish; save the tokenizer with its chat template, or set serving.ollama.template_file")
+		return errors.New("it has no chat template, and serving.ollama names none: its answers would be useless;  save the tokenizer with its chat template, or set serving.ollama.template_file")
 	}
 	return nil
 }

@@ -15,15 +15,15 @@ const (
 	queryModule = "model.layers.0.self_attn.q_proj"
 )
 
-// parts are a whole chain: adapter, base, merged model and GGUF.
+// parts are the parts of a chain: adapter, base, merged model and GGUF.
 type parts struct {
 	config string
-	a, b   map[string]matrix // of the adapter, by module
+	a, b   map[string]matrix // the adapter's, by module
 	base   map[string]matrix
-	scale  float32 // that the merge used
+	scale  float32 // used for the merge
 	gguf   gguf
-	from   map[string]matrix // what the GGUF was converted from; nil: the merged model
-	bf     bool              // the merged model is BF16
+	from   map[string]matrix // source of the GGUF; nil: the merged model
+	bf     bool              // store the merged model as BF16
 }
 
 func newParts() *parts {
@@ -43,7 +43,7 @@ func newParts() *parts {
 	return p
 }
 
-// merged adds the adapter.
+// merged returns the base with the adapter added.
 func (p *parts) merged() map[string]matrix {
 	out := map[string]matrix{}
 	for module, base := range p.base {
@@ -62,7 +62,7 @@ func (p *parts) merged() map[string]matrix {
 	return out
 }
 
-// write puts the chain into a directory.
+// write writes the chain into a directory.
 func (p *parts) write(t *testing.T) Chain {
 	t.Helper()
 	dir := t.TempDir()
@@ -120,7 +120,7 @@ func TestChain(t *testing.T) {
 	}
 }
 
-// The first bad link is named, with what is wrong there.
+// The first faulty link is named, with the fault.
 func TestFirstBadLink(t *testing.T) {
 	t.Parallel()
 	zero := func(m matrix) matrix {
@@ -148,7 +148,7 @@ func TestFirstBadLink(t *testing.T) {
 		}, nil},
 		"infinite": {"adapter", "+Inf", func(p *parts) { p.b[queryModule].rows[1][3] = float32(math.Inf(1)) }, nil},
 		"prefix":   {"adapter", `target module "c_attn" has no weights`, alpha("q_proj", "c_attn"), nil},
-		"config":   {"adapter", "no LoRA adapter", alpha("LORA", "IA3"), nil},
+		"config":   {"adapter", "not a LoRA adapter", alpha("LORA", "IA3"), nil},
 		"no adapter": {
 			"adapter", "saved no adapter", nil,
 			remove(func(c Chain) string { return c.Adapter }),
@@ -173,7 +173,7 @@ func TestFirstBadLink(t *testing.T) {
 			p.gguf.keys["qwen3.block_count"] = 1
 		}, nil},
 		"gguf is missing": {"gguf", "no such file", nil, remove(func(c Chain) string { return c.GGUF })},
-		"gguf a directory": {"gguf", "no regular file", nil, func(c Chain) error {
+		"gguf a directory": {"gguf", "not a regular file", nil, func(c Chain) error {
 			return errors.Join(os.Remove(c.GGUF), os.Mkdir(c.GGUF, 0o700))
 		}},
 	} {
@@ -194,7 +194,7 @@ func TestFirstBadLink(t *testing.T) {
 	}
 }
 
-// An adapter of which a matrix is missing was not saved whole.
+// An adapter with a missing matrix was not saved completely.
 func TestHalfAnAdapter(t *testing.T) {
 	t.Parallel()
 	p, dir := newParts(), t.TempDir()

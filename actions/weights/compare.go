@@ -11,13 +11,13 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// How many modules of a chain are compared, and how many rows are looked at for the one that changed most.
+// The number of modules to compare, and the number of rows to search for the one with the largest change.
 const (
 	maxModules = 12
 	maxLooked  = 512
 )
 
-// sampled are the modules that are compared: spread over the layers.
+// sampled returns the modules to compare, spread over the layers.
 func (l *links) sampled() []string {
 	all := l.adapter.Modules
 	if len(all) <= maxModules {
@@ -30,7 +30,7 @@ func (l *links) sampled() []string {
 	return out
 }
 
-// matrix is the matrix of a module in a model. Some models lie a level deeper than the adapter says.
+// matrix returns the matrix of a module. Some models have an additional level in their names.
 func (m *model) matrix(module string) (Matrix, bool) {
 	for _, name := range []string{module, strings.TrimPrefix(module, "model."), "model." + module} {
 		if w, ok := m.Matrix(name + ".weight"); ok {
@@ -40,22 +40,22 @@ func (m *model) matrix(module string) (Matrix, bool) {
 	return Matrix{}, false
 }
 
-// checkMerged proves that the merged model is the base with the adapter added, where the base is given, and else that it
-// has the modules.
+// checkMerged checks that the merged model is the base with the adapter added. Without the base, it checks only that
+// the modules exist.
 func (l *links) checkMerged() error {
 	var effect, missing, noise float64
 	changed := false
 	for _, module := range l.sampled() {
 		merged, ok := l.merged.matrix(module)
 		if !ok {
-			return fmt.Errorf("it has no %s, which the adapter was trained for: it is of another model", module)
+			return fmt.Errorf("it has no %s, which the adapter was trained for: it belongs to another model", module)
 		}
 		if l.base == nil {
 			continue
 		}
 		base, ok := l.base.matrix(module)
 		if !ok {
-			return fmt.Errorf("base: it has no %s, which the adapter was trained for: it is of another model", module)
+			return fmt.Errorf("base: it has no %s, which the adapter was trained for: it belongs to another model", module)
 		}
 		row, err := l.adapter.loudest(module, maxLooked)
 		if err != nil {
@@ -74,11 +74,11 @@ func (l *links) checkMerged() error {
 			return err
 		}
 		if len(was) != len(is) || len(is) != len(added) {
-			return fmt.Errorf("%s has rows of %d numbers, in the base of %d: it is of another model", module, len(is), len(was))
+			return fmt.Errorf("%s has rows of %d numbers, in the base of %d: it belongs to another model", module, len(is), len(was))
 		}
 		for i := range is {
 			rest := float64(is[i]) - float64(was[i]) - added[i]
-			rounding := float64(is[i]) / 256 // as of bfloat16, the coarsest that is usual
+			rounding := float64(is[i]) / 256 // of bfloat16, the coarsest usual type
 			changed = changed || is[i] != was[i]
 			effect, missing, noise = effect+added[i]*added[i], missing+rest*rest, noise+rounding*rounding
 		}
@@ -88,9 +88,9 @@ func (l *links) checkMerged() error {
 		return nil
 	case !changed:
 		return errors.New("its weights are those of the base: the adapter was not merged")
-	case l.adapter.config.Decomposed: // its sum is another one
+	case l.adapter.config.Decomposed: // DoRA: the merge is not a plain sum
 	case missing > effect/4+noise:
-		return fmt.Errorf("it is not the base with the adapter added: %.0f %% of the adapter's effect is missing or wrong; merge into the very base that was trained on, in 16 bits, and with the adapter's scaling (use_rslora)",
+		return fmt.Errorf("it is not the base with the adapter added: %.0f %% of the adapter's effect is missing or wrong; merge into exactly the base that was trained on, in 16 bits, and with the adapter's scaling (use_rslora)",
 			100*min(missing/effect, 9.99))
 	}
 	l.say("merged is the base with the adapter added, in %s", text.Plural(len(l.sampled()), "module"))
@@ -103,8 +103,8 @@ var ggufNames = map[string]string{
 	"self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
 }
 
-// ggufName is the name of a module's tensor in a GGUF file of an architecture, "" where it is not known or its rows
-// stand in another order.
+// ggufName returns the name of a module's tensor in a GGUF file of an architecture; "" if it is unknown, or the
+// conversion reorders its rows.
 func ggufName(architecture, module string) string {
 	_, rest, ok := strings.Cut("."+module, ".layers.")
 	layer, name, cut := strings.Cut(rest, ".")
@@ -115,14 +115,14 @@ func ggufName(architecture, module string) string {
 	return "blk." + layer + "." + short + ".weight"
 }
 
-// tolerance is the share of the weights' energy that a conversion to a type may lose.
+// tolerance is the relative squared error that conversion to a type may cause.
 var tolerance = map[Type]float64{F32: 1e-5, F16: 1e-5, BF16: 1e-4, Q8_0: 2e-3, Q4_0: 0.1}
 
-// compareGGUF proves that the file holds the merged model's weights, and not those of the base.
+// compareGGUF checks that the file has the weights of the merged model, and not those of the base.
 func (l *links) compareGGUF(g GGUF, file io.ReaderAt) error {
 	compared, skipped := 0, Type(0)
 	var toMerged, toBase float64
-	var far error // the first module that differs too much
+	var far error // the error for the first module that differs too much
 	for _, module := range l.layers(g) {
 		t, _ := g.Tensor(ggufName(g.Architecture(), module))
 		merged, ok := l.merged.matrix(module)
@@ -150,7 +150,7 @@ func (l *links) compareGGUF(g GGUF, file io.ReaderAt) error {
 			return fmt.Errorf("%s: %w", t.Name, err)
 		}
 		if all := energy(want); lost > tolerance[t.Type]*all && far == nil {
-			far = fmt.Errorf("%s is not the merged model's %s: they differ by %.2g of its energy, and %v allows for %.2g; convert the merged model again",
+			far = fmt.Errorf("%s is not the merged model's %s: the relative squared error is %.2g, and %v allows %.2g; convert the merged model again",
 				t.Name, module, lost/all, t.Type, tolerance[t.Type])
 		}
 		compared++
@@ -178,7 +178,7 @@ func (l *links) compareGGUF(g GGUF, file io.ReaderAt) error {
 	return nil
 }
 
-// layers are the modules that are compared in a GGUF file: those of the adapter, else those of the first layer.
+// layers returns the modules to compare in a GGUF file: those of the adapter, else those of the first layer.
 func (l *links) layers(g GGUF) (out []string) {
 	all := []string{}
 	if l.adapter != nil {

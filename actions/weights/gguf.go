@@ -7,22 +7,22 @@ import (
 	"os"
 )
 
-// GGUF is the head of a GGUF file.
+// GGUF is the header of a GGUF file.
 type GGUF struct {
 	Version uint32
 	Size    int64 // of the file
-	Data    int64 // where the tensors begin
+	Data    int64 // offset of the tensor data
 	Tensors []Tensor
 	values  map[string]Value
 	index   map[string]int
 }
 
-// Value is the value of a key: a text, a number or a bool. Of an array only Len is kept.
+// Value is the value of a key: a text, a number or a bool. For an array only Len is kept.
 type Value struct {
 	Text   string
 	Number float64
 	Kind   Kind
-	Len    uint64 // of an array
+	Len    uint64 // number of elements of an array
 }
 
 // Kind is the type of a key's value.
@@ -48,15 +48,15 @@ const (
 // Tensor is one matrix of weights.
 type Tensor struct {
 	Name   string
-	Dims   []uint64 // the innermost first: a matrix of Dims[1] rows of Dims[0] numbers
+	Dims   []uint64 // innermost dimension first: Dims[1] rows of Dims[0] numbers
 	Type   Type
-	Offset uint64 // from the begin of the data
+	Offset uint64 // from the beginning of the data
 }
 
-// ErrNotGGUF marks a file that is something else.
-var ErrNotGGUF = errors.New("no GGUF file")
+// ErrNotGGUF means that the file has another format.
+var ErrNotGGUF = errors.New("not a GGUF file")
 
-// OpenGGUF reads the head of a file.
+// OpenGGUF reads the header of a file. A file of another format is ErrNotGGUF.
 func OpenGGUF(path string) (GGUF, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -68,7 +68,7 @@ func OpenGGUF(path string) (GGUF, error) {
 		return GGUF{}, err
 	}
 	if !info.Mode().IsRegular() {
-		return GGUF{}, fmt.Errorf("%s: %w: it is no regular file", path, ErrNotGGUF)
+		return GGUF{}, fmt.Errorf("%s: %w: not a regular file", path, ErrNotGGUF)
 	}
 	m, err := ReadGGUF(f, info.Size())
 	if err != nil {
@@ -77,16 +77,16 @@ func OpenGGUF(path string) (GGUF, error) {
 	return m, nil
 }
 
-// Value is the value of a key; it reports false where there is none.
+// Value returns the value of a key; it reports false if there is none.
 func (m GGUF) Value(key string) (Value, bool) {
 	v, ok := m.values[key]
 	return v, ok
 }
 
-// Text is the text of a key, "" where there is none.
+// Text returns the text of a key, "" if there is none.
 func (m GGUF) Text(key string) string { return m.values[key].Text }
 
-// Number is the number of a key of the model's architecture, such as block_count; 0 where there is none.
+// Number returns the number of a key of the model's architecture, such as block_count; 0 if there is none.
 func (m GGUF) Number(key string) uint64 {
 	n := m.values[m.Architecture()+"."+key].Number
 	if !(n >= 0 && n < 1<<53) {
@@ -95,16 +95,16 @@ func (m GGUF) Number(key string) uint64 {
 	return uint64(n)
 }
 
-// Architecture names the kind of network, such as qwen3.
+// Architecture returns the network's architecture, such as qwen3.
 func (m GGUF) Architecture() string { return m.Text("general.architecture") }
 
-// ChatTemplate is the template that makes a prompt of messages, "" where the file has none.
+// ChatTemplate returns the template that turns messages into a prompt, "" if the file has none.
 func (m GGUF) ChatTemplate() string { return m.Text("tokenizer.chat_template") }
 
-// Tokens is the number of words that the tokenizer knows.
+// Tokens returns the size of the tokenizer's vocabulary.
 func (m GGUF) Tokens() uint64 { return m.values["tokenizer.ggml.tokens"].Len }
 
-// FileType names how most weights are stored, such as Q8_0.
+// FileType returns the name of the type of most weights, such as Q8_0.
 func (m GGUF) FileType() string {
 	v, ok := m.values["general.file_type"]
 	if !ok {
@@ -116,7 +116,7 @@ func (m GGUF) FileType() string {
 	return fmt.Sprintf("file type %g", v.Number)
 }
 
-// Tensor is the tensor of a name; it reports false where there is none.
+// Tensor returns a tensor by its name; it reports false if there is none.
 func (m GGUF) Tensor(name string) (Tensor, bool) {
 	i, ok := m.index[name]
 	if !ok {
@@ -125,7 +125,7 @@ func (m GGUF) Tensor(name string) (Tensor, bool) {
 	return m.Tensors[i], true
 }
 
-// Bytes is the tensor's size, and false where its type or dimensions do not say.
+// Bytes returns the tensor's size in bytes; it reports false if its type is unknown or its dimensions are invalid.
 func (t Tensor) Bytes() (uint64, bool) {
 	b, ok := blocks[t.Type]
 	if !ok || len(t.Dims) == 0 || t.Dims[0]%b.numbers != 0 {
@@ -141,7 +141,7 @@ func (t Tensor) Bytes() (uint64, bool) {
 	return n, n <= maxTensor
 }
 
-// Row reads one row of a matrix. The file must be the one that the model was read from.
+// Row reads one row of a matrix. The file must be the one that the header was read from.
 func (m GGUF) Row(file io.ReaderAt, t Tensor, row uint64) ([]float32, error) {
 	b, ok := blocks[t.Type]
 	if !ok || b.numbersOf == nil {

@@ -9,18 +9,18 @@ import (
 	"math"
 )
 
-// Limits far above any sound file.
+// Limits far above those of any valid file.
 const (
 	maxKeys    = 1 << 16
 	maxTensors = 1 << 18
 	maxName    = 1 << 16 // bytes of the name of a key or tensor
-	maxText    = 1 << 20 // bytes of a text that is kept
+	maxText    = 1 << 20 // bytes of a stored text
 	maxDims    = 8
 	maxRow     = 1 << 24
 	maxTensor  = 1 << 50 // bytes
 )
 
-// ReadGGUF reads the head of a file of so many bytes, and proves that its tensors lie inside it.
+// ReadGGUF reads the header of a file of size bytes, and checks that its tensors lie inside it.
 func ReadGGUF(file io.ReaderAt, size int64) (GGUF, error) {
 	r := &reader{in: bufio.NewReaderSize(io.NewSectionReader(file, 0, size), 1<<16), left: uint64(max(size, 0))}
 	m := GGUF{Size: size, values: map[string]Value{}, index: map[string]int{}}
@@ -29,7 +29,7 @@ func ReadGGUF(file io.ReaderAt, size int64) (GGUF, error) {
 		err = r.tensors(&m, tensors)
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return m, fmt.Errorf("the file ends inside its own head, after %d bytes: it was cut off", size)
+		return m, fmt.Errorf("the file ends inside its header, after %d bytes: it was cut off", size)
 	}
 	if err == nil {
 		err = m.place(uint64(size) - r.left)
@@ -91,13 +91,13 @@ func (r *reader) text(most uint64) (string, error) {
 		return "", err
 	}
 	if n > most && n <= r.left {
-		return "", fmt.Errorf("a text of %d bytes stands where at most %d are sensible: the head is damaged", n, most)
+		return "", fmt.Errorf("a text has %d bytes, at most %d are plausible: the header is damaged", n, most)
 	}
 	b, err := r.bytes(n)
 	return string(b), err
 }
 
-// head reads everything before the list of tensors, and returns how many of those follow.
+// head reads everything before the list of tensors, and returns their number.
 func (r *reader) head(m *GGUF) (tensors uint64, err error) {
 	magic, err := r.bytes(4)
 	if err != nil || string(magic) != "GGUF" {
@@ -107,7 +107,7 @@ func (r *reader) head(m *GGUF) (tensors uint64, err error) {
 		return 0, err
 	}
 	if m.Version != 2 && m.Version != 3 {
-		return 0, fmt.Errorf("version %d of GGUF is not known (2 and 3 are): convert the model with a present converter, for a little-endian machine",
+		return 0, fmt.Errorf("version %d of GGUF is not supported (2 and 3 are): convert the model with a current converter, for a little-endian machine",
 			m.Version)
 	}
 	if tensors, err = r.uint64(); err != nil {
@@ -118,7 +118,7 @@ func (r *reader) head(m *GGUF) (tensors uint64, err error) {
 		return 0, err
 	}
 	if keys > maxKeys || tensors > maxTensors {
-		return 0, fmt.Errorf("the head announces %d keys and %d tensors: it is damaged", keys, tensors)
+		return 0, fmt.Errorf("the header announces %d keys and %d tensors: it is damaged", keys, tensors)
 	}
 	for range keys {
 		key, err := r.text(maxName)
@@ -136,7 +136,7 @@ func (r *reader) head(m *GGUF) (tensors uint64, err error) {
 	return tensors, nil
 }
 
-// wrapEOF adds a place to an error, but for the end of the file, which ReadGGUF explains.
+// wrapEOF adds the place to an error, except to the end of the file, which ReadGGUF explains.
 func wrapEOF(err error, format string, args ...any) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
@@ -144,7 +144,7 @@ func wrapEOF(err error, format string, args ...any) error {
 	return fmt.Errorf(format+": %w", append(args, err)...)
 }
 
-// widths are the bytes of a number of a kind.
+// widths are the sizes of numbers in bytes, by kind.
 var widths = map[Kind]uint64{
 	Uint8: 1, Int8: 1, Bool: 1, Uint16: 2, Int16: 2, Uint32: 4, Int32: 4, Float32: 4, Uint64: 8, Int64: 8, Float64: 8,
 }
@@ -158,7 +158,7 @@ func (r *reader) value(kind Kind) (Value, error) {
 	case kind == Array:
 		v.Len, err = r.array()
 	case width == 0:
-		err = fmt.Errorf("a value of unknown type %d: the head is damaged", kind)
+		err = fmt.Errorf("a value of unknown type %d: the header is damaged", kind)
 	default:
 		var b []byte
 		if b, err = r.bytes(width); err == nil {
@@ -191,7 +191,7 @@ func (r *reader) array() (uint64, error) {
 		}
 		return n, nil
 	case width == 0:
-		return 0, fmt.Errorf("an array of unknown type %d: the head is damaged", kind)
+		return 0, fmt.Errorf("an array of unknown type %d: the header is damaged", kind)
 	case n > r.left/width:
 		return 0, io.ErrUnexpectedEOF
 	default:
@@ -232,7 +232,7 @@ func (r *reader) tensors(m *GGUF, n uint64) error {
 			return err
 		}
 		if dims > maxDims {
-			return fmt.Errorf("tensor %q has %d dimensions: the head is damaged", t.Name, dims)
+			return fmt.Errorf("tensor %q has %d dimensions: the header is damaged", t.Name, dims)
 		}
 		for range dims {
 			d, err := r.uint64()
@@ -250,7 +250,7 @@ func (r *reader) tensors(m *GGUF, n uint64) error {
 			return err
 		}
 		if _, twice := m.index[t.Name]; twice {
-			return fmt.Errorf("tensor %q is listed twice: the head is damaged", t.Name)
+			return fmt.Errorf("tensor %q is listed twice: the header is damaged", t.Name)
 		}
 		m.index[t.Name] = len(m.Tensors)
 		m.Tensors = append(m.Tensors, t)
@@ -258,7 +258,8 @@ func (r *reader) tensors(m *GGUF, n uint64) error {
 	return nil
 }
 
-// place finds where the data begins behind a head of so many bytes, and proves that each tensor lies inside the file.
+// place computes the offset of the data behind a header of so many bytes, and checks that each tensor lies inside the
+// file.
 func (m *GGUF) place(head uint64) error {
 	align := uint64(32)
 	if v, ok := m.values["general.alignment"]; ok && v.Number >= 1 && v.Number <= 1<<20 {
@@ -270,14 +271,14 @@ func (m *GGUF) place(head uint64) error {
 	for _, t := range m.Tensors {
 		bytes, known := t.Bytes()
 		if _, typed := blocks[t.Type]; typed && !known {
-			return fmt.Errorf("tensor %q of type %v cannot have dimensions %v: the head is damaged", t.Name, t.Type, t.Dims)
+			return fmt.Errorf("tensor %q of type %v cannot have dimensions %v: the header is damaged", t.Name, t.Type, t.Dims)
 		}
 		if data > size || t.Offset > size-data || bytes > size-data-t.Offset {
-			return fmt.Errorf("tensor %q should end at byte %d, and the file has %d: it was cut off; convert the model again, and look at the disk's free space",
+			return fmt.Errorf("tensor %q should end at byte %d, and the file has %d: it was cut off; convert the model again, and check the disk's free space",
 				t.Name, data+t.Offset+bytes, size)
 		}
 		if t.Offset%align != 0 {
-			return fmt.Errorf("tensor %q begins at %d, which is no multiple of %d: the head is damaged", t.Name, t.Offset, align)
+			return fmt.Errorf("tensor %q begins at %d, which is not a multiple of %d: the header is damaged", t.Name, t.Offset, align)
 		}
 	}
 	return nil

@@ -42,11 +42,11 @@ func TestReadGGUF(t *testing.T) {
 	}
 }
 
-// Every head that is cut off anywhere, and every fault that a converter or a full disk leaves, has its own sentence.
+// A header that is cut off anywhere, and every fault that a converter or a full disk causes, has its own message.
 func TestBadGGUF(t *testing.T) {
 	t.Parallel()
 	good := sound(1).bytes()
-	for n := range 1200 { // the head
+	for n := range 1200 { // the header
 		if _, err := ReadGGUF(bytes.NewReader(good[:n]), int64(n)); err == nil {
 			t.Fatalf("%d bytes are read as a whole file", n)
 		}
@@ -65,7 +65,7 @@ func TestBadGGUF(t *testing.T) {
 		raw  []byte
 		says string
 	}{
-		"empty":          {nil, "no GGUF file"},
+		"empty":          {nil, "not a GGUF file"},
 		"other":          {[]byte("PK\x03\x04 something else that is long enough"), `begins with "PK`},
 		"big endian":     {append([]byte("GGUF\x00\x00\x00\x03"), good[8:]...), "version 50331648"},
 		"version":        {append([]byte("GGUF\x01\x00\x00\x00"), good[8:]...), "version 1"},
@@ -74,7 +74,7 @@ func TestBadGGUF(t *testing.T) {
 		"long key":       {patched(24, 1<<50), "cut off"},
 		"truncated":      {good[:len(good)-40], `tensor "blk.1.ffn_down.weight" should end at byte`},
 		"no tokenizer":   {with(func(g *gguf) { delete(g.keys, "tokenizer.ggml.tokens") }), "no tokenizer"},
-		"vocabulary":     {with(func(g *gguf) { g.keys["tokenizer.ggml.tokens"] = []string{"a"} }), "knows 1 tokens"},
+		"vocabulary":     {with(func(g *gguf) { g.keys["tokenizer.ggml.tokens"] = []string{"a"} }), "has 1 tokens"},
 		"no template":    {with(func(g *gguf) { delete(g.keys, "tokenizer.chat_template") }), "no chat template"},
 		"no weights":     {with(func(g *gguf) { g.tensors = nil }), "no weights"},
 		"adapter":        {with(func(g *gguf) { g.keys["general.type"] = "adapter" }), "merge it before"},
@@ -103,7 +103,7 @@ func TestBadGGUF(t *testing.T) {
 	}
 }
 
-// What a count claims costs nothing: a file of a few bytes never makes megabytes.
+// Large counts in a small file do not allocate much memory.
 func TestClaimsCostNoMemory(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
@@ -120,7 +120,7 @@ func TestClaimsCostNoMemory(t *testing.T) {
 		t.Error("it is read")
 	}
 	runtime.ReadMemStats(&after)
-	if grown := after.TotalAlloc - before.TotalAlloc; grown > 64<<20 { // other tests run beside
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > 64<<20 { // other tests run in parallel
 		t.Errorf("%d bytes", grown)
 	}
 }

@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// Type is how the weights of a tensor are stored.
+// Type is the storage type of a tensor's weights.
 type Type uint32
 
-// The types that rows can be read of.
+// The types whose rows can be read.
 const (
 	F32  Type = 0
 	F16  Type = 1
@@ -17,11 +17,11 @@ const (
 	BF16 Type = 30
 )
 
-// block is the unit in which weights are stored.
+// block is the storage unit of weights.
 type block struct {
 	name           string
 	numbers, bytes uint64
-	numbersOf      func(out []float32, raw []byte) []float32 // appends the numbers of one block; nil: cannot be read
+	numbersOf      func(out []float32, raw []byte) []float32 // appends the numbers of one block; nil: not supported
 }
 
 var blocks = map[Type]block{
@@ -68,7 +68,7 @@ func (t Type) String() string {
 	return fmt.Sprintf("type %d", uint32(t))
 }
 
-// fileTypes names the values of general.file_type.
+// fileTypes maps the values of general.file_type to names.
 var fileTypes = map[float64]string{
 	0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S", 12: "Q3_K_M",
 	13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S", 17: "Q5_K_M", 18: "Q6_K", 19: "IQ2_XXS", 20: "IQ2_XS",

@@ -17,7 +17,7 @@ func bf16(out []float32, raw []byte) []float32 {
 	return append(out, math.Float32frombits(uint32(binary.LittleEndian.Uint16(raw))<<16))
 }
 
-// half is the number of an IEEE 754 half.
+// half converts an IEEE 754 half-precision number.
 func half(h uint16) float32 {
 	sign, exponent, fraction := uint32(h>>15)<<31, uint32(h>>10)&31, uint32(h)&1023
 	switch exponent {

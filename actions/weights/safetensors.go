@@ -15,7 +15,7 @@ import (
 	"slices"
 )
 
-// Safetensors are the tensors of one file, or of the files of a model that is cut into several.
+// Safetensors are the tensors of one file, or of all files of a sharded model.
 type Safetensors struct {
 	tensors map[string]Matrix
 	files   []*os.File
@@ -48,7 +48,8 @@ var dtypes = map[string]struct {
 	"U8": {1, nil}, "BOOL": {1, nil}, "F8_E4M3": {1, nil}, "F8_E5M2": {1, nil},
 }
 
-// OpenSafetensors opens dir/STEM.safetensors, or the files that dir/STEM.safetensors.index.json names. Close it.
+// OpenSafetensors opens dir/STEM.safetensors, or the files named in dir/STEM.safetensors.index.json. Close it after
+// use.
 func OpenSafetensors(dir, stem string) (*Safetensors, error) {
 	names, err := shards(dir, stem)
 	if err != nil {
@@ -64,7 +65,7 @@ func OpenSafetensors(dir, stem string) (*Safetensors, error) {
 	return s, nil
 }
 
-// shards are the names of a model's files.
+// shards returns the paths of a model's files.
 func shards(dir, stem string) ([]string, error) {
 	b, err := readBounded(filepath.Join(dir, stem+".safetensors.index.json"), maxHead)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -85,7 +86,7 @@ func shards(dir, stem string) ([]string, error) {
 	}
 	for _, name := range names {
 		if filepath.Base(name) != name {
-			return nil, fmt.Errorf("%s names the file %q, which does not lie beside it", stem+".safetensors.index.json", name)
+			return nil, fmt.Errorf("%s names the file %q, which is not in the same directory", stem+".safetensors.index.json", name)
 		}
 	}
 	return names, nil
@@ -98,9 +99,9 @@ func readBounded(path string, most int64) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is no regular file", path)
+		return nil, fmt.Errorf("%s is not a regular file", path)
 	case info.Size() > most:
-		return nil, fmt.Errorf("%s has %d bytes, more than the %d that are sensible", path, info.Size(), most)
+		return nil, fmt.Errorf("%s has %d bytes, more than the plausible %d", path, info.Size(), most)
 	}
 	return os.ReadFile(path)
 }
@@ -112,16 +113,16 @@ func (s *Safetensors) Close() {
 	}
 }
 
-// Names lists the tensors.
+// Names returns the names of the tensors, sorted.
 func (s *Safetensors) Names() []string { return slices.Sorted(maps.Keys(s.tensors)) }
 
-// Matrix is the tensor of a name; it reports false where there is none.
+// Matrix returns a tensor by its name; it reports false if there is none.
 func (s *Safetensors) Matrix(name string) (Matrix, bool) {
 	m, ok := s.tensors[name]
 	return m, ok
 }
 
-// add opens one file.
+// add opens one file and adds its tensors.
 func (s *Safetensors) add(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -133,7 +134,7 @@ func (s *Safetensors) add(path string) error {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is no regular file", path)
+		return fmt.Errorf("%s is not a regular file", path)
 	}
 	if err := s.head(f, info.Size()); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -141,15 +142,15 @@ func (s *Safetensors) add(path string) error {
 	return nil
 }
 
-// head reads the list of tensors, and proves that each lies inside the file.
+// head reads the list of tensors, and checks that each lies inside the file.
 func (s *Safetensors) head(f *os.File, size int64) error {
 	var n [8]byte
 	if _, err := f.ReadAt(n[:], 0); err != nil {
-		return fmt.Errorf("no safetensors file: it has %d bytes", size)
+		return fmt.Errorf("not a safetensors file: it has %d bytes", size)
 	}
 	head := binary.LittleEndian.Uint64(n[:])
 	if head > maxHead || head > uint64(size-8) {
-		return fmt.Errorf("no safetensors file, or cut off: its head should have %d bytes, and the file has %d", head, size)
+		return fmt.Errorf("not a safetensors file, or cut off: its header should have %d bytes, and the file has %d", head, size)
 	}
 	raw, err := io.ReadAll(io.NewSectionReader(f, 8, int64(head)))
 	if err != nil {
@@ -157,7 +158,7 @@ func (s *Safetensors) head(f *os.File, size int64) error {
 	}
 	var list map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &list); err != nil {
-		return fmt.Errorf("no safetensors file: its head is no JSON object: %w", err)
+		return fmt.Errorf("not a safetensors file: its header is not a JSON object: %w", err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(list)) {
 		if name == "__metadata__" {
@@ -168,7 +169,7 @@ func (s *Safetensors) head(f *os.File, size int64) error {
 			return fmt.Errorf("tensor %q: %w", name, err)
 		}
 		if _, twice := s.tensors[name]; twice {
-			return fmt.Errorf("tensor %q stands in two files", name)
+			return fmt.Errorf("tensor %q is in two files", name)
 		}
 		m.at += 8 + int64(head)
 		m.file = f
@@ -177,7 +178,7 @@ func (s *Safetensors) head(f *os.File, size int64) error {
 	return nil
 }
 
-// readMatrix reads an entry of the head of a file with so many bytes of data.
+// readMatrix parses an entry of the header of a file with so many bytes of data.
 func readMatrix(name string, raw json.RawMessage, data uint64) (Matrix, error) {
 	var e struct {
 		Type    string    `json:"dtype"`
@@ -189,19 +190,19 @@ func readMatrix(name string, raw json.RawMessage, data uint64) (Matrix, error) {
 	}
 	begin, end := e.Offsets[0], e.Offsets[1]
 	if begin > end || end > data {
-		return Matrix{}, fmt.Errorf("it should lie at %d to %d, and the file has %d bytes of data: it was cut off",
+		return Matrix{}, fmt.Errorf("its range is %d to %d, but the file has %d bytes of data: it was cut off",
 			begin, end, data)
 	}
 	if d, known := dtypes[e.Type]; known {
 		want := d.bytes
 		for _, n := range e.Shape {
 			if n != 0 && want > maxTensor/n {
-				return Matrix{}, fmt.Errorf("it cannot have the shape %v: the head is damaged", e.Shape)
+				return Matrix{}, fmt.Errorf("it cannot have the shape %v: the header is damaged", e.Shape)
 			}
 			want *= n
 		}
 		if want != end-begin {
-			return Matrix{}, fmt.Errorf("%s of shape %v takes %d bytes, and it has %d: the head is damaged",
+			return Matrix{}, fmt.Errorf("%s of shape %v takes %d bytes, but it has %d: the header is damaged",
 				e.Type, e.Shape, want, end-begin)
 		}
 	}
@@ -228,7 +229,7 @@ func (m Matrix) Row(row uint64) ([]float32, error) {
 	return out, nil
 }
 
-// zero reports whether all weights are zero, and fails where one is no finite number. It reads the whole tensor.
+// zero reports whether all weights are zero; a weight that is not finite is an error. It reads the whole tensor.
 func (m Matrix) zero() (bool, error) {
 	d := dtypes[m.Type]
 	if d.number == nil {

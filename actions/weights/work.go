@@ -8,7 +8,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Work is the built-in step check: its input is a Chain, and its data what was found, sentence by sentence.
+// Work is the built-in step check: its input is a Chain, and the data of its result are the findings, one sentence
+// each.
 func Work(_ context.Context, j job.Job) (job.Result, error) {
 	var c Chain
 	if err := j.Decode(&c); err != nil {

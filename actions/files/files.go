@@ -1,7 +1,8 @@
 // Package files reads and writes files below a directory that others write to as well: a training, an operator.
 //
 // Both sides are an os.Root, so that no link leads out of the directory. Only regular files are read, and a file is
-// replaced atomically and durably. The package keeps no state.
+// replaced atomically and durably. The package has no state; its functions are safe for concurrent use on different
+// files.
 package files
 
 import (
@@ -16,7 +17,7 @@ import (
 	"syscall"
 )
 
-// KindOf is what people call something that is no regular file.
+// KindOf describes a file mode that is not a regular file, for people.
 func KindOf(m fs.FileMode) string {
 	switch {
 	case m&fs.ModeSymlink != 0:
@@ -30,11 +31,11 @@ func KindOf(m fs.FileMode) string {
 	case m.IsDir():
 		return "a directory"
 	}
-	return "no regular file"
+	return "not a regular file"
 }
 
-// OpenRegular opens a file below a root, which must still be the one that was looked at. It does not wait for the writer
-// of a pipe that came into its place.
+// OpenRegular opens a file below a root, which must still be the file of info want. It does not block if a pipe has
+// replaced the file.
 func OpenRegular(root *os.Root, at string, want fs.FileInfo) (*os.File, error) {
 	in, err := root.OpenFile(at, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -42,7 +43,7 @@ func OpenRegular(root *os.Root, at string, want fs.FileInfo) (*os.File, error) {
 	}
 	have, err := in.Stat()
 	if err == nil && !os.SameFile(have, want) {
-		err = errors.New("it was exchanged while it was read")
+		err = errors.New("it was replaced while it was read")
 	}
 	if err != nil {
 		return nil, cmp.Or(err, in.Close())
@@ -50,7 +51,7 @@ func OpenRegular(root *os.Root, at string, want fs.FileInfo) (*os.File, error) {
 	return in, nil
 }
 
-// WriteInto writes a file below a root, durably and whole or not at all.
+// WriteInto writes a file below a root, atomically and durably.
 func WriteInto(root *os.Root, name string, mode fs.FileMode, from io.Reader) error {
 	part := filepath.Join(filepath.Dir(name), ".retraind-"+filepath.Base(name)+".part")
 	if err := root.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -73,7 +74,7 @@ func WriteInto(root *os.Root, name string, mode fs.FileMode, from io.Reader) err
 	return nil
 }
 
-// FreeSpace is how many bytes a directory's file system has left for this user.
+// FreeSpace returns the bytes that are available to this user in a directory's file system.
 func FreeSpace(dir string) (int64, error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {
@@ -82,14 +83,14 @@ func FreeSpace(dir string) (int64, error) {
 	return int64(s.Bavail) * s.Bsize, nil
 }
 
-// HashOf is the SHA-256 of what is read, in hexadecimal digits.
+// HashOf returns the SHA-256 of what is read, in hexadecimal digits.
 func HashOf(f io.Reader) (string, error) {
 	h := sha256.New()
 	_, err := io.Copy(h, f)
 	return hex.EncodeToString(h.Sum(nil)), err
 }
 
-// HashAt is the hash of a file below a root that was looked at.
+// HashAt returns the SHA-256 of a file below a root, which must still be the file of info.
 func HashAt(root *os.Root, at string, info fs.FileInfo) (string, error) {
 	f, err := OpenRegular(root, at, info)
 	if err != nil {

@@ -29,8 +29,8 @@ import (
 type Result struct {
 	Class  store.StepState `json:"class"`
 	Detail string          `json:"detail,omitempty"` // one sentence for people
-	Why    policy.Reason   `json:"why,omitempty"`    // of work that was blocked
-	// Data is what the work found out, in a form that its kind defines.
+	Why    policy.Reason   `json:"why,omitempty"`    // if the work was blocked
+	// Data is the result's data, in the format of its kind.
 	Data json.RawMessage `json:"data,omitempty"`
 }
 
@@ -40,13 +40,13 @@ type Job struct {
 	Input json.RawMessage
 }
 
-// Work does the work of one kind. Its error means that the work failed; everything else is a Result.
+// Work does the work of one kind. An error means that the work failed; every other outcome is a Result.
 type Work func(ctx context.Context, j Job) (Result, error)
 
 func inputFile(dir string) string  { return filepath.Join(dir, "input.json") }
 func resultFile(dir string) string { return filepath.Join(dir, "result.json") }
 
-// Prepare writes the input of an attempt that was not claimed yet. For a claimed one input is not called.
+// Prepare writes the input of an attempt that is not claimed yet. For a claimed one, input is not called.
 func Prepare(dir string, input func() (any, error)) error {
 	if runner.Claimed(dir) {
 		return nil
@@ -61,7 +61,7 @@ func Prepare(dir string, input func() (any, error)) error {
 	return writeJSON(inputFile(dir), in)
 }
 
-// Decode reads the input.
+// Decode decodes the input into v.
 func (j Job) Decode(v any) error {
 	if err := json.Unmarshal(j.Input, v); err != nil {
 		return fmt.Errorf("read %s: %w", inputFile(j.Dir), err)

@@ -26,7 +26,7 @@ var kinds = map[string]Work{
 		return Result{Class: store.StepOK, Detail: "counted", Data: Encode(len(i.Items))}, nil
 	},
 	"refuse": func(context.Context, Job) (Result, error) {
-		return Result{Class: store.StepRejected, Detail: "it is as its base"}, nil
+		return Result{Class: store.StepRejected, Detail: "equal to its base"}, nil
 	},
 	"fail": func(context.Context, Job) (Result, error) { return Result{}, errors.New("no such service") },
 	"full": func(context.Context, Job) (Result, error) {
@@ -54,9 +54,9 @@ func TestRun(t *testing.T) {
 		want       Result
 	}{
 		{"count", "", Result{Class: store.StepOK, Detail: "counted", Data: []byte("2")}},
-		{"refuse", "it is as its base", Result{Class: store.StepRejected, Detail: "it is as its base"}},
+		{"refuse", "equal to its base", Result{Class: store.StepRejected, Detail: "equal to its base"}},
 		{"fail", "no such service", Result{Class: store.StepFailed, Detail: "no such service"}},
-		{"full", "no space left on device", Result{}}, // the supervisor reads it from the output
+		{"full", "no space left on device", Result{}}, // the supervisor reads the cause from the output
 		{"fly", "this version knows count, fail, full", Result{}},
 	} {
 		dir := prepared(t)
@@ -85,7 +85,7 @@ func TestInterruptedWorkLeavesNoResult(t *testing.T) {
 	}
 }
 
-// The input of an attempt that may be under way stays what it is.
+// The input of an attempt that may be running is not changed.
 func TestClaimedInputStays(t *testing.T) {
 	t.Parallel()
 	dir := prepared(t)

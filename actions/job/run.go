@@ -13,8 +13,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Run runs a child: it reads the input, does the work of a kind and writes the result. Its error is for the output of
-// the step. Interrupted work leaves no result, so that the supervisor's record says why it ended.
+// Run runs a child: it reads the input, does the work of a kind and writes the result. Its error is printed to the
+// step's output. Interrupted work writes no result, so that the supervisor's record is the reason for its end.
 func Run(ctx context.Context, kinds map[string]Work, kind, dir string) error {
 	work, known := kinds[kind]
 	if !known {
@@ -32,11 +32,11 @@ func Run(ctx context.Context, kinds map[string]Work, kind, dir string) error {
 	case result.Class == store.StepOK:
 	case ctx.Err() != nil:
 		return fmt.Errorf("step %s: interrupted: %w", kind, context.Cause(ctx))
-	case full(err): // there is no room for a result either
+	case full(err): // the result could not be written either
 		return fmt.Errorf("step %s: %w", kind, err)
 	}
 	if err := writeJSON(resultFile(dir), result); err != nil {
-		return fmt.Errorf("step %s: keep the result: %w", kind, err)
+		return fmt.Errorf("step %s: write the result:  %w", kind, err)
 	}
 	if result.Class != store.StepOK {
 		return errors.New(result.Detail)
@@ -44,11 +44,11 @@ func Run(ctx context.Context, kinds map[string]Work, kind, dir string) error {
 	return nil
 }
 
-// Encode is the data of a result.
+// Encode returns v as the data of a result.
 func Encode(v any) json.RawMessage {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic("job: " + err.Error()) // only our own records are encoded
+		panic("job: " + err.Error()) // impossible for our own structs
 	}
 	return b
 }

@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// patience is how long a server of language models may be away: it is restarted, or updated.
+	// patience is how long a language model's server may be unreachable, for a restart or an upgrade.
 	patience = 5 * time.Minute
-	// mostFaults is how often it may fail in a row without an answer while it is there.
+	// mostFaults is the number of consecutive failures allowed while the server is reachable.
 	mostFaults = 3
 )
 
-// insist asks again while a server of language models is away: it is not the candidate's own, and hours of training would
-// be lost. A service that was started for the candidate is asked once.
+// insist repeats ask while a language model's server is unreachable: it is shared, and giving up would waste hours of
+// training. A service that was started for the candidate is asked once.
 func insist(ctx context.Context, config serving.Config, ask func() (answered bool, err error)) error {
 	since, faults := time.Now(), 0
 	for pause := time.Second; ; pause = min(2*pause, 15*time.Second) {

@@ -10,14 +10,15 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// A server of language models may be away for minutes, and fail now and then; a container of the candidate may not.
+// A language model's server may be unreachable for minutes, and fail now and then; a container of the candidate may
+// not.
 func TestInsist(t *testing.T) {
 	t.Parallel()
 	away, fault := fmt.Errorf("%w: nothing listens", serving.ErrAsleep), errors.New("it failed")
 	for name, c := range map[string]struct {
 		config    serving.Config
-		errs      []error // of the requests in turn, the last one again and again
-		answering bool    // something is answered each time
+		errs      []error // results of the requests; the last one repeats
+		answering bool    // each request gets some answers
 		want      error
 		asked     int
 		within    time.Duration

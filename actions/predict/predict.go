@@ -1,8 +1,9 @@
-// Package predict asks a candidate that is not deployed yet about the held-out items, if its training writes no
-// answers itself: a one-off container of its image, or a service at a URL.
+// Package predict gets the answers of a candidate that is not deployed yet for the held-out items, if its training does
+// not write them itself: from a one-off container of its image, from the staged name on an Ollama server, or from a
+// service at a URL.
 //
 // It runs as a job under the step supervisor. Items and answers are files, and the answers are written atomically, so
-// that a second attempt starts again. It never changes the deployed service.
+// that a second attempt starts from the beginning. It never changes the deployed service.
 package predict
 
 import (
@@ -23,11 +24,12 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Input is what the job works on.
+// Input is the input of the job.
 type Input struct {
-	// Serving is how the candidate is asked.
+	// Serving configures the requests to the candidate.
 	Serving serving.Config `json:"serving"`
-	// Compose and Beside run a container of the candidate's image, which is asked in place of the service; nil for none.
+	// Compose and Beside run a container of the candidate's image, which gets the requests instead of the service; nil
+	// for none.
 	Compose *compose.Input `json:"compose,omitempty"`
 	Beside  compose.Beside `json:"beside,omitzero"`
 	Items   string         `json:"items"` // file with the held-out items
@@ -46,11 +48,11 @@ type line struct {
 	ID         string         `json:"id"`
 	TextHash   string         `json:"text_hash"`
 	Answers    map[string]any `json:"answers,omitempty"`
-	Error      string         `json:"error,omitempty"` // format: the answer of a language model could not be used
+	Error      string         `json:"error,omitempty"` // format: a language model's answer could not be used
 	Confidence float64        `json:"confidence,omitempty"`
 }
 
-// Work asks the candidate about each item.
+// Work asks the candidate for its answer to each item.
 func Work(ctx context.Context, j job.Job) (job.Result, error) {
 	var in Input
 	if err := j.Decode(&in); err != nil {
@@ -84,7 +86,7 @@ func Work(ctx context.Context, j job.Job) (job.Result, error) {
 	}, nil
 }
 
-// redirected is how a one-off container is asked.
+// redirected returns the configuration with the URLs of a one-off container.
 func redirected(c serving.Config, one *compose.OneOff) (serving.Config, error) {
 	var err error
 	if c.Classify, err = one.Redirect(c.Classify); err == nil && c.Batch != nil {
@@ -95,7 +97,7 @@ func redirected(c serving.Config, one *compose.OneOff) (serving.Config, error) {
 	return c, err
 }
 
-// ask asks about all texts.
+// ask gets the answers to all texts.
 func ask(ctx context.Context, j job.Job, config serving.Config, texts []serving.Text) ([]line, error) {
 	scorer := serving.NewScorer(config)
 	defer scorer.Close()

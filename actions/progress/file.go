@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// Tail is how many bytes are looked at, from the end of a file or of an output.
+	// bytes that are read, from the end of a file or of an output
 	Tail  = 16 << 10
-	shown = 80 // characters of a text that are shown
+	shown = 80 // characters of a text that are kept
 )
 
-// readFile reads how far a command says it is, from the last line of its progress file: a share and, after a space, a
-// text. It reports false where there is none. A command may replace the file or append to it; of a longer file only the
-// end is read.
+// readFile reads the progress from the last line of a command's progress file: a share and, after a space, a text. It
+// reports false if there is none. A command may replace the file or append to it; of a longer file only the end is
+// read.
 func readFile(path string) (Progress, bool) {
 	tail, err := readEnd(path)
 	if err != nil {
@@ -25,8 +25,8 @@ func readFile(path string) (Progress, bool) {
 	return lastShare(tail)
 }
 
-// lastShare is the last line with a share. A last line without its end may be half of one that is being written: it
-// counts only where it is the only one.
+// lastShare returns the last line with a share. A last line without a line end may be incomplete: it counts only if it
+// is the only one.
 func lastShare(tail []byte) (Progress, bool) {
 	whole := string(afterCut(tail))
 	lines := strings.FieldsFunc(whole, isEnd)
@@ -43,7 +43,7 @@ func lastShare(tail []byte) (Progress, bool) {
 	return Progress{}, false
 }
 
-// afterCut leaves out the first line of a tail that may begin in the middle of one.
+// afterCut drops the first line of a tail, which may be incomplete.
 func afterCut(tail []byte) []byte {
 	if len(tail) < Tail {
 		return tail
@@ -54,5 +54,5 @@ func afterCut(tail []byte) []byte {
 	return nil
 }
 
-// isEnd: a carriage return ends a line too, since bars are drawn over each other with it.
+// isEnd reports whether a rune ends a line. A carriage return does, since progress bars use it to overwrite each other.
 func isEnd(r rune) bool { return r == '\n' || r == '\r' }

@@ -48,7 +48,7 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// A file that a command has made something else of is no progress, and reading it returns at once.
+// A progress file that is not a regular file is no progress, and is not waited for.
 func TestProgressOfNoFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

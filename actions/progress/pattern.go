@@ -13,17 +13,17 @@ const Trainer = "trainer"
 
 const maxExpression = 500
 
-// groups are the names that an expression may give to its groups.
+// groups are the allowed names of an expression's groups.
 var groups = []string{"share", "done", "total", "text"}
 
-// Check says what is wrong with a pattern and how to mend it; two empty texts where nothing is.
+// Check returns what is wrong with a pattern and how to fix it; two empty strings if it is valid.
 func Check(pattern string) (wrong, hint string) {
 	const example = `write trainer, or an expression such as 'step (?P<done>\d+) of (?P<total>\d+)'`
 	if pattern == "" || pattern == Trainer {
 		return "", ""
 	}
 	if len(pattern) > maxExpression {
-		return fmt.Sprintf("the expression has %d characters, at most %d are taken", len(pattern), maxExpression), example
+		return fmt.Sprintf("the expression has %d characters, at most %d are allowed", len(pattern), maxExpression), example
 	}
 	e, err := regexp.Compile(pattern)
 	if err != nil {
@@ -38,7 +38,7 @@ func Check(pattern string) (wrong, hint string) {
 	}
 	switch {
 	case has["share"] && (has["done"] || has["total"]):
-		return "the expression has share beside done and total", "keep share, or done and total"
+		return "the expression has share and also done or total", "keep share, or done and total"
 	case has["done"] != has["total"]:
 		return "done and total belong together", "name both, or share"
 	case !has["share"] && !has["done"] && !has["text"]:
@@ -47,7 +47,7 @@ func Check(pattern string) (wrong, hint string) {
 	return "", ""
 }
 
-// found is what an expression finds in a line.
+// found returns the progress that an expression matches in a line.
 func found(e *regexp.Regexp, line string) (Progress, bool) {
 	m := e.FindStringSubmatch(line)
 	if m == nil {
@@ -71,7 +71,7 @@ func found(e *regexp.Regexp, line string) (Progress, bool) {
 	return p, p.Share != nil || p.Text != ""
 }
 
-// share is done by total; nil where that is no share. Thousands may be set apart by commas.
+// share returns done divided by total; nil if that is not a share. Thousands may be separated by commas.
 func share(done, total string) *float64 {
 	plain := func(s string) (float64, error) {
 		return strconv.ParseFloat(strings.ReplaceAll(strings.TrimSpace(s), ",", ""), 64)

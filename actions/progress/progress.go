@@ -1,9 +1,8 @@
-// Package progress reads the progress of a command: from the file that it writes itself, or from the lines that it
-// prints.
+// Package progress reads the progress of a command: from the file that it writes itself, or from its output.
 //
-// It owns the pattern of a step (the usual lines of trainers, or a user's expression), the Tracker that follows
-// printed lines, and the file in which a supervisor stores the Tracker's result. Work and memory are limited, whatever
-// a command writes or prints. A Pattern may be shared; a Tracker belongs to one goroutine.
+// It owns the pattern of a step (the usual lines of trainers, or a user's expression), the Tracker that follows the
+// output, and the file in which a supervisor stores the Tracker's result. Work and memory are limited, whatever a
+// command writes or prints. A Pattern may be shared; a Tracker belongs to one goroutine.
 package progress
 
 import (
@@ -18,17 +17,17 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// Progress is how far a command is.
+// Progress is the progress of a command.
 type Progress struct {
-	// Share that is done, from 0 to 1; nil where only the text is known.
+	// Share is the completed share, from 0 to 1; nil if only the text is known.
 	Share *float64 `json:"share,omitempty"`
 	Text  string   `json:"text,omitempty"`
-	// Left is what the command says that it still takes, at the time At; 0 where it says nothing.
+	// Left is the remaining time as printed by the command, at the time At; 0 if unknown.
 	Left time.Duration `json:"left,omitempty"`
 	At   time.Time     `json:"at,omitzero"`
 }
 
-// Same reports whether two say the same, whenever they say it.
+// Same reports whether two are equal apart from their times.
 func (p Progress) Same(q Progress) bool {
 	if (p.Share == nil) != (q.Share == nil) || p.Share != nil && *p.Share != *q.Share {
 		return false
@@ -36,7 +35,7 @@ func (p Progress) Same(q Progress) bool {
 	return p.Text == q.Text && p.Left == q.Left
 }
 
-// Write leaves a progress for those who show it. It need not survive a power cut.
+// Write writes a progress to a file, atomically but not durably.
 func Write(path string, p Progress) error {
 	b, err := json.Marshal(p)
 	if err != nil {
@@ -45,8 +44,8 @@ func Write(path string, p Progress) error {
 	return renameio.WriteFile(path, b, 0o600)
 }
 
-// Read is how far a command says it is, by the file that it writes itself, or else by the file that its supervisor
-// writes from its output. It reports false where neither says anything.
+// Read returns the progress of a command from its own file, or else from the file that its supervisor writes from the
+// output. It reports false if neither has one.
 func Read(own, printed string) (Progress, bool) {
 	if p, ok := readFile(own); ok {
 		return p, true

@@ -8,15 +8,15 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// Tracker follows the lines that a command prints. It is given the end of the output repeatedly, so that lines may be
-// repeated or missing: its result depends on the last ones of each kind.
+// Tracker finds the progress in the output of a command. It is called with the end of the output again and again, so
+// that lines may repeat or be missing: the result depends on the last line of each kind.
 type Tracker struct {
 	expression *regexp.Regexp // nil for the lines of trainers
 	trainer    trainer
 	last       Progress
 }
 
-// NewTracker returns a tracker for a pattern that Check found right; nil for none.
+// NewTracker returns a tracker for a pattern that passed Check; nil for none.
 func NewTracker(pattern string) *Tracker {
 	if wrong, _ := Check(pattern); wrong != "" || pattern == "" {
 		return nil
@@ -27,8 +27,8 @@ func NewTracker(pattern string) *Tracker {
 	return &Tracker{expression: regexp.MustCompile(pattern)}
 }
 
-// Look reads the end of the output, of at most Tail bytes, and returns how far the command is. It reports false where
-// nothing new was said.
+// Look reads the end of the output, at most Tail bytes, and returns the progress. It reports false if nothing has
+// changed.
 func (t *Tracker) Look(tail []byte, now time.Time) (Progress, bool) {
 	if len(tail) > Tail {
 		tail = tail[len(tail)-Tail:]
@@ -37,7 +37,7 @@ func (t *Tracker) Look(tail []byte, now time.Time) (Progress, bool) {
 	lines := strings.FieldsFunc(whole, isEnd)
 	p := t.last
 	for i, line := range lines {
-		// The last line may be half of one that is being written.
+		// The last line may be incomplete.
 		half := i == len(lines)-1 && !isEnd(rune(whole[len(whole)-1]))
 		switch {
 		case t.expression == nil:

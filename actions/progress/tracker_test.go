@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What real trainings print: tqdm draws a bar over the one before it, beginning each with a carriage return.
+// Output of real trainings: tqdm overwrites each bar with the next one, which begins with a carriage return.
 const (
 	head     = "==((====))==  Unsloth - 2x faster free finetuning | Num GPUs used = 1\n   \\\\   /|    Num examples = 51,760 | Num Epochs = 3 | Total steps = 375\n"
 	mapping  = "Map:   0%|          | 0/1000 [00:00<?, ? examples/s]\rMap: 100%|##########| 1000/1000 [00:01<00:00, 812.11 examples/s]\n"
@@ -74,7 +74,7 @@ func deref(f *float64) float64 {
 
 const nine = 9*time.Minute + 21*time.Second
 
-// The same end of an output seen again says nothing new, and one that is cut in the middle of a line loses nothing.
+// The same output again changes nothing, and a cut in the middle of a line loses nothing.
 func TestTrackerAgain(t *testing.T) {
 	t.Parallel()
 	tracker := NewTracker(Trainer)
@@ -145,9 +145,9 @@ func TestPatterns(t *testing.T) {
 		`(?P<text>(a{1000}){1000}){9}`: "",
 	} {
 		wrong, hint := Check(pattern)
-		if pattern == `(?P<text>(a{1000}){1000}){9}` { // RE2 refuses what would grow too large
+		if pattern == `(?P<text>(a{1000}){1000}){9}` { // RE2 refuses expressions that would need too much memory
 			if wrong == "" {
-				t.Error("an expression without bounds is taken")
+				t.Error("an expression of unlimited size is accepted")
 			}
 			continue
 		}

@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// trainer knows the lines that trainings print: bars of tqdm, the records of Hugging Face Trainer, which Unsloth prints
-// too, and the heads of both that say how long the training is.
+// trainer reads the usual lines of trainings: bars of tqdm, the records of Hugging Face Trainer, which Unsloth prints
+// too, and the headers of both with the length of the training.
 type trainer struct {
 	bar    bar
 	epoch  float64
 	epochs float64
-	steps  int64 // of the whole training, by its head
+	steps  int64 // of the whole training, from the header
 	loss   string
 	ended  bool // the closing record was printed
 }
 
-// bar is one state of a bar of tqdm.
+// bar is one state of a tqdm bar.
 type bar struct {
 	title       string
 	done, total int64
@@ -27,20 +27,21 @@ type bar struct {
 }
 
 var (
-	// " 42%|####2     | 420/1000 [03:12<04:25,  2.18it/s]", with a title before it.
+	// barLine matches " 42%|####2     | 420/1000 [03:12<04:25,  2.18it/s]", with a title before it.
 	barLine = regexp.MustCompile(`^(.*?)\s*\d{1,3}%\|[^|]*\|\s*([\d.]+[kMG]?)/([\d.]+[kMG]?)\s+\[[\d:]+<([\d:?]+)`)
-	// "Num Epochs = 3 | Total steps = 375", and "Total optimization steps = 375".
+	// headEpochs and headSteps match "Num Epochs = 3 | Total steps = 375", and "Total optimization steps = 375".
 	headEpochs = regexp.MustCompile(`Num Epochs\s*=\s*([\d,]+)`)
 	headSteps  = regexp.MustCompile(`Total (?:optimization )?steps\s*=\s*([\d,]+)`)
-	// {'loss': 1.2345, 'grad_norm': 0.5, 'epoch': 0.36}, with or without quotes around the numbers.
+	// record and its fields match {'loss': 1.2345, 'grad_norm': 0.5, 'epoch': 0.36}, with or without quotes around the
+	// numbers.
 	record      = regexp.MustCompile(`^\s*\{.*\}\s*$`)
 	recordLoss  = regexp.MustCompile(`['"](?:train_)?loss['"]:\s*['"]?([\d.eE+-]+)`)
 	recordEpoch = regexp.MustCompile(`['"]epoch['"]:\s*['"]?([\d.eE+-]+)`)
-	// "Epoch 3/10", alone or as a bar's title.
+	// epochOf matches "Epoch 3/10", alone or as a bar's title.
 	epochOf = regexp.MustCompile(`(?i)\bepochs?[ :=]+(\d+)\s*(?:/|of)\s*(\d+)`)
 )
 
-// line takes a line in. Half a line counts only where a bar is whole: its end comes with the next bar.
+// line reads a line. An incomplete line counts only if its bar is complete: a bar's line end comes with the next bar.
 func (t *trainer) line(line string, half bool) {
 	if m := barLine.FindStringSubmatch(line); m != nil {
 		t.draw(bar{title: barTitle(m[1]), done: count(m[2]), total: count(m[3]), left: clockTime(m[4])})
@@ -76,7 +77,7 @@ func (t *trainer) record(line string) {
 	t.ended = strings.Contains(line, "train_runtime")
 }
 
-// inEpoch: epoch 3 of 10 is under way, so that two are done.
+// inEpoch handles "epoch 3 of 10": the third is running, so two are complete.
 func (t *trainer) inEpoch(m []string) {
 	n, of := float64(count(m[1])), float64(count(m[2]))
 	if n >= 1 && n <= of {
@@ -84,8 +85,8 @@ func (t *trainer) inEpoch(m []string) {
 	}
 }
 
-// draw takes a bar's state in. The bar of a training has no title and runs from its first to its last step. One that
-// comes in the middle of it, of an evaluation, must not look like the training's.
+// draw reads a state of a bar. The training's bar has no title and runs from the first to the last step. A bar of an
+// evaluation during the training must not be mistaken for it.
 func (t *trainer) draw(b bar) {
 	if b.total <= 0 || b.done > b.total {
 		return
@@ -95,7 +96,7 @@ func (t *trainer) draw(b bar) {
 	switch {
 	case training && (b.title != "" || b.total != now.total):
 		return
-	case t.steps > 0 && now.title == "" && now.total == t.steps && b.total != t.steps: // the head says which it is
+	case t.steps > 0 && now.title == "" && now.total == t.steps && b.total != t.steps: // the header's number of steps identifies the training's bar
 		return
 	}
 	if m := epochOf.FindStringSubmatch(b.title); m != nil {
@@ -116,7 +117,7 @@ func (t *trainer) progress() Progress {
 	case t.bar.total > 0:
 		s := float64(t.bar.done) / float64(t.bar.total)
 		p.Left = t.bar.left
-		if inEpoch && t.epochs > 0 { // a bar for each epoch
+		if inEpoch && t.epochs > 0 { // one bar for each epoch
 			s, p.Left = (t.epoch+s)/t.epochs, 0
 		}
 		p.Share = &s
@@ -152,7 +153,7 @@ func (t *trainer) epochText(inEpoch bool) string {
 	return ""
 }
 
-// barTitle is the text before a bar, without the sequences that move a terminal's cursor.
+// barTitle returns the text before a bar, without terminal control sequences.
 func barTitle(s string) string {
 	s = cursor.ReplaceAllString(s, "")
 	return strings.TrimRight(strings.TrimSpace(s), ":")
@@ -160,7 +161,7 @@ func barTitle(s string) string {
 
 var cursor = regexp.MustCompile(`\x1b\[[0-9;]*[A-Za-z]`)
 
-// count reads a number as tqdm writes it: 1000, 1,000 or 1.2M.
+// count parses a number as tqdm prints it: 1000, 1,000 or 1.2M.
 func count(s string) int64 {
 	unit := 1.0
 	for suffix, u := range map[string]float64{"k": 1e3, "M": 1e6, "G": 1e9} {
@@ -175,7 +176,7 @@ func count(s string) int64 {
 	return int64(f * unit)
 }
 
-// clockTime reads 04:25 or 1:04:25; 0 for what is not known.
+// clockTime parses 04:25 or 1:04:25; 0 if unknown.
 func clockTime(s string) time.Duration {
 	var d time.Duration
 	for part := range strings.SplitSeq(s, ":") {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// AttemptVar names the environment variable that marks every process of an attempt, so that leftovers are found even
-// when their supervisor is gone.
+// AttemptVar is the environment variable that marks every process of an attempt, so that leftovers are found even after
+// their supervisor died.
 const AttemptVar = "RETRAIND_ATTEMPT"
 
 // killDescendants kills all children of this process until none is left; since the process is a subreaper, that is
@@ -30,7 +30,7 @@ func killDescendants() {
 	}
 }
 
-// reap collects the ended children, waiting a moment for those that die just now.
+// reap collects ended children, and waits a moment for those that are about to end.
 func reap() {
 	deadline := time.Now().Add(50 * time.Millisecond)
 	for time.Now().Before(deadline) {
@@ -64,7 +64,8 @@ func children(pid int) []int {
 	return pids
 }
 
-// killLeftovers kills every process that carries the attempt's mark, in rounds, since each may be starting others.
+// killLeftovers kills every process with the attempt's mark. It repeats this until none is found, since a process may
+// start others meanwhile.
 func killLeftovers(id string) {
 	mark := []byte(AttemptVar + "=" + id + "\x00")
 	for range 20 {
@@ -88,9 +89,9 @@ func killLeftovers(id string) {
 	}
 }
 
-// Alive reports whether a command of a run is in progress: whether a supervisor lives that has begun, or is about to
-// begin, one of the attempts in the run's directory. Leftovers of a lost supervisor are killed first, so that a run
-// without supervisors has no processes. It needs only the run's directory.
+// Alive reports whether a command of a run is in progress: whether a live supervisor has claimed, or is about to claim,
+// one of the attempts in the run's directory. Leftovers of a lost supervisor are killed first, so that a run without
+// supervisors has no processes. It needs only the run's directory.
 func Alive(runDir string) (bool, error) {
 	specs, err := filepath.Glob(specFile(filepath.Join(runDir, "steps", "*", "*")))
 	if err != nil {
@@ -101,7 +102,7 @@ func Alive(runDir string) (bool, error) {
 		if _, ended, err := ReadExit(dir); ended && err == nil {
 			continue
 		}
-		if !Claimed(dir) { // a daemon that was killed in the middle of the start may have left a supervisor
+		if !Claimed(dir) { // a daemon killed during the start may have left a supervisor before its claim
 			if starting(dir) {
 				return true, nil
 			}
@@ -128,7 +129,7 @@ func starting(dir string) bool {
 		return false
 	}
 	for _, path := range lines {
-		line, _ := os.ReadFile(path) // a process that has ended has none
+		line, _ := os.ReadFile(path) // an ended process has none
 		for arg := range bytes.SplitSeq(line, []byte{0}) {
 			if string(arg) == dir {
 				return true

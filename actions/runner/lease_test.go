@@ -16,7 +16,7 @@ import (
 
 const device = "GPU-aaaa"
 
-// playDaemon takes a lease, starts the attempt of a spec file and waits for its end: until it is killed.
+// playDaemon takes a lease, starts the attempt of a spec file and waits for its end, or until it is killed.
 func playDaemon(specFile, leases string) error {
 	var s Spec
 	b, err := os.ReadFile(specFile)
@@ -39,7 +39,7 @@ func playDaemon(specFile, leases string) error {
 	return err
 }
 
-// daemon starts a daemon in a process of its own and waits until its command is under way.
+// daemon starts a daemon in a separate process and waits until its command runs.
 func daemon(t *testing.T, s Spec, leases string) *exec.Cmd {
 	t.Helper()
 	b, err := json.Marshal(s)
@@ -63,7 +63,7 @@ func daemon(t *testing.T, s Spec, leases string) *exec.Cmd {
 	return cmd
 }
 
-// taken reports whether nobody else gets the lease: neither another daemon nor a script.
+// taken reports whether the lease is taken, for another daemon and for a script.
 func taken(t *testing.T, leases gpu.Leases) bool {
 	t.Helper()
 	lease, err := leases.TryAcquire(device, "another daemon")
@@ -89,7 +89,7 @@ func kill(t *testing.T, cmd *exec.Cmd) {
 	_ = cmd.Wait()
 }
 
-// The GPU stays leased for as long as a training lives, whoever is killed, and no longer.
+// A GPU stays leased exactly as long as the training lives, whichever process is killed.
 func TestLeaseLivesAsLongAsTheTraining(t *testing.T) {
 	t.Parallel()
 	leases := gpu.Leases{Dir: t.TempDir()}
@@ -103,7 +103,7 @@ func TestLeaseLivesAsLongAsTheTraining(t *testing.T) {
 		t.Fatalf("a second daemon: %v", err)
 	}
 	end := make(chan Exit, 1)
-	go func() { // a daemon that comes back finds the training without taking the lease again
+	go func() { // a restarted daemon re-attaches to the training without taking the lease again
 		exit, err := setup(t).Run(context.Background(), s)
 		if err != nil {
 			t.Error(err)
@@ -111,7 +111,7 @@ func TestLeaseLivesAsLongAsTheTraining(t *testing.T) {
 		end <- exit
 	}()
 	if !taken(t, leases) {
-		t.Error("re-attaching gave the lease away")
+		t.Error("re-attaching released the lease")
 	}
 	if err := os.WriteFile(filepath.Join(s.Cwd, "go"), nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func TestLeaseLivesAsLongAsTheTraining(t *testing.T) {
 	}
 }
 
-// A training whose supervisor was killed keeps its GPU until a daemon has killed it, too.
+// A training whose supervisor was killed keeps its GPU until a daemon kills the training.
 func TestLeaseOfATrainingWithoutItsSupervisor(t *testing.T) {
 	t.Parallel()
 	leases := gpu.Leases{Dir: t.TempDir()}
@@ -144,7 +144,7 @@ func TestLeaseOfATrainingWithoutItsSupervisor(t *testing.T) {
 	waittest.Eventually(t, "the lease to be free", func() bool { return !taken(t, leases) })
 }
 
-// A command that was never begun gives the lease back.
+// A command that cannot be started releases the lease.
 func TestLeaseOfACommandThatCannotStart(t *testing.T) {
 	t.Parallel()
 	leases := gpu.Leases{Dir: t.TempDir()}
@@ -159,12 +159,12 @@ func TestLeaseOfACommandThatCannotStart(t *testing.T) {
 		if err == nil && exit.Class != store.StepNotStarted {
 			t.Errorf("got %+v", exit)
 		}
-		// A process that another test is starting has this one's files until it executes its program.
+		// Until a process that another test has forked executes its program, it has copies of this test's files.
 		waittest.Eventually(t, "the lease to be free of "+self, func() bool { return !taken(t, leases) })
 	}
 }
 
-// A run is alive from the start of a supervisor on, until the last of what it started has ended.
+// A run is alive from the start of a supervisor until the last process that it started has ended.
 func TestAlive(t *testing.T) {
 	t.Parallel()
 	s := spec(t, `echo $$ >$OUT/pid; while :; do sleep 0.02; done`)

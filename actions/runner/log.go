@@ -9,16 +9,16 @@ import (
 	"unicode"
 )
 
-// capped keeps the head and the tail of a command's output in a file of limited size. It never slows down or ends the
+// capped writes the head and the tail of a command's output to a file of limited size. It never slows down or ends the
 // command: what does not fit, or cannot be written, is dropped.
 type capped struct {
 	mu      sync.Mutex
 	f       *os.File
-	head    int64 // bytes that may still be written directly
+	head    int64 // bytes until the head is complete
 	max     int   // size of the tail
 	ring    []byte
 	dropped int64
-	written int64 // by the command
+	written int64 // total bytes of output
 	err     error
 }
 
@@ -53,7 +53,7 @@ func (c *capped) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// keep remembers the last max bytes; over says that they are not in the file yet.
+// keep stores the last max bytes; over means that they are not in the file.
 func (c *capped) keep(p []byte, over bool) {
 	if over {
 		c.dropped += int64(len(p))
@@ -70,14 +70,14 @@ func (c *capped) tail() string {
 	return string(c.ring[max(0, len(c.ring)-4096):])
 }
 
-// end is a copy of the last bytes of the output, with how many there were in all.
+// end returns a copy of the last bytes of the output, at most so many, and the total number of bytes.
 func (c *capped) end(most int) ([]byte, int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return bytes.Clone(c.ring[max(0, len(c.ring)-most):]), c.written
 }
 
-// lastLine is the last line with text in it, without control characters.
+// lastLine returns the last line that is not blank, without control characters.
 func (c *capped) lastLine() string {
 	lines := strings.Split(strings.TrimSpace(c.tail()), "\n")
 	line := strings.Map(func(r rune) rune {

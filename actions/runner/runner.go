@@ -25,45 +25,45 @@ import (
 
 // Runner runs attempts. Implementations: Shim; they share one conformance test.
 type Runner interface {
-	// Run starts the attempt's command, or re-attaches to it, and waits for its end. When ctx ends first the command
-	// continues and Run returns ctx's cause. The error is never about the command: that is Exit.
+	// Run starts the attempt's command, or re-attaches to it, and waits for its end. If ctx ends first, the command
+	// continues and Run returns ctx's cause. The failure of a command is not an error: it is in Exit.
 	Run(ctx context.Context, spec Spec) (Exit, error)
-	// Kill ends the attempt's command, if it lives, with everything it started.
+	// Kill ends the attempt's command and every process that it started. It is no error if none is left.
 	Kill(spec Spec) error
 }
 
 // Spec is one attempt of one command. It is written to Dir/spec.json before the start and never changes.
 type Spec struct {
 	Dir     string        `json:"dir"`     // attempt directory, absolute
-	ID      string        `json:"id"`      // "<run>/<step>/a<attempt>": unique for ever
+	ID      string        `json:"id"`      // "<run>/<step>/a<attempt>": never used twice
 	Argv    []string      `json:"argv"`    // program and arguments, no shell
 	Env     []string      `json:"env"`     // KEY=value, complete
 	Cwd     string        `json:"cwd"`     // working directory
 	Timeout time.Duration `json:"timeout"` // 0 = none
 	Grace   time.Duration `json:"grace"`   // between TERM and KILL at the timeout; 0 = 10 s
 	LogCap  int64         `json:"log_cap"` // bytes of output kept, head and tail; 0 = 64 MiB
-	// Progress is the pattern by which the output says how far the command is; "" for none.
+	// Progress is the pattern of progress lines in the output; "" for none.
 	Progress string `json:"progress,omitempty"`
-	// Inherited is how many files the supervisor gets, from number 3 on.
+	// Inherited is the number of files that the supervisor inherits, from descriptor 3 on.
 	Inherited int `json:"inherited,omitempty"`
-	// Inherit are open files that the supervisor and the command have for as long as they live, such as the lease of a GPU.
-	// Run closes them in this process, also where it fails.
+	// Inherit are open files, such as the lease of a GPU, that the supervisor and the command hold until they end. Run
+	// closes them in this process, even if it fails.
 	Inherit []*os.File `json:"-"`
 }
 
 // close closes this process's copies of the inherited files.
 func (s Spec) close() {
 	for _, f := range s.Inherit {
-		_ = f.Close() // it was only held, never written
+		_ = f.Close() // held only, never written
 	}
 }
 
-// Exit is the record of an ended attempt, kept in Dir/exit.json.
+// Exit is the record of an ended attempt, stored in Dir/exit.json.
 type Exit struct {
 	Class   store.StepState `json:"class"`
 	Code    int             `json:"code"`
 	Signal  string          `json:"signal,omitempty"`
-	Detail  string          `json:"detail,omitempty"` // one sentence, with the last line of output where it helps
+	Detail  string          `json:"detail,omitempty"` // one sentence, with the last line of output if it explains the failure
 	Started time.Time       `json:"started"`
 	Ended   time.Time       `json:"ended"`
 }
@@ -73,13 +73,13 @@ func lockFile(dir string) string  { return filepath.Join(dir, "lock") }
 func claimFile(dir string) string { return filepath.Join(dir, "claimed") }
 func exitFile(dir string) string  { return filepath.Join(dir, "exit.json") }
 
-// Claimed says whether an attempt's command was ever begun.
+// Claimed reports whether a supervisor has claimed the attempt, and may have started its command.
 func Claimed(dir string) bool {
 	_, err := os.Stat(claimFile(dir))
 	return err == nil
 }
 
-// ReadSpec reads what an attempt was started with.
+// ReadSpec reads the spec of an attempt.
 func ReadSpec(dir string) (Spec, error) {
 	var spec Spec
 	b, err := os.ReadFile(specFile(dir))
@@ -89,13 +89,14 @@ func ReadSpec(dir string) (Spec, error) {
 	return spec, err
 }
 
-// LogFile is where an attempt's output is kept.
+// LogFile returns the path of the attempt's output.
 func LogFile(dir string) string { return filepath.Join(dir, "out.log") }
 
-// ProgressFile is where a command may write how far it is: a share and a word, "0.42 epoch 5/12".
+// ProgressFile returns the path of the file to which a command may write its progress: a share and a text, "0.42 epoch
+// 5/12".
 func ProgressFile(dir string) string { return filepath.Join(dir, "progress") }
 
-// PrintedFile is where the supervisor keeps how far the command is by what it prints.
+// PrintedFile returns the path of the file in which the supervisor stores the progress found in the output.
 func PrintedFile(dir string) string { return filepath.Join(dir, "printed.json") }
 
 // ReadExit returns the record of an ended attempt; it reports false while there is none.

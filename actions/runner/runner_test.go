@@ -22,7 +22,7 @@ import (
 // TestMain lets the test binary be its own supervisor.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "exec-step" {
-		go func() { // what only the garbage collector holds is gone at once, as it would be after hours
+		go func() { // collect garbage often: files held only by a finalizer are closed soon, as they would be within hours
 			for {
 				runtime.GC()
 			}
@@ -163,7 +163,7 @@ func TestReattach(t *testing.T) {
 	}
 }
 
-// killSupervisor ends the supervisor that has claimed an attempt, as the kernel does when memory runs out.
+// killSupervisor kills the supervisor that has claimed an attempt, as the kernel does when memory runs out.
 func killSupervisor(t *testing.T, s Spec) {
 	t.Helper()
 	claim, err := os.ReadFile(claimFile(s.Dir))
@@ -247,11 +247,11 @@ func TestTwoSupervisorsOneClaim(t *testing.T) {
 	if err != nil || string(begun) != "begun\n" {
 		t.Errorf("begun %q, %v", begun, err)
 	}
-	// Those that lost the claim may be about to look for it still, in the directory that goes with the test.
+	// Supervisors that lost the claim may still read the directory, which is deleted after the test.
 	waittest.Eventually(t, "the supervisors to leave", func() bool { return !named(t, s.Dir) })
 }
 
-// named tells whether a process has an argument of this name.
+// named reports whether a process has this argument.
 func named(t *testing.T, argument string) bool {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -259,7 +259,7 @@ func named(t *testing.T, argument string) bool {
 		t.Fatal(err)
 	}
 	return slices.ContainsFunc(files, func(file string) bool {
-		line, _ := os.ReadFile(file) // one that is gone has none
+		line, _ := os.ReadFile(file) // an ended process has none
 		return slices.Contains(strings.Split(string(line), "\x00"), argument)
 	})
 }

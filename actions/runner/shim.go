@@ -74,7 +74,7 @@ func (s Shim) start(spec Spec) error {
 	return waitClaim(spec, cmd.Process.Pid)
 }
 
-// waitClaim waits until some supervisor has claimed the attempt, so that a missing claim always means "never began".
+// waitClaim waits until a supervisor has claimed the attempt, so that a missing claim always means "never started".
 func waitClaim(spec Spec, pid int) error {
 	deadline := time.Now().Add(20 * time.Second)
 	for {
@@ -91,7 +91,7 @@ func waitClaim(spec Spec, pid int) error {
 	}
 }
 
-// look reports the attempt's end, or its unknown end when no supervisor holds the lock and there is no record.
+// look returns the attempt's end, as store.StepUnknown if no supervisor holds the lock and there is no record.
 func look(spec Spec) (Exit, bool, error) {
 	if exit, ok, err := ReadExit(spec.Dir); ok || err != nil {
 		return exit, ok, err
@@ -100,7 +100,7 @@ func look(spec Spec) (Exit, bool, error) {
 	if err != nil || alive {
 		return Exit{}, false, err
 	}
-	// The record is written before the lock is released: look once more before giving up.
+	// The record is written before the lock is released: read it once more before giving up.
 	if exit, ok, err := ReadExit(spec.Dir); ok || err != nil {
 		return exit, ok, err
 	}
@@ -120,7 +120,8 @@ func locked(dir string) (bool, error) {
 		return false, err
 	}
 	defer f.Close()
-	// A shared lock that is let go at once: a supervisor that comes just now waits for it, it does not fail.
+	// Take a shared lock and release it at once: a supervisor that starts at this moment waits for it and does not
+	// fail.
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return true, nil
@@ -147,7 +148,8 @@ func (s Shim) Kill(spec Spec) error {
 	return nil
 }
 
-// baseEnv is what a command gets of the daemon's environment: never sockets, credentials or loader settings.
+// baseEnv returns the part of the daemon's environment that commands get: never sockets, credentials or loader
+// settings.
 func baseEnv() []string {
 	var env []string
 	for _, key := range []string{"PATH", "HOME", "LANG", "TZ"} {
@@ -161,5 +163,5 @@ func baseEnv() []string {
 	return env
 }
 
-// BaseEnv is the environment every step begins with.
+// BaseEnv returns the environment that every step starts with.
 func BaseEnv() []string { return baseEnv() }

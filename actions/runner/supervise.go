@@ -18,20 +18,20 @@ import (
 
 func stopFile(dir string) string { return filepath.Join(dir, "stop") }
 
-// Supervise is the life of a shim: lock, claim, run, clean up, record. It returns an error only when the attempt
-// could not even be claimed; how the command ended is in the record.
+// Supervise is the main function of a shim: lock, claim, run, clean up, record. It returns an error only if the attempt
+// could not be claimed; the end of the command is in the record.
 func Supervise(dir string) error {
 	lock, err := os.OpenFile(lockFile(dir), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
-	defer lock.Close() // also keeps the garbage collector from closing it, which would release the lock early
+	defer lock.Close() // also prevents a finalizer from closing it, which would release the lock early
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("lock %s: %w", dir, err)
 	}
 	claim, err := os.OpenFile(claimFile(dir), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, os.ErrExist) {
-		return nil // another supervisor has had this attempt
+		return nil // another supervisor has claimed this attempt
 	}
 	if err != nil {
 		return err
@@ -45,7 +45,7 @@ func Supervise(dir string) error {
 		return writeJSON(exitFile(dir),
 			Exit{Class: store.StepNotStarted, Code: -1, Detail: err.Error(), Started: time.Now(), Ended: time.Now()})
 	}
-	// Orphans of the command become our children, so that none can hide in a session of its own.
+	// Orphans of the command become children of this process, even those in a session of their own.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return err
 	}
@@ -58,13 +58,13 @@ func Supervise(dir string) error {
 	}
 	killDescendants()
 	for _, f := range files {
-		_ = f.Close() // nothing of the step lives: what reads the record finds its GPU given back
+		_ = f.Close() // no process of the step is left: the GPU is free before the record exists
 	}
 	return writeJSON(exitFile(dir), exit)
 }
 
-// inherited returns the files that the daemon passed on. The command gets them, too: should this process be killed, they
-// are held until the last of what it leaves behind has ended.
+// inherited returns the files that the daemon passed on. The command inherits them, too: if this process is killed,
+// they stay open until its last leftover has ended.
 func inherited(n int) ([]*os.File, error) {
 	var files []*os.File
 	for fd := 3; fd < 3+n; fd++ {
@@ -87,7 +87,7 @@ func supervise(spec Spec, files []*os.File) Exit {
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	cmd.WaitDelay = 2 * time.Second // a child that keeps the pipe open must not keep us waiting
+	cmd.WaitDelay = 2 * time.Second // a child that keeps the pipe open does not block Wait
 	if cmd.Err == nil {
 		err = cmd.Start()
 	} else {
@@ -125,7 +125,7 @@ func supervise(spec Spec, files []*os.File) Exit {
 		exit.Detail = "ended by signal " + exit.Signal
 	}
 	if logErr != nil && exit.Class == store.StepOK {
-		exit.Detail = "its output could not be kept: " + logErr.Error()
+		exit.Detail = "its output could not be stored:  " + logErr.Error()
 	}
 	return exit
 }
@@ -159,16 +159,16 @@ func followOutput(spec Spec, log *capped) func() {
 		}
 		seen = written
 		if p, changed := tracker.Look(tail, now.UTC()); changed {
-			_ = progress.Write(PrintedFile(spec.Dir), p) // for people: without it the step only looks silent
+			_ = progress.Write(PrintedFile(spec.Dir), p) // for people; without it only the display is incomplete
 		}
 	}
 }
 
-// printedEvery bounds how often the output is searched, however fast it comes.
+// printedEvery limits how often the output is searched, whatever its rate.
 const printedEvery = 500 * time.Millisecond
 
-// watch waits for the command, its timeout or the wish to stop it; it returns the class when we ended it. follow is called
-// meanwhile.
+// watch waits for the command's end, its timeout or a request to stop it. It returns the class if it ended the command.
+// follow is called meanwhile.
 func watch(spec Spec, pid int, done chan error, follow func()) (store.StepState, error) {
 	var deadline <-chan time.Time
 	if spec.Timeout > 0 {
@@ -206,7 +206,7 @@ func stop(spec Spec, pid int, done chan error) error {
 	return <-done
 }
 
-// classify reads the cause of a failure from the end of the output, where training frameworks write it.
+// classify returns the cause of a failure from the end of the output, where training frameworks print it.
 func classify(tail string) store.StepState {
 	low := strings.ToLower(tail)
 	switch {

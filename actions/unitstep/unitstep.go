@@ -1,7 +1,9 @@
 // Package unitstep starts, stops and restarts a systemd unit for a step of a pipeline, and undoes that.
 //
 // It runs as a job under the step supervisor and calls systemctl, which asks polkit for permission as the daemon's
-// user. It waits until the unit has started or stopped, as systemctl does, and checks the state afterwards.
+// user. It waits until the unit has started or stopped, as systemctl does, and checks the state afterwards. It keeps
+// the unit's former state in a file of the run; two jobs of one run must not act on one unit at the same time. It never
+// reloads or changes unit files.
 package unitstep
 
 import (
@@ -18,13 +20,13 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Input is what the job works on.
+// Input is the input of the job.
 type Input struct {
 	Unit   string `json:"unit"`
 	Action string `json:"action"` // restart, stop or start
 	Before string `json:"before"` // file of the run: the unit's state before the step
 	Back   bool   `json:"back,omitempty"`
-	Always bool   `json:"always,omitempty"` // take back also what this run has not begun
+	Always bool   `json:"always,omitempty"` // undo it even if this run has not started it
 }
 
 // Do does one action, or undoes it: a stopped unit is started if it was active before, a started one is stopped if it
@@ -60,7 +62,7 @@ func Do(ctx context.Context, j job.Job) (job.Result, error) {
 	return job.Result{Class: store.StepOK, Detail: in.Unit + " is " + now}, nil
 }
 
-// state is the unit's: active, inactive, failed, and so on. A unit that is missing or masked cannot be acted on.
+// state returns the unit's state: active, inactive, failed and so on. A missing or masked unit is an error.
 func state(ctx context.Context, unit string) (string, error) {
 	out, err := exec.CommandContext(ctx, "systemctl", "show", "--property=LoadState,ActiveState", "--value", unit).Output()
 	if err != nil {
@@ -82,7 +84,7 @@ func state(ctx context.Context, unit string) (string, error) {
 func note(path, was string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return nil // by a former attempt
+		return nil // recorded by an earlier attempt
 	}
 	if err != nil {
 		return err
@@ -98,7 +100,7 @@ func opposite(in Input) (string, error) {
 	case in.Action == "restart" && (err == nil || in.Always):
 		return in.Action, nil // what is in service then is loaded
 	case errors.Is(err, fs.ErrNotExist):
-		return "", nil // it was not begun
+		return "", nil // the run had not started it
 	case err != nil:
 		return "", err
 	case in.Action == "stop" && string(was) == "active":
